@@ -1,0 +1,38 @@
+import type { Config } from "../config/schema.ts";
+import type { RunningServer } from "../server/server.ts";
+
+export interface StartFacts {
+  readonly version: string;
+  readonly config: Config;
+  readonly server: RunningServer;
+  readonly workers: number;
+}
+
+/** What is said at start-up: a few lines for a person at a terminal, one JSON line for anybody else. */
+export function announce({ version, config, server, workers }: StartFacts): void {
+  if (!process.stdout.isTTY) {
+    const line = {
+      event: "listening",
+      version,
+      url: server.url,
+      metrics_url: server.metricsUrl,
+      policy: config.defaultPolicy,
+      igw: config.enableIgw,
+      workers,
+    };
+    process.stdout.write(`${JSON.stringify(line)}\n`);
+    return;
+  }
+  const metrics = server.metricsUrl ?? server.url;
+  process.stdout.write(
+    [
+      `pointsman ${version}`,
+      `  listening  ${server.url}`,
+      `  metrics    ${metrics}/metrics`,
+      `  workers    ${workers}${workers === 0 ? " (add one: POST /workers)" : ""}`,
+      `  policy     ${config.defaultPolicy}${config.enableIgw ? ", many models" : ""}`,
+      "",
+      "",
+    ].join("\n"),
+  );
+}

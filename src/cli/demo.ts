@@ -1,0 +1,52 @@
+import { loadConfig, NO_FLAGS } from "../config/load.ts";
+import { startEngine } from "../engine-sim/engine.ts";
+import { ConfigError } from "../config/config-error.ts";
+import type { Config } from "../config/schema.ts";
+import { type RunningGateway, runUntilSignal, startGateway } from "./run-gateway.ts";
+
+const MODEL = "sim-1";
+const ENGINES = 3;
+const USUAL_PORT = 30_000;
+
+/** `pointsman demo`: three simulated engines at an engine's pace and the gateway in front of them, until a signal. */
+export async function demo({ port }: { readonly port: number | undefined }): Promise<void> {
+  const engines = await Promise.all(Array.from({ length: ENGINES }, () => startEngine({ model: MODEL })));
+  const gateway = await startOnUsualPort(engines.map((engine) => engine.url), port);
+  process.stdout.write(welcome(gateway.server.url, engines.map((engine) => engine.url)));
+  await runUntilSignal(gateway);
+  for (const engine of engines) await engine.stop();
+}
+
+/** The usual port where it is free, else any; a port that was asked for is the only one tried. */
+async function startOnUsualPort(workers: readonly string[], port: number | undefined): Promise<RunningGateway> {
+  try {
+    return await startGateway(demoConfig(workers, port ?? USUAL_PORT));
+  } catch (error) {
+    if (port !== undefined || !(error instanceof ConfigError)) throw error;
+    return startGateway(demoConfig(workers, 0));
+  }
+}
+
+function demoConfig(workers: readonly string[], port: number): Config {
+  const { config } = loadConfig({ env: {}, flags: { ...NO_FLAGS, workers } });
+  return { ...config, host: "127.0.0.1", port, prometheusPort: 0, logLevel: "warn", shutdownGracePeriodSecs: 2 };
+}
+
+function welcome(url: string, engines: readonly string[]): string {
+  const body = (stream: boolean): string =>
+    JSON.stringify({ model: MODEL, ...(stream ? { stream } : {}), messages: [{ role: "user", content: "Tell me of trains." }] });
+  const post = `curl -s ${url}/v1/chat/completions -H 'content-type: application/json'`;
+  return [
+    `pointsman listens on ${url}, in front of ${engines.length} simulated engines (${engines.join(", ")}).`,
+    "",
+    "A chat completion:",
+    `  ${post} -d '${body(false)}'`,
+    "The same, streamed:",
+    `  ${post.replace("curl -s", "curl -sN")} -d '${body(true)}'`,
+    "The workers:",
+    `  curl -s ${url}/workers`,
+    "",
+    "Ctrl-C ends it.",
+    "",
+  ].join("\n");
+}

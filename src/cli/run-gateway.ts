@@ -1,0 +1,53 @@
+import { ConfigError } from "../config/config-error.ts";
+import type { Config } from "../config/schema.ts";
+import { type AppContext, createAppContext } from "../context/app-context.ts";
+import { GatewayError } from "../errors/errors.ts";
+import { type RunningServer, startServer } from "../server/server.ts";
+
+/** A gateway that runs, and how it ends. */
+export interface RunningGateway {
+  readonly context: AppContext;
+  readonly server: RunningServer;
+}
+
+/** Builds the context and listens; what was made is closed again where a later step fails. Throws ConfigError. */
+export async function startGateway(config: Config): Promise<RunningGateway> {
+  const context = await createAppContext(config).catch((error: unknown) => {
+    throw error instanceof GatewayError ? new ConfigError("config", error.message) : error;
+  });
+  try {
+    return { context, server: startServer(context) };
+  } catch (error) {
+    await context[Symbol.asyncDispose]();
+    throw addressError(error, config);
+  }
+}
+
+/** Runs until SIGTERM or SIGINT, then drains. A second signal ends it at once. */
+export async function runUntilSignal({ context, server }: RunningGateway): Promise<void> {
+  const { promise: signalled, resolve } = Promise.withResolvers<void>();
+  let signals = 0;
+  const onSignal = (): void => {
+    signals += 1;
+    if (signals > 1) process.exit(1);
+    resolve();
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  await signalled;
+  context.logger.info({}, "draining");
+  await server.drain(context.config.shutdownGracePeriodSecs * 1000);
+  await server.stop();
+  context.logger.info({}, "stopped");
+  await context[Symbol.asyncDispose]();
+}
+
+function addressError(error: unknown, config: Config): unknown {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code !== "EADDRINUSE" && code !== "EACCES" && code !== "EADDRNOTAVAIL") return error;
+  const why = code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
+  return new ConfigError(
+    "--port, --prometheus-port",
+    `${config.host}:${config.port} or ${config.prometheusHost}:${config.prometheusPort} ${why} (${code})`,
+  );
+}

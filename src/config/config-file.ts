@@ -1,0 +1,82 @@
+import { type Document, isMap, isScalar, LineCounter, type Pair, parseDocument } from "yaml";
+import { camelCase, snakeCase } from "../util/case.ts";
+import { ConfigError } from "./config-error.ts";
+
+/** Larger than any configuration; a file beyond it is something else. */
+const MAX_BYTES = 4 * 1024 * 1024;
+/** Aliases that a file may resolve to: enough to share settings, too few for a bomb. */
+const MAX_ALIASES = 100;
+
+export type RawObject = Record<string, unknown>;
+
+/** A file that is YAML, with its keys in camel case, and the way back from a key to its place. */
+export interface ConfigFile {
+  readonly values: RawObject;
+  /** `file:line:column` of the value at this path, or of its nearest parent that is there. */
+  locate(path: readonly PropertyKey[]): string;
+  /** The same of a key. */
+  locateKey(path: readonly PropertyKey[], key: string): string;
+}
+
+/** Throws ConfigError where the text is no YAML mapping. */
+export function parseConfigFile(name: string, text: string): ConfigFile {
+  if (text.length > MAX_BYTES) throw new ConfigError(name, `the file is larger than ${MAX_BYTES} bytes`);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number | undefined): string => {
+    const { line, col } = lines.linePos(offset ?? 0);
+    return `${name}:${line}:${col}`;
+  };
+  const [problem] = document.errors;
+  if (problem) throw new ConfigError(at(problem.pos[0]), problem.message.split("\n", 1)[0] ?? "not valid YAML");
+  const [tag] = document.warnings;
+  if (tag) throw new ConfigError(at(tag.pos[0]), tag.message.split("\n", 1)[0] ?? "unknown tag");
+  return {
+    values: camelKeys(toObject(document, name, at)),
+    locate: (path) => at(offsetOf(document, path.map(yamlKey))),
+    locateKey(path, key) {
+      const map = path.length === 0 ? document.contents : document.getIn(path.map(yamlKey), true);
+      const pair = isMap(map) ? map.items.find((item: Pair) => isScalar(item.key) && item.key.value === yamlKey(key)) : undefined;
+      return pair && isScalar(pair.key) ? at(pair.key.range?.[0]) : at(offsetOf(document, path.map(yamlKey)));
+    },
+  };
+}
+
+function toObject(document: Document, name: string, at: (offset: number) => string): RawObject {
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch (error) {
+    throw new ConfigError(name, error instanceof Error ? error.message : "the file cannot be read as YAML");
+  }
+  if (value === null || value === undefined) return {};
+  if (typeof value !== "object" || Array.isArray(value)) throw new ConfigError(at(0), "the file must be a mapping of options");
+  return value as RawObject;
+}
+
+function offsetOf(document: Document, path: readonly PropertyKey[]): number | undefined {
+  for (let length = path.length; length > 0; length -= 1) {
+    const node = document.getIn(path.slice(0, length), true);
+    if (typeof node === "object" && node !== null && "range" in node) return (node.range as number[] | undefined)?.[0];
+  }
+  return undefined;
+}
+
+function yamlKey(key: PropertyKey): PropertyKey {
+  return typeof key === "string" ? snakeCase(key) : key;
+}
+
+/** Keys from outside as the schema has them. What somebody labels his workers with stays as it is. */
+export function camelKeys(value: Readonly<RawObject>): RawObject {
+  const convert = (inner: unknown): unknown => {
+    if (Array.isArray(inner)) return inner.map(convert);
+    return typeof inner === "object" && inner !== null ? camelKeys(inner as RawObject) : inner;
+  };
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      // A key that is not in snake case stays, and is then one that the schema does not know.
+      snakeCase(camelCase(key)) === key ? camelCase(key) : key,
+      key === "labels" ? inner : convert(inner),
+    ]),
+  );
+}

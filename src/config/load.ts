@@ -1,0 +1,139 @@
+import { readFileSync } from "node:fs";
+import type { z } from "zod";
+import { snakeCase } from "../util/case.ts";
+import { closest } from "../util/suggest.ts";
+import { ConfigError } from "./config-error.ts";
+import { type ConfigFile, parseConfigFile, type RawObject } from "./config-file.ts";
+import { coerce, envName, flagName } from "./options.ts";
+import { type Config, type ConfigKey, configSchema, POLICY_NAMES } from "./schema.ts";
+
+/** What was given on the command line: option values as text, and the workers of all flags that name some. */
+export interface GivenFlags {
+  readonly values: ReadonlyMap<ConfigKey, string | boolean | readonly string[]>;
+  readonly workers: readonly string[];
+}
+
+export interface ConfigSources {
+  /** Path of the file, as it was given. */
+  readonly file?: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly flags: GivenFlags;
+}
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Sentences for the operator: what was given and is taken otherwise. */
+  readonly notices: readonly string[];
+}
+
+export const NO_FLAGS: GivenFlags = { values: new Map(), workers: [] };
+
+/** Flags over env over file over defaults. Throws ConfigError, for the first thing that is wrong. */
+export function loadConfig(sources: ConfigSources): LoadedConfig {
+  const file = sources.file === undefined ? undefined : readFile(sources.file);
+  const merged: RawObject = { ...file?.values };
+  const origin = new Map<string, string>();
+  for (const key of Object.keys(configSchema.shape) as ConfigKey[]) {
+    const name = envName(key);
+    const text = sources.env[name];
+    if (text === undefined || text === "") continue;
+    merged[key] = coerce(key, text);
+    origin.set(key, name);
+  }
+  for (const [key, given] of sources.flags.values) {
+    merged[key] = typeof given === "string" ? coerce(key, given) : given;
+    origin.set(key, flagName(key));
+  }
+  const fileWorkers = Array.isArray(merged["initialWorkers"]) ? merged["initialWorkers"] : [];
+  if (sources.flags.workers.length > 0) {
+    merged["initialWorkers"] = [...fileWorkers.map(asWorker), ...sources.flags.workers.map((url) => ({ url }))];
+  } else if (origin.has("initialWorkers")) {
+    merged["initialWorkers"] = fileWorkers.map(asWorker);
+  }
+  const locate = (path: readonly PropertyKey[]): string => {
+    const [key, index] = path;
+    if (key === "initialWorkers" && typeof index === "number" && index >= fileWorkers.length) return "--worker";
+    return origin.get(String(key)) ?? file?.locate(path) ?? String(key);
+  };
+  const result = configSchema.safeParse(merged);
+  if (!result.success) throw describe(result.error.issues[0], locate, file);
+  checkWorkers(result.data, locate);
+  checkPolicies(result.data, locate);
+  return { config: result.data, notices: noticesOn(result.data) };
+}
+
+function readFile(path: string): ConfigFile {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    throw new ConfigError(path, code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`);
+  }
+  return parseConfigFile(path, text);
+}
+
+/** In the environment a worker is an address. */
+function asWorker(worker: unknown): unknown {
+  return typeof worker === "string" ? { url: worker } : worker;
+}
+
+function describe(issue: z.core.$ZodIssue | undefined, locate: (path: readonly PropertyKey[]) => string, file: ConfigFile | undefined): ConfigError {
+  if (!issue) return new ConfigError("config", "the configuration is not valid");
+  if (issue.code === "unrecognized_keys") {
+    const [key = ""] = issue.keys;
+    const known = issue.path.length === 0 ? Object.keys(configSchema.shape).map(snakeCase) : [];
+    const near = closest(snakeCase(key), known);
+    const hint = near === undefined ? "" : `; did you mean ${near}?`;
+    const where = file?.locateKey(issue.path, key) ?? locate([...issue.path, key]);
+    return new ConfigError(where, `unknown key ${dotted([...issue.path, key])}${hint}`);
+  }
+  return new ConfigError(locate(issue.path), `${dotted(issue.path)}: ${issue.message}`);
+}
+
+/** `initial_workers[0].model_id` */
+function dotted(path: readonly PropertyKey[]): string {
+  let text = "";
+  for (const part of path) {
+    if (typeof part === "number") text += `[${part}]`;
+    else text += `${text === "" ? "" : "."}${snakeCase(String(part))}`;
+  }
+  return text;
+}
+
+function checkWorkers(config: Config, locate: (path: readonly PropertyKey[]) => string): void {
+  const seen = new Set<string>();
+  for (const [index, { url }] of config.initialWorkers.entries()) {
+    if (seen.has(url)) throw new ConfigError(locate(["initialWorkers", index, "url"]), `the worker ${url} is given twice`);
+    seen.add(url);
+  }
+}
+
+/** Names of built-in policies. A module brings a name that is known only when it is loaded. */
+function checkPolicies(config: Config, locate: (path: readonly PropertyKey[]) => string): void {
+  if (config.policyModule !== undefined) return;
+  const check = (name: string | undefined, path: readonly PropertyKey[]): void => {
+    if (name === undefined || POLICY_NAMES.some((known) => known === name)) return;
+    const near = closest(name, POLICY_NAMES);
+    const hint = near === undefined ? `the policies are ${POLICY_NAMES.join(", ")}` : `did you mean ${near}?`;
+    throw new ConfigError(locate(path), `unknown policy ${JSON.stringify(name)}; ${hint}`);
+  };
+  check(config.defaultPolicy, ["defaultPolicy"]);
+  for (const [index, { policy }] of config.modelPolicies.patterns.entries()) {
+    check(policy, ["modelPolicies", "patterns", index, "policy"]);
+  }
+  for (const [index, { policy }] of config.initialWorkers.entries()) check(policy, ["initialWorkers", index, "policy"]);
+}
+
+function noticesOn(config: Config): string[] {
+  const notices: string[] = [];
+  if (config.retryMaxRetries > 1) {
+    notices.push(`retry_max_retries ${config.retryMaxRetries} is taken as 1: a generation is started at most twice`);
+  }
+  if (config.apiKey === undefined && !LOOPBACK.test(config.host)) {
+    notices.push(`listening on ${config.host} without an api_key: everybody who reaches it may call and manage workers`);
+  }
+  return notices;
+}
+
+const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/;

@@ -1,0 +1,57 @@
+import { z } from "zod";
+import { snakeCase } from "../util/case.ts";
+import { type ConfigKey, configSchema, optionMeta } from "./schema.ts";
+
+/** What is derived from the key of an option: its names outside, and how its value is written there as text. */
+
+export type OptionKind = "boolean" | "number" | "string" | "list";
+
+export function flagName(key: ConfigKey): string {
+  return optionMeta(key).flag ?? `--${snakeCase(key).replaceAll("_", "-")}`;
+}
+
+export function envName(key: ConfigKey): string {
+  return `POINTSMAN_${snakeCase(key).toUpperCase()}`;
+}
+
+export function optionKind(key: ConfigKey): OptionKind {
+  const inner = unwrap(configSchema.shape[key]);
+  if (inner instanceof z.ZodBoolean) return "boolean";
+  if (inner instanceof z.ZodNumber) return "number";
+  return inner instanceof z.ZodArray ? "list" : "string";
+}
+
+/** The default as a user would write it; undefined where there is none. */
+export function optionDefault(key: ConfigKey): unknown {
+  const option = configSchema.shape[key];
+  return option instanceof z.ZodDefault ? option.def.defaultValue : undefined;
+}
+
+/** Text of a flag or variable as the value the schema then checks. What is no such value stays text, and is refused there. */
+export function coerce(key: ConfigKey, text: string): unknown {
+  switch (optionKind(key)) {
+    case "boolean":
+      return BOOLEANS.get(text.toLowerCase()) ?? text;
+    case "number":
+      return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+    case "list":
+      return text
+        .split(",")
+        .map((part) => part.trim())
+        .filter((part) => part !== "");
+    case "string":
+      return text;
+  }
+}
+
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ["true", true],
+  ["1", true],
+  ["false", false],
+  ["0", false],
+]);
+
+function unwrap(type: z.core.$ZodType): z.core.$ZodType {
+  if (type instanceof z.ZodDefault || type instanceof z.ZodOptional) return unwrap(type.def.innerType);
+  return type instanceof z.ZodPipe ? unwrap(type.def.in) : type;
+}

@@ -1,0 +1,320 @@
+import { z } from "zod";
+import { parseWorkerUrl } from "../util/parse-worker-url.ts";
+import { Secret } from "../util/secret.ts";
+
+/**
+ * The configuration, once. An entry gives type, default, flag, env name and documentation of an option: the key
+ * `requestTimeoutSecs` is `request_timeout_secs` in the file, `--request-timeout-secs` on the command line and
+ * `POINTSMAN_REQUEST_TIMEOUT_SECS` in the environment. `npm run generate` writes docs/config.md and config.schema.json.
+ */
+export interface OptionMeta {
+  readonly description: string;
+  readonly group: OptionGroup;
+  /** Where the flag is not the key in kebab case. */
+  readonly flag?: string;
+  /** Further names of the flag, known from other gateways. */
+  readonly aliases?: readonly string[];
+  /** Only in the file: too much structure for a flag. */
+  readonly fileOnly?: boolean;
+}
+
+export const OPTION_GROUPS = [
+  "Listening",
+  "Workers",
+  "Routing",
+  "Admission and time",
+  "Retries and circuit breaker",
+  "Health checks",
+  "Observability",
+] as const;
+export type OptionGroup = (typeof OPTION_GROUPS)[number];
+
+/** Every policy that is built in. `test/pins/` holds it equal to the policies themselves. */
+export const POLICY_NAMES = [
+  "cache_aware",
+  "shortest_queue",
+  "power_of_two",
+  "round_robin",
+  "random",
+  "consistent_hashing",
+  "passthrough",
+] as const;
+
+const secs = z.number().positive().max(86_400);
+const count = z.int().min(0).max(1_000_000);
+const port = z.int().min(0).max(65_535);
+const secret = z.string().min(1).transform((value) => new Secret(value));
+const name = z.string().min(1).max(256);
+const headerName = z
+  .string()
+  .regex(/^[A-Za-z0-9-]{1,64}$/, "must be a header name")
+  .transform((value) => value.toLowerCase());
+
+/** Headers that carry credentials or framing: no list in the configuration may pass them on. */
+const NEVER_FORWARDED = new Set(["authorization", "x-api-key", "cookie", "host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer", "proxy-authorization"]);
+
+const workerUrl = z.string().transform((value, context) => {
+  const parsed = parseWorkerUrl(value);
+  const reason = !parsed.ok
+    ? parsed.reason
+    : parsed.connectionMode === "grpc"
+      ? "gRPC workers are not built yet"
+      : undefined;
+  if (parsed.ok && reason === undefined) return parsed.url;
+  context.addIssue({ code: "custom", message: `the worker's url is wrong: ${reason}`, input: value });
+  return z.NEVER;
+});
+
+/** Where the checks of one worker differ from those of the others. */
+const workerHealthSchema = z.strictObject({
+  endpoint: z.string().startsWith("/").optional(),
+  checkIntervalSecs: secs.optional(),
+  timeoutSecs: secs.optional(),
+  failureThreshold: count.min(1).optional(),
+  successThreshold: count.min(1).optional(),
+  disableHealthCheck: z.boolean().optional(),
+});
+
+/** A worker, in the file and over the API alike. */
+export const workerSchema = z.strictObject({
+  url: workerUrl,
+  modelId: name.optional(),
+  apiKey: secret.optional(),
+  workerType: z
+    .enum(["regular", "prefill", "decode"])
+    .refine((type) => type === "regular", "prefill and decode workers are not built yet")
+    .default("regular"),
+  policy: name.optional(),
+  labels: z.record(z.string().max(128), z.string().max(1024)).default({}),
+  priority: z.number().min(0).max(1_000_000).default(50),
+  cost: z.number().min(0).max(1_000_000).default(1),
+  health: workerHealthSchema.default({}),
+});
+
+const cacheAware = {
+  cacheThreshold: z.number().min(0).max(1),
+  balanceAbsThreshold: count,
+  balanceRelThreshold: z.number().min(1).max(1000),
+  maxTreeSize: z.int().min(65_536).max(4_294_967_296),
+};
+
+/** Options that a policy takes in a pattern's `config`. */
+const policyOptions = z.strictObject({
+  cacheThreshold: cacheAware.cacheThreshold.optional(),
+  balanceAbsThreshold: cacheAware.balanceAbsThreshold.optional(),
+  balanceRelThreshold: cacheAware.balanceRelThreshold.optional(),
+  maxTreeSize: cacheAware.maxTreeSize.optional(),
+});
+
+const pattern = z
+  .strictObject({
+    match: z
+      .string()
+      .min(1)
+      .max(256)
+      // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+      .regex(/^[^\u0000-\u001f\u007f]*$/, "must not have control characters"),
+    policy: name,
+    config: policyOptions.default({}),
+  })
+  .refine((entry) => entry.policy === "cache_aware" || Object.keys(entry.config).length === 0, {
+    message: "only cache_aware takes options",
+    path: ["config"],
+  });
+
+export const configSchema = z.strictObject({
+  host: z.string().min(1).default("0.0.0.0").meta({
+    group: "Listening",
+    description: "Address to listen on. All interfaces, as gateways run in containers; give an `api_key` then.",
+  }),
+  port: port.default(30_000).meta({
+    group: "Listening",
+    description: "Port to listen on; 0 takes a free one. The port that SGLang's routers have.",
+  }),
+  apiKey: secret.optional().meta({
+    group: "Listening",
+    description: "Key that clients must send, as `Authorization: Bearer` or `x-api-key`. Without it everybody may call.",
+  }),
+  maxPayloadSize: z.int().min(1024).max(2_147_483_647).default(67_108_864).meta({
+    group: "Listening",
+    description: "Largest request body, bytes. 64 MiB holds a few pictures in base64; the field's 512 MiB lets one client take half a gigabyte.",
+  }),
+  corsAllowedOrigins: z.array(z.string()).default([]).meta({
+    group: "Listening",
+    description: "Origins that browsers may call from; `*` for any. None by default: other gateways allow all.",
+  }),
+  requestIdHeaders: z.array(headerName).default(["x-request-id", "x-correlation-id", "x-trace-id", "request-id"]).meta({
+    group: "Listening",
+    description: "Headers in which a client may bring its own request id, first found first.",
+  }),
+  forwardHeaders: z
+    .array(headerName.refine((header) => !NEVER_FORWARDED.has(header), "carries credentials or framing and is never passed on"))
+    .default([])
+    .meta({
+      group: "Listening",
+      description: "Client headers that workers get besides the built-in ones (accept, traceparent, tracestate, anthropic-version, anthropic-beta, openai-beta).",
+    }),
+  initialWorkers: z.array(workerSchema).default([]).meta({
+    group: "Workers",
+    flag: "--worker",
+    aliases: ["--worker-urls"],
+    description: "Workers known from the start: in the file with `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `health`; as flags `--worker URL`, repeatable, or `--worker-urls URL...`. Both together are one list.",
+  }),
+  enableIgw: z.boolean().default(false).meta({
+    group: "Workers",
+    description: "One gateway for many models: a request must name its model. Without it a request without `model` goes to any worker.",
+  }),
+  modelPath: name.optional().meta({
+    group: "Workers",
+    aliases: ["--model"],
+    description: "Model of workers that do not say what they serve.",
+  }),
+  drainTimeoutSecs: secs.default(180).meta({
+    group: "Workers",
+    aliases: ["--drain-settle-secs"],
+    description: "How long a removed worker may finish its requests, seconds. Long generations take minutes.",
+  }),
+  defaultPolicy: name.default("cache_aware").meta({
+    group: "Routing",
+    flag: "--policy",
+    description: `Policy of models that no pattern and no hint names: ${POLICY_NAMES.join(", ")}, or the one of \`policy_module\`.`,
+  }),
+  modelPolicies: z.strictObject({ patterns: z.array(pattern).default([]) }).default({ patterns: [] }).meta({
+    group: "Routing",
+    fileOnly: true,
+    description: "`patterns`: a list of `match` (a glob on the model's id), `policy` and `config`; the first that matches counts.",
+  }),
+  policyModule: z.string().min(1).optional().meta({
+    group: "Routing",
+    description: "TypeScript file that exports a policy, which can then be named like a built-in one.",
+  }),
+  cacheThreshold: cacheAware.cacheThreshold.default(0.3).meta({
+    group: "Routing",
+    description: "cache_aware: share of the prompt that a worker must have seen to be chosen for it, 0 to 1.",
+  }),
+  balanceAbsThreshold: cacheAware.balanceAbsThreshold.default(64).meta({
+    group: "Routing",
+    description: "cache_aware: a worker may have this many requests more in flight than the least loaded one and still be chosen for its cache.",
+  }),
+  balanceRelThreshold: cacheAware.balanceRelThreshold.default(1.5).meta({
+    group: "Routing",
+    description: "cache_aware: or this many times as many.",
+  }),
+  maxTreeSize: cacheAware.maxTreeSize.default(67_108_864).meta({
+    group: "Routing",
+    description: "cache_aware: bytes of prompt that are remembered for a model.",
+  }),
+  maxConcurrentRequests: z.int().min(-1).max(1_000_000).default(-1).meta({
+    group: "Admission and time",
+    description: "Requests under way at once; -1 for no bound.",
+  }),
+  queueSize: count.default(100).meta({
+    group: "Admission and time",
+    description: "Requests that may wait when that bound is reached; more are refused with 503.",
+  }),
+  queueTimeoutSecs: secs.default(60).meta({ group: "Admission and time", description: "Longest wait in the queue, seconds." }),
+  requestTimeoutSecs: secs.default(1800).meta({
+    group: "Admission and time",
+    description: "Longest a request may take, first byte in to last byte out, seconds. Long generations are normal.",
+  }),
+  connectTimeoutSecs: secs.default(2).meta({
+    group: "Admission and time",
+    description: "For a worker to accept a connection, seconds. A worker in the same data centre answers within milliseconds.",
+  }),
+  firstByteTimeoutSecs: secs.default(600).meta({
+    group: "Admission and time",
+    description: "From the request sent to the first byte of the answer, seconds. An answer that is not streamed begins when it is whole.",
+  }),
+  idleTimeoutSecs: secs.default(120).meta({
+    group: "Admission and time",
+    description: "Longest silence of a worker within an answer, seconds.",
+  }),
+  shutdownGracePeriodSecs: secs.default(180).meta({
+    group: "Admission and time",
+    description: "After SIGTERM: how long requests may finish, seconds.",
+  }),
+  retryMaxRetries: count.default(1).meta({
+    group: "Retries and circuit breaker",
+    description: "Second attempts of a request, on another worker and before the client has seen a byte: 0 or 1. More counts as 1: a generation is started at most twice.",
+  }),
+  disableRetries: z.boolean().default(false).meta({ group: "Retries and circuit breaker", description: "No second attempts." }),
+  retryInitialBackoffMs: z.number().min(0).max(60_000).default(50).meta({
+    group: "Retries and circuit breaker",
+    description: "Wait before a second attempt at the same worker, ms. Another worker is tried at once.",
+  }),
+  retryJitterFactor: z.number().min(0).max(1).default(0.2).meta({
+    group: "Retries and circuit breaker",
+    description: "Share of that wait that is random, 0 to 1.",
+  }),
+  cbFailureThreshold: count.min(1).default(10).meta({
+    group: "Retries and circuit breaker",
+    description: "Faults of a worker within the window that open its breaker, if they are at least half of its answers there.",
+  }),
+  cbSuccessThreshold: count.min(1).default(3).meta({
+    group: "Retries and circuit breaker",
+    description: "Probes in a row that must succeed to close it.",
+  }),
+  cbTimeoutDurationSecs: secs.default(60).meta({
+    group: "Retries and circuit breaker",
+    description: "How long it stays open before the first probe, seconds; doubles with each probe that fails, up to 16 times.",
+  }),
+  cbWindowDurationSecs: secs.default(120).meta({ group: "Retries and circuit breaker", description: "Length of the window, seconds." }),
+  disableCircuitBreaker: z.boolean().default(false).meta({
+    group: "Retries and circuit breaker",
+    description: "Workers are left out by their health checks only.",
+  }),
+  healthCheckEndpoint: z.string().startsWith("/").default("/health").meta({
+    group: "Health checks",
+    description: "Path that is asked.",
+  }),
+  healthCheckIntervalSecs: secs.default(10).meta({
+    group: "Health checks",
+    description: "Between two checks of a worker, seconds. The field has 60; a dead worker would be asked for three minutes.",
+  }),
+  healthCheckTimeoutSecs: secs.default(5).meta({ group: "Health checks", description: "For an answer, seconds." }),
+  healthFailureThreshold: count.min(1).default(3).meta({
+    group: "Health checks",
+    description: "Failed checks in a row that take a worker out.",
+  }),
+  healthSuccessThreshold: count.min(1).default(2).meta({
+    group: "Health checks",
+    description: "Answered checks in a row that bring it back.",
+  }),
+  disableHealthCheck: z.boolean().default(false).meta({
+    group: "Health checks",
+    description: "Workers count as ready once they were asked what they serve.",
+  }),
+  removeUnhealthyWorkers: z.boolean().default(false).meta({
+    group: "Health checks",
+    description: "A worker that fails its checks leaves the registry for good.",
+  }),
+  workerStartupTimeoutSecs: secs.default(1800).meta({
+    group: "Health checks",
+    description: "After this long without an answer a new worker is shown as failed, seconds; it is checked on. Large models load for many minutes.",
+  }),
+  workerStartupCheckInterval: secs.default(1).meta({
+    group: "Health checks",
+    description: "Between two checks of a worker that has not answered yet, seconds.",
+  }),
+  logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").meta({
+    group: "Observability",
+    description: "Least level that is logged. Access lines are `info`.",
+  }),
+  prometheusHost: z.string().min(1).default("0.0.0.0").meta({
+    group: "Observability",
+    description: "Address of the metrics port.",
+  }),
+  prometheusPort: port.default(29_000).meta({
+    group: "Observability",
+    description: "Port of its own for `/metrics`, where scrapers of other gateways look; 0 for none. The main port has them too.",
+  }),
+});
+
+export type Config = z.output<typeof configSchema>;
+export type ConfigKey = keyof Config;
+export type WorkerConfig = z.output<typeof workerSchema>;
+
+/** What an option says of itself. */
+export function optionMeta(key: ConfigKey): OptionMeta {
+  return z.globalRegistry.get(configSchema.shape[key]) as unknown as OptionMeta;
+}

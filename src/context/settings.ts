@@ -1,0 +1,96 @@
+import type { Config } from "../config/schema.ts";
+import type { PolicyConfig } from "../policy/policy-registry.ts";
+import type { HttpRouterDeps } from "../router/http/http-router.ts";
+import type { BreakerSettings } from "../worker/circuit-breaker.ts";
+import type { HealthSettings } from "../worker/worker.ts";
+
+/** The configuration in the units and shapes of those who use it: seconds become milliseconds here and nowhere else. */
+
+const MS = 1000;
+
+export function routerSettings(
+  config: Config,
+): Pick<HttpRouterDeps, "retry" | "timeouts" | "forwardHeaders" | "capacityRetryAfterSecs"> {
+  return {
+    retry: {
+      maxAttempts: config.disableRetries || config.retryMaxRetries === 0 ? 1 : 2,
+      backoffMs: config.retryInitialBackoffMs,
+      jitterRatio: config.retryJitterFactor,
+    },
+    timeouts: {
+      connectMs: config.connectTimeoutSecs * MS,
+      firstByteMs: config.firstByteTimeoutSecs * MS,
+      idleMs: config.idleTimeoutSecs * MS,
+      totalMs: config.requestTimeoutSecs * MS,
+    },
+    forwardHeaders: config.forwardHeaders,
+    // A worker that is out is looked at again within this time.
+    capacityRetryAfterSecs: Math.max(1, Math.ceil(config.healthCheckIntervalSecs)),
+  };
+}
+
+export function breakerSettings(config: Config): BreakerSettings {
+  return {
+    failureThreshold: config.cbFailureThreshold,
+    successThreshold: config.cbSuccessThreshold,
+    openMs: config.cbTimeoutDurationSecs * MS,
+    windowMs: config.cbWindowDurationSecs * MS,
+    disabled: config.disableCircuitBreaker,
+  };
+}
+
+export interface HealthConfig {
+  readonly defaults: HealthSettings;
+  readonly startupIntervalMs: number;
+  readonly startupTimeoutMs: number;
+  readonly removeUnhealthy: boolean;
+  readonly modelFallback: string | undefined;
+}
+
+export function healthSettings(config: Config): HealthConfig {
+  return {
+    defaults: {
+      endpoint: config.healthCheckEndpoint,
+      intervalMs: config.healthCheckIntervalSecs * MS,
+      timeoutMs: config.healthCheckTimeoutSecs * MS,
+      failureThreshold: config.healthFailureThreshold,
+      successThreshold: config.healthSuccessThreshold,
+      disabled: config.disableHealthCheck,
+    },
+    startupIntervalMs: config.workerStartupCheckInterval * MS,
+    startupTimeoutMs: config.workerStartupTimeoutSecs * MS,
+    removeUnhealthy: config.removeUnhealthyWorkers,
+    modelFallback: config.modelPath,
+  };
+}
+
+export interface PolicySettings {
+  readonly defaultPolicy: PolicyConfig;
+  readonly patterns: readonly { readonly match: string; readonly policy: PolicyConfig }[];
+  /** What cache_aware has where a pattern or a hint does not say otherwise. */
+  readonly cacheAware: Record<string, number>;
+}
+
+export function policyConfigs(config: Config): PolicySettings {
+  const cacheAware = {
+    cacheThreshold: config.cacheThreshold,
+    balanceAbsThreshold: config.balanceAbsThreshold,
+    balanceRelThreshold: config.balanceRelThreshold,
+    maxTreeSize: config.maxTreeSize,
+  };
+  return {
+    cacheAware,
+    defaultPolicy: { policy: config.defaultPolicy, config: {} },
+    patterns: config.modelPolicies.patterns.map(({ match, policy, config: own }) => ({
+      match,
+      policy: { policy, config: given(own) },
+    })),
+  };
+}
+
+/** The options that are there. */
+function given(options: Readonly<Record<string, number | undefined>>): Record<string, number> {
+  const there: Record<string, number> = {};
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) there[name] = value;
+  return there;
+}

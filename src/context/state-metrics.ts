@@ -1,0 +1,37 @@
+import type { Metrics } from "../observability/metrics.ts";
+import type { BreakerState } from "../worker/circuit-breaker.ts";
+import type { WorkerRegistry } from "../worker/worker-registry.ts";
+import manifest from "../../package.json" with { type: "json" };
+
+const BREAKER_VALUES: Readonly<Record<BreakerState, number>> = { closed: 0, half_open: 1, open: 2 };
+
+export interface StateMetricsDeps {
+  readonly metrics: Metrics;
+  readonly workerRegistry: WorkerRegistry;
+  readonly transport: { readonly openSockets: number };
+}
+
+/** Gauges of what is there now, read when somebody scrapes: nothing is counted on the way of a request. */
+export function exposeState({ metrics, workerRegistry, transport }: StateMetricsDeps): void {
+  const worker = (url: string): string => metrics.bounded("worker", url);
+  metrics.read("inFlight", (set) => {
+    for (const { modelId, url, inFlight } of workerRegistry.all()) {
+      set({ model: metrics.bounded("model", modelId), worker: worker(url) }, inFlight);
+    }
+  });
+  metrics.read("workers", (set) => {
+    const counts = new Map<string, number>();
+    for (const { status } of workerRegistry.all()) counts.set(status, (counts.get(status) ?? 0) + 1);
+    for (const status of ["pending", "ready", "not_ready", "failed", "draining"]) set({ status }, counts.get(status) ?? 0);
+  });
+  metrics.read("breakerState", (set) => {
+    for (const { url, breaker } of workerRegistry.all()) set({ worker: worker(url) }, BREAKER_VALUES[breaker.state]);
+  });
+  metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
+  metrics.read("residentBytes", (set) => set({}, process.memoryUsage.rss()));
+  metrics.read("cpuSeconds", (set) => {
+    const { user, system } = process.cpuUsage();
+    set({}, (user + system) / 1_000_000);
+  });
+  metrics.read("buildInfo", (set) => set({ version: manifest.version }, 1));
+}

@@ -1,0 +1,193 @@
+import type { BunRequest } from "bun";
+import { isJsonObject, type JsonObject } from "../protocol/json.ts";
+import { systemClock } from "../util/clock.ts";
+import { countMessageTokens, messages } from "./anthropic-messages.ts";
+import { generate, type Plan, planGeneration } from "./generation.ts";
+import type { GenerationRun } from "./generation-run.ts";
+import { infoRoutes } from "./info-routes.ts";
+import { chatCompletions } from "./openai-chat.ts";
+import { completions, responses } from "./openai-completions.ts";
+import { classify, embeddings, rerank, score } from "./pooling.ts";
+import { PrefixCache } from "./prefix-cache.ts";
+import { errorReply } from "./reply.ts";
+import { ENGINE_TIMING, type EngineTiming, Scheduler } from "./scheduler.ts";
+import { generateNative } from "./sglang-generate.ts";
+
+export interface EngineOptions {
+  /** 0 takes a free port. */
+  readonly port?: number;
+  readonly model?: string;
+  readonly extraModels?: readonly string[];
+  /** What it says it is. */
+  readonly kind?: "vllm" | "sglang";
+  /** Refuses requests without this key, as `Authorization: Bearer`. */
+  readonly apiKey?: string;
+  /** Answers at once instead of at an engine's pace. */
+  readonly instant?: boolean;
+  readonly timing?: Partial<EngineTiming>;
+  /** Tokens that its prefix cache holds. */
+  readonly kvTokens?: number;
+  readonly maxModelLen?: number;
+  /** Answers in place of the engine where it returns a response: how tests make it misbehave. */
+  readonly respond?: (request: RecordedRequest) => Response | Promise<Response> | undefined;
+}
+
+/** A request as the engine got it. */
+export interface RecordedRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** Aborted when the other side closes the connection. */
+  readonly signal: AbortSignal;
+}
+
+export interface EngineStats {
+  /** Generations begun, ended with their last token, and left by their client before it. */
+  started: number;
+  finished: number;
+  aborted: number;
+}
+
+export interface SimulatedEngine extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly stats: Readonly<EngineStats>;
+  /** Inference requests so far, the last 1,000 of them. */
+  readonly requests: readonly RecordedRequest[];
+  /** Closes every connection at once. */
+  stop(): Promise<void>;
+}
+
+const KEPT_REQUESTS = 1000;
+
+type Handler = (run: GenerationRun) => Response | Promise<Response>;
+
+const INFERENCE: Readonly<Record<string, Handler>> = {
+  "/v1/chat/completions": chatCompletions,
+  "/v1/completions": completions,
+  "/v1/responses": responses,
+  "/v1/messages": messages,
+  "/v1/messages/count_tokens": countMessageTokens,
+  "/generate": generateNative,
+  "/v1/embeddings": ({ model, body }) => embeddings(model, body),
+  "/v1/rerank": ({ model, body }) => rerank(model, body),
+  "/rerank": ({ model, body }) => rerank(model, body),
+  "/v1/score": ({ model, body }) => score(model, body),
+  "/v1/classify": ({ model, body }) => classify(model, body),
+};
+
+/** Starts an engine on loopback. It answers what vLLM and SGLang answer, with text that is a function of the prompt. */
+export async function startEngine(options: EngineOptions = {}): Promise<SimulatedEngine> {
+  const engine = new Engine(options);
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: options.port ?? 0,
+    idleTimeout: 0,
+    routes: engine.routes(),
+    fetch: () => Response.json({ detail: "Not Found" }, { status: 404 }),
+  });
+  const port = server.port ?? 0;
+  const stop = async (): Promise<void> => {
+    engine.scheduler?.stop();
+    await server.stop(true);
+  };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    stats: engine.stats,
+    requests: engine.requests,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+class Engine {
+  readonly stats: EngineStats = { started: 0, finished: 0, aborted: 0 };
+  readonly requests: RecordedRequest[] = [];
+  readonly scheduler: Scheduler | undefined;
+  readonly #options: EngineOptions;
+  readonly #models: readonly string[];
+  readonly #cache: PrefixCache;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#models = [options.model ?? "sim-1", ...(options.extraModels ?? [])];
+    this.#cache = new PrefixCache(options.kvTokens ?? 524_288);
+    this.scheduler = options.instant ? undefined : new Scheduler({ ...ENGINE_TIMING, ...options.timing }, systemClock);
+  }
+
+  routes(): Record<string, (request: BunRequest) => Promise<Response>> {
+    const { kind = "vllm", maxModelLen = 131_072 } = this.#options;
+    const routes: Record<string, (request: BunRequest) => Promise<Response>> = {};
+    const info = infoRoutes({
+      models: this.#models,
+      kind,
+      maxModelLen,
+      cache: this.#cache,
+      running: () => this.scheduler?.running ?? 0,
+      waiting: () => this.scheduler?.waiting ?? 0,
+    });
+    for (const [path, handle] of Object.entries(info)) routes[path] = async (request) => this.#refusal(request) ?? handle(request);
+    for (const [path, handler] of Object.entries(INFERENCE)) routes[path] = (request) => this.#infer(request, path, handler);
+    return routes;
+  }
+
+  #refusal(request: Request): Response | undefined {
+    const { apiKey } = this.#options;
+    if (apiKey === undefined || request.headers.get("authorization") === `Bearer ${apiKey}`) return undefined;
+    return Response.json({ error: "Unauthorized" }, { status: 401 });
+  }
+
+  async #infer(request: BunRequest, path: string, handler: Handler): Promise<Response> {
+    const body = await request.text();
+    const { method, signal } = request;
+    const recorded = { method, path, headers: Object.fromEntries(request.headers), body, signal };
+    this.requests.push(recorded);
+    if (this.requests.length > KEPT_REQUESTS) this.requests.shift();
+    const refusal = this.#refusal(request) ?? (await this.#options.respond?.(recorded));
+    if (refusal) return refusal;
+    const json = parse(body);
+    if (!json) return errorReply(400, "BadRequestError", "the body is not a JSON object");
+    const model = typeof json["model"] === "string" ? json["model"] : (this.#models[0] ?? "");
+    if (!this.#models.includes(model)) {
+      return errorReply(404, "NotFoundError", `The model \`${model}\` does not exist.`, "model");
+    }
+    return handler({
+      model,
+      body: json,
+      plan: (prompt) => planGeneration(json, prompt, this.#cache),
+      tokens: (plan) => this.#counted(plan, signal),
+    });
+  }
+
+  async *#counted(plan: Plan, signal: AbortSignal): AsyncGenerator<string, void, void> {
+    this.stats.started += 1;
+    let isWhole = false;
+    const tokens = generate(plan, this.scheduler);
+    // A client that leaves while no token comes is noticed here, not with the next token.
+    const leave = (): void => void tokens.return();
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      for await (const token of tokens) {
+        if (signal.aborted) return;
+        yield token;
+      }
+      isWhole = !signal.aborted;
+    } finally {
+      signal.removeEventListener("abort", leave);
+      if (isWhole) this.stats.finished += 1;
+      else this.stats.aborted += 1;
+    }
+  }
+}
+
+function parse(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isJsonObject(value) ? value : undefined;
+  } catch {
+    // Not JSON: the caller answers so.
+    return undefined;
+  }
+}

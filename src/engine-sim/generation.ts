@@ -1,0 +1,104 @@
+import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json.ts";
+import type { PrefixCache } from "./prefix-cache.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { answerTokens, countTokens, naturalLength } from "./text.ts";
+
+/** A generation before it has run. */
+export interface Plan {
+  readonly tokens: readonly string[];
+  readonly finishReason: "stop" | "length";
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+}
+
+/** What the request asks for, as all APIs together name it. */
+export function planGeneration(body: JsonObject, prompt: Uint8Array, cache: PrefixCache): Plan {
+  const sampling = objectField(body, "sampling_params") ?? body;
+  const limit =
+    numberField(sampling, "max_completion_tokens") ??
+    numberField(sampling, "max_tokens") ??
+    numberField(sampling, "max_output_tokens") ??
+    numberField(sampling, "max_new_tokens");
+  const natural = sampling["ignore_eos"] === true && limit !== undefined ? limit : naturalLength(prompt);
+  const length = Math.min(limit ?? natural, natural);
+  const all = answerTokens(prompt, length);
+  const tokens = cutAtStop(all, stopsOf(sampling));
+  return {
+    tokens,
+    finishReason: tokens.length < all.length || length === natural ? "stop" : "length",
+    promptTokens: countTokens(prompt),
+    cachedTokens: cache.use(prompt),
+  };
+}
+
+/** The tokens at the engine's pace, or all at once where there is no scheduler. Leaving the loop frees the engine. */
+export async function* generate(plan: Plan, scheduler: Scheduler | undefined): AsyncGenerator<string, void, void> {
+  if (!scheduler) {
+    yield* plan.tokens;
+    return;
+  }
+  let ready = 0;
+  let wake: (() => void) | undefined;
+  const leave = scheduler.add(plan.promptTokens - plan.cachedTokens, Math.max(1, plan.tokens.length), () => {
+    ready += 1;
+    wake?.();
+  });
+  try {
+    for (let index = 0; index < plan.tokens.length; index += 1) {
+      while (ready <= index) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      yield plan.tokens[index] ?? "";
+    }
+  } finally {
+    leave();
+  }
+}
+
+function stopsOf(sampling: JsonObject): readonly string[] {
+  const stop = sampling["stop"] ?? sampling["stop_sequences"];
+  if (typeof stop === "string") return [stop];
+  return Array.isArray(stop) ? stop.filter((text) => typeof text === "string") : [];
+}
+
+/** The tokens up to the first stop string; the one that it begins in is cut. */
+function cutAtStop(tokens: readonly string[], stops: readonly string[]): readonly string[] {
+  const text = tokens.join("");
+  const ends = stops.filter((stop) => stop !== "").map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+  if (ends.length === 0) return tokens;
+  const end = Math.min(...ends);
+  const kept: string[] = [];
+  let length = 0;
+  for (const token of tokens) {
+    if (length >= end) break;
+    kept.push(token.slice(0, end - length));
+    length += token.length;
+  }
+  return kept;
+}
+
+/** A call of the tool that the conversation asks for: by `tool_choice`, or by its name in the last message. */
+export interface ToolCall {
+  readonly name: string;
+  readonly arguments: string;
+}
+
+export function toolCallFor(body: JsonObject): ToolCall | undefined {
+  const tools = Array.isArray(body["tools"]) ? body["tools"].filter(isJsonObject) : [];
+  const functions = tools.map((tool) => objectField(tool, "function") ?? tool);
+  const names = functions.map((tool) => stringField(tool, "name")).filter((name) => name !== undefined);
+  const choice = body["tool_choice"];
+  const last = Array.isArray(body["messages"]) ? body["messages"].at(-1) : undefined;
+  const text = isJsonObject(last) && last["role"] === "user" ? JSON.stringify(last["content"]) : "";
+  const wanted =
+    choice === "none"
+      ? undefined
+      : isJsonObject(choice)
+        ? (stringField(objectField(choice, "function") ?? choice, "name") ?? names[0])
+        : choice === "required"
+          ? names[0]
+          : names.find((name) => text.includes(name));
+  return wanted === undefined ? undefined : { name: wanted, arguments: JSON.stringify({ place: "Crewe Junction" }) };
+}

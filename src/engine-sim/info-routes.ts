@@ -1,0 +1,73 @@
+import { countTokens } from "./text.ts";
+import type { PrefixCache } from "./prefix-cache.ts";
+import { nowSecs } from "./reply.ts";
+
+export interface InfoFacts {
+  readonly models: readonly string[];
+  readonly kind: "vllm" | "sglang";
+  readonly maxModelLen: number;
+  readonly cache: PrefixCache;
+  readonly running: () => number;
+  readonly waiting: () => number;
+}
+
+type InfoRoutes = Readonly<Record<string, (request: Request) => Response | Promise<Response>>>;
+
+const VERSION = "0.1.0-sim";
+
+/** What an engine tells of itself. vLLM and SGLang have some pages in common and some of their own. */
+export function infoRoutes(facts: InfoFacts): InfoRoutes {
+  const [model = ""] = facts.models;
+  const common: InfoRoutes = {
+    "/health": () => new Response("OK"),
+    "/v1/models": () =>
+      Response.json({
+        object: "list",
+        data: facts.models.map((id) => ({ id, object: "model", created: nowSecs(), owned_by: facts.kind, root: id, max_model_len: facts.maxModelLen })),
+      }),
+    "/metrics": () => new Response(metrics(facts, model), { headers: { "content-type": "text/plain; version=0.0.4" } }),
+    "/tokenize": async (request) => {
+      const body = (await request.json()) as { prompt?: string };
+      const count = countTokens(Buffer.from(body.prompt ?? ""));
+      return Response.json({ tokens: Array.from({ length: count }, (_, index) => index), count, max_model_len: facts.maxModelLen });
+    },
+  };
+  return facts.kind === "vllm" ? { ...common, ...vllmRoutes(facts) } : { ...common, ...sglangRoutes(facts, model) };
+}
+
+function vllmRoutes({ cache }: InfoFacts): InfoRoutes {
+  return {
+    "/version": () => Response.json({ version: VERSION }),
+    "/reset_prefix_cache": () => {
+      cache.clear();
+      return new Response("");
+    },
+  };
+}
+
+function sglangRoutes(facts: InfoFacts, model: string): InfoRoutes {
+  const modelInfo = (): Response => Response.json({ model_path: model, tokenizer_path: model, is_generation: true });
+  const serverInfo = (): Response =>
+    Response.json({ model_path: model, served_model_name: model, version: VERSION, context_length: facts.maxModelLen, api_key: "engine-secret", host: "127.0.0.1" });
+  return {
+    "/health_generate": () => new Response("OK"),
+    "/get_model_info": modelInfo,
+    "/model_info": modelInfo,
+    "/get_server_info": serverInfo,
+    "/server_info": serverInfo,
+    "/flush_cache": () => {
+      facts.cache.clear();
+      return new Response("Cache flushed.\n");
+    },
+    "/get_load": () =>
+      Response.json([{ dp_rank: 0, num_reqs: facts.running() + facts.waiting(), num_waiting_reqs: facts.waiting(), num_tokens: facts.cache.tokens }]),
+  };
+}
+
+function metrics({ kind, running, waiting, cache }: InfoFacts, model: string): string {
+  const labels = `{model_name="${model}"}`;
+  const rows = kind === "vllm"
+    ? [["vllm:num_requests_running", running()], ["vllm:num_requests_waiting", waiting()], ["vllm:kv_cache_tokens", cache.tokens]]
+    : [["sglang:num_running_reqs", running()], ["sglang:num_queue_reqs", waiting()], ["sglang:num_used_tokens", cache.tokens]];
+  return rows.map(([name, value]) => `# TYPE ${name} gauge\n${name}${labels} ${value}\n`).join("");
+}

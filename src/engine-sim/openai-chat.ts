@@ -1,0 +1,72 @@
+import { isJsonObject, numberField, objectField } from "../protocol/json.ts";
+import { chatPrompt } from "../protocol/prompt.ts";
+import { type Plan, type ToolCall, toolCallFor } from "./generation.ts";
+import { type GenerationRun, usageOf, wantsStream, wholeText } from "./generation-run.ts";
+import { dataFrame, DONE_FRAME, errorReply, eventReply, newId, nowSecs } from "./reply.ts";
+
+/** `/v1/chat/completions`, as vLLM and SGLang answer it. */
+export async function chatCompletions(run: GenerationRun): Promise<Response> {
+  const { body } = run;
+  if (!Array.isArray(body["messages"]) || body["messages"].length === 0 || !body["messages"].every(isJsonObject)) {
+    return errorReply(400, "BadRequestError", "messages must be a list of at least one message", "messages");
+  }
+  const prompt = chatPrompt(body);
+  const count = Math.max(1, Math.min(numberField(body, "n") ?? 1, 16));
+  const plans = Array.from({ length: count }, (_, index) => run.plan(index === 0 ? prompt : Buffer.concat([prompt, Buffer.from(`#${index}`)])));
+  const tool = toolCallFor(body);
+  if (wantsStream(body)) return eventReply(streamChat(run, plans, tool));
+  const texts = await Promise.all(plans.map((plan) => (tool ? "" : wholeText(run, plan))));
+  const [first] = plans;
+  return Response.json({
+    id: newId("chatcmpl-"),
+    object: "chat.completion",
+    created: nowSecs(),
+    model: run.model,
+    choices: plans.map((plan, index) => choice(plan, index, texts[index] ?? "", tool, body["logprobs"] === true)),
+    usage: first ? usageOf(first, tool ? 12 : plans.reduce((sum, plan) => sum + plan.tokens.length, 0)) : null,
+  });
+}
+
+function choice(plan: Plan, index: number, text: string, tool: ToolCall | undefined, withLogprobs: boolean): object {
+  const call = tool && { id: newId("call_"), type: "function", function: tool };
+  return {
+    index,
+    message: { role: "assistant", content: call ? null : text, refusal: null, ...(call ? { tool_calls: [call] } : {}) },
+    logprobs: withLogprobs ? { content: plan.tokens.map(logprob) } : null,
+    finish_reason: call ? "tool_calls" : plan.finishReason,
+  };
+}
+
+function logprob(token: string): object {
+  return { token, logprob: -(token.length / 10), bytes: [...Buffer.from(token)], top_logprobs: [] };
+}
+
+async function* streamChat(run: GenerationRun, plans: readonly Plan[], tool: ToolCall | undefined): AsyncGenerator<string, void, void> {
+  const head = { id: newId("chatcmpl-"), object: "chat.completion.chunk", created: nowSecs(), model: run.model };
+  const wantsUsage = objectField(run.body, "stream_options")?.["include_usage"] === true;
+  const withLogprobs = run.body["logprobs"] === true;
+  const frame = (index: number, delta: object, finish: string | null, logprobs: object | null = null): string =>
+    dataFrame({ ...head, choices: [{ index, delta, logprobs, finish_reason: finish }], ...(wantsUsage ? { usage: null } : {}) });
+  for (const [index, plan] of plans.entries()) {
+    let isFirst = true;
+    for await (const token of run.tokens(plan)) {
+      if (isFirst) yield frame(index, { role: "assistant", content: "" }, null);
+      isFirst = false;
+      if (!tool) yield frame(index, { content: token }, null, withLogprobs ? { content: [logprob(token)] } : null);
+    }
+    if (isFirst) yield frame(index, { role: "assistant", content: "" }, null);
+    if (tool) yield* toolFrames(tool, (delta) => frame(index, delta, null));
+    yield frame(index, {}, tool ? "tool_calls" : plan.finishReason);
+  }
+  const [first] = plans;
+  if (wantsUsage && first) yield dataFrame({ ...head, choices: [], usage: usageOf(first) });
+  yield DONE_FRAME;
+}
+
+/** Name first, then the arguments in pieces. */
+function* toolFrames(tool: ToolCall, frame: (delta: object) => string): Generator<string, void, void> {
+  yield frame({ tool_calls: [{ index: 0, id: newId("call_"), type: "function", function: { name: tool.name, arguments: "" } }] });
+  for (let at = 0; at < tool.arguments.length; at += 8) {
+    yield frame({ tool_calls: [{ index: 0, function: { arguments: tool.arguments.slice(at, at + 8) } }] });
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * Every error that a client can see is a row here: what it looks like in each dialect, whose fault it is, and what
+ * we may do next. Retry and circuit breaking read the row; `docs/errors.md` is generated from it.
+ */
+
+/** Whose fault: decides the metric label and whether the breaker of a worker hears of it. */
+export type ErrorSource = "client" | "gateway" | "worker";
+
+/**
+ * What a retry may do, before the client has seen a byte:
+ * - `reachable_elsewhere`: the worker never got the request; another one may have it at once.
+ * - `declined`: the worker said no before any work (429, 503); another one may have it, this one rests.
+ * - `ambiguous`: the worker may have worked on it; one more try elsewhere at most.
+ * - `never`: the answer would be the same, or the client has seen a part of it.
+ */
+export type RetryClass = "reachable_elsewhere" | "declined" | "ambiguous" | "never";
+
+export interface ErrorRow {
+  /** HTTP status for the client. */
+  readonly http: number;
+  /** gRPC status code of the same meaning. */
+  readonly grpc: number;
+  readonly source: ErrorSource;
+  readonly retry: RetryClass;
+  /** Counts against the circuit breaker of the worker that caused it. */
+  readonly workerFault: boolean;
+  /** `error.type` in the OpenAI shape. */
+  readonly openai: string;
+  /** `error.type` in the Anthropic shape. */
+  readonly anthropic: string;
+  /** One sentence for the errors page: when it happens and what helps. */
+  readonly meaning: string;
+}
+
+function client(http: number, grpc: number, anthropic: string, meaning: string): ErrorRow {
+  return {
+    http,
+    grpc,
+    source: "client",
+    retry: "never",
+    workerFault: false,
+    openai: "invalid_request_error",
+    anthropic,
+    meaning,
+  };
+}
+
+function capacity(meaning: string): ErrorRow {
+  return {
+    http: 503,
+    grpc: 14,
+    source: "gateway",
+    retry: "never",
+    workerFault: false,
+    openai: "server_error",
+    anthropic: "overloaded_error",
+    meaning,
+  };
+}
+
+function worker(http: number, grpc: number, retry: RetryClass, meaning: string): ErrorRow {
+  return {
+    http,
+    grpc,
+    source: "worker",
+    retry,
+    workerFault: true,
+    openai: "server_error",
+    anthropic: http === 504 ? "timeout_error" : "api_error",
+    meaning,
+  };
+}
+
+export const ERRORS = {
+  // What the client sent.
+  invalid_json: client(400, 3, "invalid_request_error", "The body is not JSON, is empty, or is not valid UTF-8."),
+  invalid_body: client(400, 3, "invalid_request_error", "The body is JSON but not an object."),
+  invalid_request: client(400, 3, "invalid_request_error", "A field has the wrong type or value; `param` names it."),
+  missing_model: client(400, 3, "invalid_request_error", "`model` is needed where one gateway serves many models."),
+  forbidden_key: client(400, 3, "invalid_request_error", "A key such as `__proto__` that some JSON readers act on."),
+  bad_host: client(400, 3, "invalid_request_error", "The Host header is not a host name."),
+  invalid_api_key: {
+    ...client(401, 16, "authentication_error", "The API key is missing or wrong."),
+    openai: "authentication_error",
+  },
+  model_not_found: client(404, 5, "not_found_error", "No worker serves this model."),
+  unknown_url: client(404, 12, "not_found_error", "There is no such route."),
+  worker_not_found: client(404, 5, "not_found_error", "No worker has this id or URL."),
+  method_not_allowed: client(405, 12, "invalid_request_error", "The route exists, for the methods named in `Allow`."),
+  request_timeout: client(408, 4, "invalid_request_error", "The body did not arrive in time."),
+  worker_exists: client(409, 6, "invalid_request_error", "A worker with this URL is registered already."),
+  request_too_large: client(413, 8, "request_too_large", "The body is larger than `max_payload_size`."),
+  unsupported_media_type: client(415, 3, "invalid_request_error", "The content type is not `application/json`."),
+  client_closed: client(499, 1, "api_error", "The client left before the end; seen in logs and metrics only."),
+  // What the gateway cannot do now.
+  no_available_workers: capacity("Workers serve this model, but none can take a request now. `Retry-After` says when."),
+  queue_full: capacity("The concurrency limit is reached and the queue is full. `Retry-After` says when."),
+  queue_timeout: capacity("The request waited in the queue for `queue_timeout_secs`."),
+  server_shutting_down: capacity("The gateway is draining; another instance will answer."),
+  not_implemented: {
+    ...capacity("The gateway knows the feature and does not have it yet."),
+    http: 501,
+    grpc: 12,
+    anthropic: "api_error",
+  },
+  internal_error: {
+    ...capacity("A defect in the gateway. The request id is in its log."),
+    http: 500,
+    grpc: 13,
+    anthropic: "api_error",
+  },
+  // What the worker did.
+  upstream_connect_failed: worker(502, 14, "reachable_elsewhere", "The worker refused the connection or could not be reached."),
+  upstream_connect_timeout: worker(504, 14, "reachable_elsewhere", "The worker did not accept within `connect_timeout_secs`."),
+  upstream_closed: worker(502, 14, "ambiguous", "The worker closed the connection before it answered."),
+  upstream_stale_socket: {
+    ...worker(502, 14, "ambiguous", "The worker closed an idle connection just as a request went out on it."),
+    workerFault: false,
+  },
+  upstream_timeout: worker(504, 4, "ambiguous", "No first byte within `first_byte_timeout_secs`, or no whole answer within `request_timeout_secs`."),
+  upstream_stalled: worker(504, 4, "never", "The worker fell silent within an answer for `idle_timeout_secs`."),
+  upstream_truncated: worker(502, 14, "ambiguous", "The answer ended before it was whole."),
+  upstream_reset: worker(502, 14, "never", "The connection to the worker broke within a stream."),
+  upstream_protocol_error: worker(502, 13, "ambiguous", "What the worker sent is not HTTP as it should be."),
+  invalid_upstream_response: worker(502, 13, "never", "The worker answered with something that is not an answer to this request."),
+  upstream_busy: { ...capacity("Every worker that was asked said that it is full (429 or 503)."), source: "worker", retry: "declined" },
+  upstream_unavailable: worker(502, 14, "ambiguous", "The worker, or a proxy before it, answered 502 or 504."),
+  upstream_auth_failed: worker(502, 16, "never", "The worker refused the gateway's credential."),
+  upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), workerFault: false },
+  upstream_rejected: client(400, 3, "invalid_request_error", "The worker refused the request; status and message are its own."),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** The row of a code, typed as a row. */
+export function errorRow(code: ErrorCode): ErrorRow {
+  return ERRORS[code];
+}
+
+export interface GatewayErrorDetails {
+  /** Path of the offending field, as in `messages[0].role`. */
+  readonly param?: string;
+  /** Whole seconds for `Retry-After`. */
+  readonly retryAfterSecs?: number;
+  /** Status for the client where it is the worker's own (upstream_rejected). */
+  readonly status?: number;
+  /** `error.code` where the worker named one of its own (upstream_rejected). */
+  readonly workerCode?: string;
+  /** Methods for `Allow`. */
+  readonly allow?: readonly string[];
+  readonly cause?: unknown;
+}
+
+/** The one error class. Foreign errors become one of these at the boundary that knows them. */
+export class GatewayError extends Error {
+  override readonly name = "GatewayError";
+  readonly code: ErrorCode;
+  readonly details: GatewayErrorDetails;
+
+  /** `message` goes to the client: no address, path or stack in it. */
+  constructor(code: ErrorCode, message: string, details: GatewayErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.details = details;
+  }
+
+  get row(): ErrorRow {
+    return ERRORS[this.code];
+  }
+
+  /** HTTP status for the client. */
+  get status(): number {
+    return this.details.status ?? this.row.http;
+  }
+}
+
+/** Whatever was thrown, as a GatewayError; what is not one yet is a defect of ours. */
+export function asGatewayError(thrown: unknown): GatewayError {
+  return thrown instanceof GatewayError
+    ? thrown
+    : new GatewayError("internal_error", "the gateway failed on this request", { cause: thrown });
+}

@@ -1,0 +1,138 @@
+/**
+ * Every metric, once. `docs/metrics.md` is generated from it. Labels are bounded: a model that no worker serves, and
+ * models and workers past the bound, count as `other`.
+ */
+export interface MetricRow {
+  readonly name: string;
+  readonly kind: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Upper bounds, seconds. */
+  readonly buckets?: readonly number[];
+}
+
+const DURATION_BUCKETS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+const TTFT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const TPOT_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1];
+
+export const METRICS = {
+  requests: {
+    name: "pointsman_requests_total",
+    kind: "counter",
+    help: "Requests answered, by endpoint, model and the status that the client got (499: the client left).",
+    labels: ["endpoint", "model", "status"],
+  },
+  errors: {
+    name: "pointsman_request_errors_total",
+    kind: "counter",
+    help: "Requests that ended with an error, by its code in the errors table; also errors within a stream.",
+    labels: ["endpoint", "model", "code"],
+  },
+  duration: {
+    name: "pointsman_request_duration_seconds",
+    kind: "histogram",
+    help: "From the request's head read to the last byte of the answer.",
+    labels: ["endpoint", "model"],
+    buckets: DURATION_BUCKETS,
+  },
+  timeToFirstToken: {
+    name: "pointsman_time_to_first_token_seconds",
+    kind: "histogram",
+    help: "Streams: from the request's head read to the first event.",
+    labels: ["model", "worker"],
+    buckets: TTFT_BUCKETS,
+  },
+  timePerOutputToken: {
+    name: "pointsman_time_per_output_token_seconds",
+    kind: "histogram",
+    help: "Streams: time between the first and the last event, divided by the tokens after the first.",
+    labels: ["model", "worker"],
+    buckets: TPOT_BUCKETS,
+  },
+  promptTokens: {
+    name: "pointsman_prompt_tokens_total",
+    kind: "counter",
+    help: "Prompt tokens, as the workers counted them.",
+    labels: ["model", "worker"],
+  },
+  cachedTokens: {
+    name: "pointsman_cached_prompt_tokens_total",
+    kind: "counter",
+    help: "Prompt tokens that were in the worker's prefix cache, as the workers counted them.",
+    labels: ["model", "worker"],
+  },
+  completionTokens: {
+    name: "pointsman_completion_tokens_total",
+    kind: "counter",
+    help: "Tokens generated, as the workers counted them; where they did not, events of the stream.",
+    labels: ["model", "worker"],
+  },
+  attempts: {
+    name: "pointsman_worker_attempts_total",
+    kind: "counter",
+    help: "Requests sent to a worker, by how the attempt ended: `ok` or a code of the errors table.",
+    labels: ["model", "worker", "outcome"],
+  },
+  retries: {
+    name: "pointsman_retries_total",
+    kind: "counter",
+    help: "Second attempts, by the code of the error that made them necessary.",
+    labels: ["code"],
+  },
+  inFlight: {
+    name: "pointsman_requests_in_flight",
+    kind: "gauge",
+    help: "Requests that a worker has and has not finished.",
+    labels: ["model", "worker"],
+  },
+  workers: {
+    name: "pointsman_workers",
+    kind: "gauge",
+    help: "Workers by status: pending, ready, not_ready, failed, draining.",
+    labels: ["status"],
+  },
+  breakerState: {
+    name: "pointsman_breaker_state",
+    kind: "gauge",
+    help: "Circuit breaker of a worker: 0 closed, 1 half-open, 2 open.",
+    labels: ["worker"],
+  },
+  admitted: {
+    name: "pointsman_admitted_requests",
+    kind: "gauge",
+    help: "Requests past admission that have not ended.",
+    labels: [],
+  },
+  queueDepth: {
+    name: "pointsman_queue_depth",
+    kind: "gauge",
+    help: "Requests waiting for admission.",
+    labels: [],
+  },
+  upstreamSockets: {
+    name: "pointsman_upstream_sockets",
+    kind: "gauge",
+    help: "Open sockets to workers.",
+    labels: [],
+  },
+  residentBytes: {
+    name: "process_resident_memory_bytes",
+    kind: "gauge",
+    help: "Resident memory of the gateway.",
+    labels: [],
+  },
+  cpuSeconds: {
+    name: "process_cpu_seconds_total",
+    kind: "counter",
+    help: "CPU time of the gateway, user and system.",
+    labels: [],
+  },
+  buildInfo: {
+    name: "pointsman_build_info",
+    kind: "gauge",
+    help: "1, with the version as label.",
+    labels: ["version"],
+  },
+} as const satisfies Record<string, MetricRow>;
+
+export type MetricName = keyof typeof METRICS;

@@ -1,0 +1,77 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { type MetricName, type MetricRow, METRICS } from "./metrics-table.ts";
+
+/** Distinct values of a label before further ones count as `other`. */
+const MAX_LABEL_VALUES = 256;
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Makes a gauge's values when somebody asks for them: called at each scrape, sets through the function it is given. */
+export type GaugeReader = (set: (labels: Labels, value: number) => void) => void;
+
+/** The metrics of one gateway. Names and labels are those of the table; nothing else can be counted. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #metrics = new Map<MetricName, Counter | Gauge | Histogram>();
+  readonly #readers = new Map<MetricName, GaugeReader>();
+  readonly #seen = new Map<string, Set<string>>();
+
+  constructor() {
+    for (const name of Object.keys(METRICS) as MetricName[]) this.#metrics.set(name, this.#create(METRICS[name]));
+  }
+
+  increment(name: MetricName, labels: Labels, by = 1): void {
+    const metric = this.#metrics.get(name);
+    if (metric instanceof Counter) metric.inc(labels, by);
+  }
+
+  observe(name: MetricName, labels: Labels, value: number): void {
+    const metric = this.#metrics.get(name);
+    if (metric instanceof Histogram) metric.observe(labels, value);
+  }
+
+  /** From now on the gauge (or a counter kept elsewhere) is read through `reader`. */
+  read(name: MetricName, reader: GaugeReader): void {
+    this.#readers.set(name, reader);
+  }
+
+  /** `value`, or `other` once too many values of this label have been seen. */
+  bounded(label: string, value: string): string {
+    let seen = this.#seen.get(label);
+    if (!seen) {
+      seen = new Set();
+      this.#seen.set(label, seen);
+    }
+    if (seen.has(value)) return value;
+    if (seen.size >= MAX_LABEL_VALUES) return "other";
+    seen.add(value);
+    return value;
+  }
+
+  /** Prometheus text exposition, version 0.0.4. */
+  async expose(): Promise<string> {
+    for (const [name, reader] of this.#readers) {
+      const metric = this.#metrics.get(name);
+      metric?.reset();
+      if (metric instanceof Gauge) reader((labels, value) => metric.set(labels, value));
+      else if (metric instanceof Counter) reader((labels, value) => metric.inc(labels, value));
+    }
+    return this.#registry.metrics();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  #create(row: MetricRow): Counter | Gauge | Histogram {
+    const common = { name: row.name, help: row.help, labelNames: [...row.labels], registers: [this.#registry] };
+    switch (row.kind) {
+      case "counter":
+        return new Counter(common);
+      case "gauge":
+        return new Gauge(common);
+      case "histogram":
+        return new Histogram({ ...common, buckets: [...(row.buckets ?? [])] });
+    }
+  }
+}

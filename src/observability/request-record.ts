@@ -1,0 +1,121 @@
+import type { Logger } from "./logger.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** Token counts of an answer; undefined where nobody said. */
+export interface TokenCounts {
+  readonly promptTokens: number | undefined;
+  readonly completionTokens: number | undefined;
+  readonly cachedTokens: number | undefined;
+}
+
+export interface RecordSink {
+  /** Called once a request, when its last byte has left or nobody waits for it any more. */
+  settle(record: RequestRecord): void;
+}
+
+/**
+ * What is known of one request, filled in on its way and settled once at its end. The access line and the metrics are
+ * made from it, so each is written in one place.
+ */
+export class RequestRecord {
+  readonly requestId: string;
+  readonly endpoint: string;
+  /** On the clock of `performance.now()`, ms. */
+  readonly startedAt: number;
+  /** As the client named it, once a worker is known to serve it; so a label cannot be made up by clients. */
+  model: string | undefined;
+  workerId: string | undefined;
+  workerUrl: string | undefined;
+  policy: string | undefined;
+  attempts = 0;
+  isStream = false;
+  /** From the start to the first event of a stream, ms. */
+  ttftMs: number | undefined;
+  lastEventMs: number | undefined;
+  events = 0;
+  tokens: TokenCounts | undefined;
+  /** Code of the errors table, where it ended with an error. */
+  errorCode: string | undefined;
+  status = 0;
+  durationMs = 0;
+  readonly #sink: RecordSink;
+  readonly #onSettled: (() => void)[] = [];
+  #isSettled = false;
+
+  constructor(requestId: string, endpoint: string, sink: RecordSink) {
+    this.requestId = requestId;
+    this.endpoint = endpoint;
+    this.startedAt = performance.now();
+    this.#sink = sink;
+  }
+
+  /** Runs `action` when the request is over. */
+  onSettled(action: () => void): void {
+    if (this.#isSettled) action();
+    else this.#onSettled.push(action);
+  }
+
+  /** The request is over with this status; later calls do nothing. */
+  settle(status: number, errorCode?: string): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.status = status;
+    this.errorCode = errorCode;
+    this.durationMs = performance.now() - this.startedAt;
+    for (const action of this.#onSettled) action();
+    this.#sink.settle(this);
+  }
+}
+
+/** Writes the access line and counts. */
+export function createRecordSink(logger: Logger, metrics: Metrics): RecordSink {
+  return {
+    settle(record) {
+      count(record, metrics);
+      logger.info(accessLine(record), "request");
+    },
+  };
+}
+
+function accessLine(record: RequestRecord): object {
+  return {
+    request_id: record.requestId,
+    endpoint: record.endpoint,
+    model: record.model,
+    worker: record.workerId,
+    policy: record.policy,
+    attempts: record.attempts,
+    status: record.status,
+    error: record.errorCode,
+    stream: record.isStream,
+    ttft_ms: round(record.ttftMs),
+    prompt_tokens: record.tokens?.promptTokens,
+    completion_tokens: record.tokens?.completionTokens,
+    cached_tokens: record.tokens?.cachedTokens,
+    duration_ms: round(record.durationMs),
+  };
+}
+
+function count(record: RequestRecord, metrics: Metrics): void {
+  const endpoint = record.endpoint;
+  const model = record.model === undefined ? "other" : metrics.bounded("model", record.model);
+  metrics.increment("requests", { endpoint, model, status: String(record.status) });
+  metrics.observe("duration", { endpoint, model }, record.durationMs / 1000);
+  if (record.errorCode !== undefined) metrics.increment("errors", { endpoint, model, code: record.errorCode });
+  if (record.workerUrl === undefined) return;
+  const labels = { model, worker: metrics.bounded("worker", record.workerUrl) };
+  const completion = record.tokens?.completionTokens ?? (record.isStream ? record.events : undefined);
+  if (record.tokens?.promptTokens) metrics.increment("promptTokens", labels, record.tokens.promptTokens);
+  if (record.tokens?.cachedTokens) metrics.increment("cachedTokens", labels, record.tokens.cachedTokens);
+  if (completion) metrics.increment("completionTokens", labels, completion);
+  if (record.ttftMs === undefined) return;
+  metrics.observe("timeToFirstToken", labels, record.ttftMs / 1000);
+  if (completion !== undefined && completion > 1 && record.lastEventMs !== undefined) {
+    const perToken = (record.lastEventMs - record.ttftMs) / (completion - 1);
+    metrics.observe("timePerOutputToken", labels, perToken / 1000);
+  }
+}
+
+function round(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 10) / 10;
+}

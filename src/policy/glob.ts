@@ -1,0 +1,30 @@
+/**
+ * Does `text` fit the pattern? `*` is any number of characters, `?` is one, all others are themselves; upper and lower
+ * case differ. Takes time in the product of the lengths at the worst, and no memory: it goes back to the last star only.
+ */
+export function matchesGlob(pattern: string, text: string): boolean {
+  let at = 0;
+  let inPattern = 0;
+  let star = -1;
+  let afterStar = 0;
+  while (at < text.length) {
+    const wanted = pattern[inPattern];
+    if (wanted === "*") {
+      star = inPattern;
+      afterStar = at;
+      inPattern += 1;
+    } else if (wanted === "?" || wanted === text[at]) {
+      inPattern += 1;
+      at += 1;
+    } else if (star >= 0) {
+      // The star takes one character more.
+      afterStar += 1;
+      at = afterStar;
+      inPattern = star + 1;
+    } else {
+      return false;
+    }
+  }
+  while (pattern[inPattern] === "*") inPattern += 1;
+  return inPattern === pattern.length;
+}

@@ -1,0 +1,22 @@
+import type { GatewayError } from "../errors/errors.ts";
+import type { ErrorFacts } from "./dialect.ts";
+
+/** What a dialect needs to say an error in its own shape. */
+export function errorFacts(error: GatewayError, requestId: string): ErrorFacts {
+  const { row, details } = error;
+  return {
+    code: details.workerCode ?? error.code,
+    message: error.message,
+    param: details.param,
+    openaiType: row.openai,
+    anthropicType: ANTHROPIC_TYPE_BY_STATUS.get(details.status ?? 0) ?? row.anthropic,
+    requestId,
+  };
+}
+
+/** Source: Anthropic API reference, errors; for statuses that a worker chose. */
+const ANTHROPIC_TYPE_BY_STATUS: ReadonlyMap<number, string> = new Map([
+  [403, "permission_error"],
+  [404, "not_found_error"],
+  [413, "request_too_large"],
+]);

@@ -1,0 +1,29 @@
+import type { Dialect, ErrorFacts } from "../dialect.ts";
+
+/** Source: OpenAI API reference, error object; all four keys are always there. */
+function errorBody(facts: ErrorFacts): object {
+  return {
+    error: { message: facts.message, type: facts.openaiType, param: facts.param ?? null, code: facts.code },
+  };
+}
+
+/** Chat, completions, embeddings and their kin. */
+export const openaiDialect: Dialect = {
+  name: "openai",
+  errorBody,
+  errorEvent: (facts) => `data: ${JSON.stringify(errorBody(facts))}\n\n`,
+  endMarkers: ["data: [DONE]", "data:[DONE]"],
+  missingEnd: { afterEventWith: ['"finish_reason":"', '"finish_reason": "'], event: "data: [DONE]\n\n" },
+  usageMarker: '"usage":',
+  requestIdHeaders: ["x-request-id"],
+};
+
+/** The Responses API: typed events, of which one of three is the last. */
+export const responsesDialect: Dialect = {
+  ...openaiDialect,
+  name: "responses",
+  errorEvent: (facts) =>
+    `event: error\ndata: ${JSON.stringify({ type: "error", code: facts.code, message: facts.message, param: facts.param ?? null })}\n\n`,
+  endMarkers: ["event: response.completed", "event: response.incomplete", "event: response.failed"],
+  missingEnd: undefined,
+};

@@ -1,0 +1,10 @@
+import type { Dialect } from "../dialect.ts";
+import { openaiDialect } from "../openai/dialect.ts";
+
+/** SGLang's own `/generate`: OpenAI's errors and end marker, counts in `meta_info` of each event. */
+export const sglangDialect: Dialect = {
+  ...openaiDialect,
+  name: "sglang",
+  missingEnd: undefined,
+  usageMarker: '"meta_info":',
+};

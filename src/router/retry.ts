@@ -1,0 +1,102 @@
+import { asGatewayError, GatewayError } from "../errors/errors.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Clock } from "../util/clock.ts";
+import type { Worker } from "../worker/worker.ts";
+import type { ModelSnapshot } from "../worker/worker-registry.ts";
+import { Attempt, type AttemptDeps } from "./attempt.ts";
+import type { InferenceRequest } from "./router.ts";
+
+export interface RetrySettings {
+  /** 1 or 2: a generation is started at most twice. */
+  readonly maxAttempts: number;
+  /** Before a second try at the same worker, ms. Another worker is tried at once. */
+  readonly backoffMs: number;
+  /** Share of the backoff that is random, 0 to 1. */
+  readonly jitterRatio: number;
+}
+
+export interface DispatchDeps extends AttemptDeps {
+  readonly retry: RetrySettings;
+  readonly clock: Clock;
+  /** For `Retry-After` where no worker can take a request now, s. */
+  readonly capacityRetryAfterSecs: number;
+}
+
+/** Sends to the worker of the attempt and returns the answer once its first byte is there. */
+export type SendAttempt = (attempt: Attempt) => Promise<Response>;
+
+/**
+ * Chooses a worker, sends, and where that fails before the client has seen a byte chooses once more. In this order:
+ *
+ * 1. An error whose row says `never`, and a client that has left, end it.
+ * 2. At most `maxAttempts` in all.
+ * 3. The worker that failed is left out, while there is another.
+ * 4. The same worker again only where it closed an idle connection as the request went out.
+ */
+export async function dispatch(
+  deps: DispatchDeps,
+  request: InferenceRequest,
+  snapshot: ModelSnapshot,
+  policy: Policy,
+  send: SendAttempt,
+): Promise<Response> {
+  let candidates = snapshot.available;
+  let worker = takeProbe(snapshot) ?? choose(deps, policy, candidates, request);
+  for (let count = 1; ; count += 1) {
+    const { record } = request;
+    record.attempts = count;
+    record.workerId = worker.id;
+    record.workerUrl = worker.url;
+    const attempt = new Attempt(deps, worker, request);
+    try {
+      return await send(attempt);
+    } catch (thrown) {
+      const error = asGatewayError(thrown);
+      attempt.end(error);
+      if (count >= deps.retry.maxAttempts || error.row.retry === "never" || request.signal.aborted) throw error;
+      const failed = worker.id;
+      candidates = candidates.filter((candidate) => candidate.id !== failed);
+      if (candidates.length > 0) {
+        worker = choose(deps, policy, candidates, request);
+      } else if (error.code === "upstream_stale_socket") {
+        await pause(deps, request.signal);
+      } else {
+        throw error;
+      }
+      deps.metrics.increment("retries", { code: error.code });
+    }
+  }
+}
+
+/** A worker whose breaker is half-open gets one request to prove itself with. */
+function takeProbe(snapshot: ModelSnapshot): Worker | undefined {
+  for (const worker of snapshot.probation) if (worker.breaker.tryAcquireProbe()) return worker;
+  return undefined;
+}
+
+function choose(
+  deps: DispatchDeps,
+  policy: Policy,
+  candidates: readonly Worker[],
+  request: InferenceRequest,
+): Worker {
+  const index = candidates.length > 0 ? policy.select(candidates, request.features) : -1;
+  const worker = candidates[index];
+  if (worker) return worker;
+  throw new GatewayError("no_available_workers", "no worker can take this request now", {
+    retryAfterSecs: deps.capacityRetryAfterSecs,
+  });
+}
+
+function pause(deps: DispatchDeps, signal: AbortSignal): Promise<void> {
+  const { backoffMs, jitterRatio } = deps.retry;
+  const delayMs = backoffMs * (1 - jitterRatio * Math.random());
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const cancel = deps.clock.after(delayMs, resolve);
+  const onAbort = (): void => {
+    cancel();
+    reject(signal.reason);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  return promise.finally(() => signal.removeEventListener("abort", onAbort));
+}

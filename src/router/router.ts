@@ -1,0 +1,33 @@
+import type { RequestRecord } from "../observability/request-record.ts";
+import type { RequestFeatures } from "../policy/policy.ts";
+import type { Endpoint } from "../protocol/endpoints.ts";
+
+export type { RequestFeatures };
+
+/** Which of the four routers: what it speaks to workers, and whether prefill and decode are apart. */
+export type RouterKind = "http" | "http_pd" | "grpc" | "grpc_pd";
+
+/** A request that has been read and understood as far as routing needs. */
+export interface InferenceRequest {
+  readonly endpoint: Endpoint;
+  /** As the client named it; undefined where it named none. */
+  readonly model: string | undefined;
+  readonly isStream: boolean;
+  /** As the client sent it. */
+  readonly body: Uint8Array;
+  /** The client's, before any allow-list. */
+  readonly headers: Headers;
+  readonly features: RequestFeatures;
+  readonly record: RequestRecord;
+  /** Aborted when the client leaves. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Sends one request to a worker (or two) and relays the answer. Throws GatewayError before the first byte; after it
+ * the error is in the stream. Settles the record in either case but the throwing one.
+ */
+export interface Router {
+  readonly kind: RouterKind;
+  route(request: InferenceRequest): Promise<Response>;
+}

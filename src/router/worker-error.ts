@@ -1,0 +1,83 @@
+import { GatewayError } from "../errors/errors.ts";
+import { isJsonObject, type JsonObject, objectField, stringField } from "../protocol/json.ts";
+
+/** Longest message of a worker that is passed on, characters. */
+const MAX_MESSAGE_CHARS = 2000;
+/** Longest `Retry-After` that is believed, s. Clients give up beyond it. */
+const MAX_RETRY_AFTER_SECS = 120;
+
+export interface WorkerAnswer {
+  readonly status: number;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: Uint8Array;
+  /** The worker's origin, which must not appear in what clients see. */
+  readonly origin: string;
+}
+
+/** A worker's answer outside 2xx, as an error of the table. */
+export function workerError(answer: WorkerAnswer): GatewayError {
+  const { status } = answer;
+  if (status === 401 || status === 403) {
+    return new GatewayError("upstream_auth_failed", "the worker refused the gateway's credential");
+  }
+  if (status === 429 || status === 503) {
+    return new GatewayError("upstream_busy", "the workers are at capacity; try again later", {
+      retryAfterSecs: retryAfterSecs(answer.headers.get("retry-after")),
+    });
+  }
+  if (status === 502 || status === 504) {
+    return new GatewayError("upstream_unavailable", "the worker is not available");
+  }
+  if (status >= 500) return new GatewayError("upstream_error", "the worker failed on this request");
+  if (status < 400) return new GatewayError("invalid_upstream_response", "the worker answered with a redirect");
+  return rejected(answer);
+}
+
+/**
+ * The client's request was refused by the worker. The message says what is wrong with it and is passed on. Shapes:
+ * OpenAI and SGLang `{error:{message,param,code}}`, older vLLM `{object:"error",message,param}`, FastAPI `{detail}`.
+ */
+function rejected(answer: WorkerAnswer): GatewayError {
+  const body = parse(answer.body);
+  const error = objectField(body, "error") ?? body;
+  const message = stringField(error, "message") ?? stringField(body, "error") ?? detailOf(body);
+  const param = stringField(error, "param");
+  const code = stringField(error, "code");
+  return new GatewayError("upstream_rejected", clean(message ?? "the worker refused the request", answer.origin), {
+    status: answer.status,
+    ...(param === undefined ? {} : { param }),
+    ...(code === undefined ? {} : { workerCode: code }),
+  });
+}
+
+function parse(bytes: Uint8Array): JsonObject {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return isJsonObject(value) ? value : {};
+  } catch {
+    // Not JSON: a proxy's page or an empty body. There is nothing in it that helps the client.
+    return {};
+  }
+}
+
+/** FastAPI: `detail` is a sentence, or a list of `{loc, msg}`. */
+function detailOf(body: JsonObject): string | undefined {
+  const detail = body["detail"];
+  if (typeof detail === "string") return detail;
+  if (!Array.isArray(detail)) return undefined;
+  const parts = detail.filter(isJsonObject).map((item) => {
+    const where = item["loc"];
+    return `${Array.isArray(where) ? `${where.join(".")}: ` : ""}${stringField(item, "msg") ?? ""}`;
+  });
+  return parts.length > 0 ? parts.join("; ") : undefined;
+}
+
+function clean(message: string, origin: string): string {
+  const host = origin.slice(origin.indexOf("//") + 2);
+  return message.replaceAll(origin, "the worker").replaceAll(host, "the worker").slice(0, MAX_MESSAGE_CHARS);
+}
+
+function retryAfterSecs(value: string | undefined): number {
+  const seconds = value !== undefined && /^[0-9]{1,6}$/.test(value) ? Number(value) : 1;
+  return Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_SECS);
+}

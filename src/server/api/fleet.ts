@@ -1,0 +1,57 @@
+import { isJsonObject, type JsonObject, numberField } from "../../protocol/json.ts";
+import type { Fleet } from "../../router/fleet.ts";
+import type { Route } from "../route.ts";
+
+/** What concerns all workers at once: flush their caches, read their loads. */
+export function fleetRoutes(fleet: Fleet): Route[] {
+  return [
+    { method: "POST", path: "/flush_cache", access: "admin", handle: () => flushCache(fleet) },
+    { method: "GET", path: "/get_loads", access: "admin", handle: () => getLoads(fleet) },
+  ];
+}
+
+/** 200 where every worker flushed, 206 where some did not. */
+async function flushCache(fleet: Fleet): Promise<Response> {
+  const results = await fleet.flushCaches();
+  const successful = results.filter((result) => result.value).map((result) => result.worker.url);
+  const failed = results
+    .filter((result) => result.error)
+    .map((result) => ({ worker: result.worker.url, error: result.error?.message }));
+  const isWhole = failed.length === 0;
+  return Response.json(
+    {
+      status: isWhole ? "success" : "partial_success",
+      message: isWhole ? "all caches flushed" : `${failed.length} of ${results.length} workers did not flush`,
+      workers_flushed: successful.length,
+      total_http_workers: results.length,
+      total_grpc_workers: 0,
+      total_workers: results.length,
+      successful,
+      failed,
+    },
+    { status: isWhole ? 200 : 206 },
+  );
+}
+
+/** The engines' own counts; -1 and our count of requests where an engine has none. */
+async function getLoads(fleet: Fleet): Promise<Response> {
+  const results = await fleet.loads();
+  const workers = results.map(({ worker, value }) => ({
+    worker: worker.url,
+    worker_type: worker.spec.workerType,
+    load: value ? usedTokens(value) : -1,
+    in_flight: worker.inFlight,
+    ...(value ? { details: value } : {}),
+  }));
+  return Response.json({ workers });
+}
+
+function usedTokens(details: JsonObject): number {
+  const loads = details["loads"];
+  if (!Array.isArray(loads)) return numberField(details, "load") ?? numberField(details, "num_tokens") ?? -1;
+  let sum = 0;
+  for (const entry of loads) {
+    if (isJsonObject(entry)) sum += numberField(entry, "num_used_tokens") ?? numberField(entry, "num_tokens") ?? 0;
+  }
+  return sum;
+}

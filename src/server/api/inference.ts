@@ -1,0 +1,120 @@
+import { asGatewayError, GatewayError } from "../../errors/errors.ts";
+import { type RecordSink, RequestRecord } from "../../observability/request-record.ts";
+import type { Endpoint } from "../../protocol/endpoints.ts";
+import { type JsonObject, parseJsonObject } from "../../protocol/json.ts";
+import { readRoutingKey } from "../../protocol/routing-key.ts";
+import type { InferenceRequest, RequestFeatures } from "../../router/router.ts";
+import type { Admission } from "../admission.ts";
+import type { Authenticate } from "../auth.ts";
+import { type BodyBounds, readBody } from "../body.ts";
+import { errorResponse } from "../error-response.ts";
+
+export interface InferenceDeps {
+  readonly authenticate: Authenticate;
+  readonly admission: Admission;
+  readonly bounds: BodyBounds;
+  readonly recordSink: RecordSink;
+  /** One gateway for many models: a request must say which. */
+  readonly isModelRequired: boolean;
+  readonly route: (request: InferenceRequest) => Promise<Response>;
+  readonly isDraining: () => boolean;
+  readonly onDefect: (error: GatewayError, requestId: string) => void;
+}
+
+/** The way of a request: authenticate, admit, read, parse once, route. Each step has its errors and its bound. */
+export async function handleInference(
+  deps: InferenceDeps,
+  endpoint: Endpoint,
+  request: Request,
+  requestId: string,
+): Promise<Response> {
+  const record = new RequestRecord(requestId, endpoint.name, deps.recordSink);
+  try {
+    if (deps.isDraining()) throw new GatewayError("server_shutting_down", "the gateway is shutting down", { retryAfterSecs: 1 });
+    deps.authenticate(request.headers);
+    const admitted = deps.admission.acquire(request.signal);
+    const permit = admitted instanceof Promise ? await admitted : admitted;
+    record.onSettled(() => permit.release());
+    const body = await readBody(request, deps.bounds);
+    return await deps.route(understand(deps, endpoint, request, body, record));
+  } catch (thrown) {
+    const error = request.signal.aborted
+      ? new GatewayError("client_closed", "the client left before the answer", { cause: thrown })
+      : asGatewayError(thrown);
+    if (error.code === "internal_error") deps.onDefect(error, requestId);
+    record.settle(error.status, error.code);
+    return errorResponse(error, endpoint.dialect, requestId);
+  }
+}
+
+/** What routing needs to know. Throws invalid_json, invalid_body, forbidden_key, invalid_request, missing_model. */
+function understand(
+  deps: InferenceDeps,
+  endpoint: Endpoint,
+  request: Request,
+  bytes: Uint8Array,
+  record: RequestRecord,
+): InferenceRequest {
+  const body = parseJsonObject(bytes);
+  const model = readModel(body, deps.isModelRequired);
+  record.isStream = readStream(endpoint, body);
+  const features = new BodyFeatures(model ?? "", endpoint, body, bytes.length, request.headers);
+  return {
+    endpoint,
+    model,
+    isStream: record.isStream,
+    body: bytes,
+    headers: request.headers,
+    features,
+    record,
+    signal: request.signal,
+  };
+}
+
+function readModel(body: JsonObject, isRequired: boolean): string | undefined {
+  const model = body["model"];
+  if (typeof model === "string" && model !== "") return model;
+  if (model !== undefined && model !== null) {
+    throw new GatewayError("invalid_request", "model must be a non-empty string", { param: "model" });
+  }
+  if (isRequired) throw new GatewayError("missing_model", "the request must name a model", { param: "model" });
+  return undefined;
+}
+
+function readStream(endpoint: Endpoint, body: JsonObject): boolean {
+  const stream = body["stream"];
+  if (stream === undefined || stream === null) return false;
+  if (typeof stream !== "boolean") {
+    throw new GatewayError("invalid_request", "stream must be true or false", { param: "stream" });
+  }
+  return stream && endpoint.canStream;
+}
+
+/** Bytes of a request that make about one token, for a first estimate. */
+const BYTES_PER_TOKEN = 4;
+
+class BodyFeatures implements RequestFeatures {
+  readonly model: string;
+  readonly promptTokens: number;
+  readonly #endpoint: Endpoint;
+  readonly #body: JsonObject;
+  readonly #headers: Headers;
+  #promptBytes: Uint8Array | undefined;
+
+  constructor(model: string, endpoint: Endpoint, body: JsonObject, bodyBytes: number, headers: Headers) {
+    this.model = model;
+    this.promptTokens = Math.ceil(bodyBytes / BYTES_PER_TOKEN);
+    this.#endpoint = endpoint;
+    this.#body = body;
+    this.#headers = headers;
+  }
+
+  promptBytes(): Uint8Array {
+    this.#promptBytes ??= this.#endpoint.prompt(this.#body);
+    return this.#promptBytes;
+  }
+
+  routingKey(): string | undefined {
+    return readRoutingKey(this.#headers, this.#body);
+  }
+}

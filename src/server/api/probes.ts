@@ -1,0 +1,87 @@
+import type { Fleet, WorkerAnswer } from "../../router/fleet.ts";
+import { isJsonObject } from "../../protocol/json.ts";
+import type { Worker } from "../../worker/worker.ts";
+import type { WorkerRegistry } from "../../worker/worker-registry.ts";
+import type { Route } from "../route.ts";
+
+export interface ProbesDeps {
+  readonly workerRegistry: WorkerRegistry;
+  readonly fleet: Fleet;
+  readonly isDraining: () => boolean;
+}
+
+/** Is the process alive, may it get traffic, does an engine really generate, and what is behind it. */
+export function probeRoutes(deps: ProbesDeps): Route[] {
+  const alive = (): Response => new Response("OK", { headers: { "content-type": "text/plain" } });
+  return [
+    { method: "GET", path: "/health", access: "public", handle: alive },
+    { method: "GET", path: "/liveness", access: "public", handle: alive },
+    { method: "GET", path: "/readiness", access: "public", handle: () => readiness(deps) },
+    { method: "GET", path: "/health_generate", access: "public", handle: () => healthGenerate(deps.fleet) },
+    info("/get_model_info", ["/get_model_info", "/model_info"], modelInfo, deps.fleet),
+    info("/model_info", ["/model_info", "/get_model_info"], modelInfo, deps.fleet),
+    info("/get_server_info", ["/get_server_info", "/server_info"], serverInfo, deps.fleet),
+    info("/server_info", ["/server_info", "/get_server_info"], serverInfo, deps.fleet),
+  ];
+}
+
+function readiness({ workerRegistry, isDraining }: ProbesDeps): Response {
+  const { workers, available } = workerRegistry.getWorkersForModel(undefined);
+  if (isDraining()) return Response.json({ status: "not ready", reason: "draining" }, { status: 503 });
+  if (available.length === 0) {
+    const reason = workers.length === 0 ? "no workers registered" : "no healthy workers";
+    return Response.json({ status: "not ready", reason }, { status: 503 });
+  }
+  return Response.json({ status: "ready", healthy_workers: available.length, total_workers: workers.length });
+}
+
+/** Engines that have no `/health_generate` are asked for their plain health. */
+async function healthGenerate(fleet: Fleet): Promise<Response> {
+  const { answer } = await fleet.askAny(["/health_generate", "/health"]);
+  const isHealthy = answer !== undefined && answer.status >= 200 && answer.status < 300;
+  return new Response(isHealthy ? "OK" : "the worker is not healthy", {
+    status: isHealthy ? 200 : 503,
+    headers: { "content-type": "text/plain" },
+  });
+}
+
+/** A page of the first available worker; where its engine has none, what the registry knows. */
+function info(path: string, asked: readonly string[], known: (worker: Worker) => object, fleet: Fleet): Route {
+  return {
+    method: "GET",
+    path,
+    access: "serving",
+    handle: async () => {
+      const { worker, answer } = await fleet.askAny(asked);
+      return Response.json((answer && withoutSecrets(answer)) ?? known(worker));
+    },
+  };
+}
+
+function modelInfo(worker: Worker): object {
+  return {
+    model_path: worker.modelId,
+    served_model_name: worker.modelId,
+    engine: worker.info.engine ?? null,
+    max_model_len: worker.info.maxModelLen ?? null,
+  };
+}
+
+function serverInfo(worker: Worker): object {
+  return { ...modelInfo(worker), version: worker.info.engineVersion ?? null };
+}
+
+/** SGLang prints all its arguments: keys and addresses among them stay here. */
+function withoutSecrets(answer: WorkerAnswer): object | undefined {
+  if (answer.status !== 200) return undefined;
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(answer.body));
+    if (!isJsonObject(value)) return undefined;
+    return Object.fromEntries(Object.entries(value).filter(([key]) => !PRIVATE_FIELD.test(key)));
+  } catch {
+    // Not JSON: then the registry's knowledge is the better answer.
+    return undefined;
+  }
+}
+
+const PRIVATE_FIELD = /api_key|token$|secret|password|^host$|(^|_)port$|addr|(^|_)url$/i;

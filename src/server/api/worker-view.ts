@@ -1,0 +1,27 @@
+import type { Worker } from "../../worker/worker.ts";
+
+/** A worker as the API shows it; its key stays here. */
+export function workerView(worker: Worker): object {
+  const { spec, info } = worker;
+  return {
+    id: worker.id,
+    url: worker.url,
+    model_id: worker.modelId,
+    models: worker.models,
+    worker_type: spec.workerType,
+    connection_mode: spec.connectionMode,
+    runtime_type: info.engine ?? "unspecified",
+    engine_version: info.engineVersion ?? null,
+    max_model_len: info.maxModelLen ?? null,
+    status: worker.status,
+    is_healthy: worker.status === "ready",
+    breaker: worker.breaker.state,
+    load: worker.inFlight,
+    pending_prompt_tokens: worker.pendingPromptTokens,
+    policy: spec.policyHint ?? null,
+    labels: spec.labels,
+    priority: spec.priority,
+    cost: spec.cost,
+    has_api_key: spec.apiKey !== undefined,
+  };
+}

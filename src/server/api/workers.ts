@@ -1,0 +1,143 @@
+import { GatewayError } from "../../errors/errors.ts";
+import { type JsonObject, parseJsonObject, stringField } from "../../protocol/json.ts";
+import type { RouterManager } from "../../router/router-manager.ts";
+import type { HealthChecker } from "../../worker/health-checker.ts";
+import type { Worker } from "../../worker/worker.ts";
+import type { WorkerRegistry } from "../../worker/worker-registry.ts";
+import { readBody } from "../body.ts";
+import type { Call, Route } from "../route.ts";
+import { patchWorkerSpec, readWorkerSpec } from "../../config/worker-spec.ts";
+import { workerView } from "./worker-view.ts";
+
+export interface WorkersDeps {
+  readonly workerRegistry: WorkerRegistry;
+  readonly routerManager: RouterManager;
+  readonly healthChecker: HealthChecker;
+  readonly maxBodyBytes: number;
+}
+
+/** For an operator's few lines of JSON to arrive, ms. */
+const BODY_TIMEOUT_MS = 10_000;
+
+/** Worker management: the REST API, and the seed's three calls for tools that know those. */
+export function workerRoutes(deps: WorkersDeps): Route[] {
+  return [
+    { method: "GET", path: "/workers", access: "admin", handle: (call) => list(deps, call) },
+    { method: "POST", path: "/workers", access: "admin", handle: (call) => create(deps, call) },
+    { method: "GET", path: "/workers/:id", access: "admin", handle: (call) => show(deps, call) },
+    { method: "PUT", path: "/workers/:id", access: "admin", handle: (call) => replace(deps, call) },
+    { method: "PATCH", path: "/workers/:id", access: "admin", handle: (call) => patch(deps, call) },
+    { method: "DELETE", path: "/workers/:id", access: "admin", handle: (call) => remove(deps, call) },
+    { method: "POST", path: "/add_worker", access: "admin", handle: (call) => seedAdd(deps, call) },
+    { method: "POST", path: "/remove_worker", access: "admin", handle: (call) => seedRemove(deps, call) },
+    { method: "GET", path: "/list_workers", access: "admin", handle: () => seedList(deps) },
+  ];
+}
+
+/** `?model=` keeps the workers of that model. */
+function list({ workerRegistry }: WorkersDeps, { query }: Call): Response {
+  const model = query.get("model");
+  const workers = workerRegistry.all().filter((worker) => model === null || worker.models.includes(model));
+  const count = (type: string): number => workers.filter((worker) => worker.spec.workerType === type).length;
+  return Response.json({
+    workers: workers.map(workerView),
+    total: workers.length,
+    stats: { prefill_count: count("prefill"), decode_count: count("decode"), regular_count: count("regular") },
+  });
+}
+
+async function create(deps: WorkersDeps, call: Call): Promise<Response> {
+  const spec = readWorkerSpec(await readJson(deps, call));
+  const { worker } = deps.routerManager.addWorker(spec);
+  if (!wantsToWait(call)) return accepted(worker, "the worker is being probed");
+  const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
+  return Response.json(workerView(settled ?? worker), { status: 201, headers: location(worker.id) });
+}
+
+function show(deps: WorkersDeps, call: Call): Response {
+  return Response.json(workerView(find(deps, call)));
+}
+
+async function replace(deps: WorkersDeps, call: Call): Promise<Response> {
+  const worker = find(deps, call);
+  const spec = readWorkerSpec(await readJson(deps, call));
+  if (spec.url !== worker.url) {
+    throw new GatewayError("invalid_request", "the url of a worker cannot change", { param: "url" });
+  }
+  return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
+}
+
+async function patch(deps: WorkersDeps, call: Call): Promise<Response> {
+  const worker = find(deps, call);
+  const spec = patchWorkerSpec(worker.spec, await readJson(deps, call));
+  return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
+}
+
+async function updated(deps: WorkersDeps, call: Call, worker: Worker): Promise<Response> {
+  if (!wantsToWait(call)) return accepted(worker, "the worker is updated");
+  const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
+  return Response.json(workerView(settled ?? worker), { headers: location(worker.id) });
+}
+
+async function remove(deps: WorkersDeps, call: Call): Promise<Response> {
+  const worker = find(deps, call);
+  const { gone } = deps.routerManager.removeWorker(worker);
+  if (!wantsToWait(call)) return accepted(worker, "the worker drains and is removed then");
+  await gone;
+  return Response.json({ status: "removed", worker_id: worker.id, url: worker.url });
+}
+
+/** Body `{"url": ...}` and the rest of a worker, or the old `?url=`. */
+async function seedAdd(deps: WorkersDeps, call: Call): Promise<Response> {
+  const url = call.query.get("url");
+  const spec = readWorkerSpec(url === null ? await readJson(deps, call) : { url });
+  const { message, worker } = deps.routerManager.addWorker(spec);
+  return Response.json({ success: true, message, worker: workerView(worker) });
+}
+
+async function seedRemove(deps: WorkersDeps, call: Call): Promise<Response> {
+  const url = call.query.get("url") ?? stringField(await readJson(deps, call), "url");
+  if (url === undefined) throw new GatewayError("invalid_request", "url is missing", { param: "url" });
+  const worker = deps.workerRegistry.getByUrl(url.replace(/\/+$/, ""));
+  if (!worker) throw new GatewayError("worker_not_found", "no worker has this url", { param: "url" });
+  const { message } = deps.routerManager.removeWorker(worker);
+  return Response.json({ success: true, message, worker: null });
+}
+
+function seedList({ workerRegistry }: WorkersDeps): Response {
+  const workers = workerRegistry.all();
+  return Response.json({
+    success: true,
+    message: `${workers.length} workers`,
+    worker: null,
+    workers: workers.map(workerView),
+    urls: workers.map((worker) => worker.url),
+  });
+}
+
+function find({ workerRegistry }: WorkersDeps, { params }: Call): Worker {
+  const worker = workerRegistry.get(params["id"] ?? "");
+  if (!worker) throw new GatewayError("worker_not_found", "no worker has this id");
+  return worker;
+}
+
+function wantsToWait({ query }: Call): boolean {
+  const value = query.get("wait");
+  return value !== null && value !== "false" && value !== "0";
+}
+
+function accepted(worker: Worker, message: string): Response {
+  const { location: path } = location(worker.id);
+  return Response.json(
+    { status: "accepted", worker_id: worker.id, url: worker.url, location: path, message },
+    { status: 202, headers: { location: path } },
+  );
+}
+
+function location(id: string): { readonly location: string } {
+  return { location: `/workers/${id}` };
+}
+
+async function readJson(deps: WorkersDeps, { request }: Call): Promise<JsonObject> {
+  return parseJsonObject(await readBody(request, { maxBytes: deps.maxBodyBytes, timeoutMs: BODY_TIMEOUT_MS }));
+}

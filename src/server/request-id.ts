@@ -1,0 +1,11 @@
+/** An id that is safe in a header and a log line. */
+const VALID_ID = /^[\w.:-]{1,128}$/;
+
+/** The client's id from the first of `names` that has a valid one, else a new one. */
+export function requestIdOf(headers: Headers, names: readonly string[]): string {
+  for (const name of names) {
+    const value = headers.get(name);
+    if (value !== null && VALID_ID.test(value)) return value;
+  }
+  return crypto.randomUUID();
+}

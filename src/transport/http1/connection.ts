@@ -1,0 +1,156 @@
+import type { Socket } from "bun";
+import { GatewayError } from "../../errors/errors.ts";
+import type { Exchange, ExchangeConnection } from "./exchange.ts";
+
+/** Bodies up to this size leave in one write together with the head. */
+const ONE_WRITE_BYTES = 32_768;
+
+export interface ConnectionOwner {
+  now(): number;
+  /** The connection can take another request. */
+  idle(connection: Connection): void;
+  /** The connection is gone. */
+  gone(connection: Connection): void;
+}
+
+/**
+ * One socket to a worker, one exchange at a time.
+ *
+ * ```
+ * connecting -> busy <-> idle
+ *      |         |        |
+ *      +---------+--------+--> gone
+ * ```
+ */
+export class Connection implements ExchangeConnection {
+  readonly origin: string;
+  /** When it became idle, on the owner's clock. */
+  idleSince = 0;
+  /** True once an answer has come back on it: a worker may close such a socket at any moment. */
+  isReused = false;
+  readonly #owner: ConnectionOwner;
+  #socket: Socket<Connection> | undefined;
+  #exchange: Exchange | undefined;
+  /** What the socket would not take yet. */
+  #unsent: Uint8Array | undefined;
+  #isGone = false;
+
+  constructor(origin: string, owner: ConnectionOwner) {
+    this.origin = origin;
+    this.#owner = owner;
+  }
+
+  /** Open, and carrying nothing. */
+  get isIdle(): boolean {
+    return this.#socket !== undefined && this.#exchange === undefined && this.isReused;
+  }
+
+  get exchange(): Exchange | undefined {
+    return this.#exchange;
+  }
+
+  opened(socket: Socket<Connection>): void {
+    this.#socket = socket;
+    // The request that this connection was made for may have been given up meanwhile.
+    if (this.#isGone) socket.terminate();
+  }
+
+  /** Writes the request. The connection must be open and idle. */
+  start(exchange: Exchange, head: string): void {
+    this.#exchange = exchange;
+    exchange.started(this, this.#owner.now());
+    const { body } = exchange.request;
+    if (body && body.length > ONE_WRITE_BYTES) {
+      this.#write(Buffer.from(head, "latin1"));
+      this.#write(body);
+    } else if (body) {
+      const whole = Buffer.allocUnsafe(head.length + body.length);
+      whole.write(head, "latin1");
+      whole.set(body, head.length);
+      this.#write(whole);
+    } else {
+      this.#write(Buffer.from(head, "latin1"));
+    }
+  }
+
+  received(bytes: Uint8Array): void {
+    // Bytes that nobody asked for: the worker is out of step, so nothing further on this socket can be trusted.
+    if (!this.#exchange) this.close();
+    else this.#exchange.receive(bytes, this.#owner.now());
+  }
+
+  drained(): void {
+    const rest = this.#unsent;
+    if (!rest) return;
+    this.#unsent = undefined;
+    this.#write(rest);
+  }
+
+  ended(): void {
+    const exchange = this.#exchange;
+    this.#becomeGone();
+    if (exchange && this.isReused && !exchange.hasBytes) exchange.fail(staleSocket());
+    else exchange?.closed();
+  }
+
+  /** The socket broke: reset, TLS failure, or time-out of the system. */
+  broke(cause: unknown): void {
+    const exchange = this.#exchange;
+    this.#becomeGone();
+    if (!exchange) return;
+    if (this.isReused && !exchange.hasBytes) exchange.fail(staleSocket());
+    else exchange.fail(
+      exchange.hasBytes
+        ? new GatewayError("upstream_reset", "the connection to the worker broke", { cause })
+        : new GatewayError("upstream_closed", "the connection to the worker broke before it answered", { cause }),
+    );
+  }
+
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#socket?.resume();
+  }
+
+  release(reusable: boolean): void {
+    this.#exchange = undefined;
+    if (!reusable || this.#unsent || this.#isGone) {
+      this.close();
+      return;
+    }
+    this.isReused = true;
+    this.idleSince = this.#owner.now();
+    this.#owner.idle(this);
+  }
+
+  close(): void {
+    const socket = this.#socket;
+    this.#becomeGone();
+    // Not end(): a worker that is still generating must see at once that nobody listens.
+    socket?.terminate();
+  }
+
+  #becomeGone(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#exchange = undefined;
+    this.#socket = undefined;
+    this.#unsent = undefined;
+    this.#owner.gone(this);
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (this.#unsent) {
+      this.#unsent = Buffer.concat([this.#unsent, bytes]);
+      return;
+    }
+    const written = this.#socket?.write(bytes) ?? bytes.length;
+    if (written >= 0 && written < bytes.length) this.#unsent = bytes.subarray(written);
+  }
+}
+
+function staleSocket(): GatewayError {
+  return new GatewayError("upstream_stale_socket", "the worker closed the connection before it answered");
+}

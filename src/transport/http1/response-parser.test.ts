@@ -1,0 +1,112 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { GatewayError } from "../../errors/errors.ts";
+import { ResponseParser } from "./response-parser.ts";
+
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "latin1"));
+
+/** Feeds the pieces; returns the parser and the body. */
+function parse(pieces: readonly string[], method = "POST"): { parser: ResponseParser; body: string } {
+  const parser = new ResponseParser(method);
+  let body = "";
+  for (const piece of pieces) body += Buffer.from(parser.push(bytes(piece))).toString("latin1");
+  return { parser, body };
+}
+
+function refusal(text: string): unknown {
+  try {
+    parse([text]);
+  } catch (error) {
+    return error instanceof GatewayError ? error.code : error;
+  }
+  return undefined;
+}
+
+const CHUNKED =
+  "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" +
+  "5\r\nhello\r\n7;ext=1\r\n, world\r\n0\r\n\r\n";
+
+describe("an answer", () => {
+  test("with a length is whole when its bytes are there, and the connection can go on", () => {
+    const { parser, body } = parse(["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"]);
+    expect([parser.status, body, parser.isDone, parser.keepAlive]).toEqual([200, "hello", true, true]);
+  });
+
+  test("in chunks comes out without their frames", () => {
+    const { parser, body } = parse([CHUNKED]);
+    expect([body, parser.isDone, parser.keepAlive]).toEqual(["hello, world", true, true]);
+  });
+
+  test("gives the same body however it was cut on its way", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: CHUNKED.length }), { maxLength: 12 }), (cuts) => {
+        const at = [0, ...cuts.sort((a, b) => a - b), CHUNKED.length];
+        const pieces = at.slice(1).map((end, index) => CHUNKED.slice(at[index], end));
+        const { parser, body } = parse(pieces);
+        expect([body, parser.isDone, parser.status]).toEqual(["hello, world", true, 200]);
+      }),
+    );
+  });
+
+  test("without a length lasts until the connection ends", () => {
+    const { parser, body } = parse(["HTTP/1.1 200 OK\r\n\r\nabc", "def"]);
+    expect([body, parser.isDone]).toEqual(["abcdef", false]);
+    expect(parser.end()).toBe(true);
+  });
+
+  test("cut before its end is not whole", () => {
+    expect(parse(["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"]).parser.end()).toBe(false);
+    expect(parse([CHUNKED.slice(0, -5)]).parser.end()).toBe(false);
+  });
+
+  test("followed by bytes that nobody asked for forbids another request on the connection", () => {
+    expect(parse(["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200"]).parser.keepAlive).toBe(false);
+    expect(parse([`${CHUNKED}x`]).parser.keepAlive).toBe(false);
+  });
+
+  test("to HEAD, and with status 204, has no body", () => {
+    expect(parse(["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"], "HEAD").parser.isDone).toBe(true);
+    expect(parse(["HTTP/1.1 204 No Content\r\n\r\n"]).parser.isDone).toBe(true);
+  });
+
+  test("may be preceded by informational ones, though not without end", () => {
+    const info = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n";
+    expect(parse([info + info + CHUNKED]).body).toBe("hello, world");
+    expect(refusal(info.repeat(33) + CHUNKED)).toBe("upstream_protocol_error");
+  });
+
+  test("that says close, or is HTTP/1.0, ends its connection", () => {
+    expect(parse(["HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"]).parser.keepAlive).toBe(false);
+    expect(parse(["HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n"]).parser.keepAlive).toBe(false);
+  });
+
+  test("keeps header names in lower case and joins what came twice", () => {
+    const { parser } = parse(["HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a:2\r\ncontent-length: 0\r\n\r\n"]);
+    expect(parser.headers.get("x-a")).toBe("1, 2");
+  });
+});
+
+describe("refused is", () => {
+  const cases: Record<string, string> = {
+    "half a status line": "HTTP/1.1 2\r\n\r\n",
+    "something that is not HTTP": "SSH-2.0-OpenSSH\r\n\r\n",
+    "a length and chunks at once": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "two lengths that differ": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    "a length with a sign": "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
+    "an unknown transfer encoding": "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    "a chunk size that is no number": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+    "a chunk size with a prefix": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n",
+    "a chunk line ended by a line feed alone": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n",
+    "a chunk longer than its size": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n",
+    "a folded header": "HTTP/1.1 200 OK\r\nX-A: 1\r\n 2\r\n\r\n",
+    "a carriage return in a value": "HTTP/1.1 200 OK\r\nX-A: b\rX-Evil: 1\r\n\r\n",
+    "a space before the colon": "HTTP/1.1 200 OK\r\nX-A : 1\r\n\r\n",
+    "an empty header name": "HTTP/1.1 200 OK\r\n: 1\r\n\r\n",
+    "an upgrade nobody asked for": "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    "a head of 20 kB": `HTTP/1.1 200 OK\r\nx-a: ${"a".repeat(20_000)}\r\n\r\n`,
+    "a head that never ends": `HTTP/1.1 200 OK\r\n${"x-a: 1\r\n".repeat(3000)}`,
+  };
+  for (const [name, text] of Object.entries(cases)) {
+    test(name, () => expect(refusal(text)).toBe("upstream_protocol_error"));
+  }
+});

@@ -1,0 +1,64 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { Clock } from "../util/clock.ts";
+import { parseWorkerUrl } from "../util/parse-worker-url.ts";
+import { type BreakerSettings, CircuitBreaker } from "./circuit-breaker.ts";
+import type { LoadLedger } from "./load-ledger.ts";
+import { Worker, type WorkerInfo, type WorkerSpec } from "./worker.ts";
+
+export interface WorkerFactoryDeps {
+  readonly ledger: LoadLedger;
+  readonly clock: Clock;
+  readonly breaker: BreakerSettings;
+}
+
+/** Nothing is known yet. */
+export const UNKNOWN_INFO: WorkerInfo = { models: [], engine: undefined, engineVersion: undefined, maxModelLen: undefined };
+
+/** Makes workers, with a breaker and a row in the ledger. What it makes is `pending` until it has been probed. */
+export class WorkerFactory {
+  readonly #deps: WorkerFactoryDeps;
+
+  constructor(deps: WorkerFactoryDeps) {
+    this.#deps = deps;
+  }
+
+  /** From an address alone, as on the command line. Throws invalid_request. */
+  createFromUrl(url: string): Worker {
+    return this.create({ ...DEFAULT_SPEC, url });
+  }
+
+  /** Throws invalid_request where the address is none, not_implemented for gRPC and prefill/decode. */
+  create(spec: WorkerSpec): Worker {
+    const parsed = parseWorkerUrl(spec.url);
+    if (!parsed.ok) throw new GatewayError("invalid_request", `the worker's url is wrong: ${parsed.reason}`, { param: "url" });
+    if (parsed.connectionMode === "grpc") {
+      throw new GatewayError("not_implemented", "gRPC workers are not built yet", { param: "url" });
+    }
+    if (spec.workerType !== "regular") {
+      throw new GatewayError("not_implemented", "prefill and decode workers are not built yet", { param: "worker_type" });
+    }
+    const { ledger, clock, breaker } = this.#deps;
+    return new Worker({
+      id: Bun.randomUUIDv7(),
+      spec: { ...spec, url: parsed.url, connectionMode: parsed.connectionMode },
+      status: "pending",
+      info: UNKNOWN_INFO,
+      breaker: new CircuitBreaker(breaker, clock),
+      slot: ledger.acquireSlot(),
+      ledger,
+    });
+  }
+}
+
+/** A worker of which only the address is given. Priority and cost are those of the field. */
+export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
+  modelId: undefined,
+  apiKey: undefined,
+  workerType: "regular",
+  connectionMode: "http",
+  policyHint: undefined,
+  labels: {},
+  priority: 50,
+  cost: 1,
+  health: {},
+};

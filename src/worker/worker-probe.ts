@@ -1,0 +1,73 @@
+import type { Secret } from "../util/secret.ts";
+import type { WorkerInfo } from "./worker.ts";
+
+/** Answers a question to a worker, or undefined where there is no JSON to be had. Never throws. */
+export type FetchJson = (url: string, apiKey: Secret | undefined, timeoutMs: number) => Promise<unknown>;
+
+/** Ids that one worker may list. */
+const MAX_MODELS = 1000;
+/** Longest id or version that is believed, characters. */
+const MAX_TEXT = 512;
+
+export interface ProbeTarget {
+  readonly url: string;
+  readonly apiKey: Secret | undefined;
+  readonly timeoutMs: number;
+  /** What the model is taken to be where the worker does not say (`--model-path`). */
+  readonly modelFallback: string | undefined;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Asks a worker what it is. Sources: `/v1/models` (any OpenAI-compatible server; `owned_by` tells vLLM and SGLang, `max_model_len` is
+ * theirs), `/get_model_info` and `/server_info` (SGLang, old and new names), `/version` (vLLM). Whatever fails or
+ * answers nonsense is left out.
+ */
+export async function askWorker(target: ProbeTarget, fetchJson: FetchJson): Promise<WorkerInfo> {
+  const ask = async (path: string): Promise<Fields> =>
+    fields(await fetchJson(`${target.url}${path}`, target.apiKey, target.timeoutMs));
+  const [listing, model, server, version] = await Promise.all([
+    ask("/v1/models"),
+    firstKnown(ask, ["/get_model_info", "/model_info"]),
+    firstKnown(ask, ["/server_info", "/get_server_info"]),
+    ask("/version"),
+  ]);
+  const cards = Array.isArray(listing["data"]) ? listing["data"].map(fields) : [];
+  const listed = cards.map((card) => text(card["id"])).filter((id) => id !== undefined);
+  const named = text(server["served_model_name"]) ?? text(model["served_model_name"]) ?? text(model["model_path"]);
+  const fallback = named ?? target.modelFallback;
+  return {
+    models: listed.length > 0 ? [...new Set(listed)].slice(0, MAX_MODELS) : fallback === undefined ? [] : [fallback],
+    engine: engineOf(cards[0] ?? {}, model, version),
+    engineVersion: text(server["version"]) ?? text(version["version"]),
+    maxModelLen: positive(cards[0]?.["max_model_len"]) ?? positive(server["context_length"]),
+  };
+}
+
+async function firstKnown(ask: (path: string) => Promise<Fields>, paths: readonly string[]): Promise<Fields> {
+  for (const path of paths) {
+    const answer = await ask(path);
+    if (Object.keys(answer).length > 0) return answer;
+  }
+  return {};
+}
+
+function engineOf(card: Fields, model: Fields, version: Fields): string | undefined {
+  const owner = text(card["owned_by"]);
+  if (owner !== undefined && owner !== "") return owner;
+  if (Object.keys(model).length > 0) return "sglang";
+  return Object.keys(version).length > 0 ? "vllm" : undefined;
+}
+
+function fields(value: unknown): Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" && value.length <= MAX_TEXT ? value : undefined;
+}
+
+function positive(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : undefined;
+}

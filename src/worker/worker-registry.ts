@@ -1,0 +1,222 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { LoadLedger } from "./load-ledger.ts";
+import type { ConnectionMode, Worker, WorkerParts } from "./worker.ts";
+
+/** The workers of one model as of one version of the registry. Shared and immutable. */
+export interface ModelSnapshot {
+  readonly version: number;
+  /** Known and not leaving. Empty: nobody serves the model. */
+  readonly workers: readonly Worker[];
+  /** Can take a request: ready, and the breaker closed. */
+  readonly available: readonly Worker[];
+  /** Ready, and the breaker lets one request through at a time. */
+  readonly probation: readonly Worker[];
+}
+
+/** Key of the snapshot of all workers, and of those that serve any model. No model id is empty. */
+const ALL = "";
+const ANY_MODEL = "\u0000any";
+
+/**
+ * Who the workers are. A change marks the snapshots of the models it concerns; the first reader after it builds them
+ * anew, all others take the one that is there.
+ */
+export class WorkerRegistry {
+  readonly #ledger: LoadLedger;
+  readonly #byId = new Map<string, Worker>();
+  /** Workers that are not leaving, by url. */
+  readonly #byUrl = new Map<string, string>();
+  /** Ids of the workers of each model, in order of registration; those of any model under ANY_MODEL. */
+  readonly #members = new Map<string, Set<string>>();
+  readonly #snapshots = new Map<string, ModelSnapshot>();
+  readonly #listeners = new Set<() => void>();
+  #version = 0;
+  #all: readonly Worker[] | undefined;
+  #models: readonly string[] | undefined;
+
+  constructor(deps: { readonly ledger: LoadLedger }) {
+    this.#ledger = deps.ledger;
+  }
+
+  /** Goes up with each change. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Workers that are not leaving. */
+  count(): number {
+    return this.#byUrl.size;
+  }
+
+  /** Every worker, those that are leaving included, in order of registration. */
+  all(): readonly Worker[] {
+    this.#all ??= Object.freeze([...this.#byId.values()]);
+    return this.#all;
+  }
+
+  get(id: string): Worker | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** The worker with this url that is not leaving. */
+  getByUrl(url: string): Worker | undefined {
+    const id = this.#byUrl.get(url);
+    return id === undefined ? undefined : this.#byId.get(id);
+  }
+
+  /** Ids of the models that workers serve or are said to serve, sorted. */
+  models(): readonly string[] {
+    this.#models ??= Object.freeze([...this.#members.keys()].filter((model) => model !== ALL && model !== ANY_MODEL).sort());
+    return this.#models;
+  }
+
+  /** Adds a worker and returns its id. Throws worker_exists where the url is taken by one that is not leaving. */
+  register(worker: Worker): string {
+    if (this.#byUrl.has(worker.url)) {
+      this.#ledger.releaseSlot(worker.slot);
+      throw new GatewayError("worker_exists", "a worker with this url is registered already", { param: "url" });
+    }
+    this.#byId.set(worker.id, worker);
+    this.#byUrl.set(worker.url, worker.id);
+    worker.breaker.onTransition(() => this.#onBreaker(worker.id));
+    this.#join(worker);
+    this.#changed();
+    return worker.id;
+  }
+
+  /** Replaces a worker by a changed one. Throws worker_not_found. */
+  update(id: string, change: Partial<Pick<WorkerParts, "spec" | "status" | "info">>): Worker {
+    const before = this.#byId.get(id);
+    if (!before) throw new GatewayError("worker_not_found", "no worker has this id");
+    const after = before.with(change);
+    this.#leave(before);
+    this.#byId.set(id, after);
+    if (after.status !== "draining") this.#join(after);
+    this.#changed();
+    return after;
+  }
+
+  /** No reader gets it any more, but its requests go on. Throws worker_not_found, also where it is leaving already. */
+  beginDrain(id: string): Worker {
+    const worker = this.#byId.get(id);
+    if (!worker || worker.status === "draining") throw new GatewayError("worker_not_found", "no worker has this id");
+    this.#byUrl.delete(worker.url);
+    return this.update(id, { status: "draining" });
+  }
+
+  /** Forgets a worker. False where there was none. */
+  remove(id: string): boolean {
+    const worker = this.#byId.get(id);
+    if (!worker) return false;
+    this.#leave(worker);
+    this.#byId.delete(id);
+    if (this.#byUrl.get(worker.url) === id) this.#byUrl.delete(worker.url);
+    worker.breaker.close();
+    this.#ledger.releaseSlot(worker.slot);
+    this.#changed();
+    return true;
+  }
+
+  /** Throws worker_not_found. */
+  removeByUrl(url: string): void {
+    const worker = this.getByUrl(url);
+    if (!worker) throw new GatewayError("worker_not_found", "no worker has this url", { param: "url" });
+    this.remove(worker.id);
+  }
+
+  /** The workers that serve a model, or all of them where no model is named. A lookup; nothing is copied. */
+  getWorkersForModel(model: string | undefined, mode?: ConnectionMode): ModelSnapshot {
+    const key = model ?? ALL;
+    // A model that nobody names is served by the workers that serve any: one snapshot for all such names, so that
+    // made-up names take no memory.
+    const known = key === ALL || this.#members.has(key) ? key : ANY_MODEL;
+    const cached = `${mode ?? "*"}${known}`;
+    const snapshot = this.#snapshots.get(cached);
+    return snapshot ?? this.#build(cached, known, mode);
+  }
+
+  /** Calls back after each change of the workers (not of their breakers). The returned function stops it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #build(cached: string, key: string, mode: ConnectionMode | undefined): ModelSnapshot {
+    const ids = key === ALL || key === ANY_MODEL ? this.#idsOf(key) : [...this.#idsOf(key), ...this.#idsOf(ANY_MODEL)];
+    const workers: Worker[] = [];
+    const closed: Worker[] = [];
+    const probation: Worker[] = [];
+    const ready: Worker[] = [];
+    for (const id of ids) {
+      const worker = this.#byId.get(id);
+      if (!worker || (mode !== undefined && worker.spec.connectionMode !== mode)) continue;
+      workers.push(worker);
+      if (worker.status !== "ready") continue;
+      ready.push(worker);
+      if (worker.breaker.state === "closed") closed.push(worker);
+      else if (worker.breaker.state === "half_open") probation.push(worker);
+    }
+    const snapshot: ModelSnapshot = Object.freeze({
+      version: this.#version,
+      workers: Object.freeze(workers),
+      // Breakers never take the last workers: one that fails often is better than none.
+      available: Object.freeze(closed.length > 0 ? closed : ready),
+      probation: Object.freeze(probation),
+    });
+    this.#snapshots.set(cached, snapshot);
+    return snapshot;
+  }
+
+  #idsOf(key: string): Iterable<string> {
+    return this.#members.get(key) ?? [];
+  }
+
+  #join(worker: Worker): void {
+    for (const key of keysOf(worker)) {
+      let members = this.#members.get(key);
+      if (!members) {
+        members = new Set();
+        this.#members.set(key, members);
+        this.#models = undefined;
+      }
+      members.add(worker.id);
+    }
+    this.#forgetSnapshots(worker);
+  }
+
+  #leave(worker: Worker): void {
+    for (const key of keysOf(worker)) {
+      const members = this.#members.get(key);
+      if (!members?.delete(worker.id) || members.size > 0) continue;
+      this.#members.delete(key);
+      this.#models = undefined;
+    }
+    this.#forgetSnapshots(worker);
+  }
+
+  /** One that serves any model stands in every snapshot. */
+  #forgetSnapshots(worker: Worker): void {
+    if (worker.models.length === 0) {
+      this.#snapshots.clear();
+      return;
+    }
+    for (const key of keysOf(worker)) for (const mode of ["*", "http", "grpc"]) this.#snapshots.delete(mode + key);
+  }
+
+  #onBreaker(id: string): void {
+    const worker = this.#byId.get(id);
+    if (!worker) return;
+    this.#version += 1;
+    this.#forgetSnapshots(worker);
+  }
+
+  #changed(): void {
+    this.#version += 1;
+    this.#all = undefined;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function keysOf(worker: Worker): readonly string[] {
+  return worker.models.length > 0 ? [ALL, ...worker.models] : [ALL, ANY_MODEL];
+}

@@ -1,0 +1,134 @@
+import type { Secret } from "../util/secret.ts";
+import type { CircuitBreaker } from "./circuit-breaker.ts";
+import type { LoadLedger } from "./load-ledger.ts";
+
+/**
+ * ```
+ *           register            first probe answers
+ *              |        +---------------------------------+
+ *              v        |                                 v
+ *           pending ----+-- start-up time is over --> failed -- probe answers --> ready
+ *              |                                                                  |  ^
+ *              +-- probe answers ------------------------------------------------>|  |
+ *                                             not_ready <-- n probes failed ------+  |
+ *                                                 +-------- m probes answered -------+
+ *   any -- removed by the operator --> draining -- last request ended, or time is over --> gone
+ * ```
+ */
+export type WorkerStatus = "pending" | "ready" | "not_ready" | "failed" | "draining";
+export type WorkerType = "regular" | "prefill" | "decode";
+export type ConnectionMode = "http" | "grpc";
+
+/** What an operator says of a worker: in the file, on the command line, or over the API. */
+export interface WorkerSpec {
+  /** Origin: scheme, host and port, no path, no trailing slash. */
+  readonly url: string;
+  /** The model it serves; asked from the worker where absent. */
+  readonly modelId: string | undefined;
+  /** Sent to the worker as `Authorization: Bearer`. */
+  readonly apiKey: Secret | undefined;
+  readonly workerType: WorkerType;
+  readonly connectionMode: ConnectionMode;
+  /** Policy that this worker's model should have (the first worker of a model decides). */
+  readonly policyHint: string | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Stored and shown for tools that read it; no built-in policy uses it. */
+  readonly priority: number;
+  readonly cost: number;
+  /** Where this worker's health checks differ from the configured ones. */
+  readonly health: Partial<HealthSettings>;
+}
+
+export interface HealthSettings {
+  readonly endpoint: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Failed probes in a row that take a ready worker out. */
+  readonly failureThreshold: number;
+  /** Answered probes in a row that bring it back. */
+  readonly successThreshold: number;
+  readonly disabled: boolean;
+}
+
+/** What the worker said of itself when it was asked. */
+export interface WorkerInfo {
+  /** Ids of the models it serves, first the main one. Empty: it did not say, and is taken to serve any. */
+  readonly models: readonly string[];
+  /** `sglang`, `vllm`, or whatever it calls itself; undefined where it did not say. */
+  readonly engine: string | undefined;
+  readonly engineVersion: string | undefined;
+  /** Longest prompt plus answer, in tokens. */
+  readonly maxModelLen: number | undefined;
+}
+
+/**
+ * One worker as of one registry version. Immutable: a change makes a new one with `with`, and the registry publishes
+ * it. The counters read the ledger live; slot, breaker and ledger go along from version to version.
+ */
+export class Worker {
+  readonly id: string;
+  readonly spec: WorkerSpec;
+  readonly status: WorkerStatus;
+  readonly info: WorkerInfo;
+  readonly breaker: CircuitBreaker;
+  /** Its row in the ledger. */
+  readonly slot: number;
+  readonly #ledger: LoadLedger;
+
+  constructor(parts: WorkerParts) {
+    this.id = parts.id;
+    this.spec = parts.spec;
+    this.status = parts.status;
+    this.info = parts.info;
+    this.breaker = parts.breaker;
+    this.slot = parts.slot;
+    this.#ledger = parts.ledger;
+  }
+
+  get url(): string {
+    return this.spec.url;
+  }
+
+  /** Main model for display and labels; `unknown` until it is known. */
+  get modelId(): string {
+    return this.spec.modelId ?? this.info.models[0] ?? "unknown";
+  }
+
+  /** Every model id it answers to; empty means any. */
+  get models(): readonly string[] {
+    const named = this.spec.modelId;
+    if (named === undefined) return this.info.models;
+    return this.info.models.includes(named) ? this.info.models : [named, ...this.info.models];
+  }
+
+  get inFlight(): number {
+    return this.#ledger.inFlight(this.slot);
+  }
+
+  get pendingPromptTokens(): number {
+    return this.#ledger.pendingPromptTokens(this.slot);
+  }
+
+  with(change: Partial<Pick<WorkerParts, "spec" | "status" | "info">>): Worker {
+    return new Worker({
+      id: this.id,
+      spec: this.spec,
+      status: this.status,
+      info: this.info,
+      breaker: this.breaker,
+      slot: this.slot,
+      ledger: this.#ledger,
+      ...change,
+    });
+  }
+}
+
+export interface WorkerParts {
+  readonly id: string;
+  readonly spec: WorkerSpec;
+  readonly status: WorkerStatus;
+  readonly info: WorkerInfo;
+  readonly breaker: CircuitBreaker;
+  readonly slot: number;
+  readonly ledger: LoadLedger;
+}

@@ -1,0 +1,78 @@
+import { describe, expect, test } from "bun:test";
+import { Glob } from "bun";
+import { dirname, join, relative } from "node:path";
+
+/**
+ * Who may import whom among the folders of src/, as in docs/architecture.md. An import of a folder that is not named
+ * here is an arrow that the design does not have.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  cli: ["config", "context", "engine-sim", "errors", "observability", "server/server.ts", "util"],
+  config: ["errors", "util"],
+  context: ["config", "errors", "observability", "policy", "router", "tokenizer", "transport", "util", "worker"],
+  "engine-sim": ["protocol", "util"],
+  errors: [],
+  observability: ["util"],
+  policy: ["errors", "util"],
+  protocol: ["errors", "util"],
+  router: ["errors", "observability", "policy", "protocol", "transport", "util", "worker"],
+  server: ["config", "errors", "observability", "protocol", "router", "util", "worker"],
+  transport: ["errors", "observability", "util"],
+  util: [],
+  worker: ["errors", "observability", "transport", "util"],
+};
+
+const root = join(import.meta.dir, "../src");
+const IMPORT = /(?:from|import)\s*\(?\s*"(\.[^"]+)"/g;
+
+interface Arrow {
+  readonly file: string;
+  readonly from: string;
+  /** Path below src/. */
+  readonly to: string;
+}
+
+async function arrows(): Promise<Arrow[]> {
+  const found: Arrow[] = [];
+  for await (const file of new Glob("**/*.ts").scan(root)) {
+    if (file.endsWith(".test.ts") || file === "main.ts") continue;
+    const text = await Bun.file(join(root, file)).text();
+    for (const match of text.matchAll(IMPORT)) {
+      const to = relative(root, join(root, dirname(file), match[1] ?? ""));
+      found.push({ file, from: file.split("/")[0] ?? "", to });
+    }
+  }
+  return found;
+}
+
+const all = await arrows();
+
+describe("folders import only what the design lets them", () => {
+  for (const folder of Object.keys(MAY_IMPORT)) {
+    test(folder, () => {
+      const allowed = MAY_IMPORT[folder] ?? [];
+      const wrong = all.filter(({ from, to }) => {
+        if (from !== folder || to.startsWith(`${folder}/`)) return false;
+        return !allowed.some((name) => to === name || to.startsWith(`${name}/`));
+      });
+      expect(wrong.map(({ file, to }) => `${file} -> ${to}`)).toEqual([]);
+    });
+  }
+
+  test("and every folder has its row", () => {
+    expect([...new Set(all.map(({ from }) => from))].filter((folder) => !(folder in MAY_IMPORT))).toEqual([]);
+  });
+});
+
+test("there are arrows to look at", () => {
+  expect(all.length).toBeGreaterThan(100);
+});
+
+test("no file only passes on what others export", async () => {
+  const barrels: string[] = [];
+  for await (const file of new Glob("**/*.ts").scan(root)) {
+    const code = (await Bun.file(join(root, file)).text()).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "").trim();
+    if (code !== "" && code.split(";").every((statement) => /^\s*(export\s.*\sfrom\s.*)?$/s.test(statement))) barrels.push(file);
+  }
+  expect(barrels).toEqual([]);
+});
