@@ -1,5 +1,8 @@
 import { GatewayError } from "../errors/errors.ts";
 import { systemClock } from "../util/clock.ts";
+import { Deadlines } from "../util/deadlines.ts";
+
+const deadlines = new Deadlines(systemClock);
 
 export interface BodyBounds {
   readonly maxBytes: number;
@@ -14,7 +17,7 @@ export interface BodyBounds {
 export async function readBody(request: Request, bounds: BodyBounds): Promise<Uint8Array> {
   checkHeaders(request.headers, bounds.maxBytes);
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const cancel = systemClock.after(bounds.timeoutMs, () =>
+  const cancel = deadlines.after(bounds.timeoutMs, () =>
     reject(new GatewayError("request_timeout", "the body did not arrive in time")),
   );
   try {

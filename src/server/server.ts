@@ -97,7 +97,7 @@ function createAdmission(config: Config): Admission {
 
 /** The port that scrapers of other gateways know. */
 function startMetricsServer(config: Config, metrics: Metrics): Server<undefined> | undefined {
-  if (config.prometheusPort === undefined) return undefined;
+  if (config.prometheusPort === 0) return undefined;
   const { handle, path } = metricsRoute(metrics);
   return Bun.serve({
     hostname: config.prometheusHost,
@@ -198,18 +198,19 @@ function callOf(request: BunRequest, requestId: string): Call {
 /** A known path with another method, or no path of ours. */
 function noRoute(request: Request, routes: BunRoutes, config: Config): Response {
   const requestId = requestIdOf(request.headers, config.requestIdHeaders);
-  const path = rawPath(request.url);
+  const path = pathOf(request.url);
   const allow = Object.entries(routes)
     .filter(([pattern]) => matchesPath(pattern, path))
     .flatMap(([, methods]) => Object.keys(methods));
+  // A path that fits with its method and still came here was another one on the wire: the URL is normalised.
   const error =
-    allow.length > 0
+    allow.length > 0 && !allow.includes(request.method)
       ? new GatewayError("method_not_allowed", `this route takes ${allow.join(", ")}`, { allow })
       : new GatewayError("unknown_url", "there is no such route");
   return errorResponse(error, openaiDialect, requestId);
 }
 
-function rawPath(url: string): string {
+function pathOf(url: string): string {
   const from = url.indexOf("/", url.indexOf("//") + 2);
   const mark = url.indexOf("?", from);
   return url.slice(from, mark < 0 ? undefined : mark);

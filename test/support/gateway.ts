@@ -1,0 +1,78 @@
+import { loadConfig, NO_FLAGS } from "../../src/config/load.ts";
+import type { Config } from "../../src/config/schema.ts";
+import { type AppContext, type AppContextOverrides, createAppContext } from "../../src/context/app-context.ts";
+import type { Logger } from "../../src/observability/logger.ts";
+import { type RunningServer, startServer } from "../../src/server/server.ts";
+
+export interface TestGateway extends AsyncDisposable {
+  readonly url: string;
+  readonly context: AppContext;
+  readonly server: RunningServer;
+  /** Access lines so far. */
+  readonly lines: readonly Record<string, unknown>[];
+  /** The access line of the next request that ends. */
+  nextLine(): Promise<Record<string, unknown>>;
+}
+
+export interface GatewayOptions {
+  readonly workers?: readonly string[];
+  readonly config?: Partial<Config>;
+  readonly overrides?: AppContextOverrides;
+  /** Return before the workers have answered their first probe. */
+  readonly isUnready?: boolean;
+}
+
+/** The gateway in this process, on a free port, when its workers are ready. */
+export async function startGateway(options: GatewayOptions = {}): Promise<TestGateway> {
+  const { config: defaults } = loadConfig({ env: {}, flags: { ...NO_FLAGS, workers: options.workers ?? [] } });
+  const config: Config = {
+    ...defaults,
+    host: "127.0.0.1",
+    port: 0,
+    prometheusPort: 0,
+    defaultPolicy: "round_robin",
+    workerStartupCheckInterval: 0.05,
+    ...options.config,
+  };
+  const lines: Record<string, unknown>[] = [];
+  const waiting: ((line: Record<string, unknown>) => void)[] = [];
+  const logger: Logger = {
+    debug: () => undefined,
+    info(fields, message) {
+      if (message !== "request") return;
+      const line = fields as Record<string, unknown>;
+      lines.push(line);
+      waiting.shift()?.(line);
+    },
+    warn: () => undefined,
+    error: (fields) => console.error(fields),
+  };
+  const context = await createAppContext(config, { logger, ...options.overrides });
+  const server = startServer(context);
+  if (options.isUnready !== true) {
+    const { signal } = new AbortController();
+    for (const worker of context.workerRegistry.all()) await context.healthChecker.waitUntilSettled(worker.id, signal);
+  }
+  return {
+    url: server.url,
+    context,
+    server,
+    lines,
+    nextLine: () => new Promise((resolve) => waiting.push(resolve)),
+    async [Symbol.asyncDispose]() {
+      await server.stop();
+      await context[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Posts JSON. */
+export function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body),
+  });
+}
+
+export const HELLO = { model: "sim-1", messages: [{ role: "user", content: "Hello there" }] };
