@@ -11,14 +11,21 @@ const ANSWER = JSON.stringify({
   created: 1_700_000_000,
   model: MODEL,
   choices: [
-    { index: 0, message: { role: "assistant", content: "The quick brown fox jumps over the lazy dog." }, logprobs: null, finish_reason: "stop" },
+    {
+      index: 0,
+      message: { role: "assistant", content: "The quick brown fox jumps over the lazy dog." },
+      logprobs: null,
+      finish_reason: "stop",
+    },
   ],
   usage: { prompt_tokens: 24, completion_tokens: 10, total_tokens: 34 },
 });
 
 function event(delta: object, finish: string | null): Uint8Array {
   const chunk = { id: "chatcmpl-bench", object: "chat.completion.chunk", created: 1_700_000_000, model: MODEL };
-  return encoder.encode(`data: ${JSON.stringify({ ...chunk, choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }] })}\n\n`);
+  return encoder.encode(
+    `data: ${JSON.stringify({ ...chunk, choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }] })}\n\n`,
+  );
 }
 
 const FIRST = event({ role: "assistant", content: "" }, null);
@@ -36,7 +43,7 @@ function stream(count: number, intervalMs: number): Response {
   const source: Bun.DirectUnderlyingSource = {
     type: "direct",
     async pull(sink: Sink): Promise<void> {
-      sink.write(FIRST);
+      await sink.write(FIRST);
       for (let index = 0; index < count; index += 1) {
         if (intervalMs > 0) await Bun.sleep(intervalMs);
         // One write and flush a token, as engines do it.
@@ -45,8 +52,8 @@ function stream(count: number, intervalMs: number): Response {
         const flushed = sink.flush();
         if (flushed instanceof Promise) await flushed;
       }
-      sink.write(LAST);
-      sink.write(DONE);
+      await sink.write(LAST);
+      await sink.write(DONE);
       sink.close();
     },
   };
@@ -68,7 +75,8 @@ const server = Bun.serve({
         return wanted ? stream(Number(wanted[1]), Number(wanted[2])) : new Response(ANSWER, { headers: json });
       },
     },
-    "/v1/models": () => Response.json({ object: "list", data: [{ id: MODEL, object: "model", created: 1, owned_by: "vllm" }] }),
+    "/v1/models": () =>
+      Response.json({ object: "list", data: [{ id: MODEL, object: "model", created: 1, owned_by: "vllm" }] }),
     "/health": () => new Response("OK"),
     "/health_generate": () => new Response("OK"),
     "/version": () => Response.json({ version: "0.1" }),

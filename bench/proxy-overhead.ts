@@ -73,7 +73,11 @@ async function measure(target: Target, scenario: Scenario): Promise<void> {
 }
 
 async function measureLatency(name: string, origin: string): Promise<void> {
-  const result = await openLoop(chatRequest(origin, "What is the capital of France?", false), 200, values.quick ? 2 : 5);
+  const result = await openLoop(
+    chatRequest(origin, "What is the capital of France?", false),
+    200,
+    values.quick ? 2 : 5,
+  );
   failures += result.failures;
   const samples = latency.get(name) ?? { p50: [], p99: [] };
   latency.set(name, samples);
@@ -82,7 +86,10 @@ async function measureLatency(name: string, origin: string): Promise<void> {
 }
 
 async function startBackend(port: number): Promise<{ url: string; stop(): Promise<void> }> {
-  const program = startProgram([process.execPath, `${import.meta.dir}/backend.ts`, String(port)], `/tmp/pointsman-bench-backend-${port}.log`);
+  const program = startProgram(
+    [process.execPath, `${import.meta.dir}/backend.ts`, String(port)],
+    `/tmp/pointsman-bench-backend-${port}.log`,
+  );
   const url = `http://127.0.0.1:${port}`;
   for (let tries = 0; tries < 100; tries += 1) {
     try {
@@ -96,7 +103,11 @@ async function startBackend(port: number): Promise<{ url: string; stop(): Promis
 }
 
 const backends = [await startBackend(18_091), await startBackend(18_092)];
-const targets = await startTargets(values.targets.split(","), backends.map((backend) => backend.url), values.policy);
+const targets = await startTargets(
+  values.targets.split(","),
+  backends.map((backend) => backend.url),
+  values.policy,
+);
 const loadBefore = loadavg();
 const idleMb = new Map(targets.map((target) => [target.name, residentMb(target.program.pid)]));
 try {
@@ -117,7 +128,11 @@ function report(): void {
     const all = map?.get(key) ?? [];
     return `${median(all).toFixed(1)} (${Math.min(...all).toFixed(1)}-${Math.max(...all).toFixed(1)})`;
   };
-  console.log(`policy ${values.policy}, ${values.rounds} rounds interleaved, load average before ${loadBefore.map((n) => n.toFixed(2)).join(" ")}, after ${loadavg().map((n) => n.toFixed(2)).join(" ")}, failed requests ${failures}\n`);
+  console.log(
+    `policy ${values.policy}, ${values.rounds} rounds interleaved, load average before ${loadBefore.map((n) => n.toFixed(2)).join(" ")}, after ${loadavg()
+      .map((n) => n.toFixed(2))
+      .join(" ")}, failed requests ${failures}\n`,
+  );
   console.log(`CPU of the gateway, microseconds, median (min-max):\n`);
   console.log(`| gateway | ${SCENARIOS.map((scenario) => `per ${scenario.name}`).join(" | ")} |`);
   console.log(`|---|${SCENARIOS.map(() => "---|").join("")}`);
@@ -126,7 +141,9 @@ function report(): void {
     console.log(`| ${target.name} | ${cells.join(" | ")} |`);
   }
   console.log(`\nLatency at 200 requests a second, ms, and memory, MB (medians):\n`);
-  console.log("| gateway | p50 | p99 | added p50 | added p99 | RSS idle | RSS after load |\n|---|---|---|---|---|---|---|");
+  console.log(
+    "| gateway | p50 | p99 | added p50 | added p99 | RSS idle | RSS after load |\n|---|---|---|---|---|---|---|",
+  );
   const direct = latency.get("direct");
   for (const name of ["direct", ...targets.map((target) => target.name)]) {
     const own = latency.get(name);

@@ -12,7 +12,15 @@ const scratch = mkdtempSync(join(tmpdir(), "pointsman-test-"));
 const report = join(scratch, "junit.xml");
 const paths = process.argv.slice(2);
 const runner = Bun.spawn(
-  [process.execPath, "test", "--timeout", "20000", "--reporter=junit", `--reporter-outfile=${report}`, ...(paths.length > 0 ? paths : ["src", "test"])],
+  [
+    process.execPath,
+    "test",
+    "--timeout",
+    "20000",
+    "--reporter=junit",
+    `--reporter-outfile=${report}`,
+    ...(paths.length > 0 ? paths : ["src", "test"]),
+  ],
   { stdout: "inherit", stderr: "inherit", env: { ...process.env, BUN_CONFIG_MAX_HTTP_REQUESTS: "65535" } },
 );
 const exitCode = await runner.exited;

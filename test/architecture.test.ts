@@ -72,7 +72,8 @@ test("no file only passes on what others export", async () => {
   const barrels: string[] = [];
   for await (const file of new Glob("**/*.ts").scan(root)) {
     const code = (await Bun.file(join(root, file)).text()).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "").trim();
-    if (code !== "" && code.split(";").every((statement) => /^\s*(export\s.*\sfrom\s.*)?$/s.test(statement))) barrels.push(file);
+    if (code !== "" && code.split(";").every((statement) => /^\s*(export\s.*\sfrom\s.*)?$/s.test(statement)))
+      barrels.push(file);
   }
   expect(barrels).toEqual([]);
 });

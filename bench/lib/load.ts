@@ -27,7 +27,15 @@ export function chatRequest(origin: string, text: string, isStream: boolean): Up
     }),
   );
   const headers = "content-type: application/json\r\nauthorization: Bearer client-key\r\n";
-  return { origin, method: "POST", path: "/v1/chat/completions", headers, body, timeouts, deadline: Number.POSITIVE_INFINITY };
+  return {
+    origin,
+    method: "POST",
+    path: "/v1/chat/completions",
+    headers,
+    body,
+    timeouts,
+    deadline: Number.POSITIVE_INFINITY,
+  };
 }
 
 /** `lanes` clients, each sending its next request when the last one is answered, `total` in all. */
@@ -106,5 +114,8 @@ export function percentile(sorted: readonly number[], share: number): number {
 }
 
 export function median(values: readonly number[]): number {
-  return percentile([...values].sort((a, b) => a - b), 0.5);
+  return percentile(
+    [...values].sort((a, b) => a - b),
+    0.5,
+  );
 }

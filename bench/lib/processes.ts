@@ -44,13 +44,18 @@ export function cpuMicros(pid: number): number {
 
 /** Resident memory of a process and all below it, MB. */
 export function residentMb(pid: number): number {
-  const pages = familyOf(pid).reduce((sum, member) => sum + Number(read(`/proc/${member}/statm`).split(" ")[1] ?? 0), 0);
+  const pages = familyOf(pid).reduce(
+    (sum, member) => sum + Number(read(`/proc/${member}/statm`).split(" ")[1] ?? 0),
+    0,
+  );
   return (pages * PAGE_BYTES) / 1_048_576;
 }
 
 function ticksOf(pid: number): number {
   // The name in parentheses may have spaces; what follows it is fixed.
-  const fields = read(`/proc/${pid}/stat`).replace(/^.*\) /, "").split(" ");
+  const fields = read(`/proc/${pid}/stat`)
+    .replace(/^.*\) /, "")
+    .split(" ");
   return Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
 }
 
@@ -58,7 +63,11 @@ function familyOf(root: number): number[] {
   const parents = new Map<number, number>();
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    const parent = Number(read(`/proc/${name}/stat`).replace(/^.*\) /, "").split(" ")[1]);
+    const parent = Number(
+      read(`/proc/${name}/stat`)
+        .replace(/^.*\) /, "")
+        .split(" ")[1],
+    );
     parents.set(Number(name), parent);
   }
   const family = [root];

@@ -77,7 +77,11 @@ http {
 }
 
 /** Starts the named gateways that are installed, and waits until each answers a real request. */
-export async function startTargets(names: readonly string[], workers: readonly string[], policy: string): Promise<Target[]> {
+export async function startTargets(
+  names: readonly string[],
+  workers: readonly string[],
+  policy: string,
+): Promise<Target[]> {
   const targets: Target[] = [];
   let port = 18_100;
   for (const name of names) {

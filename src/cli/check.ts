@@ -17,5 +17,7 @@ function forPrint(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(forPrint);
   if (typeof value !== "object" || value === null) return value;
   const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
-  return Object.fromEntries(entries.map(([key, inner]) => [snakeCase(key), key === "labels" ? inner : forPrint(inner)]));
+  return Object.fromEntries(
+    entries.map(([key, inner]) => [snakeCase(key), key === "labels" ? inner : forPrint(inner)]),
+  );
 }

@@ -11,8 +11,16 @@ const USUAL_PORT = 30_000;
 /** `pointsman demo`: three simulated engines at an engine's pace and the gateway in front of them, until a signal. */
 export async function demo({ port }: { readonly port: number | undefined }): Promise<void> {
   const engines = await Promise.all(Array.from({ length: ENGINES }, () => startEngine({ model: MODEL })));
-  const gateway = await startOnUsualPort(engines.map((engine) => engine.url), port);
-  process.stdout.write(welcome(gateway.server.url, engines.map((engine) => engine.url)));
+  const gateway = await startOnUsualPort(
+    engines.map((engine) => engine.url),
+    port,
+  );
+  process.stdout.write(
+    welcome(
+      gateway.server.url,
+      engines.map((engine) => engine.url),
+    ),
+  );
   await runUntilSignal(gateway);
   for (const engine of engines) await engine.stop();
 }
@@ -34,7 +42,11 @@ function demoConfig(workers: readonly string[], port: number): Config {
 
 function welcome(url: string, engines: readonly string[]): string {
   const body = (stream: boolean): string =>
-    JSON.stringify({ model: MODEL, ...(stream ? { stream } : {}), messages: [{ role: "user", content: "Tell me of trains." }] });
+    JSON.stringify({
+      model: MODEL,
+      ...(stream ? { stream } : {}),
+      messages: [{ role: "user", content: "Tell me of trains." }],
+    });
   const post = `curl -s ${url}/v1/chat/completions -H 'content-type: application/json'`;
   return [
     `pointsman listens on ${url}, in front of ${engines.length} simulated engines (${engines.join(", ")}).`,

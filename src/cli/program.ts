@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from "commander";
+import { keysOf } from "../util/objects.ts";
 import { ConfigError } from "../config/config-error.ts";
 import { whyNotBuilt } from "../config/launch-flags.ts";
 import type { GivenFlags } from "../config/load.ts";
@@ -25,9 +26,9 @@ export interface Commands {
 }
 
 /** Exit code for words and files that cannot be taken. */
-export const USAGE_EXIT = 2;
+const USAGE_EXIT = 2;
 
-const KEYS = Object.keys(configSchema.shape) as ConfigKey[];
+const KEYS = keysOf(configSchema.shape);
 
 /** Reads the command line and runs its command. Exits with 2 and one sentence where it cannot be understood. */
 export async function runProgram(argv: readonly string[], version: string, commands: Commands): Promise<void> {
@@ -95,7 +96,8 @@ function addOptions(command: Command): void {
   command.option("--config <file>", "configuration file, YAML");
   for (const group of OPTION_GROUPS) {
     for (const key of KEYS.filter((candidate) => optionMeta(candidate).group === group)) {
-      if (optionMeta(key).fileOnly !== true) for (const option of optionsOf(key)) command.addOption(option.helpGroup(`${group}:`));
+      if (optionMeta(key).fileOnly !== true)
+        for (const option of optionsOf(key)) command.addOption(option.helpGroup(`${group}:`));
     }
   }
 }
@@ -137,7 +139,7 @@ function placeholder(key: ConfigKey): string {
 function defaultText(key: ConfigKey): string {
   const value = optionDefault(key);
   if (value === undefined || value === false || (Array.isArray(value) && value.length === 0)) return "";
-  return ` (default: ${Array.isArray(value) ? value.join(",") : String(value)})`;
+  return ` (default: ${Array.isArray(value) ? value.join(",") : JSON.stringify(value)})`;
 }
 
 function readArguments(options: Record<string, unknown>): ServeArguments {

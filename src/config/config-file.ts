@@ -1,5 +1,6 @@
-import { type Document, isMap, isScalar, LineCounter, type Pair, parseDocument } from "yaml";
+import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument } from "yaml";
 import { camelCase, snakeCase } from "../util/case.ts";
+import { type AnyRecord, isRecord } from "../util/objects.ts";
 import { ConfigError } from "./config-error.ts";
 
 /** Larger than any configuration; a file beyond it is something else. */
@@ -7,7 +8,7 @@ const MAX_BYTES = 4 * 1024 * 1024;
 /** Aliases that a file may resolve to: enough to share settings, too few for a bomb. */
 const MAX_ALIASES = 100;
 
-export type RawObject = Record<string, unknown>;
+export type RawObject = AnyRecord;
 
 /** A file that is YAML, with its keys in camel case, and the way back from a key to its place. */
 export interface ConfigFile {
@@ -36,7 +37,9 @@ export function parseConfigFile(name: string, text: string): ConfigFile {
     locate: (path) => at(offsetOf(document, path.map(yamlKey))),
     locateKey(path, key) {
       const map = path.length === 0 ? document.contents : document.getIn(path.map(yamlKey), true);
-      const pair = isMap(map) ? map.items.find((item: Pair) => isScalar(item.key) && item.key.value === yamlKey(key)) : undefined;
+      const pair = isMap(map)
+        ? map.items.find((item: Pair) => isScalar(item.key) && snakeCase(String(item.key.value)) === snakeCase(key))
+        : undefined;
       return pair && isScalar(pair.key) ? at(pair.key.range?.[0]) : at(offsetOf(document, path.map(yamlKey)));
     },
   };
@@ -50,14 +53,14 @@ function toObject(document: Document, name: string, at: (offset: number) => stri
     throw new ConfigError(name, error instanceof Error ? error.message : "the file cannot be read as YAML");
   }
   if (value === null || value === undefined) return {};
-  if (typeof value !== "object" || Array.isArray(value)) throw new ConfigError(at(0), "the file must be a mapping of options");
-  return value as RawObject;
+  if (!isRecord(value)) throw new ConfigError(at(0), "the file must be a mapping of options");
+  return value;
 }
 
 function offsetOf(document: Document, path: readonly PropertyKey[]): number | undefined {
   for (let length = path.length; length > 0; length -= 1) {
     const node = document.getIn(path.slice(0, length), true);
-    if (typeof node === "object" && node !== null && "range" in node) return (node.range as number[] | undefined)?.[0];
+    if (isNode(node)) return node.range?.[0];
   }
   return undefined;
 }
@@ -70,12 +73,12 @@ function yamlKey(key: PropertyKey): PropertyKey {
 export function camelKeys(value: Readonly<RawObject>): RawObject {
   const convert = (inner: unknown): unknown => {
     if (Array.isArray(inner)) return inner.map(convert);
-    return typeof inner === "object" && inner !== null ? camelKeys(inner as RawObject) : inner;
+    return isRecord(inner) ? camelKeys(inner) : inner;
   };
   return Object.fromEntries(
     Object.entries(value).map(([key, inner]) => [
-      // A key that is not in snake case stays, and is then one that the schema does not know.
-      snakeCase(camelCase(key)) === key ? camelCase(key) : key,
+      // A key that is not in snake case becomes one that the schema does not know.
+      snakeCase(camelCase(key)) === key ? camelCase(key) : snakeCase(key),
       key === "labels" ? inner : convert(inner),
     ]),
   );

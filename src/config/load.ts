@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import { snakeCase } from "../util/case.ts";
+import { keysOf } from "../util/objects.ts";
 import { closest } from "../util/suggest.ts";
 import { ConfigError } from "./config-error.ts";
 import { type ConfigFile, parseConfigFile, type RawObject } from "./config-file.ts";
@@ -33,7 +34,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const file = sources.file === undefined ? undefined : readFile(sources.file);
   const merged: RawObject = { ...file?.values };
   const origin = new Map<string, string>();
-  for (const key of Object.keys(configSchema.shape) as ConfigKey[]) {
+  for (const key of keysOf(configSchema.shape)) {
     const name = envName(key);
     const text = sources.env[name];
     if (text === undefined || text === "") continue;
@@ -78,7 +79,11 @@ function asWorker(worker: unknown): unknown {
   return typeof worker === "string" ? { url: worker } : worker;
 }
 
-function describe(issue: z.core.$ZodIssue | undefined, locate: (path: readonly PropertyKey[]) => string, file: ConfigFile | undefined): ConfigError {
+function describe(
+  issue: z.core.$ZodIssue | undefined,
+  locate: (path: readonly PropertyKey[]) => string,
+  file: ConfigFile | undefined,
+): ConfigError {
   if (!issue) return new ConfigError("config", "the configuration is not valid");
   if (issue.code === "unrecognized_keys") {
     const [key = ""] = issue.keys;
@@ -104,7 +109,8 @@ function dotted(path: readonly PropertyKey[]): string {
 function checkWorkers(config: Config, locate: (path: readonly PropertyKey[]) => string): void {
   const seen = new Set<string>();
   for (const [index, { url }] of config.initialWorkers.entries()) {
-    if (seen.has(url)) throw new ConfigError(locate(["initialWorkers", index, "url"]), `the worker ${url} is given twice`);
+    if (seen.has(url))
+      throw new ConfigError(locate(["initialWorkers", index, "url"]), `the worker ${url} is given twice`);
     seen.add(url);
   }
 }
@@ -131,7 +137,9 @@ function noticesOn(config: Config): string[] {
     notices.push(`retry_max_retries ${config.retryMaxRetries} is taken as 1: a generation is started at most twice`);
   }
   if (config.apiKey === undefined && !LOOPBACK.test(config.host)) {
-    notices.push(`listening on ${config.host} without an api_key: everybody who reaches it may call and manage workers`);
+    notices.push(
+      `listening on ${config.host} without an api_key: everybody who reaches it may call and manage workers`,
+    );
   }
   return notices;
 }

@@ -43,7 +43,10 @@ export const POLICY_NAMES = [
 const secs = z.number().positive().max(86_400);
 const count = z.int().min(0).max(1_000_000);
 const port = z.int().min(0).max(65_535);
-const secret = z.string().min(1).transform((value) => new Secret(value));
+const secret = z
+  .string()
+  .min(1)
+  .transform((value) => new Secret(value));
 const name = z.string().min(1).max(256);
 const headerName = z
   .string()
@@ -51,7 +54,20 @@ const headerName = z
   .transform((value) => value.toLowerCase());
 
 /** Headers that carry credentials or framing: no list in the configuration may pass them on. */
-const NEVER_FORWARDED = new Set(["authorization", "x-api-key", "cookie", "host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer", "proxy-authorization"]);
+const NEVER_FORWARDED = new Set([
+  "authorization",
+  "x-api-key",
+  "cookie",
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "expect",
+  "upgrade",
+  "te",
+  "trailer",
+  "proxy-authorization",
+]);
 
 const workerUrl = z.string().transform((value, context) => {
   const parsed = parseWorkerUrl(value);
@@ -133,11 +149,13 @@ export const configSchema = z.strictObject({
   }),
   apiKey: secret.optional().meta({
     group: "Listening",
-    description: "Key that clients must send, as `Authorization: Bearer` or `x-api-key`. Without it everybody may call.",
+    description:
+      "Key that clients must send, as `Authorization: Bearer` or `x-api-key`. Without it everybody may call.",
   }),
   maxPayloadSize: z.int().min(1024).max(2_147_483_647).default(67_108_864).meta({
     group: "Listening",
-    description: "Largest request body, bytes. 64 MiB holds a few pictures in base64; the field's 512 MiB lets one client take half a gigabyte.",
+    description:
+      "Largest request body, bytes. 64 MiB holds a few pictures in base64; the field's 512 MiB lets one client take half a gigabyte.",
   }),
   corsAllowedOrigins: z.array(z.string()).default([]).meta({
     group: "Listening",
@@ -148,21 +166,32 @@ export const configSchema = z.strictObject({
     description: "Headers in which a client may bring its own request id, first found first.",
   }),
   forwardHeaders: z
-    .array(headerName.refine((header) => !NEVER_FORWARDED.has(header), "carries credentials or framing and is never passed on"))
+    .array(
+      headerName.refine(
+        (header) => !NEVER_FORWARDED.has(header),
+        "carries credentials or framing and is never passed on",
+      ),
+    )
     .default([])
     .meta({
       group: "Listening",
-      description: "Client headers that workers get besides the built-in ones (accept, traceparent, tracestate, anthropic-version, anthropic-beta, openai-beta).",
+      description:
+        "Client headers that workers get besides the built-in ones (accept, traceparent, tracestate, anthropic-version, anthropic-beta, openai-beta).",
     }),
-  initialWorkers: z.array(workerSchema).default([]).meta({
-    group: "Workers",
-    flag: "--worker",
-    aliases: ["--worker-urls"],
-    description: "Workers known from the start: in the file with `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `health`; as flags `--worker URL`, repeatable, or `--worker-urls URL...`. Both together are one list.",
-  }),
+  initialWorkers: z
+    .array(workerSchema)
+    .default([])
+    .meta({
+      group: "Workers",
+      flag: "--worker",
+      aliases: ["--worker-urls"],
+      description:
+        "Workers known from the start: in the file with `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `health`; as flags `--worker URL`, repeatable, or `--worker-urls URL...`. Both together are one list.",
+    }),
   enableIgw: z.boolean().default(false).meta({
     group: "Workers",
-    description: "One gateway for many models: a request must name its model. Without it a request without `model` goes to any worker.",
+    description:
+      "One gateway for many models: a request must name its model. Without it a request without `model` goes to any worker.",
   }),
   modelPath: name.optional().meta({
     group: "Workers",
@@ -179,11 +208,15 @@ export const configSchema = z.strictObject({
     flag: "--policy",
     description: `Policy of models that no pattern and no hint names: ${POLICY_NAMES.join(", ")}, or the one of \`policy_module\`.`,
   }),
-  modelPolicies: z.strictObject({ patterns: z.array(pattern).default([]) }).default({ patterns: [] }).meta({
-    group: "Routing",
-    fileOnly: true,
-    description: "`patterns`: a list of `match` (a glob on the model's id), `policy` and `config`; the first that matches counts.",
-  }),
+  modelPolicies: z
+    .strictObject({ patterns: z.array(pattern).default([]) })
+    .default({ patterns: [] })
+    .meta({
+      group: "Routing",
+      fileOnly: true,
+      description:
+        "`patterns`: a list of `match` (a glob on the model's id), `policy` and `config`; the first that matches counts.",
+    }),
   policyModule: z.string().min(1).optional().meta({
     group: "Routing",
     description: "TypeScript file that exports a policy, which can then be named like a built-in one.",
@@ -194,7 +227,8 @@ export const configSchema = z.strictObject({
   }),
   balanceAbsThreshold: cacheAware.balanceAbsThreshold.default(64).meta({
     group: "Routing",
-    description: "cache_aware: a worker may have this many requests more in flight than the least loaded one and still be chosen for its cache.",
+    description:
+      "cache_aware: a worker may have this many requests more in flight than the least loaded one and still be chosen for its cache.",
   }),
   balanceRelThreshold: cacheAware.balanceRelThreshold.default(1.5).meta({
     group: "Routing",
@@ -212,18 +246,22 @@ export const configSchema = z.strictObject({
     group: "Admission and time",
     description: "Requests that may wait when that bound is reached; more are refused with 503.",
   }),
-  queueTimeoutSecs: secs.default(60).meta({ group: "Admission and time", description: "Longest wait in the queue, seconds." }),
+  queueTimeoutSecs: secs
+    .default(60)
+    .meta({ group: "Admission and time", description: "Longest wait in the queue, seconds." }),
   requestTimeoutSecs: secs.default(1800).meta({
     group: "Admission and time",
     description: "Longest a request may take, first byte in to last byte out, seconds. Long generations are normal.",
   }),
   connectTimeoutSecs: secs.default(2).meta({
     group: "Admission and time",
-    description: "For a worker to accept a connection, seconds. A worker in the same data centre answers within milliseconds.",
+    description:
+      "For a worker to accept a connection, seconds. A worker in the same data centre answers within milliseconds.",
   }),
   firstByteTimeoutSecs: secs.default(600).meta({
     group: "Admission and time",
-    description: "From the request sent to the first byte of the answer, seconds. An answer that is not streamed begins when it is whole.",
+    description:
+      "From the request sent to the first byte of the answer, seconds. An answer that is not streamed begins when it is whole.",
   }),
   idleTimeoutSecs: secs.default(120).meta({
     group: "Admission and time",
@@ -235,9 +273,13 @@ export const configSchema = z.strictObject({
   }),
   retryMaxRetries: count.default(1).meta({
     group: "Retries and circuit breaker",
-    description: "Second attempts of a request, on another worker and before the client has seen a byte: 0 or 1. More counts as 1: a generation is started at most twice.",
+    description:
+      "Second attempts of a request, on another worker and before the client has seen a byte: 0 or 1. More counts as 1: a generation is started at most twice.",
   }),
-  disableRetries: z.boolean().default(false).meta({ group: "Retries and circuit breaker", description: "No second attempts." }),
+  disableRetries: z
+    .boolean()
+    .default(false)
+    .meta({ group: "Retries and circuit breaker", description: "No second attempts." }),
   retryInitialBackoffMs: z.number().min(0).max(60_000).default(50).meta({
     group: "Retries and circuit breaker",
     description: "Wait before a second attempt at the same worker, ms. Another worker is tried at once.",
@@ -248,7 +290,8 @@ export const configSchema = z.strictObject({
   }),
   cbFailureThreshold: count.min(1).default(10).meta({
     group: "Retries and circuit breaker",
-    description: "Faults of a worker within the window that open its breaker, if they are at least half of its answers there.",
+    description:
+      "Faults of a worker within the window that open its breaker, if they are at least half of its answers there.",
   }),
   cbSuccessThreshold: count.min(1).default(3).meta({
     group: "Retries and circuit breaker",
@@ -256,9 +299,12 @@ export const configSchema = z.strictObject({
   }),
   cbTimeoutDurationSecs: secs.default(60).meta({
     group: "Retries and circuit breaker",
-    description: "How long it stays open before the first probe, seconds; doubles with each probe that fails, up to 16 times.",
+    description:
+      "How long it stays open before the first probe, seconds; doubles with each probe that fails, up to 16 times.",
   }),
-  cbWindowDurationSecs: secs.default(120).meta({ group: "Retries and circuit breaker", description: "Length of the window, seconds." }),
+  cbWindowDurationSecs: secs
+    .default(120)
+    .meta({ group: "Retries and circuit breaker", description: "Length of the window, seconds." }),
   disableCircuitBreaker: z.boolean().default(false).meta({
     group: "Retries and circuit breaker",
     description: "Workers are left out by their health checks only.",
@@ -269,7 +315,8 @@ export const configSchema = z.strictObject({
   }),
   healthCheckIntervalSecs: secs.default(10).meta({
     group: "Health checks",
-    description: "Between two checks of a worker, seconds. The field has 60; a dead worker would be asked for three minutes.",
+    description:
+      "Between two checks of a worker, seconds. The field has 60; a dead worker would be asked for three minutes.",
   }),
   healthCheckTimeoutSecs: secs.default(5).meta({ group: "Health checks", description: "For an answer, seconds." }),
   healthFailureThreshold: count.min(1).default(3).meta({
@@ -290,7 +337,8 @@ export const configSchema = z.strictObject({
   }),
   workerStartupTimeoutSecs: secs.default(1800).meta({
     group: "Health checks",
-    description: "After this long without an answer a new worker is shown as failed, seconds; it is checked on. Large models load for many minutes.",
+    description:
+      "After this long without an answer a new worker is shown as failed, seconds; it is checked on. Large models load for many minutes.",
   }),
   workerStartupCheckInterval: secs.default(1).meta({
     group: "Health checks",
@@ -306,7 +354,8 @@ export const configSchema = z.strictObject({
   }),
   prometheusPort: port.default(29_000).meta({
     group: "Observability",
-    description: "Port of its own for `/metrics`, where scrapers of other gateways look; 0 for none. The main port has them too.",
+    description:
+      "Port of its own for `/metrics`, where scrapers of other gateways look; 0 for none. The main port has them too.",
   }),
 });
 
@@ -316,5 +365,6 @@ export type WorkerConfig = z.output<typeof workerSchema>;
 
 /** What an option says of itself. */
 export function optionMeta(key: ConfigKey): OptionMeta {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every option above has one; zod's registry does not know its type
   return z.globalRegistry.get(configSchema.shape[key]) as unknown as OptionMeta;
 }

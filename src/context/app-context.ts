@@ -59,9 +59,11 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const transport = overrides.transport ?? stack.use(new HttpTransport(clock));
   const health = healthSettings(config);
   const healthChecker =
-    overrides.healthChecker ?? stack.use(new HealthChecker({ registry: workerRegistry, clock, logger, fetchHealth, fetchJson, ...health }));
+    overrides.healthChecker ??
+    stack.use(new HealthChecker({ registry: workerRegistry, clock, logger, fetchHealth, fetchJson, ...health }));
   const drainer = stack.use(new WorkerDrainer({ registry: workerRegistry, clock }));
-  const fleet = overrides.fleet ?? new Fleet({ workers: workerRegistry, transport, clock, timeoutMs: health.defaults.timeoutMs });
+  const fleet =
+    overrides.fleet ?? new Fleet({ workers: workerRegistry, transport, clock, timeoutMs: health.defaults.timeoutMs });
   const httpRouter = RouterFactory.createHttpRouter({
     workers: workerRegistry,
     policies: policyRegistry,

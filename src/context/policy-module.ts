@@ -19,7 +19,9 @@ export async function loadPolicyModule(path: string): Promise<CustomPolicy> {
   try {
     loaded = await import(pathToFileURL(absolute).href);
   } catch (cause) {
-    throw new GatewayError("invalid_request", `the policy module ${path} cannot be loaded: ${firstLine(cause)}`, { cause });
+    throw new GatewayError("invalid_request", `the policy module ${path} cannot be loaded: ${firstLine(cause)}`, {
+      cause,
+    });
   }
   const policy = typeof loaded === "object" && loaded !== null && "default" in loaded ? loaded.default : undefined;
   if (!isCustomPolicy(policy)) {
@@ -27,7 +29,10 @@ export async function loadPolicyModule(path: string): Promise<CustomPolicy> {
   }
   const sample: unknown = policy.create();
   if (typeof sample !== "object" || sample === null || !("select" in sample) || typeof sample.select !== "function") {
-    throw new GatewayError("invalid_request", `create() of the policy module ${path} must return an object with select()`);
+    throw new GatewayError(
+      "invalid_request",
+      `create() of the policy module ${path} must return an object with select()`,
+    );
   }
   return policy;
 }

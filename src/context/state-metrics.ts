@@ -22,7 +22,8 @@ export function exposeState({ metrics, workerRegistry, transport }: StateMetrics
   metrics.read("workers", (set) => {
     const counts = new Map<string, number>();
     for (const { status } of workerRegistry.all()) counts.set(status, (counts.get(status) ?? 0) + 1);
-    for (const status of ["pending", "ready", "not_ready", "failed", "draining"]) set({ status }, counts.get(status) ?? 0);
+    for (const status of ["pending", "ready", "not_ready", "failed", "draining"])
+      set({ status }, counts.get(status) ?? 0);
   });
   metrics.read("breakerState", (set) => {
     for (const { url, breaker } of workerRegistry.all()) set({ worker: worker(url) }, BREAKER_VALUES[breaker.state]);

@@ -15,9 +15,13 @@ export async function messages(run: GenerationRun): Promise<Response> {
   const tool = toolCallFor(run.body);
   if (wantsStream(run.body)) return eventReply(streamMessage(run, plan, tool));
   const content = tool
-    ? { type: "tool_use", id: newId("toolu_"), name: tool.name, input: JSON.parse(tool.arguments) as object }
+    ? { type: "tool_use", id: newId("toolu_"), name: tool.name, input: tool.input }
     : { type: "text", text: await wholeText(run, plan) };
-  return Response.json({ ...message(run, plan, plan.tokens.length), content: [content], stop_reason: stopReason(plan, tool) });
+  return Response.json({
+    ...message(run, plan, plan.tokens.length),
+    content: [content],
+    stop_reason: stopReason(plan, tool),
+  });
 }
 
 /** `/v1/messages/count_tokens`; generates nothing. */
@@ -47,9 +51,15 @@ function stopReason(plan: Plan, tool: ToolCall | undefined): string {
   return plan.finishReason === "length" ? "max_tokens" : "end_turn";
 }
 
-async function* streamMessage(run: GenerationRun, plan: Plan, tool: ToolCall | undefined): AsyncGenerator<string, void, void> {
+async function* streamMessage(
+  run: GenerationRun,
+  plan: Plan,
+  tool: ToolCall | undefined,
+): AsyncGenerator<string, void, void> {
   yield namedFrame({ type: "message_start", ...{ message: message(run, plan, 0) } });
-  const block = tool ? { type: "tool_use", id: newId("toolu_"), name: tool.name, input: {} } : { type: "text", text: "" };
+  const block = tool
+    ? { type: "tool_use", id: newId("toolu_"), name: tool.name, input: {} }
+    : { type: "text", text: "" };
   yield namedFrame({ type: "content_block_start", ...{ index: 0, content_block: block } });
   const delta = (fields: object): string => namedFrame({ type: "content_block_delta", ...{ index: 0, delta: fields } });
   for await (const token of run.tokens(plan)) {
@@ -57,7 +67,10 @@ async function* streamMessage(run: GenerationRun, plan: Plan, tool: ToolCall | u
   }
   if (tool) yield delta({ type: "input_json_delta", partial_json: tool.arguments });
   yield namedFrame({ type: "content_block_stop", ...{ index: 0 } });
-  const end = { delta: { stop_reason: stopReason(plan, tool), stop_sequence: null }, usage: { output_tokens: plan.tokens.length } };
+  const end = {
+    delta: { stop_reason: stopReason(plan, tool), stop_sequence: null },
+    usage: { output_tokens: plan.tokens.length },
+  };
   yield namedFrame({ type: "message_delta", ...end });
   yield namedFrame({ type: "message_stop" });
 }

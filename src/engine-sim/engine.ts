@@ -128,8 +128,10 @@ class Engine {
       running: () => this.scheduler?.running ?? 0,
       waiting: () => this.scheduler?.waiting ?? 0,
     });
-    for (const [path, handle] of Object.entries(info)) routes[path] = async (request) => this.#refusal(request) ?? handle(request);
-    for (const [path, handler] of Object.entries(INFERENCE)) routes[path] = (request) => this.#infer(request, path, handler);
+    for (const [path, handle] of Object.entries(info))
+      routes[path] = async (request) => this.#refusal(request) ?? handle(request);
+    for (const [path, handler] of Object.entries(INFERENCE))
+      routes[path] = (request) => this.#infer(request, path, handler);
     return routes;
   }
 

@@ -45,6 +45,7 @@ export async function* generate(plan: Plan, scheduler: Scheduler | undefined): A
   });
   try {
     for (let index = 0; index < plan.tokens.length; index += 1) {
+      // oxlint-disable-next-line no-unmodified-loop-condition -- the scheduler's callback counts
       while (ready <= index) {
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -66,7 +67,10 @@ function stopsOf(sampling: JsonObject): readonly string[] {
 /** The tokens up to the first stop string; the one that it begins in is cut. */
 function cutAtStop(tokens: readonly string[], stops: readonly string[]): readonly string[] {
   const text = tokens.join("");
-  const ends = stops.filter((stop) => stop !== "").map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+  const ends = stops
+    .filter((stop) => stop !== "")
+    .map((stop) => text.indexOf(stop))
+    .filter((at) => at >= 0);
   if (ends.length === 0) return tokens;
   const end = Math.min(...ends);
   const kept: string[] = [];
@@ -83,7 +87,11 @@ function cutAtStop(tokens: readonly string[], stops: readonly string[]): readonl
 export interface ToolCall {
   readonly name: string;
   readonly arguments: string;
+  readonly input: object;
 }
+
+/** What every tool is called with. */
+const TOOL_INPUT = { place: "Crewe Junction" };
 
 export function toolCallFor(body: JsonObject): ToolCall | undefined {
   const tools = Array.isArray(body["tools"]) ? body["tools"].filter(isJsonObject) : [];
@@ -100,5 +108,5 @@ export function toolCallFor(body: JsonObject): ToolCall | undefined {
         : choice === "required"
           ? names[0]
           : names.find((name) => text.includes(name));
-  return wanted === undefined ? undefined : { name: wanted, arguments: JSON.stringify({ place: "Crewe Junction" }) };
+  return wanted === undefined ? undefined : { name: wanted, arguments: JSON.stringify(TOOL_INPUT), input: TOOL_INPUT };
 }

@@ -1,3 +1,4 @@
+import { isJsonObject, stringField } from "../protocol/json.ts";
 import { countTokens } from "./text.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import { nowSecs } from "./reply.ts";
@@ -23,13 +24,24 @@ export function infoRoutes(facts: InfoFacts): InfoRoutes {
     "/v1/models": () =>
       Response.json({
         object: "list",
-        data: facts.models.map((id) => ({ id, object: "model", created: nowSecs(), owned_by: facts.kind, root: id, max_model_len: facts.maxModelLen })),
+        data: facts.models.map((id) => ({
+          id,
+          object: "model",
+          created: nowSecs(),
+          owned_by: facts.kind,
+          root: id,
+          max_model_len: facts.maxModelLen,
+        })),
       }),
     "/metrics": () => new Response(metrics(facts, model), { headers: { "content-type": "text/plain; version=0.0.4" } }),
     "/tokenize": async (request) => {
-      const body = (await request.json()) as { prompt?: string };
-      const count = countTokens(Buffer.from(body.prompt ?? ""));
-      return Response.json({ tokens: Array.from({ length: count }, (_, index) => index), count, max_model_len: facts.maxModelLen });
+      const body: unknown = await request.json();
+      const count = countTokens(Buffer.from(isJsonObject(body) ? (stringField(body, "prompt") ?? "") : ""));
+      return Response.json({
+        tokens: Array.from({ length: count }, (_, index) => index),
+        count,
+        max_model_len: facts.maxModelLen,
+      });
     },
   };
   return facts.kind === "vllm" ? { ...common, ...vllmRoutes(facts) } : { ...common, ...sglangRoutes(facts, model) };
@@ -48,7 +60,14 @@ function vllmRoutes({ cache }: InfoFacts): InfoRoutes {
 function sglangRoutes(facts: InfoFacts, model: string): InfoRoutes {
   const modelInfo = (): Response => Response.json({ model_path: model, tokenizer_path: model, is_generation: true });
   const serverInfo = (): Response =>
-    Response.json({ model_path: model, served_model_name: model, version: VERSION, context_length: facts.maxModelLen, api_key: "engine-secret", host: "127.0.0.1" });
+    Response.json({
+      model_path: model,
+      served_model_name: model,
+      version: VERSION,
+      context_length: facts.maxModelLen,
+      api_key: "engine-secret",
+      host: "127.0.0.1",
+    });
   return {
     "/health_generate": () => new Response("OK"),
     "/get_model_info": modelInfo,
@@ -60,14 +79,30 @@ function sglangRoutes(facts: InfoFacts, model: string): InfoRoutes {
       return new Response("Cache flushed.\n");
     },
     "/get_load": () =>
-      Response.json([{ dp_rank: 0, num_reqs: facts.running() + facts.waiting(), num_waiting_reqs: facts.waiting(), num_tokens: facts.cache.tokens }]),
+      Response.json([
+        {
+          dp_rank: 0,
+          num_reqs: facts.running() + facts.waiting(),
+          num_waiting_reqs: facts.waiting(),
+          num_tokens: facts.cache.tokens,
+        },
+      ]),
   };
 }
 
 function metrics({ kind, running, waiting, cache }: InfoFacts, model: string): string {
   const labels = `{model_name="${model}"}`;
-  const rows = kind === "vllm"
-    ? [["vllm:num_requests_running", running()], ["vllm:num_requests_waiting", waiting()], ["vllm:kv_cache_tokens", cache.tokens]]
-    : [["sglang:num_running_reqs", running()], ["sglang:num_queue_reqs", waiting()], ["sglang:num_used_tokens", cache.tokens]];
+  const rows =
+    kind === "vllm"
+      ? [
+          ["vllm:num_requests_running", running()],
+          ["vllm:num_requests_waiting", waiting()],
+          ["vllm:kv_cache_tokens", cache.tokens],
+        ]
+      : [
+          ["sglang:num_running_reqs", running()],
+          ["sglang:num_queue_reqs", waiting()],
+          ["sglang:num_used_tokens", cache.tokens],
+        ];
   return rows.map(([name, value]) => `# TYPE ${name} gauge\n${name}${labels} ${value}\n`).join("");
 }

@@ -12,10 +12,12 @@ export async function chatCompletions(run: GenerationRun): Promise<Response> {
   }
   const prompt = chatPrompt(body);
   const count = Math.max(1, Math.min(numberField(body, "n") ?? 1, 16));
-  const plans = Array.from({ length: count }, (_, index) => run.plan(index === 0 ? prompt : Buffer.concat([prompt, Buffer.from(`#${index}`)])));
+  const plans = Array.from({ length: count }, (_, index) =>
+    run.plan(index === 0 ? prompt : Buffer.concat([prompt, Buffer.from(`#${index}`)])),
+  );
   const tool = toolCallFor(body);
   if (wantsStream(body)) return eventReply(streamChat(run, plans, tool));
-  const texts = await Promise.all(plans.map((plan) => (tool ? "" : wholeText(run, plan))));
+  const texts = await Promise.all(plans.map(async (plan) => (tool ? "" : wholeText(run, plan))));
   const [first] = plans;
   return Response.json({
     id: newId("chatcmpl-"),
@@ -28,7 +30,11 @@ export async function chatCompletions(run: GenerationRun): Promise<Response> {
 }
 
 function choice(plan: Plan, index: number, text: string, tool: ToolCall | undefined, withLogprobs: boolean): object {
-  const call = tool && { id: newId("call_"), type: "function", function: tool };
+  const call = tool && {
+    id: newId("call_"),
+    type: "function",
+    function: { name: tool.name, arguments: tool.arguments },
+  };
   return {
     index,
     message: { role: "assistant", content: call ? null : text, refusal: null, ...(call ? { tool_calls: [call] } : {}) },
@@ -41,12 +47,20 @@ function logprob(token: string): object {
   return { token, logprob: -(token.length / 10), bytes: [...Buffer.from(token)], top_logprobs: [] };
 }
 
-async function* streamChat(run: GenerationRun, plans: readonly Plan[], tool: ToolCall | undefined): AsyncGenerator<string, void, void> {
+async function* streamChat(
+  run: GenerationRun,
+  plans: readonly Plan[],
+  tool: ToolCall | undefined,
+): AsyncGenerator<string, void, void> {
   const head = { id: newId("chatcmpl-"), object: "chat.completion.chunk", created: nowSecs(), model: run.model };
   const wantsUsage = objectField(run.body, "stream_options")?.["include_usage"] === true;
   const withLogprobs = run.body["logprobs"] === true;
   const frame = (index: number, delta: object, finish: string | null, logprobs: object | null = null): string =>
-    dataFrame({ ...head, choices: [{ index, delta, logprobs, finish_reason: finish }], ...(wantsUsage ? { usage: null } : {}) });
+    dataFrame({
+      ...head,
+      choices: [{ index, delta, logprobs, finish_reason: finish }],
+      ...(wantsUsage ? { usage: null } : {}),
+    });
   for (const [index, plan] of plans.entries()) {
     let isFirst = true;
     for await (const token of run.tokens(plan)) {
@@ -65,7 +79,9 @@ async function* streamChat(run: GenerationRun, plans: readonly Plan[], tool: Too
 
 /** Name first, then the arguments in pieces. */
 function* toolFrames(tool: ToolCall, frame: (delta: object) => string): Generator<string, void, void> {
-  yield frame({ tool_calls: [{ index: 0, id: newId("call_"), type: "function", function: { name: tool.name, arguments: "" } }] });
+  yield frame({
+    tool_calls: [{ index: 0, id: newId("call_"), type: "function", function: { name: tool.name, arguments: "" } }],
+  });
   for (let at = 0; at < tool.arguments.length; at += 8) {
     yield frame({ tool_calls: [{ index: 0, function: { arguments: tool.arguments.slice(at, at + 8) } }] });
   }

@@ -16,7 +16,9 @@ export async function completions(run: GenerationRun): Promise<Response> {
     object: "text_completion",
     created: nowSecs(),
     model: run.model,
-    choices: [{ index: 0, text: echo + (await wholeText(run, plan)), logprobs: null, finish_reason: plan.finishReason }],
+    choices: [
+      { index: 0, text: echo + (await wholeText(run, plan)), logprobs: null, finish_reason: plan.finishReason },
+    ],
     usage: usageOf(plan),
   });
 }
@@ -98,6 +100,9 @@ async function* streamResponse(run: GenerationRun, plan: Plan): AsyncGenerator<s
   }
   yield frame("response.output_text.done", { ...place, text, logprobs: [] });
   yield frame("response.content_part.done", { ...place, part: outputText(text) });
-  yield frame("response.output_item.done", { output_index: 0, item: { ...item, status: "completed", content: [outputText(text)] } });
+  yield frame("response.output_item.done", {
+    output_index: 0,
+    item: { ...item, status: "completed", content: [outputText(text)] },
+  });
   yield frame("response.completed", { response: responseObject(run, plan, id, "completed", text) });
 }

@@ -12,7 +12,11 @@ export function embeddings(model: string, body: JsonObject): Response {
   const isBase64 = body["encoding_format"] === "base64";
   const data = inputs.map((input, index) => {
     const vector = vectorOf(input);
-    return { object: "embedding", index, embedding: isBase64 ? Buffer.from(vector.buffer).toString("base64") : [...vector] };
+    return {
+      object: "embedding",
+      index,
+      embedding: isBase64 ? Buffer.from(vector.buffer).toString("base64") : [...vector],
+    };
   });
   return Response.json({ id: newId("embd-"), object: "list", created: nowSecs(), model, data, usage: usage(inputs) });
 }
@@ -42,7 +46,14 @@ export function classify(model: string, body: JsonObject): Response {
     const share = (Bun.hash.xxHash32(input) % 1000) / 1000;
     return { index, label: LABELS[share < 0.5 ? 0 : 1], probs: [1 - share, share], num_classes: LABELS.length };
   });
-  return Response.json({ id: newId("classify-"), object: "list", created: nowSecs(), model, data, usage: usage(inputs) });
+  return Response.json({
+    id: newId("classify-"),
+    object: "list",
+    created: nowSecs(),
+    model,
+    data,
+    usage: usage(inputs),
+  });
 }
 
 function listOf(value: unknown): string[] {
@@ -52,7 +63,10 @@ function listOf(value: unknown): string[] {
 }
 
 function vectorOf(text: string): Float32Array {
-  const vector = Float32Array.from({ length: DIMENSIONS }, (_, index) => (Bun.hash.xxHash32(text, index) % 2000) / 1000 - 1);
+  const vector = Float32Array.from(
+    { length: DIMENSIONS },
+    (_, index) => (Bun.hash.xxHash32(text, index) % 2000) / 1000 - 1,
+  );
   const length = Math.hypot(...vector);
   return vector.map((value) => value / length);
 }

@@ -110,24 +110,53 @@ export const ERRORS = {
     anthropic: "api_error",
   },
   // What the worker did.
-  upstream_connect_failed: worker(502, 14, "reachable_elsewhere", "The worker refused the connection or could not be reached."),
-  upstream_connect_timeout: worker(504, 14, "reachable_elsewhere", "The worker did not accept within `connect_timeout_secs`."),
+  upstream_connect_failed: worker(
+    502,
+    14,
+    "reachable_elsewhere",
+    "The worker refused the connection or could not be reached.",
+  ),
+  upstream_connect_timeout: worker(
+    504,
+    14,
+    "reachable_elsewhere",
+    "The worker did not accept within `connect_timeout_secs`.",
+  ),
   upstream_closed: worker(502, 14, "ambiguous", "The worker closed the connection before it answered."),
   upstream_stale_socket: {
     ...worker(502, 14, "ambiguous", "The worker closed an idle connection just as a request went out on it."),
     workerFault: false,
   },
-  upstream_timeout: worker(504, 4, "ambiguous", "No first byte within `first_byte_timeout_secs`, or no whole answer within `request_timeout_secs`."),
+  upstream_timeout: worker(
+    504,
+    4,
+    "ambiguous",
+    "No first byte within `first_byte_timeout_secs`, or no whole answer within `request_timeout_secs`.",
+  ),
   upstream_stalled: worker(504, 4, "never", "The worker fell silent within an answer for `idle_timeout_secs`."),
   upstream_truncated: worker(502, 14, "ambiguous", "The answer ended before it was whole."),
   upstream_reset: worker(502, 14, "never", "The connection to the worker broke within a stream."),
   upstream_protocol_error: worker(502, 13, "ambiguous", "What the worker sent is not HTTP as it should be."),
-  invalid_upstream_response: worker(502, 13, "never", "The worker answered with something that is not an answer to this request."),
-  upstream_busy: { ...capacity("Every worker that was asked said that it is full (429 or 503)."), source: "worker", retry: "declined" },
+  invalid_upstream_response: worker(
+    502,
+    13,
+    "never",
+    "The worker answered with something that is not an answer to this request.",
+  ),
+  upstream_busy: {
+    ...capacity("Every worker that was asked said that it is full (429 or 503)."),
+    source: "worker",
+    retry: "declined",
+  },
   upstream_unavailable: worker(502, 14, "ambiguous", "The worker, or a proxy before it, answered 502 or 504."),
   upstream_auth_failed: worker(502, 16, "never", "The worker refused the gateway's credential."),
   upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), workerFault: false },
-  upstream_rejected: client(400, 3, "invalid_request_error", "The worker refused the request; status and message are its own."),
+  upstream_rejected: client(
+    400,
+    3,
+    "invalid_request_error",
+    "The worker refused the request; status and message are its own.",
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { keysOf } from "../util/objects.ts";
 import { type MetricName, type MetricRow, METRICS } from "./metrics-table.ts";
 
 /** Distinct values of a label before further ones count as `other`. */
@@ -17,7 +18,7 @@ export class Metrics {
   readonly #seen = new Map<string, Set<string>>();
 
   constructor() {
-    for (const name of Object.keys(METRICS) as MetricName[]) this.#metrics.set(name, this.#create(METRICS[name]));
+    for (const name of keysOf(METRICS)) this.#metrics.set(name, this.#create(METRICS[name]));
   }
 
   increment(name: MetricName, labels: Labels, by = 1): void {

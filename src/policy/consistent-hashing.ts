@@ -39,11 +39,17 @@ function buildRing(candidates: readonly Candidate[]): Ring {
   const pointsEach = Math.max(8, Math.min(POINTS, Math.floor(MAX_POINTS / candidates.length)));
   const points: { hash: number; owner: number }[] = [];
   for (const [owner, { url }] of candidates.entries()) {
-    for (let point = 0; point < pointsEach; point += 1) points.push({ hash: Bun.hash.xxHash32(`${url}#${point}`), owner });
+    for (let point = 0; point < pointsEach; point += 1)
+      points.push({ hash: Bun.hash.xxHash32(`${url}#${point}`), owner });
   }
   // Points of two workers may meet; the address decides then, so that the order of the candidates does not.
-  points.sort((a, b) => a.hash - b.hash || ((candidates[a.owner]?.url ?? "") < (candidates[b.owner]?.url ?? "") ? -1 : 1));
-  return { hashes: Uint32Array.from(points, ({ hash }) => hash), owners: Uint16Array.from(points, ({ owner }) => owner) };
+  points.sort(
+    (a, b) => a.hash - b.hash || ((candidates[a.owner]?.url ?? "") < (candidates[b.owner]?.url ?? "") ? -1 : 1),
+  );
+  return {
+    hashes: Uint32Array.from(points, ({ hash }) => hash),
+    owners: Uint16Array.from(points, ({ owner }) => owner),
+  };
 }
 
 /** Index of the first hash that is at least `hash`; past the last one the ring begins anew. */

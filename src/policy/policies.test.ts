@@ -10,7 +10,12 @@ import { createRoundRobin } from "./round-robin.ts";
 import { createShortestQueue } from "./shortest-queue.ts";
 
 function workers(...inFlight: number[]): Candidate[] {
-  return inFlight.map((count, index) => ({ id: `w${index}`, url: `http://w${index}:80`, inFlight: count, pendingPromptTokens: 0 }));
+  return inFlight.map((count, index) => ({
+    id: `w${index}`,
+    url: `http://w${index}:80`,
+    inFlight: count,
+    pendingPromptTokens: 0,
+  }));
 }
 
 function request(key?: string): RequestFeatures {

@@ -26,10 +26,12 @@ export const POLICIES: ReadonlyMap<string, PolicyFactory> = new Map<string, Poli
 ]);
 
 function numbers(options: PolicyOptions): Record<string, number> {
+  const result: Record<string, number> = {};
   for (const [name, value] of Object.entries(options)) {
     if (typeof value !== "number" || !Number.isFinite(value)) {
       throw new GatewayError("invalid_request", `the policy option ${name} must be a number`, { param: name });
     }
+    result[name] = value;
   }
-  return options as Record<string, number>;
+  return result;
 }

@@ -4,8 +4,18 @@ import { matchesGlob } from "./glob.ts";
 import { PolicyRegistry } from "./policy-registry.ts";
 
 const policy = (name: string): { policy: string; config: Record<string, number> } => ({ policy: name, config: {} });
-const workers: Candidate[] = [0, 1, 2].map((index) => ({ id: `w${index}`, url: `http://w${index}`, inFlight: 0, pendingPromptTokens: 0 }));
-const request: RequestFeatures = { model: "m", promptTokens: 1, promptBytes: () => new Uint8Array(0), routingKey: () => undefined };
+const workers: Candidate[] = [0, 1, 2].map((index) => ({
+  id: `w${index}`,
+  url: `http://w${index}`,
+  inFlight: 0,
+  pendingPromptTokens: 0,
+}));
+const request: RequestFeatures = {
+  model: "m",
+  promptTokens: 1,
+  promptBytes: () => new Uint8Array(0),
+  routingKey: () => undefined,
+};
 
 function create(): PolicyRegistry {
   const registry = new PolicyRegistry({ defaultPolicy: policy("round_robin") });
@@ -87,7 +97,8 @@ describe("globs", () => {
       ["a.b", "axb", false],
       ["Llama", "llama", false],
     ];
-    for (const [pattern, text, fits] of cases) expect([pattern, text, matchesGlob(pattern, text)]).toEqual([pattern, text, fits]);
+    for (const [pattern, text, fits] of cases)
+      expect([pattern, text, matchesGlob(pattern, text)]).toEqual([pattern, text, fits]);
   });
 
   test("the worst pattern on a long name is quick", () => {

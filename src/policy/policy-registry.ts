@@ -56,7 +56,9 @@ export class PolicyRegistry {
   checkName(name: string): void {
     if (this.#factories.has(name)) return;
     const known = [...this.#factories.keys()].join(", ");
-    throw new GatewayError("invalid_request", `unknown policy ${JSON.stringify(name)}; the policies are ${known}`, { param: "policy" });
+    throw new GatewayError("invalid_request", `unknown policy ${JSON.stringify(name)}; the policies are ${known}`, {
+      param: "policy",
+    });
   }
 
   /** A worker of the model has come. Returns the model's policy, made now if this is the first. */
@@ -100,16 +102,19 @@ export class PolicyRegistry {
     return {
       default: { policy: this.#defaultConfig.policy, config: this.#defaultConfig.config },
       patterns: this.#patterns.map(({ match, config }) => ({ match, policy: config.policy, config: config.config })),
-      models: [...this.#models].map(([model, { policy, source, workers }]) => ({ model, policy: policy.name, source, workers })),
+      models: [...this.#models].map(([model, { policy, source, workers }]) => ({
+        model,
+        policy: policy.name,
+        source,
+        workers,
+      })),
     };
   }
 
   #choose(model: string, hint: string | undefined): { config: PolicyConfig; source: PolicySource } {
     if (hint !== undefined) return { config: { policy: hint, config: {} }, source: "hint" };
     const pattern = this.#patterns.find(({ match }) => matchesGlob(match, model));
-    return pattern
-      ? { config: pattern.config, source: "pattern" }
-      : { config: this.#defaultConfig, source: "default" };
+    return pattern ? { config: pattern.config, source: "pattern" } : { config: this.#defaultConfig, source: "default" };
   }
 
   #create({ policy, config }: PolicyConfig): Policy {

@@ -14,7 +14,10 @@ describe("chat", () => {
   });
 
   test("a conversation's next turn begins with the bytes of the last one", () => {
-    const first = [{ role: "system", content: "be kind" }, { role: "user", content: "hi" }];
+    const first = [
+      { role: "system", content: "be kind" },
+      { role: "user", content: "hi" },
+    ];
     const next = [...first, { role: "assistant", content: "hello" }, { role: "user", content: "and?" }];
     expect(startsWith(chatPrompt({ messages: next }), chatPrompt({ messages: first }))).toBe(true);
   });
@@ -54,5 +57,7 @@ test("embeddings, rerank, score and responses have their own fields", () => {
   expect(text(queryPrompt({ query: "q", documents: ["d"] }))).toBe("q");
   expect(text(queryPrompt({ text_1: "q" }))).toBe("q");
   expect(text(responsesPrompt({ instructions: "be kind", input: "hi" }))).toContain("be kind");
-  expect(text(responsesPrompt({ input: [{ role: "user", content: [{ type: "input_text", text: "hi" }] }] }))).toContain("hi");
+  expect(text(responsesPrompt({ input: [{ role: "user", content: [{ type: "input_text", text: "hi" }] }] }))).toContain(
+    "hi",
+  );
 });

@@ -72,7 +72,10 @@ function readTokens(body: Uint8Array): ReturnType<typeof readUsage> {
   try {
     if (body.length <= PARSED_WHOLE_BYTES) return readUsage(JSON.parse(text.toString()));
     const first = text[0];
-    const last = text.toString("latin1", Math.max(0, text.length - 16)).trimEnd().at(-1);
+    const last = text
+      .toString("latin1", Math.max(0, text.length - 16))
+      .trimEnd()
+      .at(-1);
     if ((first === 123 && last === "}") || (first === 91 && last === "]")) return usageNearEnd(text);
   } catch {
     // Falls through: what is not JSON is not an answer.
@@ -185,7 +188,10 @@ async function write(controller: ReadableStreamDirectController, bytes: Uint8Arr
 }
 
 /** The worker's stream ended without its end marker: an answer that said why it stopped is whole, another was cut. */
-async function writeMissingEnd(controller: ReadableStreamDirectController, { scanner, request }: Stream): Promise<void> {
+async function writeMissingEnd(
+  controller: ReadableStreamDirectController,
+  { scanner, request }: Stream,
+): Promise<void> {
   const { missingEnd } = request.endpoint.dialect;
   if (!missingEnd || !scanner.isFinished) {
     throw new GatewayError("upstream_truncated", "the worker's stream ended before the answer was whole");

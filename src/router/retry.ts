@@ -74,12 +74,7 @@ function takeProbe(snapshot: ModelSnapshot): Worker | undefined {
   return undefined;
 }
 
-function choose(
-  deps: DispatchDeps,
-  policy: Policy,
-  candidates: readonly Worker[],
-  request: InferenceRequest,
-): Worker {
+function choose(deps: DispatchDeps, policy: Policy, candidates: readonly Worker[], request: InferenceRequest): Worker {
   const index = candidates.length > 0 ? policy.select(candidates, request.features) : -1;
   const worker = candidates[index];
   if (worker) return worker;

@@ -58,7 +58,10 @@ export class RouterManager implements Disposable {
     const worker = factory.create(spec);
     workers.register(worker);
     health.watch(worker.id);
-    logger.info({ worker: worker.id, url: worker.url, model: spec.modelId, policy_hint: spec.policyHint }, "worker added");
+    logger.info(
+      { worker: worker.id, url: worker.url, model: spec.modelId, policy_hint: spec.policyHint },
+      "worker added",
+    );
     return { success: true, message: `Worker ${worker.id} added`, worker };
   }
 

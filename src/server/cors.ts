@@ -26,7 +26,8 @@ export function createCors(origins: readonly string[]): Cors {
         status: 204,
         headers: {
           "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
-          "access-control-allow-headers": request.headers.get("access-control-request-headers") ?? "content-type, authorization",
+          "access-control-allow-headers":
+            request.headers.get("access-control-request-headers") ?? "content-type, authorization",
           "access-control-max-age": "600",
         },
       });

@@ -79,7 +79,8 @@ export function startServer(deps: ServerDeps): RunningServer {
     async drain(graceMs) {
       isDraining = true;
       const until = performance.now() + graceMs;
-      while ((admission.admitted > 0 || admission.waiting > 0) && performance.now() < until) await Bun.sleep(DRAIN_POLL_MS);
+      while ((admission.admitted > 0 || admission.waiting > 0) && performance.now() < until)
+        await Bun.sleep(DRAIN_POLL_MS);
     },
     async stop() {
       await Promise.all([server.stop(true), metricsServer?.stop(true)]);
@@ -102,7 +103,11 @@ function startMetricsServer(config: Config, metrics: Metrics): Server<undefined>
   return Bun.serve({
     hostname: config.prometheusHost,
     port: config.prometheusPort,
-    routes: { [path]: { GET: (request: BunRequest) => handle({ request, requestId: "", params: {}, query: new URLSearchParams() }) } },
+    routes: {
+      [path]: {
+        GET: (request: BunRequest) => handle({ request, requestId: "", params: {}, query: new URLSearchParams() }),
+      },
+    },
     fetch: () => new Response("not found\n", { status: 404 }),
   });
 }
@@ -192,7 +197,7 @@ function createApp(deps: ServerDeps, admission: Admission, isDraining: () => boo
 function callOf(request: BunRequest, requestId: string): Call {
   const mark = request.url.indexOf("?");
   const query = new URLSearchParams(mark < 0 ? "" : request.url.slice(mark + 1));
-  return { request, requestId, params: request.params as Record<string, string>, query };
+  return { request, requestId, params: request.params, query };
 }
 
 /** A known path with another method, or no path of ours. */

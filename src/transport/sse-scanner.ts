@@ -44,9 +44,7 @@ export class SseScanner {
    */
   push(chunk: Uint8Array): Uint8Array {
     const carry = this.#carry;
-    const bytes = carry
-      ? Buffer.concat([carry, chunk])
-      : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const bytes = carry ? Buffer.concat([carry, chunk]) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let from = 0;
     while (!this.isEnded) {
       const end = indexAfterEvent(bytes, from);

@@ -23,7 +23,8 @@ export function parseWorkerUrl(text: string): ParsedWorkerUrl {
     return { ok: false, reason: "it is not a URL such as http://host:port" };
   }
   const connectionMode = MODES.get(url.protocol);
-  if (!connectionMode) return { ok: false, reason: `the scheme ${url.protocol}// is not one of http, https, grpc, grpcs` };
+  if (!connectionMode)
+    return { ok: false, reason: `the scheme ${url.protocol}// is not one of http, https, grpc, grpcs` };
   if (url.hostname === "") return { ok: false, reason: "it has no host" };
   if (url.username !== "" || url.password !== "") return { ok: false, reason: "it must not carry a user or password" };
   if (!/^\/*$/.test(url.pathname) || url.search !== "" || url.hash !== "") {

@@ -178,7 +178,10 @@ export class HealthChecker implements Disposable {
     // A worker that was out and is back is another process: what its breaker remembers is not about it.
     if (status === "ready") worker.breaker.reset();
     const { models, engine } = this.#deps.registry.update(watch.id, { status }).info;
-    this.#deps.logger.info({ worker: watch.id, url: worker.url, from: worker.status, to: status, models, engine }, "worker status");
+    this.#deps.logger.info(
+      { worker: watch.id, url: worker.url, from: worker.status, to: status, models, engine },
+      "worker status",
+    );
   }
 
   #scheduleNext(watch: Watch, settings: HealthSettings): void {

@@ -30,7 +30,8 @@ export class LoadLedger {
   acquireSlot(): number {
     const reused = this.#free.pop();
     if (reused !== undefined) return reused;
-    if (this.#used === SLOTS) throw new GatewayError("invalid_request", `no more than ${SLOTS} workers can be registered`);
+    if (this.#used === SLOTS)
+      throw new GatewayError("invalid_request", `no more than ${SLOTS} workers can be registered`);
     this.#used += 1;
     return this.#used - 1;
   }

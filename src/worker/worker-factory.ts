@@ -12,7 +12,12 @@ export interface WorkerFactoryDeps {
 }
 
 /** Nothing is known yet. */
-export const UNKNOWN_INFO: WorkerInfo = { models: [], engine: undefined, engineVersion: undefined, maxModelLen: undefined };
+const UNKNOWN_INFO: WorkerInfo = {
+  models: [],
+  engine: undefined,
+  engineVersion: undefined,
+  maxModelLen: undefined,
+};
 
 /** Makes workers, with a breaker and a row in the ledger. What it makes is `pending` until it has been probed. */
 export class WorkerFactory {
@@ -30,12 +35,15 @@ export class WorkerFactory {
   /** Throws invalid_request where the address is none, not_implemented for gRPC and prefill/decode. */
   create(spec: WorkerSpec): Worker {
     const parsed = parseWorkerUrl(spec.url);
-    if (!parsed.ok) throw new GatewayError("invalid_request", `the worker's url is wrong: ${parsed.reason}`, { param: "url" });
+    if (!parsed.ok)
+      throw new GatewayError("invalid_request", `the worker's url is wrong: ${parsed.reason}`, { param: "url" });
     if (parsed.connectionMode === "grpc") {
       throw new GatewayError("not_implemented", "gRPC workers are not built yet", { param: "url" });
     }
     if (spec.workerType !== "regular") {
-      throw new GatewayError("not_implemented", "prefill and decode workers are not built yet", { param: "worker_type" });
+      throw new GatewayError("not_implemented", "prefill and decode workers are not built yet", {
+        param: "worker_type",
+      });
     }
     const { ledger, clock, breaker } = this.#deps;
     return new Worker({

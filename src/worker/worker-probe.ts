@@ -1,4 +1,5 @@
 import type { Secret } from "../util/secret.ts";
+import { isRecord } from "../util/objects.ts";
 import type { WorkerInfo } from "./worker.ts";
 
 /** Answers a question to a worker, or undefined where there is no JSON to be had. Never throws. */
@@ -61,7 +62,7 @@ function engineOf(card: Fields, model: Fields, version: Fields): string | undefi
 }
 
 function fields(value: unknown): Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+  return isRecord(value) ? value : {};
 }
 
 function text(value: unknown): string | undefined {

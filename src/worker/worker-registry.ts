@@ -66,7 +66,9 @@ export class WorkerRegistry {
 
   /** Ids of the models that workers serve or are said to serve, sorted. */
   models(): readonly string[] {
-    this.#models ??= Object.freeze([...this.#members.keys()].filter((model) => model !== ALL && model !== ANY_MODEL).sort());
+    this.#models ??= Object.freeze(
+      [...this.#members.keys()].filter((model) => model !== ALL && model !== ANY_MODEL).sort(),
+    );
     return this.#models;
   }
 

@@ -39,7 +39,11 @@ function setUp(): Setup {
 
 describe("ledger", () => {
   test("whatever happens in whatever order, what was charged is given back once", () => {
-    const step = fc.record({ kind: fc.constantFrom("charge", "prefill", "end", "endTwice"), slot: fc.nat(3), tokens: fc.nat(5000) });
+    const step = fc.record({
+      kind: fc.constantFrom("charge", "prefill", "end", "endTwice"),
+      slot: fc.nat(3),
+      tokens: fc.nat(5000),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
         const ledger = new LoadLedger();
@@ -190,7 +194,8 @@ describe("registry", () => {
     const { registry, add } = setUp();
     add("http://any:1");
     const snapshot = registry.getWorkersForModel("made-up-0");
-    for (let count = 1; count < 1000; count += 1) expect(registry.getWorkersForModel(`made-up-${count}`)).toBe(snapshot);
+    for (let count = 1; count < 1000; count += 1)
+      expect(registry.getWorkersForModel(`made-up-${count}`)).toBe(snapshot);
   });
 
   test("refuses a url twice, and takes it again once the first is leaving", () => {
@@ -208,7 +213,10 @@ describe("registry", () => {
   test("workers that are pending, leaving or out are known and not available", () => {
     const { registry, add } = setUp();
     const pending = add("http://one:1", { modelId: "a" }, false);
-    expect([registry.getWorkersForModel("a").workers.length, registry.getWorkersForModel("a").available.length]).toEqual([1, 0]);
+    expect([
+      registry.getWorkersForModel("a").workers.length,
+      registry.getWorkersForModel("a").available.length,
+    ]).toEqual([1, 0]);
     registry.update(pending.id, { status: "ready" });
     expect(registry.getWorkersForModel("a").available).toHaveLength(1);
     registry.update(pending.id, { status: "not_ready" });
@@ -256,7 +264,16 @@ describe("addresses", () => {
   });
 
   test("that lead elsewhere are refused", () => {
-    for (const text of ["file:///etc/passwd", "ftp://x", "http://a/b", "http://a?x", "http://u:p@a", "http://", "", "http://a:99999"]) {
+    for (const text of [
+      "file:///etc/passwd",
+      "ftp://x",
+      "http://a/b",
+      "http://a?x",
+      "http://u:p@a",
+      "http://",
+      "",
+      "http://a:99999",
+    ]) {
       expect([text, parseWorkerUrl(text).ok]).toEqual([text, false]);
     }
   });
@@ -264,10 +281,18 @@ describe("addresses", () => {
 
 describe("asking a worker what it is", () => {
   const ask = (pages: Record<string, unknown>, modelFallback?: string): Promise<unknown> =>
-    askWorker({ url: "http://w", apiKey: undefined, timeoutMs: 1, modelFallback }, async (url) => pages[url.slice("http://w".length)]);
+    askWorker(
+      { url: "http://w", apiKey: undefined, timeoutMs: 1, modelFallback },
+      async (url) => pages[url.slice("http://w".length)],
+    );
 
   test("vLLM", async () => {
-    const models = { data: [{ id: "m", owned_by: "vllm", max_model_len: 4096 }, { id: "m-lora", owned_by: "vllm" }] };
+    const models = {
+      data: [
+        { id: "m", owned_by: "vllm", max_model_len: 4096 },
+        { id: "m-lora", owned_by: "vllm" },
+      ],
+    };
     expect(await ask({ "/v1/models": models, "/version": { version: "0.32" } })).toEqual({
       models: ["m", "m-lora"],
       engine: "vllm",
@@ -277,8 +302,16 @@ describe("asking a worker what it is", () => {
   });
 
   test("SGLang, with the old names of its pages", async () => {
-    const pages = { "/get_model_info": { model_path: "m" }, "/get_server_info": { served_model_name: "served", version: "0.5" } };
-    expect(await ask(pages)).toEqual({ models: ["served"], engine: "sglang", engineVersion: "0.5", maxModelLen: undefined });
+    const pages = {
+      "/get_model_info": { model_path: "m" },
+      "/get_server_info": { served_model_name: "served", version: "0.5" },
+    };
+    expect(await ask(pages)).toEqual({
+      models: ["served"],
+      engine: "sglang",
+      engineVersion: "0.5",
+      maxModelLen: undefined,
+    });
   });
 
   test("one that says nothing, or nonsense", async () => {
@@ -290,12 +323,20 @@ describe("asking a worker what it is", () => {
 });
 
 describe("health", () => {
-  const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+  const silent: Logger = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: () => undefined,
+    error: () => undefined,
+  };
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
   };
 
-  function watch(setup: Setup, options: Partial<HealthCheckerDeps> = {}): { checker: HealthChecker; state: { isUp: boolean; probes: number } } {
+  function watch(
+    setup: Setup,
+    options: Partial<HealthCheckerDeps> = {},
+  ): { checker: HealthChecker; state: { isUp: boolean; probes: number } } {
     const state = { isUp: true, probes: 0 };
     const checker = new HealthChecker({
       registry: setup.registry,
@@ -305,8 +346,16 @@ describe("health", () => {
         state.probes += 1;
         return state.isUp;
       },
-      fetchJson: async (url) => (url.endsWith("/v1/models") ? { data: [{ id: "found", owned_by: "vllm" }] } : undefined),
-      defaults: { endpoint: "/health", intervalMs: 1000, timeoutMs: 100, failureThreshold: 3, successThreshold: 2, disabled: false },
+      fetchJson: async (url) =>
+        url.endsWith("/v1/models") ? { data: [{ id: "found", owned_by: "vllm" }] } : undefined,
+      defaults: {
+        endpoint: "/health",
+        intervalMs: 1000,
+        timeoutMs: 100,
+        failureThreshold: 3,
+        successThreshold: 2,
+        disabled: false,
+      },
       startupIntervalMs: 100,
       startupTimeoutMs: 5000,
       removeUnhealthy: false,

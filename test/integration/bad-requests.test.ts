@@ -30,7 +30,13 @@ async function errorOf(response: Response): Promise<{ status: number; error: Rec
 const chat = (): string => `${gateway.url}/v1/chat/completions`;
 
 describe("a bad request has its own answer, and no worker hears of it", () => {
-  const cases: readonly [name: string, body: string | Uint8Array, status: number, code: string, param: string | null][] = [
+  const cases: readonly [
+    name: string,
+    body: string | Uint8Array,
+    status: number,
+    code: string,
+    param: string | null,
+  ][] = [
     ["an empty body", "", 400, "invalid_json", null],
     ["broken JSON", "{", 400, "invalid_json", null],
     ["broken UTF-8", new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), 400, "invalid_json", null],
@@ -44,7 +50,13 @@ describe("a bad request has its own answer, and no worker hears of it", () => {
     ["a model that nobody serves", '{"model":"gpt-9"}', 404, "model_not_found", "model"],
     ["a model named __proto__", '{"model":"__proto__"}', 404, "model_not_found", "model"],
     ["a model named constructor", '{"model":"constructor"}', 404, "model_not_found", "model"],
-    ["a body that is too large", JSON.stringify({ model: "sim-1", x: "a".repeat(5000) }), 413, "request_too_large", null],
+    [
+      "a body that is too large",
+      JSON.stringify({ model: "sim-1", x: "a".repeat(5000) }),
+      413,
+      "request_too_large",
+      null,
+    ],
   ];
   for (const [name, body, status, code, param] of cases) {
     test(name, async () => {
@@ -75,7 +87,7 @@ describe("a bad request has its own answer, and no worker hears of it", () => {
   });
 
   test("a body without a length that grows too large", async () => {
-    const piece = `${"a".repeat(1000)}`;
+    const piece = "a".repeat(1000);
     const chunks = `3e8\r\n${piece}\r\n`.repeat(10);
     const client = await openRaw(
       gateway.url,
@@ -128,7 +140,12 @@ test("/v1/messages answers errors in Anthropic's shape, with the header its SDK 
   expect(requestId).toBe(response.headers.get("x-request-id"));
   expect(await response.json()).toEqual({
     type: "error",
-    error: { type: "not_found_error", message: 'the model "claude-9" does not exist here', code: "model_not_found", param: "model" },
+    error: {
+      type: "not_found_error",
+      message: 'the model "claude-9" does not exist here',
+      code: "model_not_found",
+      param: "model",
+    },
     request_id: requestId,
   });
 });
@@ -136,13 +153,27 @@ test("/v1/messages answers errors in Anthropic's shape, with the header its SDK 
 test("what a worker says of a bad request reaches the client in one shape, its own address taken out", async () => {
   await using strict = await startEngine({
     respond: ({ headers }) =>
-      Response.json({ object: "error", message: `too long for http://${headers["host"]}`, type: "BadRequestError", param: "prompt", code: 400 }, { status: 400 }),
+      Response.json(
+        {
+          object: "error",
+          message: `too long for http://${headers["host"]}`,
+          type: "BadRequestError",
+          param: "prompt",
+          code: 400,
+        },
+        { status: 400 },
+      ),
   });
   await using other = await startGateway({ workers: [strict.url] });
   const response = await post(`${other.url}/v1/chat/completions`, HELLO);
   expect(response.status).toBe(400);
   expect(await response.json()).toEqual({
-    error: { message: "too long for the worker", type: "invalid_request_error", param: "prompt", code: "upstream_rejected" },
+    error: {
+      message: "too long for the worker",
+      type: "invalid_request_error",
+      param: "prompt",
+      code: "upstream_rejected",
+    },
   });
 });
 

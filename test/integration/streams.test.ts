@@ -7,7 +7,10 @@ const STREAM = { ...HELLO, model: "raw", stream: true };
 const FINISH = 'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n';
 
 /** A gateway before a raw engine, and what a client of its chat stream gets. */
-async function streamThrough(answer: Parameters<typeof startRawEngine>[0], config = {}): Promise<{ text: string; line: Record<string, unknown>; generations: number }> {
+async function streamThrough(
+  answer: Parameters<typeof startRawEngine>[0],
+  config = {},
+): Promise<{ text: string; line: Record<string, unknown>; generations: number }> {
   await using engine = await startRawEngine(answer);
   await using gateway = await startGateway({ workers: [engine.url], config });
   const line = gateway.nextLine();
@@ -37,7 +40,14 @@ test("the access line has the time to the first token and the counts of the usag
   await using engine = await startEngine();
   await using gateway = await startGateway({ workers: [engine.url] });
   const line = gateway.nextLine();
-  await (await post(`${gateway.url}/v1/chat/completions`, { ...HELLO, max_tokens: 5, stream: true, stream_options: { include_usage: true } })).text();
+  await (
+    await post(`${gateway.url}/v1/chat/completions`, {
+      ...HELLO,
+      max_tokens: 5,
+      stream: true,
+      stream_options: { include_usage: true },
+    })
+  ).text();
   const { ttft_ms, prompt_tokens, completion_tokens, status, attempts, model, policy, worker, request_id } = await line;
   expect(ttft_ms).toBeGreaterThan(0);
   expect(prompt_tokens).toBeGreaterThan(0);
@@ -103,7 +113,9 @@ test("a stream that ends in order but without its end marker is reported as cut"
 });
 
 test("an answer that said why it stopped gets the end marker that the worker forgot", async () => {
-  const { text, line } = await streamThrough(({ write }) => write(`${STREAM_HEAD}${deltaChunk("one")}${chunk(FINISH)}0\r\n\r\n`));
+  const { text, line } = await streamThrough(({ write }) =>
+    write(`${STREAM_HEAD}${deltaChunk("one")}${chunk(FINISH)}0\r\n\r\n`),
+  );
   expect(text.endsWith("data: [DONE]\n\n")).toBe(true);
   expect(line["error"]).toBeUndefined();
 });
@@ -137,7 +149,8 @@ test("silence within a stream ends it, and a slow stream is not silence", async 
 
 test("a JSON error to a stream keeps its status and is not labelled a stream", async () => {
   await using engine = await startEngine({
-    respond: () => Response.json({ error: { message: "context too long", param: "messages", code: null } }, { status: 400 }),
+    respond: () =>
+      Response.json({ error: { message: "context too long", param: "messages", code: null } }, { status: 400 }),
   });
   await using gateway = await startGateway({ workers: [engine.url] });
   const response = await post(`${gateway.url}/v1/chat/completions`, { ...HELLO, stream: true });
@@ -167,7 +180,7 @@ test("a slow reader stops the worker", async () => {
   const client = await openRaw(gateway.url, rawPost("/v1/chat/completions", { ...HELLO, stream: true }));
   client.pause();
   // Until nothing moves any more: the buffers of the system are full, and nobody in between takes more.
-  for (let before = -1; before !== sent; ) {
+  for (let before = -1; before !== sent;) {
     before = sent;
     await Bun.sleep(300);
   }

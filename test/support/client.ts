@@ -53,10 +53,12 @@ export async function openRaw(url: string, text: string): Promise<RawClient> {
         settle();
       });
     },
-    send: (more) => void socket.write(more),
-    hangUp: () => void socket.terminate(),
-    pause: () => void socket.pause(),
-    resume: () => void socket.resume(),
+    send: (more) => {
+      socket.write(more);
+    },
+    hangUp: () => socket.terminate(),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
     closed,
   };
 }

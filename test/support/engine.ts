@@ -42,16 +42,22 @@ export async function startRawEngine(answer: (exchange: RawExchange) => void): P
   const onRequest = (socket: Socket<Connection>, head: string, body: string): void => {
     if (head.startsWith("GET /health")) socket.write(HEALTH);
     else if (head.startsWith("GET /v1/models")) {
-      socket.write(`HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${MODELS.length}\r\n\r\n${MODELS}`);
+      socket.write(
+        `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${MODELS.length}\r\n\r\n${MODELS}`,
+      );
     } else if (head.startsWith("GET ")) socket.write("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     else {
       generations += 1;
       answer({
         head,
         body,
-        write: (text) => void socket.write(text),
-        end: () => void socket.end(),
-        reset: () => void socket.terminate(),
+        write: (text) => {
+          socket.write(text);
+        },
+        end: () => {
+          socket.end();
+        },
+        reset: () => socket.terminate(),
       });
     }
   };
@@ -98,6 +104,12 @@ export function chunk(text: string): string {
 
 /** An event of a chat stream with this text, as one chunk. */
 export function deltaChunk(content: string): string {
-  const event = { id: "c", object: "chat.completion.chunk", created: 1, model: "raw", choices: [{ index: 0, delta: { content }, finish_reason: null }] };
+  const event = {
+    id: "c",
+    object: "chat.completion.chunk",
+    created: 1,
+    model: "raw",
+    choices: [{ index: 0, delta: { content }, finish_reason: null }],
+  };
   return chunk(`data: ${JSON.stringify(event)}\n\n`);
 }

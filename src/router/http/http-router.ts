@@ -85,7 +85,8 @@ export class HttpRouter implements Router {
 }
 
 function nobodyServes(model: string | undefined): GatewayError {
-  if (model === undefined) return new GatewayError("no_available_workers", "no worker is registered", { retryAfterSecs: 1 });
+  if (model === undefined)
+    return new GatewayError("no_available_workers", "no worker is registered", { retryAfterSecs: 1 });
   return new GatewayError("model_not_found", `the model ${quoted(model)} does not exist here`, { param: "model" });
 }
 

@@ -30,7 +30,8 @@ export async function handleInference(
 ): Promise<Response> {
   const record = new RequestRecord(requestId, endpoint.name, deps.recordSink);
   try {
-    if (deps.isDraining()) throw new GatewayError("server_shutting_down", "the gateway is shutting down", { retryAfterSecs: 1 });
+    if (deps.isDraining())
+      throw new GatewayError("server_shutting_down", "the gateway is shutting down", { retryAfterSecs: 1 });
     deps.authenticate(request.headers);
     const admitted = deps.admission.acquire(request.signal);
     const permit = admitted instanceof Promise ? await admitted : admitted;

@@ -3,5 +3,7 @@ import type { Route } from "../route.ts";
 
 /** `GET /policies`: the default, the patterns, and which policy each model has and why. */
 export function policyRoutes(manager: RouterManager): Route[] {
-  return [{ method: "GET", path: "/policies", access: "admin", handle: () => Response.json(manager.describePolicies()) }];
+  return [
+    { method: "GET", path: "/policies", access: "admin", handle: () => Response.json(manager.describePolicies()) },
+  ];
 }

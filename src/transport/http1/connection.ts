@@ -99,11 +99,12 @@ export class Connection implements ExchangeConnection {
     this.#becomeGone();
     if (!exchange) return;
     if (this.isReused && !exchange.hasBytes) exchange.fail(staleSocket());
-    else exchange.fail(
-      exchange.hasBytes
-        ? new GatewayError("upstream_reset", "the connection to the worker broke", { cause })
-        : new GatewayError("upstream_closed", "the connection to the worker broke before it answered", { cause }),
-    );
+    else
+      exchange.fail(
+        exchange.hasBytes
+          ? new GatewayError("upstream_reset", "the connection to the worker broke", { cause })
+          : new GatewayError("upstream_closed", "the connection to the worker broke before it answered", { cause }),
+      );
   }
 
   pause(): void {

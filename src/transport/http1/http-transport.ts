@@ -46,6 +46,9 @@ export class HttpTransport implements Transport, ConnectionOwner, Disposable {
   async send(request: UpstreamRequest, signal: AbortSignal | undefined): Promise<UpstreamResponse> {
     if (this.#isClosed) throw new GatewayError("server_shutting_down", "the gateway is shutting down");
     if (signal?.aborted) throw signal.reason;
+    if (this.#clock.now() >= request.deadline) {
+      throw new GatewayError("upstream_timeout", "the request took longer than it may");
+    }
     const origin = this.#originOf(request.origin);
     const reused = this.#takeIdle(origin);
     const connection = reused ?? (await this.#connect(request, origin, signal));

@@ -1,0 +1,137 @@
+/** Writes the pages and the schema that are made from tables: `npm run generate`. Tests hold them equal. */
+import { join } from "node:path";
+import { z } from "zod";
+import { notBuiltFlags } from "../src/config/launch-flags.ts";
+import { envName, flagName, optionDefault } from "../src/config/options.ts";
+import { type ConfigKey, configSchema, OPTION_GROUPS, optionMeta } from "../src/config/schema.ts";
+import { ERRORS, errorRow } from "../src/errors/errors.ts";
+import { METRICS, type MetricRow } from "../src/observability/metrics-table.ts";
+import { type AnyRecord, isRecord, keysOf } from "../src/util/objects.ts";
+import { snakeCase } from "../src/util/case.ts";
+
+const KEYS = keysOf(configSchema.shape);
+
+/** Every page by its path below the project. */
+export function pages(): Readonly<Record<string, string>> {
+  return {
+    "docs/config.md": configPage(),
+    "docs/errors.md": errorsPage(),
+    "docs/metrics.md": metricsPage(),
+    "config.schema.json": `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
+  };
+}
+
+function configPage(): string {
+  const lines = [
+    "# Configuration",
+    "",
+    "Made from `src/config/schema.ts` by `npm run generate`.",
+    "",
+    "Flags come before the environment, which comes before the file (`--config FILE`, YAML), which comes before the defaults. `pointsman check --config FILE` says what it all comes to.",
+    "Lists are comma-separated in the environment. Anything unknown or of the wrong type is an error, and nothing is started.",
+  ];
+  for (const group of OPTION_GROUPS) {
+    lines.push("", `## ${group}`, "", "| key in the file | flag | environment | default | |", "|---|---|---|---|---|");
+    for (const key of KEYS) {
+      const meta = optionMeta(key);
+      if (meta.group !== group) continue;
+      const flag = meta.fileOnly ? "" : [flagName(key), ...(meta.aliases ?? [])].map(code).join(", ");
+      lines.push(
+        `| ${code(snakeCase(key))} | ${flag} | ${meta.fileOnly ? "" : code(envName(key))} | ${defaultOf(key)} | ${meta.description} |`,
+      );
+    }
+  }
+  lines.push(
+    "",
+    "## Flags of other gateways",
+    "",
+    "Known from scripts for sglang-router and smg, and refused with this sentence:",
+    "",
+    "| sentence | flags |",
+    "|---|---|",
+  );
+  for (const [reason, flags] of notBuiltFlags())
+    lines.push(`| ${reason} | ${flags.map((flag) => code(`--${flag}`)).join(", ")} |`);
+  return `${lines.join("\n")}\n`;
+}
+
+function defaultOf(key: ConfigKey): string {
+  const value = optionDefault(key);
+  if (value === undefined) return "none";
+  if (Array.isArray(value)) return value.length === 0 ? "none" : code(value.join(","));
+  return typeof value === "object" ? "none" : code(typeof value === "string" ? value : JSON.stringify(value));
+}
+
+function errorsPage(): string {
+  const lines = [
+    "# Errors",
+    "",
+    "Made from `src/errors/errors.ts` by `npm run generate`.",
+    "",
+    'OpenAI routes answer `{"error":{"message","type","param","code"}}`, all four keys always; `/v1/messages` answers `{"type":"error","error":{"type","message","code","param"},"request_id"}`. Every answer has `x-request-id`.',
+    "Within a stream the same body comes as an event (`data:`, or `event: error` on `/v1/messages` and `/v1/responses`), and nothing after it.",
+    "",
+    "| code | status | OpenAI type | Anthropic type | retry | breaker | |",
+    "|---|---|---|---|---|---|---|",
+  ];
+  for (const name of keysOf(ERRORS)) {
+    const row = errorRow(name);
+    lines.push(
+      `| ${code(name)} | ${row.http} | ${row.openai} | ${row.anthropic} | ${row.retry.replaceAll("_", " ")} | ${row.workerFault ? "counts" : ""} | ${row.meaning} |`,
+    );
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function metricsPage(): string {
+  const lines = [
+    "# Metrics",
+    "",
+    "Made from `src/observability/metrics-table.ts` by `npm run generate`.",
+    "",
+    "At `/metrics` on the main port, and on `prometheus_port`. At most 256 values of a label are told apart; further ones, and models that no worker serves, count as `other`.",
+    "",
+    "| name | kind | labels | |",
+    "|---|---|---|---|",
+  ];
+  for (const row of Object.values(METRICS) as MetricRow[]) {
+    lines.push(`| ${code(row.name)} | ${row.kind} | ${row.labels.map(code).join(", ")} | ${row.help} |`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** For editors: what the file may hold. Keys as in the file. */
+function configJsonSchema(): object {
+  const schema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" });
+  return { ...snakeRecord(schema), title: "pointsman configuration" };
+}
+
+/** Renames what stands under `properties` and `required`; all else is the schema's own language. */
+function snakeRecord(record: object): AnyRecord {
+  return Object.fromEntries(
+    Object.entries(record).flatMap(([key, inner]): [string, unknown][] => {
+      // What the options say of themselves beyond JSON Schema is for the pages.
+      if (key === "group" || key === "flag" || key === "aliases" || key === "fileOnly") return [];
+      if (key === "properties" && isRecord(inner)) {
+        const properties = Object.entries(inner).map(([name, property]) => [snakeCase(name), snakeValue(property)]);
+        return [[key, Object.fromEntries(properties)]];
+      }
+      if (key === "required" && Array.isArray(inner)) return [[key, inner.map((name) => snakeCase(String(name)))]];
+      return [[key, snakeValue(inner)]];
+    }),
+  );
+}
+
+function snakeValue(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(snakeValue);
+  return isRecord(value) ? snakeRecord(value) : value;
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+if (import.meta.main) {
+  const root = join(import.meta.dir, "..");
+  for (const [path, text] of Object.entries(pages())) await Bun.write(join(root, path), text);
+}

@@ -1,0 +1,200 @@
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ConfigError } from "./config-error.ts";
+import { type GivenFlags, loadConfig, NO_FLAGS } from "./load.ts";
+import { envName, flagName } from "./options.ts";
+import { type Config, type ConfigKey, configSchema } from "./schema.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "pointsman-config-"));
+const path = join(directory, "config.yaml");
+
+function load(yaml: string, flags: Partial<GivenFlags> = {}, env: Record<string, string> = {}): Config {
+  writeFileSync(path, yaml);
+  return loadConfig({ file: path, env, flags: { ...NO_FLAGS, ...flags } }).config;
+}
+
+/** The error without the name of the file. */
+function refusal(yaml: string, flags: Partial<GivenFlags> = {}, env: Record<string, string> = {}): string {
+  try {
+    load(yaml, flags, env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message.replace(`${path}:`, "");
+    throw error;
+  }
+  return "";
+}
+
+describe("the file", () => {
+  test("of the seed loads unchanged", async () => {
+    const config = load(await Bun.file(join(import.meta.dir, "../../examples/seed.yaml")).text());
+    expect(config.defaultPolicy).toBe("round_robin");
+    expect(config.modelPolicies.patterns).toEqual([
+      { match: "llama-*", policy: "cache_aware", config: { cacheThreshold: 0.7 } },
+      { match: "*-instruct", policy: "shortest_queue", config: {} },
+      { match: "gpt-*", policy: "cache_aware", config: { cacheThreshold: 0.8 } },
+    ]);
+    expect(config.initialWorkers.map(({ url, modelId }) => [url, modelId])).toEqual([
+      ["http://gpu1:8080", "llama-3"],
+      ["http://gpu2:8080", "llama-3"],
+    ]);
+  });
+
+  test("may be empty", () => {
+    expect(load("")).toEqual(loadConfig({ env: {}, flags: NO_FLAGS }).config);
+  });
+
+  test("keeps labels as they are written", () => {
+    const config = load("initial_workers:\n  - url: http://a:1\n    labels: {some_key: x, otherKey: y}");
+    expect(config.initialWorkers[0]?.labels).toEqual({ some_key: "x", otherKey: "y" });
+  });
+});
+
+describe("refused with its place is", () => {
+  const cases: readonly [name: string, yaml: string, message: string][] = [
+    ["an unknown key", "port: 1\nprot: 2", "2:1: unknown key prot; did you mean port?"],
+    [
+      "a key in another case",
+      "requestTimeoutSecs: 5",
+      "1:1: unknown key request_timeout_secs; did you mean request_timeout_secs?",
+    ],
+    [
+      "an unknown key of a worker",
+      "initial_workers:\n  - url: http://a:1\n    modle_id: x",
+      "3:5: unknown key initial_workers[0].modle_id",
+    ],
+    ["a wrong type", "host: x\nport: many", "2:7: port: Invalid input: expected number, received string"],
+    [
+      "a worker given twice",
+      "initial_workers:\n  - url: http://a:1\n  - url: HTTP://A:1/",
+      "3:10: the worker http://a:1 is given twice",
+    ],
+    [
+      "a worker's url that is none",
+      'initial_workers:\n  - url: "file:///x"',
+      "2:10: initial_workers[0].url: the worker's url is wrong",
+    ],
+    [
+      "a gRPC worker",
+      "initial_workers:\n  - url: grpc://a:1",
+      "2:10: initial_workers[0].url: the worker's url is wrong: gRPC workers are not built yet",
+    ],
+    [
+      "a prefill worker",
+      "initial_workers:\n  - url: http://a:1\n    worker_type: prefill",
+      "3:18: initial_workers[0].worker_type: prefill and decode workers are not built yet",
+    ],
+    [
+      "an empty pattern",
+      'model_policies:\n  patterns:\n    - match: ""\n      policy: random',
+      "3:14: model_policies.patterns[0].match",
+    ],
+    ["an unknown policy", "default_policy: cash_aware", '1:17: unknown policy "cash_aware"; did you mean cache_aware?'],
+    [
+      "an unknown policy of a pattern",
+      "model_policies:\n  patterns:\n    - match: a\n      policy: nope",
+      '4:15: unknown policy "nope"',
+    ],
+    [
+      "an unknown option of a policy",
+      "model_policies:\n  patterns:\n    - match: a\n      policy: cache_aware\n      config: {cache_treshold: 1}",
+      "5:16: unknown key model_policies.patterns[0].config.cache_treshold",
+    ],
+    [
+      "an option that the policy does not have",
+      "model_policies:\n  patterns:\n    - match: a\n      policy: random\n      config: {cache_threshold: 1}",
+      "5:15: model_policies.patterns[0].config: only cache_aware takes options",
+    ],
+    ["a key given twice", "port: 1\nport: 2", "2:1: Map keys must be unique"],
+    ["broken YAML", "port: [1", "1:9: "],
+    ["a list instead of a mapping", "- a\n- b", "1:1: the file must be a mapping"],
+    [
+      "a credential header to pass on",
+      "forward_headers: [Authorization]",
+      "1:19: forward_headers[0]: carries credentials",
+    ],
+    ["a tag that would make objects", "host: !!js/function 'x'", "1:7: Unresolved tag"],
+    ["a __proto__ key", "__proto__:\n  admin: true", "1:1: unknown key __proto__"],
+  ];
+  for (const [name, yaml, message] of cases) test(name, () => expect(refusal(yaml)).toStartWith(message));
+
+  test("a file of aliases that multiply", () => {
+    const levels = Array.from(
+      { length: 9 },
+      (_, level) =>
+        `l${level}: &l${level} [${level === 0 ? "x" : Array.from({ length: 9 }, () => `*l${level - 1}`).join(",")}]`,
+    );
+    const started = performance.now();
+    expect(refusal(levels.join("\n"))).toContain("alias");
+    expect(performance.now() - started).toBeLessThan(200);
+  });
+
+  test("a file that is not there", () => {
+    expect(() => loadConfig({ file: "/nowhere/x.yaml", env: {}, flags: NO_FLAGS })).toThrow(
+      "/nowhere/x.yaml: there is no such file",
+    );
+  });
+
+  test("a value of the environment or a flag, by its name", () => {
+    expect(refusal("", {}, { POINTSMAN_PORT: "many" })).toStartWith("POINTSMAN_PORT: port: ");
+    expect(refusal("", { values: new Map([["port", "many"]]) })).toStartWith("--port: port: ");
+    expect(refusal("initial_workers: [{url: http://a:1}]", { workers: ["http://a:1"] })).toStartWith(
+      "--worker: the worker http://a:1 is given twice",
+    );
+    expect(refusal("", { workers: ["ftp://x"] })).toStartWith("--worker: initial_workers[0].url");
+  });
+});
+
+describe("where an option comes from", () => {
+  test("flags before environment before file before default", () => {
+    const flags = { values: new Map([["port", "4"]] as [ConfigKey, string][]) };
+    const env = { POINTSMAN_PORT: "3", POINTSMAN_QUEUE_SIZE: "3" };
+    const config = load("port: 2\nqueue_size: 2\nretry_initial_backoff_ms: 2", flags, env);
+    expect([config.port, config.queueSize, config.retryInitialBackoffMs, config.healthFailureThreshold]).toEqual([
+      4, 3, 2, 3,
+    ]);
+  });
+
+  test("workers of file and flags are one list", () => {
+    const config = load("initial_workers:\n  - url: http://a:1\n    model_id: m", { workers: ["b:2", "http://c:3"] });
+    expect(config.initialWorkers.map(({ url }) => url)).toEqual(["http://a:1", "http://b:2", "http://c:3"]);
+  });
+
+  test("lists and switches as text", () => {
+    const config = load(
+      "",
+      {},
+      {
+        POINTSMAN_ENABLE_IGW: "true",
+        POINTSMAN_CORS_ALLOWED_ORIGINS: "http://a, http://b",
+        POINTSMAN_INITIAL_WORKERS: "a:1,b:2",
+      },
+    );
+    expect([config.enableIgw, config.corsAllowedOrigins, config.initialWorkers.length]).toEqual([
+      true,
+      ["http://a", "http://b"],
+      2,
+    ]);
+  });
+
+  test("names are derived by one rule, and no two options have the same", () => {
+    const keys = Object.keys(configSchema.shape) as ConfigKey[];
+    expect(new Set(keys.map(flagName)).size).toBe(keys.length);
+    expect([flagName("requestTimeoutSecs"), envName("requestTimeoutSecs")]).toEqual([
+      "--request-timeout-secs",
+      "POINTSMAN_REQUEST_TIMEOUT_SECS",
+    ]);
+  });
+});
+
+test("more than one retry is taken as one, and said", () => {
+  const { notices } = loadConfig({ env: { POINTSMAN_RETRY_MAX_RETRIES: "5" }, flags: NO_FLAGS });
+  expect(notices.join()).toContain("a generation is started at most twice");
+});
+
+test("secrets do not print", () => {
+  const config = load("api_key: hush-1\ninitial_workers: [{url: http://a:1, api_key: hush-2}]");
+  expect(JSON.stringify(config) + String(config.apiKey) + Bun.inspect(config)).not.toContain("hush");
+  expect(config.apiKey?.reveal()).toBe("hush-1");
+});

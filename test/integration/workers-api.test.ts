@@ -1,0 +1,188 @@
+import { describe, expect, test } from "bun:test";
+import { openRaw, rawPost } from "../support/client.ts";
+import { deltaChunk, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
+import { HELLO, post, startGateway } from "../support/gateway.ts";
+
+type Json = Record<string, unknown>;
+
+async function call(
+  url: string,
+  method = "GET",
+  body?: unknown,
+): Promise<{ status: number; headers: Headers; json: Json }> {
+  const response = await fetch(url, {
+    method,
+    ...(body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+  });
+  return { status: response.status, headers: response.headers, json: (await response.json()) as Json };
+}
+
+describe("the REST API", () => {
+  test("a worker comes, is asked what it serves, changes and goes", async () => {
+    await using engine = await startEngine({ model: "m-1", kind: "sglang" });
+    await using gateway = await startGateway();
+    const added = await call(`${gateway.url}/workers`, "POST", { url: engine.url });
+    const location = added.headers.get("location") ?? "";
+    expect([added.status, added.json["status"], location]).toEqual([
+      202,
+      "accepted",
+      `/workers/${String(added.json["worker_id"])}`,
+    ]);
+    await gateway.context.healthChecker.waitUntilSettled(String(added.json["worker_id"]), new AbortController().signal);
+    const shown = await call(gateway.url + location);
+    expect([
+      shown.json["status"],
+      shown.json["model_id"],
+      shown.json["runtime_type"],
+      shown.json["is_healthy"],
+    ]).toEqual(["ready", "m-1", "sglang", true]);
+    const patched = await call(`${gateway.url}${location}?wait=true`, "PATCH", {
+      priority: 7,
+      labels: { zone: "a" },
+      api_key: "hush",
+    });
+    expect([patched.status, patched.json["priority"], patched.json["labels"], patched.json["has_api_key"]]).toEqual([
+      200,
+      7,
+      { zone: "a" },
+      true,
+    ]);
+    expect(JSON.stringify(patched.json)).not.toContain("hush");
+    const replaced = await call(`${gateway.url}${location}?wait=1`, "PUT", { url: engine.url, cost: 3 });
+    expect([replaced.json["cost"], replaced.json["priority"], replaced.json["labels"]]).toEqual([3, 50, {}]);
+    const moved = await call(gateway.url + location, "PUT", { url: "http://elsewhere:1" });
+    expect([moved.status, (moved.json["error"] as Json)["param"]]).toEqual([400, "url"]);
+    const removed = await call(`${gateway.url}${location}?wait=true`, "DELETE");
+    expect([removed.status, removed.json["status"]]).toEqual([200, "removed"]);
+    expect((await call(gateway.url + location)).status).toBe(404);
+    expect((await call(gateway.url + location, "DELETE")).status).toBe(404);
+    expect((await call(`${gateway.url}/workers`)).json["total"]).toBe(0);
+  });
+
+  test("?wait=true answers when the worker is ready", async () => {
+    await using engine = await startEngine();
+    await using gateway = await startGateway();
+    const added = await call(`${gateway.url}/workers?wait=true`, "POST", { url: engine.url });
+    expect([added.status, added.json["status"], added.json["model_id"]]).toEqual([201, "ready", "sim-1"]);
+    expect((await post(`${gateway.url}/v1/chat/completions`, HELLO)).status).toBe(200);
+  });
+
+  test("bad workers are refused, and nothing changes", async () => {
+    await using gateway = await startGateway();
+    const cases: readonly [body: Json, status: number, param: string][] = [
+      [{}, 400, "url"],
+      [{ url: "ftp://x" }, 400, "url"],
+      [{ url: "http://x:1/path" }, 400, "url"],
+      [{ url: "http://x:1", prority: 1 }, 400, "prority"],
+      [{ url: "http://x:1", priority: "high" }, 400, "priority"],
+      [{ url: "http://x:1", policy: "nope" }, 400, "policy"],
+      [{ url: "http://x:1", worker_type: "prefill" }, 400, "worker_type"],
+      [{ url: "grpc://x:1" }, 400, "url"],
+    ];
+    for (const [body, status, param] of cases) {
+      const { status: got, json } = await call(`${gateway.url}/workers`, "POST", body);
+      expect([body, got, (json["error"] as Json)["param"]]).toEqual([body, status, param]);
+    }
+    expect(gateway.context.workerRegistry.all()).toEqual([]);
+  });
+
+  test("the same url at once: one is taken, the others are told so", async () => {
+    await using engine = await startEngine();
+    await using gateway = await startGateway();
+    const all = await Promise.all(
+      Array.from({ length: 20 }, () => call(`${gateway.url}/workers`, "POST", { url: engine.url })),
+    );
+    expect(all.map(({ status }) => status).sort((a, b) => a - b)).toEqual([
+      202,
+      ...Array.from({ length: 19 }, () => 409),
+    ]);
+    expect(gateway.context.workerRegistry.count()).toBe(1);
+  });
+
+  test("the list keeps to a model", async () => {
+    await using one = await startEngine({ model: "a" });
+    await using two = await startEngine({ model: "b" });
+    await using gateway = await startGateway({ workers: [one.url, two.url] });
+    const { json } = await call(`${gateway.url}/workers?model=b`);
+    expect([json["total"], (json["workers"] as Json[])[0]?.["url"], json["stats"]]).toEqual([
+      1,
+      two.url,
+      { prefill_count: 0, decode_count: 0, regular_count: 1 },
+    ]);
+  });
+});
+
+describe("the seed's calls", () => {
+  for (const form of ["body", "query"] as const) {
+    test(`add, list and remove with the url in the ${form}`, async () => {
+      await using engine = await startEngine();
+      await using gateway = await startGateway();
+      const send = (path: string, url: string): ReturnType<typeof call> =>
+        form === "query"
+          ? call(`${gateway.url}${path}?url=${encodeURIComponent(url)}`, "POST")
+          : call(gateway.url + path, "POST", { url });
+      const added = await send("/add_worker", engine.url);
+      expect([added.status, added.json["success"], (added.json["worker"] as Json)["url"]]).toEqual([
+        200,
+        true,
+        engine.url,
+      ]);
+      expect((await send("/add_worker", engine.url)).status).toBe(409);
+      const listed = await call(`${gateway.url}/list_workers`);
+      expect([listed.json["success"], listed.json["urls"]]).toEqual([true, [engine.url]]);
+      const removed = await send("/remove_worker", engine.url);
+      expect([removed.status, removed.json["success"], removed.json["worker"]]).toEqual([200, true, null]);
+      const again = await send("/remove_worker", engine.url);
+      expect([again.status, (again.json["error"] as Json)["code"]]).toEqual([404, "worker_not_found"]);
+    });
+  }
+});
+
+describe("while requests run", () => {
+  test("a removed worker gets no new request, and its stream runs to its end", async () => {
+    let finish: (() => void) | undefined;
+    await using old = await startRawEngine(({ write }) => {
+      write(STREAM_HEAD + deltaChunk("one"));
+      finish = () => write(`${deltaChunk("two")}e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n`);
+    });
+    await using young = await startEngine({ model: "raw" });
+    await using gateway = await startGateway({ workers: [old.url] });
+    const client = await openRaw(
+      gateway.url,
+      rawPost("/v1/chat/completions", { ...HELLO, model: "raw", stream: true }),
+    );
+    await client.until("one");
+    await call(`${gateway.url}/workers?wait=true`, "POST", { url: young.url });
+    const id = gateway.context.workerRegistry.getByUrl(old.url)?.id ?? "";
+    expect((await call(`${gateway.url}/workers/${id}`, "DELETE")).status).toBe(202);
+    expect((await call(`${gateway.url}/workers/${id}`)).json["status"]).toBe("draining");
+    for (let count = 0; count < 6; count += 1)
+      await post(`${gateway.url}/v1/chat/completions`, { ...HELLO, model: "raw" });
+    expect([old.generations, young.requests.length]).toEqual([1, 6]);
+    finish?.();
+    expect(await client.until("[DONE]")).toContain("two");
+    while (gateway.context.workerRegistry.get(id)) await Bun.sleep(5);
+    expect(gateway.context.ledger.totals().inFlight).toBe(0);
+    client.hangUp();
+  });
+
+  test("a worker that is not up yet is kept pending, and is used when it comes", async () => {
+    const probe = await startEngine();
+    const { port } = probe;
+    await probe.stop();
+    await using gateway = await startGateway({ workers: [`http://127.0.0.1:${port}`], isUnready: true });
+    const early = await post(`${gateway.url}/v1/chat/completions`, HELLO);
+    expect([early.status, early.headers.get("retry-after")]).toEqual([503, "10"]);
+    expect((await fetch(`${gateway.url}/readiness`)).status).toBe(503);
+    await using engine = await startEngine({ port });
+    const [worker] = gateway.context.workerRegistry.all();
+    while (gateway.context.workerRegistry.get(worker?.id ?? "")?.status !== "ready") await Bun.sleep(5);
+    expect((await post(`${gateway.url}/v1/chat/completions`, HELLO)).status).toBe(200);
+    expect(await (await fetch(`${gateway.url}/readiness`)).json()).toEqual({
+      status: "ready",
+      healthy_workers: 1,
+      total_workers: 1,
+    });
+    expect(engine.requests.length).toBe(1);
+  });
+});

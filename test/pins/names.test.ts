@@ -1,0 +1,83 @@
+import { expect, test } from "bun:test";
+import { flagName } from "../../src/config/options.ts";
+import { type ConfigKey, configSchema, optionMeta } from "../../src/config/schema.ts";
+import { ERRORS } from "../../src/errors/errors.ts";
+import { METRICS } from "../../src/observability/metrics-table.ts";
+
+/** What users have in scripts, alerts and dashboards. A red test asks: did you mean to? */
+
+test("flags", () => {
+  const keys = Object.keys(configSchema.shape) as ConfigKey[];
+  const flags = keys.flatMap((key) =>
+    optionMeta(key).fileOnly ? [] : [flagName(key), ...(optionMeta(key).aliases ?? [])],
+  );
+  expect(flags.sort().join(" ")).toBe(
+    "--api-key --balance-abs-threshold --balance-rel-threshold --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --connect-timeout-secs --cors-allowed-origins --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-payload-size --max-tree-size --model --model-path --policy --policy-module --port --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-initial-backoff-ms --retry-jitter-factor --retry-max-retries --shutdown-grace-period-secs --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
+  );
+});
+
+test("metrics", () => {
+  expect(Object.values(METRICS).map(({ name }) => name)).toEqual([
+    "pointsman_requests_total",
+    "pointsman_request_errors_total",
+    "pointsman_request_duration_seconds",
+    "pointsman_time_to_first_token_seconds",
+    "pointsman_time_per_output_token_seconds",
+    "pointsman_prompt_tokens_total",
+    "pointsman_cached_prompt_tokens_total",
+    "pointsman_completion_tokens_total",
+    "pointsman_worker_attempts_total",
+    "pointsman_retries_total",
+    "pointsman_requests_in_flight",
+    "pointsman_workers",
+    "pointsman_breaker_state",
+    "pointsman_admitted_requests",
+    "pointsman_queue_depth",
+    "pointsman_upstream_sockets",
+    "process_resident_memory_bytes",
+    "process_cpu_seconds_total",
+    "pointsman_build_info",
+  ]);
+});
+
+test("error codes and their statuses", () => {
+  expect(Object.entries(ERRORS).map(([code, row]) => `${row.http} ${code}`)).toEqual([
+    "400 invalid_json",
+    "400 invalid_body",
+    "400 invalid_request",
+    "400 missing_model",
+    "400 forbidden_key",
+    "400 bad_host",
+    "401 invalid_api_key",
+    "404 model_not_found",
+    "404 unknown_url",
+    "404 worker_not_found",
+    "405 method_not_allowed",
+    "408 request_timeout",
+    "409 worker_exists",
+    "413 request_too_large",
+    "415 unsupported_media_type",
+    "499 client_closed",
+    "503 no_available_workers",
+    "503 queue_full",
+    "503 queue_timeout",
+    "503 server_shutting_down",
+    "501 not_implemented",
+    "500 internal_error",
+    "502 upstream_connect_failed",
+    "504 upstream_connect_timeout",
+    "502 upstream_closed",
+    "502 upstream_stale_socket",
+    "504 upstream_timeout",
+    "504 upstream_stalled",
+    "502 upstream_truncated",
+    "502 upstream_reset",
+    "502 upstream_protocol_error",
+    "502 invalid_upstream_response",
+    "503 upstream_busy",
+    "502 upstream_unavailable",
+    "502 upstream_auth_failed",
+    "500 upstream_error",
+    "400 upstream_rejected",
+  ]);
+});

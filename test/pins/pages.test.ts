@@ -1,0 +1,29 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { pages } from "../../scripts/generate-docs.ts";
+import { POLICY_NAMES } from "../../src/config/schema.ts";
+import { ENDPOINTS } from "../../src/protocol/endpoints.ts";
+import { POLICIES } from "../../src/policy/policy-config.ts";
+import { ROUTING_KEY_HEADERS } from "../../src/protocol/routing-key.ts";
+
+const root = join(import.meta.dir, "../..");
+
+for (const [path, text] of Object.entries(pages())) {
+  test(`${path} says what its table says (npm run generate)`, async () => {
+    expect(await Bun.file(join(root, path)).text()).toBe(text);
+  });
+}
+
+test("the schema knows the policies that there are", () => {
+  expect([...POLICIES.keys()].sort()).toEqual([...POLICY_NAMES].sort());
+});
+
+test("the policies' page names each of them, and the headers of the routing key", async () => {
+  const page = await Bun.file(join(root, "docs/policies.md")).text();
+  for (const name of [...POLICY_NAMES, ...ROUTING_KEY_HEADERS]) expect(page).toContain(`\`${name}\``);
+});
+
+test("the routes' page names every inference route", async () => {
+  const page = await Bun.file(join(root, "docs/routes.md")).text();
+  for (const { path } of ENDPOINTS) expect(page).toContain(`\`${path}\``);
+});
