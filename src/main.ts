@@ -3,6 +3,6 @@ import { demo } from "./cli/demo.ts";
 import { engine } from "./cli/engine.ts";
 import { runProgram } from "./cli/program.ts";
 import { serve } from "./cli/serve.ts";
-import { VERSION } from "./cli/version.ts";
+import { VERSION } from "./util/version.ts";
 
 await runProgram(process.argv.slice(2), VERSION, { serve, check, demo, engine });

@@ -39,6 +39,8 @@ async function arrows(): Promise<Arrow[]> {
     const text = await Bun.file(join(root, file)).text();
     for (const match of text.matchAll(IMPORT)) {
       const to = relative(root, join(root, dirname(file), match[1] ?? ""));
+      // The package's own manifest is no folder of ours.
+      if (to.startsWith("..")) continue;
       found.push({ file, from: file.split("/")[0] ?? "", to });
     }
   }

@@ -2,7 +2,7 @@ import { loadConfig } from "../config/load.ts";
 import { announce } from "./banner.ts";
 import type { ServeArguments } from "./program.ts";
 import { runUntilSignal, startGateway } from "./run-gateway.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../util/version.ts";
 
 /** `pointsman`: the gateway. Throws ConfigError before anything has been started. */
 export async function serve(given: ServeArguments): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Metrics } from "../observability/metrics.ts";
 import type { BreakerState } from "../worker/circuit-breaker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
-import manifest from "../../package.json" with { type: "json" };
+import { VERSION } from "../util/version.ts";
 
 const BREAKER_VALUES: Readonly<Record<BreakerState, number>> = { closed: 0, half_open: 1, open: 2 };
 
@@ -34,5 +34,5 @@ export function exposeState({ metrics, workerRegistry, transport }: StateMetrics
     const { user, system } = process.cpuUsage();
     set({}, (user + system) / 1_000_000);
   });
-  metrics.read("buildInfo", (set) => set({ version: manifest.version }, 1));
+  metrics.read("buildInfo", (set) => set({ version: VERSION }, 1));
 }

@@ -67,6 +67,8 @@ export function startServer(deps: ServerDeps): RunningServer {
     // Counted by the gateway itself, which answers with a body.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     development: false,
+    // Without it `development: false` shares the port, and a second gateway by mistake would take half of the requests.
+    reusePort: false,
     routes: app.routes,
     fetch: app.fallback,
     error: app.onError,
@@ -103,6 +105,8 @@ function startMetricsServer(config: Config, metrics: Metrics): Server<undefined>
   return Bun.serve({
     hostname: config.prometheusHost,
     port: config.prometheusPort,
+    reusePort: false,
+    development: false,
     routes: {
       [path]: {
         GET: (request: BunRequest) => handle({ request, requestId: "", params: {}, query: new URLSearchParams() }),

@@ -1,0 +1,284 @@
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openRaw, rawPost } from "../support/client.ts";
+import { startEngine } from "../support/engine.ts";
+import { HELLO, post } from "../support/gateway.ts";
+
+const bin = join(import.meta.dir, "../../bin/pointsman");
+const elsewhere = mkdtempSync(join(tmpdir(), "pointsman-e2e-"));
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  const child = Bun.spawn([bin, ...args], {
+    cwd: elsewhere,
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, ...env },
+  });
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { code, out, err };
+}
+
+interface Running extends AsyncDisposable {
+  readonly url: string;
+  readonly started: Record<string, unknown>;
+  readonly pid: number;
+  readonly exited: Promise<number>;
+  /** Everything printed so far. */
+  readonly output: string;
+  signal(name: "SIGTERM" | "SIGINT"): void;
+}
+
+/** The built program, when it has printed that it listens. */
+async function start(args: readonly string[], env: Record<string, string> = {}): Promise<Running> {
+  const child = Bun.spawn([bin, "--host", "127.0.0.1", "--port", "0", "--prometheus-port", "0", ...args], {
+    cwd: elsewhere,
+    stdout: "pipe",
+    stderr: "inherit",
+    env: { ...process.env, ...env },
+  });
+  let output = "";
+  const { promise: firstLine, resolve } = Promise.withResolvers<string>();
+  void (async (): Promise<void> => {
+    for await (const bytes of child.stdout) {
+      output += Buffer.from(bytes).toString();
+      if (output.includes("\n")) resolve(output.slice(0, output.indexOf("\n")));
+    }
+    resolve(output);
+  })();
+  const started = JSON.parse(await firstLine) as Record<string, unknown>;
+  return {
+    url: String(started["url"]),
+    started,
+    pid: child.pid,
+    exited: child.exited,
+    get output() {
+      return output;
+    },
+    signal: (name) => child.kill(name),
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}
+
+function file(name: string, text: string): string {
+  const path = join(elsewhere, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe("what cannot be taken is one sentence and exit code 2", () => {
+  const cases: readonly [name: string, args: readonly string[], message: string][] = [
+    ["an unknown flag", ["--prot", "1"], "unknown option '--prot'"],
+    [
+      "a flag of another gateway",
+      ["--pd-disaggregation"],
+      "--pd-disaggregation: prefill/decode disaggregation is not built yet",
+    ],
+    [
+      "a flag of another gateway with a value",
+      ["--tokenizer-path=/models/x"],
+      "--tokenizer-path: gRPC workers and their tokenizers are not built yet",
+    ],
+    ["gRPC", ["--enable-grpc"], "--enable-grpc: gRPC workers and their tokenizers are not built yet"],
+    ["a gRPC worker", ["--worker", "grpc://gpu1:50051"], "gRPC workers are not built yet"],
+    ["a wrong value", ["--port", "many"], "--port: port: Invalid input: expected number, received string"],
+    ["a file that is not there", ["--config", "none.yaml"], "none.yaml: there is no such file"],
+    [
+      "a wrong file",
+      ["--config", file("wrong.yaml", "port: 1\nprot: 2\n")],
+      "wrong.yaml:2:1: unknown key prot; did you mean port?",
+    ],
+    ["an unknown policy", ["--policy", "nope"], '--policy: unknown policy "nope"'],
+    [
+      "a policy module that is none",
+      ["--policy-module", file("none.ts", "export const x = 1;"), "--policy", "x"],
+      "must export default { name, create }",
+    ],
+    ["a stray word", ["serve", "surprise"], "too many arguments"],
+  ];
+  for (const [name, args, message] of cases) {
+    test(name, async () => {
+      const { code, out, err } = await run(args);
+      expect([code, out]).toEqual([2, ""]);
+      expect(err).toContain(message);
+      expect(err.trim().split("\n").length).toBeLessThanOrEqual(2);
+      expect(err).not.toMatch(/\n\s+at /);
+    });
+  }
+
+  test("an address that is taken", async () => {
+    await using first = await start([]);
+    const { port } = new URL(first.url);
+    const { code, err } = await run(["--host", "127.0.0.1", "--port", port, "--prometheus-port", "0"]);
+    expect([code, err.includes("EADDRINUSE"), err.includes("--port")]).toEqual([2, true, true]);
+  });
+});
+
+test("check prints what the configuration comes to, secrets redacted", async () => {
+  const path = file("good.yaml", "api_key: hush\nqueue_size: 7\ninitial_workers: [{url: http://a:1, api_key: hush}]\n");
+  const { code, out } = await run(["check", "--config", path, "--port", "1234"], { POINTSMAN_CACHE_THRESHOLD: "0.9" });
+  expect(code).toBe(0);
+  expect(out).toContain("queue_size: 7\n");
+  expect(out).toContain("port: 1234\n");
+  expect(out).toContain("cache_threshold: 0.9\n");
+  expect(out).toContain('api_key: "[redacted]"');
+  expect(out).not.toContain("hush");
+  const again = file("again.yaml", out.replaceAll('"[redacted]"', "x"));
+  expect((await run(["check", "--config", again])).code).toBe(0);
+});
+
+test("help names the commands, and each option with its default and variable", async () => {
+  const { code, out } = await run(["serve", "--help"]);
+  expect(code).toBe(0);
+  for (const text of [
+    "--worker-urls <urls...>",
+    "--policy <value>",
+    "(default: 30000)",
+    "[POINTSMAN_PORT]",
+    "Health checks:",
+  ])
+    expect(out).toContain(text);
+  const { out: top } = await run(["--help"]);
+  for (const text of ["serve", "check", "demo", "engine"]) expect(top).toContain(text);
+  expect((await run(["--version"])).out.trim()).toMatch(/^\d+\.\d+\.\d+$/);
+});
+
+test("flags as other gateways' users write them, through a symbolic link", async () => {
+  await using one = await startEngine();
+  await using two = await startEngine();
+  const link = join(elsewhere, "pm");
+  symlinkSync(bin, link);
+  const child = Bun.spawn(
+    [
+      link,
+      "launch",
+      "--worker-urls",
+      one.url,
+      two.url,
+      "--policy",
+      "round_robin",
+      "--host",
+      "127.0.0.1",
+      "--port",
+      "0",
+      "--prometheus-port",
+      "0",
+      "--retry-max-retries",
+      "5",
+    ],
+    { cwd: elsewhere, stdout: "pipe", stderr: "inherit" },
+  );
+  const { value } = await child.stdout.getReader().read();
+  const started = JSON.parse(
+    Buffer.from(value ?? [])
+      .toString()
+      .split("\n")[0] ?? "",
+  ) as Record<string, unknown>;
+  expect([started["workers"], started["policy"]]).toEqual([2, "round_robin"]);
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(0);
+  rmSync(link);
+});
+
+test("the program serves, logs one access line a request, and shows its metrics", async () => {
+  await using engine = await startEngine();
+  await using gateway = await start(["--worker", engine.url]);
+  while (!(await fetch(`${gateway.url}/readiness`)).ok) await Bun.sleep(10);
+  const response = await post(`${gateway.url}/v1/chat/completions`, HELLO, { "x-request-id": "e2e-1" });
+  expect(response.status).toBe(200);
+  while (!gateway.output.includes("e2e-1")) await Bun.sleep(20);
+  const line = JSON.parse(gateway.output.split("\n").find((text) => text.includes("e2e-1")) ?? "") as Record<
+    string,
+    unknown
+  >;
+  expect(Object.keys(line)).toEqual(
+    expect.arrayContaining([
+      "request_id",
+      "model",
+      "worker",
+      "policy",
+      "attempts",
+      "status",
+      "prompt_tokens",
+      "completion_tokens",
+      "duration_ms",
+    ]),
+  );
+  expect(await (await fetch(`${gateway.url}/metrics`)).text()).toContain("pointsman_requests_total");
+});
+
+test("metrics have a port of their own where one is given", async () => {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
+  const { port } = probe;
+  probe.stop(true);
+  await using gateway = await start(["--prometheus-host", "127.0.0.1", "--prometheus-port", String(port)]);
+  expect(gateway.started["metrics_url"]).toBe(`http://127.0.0.1:${port}`);
+  expect(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).toContain("pointsman_build_info");
+  expect((await fetch(`http://127.0.0.1:${port}/workers`)).status).toBe(404);
+});
+
+describe("SIGTERM", () => {
+  test("lets a stream finish, refuses new work with an answer, and exits with 0", async () => {
+    await using engine = await startEngine({ instant: false, timing: { decodeMs: 30 } });
+    await using gateway = await start(["--worker", engine.url, "--shutdown-grace-period-secs", "20"]);
+    while (!(await fetch(`${gateway.url}/readiness`)).ok) await Bun.sleep(10);
+    const client = await openRaw(
+      gateway.url,
+      rawPost("/v1/chat/completions", { ...HELLO, stream: true, max_tokens: 20 }),
+    );
+    await client.until("content");
+    gateway.signal("SIGTERM");
+    while ((await fetch(`${gateway.url}/readiness`)).status !== 503) await Bun.sleep(5);
+    const refused = await post(`${gateway.url}/v1/chat/completions`, HELLO);
+    expect([refused.status, ((await refused.json()) as { error: { code: string } }).error.code]).toEqual([
+      503,
+      "server_shutting_down",
+    ]);
+    expect(await client.until("[DONE]")).not.toContain('"error"');
+    expect(await gateway.exited).toBe(0);
+  });
+
+  test("twice ends it at once", async () => {
+    await using engine = await startEngine({ instant: false, timing: { decodeMs: 1000 } });
+    await using gateway = await start(["--worker", engine.url]);
+    while (!(await fetch(`${gateway.url}/readiness`)).ok) await Bun.sleep(10);
+    const client = await openRaw(
+      gateway.url,
+      rawPost("/v1/chat/completions", { ...HELLO, stream: true, max_tokens: 20 }),
+    );
+    await client.until("content");
+    gateway.signal("SIGTERM");
+    while ((await fetch(`${gateway.url}/readiness`)).status !== 503) await Bun.sleep(5);
+    gateway.signal("SIGTERM");
+    expect(await gateway.exited).toBe(1);
+  });
+});
+
+test("the demo prints curl lines that work as printed", async () => {
+  const child = Bun.spawn([bin, "demo", "--port", "0"], { cwd: elsewhere, stdout: "pipe", stderr: "inherit" });
+  let output = "";
+  for await (const bytes of child.stdout) {
+    output += Buffer.from(bytes).toString();
+    if (output.includes("Ctrl-C")) break;
+  }
+  const lines = output.split("\n").filter((line) => line.trim().startsWith("curl"));
+  const answers = await Promise.all(
+    lines.map((line) => new Response(Bun.spawn(["sh", "-c", line], { stdout: "pipe" }).stdout).text()),
+  );
+  expect(lines.length).toBe(3);
+  expect(JSON.parse(answers[0] ?? "")).toMatchObject({ object: "chat.completion" });
+  expect(answers[1]?.trim().endsWith("data: [DONE]")).toBe(true);
+  expect(JSON.parse(answers[2] ?? "")).toMatchObject({ total: 3 });
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(0);
+});
