@@ -2,7 +2,7 @@ import { loadConfig, NO_FLAGS } from "../config/load.ts";
 import { startEngine } from "../engine-sim/engine.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/schema.ts";
-import { type RunningGateway, runUntilSignal, startGateway } from "./run-gateway.ts";
+import { firstSignal, type RunningGateway, runUntil, startGateway } from "./run-gateway.ts";
 
 const MODEL = "sim-1";
 const ENGINES = 3;
@@ -10,6 +10,7 @@ const USUAL_PORT = 30_000;
 
 /** `pointsman demo`: three simulated engines at an engine's pace and the gateway in front of them, until a signal. */
 export async function demo({ port }: { readonly port: number | undefined }): Promise<void> {
+  const signal = firstSignal();
   const engines = await Promise.all(Array.from({ length: ENGINES }, () => startEngine({ model: MODEL })));
   const gateway = await startOnUsualPort(
     engines.map((engine) => engine.url),
@@ -21,7 +22,7 @@ export async function demo({ port }: { readonly port: number | undefined }): Pro
       engines.map((engine) => engine.url),
     ),
   );
-  await runUntilSignal(gateway);
+  await runUntil(signal, gateway);
   for (const engine of engines) await engine.stop();
 }
 

@@ -23,9 +23,12 @@ export async function startGateway(config: Config): Promise<RunningGateway> {
   }
 }
 
-/** Runs until SIGTERM or SIGINT, then drains. A second signal ends it at once. */
-export async function runUntilSignal({ context, server }: RunningGateway): Promise<void> {
-  const { promise: signalled, resolve } = Promise.withResolvers<void>();
+/**
+ * Resolves with the first SIGTERM or SIGINT; the second ends the process at once. Called before anything says that the
+ * gateway runs, so that whoever reads that may signal.
+ */
+export function firstSignal(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
   let signals = 0;
   const onSignal = (): void => {
     signals += 1;
@@ -34,7 +37,12 @@ export async function runUntilSignal({ context, server }: RunningGateway): Promi
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
-  await signalled;
+  return promise;
+}
+
+/** Runs until the signal, then drains and closes everything. */
+export async function runUntil(signal: Promise<void>, { context, server }: RunningGateway): Promise<void> {
+  await signal;
   context.logger.info({}, "draining");
   await server.drain(context.config.shutdownGracePeriodSecs * 1000);
   await server.stop();

@@ -1,14 +1,15 @@
 import { loadConfig } from "../config/load.ts";
 import { announce } from "./banner.ts";
 import type { ServeArguments } from "./program.ts";
-import { runUntilSignal, startGateway } from "./run-gateway.ts";
+import { firstSignal, runUntil, startGateway } from "./run-gateway.ts";
 import { VERSION } from "../util/version.ts";
 
 /** `pointsman`: the gateway. Throws ConfigError before anything has been started. */
 export async function serve(given: ServeArguments): Promise<void> {
   const { config, notices } = loadConfig({ file: given.file, env: process.env, flags: given.flags });
+  const signal = firstSignal();
   const gateway = await startGateway(config);
   announce({ version: VERSION, config, server: gateway.server, workers: config.initialWorkers.length });
   for (const notice of notices) gateway.context.logger.warn({}, notice);
-  await runUntilSignal(gateway);
+  await runUntil(signal, gateway);
 }
