@@ -20,6 +20,11 @@ export class ManualClock implements Clock {
   #now = 0;
   #timers: { at: number; action: () => void }[] = [];
 
+  /** Timers that have not fired yet. */
+  get pending(): number {
+    return this.#timers.length;
+  }
+
   now(): number {
     return this.#now;
   }

@@ -28,16 +28,24 @@ export class Connection implements ExchangeConnection {
   idleSince = 0;
   /** True once an answer has come back on it: a worker may close such a socket at any moment. */
   isReused = false;
+  /** Resolves when requests may be written: with the socket open, under TLS with the worker's certificate accepted. */
+  readonly ready: Promise<void>;
+  readonly #ready = Promise.withResolvers<void>();
   readonly #owner: ConnectionOwner;
+  readonly #isTls: boolean;
   #socket: Socket<Connection> | undefined;
   #exchange: Exchange | undefined;
   /** What the socket would not take yet. */
   #unsent: Uint8Array | undefined;
   #isGone = false;
 
-  constructor(origin: string, owner: ConnectionOwner) {
+  constructor(origin: string, isTls: boolean, owner: ConnectionOwner) {
     this.origin = origin;
+    this.#isTls = isTls;
     this.#owner = owner;
+    this.ready = this.#ready.promise;
+    // Who waits for it sees the error; where nobody does any more, there is nobody to tell.
+    this.ready.catch(() => undefined);
   }
 
   /** Open, and carrying nothing. */
@@ -53,6 +61,17 @@ export class Connection implements ExchangeConnection {
     this.#socket = socket;
     // The request that this connection was made for may have been given up meanwhile.
     if (this.#isGone) socket.terminate();
+    else if (!this.#isTls) this.#ready.resolve();
+  }
+
+  /** The end of the TLS handshake. Nothing is written before it: it would be lost, or read by a stranger. */
+  handshaken(error: Error | null): void {
+    if (error) {
+      this.#ready.reject(error);
+      this.close();
+    } else {
+      this.#ready.resolve();
+    }
   }
 
   /** Writes the request. The connection must be open and idle. */
@@ -136,6 +155,7 @@ export class Connection implements ExchangeConnection {
   #becomeGone(): void {
     if (this.#isGone) return;
     this.#isGone = true;
+    this.#ready.reject(new Error("the connection ended before it could be used"));
     this.#exchange = undefined;
     this.#socket = undefined;
     this.#unsent = undefined;

@@ -115,7 +115,7 @@ export class HttpTransport implements Transport, ConnectionOwner, Disposable {
   }
 
   async #connect(request: UpstreamRequest, origin: Origin, signal: AbortSignal | undefined): Promise<Connection> {
-    const connection = new Connection(request.origin, this);
+    const connection = new Connection(request.origin, origin.tls, this);
     this.#connections.add(connection);
     this.#scheduleSweep();
     const given = Promise.withResolvers<never>();
@@ -133,7 +133,7 @@ export class HttpTransport implements Transport, ConnectionOwner, Disposable {
       data: connection,
     });
     try {
-      await Promise.race([opening, given.promise]);
+      await Promise.race([opening.then(() => connection.ready), given.promise]);
       return connection;
     } catch (error) {
       connection.close();
@@ -169,6 +169,7 @@ export class HttpTransport implements Transport, ConnectionOwner, Disposable {
 const HANDLERS: SocketHandler<Connection> = {
   binaryType: "buffer",
   open: (socket) => socket.data.opened(socket),
+  handshake: (socket, _isDone, error) => socket.data.handshaken(error),
   data: (socket, bytes) => socket.data.received(bytes),
   drain: (socket) => socket.data.drained(),
   end: (socket) => socket.data.ended(),
