@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Program, startProgram } from "./processes.ts";

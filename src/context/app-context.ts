@@ -70,7 +70,6 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     transport,
     ledger,
     metrics,
-    logger,
     clock,
     onUnreachable: (worker) => healthChecker.probeNow(worker.id),
     ...routerSettings(config),

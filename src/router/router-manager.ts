@@ -34,13 +34,11 @@ export interface WorkerApiResponse {
  */
 export class RouterManager implements Disposable {
   readonly #deps: RouterManagerDeps;
-  /** The models for which each worker has been counted in the policy registry, by worker id. */
-  readonly #modelsOf = new Map<string, readonly string[]>();
   readonly #stopListening: () => void;
 
   constructor(deps: RouterManagerDeps) {
     this.#deps = deps;
-    this.#stopListening = deps.workers.onChange(() => this.#followRegistry());
+    this.#stopListening = deps.workers.onChange((before, after) => this.#onWorkerChange(before, after));
   }
 
   async route(request: InferenceRequest): Promise<Response> {
@@ -96,28 +94,20 @@ export class RouterManager implements Disposable {
   }
 
   /** A model's policy lives from its first worker to its last: counts workers of each model into the policy registry. */
-  #followRegistry(): void {
-    const { workers, policies } = this.#deps;
-    const present = new Set<string>();
-    for (const worker of workers.all()) {
-      if (worker.status === "draining") continue;
-      present.add(worker.id);
-      this.#countModels(worker.id, worker.models, worker.spec.policyHint);
-    }
-    for (const id of this.#modelsOf.keys()) {
-      if (present.has(id)) continue;
-      for (const model of this.#modelsOf.get(id) ?? []) policies.forgetWorker(model, id);
-      this.#countModels(id, [], undefined);
-      this.#modelsOf.delete(id);
-    }
-  }
-
-  #countModels(id: string, models: readonly string[], hint: string | undefined): void {
+  #onWorkerChange(before: Worker | undefined, after: Worker | undefined): void {
     const { policies } = this.#deps;
-    const counted = this.#modelsOf.get(id) ?? [];
-    if (counted === models) return;
-    for (const model of models) if (!counted.includes(model)) policies.onWorkerAdded(model, hint);
-    for (const model of counted) if (!models.includes(model)) policies.onWorkerRemoved(model);
-    this.#modelsOf.set(id, models);
+    const had = modelsOf(before);
+    const has = modelsOf(after);
+    for (const model of has) if (!had.includes(model)) policies.onWorkerAdded(model, after?.spec.policyHint);
+    for (const model of had) {
+      if (has.includes(model)) continue;
+      policies.forgetWorker(model, before?.id ?? "");
+      policies.onWorkerRemoved(model);
+    }
   }
+}
+
+/** The models that a worker counts for: none once it is leaving. */
+function modelsOf(worker: Worker | undefined): readonly string[] {
+  return worker && worker.status !== "draining" ? worker.models : [];
 }

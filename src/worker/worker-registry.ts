@@ -13,6 +13,9 @@ export interface ModelSnapshot {
   readonly probation: readonly Worker[];
 }
 
+/** One worker came (`before` is undefined), changed, or left (`after` is undefined). */
+export type ChangeListener = (before: Worker | undefined, after: Worker | undefined) => void;
+
 /** Key of the snapshot of all workers, and of those that serve any model. No model id is empty. */
 const ALL = "";
 const ANY_MODEL = "\u0000any";
@@ -29,7 +32,7 @@ export class WorkerRegistry {
   /** Ids of the workers of each model, in order of registration; those of any model under ANY_MODEL. */
   readonly #members = new Map<string, Set<string>>();
   readonly #snapshots = new Map<string, ModelSnapshot>();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<ChangeListener>();
   #version = 0;
   #all: readonly Worker[] | undefined;
   #models: readonly string[] | undefined;
@@ -82,7 +85,7 @@ export class WorkerRegistry {
     this.#byUrl.set(worker.url, worker.id);
     worker.breaker.onTransition(() => this.#onBreaker(worker.id));
     this.#join(worker);
-    this.#changed();
+    this.#changed(undefined, worker);
     return worker.id;
   }
 
@@ -94,7 +97,7 @@ export class WorkerRegistry {
     this.#leave(before);
     this.#byId.set(id, after);
     if (after.status !== "draining") this.#join(after);
-    this.#changed();
+    this.#changed(before, after);
     return after;
   }
 
@@ -115,7 +118,7 @@ export class WorkerRegistry {
     if (this.#byUrl.get(worker.url) === id) this.#byUrl.delete(worker.url);
     worker.breaker.close();
     this.#ledger.releaseSlot(worker.slot);
-    this.#changed();
+    this.#changed(worker, undefined);
     return true;
   }
 
@@ -138,7 +141,7 @@ export class WorkerRegistry {
   }
 
   /** Calls back after each change of the workers (not of their breakers). The returned function stops it. */
-  onChange(listener: () => void): () => void {
+  onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -212,10 +215,10 @@ export class WorkerRegistry {
     this.#forgetSnapshots(worker);
   }
 
-  #changed(): void {
+  #changed(before: Worker | undefined, after: Worker | undefined): void {
     this.#version += 1;
     this.#all = undefined;
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener(before, after);
   }
 }
 

@@ -220,6 +220,7 @@ describe("the fleet under load", () => {
     let answers = 0;
     const failures: string[] = [];
     const lane = async (number: number): Promise<void> => {
+      // oxlint-disable-next-line no-unmodified-loop-condition -- stop() ends it
       for (let turn = 0; isRunning; turn += 1) {
         const body = {
           ...base,

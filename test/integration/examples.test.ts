@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 import { Glob } from "bun";
-import { readFileSync, writeFileSync } from "node:fs";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig, NO_FLAGS } from "../../src/config/load.ts";
@@ -42,7 +41,7 @@ test("single-model.yaml: one model on two engines, and a conversation stays wher
     await post(`${gateway.url}/v1/chat/completions`, { ...HELLO, messages });
     messages.push({ role: "user", content: `and then ${turn}?` });
   }
-  expect([one.requests.length, two.requests.length].sort()).toEqual([0, 6]);
+  expect([one.requests.length, two.requests.length].sort((a, b) => a - b)).toEqual([0, 6]);
 });
 
 test("two-models-igw.yaml: each model has its workers, its policy and its options", async () => {

@@ -1,5 +1,4 @@
 import { GatewayError } from "../../errors/errors.ts";
-import type { Logger } from "../../observability/logger.ts";
 import type { PolicyRegistry } from "../../policy/policy-registry.ts";
 import { headerLine, type Transport, type UpstreamTimeouts } from "../../transport/upstream.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
@@ -18,7 +17,6 @@ export interface HttpRouterDeps extends DispatchDeps {
   };
   /** Client headers that workers get besides the built-in ones, lower case. */
   readonly forwardHeaders: readonly string[];
-  readonly logger: Logger;
 }
 
 /** What a worker gets of a client's headers. Credentials, cookies and addresses are not among them. */

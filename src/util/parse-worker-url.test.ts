@@ -1,0 +1,31 @@
+import { describe, expect, test } from "bun:test";
+import { parseWorkerUrl } from "./parse-worker-url.ts";
+
+describe("addresses", () => {
+  test("become origins", () => {
+    const origin = (text: string): string => {
+      const parsed = parseWorkerUrl(text);
+      return parsed.ok ? `${parsed.connectionMode} ${parsed.url}` : parsed.reason;
+    };
+    expect(origin("HTTP://GPU1:8080/")).toBe("http http://gpu1:8080");
+    expect(origin("gpu1:8080")).toBe("http http://gpu1:8080");
+    expect(origin("https://gpu1")).toBe("http https://gpu1");
+    expect(origin("grpc://gpu1:50051")).toBe("grpc grpc://gpu1:50051");
+    expect(origin("http://[::1]:8000")).toBe("http http://[::1]:8000");
+  });
+
+  test("that lead elsewhere are refused", () => {
+    for (const text of [
+      "file:///etc/passwd",
+      "ftp://x",
+      "http://a/b",
+      "http://a?x",
+      "http://u:p@a",
+      "http://",
+      "",
+      "http://a:99999",
+    ]) {
+      expect([text, parseWorkerUrl(text).ok]).toEqual([text, false]);
+    }
+  });
+});

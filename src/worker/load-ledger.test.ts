@@ -1,0 +1,51 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { type Lease, LoadLedger } from "./load-ledger.ts";
+
+describe("ledger", () => {
+  test("whatever happens in whatever order, what was charged is given back once", () => {
+    const step = fc.record({
+      kind: fc.constantFrom("charge", "prefill", "end", "endTwice"),
+      slot: fc.nat(3),
+      tokens: fc.nat(5000),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const ledger = new LoadLedger();
+        const slots = [0, 1, 2, 3].map(() => ledger.acquireSlot());
+        const leases: Lease[] = [];
+        for (const { kind, slot, tokens } of steps) {
+          if (kind === "charge") leases.push(ledger.charge(slots[slot] ?? 0, tokens));
+          else if (kind === "prefill") leases[tokens % Math.max(1, leases.length)]?.prefillDone();
+          else {
+            const lease = leases[tokens % Math.max(1, leases.length)];
+            lease?.[Symbol.dispose]();
+            if (kind === "endTwice") lease?.[Symbol.dispose]();
+          }
+          for (const sum of Object.values(ledger.totals())) expect(sum).toBeGreaterThanOrEqual(0);
+        }
+        for (const lease of leases) lease[Symbol.dispose]();
+        expect(ledger.totals()).toEqual({ inFlight: 0, pendingPromptTokens: 0, decoding: 0 });
+      }),
+    );
+  });
+
+  test("the first token turns pending prompt tokens into a decoding sequence", () => {
+    const ledger = new LoadLedger();
+    const slot = ledger.acquireSlot();
+    const lease = ledger.charge(slot, 700);
+    expect([ledger.inFlight(slot), ledger.pendingPromptTokens(slot), ledger.decoding(slot)]).toEqual([1, 700, 0]);
+    lease.prefillDone();
+    expect([ledger.inFlight(slot), ledger.pendingPromptTokens(slot), ledger.decoding(slot)]).toEqual([1, 0, 1]);
+  });
+
+  test("a row with requests still in it does not go to another worker before they end", () => {
+    const ledger = new LoadLedger();
+    const slot = ledger.acquireSlot();
+    const lease = ledger.charge(slot, 5);
+    ledger.releaseSlot(slot);
+    expect(ledger.acquireSlot()).not.toBe(slot);
+    lease[Symbol.dispose]();
+    expect(ledger.acquireSlot()).toBe(slot);
+  });
+});

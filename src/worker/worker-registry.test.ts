@@ -1,0 +1,97 @@
+import { describe, expect, test } from "bun:test";
+import { setUpFleet } from "../../test/support/fleet.ts";
+
+describe("registry", () => {
+  test("finds workers by id, url and model", () => {
+    const { registry, add } = setUpFleet();
+    const one = add("http://one:1", { modelId: "a" });
+    add("http://two:1", { modelId: "b" });
+    expect(registry.get(one.id)?.url).toBe("http://one:1");
+    expect(registry.getByUrl("http://two:1")?.modelId).toBe("b");
+    expect(registry.getWorkersForModel("a").available.map((worker) => worker.url)).toEqual(["http://one:1"]);
+    expect([registry.models(), registry.count()]).toEqual([["a", "b"], 2]);
+    expect(registry.getWorkersForModel("c").workers).toEqual([]);
+    expect(registry.getWorkersForModel(undefined).workers).toHaveLength(2);
+  });
+
+  test("gives every reader the same frozen snapshot until something changes", () => {
+    const { registry, add } = setUpFleet();
+    add("http://one:1", { modelId: "a" });
+    const snapshot = registry.getWorkersForModel("a");
+    expect(registry.getWorkersForModel("a")).toBe(snapshot);
+    expect(Object.isFrozen(snapshot) && Object.isFrozen(snapshot.available)).toBe(true);
+    add("http://elsewhere:1", { modelId: "b" });
+    expect(registry.getWorkersForModel("a")).toBe(snapshot);
+    add("http://two:1", { modelId: "a" });
+    const next = registry.getWorkersForModel("a");
+    expect([snapshot.workers.length, next.workers.length]).toEqual([1, 2]);
+    expect(next.version).toBeGreaterThan(snapshot.version);
+  });
+
+  test("a worker that does not say what it serves stands in for every model", () => {
+    const { registry, add } = setUpFleet();
+    add("http://any:1");
+    add("http://one:1", { modelId: "a" });
+    expect(registry.getWorkersForModel("a").workers).toHaveLength(2);
+    expect(registry.getWorkersForModel("whatever").workers.map((worker) => worker.url)).toEqual(["http://any:1"]);
+  });
+
+  test("made-up model names take no memory of their own", () => {
+    const { registry, add } = setUpFleet();
+    add("http://any:1");
+    const snapshot = registry.getWorkersForModel("made-up-0");
+    for (let count = 1; count < 1000; count += 1)
+      expect(registry.getWorkersForModel(`made-up-${count}`)).toBe(snapshot);
+  });
+
+  test("refuses a url twice, and takes it again once the first is leaving", () => {
+    const { registry, add } = setUpFleet();
+    const one = add("http://one:1");
+    expect(() => add("http://one:1")).toThrow("already");
+    registry.beginDrain(one.id);
+    expect(add("http://one:1").id).not.toBe(one.id);
+    expect(() => registry.beginDrain(one.id)).toThrow("no worker");
+    expect(registry.remove(one.id)).toBe(true);
+    expect(registry.remove(one.id)).toBe(false);
+    expect(registry.getByUrl("http://one:1")).toBeDefined();
+  });
+
+  test("workers that are pending, leaving or out are known and not available", () => {
+    const { registry, add } = setUpFleet();
+    const pending = add("http://one:1", { modelId: "a" }, false);
+    expect([
+      registry.getWorkersForModel("a").workers.length,
+      registry.getWorkersForModel("a").available.length,
+    ]).toEqual([1, 0]);
+    registry.update(pending.id, { status: "ready" });
+    expect(registry.getWorkersForModel("a").available).toHaveLength(1);
+    registry.update(pending.id, { status: "not_ready" });
+    expect(registry.getWorkersForModel("a").available).toHaveLength(0);
+    registry.beginDrain(pending.id);
+    expect([registry.getWorkersForModel("a").workers.length, registry.all().length]).toEqual([0, 1]);
+  });
+
+  test("an open breaker takes a worker out, half-open puts it on probation, and the last ones stay", () => {
+    const { registry, add, clock } = setUpFleet();
+    const one = add("http://one:1", { modelId: "a" });
+    const two = add("http://two:1", { modelId: "a" });
+    const urls = (): string[] => registry.getWorkersForModel("a").available.map((worker) => worker.url);
+    for (let count = 0; count < 4; count += 1) one.breaker.onFault();
+    expect(urls()).toEqual(["http://two:1"]);
+    for (let count = 0; count < 4; count += 1) two.breaker.onFault();
+    expect(urls()).toHaveLength(2);
+    clock.advance(1000);
+    expect(registry.getWorkersForModel("a").probation).toHaveLength(2);
+  });
+
+  test("ten thousand workers: a change and a look-up after it are quick", () => {
+    const { registry, add } = setUpFleet();
+    for (let count = 0; count < 10_000; count += 1) add(`http://w${count}:1`, { modelId: `m${count % 10}` });
+    const started = performance.now();
+    const last = add("http://last:1", { modelId: "m0" });
+    registry.getWorkersForModel("m0");
+    registry.remove(last.id);
+    registry.getWorkersForModel("m0");
+    expect(performance.now() - started).toBeLessThan(50);
+  });
+});
