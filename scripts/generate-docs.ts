@@ -28,16 +28,17 @@ function configPage(): string {
     "Made from `src/config/schema.ts` by `npm run generate`.",
     "",
     "Flags come before the environment, which comes before the file (`--config FILE`, YAML), which comes before the defaults. `pointsman check --config FILE` says what it all comes to.",
-    "Lists are comma-separated in the environment. Anything unknown or of the wrong type is an error, and nothing is started.",
+    "Lists are comma-separated in the environment, and comma- or space-separated after a flag; an empty variable counts as not set. `initial_workers` in the environment takes the place of the file's, and flags add to either.",
+    "Anything unknown or of the wrong type is an error, and nothing is started. Only a variable whose name is no option is not: Kubernetes sets some that begin like ours; a likely slip is said at start-up.",
   ];
   for (const group of OPTION_GROUPS) {
-    lines.push("", `## ${group}`, "", "| key in the file | flag | environment | default | |", "|---|---|---|---|---|");
+    lines.push("", `## ${group}`, "", "| key in the file | flag | environment | type | default | |", "|---|---|---|---|---|---|");
     for (const key of KEYS) {
       const meta = optionMeta(key);
       if (meta.group !== group) continue;
       const flag = meta.fileOnly ? "" : [flagName(key), ...(meta.aliases ?? [])].map(code).join(", ");
       lines.push(
-        `| ${code(snakeCase(key))} | ${flag} | ${meta.fileOnly ? "" : code(envName(key))} | ${defaultOf(key)} | ${meta.description} |`,
+        `| ${code(snakeCase(key))} | ${flag} | ${meta.fileOnly ? "" : code(envName(key))} | ${typeOf(key)} | ${defaultOf(key)} | ${meta.description} |`,
       );
     }
   }
@@ -53,6 +54,26 @@ function configPage(): string {
   for (const [reason, flags] of notBuiltFlags())
     lines.push(`| ${reason} | ${flags.map((flag) => code(`--${flag}`)).join(", ")} |`);
   return `${lines.join("\n")}\n`;
+}
+
+/** Type and bounds, from the same JSON Schema that editors read. */
+function typeOf(key: ConfigKey): string {
+  const schema: AnyRecord = z.toJSONSchema(configSchema.shape[key], { io: "input", unrepresentable: "any" });
+  if (Array.isArray(schema["enum"])) return schema["enum"].map((value) => code(String(value))).join(", ");
+  switch (schema["type"]) {
+    case "array":
+      return "list";
+    case "object":
+      return "mapping";
+    case "integer":
+    case "number": {
+      const above = schema["exclusiveMinimum"];
+      const from = above === undefined ? String(schema["minimum"]) : `above ${String(above)}`;
+      return `${schema["type"]}, ${from} to ${String(schema["maximum"])}`;
+    }
+    default:
+      return String(schema["type"]);
+  }
 }
 
 function defaultOf(key: ConfigKey): string {

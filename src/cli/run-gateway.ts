@@ -54,8 +54,14 @@ function addressError(error: unknown, config: Config): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code !== "EADDRINUSE" && code !== "EACCES" && code !== "EADDRNOTAVAIL") return error;
   const why = code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
+  const main = { flag: "--port", address: `${config.host}:${config.port}` };
+  const metrics = { flag: "--prometheus-port", address: `${config.prometheusHost}:${config.prometheusPort}` };
+  // Bun 1.4.5 names the port in the message and nowhere else.
+  const isOf = (port: number): boolean => new RegExp(`port ${port}\\b`, "i").test(String(error));
+  const suspects = [...(isOf(config.port) ? [main] : []), ...(isOf(config.prometheusPort) ? [metrics] : [])];
+  const named = suspects.length > 0 ? suspects : [main, ...(config.prometheusPort === 0 ? [] : [metrics])];
   return new ConfigError(
-    "--port, --prometheus-port",
-    `${config.host}:${config.port} or ${config.prometheusHost}:${config.prometheusPort} ${why} (${code})`,
+    named.map(({ flag }) => flag).join(", "),
+    `${named.map(({ address }) => address).join(" or ")} ${why} (${code})`,
   );
 }

@@ -1,4 +1,4 @@
-import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument } from "yaml";
+import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, visit } from "yaml";
 import { camelCase, snakeCase } from "../util/case.ts";
 import { type AnyRecord, isRecord } from "../util/objects.ts";
 import { ConfigError } from "./config-error.ts";
@@ -32,6 +32,12 @@ export function parseConfigFile(name: string, text: string): ConfigFile {
   if (problem) throw new ConfigError(at(problem.pos[0]), problem.message.split("\n", 1)[0] ?? "not valid YAML");
   const [tag] = document.warnings;
   if (tag) throw new ConfigError(at(tag.pos[0]), tag.message.split("\n", 1)[0] ?? "unknown tag");
+  visit(document, {
+    Pair(_, { key }) {
+      // The schema sees it among options, and skips it among labels.
+      if (isScalar(key) && key.value === "__proto__") throw new ConfigError(at(key.range?.[0]), "unknown key __proto__");
+    },
+  });
   return {
     values: camelKeys(toObject(document, name, at)),
     locate: (path) => at(offsetOf(document, path.map(yamlKey))),

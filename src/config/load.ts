@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
-import { snakeCase } from "../util/case.ts";
-import { keysOf } from "../util/objects.ts";
+import { camelCase, snakeCase } from "../util/case.ts";
 import { closest } from "../util/suggest.ts";
 import { ConfigError } from "./config-error.ts";
 import { type ConfigFile, parseConfigFile, type RawObject } from "./config-file.ts";
-import { coerce, envName, flagName } from "./options.ts";
+import { readEnvironment } from "./environment.ts";
+import { coerce, flagName, knownKeys, splitList } from "./options.ts";
 import { type Config, type ConfigKey, configSchema, POLICY_NAMES } from "./schema.ts";
 
 /** What was given on the command line: option values as text, and the workers of all flags that name some. */
@@ -34,33 +34,29 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const file = sources.file === undefined ? undefined : readFile(sources.file);
   const merged: RawObject = { ...file?.values };
   const origin = new Map<string, string>();
-  for (const key of keysOf(configSchema.shape)) {
-    const name = envName(key);
-    const text = sources.env[name];
-    if (text === undefined || text === "") continue;
-    merged[key] = coerce(key, text);
+  const environment = readEnvironment(sources.env);
+  for (const { key, name, value } of environment.values) {
+    merged[key] = value;
     origin.set(key, name);
   }
   for (const [key, given] of sources.flags.values) {
-    merged[key] = typeof given === "string" ? coerce(key, given) : given;
+    merged[key] = fromFlag(key, given);
     origin.set(key, flagName(key));
   }
-  const fileWorkers = Array.isArray(merged["initialWorkers"]) ? merged["initialWorkers"] : [];
-  if (sources.flags.workers.length > 0) {
-    merged["initialWorkers"] = [...fileWorkers.map(asWorker), ...sources.flags.workers.map((url) => ({ url }))];
-  } else if (origin.has("initialWorkers")) {
-    merged["initialWorkers"] = fileWorkers.map(asWorker);
-  }
+  const listed = merged["initialWorkers"] ?? [];
+  const listedCount = Array.isArray(listed) ? listed.length : 0;
+  // What is no list is left for the schema to refuse.
+  if (Array.isArray(listed)) merged["initialWorkers"] = [...listed, ...sources.flags.workers.map((url) => ({ url }))];
   const locate = (path: readonly PropertyKey[]): string => {
     const [key, index] = path;
-    if (key === "initialWorkers" && typeof index === "number" && index >= fileWorkers.length) return "--worker";
+    if (key === "initialWorkers" && typeof index === "number" && index >= listedCount) return "--worker";
     return origin.get(String(key)) ?? file?.locate(path) ?? String(key);
   };
   const result = configSchema.safeParse(merged);
   if (!result.success) throw describe(result.error.issues[0], locate, file);
   checkWorkers(result.data, locate);
   checkPolicies(result.data, locate);
-  return { config: result.data, notices: noticesOn(result.data) };
+  return { config: result.data, notices: [...environment.notices, ...noticesOn(result.data)] };
 }
 
 function readFile(path: string): ConfigFile {
@@ -74,9 +70,9 @@ function readFile(path: string): ConfigFile {
   return parseConfigFile(path, text);
 }
 
-/** In the environment a worker is an address. */
-function asWorker(worker: unknown): unknown {
-  return typeof worker === "string" ? { url: worker } : worker;
+function fromFlag(key: ConfigKey, given: string | boolean | readonly string[]): unknown {
+  if (typeof given === "boolean") return given;
+  return typeof given === "string" ? coerce(key, given) : given.flatMap(splitList);
 }
 
 function describe(
@@ -87,23 +83,25 @@ function describe(
   if (!issue) return new ConfigError("config", "the configuration is not valid");
   if (issue.code === "unrecognized_keys") {
     const [key = ""] = issue.keys;
-    const known = issue.path.length === 0 ? Object.keys(configSchema.shape).map(snakeCase) : [];
+    const known = knownKeys(issue.path);
+    // The file's keys were turned into camel case, and those that were in it already into snake case.
+    const written = /[A-Z]/.test(key) ? snakeCase(key) : camelCase(key);
     const near = closest(snakeCase(key), known);
     const hint = near === undefined ? "" : `; did you mean ${near}?`;
     const where = file?.locateKey(issue.path, key) ?? locate([...issue.path, key]);
-    return new ConfigError(where, `unknown key ${dotted([...issue.path, key])}${hint}`);
+    return new ConfigError(where, `unknown key ${dotted(issue.path, written)}${hint}`);
   }
   return new ConfigError(locate(issue.path), `${dotted(issue.path)}: ${issue.message}`);
 }
 
-/** `initial_workers[0].model_id` */
-function dotted(path: readonly PropertyKey[]): string {
+/** `initial_workers[0].model_id`; `last` stands as it is. */
+function dotted(path: readonly PropertyKey[], last?: string): string {
   let text = "";
   for (const part of path) {
     if (typeof part === "number") text += `[${part}]`;
     else text += `${text === "" ? "" : "."}${snakeCase(String(part))}`;
   }
-  return text;
+  return last === undefined ? text : `${text}${text === "" ? "" : "."}${last}`;
 }
 
 function checkWorkers(config: Config, locate: (path: readonly PropertyKey[]) => string): void {
@@ -128,7 +126,10 @@ function checkPolicies(config: Config, locate: (path: readonly PropertyKey[]) =>
   for (const [index, { policy }] of config.modelPolicies.patterns.entries()) {
     check(policy, ["modelPolicies", "patterns", index, "policy"]);
   }
-  for (const [index, { policy }] of config.initialWorkers.entries()) check(policy, ["initialWorkers", index, "policy"]);
+  for (const [index, { policy, labels }] of config.initialWorkers.entries()) {
+    check(policy, ["initialWorkers", index, "policy"]);
+    check(labels["policy"], ["initialWorkers", index, "labels", "policy"]);
+  }
 }
 
 function noticesOn(config: Config): string[] {

@@ -35,13 +35,31 @@ export function coerce(key: ConfigKey, text: string): unknown {
     case "number":
       return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
     case "list":
-      return text
-        .split(",")
-        .map((part) => part.trim())
-        .filter((part) => part !== "");
+      return splitList(text);
     case "string":
       return text;
   }
+}
+
+/** `a, b` as two items; no option has a comma within one. */
+export function splitList(text: string): string[] {
+  return text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+}
+
+/** Keys that may stand at this path of the file, as they are written there; empty where none are fixed. */
+export function knownKeys(path: readonly PropertyKey[]): string[] {
+  let type: z.core.$ZodType | undefined = configSchema;
+  for (const part of path) {
+    const outer: z.core.$ZodType = unwrap(type);
+    if (outer instanceof z.ZodObject) type = outer.shape[String(part)];
+    else type = outer instanceof z.ZodArray ? outer.element : undefined;
+    if (!type) return [];
+  }
+  const inner = unwrap(type);
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape).map(snakeCase) : [];
 }
 
 const BOOLEANS: ReadonlyMap<string, boolean> = new Map([

@@ -40,18 +40,27 @@ export const POLICY_NAMES = [
   "passthrough",
 ] as const;
 
+/** How a secret prints. */
+const REDACTED = new Secret("").toString();
+
 const secs = z.number().positive().max(86_400);
 const count = z.int().min(0).max(1_000_000);
 const port = z.int().min(0).max(65_535);
 const secret = z
   .string()
   .min(1)
+  // Otherwise what `check` prints, taken as a file, would run with a key that everybody knows.
+  .refine((value) => value !== REDACTED, "is what stands in print for a secret; put the secret itself here")
   .transform((value) => new Secret(value));
 const name = z.string().min(1).max(256);
 const headerName = z
   .string()
   .regex(/^[A-Za-z0-9-]{1,64}$/, "must be a header name")
   .transform((value) => value.toLowerCase());
+
+const origin = z
+  .string()
+  .regex(/^(\*|https?:\/\/[^/\s,]+)$/, "must be an origin such as https://example.com without a path, or *");
 
 /** Headers that carry credentials or framing: no list in the configuration may pass them on. */
 const NEVER_FORWARDED = new Set([
@@ -129,7 +138,9 @@ const pattern = z
       .min(1)
       .max(256)
       // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
-      .regex(/^[^\u0000-\u001f\u007f]*$/, "must not have control characters"),
+      .regex(/^[^\u0000-\u001f\u007f]*$/, "must not have control characters")
+      // They would be taken as themselves and match nothing.
+      .regex(/^[^[\]{}]*$/, "only * and ? are wild cards; [ ] and { } are not"),
     policy: name,
     config: policyOptions.default({}),
   })
@@ -157,7 +168,7 @@ export const configSchema = z.strictObject({
     description:
       "Largest request body, bytes. 64 MiB holds a few pictures in base64; the field's 512 MiB lets one client take half a gigabyte.",
   }),
-  corsAllowedOrigins: z.array(z.string()).default([]).meta({
+  corsAllowedOrigins: z.array(origin).default([]).meta({
     group: "Listening",
     description: "Origins that browsers may call from; `*` for any. None by default: other gateways allow all.",
   }),
@@ -240,7 +251,7 @@ export const configSchema = z.strictObject({
   }),
   maxConcurrentRequests: z.int().min(-1).max(1_000_000).default(-1).meta({
     group: "Admission and time",
-    description: "Requests under way at once; -1 for no bound.",
+    description: "Requests under way at once; -1 or 0 for no bound.",
   }),
   queueSize: count.default(100).meta({
     group: "Admission and time",
@@ -359,9 +370,11 @@ export const configSchema = z.strictObject({
   }),
 });
 
-export type Config = z.output<typeof configSchema>;
+export type Config = DeepReadonly<z.output<typeof configSchema>>;
 export type ConfigKey = keyof Config;
-export type WorkerConfig = z.output<typeof workerSchema>;
+export type WorkerConfig = DeepReadonly<z.output<typeof workerSchema>>;
+
+type DeepReadonly<T> = T extends Secret ? T : { readonly [K in keyof T]: DeepReadonly<T[K]> };
 
 /** What an option says of itself. */
 export function optionMeta(key: ConfigKey): OptionMeta {
