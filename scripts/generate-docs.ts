@@ -32,7 +32,13 @@ function configPage(): string {
     "Anything unknown or of the wrong type is an error, and nothing is started. Only a variable whose name is no option is not: Kubernetes sets some that begin like ours; a likely slip is said at start-up.",
   ];
   for (const group of OPTION_GROUPS) {
-    lines.push("", `## ${group}`, "", "| key in the file | flag | environment | type | default | |", "|---|---|---|---|---|---|");
+    lines.push(
+      "",
+      `## ${group}`,
+      "",
+      "| key in the file | flag | environment | type | default | |",
+      "|---|---|---|---|---|---|",
+    );
     for (const key of KEYS) {
       const meta = optionMeta(key);
       if (meta.group !== group) continue;
@@ -68,8 +74,8 @@ function typeOf(key: ConfigKey): string {
     case "integer":
     case "number": {
       const above = schema["exclusiveMinimum"];
-      const from = above === undefined ? String(schema["minimum"]) : `above ${String(above)}`;
-      return `${schema["type"]}, ${from} to ${String(schema["maximum"])}`;
+      const from = typeof above === "number" ? `above ${above}` : Number(schema["minimum"]);
+      return `${schema["type"]}, ${from} to ${Number(schema["maximum"])}`;
     }
     default:
       return String(schema["type"]);

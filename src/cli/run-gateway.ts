@@ -40,14 +40,16 @@ export function firstSignal(): Promise<void> {
   return promise;
 }
 
-/** Runs until the signal, then drains and closes everything. */
-export async function runUntil(signal: Promise<void>, { context, server }: RunningGateway): Promise<void> {
+/** Runs until the signal, then drains, closes everything and ends the process. */
+export async function runUntil(signal: Promise<void>, { context, server }: RunningGateway): Promise<never> {
   await signal;
   context.logger.info({}, "draining");
   await server.drain(context.config.shutdownGracePeriodSecs * 1000);
   await server.stop();
   context.logger.info({}, "stopped");
   await context[Symbol.asyncDispose]();
+  // Lines that nobody reads would keep the process.
+  process.exit(0);
 }
 
 function addressError(error: unknown, config: Config): unknown {

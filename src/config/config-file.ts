@@ -35,7 +35,8 @@ export function parseConfigFile(name: string, text: string): ConfigFile {
   visit(document, {
     Pair(_, { key }) {
       // The schema sees it among options, and skips it among labels.
-      if (isScalar(key) && key.value === "__proto__") throw new ConfigError(at(key.range?.[0]), "unknown key __proto__");
+      if (isScalar(key) && key.value === "__proto__")
+        throw new ConfigError(at(key.range?.[0]), "unknown key __proto__");
     },
   });
   return {

@@ -57,13 +57,41 @@ describe("refused with its place is", () => {
     [
       "a key in another case",
       "requestTimeoutSecs: 5",
-      "1:1: unknown key request_timeout_secs; did you mean request_timeout_secs?",
+      "1:1: unknown key requestTimeoutSecs; did you mean request_timeout_secs?",
     ],
     [
       "an unknown key of a worker",
       "initial_workers:\n  - url: http://a:1\n    modle_id: x",
-      "3:5: unknown key initial_workers[0].modle_id",
+      "3:5: unknown key initial_workers[0].modle_id; did you mean model_id?",
     ],
+    [
+      "a key of a worker in another case",
+      "initial_workers:\n  - url: http://a:1\n    modelId: x",
+      "3:5: unknown key initial_workers[0].modelId; did you mean model_id?",
+    ],
+    [
+      "an unknown key of a worker's health",
+      "initial_workers:\n  - url: http://a:1\n    health: {timeout_sec: 1}",
+      "3:14: unknown key initial_workers[0].health.timeout_sec; did you mean timeout_secs?",
+    ],
+    ["workers that are no list", "initial_workers: {url: x}", "1:18: initial_workers: Invalid input: expected array"],
+    ["a worker that is only an address", "initial_workers: [a:1]", "1:19: initial_workers[0]: Invalid input"],
+    [
+      "an unknown policy as a worker's label",
+      "initial_workers:\n  - url: http://a:1\n    labels: {policy: nope}",
+      '3:22: unknown policy "nope"',
+    ],
+    [
+      "a pattern with wild cards that are none",
+      'model_policies:\n  patterns:\n    - match: "llama-[23]"\n      policy: random',
+      "3:14: model_policies.patterns[0].match: only * and ? are wild cards",
+    ],
+    [
+      "an origin with a path",
+      "cors_allowed_origins: [https://a/b]",
+      "1:24: cors_allowed_origins[0]: must be an origin",
+    ],
+    ["a secret as it prints", 'api_key: "[redacted]"', "1:10: api_key: is what stands in print for a secret"],
     ["a wrong type", "host: x\nport: many", "2:7: port: Invalid input: expected number, received string"],
     [
       "a worker given twice",
@@ -99,7 +127,7 @@ describe("refused with its place is", () => {
     [
       "an unknown option of a policy",
       "model_policies:\n  patterns:\n    - match: a\n      policy: cache_aware\n      config: {cache_treshold: 1}",
-      "5:16: unknown key model_policies.patterns[0].config.cache_treshold",
+      "5:16: unknown key model_policies.patterns[0].config.cache_treshold; did you mean cache_threshold?",
     ],
     [
       "an option that the policy does not have",
@@ -116,8 +144,19 @@ describe("refused with its place is", () => {
     ],
     ["a tag that would make objects", "host: !!js/function 'x'", "1:7: Unresolved tag"],
     ["a __proto__ key", "__proto__:\n  admin: true", "1:1: unknown key __proto__"],
+    [
+      "a __proto__ key among labels",
+      "initial_workers:\n  - url: http://a:1\n    labels: {__proto__: x}",
+      "3:14: unknown key __proto__",
+    ],
   ];
-  for (const [name, yaml, message] of cases) test(name, () => expect(refusal(yaml)).toStartWith(message));
+  for (const [name, yaml, message] of cases) {
+    test(name, () => {
+      expect(refusal(yaml)).toStartWith(message);
+      // What the command line adds to the list does not hide what is wrong with it.
+      expect(refusal(yaml, { workers: ["http://b:2"] })).toStartWith(message);
+    });
+  }
 
   test("a file of aliases that multiply", () => {
     const levels = Array.from(
@@ -178,6 +217,16 @@ describe("where an option comes from", () => {
     ]);
   });
 
+  test("a list as a flag has its items apart or in one word", () => {
+    const values = new Map([["corsAllowedOrigins", ["http://a,http://b", "http://c"]]] as [ConfigKey, string[]][]);
+    expect(load("", { values }).corsAllowedOrigins).toEqual(["http://a", "http://b", "http://c"]);
+  });
+
+  test("workers of the environment take the place of the file's, and flags add to them", () => {
+    const config = load("initial_workers: [{url: a:1}]", { workers: ["c:3"] }, { POINTSMAN_INITIAL_WORKERS: "b:2" });
+    expect(config.initialWorkers.map(({ url }) => url)).toEqual(["http://b:2", "http://c:3"]);
+  });
+
   test("names are derived by one rule, and no two options have the same", () => {
     const keys = Object.keys(configSchema.shape) as ConfigKey[];
     expect(new Set(keys.map(flagName)).size).toBe(keys.length);
@@ -191,6 +240,31 @@ describe("where an option comes from", () => {
 test("more than one retry is taken as one, and said", () => {
   const { notices } = loadConfig({ env: { POINTSMAN_RETRY_MAX_RETRIES: "5" }, flags: NO_FLAGS });
   expect(notices.join()).toContain("a generation is started at most twice");
+});
+
+describe("a variable that is not an option", () => {
+  const given = (env: Record<string, string>): { readonly port: number; readonly notices: string } => {
+    const { config, notices } = loadConfig({ env: { POINTSMAN_HOST: "127.0.0.1", ...env }, flags: NO_FLAGS });
+    return { port: config.port, notices: notices.join("\n") };
+  };
+
+  test("but nearly one is said", () => {
+    expect(given({ POINTSMAN_QUEUE_SIZ: "1" }).notices).toBe(
+      "POINTSMAN_QUEUE_SIZ is no option and is not taken; did you mean POINTSMAN_QUEUE_SIZE?",
+    );
+  });
+
+  test("and is Kubernetes' own for a service named pointsman does not stop the gateway", () => {
+    const { port, notices } = given({
+      POINTSMAN_PORT: "tcp://10.0.0.1:80",
+      POINTSMAN_SERVICE_HOST: "10.0.0.1",
+      POINTSMAN_SERVICE_PORT: "80",
+      POINTSMAN_PORT_80_TCP_ADDR: "10.0.0.1",
+    });
+    expect(port).toBe(30_000);
+    expect(notices).toStartWith("POINTSMAN_PORT is set by Kubernetes");
+    expect(notices).not.toContain("\n");
+  });
 });
 
 test("secrets do not print", () => {

@@ -212,7 +212,8 @@ export const configSchema = z.strictObject({
   drainTimeoutSecs: secs.default(180).meta({
     group: "Workers",
     aliases: ["--drain-settle-secs"],
-    description: "How long a removed worker may finish its requests, seconds. Long generations take minutes.",
+    description:
+      "How long a removed worker may finish its requests, seconds. Long generations take minutes; the field's 5 would cut them.",
   }),
   defaultPolicy: name.default("cache_aware").meta({
     group: "Routing",
@@ -276,7 +277,8 @@ export const configSchema = z.strictObject({
   }),
   idleTimeoutSecs: secs.default(120).meta({
     group: "Admission and time",
-    description: "Longest silence of a worker within an answer, seconds.",
+    description:
+      "Longest silence of a worker within an answer, seconds. Tokens come many times a second; two minutes of none is a worker that hangs.",
   }),
   shutdownGracePeriodSecs: secs.default(180).meta({
     group: "Admission and time",
@@ -353,7 +355,8 @@ export const configSchema = z.strictObject({
   }),
   workerStartupCheckInterval: secs.default(1).meta({
     group: "Health checks",
-    description: "Between two checks of a worker that has not answered yet, seconds.",
+    description:
+      "Between two checks of a worker that has not answered yet, seconds. The field has 30; a worker that is up would wait that long for work.",
   }),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").meta({
     group: "Observability",

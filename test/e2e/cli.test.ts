@@ -120,7 +120,23 @@ describe("what cannot be taken is one sentence and exit code 2", () => {
     await using first = await start([]);
     const { port } = new URL(first.url);
     const { code, err } = await run(["--host", "127.0.0.1", "--port", port, "--prometheus-port", "0"]);
-    expect([code, err.includes("EADDRINUSE"), err.includes("--port")]).toEqual([2, true, true]);
+    expect([code, err]).toEqual([2, `pointsman: --port: 127.0.0.1:${port} is in use (EADDRINUSE)\n`]);
+  });
+
+  test("a port for metrics that is taken", async () => {
+    await using first = await start([]);
+    const { port } = new URL(first.url);
+    const { code, err } = await run([
+      "--host",
+      "127.0.0.1",
+      "--port",
+      "0",
+      "--prometheus-host",
+      "127.0.0.1",
+      "--prometheus-port",
+      port,
+    ]);
+    expect([code, err]).toEqual([2, `pointsman: --prometheus-port: 127.0.0.1:${port} is in use (EADDRINUSE)\n`]);
   });
 });
 
