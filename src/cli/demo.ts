@@ -23,7 +23,6 @@ export async function demo({ port }: { readonly port: number | undefined }): Pro
     ),
   );
   await runUntil(signal, gateway);
-  for (const engine of engines) await engine.stop();
 }
 
 /** The usual port where it is free, else any; a port that was asked for is the only one tried. */

@@ -130,10 +130,6 @@ const NOT_BUILT: readonly (readonly [reason: string, flags: readonly string[]])[
   ],
   ["the prefix index evicts as it inserts, so there is no interval", ["eviction-interval"]],
   ["the block size of the prefix index is fixed", ["block-size"]],
-  [
-    "a second attempt goes out at once, so there is no backoff that grows",
-    ["retry-max-backoff-ms", "retry-backoff-multiplier"],
-  ],
   ["there is no listener of its own for health probes yet; /health is on the main port", ["health-check-port"]],
   ["workers are probed from the start, so there is no delay", ["worker-startup-delay"]],
   ["one thread runs now", ["runtime-worker-threads", "threads"]],

@@ -5,7 +5,7 @@ import { closest } from "../util/suggest.ts";
 import { ConfigError } from "./config-error.ts";
 import { type ConfigFile, parseConfigFile, type RawObject } from "./config-file.ts";
 import { readEnvironment } from "./environment.ts";
-import { coerce, flagName, knownKeys, splitList } from "./options.ts";
+import { coerce, flagName, knownKeys, optionDefault, splitList } from "./options.ts";
 import { type Config, type ConfigKey, configSchema, POLICY_NAMES } from "./schema.ts";
 
 /** What was given on the command line: option values as text, and the workers of all flags that name some. */
@@ -136,6 +136,9 @@ function noticesOn(config: Config): string[] {
   const notices: string[] = [];
   if (config.retryMaxRetries > 1) {
     notices.push(`retry_max_retries ${config.retryMaxRetries} is taken as 1: a generation is started at most twice`);
+  }
+  if (config.retryBackoffMultiplier !== optionDefault("retryBackoffMultiplier")) {
+    notices.push("retry_backoff_multiplier changes nothing: there is at most one second attempt");
   }
   if (config.apiKey === undefined && !LOOPBACK.test(config.host)) {
     notices.push(

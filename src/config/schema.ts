@@ -297,6 +297,15 @@ export const configSchema = z.strictObject({
     group: "Retries and circuit breaker",
     description: "Wait before a second attempt at the same worker, ms. Another worker is tried at once.",
   }),
+  retryMaxBackoffMs: z.number().min(0).max(600_000).default(30_000).meta({
+    group: "Retries and circuit breaker",
+    description: "Longest such wait, ms.",
+  }),
+  retryBackoffMultiplier: z.number().min(1).max(100).default(1.5).meta({
+    group: "Retries and circuit breaker",
+    description:
+      "Growth of the wait from one attempt to the next. Taken because scripts set it; with at most one second attempt it changes nothing, which is said at start-up.",
+  }),
   retryJitterFactor: z.number().min(0).max(1).default(0.2).meta({
     group: "Retries and circuit breaker",
     description: "Share of that wait that is random, 0 to 1.",

@@ -14,7 +14,7 @@ export function routerSettings(
   return {
     retry: {
       maxAttempts: config.disableRetries || config.retryMaxRetries === 0 ? 1 : 2,
-      backoffMs: config.retryInitialBackoffMs,
+      backoffMs: Math.min(config.retryInitialBackoffMs, config.retryMaxBackoffMs),
       jitterRatio: config.retryJitterFactor,
     },
     timeouts: {

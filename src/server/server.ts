@@ -73,7 +73,7 @@ export function startServer(deps: ServerDeps): RunningServer {
     fetch: app.fallback,
     error: app.onError,
   });
-  const metricsServer = startMetricsServer(config, metrics);
+  const metricsServer = startMetricsServer(config, metrics, () => void server.stop(true));
   return {
     url: urlOf(server, config.host),
     port: server.port ?? config.port,
@@ -98,22 +98,25 @@ function createAdmission(config: Config): Admission {
   });
 }
 
-/** The port that scrapers of other gateways know. */
-function startMetricsServer(config: Config, metrics: Metrics): Server<undefined> | undefined {
+/** The port that scrapers of other gateways know. `onFailure` closes what listens already, where it cannot be had. */
+function startMetricsServer(config: Config, metrics: Metrics, onFailure: () => void): Server<undefined> | undefined {
   if (config.prometheusPort === 0) return undefined;
   const { handle, path } = metricsRoute(metrics);
-  return Bun.serve({
-    hostname: config.prometheusHost,
-    port: config.prometheusPort,
-    reusePort: false,
-    development: false,
-    routes: {
-      [path]: {
-        GET: (request: BunRequest) => handle({ request, requestId: "", params: {}, query: new URLSearchParams() }),
-      },
-    },
-    fetch: () => new Response("not found\n", { status: 404 }),
-  });
+  const answer = (request: BunRequest): Response | Promise<Response> =>
+    handle({ request, requestId: "", params: {}, query: new URLSearchParams() });
+  try {
+    return Bun.serve({
+      hostname: config.prometheusHost,
+      port: config.prometheusPort,
+      reusePort: false,
+      development: false,
+      routes: { [path]: { GET: answer } },
+      fetch: () => new Response("not found\n", { status: 404 }),
+    });
+  } catch (error) {
+    onFailure();
+    throw error;
+  }
 }
 
 function urlOf(server: { readonly port?: number | undefined }, host: string): string {
