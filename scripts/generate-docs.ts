@@ -104,7 +104,7 @@ function errorsPage(): string {
   for (const name of keysOf(ERRORS)) {
     const row = errorRow(name);
     lines.push(
-      `| ${code(name)} | ${row.http} | ${row.openai} | ${row.anthropic} | ${row.retry.replaceAll("_", " ")} | ${row.workerFault ? "counts" : ""} | ${row.meaning} |`,
+      `| ${code(name)} | ${row.http} | ${row.openai} | ${row.anthropic} | ${row.retry.replaceAll("_", " ")} | ${row.breaker} | ${row.meaning} |`,
     );
   }
   return `${lines.join("\n")}\n`;

@@ -89,6 +89,11 @@ export async function createAppContext(config: Config, overrides: AppContextOver
       }),
     );
   for (const worker of config.initialWorkers) routerManager.addWorker(workerSpec(worker));
+  workerRegistry.onChange((before, after) => {
+    if (after || !before) return;
+    transport.forget(before.url);
+    metrics.release("worker", before.url);
+  });
   exposeState({ metrics, workerRegistry, transport });
   const owned = stack.move();
   return {

@@ -7,7 +7,7 @@ const codes: readonly ErrorCode[] = keysOf(ERRORS);
 test("what a client did wrong is never tried again and never held against a worker", () => {
   for (const code of codes) {
     const row = errorRow(code);
-    if (row.source === "client") expect([code, row.retry, row.workerFault]).toEqual([code, "never", false]);
+    if (row.source === "client") expect([code, row.retry, row.breaker === "fault"]).toEqual([code, "never", false]);
   }
 });
 
@@ -19,7 +19,7 @@ test("statuses fit their source: 4xx for clients, 5xx for gateway and workers", 
 });
 
 test("a lone 500 and a full worker do not count against its breaker", () => {
-  expect([ERRORS.upstream_error.workerFault, ERRORS.upstream_busy.workerFault]).toEqual([false, false]);
+  expect([ERRORS.upstream_error.breaker, ERRORS.upstream_busy.breaker]).toEqual(["answer", "answer"]);
 });
 
 test("a foreign error becomes a defect that keeps its cause and tells the client nothing", () => {

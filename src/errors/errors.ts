@@ -15,6 +15,13 @@ export type ErrorSource = "client" | "gateway" | "worker";
  */
 export type RetryClass = "reachable_elsewhere" | "declined" | "ambiguous" | "never";
 
+/**
+ * - `fault`: the worker failed as a worker.
+ * - `answer`: it answered, if only to refuse; so it works.
+ * - `nothing`: it tells nothing of the worker.
+ */
+export type BreakerNews = "fault" | "answer" | "nothing";
+
 export interface ErrorRow {
   /** HTTP status for the client. */
   readonly http: number;
@@ -22,8 +29,8 @@ export interface ErrorRow {
   readonly grpc: number;
   readonly source: ErrorSource;
   readonly retry: RetryClass;
-  /** Counts against the circuit breaker of the worker that caused it. */
-  readonly workerFault: boolean;
+  /** What the circuit breaker of the worker hears of it. */
+  readonly breaker: BreakerNews;
   /** `error.type` in the OpenAI shape. */
   readonly openai: string;
   /** `error.type` in the Anthropic shape. */
@@ -38,7 +45,7 @@ function client(http: number, grpc: number, anthropic: string, meaning: string):
     grpc,
     source: "client",
     retry: "never",
-    workerFault: false,
+    breaker: "nothing",
     openai: "invalid_request_error",
     anthropic,
     meaning,
@@ -51,7 +58,7 @@ function capacity(meaning: string): ErrorRow {
     grpc: 14,
     source: "gateway",
     retry: "never",
-    workerFault: false,
+    breaker: "nothing",
     openai: "server_error",
     anthropic: "overloaded_error",
     meaning,
@@ -64,7 +71,7 @@ function worker(http: number, grpc: number, retry: RetryClass, meaning: string):
     grpc,
     source: "worker",
     retry,
-    workerFault: true,
+    breaker: "fault",
     openai: "server_error",
     anthropic: http === 504 ? "timeout_error" : "api_error",
     meaning,
@@ -125,7 +132,7 @@ export const ERRORS = {
   upstream_closed: worker(502, 14, "ambiguous", "The worker closed the connection before it answered."),
   upstream_stale_socket: {
     ...worker(502, 14, "ambiguous", "The worker closed an idle connection just as a request went out on it."),
-    workerFault: false,
+    breaker: "nothing",
   },
   upstream_timeout: worker(
     504,
@@ -146,17 +153,16 @@ export const ERRORS = {
   upstream_busy: {
     ...capacity("Every worker that was asked said that it is full (429 or 503)."),
     source: "worker",
+    breaker: "answer",
     retry: "declined",
   },
   upstream_unavailable: worker(502, 14, "ambiguous", "The worker, or a proxy before it, answered 502 or 504."),
   upstream_auth_failed: worker(502, 16, "never", "The worker refused the gateway's credential."),
-  upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), workerFault: false },
-  upstream_rejected: client(
-    400,
-    3,
-    "invalid_request_error",
-    "The worker refused the request; status and message are its own.",
-  ),
+  upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), breaker: "answer" },
+  upstream_rejected: {
+    ...client(400, 3, "invalid_request_error", "The worker refused the request; status and message are its own."),
+    breaker: "answer",
+  },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -208,4 +214,9 @@ export function asGatewayError(thrown: unknown): GatewayError {
   return thrown instanceof GatewayError
     ? thrown
     : new GatewayError("internal_error", "the gateway failed on this request", { cause: thrown });
+}
+
+/** The client has left; `cause` is what its signal says. */
+export function clientClosed(cause?: unknown): GatewayError {
+  return new GatewayError("client_closed", "the client left before the end", { cause });
 }

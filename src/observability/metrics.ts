@@ -49,6 +49,12 @@ export class Metrics {
     return value;
   }
 
+  /** The value is gone for good (a worker has left): its series go, and its place is free for another. */
+  release(label: string, value: string): void {
+    if (this.#seen.get(label)?.delete(value) !== true) return;
+    for (const metric of this.#metrics.values()) void removeSeries(metric, label, value);
+  }
+
   /** Prometheus text exposition, version 0.0.4. */
   async expose(): Promise<string> {
     for (const [name, reader] of this.#readers) {
@@ -74,5 +80,15 @@ export class Metrics {
       case "histogram":
         return new Histogram({ ...common, buckets: [...(row.buckets ?? [])] });
     }
+  }
+}
+
+async function removeSeries(metric: Counter | Gauge | Histogram, label: string, value: string): Promise<void> {
+  const { values } = await metric.get();
+  for (const { labels } of values) {
+    if (labels[label] !== value) continue;
+    // A histogram has a value for each bucket of a series.
+    const { le: _bucket, ...series } = labels;
+    metric.remove(series);
   }
 }

@@ -40,9 +40,9 @@ export class Attempt {
     this.#isOver = true;
     this.#lease[Symbol.dispose]();
     const { breaker } = this.worker;
-    if (!error) breaker.onSuccess();
-    else if (error.row.workerFault) breaker.onFault();
-    else if (error.row.source === "worker" || error.code === "upstream_rejected") breaker.onSuccess();
+    const news = error ? error.row.breaker : "answer";
+    if (news === "answer") breaker.onSuccess();
+    else if (news === "fault") breaker.onFault();
     else breaker.releaseProbe();
     if (error?.row.retry === "reachable_elsewhere") this.#deps.onUnreachable(this.worker);
     const { metrics } = this.#deps;

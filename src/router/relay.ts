@@ -1,4 +1,4 @@
-import { asGatewayError, GatewayError } from "../errors/errors.ts";
+import { asGatewayError, clientClosed, GatewayError } from "../errors/errors.ts";
 import { errorFacts } from "../protocol/error-facts.ts";
 import { mergeUsage, readUsage } from "../protocol/usage.ts";
 import { SseScanner } from "../transport/sse-scanner.ts";
@@ -220,10 +220,6 @@ function parseUsage(data: string | undefined): ReturnType<typeof readUsage> {
     // An event that is not JSON has no counts; whether it is an error is for its reader to say.
     return undefined;
   }
-}
-
-function clientClosed(): GatewayError {
-  return new GatewayError("client_closed", "the client left before the end");
 }
 
 function responseHeaders(request: InferenceRequest, contentType: string): Record<string, string> {

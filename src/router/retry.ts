@@ -1,4 +1,4 @@
-import { asGatewayError, GatewayError } from "../errors/errors.ts";
+import { asGatewayError, clientClosed, GatewayError } from "../errors/errors.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Worker } from "../worker/worker.ts";
@@ -90,7 +90,7 @@ function pause(deps: DispatchDeps, signal: AbortSignal): Promise<void> {
   const cancel = deps.clock.after(delayMs, resolve);
   const onAbort = (): void => {
     cancel();
-    reject(signal.reason);
+    reject(clientClosed(signal.reason));
   };
   signal.addEventListener("abort", onAbort, { once: true });
   return promise.finally(() => signal.removeEventListener("abort", onAbort));

@@ -55,9 +55,9 @@ test("who leaves the line frees its place in it, and is never served", async () 
   const { admission } = create(1, 1);
   const held = admission.acquire(signal) as Permit;
   const leaving = new AbortController();
-  const gone = Promise.resolve(admission.acquire(leaving.signal)).catch(String);
+  const gone = Promise.resolve(admission.acquire(leaving.signal)).catch(codeOf);
   leaving.abort(new Error("left"));
-  expect(await gone).toBe("Error: left");
+  expect(await gone).toBe("client_closed");
   const next = Promise.resolve(admission.acquire(signal));
   held.release();
   expect(await next).toBeDefined();

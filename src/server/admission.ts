@@ -1,4 +1,4 @@
-import { GatewayError } from "../errors/errors.ts";
+import { clientClosed, GatewayError } from "../errors/errors.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 
 export interface AdmissionSettings {
@@ -44,7 +44,7 @@ export class Admission {
     return this.#line.size;
   }
 
-  /** A place, at once where there is one. Throws queue_full, queue_timeout, and the signal's reason. */
+  /** A place, at once where there is one. Throws queue_full, queue_timeout, and client_closed. */
   acquire(signal: AbortSignal): Permit | Promise<Permit> {
     if (this.#admitted < this.#settings.maxConcurrent) {
       this.#admitted += 1;
@@ -66,7 +66,7 @@ export class Admission {
     });
     const onAbort = (): void => {
       this.#line.delete(waiting);
-      reject(signal.reason);
+      reject(clientClosed(signal.reason));
     };
     signal.addEventListener("abort", onAbort, { once: true });
     return promise.finally(() => {

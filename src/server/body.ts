@@ -1,4 +1,4 @@
-import { GatewayError } from "../errors/errors.ts";
+import { clientClosed, GatewayError } from "../errors/errors.ts";
 import { systemClock } from "../util/clock.ts";
 import { Deadlines } from "../util/deadlines.ts";
 
@@ -24,7 +24,7 @@ export async function readBody(request: Request, bounds: BodyBounds): Promise<Ui
     return await Promise.race([readAll(request, bounds.maxBytes), late]);
   } catch (error) {
     if (error instanceof GatewayError) throw error;
-    throw new GatewayError("client_closed", "the client left before its body was read", { cause: error });
+    throw clientClosed(error);
   } finally {
     cancel();
   }

@@ -42,10 +42,12 @@ export interface UpstreamResponse {
 export interface Transport {
   /** Sockets open to workers now. */
   readonly openSockets: number;
+  /** A worker has left: what is kept of it goes. */
+  forget(origin: string): void;
   /**
    * Sends a request and waits for the head of the answer. Never follows a redirect, decodes a body or repeats a
    * request. Throws upstream_connect_failed, upstream_connect_timeout, upstream_closed, upstream_timeout,
-   * upstream_protocol_error; and the signal's reason when it is aborted, before and after the head.
+   * upstream_protocol_error; and client_closed when the signal is aborted, before and after the head.
    */
   send(request: UpstreamRequest, signal: AbortSignal | undefined): Promise<UpstreamResponse>;
 }

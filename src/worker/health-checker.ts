@@ -84,13 +84,12 @@ export class HealthChecker implements Disposable {
     }
   }
 
-  /** The worker once it is ready or failed; undefined where it has left. Rejects with the signal's reason. */
+  /** The worker once it is ready and was asked what it serves, or is out; undefined where it has left. Rejects with the signal's reason. */
   async waitUntilSettled(id: string, signal: AbortSignal): Promise<Worker | undefined> {
     for (;;) {
       const worker = this.#deps.registry.get(id);
-      if (!worker || (worker.status !== "pending" && !this.#watches.get(id)?.isUnknown) || worker.status === "failed") {
-        return worker;
-      }
+      const isOut = worker?.status === "failed" || worker?.status === "not_ready" || worker?.status === "draining";
+      if (!worker || isOut || (worker.status === "ready" && !this.#watches.get(id)?.isUnknown)) return worker;
       await this.#nextSettled(signal);
     }
   }

@@ -78,6 +78,7 @@ export class WorkerRegistry {
   /** Adds a worker and returns its id. Throws worker_exists where the url is taken by one that is not leaving. */
   register(worker: Worker): string {
     if (this.#byUrl.has(worker.url)) {
+      // It was made for this and is not kept.
       this.#ledger.releaseSlot(worker.slot);
       throw new GatewayError("worker_exists", "a worker with this url is registered already", { param: "url" });
     }

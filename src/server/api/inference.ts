@@ -1,4 +1,4 @@
-import { asGatewayError, GatewayError } from "../../errors/errors.ts";
+import { asGatewayError, clientClosed, GatewayError } from "../../errors/errors.ts";
 import { type RecordSink, RequestRecord } from "../../observability/request-record.ts";
 import type { Endpoint } from "../../protocol/endpoints.ts";
 import { type JsonObject, parseJsonObject } from "../../protocol/json.ts";
@@ -39,9 +39,7 @@ export async function handleInference(
     const body = await readBody(request, deps.bounds);
     return await deps.route(understand(deps, endpoint, request, body, record));
   } catch (thrown) {
-    const error = request.signal.aborted
-      ? new GatewayError("client_closed", "the client left before the answer", { cause: thrown })
-      : asGatewayError(thrown);
+    const error = request.signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
     if (error.code === "internal_error") deps.onDefect(error, requestId);
     record.settle(error.status, error.code);
     return errorResponse(error, endpoint.dialect, requestId);

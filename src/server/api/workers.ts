@@ -59,7 +59,7 @@ function show(deps: WorkersDeps, call: Call): Response {
 }
 
 async function replace(deps: WorkersDeps, call: Call): Promise<Response> {
-  const worker = find(deps, call);
+  const worker = findActive(deps, call);
   const spec = readWorkerSpec(await readJson(deps, call));
   if (spec.url !== worker.url) {
     throw new GatewayError("invalid_request", "the url of a worker cannot change", { param: "url" });
@@ -68,7 +68,7 @@ async function replace(deps: WorkersDeps, call: Call): Promise<Response> {
 }
 
 async function patch(deps: WorkersDeps, call: Call): Promise<Response> {
-  const worker = find(deps, call);
+  const worker = findActive(deps, call);
   const spec = patchWorkerSpec(worker.spec, await readJson(deps, call));
   return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
 }
@@ -80,7 +80,7 @@ async function updated(deps: WorkersDeps, call: Call, worker: Worker): Promise<R
 }
 
 async function remove(deps: WorkersDeps, call: Call): Promise<Response> {
-  const worker = find(deps, call);
+  const worker = findActive(deps, call);
   const { gone } = deps.routerManager.removeWorker(worker);
   if (!wantsToWait(call)) return accepted(worker, "the worker drains and is removed then");
   await gone;
@@ -118,6 +118,13 @@ function seedList({ workerRegistry }: WorkersDeps): Response {
 function find({ workerRegistry }: WorkersDeps, { params }: Call): Worker {
   const worker = workerRegistry.get(params["id"] ?? "");
   if (!worker) throw new GatewayError("worker_not_found", "no worker has this id");
+  return worker;
+}
+
+/** One that is leaving can be looked at, and nothing else. */
+function findActive(deps: WorkersDeps, call: Call): Worker {
+  const worker = find(deps, call);
+  if (worker.status === "draining") throw new GatewayError("worker_not_found", "this worker is being removed");
   return worker;
 }
 

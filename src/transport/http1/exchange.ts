@@ -1,4 +1,4 @@
-import { GatewayError } from "../../errors/errors.ts";
+import { asGatewayError, clientClosed, GatewayError } from "../../errors/errors.ts";
 import type { UpstreamRequest, UpstreamResponse } from "../upstream.ts";
 import { ResponseParser } from "./response-parser.ts";
 
@@ -33,7 +33,7 @@ export class Exchange implements UpstreamResponse {
   #queuedBytes = 0;
   #isPaused = false;
   #isWholeRead = false;
-  #failure: unknown;
+  #failure: GatewayError | undefined;
   #hasBytes = false;
   /** When the phase in which it is runs out, on the transport's clock; Infinity while nothing is waited for. */
   #phaseDeadline = Number.POSITIVE_INFINITY;
@@ -44,7 +44,7 @@ export class Exchange implements UpstreamResponse {
     this.request = request;
     this.#parser = new ResponseParser(request.method);
     this.#signal = signal;
-    this.#onAbort = () => this.fail(signal?.reason);
+    this.#onAbort = () => this.fail(clientClosed(signal?.reason));
     this.head = new Promise((resolve, reject) => {
       this.#headWaiter = { resolve, reject };
     });
@@ -82,7 +82,7 @@ export class Exchange implements UpstreamResponse {
     try {
       body = this.#parser.push(piece);
     } catch (error) {
-      this.fail(error);
+      this.fail(asGatewayError(error));
       return;
     }
     if (!this.#parser.hasHead) return;
@@ -121,9 +121,9 @@ export class Exchange implements UpstreamResponse {
     }
   }
 
-  fail(error: unknown): void {
+  fail(error: GatewayError): void {
     if (this.isOver) return;
-    this.#failure = error ?? new GatewayError("client_closed", "the client left");
+    this.#failure = error;
     this.#settle(false);
     const headWaiter = this.#headWaiter;
     this.#headWaiter = undefined;
@@ -171,7 +171,7 @@ export class Exchange implements UpstreamResponse {
   discard(): void {
     this.#queue = [];
     this.#queuedBytes = 0;
-    this.fail(new GatewayError("client_closed", "the answer was given up"));
+    this.fail(clientClosed());
   }
 
   #offer(body: Uint8Array): void {

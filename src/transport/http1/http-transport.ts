@@ -1,5 +1,5 @@
 import type { SocketHandler } from "bun";
-import { GatewayError } from "../../errors/errors.ts";
+import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import type { Transport, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
@@ -45,7 +45,7 @@ export class HttpTransport implements Transport, ConnectionOwner, Disposable {
 
   async send(request: UpstreamRequest, signal: AbortSignal | undefined): Promise<UpstreamResponse> {
     if (this.#isClosed) throw new GatewayError("server_shutting_down", "the gateway is shutting down");
-    if (signal?.aborted) throw signal.reason;
+    if (signal?.aborted) throw clientClosed(signal.reason);
     if (this.#clock.now() >= request.deadline) {
       throw new GatewayError("upstream_timeout", "the request took longer than it may");
     }
@@ -55,7 +55,7 @@ export class HttpTransport implements Transport, ConnectionOwner, Disposable {
     // Connecting gives other things time to happen.
     if (signal?.aborted) {
       connection.close();
-      throw signal.reason;
+      throw clientClosed(signal.reason);
     }
     const exchange = new Exchange(request, signal);
     connection.start(exchange, requestHead(request));
@@ -119,7 +119,7 @@ export class HttpTransport implements Transport, ConnectionOwner, Disposable {
     this.#connections.add(connection);
     this.#scheduleSweep();
     const given = Promise.withResolvers<never>();
-    const onAbort = (): void => given.reject(signal?.reason);
+    const onAbort = (): void => given.reject(clientClosed(signal?.reason));
     signal?.addEventListener("abort", onAbort, { once: true });
     const limitMs = Math.min(request.timeouts.connectMs, request.deadline - this.#clock.now());
     const cancelTimer = this.#clock.after(limitMs, () =>
@@ -139,7 +139,7 @@ export class HttpTransport implements Transport, ConnectionOwner, Disposable {
       connection.close();
       // When it was given up, the socket may still open or fail: `opened` closes it then, and nobody waits.
       opening.catch(() => undefined);
-      throw signal?.aborted || error instanceof GatewayError
+      throw error instanceof GatewayError
         ? error
         : new GatewayError("upstream_connect_failed", "the worker could not be reached", { cause: error });
     } finally {
