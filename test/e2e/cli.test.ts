@@ -1,13 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openRaw, rawPost } from "../support/client.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
-
-const bin = join(import.meta.dir, "../../bin/pointsman");
-const elsewhere = mkdtempSync(join(tmpdir(), "pointsman-e2e-"));
+import { BIN as bin, ELSEWHERE as elsewhere, startProcess as start } from "../support/process.ts";
 
 interface Ended {
   readonly code: number;
@@ -24,50 +21,6 @@ async function run(args: readonly string[], env: Record<string, string> = {}): P
   });
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { code, out, err };
-}
-
-interface Running extends AsyncDisposable {
-  readonly url: string;
-  readonly started: Record<string, unknown>;
-  readonly pid: number;
-  readonly exited: Promise<number>;
-  /** Everything printed so far. */
-  readonly output: string;
-  signal(name: "SIGTERM" | "SIGINT"): void;
-}
-
-/** The built program, when it has printed that it listens. */
-async function start(args: readonly string[], env: Record<string, string> = {}): Promise<Running> {
-  const child = Bun.spawn([bin, "--host", "127.0.0.1", "--port", "0", "--prometheus-port", "0", ...args], {
-    cwd: elsewhere,
-    stdout: "pipe",
-    stderr: "inherit",
-    env: { ...process.env, ...env },
-  });
-  let output = "";
-  const { promise: firstLine, resolve } = Promise.withResolvers<string>();
-  void (async (): Promise<void> => {
-    for await (const bytes of child.stdout) {
-      output += Buffer.from(bytes).toString();
-      if (output.includes("\n")) resolve(output.slice(0, output.indexOf("\n")));
-    }
-    resolve(output);
-  })();
-  const started = JSON.parse(await firstLine) as Record<string, unknown>;
-  return {
-    url: String(started["url"]),
-    started,
-    pid: child.pid,
-    exited: child.exited,
-    get output() {
-      return output;
-    },
-    signal: (name) => child.kill(name),
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await child.exited;
-    },
-  };
 }
 
 function file(name: string, text: string): string {

@@ -1,0 +1,53 @@
+import { post } from "../support/gateway.ts";
+import { type GatewayProcess, startProcess } from "../support/process.ts";
+
+/**
+ * The gateway that one file of fault tests is run against: one process for the whole file, so that what one fault
+ * leaves behind meets the next. Each test brings workers of a model of its own.
+ */
+export interface FaultGateway extends GatewayProcess {
+  /** Registers workers of one model and waits until they are ready. */
+  serve(model: string, urls: readonly string[], spec?: Readonly<Record<string, unknown>>): Promise<Served>;
+}
+
+export interface Served extends AsyncDisposable {
+  readonly ids: readonly string[];
+}
+
+/** Bounds short enough that a test can wait for them. Later flags win over them. */
+const FLAGS = [
+  ["--policy", "round_robin"],
+  ["--worker-startup-check-interval", "0.05"],
+  ["--connect-timeout-secs", "0.5"],
+  ["--first-byte-timeout-secs", "1"],
+  ["--idle-timeout-secs", "1"],
+  ["--request-timeout-secs", "10"],
+  ["--drain-timeout-secs", "1"],
+].flat();
+
+export async function startFaultGateway(flags: readonly string[] = []): Promise<FaultGateway> {
+  const gateway = await startProcess([...FLAGS, ...flags]);
+  return Object.assign(gateway, {
+    async serve(model: string, urls: readonly string[], spec: Readonly<Record<string, unknown>> = {}): Promise<Served> {
+      const ids = await Promise.all(urls.map((url) => addWorker(gateway.url, { url, model_id: model, ...spec })));
+      return {
+        ids,
+        async [Symbol.asyncDispose]() {
+          await Promise.all(ids.map((id) => fetch(`${gateway.url}/workers/${id}`, { method: "DELETE" })));
+        },
+      };
+    },
+  });
+}
+
+async function addWorker(gatewayUrl: string, spec: object): Promise<string> {
+  const added = await post(`${gatewayUrl}/workers?wait=true`, spec);
+  const { id, status } = (await added.json()) as { id?: string; status?: string };
+  if (id === undefined || status !== "ready") throw new Error(`the worker is not ready: ${added.status} ${status}`);
+  return id;
+}
+
+/** A chat request for the model. */
+export function chat(model: string, extra: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return { model, messages: [{ role: "user", content: "Hello there" }], ...extra };
+}
