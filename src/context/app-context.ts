@@ -4,11 +4,13 @@ import { createLogger, type Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { PolicyRegistry } from "../policy/policy-registry.ts";
 import { Fleet } from "../router/fleet.ts";
+import { RetryBudget } from "../router/retry-budget.ts";
 import { RouterFactory } from "../router/router-factory.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
 import type { Transport } from "../transport/upstream.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
+import { BreakerBoard } from "../worker/breaker-board.ts";
 import { HealthChecker } from "../worker/health-checker.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
 import { fetchHealth, fetchJson } from "../worker/probe-client.ts";
@@ -43,6 +45,9 @@ export type AppContextOverrides = Partial<Omit<AppContext, keyof AsyncDisposable
   readonly clock?: Clock;
 };
 
+/** Second attempts: 20 % of the requests and 10 a second. */
+const RETRY_BUDGET = { ratio: 0.2, minPerSec: 10 };
+
 /**
  * Builds the context: registries first, with the workers of file and command line, then what stands on them. Disposing
  * it closes everything in reverse; what was made before a failure half-way is closed as well. Throws GatewayError where
@@ -61,6 +66,16 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const healthChecker =
     overrides.healthChecker ??
     stack.use(new HealthChecker({ registry: workerRegistry, clock, logger, fetchHealth, fetchJson, ...health }));
+  const outcomes = stack.use(
+    new BreakerBoard({
+      registry: workerRegistry,
+      ledger,
+      clock,
+      logger,
+      settings: breakerSettings(config),
+      recheck: (id, what) => healthChecker.probeNow(id, what),
+    }),
+  );
   const drainer = stack.use(new WorkerDrainer({ registry: workerRegistry, clock }));
   const fleet =
     overrides.fleet ?? new Fleet({ workers: workerRegistry, transport, clock, timeoutMs: health.defaults.timeoutMs });
@@ -71,7 +86,8 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     ledger,
     metrics,
     clock,
-    onUnreachable: (worker) => healthChecker.probeNow(worker.id),
+    outcomes,
+    budget: new RetryBudget(RETRY_BUDGET, clock),
     ...routerSettings(config),
   });
   const routerManager =
@@ -80,7 +96,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
       new RouterManager({
         workers: workerRegistry,
         policies: policyRegistry,
-        factory: new WorkerFactory({ ledger, clock, breaker: breakerSettings(config) }),
+        factory: new WorkerFactory({ ledger }),
         health: healthChecker,
         drainer,
         routers: { http: httpRouter },

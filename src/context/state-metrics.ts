@@ -26,7 +26,9 @@ export function exposeState({ metrics, workerRegistry, transport }: StateMetrics
       set({ status }, counts.get(status) ?? 0);
   });
   metrics.read("breakerState", (set) => {
-    for (const { url, breaker } of workerRegistry.all()) set({ worker: worker(url) }, BREAKER_VALUES[breaker.state]);
+    for (const { url, breakerState } of workerRegistry.all()) {
+      set({ worker: worker(url) }, BREAKER_VALUES[breakerState]);
+    }
   });
   metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
   metrics.read("residentBytes", (set) => set({}, process.memoryUsage.rss()));

@@ -4,11 +4,21 @@ import { keysOf } from "../util/objects.ts";
 
 const codes: readonly ErrorCode[] = keysOf(ERRORS);
 
-test("what a client did wrong is never tried again and never held against a worker", () => {
+test("what a client did wrong is never held against a worker, nor tried again by us or by its SDK", () => {
   for (const code of codes) {
     const row = errorRow(code);
-    if (row.source === "client") expect([code, row.retry, row.breaker === "fault"]).toEqual([code, "never", false]);
+    if (row.source !== "client") continue;
+    // Another worker may well serve the model that one of them has dropped.
+    const retry = code === "upstream_model_missing" ? "declined" : "never";
+    expect([code, row.retry, row.breaker === "fault", row.clientRetry]).toEqual([code, retry, false, false]);
   }
+});
+
+test("a client's SDK is told to send again only what cannot have run", () => {
+  const again = codes.filter((code) => errorRow(code).clientRetry);
+  expect(again.filter((code) => errorRow(code).retry === "ambiguous")).toEqual([]);
+  expect(again).toContain("queue_full");
+  expect(again).toContain("upstream_connect_failed");
 });
 
 test("statuses fit their source: 4xx for clients, 5xx for gateway and workers", () => {

@@ -31,6 +31,8 @@ export interface ErrorRow {
   readonly retry: RetryClass;
   /** What the circuit breaker of the worker hears of it. */
   readonly breaker: BreakerNews;
+  /** Whether the client's SDK should send the request again, where it would by itself (408, 409, 429, 5xx). */
+  readonly clientRetry: boolean;
   /** `error.type` in the OpenAI shape. */
   readonly openai: string;
   /** `error.type` in the Anthropic shape. */
@@ -46,6 +48,7 @@ function client(http: number, grpc: number, anthropic: string, meaning: string):
     source: "client",
     retry: "never",
     breaker: "nothing",
+    clientRetry: false,
     openai: "invalid_request_error",
     anthropic,
     meaning,
@@ -59,6 +62,7 @@ function capacity(meaning: string): ErrorRow {
     source: "gateway",
     retry: "never",
     breaker: "nothing",
+    clientRetry: true,
     openai: "server_error",
     anthropic: "overloaded_error",
     meaning,
@@ -72,6 +76,8 @@ function worker(http: number, grpc: number, retry: RetryClass, meaning: string):
     source: "worker",
     retry,
     breaker: "fault",
+    // Only what never reached a worker is certain not to run twice.
+    clientRetry: retry === "reachable_elsewhere",
     openai: "server_error",
     anthropic: http === 504 ? "timeout_error" : "api_error",
     meaning,
@@ -108,12 +114,14 @@ export const ERRORS = {
     ...capacity("The gateway knows the feature and does not have it yet."),
     http: 501,
     grpc: 12,
+    clientRetry: false,
     anthropic: "api_error",
   },
   internal_error: {
     ...capacity("A defect in the gateway. The request id is in its log."),
     http: 500,
     grpc: 13,
+    clientRetry: false,
     anthropic: "api_error",
   },
   // What the worker did.
@@ -150,6 +158,8 @@ export const ERRORS = {
     "never",
     "The worker answered with something that is not an answer to this request.",
   ),
+  upstream_event_invalid: worker(502, 13, "ambiguous", "An event of the worker's stream is not JSON."),
+  upstream_event_too_large: worker(502, 13, "ambiguous", "An event of the worker's stream is larger than 4 MiB."),
   upstream_busy: {
     ...capacity("Every worker that was asked said that it is full (429 or 503)."),
     source: "worker",
@@ -157,7 +167,12 @@ export const ERRORS = {
     retry: "declined",
   },
   upstream_unavailable: worker(502, 14, "ambiguous", "The worker, or a proxy before it, answered 502 or 504."),
-  upstream_auth_failed: worker(502, 16, "never", "The worker refused the gateway's credential."),
+  upstream_auth_failed: worker(502, 16, "declined", "The worker refused the gateway's credential."),
+  upstream_model_missing: {
+    ...client(404, 5, "not_found_error", "The workers that were asked do not serve the model or the route."),
+    retry: "declined",
+    breaker: "answer",
+  },
   upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), breaker: "answer" },
   upstream_rejected: {
     ...client(400, 3, "invalid_request_error", "The worker refused the request; status and message are its own."),
@@ -179,6 +194,8 @@ export interface GatewayErrorDetails {
   readonly retryAfterSecs?: number;
   /** Status for the client where it is the worker's own (upstream_rejected). */
   readonly status?: number;
+  /** The worker asked to be left alone for this long, ms (upstream_busy with `Retry-After`). */
+  readonly restMs?: number;
   /** `error.code` where the worker named one of its own (upstream_rejected). */
   readonly workerCode?: string;
   /** Methods for `Allow`. */

@@ -4,6 +4,7 @@ import type { Clock } from "../util/clock.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { ModelSnapshot } from "../worker/worker-registry.ts";
 import { Attempt, type AttemptDeps } from "./attempt.ts";
+import type { RetryBudget } from "./retry-budget.ts";
 import type { InferenceRequest } from "./router.ts";
 
 export interface RetrySettings {
@@ -17,6 +18,7 @@ export interface RetrySettings {
 
 export interface DispatchDeps extends AttemptDeps {
   readonly retry: RetrySettings;
+  readonly budget: RetryBudget;
   readonly clock: Clock;
   /** For `Retry-After` where no worker can take a request now, s. */
   readonly capacityRetryAfterSecs: number;
@@ -32,6 +34,7 @@ export type SendAttempt = (attempt: Attempt) => Promise<Response>;
  * 2. At most `maxAttempts` in all.
  * 3. The worker that failed is left out, while there is another.
  * 4. The same worker again only where it closed an idle connection as the request went out.
+ * 5. Not beyond the budget.
  */
 export async function dispatch(
   deps: DispatchDeps,
@@ -40,14 +43,16 @@ export async function dispatch(
   policy: Policy,
   send: SendAttempt,
 ): Promise<Response> {
+  deps.budget.onRequest();
   let candidates = snapshot.available;
-  let worker = takeProbe(snapshot) ?? choose(deps, policy, candidates, request);
+  const probed = takeProbe(deps, snapshot);
+  let worker = probed ?? choose(deps, policy, candidates, snapshot, request);
   for (let count = 1; ; count += 1) {
     const { record } = request;
     record.attempts = count;
     record.workerId = worker.id;
     record.workerUrl = worker.url;
-    const attempt = new Attempt(deps, worker, request);
+    const attempt = new Attempt(deps, worker, request, worker === probed && count === 1);
     try {
       return await send(attempt);
     } catch (thrown) {
@@ -56,31 +61,41 @@ export async function dispatch(
       if (count >= deps.retry.maxAttempts || error.row.retry === "never" || request.signal.aborted) throw error;
       const failed = worker.id;
       candidates = candidates.filter((candidate) => candidate.id !== failed);
-      if (candidates.length > 0) {
-        worker = choose(deps, policy, candidates, request);
-      } else if (error.code === "upstream_stale_socket") {
-        await pause(deps, request.signal);
-      } else {
-        throw error;
-      }
+      const isSameAgain = candidates.length === 0 && error.code === "upstream_stale_socket";
+      if ((candidates.length === 0 && !isSameAgain) || !deps.budget.tryRetry()) throw error;
+      if (isSameAgain) await pause(deps, request.signal);
+      else worker = choose(deps, policy, candidates, snapshot, request);
       deps.metrics.increment("retries", { code: error.code });
     }
   }
 }
 
 /** A worker whose breaker is half-open gets one request to prove itself with. */
-function takeProbe(snapshot: ModelSnapshot): Worker | undefined {
-  for (const worker of snapshot.probation) if (worker.breaker.tryAcquireProbe()) return worker;
+function takeProbe({ ledger }: DispatchDeps, snapshot: ModelSnapshot): Worker | undefined {
+  for (const worker of snapshot.probation) if (ledger.tryAcquireProbe(worker.slot)) return worker;
   return undefined;
 }
 
-function choose(deps: DispatchDeps, policy: Policy, candidates: readonly Worker[], request: InferenceRequest): Worker {
+function choose(
+  deps: DispatchDeps,
+  policy: Policy,
+  candidates: readonly Worker[],
+  { resting }: ModelSnapshot,
+  request: InferenceRequest,
+): Worker {
   const index = candidates.length > 0 ? policy.select(candidates, request.features) : -1;
   const worker = candidates[index];
   if (worker) return worker;
   throw new GatewayError("no_available_workers", "no worker can take this request now", {
-    retryAfterSecs: deps.capacityRetryAfterSecs,
+    retryAfterSecs: secsUntilRested(deps.clock.now(), resting) ?? deps.capacityRetryAfterSecs,
   });
+}
+
+/** When the first of them can be asked again, in whole seconds from now. */
+function secsUntilRested(now: number, resting: readonly Worker[]): number | undefined {
+  if (resting.length === 0) return undefined;
+  const first = Math.min(...resting.map(({ restUntil = now }) => restUntil));
+  return Math.max(1, Math.ceil((first - now) / 1000));
 }
 
 function pause(deps: DispatchDeps, signal: AbortSignal): Promise<void> {

@@ -27,9 +27,26 @@ test("statuses become codes of the table", () => {
     "upstream_error",
     "invalid_upstream_response",
     "upstream_rejected",
-    "upstream_rejected",
+    "upstream_model_missing",
     "upstream_rejected",
   ]);
+});
+
+test("a model that the worker does not have is another thing than a route that it does not have", () => {
+  const missing = { error: { message: "The model `x` does not exist.", param: "model", code: 404 } };
+  expect(workerError(answer(404, missing)).code).toBe("upstream_model_missing");
+  expect(workerError(answer(404, { detail: "Not Found" })).code).toBe("upstream_rejected");
+});
+
+test("a worker that is full rests where it says for how long, at most two minutes", () => {
+  const rest = (headers: Record<string, string>): number | undefined =>
+    workerError(answer(503, "", headers)).details.restMs;
+  expect([
+    rest({}),
+    rest({ "retry-after": "7" }),
+    rest({ "retry-after": "9999" }),
+    rest({ "retry-after": "soon" }),
+  ]).toEqual([undefined, 7000, 120_000, undefined]);
 });
 
 describe("what a worker says of a bad request", () => {

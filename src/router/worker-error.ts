@@ -20,17 +20,23 @@ export function workerError(answer: WorkerAnswer): GatewayError {
   if (status === 401 || status === 403) {
     return new GatewayError("upstream_auth_failed", "the worker refused the gateway's credential");
   }
-  if (status === 429 || status === 503) {
-    return new GatewayError("upstream_busy", "the workers are at capacity; try again later", {
-      retryAfterSecs: retryAfterSecs(answer.headers.get("retry-after")),
-    });
-  }
+  if (status === 429 || status === 503) return busy(answer.headers.get("retry-after"));
   if (status === 502 || status === 504) {
     return new GatewayError("upstream_unavailable", "the worker is not available");
   }
   if (status >= 500) return new GatewayError("upstream_error", "the worker failed on this request");
   if (status < 400) return new GatewayError("invalid_upstream_response", "the worker answered with a redirect");
   return rejected(answer);
+}
+
+/** The worker is full. Where it says for how long, it is left alone for that time. */
+function busy(retryAfter: string | undefined): GatewayError {
+  const isTold = retryAfter !== undefined && /^[0-9]{1,6}$/.test(retryAfter);
+  const secs = isTold ? Math.min(Math.max(Number(retryAfter), 1), MAX_RETRY_AFTER_SECS) : 1;
+  return new GatewayError("upstream_busy", "the workers are at capacity; try again later", {
+    retryAfterSecs: secs,
+    ...(isTold ? { restMs: secs * 1000 } : {}),
+  });
 }
 
 /**
@@ -43,10 +49,14 @@ function rejected(answer: WorkerAnswer): GatewayError {
   const message = stringField(error, "message") ?? stringField(body, "error") ?? detailOf(body);
   const param = stringField(error, "param");
   const code = stringField(error, "code");
-  return new GatewayError("upstream_rejected", clean(message ?? "the worker refused the request", answer.origin), {
+  const text = clean(message ?? "the worker refused the request", answer.origin);
+  // A route that the engine does not have is `{detail: "Not Found"}`; a model that it does not have is an error object.
+  const isModelMissing = answer.status === 404 && body["detail"] === undefined;
+  const workerCode = code ?? (isModelMissing ? "model_not_found" : undefined);
+  return new GatewayError(isModelMissing ? "upstream_model_missing" : "upstream_rejected", text, {
     status: answer.status,
     ...(param === undefined ? {} : { param }),
-    ...(code === undefined ? {} : { workerCode: code }),
+    ...(workerCode === undefined ? {} : { workerCode }),
   });
 }
 
@@ -75,9 +85,4 @@ function detailOf(body: JsonObject): string | undefined {
 function clean(message: string, origin: string): string {
   const host = origin.slice(origin.indexOf("//") + 2);
   return message.replaceAll(origin, "the worker").replaceAll(host, "the worker").slice(0, MAX_MESSAGE_CHARS);
-}
-
-function retryAfterSecs(value: string | undefined): number {
-  const seconds = value !== undefined && /^[0-9]{1,6}$/.test(value) ? Number(value) : 1;
-  return Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_SECS);
 }

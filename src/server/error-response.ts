@@ -8,6 +8,8 @@ export function errorResponse(error: GatewayError, dialect: Dialect, requestId: 
   for (const name of dialect.requestIdHeaders) headers[name] = requestId;
   const { retryAfterSecs, allow } = error.details;
   if (retryAfterSecs !== undefined) headers["retry-after"] = String(retryAfterSecs);
+  // SDKs try these again by themselves, unless they are told not to.
+  if (SDK_RETRIES.has(error.status) || error.status >= 500) headers["x-should-retry"] = String(error.row.clientRetry);
   if (allow) headers["allow"] = allow.join(", ");
   if (error.code === "invalid_api_key") headers["www-authenticate"] = "Bearer";
   // What is left of a body that was not read cannot be told from the next request.
@@ -15,3 +17,5 @@ export function errorResponse(error: GatewayError, dialect: Dialect, requestId: 
   const body = JSON.stringify(dialect.errorBody(errorFacts(error, requestId)));
   return new Response(body, { status: error.status, headers });
 }
+
+const SDK_RETRIES = new Set([408, 409, 429]);

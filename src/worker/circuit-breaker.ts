@@ -3,34 +3,42 @@ import type { Clock } from "../util/clock.ts";
 export type BreakerState = "closed" | "open" | "half_open";
 
 export interface BreakerSettings {
-  /** Faults within the window that open it, if they are at least half of what was seen there. */
+  /** Faults within the window that open it, if they are at least half of what ended there since the first of them. */
   readonly failureThreshold: number;
   /** Probes in a row that must succeed to close it. */
   readonly successThreshold: number;
-  /** How long it stays open the first time, ms; doubles each time that it opens again before it has closed. */
+  /** How long it stays open the first time, ms; doubles each time that it opens again soon. */
   readonly openMs: number;
   readonly windowMs: number;
   readonly disabled: boolean;
 }
 
-/** The window is a ring of this many buckets, so what it holds is old by at most its length and a tenth. */
-const BUCKETS = 10;
 /** Opening again doubles the time up to this factor. */
 const MAX_OPEN_FACTOR = 16;
 /** A share of faults below this is a busy worker with a rare fault, and no reason to leave it out. */
 const MIN_FAULT_RATIO = 0.5;
 
-interface Bucket {
-  epoch: number;
-  faults: number;
-  seen: number;
+interface Fault {
+  readonly at: number;
+  /** Which request caused it, as a hash: the same request again has the same. */
+  readonly source: number;
+  /** What the worker had finished when it happened. */
+  readonly finished: number;
+}
+
+export interface CircuitBreakerDeps {
+  readonly settings: BreakerSettings;
+  readonly clock: Clock;
+  /** Attempts that the worker has ended so far. */
+  readonly finished: () => number;
+  readonly onTransition: (state: BreakerState) => void;
 }
 
 /**
  * Leaves a worker out that keeps failing.
  *
  * ```
- *            faults >= threshold, and half of what was seen
+ *            faults >= threshold, of several requests, and half of what ended
  *   closed ------------------------------------------------> open
  *     ^                                                        |  time is over
  *     | successThreshold probes answered                       v
@@ -38,121 +46,100 @@ interface Bucket {
  *                                                              |  a probe failed: open again, for longer
  *                                                              +-------> open
  * ```
+ *
+ * One request that is sent again and again counts for at most half of the threshold: what kills workers is then the
+ * request, and whoever sends it must not be able to take the fleet from everybody else.
  */
 export class CircuitBreaker {
-  readonly #settings: BreakerSettings;
-  readonly #clock: Clock;
-  readonly #buckets: Bucket[] = Array.from({ length: BUCKETS }, () => ({ epoch: -1, faults: 0, seen: 0 }));
+  readonly #deps: CircuitBreakerDeps;
+  #faults: Fault[] = [];
   #state: BreakerState = "closed";
   #openFactor = 1;
+  #closedAt = Number.NEGATIVE_INFINITY;
   #successes = 0;
-  #isProbing = false;
   #cancelTimer: (() => void) | undefined;
-  #listener: ((state: BreakerState) => void) | undefined;
 
-  constructor(settings: BreakerSettings, clock: Clock) {
-    this.#settings = settings;
-    this.#clock = clock;
+  constructor(deps: CircuitBreakerDeps) {
+    this.#deps = deps;
   }
 
   get state(): BreakerState {
     return this.#state;
   }
 
-  /** The registry listens, and publishes the worker as one that can or cannot be chosen. */
-  onTransition(listener: (state: BreakerState) => void): void {
-    this.#listener = listener;
+  /** A probe was answered. */
+  onProbeAnswer(): void {
+    if (this.#state !== "half_open") return;
+    this.#successes += 1;
+    if (this.#successes >= this.#deps.settings.successThreshold) this.reset();
   }
 
-  onSuccess(): void {
-    if (this.#settings.disabled) return;
-    if (this.#state === "half_open") {
-      this.#isProbing = false;
-      this.#successes += 1;
-      if (this.#successes >= this.#settings.successThreshold) this.reset();
-    } else if (this.#state === "closed") {
-      this.#bucket().seen += 1;
-    }
-  }
-
-  onFault(): void {
-    if (this.#settings.disabled) return;
-    if (this.#state === "half_open") {
-      this.#openFactor = Math.min(this.#openFactor * 2, MAX_OPEN_FACTOR);
-      this.#open();
-    } else if (this.#state === "closed") {
-      const bucket = this.#bucket();
-      bucket.seen += 1;
-      bucket.faults += 1;
+  /** `isProbe`: the request was to prove the worker. What was sent before it was left out tells nothing new. */
+  onFault(source: number, isProbe: boolean): void {
+    if (this.#deps.settings.disabled) return;
+    if (this.#state === "half_open" && isProbe) this.#open();
+    else if (this.#state === "closed") {
+      this.#remember(source);
       if (this.#isTooFaulty()) this.#open();
     }
   }
 
-  /** True for the one caller that may send a request while it is half-open. */
-  tryAcquireProbe(): boolean {
-    if (this.#state !== "half_open" || this.#isProbing) return false;
-    this.#isProbing = true;
-    return true;
-  }
-
-  /** The probe ended without telling anything of the worker. */
-  releaseProbe(): void {
-    this.#isProbing = false;
-  }
-
-  /** Closes it and forgets: the worker has proved itself, or is another one now. */
+  /** Closes it and forgets its faults: the worker has proved itself, or is another one now. */
   reset(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    this.#openFactor = 1;
-    for (const bucket of this.#buckets) bucket.epoch = -1;
+    this.#faults = [];
+    if (this.#state !== "closed") this.#closedAt = this.#deps.clock.now();
     this.#become("closed");
   }
 
   /** No timer outlives it. */
   close(): void {
     this.#cancelTimer?.();
-    this.#listener = undefined;
   }
 
   #open(): void {
+    const { clock, settings } = this.#deps;
+    const isSoon = this.#state === "half_open" || clock.now() - this.#closedAt < settings.windowMs;
+    this.#openFactor = isSoon ? Math.min(this.#openFactor * 2, MAX_OPEN_FACTOR) : 1;
+    this.#faults = [];
     this.#become("open");
     this.#cancelTimer?.();
-    this.#cancelTimer = this.#clock.after(this.#settings.openMs * this.#openFactor, () => this.#become("half_open"));
+    this.#cancelTimer = clock.after(settings.openMs * this.#openFactor, () => this.#become("half_open"));
   }
 
   #become(state: BreakerState): void {
     if (this.#state === state) return;
     this.#state = state;
     this.#successes = 0;
-    this.#isProbing = false;
-    this.#listener?.(state);
+    this.#deps.onTransition(state);
   }
 
-  #bucket(): Bucket {
-    const epoch = this.#epoch();
-    const bucket = this.#buckets[epoch % BUCKETS] ?? { epoch, faults: 0, seen: 0 };
-    if (bucket.epoch !== epoch) {
-      bucket.epoch = epoch;
-      bucket.faults = 0;
-      bucket.seen = 0;
-    }
-    return bucket;
+  #remember(source: number): void {
+    const now = this.#deps.clock.now();
+    this.#faults.push({ at: now, source, finished: this.#deps.finished() });
+    const oldest = now - this.#deps.settings.windowMs;
+    // More than these say nothing new.
+    const most = this.#deps.settings.failureThreshold * 4;
+    this.#faults = this.#faults.filter(({ at }) => at > oldest).slice(-most);
   }
 
   #isTooFaulty(): boolean {
-    const oldest = this.#epoch() - BUCKETS;
-    let faults = 0;
-    let seen = 0;
-    for (const bucket of this.#buckets) {
-      if (bucket.epoch <= oldest) continue;
-      faults += bucket.faults;
-      seen += bucket.seen;
-    }
-    return faults >= this.#settings.failureThreshold && faults >= seen * MIN_FAULT_RATIO;
+    const { failureThreshold } = this.#deps.settings;
+    const [first] = this.#faults;
+    if (!first || this.#countFaults() < failureThreshold) return false;
+    // The attempt that failed first had not ended yet when it was remembered. Both numbers wrap at 32 bits.
+    const ended = (this.#deps.finished() - first.finished) | 0;
+    return this.#faults.length >= (ended + 1) * MIN_FAULT_RATIO;
   }
 
-  #epoch(): number {
-    return Math.floor(this.#clock.now() / (this.#settings.windowMs / BUCKETS));
+  /** Faults within the window, of which one request makes at most half of the threshold. */
+  #countFaults(): number {
+    const most = Math.max(1, Math.floor(this.#deps.settings.failureThreshold / 2));
+    const bySource = new Map<number, number>();
+    for (const { source } of this.#faults) bySource.set(source, (bySource.get(source) ?? 0) + 1);
+    let count = 0;
+    for (const faults of bySource.values()) count += Math.min(faults, most);
+    return count;
   }
 }

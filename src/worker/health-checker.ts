@@ -73,10 +73,14 @@ export class HealthChecker implements Disposable {
     this.#enqueue(watch);
   }
 
-  /** Probes out of turn, as when a request could not reach the worker. One probe of a worker at a time. */
-  probeNow(id: string): void {
+  /**
+   * Probes out of turn, as when a request could not reach the worker; `models`: asks it also what it serves. One probe
+   * of a worker at a time.
+   */
+  probeNow(id: string, what: "health" | "models" = "health"): void {
     const watch = this.#watches.get(id);
     if (!watch) return;
+    if (what === "models") watch.isUnknown = true;
     if (watch.isProbing) watch.isAskedAgain = true;
     else {
       watch.cancel();
@@ -174,8 +178,6 @@ export class HealthChecker implements Disposable {
   #become(watch: Watch, status: WorkerStatus): void {
     const worker = this.#current(watch);
     if (!worker || worker.status === status) return;
-    // A worker that was out and is back is another process: what its breaker remembers is not about it.
-    if (status === "ready") worker.breaker.reset();
     const { models, engine } = this.#deps.registry.update(watch.id, { status }).info;
     this.#deps.logger.info(
       { worker: watch.id, url: worker.url, from: worker.status, to: status, models, engine },

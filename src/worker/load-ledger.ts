@@ -6,7 +6,16 @@ const SLOTS = 16_384;
 const IN_FLIGHT = 0;
 const PENDING_PROMPT_TOKENS = 1;
 const DECODING = 2;
-const COLUMNS = 4;
+/** Attempts that have ended, ever; wraps. */
+const FINISHED = 3;
+/** 1 while a request proves a worker whose breaker is half-open. */
+const PROBING = 4;
+const COLUMNS = 8;
+/** What a thread holds of a slot is given back when the thread dies. */
+const HELD_COLUMNS = [IN_FLIGHT, PENDING_PROMPT_TOKENS, DECODING, PROBING] as const;
+
+/** Bytes of the shared memory that counts: one table for all, and one for what each thread holds of it. */
+const TABLE_BYTES = SLOTS * COLUMNS * Int32Array.BYTES_PER_ELEMENT;
 
 /** What one request holds at one worker. Disposing gives back whatever it still holds; doing so twice gives back once. */
 export interface Lease extends Disposable {
@@ -16,30 +25,42 @@ export interface Lease extends Disposable {
 
 /**
  * What each worker was sent and has not given back: requests, prompt tokens that are not prefilled, sequences that
- * decode. One array of 32-bit integers in shared memory, changed by atomics only, so that several threads can count in
- * it; a row is 16 bytes.
+ * decode. Tables of 32-bit integers in shared memory, changed by atomics only, so that several threads count in them; a
+ * row is 32 bytes. Rows are given out by the control plane, which has the ledger without a thread number.
  */
 export class LoadLedger {
-  readonly #cells = new Int32Array(new SharedArrayBuffer(SLOTS * COLUMNS * Int32Array.BYTES_PER_ELEMENT));
+  /** To be passed to the threads that count in the same ledger. */
+  readonly memory: SharedArrayBuffer;
+  readonly #cells: Int32Array;
+  /** What this thread holds, in the same shape; undefined where there is but one thread. */
+  readonly #held: Int32Array | undefined;
   readonly #free: number[] = [];
   /** Rows whose worker has left while requests were still counted in them. */
   readonly #retiring = new Set<number>();
   #used = 0;
 
+  /** `threads` that have a ledger on the same memory; `thread` is the number of this one, from 0. */
+  constructor(
+    options: { readonly threads?: number; readonly memory?: SharedArrayBuffer; readonly thread?: number } = {},
+  ) {
+    const { threads = 0, thread } = options;
+    this.memory = options.memory ?? new SharedArrayBuffer(TABLE_BYTES * (threads + 1));
+    this.#cells = tableAt(this.memory, 0);
+    this.#held = thread === undefined ? undefined : tableAt(this.memory, thread + 1);
+  }
+
   /** A row for a new worker. Throws invalid_request when there are no more. */
   acquireSlot(): number {
-    const reused = this.#free.pop();
-    if (reused !== undefined) return reused;
-    if (this.#used === SLOTS)
-      throw new GatewayError("invalid_request", `no more than ${SLOTS} workers can be registered`);
-    this.#used += 1;
-    return this.#used - 1;
+    this.#sweepRetired();
+    const slot = this.#free.pop() ?? this.#nextSlot();
+    this.#cells.fill(0, slot * COLUMNS, (slot + 1) * COLUMNS);
+    return slot;
   }
 
   /** The row may go to another worker, as soon as nothing is counted in it any more. */
   releaseSlot(slot: number): void {
-    if (this.inFlight(slot) > 0) this.#retiring.add(slot);
-    else this.#free.push(slot);
+    this.#retiring.add(slot);
+    this.#sweepRetired();
   }
 
   inFlight(slot: number): number {
@@ -54,33 +75,59 @@ export class LoadLedger {
     return Atomics.load(this.#cells, slot * COLUMNS + DECODING);
   }
 
+  /** Attempts that have ended there; differences count, as it wraps at 32 bits. */
+  finished(slot: number): number {
+    return Atomics.load(this.#cells, slot * COLUMNS + FINISHED);
+  }
+
+  /** True for the one caller, of all threads, that may send a request to prove the worker. */
+  tryAcquireProbe(slot: number): boolean {
+    if (Atomics.compareExchange(this.#cells, slot * COLUMNS + PROBING, 0, 1) !== 0) return false;
+    if (this.#held) Atomics.store(this.#held, slot * COLUMNS + PROBING, 1);
+    return true;
+  }
+
+  /** The proof is over, or means nothing any more: another may be tried. */
+  releaseProbe(slot: number): void {
+    Atomics.store(this.#cells, slot * COLUMNS + PROBING, 0);
+    if (this.#held) Atomics.store(this.#held, slot * COLUMNS + PROBING, 0);
+  }
+
   /** Counts a request from now until the lease is disposed. */
   charge(slot: number, promptTokens: number): Lease {
-    const cells = this.#cells;
-    const row = slot * COLUMNS;
     let pending = promptTokens;
     let isDecoding = false;
     let isOver = false;
-    const whenOver = (): void => this.#retire(slot);
-    Atomics.add(cells, row + IN_FLIGHT, 1);
-    Atomics.add(cells, row + PENDING_PROMPT_TOKENS, pending);
+    this.#add(slot, IN_FLIGHT, 1);
+    this.#add(slot, PENDING_PROMPT_TOKENS, pending);
     return {
-      prefillDone() {
+      prefillDone: () => {
         if (isOver || isDecoding) return;
         isDecoding = true;
-        Atomics.sub(cells, row + PENDING_PROMPT_TOKENS, pending);
+        this.#add(slot, PENDING_PROMPT_TOKENS, -pending);
         pending = 0;
-        Atomics.add(cells, row + DECODING, 1);
+        this.#add(slot, DECODING, 1);
       },
-      [Symbol.dispose]() {
+      [Symbol.dispose]: () => {
         if (isOver) return;
         isOver = true;
-        Atomics.sub(cells, row + IN_FLIGHT, 1);
-        Atomics.sub(cells, row + PENDING_PROMPT_TOKENS, pending);
-        if (isDecoding) Atomics.sub(cells, row + DECODING, 1);
-        whenOver();
+        this.#add(slot, IN_FLIGHT, -1);
+        this.#add(slot, PENDING_PROMPT_TOKENS, -pending);
+        if (isDecoding) this.#add(slot, DECODING, -1);
+        Atomics.add(this.#cells, slot * COLUMNS + FINISHED, 1);
       },
     };
+  }
+
+  /** A thread has died: gives back all that it held. Called when it cannot count any more. */
+  releaseThread(thread: number): void {
+    const held = tableAt(this.memory, thread + 1);
+    for (let row = 0; row < held.length; row += COLUMNS) {
+      for (const column of HELD_COLUMNS) {
+        const amount = Atomics.exchange(held, row + column, 0);
+        if (amount !== 0) Atomics.sub(this.#cells, row + column, amount);
+      }
+    }
   }
 
   /** Over all workers. */
@@ -95,7 +142,28 @@ export class LoadLedger {
     return { inFlight, pendingPromptTokens, decoding };
   }
 
-  #retire(slot: number): void {
-    if (this.#retiring.size > 0 && this.inFlight(slot) === 0 && this.#retiring.delete(slot)) this.#free.push(slot);
+  #add(slot: number, column: number, amount: number): void {
+    Atomics.add(this.#cells, slot * COLUMNS + column, amount);
+    if (this.#held) Atomics.add(this.#held, slot * COLUMNS + column, amount);
   }
+
+  #nextSlot(): number {
+    if (this.#used === SLOTS) {
+      throw new GatewayError("invalid_request", `no more than ${SLOTS} workers can be registered`);
+    }
+    this.#used += 1;
+    return this.#used - 1;
+  }
+
+  #sweepRetired(): void {
+    for (const slot of this.#retiring) {
+      if (this.inFlight(slot) > 0) continue;
+      this.#retiring.delete(slot);
+      this.#free.push(slot);
+    }
+  }
+}
+
+function tableAt(memory: SharedArrayBuffer, index: number): Int32Array {
+  return new Int32Array(memory, index * TABLE_BYTES, SLOTS * COLUMNS);
 }

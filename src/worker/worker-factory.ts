@@ -1,14 +1,10 @@
 import { GatewayError } from "../errors/errors.ts";
-import type { Clock } from "../util/clock.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
-import { type BreakerSettings, CircuitBreaker } from "./circuit-breaker.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import { Worker, type WorkerInfo, type WorkerSpec } from "./worker.ts";
 
 export interface WorkerFactoryDeps {
   readonly ledger: LoadLedger;
-  readonly clock: Clock;
-  readonly breaker: BreakerSettings;
 }
 
 /** Nothing is known yet. */
@@ -19,7 +15,7 @@ const UNKNOWN_INFO: WorkerInfo = {
   maxModelLen: undefined,
 };
 
-/** Makes workers, with a breaker and a row in the ledger. What it makes is `pending` until it has been probed. */
+/** Makes workers, with a row in the ledger. What it makes is `pending` until it has been probed. */
 export class WorkerFactory {
   readonly #deps: WorkerFactoryDeps;
 
@@ -45,13 +41,14 @@ export class WorkerFactory {
         param: "worker_type",
       });
     }
-    const { ledger, clock, breaker } = this.#deps;
+    const { ledger } = this.#deps;
     return new Worker({
       id: Bun.randomUUIDv7(),
       spec: { ...spec, url: parsed.url, connectionMode: parsed.connectionMode },
       status: "pending",
       info: UNKNOWN_INFO,
-      breaker: new CircuitBreaker(breaker, clock),
+      breakerState: "closed",
+      restUntil: undefined,
       slot: ledger.acquireSlot(),
       ledger,
     });

@@ -72,13 +72,13 @@ describe("registry", () => {
   });
 
   test("an open breaker takes a worker out, half-open puts it on probation, and the last ones stay", () => {
-    const { registry, add, clock } = setUpFleet();
+    const { registry, add, clock, fault } = setUpFleet();
     const one = add("http://one:1", { modelId: "a" });
     const two = add("http://two:1", { modelId: "a" });
     const urls = (): string[] => registry.getWorkersForModel("a").available.map((worker) => worker.url);
-    for (let count = 0; count < 4; count += 1) one.breaker.onFault();
+    fault(one, 4);
     expect(urls()).toEqual(["http://two:1"]);
-    for (let count = 0; count < 4; count += 1) two.breaker.onFault();
+    fault(two, 4);
     expect(urls()).toHaveLength(2);
     clock.advance(1000);
     expect(registry.getWorkersForModel("a").probation).toHaveLength(2);

@@ -1,16 +1,18 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { LoadLedger } from "./load-ledger.ts";
-import type { ConnectionMode, Worker, WorkerParts } from "./worker.ts";
+import type { ConnectionMode, Worker, WorkerChange } from "./worker.ts";
 
 /** The workers of one model as of one version of the registry. Shared and immutable. */
 export interface ModelSnapshot {
   readonly version: number;
   /** Known and not leaving. Empty: nobody serves the model. */
   readonly workers: readonly Worker[];
-  /** Can take a request: ready, and the breaker closed. */
+  /** Can take a request: ready, not resting, and the breaker closed. */
   readonly available: readonly Worker[];
-  /** Ready, and the breaker lets one request through at a time. */
+  /** Ready, not resting, and the breaker lets one request through at a time. */
   readonly probation: readonly Worker[];
+  /** Ready, and have asked to be left alone for a while. */
+  readonly resting: readonly Worker[];
 }
 
 /** One worker came (`before` is undefined), changed, or left (`after` is undefined). */
@@ -33,6 +35,9 @@ export class WorkerRegistry {
   readonly #members = new Map<string, Set<string>>();
   readonly #snapshots = new Map<string, ModelSnapshot>();
   readonly #listeners = new Set<ChangeListener>();
+  /** Changes that listeners have not been told yet: one that changes something itself must not overtake. */
+  readonly #untold: Parameters<ChangeListener>[] = [];
+  #isTelling = false;
   #version = 0;
   #all: readonly Worker[] | undefined;
   #models: readonly string[] | undefined;
@@ -84,14 +89,13 @@ export class WorkerRegistry {
     }
     this.#byId.set(worker.id, worker);
     this.#byUrl.set(worker.url, worker.id);
-    worker.breaker.onTransition(() => this.#onBreaker(worker.id));
     this.#join(worker);
     this.#changed(undefined, worker);
     return worker.id;
   }
 
   /** Replaces a worker by a changed one. Throws worker_not_found. */
-  update(id: string, change: Partial<Pick<WorkerParts, "spec" | "status" | "info">>): Worker {
+  update(id: string, change: WorkerChange): Worker {
     const before = this.#byId.get(id);
     if (!before) throw new GatewayError("worker_not_found", "no worker has this id");
     const after = before.with(change);
@@ -117,7 +121,6 @@ export class WorkerRegistry {
     this.#leave(worker);
     this.#byId.delete(id);
     if (this.#byUrl.get(worker.url) === id) this.#byUrl.delete(worker.url);
-    worker.breaker.close();
     this.#ledger.releaseSlot(worker.slot);
     this.#changed(worker, undefined);
     return true;
@@ -141,7 +144,7 @@ export class WorkerRegistry {
     return snapshot ?? this.#build(cached, known, mode);
   }
 
-  /** Calls back after each change of the workers (not of their breakers). The returned function stops it. */
+  /** Calls back after each change of a worker, in their order. The returned function stops it. */
   onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -151,23 +154,28 @@ export class WorkerRegistry {
     const ids = key === ALL || key === ANY_MODEL ? this.#idsOf(key) : [...this.#idsOf(key), ...this.#idsOf(ANY_MODEL)];
     const workers: Worker[] = [];
     const closed: Worker[] = [];
+    const open: Worker[] = [];
     const probation: Worker[] = [];
-    const ready: Worker[] = [];
+    const resting: Worker[] = [];
     for (const id of ids) {
       const worker = this.#byId.get(id);
       if (!worker || (mode !== undefined && worker.spec.connectionMode !== mode)) continue;
       workers.push(worker);
       if (worker.status !== "ready") continue;
-      ready.push(worker);
-      if (worker.breaker.state === "closed") closed.push(worker);
-      else if (worker.breaker.state === "half_open") probation.push(worker);
+      if (worker.restUntil !== undefined) resting.push(worker);
+      else if (worker.breakerState === "closed") closed.push(worker);
+      else {
+        open.push(worker);
+        if (worker.breakerState === "half_open") probation.push(worker);
+      }
     }
     const snapshot: ModelSnapshot = Object.freeze({
       version: this.#version,
       workers: Object.freeze(workers),
       // Breakers never take the last workers: one that fails often is better than none.
-      available: Object.freeze(closed.length > 0 ? closed : ready),
+      available: Object.freeze(closed.length > 0 ? closed : open),
       probation: Object.freeze(probation),
+      resting: Object.freeze(resting),
     });
     this.#snapshots.set(cached, snapshot);
     return snapshot;
@@ -209,17 +217,19 @@ export class WorkerRegistry {
     for (const key of keysOf(worker)) for (const mode of ["*", "http", "grpc"]) this.#snapshots.delete(mode + key);
   }
 
-  #onBreaker(id: string): void {
-    const worker = this.#byId.get(id);
-    if (!worker) return;
-    this.#version += 1;
-    this.#forgetSnapshots(worker);
-  }
-
   #changed(before: Worker | undefined, after: Worker | undefined): void {
     this.#version += 1;
     this.#all = undefined;
-    for (const listener of this.#listeners) listener(before, after);
+    this.#untold.push([before, after]);
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    try {
+      for (let change = this.#untold.shift(); change; change = this.#untold.shift()) {
+        for (const listener of this.#listeners) listener(...change);
+      }
+    } finally {
+      this.#isTelling = false;
+    }
   }
 }
 

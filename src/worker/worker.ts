@@ -1,5 +1,5 @@
 import type { Secret } from "../util/secret.ts";
-import type { CircuitBreaker } from "./circuit-breaker.ts";
+import type { BreakerState } from "./circuit-breaker.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 
 /**
@@ -63,14 +63,16 @@ export interface WorkerInfo {
 
 /**
  * One worker as of one registry version. Immutable: a change makes a new one with `with`, and the registry publishes
- * it. The counters read the ledger live; slot, breaker and ledger go along from version to version.
+ * it. The counters read the ledger live; slot and ledger go along from version to version.
  */
 export class Worker {
   readonly id: string;
   readonly spec: WorkerSpec;
   readonly status: WorkerStatus;
   readonly info: WorkerInfo;
-  readonly breaker: CircuitBreaker;
+  readonly breakerState: BreakerState;
+  /** It asked to be left alone until then, on the clock of this process; undefined where it did not. */
+  readonly restUntil: number | undefined;
   /** Its row in the ledger. */
   readonly slot: number;
   readonly #ledger: LoadLedger;
@@ -80,7 +82,8 @@ export class Worker {
     this.spec = parts.spec;
     this.status = parts.status;
     this.info = parts.info;
-    this.breaker = parts.breaker;
+    this.breakerState = parts.breakerState;
+    this.restUntil = parts.restUntil;
     this.slot = parts.slot;
     this.#ledger = parts.ledger;
   }
@@ -109,13 +112,14 @@ export class Worker {
     return this.#ledger.pendingPromptTokens(this.slot);
   }
 
-  with(change: Partial<Pick<WorkerParts, "spec" | "status" | "info">>): Worker {
+  with(change: WorkerChange): Worker {
     return new Worker({
       id: this.id,
       spec: this.spec,
       status: this.status,
       info: this.info,
-      breaker: this.breaker,
+      breakerState: this.breakerState,
+      restUntil: this.restUntil,
       slot: this.slot,
       ledger: this.#ledger,
       ...change,
@@ -128,7 +132,11 @@ export interface WorkerParts {
   readonly spec: WorkerSpec;
   readonly status: WorkerStatus;
   readonly info: WorkerInfo;
-  readonly breaker: CircuitBreaker;
+  readonly breakerState: BreakerState;
+  readonly restUntil: number | undefined;
   readonly slot: number;
   readonly ledger: LoadLedger;
 }
+
+/** What can change of a worker from one version to the next. */
+export type WorkerChange = Partial<Pick<WorkerParts, "spec" | "status" | "info" | "breakerState" | "restUntil">>;

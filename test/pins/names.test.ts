@@ -74,9 +74,12 @@ test("error codes and their statuses", () => {
     "502 upstream_reset",
     "502 upstream_protocol_error",
     "502 invalid_upstream_response",
+    "502 upstream_event_invalid",
+    "502 upstream_event_too_large",
     "503 upstream_busy",
     "502 upstream_unavailable",
     "502 upstream_auth_failed",
+    "404 upstream_model_missing",
     "500 upstream_error",
     "400 upstream_rejected",
   ]);

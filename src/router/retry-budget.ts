@@ -1,0 +1,66 @@
+import type { Clock } from "../util/clock.ts";
+
+export interface RetryBudgetSettings {
+  /** Second attempts that are always allowed, per second. */
+  readonly minPerSec: number;
+  /** And this share of the requests, 0 to 1. */
+  readonly ratio: number;
+}
+
+/** Requests and second attempts are counted over this many seconds. */
+const WINDOW_SECS = 10;
+
+/**
+ * How many second attempts there may be: a share of the requests of the last ten seconds and a few a second besides, so
+ * that workers which refuse everything are not asked twice as much. Source of the numbers: Finagle's and Linkerd's retry
+ * budgets (20 %, 10 a second, 10 s).
+ */
+export class RetryBudget {
+  readonly #settings: RetryBudgetSettings;
+  readonly #clock: Clock;
+  readonly #requests = new Int32Array(WINDOW_SECS);
+  readonly #retries = new Int32Array(WINDOW_SECS);
+  #second = 0;
+
+  constructor(settings: RetryBudgetSettings, clock: Clock) {
+    this.#settings = settings;
+    this.#clock = clock;
+  }
+
+  onRequest(): void {
+    this.#count(this.#requests);
+  }
+
+  /** True, and counted, where one more is within the budget. */
+  tryRetry(): boolean {
+    this.#turn();
+    const { ratio, minPerSec } = this.#settings;
+    const allowed = sum(this.#requests) * ratio + minPerSec * WINDOW_SECS;
+    if (sum(this.#retries) + 1 > allowed) return false;
+    this.#count(this.#retries);
+    return true;
+  }
+
+  #count(ring: Int32Array): void {
+    this.#turn();
+    const at = this.#second % WINDOW_SECS;
+    ring[at] = (ring[at] ?? 0) + 1;
+  }
+
+  /** Empties the places of the seconds that have passed since it was last looked at. */
+  #turn(): void {
+    const now = Math.floor(this.#clock.now() / 1000);
+    const from = Math.max(this.#second + 1, now - WINDOW_SECS + 1);
+    for (let second = from; second <= now; second += 1) {
+      this.#requests[second % WINDOW_SECS] = 0;
+      this.#retries[second % WINDOW_SECS] = 0;
+    }
+    this.#second = Math.max(this.#second, now);
+  }
+}
+
+function sum(ring: Int32Array): number {
+  let total = 0;
+  for (const count of ring) total += count;
+  return total;
+}
