@@ -71,5 +71,7 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
 
 function unwrap(type: z.core.$ZodType): z.core.$ZodType {
   if (type instanceof z.ZodDefault || type instanceof z.ZodOptional) return unwrap(type.def.innerType);
-  return type instanceof z.ZodPipe ? unwrap(type.def.in) : type;
+  if (!(type instanceof z.ZodPipe)) return type;
+  // What is prepared before it is checked is of the type that it is prepared for.
+  return unwrap(type.def.in instanceof z.ZodTransform ? type.def.out : type.def.in);
 }

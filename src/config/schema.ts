@@ -131,16 +131,25 @@ const policyOptions = z.strictObject({
   maxTreeSize: cacheAware.maxTreeSize.optional(),
 });
 
+const glob = z
+  .string()
+  .min(1)
+  .max(256)
+  // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+  .regex(/^[^\u0000-\u001f\u007f]*$/, "must not have control characters")
+  // They would be taken as themselves and match nothing.
+  .regex(/^[^[\]{}]*$/, "only * and ? are wild cards; [ ] and { } are not");
+
+/** `true` and `false` where a list of models can stand: all of them, and none. */
+function wholeOrList(value: unknown): unknown {
+  const only: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value;
+  if (only === true || only === "true") return ["*"];
+  return only === false || only === "false" ? [] : value;
+}
+
 const pattern = z
   .strictObject({
-    match: z
-      .string()
-      .min(1)
-      .max(256)
-      // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
-      .regex(/^[^\u0000-\u001f\u007f]*$/, "must not have control characters")
-      // They would be taken as themselves and match nothing.
-      .regex(/^[^[\]{}]*$/, "only * and ? are wild cards; [ ] and { } are not"),
+    match: glob,
     policy: name,
     config: policyOptions.default({}),
   })
@@ -279,6 +288,20 @@ export const configSchema = z.strictObject({
     group: "Admission and time",
     description:
       "Longest silence of a worker within an answer, seconds. Tokens come many times a second; two minutes of none is a worker that hangs.",
+  }),
+  streamKeepAliveSecs: z.number().min(0).max(86_400).default(15).meta({
+    group: "Admission and time",
+    description:
+      "Silence within a stream after which the client gets a comment (`ping` on `/v1/messages`), so that nothing on the way takes the connection for dead, seconds; 0 for never.",
+  }),
+  clientStallTimeoutSecs: secs.default(120).meta({
+    group: "Admission and time",
+    description: "How long a client may take nothing of a stream while there is something for it, seconds.",
+  }),
+  continueStreams: z.preprocess(wholeOrList, z.array(glob)).default([]).meta({
+    group: "Routing",
+    description:
+      "Models (globs) whose streams another worker goes on with when theirs is lost: a chat or completion that has begun is sent on with its text so far as a prefix, at most twice. `true` for all. What cannot be right that way (tool calls, log-probabilities, several answers, structured output) ends with an error as without it.",
   }),
   shutdownGracePeriodSecs: secs.default(180).meta({
     group: "Admission and time",

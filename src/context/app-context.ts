@@ -7,6 +7,7 @@ import { Fleet } from "../router/fleet.ts";
 import { RetryBudget } from "../router/retry-budget.ts";
 import { RouterFactory } from "../router/router-factory.ts";
 import { RouterManager } from "../router/router-manager.ts";
+import { StreamWatch } from "../router/stream-watch.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
 import type { Transport } from "../transport/upstream.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
@@ -18,7 +19,7 @@ import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
 import { loadPolicyModule } from "./policy-module.ts";
-import { breakerSettings, healthSettings, policyConfigs, routerSettings } from "./settings.ts";
+import { breakerSettings, healthSettings, policyConfigs, routerSettings, streamSettings } from "./settings.ts";
 import { exposeState } from "./state-metrics.ts";
 
 /**
@@ -88,6 +89,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     clock,
     outcomes,
     budget: new RetryBudget(RETRY_BUDGET, clock),
+    streams: { watch: stack.use(new StreamWatch(clock)), clock, ...streamSettings(config) },
     ...routerSettings(config),
   });
   const routerManager =

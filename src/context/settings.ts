@@ -1,6 +1,8 @@
 import type { Config } from "../config/schema.ts";
 import type { PolicyConfig } from "../policy/policy-registry.ts";
+import { matchesGlob } from "../policy/glob.ts";
 import type { HttpRouterDeps } from "../router/http/http-router.ts";
+import type { StreamRelayDeps } from "../router/stream-relay.ts";
 import type { BreakerSettings } from "../worker/circuit-breaker.ts";
 import type { HealthSettings } from "../worker/worker.ts";
 
@@ -10,7 +12,7 @@ const MS = 1000;
 
 export function routerSettings(
   config: Config,
-): Pick<HttpRouterDeps, "retry" | "timeouts" | "forwardHeaders" | "capacityRetryAfterSecs"> {
+): Pick<HttpRouterDeps, "retry" | "timeouts" | "forwardHeaders" | "capacityRetryAfterSecs" | "continuesStreams"> {
   return {
     retry: {
       maxAttempts: config.disableRetries || config.retryMaxRetries === 0 ? 1 : 2,
@@ -23,9 +25,17 @@ export function routerSettings(
       idleMs: config.idleTimeoutSecs * MS,
       totalMs: config.requestTimeoutSecs * MS,
     },
+    continuesStreams: (model) => config.continueStreams.some((glob) => matchesGlob(glob, model)),
     forwardHeaders: config.forwardHeaders,
     // A worker that is out is looked at again within this time.
     capacityRetryAfterSecs: Math.max(1, Math.ceil(config.healthCheckIntervalSecs)),
+  };
+}
+
+export function streamSettings(config: Config): Pick<StreamRelayDeps, "keepAliveMs" | "clientStallMs"> {
+  return {
+    keepAliveMs: config.streamKeepAliveSecs > 0 ? config.streamKeepAliveSecs * MS : Number.POSITIVE_INFINITY,
+    clientStallMs: config.clientStallTimeoutSecs * MS,
   };
 }
 

@@ -1,5 +1,5 @@
 import { numberField } from "../protocol/json.ts";
-import { chatPrompt } from "../protocol/prompt.ts";
+import { chatPrompt } from "./prompt.ts";
 import { type Plan, type ToolCall, toolCallFor } from "./generation.ts";
 import { type GenerationRun, wantsStream, wholeText } from "./generation-run.ts";
 import { eventReply, namedFrame, newId } from "./reply.ts";

@@ -1,5 +1,5 @@
 import { isJsonObject, numberField, objectField } from "../protocol/json.ts";
-import { chatPrompt } from "../protocol/prompt.ts";
+import { chatPrompt } from "./prompt.ts";
 import { type Plan, type ToolCall, toolCallFor } from "./generation.ts";
 import { type GenerationRun, usageOf, wantsStream, wholeText } from "./generation-run.ts";
 import { dataFrame, DONE_FRAME, errorReply, eventReply, newId, nowSecs } from "./reply.ts";

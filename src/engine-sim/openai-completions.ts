@@ -1,5 +1,5 @@
 import { objectField } from "../protocol/json.ts";
-import { completionPrompt, responsesPrompt } from "../protocol/prompt.ts";
+import { completionPrompt, responsesPrompt } from "./prompt.ts";
 import type { Plan } from "./generation.ts";
 import { type GenerationRun, usageOf, wantsStream, wholeText } from "./generation-run.ts";
 import { dataFrame, DONE_FRAME, errorReply, eventReply, namedFrame, newId, nowSecs } from "./reply.ts";

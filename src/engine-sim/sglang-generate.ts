@@ -1,4 +1,4 @@
-import { generatePrompt } from "../protocol/prompt.ts";
+import { generatePrompt } from "./prompt.ts";
 import type { Plan } from "./generation.ts";
 import { type GenerationRun, wantsStream, wholeText } from "./generation-run.ts";
 import { dataFrame, DONE_FRAME, errorReply, eventReply, newId } from "./reply.ts";

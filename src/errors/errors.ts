@@ -158,6 +158,7 @@ export const ERRORS = {
     "never",
     "The worker answered with something that is not an answer to this request.",
   ),
+  upstream_stream_error: worker(502, 13, "never", "The engine told of an error within its stream."),
   upstream_event_invalid: worker(502, 13, "ambiguous", "An event of the worker's stream is not JSON."),
   upstream_event_too_large: worker(502, 13, "ambiguous", "An event of the worker's stream is larger than 4 MiB."),
   upstream_busy: {

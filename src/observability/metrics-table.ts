@@ -79,6 +79,12 @@ export const METRICS = {
     help: "Second attempts, by the code of the error that made them necessary.",
     labels: ["code"],
   },
+  continuations: {
+    name: "pointsman_stream_continuations_total",
+    kind: "counter",
+    help: "Streams that another worker went on with, by the code of what their worker was lost to.",
+    labels: ["code"],
+  },
   inFlight: {
     name: "pointsman_requests_in_flight",
     kind: "gauge",

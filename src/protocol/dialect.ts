@@ -1,3 +1,5 @@
+import type { StreamReader } from "./stream-reader.ts";
+
 /** What differs between the APIs that clients speak, as data: the shape of an error, and how a stream ends. */
 
 export interface ErrorFacts {
@@ -14,12 +16,14 @@ export interface Dialect {
   errorBody(facts: ErrorFacts): object;
   /** The event that tells of an error within a stream, framed. Nothing follows it. */
   errorEvent(facts: ErrorFacts): string;
-  /** How a whole stream ends: its last event contains one of these. */
-  readonly endMarkers: readonly string[];
+  /** Follows a stream that a worker sends. */
+  createStreamReader(): StreamReader;
   /** Sent where an answer was whole but the worker left the end marker out; undefined where that cannot be told. */
-  readonly missingEnd: { readonly afterEventWith: readonly string[]; readonly event: string } | undefined;
-  /** The events that carry token counts contain this. */
-  readonly usageMarker: string;
+  readonly endEvent: string | undefined;
+  /** Sent after the last event, where the API has more to say than that; undefined where it has not. */
+  readonly closingEvent: string | undefined;
+  /** Sent on silence, so that nothing on the way takes the connection for dead. */
+  readonly keepAliveEvent: string;
   /** Response headers that carry the request id. */
   readonly requestIdHeaders: readonly string[];
 }

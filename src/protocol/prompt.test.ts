@@ -1,63 +1,44 @@
-import { describe, expect, test } from "bun:test";
-import { chatPrompt, completionPrompt, generatePrompt, inputPrompt, queryPrompt, responsesPrompt } from "./prompt.ts";
+import { expect, test } from "bun:test";
+import { ENDPOINTS } from "./endpoints.ts";
+import { readJsonBody } from "./json-body.ts";
+import { promptOf } from "./prompt.ts";
 
-const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-const startsWith = (whole: Uint8Array, start: Uint8Array): boolean =>
-  Buffer.from(whole).subarray(0, start.length).equals(Buffer.from(start));
+async function prompt(path: string, body: object): Promise<string> {
+  const endpoint = ENDPOINTS.find((one) => one.path === path);
+  const read = await readJsonBody(Buffer.from(JSON.stringify(body)));
+  return Buffer.from(promptOf(read, endpoint?.promptMembers ?? [])).toString();
+}
 
-describe("chat", () => {
-  test("string content and the same text in parts make the same prompt", () => {
-    const plain = chatPrompt({ messages: [{ role: "user", content: "hello" }] });
-    const parts = chatPrompt({ messages: [{ role: "user", content: [{ type: "text", text: "hello" }] }] });
-    expect(text(parts)).toBe(text(plain));
-    expect(text(plain)).toContain("hello");
-  });
-
-  test("a conversation's next turn begins with the bytes of the last one", () => {
-    const first = [
-      { role: "system", content: "be kind" },
-      { role: "user", content: "hi" },
-    ];
-    const next = [...first, { role: "assistant", content: "hello" }, { role: "user", content: "and?" }];
-    expect(startsWith(chatPrompt({ messages: next }), chatPrompt({ messages: first }))).toBe(true);
-  });
-
-  test("other pictures, tools and roles make other prompts", () => {
-    const picture = (url: string): Uint8Array =>
-      chatPrompt({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }] });
-    expect(text(picture("a"))).not.toBe(text(picture("b")));
-    const messages = [{ role: "user", content: "x" }];
-    expect(text(chatPrompt({ messages, tools: [{ type: "function" }] }))).not.toBe(text(chatPrompt({ messages })));
-    expect(text(chatPrompt({ messages: [{ role: "system", content: "x" }] }))).not.toBe(text(chatPrompt({ messages })));
-  });
-
-  test("nonsense instead of messages is an empty prompt", () => {
-    for (const messages of [undefined, null, 7, "x", {}, [], [7, null, "x"]]) {
-      expect(chatPrompt({ messages })).toHaveLength(0);
-    }
-  });
+test("the next turn of a conversation begins with the bytes of the last one", async () => {
+  const first = [{ role: "user", content: "Grüße" }];
+  const second = [
+    ...first,
+    { role: "assistant", content: [{ type: "text", text: "Hi" }] },
+    { role: "user", content: "?" },
+  ];
+  const chat = (messages: object[]): Promise<string> => prompt("/v1/chat/completions", { model: "m", messages });
+  expect((await chat(second)).startsWith(await chat(first))).toBe(true);
+  const tools = [{ type: "function", function: { name: "f" } }];
+  const withTools = await prompt("/v1/chat/completions", { messages: first, tools });
+  expect(withTools.startsWith('[{"type":"function"')).toBe(true);
 });
 
-test("completions take a string, a list, token ids, and lists of token ids", () => {
-  expect(text(completionPrompt({ prompt: "abc" }))).toBe("abc");
-  expect(text(completionPrompt({ prompt: ["abc", "def"] }))).toBe("abc");
-  expect([...completionPrompt({ prompt: [1, 258] })]).toEqual([1, 0, 0, 0, 2, 1, 0, 0]);
-  expect([...completionPrompt({ prompt: [[1], [2]] })]).toEqual([1, 0, 0, 0]);
-  expect(completionPrompt({})).toHaveLength(0);
-});
-
-test("/generate takes text and input_ids", () => {
-  expect(text(generatePrompt({ text: "abc" }))).toBe("abc");
-  expect([...generatePrompt({ input_ids: [5] })]).toEqual([5, 0, 0, 0]);
-  expect([...generatePrompt({ input_ids: [[5], [6]] })]).toEqual([5, 0, 0, 0]);
-});
-
-test("embeddings, rerank, score and responses have their own fields", () => {
-  expect(text(inputPrompt({ input: ["abc"] }))).toBe("abc");
-  expect(text(queryPrompt({ query: "q", documents: ["d"] }))).toBe("q");
-  expect(text(queryPrompt({ text_1: "q" }))).toBe("q");
-  expect(text(responsesPrompt({ instructions: "be kind", input: "hi" }))).toContain("be kind");
-  expect(text(responsesPrompt({ input: [{ role: "user", content: [{ type: "input_text", text: "hi" }] }] }))).toContain(
-    "hi",
+test("every shape of a prompt counts, and prompts that differ differ in their bytes", async () => {
+  const cases: readonly [path: string, body: object][] = [
+    ["/v1/completions", { prompt: "text" }],
+    ["/v1/completions", { prompt: ["text", "more"] }],
+    ["/v1/completions", { prompt: [1, 2, 3] }],
+    ["/generate", { text: "text" }],
+    ["/generate", { input_ids: [1, 2, 3] }],
+    ["/v1/embeddings", { input: ["a"] }],
+    ["/v1/rerank", { query: "q", documents: ["d"] }],
+    ["/v1/score", { text_1: "q", text_2: "d" }],
+    ["/v1/responses", { instructions: "be kind", input: "hi" }],
+    ["/v1/messages", { system: "be kind", messages: [{ role: "user", content: "hi" }] }],
+  ];
+  for (const [path, body] of cases) expect([path, (await prompt(path, body)).length > 0]).toEqual([path, true]);
+  expect(await prompt("/v1/completions", { prompt: [1, 2] })).not.toBe(
+    await prompt("/v1/completions", { prompt: [12] }),
   );
+  expect(await prompt("/v1/chat/completions", { model: "m" })).toBe("");
 });

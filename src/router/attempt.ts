@@ -65,7 +65,7 @@ export class Attempt {
 /** A worker that was never reached did not fail because of the request, so each such fault counts for itself. */
 function sourceOf({ body }: InferenceRequest, error: GatewayError | undefined): number {
   if (error?.row.retry === "reachable_elsewhere") return Math.random();
-  return Number(Bun.hash.wyhash(body) & 0x7fffffffn);
+  return Number(Bun.hash.wyhash(body.bytes) & 0x7fffffffn);
 }
 
 function recheckAfter(error: GatewayError | undefined): "health" | "models" | undefined {

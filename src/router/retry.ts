@@ -24,8 +24,16 @@ export interface DispatchDeps extends AttemptDeps {
   readonly capacityRetryAfterSecs: number;
 }
 
-/** Sends to the worker of the attempt and returns the answer once its first byte is there. */
-export type SendAttempt = (attempt: Attempt) => Promise<Response>;
+/** Sends to the worker of the attempt and returns what came, once its first byte is there. */
+export type SendAttempt<T> = (attempt: Attempt) => Promise<T>;
+
+/** Who may be asked, and how they are chosen. */
+export interface Choice {
+  readonly snapshot: ModelSnapshot;
+  readonly policy: Policy;
+  /** Workers that this request has lost already, by id. */
+  readonly lost: ReadonlySet<string>;
+}
 
 /**
  * Chooses a worker, sends, and where that fails before the client has seen a byte chooses once more. In this order:
@@ -36,20 +44,19 @@ export type SendAttempt = (attempt: Attempt) => Promise<Response>;
  * 4. The same worker again only where it closed an idle connection as the request went out.
  * 5. Not beyond the budget.
  */
-export async function dispatch(
+export async function dispatch<T>(
   deps: DispatchDeps,
   request: InferenceRequest,
-  snapshot: ModelSnapshot,
-  policy: Policy,
-  send: SendAttempt,
-): Promise<Response> {
+  { snapshot, policy, lost }: Choice,
+  send: SendAttempt<T>,
+): Promise<T> {
   deps.budget.onRequest();
-  let candidates = snapshot.available;
-  const probed = takeProbe(deps, snapshot);
+  let candidates = without(snapshot.available, lost);
+  const probed = takeProbe(deps, snapshot, lost);
   let worker = probed ?? choose(deps, policy, candidates, snapshot, request);
   for (let count = 1; ; count += 1) {
     const { record } = request;
-    record.attempts = count;
+    record.attempts += 1;
     record.workerId = worker.id;
     record.workerUrl = worker.url;
     const attempt = new Attempt(deps, worker, request, worker === probed && count === 1);
@@ -71,9 +78,17 @@ export async function dispatch(
 }
 
 /** A worker whose breaker is half-open gets one request to prove itself with. */
-function takeProbe({ ledger }: DispatchDeps, snapshot: ModelSnapshot): Worker | undefined {
-  for (const worker of snapshot.probation) if (ledger.tryAcquireProbe(worker.slot)) return worker;
+function takeProbe(
+  { ledger }: DispatchDeps,
+  { probation }: ModelSnapshot,
+  lost: ReadonlySet<string>,
+): Worker | undefined {
+  for (const worker of without(probation, lost)) if (ledger.tryAcquireProbe(worker.slot)) return worker;
   return undefined;
+}
+
+function without(workers: readonly Worker[], lost: ReadonlySet<string>): readonly Worker[] {
+  return lost.size === 0 ? workers : workers.filter(({ id }) => !lost.has(id));
 }
 
 function choose(

@@ -1,5 +1,6 @@
 import type { RequestRecord } from "../observability/request-record.ts";
 import type { RequestFeatures } from "../policy/policy.ts";
+import type { JsonBody } from "../protocol/json-body.ts";
 import type { Endpoint } from "../protocol/endpoints.ts";
 
 export type { RequestFeatures };
@@ -14,7 +15,7 @@ export interface InferenceRequest {
   readonly model: string | undefined;
   readonly isStream: boolean;
   /** As the client sent it. */
-  readonly body: Uint8Array;
+  readonly body: JsonBody;
   /** The client's, before any allow-list. */
   readonly headers: Headers;
   readonly features: RequestFeatures;

@@ -1,4 +1,5 @@
 import { GatewayError } from "../errors/errors.ts";
+import type { EngineFailure } from "../protocol/stream-reader.ts";
 import { isJsonObject, type JsonObject, objectField, stringField } from "../protocol/json.ts";
 
 /** Longest message of a worker that is passed on, characters. */
@@ -37,6 +38,15 @@ function busy(retryAfter: string | undefined): GatewayError {
     retryAfterSecs: secs,
     ...(isTold ? { restMs: secs * 1000 } : {}),
   });
+}
+
+/** An error that an engine told within a stream, with the status that it would have had. */
+export function engineError({ message, status }: EngineFailure, origin: string): GatewayError {
+  if (status === 429 || status === 503) return busy(undefined);
+  const text = clean(message, origin);
+  return status !== undefined && status < 500
+    ? new GatewayError("upstream_rejected", text, { status })
+    : new GatewayError("upstream_stream_error", text);
 }
 
 /**

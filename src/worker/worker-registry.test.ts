@@ -28,6 +28,14 @@ describe("registry", () => {
     expect(next.version).toBeGreaterThan(snapshot.version);
   });
 
+  test("a worker keeps its place when something about it changes", () => {
+    const { registry, add } = setUpFleet();
+    const [one, two] = [add("http://one:1", { modelId: "a" }), add("http://two:1", { modelId: "a" })];
+    registry.update(one.id, { breakerState: "open" });
+    registry.update(one.id, { breakerState: "closed" });
+    expect(registry.getWorkersForModel("a").available.map(({ id }) => id)).toEqual([one.id, two.id]);
+  });
+
   test("a worker that does not say what it serves stands in for every model", () => {
     const { registry, add } = setUpFleet();
     add("http://any:1");

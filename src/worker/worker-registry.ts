@@ -89,7 +89,7 @@ export class WorkerRegistry {
     }
     this.#byId.set(worker.id, worker);
     this.#byUrl.set(worker.url, worker.id);
-    this.#join(worker);
+    this.#join(worker, keysOf(worker));
     this.#changed(undefined, worker);
     return worker.id;
   }
@@ -99,9 +99,15 @@ export class WorkerRegistry {
     const before = this.#byId.get(id);
     if (!before) throw new GatewayError("worker_not_found", "no worker has this id");
     const after = before.with(change);
-    this.#leave(before);
+    const had = keysOf(before);
+    const has = after.status === "draining" ? [] : keysOf(after);
     this.#byId.set(id, after);
-    if (after.status !== "draining") this.#join(after);
+    // One that stays with a model keeps its place there: policies count on the order.
+    this.#leave(
+      before,
+      had.filter((key) => !has.includes(key)),
+    );
+    this.#join(after, has);
     this.#changed(before, after);
     return after;
   }
@@ -118,7 +124,7 @@ export class WorkerRegistry {
   remove(id: string): boolean {
     const worker = this.#byId.get(id);
     if (!worker) return false;
-    this.#leave(worker);
+    this.#leave(worker, keysOf(worker));
     this.#byId.delete(id);
     if (this.#byUrl.get(worker.url) === id) this.#byUrl.delete(worker.url);
     this.#ledger.releaseSlot(worker.slot);
@@ -185,8 +191,8 @@ export class WorkerRegistry {
     return this.#members.get(key) ?? [];
   }
 
-  #join(worker: Worker): void {
-    for (const key of keysOf(worker)) {
+  #join(worker: Worker, keys: readonly string[]): void {
+    for (const key of keys) {
       let members = this.#members.get(key);
       if (!members) {
         members = new Set();
@@ -198,8 +204,8 @@ export class WorkerRegistry {
     this.#forgetSnapshots(worker);
   }
 
-  #leave(worker: Worker): void {
-    for (const key of keysOf(worker)) {
+  #leave(worker: Worker, keys: readonly string[]): void {
+    for (const key of keys) {
       const members = this.#members.get(key);
       if (!members?.delete(worker.id) || members.size > 0) continue;
       this.#members.delete(key);

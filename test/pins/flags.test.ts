@@ -79,6 +79,9 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   firstByteTimeoutSecs: 600,
   idleTimeoutSecs: 120,
   forwardHeaders: [],
+  streamKeepAliveSecs: 15,
+  clientStallTimeoutSecs: 120,
+  continueStreams: [],
 };
 
 describe("defaults", () => {

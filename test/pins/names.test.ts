@@ -12,7 +12,7 @@ test("flags", () => {
     optionMeta(key).fileOnly ? [] : [flagName(key), ...(optionMeta(key).aliases ?? [])],
   );
   expect(flags.sort().join(" ")).toBe(
-    "--api-key --balance-abs-threshold --balance-rel-threshold --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --connect-timeout-secs --cors-allowed-origins --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-payload-size --max-tree-size --model --model-path --policy --policy-module --port --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --shutdown-grace-period-secs --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
+    "--api-key --balance-abs-threshold --balance-rel-threshold --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-payload-size --max-tree-size --model --model-path --policy --policy-module --port --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --shutdown-grace-period-secs --stream-keep-alive-secs --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
   );
 });
 
@@ -28,6 +28,7 @@ test("metrics", () => {
     "pointsman_completion_tokens_total",
     "pointsman_worker_attempts_total",
     "pointsman_retries_total",
+    "pointsman_stream_continuations_total",
     "pointsman_requests_in_flight",
     "pointsman_workers",
     "pointsman_breaker_state",
@@ -74,6 +75,7 @@ test("error codes and their statuses", () => {
     "502 upstream_reset",
     "502 upstream_protocol_error",
     "502 invalid_upstream_response",
+    "502 upstream_stream_error",
     "502 upstream_event_invalid",
     "502 upstream_event_too_large",
     "503 upstream_busy",

@@ -1,3 +1,4 @@
+import { MessagesReader } from "./stream-reader.ts";
 import type { Dialect, ErrorFacts } from "../dialect.ts";
 
 /** Source: Anthropic API reference, errors. Its SDKs read `request-id`, and drop events without an `event:` line. */
@@ -13,8 +14,9 @@ export const anthropicDialect: Dialect = {
   name: "anthropic",
   errorBody,
   errorEvent: (facts) => `event: error\ndata: ${JSON.stringify(errorBody(facts))}\n\n`,
-  endMarkers: ["event: message_stop", "event:message_stop"],
-  missingEnd: undefined,
-  usageMarker: '"usage":',
+  createStreamReader: () => new MessagesReader(),
+  endEvent: undefined,
+  closingEvent: undefined,
+  keepAliveEvent: 'event: ping\ndata: {"type":"ping"}\n\n',
   requestIdHeaders: ["x-request-id", "request-id"],
 };

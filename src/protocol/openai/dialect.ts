@@ -1,3 +1,4 @@
+import { ChoicesReader, ResponsesReader } from "./stream-reader.ts";
 import type { Dialect, ErrorFacts } from "../dialect.ts";
 
 /** Source: OpenAI API reference, error object; all four keys are always there. */
@@ -12,9 +13,10 @@ export const openaiDialect: Dialect = {
   name: "openai",
   errorBody,
   errorEvent: (facts) => `data: ${JSON.stringify(errorBody(facts))}\n\n`,
-  endMarkers: ["data: [DONE]", "data:[DONE]"],
-  missingEnd: { afterEventWith: ['"finish_reason":"', '"finish_reason": "'], event: "data: [DONE]\n\n" },
-  usageMarker: '"usage":',
+  createStreamReader: () => new ChoicesReader(),
+  endEvent: "data: [DONE]\n\n",
+  closingEvent: undefined,
+  keepAliveEvent: ": keep-alive\n\n",
   requestIdHeaders: ["x-request-id"],
 };
 
@@ -24,6 +26,8 @@ export const responsesDialect: Dialect = {
   name: "responses",
   errorEvent: (facts) =>
     `event: error\ndata: ${JSON.stringify({ type: "error", code: facts.code, message: facts.message, param: facts.param ?? null })}\n\n`,
-  endMarkers: ["event: response.completed", "event: response.incomplete", "event: response.failed"],
-  missingEnd: undefined,
+  createStreamReader: () => new ResponsesReader(),
+  endEvent: undefined,
+  // Open Responses asks for it; OpenAI's own API leaves it out, and its SDK takes both.
+  closingEvent: "data: [DONE]\n\n",
 };

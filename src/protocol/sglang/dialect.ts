@@ -1,3 +1,4 @@
+import { GenerateReader } from "./stream-reader.ts";
 import type { Dialect } from "../dialect.ts";
 import { openaiDialect } from "../openai/dialect.ts";
 
@@ -5,6 +6,6 @@ import { openaiDialect } from "../openai/dialect.ts";
 export const sglangDialect: Dialect = {
   ...openaiDialect,
   name: "sglang",
-  missingEnd: undefined,
-  usageMarker: '"meta_info":',
+  createStreamReader: () => new GenerateReader(),
+  endEvent: undefined,
 };

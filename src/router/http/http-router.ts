@@ -1,11 +1,15 @@
 import { GatewayError } from "../../errors/errors.ts";
+import type { Policy } from "../../policy/policy.ts";
 import type { PolicyRegistry } from "../../policy/policy-registry.ts";
+import { Continuation } from "../../protocol/openai/continuation.ts";
 import { headerLine, type Transport, type UpstreamTimeouts } from "../../transport/upstream.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Attempt } from "../attempt.ts";
-import { relay } from "../relay.ts";
-import { dispatch, type DispatchDeps } from "../retry.ts";
+import { checkAnswer, relay } from "../relay.ts";
+import { type Choice, dispatch, type DispatchDeps } from "../retry.ts";
 import type { InferenceRequest, Router } from "../router.ts";
+import { StreamContinuation } from "../stream-continuation.ts";
+import type { StreamRelayDeps, StreamSource } from "../stream-relay.ts";
 
 export interface HttpRouterDeps extends DispatchDeps {
   readonly workers: WorkerRegistry;
@@ -15,6 +19,9 @@ export interface HttpRouterDeps extends DispatchDeps {
     /** The whole request, first byte in to last byte out, ms. */
     readonly totalMs: number;
   };
+  readonly streams: StreamRelayDeps;
+  /** Whether streams of this model are gone on with by another worker when theirs is lost. */
+  readonly continuesStreams: (model: string) => boolean;
   /** Client headers that workers get besides the built-in ones, lower case. */
   readonly forwardHeaders: readonly string[];
 }
@@ -28,6 +35,8 @@ const FORWARDED_HEADERS = [
   "anthropic-beta",
   "openai-beta",
 ] as const;
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 /** One HTTP worker for each request: the seed's HttpRouter. */
 export class HttpRouter implements Router {
@@ -50,10 +59,33 @@ export class HttpRouter implements Router {
     request.record.model = model;
     const policy = policies.getPolicy(model) ?? policies.getDefaultPolicy();
     request.record.policy = policy.name;
-    return dispatch(this.#deps, request, snapshot, policy, (attempt) => this.#send(request, attempt));
+    const choice: Choice = { snapshot, policy, lost: NOBODY };
+    const continuation = this.#continuationOf(request, model, policy);
+    return dispatch(this.#deps, request, choice, async (attempt) =>
+      relay(this.#deps.streams, request, await this.#send(request, attempt, request.body.bytes), continuation),
+    );
   }
 
-  async #send(request: InferenceRequest, attempt: Attempt): Promise<Response> {
+  /** Where the model's streams are gone on with when their worker is lost. */
+  #continuationOf(request: InferenceRequest, model: string, policy: Policy): StreamContinuation | undefined {
+    if (!request.isStream || !this.#deps.continuesStreams(model)) return undefined;
+    const continuation = Continuation.of(request.endpoint.name, request.body);
+    if (!continuation) return undefined;
+    return new StreamContinuation({
+      continuation,
+      metrics: this.#deps.metrics,
+      send: async (body, lost) => {
+        const snapshot = this.#deps.workers.getWorkersForModel(request.model, "http");
+        return dispatch(this.#deps, request, { snapshot, policy, lost }, async (attempt) => {
+          const source = await this.#send(request, attempt, body);
+          await checkAnswer(source, request);
+          return source;
+        });
+      },
+    });
+  }
+
+  async #send(request: InferenceRequest, attempt: Attempt, body: Uint8Array): Promise<StreamSource> {
     const { transport, timeouts } = this.#deps;
     const upstream = await transport.send(
       {
@@ -61,13 +93,13 @@ export class HttpRouter implements Router {
         method: "POST",
         path: request.endpoint.path,
         headers: this.#headers(request, attempt),
-        body: request.body,
+        body,
         timeouts,
         deadline: request.record.startedAt + timeouts.totalMs,
       },
       request.signal,
     );
-    return relay(upstream, request, attempt);
+    return { upstream, attempt };
   }
 
   #headers(request: InferenceRequest, attempt: Attempt): string {

@@ -1,7 +1,8 @@
 import { asGatewayError, clientClosed, GatewayError } from "../../errors/errors.ts";
 import { type RecordSink, RequestRecord } from "../../observability/request-record.ts";
 import type { Endpoint } from "../../protocol/endpoints.ts";
-import { type JsonObject, parseJsonObject } from "../../protocol/json.ts";
+import { type JsonBody, readJsonBody } from "../../protocol/json-body.ts";
+import { promptOf } from "../../protocol/prompt.ts";
 import { readRoutingKey } from "../../protocol/routing-key.ts";
 import type { InferenceRequest, RequestFeatures } from "../../router/router.ts";
 import type { Admission } from "../admission.ts";
@@ -36,7 +37,8 @@ export async function handleInference(
     const admitted = deps.admission.acquire(request.signal);
     const permit = admitted instanceof Promise ? await admitted : admitted;
     record.onSettled(() => permit.release());
-    const body = await readBody(request, deps.bounds);
+    const read = readJsonBody(await readBody(request, deps.bounds));
+    const body = read instanceof Promise ? await read : read;
     return await deps.route(understand(deps, endpoint, request, body, record));
   } catch (thrown) {
     const error = request.signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
@@ -46,23 +48,22 @@ export async function handleInference(
   }
 }
 
-/** What routing needs to know. Throws invalid_json, invalid_body, forbidden_key, invalid_request, missing_model. */
+/** What routing needs to know. Throws invalid_request, missing_model. */
 function understand(
   deps: InferenceDeps,
   endpoint: Endpoint,
   request: Request,
-  bytes: Uint8Array,
+  body: JsonBody,
   record: RequestRecord,
 ): InferenceRequest {
-  const body = parseJsonObject(bytes);
   const model = readModel(body, deps.isModelRequired);
   record.isStream = readStream(endpoint, body);
-  const features = new BodyFeatures(model ?? "", endpoint, body, bytes.length, request.headers);
+  const features = new BodyFeatures(model ?? "", endpoint, body, request.headers);
   return {
     endpoint,
     model,
     isStream: record.isStream,
-    body: bytes,
+    body,
     headers: request.headers,
     features,
     record,
@@ -70,8 +71,8 @@ function understand(
   };
 }
 
-function readModel(body: JsonObject, isRequired: boolean): string | undefined {
-  const model = body["model"];
+function readModel(body: JsonBody, isRequired: boolean): string | undefined {
+  const model = body.value("model");
   if (typeof model === "string" && model !== "") return model;
   if (model !== undefined && model !== null) {
     throw new GatewayError("invalid_request", "model must be a non-empty string", { param: "model" });
@@ -80,8 +81,8 @@ function readModel(body: JsonObject, isRequired: boolean): string | undefined {
   return undefined;
 }
 
-function readStream(endpoint: Endpoint, body: JsonObject): boolean {
-  const stream = body["stream"];
+function readStream(endpoint: Endpoint, body: JsonBody): boolean {
+  const stream = body.value("stream");
   if (stream === undefined || stream === null) return false;
   if (typeof stream !== "boolean") {
     throw new GatewayError("invalid_request", "stream must be true or false", { param: "stream" });
@@ -96,20 +97,20 @@ class BodyFeatures implements RequestFeatures {
   readonly model: string;
   readonly promptTokens: number;
   readonly #endpoint: Endpoint;
-  readonly #body: JsonObject;
+  readonly #body: JsonBody;
   readonly #headers: Headers;
   #promptBytes: Uint8Array | undefined;
 
-  constructor(model: string, endpoint: Endpoint, body: JsonObject, bodyBytes: number, headers: Headers) {
+  constructor(model: string, endpoint: Endpoint, body: JsonBody, headers: Headers) {
     this.model = model;
-    this.promptTokens = Math.ceil(bodyBytes / BYTES_PER_TOKEN);
+    this.promptTokens = Math.ceil(body.bytes.length / BYTES_PER_TOKEN);
     this.#endpoint = endpoint;
     this.#body = body;
     this.#headers = headers;
   }
 
   promptBytes(): Uint8Array {
-    this.#promptBytes ??= this.#endpoint.prompt(this.#body);
+    this.#promptBytes ??= promptOf(this.#body, this.#endpoint.promptMembers);
     return this.#promptBytes;
   }
 

@@ -1,0 +1,63 @@
+import { describe, expect, test } from "bun:test";
+import { chatPrompt, completionPrompt, generatePrompt, inputPrompt, queryPrompt, responsesPrompt } from "./prompt.ts";
+
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+const startsWith = (whole: Uint8Array, start: Uint8Array): boolean =>
+  Buffer.from(whole).subarray(0, start.length).equals(Buffer.from(start));
+
+describe("chat", () => {
+  test("string content and the same text in parts make the same prompt", () => {
+    const plain = chatPrompt({ messages: [{ role: "user", content: "hello" }] });
+    const parts = chatPrompt({ messages: [{ role: "user", content: [{ type: "text", text: "hello" }] }] });
+    expect(text(parts)).toBe(text(plain));
+    expect(text(plain)).toContain("hello");
+  });
+
+  test("a conversation's next turn begins with the bytes of the last one", () => {
+    const first = [
+      { role: "system", content: "be kind" },
+      { role: "user", content: "hi" },
+    ];
+    const next = [...first, { role: "assistant", content: "hello" }, { role: "user", content: "and?" }];
+    expect(startsWith(chatPrompt({ messages: next }), chatPrompt({ messages: first }))).toBe(true);
+  });
+
+  test("other pictures, tools and roles make other prompts", () => {
+    const picture = (url: string): Uint8Array =>
+      chatPrompt({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }] });
+    expect(text(picture("a"))).not.toBe(text(picture("b")));
+    const messages = [{ role: "user", content: "x" }];
+    expect(text(chatPrompt({ messages, tools: [{ type: "function" }] }))).not.toBe(text(chatPrompt({ messages })));
+    expect(text(chatPrompt({ messages: [{ role: "system", content: "x" }] }))).not.toBe(text(chatPrompt({ messages })));
+  });
+
+  test("nonsense instead of messages is an empty prompt", () => {
+    for (const messages of [undefined, null, 7, "x", {}, [], [7, null, "x"]]) {
+      expect(chatPrompt({ messages })).toHaveLength(0);
+    }
+  });
+});
+
+test("completions take a string, a list, token ids, and lists of token ids", () => {
+  expect(text(completionPrompt({ prompt: "abc" }))).toBe("abc");
+  expect(text(completionPrompt({ prompt: ["abc", "def"] }))).toBe("abc");
+  expect([...completionPrompt({ prompt: [1, 258] })]).toEqual([1, 0, 0, 0, 2, 1, 0, 0]);
+  expect([...completionPrompt({ prompt: [[1], [2]] })]).toEqual([1, 0, 0, 0]);
+  expect(completionPrompt({})).toHaveLength(0);
+});
+
+test("/generate takes text and input_ids", () => {
+  expect(text(generatePrompt({ text: "abc" }))).toBe("abc");
+  expect([...generatePrompt({ input_ids: [5] })]).toEqual([5, 0, 0, 0]);
+  expect([...generatePrompt({ input_ids: [[5], [6]] })]).toEqual([5, 0, 0, 0]);
+});
+
+test("embeddings, rerank, score and responses have their own fields", () => {
+  expect(text(inputPrompt({ input: ["abc"] }))).toBe("abc");
+  expect(text(queryPrompt({ query: "q", documents: ["d"] }))).toBe("q");
+  expect(text(queryPrompt({ text_1: "q" }))).toBe("q");
+  expect(text(responsesPrompt({ instructions: "be kind", input: "hi" }))).toContain("be kind");
+  expect(text(responsesPrompt({ input: [{ role: "user", content: [{ type: "input_text", text: "hi" }] }] }))).toContain(
+    "hi",
+  );
+});

@@ -1,0 +1,88 @@
+import { isJsonObject, type JsonObject } from "../protocol/json.ts";
+
+/**
+ * The prompt of a request as bytes: equal prompts give equal bytes, and prompts that begin alike give bytes that begin
+ * alike. Text as UTF-8, token ids as four little-endian bytes each.
+ */
+type PromptReader = (body: JsonObject) => Uint8Array;
+
+const NO_BYTES = new Uint8Array(0);
+/** Between the parts of a prompt, so that moving text from one message to the next makes another prompt. */
+const SEPARATOR = "\u001e";
+
+/** Chat: tools, then each message's role and text. Source: the order in which chat templates render them. */
+export function chatPrompt(body: JsonObject): Uint8Array {
+  const tools = body["tools"];
+  let text = Array.isArray(tools) && tools.length > 0 ? `${JSON.stringify(tools)}${SEPARATOR}` : "";
+  const system = body["system"];
+  if (system !== undefined) text += `system\n${contentText(system)}${SEPARATOR}`;
+  const messages = body["messages"];
+  if (Array.isArray(messages)) {
+    for (const message of messages) text += messageText(message);
+  }
+  return Buffer.from(text);
+}
+
+/** Completions: a string, a list of strings, token ids, or a list of lists of them; of a batch the first counts. */
+export function completionPrompt(body: JsonObject): Uint8Array {
+  return promptValue(body["prompt"]);
+}
+
+/** SGLang's `/generate`: `text` or `input_ids`, single or batch. */
+export function generatePrompt(body: JsonObject): Uint8Array {
+  return promptValue(body["text"] ?? body["input_ids"]);
+}
+
+/** Embeddings and classification: `input`. */
+export function inputPrompt(body: JsonObject): Uint8Array {
+  return promptValue(body["input"]);
+}
+
+/** Rerank: `query`; score: `text_1`. The texts they are held against follow in the worker's order. */
+export function queryPrompt(body: JsonObject): Uint8Array {
+  return promptValue(body["query"] ?? body["text_1"]);
+}
+
+/** Responses: `instructions`, then `input` as a string or a list of items. */
+export function responsesPrompt(body: JsonObject): Uint8Array {
+  const instructions = body["instructions"];
+  let text = typeof instructions === "string" ? `system\n${instructions}${SEPARATOR}` : "";
+  const input = body["input"];
+  if (typeof input === "string") text += `user\n${input}${SEPARATOR}`;
+  else if (Array.isArray(input)) for (const item of input) text += messageText(item);
+  return Buffer.from(text);
+}
+
+function messageText(message: unknown): string {
+  if (!isJsonObject(message)) return "";
+  const role = typeof message["role"] === "string" ? message["role"] : "";
+  const calls = message["tool_calls"];
+  const called = Array.isArray(calls) ? JSON.stringify(calls) : "";
+  return `${role}\n${contentText(message["content"])}${called}${SEPARATOR}`;
+}
+
+/** A string, or the text of a list of parts. What is not text stands as its JSON, so that other images are other prompts. */
+function contentText(content: unknown): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return "";
+  let text = "";
+  for (const part of content) {
+    if (typeof part === "string") text += part;
+    else if (isJsonObject(part)) text += typeof part["text"] === "string" ? part["text"] : JSON.stringify(part);
+  }
+  return text;
+}
+
+function promptValue(value: unknown): Uint8Array {
+  if (typeof value === "string") return Buffer.from(value);
+  if (!Array.isArray(value) || value.length === 0) return NO_BYTES;
+  const [first] = value;
+  if (typeof first === "number") return tokenBytes(value);
+  return promptValue(first);
+}
+
+function tokenBytes(ids: readonly unknown[]): Uint8Array {
+  const words = new Int32Array(ids.length);
+  for (let index = 0; index < ids.length; index += 1) words[index] = Number(ids[index]);
+  return new Uint8Array(words.buffer);
+}

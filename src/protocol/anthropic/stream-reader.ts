@@ -1,0 +1,30 @@
+import {
+  DATA,
+  END,
+  engineFailure,
+  type EventMeaning,
+  parseEvent,
+  type StreamReader,
+  UsageKeeper,
+} from "../stream-reader.ts";
+
+/** Messages: the prompt is counted in the first event, the answer in the last but one, `message_stop` ends it. */
+export class MessagesReader implements StreamReader {
+  readonly isFinished = false;
+  readonly #usage = new UsageKeeper();
+
+  onEvent(name: string | undefined, data: string): EventMeaning {
+    // vLLM ends these streams as its others, after message_stop.
+    if (data === "[DONE]") return END;
+    const event = parseEvent(data);
+    const type = event["type"] ?? name;
+    if (type === "message_stop") return END;
+    if (type === "message_start" || type === "message_delta") this.#usage.read(event);
+    const failure = type === "error" ? engineFailure(event) : undefined;
+    return failure ? { kind: "failure", failure } : DATA;
+  }
+
+  get usage(): UsageKeeper["usage"] {
+    return this.#usage.usage;
+  }
+}

@@ -1,0 +1,143 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { JsonScanner, MAX_DEPTH, scanMembers } from "./json-scanner.ts";
+
+function members(text: string): [name: string, value: string][] {
+  const bytes = Buffer.from(text);
+  return [...scanMembers(bytes)].map(([name, { start, end }]) => [name, bytes.toString("utf8", start, end)]);
+}
+
+function accepts(text: string): boolean {
+  try {
+    scanMembers(Buffer.from(text));
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}
+
+function parses(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe("scanner", () => {
+  test("finds the outermost members as they stand in the text", () => {
+    expect(members(' { "a" : 1.50 , "b":{"c":[1,"}"]},"\\u0064":"x\\"y" , "e":[] }')).toEqual([
+      ["a", "1.50"],
+      ["b", '{"c":[1,"}"]}'],
+      ["d", '"x\\"y"'],
+      ["e", "[]"],
+    ]);
+    expect(members("[1,2]")).toEqual([]);
+  });
+
+  test("agrees with JSON.parse on every value, whatever the steps", () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 5 }), fc.integer({ min: 1, max: 50 }), (value, step) => {
+        const bytes = Buffer.from(JSON.stringify({ value, 'a "key"': value }, undefined, step % 3));
+        const scanner = new JsonScanner(bytes);
+        while (!scanner.run(step));
+        const { start, end } = scanner.members.get("value") ?? { start: 0, end: 0 };
+        expect(JSON.parse(bytes.toString("utf8", start, end))).toEqual(JSON.parse(JSON.stringify(value)));
+      }),
+    );
+  });
+
+  test("agrees with JSON.parse on what is no JSON", () => {
+    const text = fc
+      .array(
+        fc.constantFrom(
+          '"',
+          "\\",
+          "{",
+          "}",
+          "[",
+          "]",
+          ",",
+          ":",
+          "1",
+          "-",
+          ".",
+          "e",
+          "0",
+          "true",
+          "nul",
+          " ",
+          "\n",
+          "a",
+        ),
+        {
+          maxLength: 12,
+        },
+      )
+      .map((parts) => parts.join(""));
+    fc.assert(
+      fc.property(text, (tried) => {
+        expect([tried, accepts(tried)]).toEqual([tried, parses(tried)]);
+      }),
+      { numRuns: 5000 },
+    );
+    for (const tried of [
+      "",
+      "{",
+      '{"a":1,}',
+      "[1,]",
+      "01",
+      "1e",
+      '"\t"',
+      '"\\x"',
+      "nan",
+      '{"a" 1}',
+      "1 2",
+      '{"a":1}}',
+    ]) {
+      expect([tried, accepts(tried)]).toEqual([tried, false]);
+    }
+  });
+
+  test("long strings, with whatever in them at whatever place, in bytes at whatever address", () => {
+    const piece = fc.constantFrom(
+      "plain text ",
+      '\\"',
+      "\\n",
+      "\\\\",
+      "größer",
+      "🚂",
+      "\\ud83d\\ude00",
+      "\n",
+      "\u0001",
+      "\\x",
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { minLength: 20, maxLength: 60 }), fc.nat(7), (pieces, offset) => {
+        const text = `${" ".repeat(offset)}{"a":"${"x".repeat(offset)}${pieces.join("")}","b":"${pieces.slice(0, 5).join("")}"}`;
+        const whole = Buffer.concat([Buffer.alloc(offset), Buffer.from(text)]);
+        let isTaken = true;
+        try {
+          scanMembers(whole.subarray(offset));
+        } catch {
+          isTaken = false;
+        }
+        expect([text, isTaken]).toEqual([text, parses(text)]);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test("refuses what readers disagree about", () => {
+    expect(accepts("[".repeat(MAX_DEPTH) + "]".repeat(MAX_DEPTH))).toBe(true);
+    expect(accepts("[".repeat(MAX_DEPTH + 1) + "]".repeat(MAX_DEPTH + 1))).toBe(false);
+    expect(accepts('{"model":"a","model":"b"}')).toBe(false);
+    expect(accepts('{"model":"a","\\u006dodel":"b"}')).toBe(false);
+    expect(accepts('{"a":{"model":1},"model":"b"}')).toBe(true);
+    for (const half of ["\\ud800", "\\udc00", "\\ud800\\u0041", "\\ud800x", "\\uD83D"])
+      expect(accepts(`"${half}"`)).toBe(false);
+    expect(accepts('"\\ud83d\\ude00 \\\\ud800"')).toBe(true);
+  });
+});

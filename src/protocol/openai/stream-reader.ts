@@ -1,0 +1,91 @@
+import type { ErrorFacts } from "../dialect.ts";
+import { isJsonObject, type JsonObject, numberField, objectField } from "../json.ts";
+import {
+  DATA,
+  END,
+  engineFailure,
+  type EventMeaning,
+  parseEvent,
+  type StreamReader,
+  UsageKeeper,
+} from "../stream-reader.ts";
+
+/** Chat and completions: each choice ends with its own `finish_reason`, the stream with `[DONE]`. */
+export class ChoicesReader implements StreamReader {
+  readonly #usage = new UsageKeeper();
+  /** Choices that have begun and have not said why they stopped. */
+  readonly #running = new Set<number>();
+  #hasFinished = false;
+
+  onEvent(_name: string | undefined, data: string): EventMeaning {
+    if (data === "[DONE]") return END;
+    const event = parseEvent(data);
+    const { choices } = event;
+    if (Array.isArray(choices)) this.#read(choices);
+    if (event["usage"] !== undefined) this.#usage.read(event);
+    const failure = engineFailure(event);
+    return failure ? { kind: "failure", failure } : DATA;
+  }
+
+  get isFinished(): boolean {
+    return this.#hasFinished && this.#running.size === 0;
+  }
+
+  get usage(): UsageKeeper["usage"] {
+    return this.#usage.usage;
+  }
+
+  #read(choices: readonly unknown[]): void {
+    for (const choice of choices) {
+      if (!isJsonObject(choice)) continue;
+      const index = numberField(choice, "index") ?? 0;
+      if (typeof choice["finish_reason"] === "string") {
+        this.#running.delete(index);
+        this.#hasFinished = true;
+      } else {
+        this.#running.add(index);
+      }
+    }
+  }
+}
+
+/** The Responses API: typed, numbered events, of which one of three is the last. */
+export class ResponsesReader implements StreamReader {
+  readonly isFinished = false;
+  readonly #usage = new UsageKeeper();
+  #response: JsonObject | undefined;
+  #nextNumber = 0;
+
+  onEvent(name: string | undefined, data: string): EventMeaning {
+    // Open Responses asks for it after the last event, which has ended the stream already.
+    if (data === "[DONE]") return END;
+    const event = parseEvent(data);
+    const type = event["type"] ?? name;
+    this.#nextNumber = (numberField(event, "sequence_number") ?? this.#nextNumber - 1) + 1;
+    if (type === "response.created") this.#response = objectField(event, "response");
+    if (typeof type === "string" && LAST_EVENTS.has(type)) {
+      this.#usage.read(event);
+      return END;
+    }
+    const failure = type === "error" ? (engineFailure(event) ?? engineFailure({ error: event })) : undefined;
+    return failure ? { kind: "failure", failure } : DATA;
+  }
+
+  get usage(): UsageKeeper["usage"] {
+    return this.#usage.usage;
+  }
+
+  /** A response that has begun ends as failed; before that there is nothing but the error. */
+  errorEvent({ code, message, param }: ErrorFacts): string {
+    const number = { sequence_number: this.#nextNumber };
+    if (!this.#response) return frame({ type: "error", code, message, param: param ?? null, ...number });
+    const response = { ...this.#response, status: "failed", error: { code, message } };
+    return `${frame({ type: "response.failed", ...number, response })}data: [DONE]\n\n`;
+  }
+}
+
+function frame(event: { readonly type: string; readonly [key: string]: unknown }): string {
+  return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+}
+
+const LAST_EVENTS = new Set(["response.completed", "response.incomplete", "response.failed"]);

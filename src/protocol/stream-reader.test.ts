@@ -1,0 +1,106 @@
+import { describe, expect, test } from "bun:test";
+import { anthropicDialect } from "./anthropic/dialect.ts";
+import type { Dialect } from "./dialect.ts";
+import { openaiDialect, responsesDialect } from "./openai/dialect.ts";
+import { sglangDialect } from "./sglang/dialect.ts";
+import type { StreamReader } from "./stream-reader.ts";
+
+const FACTS = {
+  code: "upstream_reset",
+  message: "it broke",
+  param: undefined,
+  openaiType: "server_error",
+  anthropicType: "api_error",
+  requestId: "r",
+};
+
+function follow(dialect: Dialect, events: readonly (object | string)[]): { reader: StreamReader; kinds: string[] } {
+  const reader = dialect.createStreamReader();
+  const kinds = events.map(
+    (event) => reader.onEvent(undefined, typeof event === "string" ? event : JSON.stringify(event)).kind,
+  );
+  return { reader, kinds };
+}
+
+describe("chat", () => {
+  test("is finished when every choice that began has said why it stopped", () => {
+    const choice = (index: number, finish_reason: string | null): object => ({
+      choices: [{ index, delta: {}, finish_reason }],
+    });
+    const { reader } = follow(openaiDialect, [choice(0, null), choice(1, null), choice(0, "stop")]);
+    expect(reader.isFinished).toBe(false);
+    expect(reader.onEvent(undefined, JSON.stringify(choice(1, "length"))).kind).toBe("data");
+    expect(reader.isFinished).toBe(true);
+    expect(reader.onEvent(undefined, "[DONE]").kind).toBe("end");
+  });
+
+  test("usage is that of the last event that has one", () => {
+    const { reader } = follow(openaiDialect, [{ choices: [], usage: { prompt_tokens: 3, completion_tokens: 2 } }]);
+    expect(reader.usage).toMatchObject({ promptTokens: 3, completionTokens: 2 });
+  });
+
+  test("text that looks like an end or an error is text", () => {
+    const content = 'data: [DONE] "error": {"finish_reason":"stop"}';
+    const { reader, kinds } = follow(openaiDialect, [{ choices: [{ index: 0, delta: { content } }] }]);
+    expect([kinds, reader.isFinished]).toEqual([["data"], false]);
+  });
+
+  test("what is not an object is refused", () => {
+    for (const data of ["{not json", "[]", "1", '{"a":1'])
+      expect(() => openaiDialect.createStreamReader().onEvent(undefined, data)).toThrow(SyntaxError);
+  });
+});
+
+test("errors that engines tell within a stream, in all their shapes", () => {
+  const failures = [
+    { error: { message: "out of memory", code: 500 } },
+    { error: "out of memory" },
+    { object: "error", message: "out of memory", code: 400 },
+  ].map((event) => openaiDialect.createStreamReader().onEvent(undefined, JSON.stringify(event)));
+  expect(failures).toEqual([
+    { kind: "failure", failure: { message: "out of memory", status: 500 } },
+    { kind: "failure", failure: { message: "out of memory", status: undefined } },
+    { kind: "failure", failure: { message: "out of memory", status: 400 } },
+  ]);
+  expect(follow(openaiDialect, [{ choices: [], error: null }]).kinds).toEqual(["data"]);
+  expect(follow(anthropicDialect, [{ type: "error", error: { type: "api_error", message: "x" } }]).kinds).toEqual([
+    "failure",
+  ]);
+  expect(follow(responsesDialect, [{ type: "error", message: "x" }]).kinds).toEqual(["failure"]);
+});
+
+test("messages: the prompt is counted in the first event and the answer in the last", () => {
+  const { reader, kinds } = follow(anthropicDialect, [
+    { type: "message_start", message: { usage: { input_tokens: 7, output_tokens: 1 } } },
+    { type: "content_block_delta", delta: { type: "text_delta", text: "hi" } },
+    { type: "message_delta", usage: { output_tokens: 5 } },
+    { type: "message_stop" },
+  ]);
+  expect(kinds).toEqual(["data", "data", "data", "end"]);
+  expect(reader.usage).toMatchObject({ promptTokens: 7, completionTokens: 5 });
+});
+
+test("responses: a cut one ends as failed, with the next number and what it was", () => {
+  const response = { id: "resp_1", object: "response", status: "in_progress" };
+  const { reader } = follow(responsesDialect, [
+    { type: "response.created", sequence_number: 0, response },
+    { type: "response.output_text.delta", sequence_number: 1, delta: "hi" },
+  ]);
+  const event = reader.errorEvent?.(FACTS) ?? "";
+  expect(event).toStartWith("event: response.failed\ndata: ");
+  expect(JSON.parse(event.split("\n")[1]?.slice(6) ?? "")).toEqual({
+    type: "response.failed",
+    sequence_number: 2,
+    response: { ...response, status: "failed", error: { code: "upstream_reset", message: "it broke" } },
+  });
+  expect(event).toEndWith("data: [DONE]\n\n");
+  expect(responsesDialect.createStreamReader().errorEvent?.(FACTS)).toStartWith("event: error\n");
+});
+
+test("generate: finished with the reason in meta_info", () => {
+  const { reader } = follow(sglangDialect, [
+    { text: "a", meta_info: { prompt_tokens: 2, completion_tokens: 1, finish_reason: null } },
+    { text: "ab", meta_info: { prompt_tokens: 2, completion_tokens: 2, finish_reason: { type: "stop" } } },
+  ]);
+  expect([reader.isFinished, reader.usage?.completionTokens]).toEqual([true, 2]);
+});

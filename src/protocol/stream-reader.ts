@@ -1,0 +1,68 @@
+import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "./json.ts";
+import type { ErrorFacts } from "./dialect.ts";
+import { mergeUsage, readUsage, type Usage } from "./usage.ts";
+
+/** An error that the engine told within a stream. */
+export interface EngineFailure {
+  readonly message: string;
+  /** HTTP status that the engine meant, where it said one. */
+  readonly status: number | undefined;
+}
+
+/** What an event of a stream means for who passes it on. */
+export type EventMeaning =
+  | { readonly kind: "data" }
+  /** The last one: nothing follows it. */
+  | { readonly kind: "end" }
+  /** Not passed on as it is; nothing follows it. */
+  | { readonly kind: "failure"; readonly failure: EngineFailure };
+
+export const DATA: EventMeaning = { kind: "data" };
+export const END: EventMeaning = { kind: "end" };
+
+/** Follows one stream, event by event. */
+export interface StreamReader {
+  /** `name` is the `event:` field, `data` the data lines joined. Throws SyntaxError where data is not what the API has. */
+  onEvent(name: string | undefined, data: string): EventMeaning;
+  /** Every answer in the stream has said why it stopped, so that only the end marker can be missing. */
+  readonly isFinished: boolean;
+  readonly usage: Usage | undefined;
+  /** The event that tells of an error at this point of the stream, where it is another than the dialect's. */
+  errorEvent?(facts: ErrorFacts): string;
+}
+
+/** Data as an object. Throws SyntaxError. */
+export function parseEvent(data: string): JsonObject {
+  const value: unknown = JSON.parse(data);
+  if (!isJsonObject(value)) throw new SyntaxError("an event must be an object");
+  return value;
+}
+
+/** Keeps the first and the last usage of a stream. */
+export class UsageKeeper {
+  #first: Usage | undefined;
+  #last: Usage | undefined;
+
+  read(event: JsonObject): void {
+    const usage = readUsage(event);
+    if (!usage) return;
+    this.#first ??= usage;
+    this.#last = usage;
+  }
+
+  get usage(): Usage | undefined {
+    return mergeUsage(this.#first, this.#last);
+  }
+}
+
+/** `{error: {message, code}}`, `{error: "text"}`, `{object: "error", message, code}`: as OpenAI, SGLang and older vLLM say it. */
+export function engineFailure(event: JsonObject): EngineFailure | undefined {
+  const text = stringField(event, "error");
+  const error = objectField(event, "error") ?? (event["object"] === "error" || text !== undefined ? event : undefined);
+  if (!error) return undefined;
+  const code = numberField(error, "code") ?? numberField(event, "status_code");
+  return {
+    message: stringField(error, "message") ?? text ?? "the engine failed within the stream",
+    status: code !== undefined && code >= 400 && code < 600 ? code : undefined,
+  };
+}

@@ -1,0 +1,143 @@
+import { GatewayError } from "../errors/errors.ts";
+
+/** What becomes of an event: passed on; passed on as the last; or not passed on, and nothing after it. */
+export type Verdict = "pass" | "last" | "stop";
+
+/** Is told each event that has data: the `event:` field, and the data lines joined by LF. */
+export type OnEvent = (name: string | undefined, data: string) => Verdict;
+
+/** Longest single event; a picture in base64 fits. */
+const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+const LF = 10;
+const CR = 13;
+const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * Cuts a stream of server-sent events into its events on their way through, without changing them: a part of an event
+ * waits for its rest, so that a stream which is cut never ends within one. The format is that of the HTML standard: lines end
+ * with LF, CRLF or CR, and a byte order mark may stand before all. Bare CR come out as LF, and the mark does not.
+ */
+export class SseFramer {
+  /** Events with data so far, the last one (end marker) left out. */
+  events = 0;
+  readonly #onEvent: OnEvent;
+  #isEnded = false;
+  #carry: Uint8Array | undefined;
+  /** How lines end: undefined until the first has ended. */
+  #hasBareCr: boolean | undefined;
+
+  constructor(onEvent: OnEvent) {
+    this.#onEvent = onEvent;
+  }
+
+  /** Nothing passes any more. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** What comes from now is not passed. */
+  end(): void {
+    this.#isEnded = true;
+  }
+
+  /**
+   * Takes the next bytes of the stream and returns the whole events that are there now. Throws
+   * upstream_event_too_large on an event without end.
+   */
+  push(chunk: Uint8Array): Uint8Array {
+    if (this.#isEnded) return NO_BYTES;
+    let bytes = this.#joined(chunk);
+    if (this.#hasBareCr === undefined) {
+      if (!this.#learnLineEnds(bytes)) return this.#keep(bytes, 0);
+      if (bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK))
+        bytes = bytes.subarray(BYTE_ORDER_MARK.length);
+    }
+    let from = 0;
+    let passed = 0;
+    while (!this.#isEnded) {
+      const end = indexAfterEvent(bytes, from);
+      if (end < 0) break;
+      if (this.#takes(bytes, from, end)) passed = end;
+      from = end;
+    }
+    if (!this.#isEnded) this.#keep(bytes, from);
+    return bytes.subarray(0, passed);
+  }
+
+  #joined(chunk: Uint8Array): Buffer {
+    const carry = this.#carry;
+    const next = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    if (this.#hasBareCr === true) for (let at = 0; at < next.length; at += 1) if (next[at] === CR) next[at] = LF;
+    return carry ? Buffer.concat([carry, next]) : next;
+  }
+
+  /** False while the first line end, or what stands before it, is not all there. */
+  #learnLineEnds(bytes: Buffer): boolean {
+    const cr = bytes.indexOf(CR);
+    const lf = bytes.indexOf(LF);
+    if (cr < 0 && lf < 0) return false;
+    const isCrFirst = cr >= 0 && (lf < 0 || cr < lf);
+    if (isCrFirst && cr === bytes.length - 1) return false;
+    this.#hasBareCr = isCrFirst && bytes[cr + 1] !== LF;
+    if (this.#hasBareCr) for (let at = cr; at < bytes.length; at += 1) if (bytes[at] === CR) bytes[at] = LF;
+    return true;
+  }
+
+  #keep(bytes: Buffer, from: number): Uint8Array {
+    this.#carry = from < bytes.length ? bytes.subarray(from) : undefined;
+    if (bytes.length - from > MAX_EVENT_BYTES) {
+      throw new GatewayError("upstream_event_too_large", "an event of the worker's stream is too large");
+    }
+    return NO_BYTES;
+  }
+
+  /** Whether the event passes. */
+  #takes(bytes: Buffer, from: number, end: number): boolean {
+    const { name, data } = fieldsOf(bytes.toString("utf8", from, end));
+    if (data === undefined) return true;
+    const verdict = this.#onEvent(name, data);
+    if (verdict !== "pass") this.#isEnded = true;
+    else this.events += 1;
+    return verdict !== "stop";
+  }
+}
+
+/** Index after the blank line that ends the event beginning at `from`, or -1. */
+function indexAfterEvent(bytes: Buffer, from: number): number {
+  let at = from;
+  for (;;) {
+    at = bytes.indexOf(LF, at);
+    if (at < 0) return -1;
+    const next = bytes[at + 1];
+    if (next === LF) return at + 2;
+    if (next === CR && bytes[at + 2] === LF) return at + 3;
+    at += 1;
+  }
+}
+
+interface Fields {
+  readonly name: string | undefined;
+  readonly data: string | undefined;
+}
+
+function fieldsOf(event: string): Fields {
+  // Nearly every event is one line of data.
+  if (event.startsWith("data: ") && event.endsWith("}\n\n") && event.indexOf("\n") === event.length - 2) {
+    return { name: undefined, data: event.slice(6, -2) };
+  }
+  let name: string | undefined;
+  let data: string | undefined;
+  for (const line of event.split(/\r?\n/)) {
+    const value = valueOf(line);
+    if (line.startsWith("data:")) data = data === undefined ? value : `${data}\n${value}`;
+    else if (line.startsWith("event:")) name = value;
+  }
+  return { name, data };
+}
+
+/** What follows the colon, and one space. */
+function valueOf(line: string): string {
+  const from = line.indexOf(":") + 1;
+  return line.slice(line[from] === " " ? from + 1 : from);
+}
