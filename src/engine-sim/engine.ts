@@ -158,7 +158,7 @@ class Engine {
     return handler({
       model,
       body: json,
-      plan: (prompt) => planGeneration(json, prompt, this.#cache),
+      plan: (prompt, begun) => planGeneration(json, prompt, this.#cache, begun),
       tokens: (plan) => this.#counted(plan, signal),
     });
   }

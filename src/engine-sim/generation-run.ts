@@ -5,7 +5,8 @@ import type { Plan } from "./generation.ts";
 export interface GenerationRun {
   readonly model: string;
   readonly body: JsonObject;
-  plan(prompt: Uint8Array): Plan;
+  /** `begun` is the beginning of the answer, where the request gives it. */
+  plan(prompt: Uint8Array, begun?: string): Plan;
   tokens(plan: Plan): AsyncGenerator<string, void, void>;
 }
 

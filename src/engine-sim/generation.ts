@@ -11,22 +11,30 @@ export interface Plan {
   readonly cachedTokens: number;
 }
 
-/** What the request asks for, as all APIs together name it. */
-export function planGeneration(body: JsonObject, prompt: Uint8Array, cache: PrefixCache): Plan {
+/** What the request asks for, as all APIs together name it. `begun` is the beginning of the answer, where there is one: an
+ * empty one where the answer goes on with the prompt itself. */
+export function planGeneration(
+  body: JsonObject,
+  prompt: Uint8Array,
+  cache: PrefixCache,
+  begun: string | undefined,
+): Plan {
   const sampling = objectField(body, "sampling_params") ?? body;
   const limit =
     numberField(sampling, "max_completion_tokens") ??
     numberField(sampling, "max_tokens") ??
     numberField(sampling, "max_output_tokens") ??
     numberField(sampling, "max_new_tokens");
-  const natural = sampling["ignore_eos"] === true && limit !== undefined ? limit : naturalLength(prompt);
+  const before = begun ? begun.split(" ").length : 0;
+  const whole = Math.max(1, naturalLength(prompt) - before);
+  const natural = sampling["ignore_eos"] === true && limit !== undefined ? limit : whole;
   const length = Math.min(limit ?? natural, natural);
-  const all = answerTokens(prompt, length);
+  const all = answerTokens(Buffer.concat([prompt, Buffer.from(begun ?? "")]), length, begun !== undefined);
   const tokens = cutAtStop(all, stopsOf(sampling));
   return {
     tokens,
     finishReason: tokens.length < all.length || length === natural ? "stop" : "length",
-    promptTokens: countTokens(prompt),
+    promptTokens: countTokens(prompt) + before,
     cachedTokens: cache.use(prompt),
   };
 }

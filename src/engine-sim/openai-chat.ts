@@ -1,4 +1,4 @@
-import { isJsonObject, numberField, objectField } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json.ts";
 import { chatPrompt } from "./prompt.ts";
 import { type Plan, type ToolCall, toolCallFor } from "./generation.ts";
 import { type GenerationRun, usageOf, wantsStream, wholeText } from "./generation-run.ts";
@@ -10,10 +10,11 @@ export async function chatCompletions(run: GenerationRun): Promise<Response> {
   if (!Array.isArray(body["messages"]) || body["messages"].length === 0 || !body["messages"].every(isJsonObject)) {
     return errorReply(400, "BadRequestError", "messages must be a list of at least one message", "messages");
   }
-  const prompt = chatPrompt(body);
+  const begun = begunAnswer(body);
+  const prompt = chatPrompt(begun === undefined ? body : { ...body, messages: body["messages"].slice(0, -1) });
   const count = Math.max(1, Math.min(numberField(body, "n") ?? 1, 16));
   const plans = Array.from({ length: count }, (_, index) =>
-    run.plan(index === 0 ? prompt : Buffer.concat([prompt, Buffer.from(`#${index}`)])),
+    run.plan(index === 0 ? prompt : Buffer.concat([prompt, Buffer.from(`#${index}`)]), begun?.trim()),
   );
   const tool = toolCallFor(body);
   if (wantsStream(body)) return eventReply(streamChat(run, plans, tool));
@@ -27,6 +28,13 @@ export async function chatCompletions(run: GenerationRun): Promise<Response> {
     choices: plans.map((plan, index) => choice(plan, index, texts[index] ?? "", tool, body["logprobs"] === true)),
     usage: first ? usageOf(first, tool ? 12 : plans.reduce((sum, plan) => sum + plan.tokens.length, 0)) : null,
   });
+}
+
+/** With `continue_final_message` the last message is the beginning of the answer. Templates trim it. */
+function begunAnswer(body: JsonObject): string | undefined {
+  if (body["continue_final_message"] !== true || !Array.isArray(body["messages"])) return undefined;
+  const last: unknown = body["messages"].at(-1);
+  return isJsonObject(last) && last["role"] === "assistant" ? stringField(last, "content") : undefined;
 }
 
 function choice(plan: Plan, index: number, text: string, tool: ToolCall | undefined, withLogprobs: boolean): object {

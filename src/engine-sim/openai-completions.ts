@@ -8,7 +8,8 @@ import { dataFrame, DONE_FRAME, errorReply, eventReply, namedFrame, newId, nowSe
 export async function completions(run: GenerationRun): Promise<Response> {
   const prompt = completionPrompt(run.body);
   if (prompt.length === 0) return errorReply(400, "BadRequestError", "prompt must not be empty", "prompt");
-  const plan = run.plan(prompt);
+  // The answer is the rest of the prompt: its first word follows a space.
+  const plan = run.plan(prompt, "");
   const echo = run.body["echo"] === true && typeof run.body["prompt"] === "string" ? run.body["prompt"] : "";
   if (wantsStream(run.body)) return eventReply(streamCompletion(run, plan, echo));
   return Response.json({

@@ -1,14 +1,13 @@
 import { isJsonObject, type JsonObject } from "../protocol/json.ts";
 
-/**
- * The prompt of a request as bytes: equal prompts give equal bytes, and prompts that begin alike give bytes that begin
- * alike. Text as UTF-8, token ids as four little-endian bytes each.
- */
-type PromptReader = (body: JsonObject) => Uint8Array;
-
 const NO_BYTES = new Uint8Array(0);
 /** Between the parts of a prompt, so that moving text from one message to the next makes another prompt. */
 const SEPARATOR = "\u001e";
+
+/*
+ * The prompt of a request as bytes: equal prompts give equal bytes, and prompts that begin alike give bytes that begin
+ * alike. Text as UTF-8, token ids as four little-endian bytes each.
+ */
 
 /** Chat: tools, then each message's role and text. Source: the order in which chat templates render them. */
 export function chatPrompt(body: JsonObject): Uint8Array {

@@ -51,21 +51,40 @@ export function countTokens(prompt: Uint8Array): number {
 }
 
 /**
- * The answer to a prompt: a function of its bytes alone, so two engines give the same answer to the same prompt, and a
- * prompt that was continued by a part of its answer is told apart. Each token is a word with the space before it.
+ * The answer to a prompt: a function of its bytes alone, so two engines give the same answer to the same prompt; and each
+ * token is a function of all that stands before it, so a prompt with a part of its answer is answered with the rest. A
+ * token is a word with the space before it; the first has none, unless the prompt ends with text of an answer.
  */
-export function answerTokens(prompt: Uint8Array, count: number): string[] {
-  let state = Bun.hash.xxHash32(prompt) || 1;
+export function answerTokens(prompt: Uint8Array, count: number, isBegun = false): string[] {
+  let state = absorb(OFFSET, prompt);
   const tokens: string[] = [];
   for (let index = 0; index < count; index += 1) {
-    // xorshift, 32 bits (Marsaglia 2003).
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    const word = WORDS[(state >>> 0) % WORDS.length] ?? "the";
-    tokens.push(index === 0 ? word : ` ${word}`);
+    const word = WORDS[scramble(state) % WORDS.length] ?? "the";
+    const token = index === 0 && !isBegun ? word : ` ${word}`;
+    // Without the space, so that it does not matter whether this is the first.
+    state = absorb(state, Buffer.from(word));
+    tokens.push(token);
   }
   return tokens;
+}
+
+/** FNV-1a, 32 bits. */
+const OFFSET = 0x811c9dc5;
+
+function absorb(state: number, bytes: Uint8Array): number {
+  let hash = state;
+  for (const byte of bytes) {
+    // Spaces are between words; see above.
+    if (byte !== 0x20) hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  return hash;
+}
+
+/** Neighbouring states give words far apart: the finalizer of MurmurHash3. */
+function scramble(state: number): number {
+  let hash = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 /** How long an answer is where nobody bounds it: from 8 to 39 tokens, by the prompt. */
