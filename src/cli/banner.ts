@@ -15,6 +15,7 @@ export function announce({ version, config, server, workers }: StartFacts): void
       event: "listening",
       version,
       url: server.url,
+      admin_url: server.adminUrl,
       metrics_url: server.metricsUrl,
       policy: config.defaultPolicy,
       igw: config.enableIgw,
@@ -23,11 +24,12 @@ export function announce({ version, config, server, workers }: StartFacts): void
     process.stdout.write(`${JSON.stringify(line)}\n`);
     return;
   }
-  const metrics = server.metricsUrl ?? server.url;
+  const metrics = server.metricsUrl ?? server.adminUrl ?? server.url;
   process.stdout.write(
     [
       `pointsman ${version}`,
       `  listening  ${server.url}`,
+      ...(server.adminUrl === undefined ? [] : [`  admin      ${server.adminUrl}`]),
       `  metrics    ${metrics}/metrics`,
       `  workers    ${workers}${workers === 0 ? " (add one: POST /workers)" : ""}`,
       `  policy     ${config.defaultPolicy}${config.enableIgw ? ", many models" : ""}`,

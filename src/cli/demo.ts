@@ -1,4 +1,4 @@
-import { loadConfig, NO_FLAGS } from "../config/load.ts";
+import { loadConfig } from "../config/load.ts";
 import { startEngine } from "../engine-sim/engine.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/schema.ts";
@@ -36,8 +36,16 @@ async function startOnUsualPort(workers: readonly string[], port: number | undef
 }
 
 function demoConfig(workers: readonly string[], port: number): Config {
-  const { config } = loadConfig({ env: {}, flags: { ...NO_FLAGS, workers } });
-  return { ...config, host: "127.0.0.1", port, prometheusPort: 0, logLevel: "warn", shutdownGracePeriodSecs: 2 };
+  const { config } = loadConfig({ env: {}, flags: { values: new Map([["host", "127.0.0.1"]]), workers } });
+  return {
+    ...config,
+    host: "127.0.0.1",
+    port,
+    prometheusPort: 0,
+    logLevel: "warn",
+    shutdownDelaySecs: 0,
+    shutdownGracePeriodSecs: 2,
+  };
 }
 
 function welcome(url: string, engines: readonly string[]): string {

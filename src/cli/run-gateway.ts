@@ -27,13 +27,13 @@ export async function startGateway(config: Config): Promise<RunningGateway> {
  * Resolves with the first SIGTERM or SIGINT; the second ends the process at once. Called before anything says that the
  * gateway runs, so that whoever reads that may signal.
  */
-export function firstSignal(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
+export function firstSignal(): Promise<NodeJS.Signals> {
+  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
   let signals = 0;
-  const onSignal = (): void => {
+  const onSignal = (signal: NodeJS.Signals): void => {
     signals += 1;
     if (signals > 1) process.exit(1);
-    resolve();
+    resolve(signal);
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
@@ -41,10 +41,14 @@ export function firstSignal(): Promise<void> {
 }
 
 /** Runs until the signal, then drains, closes everything and ends the process. */
-export async function runUntil(signal: Promise<void>, { context, server }: RunningGateway): Promise<never> {
-  await signal;
-  context.logger.info({}, "draining");
-  await server.drain(context.config.shutdownGracePeriodSecs * 1000);
+export async function runUntil(signal: Promise<NodeJS.Signals>, gateway: RunningGateway): Promise<never> {
+  const { context, server } = gateway;
+  const name = await signal;
+  context.logger.info({ signal: name }, "draining");
+  const { shutdownDelaySecs, shutdownGracePeriodSecs } = context.config;
+  // Nobody balances before a gateway that is stopped by hand.
+  const delayMs = name === "SIGINT" ? 0 : shutdownDelaySecs * 1000;
+  await server.drain({ delayMs, graceMs: shutdownGracePeriodSecs * 1000 });
   await server.stop();
   context.logger.info({}, "stopped");
   await context[Symbol.asyncDispose]();
@@ -60,8 +64,16 @@ function addressError(error: unknown, config: Config): unknown {
   const metrics = { flag: "--prometheus-port", address: `${config.prometheusHost}:${config.prometheusPort}` };
   // Bun 1.4.5 names the port in the message and nowhere else.
   const isOf = (port: number): boolean => new RegExp(`port ${port}\\b`, "i").test(String(error));
-  const suspects = [...(isOf(config.port) ? [main] : []), ...(isOf(config.prometheusPort) ? [metrics] : [])];
-  const named = suspects.length > 0 ? suspects : [main, ...(config.prometheusPort === 0 ? [] : [metrics])];
+  const ports = [
+    { port: config.port, suspect: main },
+    {
+      port: config.adminPort ?? 0,
+      suspect: { flag: "--admin-port", address: `${config.adminHost}:${config.adminPort}` },
+    },
+    { port: config.adminPort === undefined ? config.prometheusPort : 0, suspect: metrics },
+  ];
+  const suspects = ports.filter(({ port }) => isOf(port)).map(({ suspect }) => suspect);
+  const named = suspects.length > 0 ? suspects : ports.filter(({ port }) => port !== 0).map(({ suspect }) => suspect);
   return new ConfigError(
     named.map(({ flag }) => flag).join(", "),
     `${named.map(({ address }) => address).join(" or ")} ${why} (${code})`,

@@ -137,7 +137,6 @@ const NOT_BUILT: readonly (readonly [reason: string, flags: readonly string[]])[
   ["logs are JSON lines on standard output; point them where they shall go", ["log-dir", "log-json"]],
   ["the buckets of histograms are fixed", ["prometheus-duration-buckets"]],
   ["WebRTC is not built yet", ["webrtc-bind-addr", "webrtc-stun-server"]],
-  ["a port for administration of its own is not built yet", ["admin-port", "admin-host"]],
 ];
 
 const REASONS: ReadonlyMap<string, string> = new Map(

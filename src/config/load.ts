@@ -56,6 +56,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   if (!result.success) throw describe(result.error.issues[0], locate, file);
   checkWorkers(result.data, locate);
   checkPolicies(result.data, locate);
+  checkAdmin(result.data, locate);
   return { config: result.data, notices: [...environment.notices, ...noticesOn(result.data)] };
 }
 
@@ -132,6 +133,23 @@ function checkPolicies(config: Config, locate: (path: readonly PropertyKey[]) =>
   }
 }
 
+/** Who reaches the administration can send requests anywhere: it is open to this machine, or has a key. */
+function checkAdmin(config: Config, locate: (path: readonly PropertyKey[]) => string): void {
+  const serving = [config.apiKey, ...config.apiKeys.map(({ key }) => key)];
+  if (serving.some((key) => key && key.reveal() === config.adminApiKey?.reveal())) {
+    throw new ConfigError(locate(["adminApiKey"]), "the admin key must be another than those of clients");
+  }
+  if (config.adminApiKey !== undefined) return;
+  const [key, host] =
+    config.adminPort === undefined ? (["host", config.host] as const) : (["adminHost", config.adminHost] as const);
+  if (LOOPBACK.test(host)) return;
+  const ways =
+    config.adminPort === undefined
+      ? "give an admin_api_key, or an admin_port (on loopback unless admin_host says otherwise), or host 127.0.0.1"
+      : "give an admin_api_key, or admin_host 127.0.0.1";
+  throw new ConfigError(locate([key]), `whoever reaches ${host} could manage workers: ${ways}`);
+}
+
 function noticesOn(config: Config): string[] {
   const notices: string[] = [];
   if (config.retryMaxRetries > 1) {
@@ -140,10 +158,8 @@ function noticesOn(config: Config): string[] {
   if (config.retryBackoffMultiplier !== optionDefault("retryBackoffMultiplier")) {
     notices.push("retry_backoff_multiplier changes nothing: there is at most one second attempt");
   }
-  if (config.apiKey === undefined && !LOOPBACK.test(config.host)) {
-    notices.push(
-      `listening on ${config.host} without an api_key: everybody who reaches it may call and manage workers`,
-    );
+  if (config.apiKey === undefined && config.apiKeys.length === 0 && !LOOPBACK.test(config.host)) {
+    notices.push(`listening on ${config.host} without an api_key: everybody who reaches it may call`);
   }
   return notices;
 }

@@ -159,9 +159,10 @@ const pattern = z
   });
 
 export const configSchema = z.strictObject({
-  host: z.string().min(1).default("0.0.0.0").meta({
+  host: z.string().min(1).default("127.0.0.1").meta({
     group: "Listening",
-    description: "Address to listen on. All interfaces, as gateways run in containers; give an `api_key` then.",
+    description:
+      "Address to listen on. This machine only, by default; containers give `0.0.0.0`, which needs an `admin_api_key` or an `admin_port`: who can manage workers can send requests anywhere.",
   }),
   port: port.default(30_000).meta({
     group: "Listening",
@@ -171,6 +172,42 @@ export const configSchema = z.strictObject({
     group: "Listening",
     description:
       "Key that clients must send, as `Authorization: Bearer` or `x-api-key`. Without it everybody may call.",
+  }),
+  apiKeys: z
+    .array(
+      z.strictObject({
+        name,
+        key: secret,
+        maxConcurrentRequests: z.int().min(1).max(1_000_000).optional(),
+        requestsPerMinute: z.int().min(1).max(100_000_000).optional(),
+        priority: z.enum(["high", "normal", "low"]).default("normal"),
+      }),
+    )
+    .default([])
+    .meta({
+      group: "Listening",
+      fileOnly: true,
+      description:
+        "Keys of several clients: `name`, `key`, and what each may do by itself: `max_concurrent_requests`, `requests_per_minute` (429 beyond them), `priority` (`high`, `normal` or `low`: who leaves a queue first; a request may lower its own by `x-request-priority`).",
+    }),
+  adminPort: port.optional().meta({
+    group: "Listening",
+    description:
+      "Port of the administration: workers, policies, caches, metrics. With it these are nowhere else; without it they are on the main port, where existing tools expect them.",
+  }),
+  adminHost: z.string().min(1).default("127.0.0.1").meta({
+    group: "Listening",
+    description: "Address of the admin port. Other than loopback it needs an `admin_api_key`.",
+  }),
+  adminApiKey: secret.optional().meta({
+    group: "Listening",
+    description:
+      "Key of the administration, which no serving key opens. Needed where the administration can be reached from elsewhere: on an address other than loopback.",
+  }),
+  reusePort: z.boolean().default(false).meta({
+    group: "Listening",
+    description:
+      "Share the port with another gateway, so that a new one can take over from an old one; without it a port that is taken is an error.",
   }),
   maxPayloadSize: z.int().min(1024).max(2_147_483_647).default(67_108_864).meta({
     group: "Listening",
@@ -263,6 +300,15 @@ export const configSchema = z.strictObject({
     group: "Admission and time",
     description: "Requests under way at once; -1 or 0 for no bound.",
   }),
+  maxConcurrentRequestsPerModel: z.int().min(-1).max(1_000_000).default(-1).meta({
+    group: "Admission and time",
+    description: "The same for each model by itself, with a queue of its own; -1 or 0 for no bound.",
+  }),
+  maxRequestBytesInFlight: z.int().min(1_048_576).max(1_099_511_627_776).default(1_073_741_824).meta({
+    group: "Admission and time",
+    description:
+      "Bytes that the bodies of all requests under way may have together; more are refused with 503. What bounds memory where bodies differ a thousandfold.",
+  }),
   queueSize: count.default(100).meta({
     group: "Admission and time",
     description: "Requests that may wait when that bound is reached; more are refused with 503.",
@@ -273,6 +319,10 @@ export const configSchema = z.strictObject({
   requestTimeoutSecs: secs.default(1800).meta({
     group: "Admission and time",
     description: "Longest a request may take, first byte in to last byte out, seconds. Long generations are normal.",
+  }),
+  bodyStallTimeoutSecs: secs.default(30).meta({
+    group: "Admission and time",
+    description: "Longest pause of a client within a request's body, seconds.",
   }),
   connectTimeoutSecs: secs.default(2).meta({
     group: "Admission and time",
@@ -303,9 +353,15 @@ export const configSchema = z.strictObject({
     description:
       "Models (globs) whose streams another worker goes on with when theirs is lost: a chat or completion that has begun is sent on with its text so far as a prefix, at most twice. `true` for all. What cannot be right that way (tool calls, log-probabilities, several answers, structured output) ends with an error as without it.",
   }),
+  shutdownDelaySecs: z.number().min(0).max(3600).default(5).meta({
+    group: "Admission and time",
+    description:
+      "After SIGTERM: how long the gateway still takes new connections while its readiness says no, so that whoever balances before it learns, seconds. Not after SIGINT.",
+  }),
   shutdownGracePeriodSecs: secs.default(180).meta({
     group: "Admission and time",
-    description: "After SIGTERM: how long requests may finish, seconds.",
+    description:
+      "And after that, how long requests may finish, seconds. Streams that are left then end with an error event.",
   }),
   retryMaxRetries: count.default(1).meta({
     group: "Retries and circuit breaker",

@@ -10,7 +10,12 @@ test("what a client did wrong is never held against a worker, nor tried again by
     if (row.source !== "client") continue;
     // Another worker may well serve the model that one of them has dropped.
     const retry = code === "upstream_model_missing" ? "declined" : "never";
-    expect([code, row.retry, row.breaker === "fault", row.clientRetry]).toEqual([code, retry, false, false]);
+    expect([code, row.retry, row.breaker === "fault", row.clientRetry]).toEqual([
+      code,
+      retry,
+      false,
+      code === "rate_limit_exceeded",
+    ]);
   }
 });
 

@@ -96,6 +96,10 @@ export const ERRORS = {
     ...client(401, 16, "authentication_error", "The API key is missing or wrong."),
     openai: "authentication_error",
   },
+  forbidden: {
+    ...client(403, 7, "permission_error", "The API key is known and does not open this."),
+    openai: "permission_error",
+  },
   model_not_found: client(404, 5, "not_found_error", "No worker serves this model."),
   unknown_url: client(404, 12, "not_found_error", "There is no such route."),
   worker_not_found: client(404, 5, "not_found_error", "No worker has this id or URL."),
@@ -104,11 +108,17 @@ export const ERRORS = {
   worker_exists: client(409, 6, "invalid_request_error", "A worker with this URL is registered already."),
   request_too_large: client(413, 8, "request_too_large", "The body is larger than `max_payload_size`."),
   unsupported_media_type: client(415, 3, "invalid_request_error", "The content type is not `application/json`."),
+  rate_limit_exceeded: {
+    ...client(429, 8, "rate_limit_error", "The limit of this API key is reached. `Retry-After` says when it is not."),
+    openai: "rate_limit_error",
+    clientRetry: true,
+  },
   client_closed: client(499, 1, "api_error", "The client left before the end; seen in logs and metrics only."),
   // What the gateway cannot do now.
   no_available_workers: capacity("Workers serve this model, but none can take a request now. `Retry-After` says when."),
   queue_full: capacity("The concurrency limit is reached and the queue is full. `Retry-After` says when."),
   queue_timeout: capacity("The request waited in the queue for `queue_timeout_secs`."),
+  memory_full: capacity("The bodies of the requests under way are as large together as `max_request_bytes_in_flight`."),
   server_shutting_down: capacity("The gateway is draining; another instance will answer."),
   not_implemented: {
     ...capacity("The gateway knows the feature and does not have it yet."),

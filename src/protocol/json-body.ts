@@ -32,6 +32,15 @@ export class JsonBody {
     return raw && raw.length <= MAX_VALUE_BYTES ? parse(raw) : undefined;
   }
 
+  /** Entries of a list; 0 where the member is no list. */
+  count(name: string): number {
+    const raw = this.raw(name);
+    if (raw?.[0] !== OPEN_BRACKET) return 0;
+    const value = this.value(name);
+    if (Array.isArray(value)) return value.length;
+    return countTopLevel(raw);
+  }
+
   /** The body with these members replaced or added, each as JSON text; everything else as it stands. */
   with(changes: ReadonlyMap<string, Uint8Array | string>): Uint8Array {
     const pieces: Uint8Array[] = [];
@@ -99,7 +108,13 @@ function hasProtoKey(bytes: Uint8Array): boolean {
 }
 
 const PROTO = '"__proto__"';
+const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
 
 /** Lets whatever is ready go first. */
 function nextTurn(): Promise<void> {
@@ -110,6 +125,24 @@ function nextTurn(): Promise<void> {
 
 function parse(raw: Uint8Array): unknown {
   return JSON.parse(Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString("utf8"));
+}
+
+/** Commas of the outermost list, plus one. */
+function countTopLevel(list: Uint8Array): number {
+  let depth = 0;
+  let isInString = false;
+  let count = 1;
+  for (let at = 0; at < list.length; at += 1) {
+    const byte = list[at];
+    if (isInString) {
+      if (byte === BACKSLASH) at += 1;
+      else if (byte === QUOTE) isInString = false;
+    } else if (byte === QUOTE) isInString = true;
+    else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) depth += 1;
+    else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth -= 1;
+    else if (byte === COMMA && depth === 1) count += 1;
+  }
+  return count;
 }
 
 function toBytes(change: Uint8Array | string): Uint8Array {

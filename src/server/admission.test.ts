@@ -2,13 +2,21 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { GatewayError } from "../errors/errors.ts";
 import { ManualClock } from "../util/clock.ts";
-import { Admission, type Permit } from "./admission.ts";
+import { Admission, type Claim, GATEWAY, type Permit } from "./admission.ts";
 
 const signal = new AbortController().signal;
 
-function create(maxConcurrent: number, queueSize: number): { admission: Admission; clock: ManualClock } {
+interface SetUp {
+  readonly admission: Admission;
+  readonly clock: ManualClock;
+  acquire(signal: AbortSignal, claim?: Partial<Claim>): Permit | Promise<Permit>;
+}
+
+function create(places: number, queueSize: number): SetUp {
   const clock = new ManualClock();
-  return { admission: new Admission({ maxConcurrent, queueSize, queueTimeoutMs: 1000 }, clock), clock };
+  const admission = new Admission({ queueSize, queueTimeoutMs: 1000 }, clock);
+  const usual: Claim = { kind: GATEWAY, places, priority: "normal", patienceMs: Number.POSITIVE_INFINITY };
+  return { admission, clock, acquire: (by, claim = {}) => admission.acquire({ ...usual, ...claim }, by) };
 }
 
 function codeOf(error: unknown): string {
@@ -16,20 +24,20 @@ function codeOf(error: unknown): string {
 }
 
 test("a place is had at once while there is one", () => {
-  const { admission } = create(2, 0);
-  expect(admission.acquire(signal)).not.toBeInstanceOf(Promise);
-  expect(admission.acquire(signal)).not.toBeInstanceOf(Promise);
-  expect(admission.admitted).toBe(2);
+  const { admission, acquire } = create(2, 0);
+  expect(acquire(signal)).not.toBeInstanceOf(Promise);
+  expect(acquire(signal)).not.toBeInstanceOf(Promise);
+  expect(admission.admitted(GATEWAY)).toBe(2);
 });
 
 test("past the limit requests wait in order, past the queue they are refused with Retry-After", async () => {
-  const { admission } = create(1, 2);
-  const held = admission.acquire(signal) as Permit;
+  const { admission, acquire } = create(1, 2);
+  const held = acquire(signal) as Permit;
   const order: string[] = [];
-  const second = Promise.resolve(admission.acquire(signal)).then((permit) => (order.push("second"), permit));
-  const third = Promise.resolve(admission.acquire(signal)).then((permit) => (order.push("third"), permit));
+  const second = Promise.resolve(acquire(signal)).then((permit) => (order.push("second"), permit));
+  const third = Promise.resolve(acquire(signal)).then((permit) => (order.push("third"), permit));
   try {
-    void admission.acquire(signal);
+    void acquire(signal);
     expect.unreachable();
   } catch (error) {
     expect(codeOf(error)).toBe("queue_full");
@@ -39,51 +47,51 @@ test("past the limit requests wait in order, past the queue they are refused wit
   (await second).release();
   (await third).release();
   expect(order).toEqual(["second", "third"]);
-  expect([admission.admitted, admission.waiting]).toEqual([0, 0]);
+  expect([admission.admitted(GATEWAY), admission.waiting]).toEqual([0, 0]);
 });
 
 test("who waits for too long is told so", async () => {
-  const { admission, clock } = create(1, 1);
-  void admission.acquire(signal);
-  const waiting = Promise.resolve(admission.acquire(signal)).catch(codeOf);
+  const { admission, clock, acquire } = create(1, 1);
+  void acquire(signal);
+  const waiting = Promise.resolve(acquire(signal)).catch(codeOf);
   clock.advance(1000);
   expect(await waiting).toBe("queue_timeout");
   expect(admission.waiting).toBe(0);
 });
 
 test("who leaves the line frees its place in it, and is never served", async () => {
-  const { admission } = create(1, 1);
-  const held = admission.acquire(signal) as Permit;
+  const { admission, acquire } = create(1, 1);
+  const held = acquire(signal) as Permit;
   const leaving = new AbortController();
-  const gone = Promise.resolve(admission.acquire(leaving.signal)).catch(codeOf);
+  const gone = Promise.resolve(acquire(leaving.signal)).catch(codeOf);
   leaving.abort(new Error("left"));
   expect(await gone).toBe("client_closed");
-  const next = Promise.resolve(admission.acquire(signal));
+  const next = Promise.resolve(acquire(signal));
   held.release();
   expect(await next).toBeDefined();
-  expect(admission.admitted).toBe(1);
+  expect(admission.admitted(GATEWAY)).toBe(1);
 });
 
 test("releasing twice gives back one place", () => {
-  const { admission } = create(2, 0);
-  const permit = admission.acquire(signal) as Permit;
-  void admission.acquire(signal);
+  const { admission, acquire } = create(2, 0);
+  const permit = acquire(signal) as Permit;
+  void acquire(signal);
   permit.release();
   permit.release();
-  expect(admission.admitted).toBe(1);
+  expect(admission.admitted(GATEWAY)).toBe(1);
 });
 
 test("under any order of coming, going and leaving no place is lost or made", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.constantFrom("come", "go", "leave", "wait"), { maxLength: 60 }), async (steps) => {
-      const { admission, clock } = create(3, 4);
+      const { admission, clock, acquire } = create(3, 4);
       const permits: Permit[] = [];
       const leavers: AbortController[] = [];
       for (const step of steps) {
         if (step === "come") {
           const leaver = new AbortController();
           try {
-            const place = admission.acquire(leaver.signal);
+            const place = acquire(leaver.signal);
             if (place instanceof Promise) {
               leavers.push(leaver);
               place.then((permit) => permits.push(permit)).catch(() => undefined);
@@ -96,7 +104,7 @@ test("under any order of coming, going and leaving no place is lost or made", as
         else clock.advance(400);
         await Promise.resolve();
         await Promise.resolve();
-        expect(admission.admitted).toBeLessThanOrEqual(3);
+        expect(admission.admitted(GATEWAY)).toBeLessThanOrEqual(3);
         expect(admission.waiting).toBeLessThanOrEqual(4);
       }
       clock.advance(2000);
@@ -105,8 +113,53 @@ test("under any order of coming, going and leaving no place is lost or made", as
         await Promise.resolve();
         await Promise.resolve();
       }
-      expect([admission.admitted, admission.waiting]).toEqual([0, 0]);
+      expect([admission.admitted(GATEWAY), admission.waiting]).toEqual([0, 0]);
     }),
     { numRuns: 200 },
   );
+});
+
+test("a higher class is served first, within a class who came first", async () => {
+  const { acquire } = create(1, 10);
+  const held = acquire(signal) as Permit;
+  const order: string[] = [];
+  const come = async (name: string, priority: Claim["priority"]): Promise<void> => {
+    const permit = await acquire(signal, { priority });
+    order.push(name);
+    permit.release();
+  };
+  const all = [come("low", "low"), come("one", "normal"), come("two", "normal"), come("high", "high")];
+  held.release();
+  await Promise.all(all);
+  expect(order).toEqual(["high", "one", "two", "low"]);
+});
+
+test("kinds of places are apart, and one that nobody holds is forgotten", () => {
+  const { admission, acquire } = create(1, 0);
+  const permit = acquire(signal, { kind: "model a" }) as Permit;
+  expect(acquire(signal, { kind: "model b" })).not.toBeInstanceOf(Promise);
+  expect(() => acquire(signal, { kind: "model a" })).toThrow("queue is full");
+  permit.release();
+  expect(admission.admitted("model a")).toBe(0);
+});
+
+test("who would not wait for its turn is refused at once, with the time that it would take", () => {
+  const { acquire, clock } = create(1, 10);
+  let held = acquire(signal) as Permit;
+  for (let count = 0; count < 50; count += 1) {
+    clock.advance(900);
+    held.release();
+    held = acquire(signal) as Permit;
+  }
+  void acquire(signal);
+  expect(() => acquire(signal, { patienceMs: 1000 })).toThrow("longer than the client will wait");
+  expect(acquire(signal, { patienceMs: 5000 })).toBeInstanceOf(Promise);
+});
+
+test("at the end all who wait are refused", async () => {
+  const { admission, acquire } = create(1, 10);
+  void acquire(signal);
+  const waiting = Promise.resolve(acquire(signal)).catch(codeOf);
+  admission.refuseAll(new GatewayError("server_shutting_down", "bye"));
+  expect(await waiting).toBe("server_shutting_down");
 });

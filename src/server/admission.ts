@@ -2,12 +2,25 @@ import { clientClosed, GatewayError } from "../errors/errors.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 
 export interface AdmissionSettings {
-  /** Requests under way at once; Infinity for no bound. */
-  readonly maxConcurrent: number;
-  /** Requests that may wait for a place. */
+  /** Requests that may wait for a place of one kind. */
   readonly queueSize: number;
   /** Longest wait, ms. */
   readonly queueTimeoutMs: number;
+}
+
+/** Who is served first where places are short. Within one class, first come, first served. */
+export const PRIORITIES = ["high", "normal", "low"] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+/** A place that is asked for. */
+export interface Claim {
+  /** What places are counted for: the gateway, a model. */
+  readonly kind: string;
+  /** Places of this kind; Infinity for no bound. */
+  readonly places: number;
+  readonly priority: Priority;
+  /** How long the client will wait for its answer, ms; Infinity where it did not say. */
+  readonly patienceMs: number;
 }
 
 /** A place; give it back exactly once, with `release`. */
@@ -15,57 +28,117 @@ export interface Permit {
   release(): void;
 }
 
+/** Where places are had: here, or on the thread that counts them for all. */
+export interface Admitter {
+  /** A place, at once where there is one. Throws queue_full, queue_timeout, client_closed, server_shutting_down. */
+  acquire(claim: Claim, signal: AbortSignal): Permit | Promise<Permit>;
+}
+
 interface Waiting {
   grant(): void;
   refuse(error: unknown): void;
 }
 
-/** How many requests may be under way, and an orderly line before it: first come, first served. */
-export class Admission {
+/** Places of one kind, and the orderly line before them. */
+class Line {
+  admitted = 0;
+  /** By class, in order of arrival; one that gave up is taken out at once, wherever it stands. */
+  readonly waiting: Readonly<Record<Priority, Set<Waiting>>> = { high: new Set(), normal: new Set(), low: new Set() };
+  /** When the last place became free, and how long that takes on average, ms. */
+  #lastReleaseAt = 0;
+  #intervalMs = 0;
+
+  get length(): number {
+    return this.waiting.high.size + this.waiting.normal.size + this.waiting.low.size;
+  }
+
+  /** Those that are served before one that comes now. */
+  ahead(priority: Priority): number {
+    const classes = PRIORITIES.slice(0, PRIORITIES.indexOf(priority) + 1);
+    return classes.reduce((sum, name) => sum + this.waiting[name].size, 0);
+  }
+
+  /** How long one that comes now would wait, at the pace of late, ms. */
+  waitMs(priority: Priority): number {
+    return this.#intervalMs * (this.ahead(priority) + 1);
+  }
+
+  onRelease(now: number): void {
+    if (this.#lastReleaseAt > 0) this.#intervalMs += (now - this.#lastReleaseAt - this.#intervalMs) / 8;
+    this.#lastReleaseAt = now;
+  }
+
+  next(): Waiting | undefined {
+    for (const name of PRIORITIES) {
+      const [first] = this.waiting[name];
+      if (!first) continue;
+      this.waiting[name].delete(first);
+      return first;
+    }
+    return undefined;
+  }
+}
+
+/** How many requests may be under way, of each kind, and who is next. */
+export class Admission implements Admitter {
   readonly #settings: AdmissionSettings;
   readonly #clock: Clock;
-  /** In order of arrival; one that gave up is taken out at once, wherever it stands. */
-  readonly #line = new Set<Waiting>();
-  #admitted = 0;
-  /** When the last place became free, and how long places take to become free on average, ms. */
-  #lastReleaseAt = 0;
-  #releaseIntervalMs = 0;
+  readonly #lines = new Map<string, Line>();
 
   constructor(settings: AdmissionSettings, clock: Clock = systemClock) {
     this.#settings = settings;
     this.#clock = clock;
   }
 
-  get admitted(): number {
-    return this.#admitted;
+  /** Places that are taken, of one kind. */
+  admitted(kind: string): number {
+    return this.#lines.get(kind)?.admitted ?? 0;
   }
 
+  /** Over all kinds. */
   get waiting(): number {
-    return this.#line.size;
+    let sum = 0;
+    for (const line of this.#lines.values()) sum += line.length;
+    return sum;
   }
 
-  /** A place, at once where there is one. Throws queue_full, queue_timeout, and client_closed. */
-  acquire(signal: AbortSignal): Permit | Promise<Permit> {
-    if (this.#admitted < this.#settings.maxConcurrent) {
-      this.#admitted += 1;
-      return this.#permit();
+  acquire(claim: Claim, signal: AbortSignal): Permit | Promise<Permit> {
+    const line = this.#lineOf(claim.kind);
+    if (line.admitted < claim.places) {
+      line.admitted += 1;
+      return this.#permit(claim.kind, line);
     }
-    if (this.#line.size >= this.#settings.queueSize) {
-      throw new GatewayError("queue_full", "the gateway is at its limit and the queue is full", this.#retryAfter());
+    if (line.length >= this.#settings.queueSize) {
+      throw new GatewayError(
+        "queue_full",
+        "the gateway is at its limit and the queue is full",
+        retryAfter(line, claim),
+      );
     }
-    return this.#wait(signal);
+    if (line.waitMs(claim.priority) > claim.patienceMs) {
+      const told = "the queue is longer than the client will wait";
+      throw new GatewayError("queue_timeout", told, retryAfter(line, claim));
+    }
+    return this.#wait(line, claim, signal);
   }
 
-  #wait(signal: AbortSignal): Promise<Permit> {
+  /** Refuses all who wait. */
+  refuseAll(error: GatewayError): void {
+    for (const line of this.#lines.values()) for (let next = line.next(); next; next = line.next()) next.refuse(error);
+  }
+
+  #wait(line: Line, claim: Claim, signal: AbortSignal): Promise<Permit> {
     const { promise, resolve, reject } = Promise.withResolvers<Permit>();
-    const waiting: Waiting = { grant: () => resolve(this.#permit()), refuse: reject };
-    this.#line.add(waiting);
-    const cancelTimer = this.#clock.after(this.#settings.queueTimeoutMs, () => {
-      this.#line.delete(waiting);
-      reject(new GatewayError("queue_timeout", "the request waited in the queue for too long", this.#retryAfter()));
+    const queue = line.waiting[claim.priority];
+    const waiting: Waiting = { grant: () => resolve(this.#permit(claim.kind, line)), refuse: reject };
+    queue.add(waiting);
+    const cancelTimer = this.#clock.after(Math.min(this.#settings.queueTimeoutMs, claim.patienceMs), () => {
+      queue.delete(waiting);
+      const told = "the request waited in the queue for too long";
+      reject(new GatewayError("queue_timeout", told, retryAfter(line, claim)));
     });
     const onAbort = (): void => {
-      this.#line.delete(waiting);
+      queue.delete(waiting);
       reject(clientClosed(signal.reason));
     };
     signal.addEventListener("abort", onAbort, { once: true });
@@ -75,37 +148,45 @@ export class Admission {
     });
   }
 
-  #permit(): Permit {
+  #permit(kind: string, line: Line): Permit {
     let isHeld = true;
     return {
       release: () => {
         if (!isHeld) return;
         isHeld = false;
-        this.#release();
+        this.#release(kind, line);
       },
     };
   }
 
   /** The place goes to the first in line, or becomes free. */
-  #release(): void {
-    const now = this.#clock.now();
-    if (this.#lastReleaseAt > 0) {
-      const interval = now - this.#lastReleaseAt;
-      this.#releaseIntervalMs += (interval - this.#releaseIntervalMs) / 8;
+  #release(kind: string, line: Line): void {
+    line.onRelease(this.#clock.now());
+    const next = line.next();
+    if (next) {
+      next.grant();
+      return;
     }
-    this.#lastReleaseAt = now;
-    const [first] = this.#line;
-    if (first) {
-      this.#line.delete(first);
-      first.grant();
-    } else {
-      this.#admitted -= 1;
-    }
+    line.admitted -= 1;
+    // Models come and go; their lines are not kept. The pace of the gateway's own is.
+    if (line.admitted === 0 && kind !== GATEWAY) this.#lines.delete(kind);
   }
 
-  /** How long the line takes to be served at the pace of late, whole seconds from 1 to 60. */
-  #retryAfter(): { retryAfterSecs: number } {
-    const secs = Math.ceil((this.#releaseIntervalMs * (this.#line.size + 1)) / 1000);
-    return { retryAfterSecs: Math.min(Math.max(secs, 1), 60) };
+  #lineOf(kind: string): Line {
+    let line = this.#lines.get(kind);
+    if (!line) {
+      line = new Line();
+      this.#lines.set(kind, line);
+    }
+    return line;
   }
+}
+
+/** The kind of the places that all requests share. */
+export const GATEWAY = "";
+
+/** How long the line takes to be served at the pace of late, whole seconds from 1 to 60. */
+function retryAfter(line: Line, { priority }: Claim): { retryAfterSecs: number } {
+  const secs = Math.ceil(line.waitMs(priority) / 1000);
+  return { retryAfterSecs: Math.min(Math.max(secs, 1), 60) };
 }

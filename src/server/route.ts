@@ -1,5 +1,3 @@
-import type { BunRequest } from "bun";
-
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** Who may call: anybody, clients with the API key, operators. */
@@ -7,7 +5,7 @@ export type Access = "public" | "serving" | "admin";
 
 /** What a handler gets besides the request. */
 export interface Call {
-  readonly request: BunRequest;
+  readonly request: Request;
   readonly requestId: string;
   /** Values of `:name` in the path, decoded. */
   readonly params: Readonly<Record<string, string>>;

@@ -1,3 +1,5 @@
+import type { GatewayError } from "../errors/errors.ts";
+
 /** How a router talks to a worker over HTTP. One implementation speaks HTTP/1.1; tests pass their own. */
 
 export interface UpstreamTimeouts {
@@ -42,6 +44,8 @@ export interface UpstreamResponse {
 export interface Transport {
   /** Sockets open to workers now. */
   readonly openSockets: number;
+  /** Every exchange under way ends with this error, as if the worker had caused it. */
+  failAll(error: GatewayError): void;
   /** A worker has left: what is kept of it goes. */
   forget(origin: string): void;
   /**

@@ -58,6 +58,17 @@ describe("what cannot be taken is one sentence and exit code 2", () => {
       "must export default { name, create }",
     ],
     ["a stray word", ["serve", "surprise"], "too many arguments"],
+    ["an open administration", ["--host", "0.0.0.0"], "--host: whoever reaches 0.0.0.0 could manage workers"],
+    [
+      "an admin port that is open",
+      ["--admin-port", "0", "--admin-host", "0.0.0.0"],
+      "--admin-host: whoever reaches 0.0.0.0 could manage workers",
+    ],
+    [
+      "one key for both",
+      ["--api-key", "same", "--admin-api-key", "same"],
+      "--admin-api-key: the admin key must be another",
+    ],
   ];
   for (const [name, args, message] of cases) {
     test(name, async () => {
@@ -197,24 +208,47 @@ test("metrics have a port of their own where one is given", async () => {
 });
 
 describe("SIGTERM", () => {
-  test("lets a stream finish, refuses new work with an answer, and exits with 0", async () => {
+  test("fails readiness first, serves on for a moment, lets a stream finish, and exits with 0", async () => {
     await using engine = await startEngine({ instant: false, timing: { decodeMs: 30 } });
-    await using gateway = await start(["--worker", engine.url, "--shutdown-grace-period-secs", "20"]);
+    await using gateway = await start(["--worker", engine.url, "--shutdown-delay-secs", "0.4"]);
     while (!(await fetch(`${gateway.url}/readiness`)).ok) await Bun.sleep(10);
     const client = await openRaw(
       gateway.url,
-      rawPost("/v1/chat/completions", { ...HELLO, stream: true, max_tokens: 20 }),
+      rawPost("/v1/chat/completions", { ...HELLO, stream: true, max_tokens: 30, ignore_eos: true }),
     );
     await client.until("content");
     gateway.signal("SIGTERM");
     while ((await fetch(`${gateway.url}/readiness`)).status !== 503) await Bun.sleep(5);
-    const refused = await post(`${gateway.url}/v1/chat/completions`, HELLO);
-    expect([refused.status, ((await refused.json()) as { error: { code: string } }).error.code]).toEqual([
-      503,
-      "server_shutting_down",
-    ]);
+    const late = await post(`${gateway.url}/v1/chat/completions`, { ...HELLO, max_tokens: 1 });
+    expect([late.status, late.headers.get("connection")]).toEqual([200, "close"]);
     expect(await client.until("[DONE]")).not.toContain('"error"');
     expect(await gateway.exited).toBe(0);
+  });
+
+  test("what is not finished at the end is told that it is cut", async () => {
+    await using engine = await startEngine({ instant: false, timing: { decodeMs: 50 } });
+    const times = ["--shutdown-delay-secs", "0", "--shutdown-grace-period-secs", "1"];
+    await using gateway = await start(["--worker", engine.url, ...times]);
+    while (!(await fetch(`${gateway.url}/readiness`)).ok) await Bun.sleep(10);
+    const long = { ...HELLO, stream: true, max_tokens: 5000, ignore_eos: true };
+    const clients = await Promise.all(
+      ["/v1/chat/completions", "/v1/messages"].map((path) => openRaw(gateway.url, rawPost(path, long))),
+    );
+    await Promise.all(clients.map((client) => client.until("data:")));
+    const signalled = performance.now();
+    gateway.signal("SIGTERM");
+    const [chat, messages] = await Promise.all(
+      clients.map(async (client) => {
+        await client.closed;
+        return client.received;
+      }),
+    );
+    expect(chat).toContain('"code":"server_shutting_down"');
+    expect(chat).not.toContain("[DONE]");
+    expect(messages).toContain("event: error\n");
+    expect(messages).not.toContain("message_stop");
+    expect(await gateway.exited).toBe(0);
+    expect(performance.now() - signalled).toBeLessThan(2000);
   });
 
   test("twice ends it at once", async () => {

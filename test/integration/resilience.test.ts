@@ -190,10 +190,14 @@ test("beyond the limit requests wait in a bounded line, beyond the line they are
   expect((await Promise.all(all.slice(0, 4))).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
 });
 
-test("with a key set, serving and admin routes want it, probes do not", async () => {
+test("with a key set, serving routes want it, probes do not, and it does not open the administration", async () => {
   await using engine = await startEngine();
   await using gateway = await startGateway({ workers: [engine.url], config: { apiKey: new Secret("right") } });
-  for (const path of ["/workers", "/policies", "/v1/models", "/get_loads", "/get_model_info"]) {
+  for (const path of ["/workers", "/policies", "/get_loads"]) {
+    expect((await fetch(gateway.url + path)).status).toBe(401);
+    expect((await fetch(gateway.url + path, { headers: { authorization: "Bearer right" } })).status).toBe(403);
+  }
+  for (const path of ["/v1/models", "/get_model_info"]) {
     const response = await fetch(gateway.url + path);
     expect([path, response.status, response.headers.get("www-authenticate")]).toEqual([path, 401, "Bearer"]);
     expect((await fetch(gateway.url + path, { headers: { authorization: "Bearer right" } })).status).toBe(200);

@@ -12,7 +12,7 @@ test("flags", () => {
     optionMeta(key).fileOnly ? [] : [flagName(key), ...(optionMeta(key).aliases ?? [])],
   );
   expect(flags.sort().join(" ")).toBe(
-    "--api-key --balance-abs-threshold --balance-rel-threshold --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-payload-size --max-tree-size --model --model-path --policy --policy-module --port --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --shutdown-grace-period-secs --stream-keep-alive-secs --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
+    "--admin-api-key --admin-host --admin-port --api-key --balance-abs-threshold --balance-rel-threshold --body-stall-timeout-secs --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-concurrent-requests-per-model --max-payload-size --max-request-bytes-in-flight --max-tree-size --model --model-path --policy --policy-module --port --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --reuse-port --shutdown-delay-secs --shutdown-grace-period-secs --stream-keep-alive-secs --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
   );
 });
 
@@ -50,6 +50,7 @@ test("error codes and their statuses", () => {
     "400 forbidden_key",
     "400 bad_host",
     "401 invalid_api_key",
+    "403 forbidden",
     "404 model_not_found",
     "404 unknown_url",
     "404 worker_not_found",
@@ -58,10 +59,12 @@ test("error codes and their statuses", () => {
     "409 worker_exists",
     "413 request_too_large",
     "415 unsupported_media_type",
+    "429 rate_limit_exceeded",
     "499 client_closed",
     "503 no_available_workers",
     "503 queue_full",
     "503 queue_timeout",
+    "503 memory_full",
     "503 server_shutting_down",
     "501 not_implemented",
     "500 internal_error",

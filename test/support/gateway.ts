@@ -1,4 +1,4 @@
-import { loadConfig, NO_FLAGS } from "../../src/config/load.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { type AppContext, type AppContextOverrides, createAppContext } from "../../src/context/app-context.ts";
 import type { Logger } from "../../src/observability/logger.ts";
@@ -24,7 +24,10 @@ export interface GatewayOptions {
 
 /** The gateway in this process, on a free port, when its workers are ready. */
 export async function startGateway(options: GatewayOptions = {}): Promise<TestGateway> {
-  const { config: defaults } = loadConfig({ env: {}, flags: { ...NO_FLAGS, workers: options.workers ?? [] } });
+  const { config: defaults } = loadConfig({
+    env: {},
+    flags: { values: new Map([["host", "127.0.0.1"]]), workers: options.workers ?? [] },
+  });
   const config: Config = {
     ...defaults,
     host: "127.0.0.1",

@@ -5,6 +5,7 @@ import type { HealthChecker } from "../../worker/health-checker.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import { readBody } from "../body.ts";
+import { ByteBudget } from "../byte-budget.ts";
 import type { Call, Route } from "../route.ts";
 import { patchWorkerSpec, readWorkerSpec } from "../../config/worker-spec.ts";
 import { workerView } from "./worker-view.ts";
@@ -146,5 +147,11 @@ function location(id: string): { readonly location: string } {
 }
 
 async function readJson(deps: WorkersDeps, { request }: Call): Promise<JsonObject> {
-  return parseJsonObject(await readBody(request, { maxBytes: deps.maxBodyBytes, timeoutMs: BODY_TIMEOUT_MS }));
+  const bounds = {
+    maxBytes: deps.maxBodyBytes,
+    timeoutMs: BODY_TIMEOUT_MS,
+    stallMs: BODY_TIMEOUT_MS,
+    budget: new ByteBudget(deps.maxBodyBytes),
+  };
+  return parseJsonObject(await readBody(request, bounds, { bytes: 0 }));
 }

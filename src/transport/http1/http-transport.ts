@@ -67,6 +67,11 @@ export class HttpTransport implements Transport, ConnectionOwner, Disposable {
     return this.#connections.size;
   }
 
+  /** Every exchange under way ends with this error. */
+  failAll(error: GatewayError): void {
+    for (const { exchange } of [...this.#connections]) exchange?.fail(error);
+  }
+
   /** Closes idle sockets to a worker that has left or was restarted. */
   forget(origin: string): void {
     const known = this.#origins.get(origin);

@@ -1,0 +1,107 @@
+import type { Config } from "../config/schema.ts";
+import { asGatewayError, clientClosed, type GatewayError } from "../errors/errors.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { createRecordSink, type RecordSink, RequestRecord } from "../observability/request-record.ts";
+import type { Endpoint } from "../protocol/endpoints.ts";
+import { type JsonBody, readJsonBody } from "../protocol/json-body.ts";
+import type { InferenceRequest } from "../router/router.ts";
+import type { Permit } from "./admission.ts";
+import type { Auth } from "./auth.ts";
+import { type BodyBounds, type HeldBytes, readBody } from "./body.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import { errorResponse } from "./error-response.ts";
+import { type Entry, type Gate, patienceOf, priorityOf } from "./gate.ts";
+import { understand } from "./understand.ts";
+
+export interface DataPlaneDeps {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly auth: Auth;
+  readonly gate: Gate;
+  readonly route: (request: InferenceRequest) => Promise<Response>;
+  /** Threads that share the bound on bytes in flight. */
+  readonly threads: number;
+}
+
+/**
+ * The way of a request: authenticate, enter, read, parse once, enter the model, route. Each step has its errors and its
+ * bound.
+ */
+export class DataPlane {
+  readonly #deps: DataPlaneDeps;
+  readonly #bounds: BodyBounds;
+  readonly #recordSink: RecordSink;
+  #active = 0;
+
+  constructor(deps: DataPlaneDeps) {
+    const { config } = deps;
+    this.#deps = deps;
+    this.#recordSink = createRecordSink(deps.logger, deps.metrics);
+    this.#bounds = {
+      maxBytes: config.maxPayloadSize,
+      timeoutMs: config.requestTimeoutSecs * 1000,
+      stallMs: config.bodyStallTimeoutSecs * 1000,
+      budget: new ByteBudget(config.maxRequestBytesInFlight / deps.threads),
+    };
+  }
+
+  /** Requests that have come and not ended. */
+  get active(): number {
+    return this.#active;
+  }
+
+  async handle(endpoint: Endpoint, request: Request, requestId: string): Promise<Response> {
+    const record = new RequestRecord(requestId, endpoint.name, this.#recordSink);
+    this.#active += 1;
+    record.onSettled(() => {
+      this.#active -= 1;
+    });
+    try {
+      return await this.#serve(endpoint, request, record);
+    } catch (thrown) {
+      const error = request.signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
+      if (error.code === "internal_error") this.onDefect(error, requestId);
+      record.settle(error.status, error.code);
+      return errorResponse(error, endpoint.dialect, requestId);
+    }
+  }
+
+  /** A defect of ours: the client learns the request id, the log the rest. */
+  onDefect({ cause }: GatewayError, requestId: string): void {
+    const stack = cause instanceof Error ? cause.stack : undefined;
+    this.#deps.logger.error({ request_id: requestId, error: String(cause), stack }, "defect");
+  }
+
+  async #serve(endpoint: Endpoint, request: Request, record: RequestRecord): Promise<Response> {
+    const { auth, gate, config, route } = this.#deps;
+    const tenant = auth.serving(request.headers);
+    const entry: Entry = {
+      tenant,
+      priority: priorityOf(tenant, request.headers.get("x-request-priority")),
+      patienceMs: patienceOf(request.headers),
+    };
+    const entered = gate.enter(entry, request.signal);
+    releaseAtEnd(record, entered instanceof Promise ? await entered : entered);
+    const read = this.#readJson(request, record);
+    const body = await read;
+    const understood = understand({ endpoint, request, body, record, isModelRequired: config.enableIgw });
+    if (understood.model !== undefined) {
+      const place = gate.enterModel(understood.model, entry, request.signal);
+      releaseAtEnd(record, place instanceof Promise ? await place : place);
+    }
+    return route(understood);
+  }
+
+  /** The bytes are held until the request is over: a retry sends them again. */
+  async #readJson(request: Request, record: RequestRecord): Promise<JsonBody> {
+    const held: HeldBytes = { bytes: 0 };
+    record.onSettled(() => this.#bounds.budget.giveBack(held.bytes));
+    return readJsonBody(await readBody(request, this.#bounds, held));
+  }
+}
+
+function releaseAtEnd(record: RequestRecord, permit: Permit): void {
+  record.onSettled(() => permit.release());
+}

@@ -1,0 +1,169 @@
+import { GatewayError } from "../errors/errors.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import { Admission, GATEWAY, type Permit, PRIORITIES, type Priority } from "./admission.ts";
+import type { Tenant } from "./auth.ts";
+
+/** A request that asks to come in. */
+export interface Entry {
+  readonly tenant: Tenant;
+  readonly priority: Priority;
+  /** How long the client will wait for its answer, ms; Infinity where it did not say. */
+  readonly patienceMs: number;
+}
+
+export interface GateSettings {
+  /** Requests under way at once; Infinity for no bound. */
+  readonly maxConcurrent: number;
+  /** The same for one model. */
+  readonly maxConcurrentOf: (model: string) => number;
+  readonly queueSize: number;
+  readonly queueTimeoutMs: number;
+}
+
+/** What a request passes before work is done for it. Here, or on the thread that counts for all. */
+export interface Gate {
+  /**
+   * In, or in line. Throws rate_limit_exceeded (the tenant's own limit), queue_full, queue_timeout (the gateway's),
+   * client_closed, server_shutting_down.
+   */
+  enter(entry: Entry, signal: AbortSignal): Permit | Promise<Permit>;
+  /** The same for the places of one model, once it is known. */
+  enterModel(model: string, entry: Entry, signal: AbortSignal): Permit | Promise<Permit>;
+}
+
+const NO_PERMIT: Permit = { release: () => undefined };
+
+/** Counts requests against the limits of the tenant, the gateway and the model, and keeps the lines before them. */
+export class LocalGate implements Gate {
+  readonly #settings: GateSettings;
+  readonly #admission: Admission;
+  readonly #tenants: TenantLimits;
+
+  constructor(settings: GateSettings, clock: Clock = systemClock) {
+    this.#settings = settings;
+    this.#admission = new Admission(settings, clock);
+    this.#tenants = new TenantLimits(clock);
+  }
+
+  /** Requests that are in. */
+  get admitted(): number {
+    return this.#admission.admitted(GATEWAY);
+  }
+
+  get waiting(): number {
+    return this.#admission.waiting;
+  }
+
+  enter(entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
+    const ofTenant = this.#tenants.acquire(entry.tenant);
+    const { priority, patienceMs } = entry;
+    try {
+      const place = this.#admission.acquire(
+        { kind: GATEWAY, places: this.#settings.maxConcurrent, priority, patienceMs },
+        signal,
+      );
+      return place instanceof Promise ? this.#both(place, ofTenant) : joined(place, ofTenant);
+    } catch (error) {
+      ofTenant.release();
+      throw error;
+    }
+  }
+
+  enterModel(model: string, { priority, patienceMs }: Entry, signal: AbortSignal): Permit | Promise<Permit> {
+    const places = this.#settings.maxConcurrentOf(model);
+    if (places === Number.POSITIVE_INFINITY) return NO_PERMIT;
+    return this.#admission.acquire({ kind: model, places, priority, patienceMs }, signal);
+  }
+
+  refuseAll(error: GatewayError): void {
+    this.#admission.refuseAll(error);
+  }
+
+  async #both(place: Promise<Permit>, ofTenant: Permit): Promise<Permit> {
+    try {
+      return joined(await place, ofTenant);
+    } catch (error) {
+      ofTenant.release();
+      throw error;
+    }
+  }
+}
+
+function joined(one: Permit, other: Permit): Permit {
+  if (other === NO_PERMIT) return one;
+  return {
+    release() {
+      one.release();
+      other.release();
+    },
+  };
+}
+
+interface TenantState {
+  running: number;
+  /** Requests that may begin now; grows with time, up to a minute's worth. */
+  credit: number;
+  at: number;
+}
+
+const MINUTE_MS = 60_000;
+
+/** What each tenant may do by itself, whatever the others do: so many at once, so many a minute. */
+class TenantLimits {
+  readonly #clock: Clock;
+  readonly #states = new Map<string, TenantState>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Throws rate_limit_exceeded. */
+  acquire({ name, maxConcurrent, requestsPerMinute }: Tenant): Permit {
+    if (maxConcurrent === Number.POSITIVE_INFINITY && requestsPerMinute === Number.POSITIVE_INFINITY) return NO_PERMIT;
+    const state = this.#stateOf(name, requestsPerMinute);
+    if (state.running >= maxConcurrent) {
+      throw limited(`no more than ${maxConcurrent} requests at once with this key`, 1);
+    }
+    if (state.credit < 1) {
+      const secs = ((1 - state.credit) * MINUTE_MS) / requestsPerMinute / 1000;
+      throw limited(`no more than ${requestsPerMinute} requests a minute with this key`, Math.max(1, Math.ceil(secs)));
+    }
+    state.credit -= 1;
+    state.running += 1;
+    return {
+      release: () => {
+        state.running -= 1;
+      },
+    };
+  }
+
+  #stateOf(name: string, requestsPerMinute: number): TenantState {
+    const now = this.#clock.now();
+    let state = this.#states.get(name);
+    if (!state) {
+      state = { running: 0, credit: requestsPerMinute, at: now };
+      this.#states.set(name, state);
+    }
+    const earned = ((now - state.at) * requestsPerMinute) / MINUTE_MS;
+    state.credit = Math.min(requestsPerMinute, state.credit + earned);
+    state.at = now;
+    return state;
+  }
+}
+
+function limited(message: string, retryAfterSecs: number): GatewayError {
+  return new GatewayError("rate_limit_exceeded", message, { retryAfterSecs });
+}
+
+/** The tenant's class, or a lower one that the client asks for in `x-request-priority`. */
+export function priorityOf(tenant: Tenant, asked: string | null): Priority {
+  const wanted = PRIORITIES.find((name) => name === asked);
+  if (!wanted) return tenant.priority;
+  return PRIORITIES.indexOf(wanted) > PRIORITIES.indexOf(tenant.priority) ? wanted : tenant.priority;
+}
+
+/** How long the client says that it will wait: the SDKs of OpenAI and Anthropic send their time-out, in seconds. */
+export function patienceOf(headers: Headers): number {
+  const secs = Number(headers.get("x-stainless-timeout") ?? headers.get("x-stainless-read-timeout") ?? "");
+  return secs > 0 ? secs * 1000 : Number.POSITIVE_INFINITY;
+}

@@ -1,0 +1,35 @@
+import type { Config } from "../config/schema.ts";
+import type { AuthSettings, TenantKey } from "./auth.ts";
+import type { GateSettings } from "./gate.ts";
+
+/** The configuration in the units and shapes of the server. */
+
+export function authSettings(config: Config): AuthSettings {
+  const unlimited = { maxConcurrent: Number.POSITIVE_INFINITY, requestsPerMinute: Number.POSITIVE_INFINITY };
+  const keys: TenantKey[] = config.apiKeys.map((entry) => ({
+    name: entry.name,
+    key: entry.key,
+    priority: entry.priority,
+    maxConcurrent: entry.maxConcurrentRequests ?? unlimited.maxConcurrent,
+    requestsPerMinute: entry.requestsPerMinute ?? unlimited.requestsPerMinute,
+  }));
+  if (config.apiKey) keys.push({ name: "default", key: config.apiKey, priority: "normal", ...unlimited });
+  // A key before the serving routes and none before the administration would be a door beside the gate, unless the
+  // administration has a port that only this machine reaches.
+  const isAdminOpen = config.adminApiKey === undefined && (keys.length === 0 || config.adminPort !== undefined);
+  return { keys, adminKey: config.adminApiKey, isAdminOpen };
+}
+
+export function gateSettings(config: Config): GateSettings {
+  const ofModel = bound(config.maxConcurrentRequestsPerModel);
+  return {
+    maxConcurrent: bound(config.maxConcurrentRequests),
+    maxConcurrentOf: () => ofModel,
+    queueSize: config.queueSize,
+    queueTimeoutMs: config.queueTimeoutSecs * 1000,
+  };
+}
+
+function bound(requests: number): number {
+  return requests > 0 ? requests : Number.POSITIVE_INFINITY;
+}

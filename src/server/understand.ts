@@ -1,0 +1,109 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { RequestRecord } from "../observability/request-record.ts";
+import type { Endpoint } from "../protocol/endpoints.ts";
+import type { JsonBody } from "../protocol/json-body.ts";
+import { promptOf } from "../protocol/prompt.ts";
+import { readRoutingKey } from "../protocol/routing-key.ts";
+import type { InferenceRequest, RequestFeatures } from "../router/router.ts";
+
+export interface ReadRequest {
+  readonly endpoint: Endpoint;
+  readonly request: Request;
+  readonly body: JsonBody;
+  readonly record: RequestRecord;
+  /** One gateway for many models: a request must say which. */
+  readonly isModelRequired: boolean;
+}
+
+/** What routing needs to know of a request. Throws invalid_request, missing_model. */
+export function understand({ endpoint, request, body, record, isModelRequired }: ReadRequest): InferenceRequest {
+  const model = readModel(body, isModelRequired);
+  record.isStream = readStream(endpoint, body);
+  checkBounds(body);
+  return {
+    endpoint,
+    model,
+    isStream: record.isStream,
+    body,
+    headers: request.headers,
+    features: new BodyFeatures(model ?? "", endpoint, body, request.headers),
+    record,
+    signal: request.signal,
+  };
+}
+
+function readModel(body: JsonBody, isRequired: boolean): string | undefined {
+  const model = body.value("model") ?? body.raw("model");
+  if (typeof model === "string" && model !== "") return model;
+  if (model !== undefined && model !== null && body.value("model") !== null) {
+    throw new GatewayError("invalid_request", "model must be a non-empty string", { param: "model" });
+  }
+  if (isRequired) throw new GatewayError("missing_model", "the request must name a model", { param: "model" });
+  return undefined;
+}
+
+function readStream(endpoint: Endpoint, body: JsonBody): boolean {
+  const stream = body.value("stream");
+  if (stream === undefined || stream === null) return false;
+  if (typeof stream !== "boolean") {
+    throw new GatewayError("invalid_request", "stream must be true or false", { param: "stream" });
+  }
+  return stream && endpoint.canStream;
+}
+
+/** Numbers that an engine would allocate by, with the greatest that make sense. */
+const NUMBERS: readonly [name: string, least: number, most: number][] = [
+  ["n", 1, 1024],
+  ["best_of", 1, 1024],
+  ["max_tokens", 0, 100_000_000],
+  ["max_completion_tokens", 0, 100_000_000],
+  ["max_output_tokens", 0, 100_000_000],
+  ["top_logprobs", -1, 1_000_000],
+];
+/** Lists that an engine walks for each token or each request. */
+const LISTS: readonly [name: string, most: number][] = [
+  ["stop", 4096],
+  ["tools", 4096],
+];
+
+/** Throws invalid_request, with the name as `param`, on what no engine should have to refuse itself. */
+function checkBounds(body: JsonBody): void {
+  for (const [name, least, most] of NUMBERS) {
+    const value = body.value(name);
+    if (typeof value !== "number" || (value >= least && value <= most)) continue;
+    throw new GatewayError("invalid_request", `${name} must be from ${least} to ${most}`, { param: name });
+  }
+  for (const [name, most] of LISTS) {
+    if (body.count(name) <= most) continue;
+    throw new GatewayError("invalid_request", `${name} must have at most ${most} entries`, { param: name });
+  }
+}
+
+/** Bytes of a request that make about one token, for a first estimate. */
+const BYTES_PER_TOKEN = 4;
+
+class BodyFeatures implements RequestFeatures {
+  readonly model: string;
+  readonly promptTokens: number;
+  readonly #endpoint: Endpoint;
+  readonly #body: JsonBody;
+  readonly #headers: Headers;
+  #promptBytes: Uint8Array | undefined;
+
+  constructor(model: string, endpoint: Endpoint, body: JsonBody, headers: Headers) {
+    this.model = model;
+    this.promptTokens = Math.ceil(body.bytes.length / BYTES_PER_TOKEN);
+    this.#endpoint = endpoint;
+    this.#body = body;
+    this.#headers = headers;
+  }
+
+  promptBytes(): Uint8Array {
+    this.#promptBytes ??= promptOf(this.#body, this.#endpoint.promptMembers);
+    return this.#promptBytes;
+  }
+
+  routingKey(): string | undefined {
+    return readRoutingKey(this.#headers, this.#body);
+  }
+}
