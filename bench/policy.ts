@@ -11,6 +11,7 @@ function fleet(count: number): Candidate[] {
   return Array.from({ length: count }, (_, index) => ({
     id: `worker-${index}`,
     url: `http://10.0.${index >> 8}.${index & 255}:8000`,
+    slot: index,
     inFlight: (index * 7919) % 50,
     pendingPromptTokens: 0,
   }));

@@ -6,12 +6,14 @@ import { PrefixIndex } from "./prefix-index.ts";
 class FakeWorker implements Candidate {
   readonly id: string;
   readonly url: string;
+  readonly slot: number;
   inFlight = 0;
   readonly pendingPromptTokens = 0;
 
   constructor(index: number) {
     this.id = `w${index}`;
     this.url = `http://w${index}`;
+    this.slot = index;
   }
 }
 
@@ -119,8 +121,8 @@ test("a worker that has left is not remembered, and its successor does not inher
   const workers = fleet(2);
   const first = policy.select(workers, prompt(story("ann")));
   const gone = workers[first];
-  policy.forget?.(gone?.id ?? "");
-  const successor = new FakeWorker(9);
+  policy.forget?.(gone?.id ?? "", first);
+  const successor = new FakeWorker(first);
   successor.inFlight = 3;
   const now = workers.map((worker, index) => (index === first ? successor : worker));
   expect(policy.select(now, prompt(`${story("ann")} next`))).toBe(1 - first);

@@ -1,6 +1,6 @@
 import { LeastLoaded } from "./least-loaded.ts";
-import type { Candidate, Policy, RequestFeatures } from "./policy.ts";
-import { Columns, matchedRatio, PrefixIndex } from "./prefix-index.ts";
+import type { AllocateShared, Candidate, Policy, RequestFeatures } from "./policy.ts";
+import { matchedRatio, PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
 import type { Random } from "./random.ts";
 
 export interface CacheAwareOptions {
@@ -27,42 +27,42 @@ export const DEFAULT_CACHE_AWARE_OPTIONS: CacheAwareOptions = {
  * fleet, as it is common, switches affinity off everywhere as soon as one worker is hot, and with the caches goes the
  * capacity that would have cooled it.
  */
-export function createCacheAware(options: CacheAwareOptions, random: Random = Math.random): Policy {
-  return new CacheAware(options, random);
+export function createCacheAware(
+  options: CacheAwareOptions,
+  memory: AllocateShared = (bytes) => new SharedArrayBuffer(bytes),
+  random: Random = Math.random,
+): Policy {
+  return new CacheAware(options, memory, random);
 }
 
 class CacheAware implements Policy {
   readonly name = "cache_aware";
   readonly #options: CacheAwareOptions;
   readonly #index: PrefixIndex;
-  readonly #columns = new Columns();
   readonly #leastLoaded: LeastLoaded;
-  /** The candidates of the last call, and the column of each: the set changes seldom, and is another array then. */
+  /** The candidates of the last call: the set changes seldom, and is another array then. */
   #known: readonly Candidate[] | undefined;
-  #columnOf = new Int32Array(0);
   #depths = new Int32Array(0);
 
-  constructor(options: CacheAwareOptions, random: Random) {
+  constructor(options: CacheAwareOptions, memory: AllocateShared, random: Random) {
     this.#options = options;
-    this.#index = new PrefixIndex(options.maxTreeSize);
+    this.#index = new PrefixIndex(options.maxTreeSize, memory(prefixIndexBytes(options.maxTreeSize)));
     this.#leastLoaded = new LeastLoaded(random);
   }
 
   select(candidates: readonly Candidate[], request: RequestFeatures): number {
-    if (candidates !== this.#known) this.#learn(candidates);
+    if (candidates !== this.#known) this.#makeRoom(candidates);
     const prompt = request.promptBytes();
     this.#index.read(prompt);
     const leastLoaded = this.#leastLoaded.find(candidates);
     const chosen = this.#bestMatch(candidates, leastLoaded, prompt.length) ?? leastLoaded;
-    const column = this.#columnOf[chosen] ?? -1;
-    if (column >= 0) this.#index.insert(column);
+    const slot = candidates[chosen]?.slot;
+    if (slot !== undefined) this.#index.insert(slot);
     return chosen;
   }
 
-  forget(workerId: string): void {
-    const column = this.#columns.release(workerId);
-    if (column !== undefined) this.#index.forget(column);
-    this.#known = undefined;
+  forget(_workerId: string, slot: number): void {
+    this.#index.forget(slot);
   }
 
   /** Longest match among those whose load allows it; of equals the one with fewer in flight. */
@@ -77,7 +77,7 @@ class CacheAware implements Policy {
     let bestDepth = 0;
     let bestInFlight = 0;
     for (let index = 0; index < candidates.length; index += 1) {
-      const depth = depths[this.#columnOf[index] ?? -1] ?? 0;
+      const depth = depths[candidates[index]?.slot ?? -1] ?? 0;
       if (depth === 0 || depth < bestDepth) continue;
       const inFlight = candidates[index]?.inFlight ?? 0;
       if (inFlight > bound || (depth === bestDepth && inFlight >= bestInFlight)) continue;
@@ -88,9 +88,11 @@ class CacheAware implements Policy {
     return matchedRatio(bestDepth, promptBytes) > this.#options.cacheThreshold ? best : undefined;
   }
 
-  #learn(candidates: readonly Candidate[]): void {
+  /** The index may name any worker that ever had a slot, among them some that are not candidates. */
+  #makeRoom(candidates: readonly Candidate[]): void {
     this.#known = candidates;
-    this.#columnOf = Int32Array.from(candidates, ({ id }) => this.#columns.of(id));
-    if (this.#depths.length < this.#columns.size) this.#depths = new Int32Array(this.#columns.size * 2);
+    let size = 0;
+    for (const { slot } of candidates) size = Math.max(size, slot + 1);
+    if (this.#depths.length < size) this.#depths = new Int32Array(size * 2);
   }
 }

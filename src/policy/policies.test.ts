@@ -13,6 +13,7 @@ function workers(...inFlight: number[]): Candidate[] {
   return inFlight.map((count, index) => ({
     id: `w${index}`,
     url: `http://w${index}:80`,
+    slot: index,
     inFlight: count,
     pendingPromptTokens: 0,
   }));

@@ -7,6 +7,7 @@ const policy = (name: string): { policy: string; config: Record<string, number> 
 const workers: Candidate[] = [0, 1, 2].map((index) => ({
   id: `w${index}`,
   url: `http://w${index}`,
+  slot: index,
   inFlight: 0,
   pendingPromptTokens: 0,
 }));

@@ -1,6 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import { matchesGlob } from "./glob.ts";
 import type { Policy } from "./policy.ts";
+import { PolicyMemory } from "./policy-memory.ts";
 import { POLICIES, type PolicyFactory, type PolicyOptions } from "./policy-config.ts";
 
 /** A policy by name, with the options that differ from the defaults. */
@@ -13,6 +14,8 @@ export interface PolicyRegistryOptions {
   readonly defaultPolicy: PolicyConfig;
   /** What cache_aware has where nobody says otherwise. */
   readonly cacheAware?: PolicyOptions;
+  /** What the policies of all threads share; memory of its own for each where there is but one thread. */
+  readonly memory?: PolicyMemory;
   /** Policies besides the built-in ones. */
   readonly custom?: readonly { readonly name: string; readonly create: () => Policy }[];
 }
@@ -26,6 +29,9 @@ interface Assigned {
   workers: number;
 }
 
+/** Whose policy the default one is; no model's id is empty. */
+const NO_MODEL = "";
+
 /**
  * Which policy each model has. An instance is one model's alone, made when its first worker comes and dropped with its
  * last; the hint of that first worker comes before the first pattern that matches, which comes before the default.
@@ -37,13 +43,15 @@ export class PolicyRegistry {
   readonly #default: Policy;
   readonly #patterns: { readonly match: string; readonly config: PolicyConfig }[] = [];
   readonly #models = new Map<string, Assigned>();
+  readonly #memory: PolicyMemory;
 
   /** Throws invalid_request where the default is not known. */
   constructor(options: PolicyRegistryOptions) {
     for (const { name, create } of options.custom ?? []) this.#factories.set(name, create);
     this.#cacheAware = options.cacheAware ?? {};
+    this.#memory = options.memory ?? new PolicyMemory();
     this.#defaultConfig = options.defaultPolicy;
-    this.#default = this.#create(options.defaultPolicy);
+    this.#default = this.#create(options.defaultPolicy, NO_MODEL);
   }
 
   /** Models whose id fits the glob get this policy; the first that fits counts. Throws invalid_request. */
@@ -69,7 +77,7 @@ export class PolicyRegistry {
       return known.policy;
     }
     const { config, source } = this.#choose(model, hint);
-    const policy = this.#create(config);
+    const policy = this.#create(config, model);
     this.#models.set(model, { policy, source, workers: 1 });
     return policy;
   }
@@ -79,13 +87,15 @@ export class PolicyRegistry {
     const assigned = this.#models.get(model);
     if (!assigned) return;
     assigned.workers -= 1;
-    if (assigned.workers === 0) this.#models.delete(model);
+    if (assigned.workers > 0) return;
+    this.#models.delete(model);
+    this.#memory.drop(model);
   }
 
   /** What the model's policy remembers of this worker is not true any more. */
-  forgetWorker(model: string, workerId: string): void {
-    this.#models.get(model)?.policy.forget?.(workerId);
-    this.#default.forget?.(workerId);
+  forgetWorker(model: string, workerId: string, slot: number): void {
+    this.#models.get(model)?.policy.forget?.(workerId, slot);
+    this.#default.forget?.(workerId, slot);
   }
 
   getPolicy(model: string): Policy | undefined {
@@ -117,11 +127,12 @@ export class PolicyRegistry {
     return pattern ? { config: pattern.config, source: "pattern" } : { config: this.#defaultConfig, source: "default" };
   }
 
-  #create({ policy, config }: PolicyConfig): Policy {
+  #create({ policy, config }: PolicyConfig, model: string): Policy {
     this.checkName(policy);
     const factory = this.#factories.get(policy);
     if (!factory) throw new GatewayError("internal_error", "the policy vanished");
-    return factory(policy === "cache_aware" ? { ...this.#cacheAware, ...config } : config);
+    const options = policy === "cache_aware" ? { ...this.#cacheAware, ...config } : config;
+    return factory(options, (bytes) => this.#memory.get(model, bytes));
   }
 }
 

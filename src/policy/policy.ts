@@ -7,6 +7,8 @@
 export interface Candidate {
   readonly id: string;
   readonly url: string;
+  /** A small number that is this worker's alone while it is registered, and another's some time after that. */
+  readonly slot: number;
   /** Requests sent to it that have not ended yet. */
   readonly inFlight: number;
   /** Prompt tokens sent to it that have not been prefilled yet (estimate). */
@@ -36,5 +38,11 @@ export interface Policy {
    */
   select(candidates: readonly Candidate[], request: RequestFeatures): number;
   /** A worker left for good or was restarted: forget what was remembered of it. */
-  forget?(workerId: string): void;
+  forget?(workerId: string, slot: number): void;
 }
+
+/**
+ * Memory for what the instances of a policy on all threads know together. The same instance asks once; on every thread
+ * the answer is the same memory.
+ */
+export type AllocateShared = (bytes: number) => SharedArrayBuffer;

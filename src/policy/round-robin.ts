@@ -1,14 +1,10 @@
-import type { Policy } from "./policy.ts";
+import type { AllocateShared, Policy } from "./policy.ts";
 
-/** Each in turn. The counter is the instance's own, and each model has its own instance. */
-export function createRoundRobin(): Policy {
-  let turn = 0;
+/** Each in turn. The counter is the instance's own, shared between threads, and each model has its own instance. */
+export function createRoundRobin(memory: AllocateShared = (bytes) => new SharedArrayBuffer(bytes)): Policy {
+  const turn = new Int32Array(memory(Int32Array.BYTES_PER_ELEMENT));
   return {
     name: "round_robin",
-    select(candidates) {
-      const index = turn % candidates.length;
-      turn = (turn + 1) % Number.MAX_SAFE_INTEGER;
-      return index;
-    },
+    select: (candidates) => (Atomics.add(turn, 0, 1) >>> 0) % candidates.length,
   };
 }

@@ -101,7 +101,7 @@ export class RouterManager implements Disposable {
     for (const model of has) if (!had.includes(model)) policies.onWorkerAdded(model, after?.spec.policyHint);
     for (const model of had) {
       if (has.includes(model)) continue;
-      policies.forgetWorker(model, before?.id ?? "");
+      if (before) policies.forgetWorker(model, before.id, before.slot);
       policies.onWorkerRemoved(model);
     }
   }
