@@ -179,9 +179,9 @@ export const APIS: readonly Api[] = [CHAT, MESSAGES, RESPONSES];
 
 function expectOpenAi(reply: Reply, { code, type = "server_error" }: ExpectedError): void {
   const body: unknown = JSON.parse(reply.text);
-  expect(body).toEqual({
-    error: { message: expect.any(String), type, param: expect.toBeOneOf([null, expect.any(String)]), code },
-  });
+  const param = dig(body, "error", "param");
+  expect(param === null || typeof param === "string").toBe(true);
+  expect(body).toEqual({ error: { message: expect.any(String), type, param, code } });
 }
 
 /** What would tell a client where a worker stands, or how the gateway is built. */
@@ -208,7 +208,15 @@ export function expectCut(api: Api, reply: Reply, pieces: readonly string[], exp
 /** The pieces of text in a stream. */
 export function piecesIn(api: Api, text: string): unknown[] {
   return readEvents(text)
-    .filter((event) => event.data.startsWith("{"))
-    .map((event) => api.textOf(JSON.parse(event.data)))
+    .map(({ data }) => api.textOf(parse(data)))
     .filter((piece) => piece !== undefined);
+}
+
+function parse(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch {
+    // An end marker, or what the test is about: no piece of text in any case.
+    return undefined;
+  }
 }

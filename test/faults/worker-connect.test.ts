@@ -316,7 +316,10 @@ describe.concurrent("a worker and time", () => {
   test("row 47: those beyond four are refused: an answer for each client, and no socket is left over", async () => {
     let most = Number.POSITIVE_INFINITY;
     await using engine = await startRawEngine(
-      ({ write }) => setTimeout(() => write(jsonAnswer(CHAT.whole("yes"))), 20),
+      async ({ write }) => {
+        await Bun.sleep(20);
+        write(jsonAnswer(CHAT.whole("yes")));
+      },
       {
         onOpen: ({ reset }) => {
           if (engine.openConnections > most) reset();

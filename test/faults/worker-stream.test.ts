@@ -123,22 +123,21 @@ describe("a stream that is cut", () => {
     expect(piecesIn(CHAT, reply.text)).toEqual([...PIECES]);
     expect(reply.text).toEndWith('"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n');
     expect((await lineOf(gateway, reply))["error"]).toBeUndefined();
-    expect(await gateway.metric("pointsman_worker_attempts_total", { model, outcome: "ok" })).toBe(1);
+    expect(await gateway.metric("pointsman_request_errors_total", { model })).toBe(0);
+    expect(await gateway.metric("pointsman_requests_total", { model, status: "200" })).toBe(1);
   });
 });
 
 describe.concurrent("a stream and time", () => {
   for (const api of APIS) {
     test(`row 14: silence within a stream is told when the idle time is over: ${api.name}`, async () => {
-      let silentAt = 0;
+      const silent = Promise.withResolvers<number>();
       const { reply } = await stream(api, ["one"], ({ closed }) => {
-        silentAt = performance.now();
-        void closed.then(() => {
-          silentAt = performance.now() - silentAt;
-        });
+        const since = performance.now();
+        void closed.then(() => silent.resolve(performance.now() - since));
       });
       expectCut(api, reply, ["one"], { code: "upstream_stalled", anthropic: "timeout_error" });
-      expect(silentAt).toBeWithin(IDLE_MS - 250, IDLE_MS + 350);
+      expect(await silent.promise).toBeWithin(IDLE_MS - 250, IDLE_MS + 350);
     });
   }
 
@@ -157,6 +156,26 @@ describe.concurrent("a stream and time", () => {
     expect(reply.ms).toBeGreaterThan(3 * IDLE_MS);
     expect(piecesIn(CHAT, reply.text)).toEqual(["one", "t1", "t2", "t3", "t4", "t5", "t6"]);
     expect(reply.text).toEndWith("data: [DONE]\n\n");
+  });
+
+  test("row 14: while a worker is silent the client hears that the connection lives, and it changes no event", async () => {
+    await using lively = await startFaultGateway(["--stream-keep-alive-secs", "1", "--idle-timeout-secs", "5"]);
+    await Promise.all(
+      APIS.map(async (api) => {
+        const whole = api.opening + api.delta("one", 0) + api.delta("two", 1) + api.ending(2);
+        await using engine = await startRawEngine(async ({ write }) => {
+          write(STREAM_HEAD + chunk(api.opening + api.delta("one", 0)));
+          await Bun.sleep(2500);
+          write(`${chunk(api.delta("two", 1) + api.ending(2))}0\r\n\r\n`);
+        });
+        await using _served = await lively.serve(api.name, [engine.url]);
+        const { text } = await ask(lively, api, api.name, { stream: true });
+        const between = text.slice(text.indexOf("one"), text.indexOf("two"));
+        expect(between).toMatch(api === MESSAGES ? /\nevent: ping\ndata: \{"type":"ping"\}\n\n/ : /\n\n:[^\n]*\n\n/);
+        const events = readEvents(text).filter(({ name, data }) => name !== "ping" && data !== "[DONE]");
+        expect(events).toEqual(readEvents(whole).filter(({ data }) => data !== "[DONE]"));
+      }),
+    );
   });
 
   test("row 15: a byte at a time: whole events, none lost, and none held back", async () => {
@@ -271,8 +290,7 @@ describe("events that are none", () => {
     await using served = await gateway.serve("m28", [engine.url]);
     for (let seed = 0; seed < THRESHOLD; seed += 1) await ask(gateway, CHAT, "m28", { stream: true, seed });
     expect((await workerView(gateway, served.ids[0]))["breaker"]).toBe("open");
-    const failed = await gateway.metric("pointsman_worker_attempts_total", { model: "m28", outcome: "ok" });
-    expect(failed).toBe(0);
+    expect(await gateway.metric("pointsman_request_errors_total", { model: "m28" })).toBe(THRESHOLD);
   });
 
   const AFTER_DONE: Readonly<Record<string, (exchange: RawExchange) => void>> = {
@@ -349,6 +367,15 @@ describe("a line without end", () => {
     for (let sent = 0; sent < 64 * MB; sent += 64 * 1024) write(piece);
   };
 
+  test("row 31: before any event: an error", async () => {
+    await using engine = await startRawEngine((exchange) => {
+      exchange.write(STREAM_HEAD);
+      endless(exchange);
+    });
+    await using _served = await gateway.serve("m31", [engine.url]);
+    expectError(CHAT, await ask(gateway, CHAT, "m31", { stream: true }), 502, { code: "upstream_event_too_large" });
+  });
+
   test("row 31: after an event: cut at the cap, told, and it takes no memory", async () => {
     const closed = Promise.withResolvers<number>();
     let streamed: Streamed | undefined;
@@ -363,15 +390,6 @@ describe("a line without end", () => {
     // What the system holds for the two sockets comes on top of the cap.
     expect(await closed.promise).toBeLessThan(16 * MB);
     expect(rise).toBeLessThanOrEqual(16);
-  });
-
-  test("row 31: before any event: an error", async () => {
-    await using engine = await startRawEngine((exchange) => {
-      exchange.write(STREAM_HEAD);
-      endless(exchange);
-    });
-    await using _served = await gateway.serve("m31", [engine.url]);
-    expectError(CHAT, await ask(gateway, CHAT, "m31", { stream: true }), 502, { code: "upstream_event_too_large" });
   });
 });
 

@@ -48,7 +48,7 @@ const MODELS = JSON.stringify({ object: "list", data: [{ id: "raw", object: "mod
  * are answered as they should be.
  */
 export async function startRawEngine(
-  answer: (exchange: RawExchange) => void,
+  answer: (exchange: RawExchange) => void | Promise<void>,
   options: RawEngineOptions = {},
 ): Promise<RawEngine> {
   let generations = 0;
@@ -63,7 +63,7 @@ export async function startRawEngine(
     } else if (head.startsWith("GET ")) connection.write("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
     else {
       generations += 1;
-      answer(connection.exchange(head, body));
+      void answer(connection.exchange(head, body));
     }
   };
   const server: TCPSocketListener<RawConnection> = Bun.listen<RawConnection>({
