@@ -1,6 +1,8 @@
+import { expect } from "bun:test";
 import { post } from "../support/gateway.ts";
 import type { GatewayProcess } from "../support/process.ts";
 import type { Api } from "./apis.ts";
+import { eventually } from "./observe.ts";
 
 /** An answer, read to its end. */
 export interface Reply {
@@ -33,6 +35,16 @@ export async function ask(
 /** The access line of the request with this answer. */
 export function lineOf(gateway: GatewayProcess, reply: Reply): Promise<Record<string, unknown>> {
   return gateway.accessLine(reply.headers.get("x-request-id") ?? "");
+}
+
+/** Expects one access line for each request that the gateway has answered, and no defect among them. */
+export async function expectOneLineEach(gateway: GatewayProcess): Promise<void> {
+  const answered = await gateway.metric("pointsman_requests_total");
+  const access = (): Record<string, unknown>[] => gateway.lines().filter((line) => line["msg"] === "request");
+  await eventually(() => access().length >= answered, "the access lines are written");
+  const lines = access();
+  expect([lines.length, new Set(lines.map((line) => line["request_id"])).size]).toEqual([answered, answered]);
+  expect(lines.filter((line) => line["error"] === "internal_error")).toEqual([]);
 }
 
 /** Runs a task so many times, at most `lanes` of them at once. */

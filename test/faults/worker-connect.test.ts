@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { startBlackHole } from "../support/black-hole.ts";
 import { chunk, jsonAnswer, type RawExchange, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
 import { APIS, CHAT, expectCut, expectError, MESSAGES } from "./apis.ts";
-import { ask, lineOf, repeat, tally, workerView } from "./ask.ts";
+import { ask, lineOf, repeat, tally, workerView, expectOneLineEach } from "./ask.ts";
 import { eventually, expectSameProcessServes } from "./observe.ts";
 import { type FaultGateway, startFaultGateway } from "./setup.ts";
 
@@ -17,6 +17,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await expectSameProcessServes(gateway);
+  await expectOneLineEach(gateway);
   await gateway[Symbol.asyncDispose]();
 });
 

@@ -10,7 +10,7 @@ import {
   STREAM_HEAD,
 } from "../support/engine.ts";
 import { type Api, APIS, CHAT, expectCut, expectError, MESSAGES, piecesIn, RESPONSES } from "./apis.ts";
-import { ask, lineOf, readEvents, type Reply, repeat, workerView } from "./ask.ts";
+import { ask, lineOf, readEvents, type Reply, repeat, workerView, expectOneLineEach } from "./ask.ts";
 import { expectSameProcessServes, rssRise } from "./observe.ts";
 import { type FaultGateway, startFaultGateway } from "./setup.ts";
 
@@ -24,6 +24,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await expectSameProcessServes(gateway);
+  await expectOneLineEach(gateway);
   await gateway[Symbol.asyncDispose]();
 });
 
