@@ -293,7 +293,7 @@ describe.concurrent("a worker and time", () => {
     expect(one.generations + two.generations).toBeLessThanOrEqual(2);
   });
 
-  test("row 48: a worker that closes idle connections just as they are used again: no client sees an error", async () => {
+  test("row 48: a worker that closes connections idle for a second, asked about each second: no client sees an error", async () => {
     await using engine = await startRawEngine(({ write }) => write(jsonAnswer(CHAT.whole("here"))), {
       idleCloseMs: 1000,
     });
@@ -312,6 +312,21 @@ describe.concurrent("a worker and time", () => {
       outcome: "upstream_stale_socket",
     });
     expect(engine.generations).toBeWithin(500, 500 + unclear + 1);
+  });
+
+  test("row 48: a connection that ends just as a request goes out on it: the request is made once more, on a new one", async () => {
+    const used = new Set<Promise<void>>();
+    await using engine = await startRawEngine(({ write, end, closed }) => {
+      if (used.has(closed)) return end();
+      used.add(closed);
+      return write(jsonAnswer(CHAT.whole("new")));
+    });
+    await using _served = await gateway.serve("m48-race", [engine.url]);
+    const replies = await repeat(12, 1, (seed) => ask(gateway, CHAT, "m48-race", { seed }));
+    expect(tally(replies.map(({ status }) => status))).toEqual({ 200: 12 });
+    const stale = { worker: engine.url, outcome: "upstream_stale_socket" };
+    expect(await gateway.metric("pointsman_worker_attempts_total", stale)).toBe(engine.generations - 12);
+    expect(engine.generations).toBeWithin(18, 25);
   });
 
   test("row 47: those beyond four are refused: an answer for each client, and no socket is left over", async () => {
