@@ -1,27 +1,392 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { startEngine, startRawEngine } from "../support/engine.ts";
-import { post } from "../support/gateway.ts";
-import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
+import { startBlackHole } from "../support/black-hole.ts";
+import { chunk, jsonAnswer, type RawExchange, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
+import { APIS, CHAT, expectCut, expectError, MESSAGES } from "./apis.ts";
+import { ask, lineOf, repeat, tally, workerView, expectOneLineEach } from "./ask.ts";
+import { eventually, expectSameProcessServes } from "./observe.ts";
+import { type FaultGateway, startFaultGateway } from "./setup.ts";
+
+const FIRST_BYTE_MS = 1000;
+/** Shorter than two waits for a first byte, so that the deadline of the whole request can be seen. */
+const REQUEST_MS = 1600;
 
 let gateway: FaultGateway;
+const upstreamSockets = (): Promise<number> => gateway.metric("pointsman_upstream_sockets");
 beforeAll(async () => {
-  gateway = await startFaultGateway();
+  gateway = await startFaultGateway(["--request-timeout-secs", String(REQUEST_MS / 1000)]);
 });
 afterAll(async () => {
-  expect((await fetch(`${gateway.url}/health`)).status).toBe(200);
+  await expectSameProcessServes(gateway);
+  await expectOneLineEach(gateway);
   await gateway[Symbol.asyncDispose]();
 });
 
+describe("a worker that cannot be reached", () => {
+  test("row 1: a refused connection: another worker has the request at once", async () => {
+    const gone = await startEngine({ model: "m1" });
+    await using good = await startEngine({ model: "m1" });
+    await using served = await gateway.serve("m1", [gone.url, good.url]);
+    await gone.stop();
+    const replies = await repeat(4, 1, () => ask(gateway, CHAT, "m1"));
+    expect(replies.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    const lines = await Promise.all(replies.map((reply) => lineOf(gateway, reply)));
+    const second = lines.filter((line) => line["attempts"] === 2);
+    expect(second.length).toBeGreaterThanOrEqual(1);
+    expect(lines.map((line) => line["worker"])).toEqual(Array.from({ length: 4 }, () => served.ids[1]));
+    for (const line of second) expect(line["duration_ms"]).toBeLessThan(100);
+    const refused = { worker: gone.url, outcome: "upstream_connect_failed" };
+    expect(await gateway.metric("pointsman_worker_attempts_total", refused)).toBe(second.length);
+    expect(good.stats.started).toBe(4);
+  });
+
+  test("row 1: with no other worker it is an error, and after three the worker counts as down", async () => {
+    const gone = await startEngine({ model: "m1-alone" });
+    await using served = await gateway.serve("m1-alone", [gone.url]);
+    await gone.stop();
+    for (const api of APIS) {
+      const reply = await ask(gateway, api, "m1-alone");
+      expectError(api, reply, 502, { code: "upstream_connect_failed" });
+      expect((await lineOf(gateway, reply))["attempts"]).toBe(1);
+    }
+    const errors = { model: "m1-alone", code: "upstream_connect_failed" };
+    expect(await gateway.metric("pointsman_request_errors_total", errors)).toBe(3);
+    const status = async (): Promise<unknown> => (await workerView(gateway, served.ids[0]))["status"];
+    await eventually(async () => (await status()) === "not_ready", "the worker is down");
+  });
+
+  test.skipIf(process.platform !== "linux")(
+    "row 2: a connection that is neither taken nor refused: given up after the connect timeout, then elsewhere",
+    async () => {
+      await using hole = await startBlackHole();
+      await using good = await startEngine({ model: "m2" });
+      const unasked = { health: { disable_health_check: true, timeout_secs: 0.1 } };
+      await using _alone = await gateway.serve("m2-alone", [hole.url], unasked);
+      const failed = await Promise.all(APIS.map((api) => ask(gateway, api, "m2-alone")));
+      for (const [index, api] of APIS.entries()) {
+        const reply = failed[index];
+        if (!reply) throw new Error("no answer");
+        expectError(api, reply, 504, { code: "upstream_connect_timeout", anthropic: "timeout_error" });
+        expect(reply.ms).toBeWithin(450, 900);
+      }
+      await using other = await startBlackHole();
+      await using _served = await gateway.serve("m2", [other.url, good.url], unasked);
+      const replies = await Promise.all(Array.from({ length: 4 }, () => ask(gateway, CHAT, "m2")));
+      for (const reply of replies) expect([reply.status, reply.ms < 900]).toEqual([200, true]);
+      const late = { worker: other.url, outcome: "upstream_connect_timeout" };
+      expect(await gateway.metric("pointsman_worker_attempts_total", late)).toBe(2);
+      expect(good.stats.started).toBe(4);
+    },
+  );
+});
+
 describe("a worker that breaks the connection before it answers", () => {
-  test("row 4: reset after the request was read: one more try elsewhere, and two generations at most", async () => {
+  test("row 3: closed in order once the request was read: an error, and two workers asked at most", async () => {
+    const engines = await Promise.all([1, 2, 3].map(() => startRawEngine(({ end }) => end())));
+    await using _served = await gateway.serve(
+      "m3",
+      engines.map(({ url }) => url),
+    );
+    const received = (): number => engines.reduce((sum, { generations }) => sum + generations, 0);
+    for (const [index, api] of APIS.entries()) {
+      expectError(api, await ask(gateway, api, "m3"), 502, { code: "upstream_closed" });
+      expect(received()).toBe(2 * (index + 1));
+    }
+    expect(engines.every(({ generations }) => generations <= 3)).toBe(true);
+    for (const engine of engines) await engine[Symbol.asyncDispose]();
+  });
+
+  test("rows 3, 4, 5: a thousand times over: an error each, and no socket is left over", async () => {
+    const breaks: Readonly<Record<string, (connection: RawExchange) => void>> = {
+      "closed when it was opened": ({ end }) => end(),
+      "reset when it was opened": ({ reset }) => reset(),
+    };
+    const before = gateway.descriptors();
+    for (const [name, onOpen] of Object.entries(breaks)) {
+      let isBroken = false;
+      await using engine = await startRawEngine(({ end }) => end(), {
+        onOpen: (connection) => isBroken && onOpen(connection),
+      });
+      await using _served = await gateway.serve(name, [engine.url]);
+      isBroken = true;
+      const statuses = await repeat(
+        1000,
+        50,
+        async (index) => (await ask(gateway, CHAT, name, { seed: index })).status,
+      );
+      expect([name, tally(statuses)]).toEqual([name, { 502: 1000 }]);
+    }
+    await using halves = await startRawEngine(({ write, reset }) => {
+      write("HTTP/1.1 20");
+      setTimeout(reset, 2);
+    });
+    await using _served = await gateway.serve("m5", [halves.url]);
+    const statuses = await repeat(1000, 50, async (index) => (await ask(gateway, CHAT, "m5", { seed: index })).status);
+    expect(tally(statuses)).toEqual({ 502: 1000 });
+    await eventually(async () => (await upstreamSockets()) <= 4, "the sockets to workers are closed");
+    // 50 are the connections of this test's own requests.
+    expect(gateway.descriptors()).toBeLessThanOrEqual(before + 50 + 8);
+  });
+
+  test("row 4: reset after the request was read: one more try elsewhere, and no generation twice", async () => {
     await using broken = await startRawEngine(({ reset }) => reset());
     await using engine = await startEngine({ model: "m4" });
     await using _served = await gateway.serve("m4", [broken.url, engine.url]);
-    const statuses = await Promise.all(
-      Array.from({ length: 4 }, async () => (await post(`${gateway.url}/v1/chat/completions`, chat("m4"))).status),
-    );
-    expect(statuses).toEqual([200, 200, 200, 200]);
+    const replies = await Promise.all(Array.from({ length: 4 }, () => ask(gateway, CHAT, "m4")));
+    expect(replies.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     expect(broken.generations).toBeLessThanOrEqual(4);
     expect(engine.stats.started).toBe(4);
+  });
+
+  test("row 4: reset by every worker: an error after two of them", async () => {
+    await using one = await startRawEngine(({ reset }) => reset());
+    await using two = await startRawEngine(({ reset }) => reset());
+    await using three = await startRawEngine(({ reset }) => reset());
+    await using _served = await gateway.serve("m4-all", [one.url, two.url, three.url]);
+    expectError(MESSAGES, await ask(gateway, MESSAGES, "m4-all"), 502, { code: "upstream_closed" });
+    expect(tally([one.generations, two.generations, three.generations])).toEqual({ 0: 1, 1: 2 });
+  });
+
+  test("row 4: with retries switched off a worker is asked once", async () => {
+    await using strict = await startFaultGateway(["--disable-retries"]);
+    await using one = await startRawEngine(({ reset }) => reset());
+    await using two = await startRawEngine(({ reset }) => reset());
+    await using _served = await strict.serve("m4", [one.url, two.url]);
+    expectError(CHAT, await ask(strict, CHAT, "m4"), 502, { code: "upstream_closed" });
+    expect(one.generations + two.generations).toBe(1);
+  });
+
+  test("row 5: broken or ended within the head: an error, in each API", async () => {
+    await using engine = await startRawEngine(({ write, reset, end }) => {
+      write("HTTP/1.1 200 OK\r\ncontent-ty");
+      setTimeout(engine.generations % 2 === 0 ? reset : end, 10);
+    });
+    await using _served = await gateway.serve("m5-head", [engine.url]);
+    for (const api of [...APIS, ...APIS]) {
+      const reply = await ask(gateway, api, "m5-head");
+      const { error } = await lineOf(gateway, reply);
+      expect(error).toBeOneOf(["upstream_closed", "upstream_reset"]);
+      expectError(api, reply, 502, { code: String(error) });
+    }
+  });
+});
+
+describe("an answer whose end cannot be trusted", () => {
+  test("row 9: a body that is shorter than its length: nothing of it reaches the client", async () => {
+    const shortAnswer = ({ write, end }: RawExchange): void => {
+      write('HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 200\r\n\r\n{"secret":"half"}');
+      end();
+    };
+    const engines = await Promise.all([1, 2, 3].map(() => startRawEngine(shortAnswer)));
+    await using _served = await gateway.serve(
+      "m9",
+      engines.map(({ url }) => url),
+    );
+    for (const [index, api] of APIS.entries()) {
+      const reply = await ask(gateway, api, "m9");
+      expectError(api, reply, 502, { code: "upstream_truncated" });
+      expect(reply.text).not.toContain("half");
+      const asked = engines.reduce((sum, { generations }) => sum + generations, 0);
+      expect(asked).toBeLessThanOrEqual(2 * (index + 1));
+    }
+    for (const engine of engines) await engine[Symbol.asyncDispose]();
+  });
+
+  test("row 10: a body that is longer than its length: an error, and the rest is in no other answer", async () => {
+    await using engine = await startRawEngine(({ write }) => {
+      if (engine.generations === 1)
+        write(
+          'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{"a":"this is too long"}',
+        );
+      else write(jsonAnswer(CHAT.whole("its own")));
+    });
+    await using _served = await gateway.serve("m10", [engine.url]);
+    expectError(CHAT, await ask(gateway, CHAT, "m10"), 502, { code: "invalid_upstream_response" });
+    const next = await ask(gateway, CHAT, "m10");
+    expect([next.status, next.text]).toEqual([200, CHAT.whole("its own")]);
+  });
+
+  test("row 10: a second answer behind the first one is nobody's", async () => {
+    const closed: Promise<void>[] = [];
+    await using engine = await startRawEngine((exchange) => {
+      const { seed } = JSON.parse(exchange.body) as { seed: number };
+      closed.push(exchange.closed);
+      exchange.write(jsonAnswer(CHAT.whole(`answer ${seed}`)) + jsonAnswer(CHAT.whole("smuggled")));
+    });
+    await using _served = await gateway.serve("m10-two", [engine.url]);
+    const replies = await repeat(20, 2, (index) => ask(gateway, CHAT, "m10-two", { seed: index }));
+    for (const [index, { status, text }] of replies.entries())
+      expect([status, text]).toEqual([200, CHAT.whole(`answer ${index}`)]);
+    await Promise.all(closed);
+  });
+
+  const FRAMING: Readonly<Record<string, string>> = {
+    "row 11: both a length and chunks":
+      "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "row 11: two different lengths":
+      "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{} ",
+    "row 12: a chunk size that is none":
+      "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nZZZ\r\n{}\r\n0\r\n\r\n",
+    "row 12: a chunk that is longer than its size":
+      "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n",
+  };
+  for (const [name, answer] of Object.entries(FRAMING)) {
+    test(`${name}: an error, and the connection is closed`, async () => {
+      const closed: Promise<void>[] = [];
+      await using engine = await startRawEngine((exchange) => {
+        closed.push(exchange.closed);
+        exchange.write(answer);
+      });
+      await using _served = await gateway.serve(name, [engine.url]);
+      for (const api of APIS) expectError(api, await ask(gateway, api, name), 502, { code: "upstream_protocol_error" });
+      await Promise.all(closed);
+      expect(closed).toHaveLength(3);
+    });
+  }
+
+  test("row 12: a chunk size that is none, after the first event: told in the stream", async () => {
+    for (const api of APIS) {
+      const closed = Promise.withResolvers<void>();
+      let spoil = (): void => undefined;
+      await using engine = await startRawEngine((exchange) => {
+        exchange.write(STREAM_HEAD + chunk(api.opening + api.delta("one", 0)));
+        spoil = () => exchange.write("ZZZ\r\n");
+        void exchange.closed.then(closed.resolve);
+      });
+      await using _served = await gateway.serve(`m12 ${api.name}`, [engine.url]);
+      const reply = await ask(gateway, api, `m12 ${api.name}`, { stream: true }, (text) => {
+        if (text.includes("one")) spoil();
+        spoil = () => undefined;
+      });
+      expectCut(api, reply, ["one"], { code: "upstream_protocol_error" });
+      await closed.promise;
+    }
+  });
+});
+
+describe.concurrent("a worker and time", () => {
+  test("row 13: nothing comes: an error when the time for the first byte is over, and the worker is let go", async () => {
+    await Promise.all(
+      APIS.flatMap((api) => [false, true].map((stream) => ({ api, stream }))).map(async ({ api, stream }) => {
+        const closed = Promise.withResolvers<number>();
+        await using engine = await startRawEngine((exchange) => {
+          void exchange.closed.then(() => closed.resolve(performance.now()));
+        });
+        const model = `m13 ${api.name} ${stream}`;
+        await using _served = await gateway.serve(model, [engine.url]);
+        const reply = await ask(gateway, api, model, { stream });
+        const answered = performance.now();
+        expectError(api, reply, 504, { code: "upstream_timeout", anthropic: "timeout_error" });
+        expect(reply.ms).toBeWithin(FIRST_BYTE_MS - 250, FIRST_BYTE_MS + 250);
+        expect((await closed.promise) - answered).toBeLessThan(100);
+        expect(engine.generations).toBe(1);
+      }),
+    );
+  });
+
+  test("row 13: two silent workers: the deadline of the whole request holds over both", async () => {
+    await using one = await startRawEngine(() => undefined);
+    await using two = await startRawEngine(() => undefined);
+    await using _served = await gateway.serve("m13-both", [one.url, two.url]);
+    const reply = await ask(gateway, CHAT, "m13-both");
+    expectError(CHAT, reply, 504, { code: "upstream_timeout" });
+    expect(reply.ms).toBeWithin(REQUEST_MS - 250, REQUEST_MS + 250);
+    expect(one.generations + two.generations).toBeLessThanOrEqual(2);
+  });
+
+  test("row 48: a worker that closes connections idle for a second, asked about each second: no client sees an error", async () => {
+    await using engine = await startRawEngine(({ write }) => write(jsonAnswer(CHAT.whole("here"))), {
+      idleCloseMs: 1000,
+    });
+    await using _served = await gateway.serve("m48", [engine.url]);
+    const lanes = Array.from({ length: 100 }, async (_, lane) => {
+      const statuses: number[] = [];
+      for (let turn = 0; turn < 5; turn += 1) {
+        statuses.push((await ask(gateway, CHAT, "m48", { seed: lane * 5 + turn })).status);
+        if (turn < 4) await Bun.sleep(1000 + lane);
+      }
+      return statuses;
+    });
+    expect(tally((await Promise.all(lanes)).flat())).toEqual({ 200: 500 });
+    const unclear = await gateway.metric("pointsman_worker_attempts_total", {
+      worker: engine.url,
+      outcome: "upstream_stale_socket",
+    });
+    expect(engine.generations).toBeWithin(500, 500 + unclear + 1);
+  });
+
+  test("row 48: a connection that ends just as a request goes out on it: the request is made once more, on a new one", async () => {
+    const used = new Set<Promise<void>>();
+    await using engine = await startRawEngine(({ write, end, closed }) => {
+      if (used.has(closed)) return end();
+      used.add(closed);
+      return write(jsonAnswer(CHAT.whole("new")));
+    });
+    await using _served = await gateway.serve("m48-race", [engine.url]);
+    const replies = await repeat(12, 1, (seed) => ask(gateway, CHAT, "m48-race", { seed }));
+    expect(tally(replies.map(({ status }) => status))).toEqual({ 200: 12 });
+    const stale = { worker: engine.url, outcome: "upstream_stale_socket" };
+    expect(await gateway.metric("pointsman_worker_attempts_total", stale)).toBe(engine.generations - 12);
+    expect(engine.generations).toBeWithin(18, 25);
+  });
+
+  test("row 47: those beyond four are refused: an answer for each client, and no socket is left over", async () => {
+    let most = Number.POSITIVE_INFINITY;
+    await using engine = await startRawEngine(
+      async ({ write }) => {
+        await Bun.sleep(20);
+        write(jsonAnswer(CHAT.whole("yes")));
+      },
+      {
+        onOpen: ({ reset }) => {
+          if (engine.openConnections > most) reset();
+        },
+      },
+    );
+    await using _served = await gateway.serve("m47-refused", [engine.url]);
+    const ofProbes = engine.openConnections;
+    most = ofProbes + 4;
+    const replies = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => ask(gateway, CHAT, "m47-refused", { seed: index })),
+    );
+    for (const { status } of replies) expect(status).toBeOneOf([200, 502, 503]);
+    expect(replies.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(1);
+    expect(engine.generations).toBeLessThanOrEqual(100);
+    await eventually(() => engine.openConnections <= ofProbes, "idle connections are closed");
+  });
+});
+
+describe("a worker that takes few connections", () => {
+  test("row 47: those beyond four wait for their turn: all are answered, and no socket is left over", async () => {
+    const waiting: (() => void)[] = [];
+    let running = 0;
+    const next = (): void => {
+      while (running < 4) {
+        const start = waiting.shift();
+        if (!start) return;
+        running += 1;
+        start();
+      }
+    };
+    await using engine = await startRawEngine(({ write }) => {
+      waiting.push(() =>
+        setTimeout(() => {
+          write(jsonAnswer(CHAT.whole("in turn")));
+          running -= 1;
+          next();
+        }, 5),
+      );
+      next();
+    });
+    await using _served = await gateway.serve("m47", [engine.url]);
+    const ofProbes = engine.openConnections;
+    const before = gateway.descriptors();
+    const replies = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => ask(gateway, CHAT, "m47", { seed: index })),
+    );
+    expect(tally(replies.map(({ status }) => status))).toEqual({ 200: 100 });
+    expect(engine.generations).toBe(100);
+    // Unused ones are closed after three seconds; the rest are those of this test's own requests.
+    await eventually(() => engine.openConnections <= ofProbes, "idle connections are closed");
+    expect(gateway.descriptors()).toBeLessThanOrEqual(before + 100);
   });
 });
