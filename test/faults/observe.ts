@@ -1,0 +1,65 @@
+import { expect } from "bun:test";
+import { existsSync } from "node:fs";
+import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
+import { startEngine } from "../support/engine.ts";
+import { post } from "../support/gateway.ts";
+import type { GatewayProcess } from "../support/process.ts";
+import { chat, type FaultGateway } from "./setup.ts";
+
+/** After all faults of a file: the process that met them is there, has nothing in hand, and serves. */
+export async function expectSameProcessServes(gateway: FaultGateway): Promise<void> {
+  await using engine = await startEngine({ model: "after-all" });
+  await using _served = await gateway.serve("after-all", [engine.url]);
+  const response = await post(`${gateway.url}/v1/chat/completions`, chat("after-all"));
+  expect([response.status, engine.stats.finished, existsSync(`/proc/${gateway.pid}`)]).toEqual([200, 1, true]);
+}
+
+/** How far resident memory rises above where it stood, MB, until the work is done. */
+export async function rssRise(gateway: GatewayProcess, work: () => Promise<unknown>): Promise<number> {
+  const before = gateway.rssMb();
+  let peak = before;
+  const timer = setInterval(() => {
+    peak = Math.max(peak, gateway.rssMb());
+  }, 5);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  return Math.max(peak, gateway.rssMb()) - before;
+}
+
+/** Resolves when it is so; looks each few milliseconds, and for five seconds at most. */
+export async function eventually(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (const until = performance.now() + 5000; performance.now() < until; await Bun.sleep(5)) if (await isSo()) return;
+  throw new Error(`it did not come to pass within 5 s: ${what}`);
+}
+
+export interface ErrorBody {
+  readonly type: string;
+  readonly code: string;
+  readonly message: string;
+  readonly param: string | null;
+}
+
+/** The error of an answer in OpenAI's shape, all four keys of it. */
+export function openaiError(body: string): ErrorBody {
+  const parsed = JSON.parse(body) as { error: ErrorBody };
+  expect(parsed).toHaveProperty("error");
+  const { error } = parsed;
+  expect(Object.keys(error).sort()).toEqual(["code", "message", "param", "type"]);
+  return error;
+}
+
+/** Expects that the work brings the worker no request. */
+export async function unseenBy<T>(engine: SimulatedEngine, work: () => Promise<T>): Promise<T> {
+  const before = engine.requests.length;
+  const result = await work();
+  expect(engine.requests.length).toBe(before);
+  return result;
+}
+
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
