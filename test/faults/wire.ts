@@ -13,8 +13,8 @@ export interface Wire extends Disposable {
   finish(): void;
   /** Resolves with what came, when it contains the text or the connection ends. */
   until(text: string): Promise<string>;
-  /** Resolves with the answers, when there are so many or the connection ends. */
-  answers(count: number): Promise<readonly WireAnswer[]>;
+  /** Resolves with the answers, when there are so many, the connection ends, or the time is over. */
+  answers(count: number, withinMs?: number): Promise<readonly WireAnswer[]>;
   pause(): void;
   hangUp(): void;
 }
@@ -24,6 +24,9 @@ export interface WireAnswer {
   readonly headers: Headers;
   readonly body: string;
 }
+
+/** For answers that come at once where they come at all, ms. */
+const WAIT_MS = 3000;
 
 export async function openWire(url: string, bytes: string | Uint8Array = ""): Promise<Wire> {
   const { hostname, port } = new URL(url);
@@ -87,11 +90,17 @@ export async function openWire(url: string, bytes: string | Uint8Array = ""): Pr
       }),
     finish: () => socket.shutdown(),
     until: (text) => until(() => (isClosed || received.includes(text) ? received : undefined)),
-    answers: (count) =>
-      until(() => {
-        const answers = answersIn(received, isClosed);
-        return isClosed || answers.filter(({ status }) => status >= 200).length >= count ? answers : undefined;
-      }),
+    async answers(count, withinMs = WAIT_MS) {
+      const isThere = until(() => {
+        const finals = answersIn(received, isClosed).filter(({ status }) => status >= 200);
+        return isClosed || finals.length >= count ? true : undefined;
+      });
+      const { promise: late, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, withinMs);
+      await Promise.race([isThere, late]);
+      clearTimeout(timer);
+      return answersIn(received, isClosed);
+    },
     pause: () => socket.pause(),
     hangUp: () => socket.terminate(),
     [Symbol.dispose]: () => {
