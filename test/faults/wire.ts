@@ -15,6 +15,10 @@ export interface Wire extends Disposable {
   until(text: string): Promise<string>;
   /** Resolves with the answers, when there are so many, the connection ends, or the time is over. */
   answers(count: number, withinMs?: number): Promise<readonly WireAnswer[]>;
+  /** Resolves with the next bytes, or with the end. */
+  more(): Promise<void>;
+  /** Drops what came so far. */
+  forget(): void;
   pause(): void;
   hangUp(): void;
 }
@@ -100,6 +104,13 @@ export async function openWire(url: string, bytes: string | Uint8Array = ""): Pr
       await Promise.race([isThere, late]);
       clearTimeout(timer);
       return answersIn(received, isClosed);
+    },
+    more() {
+      const { length } = received;
+      return until(() => (isClosed || received.length > length ? true : undefined)).then(() => undefined);
+    },
+    forget() {
+      received = "";
     },
     pause: () => socket.pause(),
     hangUp: () => socket.terminate(),
