@@ -6,7 +6,14 @@ import { exchange, head, jsonPost, openWire } from "./wire.ts";
 
 const CHAT = "/v1/chat/completions";
 const GRACE_SECS = 3;
-const GRACE = ["--shutdown-grace-period-secs", String(GRACE_SECS), "--request-timeout-secs", "60"];
+const GRACE = [
+  "--shutdown-grace-period-secs",
+  String(GRACE_SECS),
+  "--request-timeout-secs",
+  "60",
+  "--first-byte-timeout-secs",
+  "60",
+];
 const PACED = { instant: false, timing: { decodeMs: 50, decodeMsPerRunning: 0 } } as const;
 
 /** Asks until nobody listens any more; each answer, or `undefined` for a connection that ended without one. */

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { startEngine } from "../support/engine.ts";
+import { chunk, deltaChunk, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import { eventually, expectSameProcessServes } from "./observe.ts";
 import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
 
 const CHAT = "/v1/chat/completions";
+const JSON_HEAD = "content-type: application/json\r\n";
 
 let gateway: FaultGateway;
 beforeAll(async () => {
@@ -53,24 +54,29 @@ describe("a worker that is changed while it streams", () => {
     expect((await fetch(url, { method: "DELETE" })).status).toBe(404);
   });
 
-  test("row 95: added again: refused while it leaves, and taken with a new id when it has left", async () => {
+  test("row 95: added again while it leaves: a new worker at once, and its stream ends whole", async () => {
     await using engine = await startEngine({ model: "m95a", ...PACED });
-    await using served = await gateway.serve("m95a", [engine.url]);
+    const { ids } = await gateway.serve("m95a", [engine.url]);
     const { text } = await beginStream("m95a");
-    const gone = fetch(`${gateway.url}/workers/${served.ids[0]}?wait=true`, { method: "DELETE" });
+    const gone = fetch(`${gateway.url}/workers/${ids[0]}?wait=true`, { method: "DELETE" });
     await eventually(async () => (await list()).workers.some(({ status }) => status === "draining"), "it leaves");
-    const again = await post(`${gateway.url}/workers`, { url: engine.url, model_id: "m95a" });
-    expect(again.status).toBe(409);
+    await using back = await gateway.serve("m95a", [engine.url]);
+    expect(back.ids[0]).not.toBe(ids[0]);
+    expect((await post(gateway.url + CHAT, chat("m95a", { max_tokens: 2 }))).status).toBe(200);
     expect(await text).toEndWith("data: [DONE]\n\n");
     expect((await gone).status).toBe(200);
-    await using back = await gateway.serve("m95a", [engine.url]);
-    expect(back.ids[0]).not.toBe(served.ids[0]);
+    expect((await list()).workers.map(({ id }) => id)).toEqual([...back.ids]);
     expect((await post(gateway.url + CHAT, chat("m95a", { max_tokens: 2 }))).status).toBe(200);
     expect(await gateway.metric("pointsman_requests_in_flight", { model: "m95a" })).toBe(0);
   });
 
   test("row 95: given another model: its stream ends whole, and the old name is unknown at once", async () => {
-    await using engine = await startEngine({ model: "m95b", extraModels: ["m95c"], ...PACED });
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    await using engine = await startRawEngine(({ body, write }) => {
+      if (!body.includes('"stream"')) return write(`HTTP/1.1 200 OK\r\n${JSON_HEAD}content-length: 2\r\n\r\n{}`);
+      write(STREAM_HEAD + deltaChunk("a"));
+      void released.then(() => write(`${deltaChunk("b")}${chunk("data: [DONE]\n\n")}0\r\n\r\n`));
+    });
     await using served = await gateway.serve("m95b", [engine.url]);
     const { text } = await beginStream("m95b");
     const changed = await fetch(`${gateway.url}/workers/${served.ids[0]}?wait=true`, {
@@ -80,7 +86,8 @@ describe("a worker that is changed while it streams", () => {
     });
     expect([changed.status, await changed.json()]).toEqual([200, expect.objectContaining({ model_id: "m95c" })]);
     expect((await post(gateway.url + CHAT, chat("m95b"))).status).toBe(404);
-    expect((await post(gateway.url + CHAT, chat("m95c", { max_tokens: 2 }))).status).toBe(200);
+    expect((await post(gateway.url + CHAT, chat("m95c"))).status).toBe(200);
+    release();
     expect(await text).toEndWith("data: [DONE]\n\n");
     await eventually(async () => (await gateway.metric("pointsman_requests_in_flight")) === 0, "nothing is in flight");
   });

@@ -30,13 +30,13 @@ test("row 99: killed under load and started again: back within three seconds, wi
       return 0;
     }
   };
-  let isOver = false;
+  const over = new AbortController();
   const statuses: { readonly at: number; readonly status: number }[] = [];
   await using first = await startProcess(flags);
   await eventually(async () => (await ask()) === 200, "it serves");
   const load = (async (): Promise<void> => {
     const asked: Promise<void>[] = [];
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const at = performance.now();
       asked.push(ask().then((status) => void statuses.push({ at, status })));
       await Bun.sleep(20);
@@ -53,7 +53,7 @@ test("row 99: killed under load and started again: back within three seconds, wi
   await eventually(async () => (await ask()) === 200, "it serves again");
   const backMs = performance.now() - killedAt;
   await Bun.sleep(300);
-  isOver = true;
+  over.abort();
   await load;
   expect([second.pid === first.pid, backMs < 3000]).toEqual([false, true]);
   const before = statuses.filter(({ at }) => at < killedAt - 50);
@@ -151,7 +151,6 @@ describe("YAML that is made to do harm", () => {
     ["a tag of Python", () => file("r103-py.yaml", 'host: !!python/object/apply:os.system ["true"]\n')],
     ["a key twice", () => file("r103-twice.yaml", "port: 1\nport: 2\n")],
     ["__proto__", () => file("r103-proto.yaml", "__proto__:\n  port: 1\n")],
-    ["3,000 levels", () => file("r103-deep.yaml", `labels: ${"[".repeat(3000)}${"]".repeat(3000)}\n`)],
     ["a file of 100 MB", () => hugeFile("r103-huge.yaml")],
   ];
 
