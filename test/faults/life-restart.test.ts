@@ -106,7 +106,7 @@ describe("a configuration that cannot be taken", () => {
     ["a worker's URL with a path", ["--worker", "http://127.0.0.1:1/x"], ["--worker", "url"]],
   ];
   for (const [name, args, told] of cases) {
-    test.concurrent(`row 101: ${name}: one line that says where and what, and the end within two seconds`, async () => {
+    test(`row 101: ${name}: one line that says where and what, and the end within two seconds`, async () => {
       const metricsPort = freePort();
       const { code, out, err, ms } = await run(["--prometheus-port", String(metricsPort), ...args]);
       // What was meant may stand on a line of its own.
