@@ -82,7 +82,7 @@ describe("paths that mean another one to some readers", () => {
 });
 
 test("row 77: a body that stops is given up with 408, and clients are told not to send it again", async () => {
-  await using patient = await startFaultGateway(["--body-stall-timeout-secs", "0.5", "--request-timeout-secs", "2"]);
+  await using patient = await startFaultGateway(["--body-stall-timeout-secs", "0.5"]);
   const begun = head(`POST ${CHAT}`, ["content-type: application/json", "content-length: 1000"]);
   const from = performance.now();
   using still = await openWire(patient.url, `${begun}{"model":`);
@@ -104,9 +104,8 @@ test("row 77: a body that stops is given up with 408, and clients are told not t
   expect(tells).toEqual(Array.from(ends, () => [408, "false"]));
   expect(ends[0]?.answer?.body).toContain('"type":"invalid_request_error"');
   expect(ends[2]?.answer?.body).toContain('{"type":"error"');
-  // Silence ends at its own bound, a byte now and then at that of the whole request.
-  for (const { ms } of ends.slice(0, 3)) expect(ms).toBeWithin(400, 1500);
-  expect(ends[3]?.ms).toBeWithin(1500, 3500);
+  // A byte now and then is no more than silence.
+  for (const { ms } of ends) expect(ms).toBeWithin(400, 1500);
   await Promise.all([still, unsized, anthropic, dripping].map(({ closed }) => closed));
 });
 

@@ -10,9 +10,11 @@ import { exchange, head, jsonPost, openWire } from "./wire.ts";
 
 const CHAT = "/v1/chat/completions";
 const KEY = "canary-serving-key-7f3a";
+const ADMIN_KEY = "canary-admin-key-5d11";
 const WORKER_KEY = "canary-worker-key-91bc";
 const OTHER_WORKER_KEY = "canary-other-worker-key-02de";
 const BEARER = { authorization: `Bearer ${KEY}` };
+const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` };
 
 let gateway: GatewayProcess;
 let engine: SimulatedEngine;
@@ -20,10 +22,14 @@ let other: SimulatedEngine;
 beforeAll(async () => {
   engine = await startEngine({ model: "m", apiKey: WORKER_KEY });
   other = await startEngine({ model: "other", apiKey: OTHER_WORKER_KEY });
-  gateway = await startProcess(["--policy", "round_robin", "--log-level", "trace", "--api-key", KEY], {
-    // The test process has it from nowhere: as an operator would give it.
-    POINTSMAN_WORKER_STARTUP_CHECK_INTERVAL: "0.05",
-  });
+  const flags = [
+    ["--policy", "round_robin"],
+    ["--log-level", "trace"],
+    ["--worker-startup-check-interval", "0.05"],
+    ["--api-key", KEY],
+    ["--admin-api-key", ADMIN_KEY],
+  ].flat();
+  gateway = await startProcess(flags);
   await addWorker({ url: engine.url, model_id: "m", api_key: WORKER_KEY });
   await addWorker({ url: other.url, model_id: "other", api_key: OTHER_WORKER_KEY });
 });
@@ -34,7 +40,7 @@ afterAll(async () => {
 });
 
 async function addWorker(spec: object): Promise<void> {
-  const added = await post(`${gateway.url}/workers?wait=true`, spec, BEARER);
+  const added = await post(`${gateway.url}/workers?wait=true`, spec, ADMIN);
   expect(await added.json()).toMatchObject({ status: "ready" });
 }
 
@@ -70,9 +76,9 @@ describe("credentials that are bent", () => {
         expect(openaiError(answer?.body ?? "").code).toBe("invalid_api_key");
         bodies.add(answer?.body ?? "");
       }
-      expect([...bodies]).toEqual([
-        '{"error":{"message":"the API key is missing or wrong","type":"authentication_error","param":null,"code":"invalid_api_key"}}',
-      ]);
+      const inWords = (which: string): string =>
+        `{"error":{"message":"the ${which} key is missing or wrong","type":"authentication_error","param":null,"code":"invalid_api_key"}}`;
+      expect([...bodies]).toEqual([inWords("API"), inWords("admin")]);
     });
   }
 
@@ -92,23 +98,15 @@ describe("credentials that are bent", () => {
 });
 
 describe("the admin plane on a port of its own", () => {
-  const ADMIN_KEY = "canary-admin-key-5d11";
   let divided: GatewayProcess | undefined;
   let adminUrl = "";
   const start = async (): Promise<GatewayProcess> => {
+    if (divided) return divided;
     const port = freePort();
     adminUrl = `http://127.0.0.1:${port}`;
-    const flags = [
-      "--api-key",
-      KEY,
-      "--admin-host",
-      "127.0.0.1",
-      "--admin-port",
-      String(port),
-      "--admin-api-key",
-      ADMIN_KEY,
-    ];
-    return (divided ??= await startProcess(["--worker", engine.url, ...flags]));
+    const flags = ["--api-key", KEY, "--admin-port", String(port), "--admin-api-key", ADMIN_KEY];
+    divided = await startProcess(["--worker", engine.url, ...flags]);
+    return divided;
   };
   afterAll(async () => divided?.[Symbol.asyncDispose]());
   const statusOf = async (url: string, headers: Record<string, string> = {}): Promise<number> =>
@@ -116,7 +114,7 @@ describe("the admin plane on a port of its own", () => {
 
   test("row 115: there the admin key opens it, no key is 401, and the serving key never opens it", async () => {
     await start();
-    expect(await statusOf(adminUrl, { authorization: `Bearer ${ADMIN_KEY}` })).toBe(200);
+    expect(await statusOf(adminUrl, ADMIN)).toBe(200);
     expect(await statusOf(adminUrl)).toBe(401);
     expect(await statusOf(adminUrl, { authorization: "Bearer x" })).toBe(401);
     expect(await statusOf(adminUrl, BEARER)).toBe(403);
@@ -125,7 +123,7 @@ describe("the admin plane on a port of its own", () => {
 
   test("row 115: its paths are unknown on the serving port, whoever asks", async () => {
     const { url } = await start();
-    for (const headers of [BEARER, { authorization: `Bearer ${ADMIN_KEY}` }, {}]) {
+    for (const headers of [BEARER, ADMIN, {}]) {
       for (const [method, path] of [
         ["GET", "/workers"],
         ["POST", "/workers"],
@@ -141,7 +139,7 @@ describe("the admin plane on a port of its own", () => {
 
   test("row 115: the admin key is no key for serving, and there is no serving on the admin port", async () => {
     const { url } = await start();
-    expect((await post(url + CHAT, chat("m"), { authorization: `Bearer ${ADMIN_KEY}` })).status).toBeOneOf([401, 403]);
+    expect((await post(url + CHAT, chat("m"), ADMIN)).status).toBeOneOf([401, 403]);
     expect((await post(adminUrl + CHAT, chat("m"), BEARER)).status).toBeOneOf([401, 403, 404]);
   });
 });
@@ -271,7 +269,7 @@ test("row 83: neither keys nor what was said stands in logs, metrics, admin answ
   await send(request("m"), { "x-api-key": `${KEY}-wrong` });
   for (const id of ids) await gateway.accessLine(id);
 
-  const get = async (path: string): Promise<string> => (await fetch(gateway.url + path, { headers: BEARER })).text();
+  const get = async (path: string): Promise<string> => (await fetch(gateway.url + path, { headers: ADMIN })).text();
   const pages = [
     "/metrics",
     "/workers",
@@ -284,20 +282,33 @@ test("row 83: neither keys nor what was said stands in logs, metrics, admin answ
   ];
   const printed = (await Promise.all(pages.map(get))).join("\n") + gateway.output + errors.join("\n");
   expect(errors.length).toBeGreaterThanOrEqual(8);
-  for (const canary of [KEY, WORKER_KEY, OTHER_WORKER_KEY, "Bearer", btoa(KEY), ...said, btoa("canary-image")]) {
+  for (const canary of [
+    KEY,
+    ADMIN_KEY,
+    WORKER_KEY,
+    OTHER_WORKER_KEY,
+    "Bearer",
+    btoa(KEY),
+    ...said,
+    btoa("canary-image"),
+  ]) {
     expect([canary, printed.includes(canary)]).toEqual([canary, false]);
   }
 });
 
 test("row 83: nor in what the program says of its configuration", async () => {
-  const secrets = { POINTSMAN_API_KEY: KEY };
+  const secrets = { POINTSMAN_API_KEY: KEY, POINTSMAN_ADMIN_API_KEY: ADMIN_KEY };
   const child = Bun.spawn([process.execPath, `${import.meta.dir}/../../src/main.ts`, "check", "--worker", engine.url], {
     stdout: "pipe",
     stderr: "pipe",
     env: { ...process.env, ...secrets },
   });
   const said = (await child.stdout.text()) + (await child.stderr.text());
-  expect([await child.exited, said.includes("redacted"), said.includes(KEY)]).toEqual([0, true, false]);
+  expect([await child.exited, said.includes("redacted"), said.includes(KEY) || said.includes(ADMIN_KEY)]).toEqual([
+    0,
+    true,
+    false,
+  ]);
 });
 
 test("row 85: ten thousand unknown models, users and paths make no series of their own", async () => {
