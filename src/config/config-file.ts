@@ -4,9 +4,11 @@ import { type AnyRecord, isRecord } from "../util/objects.ts";
 import { ConfigError } from "./config-error.ts";
 
 /** Larger than any configuration; a file beyond it is something else. */
-const MAX_BYTES = 4 * 1024 * 1024;
+export const MAX_BYTES = 4 * 1024 * 1024;
 /** Aliases that a file may resolve to: enough to share settings, too few for a bomb. */
 const MAX_ALIASES = 100;
+/** Mappings and lists within each other; the deepest option has five. */
+const MAX_LEVELS = 32;
 
 export type RawObject = AnyRecord;
 
@@ -77,16 +79,19 @@ function yamlKey(key: PropertyKey): PropertyKey {
 }
 
 /** Keys from outside as the schema has them. What somebody labels his workers with stays as it is. */
-export function camelKeys(value: Readonly<RawObject>): RawObject {
-  const convert = (inner: unknown): unknown => {
-    if (Array.isArray(inner)) return inner.map(convert);
-    return isRecord(inner) ? camelKeys(inner) : inner;
+export function camelKeys(value: Readonly<RawObject>, depth = 0): RawObject {
+  if (depth > MAX_LEVELS) throw new ConfigError("config", `more than ${MAX_LEVELS} levels`);
+  const convert = (inner: unknown, level: number): unknown => {
+    // An alias within what it stands for has no end.
+    if (level > MAX_LEVELS) throw new ConfigError("config", `more than ${MAX_LEVELS} levels`);
+    if (Array.isArray(inner)) return inner.map((item) => convert(item, level + 1));
+    return isRecord(inner) ? camelKeys(inner, level + 1) : inner;
   };
   return Object.fromEntries(
     Object.entries(value).map(([key, inner]) => [
       // A key that is not in snake case becomes one that the schema does not know.
       snakeCase(camelCase(key)) === key ? camelCase(key) : snakeCase(key),
-      key === "labels" ? inner : convert(inner),
+      key === "labels" ? inner : convert(inner, depth),
     ]),
   );
 }

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { z } from "zod";
 import { camelCase, snakeCase } from "../util/case.ts";
 import { closest } from "../util/suggest.ts";
 import { ConfigError } from "./config-error.ts";
-import { type ConfigFile, parseConfigFile, type RawObject } from "./config-file.ts";
+import { type ConfigFile, MAX_BYTES, parseConfigFile, type RawObject } from "./config-file.ts";
 import { readEnvironment } from "./environment.ts";
 import { coerce, flagName, knownKeys, optionDefault, splitList } from "./options.ts";
 import { type Config, type ConfigKey, configSchema, POLICY_NAMES } from "./schema.ts";
@@ -63,12 +63,27 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
 function readFile(path: string): ConfigFile {
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    // One byte more than is taken, so that a larger one is told as such without being read.
+    text = readStart(path, MAX_BYTES + 1);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     throw new ConfigError(path, code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`);
   }
   return parseConfigFile(path, text);
+}
+
+function readStart(path: string, bytes: number): string {
+  const file = openSync(path, "r");
+  try {
+    const buffer = Buffer.alloc(Math.min(fstatSync(file).size || bytes, bytes));
+    let length = 0;
+    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+      read = readSync(file, buffer, length, buffer.length - length, null);
+    }
+    return buffer.toString("utf8", 0, length);
+  } finally {
+    closeSync(file);
+  }
 }
 
 function fromFlag(key: ConfigKey, given: string | boolean | readonly string[]): unknown {

@@ -13,6 +13,8 @@ export interface ErrorFacts {
 
 export interface Dialect {
   readonly name: "openai" | "responses" | "anthropic" | "sglang";
+  /** HTTP status for being at capacity. */
+  readonly overloadedStatus: number;
   errorBody(facts: ErrorFacts): object;
   /** The event that tells of an error within a stream, framed. Nothing follows it. */
   errorEvent(facts: ErrorFacts): string;

@@ -29,7 +29,7 @@ const DONE = 6;
  * Reads JSON as bytes, in steps that the caller bounds, and keeps only where the members of the outermost object are: for
  * bodies that are too large to be parsed at once beside other requests' streams, and for replacing a member without
  * touching the others. Accepts what `JSON.parse` accepts (RFC 8259) but for what readers disagree about: depth beyond
- * MAX_DEPTH, a name twice in the outermost object, half of a surrogate pair. The bytes must be valid UTF-8.
+ * MAX_DEPTH, a name twice in the outermost object, half of a surrogate pair, 1e999. The bytes must be valid UTF-8.
  */
 export class JsonScanner {
   /** Members of the outermost object, as far as it has been read. */
@@ -262,7 +262,9 @@ function literalEnd(bytes: Buffer, from: number): number {
   while (end < bytes.length && isLiteralByte(bytes[end] ?? 0)) end += 1;
   // No number is longer than that for a reason.
   const literal = bytes.toString("latin1", from, Math.min(end, from + 1024));
-  if (literal !== "true" && literal !== "false" && literal !== "null" && !NUMBER.test(literal)) throw unexpected(from);
+  if (literal === "true" || literal === "false" || literal === "null") return end;
+  // A number that no double holds is another one to each reader.
+  if (!NUMBER.test(literal) || !Number.isFinite(Number(literal))) throw unexpected(from);
   return end;
 }
 

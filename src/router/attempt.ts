@@ -56,9 +56,10 @@ export class Attempt {
     const news = error ? error.row.breaker : "answer";
     const restMs = error?.details.restMs ?? 0;
     const recheck = recheckAfter(error);
+    const isRefused = error?.code === "upstream_auth_failed";
     if (news !== "fault" && !this.#isProbe && restMs === 0 && recheck === undefined) return;
     const source = news === "fault" ? sourceOf(this.#request, error) : 0;
-    this.#deps.outcomes.report(this.worker.id, { news, isProbe: this.#isProbe, source, restMs, recheck });
+    this.#deps.outcomes.report(this.worker.id, { news, isProbe: this.#isProbe, source, restMs, recheck, isRefused });
   }
 }
 

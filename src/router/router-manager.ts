@@ -93,6 +93,16 @@ export class RouterManager implements Disposable {
     this.#stopListening();
   }
 
+  /** A policy of the operator's that fails at it keeps nobody from leaving. */
+  #forget(model: string, { id, slot }: Worker): void {
+    const { policies, logger } = this.#deps;
+    try {
+      policies.forgetWorker(model, id, slot);
+    } catch (error) {
+      logger.error({ model, worker: id, error: String(error) }, "the policy failed to forget a worker");
+    }
+  }
+
   /** A model's policy lives from its first worker to its last: counts workers of each model into the policy registry. */
   #onWorkerChange(before: Worker | undefined, after: Worker | undefined): void {
     const { policies } = this.#deps;
@@ -101,7 +111,7 @@ export class RouterManager implements Disposable {
     for (const model of has) if (!had.includes(model)) policies.onWorkerAdded(model, after?.spec.policyHint);
     for (const model of had) {
       if (has.includes(model)) continue;
-      if (before) policies.forgetWorker(model, before.id, before.slot);
+      if (before) this.#forget(model, before);
       policies.onWorkerRemoved(model);
     }
   }

@@ -235,7 +235,7 @@ export class StreamRelay implements WatchedStream {
   async #finishUpstream(): Promise<void> {
     const { upstream } = this.#source;
     try {
-      if (await upstream.read()) upstream.discard();
+      if (this.#framer.hasRest || (await upstream.read())) upstream.discard();
     } catch {
       // The client has its whole answer; a connection that ends badly is not used again, and that is all.
     }

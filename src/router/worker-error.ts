@@ -7,6 +7,9 @@ const MAX_MESSAGE_CHARS = 2000;
 /** Longest `Retry-After` that is believed, s. Clients give up beyond it. */
 const MAX_RETRY_AFTER_SECS = 120;
 
+/** A worker that refuses our key is left alone for this long: only its operator can change that. */
+const REST_WITHOUT_CREDENTIAL_MS = 30_000;
+
 export interface WorkerAnswer {
   readonly status: number;
   readonly headers: ReadonlyMap<string, string>;
@@ -19,7 +22,9 @@ export interface WorkerAnswer {
 export function workerError(answer: WorkerAnswer): GatewayError {
   const { status } = answer;
   if (status === 401 || status === 403) {
-    return new GatewayError("upstream_auth_failed", "the worker refused the gateway's credential");
+    return new GatewayError("upstream_auth_failed", "the worker refused the gateway's credential", {
+      restMs: REST_WITHOUT_CREDENTIAL_MS,
+    });
   }
   if (status === 429 || status === 503) return busy(answer.headers.get("retry-after"));
   if (status === 502 || status === 504) {
@@ -43,10 +48,11 @@ function busy(retryAfter: string | undefined): GatewayError {
 /** An error that an engine told within a stream, with the status that it would have had. */
 export function engineError({ message, status }: EngineFailure, origin: string): GatewayError {
   if (status === 429 || status === 503) return busy(undefined);
-  const text = clean(message, origin);
-  return status !== undefined && status < 500
-    ? new GatewayError("upstream_rejected", text, { status })
-    : new GatewayError("upstream_stream_error", text);
+  // What an engine says of its own failure is for its operator: paths, addresses, prompts.
+  if (status === undefined || status >= 500) {
+    return new GatewayError("upstream_stream_error", "the engine failed within the stream");
+  }
+  return new GatewayError("upstream_rejected", clean(message, origin), { status });
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Permit } from "./admission.ts";
 import type { Auth } from "./auth.ts";
 import { type BodyBounds, type HeldBytes, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
-import { errorResponse } from "./error-response.ts";
+import { errorResponse, statusIn } from "./error-response.ts";
 import { type Entry, type Gate, patienceOf, priorityOf } from "./gate.ts";
 import { understand } from "./understand.ts";
 
@@ -63,7 +63,7 @@ export class DataPlane {
     } catch (thrown) {
       const error = request.signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
       if (error.code === "internal_error") this.onDefect(error, requestId);
-      record.settle(error.status, error.code);
+      record.settle(statusIn(endpoint.dialect, error), error.code);
       return errorResponse(error, endpoint.dialect, requestId);
     }
   }

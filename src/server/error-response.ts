@@ -1,4 +1,4 @@
-import type { GatewayError } from "../errors/errors.ts";
+import type { ErrorCode, GatewayError } from "../errors/errors.ts";
 import type { Dialect } from "../protocol/dialect.ts";
 import { errorFacts } from "../protocol/error-facts.ts";
 
@@ -12,10 +12,20 @@ export function errorResponse(error: GatewayError, dialect: Dialect, requestId: 
   if (SDK_RETRIES.has(error.status) || error.status >= 500) headers["x-should-retry"] = String(error.row.clientRetry);
   if (allow) headers["allow"] = allow.join(", ");
   if (error.code === "invalid_api_key") headers["www-authenticate"] = "Bearer";
-  // What is left of a body that was not read cannot be told from the next request.
-  if (error.code === "request_too_large" || error.code === "request_timeout") headers["connection"] = "close";
+  if (ENDS_CONNECTION.has(error.code)) headers["connection"] = "close";
   const body = JSON.stringify(dialect.errorBody(errorFacts(error, requestId)));
-  return new Response(body, { status: error.status, headers });
+  return new Response(body, { status: statusIn(dialect, error), headers });
 }
 
+/** The status in the client's API: Anthropic has one of its own for being at capacity. */
+export function statusIn(dialect: Dialect, error: GatewayError): number {
+  return error.status === 503 && error.row.anthropic === "overloaded_error" ? dialect.overloadedStatus : error.status;
+}
+
+/** What is left of a body that was not read, or stands behind such a Host, cannot be told from the next request. */
+const ENDS_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "request_too_large",
+  "request_timeout",
+  "bad_host",
+]);
 const SDK_RETRIES = new Set([408, 409, 429]);

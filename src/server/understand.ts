@@ -58,6 +58,7 @@ const NUMBERS: readonly [name: string, least: number, most: number][] = [
   ["max_tokens", 0, 100_000_000],
   ["max_completion_tokens", 0, 100_000_000],
   ["max_output_tokens", 0, 100_000_000],
+  ["logprobs", -1, 1_000_000],
   ["top_logprobs", -1, 1_000_000],
 ];
 /** Lists that an engine walks for each token or each request. */

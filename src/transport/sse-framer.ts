@@ -23,7 +23,12 @@ export class SseFramer {
   events = 0;
   readonly #onEvent: OnEvent;
   #isEnded = false;
-  #carry: Uint8Array | undefined;
+  #hasRest = false;
+  /** A part of an event that waits for its rest, in a buffer that grows by doubling. */
+  #waiting: Buffer = Buffer.alloc(0);
+  /** The buffer as far as it was filled last. */
+  #joinedBytes: Buffer | undefined;
+  #waitingBytes = 0;
   /** How lines end: undefined until the first has ended. */
   #hasBareCr: boolean | undefined;
 
@@ -36,6 +41,11 @@ export class SseFramer {
     return this.#isEnded;
   }
 
+  /** Something came after the last event. */
+  get hasRest(): boolean {
+    return this.#hasRest;
+  }
+
   /** What comes from now is not passed. */
   end(): void {
     this.#isEnded = true;
@@ -46,30 +56,48 @@ export class SseFramer {
    * upstream_event_too_large on an event without end.
    */
   push(chunk: Uint8Array): Uint8Array {
-    if (this.#isEnded) return NO_BYTES;
+    if (this.#isEnded) {
+      this.#hasRest ||= chunk.length > 0;
+      return NO_BYTES;
+    }
+    // A blank line may begin in the last bytes of what waits; what stands before them was looked at.
+    const searched = Math.max(0, this.#waitingBytes - 3);
     let bytes = this.#joined(chunk);
+    let at = searched;
     if (this.#hasBareCr === undefined) {
       if (!this.#learnLineEnds(bytes)) return this.#keep(bytes, 0);
-      if (bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK))
+      at = 0;
+      if (bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK)) {
         bytes = bytes.subarray(BYTE_ORDER_MARK.length);
+      }
     }
     let from = 0;
     let passed = 0;
     while (!this.#isEnded) {
-      const end = indexAfterEvent(bytes, from);
+      const end = indexAfterEvent(bytes, Math.max(from, at));
       if (end < 0) break;
       if (this.#takes(bytes, from, end)) passed = end;
       from = end;
     }
-    if (!this.#isEnded) this.#keep(bytes, from);
+    if (this.#isEnded) this.#hasRest = from < bytes.length;
+    else this.#keep(bytes, from);
     return bytes.subarray(0, passed);
   }
 
+  /** What waits and the chunk, as one. */
   #joined(chunk: Uint8Array): Buffer {
-    const carry = this.#carry;
     const next = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     if (this.#hasBareCr === true) for (let at = 0; at < next.length; at += 1) if (next[at] === CR) next[at] = LF;
-    return carry ? Buffer.concat([carry, next]) : next;
+    if (this.#waitingBytes === 0) return next;
+    const bytes = this.#waitingBytes + next.length;
+    if (bytes > this.#waiting.length) {
+      const larger = Buffer.allocUnsafe(bytes * 2);
+      this.#waiting.copy(larger, 0, 0, this.#waitingBytes);
+      this.#waiting = larger;
+    }
+    next.copy(this.#waiting, this.#waitingBytes);
+    this.#joinedBytes = this.#waiting.subarray(0, bytes);
+    return this.#joinedBytes;
   }
 
   /** False while the first line end, or what stands before it, is not all there. */
@@ -84,11 +112,14 @@ export class SseFramer {
     return true;
   }
 
+  /** The bytes from there on wait. Where they wait already they stay; what was passed of the buffer is the reader's. */
   #keep(bytes: Buffer, from: number): Uint8Array {
-    this.#carry = from < bytes.length ? bytes.subarray(from) : undefined;
-    if (bytes.length - from > MAX_EVENT_BYTES) {
+    const rest = bytes.length - from;
+    if (rest > MAX_EVENT_BYTES) {
       throw new GatewayError("upstream_event_too_large", "an event of the worker's stream is too large");
     }
+    if (from > 0 || bytes !== this.#joinedBytes) this.#waiting = bytes.subarray(from);
+    this.#waitingBytes = rest;
     return NO_BYTES;
   }
 

@@ -37,7 +37,7 @@ export interface UpstreamResponse {
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /** The whole body. Throws what `read` throws, and invalid_upstream_response past `maxBytes`. */
   bytes(maxBytes: number): Promise<Uint8Array>;
-  /** Ends the exchange where it is; the worker sees its connection close. Does nothing after the end. */
+  /** Ends the exchange where it is; the worker sees its connection close, also after the end where it is still idle. */
   discard(): void;
 }
 

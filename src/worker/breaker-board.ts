@@ -17,6 +17,8 @@ export interface AttemptOutcome {
   readonly restMs: number;
   /** What should be looked at anew: whether it is up, or also what it serves. */
   readonly recheck: "health" | "models" | undefined;
+  /** It refused our credential: somebody has to do something about it. */
+  readonly isRefused: boolean;
 }
 
 /** Where attempts report; called for those that tell something, which are few. */
@@ -61,6 +63,9 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     if (outcome.isProbe) this.#deps.ledger.releaseProbe(worker.slot);
     if (outcome.news === "fault") watched.breaker.onFault(outcome.source, outcome.isProbe);
     else if (outcome.news === "answer" && outcome.isProbe) watched.breaker.onProbeAnswer();
+    if (outcome.isRefused) {
+      this.#deps.logger.error({ worker: workerId, url: worker.url }, "the worker refuses the gateway's credential");
+    }
     if (outcome.restMs > 0) this.#rest(worker.id, watched, outcome.restMs);
     if (outcome.recheck) this.#deps.recheck(workerId, outcome.recheck);
   }

@@ -15,7 +15,14 @@ const BREAKER_SETTINGS = {
 };
 
 /** An attempt that tells nothing; tests say what it tells. */
-export const ANSWER: AttemptOutcome = { news: "answer", isProbe: false, source: 0, restMs: 0, recheck: undefined };
+export const ANSWER: AttemptOutcome = {
+  news: "answer",
+  isProbe: false,
+  source: 0,
+  restMs: 0,
+  recheck: undefined,
+  isRefused: false,
+};
 
 const NO_LOG: Logger = {
   debug: () => undefined,

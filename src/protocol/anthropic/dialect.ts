@@ -12,6 +12,7 @@ function errorBody(facts: ErrorFacts): object {
 
 export const anthropicDialect: Dialect = {
   name: "anthropic",
+  overloadedStatus: 529,
   errorBody,
   errorEvent: (facts) => `event: error\ndata: ${JSON.stringify(errorBody(facts))}\n\n`,
   createStreamReader: () => new MessagesReader(),

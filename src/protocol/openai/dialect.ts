@@ -11,6 +11,7 @@ function errorBody(facts: ErrorFacts): object {
 /** Chat, completions, embeddings and their kin. */
 export const openaiDialect: Dialect = {
   name: "openai",
+  overloadedStatus: 503,
   errorBody,
   errorEvent: (facts) => `data: ${JSON.stringify(errorBody(facts))}\n\n`,
   createStreamReader: () => new ChoicesReader(),

@@ -14,7 +14,7 @@ export function workerView(worker: Worker): object {
     engine_version: info.engineVersion ?? null,
     max_model_len: info.maxModelLen ?? null,
     status: worker.status,
-    is_healthy: worker.status === "ready",
+    is_healthy: worker.status === "ready" && worker.restUntil === undefined,
     breaker: worker.breakerState,
     is_resting: worker.restUntil !== undefined,
     load: worker.inFlight,

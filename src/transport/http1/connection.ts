@@ -145,6 +145,11 @@ export class Connection implements ExchangeConnection {
     this.#owner.idle(this);
   }
 
+  /** What came on it was wrong, though framed as it should be: it is not used again, unless it is in use again. */
+  closeIfIdle(): void {
+    if (this.isIdle) this.close();
+  }
+
   close(): void {
     const socket = this.#socket;
     this.#becomeGone();

@@ -11,6 +11,8 @@ export interface ExchangeConnection {
   resume(): void;
   /** The exchange is over; `reusable` says whether another request may follow on this connection. */
   release(reusable: boolean): void;
+  /** What came was wrong after all: no other request on this connection, unless it has one already. */
+  closeIfIdle(): void;
 }
 
 interface Waiter<T> {
@@ -27,6 +29,8 @@ export class Exchange implements UpstreamResponse {
   readonly head: Promise<UpstreamResponse>;
   readonly #parser: ResponseParser;
   #connection: ExchangeConnection | undefined;
+  /** The connection that it was on, once it is over. */
+  #used: ExchangeConnection | undefined;
   #headWaiter: Waiter<UpstreamResponse> | undefined;
   #reader: Waiter<Uint8Array | undefined> | undefined;
   #queue: Uint8Array[] = [];
@@ -171,7 +175,8 @@ export class Exchange implements UpstreamResponse {
   discard(): void {
     this.#queue = [];
     this.#queuedBytes = 0;
-    this.fail(clientClosed());
+    if (this.isOver) this.#used?.closeIfIdle();
+    else this.fail(clientClosed());
   }
 
   #offer(body: Uint8Array): void {
@@ -201,6 +206,7 @@ export class Exchange implements UpstreamResponse {
     this.#signal?.removeEventListener("abort", this.#onAbort);
     const connection = this.#connection;
     this.#connection = undefined;
+    this.#used = connection;
     if (this.#isPaused) {
       this.#isPaused = false;
       connection?.resume();
