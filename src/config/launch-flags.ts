@@ -132,7 +132,7 @@ const NOT_BUILT: readonly (readonly [reason: string, flags: readonly string[]])[
   ["the block size of the prefix index is fixed", ["block-size"]],
   ["there is no listener of its own for health probes yet; /health is on the main port", ["health-check-port"]],
   ["workers are probed from the start, so there is no delay", ["worker-startup-delay"]],
-  ["one thread runs now", ["runtime-worker-threads", "threads"]],
+  ["--threads says how many threads serve", ["runtime-worker-threads"]],
   ["engines of other vendors are not built yet", ["backend", "runtime"]],
   ["logs are JSON lines on standard output; point them where they shall go", ["log-dir", "log-json"]],
   ["the buckets of histograms are fixed", ["prometheus-duration-buckets"]],

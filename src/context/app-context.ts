@@ -2,24 +2,22 @@ import type { Config } from "../config/schema.ts";
 import { workerSpec } from "../config/worker-spec.ts";
 import { createLogger, type Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
-import { PolicyRegistry } from "../policy/policy-registry.ts";
+import { PolicyMemory } from "../policy/policy-memory.ts";
+import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import { Fleet } from "../router/fleet.ts";
-import { RetryBudget } from "../router/retry-budget.ts";
-import { RouterFactory } from "../router/router-factory.ts";
 import { RouterManager } from "../router/router-manager.ts";
-import { StreamWatch } from "../router/stream-watch.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
 import type { Transport } from "../transport/upstream.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
-import { BreakerBoard } from "../worker/breaker-board.ts";
+import { BreakerBoard, type OutcomeSink } from "../worker/breaker-board.ts";
 import { HealthChecker } from "../worker/health-checker.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
 import { fetchHealth, fetchJson } from "../worker/probe-client.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
-import { loadPolicyModule } from "./policy-module.ts";
-import { breakerSettings, healthSettings, policyConfigs, routerSettings, streamSettings } from "./settings.ts";
+import { createHttpRouter, createPolicyRegistry, forgetDeparted } from "./data-path.ts";
+import { breakerSettings, healthSettings } from "./settings.ts";
 import { exposeState } from "./state-metrics.ts";
 
 /**
@@ -36,18 +34,19 @@ export interface AppContext extends AsyncDisposable {
   readonly transport: Transport;
   readonly workerRegistry: WorkerRegistry;
   readonly policyRegistry: PolicyRegistry;
+  /** What the policies of all threads share. */
+  readonly policyMemory: PolicyMemory;
+  /** Where attempts on all threads report. */
+  readonly outcomes: OutcomeSink;
   readonly healthChecker: HealthChecker;
   readonly routerManager: RouterManager;
   readonly fleet: Fleet;
 }
 
 /** Parts that a test brings itself. What it brings it also closes. */
-export type AppContextOverrides = Partial<Omit<AppContext, keyof AsyncDisposable | "config" | "tokenizer">> & {
+export type AppContextOverrides = Partial<Omit<AppContext, keyof AsyncDisposable | "config" | "tokenizer" | "policyMemory" | "outcomes">> & {
   readonly clock?: Clock;
 };
-
-/** Second attempts: 20 % of the requests and 10 a second. */
-const RETRY_BUDGET = { ratio: 0.2, minPerSec: 10 };
 
 /**
  * Builds the context: registries first, with the workers of file and command line, then what stands on them. Disposing
@@ -59,9 +58,10 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const clock = overrides.clock ?? systemClock;
   const logger = overrides.logger ?? stack.use(createLogger(config.logLevel));
   const metrics = overrides.metrics ?? new Metrics();
-  const ledger = overrides.ledger ?? new LoadLedger();
+  const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads });
   const workerRegistry = overrides.workerRegistry ?? new WorkerRegistry({ ledger });
-  const policyRegistry = overrides.policyRegistry ?? (await createPolicyRegistry(config));
+  const policyMemory = new PolicyMemory();
+  const policyRegistry = overrides.policyRegistry ?? (await createPolicyRegistry(config, policyMemory));
   const transport = overrides.transport ?? stack.use(new HttpTransport(clock));
   const health = healthSettings(config);
   const healthChecker =
@@ -80,18 +80,10 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const drainer = stack.use(new WorkerDrainer({ registry: workerRegistry, clock }));
   const fleet =
     overrides.fleet ?? new Fleet({ workers: workerRegistry, transport, clock, timeoutMs: health.defaults.timeoutMs });
-  const httpRouter = RouterFactory.createHttpRouter({
-    workers: workerRegistry,
-    policies: policyRegistry,
-    transport,
-    ledger,
-    metrics,
-    clock,
-    outcomes,
-    budget: new RetryBudget(RETRY_BUDGET, clock),
-    streams: { watch: stack.use(new StreamWatch(clock)), clock, ...streamSettings(config) },
-    ...routerSettings(config),
-  });
+  const httpRouter = createHttpRouter(
+    { config, clock, logger, metrics, ledger, workerRegistry, policyRegistry, transport, outcomes, threads: 1 },
+    stack,
+  );
   const routerManager =
     overrides.routerManager ??
     stack.use(
@@ -107,11 +99,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
       }),
     );
   for (const worker of config.initialWorkers) routerManager.addWorker(workerSpec(worker));
-  workerRegistry.onChange((before, after) => {
-    if (after || !before) return;
-    transport.forget(before.url);
-    metrics.release("worker", before.url);
-  });
+  forgetDeparted({ workerRegistry, transport, metrics });
   exposeState({ metrics, workerRegistry, transport });
   const owned = stack.move();
   return {
@@ -123,17 +111,11 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     transport,
     workerRegistry,
     policyRegistry,
+    policyMemory,
+    outcomes,
     healthChecker,
     routerManager,
     fleet,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-async function createPolicyRegistry(config: Config): Promise<PolicyRegistry> {
-  const { defaultPolicy, cacheAware, patterns } = policyConfigs(config);
-  const custom = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
-  const registry = new PolicyRegistry({ defaultPolicy, cacheAware, custom: custom ? [custom] : [] });
-  for (const { match, policy } of patterns) registry.registerPattern(match, policy);
-  return registry;
 }

@@ -1,9 +1,12 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AggregatorRegistry, Counter, Gauge, Histogram, type MetricObjectWithValues, type MetricValue, Registry } from "prom-client";
 import { keysOf } from "../util/objects.ts";
 import { type MetricName, type MetricRow, METRICS } from "./metrics-table.ts";
 
 /** Distinct values of a label before further ones count as `other`. */
 const MAX_LABEL_VALUES = 256;
+
+/** Metrics of one thread as data. */
+export type MetricsSnapshot = MetricObjectWithValues<MetricValue<string>>[];
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -55,15 +58,28 @@ export class Metrics {
     for (const metric of this.#metrics.values()) void removeSeries(metric, label, value);
   }
 
-  /** Prometheus text exposition, version 0.0.4. */
-  async expose(): Promise<string> {
+  /** Prometheus text exposition, version 0.0.4, of these metrics and those of other threads together. */
+  async expose(others: readonly MetricsSnapshot[] = []): Promise<string> {
+    if (others.length === 0) {
+      this.#readGauges();
+      return this.#registry.metrics();
+    }
+    return AggregatorRegistry.aggregate([await this.snapshot(), ...others]).metrics();
+  }
+
+  /** What there is now, to be added to another thread's. */
+  async snapshot(): Promise<MetricsSnapshot> {
+    this.#readGauges();
+    return this.#registry.getMetricsAsJSON();
+  }
+
+  #readGauges(): void {
     for (const [name, reader] of this.#readers) {
       const metric = this.#metrics.get(name);
       metric?.reset();
       if (metric instanceof Gauge) reader((labels, value) => metric.set(labels, value));
       else if (metric instanceof Counter) reader((labels, value) => metric.inc(labels, value));
     }
-    return this.#registry.metrics();
   }
 
   get contentType(): string {

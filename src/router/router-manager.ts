@@ -1,22 +1,14 @@
-import { GatewayError } from "../errors/errors.ts";
-import type { Logger } from "../observability/logger.ts";
-import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
 import type { Worker, WorkerSpec } from "../worker/worker.ts";
 import type { WorkerDrainer } from "../worker/worker-drainer.ts";
 import type { WorkerFactory } from "../worker/worker-factory.ts";
-import type { WorkerRegistry } from "../worker/worker-registry.ts";
-import type { InferenceRequest, Router, RouterKind } from "./router.ts";
+import { ModelRouter, type ModelRouterDeps } from "./model-router.ts";
+import type { InferenceRequest } from "./router.ts";
 
-export interface RouterManagerDeps {
-  readonly workers: WorkerRegistry;
-  readonly policies: PolicyRegistry;
+export interface RouterManagerDeps extends ModelRouterDeps {
   readonly factory: WorkerFactory;
   readonly health: HealthChecker;
   readonly drainer: WorkerDrainer;
-  /** The routers that were made: one in single-router mode, each that the fleet needs in IGW mode. */
-  readonly routers: Partial<Readonly<Record<RouterKind, Router>>>;
-  readonly logger: Logger;
   /** How long a removed worker may finish its requests, ms. */
   readonly drainTimeoutMs: number;
 }
@@ -34,19 +26,15 @@ export interface WorkerApiResponse {
  */
 export class RouterManager implements Disposable {
   readonly #deps: RouterManagerDeps;
-  readonly #stopListening: () => void;
+  readonly #router: ModelRouter;
 
   constructor(deps: RouterManagerDeps) {
     this.#deps = deps;
-    this.#stopListening = deps.workers.onChange((before, after) => this.#onWorkerChange(before, after));
+    this.#router = new ModelRouter(deps);
   }
 
   async route(request: InferenceRequest): Promise<Response> {
-    const { workers, routers } = this.#deps;
-    const mode = workers.getWorkersForModel(request.model).workers[0]?.spec.connectionMode ?? "http";
-    const router = routers[mode];
-    if (!router) throw new GatewayError("not_implemented", `the ${mode} router is not built yet`);
-    return router.route(request);
+    return this.#router.route(request);
   }
 
   /** Registers a worker and begins to probe it. Throws worker_exists, invalid_request. */
@@ -90,34 +78,6 @@ export class RouterManager implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#stopListening();
+    this.#router[Symbol.dispose]();
   }
-
-  /** A policy of the operator's that fails at it keeps nobody from leaving. */
-  #forget(model: string, { id, slot }: Worker): void {
-    const { policies, logger } = this.#deps;
-    try {
-      policies.forgetWorker(model, id, slot);
-    } catch (error) {
-      logger.error({ model, worker: id, error: String(error) }, "the policy failed to forget a worker");
-    }
-  }
-
-  /** A model's policy lives from its first worker to its last: counts workers of each model into the policy registry. */
-  #onWorkerChange(before: Worker | undefined, after: Worker | undefined): void {
-    const { policies } = this.#deps;
-    const had = modelsOf(before);
-    const has = modelsOf(after);
-    for (const model of has) if (!had.includes(model)) policies.onWorkerAdded(model, after?.spec.policyHint);
-    for (const model of had) {
-      if (has.includes(model)) continue;
-      if (before) this.#forget(model, before);
-      policies.onWorkerRemoved(model);
-    }
-  }
-}
-
-/** The models that a worker counts for: none once it is leaving. */
-function modelsOf(worker: Worker | undefined): readonly string[] {
-  return worker && worker.status !== "draining" ? worker.models : [];
 }

@@ -94,6 +94,21 @@ export class WorkerRegistry {
     return worker.id;
   }
 
+  /** A worker as another thread has it: takes the place of the one with its id, or is new. */
+  put(worker: Worker): void {
+    const before = this.#byId.get(worker.id);
+    const has = worker.status === "draining" ? [] : keysOf(worker);
+    this.#byId.set(worker.id, worker);
+    if (worker.status === "draining") {
+      if (this.#byUrl.get(worker.url) === worker.id) this.#byUrl.delete(worker.url);
+    } else {
+      this.#byUrl.set(worker.url, worker.id);
+    }
+    if (before) this.#leave(before, keysOf(before).filter((key) => !has.includes(key)));
+    this.#join(worker, has);
+    this.#changed(before, worker);
+  }
+
   /** Replaces a worker by a changed one. Throws worker_not_found. */
   update(id: string, change: WorkerChange): Worker {
     const before = this.#byId.get(id);

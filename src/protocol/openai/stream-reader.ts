@@ -61,14 +61,15 @@ export class ResponsesReader implements StreamReader {
     if (data === "[DONE]") return END;
     const event = parseEvent(data);
     const type = event["type"] ?? name;
-    this.#nextNumber = (numberField(event, "sequence_number") ?? this.#nextNumber - 1) + 1;
     if (type === "response.created") this.#response = objectField(event, "response");
     if (typeof type === "string" && LAST_EVENTS.has(type)) {
       this.#usage.read(event);
       return END;
     }
     const failure = type === "error" ? (engineFailure(event) ?? engineFailure({ error: event })) : undefined;
-    return failure ? { kind: "failure", failure } : DATA;
+    if (failure) return { kind: "failure", failure };
+    this.#nextNumber = (numberField(event, "sequence_number") ?? this.#nextNumber) + 1;
+    return DATA;
   }
 
   get usage(): UsageKeeper["usage"] {

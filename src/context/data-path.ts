@@ -1,0 +1,73 @@
+import type { Config } from "../config/schema.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import type { PolicyMemory } from "../policy/policy-memory.ts";
+import { PolicyRegistry } from "../policy/policy-registry.ts";
+import { RetryBudget } from "../router/retry-budget.ts";
+import type { Router } from "../router/router.ts";
+import { RouterFactory } from "../router/router-factory.ts";
+import { StreamWatch } from "../router/stream-watch.ts";
+import type { Transport } from "../transport/upstream.ts";
+import type { Clock } from "../util/clock.ts";
+import type { OutcomeSink } from "../worker/breaker-board.ts";
+import type { LoadLedger } from "../worker/load-ledger.ts";
+import type { WorkerRegistry } from "../worker/worker-registry.ts";
+import { loadPolicyModule } from "./policy-module.ts";
+import { policyConfigs, routerSettings, streamSettings } from "./settings.ts";
+
+/** What a request meets between the server and the worker, on whichever thread. */
+export interface DataPathParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly ledger: LoadLedger;
+  readonly workerRegistry: WorkerRegistry;
+  readonly policyRegistry: PolicyRegistry;
+  readonly transport: Transport;
+  readonly outcomes: OutcomeSink;
+  /** Threads that share the budget of second attempts. */
+  readonly threads: number;
+}
+
+/** Second attempts: 20 % of the requests and 10 a second. */
+const RETRY_BUDGET = { ratio: 0.2, minPerSec: 10 };
+
+/** The HTTP router, and what it leaves to be closed with `stack`. */
+export function createHttpRouter(parts: DataPathParts, stack: AsyncDisposableStack): Router {
+  const { config, clock, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes, threads } = parts;
+  return RouterFactory.createHttpRouter({
+    workers: workerRegistry,
+    policies: policyRegistry,
+    transport,
+    ledger,
+    metrics,
+    clock,
+    outcomes,
+    budget: new RetryBudget({ ...RETRY_BUDGET, minPerSec: RETRY_BUDGET.minPerSec / threads }, clock),
+    streams: { watch: stack.use(new StreamWatch(clock)), clock, ...streamSettings(config) },
+    ...routerSettings(config),
+  });
+}
+
+/** Throws GatewayError where a policy is not known or a policy module does not load. */
+export async function createPolicyRegistry(config: Config, memory: PolicyMemory): Promise<PolicyRegistry> {
+  const { defaultPolicy, cacheAware, patterns } = policyConfigs(config);
+  const custom = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
+  const registry = new PolicyRegistry({ defaultPolicy, cacheAware, memory, custom: custom ? [custom] : [] });
+  for (const { match, policy } of patterns) registry.registerPattern(match, policy);
+  return registry;
+}
+
+/** A worker that has left leaves no sockets and no series behind. */
+export function forgetDeparted({
+  workerRegistry,
+  transport,
+  metrics,
+}: Pick<DataPathParts, "workerRegistry" | "transport" | "metrics">): void {
+  workerRegistry.onChange((before, after) => {
+    if (after || !before) return;
+    transport.forget(before.url);
+    metrics.release("worker", before.url);
+  });
+}

@@ -1,0 +1,94 @@
+import { clientClosed, GatewayError } from "../errors/errors.ts";
+import type { Permit } from "../server/admission.ts";
+import type { Tenant } from "../server/auth.ts";
+import type { Entry, Gate } from "../server/gate.ts";
+import type { AttemptOutcome, OutcomeSink } from "../worker/breaker-board.ts";
+import { errorOf } from "./error-state.ts";
+import type { Call, FromThread, ToThread } from "./messages.ts";
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+const NO_PERMIT: Permit = { release: () => undefined };
+
+/** A thread's way to the control thread: asks it, tells it, and enters requests through its gate. */
+export class ControlLink implements Gate, OutcomeSink {
+  readonly #post: (message: FromThread) => void;
+  readonly #pending = new Map<number, Pending>();
+  readonly #limits: { readonly hasGateway: boolean; readonly hasModel: boolean };
+  #nextId = 0;
+
+  /** `limits`: which there are at all; where there is none nobody has to be asked. */
+  constructor(
+    post: (message: FromThread) => void,
+    limits: { readonly hasGateway: boolean; readonly hasModel: boolean },
+  ) {
+    this.#post = post;
+    this.#limits = limits;
+  }
+
+  onReply(message: Extract<ToThread, { type: "reply" | "refusal" }>): void {
+    const pending = this.#pending.get(message.id);
+    this.#pending.delete(message.id);
+    if (message.type === "reply") pending?.resolve(message.value);
+    else pending?.reject(errorOf(message.error));
+  }
+
+  report(workerId: string, outcome: AttemptOutcome): void {
+    this.#post({ type: "outcome", workerId, outcome });
+  }
+
+  enter(entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
+    if (!this.#limits.hasGateway && !isLimited(entry.tenant)) return NO_PERMIT;
+    return this.#permit({ what: "enter", entry }, signal);
+  }
+
+  enterModel(model: string, entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
+    if (!this.#limits.hasModel) return NO_PERMIT;
+    return this.#permit({ what: "enterModel", model, entry }, signal);
+  }
+
+  /** The answer of the control thread. Throws its GatewayError, and client_closed where the signal comes first. */
+  async call(call: Call, signal: AbortSignal): Promise<{ readonly id: number; readonly value: unknown }> {
+    if (signal.aborted) throw clientClosed(signal.reason);
+    const id = this.#nextId;
+    this.#nextId += 1;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#pending.set(id, { resolve, reject });
+    const onAbort = (): void => {
+      // A place that is given meanwhile is given back by the other side, which knows that this was called off.
+      if (this.#pending.delete(id)) this.#post({ type: "cancel", id });
+      reject(clientClosed(signal.reason));
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    this.#post({ type: "call", id, call });
+    try {
+      return { id, value: await promise };
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Whoever waits for an answer gets none any more. */
+  close(): void {
+    for (const { reject } of this.#pending.values()) reject(new GatewayError("server_shutting_down", "it is stopping"));
+    this.#pending.clear();
+  }
+
+  async #permit(call: Call, signal: AbortSignal): Promise<Permit> {
+    const { id } = await this.call(call, signal);
+    let isHeld = true;
+    return {
+      release: () => {
+        if (isHeld) this.#post({ type: "release", id });
+        isHeld = false;
+      },
+    };
+  }
+}
+
+function isLimited({ maxConcurrent, requestsPerMinute }: Tenant): boolean {
+  return maxConcurrent !== Number.POSITIVE_INFINITY || requestsPerMinute !== Number.POSITIVE_INFINITY;
+}

@@ -1,0 +1,12 @@
+import { type GatewayError, GatewayError as Gateway } from "../errors/errors.ts";
+import type { ErrorState } from "./messages.ts";
+
+/** An error as plain data; its cause stays on its thread. */
+export function errorState({ code, message, details }: GatewayError): ErrorState {
+  const { cause: _cause, ...rest } = details;
+  return { code, message, details: rest };
+}
+
+export function errorOf({ code, message, details }: ErrorState): GatewayError {
+  return new Gateway(code, message, details);
+}

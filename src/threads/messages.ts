@@ -1,0 +1,103 @@
+import type { ErrorCode, GatewayErrorDetails } from "../errors/errors.ts";
+import type { MetricsSnapshot } from "../observability/metrics.ts";
+import type { SharedPolicyMemory } from "../policy/policy-memory.ts";
+import type { Entry } from "../server/gate.ts";
+import type { Access, Method } from "../server/route.ts";
+import type { AttemptOutcome } from "../worker/breaker-board.ts";
+import type { WorkerState } from "../worker/worker-state.ts";
+
+/** What the control thread and the threads that serve say to each other. All of it is plain data or shared memory. */
+
+/** A route that the control thread answers. */
+export interface ControlRoute {
+  readonly method: Method;
+  readonly path: string;
+  readonly access: Access;
+}
+
+/** Everything that a thread needs to begin. */
+export interface Start {
+  readonly type: "start";
+  /** Its number, from 0. */
+  readonly thread: number;
+  readonly threads: number;
+  /** As the file would have it, secrets in the clear: it is checked again on the thread. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly hostname: string;
+  readonly port: number;
+  readonly ledger: SharedArrayBuffer;
+  readonly memory: readonly SharedPolicyMemory[];
+  readonly workers: readonly WorkerState[];
+  /** Of the registry, with these workers. */
+  readonly version: number;
+  readonly routes: readonly ControlRoute[];
+}
+
+/** One worker came, changed or left. Changes come in their order. */
+export interface Change {
+  readonly type: "change";
+  readonly version: number;
+  readonly put: WorkerState | undefined;
+  readonly removed: string | undefined;
+  readonly memory: readonly SharedPolicyMemory[];
+}
+
+export interface ErrorState {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details: GatewayErrorDetails;
+}
+
+export type ToThread =
+  | Start
+  | Change
+  | { readonly type: "reply"; readonly id: number; readonly value: unknown }
+  | { readonly type: "refusal"; readonly id: number; readonly error: ErrorState }
+  | { readonly type: "ask"; readonly id: number }
+  | { readonly type: "leave" }
+  | { readonly type: "stopListening" }
+  | { readonly type: "failAll"; readonly error: ErrorState }
+  | { readonly type: "stop" };
+
+/** What a thread asks of the control thread. */
+export type Call =
+  | { readonly what: "enter"; readonly entry: Entry }
+  | { readonly what: "enterModel"; readonly model: string; readonly entry: Entry }
+  | ControlCall;
+
+export interface ControlCall {
+  readonly what: "control";
+  /** Index in the routes of `Start`. */
+  readonly route: number;
+  readonly url: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly params: Readonly<Record<string, string>>;
+  readonly requestId: string;
+  readonly body: Uint8Array | undefined;
+}
+
+export interface ControlReply {
+  readonly status: number;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: Uint8Array;
+}
+
+/** What a thread knows of itself. */
+export interface ThreadState {
+  readonly active: number;
+  readonly metrics: MetricsSnapshot;
+}
+
+export type FromThread =
+  | { readonly type: "listening"; readonly port: number }
+  | { readonly type: "failed"; readonly message: string; readonly code: string | undefined }
+  | { readonly type: "taken"; readonly version: number }
+  | { readonly type: "call"; readonly id: number; readonly call: Call }
+  /** The client of this call has left. */
+  | { readonly type: "cancel"; readonly id: number }
+  /** A place that was given is given back; `id` is that of the call. */
+  | { readonly type: "release"; readonly id: number }
+  | { readonly type: "outcome"; readonly workerId: string; readonly outcome: AttemptOutcome }
+  | { readonly type: "log"; readonly text: string }
+  | { readonly type: "active"; readonly active: number }
+  | { readonly type: "state"; readonly id: number; readonly state: ThreadState };

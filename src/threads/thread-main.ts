@@ -1,0 +1,29 @@
+import type { FromThread, ToThread } from "./messages.ts";
+import { ServingThread } from "./serving-thread.ts";
+
+/** Entry of a thread that serves. Its first message starts it; it tells whether it listens. */
+declare const self: { postMessage(message: FromThread): void; onmessage: ((event: { data: ToThread }) => void) | null };
+
+let serving: ServingThread | undefined;
+/** What comes while it starts waits for it. */
+const early: ToThread[] = [];
+
+function onMessage(message: ToThread): void {
+  if (message.type === "start") void start(message);
+  else if (serving) serving.onMessage(message);
+  else early.push(message);
+}
+
+async function start(message: Extract<ToThread, { type: "start" }>): Promise<void> {
+  try {
+    serving = await ServingThread.start(message, (reply) => self.postMessage(reply));
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+    self.postMessage({ type: "failed", message: error instanceof Error ? error.message : String(error), code });
+    return;
+  }
+  for (const waiting of early.splice(0)) onMessage(waiting);
+  self.postMessage({ type: "listening", port: serving.port });
+}
+
+self.onmessage = ({ data }) => onMessage(data);

@@ -1,0 +1,33 @@
+import { Secret } from "../util/secret.ts";
+import type { LoadLedger } from "./load-ledger.ts";
+import { Worker, type WorkerParts, type WorkerSpec } from "./worker.ts";
+
+/** A worker as plain data, to be sent to another thread. Its key is in it: it goes nowhere else. */
+export interface WorkerState extends Omit<WorkerParts, "spec" | "restUntil" | "ledger"> {
+  readonly spec: Omit<WorkerSpec, "apiKey"> & { readonly apiKey: string | undefined };
+  /** How much longer it wants to be left alone, ms: clocks of threads begin at different times. */
+  readonly restMs: number | undefined;
+}
+
+export function workerState(worker: Worker, now: number): WorkerState {
+  const { id, spec, status, info, breakerState, restUntil, slot } = worker;
+  return {
+    id,
+    spec: { ...spec, apiKey: spec.apiKey?.reveal() },
+    status,
+    info,
+    breakerState,
+    restMs: restUntil === undefined ? undefined : Math.max(0, restUntil - now),
+    slot,
+  };
+}
+
+export function workerOf(state: WorkerState, ledger: LoadLedger, now: number): Worker {
+  const { spec, restMs, ...parts } = state;
+  return new Worker({
+    ...parts,
+    spec: { ...spec, apiKey: spec.apiKey === undefined ? undefined : new Secret(spec.apiKey) },
+    restUntil: restMs === undefined ? undefined : now + restMs,
+    ledger,
+  });
+}
