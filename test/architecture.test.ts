@@ -7,7 +7,17 @@ import { dirname, join, relative } from "node:path";
  * here is an arrow that the design does not have.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  cli: ["config", "context", "engine-sim", "errors", "observability", "server/server.ts", "util"],
+  cli: [
+    "config",
+    "context",
+    "engine-sim",
+    "errors",
+    "observability",
+    "server/front.ts",
+    "server/server.ts",
+    "threads/thread-pool.ts",
+    "util",
+  ],
   config: ["errors", "util"],
   context: ["config", "errors", "observability", "policy", "router", "tokenizer", "transport", "util", "worker"],
   "engine-sim": ["protocol", "util"],
@@ -17,6 +27,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: ["errors", "util"],
   router: ["errors", "observability", "policy", "protocol", "transport", "util", "worker"],
   server: ["config", "errors", "observability", "protocol", "router", "util", "worker"],
+  threads: [
+    "config",
+    "context",
+    "errors",
+    "observability",
+    "policy",
+    "protocol",
+    "router",
+    "server",
+    "transport",
+    "util",
+    "worker",
+  ],
   transport: ["errors", "observability", "util"],
   util: [],
   worker: ["errors", "observability", "transport", "util"],

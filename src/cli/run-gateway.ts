@@ -1,8 +1,14 @@
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/schema.ts";
 import { type AppContext, createAppContext } from "../context/app-context.ts";
+import { availableParallelism } from "node:os";
 import { GatewayError } from "../errors/errors.ts";
+import type { StartFront } from "../server/front.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
+import { ThreadPool } from "../threads/thread-pool.ts";
+
+/** One for each core, up to here: beyond it one control thread would be what bounds them. */
+const MAX_THREADS = 8;
 
 /** A gateway that runs, and how it ends. */
 export interface RunningGateway {
@@ -16,11 +22,28 @@ export async function startGateway(config: Config): Promise<RunningGateway> {
     throw error instanceof GatewayError ? new ConfigError("config", error.message) : error;
   });
   try {
-    return { context, server: startServer(context) };
+    return { context, server: await startServer(context, frontOn(context)) };
   } catch (error) {
     await context[Symbol.asyncDispose]();
     throw addressError(error, config);
   }
+}
+
+/** Threads that serve, where there is more than one. */
+function frontOn(context: AppContext): StartFront | undefined {
+  const { config } = context;
+  const threads = config.threads === 0 ? Math.min(availableParallelism(), MAX_THREADS) : config.threads;
+  if (threads === 1) return undefined;
+  return async (parts) => {
+    if (!config.reusePort) checkFree(config);
+    return ThreadPool.start({ ...context, ...parts, threads, now: () => performance.now() });
+  };
+}
+
+/** Threads share the port, and would share it with another gateway as well. Throws what Bun throws where it is taken. */
+function checkFree({ host, port }: Config): void {
+  if (port === 0) return;
+  Bun.listen({ hostname: host, port, socket: { data: () => undefined } }).stop(true);
 }
 
 /**

@@ -296,16 +296,11 @@ export const configSchema = z.strictObject({
     group: "Routing",
     description: "cache_aware: bytes of prompt that are remembered for a model.",
   }),
-  threads: z
-    .int()
-    .min(0)
-    .max(64)
-    .default(0)
-    .meta({
-      group: "Admission and time",
-      description:
-        "Threads that serve requests; 0 takes one for each core, at most 8. With 1 everything is on one thread. Which thread a connection goes to is the kernel's choice.",
-    }),
+  threads: z.int().min(0).max(64).default(1).meta({
+    group: "Admission and time",
+    description:
+      "Threads that serve requests; 0 takes one for each core, at most 8. One by default, which a gateway of some thousand requests a second does with; each more costs some 20 MB. Which thread a connection goes to is the kernel's choice.",
+  }),
   maxConcurrentRequests: z.int().min(-1).max(1_000_000).default(-1).meta({
     group: "Admission and time",
     description: "Requests under way at once; -1 or 0 for no bound.",

@@ -30,6 +30,8 @@ export interface AppContext extends AsyncDisposable {
   readonly tokenizer: undefined;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  /** Lines of other threads, whole ones. */
+  readonly writeLog: (text: string) => void;
   readonly ledger: LoadLedger;
   readonly transport: Transport;
   readonly workerRegistry: WorkerRegistry;
@@ -44,7 +46,9 @@ export interface AppContext extends AsyncDisposable {
 }
 
 /** Parts that a test brings itself. What it brings it also closes. */
-export type AppContextOverrides = Partial<Omit<AppContext, keyof AsyncDisposable | "config" | "tokenizer" | "policyMemory" | "outcomes">> & {
+export type AppContextOverrides = Partial<
+  Omit<AppContext, keyof AsyncDisposable | "config" | "tokenizer" | "policyMemory" | "outcomes" | "writeLog">
+> & {
   readonly clock?: Clock;
 };
 
@@ -56,7 +60,8 @@ export type AppContextOverrides = Partial<Omit<AppContext, keyof AsyncDisposable
 export async function createAppContext(config: Config, overrides: AppContextOverrides = {}): Promise<AppContext> {
   await using stack = new AsyncDisposableStack();
   const clock = overrides.clock ?? systemClock;
-  const logger = overrides.logger ?? stack.use(createLogger(config.logLevel));
+  const ownLogger = stack.use(createLogger(config.logLevel));
+  const logger = overrides.logger ?? ownLogger;
   const metrics = overrides.metrics ?? new Metrics();
   const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads });
   const workerRegistry = overrides.workerRegistry ?? new WorkerRegistry({ ledger });
@@ -107,6 +112,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     tokenizer: undefined,
     metrics,
     logger,
+    writeLog: (text) => ownLogger.writeLines(text),
     ledger,
     transport,
     workerRegistry,

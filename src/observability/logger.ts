@@ -18,7 +18,10 @@ const FLUSH_MS = 200;
 /** For the last lines to leave when the gateway ends, ms. Nobody may be reading any more. */
 const LAST_FLUSH_MS = 1000;
 
-export interface RunningLogger extends Logger, AsyncDisposable {}
+export interface RunningLogger extends Logger, AsyncDisposable {
+  /** Lines that are whole already, from another thread. */
+  writeLines(text: string): void;
+}
 
 /**
  * JSON lines on standard output (or where `output` leads), written behind: at most 200 ms of them wait. Dispose writes what is left. Bun's own
@@ -34,6 +37,7 @@ export function createLogger(level: LogLevel, output?: LogOutput): RunningLogger
     info: (fields, message) => logger.info(fields, message),
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
+    writeLines: (text) => writer.write(text),
     async [Symbol.asyncDispose](): Promise<void> {
       clearInterval(timer);
       await Promise.race([writer.flush(), Bun.sleep(LAST_FLUSH_MS)]);

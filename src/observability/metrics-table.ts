@@ -85,6 +85,12 @@ export const METRICS = {
     help: "Streams that another worker went on with, by the code of what their worker was lost to.",
     labels: ["code"],
   },
+  threadRestarts: {
+    name: "pointsman_thread_restarts_total",
+    kind: "counter",
+    help: "Threads that died and were started anew.",
+    labels: [],
+  },
   inFlight: {
     name: "pointsman_requests_in_flight",
     kind: "gauge",

@@ -1,4 +1,12 @@
-import { AggregatorRegistry, Counter, Gauge, Histogram, type MetricObjectWithValues, type MetricValue, Registry } from "prom-client";
+import {
+  AggregatorRegistry,
+  Counter,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricValue,
+  Registry,
+} from "prom-client";
 import { keysOf } from "../util/objects.ts";
 import { type MetricName, type MetricRow, METRICS } from "./metrics-table.ts";
 

@@ -112,12 +112,14 @@ export class PolicyRegistry {
     return {
       default: { policy: this.#defaultConfig.policy, config: this.#defaultConfig.config },
       patterns: this.#patterns.map(({ match, config }) => ({ match, policy: config.policy, config: config.config })),
-      models: [...this.#models].sort(([a], [b]) => (a < b ? -1 : 1)).map(([model, { policy, source, workers }]) => ({
-        model,
-        policy: policy.name,
-        source,
-        workers,
-      })),
+      models: [...this.#models]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([model, { policy, source, workers }]) => ({
+          model,
+          policy: policy.name,
+          source,
+          workers,
+        })),
     };
   }
 

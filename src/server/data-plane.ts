@@ -68,10 +68,8 @@ export class DataPlane {
     }
   }
 
-  /** A defect of ours: the client learns the request id, the log the rest. */
   onDefect({ cause }: GatewayError, requestId: string): void {
-    const stack = cause instanceof Error ? cause.stack : undefined;
-    this.#deps.logger.error({ request_id: requestId, error: String(cause), stack }, "defect");
+    logDefect(this.#deps.logger, cause, requestId);
   }
 
   async #serve(endpoint: Endpoint, request: Request, record: RequestRecord): Promise<Response> {
@@ -100,6 +98,12 @@ export class DataPlane {
     record.onSettled(() => this.#bounds.budget.giveBack(held.bytes));
     return readJsonBody(await readBody(request, this.#bounds, held));
   }
+}
+
+/** A defect of ours: the client learns the request id, the log the rest. */
+export function logDefect(logger: Logger, cause: unknown, requestId: string): void {
+  const stack = cause instanceof Error ? cause.stack : undefined;
+  logger.error({ request_id: requestId, error: String(cause), stack }, "defect");
 }
 
 function releaseAtEnd(record: RequestRecord, permit: Permit): void {

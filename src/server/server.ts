@@ -13,11 +13,13 @@ import { modelRoutes } from "./api/models.ts";
 import { policyRoutes } from "./api/policies.ts";
 import { probeRoutes } from "./api/probes.ts";
 import { workerRoutes } from "./api/workers.ts";
-import { createAuth } from "./auth.ts";
+import { type Auth, createAuth } from "./auth.ts";
 import { ControlApp, routesOf } from "./control-app.ts";
-import { DataPlane } from "./data-plane.ts";
+import { DataPlane, logDefect } from "./data-plane.ts";
+import type { Front, FrontParts, StartFront } from "./front.ts";
 import { LocalGate } from "./gate.ts";
 import { listen, type Listener, listenForMetrics, urlOf } from "./listener.ts";
+import type { Route } from "./route.ts";
 import { authSettings, gateSettings } from "./settings.ts";
 
 /** What the server needs; an AppContext fits it by shape. */
@@ -57,98 +59,126 @@ const DRAIN_POLL_MS = 20;
 /** Before the end of the grace, for what is left to be told, ms. */
 const LAST_WORDS_MS = 500;
 
-/** Listens on all ports. Throws what Bun throws where an address cannot be had, and listens on none then. */
-export function startServer(deps: ServerDeps): RunningServer {
+/**
+ * Listens on all ports; on the main one with `startFront`, or on this thread where there is none. Rejects with what Bun
+ * throws where an address cannot be had, and listens on none then.
+ */
+export async function startServer(deps: ServerDeps, startFront?: StartFront): Promise<RunningServer> {
   const { config, metrics, logger } = deps;
   const auth = createAuth(authSettings(config));
   const gate = new LocalGate(gateSettings(config));
-  const dataPlane = new DataPlane({
-    config,
-    metrics,
-    logger,
-    auth,
-    gate,
-    route: (request) => deps.routerManager.route(request),
-    threads: 1,
-  });
-  metrics.read("admitted", (set) => set({}, dataPlane.active - gate.waiting));
-  metrics.read("queueDepth", (set) => set({}, gate.waiting));
+  let front: Front | undefined;
   let isDraining = false;
+  const onDefect = ({ cause }: GatewayError, requestId: string): void => logDefect(logger, cause, requestId);
+  const metricsPage = metricsRoute(metrics, async () => (await front?.snapshots()) ?? []);
   const control = new ControlApp({
     auth,
-    onDefect: (error, requestId) => dataPlane.onDefect(error, requestId),
-    settled: () => Promise.resolve(),
+    onDefect,
+    settled: async () => front?.settled(),
     routes: [
       ...probeRoutes({ workerRegistry: deps.workerRegistry, fleet: deps.fleet, isDraining: () => isDraining }),
-      metricsRoute(metrics),
+      metricsPage,
       ...modelRoutes(deps),
       ...workerRoutes({ ...deps, maxBodyBytes: config.maxPayloadSize }),
       ...policyRoutes(deps.routerManager),
       ...fleetRoutes(deps.fleet),
     ],
   });
-  const hasAdminPort = config.adminPort !== undefined;
-  const open: Disposable[] = [];
-  try {
-    const listenOn = (where: Pick<Listening, "hostname" | "port" | "reusePort" | "plane">): Listener => {
-      const listener = listen({
-        ...where,
-        config,
-        dataPlane: where.plane === "main" ? dataPlane : undefined,
-        routes: routesOf(control.routes, where.plane, hasAdminPort),
-        answer: (route, request) => control.answer(route, request),
-        onDefect: (error, requestId) => dataPlane.onDefect(error, requestId),
-      });
-      open.push({ [Symbol.dispose]: () => void listener.stop() });
-      return listener;
-    };
-    const main = listenOn({ hostname: config.host, port: config.port, reusePort: config.reusePort, plane: "main" });
-    const admin =
-      config.adminPort === undefined
-        ? undefined
-        : listenOn({ hostname: config.adminHost, port: config.adminPort, reusePort: false, plane: "admin" });
-    const metricsServer = startMetricsServer(config, metrics);
-    return {
-      url: urlOf(main.port, config.host),
-      port: main.port,
-      adminUrl: admin && urlOf(admin.port, config.adminHost),
-      metricsUrl: metricsServer && urlOf(metricsServer.port, config.prometheusHost),
-      async drain({ delayMs, graceMs }) {
-        isDraining = true;
-        main.beginToLeave();
-        await Bun.sleep(delayMs);
-        main.stopListening();
-        const end = performance.now() + graceMs;
-        const isOver = (): boolean => dataPlane.active === 0;
-        await waitUntil(isOver, end - LAST_WORDS_MS);
-        const farewell = new GatewayError("server_shutting_down", "the gateway is shutting down", {
-          retryAfterSecs: 1,
-        });
-        gate.refuseAll(farewell);
-        deps.transport.failAll(farewell);
-        await waitUntil(isOver, end);
-      },
-      async stop() {
-        await Promise.all([main.stop(), admin?.stop(), metricsServer?.stop(true)]);
-      },
-    };
-  } catch (error) {
-    for (const listener of open) listener[Symbol.dispose]();
-    throw error;
-  }
+  metrics.read("queueDepth", (set) => set({}, gate.waiting));
+  await using open = new AsyncDisposableStack();
+  const routes = routesOf(control.routes, "main", config.adminPort !== undefined);
+  front = startFront
+    ? await startFront({ gate, control, routes })
+    : startLocalFront(deps, { auth, gate, control, routes });
+  open.defer(() => front.stop());
+  const admin = startAdminListener(config, control, onDefect);
+  open.defer(() => admin?.stop());
+  const metricsServer = startMetricsServer(config, metricsPage);
+  open.defer(() => metricsServer?.stop(true));
+  const running = open.move();
+  const main = front;
+  return {
+    url: urlOf(main.port, config.host),
+    port: main.port,
+    adminUrl: admin && urlOf(admin.port, config.adminHost),
+    metricsUrl: metricsServer && urlOf(metricsServer.port, config.prometheusHost),
+    async drain({ delayMs, graceMs }) {
+      isDraining = true;
+      main.beginToLeave();
+      await Bun.sleep(delayMs);
+      main.stopListening();
+      const end = performance.now() + graceMs;
+      const isOver = (): boolean => main.active === 0;
+      await waitUntil(isOver, end - LAST_WORDS_MS);
+      const farewell = new GatewayError("server_shutting_down", "the gateway is shutting down", { retryAfterSecs: 1 });
+      gate.refuseAll(farewell);
+      main.failAll(farewell);
+      await waitUntil(isOver, end);
+    },
+    stop: () => running.disposeAsync(),
+  };
 }
 
-interface Listening {
-  readonly hostname: string;
-  readonly port: number;
-  readonly reusePort: boolean;
-  readonly plane: "main" | "admin";
+/** Everything on this thread. */
+function startLocalFront(
+  { config, metrics, logger, transport, routerManager }: ServerDeps,
+  { auth, gate, control, routes }: FrontParts & { readonly auth: Auth },
+): Front {
+  const dataPlane = new DataPlane({
+    config,
+    metrics,
+    logger,
+    auth,
+    gate,
+    route: (request) => routerManager.route(request),
+    threads: 1,
+  });
+  metrics.read("admitted", (set) => set({}, dataPlane.active - gate.waiting));
+  const listener = listen({
+    config,
+    hostname: config.host,
+    port: config.port,
+    reusePort: config.reusePort,
+    dataPlane,
+    routes,
+    answer: (route, request) => control.answer(route, request),
+    onDefect: ({ cause }, requestId) => logDefect(logger, cause, requestId),
+  });
+  return {
+    port: listener.port,
+    get active() {
+      return dataPlane.active;
+    },
+    beginToLeave: () => listener.beginToLeave(),
+    stopListening: () => listener.stopListening(),
+    failAll: (error) => transport.failAll(error),
+    settled: () => Promise.resolve(),
+    snapshots: () => Promise.resolve([]),
+    stop: () => listener.stop(),
+  };
+}
+
+function startAdminListener(
+  config: Config,
+  control: ControlApp,
+  onDefect: (error: GatewayError, requestId: string) => void,
+): Listener | undefined {
+  if (config.adminPort === undefined) return undefined;
+  return listen({
+    config,
+    hostname: config.adminHost,
+    port: config.adminPort,
+    reusePort: false,
+    dataPlane: undefined,
+    routes: routesOf(control.routes, "admin", true),
+    answer: (route, request) => control.answer(route, request),
+    onDefect,
+  });
 }
 
 /** With an admin port metrics are there and nowhere else. */
-function startMetricsServer(config: Config, metrics: Metrics): Server<undefined> | undefined {
+function startMetricsServer(config: Config, { handle, path }: Route): Server<undefined> | undefined {
   if (config.prometheusPort === 0 || config.adminPort !== undefined) return undefined;
-  const { handle, path } = metricsRoute(metrics);
   return listenForMetrics(config.prometheusHost, config.prometheusPort, path, () =>
     handle({ request: new Request("http://metrics"), requestId: "", params: {}, query: new URLSearchParams() }),
   );

@@ -73,7 +73,8 @@ export class ControlLink implements Gate, OutcomeSink {
 
   /** Whoever waits for an answer gets none any more. */
   close(): void {
-    for (const { reject } of this.#pending.values()) reject(new GatewayError("server_shutting_down", "it is stopping"));
+    for (const pending of this.#pending.values())
+      pending.reject(new GatewayError("server_shutting_down", "it is stopping"));
     this.#pending.clear();
   }
 

@@ -216,7 +216,10 @@ async function askControl(
     );
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- from our own other thread
     const reply = value as ControlReply;
-    return new Response(reply.body, { status: reply.status, headers: reply.headers.map(([name, text]) => [name, text]) });
+    return new Response(reply.body, {
+      status: reply.status,
+      headers: reply.headers.map(([name, text]) => [name, text]),
+    });
   } catch (thrown) {
     return errorResponse(asGatewayError(thrown), openaiDialect, requestId);
   }

@@ -2,7 +2,10 @@ import type { FromThread, ToThread } from "./messages.ts";
 import { ServingThread } from "./serving-thread.ts";
 
 /** Entry of a thread that serves. Its first message starts it; it tells whether it listens. */
-declare const self: { postMessage(message: FromThread): void; onmessage: ((event: { data: ToThread }) => void) | null };
+declare const self: {
+  postMessage(message: FromThread): void;
+  addEventListener(type: "message", listener: (event: { data: ToThread }) => void): void;
+};
 
 let serving: ServingThread | undefined;
 /** What comes while it starts waits for it. */
@@ -26,4 +29,4 @@ async function start(message: Extract<ToThread, { type: "start" }>): Promise<voi
   self.postMessage({ type: "listening", port: serving.port });
 }
 
-self.onmessage = ({ data }) => onMessage(data);
+self.addEventListener("message", ({ data }) => onMessage(data));

@@ -104,7 +104,11 @@ export class WorkerRegistry {
     } else {
       this.#byUrl.set(worker.url, worker.id);
     }
-    if (before) this.#leave(before, keysOf(before).filter((key) => !has.includes(key)));
+    if (before)
+      this.#leave(
+        before,
+        keysOf(before).filter((key) => !has.includes(key)),
+      );
     this.#join(worker, has);
     this.#changed(before, worker);
   }

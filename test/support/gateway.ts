@@ -51,7 +51,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     error: (fields) => console.error(fields),
   };
   const context = await createAppContext(config, { logger, ...options.overrides });
-  const server = startServer(context);
+  const server = await startServer(context);
   if (options.isUnready !== true) {
     const { signal } = new AbortController();
     for (const worker of context.workerRegistry.all()) await context.healthChecker.waitUntilSettled(worker.id, signal);

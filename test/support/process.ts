@@ -41,15 +41,16 @@ export async function startProcess(
     env: { ...process.env, ...env },
   });
   let output = "";
-  const { promise: firstLine, resolve } = Promise.withResolvers<string>();
+  const { promise: listening, resolve } = Promise.withResolvers<string>();
   void (async (): Promise<void> => {
     for await (const bytes of child.stdout) {
       output += Buffer.from(bytes).toString();
-      if (output.includes("\n")) resolve(output.slice(0, output.indexOf("\n")));
+      const line = output.split("\n").find((text) => text.startsWith('{"event":"listening"') && text.endsWith("}"));
+      if (line !== undefined) resolve(line);
     }
     resolve(output);
   })();
-  const started = JSON.parse(await firstLine) as Record<string, unknown>;
+  const started = JSON.parse(await listening) as Record<string, unknown>;
   const url = String(started["url"]);
   const lines = (): Record<string, unknown>[] =>
     output

@@ -1,12 +1,13 @@
-import type { Metrics } from "../../observability/metrics.ts";
+import type { Metrics, MetricsSnapshot } from "../../observability/metrics.ts";
 import type { Route } from "../route.ts";
 
 /** `GET /metrics`, also served on a port of its own. */
-export function metricsRoute(metrics: Metrics): Route {
+export function metricsRoute(metrics: Metrics, others: () => Promise<MetricsSnapshot[]>): Route {
   return {
     method: "GET",
     path: "/metrics",
     access: "public",
-    handle: async () => new Response(await metrics.expose(), { headers: { "content-type": metrics.contentType } }),
+    handle: async () =>
+      new Response(await metrics.expose(await others()), { headers: { "content-type": metrics.contentType } }),
   };
 }

@@ -1,0 +1,15 @@
+import { isRecord } from "../util/objects.ts";
+import { Secret } from "../util/secret.ts";
+import type { Config } from "./schema.ts";
+
+/** The configuration as its schema takes it, secrets in the clear: for another thread of this process and nobody else. */
+export function plainConfig(config: Config): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(config).map(([key, value]) => [key, plain(value)]));
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof Secret) return value.reveal();
+  if (Array.isArray(value)) return value.map(plain);
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
+}
