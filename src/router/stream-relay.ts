@@ -115,10 +115,16 @@ export class StreamRelay implements WatchedStream {
     watch.add(this);
     let failure: GatewayError | undefined;
     try {
-      for (let events: Uint8Array | undefined = first; events; events = await this.#next()) {
+      let events: Uint8Array | undefined = first;
+      while (events) {
         this.#lastWriteAt = clock.now();
         const written = controller.write(events);
         if (written instanceof Promise) await this.#underPressure(written);
+        try {
+          events = await this.#read();
+        } catch (thrown) {
+          events = await this.#resume(asGatewayError(thrown));
+        }
       }
       const { record, endpoint } = this.#request;
       record.lastEventMs = performance.now() - record.startedAt;
@@ -135,19 +141,18 @@ export class StreamRelay implements WatchedStream {
     }
   }
 
-  /** The next whole events, undefined at the end. Where the worker is lost and the stream can go on, another one's. */
-  async #next(): Promise<Uint8Array | undefined> {
+  /** The worker is lost: the next events of another one that goes on. Throws where none does. */
+  async #resume(lost: GatewayError): Promise<Uint8Array | undefined> {
+    const resumed = this.#request.signal.aborted ? undefined : await this.#continuation?.resume(lost, this.#source);
+    if (!resumed) throw lost;
+    this.#eventsBefore += this.#framer.events;
+    this.#failure = undefined;
+    this.#source = resumed;
+    this.#framer = this.#newFramer();
     try {
       return await this.#read();
     } catch (thrown) {
-      const lost = asGatewayError(thrown);
-      const resumed = this.#request.signal.aborted ? undefined : await this.#continuation?.resume(lost, this.#source);
-      if (!resumed) throw lost;
-      this.#eventsBefore += this.#framer.events;
-      this.#failure = undefined;
-      this.#source = resumed;
-      this.#framer = this.#newFramer();
-      return this.#next();
+      return this.#resume(asGatewayError(thrown));
     }
   }
 

@@ -11,7 +11,7 @@ import type { Auth } from "./auth.ts";
 import { type BodyBounds, type HeldBytes, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { errorResponse, statusIn } from "./error-response.ts";
-import { type Entry, type Gate, patienceOf, priorityOf } from "./gate.ts";
+import { type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
 import { understand } from "./understand.ts";
 
 export interface DataPlaneDeps {
@@ -75,11 +75,7 @@ export class DataPlane {
   async #serve(endpoint: Endpoint, request: Request, record: RequestRecord): Promise<Response> {
     const { auth, gate, config, route } = this.#deps;
     const tenant = auth.serving(request.headers);
-    const entry: Entry = {
-      tenant,
-      priority: priorityOf(tenant, request.headers.get("x-request-priority")),
-      patienceMs: patienceOf(request.headers),
-    };
+    const entry = new HeaderEntry(tenant, request.headers);
     const entered = gate.enter(entry, request.signal);
     releaseAtEnd(record, entered instanceof Promise ? await entered : entered);
     const read = this.#readJson(request, record);
@@ -107,5 +103,5 @@ export function logDefect(logger: Logger, cause: unknown, requestId: string): vo
 }
 
 function releaseAtEnd(record: RequestRecord, permit: Permit): void {
-  record.onSettled(() => permit.release());
+  if (permit !== NO_PERMIT) record.onSettled(() => permit.release());
 }

@@ -31,7 +31,8 @@ export interface Gate {
   enterModel(model: string, entry: Entry, signal: AbortSignal): Permit | Promise<Permit>;
 }
 
-const NO_PERMIT: Permit = { release: () => undefined };
+/** Where nothing is counted. */
+export const NO_PERMIT: Permit = { release: () => undefined };
 
 /** Counts requests against the limits of the tenant, the gateway and the model, and keeps the lines before them. */
 export class LocalGate implements Gate {
@@ -56,6 +57,7 @@ export class LocalGate implements Gate {
 
   enter(entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
     const ofTenant = this.#tenants.acquire(entry.tenant);
+    if (this.#settings.maxConcurrent === Number.POSITIVE_INFINITY) return ofTenant;
     const { priority, patienceMs } = entry;
     try {
       const place = this.#admission.acquire(
@@ -69,9 +71,10 @@ export class LocalGate implements Gate {
     }
   }
 
-  enterModel(model: string, { priority, patienceMs }: Entry, signal: AbortSignal): Permit | Promise<Permit> {
+  enterModel(model: string, entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
     const places = this.#settings.maxConcurrentOf(model);
     if (places === Number.POSITIVE_INFINITY) return NO_PERMIT;
+    const { priority, patienceMs } = entry;
     return this.#admission.acquire({ kind: model, places, priority, patienceMs }, signal);
   }
 
@@ -153,6 +156,25 @@ class TenantLimits {
 
 function limited(message: string, retryAfterSecs: number): GatewayError {
   return new GatewayError("rate_limit_exceeded", message, { retryAfterSecs });
+}
+
+/** What a request says of itself, read from its headers when somebody asks. */
+export class HeaderEntry implements Entry {
+  readonly tenant: Tenant;
+  readonly #headers: Headers;
+
+  constructor(tenant: Tenant, headers: Headers) {
+    this.tenant = tenant;
+    this.#headers = headers;
+  }
+
+  get priority(): Priority {
+    return priorityOf(this.tenant, this.#headers.get("x-request-priority"));
+  }
+
+  get patienceMs(): number {
+    return patienceOf(this.#headers);
+  }
 }
 
 /** The tenant's class, or a lower one that the client asks for in `x-request-priority`. */

@@ -1,7 +1,7 @@
 import { clientClosed, GatewayError } from "../errors/errors.ts";
 import type { Permit } from "../server/admission.ts";
 import type { Tenant } from "../server/auth.ts";
-import type { Entry, Gate } from "../server/gate.ts";
+import { type Entry, type Gate, NO_PERMIT } from "../server/gate.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/breaker-board.ts";
 import { errorOf } from "./error-state.ts";
 import type { Call, FromThread, ToThread } from "./messages.ts";
@@ -10,8 +10,6 @@ interface Pending {
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
-
-const NO_PERMIT: Permit = { release: () => undefined };
 
 /** A thread's way to the control thread: asks it, tells it, and enters requests through its gate. */
 export class ControlLink implements Gate, OutcomeSink {
@@ -42,12 +40,12 @@ export class ControlLink implements Gate, OutcomeSink {
 
   enter(entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
     if (!this.#limits.hasGateway && !isLimited(entry.tenant)) return NO_PERMIT;
-    return this.#permit({ what: "enter", entry }, signal);
+    return this.#permit({ what: "enter", entry: plain(entry) }, signal);
   }
 
   enterModel(model: string, entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
     if (!this.#limits.hasModel) return NO_PERMIT;
-    return this.#permit({ what: "enterModel", model, entry }, signal);
+    return this.#permit({ what: "enterModel", model, entry: plain(entry) }, signal);
   }
 
   /** The answer of the control thread. Throws its GatewayError, and client_closed where the signal comes first. */
@@ -88,6 +86,11 @@ export class ControlLink implements Gate, OutcomeSink {
       },
     };
   }
+}
+
+/** As data, which is what can be sent. */
+function plain({ tenant, priority, patienceMs }: Entry): Entry {
+  return { tenant, priority, patienceMs };
 }
 
 function isLimited({ maxConcurrent, requestsPerMinute }: Tenant): boolean {
