@@ -2,7 +2,7 @@ import { Command, CommanderError, Option } from "commander";
 import { keysOf } from "../util/objects.ts";
 import { ConfigError } from "../config/config-error.ts";
 import { whyNotBuilt } from "../config/launch-flags.ts";
-import type { GivenFlags } from "../config/load.ts";
+import type { GivenFlags, GivenWorker } from "../config/load.ts";
 import { envName, flagName, optionDefault, optionKind } from "../config/options.ts";
 import { type ConfigKey, configSchema, OPTION_GROUPS, optionMeta } from "../config/schema.ts";
 
@@ -108,6 +108,11 @@ function optionsOf(key: ConfigKey): Option[] {
     return [
       new Option("--worker <url>", "worker to start with, repeatable").argParser(append).default([]),
       new Option("--worker-urls <urls...>", "workers to start with").default([]),
+      new Option(
+        "--prefill <url...>",
+        "prefill worker to start with, and its bootstrap port where it has one; repeatable",
+      ).default([]),
+      new Option("--decode <url...>", "decode worker to start with, repeatable").default([]),
     ];
   }
   const meta = optionMeta(key);
@@ -148,9 +153,26 @@ function readArguments(options: Record<string, unknown>): ServeArguments {
     const given = options[key];
     if (typeof given === "string" || typeof given === "boolean" || isTexts(given)) values.set(key, given);
   }
-  const workers = [...texts(options["worker"]), ...texts(options["workerUrls"])];
+  const workers = [
+    ...texts(options["worker"]),
+    ...texts(options["workerUrls"]),
+    ...prefillWorkers(texts(options["prefill"])),
+    ...texts(options["decode"]).map((url): GivenWorker => ({ flag: "--decode", url, workerType: "decode" })),
+  ];
   const file = options["config"];
   return { file: typeof file === "string" ? file : undefined, flags: { values, workers } };
+}
+
+/** `URL`, `URL PORT` or `URL none`, one behind the other. */
+function prefillWorkers(words: readonly string[]): GivenWorker[] {
+  const workers: GivenWorker[] = [];
+  for (const word of words) {
+    const last = workers.at(-1);
+    const isPort = /^\d+$/.test(word) || word === "none";
+    if (!isPort || !last) workers.push({ flag: "--prefill", url: word, workerType: "prefill" });
+    else if (word !== "none") workers[workers.length - 1] = { ...last, bootstrapPort: Number(word) };
+  }
+  return workers;
 }
 
 function isTexts(value: unknown): value is readonly string[] {

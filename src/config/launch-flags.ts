@@ -18,14 +18,9 @@ const NOT_BUILT: readonly (readonly [reason: string, flags: readonly string[]])[
     ],
   ],
   [
-    "prefill/decode disaggregation is not built yet",
+    "encoders on workers of their own are not built yet",
     [
-      "pd-disaggregation",
       "mini-lb",
-      "prefill",
-      "decode",
-      "prefill-policy",
-      "decode-policy",
       "epd-disaggregation",
       "encode",
       "encode-policy",

@@ -109,9 +109,14 @@ describe("refused with its place is", () => {
       "2:10: initial_workers[0].url: the worker's url is wrong: gRPC workers are not built yet",
     ],
     [
-      "a prefill worker",
+      "a prefill worker where prefill and decode are not apart",
       "initial_workers:\n  - url: http://a:1\n    worker_type: prefill",
-      "3:18: initial_workers[0].worker_type: prefill and decode workers are not built yet",
+      "3:18: a prefill worker needs --pd-disaggregation, or --enable-igw where there are others besides",
+    ],
+    [
+      "a regular worker where they are",
+      "pd_disaggregation: true\ninitial_workers:\n  - url: http://a:1",
+      "3:5: with --pd-disaggregation workers are --prefill and --decode",
     ],
     [
       "an empty pattern",

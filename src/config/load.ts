@@ -11,7 +11,16 @@ import { type Config, type ConfigKey, configSchema, POLICY_NAMES } from "./schem
 /** What was given on the command line: option values as text, and the workers of all flags that name some. */
 export interface GivenFlags {
   readonly values: ReadonlyMap<ConfigKey, string | boolean | readonly string[]>;
-  readonly workers: readonly string[];
+  /** Urls of regular workers, or more of what a flag says. */
+  readonly workers: readonly (string | GivenWorker)[];
+}
+
+/** A worker as a flag names it; whether its parts are right is for the schema to say. */
+export interface GivenWorker {
+  readonly flag: string;
+  readonly url: string;
+  readonly workerType?: "prefill" | "decode";
+  readonly bootstrapPort?: number | string;
 }
 
 export interface ConfigSources {
@@ -46,10 +55,17 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const listed = merged["initialWorkers"] ?? [];
   const listedCount = Array.isArray(listed) ? listed.length : 0;
   // What is no list is left for the schema to refuse.
-  if (Array.isArray(listed)) merged["initialWorkers"] = [...listed, ...sources.flags.workers.map((url) => ({ url }))];
+  const named = sources.flags.workers.map((worker) =>
+    typeof worker === "string" ? { flag: "--worker", url: worker } : worker,
+  );
+  if (Array.isArray(listed)) {
+    merged["initialWorkers"] = [...listed, ...named.map(({ flag: _flag, ...worker }) => worker)];
+  }
   const locate = (path: readonly PropertyKey[]): string => {
     const [key, index] = path;
-    if (key === "initialWorkers" && typeof index === "number" && index >= listedCount) return "--worker";
+    if (key === "initialWorkers" && typeof index === "number" && index >= listedCount) {
+      return named[index - listedCount]?.flag ?? "--worker";
+    }
     return origin.get(String(key)) ?? file?.locate(path) ?? String(key);
   };
   const result = configSchema.safeParse(merged);
@@ -127,6 +143,19 @@ function checkWorkers(config: Config, locate: (path: readonly PropertyKey[]) => 
       throw new ConfigError(locate(["initialWorkers", index, "url"]), `the worker ${url} is given twice`);
     seen.add(url);
   }
+  if (config.enableIgw) return;
+  for (const [index, { workerType }] of config.initialWorkers.entries()) {
+    const refusal = refusedType(workerType, config.pdDisaggregation);
+    if (refusal !== undefined) throw new ConfigError(locate(["initialWorkers", index, "workerType"]), refusal);
+  }
+}
+
+/** Why a gateway for one kind of workers does not take this one; undefined where it does. */
+export function refusedType(type: "regular" | "prefill" | "decode", isPd: boolean): string | undefined {
+  if ((type === "regular") !== isPd) return undefined;
+  return isPd
+    ? "with --pd-disaggregation workers are --prefill and --decode (worker_type prefill or decode); regular ones besides them need --enable-igw"
+    : `a ${type} worker needs --pd-disaggregation, or --enable-igw where there are others besides`;
 }
 
 /** Names of built-in policies. A module brings a name that is known only when it is loaded. */
@@ -139,6 +168,8 @@ function checkPolicies(config: Config, locate: (path: readonly PropertyKey[]) =>
     throw new ConfigError(locate(path), `unknown policy ${JSON.stringify(name)}; ${hint}`);
   };
   check(config.defaultPolicy, ["defaultPolicy"]);
+  check(config.prefillPolicy, ["prefillPolicy"]);
+  check(config.decodePolicy, ["decodePolicy"]);
   for (const [index, { policy }] of config.modelPolicies.patterns.entries()) {
     check(policy, ["modelPolicies", "patterns", index, "policy"]);
   }

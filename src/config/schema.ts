@@ -105,10 +105,9 @@ export const workerSchema = z.strictObject({
   url: workerUrl,
   modelId: name.optional(),
   apiKey: secret.optional(),
-  workerType: z
-    .enum(["regular", "prefill", "decode"])
-    .refine((type) => type === "regular", "prefill and decode workers are not built yet")
-    .default("regular"),
+  workerType: z.enum(["regular", "prefill", "decode"]).default("regular"),
+  /** Of a prefill worker: where decode workers ask for its KV cache. */
+  bootstrapPort: port.min(1).optional(),
   policy: name.optional(),
   labels: z.record(z.string().max(128), z.string().max(1024)).default({}),
   priority: z.number().min(0).max(1_000_000).default(50),
@@ -250,6 +249,11 @@ export const configSchema = z.strictObject({
     description:
       "One gateway for many models: a request must name its model. Without it a request without `model` goes to any worker.",
   }),
+  pdDisaggregation: z.boolean().default(false).meta({
+    group: "Workers",
+    description:
+      "Prefill and decode on different workers: those of `--prefill URL [BOOTSTRAP_PORT]` and `--decode URL`, repeatable, or `worker_type` in the file and over the API. Without it and without `enable_igw` such workers are refused, with it regular ones: they would not get the same requests.",
+  }),
   modelPath: name.optional().meta({
     group: "Workers",
     aliases: ["--model"],
@@ -265,6 +269,16 @@ export const configSchema = z.strictObject({
     group: "Routing",
     flag: "--policy",
     description: `Policy of models that no pattern and no hint names: ${POLICY_NAMES.join(", ")}, or the one of \`policy_module\`.`,
+  }),
+  prefillPolicy: name.optional().meta({
+    group: "Routing",
+    description:
+      "Policy that chooses the prefill worker where no pattern and no hint names one; else that of the model.",
+  }),
+  decodePolicy: name.optional().meta({
+    group: "Routing",
+    description:
+      "Policy that chooses the decode worker where no pattern and no hint names one; else that of the model.",
   }),
   modelPolicies: z
     .strictObject({ patterns: z.array(pattern).default([]) })

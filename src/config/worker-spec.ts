@@ -12,6 +12,7 @@ export interface WorkerSettings {
   readonly apiKey: Secret | undefined;
   readonly workerType: "regular" | "prefill" | "decode";
   readonly connectionMode: "http" | "grpc";
+  readonly bootstrapPort: number | undefined;
   readonly policyHint: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly priority: number;
@@ -35,6 +36,7 @@ export function workerSpec(worker: WorkerConfig): WorkerSettings {
     apiKey: worker.apiKey,
     workerType: worker.workerType,
     connectionMode: "http",
+    bootstrapPort: worker.bootstrapPort,
     // A label is how other gateways take the hint.
     policyHint: worker.policy ?? worker.labels["policy"],
     labels: worker.labels,

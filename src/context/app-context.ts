@@ -16,8 +16,8 @@ import { fetchHealth, fetchJson } from "../worker/probe-client.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
-import { createHttpRouter, createPolicyRegistry, forgetDeparted } from "./data-path.ts";
-import { breakerSettings, healthSettings } from "./settings.ts";
+import { createPolicyRegistry, createRouters, forgetDeparted } from "./data-path.ts";
+import { acceptedTypes, breakerSettings, healthSettings } from "./settings.ts";
 import { exposeState } from "./state-metrics.ts";
 
 /**
@@ -85,7 +85,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const drainer = stack.use(new WorkerDrainer({ registry: workerRegistry, clock }));
   const fleet =
     overrides.fleet ?? new Fleet({ workers: workerRegistry, transport, clock, timeoutMs: health.defaults.timeoutMs });
-  const httpRouter = createHttpRouter(
+  const routers = createRouters(
     { config, clock, logger, metrics, ledger, workerRegistry, policyRegistry, transport, outcomes, threads: 1 },
     stack,
   );
@@ -98,7 +98,8 @@ export async function createAppContext(config: Config, overrides: AppContextOver
         factory: new WorkerFactory({ ledger }),
         health: healthChecker,
         drainer,
-        routers: { http: httpRouter },
+        routers,
+        accepts: acceptedTypes(config),
         logger,
         drainTimeoutMs: config.drainTimeoutSecs * 1000,
       }),

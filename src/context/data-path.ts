@@ -4,8 +4,8 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { PolicyMemory } from "../policy/policy-memory.ts";
 import { PolicyRegistry } from "../policy/policy-registry.ts";
 import { RetryBudget } from "../router/retry-budget.ts";
-import type { Router } from "../router/router.ts";
 import { RouterFactory } from "../router/router-factory.ts";
+import { Routers } from "../router/routers.ts";
 import { StreamWatch } from "../router/stream-watch.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
@@ -33,10 +33,13 @@ export interface DataPathParts {
 /** Second attempts: 20 % of the requests and 10 a second. */
 const RETRY_BUDGET = { ratio: 0.2, minPerSec: 10 };
 
-/** The HTTP router, and what it leaves to be closed with `stack`. */
-export function createHttpRouter(parts: DataPathParts, stack: AsyncDisposableStack): Router {
+/**
+ * The routers, each made when the first request asks for it, and what they leave to be closed with `stack`. They share one
+ * retry budget and one watch over streams.
+ */
+export function createRouters(parts: DataPathParts, stack: AsyncDisposableStack): Routers {
   const { config, clock, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes, threads } = parts;
-  return RouterFactory.createHttpRouter({
+  const deps = {
     workers: workerRegistry,
     policies: policyRegistry,
     transport,
@@ -47,14 +50,24 @@ export function createHttpRouter(parts: DataPathParts, stack: AsyncDisposableSta
     budget: new RetryBudget({ ...RETRY_BUDGET, minPerSec: RETRY_BUDGET.minPerSec / threads }, clock),
     streams: { watch: stack.use(new StreamWatch(clock)), clock, ...streamSettings(config) },
     ...routerSettings(config),
+  };
+  return new Routers({
+    http: () => RouterFactory.createHttpRouter(deps),
+    http_pd: () => RouterFactory.createPdRouter(deps),
   });
 }
 
 /** Throws GatewayError where a policy is not known or a policy module does not load. */
 export async function createPolicyRegistry(config: Config, memory: PolicyMemory): Promise<PolicyRegistry> {
-  const { defaultPolicy, cacheAware, patterns } = policyConfigs(config);
+  const { defaultPolicy, roleDefaults, cacheAware, patterns } = policyConfigs(config);
   const custom = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
-  const registry = new PolicyRegistry({ defaultPolicy, cacheAware, memory, custom: custom ? [custom] : [] });
+  const registry = new PolicyRegistry({
+    defaultPolicy,
+    roleDefaults,
+    cacheAware,
+    memory,
+    custom: custom ? [custom] : [],
+  });
   for (const { match, policy } of patterns) registry.registerPattern(match, policy);
   return registry;
 }

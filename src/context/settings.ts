@@ -1,10 +1,11 @@
+import { refusedType } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
-import type { PolicyConfig } from "../policy/policy-registry.ts";
+import type { PolicyConfig, PolicyRegistryOptions } from "../policy/policy-registry.ts";
 import { matchesGlob } from "../policy/glob.ts";
 import type { HttpRouterDeps } from "../router/http/http-router.ts";
 import type { StreamRelayDeps } from "../router/stream-relay.ts";
 import type { BreakerSettings } from "../worker/circuit-breaker.ts";
-import type { HealthSettings } from "../worker/worker.ts";
+import type { HealthSettings, WorkerType } from "../worker/worker.ts";
 
 /** The configuration in the units and shapes of those who use it: seconds become milliseconds here and nowhere else. */
 
@@ -76,6 +77,7 @@ export function healthSettings(config: Config): HealthConfig {
 
 export interface PolicySettings {
   readonly defaultPolicy: PolicyConfig;
+  readonly roleDefaults: NonNullable<PolicyRegistryOptions["roleDefaults"]>;
   readonly patterns: readonly { readonly match: string; readonly policy: PolicyConfig }[];
   /** What cache_aware has where a pattern or a hint does not say otherwise. */
   readonly cacheAware: Record<string, number>;
@@ -91,11 +93,20 @@ export function policyConfigs(config: Config): PolicySettings {
   return {
     cacheAware,
     defaultPolicy: { policy: config.defaultPolicy, config: {} },
+    roleDefaults: {
+      ...(config.prefillPolicy === undefined ? {} : { prefill: { policy: config.prefillPolicy, config: {} } }),
+      ...(config.decodePolicy === undefined ? {} : { decode: { policy: config.decodePolicy, config: {} } }),
+    },
     patterns: config.modelPolicies.patterns.map(({ match, policy, config: own }) => ({
       match,
       policy: { policy, config: given(own) },
     })),
   };
+}
+
+/** Why a worker of this type is not taken; undefined where it is. */
+export function acceptedTypes(config: Config): (type: WorkerType) => string | undefined {
+  return (type) => (config.enableIgw ? undefined : refusedType(type, config.pdDisaggregation));
 }
 
 /** The options that are there. */

@@ -85,6 +85,19 @@ export const METRICS = {
     help: "Streams that another worker went on with, by the code of what their worker was lost to.",
     labels: ["code"],
   },
+  kvTransfers: {
+    name: "pointsman_kv_transfers_total",
+    kind: "counter",
+    help: "Requests with prefill and decode apart, by what became of the KV cache: handed_over; missing (prefill did not say where it is) and skipped (several sequences) are prefilled by the decode worker; failed.",
+    labels: ["model", "connector", "outcome"],
+  },
+  prefillDuration: {
+    name: "pointsman_prefill_duration_seconds",
+    kind: "histogram",
+    help: "Requests with prefill and decode apart: from the send to the prefill worker to the end of its answer.",
+    labels: ["model"],
+    buckets: TTFT_BUCKETS,
+  },
   threadRestarts: {
     name: "pointsman_thread_restarts_total",
     kind: "counter",

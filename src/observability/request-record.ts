@@ -26,6 +26,9 @@ export class RequestRecord {
   model: string | undefined;
   workerId: string | undefined;
   workerUrl: string | undefined;
+  /** Where prefill and decode are apart: who prefilled; `workerId` is then who decodes. */
+  prefillWorkerId: string | undefined;
+  /** Of each leg, joined by `+`. */
   policy: string | undefined;
   attempts = 0;
   isStream = false;
@@ -83,6 +86,7 @@ function accessLine(record: RequestRecord): object {
     endpoint: record.endpoint,
     model: record.model,
     worker: record.workerId,
+    prefill_worker: record.prefillWorkerId,
     policy: record.policy,
     attempts: record.attempts,
     status: record.status,

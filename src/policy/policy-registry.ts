@@ -10,8 +10,13 @@ export interface PolicyConfig {
   readonly config: PolicyOptions;
 }
 
+/** What of a request a policy chooses the worker for: all of it, or its prefill or decode. */
+export type PolicyRole = "regular" | "prefill" | "decode";
+
 export interface PolicyRegistryOptions {
   readonly defaultPolicy: PolicyConfig;
+  /** Where prefill and decode have another default than the rest. */
+  readonly roleDefaults?: Partial<Readonly<Record<Exclude<PolicyRole, "regular">, PolicyConfig>>>;
   /** What cache_aware has where nobody says otherwise. */
   readonly cacheAware?: PolicyOptions;
   /** What the policies of all threads share; memory of its own for each where there is but one thread. */
@@ -24,6 +29,8 @@ export interface PolicyRegistryOptions {
 export type PolicySource = "hint" | "pattern" | "default";
 
 interface Assigned {
+  readonly model: string;
+  readonly role: PolicyRole;
   readonly policy: Policy;
   readonly source: PolicySource;
   workers: number;
@@ -33,8 +40,9 @@ interface Assigned {
 const NO_MODEL = "";
 
 /**
- * Which policy each model has. An instance is one model's alone, made when its first worker comes and dropped with its
- * last; the hint of that first worker comes before the first pattern that matches, which comes before the default.
+ * Which policy each model has, and each role of a model whose prefill and decode are apart. An instance is one model's
+ * alone, made when its first worker comes and dropped with its last; the hint of that first worker comes before the first
+ * pattern that matches, which comes before the default.
  */
 export class PolicyRegistry {
   readonly #factories = new Map<string, PolicyFactory>(POLICIES);
@@ -42,6 +50,8 @@ export class PolicyRegistry {
   readonly #defaultConfig: PolicyConfig;
   readonly #default: Policy;
   readonly #patterns: { readonly match: string; readonly config: PolicyConfig }[] = [];
+  readonly #roleDefaults: NonNullable<PolicyRegistryOptions["roleDefaults"]>;
+  /** By model and role. */
   readonly #models = new Map<string, Assigned>();
   readonly #memory: PolicyMemory;
 
@@ -51,6 +61,8 @@ export class PolicyRegistry {
     this.#cacheAware = options.cacheAware ?? {};
     this.#memory = options.memory ?? new PolicyMemory();
     this.#defaultConfig = options.defaultPolicy;
+    this.#roleDefaults = options.roleDefaults ?? {};
+    for (const { policy } of Object.values(this.#roleDefaults)) this.checkName(policy);
     this.#default = this.#create(options.defaultPolicy, NO_MODEL);
   }
 
@@ -70,36 +82,38 @@ export class PolicyRegistry {
   }
 
   /** A worker of the model has come. Returns the model's policy, made now if this is the first. */
-  onWorkerAdded(model: string, hint?: string): Policy {
-    const known = this.#models.get(model);
+  onWorkerAdded(model: string, hint?: string, role: PolicyRole = "regular"): Policy {
+    const key = keyOf(model, role);
+    const known = this.#models.get(key);
     if (known) {
       known.workers += 1;
       return known.policy;
     }
-    const { config, source } = this.#choose(model, hint);
-    const policy = this.#create(config, model);
-    this.#models.set(model, { policy, source, workers: 1 });
+    const { config, source } = this.#choose(model, hint, role);
+    const policy = this.#create(config, key);
+    this.#models.set(key, { model, role, policy, source, workers: 1 });
     return policy;
   }
 
   /** A worker of the model has left. With the last one the model's policy goes. */
-  onWorkerRemoved(model: string): void {
-    const assigned = this.#models.get(model);
+  onWorkerRemoved(model: string, role: PolicyRole = "regular"): void {
+    const key = keyOf(model, role);
+    const assigned = this.#models.get(key);
     if (!assigned) return;
     assigned.workers -= 1;
     if (assigned.workers > 0) return;
-    this.#models.delete(model);
-    this.#memory.drop(model);
+    this.#models.delete(key);
+    this.#memory.drop(key);
   }
 
   /** What the model's policy remembers of this worker is not true any more. */
-  forgetWorker(model: string, workerId: string, slot: number): void {
-    this.#models.get(model)?.policy.forget?.(workerId, slot);
+  forgetWorker(model: string, workerId: string, slot: number, role: PolicyRole = "regular"): void {
+    this.#models.get(keyOf(model, role))?.policy.forget?.(workerId, slot);
     this.#default.forget?.(workerId, slot);
   }
 
-  getPolicy(model: string): Policy | undefined {
-    return this.#models.get(model)?.policy;
+  getPolicy(model: string, role: PolicyRole = "regular"): Policy | undefined {
+    return this.#models.get(keyOf(model, role))?.policy;
   }
 
   /** For requests whose model nobody has named. */
@@ -114,8 +128,9 @@ export class PolicyRegistry {
       patterns: this.#patterns.map(({ match, config }) => ({ match, policy: config.policy, config: config.config })),
       models: [...this.#models]
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([model, { policy, source, workers }]) => ({
+        .map(([, { model, role, policy, source, workers }]) => ({
           model,
+          ...(role === "regular" ? {} : { role }),
           policy: policy.name,
           source,
           workers,
@@ -123,10 +138,12 @@ export class PolicyRegistry {
     };
   }
 
-  #choose(model: string, hint: string | undefined): { config: PolicyConfig; source: PolicySource } {
+  #choose(model: string, hint: string | undefined, role: PolicyRole): { config: PolicyConfig; source: PolicySource } {
     if (hint !== undefined) return { config: { policy: hint, config: {} }, source: "hint" };
     const pattern = this.#patterns.find(({ match }) => matchesGlob(match, model));
-    return pattern ? { config: pattern.config, source: "pattern" } : { config: this.#defaultConfig, source: "default" };
+    if (pattern) return { config: pattern.config, source: "pattern" };
+    const config = role === "regular" ? this.#defaultConfig : (this.#roleDefaults[role] ?? this.#defaultConfig);
+    return { config, source: "default" };
   }
 
   #create({ policy, config }: PolicyConfig, model: string): Policy {
@@ -138,11 +155,18 @@ export class PolicyRegistry {
   }
 }
 
+/** A model's one policy is found by the model's own name: nothing is put together for it on the way of a request. */
+function keyOf(model: string, role: PolicyRole): string {
+  return role === "regular" ? model : `${model}\u0000${role}`;
+}
+
 export interface PolicyDescription {
   readonly default: PolicyConfig;
   readonly patterns: readonly (PolicyConfig & { readonly match: string })[];
   readonly models: readonly {
     readonly model: string;
+    /** Where prefill and decode are apart. */
+    readonly role?: PolicyRole;
     readonly policy: string;
     readonly source: PolicySource;
     readonly workers: number;

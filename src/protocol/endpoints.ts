@@ -13,7 +13,11 @@ export interface Endpoint {
   readonly canStream: boolean;
   /** Members of the body that make the prompt, in the order in which templates render them. */
   readonly promptMembers: readonly string[];
+  /** What an engine does for it: decodes an answer token by token, reads the prompt and is done, or only counts tokens. */
+  readonly work: EndpointWork;
 }
+
+export type EndpointWork = "generate" | "embed" | "tokenize";
 
 function endpoint(
   path: string,
@@ -21,8 +25,9 @@ function endpoint(
   dialect: Dialect,
   canStream: boolean,
   promptMembers: readonly string[],
+  work: EndpointWork,
 ): Endpoint {
-  return { path, name, dialect, canStream, promptMembers };
+  return { path, name, dialect, canStream, promptMembers, work };
 }
 
 /** Tools and instructions stand before the conversation in every template. */
@@ -30,17 +35,17 @@ const CHAT = ["tools", "system", "messages"];
 
 /** Every inference route, in the order of the documentation. Adding one is adding a row. */
 export const ENDPOINTS: readonly Endpoint[] = [
-  endpoint("/v1/chat/completions", "chat_completions", openaiDialect, true, CHAT),
-  endpoint("/v1/completions", "completions", openaiDialect, true, ["prompt"]),
-  endpoint("/v1/embeddings", "embeddings", openaiDialect, false, ["input"]),
-  endpoint("/v1/rerank", "rerank", openaiDialect, false, ["query"]),
-  endpoint("/rerank", "rerank", openaiDialect, false, ["query"]),
-  endpoint("/v1/classify", "classify", openaiDialect, false, ["input"]),
-  endpoint("/v1/score", "score", openaiDialect, false, ["text_1"]),
-  endpoint("/v1/responses", "responses", responsesDialect, true, ["tools", "instructions", "input"]),
-  endpoint("/v1/messages", "messages", anthropicDialect, true, CHAT),
-  endpoint("/v1/messages/count_tokens", "count_tokens", anthropicDialect, false, CHAT),
-  endpoint("/generate", "generate", sglangDialect, true, ["text", "input_ids"]),
-  endpoint("/tokenize", "tokenize", openaiDialect, false, ["messages", "prompt"]),
-  endpoint("/detokenize", "detokenize", openaiDialect, false, []),
+  endpoint("/v1/chat/completions", "chat_completions", openaiDialect, true, CHAT, "generate"),
+  endpoint("/v1/completions", "completions", openaiDialect, true, ["prompt"], "generate"),
+  endpoint("/v1/embeddings", "embeddings", openaiDialect, false, ["input"], "embed"),
+  endpoint("/v1/rerank", "rerank", openaiDialect, false, ["query"], "embed"),
+  endpoint("/rerank", "rerank", openaiDialect, false, ["query"], "embed"),
+  endpoint("/v1/classify", "classify", openaiDialect, false, ["input"], "embed"),
+  endpoint("/v1/score", "score", openaiDialect, false, ["text_1"], "embed"),
+  endpoint("/v1/responses", "responses", responsesDialect, true, ["tools", "instructions", "input"], "generate"),
+  endpoint("/v1/messages", "messages", anthropicDialect, true, CHAT, "generate"),
+  endpoint("/v1/messages/count_tokens", "count_tokens", anthropicDialect, false, CHAT, "tokenize"),
+  endpoint("/generate", "generate", sglangDialect, true, ["text", "input_ids"], "generate"),
+  endpoint("/tokenize", "tokenize", openaiDialect, false, ["messages", "prompt"], "tokenize"),
+  endpoint("/detokenize", "detokenize", openaiDialect, false, [], "tokenize"),
 ];

@@ -1,6 +1,6 @@
 import type { GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import type { OutcomeSink } from "../worker/breaker-board.ts";
+import type { AttemptOutcome, OutcomeSink } from "../worker/breaker-board.ts";
 import type { Lease, LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { InferenceRequest } from "./router.ts";
@@ -11,9 +11,17 @@ export interface AttemptDeps {
   readonly outcomes: OutcomeSink;
 }
 
+/** The worker of one try, and what it is asked for. */
+export interface Chosen {
+  readonly worker: Worker;
+  /** The request is to prove a worker whose breaker is half-open. */
+  readonly isProbe: boolean;
+}
+
 /**
  * One request at one worker, counted in the ledger from before the send until `end`: that is called when the last byte
- * has been read, when the worker failed, or when the client left.
+ * has been read, when the worker failed, or when the client left. With prefill and decode apart a try is two of them,
+ * and each breaker hears of its own worker.
  */
 export class Attempt {
   readonly worker: Worker;
@@ -22,14 +30,21 @@ export class Attempt {
   readonly #request: InferenceRequest;
   readonly #isProbe: boolean;
   #isOver = false;
+  #failure: GatewayError | undefined;
 
-  /** `isProbe`: the request is to prove a worker whose breaker is half-open. */
-  constructor(deps: AttemptDeps, worker: Worker, request: InferenceRequest, isProbe: boolean) {
+  constructor(deps: AttemptDeps, { worker, isProbe }: Chosen, request: InferenceRequest) {
     this.worker = worker;
     this.#deps = deps;
     this.#request = request;
     this.#isProbe = isProbe;
-    this.#lease = deps.ledger.charge(worker.slot, request.features.promptTokens);
+    // A decode worker is sent the prompt and does not prefill it.
+    const promptTokens = worker.spec.workerType === "decode" ? 0 : request.features.promptTokens;
+    this.#lease = deps.ledger.charge(worker.slot, promptTokens);
+  }
+
+  /** What it ended with; undefined while it runs, where it went well and where it was abandoned. */
+  get failure(): GatewayError | undefined {
+    return this.#failure;
   }
 
   /** The first token has come: the prompt is prefilled. */
@@ -40,14 +55,26 @@ export class Attempt {
   /** Gives back what was counted and says how the worker did. Later calls do nothing. */
   end(error?: GatewayError): void {
     if (this.#isOver) return;
+    this.#failure = error;
+    this.#close(error?.code ?? "ok");
+    this.#report(error);
+  }
+
+  /** The other worker of the pair failed: nothing is said of this one. */
+  abandon(): void {
+    if (this.#isOver) return;
+    this.#close("abandoned");
+    if (this.#isProbe) this.#deps.outcomes.report(this.worker.id, ABANDONED);
+  }
+
+  #close(outcome: string): void {
     this.#isOver = true;
     this.#lease[Symbol.dispose]();
-    this.#report(error);
     const { metrics } = this.#deps;
     metrics.increment("attempts", {
       model: metrics.bounded("model", this.#request.features.model),
       worker: metrics.bounded("worker", this.worker.url),
-      outcome: error?.code ?? "ok",
+      outcome,
     });
   }
 
@@ -62,6 +89,16 @@ export class Attempt {
     this.#deps.outcomes.report(this.worker.id, { news, isProbe: this.#isProbe, source, restMs, recheck, isRefused });
   }
 }
+
+/** A proof that proved nothing: another request may be one. */
+const ABANDONED: AttemptOutcome = {
+  news: "nothing",
+  isProbe: true,
+  source: 0,
+  restMs: 0,
+  recheck: undefined,
+  isRefused: false,
+};
 
 /** A worker that was never reached did not fail because of the request, so each such fault counts for itself. */
 function sourceOf({ body }: InferenceRequest, error: GatewayError | undefined): number {

@@ -1,15 +1,15 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
-import type { Worker } from "../worker/worker.ts";
+import type { ConnectionMode, Worker, WorkerType } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import type { InferenceRequest, Router, RouterKind } from "./router.ts";
+import type { Routers } from "./routers.ts";
 
 export interface ModelRouterDeps {
   readonly workers: WorkerRegistry;
   readonly policies: PolicyRegistry;
-  /** The routers that were made: one in single-router mode, each that the fleet needs in IGW mode. */
-  readonly routers: Partial<Readonly<Record<RouterKind, Router>>>;
+  readonly routers: Routers;
   readonly logger: Logger;
 }
 
@@ -24,42 +24,97 @@ export class ModelRouter implements Disposable {
   }
 
   async route(request: InferenceRequest): Promise<Response> {
-    const { workers, routers } = this.#deps;
-    const mode = workers.getWorkersForModel(request.model).workers[0]?.spec.connectionMode ?? "http";
-    const router = routers[mode];
-    if (!router) throw new GatewayError("not_implemented", `the ${mode} router is not built yet`);
-    return router.route(request);
+    return this.#pick(request).route(request);
   }
 
   [Symbol.dispose](): void {
     this.#stopListening();
   }
 
+  /**
+   * The router of the kind of workers that serve the model. Where several kinds do, of those that can serve the route
+   * the one whose workers have least to do.
+   */
+  #pick(request: InferenceRequest): Router {
+    const { workers, routers } = this.#deps;
+    const { kinds } = workers.getWorkersForModel(request.model);
+    const [first = "http"] = kinds;
+    if (kinds.length > 1) {
+      let best: Router | undefined;
+      let least = Number.POSITIVE_INFINITY;
+      for (const kind of kinds) {
+        const router = routers.get(kind);
+        if (!router || router.refusal(request.endpoint) !== undefined) continue;
+        const load = this.#loadOf(request.model, kind);
+        if (best && load >= least) continue;
+        best = router;
+        least = load;
+      }
+      if (best) return best;
+    }
+    const router = routers.get(first);
+    if (!router) throw new GatewayError("not_implemented", `there is no router for ${first} workers`);
+    return router;
+  }
+
+  /** Requests in flight for each worker that could take one more; Infinity where none could. */
+  #loadOf(model: string | undefined, kind: RouterKind): number {
+    const [mode, roles] = LEGS[kind];
+    let load = 0;
+    for (const role of roles) {
+      const { available } = this.#deps.workers.getWorkersForModel(model, mode, role);
+      let inFlight = 0;
+      for (const worker of available) inFlight += worker.inFlight;
+      load = Math.max(load, available.length > 0 ? inFlight / available.length : Number.POSITIVE_INFINITY);
+    }
+    return load;
+  }
+
   /** A model's policy lives from its first worker to its last: counts workers of each model into the policy registry. */
   #onWorkerChange(before: Worker | undefined, after: Worker | undefined): void {
     const { policies } = this.#deps;
-    const had = modelsOf(before);
-    const has = modelsOf(after);
-    for (const model of has) if (!had.includes(model)) policies.onWorkerAdded(model, after?.spec.policyHint);
-    for (const model of had) {
-      if (has.includes(model)) continue;
-      if (before) this.#forget(model, before);
-      policies.onWorkerRemoved(model);
+    const had = servedBy(before);
+    const has = servedBy(after);
+    const isIn = (list: readonly Served[], { model, role }: Served): boolean =>
+      list.some((other) => other.model === model && other.role === role);
+    for (const one of has) {
+      if (!isIn(had, one)) policies.onWorkerAdded(one.model, after?.spec.policyHint, one.role);
+    }
+    for (const one of had) {
+      if (isIn(has, one)) continue;
+      if (before) this.#forget(one, before);
+      policies.onWorkerRemoved(one.model, one.role);
     }
   }
 
   /** A policy of the operator's that fails at it keeps nobody from leaving. */
-  #forget(model: string, { id, slot }: Worker): void {
+  #forget({ model, role }: Served, { id, slot }: Worker): void {
     const { policies, logger } = this.#deps;
     try {
-      policies.forgetWorker(model, id, slot);
+      policies.forgetWorker(model, id, slot, role);
     } catch (error) {
       logger.error({ model, worker: id, error: String(error) }, "the policy failed to forget a worker");
     }
   }
 }
 
-/** The models that a worker counts for: none once it is leaving. */
-function modelsOf(worker: Worker | undefined): readonly string[] {
-  return worker && worker.status !== "draining" ? worker.models : [];
+/** What the workers of a kind are, in the registry's words. */
+const LEGS: Readonly<Record<RouterKind, readonly [mode: ConnectionMode, roles: readonly WorkerType[]]>> = {
+  http: ["http", ["regular"]],
+  http_pd: ["http", ["prefill", "decode"]],
+  grpc: ["grpc", ["regular"]],
+  grpc_pd: ["grpc", ["prefill", "decode"]],
+};
+
+/** A model, and what of its requests a worker does. */
+interface Served {
+  readonly model: string;
+  readonly role: WorkerType;
+}
+
+/** What a worker counts for: nothing once it is leaving. */
+function servedBy(worker: Worker | undefined): readonly Served[] {
+  if (!worker || worker.status === "draining") return [];
+  const role = worker.spec.workerType;
+  return worker.models.map((model) => ({ model, role }));
 }

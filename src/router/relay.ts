@@ -38,12 +38,17 @@ export async function relay(
 /** Throws what is wrong with the head of an answer; then the exchange is over. */
 export async function checkAnswer({ upstream, attempt }: StreamSource, request: InferenceRequest): Promise<void> {
   try {
-    if (upstream.status < 200 || upstream.status >= 300) throw await readError(upstream, attempt);
+    await checkStatus(upstream, attempt);
     checkForm(upstream, request);
   } catch (error) {
     upstream.discard();
     throw error;
   }
+}
+
+/** Throws what a worker means by a status outside 2xx. */
+export async function checkStatus(upstream: UpstreamResponse, attempt: Attempt): Promise<void> {
+  if (upstream.status < 200 || upstream.status >= 300) throw await readError(upstream, attempt);
 }
 
 async function readError(upstream: UpstreamResponse, attempt: Attempt): Promise<GatewayError> {

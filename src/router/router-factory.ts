@@ -1,30 +1,15 @@
-import { GatewayError } from "../errors/errors.ts";
+import { HttpPdRouter, type HttpPdRouterDeps } from "./http/http-pd-router.ts";
 import { HttpRouter, type HttpRouterDeps } from "./http/http-router.ts";
-import type { Router, RouterKind } from "./router.ts";
+import type { Router } from "./router.ts";
 
-/**
- * Makes routers. All four stand behind one interface; the three that are not built refuse by name, so that whoever asks
- * for one learns it at start-up and not from a request.
- */
+/** Makes the routers, which all stand behind one interface. */
 export const RouterFactory = {
   createHttpRouter(deps: HttpRouterDeps): Router {
     return new HttpRouter(deps);
   },
 
   /** Prefill and decode on different workers. */
-  createPdRouter(): Router {
-    throw notBuilt("http_pd");
-  },
-
-  createGrpcRouter(): Router {
-    throw notBuilt("grpc");
-  },
-
-  createGrpcPdRouter(): Router {
-    throw notBuilt("grpc_pd");
+  createPdRouter(deps: HttpPdRouterDeps): Router {
+    return new HttpPdRouter(deps);
   },
 } as const;
-
-function notBuilt(kind: RouterKind): GatewayError {
-  return new GatewayError("not_implemented", `the ${kind} router is not built yet`);
-}

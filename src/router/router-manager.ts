@@ -1,5 +1,6 @@
+import { GatewayError } from "../errors/errors.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
-import type { Worker, WorkerSpec } from "../worker/worker.ts";
+import type { Worker, WorkerSpec, WorkerType } from "../worker/worker.ts";
 import type { WorkerDrainer } from "../worker/worker-drainer.ts";
 import type { WorkerFactory } from "../worker/worker-factory.ts";
 import { ModelRouter, type ModelRouterDeps } from "./model-router.ts";
@@ -9,6 +10,8 @@ export interface RouterManagerDeps extends ModelRouterDeps {
   readonly factory: WorkerFactory;
   readonly health: HealthChecker;
   readonly drainer: WorkerDrainer;
+  /** Why a worker of this type is not taken; undefined where it is. */
+  readonly accepts: (type: WorkerType) => string | undefined;
   /** How long a removed worker may finish its requests, ms. */
   readonly drainTimeoutMs: number;
 }
@@ -39,7 +42,9 @@ export class RouterManager implements Disposable {
 
   /** Registers a worker and begins to probe it. Throws worker_exists, invalid_request. */
   addWorker(spec: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
-    const { factory, workers, health, policies, logger } = this.#deps;
+    const { factory, workers, health, policies, logger, accepts } = this.#deps;
+    const refusal = accepts(spec.workerType);
+    if (refusal !== undefined) throw new GatewayError("invalid_request", refusal, { param: "worker_type" });
     if (spec.policyHint !== undefined) policies.checkName(spec.policyHint);
     const worker = factory.create(spec);
     workers.register(worker);

@@ -2,11 +2,12 @@ import type { RequestRecord } from "../observability/request-record.ts";
 import type { RequestFeatures } from "../policy/policy.ts";
 import type { JsonBody } from "../protocol/json-body.ts";
 import type { Endpoint } from "../protocol/endpoints.ts";
+import type { WorkerKind } from "../worker/worker.ts";
 
 export type { RequestFeatures };
 
-/** Which of the four routers: what it speaks to workers, and whether prefill and decode are apart. */
-export type RouterKind = "http" | "http_pd" | "grpc" | "grpc_pd";
+/** Which of the four routers: the kind of the workers that it sends to. */
+export type RouterKind = WorkerKind;
 
 /** A request that has been read and understood as far as routing needs. */
 export interface InferenceRequest {
@@ -30,5 +31,7 @@ export interface InferenceRequest {
  */
 export interface Router {
   readonly kind: RouterKind;
+  /** Why it cannot serve the endpoint, as a sentence for the client; undefined where it can. */
+  refusal(endpoint: Endpoint): string | undefined;
   route(request: InferenceRequest): Promise<Response>;
 }

@@ -1,6 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import { configSchema } from "../config/schema.ts";
-import { createHttpRouter, createPolicyRegistry, forgetDeparted } from "../context/data-path.ts";
+import { createPolicyRegistry, createRouters, forgetDeparted } from "../context/data-path.ts";
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
 import { createLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -75,7 +75,7 @@ export class ServingThread {
     const policyRegistry = await createPolicyRegistry(config, memory);
     const transport = stack.use(new HttpTransport(clock));
     const threads = start.threads;
-    const http = createHttpRouter(
+    const routers = createRouters(
       {
         config,
         clock,
@@ -90,7 +90,7 @@ export class ServingThread {
       },
       stack,
     );
-    const router = new ModelRouter({ workers: workerRegistry, policies: policyRegistry, routers: { http }, logger });
+    const router = new ModelRouter({ workers: workerRegistry, policies: policyRegistry, routers, logger });
     forgetDeparted({ workerRegistry, transport, metrics });
     for (const state of start.workers) workerRegistry.put(workerOf(state, ledger, clock.now()));
     const auth = createAuth(authSettings(config));

@@ -13,6 +13,7 @@ const UNKNOWN_INFO: WorkerInfo = {
   engine: undefined,
   engineVersion: undefined,
   maxModelLen: undefined,
+  kv: undefined,
 };
 
 /** Makes workers, with a row in the ledger. What it makes is `pending` until it has been probed. */
@@ -28,18 +29,13 @@ export class WorkerFactory {
     return this.create({ ...DEFAULT_SPEC, url });
   }
 
-  /** Throws invalid_request where the address is none, not_implemented for gRPC and prefill/decode. */
+  /** Throws invalid_request where the address is none, not_implemented for gRPC. */
   create(spec: WorkerSpec): Worker {
     const parsed = parseWorkerUrl(spec.url);
     if (!parsed.ok)
       throw new GatewayError("invalid_request", `the worker's url is wrong: ${parsed.reason}`, { param: "url" });
     if (parsed.connectionMode === "grpc") {
       throw new GatewayError("not_implemented", "gRPC workers are not built yet", { param: "url" });
-    }
-    if (spec.workerType !== "regular") {
-      throw new GatewayError("not_implemented", "prefill and decode workers are not built yet", {
-        param: "worker_type",
-      });
     }
     const { ledger } = this.#deps;
     return new Worker({
@@ -61,6 +57,7 @@ export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
   apiKey: undefined,
   workerType: "regular",
   connectionMode: "http",
+  bootstrapPort: undefined,
   policyHint: undefined,
   labels: {},
   priority: 50,

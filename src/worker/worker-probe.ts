@@ -1,6 +1,6 @@
 import type { Secret } from "../util/secret.ts";
 import { isRecord } from "../util/objects.ts";
-import type { WorkerInfo } from "./worker.ts";
+import type { KvTransferInfo, WorkerInfo } from "./worker.ts";
 
 /** Answers a question to a worker, or undefined where there is no JSON to be had. Never throws. */
 export type FetchJson = (url: string, apiKey: Secret | undefined, timeoutMs: number) => Promise<unknown>;
@@ -31,7 +31,7 @@ export async function askWorker(target: ProbeTarget, fetchJson: FetchJson): Prom
   const [listing, model, server, version] = await Promise.all([
     ask("/v1/models"),
     firstKnown(ask, ["/get_model_info", "/model_info"]),
-    firstKnown(ask, ["/server_info", "/get_server_info"]),
+    firstKnown(ask, ["/server_info?config_format=json", "/get_server_info"]),
     ask("/version"),
   ]);
   const cards = Array.isArray(listing["data"]) ? listing["data"].map(fields) : [];
@@ -43,7 +43,54 @@ export async function askWorker(target: ProbeTarget, fetchJson: FetchJson): Prom
     engine: engineOf(cards[0] ?? {}, model, version),
     engineVersion: text(server["version"]) ?? text(version["version"]),
     maxModelLen: positive(cards[0]?.["max_model_len"]) ?? positive(server["context_length"]),
+    kv: await kvTransferOf(target, server, fetchJson),
   };
+}
+
+/**
+ * How it hands its KV cache over. SGLang says so among its arguments; vLLM prints its configuration, in development mode
+ * only (`VLLM_SERVER_DEV_MODE=1`), where `kv_transfer_config` names the connector.
+ */
+async function kvTransferOf(
+  { url, apiKey, timeoutMs }: ProbeTarget,
+  server: Fields,
+  fetchJson: FetchJson,
+): Promise<KvTransferInfo | undefined> {
+  const mode = text(server["disaggregation_mode"]);
+  if (mode !== undefined && mode !== "null") {
+    return {
+      connector: "sglang",
+      engineId: undefined,
+      bootstrapPort: positive(server["disaggregation_bootstrap_port"]),
+      dataParallelSize: positive(server["dp_size"]) ?? 1,
+    };
+  }
+  const config = fields(server["vllm_config"]);
+  const transfer = fields(config["kv_transfer_config"] ?? server["kv_transfer_config"]);
+  const connector = text(transfer["kv_connector"]);
+  if (connector === undefined) return undefined;
+  const extra = fields(transfer["kv_connector_extra_config"]);
+  const bootstrapPort = positive(extra["mooncake_bootstrap_port"]);
+  const parallel = fields(config["parallel_config"]);
+  return {
+    connector,
+    engineId: text(transfer["engine_id"]) ?? (await mooncakeEngineId(url, bootstrapPort, apiKey, timeoutMs, fetchJson)),
+    bootstrapPort,
+    dataParallelSize: positive(parallel["data_parallel_size"]) ?? 1,
+  };
+}
+
+/** Mooncake's bootstrap server lists its engines by data-parallel rank. */
+async function mooncakeEngineId(
+  url: string,
+  port: number | undefined,
+  apiKey: Secret | undefined,
+  timeoutMs: number,
+  fetchJson: FetchJson,
+): Promise<string | undefined> {
+  if (port === undefined) return undefined;
+  const ranks = fields(await fetchJson(`http://${new URL(url).hostname}:${port}/query`, apiKey, timeoutMs));
+  return text(fields(ranks["0"])["engine_id"]);
 }
 
 async function firstKnown(ask: (path: string) => Promise<Fields>, paths: readonly string[]): Promise<Fields> {

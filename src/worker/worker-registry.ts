@@ -1,6 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { LoadLedger } from "./load-ledger.ts";
-import type { ConnectionMode, Worker, WorkerChange } from "./worker.ts";
+import type { ConnectionMode, Worker, WorkerChange, WorkerKind, WorkerType } from "./worker.ts";
 
 /** The workers of one model as of one version of the registry. Shared and immutable. */
 export interface ModelSnapshot {
@@ -13,6 +13,8 @@ export interface ModelSnapshot {
   readonly probation: readonly Worker[];
   /** Ready, and have asked to be left alone for a while. */
   readonly resting: readonly Worker[];
+  /** Kinds of these workers, in order of registration. */
+  readonly kinds: readonly WorkerKind[];
 }
 
 /** One worker came (`before` is undefined), changed, or left (`after` is undefined). */
@@ -21,6 +23,12 @@ export type ChangeListener = (before: Worker | undefined, after: Worker | undefi
 /** Key of the snapshot of all workers, and of those that serve any model. No model id is empty. */
 const ALL = "";
 const ANY_MODEL = "\u0000any";
+/** Names of the groups of workers that are asked for: nothing is put together on the way of a request. */
+const EVERYBODY = "all";
+const GROUPS = {
+  http: { any: "http", regular: "http regular", prefill: "http prefill", decode: "http decode" },
+  grpc: { any: "grpc", regular: "grpc regular", prefill: "grpc prefill", decode: "grpc decode" },
+} as const;
 
 /**
  * Who the workers are. A change marks the snapshots of the models it concerns; the first reader after it builds them
@@ -33,7 +41,8 @@ export class WorkerRegistry {
   readonly #byUrl = new Map<string, string>();
   /** Ids of the workers of each model, in order of registration; those of any model under ANY_MODEL. */
   readonly #members = new Map<string, Set<string>>();
-  readonly #snapshots = new Map<string, ModelSnapshot>();
+  /** By model, then by group of workers. */
+  readonly #snapshots = new Map<string, Map<string, ModelSnapshot>>();
   readonly #listeners = new Set<ChangeListener>();
   /** Changes that listeners have not been told yet: one that changes something itself must not overtake. */
   readonly #untold: Parameters<ChangeListener>[] = [];
@@ -158,15 +167,17 @@ export class WorkerRegistry {
     this.remove(worker.id);
   }
 
-  /** The workers that serve a model, or all of them where no model is named. A lookup; nothing is copied. */
-  getWorkersForModel(model: string | undefined, mode?: ConnectionMode): ModelSnapshot {
+  /**
+   * The workers that serve a model, or all of them where no model is named; only those spoken to in this way and of this
+   * type, where these are given. A lookup; nothing is copied.
+   */
+  getWorkersForModel(model: string | undefined, mode?: ConnectionMode, type?: WorkerType): ModelSnapshot {
     const key = model ?? ALL;
     // A model that nobody names is served by the workers that serve any: one snapshot for all such names, so that
     // made-up names take no memory.
     const known = key === ALL || this.#members.has(key) ? key : ANY_MODEL;
-    const cached = `${mode ?? "*"}${known}`;
-    const snapshot = this.#snapshots.get(cached);
-    return snapshot ?? this.#build(cached, known, mode);
+    const group = mode === undefined ? EVERYBODY : GROUPS[mode][type ?? "any"];
+    return this.#snapshots.get(known)?.get(group) ?? this.#build(known, group, mode, type);
   }
 
   /** Calls back after each change of a worker, in their order. The returned function stops it. */
@@ -175,17 +186,20 @@ export class WorkerRegistry {
     return () => this.#listeners.delete(listener);
   }
 
-  #build(cached: string, key: string, mode: ConnectionMode | undefined): ModelSnapshot {
+  #build(key: string, group: string, mode: ConnectionMode | undefined, type: WorkerType | undefined): ModelSnapshot {
     const ids = key === ALL || key === ANY_MODEL ? this.#idsOf(key) : [...this.#idsOf(key), ...this.#idsOf(ANY_MODEL)];
     const workers: Worker[] = [];
     const closed: Worker[] = [];
     const open: Worker[] = [];
     const probation: Worker[] = [];
     const resting: Worker[] = [];
+    const kinds = new Set<WorkerKind>();
     for (const id of ids) {
       const worker = this.#byId.get(id);
       if (!worker || (mode !== undefined && worker.spec.connectionMode !== mode)) continue;
+      if (type !== undefined && worker.spec.workerType !== type) continue;
       workers.push(worker);
+      kinds.add(worker.kind);
       if (worker.status !== "ready") continue;
       if (worker.restUntil !== undefined) resting.push(worker);
       else if (worker.breakerState === "closed") closed.push(worker);
@@ -201,8 +215,14 @@ export class WorkerRegistry {
       available: Object.freeze(closed.length > 0 ? closed : open),
       probation: Object.freeze(probation),
       resting: Object.freeze(resting),
+      kinds: Object.freeze([...kinds]),
     });
-    this.#snapshots.set(cached, snapshot);
+    let groups = this.#snapshots.get(key);
+    if (!groups) {
+      groups = new Map();
+      this.#snapshots.set(key, groups);
+    }
+    groups.set(group, snapshot);
     return snapshot;
   }
 
@@ -239,7 +259,7 @@ export class WorkerRegistry {
       this.#snapshots.clear();
       return;
     }
-    for (const key of keysOf(worker)) for (const mode of ["*", "http", "grpc"]) this.#snapshots.delete(mode + key);
+    for (const key of keysOf(worker)) this.#snapshots.delete(key);
   }
 
   #changed(before: Worker | undefined, after: Worker | undefined): void {

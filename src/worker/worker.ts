@@ -18,6 +18,8 @@ import type { LoadLedger } from "./load-ledger.ts";
 export type WorkerStatus = "pending" | "ready" | "not_ready" | "failed" | "draining";
 export type WorkerType = "regular" | "prefill" | "decode";
 export type ConnectionMode = "http" | "grpc";
+/** How a worker is spoken to, and whether prefill and decode are apart there; each has a router of its own. */
+export type WorkerKind = "http" | "http_pd" | "grpc" | "grpc_pd";
 
 /** What an operator says of a worker: in the file, on the command line, or over the API. */
 export interface WorkerSpec {
@@ -29,6 +31,8 @@ export interface WorkerSpec {
   readonly apiKey: Secret | undefined;
   readonly workerType: WorkerType;
   readonly connectionMode: ConnectionMode;
+  /** Of a prefill worker: port of the server at which decode workers ask for its KV cache. */
+  readonly bootstrapPort: number | undefined;
   /** Policy that this worker's model should have (the first worker of a model decides). */
   readonly policyHint: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
@@ -59,6 +63,19 @@ export interface WorkerInfo {
   readonly engineVersion: string | undefined;
   /** Longest prompt plus answer, in tokens. */
   readonly maxModelLen: number | undefined;
+  /** How its KV cache reaches another engine; undefined where it did not say that it does. */
+  readonly kv: KvTransferInfo | undefined;
+}
+
+/** What an engine says of how it hands its KV cache over, or takes one. */
+export interface KvTransferInfo {
+  /** The engine's own name of it, as in `NixlConnector`; `sglang` for SGLang's. */
+  readonly connector: string;
+  /** Known to the peer by this id (Mooncake). */
+  readonly engineId: string | undefined;
+  readonly bootstrapPort: number | undefined;
+  /** Data-parallel ranks behind the one address. */
+  readonly dataParallelSize: number;
 }
 
 /**
@@ -102,6 +119,12 @@ export class Worker {
     const named = this.spec.modelId;
     if (named === undefined) return this.info.models;
     return this.info.models.includes(named) ? this.info.models : [named, ...this.info.models];
+  }
+
+  get kind(): WorkerKind {
+    const { connectionMode, workerType } = this.spec;
+    if (workerType === "regular") return connectionMode;
+    return connectionMode === "http" ? "http_pd" : "grpc_pd";
   }
 
   get inFlight(): number {

@@ -12,7 +12,7 @@ test("flags", () => {
     optionMeta(key).fileOnly ? [] : [flagName(key), ...(optionMeta(key).aliases ?? [])],
   );
   expect(flags.sort().join(" ")).toBe(
-    "--admin-api-key --admin-host --admin-port --api-key --balance-abs-threshold --balance-rel-threshold --body-stall-timeout-secs --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-concurrent-requests-per-model --max-payload-size --max-request-bytes-in-flight --max-tree-size --model --model-path --policy --policy-module --port --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --reuse-port --shutdown-delay-secs --shutdown-grace-period-secs --stream-keep-alive-secs --threads --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
+    "--admin-api-key --admin-host --admin-port --api-key --balance-abs-threshold --balance-rel-threshold --body-stall-timeout-secs --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --decode-policy --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-concurrent-requests-per-model --max-payload-size --max-request-bytes-in-flight --max-tree-size --model --model-path --pd-disaggregation --policy --policy-module --port --prefill-policy --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --reuse-port --shutdown-delay-secs --shutdown-grace-period-secs --stream-keep-alive-secs --threads --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
   );
 });
 
@@ -29,6 +29,8 @@ test("metrics", () => {
     "pointsman_worker_attempts_total",
     "pointsman_retries_total",
     "pointsman_stream_continuations_total",
+    "pointsman_kv_transfers_total",
+    "pointsman_prefill_duration_seconds",
     "pointsman_thread_restarts_total",
     "pointsman_requests_in_flight",
     "pointsman_workers",

@@ -1,6 +1,6 @@
 import type { Fleet, WorkerAnswer } from "../../router/fleet.ts";
 import { isJsonObject } from "../../protocol/json.ts";
-import type { Worker } from "../../worker/worker.ts";
+import type { ConnectionMode, Worker, WorkerType } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Route } from "../route.ts";
 
@@ -28,11 +28,22 @@ export function probeRoutes(deps: ProbesDeps): Route[] {
 function readiness({ workerRegistry, isDraining }: ProbesDeps): Response {
   const { workers, available } = workerRegistry.getWorkersForModel(undefined);
   if (isDraining()) return Response.json({ status: "not ready", reason: "draining" }, { status: 503 });
-  if (available.length === 0) {
-    const reason = workers.length === 0 ? "no workers registered" : "no healthy workers";
-    return Response.json({ status: "not ready", reason }, { status: 503 });
-  }
+  const reason = available.length === 0 && workers.length > 0 ? "no healthy workers" : missing(available);
+  if (reason !== undefined) return Response.json({ status: "not ready", reason }, { status: 503 });
   return Response.json({ status: "ready", healthy_workers: available.length, total_workers: workers.length });
+}
+
+/** What stands against serving any request at all: prefill workers without decode workers are none. */
+function missing(available: readonly Worker[]): string | undefined {
+  if (available.length === 0) return "no workers registered";
+  const has = (mode: ConnectionMode, type: WorkerType): boolean =>
+    available.some(({ spec }) => spec.connectionMode === mode && spec.workerType === type);
+  for (const mode of ["http", "grpc"] as const) {
+    if (has(mode, "regular") || (has(mode, "prefill") && has(mode, "decode"))) return undefined;
+  }
+  return available.some(({ spec }) => spec.workerType === "prefill")
+    ? "no healthy decode workers"
+    : "no healthy prefill workers";
 }
 
 /** Engines that have no `/health_generate` are asked for their plain health. */

@@ -10,6 +10,8 @@ export function workerView(worker: Worker): object {
     models: worker.models,
     worker_type: spec.workerType,
     connection_mode: spec.connectionMode,
+    bootstrap_port: spec.bootstrapPort ?? info.kv?.bootstrapPort ?? null,
+    kv_connector: spec.labels["kv_connector"] ?? info.kv?.connector ?? null,
     runtime_type: info.engine ?? "unspecified",
     engine_version: info.engineVersion ?? null,
     max_model_len: info.maxModelLen ?? null,

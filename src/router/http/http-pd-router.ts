@@ -1,0 +1,214 @@
+import { asGatewayError, GatewayError } from "../../errors/errors.ts";
+import type { Endpoint } from "../../protocol/endpoints.ts";
+import type { JsonBody } from "../../protocol/json-body.ts";
+import { memberAt } from "../../protocol/splice.ts";
+import type { UpstreamResponse } from "../../transport/upstream.ts";
+import type { Worker, WorkerType } from "../../worker/worker.ts";
+import type { Attempt } from "../attempt.ts";
+import { checkStatus } from "../relay.ts";
+import { RewrittenResponse } from "../rewritten-response.ts";
+import type { InferenceRequest } from "../router.ts";
+import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
+import { HttpSender, type HttpSenderDeps } from "./http-sender.ts";
+import {
+  connectorOf,
+  fitTogether,
+  type LegChange,
+  newSharedIds,
+  type PdConnector,
+  type PdRequest,
+  sequences,
+} from "./pd-connector.ts";
+import { PdExchange, PdResponse, type PrefillAnswer } from "./pd-exchange.ts";
+import { mergeRule } from "./pd-merge.ts";
+
+export type HttpPdRouterDeps = WorkerRouterDeps & HttpSenderDeps;
+
+const BOTH: readonly WorkerType[] = ["prefill", "decode"];
+const DECODE_ONLY: readonly WorkerType[] = ["decode"];
+/** Largest answer of a prefill worker: log-probabilities of a long prompt are some tens of MB. */
+const MAX_PREFILL_BYTES = 64 * 1024 * 1024;
+
+/**
+ * A prefill and a decode worker for each request, over HTTP. What differs between engines is in `pd-connector.ts`; here is
+ * the one order of steps:
+ *
+ * ```
+ *   together:       prefill -----------+
+ *                   decode ------------+--> decode's answer, with what only prefill knows
+ *   prefill_first:  prefill -- answer --> decode --> the same
+ * ```
+ */
+export class HttpPdRouter extends WorkerRouter {
+  override readonly kind = "http_pd";
+  protected override readonly mode = "http";
+  readonly #deps: HttpPdRouterDeps;
+  readonly #sender: HttpSender;
+
+  constructor(deps: HttpPdRouterDeps) {
+    super(deps);
+    this.#deps = deps;
+    this.#sender = new HttpSender(deps);
+  }
+
+  override refusal({ work }: Endpoint): string | undefined {
+    return work === "embed" ? "prefill and decode workers generate text; this route needs a regular worker" : undefined;
+  }
+
+  protected override rolesFor({ work }: Endpoint): readonly WorkerType[] {
+    return work === "generate" ? BOTH : DECODE_ONLY;
+  }
+
+  protected override fits(prefill: Worker, decode: Worker): boolean {
+    return fitTogether(prefill, decode);
+  }
+
+  protected override async send(
+    request: InferenceRequest,
+    [first, decode]: readonly Attempt[],
+    body: JsonBody,
+  ): Promise<UpstreamResponse> {
+    if (!first) throw new GatewayError("internal_error", "a try without a worker");
+    if (!decode) return this.#plain(request, first, body.bytes);
+    const connector = connectorOf(first.worker);
+    const { endpoint, record } = request;
+    if (!connector.endpoints.has(endpoint.name)) {
+      throw new GatewayError(
+        "not_implemented",
+        `${endpoint.path} cannot be served by workers with the ${connector.name} connector`,
+      );
+    }
+    const pd: PdRequest = {
+      endpoint: endpoint.name,
+      body,
+      prefill: first.worker,
+      decode: decode.worker,
+      requestId: record.requestId,
+    };
+    if (connector.isOneSequence && sequences(pd) > 1) {
+      first.abandon();
+      this.#count(request, connector, "skipped");
+      return this.#plain(request, decode, body.with(new Map([["kv_transfer_params", "null"]])));
+    }
+    const exchange = new PdExchange(first, decode, request.signal);
+    try {
+      return connector.order === "together"
+        ? await this.#together(request, exchange, connector, pd)
+        : await this.#prefillFirst(request, exchange, connector, pd);
+    } catch (error) {
+      exchange.close(error);
+      throw error;
+    }
+  }
+
+  #plain(request: InferenceRequest, { worker }: Attempt, body: Uint8Array): Promise<UpstreamResponse> {
+    return this.#sender.send(request, { worker, body, signal: request.signal });
+  }
+
+  async #together(
+    request: InferenceRequest,
+    exchange: PdExchange,
+    connector: PdConnector,
+    pd: PdRequest,
+  ): Promise<UpstreamResponse> {
+    const ids = newSharedIds(pd);
+    const answer = this.#prefill(request, exchange, connector, pd, connector.prefill(pd, ids));
+    // Its failure is told through the exchange; where nobody merges, nobody waits for it.
+    answer.catch(() => undefined);
+    const upstream = await this.#decode(request, exchange, pd, connector.decode(pd, ids));
+    return this.#merged(exchange, connector, pd.body, upstream, answer);
+  }
+
+  async #prefillFirst(
+    request: InferenceRequest,
+    exchange: PdExchange,
+    connector: PdConnector,
+    pd: PdRequest,
+  ): Promise<UpstreamResponse> {
+    const ids = newSharedIds(pd);
+    const answer = await this.#prefill(request, exchange, connector, pd, connector.prefill(pd, ids));
+    const change = connector.decode(pd, ids);
+    const members = new Map(change.members);
+    if (connector.handsOver !== undefined) {
+      const params = answer && memberAt(answer, [connector.handsOver]);
+      const isThere = params !== undefined && params[0] === OPEN_BRACE;
+      // Without them decode prefills for itself: right, and slow, so that it is counted.
+      members.set(connector.handsOver, isThere ? params : "null");
+      this.#count(request, connector, isThere ? "handed_over" : "missing");
+    } else this.#count(request, connector, "handed_over");
+    const upstream = await this.#decode(request, exchange, pd, { ...change, members });
+    return this.#merged(exchange, connector, pd.body, upstream, Promise.resolve(answer));
+  }
+
+  /** Prefill's whole answer. Tells the exchange how it went. */
+  async #prefill(
+    request: InferenceRequest,
+    exchange: PdExchange,
+    connector: PdConnector,
+    pd: PdRequest,
+    change: LegChange,
+  ): PrefillAnswer {
+    const { prefill, prefillSignal: signal } = exchange;
+    const { metrics } = this.#deps;
+    const startedAt = performance.now();
+    try {
+      const upstream = await this.#sender.send(request, { worker: prefill.worker, ...sent(pd.body, change), signal });
+      await checkStatus(upstream, prefill);
+      const answer = await upstream.bytes(MAX_PREFILL_BYTES);
+      prefill.end();
+      metrics.observe(
+        "prefillDuration",
+        { model: metrics.bounded("model", request.record.model ?? "") },
+        (performance.now() - startedAt) / 1000,
+      );
+      if (connector.order === "together") this.#count(request, connector, "handed_over");
+      return answer;
+    } catch (thrown) {
+      const error = asGatewayError(thrown);
+      if (!signal.aborted) this.#count(request, connector, "failed");
+      exchange.prefillFailed(error);
+      throw error;
+    }
+  }
+
+  async #decode(
+    request: InferenceRequest,
+    exchange: PdExchange,
+    pd: PdRequest,
+    change: LegChange,
+  ): Promise<UpstreamResponse> {
+    const { decode, decodeSignal: signal } = exchange;
+    try {
+      return await this.#sender.send(request, { worker: decode.worker, ...sent(pd.body, change), signal });
+    } catch (error) {
+      throw exchange.bindingFailure ?? error;
+    }
+  }
+
+  #merged(
+    exchange: PdExchange,
+    connector: PdConnector,
+    body: JsonBody,
+    decode: UpstreamResponse,
+    answer: PrefillAnswer,
+  ): UpstreamResponse {
+    const upstream = new PdResponse(exchange, decode);
+    const rule = mergeRule(connector, body, answer);
+    return rule ? new RewrittenResponse(upstream, rule) : upstream;
+  }
+
+  #count(request: InferenceRequest, connector: PdConnector, outcome: string): void {
+    const { metrics } = this.#deps;
+    const model = metrics.bounded("model", request.record.model ?? "");
+    metrics.increment("kvTransfers", { model, connector: connector.name, outcome });
+  }
+}
+
+const OPEN_BRACE = 0x7b;
+
+function sent(
+  body: JsonBody,
+  { members, requestId, headers }: LegChange,
+): { readonly body: Uint8Array; readonly requestId: string | undefined; readonly headers: string | undefined } {
+  return { body: body.with(members), requestId, headers };
+}

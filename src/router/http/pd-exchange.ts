@@ -1,0 +1,130 @@
+import { clientClosed, type GatewayError } from "../../errors/errors.ts";
+import type { UpstreamResponse } from "../../transport/upstream.ts";
+import type { Attempt } from "../attempt.ts";
+
+/** What prefill answered: its body, where somebody needs it. */
+export type PrefillAnswer = Promise<Uint8Array | undefined>;
+
+/**
+ * The two legs of one try and what binds them: until decode has sent its first byte the failure of either ends both.
+ *
+ * ```
+ *   both under way -- prefill fails --------> decode's connection is closed; the error is prefill's
+ *         |       \-- decode fails ---------> prefill's connection is closed; the error is decode's
+ *         v
+ *   decode sends -- prefill fails ----------> its breaker hears of it, the stream goes on: the KV cache has moved
+ * ```
+ */
+export class PdExchange {
+  readonly prefill: Attempt;
+  readonly decode: Attempt;
+  readonly #prefillControl = new AbortController();
+  readonly #decodeControl = new AbortController();
+  readonly #client: AbortSignal;
+  readonly #onClientLeft: () => void;
+  #isBound = true;
+
+  constructor(prefill: Attempt, decode: Attempt, client: AbortSignal) {
+    this.prefill = prefill;
+    this.decode = decode;
+    this.#client = client;
+    this.#onClientLeft = () => this.close(client.reason);
+    if (client.aborted) this.close(client.reason);
+    else client.addEventListener("abort", this.#onClientLeft, { once: true });
+  }
+
+  get prefillSignal(): AbortSignal {
+    return this.#prefillControl.signal;
+  }
+
+  get decodeSignal(): AbortSignal {
+    return this.#decodeControl.signal;
+  }
+
+  /** Why both are lost: prefill's own failure, while decode has sent nothing. */
+  get bindingFailure(): GatewayError | undefined {
+    return this.#isBound ? this.prefill.failure : undefined;
+  }
+
+  prefillFailed(error: GatewayError): void {
+    if (this.#client.aborted || this.#prefillControl.signal.aborted) {
+      this.prefill.abandon();
+      return;
+    }
+    this.prefill.end(error);
+    if (!this.#isBound) return;
+    this.decode.abandon();
+    this.#decodeControl.abort(error);
+  }
+
+  /** Decode sends: from now the legs end each for itself. */
+  decodeBegan(): void {
+    this.#isBound = false;
+  }
+
+  /** Ends what is still under way, on both sides. */
+  close(reason: unknown = clientClosed()): void {
+    this.#client.removeEventListener("abort", this.#onClientLeft);
+    this.prefill.abandon();
+    this.#prefillControl.abort(reason);
+    this.#decodeControl.abort(reason);
+  }
+
+  /** All has been read: nothing is left to be ended. Prefill may still say its last word. */
+  finished(): void {
+    this.#client.removeEventListener("abort", this.#onClientLeft);
+  }
+}
+
+/** Decode's answer, which is the client's, while prefill may still fail. */
+export class PdResponse implements UpstreamResponse {
+  readonly #exchange: PdExchange;
+  readonly #decode: UpstreamResponse;
+
+  constructor(exchange: PdExchange, decode: UpstreamResponse) {
+    this.#exchange = exchange;
+    this.#decode = decode;
+  }
+
+  get status(): number {
+    return this.#decode.status;
+  }
+
+  get headers(): ReadonlyMap<string, string> {
+    return this.#decode.headers;
+  }
+
+  read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    const next = this.#decode.read();
+    return next instanceof Promise ? this.#whenRead(next) : this.#took(next);
+  }
+
+  async bytes(maxBytes: number): Promise<Uint8Array> {
+    try {
+      const body = await this.#decode.bytes(maxBytes);
+      this.#took(undefined);
+      return body;
+    } catch (error) {
+      throw this.#exchange.bindingFailure ?? error;
+    }
+  }
+
+  discard(): void {
+    this.#decode.discard();
+    this.#exchange.close();
+  }
+
+  async #whenRead(next: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
+    try {
+      return this.#took(await next);
+    } catch (error) {
+      throw this.#exchange.bindingFailure ?? error;
+    }
+  }
+
+  #took(piece: Uint8Array | undefined): Uint8Array | undefined {
+    this.#exchange.decodeBegan();
+    if (piece === undefined) this.#exchange.finished();
+    return piece;
+  }
+}

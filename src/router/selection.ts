@@ -1,0 +1,133 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Clock } from "../util/clock.ts";
+import type { LoadLedger } from "../worker/load-ledger.ts";
+import type { Worker, WorkerType } from "../worker/worker.ts";
+import type { ModelSnapshot } from "../worker/worker-registry.ts";
+import type { Chosen } from "./attempt.ts";
+import type { InferenceRequest } from "./router.ts";
+
+/** One of the workers that a request needs: who may be it, and how it is chosen. */
+export interface Leg {
+  readonly role: WorkerType;
+  readonly snapshot: ModelSnapshot;
+  readonly policy: Policy;
+}
+
+export interface Choice {
+  /** One worker, or one for prefill and one for decode, in the order in which they are chosen. */
+  readonly legs: readonly Leg[];
+  /** Workers that this request has lost already, by id. */
+  readonly lost: ReadonlySet<string>;
+  /** Whether a decode worker can take over from a prefill worker. */
+  readonly fits: (prefill: Worker, decode: Worker) => boolean;
+}
+
+export interface SelectionDeps {
+  readonly ledger: LoadLedger;
+  readonly clock: Clock;
+  /** For `Retry-After` where no worker can take a request now, s. */
+  readonly capacityRetryAfterSecs: number;
+}
+
+/**
+ * The decision who serves a request: one worker for each leg, as one. What is to replace it by a policy over pairs has
+ * all candidates of all legs here.
+ */
+export class Selection {
+  readonly #deps: SelectionDeps;
+  readonly #request: InferenceRequest;
+  readonly #choice: Choice;
+  /** Who is left for each leg. */
+  readonly #candidates: (readonly Worker[])[];
+
+  constructor(deps: SelectionDeps, request: InferenceRequest, choice: Choice) {
+    this.#deps = deps;
+    this.#request = request;
+    this.#choice = choice;
+    this.#candidates = choice.legs.map(({ snapshot }) => without(snapshot.available, choice.lost));
+  }
+
+  /** The first try: a worker whose breaker is half-open comes before the policy. Throws no_available_workers. */
+  first(): readonly Chosen[] {
+    return this.#pick(this.#choice.legs.map((leg) => this.#takeProbe(leg)));
+  }
+
+  /** The next try, without those that were left out. Throws no_available_workers. */
+  next(): readonly Chosen[] {
+    return this.#pick([]);
+  }
+
+  /** Leaves a worker out. False where its leg has nobody else. */
+  leaveOut({ id, spec }: Worker): boolean {
+    const index = this.#choice.legs.findIndex(({ role }) => role === spec.workerType);
+    const left = (this.#candidates[index] ?? []).filter((candidate) => candidate.id !== id);
+    this.#candidates[index] = left;
+    return left.length > 0;
+  }
+
+  #pick(probes: readonly (Worker | undefined)[]): readonly Chosen[] {
+    const [only, decode] = this.#choice.legs;
+    if (only && !decode) return [this.#chosen(only, probes[0], this.#candidates[0] ?? [])];
+    if (!only || !decode) throw new GatewayError("internal_error", "a choice without legs");
+    return this.#pickPair(only, decode, probes);
+  }
+
+  /** A prefill worker that no decode worker fits is passed over. */
+  #pickPair(prefillLeg: Leg, decodeLeg: Leg, [probe, decodeProbe]: readonly (Worker | undefined)[]): readonly Chosen[] {
+    const { fits } = this.#choice;
+    const decoders = this.#candidates[1] ?? [];
+    let prefillers = this.#candidates[0] ?? [];
+    let proof = probe;
+    for (;;) {
+      const prefill = this.#chosen(prefillLeg, proof, prefillers);
+      const fitting = decoders.every((decode) => fits(prefill.worker, decode))
+        ? decoders
+        : decoders.filter((decode) => fits(prefill.worker, decode));
+      const proving = decodeProbe && fits(prefill.worker, decodeProbe) ? decodeProbe : undefined;
+      if (decodeProbe && !proving) this.#deps.ledger.releaseProbe(decodeProbe.slot);
+      if (fitting.length > 0 || proving || decoders.length === 0) {
+        return [prefill, this.#chosen(decodeLeg, proving, fitting)];
+      }
+      if (proof) this.#deps.ledger.releaseProbe(proof.slot);
+      proof = undefined;
+      prefillers = prefillers.filter((candidate) => candidate !== prefill.worker);
+      if (prefillers.length === 0) throw this.#nobody("no prefill and decode workers that fit together can", decodeLeg);
+    }
+  }
+
+  #chosen(leg: Leg, probe: Worker | undefined, candidates: readonly Worker[]): Chosen {
+    if (probe) return { worker: probe, isProbe: true };
+    const index = candidates.length > 0 ? leg.policy.select(candidates, this.#request.features) : -1;
+    const worker = candidates[index];
+    if (worker) return { worker, isProbe: false };
+    throw this.#nobody(leg.role === "regular" ? "no worker can" : `no ${leg.role} worker can`, leg);
+  }
+
+  #nobody(who: string, { snapshot }: Leg): GatewayError {
+    const { clock, capacityRetryAfterSecs } = this.#deps;
+    return new GatewayError("no_available_workers", `${who} take this request now`, {
+      retryAfterSecs: secsUntilRested(clock.now(), snapshot.resting) ?? capacityRetryAfterSecs,
+    });
+  }
+
+  /** A worker whose breaker is half-open gets one request to prove itself with. */
+  #takeProbe({ snapshot: { probation } }: Leg): Worker | undefined {
+    if (probation.length === 0) return undefined;
+    for (const worker of without(probation, this.#choice.lost)) {
+      if (this.#deps.ledger.tryAcquireProbe(worker.slot)) return worker;
+    }
+    return undefined;
+  }
+}
+
+function without(workers: readonly Worker[], lost: ReadonlySet<string>): readonly Worker[] {
+  return lost.size === 0 ? workers : workers.filter(({ id }) => !lost.has(id));
+}
+
+/** When the first of them can be asked again, in whole seconds from now. */
+function secsUntilRested(now: number, resting: readonly Worker[]): number | undefined {
+  if (resting.length === 0) return undefined;
+  const first = Math.min(...resting.map(({ restUntil = now }) => restUntil));
+  return Math.max(1, Math.ceil((first - now) / 1000));
+}

@@ -1,0 +1,132 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { PolicyRegistry } from "../policy/policy-registry.ts";
+import type { Endpoint } from "../protocol/endpoints.ts";
+import { type JsonBody, readJsonBody } from "../protocol/json-body.ts";
+import { Continuation } from "../protocol/openai/continuation.ts";
+import type { UpstreamResponse } from "../transport/upstream.ts";
+import type { ConnectionMode, Worker, WorkerType } from "../worker/worker.ts";
+import type { WorkerRegistry } from "../worker/worker-registry.ts";
+import type { Attempt } from "./attempt.ts";
+import { checkAnswer, relay } from "./relay.ts";
+import { dispatch, type DispatchDeps } from "./retry.ts";
+import type { InferenceRequest, Router, RouterKind } from "./router.ts";
+import type { Choice, Leg } from "./selection.ts";
+import { StreamContinuation } from "./stream-continuation.ts";
+import type { StreamRelayDeps, StreamSource } from "./stream-relay.ts";
+
+export interface WorkerRouterDeps extends DispatchDeps {
+  readonly workers: WorkerRegistry;
+  readonly policies: PolicyRegistry;
+  readonly streams: StreamRelayDeps;
+  /** Whether streams of this model are gone on with by another worker when theirs is lost. */
+  readonly continuesStreams: (model: string) => boolean;
+}
+
+const NOBODY: ReadonlySet<string> = new Set();
+
+/**
+ * What the four routers share, which is nearly all: who may be asked, the choice, the retry, the relay and what becomes of
+ * a stream whose worker is lost. A router says which workers a request needs and how it is sent to them.
+ */
+export abstract class WorkerRouter implements Router {
+  abstract readonly kind: RouterKind;
+  /** How its workers are spoken to. */
+  protected abstract readonly mode: ConnectionMode;
+  readonly #deps: WorkerRouterDeps;
+
+  constructor(deps: WorkerRouterDeps) {
+    this.#deps = deps;
+  }
+
+  /** Why this router cannot serve the endpoint; undefined where it can. */
+  abstract refusal(endpoint: Endpoint): string | undefined;
+
+  /** The workers that a request to this endpoint needs; the last of them answers. */
+  protected abstract rolesFor(endpoint: Endpoint): readonly WorkerType[];
+
+  /**
+   * Sends to the workers of one try and returns the answer's head, with the body to be read. May end the attempts but the
+   * last, which the relay ends; whoever fails is told apart by ending its attempt with the error.
+   */
+  protected abstract send(
+    request: InferenceRequest,
+    attempts: readonly Attempt[],
+    body: JsonBody,
+  ): Promise<UpstreamResponse>;
+
+  /** Whether these two can work together. */
+  protected fits(_prefill: Worker, _decode: Worker): boolean {
+    return true;
+  }
+
+  async route(request: InferenceRequest): Promise<Response> {
+    const refusal = this.refusal(request.endpoint);
+    if (refusal !== undefined) throw new GatewayError("not_implemented", refusal);
+    const choice = this.#choiceFor(request, NOBODY);
+    const continuation = this.#continuationOf(request);
+    return dispatch(this.#deps, request, choice, async (attempts) =>
+      relay(this.#deps.streams, request, await this.#source(request, attempts, request.body), continuation),
+    );
+  }
+
+  /** Throws model_not_found, and no_available_workers where a leg has nobody at all. */
+  #choiceFor(request: InferenceRequest, lost: ReadonlySet<string>): Choice {
+    const { workers, policies } = this.#deps;
+    const roles = this.rolesFor(request.endpoint);
+    const snapshots = roles.map((role) => workers.getWorkersForModel(request.model, this.mode, role));
+    const anyWorker = snapshots.find((snapshot) => snapshot.workers.length > 0)?.workers[0];
+    if (!anyWorker) throw nobodyServes(request.model);
+    // Now that a worker serves it, the name is one of ours and may stand in metrics.
+    const model = request.model ?? anyWorker.modelId;
+    request.record.model = model;
+    const legs: Leg[] = [];
+    for (const [index, role] of roles.entries()) {
+      const snapshot = snapshots[index];
+      if (!snapshot || snapshot.workers.length === 0) throw legMissing(role);
+      legs.push({ role, snapshot, policy: policies.getPolicy(model, role) ?? policies.getDefaultPolicy() });
+    }
+    request.record.policy = legs.map(({ policy }) => policy.name).join("+");
+    return { legs, lost, fits: (prefill, decode) => this.fits(prefill, decode) };
+  }
+
+  /** Where the model's streams are gone on with when their worker is lost. */
+  #continuationOf(request: InferenceRequest): StreamContinuation | undefined {
+    const { continuesStreams, metrics } = this.#deps;
+    if (!request.isStream || !continuesStreams(request.record.model ?? "")) return undefined;
+    const continuation = Continuation.of(request.endpoint.name, request.body);
+    if (!continuation) return undefined;
+    return new StreamContinuation({
+      continuation,
+      metrics,
+      send: async (bytes, lost) => {
+        const body = await readJsonBody(bytes);
+        return dispatch(this.#deps, request, this.#choiceFor(request, lost), async (attempts) => {
+          const source = await this.#source(request, attempts, body);
+          await checkAnswer(source, request);
+          return source;
+        });
+      },
+    });
+  }
+
+  async #source(request: InferenceRequest, attempts: readonly Attempt[], body: JsonBody): Promise<StreamSource> {
+    const attempt = attempts.at(-1);
+    if (!attempt) throw new GatewayError("internal_error", "a try without a worker");
+    return { upstream: await this.send(request, attempts, body), attempt };
+  }
+}
+
+function nobodyServes(model: string | undefined): GatewayError {
+  if (model === undefined)
+    return new GatewayError("no_available_workers", "no worker is registered", { retryAfterSecs: 1 });
+  return new GatewayError("model_not_found", `the model ${quoted(model)} does not exist here`, { param: "model" });
+}
+
+function legMissing(role: WorkerType): GatewayError {
+  return new GatewayError("no_available_workers", `the model has no ${role} worker`, { retryAfterSecs: 1 });
+}
+
+/** A name from outside, safe to print: escaped and at most 200 characters. */
+function quoted(name: string): string {
+  return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}...` : name);
+}
