@@ -1,0 +1,165 @@
+/**
+ * What a request asks of an engine that speaks tokens, and what such an engine answers, whichever API the client speaks.
+ * The readers and writers of `openai/`, `anthropic/` and `sglang/` turn bodies into the former and the latter into bodies.
+ */
+
+/** One conversation as chat templates take it. */
+export interface ChatPrompt {
+  readonly messages: readonly Readonly<Record<string, unknown>>[];
+  /** Tools that the model may call, in OpenAI's shape; undefined where there are none. */
+  readonly tools: readonly ToolSpec[] | undefined;
+  readonly addGenerationPrompt: boolean;
+  readonly continueFinalMessage: boolean;
+  readonly documents: readonly unknown[] | undefined;
+  /** `chat_template_kwargs` and what the API has of its own for them (`reasoning_effort`, thinking). */
+  readonly kwargs: Readonly<Record<string, unknown>>;
+}
+
+export interface ToolSpec {
+  readonly name: string;
+  readonly description: string | undefined;
+  /** JSON schema of the arguments. */
+  readonly parameters: Readonly<Record<string, unknown>> | undefined;
+  readonly isStrict: boolean;
+}
+
+export type Prompt =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "ids"; readonly ids: readonly number[] }
+  | { readonly kind: "chat"; readonly chat: ChatPrompt };
+
+/** Undefined: what the model's own defaults say, else the engine's. */
+export interface Sampling {
+  readonly temperature: number | undefined;
+  readonly topP: number | undefined;
+  readonly topK: number | undefined;
+  readonly minP: number | undefined;
+  readonly frequencyPenalty: number | undefined;
+  readonly presencePenalty: number | undefined;
+  readonly repetitionPenalty: number | undefined;
+  readonly seed: number | undefined;
+  /** By token id. */
+  readonly logitBias: ReadonlyMap<number, number> | undefined;
+}
+
+/** What the text must be. */
+export type Constraint =
+  | { readonly kind: "json_schema"; readonly schema: string }
+  | { readonly kind: "json_object" }
+  | { readonly kind: "regex"; readonly pattern: string }
+  | { readonly kind: "ebnf"; readonly grammar: string }
+  | { readonly kind: "structural_tag"; readonly tag: string }
+  | { readonly kind: "choice"; readonly choices: readonly string[] };
+
+export type ToolChoice =
+  | { readonly kind: "none" | "auto" | "required" }
+  | { readonly kind: "function"; readonly name: string };
+
+export interface GenerationRequest {
+  /** One, or a batch (completions, /generate). */
+  readonly prompts: readonly Prompt[];
+  /** Answers to each prompt. */
+  readonly n: number;
+  readonly sampling: Sampling;
+  /** Undefined: as much as fits. */
+  readonly maxTokens: number | undefined;
+  readonly minTokens: number | undefined;
+  readonly stop: readonly string[];
+  readonly stopTokenIds: readonly number[];
+  readonly includeStop: boolean;
+  readonly ignoreEos: boolean;
+  readonly skipSpecialTokens: boolean;
+  /** Log-probabilities of what is generated, with so many alternatives each; undefined where not asked for. */
+  readonly logprobs: { readonly top: number } | undefined;
+  /** The same of the prompt, from this token on. */
+  readonly promptLogprobs: { readonly top: number; readonly from: number } | undefined;
+  /** The prompt stands before the answer. */
+  readonly echo: boolean;
+  readonly constraint: Constraint | undefined;
+  readonly toolChoice: ToolChoice;
+  readonly parallelToolCalls: boolean;
+  /** Whether reasoning is told apart from the answer, where the model's parser can. */
+  readonly separateReasoning: boolean;
+  readonly priority: number | undefined;
+  readonly loraId: string | undefined;
+}
+
+/** Probability of one token, natural logarithm, and of those that it was chosen from. */
+export interface TokenLogprob {
+  readonly id: number;
+  readonly logprob: number | undefined;
+  readonly top: readonly { readonly id: number; readonly logprob: number }[];
+}
+
+/** Why a sequence ended. */
+export type FinishReason = "stop" | "length" | "tool_calls" | "abort" | "content_filter";
+
+export interface TokenCount {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly cachedTokens: number | undefined;
+  readonly reasoningTokens: number | undefined;
+}
+
+/** One step of one sequence, as the engine tells it. Counts are of the whole sequence so far. */
+export interface GenerationStep {
+  /** Which of the answers: prompt times n, plus sample. */
+  readonly index: number;
+  /** New tokens of this step. */
+  readonly ids: ArrayLike<number>;
+  readonly logprobs: readonly TokenLogprob[] | undefined;
+  readonly promptLogprobs: readonly TokenLogprob[] | undefined;
+  readonly counts: TokenCount;
+  /** On the last step: `stop` and `length` as the engine said it, with what made it stop. */
+  readonly finish: { readonly reason: FinishReason; readonly matched: string | number | undefined } | undefined;
+}
+
+/** What the model said, in order. `parser/` makes these; their shape is the same. */
+export type OutputPiece =
+  | { readonly kind: "content"; readonly text: string }
+  | { readonly kind: "reasoning"; readonly text: string }
+  | { readonly kind: "tool_call"; readonly index: number; readonly id: string; readonly name: string }
+  | { readonly kind: "tool_arguments"; readonly index: number; readonly text: string };
+
+/** A token with its text, for what clients see of log-probabilities. */
+export interface TextLogprob {
+  readonly token: string;
+  readonly bytes: readonly number[];
+  readonly id: number;
+  readonly logprob: number | undefined;
+  readonly top: readonly {
+    readonly token: string;
+    readonly bytes: readonly number[];
+    readonly id: number;
+    readonly logprob: number;
+  }[];
+}
+
+/** What has come of one answer since the last time, ready to be written in the client's API. */
+export interface AnswerPart {
+  readonly index: number;
+  readonly pieces: readonly OutputPiece[];
+  /** Token ids of this part, for APIs that show them. */
+  readonly ids: readonly number[];
+  readonly logprobs: readonly TextLogprob[] | undefined;
+  readonly promptLogprobs: readonly TextLogprob[] | undefined;
+  readonly counts: TokenCount;
+  readonly finish: { readonly reason: FinishReason; readonly matched: string | number | undefined } | undefined;
+}
+
+export interface AnswerHead {
+  readonly requestId: string;
+  readonly model: string;
+  /** Unix time, s. */
+  readonly created: number;
+}
+
+/** Writes one answer, with all its choices, in the shape of an API; one instance a request. */
+export interface AnswerWriter {
+  /** Events for what has come, empty where there is nothing to tell yet. Only for streams. */
+  part(part: AnswerPart): string;
+  /** Events after the last part: closing events, usage where asked for, the end marker. Only for streams. */
+  end(): string;
+  /** The same parts as one JSON text. Only where the answer is not streamed; `part` has been called for all of it. */
+  whole(): string;
+}
