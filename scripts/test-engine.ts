@@ -1,4 +1,4 @@
-/** Runs the tests that want real engines, or says why it does not. `npm run test:engine`; see test/engine/vllm.ts. */
+/** Runs the tests that want real engines, or says why it does not. `npm run test:engine [-- NAME...]`; see test/engine/engines.ts. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
@@ -19,7 +19,9 @@ if (reason !== undefined) {
   process.exit(0);
 }
 const root = join(import.meta.dir, "..");
-const runner = Bun.spawn([process.execPath, "test", "--timeout", "60000", "./test/engine/vllm.ts"], {
+const given = process.argv.slice(2);
+const files = (given.length > 0 ? given : ["vllm", "continuation", "pd"]).map((name) => `./test/engine/${name}.ts`);
+const runner = Bun.spawn([process.execPath, "test", "--timeout", "60000", "--max-concurrency=1", ...files], {
   cwd: root,
   stdout: "inherit",
   stderr: "inherit",

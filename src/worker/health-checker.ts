@@ -149,6 +149,7 @@ export class HealthChecker implements Disposable {
           url: worker.url,
           apiKey: worker.spec.apiKey,
           timeoutMs: settings.timeoutMs,
+          workerType: worker.spec.workerType,
           modelFallback: this.#deps.modelFallback,
         },
         this.#deps.fetchJson,

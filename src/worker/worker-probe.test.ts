@@ -1,12 +1,15 @@
 import { describe, expect, test } from "bun:test";
+import type { WorkerInfo, WorkerType } from "./worker.ts";
 import { askWorker } from "./worker-probe.ts";
 
 describe("asking a worker what it is", () => {
-  const ask = (pages: Record<string, unknown>, modelFallback?: string): Promise<unknown> =>
+  const askAs = (workerType: WorkerType, pages: Record<string, unknown>, modelFallback?: string): Promise<WorkerInfo> =>
     askWorker(
-      { url: "http://w", apiKey: undefined, timeoutMs: 1, modelFallback },
-      async (url) => pages[url.slice("http://w".length)],
+      { url: "http://w", apiKey: undefined, timeoutMs: 1, workerType, modelFallback },
+      async (url) => pages[url.replace(/^http:\/\/w(?=\/)/, "")],
     );
+  const ask = (pages: Record<string, unknown>, modelFallback?: string): Promise<WorkerInfo> =>
+    askAs("regular", pages, modelFallback);
 
   test("vLLM", async () => {
     const models = {
@@ -20,6 +23,7 @@ describe("asking a worker what it is", () => {
       engine: "vllm",
       engineVersion: "0.32",
       maxModelLen: 4096,
+      kv: undefined,
     });
   });
 
@@ -33,13 +37,61 @@ describe("asking a worker what it is", () => {
       engine: "sglang",
       engineVersion: "0.5",
       maxModelLen: undefined,
+      kv: undefined,
     });
   });
 
   test("one that says nothing, or nonsense", async () => {
-    const nothing = { models: [], engine: undefined, engineVersion: undefined, maxModelLen: undefined };
+    const nothing = { models: [], engine: undefined, engineVersion: undefined, maxModelLen: undefined, kv: undefined };
     expect(await ask({})).toEqual(nothing);
     expect(await ask({ "/v1/models": { data: [{ id: 7 }, null, { id: "x".repeat(9999) }] } })).toEqual(nothing);
     expect(await ask({}, "fallback")).toEqual({ ...nothing, models: ["fallback"] });
+  });
+
+  const vllm = { "/v1/models": { data: [{ id: "m", owned_by: "vllm" }] }, "/version": { version: "0.32" } };
+
+  test("a prefill worker of vLLM says which connector it has, a regular one is not asked", async () => {
+    const page = {
+      vllm_config: {
+        kv_transfer_config: { kv_connector: "NixlConnector", engine_id: "e1", kv_connector_extra_config: {} },
+        parallel_config: { data_parallel_size: 2 },
+      },
+    };
+    const pages = { ...vllm, "/server_info?config_format=json": page };
+    expect((await askAs("prefill", pages)).kv).toEqual({
+      connector: "NixlConnector",
+      engineId: "e1",
+      bootstrapPort: undefined,
+      dataParallelSize: 2,
+    });
+    expect((await askAs("regular", pages)).kv).toBeUndefined();
+    expect((await askAs("decode", vllm)).kv).toBeUndefined();
+  });
+
+  test("an engine id that only Mooncake's bootstrap server knows is asked there", async () => {
+    const config = {
+      kv_connector: "MooncakeConnector",
+      kv_connector_extra_config: { mooncake_bootstrap_port: 8998 },
+    };
+    const pages = {
+      ...vllm,
+      "/server_info?config_format=json": { vllm_config: { kv_transfer_config: config } },
+      "http://w:8998/query": { "0": { engine_id: "e7" } },
+    };
+    expect((await askAs("prefill", pages)).kv).toMatchObject({ engineId: "e7", bootstrapPort: 8998 });
+  });
+
+  test("a worker of SGLang says its part, its bootstrap port and its ranks", async () => {
+    const pages = {
+      "/get_model_info": { model_path: "m" },
+      "/get_server_info": { disaggregation_mode: "prefill", disaggregation_bootstrap_port: 8997, dp_size: 4 },
+    };
+    expect((await askAs("prefill", pages)).kv).toEqual({
+      connector: "sglang",
+      engineId: undefined,
+      bootstrapPort: 8997,
+      dataParallelSize: 4,
+    });
+    expect((await ask({ ...pages, "/get_server_info": { disaggregation_mode: "null" } })).kv).toBeUndefined();
   });
 });

@@ -1,6 +1,6 @@
 import type { Secret } from "../util/secret.ts";
 import { isRecord } from "../util/objects.ts";
-import type { KvTransferInfo, WorkerInfo } from "./worker.ts";
+import type { KvTransferInfo, WorkerInfo, WorkerType } from "./worker.ts";
 
 /** Answers a question to a worker, or undefined where there is no JSON to be had. Never throws. */
 export type FetchJson = (url: string, apiKey: Secret | undefined, timeoutMs: number) => Promise<unknown>;
@@ -14,6 +14,8 @@ export interface ProbeTarget {
   readonly url: string;
   readonly apiKey: Secret | undefined;
   readonly timeoutMs: number;
+  /** Prefill and decode workers are asked how their KV cache moves. */
+  readonly workerType: WorkerType;
   /** What the model is taken to be where the worker does not say (`--model-path`). */
   readonly modelFallback: string | undefined;
 }
@@ -26,21 +28,22 @@ type Fields = Readonly<Record<string, unknown>>;
  * answers nonsense is left out.
  */
 export async function askWorker(target: ProbeTarget, fetchJson: FetchJson): Promise<WorkerInfo> {
-  const ask = async (path: string): Promise<Fields> =>
-    fields(await fetchJson(`${target.url}${path}`, target.apiKey, target.timeoutMs));
-  const [listing, model, server, version] = await Promise.all([
+  const ask = async (path: string, timeoutMs = target.timeoutMs): Promise<Fields> =>
+    fields(await fetchJson(`${target.url}${path}`, target.apiKey, timeoutMs));
+  const [listing, model, version] = await Promise.all([
     ask("/v1/models"),
     firstKnown(ask, ["/get_model_info", "/model_info"]),
-    firstKnown(ask, ["/server_info?config_format=json", "/get_server_info"]),
     ask("/version"),
   ]);
   const cards = Array.isArray(listing["data"]) ? listing["data"].map(fields) : [];
+  const engine = engineOf(cards[0] ?? {}, model, version);
+  const server = await askServer(ask, target, engine);
   const listed = cards.map((card) => text(card["id"])).filter((id) => id !== undefined);
   const named = text(server["served_model_name"]) ?? text(model["served_model_name"]) ?? text(model["model_path"]);
   const fallback = named ?? target.modelFallback;
   return {
     models: listed.length > 0 ? [...new Set(listed)].slice(0, MAX_MODELS) : fallback === undefined ? [] : [fallback],
-    engine: engineOf(cards[0] ?? {}, model, version),
+    engine,
     engineVersion: text(server["version"]) ?? text(version["version"]),
     maxModelLen: positive(cards[0]?.["max_model_len"]) ?? positive(server["context_length"]),
     kv: await kvTransferOf(target, server, fetchJson),
@@ -93,7 +96,22 @@ async function mooncakeEngineId(
   return text(fields(ranks["0"])["engine_id"]);
 }
 
-async function firstKnown(ask: (path: string) => Promise<Fields>, paths: readonly string[]): Promise<Fields> {
+type Ask = (path: string, timeoutMs?: number) => Promise<Fields>;
+
+/**
+ * What the server says of its arguments. vLLM answers in development mode only, looks at the whole machine for seconds
+ * before it does so for the first time, and says nothing there that a regular worker is asked for.
+ */
+async function askServer(ask: Ask, target: ProbeTarget, engine: string | undefined): Promise<Fields> {
+  if (engine !== "vllm") return firstKnown(ask, ["/server_info", "/get_server_info"]);
+  if (target.workerType === "regular") return {};
+  return ask("/server_info?config_format=json", target.timeoutMs * SLOW_ANSWER);
+}
+
+/** Times as long as another answer may take. */
+const SLOW_ANSWER = 4;
+
+async function firstKnown(ask: Ask, paths: readonly string[]): Promise<Fields> {
   for (const path of paths) {
     const answer = await ask(path);
     if (Object.keys(answer).length > 0) return answer;

@@ -1,57 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import Anthropic from "@anthropic-ai/sdk";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import OpenAI from "openai";
+import { counter, killVllm, MODEL, origin, startVllm, startZygote, stopZygote } from "./engines.ts";
 import { post, startGateway, type TestGateway } from "../support/gateway.ts";
 
-/**
- * The gateway before real vLLM engines on CPU. `POINTSMAN_ENGINE_SCRIPTS` is a folder with `run-zygote.sh` (a parent
- * process with everything imported), `zvllm.sh PORT [flags]` (an engine forked from it; prints its pid) and
- * `kill-engine.sh PIDFILE [SIGNAL]`; `POINTSMAN_ENGINES` is where engines and pid files are. The model is a small one
- * with a chat template, tools and 4,096 tokens of context. Run by `npm run test:engine`.
- */
-const scripts = process.env["POINTSMAN_ENGINE_SCRIPTS"] ?? "";
-const lab = process.env["POINTSMAN_ENGINES"] ?? "";
+/** The gateway before real engines over HTTP; see engines.ts. */
 const PORTS = { one: 18_411, two: 18_412, third: 18_413, pooling: 18_414 };
-const MODEL = "tiny";
-
-const origin = (port: number): string => `http://127.0.0.1:${port}`;
-
-async function script(name: string, ...args: readonly string[]): Promise<string> {
-  const child = Bun.spawn(["bash", join(scripts, name), ...args], { stdout: "pipe", stderr: "inherit" });
-  const text = await child.stdout.text();
-  await child.exited;
-  return text;
-}
-
-async function startVllm(port: number, ...flags: readonly string[]): Promise<void> {
-  await script("zvllm.sh", String(port), ...flags);
-  for (let tries = 0; tries < 240; tries += 1) {
-    try {
-      if ((await fetch(`${origin(port)}/health`)).ok) return;
-    } catch {
-      // Not listening yet.
-    }
-    await Bun.sleep(250);
-  }
-  throw new Error(`the engine on port ${port} did not come up; its log is in ${lab}`);
-}
-
-async function killVllm(port: number, signal = "TERM"): Promise<void> {
-  const pidFile = join(lab, `vllm-${port}.pid`);
-  if (existsSync(pidFile)) await script("kill-engine.sh", pidFile, signal);
-}
 
 let gateway: TestGateway;
 let openai: OpenAI;
-let zygote: Bun.Subprocess | undefined;
 
 beforeAll(async () => {
-  if (!existsSync(join(lab, "zygote.sock"))) {
-    zygote = Bun.spawn(["bash", join(scripts, "run-zygote.sh")], { stdout: "ignore", stderr: "ignore" });
-    while (!existsSync(join(lab, "zygote.sock"))) await Bun.sleep(500);
-  }
+  await startZygote();
   await Promise.all([startVllm(PORTS.one), startVllm(PORTS.two)]);
   await startVllm(PORTS.pooling, "--runner", "pooling", "--convert", "embed", "--served-model-name", "tiny-embed");
   gateway = await startGateway({
@@ -64,7 +24,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await gateway[Symbol.asyncDispose]();
   for (const port of Object.values(PORTS)) await killVllm(port, "KILL");
-  zygote?.kill();
+  stopZygote();
 }, 60_000);
 
 const messages = [{ role: "user" as const, content: "What does the function return?" }];
@@ -202,10 +162,7 @@ describe("inference", () => {
     }
     const running = async (): Promise<number> => {
       let sum = 0;
-      for (const port of [PORTS.one, PORTS.two]) {
-        const text = await (await fetch(`${origin(port)}/metrics`)).text();
-        sum += Number(/^vllm:num_requests_running\{[^}]*\} ([0-9.]+)/m.exec(text)?.[1] ?? 0);
-      }
+      for (const port of [PORTS.one, PORTS.two]) sum += await counter(port, "vllm:num_requests_running");
       return sum;
     };
     for (let tries = 0; tries < 50 && (await running()) > 0; tries += 1) await Bun.sleep(100);

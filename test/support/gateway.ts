@@ -1,5 +1,5 @@
-import { loadConfig } from "../../src/config/load.ts";
-import type { Config } from "../../src/config/schema.ts";
+import { type GivenWorker, loadConfig } from "../../src/config/load.ts";
+import type { Config, ConfigKey } from "../../src/config/schema.ts";
 import { type AppContext, type AppContextOverrides, createAppContext } from "../../src/context/app-context.ts";
 import type { Logger } from "../../src/observability/logger.ts";
 import { type RunningServer, startServer } from "../../src/server/server.ts";
@@ -15,7 +15,8 @@ export interface TestGateway extends AsyncDisposable {
 }
 
 export interface GatewayOptions {
-  readonly workers?: readonly string[];
+  /** Urls of regular workers, or more than that of one. */
+  readonly workers?: readonly (string | GivenWorker)[];
   readonly config?: Partial<Config>;
   readonly overrides?: AppContextOverrides;
   /** Return before the workers have answered their first probe. */
@@ -26,7 +27,13 @@ export interface GatewayOptions {
 export async function startGateway(options: GatewayOptions = {}): Promise<TestGateway> {
   const { config: defaults } = loadConfig({
     env: {},
-    flags: { values: new Map([["host", "127.0.0.1"]]), workers: options.workers ?? [] },
+    flags: {
+      values: new Map<ConfigKey, string | boolean>([
+        ["host", "127.0.0.1"],
+        ["pdDisaggregation", options.workers?.some((worker) => typeof worker !== "string") === true],
+      ]),
+      workers: options.workers ?? [],
+    },
   });
   const config: Config = {
     ...defaults,
