@@ -3,6 +3,7 @@ import type { AddedToken } from "./added-tokens.ts";
 import { ByteLevelBpe, MAX_SYNC_CHARS } from "./byte-level-bpe.ts";
 import type { ChatTemplates } from "./chat-templates.ts";
 import { Detokenizer, TokenPieces, type DetokenizerOptions } from "./detokenizer.ts";
+import { hasNewerCharacters } from "./newer-characters.ts";
 import type { DecodeOptions, EncodeOptions, MaybePromise, Tokenizer } from "./tokenizer.ts";
 import type { GenerationDefaults, TokenizerConfig } from "./tokenizer-config.ts";
 import type { ThreadTables, TokenizerThread } from "./tokenizer-thread.ts";
@@ -64,7 +65,7 @@ export class ModelTokenizer implements Tokenizer {
   }
 
   encode(text: string, { addSpecialTokens }: EncodeOptions): MaybePromise<Uint32Array> {
-    return this.#bpe && text.length <= MAX_SYNC_CHARS
+    return this.#bpe && text.length <= MAX_SYNC_CHARS && !hasNewerCharacters(text)
       ? this.#bpe.encode(text, addSpecialTokens)
       : this.#thread.encode(text, addSpecialTokens);
   }
