@@ -142,7 +142,8 @@ test("a prefill leg that its client leaves gives its partner up", async () => {
   leaving.abort();
   expect(await first).toBe("broken");
   expect(await second).toStartWith("500 ");
-  expect([fleet.violations.length, decode.record.kvFailures.length, prefill.stats.aborted]).toEqual([0, 1, 1]);
+  expect([fleet.violations.length, decode.record.kvFailures.length]).toEqual([0, 1]);
+  while (prefill.stats.aborted === 0) await Bun.sleep(1);
 });
 
 test("a gone prefill engine is no fault of the client's", async () => {

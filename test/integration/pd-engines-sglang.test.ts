@@ -26,6 +26,18 @@ test("a pair answers what one engine answers, and the prompt's KV moves", async 
   expect(new Set(sequences).size).toBe(2);
 });
 
+test("a prefill engine answers when its partner has asked for the room, and not before", async () => {
+  await using fleet = await startPdFleet({ dialect: "sglang" });
+  const { prefill, decode } = firstPair(fleet);
+  const body = { ...QUESTION, ...bootstrap(prefill) };
+  const first = send(prefill, CHAT, body);
+  while (prefill.heldTokens === 0) await Bun.sleep(1);
+  expect(await Promise.race([first, Bun.sleep(30).then(() => "waits")])).toBe("waits");
+  expect((await send(decode, CHAT, body)).status).toBe(200);
+  expect((await first).status).toBe(200);
+  expect(fleet.violations).toEqual([]);
+});
+
 test("a streamed answer is the whole one in pieces", async () => {
   await using fleet = await startPdFleet({ dialect: "sglang" });
   const { prefilled, decoded } = await askBoth(fleet, CHAT, { ...QUESTION, stream: true });

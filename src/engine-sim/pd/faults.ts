@@ -66,32 +66,31 @@ export async function startedReply(
   let next: Promise<IteratorResult<string, void>> | undefined = frames.next();
   await next;
   let events = 0;
-  const stream = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      if (fault?.kind === "die" && events >= fault.afterEvents) {
-        await frames.return();
-        controller.error();
-        return;
-      }
-      try {
-        if (fault?.kind === "slow" && events > 0) await pause(fault.eventMs ?? 0, signal);
-        const frame = await (next ?? frames.next());
-        next = undefined;
-        events += 1;
-        if (!frame.done) controller.enqueue(Buffer.from(frame.value));
-        else {
-          onEnd();
-          controller.close();
-        }
-      } catch {
-        // What went wrong is recorded where it was thrown; the client sees a stream that breaks.
-        controller.error();
-      }
-    },
-    async cancel() {
+  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+    if (fault?.kind === "die" && events >= fault.afterEvents) {
       await frames.return();
-    },
-  });
+      await breakOff(controller);
+      return;
+    }
+    try {
+      if (fault?.kind === "slow" && events > 0) await pause(fault.eventMs ?? 0, signal);
+      const frame = await (next ?? frames.next());
+      next = undefined;
+      events += 1;
+      if (!frame.done) controller.enqueue(Buffer.from(frame.value));
+      else {
+        onEnd();
+        controller.close();
+      }
+    } catch {
+      // What went wrong is recorded where it was thrown; the client sees a stream that breaks.
+      await breakOff(controller);
+    }
+  };
+  const cancel = async (): Promise<void> => {
+    await frames.return();
+  };
+  const stream = new ReadableStream<Uint8Array>({ pull, cancel }, ON_DEMAND);
   return new Response(stream, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
 }
 
@@ -100,15 +99,25 @@ export async function brokenInside(response: Response, fault: PdFault | undefine
   if (fault?.kind !== "die") return response;
   const whole = await response.bytes();
   let isSent = false;
-  const stream = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      if (isSent) controller.error();
-      else controller.enqueue(whole.subarray(0, whole.length / 2));
-      isSent = true;
-    },
-  });
+  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+    if (isSent) await breakOff(controller);
+    else controller.enqueue(whole.subarray(0, whole.length / 2));
+    isSent = true;
+  };
+  const stream = new ReadableStream<Uint8Array>({ pull }, ON_DEMAND);
   return new Response(stream, { headers: response.headers });
 }
+
+/** A stream that fails forgets what it holds, so it holds nothing: each piece is made when the last one was taken. */
+const ON_DEMAND = { highWaterMark: 0 };
+
+/** Breaks the connection when what was taken from the stream has been sent, and apart from it: engines die between events. */
+async function breakOff(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+  await Bun.sleep(BREAK_MS);
+  controller.error();
+}
+
+const BREAK_MS = 5;
 
 /** Closes the connection without a byte. */
 function brokenReply(): Response {
