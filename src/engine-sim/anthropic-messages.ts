@@ -2,7 +2,7 @@ import { numberField } from "../protocol/json.ts";
 import { chatPrompt } from "./prompt.ts";
 import { type Plan, type ToolCall, toolCallFor } from "./generation.ts";
 import { type GenerationRun, wantsStream, wholeText } from "./generation-run.ts";
-import { eventReply, namedFrame, newId } from "./reply.ts";
+import { namedFrame, newId } from "./reply.ts";
 import { countTokens } from "./text.ts";
 
 /** `/v1/messages`, whole or as events in the order of Anthropic's reference. */
@@ -13,7 +13,7 @@ export async function messages(run: GenerationRun): Promise<Response> {
   }
   const plan = run.plan(chatPrompt(run.body));
   const tool = toolCallFor(run.body);
-  if (wantsStream(run.body)) return eventReply(streamMessage(run, plan, tool));
+  if (wantsStream(run.body)) return run.events(streamMessage(run, plan, tool));
   const content = tool
     ? { type: "tool_use", id: newId("toolu_"), name: tool.name, input: tool.input }
     : { type: "text", text: await wholeText(run, plan) };

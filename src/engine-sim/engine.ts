@@ -4,12 +4,12 @@ import { systemClock } from "../util/clock.ts";
 import { countMessageTokens, messages } from "./anthropic-messages.ts";
 import { generate, type Plan, planGeneration } from "./generation.ts";
 import type { GenerationRun } from "./generation-run.ts";
-import { infoRoutes } from "./info-routes.ts";
+import { infoRoutes, type RoleInfo } from "./info-routes.ts";
 import { chatCompletions } from "./openai-chat.ts";
 import { completions, responses } from "./openai-completions.ts";
 import { classify, embeddings, rerank, score } from "./pooling.ts";
 import { PrefixCache } from "./prefix-cache.ts";
-import { errorReply } from "./reply.ts";
+import { errorReply, eventReply } from "./reply.ts";
 import { ENGINE_TIMING, type EngineTiming, Scheduler } from "./scheduler.ts";
 import { generateNative } from "./sglang-generate.ts";
 
@@ -30,6 +30,14 @@ export interface EngineOptions {
   readonly maxModelLen?: number;
   /** Answers in place of the engine where it returns a response: how tests make it misbehave. */
   readonly respond?: (request: RecordedRequest) => Response | Promise<Response> | undefined;
+  /** Makes it one half of a pair. */
+  readonly role?: EngineRole;
+}
+
+/** What an engine does around a generation as one half of a prefill/decode pair. */
+export interface EngineRole {
+  readonly info: RoleInfo;
+  serve(request: RecordedRequest, run: GenerationRun, handler: Handler): Promise<Response>;
 }
 
 /** A request as the engine got it. */
@@ -55,13 +63,17 @@ export interface SimulatedEngine extends AsyncDisposable {
   readonly stats: Readonly<EngineStats>;
   /** Inference requests so far, the last 1,000 of them. */
   readonly requests: readonly RecordedRequest[];
+  /** From now on connections are refused, and those that are open break. */
+  refuse(): Promise<void>;
+  /** Listens again, on the same port. */
+  accept(): void;
   /** Closes every connection at once. */
   stop(): Promise<void>;
 }
 
 const KEPT_REQUESTS = 1000;
 
-type Handler = (run: GenerationRun) => Response | Promise<Response>;
+export type Handler = (run: GenerationRun) => Response | Promise<Response>;
 
 const INFERENCE: Readonly<Record<string, Handler>> = {
   "/v1/chat/completions": chatCompletions,
@@ -80,23 +92,33 @@ const INFERENCE: Readonly<Record<string, Handler>> = {
 /** Starts an engine on loopback. It answers what vLLM and SGLang answer, with text that is a function of the prompt. */
 export async function startEngine(options: EngineOptions = {}): Promise<SimulatedEngine> {
   const engine = new Engine(options);
-  const server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: options.port ?? 0,
-    idleTimeout: 0,
-    routes: engine.routes(),
-    fetch: () => Response.json({ detail: "Not Found" }, { status: 404 }),
-  });
+  const listen = (port: number): Bun.Server<undefined> =>
+    Bun.serve({
+      hostname: "127.0.0.1",
+      port,
+      idleTimeout: 0,
+      routes: engine.routes(),
+      fetch: () => Response.json({ detail: "Not Found" }, { status: 404 }),
+    });
+  let server: Bun.Server<undefined> | undefined = listen(options.port ?? 0);
   const port = server.port ?? 0;
+  const refuse = async (): Promise<void> => {
+    await server?.stop(true);
+    server = undefined;
+  };
   const stop = async (): Promise<void> => {
     engine.scheduler?.stop();
-    await server.stop(true);
+    await refuse();
   };
   return {
     url: `http://127.0.0.1:${port}`,
     port,
     stats: engine.stats,
     requests: engine.requests,
+    refuse,
+    accept: () => {
+      server ??= listen(port);
+    },
     stop,
     [Symbol.asyncDispose]: stop,
   };
@@ -118,7 +140,7 @@ class Engine {
   }
 
   routes(): Record<string, (request: BunRequest) => Promise<Response>> {
-    const { kind = "vllm", maxModelLen = 131_072 } = this.#options;
+    const { kind = "vllm", maxModelLen = 131_072, role } = this.#options;
     const routes: Record<string, (request: BunRequest) => Promise<Response>> = {};
     const info = infoRoutes({
       models: this.#models,
@@ -127,6 +149,7 @@ class Engine {
       cache: this.#cache,
       running: () => this.scheduler?.running ?? 0,
       waiting: () => this.scheduler?.waiting ?? 0,
+      ...(role ? { role: role.info } : {}),
     });
     for (const [path, handle] of Object.entries(info))
       routes[path] = async (request) => this.#refusal(request) ?? handle(request);
@@ -155,12 +178,16 @@ class Engine {
     if (!this.#models.includes(model)) {
       return errorReply(404, "NotFoundError", `The model \`${model}\` does not exist.`, "model");
     }
-    return handler({
+    const run: GenerationRun = {
       model,
       body: json,
       plan: (prompt, begun) => planGeneration(json, prompt, this.#cache, begun),
       tokens: (plan) => this.#counted(plan, signal),
-    });
+      events: eventReply,
+      hasPrompt: true,
+    };
+    const { role } = this.#options;
+    return role ? role.serve(recorded, run, handler) : handler(run);
   }
 
   async *#counted(plan: Plan, signal: AbortSignal): AsyncGenerator<string, void, void> {

@@ -9,6 +9,8 @@ export interface Plan {
   readonly finishReason: "stop" | "length";
   readonly promptTokens: number;
   readonly cachedTokens: number;
+  /** Prompt tokens whose KV another engine has computed and handed over. */
+  readonly movedTokens?: number;
 }
 
 /** What the request asks for, as all APIs together name it. `begun` is the beginning of the answer, where there is one: an
@@ -47,10 +49,14 @@ export async function* generate(plan: Plan, scheduler: Scheduler | undefined): A
   }
   let ready = 0;
   let wake: (() => void) | undefined;
-  const leave = scheduler.add(plan.promptTokens - plan.cachedTokens, Math.max(1, plan.tokens.length), () => {
-    ready += 1;
-    wake?.();
-  });
+  const leave = scheduler.add(
+    plan.promptTokens - Math.max(plan.cachedTokens, plan.movedTokens ?? 0),
+    Math.max(1, plan.tokens.length),
+    () => {
+      ready += 1;
+      wake?.();
+    },
+  );
   try {
     for (let index = 0; index < plan.tokens.length; index += 1) {
       // oxlint-disable-next-line no-unmodified-loop-condition -- the scheduler's callback counts

@@ -1,4 +1,4 @@
-import { isJsonObject, stringField } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject, stringField } from "../protocol/json.ts";
 import { countTokens } from "./text.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import { nowSecs } from "./reply.ts";
@@ -10,9 +10,19 @@ export interface InfoFacts {
   readonly cache: PrefixCache;
   readonly running: () => number;
   readonly waiting: () => number;
+  /** What an engine with a role tells besides. */
+  readonly role?: RoleInfo;
 }
 
-type InfoRoutes = Readonly<Record<string, (request: Request) => Response | Promise<Response>>>;
+export interface RoleInfo {
+  readonly routes: InfoRoutes;
+  /** Server arguments, as SGLang's `/server_info` has them. */
+  readonly serverArgs: JsonObject;
+  /** Counters: name and value. */
+  counters(): readonly (readonly [name: string, value: number])[];
+}
+
+export type InfoRoutes = Readonly<Record<string, (request: Request) => Response | Promise<Response>>>;
 
 const VERSION = "0.1.0-sim";
 
@@ -44,7 +54,8 @@ export function infoRoutes(facts: InfoFacts): InfoRoutes {
       });
     },
   };
-  return facts.kind === "vllm" ? { ...common, ...vllmRoutes(facts) } : { ...common, ...sglangRoutes(facts, model) };
+  const own = facts.kind === "vllm" ? vllmRoutes(facts) : sglangRoutes(facts, model);
+  return { ...common, ...own, ...facts.role?.routes };
 }
 
 function vllmRoutes({ cache }: InfoFacts): InfoRoutes {
@@ -67,6 +78,7 @@ function sglangRoutes(facts: InfoFacts, model: string): InfoRoutes {
       context_length: facts.maxModelLen,
       api_key: "engine-secret",
       host: "127.0.0.1",
+      ...facts.role?.serverArgs,
     });
   return {
     "/health_generate": () => new Response("OK"),
@@ -90,7 +102,7 @@ function sglangRoutes(facts: InfoFacts, model: string): InfoRoutes {
   };
 }
 
-function metrics({ kind, running, waiting, cache }: InfoFacts, model: string): string {
+function metrics({ kind, running, waiting, cache, role }: InfoFacts, model: string): string {
   const labels = `{model_name="${model}"}`;
   const rows =
     kind === "vllm"
@@ -104,5 +116,7 @@ function metrics({ kind, running, waiting, cache }: InfoFacts, model: string): s
           ["sglang:num_queue_reqs", waiting()],
           ["sglang:num_used_tokens", cache.tokens],
         ];
-  return rows.map(([name, value]) => `# TYPE ${name} gauge\n${name}${labels} ${value}\n`).join("");
+  const page = (type: string) => (row: readonly (string | number)[]) =>
+    `# TYPE ${row[0]} ${type}\n${row[0]}${labels} ${row[1]}\n`;
+  return [...rows.map(page("gauge")), ...(role?.counters() ?? []).map(page("counter"))].join("");
 }

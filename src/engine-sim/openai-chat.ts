@@ -1,8 +1,8 @@
 import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json.ts";
-import { chatPrompt } from "./prompt.ts";
+import { chatPrompt, samplePrompt } from "./prompt.ts";
 import { type Plan, type ToolCall, toolCallFor } from "./generation.ts";
-import { type GenerationRun, usageOf, wantsStream, wholeText } from "./generation-run.ts";
-import { dataFrame, DONE_FRAME, errorReply, eventReply, newId, nowSecs } from "./reply.ts";
+import { type GenerationRun, sampleCount, usageOf, wantsStream, wholeText } from "./generation-run.ts";
+import { dataFrame, DONE_FRAME, errorReply, newId, nowSecs } from "./reply.ts";
 
 /** `/v1/chat/completions`, as vLLM and SGLang answer it. */
 export async function chatCompletions(run: GenerationRun): Promise<Response> {
@@ -12,12 +12,11 @@ export async function chatCompletions(run: GenerationRun): Promise<Response> {
   }
   const begun = begunAnswer(body);
   const prompt = chatPrompt(begun === undefined ? body : { ...body, messages: body["messages"].slice(0, -1) });
-  const count = Math.max(1, Math.min(numberField(body, "n") ?? 1, 16));
-  const plans = Array.from({ length: count }, (_, index) =>
-    run.plan(index === 0 ? prompt : Buffer.concat([prompt, Buffer.from(`#${index}`)]), begun?.trim()),
+  const plans = Array.from({ length: sampleCount(numberField(body, "n")) }, (_, index) =>
+    run.plan(samplePrompt(prompt, index), begun?.trim()),
   );
   const tool = toolCallFor(body);
-  if (wantsStream(body)) return eventReply(streamChat(run, plans, tool));
+  if (wantsStream(body)) return run.events(streamChat(run, plans, tool));
   const texts = await Promise.all(plans.map(async (plan) => (tool ? "" : wholeText(run, plan))));
   const [first] = plans;
   return Response.json({

@@ -1,38 +1,54 @@
-import { objectField } from "../protocol/json.ts";
-import { completionPrompt, responsesPrompt } from "./prompt.ts";
+import { numberField, objectField } from "../protocol/json.ts";
+import { batchPrompts, responsesPrompt, samplePrompt } from "./prompt.ts";
 import type { Plan } from "./generation.ts";
-import { type GenerationRun, usageOf, wantsStream, wholeText } from "./generation-run.ts";
-import { dataFrame, DONE_FRAME, errorReply, eventReply, namedFrame, newId, nowSecs } from "./reply.ts";
+import { type GenerationRun, sampleCount, usageOfBatch, wantsStream, wholeText } from "./generation-run.ts";
+import { dataFrame, DONE_FRAME, errorReply, namedFrame, newId, nowSecs } from "./reply.ts";
 
-/** `/v1/completions`: a string, a list of them, or token ids; `echo`. */
+/** `/v1/completions`: a string, token ids, or a batch of either; `n`, `echo`. */
 export async function completions(run: GenerationRun): Promise<Response> {
-  const prompt = completionPrompt(run.body);
-  if (prompt.length === 0) return errorReply(400, "BadRequestError", "prompt must not be empty", "prompt");
+  const prompts = batchPrompts(run.body["prompt"]);
+  if (prompts.some((prompt) => prompt.length === 0)) {
+    return errorReply(400, "BadRequestError", "prompt must not be empty", "prompt");
+  }
+  const samples = sampleCount(numberField(run.body, "n"));
   // The answer is the rest of the prompt: its first word follows a space.
-  const plan = run.plan(prompt, "");
+  const plans = prompts.flatMap((prompt) =>
+    Array.from({ length: samples }, (_, index) => run.plan(samplePrompt(prompt, index), "")),
+  );
   const echo = run.body["echo"] === true && typeof run.body["prompt"] === "string" ? run.body["prompt"] : "";
-  if (wantsStream(run.body)) return eventReply(streamCompletion(run, plan, echo));
+  if (wantsStream(run.body)) return run.events(streamCompletion(run, plans, samples, echo));
+  const texts = await Promise.all(plans.map(async (plan) => wholeText(run, plan)));
   return Response.json({
     id: newId("cmpl-"),
     object: "text_completion",
     created: nowSecs(),
     model: run.model,
-    choices: [
-      { index: 0, text: echo + (await wholeText(run, plan)), logprobs: null, finish_reason: plan.finishReason },
-    ],
-    usage: usageOf(plan),
+    choices: plans.map((plan, index) => ({
+      index,
+      text: echo + (texts[index] ?? ""),
+      logprobs: null,
+      finish_reason: plan.finishReason,
+    })),
+    usage: usageOfBatch(plans, samples),
   });
 }
 
-async function* streamCompletion(run: GenerationRun, plan: Plan, echo: string): AsyncGenerator<string, void, void> {
+async function* streamCompletion(
+  run: GenerationRun,
+  plans: readonly Plan[],
+  samples: number,
+  echo: string,
+): AsyncGenerator<string, void, void> {
   const head = { id: newId("cmpl-"), object: "text_completion", created: nowSecs(), model: run.model };
-  const frame = (text: string, finish: string | null): string =>
-    dataFrame({ ...head, choices: [{ index: 0, text, logprobs: null, finish_reason: finish }] });
-  if (echo !== "") yield frame(echo, null);
-  for await (const token of run.tokens(plan)) yield frame(token, null);
-  yield frame("", plan.finishReason);
+  for (const [index, plan] of plans.entries()) {
+    const frame = (text: string, finish: string | null): string =>
+      dataFrame({ ...head, choices: [{ index, text, logprobs: null, finish_reason: finish }] });
+    if (echo !== "") yield frame(echo, null);
+    for await (const token of run.tokens(plan)) yield frame(token, null);
+    yield frame("", plan.finishReason);
+  }
   if (objectField(run.body, "stream_options")?.["include_usage"] === true) {
-    yield dataFrame({ ...head, choices: [], usage: usageOf(plan) });
+    yield dataFrame({ ...head, choices: [], usage: usageOfBatch(plans, samples) });
   }
   yield DONE_FRAME;
 }
@@ -42,7 +58,7 @@ export async function responses(run: GenerationRun): Promise<Response> {
   const prompt = responsesPrompt(run.body);
   if (prompt.length === 0) return errorReply(400, "BadRequestError", "input must not be empty", "input");
   const plan = run.plan(prompt);
-  if (wantsStream(run.body)) return eventReply(streamResponse(run, plan));
+  if (wantsStream(run.body)) return run.events(streamResponse(run, plan));
   return Response.json(responseObject(run, plan, newId("resp_"), "completed", await wholeText(run, plan)));
 }
 

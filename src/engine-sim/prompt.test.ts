@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { chatPrompt, completionPrompt, generatePrompt, inputPrompt, queryPrompt, responsesPrompt } from "./prompt.ts";
+import { batchPrompts, chatPrompt, inputPrompt, queryPrompt, responsesPrompt } from "./prompt.ts";
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const startsWith = (whole: Uint8Array, start: Uint8Array): boolean =>
@@ -38,18 +38,16 @@ describe("chat", () => {
   });
 });
 
-test("completions take a string, a list, token ids, and lists of token ids", () => {
-  expect(text(completionPrompt({ prompt: "abc" }))).toBe("abc");
-  expect(text(completionPrompt({ prompt: ["abc", "def"] }))).toBe("abc");
-  expect([...completionPrompt({ prompt: [1, 258] })]).toEqual([1, 0, 0, 0, 2, 1, 0, 0]);
-  expect([...completionPrompt({ prompt: [[1], [2]] })]).toEqual([1, 0, 0, 0]);
-  expect(completionPrompt({})).toHaveLength(0);
-});
-
-test("/generate takes text and input_ids", () => {
-  expect(text(generatePrompt({ text: "abc" }))).toBe("abc");
-  expect([...generatePrompt({ input_ids: [5] })]).toEqual([5, 0, 0, 0]);
-  expect([...generatePrompt({ input_ids: [[5], [6]] })]).toEqual([5, 0, 0, 0]);
+test("completions and /generate take a string, token ids, and lists of either", () => {
+  const all = (value: unknown): number[][] => batchPrompts(value).map((prompt) => [...prompt]);
+  expect(batchPrompts("abc").map(text)).toEqual(["abc"]);
+  expect(batchPrompts(["abc", "def"]).map(text)).toEqual(["abc", "def"]);
+  expect(all([1, 258])).toEqual([[1, 0, 0, 0, 2, 1, 0, 0]]);
+  expect(all([[1], [2]])).toEqual([
+    [1, 0, 0, 0],
+    [2, 0, 0, 0],
+  ]);
+  for (const nothing of [undefined, "", []]) expect(all(nothing)).toEqual([[]]);
 });
 
 test("embeddings, rerank, score and responses have their own fields", () => {

@@ -22,14 +22,15 @@ export function chatPrompt(body: JsonObject): Uint8Array {
   return Buffer.from(text);
 }
 
-/** Completions: a string, a list of strings, token ids, or a list of lists of them; of a batch the first counts. */
-export function completionPrompt(body: JsonObject): Uint8Array {
-  return promptValue(body["prompt"]);
+/** Completions and SGLang's `/generate`: `prompt`, `text` or `input_ids` is a string, token ids, or a list of either. */
+export function batchPrompts(value: unknown): readonly Uint8Array[] {
+  const isBatch = Array.isArray(value) && value.length > 0 && typeof value[0] !== "number";
+  return isBatch ? value.map(promptValue) : [promptValue(value)];
 }
 
-/** SGLang's `/generate`: `text` or `input_ids`, single or batch. */
-export function generatePrompt(body: JsonObject): Uint8Array {
-  return promptValue(body["text"] ?? body["input_ids"]);
+/** The prompt of the sample with this index, where a request asks for several: each its own, so that answers differ. */
+export function samplePrompt(prompt: Uint8Array, index: number): Uint8Array {
+  return index === 0 ? prompt : Buffer.concat([prompt, Buffer.from(`#${index}`)]);
 }
 
 /** Embeddings and classification: `input`. */

@@ -1,0 +1,33 @@
+import { GatewayError } from "../errors/errors.ts";
+import { ChatTemplate } from "./chat-template.ts";
+
+/** The chat templates of one model, compiled when they are first asked for. */
+export class ChatTemplates {
+  readonly #sources: ReadonlyMap<string, string>;
+  /** Tokens that templates see by name: `bos_token` and others. */
+  readonly #namedTokens: Readonly<Record<string, string>>;
+
+  constructor(sources: ReadonlyMap<string, string>, namedTokens: Readonly<Record<string, string>>) {
+    this.#sources = sources;
+    this.#namedTokens = namedTokens;
+  }
+
+  get names(): readonly string[] {
+    return [...this.#sources.keys()];
+  }
+
+  /**
+   * The template of this name; without one, `tool_use` for chats with tools where the model has it, else the default. Throws
+   * `invalid_request` where there is none.
+   */
+  get(options: { readonly name?: string; readonly hasTools?: boolean } = {}): ChatTemplate {
+    const { name, hasTools = false } = options;
+    const source = this.#sources.get(name ?? (hasTools && this.#sources.has("tool_use") ? "tool_use" : "default"));
+    if (source !== undefined) return ChatTemplate.compile(source, this.#namedTokens);
+    throw name === undefined
+      ? new GatewayError("invalid_request", "this model has no chat template", { param: "messages" })
+      : new GatewayError("invalid_request", `this model has no chat template ${JSON.stringify(name)}`, {
+          param: "chat_template",
+        });
+  }
+}

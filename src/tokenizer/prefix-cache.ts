@@ -1,0 +1,126 @@
+import { TokenFinder } from "./added-tokens.ts";
+import type { EncodeOptions, Encoder, MaybePromise, Tokenizer } from "./tokenizer.ts";
+
+/** A part is at least as long, UTF-16 units: shorter ones are encoded as fast as they are looked up. */
+const MIN_PART_CHARS = 256;
+/** Longer parts come once: documents, not turns of a conversation. */
+const MAX_PART_CHARS = 1_000_000;
+/** Of an entry beside its text and ids, about. */
+const ENTRY_BYTES = 200;
+
+type Source = Pick<Tokenizer, "encode" | "addedTokens" | "isSplitExact">;
+
+interface Frame {
+  /** Ids that the tokenizer puts before and behind a text. */
+  readonly prefix: Uint32Array;
+  readonly suffix: Uint32Array;
+}
+
+/**
+ * Encodes with what it remembers of earlier prompts. A prompt is cut behind special tokens, where cutting changes no id: those are
+ * always split off first. Where it is cut depends on the text before alone, so a conversation that goes on finds all its
+ * earlier parts. Least recently used parts go when `maxBytes` are reached. The ids are those of the tokenizer.
+ */
+export class PrefixCache implements Encoder {
+  readonly #tokenizer: Source;
+  readonly #maxBytes: number;
+  readonly #finder: TokenFinder;
+  /** Tokens behind which a text may be cut: they take nothing of what follows. */
+  readonly #cuts: ReadonlySet<number>;
+  readonly #parts = new Map<string, Uint32Array>();
+  #frame: Frame | undefined;
+  #bytes = 0;
+
+  constructor(tokenizer: Source, maxBytes: number) {
+    this.#tokenizer = tokenizer;
+    this.#maxBytes = maxBytes;
+    const raw = tokenizer.isSplitExact ? tokenizer.addedTokens.filter((token) => !token.isNormalized) : [];
+    this.#finder = new TokenFinder(raw);
+    this.#cuts = new Set(raw.filter((token) => token.isSpecial && !token.stripsRight).map((token) => token.id));
+  }
+
+  /** Memory that is held, bytes, about. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  encode(text: string, options: EncodeOptions): MaybePromise<Uint32Array> {
+    if (text.length < MIN_PART_CHARS) return this.#tokenizer.encode(text, options);
+    const parts = this.#split(text.toWellFormed()).map((part) => this.#encodePart(part));
+    if (!options.addSpecialTokens && parts.every((ids) => ids instanceof Uint32Array)) return concat(parts);
+    return this.#finish(parts, options);
+  }
+
+  async #finish(parts: readonly MaybePromise<Uint32Array>[], options: EncodeOptions): Promise<Uint32Array> {
+    const ids = await Promise.all(parts);
+    if (!options.addSpecialTokens) return concat(ids);
+    const { prefix, suffix } = (this.#frame ??= await this.#findFrame());
+    return concat([prefix, ...ids, suffix]);
+  }
+
+  #split(text: string): string[] {
+    const parts: string[] = [];
+    let from = 0;
+    for (let at = 0; this.#finder.next(text, at); at = this.#finder.end) {
+      const { end, id } = this.#finder;
+      if (end - from < MIN_PART_CHARS || !this.#cuts.has(id)) continue;
+      parts.push(text.slice(from, end));
+      from = end;
+    }
+    if (from < text.length) parts.push(from === 0 ? text : text.slice(from));
+    return parts;
+  }
+
+  #encodePart(part: string): MaybePromise<Uint32Array> {
+    const known = this.#parts.get(part);
+    if (known) {
+      this.#parts.delete(part);
+      this.#parts.set(part, known);
+      return known;
+    }
+    const ids = this.#tokenizer.encode(part, { addSpecialTokens: false });
+    if (ids instanceof Uint32Array) return this.#remember(part, ids);
+    return ids.then((ids) => this.#remember(part, ids));
+  }
+
+  #remember(part: string, ids: Uint32Array): Uint32Array {
+    if (part.length > MAX_PART_CHARS || this.#parts.has(part)) return ids;
+    // A part cut out of a prompt would keep all of the prompt alive.
+    this.#parts.set(Buffer.from(part, "utf16le").toString("utf16le"), ids);
+    this.#bytes += sizeOf(part, ids);
+    for (const [oldest, itsIds] of this.#parts) {
+      if (this.#bytes <= this.#maxBytes) break;
+      this.#parts.delete(oldest);
+      this.#bytes -= sizeOf(oldest, itsIds);
+    }
+    return ids;
+  }
+
+  /** What is around the ids of a text when special tokens are asked for. */
+  async #findFrame(): Promise<Frame> {
+    const bare = await this.#tokenizer.encode("a", { addSpecialTokens: false });
+    const framed = await this.#tokenizer.encode("a", { addSpecialTokens: true });
+    for (let at = 0; at + bare.length <= framed.length; at += 1) {
+      if (bare.every((id, index) => framed[at + index] === id)) {
+        return { prefix: framed.slice(0, at), suffix: framed.slice(at + bare.length) };
+      }
+    }
+    return { prefix: new Uint32Array(0), suffix: new Uint32Array(0) };
+  }
+}
+
+function sizeOf(part: string, ids: Uint32Array): number {
+  return part.length * 2 + ids.byteLength + ENTRY_BYTES;
+}
+
+function concat(parts: readonly Uint32Array[]): Uint32Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const all = new Uint32Array(length);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

@@ -1,0 +1,71 @@
+/** Unicode White_Space, which is what `\s` means to the native tokenizer. JavaScript's has U+FEFF and lacks U+0085. */
+const WHITE_SPACE = "\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+/** What JavaScript, with the flag `u`, lets one escape. */
+const SYNTAX = "^$\\.*+?()[]{}|/";
+/** Escapes that mean the same in both languages. */
+const SHARED = "tnrfvd";
+
+/**
+ * A pattern of the native tokenizer's regex language (Oniguruma) as JavaScript source for the flags `u` and `g`; undefined
+ * where a construct in it is not known to mean the same. What is translated is held to the native ids by the self-check.
+ */
+export function translatePattern(pattern: string): string | undefined {
+  let out = "";
+  let isInClass = false;
+  for (let at = 0; at < pattern.length; at += 1) {
+    const char = pattern.charAt(at);
+    if (char === "\\") {
+      const escape = translateEscape(pattern, at, isInClass);
+      if (!escape) return undefined;
+      out += escape.source;
+      at = escape.last;
+    } else if (isInClass) {
+      // A set within a set, an intersection.
+      if (char === "[" || (char === "&" && pattern.charAt(at + 1) === "&")) return undefined;
+      if (char === "]") isInClass = false;
+      out += char;
+    } else {
+      if (char === "[") isInClass = true;
+      // Lines, and possessive repetition, mean other things.
+      if (char === "^" || char === "$" || char === ".") return undefined;
+      if (char === "+" && "?*+".includes(pattern.charAt(at - 1)) && pattern.charAt(at - 2) !== "\\") return undefined;
+      out += char;
+      if (isInClass && pattern.charAt(at + 1) === "^") {
+        out += "^";
+        at += 1;
+      }
+    }
+  }
+  return compiles(out) ? out : undefined;
+}
+
+function translateEscape(
+  pattern: string,
+  at: number,
+  isInClass: boolean,
+): { source: string; last: number } | undefined {
+  const char = pattern.charAt(at + 1);
+  const last = at + 1;
+  if (char === "s") return { source: isInClass ? WHITE_SPACE : `[${WHITE_SPACE}]`, last };
+  if (char === "S") return isInClass ? undefined : { source: `[^${WHITE_SPACE}]`, last };
+  if (char === "p" || char === "P") {
+    const property = /^\{\^?(\p{Lu}\p{Ll}?)\}/u.exec(pattern.slice(at + 2));
+    return property && !property[0].includes("^")
+      ? { source: `\\${char}${property[0]}`, last: last + property[0].length }
+      : undefined;
+  }
+  // Digits are of any script to the native tokenizer.
+  if (char === "d") return { source: "\\p{Nd}", last };
+  if (SHARED.includes(char)) return { source: `\\${char}`, last };
+  if (/[A-Za-z0-9]/.test(char) || char === "") return undefined;
+  if (SYNTAX.includes(char) || (isInClass && char === "-")) return { source: `\\${char}`, last };
+  return { source: char, last };
+}
+
+function compiles(source: string): boolean {
+  try {
+    return new RegExp(source, "gu").source !== "";
+  } catch {
+    return false;
+  }
+}

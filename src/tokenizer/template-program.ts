@@ -1,0 +1,117 @@
+import { parse, tokenize } from "@huggingface/jinja";
+import { isRecord, type AnyRecord } from "../util/objects.ts";
+
+export type Program = ReturnType<typeof parse>;
+/** A node of a parsed template. The package exports no types of them; what is read of one is checked where it is read. */
+export type TemplateNode = AnyRecord & { readonly type: string };
+
+/** What must be watched where a node's value goes; several may hold for one node. */
+export const ROLE = {
+  /** Each of its members costs a step, whatever is done with it. */
+  iterated: 1,
+  /** It becomes text with all that is in it. */
+  whole: 2,
+  /** A method of it may be called. */
+  receiver: 4,
+  /** Its members are joined. */
+  joined: 8,
+  /** It stands between all that are joined. */
+  separator: 16,
+  /** Its lines are indented. */
+  indented: 32,
+  /** It stands before each line. */
+  width: 64,
+} as const;
+
+/** Filters whose result may be many times as large as what goes in. */
+const MULTIPLYING: ReadonlySet<string> = new Set(["replace", "join", "indent"]);
+
+/** Longest source of a template, UTF-16 units; the longest of known models has 30,000. */
+const MAX_SOURCE_CHARS = 1_000_000;
+
+export function isNode(value: unknown): value is TemplateNode {
+  return isRecord(value) && typeof value["type"] === "string";
+}
+
+/** Nodes right below: members of its fields, lists and maps. */
+export function childrenOf(value: unknown): readonly TemplateNode[] {
+  if (value instanceof Map) return [...value.keys(), ...value.values()].flatMap(nodesIn);
+  return Object.values(isRecord(value) ? value : {}).flatMap(nodesIn);
+}
+
+function nodesIn(value: unknown): readonly TemplateNode[] {
+  if (Array.isArray(value)) return value.flatMap(nodesIn);
+  if (value instanceof Map) return childrenOf(value);
+  return isNode(value) ? [value] : [];
+}
+
+/** Calls `visit` for every node. */
+export function walk(node: TemplateNode, visit: (node: TemplateNode) => void): void {
+  visit(node);
+  for (const child of childrenOf(node)) walk(child, visit);
+}
+
+export interface ParsedTemplate {
+  readonly program: Program;
+  readonly roles: ReadonlyMap<unknown, number>;
+}
+
+/** Parses with the settings of transformers. Throws SyntaxError, or RangeError for what is nested too deep. */
+export function parseTemplate(source: string): ParsedTemplate {
+  if (source.length > MAX_SOURCE_CHARS) throw new SyntaxError("the template is too long");
+  const program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
+  const roles = new Map<unknown, number>();
+  for (const node of nodesIn(program)) walk(node, (node) => assignRoles(node, roles));
+  return { program, roles };
+}
+
+function assignRoles(node: TemplateNode, roles: Map<unknown, number>): void {
+  const add = (target: unknown, role: number): void => void roles.set(target, (roles.get(target) ?? 0) | role);
+  // What stands in a body is written out.
+  for (const body of [node["body"], node["alternate"], node["defaultBlock"]]) {
+    if (Array.isArray(body)) for (const statement of body) add(statement, ROLE.whole);
+  }
+  const { iterable } = node;
+  if (node.type === "For")
+    add(isNode(iterable) && iterable.type === "SelectExpression" ? iterable["lhs"] : iterable, ROLE.iterated);
+  if (node.type === "MemberExpression") add(node["object"], ROLE.receiver);
+  if (node.type === "BinaryExpression") for (const side of [node["left"], node["right"]]) add(side, ROLE.whole);
+  if (node.type === "CallExpression") for (const value of argumentsOf(node)) add(value, ROLE.whole);
+  if (node.type === "FilterExpression") assignFilterRoles(node, add);
+  if (node.type === "FilterStatement" && MULTIPLYING.has(filterName(node))) {
+    throw new SyntaxError(`a block cannot be filtered by ${filterName(node)}`);
+  }
+}
+
+function assignFilterRoles(node: TemplateNode, add: (target: unknown, role: number) => void): void {
+  const name = filterName(node);
+  const { operand, filter } = node;
+  const values = isNode(filter) ? argumentsOf(filter) : [];
+  if (name === "tojson" || name === "string") add(operand, ROLE.whole);
+  if (name === "replace") add(operand, ROLE.receiver);
+  if (name === "join") add(operand, ROLE.whole | ROLE.joined);
+  if (name === "indent") add(operand, ROLE.indented);
+  if (!MULTIPLYING.has(name) && name !== "tojson") return;
+  for (const value of values) {
+    if (value.type.endsWith("SpreadExpression")) throw new SyntaxError(`arguments of ${name} cannot be spread`);
+    if (name === "join") add(value, ROLE.separator);
+    if (name === "indent" || name === "tojson") add(value, ROLE.width);
+  }
+}
+
+function filterName(node: TemplateNode): string {
+  const { filter } = node;
+  if (!isNode(filter)) return "";
+  const name =
+    filter.type === "CallExpression" && isNode(filter["callee"]) ? filter["callee"]["value"] : filter["value"];
+  return typeof name === "string" ? name : "";
+}
+
+/** Expressions of the arguments of a call; of `name=value` the value. */
+function argumentsOf(call: TemplateNode): readonly TemplateNode[] {
+  const args: unknown = call["args"];
+  return (Array.isArray(args) ? args.filter(isNode) : []).map((argument) => {
+    const { value } = argument;
+    return argument.type === "KeywordArgumentExpression" && isNode(value) ? value : argument;
+  });
+}
