@@ -65,6 +65,46 @@ test("a batch has a room for each prompt, and its answers are those of one engin
   expect(fleet.violations).toEqual([]);
 });
 
+test("two samples have two rooms, whole and streamed", async () => {
+  await using fleet = await startPdFleet({ dialect: "sglang" });
+  const { prefill } = firstPair(fleet);
+  const body = { ...QUESTION, n: 2 };
+  for (const stream of [false, true]) {
+    const lists = {
+      bootstrap_host: ["127.0.0.1", "127.0.0.1"],
+      bootstrap_port: [prefill.kvPort, prefill.kvPort],
+      bootstrap_room: [nextRoom(), nextRoom()],
+    };
+    const { prefilled, decoded } = await askBoth(fleet, CHAT, { ...body, stream }, lists);
+    const [first, text] = await Promise.all([prefilled.text(), decoded.text()]);
+    expect([prefilled.status, decoded.status, first.length > 0]).toEqual([200, 200, true]);
+    const told = stream
+      ? [0, 1].map((index) =>
+          [...text.matchAll(new RegExp(`"index":${index},"delta":\\{"content":"([^"]*)"`, "g"))]
+            .map(([, piece]) => piece)
+            .join(""),
+        )
+      : [answerText(JSON.parse(text))];
+    expect(told.join("\n")).toBe(await fleet.referenceText(CHAT, body));
+  }
+  expect(fleet.violations).toEqual([]);
+});
+
+test("a prefill engine takes null for its own port, a decode engine does not know it", async () => {
+  await using fleet = await startPdFleet({ dialect: "sglang", waitMs: 200 });
+  const { prefill } = firstPair(fleet);
+  const { prefilled } = await askBoth(
+    fleet,
+    CHAT,
+    QUESTION,
+    { bootstrap_port: null },
+    { bootstrap_port: prefill.kvPort },
+  );
+  expect(prefilled.status).toBe(200);
+  const { decoded } = await askBoth(fleet, CHAT, QUESTION, { bootstrap_port: null });
+  expect(decoded.status).toBe(500);
+});
+
 test("log probabilities of the prompt come from the prefill engine alone", async () => {
   await using fleet = await startPdFleet({ dialect: "sglang" });
   const body = { text: "which platform", return_logprob: true, logprob_start_len: 0 };

@@ -19,7 +19,10 @@ export interface InfoSource {
   readonly running: () => number;
 }
 
-/** What an engine of a pair says of its part in it. */
+/**
+ * What an engine of a pair says of its part in it. The names are those of vLLM 0.32 and of SGLang's `ServerArgs` and
+ * `/v1/loads`; pages are cut down to what a gateway reads. vLLM's text form is a line of its own here.
+ */
 export function pdInfo(source: InfoSource): RoleInfo {
   return source.context.dialect === "sglang" ? sglangInfo(source) : vllmInfo(source);
 }

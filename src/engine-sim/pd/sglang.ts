@@ -5,7 +5,7 @@ import { promptHash } from "./leg-prompts.ts";
 import { demand, PdError } from "./pd-error.ts";
 import { type Leg, type LegRequest, type PdContext, type PdProtocol, planned } from "./pd-protocol.ts";
 
-/** Port that SGLang takes where a request names none. */
+/** Port that a decode engine takes where a request names none: its own argument's default. */
 const DEFAULT_BOOTSTRAP_PORT = 8998n;
 const ROOM_END = 2n ** 63n;
 
@@ -41,7 +41,7 @@ export function sglangProtocol(context: PdContext): PdProtocol {
 function prefill(context: PdContext, leg: LegRequest): Leg {
   const { store, waitMs, journal } = context;
   const { signal } = leg.request;
-  const bootstraps = readBootstraps(leg);
+  const bootstraps = readBootstraps(leg, BigInt(context.address().split(":")[1] ?? ""));
   const ranks = bootstraps.map(({ room }) => prefillRank(context, leg.exact, room));
   for (const { address } of bootstraps) {
     demand(address === context.address(), `bootstrap ${address} is not this engine's ${context.address()}`);
@@ -89,7 +89,7 @@ function prefill(context: PdContext, leg: LegRequest): Leg {
 async function decode(context: PdContext, leg: LegRequest): Promise<Leg> {
   const own = ownRank(leg.exact);
   demand(own === undefined || own < context.dpSize, `routed_dp_rank ${own} is not below dp_size ${context.dpSize}`);
-  const bootstraps = readBootstraps(leg);
+  const bootstraps = readBootstraps(leg, DEFAULT_BOOTSTRAP_PORT);
   claimRooms(context, bootstraps);
   const others = new AbortController();
   const signal = AbortSignal.any([leg.request.signal, others.signal]);
@@ -119,8 +119,8 @@ async function decode(context: PdContext, leg: LegRequest): Promise<Leg> {
   }
 }
 
-/** Where each sequence's KV is handed over; `null` for a port is the engine's default. */
-function readBootstraps({ exact, prompts }: LegRequest): readonly Bootstrap[] {
+/** Where each sequence's KV is handed over; an engine fills in the port that it was started with. */
+function readBootstraps({ exact, prompts }: LegRequest, defaultPort: bigint): readonly Bootstrap[] {
   const { bootstrap_room: room, bootstrap_host: host, bootstrap_port: port } = exact;
   demand(room !== undefined && room !== null, "Disaggregated request received without bootstrap room id.");
   demand(host !== undefined && host !== null, "bootstrap_host is missing");
@@ -129,7 +129,9 @@ function readBootstraps({ exact, prompts }: LegRequest): readonly Bootstrap[] {
     demand(Array.isArray(value), `${name} must be a list: the request makes ${prompts.length} sequences`);
     demand(value.length === prompts.length, `${name} has ${value.length} items for ${prompts.length} sequences`);
   }
-  const bootstraps = list(room).map((item, index) => readBootstrap(item, list(host)[index], list(port)[index]));
+  const bootstraps = list(room).map((item, index) =>
+    readBootstrap(item, list(host)[index], list(port)[index] ?? defaultPort),
+  );
   const rooms = new Set(bootstraps.map((bootstrap) => bootstrap.room));
   demand(rooms.size === bootstraps.length, "the rooms of a batch must differ");
   return bootstraps;
@@ -139,9 +141,8 @@ function readBootstrap(room: unknown, host: unknown, port: unknown): Bootstrap {
   demand(typeof room === "bigint", "bootstrap_room must be an integer");
   demand(room >= 0n && room < ROOM_END, `bootstrap_room ${room} does not fit 63 bits`);
   demand(typeof host === "string" && host !== "", "bootstrap_host must be a string");
-  const number = port ?? DEFAULT_BOOTSTRAP_PORT;
-  demand(typeof number === "bigint" && number > 0n && number < 65_536n, "bootstrap_port must be a port or null");
-  return { address: kvAddress(host, number), room };
+  demand(typeof port === "bigint" && port > 0n && port < 65_536n, "bootstrap_port must be a port or null");
+  return { address: kvAddress(host, port), room };
 }
 
 function claimRooms({ store }: PdContext, bootstraps: readonly Bootstrap[]): readonly string[] {
