@@ -1,7 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { Endpoint } from "../protocol/endpoints.ts";
-import { type JsonBody, readJsonBody } from "../protocol/json-body.ts";
+import { readJsonBody } from "../protocol/json-body.ts";
 import { Continuation } from "../protocol/openai/continuation.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { ConnectionMode, Worker, WorkerType } from "../worker/worker.ts";
@@ -28,7 +28,7 @@ const NOBODY: ReadonlySet<string> = new Set();
  * What the four routers share, which is nearly all: who may be asked, the choice, the retry, the relay and what becomes of
  * a stream whose worker is lost. A router says which workers a request needs and how it is sent to them.
  */
-export abstract class WorkerRouter implements Router {
+export abstract class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> implements Router {
   abstract readonly kind: RouterKind;
   /** How its workers are spoken to. */
   protected abstract readonly mode: ConnectionMode;
@@ -48,11 +48,10 @@ export abstract class WorkerRouter implements Router {
    * Sends to the workers of one try and returns the answer's head, with the body to be read. May end the attempts but the
    * last, which the relay ends; whoever fails is told apart by ending its attempt with the error.
    */
-  protected abstract send(
-    request: InferenceRequest,
-    attempts: readonly Attempt[],
-    body: JsonBody,
-  ): Promise<UpstreamResponse>;
+  protected abstract send(request: Prepared, attempts: readonly Attempt[]): Promise<UpstreamResponse>;
+
+  /** What is done once, before a worker is chosen: a request for engines that speak tokens becomes tokens. */
+  protected abstract prepare(request: InferenceRequest): Prepared | Promise<Prepared>;
 
   /** Whether these two can work together. */
   protected fits(_prefill: Worker, _decode: Worker): boolean {
@@ -63,9 +62,11 @@ export abstract class WorkerRouter implements Router {
     const refusal = this.refusal(request.endpoint);
     if (refusal !== undefined) throw new GatewayError("not_implemented", refusal);
     const choice = this.#choiceFor(request, NOBODY);
+    const made = this.prepare(request);
+    const prepared = made instanceof Promise ? await made : made;
     const continuation = this.#continuationOf(request);
-    return dispatch(this.#deps, request, choice, async (attempts) =>
-      relay(this.#deps.streams, request, await this.#source(request, attempts, request.body), continuation),
+    return dispatch(this.#deps, prepared, choice, async (attempts) =>
+      relay(this.#deps.streams, prepared, await this.#source(prepared, attempts), continuation),
     );
   }
 
@@ -99,20 +100,20 @@ export abstract class WorkerRouter implements Router {
       continuation,
       metrics,
       send: async (bytes, lost) => {
-        const body = await readJsonBody(bytes);
-        return dispatch(this.#deps, request, this.#choiceFor(request, lost), async (attempts) => {
-          const source = await this.#source(request, attempts, body);
-          await checkAnswer(source, request);
+        const rest = await this.prepare({ ...request, body: await readJsonBody(bytes) });
+        return dispatch(this.#deps, rest, this.#choiceFor(rest, lost), async (attempts) => {
+          const source = await this.#source(rest, attempts);
+          await checkAnswer(source, rest);
           return source;
         });
       },
     });
   }
 
-  async #source(request: InferenceRequest, attempts: readonly Attempt[], body: JsonBody): Promise<StreamSource> {
+  async #source(request: Prepared, attempts: readonly Attempt[]): Promise<StreamSource> {
     const attempt = attempts.at(-1);
     if (!attempt) throw new GatewayError("internal_error", "a try without a worker");
-    return { upstream: await this.send(request, attempts, body), attempt };
+    return { upstream: await this.send(request, attempts), attempt };
   }
 }
 

@@ -63,11 +63,15 @@ export class HttpPdRouter extends WorkerRouter {
     return fitTogether(prefill, decode);
   }
 
+  protected override prepare(request: InferenceRequest): InferenceRequest {
+    return request;
+  }
+
   protected override async send(
     request: InferenceRequest,
     [first, decode]: readonly Attempt[],
-    body: JsonBody,
   ): Promise<UpstreamResponse> {
+    const { body } = request;
     if (!first) throw new GatewayError("internal_error", "a try without a worker");
     if (!decode) return this.#plain(request, first, body.bytes);
     const connector = connectorOf(first.worker);

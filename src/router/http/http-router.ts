@@ -1,5 +1,4 @@
 import { GatewayError } from "../../errors/errors.ts";
-import type { JsonBody } from "../../protocol/json-body.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import type { WorkerType } from "../../worker/worker.ts";
 import type { Attempt } from "../attempt.ts";
@@ -30,12 +29,12 @@ export class HttpRouter extends WorkerRouter {
     return ROLES;
   }
 
-  protected override send(
-    request: InferenceRequest,
-    [attempt]: readonly Attempt[],
-    body: JsonBody,
-  ): Promise<UpstreamResponse> {
+  protected override prepare(request: InferenceRequest): InferenceRequest {
+    return request;
+  }
+
+  protected override send(request: InferenceRequest, [attempt]: readonly Attempt[]): Promise<UpstreamResponse> {
     if (!attempt) throw new GatewayError("internal_error", "a try without a worker");
-    return this.#sender.send(request, { worker: attempt.worker, body: body.bytes, signal: request.signal });
+    return this.#sender.send(request, { worker: attempt.worker, body: request.body.bytes, signal: request.signal });
   }
 }
