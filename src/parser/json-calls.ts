@@ -2,7 +2,7 @@ import type { CallContext } from "./call-format.ts";
 import { isJson, jsonString, passJson, takeJsonString } from "./json-value.ts";
 import { MarkerSet } from "./marker-set.ts";
 import { markerHere, peekSolid } from "./steps.ts";
-import { END, type Step, type TextInput } from "./text-input.ts";
+import { type Step, type TextInput } from "./text-input.ts";
 
 /** How an object says which tool is called. */
 const NAME_KEYS: readonly string[] = ["name", "function", "tool_name"];
@@ -154,7 +154,7 @@ class JsonCall {
   /** Begins the call if enough is known. False where it can be none. */
   #tryBegin(): boolean {
     const { input, writer, tools, isMarked } = this.#context;
-    if (this.#name === undefined) return true;
+    if (this.#name === undefined || this.#isBegun) return true;
     // Without markers a name alone makes no call: an object that describes the tool has it, too.
     if (!isMarked && !this.#hasArguments) return tools.has(this.#name);
     if (!this.#context.begin(this.#name)) return false;
@@ -189,12 +189,15 @@ export function* passArguments(
 }
 
 /** Passes on JSON arguments that stand alone before an end marker; none at all are `{}`. */
-export function* passAloneArguments(context: CallContext, ends: MarkerSet): Step<void> {
-  const { input, writer } = context;
+export function* passAloneArguments({ input, writer }: CallContext, ends: MarkerSet): Step<void> {
   const unit = yield* peekSolid(input);
-  if (unit === END) return;
-  if ((yield* markerHere(input, ends)) !== undefined) writer.arguments("{}");
-  else yield* passArguments(input, unit, ends, writer.arguments);
+  if (unit === OPEN_BRACE || unit === OPEN_BRACKET || unit === QUOTE) {
+    yield* passArguments(input, unit, ends, writer.arguments);
+    return;
+  }
+  let raw = "";
+  yield* passRaw(input, ends, (text) => (raw += text));
+  if (raw !== "" || !input.isDone) writer.arguments(raw === "" || raw.trim() === "null" ? "{}" : raw);
 }
 
 /** Passes on everything up to one of `ends`, which is left where it is. */

@@ -154,6 +154,24 @@ export function* passJson(input: TextInput, emit: (text: string) => void): Step<
   }
 }
 
+/** Passes on, as it is, the rest of a JSON value of which `seen` was consumed; as far as it is one. */
+export function* passRest(input: TextInput, seen: string, emit: (text: string) => void): Step<void> {
+  const extent = new JsonExtent();
+  let at = 0;
+  while (at < seen.length && extent.state !== "failed" && extent.state !== "done") {
+    extent.state = "reading";
+    at = Math.max(extent.read(seen, at), at + 1);
+  }
+  while (extent.state === "reading" || extent.state === "control") {
+    const isControl = extent.state === "control";
+    extent.state = "reading";
+    const end = isControl ? input.at + 1 : extent.read(input.text, input.at);
+    if (end > input.at) emit(input.takeTo(end));
+    if (input.isDone) return;
+    if (extent.state === "reading" && input.at >= input.text.length) yield;
+  }
+}
+
 /** Consumes a JSON string and gives what it says; undefined where it is none. */
 export function* takeJsonString(input: TextInput): Step<string | undefined> {
   let raw = "";

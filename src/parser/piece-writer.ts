@@ -71,8 +71,8 @@ export class PieceWriter {
     this.isReasoning = false;
   }
 
-  /** Forgets the white space that reasoning began with. False where more than that has come. */
-  dropStart(): boolean {
+  /** Forgets white space that is held. False where more than that has come. */
+  dropSpace(): boolean {
     if (!this.#holds || this.#held.trim() !== "") return false;
     this.#clearHeld();
     return true;

@@ -122,9 +122,14 @@ export class TaggedArguments {
       }
       const isCallEnd = marker === this.#syntax.callCloses;
       const space = yield* takeSpace(input);
-      const follower = yield* markerHere(input, isCallEnd ? this.#afterCall : this.#structure);
-      if (input.isDone || follower !== undefined) return isCallEnd ? "call" : "value";
+      if (yield* isFollowed(input, isCallEnd ? this.#afterCall : this.#structure)) return isCallEnd ? "call" : "value";
       sink.text(marker + space);
     }
   }
+}
+
+/** A marker stands here, or the answer is over before it is known. */
+function* isFollowed(input: TextInput, markers: MarkerSet): Step<boolean> {
+  if ((yield* markerHere(input, markers)) !== undefined) return true;
+  return input.isEnded && markers.at(input.text, input.at) === "";
 }

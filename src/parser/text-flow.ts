@@ -80,7 +80,7 @@ export class TextFlow implements CallContext {
     switch (role) {
       case "reasoning start":
         if (!writer.isReasoning) writer.beginReasoning();
-        else if (!writer.dropStart()) writer.text(marker);
+        else if (!writer.dropSpace()) writer.text(marker);
         return;
       case "reasoning end":
         if (writer.isReasoning) writer.endReasoning();
@@ -90,8 +90,9 @@ export class TextFlow implements CallContext {
       case "wrapper":
         return writer.holdWrapper(marker);
       case "closer":
-        if (!this.#closers.includes(marker)) writer.text(marker);
+        if (!this.#closers.includes(marker)) return writer.text(marker);
         this.#closers = this.#closers.filter((closer) => closer !== marker);
+        writer.dropSpace();
         return;
       case "stop":
         return writer.holdStop(marker);

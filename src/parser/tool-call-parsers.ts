@@ -93,12 +93,10 @@ const rows = {
   cohere: row(
     "Command R, Command A",
     "JSON between `<|START_ACTION|>` and `<|END_ACTION|>`",
-    jsonBlock("<|START_ACTION|>", "<|END_ACTION|>", [
-      "<|START_RESPONSE|>",
-      "<|END_RESPONSE|>",
-      "<|START_TEXT|>",
-      "<|END_TEXT|>",
-    ]),
+    jsonBlock("<|START_ACTION|>", "<|END_ACTION|>", {
+      ignored: ["<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>"],
+      trimsBeforeCalls: true,
+    }),
     { needsSpecialTokens: true, stopTokens: ["<|END_OF_TURN_TOKEN|>"] },
   ),
   nemotron: row(
@@ -106,11 +104,11 @@ const rows = {
     "a JSON array in `<TOOLCALL>`",
     jsonBlock("<TOOLCALL>", "</TOOLCALL>"),
   ),
-  granite: row("Granite 3", "a JSON array after `<|tool_call|>`", jsonBlock("<|tool_call|>", undefined), {
+  granite: row("Granite 3", "a JSON array after `<|tool_call|>`", jsonBlock("<|tool_call|>"), {
     needsSpecialTokens: true,
     stopTokens: ["<|end_of_text|>"],
   }),
-  phi4_mini: row("Phi-4-mini", "a JSON array after `functools`", jsonBlock("functools", undefined)),
+  phi4_mini: row("Phi-4-mini", "a JSON array after `functools`", jsonBlock("functools")),
   internlm: row(
     "InternLM 2, 3",
     "JSON after `<|action_start|><|plugin|>`",

@@ -3,14 +3,14 @@ import { readJsonCalls } from "../json-calls.ts";
 import { MarkerSet } from "../marker-set.ts";
 
 /** Calls as JSON, an object or an array, between an opening and a closing marker. */
-export function jsonBlock(opener: string, closer: string | undefined, ignored: readonly string[] = []): CallFormat {
+export function jsonBlock(opener: string, closer?: string, more: Partial<CallFormat> = {}): CallFormat {
   const closers = closer === undefined ? [] : [closer];
   const ends = new MarkerSet(closers);
   return {
     openers: [opener],
     closers,
-    ignored,
     isMarked: true,
     read: (context) => readJsonCalls(context, ends),
+    ...more,
   };
 }

@@ -27,5 +27,6 @@ function* readCalls(context: CallContext): Step<void> {
   const input = new TextInput();
   input.feed(json);
   input.end();
-  yield* readJsonCalls({ ...context, input }, NO_ENDS);
+  const { writer, tools, isMarked } = context;
+  yield* readJsonCalls({ input, writer, tools, isMarked, begin: (name) => context.begin(name) }, NO_ENDS);
 }
