@@ -1,0 +1,76 @@
+import type { Step, TextInput } from "./text-input.ts";
+
+/**
+ * Consumes text from an opening bracket to the one that closes it, brackets in Python or JSON strings not counted, and
+ * gives it. undefined where the text ends within.
+ */
+export function* takeBalanced(input: TextInput): Step<string | undefined> {
+  const extent = new BalancedExtent();
+  let text = "";
+  for (;;) {
+    text += input.takeTo(extent.read(input.text, input.at));
+    if (extent.isDone) return text;
+    if (input.isEnded) return undefined;
+    yield;
+  }
+}
+
+class BalancedExtent {
+  isDone = false;
+  #depth = 0;
+  /** The quote that opened the string that is read; 0 outside. */
+  #quote = 0;
+  /** Quotes of that kind in a row, at the beginning of a string or in one that three of them close. */
+  #run = 0;
+  #isTriple = false;
+  #isEscaped = false;
+
+  read(text: string, from: number): number {
+    let at = from;
+    while (at < text.length && !this.isDone) {
+      const unit = text.charCodeAt(at);
+      if (this.#quote === 0 || !this.#inString(unit)) this.#outside(unit);
+      at += 1;
+    }
+    return at;
+  }
+
+  /** False where the string was over before this unit. */
+  #inString(unit: number): boolean {
+    if (this.#isEscaped) {
+      this.#isEscaped = false;
+    } else if (unit === this.#quote) {
+      this.#run += 1;
+      if (this.#isTriple && this.#run === 3) this.#quote = 0;
+      else if (!this.#isTriple && this.#run === 0) this.#quote = 0;
+      else if (!this.#isTriple && this.#run === 3) this.#openTriple();
+    } else {
+      // Two quotes and something else: that was an empty string.
+      if (!this.#isTriple && this.#run === 2) {
+        this.#quote = 0;
+        return false;
+      }
+      this.#run = this.#isTriple ? 0 : -1;
+      this.#isEscaped = unit === 0x5c;
+    }
+    return true;
+  }
+
+  #openTriple(): void {
+    this.#isTriple = true;
+    this.#run = 0;
+  }
+
+  #outside(unit: number): void {
+    if (unit === 0x22 || unit === 0x27) {
+      this.#quote = unit;
+      this.#run = 1;
+      this.#isTriple = false;
+    } else if (unit === 0x28 || unit === 0x5b || unit === 0x7b) {
+      this.#depth += 1;
+    } else if (unit === 0x29 || unit === 0x5d || unit === 0x7d) {
+      this.#depth -= 1;
+      this.isDone = this.#depth === 0;
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import type { CallFormat } from "../call-format.ts";
+import { passAloneArguments, readJsonCalls } from "../json-calls.ts";
+import { MarkerSet } from "../marker-set.ts";
+
+const NO_ENDS = new MarkerSet([]);
+
+/** The engine was made to write an array of `{name, parameters}`: a call is required. */
+export const jsonArray: CallFormat = {
+  openers: [],
+  beginsWith: "[{",
+  isMarked: false,
+  read: (context) => readJsonCalls(context, NO_ENDS),
+};
+
+/** The engine was made to write the arguments of one tool, the only one of the parser. */
+export const jsonObject: CallFormat = {
+  openers: [],
+  beginsWith: "{",
+  isMarked: false,
+  *read(context) {
+    const name = context.tools.onlyName;
+    if (name !== undefined && context.begin(name)) yield* passAloneArguments(context, NO_ENDS);
+  },
+};

@@ -1,0 +1,108 @@
+import { jsonOrString } from "../argument-value.ts";
+import { ArgumentsObject } from "../arguments-object.ts";
+import type { ChannelContext, ChannelFormat } from "../call-format.ts";
+import { MarkerSet } from "../marker-set.ts";
+import { takeMarker, takeShort, takeSpace, textUntil } from "../steps.ts";
+import type { Step } from "../text-input.ts";
+import { StringSink, type ValueSink, WholeSink } from "../value-sink.ts";
+
+const OPEN = "<|open|>";
+const CLOSE = "<|close|>";
+const TAGS = new MarkerSet([OPEN, CLOSE, "<|end_of_msg|>"]);
+const SEPARATOR = new MarkerSet(["<|sep|>"]);
+const VALUE_END = new MarkerSet([CLOSE]);
+const ARGUMENT = new MarkerSet(["argument"]);
+const AS_IS = { trimsLineBreaks: false, unquotes: false };
+
+/** Kimi K3: elements of special tokens, `<|open|>NAME ATTRIBUTES<|sep|>` to `<|close|>NAME<|sep|>`. */
+export const kimiK3: ChannelFormat = {
+  readAll: (context) => new KimiK3(context).run(),
+  callId: (name, number) => `${name}:${number}`,
+};
+
+class KimiK3 {
+  readonly #context: ChannelContext;
+  /** The arguments of the call that is read. */
+  #object: ArgumentsObject | undefined;
+
+  constructor(context: ChannelContext) {
+    this.#context = context;
+  }
+
+  *run(): Step<void> {
+    const { input, writer, hasReasoning, startsInReasoning } = this.#context;
+    if (startsInReasoning && hasReasoning) writer.beginReasoning();
+    for (;;) {
+      const marker = yield* textUntil(input, TAGS, writer.text);
+      if (marker === undefined) return;
+      if (marker !== OPEN && marker !== CLOSE) continue;
+      input.record(marker);
+      const tag = yield* takeShort(input, SEPARATOR);
+      const raw = input.stopRecording();
+      if (tag === undefined) writer.text(raw);
+      else if (marker === OPEN) yield* this.#open(tag.text.trim(), raw);
+      else this.#close(tag.text.trim(), raw);
+    }
+  }
+
+  *#open(tag: string, raw: string): Step<void> {
+    const { writer, hasReasoning, hasCalls } = this.#context;
+    const name = /^\w+/.exec(tag)?.[0] ?? "";
+    if (name === "argument" && this.#object) return yield* this.#argument(this.#object, tag, raw);
+    if (name === "think" && hasReasoning) return writer.beginReasoning();
+    // Whatever opens beside it ends reasoning that was not closed.
+    if (writer.isReasoning) writer.endReasoning();
+    const tool = attribute(tag, "tool");
+    if (name === "call" && hasCalls && tool !== undefined) {
+      this.#endCall();
+      writer.beginCall(tool);
+      this.#object = new ArgumentsObject(writer);
+    } else if (!["think", "message", "response", "tools"].includes(name)) {
+      writer.text(raw);
+    }
+  }
+
+  #close(name: string, raw: string): void {
+    const { writer } = this.#context;
+    if (["call", "tools", "message"].includes(name)) this.#endCall();
+    else if (name === "think" && writer.isReasoning) writer.endReasoning();
+    else if (name !== "think" && name !== "response") writer.text(raw);
+  }
+
+  #endCall(): void {
+    this.#object?.end();
+    this.#object = undefined;
+  }
+
+  *#argument(object: ArgumentsObject, tag: string, raw: string): Step<void> {
+    const key = attribute(tag, "key");
+    if (key === undefined) return this.#context.writer.text(raw);
+    object.key(key);
+    const isString = attribute(tag, "type") === "string";
+    const sink = isString ? new StringSink(object, AS_IS) : new WholeSink(object, jsonOrString);
+    if (yield* this.#value(sink)) sink.end();
+    else sink.cut();
+  }
+
+  /** False where the answer ends within the value. */
+  *#value(sink: ValueSink): Step<boolean> {
+    const { input } = this.#context;
+    for (;;) {
+      const marker = yield* textUntil(input, VALUE_END, (text) => sink.text(text));
+      if (marker === undefined) return false;
+      input.record(marker);
+      yield* takeSpace(input);
+      const isName = (yield* takeMarker(input, ARGUMENT)) !== undefined;
+      yield* takeSpace(input);
+      const isEnd = isName && (yield* takeMarker(input, SEPARATOR)) !== undefined;
+      const raw = input.stopRecording();
+      if (isEnd) return true;
+      sink.text(raw);
+    }
+  }
+}
+
+function attribute(tag: string, name: string): string | undefined {
+  const value = new RegExp(`\\s${name}\\s*=\\s*"([^"]*)"`).exec(tag)?.[1];
+  return value?.replaceAll("&quot;", '"').replaceAll("&amp;", "&");
+}

@@ -1,0 +1,29 @@
+import type { CallFormat } from "../call-format.ts";
+import { MarkerSet } from "../marker-set.ts";
+import { takeNameBefore } from "../steps.ts";
+import { TaggedArguments } from "../tagged-call.ts";
+
+const NAME_END = new MarkerSet([">"]);
+
+/** `<function=NAME><parameter=KEY>` in a wrapper: Qwen3-Coder and later, Nemotron 3, MiMo V2, Step 3.5, Seed-OSS. */
+export function functionTags(wrapper: string, wrapperClose: string): CallFormat {
+  const rest = new TaggedArguments({
+    keyOpens: "<parameter=",
+    keyCloses: [">"],
+    valueCloses: "</parameter>",
+    callCloses: "</function>",
+    wrapperCloses: [wrapperClose],
+    trimsLineBreaks: true,
+    decodesEntities: false,
+  });
+  return {
+    wrappers: [wrapper],
+    openers: ["<function="],
+    closers: [wrapperClose],
+    isMarked: true,
+    *read(context) {
+      const name = yield* takeNameBefore(context.input, NAME_END);
+      if (name !== "") yield* rest.read(context, name);
+    },
+  };
+}

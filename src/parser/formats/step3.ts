@@ -1,0 +1,37 @@
+import type { CallFormat } from "../call-format.ts";
+import { MarkerSet } from "../marker-set.ts";
+import { peekSolid, takeMarker, takeNameBefore } from "../steps.ts";
+import { TaggedArguments } from "../tagged-call.ts";
+
+const CALL_END = "<｜tool_call_end｜>";
+const CALLS_END = "<｜tool_calls_end｜>";
+const SEPARATOR = new MarkerSet(["<｜tool_sep｜>"]);
+const INVOKE = new MarkerSet(['<steptml:invoke name="']);
+const NAME_END = new MarkerSet(['">']);
+
+const rest = new TaggedArguments({
+  keyOpens: '<steptml:parameter name="',
+  keyCloses: ['">'],
+  valueCloses: "</steptml:parameter>",
+  callCloses: "</steptml:invoke>",
+  wrapperCloses: [CALL_END],
+  trimsLineBreaks: false,
+  decodesEntities: false,
+});
+
+/** Step 3: a type, and an XML call. */
+export const step3: CallFormat = {
+  wrappers: ["<｜tool_calls_begin｜>"],
+  openers: ["<｜tool_call_begin｜>"],
+  closers: [CALL_END, CALLS_END],
+  isMarked: true,
+  *read(context) {
+    const { input } = context;
+    yield* peekSolid(input);
+    if ((yield* takeNameBefore(input, SEPARATOR)) === "") return;
+    yield* peekSolid(input);
+    if ((yield* takeMarker(input, INVOKE)) === undefined) return;
+    const name = yield* takeNameBefore(input, NAME_END);
+    if (name !== "") yield* rest.read(context, name);
+  },
+};

@@ -1,0 +1,46 @@
+import type { CallFormat } from "./call-format.ts";
+import { MarkerSet } from "./marker-set.ts";
+
+/** How reasoning is marked in the text. */
+export interface ReasoningMarks {
+  readonly start: string;
+  readonly end: string;
+  /** Tokens that are never text. */
+  readonly ignored?: readonly string[];
+}
+
+export type MarkerRole = "reasoning start" | "reasoning end" | "ignored" | "stop" | "wrapper" | "opener" | "closer";
+
+/** What is looked for in a text, by where in it one is, and what it means. Shared by all parsers of the same formats. */
+export interface MarkerPlan {
+  readonly marks: ReasoningMarks | undefined;
+  readonly format: CallFormat | undefined;
+  readonly inContent: MarkerSet;
+  readonly inReasoning: MarkerSet;
+  readonly roles: ReadonlyMap<string, MarkerRole>;
+}
+
+export function createMarkerPlan(
+  marks: ReasoningMarks | undefined,
+  format: CallFormat | undefined,
+  stopTokens: readonly string[],
+): MarkerPlan {
+  const roles = new Map<string, MarkerRole>();
+  const add = (role: MarkerRole, markers: readonly string[] = []): readonly string[] => {
+    for (const marker of markers) roles.set(marker, role);
+    return markers;
+  };
+  const stops = add("stop", stopTokens);
+  const ignored = add("ignored", [...(marks?.ignored ?? []), ...(format?.ignored ?? [])]);
+  const closers = add("closer", format?.closers);
+  const calls = [...add("wrapper", format?.wrappers), ...add("opener", format?.openers)];
+  const reasoning = marks ? [...add("reasoning start", [marks.start]), ...add("reasoning end", [marks.end])] : [];
+  return {
+    marks,
+    format,
+    inContent: new MarkerSet([...reasoning, ...calls, ...closers, ...ignored, ...stops]),
+    // What is marked may be a call even there: models forget to close their reasoning.
+    inReasoning: new MarkerSet([...reasoning, ...(format?.isMarked === true ? calls : []), ...stops]),
+    roles,
+  };
+}

@@ -1,0 +1,161 @@
+import type { OutputPiece } from "./output-parser.ts";
+
+export interface PieceWriterOptions {
+  /** Makes the id of the call with that name and index. */
+  readonly callId: (name: string, index: number) => string;
+  /** White space before a call belongs to the format. */
+  readonly trimsBeforeCalls: boolean;
+}
+
+/**
+ * Collects the pieces of an answer, neighbours of a kind joined. White space at the beginning, and what may prove to be
+ * the wrapping of a call, are held until it is known what follows: text brings them out, a call swallows them.
+ */
+export class PieceWriter {
+  isReasoning = false;
+  /** Calls begun. */
+  calls = 0;
+  /** Content has come out. */
+  hasContent = false;
+  readonly #options: PieceWriterOptions;
+  #pieces: OutputPiece[] = [];
+  #kind: "content" | "reasoning" | "tool_arguments" = "content";
+  #open = "";
+  #holds = true;
+  #held = "";
+  /** What of the held text is shown if nothing follows. */
+  #shown = "";
+
+  constructor(options: PieceWriterOptions) {
+    this.#options = options;
+  }
+
+  /** Content or reasoning, by what the model is at. */
+  readonly text = (text: string): void => {
+    let from = 0;
+    if (this.#holds) {
+      from = leadingSpace(text);
+      this.#holdText(from === text.length ? text : text.slice(0, from));
+      if (from === text.length) return;
+    }
+    let end = text.length;
+    if (this.#options.trimsBeforeCalls && !this.isReasoning) end = trailingSpaceStart(text, from);
+    const shown = from === 0 && end === text.length ? text : text.slice(from, end);
+    if (this.#held !== "") this.#releaseAnd(shown);
+    else this.#write(shown);
+    this.#holds = end < text.length;
+    if (this.#holds) this.#holdText(text.slice(end));
+  };
+
+  /** Holds the wrapping of a call, which is text where no call follows. */
+  holdWrapper(marker: string): void {
+    this.#holds = true;
+    this.#holdText(marker);
+  }
+
+  /** Holds a token that ends the answer: it is text only where more text follows. */
+  holdStop(token: string): void {
+    this.#holds = true;
+    this.#held += token;
+  }
+
+  beginReasoning(): void {
+    if (this.#shown.trim() !== "") this.#write(this.#shown);
+    this.#clearHeld();
+    this.isReasoning = true;
+  }
+
+  endReasoning(): void {
+    if (this.#held !== "") this.#write(this.#held);
+    this.#clearHeld();
+    this.isReasoning = false;
+  }
+
+  /** Forgets white space that is held. False where more than that has come. */
+  dropSpace(): boolean {
+    if (!this.#holds || this.#held.trim() !== "") return false;
+    this.#clearHeld();
+    return true;
+  }
+
+  beginCall(name: string): void {
+    this.isReasoning = false;
+    this.#clearHeld();
+    this.#flush();
+    const index = this.calls;
+    this.calls += 1;
+    this.#pieces.push({ kind: "tool_call", index, id: this.#options.callId(name, index), name });
+  }
+
+  /** The next fragment of the arguments of the call begun last. */
+  readonly arguments = (text: string): void => {
+    if (text === "") return;
+    if (this.#kind !== "tool_arguments") this.#flush();
+    this.#kind = "tool_arguments";
+    this.#open += text;
+  };
+
+  end(): void {
+    const isSeen = this.isReasoning || this.calls === 0 || this.#shown.trim() !== "";
+    if (isSeen && this.#shown !== "") this.#write(this.#shown);
+    this.#clearHeld();
+  }
+
+  /** The pieces since the last time. */
+  drain(): OutputPiece[] {
+    this.#flush();
+    const pieces = this.#pieces;
+    if (pieces.length > 0) this.#pieces = [];
+    return pieces;
+  }
+
+  #write(text: string): void {
+    const kind = this.isReasoning ? "reasoning" : "content";
+    if (kind !== this.#kind) this.#flush();
+    this.#kind = kind;
+    this.#open += text;
+    if (kind === "content") this.hasContent = true;
+  }
+
+  #releaseAnd(text: string): void {
+    const held = this.#held;
+    this.#held = "";
+    this.#shown = "";
+    this.#write(held + text);
+  }
+
+  #holdText(text: string): void {
+    this.#held += text;
+    this.#shown += text;
+  }
+
+  #clearHeld(): void {
+    this.#held = "";
+    this.#shown = "";
+    this.#holds = true;
+  }
+
+  #flush(): void {
+    const text = this.#open;
+    if (text === "") return;
+    this.#open = "";
+    const kind = this.#kind;
+    this.#pieces.push(kind === "tool_arguments" ? { kind, index: this.calls - 1, text } : { kind, text });
+  }
+}
+
+function leadingSpace(text: string): number {
+  let at = 0;
+  while (at < text.length && isAnySpace(text.charCodeAt(at))) at += 1;
+  return at;
+}
+
+function trailingSpaceStart(text: string, from: number): number {
+  let end = text.length;
+  while (end > from && isAnySpace(text.charCodeAt(end - 1))) end -= 1;
+  return end;
+}
+
+function isAnySpace(unit: number): boolean {
+  return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
+}
