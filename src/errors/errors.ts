@@ -116,6 +116,9 @@ export const ERRORS = {
   client_closed: client(499, 1, "api_error", "The client left before the end; seen in logs and metrics only."),
   // What the gateway cannot do now.
   no_available_workers: capacity("Workers serve this model, but none can take a request now. `Retry-After` says when."),
+  tokenizer_unavailable: capacity(
+    "Workers of the model speak tokens, and its tokenizer is not there: not loaded yet, or the message says why not.",
+  ),
   queue_full: capacity("The concurrency limit is reached and the queue is full. `Retry-After` says when."),
   queue_timeout: capacity("The request waited in the queue for `queue_timeout_secs`."),
   memory_full: capacity("The bodies of the requests under way are as large together as `max_request_bytes_in_flight`."),
@@ -147,6 +150,15 @@ export const ERRORS = {
     "reachable_elsewhere",
     "The worker did not accept within `connect_timeout_secs`.",
   ),
+  upstream_not_reached: {
+    ...worker(
+      502,
+      14,
+      "reachable_elsewhere",
+      "The worker turned the request away unread: it is draining its connections.",
+    ),
+    breaker: "nothing",
+  },
   upstream_closed: worker(502, 14, "ambiguous", "The worker closed the connection before it answered."),
   upstream_stale_socket: {
     ...worker(502, 14, "ambiguous", "The worker closed an idle connection just as a request went out on it."),
@@ -182,6 +194,10 @@ export const ERRORS = {
   upstream_model_missing: {
     ...client(404, 5, "not_found_error", "The workers that were asked do not serve the model or the route."),
     retry: "declined",
+    breaker: "answer",
+  },
+  upstream_unimplemented: {
+    ...worker(501, 12, "declined", "The workers that were asked do not have the method that this request needs."),
     breaker: "answer",
   },
   upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), breaker: "answer" },

@@ -16,6 +16,11 @@ export class ChatTemplates {
     return [...this.#sources.keys()];
   }
 
+  /** What the model's files say; undefined where they have none of this name. */
+  sourceOf(name: string): string | undefined {
+    return this.#sources.get(name);
+  }
+
   /**
    * The template of this name; without one, `tool_use` for chats with tools where the model has it, else the default. Throws
    * `invalid_request` where there is none.

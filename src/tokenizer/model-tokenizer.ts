@@ -99,6 +99,11 @@ export class ModelTokenizer implements Tokenizer {
     return this.#vocabulary.idOf(token);
   }
 
+  bytesOf(id: number): Uint8Array {
+    const piece = this.#pieces ? this.#pieces.at(id) : (this.#vocabulary.tokenOf(id) ?? "");
+    return typeof piece === "string" ? Buffer.from(piece) : piece;
+  }
+
   isSpecial(id: number): boolean {
     return this.#special.has(id);
   }

@@ -54,6 +54,8 @@ export interface Tokenizer extends Encoder {
   /** The token as the vocabulary writes it, `Ġhello`; undefined where there is none of this id. */
   tokenOf(id: number): string | undefined;
   idOf(token: string): number | undefined;
+  /** What the token stands for, which need not be whole characters; empty where there is none of this id. */
+  bytesOf(id: number): Uint8Array;
   isSpecial(id: number): boolean;
   /** Ends the thread behind it; encodes under way reject. */
   [Symbol.dispose](): void;

@@ -1,0 +1,61 @@
+import { GatewayError } from "../../errors/errors.ts";
+import type { FinishReason, TokenLogprob } from "../../protocol/generation.ts";
+
+/** What the messages of engines have in common. */
+
+export interface TopLogProbs {
+  readonly values: readonly number[];
+  readonly tokenIds: readonly number[];
+}
+
+export interface OutputLogProbs {
+  readonly tokenLogprobs: readonly number[];
+  readonly tokenIds: readonly number[];
+  readonly topLogprobs: readonly TopLogProbs[];
+}
+
+export interface InputLogProbs {
+  readonly tokenLogprobs: readonly { readonly value?: number | undefined }[];
+  readonly tokenIds: readonly number[];
+  readonly topLogprobs: readonly TopLogProbs[];
+}
+
+export function outputLogprobs(probs: OutputLogProbs | undefined): readonly TokenLogprob[] | undefined {
+  return probs?.tokenIds.map((id, at) => ({ id, logprob: probs.tokenLogprobs[at], top: topOf(probs.topLogprobs[at]) }));
+}
+
+/** The first token of a prompt has none. */
+export function inputLogprobs(probs: InputLogProbs | undefined): readonly TokenLogprob[] | undefined {
+  return probs?.tokenIds.map((id, at) => ({
+    id,
+    logprob: probs.tokenLogprobs[at]?.value,
+    top: topOf(probs.topLogprobs[at]),
+  }));
+}
+
+function topOf(top: TopLogProbs | undefined): TokenLogprob["top"] {
+  return top?.tokenIds.map((id, at) => ({ id, logprob: top.values[at] ?? Number.NEGATIVE_INFINITY })) ?? [];
+}
+
+/** Throws upstream_stream_error where the engine gave the request up by itself. */
+export function finishReason(text: string): FinishReason {
+  switch (text) {
+    case "length":
+      return "length";
+    case "abort":
+    case "error":
+      throw new GatewayError("upstream_stream_error", "the engine gave the request up");
+    default:
+      return "stop";
+  }
+}
+
+/** Seeds of clients have 53 bits and more, engines take 31. */
+export function seedOf(seed: number | undefined): number | undefined {
+  return seed === undefined ? undefined : Math.abs(Math.trunc(seed)) % 2_147_483_648;
+}
+
+/** A regular expression that takes these texts and nothing else. */
+export function anyOf(choices: readonly string[]): string {
+  return `(${choices.map((choice) => choice.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})`;
+}

@@ -1,0 +1,197 @@
+import { GatewayError } from "../../errors/errors.ts";
+import type { AnswerWriter } from "../../protocol/generation.ts";
+import type { GrpcStream } from "../../transport/grpc/grpc-client.ts";
+import type { UpstreamResponse } from "../../transport/upstream.ts";
+import { AnswerAssembler, type AssemblySettings } from "./answer-assembler.ts";
+import type { EngineProtocol, EngineStep } from "./engine-protocol.ts";
+
+/** One prompt under way at an engine. */
+export interface Generation {
+  readonly stream: GrpcStream;
+  readonly requestId: string;
+  /** Of the first of its `n` answers. */
+  readonly firstIndex: number;
+  readonly startsInReasoning: boolean | undefined;
+}
+
+export interface GenerationResponseParts {
+  readonly engine: EngineProtocol;
+  readonly generations: readonly Generation[];
+  readonly settings: AssemblySettings;
+  readonly writer: AnswerWriter;
+  /** The engine answers token by token. */
+  readonly isEngineStreamed: boolean;
+  readonly isStream: boolean;
+  /** Tells the engine to stop what it has not finished. */
+  readonly abort: (requestId: string) => void;
+}
+
+const STREAM_HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "text/event-stream"]]);
+const WHOLE_HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "application/json"]]);
+
+/**
+ * What an engine generates, as the answer of a worker that speaks the client's API: from here on nobody sees that tokens
+ * came over gRPC. Reading it pulls from the engine, so a slow client stops the engine.
+ */
+export class GenerationResponse implements UpstreamResponse {
+  readonly status = 200;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly #parts: GenerationResponseParts;
+  readonly #assemblers: AnswerAssembler[] = [];
+  readonly #open: Set<Generation>;
+  /** Ended by a stop string, which the engine does not know of. */
+  readonly #cut = new Set<Generation>();
+  /** Of several prompts: the read of each that is under way. */
+  readonly #reads = new Map<Generation, Promise<Batch>>();
+  #isEnded = false;
+
+  constructor(parts: GenerationResponseParts) {
+    this.#parts = parts;
+    this.headers = parts.isStream ? STREAM_HEADERS : WHOLE_HEADERS;
+    this.#open = new Set(parts.generations);
+    const { n } = parts.settings.request;
+    for (const { firstIndex, startsInReasoning } of parts.generations) {
+      for (let sample = 0; sample < n; sample += 1) {
+        const index = firstIndex + sample;
+        this.#assemblers[index] = new AnswerAssembler(parts.settings, index, startsInReasoning);
+      }
+    }
+  }
+
+  read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    while (!this.#isEnded) {
+      if (this.#open.size === 0) {
+        this.#isEnded = true;
+        return Buffer.from(this.#parts.writer.end());
+      }
+      const next = this.#next();
+      if (next instanceof Promise) return this.#readLater(next);
+      const text = this.#take(next);
+      if (text !== "") return Buffer.from(text);
+    }
+    return undefined;
+  }
+
+  async bytes(maxBytes: number): Promise<Uint8Array> {
+    try {
+      while (this.#open.size > 0) this.#take(await this.#next());
+    } catch (error) {
+      this.discard();
+      throw error;
+    }
+    const body = Buffer.from(this.#parts.writer.whole());
+    if (body.length <= maxBytes) return body;
+    throw new GatewayError("invalid_upstream_response", "the worker's answer is larger than it may be");
+  }
+
+  discard(): void {
+    for (const generation of this.#open) this.#stop(generation);
+    this.#isEnded = true;
+  }
+
+  async #readLater(next: Promise<Batch>): Promise<Uint8Array | undefined> {
+    try {
+      const text = this.#take(await next);
+      return text === "" ? await this.read() : Buffer.from(text);
+    } catch (error) {
+      // Of several prompts the others must not go on.
+      this.discard();
+      throw error;
+    }
+  }
+
+  /** The next messages: of the only prompt, or of whichever has some first. */
+  #next(): Batch | Promise<Batch> {
+    const [only] = this.#open;
+    if (this.#open.size === 1 && only && this.#reads.size === 0) {
+      const messages = only.stream.readAvailable();
+      return messages instanceof Promise ? messages.then((some) => ({ from: only, messages: some })) : { from: only, messages };
+    }
+    for (const generation of this.#open) {
+      if (!this.#reads.has(generation)) this.#reads.set(generation, readFrom(generation));
+    }
+    return Promise.race(this.#reads.values());
+  }
+
+  /** What the messages come to in the client's API. Throws upstream_truncated where the engine ended too early. */
+  #take({ from, messages }: Batch): string {
+    this.#reads.delete(from);
+    if (messages.length === 0) {
+      this.#open.delete(from);
+      if (!this.#isFinished(from)) throw new GatewayError("upstream_truncated", "the engine ended before its answer did");
+      return "";
+    }
+    const { engine, isEngineStreamed } = this.#parts;
+    let text = "";
+    for (const message of messages) {
+      const step = decode(engine, message, isEngineStreamed);
+      if (step) text += this.#write(from, step);
+    }
+    if (this.#open.has(from) && this.#isFinished(from)) this.#finish(from);
+    return text;
+  }
+
+  #write(from: Generation, step: EngineStep): string {
+    const assembler = this.#assemblers[from.firstIndex + step.index];
+    if (!assembler) throw new GatewayError("invalid_upstream_response", "the engine has an answer that nobody asked for");
+    if (assembler.isFinished) return "";
+    const part = assembler.take(step);
+    if (part.finish && !step.finish) this.#cut.add(from);
+    return this.#parts.writer.part(part);
+  }
+
+  #isFinished({ firstIndex }: Generation): boolean {
+    const { n } = this.#parts.settings.request;
+    return this.#assemblers.slice(firstIndex, firstIndex + n).every(({ isFinished }) => isFinished);
+  }
+
+  /** All its answers are there; what the engine still says is not waited for. */
+  #finish(generation: Generation): void {
+    this.#open.delete(generation);
+    if (this.#cut.has(generation)) {
+      this.#stop(generation);
+      return;
+    }
+    const rest = generation.stream.readAvailable();
+    if (!(rest instanceof Promise)) {
+      if (rest.length > 0) this.#stop(generation);
+      return;
+    }
+    // Usually the end of the stream is on its way; discarding now would reset it.
+    const patience = setTimeout(() => this.#stop(generation), END_PATIENCE_MS);
+    rest.then(
+      (more) => {
+        clearTimeout(patience);
+        if (more.length > 0) this.#stop(generation);
+      },
+      () => clearTimeout(patience),
+    );
+  }
+
+  #stop(generation: Generation): void {
+    this.#parts.abort(generation.requestId);
+    generation.stream.discard();
+  }
+}
+
+/** For a stream to end behind its last answer, ms; then the engine is told to stop. */
+const END_PATIENCE_MS = 50;
+
+interface Batch {
+  readonly from: Generation;
+  /** None at the end of the stream. */
+  readonly messages: readonly Uint8Array[];
+}
+
+async function readFrom(from: Generation): Promise<Batch> {
+  return { from, messages: await from.stream.readAvailable() };
+}
+
+function decode(engine: EngineProtocol, message: Uint8Array, isStreamed: boolean): EngineStep | undefined {
+  try {
+    return engine.decodeGenerate(message, isStreamed);
+  } catch (cause) {
+    if (cause instanceof GatewayError) throw cause;
+    throw new GatewayError("upstream_protocol_error", "a message of the worker cannot be read", { cause });
+  }
+}

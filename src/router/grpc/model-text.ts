@@ -1,0 +1,163 @@
+import { GatewayError } from "../../errors/errors.ts";
+import type { Logger } from "../../observability/logger.ts";
+import { reasoningParserFor, type ReasoningParserName } from "../../parser/reasoning-parsers.ts";
+import { toolCallParserFor, type ToolCallParserName } from "../../parser/tool-call-parsers.ts";
+import { PrefixCache } from "../../tokenizer/prefix-cache.ts";
+import type { Encoder, Tokenizer } from "../../tokenizer/tokenizer.ts";
+import type { TokenizerRegistry, TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
+import type { Worker } from "../../worker/worker.ts";
+import type { WorkerRegistry } from "../../worker/worker-registry.ts";
+
+/** How one model's text is made of tokens and taken apart again. */
+export interface ModelText {
+  readonly tokenizer: Tokenizer;
+  /** The tokenizer, and before it what it remembers of earlier prompts. */
+  readonly encoder: Encoder;
+  readonly toolCallParser: ToolCallParserName | undefined;
+  readonly reasoningParser: ReasoningParserName | undefined;
+}
+
+export interface ModelTextSettings {
+  /** Of all models that nobody has given one of their own; undefined: workers are asked for theirs. */
+  readonly tokenizerPath: string | undefined;
+  /** Source of the template that takes the place of the models' own. */
+  readonly chatTemplate: string | undefined;
+  /** Undefined: by the model's name and template. */
+  readonly toolCallParser: ToolCallParserName | "none" | undefined;
+  readonly reasoningParser: ReasoningParserName | "none" | undefined;
+  /** Of the cache of each model, bytes; 0 for none. */
+  readonly cacheBytes: number;
+}
+
+export interface ModelTextsDeps {
+  readonly tokenizers: TokenizerRegistry;
+  readonly workers: WorkerRegistry;
+  readonly logger: Logger;
+  /** The tokenizer as the worker sends it (GetTokenizer). */
+  readonly fetchTokenizer: (worker: Worker) => Promise<TokenizerSource>;
+  readonly settings: ModelTextSettings;
+}
+
+/** A source that failed is tried again after this, ms. */
+const RETRY_MS = 5000;
+
+/**
+ * Finds each model its tokenizer: one that was added by name, else that of `tokenizer_path`, else the one that a worker of
+ * the model sends. Loaded when the first worker of the model is ready, before a request asks for it where that can be.
+ */
+export class ModelTexts implements Disposable {
+  readonly #deps: ModelTextsDeps;
+  readonly #texts = new Map<string, ModelText>();
+  readonly #failures = new Map<string, { readonly error: GatewayError; readonly at: number }>();
+  readonly #finding = new Map<string, Promise<Tokenizer>>();
+  readonly #stopListening: () => void;
+
+  constructor(deps: ModelTextsDeps) {
+    this.#deps = deps;
+    this.#stopListening = deps.workers.onChange((before, after) => {
+      if (after?.status !== "ready" || before?.status === "ready" || after.spec.connectionMode !== "grpc") return;
+      for (const model of after.models) this.#findAhead(model);
+    });
+  }
+
+  /** At once where it is loaded. Rejects with tokenizer_unavailable. */
+  of(model: string): ModelText | Promise<ModelText> {
+    const known = this.#texts.get(model);
+    const tokenizer = this.#deps.tokenizers.get(model);
+    if (known && known.tokenizer === tokenizer) return known;
+    return tokenizer ? this.#make(model, tokenizer) : this.#find(model).then((found) => this.#make(model, found));
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopListening();
+    this.#texts.clear();
+  }
+
+  #make(model: string, tokenizer: Tokenizer): ModelText {
+    const { settings } = this.#deps;
+    const chatTemplate = templateOf(tokenizer);
+    const about = { modelId: model, ...(chatTemplate === undefined ? {} : { chatTemplate }) };
+    const text: ModelText = {
+      tokenizer,
+      encoder: settings.cacheBytes > 0 ? new PrefixCache(tokenizer, settings.cacheBytes) : tokenizer,
+      toolCallParser: chosen(settings.toolCallParser, () => toolCallParserFor(about)),
+      reasoningParser: chosen(settings.reasoningParser, () => reasoningParserFor(about)),
+    };
+    this.#texts.set(model, text);
+    return text;
+  }
+
+  /** One search for a model at a time. */
+  #find(model: string): Promise<Tokenizer> {
+    const known = this.#finding.get(model);
+    if (known) return known;
+    const failure = this.#failures.get(model);
+    if (failure && performance.now() - failure.at < RETRY_MS) return Promise.reject(failure.error);
+    const search = this.#search(model)
+      .catch((cause: unknown) => {
+        const error = unavailable(model, cause);
+        this.#failures.set(model, { error, at: performance.now() });
+        this.#deps.logger.warn({ model, error: String(cause) }, "the model has no tokenizer");
+        throw error;
+      })
+      .finally(() => this.#finding.delete(model));
+    this.#finding.set(model, search);
+    return search;
+  }
+
+  async #search(model: string): Promise<Tokenizer> {
+    const { tokenizers, settings, logger } = this.#deps;
+    const info = tokenizers.info(model);
+    if (info === undefined || info.status === "failed") tokenizers.add(model, await this.#source(model));
+    const tokenizer = await tokenizers.whenLoaded(model);
+    if (!tokenizer) throw new GatewayError("tokenizer_unavailable", "it was taken away");
+    logger.info(
+      { model, encodes: tokenizer.engine.name, reason: tokenizer.engine.reason, path: settings.tokenizerPath },
+      "tokenizer loaded",
+    );
+    return tokenizer;
+  }
+
+  async #source(model: string): Promise<TokenizerSource> {
+    const { workers, settings, fetchTokenizer } = this.#deps;
+    const template = settings.chatTemplate === undefined ? {} : { chatTemplate: settings.chatTemplate };
+    const { available } = workers.getWorkersForModel(model, "grpc");
+    const named = available.find(({ spec }) => spec.labels[PATH_LABEL] !== undefined)?.spec.labels[PATH_LABEL];
+    const path = named ?? settings.tokenizerPath;
+    if (path !== undefined) return { path, ...template };
+    let reason: unknown = "no worker of the model can be asked";
+    for (const worker of available) {
+      try {
+        return { ...(await fetchTokenizer(worker)), ...template };
+      } catch (error) {
+        reason = error;
+      }
+    }
+    throw reason;
+  }
+
+  #findAhead(model: string): void {
+    // Whoever asks for it is told what is wrong.
+    if (!this.#deps.tokenizers.get(model)) this.#find(model).catch(() => undefined);
+  }
+}
+
+/** Label of a worker that names the folder of its model's tokenizer on the gateway's machine. */
+const PATH_LABEL = "tokenizer_path";
+
+function chosen<T>(given: T | "none" | undefined, found: () => T | undefined): T | undefined {
+  if (given === "none") return undefined;
+  return given ?? found();
+}
+
+function templateOf({ chatTemplates }: Tokenizer): string | undefined {
+  return chatTemplates.sourceOf("default");
+}
+
+function unavailable(model: string, cause: unknown): GatewayError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new GatewayError("tokenizer_unavailable", `there is no tokenizer for ${JSON.stringify(model)}: ${reason}`, {
+    retryAfterSecs: Math.ceil(RETRY_MS / 1000),
+    cause,
+  });
+}

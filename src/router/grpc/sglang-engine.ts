@@ -1,0 +1,123 @@
+import type { Constraint } from "../../protocol/generation.ts";
+import {
+  AbortRequest,
+  EmbedRequest,
+  EmbedResponse,
+  GenerateRequest,
+  GenerateResponse,
+  SamplingParams,
+} from "../../transport/grpc/generated/engine/sglang.ts";
+import { SGLANG } from "../../transport/grpc/services.ts";
+import type { EngineProtocol, GenerateCall } from "./engine-protocol.ts";
+import { anyOf, finishReason, inputLogprobs, outputLogprobs } from "./engine-steps.ts";
+
+/** SGLang's scheduler. Its messages have no place for a seed: one is taken from clients and has no effect. */
+export const sglangEngine: EngineProtocol = {
+  name: "sglang",
+  methods: { generate: SGLANG.generate, embed: SGLANG.embed, abort: SGLANG.abort },
+
+  encodeGenerate(call) {
+    const { request, kv } = call;
+    return GenerateRequest.encode(
+      GenerateRequest.fromPartial({
+        requestId: call.requestId,
+        tokenized: { originalText: call.text, inputIds: Array.from(call.ids) },
+        samplingParams: samplingParams(call),
+        returnLogprob: request.logprobs !== undefined || request.promptLogprobs !== undefined,
+        // -1: of what is generated only.
+        logprobStartLen: request.promptLogprobs?.from ?? -1,
+        topLogprobsNum: Math.max(request.logprobs?.top ?? 0, request.promptLogprobs?.top ?? 0),
+        loraId: request.loraId ?? "",
+        stream: call.isStreamed,
+        ...(kv?.kind === "room"
+          ? { disaggregatedParams: { bootstrapHost: kv.host, bootstrapPort: kv.port, bootstrapRoom: kv.room } }
+          : {}),
+      }),
+    ).finish();
+  },
+
+  decodeGenerate(message, isStreamed) {
+    const { response } = GenerateResponse.decode(message);
+    if (response?.$case === "chunk") {
+      const { value: chunk } = response;
+      return {
+        index: chunk.index,
+        ids: chunk.tokenIds,
+        logprobs: outputLogprobs(chunk.outputLogprobs),
+        promptLogprobs: inputLogprobs(chunk.inputLogprobs),
+        promptTokens: chunk.promptTokens,
+        cachedTokens: chunk.cachedTokens,
+        reasoningTokens: chunk.reasoningTokens,
+        finish: undefined,
+        kvParams: undefined,
+      };
+    }
+    if (response?.$case !== "complete") return undefined;
+    const { value: end } = response;
+    return {
+      index: end.index,
+      // Of a stream it repeats the last chunk.
+      ids: isStreamed ? NO_IDS : end.outputIds,
+      logprobs: isStreamed ? undefined : outputLogprobs(end.outputLogprobs),
+      promptLogprobs: isStreamed ? undefined : inputLogprobs(end.inputLogprobs),
+      promptTokens: end.promptTokens,
+      cachedTokens: end.cachedTokens,
+      reasoningTokens: end.reasoningTokens,
+      finish: { reason: finishReason(end.finishReason), matched: end.matchedStop?.value },
+      kvParams: undefined,
+    };
+  },
+
+  encodeAbort: (requestId) => AbortRequest.encode({ requestId, reason: "the client left" }).finish(),
+
+  encodeEmbed: (requestId, ids, text) =>
+    EmbedRequest.encode(
+      EmbedRequest.fromPartial({ requestId, tokenized: { originalText: text, inputIds: Array.from(ids) } }),
+    ).finish(),
+
+  decodeEmbed(message) {
+    const { embedding, promptTokens } = EmbedResponse.decode(message);
+    return { values: embedding, promptTokens };
+  },
+};
+
+const NO_IDS: readonly number[] = [];
+
+function samplingParams({ request, sampling }: GenerateCall): SamplingParams {
+  const bias = sampling.logitBias;
+  return SamplingParams.fromPartial({
+    temperature: sampling.temperature ?? 1,
+    topP: sampling.topP ?? 1,
+    topK: sampling.topK === undefined || sampling.topK === 0 ? -1 : sampling.topK,
+    minP: sampling.minP ?? 0,
+    frequencyPenalty: sampling.frequencyPenalty ?? 0,
+    presencePenalty: sampling.presencePenalty ?? 0,
+    repetitionPenalty: sampling.repetitionPenalty ?? 1,
+    maxNewTokens: request.maxTokens,
+    minNewTokens: request.minTokens ?? 0,
+    stopTokenIds: [...request.stopTokenIds],
+    skipSpecialTokens: request.skipSpecialTokens,
+    spacesBetweenSpecialTokens: true,
+    ignoreEos: request.ignoreEos,
+    n: request.n,
+    constraint: request.constraint && constraintOf(request.constraint),
+    logitBias: bias ? Object.fromEntries([...bias].map(([id, value]) => [String(id), value])) : {},
+  });
+}
+
+function constraintOf(constraint: Constraint): NonNullable<SamplingParams["constraint"]> {
+  switch (constraint.kind) {
+    case "json_schema":
+      return { $case: "jsonSchema", value: constraint.schema };
+    case "json_object":
+      return { $case: "jsonSchema", value: '{"type":"object"}' };
+    case "regex":
+      return { $case: "regex", value: constraint.pattern };
+    case "ebnf":
+      return { $case: "ebnfGrammar", value: constraint.grammar };
+    case "structural_tag":
+      return { $case: "structuralTag", value: constraint.tag };
+    case "choice":
+      return { $case: "regex", value: anyOf(constraint.choices) };
+  }
+}

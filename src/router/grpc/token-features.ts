@@ -1,0 +1,27 @@
+import type { RequestFeatures } from "../../policy/policy.ts";
+import type { EncodedPrompt } from "./prompt-encoder.ts";
+
+/** Features of a request whose prompt is tokens: exact length, and blocks of token ids for the prefix index. */
+export class TokenFeatures implements RequestFeatures {
+  readonly model: string;
+  readonly promptTokens: number;
+  readonly #prompts: readonly EncodedPrompt[];
+  readonly #body: RequestFeatures;
+
+  constructor(prompts: readonly EncodedPrompt[], body: RequestFeatures) {
+    this.model = body.model;
+    this.#prompts = prompts;
+    this.#body = body;
+    this.promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
+  }
+
+  /** Of a batch the first prompt counts: it goes to one worker as a whole. */
+  promptBytes(): Uint8Array {
+    const ids = this.#prompts[0]?.ids;
+    return ids ? new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength) : new Uint8Array(0);
+  }
+
+  routingKey(): string | undefined {
+    return this.#body.routingKey();
+  }
+}

@@ -1,0 +1,118 @@
+import type { Constraint } from "../../protocol/generation.ts";
+import {
+  AbortRequest,
+  EmbedRequest,
+  EmbedResponse,
+  GenerateRequest,
+  GenerateResponse,
+  SamplingParams,
+} from "../../transport/grpc/generated/engine/vllm.ts";
+import { VLLM } from "../../transport/grpc/services.ts";
+import type { EngineProtocol, GenerateCall } from "./engine-protocol.ts";
+import { finishReason, inputLogprobs, outputLogprobs, seedOf } from "./engine-steps.ts";
+
+/** vLLM's engine service. A zero is how proto3 says nothing: `temperature` and the limits are optional there. */
+export const vllmEngine: EngineProtocol = {
+  name: "vllm",
+  methods: { generate: VLLM.generate, embed: VLLM.embed, abort: VLLM.abort },
+
+  encodeGenerate(call) {
+    const { kv } = call;
+    return GenerateRequest.encode(
+      GenerateRequest.fromPartial({
+        requestId: call.requestId,
+        input: { $case: "tokenized", value: { originalText: "", inputIds: Array.from(call.ids) } },
+        samplingParams: samplingParams(call),
+        stream: call.isStreamed,
+        ...(kv?.kind === "params" ? { kvTransferParamsJson: kv.json } : {}),
+      }),
+    ).finish();
+  },
+
+  decodeGenerate(message, isStreamed) {
+    const { response } = GenerateResponse.decode(message);
+    if (response?.$case === "chunk") {
+      const { value: chunk } = response;
+      return {
+        index: chunk.index,
+        ids: chunk.tokenIds,
+        logprobs: outputLogprobs(chunk.outputLogprobs),
+        promptLogprobs: inputLogprobs(chunk.inputLogprobs),
+        promptTokens: chunk.promptTokens,
+        cachedTokens: chunk.cachedTokens,
+        reasoningTokens: undefined,
+        finish: undefined,
+        kvParams: undefined,
+      };
+    }
+    if (response?.$case !== "complete") return undefined;
+    const { value: end } = response;
+    return {
+      index: end.index,
+      // Of a stream it repeats the last chunk.
+      ids: isStreamed ? NO_IDS : end.outputIds,
+      logprobs: isStreamed ? undefined : outputLogprobs(end.outputLogprobs),
+      promptLogprobs: isStreamed ? undefined : inputLogprobs(end.inputLogprobs),
+      promptTokens: end.promptTokens,
+      cachedTokens: end.cachedTokens,
+      reasoningTokens: undefined,
+      finish: { reason: finishReason(end.finishReason), matched: end.matchedStop?.value },
+      kvParams: end.kvTransferParamsJson,
+    };
+  },
+
+  encodeAbort: (requestId) => AbortRequest.encode({ requestIds: [requestId] }).finish(),
+
+  encodeEmbed: (requestId, ids) =>
+    EmbedRequest.encode({ requestId, tokenized: { originalText: "", inputIds: Array.from(ids) } }).finish(),
+
+  decodeEmbed(message) {
+    const { embedding, promptTokens } = EmbedResponse.decode(message);
+    return { values: embedding, promptTokens };
+  },
+};
+
+const NO_IDS: readonly number[] = [];
+
+function samplingParams({ request, sampling, kv }: GenerateCall): SamplingParams {
+  const isPrefill = kv?.kind === "params" && kv.isPrefill;
+  return SamplingParams.fromPartial({
+    temperature: sampling.temperature,
+    topP: sampling.topP ?? 1,
+    topK: Math.max(0, sampling.topK ?? 0),
+    minP: sampling.minP ?? 0,
+    frequencyPenalty: sampling.frequencyPenalty ?? 0,
+    presencePenalty: sampling.presencePenalty ?? 0,
+    repetitionPenalty: sampling.repetitionPenalty ?? 1,
+    maxTokens: isPrefill ? 1 : request.maxTokens,
+    minTokens: isPrefill ? 0 : (request.minTokens ?? 0),
+    stopTokenIds: [...request.stopTokenIds],
+    // It detokenises nothing; what is special is for the gateway to leave out.
+    skipSpecialTokens: request.skipSpecialTokens,
+    spacesBetweenSpecialTokens: true,
+    ignoreEos: request.ignoreEos,
+    n: isPrefill ? 1 : request.n,
+    constraint: request.constraint && constraintOf(request.constraint),
+    logprobs: request.logprobs?.top,
+    promptLogprobs: request.promptLogprobs?.top,
+    seed: seedOf(sampling.seed),
+    logitBias: Object.fromEntries(sampling.logitBias ?? []),
+  });
+}
+
+function constraintOf(constraint: Constraint): NonNullable<SamplingParams["constraint"]> {
+  switch (constraint.kind) {
+    case "json_schema":
+      return { $case: "jsonSchema", value: constraint.schema };
+    case "json_object":
+      return { $case: "jsonObject", value: true };
+    case "regex":
+      return { $case: "regex", value: constraint.pattern };
+    case "ebnf":
+      return { $case: "grammar", value: constraint.grammar };
+    case "structural_tag":
+      return { $case: "structuralTag", value: constraint.tag };
+    case "choice":
+      return { $case: "choice", value: { choices: [...constraint.choices] } };
+  }
+}
