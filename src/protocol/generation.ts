@@ -5,6 +5,10 @@
 
 /** One conversation as chat templates take it. */
 export interface ChatPrompt {
+  /**
+   * In OpenAI's shape, whichever API they came in: text is a string or a list of `{type: "text", text}`, arguments of calls
+   * are a JSON text or an object, reasoning of earlier answers is `reasoning_content`.
+   */
   readonly messages: readonly Readonly<Record<string, unknown>>[];
   /** Tools that the model may call, in OpenAI's shape; undefined where there are none. */
   readonly tools: readonly ToolSpec[] | undefined;
@@ -24,7 +28,8 @@ export interface ToolSpec {
 }
 
 export type Prompt =
-  | { readonly kind: "text"; readonly text: string }
+  /** Special tokens that the tokenizer puts around a text are added where the request does not say otherwise. */
+  | { readonly kind: "text"; readonly text: string; readonly addSpecialTokens: boolean }
   | { readonly kind: "ids"; readonly ids: readonly number[] }
   | { readonly kind: "chat"; readonly chat: ChatPrompt };
 
@@ -32,6 +37,7 @@ export type Prompt =
 export interface Sampling {
   readonly temperature: number | undefined;
   readonly topP: number | undefined;
+  /** -1: all tokens. */
   readonly topK: number | undefined;
   readonly minP: number | undefined;
   readonly frequencyPenalty: number | undefined;
@@ -51,9 +57,16 @@ export type Constraint =
   | { readonly kind: "structural_tag"; readonly tag: string }
   | { readonly kind: "choice"; readonly choices: readonly string[] };
 
+/**
+ * With `none` and `auto` the model writes in its own form, and no tool is offered with `none`. The others come with a
+ * constraint that makes the text JSON, to be parsed as `form` says and not in the model's own form.
+ */
 export type ToolChoice =
-  | { readonly kind: "none" | "auto" | "required" }
-  | { readonly kind: "function"; readonly name: string };
+  | { readonly kind: "none" | "auto" }
+  /** A list of `{name, parameters}`, one at least. */
+  | { readonly kind: "required"; readonly form: "json_calls" }
+  /** The arguments of this function. */
+  | { readonly kind: "function"; readonly name: string; readonly form: "json_arguments" };
 
 export interface GenerationRequest {
   /** One, or a batch (completions, /generate). */
@@ -73,7 +86,7 @@ export interface GenerationRequest {
   readonly logprobs: { readonly top: number } | undefined;
   /** The same of the prompt, from this token on. */
   readonly promptLogprobs: { readonly top: number; readonly from: number } | undefined;
-  /** The prompt stands before the answer. */
+  /** The prompt stands before the answer: the writer needs `AnswerHead.promptTexts`. */
   readonly echo: boolean;
   readonly constraint: Constraint | undefined;
   readonly toolChoice: ToolChoice;
@@ -114,7 +127,10 @@ export interface GenerationStep {
   readonly finish: { readonly reason: FinishReason; readonly matched: string | number | undefined } | undefined;
 }
 
-/** What the model said, in order. `parser/` makes these; their shape is the same. */
+/**
+ * What the model said, in order. `parser/` makes these; their shape is the same. All arguments of a call come before
+ * whatever follows it.
+ */
 export type OutputPiece =
   | { readonly kind: "content"; readonly text: string }
   | { readonly kind: "reasoning"; readonly text: string }
@@ -152,6 +168,8 @@ export interface AnswerHead {
   readonly model: string;
   /** Unix time, s. */
   readonly created: number;
+  /** Text of each prompt, where `echo` is asked for. */
+  readonly promptTexts?: readonly string[];
 }
 
 /** Writes one answer, with all its choices, in the shape of an API; one instance a request. */
@@ -162,4 +180,12 @@ export interface AnswerWriter {
   end(): string;
   /** The same parts as one JSON text. Only where the answer is not streamed; `part` has been called for all of it. */
   whole(): string;
+}
+
+/** A request of any API, understood. */
+export interface ApiRequest {
+  readonly generation: GenerationRequest;
+  readonly isStream: boolean;
+  /** Of the answer in the same API, streamed or whole as it was asked for. */
+  createWriter(head: AnswerHead): AnswerWriter;
 }
