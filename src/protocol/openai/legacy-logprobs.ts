@@ -1,4 +1,5 @@
 import type { TextLogprob } from "../generation.ts";
+import { countCharacters } from "./characters.ts";
 import { finite } from "./logprobs.ts";
 
 /** `logprobs` of a completion. */
@@ -22,7 +23,7 @@ export class LegacyLogprobWriter {
       written.token_logprobs.push(entry.logprob === undefined ? null : finite(entry.logprob));
       written.top_logprobs.push(entry.logprob === undefined ? null : topOf(entry));
       written.text_offset.push(this.#offset);
-      this.#offset += lengthOf(entry.token);
+      this.#offset += countCharacters(entry.token);
     }
     return written;
   }
@@ -33,11 +34,4 @@ function topOf({ token, logprob, top }: TextLogprob): Readonly<Record<string, nu
   const byToken = new Map(top.map((other) => [other.token, finite(other.logprob)]));
   if (!byToken.has(token)) byToken.set(token, finite(logprob));
   return Object.fromEntries(byToken);
-}
-
-/** Code points, as clients in most languages count. */
-function lengthOf(text: string): number {
-  let length = 0;
-  for (const _character of text) length += 1;
-  return length;
 }
