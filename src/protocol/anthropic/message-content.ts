@@ -1,0 +1,97 @@
+import type { Fields } from "../fields.ts";
+import type { JsonObject } from "../json.ts";
+import { notText, readTextContent, type TextContent, type TextParts } from "../openai/text-content.ts";
+
+type Message = Readonly<Record<string, unknown>>;
+type TextPart = { readonly type: "text"; readonly text: string };
+
+const TEXT: TextParts = new Map([["text", "text"]]);
+
+/** System prompt and conversation, in OpenAI's shape. */
+export function readMessageList(fields: Fields): Message[] {
+  const messages = fields.objects("messages");
+  if (!messages || messages.length === 0) throw fields.error("messages", "must be a list of at least one message");
+  const system = readTextContent(fields, "system", TEXT);
+  const first: Message[] = system === undefined || system.length === 0 ? [] : [{ role: "system", content: system }];
+  return [...first, ...messages.flatMap(readMessage)];
+}
+
+function readMessage(fields: Fields): Message[] {
+  const role = fields.oneOf("role", ["user", "assistant", "system"]);
+  if (role === undefined) throw fields.error("role", "must be one of user, assistant, system");
+  if (!fields.has("content")) throw fields.error("content", "must be a string or a list of blocks");
+  const text = fields.value("content");
+  if (typeof text === "string") return [{ role, content: text }];
+  const blocks = fields.objects("content") ?? [];
+  return role === "assistant" ? [readAssistant(blocks)] : readUser(role, blocks);
+}
+
+/** What tools gave back is a message for each; the text around them keeps its place. */
+function readUser(role: string, blocks: readonly Fields[]): Message[] {
+  const messages: Message[] = [];
+  let texts: TextPart[] = [];
+  const flush = (): void => {
+    if (texts.length > 0) messages.push({ role, content: texts });
+    texts = [];
+  };
+  for (const block of blocks) {
+    if (typeOf(block) === "tool_result") {
+      flush();
+      messages.push(readToolResult(block));
+    } else {
+      texts.push(readText(block));
+    }
+  }
+  flush();
+  return messages;
+}
+
+function readToolResult(block: Fields): Message {
+  const content: TextContent = readTextContent(block, "content", TEXT) ?? "";
+  return { role: "tool", tool_call_id: block.requiredString("tool_use_id"), content };
+}
+
+function readAssistant(blocks: readonly Fields[]): Message {
+  const texts: TextPart[] = [];
+  const calls: JsonObject[] = [];
+  let reasoning = "";
+  for (const block of blocks) {
+    switch (typeOf(block)) {
+      case "tool_use":
+        calls.push(readToolUse(block));
+        break;
+      case "thinking":
+        reasoning += block.string("thinking") ?? "";
+        break;
+      case "redacted_thinking":
+        // Only who wrote it can read it.
+        break;
+      default:
+        texts.push(readText(block));
+    }
+  }
+  return {
+    role: "assistant",
+    content: texts.length === 0 && calls.length > 0 ? null : texts,
+    ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
+  };
+}
+
+function readToolUse(block: Fields): JsonObject {
+  const input = block.object("input");
+  if (!input) throw block.error("input", "must be an object");
+  const called = { name: block.requiredString("name"), arguments: input.json };
+  return { id: block.requiredString("id"), type: "function", function: called };
+}
+
+function readText(block: Fields): TextPart {
+  if (typeOf(block) !== "text") throw notText(block);
+  const text = block.string("text");
+  if (text === undefined) throw block.error("text", "must be a string");
+  return { type: "text", text };
+}
+
+function typeOf(block: Fields): string {
+  return block.requiredString("type");
+}

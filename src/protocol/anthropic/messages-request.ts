@@ -1,0 +1,120 @@
+import { Fields } from "../fields.ts";
+import type { ApiRequest, ChatPrompt, Constraint, GenerationRequest, ToolSpec } from "../generation.ts";
+import type { JsonBody } from "../json-body.ts";
+import { requiredSchema } from "../openai/constraint-fields.ts";
+import {
+  readEnding,
+  readPlacement,
+  readSampling,
+  readStop,
+  readTokenCount,
+  refuseMembers,
+} from "../openai/sampling-fields.ts";
+import { effort, templateKwargs, thinking } from "../template-kwargs.ts";
+import { type AskedChoice, readTool, refuseDoubles, type ToolUse, toolUse } from "../tool-use.ts";
+import { readMessageList } from "./message-content.ts";
+import { MessagesWriter } from "./messages-writer.ts";
+
+const REFUSED = ["container", "mcp_servers"];
+
+/** `/v1/messages`. Throws invalid_request, and not_implemented for tools that run at Anthropic's. */
+export function readMessages(body: JsonBody): ApiRequest {
+  const fields = Fields.of(body);
+  refuseMembers(fields, REFUSED);
+  const isStream = fields.boolean("stream") ?? false;
+  const maxTokens = readTokenCount(fields, "max_tokens", 1);
+  if (maxTokens === undefined) throw fields.error("max_tokens", "must be an integer from 1 on");
+  const parallelToolCalls = readIsParallel(fields);
+  const { tools, toolChoice, constraint } = readTools(fields, parallelToolCalls);
+  const asked = readFormat(fields);
+  const generation: GenerationRequest = {
+    prompts: [{ kind: "chat", chat: readPrompt(fields, tools) }],
+    n: 1,
+    sampling: readSampling(fields),
+    maxTokens,
+    ...readEnding(fields),
+    stop: readStop(fields, "stop_sequences"),
+    logprobs: undefined,
+    promptLogprobs: undefined,
+    echo: false,
+    constraint: constraint ?? asked,
+    toolChoice,
+    parallelToolCalls,
+    separateReasoning: true,
+    ...readPlacement(fields),
+  };
+  const options = { isStream, stopSequences: generation.stop };
+  return { generation, isStream, createWriter: (head) => new MessagesWriter(head, options) };
+}
+
+/** `/v1/messages/count_tokens`: what would be the prompt. */
+export function readCountTokens(body: JsonBody): ChatPrompt {
+  const fields = Fields.of(body);
+  return readPrompt(fields, readTools(fields, readIsParallel(fields)).tools);
+}
+
+export function countTokensAnswer(inputTokens: number): string {
+  return JSON.stringify({ input_tokens: inputTokens });
+}
+
+/** An answer that the client has begun is gone on with. */
+function readPrompt(fields: Fields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
+  const messages = readMessageList(fields);
+  const isBegun = messages.at(-1)?.["role"] === "assistant";
+  const level = fields.object("output_config")?.string("effort");
+  return {
+    messages,
+    tools,
+    addGenerationPrompt: !isBegun,
+    continueFinalMessage: isBegun,
+    documents: undefined,
+    kwargs: templateKwargs(fields, { ...effort(level), ...readThinking(fields) }),
+  };
+}
+
+/** Where it is not said, and with `adaptive`, the model's template decides. How many tokens it may take is for no engine. */
+function readThinking(fields: Fields): Readonly<Record<string, unknown>> {
+  const asked = fields.object("thinking");
+  if (!asked) return {};
+  const type = asked.oneOf("type", ["enabled", "disabled", "adaptive"]);
+  if (type === undefined) throw asked.error("type", "must be one of enabled, disabled, adaptive");
+  asked.integer("budget_tokens", { least: 1 });
+  return type === "adaptive" ? {} : thinking(type === "enabled");
+}
+
+function readTools(fields: Fields, isParallel: boolean): ToolUse {
+  const tools = fields.objects("tools")?.map(readOwnTool) ?? [];
+  refuseDoubles(tools, fields);
+  return toolUse(tools, readToolChoice(fields), isParallel, fields);
+}
+
+function readOwnTool(fields: Fields): ToolSpec {
+  const type = fields.string("type") ?? "custom";
+  if (type !== "custom") {
+    throw fields.notBuilt("type", `tools of type ${type} are not supported: only those that the client runs itself`);
+  }
+  if (!fields.has("input_schema")) throw fields.error("input_schema", "must be a JSON schema");
+  return readTool(fields, "input_schema");
+}
+
+const CHOICES = { auto: "auto", any: "required", none: "none", tool: "function" } as const;
+
+function readToolChoice(fields: Fields): AskedChoice {
+  const choice = fields.object("tool_choice");
+  if (!choice) return { kind: "auto" };
+  const type = choice.oneOf("type", ["auto", "any", "none", "tool"]);
+  if (type === undefined) throw choice.error("type", "must be one of auto, any, none, tool");
+  return type === "tool" ? { kind: CHOICES[type], name: choice.requiredString("name") } : { kind: CHOICES[type] };
+}
+
+function readIsParallel(fields: Fields): boolean {
+  return !(fields.object("tool_choice")?.boolean("disable_parallel_tool_use") ?? false);
+}
+
+/** `output_config.format`, and `output_format` of before it. */
+function readFormat(fields: Fields): Constraint | undefined {
+  const format = fields.object("output_config")?.object("format") ?? fields.object("output_format");
+  if (!format) return undefined;
+  if (format.oneOf("type", ["json_schema"]) === undefined) throw format.error("type", "must be json_schema");
+  return requiredSchema(format, "schema");
+}

@@ -1,0 +1,151 @@
+import { GatewayError } from "../errors/errors.ts";
+import { isJsonObject, type JsonObject } from "./json.ts";
+import type { JsonBody } from "./json-body.ts";
+
+/** Bounds of a number, both included unless they are said to be open. */
+export interface Bounds {
+  readonly least?: number;
+  /** Everything must be greater than this. */
+  readonly above?: number;
+  readonly most?: number;
+}
+
+/**
+ * An object of a request and where it stands in it. Each reader checks the type of the member that it gives; members that
+ * are null count as absent, and undefined is what an absent one gives. What is wrong throws invalid_request with the path.
+ */
+export class Fields {
+  readonly json: JsonObject;
+  /** As in `messages[0]`; empty for the body itself. */
+  readonly path: string;
+
+  constructor(json: JsonObject, path: string) {
+    this.json = json;
+    this.path = path;
+  }
+
+  /** The whole body; its form has been checked when it was read. */
+  static of({ bytes }: JsonBody): Fields {
+    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+    return new Fields(isJsonObject(value) ? value : {}, "");
+  }
+
+  value(name: string): unknown {
+    return this.json[name] ?? undefined;
+  }
+
+  has(name: string): boolean {
+    return this.value(name) !== undefined;
+  }
+
+  /** Path of a member. */
+  at(name: string): string {
+    return this.path === "" ? name : `${this.path}.${name}`;
+  }
+
+  /** The error that a member is wrong: `what` goes on after its path, as in "must be a string". */
+  error(name: string, what: string): GatewayError {
+    return new GatewayError("invalid_request", `${this.at(name)} ${what}`, { param: this.at(name) });
+  }
+
+  /** The error that a member asks for what there is not here. */
+  notBuilt(name: string, why: string): GatewayError {
+    return new GatewayError("not_implemented", why, { param: this.at(name) });
+  }
+
+  string(name: string): string | undefined {
+    const value = this.value(name);
+    if (value === undefined || typeof value === "string") return value;
+    throw this.error(name, "must be a string");
+  }
+
+  /** A string that must be there and say something. */
+  requiredString(name: string): string {
+    const value = this.string(name);
+    if (value === undefined || value === "") throw this.error(name, "must be a non-empty string");
+    return value;
+  }
+
+  boolean(name: string): boolean | undefined {
+    const value = this.value(name);
+    if (value === undefined || typeof value === "boolean") return value;
+    throw this.error(name, "must be true or false");
+  }
+
+  number(name: string, bounds: Bounds): number | undefined {
+    const value = this.value(name);
+    if (value === undefined) return undefined;
+    if (typeof value !== "number" || !isWithin(value, bounds))
+      throw this.error(name, `must be ${phrase("a number", bounds)}`);
+    return value;
+  }
+
+  integer(name: string, bounds: Bounds): number | undefined {
+    const value = this.value(name);
+    if (value === undefined) return undefined;
+    if (!isInteger(value) || !isWithin(value, bounds))
+      throw this.error(name, `must be ${phrase("an integer", bounds)}`);
+    return value;
+  }
+
+  oneOf<const T extends string>(name: string, values: readonly T[]): T | undefined {
+    const value = this.value(name);
+    if (value === undefined) return undefined;
+    const known = values.find((candidate) => candidate === value);
+    if (known === undefined) throw this.error(name, `must be one of ${values.join(", ")}`);
+    return known;
+  }
+
+  list(name: string): readonly unknown[] | undefined {
+    const value = this.value(name);
+    if (value === undefined || Array.isArray(value)) return value;
+    throw this.error(name, "must be a list");
+  }
+
+  strings(name: string): readonly string[] | undefined {
+    return this.list(name)?.map((entry, index) => {
+      if (typeof entry === "string") return entry;
+      throw this.error(`${name}[${index}]`, "must be a string");
+    });
+  }
+
+  /** Token ids and their like: integers from 0. */
+  ids(name: string): readonly number[] | undefined {
+    const list = this.list(name);
+    if (list === undefined || isIds(list)) return list;
+    throw this.error(name, "must be a list of token ids");
+  }
+
+  object(name: string): Fields | undefined {
+    const value = this.value(name);
+    if (value === undefined) return undefined;
+    if (!isJsonObject(value)) throw this.error(name, "must be an object");
+    return new Fields(value, this.at(name));
+  }
+
+  objects(name: string): readonly Fields[] | undefined {
+    return this.list(name)?.map((entry, index) => {
+      if (isJsonObject(entry)) return new Fields(entry, `${this.at(name)}[${index}]`);
+      throw this.error(`${name}[${index}]`, "must be an object");
+    });
+  }
+}
+
+export function isIds(list: readonly unknown[]): list is readonly number[] {
+  return list.every((entry) => isInteger(entry) && entry >= 0);
+}
+
+function isInteger(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+function isWithin(value: number, { least = -Infinity, above = -Infinity, most = Infinity }: Bounds): boolean {
+  return Number.isFinite(value) && value >= least && value > above && value <= most;
+}
+
+/** "an integer from 1 to 20". */
+function phrase(kind: string, { least, above, most }: Bounds): string {
+  const from = least === undefined ? (above === undefined ? "" : ` above ${above}`) : ` from ${least}`;
+  if (most === undefined) return least === undefined ? `${kind}${from}` : `${kind}${from} on`;
+  return `${kind}${from === "" ? " of" : ""}${from}${above === undefined ? " to" : ", at most"} ${most}`;
+}

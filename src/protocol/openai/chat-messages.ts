@@ -1,0 +1,58 @@
+import type { Fields } from "../fields.ts";
+import type { JsonObject } from "../json.ts";
+import { CHAT_PARTS, readTextContent } from "./text-content.ts";
+
+type Message = Readonly<Record<string, unknown>>;
+
+const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
+
+/** The conversation, checked; members that are not known here stay for templates that know them. */
+export function readChatMessages(fields: Fields): Message[] {
+  const messages = fields.objects("messages");
+  if (!messages || messages.length === 0) throw fields.error("messages", "must be a list of at least one message");
+  return messages.map(readMessage);
+}
+
+function readMessage(fields: Fields): Message {
+  const role = fields.oneOf("role", ROLES);
+  if (role === undefined) throw fields.error("role", `must be one of ${ROLES.join(", ")}`);
+  const content = readTextContent(fields, "content", CHAT_PARTS);
+  if (role === "assistant") return readAssistant(fields, content);
+  if (content === undefined) throw fields.error("content", "must be a string or a list of parts");
+  return { ...withoutNulls(fields.json), role: TEMPLATE_ROLES[role] ?? role, content };
+}
+
+/** Roles that templates know by another name. */
+const TEMPLATE_ROLES: Readonly<Record<string, string>> = { developer: "system", function: "tool" };
+
+function readAssistant(fields: Fields, content: unknown): Message {
+  const calls = readCalls(fields);
+  const { function_call: _deprecated, ...members } = withoutNulls(fields.json);
+  for (const name of ["reasoning_content", "reasoning"]) fields.string(name);
+  return { ...members, content: content ?? null, ...(calls ? { tool_calls: calls } : {}) };
+}
+
+function readCalls(fields: Fields): JsonObject[] | undefined {
+  const deprecated = fields.object("function_call");
+  if (deprecated)
+    return [{ id: deprecated.requiredString("name"), type: "function", function: readCalled(deprecated) }];
+  const calls = fields.objects("tool_calls");
+  // Templates take an empty list for calls that were made.
+  if (!calls || calls.length === 0) return undefined;
+  return calls.map((call) => {
+    const called = call.object("function");
+    if (!called) throw call.error("function", "must be an object");
+    return { ...call.json, type: "function", function: readCalled(called) };
+  });
+}
+
+function readCalled(fields: Fields): JsonObject {
+  const name = fields.requiredString("name");
+  const args = fields.value("arguments");
+  if (typeof args === "object") return { name, arguments: fields.object("arguments")?.json };
+  return { name, arguments: fields.string("arguments") ?? "{}" };
+}
+
+function withoutNulls(json: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));
+}

@@ -1,0 +1,105 @@
+import { Fields } from "../fields.ts";
+import type { ApiRequest, ChatPrompt, GenerationRequest, ToolSpec } from "../generation.ts";
+import type { JsonBody } from "../json-body.ts";
+import { effort, templateKwargs } from "../template-kwargs.ts";
+import { readChatMessages } from "./chat-messages.ts";
+import { readChatTools } from "./chat-tools.ts";
+import { ChatWriter } from "./chat-writer.ts";
+import { readConstraint } from "./constraint-fields.ts";
+import {
+  readAnswerCount,
+  readEnding,
+  readPlacement,
+  readSampling,
+  readTokenCount,
+  refuseMembers,
+} from "./sampling-fields.ts";
+import { readPromptLogprobs, readStreamOptions } from "./stream-options.ts";
+
+const REFUSED = [
+  "audio",
+  "bad_words",
+  "best_of",
+  "chat_template",
+  "custom_logit_processor",
+  "logits_processors",
+  "allowed_token_ids",
+  "return_hidden_states",
+  "return_token_ids",
+  "return_tokens_as_token_ids",
+  "session_params",
+  "truncate_prompt_tokens",
+  "use_beam_search",
+  "web_search_options",
+];
+
+/** `/v1/chat/completions`. Throws invalid_request, and not_implemented for what engines that speak tokens have no place for. */
+export function readChat(body: JsonBody): ApiRequest {
+  const fields = Fields.of(body);
+  refuseMembers(fields, REFUSED);
+  refuseOtherModalities(fields);
+  const stream = readStreamOptions(fields);
+  const parallelToolCalls = fields.boolean("parallel_tool_calls") ?? true;
+  const { tools, toolChoice, constraint } = readChatTools(fields, parallelToolCalls);
+  const asked = readConstraint(fields);
+  const chat = readChatPrompt(fields, tools);
+  const echo = fields.boolean("echo") ?? false;
+  const generation: GenerationRequest = {
+    prompts: [{ kind: "chat", chat }],
+    n: readAnswerCount(fields),
+    sampling: readSampling(fields),
+    maxTokens: readTokenCount(fields, "max_completion_tokens", 1) ?? readTokenCount(fields, "max_tokens", 1),
+    ...readEnding(fields),
+    logprobs: readLogprobs(fields),
+    promptLogprobs: readPromptLogprobs(fields, stream),
+    // Here it is the beginning of the answer that stands before it, and the writer has that.
+    echo: false,
+    // A call that must be made is the whole answer.
+    constraint: constraint ?? asked,
+    toolChoice,
+    parallelToolCalls,
+    separateReasoning: fields.boolean("separate_reasoning") ?? fields.boolean("include_reasoning") ?? true,
+    ...readPlacement(fields),
+  };
+  const options = { ...stream, answersPerPrompt: generation.n, echoText: echo ? begunAnswer(chat) : "" };
+  return { generation, isStream: stream.isStream, createWriter: (head) => new ChatWriter(head, options) };
+}
+
+/** The conversation and what goes with it into the template. */
+export function readChatPrompt(fields: Fields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
+  const continueFinalMessage = fields.boolean("continue_final_message") ?? false;
+  const addGenerationPrompt = fields.boolean("add_generation_prompt") ?? !continueFinalMessage;
+  if (continueFinalMessage && addGenerationPrompt) {
+    throw fields.error("continue_final_message", "and add_generation_prompt cannot both be true");
+  }
+  const documents = fields.objects("documents")?.map(({ json }) => json);
+  const kwargs = templateKwargs(fields, effort(readEffort(fields)));
+  return { messages: readChatMessages(fields), tools, addGenerationPrompt, continueFinalMessage, documents, kwargs };
+}
+
+function readEffort(fields: Fields): string | number | undefined {
+  const level = fields.value("reasoning_effort");
+  return typeof level === "number" ? level : fields.string("reasoning_effort");
+}
+
+function refuseOtherModalities(fields: Fields): void {
+  if (fields.strings("modalities")?.some((modality) => modality !== "text") !== true) return;
+  throw fields.notBuilt("modalities", "workers that are reached over gRPC answer in text only");
+}
+
+function readLogprobs(fields: Fields): GenerationRequest["logprobs"] {
+  const isAsked = fields.boolean("logprobs") ?? false;
+  const top = fields.integer("top_logprobs", { least: 0, most: 20 });
+  if (!isAsked && top !== undefined && top > 0) throw fields.error("top_logprobs", "needs logprobs to be true");
+  return isAsked ? { top: top ?? 0 } : undefined;
+}
+
+/** What the last message has already, where it is the answer to be continued. */
+function begunAnswer({ messages, continueFinalMessage }: ChatPrompt): string {
+  const last = messages.at(-1);
+  if (!continueFinalMessage || last?.["role"] !== "assistant") return "";
+  const { content } = last;
+  if (typeof content === "string") return content;
+  const parts: readonly { text: string }[] = Array.isArray(content) ? content : [];
+  return parts.map(({ text }) => text).join("\n");
+}

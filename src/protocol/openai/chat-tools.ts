@@ -1,0 +1,58 @@
+import type { Fields } from "../fields.ts";
+import type { ToolSpec } from "../generation.ts";
+import { type AskedChoice, readTool, refuseDoubles, type ToolUse, toolUse } from "../tool-use.ts";
+
+/** `tools` and `tool_choice`, or `functions` and `function_call` of before them. */
+export function readChatTools(fields: Fields, isParallel: boolean): ToolUse {
+  const functions = fields.objects("functions");
+  if (!fields.has("tools") && functions) {
+    const tools = functions.map((tool) => readTool(tool, "parameters"));
+    return toolUse(tools, readFunctionCall(fields), isParallel, fields, "function_call");
+  }
+  const tools = fields.objects("tools")?.map(readChatTool) ?? [];
+  refuseDoubles(tools, fields);
+  return toolUse(tools, readToolChoice(fields), isParallel, fields);
+}
+
+function readChatTool(fields: Fields): ToolSpec {
+  const type = fields.string("type");
+  if (type !== "function") throw fields.error("type", "must be function");
+  const declared = fields.object("function");
+  if (!declared) throw fields.error("function", "must be an object");
+  return readTool(declared, "parameters");
+}
+
+function readFunctionCall(fields: Fields): AskedChoice {
+  const value = fields.value("function_call");
+  if (value !== undefined && typeof value !== "string") {
+    return { kind: "function", name: fields.object("function_call")?.requiredString("name") ?? "" };
+  }
+  return { kind: fields.oneOf("function_call", ["none", "auto"]) ?? "auto" };
+}
+
+function readToolChoice(fields: Fields): AskedChoice {
+  const value = fields.value("tool_choice");
+  if (value === undefined || typeof value === "string") {
+    return { kind: fields.oneOf("tool_choice", ["none", "auto", "required"]) ?? "auto" };
+  }
+  const choice = fields.object("tool_choice");
+  const type = choice?.oneOf("type", ["function", "allowed_tools"]);
+  if (!choice || !type) throw fields.error("tool_choice.type", "must be function or allowed_tools");
+  if (type === "function") return { kind: "function", name: nameOf(choice) };
+  const allowed = choice.object("allowed_tools");
+  if (!allowed) throw choice.error("allowed_tools", "must be an object");
+  return readAllowed(allowed, nameOf);
+}
+
+/** Some of the tools, of which one may or must be called. */
+export function readAllowed(fields: Fields, nameOf: (tool: Fields) => string): AskedChoice {
+  const tools = fields.objects("tools");
+  if (!tools || tools.length === 0) throw fields.error("tools", "must be a list of at least one tool");
+  return { kind: fields.oneOf("mode", ["auto", "required"]) ?? "auto", allowed: tools.map(nameOf) };
+}
+
+function nameOf(fields: Fields): string {
+  const named = fields.object("function");
+  if (!named) throw fields.error("function", "must be an object");
+  return named.requiredString("name");
+}

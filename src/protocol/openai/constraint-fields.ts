@@ -1,0 +1,131 @@
+import type { Fields } from "../fields.ts";
+import type { Constraint } from "../generation.ts";
+import { isJsonObject } from "../json.ts";
+
+interface Asked {
+  readonly name: string;
+  readonly constraint: Constraint;
+}
+
+/**
+ * The one constraint on the text, in any of the ways of OpenAI (`response_format`), vLLM (`structured_outputs`, `guided_*`)
+ * and SGLang (`regex`, `ebnf`, `json_schema`, `structural_tag`). Throws invalid_request where there are two.
+ */
+export function readConstraint(fields: Fields): Constraint | undefined {
+  const structured = fields.object("structured_outputs");
+  const asked = [
+    ...one("response_format", readResponseFormat(fields)),
+    ...readMembers(fields, PLAIN),
+    ...readMembers(fields, GUIDED),
+    ...(structured ? readMembers(structured, STRUCTURED) : []),
+  ];
+  const [first, second] = asked;
+  if (second)
+    throw fields.error(second.name, `cannot be combined with ${first?.name}: only one constraint is possible`);
+  return first?.constraint;
+}
+
+type Reader = (fields: Fields, name: string) => Constraint | undefined;
+
+const PLAIN: readonly [name: string, read: Reader][] = [
+  ["json_schema", readSchema],
+  ["regex", readRegex],
+  ["ebnf", readGrammar],
+  ["structural_tag", readTag],
+];
+const GUIDED: readonly [name: string, read: Reader][] = [
+  ["guided_json", readSchema],
+  ["guided_regex", readRegex],
+  ["guided_choice", readChoice],
+  ["guided_grammar", readGrammar],
+  ["guided_json_object", readAnyObject],
+];
+const STRUCTURED: readonly [name: string, read: Reader][] = [
+  ["json", readSchema],
+  ["regex", readRegex],
+  ["choice", readChoice],
+  ["grammar", readGrammar],
+  ["json_object", readAnyObject],
+  ["structural_tag", readTag],
+];
+
+function readMembers(fields: Fields, readers: readonly [name: string, read: Reader][]): Asked[] {
+  return readers.flatMap(([name, read]) => one(fields.at(name), read(fields, name)));
+}
+
+function one(name: string, constraint: Constraint | undefined): Asked[] {
+  return constraint ? [{ name, constraint }] : [];
+}
+
+function readResponseFormat(fields: Fields): Constraint | undefined {
+  const format = fields.object("response_format");
+  switch (format?.oneOf("type", ["text", "json_object", "json_schema", "structural_tag"])) {
+    case "json_object":
+      return { kind: "json_object" };
+    case "json_schema": {
+      const named = format?.object("json_schema");
+      if (!named) throw fields.error("response_format.json_schema", "must be an object");
+      return requiredSchema(named, "schema");
+    }
+    case "structural_tag":
+      return { kind: "structural_tag", tag: JSON.stringify(format?.json) };
+    case "text":
+      return undefined;
+    case undefined:
+      if (format) throw format.error("type", "must be a string");
+      return undefined;
+  }
+}
+
+/** A schema that must be there. */
+export function requiredSchema(fields: Fields, name: string): Constraint {
+  const constraint = readSchema(fields, name);
+  if (!constraint) throw fields.error(name, "must be a JSON schema");
+  return constraint;
+}
+
+/** As an object or as its JSON text. */
+function readSchema(fields: Fields, name: string): Constraint | undefined {
+  const schema = jsonText(fields, name, "must be a JSON schema");
+  return schema === undefined ? undefined : { kind: "json_schema", schema };
+}
+
+function readTag(fields: Fields, name: string): Constraint | undefined {
+  const tag = jsonText(fields, name, "must be a structural tag");
+  return tag === undefined ? undefined : { kind: "structural_tag", tag };
+}
+
+function jsonText(fields: Fields, name: string, what: string): string | undefined {
+  const value = fields.value(name);
+  if (value === undefined) return undefined;
+  if (isJsonObject(value)) return JSON.stringify(value);
+  if (typeof value !== "string" || !isJsonText(value)) throw fields.error(name, what);
+  return value;
+}
+
+function isJsonText(text: string): boolean {
+  try {
+    return isJsonObject(JSON.parse(text));
+  } catch {
+    // Anything else is answered the same: it is not what was asked for.
+    return false;
+  }
+}
+
+function readRegex(fields: Fields, name: string): Constraint | undefined {
+  return fields.has(name) ? { kind: "regex", pattern: fields.requiredString(name) } : undefined;
+}
+
+function readGrammar(fields: Fields, name: string): Constraint | undefined {
+  return fields.has(name) ? { kind: "ebnf", grammar: fields.requiredString(name) } : undefined;
+}
+
+function readChoice(fields: Fields, name: string): Constraint | undefined {
+  const choices = fields.strings(name);
+  if (choices?.length === 0) throw fields.error(name, "must have at least one entry");
+  return choices && { kind: "choice", choices };
+}
+
+function readAnyObject(fields: Fields, name: string): Constraint | undefined {
+  return fields.boolean(name) === true ? { kind: "json_object" } : undefined;
+}

@@ -1,0 +1,37 @@
+import type { TextLogprob } from "../generation.ts";
+import { countCharacters } from "./characters.ts";
+import { finite } from "./logprobs.ts";
+
+/** `logprobs` of a completion. */
+export interface LegacyLogprobs {
+  readonly tokens: string[];
+  readonly token_logprobs: (number | null)[];
+  readonly top_logprobs: (Readonly<Record<string, number>> | null)[];
+  /** Where each token begins in the text of the choice, in characters. */
+  readonly text_offset: number[];
+}
+
+/** Writes the log-probabilities of one choice; knows how far its text is. */
+export class LegacyLogprobWriter {
+  #offset = 0;
+
+  write(logprobs: readonly TextLogprob[]): LegacyLogprobs {
+    const written: LegacyLogprobs = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
+    for (const entry of logprobs) {
+      written.tokens.push(entry.token);
+      // The first token of a prompt follows nothing.
+      written.token_logprobs.push(entry.logprob === undefined ? null : finite(entry.logprob));
+      written.top_logprobs.push(entry.logprob === undefined ? null : topOf(entry));
+      written.text_offset.push(this.#offset);
+      this.#offset += countCharacters(entry.token);
+    }
+    return written;
+  }
+}
+
+/** The alternatives, and the token itself where it is not one of them. */
+function topOf({ token, logprob, top }: TextLogprob): Readonly<Record<string, number>> {
+  const byToken = new Map(top.map((other) => [other.token, finite(other.logprob)]));
+  if (!byToken.has(token)) byToken.set(token, finite(logprob));
+  return Object.fromEntries(byToken);
+}

@@ -1,0 +1,40 @@
+import type { TextLogprob } from "../generation.ts";
+import type { JsonObject } from "../json.ts";
+import { logprobEntries } from "./logprobs.ts";
+
+/** One item of the output while it grows. */
+export interface OutputItem {
+  readonly kind: "reasoning" | "content" | "call";
+  readonly id: string;
+  readonly outputIndex: number;
+  status: ItemStatus;
+  /** Text, or the arguments of the call. */
+  text: string;
+  readonly logprobs: TextLogprob[];
+  /** Only of a call. */
+  readonly callId: string;
+  readonly name: string;
+}
+
+export type ItemStatus = "in_progress" | "completed" | "incomplete";
+
+/** The item as the response has it. One that has just begun has no content yet. */
+export function itemObject(item: OutputItem): JsonObject {
+  const { id, status } = item;
+  const content = status === "in_progress" ? [] : [partObject(item)];
+  switch (item.kind) {
+    case "reasoning":
+      return { id, type: "reasoning", summary: [], content, status };
+    case "content":
+      return { id, type: "message", status, role: "assistant", content };
+    case "call":
+      return { id, type: "function_call", status, call_id: item.callId, name: item.name, arguments: item.text };
+  }
+}
+
+/** The one part of an item that has text. */
+export function partObject({ kind, text, logprobs }: OutputItem): JsonObject {
+  return kind === "reasoning"
+    ? { type: "reasoning_text", text }
+    : { type: "output_text", text, annotations: [], logprobs: logprobEntries(logprobs) };
+}

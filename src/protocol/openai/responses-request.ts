@@ -1,0 +1,140 @@
+import { Fields } from "../fields.ts";
+import type { ApiRequest, Constraint, GenerationRequest, ToolSpec } from "../generation.ts";
+import type { JsonObject } from "../json.ts";
+import type { JsonBody } from "../json-body.ts";
+import { effort, templateKwargs } from "../template-kwargs.ts";
+import { type AskedChoice, readTool, refuseDoubles, type ToolUse, toolUse } from "../tool-use.ts";
+import { readAllowed } from "./chat-tools.ts";
+import { requiredSchema } from "./constraint-fields.ts";
+import { readInput } from "./responses-input.ts";
+import { ResponsesWriter } from "./responses-writer.ts";
+import { readEnding, readPlacement, readSampling, readTokenCount } from "./sampling-fields.ts";
+
+const NOT_STORED = "responses are not stored, so there is none to go on from: send the whole conversation as input";
+
+/** `/v1/responses` without a store. Throws invalid_request, and not_implemented for what needs one or runs tools itself. */
+export function readResponses(body: JsonBody): ApiRequest {
+  const fields = Fields.of(body);
+  refuseState(fields);
+  const isStream = fields.boolean("stream") ?? false;
+  const parallelToolCalls = fields.boolean("parallel_tool_calls") ?? true;
+  const { tools, toolChoice, constraint } = readTools(fields, parallelToolCalls);
+  const asked = readFormat(fields);
+  const reasoning = fields.object("reasoning");
+  const generation: GenerationRequest = {
+    prompts: [
+      {
+        kind: "chat",
+        chat: {
+          messages: readInput(fields),
+          tools,
+          addGenerationPrompt: true,
+          continueFinalMessage: false,
+          documents: undefined,
+          kwargs: templateKwargs(fields, effort(reasoning?.string("effort"))),
+        },
+      },
+    ],
+    n: 1,
+    sampling: readSampling(fields),
+    maxTokens: readTokenCount(fields, "max_output_tokens", 1),
+    ...readEnding(fields),
+    logprobs: readLogprobs(fields),
+    promptLogprobs: undefined,
+    echo: false,
+    constraint: constraint ?? asked,
+    toolChoice,
+    parallelToolCalls,
+    separateReasoning: true,
+    ...readPlacement(fields),
+  };
+  const options = { isStream, asked: askedMembers(fields, parallelToolCalls) };
+  return { generation, isStream, createWriter: (head) => new ResponsesWriter(head, options) };
+}
+
+/** Whether answers are to be kept is up to the client; that they are not, the answer says. */
+function refuseState(fields: Fields): void {
+  fields.boolean("store");
+  for (const name of ["previous_response_id", "conversation"]) {
+    if (fields.has(name)) throw fields.notBuilt(name, NOT_STORED);
+  }
+  if (fields.boolean("background") === true) {
+    throw fields.notBuilt("background", "background responses are not supported: responses are not stored");
+  }
+  if (fields.has("prompt"))
+    throw fields.notBuilt("prompt", "stored prompts are not supported: send instructions and input");
+}
+
+function readTools(fields: Fields, isParallel: boolean): ToolUse {
+  const tools = fields.objects("tools")?.map(readFunction) ?? [];
+  refuseDoubles(tools, fields);
+  return toolUse(tools, readToolChoice(fields), isParallel, fields);
+}
+
+function readFunction(fields: Fields): ToolSpec {
+  const type = fields.requiredString("type");
+  if (type !== "function") {
+    throw fields.notBuilt(
+      "type",
+      `tools of type ${type} are not supported: only functions that the client runs itself`,
+    );
+  }
+  return readTool(fields, "parameters");
+}
+
+function readToolChoice(fields: Fields): AskedChoice {
+  const value = fields.value("tool_choice");
+  if (value === undefined || typeof value === "string") {
+    return { kind: fields.oneOf("tool_choice", ["none", "auto", "required"]) ?? "auto" };
+  }
+  const choice = fields.object("tool_choice");
+  const type = choice?.oneOf("type", ["function", "allowed_tools"]);
+  if (!choice || !type) throw fields.error("tool_choice.type", "must be function or allowed_tools");
+  const nameOf = (tool: Fields): string => tool.requiredString("name");
+  return type === "function" ? { kind: "function", name: nameOf(choice) } : readAllowed(choice, nameOf);
+}
+
+function readFormat(fields: Fields): Constraint | undefined {
+  const format = fields.object("text")?.object("format");
+  if (!format) return undefined;
+  const type = format.oneOf("type", ["text", "json_object", "json_schema"]);
+  if (type === undefined) throw format.error("type", "must be one of text, json_object, json_schema");
+  if (type === "json_schema") return requiredSchema(format, "schema");
+  return type === "json_object" ? { kind: "json_object" } : undefined;
+}
+
+const LOGPROBS = "message.output_text.logprobs";
+
+function readLogprobs(fields: Fields): GenerationRequest["logprobs"] {
+  const top = fields.integer("top_logprobs", { least: 0, most: 20 });
+  const isIncluded = fields.strings("include")?.includes(LOGPROBS) === true;
+  if (!isIncluded && top !== undefined && top > 0) throw fields.error("top_logprobs", `needs ${LOGPROBS} in include`);
+  return isIncluded ? { top: top ?? 0 } : undefined;
+}
+
+/** Members of the request that the response repeats, with what holds where they are absent. */
+function askedMembers(fields: Fields, parallelToolCalls: boolean): JsonObject {
+  const reasoning = fields.object("reasoning");
+  const value = (name: string, otherwise: unknown): unknown => fields.value(name) ?? otherwise;
+  return {
+    background: false,
+    instructions: fields.string("instructions") ?? null,
+    max_output_tokens: value("max_output_tokens", null),
+    max_tool_calls: fields.integer("max_tool_calls", { least: 1 }) ?? null,
+    metadata: fields.object("metadata")?.json ?? {},
+    parallel_tool_calls: parallelToolCalls,
+    previous_response_id: null,
+    reasoning: { effort: reasoning?.string("effort") ?? null, summary: reasoning?.string("summary") ?? null },
+    service_tier: fields.string("service_tier") ?? "default",
+    // Whatever was asked for.
+    store: false,
+    temperature: value("temperature", 1),
+    text: { ...fields.object("text")?.json, format: fields.object("text")?.object("format")?.json ?? { type: "text" } },
+    tool_choice: value("tool_choice", "auto"),
+    tools: value("tools", []),
+    top_logprobs: value("top_logprobs", 0),
+    top_p: value("top_p", 1),
+    truncation: fields.oneOf("truncation", ["auto", "disabled"]) ?? "disabled",
+    user: fields.string("user") ?? null,
+  };
+}

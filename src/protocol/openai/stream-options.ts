@@ -1,0 +1,30 @@
+import type { Fields } from "../fields.ts";
+import type { GenerationRequest } from "../generation.ts";
+
+export interface StreamOptions {
+  readonly isStream: boolean;
+  /** An event of its own with the usage, after the answer. */
+  readonly includeUsage: boolean;
+  /** The usage so far in each event. */
+  readonly continuousUsage: boolean;
+}
+
+/** `stream` and `stream_options` of chat and completions. */
+export function readStreamOptions(fields: Fields): StreamOptions {
+  const isStream = fields.boolean("stream") ?? false;
+  const options = fields.object("stream_options");
+  if (options && !isStream) throw fields.error("stream_options", "needs stream to be true");
+  const includeUsage = options?.boolean("include_usage") ?? false;
+  return {
+    isStream,
+    includeUsage,
+    continuousUsage: includeUsage && (options?.boolean("continuous_usage_stats") ?? false),
+  };
+}
+
+/** vLLM's `prompt_logprobs`, which has no place in a stream. */
+export function readPromptLogprobs(fields: Fields, { isStream }: StreamOptions): GenerationRequest["promptLogprobs"] {
+  const top = fields.integer("prompt_logprobs", { least: 0, most: 20 });
+  if (top !== undefined && isStream) throw fields.error("prompt_logprobs", "needs stream to be false");
+  return top === undefined ? undefined : { top, from: 0 };
+}

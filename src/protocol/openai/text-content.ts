@@ -1,0 +1,42 @@
+import { GatewayError } from "../../errors/errors.ts";
+import { Fields } from "../fields.ts";
+import { isJsonObject } from "../json.ts";
+
+/** Content as templates take it: a string, or parts that are all text. */
+export type TextContent = string | readonly { readonly type: "text"; readonly text: string }[];
+
+/** Types of parts that are text, with the member that has it. */
+export type TextParts = ReadonlyMap<unknown, string>;
+
+/** Parts of the chat API. */
+export const CHAT_PARTS: TextParts = new Map([
+  ["text", "text"],
+  ["refusal", "refusal"],
+]);
+
+/** The content of a message; undefined where it is absent. Throws invalid_request for a part that is no text. */
+export function readTextContent(fields: Fields, name: string, parts: TextParts): TextContent | undefined {
+  const content = fields.value(name);
+  if (content === undefined || typeof content === "string") return content;
+  if (!Array.isArray(content)) throw fields.error(name, "must be a string or a list of parts");
+  const list: readonly unknown[] = content;
+  return list.map((part, index) => ({ type: "text", text: readPart(fields, `${name}[${index}]`, part, parts) }));
+}
+
+function readPart(fields: Fields, name: string, part: unknown, parts: TextParts): string {
+  if (typeof part === "string") return part;
+  if (!isJsonObject(part)) throw fields.error(name, "must be an object");
+  const entry = new Fields(part, fields.at(name));
+  const member = parts.get(part["type"]);
+  if (member === undefined) throw notText(entry);
+  const text = entry.string(member);
+  if (text === undefined) throw entry.error(member, "must be a string");
+  return text;
+}
+
+/** The error that a part is an image, a sound or the like. */
+export function notText({ json, path }: Fields): GatewayError {
+  const type = typeof json["type"] === "string" ? `of type ${json["type"]}` : "without a type";
+  const what = `${path} is ${type}: workers that are reached over gRPC take text only`;
+  return new GatewayError("invalid_request", what, { param: path });
+}
