@@ -75,12 +75,14 @@ async function relayWhole({ upstream, attempt }: StreamSource, request: Inferenc
   const { record } = request;
   record.tokens = readTokens(body);
   attempt.end();
-  const response = new Response(body, {
-    status: upstream.status,
-    headers: responseHeaders(request, "application/json"),
-  });
+  const response = jsonResponse(request, upstream.status, body);
   record.settle(upstream.status);
   return response;
+}
+
+/** A whole answer with the headers that its API has. */
+export function jsonResponse(request: InferenceRequest, status: number, body: Uint8Array): Response {
+  return new Response(body, { status, headers: responseHeaders(request, "application/json") });
 }
 
 function readTokens(body: Uint8Array): ReturnType<typeof readUsage> {

@@ -39,7 +39,7 @@ export interface EngineStep {
 }
 
 export interface EmbedAnswer {
-  readonly values: readonly number[];
+  readonly values: Float32Array;
   readonly promptTokens: number;
 }
 

@@ -1,5 +1,5 @@
 import { GatewayError } from "../../errors/errors.ts";
-import type { ChatPrompt, GenerationRequest, Prompt, Sampling } from "../../protocol/generation.ts";
+import type { ChatPrompt, Prompt, Sampling } from "../../protocol/generation.ts";
 import type { ModelText } from "./model-text.ts";
 
 /** One prompt as an engine takes it. */
@@ -12,16 +12,16 @@ export interface EncodedPrompt {
 }
 
 /**
- * Renders and tokenises the prompts of a request. Throws invalid_request: with the template's own words, for ids that are no
+ * Renders and tokenises prompts. Throws invalid_request: with the template's own words, for ids that are no
  * tokens, and for a prompt that leaves no room for an answer within `maxModelLen` tokens.
  */
 export async function encodePrompts(
-  request: GenerationRequest,
+  prompts: readonly Prompt[],
   text: ModelText,
   maxModelLen: number | undefined,
 ): Promise<readonly EncodedPrompt[]> {
   const encoded: EncodedPrompt[] = [];
-  for (const prompt of request.prompts) {
+  for (const prompt of prompts) {
     const one = await encodePrompt(prompt, text);
     checkLength(one, maxModelLen, prompt.kind);
     encoded.push(one);
@@ -46,14 +46,14 @@ async function encodePrompt(prompt: Prompt, { tokenizer, encoder }: ModelText): 
   }
 }
 
-/** Throws invalid_request with what the template says. */
+/** Throws invalid_request with what the template says. `startsInReasoning` is undefined where the prompt does not say. */
 export function renderChat(
   chat: ChatPrompt,
   { chatTemplates }: ModelText["tokenizer"],
-): { readonly text: string; readonly startsInReasoning: boolean } {
+): { readonly text: string; readonly startsInReasoning: boolean | undefined } {
   const hasTools = chat.tools !== undefined && chat.tools.length > 0;
   const template = chatTemplates.get({ hasTools });
-  return template.render({
+  const { text, startsInReasoning } = template.render({
     messages: chat.messages,
     ...(chat.tools && hasTools ? { tools: chat.tools.map(toolOf) } : {}),
     ...(chat.documents ? { documents: chat.documents } : {}),
@@ -61,7 +61,11 @@ export function renderChat(
     continueFinalMessage: chat.continueFinalMessage,
     kwargs: chat.kwargs,
   });
+  // Some templates write empty reasoning to turn it off; others say nothing, and the model's family decides.
+  return { text, startsInReasoning: startsInReasoning ? true : ENDED_REASONING.test(text.slice(-64)) ? false : undefined };
 }
+
+const ENDED_REASONING = /(<\/think>|<\/seed:think>|\[\/THINK\]|<\|END_THINKING\|>)\s*$/;
 
 function toolOf({ name, description, parameters }: NonNullable<ChatPrompt["tools"]>[number]): object {
   return {

@@ -77,7 +77,7 @@ export const sglangEngine: EngineProtocol = {
 
   decodeEmbed(message) {
     const { embedding, promptTokens } = EmbedResponse.decode(message);
-    return { values: embedding, promptTokens };
+    return { values: Float32Array.from(embedding), promptTokens };
   },
 };
 

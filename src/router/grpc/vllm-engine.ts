@@ -68,7 +68,7 @@ export const vllmEngine: EngineProtocol = {
 
   decodeEmbed(message) {
     const { embedding, promptTokens } = EmbedResponse.decode(message);
-    return { values: embedding, promptTokens };
+    return { values: Float32Array.from(embedding), promptTokens };
   },
 };
 

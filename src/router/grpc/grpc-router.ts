@@ -1,0 +1,220 @@
+import { GatewayError } from "../../errors/errors.ts";
+import type { Endpoint } from "../../protocol/endpoints.ts";
+import type { ApiRequest } from "../../protocol/generation.ts";
+import { embeddingsAnswer, type EmbeddingRequest, readEmbeddings } from "../../protocol/openai/embeddings.ts";
+import type { GrpcCallOptions, GrpcClient } from "../../transport/grpc/grpc-client.ts";
+import type { UpstreamResponse, UpstreamTimeouts } from "../../transport/upstream.ts";
+import type { Worker, WorkerType } from "../../worker/worker.ts";
+import type { Attempt } from "../attempt.ts";
+import type { InferenceRequest, RouterKind } from "../router.ts";
+import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
+import { GENERATING_APIS } from "./apis.ts";
+import type { EmbedAnswer, EngineProtocol, KvHandover } from "./engine-protocol.ts";
+import { engineOf } from "./engines.ts";
+import { type Generation, GenerationResponse } from "./generation-response.ts";
+import type { ModelText, ModelTexts } from "./model-text.ts";
+import { assemblySettings } from "./output-settings.ts";
+import { type EncodedPrompt, encodePrompts, withDefaults } from "./prompt-encoder.ts";
+import { answerInTokens } from "./token-routes.ts";
+import { TokenFeatures } from "./token-features.ts";
+import { wholeResponse } from "./whole-response.ts";
+
+export interface GrpcRouterDeps extends WorkerRouterDeps {
+  readonly grpc: GrpcClient;
+  readonly texts: ModelTexts;
+  readonly timeouts: UpstreamTimeouts & {
+    /** The whole request, first byte in to last byte out, ms. */
+    readonly totalMs: number;
+  };
+}
+
+/** A request whose prompts are tokens. */
+export interface TokenRequest extends InferenceRequest {
+  readonly prompts: readonly EncodedPrompt[];
+  readonly text: ModelText;
+  readonly job: { readonly kind: "generate"; readonly api: ApiRequest } | { readonly kind: "embed"; readonly embedding: EmbeddingRequest };
+}
+
+/** Where one generation goes, and what it is told besides the request. */
+export interface Leg {
+  readonly worker: Worker;
+  readonly engine: EngineProtocol;
+  /** Unique among what the engine has; legs of one request share it where the connector wants that. */
+  readonly requestId: string;
+  readonly isStreamed: boolean;
+  readonly kv: KvHandover | undefined;
+  readonly signal: AbortSignal;
+}
+
+const ROLES: readonly WorkerType[] = ["regular"];
+const FORWARDED = ["traceparent", "tracestate"] as const;
+/** Inputs of one request that are embedded at the same time. */
+const EMBED_LANES = 16;
+/** For an engine to take an Abort, ms. */
+const ABORT_MS = 2000;
+
+/** One gRPC worker for each request: text becomes tokens here, and tokens text. */
+export class GrpcRouter extends WorkerRouter<TokenRequest> {
+  override readonly kind: RouterKind = "grpc";
+  protected override readonly mode = "grpc";
+  protected readonly deps: GrpcRouterDeps;
+
+  constructor(deps: GrpcRouterDeps) {
+    super(deps);
+    this.deps = deps;
+  }
+
+  override refusal({ name, path, work }: Endpoint): string | undefined {
+    if (GENERATING_APIS.has(name) || work === "tokenize" || name === "embeddings") return undefined;
+    return `gRPC workers have no method for ${path}`;
+  }
+
+  override async route(request: InferenceRequest): Promise<Response> {
+    if (request.endpoint.work !== "tokenize") return super.route(request);
+    return answerInTokens(request, await this.#textOf(request), this.#maxModelLen(request));
+  }
+
+  protected override rolesFor(_endpoint: Endpoint): readonly WorkerType[] {
+    return ROLES;
+  }
+
+  protected override async prepare(request: InferenceRequest): Promise<TokenRequest> {
+    const { endpoint, body, features } = request;
+    const read = GENERATING_APIS.get(endpoint.name);
+    // What is wrong with the body is told before anything is loaded for it.
+    const api = read?.(body);
+    const embedding = api ? undefined : readEmbeddings(body);
+    const text = await this.#textOf(request);
+    const job = api ? ({ kind: "generate", api } as const) : ({ kind: "embed", embedding: embedding ?? readEmbeddings(body) } as const);
+    const prompts = await encodePrompts(
+      job.kind === "generate" ? job.api.generation.prompts : job.embedding.prompts,
+      text,
+      this.#maxModelLen(request) ?? text.tokenizer.maxTokens,
+    );
+    return { ...request, features: new TokenFeatures(prompts, features), prompts, text, job };
+  }
+
+  protected override async send(request: TokenRequest, [attempt]: readonly Attempt[]): Promise<UpstreamResponse> {
+    if (!attempt) throw new GatewayError("internal_error", "a try without a worker");
+    const { worker } = attempt;
+    const engine = engineOf(worker);
+    if (request.job.kind === "embed") return this.#embed(request, worker, engine, request.job.embedding);
+    const isStreamed = isEngineStreamed(request, request.job.api);
+    const requestId = engineRequestId(request);
+    return this.generate(request, { worker, engine, requestId, isStreamed, kv: undefined, signal: request.signal });
+  }
+
+  /** Starts all prompts of the request at one worker. */
+  protected generate(request: TokenRequest, leg: Leg): UpstreamResponse {
+    if (request.job.kind !== "generate") throw new GatewayError("internal_error", "nothing to generate");
+    const { api } = request.job;
+    const { generation } = api;
+    const generations = request.prompts.map(
+      (prompt, at): Generation => ({
+        ...this.start(request, { ...leg, requestId: at === 0 ? leg.requestId : `${leg.requestId}-${at}` }, prompt),
+        firstIndex: at * generation.n,
+        startsInReasoning: prompt.startsInReasoning,
+      }),
+    );
+    return new GenerationResponse({
+      engine: leg.engine,
+      generations,
+      settings: assemblySettings(generation, request.text),
+      writer: api.createWriter({
+        requestId: request.record.requestId,
+        model: request.record.model ?? "",
+        created: Math.floor(Date.now() / 1000),
+        promptTexts: request.prompts.map(({ text }) => text),
+      }),
+      isEngineStreamed: leg.isStreamed,
+      isStream: request.isStream,
+      abort: (requestId) => this.#abort(leg, requestId),
+    });
+  }
+
+  /** Starts one prompt. */
+  protected start(request: TokenRequest, leg: Leg, prompt: EncodedPrompt): Pick<Generation, "stream" | "requestId"> {
+    if (request.job.kind !== "generate") throw new GatewayError("internal_error", "nothing to generate");
+    const { generation } = request.job.api;
+    const message = leg.engine.encodeGenerate({
+      requestId: leg.requestId,
+      ids: prompt.ids,
+      text: prompt.text,
+      request: generation,
+      sampling: withDefaults(generation.sampling, request.text),
+      isStreamed: leg.isStreamed,
+      kv: leg.kv,
+    });
+    const options = this.callOptions(request, leg.worker, leg.signal);
+    const stream = this.deps.grpc.serverStream(leg.worker.url, leg.engine.methods.generate, message, options);
+    return { stream, requestId: leg.requestId };
+  }
+
+  protected callOptions(request: InferenceRequest, { spec }: Worker, signal: AbortSignal): GrpcCallOptions {
+    const { timeouts } = this.deps;
+    const metadata: Record<string, string> = { "x-request-id": request.record.requestId };
+    for (const name of FORWARDED) {
+      const value = request.headers.get(name);
+      if (value !== null) metadata[name] = value;
+    }
+    if (spec.apiKey) metadata["authorization"] = `Bearer ${spec.apiKey.reveal()}`;
+    return { deadline: request.record.startedAt + timeouts.totalMs, timeouts, metadata, signal };
+  }
+
+  async #embed(
+    request: TokenRequest,
+    worker: Worker,
+    engine: EngineProtocol,
+    embedding: EmbeddingRequest,
+  ): Promise<UpstreamResponse> {
+    const { prompts, record, signal } = request;
+    const options = this.callOptions(request, worker, signal);
+    const embeddings: EmbedAnswer[] = [];
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      for (let at = next++; at < prompts.length; at = next++) {
+        const prompt = prompts[at];
+        if (!prompt) return;
+        const message = engine.encodeEmbed(`${engineRequestId(request)}-${at}`, prompt.ids, prompt.text);
+        embeddings[at] = engine.decodeEmbed(await this.deps.grpc.unary(worker.url, engine.methods.embed, message, options));
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(EMBED_LANES, prompts.length) }, lane));
+    return wholeResponse(embeddingsAnswer(record.model ?? "", embedding, embeddings));
+  }
+
+  /** An engine notices a cancelled call by itself; being told as well frees its memory at once. */
+  #abort({ worker, engine }: Leg, requestId: string): void {
+    const { grpc, timeouts, clock } = this.deps;
+    const key = worker.spec.apiKey;
+    const options: GrpcCallOptions = {
+      deadline: clock.now() + ABORT_MS,
+      timeouts,
+      ...(key ? { metadata: { authorization: `Bearer ${key.reveal()}` } } : {}),
+    };
+    grpc.unary(worker.url, engine.methods.abort, engine.encodeAbort(requestId), options).catch(() => {
+      // The engine is gone or knows no such request: there is nothing to stop.
+    });
+  }
+
+  async #textOf(request: InferenceRequest): Promise<ModelText> {
+    const [worker] = this.deps.workers.getWorkersForModel(request.model, "grpc").workers;
+    const model = request.model ?? worker?.modelId;
+    if (model === undefined) throw new GatewayError("no_available_workers", "no worker is registered", { retryAfterSecs: 1 });
+    return this.deps.texts.of(model);
+  }
+
+  #maxModelLen({ model }: InferenceRequest): number | undefined {
+    return this.deps.workers.getWorkersForModel(model, "grpc").workers[0]?.info.maxModelLen;
+  }
+}
+
+/** Whole answers are enough, unless the gateway has to stop the engine where a stop string comes. */
+export function isEngineStreamed(request: InferenceRequest, { generation }: ApiRequest): boolean {
+  return request.isStream || generation.stop.length > 0;
+}
+
+/** Clients may use an id twice, engines may not have one twice. */
+export function engineRequestId({ record }: InferenceRequest): string {
+  return `${record.requestId}-${crypto.randomUUID().slice(0, 8)}`;
+}

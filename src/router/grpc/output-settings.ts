@@ -1,0 +1,79 @@
+import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
+import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
+import { TOOL_CALL_PARSERS, type ToolCallParserName } from "../../parser/tool-call-parsers.ts";
+import type { ChatPrompt, GenerationRequest } from "../../protocol/generation.ts";
+import { StopStrings } from "../../tokenizer/stop-strings.ts";
+import type { AssemblySettings } from "./answer-assembler.ts";
+import type { ModelText } from "./model-text.ts";
+
+/** How the tokens of all answers to a request become what its API tells. */
+export function assemblySettings(request: GenerationRequest, text: ModelText): AssemblySettings {
+  const parser = parserOptions(request, text);
+  const rows = parser ? rowsOf(parser) : [];
+  const parsed = new Set(rows.flatMap(({ stopTokens }) => stopTokens));
+  return {
+    tokenizer: text.tokenizer,
+    request,
+    stops: new StopStrings(request.stop),
+    endTokens: endTokens(request, text, parsed),
+    keepsSpecialTokens: rows.some(({ needsSpecialTokens }) => needsSpecialTokens),
+    parser,
+  };
+}
+
+/** Only what was asked as a chat is written in a model's own form. */
+function parserOptions(request: GenerationRequest, text: ModelText): OutputParserOptions | undefined {
+  const [prompt] = request.prompts;
+  if (prompt?.kind !== "chat") return undefined;
+  const toolCalls = toolCallParser(request, prompt.chat, text);
+  const isForced = request.toolChoice.kind === "required" || request.toolChoice.kind === "function";
+  // An engine that is made to write JSON from the first token on does not reason before it.
+  const reasoning = request.separateReasoning && !isForced ? text.reasoningParser : undefined;
+  if (!toolCalls && !reasoning) return undefined;
+  return { toolCalls, reasoning, tools: toolsOf(request, prompt.chat), historyToolCalls: callsBefore(prompt.chat) };
+}
+
+function toolCallParser(
+  { toolChoice }: GenerationRequest,
+  { tools }: ChatPrompt,
+  text: ModelText,
+): ToolCallParserName | undefined {
+  switch (toolChoice.kind) {
+    case "required":
+      return "json_array";
+    case "function":
+      return "json_object";
+    case "none":
+      return undefined;
+    case "auto":
+      return tools && tools.length > 0 ? text.toolCallParser : undefined;
+  }
+}
+
+function toolsOf({ toolChoice }: GenerationRequest, { tools = [] }: ChatPrompt): OutputParserOptions["tools"] {
+  return toolChoice.kind === "function" ? tools.filter(({ name }) => name === toolChoice.name) : tools;
+}
+
+function rowsOf({ toolCalls, reasoning }: OutputParserOptions): {
+  readonly needsSpecialTokens: boolean;
+  readonly stopTokens: readonly string[];
+}[] {
+  return [...(toolCalls ? [TOOL_CALL_PARSERS[toolCalls]] : []), ...(reasoning ? [REASONING_PARSERS[reasoning]] : [])];
+}
+
+/** Those that the parser reads are left for it: to some families they are the end of a call. */
+function endTokens(
+  request: GenerationRequest,
+  { tokenizer }: ModelText,
+  parsed: ReadonlySet<string>,
+): ReadonlySet<number> {
+  const own = request.ignoreEos ? [] : tokenizer.eosTokenIds;
+  return new Set([...own, ...request.stopTokenIds].filter((id) => !parsed.has(tokenizer.tokenOf(id) ?? "")));
+}
+
+/** Calls in the conversation so far: some families number them. */
+function callsBefore({ messages }: ChatPrompt): number {
+  let count = 0;
+  for (const { tool_calls: calls } of messages) if (Array.isArray(calls)) count += calls.length;
+  return count;
+}

@@ -1,0 +1,20 @@
+import type { UpstreamResponse } from "../../transport/upstream.ts";
+
+const HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "application/json"]]);
+
+/** An answer that is there as a whole. */
+export function wholeResponse(json: string): UpstreamResponse {
+  let rest: Uint8Array | undefined = Buffer.from(json);
+  const read = (): Uint8Array | undefined => {
+    const body = rest;
+    rest = undefined;
+    return body;
+  };
+  return {
+    status: 200,
+    headers: HEADERS,
+    read,
+    bytes: () => Promise.resolve(read() ?? new Uint8Array(0)),
+    discard: () => undefined,
+  };
+}
