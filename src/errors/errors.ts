@@ -147,6 +147,15 @@ export const ERRORS = {
     "reachable_elsewhere",
     "The worker did not accept within `connect_timeout_secs`.",
   ),
+  upstream_not_reached: {
+    ...worker(
+      502,
+      14,
+      "reachable_elsewhere",
+      "The worker turned the request away unread: it is draining its connections.",
+    ),
+    breaker: "nothing",
+  },
   upstream_closed: worker(502, 14, "ambiguous", "The worker closed the connection before it answered."),
   upstream_stale_socket: {
     ...worker(502, 14, "ambiguous", "The worker closed an idle connection just as a request went out on it."),
@@ -182,6 +191,10 @@ export const ERRORS = {
   upstream_model_missing: {
     ...client(404, 5, "not_found_error", "The workers that were asked do not serve the model or the route."),
     retry: "declined",
+    breaker: "answer",
+  },
+  upstream_unimplemented: {
+    ...worker(501, 12, "declined", "The workers that were asked do not have the method that this request needs."),
     breaker: "answer",
   },
   upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), breaker: "answer" },

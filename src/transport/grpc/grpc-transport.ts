@@ -1,0 +1,141 @@
+import { clientClosed, GatewayError } from "../../errors/errors.ts";
+import { type Clock, systemClock } from "../../util/clock.ts";
+import { type CallOwner, GrpcCall } from "./call.ts";
+import { type ChannelOwner, GrpcChannel } from "./channel.ts";
+import type { Keepalive } from "./connection.ts";
+import type { GrpcCallOptions, GrpcClient, GrpcStream } from "./grpc-client.ts";
+
+/** How often bounds on time are looked at; they hold to within this. */
+const SWEEP_MS = 100;
+
+export interface GrpcLimits {
+  /** Longest message that is taken from a worker, bytes. */
+  readonly maxMessageBytes: number;
+  /** How a worker that stands still without closing anything is noticed. */
+  readonly keepalive: Keepalive;
+}
+
+/** gRPC's own limit of 4 MiB is less than an embedding of a large batch or the log probabilities of a long answer. */
+export const GRPC_LIMITS: GrpcLimits = {
+  maxMessageBytes: 16_777_216,
+  keepalive: { intervalMs: 30_000, timeoutMs: 10_000 },
+};
+
+/** gRPC to workers over `node:http2`: unary calls and server streams, which is all that engines have. */
+export class GrpcTransport implements GrpcClient, ChannelOwner, CallOwner, Disposable {
+  readonly #limits: GrpcLimits;
+  readonly #clock: Clock;
+  readonly #channels = new Map<string, GrpcChannel>();
+  /** Of workers that have left: calls under way go on. */
+  readonly #leaving = new Set<GrpcChannel>();
+  #cancelSweep: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(limits: GrpcLimits = GRPC_LIMITS, clock: Clock = systemClock) {
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  get openSockets(): number {
+    let sum = 0;
+    for (const channel of this.#all()) sum += channel.openSockets;
+    return sum;
+  }
+
+  async unary(origin: string, method: string, request: Uint8Array, options: GrpcCallOptions): Promise<Uint8Array> {
+    const stream = this.serverStream(origin, method, request, options);
+    const first = await stream.read();
+    if (first && (await stream.read()) === undefined) return first;
+    stream.discard();
+    throw new GatewayError("invalid_upstream_response", "the worker did not answer with one message");
+  }
+
+  serverStream(origin: string, method: string, message: Uint8Array, options: GrpcCallOptions): GrpcStream {
+    const { maxMessageBytes } = this.#limits;
+    const call = new GrpcCall({ origin, method, message, options, maxMessageBytes }, this, this.#clock.now());
+    const refusal = this.#refusal(options);
+    if (refusal) call.fail(refusal);
+    else this.#channel(origin).send(call);
+    return call;
+  }
+
+  failAll(error: GatewayError): void {
+    for (const channel of this.#all()) channel.failAll(error);
+  }
+
+  forget(origin: string): void {
+    const channel = this.#channels.get(origin);
+    if (!channel) return;
+    this.#channels.delete(origin);
+    this.#leaving.add(channel);
+    channel.drain();
+  }
+
+  [Symbol.dispose](): void {
+    this.#isClosed = true;
+    this.#cancelSweep?.();
+    this.failAll(shuttingDown());
+    for (const channel of this.#all()) channel.close();
+  }
+
+  watch(): void {
+    this.#scheduleSweep();
+  }
+
+  restart(call: GrpcCall): void {
+    const { options, origin } = call.request;
+    const refusal = this.#refusal(options);
+    if (refusal) call.fail(refusal);
+    else this.#channel(origin).send(call);
+  }
+
+  over(call: GrpcCall): void {
+    this.#channels.get(call.request.origin)?.over(call);
+  }
+
+  #refusal({ deadline, signal }: GrpcCallOptions): GatewayError | undefined {
+    if (this.#isClosed) return shuttingDown();
+    if (signal?.aborted) return clientClosed(signal.reason);
+    if (this.#clock.now() < deadline) return undefined;
+    return new GatewayError("upstream_timeout", "the request took longer than it may");
+  }
+
+  #all(): readonly GrpcChannel[] {
+    return [...this.#channels.values(), ...this.#leaving];
+  }
+
+  #channel(origin: string): GrpcChannel {
+    const known = this.#channels.get(origin);
+    if (known) return known;
+    const channel = new GrpcChannel(origin, this.#limits.keepalive, this);
+    this.#channels.set(origin, channel);
+    return channel;
+  }
+
+  /** One timer for all calls and connections, running only while there are any. */
+  #scheduleSweep(): void {
+    this.#cancelSweep ??= this.#clock.after(SWEEP_MS, () => {
+      this.#cancelSweep = undefined;
+      this.#sweep();
+    });
+  }
+
+  #sweep(): void {
+    const now = this.#clock.now();
+    let isUsed = false;
+    for (const channel of this.#all()) {
+      channel.check(now);
+      if (!channel.isUnused) isUsed = true;
+      else this.#leaving.delete(channel);
+    }
+    if (isUsed) this.#scheduleSweep();
+  }
+}
+
+function shuttingDown(): GatewayError {
+  return new GatewayError("server_shutting_down", "the gateway is shutting down");
+}
