@@ -73,6 +73,7 @@ test("error codes and their statuses", () => {
     "500 internal_error",
     "502 upstream_connect_failed",
     "504 upstream_connect_timeout",
+    "502 upstream_not_reached",
     "502 upstream_closed",
     "502 upstream_stale_socket",
     "504 upstream_timeout",
@@ -88,6 +89,7 @@ test("error codes and their statuses", () => {
     "502 upstream_unavailable",
     "502 upstream_auth_failed",
     "404 upstream_model_missing",
+    "501 upstream_unimplemented",
     "500 upstream_error",
     "400 upstream_rejected",
   ]);
