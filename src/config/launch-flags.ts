@@ -4,18 +4,13 @@
  */
 const NOT_BUILT: readonly (readonly [reason: string, flags: readonly string[]])[] = [
   [
-    "gRPC workers and their tokenizers are not built yet",
-    [
-      "enable-grpc",
-      "tokenizer-path",
-      "chat-template",
-      "disable-tokenizer-autoload",
-      "tokenizer-cache-enable-l0",
-      "tokenizer-cache-l0-max-entries",
-      "tokenizer-cache-enable-l1",
-      "tokenizer-cache-l1-max-memory",
-      "connection-mode",
-    ],
+    "whether a worker speaks HTTP or gRPC is said by its url: http:// or grpc://",
+    ["connection-mode"],
+  ],
+  ["tokenizers are loaded when a gRPC worker needs one, and only then", ["disable-tokenizer-autoload"]],
+  [
+    "prompts are remembered by their beginnings (--tokenizer-cache-bytes), which whole prompts are too",
+    ["tokenizer-cache-enable-l0", "tokenizer-cache-l0-max-entries", "tokenizer-cache-enable-l1"],
   ],
   [
     "encoders on workers of their own are not built yet",
@@ -47,7 +42,6 @@ const NOT_BUILT: readonly (readonly [reason: string, flags: readonly string[]])[
     "several gateways that share state are not built yet",
     ["enable-mesh", "mesh-server-name", "mesh-host", "mesh-advertise-host", "mesh-port", "mesh-peer-urls"],
   ],
-  ["parsers for tool calls and reasoning are not built yet", ["tool-call-parser", "reasoning-parser"]],
   ["MCP is not built yet", ["mcp-config-path"]],
   [
     "stored responses are not built yet",

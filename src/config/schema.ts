@@ -21,6 +21,7 @@ export interface OptionMeta {
 export const OPTION_GROUPS = [
   "Listening",
   "Workers",
+  "Tokens",
   "Routing",
   "Admission and time",
   "Retries and circuit breaker",
@@ -80,13 +81,8 @@ const NEVER_FORWARDED = new Set([
 
 const workerUrl = z.string().transform((value, context) => {
   const parsed = parseWorkerUrl(value);
-  const reason = !parsed.ok
-    ? parsed.reason
-    : parsed.connectionMode === "grpc"
-      ? "gRPC workers are not built yet"
-      : undefined;
-  if (parsed.ok && reason === undefined) return parsed.url;
-  context.addIssue({ code: "custom", message: `the worker's url is wrong: ${reason}`, input: value });
+  if (parsed.ok) return parsed.url;
+  context.addIssue({ code: "custom", message: `the worker's url is wrong: ${parsed.reason}`, input: value });
   return z.NEVER;
 });
 
@@ -253,6 +249,35 @@ export const configSchema = z.strictObject({
     group: "Workers",
     description:
       "Prefill and decode on different workers: those of `--prefill URL [BOOTSTRAP_PORT]` and `--decode URL`, repeatable, or `worker_type` in the file and over the API. Without it and without `enable_igw` such workers are refused, with it regular ones: they would not get the same requests.",
+  }),
+  enableGrpc: z.boolean().default(false).meta({
+    group: "Tokens",
+    description:
+      "Load the tokenizer of `tokenizer_path` before listening, and do not start where it cannot be loaded. Without it tokenizers are loaded when the first gRPC worker of a model is ready.",
+  }),
+  tokenizerPath: z.string().min(1).optional().meta({
+    group: "Tokens",
+    description:
+      "Folder with a tokenizer.json, for gRPC workers: they speak tokens. Without it each worker is asked for its own (`GetTokenizer`); a worker's label `tokenizer_path` names another one.",
+  }),
+  chatTemplate: z.string().min(1).optional().meta({
+    group: "Tokens",
+    description: "File with a Jinja chat template that takes the place of the model's own.",
+  }),
+  toolCallParser: name.optional().meta({
+    group: "Tokens",
+    description:
+      "How models write tool calls, a name of docs/parsers.md or `none`; without it, by the model's name and chat template. For gRPC workers; HTTP workers have their own.",
+  }),
+  reasoningParser: name.optional().meta({
+    group: "Tokens",
+    description:
+      "How models write their reasoning, a name of docs/parsers.md or `none`; without it, by the model's name and chat template.",
+  }),
+  tokenizerCacheBytes: z.int().min(0).max(17_179_869_184).default(52_428_800).meta({
+    group: "Tokens",
+    aliases: ["--tokenizer-cache-l1-max-memory"],
+    description: "Memory for what prompts begin with, tokenised, for each model on each thread, bytes; 0 for none.",
   }),
   modelPath: name.optional().meta({
     group: "Workers",

@@ -6,6 +6,10 @@ import { PolicyMemory } from "../policy/policy-memory.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import { Fleet } from "../router/fleet.ts";
 import { RouterManager } from "../router/router-manager.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
+import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
+import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
 import type { Transport } from "../transport/upstream.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
@@ -13,11 +17,13 @@ import { BreakerBoard, type OutcomeSink } from "../worker/breaker-board.ts";
 import { HealthChecker } from "../worker/health-checker.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
 import { fetchHealth, fetchJson } from "../worker/probe-client.ts";
+import { createGrpcProber } from "../worker/grpc-prober.ts";
+import { createHttpProber } from "../worker/prober.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
 import { createPolicyRegistry, createRouters, forgetDeparted } from "./data-path.ts";
-import { acceptedTypes, breakerSettings, healthSettings } from "./settings.ts";
+import { acceptedTypes, breakerSettings, grpcLimits, healthSettings, modelTextSettings } from "./settings.ts";
 import { exposeState } from "./state-metrics.ts";
 
 /**
@@ -26,14 +32,17 @@ import { exposeState } from "./state-metrics.ts";
  */
 export interface AppContext extends AsyncDisposable {
   readonly config: Config;
-  /** A slot: workers that speak in tokens need one, and such workers are not built yet. */
-  readonly tokenizer: undefined;
+  /** With `enable_grpc`: that of `tokenizer_path`, loaded before anything listens. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** Tokenizers of this thread, by model. */
+  readonly tokenizers: TokenizerRegistry;
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** Lines of other threads, whole ones. */
   readonly writeLog: (text: string) => void;
   readonly ledger: LoadLedger;
   readonly transport: Transport;
+  readonly grpc: GrpcClient;
   readonly workerRegistry: WorkerRegistry;
   readonly policyRegistry: PolicyRegistry;
   /** What the policies of all threads share. */
@@ -68,10 +77,13 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const policyMemory = new PolicyMemory();
   const policyRegistry = overrides.policyRegistry ?? (await createPolicyRegistry(config, policyMemory));
   const transport = overrides.transport ?? stack.use(new HttpTransport(clock));
+  const grpc = overrides.grpc ?? stack.use(new GrpcTransport(grpcLimits(config), clock));
+  const tokenizers = overrides.tokenizers ?? stack.use(new TokenizerRegistry());
   const health = healthSettings(config);
+  const probers = { http: createHttpProber(fetchHealth, fetchJson), grpc: createGrpcProber(grpc, clock) };
   const healthChecker =
     overrides.healthChecker ??
-    stack.use(new HealthChecker({ registry: workerRegistry, clock, logger, fetchHealth, fetchJson, ...health }));
+    stack.use(new HealthChecker({ registry: workerRegistry, clock, logger, probers, ...health }));
   const outcomes = stack.use(
     new BreakerBoard({
       registry: workerRegistry,
@@ -85,10 +97,8 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const drainer = stack.use(new WorkerDrainer({ registry: workerRegistry, clock }));
   const fleet =
     overrides.fleet ?? new Fleet({ workers: workerRegistry, transport, clock, timeoutMs: health.defaults.timeoutMs });
-  const routers = createRouters(
-    { config, clock, logger, metrics, ledger, workerRegistry, policyRegistry, transport, outcomes, threads: 1 },
-    stack,
-  );
+  const parts = { config, clock, logger, metrics, ledger, workerRegistry, policyRegistry, transport, outcomes };
+  const routers = createRouters({ ...parts, grpc, tokenizers, threads: 1 }, stack);
   const routerManager =
     overrides.routerManager ??
     stack.use(
@@ -105,17 +115,19 @@ export async function createAppContext(config: Config, overrides: AppContextOver
       }),
     );
   for (const worker of config.initialWorkers) routerManager.addWorker(workerSpec(worker));
-  forgetDeparted({ workerRegistry, transport, metrics });
+  forgetDeparted({ workerRegistry, transport, grpc, metrics });
   exposeState({ metrics, workerRegistry, transport });
   const owned = stack.move();
   return {
     config,
-    tokenizer: undefined,
+    tokenizer: await startTokenizer(config, tokenizers),
+    tokenizers,
     metrics,
     logger,
     writeLog: (text) => ownLogger.writeLines(text),
     ledger,
     transport,
+    grpc,
     workerRegistry,
     policyRegistry,
     policyMemory,
@@ -125,4 +137,16 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     fleet,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** The seed's tokenizer: there before the routers serve. Throws where it is asked for and cannot be loaded. */
+async function startTokenizer(config: Config, tokenizers: TokenizerRegistry): Promise<Tokenizer | undefined> {
+  const { enableGrpc, tokenizerPath } = config;
+  if (!enableGrpc || tokenizerPath === undefined) return undefined;
+  const name = config.modelPath ?? tokenizerPath;
+  const { chatTemplate } = modelTextSettings(config);
+  if (!tokenizers.info(name)) {
+    tokenizers.add(name, { path: tokenizerPath, ...(chatTemplate === undefined ? {} : { chatTemplate }) });
+  }
+  return tokenizers.whenLoaded(name);
 }

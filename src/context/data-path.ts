@@ -13,7 +13,11 @@ import type { OutcomeSink } from "../worker/breaker-board.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { loadPolicyModule } from "./policy-module.ts";
-import { policyConfigs, routerSettings, streamSettings } from "./settings.ts";
+import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
+import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
+import { ModelTexts } from "../router/grpc/model-text.ts";
+import { fetchTokenizer } from "../router/grpc/worker-tokenizer.ts";
+import { modelTextSettings, policyConfigs, routerSettings, streamSettings } from "./settings.ts";
 
 /** What a request meets between the server and the worker, on whichever thread. */
 export interface DataPathParts {
@@ -25,6 +29,8 @@ export interface DataPathParts {
   readonly workerRegistry: WorkerRegistry;
   readonly policyRegistry: PolicyRegistry;
   readonly transport: Transport;
+  readonly grpc: GrpcClient;
+  readonly tokenizers: TokenizerRegistry;
   readonly outcomes: OutcomeSink;
   /** Threads that share the budget of second attempts. */
   readonly threads: number;
@@ -38,7 +44,8 @@ const RETRY_BUDGET = { ratio: 0.2, minPerSec: 10 };
  * retry budget and one watch over streams.
  */
 export function createRouters(parts: DataPathParts, stack: AsyncDisposableStack): Routers {
-  const { config, clock, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes, threads } = parts;
+  const { config, clock, logger, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes, threads } = parts;
+  const { grpc, tokenizers } = parts;
   const deps = {
     workers: workerRegistry,
     policies: policyRegistry,
@@ -51,9 +58,20 @@ export function createRouters(parts: DataPathParts, stack: AsyncDisposableStack)
     streams: { watch: stack.use(new StreamWatch(clock)), clock, ...streamSettings(config) },
     ...routerSettings(config),
   };
+  const texts = stack.use(
+    new ModelTexts({
+      tokenizers,
+      workers: workerRegistry,
+      logger,
+      fetchTokenizer: (worker) => fetchTokenizer(grpc, clock, worker),
+      settings: modelTextSettings(config),
+    }),
+  );
+  const grpcDeps = { ...deps, grpc, texts };
   return new Routers({
     http: () => RouterFactory.createHttpRouter(deps),
     http_pd: () => RouterFactory.createPdRouter(deps),
+    grpc: () => RouterFactory.createGrpcRouter(grpcDeps),
   });
 }
 
@@ -76,11 +94,13 @@ export async function createPolicyRegistry(config: Config, memory: PolicyMemory)
 export function forgetDeparted({
   workerRegistry,
   transport,
+  grpc,
   metrics,
-}: Pick<DataPathParts, "workerRegistry" | "transport" | "metrics">): void {
+}: Pick<DataPathParts, "workerRegistry" | "transport" | "grpc" | "metrics">): void {
   workerRegistry.onChange((before, after) => {
     if (after || !before) return;
     transport.forget(before.url);
+    grpc.forget(before.url);
     metrics.release("worker", before.url);
   });
 }

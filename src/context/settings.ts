@@ -1,4 +1,10 @@
+import { readFileSync } from "node:fs";
+import { GatewayError } from "../errors/errors.ts";
+import { isReasoningParserName } from "../parser/reasoning-parsers.ts";
+import { isToolCallParserName } from "../parser/tool-call-parsers.ts";
+import type { ModelTextSettings } from "../router/grpc/model-text.ts";
 import { refusedType } from "../config/load.ts";
+import { GRPC_LIMITS, type GrpcLimits } from "../transport/grpc/grpc-transport.ts";
 import type { Config } from "../config/schema.ts";
 import type { PolicyConfig, PolicyRegistryOptions } from "../policy/policy-registry.ts";
 import { matchesGlob } from "../policy/glob.ts";
@@ -102,6 +108,39 @@ export function policyConfigs(config: Config): PolicySettings {
       policy: { policy, config: given(own) },
     })),
   };
+}
+
+/** A message may be as large as a request of a client. */
+export function grpcLimits(config: Config): GrpcLimits {
+  return { ...GRPC_LIMITS, maxMessageBytes: Math.max(GRPC_LIMITS.maxMessageBytes, config.maxPayloadSize) };
+}
+
+/** Throws invalid_request where a parser is not known or the template's file cannot be read. */
+export function modelTextSettings(config: Config): ModelTextSettings {
+  return {
+    tokenizerPath: config.tokenizerPath,
+    chatTemplate: config.chatTemplate === undefined ? undefined : readTemplate(config.chatTemplate),
+    toolCallParser: parserName(config.toolCallParser, "tool_call_parser", isToolCallParserName),
+    reasoningParser: parserName(config.reasoningParser, "reasoning_parser", isReasoningParserName),
+    cacheBytes: config.tokenizerCacheBytes,
+  };
+}
+
+function readTemplate(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new GatewayError("invalid_request", `chat_template: the file ${path} cannot be read`, { cause });
+  }
+}
+
+function parserName<T extends string>(
+  given: string | undefined,
+  option: string,
+  isName: (name: string) => name is T,
+): T | "none" | undefined {
+  if (given === undefined || given === "none" || isName(given)) return given;
+  throw new GatewayError("invalid_request", `${option}: there is no parser ${JSON.stringify(given)}; docs/parsers.md has them`);
 }
 
 /** Why a worker of this type is not taken; undefined where it is. */

@@ -1,3 +1,4 @@
+import { GrpcRouter, type GrpcRouterDeps } from "./grpc/grpc-router.ts";
 import { HttpPdRouter, type HttpPdRouterDeps } from "./http/http-pd-router.ts";
 import { HttpRouter, type HttpRouterDeps } from "./http/http-router.ts";
 import type { Router } from "./router.ts";
@@ -6,6 +7,11 @@ import type { Router } from "./router.ts";
 export const RouterFactory = {
   createHttpRouter(deps: HttpRouterDeps): Router {
     return new HttpRouter(deps);
+  },
+
+  /** Workers that speak tokens. */
+  createGrpcRouter(deps: GrpcRouterDeps): Router {
+    return new GrpcRouter(deps);
   },
 
   /** Prefill and decode on different workers. */

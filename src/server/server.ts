@@ -28,6 +28,7 @@ export interface ServerDeps {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly transport: { failAll(error: GatewayError): void };
+  readonly grpc: { failAll(error: GatewayError): void };
   readonly workerRegistry: WorkerRegistry;
   readonly routerManager: RouterManager;
   readonly healthChecker: HealthChecker;
@@ -121,7 +122,7 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
 
 /** Everything on this thread. */
 function startLocalFront(
-  { config, metrics, logger, transport, routerManager }: ServerDeps,
+  { config, metrics, logger, transport, grpc, routerManager }: ServerDeps,
   { auth, gate, control, routes }: FrontParts & { readonly auth: Auth },
 ): Front {
   const dataPlane = new DataPlane({
@@ -151,7 +152,10 @@ function startLocalFront(
     },
     beginToLeave: () => listener.beginToLeave(),
     stopListening: () => listener.stopListening(),
-    failAll: (error) => transport.failAll(error),
+    failAll: (error) => {
+      transport.failAll(error);
+      grpc.failAll(error);
+    },
     settled: () => Promise.resolve(),
     snapshots: () => Promise.resolve([]),
     stop: () => listener.stop(),

@@ -13,6 +13,9 @@ import { DataPlane } from "../server/data-plane.ts";
 import { errorResponse } from "../server/error-response.ts";
 import { listen, type Listener } from "../server/listener.ts";
 import { authSettings, gateSettings } from "../server/settings.ts";
+import { grpcLimits } from "../context/settings.ts";
+import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
+import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
 import { systemClock } from "../util/clock.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
@@ -36,6 +39,7 @@ export class ServingThread {
   readonly #ledger: LoadLedger;
   readonly #memory: PolicyMemory;
   readonly #transport: HttpTransport;
+  readonly #grpc: GrpcTransport;
   readonly #dataPlane: DataPlane;
   readonly #listener: Listener;
 
@@ -47,6 +51,7 @@ export class ServingThread {
     this.#ledger = parts.ledger;
     this.#memory = parts.memory;
     this.#transport = parts.transport;
+    this.#grpc = parts.grpc;
     this.#dataPlane = parts.dataPlane;
     this.#listener = parts.listener;
   }
@@ -74,6 +79,8 @@ export class ServingThread {
     for (const entry of start.memory) memory.put(entry);
     const policyRegistry = await createPolicyRegistry(config, memory);
     const transport = stack.use(new HttpTransport(clock));
+    const grpc = stack.use(new GrpcTransport(grpcLimits(config), clock));
+    const tokenizers = stack.use(new TokenizerRegistry());
     const threads = start.threads;
     const routers = createRouters(
       {
@@ -85,13 +92,15 @@ export class ServingThread {
         workerRegistry,
         policyRegistry,
         transport,
+        grpc,
+        tokenizers,
         outcomes: link,
         threads,
       },
       stack,
     );
     const router = new ModelRouter({ workers: workerRegistry, policies: policyRegistry, routers, logger });
-    forgetDeparted({ workerRegistry, transport, metrics });
+    forgetDeparted({ workerRegistry, transport, grpc, metrics });
     for (const state of start.workers) workerRegistry.put(workerOf(state, ledger, clock.now()));
     const auth = createAuth(authSettings(config));
     const dataPlane = new DataPlane({
@@ -123,6 +132,7 @@ export class ServingThread {
       ledger,
       memory,
       transport,
+      grpc,
       dataPlane,
       listener,
     });
@@ -149,6 +159,7 @@ export class ServingThread {
         return;
       case "failAll":
         this.#transport.failAll(errorOf(message.error));
+        this.#grpc.failAll(errorOf(message.error));
         return;
       case "stop":
         this.#link.close();
@@ -177,6 +188,7 @@ interface ThreadParts {
   readonly ledger: LoadLedger;
   readonly memory: PolicyMemory;
   readonly transport: HttpTransport;
+  readonly grpc: GrpcTransport;
   readonly dataPlane: DataPlane;
   readonly listener: Listener;
 }

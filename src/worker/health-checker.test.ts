@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import type { Logger } from "../observability/logger.ts";
 import { HealthChecker, type HealthCheckerDeps } from "./health-checker.ts";
+import { createHttpProber } from "./prober.ts";
 
 describe("health", () => {
   const silent: Logger = {
@@ -19,16 +20,18 @@ describe("health", () => {
     options: Partial<HealthCheckerDeps> = {},
   ): { checker: HealthChecker; state: { isUp: boolean; probes: number } } {
     const state = { isUp: true, probes: 0 };
+    const prober = createHttpProber(
+      async () => {
+        state.probes += 1;
+        return state.isUp;
+      },
+      async (url) => (url.endsWith("/v1/models") ? { data: [{ id: "found", owned_by: "vllm" }] } : undefined),
+    );
     const checker = new HealthChecker({
       registry: setup.registry,
       clock: setup.clock,
       logger: silent,
-      fetchHealth: async () => {
-        state.probes += 1;
-        return state.isUp;
-      },
-      fetchJson: async (url) =>
-        url.endsWith("/v1/models") ? { data: [{ id: "found", owned_by: "vllm" }] } : undefined,
+      probers: { http: prober, grpc: prober },
       defaults: {
         endpoint: "/health",
         intervalMs: 1000,

@@ -1,8 +1,7 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
-import type { FetchHealth } from "./probe-client.ts";
+import type { WorkerProbers } from "./prober.ts";
 import type { HealthSettings, Worker, WorkerStatus } from "./worker.ts";
-import { askWorker, type FetchJson } from "./worker-probe.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 
 /** Workers that are probed at the same time. */
@@ -14,8 +13,7 @@ export interface HealthCheckerDeps {
   readonly registry: WorkerRegistry;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly fetchHealth: FetchHealth;
-  readonly fetchJson: FetchJson;
+  readonly probers: WorkerProbers;
   readonly defaults: HealthSettings;
   /** Between probes of a worker that has not answered yet, ms. */
   readonly startupIntervalMs: number;
@@ -127,10 +125,8 @@ export class HealthChecker implements Disposable {
     const worker = this.#current(watch);
     if (!worker) return;
     const settings = { ...this.#deps.defaults, ...worker.spec.health };
-    const { url, spec } = worker;
-    const isHealthy =
-      settings.disabled ||
-      (await this.#deps.fetchHealth(`${url}${settings.endpoint}`, spec.apiKey, settings.timeoutMs));
+    const prober = this.#deps.probers[worker.spec.connectionMode];
+    const isHealthy = settings.disabled || (await prober.isHealthy(worker, settings));
     if (isHealthy) await this.#onAnswer(watch, worker, settings);
     else this.#onSilence(watch, settings);
     for (const listener of this.#settledListeners) listener();
@@ -144,16 +140,8 @@ export class HealthChecker implements Disposable {
     const isNew = worker.status === "pending" || worker.status === "failed";
     if (!isNew && worker.status !== "ready" && watch.successes < settings.successThreshold) return;
     if (watch.isUnknown) {
-      const info = await askWorker(
-        {
-          url: worker.url,
-          apiKey: worker.spec.apiKey,
-          timeoutMs: settings.timeoutMs,
-          workerType: worker.spec.workerType,
-          modelFallback: this.#deps.modelFallback,
-        },
-        this.#deps.fetchJson,
-      );
+      const prober = this.#deps.probers[worker.spec.connectionMode];
+      const info = await prober.ask(worker, settings, this.#deps.modelFallback);
       if (!this.#current(watch)) return;
       watch.isUnknown = false;
       this.#deps.registry.update(watch.id, { info });

@@ -29,14 +29,11 @@ export class WorkerFactory {
     return this.create({ ...DEFAULT_SPEC, url });
   }
 
-  /** Throws invalid_request where the address is none, not_implemented for gRPC. */
+  /** Throws invalid_request where the address is none. */
   create(spec: WorkerSpec): Worker {
     const parsed = parseWorkerUrl(spec.url);
     if (!parsed.ok)
       throw new GatewayError("invalid_request", `the worker's url is wrong: ${parsed.reason}`, { param: "url" });
-    if (parsed.connectionMode === "grpc") {
-      throw new GatewayError("not_implemented", "gRPC workers are not built yet", { param: "url" });
-    }
     const { ledger } = this.#deps;
     return new Worker({
       id: Bun.randomUUIDv7(),
