@@ -40,12 +40,16 @@ export interface CallFormat {
    * comes out as text; after a call it says by `input.record()` from where on that is.
    */
   read(context: CallContext, opener: string): Step<void>;
+  /** `read` would make nothing of an opener with this unit after it. A short cut for openers that are common in text. */
+  rejects?(opener: string, next: number): boolean;
   /** The form of ids, where it is not the usual one. `number` counts the calls of the conversation from 0. */
   callId?(name: string, number: number): string;
 }
 
 /** A format whose text is channels or typed blocks throughout: reasoning, content and calls alike. */
 export interface ChannelFormat {
+  /** A prompt that ends in this has opened the reasoning. */
+  readonly opensReasoning: string;
   /** Reads the whole answer. */
   readAll(context: ChannelContext): Step<void>;
   callId?(name: string, number: number): string;

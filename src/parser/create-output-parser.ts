@@ -96,8 +96,8 @@ function callIds(
   { newCallId = randomCallId, historyToolCalls = 0 }: OutputParserOptions,
   format: CallFormat | ChannelFormat | undefined,
 ): (name: string, index: number) => string {
-  const { callId } = format ?? {};
-  return callId ? (name, index) => callId(name, historyToolCalls + index) : newCallId;
+  if (format?.callId === undefined) return newCallId;
+  return (name, index) => format.callId?.(name, historyToolCalls + index) ?? newCallId();
 }
 
 function randomCallId(): string {

@@ -5,11 +5,11 @@ import { markerHere, peekSolid } from "./steps.ts";
 import { type Step, type TextInput } from "./text-input.ts";
 
 /** How an object says which tool is called. */
-const NAME_KEYS: readonly string[] = ["name", "function", "tool_name"];
+const NAME_KEYS: ReadonlySet<string> = new Set(["name", "function", "tool_name"]);
 /** How it says with what. */
-const ARGUMENT_KEYS: readonly string[] = ["arguments", "parameters", "args"];
+const ARGUMENT_KEYS: ReadonlySet<string> = new Set(["arguments", "parameters", "args"]);
 /** Members that may come before the name. Any other one there says that the object is no call. */
-const OTHER_KEYS: readonly string[] = ["id", "type", "tool_call_id", "index"];
+const OTHER_KEYS: ReadonlySet<string> = new Set(["id", "type", "tool_call_id", "index"]);
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -89,13 +89,13 @@ class JsonCall {
     if (key === undefined || (yield* peekSolid(input)) !== COLON) return false;
     input.takeTo(input.at + 1);
     const unit = yield* peekSolid(input);
-    if (this.#name === undefined && NAME_KEYS.includes(key)) {
+    if (this.#name === undefined && NAME_KEYS.has(key)) {
       // {"type": "function", "function": {"name": ...}}
       if (key === "function" && unit === OPEN_BRACE) return yield* this.#readWithin();
       return unit === QUOTE && (yield* this.#readName());
     }
-    if (!this.#hasArguments && ARGUMENT_KEYS.includes(key)) return yield* this.#readArguments(unit);
-    if (this.#name === undefined && !OTHER_KEYS.includes(key)) return false;
+    if (!this.#hasArguments && ARGUMENT_KEYS.has(key)) return yield* this.#readArguments(unit);
+    if (this.#name === undefined && !OTHER_KEYS.has(key)) return false;
     return yield* passJson(input, () => undefined);
   }
 

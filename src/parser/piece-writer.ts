@@ -105,7 +105,7 @@ export class PieceWriter {
   drain(): OutputPiece[] {
     this.#flush();
     const pieces = this.#pieces;
-    if (pieces.length > 0) this.#pieces = [];
+    this.#pieces = [];
     return pieces;
   }
 

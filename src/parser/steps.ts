@@ -102,16 +102,17 @@ export function* takeShort(input: TextInput, markers: MarkerSet): Step<ShortText
     const line = input.text.slice(input.at, found).indexOf("\n");
     text += input.takeTo(line < 0 ? found : input.at + line);
     if (line >= 0 || text.length === MAX_NAME_LENGTH) return undefined;
-    if (input.at < input.text.length) {
-      const marker = yield* takeMarker(input, markers);
-      return marker === undefined ? undefined : { text, marker };
-    }
-    if (input.isDone) return undefined;
-    yield;
+    const marker = yield* takeMarker(input, markers);
+    if (marker !== undefined) return { text, marker };
+    if (!input.isEnded) continue;
+    // The beginning of a marker is just text where the text is over.
+    input.takeTo(Math.min(input.text.length, input.at + MAX_NAME_LENGTH - text.length));
+    return undefined;
   }
 }
 
-function isNameUnit(unit: number): boolean {
+/** May stand in the name of a tool. */
+export function isNameUnit(unit: number): boolean {
   if (unit >= 0x61 && unit <= 0x7a) return true;
   if (unit >= 0x2d && unit <= 0x3a) return true; // - . / 0-9 :
   if ((unit >= 0x41 && unit <= 0x5a) || unit === 0x5f) return true;

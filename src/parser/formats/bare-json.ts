@@ -2,6 +2,7 @@ import type { CallFormat } from "../call-format.ts";
 import { readJsonCalls } from "../json-calls.ts";
 import { passRest } from "../json-value.ts";
 import { MarkerSet } from "../marker-set.ts";
+import { isSpace } from "../text-input.ts";
 
 const NO_ENDS = new MarkerSet([]);
 
@@ -12,6 +13,8 @@ const NO_ENDS = new MarkerSet([]);
 export const bareJson: CallFormat = {
   openers: ["{", "["],
   isMarked: false,
+  // A brace in code or prose: an object has a key or its end next.
+  rejects: (opener, next) => opener === "{" && next >= 0 && next !== 0x22 && next !== 0x7d && !isSpace(next),
   *read(context, opener) {
     const { input, writer } = context;
     const before = writer.calls;

@@ -20,7 +20,7 @@ const IN_BODY = new MarkerSet([START, CHANNEL, ...ENDS]);
  *
  *   between --start, channel--> header --message--> body --end, return, call--> between
  */
-export const harmony: ChannelFormat = { readAll };
+export const harmony: ChannelFormat = { opensReasoning: `${ANALYSIS}${MESSAGE}`, readAll };
 
 function* readAll(context: ChannelContext): Step<void> {
   const { input, writer } = context;

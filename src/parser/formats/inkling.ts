@@ -16,7 +16,7 @@ const CONTENTS = new MarkerSet([THINKING, TEXT, JSON_CALL, TEXT_CALL, MESSAGE, E
 const CALL_ENDS = new MarkerSet([END, DONE, MESSAGE]);
 
 /** Inkling: messages of typed contents. What stands between the message and the type is metadata. */
-export const inkling: ChannelFormat = { readAll };
+export const inkling: ChannelFormat = { opensReasoning: THINKING, readAll };
 
 function* readAll(context: ChannelContext): Step<void> {
   const { input, writer } = context;

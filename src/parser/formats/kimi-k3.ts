@@ -16,6 +16,7 @@ const AS_IS = { trimsLineBreaks: false, unquotes: false };
 
 /** Kimi K3: elements of special tokens, `<|open|>NAME ATTRIBUTES<|sep|>` to `<|close|>NAME<|sep|>`. */
 export const kimiK3: ChannelFormat = {
+  opensReasoning: "<|open|>think<|sep|>",
   readAll: (context) => new KimiK3(context).run(),
   callId: (name, number) => `${name}:${number}`,
 };

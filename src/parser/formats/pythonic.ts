@@ -1,8 +1,8 @@
 import { takeBalanced } from "../balanced-text.ts";
 import type { CallContext, CallFormat } from "../call-format.ts";
 import { pythonArguments } from "../python-literal.ts";
-import { peekSolid, takeName } from "../steps.ts";
-import type { Step } from "../text-input.ts";
+import { isNameUnit, peekSolid, takeName } from "../steps.ts";
+import { isSpace, type Step } from "../text-input.ts";
 
 const OPEN_PARENTHESIS = 0x28;
 const COMMA = 0x2c;
@@ -14,6 +14,7 @@ export const pythonic: CallFormat = {
   openers: ["["],
   closers: ["<|python_end|>"],
   isMarked: false,
+  rejects: (_opener, next) => next >= 0 && !isNameUnit(next) && !isSpace(next),
   read: (context) => readCalls(context, true),
 };
 

@@ -1,0 +1,155 @@
+import { REASONING_PARSERS, type ReasoningParserName } from "./reasoning-parsers.ts";
+import { TOOL_CALL_PARSERS, type ToolCallParserName } from "./tool-call-parsers.ts";
+
+/** What is known of a model. */
+export interface ModelFacts {
+  readonly modelId: string;
+  /** Text of its chat template, which tells more than the id. */
+  readonly chatTemplate?: string | undefined;
+}
+
+interface IdRule {
+  /** Looked for in the id in lower case, `_` and spaces as `-`. */
+  readonly id: RegExp;
+  readonly toolCalls?: ToolCallParserName;
+  readonly reasoning?: ReasoningParserName;
+}
+
+function rule(id: RegExp, toolCalls?: ToolCallParserName, reasoning?: ReasoningParserName): IdRule {
+  return { id, ...(toolCalls && { toolCalls }), ...(reasoning && { reasoning }) };
+}
+
+/** The first that fits is taken: what a model was made into stands before what it was made from. */
+const ID_RULES: readonly IdRule[] = [
+  rule(/gpt-?oss/, "harmony", "harmony"),
+  rule(/hermes-4/, "hermes", "base"),
+  rule(/hermes/, "hermes"),
+  rule(/deepseek-r1/, "deepseek", "deepseek_r1"),
+  rule(/deepseek-v?3[.-]?2-exp/, "deepseek31", "deepseek_v31"),
+  rule(/deepseek-v?3[.-]?2/, "deepseek32", "deepseek_v31"),
+  rule(/deepseek-v?3[.-]?1/, "deepseek31", "deepseek_v31"),
+  rule(/deepseek-v?4/, "deepseek_v4", "deepseek_v31"),
+  rule(/deepseek-(?:v?3|chat)/, "deepseek"),
+  rule(/deepseek-reasoner/, "deepseek", "deepseek_r1"),
+  rule(/llama-?3.*nemotron-70b/, "llama"),
+  rule(/llama.*nemotron/, "nemotron", "base"),
+  rule(/nemotron-(?:3|nano-3|super|ultra)|nano-v3/, "nemotron3", "nano_v3"),
+  rule(/nemotron/, "nemotron", "nano_v3"),
+  rule(/qwq|qwen3.*thinking|qwen-thinking/, "qwen", "qwen3_thinking"),
+  rule(/qwen-?3-coder/, "qwen_coder"),
+  rule(/qwen-?(?:3\.[5-9]|[4-9])/, "qwen_xml", "qwen3"),
+  rule(/qwen-?3/, "qwen", "qwen3"),
+  rule(/qwen/, "qwen"),
+  rule(/kimi-k3/, "kimi_k3", "kimi_k3"),
+  rule(/kimi-k2-thinking/, "kimik2", "kimi_thinking"),
+  rule(/kimi-k2\.[5-9]/, "kimik2", "kimi_k25"),
+  rule(/kimi-k2/, "kimik2"),
+  rule(/kimi/, undefined, "kimi"),
+  rule(/glm-?(?:4\.[7-9]|[5-9])/, "glm47_moe", "glm45"),
+  rule(/glm-?4\.[56]/, "glm45_moe", "glm45"),
+  rule(/glm-?z1/, undefined, "base"),
+  rule(/minimax|mm-m2/, "minimax_m2", "minimax"),
+  rule(/step-?3\.5|step3p5/, "step3p5", "step3"),
+  rule(/step-?3/, "step3", "step3"),
+  rule(/magistral/, "mistral", "mistral"),
+  rule(/mistral|mixtral|devstral|ministral|pixtral|codestral/, "mistral"),
+  rule(/command-a-reasoning/, "cohere", "cohere_cmd"),
+  rule(/command-(?:r|a)|c4ai|cohere/, "cohere", "cohere_cmd"),
+  rule(/granite-?4/, "hermes"),
+  rule(/granite-?3\.[2-9]/, "granite", "granite"),
+  rule(/granite/, "granite"),
+  rule(/seed-?oss/, "seed_oss", "seed_oss"),
+  rule(/hunyuan/, "hunyuan", "hunyuan"),
+  rule(/jamba/, "hunyuan"),
+  rule(/internlm/, "internlm"),
+  rule(/phi-?4-mini/, "phi4_mini"),
+  rule(/mimo-?v2/, "mimo", "qwen3"),
+  rule(/mimo/, "hermes", "base"),
+  rule(/exaone/, "hermes", "base"),
+  rule(/ernie/, "hermes", "base"),
+  rule(/longcat/, "longcat", "base"),
+  rule(/olmo-?3/, "olmo3", "base"),
+  rule(/sarashina/, "sarashina"),
+  rule(/inkling/, "inkling", "inkling"),
+  rule(/llama-?4/, "pythonic"),
+  rule(/llama-?3/, "llama"),
+  rule(/gpt-|claude|gemini|gemma|palm/, "json"),
+];
+
+/** What a template has all of says which format it is. The first that fits is taken. */
+const TOOL_CALL_SIGNS: readonly (readonly [ToolCallParserName, readonly string[]])[] = [
+  ["harmony", ["<|channel|>", "<|message|>"]],
+  ["kimi_k3", ["<|open|>", "<|sep|>"]],
+  ["kimik2", ["<|tool_calls_section_begin|>"]],
+  ["deepseek_v4", ["｜DSML｜", "tool_calls>"]],
+  ["deepseek32", ["｜DSML｜"]],
+  ["deepseek", ["<｜tool▁sep｜>", "```json"]],
+  ["deepseek31", ["<｜tool▁sep｜>"]],
+  ["step3", ["steptml:invoke"]],
+  ["minimax_m2", ["<minimax:tool_call>"]],
+  ["seed_oss", ["<seed:tool_call>"]],
+  ["glm47_moe", ["<arg_key>"]],
+  ["qwen_xml", ["<tool_call>", "<function=", "<parameter="]],
+  ["hermes", ["<tool_call>"]],
+  ["nemotron", ["<TOOLCALL>"]],
+  ["longcat", ["<longcat_tool_call>"]],
+  ["cohere", ["<|START_ACTION|>"]],
+  ["internlm", ["<|action_start|>"]],
+  ["inkling", ["<|content_invoke_tool_json|>"]],
+  ["sarashina", ["<|tool_calls|>"]],
+  ["olmo3", ["<function_calls>"]],
+  ["hunyuan", ["<tool_calls>"]],
+  ["granite", ["<|tool_call|>"]],
+  ["phi4_mini", ["functools"]],
+  ["mistral", ["[TOOL_CALLS]"]],
+  ["llama", ["<|python_tag|>"]],
+  ["pythonic", ["<|python_start|>"]],
+];
+
+const REASONING_SIGNS: readonly (readonly [ReasoningParserName, readonly string[]])[] = [
+  ["harmony", ["<|channel|>", "analysis"]],
+  ["kimi_k3", ["<|open|>think"]],
+  ["inkling", ["<|content_thinking|>"]],
+  ["cohere_cmd", ["<|START_THINKING|>"]],
+  ["mistral", ["[THINK]"]],
+  ["seed_oss", ["<seed:think>"]],
+  ["kimi", ["◁think▷"]],
+  ["granite", ["Here is my thought process:"]],
+  ["hunyuan", ["<think>", "<answer>"]],
+  ["base", ["</think>"]],
+];
+
+/** The parser for the calls of a model; undefined where nothing tells. */
+export function toolCallParserFor(facts: ModelFacts): ToolCallParserName | undefined {
+  const byId = ruleFor(facts.modelId)?.toolCalls;
+  const byTemplate = signed(TOOL_CALL_SIGNS, facts.chatTemplate);
+  if (byTemplate === undefined || byId === undefined) return byTemplate ?? byId;
+  const isSame = TOOL_CALL_PARSERS[byId].format === TOOL_CALL_PARSERS[byTemplate].format;
+  return isSame ? byId : byTemplate;
+}
+
+/** The parser for the reasoning of a model; undefined where nothing tells that it reasons. */
+export function reasoningParserFor(facts: ModelFacts): ReasoningParserName | undefined {
+  const byId = ruleFor(facts.modelId)?.reasoning;
+  const byTemplate = signed(REASONING_SIGNS, facts.chatTemplate);
+  if (byTemplate === undefined || byId === undefined) return byTemplate ?? byId;
+  return REASONING_PARSERS[byId].format === REASONING_PARSERS[byTemplate].format ? byId : byTemplate;
+}
+
+/** What the end of a prompt opens or closes, for `startsInReasoning`; undefined where it does neither. */
+export function promptOpensReasoning(name: ReasoningParserName, prompt: string): boolean | undefined {
+  const { format } = REASONING_PARSERS[name];
+  const opening = "readAll" in format ? format.opensReasoning : format.start;
+  const tail = prompt.slice(-256).trimEnd();
+  if (tail.endsWith(opening)) return true;
+  return !("readAll" in format) && tail.endsWith(format.end) ? false : undefined;
+}
+
+function ruleFor(modelId: string): IdRule | undefined {
+  const id = modelId.toLowerCase().replace(/[_\s]/g, "-");
+  return ID_RULES.find((rule) => rule.id.test(id));
+}
+
+function signed<Name>(signs: readonly (readonly [Name, readonly string[]])[], template = ""): Name | undefined {
+  return signs.find(([, texts]) => texts.every((text) => template.includes(text)))?.[0];
+}

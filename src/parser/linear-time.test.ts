@@ -1,0 +1,114 @@
+import { describe, expect, test } from "bun:test";
+import { createOutputParser } from "./create-output-parser.ts";
+import { TOOLS } from "./fixtures/fixture.ts";
+import { TOOL_CALL_PARSERS, type ToolCallParserName } from "./tool-call-parsers.ts";
+
+/** Where time is quadratic, this much takes seconds. */
+const SIZE = 1 << 17;
+/** On a core that has other work, too. */
+const MOST_MS = 400;
+
+const all = Object.keys(TOOL_CALL_PARSERS) as ToolCallParserName[];
+/** One name for each format. */
+const names = all.filter(
+  (name, index) =>
+    all.findIndex((other) => TOOL_CALL_PARSERS[other].format === TOOL_CALL_PARSERS[name].format) === index,
+);
+
+/** What makes a reader begin, hope and give up, over and over. */
+function worstCases(name: ToolCallParserName): string[] {
+  const { format } = TOOL_CALL_PARSERS[name];
+  const cases = [
+    "<",
+    "[",
+    "{",
+    "{[",
+    '{"',
+    '{"name":"ping","',
+    "[ping(",
+    "[ping(','",
+    "\\",
+    '"',
+    "\n",
+    "a",
+    "<｜",
+    "</",
+    "&",
+  ];
+  if ("readAll" in format) {
+    cases.push(
+      "<|open|>",
+      "<|open|>argument ",
+      "<|close|>",
+      "<|channel|>",
+      "<|start|>x",
+      "<|message|>",
+      "<|content_thinking|>",
+    );
+    cases.push('<|open|>call tool="x"<|sep|>', '<|content_invoke_tool_json|>{"name":"x",');
+    return cases;
+  }
+  for (const marker of [...(format.wrappers ?? []), ...format.openers, ...(format.closers ?? [])]) {
+    cases.push(
+      marker,
+      marker.slice(0, -1),
+      `${marker}{`,
+      `${marker}[{"name":"x","arguments":`,
+      `${marker}ping`,
+      `${marker} `,
+    );
+  }
+  const opener = format.openers[0] ?? "";
+  cases.push(
+    `${opener}ping><parameter=a>`,
+    `${opener}ping"><parameter name="a">&`,
+    `${opener}x<arg_key>`,
+    `${opener}x</tool_call>`,
+  );
+  return cases.filter((part) => part !== "");
+}
+
+const NEARLY_CALLS: readonly (readonly [ToolCallParserName, string])[] = [
+  ["json", "{"],
+  ["json", '{"name":"ping",'],
+  ["pythonic", "["],
+  ["qwen", "<tool_call>"],
+  ["qwen_xml", "<function=ping>"],
+];
+
+function milliseconds(name: ToolCallParserName, text: string, chunk: number): number {
+  const from = performance.now();
+  const parser = createOutputParser({ toolCalls: name, reasoning: "base", tools: TOOLS });
+  for (let at = 0; at < text.length; at += chunk) parser.push(text.slice(at, at + chunk));
+  parser.end();
+  return performance.now() - from;
+}
+
+describe("nonsense takes time in proportion to its length", () => {
+  for (const name of names) {
+    test(
+      name,
+      () => {
+        const slow: string[] = [];
+        for (const part of worstCases(name)) {
+          const text = part.repeat(SIZE / part.length);
+          for (const chunk of [SIZE, 64]) {
+            const ms = milliseconds(name, text, chunk);
+            if (ms > MOST_MS) slow.push(`${JSON.stringify(part)} in chunks of ${chunk}: ${Math.round(ms)} ms`);
+          }
+        }
+        expect(slow).toEqual([]);
+      },
+      30_000,
+    );
+  }
+
+  test("a megabyte of what is nearly a call takes well under a second", () => {
+    for (const [name, part] of NEARLY_CALLS) {
+      const text = part.repeat((1 << 20) / part.length);
+      // The first time the code is compiled.
+      const best = Math.min(...[1, 2, 3].map(() => milliseconds(name, text, text.length)));
+      expect([name, part, best < 800]).toEqual([name, part, true]);
+    }
+  }, 30_000);
+});
