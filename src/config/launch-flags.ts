@@ -3,10 +3,7 @@
  * sentence that says why: a flag that is taken and does nothing would be a promise that is not kept.
  */
 const NOT_BUILT: readonly (readonly [reason: string, flags: readonly string[]])[] = [
-  [
-    "whether a worker speaks HTTP or gRPC is said by its url: http:// or grpc://",
-    ["connection-mode"],
-  ],
+  ["whether a worker speaks HTTP or gRPC is said by its url: http:// or grpc://", ["connection-mode"]],
   ["tokenizers are loaded when a gRPC worker needs one, and only then", ["disable-tokenizer-autoload"]],
   [
     "prompts are remembered by their beginnings (--tokenizer-cache-bytes), which whole prompts are too",

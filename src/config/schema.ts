@@ -274,11 +274,16 @@ export const configSchema = z.strictObject({
     description:
       "How models write their reasoning, a name of docs/parsers.md or `none`; without it, by the model's name and chat template.",
   }),
-  tokenizerCacheBytes: z.int().min(0).max(17_179_869_184).default(52_428_800).meta({
-    group: "Tokens",
-    aliases: ["--tokenizer-cache-l1-max-memory"],
-    description: "Memory for what prompts begin with, tokenised, for each model on each thread, bytes; 0 for none.",
-  }),
+  tokenizerCacheBytes: z
+    .int()
+    .min(0)
+    .max(17_179_869_184)
+    .default(52_428_800)
+    .meta({
+      group: "Tokens",
+      aliases: ["--tokenizer-cache-l1-max-memory"],
+      description: "Memory for what prompts begin with, tokenised, for each model on each thread, bytes; 0 for none.",
+    }),
   modelPath: name.optional().meta({
     group: "Workers",
     aliases: ["--model"],

@@ -44,7 +44,8 @@ const RETRY_BUDGET = { ratio: 0.2, minPerSec: 10 };
  * retry budget and one watch over streams.
  */
 export function createRouters(parts: DataPathParts, stack: AsyncDisposableStack): Routers {
-  const { config, clock, logger, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes, threads } = parts;
+  const { config, clock, logger, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes, threads } =
+    parts;
   const { grpc, tokenizers } = parts;
   const deps = {
     workers: workerRegistry,
@@ -72,6 +73,7 @@ export function createRouters(parts: DataPathParts, stack: AsyncDisposableStack)
     http: () => RouterFactory.createHttpRouter(deps),
     http_pd: () => RouterFactory.createPdRouter(deps),
     grpc: () => RouterFactory.createGrpcRouter(grpcDeps),
+    grpc_pd: () => RouterFactory.createGrpcPdRouter(grpcDeps),
   });
 }
 

@@ -140,7 +140,10 @@ function parserName<T extends string>(
   isName: (name: string) => name is T,
 ): T | "none" | undefined {
   if (given === undefined || given === "none" || isName(given)) return given;
-  throw new GatewayError("invalid_request", `${option}: there is no parser ${JSON.stringify(given)}; docs/parsers.md has them`);
+  throw new GatewayError(
+    "invalid_request",
+    `${option}: there is no parser ${JSON.stringify(given)}; docs/parsers.md has them`,
+  );
 }
 
 /** Why a worker of this type is not taken; undefined where it is. */

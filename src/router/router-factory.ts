@@ -1,3 +1,4 @@
+import { GrpcPdRouter } from "./grpc/grpc-pd-router.ts";
 import { GrpcRouter, type GrpcRouterDeps } from "./grpc/grpc-router.ts";
 import { HttpPdRouter, type HttpPdRouterDeps } from "./http/http-pd-router.ts";
 import { HttpRouter, type HttpRouterDeps } from "./http/http-router.ts";
@@ -12,6 +13,10 @@ export const RouterFactory = {
   /** Workers that speak tokens. */
   createGrpcRouter(deps: GrpcRouterDeps): Router {
     return new GrpcRouter(deps);
+  },
+
+  createGrpcPdRouter(deps: GrpcRouterDeps): Router {
+    return new GrpcPdRouter(deps);
   },
 
   /** Prefill and decode on different workers. */

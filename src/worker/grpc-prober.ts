@@ -29,12 +29,15 @@ const vllmService: Service = {
       engine: "vllm",
       engineVersion: undefined,
       maxModelLen: positive(model.maxContextLength),
-      kv: server.kvConnector === "" ? undefined : {
-        connector: server.kvConnector,
-        engineId: said(server.kvEngineId),
-        bootstrapPort: undefined,
-        dataParallelSize: positive(server.dataParallelSize) ?? 1,
-      },
+      kv:
+        server.kvConnector === ""
+          ? undefined
+          : {
+              connector: server.kvConnector,
+              engineId: said(server.kvEngineId),
+              bootstrapPort: undefined,
+              dataParallelSize: positive(server.dataParallelSize) ?? 1,
+            },
     };
   },
 };

@@ -1,6 +1,12 @@
 import { createOutputParser, type OutputParserOptions } from "../../parser/create-output-parser.ts";
 import type { OutputParser } from "../../parser/output-parser.ts";
-import type { AnswerPart, GenerationRequest, OutputPiece, TextLogprob, TokenLogprob } from "../../protocol/generation.ts";
+import type {
+  AnswerPart,
+  GenerationRequest,
+  OutputPiece,
+  TextLogprob,
+  TokenLogprob,
+} from "../../protocol/generation.ts";
 import type { Detokenizer } from "../../tokenizer/detokenizer.ts";
 import { StopMatcher, type StopStrings } from "../../tokenizer/stop-strings.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
@@ -40,7 +46,8 @@ export class AnswerAssembler {
       skipSpecialTokens: request.skipSpecialTokens && !keepsSpecialTokens,
     });
     this.#stops = new StopMatcher(stops, request.includeStop);
-    this.#parser = parser && createOutputParser({ ...parser, startsInReasoning: startsInReasoning ?? parser.startsInReasoning });
+    this.#parser =
+      parser && createOutputParser({ ...parser, startsInReasoning: startsInReasoning ?? parser.startsInReasoning });
   }
 
   /** The answer is over, by the engine's word or by a stop string that the engine does not know of. */
@@ -106,7 +113,10 @@ function withText(logprobs: readonly TokenLogprob[], tokenizer: Tokenizer): Text
   }));
 }
 
-function tokenText(id: number, tokenizer: Tokenizer): { readonly id: number; readonly token: string; readonly bytes: readonly number[] } {
+function tokenText(
+  id: number,
+  tokenizer: Tokenizer,
+): { readonly id: number; readonly token: string; readonly bytes: readonly number[] } {
   const bytes = tokenizer.bytesOf(id);
   return { id, token: Buffer.from(bytes).toString("utf8"), bytes: Array.from(bytes) };
 }

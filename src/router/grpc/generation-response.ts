@@ -12,6 +12,8 @@ export interface Generation {
   /** Of the first of its `n` answers. */
   readonly firstIndex: number;
   readonly startsInReasoning: boolean | undefined;
+  /** What another worker knows better: the one that prefilled. */
+  readonly fromPrefill?: Partial<Pick<EngineStep, "cachedTokens" | "promptLogprobs">> | undefined;
 }
 
 export interface GenerationResponseParts {
@@ -105,7 +107,9 @@ export class GenerationResponse implements UpstreamResponse {
     const [only] = this.#open;
     if (this.#open.size === 1 && only && this.#reads.size === 0) {
       const messages = only.stream.readAvailable();
-      return messages instanceof Promise ? messages.then((some) => ({ from: only, messages: some })) : { from: only, messages };
+      return messages instanceof Promise
+        ? messages.then((some) => ({ from: only, messages: some }))
+        : { from: only, messages };
     }
     for (const generation of this.#open) {
       if (!this.#reads.has(generation)) this.#reads.set(generation, readFrom(generation));
@@ -118,7 +122,8 @@ export class GenerationResponse implements UpstreamResponse {
     this.#reads.delete(from);
     if (messages.length === 0) {
       this.#open.delete(from);
-      if (!this.#isFinished(from)) throw new GatewayError("upstream_truncated", "the engine ended before its answer did");
+      if (!this.#isFinished(from))
+        throw new GatewayError("upstream_truncated", "the engine ended before its answer did");
       return "";
     }
     const { engine, isEngineStreamed } = this.#parts;
@@ -133,9 +138,10 @@ export class GenerationResponse implements UpstreamResponse {
 
   #write(from: Generation, step: EngineStep): string {
     const assembler = this.#assemblers[from.firstIndex + step.index];
-    if (!assembler) throw new GatewayError("invalid_upstream_response", "the engine has an answer that nobody asked for");
+    if (!assembler)
+      throw new GatewayError("invalid_upstream_response", "the engine has an answer that nobody asked for");
     if (assembler.isFinished) return "";
-    const part = assembler.take(step);
+    const part = assembler.take(from.fromPrefill ? { ...step, ...from.fromPrefill } : step);
     if (part.finish && !step.finish) this.#cut.add(from);
     return this.#parts.writer.part(part);
   }

@@ -1,6 +1,6 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { Endpoint } from "../../protocol/endpoints.ts";
-import type { ApiRequest } from "../../protocol/generation.ts";
+import type { ApiRequest, GenerationRequest } from "../../protocol/generation.ts";
 import { embeddingsAnswer, type EmbeddingRequest, readEmbeddings } from "../../protocol/openai/embeddings.ts";
 import type { GrpcCallOptions, GrpcClient } from "../../transport/grpc/grpc-client.ts";
 import type { UpstreamResponse, UpstreamTimeouts } from "../../transport/upstream.ts";
@@ -13,7 +13,7 @@ import type { EmbedAnswer, EngineProtocol, KvHandover } from "./engine-protocol.
 import { engineOf } from "./engines.ts";
 import { type Generation, GenerationResponse } from "./generation-response.ts";
 import type { ModelText, ModelTexts } from "./model-text.ts";
-import { assemblySettings } from "./output-settings.ts";
+import { assemblySettings, startsInReasoning } from "./output-settings.ts";
 import { type EncodedPrompt, encodePrompts, withDefaults } from "./prompt-encoder.ts";
 import { answerInTokens } from "./token-routes.ts";
 import { TokenFeatures } from "./token-features.ts";
@@ -32,7 +32,9 @@ export interface GrpcRouterDeps extends WorkerRouterDeps {
 export interface TokenRequest extends InferenceRequest {
   readonly prompts: readonly EncodedPrompt[];
   readonly text: ModelText;
-  readonly job: { readonly kind: "generate"; readonly api: ApiRequest } | { readonly kind: "embed"; readonly embedding: EmbeddingRequest };
+  readonly job:
+    | { readonly kind: "generate"; readonly api: ApiRequest }
+    | { readonly kind: "embed"; readonly embedding: EmbeddingRequest };
 }
 
 /** Where one generation goes, and what it is told besides the request. */
@@ -45,6 +47,9 @@ export interface Leg {
   readonly kv: KvHandover | undefined;
   readonly signal: AbortSignal;
 }
+
+/** One prompt that was sent. */
+export type Started = Pick<Generation, "stream" | "requestId" | "fromPrefill">;
 
 const ROLES: readonly WorkerType[] = ["regular"];
 const FORWARDED = ["traceparent", "tracestate"] as const;
@@ -85,7 +90,9 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     const api = read?.(body);
     const embedding = api ? undefined : readEmbeddings(body);
     const text = await this.#textOf(request);
-    const job = api ? ({ kind: "generate", api } as const) : ({ kind: "embed", embedding: embedding ?? readEmbeddings(body) } as const);
+    const job = api
+      ? ({ kind: "generate", api } as const)
+      : ({ kind: "embed", embedding: embedding ?? readEmbeddings(body) } as const);
     const prompts = await encodePrompts(
       job.kind === "generate" ? job.api.generation.prompts : job.embedding.prompts,
       text,
@@ -104,22 +111,28 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     return this.generate(request, { worker, engine, requestId, isStreamed, kv: undefined, signal: request.signal });
   }
 
-  /** Starts all prompts of the request at one worker. */
+  /** All prompts of the request at one worker. */
   protected generate(request: TokenRequest, leg: Leg): UpstreamResponse {
-    if (request.job.kind !== "generate") throw new GatewayError("internal_error", "nothing to generate");
-    const { api } = request.job;
-    const { generation } = api;
-    const generations = request.prompts.map(
-      (prompt, at): Generation => ({
-        ...this.start(request, { ...leg, requestId: at === 0 ? leg.requestId : `${leg.requestId}-${at}` }, prompt),
-        firstIndex: at * generation.n,
-        startsInReasoning: prompt.startsInReasoning,
-      }),
-    );
+    const generations = request.prompts.map((prompt, at) => {
+      const requestId = at === 0 ? leg.requestId : `${leg.requestId}-${at}`;
+      return this.start(request, { ...leg, requestId }, prompt);
+    });
+    return this.answer(request, leg, generations);
+  }
+
+  /** The client's answer, of what was started for each prompt in their order. */
+  protected answer(request: TokenRequest, leg: Leg, started: readonly Started[]): UpstreamResponse {
+    const { api, generation } = generationOf(request);
+    const settings = assemblySettings(generation, request.text);
+    const generations = request.prompts.flatMap((prompt, at): Generation[] => {
+      const one = started[at];
+      if (!one) return [];
+      return [{ ...one, firstIndex: at * generation.n, startsInReasoning: startsInReasoning(settings, prompt) }];
+    });
     return new GenerationResponse({
       engine: leg.engine,
       generations,
-      settings: assemblySettings(generation, request.text),
+      settings,
       writer: api.createWriter({
         requestId: request.record.requestId,
         model: request.record.model ?? "",
@@ -128,14 +141,13 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
       }),
       isEngineStreamed: leg.isStreamed,
       isStream: request.isStream,
-      abort: (requestId) => this.#abort(leg, requestId),
+      abort: (requestId) => this.abort(leg, requestId),
     });
   }
 
   /** Starts one prompt. */
-  protected start(request: TokenRequest, leg: Leg, prompt: EncodedPrompt): Pick<Generation, "stream" | "requestId"> {
-    if (request.job.kind !== "generate") throw new GatewayError("internal_error", "nothing to generate");
-    const { generation } = request.job.api;
+  protected start(request: TokenRequest, leg: Leg, prompt: EncodedPrompt): Started {
+    const { generation } = generationOf(request);
     const message = leg.engine.encodeGenerate({
       requestId: leg.requestId,
       ids: prompt.ids,
@@ -176,7 +188,9 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
         const prompt = prompts[at];
         if (!prompt) return;
         const message = engine.encodeEmbed(`${engineRequestId(request)}-${at}`, prompt.ids, prompt.text);
-        embeddings[at] = engine.decodeEmbed(await this.deps.grpc.unary(worker.url, engine.methods.embed, message, options));
+        embeddings[at] = engine.decodeEmbed(
+          await this.deps.grpc.unary(worker.url, engine.methods.embed, message, options),
+        );
       }
     };
     await Promise.all(Array.from({ length: Math.min(EMBED_LANES, prompts.length) }, lane));
@@ -184,7 +198,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
   }
 
   /** An engine notices a cancelled call by itself; being told as well frees its memory at once. */
-  #abort({ worker, engine }: Leg, requestId: string): void {
+  protected abort({ worker, engine }: Leg, requestId: string): void {
     const { grpc, timeouts, clock } = this.deps;
     const key = worker.spec.apiKey;
     const options: GrpcCallOptions = {
@@ -200,13 +214,22 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
   async #textOf(request: InferenceRequest): Promise<ModelText> {
     const [worker] = this.deps.workers.getWorkersForModel(request.model, "grpc").workers;
     const model = request.model ?? worker?.modelId;
-    if (model === undefined) throw new GatewayError("no_available_workers", "no worker is registered", { retryAfterSecs: 1 });
+    if (model === undefined)
+      throw new GatewayError("no_available_workers", "no worker is registered", { retryAfterSecs: 1 });
     return this.deps.texts.of(model);
   }
 
   #maxModelLen({ model }: InferenceRequest): number | undefined {
     return this.deps.workers.getWorkersForModel(model, "grpc").workers[0]?.info.maxModelLen;
   }
+}
+
+export function generationOf({ job }: TokenRequest): {
+  readonly api: ApiRequest;
+  readonly generation: GenerationRequest;
+} {
+  if (job.kind !== "generate") throw new GatewayError("internal_error", "nothing to generate");
+  return { api: job.api, generation: job.api.generation };
 }
 
 /** Whole answers are enough, unless the gateway has to stop the engine where a stop string comes. */

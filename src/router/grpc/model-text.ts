@@ -1,7 +1,8 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { Logger } from "../../observability/logger.ts";
-import { reasoningParserFor, type ReasoningParserName } from "../../parser/reasoning-parsers.ts";
-import { toolCallParserFor, type ToolCallParserName } from "../../parser/tool-call-parsers.ts";
+import { reasoningParserFor, toolCallParserFor } from "../../parser/choose-parser.ts";
+import type { ReasoningParserName } from "../../parser/reasoning-parsers.ts";
+import type { ToolCallParserName } from "../../parser/tool-call-parsers.ts";
 import { PrefixCache } from "../../tokenizer/prefix-cache.ts";
 import type { Encoder, Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { TokenizerRegistry, TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";

@@ -1,10 +1,12 @@
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
+import { promptOpensReasoning } from "../../parser/choose-parser.ts";
 import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS, type ToolCallParserName } from "../../parser/tool-call-parsers.ts";
 import type { ChatPrompt, GenerationRequest } from "../../protocol/generation.ts";
 import { StopStrings } from "../../tokenizer/stop-strings.ts";
 import type { AssemblySettings } from "./answer-assembler.ts";
 import type { ModelText } from "./model-text.ts";
+import type { EncodedPrompt } from "./prompt-encoder.ts";
 
 /** How the tokens of all answers to a request become what its API tells. */
 export function assemblySettings(request: GenerationRequest, text: ModelText): AssemblySettings {
@@ -76,4 +78,10 @@ function callsBefore({ messages }: ChatPrompt): number {
   let count = 0;
   for (const { tool_calls: calls } of messages) if (Array.isArray(calls)) count += calls.length;
   return count;
+}
+
+/** Whether an answer begins within reasoning, by its prompt; undefined where that is the family's to say. */
+export function startsInReasoning({ parser }: AssemblySettings, prompt: EncodedPrompt): boolean | undefined {
+  if (prompt.startsInReasoning) return true;
+  return parser?.reasoning === undefined ? undefined : promptOpensReasoning(parser.reasoning, prompt.text);
 }

@@ -8,7 +8,7 @@ export interface EncodedPrompt {
   /** As text, where it was one. */
   readonly text: string;
   /** It ends within reasoning, so that the answer begins with it. */
-  readonly startsInReasoning: boolean | undefined;
+  readonly startsInReasoning: boolean;
 }
 
 /**
@@ -33,10 +33,10 @@ async function encodePrompt(prompt: Prompt, { tokenizer, encoder }: ModelText): 
   switch (prompt.kind) {
     case "ids":
       checkIds(prompt.ids, tokenizer.tokenOf.bind(tokenizer));
-      return { ids: Uint32Array.from(prompt.ids), text: "", startsInReasoning: undefined };
+      return { ids: Uint32Array.from(prompt.ids), text: "", startsInReasoning: false };
     case "text": {
       const ids = await encoder.encode(prompt.text, { addSpecialTokens: prompt.addSpecialTokens });
-      return { ids, text: prompt.text, startsInReasoning: undefined };
+      return { ids, text: prompt.text, startsInReasoning: false };
     }
     case "chat": {
       const { text, startsInReasoning } = renderChat(prompt.chat, tokenizer);
@@ -46,11 +46,11 @@ async function encodePrompt(prompt: Prompt, { tokenizer, encoder }: ModelText): 
   }
 }
 
-/** Throws invalid_request with what the template says. `startsInReasoning` is undefined where the prompt does not say. */
+/** Throws invalid_request with what the template says. */
 export function renderChat(
   chat: ChatPrompt,
   { chatTemplates }: ModelText["tokenizer"],
-): { readonly text: string; readonly startsInReasoning: boolean | undefined } {
+): { readonly text: string; readonly startsInReasoning: boolean } {
   const hasTools = chat.tools !== undefined && chat.tools.length > 0;
   const template = chatTemplates.get({ hasTools });
   const { text, startsInReasoning } = template.render({
@@ -61,11 +61,8 @@ export function renderChat(
     continueFinalMessage: chat.continueFinalMessage,
     kwargs: chat.kwargs,
   });
-  // Some templates write empty reasoning to turn it off; others say nothing, and the model's family decides.
-  return { text, startsInReasoning: startsInReasoning ? true : ENDED_REASONING.test(text.slice(-64)) ? false : undefined };
+  return { text, startsInReasoning };
 }
-
-const ENDED_REASONING = /(<\/think>|<\/seed:think>|\[\/THINK\]|<\|END_THINKING\|>)\s*$/;
 
 function toolOf({ name, description, parameters }: NonNullable<ChatPrompt["tools"]>[number]): object {
   return {
@@ -81,9 +78,13 @@ function toolOf({ name, description, parameters }: NonNullable<ChatPrompt["tools
 function checkIds(ids: readonly number[], tokenOf: (id: number) => string | undefined): void {
   const wrong = ids.findIndex((id) => tokenOf(id) === undefined);
   if (wrong < 0) return;
-  throw new GatewayError("invalid_request", `the prompt's token ${wrong} is ${ids[wrong]}, which is no token of this model`, {
-    param: "prompt",
-  });
+  throw new GatewayError(
+    "invalid_request",
+    `the prompt's token ${wrong} is ${ids[wrong]}, which is no token of this model`,
+    {
+      param: "prompt",
+    },
+  );
 }
 
 const PARAM_OF = { chat: "messages", text: "prompt", ids: "prompt" } as const;

@@ -14,7 +14,8 @@ const TIMEOUT_MS = 60_000;
 /** The files of its model's tokenizer, as a worker sends them. Rejects with what the call throws, and where they are damaged. */
 export async function fetchTokenizer(grpc: GrpcClient, clock: Clock, worker: Worker): Promise<TokenizerSource> {
   const method = METHODS[worker.info.engine ?? ""];
-  if (method === undefined) throw new GatewayError("not_implemented", "the worker's engine does not send its tokenizer");
+  if (method === undefined)
+    throw new GatewayError("not_implemented", "the worker's engine does not send its tokenizer");
   const key = worker.spec.apiKey;
   const stream = grpc.serverStream(worker.url, method, new Uint8Array(0), {
     deadline: clock.now() + TIMEOUT_MS,

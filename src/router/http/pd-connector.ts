@@ -80,7 +80,7 @@ const sglang: PdConnector = {
 function bootstrap(pd: PdRequest, { rooms }: SharedIds): Map<string, string> {
   const { prefill } = pd;
   const host = JSON.stringify(new URL(prefill.url).hostname);
-  const port = String(prefill.spec.bootstrapPort ?? prefill.info.kv?.bootstrapPort ?? SGLANG_BOOTSTRAP_PORT);
+  const port = String(bootstrapPort(prefill));
   const isBatch = sequences(pd) > 1;
   const each = (value: (room: bigint) => string): string =>
     isBatch ? `[${rooms.map(value).join(",")}]` : value(rooms[0] ?? 0n);
@@ -129,13 +129,12 @@ const mooncake: PdConnector = {
   }),
   decode({ prefill }, { transferId }) {
     const { spec, info, url } = prefill;
-    const port = spec.bootstrapPort ?? info.kv?.bootstrapPort ?? SGLANG_BOOTSTRAP_PORT;
     const params = {
       do_remote_decode: false,
       do_remote_prefill: true,
       transfer_id: transferId,
       remote_engine_id: spec.labels["kv_engine_id"] ?? info.kv?.engineId,
-      remote_bootstrap_addr: `http://${new URL(url).hostname}:${port}`,
+      remote_bootstrap_addr: `http://${new URL(url).hostname}:${bootstrapPort(prefill)}`,
     };
     return { members: new Map([["kv_transfer_params", JSON.stringify(params)]]) };
   },
@@ -239,6 +238,11 @@ function randomBits(): bigint {
 }
 
 const MAX_ROOM = 0x7fff_ffff_ffff_ffffn;
+
+/** Where a prefill worker waits for decode workers: as its operator says, as it says itself, or the usual one. */
+export function bootstrapPort({ spec, info }: Worker): number {
+  return spec.bootstrapPort ?? info.kv?.bootstrapPort ?? SGLANG_BOOTSTRAP_PORT;
+}
 
 function dataParallelSize({ info }: Worker): number {
   return info.kv?.dataParallelSize ?? 1;

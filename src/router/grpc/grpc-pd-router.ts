@@ -1,0 +1,202 @@
+import { asGatewayError, GatewayError } from "../../errors/errors.ts";
+import type { Endpoint } from "../../protocol/endpoints.ts";
+import type { UpstreamResponse } from "../../transport/upstream.ts";
+import type { Worker, WorkerType } from "../../worker/worker.ts";
+import type { Attempt } from "../attempt.ts";
+import {
+  bootstrapPort,
+  connectorOf,
+  fitTogether,
+  type LegChange,
+  newSharedIds,
+  type PdConnector,
+  type PdRequest,
+  type SharedIds,
+} from "../http/pd-connector.ts";
+import { PdExchange, PdResponse } from "../http/pd-exchange.ts";
+import type { EngineStep, KvHandover } from "./engine-protocol.ts";
+import { engineOf } from "./engines.ts";
+import {
+  engineRequestId,
+  generationOf,
+  GrpcRouter,
+  isEngineStreamed,
+  type Leg,
+  type Started,
+  type TokenRequest,
+} from "./grpc-router.ts";
+import type { EncodedPrompt } from "./prompt-encoder.ts";
+
+const BOTH: readonly WorkerType[] = ["prefill", "decode"];
+/** Member of a connector's part of a body that engines take as JSON of its own over gRPC. */
+const KV_PARAMS = "kv_transfer_params";
+/** Rooms are 31 bits here, as the field is an int32. */
+const ROOM_BITS = 0x7fff_ffffn;
+
+/** What the prefill of one prompt left. */
+interface Prefilled {
+  readonly kvParams: string | undefined;
+  readonly fromPrefill: Partial<Pick<EngineStep, "cachedTokens" | "promptLogprobs">>;
+}
+
+/** A prefill and a decode worker for each request, over gRPC: tokens as in GrpcRouter, legs and connectors as in HttpPdRouter. */
+export class GrpcPdRouter extends GrpcRouter {
+  override readonly kind = "grpc_pd";
+
+  override refusal(endpoint: Endpoint): string | undefined {
+    if (endpoint.work === "embed") return "prefill and decode workers generate text; this route needs a regular worker";
+    return super.refusal(endpoint);
+  }
+
+  protected override rolesFor(): readonly WorkerType[] {
+    return BOTH;
+  }
+
+  protected override fits(prefill: Worker, decode: Worker): boolean {
+    return prefill.info.engine === decode.info.engine && fitTogether(prefill, decode);
+  }
+
+  protected override async send(request: TokenRequest, [first, decode]: readonly Attempt[]): Promise<UpstreamResponse> {
+    if (!first || !decode) throw new GatewayError("internal_error", "a try without a pair of workers");
+    const connector = connectorOf(first.worker);
+    const { api, generation } = generationOf(request);
+    const leg: Leg = {
+      worker: decode.worker,
+      engine: engineOf(decode.worker),
+      requestId: engineRequestId(request),
+      isStreamed: isEngineStreamed(request, api),
+      kv: undefined,
+      signal: request.signal,
+    };
+    if (connector.isOneSequence && generation.n > 1) {
+      first.abandon();
+      this.#count(request, connector, "skipped");
+      return this.generate(request, leg);
+    }
+    const exchange = new PdExchange(first, decode, request.signal);
+    try {
+      return await this.#pair(request, exchange, connector, { ...leg, signal: exchange.decodeSignal });
+    } catch (error) {
+      exchange.close(error);
+      throw error;
+    }
+  }
+
+  async #pair(
+    request: TokenRequest,
+    exchange: PdExchange,
+    connector: PdConnector,
+    leg: Leg,
+  ): Promise<UpstreamResponse> {
+    const { worker: prefillWorker } = exchange.prefill;
+    const pd: PdRequest = {
+      endpoint: request.endpoint.name,
+      body: request.body,
+      prefill: prefillWorker,
+      decode: leg.worker,
+      requestId: request.record.requestId,
+    };
+    const prompts = request.prompts.map((prompt, at) => ({
+      prompt,
+      ids: newSharedIds(pd),
+      requestId: at === 0 ? leg.requestId : `${leg.requestId}-${at}`,
+    }));
+    const prefillLeg = { ...leg, worker: prefillWorker, isStreamed: false, signal: exchange.prefillSignal };
+    const prefills = prompts.map(({ prompt, ids, requestId }) =>
+      this.#prefill(
+        request,
+        exchange,
+        { ...prefillLeg, requestId, kv: handover(connector.prefill(pd, ids), pd, ids, true) },
+        prompt,
+      ),
+    );
+    const all = this.#watch(request, exchange, connector, Promise.all(prefills));
+    const isFirst = connector.order === "prefill_first";
+    const done = isFirst ? await all : [];
+    /** Filled in while decode runs, where both run at the same time. */
+    const fromPrefill = prompts.map((_, at) => ({ ...done[at]?.fromPrefill }));
+    const started = prompts.map(({ prompt, ids, requestId }, at): Started => {
+      const own = handover(connector.decode(pd, ids), pd, ids, false);
+      const kv = connector.handsOver === undefined ? own : handedOver(done[at]?.kvParams);
+      return { ...this.start(request, { ...leg, requestId, kv }, prompt), fromPrefill: fromPrefill[at] };
+    });
+    const response = new PdResponse(exchange, this.answer(request, leg, started));
+    if (isFirst) return response;
+    const told = all.then((later) => later.forEach((one, at) => Object.assign(fromPrefill[at] ?? {}, one.fromPrefill)));
+    // Log-probabilities of the prompt stand before those of the answer; else nobody waits, and a failure is told by the exchange.
+    if (generationOf(request).generation.promptLogprobs) await told;
+    else told.catch(() => undefined);
+    return response;
+  }
+
+  /** Tells the exchange, and the metrics, how the prefill of all prompts went. */
+  async #watch(
+    request: TokenRequest,
+    exchange: PdExchange,
+    connector: PdConnector,
+    all: Promise<readonly Prefilled[]>,
+  ): Promise<readonly Prefilled[]> {
+    const startedAt = performance.now();
+    const { metrics } = this.deps;
+    try {
+      const done = await all;
+      exchange.prefill.end();
+      const model = metrics.bounded("model", request.record.model ?? "");
+      metrics.observe("prefillDuration", { model }, (performance.now() - startedAt) / 1000);
+      const isHandedOver = connector.handsOver === undefined || done.every(({ kvParams }) => kvParams !== undefined);
+      this.#count(request, connector, isHandedOver ? "handed_over" : "missing");
+      return done;
+    } catch (thrown) {
+      if (!exchange.prefillSignal.aborted) this.#count(request, connector, "failed");
+      exchange.prefillFailed(asGatewayError(thrown));
+      throw thrown;
+    }
+  }
+
+  /** Reads the prefill of one prompt to its end. */
+  async #prefill(request: TokenRequest, exchange: PdExchange, leg: Leg, prompt: EncodedPrompt): Promise<Prefilled> {
+    const { stream, requestId } = this.start(request, leg, prompt);
+    exchange.prefillSignal.addEventListener("abort", () => this.abort(leg, requestId), { once: true });
+    let kvParams: string | undefined;
+    let fromPrefill: Prefilled["fromPrefill"] = {};
+    for (let message = await stream.read(); message; message = await stream.read()) {
+      const step = leg.engine.decodeGenerate(message, leg.isStreamed);
+      if (!step) continue;
+      kvParams ??= step.kvParams;
+      const { cachedTokens, promptLogprobs } = step;
+      fromPrefill = promptLogprobs ? { cachedTokens, promptLogprobs } : { cachedTokens };
+    }
+    return { kvParams, fromPrefill };
+  }
+
+  #count(request: TokenRequest, connector: PdConnector, outcome: string): void {
+    const { metrics } = this.deps;
+    const model = metrics.bounded("model", request.record.model ?? "");
+    metrics.increment("kvTransfers", { model, connector: connector.name, outcome });
+  }
+}
+
+/** What a leg is told, made of what the connector says to HTTP workers in their bodies. */
+function handover(
+  { members }: LegChange,
+  { prefill }: PdRequest,
+  { rooms }: SharedIds,
+  isPrefill: boolean,
+): KvHandover | undefined {
+  const room = members.get("bootstrap_room");
+  if (room !== undefined) {
+    return {
+      kind: "room",
+      host: new URL(prefill.url).hostname,
+      port: bootstrapPort(prefill),
+      room: Number((rooms[0] ?? 0n) & ROOM_BITS),
+    };
+  }
+  const json = members.get(KV_PARAMS);
+  return json === undefined ? undefined : { kind: "params", json: String(json), isPrefill };
+}
+
+/** Without them decode prefills for itself. */
+function handedOver(kvParams: string | undefined): KvHandover | undefined {
+  return kvParams === undefined ? undefined : { kind: "params", json: kvParams, isPrefill: false };
+}
