@@ -23,6 +23,8 @@ export class PdExchange {
   readonly #client: AbortSignal;
   readonly #onClientLeft: () => void;
   #isBound = true;
+  /** Legs that are under way. */
+  #legs = 2;
 
   constructor(prefill: Attempt, decode: Attempt, client: AbortSignal) {
     this.prefill = prefill;
@@ -46,7 +48,14 @@ export class PdExchange {
     return this.#isBound ? this.prefill.failure : undefined;
   }
 
+  /** Prefill has said all it had to say. */
+  prefillDone(): void {
+    this.prefill.end();
+    this.#legEnded();
+  }
+
   prefillFailed(error: GatewayError): void {
+    this.#legEnded();
     if (this.#client.aborted || this.#prefillControl.signal.aborted) {
       this.prefill.abandon();
       return;
@@ -70,9 +79,14 @@ export class PdExchange {
     this.#decodeControl.abort(reason);
   }
 
-  /** All has been read: nothing is left to be ended. Prefill may still say its last word. */
-  finished(): void {
-    this.#client.removeEventListener("abort", this.#onClientLeft);
+  /** Decode's answer has been read. Prefill may still say its last word. */
+  decodeDone(): void {
+    this.#legEnded();
+  }
+
+  #legEnded(): void {
+    this.#legs -= 1;
+    if (this.#legs === 0) this.#client.removeEventListener("abort", this.#onClientLeft);
   }
 }
 
@@ -124,7 +138,7 @@ export class PdResponse implements UpstreamResponse {
 
   #took(piece: Uint8Array | undefined): Uint8Array | undefined {
     this.#exchange.decodeBegan();
-    if (piece === undefined) this.#exchange.finished();
+    if (piece === undefined) this.#exchange.decodeDone();
     return piece;
   }
 }
