@@ -35,10 +35,7 @@ export function joinLists(first: Uint8Array | undefined, second: Uint8Array | un
 }
 
 /** A JSON list with each entry changed, and everything between them byte for byte. */
-export function eachEntry(
-  list: Uint8Array,
-  change: (entry: Uint8Array, index: number) => Uint8Array,
-): Uint8Array {
+export function eachEntry(list: Uint8Array, change: (entry: Uint8Array, index: number) => Uint8Array): Uint8Array {
   const pieces: Uint8Array[] = [];
   let from = 0;
   let index = 0;

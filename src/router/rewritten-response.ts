@@ -97,7 +97,7 @@ function* eventsIn(bytes: Buffer): Generator<Span> {
 /** Where the event's data is, among its other lines. Data of several lines is left alone: no engine writes JSON so. */
 function dataOf(event: Buffer): Span | undefined {
   let found: Span | undefined;
-  for (let from = 0; from < event.length; ) {
+  for (let from = 0; from < event.length;) {
     const end = event.indexOf(LF, from);
     if (event.subarray(from, from + DATA.length).equals(DATA)) {
       if (found) return undefined;

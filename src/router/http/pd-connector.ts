@@ -94,8 +94,14 @@ function bootstrap(pd: PdRequest, { rooms }: SharedIds): Map<string, string> {
   const each = (value: (room: bigint) => string): string =>
     isBatch ? `[${rooms.map(value).join(",")}]` : value(rooms[0] ?? 0n);
   return withoutClients(pd, SGLANG_RANKS)
-    .set("bootstrap_host", each(() => host))
-    .set("bootstrap_port", each(() => port))
+    .set(
+      "bootstrap_host",
+      each(() => host),
+    )
+    .set(
+      "bootstrap_port",
+      each(() => port),
+    )
     .set("bootstrap_room", each(String));
 }
 

@@ -23,8 +23,8 @@ export class PdExchange {
   readonly #client: AbortSignal;
   readonly #onClientLeft: () => void;
   #isBound = true;
-  /** Legs that are under way. */
-  #legs = 2;
+  #isPrefillOver = false;
+  #isDecodeOver = false;
 
   constructor(prefill: Attempt, decode: Attempt, client: AbortSignal) {
     this.prefill = prefill;
@@ -51,11 +51,11 @@ export class PdExchange {
   /** Prefill has said all it had to say. */
   prefillDone(): void {
     this.prefill.end();
-    this.#legEnded();
+    this.#prefillEnded();
   }
 
   prefillFailed(error: GatewayError): void {
-    this.#legEnded();
+    this.#prefillEnded();
     if (this.#client.aborted || this.#prefillControl.signal.aborted) {
       this.prefill.abandon();
       return;
@@ -81,12 +81,13 @@ export class PdExchange {
 
   /** Decode's answer has been read. Prefill may still say its last word. */
   decodeDone(): void {
-    this.#legEnded();
+    this.#isDecodeOver = true;
+    if (this.#isPrefillOver) this.#client.removeEventListener("abort", this.#onClientLeft);
   }
 
-  #legEnded(): void {
-    this.#legs -= 1;
-    if (this.#legs === 0) this.#client.removeEventListener("abort", this.#onClientLeft);
+  #prefillEnded(): void {
+    this.#isPrefillOver = true;
+    if (this.#isDecodeOver) this.#client.removeEventListener("abort", this.#onClientLeft);
   }
 }
 

@@ -51,7 +51,7 @@ function bySequence(answer: Uint8Array): readonly (Uint8Array | undefined)[] {
   const found: Uint8Array[] = [];
   if (answer[0] === OPEN_BRACKET) eachEntry(answer, (entry, index) => (found[index] = entry));
   if (answer[0] !== LETTER_D) return answer[0] === OPEN_BRACKET ? found : [answer];
-  for (let from = 0; from >= 0 && from < answer.length; ) {
+  for (let from = 0; from >= 0 && from < answer.length;) {
     const end = answer.indexOf(LF, from);
     const line = answer.subarray(from, end < 0 ? undefined : end);
     const data = line.subarray(DATA.length);
