@@ -58,12 +58,15 @@ export class Selection {
     return this.#pick([]);
   }
 
-  /** Leaves a worker out. False where nobody could take its place. */
+  /** Leaves a worker out. False, and nothing changes, where nobody could take its place. */
   leaveOut({ id, spec }: Worker): boolean {
     const index = this.#choice.legs.findIndex(({ role }) => role === spec.workerType);
-    this.#candidates[index] = (this.#candidates[index] ?? []).filter((candidate) => candidate.id !== id);
+    const before = this.#candidates[index] ?? [];
+    this.#candidates[index] = before.filter((candidate) => candidate.id !== id);
     const [first = [], decoders] = this.#candidates;
-    return decoders ? first.some((prefill) => this.#fitting(prefill, decoders).length > 0) : first.length > 0;
+    const isServed = decoders ? first.some((one) => this.#fitting(one, decoders).length > 0) : first.length > 0;
+    if (!isServed) this.#candidates[index] = before;
+    return isServed;
   }
 
   /** Of the proofs that were begun for it those that it has no use for are ended. */

@@ -182,10 +182,11 @@ export class HttpPdRouter extends WorkerRouter {
     change: LegChange,
   ): Promise<UpstreamResponse> {
     const { decode, decodeSignal: signal } = exchange;
+    exchange.decodeAsked();
     try {
       return await this.#sender.send(request, { worker: decode.worker, ...sent(pd.body, change), signal });
     } catch (error) {
-      throw exchange.bindingFailure ?? error;
+      throw exchange.decodeFailed(asGatewayError(error));
     }
   }
 
