@@ -1,5 +1,5 @@
 import { JsonBody } from "./json-body.ts";
-import { JsonScanner } from "./json-scanner.ts";
+import { JsonScanner, type Span } from "./json-scanner.ts";
 
 /** The new text of a member, given its present one; undefined leaves it as it is. */
 export type Change = (raw: Uint8Array | undefined) => Uint8Array | string | undefined;
@@ -33,6 +33,57 @@ export function joinLists(first: Uint8Array | undefined, second: Uint8Array | un
   const comma = head.trim() === "" || tail.trim() === "" ? "" : ",";
   return Buffer.from(`[${head}${comma}${tail}]`);
 }
+
+/** A JSON list with each entry changed, and everything between them byte for byte. */
+export function eachEntry(list: Uint8Array, change: (entry: Uint8Array, index: number) => Uint8Array): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  let from = 0;
+  let index = 0;
+  for (const { start, end } of entrySpans(list)) {
+    pieces.push(list.subarray(from, start), change(list.subarray(start, end), index));
+    from = end;
+    index += 1;
+  }
+  pieces.push(list.subarray(from));
+  return Buffer.concat(pieces);
+}
+
+/** Where the entries of the outermost list are; the bytes must be JSON. */
+function* entrySpans(list: Uint8Array): Generator<Span, void, void> {
+  let depth = 0;
+  let start = -1;
+  let end = 0;
+  for (let at = 0; at < list.length; at += 1) {
+    const byte = list[at] ?? 0;
+    const isClose = byte === CLOSE_BRACKET || byte === CLOSE_BRACE;
+    if (isClose) depth -= 1;
+    if (start >= 0 && ((byte === COMMA && depth === 1) || (isClose && depth === 0))) {
+      yield { start, end };
+      start = -1;
+    } else if (depth > 0 && byte > SPACE && !(byte === COMMA && depth === 1)) {
+      if (start < 0) start = at;
+      if (byte === QUOTE) at = endOfString(list, at);
+      end = at + 1;
+    }
+    if (byte === OPEN_BRACKET || byte === OPEN_BRACE) depth += 1;
+  }
+}
+
+/** Index of the quote that ends the string beginning at `from`. */
+function endOfString(json: Uint8Array, from: number): number {
+  let at = from + 1;
+  while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1;
+  return at;
+}
+
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const COMMA = 0x2c;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const SPACE = 0x20;
 
 function entriesOf(list: Uint8Array | undefined): string | undefined {
   const text = list && Buffer.from(list.buffer, list.byteOffset, list.byteLength).toString("utf8").trim();

@@ -60,6 +60,16 @@ export class Attempt {
     this.#report(error);
   }
 
+  /**
+   * One of the two workers of a pair failed, and which cannot be told: its breaker hears of no fault, and it is looked at.
+   */
+  endUnsure(error: GatewayError): void {
+    if (this.#isOver) return;
+    this.#failure = error;
+    this.#close(error.code);
+    this.#deps.outcomes.report(this.worker.id, { ...ABANDONED, isProbe: this.#isProbe, recheck: "health" });
+  }
+
   /** The other worker of the pair failed: nothing is said of this one. */
   abandon(): void {
     if (this.#isOver) return;

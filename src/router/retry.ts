@@ -26,7 +26,7 @@ export type SendAttempts<T> = (attempts: readonly Attempt[]) => Promise<T>;
  *
  * 1. An error whose row says `never`, and a client that has left, end it.
  * 2. At most `maxAttempts` in all.
- * 3. The worker that failed is left out, while there is another. Of a pair, that is the one whose attempt failed.
+ * 3. The worker that failed is left out, while there is another. Of a pair, that is the one whose attempt failed, or both.
  * 4. The same worker again only where it closed an idle connection as the request went out.
  * 5. Not beyond the budget.
  */
@@ -47,7 +47,7 @@ export async function dispatch<T>(
       const error = asGatewayError(thrown);
       const failed = endAll(attempts, error);
       if (count >= deps.retry.maxAttempts || error.row.retry === "never" || request.signal.aborted) throw error;
-      const hasOthers = failed !== undefined && selection.leaveOut(failed.worker);
+      const hasOthers = failed.filter(({ worker }) => selection.leaveOut(worker)).length > 0;
       const isSameAgain = !hasOthers && error.code === "upstream_stale_socket";
       if ((!hasOthers && !isSameAgain) || !deps.budget.tryRetry()) throw error;
       if (isSameAgain) await pause(deps, request.signal);
@@ -72,11 +72,12 @@ function begin(deps: DispatchDeps, request: InferenceRequest, chosen: readonly C
   return chosen.map((one) => new Attempt(deps, one, request));
 }
 
-/** Ends what the sender has not ended, and returns the attempt that failed: where nobody said which, it is the last, who answers. */
-function endAll(attempts: readonly Attempt[], error: GatewayError): Attempt | undefined {
-  const failed = attempts.find(({ failure }) => failure !== undefined) ?? attempts.at(-1);
+/** Ends what the sender has not ended, and returns what failed: where nobody said which, it is the last, who answers. */
+function endAll(attempts: readonly Attempt[], error: GatewayError): readonly Attempt[] {
+  const told = attempts.filter(({ failure }) => failure !== undefined);
+  const failed = told.length > 0 ? told : attempts.slice(-1);
   for (const attempt of attempts) {
-    if (attempt === failed) attempt.end(error);
+    if (failed.includes(attempt)) attempt.end(error);
     else attempt.abandon();
   }
   return failed;

@@ -10,7 +10,8 @@ export interface RewriteRule {
   readonly rewrite: Rewrite;
 }
 
-const PREFIX = Buffer.from("data: ");
+const DATA = Buffer.from("data:");
+const SPACE = 0x20;
 
 /** A worker's answer of which some events are changed on their way, each whole, wherever its bytes were cut. */
 export class RewrittenResponse implements UpstreamResponse {
@@ -67,18 +68,23 @@ export class RewrittenResponse implements UpstreamResponse {
     const pieces: Uint8Array[] = [];
     for (const { start, end } of eventsIn(events)) {
       const event = events.subarray(start, end);
-      const isMeant = event.subarray(0, PREFIX.length).equals(PREFIX) && event.includes(this.#rule.marker);
-      if (!isMeant) pieces.push(event);
+      const data = event.includes(this.#rule.marker) ? dataOf(event) : undefined;
+      if (!data) pieces.push(event);
       else {
-        const data = event.subarray(PREFIX.length, endOfLine(event));
-        pieces.push(PREFIX, await this.#rule.rewrite(data), event.subarray(PREFIX.length + data.length));
+        const json = await this.#rule.rewrite(event.subarray(data.start, data.end));
+        pieces.push(event.subarray(0, data.start), json, event.subarray(data.end));
       }
     }
     return Buffer.concat(pieces);
   }
 }
 
-function* eventsIn(bytes: Buffer): Generator<{ readonly start: number; readonly end: number }> {
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+function* eventsIn(bytes: Buffer): Generator<Span> {
   let start = 0;
   for (const { index, 0: blank } of bytes.toString("latin1").matchAll(/\n\r?\n/g)) {
     const end = index + blank.length;
@@ -88,10 +94,23 @@ function* eventsIn(bytes: Buffer): Generator<{ readonly start: number; readonly 
   if (start < bytes.length) yield { start, end: bytes.length };
 }
 
-function endOfLine(event: Buffer): number {
-  const end = event.indexOf(10);
-  return event[end - 1] === 13 ? end - 1 : end;
+/** Where the event's data is, among its other lines. Data of several lines is left alone: no engine writes JSON so. */
+function dataOf(event: Buffer): Span | undefined {
+  let found: Span | undefined;
+  for (let from = 0; from < event.length;) {
+    const end = event.indexOf(LF, from);
+    if (event.subarray(from, from + DATA.length).equals(DATA)) {
+      if (found) return undefined;
+      const start = from + DATA.length;
+      found = { start: event[start] === SPACE ? start + 1 : start, end: event[end - 1] === CR ? end - 1 : end };
+    }
+    from = end + 1;
+  }
+  return found;
 }
+
+const LF = 10;
+const CR = 13;
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -58,42 +58,57 @@ export class Selection {
     return this.#pick([]);
   }
 
-  /** Leaves a worker out. False where its leg has nobody else. */
+  /** Leaves a worker out. False, and nothing changes, where nobody could take its place. */
   leaveOut({ id, spec }: Worker): boolean {
     const index = this.#choice.legs.findIndex(({ role }) => role === spec.workerType);
-    const left = (this.#candidates[index] ?? []).filter((candidate) => candidate.id !== id);
-    this.#candidates[index] = left;
-    return left.length > 0;
+    const before = this.#candidates[index] ?? [];
+    this.#candidates[index] = before.filter((candidate) => candidate.id !== id);
+    const [first = [], decoders] = this.#candidates;
+    const isServed = decoders ? first.some((one) => this.#fitting(one, decoders).length > 0) : first.length > 0;
+    if (!isServed) this.#candidates[index] = before;
+    return isServed;
   }
 
+  /** Of the proofs that were begun for it those that it has no use for are ended. */
   #pick(probes: readonly (Worker | undefined)[]): readonly Chosen[] {
-    const [only, decode] = this.#choice.legs;
-    if (only && !decode) return [this.#chosen(only, probes[0], this.#candidates[0] ?? [])];
-    if (!only || !decode) throw new GatewayError("internal_error", "a choice without legs");
-    return this.#pickPair(only, decode, probes);
+    let chosen: readonly Chosen[] = [];
+    try {
+      const [only, decode] = this.#choice.legs;
+      if (!only) throw new GatewayError("internal_error", "a choice without legs");
+      chosen = decode
+        ? this.#pickPair(only, decode, probes)
+        : [this.#chosen(only, probes[0], this.#candidates[0] ?? [])];
+      return chosen;
+    } finally {
+      for (const probe of probes) {
+        if (probe && !chosen.some(({ worker }) => worker === probe)) this.#deps.ledger.releaseProbe(probe.slot);
+      }
+    }
   }
 
   /** A prefill worker that no decode worker fits is passed over. */
   #pickPair(prefillLeg: Leg, decodeLeg: Leg, [probe, decodeProbe]: readonly (Worker | undefined)[]): readonly Chosen[] {
-    const { fits } = this.#choice;
     const decoders = this.#candidates[1] ?? [];
+    if (decoders.length === 0 && !decodeProbe) throw this.#nobody("no decode worker can", decodeLeg);
     let prefillers = this.#candidates[0] ?? [];
     let proof = probe;
-    for (;;) {
+    do {
       const prefill = this.#chosen(prefillLeg, proof, prefillers);
-      const fitting = decoders.every((decode) => fits(prefill.worker, decode))
-        ? decoders
-        : decoders.filter((decode) => fits(prefill.worker, decode));
-      const proving = decodeProbe && fits(prefill.worker, decodeProbe) ? decodeProbe : undefined;
-      if (decodeProbe && !proving) this.#deps.ledger.releaseProbe(decodeProbe.slot);
-      if (fitting.length > 0 || proving || decoders.length === 0) {
-        return [prefill, this.#chosen(decodeLeg, proving, fitting)];
-      }
-      if (proof) this.#deps.ledger.releaseProbe(proof.slot);
-      proof = undefined;
+      const proving = decodeProbe && this.#choice.fits(prefill.worker, decodeProbe) ? decodeProbe : undefined;
+      const fitting = this.#fitting(prefill.worker, decoders);
+      if (proving || fitting.length > 0) return [prefill, this.#chosen(decodeLeg, proving, fitting)];
       prefillers = prefillers.filter((candidate) => candidate !== prefill.worker);
-      if (prefillers.length === 0) throw this.#nobody("no prefill and decode workers that fit together can", decodeLeg);
-    }
+      proof = undefined;
+    } while (prefillers.length > 0);
+    throw this.#nobody("no prefill and decode workers that fit together can", decodeLeg);
+  }
+
+  /** The list itself where all fit, which is nearly always. */
+  #fitting(prefill: Worker, decoders: readonly Worker[]): readonly Worker[] {
+    const { fits } = this.#choice;
+    return decoders.every((decode) => fits(prefill, decode))
+      ? decoders
+      : decoders.filter((decode) => fits(prefill, decode));
   }
 
   #chosen(leg: Leg, probe: Worker | undefined, candidates: readonly Worker[]): Chosen {

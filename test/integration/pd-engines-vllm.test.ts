@@ -120,7 +120,7 @@ describe("nixl", () => {
     });
   }
 
-  test("a prefill without a request id, or through /v1/responses, is refused", async () => {
+  test("a prefill without a request id is refused, and so is one through /v1/responses with another route's bound", async () => {
     await using fleet = await startPdFleet({ dialect: "nixl" });
     const { prefill } = firstPair(fleet);
     expect((await send(prefill, CHAT, prefillBody(QUESTION))).status).toBe(400);

@@ -5,7 +5,7 @@ import { fetchKv, kvAddress } from "./kv-port.ts";
 import { promptHash } from "./leg-prompts.ts";
 import { demand } from "./pd-error.ts";
 import { type Leg, type LegRequest, type PdContext, type PdProtocol, planned } from "./pd-protocol.ts";
-import { demandPrefillBody, demandRemoteDecode, readRemotePrefill } from "./vllm-prefill.ts";
+import { demandOneSequence, demandPrefillBody, demandRemoteDecode, readRemotePrefill } from "./vllm-prefill.ts";
 import { movedRun, ownPrefill } from "./vllm-decode.ts";
 
 /** How a connector writes the parameters that a prefill engine answers with, and finds them again. */
@@ -33,6 +33,7 @@ export function handedParamsProtocol(context: PdContext, shape: ParamsShape): Pd
 function prefill(context: PdContext, shape: ParamsShape, leg: LegRequest): Leg {
   demandRemoteDecode(leg);
   demandPrefillBody(leg);
+  demandOneSequence(leg);
   const requestId = leg.request.headers["x-request-id"];
   demand(requestId !== undefined || !shape.needsSameRequestId, "x-request-id is missing");
   let plan: Plan | undefined;

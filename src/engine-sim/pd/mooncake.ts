@@ -5,7 +5,7 @@ import { promptHash } from "./leg-prompts.ts";
 import { demand } from "./pd-error.ts";
 import { type Leg, type LegRequest, type PdContext, type PdProtocol, planned } from "./pd-protocol.ts";
 import { movedRun, ownPrefill } from "./vllm-decode.ts";
-import { demandPrefillBody, demandRemoteDecode, readRemotePrefill } from "./vllm-prefill.ts";
+import { demandOneSequence, demandPrefillBody, demandRemoteDecode, readRemotePrefill } from "./vllm-prefill.ts";
 
 /**
  * MooncakeConnector, vLLM 0.32: the client makes a `transfer_id` for both legs and tells the decode engine where the
@@ -37,6 +37,7 @@ function prefill(context: PdContext, leg: LegRequest): Leg {
   const { store } = context;
   const params = demandRemoteDecode(leg);
   demandPrefillBody(leg);
+  demandOneSequence(leg);
   const key = stringField(params, "transfer_id") ?? "";
   demand(key !== "", "kv_transfer_params.transfer_id is missing");
   const rank = pinnedRank(context, leg);

@@ -11,7 +11,8 @@ const REQUEST_ID = /^___prefill_addr_(.+):(\d+)___decode_addr_(.+):(\d+)_(\w+)$/
 
 /**
  * P2pNcclConnector of older vLLM: `X-Request-Id`, the same for both legs, holds both engines' addresses, and the prefill
- * engine pushes its KV to the decode engine's.
+ * engine pushes its KV to the decode engine's. Each sequence has a name that begins with its number and holds that id, so
+ * that legs with equal sequences find all of them.
  */
 export function p2pNcclProtocol(context: PdContext): PdProtocol {
   return {
@@ -39,12 +40,17 @@ function prefill(context: PdContext, leg: LegRequest): Leg {
   const { key, prefill: own, decode: other } = readRequestId(leg);
   demand(own === context.address(), `the prefill address ${own} is not this engine's ${context.address()}`);
   demand(context.store.claim(key), `request id ${key} was used before`);
-  let plan: Plan | undefined;
+  const plans: Plan[] = [];
   return {
-    run: (run) => planned(run, (made) => (plan = made)),
+    run: (run) =>
+      planned(run, (plan) => {
+        plans.push(plan);
+        return plan;
+      }),
     leave: async (response) => {
-      if (!response.ok || !plan) return response;
-      const kv = { key, prompt: promptHash(leg.prompts), tokens: plan.promptTokens };
+      if (!response.ok || plans.length === 0) return response;
+      const tokens = plans.reduce((sum, { promptTokens }) => sum + promptTokens, 0);
+      const kv = { key, prompt: promptHash(leg.prompts), tokens };
       const answer = await askPort(context, other, "/kv/push", kv, leg.request.signal);
       if (answer["ok"] !== true) throw new PdError(500, "kv", `the KV of ${key} was not taken in at ${other}`);
       return response;

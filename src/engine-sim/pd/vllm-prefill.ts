@@ -2,9 +2,10 @@ import { isJsonObject, type JsonObject } from "../../protocol/json.ts";
 import { demand } from "./pd-error.ts";
 import type { LegRequest } from "./pd-protocol.ts";
 
-/** The body of a prefill leg at vLLM: the client's, cut down to one token, one sequence and no stream. */
-export function demandPrefillBody({ body, prompts }: LegRequest): void {
-  demand(body["max_tokens"] === 1, `prefill needs max_tokens 1, not ${String(body["max_tokens"])}`);
+/** The body of a prefill leg at vLLM: the client's, cut down to one token and no stream. */
+export function demandPrefillBody({ request, body }: LegRequest): void {
+  const limit = request.path === "/v1/responses" ? "max_output_tokens" : "max_tokens";
+  demand(body[limit] === 1, `prefill needs ${limit} 1, not ${String(body[limit])}`);
   demand(
     [undefined, null, 1].some((fit) => body["max_completion_tokens"] === fit),
     "max_completion_tokens must be 1",
@@ -13,12 +14,15 @@ export function demandPrefillBody({ body, prompts }: LegRequest): void {
   demand(typeof least === "number" && least <= 1, "min_tokens must be less than or equal to max_tokens=1");
   demand((body["stream"] ?? false) === false, "prefill does not stream");
   demand((body["stream_options"] ?? null) === null, "Stream options can only be defined when `stream=True`.");
+}
+
+/** What is handed over under one name is the KV of one sequence. */
+export function demandOneSequence({ prompts }: LegRequest): void {
   demand(prompts.length === 1, `a prefill makes one sequence, not ${prompts.length}`);
 }
 
 /** The `kv_transfer_params` that ask an engine to prefill for another. Absent ones count as null. */
 export function demandRemoteDecode(leg: LegRequest): JsonObject {
-  demand(leg.request.path !== "/v1/responses", "/v1/responses of vLLM takes no kv_transfer_params");
   const params = leg.exact["kv_transfer_params"];
   demand(isJsonObject(params), "a prefill engine needs kv_transfer_params");
   demand(params["do_remote_decode"] === true, "kv_transfer_params.do_remote_decode must be true");

@@ -12,6 +12,8 @@ export interface GenerateCall {
   /** Token by token; else the engine answers once for each sequence. */
   readonly isStreamed: boolean;
   readonly kv: KvHandover | undefined;
+  /** Of several data-parallel ranks behind the worker: which one; undefined lets it choose. */
+  readonly rank: number | undefined;
 }
 
 /** What a leg is told of the other one. */

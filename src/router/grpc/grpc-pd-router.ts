@@ -6,6 +6,7 @@ import type { Attempt } from "../attempt.ts";
 import {
   bootstrapPort,
   connectorOf,
+  dataParallelSize,
   fitTogether,
   type LegChange,
   newSharedIds,
@@ -66,6 +67,7 @@ export class GrpcPdRouter extends GrpcRouter {
       requestId: engineRequestId(request),
       isStreamed: isEngineStreamed(request, api),
       kv: undefined,
+      rank: undefined,
       signal: request.signal,
     };
     if (connector.isOneSequence && generation.n > 1) {
@@ -106,7 +108,7 @@ export class GrpcPdRouter extends GrpcRouter {
       this.#prefill(
         request,
         exchange,
-        { ...prefillLeg, requestId, kv: handover(connector.prefill(pd, ids), pd, ids, true) },
+        { ...prefillLeg, requestId, kv: handover(connector.prefill(pd, ids), pd, ids, true), rank: rankOf(pd, ids) },
         prompt,
       ),
     );
@@ -115,6 +117,7 @@ export class GrpcPdRouter extends GrpcRouter {
     const done = isFirst ? await all : [];
     /** Filled in while decode runs, where both run at the same time. */
     const fromPrefill = prompts.map((_, at) => ({ ...done[at]?.fromPrefill }));
+    exchange.decodeAsked();
     const started = prompts.map(({ prompt, ids, requestId }, at): Started => {
       const own = handover(connector.decode(pd, ids), pd, ids, false);
       const kv = connector.handsOver === undefined ? own : handedOver(done[at]?.kvParams);
@@ -140,7 +143,7 @@ export class GrpcPdRouter extends GrpcRouter {
     const { metrics } = this.deps;
     try {
       const done = await all;
-      exchange.prefill.end();
+      exchange.prefillDone();
       const model = metrics.bounded("model", request.record.model ?? "");
       metrics.observe("prefillDuration", { model }, (performance.now() - startedAt) / 1000);
       const isHandedOver = connector.handsOver === undefined || done.every(({ kvParams }) => kvParams !== undefined);
@@ -180,7 +183,7 @@ export class GrpcPdRouter extends GrpcRouter {
 function handover(
   { members }: LegChange,
   { prefill }: PdRequest,
-  { rooms }: SharedIds,
+  { rooms, rank }: SharedIds,
   isPrefill: boolean,
 ): KvHandover | undefined {
   const room = members.get("bootstrap_room");
@@ -189,11 +192,23 @@ function handover(
       kind: "room",
       host: new URL(prefill.url).hostname,
       port: bootstrapPort(prefill),
-      room: Number((rooms[0] ?? 0n) & ROOM_BITS),
+      room: roomOf(rooms[0] ?? 0n, dataParallelSize(prefill), rank),
     };
   }
   const json = members.get(KV_PARAMS);
   return json === undefined ? undefined : { kind: "params", json: String(json), isPrefill };
+}
+
+/** Which rank prefills, where there are several: the room says the same. */
+function rankOf({ prefill }: PdRequest, { rank }: SharedIds): number | undefined {
+  return dataParallelSize(prefill) > 1 ? rank : undefined;
+}
+
+/** Of 31 bits, and of the rank modulo the ranks. */
+function roomOf(room: bigint, ranks: number, rank: number): number {
+  const bits = Number(room & ROOM_BITS);
+  const moved = bits - (bits % ranks) + rank;
+  return moved > 0 && moved <= Number(ROOM_BITS) ? moved : rank + ranks;
 }
 
 /** Without them decode prefills for itself. */

@@ -45,6 +45,7 @@ export interface Leg {
   readonly requestId: string;
   readonly isStreamed: boolean;
   readonly kv: KvHandover | undefined;
+  readonly rank: number | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -108,7 +109,15 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     if (request.job.kind === "embed") return this.#embed(request, worker, engine, request.job.embedding);
     const isStreamed = isEngineStreamed(request, request.job.api);
     const requestId = engineRequestId(request);
-    return this.generate(request, { worker, engine, requestId, isStreamed, kv: undefined, signal: request.signal });
+    return this.generate(request, {
+      worker,
+      engine,
+      requestId,
+      isStreamed,
+      kv: undefined,
+      rank: undefined,
+      signal: request.signal,
+    });
   }
 
   /** All prompts of the request at one worker. */
@@ -156,6 +165,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
       sampling: withDefaults(generation.sampling, request.text),
       isStreamed: leg.isStreamed,
       kv: leg.kv,
+      rank: leg.rank,
     });
     const options = this.callOptions(request, leg.worker, leg.signal);
     const stream = this.deps.grpc.serverStream(leg.worker.url, leg.engine.methods.generate, message, options);

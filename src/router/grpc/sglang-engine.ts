@@ -29,6 +29,7 @@ export const sglangEngine: EngineProtocol = {
         topLogprobsNum: Math.max(request.logprobs?.top ?? 0, request.promptLogprobs?.top ?? 0),
         loraId: request.loraId ?? "",
         stream: call.isStreamed,
+        dataParallelRank: call.rank,
         ...(kv?.kind === "room"
           ? { disaggregatedParams: { bootstrapHost: kv.host, bootstrapPort: kv.port, bootstrapRoom: kv.room } }
           : {}),

@@ -24,6 +24,7 @@ export const vllmEngine: EngineProtocol = {
         input: { $case: "tokenized", value: { originalText: "", inputIds: Array.from(call.ids) } },
         samplingParams: samplingParams(call),
         stream: call.isStreamed,
+        dataParallelRank: call.rank,
         ...(kv?.kind === "params" ? { kvTransferParamsJson: kv.json } : {}),
       }),
     ).finish();

@@ -159,7 +159,7 @@ export class HttpPdRouter extends WorkerRouter {
       const upstream = await this.#sender.send(request, { worker: prefill.worker, ...sent(pd.body, change), signal });
       await checkStatus(upstream, prefill);
       const answer = await upstream.bytes(MAX_PREFILL_BYTES);
-      prefill.end();
+      exchange.prefillDone();
       metrics.observe(
         "prefillDuration",
         { model: metrics.bounded("model", request.record.model ?? "") },
@@ -182,10 +182,11 @@ export class HttpPdRouter extends WorkerRouter {
     change: LegChange,
   ): Promise<UpstreamResponse> {
     const { decode, decodeSignal: signal } = exchange;
+    exchange.decodeAsked();
     try {
       return await this.#sender.send(request, { worker: decode.worker, ...sent(pd.body, change), signal });
     } catch (error) {
-      throw exchange.bindingFailure ?? error;
+      throw exchange.decodeFailed(asGatewayError(error));
     }
   }
 

@@ -1,4 +1,6 @@
+import { GatewayError } from "../../errors/errors.ts";
 import type { JsonBody } from "../../protocol/json-body.ts";
+import { isJsonObject } from "../../protocol/json.ts";
 import type { Worker } from "../../worker/worker.ts";
 
 /** A request that a prefill and a decode worker answer together. */
@@ -42,7 +44,9 @@ export interface PdConnector {
 
 /** What both legs of one request have in common, made by the gateway and never taken from a client. */
 export interface SharedIds {
-  /** SGLang: one for each sequence, of 63 bits. */
+  /** Data-parallel rank that prefills. */
+  readonly rank: number;
+  /** SGLang: one for each sequence, of 63 bits. Modulo the ranks of the prefill worker they are its rank. */
   readonly rooms: readonly bigint[];
   /** Mooncake. */
   readonly transferId: string;
@@ -57,6 +61,8 @@ const SGLANG_ENDPOINTS = new Set(["chat_completions", "completions", "generate"]
 const SGLANG_BOOTSTRAP_PORT = 8998;
 /** Of the label that names a worker's address for P2pNccl transfers, `host:port`. */
 const KV_ADDRESS_LABEL = "kv_address";
+/** Members by which SGLang chooses ranks: a client's are not taken. */
+const SGLANG_RANKS = ["routed_dp_rank", "data_parallel_rank", "disagg_prefill_dp_rank"];
 
 /** SGLang: both legs get the same three members at the same time and meet in the room. Source: routing facts of SGLang's PD mode. */
 const sglang: PdConnector = {
@@ -66,13 +72,16 @@ const sglang: PdConnector = {
   isOneSequence: false,
   handsOver: undefined,
   merges: "input_logprobs",
+  // With any numbers of ranks: the decode worker is told which one prefills, and chooses its own.
   fits: () => true,
-  prefill: (pd, shared) => ({ members: bootstrap(pd, shared) }),
+  prefill(pd, shared) {
+    const members = bootstrap(pd, shared);
+    if (dataParallelSize(pd.prefill) > 1) members.set("routed_dp_rank", String(shared.rank));
+    return { members };
+  },
   decode(pd, shared) {
     const members = bootstrap(pd, shared);
-    const ranks = dataParallelSize(pd.prefill);
-    // The room says which rank prefills (room modulo size): the decode side is told the same.
-    if (ranks > 1) members.set("disagg_prefill_dp_rank", String((shared.rooms[0] ?? 0n) % BigInt(ranks)));
+    if (dataParallelSize(pd.prefill) > 1) members.set("disagg_prefill_dp_rank", String(shared.rank));
     return { members };
   },
 };
@@ -84,14 +93,21 @@ function bootstrap(pd: PdRequest, { rooms }: SharedIds): Map<string, string> {
   const isBatch = sequences(pd) > 1;
   const each = (value: (room: bigint) => string): string =>
     isBatch ? `[${rooms.map(value).join(",")}]` : value(rooms[0] ?? 0n);
-  const members = new Map([
-    ["bootstrap_host", each(() => host)],
-    ["bootstrap_port", each(() => port)],
-    ["bootstrap_room", each(String)],
-  ]);
-  const ranks = dataParallelSize(prefill);
-  if (ranks > 1) members.set("routed_dp_rank", String((rooms[0] ?? 0n) % BigInt(ranks)));
-  return members;
+  return withoutClients(pd, SGLANG_RANKS)
+    .set(
+      "bootstrap_host",
+      each(() => host),
+    )
+    .set(
+      "bootstrap_port",
+      each(() => port),
+    )
+    .set("bootstrap_room", each(String));
+}
+
+/** Members that are the gateway's to say, where a client said them. */
+function withoutClients({ body }: PdRequest, names: readonly string[]): Map<string, string> {
+  return new Map(names.filter((name) => body.raw(name)).map((name) => [name, "null"]));
 }
 
 /** vLLM with NIXL: prefill makes one token and says where its blocks are, decode is given that word for word. */
@@ -120,37 +136,48 @@ const mooncake: PdConnector = {
   isOneSequence: true,
   handsOver: undefined,
   merges: "cached_tokens",
-  fits: (prefill) => prefill.info.kv?.engineId !== undefined || prefill.spec.labels["kv_engine_id"] !== undefined,
-  prefill: (pd, { transferId }) => ({
+  fits: (prefill) => engineIdOf(prefill, 0) !== undefined,
+  prefill: (pd, { transferId, rank }) => ({
     members: oneToken(pd).set(
       "kv_transfer_params",
       JSON.stringify({ do_remote_decode: true, do_remote_prefill: false, transfer_id: transferId }),
     ),
+    // Each rank is an engine of its own to its peers, so that decode must know which one it is.
+    ...(dataParallelSize(pd.prefill) > 1 ? { headers: `x-data-parallel-rank: ${rank}\r\n` } : {}),
   }),
-  decode({ prefill }, { transferId }) {
-    const { spec, info, url } = prefill;
+  decode({ prefill }, { transferId, rank }) {
     const params = {
       do_remote_decode: false,
       do_remote_prefill: true,
       transfer_id: transferId,
-      remote_engine_id: spec.labels["kv_engine_id"] ?? info.kv?.engineId,
-      remote_bootstrap_addr: `http://${new URL(url).hostname}:${bootstrapPort(prefill)}`,
+      remote_engine_id: engineIdOf(prefill, rank),
+      remote_bootstrap_addr: `http://${new URL(prefill.url).hostname}:${bootstrapPort(prefill)}`,
     };
     return { members: new Map([["kv_transfer_params", JSON.stringify(params)]]) };
   },
 };
 
-/** vLLM with P2pNccl: the request id names both addresses, and is the same at both. */
+/** vLLM's name of the engine that is this rank of a worker: the worker's own, with the rank where there are several. */
+function engineIdOf(worker: Worker, rank: number): string | undefined {
+  const id = worker.spec.labels["kv_engine_id"] ?? worker.info.kv?.engineId;
+  return id === undefined || dataParallelSize(worker) === 1 ? id : `${id.replace(/_dp\d+$/, "")}_dp${rank}`;
+}
+
+/**
+ * vLLM with P2pNccl: the request id names both addresses, and is the same at both. An engine derives the names of several
+ * sequences from it, so that equal legs meet in all of them; a decode worker cannot do without.
+ */
 const p2pNccl: PdConnector = {
   name: "p2p_nccl",
   endpoints: OPENAI_ENDPOINTS,
   order: "prefill_first",
-  isOneSequence: true,
+  isOneSequence: false,
   handsOver: undefined,
   merges: "cached_tokens",
-  fits: (prefill, decode) => hasKvAddress(prefill) && hasKvAddress(decode),
+  // An address is one engine's: of several ranks behind one worker it cannot be the right one's.
+  fits: (prefill, decode) => [prefill, decode].every((one) => hasKvAddress(one) && dataParallelSize(one) === 1),
   prefill: (pd, { requestId }) => ({ members: oneToken(pd), requestId }),
-  decode: (_pd, { requestId }) => ({ members: new Map(), requestId }),
+  decode: (pd, { requestId }) => ({ members: withoutClients(pd, ["kv_transfer_params"]), requestId }),
 };
 
 /** Whatever else: prefill makes one token, and what it says of its transfer goes to decode word for word. */
@@ -187,10 +214,20 @@ export function fitTogether(prefill: Worker, decode: Worker): boolean {
   return connector === connectorOf(decode) && connector.fits(prefill, decode);
 }
 
-/** Sequences that the request asks for: prompts of a batch, times answers to each. */
+/** Sequences that the request asks for: prompts of a batch, times answers to each. Throws invalid_request on too many. */
 export function sequences({ endpoint, body }: Pick<PdRequest, "endpoint" | "body">): number {
-  const n = body.value("n");
-  return prompts(endpoint, body) * (typeof n === "number" && n > 1 ? n : 1);
+  const n = endpoint === "generate" ? nativeSamples(body) : body.value("n");
+  const count = prompts(endpoint, body) * (typeof n === "number" && Number.isInteger(n) && n > 1 ? n : 1);
+  if (count <= MAX_SEQUENCES) return count;
+  throw new GatewayError("invalid_request", `a request may ask for ${MAX_SEQUENCES} sequences`, { param: "n" });
+}
+
+/** vLLM's own bound on `n`; each sequence takes some bytes of both legs. */
+const MAX_SEQUENCES = 16_384;
+
+function nativeSamples(body: JsonBody): unknown {
+  const params = body.value("sampling_params");
+  return isJsonObject(params) ? params["n"] : undefined;
 }
 
 function prompts(endpoint: string, body: JsonBody): number {
@@ -214,18 +251,19 @@ const OPEN_BRACKET = 0x5b;
 /** Fresh for each try: a room or transfer that failed is not used again. */
 export function newSharedIds(pd: PdRequest): SharedIds {
   const ranks = BigInt(dataParallelSize(pd.prefill));
+  // One rank for a whole batch, as it is told once.
   const rank = randomBits() % ranks;
   const rooms = Array.from({ length: sequences(pd) }, () => roomOfRank(rank, ranks));
   const uuid = Bun.randomUUIDv7();
   const [from = "", to = ""] = [pd.prefill, pd.decode].map(({ spec }) => spec.labels[KV_ADDRESS_LABEL]);
   return {
+    rank: Number(rank),
     rooms,
     transferId: `xfer-${uuid}`,
     requestId: `___prefill_addr_${from}___decode_addr_${to}_${uuid.replaceAll("-", "")}`,
   };
 }
 
-/** All rooms of a batch are of one rank, which is told once. */
 function roomOfRank(rank: bigint, ranks: bigint): bigint {
   const room = randomBits();
   const moved = room - (room % ranks) + rank;
@@ -244,8 +282,10 @@ export function bootstrapPort({ spec, info }: Worker): number {
   return spec.bootstrapPort ?? info.kv?.bootstrapPort ?? SGLANG_BOOTSTRAP_PORT;
 }
 
-function dataParallelSize({ info }: Worker): number {
-  return info.kv?.dataParallelSize ?? 1;
+/** As its operator says (label `dp_size`), or as it said itself. */
+export function dataParallelSize({ spec, info }: Worker): number {
+  const told = Number(spec.labels["dp_size"]);
+  return Number.isInteger(told) && told > 0 ? told : (info.kv?.dataParallelSize ?? 1);
 }
 
 function hasKvAddress({ spec }: Worker): boolean {
@@ -260,5 +300,8 @@ function oneToken({ endpoint, body }: PdRequest): Map<string, string> {
   if (body.raw("max_completion_tokens")) members.set("max_completion_tokens", "1");
   if (body.raw("min_tokens")) members.set("min_tokens", "0");
   if (body.raw("stream_options")) members.set("stream_options", "null");
+  // Responses: an answer that is fetched later says nothing of its transfer.
+  if (body.raw("background")) members.set("background", "false");
+  if (body.raw("kv_transfer_params")) members.set("kv_transfer_params", "null");
   return members;
 }

@@ -1,4 +1,4 @@
-import { clientClosed, type GatewayError } from "../../errors/errors.ts";
+import { asGatewayError, clientClosed, type GatewayError } from "../../errors/errors.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import type { Attempt } from "../attempt.ts";
 
@@ -11,6 +11,7 @@ export type PrefillAnswer = Promise<Uint8Array | undefined>;
  * ```
  *   both under way -- prefill fails --------> decode's connection is closed; the error is prefill's
  *         |       \-- decode fails ---------> prefill's connection is closed; the error is decode's
+ *         |        \- silence --------------> both are closed and neither is blamed: each may have waited for the other
  *         v
  *   decode sends -- prefill fails ----------> its breaker hears of it, the stream goes on: the KV cache has moved
  * ```
@@ -23,6 +24,9 @@ export class PdExchange {
   readonly #client: AbortSignal;
   readonly #onClientLeft: () => void;
   #isBound = true;
+  #isDecodeAsked = false;
+  #isPrefillOver = false;
+  #isDecodeOver = false;
 
   constructor(prefill: Attempt, decode: Attempt, client: AbortSignal) {
     this.prefill = prefill;
@@ -41,20 +45,42 @@ export class PdExchange {
     return this.#decodeControl.signal;
   }
 
-  /** Why both are lost: prefill's own failure, while decode has sent nothing. */
-  get bindingFailure(): GatewayError | undefined {
-    return this.#isBound ? this.prefill.failure : undefined;
+  /** Prefill has said all it had to say. */
+  prefillDone(): void {
+    this.prefill.end();
+    this.#prefillEnded();
   }
 
   prefillFailed(error: GatewayError): void {
+    this.#prefillEnded();
     if (this.#client.aborted || this.#prefillControl.signal.aborted) {
       this.prefill.abandon();
       return;
     }
+    if (this.#isBound && this.#isDecodeAsked && isSilence(error)) this.#endUnsure(error);
     this.prefill.end(error);
     if (!this.#isBound) return;
     this.decode.abandon();
     this.#decodeControl.abort(error);
+  }
+
+  /** Decode is asked, and may wait for prefill from now on, as prefill may for it. */
+  decodeAsked(): void {
+    this.#isDecodeAsked = true;
+  }
+
+  /** Why decode's answer does not come: prefill's failure where that ended both, or its own. */
+  decodeFailed(error: GatewayError): GatewayError {
+    if (!this.#isBound) return error;
+    if (this.prefill.failure) return this.prefill.failure;
+    if (!this.#isPrefillOver && isSilence(error)) this.#endUnsure(error);
+    return error;
+  }
+
+  /** Each may have waited for the other. */
+  #endUnsure(error: GatewayError): void {
+    this.prefill.endUnsure(error);
+    this.decode.endUnsure(error);
   }
 
   /** Decode sends: from now the legs end each for itself. */
@@ -70,10 +96,21 @@ export class PdExchange {
     this.#decodeControl.abort(reason);
   }
 
-  /** All has been read: nothing is left to be ended. Prefill may still say its last word. */
-  finished(): void {
-    this.#client.removeEventListener("abort", this.#onClientLeft);
+  /** Decode's answer has been read. Prefill may still say its last word. */
+  decodeDone(): void {
+    this.#isDecodeOver = true;
+    if (this.#isPrefillOver) this.#client.removeEventListener("abort", this.#onClientLeft);
   }
+
+  #prefillEnded(): void {
+    this.#isPrefillOver = true;
+    if (this.#isDecodeOver) this.#client.removeEventListener("abort", this.#onClientLeft);
+  }
+}
+
+/** Time was over before anything came. */
+function isSilence({ code }: GatewayError): boolean {
+  return code === "upstream_timeout" || code === "upstream_stalled";
 }
 
 /** Decode's answer, which is the client's, while prefill may still fail. */
@@ -105,7 +142,7 @@ export class PdResponse implements UpstreamResponse {
       this.#took(undefined);
       return body;
     } catch (error) {
-      throw this.#exchange.bindingFailure ?? error;
+      throw this.#exchange.decodeFailed(asGatewayError(error));
     }
   }
 
@@ -118,13 +155,13 @@ export class PdResponse implements UpstreamResponse {
     try {
       return this.#took(await next);
     } catch (error) {
-      throw this.#exchange.bindingFailure ?? error;
+      throw this.#exchange.decodeFailed(asGatewayError(error));
     }
   }
 
   #took(piece: Uint8Array | undefined): Uint8Array | undefined {
     this.#exchange.decodeBegan();
-    if (piece === undefined) this.#exchange.finished();
+    if (piece === undefined) this.#exchange.decodeDone();
     return piece;
   }
 }

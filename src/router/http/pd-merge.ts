@@ -1,15 +1,8 @@
-import { joinLists, memberAt, splice } from "../../protocol/splice.ts";
 import type { JsonBody } from "../../protocol/json-body.ts";
+import { eachEntry, joinLists, memberAt, splice } from "../../protocol/splice.ts";
 import type { RewriteRule } from "../rewritten-response.ts";
 import type { PdConnector } from "./pd-connector.ts";
 import type { PrefillAnswer } from "./pd-exchange.ts";
-
-const LOGPROBS = ["meta_info", "input_token_logprobs"] as const;
-const CACHED_TOKENS: readonly (readonly string[])[] = [
-  ["usage", "prompt_tokens_details", "cached_tokens"],
-  ["usage", "input_tokens_details", "cached_tokens"],
-  ["usage", "cache_read_input_tokens"],
-];
 
 /**
  * What the answer must be given of prefill's, if anything. The decode worker does not see the prompt's log-probabilities
@@ -18,8 +11,7 @@ const CACHED_TOKENS: readonly (readonly string[])[] = [
 export function mergeRule(connector: PdConnector, body: JsonBody, answer: PrefillAnswer): RewriteRule | undefined {
   switch (connector.merges) {
     case "input_logprobs":
-      if (body.value("return_logprob") !== true) return undefined;
-      return { marker: '"meta_info"', rewrite: async (json) => withLogprobs(json, await answer) };
+      return body.value("return_logprob") === true ? logprobRule(answer) : undefined;
     case "cached_tokens":
       return { marker: "cache", rewrite: async (json) => withCachedTokens(json, await answer) };
     case "nothing":
@@ -27,26 +19,82 @@ export function mergeRule(connector: PdConnector, body: JsonBody, answer: Prefil
   }
 }
 
+/** Members of `meta_info`, each a list with an entry for a token of the prompt. */
+const INPUT_LOGPROBS = ["input_token_logprobs", "input_top_logprobs", "input_token_ids_logprobs"] as const;
+
 /** The prompt's log-probabilities before those that decode has, which begin where it took over. */
-function withLogprobs(json: Uint8Array, prefill: Uint8Array | undefined): Uint8Array {
-  const known = prefill && memberAt(firstJson(prefill), LOGPROBS);
-  return known ? splice(json, LOGPROBS, (raw) => joinLists(known, raw)) : json;
+function logprobRule(answer: PrefillAnswer): RewriteRule {
+  let known: readonly (Uint8Array | undefined)[] | undefined;
+  return {
+    marker: '"meta_info"',
+    async rewrite(json) {
+      const prefill = await answer;
+      known ??= prefill ? bySequence(prefill) : [];
+      const ofEach = known;
+      if (json[0] === OPEN_BRACKET) return eachEntry(json, (entry, index) => withLogprobs(entry, ofEach[index]));
+      return withLogprobs(json, ofEach[indexOf(json)]);
+    },
+  };
 }
+
+function withLogprobs(json: Uint8Array, prefill: Uint8Array | undefined): Uint8Array {
+  let merged = json;
+  for (const name of INPUT_LOGPROBS) {
+    const known = prefill && memberAt(prefill, ["meta_info", name]);
+    if (known) merged = splice(merged, ["meta_info", name], (raw) => joinLists(known, raw));
+  }
+  return merged;
+}
+
+/** What prefill said of each sequence: in a list, alone, or in the first event that bears the sequence's index. */
+function bySequence(answer: Uint8Array): readonly (Uint8Array | undefined)[] {
+  const found: Uint8Array[] = [];
+  if (answer[0] === OPEN_BRACKET) eachEntry(answer, (entry, index) => (found[index] = entry));
+  if (answer[0] !== LETTER_D) return answer[0] === OPEN_BRACKET ? found : [answer];
+  for (let from = 0; from >= 0 && from < answer.length;) {
+    const end = answer.indexOf(LF, from);
+    const line = answer.subarray(from, end < 0 ? undefined : end);
+    const data = line.subarray(DATA.length);
+    if (startsWith(line, DATA) && memberAt(data, ["meta_info"])) found[indexOf(data)] ??= data;
+    from = end < 0 ? end : end + 1;
+  }
+  return found;
+}
+
+/** Which sequence of a batch it is of. */
+function indexOf(json: Uint8Array): number {
+  const raw = memberAt(json, ["index"]);
+  return raw ? Number(Buffer.from(raw).toString("latin1")) : 0;
+}
+
+/** Where the counts are: in an answer itself, in an event of Responses, in one of Messages. */
+const USAGES: readonly (readonly string[])[] = [["usage"], ["response", "usage"], ["message", "usage"]];
+const DETAILS = ["prompt_tokens_details", "input_tokens_details"] as const;
 
 function withCachedTokens(json: Uint8Array, prefill: Uint8Array | undefined): Uint8Array {
-  for (const path of CACHED_TOKENS) {
-    if (!memberAt(json, path)) continue;
-    // A prefill worker that does not say found nothing in its cache.
-    const known = prefill && memberAt(prefill, path);
-    return splice(json, path, () => known ?? "0");
-  }
-  return json;
+  const known = prefill && memberAt(prefill, ["usage"]);
+  const place = USAGES.find((path) => memberAt(json, path));
+  return place ? splice(json, place, (usage) => usage && corrected(usage, known)) : json;
 }
 
-/** A stream's first event says of the prompt what the whole answer does. */
-function firstJson(body: Uint8Array): Uint8Array {
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  if (!text.subarray(0, 5).equals(Buffer.from("data:"))) return body;
-  const end = text.indexOf(10);
-  return text.subarray(5, end < 0 ? undefined : end);
+/** A prefill worker that does not say what it had cached found nothing. */
+function corrected(usage: Uint8Array, known: Uint8Array | undefined): Uint8Array {
+  const said = (...path: string[]): Uint8Array | undefined => known && memberAt(known, path);
+  for (const details of DETAILS) {
+    const path = [details, "cached_tokens"];
+    if (memberAt(usage, path)) return splice(usage, path, () => said(...path) ?? "0");
+  }
+  if (!memberAt(usage, ["cache_read_input_tokens"])) return usage;
+  // Anthropic counts what was cached apart from the rest of the prompt.
+  const rest = splice(usage, ["input_tokens"], (raw) => said("input_tokens") ?? raw);
+  return splice(rest, ["cache_read_input_tokens"], () => said("cache_read_input_tokens") ?? "0");
 }
+
+function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  return start.every((byte, at) => bytes[at] === byte);
+}
+
+const DATA = Buffer.from("data:");
+const OPEN_BRACKET = 0x5b;
+const LETTER_D = 0x64;
+const LF = 10;

@@ -1,0 +1,49 @@
+import type { Config } from "../../src/config/schema.ts";
+import { workerSchema } from "../../src/config/schema.ts";
+import type { PdEngine } from "../../src/engine-sim/pd/pd-engine.ts";
+import type { PdDialect } from "../../src/engine-sim/pd/pd-options.ts";
+import type { PdFleet } from "./pd-engines.ts";
+import { startGateway, type TestGateway } from "./gateway.ts";
+
+export type WorkerFields = Partial<Config["initialWorkers"][number]>;
+
+export interface PdGatewayOptions {
+  readonly config?: Partial<Config>;
+  /** What is said of each worker besides. */
+  readonly worker?: (engine: PdEngine, index: number) => WorkerFields;
+}
+
+/** The gateway before the engines of these fleets. What they say of themselves is not told again. */
+export function startPdGateway(
+  fleets: readonly (readonly [PdDialect, Pick<PdFleet, "prefills" | "decodes">])[],
+  options: PdGatewayOptions = {},
+): Promise<TestGateway> {
+  const initialWorkers = fleets.flatMap(([dialect, { prefills, decodes }]) =>
+    [...prefills, ...decodes].map((engine, index) =>
+      workerSchema.parse({ ...workerOf(dialect, engine), ...options.worker?.(engine, index) }),
+    ),
+  );
+  return startGateway({ config: { pdDisaggregation: true, ...options.config, initialWorkers } });
+}
+
+/** What an operator has to say of an engine of this dialect, as its engine does not. */
+function workerOf(dialect: PdDialect, { url, side, kvPort }: PdEngine): Record<string, unknown> {
+  const base = { url, workerType: side };
+  if (dialect === "mooncake" && side === "prefill") return { ...base, bootstrapPort: kvPort };
+  return dialect === "p2p_nccl" ? { ...base, labels: { kv_address: `127.0.0.1:${kvPort}` } } : base;
+}
+
+/** A metric's value, the sum over all its series that have these labels. */
+export async function metricOf(
+  gateway: TestGateway,
+  name: string,
+  labels: Record<string, string> = {},
+): Promise<number> {
+  const page = await gateway.context.metrics.expose();
+  let sum = 0;
+  for (const line of page.split("\n")) {
+    const isMeant = Object.entries(labels).every(([label, value]) => line.includes(`${label}="${value}"`));
+    if (line.startsWith(`${name}{`) && isMeant) sum += Number(line.slice(line.lastIndexOf(" ") + 1));
+  }
+  return sum;
+}
