@@ -95,6 +95,7 @@ describe("a stream", () => {
 describe("usage", () => {
   const parts = [
     said("a", { index: 1, counts: count(1, { cachedTokens: 4, reasoningTokens: 1 }) }),
+    said("d", { index: 1, counts: count(2, { cachedTokens: 4, reasoningTokens: 1 }) }),
     said("b", { index: 0, finish: STOP, counts: count(2, { cachedTokens: 3, reasoningTokens: 0 }) }),
     said("c", { index: 1, finish: STOP, counts: count(5, { cachedTokens: 4, reasoningTokens: 2 }) }),
   ];
