@@ -27,7 +27,7 @@ const TEMPLATE_ROLES: Readonly<Record<string, string>> = { developer: "system", 
 
 function readAssistant(fields: Fields, content: unknown): Message {
   const calls = readCalls(fields);
-  const { function_call: _deprecated, ...members } = withoutNulls(fields.json);
+  const { function_call: _deprecated, tool_calls: _asTheyCame, ...members } = withoutNulls(fields.json);
   for (const name of ["reasoning_content", "reasoning"]) fields.string(name);
   return { ...members, content: content ?? null, ...(calls ? { tool_calls: calls } : {}) };
 }

@@ -77,7 +77,8 @@ export class ChatWriter implements AnswerWriter {
     const { index, pieces, finish } = part;
     const choice = known ?? this.#begin(index);
     const usage = this.#options.continuousUsage ? JSON.stringify(usageBlock(part.counts)) : "null";
-    let logprobs = part.logprobs && part.logprobs.length > 0 ? { content: logprobEntries(part.logprobs) } : null;
+    let logprobs =
+      part.logprobs && part.logprobs.length > 0 ? { content: logprobEntries(part.logprobs), refusal: null } : null;
     let events = "";
     if (!known) events += this.#event(index, { role: "assistant", content: this.#options.echoText }, usage);
     for (const piece of pieces) {
@@ -152,7 +153,7 @@ function wholeChoice({ index, blocks, logprobs, finish }: Answer, echoText: stri
       ...(reasoning === undefined ? {} : { reasoning_content: reasoning }),
       ...(calls.length === 0 ? {} : { tool_calls: calls.map(wholeCall) }),
     },
-    logprobs: logprobs.length > 0 ? { content: logprobEntries(logprobs) } : null,
+    logprobs: logprobs.length > 0 ? { content: logprobEntries(logprobs), refusal: null } : null,
     finish_reason: finish ? endReason(finish, calls.length > 0) : null,
     ...(finish ? stopReason(finish) : {}),
   };

@@ -3,6 +3,8 @@ import type { Constraint } from "../generation.ts";
 import { isJsonObject } from "../json.ts";
 
 interface Asked {
+  /** Where it stands. */
+  readonly fields: Fields;
   readonly name: string;
   readonly constraint: Constraint;
 }
@@ -14,14 +16,16 @@ interface Asked {
 export function readConstraint(fields: Fields): Constraint | undefined {
   const structured = fields.object("structured_outputs");
   const asked = [
-    ...one("response_format", readResponseFormat(fields)),
+    ...one(fields, "response_format", readResponseFormat(fields)),
     ...readMembers(fields, PLAIN),
     ...readMembers(fields, GUIDED),
     ...(structured ? readMembers(structured, STRUCTURED) : []),
   ];
   const [first, second] = asked;
-  if (second)
-    throw fields.error(second.name, `cannot be combined with ${first?.name}: only one constraint is possible`);
+  if (first && second) {
+    const other = first.fields.at(first.name);
+    throw second.fields.error(second.name, `cannot be combined with ${other}: only one constraint is possible`);
+  }
   return first?.constraint;
 }
 
@@ -50,11 +54,11 @@ const STRUCTURED: readonly [name: string, read: Reader][] = [
 ];
 
 function readMembers(fields: Fields, readers: readonly [name: string, read: Reader][]): Asked[] {
-  return readers.flatMap(([name, read]) => one(fields.at(name), read(fields, name)));
+  return readers.flatMap(([name, read]) => one(fields, name, read(fields, name)));
 }
 
-function one(name: string, constraint: Constraint | undefined): Asked[] {
-  return constraint ? [{ name, constraint }] : [];
+function one(fields: Fields, name: string, constraint: Constraint | undefined): Asked[] {
+  return constraint ? [{ fields, name, constraint }] : [];
 }
 
 function readResponseFormat(fields: Fields): Constraint | undefined {
