@@ -83,6 +83,10 @@ export class Vocabulary {
     return decoder.decode(this.#bytes.slice(from, end));
   }
 
+  has(id: number): boolean {
+    return (this.#offsets[id + 1] ?? 0) > (this.#offsets[id] ?? 0);
+  }
+
   idOf(token: string): number | undefined {
     const bytes = encoder.encode(token);
     return this.find(bytes, bytes.length);
