@@ -40,6 +40,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "util",
     "worker",
   ],
+  tokenizer: ["errors", "protocol", "util"],
   transport: ["errors", "observability", "util"],
   util: [],
   worker: ["errors", "observability", "transport", "util"],

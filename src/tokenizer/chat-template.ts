@@ -124,7 +124,7 @@ export class ChatTemplate {
   #run(input: TemplateInput, messages: readonly AnyRecord[]): string {
     try {
       const environment = this.#environment(input, messages);
-      const interpreter = new BudgetedInterpreter(environment, this.#parsed.roles, this.#budget);
+      const interpreter = new BudgetedInterpreter(environment, this.#parsed, this.#budget);
       return interpreter.run(this.#parsed.program).toString();
     } catch (thrown) {
       throw templateError(thrown);

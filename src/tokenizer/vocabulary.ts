@@ -12,7 +12,7 @@ export interface VocabularyTables {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-export function sharedUint32(length: number): Uint32Array {
+function sharedUint32(length: number): Uint32Array {
   return new Uint32Array(new SharedArrayBuffer(length * 4));
 }
 
