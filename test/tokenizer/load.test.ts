@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CHAR_OF_BYTE } from "../../src/tokenizer/byte-alphabet.ts";
 import { loadTokenizer, loadTokenizerFiles } from "../../src/tokenizer/load-tokenizer.ts";
+import { PrefixCache } from "../../src/tokenizer/prefix-cache.ts";
 import { TokenizerRegistry } from "../../src/tokenizer/tokenizer-registry.ts";
 
 /** What a promise rejects with. */
@@ -74,6 +75,31 @@ test("a text too long for the thread that serves is encoded on the other, for th
   const half = await tokenizer.encode("ab ".repeat(20_000), { addSpecialTokens: false });
   expect([...ids.subarray(0, 20_000)]).toEqual([...half.subarray(0, 20_000)]);
   expect(await tokenizer.decode(ids, { skipSpecialTokens: true })).toBe(long);
+});
+
+test("a text is not cut where its first part is treated in a way of its own", async () => {
+  const scheme = { type: "Metaspace", replacement: "▁", prepend_scheme: "first", split: false };
+  const vocab = [
+    ["<unk>", 0],
+    ["▁a", -1],
+    ["a", -2],
+    ["▁", -3],
+  ];
+  const metaspace = {
+    ...json,
+    added_tokens: [{ ...token, id: 4, content: "<|end|>", special: true }],
+    pre_tokenizer: scheme,
+    decoder: scheme,
+    model: { type: "Unigram", unk_id: 0, vocab },
+  };
+  const bytes = new TextEncoder().encode(JSON.stringify(metaspace));
+  using tokenizer = await loadTokenizerFiles(new Map([["tokenizer.json", bytes]]));
+  expect(tokenizer).toMatchObject({ isSplitExact: false, engine: { name: "native", reason: "the model is not BPE" } });
+  const text = `a${" a".repeat(200)}<|end|>a`;
+  const ids = await tokenizer.encode(text, { addSpecialTokens: false });
+  expect([...ids.subarray(-2)]).toEqual([4, 2]);
+  expect(await new PrefixCache(tokenizer, 1e6).encode(text, { addSpecialTokens: false })).toEqual(ids);
+  expect(await tokenizer.decode(ids, { skipSpecialTokens: false })).toBe(text);
 });
 
 test("what is no tokenizer is refused with a reason", async () => {
