@@ -104,11 +104,6 @@ describe("refused with its place is", () => {
       "2:10: initial_workers[0].url: the worker's url is wrong",
     ],
     [
-      "a gRPC worker",
-      "initial_workers:\n  - url: grpc://a:1",
-      "2:10: initial_workers[0].url: the worker's url is wrong: gRPC workers are not built yet",
-    ],
-    [
       "a prefill worker where prefill and decode are not apart",
       "initial_workers:\n  - url: http://a:1\n    worker_type: prefill",
       "3:18: a prefill worker needs --pd-disaggregation, or --enable-igw where there are others besides",

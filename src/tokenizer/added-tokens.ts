@@ -11,11 +11,6 @@ export interface AddedToken {
   readonly isSingleWord: boolean;
 }
 
-/** Neither takes anything of its surroundings nor looks at them. */
-export function isPlain(token: AddedToken): boolean {
-  return !token.stripsLeft && !token.stripsRight && !token.isSingleWord;
-}
-
 interface TrieNode {
   readonly next: Map<number, TrieNode>;
   id: number;

@@ -34,10 +34,15 @@ export interface RenderedPrompt {
   readonly startsInReasoning: boolean;
 }
 
+interface Compiled {
+  readonly parsed: ParsedTemplate;
+  readonly contentFormat: ContentFormat;
+}
+
 /** Compiled templates that are kept; each takes some 100 KB. */
 const MAX_COMPILED = 64;
 const CONTINUE_MARK = "CONTINUE_FINAL_MESSAGE_TAG ";
-const compiled = new Map<string, ParsedTemplate>();
+const compiled = new Map<string, Compiled>();
 
 /** What the template itself says is wrong with the request. */
 class TemplateRefusal extends Error {}
@@ -57,14 +62,14 @@ export class ChatTemplate {
 
   private constructor(
     source: string,
-    parsed: ParsedTemplate,
+    { parsed, contentFormat }: Compiled,
     namedTokens: Readonly<Record<string, string>>,
     budget: TemplateBudget,
   ) {
     this.#parsed = parsed;
     this.#namedTokens = namedTokens;
     this.#budget = budget;
-    this.contentFormat = detectContentFormat(parsed.program);
+    this.contentFormat = contentFormat;
     this.#wrapsStrings = this.contentFormat === "parts" && !/\bis\s+(?:not\s+)?string\b/.test(source);
     this.#variable = /\benable_thinking\b/.test(source)
       ? "enable_thinking"
@@ -83,23 +88,12 @@ export class ChatTemplate {
     namedTokens: Readonly<Record<string, string>> = {},
     budget: TemplateBudget = DEFAULT_BUDGET,
   ): ChatTemplate {
-    let parsed = compiled.get(source);
-    if (!parsed) {
-      try {
-        parsed = parseTemplate(source);
-      } catch (cause) {
-        const reason = cause instanceof RangeError ? "it is nested too deep" : String(cause);
-        throw new GatewayError("invalid_request", `the chat template cannot be read: ${reason}`, {
-          param: "chat_template",
-          cause,
-        });
-      }
-    }
+    const template = compiled.get(source) ?? compileSource(source);
     compiled.delete(source);
-    compiled.set(source, parsed);
+    compiled.set(source, template);
     const oldest = compiled.keys().next().value;
     if (compiled.size > MAX_COMPILED && oldest !== undefined) compiled.delete(oldest);
-    return new ChatTemplate(source, parsed, namedTokens, budget);
+    return new ChatTemplate(source, template, namedTokens, budget);
   }
 
   /** What a request may say of thinking, and what holds if it says nothing: found by rendering a chat each way, once. */
@@ -124,7 +118,7 @@ export class ChatTemplate {
   #run(input: TemplateInput, messages: readonly AnyRecord[]): string {
     try {
       const environment = this.#environment(input, messages);
-      const interpreter = new BudgetedInterpreter(environment, this.#parsed.roles, this.#budget);
+      const interpreter = new BudgetedInterpreter(environment, this.#parsed, this.#budget);
       return interpreter.run(this.#parsed.program).toString();
     } catch (thrown) {
       throw templateError(thrown);
@@ -182,6 +176,17 @@ const GLOBALS: AnyRecord = {
     throw new TemplateRefusal(typeof message === "string" ? message : "the chat template refuses these messages");
   },
 };
+
+function compileSource(source: string): Compiled {
+  try {
+    const parsed = parseTemplate(source);
+    return { parsed, contentFormat: detectContentFormat(parsed.program) };
+  } catch (cause) {
+    const reason = cause instanceof RangeError ? "it is nested too deep" : String(cause);
+    const message = `the chat template cannot be read: ${reason}`;
+    throw new GatewayError("invalid_request", message, { param: "chat_template", cause });
+  }
+}
 
 function refusal(message: string, cause?: unknown): GatewayError {
   return new GatewayError("invalid_request", message, { param: "messages", cause });

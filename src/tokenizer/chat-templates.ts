@@ -6,6 +6,7 @@ export class ChatTemplates {
   readonly #sources: ReadonlyMap<string, string>;
   /** Tokens that templates see by name: `bos_token` and others. */
   readonly #namedTokens: Readonly<Record<string, string>>;
+  readonly #compiled = new Map<string, ChatTemplate>();
 
   constructor(sources: ReadonlyMap<string, string>, namedTokens: Readonly<Record<string, string>>) {
     this.#sources = sources;
@@ -28,11 +29,19 @@ export class ChatTemplates {
   get(options: { readonly name?: string; readonly hasTools?: boolean } = {}): ChatTemplate {
     const { name, hasTools = false } = options;
     const source = this.#sources.get(name ?? (hasTools && this.#sources.has("tool_use") ? "tool_use" : "default"));
-    if (source !== undefined) return ChatTemplate.compile(source, this.#namedTokens);
+    if (source !== undefined) return this.#compile(source);
     throw name === undefined
       ? new GatewayError("invalid_request", "this model has no chat template", { param: "messages" })
       : new GatewayError("invalid_request", `this model has no chat template ${JSON.stringify(name)}`, {
           param: "chat_template",
         });
+  }
+
+  #compile(source: string): ChatTemplate {
+    const known = this.#compiled.get(source);
+    if (known) return known;
+    const template = ChatTemplate.compile(source, this.#namedTokens);
+    this.#compiled.set(source, template);
+    return template;
   }
 }

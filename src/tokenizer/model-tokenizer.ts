@@ -73,7 +73,7 @@ export class ModelTokenizer implements Tokenizer {
   decode(ids: ArrayLike<number>, { skipSpecialTokens }: DecodeOptions): MaybePromise<string> {
     for (let index = 0; index < ids.length; index += 1) {
       const id = ids[index] ?? -1;
-      if (this.#vocabulary.tokenOf(id) === undefined) {
+      if (!this.#vocabulary.has(id)) {
         return Promise.reject(
           new GatewayError("invalid_request", `tokens[${index}] is ${id}, which is no token of this model`, {
             param: "tokens",

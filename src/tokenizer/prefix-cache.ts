@@ -52,7 +52,7 @@ export class PrefixCache implements Encoder {
   }
 
   async #finish(parts: readonly MaybePromise<Uint32Array>[], options: EncodeOptions): Promise<Uint32Array> {
-    const ids = await Promise.all(parts);
+    const ids = await Promise.all(parts.map((ids) => Promise.resolve(ids)));
     if (!options.addSpecialTokens) return concat(ids);
     const { prefix, suffix } = (this.#frame ??= await this.#findFrame());
     return concat([prefix, ...ids, suffix]);

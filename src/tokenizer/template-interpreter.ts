@@ -1,5 +1,7 @@
 import { Interpreter, type Environment } from "@huggingface/jinja";
-import { ROLE } from "./template-program.ts";
+import { equals, strip, written } from "./python-values.ts";
+import { isNode, ROLE, type ParsedTemplate, type TemplateNode } from "./template-program.ts";
+import { WrittenText } from "./written-text.ts";
 
 export interface TemplateBudget {
   /** Nodes evaluated, and members of what is looped over. */
@@ -11,7 +13,7 @@ export interface TemplateBudget {
 }
 
 /** A long conversation of 1000 messages takes 0.1 million steps. */
-export const DEFAULT_BUDGET: TemplateBudget = { maxSteps: 5_000_000, maxChars: 8 * 1024 * 1024, maxMs: 2000 };
+export const DEFAULT_BUDGET: TemplateBudget = { maxSteps: 5_000_000, maxChars: 8 * 1024 * 1024, maxMs: 1000 };
 
 /** Members of any one list. */
 const MAX_MEMBERS = 200_000;
@@ -50,6 +52,7 @@ export function boundedRange(start: number, stop?: number, step = 1): number[] {
  */
 export class BudgetedInterpreter extends Interpreter {
   readonly #roles: ReadonlyMap<unknown, number>;
+  readonly #written: WrittenText | undefined;
   readonly #budget: TemplateBudget;
   readonly #deadline: number;
   readonly #guarded = new WeakSet<object>();
@@ -57,9 +60,10 @@ export class BudgetedInterpreter extends Interpreter {
   #nextClock = CLOCK_STEPS;
   #depth = 0;
 
-  constructor(environment: Environment, roles: ReadonlyMap<unknown, number>, budget: TemplateBudget) {
+  constructor(environment: Environment, { roles, hasJumps }: ParsedTemplate, budget: TemplateBudget) {
     super(environment);
     this.#roles = roles;
+    this.#written = hasJumps ? new WrittenText() : undefined;
     this.#budget = budget;
     this.#deadline = performance.now() + budget.maxMs;
   }
@@ -70,15 +74,60 @@ export class BudgetedInterpreter extends Interpreter {
     if (this.#depth > MAX_DEPTH) throw new TemplateLimit("calls within calls without end");
     let value: Value;
     try {
-      value = super.evaluate(node, environment);
+      value = this.#written ? this.#evaluateCut(node, environment, this.#written) : this.#evaluate(node, environment);
     } finally {
       // `break` and `continue` are thrown.
       this.#depth -= 1;
     }
     this.#charge(value);
     const role = this.#roles.get(node);
-    if (role !== undefined) this.#play(role, value);
-    return value;
+    if (role === undefined) return value;
+    this.#play(role, value);
+    const text = role & ROLE.written ? written(value) : undefined;
+    const shown = text === undefined ? value : this.#textValue(text, environment);
+    const isNothing = shown.type === "NullValue" || shown.type === "UndefinedValue";
+    if (this.#written && role & ROLE.statement && !isNothing) this.#written.add(shown.toString(), role);
+    return shown;
+  }
+
+  /** With what loops have written before they were cut. */
+  #evaluateCut(node: Node, environment: Environment, written: WrittenText): Value {
+    if (!isNode(node)) return this.#evaluate(node, environment);
+    written.enter(node);
+    let value: Value;
+    try {
+      value = this.#evaluate(node, environment);
+    } catch (thrown) {
+      written.abandon(node);
+      throw thrown;
+    }
+    const text = written.leave(node);
+    return text === undefined ? value : this.#textValue(text, environment);
+  }
+
+  /** As the package does it, but for what it does otherwise than Python. */
+  #evaluate(node: Node, environment: Environment): Value {
+    if (isNode(node)) {
+      const comparison = node.type === "BinaryExpression" ? comparisonOf(node) : undefined;
+      if (comparison) {
+        const [left, right] = [
+          this.evaluate(comparison.left, environment),
+          this.evaluate(comparison.right, environment),
+        ];
+        return super.evaluate(booleanNode(equals(left, right) !== comparison.isNegated), environment);
+      }
+      const trimmed = node.type === "FilterExpression" ? trimOperandOf(node) : undefined;
+      if (trimmed) {
+        const value = this.evaluate(trimmed, environment);
+        if (typeof value.value === "string") return this.#textValue(strip(value.value, "both"), environment);
+      }
+    }
+    return super.evaluate(node, environment);
+  }
+
+  #textValue(text: string, environment: Environment): Value {
+    const node = { type: "StringLiteral", value: text };
+    return super.evaluate(node, environment);
   }
 
   #spend(steps: number): void {
@@ -131,8 +180,13 @@ export class BudgetedInterpreter extends Interpreter {
     return total;
   }
 
-  /** The functions belong to the one value, and to this run. */
+  /** The functions belong to the one value, and to this run. The package's ways to strip know no characters but white space. */
   #guardMethods(text: string, builtins: Value["builtins"]): void {
+    const stripped = (sides: "both" | "left" | "right") => (chars: unknown) =>
+      strip(text, sides, typeof chars === "string" ? chars : undefined);
+    this.#replace(builtins.get("strip"), stripped("both"));
+    this.#replace(builtins.get("lstrip"), stripped("left"));
+    this.#replace(builtins.get("rstrip"), stripped("right"));
     this.#guard(builtins.get("replace"), ([old, replacement]) => {
       const [from, to] = [old?.value, replacement?.value];
       if (typeof from !== "string" || typeof to !== "string") return;
@@ -145,6 +199,12 @@ export class BudgetedInterpreter extends Interpreter {
     });
   }
 
+  #replace(method: Value | undefined, replacement: (first: unknown) => string): void {
+    if (!method || !isMethod(method.value) || this.#guarded.has(method)) return;
+    this.#guarded.add(method);
+    method.value = ([first]: Value[], scope: Environment): Value => this.#textValue(replacement(first?.value), scope);
+  }
+
   #guard(method: Value | undefined, check: (args: Value[]) => void): void {
     if (!method || !isMethod(method.value) || this.#guarded.has(method)) return;
     const call: Method = method.value;
@@ -154,6 +214,25 @@ export class BudgetedInterpreter extends Interpreter {
       return call(args, scope);
     };
   }
+}
+
+function comparisonOf(node: TemplateNode): { left: TemplateNode; right: TemplateNode; isNegated: boolean } | undefined {
+  const { operator, left, right } = node;
+  const sign = isNode(operator) ? operator["value"] : undefined;
+  if ((sign !== "==" && sign !== "!=") || !isNode(left) || !isNode(right)) return undefined;
+  return { left, right, isNegated: sign === "!=" };
+}
+
+/** The operand where a node is `operand | trim`. */
+function trimOperandOf(node: TemplateNode): TemplateNode | undefined {
+  const { operand, filter } = node;
+  return isNode(filter) && filter.type === "Identifier" && filter["value"] === "trim" && isNode(operand)
+    ? operand
+    : undefined;
+}
+
+function booleanNode(value: boolean): { type: string; value: string } {
+  return { type: "Identifier", value: value ? "true" : "false" };
 }
 
 function isMethod(value: unknown): value is Method {

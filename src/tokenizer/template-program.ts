@@ -21,20 +21,43 @@ export const ROLE = {
   indented: 32,
   /** It stands before each line. */
   width: 64,
+  /** It is an expression whose text is written out. */
+  written: 128,
+  /** It stands in a body, and what it writes follows what those before it have written. */
+  statement: 256,
+  /** It stands in the `else` of a loop. */
+  otherwise: 512,
 } as const;
+
+/** Statements that are no expressions: what they have written is text already, or nothing. */
+const STATEMENTS: ReadonlySet<string> = new Set([
+  "Set",
+  "If",
+  "For",
+  "Macro",
+  "CallStatement",
+  "FilterStatement",
+  "Break",
+  "Continue",
+  "Comment",
+]);
 
 /** Filters whose result may be many times as large as what goes in. */
 const MULTIPLYING: ReadonlySet<string> = new Set(["replace", "join", "indent"]);
 
-/** Longest source of a template, UTF-16 units; the longest of known models has 30,000. */
-const MAX_SOURCE_CHARS = 1_000_000;
+/**
+ * Longest source of a template, and longest run of white space in one, UTF-16 units: the package reads such a run in the square
+ * of its length. The longest template of known models has 30,000.
+ */
+const MAX_SOURCE_CHARS = 262_144;
+const MAX_SPACE_CHARS = 1000;
 
 export function isNode(value: unknown): value is TemplateNode {
   return isRecord(value) && typeof value["type"] === "string";
 }
 
 /** Nodes right below: members of its fields, lists and maps. */
-export function childrenOf(value: unknown): readonly TemplateNode[] {
+function childrenOf(value: unknown): readonly TemplateNode[] {
   if (value instanceof Map) return [...value.keys(), ...value.values()].flatMap(nodesIn);
   return Object.values(isRecord(value) ? value : {}).flatMap(nodesIn);
 }
@@ -54,28 +77,46 @@ export function walk(node: TemplateNode, visit: (node: TemplateNode) => void): v
 export interface ParsedTemplate {
   readonly program: Program;
   readonly roles: ReadonlyMap<unknown, number>;
+  /** Whether it has `break` or `continue`. */
+  readonly hasJumps: boolean;
 }
 
 /** Parses with the settings of transformers. Throws SyntaxError, or RangeError for what is nested too deep. */
 export function parseTemplate(source: string): ParsedTemplate {
-  if (source.length > MAX_SOURCE_CHARS) throw new SyntaxError("the template is too long");
+  if (source.length > MAX_SOURCE_CHARS) throw new SyntaxError("it is too long");
+  for (const [space] of source.matchAll(/\s+/g)) {
+    if (space.length > MAX_SPACE_CHARS) throw new SyntaxError("it has too much white space");
+  }
   const program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
   const roles = new Map<unknown, number>();
-  for (const node of nodesIn(program)) walk(node, (node) => assignRoles(node, roles));
-  return { program, roles };
+  let hasJumps = false;
+  for (const node of nodesIn(program)) {
+    walk(node, (node) => {
+      assignRoles(node, roles);
+      hasJumps ||= node.type === "Break" || node.type === "Continue";
+    });
+  }
+  return { program, roles, hasJumps };
 }
 
 function assignRoles(node: TemplateNode, roles: Map<unknown, number>): void {
   const add = (target: unknown, role: number): void => void roles.set(target, (roles.get(target) ?? 0) | role);
   // What stands in a body is written out.
   for (const body of [node["body"], node["alternate"], node["defaultBlock"]]) {
-    if (Array.isArray(body)) for (const statement of body) add(statement, ROLE.whole);
+    for (const statement of Array.isArray(body) ? body.filter(isNode) : []) {
+      add(statement, ROLE.statement | ROLE.whole | (STATEMENTS.has(statement.type) ? 0 : ROLE.written));
+      if (body === node["defaultBlock"]) add(statement, ROLE.otherwise);
+    }
   }
   const { iterable } = node;
   if (node.type === "For")
     add(isNode(iterable) && iterable.type === "SelectExpression" ? iterable["lhs"] : iterable, ROLE.iterated);
   if (node.type === "MemberExpression") add(node["object"], ROLE.receiver);
-  if (node.type === "BinaryExpression") for (const side of [node["left"], node["right"]]) add(side, ROLE.whole);
+  if (node.type === "BinaryExpression") {
+    const { operator, left, right } = node;
+    const isConcatenation = isNode(operator) && operator["value"] === "~";
+    for (const side of [left, right]) add(side, isConcatenation ? ROLE.whole | ROLE.written : ROLE.whole);
+  }
   if (node.type === "CallExpression") for (const value of argumentsOf(node)) add(value, ROLE.whole);
   if (node.type === "FilterExpression") assignFilterRoles(node, add);
   if (node.type === "FilterStatement" && MULTIPLYING.has(filterName(node))) {

@@ -69,18 +69,20 @@ export class TokenizerRegistry {
     const info = { id: crypto.randomUUID(), name, source: sourceName(source), status: "processing" } as const;
     const entry: Entry = { info, loadKey, load };
     this.#entries.set(name, entry);
-    load.promise.then(
-      (tokenizer) => {
-        entry.tokenizer = tokenizer;
-        entry.info = { ...info, status: "completed", vocabSize: tokenizer.vocabSize };
-      },
-      (thrown: unknown) => {
-        entry.info = { ...info, status: "failed", error: asGatewayError(thrown).message };
-        // Another try reads the source again.
-        if (this.#loads.get(loadKey) === load) this.#loads.delete(loadKey);
-      },
-    );
+    void this.#settle(entry, info);
     return info;
+  }
+
+  async #settle(entry: Entry, info: TokenizerInfo): Promise<void> {
+    try {
+      const tokenizer = await entry.load.promise;
+      entry.tokenizer = tokenizer;
+      entry.info = { ...info, status: "completed", vocabSize: tokenizer.vocabSize };
+    } catch (thrown) {
+      entry.info = { ...info, status: "failed", error: asGatewayError(thrown).message };
+      // Another try reads the source again.
+      if (this.#loads.get(entry.loadKey) === entry.load) this.#loads.delete(entry.loadKey);
+    }
   }
 
   /** The tokenizer of a model, if it is loaded. */

@@ -12,7 +12,7 @@ export interface VocabularyTables {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-export function sharedUint32(length: number): Uint32Array {
+function sharedUint32(length: number): Uint32Array {
   return new Uint32Array(new SharedArrayBuffer(length * 4));
 }
 
@@ -81,6 +81,10 @@ export class Vocabulary {
     // A token of no characters is no token: such ids are gaps.
     if (from === undefined || end === undefined || from === end) return undefined;
     return decoder.decode(this.#bytes.slice(from, end));
+  }
+
+  has(id: number): boolean {
+    return (this.#offsets[id + 1] ?? 0) > (this.#offsets[id] ?? 0);
   }
 
   idOf(token: string): number | undefined {

@@ -163,15 +163,19 @@ export class GenerationResponse implements UpstreamResponse {
       if (rest.length > 0) this.#stop(generation);
       return;
     }
-    // Usually the end of the stream is on its way; discarding now would reset it.
+    void this.#awaitEnd(generation, rest);
+  }
+
+  /** Usually the end of the stream is on its way, and discarding it now would reset it. */
+  async #awaitEnd(generation: Generation, rest: Promise<readonly Uint8Array[]>): Promise<void> {
     const patience = setTimeout(() => this.#stop(generation), END_PATIENCE_MS);
-    rest.then(
-      (more) => {
-        clearTimeout(patience);
-        if (more.length > 0) this.#stop(generation);
-      },
-      () => clearTimeout(patience),
-    );
+    try {
+      if ((await rest).length > 0) this.#stop(generation);
+    } catch {
+      // The client has its whole answer.
+    } finally {
+      clearTimeout(patience);
+    }
   }
 
   #stop(generation: Generation): void {
