@@ -23,6 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "engine-sim": ["protocol", "util"],
   errors: [],
   observability: ["util"],
+  parser: ["errors", "protocol", "util"],
   policy: ["errors", "util"],
   protocol: ["errors", "util"],
   router: ["errors", "observability", "policy", "protocol", "transport", "util", "worker"],
