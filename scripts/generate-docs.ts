@@ -6,6 +6,8 @@ import { envName, flagName, optionDefault } from "../src/config/options.ts";
 import { type ConfigKey, configSchema, OPTION_GROUPS, optionMeta } from "../src/config/schema.ts";
 import { ERRORS, errorRow } from "../src/errors/errors.ts";
 import { METRICS, type MetricRow } from "../src/observability/metrics-table.ts";
+import { REASONING_PARSERS } from "../src/parser/reasoning-parsers.ts";
+import { TOOL_CALL_PARSERS } from "../src/parser/tool-call-parsers.ts";
 import { type AnyRecord, isRecord, keysOf } from "../src/util/objects.ts";
 import { snakeCase } from "../src/util/case.ts";
 
@@ -17,8 +19,32 @@ export function pages(): Readonly<Record<string, string>> {
     "docs/config.md": configPage(),
     "docs/errors.md": errorsPage(),
     "docs/metrics.md": metricsPage(),
+    "docs/parsers.md": parsersPage(),
     "config.schema.json": `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
   };
+}
+
+function parsersPage(): string {
+  const lines = [
+    "# Parsers",
+    "",
+    "Made from `src/parser/tool-call-parsers.ts` and `src/parser/reasoning-parsers.ts` by `npm run generate`. Which one a model needs is told by its chat template and its id (`src/parser/choose-parser.ts`).",
+  ];
+  for (const [title, rows] of Object.entries({ "Tool calls": TOOL_CALL_PARSERS, Reasoning: REASONING_PARSERS })) {
+    lines.push(
+      "",
+      `## ${title}`,
+      "",
+      "| name | family | how it looks | special tokens | ends with |",
+      "|---|---|---|---|---|",
+    );
+    for (const [name, row] of Object.entries(rows)) {
+      const kept = row.needsSpecialTokens ? "kept" : "";
+      const cells = [code(name), row.family, row.description, kept, row.stopTokens.map(code).join(", ")];
+      lines.push(`| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
 }
 
 function configPage(): string {

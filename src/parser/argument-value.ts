@@ -32,7 +32,7 @@ export function stringJson(text: string): string {
 }
 
 /** JSON where the text is JSON or a Python literal, else a string. */
-export function guessJson(text: string): string {
+function guessJson(text: string): string {
   const trimmed = text.trim();
   if (isJson(trimmed)) return trimmed;
   return pythonToJson(trimmed) ?? JSON.stringify(text);

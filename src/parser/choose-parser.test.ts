@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { ReasoningParserName } from "./reasoning-parsers.ts";
-import type { ToolCallParserName } from "./tool-call-parsers.ts";
+import { isReasoningParserName, type ReasoningParserName } from "./reasoning-parsers.ts";
+import { isToolCallParserName, type ToolCallParserName } from "./tool-call-parsers.ts";
 import { promptOpensReasoning, reasoningParserFor, toolCallParserFor } from "./choose-parser.ts";
 
 const IDS: readonly (readonly [string, ToolCallParserName | undefined, ReasoningParserName | undefined])[] = [
@@ -43,6 +43,7 @@ const IDS: readonly (readonly [string, ToolCallParserName | undefined, Reasoning
   ["nvidia/Llama-3_3-Nemotron-Super-49B-v1", "nemotron", "base"],
   ["openai/gpt-oss-120b", "harmony", "harmony"],
   ["google/gemma-3-27b-it", "json", undefined],
+  ["google/gemma-4-31B-it", "gemma4", "gemma4"],
   ["sbintuitions/sarashina2.2-3b-instruct", "sarashina", undefined],
   ["NousResearch/Hermes-3-Llama-3.1-8B", "hermes", undefined],
   ["ibm-granite/granite-3.3-8b-instruct", "granite", "granite"],
@@ -84,4 +85,9 @@ test("the end of a prompt tells whether the model is thinking already", () => {
   expect(promptOpensReasoning("deepseek_r1", "<｜Assistant｜>")).toBeUndefined();
   expect(promptOpensReasoning("harmony", "<|start|>assistant<|channel|>analysis<|message|>")).toBe(true);
   expect(promptOpensReasoning("kimi_k3", "<|open|>think<|sep|>")).toBe(true);
+});
+
+test("names that someone configured are told from others", () => {
+  expect([isToolCallParserName("qwen_xml"), isToolCallParserName("toString")]).toEqual([true, false]);
+  expect([isReasoningParserName("qwen3"), isReasoningParserName("qwen_xml")]).toEqual([true, false]);
 });

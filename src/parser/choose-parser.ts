@@ -73,6 +73,7 @@ const ID_RULES: readonly IdRule[] = [
   rule(/inkling/, "inkling", "inkling"),
   rule(/llama-?4/, "pythonic"),
   rule(/llama-?3/, "llama"),
+  rule(/gemma-?4/, "gemma4", "gemma4"),
   rule(/gpt-|claude|gemini|gemma|palm/, "json"),
 ];
 
@@ -101,6 +102,7 @@ const TOOL_CALL_SIGNS: readonly (readonly [ToolCallParserName, readonly string[]
   ["hunyuan", ["<tool_calls>"]],
   ["granite", ["<|tool_call|>"]],
   ["phi4_mini", ["functools"]],
+  ["gemma4", ["<|tool_call>", "<tool_call|>"]],
   ["mistral", ["[TOOL_CALLS]"]],
   ["llama", ["<|python_tag|>"]],
   ["pythonic", ["<|python_start|>"]],
@@ -111,6 +113,7 @@ const REASONING_SIGNS: readonly (readonly [ReasoningParserName, readonly string[
   ["kimi_k3", ["<|open|>think"]],
   ["inkling", ["<|content_thinking|>"]],
   ["cohere_cmd", ["<|START_THINKING|>"]],
+  ["gemma4", ["<|channel>"]],
   ["mistral", ["[THINK]"]],
   ["seed_oss", ["<seed:think>"]],
   ["kimi", ["◁think▷"]],

@@ -51,7 +51,7 @@ for (const [family, fixtures] of Object.entries(FIXTURES)) {
         const expected = JSON.stringify(whole);
         for (let first = 0; first <= text.length; first += 1) {
           // All pairs for short texts, and pairs as far apart as a marker is long for others.
-          const most = text.length <= 110 ? text.length : Math.min(text.length, first + 24);
+          const most = text.length <= 90 ? text.length : Math.min(text.length, first + 16);
           for (let second = first; second <= most; second += 1) {
             const result = JSON.stringify(parseChunks(fixture, cut(text, [first, second])));
             if (result !== expected) differing.push([first, second]);

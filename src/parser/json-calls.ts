@@ -169,12 +169,7 @@ class JsonCall {
  * Passes on the JSON that begins with `unit`. A string that holds the JSON is unwrapped, null is no arguments, and what is
  * broken goes through as it is up to one of `ends`. False where the text was broken or ended.
  */
-export function* passArguments(
-  input: TextInput,
-  unit: number,
-  ends: MarkerSet,
-  emit: (text: string) => void,
-): Step<boolean> {
+function* passArguments(input: TextInput, unit: number, ends: MarkerSet, emit: (text: string) => void): Step<boolean> {
   let isWhole = false;
   if (unit === QUOTE || unit === 0x6e) {
     let raw = "";

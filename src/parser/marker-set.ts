@@ -1,7 +1,4 @@
-/**
- * Strings that mean something where they stand in a text. None of them may be the beginning of another. Immutable; made
- * once for a format and shared by all parsers.
- */
+/** Strings that mean something where they stand in a text. Immutable; made once for a format and shared by all parsers. */
 export class MarkerSet {
   readonly markers: readonly string[];
   /** 1 where a marker begins with a unit of that low byte. */
@@ -15,20 +12,22 @@ export class MarkerSet {
   /** First index between `from` and `to` where a marker stands or the text ends within what may be one; `to` where neither. */
   find(text: string, from: number, to: number): number {
     for (let at = from; at < to; at += 1) {
-      if (this.#first[text.charCodeAt(at) & 0xff] === 1 && this.at(text, at) !== undefined) return at;
+      if (this.#first[text.charCodeAt(at) & 0xff] === 1 && this.at(text, at, false) !== undefined) return at;
     }
     return to;
   }
 
-  /** The marker that stands at `at`; "" where the text ends before that is known. */
-  at(text: string, at: number): string | undefined {
+  /** The longest marker that stands at `at`. "" where the text ends before that is known; `isOver`: no more text comes. */
+  at(text: string, at: number, isOver: boolean): string | undefined {
     let isOpen = at >= text.length;
+    let found: string | undefined;
     for (const marker of this.markers) {
       const length = sharedLength(marker, text, at);
-      if (length === marker.length) return marker;
-      if (at + length === text.length) isOpen = true;
+      if (length === marker.length) found = found === undefined || length > found.length ? marker : found;
+      else if (at + length === text.length) isOpen = true;
     }
-    return isOpen ? "" : undefined;
+    if (isOpen && (found === undefined || !isOver)) return "";
+    return found;
   }
 }
 

@@ -65,6 +65,12 @@ const rows = {
     end: "Here is my response:",
   }),
   hunyuan: row("Hunyuan A13B", "`<think>`, then `<answer>`", { ...THINK, ignored: ["<answer>", "</answer>"] }),
+  gemma4: row(
+    "Gemma 4",
+    "between `<|channel>thought` and `<channel|>`",
+    { start: "<|channel>thought\n", end: "<channel|>" },
+    { needsSpecialTokens: true, stopTokens: ["<turn|>"] },
+  ),
   inkling: row("Inkling", "the thinking block", inkling, SPECIAL),
   harmony: row("gpt-oss", "the analysis channel", harmony, SPECIAL),
 } as const satisfies Record<string, ReasoningParserRow>;

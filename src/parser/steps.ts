@@ -43,7 +43,7 @@ export function* textUntil(
     const text = input.takeText(markers);
     if (text !== "") emit(text);
     if (input.at < input.text.length) {
-      const marker = markers.at(input.text, input.at);
+      const marker = markers.at(input.text, input.at, input.isEnded);
       if (marker !== undefined && marker !== "") return input.takeTo(input.at + marker.length);
     }
     if (input.isDone) return undefined;
@@ -54,7 +54,7 @@ export function* textUntil(
 /** The marker that stands here, not consumed. */
 export function* markerHere(input: TextInput, markers: MarkerSet): Step<string | undefined> {
   for (;;) {
-    const marker = markers.at(input.text, input.at);
+    const marker = markers.at(input.text, input.at, input.isEnded);
     if (marker !== "") return marker;
     if (input.isEnded) return undefined;
     yield;

@@ -131,5 +131,5 @@ export class TaggedArguments {
 /** A marker stands here, or the answer is over before it is known. */
 function* isFollowed(input: TextInput, markers: MarkerSet): Step<boolean> {
   if ((yield* markerHere(input, markers)) !== undefined) return true;
-  return input.isEnded && markers.at(input.text, input.at) === "";
+  return input.isEnded && markers.at(input.text, input.at, true) === "";
 }

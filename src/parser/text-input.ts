@@ -3,7 +3,7 @@ import type { MarkerSet } from "./marker-set.ts";
 /** No unit is there yet, and more text may come. */
 export const NEED = -2;
 /** The text is over. */
-export const END = -1;
+const END = -1;
 
 /** A reader that pauses (yields) where it needs more text. What it decides must not depend on where it paused. */
 export type Step<Result> = Generator<undefined, Result, undefined>;
@@ -70,7 +70,7 @@ export class TextInput {
     const found = markers.find(this.text, this.at, this.text.length);
     if (!this.isEnded || found === this.text.length) return found === this.at ? "" : this.takeTo(found);
     // The text is over: the beginning of a marker is just text.
-    return this.takeTo(markers.at(this.text, found) === "" ? this.text.length : found);
+    return this.takeTo(markers.at(this.text, found, true) === "" ? this.text.length : found);
   }
 
   /** Begins a recording; `already` was consumed before and belongs to it. */

@@ -3,6 +3,7 @@ import { bareJson } from "./formats/bare-json.ts";
 import { jsonArray, jsonObject } from "./formats/constrained.ts";
 import { deepseek } from "./formats/deepseek.ts";
 import { dsml } from "./formats/dsml.ts";
+import { gemma4 } from "./formats/gemma4.ts";
 import { glm } from "./formats/glm.ts";
 import { harmony } from "./formats/harmony.ts";
 import { inkling } from "./formats/inkling.ts";
@@ -41,7 +42,7 @@ function row(
 const SPECIAL = { needsSpecialTokens: true };
 const CHATML = ["<|im_end|>", "<|endoftext|>"];
 const DEEPSEEK = { needsSpecialTokens: true, stopTokens: ["<｜end▁of▁sentence｜>"] };
-const DSML = { stopTokens: ["<｜end▁of▁sentence｜>"] };
+const DSML = { needsSpecialTokens: true, stopTokens: ["<｜end▁of▁sentence｜>"] };
 const GLM = { stopTokens: ["<|user|>", "<|observation|>", "<|endoftext|>"] };
 const LLAMA = { needsSpecialTokens: true, stopTokens: ["<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"] };
 const LLAMA4 = { stopTokens: ["<|eot|>", "<|eom|>", "<|end_of_text|>"] };
@@ -83,6 +84,10 @@ const rows = {
   deepseek_v4: row("DeepSeek V4", "DSML in `tool_calls`", dsml("tool_calls"), DSML),
   glm45_moe: row("GLM 4.5, 4.6", "`<arg_key>` and `<arg_value>` in `<tool_call>`", glm, GLM),
   glm47_moe: row("GLM 4.7, 5", "as glm45_moe; both take line breaks or none", glm, GLM),
+  gemma4: row("Gemma 4", "`call:NAME{...}` between special tokens", gemma4, {
+    needsSpecialTokens: true,
+    stopTokens: ["<turn|>", "<|tool_response>"],
+  }),
   kimik2: row("Kimi K2", "JSON between special tokens, ids `functions.NAME:N`", kimiK2, {
     needsSpecialTokens: true,
     stopTokens: ["<|im_end|>"],
