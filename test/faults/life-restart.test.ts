@@ -1,18 +1,29 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import { BIN, ELSEWHERE, startProcess } from "../support/process.ts";
 import { freePort } from "./free-port.ts";
-import { eventually } from "./observe.ts";
-import { chat } from "./setup.ts";
+import { eventually, expectSameProcessServes, observe } from "./observe.ts";
+import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
 
 const CHAT = "/v1/chat/completions";
+
+/** Shares a worker with the one that is killed, and is none the wiser. */
+let neighbour: FaultGateway;
+beforeAll(async () => {
+  neighbour = await startFaultGateway();
+});
+afterAll(async () => {
+  await expectSameProcessServes(neighbour);
+  await neighbour[Symbol.asyncDispose]();
+});
 
 test("row 99: killed under load and started again: back within three seconds, with all its workers", async () => {
   await using engine = await startEngine({ model: "m99" });
   await using paced = await startEngine({ model: "slow99", instant: false, timing: { decodeMs: 50 } });
+  await using _neighbour = await neighbour.serve("m99", [engine.url]);
   const port = freePort();
   const url = `http://127.0.0.1:${port}`;
   const flags = [
@@ -60,8 +71,13 @@ test("row 99: killed under load and started again: back within three seconds, wi
   const after = statuses.filter(({ at }) => at > killedAt + backMs);
   expect([before.length > 5, after.length > 5]).toEqual([true, true]);
   for (const { status } of [...before, ...after]) expect(status).toBe(200);
+  expect((await post(neighbour.url + CHAT, chat("m99"))).status).toBe(200);
   // What the first had begun nobody waits for any more, and the engine has noticed.
   expect(paced.stats).toEqual({ started: 1, finished: 0, aborted: 1 });
+  observe(
+    99,
+    `back after ${backMs.toFixed(0)} ms; ${before.length} requests before and ${after.length} after: all 200`,
+  );
 });
 
 interface Ended {
@@ -114,6 +130,7 @@ describe("a configuration that cannot be taken", () => {
       expect([code === 0, out, lines.length]).toEqual([false, "", 1]);
       for (const part of told) expect(err).toContain(part);
       expect(ms).toBeLessThan(2000);
+      observe(101, `${cases.length} forms: one line, exit ${code}`);
     });
   }
 
@@ -129,6 +146,7 @@ describe("a configuration that cannot be taken", () => {
       expect([code === 0, out, ms < 2000]).toEqual([false, "", true]);
       expect(err).toContain(`${named}: 127.0.0.1:${taken.port}`);
       expect(await fetch(`http://127.0.0.1:${free}/metrics`).catch(() => "refused")).toBe("refused");
+      observe(101, `a port that is taken (${named}): exit ${code}, nothing listens`);
     }
     taken.stop(true);
   });
@@ -162,15 +180,21 @@ describe("YAML that is made to do harm", () => {
     const baselineMs = Math.min(...baselines.map(({ ms }) => ms));
     const baselineRssMb = Math.max(...baselines.map(({ rssMb }) => rssMb));
     const findings: object[] = [];
+    let worst: [ms: number, mb: number] = [0, 0];
     for (const [name, make] of cases) {
       const path = make();
       const { code, out, err, ms, rssMb } = await check(path);
       rmSync(path);
       const [more, moreMb] = [ms - baselineMs, rssMb - baselineRssMb];
+      worst = [Math.max(worst[0], more), Math.max(worst[1], moreMb)];
       const isRefused = code === 2 && out === "" && err.trimEnd().split("\n").length === 1;
       if (!isRefused || more > 200 || moreMb > 32) findings.push({ name, code, err: err.slice(0, 200), more, moreMb });
     }
     expect(findings).toEqual([]);
+    observe(
+      103,
+      `${cases.length} files refused, at most ${worst[0].toFixed(0)} ms and ${worst[1].toFixed(0)} MB more than a good one takes`,
+    );
   });
 
   function hugeFile(name: string): string {
