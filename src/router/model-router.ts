@@ -35,16 +35,20 @@ export class ModelRouter implements Disposable {
     this.#stopListening();
   }
 
-  /** A model's policy lives from its first worker to its last: counts workers of each model into the policy registry. */
+  /**
+   * A model's policy lives from its first worker to its last: counts workers of each model into the policy registry.
+   * What is remembered of a worker that fell silent is forgotten: it comes back with an empty cache.
+   */
   #onWorkerChange(before: Worker | undefined, after: Worker | undefined): void {
     const { policies } = this.#deps;
     const had = modelsOf(before);
     const has = modelsOf(after);
+    const isLost = before?.status === "ready" && after?.status === "not_ready";
     for (const model of has) if (!had.includes(model)) policies.onWorkerAdded(model, after?.spec.policyHint);
     for (const model of had) {
-      if (has.includes(model)) continue;
-      if (before) this.#forget(model, before);
-      policies.onWorkerRemoved(model);
+      const isGone = !has.includes(model);
+      if (before && (isGone || isLost)) this.#forget(model, before);
+      if (isGone) policies.onWorkerRemoved(model);
     }
   }
 
