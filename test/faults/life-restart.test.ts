@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import { BIN, ELSEWHERE, startProcess } from "../support/process.ts";
 import { freePort } from "./free-port.ts";
 import { eventually, expectSameProcessServes, observe } from "./observe.ts";
+import { tally } from "./ask.ts";
 import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
 
 const CHAT = "/v1/chat/completions";
@@ -78,6 +79,92 @@ test("row 99: killed under load and started again: back within three seconds, wi
     99,
     `back after ${backMs.toFixed(0)} ms; ${before.length} requests before and ${after.length} after: all 200`,
   );
+});
+
+describe("another process takes the port over", () => {
+  const REPLACEMENTS = 10;
+  const PER_SEC = 200;
+  const migrates = readFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "utf8").trim();
+  const codeOf = (error: unknown): string =>
+    error instanceof Error && "code" in error ? String(error.code) : String(error);
+  const flagsOn = (port: number, worker: string): readonly string[] =>
+    [
+      ["--port", String(port)],
+      ["--reuse-port"],
+      ["--worker", worker],
+      ["--worker-startup-check-interval", "0.05"],
+      ["--shutdown-delay-secs", "0.3"],
+      ["--shutdown-grace-period-secs", "10"],
+    ].flat();
+
+  test("row 100: ten times under 200 requests a second: what is accepted is answered, and each stream ends whole", async () => {
+    await using engine = await startEngine({ model: "m100" });
+    await using paced = await startEngine({ model: "m100s", instant: false, timing: { decodeMs: 20 } });
+    await using _neighbour = await neighbour.serve("m100", [engine.url]);
+    const port = freePort();
+    const url = `http://127.0.0.1:${port}`;
+    const flags = [...flagsOn(port, engine.url), "--worker", paced.url];
+    const isOver = new AbortController();
+    const kept: Promise<string>[] = [];
+    const fresh: Promise<string>[] = [];
+    const send = (headers: Record<string, string> = {}): Promise<string> =>
+      post(url + CHAT, chat("m100"), headers).then(
+        async (response) => `${response.status} ${(await response.text()).length > 0}`,
+        codeOf,
+      );
+    /** A stream of a second, begun again and again. */
+    const stream = async (): Promise<string> => {
+      const request = chat("m100s", { stream: true, max_tokens: 50, ignore_eos: true });
+      const response = await post(url + CHAT, request).catch(codeOf);
+      if (typeof response === "string") return response;
+      const text = await response.text().catch((error: unknown) => `cut: ${String(error)}`);
+      return text.endsWith("data: [DONE]\n\n") ? "whole" : text.slice(-200);
+    };
+    let current = await startProcess(flags);
+    const load = (async (): Promise<void> => {
+      for (const from = performance.now(); !isOver.signal.aborted; await Bun.sleep(4)) {
+        // Half of them on a connection of their own.
+        for (const due = ((performance.now() - from) / 1000) * (PER_SEC / 2); kept.length < due;) {
+          kept.push(send());
+          fresh.push(send({ connection: "close" }));
+        }
+      }
+    })();
+    const streams = Promise.all(
+      [0, 1, 2, 3].map(async () => {
+        const ends: string[] = [];
+        while (!isOver.signal.aborted) ends.push(await stream());
+        return ends;
+      }),
+    );
+    const codes: number[] = [];
+    for (let count = 0; count < REPLACEMENTS; count += 1) {
+      const next = await startProcess(flags);
+      current.signal("SIGTERM");
+      // The old one goes on with its streams while the next one is started.
+      const old = current;
+      current = next;
+      codes.push(await old.exited);
+    }
+    isOver.abort();
+    await load;
+    const answers = tally(await Promise.all([...kept, ...fresh]));
+    const ends = tally((await streams).flat());
+    await current[Symbol.asyncDispose]();
+    expect(codes).toEqual(Array.from({ length: REPLACEMENTS }, () => 0));
+    const resets = { requests: answers["ECONNRESET"] ?? 0, streams: ends["ECONNRESET"] ?? 0 };
+    observe(
+      100,
+      `${REPLACEMENTS} replacements, \`tcp_migrate_req\` ${migrates}: ${kept.length + fresh.length} requests, ${resets.requests} reset unanswered, all others 200; ${ends["whole"] ?? 0} streams of a second whole, ${resets.streams} reset unanswered, none cut`,
+    );
+    delete answers["ECONNRESET"];
+    delete ends["ECONNRESET"];
+    expect(answers).toEqual({ "200 true": kept.length + fresh.length - resets.requests });
+    expect(ends).toEqual({ whole: expect.any(Number) });
+    // What waits in the line of a listener that closes is reset by the kernel, and a request on a kept connection
+    // crosses its end where the answer before it had begun before the signal.
+    expect(resets.requests + resets.streams).toBeLessThanOrEqual(REPLACEMENTS);
+  }, 60_000);
 });
 
 interface Ended {
