@@ -96,6 +96,14 @@ describe("a policy of the operator's that fails", () => {
   });
 });
 
+test("row 105: what nobody catches ends the process: nothing in the source swallows it", async () => {
+  const root = join(import.meta.dir, "../../src");
+  for await (const name of new Bun.Glob("**/*.ts").scan(root)) {
+    const isSwallowed = /uncaughtException|unhandledRejection/.test(readFileSync(join(root, name), "utf8"));
+    expect([name, isSwallowed]).toEqual([name, false]);
+  }
+});
+
 test("row 104: nothing that waits or measures reads the wall clock", async () => {
   const root = join(import.meta.dir, "../../src");
   const readers: string[] = [];

@@ -39,8 +39,9 @@ export interface Credentials {
 export async function startFaultGateway(
   flags: readonly string[] = [],
   { call, admin }: Credentials = { call: {}, admin: {} },
+  env: Readonly<Record<string, string>> = {},
 ): Promise<FaultGateway> {
-  const gateway = await startProcess([...FLAGS, ...flags]);
+  const gateway = await startProcess([...FLAGS, ...flags], env);
   return Object.assign(gateway, {
     startedAt: startOf(gateway.pid),
     callHeaders: call,
