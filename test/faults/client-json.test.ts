@@ -195,6 +195,14 @@ describe("names that JavaScript objects have already", () => {
     });
   }
 
+  test("row 67: the key __proto__ is refused however it is written", async () => {
+    for (const key of [PROTO, String.raw`\u005f_proto__`, String.raw`__\u0070roto__`]) {
+      for (const member of [`"${key}":{}`, `"metadata":{"a":[{"${key}"${" ".repeat(100)}:1}]}`]) {
+        await expectRefused(`{"model":"m",${MESSAGES},${member}}`, "forbidden_key");
+      }
+    }
+  });
+
   test("row 67: a header named __proto__ is a header like others", async () => {
     const [answer] = await exchange(gateway.url, jsonPost(CHAT, chat("m"), [`${PROTO}: stream`]));
     expect(answer?.status).toBe(200);
