@@ -43,7 +43,9 @@ describe("scanner", () => {
       while (!scanner.run(1000));
       return scanner.hasProtoKey;
     };
-    const all = Array.from("__proto__").map((char) => `\\u00${char.charCodeAt(0).toString(16)}`).join("");
+    const all = Array.from("__proto__")
+      .map((char) => `\\u00${char.charCodeAt(0).toString(16)}`)
+      .join("");
     for (const key of ["__proto__", "\\u005f_proto__", "__\\u0070roto__", all]) {
       expect(hasProtoKey(`{"a":[{"${key}"${" ".repeat(100)}:1}]}`)).toBe(true);
       expect(hasProtoKey(`{"${key}":1}`)).toBe(true);

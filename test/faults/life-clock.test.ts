@@ -111,7 +111,7 @@ describe("while the wall clock jumps by an hour and by ten years", () => {
     await repeat(300, 8, (seed) => ask(gateway, CHAT, "m104-log", { stream: seed % 2 === 0, seed }));
     const lines = gateway.lines().filter((line) => line["msg"] === "request");
     const durations = lines.flatMap((line) =>
-      Object.entries(line).filter((entry): entry is [string, number] => /_ms$/.test(entry[0])),
+      Object.entries(line).filter((entry): entry is [string, number] => entry[0].endsWith("_ms")),
     );
     expect(durations.length).toBeGreaterThan(300);
     const strange = durations.filter(([, ms]) => !(ms >= 0 && ms < 5000 + performance.now() - from));

@@ -211,7 +211,7 @@ test("row 92: workers that refuse everything are asked a fifth more than there a
 }, 20_000);
 
 test("row 93: with more requests than there are places and time: 503 at once, and health answers", async () => {
-  const LANES = 200;
+  const LANES = 80;
   await using engine = await startEngine({
     model: "m93",
     respond: async ({ body }) => {
