@@ -1,6 +1,7 @@
 /**
  * The engine behind every gateway in the benchmarks: answers at once and costs next to nothing, so that what is measured is
- * the gateway. The last message says what is wanted: nothing for one answer in JSON, or `stream TOKENS INTERVAL_MS`.
+ * the gateway. A short message says what is wanted: `stream TOKENS INTERVAL_MS`, `wait MS` for an answer in JSON after a
+ * while, else one at once.
  *
  *   bun bench/engine.ts FIRST_PORT PORTS [ADDRESSES]
  *
@@ -15,6 +16,7 @@ const pacer = new Pacer();
 const EMPTY = Buffer.alloc(0);
 const HEAD_END = "\r\n\r\n";
 const CHUNKS_END = Buffer.from("0\r\n\r\n");
+const ORDER = /\b(stream|wait) (\d+)(?: (\d+))?/;
 /** What is longer is a prompt, and does not say what is wanted. */
 const MAX_ORDER_BYTES = 4096;
 
@@ -80,15 +82,17 @@ class Connection {
       this.#write(page(this.#path));
       return;
     }
-    const isShort = this.#order.length < MAX_ORDER_BYTES && this.#order.includes("stream ");
-    const wanted = isShort ? /stream (\d+) (\d+)/.exec(this.#order.toString("latin1")) : undefined;
-    if (!wanted) {
-      this.#write(JSON_ANSWER);
-      return;
-    }
-    this.#tokensLeft = Number(wanted[1]);
+    const order = this.#order.length < MAX_ORDER_BYTES ? ORDER.exec(this.#order.toString("latin1")) : undefined;
+    const [word, first, second] = order?.slice(1) ?? [];
+    if (word === "stream") this.#stream(Number(first), Number(second));
+    else if (word === "wait") setTimeout(() => this.#isClosed || this.#write(JSON_ANSWER), Number(first));
+    else this.#write(JSON_ANSWER);
+  }
+
+  #stream(tokens: number, intervalMs: number): void {
+    this.#tokensLeft = tokens;
     this.#write(Buffer.concat([STREAM_HEAD, FIRST_EVENT]));
-    pacer.add({ step: () => this.#token() }, Number(wanted[2]));
+    pacer.add({ step: () => this.#token() }, intervalMs);
   }
 
   /** One write a token, as engines do it. A reader that is behind gets none until it has caught up. */

@@ -20,7 +20,7 @@ export function smallJsonSection(parts: {
       { metric: "rate", title: "requests per second", digits: 0 },
     ],
     bounds,
-    maxSecs: 90,
+    maxSecs: 60,
     async measure(bench) {
       const load = smallChat();
       const started = await bench.start(targets, { policy, workers: bench.engines });

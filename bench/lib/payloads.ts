@@ -8,7 +8,7 @@ const CONVERSATIONS = 16;
 /** Small questions under one system prompt. */
 export function smallChat(): Load {
   const requests = Array.from({ length: SMALL_PROMPTS }, (_, index) =>
-    chat(SYSTEM, `What is the capital of country number ${index}?`, false),
+    chatRequest(SYSTEM, `What is the capital of country number ${index}?`, false),
   );
   return { requests, events: 0 };
 }
@@ -17,7 +17,7 @@ export function smallChat(): Load {
 export function longChat(bytes: number, count: number): Load {
   const requests = Array.from({ length: count }, (_, index) => {
     const shared = filler(bytes / 2, `conversation ${index % CONVERSATIONS}`);
-    return chat(SYSTEM, shared + filler(bytes / 2, `turn ${index}`), false);
+    return chatRequest(SYSTEM, shared + filler(bytes / 2, `turn ${index}`), false);
   });
   return { requests, events: 0 };
 }
@@ -25,7 +25,7 @@ export function longChat(bytes: number, count: number): Load {
 /** Streams of `tokens` tokens, one each `intervalMs` (0: as fast as they are taken). */
 export function streamedChat(tokens: number, intervalMs: number): Load {
   // The role, the finish reason and the end marker are events too.
-  return { requests: [chat(SYSTEM, `stream ${tokens} ${intervalMs}`, true)], events: tokens + 3 };
+  return { requests: [chatRequest(SYSTEM, `stream ${tokens} ${intervalMs}`, true)], events: tokens + 3 };
 }
 
 function filler(bytes: number, words: string): string {
@@ -34,7 +34,8 @@ function filler(bytes: number, words: string): string {
     .slice(0, bytes);
 }
 
-function chat(system: string, user: string, isStream: boolean): Uint8Array {
+/** A chat completion as bytes on the wire. */
+export function chatRequest(system: string, user: string, isStream: boolean): Uint8Array {
   const body = JSON.stringify({
     model: "bench",
     stream: isStream,

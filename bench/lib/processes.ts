@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 
 const PAGE_BYTES = 4096;
 /** From SIGTERM to SIGKILL, ms. */
-const STOP_MS = 2000;
+const STOP_MS = 500;
 
 /** A started program with everything below it. */
 export interface Program {

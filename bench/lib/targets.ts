@@ -88,11 +88,20 @@ http {
   return path;
 }
 
+/** Below those that the system gives to connections, so that nobody takes one while its owner is away. */
+const PORTS = { from: 20_000, count: 12_000 };
+
 /** A port that nobody has now. */
 export function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
-  listener.stop(true);
-  return listener.port;
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
+    try {
+      Bun.listen({ hostname: "127.0.0.1", port, socket: { data: () => undefined } }).stop(true);
+      return port;
+    } catch {
+      // Somebody has it.
+    }
+  }
 }
 
 /** Starts a gateway and waits until it answers a real request; undefined where it is not installed or does not come up. */

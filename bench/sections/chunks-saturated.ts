@@ -13,7 +13,7 @@ export const chunksSaturated: Section = {
     { metric: "rate", title: "chunks per second", digits: 0 },
   ],
   bounds: [ratioBound("CPU of a chunk, saturated, over the best Rust peer", "cpu", RUST_PEERS, 0.45)],
-  maxSecs: 90,
+  maxSecs: 60,
   async measure(bench) {
     const targets = await bench.start(ALL_TARGETS, { policy: "round_robin", workers: bench.engines });
     await warmUp(bench, targets, smallChat());

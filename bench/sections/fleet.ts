@@ -43,7 +43,7 @@ export const fleet: Section = {
     valueBound("adding a worker to 10,000, p50", "add", 1, " ms"),
     valueBound("removing a worker of 10,000, p50", "remove", 1, " ms"),
   ],
-  maxSecs: 100,
+  maxSecs: 80,
   async measure(bench) {
     const urls = await startFleet(bench);
     const [first = "", ...others] = urls;

@@ -26,7 +26,7 @@ export const idleClients: Section = {
     { metric: "p99", title: "p99 beside them, ms", digits: 2 },
   ],
   bounds: [valueBound("RSS with 10,000 idle clients", "rss", 100, " MB")],
-  maxSecs: 150,
+  maxSecs: 110,
   async measure(bench) {
     const names = [...ALL_TARGETS];
     await bench.rounds(async () => {

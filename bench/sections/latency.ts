@@ -27,7 +27,7 @@ export const latency: Section = {
     valueBound("latency added at 200 requests a second, p50", "added50", 0.5, " ms"),
     valueBound("latency added at 200 requests a second, p99", "added99", 3, " ms"),
   ],
-  maxSecs: 150,
+  maxSecs: 100,
   async measure(bench) {
     const targets = await bench.start(ALL_TARGETS, { policy: "round_robin", workers: bench.engines });
     await warmUp(bench, targets, smallChat());

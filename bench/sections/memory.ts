@@ -23,7 +23,7 @@ export const memory: Section = {
     valueBound("RSS idle", "idle", 70, " MB"),
     valueBound("RSS under 1,000 live streams", "streams", 150, " MB"),
   ],
-  maxSecs: 150,
+  maxSecs: 100,
   async measure(bench) {
     await bench.rounds(async () => {
       for (const name of ALL_TARGETS) {

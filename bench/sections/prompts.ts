@@ -20,7 +20,7 @@ export const prompts: Section = {
     { metric: "rate400", title: "requests per second", digits: 0 },
   ],
   bounds: [ratioBound("CPU of a 400 KB prompt, `cache_aware`, over sglang-router", "cpu400", ["sglang-router"], 0.5)],
-  maxSecs: 150,
+  maxSecs: 90,
   async measure(bench) {
     const [medium, large] = [longChat(8192, 64), longChat(409_600, 16)];
     const targets = await bench.start(ALL_TARGETS, { policy: "cache_aware", workers: bench.engines });

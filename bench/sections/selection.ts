@@ -39,7 +39,7 @@ export const selection: Section = {
     { metric: "fleet10000", title: "10,000 workers", digits: 2 },
   ],
   bounds: [slowest],
-  maxSecs: 90,
+  maxSecs: 40,
   async measure(bench) {
     const fleets = FLEETS.map((count) => ({ count, fleet: createFleet(count) }));
     await bench.rounds(async () => {

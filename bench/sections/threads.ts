@@ -58,7 +58,7 @@ export const threads: Section = {
     { metric: "room", title: "room for, x one thread", digits: 2 },
   ],
   bounds: [scaling, filled],
-  maxSecs: 120,
+  maxSecs: 60,
   async measure(bench) {
     const targets: Target[] = [];
     for (const [row, count] of [
