@@ -5,6 +5,11 @@ const PAGE_BYTES = 4096;
 /** From SIGTERM to SIGKILL, ms. */
 const STOP_MS = 500;
 
+/** What was started and has not ended: ended with this process, however it ends. */
+const running = new Set<number>();
+process.on("exit", () => running.forEach(killIfAlive));
+for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => process.exit(1));
+
 /** A started program with everything below it. */
 export interface Program {
   readonly pid: number;
@@ -22,6 +27,8 @@ export function startProgram(command: readonly string[], log: string, env: Recor
     stdin: "ignore",
     env: { ...process.env, ...env },
   });
+  running.add(child.pid);
+  void child.exited.then(() => running.delete(child.pid));
   const kill = async (): Promise<void> => {
     for (const pid of familyOf(child.pid)) killIfAlive(pid);
     await child.exited;
