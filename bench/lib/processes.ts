@@ -7,7 +7,7 @@ const STOP_MS = 500;
 
 /** What was started and has not ended: ended with this process, however it ends. */
 const running = new Set<number>();
-process.on("exit", () => running.forEach(killIfAlive));
+process.on("exit", () => [...running].flatMap(familyOf).forEach(killIfAlive));
 for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => process.exit(1));
 
 /** A started program with everything below it. */
