@@ -1,5 +1,5 @@
 import { dlopen } from "bun:ffi";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 const PAGE_BYTES = 4096;
 /** From SIGTERM to SIGKILL, ms. */
@@ -69,13 +69,22 @@ export function residentMb(pid: number): number {
   return (pages * PAGE_BYTES) / 1_048_576;
 }
 
-/** Open file descriptors of a process; 0 when it has ended. */
-export function descriptors(pid: number): number {
+/** Open sockets of a process, those that it listens on included; 0 when it has ended. */
+export function sockets(pid: number): number {
   try {
-    return readdirSync(`/proc/${pid}/fd`).length;
+    return readdirSync(`/proc/${pid}/fd`).filter((descriptor) => isSocket(`/proc/${pid}/fd/${descriptor}`)).length;
   } catch {
     // It has ended.
     return 0;
+  }
+}
+
+function isSocket(link: string): boolean {
+  try {
+    return readlinkSync(link).startsWith("socket:");
+  } catch {
+    // It was closed between the listing and the look.
+    return false;
   }
 }
 

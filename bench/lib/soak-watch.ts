@@ -1,11 +1,11 @@
-import { descriptors, residentMb } from "./processes.ts";
+import { residentMb, sockets } from "./processes.ts";
 import { slope } from "./statistics.ts";
 import type { Target } from "./targets.ts";
 
 export interface Sample {
   readonly minute: number;
   readonly rssMb: number;
-  readonly descriptors: number;
+  readonly sockets: number;
   readonly inFlight: number;
 }
 
@@ -26,7 +26,7 @@ export class SoakWatch {
     const sample = {
       minute: (performance.now() - this.#from) / 60_000,
       rssMb: residentMb(this.#target.pid),
-      descriptors: descriptors(this.#target.pid),
+      sockets: sockets(this.#target.pid),
       inFlight: sumOf(metrics, "pointsman_requests_in_flight") + sumOf(metrics, "pointsman_admitted_requests"),
     };
     this.samples.push(sample);
