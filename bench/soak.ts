@@ -28,8 +28,8 @@ const QUIET_MS = 15_000;
 /** Growth that is noise of the collector over ten minutes, MB a minute. */
 const MAX_SLOPE = 0.5;
 /**
- * Sockets that the end may have more than the beginning: health checks, one a second, may go round as many idle connections to
- * each engine as are not closed within the three seconds that they may be idle. A leak would be one for each kill or change.
+ * Sockets that the end may have more than the beginning: probes and health checks are asked with `fetch`, which keeps some idle
+ * connections to each engine, as many after four minutes as after half a one. A leak would be one for each kill or change.
  */
 const SPARE_SOCKETS = 4 * ENGINES;
 /** What a killed engine does to the requests that it had. */
