@@ -60,7 +60,7 @@ export class JsonBody {
       pieces.push(toBytes(`${hasMembers ? "," : ""}${JSON.stringify(name)}:`), toBytes(change));
       hasMembers = true;
     }
-    pieces.push(toBytes("}"));
+    pieces.push(this.bytes.subarray(close));
     return Buffer.concat(pieces);
   }
 }

@@ -147,6 +147,15 @@ describe("scanner", () => {
     );
   });
 
+  test("long strings with letters of several bytes at their end", () => {
+    for (const letter of ["é", "ÿ", "駅", "🚂"]) {
+      for (let length = 44; length < 60; length += 1) {
+        const text = JSON.stringify(`${"x".repeat(length)}${letter}`);
+        expect([text, accepts(text), accepts(`{"a":${text},"b":[]}`)]).toEqual([text, true, true]);
+      }
+    }
+  });
+
   test("refuses what readers disagree about", () => {
     expect(accepts("[".repeat(MAX_DEPTH) + "]".repeat(MAX_DEPTH))).toBe(true);
     expect(accepts("[".repeat(MAX_DEPTH + 1) + "]".repeat(MAX_DEPTH + 1))).toBe(false);

@@ -231,10 +231,11 @@ class StringReader {
   #hasControl(from: number, to: number): boolean {
     const first = Math.min(to, from + ((4 - ((from - this.#wordsFrom) & 3)) & 3));
     const last = first + ((to - first) & ~3);
+    let single = 0;
+    for (let at = from; at < first; at += 1) single |= (this.#bytes[at] ?? 0) - 0x20;
+    for (let at = last; at < to; at += 1) single |= (this.#bytes[at] ?? 0) - 0x20;
+    if (single < 0) return true;
     let found = 0;
-    for (let at = from; at < first; at += 1) found |= (this.#bytes[at] ?? 0) - 0x20;
-    for (let at = last; at < to; at += 1) found |= (this.#bytes[at] ?? 0) - 0x20;
-    if (found < 0) return true;
     const end = (last - this.#wordsFrom) >> 2;
     for (let index = (first - this.#wordsFrom) >> 2; index < end; index += 1) {
       const word = this.#words[index] ?? 0;
