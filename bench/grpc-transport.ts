@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { type ChannelOptions, Client, credentials } from "@grpc/grpc-js";
 import { GrpcTransport } from "../src/transport/grpc/grpc-transport.ts";
 import { frameMessage, MessageFramer } from "../src/transport/grpc/message-framer.ts";
-import { median } from "./lib/load.ts";
+import { median } from "./lib/statistics.ts";
 
 const { values } = parseArgs({
   options: {

@@ -8,7 +8,7 @@ import { CHAT, QUESTION } from "../support/pd-client.ts";
 import { type PdFleet, startPdFleet } from "../support/pd-engines.ts";
 import { metricOf, startPdGateway } from "../support/pd-gateway.ts";
 import { streamText } from "../support/stream-text.ts";
-import { eventually } from "./observe.ts";
+import { eventually } from "../faults/observe.ts";
 
 /** One prefill and one decode worker, or two of each, and the gateway before them. */
 async function withPair<T>(
