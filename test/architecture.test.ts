@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   config: ["errors", "util"],
   context: ["config", "errors", "observability", "policy", "router", "tokenizer", "transport", "util", "worker"],
-  "engine-sim": ["protocol", "util"],
+  "engine-sim": ["protocol", "transport/grpc/generated", "transport/grpc/services.ts", "util"],
   errors: [],
   observability: ["util"],
   policy: ["errors", "util"],
