@@ -69,7 +69,7 @@ export class EngineCore {
   readonly startedAt = Date.now();
   isHealthy = true;
   readonly #options: EngineCoreOptions;
-  readonly #running = new Map<string, { readonly record: EngineRecord; readonly controller: AbortController }>();
+  readonly #running = new Map<EngineRecord, AbortController>();
 
   constructor(options: EngineCoreOptions) {
     this.#options = options;
@@ -127,7 +127,7 @@ export class EngineCore {
     call.signal.addEventListener("abort", onCancel);
     // It may have been cancelled while it waited for its KV cache.
     if (call.signal.aborted) controller.abort();
-    this.#running.set(record.requestId, { record, controller });
+    this.#running.set(record, controller);
     const fault = this.#options.fault?.(record);
     try {
       if (fault?.afterTokens === 0) await this.#break(fault, call, controller.signal);
@@ -145,7 +145,7 @@ export class EngineCore {
       throw error;
     } finally {
       call.signal.removeEventListener("abort", onCancel);
-      this.#running.delete(record.requestId);
+      this.#running.delete(record);
       this.end(record, "cancelled");
     }
   }
@@ -166,10 +166,10 @@ export class EngineCore {
 
   /** Ends a generation from outside. False if there is none of this id. */
   abort(requestId: string): boolean {
-    const running = this.#running.get(requestId);
-    if (!running) return false;
-    this.end(running.record, "aborted");
-    running.controller.abort();
+    const [record, controller] = [...this.#running].find(([running]) => running.requestId === requestId) ?? [];
+    if (!record || !controller) return false;
+    this.end(record, "aborted");
+    controller.abort();
     return true;
   }
 
