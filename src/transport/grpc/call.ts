@@ -16,6 +16,12 @@ export interface GrpcRequest {
   readonly maxMessageBytes: number;
 }
 
+interface Reader {
+  /** Takes what is there. */
+  wake(): void;
+  reject(error: GatewayError): void;
+}
+
 /** The connection that a call is on. */
 export interface CallConnection {
   /** An answer has come on it before: it was idle, and the worker may have closed it meanwhile. */
@@ -64,7 +70,7 @@ export class GrpcCall implements GrpcStream {
   /** How many of the queue have been read. */
   #taken = 0;
   #queuedBytes = 0;
-  #wake: (() => void) | undefined;
+  #reader: Reader | undefined;
   #isPaused = false;
   #isWhole = false;
   #failure: GatewayError | undefined;
@@ -133,10 +139,8 @@ export class GrpcCall implements GrpcStream {
     if (this.#taken < this.#queue.length) return this.#take();
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#isWhole) return undefined;
-    return this.#news().then(() => {
-      if (this.#taken < this.#queue.length) return this.#take();
-      if (this.#failure !== undefined) throw this.#failure;
-      return undefined;
+    return new Promise((resolve, reject) => {
+      this.#reader = { wake: () => resolve(this.#take()), reject };
     });
   }
 
@@ -144,10 +148,8 @@ export class GrpcCall implements GrpcStream {
     if (this.#taken < this.#queue.length) return this.#takeAll();
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#isWhole) return [];
-    return this.#news().then(() => {
-      if (this.#taken < this.#queue.length) return this.#takeAll();
-      if (this.#failure !== undefined) throw this.#failure;
-      return [];
+    return new Promise((resolve, reject) => {
+      this.#reader = { wake: () => resolve(this.#takeAll()), reject };
     });
   }
 
@@ -157,23 +159,21 @@ export class GrpcCall implements GrpcStream {
     this.fail(clientClosed());
   }
 
-  #news(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-  }
-
+  /** Whoever waits gets what is there, or that it is over. */
   #wakeReader(): void {
-    const wake = this.#wake;
-    if (!wake) return;
-    this.#wake = undefined;
-    wake();
+    const reader = this.#reader;
+    if (!reader) return;
+    this.#reader = undefined;
+    if (this.#failure !== undefined && this.#queue.length === 0) reader.reject(this.#failure);
+    else reader.wake();
   }
 
+  /** The next message, `undefined` if there is none. */
   #take(): Uint8Array | undefined {
     const message = this.#queue[this.#taken];
+    if (message === undefined) return undefined;
     this.#taken += 1;
-    this.#queuedBytes -= message?.length ?? 0;
+    this.#queuedBytes -= message.length;
     if (this.#taken === this.#queue.length) {
       this.#queue = [];
       this.#taken = 0;
