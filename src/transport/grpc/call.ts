@@ -6,6 +6,8 @@ import { httpStatusError, isNeverReached, resetError, statusError } from "./stat
 
 /** Bytes of messages taken from a worker ahead of the reader; beyond it the stream is paused. */
 const MAX_BUFFERED_BYTES = 65_536;
+/** A worker that drains its connections one after the other is met again; one that always says no is told of. */
+const MAX_RESTARTS = 3;
 const CANCEL = 8;
 
 export interface GrpcRequest {
@@ -49,14 +51,12 @@ export interface CallOwner {
  * waiting -> sent -> messages -> over
  *    ^        |         |         ^
  *    +--------+         +---------+
- *   never reached, once
+ *   never reached
  * ```
  */
 export class GrpcCall implements GrpcStream {
   readonly request: GrpcRequest;
   hasMessages = false;
-  /** True once it was sent again because its first connection turned it away unread. */
-  isRestarted = false;
   /** When the worker has to be reached, on the transport's clock. */
   readonly reachDeadline: number;
   readonly #owner: CallOwner;
@@ -76,6 +76,8 @@ export class GrpcCall implements GrpcStream {
   #failure: GatewayError | undefined;
   /** Bytes have come since the deadlines were last looked at. */
   #isFresh = false;
+  /** Times that it was sent again because a connection turned it away unread. */
+  #restarts = 0;
   #phaseDeadline = Number.POSITIVE_INFINITY;
   readonly #onAbort: () => void;
 
@@ -254,13 +256,13 @@ export class GrpcCall implements GrpcStream {
     return isNeverReached(resetCode) || (stream.id ?? 0) > (this.#connection?.lastStreamId ?? 0);
   }
 
-  /** The worker has not looked at it, so it may be sent again as if for the first time; but once only. */
+  /** The worker has not looked at it, so it may be sent again as if for the first time; but not for ever. */
   #tryAgain(): void {
-    if (this.isRestarted) {
+    if (this.#restarts === MAX_RESTARTS) {
       this.fail(new GatewayError("upstream_not_reached", "the worker turned the request away unread"));
       return;
     }
-    this.isRestarted = true;
+    this.#restarts += 1;
     const connection = this.#connection;
     this.#connection = undefined;
     this.#stream = undefined;
