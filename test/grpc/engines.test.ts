@@ -293,6 +293,24 @@ describe("both", () => {
     expect(await failureCode(askVllm(transport, engine, {}))).toBe(code);
   });
 
+  test("two thousand clients that leave in haste do not make it break their connection", async () => {
+    await using engine = await start({ kind: "vllm", msPerToken: 50 });
+    using transport = startTransport();
+    const bytes = vllm.GenerateRequest.encode(
+      vllm.GenerateRequest.fromPartial({ input: { $case: "text", value: "hello" }, stream: true }),
+    ).finish();
+    for (let round = 0; round < 20; round += 1) {
+      const streams = Array.from({ length: 100 }, () =>
+        transport.serverStream(engine.url, VLLM.generate, bytes, callOptions(transport)),
+      );
+      await Bun.sleep(5);
+      for (const stream of streams) stream.discard();
+    }
+    expect(await askVllm(transport, engine, { samplingParams: { maxTokens: 1 } })).not.toHaveLength(0);
+    expect(engine.connections).toBe(1);
+    while (engine.running > 0) await Bun.sleep(2);
+  });
+
   test("refuses connections once it is gone", async () => {
     await using engine = await start({ kind: "vllm" });
     using transport = startTransport();
