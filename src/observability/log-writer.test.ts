@@ -47,6 +47,7 @@ test("a reader that hangs costs a bounded amount of memory, and is told what it 
   await flushing;
   await writer.flush();
   writer.write("again\n");
+  await writer.flush();
   expect(out.text).toContain(`"dropped":${dropped}`);
   expect(out.text.endsWith("again\n")).toBe(true);
 });

@@ -8,9 +8,13 @@ export interface LogOutput {
 /** What may wait for whoever reads the lines. Beyond it they are dropped: a reader that hangs must not take the memory. */
 const MAX_WAITING_CHARS = 1024 * 1024;
 
+/** Lines that go out with one write. */
+const GATHERED_CHARS = 32_768;
+
 /** Writes lines behind, drops and counts what nobody reads, and says so when somebody reads again. */
 export class LogWriter {
   readonly #output: LogOutput;
+  #gathered = "";
   #waitingChars = 0;
   #dropped = 0;
   #flushing: Promise<void> | undefined;
@@ -30,7 +34,8 @@ export class LogWriter {
       return;
     }
     this.#waitingChars += line.length;
-    void this.#guard(() => this.#output.write(line));
+    this.#gathered += line;
+    if (this.#gathered.length > GATHERED_CHARS) this.#passOn();
   }
 
   /** Resolves when all that was written before has left, or could not. */
@@ -41,7 +46,15 @@ export class LogWriter {
     return this.#flushing;
   }
 
+  /** One write for many lines: the output need not be asked about each. */
+  #passOn(): void {
+    const lines = this.#gathered;
+    this.#gathered = "";
+    if (lines !== "") void this.#guard(() => this.#output.write(lines));
+  }
+
   async #flush(): Promise<void> {
+    this.#passOn();
     const leaving = this.#waitingChars;
     if (!(await this.#guard(() => this.#output.flush()))) return;
     this.#waitingChars -= leaving;
