@@ -121,7 +121,10 @@ describe("the connector", () => {
   test("is the operator's word where the engine does not say", async () => {
     await using fleet = await startPdFleet({ dialect: "mooncake", isDevMode: false });
     await using gateway = await startPdGateway([["mooncake", fleet]], {
-      worker: ({ engineId }) => ({ labels: { kv_connector: "mooncake", kv_engine_id: engineId } }),
+      worker: ({ engineId, kvPort }) => ({
+        bootstrapPort: kvPort,
+        labels: { kv_connector: "mooncake", kv_engine_id: engineId },
+      }),
     });
     expect((await post(`${gateway.url}${CHAT}`, QUESTION)).status).toBe(200);
     expect([fleet.violations, fleet.kvTokens > 0]).toEqual([[], true]);
@@ -184,8 +187,13 @@ describe("data-parallel ranks", () => {
     test(`Mooncake: each rank is an engine of its own (${isDevMode ? "asked" : "told"})`, async () => {
       await using fleet = await startPdFleet({ dialect: "mooncake", dpSize: 4, isDevMode });
       await using gateway = await startPdGateway([["mooncake", fleet]], {
-        worker: ({ engineId }) =>
-          isDevMode ? {} : { labels: { kv_connector: "mooncake", kv_engine_id: engineId, dp_size: "4" } },
+        worker: ({ engineId, kvPort }) =>
+          isDevMode
+            ? {}
+            : {
+                bootstrapPort: kvPort,
+                labels: { kv_connector: "mooncake", kv_engine_id: engineId, dp_size: "4" },
+              },
       });
       for (let count = 0; count < 8; count += 1) {
         expect((await post(`${gateway.url}${CHAT}`, { ...QUESTION, seed: count })).status).toBe(200);
