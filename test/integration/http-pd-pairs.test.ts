@@ -152,6 +152,16 @@ describe("the connector", () => {
     expect(sglang.prefills.map(asked)).toEqual([0, 0]);
   });
 
+  test("that is not built is refused before an engine is asked", async () => {
+    await using fleet = await startPdFleet({ dialect: "passthrough" });
+    await using gateway = await startPdGateway([["passthrough", fleet]], {
+      worker: () => ({ labels: { kv_connector: "MoRIIOConnector" } }),
+    });
+    const sentence = `${CHAT} cannot be served by workers with the moriio connector`;
+    expect(await refusal(gateway)).toEqual([501, "not_implemented", sentence]);
+    expect([...fleet.prefills, ...fleet.decodes].map(asked)).toEqual([0, 0, 0, 0]);
+  });
+
   test("takes no more sequences than an engine does", async () => {
     await using fleet = await startPdFleet({ dialect: "sglang" });
     await using gateway = await startPdGateway([["sglang", fleet]]);
