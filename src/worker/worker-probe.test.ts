@@ -81,6 +81,16 @@ describe("asking a worker what it is", () => {
     expect((await askAs("prefill", pages)).kv).toMatchObject({ engineId: "e7", bootstrapPort: 8998 });
   });
 
+  test("Mooncake's bootstrap port is in the environment that vLLM prints", async () => {
+    const vllm_env = { VLLM_MOONCAKE_BOOTSTRAP_PORT: 9001 };
+    const kvOf = async (kv_connector: string): Promise<unknown> => {
+      const vllm_config = { kv_transfer_config: { kv_connector, engine_id: "e7" } };
+      return (await askAs("prefill", { ...vllm, "/server_info?config_format=json": { vllm_config, vllm_env } })).kv;
+    };
+    expect(await kvOf("MooncakeConnector")).toMatchObject({ engineId: "e7", bootstrapPort: 9001 });
+    expect(await kvOf("NixlConnector")).toMatchObject({ engineId: "e7", bootstrapPort: undefined });
+  });
+
   test("a worker of SGLang says its part, its bootstrap port and its ranks", async () => {
     const pages = {
       "/get_model_info": { model_path: "m" },

@@ -73,7 +73,12 @@ async function kvTransferOf(
   const connector = text(transfer["kv_connector"]);
   if (connector === undefined) return undefined;
   const extra = fields(transfer["kv_connector_extra_config"]);
-  const bootstrapPort = positive(extra["mooncake_bootstrap_port"]);
+  const bootstrapPort =
+    positive(extra["mooncake_bootstrap_port"]) ??
+    // vLLM prints it for whatever connector it has.
+    (connector.startsWith("Mooncake")
+      ? positive(fields(server["vllm_env"])["VLLM_MOONCAKE_BOOTSTRAP_PORT"])
+      : undefined);
   const parallel = fields(config["parallel_config"]);
   return {
     connector,

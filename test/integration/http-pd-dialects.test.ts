@@ -84,6 +84,18 @@ for (const [dialect, cases, handsOverSeveral] of DIALECTS) {
       }
     }
 
+    test("sixty at once keep apart", async () => {
+      await using other = await startPdGateway([[dialect, fleet]]);
+      const bodies = Array.from({ length: 60 }, (_, index) => ({
+        ...QUESTION,
+        messages: [{ role: "user", content: `Which train goes to platform ${index}?` }],
+      }));
+      const told = bodies.map(async (body) => answerText(await (await post(`${other.url}${CHAT}`, body)).json()));
+      const expected = bodies.map(async (body) => fleet.referenceText(CHAT, body));
+      expect(await Promise.all(told)).toEqual(await Promise.all(expected));
+      expect(fleet.violations).toEqual([]);
+    });
+
     test("nothing is left counted, and each worker answered well", async () => {
       const { ledger } = gateway.context;
       for (let wait = 0; ledger.totals().inFlight > 0 && wait < 100; wait += 1) await Bun.sleep(5);

@@ -121,7 +121,10 @@ describe("the connector", () => {
   test("is the operator's word where the engine does not say", async () => {
     await using fleet = await startPdFleet({ dialect: "mooncake", isDevMode: false });
     await using gateway = await startPdGateway([["mooncake", fleet]], {
-      worker: ({ engineId }) => ({ labels: { kv_connector: "mooncake", kv_engine_id: engineId } }),
+      worker: ({ engineId, kvPort }) => ({
+        bootstrapPort: kvPort,
+        labels: { kv_connector: "mooncake", kv_engine_id: engineId },
+      }),
     });
     expect((await post(`${gateway.url}${CHAT}`, QUESTION)).status).toBe(200);
     expect([fleet.violations, fleet.kvTokens > 0]).toEqual([[], true]);
@@ -147,6 +150,16 @@ describe("the connector", () => {
     const embeddings = await refusal(gateway, "/v1/embeddings", { model: "sim-1", input: "hi" });
     expect(embeddings.slice(0, 2)).toEqual([501, "not_implemented"]);
     expect(sglang.prefills.map(asked)).toEqual([0, 0]);
+  });
+
+  test("that is not built is refused before an engine is asked", async () => {
+    await using fleet = await startPdFleet({ dialect: "passthrough" });
+    await using gateway = await startPdGateway([["passthrough", fleet]], {
+      worker: () => ({ labels: { kv_connector: "MoRIIOConnector" } }),
+    });
+    const sentence = `${CHAT} cannot be served by workers with the moriio connector`;
+    expect(await refusal(gateway)).toEqual([501, "not_implemented", sentence]);
+    expect([...fleet.prefills, ...fleet.decodes].map(asked)).toEqual([0, 0, 0, 0]);
   });
 
   test("takes no more sequences than an engine does", async () => {
@@ -184,8 +197,13 @@ describe("data-parallel ranks", () => {
     test(`Mooncake: each rank is an engine of its own (${isDevMode ? "asked" : "told"})`, async () => {
       await using fleet = await startPdFleet({ dialect: "mooncake", dpSize: 4, isDevMode });
       await using gateway = await startPdGateway([["mooncake", fleet]], {
-        worker: ({ engineId }) =>
-          isDevMode ? {} : { labels: { kv_connector: "mooncake", kv_engine_id: engineId, dp_size: "4" } },
+        worker: ({ engineId, kvPort }) =>
+          isDevMode
+            ? {}
+            : {
+                bootstrapPort: kvPort,
+                labels: { kv_connector: "mooncake", kv_engine_id: engineId, dp_size: "4" },
+              },
       });
       for (let count = 0; count < 8; count += 1) {
         expect((await post(`${gateway.url}${CHAT}`, { ...QUESTION, seed: count })).status).toBe(200);

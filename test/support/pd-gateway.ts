@@ -26,7 +26,6 @@ export function startPdGateway(
 /** What an operator has to say of an engine of this dialect, as its engine does not. */
 function workerOf(dialect: PdDialect, { url, side, kvPort }: PdEngine): Record<string, unknown> {
   const base = { url, workerType: side };
-  if (dialect === "mooncake" && side === "prefill") return { ...base, bootstrapPort: kvPort };
   return dialect === "p2p_nccl" ? { ...base, labels: { kv_address: `127.0.0.1:${kvPort}` } } : base;
 }
 

@@ -189,6 +189,9 @@ const passthrough: PdConnector = {
   }),
 };
 
+/** Fails on requests without an id and the ports of the other side, which are not made here: no route is served with it. */
+const moriio: PdConnector = { ...passthrough, name: "moriio", endpoints: new Set() };
+
 /** By what engines call theirs. */
 const CONNECTORS: ReadonlyMap<string, PdConnector> = new Map([
   ["sglang", sglang],
@@ -196,6 +199,8 @@ const CONNECTORS: ReadonlyMap<string, PdConnector> = new Map([
   ["nixl", nixl],
   ["mooncakeconnector", mooncake],
   ["mooncake", mooncake],
+  ["moriioconnector", moriio],
+  ["moriio", moriio],
   ["p2pncclconnector", p2pNccl],
   ["p2p_nccl", p2pNccl],
   ["p2pnccl", p2pNccl],
