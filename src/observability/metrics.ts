@@ -1,13 +1,13 @@
 import {
   AggregatorRegistry,
-  Counter,
   Gauge,
-  Histogram,
+  type Metric,
   type MetricObjectWithValues,
   type MetricValue,
   Registry,
 } from "prom-client";
 import { keysOf } from "../util/objects.ts";
+import { Tally } from "./metric-tally.ts";
 import { type MetricName, type MetricRow, METRICS } from "./metrics-table.ts";
 
 /** Distinct values of a label before further ones count as `other`. */
@@ -24,7 +24,7 @@ export type GaugeReader = (set: (labels: Labels, value: number) => void) => void
 /** The metrics of one gateway. Names and labels are those of the table; nothing else can be counted. */
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #metrics = new Map<MetricName, Counter | Gauge | Histogram>();
+  readonly #metrics = new Map<MetricName, Tally | Gauge>();
   readonly #readers = new Map<MetricName, GaugeReader>();
   readonly #seen = new Map<string, Set<string>>();
 
@@ -34,12 +34,12 @@ export class Metrics {
 
   increment(name: MetricName, labels: Labels, by = 1): void {
     const metric = this.#metrics.get(name);
-    if (metric instanceof Counter) metric.inc(labels, by);
+    if (metric instanceof Tally) metric.increment(labels, by);
   }
 
   observe(name: MetricName, labels: Labels, value: number): void {
     const metric = this.#metrics.get(name);
-    if (metric instanceof Histogram) metric.observe(labels, value);
+    if (metric instanceof Tally) metric.observe(labels, value);
   }
 
   /** From now on the gauge (or a counter kept elsewhere) is read through `reader`. */
@@ -86,7 +86,7 @@ export class Metrics {
       const metric = this.#metrics.get(name);
       metric?.reset();
       if (metric instanceof Gauge) reader((labels, value) => metric.set(labels, value));
-      else if (metric instanceof Counter) reader((labels, value) => metric.inc(labels, value));
+      else if (metric instanceof Tally) reader((labels, value) => metric.increment(labels, value));
     }
   }
 
@@ -94,25 +94,22 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  #create(row: MetricRow): Counter | Gauge | Histogram {
-    const common = { name: row.name, help: row.help, labelNames: [...row.labels], registers: [this.#registry] };
-    switch (row.kind) {
-      case "counter":
-        return new Counter(common);
-      case "gauge":
-        return new Gauge(common);
-      case "histogram":
-        return new Histogram({ ...common, buckets: [...(row.buckets ?? [])] });
+  #create(row: MetricRow): Tally | Gauge {
+    if (row.kind === "gauge") {
+      return new Gauge({ name: row.name, help: row.help, labelNames: [...row.labels], registers: [this.#registry] });
     }
+    const tally = new Tally(row);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the registry asks its metrics for `name` and `get` only
+    this.#registry.registerMetric(tally as unknown as Metric);
+    return tally;
   }
 }
 
-async function removeSeries(metric: Counter | Gauge | Histogram, label: string, value: string): Promise<void> {
-  const { values } = await metric.get();
-  for (const { labels } of values) {
-    if (labels[label] !== value) continue;
-    // A histogram has a value for each bucket of a series.
-    const { le: _bucket, ...series } = labels;
-    metric.remove(series);
+async function removeSeries(metric: Tally | Gauge, label: string, value: string): Promise<void> {
+  if (metric instanceof Tally) {
+    metric.remove(label, value);
+    return;
   }
+  const { values } = await metric.get();
+  for (const { labels } of values) if (labels[label] === value) metric.remove(labels);
 }
