@@ -114,19 +114,6 @@ export interface TokenCount {
   readonly reasoningTokens: number | undefined;
 }
 
-/** One step of one sequence, as the engine tells it. Counts are of the whole sequence so far. */
-export interface GenerationStep {
-  /** Which of the answers: prompt times n, plus sample. */
-  readonly index: number;
-  /** New tokens of this step. */
-  readonly ids: ArrayLike<number>;
-  readonly logprobs: readonly TokenLogprob[] | undefined;
-  readonly promptLogprobs: readonly TokenLogprob[] | undefined;
-  readonly counts: TokenCount;
-  /** On the last step: `stop` and `length` as the engine said it, with what made it stop. */
-  readonly finish: { readonly reason: FinishReason; readonly matched: string | number | undefined } | undefined;
-}
-
 /**
  * What the model said, in order. `parser/` makes these; their shape is the same. All arguments of a call come before
  * whatever follows it.

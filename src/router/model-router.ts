@@ -23,7 +23,8 @@ export class ModelRouter implements Disposable {
     this.#stopListening = deps.workers.onChange((before, after) => this.#onWorkerChange(before, after));
   }
 
-  async route(request: InferenceRequest): Promise<Response> {
+  /** Throws not_implemented, and rejects as `Router.route` does. */
+  route(request: InferenceRequest): Promise<Response> {
     return this.#pick(request).route(request);
   }
 

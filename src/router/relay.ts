@@ -25,7 +25,8 @@ export async function relay(
   continuation: StreamContinuation | undefined,
 ): Promise<Response> {
   try {
-    await checkAnswer(source, request);
+    const refused = checkAnswer(source, request);
+    if (refused) await refused;
     if (!request.isStream) return await relayWhole(source, request);
     const stream = new StreamRelay(deps, request, source, continuation);
     return await stream.begin(responseHeaders(request, "text/event-stream"));
@@ -35,20 +36,37 @@ export async function relay(
   }
 }
 
-/** Throws what is wrong with the head of an answer; then the exchange is over. */
-export async function checkAnswer({ upstream, attempt }: StreamSource, request: InferenceRequest): Promise<void> {
+/**
+ * Throws what is wrong with the head of an answer, or rejects with it where the worker's own words have to be read first;
+ * then the exchange is over.
+ */
+export function checkAnswer(source: StreamSource, request: InferenceRequest): Promise<never> | undefined {
+  const { upstream } = source;
+  if (!isGood(upstream)) return refuse(source);
   try {
-    await checkStatus(upstream, attempt);
     checkForm(upstream, request);
   } catch (error) {
     upstream.discard();
     throw error;
   }
+  return undefined;
+}
+
+async function refuse({ upstream, attempt }: StreamSource): Promise<never> {
+  try {
+    throw await readError(upstream, attempt);
+  } finally {
+    upstream.discard();
+  }
+}
+
+function isGood({ status }: UpstreamResponse): boolean {
+  return status >= 200 && status < 300;
 }
 
 /** Throws what a worker means by a status outside 2xx. */
 export async function checkStatus(upstream: UpstreamResponse, attempt: Attempt): Promise<void> {
-  if (upstream.status < 200 || upstream.status >= 300) throw await readError(upstream, attempt);
+  if (!isGood(upstream)) throw await readError(upstream, attempt);
 }
 
 async function readError(upstream: UpstreamResponse, attempt: Attempt): Promise<GatewayError> {

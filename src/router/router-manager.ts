@@ -36,7 +36,7 @@ export class RouterManager implements Disposable {
     this.#router = new ModelRouter(deps);
   }
 
-  async route(request: InferenceRequest): Promise<Response> {
+  route(request: InferenceRequest): Promise<Response> {
     return this.#router.route(request);
   }
 

@@ -18,9 +18,6 @@ export function origin(port: number): string {
   return `http://127.0.0.1:${port}`;
 }
 
-/** Where the model's files are, its tokenizer among them. */
-export const MODEL_FILES = join(scripts, "tiny-llama-chat");
-
 async function script(
   name: string,
   args: readonly string[],

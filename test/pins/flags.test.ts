@@ -13,7 +13,7 @@ const TAKEN = new Set(
 test("flags of other gateways that are refused", () => {
   const refused = notBuiltFlags().flatMap(([, flags]) => flags);
   expect(refused.sort().join(" ")).toBe(
-    "assignment-mode backend balance-token-usage-threshold block-size chat-template connection-mode control-plane-api-keys decode-selector disable-audit-logging disable-tokenizer-autoload dp-aware dp-minimum-tokens-scheduler enable-grpc enable-mesh enable-trace enable-wasm encode encode-policy encode-selector engine-metrics epd-disaggregation eviction-interval health-check-port history-backend jwt-audience jwt-issuer jwt-jwks-uri jwt-role-claim jwt-role-mapping least-load-default-throughput least-load-kv-pressure-weight least-load-mean-prefill-tokens load-monitor-interval log-dir log-json max-idle-secs mcp-config-path mesh-advertise-host mesh-host mesh-peer-urls mesh-port mesh-server-name mini-lb model-alias model-id-from multimodal-shm-min-bytes multimodal-tensor-transport oracle-dsn oracle-password oracle-pool-max oracle-pool-min oracle-pool-timeout-secs oracle-tns-alias oracle-username oracle-wallet-path otlp-traces-endpoint overload-token-usage-threshold postgres-db-url postgres-pool-max-size prefill-bootstrap-port-annotation prefill-selector prefix-hash-load-factor prefix-token-count priority-scheduler-config priority-scheduler-default-max-class priority-scheduler-enabled priority-scheduler-tenant-metric-top-n prometheus-duration-buckets rate-limit-tokens-per-second reasoning-parser redis-pool-max-size redis-retention-days redis-url router-selector routing-key-override runtime runtime-worker-threads schema-config selector service-discovery service-discovery-namespace service-discovery-port storage-context-headers storage-hook-wasm-path tenant-api-key tenant-header-name tenant-rate-limit-config tenant-rate-limit-enabled tls-cert-path tls-key-path tokenizer-cache-enable-l0 tokenizer-cache-enable-l1 tokenizer-cache-l0-max-entries tokenizer-cache-l1-max-memory tokenizer-path tool-call-parser trust-tenant-header webrtc-bind-addr webrtc-stun-server worker-startup-delay",
+    "assignment-mode backend balance-token-usage-threshold block-size connection-mode control-plane-api-keys decode-selector disable-audit-logging disable-tokenizer-autoload dp-aware dp-minimum-tokens-scheduler enable-mesh enable-trace enable-wasm encode encode-policy encode-selector engine-metrics epd-disaggregation eviction-interval health-check-port history-backend jwt-audience jwt-issuer jwt-jwks-uri jwt-role-claim jwt-role-mapping least-load-default-throughput least-load-kv-pressure-weight least-load-mean-prefill-tokens load-monitor-interval log-dir log-json max-idle-secs mcp-config-path mesh-advertise-host mesh-host mesh-peer-urls mesh-port mesh-server-name mini-lb model-alias model-id-from multimodal-shm-min-bytes multimodal-tensor-transport oracle-dsn oracle-password oracle-pool-max oracle-pool-min oracle-pool-timeout-secs oracle-tns-alias oracle-username oracle-wallet-path otlp-traces-endpoint overload-token-usage-threshold postgres-db-url postgres-pool-max-size prefill-bootstrap-port-annotation prefill-selector prefix-hash-load-factor prefix-token-count priority-scheduler-config priority-scheduler-default-max-class priority-scheduler-enabled priority-scheduler-tenant-metric-top-n prometheus-duration-buckets rate-limit-tokens-per-second redis-pool-max-size redis-retention-days redis-url router-selector routing-key-override runtime runtime-worker-threads schema-config selector service-discovery service-discovery-namespace service-discovery-port storage-context-headers storage-hook-wasm-path tenant-api-key tenant-header-name tenant-rate-limit-config tenant-rate-limit-enabled tls-cert-path tls-key-path tokenizer-cache-enable-l0 tokenizer-cache-enable-l1 tokenizer-cache-l0-max-entries trust-tenant-header webrtc-bind-addr webrtc-stun-server worker-startup-delay",
   );
 });
 
@@ -24,7 +24,9 @@ test("no flag is both taken and refused, or refused twice", () => {
 });
 
 test("what is refused has a sentence", () => {
-  expect(whyNotBuilt("--enable-grpc")).toBe("gRPC workers and their tokenizers are not built yet");
+  expect(whyNotBuilt("--connection-mode")).toBe(
+    "whether a worker speaks HTTP or gRPC is said by its url: http:// or grpc://",
+  );
   expect(whyNotBuilt("--port")).toBeUndefined();
   for (const [reason] of notBuiltFlags()) expect(reason.length).toBeGreaterThan(10);
 });
@@ -92,6 +94,8 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   clientStallTimeoutSecs: 120,
   continueStreams: [],
   pdDisaggregation: false,
+  enableGrpc: false,
+  tokenizerCacheBytes: 52_428_800,
 };
 
 describe("defaults", () => {
@@ -106,12 +110,16 @@ describe("defaults", () => {
       "adminApiKey",
       "adminPort",
       "apiKey",
+      "chatTemplate",
       "decodePolicy",
       "initialWorkers",
       "modelPath",
       "modelPolicies",
       "policyModule",
       "prefillPolicy",
+      "reasoningParser",
+      "tokenizerPath",
+      "toolCallParser",
     ]);
   });
 });
