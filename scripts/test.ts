@@ -19,7 +19,7 @@ const runner = Bun.spawn(
     "20000",
     "--reporter=junit",
     `--reporter-outfile=${report}`,
-    ...(paths.length > 0 ? paths : ["src", "test"]),
+    ...(paths.length > 0 ? paths : ["src", "test", "bench"]),
   ],
   { stdout: "inherit", stderr: "inherit", env: { ...process.env, BUN_CONFIG_MAX_HTTP_REQUESTS: "65535" } },
 );

@@ -31,7 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "util",
     "worker",
   ],
-  "engine-sim": ["protocol", "util"],
+  "engine-sim": ["protocol", "transport/grpc/generated", "transport/grpc/services.ts", "util"],
   errors: [],
   observability: ["util"],
   parser: ["errors", "protocol", "util"],

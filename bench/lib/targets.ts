@@ -1,57 +1,70 @@
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Program, startProgram } from "./processes.ts";
 
 /** A gateway under test. */
 export interface Target {
+  /** Its row in the tables. */
   readonly name: string;
   readonly origin: string;
-  readonly program: Program;
+  readonly pid: number;
+  stop(): Promise<void>;
 }
+
+export interface StartOptions {
+  readonly policy: string;
+  readonly workers: readonly string[];
+  /** For pointsman alone. */
+  readonly flags?: readonly string[];
+  /** Row in the tables where it is not the name. */
+  readonly row?: string;
+}
+
+interface Place {
+  readonly port: number;
+  /** For its metrics, where it wants one. */
+  readonly otherPort: number;
+  readonly logs: string;
+}
+
+/** The command of each gateway; undefined where it is not installed. */
+type Command = (place: Place, options: StartOptions) => readonly string[] | undefined;
 
 const root = join(import.meta.dir, "../..");
 const peers = process.env["POINTSMAN_PEERS"] ?? join(root, ".bench/peers");
-const scratch = mkdtempSync(join(tmpdir(), "pointsman-bench-"));
 
-/** How to start each gateway on a port before the workers; undefined where it is not installed. */
-type Start = (port: number, workers: readonly string[], policy: string) => readonly string[] | undefined;
-
-const STARTS: Record<string, Start> = {
-  pointsman: (port, workers, policy) => [
+const COMMANDS: Readonly<Record<string, Command>> = {
+  pointsman: ({ port }, { policy, workers, flags = [] }) => [
     join(root, "bin/pointsman"),
     ...["--host", "127.0.0.1", "--port", String(port), "--prometheus-port", "0", "--policy", policy],
+    ...flags,
     ...["--worker-urls", ...workers],
   ],
-  nginx: (port, workers) => {
+  nginx: (place, { workers }) => {
     const nginx = Bun.which("nginx", { PATH: `${process.env["PATH"]}:/usr/sbin` });
-    return nginx ? [nginx, "-c", nginxConfig(port, workers), "-g", "daemon off;"] : undefined;
+    return nginx ? [nginx, "-c", nginxConfig(place, workers), "-g", "daemon off;"] : undefined;
   },
-  "vllm-router": (port, workers, policy) => peer("vllm-router", "vllm-router", port, workers, policy, []),
-  "sglang-router": (port, workers, policy) => peer("sglang-router", "smg", port, workers, policy, ["launch"]),
-  smg: (port, workers, policy) => peer("smg", "smg", port, workers, policy, ["launch"]),
+  "vllm-router": peer("vllm-router", ["vllm-router"]),
+  // It brings a command of the same name as smg's.
+  "sglang-router": peer("sglang-router", ["smg", "launch"]),
+  smg: peer("smg", ["smg", "launch"]),
 };
 
-function peer(
-  dir: string,
-  command: string,
-  port: number,
-  workers: readonly string[],
-  policy: string,
-  before: readonly string[],
-): readonly string[] | undefined {
-  const path = join(peers, dir, "bin", command);
-  if (!existsSync(path)) return undefined;
-  return [
-    path,
-    ...before,
-    ...["--host", "127.0.0.1", "--port", String(port), "--prometheus-port", String(port + 1000), "--policy", policy],
-    ...["--worker-urls", ...workers],
-  ];
+function peer(dir: string, [command = "", ...words]: readonly string[]): Command {
+  return ({ port, otherPort }, { policy, workers }) => {
+    const path = join(peers, dir, "bin", command);
+    if (!existsSync(path)) return undefined;
+    return [
+      path,
+      ...words,
+      ...["--host", "127.0.0.1", "--port", String(port), "--prometheus-port", String(otherPort), "--policy", policy],
+      ...["--worker-urls", ...workers],
+    ];
+  };
 }
 
-function nginxConfig(port: number, workers: readonly string[]): string {
-  const path = join(scratch, `nginx-${port}.conf`);
+function nginxConfig({ port, logs }: Place, workers: readonly string[]): string {
+  const path = join(logs, `nginx-${port}.conf`);
   const servers = workers.map((url) => `server ${url.replace("http://", "")};`).join(" ");
   writeFileSync(
     path,
@@ -59,8 +72,8 @@ function nginxConfig(port: number, workers: readonly string[]): string {
 events { worker_connections 16384; }
 http {
   access_log ${path}.access.log;
-  client_body_temp_path ${scratch}/body; proxy_temp_path ${scratch}/proxy; fastcgi_temp_path ${scratch}/fastcgi;
-  uwsgi_temp_path ${scratch}/uwsgi; scgi_temp_path ${scratch}/scgi;
+  client_body_temp_path ${logs}/body; proxy_temp_path ${logs}/proxy; fastcgi_temp_path ${logs}/fastcgi;
+  uwsgi_temp_path ${logs}/uwsgi; scgi_temp_path ${logs}/scgi;
   client_max_body_size 64m; client_body_buffer_size 1m; keepalive_requests 1000000;
   upstream engines { ${servers} keepalive 256; keepalive_requests 1000000; }
   server {
@@ -75,43 +88,52 @@ http {
   return path;
 }
 
-/** Starts the named gateways that are installed, and waits until each answers a real request. */
-export async function startTargets(
-  names: readonly string[],
-  workers: readonly string[],
-  policy: string,
-): Promise<Target[]> {
-  const targets: Target[] = [];
-  let port = 18_100;
-  for (const name of names) {
-    port += 1;
-    const command = STARTS[name]?.(port, workers, policy);
-    if (!command) {
-      console.error(`${name}: not installed, left out`);
-      continue;
-    }
-    const program = startProgram(command, join(scratch, `${name}.log`));
-    const origin = `http://127.0.0.1:${port}`;
-    if (await answers(origin)) targets.push({ name, origin, program });
-    else {
-      console.error(`${name}: did not come up, left out; its output is in ${scratch}/${name}.log`);
-      await program.stop();
+/** Below those that the system gives to connections, so that nobody takes one while its owner is away. */
+const PORTS = { from: 20_000, count: 12_000 };
+
+/** A port that nobody has now. */
+export function freePort(): number {
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
+    try {
+      Bun.listen({ hostname: "127.0.0.1", port, socket: { data: () => undefined } }).stop(true);
+      return port;
+    } catch {
+      // Somebody has it.
     }
   }
-  return targets;
 }
 
-async function answers(origin: string): Promise<boolean> {
+/** Starts a gateway and waits until it answers a real request; undefined where it is not installed or does not come up. */
+export async function startTarget(name: string, options: StartOptions, logs: string): Promise<Target | undefined> {
+  const place = { port: freePort(), otherPort: freePort(), logs };
+  const command = COMMANDS[name]?.(place, options);
+  const row = options.row ?? name;
+  if (!command) {
+    console.error(`  ${name}: not installed, left out`);
+    return undefined;
+  }
+  const log = join(logs, `${row}-${place.port}.log`);
+  const program = startProgram(command, log);
+  const origin = `http://127.0.0.1:${place.port}`;
+  if (await answers(origin, program)) return { name: row, origin, pid: program.pid, stop: () => program.stop() };
+  console.error(`  ${name}: did not come up, left out; what it said is in ${log}`);
+  await program.stop();
+  return undefined;
+}
+
+async function answers(origin: string, program: Program): Promise<boolean> {
   const body = JSON.stringify({ model: "bench", messages: [{ role: "user", content: "hello" }] });
   const headers = { "content-type": "application/json" };
-  for (let tries = 0; tries < 150; tries += 1) {
+  const exited = program.exited.then(() => true);
+  for (let tries = 0; tries < 100; tries += 1) {
     try {
       const response = await fetch(`${origin}/v1/chat/completions`, { method: "POST", headers, body });
       if (response.status === 200) return true;
     } catch {
       // Not listening yet.
     }
-    await Bun.sleep(200);
+    if (await Promise.race([exited, Bun.sleep(100)])) return false;
   }
   return false;
 }

@@ -22,11 +22,21 @@ export async function startGateway(config: Config): Promise<RunningGateway> {
     throw error instanceof GatewayError ? new ConfigError("config", error.message) : error;
   });
   try {
+    if (config.reusePort) await workersAsked(context);
     return { context, server: await startServer(context, frontOn(context)) };
   } catch (error) {
     await context[Symbol.asyncDispose]();
     throw addressError(error, config);
   }
+}
+
+/** As long as a gateway that joins a shared port waits for its workers, ms. */
+const WORKERS_MS = 10_000;
+
+/** From its first moment on a shared port the kernel sends it a part of the clients: its workers must be known then. */
+async function workersAsked({ workerRegistry, healthChecker }: AppContext): Promise<void> {
+  const signal = AbortSignal.timeout(WORKERS_MS);
+  await Promise.allSettled(workerRegistry.all().map(({ id }) => healthChecker.waitUntilSettled(id, signal)));
 }
 
 /** Threads that serve, where there is more than one. */

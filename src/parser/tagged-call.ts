@@ -120,9 +120,12 @@ export class TaggedArguments {
         sink.text(entity);
         continue;
       }
-      const isCallEnd = marker === this.#syntax.callCloses;
       const space = yield* takeSpace(input);
-      if (yield* isFollowed(input, isCallEnd ? this.#afterCall : this.#structure)) return isCallEnd ? "call" : "value";
+      if (marker === this.#syntax.valueCloses) {
+        if (yield* isFollowed(input, this.#structure)) return "value";
+      } else if ((yield* markerHere(input, this.#afterCall)) !== undefined) {
+        return "call";
+      }
       sink.text(marker + space);
     }
   }

@@ -5,6 +5,7 @@ export function createRoundRobin(memory: AllocateShared = (bytes) => new SharedA
   const turn = new Int32Array(memory(Int32Array.BYTES_PER_ELEMENT));
   return {
     name: "round_robin",
-    select: (candidates) => (Atomics.add(turn, 0, 1) >>> 0) % candidates.length,
+    // With one candidate, as after a failure of the other, nobody's turn is used up.
+    select: ({ length }) => (length === 1 ? 0 : (Atomics.add(turn, 0, 1) >>> 0) % length),
   };
 }

@@ -37,6 +37,23 @@ describe("scanner", () => {
     expect(members("[1,2]")).toEqual([]);
   });
 
+  test("knows a __proto__ key at any depth, escaped or followed by spaces, and no other", () => {
+    const hasProtoKey = (text: string): boolean => {
+      const scanner = new JsonScanner(Buffer.from(text));
+      while (!scanner.run(1000));
+      return scanner.hasProtoKey;
+    };
+    const all = Array.from("__proto__")
+      .map((char) => `\\u00${char.charCodeAt(0).toString(16)}`)
+      .join("");
+    for (const key of ["__proto__", "\\u005f_proto__", "__\\u0070roto__", all]) {
+      expect(hasProtoKey(`{"a":[{"${key}"${" ".repeat(100)}:1}]}`)).toBe(true);
+      expect(hasProtoKey(`{"${key}":1}`)).toBe(true);
+      expect(hasProtoKey(`{"a":"${key}","_${key}":1,"${key}_":["${key}"]}`)).toBe(false);
+    }
+    expect(hasProtoKey(JSON.stringify({ a: 'say "__proto__": 1' }))).toBe(false);
+  });
+
   test("agrees with JSON.parse on every value, whatever the steps", () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 5 }), fc.integer({ min: 1, max: 50 }), (value, step) => {
@@ -128,6 +145,15 @@ describe("scanner", () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  test("long strings with letters of several bytes at their end", () => {
+    for (const letter of ["é", "ÿ", "駅", "🚂"]) {
+      for (let length = 44; length < 60; length += 1) {
+        const text = JSON.stringify(`${"x".repeat(length)}${letter}`);
+        expect([text, accepts(text), accepts(`{"a":${text},"b":[]}`)]).toEqual([text, true, true]);
+      }
+    }
   });
 
   test("refuses what readers disagree about", () => {

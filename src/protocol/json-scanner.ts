@@ -15,6 +15,9 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const COLON = 0x3a;
 const COMMA = 0x2c;
+const UNDERSCORE = 0x5f;
+/** Bytes of `"__proto__"` with each of its characters escaped. */
+const LONGEST_PROTO = 2 + 9 * 6;
 
 /** What may come next. */
 const VALUE = 0;
@@ -34,6 +37,8 @@ const DONE = 6;
 export class JsonScanner {
   /** Members of the outermost object, as far as it has been read. */
   readonly members = new Map<string, Span>();
+  /** A key `__proto__` was met, at any depth and however it is written. */
+  hasProtoKey = false;
   readonly #bytes: Buffer;
   readonly #strings: StringReader;
   readonly #stack = new Uint8Array(MAX_DEPTH);
@@ -110,9 +115,17 @@ export class JsonScanner {
 
   #readKey(): void {
     const end = this.#strings.endOf(this.#at);
+    this.hasProtoKey ||= this.#isProto(end);
     if (this.#depth === 1) this.#key = String(JSON.parse(this.#bytes.toString("utf8", this.#at, end)));
     this.#at = end;
     this.#next = AFTER_KEY;
+  }
+
+  /** Is the key that ends here `__proto__`, escaped or not? */
+  #isProto(end: number): boolean {
+    const first = this.#bytes[this.#at + 1];
+    if ((first !== UNDERSCORE && first !== BACKSLASH) || end - this.#at > LONGEST_PROTO) return false;
+    return JSON.parse(this.#bytes.toString("utf8", this.#at, end)) === "__proto__";
   }
 
   #afterValue(byte: number): void {
@@ -218,10 +231,11 @@ class StringReader {
   #hasControl(from: number, to: number): boolean {
     const first = Math.min(to, from + ((4 - ((from - this.#wordsFrom) & 3)) & 3));
     const last = first + ((to - first) & ~3);
+    let single = 0;
+    for (let at = from; at < first; at += 1) single |= (this.#bytes[at] ?? 0) - 0x20;
+    for (let at = last; at < to; at += 1) single |= (this.#bytes[at] ?? 0) - 0x20;
+    if (single < 0) return true;
     let found = 0;
-    for (let at = from; at < first; at += 1) found |= (this.#bytes[at] ?? 0) - 0x20;
-    for (let at = last; at < to; at += 1) found |= (this.#bytes[at] ?? 0) - 0x20;
-    if (found < 0) return true;
     const end = (last - this.#wordsFrom) >> 2;
     for (let index = (first - this.#wordsFrom) >> 2; index < end; index += 1) {
       const word = this.#words[index] ?? 0;

@@ -70,7 +70,10 @@ export class ModelRouter implements Disposable {
     return load;
   }
 
-  /** A model's policy lives from its first worker to its last: counts workers of each model into the policy registry. */
+  /**
+   * A model's policy lives from its first worker to its last: counts workers of each model into the policy registry.
+   * What is remembered of a worker that fell silent is forgotten: it comes back with an empty cache.
+   */
   #onWorkerChange(before: Worker | undefined, after: Worker | undefined): void {
     const { policies } = this.#deps;
     const had = servedBy(before);
@@ -80,10 +83,11 @@ export class ModelRouter implements Disposable {
     for (const one of has) {
       if (!isIn(had, one)) policies.onWorkerAdded(one.model, after?.spec.policyHint, one.role);
     }
+    const isLost = before?.status === "ready" && after?.status === "not_ready";
     for (const one of had) {
-      if (isIn(has, one)) continue;
-      if (before) this.#forget(one, before);
-      policies.onWorkerRemoved(one.model, one.role);
+      const isGone = !isIn(has, one);
+      if (before && (isGone || isLost)) this.#forget(one, before);
+      if (isGone) policies.onWorkerRemoved(one.model, one.role);
     }
   }
 

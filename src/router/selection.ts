@@ -7,6 +7,9 @@ import type { ModelSnapshot } from "../worker/worker-registry.ts";
 import type { Chosen } from "./attempt.ts";
 import type { InferenceRequest } from "./router.ts";
 
+/** What of a request the choice depends on. */
+export type SelectionRequest = Pick<InferenceRequest, "features">;
+
 /** One of the workers that a request needs: who may be it, and how it is chosen. */
 export interface Leg {
   readonly role: WorkerType;
@@ -36,12 +39,12 @@ export interface SelectionDeps {
  */
 export class Selection {
   readonly #deps: SelectionDeps;
-  readonly #request: InferenceRequest;
+  readonly #request: SelectionRequest;
   readonly #choice: Choice;
   /** Who is left for each leg. */
   readonly #candidates: (readonly Worker[])[];
 
-  constructor(deps: SelectionDeps, request: InferenceRequest, choice: Choice) {
+  constructor(deps: SelectionDeps, request: SelectionRequest, choice: Choice) {
     this.#deps = deps;
     this.#request = request;
     this.#choice = choice;

@@ -28,7 +28,7 @@ export class TokenPieces {
     this.#vocabulary = vocabulary;
     this.#plan = plan;
     this.#special = special;
-    this.#pieces = Array.from({ length: vocabulary.idBound });
+    this.#pieces = Array<Piece | undefined>(vocabulary.idBound).fill(undefined);
   }
 
   /** Most spaces that are taken from the beginning of a whole text. */

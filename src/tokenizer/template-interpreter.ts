@@ -153,7 +153,8 @@ export class BudgetedInterpreter extends Interpreter {
     if (!(chars <= this.#budget.maxChars)) throw new TemplateLimit("too much text");
   }
 
-  #play(role: number, { value, builtins }: Value): void {
+  #play(role: number, played: Value): void {
+    const { value } = played;
     if (role & ROLE.iterated) this.#spend(memberCount(value));
     if (role & ROLE.whole) this.#checkChars(this.#textOf(value, 0, 0));
     if (role & ROLE.width && typeof value === "number" && value > MAX_WIDTH)
@@ -162,7 +163,8 @@ export class BudgetedInterpreter extends Interpreter {
     if (role & ROLE.separator && value.length > MAX_SEPARATOR_CHARS) throw new TemplateLimit("a long separator");
     if (role & ROLE.joined) this.#checkChars(value.length * MAX_SEPARATOR_CHARS);
     if (role & ROLE.indented) this.#checkChars(value.length + occurrences(value, "\n", Infinity) * MAX_WIDTH);
-    if (role & ROLE.receiver) this.#guardMethods(value, builtins);
+    // The methods of a value are made when they are first asked for.
+    if (role & ROLE.receiver) this.#guardMethods(value, played.builtins);
   }
 
   /** Characters that a value has as text, about, with all that is in it; throws when it is too much, before it is made. */

@@ -42,6 +42,9 @@ const STATEMENTS: ReadonlySet<string> = new Set([
   "Comment",
 ]);
 
+/** Methods of strings that are watched, or done otherwise than the package does them. */
+const GUARDED: ReadonlySet<unknown> = new Set(["replace", "split", "strip", "lstrip", "rstrip"]);
+
 /** Filters whose result may be many times as large as what goes in. */
 const MULTIPLYING: ReadonlySet<string> = new Set(["replace", "join", "indent"]);
 
@@ -111,7 +114,9 @@ function assignRoles(node: TemplateNode, roles: Map<unknown, number>): void {
   const { iterable } = node;
   if (node.type === "For")
     add(isNode(iterable) && iterable.type === "SelectExpression" ? iterable["lhs"] : iterable, ROLE.iterated);
-  if (node.type === "MemberExpression") add(node["object"], ROLE.receiver);
+  const { property } = node;
+  if (node.type === "MemberExpression" && (node["computed"] === true || isGuarded(property)))
+    add(node["object"], ROLE.receiver);
   if (node.type === "BinaryExpression") {
     const { operator, left, right } = node;
     const isConcatenation = isNode(operator) && operator["value"] === "~";
@@ -122,6 +127,10 @@ function assignRoles(node: TemplateNode, roles: Map<unknown, number>): void {
   if (node.type === "FilterStatement" && MULTIPLYING.has(filterName(node))) {
     throw new SyntaxError(`a block cannot be filtered by ${filterName(node)}`);
   }
+}
+
+function isGuarded(property: unknown): boolean {
+  return isNode(property) && GUARDED.has(property["value"]);
 }
 
 function assignFilterRoles(node: TemplateNode, add: (target: unknown, role: number) => void): void {

@@ -13,16 +13,19 @@ export interface Reply {
   readonly ms: number;
 }
 
+/** A gateway, and what requests must bring where it asks for keys. */
+type Asked = GatewayProcess & { readonly callHeaders?: Readonly<Record<string, string>> };
+
 /** Sends a request of the API; `onText` sees what has come of the answer's body, each time that more has. */
 export async function ask(
-  gateway: GatewayProcess,
+  gateway: Asked,
   api: Api,
   model: string,
   extra: Readonly<Record<string, unknown>> = {},
   onText?: (text: string) => void,
 ): Promise<Reply> {
   const started = performance.now();
-  const response = await post(gateway.url + api.path, api.body(model, extra));
+  const response = await post(gateway.url + api.path, api.body(model, extra), { ...gateway.callHeaders });
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let text = "";
   for await (const piece of response.body ?? []) {

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { chunk, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
-import { expectSameProcessServes, openaiError, quantile, rssRise, unseenBy } from "./observe.ts";
+import { ELSEWHERE } from "../support/process.ts";
+import { expectSameProcessServes, observe, openaiError, quantile, rssRise, unseenBy } from "./observe.ts";
 import { chat, type FaultGateway, type Served, startFaultGateway } from "./setup.ts";
 import { exchange, head, openWire } from "./wire.ts";
 
@@ -53,7 +56,9 @@ describe("bodies that are too large", () => {
       // The kernel takes some megabytes from a client when the gateway's turn is late: the best of three counts.
       const openai = await upload(start(CHAT), piece, huge);
       const others = [await upload(start(CHAT), piece, huge), await upload(start(CHAT), piece, huge)];
-      expect(Math.min(...[openai, ...others].map(({ sent }) => sent))).toBeLessThanOrEqual(3_000_000);
+      const least = Math.min(...[openai, ...others].map(({ sent }) => sent));
+      expect(least).toBeLessThanOrEqual(3_000_000);
+      observe(58, `413 in both shapes after ${(least / 1e6).toFixed(2)} MB of ${huge / 1e6} sent`);
       expect(openai.isClosed).toBe(true);
       expect(openai.answer).toContain("HTTP/1.1 413");
       expect(openai.answer).toContain('"type":"invalid_request_error"');
@@ -70,12 +75,14 @@ describe("bodies that are too large", () => {
       for (let count = 0; count < 5; count += 1) await upload(start(CHAT), piece, huge);
     });
     expect(rise).toBeLessThanOrEqual(4);
+    observe(58, `resident memory ${rise.toFixed(1)} MB more`);
   });
 
   // Bun 1.4.5 says 100 itself, before anybody has seen the request.
   test.failing("row 58: a client that asks first is not told to go on", async () => {
     using wire = await openWire(gateway.url, start(CHAT, "expect: 100-continue"));
     const [first] = await wire.answers(1);
+    observe(58, `with Expect: ${first?.status} comes first`);
     expect(first?.status).toBe(413);
   });
 
@@ -90,6 +97,10 @@ describe("bodies that are too large", () => {
       // The kernel's buffers on both sides take some more from a client that never stops.
       const endless = await upload(chunked, chunk, huge);
       expect([endless.sent < LIMIT + 16_000_000, endless.isClosed]).toEqual([true, true]);
+      observe(
+        59,
+        `413 at 64 KiB over; one that never stops had sent ${(endless.sent / 1e6).toFixed(1)} MB when closed`,
+      );
     });
   });
 });
@@ -146,6 +157,10 @@ test("row 60: streams go on while a body just within the limit is read", async (
   await ended;
   expect(sink.bytes).toBe(3 * body.length);
   expect(quantile(gaps, 0.5) - baseline).toBeLessThanOrEqual(100);
+  observe(
+    60,
+    `longest gap of 100 streams ${baseline.toFixed(0)} ms, with a body of ${(body.length / 1e6).toFixed(0)} MB ${quantile(gaps, 0.5).toFixed(0)} ms`,
+  );
 });
 
 /** A request of exactly so many bytes, of as many messages as fit. */
@@ -205,6 +220,7 @@ describe("content types and encodings", () => {
         "invalid_request_error",
         "unsupported_media_type",
       ]);
+      observe(74, "415 `unsupported_media_type`");
     });
   }
   for (const type of ["application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON"]) {
@@ -223,6 +239,7 @@ describe("content types and encodings", () => {
       }
     });
     expect(rise).toBeLessThanOrEqual(16);
+    observe(75, `415 for 6 encodings, resident memory ${rise.toFixed(1)} MB more`);
     // And one that does not say what it is, is not JSON.
     expect((await post(gateway.url + CHAT, bomb)).status).toBe(400);
   });
@@ -231,6 +248,9 @@ describe("content types and encodings", () => {
 describe("fields that ask for more than anybody should have", () => {
   const cases: readonly [name: string, route: string, extra: Record<string, unknown>, param: string][] = [
     ["a billion answers", CHAT, { n: 1e9 }, "n"],
+    ["a billion answers, in Anthropic's shape", "/v1/messages", { n: 1e9 }, "n"],
+    ["fewer than no tokens, in Anthropic's shape", "/v1/messages", { max_tokens: -1 }, "max_tokens"],
+    ["fewer than no tokens, in Responses", "/v1/responses", { max_output_tokens: -1 }, "max_output_tokens"],
     ["no answers", CHAT, { n: 0 }, "n"],
     ["fewer than no tokens", CHAT, { max_tokens: -1 }, "max_tokens"],
     ["fewer than no tokens, newer name", CHAT, { max_completion_tokens: -1 }, "max_completion_tokens"],
@@ -247,8 +267,10 @@ describe("fields that ask for more than anybody should have", () => {
   for (const [name, route, extra, param] of cases) {
     test(`row 86: ${name}: 400 that names the field, and no worker hears of it`, async () => {
       const response = await unseenBy(engine, () => post(gateway.url + route, chat("m", extra)));
-      const error = openaiError(await response.text());
-      expect([response.status, error.type, error.param]).toEqual([400, "invalid_request_error", param]);
+      const { type, error } = (await response.json()) as { type?: string; error: Record<string, unknown> };
+      expect([response.status, type]).toEqual([400, route === "/v1/messages" ? "error" : undefined]);
+      expect(error).toMatchObject({ type: "invalid_request_error", param, code: "invalid_request" });
+      observe(86, `${param}: 400`);
     });
   }
 });
@@ -272,6 +294,32 @@ test("row 87: patterns from clients are text, whatever they look like", async ()
   }
   // The first is what a new connection costs as well.
   expect(quantile(times, 0.5)).toBeLessThan(10);
+  observe(87, `texts of 50 kB against \`${evil}\`: ${quantile(times, 0.5).toFixed(1)} ms`);
+});
+
+test("row 87: patterns of the operator's take no time either, whatever name they are held against", async () => {
+  const config = join(ELSEWHERE, "row-87.yaml");
+  const stars = "*a".repeat(100);
+  writeFileSync(config, `model_policies:\n  patterns:\n    - match: "${stars}b"\n      policy: random\n`);
+  await using patterned = await startFaultGateway(["--config", config, "--continue-streams", `${stars}b`]);
+  const name = "a".repeat(255);
+  await using worker = await startEngine({ model: name });
+  const times: number[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    const from = performance.now();
+    const { ids } = await patterned.serve(name, [worker.url]);
+    times.push(performance.now() - from);
+    const asked = performance.now();
+    const response = await post(patterned.url + CHAT, chat(name, { stream: true, max_tokens: 1 }));
+    await response.text();
+    expect(response.status).toBe(200);
+    times.push(performance.now() - asked);
+    await fetch(`${patterned.url}/workers/${ids[0]}?wait=true`, { method: "DELETE" });
+  }
+  // A worker is asked what it serves before it is there: the pattern is the least of it.
+  expect(Math.min(...times)).toBeLessThan(10);
+  expect(quantile(times, 0.5)).toBeLessThan(50);
+  observe(87, `a glob of 200 characters against a name of 255: request and all ${Math.min(...times).toFixed(1)} ms`);
 });
 
 describe("text of an answer that looks like the end of a stream", () => {
@@ -317,6 +365,7 @@ describe("text of an answer that looks like the end of a stream", () => {
         const response = await post(gateway.url + route, chat("m88", { stream: true, input: "x" }));
         // Open Responses wants the marker behind the last event as well.
         expect(await response.text()).toBe(route === "/v1/responses" ? `${whole}data: [DONE]\n\n` : whole);
+        observe(88, `${tricks.length} of ${tricks.length} byte for byte on ${route}`);
       });
     }
   }

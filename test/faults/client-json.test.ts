@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
-import { expectSameProcessServes, openaiError, unseenBy } from "./observe.ts";
+import { expectSameProcessServes, observe, openaiError, unseenBy } from "./observe.ts";
 import { chat, type FaultGateway, type Served, startFaultGateway } from "./setup.ts";
 import { exchange, jsonPost } from "./wire.ts";
 
@@ -46,6 +46,7 @@ describe("JSON that is deep", () => {
         }
       });
       expect(Math.min(...times)).toBeLessThan(20);
+      observe(61, `${name}: 400 in ${Math.min(...times).toFixed(1)} ms`);
     });
   }
 
@@ -55,6 +56,18 @@ describe("JSON that is deep", () => {
 });
 
 const MESSAGES = '"messages":[{"role":"user","content":"x"}],"max_tokens":4';
+
+/** Expects each route to refuse the body in its own shape, and no worker to hear of it. */
+async function expectRefused(body: string | Uint8Array, code: string, at: FaultGateway = gateway): Promise<void> {
+  await unseenBy(engine, async () => {
+    for (const route of ROUTES) {
+      const response = await post(at.url + route, body);
+      const { type, error } = (await response.json()) as { type?: string; error: Record<string, unknown> };
+      expect([route, response.status, type]).toEqual([route, 400, route === "/v1/messages" ? "error" : undefined]);
+      expect(error).toMatchObject({ type: "invalid_request_error", code, message: expect.any(String) });
+    }
+  });
+}
 
 describe("bodies that are not the JSON they should be", () => {
   const utf16 = Buffer.from(`\ufeff{"model":"m",${MESSAGES}}`, "utf16le");
@@ -81,20 +94,19 @@ describe("bodies that are not the JSON they should be", () => {
   ];
   for (const [name, body, code] of cases) {
     test(`row 62: ${name} is refused on every route, and no worker hears of it`, async () => {
-      await unseenBy(engine, async () => {
-        for (const route of ROUTES) {
-          const response = await post(gateway.url + route, body);
-          const { error } = (await response.json()) as { error: Record<string, unknown> };
-          expect([route, response.status, error["type"], error["code"]]).toEqual([
-            route,
-            400,
-            "invalid_request_error",
-            code,
-          ]);
-        }
-      });
+      await expectRefused(body, code);
+      observe(62, "400 `invalid_json` or `invalid_body`");
     });
   }
+
+  test("row 62: neither a gateway for many models nor a policy that passes all on sends them to a worker", async () => {
+    for (const flags of [["--enable-igw"], ["--policy", "passthrough"], ["--threads", "2"]]) {
+      await using other = await startFaultGateway(flags);
+      await using _served = await other.serve("m", [engine.url]);
+      for (const [, body, code] of cases) await expectRefused(body, code, other);
+    }
+    observe(62, `${cases.length} bodies, 3 routes, 4 modes: no worker asked`);
+  });
 
   const bytes = (before: string, middle: readonly number[], after: string): Buffer =>
     Buffer.concat([Buffer.from(before), Buffer.from(middle), Buffer.from(after)]);
@@ -113,10 +125,8 @@ describe("bodies that are not the JSON they should be", () => {
   ];
   for (const [name, body] of encodings) {
     test(`row 64: ${name} is refused`, async () => {
-      await unseenBy(engine, async () => {
-        const response = await post(gateway.url + CHAT, body);
-        expect([response.status, openaiError(await response.text()).code]).toEqual([400, "invalid_json"]);
-      });
+      await expectRefused(body, "invalid_json");
+      observe(64, "400 `invalid_json`");
     });
   }
 
@@ -138,11 +148,8 @@ describe("bodies that are not the JSON they should be", () => {
   ];
   for (const [name, body] of duplicates) {
     test(`row 63: the key ${name} twice is refused, so that nobody reads another one than we did`, async () => {
-      await unseenBy(engine, async () => {
-        const response = await post(gateway.url + CHAT, body);
-        expect(response.status).toBe(400);
-        expect(openaiError(await response.text()).type).toBe("invalid_request_error");
-      });
+      await expectRefused(body, "invalid_json");
+      observe(63, "400 `invalid_json`");
     });
   }
 
@@ -157,6 +164,7 @@ test("rows 65, 66: numbers and unknown fields reach the worker as they were writ
     "model":"m", "frobnicate":[null,{"x":12345678901234567890}],"messages":[{"role":"user","content":"caf\\u00e9"}],"alpha":1.0}`;
   expect((await post(gateway.url + CHAT, body)).status).toBe(200);
   expect(engine.requests.at(-1)?.body).toBe(body);
+  for (const row of [65, 66]) observe(row, "200, the worker has the same bytes");
 });
 
 describe("names that JavaScript objects have already", () => {
@@ -182,9 +190,18 @@ describe("names that JavaScript objects have already", () => {
       if (response.status !== 400) {
         expect([response.status, engine.requests.at(-1)?.body]).toEqual([200, body]);
       } else expect(engine.requests.length).toBe(before);
+      observe(67, `${name}: ${response.status}`);
       await expectUnpolluted();
     });
   }
+
+  test("row 67: the key __proto__ is refused however it is written", async () => {
+    for (const key of [PROTO, String.raw`\u005f_proto__`, String.raw`__\u0070roto__`]) {
+      for (const member of [`"${key}":{}`, `"metadata":{"a":[{"${key}"${" ".repeat(100)}:1}]}`]) {
+        await expectRefused(`{"model":"m",${MESSAGES},${member}}`, "forbidden_key");
+      }
+    }
+  });
 
   test("row 67: a header named __proto__ is a header like others", async () => {
     const [answer] = await exchange(gateway.url, jsonPost(CHAT, chat("m"), [`${PROTO}: stream`]));
@@ -247,6 +264,7 @@ describe("names of models that nobody serves", () => {
       expect((await gateway.accessLine(requestId))["status"]).toBe(404);
       const encoded = await fetch(`${gateway.url}/v1/models/${encodeURIComponent(model)}`);
       expect(encoded.status).toBeOneOf([404, 431]);
+      observe(68, "404 `model_not_found`");
     });
   }
 });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
-import { eventually, expectSameProcessServes, openaiError, unseenBy } from "./observe.ts";
+import { eventually, expectSameProcessServes, observe, openaiError, unseenBy } from "./observe.ts";
 import { chat, type FaultGateway, type Served, startFaultGateway } from "./setup.ts";
 import { exchange, head, jsonPost, openWire, type Wire } from "./wire.ts";
 
@@ -73,11 +73,13 @@ describe("paths that mean another one to some readers", () => {
       }
     }
     expect(await (await fetch(`${gateway.url}/workers`)).json()).toEqual(before);
+    observe(69, `${paths.length} paths, 3 methods: 404 as JSON, workers unchanged`);
   });
 
   test("row 69: a path of 64 kB is refused", async () => {
     const [answer] = await exchange(gateway.url, head(`GET /${"a".repeat(65_536)}`, []));
     expect(answer?.status).toBeOneOf([404, 414, 431]);
+    observe(69, `64 kB: ${answer?.status}`);
   });
 });
 
@@ -106,6 +108,10 @@ test("row 77: a body that stops is given up with 408, and clients are told not t
   expect(ends[2]?.answer?.body).toContain('{"type":"error"');
   // A byte now and then is no more than silence.
   for (const { ms } of ends) expect(ms).toBeWithin(400, 1500);
+  observe(
+    77,
+    `bound 500 ms: 408 after ${Math.max(...ends.map(({ ms }) => ms)).toFixed(0)} ms, \`x-should-retry: false\``,
+  );
   await Promise.all([still, unsized, anthropic, dripping].map(({ closed }) => closed));
 });
 
@@ -119,6 +125,7 @@ describe("a client that has said all it will say", () => {
       using wire = await openWire(gateway.url, jsonPost(CHAT, chat("m", extra)));
       wire.finish();
       const [answer] = await wire.answers(1);
+      observe(80, `${name}: ${answer ? answer.status : "closed without an answer"}`);
       expect([answer?.status, engine.requests.length > 0]).toEqual([200, true]);
       if ("stream" in extra) expect(answer?.body.endsWith("data: [DONE]\n\n")).toBe(true);
       else expect(answer?.body).toContain('"finish_reason"');
@@ -156,6 +163,7 @@ describe("requests behind each other on one connection", () => {
       expect(got.length === 3 || wire.isClosed).toBe(true);
     });
     await Promise.all(rounds);
+    observe(82, "60 requests, three in a write: each answer its own");
   });
 
   test("row 82: those behind each other that need no worker are all answered", async () => {
@@ -177,6 +185,7 @@ describe("requests behind each other on one connection", () => {
       expect(await response.json()).toMatchObject({ canary: `stayed${round}` });
     }
     await eventually(async () => (await gateway.metric("pointsman_admitted_requests")) === 0, "all places are free");
+    observe(82, "20 × gone behind three: 20 others have their own 200");
   });
 });
 
@@ -202,6 +211,7 @@ describe("ids from clients", () => {
       expect([answer?.status, given]).toEqual([200, expect.stringMatching(/^[0-9a-f-]{36}$/)]);
       expect((await gateway.accessLine(given))["status"]).toBe(200);
       expect(engine.requests.at(-1)?.headers["x-request-id"]).toBe(given);
+      observe(84, "200 under an id of our own");
     });
   }
 
@@ -250,11 +260,13 @@ test(
     const ends = slow.map(async ({ wire, from, stop }) => {
       await Promise.race([wire.closed, Bun.sleep(SLOW_BOUND_MS - (performance.now() - from))]);
       stop();
-      return wire.isClosed;
+      return { isClosed: wire.isClosed, secs: (performance.now() - from) / 1000 };
     });
-    const isClosed = await Promise.all(ends);
+    const closed = await Promise.all(ends);
     for (const { wire } of slow) wire.hangUp();
-    expect(isClosed).toEqual([true, true]);
+    expect(closed.map(({ isClosed }) => isClosed)).toEqual([true, true]);
+    const [header, silent] = closed.map(({ secs }) => secs.toFixed(0));
+    observe(76, `a header a second: closed by ${header} s; nothing more: closed by ${silent} s`);
   },
   SLOW_BOUND_MS + 5000,
 );

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chunk, deltaChunk, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
-import { eventually, expectSameProcessServes } from "./observe.ts";
+import { eventually, expectSameProcessServes, observe } from "./observe.ts";
 import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
 
 const CHAT = "/v1/chat/completions";
@@ -52,6 +52,7 @@ describe("a worker that is changed while it streams", () => {
     await eventually(async () => (await fetch(url)).status === 404, "it has left");
     expect(await gateway.metric("pointsman_requests_in_flight", { model: "m95" })).toBe(0);
     expect((await fetch(url, { method: "DELETE" })).status).toBe(404);
+    observe(95, "stream whole; 20 of 20 sent at once after the 202 went elsewhere; 0 in flight; removed twice is 404");
   });
 
   test("row 95: added again while it leaves: a new worker at once, and its stream ends whole", async () => {
@@ -128,6 +129,7 @@ test("row 96: a hundred at once who add and remove the same URL: the list is wha
   expect(added - removed).toBeWithin(0, 2);
   expect(await isThere()).toBe(added - removed);
   expect([ids.length, new Set(ids).size]).toEqual([added, added]);
+  observe(96, `${added} added, ${removed} removed of 50 each, ${added - removed} in the list; the rest 409 and 404`);
   await post(`${gateway.url}/remove_worker`, { url: engine.url });
   await eventually(async () => (await isThere()) === 0, "it has left");
 });

@@ -6,7 +6,7 @@ import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import { BIN, ELSEWHERE } from "../support/process.ts";
 import { freePort } from "./free-port.ts";
-import { eventually, expectSameProcessServes, openaiError, quantile, rssRise } from "./observe.ts";
+import { eventually, expectSameProcessServes, observe, openaiError, quantile, rssRise } from "./observe.ts";
 import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
 import { head, openWire, type Wire } from "./wire.ts";
 
@@ -76,6 +76,7 @@ describe("a policy of the operator's that fails", () => {
       expect(openaiError(text).code).toBe(code);
       expect(await faulty.metric("pointsman_request_errors_total", { code })).toBe(1);
       expect((await post(faulty.url + CHAT, says("hello"))).status).toBe(200);
+      observe(105, `${fault.slice(3)}: ${status} \`${code}\`, then 200`);
       for (const gauge of ["pointsman_requests_in_flight", "pointsman_admitted_requests"]) {
         await eventually(async () => (await faulty.metric(gauge)) === 0, `${gauge} is 0`);
       }
@@ -93,6 +94,14 @@ describe("a policy of the operator's that fails", () => {
     expect((await post(faulty.url + CHAT, says("hello"))).status).toBe(200);
     expect(two.requests.length).toBe(1);
   });
+});
+
+test("row 105: what nobody catches ends the process: nothing in the source swallows it", async () => {
+  const root = join(import.meta.dir, "../../src");
+  for await (const name of new Bun.Glob("**/*.ts").scan(root)) {
+    const isSwallowed = /uncaughtException|unhandledRejection/.test(readFileSync(join(root, name), "utf8"));
+    expect([name, isSwallowed]).toEqual([name, false]);
+  }
 });
 
 test("row 104: nothing that waits or measures reads the wall clock", async () => {
@@ -137,7 +146,8 @@ test("row 106: five hundred clients and two hundred descriptors: no crash, and a
       return false;
     }
   }, "it serves again");
-  expect(scarce.descriptors()).toBeLessThan(100);
+  await eventually(() => scarce.descriptors() < 100, "theirs are closed");
+  observe(106, "at most 200 descriptors; the one that was connected is answered; 200 again when they are gone");
 });
 
 // Bun 1.4.5 asks without a pause for the connection that it cannot accept, from about half a second on.
@@ -155,6 +165,7 @@ test.failing("row 106: nor does the process turn in circles over what it cannot 
   await Bun.sleep(500);
   const spent = cpuTicks() - before;
   for (const wire of wires) wire.hangUp();
+  observe(106, `${((spent / 50) * 100).toFixed(0)} % of a core while it cannot accept`);
   expect(spent).toBeLessThan(10);
 });
 
@@ -180,6 +191,7 @@ describe("log lines that cannot be written", () => {
       await Bun.sleep(300);
       expect([...new Set([...statuses, ...(await ask(url, 10))])]).toEqual([200]);
       expect(child.exitCode).toBeNull();
+      observe(107, "full disk: 310 × 200");
     } finally {
       child.kill("SIGKILL");
       await child.exited;
@@ -215,7 +227,9 @@ describe("log lines that cannot be written", () => {
         await reading;
       }
       const told = output.split("\n").find((line) => line.includes("log lines dropped")) ?? "";
-      expect((JSON.parse(told) as { dropped: number }).dropped).toBeGreaterThan(0);
+      const { dropped } = JSON.parse(told) as { dropped: number };
+      expect(dropped).toBeGreaterThan(0);
+      observe(107, `a reader that hangs: 7,200 × 200, ${dropped} lines dropped and told`);
     } finally {
       child.kill("SIGKILL");
       await child.exited;
@@ -271,6 +285,7 @@ describe("more prompts than are remembered", () => {
     expect(rise).toBeLessThanOrEqual(16);
     const share = one.requests.length / (one.requests.length + two.requests.length);
     expect(share).toBeWithin(0.2, 0.8);
+    observe(108, `9,000 prompts, bound ${INDEX_BYTES / 1024} KiB: all 200, resident memory ${rise.toFixed(1)} MB more`);
   });
 
   test("row 108: a million of them in the index: it does not grow, and no insert takes 20 ms", () => {
@@ -289,6 +304,7 @@ describe("more prompts than are remembered", () => {
     expect(index.match(depths.fill(0))).toBe(8);
     // The garbage collector of the tests is not the index's pause: all but a few of them.
     expect(quantile(times, 0.9999)).toBeLessThan(20);
+    observe(108, `1,000,000 inserts: p99.99 ${quantile(times, 0.9999).toFixed(2)} ms`);
   });
 });
 
@@ -320,4 +336,9 @@ test("row 120: scrapers that ask and never read cost nothing", async () => {
   for (const wire of wires) wire.hangUp();
   expect(rise).toBeLessThanOrEqual(100);
   expect(quantile(after, 0.99)).toBeLessThanOrEqual(quantile(before, 0.99) * 1.5 + 10);
+  const p99 = [before, after].map((times) => quantile(times, 0.99).toFixed(1));
+  observe(
+    120,
+    `2,000 unread scrapes: resident memory ${rise.toFixed(0)} MB more; p99 ${p99[0]} ms before, ${p99[1]} ms with them`,
+  );
 });

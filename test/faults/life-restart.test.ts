@@ -1,18 +1,30 @@
-import { describe, expect, test } from "bun:test";
-import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import { BIN, ELSEWHERE, startProcess } from "../support/process.ts";
 import { freePort } from "./free-port.ts";
-import { eventually } from "./observe.ts";
-import { chat } from "./setup.ts";
+import { eventually, expectSameProcessServes, observe } from "./observe.ts";
+import { tally } from "./ask.ts";
+import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
 
 const CHAT = "/v1/chat/completions";
+
+/** Shares a worker with the one that is killed, and is none the wiser. */
+let neighbour: FaultGateway;
+beforeAll(async () => {
+  neighbour = await startFaultGateway();
+});
+afterAll(async () => {
+  await expectSameProcessServes(neighbour);
+  await neighbour[Symbol.asyncDispose]();
+});
 
 test("row 99: killed under load and started again: back within three seconds, with all its workers", async () => {
   await using engine = await startEngine({ model: "m99" });
   await using paced = await startEngine({ model: "slow99", instant: false, timing: { decodeMs: 50 } });
+  await using _neighbour = await neighbour.serve("m99", [engine.url]);
   const port = freePort();
   const url = `http://127.0.0.1:${port}`;
   const flags = [
@@ -60,8 +72,99 @@ test("row 99: killed under load and started again: back within three seconds, wi
   const after = statuses.filter(({ at }) => at > killedAt + backMs);
   expect([before.length > 5, after.length > 5]).toEqual([true, true]);
   for (const { status } of [...before, ...after]) expect(status).toBe(200);
+  expect((await post(neighbour.url + CHAT, chat("m99"))).status).toBe(200);
   // What the first had begun nobody waits for any more, and the engine has noticed.
   expect(paced.stats).toEqual({ started: 1, finished: 0, aborted: 1 });
+  observe(
+    99,
+    `back after ${backMs.toFixed(0)} ms; ${before.length} requests before and ${after.length} after: all 200`,
+  );
+});
+
+describe("another process takes the port over", () => {
+  const REPLACEMENTS = 10;
+  const PER_SEC = 200;
+  const migrates = readFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "utf8").trim();
+  const codeOf = (error: unknown): string =>
+    error instanceof Error && "code" in error ? String(error.code) : String(error);
+  const flagsOn = (port: number, worker: string): readonly string[] =>
+    [
+      ["--port", String(port)],
+      ["--reuse-port"],
+      ["--worker", worker],
+      ["--worker-startup-check-interval", "0.05"],
+      ["--shutdown-delay-secs", "0.3"],
+      ["--shutdown-grace-period-secs", "10"],
+    ].flat();
+
+  test("row 100: ten times under 200 requests a second: what is accepted is answered, and each stream ends whole", async () => {
+    await using engine = await startEngine({ model: "m100" });
+    await using paced = await startEngine({ model: "m100s", instant: false, timing: { decodeMs: 20 } });
+    await using _neighbour = await neighbour.serve("m100", [engine.url]);
+    const port = freePort();
+    const url = `http://127.0.0.1:${port}`;
+    const flags = [...flagsOn(port, engine.url), "--worker", paced.url];
+    const isOver = new AbortController();
+    const kept: Promise<string>[] = [];
+    const fresh: Promise<string>[] = [];
+    const send = (headers: Record<string, string> = {}): Promise<string> =>
+      post(url + CHAT, chat("m100"), headers).then(
+        async (response) => `${response.status} ${(await response.text()).length > 0}`,
+        codeOf,
+      );
+    /** A stream of a second, begun again and again. */
+    const stream = async (): Promise<string> => {
+      const request = chat("m100s", { stream: true, max_tokens: 50, ignore_eos: true });
+      const response = await post(url + CHAT, request).catch(codeOf);
+      if (typeof response === "string") return response;
+      const text = await response.text().catch((error: unknown) => `cut: ${String(error)}`);
+      return text.endsWith("data: [DONE]\n\n") ? "whole" : text.slice(-200);
+    };
+    let current = await startProcess(flags);
+    const load = (async (): Promise<void> => {
+      for (const from = performance.now(); !isOver.signal.aborted; await Bun.sleep(4)) {
+        // Half of them on a connection of their own.
+        for (const due = ((performance.now() - from) / 1000) * (PER_SEC / 2); kept.length < due;) {
+          kept.push(send());
+          fresh.push(send({ connection: "close" }));
+        }
+      }
+    })();
+    const streams = Promise.all(
+      [0, 1, 2, 3].map(async () => {
+        const ends: string[] = [];
+        while (!isOver.signal.aborted) ends.push(await stream());
+        return ends;
+      }),
+    );
+    const codes: number[] = [];
+    for (let count = 0; count < REPLACEMENTS; count += 1) {
+      const next = await startProcess(flags);
+      current.signal("SIGTERM");
+      // The old one goes on with its streams while the next one is started.
+      const old = current;
+      current = next;
+      codes.push(await old.exited);
+    }
+    isOver.abort();
+    await load;
+    const answers = tally(await Promise.all([...kept, ...fresh]));
+    const ends = tally((await streams).flat());
+    await current[Symbol.asyncDispose]();
+    expect(codes).toEqual(Array.from({ length: REPLACEMENTS }, () => 0));
+    const resets = { requests: answers["ECONNRESET"] ?? 0, streams: ends["ECONNRESET"] ?? 0 };
+    observe(
+      100,
+      `${REPLACEMENTS} replacements, \`tcp_migrate_req\` ${migrates}: ${kept.length + fresh.length} requests, ${resets.requests} reset unanswered, all others 200; ${ends["whole"] ?? 0} streams of a second whole, ${resets.streams} reset unanswered, none cut`,
+    );
+    delete answers["ECONNRESET"];
+    delete ends["ECONNRESET"];
+    expect(answers).toEqual({ "200 true": kept.length + fresh.length - resets.requests });
+    expect(ends).toEqual({ whole: expect.any(Number) });
+    // What waits in the line of a listener that closes is reset by the kernel, and a request on a kept connection
+    // crosses its end where the answer before it had begun before the signal.
+    expect(resets.requests + resets.streams).toBeLessThanOrEqual(REPLACEMENTS);
+  }, 60_000);
 });
 
 interface Ended {
@@ -114,6 +217,7 @@ describe("a configuration that cannot be taken", () => {
       expect([code === 0, out, lines.length]).toEqual([false, "", 1]);
       for (const part of told) expect(err).toContain(part);
       expect(ms).toBeLessThan(2000);
+      observe(101, `${cases.length} forms: one line, exit ${code}`);
     });
   }
 
@@ -129,6 +233,7 @@ describe("a configuration that cannot be taken", () => {
       expect([code === 0, out, ms < 2000]).toEqual([false, "", true]);
       expect(err).toContain(`${named}: 127.0.0.1:${taken.port}`);
       expect(await fetch(`http://127.0.0.1:${free}/metrics`).catch(() => "refused")).toBe("refused");
+      observe(101, `a port that is taken (${named}): exit ${code}, nothing listens`);
     }
     taken.stop(true);
   });
@@ -162,15 +267,21 @@ describe("YAML that is made to do harm", () => {
     const baselineMs = Math.min(...baselines.map(({ ms }) => ms));
     const baselineRssMb = Math.max(...baselines.map(({ rssMb }) => rssMb));
     const findings: object[] = [];
+    let worst: [ms: number, mb: number] = [0, 0];
     for (const [name, make] of cases) {
       const path = make();
       const { code, out, err, ms, rssMb } = await check(path);
       rmSync(path);
       const [more, moreMb] = [ms - baselineMs, rssMb - baselineRssMb];
+      worst = [Math.max(worst[0], more), Math.max(worst[1], moreMb)];
       const isRefused = code === 2 && out === "" && err.trimEnd().split("\n").length === 1;
       if (!isRefused || more > 200 || moreMb > 32) findings.push({ name, code, err: err.slice(0, 200), more, moreMb });
     }
     expect(findings).toEqual([]);
+    observe(
+      103,
+      `${cases.length} files refused, at most ${worst[0].toFixed(0)} ms and ${worst[1].toFixed(0)} MB more than a good one takes`,
+    );
   });
 
   function hugeFile(name: string): string {

@@ -1,17 +1,31 @@
 import { expect } from "bun:test";
-import { existsSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import type { GatewayProcess } from "../support/process.ts";
 import { chat, type FaultGateway } from "./setup.ts";
+import { startOf } from "./start-of.ts";
 
-/** After all faults of a file: the process that met them is there, has nothing in hand, and serves. */
+/** What the run saw of a fault, for docs/faults.md: kept where the environment names a file for it. */
+export function observe(row: number, what: string): void {
+  const path = process.env["POINTSMAN_FAULT_OBSERVATIONS"];
+  if (path !== undefined) appendFileSync(path, `${JSON.stringify({ row, what })}\n`);
+}
+
+/**
+ * After all faults of a file: the process that met them is the one that was started, and serves. That it is this one
+ * that answers is told by the line that it prints.
+ */
 export async function expectSameProcessServes(gateway: FaultGateway): Promise<void> {
   await using engine = await startEngine({ model: "after-all" });
   await using _served = await gateway.serve("after-all", [engine.url]);
-  const response = await post(`${gateway.url}/v1/chat/completions`, chat("after-all"));
-  expect([response.status, engine.stats.finished, existsSync(`/proc/${gateway.pid}`)]).toEqual([200, 1, true]);
+  const id = crypto.randomUUID();
+  const headers = { "x-request-id": id, ...gateway.callHeaders };
+  const response = await post(`${gateway.url}/v1/chat/completions`, chat("after-all"), headers);
+  expect([response.status, engine.stats.finished]).toEqual([200, 1]);
+  expect((await gateway.accessLine(id))["status"]).toBe(200);
+  expect(startOf(gateway.pid)).toBe(gateway.startedAt);
 }
 
 /** How far resident memory rises above where it stood, MB, until the work is done. */

@@ -4,8 +4,8 @@ import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import { type GatewayProcess, startProcess } from "../support/process.ts";
 import { freePort } from "./free-port.ts";
-import { openaiError, quantile, unseenBy } from "./observe.ts";
-import { chat } from "./setup.ts";
+import { expectSameProcessServes, observe, openaiError, quantile, unseenBy } from "./observe.ts";
+import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
 import { exchange, head, jsonPost, openWire } from "./wire.ts";
 
 const CHAT = "/v1/chat/completions";
@@ -16,25 +16,23 @@ const OTHER_WORKER_KEY = "canary-other-worker-key-02de";
 const BEARER = { authorization: `Bearer ${KEY}` };
 const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` };
 
-let gateway: GatewayProcess;
+let gateway: FaultGateway;
 let engine: SimulatedEngine;
 let other: SimulatedEngine;
 beforeAll(async () => {
   engine = await startEngine({ model: "m", apiKey: WORKER_KEY });
   other = await startEngine({ model: "other", apiKey: OTHER_WORKER_KEY });
   const flags = [
-    ["--policy", "round_robin"],
     ["--log-level", "trace"],
-    ["--worker-startup-check-interval", "0.05"],
     ["--api-key", KEY],
     ["--admin-api-key", ADMIN_KEY],
   ].flat();
-  gateway = await startProcess(flags);
+  gateway = await startFaultGateway(flags, { call: BEARER, admin: ADMIN });
   await addWorker({ url: engine.url, model_id: "m", api_key: WORKER_KEY });
   await addWorker({ url: other.url, model_id: "other", api_key: OTHER_WORKER_KEY });
 });
 afterAll(async () => {
-  expect((await post(gateway.url + CHAT, chat("m"), BEARER)).status).toBe(200);
+  await expectSameProcessServes(gateway);
   await gateway[Symbol.asyncDispose]();
   await Promise.all([engine.stop(), other.stop()]);
 });
@@ -79,6 +77,7 @@ describe("credentials that are bent", () => {
       const inWords = (which: string): string =>
         `{"error":{"message":"the ${which} key is missing or wrong","type":"authentication_error","param":null,"code":"invalid_api_key"}}`;
       expect([...bodies]).toEqual([inWords("API"), inWords("admin")]);
+      observe(115, `${refused.length} forms: 401, two wordings (serving, admin)`);
     });
   }
 
@@ -88,6 +87,7 @@ describe("credentials that are bent", () => {
     expect(answer?.status).toBe(200);
     expect(engine.requests.at(-1)?.headers["authorization"]).toBe(`Bearer ${WORKER_KEY}`);
     expect(engine.requests.at(-1)?.headers["x-hop"]).toBeUndefined();
+    observe(72, "without a key 401; with it 200, and the worker sees its own key only");
   });
 
   test("row 115: the key is taken as Bearer, as x-api-key, and as both", async () => {
@@ -119,6 +119,7 @@ describe("the admin plane on a port of its own", () => {
     expect(await statusOf(adminUrl, { authorization: "Bearer x" })).toBe(401);
     expect(await statusOf(adminUrl, BEARER)).toBe(403);
     expect(await statusOf(adminUrl, { authorization: `Bearer ${ADMIN_KEY}`, "x-api-key": KEY })).toBe(401);
+    observe(115, "on the admin port: admin key 200, none 401, wrong 401, serving key 403, two that differ 401");
   });
 
   test("row 115: its paths are unknown on the serving port, whoever asks", async () => {
@@ -202,6 +203,7 @@ describe("what a worker gets of a client's credentials", () => {
     await addWorker({ url: two.url, model_id: "m119", api_key: "canary-two" });
     expect((await post(gateway.url + CHAT, chat("m119"), BEARER)).status).toBe(200);
     expect(new Set(keys)).toEqual(new Set(["Bearer canary-one", "Bearer canary-two"]));
+    observe(119, "0 of 10 headers of the client's at the worker; each attempt with its own worker's key");
   });
 });
 
@@ -294,6 +296,7 @@ test("row 83: neither keys nor what was said stands in logs, metrics, admin answ
   ]) {
     expect([canary, printed.includes(canary)]).toEqual([canary, false]);
   }
+  observe(83, `0 hits in ${(printed.length / 1000).toFixed(0)} kB of logs at trace, metrics, admin answers and errors`);
 });
 
 test("row 83: nor in what the program says of its configuration", async () => {
@@ -341,6 +344,10 @@ test("row 85: ten thousand unknown models, users and paths make no series of the
   expect(after.lines - before.lines).toBeLessThanOrEqual(50);
   expect(after.text).not.toContain("made-up-");
   expect(after.ms).toBeLessThan(100);
+  observe(
+    85,
+    `${2 * CALLS} requests: ${after.lines - before.lines} series more, a scrape in ${after.ms.toFixed(1)} ms`,
+  );
   expect(await gateway.metric("pointsman_requests_total", { model: "other", status: "404" })).toBeGreaterThanOrEqual(
     CALLS / 2,
   );
@@ -370,7 +377,9 @@ test("row 118: a key that begins right takes no other time than one that does no
     const bound = quantile(list, 0.95);
     return list.filter((took) => took <= bound);
   });
-  expect(Math.abs(welch(trimmed[0] ?? [], trimmed[1] ?? []))).toBeLessThan(4.5);
+  const t = welch(trimmed[0] ?? [], trimmed[1] ?? []);
+  expect(Math.abs(t)).toBeLessThan(4.5);
+  observe(118, `t = ${t.toFixed(2)} over ${SAMPLES} samples`);
 });
 
 /** Welch's t of two samples. */

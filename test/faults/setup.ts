@@ -1,11 +1,16 @@
 import { post } from "../support/gateway.ts";
 import { type GatewayProcess, startProcess } from "../support/process.ts";
+import { startOf } from "./start-of.ts";
 
 /**
  * The gateway that one file of fault tests is run against: one process for the whole file, so that what one fault
  * leaves behind meets the next. Each test brings workers of a model of its own.
  */
 export interface FaultGateway extends GatewayProcess {
+  /** When the process began: see `startOf`. */
+  readonly startedAt: string | undefined;
+  /** What a request must bring to be served. */
+  readonly callHeaders: Readonly<Record<string, string>>;
   /** Registers workers of one model and waits until they are ready. */
   serve(model: string, urls: readonly string[], spec?: Readonly<Record<string, unknown>>): Promise<Served>;
 }
@@ -25,23 +30,39 @@ const FLAGS = [
   ["--drain-timeout-secs", "1"],
 ].flat();
 
-export async function startFaultGateway(flags: readonly string[] = []): Promise<FaultGateway> {
-  const gateway = await startProcess([...FLAGS, ...flags]);
+/** What requests must bring where the gateway asks for keys. */
+export interface Credentials {
+  readonly call: Readonly<Record<string, string>>;
+  readonly admin: Readonly<Record<string, string>>;
+}
+
+export async function startFaultGateway(
+  flags: readonly string[] = [],
+  { call, admin }: Credentials = { call: {}, admin: {} },
+  env: Readonly<Record<string, string>> = {},
+): Promise<FaultGateway> {
+  const gateway = await startProcess([...FLAGS, ...flags], env);
   return Object.assign(gateway, {
+    startedAt: startOf(gateway.pid),
+    callHeaders: call,
     async serve(model: string, urls: readonly string[], spec: Readonly<Record<string, unknown>> = {}): Promise<Served> {
-      const ids = await Promise.all(urls.map((url) => addWorker(gateway.url, { url, model_id: model, ...spec })));
+      const ids = await Promise.all(
+        urls.map((url) => addWorker(gateway.url, { url, model_id: model, ...spec }, admin)),
+      );
       return {
         ids,
         async [Symbol.asyncDispose]() {
-          await Promise.all(ids.map((id) => fetch(`${gateway.url}/workers/${id}`, { method: "DELETE" })));
+          await Promise.all(
+            ids.map((id) => fetch(`${gateway.url}/workers/${id}`, { method: "DELETE", headers: admin })),
+          );
         },
       };
     },
   });
 }
 
-async function addWorker(gatewayUrl: string, spec: object): Promise<string> {
-  const added = await post(`${gatewayUrl}/workers?wait=true`, spec);
+async function addWorker(gatewayUrl: string, spec: object, headers: Readonly<Record<string, string>>): Promise<string> {
+  const added = await post(`${gatewayUrl}/workers?wait=true`, spec, headers);
   const { id, status } = (await added.json()) as { id?: string; status?: string };
   if (id === undefined || status !== "ready") throw new Error(`the worker is not ready: ${added.status} ${status}`);
   return id;

@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import { jsonAnswer, type RawExchange, startEngine, startRawEngine, STREAM_HEAD, chunk } from "../support/engine.ts";
 import { type Api, APIS, CHAT, expectError, RESPONSES } from "./apis.ts";
 import { ask, dig, lineOf, type Reply, repeat, tally, workerView, expectOneLineEach } from "./ask.ts";
-import { eventually, expectSameProcessServes, rssRise } from "./observe.ts";
+import { eventually, expectSameProcessServes, observe, rssRise } from "./observe.ts";
 import { type FaultGateway, type Served, startFaultGateway } from "./setup.ts";
 
 const THRESHOLD = 3;
@@ -61,6 +61,7 @@ describe("a worker that says that it failed", () => {
       test(`row 16: 500 is told without what the worker said of itself: ${api.name}, stream ${stream}`, async () => {
         const { reply, generations } = await askOne(api, jsonAnswer(VLLM_500, "500 Internal Server Error"), { stream });
         expectError(api, reply, 500, { code: "upstream_error" });
+        observe(16, "500 `upstream_error` in each API, 1 attempt");
         expect(reply.text).not.toContain("secret.py");
         expect(generations).toBe(1);
       });
@@ -76,6 +77,7 @@ describe("a worker that says that it failed", () => {
     expect(tally(replies.map(({ status }) => status))).toEqual({ 500: 20 });
     expect([one.generations, two.generations]).toEqual([10, 10]);
     expect(await breakers(served)).toEqual(["closed", "closed"]);
+    observe(16, "20 × 500 of one client: 20 generations, both breakers closed");
   });
 });
 
@@ -85,13 +87,13 @@ describe("a worker that says that it is full", () => {
     ({ write }: RawExchange): void =>
       write(jsonAnswer('{"error":{"message":"no room"}}', status, `retry-after: ${secs}\r\n`));
   const STATUSES: Readonly<Record<string, string>> = {
-    "row 17": "503 Service Unavailable",
-    "row 18": "429 Too Many Requests",
+    "row 17: a worker that is full says 503": "503 Service Unavailable",
+    "row 18: a worker that is full says 429": "429 Too Many Requests",
   };
 
   for (const [row, status] of Object.entries(STATUSES)) {
     describe.concurrent(row, () => {
-      test(`${row}: ${status}: the request goes elsewhere, and the worker rests for as long as it said`, async () => {
+      test(`${row}: the request goes elsewhere, and the worker rests for as long as it said`, async () => {
         await using busy = await startRawEngine(full(status, 2));
         await using engine = await startEngine({ model: `${row} one` });
         await using _served = await gateway.serve(`${row} one`, [busy.url, engine.url]);
@@ -103,9 +105,10 @@ describe("a worker that says that it is full", () => {
         await Bun.sleep(2100 - (performance.now() - first));
         await repeat(4, 1, (seed) => ask(gateway, CHAT, `${row} one`, { seed }));
         expect(busy.generations).toBe(2);
+        observe(Number(row.slice(4, 6)), "20 of 20 answered 200, 1 request at the full worker in its 2 s of rest");
       });
 
-      test(`${row}: ${status} from all: the client is told when the first of them can be asked again`, async () => {
+      test(`${row} from all: the client is told when the first of them can be asked again`, async () => {
         await using longer = await startRawEngine(full(status, 9));
         await using shorter = await startRawEngine(full(status, 5));
         await using _served = await gateway.serve(`${row} all`, [longer.url, shorter.url]);
@@ -120,14 +123,19 @@ describe("a worker that says that it is full", () => {
           expect(reply.headers.get("retry-after")).toBeOneOf(["4", "5"]);
         }
         expect(longer.generations + shorter.generations).toBe(known);
+        observe(
+          Number(row.slice(4, 6)),
+          "all full for 9 and 5 s: 503 (529 on /v1/messages), Retry-After 4 or 5, nothing sent",
+        );
       });
 
-      test(`${row}: ${status} for longer than anybody waits: the client is told two minutes at most`, async () => {
+      test(`${row} for longer than anybody waits: the client is told two minutes at most`, async () => {
         await using busy = await startRawEngine(full(status, 86_400));
         await using _served = await gateway.serve(`${row} long`, [busy.url]);
         for (const _turn of [1, 2]) {
           const secs = Number((await ask(gateway, CHAT, `${row} long`)).headers.get("retry-after"));
           expect(secs).toBeWithin(1, 121);
+          observe(Number(row.slice(4, 6)), `a day of rest: Retry-After ${secs}`);
         }
       });
     });
@@ -158,6 +166,18 @@ describe("a worker that refuses", () => {
         expect(await gateway.metric("pointsman_request_errors_total", errors)).toBe(1);
       });
 
+      test(`row 19: ${status}: each API tells it in its own words`, async () => {
+        for (const api of APIS) {
+          for (const stream of [false, true]) {
+            const { reply } = await askOne(api, jsonAnswer('{"error":"Unauthorized: key sk-worker"}', status), {
+              stream,
+            });
+            expectError(api, reply, 502, { code: "upstream_auth_failed" });
+          }
+        }
+        observe(19, "502 `upstream_auth_failed` in each API, a line of level 40 or more, the worker out");
+      });
+
       test(`row 19: ${status}: the operator is told in a line of its own`, async () => {
         const isTold = (line: Record<string, unknown>): boolean =>
           Number(line["level"]) >= 40 && line["worker"] === served.ids[0];
@@ -182,6 +202,7 @@ describe("a worker that refuses", () => {
     const replies = await repeat(4, 1, (seed) => ask(gateway, CHAT, "m20", { seed }));
     expect(replies.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     await eventually(() => changed.modelQuestions > asked, "the worker is asked what it serves");
+    observe(20, `4 of 4 answered 200, the worker that lost the model is asked anew`);
   });
 
   test("row 20: 404 for a model that no worker serves any more: the client is told so", async () => {
@@ -193,6 +214,7 @@ describe("a worker that refuses", () => {
         anthropic: "not_found_error",
       });
     }
+    observe(20, "nobody has it: 404 `model_not_found` in each API");
   });
 
   const REFUSALS: Readonly<Record<string, string>> = {
@@ -213,6 +235,8 @@ describe("a worker that refuses", () => {
           expect(typeof dig(error, "code")).not.toBe("number");
           expect(generations).toBe(1);
         }
+        observe(21, "400 `invalid_request_error` with message and `param` in each API, 1 attempt");
+        observe(22, "400 as `application/json`");
       });
     }
   }
@@ -225,6 +249,7 @@ describe("a worker that refuses", () => {
       expect(reply.status).toBe(Number(status.slice(0, 3)));
       expect(reply.headers.get("content-type")).toStartWith("application/json");
       expect(dig(JSON.parse(reply.text), "error", "type")).toBeString();
+      observe(22, `${reply.status} as \`application/json\``);
     }
   });
 });
@@ -244,6 +269,7 @@ describe("an answer that is none", () => {
         const { reply } = await askOne(api, answer);
         expectError(api, reply, 502, { code: "invalid_upstream_response" });
         expect(reply.text).not.toContain("it works");
+        observe(Number(name.slice(4, 6)), "502 `invalid_upstream_response` in each API");
       }
     });
   }
@@ -258,6 +284,7 @@ describe("an answer that is none", () => {
     await using served = await gateway.serve("m26", [engine.url]);
     for (let seed = 0; seed < THRESHOLD; seed += 1) await ask(gateway, CHAT, "m26", { seed });
     expect(await breakers(served)).toEqual(["open"]);
+    observe(26, `breaker open after ${THRESHOLD}`);
   });
 });
 
@@ -278,6 +305,7 @@ describe("headers", () => {
         const { reply } = await askOne(CHAT, answerWith(headers), { stream });
         expectError(CHAT, reply, 502, { code: "upstream_protocol_error" });
         expect([...reply.headers.keys()].filter((key) => /^x-(?!request-id|should-retry)/.test(key))).toEqual([]);
+        observe(Number(name.slice(4, 6)), "502 `upstream_protocol_error`");
       }
     });
   }
@@ -313,6 +341,8 @@ describe("headers", () => {
       expect([...streamed.headers.keys()].filter((key) => !ofStreams.has(key))).toEqual([]);
       expect(streamed.headers.get("connection") ?? "").not.toContain("x-hop");
     }
+    observe(34, `none of ${private_.length} such headers reaches the client, in each API, streamed or not`);
+    observe(35, "0 of 2 reach the client");
   });
 });
 
@@ -334,6 +364,7 @@ describe("an answer that is encoded", () => {
     const stream = gzipSync(CHAT.delta("packed", 0) + CHAT.ending(1));
     const { reply } = await askOne(CHAT, encoded("gzip", stream, "text/event-stream"), { stream: true });
     expectError(CHAT, reply, 502, { code: "invalid_upstream_response" });
+    observe(36, "`accept-encoding: identity` at the worker; an encoded stream is 502");
   });
 
   test("row 37: 200 MB of spaces packed small, and a thousand layers: refused, and they take no memory", async () => {
@@ -347,11 +378,13 @@ describe("an answer that is encoded", () => {
       }
     });
     expect(rise).toBeLessThanOrEqual(32);
+    observe(37, `502, resident memory ${rise.toFixed(1)} MB more`);
   });
 
   function expectDecodedOrRefused(api: Api, reply: Reply): void {
     if (reply.status === 200) expect(reply.text).toBe(api.whole("packed"));
     else expectError(api, reply, 502, { code: "invalid_upstream_response" });
+    observe(36, `an encoded answer is ${reply.status}`);
   }
 });
 
@@ -368,6 +401,7 @@ describe("answers of other kinds", () => {
       }
     }
     expect([target.generations, target.openConnections]).toEqual([0, 0]);
+    observe(38, "5 statuses in each API: 502, 0 requests and 0 connections at the target");
   });
 
   test("row 39: a few informational answers are skipped, a thousand are an error", async () => {
@@ -376,6 +410,10 @@ describe("answers of other kinds", () => {
     expect([few.reply.status, few.reply.text]).toEqual([200, CHAT.whole("fine")]);
     const many = await askOne(RESPONSES, early.repeat(500) + OK(RESPONSES));
     expectError(RESPONSES, many.reply, 502, { code: "upstream_protocol_error" });
+    const within = await askOne(CHAT, early.repeat(16) + OK());
+    const beyond = await askOne(CHAT, early.repeat(16) + early.slice(0, early.indexOf("HTTP", 1)) + OK());
+    expect([within.reply.status, beyond.reply.status]).toEqual([200, 502]);
+    observe(39, "20 and 32 skipped, 33 and 1,000 are 502");
   });
 
   test("row 40: an upgrade that nobody asked for: an error, and the connection is closed", async () => {
@@ -388,5 +426,6 @@ describe("answers of other kinds", () => {
       expectError(api, reply, 502, { code: "upstream_protocol_error" });
       await closed.promise;
     }
+    observe(40, "502 `upstream_protocol_error` in each API, 3 of 3 sockets closed");
   });
 });

@@ -3,7 +3,7 @@ import { startBlackHole } from "../support/black-hole.ts";
 import { chunk, jsonAnswer, type RawExchange, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
 import { APIS, CHAT, expectCut, expectError, MESSAGES } from "./apis.ts";
 import { ask, lineOf, repeat, tally, workerView, expectOneLineEach } from "./ask.ts";
-import { eventually, expectSameProcessServes } from "./observe.ts";
+import { eventually, expectSameProcessServes, observe } from "./observe.ts";
 import { type FaultGateway, startFaultGateway } from "./setup.ts";
 
 const FIRST_BYTE_MS = 1000;
@@ -36,6 +36,8 @@ describe("a worker that cannot be reached", () => {
     for (const line of second) expect(line["duration_ms"]).toBeLessThan(100);
     const refused = { worker: gone.url, outcome: "upstream_connect_failed" };
     expect(await gateway.metric("pointsman_worker_attempts_total", refused)).toBe(second.length);
+    const slowest = Math.max(...second.map((line) => Number(line["duration_ms"])));
+    observe(1, `4 of 4 answered 200, ${second.length} of them in 2 attempts, the slowest in ${slowest.toFixed(1)} ms`);
     expect(good.stats.started).toBe(4);
   });
 
@@ -50,6 +52,7 @@ describe("a worker that cannot be reached", () => {
     }
     const errors = { model: "m1-alone", code: "upstream_connect_failed" };
     expect(await gateway.metric("pointsman_request_errors_total", errors)).toBe(3);
+    observe(1, "alone: 502 `upstream_connect_failed`, 1 attempt each; down after the third");
     const status = async (): Promise<unknown> => (await workerView(gateway, served.ids[0]))["status"];
     await eventually(async () => (await status()) === "not_ready", "the worker is down");
   });
@@ -75,6 +78,12 @@ describe("a worker that cannot be reached", () => {
       const late = { worker: other.url, outcome: "upstream_connect_timeout" };
       expect(await gateway.metric("pointsman_worker_attempts_total", late)).toBe(2);
       expect(good.stats.started).toBe(4);
+      const aloneMs = Math.max(...failed.map(({ ms }) => ms));
+      const elsewhereMs = Math.max(...replies.map(({ ms }) => ms));
+      observe(
+        2,
+        `timeout 500 ms: alone 504 after ${aloneMs.toFixed(0)} ms at most, with another worker 200 after ${elsewhereMs.toFixed(0)} ms at most`,
+      );
     },
   );
 });
@@ -92,6 +101,10 @@ describe("a worker that breaks the connection before it answers", () => {
       expect(received()).toBe(2 * (index + 1));
     }
     expect(engines.every(({ generations }) => generations <= 3)).toBe(true);
+    observe(
+      3,
+      `502 \`upstream_closed\`; ${received()} requests seen by three such workers for ${APIS.length} of clients`,
+    );
     for (const engine of engines) await engine[Symbol.asyncDispose]();
   });
 
@@ -125,6 +138,10 @@ describe("a worker that breaks the connection before it answers", () => {
     await eventually(async () => (await upstreamSockets()) <= 4, "the sockets to workers are closed");
     // 50 are the connections of this test's own requests.
     expect(gateway.descriptors()).toBeLessThanOrEqual(before + 50 + 8);
+    observe(
+      5,
+      `3 × 1,000 broken answers: 3,000 × 502, ${await upstreamSockets()} sockets to workers and ${gateway.descriptors() - before} descriptors more after, of which 50 are these clients'`,
+    );
   });
 
   test("row 4: reset after the request was read: one more try elsewhere, and no generation twice", async () => {
@@ -135,6 +152,7 @@ describe("a worker that breaks the connection before it answers", () => {
     expect(replies.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     expect(broken.generations).toBeLessThanOrEqual(4);
     expect(engine.stats.started).toBe(4);
+    observe(4, `4 of 4 answered 200: ${broken.generations} at the worker that resets, 4 at the other`);
   });
 
   test("row 4: reset by every worker: an error after two of them", async () => {
@@ -144,6 +162,7 @@ describe("a worker that breaks the connection before it answers", () => {
     await using _served = await gateway.serve("m4-all", [one.url, two.url, three.url]);
     expectError(MESSAGES, await ask(gateway, MESSAGES, "m4-all"), 502, { code: "upstream_closed" });
     expect(tally([one.generations, two.generations, three.generations])).toEqual({ 0: 1, 1: 2 });
+    observe(4, "all three reset: 502 after 2 generations");
   });
 
   test("row 4: with retries switched off a worker is asked once", async () => {
@@ -153,6 +172,7 @@ describe("a worker that breaks the connection before it answers", () => {
     await using _served = await strict.serve("m4", [one.url, two.url]);
     expectError(CHAT, await ask(strict, CHAT, "m4"), 502, { code: "upstream_closed" });
     expect(one.generations + two.generations).toBe(1);
+    observe(4, "retries off: 502 after 1 generation");
   });
 
   test("row 5: broken or ended within the head: an error, in each API", async () => {
@@ -187,6 +207,7 @@ describe("an answer whose end cannot be trusted", () => {
       expect(reply.text).not.toContain("half");
       const asked = engines.reduce((sum, { generations }) => sum + generations, 0);
       expect(asked).toBeLessThanOrEqual(2 * (index + 1));
+      observe(9, `502 \`upstream_truncated\`, ${asked} attempts for ${index + 1} requests`);
     }
     for (const engine of engines) await engine[Symbol.asyncDispose]();
   });
@@ -203,6 +224,7 @@ describe("an answer whose end cannot be trusted", () => {
     expectError(CHAT, await ask(gateway, CHAT, "m10"), 502, { code: "invalid_upstream_response" });
     const next = await ask(gateway, CHAT, "m10");
     expect([next.status, next.text]).toEqual([200, CHAT.whole("its own")]);
+    observe(10, "502 `invalid_upstream_response`; the next request has its own 200");
   });
 
   test("row 10: a second answer behind the first one is nobody's", async () => {
@@ -217,6 +239,7 @@ describe("an answer whose end cannot be trusted", () => {
     for (const [index, { status, text }] of replies.entries())
       expect([status, text]).toEqual([200, CHAT.whole(`answer ${index}`)]);
     await Promise.all(closed);
+    observe(10, `20 answers with a second one behind each: 20 right, ${closed.length} connections closed`);
   });
 
   const FRAMING: Readonly<Record<string, string>> = {
@@ -240,6 +263,7 @@ describe("an answer whose end cannot be trusted", () => {
       for (const api of APIS) expectError(api, await ask(gateway, api, name), 502, { code: "upstream_protocol_error" });
       await Promise.all(closed);
       expect(closed).toHaveLength(3);
+      observe(Number(name.slice(4, 6)), "502 `upstream_protocol_error`, 3 of 3 sockets closed");
     });
   }
 
@@ -260,12 +284,13 @@ describe("an answer whose end cannot be trusted", () => {
       expectCut(api, reply, ["one"], { code: "upstream_protocol_error" });
       await closed.promise;
     }
+    observe(12, "within a stream: error event `upstream_protocol_error` in 3 APIs");
   });
 });
 
 describe.concurrent("a worker and time", () => {
   test("row 13: nothing comes: an error when the time for the first byte is over, and the worker is let go", async () => {
-    await Promise.all(
+    const seen = await Promise.all(
       APIS.flatMap((api) => [false, true].map((stream) => ({ api, stream }))).map(async ({ api, stream }) => {
         const closed = Promise.withResolvers<number>();
         await using engine = await startRawEngine((exchange) => {
@@ -277,9 +302,16 @@ describe.concurrent("a worker and time", () => {
         const answered = performance.now();
         expectError(api, reply, 504, { code: "upstream_timeout", anthropic: "timeout_error" });
         expect(reply.ms).toBeWithin(FIRST_BYTE_MS - 250, FIRST_BYTE_MS + 250);
-        expect((await closed.promise) - answered).toBeLessThan(100);
+        const lateMs = (await closed.promise) - answered;
+        expect(lateMs).toBeLessThan(100);
         expect(engine.generations).toBe(1);
+        return { ms: reply.ms, lateMs };
       }),
+    );
+    const [longest, latest] = [Math.max(...seen.map(({ ms }) => ms)), Math.max(...seen.map(({ lateMs }) => lateMs))];
+    observe(
+      13,
+      `bound ${FIRST_BYTE_MS} ms: 504 after ${longest.toFixed(0)} ms at most, the worker's connection closed ${Math.max(0, latest).toFixed(0)} ms later at most`,
     );
   });
 
@@ -291,6 +323,10 @@ describe.concurrent("a worker and time", () => {
     expectError(CHAT, reply, 504, { code: "upstream_timeout" });
     expect(reply.ms).toBeWithin(REQUEST_MS - 250, REQUEST_MS + 250);
     expect(one.generations + two.generations).toBeLessThanOrEqual(2);
+    observe(
+      13,
+      `two silent workers, deadline ${REQUEST_MS} ms: 504 after ${reply.ms.toFixed(0)} ms, ${one.generations + two.generations} attempts`,
+    );
   });
 
   test("row 48: a worker that closes connections idle for a second, asked about each second: no client sees an error", async () => {
@@ -312,6 +348,7 @@ describe.concurrent("a worker and time", () => {
       outcome: "upstream_stale_socket",
     });
     expect(engine.generations).toBeWithin(500, 500 + unclear + 1);
+    observe(48, `500 of 500 answered 200; ${engine.generations} generations, ${unclear} unclear`);
   });
 
   test("row 48: a connection that ends just as a request goes out on it: the request is made once more, on a new one", async () => {
@@ -327,6 +364,7 @@ describe.concurrent("a worker and time", () => {
     const stale = { worker: engine.url, outcome: "upstream_stale_socket" };
     expect(await gateway.metric("pointsman_worker_attempts_total", stale)).toBe(engine.generations - 12);
     expect(engine.generations).toBeWithin(18, 25);
+    observe(48, `closed on every second request: 12 of 12 answered 200, ${engine.generations} requests at the worker`);
   });
 
   test("row 47: those beyond four are refused: an answer for each client, and no socket is left over", async () => {
@@ -352,6 +390,11 @@ describe.concurrent("a worker and time", () => {
     expect(replies.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(1);
     expect(engine.generations).toBeLessThanOrEqual(100);
     await eventually(() => engine.openConnections <= ofProbes, "idle connections are closed");
+    const statuses = Object.entries(tally(replies.map(({ status }) => status)));
+    observe(
+      47,
+      `beyond four reset: ${statuses.map(([status, count]) => `${count} × ${status}`).join(", ")}; no socket left`,
+    );
   });
 });
 
@@ -388,5 +431,6 @@ describe("a worker that takes few connections", () => {
     // Unused ones are closed after three seconds; the rest are those of this test's own requests.
     await eventually(() => engine.openConnections <= ofProbes, "idle connections are closed");
     expect(gateway.descriptors()).toBeLessThanOrEqual(before + 100);
+    observe(47, "beyond four wait: 100 × 200, 100 generations, no socket left");
   });
 });

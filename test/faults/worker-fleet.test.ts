@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { jsonAnswer, type RawExchange, startEngine, startRawEngine } from "../support/engine.ts";
 import { BIN } from "../support/process.ts";
 import { APIS, CHAT, expectError } from "./apis.ts";
-import { ask, type Reply, repeat, tally, workerView, expectOneLineEach } from "./ask.ts";
-import { eventually, expectSameProcessServes, quantile } from "./observe.ts";
+import { ask, lineOf, type Reply, repeat, tally, workerView, expectOneLineEach } from "./ask.ts";
+import { eventually, expectSameProcessServes, observe, quantile } from "./observe.ts";
 import { type FaultGateway, startFaultGateway } from "./setup.ts";
 
 const PROBE_INTERVAL_MS = 500;
@@ -69,7 +69,8 @@ test("row 41: a worker is killed under load and comes back: only what it had in 
   const upAt = performance.now();
   const before = await answered();
   await eventually(async () => (await answered()) > before, "it serves again");
-  expect(performance.now() - upAt).toBeLessThan(PROBE_INTERVAL_MS + 1000);
+  const backMs = performance.now() - upAt;
+  expect(backMs).toBeLessThan(PROBE_INTERVAL_MS + 1000);
   await Bun.sleep(500);
   clearInterval(load);
   const lost = (await Promise.all(requests)).filter(({ isWhole }) => !isWhole);
@@ -78,6 +79,35 @@ test("row 41: a worker is killed under load and comes back: only what it had in 
     expect(endedAt).toBeGreaterThanOrEqual(killedAt);
   }
   expect((await workerView(gateway, served.ids[0]))["breaker"]).toBe("closed");
+  observe(
+    41,
+    `${requests.length} requests at 50 a second: ${lost.length} lost, all in flight at the kill; back ${backMs.toFixed(0)} ms after it listened (checks each ${PROBE_INTERVAL_MS} ms)`,
+  );
+});
+
+test("row 41: one that comes back is not taken for one that still has its prompts", async () => {
+  const prompt = (words: number): Record<string, unknown> => ({
+    messages: [{ role: "user", content: "the train that left the station in the morning ".repeat(words) }],
+    max_tokens: 1,
+  });
+  const first = await startEngineProcess("m41c");
+  await using served = await gateway.serve("m41c", [first.url], { policy: "cache_aware" });
+  const ask41 = async (words: number): Promise<unknown> =>
+    (await lineOf(gateway, await ask(gateway, CHAT, "m41c", prompt(words))))["worker"];
+  expect(await ask41(40)).toBe(served.ids[0]);
+  const statusOf = async (): Promise<unknown> => (await workerView(gateway, served.ids[0]))["status"];
+  await using other = await startEngineProcess("m41c");
+  await using added = await gateway.serve("m41c", [other.url], { policy: "cache_aware" });
+  // Whoever has the prompt is asked for it, and for the first half of it.
+  expect([await ask41(40), await ask41(20)]).toEqual([served.ids[0], served.ids[0]]);
+  await first.kill();
+  await eventually(async () => (await statusOf()) === "not_ready", "it is out");
+  expect(await ask41(20)).toBe(added.ids[0]);
+  await using _again = await startEngineProcess("m41c", new URL(first.url).port);
+  await eventually(async () => (await statusOf()) === "ready", "it is back");
+  // The other has half of it in its cache, and this one nothing.
+  expect(await ask41(40)).toBe(added.ids[0]);
+  observe(41, "back with an empty cache: a prompt that it had goes to the worker that has half of it");
 });
 
 test("row 42: all workers are down: the client is told at once when to come back, and the gateway lives", async () => {
@@ -100,6 +130,7 @@ test("row 42: all workers are down: the client is told at once when to come back
     }
   }
   expect(quantile(times, 0.9)).toBeLessThan(20);
+  observe(42, `503 \`no_available_workers\` with Retry-After, p90 ${quantile(times, 0.9).toFixed(1)} ms`);
   expect((await fetch(`${gateway.url}/liveness`)).status).toBe(200);
   expect((await fetch(`${gateway.url}/readiness`)).status).toBe(503);
 });
@@ -114,6 +145,7 @@ test("row 42: all workers are down: each API tells it in its own words", async (
   for (const api of APIS) {
     const reply = await ask(gateway, api, "m42-apis");
     expectError(api, reply, 503, { code: "no_available_workers", anthropic: "overloaded_error" });
+    observe(42, `${reply.status} on ${api.path}`);
   }
 });
 
@@ -163,6 +195,8 @@ describe("a worker that fails and is left out", () => {
       .filter((line) => line["msg"] === "breaker" && line["worker"] === served.ids[0]);
     // One a second for a worker that flaps each second; this one flaps twice as fast.
     expect(told.length).toBeLessThanOrEqual(2 * seconds);
+    const outMs = outFor.map((ms) => ms.toFixed(0)).join(", ");
+    observe(43, `${failed} of ${statuses.length} failed in ${seconds} s; out for ${outMs} ms; ${told.length} lines`);
   });
 
   test("row 44: one request proves it, the others go elsewhere meanwhile, and after enough of them it is back", async () => {
@@ -189,6 +223,7 @@ describe("a worker that fails and is left out", () => {
     expect(await state()).toBe(1);
     expect((await ask(gateway, CHAT, "m44")).status).toBe(200);
     expect([await state(), flaky.generations]).toEqual([0, 5]);
+    observe(44, "1 of 50 to the worker, 49 elsewhere, 50 × 200; gauge 2, 1, 0");
   });
 
   const broken = ({ reset }: RawExchange): void => reset();
@@ -200,6 +235,8 @@ describe("a worker that fails and is left out", () => {
     const statuses = await repeat(200, 2, async (seed) => (await ask(gateway, CHAT, "m45", { seed })).status);
     expect(statuses).not.toContain(503);
     expect(tally(statuses.slice(-100))).toEqual({ 200: 100 });
+    const failed = statuses.filter((status) => status !== 200).length;
+    observe(45, `nine fail: ${failed} of the first 100 failed, none of the next, never 503`);
     for (const engine of bad) await engine[Symbol.asyncDispose]();
   });
 
@@ -218,6 +255,7 @@ describe("a worker that fails and is left out", () => {
     expect(tally(statuses)).toEqual({ 502: 100 });
     isBroken = false;
     expect((await ask(gateway, CHAT, "m45-all")).status).toBe(200);
+    observe(45, "ten fail: 100 × 502, and 200 with the first that works");
     for (const engine of engines) await engine[Symbol.asyncDispose]();
   });
 });
@@ -259,6 +297,7 @@ describe("one of ten workers is ten times as slow", () => {
     expect(tally(replies.map(({ status }) => status))).toEqual({ 200: replies.length });
     expect(lastShare).toBeGreaterThan(0);
     expect(lastShare).toBeLessThan(0.03);
+    observe(46, `share ${(lastShare * 100).toFixed(1)} % of ${replies.length}`);
   });
 
   // Requests in flight are what the policies know; one that knew latencies would send it fewer than one in a hundred.
@@ -269,6 +308,8 @@ describe("one of ten workers is ten times as slow", () => {
         0.99,
       );
     const healthy = p99(await load("m46-healthy", HEALTHY));
-    expect(p99(await load("m46-p99", [...HEALTHY, 200]))).toBeLessThan(1.5 * healthy);
+    const slow = p99(await load("m46-p99", [...HEALTHY, 200]));
+    observe(46, `p99 ${healthy.toFixed(0)} ms without it, ${slow.toFixed(0)} ms with it`);
+    expect(slow).toBeLessThan(1.5 * healthy);
   });
 });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { BIN, ELSEWHERE } from "../support/process.ts";
 import { chunk, deltaChunk, type RawExchange, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
+import { expectSameProcessServes, observe } from "./observe.ts";
 import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
 
 let gateway: FaultGateway;
@@ -9,7 +10,7 @@ beforeAll(async () => {
   gateway = await startFaultGateway(["--continue-streams", "goes-on*", "--policy", "round_robin"]);
 });
 afterAll(async () => {
-  expect((await fetch(`${gateway.url}/health`)).status).toBe(200);
+  await expectSameProcessServes(gateway);
   await gateway[Symbol.asyncDispose]();
 });
 
@@ -69,7 +70,7 @@ async function startEngineProcess(args: readonly string[]): Promise<{ url: strin
 }
 
 describe("a worker dies and the client does not notice", () => {
-  test("kill -9 of one of three engines under 200 live streams: each ends whole, with the text of an undisturbed engine", async () => {
+  test("row 41: with `continue_streams`, kill -9 of one of three engines under 200 live streams: each ends whole, with the text of an undisturbed engine", async () => {
     await using one = await startEngineProcess(["--model", "goes-on"]);
     await using two = await startEngineProcess(["--model", "goes-on"]);
     await using three = await startEngineProcess(["--model", "goes-on"]);
@@ -100,7 +101,9 @@ describe("a worker dies and the client does not notice", () => {
     expect(
       got.every(({ ids, usage }) => ids.size === 1 && usage?.["total_tokens"] === (usage?.["prompt_tokens"] ?? 0) + 60),
     ).toBe(true);
-    expect(await gateway.metric("pointsman_stream_continuations_total")).toBeGreaterThan(30);
+    const continued = await gateway.metric("pointsman_stream_continuations_total");
+    expect(continued).toBeGreaterThan(30);
+    observe(41, `with \`continue_streams\`: 200 of 200 streams whole, ${continued} gone on with elsewhere`);
   });
 
   /** Answers two words and breaks. */
@@ -109,7 +112,7 @@ describe("a worker dies and the client does not notice", () => {
     setTimeout(() => exchange.reset(), 20);
   };
 
-  test("white space that a template trims is neither repeated nor swallowed, and the rest of the request is the client's", async () => {
+  test("row 6: with `continue_streams`, white space that a template trims is neither repeated nor swallowed, and the rest of the request is the client's", async () => {
     const seen: Record<string, unknown>[] = [];
     const goesOn =
       (text: string) =>
@@ -155,7 +158,7 @@ describe("a worker dies and the client does not notice", () => {
     ["structured output", { response_format: { type: "json_object" } }],
   ];
   for (const [name, extra] of refused) {
-    test(`with ${name} the stream ends with an error, as it does for other models`, async () => {
+    test(`row 6: with \`continue_streams\` and ${name} the stream ends with an error, as it does for other models`, async () => {
       const model = `goes-on-not-${name.length}`;
       await using first = await startRawEngine(breaks);
       await using _served = await gateway.serve(model, [first.url]);
@@ -167,7 +170,7 @@ describe("a worker dies and the client does not notice", () => {
     });
   }
 
-  test("where nobody else serves the model the stream ends with what ended it", async () => {
+  test("row 6: with `continue_streams`, where nobody else serves the model the stream ends with what ended it", async () => {
     await using first = await startRawEngine(breaks);
     await using _served = await gateway.serve("goes-on-alone", [first.url]);
     const answer = await read(
@@ -176,7 +179,7 @@ describe("a worker dies and the client does not notice", () => {
     expect([answer.error?.code, answer.isDone, first.generations]).toEqual(["upstream_reset", false, 1]);
   });
 
-  test("a model that is not named for it is not gone on with", async () => {
+  test("row 6: a model that is not named for it is not gone on with", async () => {
     await using first = await startRawEngine(breaks);
     await using engine = await startEngine({ model: "stays" });
     await using _served = await gateway.serve("stays", [first.url, engine.url]);

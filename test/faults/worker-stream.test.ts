@@ -11,7 +11,7 @@ import {
 } from "../support/engine.ts";
 import { type Api, APIS, CHAT, expectCut, expectError, MESSAGES, piecesIn, RESPONSES } from "./apis.ts";
 import { ask, lineOf, readEvents, type Reply, repeat, workerView, expectOneLineEach } from "./ask.ts";
-import { expectSameProcessServes, rssRise } from "./observe.ts";
+import { expectSameProcessServes, observe, rssRise } from "./observe.ts";
 import { type FaultGateway, startFaultGateway } from "./setup.ts";
 
 const IDLE_MS = 1000;
@@ -99,6 +99,7 @@ describe("a stream that is cut", () => {
         });
         expect(engine.generations).toBe(1);
         expect(await gateway.metric("pointsman_request_errors_total", { model, code })).toBe(1);
+        observe(Number(name.slice(4, 5)), `3 of 3 pieces once, then \`${code}\`, 1 generation, in each API`);
       });
     }
   }
@@ -115,6 +116,7 @@ describe("a stream that is cut", () => {
       seen.push((await workerView(gateway, served.ids[0]))["breaker"]);
     }
     expect(seen).toEqual(["closed", "closed", "open"]);
+    for (const row of [6, 7, 8]) observe(row, `breaker of threshold ${THRESHOLD} open after ${seen.length}`);
   });
 
   test("row 8: after it has said why it stopped: the end marker is added, and it is no failure", async () => {
@@ -126,6 +128,7 @@ describe("a stream that is cut", () => {
     expect((await lineOf(gateway, reply))["error"]).toBeUndefined();
     expect(await gateway.metric("pointsman_request_errors_total", { model })).toBe(0);
     expect(await gateway.metric("pointsman_requests_total", { model, status: "200" })).toBe(1);
+    observe(8, "after `finish_reason`: `[DONE]` added, no error counted");
   });
 });
 
@@ -138,7 +141,9 @@ describe.concurrent("a stream and time", () => {
         void closed.then(() => silent.resolve(performance.now() - since));
       });
       expectCut(api, reply, ["one"], { code: "upstream_stalled", anthropic: "timeout_error" });
-      expect(await silent.promise).toBeWithin(IDLE_MS - 250, IDLE_MS + 350);
+      const silentMs = await silent.promise;
+      expect(silentMs).toBeWithin(IDLE_MS - 250, IDLE_MS + 350);
+      observe(14, `bound ${IDLE_MS} ms: cut after ${silentMs.toFixed(0)} ms (${api.name})`);
     });
   }
 
@@ -155,6 +160,7 @@ describe.concurrent("a stream and time", () => {
       }, IDLE_MS / 2);
     });
     expect(reply.ms).toBeGreaterThan(3 * IDLE_MS);
+    observe(14, `a token each ${IDLE_MS / 2} ms: whole after ${reply.ms.toFixed(0)} ms`);
     expect(piecesIn(CHAT, reply.text)).toEqual(["one", "t1", "t2", "t3", "t4", "t5", "t6"]);
     expect(reply.text).toEndWith("data: [DONE]\n\n");
   });
@@ -197,13 +203,18 @@ describe.concurrent("a stream and time", () => {
     await using _served = await gateway.serve("m15", [engine.url]);
     const client = await openRaw(gateway.url, rawPost("/v1/chat/completions", CHAT.body("m15", { stream: true })));
     await client.until("piece 0");
-    expect(performance.now() - firstSentAt).toBeLessThan(50);
+    const heldMs = performance.now() - firstSentAt;
+    expect(heldMs).toBeLessThan(50);
     const received = await client.until("0\r\n\r\n");
     client.hangUp();
     const writes = writesIn(received);
     expect(writes.join("")).toBe(events.join("") + CHAT.ending(10));
     expect(writes.length).toBeLessThanOrEqual(2 * (events.length + 2));
     for (const write of writes) expect(write).toEndWith("\n\n");
+    observe(
+      15,
+      `${events.length + 2} events in ${writes.length} writes; the first ${heldMs.toFixed(1)} ms after its last byte`,
+    );
   });
 });
 
@@ -220,6 +231,7 @@ describe("an answer in the other form", () => {
         expectError(api, reply, 502, { code: "invalid_upstream_response" });
       }
       expect(engine.generations).toBe(1);
+      observe(23, `${reply.status}, 1 generation`);
     });
 
     test(`row 24: a stream where a whole answer was asked for is not passed on as one: ${api.name}`, async () => {
@@ -235,6 +247,7 @@ describe("an answer in the other form", () => {
         expectError(api, reply, 502, { code: "invalid_upstream_response" });
       }
       expect(engine.generations).toBe(1);
+      observe(24, `${reply.status}, 1 generation`);
     });
   }
 });
@@ -249,6 +262,7 @@ describe("events that are none", () => {
       expect(reply.text).not.toContain("{not json");
       const errors = { model, code: "upstream_event_invalid" };
       expect(await gateway.metric("pointsman_request_errors_total", errors)).toBe(1);
+      observe(27, "1 of 1 earlier pieces, then `upstream_event_invalid`, in each API");
     });
   }
 
@@ -280,6 +294,7 @@ describe("events that are none", () => {
       const { error } = await lineOf(gateway, reply);
       expect(error).toBeString();
       expectCut(api, reply, ["one"], { code: String(error) });
+      observe(28, `\`${String(error)}\`, no end marker`);
     });
   }
 
@@ -292,6 +307,7 @@ describe("events that are none", () => {
     for (let seed = 0; seed < THRESHOLD; seed += 1) await ask(gateway, CHAT, "m28", { stream: true, seed });
     expect((await workerView(gateway, served.ids[0]))["breaker"]).toBe("open");
     expect(await gateway.metric("pointsman_request_errors_total", { model: "m28" })).toBe(THRESHOLD);
+    observe(28, `breaker open after ${THRESHOLD}`);
   });
 
   const AFTER_DONE: Readonly<Record<string, (exchange: RawExchange) => void>> = {
@@ -318,6 +334,7 @@ describe("events that are none", () => {
       expect(reply.text).toBe(CHAT.delta("one", 0) + CHAT.ending(1));
       // Well before it would be closed for having been idle.
       expect(await Promise.race([closed.promise.then(() => "closed"), Bun.sleep(1000)])).toBe("closed");
+      observe(29, "nothing behind `[DONE]`, socket closed");
     });
   }
 });
@@ -356,6 +373,7 @@ describe("the many forms of one stream", () => {
         return Bun.deepEquals(meaning(reply.text), meaning(PLAIN)) ? undefined : [index + 1, reply.text];
       });
       expect(wrong.find((one) => one !== undefined)).toBeUndefined();
+      observe(30, `${name}: ${bytes.length - 1} of ${bytes.length - 1} splits the same`);
     });
   }
 });
@@ -389,8 +407,13 @@ describe("a line without end", () => {
     if (!streamed) throw new Error("no stream");
     expectCut(CHAT, streamed.reply, ["one"], { code: "upstream_event_too_large" });
     // What the system holds for the two sockets comes on top of the cap.
-    expect(await closed.promise).toBeLessThan(16 * MB);
+    const taken = await closed.promise;
+    expect(taken).toBeLessThan(16 * MB);
     expect(rise).toBeLessThanOrEqual(16);
+    observe(
+      31,
+      `\`upstream_event_too_large\` after ${(taken / MB).toFixed(1)} MiB sent, resident memory ${rise.toFixed(1)} MB more`,
+    );
   });
 });
 

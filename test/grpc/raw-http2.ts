@@ -148,8 +148,8 @@ export class RawHttp2Connection {
     this.frame(FRAME.rstStream, 0, streamId, uint32(code));
   }
 
-  goaway(lastStreamId: number, code: number): void {
-    this.frame(FRAME.goaway, 0, 0, Buffer.concat([uint32(lastStreamId), uint32(code)]));
+  goaway(lastStreamId: number, code: number, words = ""): void {
+    this.frame(FRAME.goaway, 0, 0, Buffer.concat([uint32(lastStreamId), uint32(code), Buffer.from(words)]));
   }
 
   frame(type: number, flags: number, streamId: number, payload: Uint8Array): void {

@@ -1,16 +1,13 @@
-import type { Config } from "../../src/config/schema.ts";
-import { workerSchema } from "../../src/config/schema.ts";
+import { type Config, workerSchema } from "../../src/config/schema.ts";
 import type { PdEngine } from "../../src/engine-sim/pd/pd-engine.ts";
 import type { PdDialect } from "../../src/engine-sim/pd/pd-options.ts";
 import type { PdFleet } from "./pd-engines.ts";
 import { startGateway, type TestGateway } from "./gateway.ts";
 
-export type WorkerFields = Partial<Config["initialWorkers"][number]>;
-
 export interface PdGatewayOptions {
   readonly config?: Partial<Config>;
   /** What is said of each worker besides. */
-  readonly worker?: (engine: PdEngine, index: number) => WorkerFields;
+  readonly worker?: (engine: PdEngine, index: number) => Readonly<Record<string, unknown>>;
 }
 
 /** The gateway before the engines of these fleets. What they say of themselves is not told again. */

@@ -107,7 +107,7 @@ for (const family of FAMILIES) {
     });
 
     test("ids of text cut anywhere come out as the native decoder has them, with no character cut", async () => {
-      const text = fc.string({ unit: "grapheme", maxLength: 40 });
+      const text = fc.string({ unit: "grapheme", maxLength: 40 }).filter((text) => !text.includes("\ufffd"));
       const property = fc.asyncProperty(text, fc.array(fc.nat(4), { minLength: 1 }), async (text, steps) => {
         const ids = await tokenizer.encode(text, { addSpecialTokens: false });
         const detokenizer = tokenizer.createDetokenizer({ skipSpecialTokens: false, isWholeText: true });

@@ -201,10 +201,15 @@ const CONNECTORS: ReadonlyMap<string, PdConnector> = new Map([
   ["p2pnccl", p2pNccl],
 ]);
 
+/** The connector of this name, in whatever case; one that nobody knows is passed through. */
+export function connectorNamed(name: string): PdConnector {
+  return CONNECTORS.get(name.toLowerCase()) ?? passthrough;
+}
+
 /** The connector of a worker: as its operator says (label `kv_connector`), as it said itself, or what its engine has by default. */
 export function connectorOf({ spec, info }: Worker): PdConnector {
   const told = spec.labels["kv_connector"] ?? info.kv?.connector;
-  if (told !== undefined) return CONNECTORS.get(told.toLowerCase()) ?? passthrough;
+  if (told !== undefined) return connectorNamed(told);
   if (info.engine === "sglang" || spec.bootstrapPort !== undefined) return sglang;
   return info.engine === "vllm" ? nixl : passthrough;
 }

@@ -6,6 +6,8 @@ import { httpStatusError, isNeverReached, resetError, statusError } from "./stat
 
 /** Bytes of messages taken from a worker ahead of the reader; beyond it the stream is paused. */
 const MAX_BUFFERED_BYTES = 65_536;
+/** A worker that drains its connections one after the other is met again; one that always says no is told of. */
+const MAX_RESTARTS = 3;
 const CANCEL = 8;
 
 export interface GrpcRequest {
@@ -14,6 +16,12 @@ export interface GrpcRequest {
   readonly message: Uint8Array;
   readonly options: GrpcCallOptions;
   readonly maxMessageBytes: number;
+}
+
+interface Reader {
+  /** Takes what is there. */
+  wake(): void;
+  reject(error: GatewayError): void;
 }
 
 /** The connection that a call is on. */
@@ -43,14 +51,12 @@ export interface CallOwner {
  * waiting -> sent -> messages -> over
  *    ^        |         |         ^
  *    +--------+         +---------+
- *   never reached, once
+ *   never reached
  * ```
  */
 export class GrpcCall implements GrpcStream {
   readonly request: GrpcRequest;
   hasMessages = false;
-  /** True once it was sent again because its first connection turned it away unread. */
-  isRestarted = false;
   /** When the worker has to be reached, on the transport's clock. */
   readonly reachDeadline: number;
   readonly #owner: CallOwner;
@@ -64,12 +70,14 @@ export class GrpcCall implements GrpcStream {
   /** How many of the queue have been read. */
   #taken = 0;
   #queuedBytes = 0;
-  #wake: (() => void) | undefined;
+  #reader: Reader | undefined;
   #isPaused = false;
   #isWhole = false;
   #failure: GatewayError | undefined;
   /** Bytes have come since the deadlines were last looked at. */
   #isFresh = false;
+  /** Times that it was sent again because a connection turned it away unread. */
+  #restarts = 0;
   #phaseDeadline = Number.POSITIVE_INFINITY;
   readonly #onAbort: () => void;
 
@@ -133,10 +141,8 @@ export class GrpcCall implements GrpcStream {
     if (this.#taken < this.#queue.length) return this.#take();
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#isWhole) return undefined;
-    return this.#news().then(() => {
-      if (this.#taken < this.#queue.length) return this.#take();
-      if (this.#failure !== undefined) throw this.#failure;
-      return undefined;
+    return new Promise((resolve, reject) => {
+      this.#reader = { wake: () => resolve(this.#take()), reject };
     });
   }
 
@@ -144,10 +150,8 @@ export class GrpcCall implements GrpcStream {
     if (this.#taken < this.#queue.length) return this.#takeAll();
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#isWhole) return [];
-    return this.#news().then(() => {
-      if (this.#taken < this.#queue.length) return this.#takeAll();
-      if (this.#failure !== undefined) throw this.#failure;
-      return [];
+    return new Promise((resolve, reject) => {
+      this.#reader = { wake: () => resolve(this.#takeAll()), reject };
     });
   }
 
@@ -157,23 +161,21 @@ export class GrpcCall implements GrpcStream {
     this.fail(clientClosed());
   }
 
-  #news(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-  }
-
+  /** Whoever waits gets what is there, or that it is over. */
   #wakeReader(): void {
-    const wake = this.#wake;
-    if (!wake) return;
-    this.#wake = undefined;
-    wake();
+    const reader = this.#reader;
+    if (!reader) return;
+    this.#reader = undefined;
+    if (this.#failure !== undefined && this.#queue.length === 0) reader.reject(this.#failure);
+    else reader.wake();
   }
 
+  /** The next message, `undefined` if there is none. */
   #take(): Uint8Array | undefined {
     const message = this.#queue[this.#taken];
+    if (message === undefined) return undefined;
     this.#taken += 1;
-    this.#queuedBytes -= message?.length ?? 0;
+    this.#queuedBytes -= message.length;
     if (this.#taken === this.#queue.length) {
       this.#queue = [];
       this.#taken = 0;
@@ -254,13 +256,13 @@ export class GrpcCall implements GrpcStream {
     return isNeverReached(resetCode) || (stream.id ?? 0) > (this.#connection?.lastStreamId ?? 0);
   }
 
-  /** The worker has not looked at it, so it may be sent again as if for the first time; but once only. */
+  /** The worker has not looked at it, so it may be sent again as if for the first time; but not for ever. */
   #tryAgain(): void {
-    if (this.isRestarted) {
+    if (this.#restarts === MAX_RESTARTS) {
       this.fail(new GatewayError("upstream_not_reached", "the worker turned the request away unread"));
       return;
     }
-    this.isRestarted = true;
+    this.#restarts += 1;
     const connection = this.#connection;
     this.#connection = undefined;
     this.#stream = undefined;

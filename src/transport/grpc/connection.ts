@@ -12,7 +12,8 @@ import { grpcTimeout } from "./metadata.ts";
 const WINDOW_BYTES = 262_144;
 /** Longest head and trailers of an answer, as for HTTP/1.1. */
 const MAX_HEAD_BYTES = 16_384;
-const ENHANCE_YOUR_CALM = 11;
+/** What a gRPC server says in the GOAWAY of a connection that it finds asked too often. */
+const TOO_MANY_PINGS = "too_many_pings";
 const NO_GOAWAY = Number.POSITIVE_INFINITY;
 
 export interface Keepalive {
@@ -77,7 +78,7 @@ export class GrpcConnection implements CallConnection {
     });
     this.#session.on("connect", () => this.#session.setLocalWindowSize(WINDOW_BYTES));
     this.#session.on("remoteSettings", (settings) => this.#told(settings.maxConcurrentStreams));
-    this.#session.on("goaway", (code, lastStreamId) => this.#sentAway(code, lastStreamId));
+    this.#session.on("goaway", (_code, lastStreamId, words) => this.#sentAway(lastStreamId, words));
     this.#session.on("error", (error) => {
       this.#failure = error;
     });
@@ -190,9 +191,9 @@ export class GrpcConnection implements CallConnection {
     this.#owner.ready(this);
   }
 
-  #sentAway(code: number, lastStreamId: number): void {
+  #sentAway(lastStreamId: number, words: Uint8Array | undefined): void {
     this.lastStreamId = lastStreamId;
-    if (code === ENHANCE_YOUR_CALM) this.#owner.pingsTooOften();
+    if (words && Buffer.from(words).toString() === TOO_MANY_PINGS) this.#owner.pingsTooOften();
     this.drain();
   }
 

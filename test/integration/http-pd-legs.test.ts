@@ -8,7 +8,7 @@ import { CHAT, QUESTION } from "../support/pd-client.ts";
 import { answerText, startPdFleet } from "../support/pd-engines.ts";
 import { metricOf, startPdGateway } from "../support/pd-gateway.ts";
 import { streamText } from "../support/stream-text.ts";
-import { eventually, openaiError } from "./observe.ts";
+import { eventually, openaiError } from "../faults/observe.ts";
 
 /*
  * Every fault of each leg at every phase. "together" (SGLang) has both legs under way at once; "in turn" (NIXL) asks decode

@@ -1,0 +1,63 @@
+import { residentMb, sockets } from "./processes.ts";
+import { slope } from "./statistics.ts";
+import type { Target } from "./targets.ts";
+
+export interface Sample {
+  readonly minute: number;
+  readonly rssMb: number;
+  readonly sockets: number;
+  readonly inFlight: number;
+}
+
+const ERROR_COUNT = /^pointsman_request_errors_total\{.*code="(\w+)".*\} (\d+)$/gm;
+
+/** What the gateway holds, looked at again and again. */
+export class SoakWatch {
+  readonly samples: Sample[] = [];
+  readonly #target: Target;
+  readonly #from = performance.now();
+
+  constructor(target: Target) {
+    this.#target = target;
+  }
+
+  async look(): Promise<Sample> {
+    const metrics = await this.#metrics();
+    const sample = {
+      minute: (performance.now() - this.#from) / 60_000,
+      rssMb: residentMb(this.#target.pid),
+      sockets: sockets(this.#target.pid),
+      inFlight: sumOf(metrics, "pointsman_requests_in_flight") + sumOf(metrics, "pointsman_admitted_requests"),
+    };
+    this.samples.push(sample);
+    return sample;
+  }
+
+  /** Errors as the gateway counted them, also those that no client has seen. */
+  async errorCodes(): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    for (const [, code = "", count] of (await this.#metrics()).matchAll(ERROR_COUNT)) {
+      counts.set(code, (counts.get(code) ?? 0) + Number(count));
+    }
+    return counts;
+  }
+
+  async #metrics(): Promise<string> {
+    return (await fetch(`${this.#target.origin}/metrics`)).text();
+  }
+
+  /** Growth of memory, MB a minute, without the first third, in which compilers and caches fill. */
+  slope(): number {
+    const last = this.samples.at(-1)?.minute ?? 0;
+    const counted = this.samples.filter(({ minute }) => minute > last / 3);
+    return slope(counted.map(({ minute, rssMb }) => [minute, rssMb] as const));
+  }
+}
+
+/** Over all series of a metric. */
+function sumOf(metrics: string, name: string): number {
+  return metrics
+    .split("\n")
+    .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+}

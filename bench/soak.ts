@@ -1,0 +1,107 @@
+/**
+ * Whether the gateway holds what it should not: mixed load at a bounded rate, half of the clients leaving early, while engines are
+ * killed and come back and workers are changed over the API. Exits with 1 where a bound is broken.
+ *
+ *   bun bench/soak.ts [--minutes 10] [--rate 60] [--threads 1]
+ */
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { SoakFleet } from "./lib/soak-fleet.ts";
+import { SoakLoad } from "./lib/soak-load.ts";
+import { type Sample, SoakWatch } from "./lib/soak-watch.ts";
+import { startTarget } from "./lib/targets.ts";
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "10" },
+    rate: { type: "string", default: "60" },
+    threads: { type: "string", default: "1" },
+  },
+});
+const minutes = Number(values.minutes);
+const ENGINES = 4;
+const SAMPLE_MS = 2000;
+/** For the last requests to end and idle connections to be closed, ms. */
+const QUIET_MS = 15_000;
+/** Growth that is noise of the collector over ten minutes, MB a minute. */
+const MAX_SLOPE = 0.5;
+/**
+ * Sockets that the end may have more than the beginning: probes and health checks are asked with `fetch`, which keeps some idle
+ * connections to each engine, as many after four minutes as after half a one. A leak would be one for each kill or change.
+ */
+const SPARE_SOCKETS = 4 * ENGINES;
+/** What a killed engine does to the requests that it had. */
+const LOST_WITH_A_WORKER = /^(upstream_|no_available_workers$)/;
+
+/** Of a long list. */
+const SHOWN = 20;
+
+const logs = mkdtempSync(join(tmpdir(), "pointsman-soak-"));
+await using fleet = await SoakFleet.start(logs, ENGINES);
+const flags = ["--health-check-interval-secs", "1", "--drain-timeout-secs", "10", "--threads", values.threads];
+const gateway = await startTarget("pointsman", { policy: "cache_aware", workers: fleet.urls, flags }, logs);
+if (!gateway) throw new Error("the gateway did not come up");
+try {
+  const watch = new SoakWatch(gateway);
+  await Bun.sleep(SAMPLE_MS);
+  const before = await watch.look();
+  const load = new SoakLoad(gateway.origin);
+  const running = [load.run(Number(values.rate)), fleet.killInTurn(), fleet.changeInTurn(gateway.origin)];
+  const until = performance.now() + minutes * 60_000;
+  while (performance.now() < until) {
+    await Bun.sleep(SAMPLE_MS);
+    await watch.look();
+  }
+  const slope = watch.slope();
+  load.stop();
+  fleet.stop();
+  await Promise.all(running);
+  await Bun.sleep(QUIET_MS);
+  const end = await watch.look();
+  printCounts("client", load.outcomes);
+  printCounts("error, as the gateway counted it", await watch.errorCodes());
+  report(load, watch, { slope, before, end });
+} finally {
+  await gateway.stop();
+}
+
+function printCounts(title: string, counts: ReadonlyMap<string, number>): void {
+  console.log(`| ${title} | count |\n|---|---|`);
+  for (const [what, count] of [...counts].sort(([a], [b]) => a.localeCompare(b))) console.log(`| ${what} | ${count} |`);
+  console.log("");
+}
+
+function report(
+  load: SoakLoad,
+  watch: SoakWatch,
+  { slope, before, end }: { readonly slope: number; readonly before: Sample; readonly end: Sample },
+): void {
+  const unexplained = load.errors.filter(
+    ({ outcome, at }) => !(LOST_WITH_A_WORKER.test(outcome) && fleet.explains(at)),
+  );
+  console.log(`${minutes} minutes, ${load.count} clients, ${fleet.kills} engines killed, ${fleet.changes} changes\n`);
+  console.log("| | bound | measured |\n|---|---|---|");
+  const checks = [
+    check("RSS slope, MB a minute", slope, MAX_SLOPE, 2),
+    check("requests in flight at the end", end.inFlight, 0, 0),
+    check("sockets at the end", end.sockets, before.sockets + SPARE_SOCKETS, 0),
+    check("errors that nothing explains", unexplained.length, 0, 0),
+    check("answers of the API that were errors", fleet.apiErrors.length, 0, 0),
+  ];
+  const most = (of: (sample: Sample) => number): string => Math.max(...watch.samples.map(of)).toFixed(0);
+  console.log(
+    `\nRSS ${before.rssMb.toFixed(0)} MB before, at most ${most(({ rssMb }) => rssMb)}, ${end.rssMb.toFixed(0)} at the end; at most ` +
+      `${most(({ sockets }) => sockets)} sockets and ${most(({ inFlight }) => inFlight)} leases and permits.`,
+  );
+  for (const { kind, outcome } of unexplained.slice(0, SHOWN)) console.log(`unexplained: ${kind} ${outcome}`);
+  for (const error of fleet.apiErrors.slice(0, SHOWN)) console.log(`API: ${error}`);
+  process.exitCode = checks.every(Boolean) ? 0 : 1;
+}
+
+function check(what: string, value: number, limit: number, digits: number): boolean {
+  const isHeld = value <= limit;
+  console.log(`| ${what} | ≤ ${limit} | ${value.toFixed(digits)} ${isHeld ? "PASS" : "FAIL"} |`);
+  return isHeld;
+}

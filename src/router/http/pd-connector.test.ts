@@ -1,0 +1,95 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { setUpFleet } from "../../../test/support/fleet.ts";
+import { readJsonBody } from "../../protocol/json-body.ts";
+import type { KvTransferInfo, Worker, WorkerSpec } from "../../worker/worker.ts";
+import { connectorOf, fitTogether, newSharedIds, type PdRequest, sequences } from "./pd-connector.ts";
+
+let count = 0;
+
+function worker(spec: Partial<WorkerSpec>, kv?: Partial<KvTransferInfo>, engine?: string): Worker {
+  const fleet = setUpFleet();
+  const added = fleet.add(`http://w${(count += 1)}:1`, { modelId: "m", ...spec });
+  const told = kv && { connector: "sglang", engineId: undefined, bootstrapPort: undefined, dataParallelSize: 1, ...kv };
+  return fleet.registry.update(added.id, { info: { ...added.info, engine, kv: told } });
+}
+
+async function request(endpoint: string, body: object, prefill = worker({})): Promise<PdRequest> {
+  const read = await readJsonBody(Buffer.from(JSON.stringify(body)));
+  return { endpoint, body: read, prefill, decode: worker({}), requestId: "r" };
+}
+
+test("the connector is the operator's word, then the engine's, then what the engine has by default", () => {
+  const cases: readonly (readonly [name: string, one: Worker])[] = [
+    ["mooncake", worker({ labels: { kv_connector: "MooncakeConnector" } }, { connector: "NixlConnector" }, "vllm")],
+    ["nixl", worker({}, { connector: "NixlConnector" }, "vllm")],
+    ["p2p_nccl", worker({}, { connector: "P2pNcclConnector" })],
+    ["passthrough", worker({}, { connector: "SomebodysConnector" }, "vllm")],
+    ["sglang", worker({}, undefined, "sglang")],
+    ["sglang", worker({ bootstrapPort: 8998 })],
+    ["nixl", worker({}, undefined, "vllm")],
+    ["passthrough", worker({})],
+  ];
+  for (const [name, one] of cases) expect([name, connectorOf(one).name]).toEqual([name, name]);
+});
+
+test("workers fit that have one connector and what it needs", () => {
+  const label = (kv_connector: string, more: Record<string, string> = {}): Worker =>
+    worker({ labels: { kv_connector, ...more } });
+  expect(fitTogether(label("nixl"), label("nixlconnector"))).toBe(true);
+  expect(fitTogether(label("nixl"), label("sglang"))).toBe(false);
+  expect(fitTogether(label("mooncake"), label("mooncake"))).toBe(false);
+  expect(fitTogether(label("mooncake", { kv_engine_id: "e" }), label("mooncake"))).toBe(true);
+  const address = { kv_address: "10.0.0.1:14579" };
+  expect(fitTogether(label("p2p_nccl", address), label("p2p_nccl"))).toBe(false);
+  expect(fitTogether(label("p2p_nccl", address), label("p2p_nccl", address))).toBe(true);
+  expect(fitTogether(label("p2p_nccl", { ...address, dp_size: "2" }), label("p2p_nccl", address))).toBe(false);
+});
+
+describe("sequences", () => {
+  const CASES: readonly (readonly [endpoint: string, body: object, expected: number])[] = [
+    ["chat_completions", { n: 3 }, 3],
+    ["chat_completions", { n: null, prompt: ["not", "read"] }, 1],
+    ["completions", { prompt: ["a", "b"], n: 2 }, 4],
+    ["completions", { prompt: [1, 2, 3] }, 1],
+    ["completions", { prompt: [[1], [2], [3]] }, 3],
+    ["completions", { prompt: [] }, 1],
+    ["generate", { text: "a", n: 5 }, 1],
+    ["generate", { text: ["a", "b"], sampling_params: { n: 2 } }, 4],
+    ["generate", { input_ids: [[1], [2]], sampling_params: [{}] }, 2],
+    ["messages", { n: 0.5 }, 1],
+  ];
+  for (const [endpoint, body, expected] of CASES) {
+    test(`${endpoint} ${JSON.stringify(body)}: ${expected}`, async () => {
+      expect(sequences(await request(endpoint, body))).toBe(expected);
+    });
+  }
+
+  test("too many are the client's mistake", async () => {
+    const many = await request("completions", { prompt: "a", n: 16_385 });
+    expect(() => sequences(many)).toThrow("16384 sequences");
+  });
+});
+
+test("rooms have 63 bits, differ, and are all of the rank that is told", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 8 }), async (ranks, n) => {
+      const prefill = worker({}, { dataParallelSize: ranks });
+      const { rooms, rank } = newSharedIds(await request("chat_completions", { n }, prefill));
+      expect([rooms.length, new Set(rooms).size]).toEqual([n, n]);
+      for (const room of rooms) {
+        expect(room > 0n && room < 2n ** 63n).toBe(true);
+        expect(room % BigInt(ranks)).toBe(BigInt(rank));
+      }
+    }),
+  );
+});
+
+test("nothing of one try is used again at the next", async () => {
+  const pd = await request("chat_completions", {});
+  const ids = Array.from({ length: 50 }, () => newSharedIds(pd));
+  for (const of of [ids.map(({ transferId }) => transferId), ids.map(({ requestId }) => requestId)]) {
+    expect(new Set(of).size).toBe(50);
+  }
+  expect(new Set(ids.flatMap(({ rooms }) => rooms)).size).toBe(50);
+});

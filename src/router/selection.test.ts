@@ -1,0 +1,111 @@
+import { expect, test } from "bun:test";
+import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Worker, WorkerType } from "../worker/worker.ts";
+import { type Choice, Selection, type SelectionRequest } from "./selection.ts";
+
+const FIRST: Policy = { name: "first", select: () => 0 };
+const NOBODY: ReadonlySet<string> = new Set();
+const REQUEST: SelectionRequest = {
+  features: { model: "m", promptTokens: 1, promptBytes: () => new Uint8Array(0), routingKey: () => undefined },
+};
+
+function add(fleet: FleetSetup, workerType: WorkerType, name: string): Worker {
+  return fleet.add(`http://${name}:1`, { modelId: "m", workerType, labels: { kind: name[0] ?? "" } });
+}
+
+/** Prefill and decode workers whose names begin with the same letter fit together. */
+function select(fleet: FleetSetup, lost = NOBODY): Selection {
+  const leg = (role: "prefill" | "decode"): Choice["legs"][number] => ({
+    role,
+    snapshot: fleet.registry.getWorkersForModel("m", "http", role),
+    policy: FIRST,
+  });
+  const fits = (one: Worker, other: Worker): boolean => one.spec.labels["kind"] === other.spec.labels["kind"];
+  const { ledger, clock } = fleet;
+  return new Selection({ ledger, clock, capacityRetryAfterSecs: 5 }, REQUEST, {
+    legs: [leg("prefill"), leg("decode")],
+    lost,
+    fits,
+  });
+}
+
+const names = (chosen: ReturnType<Selection["first"]>): string[] =>
+  chosen.map(({ worker, isProbe }) => `${new URL(worker.url).hostname}${isProbe ? " to be proven" : ""}`);
+
+/** Its breaker has opened, and lets one request through. */
+function halfOpen(fleet: FleetSetup, ...workers: readonly Worker[]): void {
+  for (const worker of workers) fleet.fault(worker, 4);
+  fleet.clock.advance(1000);
+}
+
+test("a prefill worker that no decode worker fits is passed over", () => {
+  const fleet = setUpFleet();
+  add(fleet, "prefill", "a1");
+  add(fleet, "prefill", "b1");
+  add(fleet, "decode", "b2");
+  add(fleet, "decode", "c2");
+  expect(names(select(fleet).first())).toEqual(["b1", "b2"]);
+});
+
+test("where nobody fits, and where a leg has nobody, it says which", () => {
+  const fleet = setUpFleet();
+  add(fleet, "prefill", "a1");
+  expect(() => select(fleet).first()).toThrow("no decode worker can take this request now");
+  const decode = add(fleet, "decode", "b2");
+  expect(() => select(fleet).first()).toThrow("no prefill and decode workers that fit together can");
+  fleet.registry.update(decode.id, { status: "not_ready" });
+  expect(() => select(fleet).first()).toThrow("no decode worker can take this request now");
+});
+
+test("one that failed is left out where a fitting one can take its place, and kept where none can", () => {
+  const fleet = setUpFleet();
+  const failed = add(fleet, "prefill", "a1");
+  add(fleet, "prefill", "b1");
+  const decode = add(fleet, "decode", "a2");
+  const selection = select(fleet);
+  expect([selection.leaveOut(failed), selection.leaveOut(decode)]).toEqual([false, false]);
+  expect(names(selection.next())).toEqual(["a1", "a2"]);
+  add(fleet, "prefill", "a3");
+  const other = select(fleet);
+  expect(other.leaveOut(failed)).toBe(true);
+  expect(names(other.next())).toEqual(["a3", "a2"]);
+});
+
+test("workers that the request has lost are not chosen", () => {
+  const fleet = setUpFleet();
+  const lost = add(fleet, "decode", "a2");
+  add(fleet, "decode", "a3");
+  add(fleet, "prefill", "a1");
+  expect(names(select(fleet, new Set([lost.id])).first())).toEqual(["a1", "a3"]);
+});
+
+test("a half-open worker is proven by one request, of either leg or of both", () => {
+  const fleet = setUpFleet();
+  const prefill = add(fleet, "prefill", "a1");
+  add(fleet, "prefill", "a3");
+  const decode = add(fleet, "decode", "a2");
+  add(fleet, "decode", "a4");
+  halfOpen(fleet, prefill, decode);
+  expect(names(select(fleet).first())).toEqual(["a1 to be proven", "a2 to be proven"]);
+  expect(names(select(fleet).first())).toEqual(["a3", "a4"]);
+});
+
+test("a proof that fits nobody is given back for another request", () => {
+  const fleet = setUpFleet();
+  const [prefill, decode] = [add(fleet, "prefill", "a1"), add(fleet, "decode", "c2")];
+  add(fleet, "prefill", "b1");
+  add(fleet, "decode", "b2");
+  halfOpen(fleet, prefill, decode);
+  for (let count = 0; count < 2; count += 1) expect(names(select(fleet).first())).toEqual(["b1", "b2"]);
+  expect([prefill, decode].map(({ slot }) => fleet.ledger.tryAcquireProbe(slot))).toEqual([true, true]);
+});
+
+test("a proof is given back where the other leg has nobody", () => {
+  const fleet = setUpFleet();
+  const prefill = add(fleet, "prefill", "a1");
+  add(fleet, "prefill", "a3");
+  halfOpen(fleet, prefill);
+  expect(() => select(fleet).first()).toThrow("no decode worker can");
+  expect(fleet.ledger.tryAcquireProbe(prefill.slot)).toBe(true);
+});

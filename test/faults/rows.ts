@@ -1,0 +1,465 @@
+/** One fault of the matrix that docs/faults.md shows. */
+export interface FaultRow {
+  readonly row: number;
+  /** What goes wrong. */
+  readonly fault: string;
+  /** What the gateway is held to; or `reason`, where the fault cannot happen to it. */
+  readonly expected?: string;
+  /** Why there is nothing to test: no test may name the row then. */
+  readonly reason?: string;
+  /** Where the gateway does less than is asked, and why. */
+  readonly deviation?: string;
+}
+
+export interface FaultSection {
+  readonly title: string;
+  readonly rows: readonly FaultRow[];
+}
+
+const NO_GRPC = "the gRPC router is not there yet; its tests come with it";
+const NO_STORE = "no state is kept outside the process: no stored responses, no background responses, no shared limits";
+const NO_JWT = "no JWT is taken; keys are the only credentials";
+const NO_MCP = "there is no MCP client";
+
+const WORKERS: readonly FaultRow[] = [
+  {
+    row: 1,
+    fault: "a worker refuses the connection",
+    expected:
+      "another worker answers, in two attempts and less than 100 ms more; alone it is 502 in each API, and after three the worker counts as down",
+  },
+  {
+    row: 2,
+    fault: "a worker's accept queue is full: a connection is neither taken nor refused",
+    expected: "given up after the connect timeout, then elsewhere; alone 504 within the same bound",
+  },
+  {
+    row: 3,
+    fault: "a worker closes the connection without a byte",
+    expected: "502, at most two workers asked, code `upstream_closed`",
+  },
+  {
+    row: 4,
+    fault: "a worker resets the connection after it read the request",
+    expected: "as row 3; with retries off exactly one generation",
+  },
+  {
+    row: 5,
+    fault: "a worker breaks off within the head",
+    expected: "502 in each API; after a thousand of them the same process serves and no socket is left",
+  },
+  {
+    row: 6,
+    fault: "a stream is reset",
+    expected:
+      "what came is delivered once, then one error event and no end marker; one attempt; one fault for the breaker",
+  },
+  { row: 7, fault: "a stream ends within a chunk", expected: "as row 6, code `upstream_truncated`" },
+  {
+    row: 8,
+    fault: "a stream ends in order without its end marker",
+    expected: "as row 7; where `finish_reason` had come, the marker is added and it is no fault",
+    deviation: "an added marker is not counted by itself",
+  },
+  {
+    row: 9,
+    fault: "a body is shorter than its Content-Length",
+    expected: "502, at most two attempts, and nothing of the body reaches the client",
+  },
+  {
+    row: 10,
+    fault: "a body is longer than its Content-Length",
+    expected: "502 where it does not parse; the rest is never part of another answer",
+  },
+  { row: 11, fault: "a worker sends a length and chunks, or two lengths", expected: "502 and the socket is closed" },
+  { row: 12, fault: "a chunk size that is none", expected: "502 before the first byte, an error event after it" },
+  {
+    row: 13,
+    fault: "a worker reads the request and says nothing",
+    expected:
+      "504 at the first-byte timeout within 250 ms, the connection closed within 100 ms after; one deadline over both attempts",
+  },
+  {
+    row: 14,
+    fault: "a worker falls silent within a stream",
+    expected:
+      "an error event at the idle timeout; a token now and then is not cut; clients hear a comment or `ping` meanwhile",
+  },
+  {
+    row: 15,
+    fault: "a stream comes a byte at a time",
+    expected: "whole events, none lost, at most two writes an event, none held back by 50 ms",
+  },
+  {
+    row: 16,
+    fault: "a worker says 500 with its own paths in the message",
+    expected: "500 in our words, not tried again, and one client's do not open a breaker",
+  },
+  {
+    row: 17,
+    fault: "a worker says 503 with Retry-After",
+    expected:
+      "once elsewhere; it rests for as long as it said; when all rest, 503 (529) with the shortest rest as Retry-After, at most 120",
+  },
+  { row: 18, fault: "a worker says 429 with Retry-After", expected: "as row 17: 429 is for a client's own limit only" },
+  {
+    row: 19,
+    fault: "a worker says 401 or 403",
+    expected: "502 in each API, a warning of its own in the log, and the worker is out",
+  },
+  {
+    row: 20,
+    fault: "a worker does not know the model that it is asked for",
+    expected: "once elsewhere, the worker is asked anew what it serves; 404 only if nobody has it",
+  },
+  {
+    row: 21,
+    fault: "a worker says 400 in vLLM's shape",
+    expected: "the same in the client's API, with message and `param`, never a numeric code",
+  },
+  {
+    row: 22,
+    fault: "an error where a stream was asked for",
+    expected: "its status, as JSON, whatever the worker called it",
+  },
+  {
+    row: 23,
+    fault: "JSON where a stream was asked for",
+    expected: "one event or 502, never JSON labelled as a stream",
+  },
+  {
+    row: 24,
+    fault: "a stream where JSON was asked for",
+    expected: "one answer or 502, never a stream labelled as JSON",
+  },
+  { row: 25, fault: "200 with a page", expected: "502, nothing of it relayed" },
+  { row: 26, fault: "200 with JSON that is cut", expected: "502, and a fault for the breaker" },
+  {
+    row: 27,
+    fault: "an event whose data is not JSON",
+    expected: "the events before it are kept, then an error event; counted",
+  },
+  {
+    row: 28,
+    fault: "an engine tells of an error within its stream",
+    expected: "told in the API's own shape, no end marker, and a fault for the breaker",
+  },
+  { row: 29, fault: "data behind the end marker", expected: "nothing passes it, and the socket is not used again" },
+  {
+    row: 30,
+    fault: "the many forms of an event stream, split at each byte",
+    expected: "the same events and text for the client",
+  },
+  {
+    row: 31,
+    fault: "a line of 64 MB without an end",
+    expected: "cut at 4 MiB with an error event; at most 16 MiB more memory",
+  },
+  { row: 32, fault: "a head of 200 kB or of 5,000 headers", expected: "502, none of it relayed" },
+  { row: 33, fault: "CR, LF, NUL or a fold in a header's value", expected: "502, and no header comes of it" },
+  { row: 34, fault: "hop-by-hop and internal headers", expected: "only listed headers reach the client" },
+  { row: 35, fault: "two cookies", expected: "dropped" },
+  {
+    row: 36,
+    fault: "an encoded answer that nobody asked for",
+    expected: "workers are asked for `identity`; what comes encoded is decoded or 502",
+  },
+  { row: 37, fault: "200 MB packed small, a thousand layers", expected: "502, at most 32 MiB more memory" },
+  { row: 38, fault: "a redirect", expected: "502, and not one connection to its target" },
+  { row: 39, fault: "a thousand informational answers", expected: "up to 32 are skipped, more are 502" },
+  { row: 40, fault: "an upgrade that nobody asked for", expected: "502 and the socket is closed" },
+  {
+    row: 41,
+    fault: "a worker is killed under load and comes back at the same address",
+    expected:
+      "only what it had in hand is lost; back within a check and a second; its breaker is closed and its prefix cache forgotten",
+  },
+  {
+    row: 42,
+    fault: "all workers are down",
+    expected: "503 (529) with Retry-After within 20 ms; liveness 200, readiness 503",
+  },
+  {
+    row: 43,
+    fault: "a worker that is up and down by turns",
+    expected: "fewer than 5 % of requests fail, it is left out for longer each time, at most a line a turn",
+  },
+  {
+    row: 44,
+    fault: "50 requests when a breaker is half open",
+    expected: "one proves the worker, 49 go elsewhere; it closes after enough of them",
+  },
+  {
+    row: 45,
+    fault: "nine of ten workers fail",
+    expected: "never `no_available_workers`; soon all requests are served; all ten failing are still asked",
+  },
+  {
+    row: 46,
+    fault: "one of ten workers is ten times as slow",
+    expected: "its share falls under 3 %, and p99 to half again what it is without it",
+    deviation:
+      "p99 stays above: policies know requests in flight and not latencies, so the slow one still gets 1 to 3 in a hundred",
+  },
+  {
+    row: 47,
+    fault: "a worker that takes four connections and gets 100 requests",
+    expected: "an answer for each, and no socket left over",
+    deviation:
+      "the gateway does not bound sockets to a worker; `max_concurrent_requests_per_model` bounds what is sent",
+  },
+  {
+    row: 48,
+    fault: "a worker closes idle connections just as requests come",
+    expected: "no client sees an error; generations are the requests and at most the counted unclear ones",
+  },
+];
+
+const GRPC: readonly FaultRow[] = (
+  [
+    [49, "a gRPC worker refuses"],
+    [50, "SIGKILL within a gRPC stream"],
+    [51, "SIGSTOP within a gRPC stream"],
+    [52, "a message over the limit"],
+    [53, "gRPC statuses"],
+    [54, "the deadline on the wire"],
+    [55, "GOAWAY under load"],
+    [56, "the client of a gRPC stream leaves"],
+    [57, "halves of characters from a detokenizer"],
+  ] as const
+).map(([row, fault]) => ({ row, fault, reason: NO_GRPC }));
+
+const REQUESTS: readonly FaultRow[] = [
+  {
+    row: 58,
+    fault: "a body of 100 MB with its length, limit 20 MB",
+    expected: "413 in each shape before it is read: at most 3 MB sent, at most 4 MiB more memory",
+    deviation: "Bun 1.4.5 answers `Expect: 100-continue` itself, before the gateway sees the request",
+  },
+  { row: 59, fault: "100 MB in chunks", expected: "413 within 64 KiB of the limit, closed, no worker asked" },
+  {
+    row: 60,
+    fault: "a body just within the limit, of small messages, while 100 streams run",
+    expected: "no stream waits more than 100 ms longer than without it",
+  },
+  { row: 61, fault: "JSON of 100,000 levels", expected: "400 within 20 ms; a hundred levels pass" },
+  {
+    row: 62,
+    fault: "bodies that are not JSON, or no object",
+    expected: "400 in each shape, and no worker is asked, in any mode",
+  },
+  { row: 63, fault: "a key twice", expected: "400 in each shape" },
+  { row: 64, fault: "bytes that are not UTF-8, lone surrogates", expected: "400 in each shape" },
+  { row: 65, fault: "numbers beyond a double", expected: "reach the worker as they were written" },
+  { row: 66, fault: "unknown fields", expected: "reach the worker as they are, in their order" },
+  {
+    row: 67,
+    fault: "`__proto__` and `constructor` in body, headers, query, labels",
+    expected: "refused, or passed on as data; nothing is changed by them",
+  },
+  {
+    row: 68,
+    fault: "names of models that are paths, controls, 10 kB long, or of JavaScript",
+    expected: "404, a short message without controls, one log line",
+  },
+  { row: 69, fault: "paths that mean another one to some", expected: "404 as JSON, and nothing behind them is called" },
+  {
+    row: 70,
+    fault: "requests that two readers would cut differently",
+    expected: "refused and closed; no worker sees one, nor what follows",
+    deviation: "what Bun's parser refuses has a status and no body: the gateway never sees it",
+  },
+  { row: 71, fault: "two Hosts, none, or one that is no name", expected: "400" },
+  {
+    row: 72,
+    fault: "Connection that names Authorization",
+    expected: "the key is looked at first; nothing is bypassed",
+  },
+  {
+    row: 73,
+    fault: "headers of 100 kB, or 300 of them",
+    expected: "431 and closed",
+    deviation: "Bun's parser refuses them without a body",
+  },
+  { row: 74, fault: "other content types", expected: "415; a charset is taken" },
+  { row: 75, fault: "encoded bodies, a bomb among them", expected: "415 unread, memory bounded" },
+  { row: 76, fault: "a head that trickles", expected: "closed within 30 s" },
+  { row: 77, fault: "a body that trickles", expected: "408 at the stall timeout, with `x-should-retry: false`" },
+  {
+    row: 78,
+    fault: "10,000 idle connections",
+    expected: "at most 120 MB more, a request takes no longer than a fifth more",
+    deviation:
+      "connections are not counted by address, and idle ones are not closed: a proxy before the gateway does both",
+  },
+  {
+    row: 79,
+    fault: "a client leaves: uploading, in the queue, before the head, within a stream or an answer",
+    expected:
+      "the worker is free within 100 ms, all counts are back at none, one line with 499, nothing for the breaker",
+  },
+  {
+    row: 80,
+    fault: "a client closes its half and waits",
+    expected: "it is answered in full",
+    deviation: "Bun 1.4.5 takes a client's FIN for its leaving and aborts the request",
+  },
+  {
+    row: 81,
+    fault: "clients that do not read 100 MB",
+    expected: "at most 8 MB each, the worker is stopped, others go on; who takes nothing for too long is cut off",
+  },
+  { row: 82, fault: "requests behind each other, and then gone", expected: "each answer is its own, in order" },
+  { row: 83, fault: "keys and prompts in what is printed", expected: "none, at any level, anywhere" },
+  { row: 84, fault: "request ids that are long, or would be headers", expected: "replaced; each line stays one line" },
+  { row: 85, fault: "10,000 unknown models, users, paths", expected: "at most 50 series more, a scrape under 100 ms" },
+  {
+    row: 86,
+    fault: "a billion answers, -1 tokens, 100,000 tools",
+    expected: "400 that names the field, in each shape, and no worker asked",
+    deviation: "99 alternatives a token are left to the engine to refuse: some allow more",
+  },
+  { row: 87, fault: "patterns made to be slow", expected: "clients' are text; ours are globs, in under 10 ms" },
+  { row: 88, fault: "text that looks like the end of a stream", expected: "arrives as text" },
+];
+
+const LIFE: readonly FaultRow[] = [
+  {
+    row: 89,
+    fault: "7 requests at once, 2 places, 2 in the queue",
+    expected:
+      "200 twice, `queue_timeout` twice, `queue_full` three times, all refusals 503 (529) with Retry-After; first come, first served; the gauge shows 2, then 0",
+  },
+  {
+    row: 90,
+    fault: "a noisy client beside a quiet one",
+    expected: "the noisy gets 429 `rate_limit_exceeded`; the quiet 99 % and p95 at most twice what it is alone",
+  },
+  { row: 91, fault: "a thousand dead clients in the queue", expected: "skipped; the next living one within 50 ms" },
+  {
+    row: 92,
+    fault: "workers that refuse everything, under load",
+    expected:
+      "attempts at the workers at most 1.2 for each request and ten a second, those of ten seconds at once at most",
+  },
+  {
+    row: 93,
+    fault: "more requests than the process can do",
+    expected: "beyond the bounds 503 at once; health within 100 ms",
+    deviation:
+      "what is shed is counted in requests (`max_concurrent_requests`), which has no bound by default; delay of the event loop is not measured",
+  },
+  {
+    row: 94,
+    fault: "large bodies that fill the memory",
+    expected: "503 `memory_full` beyond the bytes that may be held, memory bounded, no crash, then all is free",
+    deviation:
+      "one stage only: the bound is on bytes of bodies; resident memory is not watched and no stream is ended for it",
+  },
+  {
+    row: 95,
+    fault: "a worker is removed, added, renamed while it streams",
+    expected: "its stream ends whole, nothing new comes to it, counts end at none, removed twice is 404",
+  },
+  {
+    row: 96,
+    fault: "a hundred changes of workers at once",
+    expected: "the list is what the answers say, ids are unique",
+  },
+  {
+    row: 97,
+    fault: "SIGTERM while requests run",
+    expected:
+      "readiness 503 within 100 ms, short requests end, new ones are answered until nobody listens, streams are told half a second before the end, exit 0; a second SIGTERM ends at once",
+  },
+  {
+    row: 98,
+    fault: "kept connections in a drain",
+    expected: "idle ones closed within a second, busy ones after their answer",
+    deviation: "one that has not asked anything yet stays until the process ends: Bun closes those it has answered",
+  },
+  { row: 99, fault: "kill -9 and a new start", expected: "back within three seconds with all its workers" },
+  {
+    row: 100,
+    fault: "ten replacements on the same port under 200 requests a second",
+    expected: "no request fails, and no stream is cut; a new process listens once it knows its workers",
+    deviation:
+      "some requests are reset unanswered, at this pace up to three in ten replacements. Linux resets connections that wait to be accepted when the old process stops listening, unless `net.ipv4.tcp_migrate_req` is 1 (figures below); and a kept connection ends right behind an answer that began before the signal, where the next request may cross its end",
+  },
+  { row: 101, fault: "a bad configuration", expected: "exit within two seconds, one line, nothing listens" },
+  {
+    row: 102,
+    fault: "a bad configuration in a reload",
+    reason:
+      "there is no reload: the configuration is read once. A new process with it takes over under `reuse_port` (row 100), and one whose configuration is bad never listens (row 101)",
+  },
+  { row: 103, fault: "YAML made to do harm", expected: "refused within 200 ms and 32 MiB" },
+  {
+    row: 104,
+    fault: "the wall clock jumps",
+    expected: "bounds, breakers, buckets and rests hold; no negative time in a log line",
+  },
+  {
+    row: 105,
+    fault: "the operator's policy throws",
+    expected: "500 or 503 for that request, counted; the next is served; nothing is swallowed",
+  },
+  {
+    row: 106,
+    fault: "200 descriptors, 500 clients",
+    expected: "no crash, those connected are served, and all is well after",
+    deviation: "Bun 1.4.5 asks without a pause for a connection that it cannot accept: one core is busy meanwhile",
+  },
+  { row: 107, fault: "log lines that cannot be written", expected: "serving goes on, drops are told" },
+];
+
+const STATE: readonly FaultRow[] = [
+  {
+    row: 108,
+    fault: "more prompts than are remembered",
+    expected: "memory stays, no error, no insert takes 20 ms",
+  },
+  { row: 109, fault: "an engine's cache events lie", reason: "cache events are not read; the prefix index is our own" },
+  { row: 110, fault: "Redis or Postgres is down", reason: NO_STORE },
+  { row: 111, fault: "the stored response of another", reason: NO_STORE },
+  { row: 112, fault: "an MCP server fails", reason: NO_MCP },
+  {
+    row: 113,
+    fault: "destinations: other schemes, users, paths in a worker's URL; destinations in a request",
+    expected: "a worker's URL that is no origin is 400; nothing in a request chooses where it goes",
+    deviation:
+      "a worker may have any address, as workers are on private ones: who may add workers is who holds the admin key. There is no list of networks",
+  },
+  { row: 114, fault: "results of MCP tools", reason: NO_MCP },
+  {
+    row: 115,
+    fault: "keys that are missing, bent, or of another port",
+    expected: "401 in the same words, 403 for a known key that is no admin's, admin paths unknown on the serving port",
+  },
+  { row: 116, fault: "JWTs", reason: NO_JWT },
+  { row: 117, fault: "JWKS", reason: NO_JWT },
+  { row: 118, fault: "the time that a key takes", expected: "Welch's t within 4.5" },
+  { row: 119, fault: "a client's credentials at the worker", expected: "none; each worker has its own key" },
+  {
+    row: 120,
+    fault: "scrapers that hang",
+    expected: "no memory and no time taken",
+    deviation: "there is no tracing, so no collector that could be down",
+  },
+  { row: 121, fault: "background responses", reason: NO_STORE },
+  {
+    row: 122,
+    fault: "dependencies that change",
+    expected: "exact versions, each with a digest in the lock file",
+    deviation:
+      "binaries of other platforms that only developers have are locked without one; `npm audit` asks the registry, so it is no test",
+  },
+];
+
+export const SECTIONS: readonly FaultSection[] = [
+  { title: "Workers over HTTP", rows: WORKERS },
+  { title: "Workers over gRPC", rows: GRPC },
+  { title: "Requests", rows: REQUESTS },
+  { title: "Load and life", rows: LIFE },
+  { title: "State, dependencies, identity", rows: STATE },
+];
