@@ -267,12 +267,17 @@ export const configSchema = z.strictObject({
   toolCallParser: name.optional().meta({
     group: "Tokens",
     description:
-      "How models write tool calls, a name of docs/parsers.md or `none`; without it, by the model's name and chat template. For gRPC workers; HTTP workers have their own.",
+      "How models write tool calls, a name of docs/parsers.md or `none`; without it, by the model's name and chat template. For gRPC workers, and for HTTP workers of the models in `parse_output`; other HTTP workers have their own.",
   }),
   reasoningParser: name.optional().meta({
     group: "Tokens",
     description:
       "How models write their reasoning, a name of docs/parsers.md or `none`; without it, by the model's name and chat template.",
+  }),
+  parseOutput: z.preprocess(wholeOrList, z.array(glob)).default([]).meta({
+    group: "Tokens",
+    description:
+      "Models (globs) whose HTTP workers return what the model wrote as it is: tool calls and reasoning are told apart here, by `tool_call_parser` and `reasoning_parser` or else by the model's name. Chat completions only. `true` for all. A stream in which calls or reasoning have appeared is not gone on with by `continue_streams`.",
   }),
   tokenizerCacheBytes: z
     .int()

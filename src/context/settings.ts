@@ -9,6 +9,7 @@ import type { Config } from "../config/schema.ts";
 import type { PolicyConfig, PolicyRegistryOptions } from "../policy/policy-registry.ts";
 import { matchesGlob } from "../policy/glob.ts";
 import type { HttpRouterDeps } from "../router/http/http-router.ts";
+import type { ParsedOutputSettings } from "../router/http/parsed-request.ts";
 import type { StreamRelayDeps } from "../router/stream-relay.ts";
 import type { BreakerSettings } from "../worker/circuit-breaker.ts";
 import type { HealthSettings, WorkerType } from "../worker/worker.ts";
@@ -19,7 +20,10 @@ const MS = 1000;
 
 export function routerSettings(
   config: Config,
-): Pick<HttpRouterDeps, "retry" | "timeouts" | "forwardHeaders" | "capacityRetryAfterSecs" | "continuesStreams"> {
+): Pick<
+  HttpRouterDeps,
+  "retry" | "timeouts" | "forwardHeaders" | "capacityRetryAfterSecs" | "continuesStreams" | "parsedOutput"
+> {
   return {
     retry: {
       maxAttempts: config.disableRetries || config.retryMaxRetries === 0 ? 1 : 2,
@@ -33,9 +37,17 @@ export function routerSettings(
       totalMs: config.requestTimeoutSecs * MS,
     },
     continuesStreams: (model) => config.continueStreams.some((glob) => matchesGlob(glob, model)),
+    parsedOutput: config.parseOutput.length > 0 ? parsedOutput(config) : undefined,
     forwardHeaders: config.forwardHeaders,
     // A worker that is out is looked at again within this time.
     capacityRetryAfterSecs: Math.max(1, Math.ceil(config.healthCheckIntervalSecs)),
+  };
+}
+
+function parsedOutput(config: Config): ParsedOutputSettings {
+  return {
+    parsesOutput: (model) => config.parseOutput.some((glob) => matchesGlob(glob, model)),
+    ...parserNames(config),
   };
 }
 
@@ -120,8 +132,7 @@ export function modelTextSettings(config: Config): ModelTextSettings {
   return {
     tokenizerPath: config.tokenizerPath,
     chatTemplate: config.chatTemplate === undefined ? undefined : readTemplate(config.chatTemplate),
-    toolCallParser: parserName(config.toolCallParser, "tool_call_parser", isToolCallParserName),
-    reasoningParser: parserName(config.reasoningParser, "reasoning_parser", isReasoningParserName),
+    ...parserNames(config),
     cacheBytes: config.tokenizerCacheBytes,
   };
 }
@@ -132,6 +143,13 @@ function readTemplate(path: string): string {
   } catch (cause) {
     throw new GatewayError("invalid_request", `chat_template: the file ${path} cannot be read`, { cause });
   }
+}
+
+function parserNames(config: Config): Pick<ParsedOutputSettings, "toolCallParser" | "reasoningParser"> {
+  return {
+    toolCallParser: parserName(config.toolCallParser, "tool_call_parser", isToolCallParserName),
+    reasoningParser: parserName(config.reasoningParser, "reasoning_parser", isReasoningParserName),
+  };
 }
 
 function parserName<T extends string>(

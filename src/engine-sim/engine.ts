@@ -30,6 +30,8 @@ export interface EngineOptions {
   readonly maxModelLen?: number;
   /** Answers in place of the engine where it returns a response: how tests make it misbehave. */
   readonly respond?: (request: RecordedRequest) => Response | Promise<Response> | undefined;
+  /** What its model writes to whatever it is asked, as it is. */
+  readonly says?: string;
   /** Makes it one half of a pair. */
   readonly role?: EngineRole;
 }
@@ -181,7 +183,7 @@ class Engine {
     const run: GenerationRun = {
       model,
       body: json,
-      plan: (prompt, begun) => planGeneration(json, prompt, this.#cache, begun),
+      plan: (prompt, begun) => planGeneration(json, prompt, this.#cache, begun, this.#options.says),
       tokens: (plan) => this.#counted(plan, signal),
       events: eventReply,
       hasPrompt: true,

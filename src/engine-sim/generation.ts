@@ -1,7 +1,7 @@
 import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { answerTokens, countTokens, naturalLength } from "./text.ts";
+import { answerTokens, countTokens, naturalLength, tokensOf } from "./text.ts";
 
 /** A generation before it has run. */
 export interface Plan {
@@ -14,12 +14,13 @@ export interface Plan {
 }
 
 /** What the request asks for, as all APIs together name it. `begun` is the beginning of the answer, where there is one: an
- * empty one where the answer goes on with the prompt itself. */
+ * empty one where the answer goes on with the prompt itself. `says` is the answer, where it does not come of the prompt. */
 export function planGeneration(
   body: JsonObject,
   prompt: Uint8Array,
   cache: PrefixCache,
   begun: string | undefined,
+  says?: string,
 ): Plan {
   const sampling = objectField(body, "sampling_params") ?? body;
   const limit =
@@ -28,10 +29,13 @@ export function planGeneration(
     numberField(sampling, "max_output_tokens") ??
     numberField(sampling, "max_new_tokens");
   const before = begun ? begun.split(" ").length : 0;
-  const whole = Math.max(1, naturalLength(prompt) - before);
+  const said = says === undefined ? undefined : tokensOf(says, begun);
+  const whole = Math.max(1, said ? said.length : naturalLength(prompt) - before);
   const natural = sampling["ignore_eos"] === true && limit !== undefined ? limit : whole;
   const length = Math.min(limit ?? natural, natural);
-  const all = answerTokens(Buffer.concat([prompt, Buffer.from(begun ?? "")]), length, begun !== undefined);
+  const all =
+    said?.slice(0, length) ??
+    answerTokens(Buffer.concat([prompt, Buffer.from(begun ?? "")]), length, begun !== undefined);
   const tokens = cutAtStop(all, stopsOf(sampling));
   return {
     tokens,

@@ -68,6 +68,11 @@ export function answerTokens(prompt: Uint8Array, count: number, isBegun = false)
   return tokens;
 }
 
+/** Tokens of a text that is given, or of what is left of it after its beginning: some letters each. */
+export function tokensOf(text: string, begun = ""): string[] {
+  return (text.startsWith(begun) ? text.slice(begun.length) : text).match(/[^]{1,3}/gu) ?? [];
+}
+
 /** FNV-1a, 32 bits. */
 const OFFSET = 0x811c9dc5;
 

@@ -1,5 +1,5 @@
-import { SseFramer } from "../transport/sse-framer.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
+import { dataOf, EventResponse, eventsIn } from "./event-response.ts";
 
 /** Another form of one answer, or of the data of one event; the same bytes where nothing changes. */
 export type Rewrite = (json: Uint8Array) => Uint8Array | Promise<Uint8Array>;
@@ -10,58 +10,21 @@ export interface RewriteRule {
   readonly rewrite: Rewrite;
 }
 
-const DATA = Buffer.from("data:");
-const SPACE = 0x20;
-
 /** A worker's answer of which some events are changed on their way, each whole, wherever its bytes were cut. */
-export class RewrittenResponse implements UpstreamResponse {
-  readonly #inner: UpstreamResponse;
+export class RewrittenResponse extends EventResponse {
   readonly #rule: RewriteRule;
-  readonly #framer = new SseFramer(() => "pass");
 
   constructor(inner: UpstreamResponse, rule: RewriteRule) {
-    this.#inner = inner;
+    super(inner);
     this.#rule = rule;
   }
 
-  get status(): number {
-    return this.#inner.status;
+  protected override changeEvents(events: Buffer): Uint8Array | Promise<Uint8Array> {
+    return events.includes(this.#rule.marker) ? this.#rewriteEach(events) : events;
   }
 
-  get headers(): ReadonlyMap<string, string> {
-    return this.#inner.headers;
-  }
-
-  read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    for (;;) {
-      const next = this.#inner.read();
-      if (next instanceof Promise) return this.#readLater(next);
-      if (next === undefined) return undefined;
-      const events = this.#framer.push(next);
-      if (events.length > 0) return this.#rewritten(events);
-    }
-  }
-
-  async bytes(maxBytes: number): Promise<Uint8Array> {
-    const body = await this.#inner.bytes(maxBytes);
-    const isAnswer = this.status >= 200 && this.status < 300;
-    return isAnswer && asBuffer(body).includes(this.#rule.marker) ? this.#rule.rewrite(body) : body;
-  }
-
-  discard(): void {
-    this.#inner.discard();
-  }
-
-  async #readLater(pending: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
-    const next = await pending;
-    if (next === undefined) return undefined;
-    const events = this.#framer.push(next);
-    return events.length > 0 ? this.#rewritten(events) : this.read();
-  }
-
-  #rewritten(events: Uint8Array): Uint8Array | Promise<Uint8Array> {
-    const whole = asBuffer(events);
-    return whole.includes(this.#rule.marker) ? this.#rewriteEach(whole) : events;
+  protected override changeWhole(body: Buffer): Uint8Array | Promise<Uint8Array> {
+    return body.includes(this.#rule.marker) ? this.#rule.rewrite(body) : body;
   }
 
   async #rewriteEach(events: Buffer): Promise<Uint8Array> {
@@ -77,41 +40,4 @@ export class RewrittenResponse implements UpstreamResponse {
     }
     return Buffer.concat(pieces);
   }
-}
-
-interface Span {
-  readonly start: number;
-  readonly end: number;
-}
-
-function* eventsIn(bytes: Buffer): Generator<Span> {
-  let start = 0;
-  for (const { index, 0: blank } of bytes.toString("latin1").matchAll(/\n\r?\n/g)) {
-    const end = index + blank.length;
-    yield { start, end };
-    start = end;
-  }
-  if (start < bytes.length) yield { start, end: bytes.length };
-}
-
-/** Where the event's data is, among its other lines. Data of several lines is left alone: no engine writes JSON so. */
-function dataOf(event: Buffer): Span | undefined {
-  let found: Span | undefined;
-  for (let from = 0; from < event.length;) {
-    const end = event.indexOf(LF, from);
-    if (event.subarray(from, from + DATA.length).equals(DATA)) {
-      if (found) return undefined;
-      const start = from + DATA.length;
-      found = { start: event[start] === SPACE ? start + 1 : start, end: event[end - 1] === CR ? end - 1 : end };
-    }
-    from = end + 1;
-  }
-  return found;
-}
-
-const LF = 10;
-const CR = 13;
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -10,6 +10,7 @@ import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { fleetRoutes } from "./api/fleet.ts";
 import { metricsRoute } from "./api/metrics.ts";
 import { modelRoutes } from "./api/models.ts";
+import { parseRoutes } from "./api/parse.ts";
 import { policyRoutes } from "./api/policies.ts";
 import { probeRoutes } from "./api/probes.ts";
 import { workerRoutes } from "./api/workers.ts";
@@ -80,6 +81,7 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
       ...probeRoutes({ workerRegistry: deps.workerRegistry, fleet: deps.fleet, isDraining: () => isDraining }),
       metricsPage,
       ...modelRoutes(deps),
+      ...parseRoutes(),
       ...workerRoutes({ ...deps, maxBodyBytes: config.maxPayloadSize }),
       ...policyRoutes(deps.routerManager),
       ...fleetRoutes(deps.fleet),

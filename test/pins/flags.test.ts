@@ -93,6 +93,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   streamKeepAliveSecs: 15,
   clientStallTimeoutSecs: 120,
   continueStreams: [],
+  parseOutput: [],
   pdDisaggregation: false,
   enableGrpc: false,
   tokenizerCacheBytes: 52_428_800,

@@ -1,5 +1,6 @@
-import { type Answer, AnswerCollector, callsOf, endReason, textOf, UsageTally } from "../answers.ts";
+import { type Answer, AnswerCollector, type CallBlock, callsOf, endReason, textOf, UsageTally } from "../answers.ts";
 import type { AnswerHead, AnswerPart, AnswerWriter, OutputPiece } from "../generation.ts";
+import type { JsonObject } from "../json.ts";
 import { logprobEntries, promptLogprobEntries } from "./logprobs.ts";
 import type { StreamOptions } from "./stream-options.ts";
 import { usageBlock } from "./usage-block.ts";
@@ -83,7 +84,7 @@ export class ChatWriter implements AnswerWriter {
     if (!known) events += this.#event(index, { role: "assistant", content: this.#options.echoText }, usage);
     for (const piece of pieces) {
       if (piece.kind === "tool_call") choice.hasCalls = true;
-      events += this.#event(index, delta(piece), usage, logprobs);
+      events += this.#event(index, deltaOf(piece), usage, logprobs);
       logprobs = null;
     }
     if (finish) {
@@ -120,7 +121,8 @@ export class ChatWriter implements AnswerWriter {
   }
 }
 
-function delta(piece: OutputPiece): object {
+/** What an event of a stream tells of a piece. */
+export function deltaOf(piece: OutputPiece): JsonObject {
   switch (piece.kind) {
     case "content":
       return { content: piece.text };
@@ -159,6 +161,7 @@ function wholeChoice({ index, blocks, logprobs, finish }: Answer, echoText: stri
   };
 }
 
-function wholeCall({ id, name, arguments: args }: ReturnType<typeof callsOf>[number]): object {
+/** A call in the message of a whole answer. */
+export function wholeCall({ id, name, arguments: args }: Pick<CallBlock, "id" | "name" | "arguments">): object {
   return { id, type: "function", function: { name, arguments: args } };
 }

@@ -21,8 +21,10 @@ import {
 } from "./pd-connector.ts";
 import { PdExchange, PdResponse, type PrefillAnswer } from "./pd-exchange.ts";
 import { mergeRule } from "./pd-merge.ts";
+import { type ParsedOutputDeps, type ParsedRequest, withParser } from "./parsed-request.ts";
+import { parsed } from "./parsed-response.ts";
 
-export type HttpPdRouterDeps = WorkerRouterDeps & HttpSenderDeps;
+export type HttpPdRouterDeps = WorkerRouterDeps & HttpSenderDeps & ParsedOutputDeps;
 
 const BOTH: readonly WorkerType[] = ["prefill", "decode"];
 const DECODE_ONLY: readonly WorkerType[] = ["decode"];
@@ -39,7 +41,7 @@ const MAX_PREFILL_BYTES = 64 * 1024 * 1024;
  *   prefill_first:  prefill -- answer --> decode --> the same
  * ```
  */
-export class HttpPdRouter extends WorkerRouter {
+export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
   override readonly kind = "http_pd";
   protected override readonly mode = "http";
   readonly #deps: HttpPdRouterDeps;
@@ -63,14 +65,17 @@ export class HttpPdRouter extends WorkerRouter {
     return fitTogether(prefill, decode);
   }
 
-  protected override prepare(request: InferenceRequest): InferenceRequest {
-    return request;
+  protected override prepare(request: InferenceRequest): ParsedRequest | Promise<ParsedRequest> {
+    const { parsedOutput } = this.#deps;
+    return parsedOutput ? withParser(request, parsedOutput) : request;
   }
 
-  protected override async send(
-    request: InferenceRequest,
-    [first, decode]: readonly Attempt[],
-  ): Promise<UpstreamResponse> {
+  protected override send(request: ParsedRequest, attempts: readonly Attempt[]): Promise<UpstreamResponse> {
+    const upstream = this.#send(request, attempts);
+    return request.parser ? parsed(upstream, request.parser) : upstream;
+  }
+
+  async #send(request: InferenceRequest, [first, decode]: readonly Attempt[]): Promise<UpstreamResponse> {
     const { body } = request;
     if (!first) throw new GatewayError("internal_error", "a try without a worker");
     if (!decode) return this.#plain(request, first, body.bytes);

@@ -5,19 +5,23 @@ import type { Attempt } from "../attempt.ts";
 import type { InferenceRequest } from "../router.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
 import { HttpSender, type HttpSenderDeps } from "./http-sender.ts";
+import { type ParsedOutputDeps, type ParsedRequest, withParser } from "./parsed-request.ts";
+import { parsed } from "./parsed-response.ts";
 
-export type HttpRouterDeps = WorkerRouterDeps & HttpSenderDeps;
+export type HttpRouterDeps = WorkerRouterDeps & HttpSenderDeps & ParsedOutputDeps;
 
 const ROLES: readonly WorkerType[] = ["regular"];
 
 /** One HTTP worker for each request, which gets the client's bytes: the seed's HttpRouter. */
-export class HttpRouter extends WorkerRouter {
+export class HttpRouter extends WorkerRouter<ParsedRequest> {
   override readonly kind = "http";
   protected override readonly mode = "http";
+  readonly #deps: HttpRouterDeps;
   readonly #sender: HttpSender;
 
   constructor(deps: HttpRouterDeps) {
     super(deps);
+    this.#deps = deps;
     this.#sender = new HttpSender(deps);
   }
 
@@ -29,12 +33,15 @@ export class HttpRouter extends WorkerRouter {
     return ROLES;
   }
 
-  protected override prepare(request: InferenceRequest): InferenceRequest {
-    return request;
+  protected override prepare(request: InferenceRequest): ParsedRequest | Promise<ParsedRequest> {
+    const { parsedOutput } = this.#deps;
+    return parsedOutput ? withParser(request, parsedOutput) : request;
   }
 
-  protected override send(request: InferenceRequest, [attempt]: readonly Attempt[]): Promise<UpstreamResponse> {
+  protected override send(request: ParsedRequest, [attempt]: readonly Attempt[]): Promise<UpstreamResponse> {
     if (!attempt) throw new GatewayError("internal_error", "a try without a worker");
-    return this.#sender.send(request, { worker: attempt.worker, body: request.body.bytes, signal: request.signal });
+    const { body, parser, signal } = request;
+    const upstream = this.#sender.send(request, { worker: attempt.worker, body: body.bytes, signal });
+    return parser ? parsed(upstream, parser) : upstream;
   }
 }

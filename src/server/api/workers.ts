@@ -1,13 +1,12 @@
 import { GatewayError } from "../../errors/errors.ts";
-import { type JsonObject, parseJsonObject, stringField } from "../../protocol/json.ts";
+import { stringField } from "../../protocol/json.ts";
 import type { RouterManager } from "../../router/router-manager.ts";
 import type { HealthChecker } from "../../worker/health-checker.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
-import { readBody } from "../body.ts";
-import { ByteBudget } from "../byte-budget.ts";
 import type { Call, Route } from "../route.ts";
 import { patchWorkerSpec, readWorkerSpec } from "../../config/worker-spec.ts";
+import { readJson } from "./json-request.ts";
 import { workerView } from "./worker-view.ts";
 
 export interface WorkersDeps {
@@ -16,9 +15,6 @@ export interface WorkersDeps {
   readonly healthChecker: HealthChecker;
   readonly maxBodyBytes: number;
 }
-
-/** For an operator's few lines of JSON to arrive, ms. */
-const BODY_TIMEOUT_MS = 10_000;
 
 /** Worker management: the REST API, and the seed's three calls for tools that know those. */
 export function workerRoutes(deps: WorkersDeps): Route[] {
@@ -48,7 +44,7 @@ function list({ workerRegistry }: WorkersDeps, { query }: Call): Response {
 }
 
 async function create(deps: WorkersDeps, call: Call): Promise<Response> {
-  const spec = readWorkerSpec(await readJson(deps, call));
+  const spec = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
   const { worker } = deps.routerManager.addWorker(spec);
   if (!wantsToWait(call)) return accepted(worker, "the worker is being probed");
   const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
@@ -61,7 +57,7 @@ function show(deps: WorkersDeps, call: Call): Response {
 
 async function replace(deps: WorkersDeps, call: Call): Promise<Response> {
   const worker = findActive(deps, call);
-  const spec = readWorkerSpec(await readJson(deps, call));
+  const spec = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
   if (spec.url !== worker.url) {
     throw new GatewayError("invalid_request", "the url of a worker cannot change", { param: "url" });
   }
@@ -70,7 +66,7 @@ async function replace(deps: WorkersDeps, call: Call): Promise<Response> {
 
 async function patch(deps: WorkersDeps, call: Call): Promise<Response> {
   const worker = findActive(deps, call);
-  const spec = patchWorkerSpec(worker.spec, await readJson(deps, call));
+  const spec = patchWorkerSpec(worker.spec, await readJson(call.request, deps.maxBodyBytes));
   return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
 }
 
@@ -91,13 +87,13 @@ async function remove(deps: WorkersDeps, call: Call): Promise<Response> {
 /** Body `{"url": ...}` and the rest of a worker, or the old `?url=`. */
 async function seedAdd(deps: WorkersDeps, call: Call): Promise<Response> {
   const url = call.query.get("url");
-  const spec = readWorkerSpec(url === null ? await readJson(deps, call) : { url });
+  const spec = readWorkerSpec(url === null ? await readJson(call.request, deps.maxBodyBytes) : { url });
   const { message, worker } = deps.routerManager.addWorker(spec);
   return Response.json({ success: true, message, worker: workerView(worker) });
 }
 
 async function seedRemove(deps: WorkersDeps, call: Call): Promise<Response> {
-  const url = call.query.get("url") ?? stringField(await readJson(deps, call), "url");
+  const url = call.query.get("url") ?? stringField(await readJson(call.request, deps.maxBodyBytes), "url");
   if (url === undefined) throw new GatewayError("invalid_request", "url is missing", { param: "url" });
   const worker = deps.workerRegistry.getByUrl(url.replace(/\/+$/, ""));
   if (!worker) throw new GatewayError("worker_not_found", "no worker has this url", { param: "url" });
@@ -144,14 +140,4 @@ function accepted(worker: Worker, message: string): Response {
 
 function location(id: string): { readonly location: string } {
   return { location: `/workers/${id}` };
-}
-
-async function readJson(deps: WorkersDeps, { request }: Call): Promise<JsonObject> {
-  const bounds = {
-    maxBytes: deps.maxBodyBytes,
-    timeoutMs: BODY_TIMEOUT_MS,
-    stallMs: BODY_TIMEOUT_MS,
-    budget: new ByteBudget(deps.maxBodyBytes),
-  };
-  return parseJsonObject(await readBody(request, bounds, { bytes: 0 }));
 }

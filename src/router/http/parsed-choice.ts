@@ -1,0 +1,121 @@
+import { createOutputParser, type OutputParserOptions } from "../../parser/create-output-parser.ts";
+import type { OutputParser, OutputPiece } from "../../parser/output-parser.ts";
+import { type JsonObject, objectField, stringField } from "../../protocol/json.ts";
+import { deltaOf } from "../../protocol/openai/chat-writer.ts";
+
+/** What becomes of one choice of an event. */
+export interface ChoiceChange {
+  /** Deltas that come before it, each as an event of its own. */
+  readonly before: readonly JsonObject[];
+  /** Undefined: its own. */
+  readonly delta: JsonObject | undefined;
+  readonly finishReason: string | undefined;
+  /** All that it had to say is held back, or was said before. */
+  readonly isIdle: boolean;
+}
+
+const NOTHING: readonly JsonObject[] = [];
+export const UNCHANGED: ChoiceChange = { before: NOTHING, delta: undefined, finishReason: undefined, isIdle: false };
+
+/** Members of a delta or message by which an engine tells calls and reasoning apart by itself. */
+const PARSED_MEMBERS = ["tool_calls", "function_call", "reasoning_content", "reasoning"] as const;
+
+/** The engine has parsers of its own, and they have found something. */
+export function isParsed(delta: JsonObject): boolean {
+  return PARSED_MEMBERS.some((name) => {
+    const value = delta[name];
+    return value !== undefined && value !== null && value !== "" && !(Array.isArray(value) && value.length === 0);
+  });
+}
+
+/** Calls were made, and the engine, which knows of none, has ended as after any text. */
+export function finishReasonOf(choice: JsonObject, hasCalls: boolean): string | undefined {
+  return hasCalls && choice["finish_reason"] === "stop" ? "tool_calls" : undefined;
+}
+
+/**
+ * One answer of a stream, whose text the parser takes apart:
+ *
+ * ```
+ *   reading -- finish_reason -------------------------> over: what was held comes before the event
+ *      |
+ *      +-- the engine tells calls or reasoning itself --> over: the same, and from then on all passes as it is
+ * ```
+ */
+export class ParsedChoice {
+  readonly #parser: OutputParser;
+  #isOver = false;
+  #hasCalls = false;
+
+  constructor(options: OutputParserOptions) {
+    this.#parser = createOutputParser(options);
+  }
+
+  take(choice: JsonObject): ChoiceChange {
+    if (this.#isOver) return UNCHANGED;
+    const delta = objectField(choice, "delta") ?? {};
+    if (isParsed(delta)) return { ...UNCHANGED, before: this.end() };
+    const text = stringField(delta, "content") ?? "";
+    const pieces = text === "" ? [] : this.#pieces(this.#parser.push(text));
+    if (typeof choice["finish_reason"] === "string") return this.#last(choice, delta, pieces);
+    return text === "" || isSame(pieces, text) ? UNCHANGED : instead(choice, delta, pieces);
+  }
+
+  /** Deltas for what was held back. */
+  end(): readonly JsonObject[] {
+    if (this.#isOver) return NOTHING;
+    this.#isOver = true;
+    return this.#pieces(this.#parser.end()).map(deltaOf);
+  }
+
+  /** The event that ends the answer tells nothing else, unless its text is all content. */
+  #last(choice: JsonObject, delta: JsonObject, pieces: readonly OutputPiece[]): ChoiceChange {
+    const held = this.end();
+    const finishReason = finishReasonOf(choice, this.#hasCalls);
+    const { content = "", ...others } = delta;
+    if (content === "" || content === null) return { ...UNCHANGED, before: held, finishReason };
+    if (held.length === 0 && isSame(pieces, content)) return { ...UNCHANGED, finishReason };
+    return { ...inOrder([...pieces.map(deltaOf), ...held], others), finishReason, isIdle: false };
+  }
+
+  #pieces(pieces: OutputPiece[]): OutputPiece[] {
+    this.#hasCalls ||= pieces.some(({ kind }) => kind === "tool_call");
+    return pieces;
+  }
+}
+
+/** The last piece takes the place of the text, with all else that the event has. */
+function instead(choice: JsonObject, delta: JsonObject, pieces: readonly OutputPiece[]): ChoiceChange {
+  const { content: _content, ...others } = delta;
+  const deltas = pieces.map(deltaOf);
+  const last = deltas.pop();
+  if (last) {
+    const { before, delta: rest } = inOrder(deltas, others);
+    return { ...UNCHANGED, before, delta: { ...rest, ...last } };
+  }
+  const isIdle = isEmpty(others) && isEmpty(choice, CHOICE_MEMBERS);
+  return { ...UNCHANGED, delta: { ...others, content: "" }, isIdle };
+}
+
+/** Whose answer it is stands in its first delta. */
+function inOrder(
+  before: readonly JsonObject[],
+  delta: JsonObject,
+): { readonly before: readonly JsonObject[]; readonly delta: JsonObject } {
+  const [first, ...more] = before;
+  const { role, ...rest } = delta;
+  if (first === undefined || role === undefined) return { before, delta };
+  return { before: [{ role, ...first }, ...more], delta: rest };
+}
+
+const CHOICE_MEMBERS: readonly string[] = ["index", "delta"];
+
+/** All members but these are null. */
+export function isEmpty(object: JsonObject, but: readonly string[] = []): boolean {
+  return Object.entries(object).every(([name, value]) => value === null || but.includes(name));
+}
+
+function isSame(pieces: readonly OutputPiece[], text: unknown): boolean {
+  const [first] = pieces;
+  return pieces.length === 1 && first?.kind === "content" && first.text === text;
+}

@@ -1,0 +1,104 @@
+import { promptOpensReasoning, reasoningParserFor, toolCallParserFor } from "../../parser/choose-parser.ts";
+import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
+import type { ToolSpec } from "../../parser/output-parser.ts";
+import { REASONING_PARSERS, type ReasoningParserName } from "../../parser/reasoning-parsers.ts";
+import { TOOL_CALL_PARSERS, type ToolCallParserName } from "../../parser/tool-call-parsers.ts";
+import { isJsonObject, type JsonObject, objectField, stringField } from "../../protocol/json.ts";
+import { type JsonBody, readJsonBody } from "../../protocol/json-body.ts";
+import type { InferenceRequest } from "../router.ts";
+
+/** Which answers of HTTP workers are taken apart here, because their engines return them as the model wrote them. */
+export interface ParsedOutputSettings {
+  readonly parsesOutput: (model: string) => boolean;
+  /** Undefined: by the model's name. */
+  readonly toolCallParser: ToolCallParserName | "none" | undefined;
+  readonly reasoningParser: ReasoningParserName | "none" | undefined;
+}
+
+export interface ParsedOutputDeps {
+  /** Undefined: all answers pass as they are. */
+  readonly parsedOutput: ParsedOutputSettings | undefined;
+}
+
+export interface ParsedRequest extends InferenceRequest {
+  /** How its answer is taken apart; without one it passes as it is. */
+  readonly parser?: OutputParserOptions;
+}
+
+/**
+ * The request with what its answer is taken apart by, where that is asked for. Where a parser reads special tokens the
+ * engine is asked to leave them in the text, unless the client has said what it wants.
+ */
+export async function withParser(request: InferenceRequest, settings: ParsedOutputSettings): Promise<ParsedRequest> {
+  const model = request.record.model ?? "";
+  if (request.endpoint.name !== "chat_completions" || !settings.parsesOutput(model)) return request;
+  const parser = parserFor(request.body, model, settings);
+  if (!parser) return request;
+  const isSaid = typeof request.body.value("skip_special_tokens") === "boolean";
+  if (isSaid || !needsSpecialTokens(parser)) return { ...request, parser };
+  const body = await readJsonBody(request.body.with(new Map([["skip_special_tokens", "false"]])));
+  return { ...request, body, parser };
+}
+
+function parserFor(body: JsonBody, model: string, settings: ParsedOutputSettings): OutputParserOptions | undefined {
+  const tools = body.value("tool_choice") === "none" ? [] : toolsOf(body);
+  const toolCalls = tools.length > 0 ? chosen(settings.toolCallParser, toolCallParserFor, model) : undefined;
+  const reasoning = separatesReasoning(body) ? chosen(settings.reasoningParser, reasoningParserFor, model) : undefined;
+  if (!toolCalls && !reasoning) return undefined;
+  return {
+    toolCalls,
+    reasoning,
+    tools,
+    startsInReasoning: body.value("continue_final_message") === true ? goesOnReasoning(body, reasoning) : undefined,
+    historyToolCalls: toolCalls && TOOL_CALL_PARSERS[toolCalls].format.callId ? callsBefore(body) : 0,
+  };
+}
+
+function chosen<Name extends string>(
+  given: Name | "none" | undefined,
+  find: (facts: { readonly modelId: string }) => Name | undefined,
+  modelId: string,
+): Name | undefined {
+  if (given === "none") return undefined;
+  return given ?? find({ modelId });
+}
+
+function separatesReasoning(body: JsonBody): boolean {
+  return (body.value("separate_reasoning") ?? body.value("include_reasoning") ?? true) !== false;
+}
+
+function needsSpecialTokens({ toolCalls, reasoning }: OutputParserOptions): boolean {
+  return (
+    (toolCalls !== undefined && TOOL_CALL_PARSERS[toolCalls].needsSpecialTokens) ||
+    (reasoning !== undefined && REASONING_PARSERS[reasoning].needsSpecialTokens)
+  );
+}
+
+/** Whether a body is right is the engine's to say: what is no tool is passed over. */
+function toolsOf(body: JsonBody): ToolSpec[] {
+  return objectsIn(body, "tools").flatMap((tool) => {
+    const declared = objectField(tool, "function");
+    const name = declared && stringField(declared, "name");
+    return name === undefined ? [] : [{ name, parameters: declared?.["parameters"] }];
+  });
+}
+
+/** An answer that was begun is beyond its reasoning, unless its beginning ends with the opening of one. */
+function goesOnReasoning(body: JsonBody, reasoning: ReasoningParserName | undefined): boolean {
+  const last = objectsIn(body, "messages").at(-1);
+  const begun = last && stringField(last, "content");
+  return reasoning !== undefined && begun !== undefined && promptOpensReasoning(reasoning, begun) === true;
+}
+
+/** Calls in the conversation so far: some families number them. */
+function callsBefore(body: JsonBody): number {
+  let count = 0;
+  for (const { tool_calls: calls } of objectsIn(body, "messages")) if (Array.isArray(calls)) count += calls.length;
+  return count;
+}
+
+function objectsIn(body: JsonBody, name: string): readonly JsonObject[] {
+  const raw = body.raw(name);
+  const value: unknown = raw && JSON.parse(Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString("utf8"));
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
+}
