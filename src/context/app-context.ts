@@ -5,6 +5,7 @@ import { Metrics } from "../observability/metrics.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import { Fleet } from "../router/fleet.ts";
+import { createGrpcVoice } from "../router/grpc/grpc-fleet.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
@@ -96,9 +97,16 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   );
   const drainer = stack.use(new WorkerDrainer({ registry: workerRegistry, clock }));
   const fleet =
-    overrides.fleet ?? new Fleet({ workers: workerRegistry, transport, clock, timeoutMs: health.defaults.timeoutMs });
+    overrides.fleet ??
+    new Fleet({
+      workers: workerRegistry,
+      transport,
+      clock,
+      timeoutMs: health.defaults.timeoutMs,
+      grpc: createGrpcVoice({ grpc, clock, timeoutMs: health.defaults.timeoutMs }),
+    });
   const parts = { config, clock, logger, metrics, ledger, workerRegistry, policyRegistry, transport, outcomes };
-  const routers = createRouters({ ...parts, grpc, tokenizers, threads: 1 }, stack);
+  const routers = createRouters({ ...parts, grpc, tokenizers, isServing: config.threads === 1, threads: 1 }, stack);
   const routerManager =
     overrides.routerManager ??
     stack.use(

@@ -16,6 +16,7 @@ import { loadPolicyModule } from "./policy-module.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
 import { ModelTexts } from "../router/grpc/model-text.ts";
+import { TokenAnswers } from "../router/grpc/token-routes.ts";
 import { fetchTokenizer } from "../router/grpc/worker-tokenizer.ts";
 import { modelTextSettings, policyConfigs, routerSettings, streamSettings } from "./settings.ts";
 
@@ -32,6 +33,8 @@ export interface DataPathParts {
   readonly grpc: GrpcClient;
   readonly tokenizers: TokenizerRegistry;
   readonly outcomes: OutcomeSink;
+  /** Requests are served on this thread, so that tokenizers are loaded ahead of them. */
+  readonly isServing: boolean;
   /** Threads that share the budget of second attempts. */
   readonly threads: number;
 }
@@ -66,15 +69,18 @@ export function createRouters(parts: DataPathParts, stack: AsyncDisposableStack)
       logger,
       fetchTokenizer: (worker) => fetchTokenizer(grpc, clock, worker),
       settings: modelTextSettings(config),
+      isEager: parts.isServing,
     }),
   );
-  const grpcDeps = { ...deps, grpc, texts };
-  return new Routers({
+  const tokenAnswers = new TokenAnswers({ workers: workerRegistry, tokenizers, texts });
+  const grpcDeps = { ...deps, grpc, texts, tokenAnswers };
+  const makers = {
     http: () => RouterFactory.createHttpRouter(deps),
     http_pd: () => RouterFactory.createPdRouter(deps),
     grpc: () => RouterFactory.createGrpcRouter(grpcDeps),
     grpc_pd: () => RouterFactory.createGrpcPdRouter(grpcDeps),
-  });
+  };
+  return new Routers(makers, tokenAnswers);
 }
 
 /** Throws GatewayError where a policy is not known or a policy module does not load. */

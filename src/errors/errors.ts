@@ -102,6 +102,7 @@ export const ERRORS = {
   },
   model_not_found: client(404, 5, "not_found_error", "No worker serves this model."),
   unknown_url: client(404, 12, "not_found_error", "There is no such route."),
+  tokenizer_not_found: client(404, 5, "not_found_error", "No tokenizer has this id or name."),
   worker_not_found: client(404, 5, "not_found_error", "No worker has this id or URL."),
   method_not_allowed: client(405, 12, "invalid_request_error", "The route exists, for the methods named in `Allow`."),
   request_timeout: client(408, 4, "invalid_request_error", "The body did not arrive in time."),

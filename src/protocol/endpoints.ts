@@ -13,11 +13,12 @@ export interface Endpoint {
   readonly canStream: boolean;
   /** Members of the body that make the prompt, in the order in which templates render them. */
   readonly promptMembers: readonly string[];
-  /** What an engine does for it: decodes an answer token by token, reads the prompt and is done, or only counts tokens. */
+  /** What it takes of an engine; `local`: nothing, the gateway's own tokenizer answers. */
   readonly work: EndpointWork;
 }
 
-export type EndpointWork = "generate" | "embed" | "tokenize";
+/** An answer decoded token by token, a prompt read once, tokens counted by whoever has the tokenizer, or nothing. */
+export type EndpointWork = "generate" | "embed" | "tokenize" | "local";
 
 function endpoint(
   path: string,
@@ -48,4 +49,6 @@ export const ENDPOINTS: readonly Endpoint[] = [
   endpoint("/generate", "generate", sglangDialect, true, ["text", "input_ids"], "generate"),
   endpoint("/tokenize", "tokenize", openaiDialect, false, ["messages", "prompt"], "tokenize"),
   endpoint("/detokenize", "detokenize", openaiDialect, false, [], "tokenize"),
+  endpoint("/v1/tokenize", "tokenize_texts", openaiDialect, false, [], "local"),
+  endpoint("/v1/detokenize", "detokenize_ids", openaiDialect, false, [], "local"),
 ];

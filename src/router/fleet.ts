@@ -10,7 +10,17 @@ const FAN_OUT = 32;
 /** Largest answer to a question of the gateway's own. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
+/** Questions to one worker, in whatever it speaks. Each throws where the worker does not answer as it should. */
+export interface FleetVoice {
+  isHealthy(worker: Worker): Promise<boolean>;
+  flushCache(worker: Worker): Promise<void>;
+  loads(worker: Worker): Promise<JsonObject>;
+  profile(worker: Worker, isStart: boolean): Promise<void>;
+}
+
 export interface FleetDeps {
+  /** For workers that do not speak HTTP. */
+  readonly grpc: FleetVoice;
   readonly workers: WorkerRegistry;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -39,17 +49,35 @@ export class Fleet {
     this.#deps = deps;
   }
 
-  /** The answer of the first available worker to the first of `paths` that it knows. Throws no_available_workers. */
+  /**
+   * The answer of the first available worker to the first of `paths` that it knows; none of one that has no pages. Throws
+   * no_available_workers.
+   */
   async askAny(paths: readonly string[]): Promise<{ worker: Worker; answer: WorkerAnswer | undefined }> {
-    const [worker] = this.#deps.workers.getWorkersForModel(undefined, "http").available;
-    if (!worker) {
-      throw new GatewayError("no_available_workers", "no worker can answer now", { retryAfterSecs: 1 });
-    }
+    const worker = this.#anyWorker();
+    if (worker.spec.connectionMode === "grpc") return { worker, answer: undefined };
     for (const path of paths) {
       const answer = await this.ask(worker, "GET", path);
       if (answer.status !== 404 && answer.status !== 405) return { worker, answer };
     }
     return { worker, answer: undefined };
+  }
+
+  /** Whether an available worker generates, or at least says that it is well. */
+  async isAnyHealthy(): Promise<boolean> {
+    const worker = this.#anyWorker();
+    if (worker.spec.connectionMode === "grpc") return this.#deps.grpc.isHealthy(worker);
+    // Engines that have no `/health_generate` are asked for their plain health.
+    const { answer } = await this.askAny(["/health_generate", "/health"]);
+    return answer !== undefined && answer.status >= 200 && answer.status < 300;
+  }
+
+  #anyWorker(): Worker {
+    const { workers } = this.#deps;
+    const [http] = workers.getWorkersForModel(undefined, "http").available;
+    const worker = http ?? workers.getWorkersForModel(undefined, "grpc").available[0];
+    if (worker) return worker;
+    throw new GatewayError("no_available_workers", "no worker can answer now", { retryAfterSecs: 1 });
   }
 
   /** Throws what the transport throws. */
@@ -72,9 +100,13 @@ export class Fleet {
     return { status: upstream.status, contentType: upstream.headers.get("content-type") ?? "text/plain", body };
   }
 
-  /** Empties the prefix caches of all HTTP workers. */
+  /** Empties the prefix caches of all workers. */
   flushCaches(): Promise<FanOutResult<true>[]> {
     return this.#askAll<true>(async (worker) => {
+      if (worker.spec.connectionMode === "grpc") {
+        await this.#deps.grpc.flushCache(worker);
+        return true;
+      }
       // SGLang, then vLLM in its development mode.
       for (const path of ["/flush_cache", "/reset_prefix_cache"]) {
         const { status } = await this.ask(worker, "POST", path);
@@ -88,6 +120,7 @@ export class Fleet {
   /** What workers say of their load, in their own words. */
   loads(): Promise<FanOutResult<JsonObject>[]> {
     return this.#askAll(async (worker) => {
+      if (worker.spec.connectionMode === "grpc") return this.#deps.grpc.loads(worker);
       for (const path of ["/v1/loads", "/get_load"]) {
         const { status, body } = await this.ask(worker, "GET", path);
         if (status !== 200) continue;
@@ -97,6 +130,19 @@ export class Fleet {
         if (isJsonObject(value)) return value;
       }
       throw new GatewayError("upstream_error", "the worker does not report its load");
+    });
+  }
+
+  /** Starts or stops the engines' own profilers. */
+  profile(isStart: boolean): Promise<FanOutResult<true>[]> {
+    return this.#askAll<true>(async (worker) => {
+      if (worker.spec.connectionMode === "grpc") {
+        await this.#deps.grpc.profile(worker, isStart);
+        return true;
+      }
+      const { status } = await this.ask(worker, "POST", isStart ? "/start_profile" : "/stop_profile");
+      if (status >= 200 && status < 300) return true;
+      throw new GatewayError("upstream_error", `the worker answered ${status}`);
     });
   }
 

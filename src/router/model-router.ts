@@ -25,6 +25,7 @@ export class ModelRouter implements Disposable {
 
   /** Throws not_implemented, and rejects as `Router.route` does. */
   route(request: InferenceRequest): Promise<Response> {
+    if (request.endpoint.work === "local") return this.#deps.routers.local.answer(request);
     return this.#pick(request).route(request);
   }
 

@@ -117,7 +117,8 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
   }
 }
 
-function nobodyServes(model: string | undefined): GatewayError {
+/** The model is nobody's, or there is nobody at all. */
+export function nobodyServes(model: string | undefined): GatewayError {
   if (model === undefined)
     return new GatewayError("no_available_workers", "no worker is registered", { retryAfterSecs: 1 });
   return new GatewayError("model_not_found", `the model ${quoted(model)} does not exist here`, { param: "model" });

@@ -13,6 +13,7 @@ import { modelRoutes } from "./api/models.ts";
 import { parseRoutes } from "./api/parse.ts";
 import { policyRoutes } from "./api/policies.ts";
 import { probeRoutes } from "./api/probes.ts";
+import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
 import { workerRoutes } from "./api/workers.ts";
 import { type Auth, createAuth } from "./auth.ts";
 import { ControlApp, routesOf } from "./control-app.ts";
@@ -30,6 +31,7 @@ export interface ServerDeps {
   readonly logger: Logger;
   readonly transport: { failAll(error: GatewayError): void };
   readonly grpc: { failAll(error: GatewayError): void };
+  readonly tokenizers: TokenizerAdmin;
   readonly workerRegistry: WorkerRegistry;
   readonly routerManager: RouterManager;
   readonly healthChecker: HealthChecker;
@@ -85,6 +87,7 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
       ...workerRoutes({ ...deps, maxBodyBytes: config.maxPayloadSize }),
       ...policyRoutes(deps.routerManager),
       ...fleetRoutes(deps.fleet),
+      ...tokenizerRoutes({ tokenizers: deps.tokenizers, maxBodyBytes: config.maxPayloadSize }),
     ],
   });
   metrics.read("queueDepth", (set) => set({}, gate.waiting));

@@ -3,6 +3,7 @@ import type { MetricsSnapshot } from "../observability/metrics.ts";
 import type { SharedPolicyMemory } from "../policy/policy-memory.ts";
 import type { Entry } from "../server/gate.ts";
 import type { Access, Method } from "../server/route.ts";
+import type { TokenizerChange } from "../tokenizer/tokenizer-registry.ts";
 import type { AttemptOutcome } from "../worker/breaker-board.ts";
 import type { WorkerState } from "../worker/worker-state.ts";
 
@@ -28,17 +29,19 @@ export interface Start {
   readonly ledger: SharedArrayBuffer;
   readonly memory: readonly SharedPolicyMemory[];
   readonly workers: readonly WorkerState[];
-  /** Of the registry, with these workers. */
+  /** Of the registries, with these workers and tokenizers. */
   readonly version: number;
+  readonly tokenizers: readonly TokenizerChange[];
   readonly routes: readonly ControlRoute[];
 }
 
-/** One worker came, changed or left. Changes come in their order. */
+/** One worker came, changed or left, or a tokenizer did. Changes come in their order. */
 export interface Change {
   readonly type: "change";
   readonly version: number;
   readonly put: WorkerState | undefined;
   readonly removed: string | undefined;
+  readonly tokenizer: TokenizerChange | undefined;
   readonly memory: readonly SharedPolicyMemory[];
 }
 

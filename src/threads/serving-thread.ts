@@ -40,6 +40,7 @@ export class ServingThread {
   readonly #memory: PolicyMemory;
   readonly #transport: HttpTransport;
   readonly #grpc: GrpcTransport;
+  readonly #tokenizers: TokenizerRegistry;
   readonly #dataPlane: DataPlane;
   readonly #listener: Listener;
 
@@ -52,6 +53,7 @@ export class ServingThread {
     this.#memory = parts.memory;
     this.#transport = parts.transport;
     this.#grpc = parts.grpc;
+    this.#tokenizers = parts.tokenizers;
     this.#dataPlane = parts.dataPlane;
     this.#listener = parts.listener;
   }
@@ -81,6 +83,7 @@ export class ServingThread {
     const transport = stack.use(new HttpTransport(clock));
     const grpc = stack.use(new GrpcTransport(grpcLimits(config), clock));
     const tokenizers = stack.use(new TokenizerRegistry());
+    for (const change of start.tokenizers) tokenizers.apply(change);
     const threads = start.threads;
     const routers = createRouters(
       {
@@ -94,6 +97,7 @@ export class ServingThread {
         transport,
         grpc,
         tokenizers,
+        isServing: true,
         outcomes: link,
         threads,
       },
@@ -133,6 +137,7 @@ export class ServingThread {
       memory,
       transport,
       grpc,
+      tokenizers,
       dataPlane,
       listener,
     });
@@ -167,10 +172,11 @@ export class ServingThread {
     }
   }
 
-  #apply({ version, put, removed, memory }: Change): void {
+  #apply({ version, put, removed, tokenizer, memory }: Change): void {
     for (const entry of memory) this.#memory.put(entry);
     if (put) this.#registry.put(workerOf(put, this.#ledger, systemClock.now()));
     if (removed !== undefined) this.#registry.remove(removed);
+    if (tokenizer) this.#tokenizers.apply(tokenizer);
     this.#post({ type: "taken", version });
   }
 
@@ -189,6 +195,7 @@ interface ThreadParts {
   readonly memory: PolicyMemory;
   readonly transport: HttpTransport;
   readonly grpc: GrpcTransport;
+  readonly tokenizers: TokenizerRegistry;
   readonly dataPlane: DataPlane;
   readonly listener: Listener;
 }

@@ -8,6 +8,7 @@ import type { Permit } from "../server/admission.ts";
 import type { ControlApp } from "../server/control-app.ts";
 import type { LocalGate } from "../server/gate.ts";
 import type { Route } from "../server/route.ts";
+import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { OutcomeSink } from "../worker/breaker-board.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker as FleetWorker } from "../worker/worker.ts";
@@ -24,6 +25,7 @@ export interface ThreadPoolDeps {
   readonly ledger: LoadLedger;
   readonly workerRegistry: WorkerRegistry;
   readonly policyMemory: PolicyMemory;
+  readonly tokenizers: Pick<TokenizerRegistry, "onChange" | "named">;
   readonly outcomes: OutcomeSink;
   readonly gate: LocalGate;
   readonly control: ControlApp;
@@ -63,7 +65,7 @@ export class ThreadPool {
   readonly #deps: ThreadPoolDeps;
   readonly #threads = new Map<number, Thread>();
   readonly #waiters = new Set<() => void>();
-  readonly #stopListening: () => void;
+  readonly #stopListening: readonly (() => void)[];
   #version = 0;
   #port: number;
   #nextQuestion = 0;
@@ -73,7 +75,12 @@ export class ThreadPool {
   private constructor(deps: ThreadPoolDeps) {
     this.#deps = deps;
     this.#port = deps.config.port;
-    this.#stopListening = deps.workerRegistry.onChange((before, after) => this.#onChange(before, after));
+    this.#stopListening = [
+      deps.workerRegistry.onChange((before, after) => this.#onChange(before, after)),
+      deps.tokenizers.onChange((tokenizer) =>
+        this.#tell({ put: undefined, removed: undefined, tokenizer, memory: [] }),
+      ),
+    ];
   }
 
   /** Resolves when all threads listen. Rejects with what the first says that cannot; then none is left. */
@@ -132,7 +139,7 @@ export class ThreadPool {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    this.#stopListening();
+    for (const stop of this.#stopListening) stop();
     this.#broadcast({ type: "stop" });
     // Their last lines are on the way.
     await Bun.sleep(LAST_LINES_MS);
@@ -180,7 +187,7 @@ export class ThreadPool {
   }
 
   #startMessage(thread: number): Start {
-    const { config, threads, ledger, policyMemory, workerRegistry, routes, now } = this.#deps;
+    const { config, threads, ledger, policyMemory, workerRegistry, tokenizers, routes, now } = this.#deps;
     return {
       type: "start",
       thread,
@@ -192,6 +199,7 @@ export class ThreadPool {
       memory: policyMemory.all(),
       workers: workerRegistry.all().map((worker) => workerState(worker, now())),
       version: this.#version,
+      tokenizers: tokenizers.named(),
       routes: routes.map(({ method, path, access }) => ({ method, path, access })),
     };
   }
@@ -288,15 +296,17 @@ export class ThreadPool {
 
   #onChange(before: FleetWorker | undefined, after: FleetWorker | undefined): void {
     const { policyMemory, now } = this.#deps;
-    this.#version += 1;
-    const change: Change = {
-      type: "change",
-      version: this.#version,
+    this.#tell({
       put: after && workerState(after, now()),
       removed: after ? undefined : before?.id,
+      tokenizer: undefined,
       memory: policyMemory.takeUntold(),
-    };
-    this.#broadcast(change);
+    });
+  }
+
+  #tell(change: Omit<Change, "type" | "version">): void {
+    this.#version += 1;
+    this.#broadcast({ type: "change", version: this.#version, ...change });
   }
 
   #ask(thread: Thread): Promise<ThreadState | undefined> {

@@ -22,6 +22,11 @@ export interface TokenizerInfo {
   readonly error?: string;
 }
 
+/** A tokenizer that was named by its path, or one that was taken away: what other threads have to know. */
+export type TokenizerChange =
+  | { readonly kind: "added"; readonly name: string; readonly path: string; readonly chatTemplate: string | undefined }
+  | { readonly kind: "removed"; readonly name: string };
+
 interface Load {
   readonly promise: Promise<Tokenizer>;
   users: number;
@@ -30,6 +35,8 @@ interface Load {
 interface Entry {
   info: TokenizerInfo;
   tokenizer?: Tokenizer;
+  /** Of one that was named by its path. */
+  change?: TokenizerChange;
   readonly loadKey: string;
   readonly load: Load;
 }
@@ -47,9 +54,25 @@ export class TokenizerRegistry {
   readonly #entries = new Map<string, Entry>();
   readonly #loads = new Map<string, Load>();
   readonly #load: (source: TokenizerSource) => Promise<Tokenizer>;
+  readonly #listeners = new Set<(change: TokenizerChange) => void>();
 
   constructor(options: RegistryOptions = {}) {
     this.#load = options.load ?? loadFrom;
+  }
+
+  /** Calls back after each change that is not one thread's own. The returned function stops it. */
+  onChange(listener: (change: TokenizerChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** As on another thread. */
+  apply(change: TokenizerChange): void {
+    if (change.kind === "removed") this.remove(change.name);
+    else if (!this.#entries.has(change.name)) {
+      const { name, path, chatTemplate } = change;
+      this.add(name, chatTemplate === undefined ? { path } : { path, chatTemplate });
+    }
   }
 
   /** Begins to load. Throws `invalid_request` with status 409 where the model has one; one that failed is replaced. */
@@ -70,7 +93,20 @@ export class TokenizerRegistry {
     const entry: Entry = { info, loadKey, load };
     this.#entries.set(name, entry);
     void this.#settle(entry, info);
+    if ("path" in source) {
+      entry.change = { kind: "added", name, path: source.path, chatTemplate: source.chatTemplate };
+      this.#tell(entry.change);
+    }
     return info;
+  }
+
+  /** What a thread that begins has to know. */
+  named(): readonly TokenizerChange[] {
+    return [...this.#entries.values()].flatMap(({ change }) => (change ? [change] : []));
+  }
+
+  #tell(change: TokenizerChange): void {
+    for (const listener of this.#listeners) listener(change);
   }
 
   async #settle(entry: Entry, info: TokenizerInfo): Promise<void> {
@@ -110,6 +146,7 @@ export class TokenizerRegistry {
     if (!entry) return false;
     this.#entries.delete(entry.info.name);
     this.#release(entry);
+    this.#tell({ kind: "removed", name: entry.info.name });
     return true;
   }
 

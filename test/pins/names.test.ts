@@ -56,6 +56,7 @@ test("error codes and their statuses", () => {
     "403 forbidden",
     "404 model_not_found",
     "404 unknown_url",
+    "404 tokenizer_not_found",
     "404 worker_not_found",
     "405 method_not_allowed",
     "408 request_timeout",

@@ -15,13 +15,14 @@ import { type Generation, GenerationResponse } from "./generation-response.ts";
 import type { ModelText, ModelTexts } from "./model-text.ts";
 import { assemblySettings, startsInReasoning } from "./output-settings.ts";
 import { type EncodedPrompt, encodePrompts, withDefaults } from "./prompt-encoder.ts";
-import { answerInTokens } from "./token-routes.ts";
+import type { TokenAnswers } from "./token-routes.ts";
 import { TokenFeatures } from "./token-features.ts";
 import { wholeResponse } from "./whole-response.ts";
 
 export interface GrpcRouterDeps extends WorkerRouterDeps {
   readonly grpc: GrpcClient;
   readonly texts: ModelTexts;
+  readonly tokenAnswers: TokenAnswers;
   readonly timeouts: UpstreamTimeouts & {
     /** The whole request, first byte in to last byte out, ms. */
     readonly totalMs: number;
@@ -77,7 +78,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
 
   override async route(request: InferenceRequest): Promise<Response> {
     if (request.endpoint.work !== "tokenize") return super.route(request);
-    return answerInTokens(request, await this.#textOf(request), this.#maxModelLen(request));
+    return this.deps.tokenAnswers.answer(request);
   }
 
   protected override rolesFor(_endpoint: Endpoint): readonly WorkerType[] {

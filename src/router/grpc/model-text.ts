@@ -37,6 +37,8 @@ export interface ModelTextsDeps {
   /** The tokenizer as the worker sends it (GetTokenizer). */
   readonly fetchTokenizer: (worker: Worker) => Promise<TokenizerSource>;
   readonly settings: ModelTextSettings;
+  /** Load a model's tokenizer when its first worker is ready; else when a request needs it. */
+  readonly isEager: boolean;
 }
 
 /** A source that failed is tried again after this, ms. */
@@ -56,7 +58,13 @@ export class ModelTexts implements Disposable {
   constructor(deps: ModelTextsDeps) {
     this.#deps = deps;
     this.#stopListening = deps.workers.onChange((before, after) => {
-      if (after?.status !== "ready" || before?.status === "ready" || after.spec.connectionMode !== "grpc") return;
+      if (
+        !deps.isEager ||
+        after?.status !== "ready" ||
+        before?.status === "ready" ||
+        after.spec.connectionMode !== "grpc"
+      )
+        return;
       for (const model of after.models) this.#findAhead(model);
     });
   }

@@ -11,9 +11,12 @@ import {
   tokenizeAnswer,
   tokenizeTextsAnswer,
 } from "../../protocol/openai/tokenize.ts";
+import type { TokenizerRegistry } from "../../tokenizer/tokenizer-registry.ts";
+import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import { jsonResponse } from "../relay.ts";
 import type { InferenceRequest } from "../router.ts";
-import type { ModelText } from "./model-text.ts";
+import { nobodyServes } from "../worker-router.ts";
+import type { ModelText, ModelTexts } from "./model-text.ts";
 import { renderChat } from "./prompt-encoder.ts";
 
 type Answer = (body: JsonBody, text: ModelText, maxModelLen: number | undefined) => Promise<string>;
@@ -29,18 +32,34 @@ const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
 
 const KEPT = { skipSpecialTokens: false } as const;
 
-/** Throws invalid_request. Settles the record. */
-export async function answerInTokens(
-  request: InferenceRequest,
-  text: ModelText,
-  maxModelLen: number | undefined,
-): Promise<Response> {
-  const answer = ANSWERS.get(request.endpoint.name);
-  if (!answer) throw new GatewayError("not_implemented", "this route is not answered by a tokenizer");
-  const body = Buffer.from(await answer(request.body, text, maxModelLen));
-  const response = jsonResponse(request, 200, body);
-  request.record.settle(200);
-  return response;
+export interface TokenAnswersDeps {
+  readonly workers: WorkerRegistry;
+  readonly tokenizers: TokenizerRegistry;
+  readonly texts: ModelTexts;
+}
+
+/** Answers what a tokenizer knows by itself. */
+export class TokenAnswers {
+  readonly #deps: TokenAnswersDeps;
+
+  constructor(deps: TokenAnswersDeps) {
+    this.#deps = deps;
+  }
+
+  /** Throws invalid_request, model_not_found, tokenizer_unavailable. Settles the record. */
+  async answer(request: InferenceRequest): Promise<Response> {
+    const { workers, tokenizers, texts } = this.#deps;
+    const answer = ANSWERS.get(request.endpoint.name);
+    if (!answer) throw new GatewayError("not_implemented", "this route is not answered by a tokenizer");
+    const [worker] = workers.getWorkersForModel(request.model).workers;
+    const model = request.model ?? worker?.modelId;
+    if (model === undefined || (!worker && !tokenizers.info(model))) throw nobodyServes(request.model);
+    request.record.model = model;
+    const body = Buffer.from(await answer(request.body, await texts.of(model), worker?.info.maxModelLen));
+    const response = jsonResponse(request, 200, body);
+    request.record.settle(200);
+    return response;
+  }
 }
 
 async function tokenize(body: JsonBody, text: ModelText, maxModelLen: number | undefined): Promise<string> {

@@ -1,5 +1,5 @@
 import { isJsonObject, type JsonObject, numberField } from "../../protocol/json.ts";
-import type { Fleet } from "../../router/fleet.ts";
+import type { FanOutResult, Fleet } from "../../router/fleet.ts";
 import type { Route } from "../route.ts";
 
 /** What concerns all workers at once: flush their caches, read their loads. */
@@ -7,24 +7,43 @@ export function fleetRoutes(fleet: Fleet): Route[] {
   return [
     { method: "POST", path: "/flush_cache", access: "admin", handle: () => flushCache(fleet) },
     { method: "GET", path: "/get_loads", access: "admin", handle: () => getLoads(fleet) },
+    { method: "POST", path: "/start_profile", access: "admin", handle: () => profile(fleet, true) },
+    { method: "POST", path: "/stop_profile", access: "admin", handle: () => profile(fleet, false) },
   ];
 }
 
 /** 200 where every worker flushed, 206 where some did not. */
 async function flushCache(fleet: Fleet): Promise<Response> {
   const results = await fleet.flushCaches();
+  return outcome(results, "all caches flushed", "did not flush", { workers_flushed: countOf(results) });
+}
+
+async function profile(fleet: Fleet, isStart: boolean): Promise<Response> {
+  const word = isStart ? "started" : "stopped";
+  const results = await fleet.profile(isStart);
+  return outcome(results, `all profilers ${word}`, `have not ${word} profiling`, {
+    workers_profiled: countOf(results),
+  });
+}
+
+function countOf(results: readonly FanOutResult<true>[]): number {
+  return results.filter(({ value }) => value).length;
+}
+
+function outcome(results: readonly FanOutResult<true>[], all: string, some: string, counts: object): Response {
   const successful = results.filter((result) => result.value).map((result) => result.worker.url);
   const failed = results
     .filter((result) => result.error)
     .map((result) => ({ worker: result.worker.url, error: result.error?.message }));
   const isWhole = failed.length === 0;
+  const grpc = results.filter(({ worker }) => worker.spec.connectionMode === "grpc").length;
   return Response.json(
     {
       status: isWhole ? "success" : "partial_success",
-      message: isWhole ? "all caches flushed" : `${failed.length} of ${results.length} workers did not flush`,
-      workers_flushed: successful.length,
-      total_http_workers: results.length,
-      total_grpc_workers: 0,
+      message: isWhole ? all : `${failed.length} of ${results.length} workers ${some}`,
+      ...counts,
+      total_http_workers: results.length - grpc,
+      total_grpc_workers: grpc,
       total_workers: results.length,
       successful,
       failed,

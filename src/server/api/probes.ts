@@ -46,10 +46,8 @@ function missing(available: readonly Worker[]): string | undefined {
     : "no healthy prefill workers";
 }
 
-/** Engines that have no `/health_generate` are asked for their plain health. */
 async function healthGenerate(fleet: Fleet): Promise<Response> {
-  const { answer } = await fleet.askAny(["/health_generate", "/health"]);
-  const isHealthy = answer !== undefined && answer.status >= 200 && answer.status < 300;
+  const isHealthy = await fleet.isAnyHealthy();
   return new Response(isHealthy ? "OK" : "the worker is not healthy", {
     status: isHealthy ? 200 : 503,
     headers: { "content-type": "text/plain" },

@@ -1,0 +1,110 @@
+import { GatewayError } from "../../errors/errors.ts";
+import { type JsonObject, stringField } from "../../protocol/json.ts";
+import type { Call, Route } from "../route.ts";
+import { readJson } from "./json-request.ts";
+
+/** What is known of a tokenizer. */
+export interface TokenizerView {
+  readonly id: string;
+  readonly name: string;
+  readonly source: string;
+  readonly status: "processing" | "completed" | "failed";
+  readonly vocabSize?: number;
+  readonly error?: string;
+}
+
+/** The tokenizers of the gateway, as the API may change them. The registry fits it. */
+export interface TokenizerAdmin {
+  /** Begins to load. Throws invalid_request (409) where the name is taken. */
+  add(name: string, source: { readonly path: string; readonly chatTemplate?: string }): TokenizerView;
+  list(): readonly TokenizerView[];
+  info(idOrName: string): TokenizerView | undefined;
+  remove(idOrName: string): boolean;
+}
+
+export interface TokenizersDeps {
+  readonly tokenizers: TokenizerAdmin;
+  readonly maxBodyBytes: number;
+}
+
+/** Tokenizers by name: the model that a request names. Loaded from a path on the gateway's machine. */
+export function tokenizerRoutes(deps: TokenizersDeps): Route[] {
+  const { tokenizers } = deps;
+  return [
+    {
+      method: "GET",
+      path: "/v1/tokenizers",
+      access: "admin",
+      handle: () => Response.json({ tokenizers: tokenizers.list().map(view) }),
+    },
+    { method: "POST", path: "/v1/tokenizers", access: "admin", handle: (call) => add(deps, call) },
+    {
+      method: "GET",
+      path: "/v1/tokenizers/:id",
+      access: "admin",
+      handle: (call) => Response.json(view(find(deps, call))),
+    },
+    { method: "GET", path: "/v1/tokenizers/:id/status", access: "admin", handle: (call) => status(find(deps, call)) },
+    { method: "DELETE", path: "/v1/tokenizers/:id", access: "admin", handle: (call) => remove(deps, call) },
+  ];
+}
+
+async function add({ tokenizers, maxBodyBytes }: TokenizersDeps, { request }: Call): Promise<Response> {
+  const body = await readJson(request, maxBodyBytes);
+  const name = required(body, "name");
+  const path = required(body, "source");
+  const template = stringField(body, "chat_template_path");
+  const chatTemplate = template === undefined ? undefined : await readTemplate(template);
+  const added = tokenizers.add(name, chatTemplate === undefined ? { path } : { path, chatTemplate });
+  return Response.json(
+    { id: added.id, status: "pending", message: `the tokenizer of ${name} is being loaded` },
+    { status: 202, headers: { location: `/v1/tokenizers/${added.id}` } },
+  );
+}
+
+async function readTemplate(path: string): Promise<string> {
+  try {
+    return await Bun.file(path).text();
+  } catch (cause) {
+    throw new GatewayError("invalid_request", "the chat template's file cannot be read", {
+      param: "chat_template_path",
+      cause,
+    });
+  }
+}
+
+function required(body: JsonObject, name: string): string {
+  const value = stringField(body, name);
+  if (value !== undefined && value !== "" && value.length <= 1024) return value;
+  throw new GatewayError("invalid_request", `${name} must be a text of 1 to 1024 characters`, { param: name });
+}
+
+function status(tokenizer: TokenizerView): Response {
+  const { id, name, status: state, vocab_size, error } = view(tokenizer);
+  return Response.json({ id, name, status: state, vocab_size, error });
+}
+
+function remove(deps: TokenizersDeps, call: Call): Response {
+  const { id, name } = find(deps, call);
+  deps.tokenizers.remove(id);
+  return Response.json({ success: true, message: `the tokenizer of ${name} was removed` });
+}
+
+function find({ tokenizers }: TokenizersDeps, { params }: Call): TokenizerView {
+  const found = tokenizers.info(params["id"] ?? "");
+  if (found) return found;
+  throw new GatewayError("tokenizer_not_found", "there is no tokenizer with this id or name");
+}
+
+interface Shown {
+  readonly id: string;
+  readonly name: string;
+  readonly source: string;
+  readonly status: string;
+  readonly vocab_size: number | null;
+  readonly error: string | null;
+}
+
+function view({ id, name, source, status: state, vocabSize, error }: TokenizerView): Shown {
+  return { id, name, source, status: state, vocab_size: vocabSize ?? null, error: error ?? null };
+}
