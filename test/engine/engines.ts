@@ -50,6 +50,11 @@ export async function startVllm(port: number, ...flags: readonly string[]): Prom
   await untilUp(port);
 }
 
+/** An engine over gRPC; whoever asks it sees when it serves. */
+export async function startVllmGrpc(port: number, ...flags: readonly string[]): Promise<void> {
+  await script("zvllm-grpc.sh", [String(port), ...flags]);
+}
+
 /** Half of a pair that hands its KV cache over by NIXL. */
 export async function startPdHalf(
   role: "kv_producer" | "kv_consumer",
@@ -72,8 +77,15 @@ export async function untilUp(port: number): Promise<void> {
 }
 
 export async function killVllm(port: number, signal = "TERM"): Promise<void> {
-  const pidFile = join(lab, `vllm-${port}.pid`);
-  if (existsSync(pidFile)) await script("kill-engine.sh", [pidFile, signal]);
+  for (const name of [`vllm-${port}.pid`, `vllm-grpc-${port}.pid`]) {
+    const pidFile = join(lab, name);
+    if (existsSync(pidFile)) await script("kill-engine.sh", [pidFile, signal]);
+  }
+}
+
+/** What an engine has written so far. */
+export function logOf(port: number): Promise<string> {
+  return Bun.file(join(lab, `vllm-${port}.log`)).text();
 }
 
 /** A counter of an engine, all its series together; 0 where there is none. */
