@@ -1,8 +1,9 @@
 import { asGatewayError } from "../errors/errors.ts";
 import * as sglang from "../transport/grpc/generated/engine/sglang.ts";
+import * as trtllm from "../transport/grpc/generated/engine/trtllm.ts";
 import * as vllm from "../transport/grpc/generated/engine/vllm.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
-import { SGLANG, VLLM } from "../transport/grpc/services.ts";
+import { SGLANG, TRTLLM, VLLM } from "../transport/grpc/services.ts";
 import type { Clock } from "../util/clock.ts";
 import type { WorkerProber } from "./prober.ts";
 import type { KvTransferInfo, Worker, WorkerInfo } from "./worker.ts";
@@ -69,7 +70,24 @@ function sglangKv(args: Readonly<Record<string, unknown>>): KvTransferInfo | und
   };
 }
 
-const SERVICES: readonly Service[] = [vllmService, sglangService];
+const trtllmService: Service = {
+  engine: "trtllm",
+  // It says so in words; that it answers is what counts.
+  isHealthy: async (call) =>
+    !/unhealthy|error/i.test(trtllm.HealthCheckResponse.decode(await call(TRTLLM.healthCheck, NOTHING)).status),
+  async ask(call) {
+    const model = trtllm.GetModelInfoResponse.decode(await call(TRTLLM.getModelInfo, NOTHING));
+    return {
+      model: said(model.modelId),
+      engine: "trtllm",
+      engineVersion: undefined,
+      maxModelLen: positive(model.maxSeqLen),
+      kv: undefined,
+    };
+  },
+};
+
+const SERVICES: readonly Service[] = [vllmService, sglangService, trtllmService];
 
 /** Asks gRPC workers, first which of the services they have. */
 export function createGrpcProber(grpc: GrpcClient, clock: Clock): WorkerProber {

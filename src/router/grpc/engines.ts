@@ -1,12 +1,13 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { EngineProtocol } from "./engine-protocol.ts";
+import { trtllmEngine } from "./trtllm-engine.ts";
 import { sglangEngine } from "./sglang-engine.ts";
 import { vllmEngine } from "./vllm-engine.ts";
 
 /** The services that are spoken, by what workers say they are. */
 const ENGINES: ReadonlyMap<string, EngineProtocol> = new Map(
-  [sglangEngine, vllmEngine].map((engine) => [engine.name, engine] as const),
+  [sglangEngine, vllmEngine, trtllmEngine].map((engine) => [engine.name, engine] as const),
 );
 
 /** Throws not_implemented for a worker of another service. */

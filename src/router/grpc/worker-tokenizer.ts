@@ -3,11 +3,15 @@ import { TokenizerArchive } from "../../tokenizer/tokenizer-archive.ts";
 import type { TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
 import { GetTokenizerChunk } from "../../transport/grpc/generated/engine/common.ts";
 import type { GrpcClient } from "../../transport/grpc/grpc-client.ts";
-import { SGLANG, VLLM } from "../../transport/grpc/services.ts";
+import { SGLANG, TRTLLM, VLLM } from "../../transport/grpc/services.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { Worker } from "../../worker/worker.ts";
 
-const METHODS: Readonly<Record<string, string>> = { vllm: VLLM.getTokenizer, sglang: SGLANG.getTokenizer };
+const METHODS: Readonly<Record<string, string>> = {
+  vllm: VLLM.getTokenizer,
+  sglang: SGLANG.getTokenizer,
+  trtllm: TRTLLM.getTokenizer,
+};
 /** For all of it, ms: some are 20 MB. */
 const TIMEOUT_MS = 60_000;
 
