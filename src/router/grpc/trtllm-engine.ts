@@ -5,7 +5,7 @@ import {
   EmbedResponse,
   GenerateRequest,
   GenerateResponse,
-  GuidedDecodingParams,
+  type GuidedDecodingParams,
   GuidedDecodingParams_GuideType as GuideType,
   type TokenLogprob as WireLogprob,
 } from "../../transport/grpc/generated/engine/trtllm.ts";
