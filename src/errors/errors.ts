@@ -121,6 +121,9 @@ export const ERRORS = {
   ),
   queue_full: capacity("The concurrency limit is reached and the queue is full. `Retry-After` says when."),
   queue_timeout: capacity("The request waited in the queue for `queue_timeout_secs`."),
+  overloaded: capacity(
+    "The gateway is behind with its work by more than `max_event_loop_delay_ms`: requests would wait unseen.",
+  ),
   memory_full: capacity("The bodies of the requests under way are as large together as `max_request_bytes_in_flight`."),
   server_shutting_down: capacity("The gateway is draining; another instance will answer."),
   not_implemented: {

@@ -100,7 +100,7 @@ export class Metrics {
       case "counter":
         return new Counter(common);
       case "gauge":
-        return new Gauge(common);
+        return new Gauge({ ...common, aggregator: row.over ?? "sum" });
       case "histogram":
         return new Histogram({ ...common, buckets: [...(row.buckets ?? [])] });
     }

@@ -12,6 +12,7 @@ import { type BodyBounds, type HeldBytes, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { errorResponse, statusIn } from "./error-response.ts";
 import { type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
+import type { LoopDelay } from "./loop-delay.ts";
 import { understand } from "./understand.ts";
 
 export interface DataPlaneDeps {
@@ -20,6 +21,7 @@ export interface DataPlaneDeps {
   readonly metrics: Metrics;
   readonly auth: Auth;
   readonly gate: Gate;
+  readonly loopDelay: LoopDelay;
   readonly route: (request: InferenceRequest) => Promise<Response>;
   /** Threads that share the bound on bytes in flight. */
   readonly threads: number;
@@ -73,8 +75,9 @@ export class DataPlane {
   }
 
   async #serve(endpoint: Endpoint, request: Request, record: RequestRecord): Promise<Response> {
-    const { auth, gate, config, route } = this.#deps;
+    const { auth, gate, loopDelay, config, route } = this.#deps;
     const tenant = auth.serving(request.headers);
+    loopDelay.check();
     const entry = new HeaderEntry(tenant, request.headers);
     const entered = gate.enter(entry, request.signal);
     releaseAtEnd(record, entered instanceof Promise ? await entered : entered);

@@ -19,8 +19,9 @@ import { DataPlane, logDefect } from "./data-plane.ts";
 import type { Front, FrontParts, StartFront } from "./front.ts";
 import { LocalGate } from "./gate.ts";
 import { listen, type Listener, listenForMetrics, urlOf } from "./listener.ts";
+import { LoopDelay } from "./loop-delay.ts";
 import type { Route } from "./route.ts";
-import { authSettings, gateSettings } from "./settings.ts";
+import { authSettings, gateSettings, maxLoopDelayMs } from "./settings.ts";
 
 /** What the server needs; an AppContext fits it by shape. */
 export interface ServerDeps {
@@ -125,16 +126,19 @@ function startLocalFront(
   { config, metrics, logger, transport, grpc, routerManager }: ServerDeps,
   { auth, gate, control, routes }: FrontParts & { readonly auth: Auth },
 ): Front {
+  const loopDelay = new LoopDelay(maxLoopDelayMs(config));
   const dataPlane = new DataPlane({
     config,
     metrics,
     logger,
     auth,
     gate,
+    loopDelay,
     route: (request) => routerManager.route(request),
     threads: 1,
   });
   metrics.read("admitted", (set) => set({}, dataPlane.active - gate.waiting));
+  metrics.read("loopDelay", (set) => set({}, loopDelay.ms / 1000));
   const listener = listen({
     config,
     hostname: config.host,
@@ -158,7 +162,10 @@ function startLocalFront(
     },
     settled: () => Promise.resolve(),
     snapshots: () => Promise.resolve([]),
-    stop: () => listener.stop(),
+    stop: async () => {
+      loopDelay[Symbol.dispose]();
+      await listener.stop();
+    },
   };
 }
 

@@ -30,6 +30,11 @@ export function gateSettings(config: Config): GateSettings {
   };
 }
 
-function bound(requests: number): number {
-  return requests > 0 ? requests : Number.POSITIVE_INFINITY;
+/** 0 stands for no bound. */
+export function maxLoopDelayMs({ maxEventLoopDelayMs }: Config): number {
+  return bound(maxEventLoopDelayMs);
+}
+
+function bound(most: number): number {
+  return most > 0 ? most : Number.POSITIVE_INFINITY;
 }

@@ -12,7 +12,8 @@ import type { ControlRequest } from "../server/control-app.ts";
 import { DataPlane } from "../server/data-plane.ts";
 import { errorResponse } from "../server/error-response.ts";
 import { listen, type Listener } from "../server/listener.ts";
-import { authSettings, gateSettings } from "../server/settings.ts";
+import { LoopDelay } from "../server/loop-delay.ts";
+import { authSettings, gateSettings, maxLoopDelayMs } from "../server/settings.ts";
 import { grpcLimits } from "../context/settings.ts";
 import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
@@ -102,6 +103,7 @@ export class ServingThread {
     const router = new ModelRouter({ workers: workerRegistry, policies: policyRegistry, routers, logger });
     forgetDeparted({ workerRegistry, transport, grpc, metrics });
     for (const state of start.workers) workerRegistry.put(workerOf(state, ledger, clock.now()));
+    const loopDelay = stack.use(new LoopDelay(maxLoopDelayMs(config), clock));
     const auth = createAuth(authSettings(config));
     const dataPlane = new DataPlane({
       config,
@@ -109,10 +111,12 @@ export class ServingThread {
       metrics,
       auth,
       gate: link,
+      loopDelay,
       route: (request) => router.route(request),
       threads,
     });
     metrics.read("admitted", (set) => set({}, dataPlane.active));
+    metrics.read("loopDelay", (set) => set({}, loopDelay.ms / 1000));
     metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
     const listener = listen({
       config,

@@ -264,6 +264,45 @@ test("row 93: with more requests than there are places and time: 503 at once, an
   );
 });
 
+test("row 93: while the process comes 200 ms late to its work, inference is refused in each shape, and health is not", async () => {
+  await using late = await startFaultGateway(["--max-event-loop-delay-ms", "200"]);
+  await using engine = await startEngine({ model: "m93-late" });
+  await using _served = await late.serve("m93-late", [engine.url]);
+  const delayMs = async (): Promise<number> => 1000 * (await late.metric("pointsman_event_loop_delay_seconds"));
+  expect(await delayMs()).toBeLessThan(200);
+  // What it has no processor for is the same to it as what is too much: it runs for 20 ms of each 320.
+  const starve = async (times: number): Promise<void> => {
+    for (let count = 0; count < times; count += 1) {
+      late.signal("SIGSTOP");
+      await Bun.sleep(300);
+      late.signal("SIGCONT");
+      await Bun.sleep(20);
+    }
+  };
+  await starve(5);
+  const replies = await Promise.all(APIS.map((api) => ask(late, api, "m93-late")));
+  const [health, delay] = await Promise.all([fetch(`${late.url}/health`), delayMs()]);
+  for (const [index, { status, text, headers }] of replies.entries()) {
+    const api = APIS[index] ?? CHAT;
+    const code: unknown = dig(JSON.parse(text), "error", "code");
+    expect([api.name, status, code, headers.get("retry-after")]).toEqual([
+      api.name,
+      api.status(503),
+      "overloaded",
+      "1",
+    ]);
+  }
+  expect([health.status, engine.stats.finished]).toEqual([200, 0]);
+  expect(delay).toBeGreaterThan(200);
+  await eventually(async () => (await ask(late, CHAT, "m93-late")).status === 200, "it serves again");
+  await starve(1);
+  expect((await ask(late, CHAT, "m93-late")).status).toBe(200);
+  observe(
+    93,
+    `${delay.toFixed(0)} ms behind five times in a row: 503 \`overloaded\` in each API, health 200, served again within a second; after one such pause 200`,
+  );
+});
+
 test("row 94: bodies beyond what may be held are refused, memory keeps within it, and then all is free", async () => {
   const held = await startHeld("m94");
   await using _engine = held.engine;

@@ -345,9 +345,8 @@ const LIFE: readonly FaultRow[] = [
   {
     row: 93,
     fault: "more requests than the process can do",
-    expected: "beyond the bounds 503 at once; health within 100 ms",
-    deviation:
-      "what is shed is counted in requests (`max_concurrent_requests`), which has no bound by default; delay of the event loop is not measured",
+    expected:
+      "beyond the bounds 503 at once; `overloaded` while the event loop is behind by more than `max_event_loop_delay_ms`, again and again; health within 100 ms",
   },
   {
     row: 94,

@@ -12,7 +12,7 @@ test("flags", () => {
     optionMeta(key).fileOnly ? [] : [flagName(key), ...(optionMeta(key).aliases ?? [])],
   );
   expect(flags.sort().join(" ")).toBe(
-    "--admin-api-key --admin-host --admin-port --api-key --balance-abs-threshold --balance-rel-threshold --body-stall-timeout-secs --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --decode-policy --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-concurrent-requests-per-model --max-payload-size --max-request-bytes-in-flight --max-tree-size --model --model-path --pd-disaggregation --policy --policy-module --port --prefill-policy --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --reuse-port --shutdown-delay-secs --shutdown-grace-period-secs --stream-keep-alive-secs --threads --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
+    "--admin-api-key --admin-host --admin-port --api-key --balance-abs-threshold --balance-rel-threshold --body-stall-timeout-secs --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --decode-policy --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-concurrent-requests-per-model --max-event-loop-delay-ms --max-payload-size --max-request-bytes-in-flight --max-tree-size --model --model-path --pd-disaggregation --policy --policy-module --port --prefill-policy --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --reuse-port --shutdown-delay-secs --shutdown-grace-period-secs --stream-keep-alive-secs --threads --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
   );
 });
 
@@ -37,6 +37,7 @@ test("metrics", () => {
     "pointsman_breaker_state",
     "pointsman_admitted_requests",
     "pointsman_queue_depth",
+    "pointsman_event_loop_delay_seconds",
     "pointsman_upstream_sockets",
     "process_resident_memory_bytes",
     "process_cpu_seconds_total",
@@ -67,6 +68,7 @@ test("error codes and their statuses", () => {
     "503 no_available_workers",
     "503 queue_full",
     "503 queue_timeout",
+    "503 overloaded",
     "503 memory_full",
     "503 server_shutting_down",
     "501 not_implemented",
