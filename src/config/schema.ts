@@ -363,6 +363,11 @@ export const configSchema = z.strictObject({
     description:
       "How far a thread may be behind with its work before it refuses new inference requests with 503, ms; 0 for no bound. Nine looks in ten of the last second must be within it. Usual is less than 20; a request would wait this long before any other bound knew of it.",
   }),
+  maxResidentBytes: z.int().min(0).max(1_099_511_627_776).optional().meta({
+    group: "Admission and time",
+    description:
+      "Resident memory of the process beyond which new inference requests are refused with 503 and answers end their connection, bytes; 0 for no bound. Nine tenths of what the container may have, where it has a limit. A request that is alone is served nevertheless.",
+  }),
   queueSize: count.default(100).meta({
     group: "Admission and time",
     description: "Requests that may wait when that bound is reached; more are refused with 503.",

@@ -124,7 +124,9 @@ export const ERRORS = {
   overloaded: capacity(
     "The gateway is behind with its work by more than `max_event_loop_delay_ms`: requests would wait unseen.",
   ),
-  memory_full: capacity("The bodies of the requests under way are as large together as `max_request_bytes_in_flight`."),
+  memory_full: capacity(
+    "The bodies of the requests under way are as large together as `max_request_bytes_in_flight`, or the process as `max_resident_bytes`.",
+  ),
   server_shutting_down: capacity("The gateway is draining; another instance will answer."),
   not_implemented: {
     ...capacity("The gateway knows the feature and does not have it yet."),

@@ -13,6 +13,7 @@ import { ByteBudget } from "./byte-budget.ts";
 import { errorResponse, statusIn } from "./error-response.ts";
 import { type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
 import type { LoopDelay } from "./loop-delay.ts";
+import type { ResidentMemory } from "./resident-memory.ts";
 import { understand } from "./understand.ts";
 
 export interface DataPlaneDeps {
@@ -22,6 +23,7 @@ export interface DataPlaneDeps {
   readonly auth: Auth;
   readonly gate: Gate;
   readonly loopDelay: LoopDelay;
+  readonly memory: ResidentMemory;
   readonly route: (request: InferenceRequest) => Promise<Response>;
   /** Threads that share the bound on bytes in flight. */
   readonly threads: number;
@@ -54,6 +56,11 @@ export class DataPlane {
     return this.#active;
   }
 
+  /** There is no room for more: whoever is answered had better come back elsewhere. */
+  get isFull(): boolean {
+    return this.#deps.memory.isFull;
+  }
+
   async handle(endpoint: Endpoint, request: Request, requestId: string): Promise<Response> {
     const record = new RequestRecord(requestId, endpoint.name, this.#recordSink);
     this.#active += 1;
@@ -75,9 +82,10 @@ export class DataPlane {
   }
 
   async #serve(endpoint: Endpoint, request: Request, record: RequestRecord): Promise<Response> {
-    const { auth, gate, loopDelay, config, route } = this.#deps;
+    const { auth, gate, loopDelay, memory, config, route } = this.#deps;
     const tenant = auth.serving(request.headers);
     loopDelay.check();
+    memory.check(this.#active - 1);
     const entry = new HeaderEntry(tenant, request.headers);
     const entered = gate.enter(entry, request.signal);
     releaseAtEnd(record, entered instanceof Promise ? await entered : entered);

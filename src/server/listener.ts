@@ -50,7 +50,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
   const cors = createCors(config.corsAllowedOrigins);
   let isLeaving = false;
   const finish = (request: Request, response: Response): Response => {
-    if (isLeaving) response.headers.set("connection", "close");
+    if (isLeaving || dataPlane?.isFull === true) response.headers.set("connection", "close");
     return cors.allow(request, response);
   };
   const routes: BunRoutes = {};

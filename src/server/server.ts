@@ -20,8 +20,9 @@ import type { Front, FrontParts, StartFront } from "./front.ts";
 import { LocalGate } from "./gate.ts";
 import { listen, type Listener, listenForMetrics, urlOf } from "./listener.ts";
 import { LoopDelay } from "./loop-delay.ts";
+import { ResidentMemory } from "./resident-memory.ts";
 import type { Route } from "./route.ts";
-import { authSettings, gateSettings, maxLoopDelayMs } from "./settings.ts";
+import { authSettings, gateSettings, maxLoopDelayMs, maxResidentBytes } from "./settings.ts";
 
 /** What the server needs; an AppContext fits it by shape. */
 export interface ServerDeps {
@@ -127,6 +128,7 @@ function startLocalFront(
   { auth, gate, control, routes }: FrontParts & { readonly auth: Auth },
 ): Front {
   const loopDelay = new LoopDelay(maxLoopDelayMs(config));
+  const memory = new ResidentMemory(maxResidentBytes(config));
   const dataPlane = new DataPlane({
     config,
     metrics,
@@ -134,6 +136,7 @@ function startLocalFront(
     auth,
     gate,
     loopDelay,
+    memory,
     route: (request) => routerManager.route(request),
     threads: 1,
   });
@@ -164,6 +167,7 @@ function startLocalFront(
     snapshots: () => Promise.resolve([]),
     stop: async () => {
       loopDelay[Symbol.dispose]();
+      memory[Symbol.dispose]();
       await listener.stop();
     },
   };

@@ -13,7 +13,8 @@ import { DataPlane } from "../server/data-plane.ts";
 import { errorResponse } from "../server/error-response.ts";
 import { listen, type Listener } from "../server/listener.ts";
 import { LoopDelay } from "../server/loop-delay.ts";
-import { authSettings, gateSettings, maxLoopDelayMs } from "../server/settings.ts";
+import { ResidentMemory } from "../server/resident-memory.ts";
+import { authSettings, gateSettings, maxLoopDelayMs, maxResidentBytes } from "../server/settings.ts";
 import { grpcLimits } from "../context/settings.ts";
 import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
@@ -104,6 +105,7 @@ export class ServingThread {
     forgetDeparted({ workerRegistry, transport, grpc, metrics });
     for (const state of start.workers) workerRegistry.put(workerOf(state, ledger, clock.now()));
     const loopDelay = stack.use(new LoopDelay(maxLoopDelayMs(config), clock));
+    const residentMemory = stack.use(new ResidentMemory(maxResidentBytes(config), clock));
     const auth = createAuth(authSettings(config));
     const dataPlane = new DataPlane({
       config,
@@ -112,6 +114,7 @@ export class ServingThread {
       auth,
       gate: link,
       loopDelay,
+      memory: residentMemory,
       route: (request) => router.route(request),
       threads,
     });

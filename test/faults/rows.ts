@@ -351,9 +351,9 @@ const LIFE: readonly FaultRow[] = [
   {
     row: 94,
     fault: "large bodies that fill the memory",
-    expected: "503 `memory_full` beyond the bytes that may be held, memory bounded, no crash, then all is free",
-    deviation:
-      "one stage only: the bound is on bytes of bodies; resident memory is not watched and no stream is ended for it",
+    expected:
+      "503 `memory_full` beyond the bytes that may be held, and beyond the resident memory that the process may have; no crash, then all is free",
+    deviation: "no stream that runs is ended for it",
   },
   {
     row: 95,

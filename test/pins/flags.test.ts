@@ -109,6 +109,7 @@ describe("defaults", () => {
       "apiKey",
       "decodePolicy",
       "initialWorkers",
+      "maxResidentBytes",
       "modelPath",
       "modelPolicies",
       "policyModule",
