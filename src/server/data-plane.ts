@@ -61,11 +61,13 @@ export class DataPlane {
     return this.#deps.memory.isFull;
   }
 
-  async handle(endpoint: Endpoint, request: Request, requestId: string): Promise<Response> {
+  /** `onOver` is called when the request is, before the last of its answer is written. */
+  async handle(endpoint: Endpoint, request: Request, requestId: string, onOver: () => void): Promise<Response> {
     const record = new RequestRecord(requestId, endpoint.name, this.#recordSink);
     this.#active += 1;
     record.onSettled(() => {
       this.#active -= 1;
+      onOver();
     });
     try {
       return await this.#serve(endpoint, request, record);

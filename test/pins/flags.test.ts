@@ -91,6 +91,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   shutdownDelaySecs: 5,
   streamKeepAliveSecs: 15,
   clientStallTimeoutSecs: 120,
+  clientIdleTimeoutSecs: 120,
   continueStreams: [],
   pdDisaggregation: false,
 };
