@@ -388,6 +388,11 @@ export const configSchema = z.strictObject({
     description:
       "For a worker to accept a connection, seconds. A worker in the same data centre answers within milliseconds.",
   }),
+  maxConnectionsPerWorker: z.int().min(0).max(65_535).default(8192).meta({
+    group: "Admission and time",
+    description:
+      "Connections to one worker at once, over all threads, besides those of health checks; 0 for no bound. Requests beyond them wait their turn, in order, for `connect_timeout_secs` at most, then go to another worker. No engine runs as many requests together; twice as many again and this machine would have no ports left towards the worker.",
+  }),
   firstByteTimeoutSecs: secs.default(600).meta({
     group: "Admission and time",
     description:

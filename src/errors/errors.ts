@@ -116,6 +116,10 @@ export const ERRORS = {
   client_closed: client(499, 1, "api_error", "The client left before the end; seen in logs and metrics only."),
   // What the gateway cannot do now.
   no_available_workers: capacity("Workers serve this model, but none can take a request now. `Retry-After` says when."),
+  upstream_connections_full: {
+    ...capacity("All of the `max_connections_per_worker` were taken, and none became free in `connect_timeout_secs`."),
+    retry: "declined",
+  },
   tokenizer_unavailable: capacity(
     "Workers of the model speak tokens, and its tokenizer is not there: not loaded yet, or the message says why not.",
   ),

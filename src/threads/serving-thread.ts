@@ -15,7 +15,7 @@ import { listen, type Listener } from "../server/listener.ts";
 import { LoopDelay } from "../server/loop-delay.ts";
 import { ResidentMemory } from "../server/resident-memory.ts";
 import { authSettings, gateSettings, maxLoopDelayMs, maxResidentBytes } from "../server/settings.ts";
-import { grpcLimits } from "../context/settings.ts";
+import { grpcLimits, maxConnectionsPerWorker } from "../context/settings.ts";
 import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
@@ -80,7 +80,7 @@ export class ServingThread {
     const memory = new PolicyMemory();
     for (const entry of start.memory) memory.put(entry);
     const policyRegistry = await createPolicyRegistry(config, memory);
-    const transport = stack.use(new HttpTransport(clock));
+    const transport = stack.use(new HttpTransport(clock, maxConnectionsPerWorker(config, start.threads)));
     const grpc = stack.use(new GrpcTransport(grpcLimits(config), clock));
     const tokenizers = stack.use(new TokenizerRegistry());
     const threads = start.threads;

@@ -204,9 +204,8 @@ const WORKERS: readonly FaultRow[] = [
   {
     row: 47,
     fault: "a worker that takes four connections and gets 100 requests",
-    expected: "an answer for each, and no socket left over",
-    deviation:
-      "the gateway does not bound sockets to a worker; `max_concurrent_requests_per_model` bounds what is sent",
+    expected:
+      "an answer for each, and no socket left over; with `max_connections_per_worker` no more than that, in order, then another worker, or 503 after the connect timeout",
   },
   {
     row: 48,

@@ -87,6 +87,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   maxConcurrentRequestsPerModel: -1,
   maxRequestBytesInFlight: 1_073_741_824,
   maxEventLoopDelayMs: 200,
+  maxConnectionsPerWorker: 8192,
   bodyStallTimeoutSecs: 30,
   shutdownDelaySecs: 5,
   streamKeepAliveSecs: 15,
