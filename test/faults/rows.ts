@@ -389,8 +389,8 @@ const LIFE: readonly FaultRow[] = [
   {
     row: 102,
     fault: "a bad configuration in a reload",
-    reason:
-      "there is no reload: the configuration is read once. A new process with it takes over under `reuse_port` (row 100), and one whose configuration is bad never listens (row 101)",
+    expected:
+      "nothing is read again: SIGHUP does no harm, and a line says what to do instead. A new process takes over under `reuse_port` (row 100); one whose configuration is bad never listens (row 101)",
   },
   { row: 103, fault: "YAML made to do harm", expected: "refused within 200 ms and 32 MiB" },
   {
