@@ -5,10 +5,10 @@ import { type Clock, systemClock } from "../util/clock.ts";
 const LOOK_MS = 50;
 /** Looks of this time count, ms, and at least so many: a thread that is far behind has few of them in a second. */
 const WINDOW_MS = 1000;
-const LEAST_LOOKS = 10;
+const LEAST_LOOKS = 20;
 /**
  * Not the 99th percentile: of some twenty looks that is the latest, and one long pause (a body of 64 MiB, a process that was
- * stopped) would have a second of requests refused that could be served. One late look never counts, two may.
+ * stopped) would have a second of requests refused that could be served. Two late looks never count, three may.
  */
 const SHARE = 0.9;
 

@@ -86,7 +86,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   reusePort: false,
   maxConcurrentRequestsPerModel: -1,
   maxRequestBytesInFlight: 1_073_741_824,
-  maxEventLoopDelayMs: 200,
+  maxEventLoopDelayMs: 500,
   maxConnectionsPerWorker: 8192,
   bodyStallTimeoutSecs: 30,
   shutdownDelaySecs: 5,
