@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import { type AppContext, createAppContext } from "../context/app-context.ts";
 import { availableParallelism } from "node:os";
 import { GatewayError } from "../errors/errors.ts";
+import type { Logger } from "../observability/logger.ts";
 import type { StartFront } from "../server/front.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { ThreadPool } from "../threads/thread-pool.ts";
@@ -72,6 +73,17 @@ export function firstSignal(): Promise<NodeJS.Signals> {
   process.on("SIGINT", onSignal);
   return promise;
 }
+
+/**
+ * SIGHUP, which has other servers read their configuration anew, would end the process at once. It reads nothing, and says so
+ * once there is a logger: a configuration that is half in force would be a state that no start can have.
+ */
+export function surviveHangUps(logger: () => Logger | undefined): void {
+  process.on("SIGHUP", () => logger()?.warn({ signal: "SIGHUP" }, NO_RELOAD));
+}
+
+const NO_RELOAD =
+  "nothing is reloaded: change workers over the API; for other options start a new gateway on the same port (both with reuse_port), then send this one SIGTERM";
 
 /** Runs until the signal, then drains, closes everything and ends the process. */
 export async function runUntil(signal: Promise<NodeJS.Signals>, gateway: RunningGateway): Promise<never> {

@@ -363,6 +363,16 @@ export const configSchema = z.strictObject({
     description:
       "Bytes that the bodies of all requests under way may have together; more are refused with 503. What bounds memory where bodies differ a thousandfold.",
   }),
+  maxEventLoopDelayMs: z.number().min(0).max(60_000).default(500).meta({
+    group: "Admission and time",
+    description:
+      "How far a thread may be behind with its work before it refuses new inference requests with 503, ms; 0 for no bound. Nine looks in ten of the last second must be within it. Usual is less than 20; on a machine with eight times the work that it can do, 100 to 250 were seen, at which requests are still better served than refused.",
+  }),
+  maxResidentBytes: z.int().min(0).max(1_099_511_627_776).optional().meta({
+    group: "Admission and time",
+    description:
+      "Resident memory of the process beyond which new inference requests are refused with 503 and answers end their connection, bytes; 0 for no bound. Nine tenths of what the container may have, where it has a limit. A request that is alone is served nevertheless.",
+  }),
   queueSize: count.default(100).meta({
     group: "Admission and time",
     description: "Requests that may wait when that bound is reached; more are refused with 503.",
@@ -382,6 +392,11 @@ export const configSchema = z.strictObject({
     group: "Admission and time",
     description:
       "For a worker to accept a connection, seconds. A worker in the same data centre answers within milliseconds.",
+  }),
+  maxConnectionsPerWorker: z.int().min(0).max(65_535).default(8192).meta({
+    group: "Admission and time",
+    description:
+      "Connections to one worker at once, over all threads, besides those of health checks; 0 for no bound. Requests beyond them wait their turn, in order, for `connect_timeout_secs` at most, then go to another worker. No engine runs as many requests together; twice as many again and this machine would have no ports left towards the worker.",
   }),
   firstByteTimeoutSecs: secs.default(600).meta({
     group: "Admission and time",
@@ -406,6 +421,11 @@ export const configSchema = z.strictObject({
     group: "Routing",
     description:
       "Models (globs) whose streams another worker goes on with when theirs is lost: a chat or completion that has begun is sent on with its text so far as a prefix, at most twice. `true` for all. What cannot be right that way (tool calls, log-probabilities, several answers, structured output) ends with an error as without it.",
+  }),
+  clientIdleTimeoutSecs: z.int().min(0).max(255).default(120).meta({
+    group: "Admission and time",
+    description:
+      "After this long a client's connection is closed on which nothing is asked, or that takes nothing of an answer that is whole, seconds, to within four; 0 for never. Longer than the clients' own pools keep one, at most 255. Requests under way are not idle, however silent.",
   }),
   shutdownDelaySecs: z.number().min(0).max(3600).default(5).meta({
     group: "Admission and time",

@@ -24,7 +24,14 @@ import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
 import { createPolicyRegistry, createRouters, forgetDeparted } from "./data-path.ts";
-import { acceptedTypes, breakerSettings, grpcLimits, healthSettings, modelTextSettings } from "./settings.ts";
+import {
+  acceptedTypes,
+  breakerSettings,
+  grpcLimits,
+  healthSettings,
+  maxConnectionsPerWorker,
+  modelTextSettings,
+} from "./settings.ts";
 import { exposeState } from "./state-metrics.ts";
 
 /**
@@ -77,7 +84,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const workerRegistry = overrides.workerRegistry ?? new WorkerRegistry({ ledger });
   const policyMemory = new PolicyMemory();
   const policyRegistry = overrides.policyRegistry ?? (await createPolicyRegistry(config, policyMemory));
-  const transport = overrides.transport ?? stack.use(new HttpTransport(clock));
+  const transport = overrides.transport ?? stack.use(new HttpTransport(clock, maxConnectionsPerWorker(config, 1)));
   const grpc = overrides.grpc ?? stack.use(new GrpcTransport(grpcLimits(config), clock));
   const tokenizers = overrides.tokenizers ?? stack.use(new TokenizerRegistry());
   const health = healthSettings(config);

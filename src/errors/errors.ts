@@ -117,12 +117,21 @@ export const ERRORS = {
   client_closed: client(499, 1, "api_error", "The client left before the end; seen in logs and metrics only."),
   // What the gateway cannot do now.
   no_available_workers: capacity("Workers serve this model, but none can take a request now. `Retry-After` says when."),
+  upstream_connections_full: {
+    ...capacity("All of the `max_connections_per_worker` were taken, and none became free in `connect_timeout_secs`."),
+    retry: "declined",
+  },
   tokenizer_unavailable: capacity(
     "Workers of the model speak tokens, and its tokenizer is not there: not loaded yet, or the message says why not.",
   ),
   queue_full: capacity("The concurrency limit is reached and the queue is full. `Retry-After` says when."),
   queue_timeout: capacity("The request waited in the queue for `queue_timeout_secs`."),
-  memory_full: capacity("The bodies of the requests under way are as large together as `max_request_bytes_in_flight`."),
+  overloaded: capacity(
+    "The gateway is behind with its work by more than `max_event_loop_delay_ms`: requests would wait unseen.",
+  ),
+  memory_full: capacity(
+    "The bodies of the requests under way are as large together as `max_request_bytes_in_flight`, or the process as `max_resident_bytes`.",
+  ),
   server_shutting_down: capacity("The gateway is draining; another instance will answer."),
   not_implemented: {
     ...capacity("The gateway knows the feature and does not have it yet."),

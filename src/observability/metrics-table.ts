@@ -7,6 +7,8 @@ export interface MetricRow {
   readonly kind: "counter" | "gauge" | "histogram";
   readonly help: string;
   readonly labels: readonly string[];
+  /** What the values of several threads come to; their sum where nothing is said. */
+  readonly over?: "max";
   /** Upper bounds, seconds. */
   readonly buckets?: readonly number[];
 }
@@ -133,6 +135,13 @@ export const METRICS = {
     kind: "gauge",
     help: "Requests waiting for admission.",
     labels: [],
+  },
+  loopDelay: {
+    name: "pointsman_event_loop_delay_seconds",
+    kind: "gauge",
+    help: "How late the gateway comes to what has happened: nine looks in ten of the last second were no later. Of several threads the latest.",
+    labels: [],
+    over: "max",
   },
   upstreamSockets: {
     name: "pointsman_upstream_sockets",

@@ -96,7 +96,13 @@ export class Metrics {
 
   #create(row: MetricRow): Tally | Gauge {
     if (row.kind === "gauge") {
-      return new Gauge({ name: row.name, help: row.help, labelNames: [...row.labels], registers: [this.#registry] });
+      return new Gauge({
+        name: row.name,
+        help: row.help,
+        labelNames: [...row.labels],
+        registers: [this.#registry],
+        aggregator: row.over ?? "sum",
+      });
     }
     const tally = new Tally(row);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the registry asks its metrics for `name` and `get` only

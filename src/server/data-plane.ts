@@ -12,6 +12,8 @@ import { type BodyBounds, type HeldBytes, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { errorResponse, statusIn } from "./error-response.ts";
 import { type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
+import type { LoopDelay } from "./loop-delay.ts";
+import type { ResidentMemory } from "./resident-memory.ts";
 import { understand } from "./understand.ts";
 
 export interface DataPlaneDeps {
@@ -20,6 +22,8 @@ export interface DataPlaneDeps {
   readonly metrics: Metrics;
   readonly auth: Auth;
   readonly gate: Gate;
+  readonly loopDelay: LoopDelay;
+  readonly memory: ResidentMemory;
   readonly route: (request: InferenceRequest) => Promise<Response>;
   /** Threads that share the bound on bytes in flight. */
   readonly threads: number;
@@ -52,11 +56,18 @@ export class DataPlane {
     return this.#active;
   }
 
-  async handle(endpoint: Endpoint, request: Request, requestId: string): Promise<Response> {
+  /** There is no room for more: whoever is answered had better come back elsewhere. */
+  get isFull(): boolean {
+    return this.#deps.memory.isFull;
+  }
+
+  /** `onOver` is called when the request is, before the last of its answer is written. */
+  async handle(endpoint: Endpoint, request: Request, requestId: string, onOver: () => void): Promise<Response> {
     const record = new RequestRecord(requestId, endpoint.name, this.#recordSink);
     this.#active += 1;
     record.onSettled(() => {
       this.#active -= 1;
+      onOver();
     });
     try {
       return await this.#serve(endpoint, request, record);
@@ -73,8 +84,10 @@ export class DataPlane {
   }
 
   async #serve(endpoint: Endpoint, request: Request, record: RequestRecord): Promise<Response> {
-    const { auth, gate, config, route } = this.#deps;
+    const { auth, gate, loopDelay, memory, config, route } = this.#deps;
     const tenant = auth.serving(request.headers);
+    loopDelay.check();
+    memory.check(this.#active - 1);
     const entry = new HeaderEntry(tenant, request.headers);
     const entered = gate.enter(entry, request.signal);
     releaseAtEnd(record, entered instanceof Promise ? await entered : entered);

@@ -50,16 +50,21 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
   const cors = createCors(config.corsAllowedOrigins);
   let isLeaving = false;
   const finish = (request: Request, response: Response): Response => {
-    if (isLeaving) response.headers.set("connection", "close");
+    if (isLeaving || dataPlane?.isFull === true) response.headers.set("connection", "close");
     return cors.allow(request, response);
   };
+  // Bun's bound is one of the connection, and would cut a silent request: it is off from a request's head to its last word.
+  // That costs 40 ns a request (Bun 1.4.5, 2026-11-24).
+  const beginWork = (request: Request): void => server.timeout(request, 0);
+  const endWork = (request: Request): void => server.timeout(request, config.clientIdleTimeoutSecs);
   const routes: BunRoutes = {};
   for (const endpoint of dataPlane ? ENDPOINTS : []) {
     routes[endpoint.path] = {
       POST: async (request) => {
         const requestId = requestIdOf(request.headers, config.requestIdHeaders);
         if (!hasGoodHost(request)) return finish(request, errorResponse(badHost(), endpoint.dialect, requestId));
-        const response = await dataPlane?.handle(endpoint, request, requestId);
+        beginWork(request);
+        const response = await dataPlane?.handle(endpoint, request, requestId, () => endWork(request));
         return finish(request, response ?? noRoute(request, requestId, routes));
       },
     };
@@ -70,15 +75,18 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
       [route.method]: async (request: BunRequest) => {
         const requestId = requestIdOf(request.headers, config.requestIdHeaders);
         if (!hasGoodHost(request)) return finish(request, errorResponse(badHost(), openaiDialect, requestId));
-        return finish(request, await deps.answer(route, { request, params: request.params, requestId }));
+        beginWork(request);
+        const response = await deps.answer(route, { request, params: request.params, requestId });
+        endWork(request);
+        return finish(request, response);
       },
     };
   }
-  const server = Bun.serve({
+  const server: Server<undefined> = Bun.serve({
     hostname: deps.hostname,
     port: deps.port,
-    // Long generations are silent for minutes; the gateway's own time bounds are the ones that hold.
-    idleTimeout: 0,
+    // In which a client asks nothing, or takes nothing of an answer that is whole.
+    idleTimeout: config.clientIdleTimeoutSecs,
     // Counted by the gateway itself, which answers with a body.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     development: false,

@@ -21,8 +21,10 @@ import { DataPlane, logDefect } from "./data-plane.ts";
 import type { Front, FrontParts, StartFront } from "./front.ts";
 import { LocalGate } from "./gate.ts";
 import { listen, type Listener, listenForMetrics, urlOf } from "./listener.ts";
+import { LoopDelay } from "./loop-delay.ts";
+import { ResidentMemory } from "./resident-memory.ts";
 import type { Route } from "./route.ts";
-import { authSettings, gateSettings } from "./settings.ts";
+import { authSettings, gateSettings, maxLoopDelayMs, maxResidentBytes } from "./settings.ts";
 
 /** What the server needs; an AppContext fits it by shape. */
 export interface ServerDeps {
@@ -130,16 +132,21 @@ function startLocalFront(
   { config, metrics, logger, transport, grpc, routerManager }: ServerDeps,
   { auth, gate, control, routes }: FrontParts & { readonly auth: Auth },
 ): Front {
+  const loopDelay = new LoopDelay(maxLoopDelayMs(config));
+  const memory = new ResidentMemory(maxResidentBytes(config));
   const dataPlane = new DataPlane({
     config,
     metrics,
     logger,
     auth,
     gate,
+    loopDelay,
+    memory,
     route: (request) => routerManager.route(request),
     threads: 1,
   });
   metrics.read("admitted", (set) => set({}, dataPlane.active - gate.waiting));
+  metrics.read("loopDelay", (set) => set({}, loopDelay.ms / 1000));
   const listener = listen({
     config,
     hostname: config.host,
@@ -163,7 +170,11 @@ function startLocalFront(
     },
     settled: () => Promise.resolve(),
     snapshots: () => Promise.resolve([]),
-    stop: () => listener.stop(),
+    stop: async () => {
+      loopDelay[Symbol.dispose]();
+      memory[Symbol.dispose]();
+      await listener.stop();
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Config } from "../config/schema.ts";
+import { memoryLimitBytes } from "../util/memory-limit.ts";
 import type { AuthSettings, TenantKey } from "./auth.ts";
 import type { GateSettings } from "./gate.ts";
 
@@ -30,6 +31,18 @@ export function gateSettings(config: Config): GateSettings {
   };
 }
 
-function bound(requests: number): number {
-  return requests > 0 ? requests : Number.POSITIVE_INFINITY;
+/** 0 stands for no bound. */
+export function maxLoopDelayMs({ maxEventLoopDelayMs }: Config): number {
+  return bound(maxEventLoopDelayMs);
+}
+
+/** Without a number of the operator's, what a container leaves before its kernel ends the process. */
+export function maxResidentBytes({ maxResidentBytes: given }: Config, limit = memoryLimitBytes()): number {
+  return given === undefined ? (limit ?? Number.POSITIVE_INFINITY) * CONTAINER_SHARE : bound(given);
+}
+
+const CONTAINER_SHARE = 0.9;
+
+function bound(most: number): number {
+  return most > 0 ? most : Number.POSITIVE_INFINITY;
 }

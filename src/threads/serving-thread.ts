@@ -12,8 +12,10 @@ import type { ControlRequest } from "../server/control-app.ts";
 import { DataPlane } from "../server/data-plane.ts";
 import { errorResponse } from "../server/error-response.ts";
 import { listen, type Listener } from "../server/listener.ts";
-import { authSettings, gateSettings } from "../server/settings.ts";
-import { grpcLimits } from "../context/settings.ts";
+import { LoopDelay } from "../server/loop-delay.ts";
+import { ResidentMemory } from "../server/resident-memory.ts";
+import { authSettings, gateSettings, maxLoopDelayMs, maxResidentBytes } from "../server/settings.ts";
+import { grpcLimits, maxConnectionsPerWorker } from "../context/settings.ts";
 import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
@@ -80,7 +82,7 @@ export class ServingThread {
     const memory = new PolicyMemory();
     for (const entry of start.memory) memory.put(entry);
     const policyRegistry = await createPolicyRegistry(config, memory);
-    const transport = stack.use(new HttpTransport(clock));
+    const transport = stack.use(new HttpTransport(clock, maxConnectionsPerWorker(config, start.threads)));
     const grpc = stack.use(new GrpcTransport(grpcLimits(config), clock));
     const tokenizers = stack.use(new TokenizerRegistry());
     for (const change of start.tokenizers) tokenizers.apply(change);
@@ -106,6 +108,8 @@ export class ServingThread {
     const router = new ModelRouter({ workers: workerRegistry, policies: policyRegistry, routers, logger });
     forgetDeparted({ workerRegistry, transport, grpc, metrics });
     for (const state of start.workers) workerRegistry.put(workerOf(state, ledger, clock.now()));
+    const loopDelay = stack.use(new LoopDelay(maxLoopDelayMs(config), clock));
+    const residentMemory = stack.use(new ResidentMemory(maxResidentBytes(config), clock));
     const auth = createAuth(authSettings(config));
     const dataPlane = new DataPlane({
       config,
@@ -113,10 +117,13 @@ export class ServingThread {
       metrics,
       auth,
       gate: link,
+      loopDelay,
+      memory: residentMemory,
       route: (request) => router.route(request),
       threads,
     });
     metrics.read("admitted", (set) => set({}, dataPlane.active));
+    metrics.read("loopDelay", (set) => set({}, loopDelay.ms / 1000));
     metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
     const listener = listen({
       config,

@@ -50,7 +50,7 @@ export interface Transport {
   forget(origin: string): void;
   /**
    * Sends a request and waits for the head of the answer. Never follows a redirect, decodes a body or repeats a
-   * request. Throws upstream_connect_failed, upstream_connect_timeout, upstream_closed, upstream_timeout,
+   * request. Throws upstream_connections_full, upstream_connect_failed, upstream_connect_timeout, upstream_closed, upstream_timeout,
    * upstream_protocol_error; and client_closed when the signal is aborted, before and after the head.
    */
   send(request: UpstreamRequest, signal: AbortSignal | undefined): Promise<UpstreamResponse>;

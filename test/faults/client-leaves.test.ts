@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { deltaChunk, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
+import { chunk, deltaChunk, jsonAnswer, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import { startFlood } from "./flood.ts";
 import { eventually, expectSameProcessServes, observe, quantile, rssRise } from "./observe.ts";
@@ -8,6 +8,7 @@ import { head, jsonPost, openWire, type Wire } from "./wire.ts";
 
 const CHAT = "/v1/chat/completions";
 const PLACES = 8;
+const MB = 1024 * 1024;
 
 let gateway: FaultGateway;
 beforeAll(async () => {
@@ -198,7 +199,6 @@ describe("a client that leaves the line", () => {
 });
 
 describe("a client that does not read", () => {
-  const MB = 1024 * 1024;
   /** One place is left for the others. */
   const STREAMS = PLACES - 1;
 
@@ -274,6 +274,79 @@ describe("a client that does not read", () => {
     await eventually(async () => (await strict.metric("pointsman_admitted_requests")) === 0, "its place is free");
     expect(await strict.accessLine("row-81-stall")).toMatchObject({ attempts: 1 });
   });
+});
+
+describe("connections with a bound of a second on idleness", () => {
+  /** Longer than the bound and the four seconds to within which Bun keeps it. */
+  const SILENCE_MS = 9000;
+  let strict: FaultGateway;
+  beforeAll(async () => {
+    strict = await startFaultGateway(
+      [
+        ["--client-idle-timeout-secs", "1"],
+        ["--stream-keep-alive-secs", "0"],
+        ["--idle-timeout-secs", "15"],
+        ["--first-byte-timeout-secs", "15"],
+        ["--request-timeout-secs", "20"],
+      ].flat(),
+    );
+  });
+  afterAll(() => strict[Symbol.asyncDispose]());
+
+  test("row 78: an idle one is closed, one with a silent request or stream only after it", async () => {
+    await using engine = await startRawEngine(async ({ body, write }) => {
+      if (!body.includes('"stream"')) {
+        await Bun.sleep(SILENCE_MS);
+        return write(jsonAnswer('{"object":"chat.completion","choices":[]}'));
+      }
+      write(STREAM_HEAD + deltaChunk("a"));
+      await Bun.sleep(SILENCE_MS);
+      return write(`${deltaChunk("b")}${chunk("data: [DONE]\n\n")}0\r\n\r\n`);
+    });
+    await using _served = await strict.serve("m78-silent", [engine.url]);
+    const idleAfter = async (bytes: string, isWhole: (text: string) => boolean): Promise<number> => {
+      using wire = await openWire(strict.url, bytes);
+      while (!isWhole(wire.received) && !wire.isClosed) await wire.more();
+      expect(isWhole(wire.received)).toBe(true);
+      const from = performance.now();
+      await wire.closed;
+      return performance.now() - from;
+    };
+    const idleMs = await Promise.all([
+      idleAfter(head("GET /health", []), (text) => text.includes("\r\n\r\n")),
+      idleAfter(jsonPost(CHAT, chat("m78-silent")), (text) => text.includes('"choices":[]')),
+      idleAfter(jsonPost(CHAT, chat("m78-silent", { stream: true })), (text) => text.includes("[DONE]")),
+    ]);
+    for (const ms of idleMs) expect(ms).toBeLessThan(SILENCE_MS);
+    observe(
+      78,
+      `bound 1 s: closed after ${idleMs.map((ms) => (ms / 1000).toFixed(1)).join(", ")} s; silent for ${SILENCE_MS / 1000} s, a request and a stream went on to their end`,
+    );
+  }, 25_000);
+
+  test("row 81: who takes nothing of a whole answer, or of the gateway's own pages, is cut off", async () => {
+    await using engine = await startEngine({
+      model: "m81-whole",
+      respond: () => Response.json({ object: "chat.completion", choices: [], filler: "x".repeat(16 * MB) }),
+    });
+    await using _served = await strict.serve("m81-whole", [engine.url]);
+    const before = strict.descriptors();
+    const wires: Wire[] = [];
+    for (const bytes of [jsonPost(CHAT, chat("m81-whole")), head("GET /metrics", []).repeat(1000)]) {
+      const wire = await openWire(strict.url);
+      wire.pause();
+      await wire.write(bytes);
+      wires.push(wire);
+    }
+    await Bun.sleep(500);
+    const open = strict.descriptors() - before;
+    const from = performance.now();
+    while (strict.descriptors() > before && performance.now() < from + SILENCE_MS) await Bun.sleep(50);
+    const ms = performance.now() - from;
+    for (const wire of wires) wire.hangUp();
+    expect([open, ms < SILENCE_MS]).toEqual([2, true]);
+    observe(81, `a whole answer and a page that nobody reads, bound 1 s: cut off after ${(ms / 1000).toFixed(1)} s`);
+  }, 20_000);
 });
 
 test("row 78: ten thousand idle connections cost little memory and no time", async () => {

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
-import { expectSameProcessServes, observe } from "./observe.ts";
+import { ELSEWHERE } from "../support/process.ts";
+import { eventually, expectSameProcessServes, observe } from "./observe.ts";
 import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
 import { exchange, head, jsonPost, openWire } from "./wire.ts";
 
@@ -146,6 +149,25 @@ describe("SIGTERM while requests run", () => {
     expect(await gateway.exited).toBe(0);
     expect(performance.now() - from).toBeLessThan(1200);
   });
+});
+
+test("row 102: SIGHUP with a file that has become nonsense: streams go on, requests are served, and a line says what to do", async () => {
+  const file = join(ELSEWHERE, "row-102.yaml");
+  writeFileSync(file, "queue_size: 7\n");
+  await using gateway = await startFaultGateway(["--config", file]);
+  await using engine = await startEngine({ model: "m102", ...PACED });
+  await gateway.serve("m102", [engine.url]);
+  const stream = await post(gateway.url + CHAT, chat("m102", { stream: true, max_tokens: 20, ignore_eos: true }));
+  writeFileSync(file, "queue_size: [many\n");
+  const told = (): number =>
+    gateway.lines().filter(({ signal, msg }) => signal === "SIGHUP" && String(msg).includes("reuse_port")).length;
+  for (let count = 1; count <= 2; count += 1) {
+    gateway.signal("SIGHUP");
+    await eventually(() => told() === count, "it says that nothing is reloaded");
+  }
+  expect(await stream.text()).toEndWith("data: [DONE]\n\n");
+  expect((await post(gateway.url + CHAT, chat("m102", { max_tokens: 1 }))).status).toBe(200);
+  observe(102, "twice, and a file that does not parse: told each time, the stream whole, then 200");
 });
 
 describe("connections that are kept, while the gateway drains", () => {

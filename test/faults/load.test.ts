@@ -264,6 +264,45 @@ test("row 93: with more requests than there are places and time: 503 at once, an
   );
 });
 
+test("row 93: while the process comes 200 ms late to its work, inference is refused in each shape, and health is not", async () => {
+  await using late = await startFaultGateway(["--max-event-loop-delay-ms", "200"]);
+  await using engine = await startEngine({ model: "m93-late" });
+  await using _served = await late.serve("m93-late", [engine.url]);
+  const delayMs = async (): Promise<number> => 1000 * (await late.metric("pointsman_event_loop_delay_seconds"));
+  expect(await delayMs()).toBeLessThan(200);
+  // What it has no processor for is the same to it as what is too much: it runs for 20 ms of each 320.
+  const starve = async (times: number): Promise<void> => {
+    for (let count = 0; count < times; count += 1) {
+      late.signal("SIGSTOP");
+      await Bun.sleep(300);
+      late.signal("SIGCONT");
+      await Bun.sleep(20);
+    }
+  };
+  await starve(5);
+  const replies = await Promise.all(APIS.map((api) => ask(late, api, "m93-late")));
+  const [health, delay] = await Promise.all([fetch(`${late.url}/health`), delayMs()]);
+  for (const [index, { status, text, headers }] of replies.entries()) {
+    const api = APIS[index] ?? CHAT;
+    const code: unknown = dig(JSON.parse(text), "error", "code");
+    expect([api.name, status, code, headers.get("retry-after")]).toEqual([
+      api.name,
+      api.status(503),
+      "overloaded",
+      "1",
+    ]);
+  }
+  expect([health.status, engine.stats.finished]).toEqual([200, 0]);
+  expect(delay).toBeGreaterThan(200);
+  await eventually(async () => (await ask(late, CHAT, "m93-late")).status === 200, "it serves again");
+  await starve(1);
+  expect((await ask(late, CHAT, "m93-late")).status).toBe(200);
+  observe(
+    93,
+    `${delay.toFixed(0)} ms behind five times in a row: 503 \`overloaded\` in each API, health 200, served again within a second; after one such pause 200`,
+  );
+});
+
 test("row 94: bodies beyond what may be held are refused, memory keeps within it, and then all is free", async () => {
   const held = await startHeld("m94");
   await using _engine = held.engine;
@@ -302,4 +341,67 @@ test("row 94: bodies beyond what may be held are refused, memory keeps within it
     94,
     `bound 32 MiB, 22 bodies of 8 MiB: ${fits} × 200, 18 × 503 \`memory_full\` (529 on /v1/messages), resident memory ${rise.toFixed(0)} MB more; then 200`,
   );
+});
+
+describe("a process that is larger than it may be", () => {
+  const startNarrow = (bytes: number): Promise<FaultGateway> =>
+    startFaultGateway(["--max-resident-bytes", String(bytes), "--first-byte-timeout-secs", "10"]);
+
+  test("row 94: new requests are refused in each shape and answers end their connection, but one alone is served", async () => {
+    await using narrow = await startNarrow(MB);
+    const held = await startHeld("m94-narrow");
+    await using _engine = held.engine;
+    await using _served = await narrow.serve("m94-narrow", [held.engine.url]);
+    const alone = ask(narrow, CHAT, "m94-narrow");
+    await eventually(() => held.order.length === 1, "the first is at the worker");
+    for (const api of APIS) {
+      const { status, text, headers } = await ask(narrow, api, "m94-narrow");
+      expect([api.name, status, dig(JSON.parse(text), "error", "code"), headers.get("retry-after")]).toEqual([
+        api.name,
+        api.status(503),
+        "memory_full",
+        "1",
+      ]);
+    }
+    using wire = await openWire(narrow.url, jsonPost(CHAT.path, chat("m94-narrow")));
+    const [refused] = await wire.answers(1);
+    await wire.closed;
+    expect([refused?.status, refused?.headers.get("connection")]).toEqual([503, "close"]);
+    expect((await fetch(`${narrow.url}/health`)).status).toBe(200);
+    held.release();
+    expect((await alone).status).toBe(200);
+    const next = ask(narrow, CHAT, "m94-narrow");
+    await eventually(() => held.order.length === 2, "the next is at the worker");
+    held.release();
+    expect((await next).status).toBe(200);
+  });
+
+  test("row 94: what has become free is given back, and then all are served again", async () => {
+    const probe = await startNarrow(0);
+    const bound = probe.rssMb() + 100;
+    await probe[Symbol.asyncDispose]();
+    await using narrow = await startNarrow(bound * MB);
+    const held = await startHeld("m94-full");
+    await using _engine = held.engine;
+    await using _served = await narrow.serve("m94-full", [held.engine.url]);
+    const large = JSON.stringify(CHAT.body("m94-full", { user: "x".repeat(8 * MB) }));
+    const isRefused = async (): Promise<boolean> => {
+      const reply = await Promise.race([ask(narrow, CHAT, "m94-full"), Bun.sleep(100).then(() => undefined)]);
+      return reply?.text.includes("memory_full") === true;
+    };
+    const replies = Array.from({ length: 20 }, () => post(narrow.url + CHAT.path, large));
+    await eventually(isRefused, "it refuses");
+    const peak = narrow.rssMb();
+    // Those that got in before it did are answered.
+    const release = setInterval(() => held.release(), 5);
+    const statuses = tally((await Promise.all(replies)).map(({ status }) => status));
+    await eventually(() => narrow.rssMb() < bound, "it is smaller again");
+    await eventually(async () => !(await isRefused()), "it serves again");
+    clearInterval(release);
+    expect(peak).toBeGreaterThan(bound);
+    observe(
+      94,
+      `bound ${bound.toFixed(0)} MB: \`memory_full\` at ${peak.toFixed(0)} MB, ${JSON.stringify(statuses)} of those that came before; ${narrow.rssMb().toFixed(0)} MB after, and served again`,
+    );
+  });
 });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { startBlackHole } from "../support/black-hole.ts";
 import { chunk, jsonAnswer, type RawExchange, startEngine, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
 import { APIS, CHAT, expectCut, expectError, MESSAGES } from "./apis.ts";
-import { ask, lineOf, repeat, tally, workerView, expectOneLineEach } from "./ask.ts";
+import { ask, dig, lineOf, repeat, tally, workerView, expectOneLineEach } from "./ask.ts";
 import { eventually, expectSameProcessServes, observe } from "./observe.ts";
 import { type FaultGateway, startFaultGateway } from "./setup.ts";
 
@@ -432,5 +432,59 @@ describe("a worker that takes few connections", () => {
     await eventually(() => engine.openConnections <= ofProbes, "idle connections are closed");
     expect(gateway.descriptors()).toBeLessThanOrEqual(before + 100);
     observe(47, "beyond four wait: 100 × 200, 100 generations, no socket left");
+  });
+
+  test("row 47: with a bound of four there are never more, and all are answered", async () => {
+    await using bounded = await startFaultGateway(["--max-connections-per-worker", "4"]);
+    let most = 0;
+    await using engine = await startRawEngine(async ({ write }) => {
+      most = Math.max(most, engine.openConnections - ofProbes);
+      await Bun.sleep(5);
+      write(jsonAnswer(CHAT.whole("in turn")));
+    });
+    await using _served = await bounded.serve("m47-bounded", [engine.url]);
+    const ofProbes = engine.openConnections;
+    const replies = Array.from({ length: 100 }, (_, seed) => ask(bounded, CHAT, "m47-bounded", { seed }));
+    expect(tally((await Promise.all(replies)).map(({ status }) => status))).toEqual({ 200: 100 });
+    expect([most <= 4, engine.generations]).toEqual([true, 100]);
+    observe(47, `bound 4: 100 × 200, ${most} connections at most`);
+  });
+
+  test("row 47: where all four stay taken another worker has the request, or it is 503 after the connect timeout", async () => {
+    await using bounded = await startFaultGateway([
+      ...["--max-connections-per-worker", "4", "--first-byte-timeout-secs", "10"],
+      ...["--retry-max-retries", "1", "--cb-failure-threshold", "1"],
+    ]);
+    const held: (() => void)[] = [];
+    await using full = await startRawEngine(({ write }) => {
+      held.push(() => write(jsonAnswer(CHAT.whole("at last"))));
+    });
+    await using _full = await bounded.serve("m47-full", [full.url]);
+    const first = Array.from({ length: 4 }, (_, seed) => ask(bounded, CHAT, "m47-full", { seed }));
+    await eventually(() => held.length === 4, "all are taken");
+    for (const api of APIS) {
+      const { status, text, headers, ms } = await ask(bounded, api, "m47-full");
+      const code: unknown = dig(JSON.parse(text), "error", "code");
+      expect([api.name, status, code, headers.get("retry-after")]).toEqual([
+        api.name,
+        api.status(503),
+        "upstream_connections_full",
+        "1",
+      ]);
+      expect(ms).toBeWithin(450, 1000);
+    }
+    await using other = await startRawEngine(({ write }) => write(jsonAnswer(CHAT.whole("elsewhere"))));
+    await using _other = await bounded.serve("m47-full", [other.url]);
+    const replies = await Promise.all(
+      Array.from({ length: 10 }, (_, index) => ask(bounded, CHAT, "m47-full", { seed: 4 + index })),
+    );
+    expect(tally(replies.map(({ status }) => status))).toEqual({ 200: 10 });
+    expect([held.length, other.generations]).toEqual([4, 10]);
+    for (const release of held) release();
+    expect(tally((await Promise.all(first)).map(({ status }) => status))).toEqual({ 200: 4 });
+    observe(
+      47,
+      "bound 4, all taken: 503 `upstream_connections_full` with Retry-After after the connect timeout; with another worker 10 × 200",
+    );
   });
 });

@@ -12,7 +12,7 @@ test("flags", () => {
     optionMeta(key).fileOnly ? [] : [flagName(key), ...(optionMeta(key).aliases ?? [])],
   );
   expect(flags.sort().join(" ")).toBe(
-    "--admin-api-key --admin-host --admin-port --api-key --balance-abs-threshold --balance-rel-threshold --body-stall-timeout-secs --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --chat-template --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --decode-policy --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-grpc --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-concurrent-requests-per-model --max-payload-size --max-request-bytes-in-flight --max-tree-size --model --model-path --parse-output --pd-disaggregation --policy --policy-module --port --prefill-policy --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --reasoning-parser --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --reuse-port --shutdown-delay-secs --shutdown-grace-period-secs --stream-keep-alive-secs --threads --tokenizer-cache-bytes --tokenizer-cache-l1-max-memory --tokenizer-path --tool-call-parser --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
+    "--admin-api-key --admin-host --admin-port --api-key --balance-abs-threshold --balance-rel-threshold --body-stall-timeout-secs --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --chat-template --client-idle-timeout-secs --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --decode-policy --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-grpc --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-concurrent-requests-per-model --max-connections-per-worker --max-event-loop-delay-ms --max-payload-size --max-request-bytes-in-flight --max-resident-bytes --max-tree-size --model --model-path --parse-output --pd-disaggregation --policy --policy-module --port --prefill-policy --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --reasoning-parser --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --reuse-port --shutdown-delay-secs --shutdown-grace-period-secs --stream-keep-alive-secs --threads --tokenizer-cache-bytes --tokenizer-cache-l1-max-memory --tokenizer-path --tool-call-parser --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
   );
 });
 
@@ -37,6 +37,7 @@ test("metrics", () => {
     "pointsman_breaker_state",
     "pointsman_admitted_requests",
     "pointsman_queue_depth",
+    "pointsman_event_loop_delay_seconds",
     "pointsman_upstream_sockets",
     "process_resident_memory_bytes",
     "process_cpu_seconds_total",
@@ -67,8 +68,10 @@ test("error codes and their statuses", () => {
     "499 client_closed",
     "503 no_available_workers",
     "503 tokenizer_unavailable",
+    "503 upstream_connections_full",
     "503 queue_full",
     "503 queue_timeout",
+    "503 overloaded",
     "503 memory_full",
     "503 server_shutting_down",
     "501 not_implemented",

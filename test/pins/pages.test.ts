@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { pages } from "../../scripts/generate-docs.ts";
 import { POLICY_NAMES } from "../../src/config/schema.ts";
+import { ERRORS } from "../../src/errors/errors.ts";
 import { ENDPOINTS } from "../../src/protocol/endpoints.ts";
 import { POLICIES } from "../../src/policy/policy-config.ts";
 import { ROUTING_KEY_HEADERS } from "../../src/protocol/routing-key.ts";
@@ -21,6 +22,17 @@ test("the schema knows the policies that there are", () => {
 test("the policies' page names each of them, and the headers of the routing key", async () => {
   const page = await Bun.file(join(root, "docs/policies.md")).text();
   for (const name of [...POLICY_NAMES, ...ROUTING_KEY_HEADERS]) expect(page).toContain(`\`${name}\``);
+});
+
+test("the page on a request's life has every error of its way, and none that there is not", async () => {
+  const page = await Bun.file(join(root, "docs/request-lifecycle.md")).text();
+  const steps = page.slice(page.indexOf("| step |"), page.indexOf("\n\n", page.indexOf("| step |")));
+  const named = steps
+    .split("\n")
+    .slice(2)
+    .flatMap((line) => [...(line.split("|")[4] ?? "").matchAll(/`(\w+)`/g)].map(([, code]) => code ?? ""));
+  const ofAdministration = ["forbidden", "tokenizer_not_found", "worker_not_found", "worker_exists"];
+  expect([...new Set(named), ...ofAdministration].sort()).toEqual(Object.keys(ERRORS).sort());
 });
 
 test("the routes' page names every inference route", async () => {

@@ -23,7 +23,6 @@ export interface ConnectionOwner {
  * ```
  */
 export class Connection implements ExchangeConnection {
-  readonly origin: string;
   /** When it became idle, on the owner's clock. */
   idleSince = 0;
   /** True once an answer has come back on it: a worker may close such a socket at any moment. */
@@ -39,8 +38,7 @@ export class Connection implements ExchangeConnection {
   #unsent: Uint8Array | undefined;
   #isGone = false;
 
-  constructor(origin: string, isTls: boolean, owner: ConnectionOwner) {
-    this.origin = origin;
+  constructor(isTls: boolean, owner: ConnectionOwner) {
     this.#isTls = isTls;
     this.#owner = owner;
     this.ready = this.#ready.promise;

@@ -2,57 +2,43 @@ import type { SocketHandler } from "bun";
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import type { Transport, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
-import { Connection, type ConnectionOwner } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { Exchange } from "./exchange.ts";
+import { MAX_IDLE_MS, type Turn, WorkerSockets } from "./worker-sockets.ts";
 
-/**
- * An idle socket is used again for this long. uvicorn closes idle ones after 5 s, and a request that meets the closing
- * is one of which nobody knows whether it ran.
- */
-const MAX_IDLE_MS = 3000;
-/** Idle sockets kept for one worker. */
-const MAX_IDLE_PER_WORKER = 256;
 /** How often bounds on time are looked at; they hold to within this. */
 const SWEEP_MS = 100;
-
-interface Origin {
-  readonly hostname: string;
-  readonly port: number;
-  readonly tls: boolean;
-  /** Last one first: the warmest, and the others get old enough to be closed. */
-  readonly idle: Connection[];
-}
 
 /**
  * HTTP/1.1 to workers over `Bun.connect`. Not `fetch`: it says neither when it has connected nor whether a worker can
  * have seen a request, limits the whole process to 256 requests unless the environment says otherwise, and its hop to
  * another thread costs a fifth of the CPU of a streamed token (docs/adr/0002-own-http-client.md).
  */
-export class HttpTransport implements Transport, ConnectionOwner, Disposable {
+export class HttpTransport implements Transport, Disposable {
   readonly #clock: Clock;
-  readonly #origins = new Map<string, Origin>();
+  readonly #maxPerWorker: number;
+  readonly #workers = new Map<string, WorkerSockets>();
   readonly #connections = new Set<Connection>();
   #cancelSweep: (() => void) | undefined;
   #isClosed = false;
 
-  constructor(clock: Clock = systemClock) {
+  /** `maxPerWorker`: sockets to one worker at once; requests beyond them wait their turn. */
+  constructor(clock: Clock = systemClock, maxPerWorker = Number.POSITIVE_INFINITY) {
     this.#clock = clock;
-  }
-
-  now(): number {
-    return this.#clock.now();
+    this.#maxPerWorker = maxPerWorker;
   }
 
   async send(request: UpstreamRequest, signal: AbortSignal | undefined): Promise<UpstreamResponse> {
-    if (this.#isClosed) throw new GatewayError("server_shutting_down", "the gateway is shutting down");
+    if (this.#isClosed) throw shuttingDown();
     if (signal?.aborted) throw clientClosed(signal.reason);
     if (this.#clock.now() >= request.deadline) {
       throw new GatewayError("upstream_timeout", "the request took longer than it may");
     }
-    const origin = this.#originOf(request.origin);
-    const reused = this.#takeIdle(origin);
-    const connection = reused ?? (await this.#connect(request, origin, signal));
-    // Connecting gives other things time to happen.
+    const sockets = this.#socketsOf(request.origin);
+    const reused =
+      sockets.takeIdle() ?? (sockets.tryTakePlace() ? undefined : await this.#turn(request, sockets, signal));
+    const connection = reused ?? (await this.#connect(request, sockets, signal));
+    // Waiting and connecting give other things time to happen.
     if (signal?.aborted) {
       connection.close();
       throw clientClosed(signal.reason);
@@ -69,71 +55,67 @@ export class HttpTransport implements Transport, ConnectionOwner, Disposable {
 
   /** Every exchange under way ends with this error. */
   failAll(error: GatewayError): void {
+    for (const sockets of this.#workers.values()) sockets.refuseAll(error);
     for (const { exchange } of [...this.#connections]) exchange?.fail(error);
   }
 
   /** Closes idle sockets to a worker that has left or was restarted. */
   forget(origin: string): void {
-    const known = this.#origins.get(origin);
-    this.#origins.delete(origin);
-    for (const connection of known?.idle ?? []) connection.close();
+    this.#workers.get(origin)?.keepNone();
+    this.#workers.delete(origin);
   }
 
   [Symbol.dispose](): void {
     this.#isClosed = true;
     this.#cancelSweep?.();
+    for (const sockets of this.#workers.values()) sockets.refuseAll(shuttingDown());
     for (const connection of this.#connections) connection.close();
   }
 
-  idle(connection: Connection): void {
-    const origin = this.#origins.get(connection.origin);
-    if (!origin || this.#isClosed || origin.idle.length >= MAX_IDLE_PER_WORKER) connection.close();
-    else origin.idle.push(connection);
-  }
-
-  gone(connection: Connection): void {
-    this.#connections.delete(connection);
-    const idle = this.#origins.get(connection.origin)?.idle;
-    const index = idle ? idle.indexOf(connection) : -1;
-    if (index >= 0) idle?.splice(index, 1);
-  }
-
-  #originOf(url: string): Origin {
-    const known = this.#origins.get(url);
-    if (known) return known;
-    const parsed = new URL(url);
-    const tls = parsed.protocol === "https:";
-    const hostname = parsed.hostname.replace(/^\[|\]$/g, "");
-    const origin = { hostname, port: Number(parsed.port) || (tls ? 443 : 80), tls, idle: [] };
-    this.#origins.set(url, origin);
-    return origin;
-  }
-
-  #takeIdle(origin: Origin): Connection | undefined {
-    const oldest = this.#clock.now() - MAX_IDLE_MS;
-    for (;;) {
-      const connection = origin.idle.pop();
-      if (!connection) return undefined;
-      if (connection.idleSince > oldest) return connection;
-      connection.close();
+  #socketsOf(url: string): WorkerSockets {
+    let sockets = this.#workers.get(url);
+    if (!sockets) {
+      sockets = new WorkerSockets(url, {
+        clock: this.#clock,
+        maxOpen: this.#maxPerWorker,
+        onGone: (connection) => this.#connections.delete(connection),
+      });
+      this.#workers.set(url, sockets);
     }
+    return sockets;
   }
 
-  async #connect(request: UpstreamRequest, origin: Origin, signal: AbortSignal | undefined): Promise<Connection> {
-    const connection = new Connection(request.origin, origin.tls, this);
+  /** A socket that another request is done with, or leave to open one. */
+  async #turn(request: UpstreamRequest, sockets: WorkerSockets, signal: AbortSignal | undefined): Promise<Turn> {
+    const turn = await sockets.turn(this.#connectLimitMs(request), signal);
+    if (!turn || turn.isIdle) return turn;
+    // It ended in the moment between: its place may be another's by now, and the bound is passed by one.
+    sockets.takePlace();
+    return undefined;
+  }
+
+  #connectLimitMs({ timeouts, deadline }: UpstreamRequest): number {
+    return Math.min(timeouts.connectMs, deadline - this.#clock.now());
+  }
+
+  async #connect(
+    request: UpstreamRequest,
+    sockets: WorkerSockets,
+    signal: AbortSignal | undefined,
+  ): Promise<Connection> {
+    const connection = new Connection(sockets.tls, sockets);
     this.#connections.add(connection);
     this.#scheduleSweep();
     const given = Promise.withResolvers<never>();
     const onAbort = (): void => given.reject(clientClosed(signal?.reason));
     signal?.addEventListener("abort", onAbort, { once: true });
-    const limitMs = Math.min(request.timeouts.connectMs, request.deadline - this.#clock.now());
-    const cancelTimer = this.#clock.after(limitMs, () =>
+    const cancelTimer = this.#clock.after(this.#connectLimitMs(request), () =>
       given.reject(new GatewayError("upstream_connect_timeout", "the worker did not accept the connection in time")),
     );
     const opening = Bun.connect({
-      hostname: origin.hostname,
-      port: origin.port,
-      tls: origin.tls,
+      hostname: sockets.hostname,
+      port: sockets.port,
+      tls: sockets.tls,
       socket: HANDLERS,
       data: connection,
     });
@@ -182,6 +164,10 @@ const HANDLERS: SocketHandler<Connection> = {
   error: (socket, error) => socket.data.broke(error),
   connectError: () => undefined,
 };
+
+function shuttingDown(): GatewayError {
+  return new GatewayError("server_shutting_down", "the gateway is shutting down");
+}
 
 function requestHead(request: UpstreamRequest): string {
   const host = request.origin.slice(request.origin.indexOf("//") + 2);
