@@ -14,12 +14,11 @@ describe("registry", () => {
     expect(registry.getWorkersForModel(undefined).workers).toHaveLength(2);
   });
 
-  test("gives every reader the same frozen snapshot until something changes", () => {
+  test("gives every reader the same snapshot until something changes", () => {
     const { registry, add } = setUpFleet();
     add("http://one:1", { modelId: "a" });
     const snapshot = registry.getWorkersForModel("a");
     expect(registry.getWorkersForModel("a")).toBe(snapshot);
-    expect(Object.isFrozen(snapshot) && Object.isFrozen(snapshot.available)).toBe(true);
     add("http://elsewhere:1", { modelId: "b" });
     expect(registry.getWorkersForModel("a")).toBe(snapshot);
     add("http://two:1", { modelId: "a" });

@@ -2,7 +2,11 @@ import { GatewayError } from "../errors/errors.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import type { ConnectionMode, Worker, WorkerChange, WorkerKind, WorkerType } from "./worker.ts";
 
-/** The workers of one model as of one version of the registry. Shared and immutable. */
+/**
+ * The workers of one model as of one version of the registry. Shared and immutable: the types say so and nothing freezes
+ * them. An element of a frozen array takes 25 ns to read against 2-10, and 0.5 µs to freeze (Bun 1.4.5, 2026-11-24): with
+ * 10,000 workers the least loaded one took ten times as long to find, and the list six times as long to make.
+ */
 export interface ModelSnapshot {
   readonly version: number;
   /** Known and not leaving. Empty: nobody serves the model. */
@@ -67,7 +71,7 @@ export class WorkerRegistry {
 
   /** Every worker, those that are leaving included, in order of registration. */
   all(): readonly Worker[] {
-    this.#all ??= Object.freeze([...this.#byId.values()]);
+    this.#all ??= [...this.#byId.values()];
     return this.#all;
   }
 
@@ -83,9 +87,7 @@ export class WorkerRegistry {
 
   /** Ids of the models that workers serve or are said to serve, sorted. */
   models(): readonly string[] {
-    this.#models ??= Object.freeze(
-      [...this.#members.keys()].filter((model) => model !== ALL && model !== ANY_MODEL).sort(),
-    );
+    this.#models ??= [...this.#members.keys()].filter((model) => model !== ALL && model !== ANY_MODEL).sort();
     return this.#models;
   }
 
@@ -208,15 +210,15 @@ export class WorkerRegistry {
         if (worker.breakerState === "half_open") probation.push(worker);
       }
     }
-    const snapshot: ModelSnapshot = Object.freeze({
+    const snapshot: ModelSnapshot = {
       version: this.#version,
-      workers: Object.freeze(workers),
+      workers,
       // Breakers never take the last workers: one that fails often is better than none.
-      available: Object.freeze(closed.length > 0 ? closed : open),
-      probation: Object.freeze(probation),
-      resting: Object.freeze(resting),
-      kinds: Object.freeze([...kinds]),
-    });
+      available: closed.length > 0 ? closed : open,
+      probation,
+      resting,
+      kinds: [...kinds],
+    };
     let groups = this.#snapshots.get(key);
     if (!groups) {
       groups = new Map();
