@@ -4,17 +4,17 @@
  * text, two blocks of an engine's own cache.
  */
 const TIERS = [
-  { blockBytes: 128, until: 8 * 1024 },
-  { blockBytes: 512, until: 32 * 1024 },
-  { blockBytes: 2048, until: 128 * 1024 },
+  { blockBytes: 128, until: 4 * 1024 },
+  { blockBytes: 256, until: 16 * 1024 },
+  { blockBytes: 1024, until: 64 * 1024 },
+  { blockBytes: 4096, until: 256 * 1024 },
   // 260,000 tokens; what is behind is not looked at.
-  { blockBytes: 8192, until: 1024 * 1024 },
+  { blockBytes: 16_384, until: 1024 * 1024 },
 ] as const;
 
-export const SMALL_BLOCK_BYTES = TIERS[0].blockBytes;
-const SMALL_BYTES = TIERS[0].until;
-const SMALL_BLOCKS = SMALL_BYTES / SMALL_BLOCK_BYTES;
-const WORDS = SMALL_BLOCK_BYTES / 4;
+export const SMALLEST_BLOCK_BYTES = TIERS[0].blockBytes;
+/** Up to here blocks are hashed by the loop below, whose lanes take 16 bytes at a time. */
+const SMALL_BYTES = TIERS[1].until;
 
 /** Where each block ends. */
 const ENDS = Int32Array.from(ends());
@@ -26,10 +26,11 @@ function* ends(): Generator<number, void, void> {
   for (const { blockBytes, until } of TIERS) while (end < until) yield (end += blockBytes);
 }
 
+const SMALL_BLOCKS = ENDS.indexOf(SMALL_BYTES) + 1;
+
 /** Whole blocks of a prompt of this length. */
 function blocksIn(bytes: number): number {
-  if (bytes <= SMALL_BYTES) return Math.floor(bytes / SMALL_BLOCK_BYTES);
-  let blocks = SMALL_BLOCKS;
+  let blocks = Math.min(Math.floor(bytes / SMALLEST_BLOCK_BYTES), TIERS[0].until / SMALLEST_BLOCK_BYTES);
   while (blocks < MAX_BLOCKS && (ENDS[blocks] ?? 0) <= bytes) blocks += 1;
   return blocks;
 }
@@ -54,7 +55,7 @@ export class BlockHasher {
   read(prompt: Uint8Array): number {
     const blocks = blocksIn(prompt.length);
     const small = Math.min(blocks, SMALL_BLOCKS);
-    this.#bytes.set(prompt.subarray(0, small * SMALL_BLOCK_BYTES));
+    this.#bytes.set(prompt.subarray(0, small === 0 ? 0 : ENDS[small - 1]));
     const hash = this.#readSmall(small);
     if (blocks > small) this.#readLarge(prompt, blocks, hash);
     return blocks;
@@ -70,7 +71,7 @@ export class BlockHasher {
       let b = hash ^ 0x3c6ef372;
       let c = hash ^ 0x1b873593;
       let d = hash ^ 0x52dce729;
-      for (const end = at + WORDS; at < end; at += 4) {
+      for (const end = (ENDS[block] ?? 0) >> 2; at < end; at += 4) {
         a = mix(a ^ (words[at] ?? 0), 0x9e3779b1);
         b = mix(b ^ (words[at + 1] ?? 0), 0x85ebca77);
         c = mix(c ^ (words[at + 2] ?? 0), 0xc2b2ae3d);

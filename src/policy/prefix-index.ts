@@ -1,4 +1,4 @@
-import { BlockHasher, MAX_BLOCKS, SMALL_BLOCK_BYTES } from "./prefix-blocks.ts";
+import { BlockHasher, MAX_BLOCKS, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
 
 /** Places of a set of the table, of which the least recently used one is taken for a new block. */
 const WAYS = 8;
@@ -20,7 +20,7 @@ export function prefixIndexBytes(maxBytes: number): number {
 }
 
 function setsFor(maxBytes: number): number {
-  return 2 ** Math.max(0, Math.floor(Math.log2(maxBytes / SMALL_BLOCK_BYTES / WAYS)));
+  return 2 ** Math.max(0, Math.floor(Math.log2(maxBytes / SMALLEST_BLOCK_BYTES / WAYS)));
 }
 
 /**
@@ -39,8 +39,8 @@ export class PrefixIndex {
   readonly #time: Int32Array;
   /** By slot, the time until which what is known of its worker does not count. */
   readonly #forgotten: Int32Array;
-  readonly #keys: Int32Array;
-  readonly #lastUsed: Int32Array;
+  /** By set, the keys of its places and then the times of their last use: one cache line. */
+  readonly #cells: Int32Array;
   /** Slots of workers plus one, OWNERS for each place; 0 is nobody. */
   readonly #owners: Int16Array;
   readonly #hasher = new BlockHasher();
@@ -56,8 +56,7 @@ export class PrefixIndex {
     this.#setMask = sets - 1;
     this.#time = new Int32Array(memory, 0, 1);
     this.#forgotten = new Int32Array(memory, 4, SLOTS);
-    this.#keys = new Int32Array(memory, HEADER_BYTES, places);
-    this.#lastUsed = new Int32Array(memory, HEADER_BYTES + places * 4, places);
+    this.#cells = new Int32Array(memory, HEADER_BYTES, places * 2);
     this.#owners = new Int16Array(memory, HEADER_BYTES + places * 8, places * OWNERS);
   }
 
@@ -99,9 +98,9 @@ export class PrefixIndex {
     for (let block = 0; block < this.#blocks; block += 1) {
       const key = hashes[block] ?? 0;
       let place = block < this.#matched ? (this.#places[block] ?? 0) : this.#find(key);
-      if (place < 0 || this.#keys[place] !== key) place = this.#claim(key);
+      if (place < 0 || this.#cells[keyOf(place)] !== key) place = this.#claim(key);
       this.#own(place, slot, time);
-      this.#lastUsed[place] = time;
+      this.#cells[keyOf(place) + WAYS] = time;
     }
   }
 
@@ -116,29 +115,33 @@ export class PrefixIndex {
   }
 
   #isForgotten(slot: number, place: number): boolean {
-    return (((this.#lastUsed[place] ?? 0) - (this.#forgotten[slot] ?? 0)) | 0) <= 0;
+    return (((this.#cells[keyOf(place) + WAYS] ?? 0) - (this.#forgotten[slot] ?? 0)) | 0) <= 0;
   }
 
   #find(key: number): number {
-    const first = (key & this.#setMask) * WAYS;
-    for (let place = first; place < first + WAYS; place += 1) if (this.#keys[place] === key) return place;
+    const set = key & this.#setMask;
+    const first = set * WAYS * 2;
+    for (let way = 0; way < WAYS; way += 1) if (this.#cells[first + way] === key) return set * WAYS + way;
     return -1;
   }
 
   /** An empty place of the key's set, or the one that was not used for longest. */
   #claim(key: number): number {
-    const first = (key & this.#setMask) * WAYS;
-    let oldest = first;
-    for (let place = first; place < first + WAYS; place += 1) {
-      if (this.#keys[place] === 0) {
-        oldest = place;
+    const set = key & this.#setMask;
+    const first = set * WAYS * 2;
+    let oldest = 0;
+    for (let way = 0; way < WAYS; way += 1) {
+      if (this.#cells[first + way] === 0) {
+        oldest = way;
         break;
       }
-      if ((((this.#lastUsed[place] ?? 0) - (this.#lastUsed[oldest] ?? 0)) | 0) < 0) oldest = place;
+      const used = this.#cells[first + WAYS + way] ?? 0;
+      if (((used - (this.#cells[first + WAYS + oldest] ?? 0)) | 0) < 0) oldest = way;
     }
-    this.#keys[oldest] = key;
-    this.#owners.fill(0, oldest * OWNERS, (oldest + 1) * OWNERS);
-    return oldest;
+    const place = set * WAYS + oldest;
+    this.#cells[first + oldest] = key;
+    this.#owners.fill(0, place * OWNERS, (place + 1) * OWNERS);
+    return place;
   }
 
   #own(place: number, slot: number, time: number): void {
@@ -164,4 +167,9 @@ export class PrefixIndex {
       if (age > MAX_AGE) Atomics.store(this.#forgotten, slot, (time - MAX_AGE) | 0);
     }
   }
+}
+
+/** Index of the cell with a place's key, past two cells for each place of the sets before; that of its time is WAYS behind. */
+function keyOf(place: number): number {
+  return place + (place & -WAYS);
 }
