@@ -212,10 +212,13 @@ describe("scanner", () => {
 
   test("a long text in which each letter is escaped takes no longer than a pause may be", () => {
     const text = `"${"\\u4eca\\u5929".repeat(40_000)}"`;
-    accepts(text);
-    const from = performance.now();
-    expect(accepts(text)).toBe(true);
-    expect(performance.now() - from).toBeLessThan(20);
+    let best = Number.POSITIVE_INFINITY;
+    for (let tries = 0; tries < 10; tries += 1) {
+      const from = performance.now();
+      expect(accepts(text)).toBe(true);
+      best = Math.min(best, performance.now() - from);
+    }
+    expect(best).toBeLessThan(5);
     for (const wrong of ["\\u4ec", "\\u4ecg", "\\U4eca", "\\", "\\x", "\\ud800", "\\u-123", "\\u 123"]) {
       expect([wrong, accepts(`"${"\\u4eca".repeat(500)}${wrong}"`)]).toEqual([wrong, false]);
     }

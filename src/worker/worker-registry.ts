@@ -43,8 +43,8 @@ export class WorkerRegistry {
   readonly #byId = new Map<string, Worker>();
   /** Workers that are not leaving, by url. */
   readonly #byUrl = new Map<string, string>();
-  /** Ids of the workers of each model, in order of registration; those of any model under ANY_MODEL. */
-  readonly #members = new Map<string, Set<string>>();
+  /** The workers of each model by id, in order of registration; those of any model under ANY_MODEL. */
+  readonly #members = new Map<string, Map<string, Worker>>();
   /** By model, then by group of workers. */
   readonly #snapshots = new Map<string, Map<string, ModelSnapshot>>();
   readonly #listeners = new Set<ChangeListener>();
@@ -189,17 +189,16 @@ export class WorkerRegistry {
   }
 
   #build(key: string, group: string, mode: ConnectionMode | undefined, type: WorkerType | undefined): ModelSnapshot {
-    const ids = key === ALL || key === ANY_MODEL ? this.#idsOf(key) : [...this.#idsOf(key), ...this.#idsOf(ANY_MODEL)];
+    const members = key === ALL || key === ANY_MODEL ? this.#of(key) : [...this.#of(key), ...this.#of(ANY_MODEL)];
     const workers: Worker[] = [];
     const closed: Worker[] = [];
     const open: Worker[] = [];
     const probation: Worker[] = [];
     const resting: Worker[] = [];
     const kinds = new Set<WorkerKind>();
-    for (const id of ids) {
-      const worker = this.#byId.get(id);
-      if (!worker || (mode !== undefined && worker.spec.connectionMode !== mode)) continue;
-      if (type !== undefined && worker.spec.workerType !== type) continue;
+    for (const worker of members) {
+      const { connectionMode, workerType } = worker.spec;
+      if ((mode !== undefined && connectionMode !== mode) || (type !== undefined && workerType !== type)) continue;
       workers.push(worker);
       kinds.add(worker.kind);
       if (worker.status !== "ready") continue;
@@ -228,19 +227,20 @@ export class WorkerRegistry {
     return snapshot;
   }
 
-  #idsOf(key: string): Iterable<string> {
-    return this.#members.get(key) ?? [];
+  #of(key: string): Iterable<Worker> {
+    return this.#members.get(key)?.values() ?? [];
   }
 
   #join(worker: Worker, keys: readonly string[]): void {
     for (const key of keys) {
       let members = this.#members.get(key);
       if (!members) {
-        members = new Set();
+        members = new Map();
         this.#members.set(key, members);
         this.#models = undefined;
       }
-      members.add(worker.id);
+      // In the place of its last version, where there was one.
+      members.set(worker.id, worker);
     }
     this.#forgetSnapshots(worker);
   }
