@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { createCacheAware, DEFAULT_CACHE_AWARE_OPTIONS } from "./cache-aware.ts";
 import type { Candidate, Policy, RequestFeatures } from "./policy.ts";
-import { PrefixIndex } from "./prefix-index.ts";
+import { matchedRatio } from "./prefix-blocks.ts";
+import { OWNERS, PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
 
 class FakeWorker implements Candidate {
   readonly id: string;
@@ -128,11 +129,166 @@ test("a worker that has left is not remembered, and its successor does not inher
   expect(policy.select(now, prompt(`${story("ann")} next`))).toBe(1 - first);
 });
 
+describe("a fleet of thousands", () => {
+  test("each conversation goes home, and its home is found in every new list of workers", () => {
+    const policy = create();
+    const workers = fleet(5000);
+    const homes = Array.from({ length: 300 }, (_, name) => {
+      const home = policy.select(workers, prompt(story(`user ${name}`)));
+      const worker = workers[home];
+      if (worker) worker.inFlight += 1;
+      return worker;
+    });
+    // Nearly each has a worker of its own: 64 are looked at for one that is idle.
+    expect(new Set(homes).size).toBeGreaterThan(290);
+    const left = workers.filter((worker, index) => index % 7 !== 0 || homes.includes(worker)).toReversed();
+    for (const [name, home] of homes.entries()) {
+      expect(left[policy.select(left, prompt(`${story(`user ${name}`)} next`))]).toBe(home);
+    }
+  });
+
+  test("of those that have seen the prompt the least loaded is taken, and nobody else is asked for its load", () => {
+    const policy = create();
+    const workers = fleet(3000);
+    const three = [2999, 7, 1500].map((index) => workers[index]).filter((worker) => worker !== undefined);
+    for (const worker of three) policy.select([worker], prompt(story("shared")));
+    for (const [index, worker] of three.entries()) worker.inFlight = [5, 2, 3][index] ?? 0;
+    let asked = 0;
+    for (const worker of workers) {
+      const { inFlight } = worker;
+      Object.defineProperty(worker, "inFlight", { get: () => ((asked += 1), inFlight) });
+    }
+    expect(policy.select(workers, prompt(story("shared")))).toBe(7);
+    expect(asked).toBeLessThan(200);
+  });
+
+  test("load beyond the bound is left behind for the next longest match", () => {
+    const policy = create();
+    const workers = fleet(1200);
+    const [long, short] = [workers[1100], workers[3]];
+    if (!long || !short) throw new Error("no workers");
+    policy.select([short], prompt(story("tale", 1500)));
+    policy.select([long], prompt(`${story("tale", 1500)}${story("goes on", 500)}`));
+    const whole = prompt(`${story("tale", 1500)}${story("goes on", 500)} and ends`);
+    expect(policy.select(workers, whole)).toBe(1100);
+    long.inFlight = 65;
+    expect(policy.select(workers, whole)).toBe(3);
+  });
+});
+
 describe("the index", () => {
   const depthOf = (index: PrefixIndex, text: string): number => {
     index.read(Buffer.from(text));
-    return index.match(new Int32Array(4));
+    return index.match();
   };
+  const ownersOf = (index: PrefixIndex, text: string): number[] => {
+    const depth = depthOf(index, text);
+    return Array.from({ length: depth === 0 ? 0 : OWNERS }, (_, which) => index.owner(depth, which))
+      .filter((slot) => slot >= 0)
+      .sort((a, b) => a - b);
+  };
+  const insert = (index: PrefixIndex, text: string, ...slots: readonly number[]): void => {
+    index.read(Buffer.from(text));
+    for (const slot of slots) index.insert(slot);
+  };
+
+  test("names who has seen a prompt, up to eight", () => {
+    const index = new PrefixIndex(1024 * 1024);
+    insert(index, story("both"), 3, 9000);
+    expect(ownersOf(index, story("both"))).toEqual([3, 9000]);
+    insert(index, story("many"), ...Array.from({ length: 20 }, (_, slot) => slot));
+    expect(new Set(ownersOf(index, story("many"))).size).toBe(8);
+    expect(ownersOf(index, story("many"))).toContain(19);
+  });
+
+  test("what is forgotten does not come back when others use the same blocks, nor for the slot's next worker", () => {
+    const index = new PrefixIndex(1024 * 1024);
+    insert(index, story("one"), 1, 2);
+    insert(index, story("two"), 1);
+    index.forget(1);
+    expect([ownersOf(index, story("one")), ownersOf(index, story("two"))]).toEqual([[2], []]);
+    insert(index, story("one"), 3);
+    insert(index, story("new"), 1);
+    expect([ownersOf(index, story("one")), ownersOf(index, story("two"))]).toEqual([[2, 3], []]);
+    expect(ownersOf(index, story("new"))).toEqual([1]);
+    insert(index, story("two"), 1);
+    expect(ownersOf(index, story("two"))).toEqual([1]);
+  });
+
+  test("what one thread forgets all have forgotten", () => {
+    const memory = new SharedArrayBuffer(prefixIndexBytes(1024 * 1024));
+    const [one, other] = [new PrefixIndex(1024 * 1024, memory), new PrefixIndex(1024 * 1024, memory)];
+    insert(one, story("ann"), 4, 5);
+    expect(ownersOf(other, story("ann"))).toEqual([4, 5]);
+    other.forget(4);
+    expect(ownersOf(one, story("ann"))).toEqual([5]);
+  });
+
+  test("its clock may wrap", () => {
+    const memory = new SharedArrayBuffer(prefixIndexBytes(1024 * 1024));
+    const index = new PrefixIndex(1024 * 1024, memory);
+    const clock = new Int32Array(memory, 0, 1);
+    insert(index, story("old"), 1, 2);
+    index.forget(1);
+    // To just before each time at which it looks after old times, and past it.
+    for (let step = 1; step <= 10; step += 1) {
+      clock[0] = step * 2 ** 29 - 2;
+      insert(index, story("kept"), 1);
+      insert(index, story(`step ${step}`), 1, 2);
+      expect([step, ownersOf(index, story(`step ${step}`)), ownersOf(index, story("kept"))]).toEqual([
+        step,
+        [1, 2],
+        [1],
+      ]);
+      index.forget(2);
+      expect([step, ownersOf(index, story(`step ${step}`))]).toEqual([step, [1]]);
+    }
+  });
+
+  test("a worker is forgotten at once, however much is known of it", () => {
+    const index = new PrefixIndex(64 * 1024 * 1024);
+    for (let count = 0; count < 2000; count += 1) insert(index, story(`prompt ${count}`, 8192), 7);
+    let best = Number.POSITIVE_INFINITY;
+    for (let tries = 0; tries < 10; tries += 1) {
+      const from = performance.now();
+      index.forget(7);
+      best = Math.min(best, performance.now() - from);
+    }
+    expect(best).toBeLessThan(0.5);
+    expect(ownersOf(index, story("prompt 5", 8192))).toEqual([]);
+  });
+
+  test("blocks of long prompts become larger, and the share that matches is of bytes", () => {
+    const index = new PrefixIndex(8 * 1024 * 1024);
+    const long = story("long", 2 * 1024 * 1024);
+    insert(index, long, 1);
+    for (const [bytes, whole] of [
+      [127, 0],
+      [128, 128],
+      [4096, 4096],
+      [8447, 8192],
+      [8448, 8448],
+      [17_000, 16_384],
+      [400_000, 393_216],
+      [1024 * 1024, 1024 * 1024],
+    ] as const) {
+      expect([bytes, matchedRatio(depthOf(index, long.slice(0, bytes)), bytes)]).toEqual([bytes, whole / bytes]);
+    }
+    expect(matchedRatio(depthOf(index, long), long.length)).toBe(1);
+    expect(matchedRatio(depthOf(index, `${long.slice(0, 300_000)}other${long}`), 400_000)).toBe(294_912 / 400_000);
+  });
+
+  test("prompts that differ in one letter somewhere, differ from that block on", () => {
+    const text = story("all alike", 40_000);
+    const index = new PrefixIndex(1024 * 1024);
+    insert(index, text, 0);
+    const whole = depthOf(index, text);
+    for (let at = 0; at < text.length; at += 97) {
+      const changed = `${text.slice(0, at)}#${text.slice(at + 1)}`;
+      const before = new PrefixIndex(1024).read(Buffer.from(text.slice(0, at)));
+      expect([at, depthOf(index, changed)]).toEqual([at, Math.min(before, whole)]);
+    }
+  });
 
   test("stays within its size under prompts without end, and keeps what is used", () => {
     const index = new PrefixIndex(1024 * 1024);
@@ -166,6 +322,6 @@ describe("the index", () => {
     index.insert(0);
     const shifted = new Uint8Array(Buffer.from(`zz${text}`)).subarray(2);
     index.read(shifted);
-    expect(index.match(new Int32Array(4))).toBe(10);
+    expect(index.match()).toBe(10);
   });
 });

@@ -1,6 +1,7 @@
 import { LeastLoaded } from "./least-loaded.ts";
 import type { AllocateShared, Candidate, Policy, RequestFeatures } from "./policy.ts";
-import { matchedRatio, PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
+import { matchedRatio } from "./prefix-blocks.ts";
+import { OWNERS, PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
 import type { Random } from "./random.ts";
 
 export interface CacheAwareOptions {
@@ -40,9 +41,8 @@ class CacheAware implements Policy {
   readonly #options: CacheAwareOptions;
   readonly #index: PrefixIndex;
   readonly #leastLoaded: LeastLoaded;
-  /** The candidates of the last call: the set changes seldom, and is another array then. */
-  #known: readonly Candidate[] | undefined;
-  #depths = new Int32Array(0);
+  /** By list of candidates: their places in it by slot. A list is made once and used until the set changes. */
+  readonly #placesOf = new WeakMap<readonly Candidate[], Int32Array>();
 
   constructor(options: CacheAwareOptions, memory: AllocateShared, random: Random) {
     this.#options = options;
@@ -51,7 +51,6 @@ class CacheAware implements Policy {
   }
 
   select(candidates: readonly Candidate[], request: RequestFeatures): number {
-    if (candidates !== this.#known) this.#makeRoom(candidates);
     const prompt = request.promptBytes();
     this.#index.read(prompt);
     const leastLoaded = this.#leastLoaded.find(candidates);
@@ -67,32 +66,44 @@ class CacheAware implements Policy {
 
   /** Longest match among those whose load allows it; of equals the one with fewer in flight. */
   #bestMatch(candidates: readonly Candidate[], leastLoaded: number, promptBytes: number): number | undefined {
-    const depths = this.#depths;
-    depths.fill(0);
-    const deepest = this.#index.match(depths);
-    if (matchedRatio(deepest, promptBytes) <= this.#options.cacheThreshold) return undefined;
+    const { cacheThreshold, balanceAbsThreshold, balanceRelThreshold } = this.#options;
+    let depth = this.#index.match();
+    if (matchedRatio(depth, promptBytes) <= cacheThreshold) return undefined;
     const least = candidates[leastLoaded]?.inFlight ?? 0;
-    const bound = Math.max(least + this.#options.balanceAbsThreshold, least * this.#options.balanceRelThreshold);
-    let best: number | undefined;
-    let bestDepth = 0;
-    let bestInFlight = 0;
-    for (let index = 0; index < candidates.length; index += 1) {
-      const depth = depths[candidates[index]?.slot ?? -1] ?? 0;
-      if (depth === 0 || depth < bestDepth) continue;
-      const inFlight = candidates[index]?.inFlight ?? 0;
-      if (inFlight > bound || (depth === bestDepth && inFlight >= bestInFlight)) continue;
-      best = index;
-      bestDepth = depth;
-      bestInFlight = inFlight;
+    const bound = Math.max(least + balanceAbsThreshold, least * balanceRelThreshold);
+    const places = this.#places(candidates);
+    // Only those that the index names are looked at, however many candidates there are.
+    for (; matchedRatio(depth, promptBytes) > cacheThreshold; depth -= 1) {
+      const best = this.#leastLoadedOwner(candidates, places, depth, bound);
+      if (best >= 0) return best;
     }
-    return matchedRatio(bestDepth, promptBytes) > this.#options.cacheThreshold ? best : undefined;
+    return undefined;
   }
 
-  /** The index may name any worker that ever had a slot, among them some that are not candidates. */
-  #makeRoom(candidates: readonly Candidate[]): void {
-    this.#known = candidates;
-    let size = 0;
-    for (const { slot } of candidates) size = Math.max(size, slot + 1);
-    if (this.#depths.length < size) this.#depths = new Int32Array(size * 2);
+  /** Of those that have seen `depth` blocks and have no more than `bound` requests in flight; -1 where there is none. */
+  #leastLoadedOwner(candidates: readonly Candidate[], places: Int32Array, depth: number, bound: number): number {
+    let best = -1;
+    let least = Number.POSITIVE_INFINITY;
+    for (let which = 0; which < OWNERS; which += 1) {
+      const slot = this.#index.owner(depth, which);
+      // The index may name any worker that ever had a slot, among them some that are not candidates.
+      const place = slot < 0 ? -1 : (places[slot] ?? -1);
+      const inFlight = place < 0 ? Number.POSITIVE_INFINITY : (candidates[place]?.inFlight ?? 0);
+      if (inFlight > bound || inFlight >= least) continue;
+      best = place;
+      least = inFlight;
+    }
+    return best;
+  }
+
+  #places(candidates: readonly Candidate[]): Int32Array {
+    const known = this.#placesOf.get(candidates);
+    if (known) return known;
+    let slots = 0;
+    for (const { slot } of candidates) slots = Math.max(slots, slot + 1);
+    const places = new Int32Array(slots).fill(-1);
+    for (const [place, { slot }] of candidates.entries()) places[slot] = place;
+    this.#placesOf.set(candidates, places);
+    return places;
   }
 }

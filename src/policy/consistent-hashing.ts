@@ -5,6 +5,8 @@ import type { Candidate, Policy } from "./policy.ts";
 const POINTS = 160;
 /** Points of all workers together; a large fleet has fewer each, so that a change is not a pause. */
 const MAX_POINTS = 200_000;
+/** More than there can be workers. */
+const OWNERS = 2 ** 16;
 
 interface Ring {
   /** Sorted. */
@@ -35,21 +37,47 @@ export function createConsistentHashing(): Policy {
   };
 }
 
+/**
+ * Numbers of 48 bits that sort by hash and then by owner, as the runtime sorts those itself: a ring of 160,000 points is made in
+ * 20 ms, where objects with a hash and an owner take 88 (Bun 1.4.5, AMD EPYC, 2026-11-24).
+ */
 function buildRing(candidates: readonly Candidate[]): Ring {
   const pointsEach = Math.max(8, Math.min(POINTS, Math.floor(MAX_POINTS / candidates.length)));
-  const points: { hash: number; owner: number }[] = [];
+  const points = new Float64Array(candidates.length * pointsEach);
+  let at = 0;
   for (const [owner, { url }] of candidates.entries()) {
-    for (let point = 0; point < pointsEach; point += 1)
-      points.push({ hash: Bun.hash.xxHash32(`${url}#${point}`), owner });
+    const seed = Bun.hash.wyhash(url);
+    const [low, high] = [Number(seed & 0xffff_ffffn), Number(seed >> 32n)];
+    for (let point = 0; point < pointsEach; point += 1) {
+      points[at] = scramble(scramble(low + point) ^ high) * OWNERS + owner;
+      at += 1;
+    }
   }
-  // Points of two workers may meet; the address decides then, so that the order of the candidates does not.
-  points.sort(
-    (a, b) => a.hash - b.hash || ((candidates[a.owner]?.url ?? "") < (candidates[b.owner]?.url ?? "") ? -1 : 1),
-  );
-  return {
-    hashes: Uint32Array.from(points, ({ hash }) => hash),
-    owners: Uint16Array.from(points, ({ owner }) => owner),
-  };
+  points.sort();
+  const owners = Uint16Array.from(points, (point) => point % OWNERS);
+  const hashes = Uint32Array.from(points, (point) => Math.floor(point / OWNERS));
+  orderEquals(hashes, owners, candidates);
+  return { hashes, owners };
+}
+
+/** Points of two workers may meet; the address decides then, so that the order of the candidates does not. */
+function orderEquals(hashes: Uint32Array, owners: Uint16Array, candidates: readonly Candidate[]): void {
+  for (let end = 1; end < hashes.length; end += 1) {
+    for (let at = end; at > 0 && hashes[at] === hashes[at - 1]; at -= 1) {
+      const [before, owner] = [owners[at - 1] ?? 0, owners[at] ?? 0];
+      if ((candidates[before]?.url ?? "") <= (candidates[owner]?.url ?? "")) break;
+      owners[at - 1] = owner;
+      owners[at] = before;
+    }
+  }
+}
+
+/** A number of 32 bits to another, of which each bit depends on all of its bits (MurmurHash3). */
+function scramble(value: number): number {
+  let hash = value | 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 /** Index of the first hash that is at least `hash`; past the last one the ring begins anew. */

@@ -1,22 +1,18 @@
-/**
- * Bytes of prompt in a block: small at the beginning, where a system prompt ends and a conversation goes its own way, and
- * larger behind, where a long prompt is the same for long. 128 bytes are about 32 tokens of text, two blocks of an engine's own cache.
- */
-const BLOCK_BYTES = 128;
-const DEEP_BLOCK_BYTES = 512;
-const SMALL_BLOCKS = 64;
-const SMALL_BYTES = SMALL_BLOCKS * BLOCK_BYTES;
-/** Bytes of a prompt that are looked at, from its beginning: 260,000 tokens. */
-const MAX_PROMPT_BYTES = 1024 * 1024;
-const MAX_BLOCKS = SMALL_BLOCKS + (MAX_PROMPT_BYTES - SMALL_BYTES) / DEEP_BLOCK_BYTES;
+import { BlockHasher, MAX_BLOCKS, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
+
 /** Places of a set of the table, of which the least recently used one is taken for a new block. */
 const WAYS = 8;
 /** Workers that are remembered for a block; a further one takes the place of another. */
-const OWNERS = 8;
+export const OWNERS = 8;
+/** Slots that an owner can have. */
+const SLOTS = 32_767;
 /** Of a place: key, time of last use, owners. */
 const PLACE_BYTES = 4 + 4 + OWNERS * 2;
-/** Before the places: the time, and room so that they begin on a cache line. */
-const HEADER_BYTES = 64;
+/** Before the places: the time, when each slot was forgotten, and room so that the places begin on a cache line. */
+const HEADER_BYTES = 4 * (SLOTS + 1);
+/** Inserts after which times of forgetting that are long past are brought up, so that differences of 32 bits hold. */
+const AGING_INSERTS = 2 ** 29;
+const MAX_AGE = 2 ** 30;
 
 /** Bytes of memory for an index that remembers this much of prompts. */
 export function prefixIndexBytes(maxBytes: number): number {
@@ -24,7 +20,7 @@ export function prefixIndexBytes(maxBytes: number): number {
 }
 
 function setsFor(maxBytes: number): number {
-  return 2 ** Math.max(0, Math.floor(Math.log2(maxBytes / BLOCK_BYTES / WAYS)));
+  return 2 ** Math.max(0, Math.floor(Math.log2(maxBytes / SMALLEST_BLOCK_BYTES / WAYS)));
 }
 
 /**
@@ -33,128 +29,147 @@ function setsFor(maxBytes: number): number {
  * the workers that were sent it: bounded by construction, evicting as it inserts. Several threads read and write it without
  * locks; what one overwrites of another's is forgotten, as by eviction. Approximate on purpose: hashes are 32 bits, and engines evict
  * without a word.
+ *
+ * A worker is forgotten by noting the time: it owns no block that was last used before. Who uses such a block next clears
+ * it of those owners first, so that the new time of last use does not bring them back.
  */
 export class PrefixIndex {
   readonly #setMask: number;
+  /** Inserts so far; wraps, so times are compared by their difference. */
   readonly #time: Int32Array;
-  readonly #keys: Int32Array;
-  readonly #lastUsed: Int32Array;
+  /** By slot, the time until which what is known of its worker does not count. */
+  readonly #forgotten: Int32Array;
+  /** By set, the keys of its places and then the times of their last use: one cache line. */
+  readonly #cells: Int32Array;
   /** Slots of workers plus one, OWNERS for each place; 0 is nobody. */
   readonly #owners: Int16Array;
-  readonly #chain = new Int32Array(MAX_BLOCKS);
+  readonly #hasher = new BlockHasher();
   #blocks = 0;
+  /** Places of the first blocks of the prompt, as `match` found them. */
+  readonly #places = new Int32Array(MAX_BLOCKS);
+  #matched = 0;
 
-  /** `maxBytes` of prompt are remembered at most, rounded down to a power of two of blocks; `memory` is of `prefixIndexBytes`. */
+  /** Room for `maxBytes` of prompt in small blocks, rounded down to a power of two; `memory` is of `prefixIndexBytes`. */
   constructor(maxBytes: number, memory: SharedArrayBuffer = new SharedArrayBuffer(prefixIndexBytes(maxBytes))) {
     const sets = setsFor(maxBytes);
     const places = sets * WAYS;
     this.#setMask = sets - 1;
     this.#time = new Int32Array(memory, 0, 1);
-    this.#keys = new Int32Array(memory, HEADER_BYTES, places);
-    this.#lastUsed = new Int32Array(memory, HEADER_BYTES + places * 4, places);
+    this.#forgotten = new Int32Array(memory, 4, SLOTS);
+    this.#cells = new Int32Array(memory, HEADER_BYTES, places * 2);
     this.#owners = new Int16Array(memory, HEADER_BYTES + places * 8, places * OWNERS);
   }
 
-  /** Hashes a prompt; `match` and `insert` are about it until the next one. Returns the number of its whole blocks. */
+  /** Hashes a prompt; all else is about it until the next one. Returns the number of its whole blocks. */
   read(prompt: Uint8Array): number {
-    const blocks = blocksIn(prompt.length);
-    let hash = 0n;
-    let from = 0;
-    for (let block = 0; block < blocks; block += 1) {
-      const end = from + (block < SMALL_BLOCKS ? BLOCK_BYTES : DEEP_BLOCK_BYTES);
-      hash = Bun.hash.wyhash(prompt.subarray(from, end), hash);
-      const key = Number(BigInt.asIntN(32, hash));
-      // 0 marks an empty place.
-      this.#chain[block] = key === 0 ? 1 : key;
-      from = end;
+    this.#matched = 0;
+    this.#blocks = this.#hasher.read(prompt);
+    return this.#blocks;
+  }
+
+  /** How many blocks from the beginning are known; `owner` says by whom. */
+  match(): number {
+    const { hashes } = this.#hasher;
+    let block = 0;
+    for (; block < this.#blocks; block += 1) {
+      const place = this.#find(hashes[block] ?? 0);
+      if (place < 0) break;
+      this.#places[block] = place;
     }
-    this.#blocks = blocks;
-    return blocks;
+    this.#matched = block;
+    return block;
   }
 
   /**
-   * How many blocks from the beginning each worker has seen, into `depths` by its slot (which must be all zero).
-   * Returns the greatest.
+   * Slot of one of the up to OWNERS workers that have seen the first `blocks` blocks, of those that matched; -1 is nobody.
+   * One that has seen a block has seen all before it, whether or not it is still named there.
    */
-  match(depths: Int32Array): number {
-    let block = 0;
-    for (; block < this.#blocks; block += 1) {
-      const place = this.#find(this.#chain[block] ?? 0);
-      if (place < 0) break;
-      // A worker that has seen a block has seen all before it, whether or not it is still named there.
-      for (let owner = place * OWNERS; owner < (place + 1) * OWNERS; owner += 1) {
-        const slot = this.#owners[owner] ?? 0;
-        if (slot > 0) depths[slot - 1] = block + 1;
-      }
-    }
-    return block;
+  owner(blocks: number, which: number): number {
+    const place = this.#places[blocks - 1] ?? 0;
+    const slot = (this.#owners[place * OWNERS + which] ?? 0) - 1;
+    return slot < 0 || this.#isForgotten(slot, place) ? -1 : slot;
   }
 
   /** The worker is sent the prompt that was read last. */
   insert(slot: number): void {
-    const time = Atomics.add(this.#time, 0, 1) + 1;
+    const time = (Atomics.add(this.#time, 0, 1) + 1) | 0;
+    if (time % AGING_INSERTS === 0) this.#age(time);
+    const { hashes } = this.#hasher;
     for (let block = 0; block < this.#blocks; block += 1) {
-      const key = this.#chain[block] ?? 0;
-      let place = this.#find(key);
-      if (place < 0) place = this.#claim(key);
-      this.#lastUsed[place] = time;
+      const key = hashes[block] ?? 0;
+      let place = block < this.#matched ? (this.#places[block] ?? 0) : this.#find(key);
+      if (place < 0 || this.#cells[keyOf(place)] !== key) place = this.#claim(key);
       this.#own(place, slot, time);
+      this.#cells[keyOf(place) + WAYS] = time;
     }
   }
 
   /** The worker has left: nothing is known of it any more, and its slot may go to another. */
   forget(slot: number): void {
-    const owner = slot + 1;
-    for (let index = 0; index < this.#owners.length; index += 1) {
-      if (this.#owners[index] === owner) this.#owners[index] = 0;
-    }
+    let now: number;
+    // An insert that has a later time must see this one. One that came between gets an earlier time than the next try's.
+    do {
+      now = Atomics.load(this.#time, 0);
+      Atomics.store(this.#forgotten, slot, now);
+    } while (Atomics.load(this.#time, 0) !== now);
+  }
+
+  #isForgotten(slot: number, place: number): boolean {
+    return (((this.#cells[keyOf(place) + WAYS] ?? 0) - (this.#forgotten[slot] ?? 0)) | 0) <= 0;
   }
 
   #find(key: number): number {
-    const first = (key & this.#setMask) * WAYS;
-    for (let place = first; place < first + WAYS; place += 1) if (this.#keys[place] === key) return place;
+    const set = key & this.#setMask;
+    const first = set * WAYS * 2;
+    for (let way = 0; way < WAYS; way += 1) if (this.#cells[first + way] === key) return set * WAYS + way;
     return -1;
   }
 
   /** An empty place of the key's set, or the one that was not used for longest. */
   #claim(key: number): number {
-    const first = (key & this.#setMask) * WAYS;
-    let oldest = first;
-    for (let place = first; place < first + WAYS; place += 1) {
-      if (this.#keys[place] === 0) {
-        oldest = place;
+    const set = key & this.#setMask;
+    const first = set * WAYS * 2;
+    let oldest = 0;
+    for (let way = 0; way < WAYS; way += 1) {
+      if (this.#cells[first + way] === 0) {
+        oldest = way;
         break;
       }
-      // The difference, as the time wraps.
-      if ((((this.#lastUsed[place] ?? 0) - (this.#lastUsed[oldest] ?? 0)) | 0) < 0) oldest = place;
+      const used = this.#cells[first + WAYS + way] ?? 0;
+      if (((used - (this.#cells[first + WAYS + oldest] ?? 0)) | 0) < 0) oldest = way;
     }
-    this.#keys[oldest] = key;
-    this.#owners.fill(0, oldest * OWNERS, (oldest + 1) * OWNERS);
-    return oldest;
+    const place = set * WAYS + oldest;
+    this.#cells[first + oldest] = key;
+    this.#owners.fill(0, place * OWNERS, (place + 1) * OWNERS);
+    return place;
   }
 
   #own(place: number, slot: number, time: number): void {
     const first = place * OWNERS;
     let free = -1;
+    let isOwner = false;
     for (let index = first; index < first + OWNERS; index += 1) {
-      const owner = this.#owners[index];
-      if (owner === slot + 1) return;
-      if (owner === 0 && free < 0) free = index;
+      const owner = (this.#owners[index] ?? 0) - 1;
+      if (owner === slot) isOwner = true;
+      else if (owner < 0) free = index;
+      else if (this.#isForgotten(owner, place)) {
+        this.#owners[index] = 0;
+        free = index;
+      }
     }
-    this.#owners[free < 0 ? first + ((time >>> 0) % OWNERS) : free] = slot + 1;
+    if (!isOwner) this.#owners[free < 0 ? first + ((time >>> 0) % OWNERS) : free] = slot + 1;
+  }
+
+  /** A place that was not used for this long is forgotten by all. */
+  #age(time: number): void {
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      const age = (time - Atomics.load(this.#forgotten, slot)) | 0;
+      if (age > MAX_AGE) Atomics.store(this.#forgotten, slot, (time - MAX_AGE) | 0);
+    }
   }
 }
 
-/** Whole blocks of a prompt of this length. */
-function blocksIn(bytes: number): number {
-  if (bytes <= SMALL_BYTES) return Math.floor(bytes / BLOCK_BYTES);
-  return Math.min(MAX_BLOCKS, SMALL_BLOCKS + Math.floor((bytes - SMALL_BYTES) / DEEP_BLOCK_BYTES));
-}
-
-/** Share of a prompt that `blocks` blocks are, 0 to 1. */
-export function matchedRatio(blocks: number, promptBytes: number): number {
-  if (promptBytes === 0) return 0;
-  const deep = Math.max(0, blocks - SMALL_BLOCKS);
-  const bytes = (blocks - deep) * BLOCK_BYTES + deep * DEEP_BLOCK_BYTES;
-  return bytes / Math.min(promptBytes, MAX_PROMPT_BYTES);
+/** Index of the cell with a place's key, past two cells for each place of the sets before; that of its time is WAYS behind. */
+function keyOf(place: number): number {
+  return place + (place & -WAYS);
 }

@@ -17,13 +17,19 @@ function accepts(text: string): boolean {
   }
 }
 
-function parses(text: string): boolean {
+function parses(text: string, reviver?: (key: string, value: unknown) => unknown): boolean {
   try {
-    JSON.parse(text);
+    JSON.parse(text, reviver);
     return true;
   } catch {
     return false;
   }
+}
+
+/** For JSON.parse: what no double holds is refused here. */
+function finite(_key: string, value: unknown): unknown {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new SyntaxError("not finite");
+  return value;
 }
 
 describe("scanner", () => {
@@ -153,6 +159,68 @@ describe("scanner", () => {
         const text = JSON.stringify(`${"x".repeat(length)}${letter}`);
         expect([text, accepts(text), accepts(`{"a":${text},"b":[]}`)]).toEqual([text, true, true]);
       }
+    }
+  });
+
+  test("agrees with JSON.parse on numbers, and on lists of them with whatever between", () => {
+    const piece = fc.constantFrom(
+      "0",
+      "1",
+      "12",
+      "907",
+      "-",
+      "+",
+      ".",
+      "e",
+      "E",
+      ",",
+      ", ",
+      ",,",
+      "true",
+      "null",
+      '"a"',
+      "[",
+      "]",
+      "{}",
+    );
+    const list = fc.array(piece, { maxLength: 10 }).map((parts) => parts.join(""));
+    const check = (text: string): void => expect([text, accepts(text)]).toEqual([text, parses(text, finite)]);
+    fc.assert(
+      fc.property(list, (text) => {
+        check(text);
+        check(`[${text}]`);
+        check(`[1,22,${text},333]`);
+        check(`{"a":${text},"b":[7,${text}]}`);
+      }),
+      { numRuns: 3000 },
+    );
+    fc.assert(fc.property(fc.double({ noDefaultInfinity: true, noNaN: true }), (number) => check(String(number))));
+    for (const text of ["-0", "-", "1.", ".5", "1e", "1e+", "1E-2", "0.5e7", "00", "-01", "tru", "truex", "nulll"])
+      check(text);
+  });
+
+  test("a long list of token ids is read to its end, and refused for any one that is wrong", () => {
+    const ids = Array.from({ length: 5000 }, (_, index) => (index * 7919) % 128_000);
+    expect(members(JSON.stringify({ input_ids: ids, stream: true }))[0]).toEqual(["input_ids", JSON.stringify(ids)]);
+    const pieces = ids.map(String);
+    for (const wrong of ["", "01", "1 2", "-", "x", "1.", '"', "9".repeat(400)]) {
+      for (const at of [0, 1, 700, 701, 4999]) {
+        expect([wrong, at, accepts(`[${pieces.toSpliced(at, 1, wrong).join(",")}]`)]).toEqual([wrong, at, false]);
+      }
+    }
+  });
+
+  test("a long text in which each letter is escaped takes no longer than a pause may be", () => {
+    const text = `"${"\\u4eca\\u5929".repeat(40_000)}"`;
+    let best = Number.POSITIVE_INFINITY;
+    for (let tries = 0; tries < 10; tries += 1) {
+      const from = performance.now();
+      expect(accepts(text)).toBe(true);
+      best = Math.min(best, performance.now() - from);
+    }
+    expect(best).toBeLessThan(5);
+    for (const wrong of ["\\u4ec", "\\u4ecg", "\\U4eca", "\\", "\\x", "\\ud800", "\\u-123", "\\u 123"]) {
+      expect([wrong, accepts(`"${"\\u4eca".repeat(500)}${wrong}"`)]).toEqual([wrong, false]);
     }
   });
 

@@ -1,3 +1,6 @@
+import { integersEnd, literalEnd, unexpected } from "./json-literal.ts";
+import { JsonStrings } from "./json-strings.ts";
+
 /** Where a member's value stands in the bytes: from its first byte to after its last. */
 export interface Span {
   readonly start: number;
@@ -40,7 +43,7 @@ export class JsonScanner {
   /** A key `__proto__` was met, at any depth and however it is written. */
   hasProtoKey = false;
   readonly #bytes: Buffer;
-  readonly #strings: StringReader;
+  readonly #strings: JsonStrings;
   readonly #stack = new Uint8Array(MAX_DEPTH);
   #at = 0;
   #depth = 0;
@@ -50,7 +53,7 @@ export class JsonScanner {
 
   constructor(bytes: Uint8Array) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#strings = new StringReader(this.#bytes);
+    this.#strings = new JsonStrings(this.#bytes);
   }
 
   /** What is read is an object and not another value. */
@@ -108,9 +111,19 @@ export class JsonScanner {
       this.#next = byte === OPEN_BRACE ? KEY_OR_END : VALUE_OR_END;
       return;
     }
+    if (byte !== QUOTE && this.#stack[this.#depth - 1] === OPEN_BRACKET && this.#skipIntegers()) return;
     if (byte === QUOTE) this.#at = this.#strings.endOf(this.#at);
     else this.#at = literalEnd(this.#bytes, this.#at);
     this.#valueEnded();
+  }
+
+  /** A list may have a hundred thousand token ids. True where there were some with another entry after them. */
+  #skipIntegers(): boolean {
+    const end = integersEnd(this.#bytes, this.#at);
+    if (end === this.#at) return false;
+    this.#at = end;
+    this.#next = VALUE;
+    return true;
   }
 
   #readKey(): void {
@@ -168,133 +181,4 @@ export function scanMembers(bytes: Uint8Array): ReadonlyMap<string, Span> {
   const scanner = new JsonScanner(bytes);
   scanner.run(Number.POSITIVE_INFINITY);
   return scanner.members;
-}
-
-/** Bytes of a string that are looked at one by one before the rest of it is searched. */
-const SHORT_STRING_BYTES = 48;
-
-/** Finds where strings end. Long ones are searched by the runtime's own search, at several bytes a cycle. */
-class StringReader {
-  readonly #bytes: Buffer;
-  /** The bytes as words; the first begins at `#wordsFrom`. */
-  readonly #words: Int32Array;
-  readonly #wordsFrom: number;
-  /** Where the next quote and the next backslash after the last search are. */
-  #quote = -1;
-  #backslash = -1;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-    this.#wordsFrom = (4 - (bytes.byteOffset % 4)) % 4;
-    const words = Math.max(0, (bytes.length - this.#wordsFrom) >> 2);
-    this.#words = new Int32Array(bytes.buffer, words === 0 ? 0 : bytes.byteOffset + this.#wordsFrom, words);
-  }
-
-  /** Index after the closing quote of the string that begins at `from`. Throws SyntaxError. */
-  endOf(from: number): number {
-    const bytes = this.#bytes;
-    let at = from + 1;
-    let shortUntil = at + SHORT_STRING_BYTES;
-    while (at < bytes.length) {
-      if (at >= shortUntil) {
-        const found = this.#search(at);
-        if (bytes[found] === QUOTE) return found + 1;
-        at = escapeEnd(bytes, found) + 1;
-        shortUntil = at + SHORT_STRING_BYTES;
-        continue;
-      }
-      const byte = bytes[at] ?? 0;
-      if (byte === QUOTE) return at + 1;
-      if (byte < 0x20) throw unexpected(at);
-      if (byte === BACKSLASH) at = escapeEnd(bytes, at);
-      at += 1;
-    }
-    throw new SyntaxError("a string does not end");
-  }
-
-  /** The next quote or backslash from `at`, with no control character before it. */
-  #search(at: number): number {
-    if (this.#quote < at) this.#quote = this.#find(QUOTE, at);
-    if (this.#backslash < at) this.#backslash = this.#find(BACKSLASH, at);
-    const found = Math.min(this.#quote, this.#backslash);
-    if (found === this.#bytes.length) throw new SyntaxError("a string does not end");
-    if (this.#hasControl(at, found)) throw new SyntaxError("a control character in a string");
-    return found;
-  }
-
-  #find(byte: number, from: number): number {
-    const at = this.#bytes.indexOf(byte, from);
-    return at < 0 ? this.#bytes.length : at;
-  }
-
-  /** Four bytes at a time: subtracting 0x20 borrows from the top bit of those below it. */
-  #hasControl(from: number, to: number): boolean {
-    const first = Math.min(to, from + ((4 - ((from - this.#wordsFrom) & 3)) & 3));
-    const last = first + ((to - first) & ~3);
-    let single = 0;
-    for (let at = from; at < first; at += 1) single |= (this.#bytes[at] ?? 0) - 0x20;
-    for (let at = last; at < to; at += 1) single |= (this.#bytes[at] ?? 0) - 0x20;
-    if (single < 0) return true;
-    let found = 0;
-    const end = (last - this.#wordsFrom) >> 2;
-    for (let index = (first - this.#wordsFrom) >> 2; index < end; index += 1) {
-      const word = this.#words[index] ?? 0;
-      found |= (word - 0x20202020) & ~word;
-    }
-    return (found & 0x80808080) !== 0;
-  }
-}
-
-/** Index of the last byte of the escape that begins at `from`; a surrogate pair is one. */
-function escapeEnd(bytes: Buffer, from: number): number {
-  const kind = bytes[from + 1] ?? 0;
-  if (kind !== 0x75) {
-    if (SIMPLE_ESCAPES[kind] === 1) return from + 1;
-    throw unexpected(from);
-  }
-  const unit = codeUnit(bytes, from);
-  if (unit >= 0xdc00 && unit <= 0xdfff) throw new SyntaxError("half of a surrogate pair");
-  if (unit < 0xd800 || unit > 0xdbff) return from + 5;
-  const isEscape = bytes[from + 6] === BACKSLASH && bytes[from + 7] === 0x75;
-  const low = isEscape ? codeUnit(bytes, from + 6) : 0;
-  if (low < 0xdc00 || low > 0xdfff) throw new SyntaxError("half of a surrogate pair");
-  return from + 11;
-}
-
-const SIMPLE_ESCAPES = new Uint8Array(256);
-for (const byte of Buffer.from('"\\/bfnrt')) SIMPLE_ESCAPES[byte] = 1;
-
-function codeUnit(bytes: Buffer, escape: number): number {
-  const digits = bytes.toString("latin1", escape + 2, escape + 6);
-  if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw unexpected(escape);
-  return Number.parseInt(digits, 16);
-}
-
-/** Index after the number, `true`, `false` or `null` that begins at `from`. */
-function literalEnd(bytes: Buffer, from: number): number {
-  let end = from;
-  while (end < bytes.length && isLiteralByte(bytes[end] ?? 0)) end += 1;
-  // No number is longer than that for a reason.
-  const literal = bytes.toString("latin1", from, Math.min(end, from + 1024));
-  if (literal === "true" || literal === "false" || literal === "null") return end;
-  // A number that no double holds is another one to each reader.
-  if (!NUMBER.test(literal) || !Number.isFinite(Number(literal))) throw unexpected(from);
-  return end;
-}
-
-const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
-
-function isLiteralByte(byte: number): boolean {
-  return (
-    (byte >= 0x30 && byte <= 0x39) ||
-    (byte >= 0x61 && byte <= 0x7a) ||
-    byte === 0x2d ||
-    byte === 0x2b ||
-    byte === 0x2e ||
-    byte === 0x45
-  );
-}
-
-function unexpected(at: number): SyntaxError {
-  return new SyntaxError(`unexpected byte at ${at}`);
 }

@@ -2,7 +2,11 @@ import { GatewayError } from "../errors/errors.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import type { ConnectionMode, Worker, WorkerChange, WorkerKind, WorkerType } from "./worker.ts";
 
-/** The workers of one model as of one version of the registry. Shared and immutable. */
+/**
+ * The workers of one model as of one version of the registry. Shared and immutable: the types say so and nothing freezes
+ * them. An element of a frozen array takes 25 ns to read against 2-10, and 0.5 µs to freeze (Bun 1.4.5, 2026-11-24): with
+ * 10,000 workers the least loaded one took ten times as long to find, and the list six times as long to make.
+ */
 export interface ModelSnapshot {
   readonly version: number;
   /** Known and not leaving. Empty: nobody serves the model. */
@@ -39,8 +43,8 @@ export class WorkerRegistry {
   readonly #byId = new Map<string, Worker>();
   /** Workers that are not leaving, by url. */
   readonly #byUrl = new Map<string, string>();
-  /** Ids of the workers of each model, in order of registration; those of any model under ANY_MODEL. */
-  readonly #members = new Map<string, Set<string>>();
+  /** The workers of each model by id, in order of registration; those of any model under ANY_MODEL. */
+  readonly #members = new Map<string, Map<string, Worker>>();
   /** By model, then by group of workers. */
   readonly #snapshots = new Map<string, Map<string, ModelSnapshot>>();
   readonly #listeners = new Set<ChangeListener>();
@@ -67,7 +71,7 @@ export class WorkerRegistry {
 
   /** Every worker, those that are leaving included, in order of registration. */
   all(): readonly Worker[] {
-    this.#all ??= Object.freeze([...this.#byId.values()]);
+    this.#all ??= [...this.#byId.values()];
     return this.#all;
   }
 
@@ -83,9 +87,7 @@ export class WorkerRegistry {
 
   /** Ids of the models that workers serve or are said to serve, sorted. */
   models(): readonly string[] {
-    this.#models ??= Object.freeze(
-      [...this.#members.keys()].filter((model) => model !== ALL && model !== ANY_MODEL).sort(),
-    );
+    this.#models ??= [...this.#members.keys()].filter((model) => model !== ALL && model !== ANY_MODEL).sort();
     return this.#models;
   }
 
@@ -187,17 +189,16 @@ export class WorkerRegistry {
   }
 
   #build(key: string, group: string, mode: ConnectionMode | undefined, type: WorkerType | undefined): ModelSnapshot {
-    const ids = key === ALL || key === ANY_MODEL ? this.#idsOf(key) : [...this.#idsOf(key), ...this.#idsOf(ANY_MODEL)];
+    const members = key === ALL || key === ANY_MODEL ? this.#of(key) : [...this.#of(key), ...this.#of(ANY_MODEL)];
     const workers: Worker[] = [];
     const closed: Worker[] = [];
     const open: Worker[] = [];
     const probation: Worker[] = [];
     const resting: Worker[] = [];
     const kinds = new Set<WorkerKind>();
-    for (const id of ids) {
-      const worker = this.#byId.get(id);
-      if (!worker || (mode !== undefined && worker.spec.connectionMode !== mode)) continue;
-      if (type !== undefined && worker.spec.workerType !== type) continue;
+    for (const worker of members) {
+      const { connectionMode, workerType } = worker.spec;
+      if ((mode !== undefined && connectionMode !== mode) || (type !== undefined && workerType !== type)) continue;
       workers.push(worker);
       kinds.add(worker.kind);
       if (worker.status !== "ready") continue;
@@ -208,15 +209,15 @@ export class WorkerRegistry {
         if (worker.breakerState === "half_open") probation.push(worker);
       }
     }
-    const snapshot: ModelSnapshot = Object.freeze({
+    const snapshot: ModelSnapshot = {
       version: this.#version,
-      workers: Object.freeze(workers),
+      workers,
       // Breakers never take the last workers: one that fails often is better than none.
-      available: Object.freeze(closed.length > 0 ? closed : open),
-      probation: Object.freeze(probation),
-      resting: Object.freeze(resting),
-      kinds: Object.freeze([...kinds]),
-    });
+      available: closed.length > 0 ? closed : open,
+      probation,
+      resting,
+      kinds: [...kinds],
+    };
     let groups = this.#snapshots.get(key);
     if (!groups) {
       groups = new Map();
@@ -226,19 +227,20 @@ export class WorkerRegistry {
     return snapshot;
   }
 
-  #idsOf(key: string): Iterable<string> {
-    return this.#members.get(key) ?? [];
+  #of(key: string): Iterable<Worker> {
+    return this.#members.get(key)?.values() ?? [];
   }
 
   #join(worker: Worker, keys: readonly string[]): void {
     for (const key of keys) {
       let members = this.#members.get(key);
       if (!members) {
-        members = new Set();
+        members = new Map();
         this.#members.set(key, members);
         this.#models = undefined;
       }
-      members.add(worker.id);
+      // In the place of its last version, where there was one.
+      members.set(worker.id, worker);
     }
     this.#forgetSnapshots(worker);
   }
