@@ -35,8 +35,12 @@ export interface Target extends AsyncDisposable {
   readonly tiny: TinyModel | undefined;
   /** The last generation, as the engine that answered was asked for it. */
   asked(): Asked;
+  /** Routes that workers of this kind and engine cannot serve: docs/routers.md. */
+  readonly refused: readonly string[];
   /** The engine's API has a place for a seed. */
   readonly takesSeed: boolean;
+  /** The prompt of the last generation, as the engine got it. */
+  prompt(): string;
   /** Generations that engines have given up because somebody told them to. */
   givenUp(): number;
   /** Departures from the engines' protocols. */
@@ -85,6 +89,7 @@ function kindOf(name: string): RouterKind {
   return isPd ? "http_pd" : "http";
 }
 
+const EMBED = ["/v1/embeddings"];
 /** Time for a token of a slow engine, ms. */
 const SLOW_MS = 20;
 
@@ -98,8 +103,10 @@ async function startHttp(kind: "vllm" | "sglang", slow: boolean): Promise<Target
   const gateway = await startGateway({ workers: [engine.url] });
   return {
     ...common("http", gateway, undefined),
+    refused: [],
     takesSeed: true,
     asked: () => askedInBody(engine.requests.at(-1)?.body),
+    prompt: () => engine.requests.at(-1)?.body ?? "",
     givenUp: () => engine.stats.aborted,
     violations: [],
     [Symbol.asyncDispose]: async () => {
@@ -119,8 +126,10 @@ async function startHttpPd(dialect: PdDialect, slow: boolean): Promise<Target> {
   const gateway = await startPdGateway([[dialect, fleet]]);
   return {
     ...common("http_pd", gateway, undefined),
+    refused: dialect === "sglang" ? ["/v1/messages", "/v1/responses", ...EMBED] : ["/generate", ...EMBED],
     takesSeed: true,
     asked: () => askedInBody(fleet.decodes[0]?.requests.at(-1)?.body),
+    prompt: () => fleet.decodes[0]?.requests.at(-1)?.body ?? "",
     givenUp: () => fleet.decodes[0]?.stats.aborted ?? 0,
     get violations() {
       return fleet.violations;
@@ -161,10 +170,14 @@ interface GrpcFleet {
 
 function grpcTarget(kind: RouterKind, gateway: TestGateway, { tiny, options, engines }: GrpcFleet): Target {
   const records = (): Engine["records"] => engines.at(-1)?.records ?? [];
+  const generation = (): Engine["records"][number] | undefined =>
+    records().findLast(({ method }) => method === "Generate");
   return {
     ...common(kind, gateway, tiny),
+    refused: kind === "grpc" ? [] : EMBED,
     takesSeed: options.kind === "vllm",
-    asked: () => askedInMessage(records().findLast(({ method }) => method === "Generate")?.message),
+    asked: () => askedInMessage(generation()?.message),
+    prompt: () => tiny.tokenizer.decode(generation()?.promptIds ?? []),
     givenUp: () => records().filter(({ outcome }) => outcome === "cancelled" || outcome === "aborted").length,
     get violations() {
       return engines.flatMap(({ violations }) => violations);
