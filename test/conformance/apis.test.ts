@@ -1,6 +1,6 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { expect, test } from "bun:test";
-import OpenAI from "openai";
+import type OpenAI from "openai";
 import { post } from "../support/gateway.ts";
 import { streamText } from "../support/stream-text.ts";
 import { overTargets, type Target } from "./targets.ts";

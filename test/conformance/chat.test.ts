@@ -127,7 +127,7 @@ overTargets((target) => {
 /** What engines over HTTP do for themselves, the gateway does for those that speak tokens. */
 overTargets(
   (target) => {
-    const say = (text: string): Body["messages"] => [{ role: "user", content: `SAY:${text}` }];
+    const say = (text: string): OpenAI.ChatCompletionMessageParam[] => [{ role: "user", content: `SAY:${text}` }];
 
     test("a stop string is a part of the answer where that is asked for", async () => {
       const body = { messages: say("one, two and three"), stop: ["two an"], include_stop_str_in_output: true };
@@ -152,7 +152,7 @@ overTargets(
       expect(textOf(await whole(target(), { messages: say(text) }))).toBe(text);
       const stream = await target().client.chat.completions.create({
         model: target().model,
-        messages: say(text) ?? [],
+        messages: say(text),
         stream: true,
       });
       let got = "";
@@ -181,7 +181,7 @@ overTargets(
     });
 
     test("what was begun stands before the answer where the client wants the whole", async () => {
-      const begun = [...(say("one and two") ?? []), { role: "assistant" as const, content: "one a" }];
+      const begun = [...say("one and two"), { role: "assistant" as const, content: "one a" }];
       const body = { messages: begun, continue_final_message: true, add_generation_prompt: false };
       expect(textOf(await whole(target(), body))).toBe("nd two");
       expect(textOf(await whole(target(), { ...body, echo: true }))).toBe("one and two");

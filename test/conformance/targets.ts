@@ -41,6 +41,8 @@ export interface Target extends AsyncDisposable {
   readonly takesSeed: boolean;
   /** The prompt of the last generation, as the engine got it. */
   prompt(): string;
+  /** Generations that the engine which answers was asked for. */
+  generations(): number;
   /** Generations that engines have given up because somebody told them to. */
   givenUp(): number;
   /** Departures from the engines' protocols. */
@@ -106,6 +108,7 @@ async function startHttp(kind: "vllm" | "sglang", slow: boolean): Promise<Target
     refused: [],
     takesSeed: true,
     asked: () => askedInBody(engine.requests.at(-1)?.body),
+    generations: () => engine.stats.started,
     prompt: () => engine.requests.at(-1)?.body ?? "",
     givenUp: () => engine.stats.aborted,
     violations: [],
@@ -129,6 +132,7 @@ async function startHttpPd(dialect: PdDialect, slow: boolean): Promise<Target> {
     refused: dialect === "sglang" ? ["/v1/messages", "/v1/responses", ...EMBED] : ["/generate", ...EMBED],
     takesSeed: true,
     asked: () => askedInBody(fleet.decodes[0]?.requests.at(-1)?.body),
+    generations: () => fleet.decodes[0]?.stats.started ?? 0,
     prompt: () => fleet.decodes[0]?.requests.at(-1)?.body ?? "",
     givenUp: () => fleet.decodes[0]?.stats.aborted ?? 0,
     get violations() {
@@ -177,6 +181,7 @@ function grpcTarget(kind: RouterKind, gateway: TestGateway, { tiny, options, eng
     refused: kind === "grpc" ? [] : EMBED,
     takesSeed: options.kind === "vllm",
     asked: () => askedInMessage(generation()?.message),
+    generations: () => records().filter(({ method }) => method === "Generate").length,
     prompt: () => tiny.tokenizer.decode(generation()?.promptIds ?? []),
     givenUp: () => records().filter(({ outcome }) => outcome === "cancelled" || outcome === "aborted").length,
     get violations() {

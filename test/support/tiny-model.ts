@@ -15,12 +15,13 @@ const SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
 const MARKS = ["<tool_call>", "</tool_call>", "<think>", "</think>"];
 
 /** ChatML, with tools before the conversation. */
-const CHAT_TEMPLATE = `{%- if tools %}<|im_start|>system
+const CHAT_TEMPLATE = `{%- if messages[0].role == 'tool' %}{{ raise_exception('a tool does not speak first') }}{% endif %}
+{%- if tools %}<|im_start|>system
 {% for tool in tools %}{{ tool | tojson }}
 {% endfor %}<|im_end|>
 {% endif %}
 {%- for message in messages %}
-{%- if message.role == 'narrator' %}{{ raise_exception('a narrator has no part here') }}{% endif %}<|im_start|>{{ message.role }}
+<|im_start|>{{ message.role }}
 {{ message.content }}{% for call in message.tool_calls or [] %}<tool_call>{{ call.function | tojson }}</tool_call>{% endfor %}<|im_end|>
 {% endfor %}
 {%- if add_generation_prompt %}<|im_start|>assistant
