@@ -86,8 +86,10 @@ export class GenerationResponse implements UpstreamResponse {
     throw new GatewayError("invalid_upstream_response", "the worker's answer is larger than it may be");
   }
 
+  /** Once is enough: later calls do nothing. */
   discard(): void {
     for (const generation of this.#open) this.#stop(generation);
+    this.#open.clear();
     this.#isEnded = true;
   }
 
