@@ -57,7 +57,11 @@ export class ModelTexts implements Disposable {
     this.#deps = deps;
     this.#stopListening = deps.workers.onChange((before, after) => {
       if (after?.status !== "ready" || before?.status === "ready" || after.spec.connectionMode !== "grpc") return;
-      for (const model of after.models) this.#findAhead(model);
+      for (const model of after.models) {
+        // This one may have what others could not give.
+        this.#failures.delete(model);
+        this.#findAhead(model);
+      }
     });
   }
 
@@ -127,7 +131,12 @@ export class ModelTexts implements Disposable {
     const path = named ?? settings.tokenizerPath;
     if (path !== undefined) return { path, ...template };
     let reason: unknown = "no worker of the model can be asked";
-    for (const worker of available) {
+    const asked = new Set<string>();
+    // Looked up each time: others may have become ready meanwhile.
+    const next = (): Worker | undefined =>
+      workers.getWorkersForModel(model, "grpc").available.find(({ id }) => !asked.has(id));
+    for (let worker = next(); worker; worker = next()) {
+      asked.add(worker.id);
       try {
         return { ...(await fetchTokenizer(worker)), ...template };
       } catch (error) {
