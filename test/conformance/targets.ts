@@ -28,6 +28,7 @@ export interface Asked {
 
 export interface Target extends AsyncDisposable {
   readonly kind: RouterKind;
+  readonly engine: "vllm" | "sglang";
   readonly model: string;
   readonly gateway: TestGateway;
   readonly client: OpenAI;
@@ -105,6 +106,7 @@ async function startHttp(kind: "vllm" | "sglang", slow: boolean): Promise<Target
   const gateway = await startGateway({ workers: [engine.url] });
   return {
     ...common("http", gateway, undefined),
+    engine: kind,
     refused: [],
     takesSeed: true,
     asked: () => askedInBody(engine.requests.at(-1)?.body),
@@ -129,6 +131,7 @@ async function startHttpPd(dialect: PdDialect, slow: boolean): Promise<Target> {
   const gateway = await startPdGateway([[dialect, fleet]]);
   return {
     ...common("http_pd", gateway, undefined),
+    engine: dialect === "sglang" ? "sglang" : "vllm",
     refused: dialect === "sglang" ? ["/v1/messages", "/v1/responses", ...EMBED] : ["/generate", ...EMBED],
     takesSeed: true,
     asked: () => askedInBody(fleet.decodes[0]?.requests.at(-1)?.body),
@@ -178,6 +181,7 @@ function grpcTarget(kind: RouterKind, gateway: TestGateway, { tiny, options, eng
     records().findLast(({ method }) => method === "Generate");
   return {
     ...common(kind, gateway, tiny),
+    engine: options.kind,
     refused: kind === "grpc" ? [] : EMBED,
     takesSeed: options.kind === "vllm",
     asked: () => askedInMessage(generation()?.message),
