@@ -67,6 +67,15 @@ overTargets((target) => {
     expect([status, streamText(stream)]).toEqual([200, whole.choices.map(({ text }) => text).join("\n")]);
   });
 
+  test("a stream of many prompts has all of each", async () => {
+    const prompts = Array.from({ length: 400 }, (_, index) => `Prompt ${index}`);
+    const asked = { prompt: prompts, max_tokens: 12 };
+    const [, whole] = await answerOf(target(), "/v1/completions", asked);
+    const [status, stream] = await answerOf(target(), "/v1/completions", { ...asked, stream: true });
+    const { choices } = JSON.parse(whole) as OpenAI.Completion;
+    expect([status, streamText(stream)]).toEqual([200, choices.map(({ text }) => text).join("\n")]);
+  });
+
   test("the prompt stands before its completion where that is asked for", async () => {
     const answer = await completion(target(), PROMPT, { echo: true });
     expect(answer.choices[0]?.text).toStartWith(PROMPT);

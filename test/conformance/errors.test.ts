@@ -33,6 +33,14 @@ overTargets((target) => {
   });
 });
 
+/** Members that are numbers or lists in the messages of engines. */
+const SAMPLING = [
+  ["temperature", "top_p", "top_k", "min_p", "seed", "logit_bias"],
+  ["frequency_penalty", "presence_penalty", "repetition_penalty"],
+  ["n", "max_tokens", "min_tokens", "stop", "stop_token_ids", "ignore_eos", "priority", "best_of"],
+  ["logprobs", "top_logprobs", "prompt_logprobs", "logprob_start_len", "top_logprobs_num"],
+].flat();
+
 /** Those that engines over HTTP tell themselves; here the gateway does. */
 overTargets(
   (target) => {
@@ -77,6 +85,26 @@ overTargets(
       expect(await refusal(target(), "/v1/completions", { prompt: [1, vocabSize] })).toMatchObject(bad("prompt"));
       expect(await refusal(target(), "/generate", { input_ids: [4_000_000_000] })).toMatchObject({ status: 400 });
       expect(await refusal(target(), "/detokenize", { tokens: [vocabSize] })).toMatchObject(bad("tokens"));
+    });
+
+    test("values of any kind and size are served or refused, and are no defect", async () => {
+      const { gateway, model } = target();
+      const values = [0, -1, 1.5, 2 ** 31, 2 ** 32, 2 ** 53, 1e308, "x", null, true, [], {}, [2 ** 32], { "-1": 1 }];
+      const seen = new Set<number>();
+      for (const name of SAMPLING) {
+        for (const value of values) {
+          for (const [path, body] of [
+            [CHAT, { messages, [name]: value }],
+            ["/v1/completions", { prompt: "Hi", [name]: value }],
+            ["/generate", { text: "Hi", return_logprob: true, [name]: value, sampling_params: { [name]: value } }],
+          ] as const) {
+            const response = await post(gateway.url + path, { model, max_tokens: 2, ...body });
+            await response.text();
+            seen.add(response.status);
+          }
+        }
+      }
+      expect([...seen].toSorted((a, b) => a - b)).toEqual([200, 400, 501]);
     });
 
     test("an empty prompt is refused", async () => {
