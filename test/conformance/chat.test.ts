@@ -190,6 +190,20 @@ overTargets(
   ["grpc", "grpc_pd"],
 );
 
+describe("a stop string that the engine knows nothing of", () => {
+  for (const [name, start] of Object.entries(TARGETS)) {
+    if (!name.includes("gRPC")) continue;
+    test(`stops the engine where it has come: ${name}`, async () => {
+      await using target = await start(true);
+      const content = `SAY:one, two, ${"and so on, ".repeat(40)}`;
+      const asked = { messages: [{ role: "user" as const, content }], stop: "wo" };
+      expect(textOf(await whole(target, asked))).toBe("one, t");
+      expect((await streamed(target, asked)).texts).toEqual(["one, t"]);
+      await eventually(() => target.givenUp() === 2, "both generations are given up");
+    });
+  }
+});
+
 describe("a client that leaves", () => {
   for (const [name, start] of Object.entries(TARGETS)) {
     test(`frees the engine: ${name}`, async () => {
