@@ -150,6 +150,52 @@ describe("what a model and its clients may say", () => {
   });
 });
 
+describe("what a worker is told", () => {
+  test("its own key and the ids of the request, and nothing of the client's", async () => {
+    await using engine = await startTiny();
+    const initialWorkers = [workerSchema.parse({ url: engine.url, apiKey: "sk-worker" })];
+    await using gateway = await startGateway({ config: { initialWorkers } });
+    const headers = {
+      authorization: "Bearer sk-client",
+      cookie: "a=b",
+      "x-forwarded-for": "10.1.2.3",
+      traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+      "x-request-id": "my-id",
+    };
+    // Without a name it is the model that there is.
+    expect((await post(`${gateway.url}${CHAT}`, { messages }, headers)).status).toBe(200);
+    const { metadata = {}, requestId = "" } = engine.records.find(({ method }) => method === "Generate") ?? {};
+    expect(metadata).toMatchObject({
+      authorization: "Bearer sk-worker",
+      traceparent: headers.traceparent,
+      "x-request-id": "my-id",
+    });
+    expect(JSON.stringify(metadata)).not.toMatch(/sk-client|a=b|10\.1\.2\.3/);
+    expect(requestId).toMatch(/^my-id-[0-9a-f]{8}$/);
+  });
+
+  test("the same id twice at the same time is two requests", async () => {
+    await using engine = await startTiny();
+    await using gateway = await startGateway({ workers: [engine.url] });
+    const replies = await Promise.all(
+      [1, 2, 3].map(async (seed) => post(`${gateway.url}${CHAT}`, { messages, seed }, { "x-request-id": "mine" })),
+    );
+    expect(replies.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect(new Set(engine.records.map(({ requestId }) => requestId)).size).toBe(3);
+  });
+
+  test("no further inputs are embedded once one has failed", async () => {
+    await using engine = await startTiny({
+      fault: ({ requestId }) => (requestId.endsWith("-3") ? { afterTokens: 0, what: { status: 3 } } : undefined),
+    });
+    await using gateway = await startGateway({ workers: [engine.url] });
+    const input = Array.from({ length: 500 }, (_, index) => `text ${index}`);
+    expect((await ask(gateway, { input, messages: undefined }, "/v1/embeddings")).status).toBe(400);
+    await Bun.sleep(50);
+    expect(engine.records.filter(({ method }) => method === "Embed").length).toBeLessThan(40);
+  });
+});
+
 describe("fleets that are not whole", () => {
   test("prefill without decode, and decode without prefill, are 503 that says which is missing", async () => {
     for (const [role, missing] of [
