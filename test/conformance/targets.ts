@@ -220,7 +220,7 @@ function grpcOptions({ path, tokenizer }: TinyModel, slow: boolean): Omit<GrpcEn
 }
 
 /** What stands after the last `SAY:` of a prompt, up to the end of its message, without what the answer has of it already. */
-export function said({ text }: { readonly text: string }): string | undefined {
+function said({ text }: { readonly text: string }): string | undefined {
   const [script] = text.split("SAY:").slice(1).at(-1)?.split(END) ?? [];
   const begun = text.split(ANSWER).slice(1).at(-1) ?? "";
   return script?.startsWith(begun) === true ? script.slice(begun.length) : script;
