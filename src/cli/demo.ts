@@ -2,7 +2,7 @@ import { loadConfig } from "../config/load.ts";
 import { startEngine } from "../engine-sim/engine.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/schema.ts";
-import { firstSignal, type RunningGateway, runUntil, startGateway } from "./run-gateway.ts";
+import { firstSignal, type RunningGateway, runUntil, startGateway, workersAsked } from "./run-gateway.ts";
 
 const MODEL = "sim-1";
 const ENGINES = 3;
@@ -16,6 +16,8 @@ export async function demo({ port }: { readonly port: number | undefined }): Pro
     engines.map((engine) => engine.url),
     port,
   );
+  // Whoever reads the lines may send them at once.
+  await workersAsked(gateway.context);
   process.stdout.write(
     welcome(
       gateway.server.url,

@@ -35,7 +35,7 @@ export async function startGateway(config: Config): Promise<RunningGateway> {
 const WORKERS_MS = 10_000;
 
 /** From its first moment on a shared port the kernel sends it a part of the clients: its workers must be known then. */
-async function workersAsked({ workerRegistry, healthChecker }: AppContext): Promise<void> {
+export async function workersAsked({ workerRegistry, healthChecker }: AppContext): Promise<void> {
   const signal = AbortSignal.timeout(WORKERS_MS);
   await Promise.allSettled(workerRegistry.all().map(({ id }) => healthChecker.waitUntilSettled(id, signal)));
 }

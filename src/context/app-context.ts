@@ -1,5 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import { workerSpec } from "../config/worker-spec.ts";
+import { GatewayError } from "../errors/errors.ts";
 import { createLogger, type Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
@@ -163,5 +164,10 @@ async function startTokenizer(config: Config, tokenizers: TokenizerRegistry): Pr
   if (!tokenizers.info(name)) {
     tokenizers.add(name, { path: tokenizerPath, ...(chatTemplate === undefined ? {} : { chatTemplate }) });
   }
-  return tokenizers.whenLoaded(name);
+  try {
+    return await tokenizers.whenLoaded(name);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GatewayError("invalid_request", `tokenizer_path ${tokenizerPath}: ${reason}`, { cause });
+  }
 }

@@ -109,7 +109,7 @@ export class Fields {
     });
   }
 
-  /** Token ids and their like: integers from 0. */
+  /** Token ids: integers from 0, of 31 bits. */
   ids(name: string): readonly number[] | undefined {
     const list = this.list(name);
     if (list === undefined || isIds(list)) return list;
@@ -131,8 +131,11 @@ export class Fields {
   }
 }
 
+/** What numbers in the messages of engines go up to. */
+export const MAX_INT32 = 0x7fff_ffff;
+
 export function isIds(list: readonly unknown[]): list is readonly number[] {
-  return list.every((entry) => isInteger(entry) && entry >= 0);
+  return list.every((entry) => isInteger(entry) && entry >= 0 && entry <= MAX_INT32);
 }
 
 function isInteger(value: unknown): value is number {

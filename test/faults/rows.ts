@@ -16,7 +16,6 @@ export interface FaultSection {
   readonly rows: readonly FaultRow[];
 }
 
-const NO_GRPC = "the gRPC router is not there yet; its tests come with it";
 const NO_STORE = "no state is kept outside the process: no stored responses, no background responses, no shared limits";
 const NO_JWT = "no JWT is taken; keys are the only credentials";
 const NO_MCP = "there is no MCP client";
@@ -214,19 +213,54 @@ const WORKERS: readonly FaultRow[] = [
   },
 ];
 
-const GRPC: readonly FaultRow[] = (
-  [
-    [49, "a gRPC worker refuses"],
-    [50, "SIGKILL within a gRPC stream"],
-    [51, "SIGSTOP within a gRPC stream"],
-    [52, "a message over the limit"],
-    [53, "gRPC statuses"],
-    [54, "the deadline on the wire"],
-    [55, "GOAWAY under load"],
-    [56, "the client of a gRPC stream leaves"],
-    [57, "halves of characters from a detokenizer"],
-  ] as const
-).map(([row, fault]) => ({ row, fault, reason: NO_GRPC }));
+const GRPC: readonly FaultRow[] = [
+  {
+    row: 49,
+    fault: "a gRPC worker refuses",
+    expected: "as row 1: another worker answers, in two attempts; alone it is 502 in each API and counts as down",
+  },
+  {
+    row: 50,
+    fault: "SIGKILL within a gRPC stream",
+    expected: "what came is delivered once, then one error event, code `upstream_reset`; one attempt",
+  },
+  {
+    row: 51,
+    fault: "SIGSTOP within a gRPC stream",
+    expected: "an error event within the idle timeout, the worker is out, and back after SIGCONT",
+  },
+  {
+    row: 52,
+    fault: "a message over the limit, or one that is none",
+    expected: "502 and never 429, one generation; the limit is `max_payload_size` and 16 MiB at least",
+  },
+  {
+    row: 53,
+    fault: "gRPC statuses",
+    expected:
+      "each as the HTTP status of its meaning, in each API; what says that the request is wrong is asked once, what another worker may take twice; within a stream an error event",
+  },
+  {
+    row: 54,
+    fault: "the deadline on the wire",
+    expected: "the worker is told what is left of the time, and is cancelled within 50 ms when it is over",
+  },
+  {
+    row: 55,
+    fault: "GOAWAY under load",
+    expected: "no client sees an error; what the worker had it ends, the rest goes elsewhere",
+  },
+  {
+    row: 56,
+    fault: "the client of a gRPC stream leaves",
+    expected: "cancelled, and told by Abort once, within 100 ms, at each phase",
+  },
+  {
+    row: 57,
+    fault: "halves of characters from a detokenizer",
+    expected: "no U+FFFD for characters that are whole, whatever tokens cut them, in each API",
+  },
+];
 
 const REQUESTS: readonly FaultRow[] = [
   {

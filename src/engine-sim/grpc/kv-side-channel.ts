@@ -63,14 +63,13 @@ export class KvSideChannel {
     this.#entries.get(key)?.ready.resolve(failure);
   }
 
-  /** Waits until a decode engine has it. False if none comes. */
-  async given(key: string): Promise<boolean> {
+  /** Waits until a decode engine has it. False if none comes, and once nobody waits for it. */
+  async given(key: string, signal: AbortSignal): Promise<boolean> {
     const entry = this.#entries.get(key);
-    if (!entry) return false;
-    return within(
-      entry.taken.promise.then(() => true),
-      false,
-    );
+    if (!entry || signal.aborted) return false;
+    const cancelled = Promise.withResolvers<boolean>();
+    signal.addEventListener("abort", () => cancelled.resolve(false), { once: true });
+    return within(Promise.race([entry.taken.promise.then(() => true), cancelled.promise]), false);
   }
 
   stop(): void {

@@ -56,11 +56,11 @@ export class SglangPd {
   }
 
   /** The prompt of a prefill is computed: waits until decode has it, as the transfer is a part of the prefill. */
-  async handOver(record: EngineRecord): Promise<void> {
+  async handOver(record: EngineRecord, signal: AbortSignal): Promise<void> {
     const room = this.#rooms.get(record);
     if (room === undefined) return;
     this.#side?.settle(room, undefined);
-    if ((await this.#side?.given(room)) !== true) {
+    if ((await this.#side?.given(room, signal)) !== true && !signal.aborted) {
       this.#core.violate(record, `KV transfer failed: no decode came for room ${room}`, STATUS.internal);
     }
   }

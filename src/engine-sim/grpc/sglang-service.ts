@@ -56,7 +56,7 @@ async function* generate(
     const cachedTokens = transfer === "received" ? promptIds.length - 1 : job.cachedTokens;
     const answer = { request, job: { ...job, cachedTokens }, eosId: core.tokenizer.eosId };
     for await (const step of core.run(answer.job, call)) {
-      if (step.isFirst) await pd.handOver(record);
+      if (step.isFirst) await pd.handOver(record, call.signal);
       if (request.stream) yield encodeChunk(answer, step);
       if (step.isLast) yield encodeComplete(answer, step);
     }

@@ -1,15 +1,17 @@
-import type { Fields } from "../fields.ts";
+import { type Fields, MAX_INT32 } from "../fields.ts";
 import type { GenerationRequest, Sampling } from "../generation.ts";
 
 /** Seeds are 32-bit numbers on the way to an engine; clients send longer ones. */
 const SEEDS = 2 ** 31;
 const MAX_TOKENS = 100_000_000;
+/** Engines set no bound; beyond this it is all the same. */
+const MAX_PENALTY = 1e6;
 /** Lists that an engine walks for each token. */
 const MAX_STOPS = 4096;
 
 /** Members that say how tokens are chosen; vLLM's and SGLang's names are the same wherever they stand. */
 export function readSampling(fields: Fields, maxTemperature = 2): Sampling {
-  const topK = fields.integer("top_k", { least: -1 });
+  const topK = fields.integer("top_k", { least: -1, most: MAX_INT32 });
   return {
     temperature: fields.number("temperature", { least: 0, most: maxTemperature }),
     topP: fields.number("top_p", { above: 0, most: 1 }),
@@ -17,7 +19,7 @@ export function readSampling(fields: Fields, maxTemperature = 2): Sampling {
     minP: fields.number("min_p", { least: 0, most: 1 }),
     frequencyPenalty: fields.number("frequency_penalty", { least: -2, most: 2 }),
     presencePenalty: fields.number("presence_penalty", { least: -2, most: 2 }),
-    repetitionPenalty: fields.number("repetition_penalty", { above: 0 }),
+    repetitionPenalty: fields.number("repetition_penalty", { above: 0, most: MAX_PENALTY }),
     seed: readSeed(fields, "seed") ?? readSeed(fields, "sampling_seed"),
     logitBias: readLogitBias(fields),
   };

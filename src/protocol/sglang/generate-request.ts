@@ -1,4 +1,4 @@
-import { Fields, isIds } from "../fields.ts";
+import { Fields, isIds, MAX_INT32 } from "../fields.ts";
 import type { ApiRequest, GenerationRequest, Prompt } from "../generation.ts";
 import type { JsonBody } from "../json-body.ts";
 import { readConstraint } from "../openai/constraint-fields.ts";
@@ -41,7 +41,7 @@ export function readGenerate(body: JsonBody): ApiRequest {
   const n = readAnswerCount(params);
   const top = same(fields, "top_logprobs_num")?.integer("top_logprobs_num", { least: 0, most: 1000 }) ?? 0;
   const hasLogprobs = same(fields, "return_logprob")?.boolean("return_logprob") ?? false;
-  const from = same(fields, "logprob_start_len")?.integer("logprob_start_len", { least: -1 }) ?? -1;
+  const from = same(fields, "logprob_start_len")?.integer("logprob_start_len", { least: -1, most: MAX_INT32 }) ?? -1;
   const generation: GenerationRequest = {
     prompts,
     n,

@@ -4,6 +4,7 @@ import type { GrpcStream } from "../../transport/grpc/grpc-client.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import { AnswerAssembler, type AssemblySettings } from "./answer-assembler.ts";
 import type { EngineProtocol, EngineStep } from "./engine-protocol.ts";
+import { type Batch, MessageQueue } from "./message-queue.ts";
 
 /** One prompt under way at an engine. */
 export interface Generation {
@@ -43,14 +44,16 @@ export class GenerationResponse implements UpstreamResponse {
   readonly #open: Set<Generation>;
   /** Ended by a stop string, which the engine does not know of. */
   readonly #cut = new Set<Generation>();
-  /** Of several prompts: the read of each that is under way. */
-  readonly #reads = new Map<Generation, Promise<Batch>>();
+  /** Of several prompts: what they say, and those whose next message nobody has asked for yet. */
+  readonly #queue = new MessageQueue<Generation>();
+  #unread: readonly Generation[];
   #isEnded = false;
 
   constructor(parts: GenerationResponseParts) {
     this.#parts = parts;
     this.headers = parts.isStream ? STREAM_HEADERS : WHOLE_HEADERS;
     this.#open = new Set(parts.generations);
+    this.#unread = parts.generations;
     const { n } = parts.settings.request;
     for (const { firstIndex, startsInReasoning } of parts.generations) {
       for (let sample = 0; sample < n; sample += 1) {
@@ -86,12 +89,14 @@ export class GenerationResponse implements UpstreamResponse {
     throw new GatewayError("invalid_upstream_response", "the worker's answer is larger than it may be");
   }
 
+  /** Once is enough: later calls do nothing. */
   discard(): void {
     for (const generation of this.#open) this.#stop(generation);
+    this.#open.clear();
     this.#isEnded = true;
   }
 
-  async #readLater(next: Promise<Batch>): Promise<Uint8Array | undefined> {
+  async #readLater(next: Promise<Messages>): Promise<Uint8Array | undefined> {
     try {
       const text = this.#take(await next);
       return text === "" ? await this.read() : Buffer.from(text);
@@ -103,23 +108,22 @@ export class GenerationResponse implements UpstreamResponse {
   }
 
   /** The next messages: of the only prompt, or of whichever has some first. */
-  #next(): Batch | Promise<Batch> {
-    const [only] = this.#open;
-    if (this.#open.size === 1 && only && this.#reads.size === 0) {
+  #next(): Messages | Promise<Messages> {
+    const { generations } = this.#parts;
+    const [only] = generations;
+    if (generations.length === 1 && only) {
       const messages = only.stream.readAvailable();
       return messages instanceof Promise
         ? messages.then((some) => ({ from: only, messages: some }))
         : { from: only, messages };
     }
-    for (const generation of this.#open) {
-      if (!this.#reads.has(generation)) this.#reads.set(generation, readFrom(generation));
-    }
-    return Promise.race(this.#reads.values());
+    for (const generation of this.#unread) void this.#queue.read(generation);
+    this.#unread = [];
+    return this.#queue.next();
   }
 
   /** What the messages come to in the client's API. Throws upstream_truncated where the engine ended too early. */
-  #take({ from, messages }: Batch): string {
-    this.#reads.delete(from);
+  #take({ from, messages }: Messages): string {
     if (messages.length === 0) {
       this.#open.delete(from);
       if (!this.#isFinished(from))
@@ -133,6 +137,7 @@ export class GenerationResponse implements UpstreamResponse {
       if (step) text += this.#write(from, step);
     }
     if (this.#open.has(from) && this.#isFinished(from)) this.#finish(from);
+    if (this.#open.has(from)) this.#unread = [from];
     return text;
   }
 
@@ -187,15 +192,7 @@ export class GenerationResponse implements UpstreamResponse {
 /** For a stream to end behind its last answer, ms; then the engine is told to stop. */
 const END_PATIENCE_MS = 50;
 
-interface Batch {
-  readonly from: Generation;
-  /** None at the end of the stream. */
-  readonly messages: readonly Uint8Array[];
-}
-
-async function readFrom(from: Generation): Promise<Batch> {
-  return { from, messages: await from.stream.readAvailable() };
-}
+type Messages = Batch<Generation>;
 
 function decode(engine: EngineProtocol, message: Uint8Array, isStreamed: boolean): EngineStep | undefined {
   try {

@@ -113,6 +113,8 @@ export class GrpcPdRouter extends GrpcRouter {
       ),
     );
     const all = this.#watch(request, exchange, connector, Promise.all(prefills));
+    // Where decode cannot even be asked nobody waits for it; the exchange tells of its failure.
+    all.catch(() => undefined);
     const isFirst = connector.order === "prefill_first";
     const done = isFirst ? await all : [];
     /** Filled in while decode runs, where both run at the same time. */

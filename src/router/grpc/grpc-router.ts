@@ -199,9 +199,15 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
         const prompt = prompts[at];
         if (!prompt) return;
         const message = engine.encodeEmbed(`${engineRequestId(request)}-${at}`, prompt.ids, prompt.text);
-        embeddings[at] = engine.decodeEmbed(
-          await this.deps.grpc.unary(worker.url, engine.methods.embed, message, options),
-        );
+        try {
+          embeddings[at] = engine.decodeEmbed(
+            await this.deps.grpc.unary(worker.url, engine.methods.embed, message, options),
+          );
+        } catch (error) {
+          // The other lanes have nothing to do any more.
+          next = prompts.length;
+          throw error;
+        }
       }
     };
     await Promise.all(Array.from({ length: Math.min(EMBED_LANES, prompts.length) }, lane));

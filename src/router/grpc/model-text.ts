@@ -58,14 +58,12 @@ export class ModelTexts implements Disposable {
   constructor(deps: ModelTextsDeps) {
     this.#deps = deps;
     this.#stopListening = deps.workers.onChange((before, after) => {
-      if (
-        !deps.isEager ||
-        after?.status !== "ready" ||
-        before?.status === "ready" ||
-        after.spec.connectionMode !== "grpc"
-      )
-        return;
-      for (const model of after.models) this.#findAhead(model);
+      if (after?.status !== "ready" || before?.status === "ready" || after.spec.connectionMode !== "grpc") return;
+      for (const model of after.models) {
+        // This one may have what others could not give.
+        this.#failures.delete(model);
+        if (deps.isEager) this.#findAhead(model);
+      }
     });
   }
 
@@ -135,7 +133,12 @@ export class ModelTexts implements Disposable {
     const path = named ?? settings.tokenizerPath;
     if (path !== undefined) return { path, ...template };
     let reason: unknown = "no worker of the model can be asked";
-    for (const worker of available) {
+    const asked = new Set<string>();
+    // Looked up each time: others may have become ready meanwhile.
+    const next = (): Worker | undefined =>
+      workers.getWorkersForModel(model, "grpc").available.find(({ id }) => !asked.has(id));
+    for (let worker = next(); worker; worker = next()) {
+      asked.add(worker.id);
       try {
         return { ...(await fetchTokenizer(worker)), ...template };
       } catch (error) {
