@@ -54,8 +54,10 @@ function columnOf({ kind, engine }: Target): string {
   return columns[kind];
 }
 
-test("the page has a row for each inference route", () => {
-  expect([...TABLE.keys()]).toEqual(ENDPOINTS.map(({ path }) => path));
+test("the page has a row for each inference route, and names those that no worker has a part in", () => {
+  const byRouters = ENDPOINTS.filter(({ work }) => work !== "local");
+  expect([...TABLE.keys()]).toEqual(byRouters.map(({ path }) => path));
+  for (const { path, work } of ENDPOINTS) if (work === "local") expect(PAGE).toContain(`\`${path}\``);
 });
 
 overTargets((target) => {
