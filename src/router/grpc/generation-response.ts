@@ -4,6 +4,7 @@ import type { GrpcStream } from "../../transport/grpc/grpc-client.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import { AnswerAssembler, type AssemblySettings } from "./answer-assembler.ts";
 import type { EngineProtocol, EngineStep } from "./engine-protocol.ts";
+import { StreamCounts } from "./stream-counts.ts";
 
 /** One prompt under way at an engine. */
 export interface Generation {
@@ -38,6 +39,7 @@ const WHOLE_HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "ap
 export class GenerationResponse implements UpstreamResponse {
   readonly status = 200;
   readonly headers: ReadonlyMap<string, string>;
+  readonly account: StreamCounts;
   readonly #parts: GenerationResponseParts;
   readonly #assemblers: AnswerAssembler[] = [];
   readonly #open: Set<Generation>;
@@ -52,6 +54,7 @@ export class GenerationResponse implements UpstreamResponse {
     this.headers = parts.isStream ? STREAM_HEADERS : WHOLE_HEADERS;
     this.#open = new Set(parts.generations);
     const { n } = parts.settings.request;
+    this.account = new StreamCounts(n);
     for (const { firstIndex, startsInReasoning } of parts.generations) {
       for (let sample = 0; sample < n; sample += 1) {
         const index = firstIndex + sample;
@@ -64,12 +67,12 @@ export class GenerationResponse implements UpstreamResponse {
     while (!this.#isEnded) {
       if (this.#open.size === 0) {
         this.#isEnded = true;
-        return Buffer.from(this.#parts.writer.end());
+        return this.account.ended(this.#parts.writer.end());
       }
       const next = this.#next();
       if (next instanceof Promise) return this.#readLater(next);
       const text = this.#take(next);
-      if (text !== "") return Buffer.from(text);
+      if (text !== "") return this.account.sent(text);
     }
     return undefined;
   }
@@ -94,7 +97,7 @@ export class GenerationResponse implements UpstreamResponse {
   async #readLater(next: Promise<Batch>): Promise<Uint8Array | undefined> {
     try {
       const text = this.#take(await next);
-      return text === "" ? await this.read() : Buffer.from(text);
+      return text === "" ? await this.read() : this.account.sent(text);
     } catch (error) {
       // Of several prompts the others must not go on.
       this.discard();
@@ -142,6 +145,7 @@ export class GenerationResponse implements UpstreamResponse {
       throw new GatewayError("invalid_upstream_response", "the engine has an answer that nobody asked for");
     if (assembler.isFinished) return "";
     const part = assembler.take(from.fromPrefill ? { ...step, ...from.fromPrefill } : step);
+    this.account.add(part);
     if (part.finish && !step.finish) this.#cut.add(from);
     return this.#parts.writer.part(part);
   }
