@@ -160,15 +160,14 @@ async function warmUp(target: Target): Promise<void> {
 
 async function run(target: Target, load: Load, lanes: number, total: number): ReturnType<typeof closedLoop> {
   const result = await closedLoop(target.origin, load, lanes, total);
-  if (process.env["DBG"])
-    console.error(
-      target.name,
-      total,
-      result.seconds.toFixed(1),
-      result.latencies.at(0),
-      result.latencies.at(result.latencies.length >> 1),
-      result.latencies.at(-1),
-    );
+  console.error(
+    target.name,
+    total,
+    result.seconds.toFixed(1),
+    result.latencies.at(0),
+    result.latencies.at(result.latencies.length >> 1),
+    result.latencies.at(-1),
+  );
   if (result.failures > 0) console.error(`  ${target.name}: ${result.failures} failed: ${result.failure}`);
   return result;
 }

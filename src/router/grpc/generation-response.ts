@@ -152,7 +152,10 @@ export class GenerationResponse implements UpstreamResponse {
 
   #isFinished({ firstIndex }: Generation): boolean {
     const { n } = this.#parts.settings.request;
-    return this.#assemblers.slice(firstIndex, firstIndex + n).every(({ isFinished }) => isFinished);
+    for (let index = firstIndex; index < firstIndex + n; index += 1) {
+      if (!this.#assemblers[index]?.isFinished) return false;
+    }
+    return true;
   }
 
   /** All its answers are there; what the engine still says is not waited for. */
