@@ -110,6 +110,7 @@ const engine = startProgram(
 const targets: Target[] = [];
 const costs = new Map<Part, Map<string, number[]>>(chosen.map((part) => [part, new Map()]));
 const loadBefore = loadavg();
+let failures = 0;
 try {
   await untilListening(enginePort);
   for (const name of values.targets.split(",")) targets.push(await started(name));
@@ -160,14 +161,7 @@ async function warmUp(target: Target): Promise<void> {
 
 async function run(target: Target, load: Load, lanes: number, total: number): ReturnType<typeof closedLoop> {
   const result = await closedLoop(target.origin, load, lanes, total);
-  console.error(
-    target.name,
-    total,
-    result.seconds.toFixed(1),
-    result.latencies.at(0),
-    result.latencies.at(result.latencies.length >> 1),
-    result.latencies.at(-1),
-  );
+  failures += result.failures;
   if (result.failures > 0) console.error(`  ${target.name}: ${result.failures} failed: ${result.failure}`);
   return result;
 }
@@ -189,7 +183,7 @@ async function measure(part: Part, target: Target, round: number): Promise<void>
 function report(): void {
   const shown = (load: readonly number[]): string => load.map((value) => value.toFixed(2)).join(" ");
   console.log(
-    `${values.family}, ${values.rounds} rounds; a long prompt is ${loads.promptTokens} tokens; load average before ${shown(loadBefore)}, after ${shown(loadavg())}\n\n` +
+    `${values.family}, ${values.rounds} rounds; a long prompt is ${loads.promptTokens} tokens; load average before ${shown(loadBefore)}, after ${shown(loadavg())}; ${failures} failed requests\n\n` +
       "CPU µs per ..., median (min-max):\n",
   );
   const names = targets.map(({ name }) => name);
