@@ -36,8 +36,7 @@ function filler(bytes: number, words: string): string {
 
 /** A chat completion as bytes on the wire. */
 export function chatRequest(system: string, user: string, isStream: boolean): Uint8Array {
-  const body = JSON.stringify({
-    model: "bench",
+  return chatBytes({
     stream: isStream,
     max_tokens: 64,
     messages: [
@@ -45,6 +44,11 @@ export function chatRequest(system: string, user: string, isStream: boolean): Ui
       { role: "user", content: user },
     ],
   });
+}
+
+/** A chat completion of these members as bytes on the wire. */
+export function chatBytes(members: object): Uint8Array {
+  const body = JSON.stringify({ model: "bench", ...members });
   const head =
     "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway.internal\r\ncontent-type: application/json\r\n" +
     `authorization: Bearer client-key\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;

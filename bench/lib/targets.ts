@@ -16,6 +16,8 @@ export interface StartOptions {
   readonly workers: readonly string[];
   /** For pointsman alone. */
   readonly flags?: readonly string[];
+  /** For gateways of Python wheels alone. */
+  readonly peerFlags?: readonly string[];
   /** Row in the tables where it is not the name. */
   readonly row?: string;
 }
@@ -51,13 +53,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 function peer(dir: string, [command = "", ...words]: readonly string[]): Command {
-  return ({ port, otherPort }, { policy, workers }) => {
+  return ({ port, otherPort }, { policy, workers, peerFlags = [] }) => {
     const path = join(peers, dir, "bin", command);
     if (!existsSync(path)) return undefined;
     return [
       path,
       ...words,
       ...["--host", "127.0.0.1", "--port", String(port), "--prometheus-port", String(otherPort), "--policy", policy],
+      ...peerFlags,
       ...["--worker-urls", ...workers],
     ];
   };

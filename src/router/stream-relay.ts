@@ -2,7 +2,7 @@ import { asGatewayError, clientClosed, GatewayError } from "../errors/errors.ts"
 import { errorFacts } from "../protocol/error-facts.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
 import { SseFramer, type Verdict } from "../transport/sse-framer.ts";
-import type { UpstreamResponse } from "../transport/upstream.ts";
+import type { StreamAccount, UpstreamResponse } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Attempt } from "./attempt.ts";
 import type { InferenceRequest } from "./router.ts";
@@ -48,6 +48,8 @@ export class StreamRelay implements WatchedStream {
   #framer: SseFramer;
   /** What was told within the stream, or why an event cannot be passed. */
   #failure: GatewayError | undefined;
+  /** Of a stream that has not to be read on its way; undefined where somebody wants to know what its events say. */
+  readonly #account: StreamAccount | undefined;
   /** Events with data that the workers before this one sent. */
   #eventsBefore = 0;
   #bytes = 0;
@@ -69,6 +71,8 @@ export class StreamRelay implements WatchedStream {
     this.#continuation = continuation;
     this.#reader = request.endpoint.dialect.createStreamReader();
     this.#framer = this.#newFramer();
+    const isRead = continuation !== undefined || this.#reader.errorEvent !== undefined;
+    this.#account = isRead ? undefined : source.upstream.account;
   }
 
   /**
@@ -160,7 +164,7 @@ export class StreamRelay implements WatchedStream {
   async #read(): Promise<Uint8Array | undefined> {
     for (;;) {
       if (this.#failure) throw this.#failure;
-      if (this.#framer.isEnded) return undefined;
+      if (this.#account?.isEnded ?? this.#framer.isEnded) return undefined;
       const next = this.#source.upstream.read();
       const chunk = next instanceof Promise ? await next : next;
       if (!chunk) return this.#endWithoutMarker();
@@ -170,7 +174,7 @@ export class StreamRelay implements WatchedStream {
   }
 
   #push(chunk: Uint8Array): Uint8Array {
-    const events = this.#framer.push(chunk);
+    const events = this.#account ? chunk : this.#framer.push(chunk);
     this.#bytes += events.length;
     if (this.#bytes > MAX_STREAM_BYTES) {
       throw new GatewayError("upstream_event_too_large", "the worker's stream is larger than it may be");
@@ -230,8 +234,8 @@ export class StreamRelay implements WatchedStream {
   #settle(failure: GatewayError | undefined): void {
     const { record } = this.#request;
     const { upstream, attempt } = this.#source;
-    record.events = this.#eventsBefore + this.#framer.events;
-    record.tokens = this.#continuation?.usage ?? this.#reader.usage;
+    record.events = this.#eventsBefore + (this.#account ?? this.#framer).events;
+    record.tokens = this.#account?.usage ?? this.#continuation?.usage ?? this.#reader.usage;
     attempt.end(failure);
     record.settle(failure?.code === "client_closed" ? failure.status : upstream.status, failure?.code);
   }

@@ -25,8 +25,23 @@ export interface UpstreamRequest {
   readonly deadline: number;
 }
 
+/** What a stream that is written here, and not by a worker, says of itself: nobody has to read its events for it. */
+export interface StreamAccount {
+  /** Events with data that have been read, the end marker left out. */
+  readonly events: number;
+  /** The end marker has been read. */
+  readonly isEnded: boolean;
+  readonly usage: {
+    readonly promptTokens: number | undefined;
+    readonly completionTokens: number | undefined;
+    readonly cachedTokens: number | undefined;
+  };
+}
+
 export interface UpstreamResponse {
   readonly status: number;
+  /** Where it is there, each `read` gives whole events of the client's API. */
+  readonly account?: StreamAccount | undefined;
   /** Names in lower case; where a name came twice the values are joined with `, `. */
   readonly headers: ReadonlyMap<string, string>;
   /**

@@ -5,6 +5,7 @@ import type { UpstreamResponse } from "../../transport/upstream.ts";
 import { AnswerAssembler, type AssemblySettings } from "./answer-assembler.ts";
 import type { EngineProtocol, EngineStep } from "./engine-protocol.ts";
 import { type Batch, MessageQueue } from "./message-queue.ts";
+import { StreamCounts } from "./stream-counts.ts";
 
 /** One prompt under way at an engine. */
 export interface Generation {
@@ -39,6 +40,7 @@ const WHOLE_HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "ap
 export class GenerationResponse implements UpstreamResponse {
   readonly status = 200;
   readonly headers: ReadonlyMap<string, string>;
+  readonly account: StreamCounts;
   readonly #parts: GenerationResponseParts;
   readonly #assemblers: AnswerAssembler[] = [];
   readonly #open: Set<Generation>;
@@ -55,6 +57,7 @@ export class GenerationResponse implements UpstreamResponse {
     this.#open = new Set(parts.generations);
     this.#unread = parts.generations;
     const { n } = parts.settings.request;
+    this.account = new StreamCounts(n);
     for (const { firstIndex, startsInReasoning } of parts.generations) {
       for (let sample = 0; sample < n; sample += 1) {
         const index = firstIndex + sample;
@@ -67,12 +70,12 @@ export class GenerationResponse implements UpstreamResponse {
     while (!this.#isEnded) {
       if (this.#open.size === 0) {
         this.#isEnded = true;
-        return Buffer.from(this.#parts.writer.end());
+        return this.account.ended(this.#parts.writer.end());
       }
       const next = this.#next();
       if (next instanceof Promise) return this.#readLater(next);
       const text = this.#take(next);
-      if (text !== "") return Buffer.from(text);
+      if (text !== "") return this.account.sent(text);
     }
     return undefined;
   }
@@ -99,7 +102,7 @@ export class GenerationResponse implements UpstreamResponse {
   async #readLater(next: Promise<Messages>): Promise<Uint8Array | undefined> {
     try {
       const text = this.#take(await next);
-      return text === "" ? await this.read() : Buffer.from(text);
+      return text === "" ? await this.read() : this.account.sent(text);
     } catch (error) {
       // Of several prompts the others must not go on.
       this.discard();
@@ -147,13 +150,17 @@ export class GenerationResponse implements UpstreamResponse {
       throw new GatewayError("invalid_upstream_response", "the engine has an answer that nobody asked for");
     if (assembler.isFinished) return "";
     const part = assembler.take(from.fromPrefill ? { ...step, ...from.fromPrefill } : step);
+    this.account.add(part);
     if (part.finish && !step.finish) this.#cut.add(from);
     return this.#parts.writer.part(part);
   }
 
   #isFinished({ firstIndex }: Generation): boolean {
     const { n } = this.#parts.settings.request;
-    return this.#assemblers.slice(firstIndex, firstIndex + n).every(({ isFinished }) => isFinished);
+    for (let index = firstIndex; index < firstIndex + n; index += 1) {
+      if (!this.#assemblers[index]?.isFinished) return false;
+    }
+    return true;
   }
 
   /** All its answers are there; what the engine still says is not waited for. */

@@ -8,6 +8,7 @@ import {
   SamplingParams,
 } from "../../transport/grpc/generated/engine/sglang.ts";
 import { SGLANG } from "../../transport/grpc/services.ts";
+import { type ChunkLayout, readChunk } from "./chunk-reader.ts";
 import type { EngineProtocol, GenerateCall } from "./engine-protocol.ts";
 import { anyOf, finishReason, inputLogprobs, outputLogprobs } from "./engine-steps.ts";
 
@@ -38,6 +39,8 @@ export const sglangEngine: EngineProtocol = {
   },
 
   decodeGenerate(message, isStreamed) {
+    const step = readChunk(message, CHUNK_LAYOUT);
+    if (step) return step;
     const { response } = GenerateResponse.decode(message);
     if (response?.$case === "chunk") {
       const { value: chunk } = response;
@@ -82,6 +85,7 @@ export const sglangEngine: EngineProtocol = {
   },
 };
 
+const CHUNK_LAYOUT: ChunkLayout = { chunk: 2, index: 8, reasoningTokens: 9 };
 const NO_IDS: readonly number[] = [];
 
 function samplingParams({ request, sampling }: GenerateCall): SamplingParams {

@@ -8,6 +8,7 @@ import {
   SamplingParams,
 } from "../../transport/grpc/generated/engine/vllm.ts";
 import { VLLM } from "../../transport/grpc/services.ts";
+import { type ChunkLayout, readChunk } from "./chunk-reader.ts";
 import type { EngineProtocol, GenerateCall } from "./engine-protocol.ts";
 import { finishReason, inputLogprobs, outputLogprobs, seedOf } from "./engine-steps.ts";
 
@@ -31,6 +32,8 @@ export const vllmEngine: EngineProtocol = {
   },
 
   decodeGenerate(message, isStreamed) {
+    const step = readChunk(message, CHUNK_LAYOUT);
+    if (step) return step;
     const { response } = GenerateResponse.decode(message);
     if (response?.$case === "chunk") {
       const { value: chunk } = response;
@@ -73,6 +76,7 @@ export const vllmEngine: EngineProtocol = {
   },
 };
 
+const CHUNK_LAYOUT: ChunkLayout = { chunk: 1, index: 7, reasoningTokens: undefined };
 const NO_IDS: readonly number[] = [];
 
 function samplingParams({ request, sampling, kv }: GenerateCall): SamplingParams {
