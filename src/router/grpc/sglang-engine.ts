@@ -10,7 +10,7 @@ import {
 import { SGLANG } from "../../transport/grpc/services.ts";
 import { type ChunkLayout, readChunk } from "./chunk-reader.ts";
 import type { EngineProtocol, GenerateCall } from "./engine-protocol.ts";
-import { anyOf, finishReason, inputLogprobs, outputLogprobs } from "./engine-steps.ts";
+import { anyOf, finishReason, inputLogprobs, numbersOf, outputLogprobs } from "./engine-steps.ts";
 
 /** SGLang's scheduler. Its messages have no place for a seed: one is taken from clients and has no effect. */
 export const sglangEngine: EngineProtocol = {
@@ -22,7 +22,7 @@ export const sglangEngine: EngineProtocol = {
     return GenerateRequest.encode(
       GenerateRequest.fromPartial({
         requestId: call.requestId,
-        tokenized: { originalText: call.text, inputIds: Array.from(call.ids) },
+        tokenized: { originalText: call.text, inputIds: numbersOf(call.ids) },
         samplingParams: samplingParams(call),
         returnLogprob: request.logprobs !== undefined || request.promptLogprobs !== undefined,
         // -1: of what is generated only.

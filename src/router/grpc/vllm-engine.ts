@@ -10,7 +10,7 @@ import {
 import { VLLM } from "../../transport/grpc/services.ts";
 import { type ChunkLayout, readChunk } from "./chunk-reader.ts";
 import type { EngineProtocol, GenerateCall } from "./engine-protocol.ts";
-import { finishReason, inputLogprobs, outputLogprobs, seedOf } from "./engine-steps.ts";
+import { finishReason, inputLogprobs, numbersOf, outputLogprobs, seedOf } from "./engine-steps.ts";
 
 /** vLLM's engine service. A zero is how proto3 says nothing: `temperature` and the limits are optional there. */
 export const vllmEngine: EngineProtocol = {
@@ -22,7 +22,7 @@ export const vllmEngine: EngineProtocol = {
     return GenerateRequest.encode(
       GenerateRequest.fromPartial({
         requestId: call.requestId,
-        input: { $case: "tokenized", value: { originalText: "", inputIds: Array.from(call.ids) } },
+        input: { $case: "tokenized", value: { originalText: "", inputIds: numbersOf(call.ids) } },
         samplingParams: samplingParams(call),
         stream: call.isStreamed,
         dataParallelRank: call.rank,
