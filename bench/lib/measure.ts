@@ -3,7 +3,7 @@ import { cpuMicros } from "./processes.ts";
 import type { Bench } from "./section.ts";
 import type { Target } from "./targets.ts";
 
-/** A gateway runs for weeks: what the compiler does in the first minute is not what it costs. Requests. */
+/** A gateway runs for weeks: what the compiler does in the first minute is not what it costs. Requests, or chunks of streams. */
 const WARM_UP = { jit: 60_000, native: 4000 };
 
 /** What a gateway does after the last byte (logs, metrics) is part of its cost, ms. */
@@ -12,7 +12,8 @@ const SETTLE_MS = 250;
 export async function warmUp(bench: Bench, targets: readonly Target[], load: Load): Promise<void> {
   for (const target of targets) {
     const total = target.name.startsWith("pointsman") ? WARM_UP.jit : WARM_UP.native;
-    bench.note(target.name, await closedLoop(target.origin, load, 32, total));
+    const requests = Math.ceil(total / Math.max(1, load.events));
+    bench.note(target.name, await closedLoop(target.origin, load, Math.min(32, requests), requests));
   }
 }
 

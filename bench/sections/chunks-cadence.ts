@@ -1,7 +1,7 @@
 import { ALL_TARGETS, type Bound, RUST_PEERS, ratioBound } from "../lib/bounds.ts";
 import { closedLoop } from "../lib/load.ts";
 import { cpuOf, warmUp } from "../lib/measure.ts";
-import { smallChat, streamedChat } from "../lib/payloads.ts";
+import { streamedChat } from "../lib/payloads.ts";
 import type { Bench, Section } from "../lib/section.ts";
 import type { Target } from "../lib/targets.ts";
 
@@ -39,7 +39,8 @@ export const chunksCadence: Section = {
     const targets = await bench.start(ALL_TARGETS, options);
     const row = "pointsman, 2 threads";
     targets.push(...(await bench.start(["pointsman"], { ...options, flags: ["--threads", "2"], row })));
-    await warmUp(bench, targets, smallChat());
+    // The way of a stream is not that of a whole answer: it is what has to be warm.
+    await warmUp(bench, targets, streamedChat(100, 0));
     await bench.inTurns(targets, async (target) => {
       await recordStreams(bench, target, 500, 150);
       await recordStreams(bench, target, 2000, 75);

@@ -35,9 +35,20 @@ let zygote: Bun.Subprocess | undefined;
 
 /** The parent that engines are forked from; one that runs already is used, and left. */
 export async function startZygote(): Promise<void> {
-  if (existsSync(join(lab, "zygote.sock"))) return;
+  if (await isZygoteUp()) return;
   zygote = Bun.spawn(["bash", join(scripts, "run-zygote.sh")], { stdout: "ignore", stderr: "ignore" });
-  while (!existsSync(join(lab, "zygote.sock"))) await Bun.sleep(500);
+  while (!(await isZygoteUp())) await Bun.sleep(500);
+}
+
+/** Its socket outlives one that was killed. */
+async function isZygoteUp(): Promise<boolean> {
+  try {
+    const socket = await Bun.connect({ unix: join(lab, "zygote.sock"), socket: { data: () => undefined } });
+    socket.terminate();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function stopZygote(): void {

@@ -1,4 +1,5 @@
 import type { ErrorFacts } from "../dialect.ts";
+import { EventTemplate } from "../event-template.ts";
 import { isJsonObject, type JsonObject, numberField, objectField } from "../json.ts";
 import {
   DATA,
@@ -15,16 +16,22 @@ export class ChoicesReader implements StreamReader {
   readonly #usage = new UsageKeeper();
   /** Choices that have begun and have not said why they stopped. */
   readonly #running = new Set<number>();
+  readonly #template = new EventTemplate();
   #hasFinished = false;
 
   onEvent(_name: string | undefined, data: string): EventMeaning {
+    if (this.#template.fits(data)) return DATA;
     if (data === "[DONE]") return END;
     const event = parseEvent(data);
-    const { choices } = event;
-    if (Array.isArray(choices)) this.#read(choices);
-    if (event["usage"] !== undefined) this.#usage.read(event);
+    const { choices, usage } = event;
+    const isRunning = Array.isArray(choices) && this.#read(choices);
+    if (usage !== undefined) this.#usage.read(event);
     const failure = engineFailure(event);
-    return failure ? { kind: "failure", failure } : DATA;
+    if (failure) return { kind: "failure", failure };
+    // Only of a choice that runs on is the text all that there is to an event.
+    if (isRunning && (usage === undefined || usage === null)) this.#template.learn(data);
+    else this.#template.forget();
+    return DATA;
   }
 
   get isFinished(): boolean {
@@ -35,17 +42,21 @@ export class ChoicesReader implements StreamReader {
     return this.#usage.usage;
   }
 
-  #read(choices: readonly unknown[]): void {
+  /** Whether there are choices and none of them has ended. */
+  #read(choices: readonly unknown[]): boolean {
+    let isRunning = choices.length > 0;
     for (const choice of choices) {
-      if (!isJsonObject(choice)) continue;
+      if (!isJsonObject(choice)) return false;
       const index = numberField(choice, "index") ?? 0;
       if (typeof choice["finish_reason"] === "string") {
         this.#running.delete(index);
         this.#hasFinished = true;
+        isRunning = false;
       } else {
         this.#running.add(index);
       }
     }
+    return isRunning;
   }
 }
 
