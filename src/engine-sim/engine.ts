@@ -1,5 +1,5 @@
 import type { BunRequest } from "bun";
-import { isJsonObject, type JsonObject } from "../protocol/json.ts";
+import { jsonObjectOf } from "../protocol/json.ts";
 import { systemClock } from "../util/clock.ts";
 import { countMessageTokens, messages } from "./anthropic-messages.ts";
 import { generate, type Plan, planGeneration } from "./generation.ts";
@@ -174,7 +174,7 @@ class Engine {
     if (this.requests.length > KEPT_REQUESTS) this.requests.shift();
     const refusal = this.#refusal(request) ?? (await this.#options.respond?.(recorded));
     if (refusal) return refusal;
-    const json = parse(body);
+    const json = jsonObjectOf(body);
     if (!json) return errorReply(400, "BadRequestError", "the body is not a JSON object");
     const model = typeof json["model"] === "string" ? json["model"] : (this.#models[0] ?? "");
     if (!this.#models.includes(model)) {
@@ -210,15 +210,5 @@ class Engine {
       if (isWhole) this.stats.finished += 1;
       else this.stats.aborted += 1;
     }
-  }
-}
-
-function parse(text: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isJsonObject(value) ? value : undefined;
-  } catch {
-    // Not JSON: the caller answers so.
-    return undefined;
   }
 }

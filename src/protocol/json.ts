@@ -33,6 +33,17 @@ export function parseJsonObject(bytes: Uint8Array): JsonObject {
   return value;
 }
 
+/** A text as an object; `undefined` where it is not JSON, or JSON of another kind. For what a client or a worker may have written badly. */
+export function jsonObjectOf(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isJsonObject(value) ? value : undefined;
+  } catch {
+    // Each caller says what it takes instead.
+    return undefined;
+  }
+}
+
 const PROTO_KEY = /"__proto__"\s*:/;
 
 /** The value where it is a string. */

@@ -1,6 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { EngineFailure } from "../protocol/stream-reader.ts";
-import { isJsonObject, type JsonObject, objectField, stringField } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject, jsonObjectOf, objectField, stringField } from "../protocol/json.ts";
 
 /** Longest message of a worker that is passed on, characters. */
 const MAX_MESSAGE_CHARS = 2000;
@@ -60,7 +60,8 @@ export function engineError({ message, status }: EngineFailure, origin: string):
  * OpenAI and SGLang `{error:{message,param,code}}`, older vLLM `{object:"error",message,param}`, FastAPI `{detail}`.
  */
 function rejected(answer: WorkerAnswer): GatewayError {
-  const body = parse(answer.body);
+  // Where it is a proxy's page or empty, there is nothing in it that helps the client.
+  const body = jsonObjectOf(new TextDecoder().decode(answer.body)) ?? {};
   const error = objectField(body, "error") ?? body;
   const message = stringField(error, "message") ?? stringField(body, "error") ?? detailOf(body);
   const param = stringField(error, "param");
@@ -74,16 +75,6 @@ function rejected(answer: WorkerAnswer): GatewayError {
     ...(param === undefined ? {} : { param }),
     ...(workerCode === undefined ? {} : { workerCode }),
   });
-}
-
-function parse(bytes: Uint8Array): JsonObject {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return isJsonObject(value) ? value : {};
-  } catch {
-    // Not JSON: a proxy's page or an empty body. There is nothing in it that helps the client.
-    return {};
-  }
 }
 
 /** FastAPI: `detail` is a sentence, or a list of `{loc, msg}`. */

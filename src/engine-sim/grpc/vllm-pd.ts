@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from "../../protocol/json.ts";
+import { type JsonObject, jsonObjectOf } from "../../protocol/json.ts";
 import type { GenerateRequest } from "../../transport/grpc/generated/engine/vllm.ts";
 import type { EngineCore, EngineRecord } from "./engine-core.ts";
 import { claimKv, hashOf, type KvClaim, KvSideChannel } from "./kv-side-channel.ts";
@@ -88,7 +88,7 @@ export class VllmPd {
 
   #params(record: EngineRecord, request: GenerateRequest): JsonObject {
     const text = request.kvTransferParamsJson;
-    const params = text === undefined ? undefined : parse(text);
+    const params = text === undefined ? undefined : jsonObjectOf(text);
     if (!params) return this.#refuse(record, `a ${this.#role} request needs kv_transfer_params_json`);
     return params;
   }
@@ -159,15 +159,5 @@ export class VllmPd {
 
   #refuse(record: EngineRecord, what: string): never {
     return this.#core.violate(record, what, STATUS.invalidArgument);
-  }
-}
-
-function parse(text: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isJsonObject(value) ? value : undefined;
-  } catch {
-    // Not JSON: the caller refuses it.
-    return undefined;
   }
 }

@@ -1,6 +1,6 @@
 import { AnswerCollector, type AnswerBlock, callsOf, endReason } from "../answers.ts";
 import type { AnswerHead, AnswerPart, AnswerWriter, OutputPiece, TokenCount } from "../generation.ts";
-import { isJsonObject, type JsonObject } from "../json.ts";
+import { jsonObjectOf } from "../json.ts";
 
 interface MessagesOptions {
   readonly isStream: boolean;
@@ -132,18 +132,8 @@ function wholeBlock(block: AnswerBlock): object {
     case "reasoning":
       return { type: "thinking", thinking: block.text, signature: "" };
     case "tool_call":
-      return { type: "tool_use", id: block.id, name: block.name, input: parseInput(block.arguments) };
-  }
-}
-
-/** Empty where the answer was cut within the arguments. */
-function parseInput(text: string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isJsonObject(value) ? value : {};
-  } catch {
-    // `stop_reason` says why there is not all of it.
-    return {};
+      // Empty where the answer was cut within the arguments: `stop_reason` says why there is not all of it.
+      return { type: "tool_use", id: block.id, name: block.name, input: jsonObjectOf(block.arguments) ?? {} };
   }
 }
 

@@ -11,15 +11,13 @@ export function readChatTools(fields: Fields, isParallel: boolean): ToolUse {
   }
   const tools = fields.objects("tools")?.map(readChatTool) ?? [];
   refuseDoubles(tools, fields);
-  return toolUse(tools, readToolChoice(fields), isParallel, fields);
+  return toolUse(tools, readToolChoice(fields, chatChoice), isParallel, fields);
 }
 
 function readChatTool(fields: Fields): ToolSpec {
   const type = fields.string("type");
   if (type !== "function") throw fields.error("type", "must be function");
-  const declared = fields.object("function");
-  if (!declared) throw fields.error("function", "must be an object");
-  return readTool(declared, "parameters");
+  return readTool(memberOf(fields, "function"), "parameters");
 }
 
 function readFunctionCall(fields: Fields): AskedChoice {
@@ -30,7 +28,18 @@ function readFunctionCall(fields: Fields): AskedChoice {
   return { kind: fields.oneOf("function_call", ["none", "auto"]) ?? "auto" };
 }
 
-function readToolChoice(fields: Fields): AskedChoice {
+/** Where `tool_choice` writes a tool's name and the list of allowed ones, in which the APIs differ. */
+export interface ChoiceShape {
+  readonly nameOf: (tool: Fields) => string;
+  readonly allowedOf: (choice: Fields) => Fields;
+}
+
+const chatChoice: ChoiceShape = {
+  nameOf: (tool) => memberOf(tool, "function").requiredString("name"),
+  allowedOf: (choice) => memberOf(choice, "allowed_tools"),
+};
+
+export function readToolChoice(fields: Fields, shape: ChoiceShape): AskedChoice {
   const value = fields.value("tool_choice");
   if (value === undefined || typeof value === "string") {
     return { kind: fields.oneOf("tool_choice", ["none", "auto", "required"]) ?? "auto" };
@@ -38,21 +47,19 @@ function readToolChoice(fields: Fields): AskedChoice {
   const choice = fields.object("tool_choice");
   const type = choice?.oneOf("type", ["function", "allowed_tools"]);
   if (!choice || !type) throw fields.error("tool_choice.type", "must be function or allowed_tools");
-  if (type === "function") return { kind: "function", name: nameOf(choice) };
-  const allowed = choice.object("allowed_tools");
-  if (!allowed) throw choice.error("allowed_tools", "must be an object");
-  return readAllowed(allowed, nameOf);
+  if (type === "function") return { kind: "function", name: shape.nameOf(choice) };
+  return readAllowed(shape.allowedOf(choice), shape.nameOf);
 }
 
 /** Some of the tools, of which one may or must be called. */
-export function readAllowed(fields: Fields, nameOf: (tool: Fields) => string): AskedChoice {
+function readAllowed(fields: Fields, nameOf: ChoiceShape["nameOf"]): AskedChoice {
   const tools = fields.objects("tools");
   if (!tools || tools.length === 0) throw fields.error("tools", "must be a list of at least one tool");
   return { kind: fields.oneOf("mode", ["auto", "required"]) ?? "auto", allowed: tools.map(nameOf) };
 }
 
-function nameOf(fields: Fields): string {
-  const named = fields.object("function");
-  if (!named) throw fields.error("function", "must be an object");
-  return named.requiredString("name");
+function memberOf(fields: Fields, name: string): Fields {
+  const member = fields.object(name);
+  if (!member) throw fields.error(name, "must be an object");
+  return member;
 }

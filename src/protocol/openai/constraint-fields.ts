@@ -1,6 +1,6 @@
 import type { Fields } from "../fields.ts";
 import type { Constraint } from "../generation.ts";
-import { isJsonObject } from "../json.ts";
+import { isJsonObject, jsonObjectOf } from "../json.ts";
 
 interface Asked {
   /** Where it stands. */
@@ -103,17 +103,8 @@ function jsonText(fields: Fields, name: string, what: string): string | undefine
   const value = fields.value(name);
   if (value === undefined) return undefined;
   if (isJsonObject(value)) return JSON.stringify(value);
-  if (typeof value !== "string" || !isJsonText(value)) throw fields.error(name, what);
+  if (typeof value !== "string" || !jsonObjectOf(value)) throw fields.error(name, what);
   return value;
-}
-
-function isJsonText(text: string): boolean {
-  try {
-    return isJsonObject(JSON.parse(text));
-  } catch {
-    // Anything else is answered the same: it is not what was asked for.
-    return false;
-  }
 }
 
 function readRegex(fields: Fields, name: string): Constraint | undefined {

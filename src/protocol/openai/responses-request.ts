@@ -3,8 +3,8 @@ import type { ApiRequest, Constraint, GenerationRequest, ToolSpec } from "../gen
 import type { JsonObject } from "../json.ts";
 import type { JsonBody } from "../json-body.ts";
 import { effort, templateKwargs } from "../template-kwargs.ts";
-import { type AskedChoice, readTool, refuseDoubles, type ToolUse, toolUse } from "../tool-use.ts";
-import { readAllowed } from "./chat-tools.ts";
+import { readTool, refuseDoubles, type ToolUse, toolUse } from "../tool-use.ts";
+import { type ChoiceShape, readToolChoice } from "./chat-tools.ts";
 import { requiredSchema } from "./constraint-fields.ts";
 import { readInput } from "./responses-input.ts";
 import { ResponsesWriter } from "./responses-writer.ts";
@@ -68,7 +68,7 @@ function refuseState(fields: Fields): void {
 function readTools(fields: Fields, isParallel: boolean): ToolUse {
   const tools = fields.objects("tools")?.map(readFunction) ?? [];
   refuseDoubles(tools, fields);
-  return toolUse(tools, readToolChoice(fields), isParallel, fields);
+  return toolUse(tools, readToolChoice(fields, responsesChoice), isParallel, fields);
 }
 
 function readFunction(fields: Fields): ToolSpec {
@@ -82,17 +82,10 @@ function readFunction(fields: Fields): ToolSpec {
   return readTool(fields, "parameters");
 }
 
-function readToolChoice(fields: Fields): AskedChoice {
-  const value = fields.value("tool_choice");
-  if (value === undefined || typeof value === "string") {
-    return { kind: fields.oneOf("tool_choice", ["none", "auto", "required"]) ?? "auto" };
-  }
-  const choice = fields.object("tool_choice");
-  const type = choice?.oneOf("type", ["function", "allowed_tools"]);
-  if (!choice || !type) throw fields.error("tool_choice.type", "must be function or allowed_tools");
-  const nameOf = (tool: Fields): string => tool.requiredString("name");
-  return type === "function" ? { kind: "function", name: nameOf(choice) } : readAllowed(choice, nameOf);
-}
+const responsesChoice: ChoiceShape = {
+  nameOf: (tool) => tool.requiredString("name"),
+  allowedOf: (choice) => choice,
+};
 
 function readFormat(fields: Fields): Constraint | undefined {
   const format = fields.object("text")?.object("format");

@@ -1,5 +1,5 @@
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
-import { isJsonObject, type JsonObject, numberField } from "../../protocol/json.ts";
+import { isJsonObject, type JsonObject, jsonObjectOf, numberField } from "../../protocol/json.ts";
 import { dataOf } from "../event-response.ts";
 import { type ChoiceChange, isEmpty, ParsedChoice, UNCHANGED } from "./parsed-choice.ts";
 
@@ -27,7 +27,8 @@ export class ParsedStream {
     const data = span && event.toString("utf8", span.start, span.end);
     if (!span || data === undefined) return [event];
     if (data === "[DONE]") return [...this.#ends(), event];
-    const value = parse(data);
+    // What is no object is passed on as it is: whoever relays it says what is wrong with it.
+    const value = jsonObjectOf(data);
     const choices = value?.["choices"];
     if (!value || !Array.isArray(choices) || choices.length === 0) return [event];
     const head = headOf(value);
@@ -51,16 +52,6 @@ export class ParsedStream {
   /** What is held of answers that have not said why they ended. */
   #ends(): Uint8Array[] {
     return [...this.#choices].flatMap(([index, choice]) => framesOf(this.#head, index, choice.end()));
-  }
-}
-
-function parse(data: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(data);
-    return isJsonObject(value) ? value : undefined;
-  } catch {
-    // Passed on as it is: whoever relays it says what is wrong with it.
-    return undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Fleet, WorkerAnswer } from "../../router/fleet.ts";
-import { isJsonObject } from "../../protocol/json.ts";
+import { jsonObjectOf } from "../../protocol/json.ts";
 import type { ConnectionMode, Worker, WorkerType } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Route } from "../route.ts";
@@ -83,14 +83,10 @@ function serverInfo(worker: Worker): object {
 /** SGLang prints all its arguments: keys and addresses among them stay here. */
 function withoutSecrets(answer: WorkerAnswer): object | undefined {
   if (answer.status !== 200) return undefined;
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(answer.body));
-    if (!isJsonObject(value)) return undefined;
-    return Object.fromEntries(Object.entries(value).filter(([key]) => !PRIVATE_FIELD.test(key)));
-  } catch {
-    // Not JSON: then the registry's knowledge is the better answer.
-    return undefined;
-  }
+  const value = jsonObjectOf(new TextDecoder().decode(answer.body));
+  // Then the registry's knowledge is the better answer.
+  if (!value) return undefined;
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !PRIVATE_FIELD.test(key)));
 }
 
 const PRIVATE_FIELD = /api_key|token$|secret|password|^host$|(^|_)port$|addr|(^|_)url$/i;
