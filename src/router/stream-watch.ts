@@ -1,4 +1,5 @@
 import type { Clock } from "../util/clock.ts";
+import { Sweep } from "../util/sweep.ts";
 
 /** A stream that is looked at now and then. */
 export interface WatchedStream {
@@ -8,14 +9,13 @@ export interface WatchedStream {
 
 const TICK_MS = 1000;
 
-/** Looks at all live streams once a second: one timer for all, as a timer for each would cost more than the stream's tokens. */
+/** Looks at all live streams once a second. */
 export class StreamWatch implements Disposable {
-  readonly #clock: Clock;
   readonly #streams = new Set<WatchedStream>();
-  #cancel: (() => void) | undefined;
+  readonly #sweep: Sweep;
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#sweep = new Sweep(clock, TICK_MS, (now) => this.#tick(now));
   }
 
   /** Streams under way. */
@@ -25,7 +25,7 @@ export class StreamWatch implements Disposable {
 
   add(stream: WatchedStream): void {
     this.#streams.add(stream);
-    this.#cancel ??= this.#clock.after(TICK_MS, () => this.#tick());
+    this.#sweep.wake();
   }
 
   delete(stream: WatchedStream): void {
@@ -33,13 +33,12 @@ export class StreamWatch implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#cancel?.();
+    this.#sweep[Symbol.dispose]();
     this.#streams.clear();
   }
 
-  #tick(): void {
-    const now = this.#clock.now();
+  #tick(now: number): boolean {
     for (const stream of this.#streams) stream.tick(now);
-    this.#cancel = this.#streams.size > 0 ? this.#clock.after(TICK_MS, () => this.#tick()) : undefined;
+    return this.#streams.size > 0;
   }
 }

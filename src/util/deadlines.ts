@@ -1,7 +1,5 @@
 import type { Clock } from "./clock.ts";
-
-/** How often the deadlines are looked at, ms: they hold to within this. */
-const SWEEP_MS = 100;
+import { Sweep, SWEEP_MS } from "./sweep.ts";
 
 interface Deadline {
   readonly at: number;
@@ -15,32 +13,27 @@ interface Deadline {
 export class Deadlines {
   readonly #clock: Clock;
   readonly #pending = new Set<Deadline>();
-  #isScheduled = false;
+  readonly #sweep: Sweep;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
   }
 
   /** Runs `onDue` once, `delayMs` from now or up to 100 ms later. The returned function cancels it. */
   after(delayMs: number, onDue: () => void): () => void {
     const deadline = { at: this.#clock.now() + delayMs, onDue };
     this.#pending.add(deadline);
-    this.#schedule();
+    this.#sweep.wake();
     return () => this.#pending.delete(deadline);
   }
 
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    this.#clock.after(SWEEP_MS, () => {
-      this.#isScheduled = false;
-      const now = this.#clock.now();
-      for (const deadline of this.#pending) {
-        if (deadline.at > now) continue;
-        this.#pending.delete(deadline);
-        deadline.onDue();
-      }
-      if (this.#pending.size > 0) this.#schedule();
-    });
+  #look(now: number): boolean {
+    for (const deadline of this.#pending) {
+      if (deadline.at > now) continue;
+      this.#pending.delete(deadline);
+      deadline.onDue();
+    }
+    return this.#pending.size > 0;
   }
 }

@@ -1,12 +1,10 @@
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
+import { Sweep, SWEEP_MS } from "../../util/sweep.ts";
 import { type CallOwner, GrpcCall } from "./call.ts";
 import { type ChannelOwner, GrpcChannel } from "./channel.ts";
 import type { Keepalive } from "./connection.ts";
 import type { GrpcCallOptions, GrpcClient, GrpcStream } from "./grpc-client.ts";
-
-/** How often bounds on time are looked at; they hold to within this. */
-const SWEEP_MS = 100;
 
 export interface GrpcLimits {
   /** Longest message that is taken from a worker, bytes. */
@@ -28,12 +26,13 @@ export class GrpcTransport implements GrpcClient, ChannelOwner, CallOwner, Dispo
   readonly #channels = new Map<string, GrpcChannel>();
   /** Of workers that have left: calls under way go on. */
   readonly #leaving = new Set<GrpcChannel>();
-  #cancelSweep: (() => void) | undefined;
+  readonly #sweep: Sweep;
   #isClosed = false;
 
   constructor(limits: GrpcLimits = GRPC_LIMITS, clock: Clock = systemClock) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
   }
 
   now(): number {
@@ -77,13 +76,13 @@ export class GrpcTransport implements GrpcClient, ChannelOwner, CallOwner, Dispo
 
   [Symbol.dispose](): void {
     this.#isClosed = true;
-    this.#cancelSweep?.();
+    this.#sweep[Symbol.dispose]();
     this.failAll(shuttingDown());
     for (const channel of this.#all()) channel.close();
   }
 
   watch(): void {
-    this.#scheduleSweep();
+    this.#sweep.wake();
   }
 
   restart(call: GrpcCall): void {
@@ -116,23 +115,14 @@ export class GrpcTransport implements GrpcClient, ChannelOwner, CallOwner, Dispo
     return channel;
   }
 
-  /** One timer for all calls and connections, running only while there are any. */
-  #scheduleSweep(): void {
-    this.#cancelSweep ??= this.#clock.after(SWEEP_MS, () => {
-      this.#cancelSweep = undefined;
-      this.#sweep();
-    });
-  }
-
-  #sweep(): void {
-    const now = this.#clock.now();
+  #look(now: number): boolean {
     let isUsed = false;
     for (const channel of this.#all()) {
       channel.check(now);
       if (!channel.isUnused) isUsed = true;
       else this.#leaving.delete(channel);
     }
-    if (isUsed) this.#scheduleSweep();
+    return isUsed;
   }
 }
 

@@ -1,13 +1,11 @@
 import type { SocketHandler } from "bun";
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
+import { Sweep, SWEEP_MS } from "../../util/sweep.ts";
 import type { Transport, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
 import { Connection } from "./connection.ts";
 import { Exchange } from "./exchange.ts";
 import { MAX_IDLE_MS, type Turn, WorkerSockets } from "./worker-sockets.ts";
-
-/** How often bounds on time are looked at; they hold to within this. */
-const SWEEP_MS = 100;
 
 /**
  * HTTP/1.1 to workers over `Bun.connect`. Not `fetch`: it says neither when it has connected nor whether a worker can
@@ -19,13 +17,14 @@ export class HttpTransport implements Transport, Disposable {
   readonly #maxPerWorker: number;
   readonly #workers = new Map<string, WorkerSockets>();
   readonly #connections = new Set<Connection>();
-  #cancelSweep: (() => void) | undefined;
+  readonly #sweep: Sweep;
   #isClosed = false;
 
   /** `maxPerWorker`: sockets to one worker at once; requests beyond them wait their turn. */
   constructor(clock: Clock = systemClock, maxPerWorker = Number.POSITIVE_INFINITY) {
     this.#clock = clock;
     this.#maxPerWorker = maxPerWorker;
+    this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
   }
 
   async send(request: UpstreamRequest, signal: AbortSignal | undefined): Promise<UpstreamResponse> {
@@ -67,7 +66,7 @@ export class HttpTransport implements Transport, Disposable {
 
   [Symbol.dispose](): void {
     this.#isClosed = true;
-    this.#cancelSweep?.();
+    this.#sweep[Symbol.dispose]();
     for (const sockets of this.#workers.values()) sockets.refuseAll(shuttingDown());
     for (const connection of this.#connections) connection.close();
   }
@@ -105,7 +104,7 @@ export class HttpTransport implements Transport, Disposable {
   ): Promise<Connection> {
     const connection = new Connection(sockets.tls, sockets);
     this.#connections.add(connection);
-    this.#scheduleSweep();
+    this.#sweep.wake();
     const given = Promise.withResolvers<never>();
     const onAbort = (): void => given.reject(clientClosed(signal?.reason));
     signal?.addEventListener("abort", onAbort, { once: true });
@@ -135,21 +134,12 @@ export class HttpTransport implements Transport, Disposable {
     }
   }
 
-  /** One timer for all sockets, running only while there are any. */
-  #scheduleSweep(): void {
-    this.#cancelSweep ??= this.#clock.after(SWEEP_MS, () => {
-      this.#cancelSweep = undefined;
-      this.#sweep();
-    });
-  }
-
-  #sweep(): void {
-    const now = this.#clock.now();
+  #look(now: number): boolean {
     for (const connection of this.#connections) {
       if (connection.exchange) connection.exchange.checkDeadlines(now);
       else if (connection.isIdle && connection.idleSince <= now - MAX_IDLE_MS) connection.close();
     }
-    if (this.#connections.size > 0) this.#scheduleSweep();
+    return this.#connections.size > 0;
   }
 }
 
