@@ -1,15 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { deflateRawSync } from "node:zlib";
+import { failureOf } from "../../test/support/failure-of.ts";
 import { TokenizerArchive } from "./tokenizer-archive.ts";
 import { unzip } from "./unzip.ts";
-
-/** What a promise rejects with. */
-function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-}
 
 interface Entry {
   readonly name: string;

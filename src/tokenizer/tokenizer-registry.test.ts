@@ -1,15 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { failureOf } from "../../test/support/failure-of.ts";
 import { GatewayError } from "../errors/errors.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { TokenizerRegistry, type TokenizerSource } from "./tokenizer-registry.ts";
-
-/** What a promise rejects with. */
-function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-}
 
 /** A registry whose loads end when the test says so. */
 function setUp() {

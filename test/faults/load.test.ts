@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { jsonAnswer, type RawExchange, startEngine, startRawEngine } from "../support/engine.ts";
+import {
+  type HeldEngine,
+  jsonAnswer,
+  type RawExchange,
+  startEngine,
+  startHeldEngine,
+  startRawEngine,
+} from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import { ELSEWHERE } from "../support/process.ts";
 import { type Api, APIS, CHAT, MESSAGES } from "./apis.ts";
@@ -48,24 +55,9 @@ afterAll(async () => {
   await gateway[Symbol.asyncDispose]();
 });
 
-/** A worker that answers one request for each time that it is let to, and remembers in which order they came. */
-async function startHeld(model: string): Promise<{
-  readonly engine: Awaited<ReturnType<typeof startEngine>>;
-  readonly order: readonly string[];
-  release(): void;
-}> {
-  const waiting: (() => void)[] = [];
-  const order: string[] = [];
-  const engine = await startEngine({
-    model,
-    respond: async ({ body }) => {
-      order.push(String(dig(JSON.parse(body), "user")));
-      await new Promise<void>((resolve) => waiting.push(resolve));
-      return Response.json({ object: "chat.completion", choices: [] });
-    },
-  });
-  return { engine, order, release: () => waiting.shift()?.() };
-}
+/** Its requests go by their `user`. */
+const startHeld = (model: string): Promise<HeldEngine> =>
+  startHeldEngine(model, ({ body }) => String(dig(JSON.parse(body), "user")));
 
 describe("seven requests for two places and two in the queue", () => {
   const start = (): Promise<FaultGateway> =>

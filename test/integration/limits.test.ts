@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Secret } from "../../src/util/secret.ts";
-import { startEngine } from "../support/engine.ts";
+import { type HeldEngine, startEngine, startHeldEngine } from "../support/engine.ts";
 import { HELLO, post, startGateway } from "../support/gateway.ts";
 
 const UNLIMITED = { maxConcurrentRequests: undefined, requestsPerMinute: undefined };
@@ -10,27 +10,12 @@ async function codeOf(response: Response): Promise<unknown[]> {
   return [response.status, error?.code];
 }
 
-/** An engine that answers when it is let to. */
-async function startHeldEngine(model: string): Promise<{
-  readonly engine: Awaited<ReturnType<typeof startEngine>>;
-  readonly order: string[];
-  release(): void;
-}> {
-  const waiting: (() => void)[] = [];
-  const order: string[] = [];
-  const engine = await startEngine({
-    model,
-    respond: async ({ headers }) => {
-      order.push(headers["x-request-id"] ?? "");
-      await new Promise<void>((resolve) => waiting.push(resolve));
-      return Response.json({ choices: [] });
-    },
-  });
-  return { engine, order, release: () => waiting.shift()?.() };
-}
+/** Its requests go by their ids. */
+const startHeld = (model: string): Promise<HeldEngine> =>
+  startHeldEngine(model, ({ headers }) => headers["x-request-id"] ?? "");
 
 test("a model has its own places, and its queue does not hold up another model", async () => {
-  const held = await startHeldEngine("held");
+  const held = await startHeld("held");
   await using _held = held.engine;
   await using free = await startEngine({ model: "free" });
   await using gateway = await startGateway({
@@ -53,7 +38,7 @@ test("a model has its own places, and its queue does not hold up another model",
 });
 
 test("who leaves the queue first is said by the key's class, and a client may lower its own", async () => {
-  const held = await startHeldEngine("sim-1");
+  const held = await startHeld("sim-1");
   await using _held = held.engine;
   await using gateway = await startGateway({
     workers: [held.engine.url],
@@ -122,7 +107,7 @@ test("a noisy key is held to its own limit, and another is not touched", async (
 });
 
 test("bytes of bodies are bounded together, and given back", async () => {
-  const held = await startHeldEngine("sim-1");
+  const held = await startHeld("sim-1");
   await using _held = held.engine;
   await using gateway = await startGateway({
     workers: [held.engine.url],
@@ -142,7 +127,7 @@ test("bytes of bodies are bounded together, and given back", async () => {
 });
 
 test("a client that would not wait for its turn is told at once", async () => {
-  const held = await startHeldEngine("sim-1");
+  const held = await startHeld("sim-1");
   await using _held = held.engine;
   await using gateway = await startGateway({
     workers: [held.engine.url],

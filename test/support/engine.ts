@@ -1,9 +1,40 @@
 import type { Socket, TCPSocketListener } from "bun";
-import { type EngineOptions, type SimulatedEngine, startEngine as start } from "../../src/engine-sim/engine.ts";
+import {
+  type EngineOptions,
+  type RecordedRequest,
+  type SimulatedEngine,
+  startEngine as start,
+} from "../../src/engine-sim/engine.ts";
 
 /** A simulated engine that answers at once. */
 export function startEngine(options: EngineOptions = {}): Promise<SimulatedEngine> {
   return start({ instant: true, ...options });
+}
+
+export interface HeldEngine {
+  readonly engine: SimulatedEngine;
+  /** Names of the requests that have come, in their order. */
+  readonly order: readonly string[];
+  /** Lets the request that has waited longest be answered. */
+  release(): void;
+}
+
+/** A simulated engine that answers one request for each time that it is let to. */
+export async function startHeldEngine(
+  model: string,
+  nameOf: (request: RecordedRequest) => string,
+): Promise<HeldEngine> {
+  const waiting: (() => void)[] = [];
+  const order: string[] = [];
+  const engine = await startEngine({
+    model,
+    respond: async (request) => {
+      order.push(nameOf(request));
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return Response.json({ object: "chat.completion", choices: [] });
+    },
+  });
+  return { engine, order, release: () => waiting.shift()?.() };
 }
 
 /** One request that a raw engine got, and its connection to misbehave on. */

@@ -3,18 +3,11 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { failureOf } from "../support/failure-of.ts";
 import { CHAR_OF_BYTE } from "../../src/tokenizer/byte-alphabet.ts";
 import { loadTokenizer, loadTokenizerFiles } from "../../src/tokenizer/load-tokenizer.ts";
 import { PrefixCache } from "../../src/tokenizer/prefix-cache.ts";
 import { TokenizerRegistry } from "../../src/tokenizer/tokenizer-registry.ts";
-
-/** What a promise rejects with. */
-function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-}
 
 const vocab = Object.fromEntries(Array.from(CHAR_OF_BYTE, (char, byte) => [String.fromCharCode(char), byte]));
 const token = { single_word: false, lstrip: false, rstrip: false, normalized: false };

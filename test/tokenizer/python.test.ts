@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import fc from "fast-check";
 import { join } from "node:path";
 import { Tokenizer as Native } from "tokenizers";
+import { failureOf } from "../support/failure-of.ts";
 import { ChatTemplates } from "../../src/tokenizer/chat-templates.ts";
 import { ModelTokenizer } from "../../src/tokenizer/model-tokenizer.ts";
 import { hasNewerCharacters } from "../../src/tokenizer/newer-characters.ts";
@@ -15,14 +16,6 @@ import { readTokenizerFiles } from "../../src/tokenizer/tokenizer-files.ts";
 import { TokenizerThread } from "../../src/tokenizer/tokenizer-thread.ts";
 import cases from "./fixtures/templates.json";
 import tokens from "./fixtures/tokens.json";
-
-/** What a promise rejects with. */
-function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-}
 
 // A tokenizer takes seconds to load on a busy machine.
 setDefaultTimeout(60_000);
