@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { METRICS } from "../../src/observability/metrics-table.ts";
 import { readJsonBody } from "../../src/protocol/json-body.ts";
-import { connectorNamed, type LegChange, type PdRequest, type SharedIds } from "../../src/router/http/pd-connector.ts";
+import { connectorNamed, type LegChange, type PdRequest, type SharedIds } from "../../src/router/pd/pd-connector.ts";
 import type { Worker } from "../../src/worker/worker.ts";
 import { setUpFleet } from "../support/fleet.ts";
 

@@ -1,4 +1,4 @@
-import { asGatewayError, GatewayError } from "../../errors/errors.ts";
+import { GatewayError } from "../../errors/errors.ts";
 import type { Endpoint } from "../../protocol/endpoints.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import type { Worker, WorkerType } from "../../worker/worker.ts";
@@ -13,8 +13,9 @@ import {
   type PdConnector,
   type PdRequest,
   type SharedIds,
-} from "../http/pd-connector.ts";
-import { PdExchange, PdResponse } from "../http/pd-exchange.ts";
+} from "../pd/pd-connector.ts";
+import { PdExchange, PdResponse } from "../pd/pd-exchange.ts";
+import { countHandover, pdRefusal, watchPrefill } from "../pd/pd-prefill.ts";
 import type { EngineStep, KvHandover } from "./engine-protocol.ts";
 import { engineOf } from "./engines.ts";
 import {
@@ -23,6 +24,7 @@ import {
   GrpcRouter,
   isEngineStreamed,
   type Leg,
+  promptId,
   type Started,
   type TokenRequest,
 } from "./grpc-router.ts";
@@ -45,8 +47,7 @@ export class GrpcPdRouter extends GrpcRouter {
   override readonly kind = "grpc_pd";
 
   override refusal(endpoint: Endpoint): string | undefined {
-    if (endpoint.work === "embed") return "prefill and decode workers generate text; this route needs a regular worker";
-    return super.refusal(endpoint);
+    return pdRefusal(endpoint) ?? super.refusal(endpoint);
   }
 
   protected override rolesFor(): readonly WorkerType[] {
@@ -72,7 +73,7 @@ export class GrpcPdRouter extends GrpcRouter {
     };
     if (connector.isOneSequence && generation.n > 1) {
       first.abandon();
-      this.#count(request, connector, "skipped");
+      countHandover(this.deps.metrics, { request, connector }, "skipped");
       return this.generate(request, leg);
     }
     const exchange = new PdExchange(first, decode, request.signal);
@@ -101,18 +102,24 @@ export class GrpcPdRouter extends GrpcRouter {
     const prompts = request.prompts.map((prompt, at) => ({
       prompt,
       ids: newSharedIds(pd),
-      requestId: at === 0 ? leg.requestId : `${leg.requestId}-${at}`,
+      requestId: promptId(leg, at),
     }));
     const prefillLeg = { ...leg, worker: prefillWorker, isStreamed: false, signal: exchange.prefillSignal };
-    const prefills = prompts.map(({ prompt, ids, requestId }) =>
-      this.#prefill(
-        request,
-        exchange,
-        { ...prefillLeg, requestId, kv: handover(connector.prefill(pd, ids), pd, ids, true), rank: rankOf(pd, ids) },
-        prompt,
-      ),
+    const all = watchPrefill(
+      this.deps.metrics,
+      { request, connector, exchange },
+      () =>
+        Promise.all(
+          prompts.map(({ prompt, ids, requestId }) => {
+            const kv = handover(connector.prefill(pd, ids), pd, ids, true);
+            return this.#prefill(request, exchange, { ...prefillLeg, requestId, kv, rank: rankOf(pd, ids) }, prompt);
+          }),
+        ),
+      (done) =>
+        connector.handsOver === undefined || done.every(({ kvParams }) => kvParams !== undefined)
+          ? "handed_over"
+          : "missing",
     );
-    const all = this.#watch(request, exchange, connector, Promise.all(prefills));
     // Where decode cannot even be asked nobody waits for it; the exchange tells of its failure.
     all.catch(() => undefined);
     const isFirst = connector.order === "prefill_first";
@@ -134,30 +141,6 @@ export class GrpcPdRouter extends GrpcRouter {
     return response;
   }
 
-  /** Tells the exchange, and the metrics, how the prefill of all prompts went. */
-  async #watch(
-    request: TokenRequest,
-    exchange: PdExchange,
-    connector: PdConnector,
-    all: Promise<readonly Prefilled[]>,
-  ): Promise<readonly Prefilled[]> {
-    const startedAt = performance.now();
-    const { metrics } = this.deps;
-    try {
-      const done = await all;
-      exchange.prefillDone();
-      const model = metrics.bounded("model", request.record.model ?? "");
-      metrics.observe("prefillDuration", { model }, (performance.now() - startedAt) / 1000);
-      const isHandedOver = connector.handsOver === undefined || done.every(({ kvParams }) => kvParams !== undefined);
-      this.#count(request, connector, isHandedOver ? "handed_over" : "missing");
-      return done;
-    } catch (thrown) {
-      if (!exchange.prefillSignal.aborted) this.#count(request, connector, "failed");
-      exchange.prefillFailed(asGatewayError(thrown));
-      throw thrown;
-    }
-  }
-
   /** Reads the prefill of one prompt to its end. */
   async #prefill(request: TokenRequest, exchange: PdExchange, leg: Leg, prompt: EncodedPrompt): Promise<Prefilled> {
     const { stream, requestId } = this.start(request, leg, prompt);
@@ -172,12 +155,6 @@ export class GrpcPdRouter extends GrpcRouter {
       fromPrefill = promptLogprobs ? { cachedTokens, promptLogprobs } : { cachedTokens };
     }
     return { kvParams, fromPrefill };
-  }
-
-  #count(request: TokenRequest, connector: PdConnector, outcome: string): void {
-    const { metrics } = this.deps;
-    const model = metrics.bounded("model", request.record.model ?? "");
-    metrics.increment("kvTransfers", { model, connector: connector.name, outcome });
   }
 }
 

@@ -89,12 +89,10 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     const { endpoint, body, features } = request;
     const read = GENERATING_APIS.get(endpoint.name);
     // What is wrong with the body is told before anything is loaded for it.
-    const api = read?.(body);
-    const embedding = api ? undefined : readEmbeddings(body);
+    const job: TokenRequest["job"] = read
+      ? { kind: "generate", api: read(body) }
+      : { kind: "embed", embedding: readEmbeddings(body) };
     const text = await this.#textOf(request);
-    const job = api
-      ? ({ kind: "generate", api } as const)
-      : ({ kind: "embed", embedding: embedding ?? readEmbeddings(body) } as const);
     const prompts = await encodePrompts(
       job.kind === "generate" ? job.api.generation.prompts : job.embedding.prompts,
       text,
@@ -123,10 +121,9 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
 
   /** All prompts of the request at one worker. */
   protected generate(request: TokenRequest, leg: Leg): UpstreamResponse {
-    const generations = request.prompts.map((prompt, at) => {
-      const requestId = at === 0 ? leg.requestId : `${leg.requestId}-${at}`;
-      return this.start(request, { ...leg, requestId }, prompt);
-    });
+    const generations = request.prompts.map((prompt, at) =>
+      this.start(request, { ...leg, requestId: promptId(leg, at) }, prompt),
+    );
     return this.answer(request, leg, generations);
   }
 
@@ -252,6 +249,11 @@ export function generationOf({ job }: TokenRequest): {
 /** Whole answers are enough, unless the gateway has to stop the engine where a stop string comes. */
 export function isEngineStreamed(request: InferenceRequest, { generation }: ApiRequest): boolean {
   return request.isStream || generation.stop.length > 0;
+}
+
+/** What the engine knows one of a request's prompts by. */
+export function promptId({ requestId }: Leg, at: number): string {
+  return at === 0 ? requestId : `${requestId}-${at}`;
 }
 
 /** Clients may use an id twice, engines may not have one twice. */

@@ -18,8 +18,9 @@ import {
   type PdConnector,
   type PdRequest,
   sequences,
-} from "./pd-connector.ts";
-import { PdExchange, PdResponse, type PrefillAnswer } from "./pd-exchange.ts";
+} from "../pd/pd-connector.ts";
+import { PdExchange, PdResponse, type PrefillAnswer } from "../pd/pd-exchange.ts";
+import { countHandover, pdRefusal, watchPrefill } from "../pd/pd-prefill.ts";
 import { mergeRule } from "./pd-merge.ts";
 import { type ParsedOutputDeps, type ParsedRequest, withParser } from "./parsed-request.ts";
 import { parsed } from "./parsed-response.ts";
@@ -32,7 +33,7 @@ const DECODE_ONLY: readonly WorkerType[] = ["decode"];
 const MAX_PREFILL_BYTES = 64 * 1024 * 1024;
 
 /**
- * A prefill and a decode worker for each request, over HTTP. What differs between engines is in `pd-connector.ts`; here is
+ * A prefill and a decode worker for each request, over HTTP. What differs between engines is in `pd/pd-connector.ts`; here is
  * the one order of steps:
  *
  * ```
@@ -53,8 +54,8 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
     this.#sender = new HttpSender(deps);
   }
 
-  override refusal({ work }: Endpoint): string | undefined {
-    return work === "embed" ? "prefill and decode workers generate text; this route needs a regular worker" : undefined;
+  override refusal(endpoint: Endpoint): string | undefined {
+    return pdRefusal(endpoint);
   }
 
   protected override rolesFor({ work }: Endpoint): readonly WorkerType[] {
@@ -96,7 +97,7 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
     };
     if (connector.isOneSequence && sequences(pd) > 1) {
       first.abandon();
-      this.#count(request, connector, "skipped");
+      countHandover(this.#deps.metrics, { request, connector }, "skipped");
       return this.#plain(request, decode, body.with(new Map([["kv_transfer_params", "null"]])));
     }
     const exchange = new PdExchange(first, decode, request.signal);
@@ -138,19 +139,20 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
     const answer = await this.#prefill(request, exchange, connector, pd, connector.prefill(pd, ids));
     const change = connector.decode(pd, ids);
     const members = new Map(change.members);
+    const { metrics } = this.#deps;
     if (connector.handsOver !== undefined) {
       const params = answer && memberAt(answer, [connector.handsOver]);
       const isThere = params !== undefined && params[0] === OPEN_BRACE;
       // Without them decode prefills for itself: right, and slow, so that it is counted.
       members.set(connector.handsOver, isThere ? params : "null");
-      this.#count(request, connector, isThere ? "handed_over" : "missing");
-    } else this.#count(request, connector, "handed_over");
+      countHandover(metrics, { request, connector }, isThere ? "handed_over" : "missing");
+    } else countHandover(metrics, { request, connector }, "handed_over");
     const upstream = await this.#decode(request, exchange, pd, { ...change, members });
     return this.#merged(exchange, connector, pd.body, upstream, Promise.resolve(answer));
   }
 
-  /** Prefill's whole answer. Tells the exchange how it went. */
-  async #prefill(
+  /** Prefill's whole answer. */
+  #prefill(
     request: InferenceRequest,
     exchange: PdExchange,
     connector: PdConnector,
@@ -158,26 +160,17 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
     change: LegChange,
   ): PrefillAnswer {
     const { prefill, prefillSignal: signal } = exchange;
-    const { metrics } = this.#deps;
-    const startedAt = performance.now();
-    try {
-      const upstream = await this.#sender.send(request, { worker: prefill.worker, ...sent(pd.body, change), signal });
-      await checkStatus(upstream, prefill);
-      const answer = await upstream.bytes(MAX_PREFILL_BYTES);
-      exchange.prefillDone();
-      metrics.observe(
-        "prefillDuration",
-        { model: metrics.bounded("model", request.record.model ?? "") },
-        (performance.now() - startedAt) / 1000,
-      );
-      if (connector.order === "together") this.#count(request, connector, "handed_over");
-      return answer;
-    } catch (thrown) {
-      const error = asGatewayError(thrown);
-      if (!signal.aborted) this.#count(request, connector, "failed");
-      exchange.prefillFailed(error);
-      throw error;
-    }
+    return watchPrefill(
+      this.#deps.metrics,
+      { request, connector, exchange },
+      async () => {
+        const upstream = await this.#sender.send(request, { worker: prefill.worker, ...sent(pd.body, change), signal });
+        await checkStatus(upstream, prefill);
+        return upstream.bytes(MAX_PREFILL_BYTES);
+      },
+      // Where decode comes later, what it is handed says how it went.
+      () => (connector.order === "together" ? "handed_over" : undefined),
+    );
   }
 
   async #decode(
@@ -205,12 +198,6 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
     const upstream = new PdResponse(exchange, decode);
     const rule = mergeRule(connector, body, answer);
     return rule ? new RewrittenResponse(upstream, rule) : upstream;
-  }
-
-  #count(request: InferenceRequest, connector: PdConnector, outcome: string): void {
-    const { metrics } = this.#deps;
-    const model = metrics.bounded("model", request.record.model ?? "");
-    metrics.increment("kvTransfers", { model, connector: connector.name, outcome });
   }
 }
 

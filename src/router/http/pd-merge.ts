@@ -1,8 +1,8 @@
 import type { JsonBody } from "../../protocol/json-body.ts";
 import { eachEntry, joinLists, memberAt, splice } from "../../protocol/splice.ts";
 import type { RewriteRule } from "../rewritten-response.ts";
-import type { PdConnector } from "./pd-connector.ts";
-import type { PrefillAnswer } from "./pd-exchange.ts";
+import type { PdConnector } from "../pd/pd-connector.ts";
+import type { PrefillAnswer } from "../pd/pd-exchange.ts";
 
 /**
  * What the answer must be given of prefill's, if anything. The decode worker does not see the prompt's log-probabilities
