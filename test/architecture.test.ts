@@ -38,7 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   policy: ["errors", "util"],
   protocol: ["errors", "util"],
   router: ["errors", "observability", "parser", "policy", "protocol", "tokenizer", "transport", "util", "worker"],
-  server: ["config", "errors", "observability", "parser", "protocol", "router", "util", "worker"],
+  server: ["config", "errors", "observability", "parser", "protocol", "router", "transport", "util", "worker"],
   threads: [
     "config",
     "context",

@@ -422,10 +422,15 @@ export const configSchema = z.strictObject({
     description:
       "Models (globs) whose streams another worker goes on with when theirs is lost: a chat or completion that has begun is sent on with its text so far as a prefix, at most twice. `true` for all. What cannot be right that way (tool calls, log-probabilities, several answers, structured output) ends with an error as without it.",
   }),
-  clientIdleTimeoutSecs: z.int().min(0).max(255).default(120).meta({
+  maxConnectionsPerClient: z.int().min(0).max(1_000_000).default(0).meta({
     group: "Admission and time",
     description:
-      "After this long a client's connection is closed on which nothing is asked, or that takes nothing of an answer that is whole, seconds, to within four; 0 for never. Longer than the clients' own pools keep one, at most 255. Requests under way are not idle, however silent.",
+      "Connections of one address at once; one more is told 429 and closed. 0 for no bound: behind a proxy or a NAT all clients have one address.",
+  }),
+  clientIdleTimeoutSecs: z.int().min(0).max(86_400).default(120).meta({
+    group: "Admission and time",
+    description:
+      "After this long a client's connection is closed on which nothing is asked, or that takes nothing of an answer that is whole, seconds; 0 for never. Longer than the clients' own pools keep one. Requests under way are not idle, however silent.",
   }),
   shutdownDelaySecs: z.number().min(0).max(3600).default(5).meta({
     group: "Admission and time",

@@ -14,7 +14,7 @@ test("what a client did wrong is never held against a worker, nor tried again by
       code,
       retry,
       false,
-      code === "rate_limit_exceeded",
+      code === "rate_limit_exceeded" || code === "too_many_connections",
     ]);
   }
 });

@@ -91,6 +91,12 @@ export const ERRORS = {
   invalid_request: client(400, 3, "invalid_request_error", "A field has the wrong type or value; `param` names it."),
   missing_model: client(400, 3, "invalid_request_error", "`model` is needed where one gateway serves many models."),
   forbidden_key: client(400, 3, "invalid_request_error", "A key such as `__proto__` that some JSON readers act on."),
+  malformed_request: client(
+    400,
+    3,
+    "invalid_request_error",
+    "What came is not an HTTP/1.1 request, or two readers could take it for different ones.",
+  ),
   bad_host: client(400, 3, "invalid_request_error", "The Host header is not a host name."),
   invalid_api_key: {
     ...client(401, 16, "authentication_error", "The API key is missing or wrong."),
@@ -105,10 +111,26 @@ export const ERRORS = {
   tokenizer_not_found: client(404, 5, "not_found_error", "No tokenizer has this id or name."),
   worker_not_found: client(404, 5, "not_found_error", "No worker has this id or URL."),
   method_not_allowed: client(405, 12, "invalid_request_error", "The route exists, for the methods named in `Allow`."),
-  request_timeout: client(408, 4, "invalid_request_error", "The body did not arrive in time."),
+  request_timeout: client(
+    408,
+    4,
+    "invalid_request_error",
+    "The head or the body of the request did not arrive in time.",
+  ),
   worker_exists: client(409, 6, "invalid_request_error", "A worker with this URL is registered already."),
   request_too_large: client(413, 8, "request_too_large", "The body is larger than `max_payload_size`."),
   unsupported_media_type: client(415, 3, "invalid_request_error", "The content type is not `application/json`."),
+  headers_too_large: client(
+    431,
+    8,
+    "invalid_request_error",
+    "The request line and headers are larger than 16 KiB, or the headers more than 200.",
+  ),
+  too_many_connections: {
+    ...client(429, 8, "rate_limit_error", "The client's address has `max_connections_per_client` connections already."),
+    openai: "rate_limit_error",
+    clientRetry: true,
+  },
   rate_limit_exceeded: {
     ...client(429, 8, "rate_limit_error", "The limit of this API key is reached. `Retry-After` says when it is not."),
     openai: "rate_limit_error",
@@ -133,6 +155,13 @@ export const ERRORS = {
     "The bodies of the requests under way are as large together as `max_request_bytes_in_flight`, or the process as `max_resident_bytes`.",
   ),
   server_shutting_down: capacity("The gateway is draining; another instance will answer."),
+  unsupported_http_version: {
+    ...capacity("The request is neither HTTP/1.1 nor HTTP/1.0."),
+    http: 505,
+    grpc: 12,
+    clientRetry: false,
+    anthropic: "api_error",
+  },
   not_implemented: {
     ...capacity("The gateway knows the feature and does not have it yet."),
     http: 501,

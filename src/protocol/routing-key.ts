@@ -1,11 +1,12 @@
 import { isJsonObject, stringField } from "./json.ts";
 import type { JsonBody } from "./json-body.ts";
+import type { HeaderReader } from "../util/header-reader.ts";
 
 /** Headers that name what a client wants to be routed by, first found first. Request ids are not among them: they differ with each request. */
 export const ROUTING_KEY_HEADERS = ["x-routing-key", "x-smg-routing-key", "x-session-id", "x-user-id"] as const;
 
 /** The session or user that a request belongs to, or undefined. Header before body; a key is cut at 256 characters. */
-export function readRoutingKey(headers: Headers, body: JsonBody): string | undefined {
+export function readRoutingKey(headers: HeaderReader, body: JsonBody): string | undefined {
   for (const name of ROUTING_KEY_HEADERS) {
     const value = headers.get(name);
     if (value) return value.slice(0, MAX_KEY_CHARS);

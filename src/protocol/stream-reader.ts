@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "./json.ts";
 import type { ErrorFacts } from "./dialect.ts";
+import type { EventTemplate } from "./event-template.ts";
 import { mergeUsage, readUsage, type Usage } from "./usage.ts";
 
 /** An error that the engine told within a stream. */
@@ -24,6 +25,8 @@ export const END: EventMeaning = { kind: "end" };
 export interface StreamReader {
   /** `name` is the `event:` field, `data` the data lines joined. Throws SyntaxError where data is not what the API has. */
   onEvent(name: string | undefined, data: string): EventMeaning;
+  /** Knows events that need no reading. */
+  readonly known?: EventTemplate;
   /** Every answer in the stream has said why it stopped, so that only the end marker can be missing. */
   readonly isFinished: boolean;
   readonly usage: Usage | undefined;

@@ -5,6 +5,7 @@ import type { ConnectionMode, Worker, WorkerType } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import type { InferenceRequest, Router, RouterKind } from "./router.ts";
 import type { Routers } from "./routers.ts";
+import type { Reply } from "../transport/downstream.ts";
 
 export interface ModelRouterDeps {
   readonly workers: WorkerRegistry;
@@ -24,7 +25,7 @@ export class ModelRouter implements Disposable {
   }
 
   /** Throws not_implemented, and rejects as `Router.route` does. */
-  route(request: InferenceRequest): Promise<Response> {
+  route(request: InferenceRequest): Promise<Reply> {
     if (request.endpoint.work === "local") return this.#deps.routers.local.answer(request);
     return this.#pick(request).route(request);
   }

@@ -6,6 +6,7 @@ import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
 import { StreamRelay, type StreamRelayDeps, type StreamSource } from "./stream-relay.ts";
 import { workerError } from "./worker-error.ts";
+import type { Reply } from "../transport/downstream.ts";
 
 /** Largest answer that is not streamed. 2,048 embeddings of 4,096 numbers as text are 170 MB. */
 const MAX_ANSWER_BYTES = 512 * 1024 * 1024;
@@ -23,7 +24,7 @@ export async function relay(
   request: InferenceRequest,
   source: StreamSource,
   continuation: StreamContinuation | undefined,
-): Promise<Response> {
+): Promise<Reply> {
   try {
     const refused = checkAnswer(source, request);
     if (refused) await refused;
@@ -88,19 +89,19 @@ function checkForm(upstream: UpstreamResponse, request: InferenceRequest): void 
   }
 }
 
-async function relayWhole({ upstream, attempt }: StreamSource, request: InferenceRequest): Promise<Response> {
+async function relayWhole({ upstream, attempt }: StreamSource, request: InferenceRequest): Promise<Reply> {
   const body = await upstream.bytes(MAX_ANSWER_BYTES);
   const { record } = request;
   record.tokens = readTokens(body);
   attempt.end();
-  const response = jsonResponse(request, upstream.status, body);
+  const response = jsonAnswer(request, upstream.status, body);
   record.settle(upstream.status);
   return response;
 }
 
 /** A whole answer with the headers that its API has. */
-export function jsonResponse(request: InferenceRequest, status: number, body: Uint8Array): Response {
-  return new Response(body, { status, headers: responseHeaders(request, "application/json") });
+export function jsonAnswer(request: InferenceRequest, status: number, body: Uint8Array): Reply {
+  return { status, headers: responseHeaders(request, "application/json"), body };
 }
 
 function readTokens(body: Uint8Array): ReturnType<typeof readUsage> {

@@ -3,6 +3,7 @@ import { Attempt, type AttemptDeps, type Chosen } from "./attempt.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import type { InferenceRequest } from "./router.ts";
 import { type Choice, Selection, type SelectionDeps } from "./selection.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
 
 export interface RetrySettings {
   /** 1 or 2: a generation is started at most twice. */
@@ -83,7 +84,7 @@ function endAll(attempts: readonly Attempt[], error: GatewayError): readonly Att
   return failed;
 }
 
-function pause(deps: DispatchDeps, signal: AbortSignal): Promise<void> {
+function pause(deps: DispatchDeps, signal: LeaveSignal): Promise<void> {
   const { backoffMs, jitterRatio } = deps.retry;
   const delayMs = backoffMs * (1 - jitterRatio * Math.random());
   const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -5,6 +5,7 @@ import type { WorkerDrainer } from "../worker/worker-drainer.ts";
 import type { WorkerFactory } from "../worker/worker-factory.ts";
 import { ModelRouter, type ModelRouterDeps } from "./model-router.ts";
 import type { InferenceRequest } from "./router.ts";
+import type { Reply } from "../transport/downstream.ts";
 
 export interface RouterManagerDeps extends ModelRouterDeps {
   readonly factory: WorkerFactory;
@@ -36,7 +37,7 @@ export class RouterManager implements Disposable {
     this.#router = new ModelRouter(deps);
   }
 
-  route(request: InferenceRequest): Promise<Response> {
+  route(request: InferenceRequest): Promise<Reply> {
     return this.#router.route(request);
   }
 

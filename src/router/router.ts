@@ -3,6 +3,9 @@ import type { RequestFeatures } from "../policy/policy.ts";
 import type { JsonBody } from "../protocol/json-body.ts";
 import type { Endpoint } from "../protocol/endpoints.ts";
 import type { WorkerKind } from "../worker/worker.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
+import type { HeaderReader } from "../util/header-reader.ts";
+import type { Reply } from "../transport/downstream.ts";
 
 export type { RequestFeatures };
 
@@ -18,11 +21,11 @@ export interface InferenceRequest {
   /** As the client sent it. */
   readonly body: JsonBody;
   /** The client's, before any allow-list. */
-  readonly headers: Headers;
+  readonly headers: HeaderReader;
   readonly features: RequestFeatures;
   readonly record: RequestRecord;
   /** Aborted when the client leaves. */
-  readonly signal: AbortSignal;
+  readonly signal: LeaveSignal;
 }
 
 /**
@@ -33,5 +36,5 @@ export interface Router {
   readonly kind: RouterKind;
   /** Why it cannot serve the endpoint, as a sentence for the client; undefined where it can. */
   refusal(endpoint: Endpoint): string | undefined;
-  route(request: InferenceRequest): Promise<Response>;
+  route(request: InferenceRequest): Promise<Reply>;
 }

@@ -1,11 +1,12 @@
 import type { InferenceRequest, Router, RouterKind } from "./router.ts";
+import type { Reply } from "../transport/downstream.ts";
 
 /** Makes a router, for the kinds that there are. */
 export type RouterMakers = Partial<Readonly<Record<RouterKind, () => Router>>>;
 
 /** Answers a request without a worker; throws as a router does. */
 export interface LocalAnswers {
-  answer(request: InferenceRequest): Promise<Response>;
+  answer(request: InferenceRequest): Promise<Reply>;
 }
 
 /** The routers of one data path: one is made when it is first asked for, so that a fleet of one kind has one router. */

@@ -1,14 +1,15 @@
 import { asGatewayError, clientClosed, GatewayError } from "../errors/errors.ts";
 import { errorFacts } from "../protocol/error-facts.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
-import { SseFramer, type Verdict } from "../transport/sse-framer.ts";
-import type { StreamAccount, UpstreamResponse } from "../transport/upstream.ts";
+import { type OnEvent, SseFramer, type Verdict } from "../transport/sse-framer.ts";
+import type { PieceTaker, StreamAccount, UpstreamResponse } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Attempt } from "./attempt.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
 import type { StreamWatch, WatchedStream } from "./stream-watch.ts";
 import { engineError } from "./worker-error.ts";
+import type { Reply, ReplySink, ReplyStream } from "../transport/downstream.ts";
 
 /** Largest stream. A million tokens of chat are 200 MB. */
 const MAX_STREAM_BYTES = 1024 * 1024 * 1024;
@@ -39,7 +40,7 @@ export interface StreamSource {
  *   error (HTTP status)       +-- worker lost, error told, client left ----------> over (with an error event)
  * ```
  */
-export class StreamRelay implements WatchedStream {
+export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   readonly #deps: StreamRelayDeps;
   readonly #request: InferenceRequest;
   readonly #reader: StreamReader;
@@ -53,8 +54,12 @@ export class StreamRelay implements WatchedStream {
   /** Events with data that the workers before this one sent. */
   #eventsBefore = 0;
   #bytes = 0;
-  #isPumping = false;
-  #controller: ReadableStreamDirectController | undefined;
+  #first: Uint8Array | undefined;
+  #sink: ReplySink | undefined;
+  /** What the last write waits for. */
+  #pressure: Promise<void> | undefined;
+  /** Something was written since the last look; and when it was that one was seen. */
+  #isFresh = false;
   #lastWriteAt = 0;
   /** Since when the client takes nothing; undefined while it does. */
   #stalledSince: number | undefined;
@@ -79,51 +84,43 @@ export class StreamRelay implements WatchedStream {
    * The client's answer, once the first event is there; from then on errors are told in the stream. Throws what makes
    * it an error or a retry.
    */
-  async begin(headers: Record<string, string>): Promise<Response> {
+  async begin(headers: Record<string, string>): Promise<Reply> {
     const first = await this.#read();
     if (!first) throw new GatewayError("upstream_truncated", "the worker's stream ended before its first event");
     const { record } = this.#request;
     record.ttftMs = performance.now() - record.startedAt;
     this.#source.attempt.prefillDone();
-    const stream: Bun.DirectUnderlyingSource<Uint8Array> = {
-      type: "direct",
-      pull: (controller) => {
-        this.#isPumping = true;
-        return this.#pump(controller, first);
-      },
-      // Called alone where the client left before the stream was begun, and after that besides the pump's own end.
-      cancel: () => {
-        if (this.#isPumping) return;
-        this.#settle(clientClosed());
-        this.#source.upstream.discard();
-      },
-    };
-    return new Response(new ReadableStream(stream), { status: this.#source.upstream.status, headers });
+    this.#first = first;
+    return { status: this.#source.upstream.status, headers, body: this };
   }
 
   tick(now: number): void {
+    if (this.#isFresh) {
+      this.#isFresh = false;
+      this.#lastWriteAt = now;
+    }
     if (this.#stalledSince !== undefined) {
-      if (now - this.#stalledSince >= this.#deps.clientStallMs) this.#controller?.close();
+      if (now - this.#stalledSince >= this.#deps.clientStallMs) this.#sink?.breakOff();
     } else if (now - this.#lastWriteAt >= this.#deps.keepAliveMs) {
       this.#lastWriteAt = now;
-      void this.#controller?.write(this.#request.endpoint.dialect.keepAliveEvent);
-      void this.#controller?.flush();
+      void this.#sink?.write(Buffer.from(this.#request.endpoint.dialect.keepAliveEvent));
     }
   }
 
   /** Passes events on until the stream ends one way or another, then settles everything. */
-  async #pump(controller: ReadableStreamDirectController, first: Uint8Array): Promise<void> {
+  async run(sink: ReplySink): Promise<void> {
     const { watch, clock } = this.#deps;
-    this.#controller = controller;
+    this.#sink = sink;
     this.#lastWriteAt = clock.now();
     watch.add(this);
     let failure: GatewayError | undefined;
     try {
-      let events: Uint8Array | undefined = first;
+      let events = this.#first;
+      this.#first = undefined;
       while (events) {
-        this.#lastWriteAt = clock.now();
-        const written = controller.write(events);
-        if (written instanceof Promise) await this.#underPressure(written);
+        await this.#write(sink, events);
+        // Nearly all of a stream passes here.
+        while (await this.#follow());
         try {
           events = await this.#read();
         } catch (thrown) {
@@ -133,16 +130,16 @@ export class StreamRelay implements WatchedStream {
       const { record, endpoint } = this.#request;
       record.lastEventMs = performance.now() - record.startedAt;
       const { closingEvent } = endpoint.dialect;
-      if (closingEvent !== undefined) await this.#write(controller, closingEvent);
+      if (closingEvent !== undefined) await this.#write(sink, closingEvent);
     } catch (thrown) {
       failure = this.#request.signal.aborted ? clientClosed() : asGatewayError(thrown);
-      if (failure.code !== "client_closed") await this.#write(controller, this.#errorEvent(failure));
+      if (failure.code !== "client_closed") await this.#write(sink, this.#errorEvent(failure));
     } finally {
       watch.delete(this);
+      this.#sink = undefined;
       this.#settle(failure);
-      controller.close();
-      await this.#finishUpstream();
     }
+    void this.#finishUpstream();
   }
 
   /** The worker is lost: the next events of another one that goes on. Throws where none does. */
@@ -160,11 +157,45 @@ export class StreamRelay implements WatchedStream {
     }
   }
 
+  /** Passes events on as they come, while nothing else is to be done. True where it can be begun anew. */
+  async #follow(): Promise<boolean> {
+    const { upstream } = this.#source;
+    if (!upstream.follow || this.#failure || this.#isEnded) return false;
+    await upstream.follow(this);
+    const pressure = this.#pressure;
+    if (!pressure) return false;
+    this.#pressure = undefined;
+    await this.#underPressure(pressure);
+    return true;
+  }
+
+  /** False where there is something to wait for, or to say. */
+  take(bytes: Buffer, from: number, to: number): boolean {
+    this.#isFresh = true;
+    if (this.#bytes < MAX_STREAM_BYTES && this.#framer.passes(bytes, from, to)) {
+      this.#bytes += to - from;
+      this.#pressure = this.#sink?.write(bytes, from, to);
+      return this.#pressure === undefined;
+    }
+    try {
+      const events = this.#push(bytes.subarray(from, to));
+      if (events.length > 0) this.#pressure = this.#sink?.write(events);
+    } catch (thrown) {
+      this.#failure = asGatewayError(thrown);
+    }
+    return !this.#pressure && !this.#failure && !this.#isEnded;
+  }
+
+  /** The end marker has passed. */
+  get #isEnded(): boolean {
+    return this.#account?.isEnded ?? this.#framer.isEnded;
+  }
+
   /** The next whole events of this worker, undefined at the end. Throws what ended the stream before its end marker. */
   async #read(): Promise<Uint8Array | undefined> {
     for (;;) {
       if (this.#failure) throw this.#failure;
-      if (this.#account?.isEnded ?? this.#framer.isEnded) return undefined;
+      if (this.#isEnded) return undefined;
       const next = this.#source.upstream.read();
       const chunk = next instanceof Promise ? await next : next;
       if (!chunk) return this.#endWithoutMarker();
@@ -193,7 +224,9 @@ export class StreamRelay implements WatchedStream {
   }
 
   #newFramer(): SseFramer {
-    return new SseFramer((name, data) => this.#onEvent(name, data));
+    const onEvent: OnEvent = (name, data) => this.#onEvent(name, data);
+    // Who may have to go on with the stream has to know all of its text.
+    return new SseFramer(onEvent, this.#continuation ? undefined : this.#reader.known);
   }
 
   #onEvent(name: string | undefined, data: string): Verdict {
@@ -214,15 +247,15 @@ export class StreamRelay implements WatchedStream {
     }
   }
 
-  /** `write` gives a promise under pressure; not awaiting it would buffer without end. */
-  async #write(controller: ReadableStreamDirectController, bytes: Uint8Array | string): Promise<void> {
-    const written = controller.write(bytes);
-    if (written instanceof Promise) await this.#underPressure(written);
+  async #write(sink: ReplySink, bytes: Uint8Array | string): Promise<void> {
+    this.#isFresh = true;
+    const pressure = sink.write(typeof bytes === "string" ? Buffer.from(bytes) : bytes);
+    if (pressure) await this.#underPressure(pressure);
   }
 
-  async #underPressure(written: Promise<unknown>): Promise<void> {
+  async #underPressure(pressure: Promise<void>): Promise<void> {
     this.#stalledSince = this.#deps.clock.now();
-    await written;
+    await pressure;
     this.#stalledSince = undefined;
   }
 

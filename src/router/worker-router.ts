@@ -13,6 +13,7 @@ import type { InferenceRequest, Router, RouterKind } from "./router.ts";
 import type { Choice, Leg } from "./selection.ts";
 import { StreamContinuation } from "./stream-continuation.ts";
 import type { StreamRelayDeps, StreamSource } from "./stream-relay.ts";
+import type { Reply } from "../transport/downstream.ts";
 
 export interface WorkerRouterDeps extends DispatchDeps {
   readonly workers: WorkerRegistry;
@@ -58,7 +59,7 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
     return true;
   }
 
-  async route(request: InferenceRequest): Promise<Response> {
+  async route(request: InferenceRequest): Promise<Reply> {
     const refusal = this.refusal(request.endpoint);
     if (refusal !== undefined) throw new GatewayError("not_implemented", refusal);
     const choice = this.#choiceFor(request, NOBODY);

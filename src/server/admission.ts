@@ -1,5 +1,6 @@
 import { clientClosed, GatewayError } from "../errors/errors.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
 
 export interface AdmissionSettings {
   /** Requests that may wait for a place of one kind. */
@@ -31,7 +32,7 @@ export interface Permit {
 /** Where places are had: here, or on the thread that counts them for all. */
 export interface Admitter {
   /** A place, at once where there is one. Throws queue_full, queue_timeout, client_closed, server_shutting_down. */
-  acquire(claim: Claim, signal: AbortSignal): Permit | Promise<Permit>;
+  acquire(claim: Claim, signal: LeaveSignal): Permit | Promise<Permit>;
 }
 
 interface Waiting {
@@ -102,7 +103,7 @@ export class Admission implements Admitter {
     return sum;
   }
 
-  acquire(claim: Claim, signal: AbortSignal): Permit | Promise<Permit> {
+  acquire(claim: Claim, signal: LeaveSignal): Permit | Promise<Permit> {
     const line = this.#lineOf(claim.kind);
     if (line.admitted < claim.places) {
       line.admitted += 1;
@@ -127,7 +128,7 @@ export class Admission implements Admitter {
     for (const line of this.#lines.values()) for (let next = line.next(); next; next = line.next()) next.refuse(error);
   }
 
-  #wait(line: Line, claim: Claim, signal: AbortSignal): Promise<Permit> {
+  #wait(line: Line, claim: Claim, signal: LeaveSignal): Promise<Permit> {
     const { promise, resolve, reject } = Promise.withResolvers<Permit>();
     const queue = line.waiting[claim.priority];
     const waiting: Waiting = { grant: () => resolve(this.#permit(claim.kind, line)), refuse: reject };

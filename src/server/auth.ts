@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { GatewayError } from "../errors/errors.ts";
 import type { Secret } from "../util/secret.ts";
 import type { Priority } from "./admission.ts";
+import type { HeaderReader } from "../util/header-reader.ts";
 
 /** Who calls, as far as limits go. */
 export interface Tenant {
@@ -28,9 +29,9 @@ export interface AuthSettings {
 
 export interface Auth {
   /** Throws invalid_api_key. */
-  serving(headers: Headers): Tenant;
+  serving(headers: HeaderReader): Tenant;
   /** Throws invalid_api_key, and forbidden for a key that opens the serving routes only. */
-  admin(headers: Headers): void;
+  admin(headers: HeaderReader): void;
 }
 
 const EVERYBODY: Tenant = {
@@ -66,7 +67,7 @@ export function createAuth({ keys, adminKey, isAdminOpen }: AuthSettings): Auth 
 }
 
 /** Digest of the key that the request brings; undefined where it brings none, or two that differ. */
-function givenDigest(headers: Headers): Buffer | undefined {
+function givenDigest(headers: HeaderReader): Buffer | undefined {
   const authorization = headers.get("authorization");
   const bearer = authorization === null ? undefined : (BEARER.exec(authorization)?.[1] ?? "");
   const plain = headers.get("x-api-key") ?? undefined;

@@ -1,6 +1,8 @@
-import { clientClosed, GatewayError } from "../errors/errors.ts";
+import { GatewayError } from "../errors/errors.ts";
+import type { ClientRequest } from "../transport/downstream.ts";
 import { systemClock } from "../util/clock.ts";
 import { Deadlines } from "../util/deadlines.ts";
+import type { HeaderReader } from "../util/header-reader.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 
 const deadlines = new Deadlines(systemClock);
@@ -21,73 +23,67 @@ export interface HeldBytes {
 }
 
 /**
- * The body of a request, read within its bounds. Throws unsupported_media_type, request_too_large (before reading where
- * the length is told), request_timeout, memory_full, client_closed.
+ * The body of a request, read within its bounds, at once where it is all there. Throws unsupported_media_type,
+ * request_too_large (before reading where the length is told), request_timeout, memory_full, client_closed,
+ * malformed_request.
  */
-export async function readBody(request: Request, bounds: BodyBounds, held: HeldBytes): Promise<Uint8Array> {
+export function readBody(
+  request: ClientRequest,
+  bounds: BodyBounds,
+  held: HeldBytes,
+): Uint8Array | Promise<Uint8Array> {
   const length = checkHeaders(request.headers, bounds.maxBytes);
   if (length !== undefined) hold(bounds, held, length);
-  // A short body with its length told arrives in one piece with the head, or nearly so.
-  if (length !== undefined && length <= ONE_PIECE_BYTES) return readWhole(request, bounds);
-  return readPieces(request, bounds, held, length);
+  // A short body arrives together with the head, or nearly so.
+  const first = length === 0 ? NO_BYTES : request.read();
+  if (first instanceof Uint8Array && first.length === length) return first;
+  return readPieces(request, bounds, held, { length, first });
 }
 
-const ONE_PIECE_BYTES = 65_536;
-
-function readWhole(request: Request, bounds: BodyBounds): Promise<Uint8Array> {
-  // One promise and no race: this is on the way of every small request.
-  return new Promise((resolve, reject) => {
-    const cancel = deadlines.after(Math.min(bounds.stallMs, bounds.timeoutMs), () => reject(tooSlow()));
-    // Bun holds a body to its Content-Length, which was checked.
-    request.bytes().then(
-      (body) => {
-        cancel();
-        resolve(body);
-        return undefined;
-      },
-      (error: unknown) => {
-        cancel();
-        reject(error instanceof GatewayError ? error : clientClosed(error));
-      },
-    );
-  });
+interface Begun {
+  /** As it was told. */
+  readonly length: number | undefined;
+  readonly first: ReturnType<ClientRequest["read"]>;
 }
 
 async function readPieces(
-  request: Request,
+  request: ClientRequest,
   bounds: BodyBounds,
   held: HeldBytes,
-  length: number | undefined,
+  { length, first }: Begun,
 ): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let total = 0;
   const until = performance.now() + bounds.timeoutMs;
-  const reader = request.body?.getReader();
-  try {
-    for (;;) {
-      const next = await within(reader?.read(), Math.min(bounds.stallMs, until - performance.now()));
-      if (!next?.value) break;
-      total += next.value.length;
-      if (total > bounds.maxBytes) throw tooLarge(bounds.maxBytes);
-      if (length === undefined) hold(bounds, held, next.value.length);
-      pieces.push(next.value);
-    }
-  } catch (error) {
-    void reader?.cancel().catch(() => undefined);
-    throw error instanceof GatewayError ? error : clientClosed(error);
+  for (let next = first; ; next = request.read()) {
+    const piece =
+      next instanceof Promise ? await within(next, Math.min(bounds.stallMs, until - performance.now())) : next;
+    if (!piece) break;
+    total += piece.length;
+    if (total > bounds.maxBytes) throw tooLarge(bounds.maxBytes);
+    if (length === undefined) hold(bounds, held, piece.length);
+    pieces.push(piece);
+    if (total === length) break;
   }
   const [only] = pieces;
   return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces, total);
 }
 
-async function within<T>(read: Promise<T> | undefined, ms: number): Promise<T | undefined> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const cancel = deadlines.after(ms, () => reject(tooSlow()));
-  try {
-    return await Promise.race([read, late]);
-  } finally {
-    cancel();
-  }
+function within<T>(read: Promise<T>, ms: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = deadlines.after(ms, () => reject(tooSlow()));
+    read.then(
+      (value) => {
+        cancel();
+        resolve(value);
+        return undefined;
+      },
+      (error: unknown) => {
+        cancel();
+        reject(error instanceof Error ? error : new Error(String(error)));
+      },
+    );
+  });
 }
 
 function hold({ budget }: BodyBounds, held: HeldBytes, bytes: number): void {
@@ -96,9 +92,9 @@ function hold({ budget }: BodyBounds, held: HeldBytes, bytes: number): void {
 }
 
 /** The length, where it is told. */
-function checkHeaders(headers: Headers, maxBytes: number): number | undefined {
+function checkHeaders(headers: HeaderReader, maxBytes: number): number | undefined {
   const type = headers.get("content-type");
-  if (type === null || !JSON_TYPE.test(type)) {
+  if (type === null || (type !== "application/json" && !JSON_TYPE.test(type))) {
     throw new GatewayError("unsupported_media_type", "the content type must be application/json");
   }
   const encoding = headers.get("content-encoding");
@@ -112,6 +108,7 @@ function checkHeaders(headers: Headers, maxBytes: number): number | undefined {
 }
 
 const JSON_TYPE = /^application\/json *(;|$)/i;
+const NO_BYTES = new Uint8Array(0);
 
 function tooLarge(maxBytes: number): GatewayError {
   return new GatewayError("request_too_large", `the body is larger than ${maxBytes} bytes`);

@@ -1,7 +1,8 @@
 import { asGatewayError, type GatewayError } from "../errors/errors.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
+import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import type { Auth } from "./auth.ts";
-import { errorResponse } from "./error-response.ts";
+import { errorReply } from "./error-reply.ts";
 import type { Route } from "./route.ts";
 
 export interface ControlAppDeps {
@@ -14,7 +15,7 @@ export interface ControlAppDeps {
 
 /** A request for a route that is not inference, wherever it came in. */
 export interface ControlRequest {
-  readonly request: Request;
+  readonly request: ClientRequest;
   /** Values of the path's variables. */
   readonly params: Readonly<Record<string, string>>;
   readonly requestId: string;
@@ -30,22 +31,21 @@ export class ControlApp {
     this.routes = deps.routes;
   }
 
-  async answer(route: Route, { request, params, requestId }: ControlRequest): Promise<Response> {
+  async answer(route: Route, { request, params, requestId }: ControlRequest): Promise<Reply> {
     const { auth, settled, onDefect } = this.#deps;
     try {
       if (route.access === "serving") auth.serving(request.headers);
       if (route.access === "admin") auth.admin(request.headers);
-      const mark = request.url.indexOf("?");
-      const query = new URLSearchParams(mark < 0 ? "" : request.url.slice(mark + 1));
-      const response = await route.handle({ request, requestId, params, query });
+      const query = new URLSearchParams(request.query);
+      const reply = await route.handle({ request, requestId, params, query });
       // Whoever changed something sees it in force everywhere with the answer.
       if (route.access === "admin" && route.method !== "GET") await settled();
-      response.headers.set("x-request-id", requestId);
-      return response;
+      reply.headers["x-request-id"] = requestId;
+      return reply;
     } catch (thrown) {
       const error = asGatewayError(thrown);
       if (error.code === "internal_error") onDefect(error, requestId);
-      return errorResponse(error, openaiDialect, requestId);
+      return errorReply(error, openaiDialect, requestId);
     }
   }
 }

@@ -1,36 +1,38 @@
+import type { ClientRequest, Reply } from "../transport/downstream.ts";
+
 /** Cross-origin access for the configured origins, none by default. */
 export interface Cors {
-  /** The response, with leave for the request's origin where it is an allowed one. */
-  allow(request: Request, response: Response): Response;
+  /** Gives the answer leave for the request's origin, where it is an allowed one. */
+  allow(request: ClientRequest, reply: Reply): void;
   /** The answer to a preflight of an allowed origin; undefined where the request is not one. */
-  preflight(request: Request): Response | undefined;
+  preflight(request: ClientRequest): Reply | undefined;
 }
 
 export function createCors(origins: readonly string[]): Cors {
-  if (origins.length === 0) return { allow: (_request, response) => response, preflight: () => undefined };
+  if (origins.length === 0) return { allow: () => undefined, preflight: () => undefined };
   const isAllowed = (origin: string | null): origin is string =>
     origin !== null && (origins.includes("*") || origins.includes(origin));
   return {
-    allow(request, response) {
+    allow(request, { headers }) {
       const origin = request.headers.get("origin");
-      if (!isAllowed(origin)) return response;
+      if (!isAllowed(origin)) return;
       // Never together with credentials, so the origin itself is as good as a star and can be cached by origin.
-      response.headers.set("access-control-allow-origin", origin);
-      response.headers.append("vary", "origin");
-      response.headers.set("access-control-expose-headers", "x-request-id, request-id, retry-after");
-      return response;
+      headers["access-control-allow-origin"] = origin;
+      headers["vary"] = "origin";
+      headers["access-control-expose-headers"] = "x-request-id, request-id, retry-after";
     },
     preflight(request) {
       if (request.method !== "OPTIONS" || !isAllowed(request.headers.get("origin"))) return undefined;
-      return new Response(undefined, {
+      return {
         status: 204,
+        body: "",
         headers: {
           "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
           "access-control-allow-headers":
             request.headers.get("access-control-request-headers") ?? "content-type, authorization",
           "access-control-max-age": "600",
         },
-      });
+      };
     },
   };
 }

@@ -6,11 +6,12 @@ import { createRecordSink, type RecordSink, RequestRecord } from "../observabili
 import type { Endpoint } from "../protocol/endpoints.ts";
 import { type JsonBody, readJsonBody } from "../protocol/json-body.ts";
 import type { InferenceRequest } from "../router/router.ts";
+import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import type { Permit } from "./admission.ts";
 import type { Auth } from "./auth.ts";
 import { type BodyBounds, type HeldBytes, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
-import { errorResponse, statusIn } from "./error-response.ts";
+import { errorReply, statusIn } from "./error-reply.ts";
 import { type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
 import type { LoopDelay } from "./loop-delay.ts";
 import type { ResidentMemory } from "./resident-memory.ts";
@@ -24,7 +25,7 @@ export interface DataPlaneDeps {
   readonly gate: Gate;
   readonly loopDelay: LoopDelay;
   readonly memory: ResidentMemory;
-  readonly route: (request: InferenceRequest) => Promise<Response>;
+  readonly route: (request: InferenceRequest) => Promise<Reply>;
   /** Threads that share the bound on bytes in flight. */
   readonly threads: number;
 }
@@ -61,13 +62,11 @@ export class DataPlane {
     return this.#deps.memory.isFull;
   }
 
-  /** `onOver` is called when the request is, before the last of its answer is written. */
-  async handle(endpoint: Endpoint, request: Request, requestId: string, onOver: () => void): Promise<Response> {
+  async handle(endpoint: Endpoint, request: ClientRequest, requestId: string): Promise<Reply> {
     const record = new RequestRecord(requestId, endpoint.name, this.#recordSink);
     this.#active += 1;
     record.onSettled(() => {
       this.#active -= 1;
-      onOver();
     });
     try {
       return await this.#serve(endpoint, request, record);
@@ -75,7 +74,7 @@ export class DataPlane {
       const error = request.signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
       if (error.code === "internal_error") this.onDefect(error, requestId);
       record.settle(statusIn(endpoint.dialect, error), error.code);
-      return errorResponse(error, endpoint.dialect, requestId);
+      return errorReply(error, endpoint.dialect, requestId);
     }
   }
 
@@ -83,7 +82,7 @@ export class DataPlane {
     logDefect(this.#deps.logger, cause, requestId);
   }
 
-  async #serve(endpoint: Endpoint, request: Request, record: RequestRecord): Promise<Response> {
+  async #serve(endpoint: Endpoint, request: ClientRequest, record: RequestRecord): Promise<Reply> {
     const { auth, gate, loopDelay, memory, config, route } = this.#deps;
     const tenant = auth.serving(request.headers);
     loopDelay.check();
@@ -91,8 +90,7 @@ export class DataPlane {
     const entry = new HeaderEntry(tenant, request.headers);
     const entered = gate.enter(entry, request.signal);
     releaseAtEnd(record, entered instanceof Promise ? await entered : entered);
-    const read = this.#readJson(request, record);
-    const body = await read;
+    const body = await this.#readJson(request, record);
     const understood = understand({ endpoint, request, body, record, isModelRequired: config.enableIgw });
     if (understood.model !== undefined) {
       const place = gate.enterModel(understood.model, entry, request.signal);
@@ -102,7 +100,7 @@ export class DataPlane {
   }
 
   /** The bytes are held until the request is over: a retry sends them again. */
-  async #readJson(request: Request, record: RequestRecord): Promise<JsonBody> {
+  async #readJson(request: ClientRequest, record: RequestRecord): Promise<JsonBody> {
     const held: HeldBytes = { bytes: 0 };
     record.onSettled(() => this.#bounds.budget.giveBack(held.bytes));
     return readJsonBody(await readBody(request, this.#bounds, held));

@@ -2,6 +2,8 @@ import { GatewayError } from "../errors/errors.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import { Admission, GATEWAY, type Permit, PRIORITIES, type Priority } from "./admission.ts";
 import type { Tenant } from "./auth.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
+import type { HeaderReader } from "../util/header-reader.ts";
 
 /** A request that asks to come in. */
 export interface Entry {
@@ -26,9 +28,9 @@ export interface Gate {
    * In, or in line. Throws rate_limit_exceeded (the tenant's own limit), queue_full, queue_timeout (the gateway's),
    * client_closed, server_shutting_down.
    */
-  enter(entry: Entry, signal: AbortSignal): Permit | Promise<Permit>;
+  enter(entry: Entry, signal: LeaveSignal): Permit | Promise<Permit>;
   /** The same for the places of one model, once it is known. */
-  enterModel(model: string, entry: Entry, signal: AbortSignal): Permit | Promise<Permit>;
+  enterModel(model: string, entry: Entry, signal: LeaveSignal): Permit | Promise<Permit>;
 }
 
 /** Where nothing is counted. */
@@ -55,7 +57,7 @@ export class LocalGate implements Gate {
     return this.#admission.waiting;
   }
 
-  enter(entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
+  enter(entry: Entry, signal: LeaveSignal): Permit | Promise<Permit> {
     const ofTenant = this.#tenants.acquire(entry.tenant);
     if (this.#settings.maxConcurrent === Number.POSITIVE_INFINITY) return ofTenant;
     const { priority, patienceMs } = entry;
@@ -71,7 +73,7 @@ export class LocalGate implements Gate {
     }
   }
 
-  enterModel(model: string, entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
+  enterModel(model: string, entry: Entry, signal: LeaveSignal): Permit | Promise<Permit> {
     const places = this.#settings.maxConcurrentOf(model);
     if (places === Number.POSITIVE_INFINITY) return NO_PERMIT;
     const { priority, patienceMs } = entry;
@@ -161,9 +163,9 @@ function limited(message: string, retryAfterSecs: number): GatewayError {
 /** What a request says of itself, read from its headers when somebody asks. */
 export class HeaderEntry implements Entry {
   readonly tenant: Tenant;
-  readonly #headers: Headers;
+  readonly #headers: HeaderReader;
 
-  constructor(tenant: Tenant, headers: Headers) {
+  constructor(tenant: Tenant, headers: HeaderReader) {
     this.tenant = tenant;
     this.#headers = headers;
   }
@@ -185,7 +187,7 @@ export function priorityOf(tenant: Tenant, asked: string | null): Priority {
 }
 
 /** How long the client says that it will wait: the SDKs of OpenAI and Anthropic send their time-out, in seconds. */
-export function patienceOf(headers: Headers): number {
+export function patienceOf(headers: HeaderReader): number {
   const secs = Number(headers.get("x-stainless-timeout") ?? headers.get("x-stainless-read-timeout") ?? "");
   return secs > 0 ? secs * 1000 : Number.POSITIVE_INFINITY;
 }

@@ -1,8 +1,9 @@
+import type { HeaderReader } from "../util/header-reader.ts";
 /** An id that is safe in a header and a log line. */
 const VALID_ID = /^[\w.:-]{1,128}$/;
 
 /** The client's id from the first of `names` that has a valid one, else a new one. */
-export function requestIdOf(headers: Headers, names: readonly string[]): string {
+export function requestIdOf(headers: HeaderReader, names: readonly string[]): string {
   for (const name of names) {
     const value = headers.get(name);
     if (value !== null && VALID_ID.test(value)) return value;

@@ -1,4 +1,3 @@
-import type { Server } from "bun";
 import type { Config } from "../config/schema.ts";
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -102,7 +101,7 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
   const admin = startAdminListener(config, control, onDefect);
   open.defer(() => admin?.stop());
   const metricsServer = startMetricsServer(config, metricsPage);
-  open.defer(() => metricsServer?.stop(true));
+  open.defer(() => metricsServer?.stop());
   const running = open.move();
   const main = front;
   return {
@@ -173,7 +172,7 @@ function startLocalFront(
     stop: async () => {
       loopDelay[Symbol.dispose]();
       memory[Symbol.dispose]();
-      await listener.stop();
+      listener.stop();
     },
   };
 }
@@ -197,10 +196,10 @@ function startAdminListener(
 }
 
 /** With an admin port metrics are there and nowhere else. */
-function startMetricsServer(config: Config, { handle, path }: Route): Server<undefined> | undefined {
+function startMetricsServer(config: Config, { handle, path }: Route): Listener | undefined {
   if (config.prometheusPort === 0 || config.adminPort !== undefined) return undefined;
-  return listenForMetrics(config.prometheusHost, config.prometheusPort, path, () =>
-    handle({ request: new Request("http://metrics"), requestId: "", params: {}, query: new URLSearchParams() }),
+  return listenForMetrics(config, path, async (request) =>
+    handle({ request, requestId: "", params: {}, query: new URLSearchParams() }),
   );
 }
 

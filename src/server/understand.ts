@@ -5,10 +5,12 @@ import type { JsonBody } from "../protocol/json-body.ts";
 import { promptOf } from "../protocol/prompt.ts";
 import { readRoutingKey } from "../protocol/routing-key.ts";
 import type { InferenceRequest, RequestFeatures } from "../router/router.ts";
+import type { ClientRequest } from "../transport/downstream.ts";
+import type { HeaderReader } from "../util/header-reader.ts";
 
 export interface ReadRequest {
   readonly endpoint: Endpoint;
-  readonly request: Request;
+  readonly request: ClientRequest;
   readonly body: JsonBody;
   readonly record: RequestRecord;
   /** One gateway for many models: a request must say which. */
@@ -88,10 +90,10 @@ class BodyFeatures implements RequestFeatures {
   readonly promptTokens: number;
   readonly #endpoint: Endpoint;
   readonly #body: JsonBody;
-  readonly #headers: Headers;
+  readonly #headers: HeaderReader;
   #promptBytes: Uint8Array | undefined;
 
-  constructor(model: string, endpoint: Endpoint, body: JsonBody, headers: Headers) {
+  constructor(model: string, endpoint: Endpoint, body: JsonBody, headers: HeaderReader) {
     this.model = model;
     this.promptTokens = Math.ceil(body.bytes.length / BYTES_PER_TOKEN);
     this.#endpoint = endpoint;

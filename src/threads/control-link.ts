@@ -5,6 +5,7 @@ import { type Entry, type Gate, NO_PERMIT } from "../server/gate.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/breaker-board.ts";
 import { errorOf } from "./error-state.ts";
 import type { Call, FromThread, ToThread } from "./messages.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
 
 interface Pending {
   resolve(value: unknown): void;
@@ -38,18 +39,18 @@ export class ControlLink implements Gate, OutcomeSink {
     this.#post({ type: "outcome", workerId, outcome });
   }
 
-  enter(entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
+  enter(entry: Entry, signal: LeaveSignal): Permit | Promise<Permit> {
     if (!this.#limits.hasGateway && !isLimited(entry.tenant)) return NO_PERMIT;
     return this.#permit({ what: "enter", entry: plain(entry) }, signal);
   }
 
-  enterModel(model: string, entry: Entry, signal: AbortSignal): Permit | Promise<Permit> {
+  enterModel(model: string, entry: Entry, signal: LeaveSignal): Permit | Promise<Permit> {
     if (!this.#limits.hasModel) return NO_PERMIT;
     return this.#permit({ what: "enterModel", model, entry: plain(entry) }, signal);
   }
 
   /** The answer of the control thread. Throws its GatewayError, and client_closed where the signal comes first. */
-  async call(call: Call, signal: AbortSignal): Promise<{ readonly id: number; readonly value: unknown }> {
+  async call(call: Call, signal: LeaveSignal): Promise<{ readonly id: number; readonly value: unknown }> {
     if (signal.aborted) throw clientClosed(signal.reason);
     const id = this.#nextId;
     this.#nextId += 1;
@@ -76,7 +77,7 @@ export class ControlLink implements Gate, OutcomeSink {
     this.#pending.clear();
   }
 
-  async #permit(call: Call, signal: AbortSignal): Promise<Permit> {
+  async #permit(call: Call, signal: LeaveSignal): Promise<Permit> {
     const { id } = await this.call(call, signal);
     let isHeld = true;
     return {

@@ -4,6 +4,7 @@ import type { SharedPolicyMemory } from "../policy/policy-memory.ts";
 import type { Entry } from "../server/gate.ts";
 import type { Access, Method } from "../server/route.ts";
 import type { TokenizerChange } from "../tokenizer/tokenizer-registry.ts";
+import type { ToldOf } from "../transport/told-request.ts";
 import type { AttemptOutcome } from "../worker/breaker-board.ts";
 import type { WorkerState } from "../worker/worker-state.ts";
 
@@ -68,21 +69,18 @@ export type Call =
   | { readonly what: "enterModel"; readonly model: string; readonly entry: Entry }
   | ControlCall;
 
-export interface ControlCall {
+export interface ControlCall extends ToldOf {
   readonly what: "control";
   /** Index in the routes of `Start`. */
   readonly route: number;
-  readonly url: string;
-  readonly headers: readonly (readonly [name: string, value: string])[];
   readonly params: Readonly<Record<string, string>>;
   readonly requestId: string;
-  readonly body: Uint8Array | undefined;
 }
 
 export interface ControlReply {
   readonly status: number;
-  readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly body: Uint8Array;
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array | string;
 }
 
 /** What a thread knows of itself. */

@@ -10,7 +10,8 @@ import { ModelRouter } from "../router/model-router.ts";
 import { type Auth, createAuth } from "../server/auth.ts";
 import type { ControlRequest } from "../server/control-app.ts";
 import { DataPlane } from "../server/data-plane.ts";
-import { errorResponse } from "../server/error-response.ts";
+import { errorReply } from "../server/error-reply.ts";
+import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import { listen, type Listener } from "../server/listener.ts";
 import { LoopDelay } from "../server/loop-delay.ts";
 import { ResidentMemory } from "../server/resident-memory.ts";
@@ -175,7 +176,7 @@ export class ServingThread {
         return;
       case "stop":
         this.#link.close();
-        void this.#listener.stop();
+        this.#listener.stop();
     }
   }
 
@@ -230,31 +231,28 @@ async function askControl(
   auth: Auth,
   route: ControlRoute & { readonly index: number },
   { request, params, requestId }: ControlRequest,
-): Promise<Response> {
+): Promise<Reply> {
   try {
     if (route.access === "serving") auth.serving(request.headers);
     if (route.access === "admin") auth.admin(request.headers);
-    const body = request.body === null ? undefined : await readAtMost(request, MAX_CONTROL_BODY);
-    const headers = [...request.headers];
+    const body = request.hasBody ? await readAtMost(request, MAX_CONTROL_BODY) : undefined;
+    const { method, path, query } = request;
+    const headers = request.headers.entries();
     const { value } = await link.call(
-      { what: "control", route: route.index, url: request.url, headers, params: { ...params }, requestId, body },
+      { what: "control", route: route.index, method, path, query, headers, params: { ...params }, requestId, body },
       request.signal,
     );
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- from our own other thread
-    const reply = value as ControlReply;
-    return new Response(reply.body, {
-      status: reply.status,
-      headers: reply.headers.map(([name, text]) => [name, text]),
-    });
+    return value as ControlReply;
   } catch (thrown) {
-    return errorResponse(asGatewayError(thrown), openaiDialect, requestId);
+    return errorReply(asGatewayError(thrown), openaiDialect, requestId);
   }
 }
 
-async function readAtMost(request: Request, maxBytes: number): Promise<Uint8Array> {
+async function readAtMost(request: ClientRequest, maxBytes: number): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let total = 0;
-  for await (const piece of request.body ?? []) {
+  for (let piece = await request.read(); piece; piece = await request.read()) {
     total += piece.length;
     if (total > maxBytes) throw new GatewayError("request_too_large", `the body is larger than ${maxBytes} bytes`);
     pieces.push(piece);

@@ -14,8 +14,10 @@ import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker as FleetWorker } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { workerState } from "../worker/worker-state.ts";
+import { ToldRequest } from "../transport/told-request.ts";
 import { errorState } from "./error-state.ts";
 import type { Call, Change, ControlCall, ControlReply, FromThread, Start, ThreadState, ToThread } from "./messages.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
 
 export interface ThreadPoolDeps {
   readonly config: Config;
@@ -272,26 +274,19 @@ export class ThreadPool {
     }
   }
 
-  async #permit(call: Exclude<Call, ControlCall>, signal: AbortSignal): Promise<Permit> {
+  async #permit(call: Exclude<Call, ControlCall>, signal: LeaveSignal): Promise<Permit> {
     const { gate } = this.#deps;
     return call.what === "enter" ? gate.enter(call.entry, signal) : gate.enterModel(call.model, call.entry, signal);
   }
 
-  async #control(
-    { route, url, headers, params, requestId, body }: ControlCall,
-    signal: AbortSignal,
-  ): Promise<ControlReply> {
+  async #control({ route, params, requestId, ...told }: ControlCall, signal: LeaveSignal): Promise<ControlReply> {
     const { control, routes } = this.#deps;
     const known = routes[route];
     if (!known) throw new Error(`no route ${route}`);
-    const request = new Request(url, {
-      method: known.method,
-      headers: headers.map(([name, value]): [string, string] => [name, value]),
-      signal,
-      ...(body === undefined ? {} : { body }),
-    });
-    const response = await control.answer(known, { request, params, requestId });
-    return { status: response.status, headers: [...response.headers], body: await response.bytes() };
+    const request = new ToldRequest(told, signal);
+    const { status, headers, body } = await control.answer(known, { request, params, requestId });
+    if (typeof body === "object" && "run" in body) throw new Error("an answer of the control thread is no stream");
+    return { status, headers, body };
   }
 
   #onChange(before: FleetWorker | undefined, after: FleetWorker | undefined): void {

@@ -3,6 +3,11 @@ import { GatewayError } from "../errors/errors.ts";
 /** What becomes of an event: passed on; passed on as the last; or not passed on, and nothing after it. */
 export type Verdict = "pass" | "last" | "stop";
 
+export interface KnownEvents {
+  /** Where the event ends that begins at `from`, if nobody has to be told it; else -1. */
+  endOf(bytes: Uint8Array, from: number, to: number): number;
+}
+
 /** Is told each event that has data: the `event:` field, and the data lines joined by LF. */
 export type OnEvent = (name: string | undefined, data: string) => Verdict;
 
@@ -22,6 +27,7 @@ export class SseFramer {
   /** Events with data so far, the last one (end marker) left out. */
   events = 0;
   readonly #onEvent: OnEvent;
+  readonly #known: KnownEvents | undefined;
   #isEnded = false;
   #hasRest = false;
   /** A part of an event that waits for its rest, in a buffer that grows by doubling. */
@@ -32,8 +38,9 @@ export class SseFramer {
   /** How lines end: undefined until the first has ended. */
   #hasBareCr: boolean | undefined;
 
-  constructor(onEvent: OnEvent) {
+  constructor(onEvent: OnEvent, known?: KnownEvents) {
     this.#onEvent = onEvent;
+    this.#known = known;
   }
 
   /** Nothing passes any more. */
@@ -49,6 +56,19 @@ export class SseFramer {
   /** What comes from now is not passed. */
   end(): void {
     this.#isEnded = true;
+  }
+
+  /** True where these bytes are whole events that nobody has to be told: then they have been taken, and pass as they are. */
+  passes(bytes: Uint8Array, from: number, to: number): boolean {
+    const known = this.#known;
+    if (!known || this.#isEnded || this.#waitingBytes > 0 || this.#hasBareCr !== false) return false;
+    let events = 0;
+    for (let at = from; at < to; events += 1) {
+      at = known.endOf(bytes, at, to);
+      if (at < 0) return false;
+    }
+    this.events += events;
+    return true;
   }
 
   /**
@@ -74,6 +94,12 @@ export class SseFramer {
     let from = 0;
     let passed = 0;
     while (!this.#isEnded) {
+      const endOfKnown = this.#known?.endOf(bytes, from, bytes.length) ?? -1;
+      if (endOfKnown >= 0) {
+        this.events += 1;
+        passed = from = endOfKnown;
+        continue;
+      }
       const end = indexAfterEvent(bytes, Math.max(from, at));
       if (end < 0) break;
       if (this.#takes(bytes, from, end)) passed = end;

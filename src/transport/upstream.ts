@@ -1,4 +1,5 @@
 import type { GatewayError } from "../errors/errors.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
 
 /** How a router talks to a worker over HTTP. One implementation speaks HTTP/1.1; tests pass their own. */
 
@@ -38,6 +39,12 @@ export interface StreamAccount {
   };
 }
 
+/** Takes the pieces of a body as they come. */
+export interface PieceTaker {
+  /** A piece lies in `bytes`, which are its own, from `from` up to `to`. False: no more for now. Never throws. */
+  take(bytes: Buffer, from: number, to: number): boolean;
+}
+
 export interface UpstreamResponse {
   readonly status: number;
   /** Where it is there, each `read` gives whole events of the client's API. */
@@ -50,6 +57,11 @@ export interface UpstreamResponse {
    * Throws upstream_stalled, upstream_timeout, upstream_truncated, upstream_reset, upstream_protocol_error.
    */
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /**
+   * Hands over each piece as it comes, without a promise for each, until the taker says false, or the body ends or fails,
+   * and resolves then; `read` goes on from there. Only where it is there.
+   */
+  follow?(taker: PieceTaker): Promise<void>;
   /** The whole body. Throws what `read` throws, and invalid_upstream_response past `maxBytes`. */
   bytes(maxBytes: number): Promise<Uint8Array>;
   /** Ends the exchange where it is; the worker sees its connection close, also after the end where it is still idle. */
@@ -68,7 +80,7 @@ export interface Transport {
    * request. Throws upstream_connections_full, upstream_connect_failed, upstream_connect_timeout, upstream_closed, upstream_timeout,
    * upstream_protocol_error; and client_closed when the signal is aborted, before and after the head.
    */
-  send(request: UpstreamRequest, signal: AbortSignal | undefined): Promise<UpstreamResponse>;
+  send(request: UpstreamRequest, signal: LeaveSignal | undefined): Promise<UpstreamResponse>;
 }
 
 /** One header line. Throws on a name or value that could end the line; callers pass validated values. */

@@ -3,6 +3,7 @@ import type { Clock } from "../util/clock.ts";
 import type { WorkerProbers } from "./prober.ts";
 import type { HealthSettings, Worker, WorkerStatus } from "./worker.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
 
 /** Workers that are probed at the same time. */
 const MAX_PROBES = 64;
@@ -87,7 +88,7 @@ export class HealthChecker implements Disposable {
   }
 
   /** The worker once it is ready and was asked what it serves, or is out; undefined where it has left. Rejects with the signal's reason. */
-  async waitUntilSettled(id: string, signal: AbortSignal): Promise<Worker | undefined> {
+  async waitUntilSettled(id: string, signal: LeaveSignal): Promise<Worker | undefined> {
     for (;;) {
       const worker = this.#deps.registry.get(id);
       const isOut = worker?.status === "failed" || worker?.status === "not_ready" || worker?.status === "draining";
@@ -196,7 +197,7 @@ export class HealthChecker implements Disposable {
     return undefined;
   }
 
-  #nextSettled(signal: AbortSignal): Promise<void> {
+  #nextSettled(signal: LeaveSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = (): void => reject(signal.reason);
     this.#settledListeners.add(resolve);

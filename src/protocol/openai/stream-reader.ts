@@ -16,11 +16,10 @@ export class ChoicesReader implements StreamReader {
   readonly #usage = new UsageKeeper();
   /** Choices that have begun and have not said why they stopped. */
   readonly #running = new Set<number>();
-  readonly #template = new EventTemplate();
+  readonly known = new EventTemplate();
   #hasFinished = false;
 
   onEvent(_name: string | undefined, data: string): EventMeaning {
-    if (this.#template.fits(data)) return DATA;
     if (data === "[DONE]") return END;
     const event = parseEvent(data);
     const { choices, usage } = event;
@@ -29,8 +28,8 @@ export class ChoicesReader implements StreamReader {
     const failure = engineFailure(event);
     if (failure) return { kind: "failure", failure };
     // Only of a choice that runs on is the text all that there is to an event.
-    if (isRunning && (usage === undefined || usage === null)) this.#template.learn(data);
-    else this.#template.forget();
+    if (isRunning && (usage === undefined || usage === null)) this.known.learn(data);
+    else this.known.forget();
     return DATA;
   }
 

@@ -18,6 +18,8 @@ import { type EncodedPrompt, encodePrompts, withDefaults } from "./prompt-encode
 import type { TokenAnswers } from "./token-routes.ts";
 import { TokenFeatures } from "./token-features.ts";
 import { wholeResponse } from "./whole-response.ts";
+import type { LeaveSignal } from "../../util/leave-signal.ts";
+import type { Reply } from "../../transport/downstream.ts";
 
 export interface GrpcRouterDeps extends WorkerRouterDeps {
   readonly grpc: GrpcClient;
@@ -47,7 +49,7 @@ export interface Leg {
   readonly isStreamed: boolean;
   readonly kv: KvHandover | undefined;
   readonly rank: number | undefined;
-  readonly signal: AbortSignal;
+  readonly signal: LeaveSignal;
 }
 
 /** One prompt that was sent. */
@@ -76,7 +78,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     return `gRPC workers have no method for ${path}`;
   }
 
-  override async route(request: InferenceRequest): Promise<Response> {
+  override async route(request: InferenceRequest): Promise<Reply> {
     if (request.endpoint.work !== "tokenize") return super.route(request);
     return this.deps.tokenAnswers.answer(request);
   }
@@ -170,7 +172,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     return { stream, requestId: leg.requestId };
   }
 
-  protected callOptions(request: InferenceRequest, { spec }: Worker, signal: AbortSignal): GrpcCallOptions {
+  protected callOptions(request: InferenceRequest, { spec }: Worker, signal: LeaveSignal): GrpcCallOptions {
     const { timeouts } = this.deps;
     const metadata: Record<string, string> = { "x-request-id": request.record.requestId };
     for (const name of FORWARDED) {

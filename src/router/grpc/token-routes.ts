@@ -13,11 +13,12 @@ import {
 } from "../../protocol/openai/tokenize.ts";
 import type { TokenizerRegistry } from "../../tokenizer/tokenizer-registry.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
-import { jsonResponse } from "../relay.ts";
+import { jsonAnswer } from "../relay.ts";
 import type { InferenceRequest } from "../router.ts";
 import { nobodyServes } from "../worker-router.ts";
 import type { ModelText, ModelTexts } from "./model-text.ts";
 import { renderChat } from "./prompt-encoder.ts";
+import type { Reply } from "../../transport/downstream.ts";
 
 type Answer = (body: JsonBody, text: ModelText, maxModelLen: number | undefined) => Promise<string>;
 
@@ -47,7 +48,7 @@ export class TokenAnswers {
   }
 
   /** Throws invalid_request, model_not_found, tokenizer_unavailable. Settles the record. */
-  async answer(request: InferenceRequest): Promise<Response> {
+  async answer(request: InferenceRequest): Promise<Reply> {
     const { workers, tokenizers, texts } = this.#deps;
     const answer = ANSWERS.get(request.endpoint.name);
     if (!answer) throw new GatewayError("not_implemented", "this route is not answered by a tokenizer");
@@ -56,7 +57,7 @@ export class TokenAnswers {
     if (model === undefined || (!worker && !tokenizers.info(model))) throw nobodyServes(request.model);
     request.record.model = model;
     const body = Buffer.from(await answer(request.body, await texts.of(model), worker?.info.maxModelLen));
-    const response = jsonResponse(request, 200, body);
+    const response = jsonAnswer(request, 200, body);
     request.record.settle(200);
     return response;
   }

@@ -1,6 +1,7 @@
 import { headerLine, type Transport, type UpstreamResponse, type UpstreamTimeouts } from "../../transport/upstream.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { InferenceRequest } from "../router.ts";
+import type { LeaveSignal } from "../../util/leave-signal.ts";
 
 export interface HttpSenderDeps {
   readonly transport: Transport;
@@ -26,7 +27,7 @@ const FORWARDED_HEADERS = [
 export interface Dispatch {
   readonly worker: Worker;
   readonly body: Uint8Array;
-  readonly signal: AbortSignal;
+  readonly signal: LeaveSignal;
   /** The request id that the worker gets, where it carries meaning between workers. */
   readonly requestId?: string | undefined;
   /** Further header lines. */

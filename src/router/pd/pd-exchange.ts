@@ -1,6 +1,7 @@
 import { asGatewayError, clientClosed, type GatewayError } from "../../errors/errors.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import type { Attempt } from "../attempt.ts";
+import type { LeaveSignal } from "../../util/leave-signal.ts";
 
 /** What prefill answered: its body, where somebody needs it. */
 export type PrefillAnswer = Promise<Uint8Array | undefined>;
@@ -21,14 +22,14 @@ export class PdExchange {
   readonly decode: Attempt;
   readonly #prefillControl = new AbortController();
   readonly #decodeControl = new AbortController();
-  readonly #client: AbortSignal;
+  readonly #client: LeaveSignal;
   readonly #onClientLeft: () => void;
   #isBound = true;
   #isDecodeAsked = false;
   #isPrefillOver = false;
   #isDecodeOver = false;
 
-  constructor(prefill: Attempt, decode: Attempt, client: AbortSignal) {
+  constructor(prefill: Attempt, decode: Attempt, client: LeaveSignal) {
     this.prefill = prefill;
     this.decode = decode;
     this.#client = client;
@@ -37,11 +38,11 @@ export class PdExchange {
     else client.addEventListener("abort", this.#onClientLeft, { once: true });
   }
 
-  get prefillSignal(): AbortSignal {
+  get prefillSignal(): LeaveSignal {
     return this.#prefillControl.signal;
   }
 
-  get decodeSignal(): AbortSignal {
+  get decodeSignal(): LeaveSignal {
     return this.#decodeControl.signal;
   }
 

@@ -1,6 +1,7 @@
 import { isJsonObject, type JsonObject, numberField } from "../../protocol/json.ts";
 import type { FanOutResult, Fleet } from "../../router/fleet.ts";
 import type { Route } from "../route.ts";
+import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
 /** What concerns all workers at once: flush their caches, read their loads. */
 export function fleetRoutes(fleet: Fleet): Route[] {
@@ -13,12 +14,12 @@ export function fleetRoutes(fleet: Fleet): Route[] {
 }
 
 /** 200 where every worker flushed, 206 where some did not. */
-async function flushCache(fleet: Fleet): Promise<Response> {
+async function flushCache(fleet: Fleet): Promise<Reply> {
   const results = await fleet.flushCaches();
   return outcome(results, "all caches flushed", "did not flush", { workers_flushed: countOf(results) });
 }
 
-async function profile(fleet: Fleet, isStart: boolean): Promise<Response> {
+async function profile(fleet: Fleet, isStart: boolean): Promise<Reply> {
   const word = isStart ? "started" : "stopped";
   const results = await fleet.profile(isStart);
   return outcome(results, `all profilers ${word}`, `have not ${word} profiling`, {
@@ -30,14 +31,14 @@ function countOf(results: readonly FanOutResult<true>[]): number {
   return results.filter(({ value }) => value).length;
 }
 
-function outcome(results: readonly FanOutResult<true>[], all: string, some: string, counts: object): Response {
+function outcome(results: readonly FanOutResult<true>[], all: string, some: string, counts: object): Reply {
   const successful = results.filter((result) => result.value).map((result) => result.worker.url);
   const failed = results
     .filter((result) => result.error)
     .map((result) => ({ worker: result.worker.url, error: result.error?.message }));
   const isWhole = failed.length === 0;
   const grpc = results.filter(({ worker }) => worker.spec.connectionMode === "grpc").length;
-  return Response.json(
+  return jsonReply(
     {
       status: isWhole ? "success" : "partial_success",
       message: isWhole ? all : `${failed.length} of ${results.length} workers ${some}`,
@@ -53,7 +54,7 @@ function outcome(results: readonly FanOutResult<true>[], all: string, some: stri
 }
 
 /** The engines' own counts; -1 and our count of requests where an engine has none. */
-async function getLoads(fleet: Fleet): Promise<Response> {
+async function getLoads(fleet: Fleet): Promise<Reply> {
   const results = await fleet.loads();
   const workers = results.map(({ worker, value }) => ({
     worker: worker.url,
@@ -62,7 +63,7 @@ async function getLoads(fleet: Fleet): Promise<Response> {
     in_flight: worker.inFlight,
     ...(value ? { details: value } : {}),
   }));
-  return Response.json({ workers });
+  return jsonReply({ workers });
 }
 
 function usedTokens(details: JsonObject): number {

@@ -1,5 +1,6 @@
 import type { Metrics, MetricsSnapshot } from "../../observability/metrics.ts";
 import type { Route } from "../route.ts";
+import { textReply } from "../../transport/downstream.ts";
 
 /** `GET /metrics`, also served on a port of its own. */
 export function metricsRoute(metrics: Metrics, others: () => Promise<MetricsSnapshot[]>): Route {
@@ -8,6 +9,6 @@ export function metricsRoute(metrics: Metrics, others: () => Promise<MetricsSnap
     path: "/metrics",
     access: "public",
     handle: async () =>
-      new Response(await metrics.expose(await others()), { headers: { "content-type": metrics.contentType } }),
+      textReply(await metrics.expose(await others()), { headers: { "content-type": metrics.contentType } }),
   };
 }

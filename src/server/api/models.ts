@@ -1,6 +1,7 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Route } from "../route.ts";
+import { jsonReply } from "../../transport/downstream.ts";
 
 export interface ModelsDeps {
   readonly workerRegistry: WorkerRegistry;
@@ -25,7 +26,7 @@ export function modelRoutes(deps: ModelsDeps): Route[] {
       access: "serving",
       handle: ({ request }) => {
         const cards = deps.workerRegistry.models().map(card);
-        return Response.json(
+        return jsonReply(
           request.headers.has("anthropic-version") ? anthropicList(cards) : { object: "list", data: cards },
         );
       },
@@ -35,21 +36,19 @@ export function modelRoutes(deps: ModelsDeps): Route[] {
       path: "/v1/models/*",
       access: "serving",
       handle: ({ request }) => {
-        const id = idIn(request.url);
+        const id = idIn(request.path);
         if (!deps.workerRegistry.models().includes(id)) {
           throw new GatewayError("model_not_found", "this model does not exist here", { param: "model" });
         }
-        return Response.json(request.headers.has("anthropic-version") ? anthropicCard(card(id)) : card(id));
+        return jsonReply(request.headers.has("anthropic-version") ? anthropicCard(card(id)) : card(id));
       },
     },
   ];
 }
 
 /** The id as it stands in the path, where its slashes may be encoded or not. */
-function idIn(url: string): string {
-  const from = url.indexOf("/v1/models/") + "/v1/models/".length;
-  const end = url.indexOf("?", from);
-  const raw = url.slice(from, end < 0 ? undefined : end);
+function idIn(path: string): string {
+  const raw = path.slice("/v1/models/".length);
   try {
     return decodeURIComponent(raw);
   } catch {

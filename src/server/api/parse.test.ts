@@ -2,19 +2,26 @@ import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../../errors/errors.ts";
 import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS } from "../../parser/tool-call-parsers.ts";
+import { ToldRequest } from "../../transport/told-request.ts";
+import { LeaveController } from "../../util/leave-signal.ts";
 import { parseRoutes } from "./parse.ts";
 
 /** The answer of a route to a body; of an error its code, its param and what it says. */
 async function ask(path: string, body: unknown): Promise<unknown> {
   const route = parseRoutes().find((one) => one.path === path);
-  const request = new Request(`http://gateway${path}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: typeof body === "string" ? body : JSON.stringify(body),
-  });
+  const request = new ToldRequest(
+    {
+      method: "POST",
+      path,
+      query: "",
+      headers: [["content-type", "application/json"]],
+      body: Buffer.from(typeof body === "string" ? body : JSON.stringify(body)),
+    },
+    new LeaveController(),
+  );
   try {
-    const response = await route?.handle({ request, requestId: "r", params: {}, query: new URLSearchParams() });
-    return await response?.json();
+    const reply = await route?.handle({ request, requestId: "r", params: {}, query: new URLSearchParams() });
+    return JSON.parse(String(reply?.body));
   } catch (error) {
     if (error instanceof GatewayError) return [error.code, error.details.param, error.message];
     throw error;

@@ -6,6 +6,7 @@ import { Fields } from "../../protocol/fields.ts";
 import { wholeCall } from "../../protocol/openai/chat-writer.ts";
 import type { Call, Route } from "../route.ts";
 import { readJson } from "./json-request.ts";
+import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
 /** Largest body. Answers of models have some hundred kB at most; the slowest parser takes a quarter of a second for this. */
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -19,12 +20,12 @@ export function parseRoutes(): Route[] {
 }
 
 /** `{text, tool_call_parser, tools}`. */
-async function parseCalls(call: Call): Promise<Response> {
+async function parseCalls(call: Call): Promise<Reply> {
   const fields = await fieldsOf(call);
   const text = textOf(fields);
   const toolCalls = parserIn(fields, "tool_call_parser", TOOL_CALL_PARSERS, isToolCallParserName);
   const output = parseWhole(text, { toolCalls, tools: fields.objects("tools")?.map(toolOf) ?? [] });
-  return Response.json({
+  return jsonReply({
     remaining_text: output.content,
     tool_calls: output.toolCalls.map(wholeCall),
     success: true,
@@ -32,12 +33,12 @@ async function parseCalls(call: Call): Promise<Response> {
 }
 
 /** `{text, reasoning_parser}`. */
-async function parseReasoning(call: Call): Promise<Response> {
+async function parseReasoning(call: Call): Promise<Reply> {
   const fields = await fieldsOf(call);
   const text = textOf(fields);
   const reasoning = parserIn(fields, "reasoning_parser", REASONING_PARSERS, isReasoningParserName);
   const output = parseWhole(text, { reasoning, tools: [] });
-  return Response.json({ normal_text: output.content, reasoning_text: output.reasoning, success: true });
+  return jsonReply({ normal_text: output.content, reasoning_text: output.reasoning, success: true });
 }
 
 async function fieldsOf({ request }: Call): Promise<Fields> {

@@ -3,6 +3,7 @@ import { jsonObjectOf } from "../../protocol/json.ts";
 import type { ConnectionMode, Worker, WorkerType } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Route } from "../route.ts";
+import { jsonReply, type Reply, textReply } from "../../transport/downstream.ts";
 
 export interface ProbesDeps {
   readonly workerRegistry: WorkerRegistry;
@@ -12,7 +13,7 @@ export interface ProbesDeps {
 
 /** Is the process alive, may it get traffic, does an engine really generate, and what is behind it. */
 export function probeRoutes(deps: ProbesDeps): Route[] {
-  const alive = (): Response => new Response("OK", { headers: { "content-type": "text/plain" } });
+  const alive = (): Reply => textReply("OK");
   return [
     { method: "GET", path: "/health", access: "public", handle: alive },
     { method: "GET", path: "/liveness", access: "public", handle: alive },
@@ -25,12 +26,12 @@ export function probeRoutes(deps: ProbesDeps): Route[] {
   ];
 }
 
-function readiness({ workerRegistry, isDraining }: ProbesDeps): Response {
+function readiness({ workerRegistry, isDraining }: ProbesDeps): Reply {
   const { workers, available } = workerRegistry.getWorkersForModel(undefined);
-  if (isDraining()) return Response.json({ status: "not ready", reason: "draining" }, { status: 503 });
+  if (isDraining()) return jsonReply({ status: "not ready", reason: "draining" }, { status: 503 });
   const reason = available.length === 0 && workers.length > 0 ? "no healthy workers" : missing(available);
-  if (reason !== undefined) return Response.json({ status: "not ready", reason }, { status: 503 });
-  return Response.json({ status: "ready", healthy_workers: available.length, total_workers: workers.length });
+  if (reason !== undefined) return jsonReply({ status: "not ready", reason }, { status: 503 });
+  return jsonReply({ status: "ready", healthy_workers: available.length, total_workers: workers.length });
 }
 
 /** What stands against serving any request at all: prefill workers without decode workers are none. */
@@ -46,12 +47,9 @@ function missing(available: readonly Worker[]): string | undefined {
     : "no healthy prefill workers";
 }
 
-async function healthGenerate(fleet: Fleet): Promise<Response> {
+async function healthGenerate(fleet: Fleet): Promise<Reply> {
   const isHealthy = await fleet.isAnyHealthy();
-  return new Response(isHealthy ? "OK" : "the worker is not healthy", {
-    status: isHealthy ? 200 : 503,
-    headers: { "content-type": "text/plain" },
-  });
+  return textReply(isHealthy ? "OK" : "the worker is not healthy", { status: isHealthy ? 200 : 503 });
 }
 
 /** A page of the first available worker; where its engine has none, what the registry knows. */
@@ -62,7 +60,7 @@ function info(path: string, asked: readonly string[], known: (worker: Worker) =>
     access: "serving",
     handle: async () => {
       const { worker, answer } = await fleet.askAny(asked);
-      return Response.json((answer && withoutSecrets(answer)) ?? known(worker));
+      return jsonReply((answer && withoutSecrets(answer)) ?? known(worker));
     },
   };
 }

@@ -2,6 +2,7 @@ import { GatewayError } from "../../errors/errors.ts";
 import { type JsonObject, stringField } from "../../protocol/json.ts";
 import type { Call, Route } from "../route.ts";
 import { readJson } from "./json-request.ts";
+import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
 /** What is known of a tokenizer. */
 export interface TokenizerView {
@@ -35,28 +36,28 @@ export function tokenizerRoutes(deps: TokenizersDeps): Route[] {
       method: "GET",
       path: "/v1/tokenizers",
       access: "admin",
-      handle: () => Response.json({ tokenizers: tokenizers.list().map(view) }),
+      handle: () => jsonReply({ tokenizers: tokenizers.list().map(view) }),
     },
     { method: "POST", path: "/v1/tokenizers", access: "admin", handle: (call) => add(deps, call) },
     {
       method: "GET",
       path: "/v1/tokenizers/:id",
       access: "admin",
-      handle: (call) => Response.json(view(find(deps, call))),
+      handle: (call) => jsonReply(view(find(deps, call))),
     },
     { method: "GET", path: "/v1/tokenizers/:id/status", access: "admin", handle: (call) => status(find(deps, call)) },
     { method: "DELETE", path: "/v1/tokenizers/:id", access: "admin", handle: (call) => remove(deps, call) },
   ];
 }
 
-async function add({ tokenizers, maxBodyBytes }: TokenizersDeps, { request }: Call): Promise<Response> {
+async function add({ tokenizers, maxBodyBytes }: TokenizersDeps, { request }: Call): Promise<Reply> {
   const body = await readJson(request, maxBodyBytes);
   const name = required(body, "name");
   const path = required(body, "source");
   const template = stringField(body, "chat_template_path");
   const chatTemplate = template === undefined ? undefined : await readTemplate(template);
   const added = tokenizers.add(name, chatTemplate === undefined ? { path } : { path, chatTemplate });
-  return Response.json(
+  return jsonReply(
     { id: added.id, status: "pending", message: `the tokenizer of ${name} is being loaded` },
     { status: 202, headers: { location: `/v1/tokenizers/${added.id}` } },
   );
@@ -79,15 +80,15 @@ function required(body: JsonObject, name: string): string {
   throw new GatewayError("invalid_request", `${name} must be a text of 1 to 1024 characters`, { param: name });
 }
 
-function status(tokenizer: TokenizerView): Response {
+function status(tokenizer: TokenizerView): Reply {
   const { id, name, status: state, vocab_size, error } = view(tokenizer);
-  return Response.json({ id, name, status: state, vocab_size, error });
+  return jsonReply({ id, name, status: state, vocab_size, error });
 }
 
-function remove(deps: TokenizersDeps, call: Call): Response {
+function remove(deps: TokenizersDeps, call: Call): Reply {
   const { id, name } = find(deps, call);
   deps.tokenizers.remove(id);
-  return Response.json({ success: true, message: `the tokenizer of ${name} was removed` });
+  return jsonReply({ success: true, message: `the tokenizer of ${name} was removed` });
 }
 
 function find({ tokenizers }: TokenizersDeps, { params }: Call): TokenizerView {

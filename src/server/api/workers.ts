@@ -8,6 +8,7 @@ import type { Call, Route } from "../route.ts";
 import { patchWorkerSpec, readWorkerSpec } from "../../config/worker-spec.ts";
 import { readJson } from "./json-request.ts";
 import { workerView } from "./worker-view.ts";
+import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
 export interface WorkersDeps {
   readonly workerRegistry: WorkerRegistry;
@@ -32,30 +33,30 @@ export function workerRoutes(deps: WorkersDeps): Route[] {
 }
 
 /** `?model=` keeps the workers of that model. */
-function list({ workerRegistry }: WorkersDeps, { query }: Call): Response {
+function list({ workerRegistry }: WorkersDeps, { query }: Call): Reply {
   const model = query.get("model");
   const workers = workerRegistry.all().filter((worker) => model === null || worker.models.includes(model));
   const count = (type: string): number => workers.filter((worker) => worker.spec.workerType === type).length;
-  return Response.json({
+  return jsonReply({
     workers: workers.map(workerView),
     total: workers.length,
     stats: { prefill_count: count("prefill"), decode_count: count("decode"), regular_count: count("regular") },
   });
 }
 
-async function create(deps: WorkersDeps, call: Call): Promise<Response> {
+async function create(deps: WorkersDeps, call: Call): Promise<Reply> {
   const spec = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
   const { worker } = deps.routerManager.addWorker(spec);
   if (!wantsToWait(call)) return accepted(worker, "the worker is being probed");
   const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
-  return Response.json(workerView(settled ?? worker), { status: 201, headers: location(worker.id) });
+  return jsonReply(workerView(settled ?? worker), { status: 201, headers: location(worker.id) });
 }
 
-function show(deps: WorkersDeps, call: Call): Response {
-  return Response.json(workerView(find(deps, call)));
+function show(deps: WorkersDeps, call: Call): Reply {
+  return jsonReply(workerView(find(deps, call)));
 }
 
-async function replace(deps: WorkersDeps, call: Call): Promise<Response> {
+async function replace(deps: WorkersDeps, call: Call): Promise<Reply> {
   const worker = findActive(deps, call);
   const spec = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
   if (spec.url !== worker.url) {
@@ -64,46 +65,46 @@ async function replace(deps: WorkersDeps, call: Call): Promise<Response> {
   return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
 }
 
-async function patch(deps: WorkersDeps, call: Call): Promise<Response> {
+async function patch(deps: WorkersDeps, call: Call): Promise<Reply> {
   const worker = findActive(deps, call);
   const spec = patchWorkerSpec(worker.spec, await readJson(call.request, deps.maxBodyBytes));
   return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
 }
 
-async function updated(deps: WorkersDeps, call: Call, worker: Worker): Promise<Response> {
+async function updated(deps: WorkersDeps, call: Call, worker: Worker): Promise<Reply> {
   if (!wantsToWait(call)) return accepted(worker, "the worker is updated");
   const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
-  return Response.json(workerView(settled ?? worker), { headers: location(worker.id) });
+  return jsonReply(workerView(settled ?? worker), { headers: location(worker.id) });
 }
 
-async function remove(deps: WorkersDeps, call: Call): Promise<Response> {
+async function remove(deps: WorkersDeps, call: Call): Promise<Reply> {
   const worker = findActive(deps, call);
   const { gone } = deps.routerManager.removeWorker(worker);
   if (!wantsToWait(call)) return accepted(worker, "the worker drains and is removed then");
   await gone;
-  return Response.json({ status: "removed", worker_id: worker.id, url: worker.url });
+  return jsonReply({ status: "removed", worker_id: worker.id, url: worker.url });
 }
 
 /** Body `{"url": ...}` and the rest of a worker, or the old `?url=`. */
-async function seedAdd(deps: WorkersDeps, call: Call): Promise<Response> {
+async function seedAdd(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url");
   const spec = readWorkerSpec(url === null ? await readJson(call.request, deps.maxBodyBytes) : { url });
   const { message, worker } = deps.routerManager.addWorker(spec);
-  return Response.json({ success: true, message, worker: workerView(worker) });
+  return jsonReply({ success: true, message, worker: workerView(worker) });
 }
 
-async function seedRemove(deps: WorkersDeps, call: Call): Promise<Response> {
+async function seedRemove(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url") ?? stringField(await readJson(call.request, deps.maxBodyBytes), "url");
   if (url === undefined) throw new GatewayError("invalid_request", "url is missing", { param: "url" });
   const worker = deps.workerRegistry.getByUrl(url.replace(/\/+$/, ""));
   if (!worker) throw new GatewayError("worker_not_found", "no worker has this url", { param: "url" });
   const { message } = deps.routerManager.removeWorker(worker);
-  return Response.json({ success: true, message, worker: null });
+  return jsonReply({ success: true, message, worker: null });
 }
 
-function seedList({ workerRegistry }: WorkersDeps): Response {
+function seedList({ workerRegistry }: WorkersDeps): Reply {
   const workers = workerRegistry.all();
-  return Response.json({
+  return jsonReply({
     success: true,
     message: `${workers.length} workers`,
     worker: null,
@@ -130,9 +131,9 @@ function wantsToWait({ query }: Call): boolean {
   return value !== null && value !== "false" && value !== "0";
 }
 
-function accepted(worker: Worker, message: string): Response {
+function accepted(worker: Worker, message: string): Reply {
   const { location: path } = location(worker.id);
-  return Response.json(
+  return jsonReply(
     { status: "accepted", worker_id: worker.id, url: worker.url, location: path, message },
     { status: 202, headers: { location: path } },
   );

@@ -1,5 +1,6 @@
 import type { GatewayError } from "../../errors/errors.ts";
 import type { UpstreamTimeouts } from "../upstream.ts";
+import type { LeaveSignal } from "../../util/leave-signal.ts";
 
 /** How a router talks to a worker over gRPC. One implementation speaks HTTP/2; tests pass their own. */
 
@@ -10,7 +11,7 @@ export interface GrpcCallOptions {
   readonly timeouts: UpstreamTimeouts;
   /** Names in lower case. Values are ASCII; a binary one is base64 under a name that ends in `-bin`. */
   readonly metadata?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: LeaveSignal | undefined;
 }
 
 export interface GrpcStream {

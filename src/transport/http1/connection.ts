@@ -9,6 +9,8 @@ export interface ConnectionOwner {
   now(): number;
   /** The connection can take another request. */
   idle(connection: Connection): void;
+  /** Calls `rested` in a millisecond. */
+  rest(connection: Connection): void;
   /** The connection is gone. */
   gone(connection: Connection): void;
 }
@@ -37,6 +39,9 @@ export class Connection implements ExchangeConnection {
   /** What the socket would not take yet. */
   #unsent: Uint8Array | undefined;
   #isGone = false;
+  /** Not read because nobody takes what comes, or for a moment. */
+  #isHeld = false;
+  #isResting = false;
 
   constructor(isTls: boolean, owner: ConnectionOwner) {
     this.#isTls = isTls;
@@ -90,10 +95,10 @@ export class Connection implements ExchangeConnection {
     }
   }
 
-  received(bytes: Uint8Array): void {
+  received(bytes: Buffer): void {
     // Bytes that nobody asked for: the worker is out of step, so nothing further on this socket can be trusted.
     if (!this.#exchange) this.close();
-    else this.#exchange.receive(bytes, this.#owner.now());
+    else this.#exchange.receive(bytes);
   }
 
   drained(): void {
@@ -124,12 +129,31 @@ export class Connection implements ExchangeConnection {
       );
   }
 
+  now(): number {
+    return this.#owner.now();
+  }
+
   pause(): void {
+    this.#isHeld = true;
     this.#socket?.pause();
   }
 
   resume(): void {
-    this.#socket?.resume();
+    this.#isHeld = false;
+    if (!this.#isResting) this.#socket?.resume();
+  }
+
+  rest(): void {
+    if (this.#isResting || this.#isHeld) return;
+    this.#isResting = true;
+    this.#socket?.pause();
+    this.#owner.rest(this);
+  }
+
+  /** The moment is over. */
+  rested(): void {
+    this.#isResting = false;
+    if (!this.#isHeld) this.#socket?.resume();
   }
 
   release(reusable: boolean): void {

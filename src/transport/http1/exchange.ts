@@ -1,14 +1,27 @@
 import { asGatewayError, clientClosed, GatewayError } from "../../errors/errors.ts";
-import type { UpstreamRequest, UpstreamResponse } from "../upstream.ts";
+import type { PieceTaker, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
+import { type BodyFramer, bytesOf } from "./body-framer.ts";
 import { ResponseParser } from "./response-parser.ts";
+import type { LeaveSignal } from "../../util/leave-signal.ts";
 
 /** Bytes taken from a worker ahead of the reader; beyond it the socket is paused. */
 const MAX_BUFFERED_BYTES = 65_536;
+/**
+ * Pieces in a row, each within so many ms of the one before, after which a stream is read once a millisecond and no more
+ * often. A read and a write for each piece is most of what a piece costs, and nobody sees a millisecond at a thousand tokens a second.
+ */
+const HOT_PIECES = 16;
+const HOT_GAP_MS = 2;
+/** A stream that is read once a millisecond stays so while its pieces are not further apart: the timer may be late. */
+const STILL_HOT_GAP_MS = 5;
 
 /** What an exchange needs of its connection. */
 export interface ExchangeConnection {
+  now(): number;
   pause(): void;
   resume(): void;
+  /** Nothing is read for a moment, so that what comes meanwhile is one piece. */
+  rest(): void;
   /** The exchange is over; `reusable` says whether another request may follow on this connection. */
   release(reusable: boolean): void;
   /** What came was wrong after all: no other request on this connection, unless it has one already. */
@@ -33,18 +46,28 @@ export class Exchange implements UpstreamResponse {
   #used: ExchangeConnection | undefined;
   #headWaiter: Waiter<UpstreamResponse> | undefined;
   #reader: Waiter<Uint8Array | undefined> | undefined;
-  #queue: Uint8Array[] = [];
+  /** Who takes pieces as they come, and what ends that. */
+  #taker: PieceTaker | undefined;
+  #stopTaking: (() => void) | undefined;
+  /** Of the body, once the head is there: what comes then goes by the shortest way. */
+  #framer: BodyFramer | undefined;
+  #queue: Buffer[] = [];
   #queuedBytes = 0;
   #isPaused = false;
   #isWholeRead = false;
   #failure: GatewayError | undefined;
   #hasBytes = false;
+  /** When the last piece was taken, and how many were in a row with hardly any time between them. */
+  #pieceAt = 0;
+  #hotPieces = 0;
+  /** Bytes have come since the bounds were looked at. */
+  #isFresh = false;
   /** When the phase in which it is runs out, on the transport's clock; Infinity while nothing is waited for. */
   #phaseDeadline = Number.POSITIVE_INFINITY;
-  readonly #signal: AbortSignal | undefined;
+  readonly #signal: LeaveSignal | undefined;
   readonly #onAbort: () => void;
 
-  constructor(request: UpstreamRequest, signal: AbortSignal | undefined) {
+  constructor(request: UpstreamRequest, signal: LeaveSignal | undefined) {
     this.request = request;
     this.#parser = new ResponseParser(request.method);
     this.#signal = signal;
@@ -79,32 +102,39 @@ export class Exchange implements UpstreamResponse {
   }
 
   /** The next piece from the socket; its memory is ours. */
-  receive(piece: Uint8Array, now: number): void {
+  receive(piece: Buffer): void {
     if (this.isOver) return;
-    this.#hasBytes = true;
-    let body: Uint8Array;
     try {
-      body = this.#parser.push(piece);
+      const framer = this.#framer;
+      if (framer) framer.push(piece);
+      else if (!this.#begin(piece)) return;
     } catch (error) {
       this.fail(asGatewayError(error));
       return;
     }
-    if (!this.#parser.hasHead) return;
-    this.#phaseDeadline = now + this.request.timeouts.idleMs;
+    const framer = this.#framer;
+    if (!framer) return;
+    this.#isFresh = true;
+    if (framer.to > framer.from) this.#offer(framer);
+    if (framer.isDone) this.#finish(this.#parser.keepAlive && framer.rest.length === 0);
+  }
+
+  /** Reads on at the head. True when it is whole, and what came behind it is in the framer. */
+  #begin(piece: Buffer): boolean {
+    this.#hasBytes = true;
+    this.#framer = this.#parser.push(piece);
+    if (!this.#framer) return false;
     const headWaiter = this.#headWaiter;
-    if (headWaiter) {
-      this.#headWaiter = undefined;
-      headWaiter.resolve(this);
-    }
-    if (body.length > 0) this.#offer(body);
-    if (this.#parser.isDone) this.#finish(this.#parser.keepAlive);
+    this.#headWaiter = undefined;
+    headWaiter?.resolve(this);
+    return true;
   }
 
   /** The socket ended. */
   closed(): void {
     if (this.isOver) return;
     if (this.#parser.end()) this.#finish(false);
-    else if (this.#parser.hasHead) {
+    else if (this.#framer) {
       this.fail(new GatewayError("upstream_truncated", "the worker's answer ended before it was whole"));
     } else {
       this.fail(new GatewayError("upstream_closed", "the worker closed the connection before it answered"));
@@ -114,11 +144,15 @@ export class Exchange implements UpstreamResponse {
   /** Called now and then with the time; ends the exchange when a bound has passed. */
   checkDeadlines(now: number): void {
     if (this.isOver) return;
+    if (this.#isFresh) {
+      this.#isFresh = false;
+      this.#phaseDeadline = now + this.request.timeouts.idleMs;
+    }
     if (now >= this.request.deadline) {
       this.fail(new GatewayError("upstream_timeout", "the request took longer than it may"));
     } else if (now >= this.#phaseDeadline && !this.#isPaused) {
       this.fail(
-        this.#parser.hasHead
+        this.#framer
           ? new GatewayError("upstream_stalled", "the worker fell silent within its answer")
           : new GatewayError("upstream_timeout", "the worker did not begin to answer in time"),
       );
@@ -135,22 +169,27 @@ export class Exchange implements UpstreamResponse {
     const reader = this.#reader;
     this.#reader = undefined;
     reader?.reject(this.#failure);
+    this.#unfollow();
   }
 
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    const next = this.#queue.shift();
-    if (next) {
-      this.#queuedBytes -= next.length;
-      if (this.#isPaused && this.#queuedBytes < MAX_BUFFERED_BYTES / 2) {
-        this.#isPaused = false;
-        this.#connection?.resume();
-      }
-      return next;
-    }
+    const next = this.#take();
+    if (next) return next;
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#isWholeRead) return undefined;
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject };
+    });
+  }
+
+  follow(taker: PieceTaker): Promise<void> {
+    for (let next = this.#take(); next; next = this.#take()) {
+      if (!taker.take(next, 0, next.length)) return Promise.resolve();
+    }
+    if (this.isOver) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#taker = taker;
+      this.#stopTaking = resolve;
     });
   }
 
@@ -179,7 +218,44 @@ export class Exchange implements UpstreamResponse {
     else this.fail(clientClosed());
   }
 
-  #offer(body: Uint8Array): void {
+  /** The next piece of those that have come. */
+  #take(): Buffer | undefined {
+    const next = this.#queue.shift();
+    if (!next) return undefined;
+    this.#queuedBytes -= next.length;
+    if (this.#isPaused && this.#queuedBytes < MAX_BUFFERED_BYTES / 2) {
+      this.#isPaused = false;
+      this.#connection?.resume();
+    }
+    return next;
+  }
+
+  /** What comes faster than anybody reads it is taken in larger pieces. */
+  #restIfHot(): void {
+    const connection = this.#connection;
+    if (!connection) return;
+    const now = connection.now();
+    const isHot = this.#hotPieces >= HOT_PIECES;
+    this.#hotPieces = now - this.#pieceAt < (isHot ? STILL_HOT_GAP_MS : HOT_GAP_MS) ? this.#hotPieces + 1 : 0;
+    this.#pieceAt = now;
+    if (this.#hotPieces >= HOT_PIECES) connection.rest();
+  }
+
+  #unfollow(): void {
+    const stop = this.#stopTaking;
+    this.#taker = undefined;
+    this.#stopTaking = undefined;
+    stop?.();
+  }
+
+  #offer(framer: BodyFramer): void {
+    const taker = this.#taker;
+    if (taker) {
+      if (!taker.take(framer.bytes, framer.from, framer.to)) this.#unfollow();
+      else this.#restIfHot();
+      return;
+    }
+    const body = bytesOf(framer);
     const reader = this.#reader;
     if (reader) {
       this.#reader = undefined;
@@ -200,6 +276,7 @@ export class Exchange implements UpstreamResponse {
     const reader = this.#reader;
     this.#reader = undefined;
     reader?.resolve(undefined);
+    this.#unfollow();
   }
 
   #settle(isReusable: boolean): void {

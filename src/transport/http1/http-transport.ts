@@ -5,7 +5,9 @@ import { Sweep, SWEEP_MS } from "../../util/sweep.ts";
 import type { Transport, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
 import { Connection } from "./connection.ts";
 import { Exchange } from "./exchange.ts";
+import { Rests } from "./rests.ts";
 import { MAX_IDLE_MS, type Turn, WorkerSockets } from "./worker-sockets.ts";
+import type { LeaveSignal } from "../../util/leave-signal.ts";
 
 /**
  * HTTP/1.1 to workers over `Bun.connect`. Not `fetch`: it says neither when it has connected nor whether a worker can
@@ -18,6 +20,7 @@ export class HttpTransport implements Transport, Disposable {
   readonly #workers = new Map<string, WorkerSockets>();
   readonly #connections = new Set<Connection>();
   readonly #sweep: Sweep;
+  readonly #rests: Rests;
   #isClosed = false;
 
   /** `maxPerWorker`: sockets to one worker at once; requests beyond them wait their turn. */
@@ -25,9 +28,10 @@ export class HttpTransport implements Transport, Disposable {
     this.#clock = clock;
     this.#maxPerWorker = maxPerWorker;
     this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
+    this.#rests = new Rests(clock);
   }
 
-  async send(request: UpstreamRequest, signal: AbortSignal | undefined): Promise<UpstreamResponse> {
+  async send(request: UpstreamRequest, signal: LeaveSignal | undefined): Promise<UpstreamResponse> {
     if (this.#isClosed) throw shuttingDown();
     if (signal?.aborted) throw clientClosed(signal.reason);
     if (this.#clock.now() >= request.deadline) {
@@ -67,6 +71,7 @@ export class HttpTransport implements Transport, Disposable {
   [Symbol.dispose](): void {
     this.#isClosed = true;
     this.#sweep[Symbol.dispose]();
+    this.#rests[Symbol.dispose]();
     for (const sockets of this.#workers.values()) sockets.refuseAll(shuttingDown());
     for (const connection of this.#connections) connection.close();
   }
@@ -77,6 +82,7 @@ export class HttpTransport implements Transport, Disposable {
       sockets = new WorkerSockets(url, {
         clock: this.#clock,
         maxOpen: this.#maxPerWorker,
+        rests: this.#rests,
         onGone: (connection) => this.#connections.delete(connection),
       });
       this.#workers.set(url, sockets);
@@ -85,7 +91,7 @@ export class HttpTransport implements Transport, Disposable {
   }
 
   /** A socket that another request is done with, or leave to open one. */
-  async #turn(request: UpstreamRequest, sockets: WorkerSockets, signal: AbortSignal | undefined): Promise<Turn> {
+  async #turn(request: UpstreamRequest, sockets: WorkerSockets, signal: LeaveSignal | undefined): Promise<Turn> {
     const turn = await sockets.turn(this.#connectLimitMs(request), signal);
     if (!turn || turn.isIdle) return turn;
     // It ended in the moment between: its place may be another's by now, and the bound is passed by one.
@@ -100,7 +106,7 @@ export class HttpTransport implements Transport, Disposable {
   async #connect(
     request: UpstreamRequest,
     sockets: WorkerSockets,
-    signal: AbortSignal | undefined,
+    signal: LeaveSignal | undefined,
   ): Promise<Connection> {
     const connection = new Connection(sockets.tls, sockets);
     this.#connections.add(connection);

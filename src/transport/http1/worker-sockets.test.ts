@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { GatewayError } from "../../errors/errors.ts";
 import { ManualClock } from "../../util/clock.ts";
 import { Connection } from "./connection.ts";
+import { Rests } from "./rests.ts";
 import { WorkerSockets } from "./worker-sockets.ts";
 
 function create(maxOpen: number): {
@@ -10,7 +11,12 @@ function create(maxOpen: number): {
   open(): Connection;
 } {
   const clock = new ManualClock();
-  const sockets = new WorkerSockets("http://worker:8000", { clock, maxOpen, onGone: () => undefined });
+  const sockets = new WorkerSockets("http://worker:8000", {
+    clock,
+    maxOpen,
+    rests: new Rests(clock),
+    onGone: () => undefined,
+  });
   return {
     sockets,
     clock,

@@ -1,6 +1,8 @@
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
+import type { Rests } from "./rests.ts";
+import type { LeaveSignal } from "../../util/leave-signal.ts";
 
 /**
  * An idle socket is used again for this long. uvicorn closes idle ones after 5 s, and a request that meets the closing
@@ -22,6 +24,7 @@ export interface WorkerSocketsOptions {
   readonly clock: Clock;
   /** Sockets at once; Infinity for no bound. */
   readonly maxOpen: number;
+  readonly rests: Rests;
   readonly onGone: (connection: Connection) => void;
 }
 
@@ -73,7 +76,7 @@ export class WorkerSockets implements ConnectionOwner {
   }
 
   /** Waits in line. Throws upstream_connections_full after `limitMs`, client_closed, and what `refuseAll` says. */
-  async turn(limitMs: number, signal: AbortSignal | undefined): Promise<Turn> {
+  async turn(limitMs: number, signal: LeaveSignal | undefined): Promise<Turn> {
     const { promise, resolve, reject } = Promise.withResolvers<Turn>();
     const waiting: Waiting = { take: resolve, refuse: reject };
     this.#waiting.add(waiting);
@@ -109,6 +112,10 @@ export class WorkerSockets implements ConnectionOwner {
     if (next) next.take(connection);
     else if (!this.#keepsIdle || this.#idle.length >= MAX_IDLE) connection.close();
     else this.#idle.push(connection);
+  }
+
+  rest(connection: Connection): void {
+    this.#options.rests.add(connection);
   }
 
   gone(connection: Connection): void {

@@ -1,9 +1,10 @@
 import type { ErrorCode, GatewayError } from "../errors/errors.ts";
 import type { Dialect } from "../protocol/dialect.ts";
 import { errorFacts } from "../protocol/error-facts.ts";
+import type { Reply } from "../transport/downstream.ts";
 
 /** An error as the client's API says it. */
-export function errorResponse(error: GatewayError, dialect: Dialect, requestId: string): Response {
+export function errorReply(error: GatewayError, dialect: Dialect, requestId: string): Reply {
   const headers: Record<string, string> = { "content-type": "application/json" };
   for (const name of dialect.requestIdHeaders) headers[name] = requestId;
   const { retryAfterSecs, allow } = error.details;
@@ -12,9 +13,8 @@ export function errorResponse(error: GatewayError, dialect: Dialect, requestId: 
   if (SDK_RETRIES.has(error.status) || error.status >= 500) headers["x-should-retry"] = String(error.row.clientRetry);
   if (allow) headers["allow"] = allow.join(", ");
   if (error.code === "invalid_api_key") headers["www-authenticate"] = "Bearer";
-  if (ENDS_CONNECTION.has(error.code)) headers["connection"] = "close";
   const body = JSON.stringify(dialect.errorBody(errorFacts(error, requestId)));
-  return new Response(body, { status: statusIn(dialect, error), headers });
+  return { status: statusIn(dialect, error), headers, body, endsConnection: ENDS_CONNECTION.has(error.code) };
 }
 
 /** The status in the client's API: Anthropic has one of its own for being at capacity. */
@@ -22,10 +22,6 @@ export function statusIn(dialect: Dialect, error: GatewayError): number {
   return error.status === 503 && error.row.anthropic === "overloaded_error" ? dialect.overloadedStatus : error.status;
 }
 
-/** What is left of a body that was not read, or stands behind such a Host, cannot be told from the next request. */
-const ENDS_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "request_too_large",
-  "request_timeout",
-  "bad_host",
-]);
+/** Who sends such things is not listened to further; where the next request begins is told by the framing alone. */
+const ENDS_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["request_too_large", "request_timeout"]);
 const SDK_RETRIES = new Set([408, 409, 429]);

@@ -1,0 +1,79 @@
+import type { Method } from "./route.ts";
+
+/** What a path leads to. */
+export interface Match<H> {
+  /** By method. */
+  readonly handlers: ReadonlyMap<string, H>;
+  /** Values of `:name` in the pattern, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+}
+
+interface Pattern<H> {
+  readonly parts: readonly string[];
+  readonly handlers: Map<string, H>;
+}
+
+const NO_PARAMS: Readonly<Record<string, string>> = {};
+
+/**
+ * Finds what a raw path leads to. Nothing of it is decoded or normalised before, so what is matched is what is authorised:
+ * `:name` stands for one segment that is not empty, `*` at the end for all that follows.
+ */
+export class RouteTable<H> {
+  readonly #exact = new Map<string, Map<string, H>>();
+  readonly #patterns: Pattern<H>[] = [];
+
+  add(method: Method, path: string, handler: H): void {
+    this.#handlersOf(path).set(method, handler);
+  }
+
+  find(path: string): Match<H> | undefined {
+    const handlers = this.#exact.get(path);
+    if (handlers) return { handlers, params: NO_PARAMS };
+    const given = path.split("/");
+    for (const pattern of this.#patterns) {
+      const params = paramsIn(pattern.parts, given);
+      if (params) return { handlers: pattern.handlers, params };
+    }
+    return undefined;
+  }
+
+  #handlersOf(path: string): Map<string, H> {
+    const parts = path.split("/");
+    const isPattern = parts.at(-1) === "*" || parts.some((part) => part.startsWith(":"));
+    if (!isPattern) {
+      const handlers = this.#exact.get(path) ?? new Map<string, H>();
+      this.#exact.set(path, handlers);
+      return handlers;
+    }
+    const known = this.#patterns.find((pattern) => pattern.parts.join("/") === path);
+    if (known) return known.handlers;
+    const handlers = new Map<string, H>();
+    this.#patterns.push({ parts, handlers });
+    return handlers;
+  }
+}
+
+/** The values of the variables; undefined where the path does not fit. */
+function paramsIn(pattern: readonly string[], given: readonly string[]): Record<string, string> | undefined {
+  const params: Record<string, string> = {};
+  for (const [index, part] of pattern.entries()) {
+    if (part === "*") return given.length > index ? params : undefined;
+    const value = given[index];
+    if (part.startsWith(":")) {
+      const decoded = value === undefined || value === "" ? undefined : decode(value);
+      if (decoded === undefined) return undefined;
+      params[part.slice(1)] = decoded;
+    } else if (part !== value) return undefined;
+  }
+  return given.length === pattern.length ? params : undefined;
+}
+
+/** Undefined where it is not an encoding of anything. */
+function decode(value: string): string | undefined {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,81 @@
+import type { HeaderReader } from "../util/header-reader.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
+
+/** How the server and those who answer speak of a client's request. One implementation speaks HTTP/1.1; threads pass messages. */
+
+/** Header fields of a request, as they came. */
+export class RequestHeaders implements HeaderReader {
+  readonly #fields: ReadonlyMap<string, string>;
+
+  constructor(fields: ReadonlyMap<string, string>) {
+    this.#fields = fields;
+  }
+
+  get(name: string): string | null {
+    return this.#fields.get(name) ?? null;
+  }
+
+  has(name: string): boolean {
+    return this.#fields.has(name);
+  }
+
+  entries(): [name: string, value: string][] {
+    return [...this.#fields];
+  }
+}
+
+export interface ClientRequest {
+  readonly method: string;
+  /** As it stands in the request line, up to the question mark: nothing is decoded or normalised. */
+  readonly path: string;
+  /** What follows the question mark, as it came. */
+  readonly query: string;
+  readonly headers: RequestHeaders;
+  /** Aborted when the client leaves. */
+  readonly signal: LeaveSignal;
+  /** A body is announced: by its length, or in chunks. */
+  readonly hasBody: boolean;
+  /**
+   * The next bytes of the body, at once where they are there already, `undefined` at its end. Not reading stops the
+   * client. The bytes are the caller's to keep. Throws client_closed, and malformed_request where its framing is wrong.
+   */
+  read(): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+}
+
+/** Takes an answer that is written piece by piece. */
+export interface ReplySink {
+  /** Takes the bytes, or those from `from` up to `to`, which are the caller's again at once. Resolves when the client can take more; undefined where it can now. Not awaiting it buffers without end. */
+  write(bytes: Uint8Array, from?: number, to?: number): Promise<void> | undefined;
+  /** Ends the connection where it is, so that the client sees that the answer is not whole. */
+  breakOff(): void;
+}
+
+export interface ReplyStream {
+  /**
+   * Writes the answer; it is over when the promise resolves. Called once, also where the client has left meanwhile: then
+   * what is written goes nowhere. A rejection breaks the connection off.
+   */
+  run(sink: ReplySink): Promise<void>;
+}
+
+export interface Reply {
+  readonly status: number;
+  /** Names in lower case, without those of framing (length, encoding, connection, date). */
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array | string | ReplyStream;
+  /** The connection is not used for another request. */
+  endsConnection?: boolean;
+}
+
+interface ReplyInit {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export function jsonReply(value: unknown, { status = 200, headers = {} }: ReplyInit = {}): Reply {
+  return { status, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(value) };
+}
+
+export function textReply(text: string, { status = 200, headers = {} }: ReplyInit = {}): Reply {
+  return { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers }, body: text };
+}

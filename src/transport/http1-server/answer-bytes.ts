@@ -1,0 +1,144 @@
+import type { Reply } from "../downstream.ts";
+import { headerLine } from "../upstream.ts";
+
+/** What of a request decides how its answer is written. */
+export interface Asked {
+  readonly method: string;
+  readonly isHttp11: boolean;
+}
+
+/** How the client sees where the answer ends. */
+export type Framing = { readonly length: number } | "chunked" | "until close";
+
+/** Answers and pieces up to nearly this size are made in one buffer that is used again. */
+const SCRATCH = Buffer.allocUnsafeSlow(65_536);
+const NO_BYTES: Buffer = Buffer.alloc(0);
+
+/** Whether these bytes are overwritten by the next that are made. */
+export function isTransient(bytes: Uint8Array): boolean {
+  return bytes.buffer === SCRATCH.buffer;
+}
+
+/** Status line and headers, with the blank line. Throws RangeError on a header that would not be one line. */
+export function headOf(asked: Asked, { status, headers }: Reply, framing: Framing, closes: boolean): string {
+  let head = `HTTP/1.1 ${status} ${REASONS[status] ?? "Unknown"}\r\n`;
+  for (const name of Object.keys(headers)) head += headerLine(name, headers[name] ?? "");
+  if (closes) head += "connection: close\r\n";
+  else if (!asked.isHttp11) head += "connection: keep-alive\r\n";
+  if (framing === "chunked") head += "transfer-encoding: chunked\r\n";
+  else if (framing !== "until close" && status !== 204) head += `content-length: ${framing.length}\r\n`;
+  return `${head}date: ${dateNow()}\r\n\r\n`;
+}
+
+/** A whole answer as what is to be written, one piece or two. Bytes that are transient are written before others are made. */
+export function wholeAnswer(asked: Asked, reply: Reply, body: Uint8Array | string, closes: boolean): Uint8Array[] {
+  const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
+  const head = headOf(asked, reply, { length }, closes);
+  if (asked.method === "HEAD" || length === 0) return [Buffer.from(head, "latin1")];
+  if (head.length + length > SCRATCH.length) {
+    return [Buffer.from(head, "latin1"), typeof body === "string" ? Buffer.from(body) : body];
+  }
+  const at = SCRATCH.write(head, 0, "latin1");
+  if (typeof body === "string") SCRATCH.write(body, at);
+  else SCRATCH.set(body, at);
+  return [SCRATCH.subarray(0, at + length)];
+}
+
+/** What is to be written: the first `length` of the bytes. */
+export interface Written {
+  bytes: Uint8Array;
+  length: number;
+}
+
+/** One for all: it is read before the next is made. */
+const written: Written = { bytes: SCRATCH, length: 0 };
+/** Digits, CRLF before and after: most that the frame of a chunk takes. */
+const FRAME_BYTES = 16;
+
+/** A piece of a streamed answer, as a chunk or as it is, behind the head where that has not been written. Transient. */
+export function pieceOf(head: string, isChunked: boolean, bytes: Uint8Array, from: number, to: number): Written {
+  const size = to - from;
+  const most = head.length + size + FRAME_BYTES;
+  const made = most <= SCRATCH.length ? SCRATCH : Buffer.allocUnsafeSlow(most);
+  let at = head === "" ? 0 : made.write(head, 0, "latin1");
+  if (isChunked) at = writeSize(made, at, size);
+  at = copyInto(made, at, bytes, from, to);
+  if (isChunked) {
+    made[at] = CR;
+    made[at + 1] = LF;
+    at += 2;
+  }
+  written.bytes = made;
+  written.length = at;
+  return written;
+}
+
+/** In hexadecimal digits, and CRLF. Returns where it ends. */
+function writeSize(target: Uint8Array, start: number, size: number): number {
+  let at = start;
+  for (let shift = size < 0x10000 ? 12 : 28; shift >= 0; shift -= 4) {
+    const digit = (size >>> shift) & 15;
+    if (digit === 0 && at === start) continue;
+    target[at] = digit < 10 ? 48 + digit : 87 + digit;
+    at += 1;
+  }
+  target[at] = CR;
+  target[at + 1] = LF;
+  return at + 2;
+}
+
+function copyInto(target: Buffer, at: number, bytes: Uint8Array, from: number, to: number): number {
+  if (bytes instanceof Buffer) bytes.copy(target, at, from, to);
+  else target.set(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to), at);
+  return at + to - from;
+}
+
+/** The end of a streamed answer, behind the head where no piece was written. */
+export function endOf(head: string, isChunked: boolean): Uint8Array {
+  if (isChunked) return head === "" ? LAST_CHUNK : Buffer.from(`${head}0\r\n\r\n`, "latin1");
+  return head === "" ? NO_BYTES : Buffer.from(head, "latin1");
+}
+
+const CR = 13;
+const LF = 10;
+const LAST_CHUNK: Buffer = Buffer.from("0\r\n\r\n");
+
+let dateSecond = 0;
+let date = "";
+
+/** The Date field (RFC 9110, section 6.6.1), made anew each second. */
+function dateNow(): string {
+  const second = Math.floor(Date.now() / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    date = new Date(second * 1000).toUTCString();
+  }
+  return date;
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  200: "OK",
+  201: "Created",
+  202: "Accepted",
+  204: "No Content",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  409: "Conflict",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  422: "Unprocessable Content",
+  429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
+  499: "Client Closed Request",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+  505: "HTTP Version Not Supported",
+  529: "Overloaded",
+};

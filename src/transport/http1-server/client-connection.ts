@@ -1,0 +1,399 @@
+import type { Socket } from "bun";
+import { clientClosed, GatewayError } from "../../errors/errors.ts";
+import type { ClientRequest, Reply, ReplySink, ReplyStream } from "../downstream.ts";
+import { type BodyFramer, bytesOf } from "../http1/body-framer.ts";
+import { indexOfBlankLine } from "../http1/fields.ts";
+import { IncomingRequest, type RequestConnection } from "./incoming-request.ts";
+import { headOf, isTransient, wholeAnswer } from "./answer-bytes.ts";
+import { AnswerSink, type SinkConnection } from "./answer-sink.ts";
+import { malformed, MAX_HEAD_BYTES, readRequestHead } from "./request-head.ts";
+
+/** Requests behind the one that is answered that are taken ahead, bytes; beyond it the socket is paused. */
+const MAX_AHEAD_BYTES = 65_536;
+/** Rest of a body that nobody wants which is still waited for, so that the connection can go on, bytes. */
+const MAX_DROPPED_BYTES = 262_144;
+/** For a head to be whole, ms. */
+const HEAD_MS = 10_000;
+/** For a client to close its side after the last answer, ms. Closing at once could take the answer from it (RFC 9112, section 9.6). */
+const LINGER_MS = 2000;
+const NO_BYTES: Buffer = Buffer.alloc(0);
+const CR = 13;
+const LF = 10;
+
+export interface ConnectionOwner {
+  /** In which a client asks nothing, or takes nothing of an answer that is whole, ms. */
+  readonly idleMs: number;
+  /** Answers end their connection from now on. */
+  readonly isLeaving: boolean;
+  now(): number;
+  /** Answers a request; never rejects. */
+  handle(request: ClientRequest): Promise<Reply>;
+  /** The answer to what is no request. */
+  refuse(error: GatewayError): Reply;
+  gone(connection: ClientConnection): void;
+}
+
+/**
+ * One client's socket, one request after another.
+ *
+ * ```
+ *   idle -- bytes --> head -- blank line --> busy -- answered, body read --> idle
+ *    |                 |                      |
+ *    | too long        | no request, too long | last answer given
+ *    v                 v                      v
+ *   gone <----- client closes, or time ---- leaving (our side is closed; what comes is dropped)
+ * ```
+ */
+export class ClientConnection implements RequestConnection, SinkConnection {
+  readonly address: string | undefined;
+  readonly #owner: ConnectionOwner;
+  readonly #socket: Socket<ClientConnection>;
+  #phase: "idle" | "head" | "busy" | "leaving" | "gone" = "idle";
+  /** When the phase began, or an answer last got on; on the owner's clock. */
+  #since: number;
+  /** A head that is not whole, or what came behind the request that is answered. */
+  #ahead: Buffer = NO_BYTES;
+  /** As far as a blank line was looked for. */
+  #searched = 0;
+  /** The request that is answered. */
+  #request: IncomingRequest | undefined;
+  /** Of a body that is still coming. */
+  #framer: BodyFramer | undefined;
+  #dropped = 0;
+  /** The stream in which the answer goes out. */
+  #sink: AnswerSink | undefined;
+  /** What the socket would not take yet, and who waits for it. */
+  #unsent: Uint8Array | undefined;
+  #sent: PromiseWithResolvers<void> | undefined;
+  #isPaused = false;
+  /** No request after this one: what came cannot be read on. */
+  #isLast = false;
+  /** The client has closed its side. */
+  #isHalfClosed = false;
+
+  /** `address`: the client's, where connections are counted by it. */
+  constructor(socket: Socket<ClientConnection>, owner: ConnectionOwner, address: string | undefined) {
+    this.#socket = socket;
+    this.address = address;
+    this.#owner = owner;
+    this.#since = owner.now();
+  }
+
+  received(bytes: Buffer): void {
+    if (this.#phase === "leaving") this.#drop(bytes.length);
+    else if (this.#framer) this.#takeBody(this.#framer, bytes);
+    else if (this.#phase === "busy") this.#keepAhead(bytes);
+    else this.#takeHead(bytes);
+  }
+
+  drained(): void {
+    const rest = this.#unsent;
+    if (!rest) return;
+    this.#unsent = undefined;
+    this.#since = this.#owner.now();
+    this.#write(rest);
+    if (!this.#unsent) this.#allSent();
+  }
+
+  /**
+   * The client has closed its side: because it is gone, or has said all that it will say. The kernel tells the two apart
+   * when something is written: to one that is gone it breaks the connection.
+   */
+  ended(): void {
+    this.#isHalfClosed = true;
+    if (this.#framer && this.#request) this.#end(clientClosed("within its request"));
+    else if (this.#request) this.#probe();
+    else this.#end(undefined);
+  }
+
+  /** The socket is closed. */
+  closed(cause: unknown): void {
+    if (this.#phase === "gone") return;
+    this.#phase = "gone";
+    this.#unsent = undefined;
+    this.#ahead = NO_BYTES;
+    this.#sink?.detach();
+    this.#request?.leave(cause);
+    this.#allSent();
+    this.#owner.gone(this);
+  }
+
+  /** Called now and then with the time; ends what has taken too long. */
+  checkTime(now: number): void {
+    const ms = now - this.#since;
+    if (this.#phase === "idle" && ms >= this.#owner.idleMs) this.#leave();
+    else if (this.#phase === "head" && ms >= HEAD_MS)
+      this.#refuse(new GatewayError("request_timeout", "the head of the request did not arrive in time"));
+    else if (this.#phase === "leaving" && ms >= LINGER_MS) this.close();
+    // A request that is answered takes its time. An answer that lies here whole waits for the client alone, and so does the rest of a dropped body.
+    else if (this.#phase === "busy" && !this.#request && ms >= this.#owner.idleMs) this.close();
+  }
+
+  /** Its client has more connections than it may have. */
+  refuseTooMany(most: number): void {
+    this.#refuse(
+      new GatewayError("too_many_connections", `no more than ${most} connections from one address`, {
+        retryAfterSecs: 1,
+      }),
+    );
+  }
+
+  /** Ends it where nothing is asked on it. */
+  closeIfIdle(): void {
+    if (this.#phase === "idle" || this.#phase === "head") this.#leave();
+  }
+
+  close(): void {
+    this.#end(undefined);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    if (this.#phase !== "gone") this.#socket.resume();
+  }
+
+  sendContinue(): void {
+    if (this.#phase === "busy" && !this.#sink) this.#write(CONTINUE);
+  }
+
+  send(bytes: Uint8Array, length: number): Promise<void> | undefined {
+    this.#write(bytes, length);
+    return this.#whenSent();
+  }
+
+  #takeHead(bytes: Buffer): void {
+    const ahead = this.#ahead;
+    let all = ahead.length > 0 ? Buffer.concat([ahead, bytes]) : bytes;
+    this.#ahead = NO_BYTES;
+    // Empty lines before a request are nothing (RFC 9112, section 2.2).
+    if (ahead.length === 0) while (all[0] === CR && all[1] === LF) all = all.subarray(2);
+    if (all.length === 0) {
+      if (this.#isHalfClosed) this.#leave();
+      return;
+    }
+    const end = indexOfBlankLine(all, Math.max(0, this.#searched - 3));
+    if ((end < 0 ? all.length : end) > MAX_HEAD_BYTES) {
+      this.#refuse(
+        new GatewayError("headers_too_large", `the head of the request is larger than ${MAX_HEAD_BYTES} bytes`),
+      );
+      return;
+    }
+    if (end < 0) this.#awaitHead(all);
+    else this.#begin(all, end);
+  }
+
+  #awaitHead(bytes: Buffer): void {
+    const lf = bytes.indexOf(LF, Math.max(0, this.#searched - 1));
+    const first = bytes[0] ?? 0;
+    // What can never become a request is told so at once: lines that end otherwise, or TLS.
+    if ((lf >= 0 && bytes[lf - 1] !== CR) || ((first < LETTER_A || first > LETTER_Z) && first !== CR)) {
+      this.#refuse(malformed("no request line"));
+      return;
+    }
+    if (this.#isHalfClosed) {
+      this.#leave();
+      return;
+    }
+    this.#ahead = bytes;
+    this.#searched = bytes.length;
+    if (this.#phase === "head") return;
+    this.#phase = "head";
+    this.#since = this.#owner.now();
+  }
+
+  #begin(bytes: Buffer, end: number): void {
+    this.#searched = 0;
+    let request: IncomingRequest;
+    let framer: BodyFramer;
+    try {
+      const head = readRequestHead(bytes.toString("latin1", 0, end));
+      request = new IncomingRequest(head, this);
+      framer = head.framer;
+    } catch (error) {
+      this.#refuse(error instanceof GatewayError ? error : malformed("it cannot be read"));
+      return;
+    }
+    this.#phase = "busy";
+    this.#request = request;
+    this.#isPaused = false;
+    const rest = bytes.subarray(end + 4);
+    if (!framer.isDone) {
+      this.#framer = framer;
+      if (rest.length > 0) this.#takeBody(framer, rest);
+    } else if (rest.length > 0) this.#keepAhead(rest);
+    void this.#owner.handle(request).then((reply) => this.#answer(request, reply));
+  }
+
+  #takeBody(framer: BodyFramer, bytes: Buffer): void {
+    const request = this.#request;
+    try {
+      framer.push(bytes);
+    } catch (error) {
+      // Where the next request begins cannot be told any more.
+      this.#framer = undefined;
+      this.#isLast = true;
+      if (request) request.fail(error);
+      else this.#leave();
+      return;
+    }
+    if (request && framer.to > framer.from) request.offer(bytesOf(framer));
+    if (!framer.isDone) return;
+    this.#framer = undefined;
+    const { rest } = framer;
+    if (rest.length > 0) this.#keepAhead(rest);
+    if (request) request.end();
+    else this.#next();
+  }
+
+  #keepAhead(bytes: Buffer): void {
+    if (this.#isLast) return;
+    this.#ahead = this.#ahead.length > 0 ? Buffer.concat([this.#ahead, bytes]) : bytes;
+    if (this.#ahead.length > MAX_AHEAD_BYTES && !this.#isPaused) this.pause();
+  }
+
+  #answer(request: IncomingRequest, reply: Reply): void {
+    if (this.#request !== request || this.#phase !== "busy") {
+      if (isStream(reply.body)) void reply.body.run(NOWHERE).catch(() => undefined);
+      return;
+    }
+    const framer = this.#framer;
+    if (framer) {
+      // The rest of the body is waited for where it is little, and where it will come.
+      if (request.isAwaitingContinue || framer.missing > MAX_DROPPED_BYTES) this.#isLast = true;
+      request.drop();
+    }
+    if (!request.keepAlive || reply.endsConnection === true || this.#owner.isLeaving) this.#isLast = true;
+    if (isStream(reply.body)) this.#answerInPieces(request, reply, reply.body);
+    else {
+      for (const bytes of wholeAnswer(request, reply, reply.body, this.#isLast)) this.#write(bytes);
+      this.#answered();
+    }
+  }
+
+  #answerInPieces(request: IncomingRequest, reply: Reply, body: ReplyStream): void {
+    const isChunked = request.isHttp11;
+    this.#isLast ||= !isChunked;
+    const head = headOf(request, reply, isChunked ? "chunked" : "until close", this.#isLast);
+    const sink = new AnswerSink(this, head, isChunked);
+    this.#sink = sink;
+    body.run(sink).then(
+      () => {
+        if (this.#sink !== sink || this.#phase !== "busy") return;
+        sink.end();
+        this.#sink = undefined;
+        this.#answered();
+      },
+      () => this.close(),
+    );
+  }
+
+  /** The answer is given, if not taken yet. */
+  #answered(): void {
+    this.#request = undefined;
+    this.#since = this.#owner.now();
+    const unsent = this.#whenSent();
+    if (unsent) void unsent.then(() => this.#next());
+    else this.#next();
+  }
+
+  /** Goes on with what came behind the request, when all of that is there and its answer has left. */
+  #next(): void {
+    if (this.#phase !== "busy" || this.#request || this.#unsent) return;
+    if (this.#isLast) {
+      this.#leave();
+      return;
+    }
+    if (this.#framer) return;
+    this.#phase = "idle";
+    this.#since = this.#owner.now();
+    this.#dropped = 0;
+    if (this.#isPaused) this.resume();
+    if (this.#ahead.length > 0 || this.#isHalfClosed) {
+      const ahead = this.#ahead;
+      this.#ahead = NO_BYTES;
+      this.#takeHead(ahead);
+    }
+  }
+
+  #refuse(error: GatewayError): void {
+    this.#isLast = true;
+    this.#phase = "busy";
+    const reply = this.#owner.refuse(error);
+    const body = isStream(reply.body) ? NO_BYTES : reply.body;
+    for (const bytes of wholeAnswer(NO_REQUEST, reply, body, true)) this.#write(bytes);
+    this.#answered();
+  }
+
+  /** Closes our side, and waits for the client to close its own. */
+  #leave(): void {
+    this.#framer = undefined;
+    this.#ahead = NO_BYTES;
+    if (this.#isHalfClosed) {
+      this.#end(undefined);
+      return;
+    }
+    this.#phase = "leaving";
+    this.#since = this.#owner.now();
+    if (this.#isPaused) this.resume();
+    this.#socket.shutdown();
+  }
+
+  #drop(bytes: number): void {
+    this.#dropped += bytes;
+    if (this.#dropped > MAX_DROPPED_BYTES) this.close();
+  }
+
+  #end(cause: GatewayError | undefined): void {
+    if (this.#phase === "gone") return;
+    // What is left unsent is not wanted: no orderly end, which would wait for it.
+    if (this.#unsent || this.#request) this.#socket.terminate();
+    else this.#socket.end();
+    this.closed(cause);
+  }
+
+  /** Writes what means nothing, where something can be written that does. */
+  #probe(): void {
+    if (this.#unsent) return;
+    if (this.#sink?.isBegun === true) this.#sink.probe();
+    else if (this.#request?.isHttp11 === true) this.#write(CONTINUE);
+  }
+
+  /** The first `length` of the bytes. */
+  #write(bytes: Uint8Array, length = bytes.length): void {
+    if (this.#unsent) {
+      this.#unsent = Buffer.concat([this.#unsent, bytes.subarray(0, length)]);
+      return;
+    }
+    const written = Math.max(0, this.#socket.write(bytes, 0, length));
+    if (written === length) return;
+    this.#unsent = isTransient(bytes) ? bytes.slice(written, length) : bytes.subarray(written, length);
+  }
+
+  #whenSent(): Promise<void> | undefined {
+    if (!this.#unsent) return undefined;
+    this.#sent ??= Promise.withResolvers<void>();
+    return this.#sent.promise;
+  }
+
+  #allSent(): void {
+    const sent = this.#sent;
+    this.#sent = undefined;
+    sent?.resolve();
+  }
+}
+
+function isStream(body: Reply["body"]): body is ReplyStream {
+  return typeof body === "object" && "run" in body;
+}
+
+/** Of an answer whose client has left before it began. */
+const NOWHERE: ReplySink = { write: () => undefined, breakOff: () => undefined };
+const NO_REQUEST = { method: "GET", isHttp11: true };
+const CONTINUE: Buffer = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
+const LETTER_A = 65;
+const LETTER_Z = 90;

@@ -1,0 +1,131 @@
+import type { Socket, TCPSocketListener } from "bun";
+import type { GatewayError } from "../../errors/errors.ts";
+import { type Clock, systemClock } from "../../util/clock.ts";
+import { Sweep } from "../../util/sweep.ts";
+import type { ClientRequest, Reply } from "../downstream.ts";
+import { ClientConnection, type ConnectionOwner } from "./client-connection.ts";
+
+export interface HttpServerOptions {
+  readonly hostname: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  /** Several processes or threads may listen on the port, and the kernel spreads connections over them. */
+  readonly reusePort: boolean;
+  /** See `ConnectionOwner.idleMs`; Infinity for no bound. */
+  readonly idleMs: number;
+  /** Connections of one address at once; Infinity for no bound. */
+  readonly maxPerAddress: number;
+  readonly clock?: Clock;
+  /** Answers a request; never rejects. */
+  readonly handle: (request: ClientRequest) => Promise<Reply>;
+  /** The answer to what is no request, or comes from an address that has too many connections. */
+  readonly refuse: (error: GatewayError) => Reply;
+}
+
+/** How often connections are looked at for what takes too long, ms. */
+const LOOK_MS = 500;
+
+/**
+ * HTTP/1.1 to clients over `Bun.listen`. Not `Bun.serve`: its streams cost half of the CPU of a token, it takes a client that
+ * has closed its side for one that is gone, says nothing where its parser refuses, and does not show connections
+ * (docs/adr/0004-own-http-server.md).
+ */
+export class HttpServer implements ConnectionOwner {
+  readonly idleMs: number;
+  isLeaving = false;
+  readonly #options: HttpServerOptions;
+  readonly #clock: Clock;
+  readonly #listener: TCPSocketListener<ClientConnection>;
+  readonly #connections = new Set<ClientConnection>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #sweep: Sweep;
+
+  /** Listens. Throws what Bun throws where the address cannot be had (EADDRINUSE, EACCES). */
+  constructor(options: HttpServerOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.idleMs = options.idleMs;
+    this.#sweep = new Sweep(this.#clock, LOOK_MS, (now) => this.#look(now));
+    const { hostname, port, reusePort } = options;
+    this.#listener = Bun.listen<ClientConnection>({
+      hostname,
+      port,
+      // Or a client that has said all that it will say would be taken for one that is gone.
+      allowHalfOpen: true,
+      ...(reusePort ? { reusePort } : {}),
+      socket: {
+        open: (socket) => this.#opened(socket),
+        data: (socket, bytes) => socket.data.received(bytes),
+        drain: (socket) => socket.data.drained(),
+        end: (socket) => socket.data.ended(),
+        close: (socket, error) => socket.data.closed(error),
+        error: (socket, error) => socket.data.closed(error),
+      },
+    });
+  }
+
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  handle(request: ClientRequest): Promise<Reply> {
+    return this.#options.handle(request);
+  }
+
+  refuse(error: GatewayError): Reply {
+    return this.#options.refuse(error);
+  }
+
+  gone(connection: ClientConnection): void {
+    this.#connections.delete(connection);
+    const { address } = connection;
+    if (address === undefined) return;
+    const count = this.#perAddress.get(address) ?? 1;
+    if (count > 1) this.#perAddress.set(address, count - 1);
+    else this.#perAddress.delete(address);
+  }
+
+  /** From now answers end their connection, so that clients come back elsewhere. */
+  beginToLeave(): void {
+    this.isLeaving = true;
+  }
+
+  /** No new connection; idle ones are closed, those with a request go on. */
+  stopListening(): void {
+    this.#listener.stop(false);
+    for (const connection of this.#connections) connection.closeIfIdle();
+  }
+
+  /** Closes every connection at once. */
+  stop(): void {
+    this.#listener.stop(false);
+    this.#sweep[Symbol.dispose]();
+    for (const connection of this.#connections) connection.close();
+  }
+
+  #opened(socket: Socket<ClientConnection>): void {
+    const address = this.#options.maxPerAddress === Number.POSITIVE_INFINITY ? undefined : socket.remoteAddress;
+    const connection = new ClientConnection(socket, this, address);
+    socket.data = connection;
+    this.#connections.add(connection);
+    this.#sweep.wake();
+    if (address === undefined) return;
+    const count = (this.#perAddress.get(address) ?? 0) + 1;
+    this.#perAddress.set(address, count);
+    if (count > this.#options.maxPerAddress) connection.refuseTooMany(this.#options.maxPerAddress);
+  }
+
+  #look(now: number): boolean {
+    for (const connection of this.#connections) connection.checkTime(now);
+    return this.#connections.size > 0;
+  }
+}

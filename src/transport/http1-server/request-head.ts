@@ -1,0 +1,94 @@
+import { GatewayError } from "../../errors/errors.ts";
+import { RequestHeaders } from "../downstream.ts";
+import { BodyFramer } from "../http1/body-framer.ts";
+import { lengthIn, readFields } from "../http1/fields.ts";
+
+/** Longest head of a request (request line and headers). */
+export const MAX_HEAD_BYTES = 16_384;
+const MAX_FIELDS = 200;
+
+export interface RequestHead {
+  readonly method: string;
+  /** Raw, up to the question mark. */
+  readonly path: string;
+  /** Raw, after the question mark. */
+  readonly query: string;
+  readonly headers: RequestHeaders;
+  /** The client may be sent chunks and informational answers. */
+  readonly isHttp11: boolean;
+  /** The connection may carry another request after this one. */
+  readonly keepAlive: boolean;
+  /** The client waits for leave to send the body. */
+  readonly expectsContinue: boolean;
+  readonly hasBody: boolean;
+  readonly framer: BodyFramer;
+}
+
+/**
+ * Reads a request's head without its blank line (RFC 9112; RFC 9110, section 10.1.1). What two readers could take for different requests is refused:
+ * throws malformed_request, bad_host, headers_too_large, unsupported_http_version.
+ */
+export function readRequestHead(head: string): RequestHead {
+  const lines = head.split("\r\n");
+  if (lines.length > MAX_FIELDS) throw new GatewayError("headers_too_large", `more than ${MAX_FIELDS} header fields`);
+  const [, method = "", target = "", version = ""] = REQUEST_LINE.exec(lines[0] ?? "") ?? [];
+  if (method === "") throw malformed("bad request line");
+  if (version !== "1.1" && version !== "1.0") {
+    throw new GatewayError("unsupported_http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here");
+  }
+  const isHttp11 = version === "1.1";
+  const fields = readFields(lines, 1, malformed);
+  const host = fields.get("host");
+  if (host === undefined || !HOST.test(host)) throw new GatewayError("bad_host", "the Host header is not a host name");
+  const pathAndQuery = target.startsWith("/") ? target : originForm(target, host);
+  const mark = pathAndQuery.indexOf("?");
+  const connection = fields.get("connection")?.toLowerCase();
+  const framer = framingOf(fields, isHttp11);
+  return {
+    method,
+    path: mark < 0 ? pathAndQuery : pathAndQuery.slice(0, mark),
+    query: mark < 0 ? "" : pathAndQuery.slice(mark + 1),
+    headers: new RequestHeaders(fields),
+    isHttp11,
+    keepAlive: isHttp11 ? !hasToken(connection, "close") : hasToken(connection, "keep-alive"),
+    expectsContinue: isHttp11 && fields.get("expect")?.toLowerCase() === "100-continue",
+    hasBody: !framer.isDone,
+    framer,
+  };
+}
+
+export function malformed(what: string): GatewayError {
+  return new GatewayError("malformed_request", `the request is not valid HTTP: ${what}`);
+}
+
+/** A whole URL as the target names the host once more, and must name the same (RFC 9112, section 3.2.2). */
+function originForm(target: string, host: string): string {
+  const [, authority = "", rest = ""] = ABSOLUTE_FORM.exec(target) ?? [];
+  if (authority === "" || authority.toLowerCase() !== host.toLowerCase()) {
+    throw malformed("the target is not a path");
+  }
+  return rest.startsWith("/") ? rest : `/${rest}`;
+}
+
+function framingOf(fields: ReadonlyMap<string, string>, isHttp11: boolean): BodyFramer {
+  const told = fields.get("content-length");
+  const encoding = fields.get("transfer-encoding");
+  if (encoding !== undefined) {
+    if (told !== undefined) throw malformed("both a length and chunks");
+    if (!isHttp11 || encoding.toLowerCase() !== "chunked") throw malformed("unknown transfer encoding");
+    return BodyFramer.chunked(malformed);
+  }
+  const length = told === undefined ? 0 : lengthIn(told);
+  if (length === undefined) throw malformed("bad content length");
+  return BodyFramer.ofLength(length, malformed);
+}
+
+function hasToken(list: string | undefined, token: string): boolean {
+  if (list === undefined) return false;
+  return list === token || list.split(",").some((one) => one.trim() === token);
+}
+
+const REQUEST_LINE = /^([A-Z]{1,24}) ([\u0021-\u007e]+) HTTP\/([0-9]\.[0-9])$/;
+const ABSOLUTE_FORM = /^https?:\/\/([^/?#@]+)([/?].*)?$/i;
+/** A Host with a path, a query or user in it makes other URLs of the same request for whoever puts the two together. */
+const HOST = /^(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;

@@ -1,0 +1,227 @@
+import type { GatewayError } from "../../errors/errors.ts";
+import { readFields } from "./fields.ts";
+
+/** Longest trailer section. */
+const MAX_TRAILER_BYTES = 16_384;
+/** Longest chunk-size line, extension included. */
+const MAX_CHUNK_LINE_BYTES = 256;
+const CR = 13;
+const LF = 10;
+const NO_BYTES: Buffer = Buffer.alloc(0);
+
+/** The part of `bytes` from `from` up to `to`: a view of a small buffer costs more than all else that is done with it. */
+export interface ByteRange {
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** As bytes of its own kind. */
+export function bytesOf({ bytes, from, to }: ByteRange): Buffer {
+  return from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
+}
+
+/**
+ * ```
+ * length(n) ----------------------> done
+ * chunk-size -> chunk-data -> chunk-end -> chunk-size ... -> trailers -> done
+ * until-close --(end of input)----> done
+ * ```
+ */
+type State = "length" | "chunk-size" | "chunk-data" | "chunk-end" | "trailers" | "until-close" | "done";
+
+/**
+ * Takes the body of one message out of its framing (RFC 9112, sections 6 and 7), from the pieces in which it arrives.
+ * Strict where leniency has let messages be smuggled: CRLF only, plain digits, no framing in trailers. Throws what `malformed` makes
+ * of a few words.
+ */
+export class BodyFramer implements ByteRange {
+  /** Where the body bytes of the last piece lie. */
+  bytes: Buffer = NO_BYTES;
+  from = 0;
+  to = 0;
+  readonly #malformed: (what: string) => GatewayError;
+  #state: State;
+  #remaining: number;
+  /** A line that is not all there. */
+  #pending: Buffer = NO_BYTES;
+  #rest: Buffer = NO_BYTES;
+  #trailerLines: string[] = [];
+  #trailerBytes = 0;
+
+  private constructor(state: State, remaining: number, malformed: (what: string) => GatewayError) {
+    this.#state = state;
+    this.#remaining = remaining;
+    this.#malformed = malformed;
+  }
+
+  static ofLength(bytes: number, malformed: (what: string) => GatewayError): BodyFramer {
+    return new BodyFramer(bytes === 0 ? "done" : "length", bytes, malformed);
+  }
+
+  static chunked(malformed: (what: string) => GatewayError): BodyFramer {
+    return new BodyFramer("chunk-size", 0, malformed);
+  }
+
+  static untilClose(malformed: (what: string) => GatewayError): BodyFramer {
+    return new BodyFramer("until-close", 0, malformed);
+  }
+
+  get isDone(): boolean {
+    return this.#state === "done";
+  }
+
+  /** Bytes of the body that are still to come, where its length was told. */
+  get missing(): number {
+    return this.#state === "length" ? this.#remaining : Number.POSITIVE_INFINITY;
+  }
+
+  /** What came behind the end of the message. */
+  get rest(): Buffer {
+    return this.#rest;
+  }
+
+  /**
+   * Takes the next piece and shows the body bytes in it, moved together: the piece is used as working space and must be the
+   * framer's own.
+   */
+  push(piece: Buffer): void {
+    switch (this.#state) {
+      case "length": {
+        const count = Math.min(piece.length, this.#remaining);
+        this.#show(piece, 0, count);
+        this.#remaining -= count;
+        if (this.#remaining > 0) return;
+        this.#state = "done";
+        this.#rest = count === piece.length ? NO_BYTES : piece.subarray(count);
+        return;
+      }
+      case "until-close":
+        this.#show(piece, 0, piece.length);
+        return;
+      case "done":
+        this.#rest = piece;
+        this.#show(NO_BYTES, 0, 0);
+        return;
+      default:
+        this.#readChunks(this.#pending.length > 0 ? this.#joined(piece) : piece);
+    }
+  }
+
+  /** The input has ended. True if the message is whole. */
+  end(): boolean {
+    if (this.#state === "until-close") this.#state = "done";
+    return this.#state === "done";
+  }
+
+  #show(bytes: Buffer, from: number, to: number): void {
+    this.bytes = bytes;
+    this.from = from;
+    this.to = to;
+  }
+
+  #joined(piece: Buffer): Buffer {
+    const bytes = Buffer.concat([this.#pending, piece]);
+    this.#pending = NO_BYTES;
+    return bytes;
+  }
+
+  /** Moves the payload of all chunks in `bytes` together and shows it. */
+  #readChunks(bytes: Buffer): void {
+    let at = 0;
+    let out = 0;
+    // Nearly every piece of a stream is one chunk: it is shown where it lies, and nothing is moved.
+    let start = 0;
+    while (at < bytes.length) {
+      if (this.#state === "chunk-data") {
+        const count = Math.min(this.#remaining, bytes.length - at);
+        if (out === start) out = start = at;
+        if (out !== at) bytes.copyWithin(out, at, at + count);
+        out += count;
+        at += count;
+        this.#remaining -= count;
+        if (this.#remaining === 0) this.#state = "chunk-end";
+        continue;
+      }
+      if (this.isDone) {
+        this.#rest = bytes.subarray(at);
+        break;
+      }
+      const lineEnd = this.#indexOfLineEnd(bytes, at);
+      if (lineEnd < 0) {
+        this.#checkLine(bytes.length - at);
+        this.#pending = bytes.subarray(at);
+        break;
+      }
+      this.#checkLine(lineEnd - at);
+      this.#readLine(bytes, at, lineEnd);
+      at = lineEnd + 2;
+    }
+    this.#show(bytes, start, out);
+  }
+
+  #checkLine(length: number): void {
+    const most = this.#state === "trailers" ? MAX_TRAILER_BYTES - this.#trailerBytes : MAX_CHUNK_LINE_BYTES;
+    if (length > most) throw this.#malformed("chunk line too long");
+  }
+
+  #readLine(bytes: Buffer, from: number, end: number): void {
+    if (this.#state === "chunk-end") {
+      if (from !== end) throw this.#malformed("chunk longer than its size");
+      this.#state = "chunk-size";
+    } else if (this.#state === "trailers") {
+      this.#trailerBytes += end - from + 2;
+      if (from === end) this.#finishTrailers();
+      else this.#trailerLines.push(bytes.toString("latin1", from, end));
+    } else {
+      this.#remaining = this.#chunkSize(bytes, from, end);
+      this.#state = this.#remaining === 0 ? "trailers" : "chunk-data";
+    }
+  }
+
+  /** Trailers are looked at and dropped. */
+  #finishTrailers(): void {
+    const fields = readFields(this.#trailerLines, 0, this.#malformed);
+    for (const name of FRAMING) if (fields.has(name)) throw this.#malformed("framing in a trailer");
+    this.#state = "done";
+  }
+
+  /** Index of the CR of the next CRLF; a CR or LF on its own is refused. */
+  #indexOfLineEnd(bytes: Uint8Array, from: number): number {
+    for (let at = from; at < bytes.length; at += 1) {
+      const byte = bytes[at];
+      if (byte === LF) throw this.#malformed("bare line feed");
+      if (byte === CR) {
+        if (at + 1 === bytes.length) return -1;
+        if (bytes[at + 1] !== LF) throw this.#malformed("bare carriage return");
+        return at;
+      }
+    }
+    return -1;
+  }
+
+  #chunkSize(bytes: Uint8Array, from: number, end: number): number {
+    let size = 0;
+    let at = from;
+    for (; at < end; at += 1) {
+      const digit = hexDigit(bytes[at] ?? 0);
+      if (digit < 0) break;
+      size = size * 16 + digit;
+    }
+    const digits = at - from;
+    // An extension begins with a semicolon; anything else after the digits is not a size.
+    if (digits === 0 || digits > 12 || (at < end && bytes[at] !== SEMICOLON)) {
+      throw this.#malformed("bad chunk size");
+    }
+    return size;
+  }
+}
+
+const FRAMING = ["content-length", "transfer-encoding", "host"] as const;
+const SEMICOLON = 59;
+
+function hexDigit(byte: number): number {
+  if (byte >= 48 && byte <= 57) return byte - 48;
+  const lower = byte | 32;
+  return lower >= 97 && lower <= 102 ? lower - 87 : -1;
+}

@@ -1,0 +1,39 @@
+import { type ClientRequest, RequestHeaders } from "./downstream.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
+
+/** A request as data: as one thread tells another of it. */
+export interface ToldOf {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** The whole of it, where there is one. */
+  readonly body: Uint8Array | undefined;
+}
+
+/** A request that was read elsewhere. */
+export class ToldRequest implements ClientRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly headers: RequestHeaders;
+  readonly signal: LeaveSignal;
+  readonly hasBody: boolean;
+  #body: Uint8Array | undefined;
+
+  constructor(told: ToldOf, signal: LeaveSignal) {
+    this.method = told.method;
+    this.path = told.path;
+    this.query = told.query;
+    this.headers = new RequestHeaders(new Map(told.headers));
+    this.hasBody = told.body !== undefined;
+    this.#body = told.body;
+    this.signal = signal;
+  }
+
+  read(): Uint8Array | undefined {
+    const body = this.#body;
+    this.#body = undefined;
+    return body;
+  }
+}
