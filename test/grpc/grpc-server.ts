@@ -40,6 +40,8 @@ export interface ServerKind {
   readonly name: string;
   readonly command: readonly string[];
   readonly missing?: string;
+  /** Why a stream of its that nobody reads holds up the others on the connection, where it does. */
+  readonly holdsUpOthers?: string;
 }
 
 const HERE = import.meta.dir;
@@ -47,7 +49,13 @@ const NODE = Bun.which("node");
 const PYTHON = process.env["POINTSMAN_PYTHON_GRPC"];
 
 export const SERVER_KINDS: readonly ServerKind[] = [
-  { name: "grpc-js on Bun", command: [process.execPath, join(HERE, "grpc-js-server.mjs")] },
+  {
+    name: "grpc-js on Bun",
+    command: [process.execPath, join(HERE, "grpc-js-server.mjs")],
+    // While one stream waits for its window, what is written on another waits for the client's next frame, though its own
+    // window and the connection's are open. A client that owes it none waits for ever: one in four (Bun 1.4.5, 2026-11-24).
+    holdsUpOthers: "https://github.com/oven-sh/bun/pull/43422",
+  },
   {
     name: "grpc-js on Node",
     command: [NODE ?? "", join(HERE, "grpc-js-server.mjs")],
