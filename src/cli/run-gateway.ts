@@ -107,7 +107,7 @@ function addressError(error: unknown, config: Config): unknown {
   const why = code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
   const main = { flag: "--port", address: `${config.host}:${config.port}` };
   const metrics = { flag: "--prometheus-port", address: `${config.prometheusHost}:${config.prometheusPort}` };
-  // Bun 1.4.5 names the port in the message and nowhere else.
+  // The message has the port, also where it comes from another thread.
   const isOf = (port: number): boolean => new RegExp(`port ${port}\\b`, "i").test(String(error));
   const ports = [
     { port: config.port, suspect: main },

@@ -143,6 +143,18 @@ export const METRICS = {
     labels: [],
     over: "max",
   },
+  clientConnections: {
+    name: "pointsman_client_connections",
+    kind: "gauge",
+    help: "Open connections of clients to the main port, idle ones among them.",
+    labels: [],
+  },
+  refusals: {
+    name: "pointsman_refused_total",
+    kind: "counter",
+    help: "What came and was no request, by code: it is in no other count, as nothing of it was read.",
+    labels: ["code"],
+  },
   upstreamSockets: {
     name: "pointsman_upstream_sockets",
     kind: "gauge",

@@ -1,5 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
+import type { Metrics } from "../observability/metrics.ts";
 import { ENDPOINTS } from "../protocol/endpoints.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
@@ -29,6 +30,9 @@ export interface ListenerDeps<R extends RouteAddress> {
   readonly dataPlane: DataPlane | undefined;
   readonly routes: readonly R[];
   readonly answer: (route: R, request: ControlRequest) => Promise<Reply>;
+  /** Connections at once, which changes with what the process may open. */
+  readonly maxConnections: () => number;
+  readonly metrics: Metrics;
   readonly onDefect: (error: GatewayError, requestId: string) => void;
 }
 
@@ -72,10 +76,20 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     port: deps.port,
     reusePort: deps.reusePort,
     idleMs: bound(config.clientIdleTimeoutSecs) * 1000,
+    maxConnections: deps.maxConnections,
     maxPerAddress: bound(config.maxConnectionsPerClient),
     handle: answer,
-    refuse: (error) => errorReply(error, openaiDialect, crypto.randomUUID()),
+    refuse: (error) => {
+      deps.metrics.increment("refusals", { code: error.code });
+      return refuse(error);
+    },
+    onDefect: (error) => deps.onDefect(asGatewayError(error), ""),
   });
+}
+
+/** The answer to what is no request: in which API it was meant is not known. */
+function refuse(error: GatewayError): Reply {
+  return errorReply(error, openaiDialect, crypto.randomUUID());
 }
 
 /** Throws unknown_url, method_not_allowed. */
@@ -99,6 +113,7 @@ export function listenForMetrics(
   config: Config,
   path: string,
   answer: (request: ClientRequest) => Promise<Reply>,
+  onDefect: (error: unknown) => void,
 ): Listener {
   return new HttpServer({
     hostname: config.prometheusHost,
@@ -109,8 +124,9 @@ export function listenForMetrics(
     handle: async (request) =>
       request.path === path && (request.method === "GET" || request.method === "HEAD")
         ? answer(request)
-        : errorReply(new GatewayError("unknown_url", "there is no such route"), openaiDialect, crypto.randomUUID()),
-    refuse: (error) => errorReply(error, openaiDialect, crypto.randomUUID()),
+        : refuse(new GatewayError("unknown_url", "there is no such route")),
+    refuse,
+    onDefect,
   });
 }
 

@@ -21,6 +21,7 @@ import type { Front, FrontParts, StartFront } from "./front.ts";
 import { LocalGate } from "./gate.ts";
 import { listen, type Listener, listenForMetrics, urlOf } from "./listener.ts";
 import { LoopDelay } from "./loop-delay.ts";
+import { clientConnectionLimit } from "../util/descriptor-limit.ts";
 import { ResidentMemory } from "./resident-memory.ts";
 import type { Route } from "./route.ts";
 import { authSettings, gateSettings, maxLoopDelayMs, maxResidentBytes } from "./settings.ts";
@@ -98,9 +99,9 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
     ? await startFront({ gate, control, routes })
     : startLocalFront(deps, { auth, gate, control, routes });
   open.defer(() => front.stop());
-  const admin = startAdminListener(config, control, onDefect);
+  const admin = startAdminListener(deps, control, onDefect);
   open.defer(() => admin?.stop());
-  const metricsServer = startMetricsServer(config, metricsPage);
+  const metricsServer = startMetricsServer(config, metricsPage, (error) => logDefect(logger, error, ""));
   open.defer(() => metricsServer?.stop());
   const running = open.move();
   const main = front;
@@ -154,8 +155,11 @@ function startLocalFront(
     dataPlane,
     routes,
     answer: (route, request) => control.answer(route, request),
+    maxConnections: clientConnectionLimit(),
+    metrics,
     onDefect: ({ cause }, requestId) => logDefect(logger, cause, requestId),
   });
+  metrics.read("clientConnections", (set) => set({}, listener.connections));
   return {
     port: listener.port,
     get active() {
@@ -178,7 +182,7 @@ function startLocalFront(
 }
 
 function startAdminListener(
-  config: Config,
+  { config, metrics }: ServerDeps,
   control: ControlApp,
   onDefect: (error: GatewayError, requestId: string) => void,
 ): Listener | undefined {
@@ -191,15 +195,24 @@ function startAdminListener(
     dataPlane: undefined,
     routes: routesOf(control.routes, "admin", true),
     answer: (route, request) => control.answer(route, request),
+    maxConnections: clientConnectionLimit(),
+    metrics,
     onDefect,
   });
 }
 
 /** With an admin port metrics are there and nowhere else. */
-function startMetricsServer(config: Config, { handle, path }: Route): Listener | undefined {
+function startMetricsServer(
+  config: Config,
+  { handle, path }: Route,
+  onDefect: (error: unknown) => void,
+): Listener | undefined {
   if (config.prometheusPort === 0 || config.adminPort !== undefined) return undefined;
-  return listenForMetrics(config, path, async (request) =>
-    handle({ request, requestId: "", params: {}, query: new URLSearchParams() }),
+  return listenForMetrics(
+    config,
+    path,
+    async (request) => handle({ request, requestId: "", params: {}, query: new URLSearchParams() }),
+    onDefect,
   );
 }
 

@@ -21,6 +21,7 @@ import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
 import { systemClock } from "../util/clock.ts";
+import { clientConnectionLimit } from "../util/descriptor-limit.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
 import { workerOf } from "../worker/worker-state.ts";
@@ -126,6 +127,7 @@ export class ServingThread {
     metrics.read("admitted", (set) => set({}, dataPlane.active));
     metrics.read("loopDelay", (set) => set({}, loopDelay.ms / 1000));
     metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
+    const maxClients = clientConnectionLimit();
     const listener = listen({
       config,
       hostname: start.hostname,
@@ -134,8 +136,11 @@ export class ServingThread {
       dataPlane,
       routes: start.routes.map((route, index) => ({ ...route, index })),
       answer: (route, request) => askControl(link, auth, route, request),
+      maxConnections: () => maxClients() / threads,
+      metrics,
       onDefect: (error, requestId) => dataPlane.onDefect(error, requestId),
     });
+    metrics.read("clientConnections", (set) => set({}, listener.connections));
     return new ServingThread({
       post,
       link,

@@ -89,6 +89,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   maxConcurrentRequestsPerModel: -1,
   maxRequestBytesInFlight: 1_073_741_824,
   maxEventLoopDelayMs: 500,
+  maxConnectionsPerClient: 0,
   maxConnectionsPerWorker: 8192,
   bodyStallTimeoutSecs: 30,
   shutdownDelaySecs: 5,

@@ -12,7 +12,7 @@ test("flags", () => {
     optionMeta(key).fileOnly ? [] : [flagName(key), ...(optionMeta(key).aliases ?? [])],
   );
   expect(flags.sort().join(" ")).toBe(
-    "--admin-api-key --admin-host --admin-port --api-key --balance-abs-threshold --balance-rel-threshold --body-stall-timeout-secs --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --chat-template --client-idle-timeout-secs --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --decode-policy --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-grpc --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-concurrent-requests-per-model --max-connections-per-worker --max-event-loop-delay-ms --max-payload-size --max-request-bytes-in-flight --max-resident-bytes --max-tree-size --model --model-path --parse-output --pd-disaggregation --policy --policy-module --port --prefill-policy --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --reasoning-parser --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --reuse-port --shutdown-delay-secs --shutdown-grace-period-secs --stream-keep-alive-secs --threads --tokenizer-cache-bytes --tokenizer-cache-l1-max-memory --tokenizer-path --tool-call-parser --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
+    "--admin-api-key --admin-host --admin-port --api-key --balance-abs-threshold --balance-rel-threshold --body-stall-timeout-secs --cache-threshold --cb-failure-threshold --cb-success-threshold --cb-timeout-duration-secs --cb-window-duration-secs --chat-template --client-idle-timeout-secs --client-stall-timeout-secs --connect-timeout-secs --continue-streams --cors-allowed-origins --decode-policy --disable-circuit-breaker --disable-health-check --disable-retries --drain-settle-secs --drain-timeout-secs --enable-grpc --enable-igw --first-byte-timeout-secs --forward-headers --health-check-endpoint --health-check-interval-secs --health-check-timeout-secs --health-failure-threshold --health-success-threshold --host --idle-timeout-secs --log-level --max-concurrent-requests --max-concurrent-requests-per-model --max-connections-per-client --max-connections-per-worker --max-event-loop-delay-ms --max-payload-size --max-request-bytes-in-flight --max-resident-bytes --max-tree-size --model --model-path --parse-output --pd-disaggregation --policy --policy-module --port --prefill-policy --prometheus-host --prometheus-port --queue-size --queue-timeout-secs --reasoning-parser --remove-unhealthy-workers --request-id-headers --request-timeout-secs --retry-backoff-multiplier --retry-initial-backoff-ms --retry-jitter-factor --retry-max-backoff-ms --retry-max-retries --reuse-port --shutdown-delay-secs --shutdown-grace-period-secs --stream-keep-alive-secs --threads --tokenizer-cache-bytes --tokenizer-cache-l1-max-memory --tokenizer-path --tool-call-parser --worker --worker-startup-check-interval --worker-startup-timeout-secs --worker-urls",
   );
 });
 
@@ -38,6 +38,8 @@ test("metrics", () => {
     "pointsman_admitted_requests",
     "pointsman_queue_depth",
     "pointsman_event_loop_delay_seconds",
+    "pointsman_client_connections",
+    "pointsman_refused_total",
     "pointsman_upstream_sockets",
     "process_resident_memory_bytes",
     "process_cpu_seconds_total",
@@ -52,6 +54,7 @@ test("error codes and their statuses", () => {
     "400 invalid_request",
     "400 missing_model",
     "400 forbidden_key",
+    "400 malformed_request",
     "400 bad_host",
     "401 invalid_api_key",
     "403 forbidden",
@@ -64,6 +67,8 @@ test("error codes and their statuses", () => {
     "409 worker_exists",
     "413 request_too_large",
     "415 unsupported_media_type",
+    "431 headers_too_large",
+    "429 too_many_connections",
     "429 rate_limit_exceeded",
     "499 client_closed",
     "503 no_available_workers",
@@ -74,6 +79,7 @@ test("error codes and their statuses", () => {
     "503 overloaded",
     "503 memory_full",
     "503 server_shutting_down",
+    "505 unsupported_http_version",
     "501 not_implemented",
     "500 internal_error",
     "502 upstream_connect_failed",

@@ -21,7 +21,7 @@ async function ask(path: string, body: unknown): Promise<unknown> {
   );
   try {
     const reply = await route?.handle({ request, requestId: "r", params: {}, query: new URLSearchParams() });
-    return JSON.parse(String(reply?.body));
+    return typeof reply?.body === "string" ? JSON.parse(reply.body) : undefined;
   } catch (error) {
     if (error instanceof GatewayError) return [error.code, error.details.param, error.message];
     throw error;

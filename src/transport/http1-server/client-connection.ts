@@ -30,6 +30,8 @@ export interface ConnectionOwner {
   handle(request: ClientRequest): Promise<Reply>;
   /** The answer to what is no request. */
   refuse(error: GatewayError): Reply;
+  /** An answer failed while it was written, which none may. */
+  onDefect(error: unknown): void;
   gone(connection: ClientConnection): void;
 }
 
@@ -101,9 +103,14 @@ export class ClientConnection implements RequestConnection, SinkConnection {
    */
   ended(): void {
     this.#isHalfClosed = true;
-    if (this.#framer && this.#request) this.#end(clientClosed("within its request"));
+    if (this.#framer) {
+      // The rest of the body will not come.
+      this.#framer = undefined;
+      this.#isLast = true;
+      if (this.#request) this.#end(clientClosed("within its request"));
+      else this.#next();
+    } else if (this.#phase !== "busy") this.#end(undefined);
     else if (this.#request) this.#probe();
-    else this.#end(undefined);
   }
 
   /** The socket is closed. */
@@ -125,8 +132,23 @@ export class ClientConnection implements RequestConnection, SinkConnection {
     else if (this.#phase === "head" && ms >= HEAD_MS)
       this.#refuse(new GatewayError("request_timeout", "the head of the request did not arrive in time"));
     else if (this.#phase === "leaving" && ms >= LINGER_MS) this.close();
-    // A request that is answered takes its time. An answer that lies here whole waits for the client alone, and so does the rest of a dropped body.
+    // A request that is answered takes its time. An answer that lies here whole waits for the client alone, and so does the
+    // rest of a body that nobody wants.
     else if (this.#phase === "busy" && !this.#request && ms >= this.#owner.idleMs) this.close();
+  }
+
+  /** Nothing is asked on it. */
+  get isIdle(): boolean {
+    return this.#phase === "idle";
+  }
+
+  /** There is no room for it, nor to wait for its end. */
+  turnAway(): void {
+    const reply = this.#owner.refuse(
+      new GatewayError("overloaded", "the gateway has as many connections as it can hold", { retryAfterSecs: 1 }),
+    );
+    if (!isStream(reply.body)) for (const bytes of wholeAnswer(NO_REQUEST, reply, reply.body, true)) this.#write(bytes);
+    this.close();
   }
 
   /** Its client has more connections than it may have. */
@@ -140,7 +162,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
 
   /** Ends it where nothing is asked on it. */
   closeIfIdle(): void {
-    if (this.#phase === "idle" || this.#phase === "head") this.#leave();
+    if (this.#phase === "idle") this.#leave();
   }
 
   close(): void {
@@ -171,7 +193,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
     let all = ahead.length > 0 ? Buffer.concat([ahead, bytes]) : bytes;
     this.#ahead = NO_BYTES;
     // Empty lines before a request are nothing (RFC 9112, section 2.2).
-    if (ahead.length === 0) while (all[0] === CR && all[1] === LF) all = all.subarray(2);
+    for (; all[0] === CR && all[1] === LF; this.#searched = 0) all = all.subarray(2);
     if (all.length === 0) {
       if (this.#isHalfClosed) this.#leave();
       return;
@@ -220,13 +242,19 @@ export class ClientConnection implements RequestConnection, SinkConnection {
     }
     this.#phase = "busy";
     this.#request = request;
-    this.#isPaused = false;
     const rest = bytes.subarray(end + 4);
     if (!framer.isDone) {
       this.#framer = framer;
       if (rest.length > 0) this.#takeBody(framer, rest);
     } else if (rest.length > 0) this.#keepAhead(rest);
-    void this.#owner.handle(request).then((reply) => this.#answer(request, reply));
+    void this.#owner.handle(request).then((reply) => {
+      try {
+        this.#answer(request, reply);
+      } catch (error) {
+        this.#break(error);
+      }
+      return undefined;
+    });
   }
 
   #takeBody(framer: BodyFramer, bytes: Buffer): void {
@@ -283,13 +311,20 @@ export class ClientConnection implements RequestConnection, SinkConnection {
     this.#sink = sink;
     body.run(sink).then(
       () => {
-        if (this.#sink !== sink || this.#phase !== "busy") return;
+        if (this.#sink !== sink || this.#phase !== "busy") return undefined;
         sink.end();
         this.#sink = undefined;
         this.#answered();
+        return undefined;
       },
-      () => this.close(),
+      (error: unknown) => this.#break(error),
     );
+  }
+
+  /** The answer cannot be gone on with, by a defect of ours. */
+  #break(error: unknown): void {
+    this.#owner.onDefect(error);
+    this.close();
   }
 
   /** The answer is given, if not taken yet. */

@@ -13,6 +13,8 @@ export interface HttpServerOptions {
   readonly reusePort: boolean;
   /** See `ConnectionOwner.idleMs`; Infinity for no bound. */
   readonly idleMs: number;
+  /** Connections at once, asked now and then: beyond what the process has descriptors for nobody could be accepted. */
+  readonly maxConnections?: () => number;
   /** Connections of one address at once; Infinity for no bound. */
   readonly maxPerAddress: number;
   readonly clock?: Clock;
@@ -20,6 +22,7 @@ export interface HttpServerOptions {
   readonly handle: (request: ClientRequest) => Promise<Reply>;
   /** The answer to what is no request, or comes from an address that has too many connections. */
   readonly refuse: (error: GatewayError) => Reply;
+  readonly onDefect: (error: unknown) => void;
 }
 
 /** How often connections are looked at for what takes too long, ms. */
@@ -39,29 +42,16 @@ export class HttpServer implements ConnectionOwner {
   readonly #connections = new Set<ClientConnection>();
   readonly #perAddress = new Map<string, number>();
   readonly #sweep: Sweep;
+  #most: number;
 
-  /** Listens. Throws what Bun throws where the address cannot be had (EADDRINUSE, EACCES). */
+  /** Listens. Throws what Bun throws where the address cannot be had (EADDRINUSE, EACCES), with the port in the message. */
   constructor(options: HttpServerOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.idleMs = options.idleMs;
+    this.#most = options.maxConnections?.() ?? Number.POSITIVE_INFINITY;
     this.#sweep = new Sweep(this.#clock, LOOK_MS, (now) => this.#look(now));
-    const { hostname, port, reusePort } = options;
-    this.#listener = Bun.listen<ClientConnection>({
-      hostname,
-      port,
-      // Or a client that has said all that it will say would be taken for one that is gone.
-      allowHalfOpen: true,
-      ...(reusePort ? { reusePort } : {}),
-      socket: {
-        open: (socket) => this.#opened(socket),
-        data: (socket, bytes) => socket.data.received(bytes),
-        drain: (socket) => socket.data.drained(),
-        end: (socket) => socket.data.ended(),
-        close: (socket, error) => socket.data.closed(error),
-        error: (socket, error) => socket.data.closed(error),
-      },
-    });
+    this.#listener = this.#listen(options);
   }
 
   get port(): number {
@@ -83,6 +73,10 @@ export class HttpServer implements ConnectionOwner {
 
   refuse(error: GatewayError): Reply {
     return this.#options.refuse(error);
+  }
+
+  onDefect(error: unknown): void {
+    this.#options.onDefect(error);
   }
 
   gone(connection: ClientConnection): void {
@@ -112,12 +106,37 @@ export class HttpServer implements ConnectionOwner {
     for (const connection of this.#connections) connection.close();
   }
 
+  #listen({ hostname, port, reusePort }: HttpServerOptions): TCPSocketListener<ClientConnection> {
+    try {
+      return Bun.listen<ClientConnection>({
+        hostname,
+        port,
+        // Or a client that has said all that it will say would be taken for one that is gone.
+        allowHalfOpen: true,
+        ...(reusePort ? { reusePort } : {}),
+        socket: {
+          open: (socket) => this.#opened(socket),
+          data: (socket, bytes) => socket.data.received(bytes),
+          drain: (socket) => socket.data.drained(),
+          end: (socket) => socket.data.ended(),
+          close: (socket, error) => socket.data.closed(error),
+          error: (socket, error) => socket.data.closed(error),
+        },
+      });
+    } catch (error) {
+      // Bun says the address and not the port.
+      if (error instanceof Error) error.message = `port ${port}: ${error.message}`;
+      throw error;
+    }
+  }
+
   #opened(socket: Socket<ClientConnection>): void {
     const address = this.#options.maxPerAddress === Number.POSITIVE_INFINITY ? undefined : socket.remoteAddress;
     const connection = new ClientConnection(socket, this, address);
     socket.data = connection;
     this.#connections.add(connection);
     this.#sweep.wake();
+    if (this.#connections.size > this.#most) connection.turnAway();
     if (address === undefined) return;
     const count = (this.#perAddress.get(address) ?? 0) + 1;
     this.#perAddress.set(address, count);
@@ -125,7 +144,17 @@ export class HttpServer implements ConnectionOwner {
   }
 
   #look(now: number): boolean {
+    this.#most = this.#options.maxConnections?.() ?? Number.POSITIVE_INFINITY;
+    if (this.#connections.size > this.#most) this.#makeRoom();
     for (const connection of this.#connections) connection.checkTime(now);
     return this.#connections.size > 0;
+  }
+
+  /** Who came last and asks nothing goes first. */
+  #makeRoom(): void {
+    for (const connection of [...this.#connections].reverse()) {
+      if (this.#connections.size <= this.#most) return;
+      if (connection.isIdle) connection.close();
+    }
   }
 }

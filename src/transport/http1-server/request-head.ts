@@ -40,14 +40,15 @@ export function readRequestHead(head: string): RequestHead {
   const fields = readFields(lines, 1, malformed);
   const host = fields.get("host");
   if (host === undefined || !HOST.test(host)) throw new GatewayError("bad_host", "the Host header is not a host name");
-  const pathAndQuery = target.startsWith("/") ? target : originForm(target, host);
-  const mark = pathAndQuery.indexOf("?");
+  // A whole URL would name the host once more (RFC 9112, section 3.2.2), and who routes by which is what tricks are made of.
+  if (!target.startsWith("/")) throw malformed("the target is not a path");
+  const mark = target.indexOf("?");
   const connection = fields.get("connection")?.toLowerCase();
   const framer = framingOf(fields, isHttp11);
   return {
     method,
-    path: mark < 0 ? pathAndQuery : pathAndQuery.slice(0, mark),
-    query: mark < 0 ? "" : pathAndQuery.slice(mark + 1),
+    path: mark < 0 ? target : target.slice(0, mark),
+    query: mark < 0 ? "" : target.slice(mark + 1),
     headers: new RequestHeaders(fields),
     isHttp11,
     keepAlive: isHttp11 ? !hasToken(connection, "close") : hasToken(connection, "keep-alive"),
@@ -59,15 +60,6 @@ export function readRequestHead(head: string): RequestHead {
 
 export function malformed(what: string): GatewayError {
   return new GatewayError("malformed_request", `the request is not valid HTTP: ${what}`);
-}
-
-/** A whole URL as the target names the host once more, and must name the same (RFC 9112, section 3.2.2). */
-function originForm(target: string, host: string): string {
-  const [, authority = "", rest = ""] = ABSOLUTE_FORM.exec(target) ?? [];
-  if (authority === "" || authority.toLowerCase() !== host.toLowerCase()) {
-    throw malformed("the target is not a path");
-  }
-  return rest.startsWith("/") ? rest : `/${rest}`;
 }
 
 function framingOf(fields: ReadonlyMap<string, string>, isHttp11: boolean): BodyFramer {
@@ -89,6 +81,5 @@ function hasToken(list: string | undefined, token: string): boolean {
 }
 
 const REQUEST_LINE = /^([A-Z]{1,24}) ([\u0021-\u007e]+) HTTP\/([0-9]\.[0-9])$/;
-const ABSOLUTE_FORM = /^https?:\/\/([^/?#@]+)([/?].*)?$/i;
 /** A Host with a path, a query or user in it makes other URLs of the same request for whoever puts the two together. */
 const HOST = /^(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;

@@ -30,13 +30,29 @@ export function readFields(
     const colon = line.indexOf(":");
     if (colon <= 0) throw malformed("bad header line");
     const name = line.slice(0, colon).toLowerCase();
-    const value = line.slice(colon + 1).trim();
+    const value = withoutSpace(line, colon + 1);
     if (!NAME.test(name) || FORBIDDEN_IN_VALUE.test(value)) throw malformed("bad header");
     const before = fields.get(name);
     fields.set(name, before === undefined ? value : `${before}, ${value}`);
   }
   return fields;
 }
+
+/** The rest of the line without the spaces and tabs around it: what else `trim` takes off is not white space here. */
+function withoutSpace(line: string, start: number): string {
+  let from = start;
+  let to = line.length;
+  while (from < to && isSpace(line.charCodeAt(from))) from += 1;
+  while (to > from && isSpace(line.charCodeAt(to - 1))) to -= 1;
+  return line.slice(from, to);
+}
+
+function isSpace(code: number): boolean {
+  return code === SPACE || code === TAB;
+}
+
+const SPACE = 32;
+const TAB = 9;
 
 /** The length that a Content-Length tells, or undefined where it is not one. */
 export function lengthIn(value: string): number | undefined {
