@@ -152,7 +152,7 @@ export class HttpServer implements ConnectionOwner {
 
   /** Who came last and asks nothing goes first. */
   #makeRoom(): void {
-    for (const connection of [...this.#connections].reverse()) {
+    for (const connection of [...this.#connections].toReversed()) {
       if (this.#connections.size <= this.#most) return;
       if (connection.isIdle) connection.close();
     }
