@@ -170,9 +170,9 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   }
 
   /** False where there is something to wait for, or to say. */
-  take(bytes: Buffer, from: number, to: number): boolean {
+  take(bytes: Uint8Array, from: number, to: number): boolean {
     this.#isFresh = true;
-    if (this.#bytes < MAX_STREAM_BYTES && this.#framer.passes(bytes, from, to)) {
+    if (this.#bytes < MAX_STREAM_BYTES && (this.#account || this.#framer.passes(bytes, from, to))) {
       this.#bytes += to - from;
       this.#pressure = this.#sink?.write(bytes, from, to);
       return this.#pressure === undefined;

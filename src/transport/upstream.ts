@@ -42,7 +42,7 @@ export interface StreamAccount {
 /** Takes the pieces of a body as they come. */
 export interface PieceTaker {
   /** A piece lies in `bytes`, which are its own, from `from` up to `to`. False: no more for now. Never throws. */
-  take(bytes: Buffer, from: number, to: number): boolean;
+  take(bytes: Uint8Array, from: number, to: number): boolean;
 }
 
 export interface UpstreamResponse {

@@ -1,7 +1,7 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { AnswerWriter } from "../../protocol/generation.ts";
-import type { GrpcStream } from "../../transport/grpc/grpc-client.ts";
-import type { UpstreamResponse } from "../../transport/upstream.ts";
+import type { GrpcStream, MessageTaker } from "../../transport/grpc/grpc-client.ts";
+import type { PieceTaker, UpstreamResponse } from "../../transport/upstream.ts";
 import { AnswerAssembler, type AssemblySettings } from "./answer-assembler.ts";
 import type { EngineProtocol, EngineStep } from "./engine-protocol.ts";
 import { type Batch, MessageQueue } from "./message-queue.ts";
@@ -37,7 +37,7 @@ const WHOLE_HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "ap
  * What an engine generates, as the answer of a worker that speaks the client's API: from here on nobody sees that tokens
  * came over gRPC. Reading it pulls from the engine, so a slow client stops the engine.
  */
-export class GenerationResponse implements UpstreamResponse {
+export class GenerationResponse implements UpstreamResponse, MessageTaker {
   readonly status = 200;
   readonly headers: ReadonlyMap<string, string>;
   readonly account: StreamCounts;
@@ -50,6 +50,9 @@ export class GenerationResponse implements UpstreamResponse {
   readonly #queue = new MessageQueue<Generation>();
   #unread: readonly Generation[];
   #isEnded = false;
+  /** Found while messages were taken as they came; the next read says it. */
+  #failure: unknown;
+  #taker: PieceTaker | undefined;
 
   constructor(parts: GenerationResponseParts) {
     this.#parts = parts;
@@ -67,6 +70,7 @@ export class GenerationResponse implements UpstreamResponse {
   }
 
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     while (!this.#isEnded) {
       if (this.#open.size === 0) {
         this.#isEnded = true;
@@ -78,6 +82,31 @@ export class GenerationResponse implements UpstreamResponse {
       if (text !== "") return this.account.sent(text);
     }
     return undefined;
+  }
+
+  /** Of one prompt alone: what several say comes in an order of its own. */
+  async follow(taker: PieceTaker): Promise<void> {
+    const { generations, isStream } = this.#parts;
+    const [only] = generations;
+    if (generations.length !== 1 || !only || !isStream || this.#open.size === 0) return;
+    this.#taker = taker;
+    await only.stream.follow(this);
+    this.#taker = undefined;
+  }
+
+  takeMessages(messages: readonly Uint8Array[]): boolean {
+    const [from] = this.#parts.generations;
+    if (!from) return false;
+    try {
+      const text = this.#take({ from, messages });
+      if (text === "") return this.#open.size > 0;
+      const bytes = this.account.sent(text);
+      return this.#taker?.take(bytes, 0, bytes.length) === true && this.#open.size > 0;
+    } catch (error) {
+      this.discard();
+      this.#failure = error;
+      return false;
+    }
   }
 
   async bytes(maxBytes: number): Promise<Uint8Array> {

@@ -18,6 +18,7 @@ function stream(name: string): {
     hasMessages: false,
     read: () => undefined,
     readAvailable: () => next.promise,
+    follow: () => Promise.resolve(),
     discard: () => undefined,
   };
   return {
@@ -63,6 +64,7 @@ test("what 2,000 streams say in 50 messages each is heard within a second", asyn
     hasMessages: false,
     read: () => undefined,
     readAvailable: async () => [new Uint8Array(1)],
+    follow: () => Promise.resolve(),
     discard: () => undefined,
   };
   for (let count = 0; count < 2000; count += 1) void queue.read({ stream: grpc });

@@ -1,6 +1,6 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, IncomingHttpStatusHeader } from "node:http2";
 import { asGatewayError, clientClosed, GatewayError } from "../../errors/errors.ts";
-import type { GrpcCallOptions, GrpcStream } from "./grpc-client.ts";
+import type { GrpcCallOptions, GrpcStream, MessageTaker } from "./grpc-client.ts";
 import { MessageFramer } from "./message-framer.ts";
 import { httpStatusError, isNeverReached, resetError, statusError } from "./status.ts";
 
@@ -71,6 +71,9 @@ export class GrpcCall implements GrpcStream {
   #taken = 0;
   #queuedBytes = 0;
   #reader: Reader | undefined;
+  /** Who takes messages as they come, and what ends that. */
+  #taker: MessageTaker | undefined;
+  #stopTaking: (() => void) | undefined;
   #isPaused = false;
   #isWhole = false;
   #failure: GatewayError | undefined;
@@ -155,6 +158,15 @@ export class GrpcCall implements GrpcStream {
     });
   }
 
+  follow(taker: MessageTaker): Promise<void> {
+    const isDone = this.#taken < this.#queue.length && !taker.takeMessages(this.#takeAll());
+    if (isDone || this.isOver) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#taker = taker;
+      this.#stopTaking = resolve;
+    });
+  }
+
   discard(): void {
     this.#queue = [];
     this.#taken = 0;
@@ -163,11 +175,24 @@ export class GrpcCall implements GrpcStream {
 
   /** Whoever waits gets what is there, or that it is over. */
   #wakeReader(): void {
+    const taker = this.#taker;
+    if (taker) {
+      const goesOn = this.#taken >= this.#queue.length || taker.takeMessages(this.#takeAll());
+      if (!goesOn || this.isOver) this.#unfollow();
+      return;
+    }
     const reader = this.#reader;
     if (!reader) return;
     this.#reader = undefined;
     if (this.#failure !== undefined && this.#queue.length === 0) reader.reject(this.#failure);
     else reader.wake();
+  }
+
+  #unfollow(): void {
+    const stop = this.#stopTaking;
+    this.#taker = undefined;
+    this.#stopTaking = undefined;
+    stop?.();
   }
 
   /** The next message, `undefined` if there is none. */

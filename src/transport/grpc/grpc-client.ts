@@ -14,6 +14,12 @@ export interface GrpcCallOptions {
   readonly signal?: LeaveSignal | undefined;
 }
 
+/** Takes the messages of a stream as they come. */
+export interface MessageTaker {
+  /** One or more that have come together, whose bytes are its own. False: no more for now. Never throws. */
+  takeMessages(messages: readonly Uint8Array[]): boolean;
+}
+
 export interface GrpcStream {
   /** True once a message has come: from then on nothing may be sent again elsewhere. */
   readonly hasMessages: boolean;
@@ -27,6 +33,11 @@ export interface GrpcStream {
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /** All messages that are there, at least one, or none at the OK end. One turn of the loop for several messages. Throws as `read`. */
   readAvailable(): readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
+  /**
+   * Hands over messages as they come, without a promise for each, until the taker says false, or the stream ends or fails, and
+   * resolves then; `read` and `readAvailable` go on from there. One reader at a time.
+   */
+  follow(taker: MessageTaker): Promise<void>;
   /** Ends the call where it is; the worker sees it cancelled. */
   discard(): void;
 }
