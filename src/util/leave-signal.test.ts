@@ -60,9 +60,7 @@ for (const [name, create] of Object.entries(KINDS)) {
     expect(calls).toEqual(["first", "second"]);
   });
 
-  // A LeaveController calls all who listened when it began.
-  const asOf = name === "a LeaveController" ? test.failing : test;
-  asOf(`${name} does not call who was told by another who was called to stop listening`, () => {
+  test(`${name} does not call who was told by another who was called to stop listening`, () => {
     const { signal, leave } = create();
     const calls: string[] = [];
     const second = (): number => calls.push("second");

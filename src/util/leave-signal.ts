@@ -16,7 +16,7 @@ export class LeaveController implements LeaveSignal {
   #listeners: (() => void)[] = [];
 
   addEventListener(_type: "abort", listener: () => void): void {
-    this.#listeners.push(listener);
+    if (!this.aborted) this.#listeners.push(listener);
   }
 
   removeEventListener(_type: "abort", listener: () => void): void {
@@ -29,8 +29,7 @@ export class LeaveController implements LeaveSignal {
     if (this.aborted) return;
     this.aborted = true;
     this.reason = reason;
-    const listeners = this.#listeners;
-    this.#listeners = [];
-    for (const listener of listeners) listener();
+    // One by one: who is called may take another off.
+    for (let next = this.#listeners.shift(); next; next = this.#listeners.shift()) next();
   }
 }

@@ -1,6 +1,6 @@
 import type { Socket } from "bun";
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
-import type { ClientRequest, Reply, ReplySink, ReplyStream } from "../downstream.ts";
+import type { ClientRequest, Reply, ReplyStream } from "../downstream.ts";
 import { type BodyFramer, bytesOf } from "../http1/body-framer.ts";
 import { indexOfBlankLine } from "../http1/fields.ts";
 import { IncomingRequest, type RequestConnection } from "./incoming-request.ts";
@@ -195,6 +195,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
     // Empty lines before a request are nothing (RFC 9112, section 2.2).
     for (; all[0] === CR && all[1] === LF; this.#searched = 0) all = all.subarray(2);
     if (all.length === 0) {
+      this.#phase = "idle";
       if (this.#isHalfClosed) this.#leave();
       return;
     }
@@ -266,7 +267,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
       this.#framer = undefined;
       this.#isLast = true;
       if (request) request.fail(error);
-      else this.#leave();
+      else this.#next();
       return;
     }
     if (request && framer.to > framer.from) request.offer(bytesOf(framer));
@@ -286,7 +287,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
 
   #answer(request: IncomingRequest, reply: Reply): void {
     if (this.#request !== request || this.#phase !== "busy") {
-      if (isStream(reply.body)) void reply.body.run(NOWHERE).catch(() => undefined);
+      if (isStream(reply.body)) runNowhere(reply.body);
       return;
     }
     const framer = this.#framer;
@@ -306,7 +307,19 @@ export class ClientConnection implements RequestConnection, SinkConnection {
   #answerInPieces(request: IncomingRequest, reply: Reply, body: ReplyStream): void {
     const isChunked = request.isHttp11;
     this.#isLast ||= !isChunked;
-    const head = headOf(request, reply, isChunked ? "chunked" : "until close", this.#isLast);
+    let head: string;
+    try {
+      head = headOf(request, reply, isChunked ? "chunked" : "until close", this.#isLast);
+    } catch (error) {
+      runNowhere(body);
+      throw error;
+    }
+    if (request.method === "HEAD") {
+      runNowhere(body);
+      this.#write(Buffer.from(head, "latin1"));
+      this.#answered();
+      return;
+    }
     const sink = new AnswerSink(this, head, isChunked);
     this.#sink = sink;
     body.run(sink).then(
@@ -406,7 +419,8 @@ export class ClientConnection implements RequestConnection, SinkConnection {
     }
     const written = Math.max(0, this.#socket.write(bytes, 0, length));
     if (written === length) return;
-    this.#unsent = isTransient(bytes) ? bytes.slice(written, length) : bytes.subarray(written, length);
+    const rest = bytes.subarray(written, length);
+    this.#unsent = isTransient(bytes) ? Buffer.from(rest) : rest;
   }
 
   #whenSent(): Promise<void> | undefined {
@@ -426,8 +440,11 @@ function isStream(body: Reply["body"]): body is ReplyStream {
   return typeof body === "object" && "run" in body;
 }
 
-/** Of an answer whose client has left before it began. */
-const NOWHERE: ReplySink = { write: () => undefined, breakOff: () => undefined };
+/** An answer that nobody gets is run all the same, so that what it holds is given back. */
+function runNowhere(body: ReplyStream): void {
+  void body.run({ write: () => undefined, breakOff: () => undefined }).catch(() => undefined);
+}
+
 const NO_REQUEST = { method: "GET", isHttp11: true };
 const CONTINUE: Buffer = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 const LETTER_A = 65;

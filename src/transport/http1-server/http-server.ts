@@ -136,11 +136,10 @@ export class HttpServer implements ConnectionOwner {
     socket.data = connection;
     this.#connections.add(connection);
     this.#sweep.wake();
+    const count = address === undefined ? 0 : (this.#perAddress.get(address) ?? 0) + 1;
+    if (address !== undefined) this.#perAddress.set(address, count);
     if (this.#connections.size > this.#most) connection.turnAway();
-    if (address === undefined) return;
-    const count = (this.#perAddress.get(address) ?? 0) + 1;
-    this.#perAddress.set(address, count);
-    if (count > this.#options.maxPerAddress) connection.refuseTooMany(this.#options.maxPerAddress);
+    else if (count > this.#options.maxPerAddress) connection.refuseTooMany(this.#options.maxPerAddress);
   }
 
   #look(now: number): boolean {

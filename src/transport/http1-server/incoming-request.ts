@@ -109,9 +109,12 @@ export class IncomingRequest implements ClientRequest {
     reader?.reject(this.#failure);
   }
 
-  /** Nobody reads the rest of the body. */
+  /** The answer is given: nobody reads the rest of the body, and who still waits for it gets none. */
   drop(): void {
     this.#isDropping = true;
+    const reader = this.#reader;
+    this.#reader = undefined;
+    reader?.reject(clientClosed("the request was answered before its end"));
     this.#queue = [];
     this.#queuedBytes = 0;
     if (this.#isPaused) this.#resume();

@@ -30,7 +30,8 @@ export interface RequestHead {
  */
 export function readRequestHead(head: string): RequestHead {
   const lines = head.split("\r\n");
-  if (lines.length > MAX_FIELDS) throw new GatewayError("headers_too_large", `more than ${MAX_FIELDS} header fields`);
+  if (lines.length - 1 > MAX_FIELDS)
+    throw new GatewayError("headers_too_large", `more than ${MAX_FIELDS} header fields`);
   const [, method = "", target = "", version = ""] = REQUEST_LINE.exec(lines[0] ?? "") ?? [];
   if (method === "") throw malformed("bad request line");
   if (version !== "1.1" && version !== "1.0") {
@@ -38,8 +39,9 @@ export function readRequestHead(head: string): RequestHead {
   }
   const isHttp11 = version === "1.1";
   const fields = readFields(lines, 1, malformed);
-  const host = fields.get("host");
-  if (host === undefined || !HOST.test(host)) throw new GatewayError("bad_host", "the Host header is not a host name");
+  // HTTP/1.0 did not have it: probes of load balancers still come without.
+  const host = fields.get("host") ?? (isHttp11 ? "" : "none");
+  if (!HOST.test(host)) throw new GatewayError("bad_host", "the Host header is not a host name");
   // A whole URL would name the host once more (RFC 9112, section 3.2.2), and who routes by which is what tricks are made of.
   if (!target.startsWith("/")) throw malformed("the target is not a path");
   const mark = target.indexOf("?");
@@ -51,7 +53,7 @@ export function readRequestHead(head: string): RequestHead {
     query: mark < 0 ? "" : target.slice(mark + 1),
     headers: new RequestHeaders(fields),
     isHttp11,
-    keepAlive: isHttp11 ? !hasToken(connection, "close") : hasToken(connection, "keep-alive"),
+    keepAlive: !hasToken(connection, "close") && (isHttp11 || hasToken(connection, "keep-alive")),
     expectsContinue: isHttp11 && fields.get("expect")?.toLowerCase() === "100-continue",
     hasBody: !framer.isDone,
     framer,

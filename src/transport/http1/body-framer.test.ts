@@ -217,8 +217,7 @@ describe("a chunk", () => {
     expect(refusal(...line(300).split(""))).toBe("chunk line too long");
   });
 
-  // The CR is counted where the LF is not there yet, and not where it is.
-  test.failing("may have a size line of 256 bytes also where it is cut between its CR and its LF", () => {
+  test("may have a size line of 256 bytes also where it is cut between its CR and its LF", () => {
     const line = `2;${"a".repeat(254)}`;
     expect(refusal(`${line}\r`, "\nok\r\n0\r\n\r\n")).toBeUndefined();
   });

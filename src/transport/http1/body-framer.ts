@@ -149,7 +149,8 @@ export class BodyFramer implements ByteRange {
       }
       const lineEnd = this.#indexOfLineEnd(bytes, at);
       if (lineEnd < 0) {
-        this.#checkLine(bytes.length - at);
+        // A CR at the end may be the line's own.
+        this.#checkLine(bytes.length - at - (bytes[bytes.length - 1] === CR ? 1 : 0));
         this.#pending = bytes.subarray(at);
         break;
       }
