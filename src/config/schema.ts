@@ -425,7 +425,7 @@ export const configSchema = z.strictObject({
   maxConnectionsPerClient: z.int().min(0).max(1_000_000).default(0).meta({
     group: "Admission and time",
     description:
-      "Connections of one address at once; one more is told 429 and closed. 0 for no bound: behind a proxy or a NAT all clients have one address.",
+      "Connections of one address at once, on each of the `threads`; one more is told 429 and closed. 0 for no bound: behind a proxy or a NAT all clients have one address.",
   }),
   clientIdleTimeoutSecs: z.int().min(0).max(86_400).default(120).meta({
     group: "Admission and time",

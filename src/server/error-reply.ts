@@ -1,10 +1,10 @@
 import type { ErrorCode, GatewayError } from "../errors/errors.ts";
 import type { Dialect } from "../protocol/dialect.ts";
 import { errorFacts } from "../protocol/error-facts.ts";
-import type { Reply } from "../transport/downstream.ts";
+import type { WholeReply } from "../transport/downstream.ts";
 
 /** An error as the client's API says it. */
-export function errorReply(error: GatewayError, dialect: Dialect, requestId: string): Reply {
+export function errorReply(error: GatewayError, dialect: Dialect, requestId: string): WholeReply {
   const headers: Record<string, string> = { "content-type": "application/json" };
   for (const name of dialect.requestIdHeaders) headers[name] = requestId;
   const { retryAfterSecs, allow } = error.details;

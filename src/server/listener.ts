@@ -3,7 +3,7 @@ import { asGatewayError, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { ENDPOINTS } from "../protocol/endpoints.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
-import type { ClientRequest, Reply } from "../transport/downstream.ts";
+import type { ClientRequest, Reply, WholeReply } from "../transport/downstream.ts";
 import { HttpServer } from "../transport/http1-server/http-server.ts";
 import type { ControlRequest } from "./control-app.ts";
 import { createCors } from "./cors.ts";
@@ -12,6 +12,7 @@ import { errorReply } from "./error-reply.ts";
 import { requestIdOf } from "./request-id.ts";
 import type { Method } from "./route.ts";
 import { RouteTable } from "./route-table.ts";
+import { bound } from "./settings.ts";
 
 type Handler = (request: ClientRequest, requestId: string, params: Readonly<Record<string, string>>) => Promise<Reply>;
 
@@ -88,7 +89,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
 }
 
 /** The answer to what is no request: in which API it was meant is not known. */
-function refuse(error: GatewayError): Reply {
+function refuse(error: GatewayError): WholeReply {
   return errorReply(error, openaiDialect, crypto.randomUUID());
 }
 
@@ -128,11 +129,6 @@ export function listenForMetrics(
     refuse,
     onDefect,
   });
-}
-
-/** 0 stands for no bound. */
-function bound(most: number): number {
-  return most > 0 ? most : Number.POSITIVE_INFINITY;
 }
 
 export function urlOf(port: number | undefined, host: string): string {

@@ -155,7 +155,7 @@ function startLocalFront(
     dataPlane,
     routes,
     answer: (route, request) => control.answer(route, request),
-    maxConnections: clientConnectionLimit(),
+    maxConnections: clientConnectionLimit,
     metrics,
     onDefect: ({ cause }, requestId) => logDefect(logger, cause, requestId),
   });
@@ -195,7 +195,7 @@ function startAdminListener(
     dataPlane: undefined,
     routes: routesOf(control.routes, "admin", true),
     answer: (route, request) => control.answer(route, request),
-    maxConnections: clientConnectionLimit(),
+    maxConnections: clientConnectionLimit,
     metrics,
     onDefect,
   });

@@ -31,7 +31,6 @@ export function gateSettings(config: Config): GateSettings {
   };
 }
 
-/** 0 stands for no bound. */
 export function maxLoopDelayMs({ maxEventLoopDelayMs }: Config): number {
   return bound(maxEventLoopDelayMs);
 }
@@ -43,6 +42,7 @@ export function maxResidentBytes({ maxResidentBytes: given }: Config, limit = me
 
 const CONTAINER_SHARE = 0.9;
 
-function bound(most: number): number {
+/** 0 stands for no bound. */
+export function bound(most: number): number {
   return most > 0 ? most : Number.POSITIVE_INFINITY;
 }

@@ -127,7 +127,6 @@ export class ServingThread {
     metrics.read("admitted", (set) => set({}, dataPlane.active));
     metrics.read("loopDelay", (set) => set({}, loopDelay.ms / 1000));
     metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
-    const maxClients = clientConnectionLimit();
     const listener = listen({
       config,
       hostname: start.hostname,
@@ -136,7 +135,7 @@ export class ServingThread {
       dataPlane,
       routes: start.routes.map((route, index) => ({ ...route, index })),
       answer: (route, request) => askControl(link, auth, route, request),
-      maxConnections: () => maxClients() / threads,
+      maxConnections: () => clientConnectionLimit() / threads,
       metrics,
       onDefect: (error, requestId) => dataPlane.onDefect(error, requestId),
     });

@@ -67,15 +67,20 @@ export interface Reply {
   endsConnection?: boolean;
 }
 
+/** One that is there from the start. */
+export interface WholeReply extends Reply {
+  readonly body: Uint8Array | string;
+}
+
 interface ReplyInit {
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export function jsonReply(value: unknown, { status = 200, headers = {} }: ReplyInit = {}): Reply {
+export function jsonReply(value: unknown, { status = 200, headers = {} }: ReplyInit = {}): WholeReply {
   return { status, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(value) };
 }
 
-export function textReply(text: string, { status = 200, headers = {} }: ReplyInit = {}): Reply {
+export function textReply(text: string, { status = 200, headers = {} }: ReplyInit = {}): WholeReply {
   return { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers }, body: text };
 }

@@ -2,10 +2,7 @@ import { type ClientRequest, RequestHeaders } from "./downstream.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
 /** A request as data: as one thread tells another of it. */
-export interface ToldOf {
-  readonly method: string;
-  readonly path: string;
-  readonly query: string;
+export interface ToldOf extends Pick<ClientRequest, "method" | "path" | "query"> {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** The whole of it, where there is one. */
   readonly body: Uint8Array | undefined;

@@ -4,8 +4,17 @@ import { openSync, readSync } from "node:fs";
 const CLIENT_SHARE = 0.8;
 const SOFT_LIMIT = /^Max open files +(\d+)/m;
 
-/** Reads how many connections of clients the process can hold. Linux alone says it in a file; elsewhere it is Infinity. */
-export function clientConnectionLimit(path = "/proc/self/limits"): () => number {
+let ofProcess: (() => number) | undefined;
+
+/** How many connections of clients the process can hold, now. Linux alone says it in a file; elsewhere it is Infinity. */
+export function clientConnectionLimit(): number {
+  // One file for all that listen.
+  ofProcess ??= limitReader("/proc/self/limits");
+  return ofProcess();
+}
+
+/** Reads the same from a file of that form, again and again. */
+export function limitReader(path: string): () => number {
   const buffer = Buffer.alloc(4096);
   let file: number;
   try {

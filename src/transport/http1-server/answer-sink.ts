@@ -3,8 +3,7 @@ import { endOf, pieceOf } from "./answer-bytes.ts";
 
 /** What an answer that is written piece by piece needs of its connection. */
 export interface SinkConnection {
-  /** Undefined where the client can take more; else resolves when it can. */
-  /** The first `length` of the bytes. */
+  /** The first `length` of the bytes. Undefined where the client can take more; else resolves when it can. */
   send(bytes: Uint8Array, length: number): Promise<void> | undefined;
   close(): void;
 }

@@ -1,6 +1,6 @@
 import type { Socket } from "bun";
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
-import type { ClientRequest, Reply, ReplyStream } from "../downstream.ts";
+import type { ClientRequest, Reply, ReplyStream, WholeReply } from "../downstream.ts";
 import { type BodyFramer, bytesOf } from "../http1/body-framer.ts";
 import { indexOfBlankLine } from "../http1/fields.ts";
 import { IncomingRequest, type RequestConnection } from "./incoming-request.ts";
@@ -29,7 +29,7 @@ export interface ConnectionOwner {
   /** Answers a request; never rejects. */
   handle(request: ClientRequest): Promise<Reply>;
   /** The answer to what is no request. */
-  refuse(error: GatewayError): Reply;
+  refuse(error: GatewayError): WholeReply;
   /** An answer failed while it was written, which none may. */
   onDefect(error: unknown): void;
   gone(connection: ClientConnection): void;
@@ -144,10 +144,9 @@ export class ClientConnection implements RequestConnection, SinkConnection {
 
   /** There is no room for it, nor to wait for its end. */
   turnAway(): void {
-    const reply = this.#owner.refuse(
+    this.#writeRefusal(
       new GatewayError("overloaded", "the gateway has as many connections as it can hold", { retryAfterSecs: 1 }),
     );
-    if (!isStream(reply.body)) for (const bytes of wholeAnswer(NO_REQUEST, reply, reply.body, true)) this.#write(bytes);
     this.close();
   }
 
@@ -371,10 +370,13 @@ export class ClientConnection implements RequestConnection, SinkConnection {
   #refuse(error: GatewayError): void {
     this.#isLast = true;
     this.#phase = "busy";
-    const reply = this.#owner.refuse(error);
-    const body = isStream(reply.body) ? NO_BYTES : reply.body;
-    for (const bytes of wholeAnswer(NO_REQUEST, reply, body, true)) this.#write(bytes);
+    this.#writeRefusal(error);
     this.#answered();
+  }
+
+  #writeRefusal(error: GatewayError): void {
+    const reply = this.#owner.refuse(error);
+    for (const bytes of wholeAnswer(NO_REQUEST, reply, reply.body, true)) this.#write(bytes);
   }
 
   /** Closes our side, and waits for the client to close its own. */

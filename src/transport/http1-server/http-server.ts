@@ -2,7 +2,7 @@ import type { Socket, TCPSocketListener } from "bun";
 import type { GatewayError } from "../../errors/errors.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import { Sweep } from "../../util/sweep.ts";
-import type { ClientRequest, Reply } from "../downstream.ts";
+import type { ClientRequest, Reply, WholeReply } from "../downstream.ts";
 import { ClientConnection, type ConnectionOwner } from "./client-connection.ts";
 
 export interface HttpServerOptions {
@@ -21,7 +21,7 @@ export interface HttpServerOptions {
   /** Answers a request; never rejects. */
   readonly handle: (request: ClientRequest) => Promise<Reply>;
   /** The answer to what is no request, or comes from an address that has too many connections. */
-  readonly refuse: (error: GatewayError) => Reply;
+  readonly refuse: (error: GatewayError) => WholeReply;
   readonly onDefect: (error: unknown) => void;
 }
 
@@ -71,7 +71,7 @@ export class HttpServer implements ConnectionOwner {
     return this.#options.handle(request);
   }
 
-  refuse(error: GatewayError): Reply {
+  refuse(error: GatewayError): WholeReply {
     return this.#options.refuse(error);
   }
 

@@ -1,26 +1,19 @@
 import { GatewayError } from "../../errors/errors.ts";
-import { RequestHeaders } from "../downstream.ts";
-import { BodyFramer } from "../http1/body-framer.ts";
-import { lengthIn, readFields } from "../http1/fields.ts";
+import { type ClientRequest, RequestHeaders } from "../downstream.ts";
+import { BodyFramer, framerOf } from "../http1/body-framer.ts";
+import { readFields } from "../http1/fields.ts";
 
 /** Longest head of a request (request line and headers). */
 export const MAX_HEAD_BYTES = 16_384;
 const MAX_FIELDS = 200;
 
-export interface RequestHead {
-  readonly method: string;
-  /** Raw, up to the question mark. */
-  readonly path: string;
-  /** Raw, after the question mark. */
-  readonly query: string;
-  readonly headers: RequestHeaders;
+export interface RequestHead extends Pick<ClientRequest, "method" | "path" | "query" | "headers" | "hasBody"> {
   /** The client may be sent chunks and informational answers. */
   readonly isHttp11: boolean;
   /** The connection may carry another request after this one. */
   readonly keepAlive: boolean;
   /** The client waits for leave to send the body. */
   readonly expectsContinue: boolean;
-  readonly hasBody: boolean;
   readonly framer: BodyFramer;
 }
 
@@ -65,16 +58,9 @@ export function malformed(what: string): GatewayError {
 }
 
 function framingOf(fields: ReadonlyMap<string, string>, isHttp11: boolean): BodyFramer {
-  const told = fields.get("content-length");
-  const encoding = fields.get("transfer-encoding");
-  if (encoding !== undefined) {
-    if (told !== undefined) throw malformed("both a length and chunks");
-    if (!isHttp11 || encoding.toLowerCase() !== "chunked") throw malformed("unknown transfer encoding");
-    return BodyFramer.chunked(malformed);
-  }
-  const length = told === undefined ? 0 : lengthIn(told);
-  if (length === undefined) throw malformed("bad content length");
-  return BodyFramer.ofLength(length, malformed);
+  // HTTP/1.0 knows no chunks.
+  if (!isHttp11 && fields.has("transfer-encoding")) throw malformed("unknown transfer encoding");
+  return framerOf(fields, malformed) ?? BodyFramer.ofLength(0, malformed);
 }
 
 function hasToken(list: string | undefined, token: string): boolean {

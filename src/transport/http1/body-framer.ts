@@ -1,5 +1,5 @@
 import type { GatewayError } from "../../errors/errors.ts";
-import { readFields } from "./fields.ts";
+import { lengthIn, readFields } from "./fields.ts";
 
 /** Longest trailer section. */
 const MAX_TRAILER_BYTES = 16_384;
@@ -216,6 +216,27 @@ export class BodyFramer implements ByteRange {
     }
     return size;
   }
+}
+
+/**
+ * The framing that a message's head tells of its body (RFC 9112, section 6.3); undefined where it tells none. Two at once, or
+ * an encoding other than chunks alone, are refused with what `malformed` makes of a few words.
+ */
+export function framerOf(
+  fields: ReadonlyMap<string, string>,
+  malformed: (what: string) => GatewayError,
+): BodyFramer | undefined {
+  const told = fields.get("content-length");
+  const encoding = fields.get("transfer-encoding");
+  if (encoding !== undefined) {
+    if (told !== undefined) throw malformed("both a length and chunks");
+    if (encoding.toLowerCase() !== "chunked") throw malformed("unknown transfer encoding");
+    return BodyFramer.chunked(malformed);
+  }
+  if (told === undefined) return undefined;
+  const length = lengthIn(told);
+  if (length === undefined) throw malformed("bad content length");
+  return BodyFramer.ofLength(length, malformed);
 }
 
 const FRAMING = ["content-length", "transfer-encoding", "host"] as const;

@@ -1,6 +1,6 @@
 import { GatewayError } from "../../errors/errors.ts";
-import { BodyFramer } from "./body-framer.ts";
-import { indexOfBlankLine, lengthIn, readFields } from "./fields.ts";
+import { BodyFramer, framerOf } from "./body-framer.ts";
+import { indexOfBlankLine, readFields } from "./fields.ts";
 
 /** Longest head of an answer (status line and headers). Engines send a few hundred bytes. */
 const MAX_HEAD_BYTES = 16_384;
@@ -84,21 +84,11 @@ export class ResponseParser {
   }
 
   #framingOf(headers: ReadonlyMap<string, string>): BodyFramer {
-    const told = headers.get("content-length");
-    const encoding = headers.get("transfer-encoding");
     if (this.#isHeadRequest || this.status === 204 || this.status === 304) return BodyFramer.ofLength(0, malformed);
-    if (encoding !== undefined) {
-      if (told !== undefined) throw malformed("both lengths");
-      if (encoding.toLowerCase() !== "chunked") throw malformed("unknown transfer encoding");
-      return BodyFramer.chunked(malformed);
-    }
-    if (told === undefined) {
-      this.keepAlive = false;
-      return BodyFramer.untilClose(malformed);
-    }
-    const length = lengthIn(told);
-    if (length === undefined) throw malformed("bad content length");
-    return BodyFramer.ofLength(length, malformed);
+    const framer = framerOf(headers, malformed);
+    if (framer) return framer;
+    this.keepAlive = false;
+    return BodyFramer.untilClose(malformed);
   }
 }
 
