@@ -1,22 +1,16 @@
 import { clientClosed } from "../../errors/errors.ts";
 import { LeaveController } from "../../util/leave-signal.ts";
 import type { ClientRequest, RequestHeaders } from "../downstream.ts";
+import { PieceQueue, type PieceSource } from "../http1/piece-queue.ts";
 import type { RequestHead } from "./request-head.ts";
 
 /** Bytes of a body that are taken ahead of its reader; beyond it the socket is paused. */
 const MAX_BUFFERED_BYTES = 262_144;
 
 /** What a request needs of its connection. */
-export interface RequestConnection {
-  pause(): void;
-  resume(): void;
+export interface RequestConnection extends PieceSource {
   /** Tells the client, which waits for that, to send the body. */
   sendContinue(): void;
-}
-
-interface Reader {
-  resolve(value: Uint8Array | undefined): void;
-  reject(error: unknown): void;
 }
 
 /** A request whose body arrives while it is answered. */
@@ -31,13 +25,8 @@ export class IncomingRequest implements ClientRequest {
   readonly keepAlive: boolean;
   readonly #connection: RequestConnection;
   #expectsContinue: boolean;
-  #queue: Uint8Array[] = [];
-  #queuedBytes = 0;
-  #reader: Reader | undefined;
-  #isWhole: boolean;
+  readonly #body = new PieceQueue(MAX_BUFFERED_BYTES);
   #isDropping = false;
-  #isPaused = false;
-  #failure: unknown;
 
   constructor(head: RequestHead, connection: RequestConnection) {
     this.method = head.method;
@@ -48,86 +37,50 @@ export class IncomingRequest implements ClientRequest {
     this.isHttp11 = head.isHttp11;
     this.keepAlive = head.keepAlive;
     this.#expectsContinue = head.expectsContinue;
-    this.#isWhole = !head.hasBody;
     this.#connection = connection;
+    this.#body.source = connection;
+    if (!head.hasBody) this.#body.end();
   }
 
   /** Whether the client still waits for leave to send its body, and may send it or not. */
   get isAwaitingContinue(): boolean {
-    return this.#expectsContinue && !this.#isWhole;
+    return this.#expectsContinue && !this.#body.isEnded;
   }
 
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    const next = this.#queue.shift();
-    if (next) {
-      this.#queuedBytes -= next.length;
-      if (this.#isPaused && this.#queuedBytes < MAX_BUFFERED_BYTES / 2) this.#resume();
-      return next;
-    }
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    if (this.#isWhole) return undefined;
-    if (this.#expectsContinue) {
+    if (this.#expectsContinue && !this.#body.isOver) {
       this.#expectsContinue = false;
       this.#connection.sendContinue();
     }
-    return new Promise((resolve, reject) => {
-      this.#reader = { resolve, reject };
-    });
+    return this.#body.read();
   }
 
   /** The next bytes of the body; their memory is ours. */
-  offer(bytes: Uint8Array): void {
+  offer(bytes: Buffer): void {
     this.#expectsContinue = false;
-    if (this.#isDropping) return;
-    const reader = this.#reader;
-    if (reader) {
-      this.#reader = undefined;
-      reader.resolve(bytes);
-      return;
-    }
-    this.#queue.push(bytes);
-    this.#queuedBytes += bytes.length;
-    if (!this.#isPaused && this.#queuedBytes > MAX_BUFFERED_BYTES) {
-      this.#isPaused = true;
-      this.#connection.pause();
-    }
+    if (!this.#isDropping) this.#body.offer(bytes);
   }
 
   /** The body is whole. */
   end(): void {
-    this.#isWhole = true;
-    const reader = this.#reader;
-    this.#reader = undefined;
-    reader?.resolve(undefined);
+    this.#body.end();
   }
 
   /** The body never will be. */
   fail(error: unknown): void {
-    this.#failure ??= error;
-    const reader = this.#reader;
-    this.#reader = undefined;
-    reader?.reject(this.#failure);
+    this.#body.fail(error);
   }
 
   /** The answer is given: nobody reads the rest of the body, and who still waits for it gets none. */
   drop(): void {
     this.#isDropping = true;
-    const reader = this.#reader;
-    this.#reader = undefined;
-    reader?.reject(clientClosed("the request was answered before its end"));
-    this.#queue = [];
-    this.#queuedBytes = 0;
-    if (this.#isPaused) this.#resume();
+    this.#body.fail(clientClosed("the request was answered before its end"));
+    this.#body.clear();
   }
 
   /** The client has left. */
   leave(cause: unknown): void {
-    if (!this.#isWhole) this.fail(clientClosed(cause));
+    if (!this.#body.isEnded) this.#body.fail(clientClosed(cause));
     this.signal.leave(cause);
-  }
-
-  #resume(): void {
-    this.#isPaused = false;
-    this.#connection.resume();
   }
 }

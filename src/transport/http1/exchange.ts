@@ -1,6 +1,7 @@
 import { asGatewayError, clientClosed, GatewayError } from "../../errors/errors.ts";
 import type { PieceTaker, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
 import { type BodyFramer, bytesOf } from "./body-framer.ts";
+import { PieceQueue, type PieceSource } from "./piece-queue.ts";
 import { ResponseParser } from "./response-parser.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 
@@ -16,10 +17,8 @@ const HOT_GAP_MS = 2;
 const STILL_HOT_GAP_MS = 5;
 
 /** What an exchange needs of its connection. */
-export interface ExchangeConnection {
+export interface ExchangeConnection extends PieceSource {
   now(): number;
-  pause(): void;
-  resume(): void;
   /** Nothing is read for a moment, so that what comes meanwhile is one piece. */
   rest(): void;
   /** The exchange is over; `reusable` says whether another request may follow on this connection. */
@@ -28,8 +27,8 @@ export interface ExchangeConnection {
   closeIfIdle(): void;
 }
 
-interface Waiter<T> {
-  resolve(value: T): void;
+interface Waiter {
+  resolve(value: UpstreamResponse): void;
   reject(error: unknown): void;
 }
 
@@ -44,18 +43,13 @@ export class Exchange implements UpstreamResponse {
   #connection: ExchangeConnection | undefined;
   /** The connection that it was on, once it is over. */
   #used: ExchangeConnection | undefined;
-  #headWaiter: Waiter<UpstreamResponse> | undefined;
-  #reader: Waiter<Uint8Array | undefined> | undefined;
+  #headWaiter: Waiter | undefined;
   /** Who takes pieces as they come, and what ends that. */
   #taker: PieceTaker | undefined;
   #stopTaking: (() => void) | undefined;
   /** Of the body, once the head is there: what comes then goes by the shortest way. */
   #framer: BodyFramer | undefined;
-  #queue: Buffer[] = [];
-  #queuedBytes = 0;
-  #isPaused = false;
-  #isWholeRead = false;
-  #failure: GatewayError | undefined;
+  readonly #pieces = new PieceQueue(MAX_BUFFERED_BYTES);
   #hasBytes = false;
   /** When the last piece was taken, and how many were in a row with hardly any time between them. */
   #pieceAt = 0;
@@ -87,7 +81,7 @@ export class Exchange implements UpstreamResponse {
   }
 
   get isOver(): boolean {
-    return this.#isWholeRead || this.#failure !== undefined;
+    return this.#pieces.isOver;
   }
 
   /** True once a byte of the answer has come. */
@@ -98,6 +92,7 @@ export class Exchange implements UpstreamResponse {
   /** The request is on its way: from now the worker has `firstByteMs`. */
   started(connection: ExchangeConnection, now: number): void {
     this.#connection = connection;
+    this.#pieces.source = connection;
     this.#phaseDeadline = now + this.request.timeouts.firstByteMs;
   }
 
@@ -150,7 +145,7 @@ export class Exchange implements UpstreamResponse {
     }
     if (now >= this.request.deadline) {
       this.fail(new GatewayError("upstream_timeout", "the request took longer than it may"));
-    } else if (now >= this.#phaseDeadline && !this.#isPaused) {
+    } else if (now >= this.#phaseDeadline && !this.#pieces.isPaused) {
       this.fail(
         this.#framer
           ? new GatewayError("upstream_stalled", "the worker fell silent within its answer")
@@ -161,29 +156,20 @@ export class Exchange implements UpstreamResponse {
 
   fail(error: GatewayError): void {
     if (this.isOver) return;
-    this.#failure = error;
+    this.#pieces.fail(error);
     this.#settle(false);
     const headWaiter = this.#headWaiter;
     this.#headWaiter = undefined;
-    headWaiter?.reject(this.#failure);
-    const reader = this.#reader;
-    this.#reader = undefined;
-    reader?.reject(this.#failure);
+    headWaiter?.reject(error);
     this.#unfollow();
   }
 
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    const next = this.#take();
-    if (next) return next;
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    if (this.#isWholeRead) return undefined;
-    return new Promise((resolve, reject) => {
-      this.#reader = { resolve, reject };
-    });
+    return this.#pieces.read();
   }
 
   follow(taker: PieceTaker): Promise<void> {
-    for (let next = this.#take(); next; next = this.#take()) {
+    for (let next = this.#pieces.take(); next; next = this.#pieces.take()) {
       if (!taker.take(next, 0, next.length)) return Promise.resolve();
     }
     if (this.isOver) return Promise.resolve();
@@ -212,22 +198,9 @@ export class Exchange implements UpstreamResponse {
   }
 
   discard(): void {
-    this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#pieces.clear();
     if (this.isOver) this.#used?.closeIfIdle();
     else this.fail(clientClosed());
-  }
-
-  /** The next piece of those that have come. */
-  #take(): Buffer | undefined {
-    const next = this.#queue.shift();
-    if (!next) return undefined;
-    this.#queuedBytes -= next.length;
-    if (this.#isPaused && this.#queuedBytes < MAX_BUFFERED_BYTES / 2) {
-      this.#isPaused = false;
-      this.#connection?.resume();
-    }
-    return next;
   }
 
   /** What comes faster than anybody reads it is taken in larger pieces. */
@@ -250,32 +223,14 @@ export class Exchange implements UpstreamResponse {
 
   #offer(framer: BodyFramer): void {
     const taker = this.#taker;
-    if (taker) {
-      if (!taker.take(framer.bytes, framer.from, framer.to)) this.#unfollow();
-      else this.#restIfHot();
-      return;
-    }
-    const body = bytesOf(framer);
-    const reader = this.#reader;
-    if (reader) {
-      this.#reader = undefined;
-      reader.resolve(body);
-      return;
-    }
-    this.#queue.push(body);
-    this.#queuedBytes += body.length;
-    if (!this.#isPaused && this.#queuedBytes > MAX_BUFFERED_BYTES) {
-      this.#isPaused = true;
-      this.#connection?.pause();
-    }
+    if (!taker) this.#pieces.offer(bytesOf(framer));
+    else if (taker.take(framer.bytes, framer.from, framer.to)) this.#restIfHot();
+    else this.#unfollow();
   }
 
   #finish(isReusable: boolean): void {
-    this.#isWholeRead = true;
+    this.#pieces.end();
     this.#settle(isReusable);
-    const reader = this.#reader;
-    this.#reader = undefined;
-    reader?.resolve(undefined);
     this.#unfollow();
   }
 
@@ -284,10 +239,7 @@ export class Exchange implements UpstreamResponse {
     const connection = this.#connection;
     this.#connection = undefined;
     this.#used = connection;
-    if (this.#isPaused) {
-      this.#isPaused = false;
-      connection?.resume();
-    }
+    this.#pieces.letGo();
     connection?.release(isReusable);
   }
 }

@@ -1,0 +1,114 @@
+/** Where the pieces of a body come from: a socket that can stand still. */
+export interface PieceSource {
+  pause(): void;
+  resume(): void;
+}
+
+interface Reader {
+  resolve(piece: Buffer | undefined): void;
+  reject(error: unknown): void;
+}
+
+/** The pieces of a body between the socket and its one reader. A reader that is slow stops the socket. */
+export class PieceQueue {
+  /** Undefined while there is nobody to stop. */
+  source: PieceSource | undefined;
+  readonly #maxBytes: number;
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+  #reader: Reader | undefined;
+  #isPaused = false;
+  #isEnded = false;
+  #failure: unknown;
+
+  /** `maxBytes`: taken ahead of the reader; beyond it the source stands still. */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The source stands still, as nobody reads. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** The body is whole. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Nothing comes any more. */
+  get isOver(): boolean {
+    return this.#isEnded || this.#failure !== undefined;
+  }
+
+  /** The next piece of those that have come. */
+  take(): Buffer | undefined {
+    const next = this.#pieces.shift();
+    if (!next) return undefined;
+    this.#bytes -= next.length;
+    if (this.#bytes < this.#maxBytes / 2) this.#resume();
+    return next;
+  }
+
+  /** The next piece, at once where it is there, `undefined` at the end. Rejects with what `fail` was given. */
+  read(): Buffer | undefined | Promise<Buffer | undefined> {
+    const next = this.take();
+    if (next) return next;
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#isEnded) return undefined;
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject };
+    });
+  }
+
+  /** A piece has come; its memory is the reader's. */
+  offer(piece: Buffer): void {
+    const reader = this.#takeReader();
+    if (reader) {
+      reader.resolve(piece);
+      return;
+    }
+    this.#pieces.push(piece);
+    this.#bytes += piece.length;
+    if (this.#isPaused || this.#bytes <= this.#maxBytes) return;
+    this.#isPaused = true;
+    this.source?.pause();
+  }
+
+  /** All pieces have come. */
+  end(): void {
+    this.#isEnded = true;
+    this.#takeReader()?.resolve(undefined);
+  }
+
+  /** The rest does not come: read after what has. The first error counts. */
+  fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#takeReader()?.reject(this.#failure);
+  }
+
+  /** What has come and was not read is not wanted. */
+  clear(): void {
+    this.#pieces = [];
+    this.#bytes = 0;
+    this.#resume();
+  }
+
+  /** The source is used for other things from now. */
+  letGo(): void {
+    this.#resume();
+    this.source = undefined;
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.source?.resume();
+  }
+
+  #takeReader(): Reader | undefined {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    return reader;
+  }
+}
