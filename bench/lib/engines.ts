@@ -28,7 +28,8 @@ export async function startEngines(
   return { urls, program };
 }
 
-async function untilAnswers(url: string): Promise<void> {
+/** Waits until it answers well. Throws after ten seconds. */
+export async function untilAnswers(url: string): Promise<void> {
   for (let tries = 0; tries < 200; tries += 1) {
     try {
       if ((await fetch(url)).ok) return;
@@ -37,5 +38,5 @@ async function untilAnswers(url: string): Promise<void> {
     }
     await Bun.sleep(50);
   }
-  throw new Error(`no engine at ${url}`);
+  throw new Error(`nothing answers at ${url}`);
 }

@@ -60,6 +60,13 @@ export function cpuMicros(pid: number): number {
   return familyOf(pid).reduce((sum, member) => sum + clockMicros(member), 0);
 }
 
+/** The part of that outside of the kernel, in ticks of 10 ms. */
+export function userMicros(pid: number): number {
+  // The name in brackets may have spaces; user time is the 12th field behind it.
+  const ticksOf = (member: number): number => Number(read(`/proc/${member}/stat`).split(") ")[1]?.split(" ")[11] ?? 0);
+  return familyOf(pid).reduce((sum, member) => sum + ticksOf(member) * 10_000, 0);
+}
+
 /** Resident memory of a process and all below it, MB. */
 export function residentMb(pid: number): number {
   const pages = familyOf(pid).reduce(

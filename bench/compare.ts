@@ -1,0 +1,92 @@
+/**
+ * What a change costs or saves: checkouts of the gateway before the same engines, in turns, so that one number over the other
+ * holds on a machine whose speed changes within the hour.
+ *
+ *   bun bench/compare.ts DIRECTORY DIRECTORY... [--rounds 9]
+ *
+ * Each directory is a checkout with its packages installed. CPU is that of the whole process, and the part of it outside of the kernel.
+ */
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { startEngines, untilAnswers } from "./lib/engines.ts";
+import { closedLoop, type Load, type LoadResult } from "./lib/load.ts";
+import { smallChat, streamedChat } from "./lib/payloads.ts";
+import { cpuMicros, type Program, startProgram, userMicros } from "./lib/processes.ts";
+import { median } from "./lib/statistics.ts";
+import { freePort } from "./lib/targets.ts";
+
+interface Case {
+  readonly name: string;
+  readonly load: Load;
+  readonly lanes: number;
+  readonly total: number;
+}
+
+const CASES: readonly Case[] = [
+  { name: "event, 500 streams of one each 20 ms", load: streamedChat(150, 20), lanes: 500, total: 500 },
+  { name: "event, 16 streams as fast as they are taken", load: streamedChat(1000, 0), lanes: 16, total: 160 },
+  { name: "small JSON request", load: smallChat(), lanes: 32, total: 8000 },
+];
+/** Until Bun's compiler is done with them. */
+const WARM_UP: readonly Case[] = [
+  { name: "streams", load: streamedChat(100, 0), lanes: 16, total: 600 },
+  { name: "requests", load: smallChat(), lanes: 32, total: 30_000 },
+];
+
+interface Checkout {
+  readonly directory: string;
+  readonly origin: string;
+  readonly program: Program;
+  /** Of each case by its name, microseconds a request or event in each round. */
+  readonly all: Map<string, number[]>;
+  readonly user: Map<string, number[]>;
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: "string", default: "9" } },
+});
+const logs = mkdtempSync(join(tmpdir(), "pointsman-compare-"));
+const engines = await startEngines(logs, { firstPort: freePort(), ports: 1, addresses: 2 });
+const checkouts: Checkout[] = [];
+for (const directory of positionals) checkouts.push(await start(resolve(directory)));
+for (const { origin } of checkouts) for (const one of WARM_UP) await run(origin, one);
+for (const one of CASES) {
+  for (let round = 0; round < Number(values.rounds); round += 1)
+    for (const checkout of checkouts) await measure(checkout, one);
+  for (const { directory, all, user } of checkouts) {
+    const told = [all, user].map((of) => median(of.get(one.name) ?? []).toFixed(2));
+    console.log(`${one.name}: ${told[0]} µs, ${told[1]} outside of the kernel: ${directory}`);
+  }
+}
+for (const { program } of checkouts) await program.stop();
+await engines.program.stop();
+
+async function start(directory: string): Promise<Checkout> {
+  const port = freePort();
+  const command = [join(directory, "bin/pointsman"), "--host", "127.0.0.1", "--port", String(port)];
+  const options = ["--prometheus-port", "0", "--policy", "round_robin", "--worker-urls", ...engines.urls];
+  const program = startProgram([...command, ...options], join(logs, `gateway-${port}.log`));
+  const origin = `http://127.0.0.1:${port}`;
+  await untilAnswers(`${origin}/readiness`);
+  return { directory, origin, program, all: new Map(), user: new Map() };
+}
+
+async function run(origin: string, { load, lanes, total }: Case): Promise<LoadResult> {
+  const result = await closedLoop(origin, load, lanes, total);
+  if (result.failures > 0) throw new Error(`${result.failures} failed: ${result.failure}`);
+  return result;
+}
+
+async function measure({ origin, program, all, user }: Checkout, one: Case): Promise<void> {
+  const before = [cpuMicros(program.pid), userMicros(program.pid)] as const;
+  const { events, requests } = await run(origin, one);
+  const units = one.load.events > 0 ? events : requests;
+  const spent = [cpuMicros(program.pid) - before[0], userMicros(program.pid) - before[1]] as const;
+  for (const [index, of] of [all, user].entries()) {
+    const list = of.get(one.name) ?? [];
+    of.set(one.name, [...list, (spent[index] ?? 0) / units]);
+  }
+}
