@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { setUpFleet } from "../../test/support/fleet.ts";
+import type { Worker, WorkerInfo } from "./worker.ts";
+
+const infoOf = (worker: Worker | undefined): WorkerInfo => {
+  if (!worker) throw new Error("no such worker");
+  return worker.info;
+};
 
 describe("registry", () => {
   test("finds workers by id, url and model", () => {
@@ -33,6 +39,21 @@ describe("registry", () => {
     registry.update(one.id, { breakerState: "open" });
     registry.update(one.id, { breakerState: "closed" });
     expect(registry.getWorkersForModel("a").available.map(({ id }) => id)).toEqual([one.id, two.id]);
+  });
+
+  test("workers stand in order of registration, whichever of them names its model first", () => {
+    const { registry, add } = setUpFleet();
+    const workers = [1, 2, 3, 4].map((count) => add(`http://worker-${count}:1`));
+    const order = workers.map(({ id }) => id);
+    const known = (model: string): readonly string[] => registry.getWorkersForModel(model).workers.map(({ id }) => id);
+    for (const place of [2, 0, 3]) {
+      registry.update(order[place] ?? "", { info: { ...infoOf(workers[place]), models: ["a"] } });
+      expect(known("a")).toEqual(order);
+    }
+    registry.update(order[1] ?? "", { info: { ...infoOf(workers[1]), models: ["a"] } });
+    expect(known("a")).toEqual(order);
+    registry.update(order[0] ?? "", { info: { ...infoOf(workers[0]), models: ["b"] } });
+    expect([known("a"), known("b")]).toEqual([order.slice(1), order.slice(0, 1)]);
   });
 
   test("a worker that does not say what it serves stands in for every model", () => {

@@ -43,8 +43,10 @@ export class WorkerRegistry {
   readonly #byId = new Map<string, Worker>();
   /** Workers that are not leaving, by url. */
   readonly #byUrl = new Map<string, string>();
-  /** The workers of each model by id, in order of registration; those of any model under ANY_MODEL. */
+  /** The workers of each model by id; those of any model under ANY_MODEL. */
   readonly #members = new Map<string, Map<string, Worker>>();
+  /** Models that a known worker joined later, as when its probe named them: these are no longer in order. */
+  readonly #unordered = new Set<string>();
   /** By model, then by group of workers. */
   readonly #snapshots = new Map<string, Map<string, ModelSnapshot>>();
   readonly #listeners = new Set<ChangeListener>();
@@ -100,7 +102,7 @@ export class WorkerRegistry {
     }
     this.#byId.set(worker.id, worker);
     this.#byUrl.set(worker.url, worker.id);
-    this.#join(worker, keysOf(worker));
+    this.#join(worker, keysOf(worker), true);
     this.#changed(undefined, worker);
     return worker.id;
   }
@@ -120,7 +122,7 @@ export class WorkerRegistry {
         before,
         keysOf(before).filter((key) => !has.includes(key)),
       );
-    this.#join(worker, has);
+    this.#join(worker, has, before === undefined);
     this.#changed(before, worker);
   }
 
@@ -137,7 +139,7 @@ export class WorkerRegistry {
       before,
       had.filter((key) => !has.includes(key)),
     );
-    this.#join(after, has);
+    this.#join(after, has, false);
     this.#changed(before, after);
     return after;
   }
@@ -189,7 +191,7 @@ export class WorkerRegistry {
   }
 
   #build(key: string, group: string, mode: ConnectionMode | undefined, type: WorkerType | undefined): ModelSnapshot {
-    const members = key === ALL || key === ANY_MODEL ? this.#of(key) : [...this.#of(key), ...this.#of(ANY_MODEL)];
+    const members = key === ALL || key === ANY_MODEL ? this.#of(key) : this.#ofWithAny(key);
     const workers: Worker[] = [];
     const closed: Worker[] = [];
     const open: Worker[] = [];
@@ -227,11 +229,26 @@ export class WorkerRegistry {
     return snapshot;
   }
 
+  /** In order of registration. */
   #of(key: string): Iterable<Worker> {
-    return this.#members.get(key)?.values() ?? [];
+    let members = this.#members.get(key);
+    if (members && this.#unordered.delete(key)) {
+      const joined = members;
+      members = new Map([...this.#byId].filter(([id]) => joined.has(id)));
+      this.#members.set(key, members);
+    }
+    return members?.values() ?? [];
   }
 
-  #join(worker: Worker, keys: readonly string[]): void {
+  /** Those that name the model and those that serve any, in order of registration. */
+  #ofWithAny(key: string): Iterable<Worker> {
+    const any = this.#members.get(ANY_MODEL);
+    if (!any) return this.#of(key);
+    const named = this.#members.get(key);
+    return [...this.#byId.values()].filter(({ id }) => any.has(id) || named?.has(id) === true);
+  }
+
+  #join(worker: Worker, keys: readonly string[], isNew: boolean): void {
     for (const key of keys) {
       let members = this.#members.get(key);
       if (!members) {
@@ -239,6 +256,7 @@ export class WorkerRegistry {
         this.#members.set(key, members);
         this.#models = undefined;
       }
+      if (!isNew && !members.has(worker.id)) this.#unordered.add(key);
       // In the place of its last version, where there was one.
       members.set(worker.id, worker);
     }
@@ -250,6 +268,7 @@ export class WorkerRegistry {
       const members = this.#members.get(key);
       if (!members?.delete(worker.id) || members.size > 0) continue;
       this.#members.delete(key);
+      this.#unordered.delete(key);
       this.#models = undefined;
     }
     this.#forgetSnapshots(worker);
