@@ -45,13 +45,21 @@ export class SoakWatch {
   async #metrics(): Promise<string> {
     return (await fetch(`${this.#target.origin}/metrics`)).text();
   }
+}
 
-  /** Growth of memory, MB a minute, without the first third, in which compilers and caches fill. */
-  slope(): number {
-    const last = this.samples.at(-1)?.minute ?? 0;
-    const counted = this.samples.filter(({ minute }) => minute > last / 3);
-    return slope(counted.map(({ minute, rssMb }) => [minute, rssMb] as const));
+/**
+ * Growth of memory, MB a minute, without the first third, in which compilers and caches fill. Between two collections memory
+ * goes up and down by half of itself: what counts is the least of each whole minute, which is what is kept.
+ */
+export function growth(samples: readonly Pick<Sample, "minute" | "rssMb">[]): number {
+  const last = samples.at(-1)?.minute ?? 0;
+  const least = new Map<number, number>();
+  for (const { minute, rssMb } of samples) {
+    const whole = Math.floor(minute);
+    if (whole < Math.ceil(last / 3) || whole === Math.floor(last)) continue;
+    least.set(whole, Math.min(rssMb, least.get(whole) ?? Number.POSITIVE_INFINITY));
   }
+  return slope([...least]);
 }
 
 /** Over all series of a metric. */
