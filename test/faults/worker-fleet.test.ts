@@ -217,6 +217,7 @@ describe("a worker that fails and is left out", () => {
     await eventually(async () => (await state()) === 1, "it may be proved");
     const all = repeat(50, 50, (seed) => ask(gateway, CHAT, "m44", { seed }));
     await eventually(() => good.stats.finished >= 8 + 49, "the others are served elsewhere");
+    await eventually(() => flaky.generations >= 4, "one proves it, over a connection that is made anew");
     expect(flaky.generations).toBe(4);
     release();
     expect(tally((await all).map(({ status }) => status))).toEqual({ 200: 50 });

@@ -1,7 +1,7 @@
 import { GatewayError } from "../../errors/errors.ts";
 import { type ClientRequest, RequestHeaders } from "../downstream.ts";
 import { BodyFramer, framerOf } from "../http1/body-framer.ts";
-import { readFields } from "../http1/fields.ts";
+import { isKeptAlive, readFields } from "../http1/fields.ts";
 
 /** Longest head of a request (request line and headers). */
 export const MAX_HEAD_BYTES = 16_384;
@@ -38,7 +38,6 @@ export function readRequestHead(head: string): RequestHead {
   // A whole URL would name the host once more (RFC 9112, section 3.2.2), and who routes by which is what tricks are made of.
   if (!target.startsWith("/")) throw malformed("the target is not a path");
   const mark = target.indexOf("?");
-  const connection = fields.get("connection")?.toLowerCase();
   const framer = framingOf(fields, isHttp11);
   return {
     method,
@@ -46,7 +45,7 @@ export function readRequestHead(head: string): RequestHead {
     query: mark < 0 ? "" : target.slice(mark + 1),
     headers: new RequestHeaders(fields),
     isHttp11,
-    keepAlive: !hasToken(connection, "close") && (isHttp11 || hasToken(connection, "keep-alive")),
+    keepAlive: isKeptAlive(fields, isHttp11),
     expectsContinue: isHttp11 && fields.get("expect")?.toLowerCase() === "100-continue",
     hasBody: !framer.isDone,
     framer,
@@ -61,11 +60,6 @@ function framingOf(fields: ReadonlyMap<string, string>, isHttp11: boolean): Body
   // HTTP/1.0 knows no chunks.
   if (!isHttp11 && fields.has("transfer-encoding")) throw malformed("unknown transfer encoding");
   return framerOf(fields, malformed) ?? BodyFramer.ofLength(0, malformed);
-}
-
-function hasToken(list: string | undefined, token: string): boolean {
-  if (list === undefined) return false;
-  return list === token || list.split(",").some((one) => one.trim() === token);
 }
 
 const REQUEST_LINE = /^([A-Z]{1,24}) ([\u0021-\u007e]+) HTTP\/([0-9]\.[0-9])$/;

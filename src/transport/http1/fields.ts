@@ -59,6 +59,17 @@ export function lengthIn(value: string): number | undefined {
   return DIGITS.test(value) ? Number(value) : undefined;
 }
 
+/** Whether the connection may carry another message behind that with these fields (RFC 9112, section 9.3). */
+export function isKeptAlive(fields: ReadonlyMap<string, string>, isHttp11: boolean): boolean {
+  const connection = fields.get("connection")?.toLowerCase();
+  return !hasToken(connection, "close") && (isHttp11 || hasToken(connection, "keep-alive"));
+}
+
+function hasToken(list: string | undefined, token: string): boolean {
+  if (list === undefined) return false;
+  return list === token || list.split(",").some((one) => one.trim() === token);
+}
+
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
 const FORBIDDEN_IN_VALUE = /[\u0000-\u0008\u000a-\u001f\u007f]/;

@@ -97,7 +97,9 @@ describe("an answer", () => {
 
   test("that says close, or is HTTP/1.0, ends its connection", () => {
     expect(parse(["HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"]).keepAlive).toBe(false);
+    expect(parse(["HTTP/1.1 200 OK\r\nconnection: TE, Close\r\ncontent-length: 0\r\n\r\n"]).keepAlive).toBe(false);
     expect(parse(["HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n"]).keepAlive).toBe(false);
+    expect(parse(["HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n"]).keepAlive).toBe(true);
   });
 
   test("keeps header names in lower case and joins what came twice", () => {

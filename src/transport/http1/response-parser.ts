@@ -1,6 +1,6 @@
 import { GatewayError } from "../../errors/errors.ts";
 import { BodyFramer, framerOf } from "./body-framer.ts";
-import { indexOfBlankLine, readFields } from "./fields.ts";
+import { indexOfBlankLine, isKeptAlive, readFields } from "./fields.ts";
 
 /** Longest head of an answer (status line and headers). Engines send a few hundred bytes. */
 const MAX_HEAD_BYTES = 16_384;
@@ -78,8 +78,7 @@ export class ResponseParser {
   #readHeaders(lines: readonly string[], version: string): BodyFramer {
     const headers = readFields(lines, 1, malformed);
     this.headers = headers;
-    const connection = headers.get("connection")?.toLowerCase();
-    this.keepAlive = version === "1.1" ? connection !== "close" : connection === "keep-alive";
+    this.keepAlive = isKeptAlive(headers, version === "1.1");
     return this.#framingOf(headers);
   }
 
