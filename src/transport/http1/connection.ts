@@ -1,6 +1,7 @@
 import type { Socket } from "bun";
 import { GatewayError } from "../../errors/errors.ts";
 import type { Exchange, ExchangeConnection } from "./exchange.ts";
+import type { RestMs } from "./rests.ts";
 
 /** Bodies up to this size leave in one write together with the head. */
 const ONE_WRITE_BYTES = 32_768;
@@ -9,8 +10,8 @@ export interface ConnectionOwner {
   now(): number;
   /** The connection can take another request. */
   idle(connection: Connection): void;
-  /** Calls `rested` in a millisecond. */
-  rest(connection: Connection): void;
+  /** Calls `rested` after so long at most. */
+  rest(connection: Connection, ms: RestMs): void;
   /** The connection is gone. */
   gone(connection: Connection): void;
 }
@@ -143,11 +144,11 @@ export class Connection implements ExchangeConnection {
     if (!this.#isResting) this.#socket?.resume();
   }
 
-  rest(): void {
+  rest(ms: RestMs): void {
     if (this.#isResting || this.#isHeld) return;
     this.#isResting = true;
     this.#socket?.pause();
-    this.#owner.rest(this);
+    this.#owner.rest(this, ms);
   }
 
   /** The moment is over. */

@@ -2,25 +2,18 @@ import { asGatewayError, clientClosed, GatewayError } from "../../errors/errors.
 import type { PieceTaker, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
 import { type BodyFramer, bytesOf } from "./body-framer.ts";
 import { PieceQueue, type PieceSource } from "./piece-queue.ts";
+import { ReadPace } from "./read-pace.ts";
 import { ResponseParser } from "./response-parser.ts";
+import type { RestMs } from "./rests.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 
 /** Bytes taken from a worker ahead of the reader; beyond it the socket is paused. */
 const MAX_BUFFERED_BYTES = 65_536;
-/**
- * Pieces in a row, each within so many ms of the one before, after which a stream is read once a millisecond and no more
- * often. A read and a write for each piece is most of what a piece costs, and nobody sees a millisecond at a thousand tokens a second.
- */
-const HOT_PIECES = 16;
-const HOT_GAP_MS = 2;
-/** A stream that is read once a millisecond stays so while its pieces are not further apart: the timer may be late. */
-const STILL_HOT_GAP_MS = 5;
-
 /** What an exchange needs of its connection. */
 export interface ExchangeConnection extends PieceSource {
   now(): number;
-  /** Nothing is read for a moment, so that what comes meanwhile is one piece. */
-  rest(): void;
+  /** Nothing is read for so long, so that what comes meanwhile is one piece. */
+  rest(ms: RestMs): void;
   /** The exchange is over; `reusable` says whether another request may follow on this connection. */
   release(reusable: boolean): void;
   /** What came was wrong after all: no other request on this connection, unless it has one already. */
@@ -51,9 +44,8 @@ export class Exchange implements UpstreamResponse {
   #framer: BodyFramer | undefined;
   readonly #pieces = new PieceQueue(MAX_BUFFERED_BYTES);
   #hasBytes = false;
-  /** When the last piece was taken, and how many were in a row with hardly any time between them. */
-  #pieceAt = 0;
-  #hotPieces = 0;
+  /** Of the reads, while somebody takes pieces as they come. */
+  #pace: ReadPace | undefined;
   /** Bytes have come since the bounds were looked at. */
   #isFresh = false;
   /** When the phase in which it is runs out, on the transport's clock; Infinity while nothing is waited for. */
@@ -176,6 +168,7 @@ export class Exchange implements UpstreamResponse {
     return new Promise((resolve) => {
       this.#taker = taker;
       this.#stopTaking = resolve;
+      this.#pace ??= new ReadPace();
     });
   }
 
@@ -204,14 +197,10 @@ export class Exchange implements UpstreamResponse {
   }
 
   /** What comes faster than anybody reads it is taken in larger pieces. */
-  #restIfHot(): void {
+  #restIfHot(bytes: number): void {
     const connection = this.#connection;
-    if (!connection) return;
-    const now = connection.now();
-    const isHot = this.#hotPieces >= HOT_PIECES;
-    this.#hotPieces = now - this.#pieceAt < (isHot ? STILL_HOT_GAP_MS : HOT_GAP_MS) ? this.#hotPieces + 1 : 0;
-    this.#pieceAt = now;
-    if (this.#hotPieces >= HOT_PIECES) connection.rest();
+    const ms = connection && this.#pace?.after(bytes, connection.now());
+    if (ms) connection.rest(ms);
   }
 
   #unfollow(): void {
@@ -224,8 +213,8 @@ export class Exchange implements UpstreamResponse {
   #offer(framer: BodyFramer): void {
     const taker = this.#taker;
     if (!taker) this.#pieces.offer(bytesOf(framer));
-    else if (taker.take(framer.bytes, framer.from, framer.to)) this.#restIfHot();
-    else this.#unfollow();
+    else if (!taker.take(framer.bytes, framer.from, framer.to)) this.#unfollow();
+    else if (!framer.isDone) this.#restIfHot(framer.to - framer.from);
   }
 
   #finish(isReusable: boolean): void {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ManualClock } from "../../util/clock.ts";
 import { Exchange, type ExchangeConnection } from "./exchange.ts";
-import { Rests } from "./rests.ts";
+import { type RestMs, Rests } from "./rests.ts";
 
 const HEAD = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -40,11 +40,11 @@ class FakeConnection implements ExchangeConnection {
   resume(): void {}
   closeIfIdle(): void {}
 
-  rest(): void {
+  rest(ms: RestMs): void {
     if (this.#isResting) return;
     this.rests += 1;
     this.#isResting = true;
-    this.#rests.add(this);
+    this.#rests.add(this, ms);
   }
 
   rested(): void {
@@ -116,18 +116,18 @@ describe("a stream", () => {
     }
   });
 
-  test("whose pieces come faster rests with the 17th, and not before", () => {
+  test("whose pieces come faster rests with the fifth, and not before", () => {
     const stream = follow();
-    send(stream, 16, 1.5);
+    send(stream, 4, 1.5);
     expect(stream.connection.rests).toBe(0);
     send(stream, 1, 1.5);
-    expect([stream.connection.rests, stream.taken.length]).toEqual([1, 17]);
+    expect([stream.connection.rests, stream.taken.length]).toEqual([1, 5]);
   });
 
   test("whose fast pieces are not in a row is not rested", () => {
     const stream = follow();
     for (let round = 0; round < 20; round += 1) {
-      send(stream, 15, 0.125);
+      send(stream, 3, 0.125);
       send(stream, 1, 2);
     }
     expect(stream.connection.rests).toBe(0);
@@ -135,7 +135,7 @@ describe("a stream", () => {
 
   test("that rests is read a millisecond later, all that came meanwhile as one piece", () => {
     const stream = follow();
-    send(stream, 17, 0);
+    send(stream, 5, 0);
     const before = stream.taken.length;
     send(stream, 5, 0.1);
     expect(stream.taken.length).toBe(before);
@@ -144,22 +144,56 @@ describe("a stream", () => {
     expect(stream.connection.rests).toBe(2);
   });
 
-  test("that is hot stays so while its pieces are less than 5 ms apart, and cools off after", () => {
+  test("that rests goes on so while its pieces are less than 5 ms apart, and cools off after", () => {
     const stream = follow();
-    send(stream, 17, 1);
+    send(stream, 5, 1);
     send(stream, 10, 4.75);
     expect(stream.connection.rests).toBe(11);
     send(stream, 1, 5);
     expect(stream.connection.rests).toBe(11);
-    send(stream, 15, 1);
+    send(stream, 3, 1);
     expect(stream.connection.rests).toBe(11);
     send(stream, 1, 1);
     expect(stream.connection.rests).toBe(12);
   });
 
+  test("that ends with the piece that is taken does not rest: its connection may have the next request", () => {
+    const stream = follow();
+    send(stream, 4, 0);
+    stream.connection.arrive(`${chunk("end")}0\r\n\r\n`);
+    expect([stream.isOver(), stream.connection.rests, stream.connection.releases]).toEqual([true, 0, 1]);
+  });
+
+  test("of eight thousand tokens a second rests for four milliseconds, and for one where it gets slower", () => {
+    const stream = follow();
+    const token = "x".repeat(200);
+    const run = (tokens: number, gapMs: number): number => {
+      const before = stream.connection.rests;
+      for (let count = 0; count < tokens; count += 1) {
+        stream.clock.advance(gapMs);
+        stream.connection.arrive(chunk(token));
+      }
+      return stream.connection.rests - before;
+    };
+    run(100, 0.125);
+    expect(run(800, 0.125)).toBe(25);
+    run(100, 0.5);
+    expect(run(200, 0.5)).toBe(100);
+  });
+
+  test("whose pieces are large is read each millisecond: more in one read saves nothing", () => {
+    const stream = follow();
+    const before = stream.connection.rests;
+    for (let count = 0; count < 205; count += 1) {
+      stream.clock.advance(0.5);
+      stream.connection.arrive(chunk("x".repeat(70_000)));
+    }
+    expect(stream.connection.rests - before).toBe(101);
+  });
+
   test("that ends while it rests is read to its end, and its connection is given back once", () => {
     const stream = follow();
-    send(stream, 17, 0);
+    send(stream, 5, 0);
     stream.connection.arrive(`${chunk("end")}0\r\n\r\n`);
     expect(stream.isOver()).toBe(false);
     stream.clock.advance(1);
@@ -185,7 +219,7 @@ describe("a stream", () => {
           if (isCut) stream.connection.arrive(bytes.slice(4));
         }
         stream.connection.arrive("0\r\n\r\n");
-        stream.clock.advance(1);
+        stream.clock.advance(4);
         expect(stream.taken.join("")).toBe(pieces.map(({ text }) => text).join(""));
         expect([stream.isOver(), stream.connection.releases]).toEqual([true, 1]);
       }),
@@ -200,14 +234,26 @@ describe("those that rest", () => {
     const rests = new Rests(clock);
     const called: string[] = [];
     const one = (name: string): { rested(): void } => ({ rested: () => called.push(name) });
-    rests.add(one("a"));
+    rests.add(one("a"), 1);
     clock.advance(0.5);
-    rests.add(one("b"));
+    rests.add(one("b"), 1);
     expect([clock.pending, called.length]).toEqual([1, 0]);
     clock.advance(0.5);
     expect(called).toEqual(["a", "b"]);
     clock.advance(100);
     expect([called.length, clock.pending]).toEqual([2, 0]);
+  });
+
+  test("for longer have a timer of their own", () => {
+    const clock = new ManualClock();
+    const rests = new Rests(clock);
+    const called: string[] = [];
+    rests.add({ rested: () => called.push("long") }, 4);
+    rests.add({ rested: () => called.push("short") }, 1);
+    clock.advance(1);
+    expect([called, clock.pending]).toEqual([["short"], 1]);
+    clock.advance(3);
+    expect([called, clock.pending]).toEqual([["short", "long"], 0]);
   });
 
   test("may rest again as they are called", () => {
@@ -217,10 +263,10 @@ describe("those that rest", () => {
     const connection = {
       rested() {
         count += 1;
-        if (count < 3) rests.add(connection);
+        if (count < 3) rests.add(connection, 1);
       },
     };
-    rests.add(connection);
+    rests.add(connection, 1);
     clock.advance(10);
     expect([count, clock.pending]).toEqual([3, 0]);
   });
@@ -228,7 +274,8 @@ describe("those that rest", () => {
   test("are left alone, without a timer, once they are disposed of", () => {
     const clock = new ManualClock();
     const rests = new Rests(clock);
-    rests.add({ rested: () => expect.unreachable() });
+    rests.add({ rested: () => expect.unreachable() }, 1);
+    rests.add({ rested: () => expect.unreachable() }, 4);
     rests[Symbol.dispose]();
     expect(clock.pending).toBe(0);
     clock.advance(10);

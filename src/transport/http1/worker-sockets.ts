@@ -1,7 +1,7 @@
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
-import type { Rests } from "./rests.ts";
+import type { RestMs, Rests } from "./rests.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 
 /**
@@ -114,8 +114,8 @@ export class WorkerSockets implements ConnectionOwner {
     else this.#idle.push(connection);
   }
 
-  rest(connection: Connection): void {
-    this.#options.rests.add(connection);
+  rest(connection: Connection, ms: RestMs): void {
+    this.#options.rests.add(connection, ms);
   }
 
   gone(connection: Connection): void {
