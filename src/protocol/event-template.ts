@@ -8,7 +8,7 @@ const MAX_MISSES = 32;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const SPACE = 0x20;
-const NO_BYTES = new Uint8Array(0);
+const NO_BYTES = new DataView(new ArrayBuffer(0));
 
 /**
  * Knows an event by the one before, by its bytes. JSON that is another JSON's with a different text between the same two
@@ -17,25 +17,23 @@ const NO_BYTES = new Uint8Array(0);
  */
 export class EventTemplate {
   /** What stands before the text, and behind it: in one array, as a stream's memory is cold when its next event comes. */
-  #around: Uint8Array = NO_BYTES;
+  #around: DataView = NO_BYTES;
   #split = 0;
   #misses = 0;
 
   /** Where the event ends that begins at `from`, if it is the last learnt one with another text; else -1. */
-  endOf(bytes: Uint8Array, from: number, to: number): number {
+  endOf(bytes: DataView, from: number, to: number): number {
     const around = this.#around;
     const split = this.#split;
-    const after = around.length - split;
+    const after = around.byteLength - split;
     let at = from + split;
-    if (split === 0 || at + after > to) return -1;
-    for (let index = 0; index < split; index += 1) if (bytes[from + index] !== around[index]) return -1;
+    if (split === 0 || at + after > to || !isSame(bytes, from, around, 0, split)) return -1;
     const last = Math.min(to - after, at + MAX_TEXT);
-    for (; bytes[at] !== QUOTE; at += 1) {
-      const byte = bytes[at] ?? 0;
+    for (let byte = bytes.getUint8(at); byte !== QUOTE; byte = bytes.getUint8(at)) {
       if (byte === BACKSLASH || byte < SPACE || at >= last) return -1;
+      at += 1;
     }
-    if (at > last) return -1;
-    for (let index = 0; index < after; index += 1) if (bytes[at + index] !== around[split + index]) return -1;
+    if (at > last || !isSame(bytes, at, around, split, after)) return -1;
     this.#misses = 0;
     return at + after;
   }
@@ -51,7 +49,8 @@ export class EventTemplate {
       const to = data.indexOf('"', from);
       // An escape before the quote: it may be one of the text.
       if (to < 0 || data.slice(from, to).includes("\\")) return;
-      this.#around = Buffer.from(`data: ${data.slice(0, from)}${data.slice(to)}\n\n`);
+      const around = new TextEncoder().encode(`data: ${data.slice(0, from)}${data.slice(to)}\n\n`);
+      this.#around = new DataView(around.buffer, 0, around.length);
       this.#split = Buffer.byteLength(data.slice(0, from)) + "data: ".length;
       return;
     }
@@ -61,4 +60,14 @@ export class EventTemplate {
   forget(): void {
     this.#split = 0;
   }
+}
+
+/** Four bytes at a time: most of an event is looked at here, and byte by byte takes twice as long. */
+function isSame(bytes: DataView, start: number, others: DataView, othersStart: number, length: number): boolean {
+  let index = 0;
+  for (; index + 4 <= length; index += 4)
+    if (bytes.getInt32(start + index, true) !== others.getInt32(othersStart + index, true)) return false;
+  for (; index < length; index += 1)
+    if (bytes.getUint8(start + index) !== others.getUint8(othersStart + index)) return false;
+  return true;
 }

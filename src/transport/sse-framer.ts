@@ -1,12 +1,17 @@
 import { GatewayError } from "../errors/errors.ts";
+import { copyBytes } from "../util/copy-bytes.ts";
 
 /** What becomes of an event: passed on; passed on as the last; or not passed on, and nothing after it. */
 export type Verdict = "pass" | "last" | "stop";
 
 export interface KnownEvents {
   /** Where the event ends that begins at `from`, if nobody has to be told it; else -1. */
-  endOf(bytes: Uint8Array, from: number, to: number): number;
+  endOf(bytes: DataView, from: number, to: number): number;
 }
+
+/** Where pieces are looked at: a view of each would cost more than its copy. */
+const COPIED = Buffer.allocUnsafeSlow(65_536);
+const COPIED_VIEW = new DataView(COPIED.buffer);
 
 /** Is told each event that has data: the `event:` field, and the data lines joined by LF. */
 export type OnEvent = (name: string | undefined, data: string) => Verdict;
@@ -62,9 +67,12 @@ export class SseFramer {
   passes(bytes: Uint8Array, from: number, to: number): boolean {
     const known = this.#known;
     if (!known || this.#isEnded || this.#waitingBytes > 0 || this.#hasBareCr !== false) return false;
+    const length = to - from;
+    if (length > COPIED.length) return false;
+    copyBytes(COPIED, 0, bytes, from, to);
     let events = 0;
-    for (let at = from; at < to; events += 1) {
-      at = known.endOf(bytes, at, to);
+    for (let at = 0; at < length; events += 1) {
+      at = known.endOf(COPIED_VIEW, at, length);
       if (at < 0) return false;
     }
     this.events += events;
@@ -91,10 +99,12 @@ export class SseFramer {
         bytes = bytes.subarray(BYTE_ORDER_MARK.length);
       }
     }
+    const known = this.#known;
+    const view = known && new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     let from = 0;
     let passed = 0;
     while (!this.#isEnded) {
-      const endOfKnown = this.#known?.endOf(bytes, from, bytes.length) ?? -1;
+      const endOfKnown = view ? known.endOf(view, from, bytes.length) : -1;
       if (endOfKnown >= 0) {
         this.events += 1;
         passed = from = endOfKnown;

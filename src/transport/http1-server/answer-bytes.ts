@@ -1,4 +1,5 @@
 import type { Reply } from "../downstream.ts";
+import { copyBytes } from "../../util/copy-bytes.ts";
 import { headerLine } from "../upstream.ts";
 
 /** What of a request decides how its answer is written. */
@@ -62,7 +63,7 @@ export function pieceOf(head: string, isChunked: boolean, bytes: Uint8Array, fro
   const made = most <= SCRATCH.length ? SCRATCH : Buffer.allocUnsafeSlow(most);
   let at = head === "" ? 0 : made.write(head, 0, "latin1");
   if (isChunked) at = writeSize(made, at, size);
-  at = copyInto(made, at, bytes, from, to);
+  at = copyBytes(made, at, bytes, from, to);
   if (isChunked) {
     made[at] = CR;
     made[at + 1] = LF;
@@ -85,12 +86,6 @@ function writeSize(target: Uint8Array, start: number, size: number): number {
   target[at] = CR;
   target[at + 1] = LF;
   return at + 2;
-}
-
-function copyInto(target: Buffer, at: number, bytes: Uint8Array, from: number, to: number): number {
-  if (bytes instanceof Buffer) bytes.copy(target, at, from, to);
-  else target.set(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to), at);
-  return at + to - from;
 }
 
 /** The end of a streamed answer, behind the head where no piece was written. */
