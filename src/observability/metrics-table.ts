@@ -69,6 +69,12 @@ export const METRICS = {
     help: "Tokens generated, as the workers counted them; where they did not, events of the stream.",
     labels: ["model", "worker"],
   },
+  addedEndMarkers: {
+    name: "pointsman_added_end_markers_total",
+    kind: "counter",
+    help: "Streams that ended without their end marker though the worker had said why it stopped: it was added, and they count as whole.",
+    labels: ["model", "worker"],
+  },
   attempts: {
     name: "pointsman_worker_attempts_total",
     kind: "counter",

@@ -36,6 +36,8 @@ export class RequestRecord {
   ttftMs: number | undefined;
   lastEventMs: number | undefined;
   events = 0;
+  /** The worker left out the marker that ends its stream, and the client has it from here. */
+  isEndMarkerAdded = false;
   tokens: TokenCounts | undefined;
   /** Code of the errors table, where it ended with an error. */
   errorCode: string | undefined;
@@ -112,6 +114,7 @@ function count(record: RequestRecord, metrics: Metrics): void {
   if (record.tokens?.promptTokens) metrics.increment("promptTokens", labels, record.tokens.promptTokens);
   if (record.tokens?.cachedTokens) metrics.increment("cachedTokens", labels, record.tokens.cachedTokens);
   if (completion) metrics.increment("completionTokens", labels, completion);
+  if (record.isEndMarkerAdded) metrics.increment("addedEndMarkers", labels);
   if (record.ttftMs === undefined) return;
   metrics.observe("timeToFirstToken", labels, record.ttftMs / 1000);
   if (completion !== undefined && completion > 1 && record.lastEventMs !== undefined) {

@@ -220,6 +220,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
       throw new GatewayError("upstream_truncated", "the worker's stream ended before the answer was whole");
     }
     this.#framer.end();
+    this.#request.record.isEndMarkerAdded = true;
     return Buffer.from(endEvent);
   }
 

@@ -120,15 +120,19 @@ describe("a stream that is cut", () => {
   });
 
   test("row 8: after it has said why it stopped: the end marker is added, and it is no failure", async () => {
-    const { reply, model } = await stream(CHAT, PIECES, ({ write }) =>
-      write(`${chunk(CHAT.ending(3).replace("data: [DONE]\n\n", ""))}0\r\n\r\n`),
-    );
+    const model = "unmarked";
+    const said = CHAT.opening + PIECES.map((piece, index) => CHAT.delta(piece, index)).join("");
+    const ending = CHAT.ending(PIECES.length).replace("data: [DONE]\n\n", "");
+    await using engine = await startRawEngine(({ write }) => write(`${STREAM_HEAD}${chunk(said + ending)}0\r\n\r\n`));
+    await using _served = await gateway.serve(model, [engine.url]);
+    const reply = await ask(gateway, CHAT, model, { stream: true });
     expect(piecesIn(CHAT, reply.text)).toEqual([...PIECES]);
     expect(reply.text).toEndWith('"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n');
     expect((await lineOf(gateway, reply))["error"]).toBeUndefined();
     expect(await gateway.metric("pointsman_request_errors_total", { model })).toBe(0);
     expect(await gateway.metric("pointsman_requests_total", { model, status: "200" })).toBe(1);
-    observe(8, "after `finish_reason`: `[DONE]` added, no error counted");
+    expect(await gateway.metric("pointsman_added_end_markers_total", { model })).toBe(1);
+    observe(8, "after `finish_reason`: `[DONE]` added and counted, no error counted");
   });
 });
 
