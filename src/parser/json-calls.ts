@@ -3,6 +3,7 @@ import { isJson, jsonString, passJson, takeJsonString } from "./json-value.ts";
 import { MarkerSet } from "./marker-set.ts";
 import { markerHere, peekSolid } from "./steps.ts";
 import { type Step, type TextInput } from "./text-input.ts";
+import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE, SEMICOLON } from "../util/ascii.ts";
 
 /** How an object says which tool is called. */
 const NAME_KEYS: ReadonlySet<string> = new Set(["name", "function", "tool_name"]);
@@ -10,15 +11,6 @@ const NAME_KEYS: ReadonlySet<string> = new Set(["name", "function", "tool_name"]
 const ARGUMENT_KEYS: ReadonlySet<string> = new Set(["arguments", "parameters", "args"]);
 /** Members that may come before the name. Any other one there says that the object is no call. */
 const OTHER_KEYS: ReadonlySet<string> = new Set(["id", "type", "tool_call_id", "index"]);
-
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const SEMICOLON = 0x3b;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
 
 /** Nothing ends the arguments but themselves. */
 const NO_MARKERS = new MarkerSet([]);

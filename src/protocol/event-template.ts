@@ -1,3 +1,5 @@
+import { BACKSLASH, QUOTE, SPACE } from "../util/ascii.ts";
+
 /** Members whose text is all that differs between most events of a stream. */
 const MARKS = ['"content":"', '"text":"'] as const;
 /** Longer texts are parsed: they are rare, and looking at each of their bytes here costs more. */
@@ -5,9 +7,6 @@ const MAX_TEXT = 256;
 /** Events that were parsed in a row before nothing more is learnt: that stream's events are all different. */
 const MAX_MISSES = 32;
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const SPACE = 0x20;
 const NO_BYTES = new DataView(new ArrayBuffer(0));
 
 /**

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { GatewayError } from "../errors/errors.ts";
 import { JsonScanner, type Span } from "./json-scanner.ts";
+import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from "../util/ascii.ts";
 
 /** Bodies up to this size are read at once, larger ones in steps of it, between which other requests go on: about 1 ms. */
 const STEP_BYTES = 512 * 1024;
@@ -97,14 +98,6 @@ function finish(bytes: Uint8Array, { members, isObject, hasProtoKey }: JsonScann
   if (hasProtoKey) throw new GatewayError("forbidden_key", "the key __proto__ is not allowed");
   return new JsonBody(bytes, members);
 }
-
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
 
 /** Lets whatever is ready go first. */
 function nextTurn(): Promise<void> {

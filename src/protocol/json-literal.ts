@@ -1,6 +1,7 @@
+import { COMMA } from "../util/ascii.ts";
+
 const MINUS = 0x2d;
 const PLUS = 0x2b;
-const COMMA = 0x2c;
 const POINT = 0x2e;
 const ZERO = 0x30;
 const NINE = 0x39;

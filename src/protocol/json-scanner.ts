@@ -1,5 +1,6 @@
 import { integersEnd, literalEnd, unexpected } from "./json-literal.ts";
 import { JsonStrings } from "./json-strings.ts";
+import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from "../util/ascii.ts";
 
 /** Where a member's value stands in the bytes: from its first byte to after its last. */
 export interface Span {
@@ -10,14 +11,6 @@ export interface Span {
 /** Objects and arrays within each other; beyond it a body is refused. Real requests have less than 20. */
 export const MAX_DEPTH = 128;
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const COLON = 0x3a;
-const COMMA = 0x2c;
 const UNDERSCORE = 0x5f;
 /** Bytes of `"__proto__"` with each of its characters escaped. */
 const LONGEST_PROTO = 2 + 9 * 6;

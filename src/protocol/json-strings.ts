@@ -1,10 +1,8 @@
 import { unexpected } from "./json-literal.ts";
 import { isPlain, StringWords } from "./string-words.ts";
+import { BACKSLASH, QUOTE, SPACE } from "../util/ascii.ts";
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const SMALL_U = 0x75;
-const SPACE = 0x20;
 /** Bytes from the beginning of a string that are looked at one by one; then by words. */
 const ONE_BY_ONE = 16;
 /** Bytes without an escape after which the rest is searched. */

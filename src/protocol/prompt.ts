@@ -1,4 +1,5 @@
 import type { JsonBody } from "./json-body.ts";
+import { CLOSE_BRACKET } from "../util/ascii.ts";
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -19,5 +20,3 @@ export function promptOf(body: JsonBody, members: readonly string[]): Uint8Array
   }
   return parts ? Buffer.concat(parts) : (only ?? NO_BYTES);
 }
-
-const CLOSE_BRACKET = 0x5d;

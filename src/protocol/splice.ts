@@ -1,5 +1,6 @@
 import { JsonBody } from "./json-body.ts";
 import { JsonScanner, type Span } from "./json-scanner.ts";
+import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE, SPACE } from "../util/ascii.ts";
 
 /** The new text of a member, given its present one; undefined leaves it as it is. */
 export type Change = (raw: Uint8Array | undefined) => Uint8Array | string | undefined;
@@ -75,15 +76,6 @@ function endOfString(json: Uint8Array, from: number): number {
   while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1;
   return at;
 }
-
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const COMMA = 0x2c;
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const SPACE = 0x20;
 
 function entriesOf(list: Uint8Array | undefined): string | undefined {
   const text = list && Buffer.from(list.buffer, list.byteOffset, list.byteLength).toString("utf8").trim();

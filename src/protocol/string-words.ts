@@ -1,3 +1,5 @@
+import { BACKSLASH, QUOTE, SPACE } from "../util/ascii.ts";
+
 /** Words that are looked at together for control characters. */
 const PIECE_WORDS = 1024;
 /** Each byte of a word. */
@@ -6,10 +8,6 @@ const SPACES = 0x20202020;
 const QUOTES = 0x22222222;
 const BACKSLASHES = 0x5c5c5c5c;
 const TOP_BITS = 0x80808080;
-
-const SPACE = 0x20;
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 
 /** A byte of a string that stands for itself. */
 export function isPlain(byte: number): boolean {

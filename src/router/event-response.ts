@@ -1,5 +1,6 @@
 import { SseFramer } from "../transport/sse-framer.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
+import { CR, LF, SPACE } from "../util/ascii.ts";
 
 /** A worker's answer that is changed on its way: a stream as whole events, wherever its bytes were cut, another at once. */
 export abstract class EventResponse implements UpstreamResponse {
@@ -89,9 +90,6 @@ export function dataOf(event: Buffer): Span | undefined {
 }
 
 const DATA = Buffer.from("data:");
-const SPACE = 0x20;
-const LF = 10;
-const CR = 13;
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

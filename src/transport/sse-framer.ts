@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
 import { copyBytes } from "../util/copy-bytes.ts";
+import { CR, LF } from "../util/ascii.ts";
 
 /** What becomes of an event: passed on; passed on as the last; or not passed on, and nothing after it. */
 export type Verdict = "pass" | "last" | "stop";
@@ -18,8 +19,6 @@ export type OnEvent = (name: string | undefined, data: string) => Verdict;
 
 /** Longest single event; a picture in base64 fits. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
-const LF = 10;
-const CR = 13;
 const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 const NO_BYTES = new Uint8Array(0);
 

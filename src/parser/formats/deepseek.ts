@@ -3,6 +3,7 @@ import { passAloneArguments } from "../json-calls.ts";
 import { MarkerSet } from "../marker-set.ts";
 import { peekSolid, takeMarker, takeName, takeNameBefore } from "../steps.ts";
 import type { Step } from "../text-input.ts";
+import { OPEN_BRACE } from "../../util/ascii.ts";
 
 const CALL_BEGIN = "<｜tool▁call▁begin｜>";
 const CALL_END = "<｜tool▁call▁end｜>";
@@ -12,7 +13,6 @@ const FENCE = new MarkerSet(["```json"]);
 const FENCE_END = new MarkerSet(["```"]);
 const ENDS = new MarkerSet([CALL_END, CALLS_END, CALL_BEGIN]);
 const FENCED_ENDS = new MarkerSet(["```", ...ENDS.markers]);
-const OPEN_BRACE = 0x7b;
 
 /**
  * `type<｜tool▁sep｜>name` and fenced JSON (V3, R1-0528), or `name<｜tool▁sep｜>` and plain JSON (V3.1): what follows the

@@ -7,13 +7,13 @@ import { peekSolid, takeMarker, takeNameBefore } from "../steps.ts";
 import { TaggedArguments } from "../tagged-call.ts";
 import type { Step } from "../text-input.ts";
 import { createValueSink, StringSink, type ValueSink, WholeSink } from "../value-sink.ts";
+import { OPEN_BRACE } from "../../util/ascii.ts";
 
 const STRING = '" string="true">';
 const JSON_VALUE = '" string="false">';
 const CALL_CLOSE = "</｜DSML｜invoke>";
 const NAME_END = new MarkerSet(['">']);
 const CALL_END = new MarkerSet([CALL_CLOSE]);
-const OPEN_BRACE = 0x7b;
 const AS_IS = { trimsLineBreaks: false, unquotes: false };
 
 /** DeepSeek V3.2 and V4: tags that say which values are strings. `block` is what the outermost tag is called. */

@@ -3,11 +3,11 @@ import { passAloneArguments, readJsonCalls } from "../json-calls.ts";
 import { MarkerSet } from "../marker-set.ts";
 import { peekSolid, takeMarker, takeName } from "../steps.ts";
 import type { Step } from "../text-input.ts";
+import { OPEN_BRACE } from "../../util/ascii.ts";
 
 const ENDS = new MarkerSet(["[TOOL_CALLS]", "</s>"]);
 const CALL_ID = new MarkerSet(["[CALL_ID]"]);
 const ARGS = new MarkerSet(["[ARGS]"]);
-const OPEN_BRACE = 0x7b;
 
 /**
  * `[TOOL_CALLS] [{"name": ..., "arguments": ...}]` as models up to 2024 write it, and

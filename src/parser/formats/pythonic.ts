@@ -3,10 +3,9 @@ import type { CallContext, CallFormat } from "../call-format.ts";
 import { pythonArguments } from "../python-literal.ts";
 import { isNameUnit, peekSolid, takeName } from "../steps.ts";
 import { isSpace, type Step } from "../text-input.ts";
+import { CLOSE_BRACKET, COMMA } from "../../util/ascii.ts";
 
 const OPEN_PARENTHESIS = 0x28;
-const COMMA = 0x2c;
-const CLOSE_BRACKET = 0x5d;
 
 /** `[f(k=v), g()]`: Llama 4 and others. Only a declared tool with keyword arguments is a call, and it comes out whole. */
 export const pythonic: CallFormat = {

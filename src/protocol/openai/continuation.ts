@@ -1,6 +1,7 @@
 import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../json.ts";
 import type { JsonBody } from "../json-body.ts";
 import { readUsage, type Usage } from "../usage.ts";
+import { QUOTE } from "../../util/ascii.ts";
 
 /** How chat and completions differ where an answer is gone on with. */
 interface Form {
@@ -74,8 +75,6 @@ const REFUSED = [
   "return_token_ids",
   "use_beam_search",
 ] as const;
-
-const QUOTE = 0x22;
 
 /** Members that say what all events of a stream have in common. */
 const HEAD = ["id", "created", "model", "system_fingerprint"] as const;

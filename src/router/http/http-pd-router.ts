@@ -24,6 +24,7 @@ import { countHandover, pdRefusal, watchPrefill } from "../pd/pd-prefill.ts";
 import { mergeRule } from "./pd-merge.ts";
 import { type ParsedOutputDeps, type ParsedRequest, withParser } from "./parsed-request.ts";
 import { parsed } from "./parsed-response.ts";
+import { OPEN_BRACE } from "../../util/ascii.ts";
 
 export type HttpPdRouterDeps = WorkerRouterDeps & HttpSenderDeps & ParsedOutputDeps;
 
@@ -200,8 +201,6 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
     return rule ? new RewrittenResponse(upstream, rule) : upstream;
   }
 }
-
-const OPEN_BRACE = 0x7b;
 
 function sent(
   body: JsonBody,

@@ -4,6 +4,7 @@ import { isJsonObject, type JsonObject, objectField, stringField } from "../../p
 import { wholeCall } from "../../protocol/openai/chat-writer.ts";
 import { eachEntry, splice } from "../../protocol/splice.ts";
 import { finishReasonOf, isParsed } from "./parsed-choice.ts";
+import { OPEN_BRACKET } from "../../util/ascii.ts";
 
 /** A whole answer with the text of each choice taken apart, and all else byte for byte. */
 export function parsedAnswer(body: Uint8Array, options: OutputParserOptions): Uint8Array {
@@ -34,5 +35,3 @@ function parsedMessage(message: JsonObject, { content, reasoning, toolCalls }: W
     ...(hasCalls ? { tool_calls: toolCalls.map(wholeCall) } : {}),
   };
 }
-
-const OPEN_BRACKET = 0x5b;

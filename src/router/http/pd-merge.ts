@@ -3,6 +3,7 @@ import { eachEntry, joinLists, memberAt, splice } from "../../protocol/splice.ts
 import type { RewriteRule } from "../rewritten-response.ts";
 import type { PdConnector } from "../pd/pd-connector.ts";
 import type { PrefillAnswer } from "../pd/pd-exchange.ts";
+import { LF, OPEN_BRACKET } from "../../util/ascii.ts";
 
 /**
  * What the answer must be given of prefill's, if anything. The decode worker does not see the prompt's log-probabilities
@@ -95,6 +96,4 @@ function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
 }
 
 const DATA = Buffer.from("data:");
-const OPEN_BRACKET = 0x5b;
 const LETTER_D = 0x64;
-const LF = 10;

@@ -2,6 +2,7 @@ import { GatewayError } from "../../errors/errors.ts";
 import type { JsonBody } from "../../protocol/json-body.ts";
 import { isJsonObject } from "../../protocol/json.ts";
 import type { Worker } from "../../worker/worker.ts";
+import { OPEN_BRACKET } from "../../util/ascii.ts";
 
 /** A request that a prefill and a decode worker answer together. */
 export interface PdRequest {
@@ -256,7 +257,6 @@ const PROMPT_LISTS: Readonly<Record<string, readonly string[]>> = {
   completions: ["prompt"],
   generate: ["text", "input_ids"],
 };
-const OPEN_BRACKET = 0x5b;
 
 /** Fresh for each try: a room or transfer that failed is not used again. */
 export function newSharedIds(pd: PdRequest): SharedIds {

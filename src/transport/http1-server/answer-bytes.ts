@@ -1,6 +1,7 @@
 import type { Reply } from "../downstream.ts";
 import { copyBytes } from "../../util/copy-bytes.ts";
 import { headerLine } from "../upstream.ts";
+import { CR, LF } from "../../util/ascii.ts";
 
 /** What of a request decides how its answer is written. */
 export interface Asked {
@@ -94,8 +95,6 @@ export function endOf(head: string, isChunked: boolean): Uint8Array {
   return head === "" ? NO_BYTES : Buffer.from(head, "latin1");
 }
 
-const CR = 13;
-const LF = 10;
 const LAST_CHUNK: Buffer = Buffer.from("0\r\n\r\n");
 
 let dateSecond = 0;

@@ -7,6 +7,7 @@ import { IncomingRequest, type RequestConnection } from "./incoming-request.ts";
 import { headOf, isTransient, wholeAnswer } from "./answer-bytes.ts";
 import { AnswerSink, type SinkConnection } from "./answer-sink.ts";
 import { malformed, MAX_HEAD_BYTES, readRequestHead } from "./request-head.ts";
+import { CR, LF } from "../../util/ascii.ts";
 
 /** Requests behind the one that is answered that are taken ahead, bytes; beyond it the socket is paused. */
 const MAX_AHEAD_BYTES = 65_536;
@@ -17,8 +18,6 @@ const HEAD_MS = 10_000;
 /** For a client to close its side after the last answer, ms. Closing at once could take the answer from it (RFC 9112, section 9.6). */
 const LINGER_MS = 2000;
 const NO_BYTES: Buffer = Buffer.alloc(0);
-const CR = 13;
-const LF = 10;
 
 export interface ConnectionOwner {
   /** In which a client asks nothing, or takes nothing of an answer that is whole, ms. */

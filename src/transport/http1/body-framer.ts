@@ -1,12 +1,11 @@
 import type { GatewayError } from "../../errors/errors.ts";
 import { lengthIn, readFields } from "./fields.ts";
+import { CR, LF, SEMICOLON } from "../../util/ascii.ts";
 
 /** Longest trailer section. */
 const MAX_TRAILER_BYTES = 16_384;
 /** Longest chunk-size line, extension included. */
 const MAX_CHUNK_LINE_BYTES = 256;
-const CR = 13;
-const LF = 10;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** The part of `bytes` from `from` up to `to`: a view of a small buffer costs more than all else that is done with it. */
@@ -240,7 +239,6 @@ export function framerOf(
 }
 
 const FRAMING = ["content-length", "transfer-encoding", "host"] as const;
-const SEMICOLON = 59;
 
 function hexDigit(byte: number): number {
   if (byte >= 48 && byte <= 57) return byte - 48;

@@ -1,7 +1,5 @@
 import type { GatewayError } from "../../errors/errors.ts";
-
-const CR = 13;
-const LF = 10;
+import { CR, LF, SPACE, TAB } from "../../util/ascii.ts";
 
 /** Index of the blank line that ends a head, looked for from `from` on; -1 where it is not there yet. */
 export function indexOfBlankLine(bytes: Uint8Array, from: number): number {
@@ -50,9 +48,6 @@ function withoutSpace(line: string, start: number): string {
 function isSpace(code: number): boolean {
   return code === SPACE || code === TAB;
 }
-
-const SPACE = 32;
-const TAB = 9;
 
 /** The length that a Content-Length tells, or undefined where it is not one. */
 export function lengthIn(value: string): number | undefined {
