@@ -26,6 +26,7 @@ test("metrics", () => {
     "pointsman_prompt_tokens_total",
     "pointsman_cached_prompt_tokens_total",
     "pointsman_completion_tokens_total",
+    "pointsman_added_end_markers_total",
     "pointsman_worker_attempts_total",
     "pointsman_retries_total",
     "pointsman_stream_continuations_total",
