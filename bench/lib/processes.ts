@@ -62,9 +62,7 @@ export function cpuMicros(pid: number): number {
 
 /** The part of that outside of the kernel, in ticks of 10 ms. */
 export function userMicros(pid: number): number {
-  // The name in brackets may have spaces; user time is the 12th field behind it.
-  const ticksOf = (member: number): number => Number(read(`/proc/${member}/stat`).split(") ")[1]?.split(" ")[11] ?? 0);
-  return familyOf(pid).reduce((sum, member) => sum + ticksOf(member) * 10_000, 0);
+  return familyOf(pid).reduce((sum, member) => sum + Number(statOf(member)[11] ?? 0) * 10_000, 0);
 }
 
 /** Resident memory of a process and all below it, MB. */
@@ -111,17 +109,17 @@ function clockMicros(pid: number): number {
 function familyOf(root: number): number[] {
   const parents = new Map<number, number>();
   for (const name of readdirSync("/proc")) {
-    if (/^\d+$/.test(name)) parents.set(Number(name), parentOf(name));
+    if (/^\d+$/.test(name)) parents.set(Number(name), Number(statOf(name)[1]));
   }
   const family = [root];
   for (const member of family) for (const [pid, parent] of parents) if (parent === member) family.push(pid);
   return family;
 }
 
-/** The name in parentheses may have spaces; what follows it is fixed. */
-function parentOf(pid: string): number {
-  const fields = read(`/proc/${pid}/stat`).replace(/^.*\) /, "");
-  return Number(fields.split(" ")[1]);
+/** What the kernel says of a process (proc(5), stat), from its state on: the name before it may have spaces and brackets. */
+function statOf(pid: string | number): readonly string[] {
+  const all = read(`/proc/${pid}/stat`);
+  return all.slice(all.lastIndexOf(") ") + 2).split(" ");
 }
 
 function read(path: string): string {

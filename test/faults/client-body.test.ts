@@ -168,12 +168,10 @@ test("row 60: streams go on while a body just within the limit is read", async (
   stop.abort();
   await ended;
   expect(sink.bytes).toBe(3 * body.length);
-  // What the machine does beside it makes a gap longer, and none shorter.
-  const gap = Math.min(...gaps);
-  expect(gap - baseline).toBeLessThanOrEqual(100);
+  expect(quantile(gaps, 0.5) - baseline).toBeLessThanOrEqual(100);
   observe(
     60,
-    `longest gap of 100 streams ${baseline.toFixed(0)} ms, with a body of ${(body.length / 1e6).toFixed(0)} MB ${gap.toFixed(0)} ms`,
+    `longest gap of 100 streams ${baseline.toFixed(0)} ms, with a body of ${(body.length / 1e6).toFixed(0)} MB ${quantile(gaps, 0.5).toFixed(0)} ms`,
   );
 });
 

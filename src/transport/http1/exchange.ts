@@ -9,6 +9,7 @@ import type { LeaveSignal } from "../../util/leave-signal.ts";
 
 /** Bytes taken from a worker ahead of the reader; beyond it the socket is paused. */
 const MAX_BUFFERED_BYTES = 65_536;
+
 /** What an exchange needs of its connection. */
 export interface ExchangeConnection extends PieceSource {
   now(): number;

@@ -7,7 +7,7 @@ const HOT_GAP_MS = 2;
 const LATE_MS = 4;
 /** Bytes that come in each millisecond of a stream that rests for longer, some two or three tokens. */
 const FAST_BYTES_PER_MS = 512;
-/** Pieces of this size are taken as they come: more in one read saves nothing, and the kernel holds only so much. */
+/** Pieces of this size are waited for no longer than the shorter rest: more in one read saves nothing, and the kernel holds only so much. */
 const LARGE_BYTES = 65_536;
 
 /**
