@@ -157,7 +157,7 @@ export const configSchema = z.strictObject({
   host: z.string().min(1).default("127.0.0.1").meta({
     group: "Listening",
     description:
-      "Address to listen on. This machine only, by default; containers give `0.0.0.0`, which needs an `admin_api_key` or an `admin_port`: who can manage workers can send requests anywhere.",
+      "Address to listen on. This machine only, by default; containers give `0.0.0.0`. Without an `admin_api_key` the administration is open to this machine only, as who can manage workers can send requests anywhere.",
   }),
   port: port.default(30_000).meta({
     group: "Listening",
@@ -192,12 +192,13 @@ export const configSchema = z.strictObject({
   }),
   adminHost: z.string().min(1).default("127.0.0.1").meta({
     group: "Listening",
-    description: "Address of the admin port. Other than loopback it needs an `admin_api_key`.",
+    description:
+      "Address of the admin port. Without an `admin_api_key` it is open to this machine only, whatever the address.",
   }),
   adminApiKey: secret.optional().meta({
     group: "Listening",
     description:
-      "Key of the administration, which no serving key opens. Needed where the administration can be reached from elsewhere: on an address other than loopback.",
+      "Key of the administration, needed from other machines; no serving key opens it then. Without one the `api_key` opens it, and where there is no key at all nobody is asked for one: both from this machine only.",
   }),
   reusePort: z.boolean().default(false).meta({
     group: "Listening",

@@ -1,8 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { GatewayError } from "../errors/errors.ts";
+import type { ClientRequest } from "../transport/downstream.ts";
+import type { HeaderReader } from "../util/header-reader.ts";
 import type { Secret } from "../util/secret.ts";
 import type { Priority } from "./admission.ts";
-import type { HeaderReader } from "../util/header-reader.ts";
+import { checkLocal } from "./local-trust.ts";
 
 /** Who calls, as far as limits go. */
 export interface Tenant {
@@ -18,20 +20,33 @@ export interface TenantKey extends Tenant {
   readonly key: Secret;
 }
 
+/**
+ * What opens the administration:
+ * - `admin_key`: the admin key, from anywhere.
+ * - `api_key`: there is no admin key; the gateway's one `api_key` opens it, on this machine only.
+ * - `nobody`: there are keys of clients and neither an admin key nor an `api_key`.
+ * - `this_machine`: there is no key, or the administration has a port of its own; whoever is on this machine.
+ */
+export type AdminAccess =
+  | { readonly by: "admin_key" | "api_key"; readonly key: Secret }
+  | { readonly by: "nobody" | "this_machine" };
+
 export interface AuthSettings {
   /** Keys that open the serving routes; none: everybody may call. */
   readonly keys: readonly TenantKey[];
-  /** The one key that opens the admin routes. */
-  readonly adminKey: Secret | undefined;
-  /** Without an admin key the admin routes are open to whoever reaches them. */
-  readonly isAdminOpen: boolean;
+  readonly admin: AdminAccess;
+  /** Host names that the configuration gives the gateway, besides those of loopback. */
+  readonly hosts: readonly string[];
 }
+
+/** What is asked of a caller. */
+export type Caller = Pick<ClientRequest, "headers" | "peerAddress">;
 
 export interface Auth {
   /** Throws invalid_api_key. */
   serving(headers: HeaderReader): Tenant;
-  /** Throws invalid_api_key, and forbidden for a key that opens the serving routes only. */
-  admin(headers: HeaderReader): void;
+  /** Throws invalid_api_key, and forbidden for a known key or a place that does not open the administration. */
+  admin(caller: Caller): void;
 }
 
 const EVERYBODY: Tenant = {
@@ -41,39 +56,79 @@ const EVERYBODY: Tenant = {
   requestsPerMinute: Number.POSITIVE_INFINITY,
 };
 
+/** A key that the gateway knows, and who it stands for; `undefined` for the admin key. */
+interface KnownKey {
+  readonly digest: Buffer;
+  readonly tenant: Tenant | undefined;
+}
+
 /**
  * Compares digests, which are of one length and tell nothing of the key by the time it takes. A key comes as
- * `Authorization: Bearer` or `x-api-key`; where both come they must be the same.
+ * `Authorization: Bearer`, `x-api-key` or `api-key`. Clients send a credential of another service beside ours; so one that
+ * is known counts, and two that are known must be the same.
  */
-export function createAuth({ keys, adminKey, isAdminOpen }: AuthSettings): Auth {
-  const tenants = keys.map((tenant) => ({ digest: digest(tenant.key.reveal()), tenant }));
-  const adminDigest = adminKey && digest(adminKey.reveal());
-  const find = (given: Buffer | undefined): Tenant | undefined =>
-    given && tenants.find((entry) => timingSafeEqual(given, entry.digest))?.tenant;
+export function createAuth({ keys, admin, hosts }: AuthSettings): Auth {
+  const known: KnownKey[] = keys.map((tenant) => ({ digest: digest(tenant.key.reveal()), tenant }));
+  if (admin.by === "admin_key") known.push({ digest: digest(admin.key.reveal()), tenant: undefined });
+  const adminDigest = "key" in admin ? digest(admin.key.reveal()) : undefined;
   return {
     serving(headers) {
-      if (tenants.length === 0) return EVERYBODY;
-      const tenant = find(givenDigest(headers));
-      if (!tenant) throw new GatewayError("invalid_api_key", "the API key is missing or wrong");
+      if (keys.length === 0) return EVERYBODY;
+      const tenant = givenKey(known, headers)?.tenant;
+      if (!tenant) throw new GatewayError("invalid_api_key", SERVING_KEY_WANTED);
       return tenant;
     },
-    admin(headers) {
-      const given = givenDigest(headers);
-      if (adminDigest ? given && timingSafeEqual(given, adminDigest) : isAdminOpen) return;
-      if (find(given)) throw new GatewayError("forbidden", "this key does not open the administration");
-      throw new GatewayError("invalid_api_key", "the admin key is missing or wrong");
+    admin(caller) {
+      if (admin.by === "this_machine") {
+        checkLocal(caller, hosts);
+        return;
+      }
+      const given = givenKey(known, caller.headers);
+      if (!given) throw new GatewayError("invalid_api_key", KEY_WANTED[admin.by]);
+      if (!adminDigest || !timingSafeEqual(given.digest, adminDigest)) {
+        throw new GatewayError("forbidden", KEY_REFUSED[admin.by]);
+      }
+      if (admin.by === "api_key") checkLocal(caller, hosts);
     },
   };
 }
 
-/** Digest of the key that the request brings; undefined where it brings none, or two that differ. */
-function givenDigest(headers: HeaderReader): Buffer | undefined {
+const SERVING_KEY_WANTED =
+  "the API key is missing or wrong: send one of the gateway's (`api_key`, `api_keys`) as a bearer token";
+
+const KEY_WANTED = {
+  admin_key: "the admin key is missing or wrong: send the gateway's `admin_api_key` as a bearer token",
+  api_key:
+    "the key is missing or wrong: send the gateway's `api_key` as a bearer token from its own machine, or set `admin_api_key`",
+  nobody: "no key opens the administration: set `admin_api_key`",
+} as const;
+
+const KEY_REFUSED = {
+  admin_key: "this key does not open the administration: send the gateway's `admin_api_key`",
+  api_key: "this key does not open the administration: send the gateway's `api_key`, or set `admin_api_key`",
+  nobody: "this key does not open the administration: set `admin_api_key`",
+} as const;
+
+/** The one key of ours among those that the request brings; undefined where there is none, or two that differ. */
+function givenKey(known: readonly KnownKey[], headers: HeaderReader): KnownKey | undefined {
+  let found: KnownKey | undefined;
+  for (const text of givenTexts(headers)) {
+    const given = digest(text);
+    const match = known.find((entry) => timingSafeEqual(given, entry.digest));
+    if (match && found && match !== found) return undefined;
+    found = match ?? found;
+  }
+  return found;
+}
+
+function givenTexts(headers: HeaderReader): string[] {
   const authorization = headers.get("authorization");
-  const bearer = authorization === null ? undefined : (BEARER.exec(authorization)?.[1] ?? "");
-  const plain = headers.get("x-api-key") ?? undefined;
-  const key = bearer ?? plain;
-  if (key === undefined || (plain !== undefined && plain !== key)) return undefined;
-  return digest(key);
+  const bearer = authorization === null ? undefined : BEARER.exec(authorization)?.[1];
+  const plain = headers.get("x-api-key");
+  const azure = headers.get("api-key");
+  const texts = new Set<string>();
+  for (const text of [bearer, plain, azure]) if (typeof text === "string") texts.add(text);
+  return [...texts];
 }
 
 const BEARER = /^Bearer +(\S+)$/i;

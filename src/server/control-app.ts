@@ -35,7 +35,7 @@ export class ControlApp {
     const { auth, settled, onDefect } = this.#deps;
     try {
       if (route.access === "serving") auth.serving(request.headers);
-      if (route.access === "admin") auth.admin(request.headers);
+      if (route.access === "admin") auth.admin(request);
       const query = new URLSearchParams(request.query);
       const reply = await route.handle({ request, requestId, params, query });
       // Whoever changed something sees it in force everywhere with the answer.

@@ -1,6 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import { memoryLimitBytes } from "../util/memory-limit.ts";
-import type { AuthSettings, TenantKey } from "./auth.ts";
+import type { AdminAccess, AuthSettings, TenantKey } from "./auth.ts";
 import type { GateSettings } from "./gate.ts";
 
 /** The configuration in the units and shapes of the server. */
@@ -15,10 +15,18 @@ export function authSettings(config: Config): AuthSettings {
     requestsPerMinute: entry.requestsPerMinute ?? unlimited.requestsPerMinute,
   }));
   if (config.apiKey) keys.push({ name: "default", key: config.apiKey, priority: "normal", ...unlimited });
-  // A key before the serving routes and none before the administration would be a door beside the gate, unless the
-  // administration has a port that only this machine reaches.
-  const isAdminOpen = config.adminApiKey === undefined && (keys.length === 0 || config.adminPort !== undefined);
-  return { keys, adminKey: config.adminApiKey, isAdminOpen };
+  return {
+    keys,
+    admin: adminAccess(config, keys.length > 0),
+    hosts: [config.host.toLowerCase(), config.adminHost.toLowerCase()],
+  };
+}
+
+/** A key before the serving routes and none before the administration would be a door beside the gate. */
+function adminAccess(config: Config, hasKeys: boolean): AdminAccess {
+  if (config.adminApiKey) return { by: "admin_key", key: config.adminApiKey };
+  if (config.adminPort !== undefined || !hasKeys) return { by: "this_machine" };
+  return config.apiKey ? { by: "api_key", key: config.apiKey } : { by: "nobody" };
 }
 
 export function gateSettings(config: Config): GateSettings {

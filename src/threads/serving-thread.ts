@@ -238,12 +238,23 @@ async function askControl(
 ): Promise<Reply> {
   try {
     if (route.access === "serving") auth.serving(request.headers);
-    if (route.access === "admin") auth.admin(request.headers);
+    if (route.access === "admin") auth.admin(request);
     const body = request.hasBody ? await readAtMost(request, MAX_CONTROL_BODY) : undefined;
-    const { method, path, query } = request;
+    const { method, path, query, peerAddress } = request;
     const headers = request.headers.entries();
     const { value } = await link.call(
-      { what: "control", route: route.index, method, path, query, headers, params: { ...params }, requestId, body },
+      {
+        what: "control",
+        route: route.index,
+        method,
+        path,
+        query,
+        peerAddress,
+        headers,
+        params: { ...params },
+        requestId,
+        body,
+      },
       request.signal,
     );
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- from our own other thread

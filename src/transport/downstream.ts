@@ -31,6 +31,8 @@ export interface ClientRequest {
   /** What follows the question mark, as it came. */
   readonly query: string;
   readonly headers: RequestHeaders;
+  /** Address of the socket's other end: of the client, or of a proxy before it. */
+  readonly peerAddress: string;
   /** Aborted when the client leaves. */
   readonly signal: LeaveSignal;
   /** A body is announced: by its length, or in chunks. */

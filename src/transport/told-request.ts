@@ -2,7 +2,7 @@ import { type ClientRequest, RequestHeaders } from "./downstream.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
 /** A request as data: as one thread tells another of it. */
-export interface ToldOf extends Pick<ClientRequest, "method" | "path" | "query"> {
+export interface ToldOf extends Pick<ClientRequest, "method" | "path" | "query" | "peerAddress"> {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** The whole of it, where there is one. */
   readonly body: Uint8Array | undefined;
@@ -14,6 +14,7 @@ export class ToldRequest implements ClientRequest {
   readonly path: string;
   readonly query: string;
   readonly headers: RequestHeaders;
+  readonly peerAddress: string;
   readonly signal: LeaveSignal;
   readonly hasBody: boolean;
   #body: Uint8Array | undefined;
@@ -23,6 +24,7 @@ export class ToldRequest implements ClientRequest {
     this.path = told.path;
     this.query = told.query;
     this.headers = new RequestHeaders(new Map(told.headers));
+    this.peerAddress = told.peerAddress;
     this.hasBody = told.body !== undefined;
     this.#body = told.body;
     this.signal = signal;

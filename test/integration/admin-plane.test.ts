@@ -52,3 +52,28 @@ test("without one it is on the main port, and no serving key opens it", async ()
     (await post(`${gateway.url}/v1/chat/completions`, HELLO, { authorization: `Bearer ${key}` })).status;
   expect([await chat("serving"), await chat("admin")]).toEqual([200, 401]);
 });
+
+describe("without a key the administration trusts this machine, and who pretends to be it is refused", () => {
+  const FOREIGN: readonly Record<string, string>[] = [
+    { origin: "https://evil.example", "sec-fetch-site": "cross-site" },
+    { "sec-fetch-site": "same-site" },
+    { host: "rebind.evil.example" },
+    { "x-forwarded-for": "10.0.0.1" },
+  ];
+  for (const threads of [1, 2]) {
+    test(`with ${threads} threads`, async () => {
+      await using gateway = await startGateway({ config: { threads } });
+      const add = (headers: Record<string, string>): Promise<Response> =>
+        fetch(`${gateway.url}/add_worker?url=http://127.0.0.1:9`, { method: "POST", headers });
+      for (const headers of FOREIGN) {
+        const refused = await add(headers);
+        expect([headers, refused.status]).toEqual([headers, 403]);
+        expect(await refused.text()).toContain("`admin_api_key`");
+        expect((await fetch(`${gateway.url}/workers`, { headers })).status).toBe(403);
+      }
+      const workers = (await (await fetch(`${gateway.url}/workers`)).json()) as { workers: unknown[] };
+      expect(workers.workers).toEqual([]);
+      expect((await add({})).status).toBeLessThan(300);
+    });
+  }
+});

@@ -14,6 +14,7 @@ async function ask(path: string, body: unknown): Promise<unknown> {
       method: "POST",
       path,
       query: "",
+      peerAddress: "127.0.0.1",
       headers: [["content-type", "application/json"]],
       body: Buffer.from(typeof body === "string" ? body : JSON.stringify(body)),
     },

@@ -80,6 +80,11 @@ export class ClientConnection implements RequestConnection, SinkConnection {
     this.#since = owner.now();
   }
 
+  /** Read when somebody asks; empty once the socket is gone. */
+  get peerAddress(): string {
+    return this.#socket.remoteAddress ?? "";
+  }
+
   received(bytes: Buffer): void {
     if (this.#phase === "leaving") this.#drop(bytes.length);
     else if (this.#framer) this.#takeBody(this.#framer, bytes);

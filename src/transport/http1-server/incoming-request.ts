@@ -9,6 +9,7 @@ const MAX_BUFFERED_BYTES = 262_144;
 
 /** What a request needs of its connection. */
 export interface RequestConnection extends PieceSource {
+  readonly peerAddress: string;
   /** Tells the client, which waits for that, to send the body. */
   sendContinue(): void;
 }
@@ -45,6 +46,10 @@ export class IncomingRequest implements ClientRequest {
   /** Whether the client still waits for leave to send its body, and may send it or not. */
   get isAwaitingContinue(): boolean {
     return this.#expectsContinue && !this.#body.isEnded;
+  }
+
+  get peerAddress(): string {
+    return this.#connection.peerAddress;
   }
 
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {

@@ -1,0 +1,63 @@
+import { expect, test } from "bun:test";
+import { GatewayError } from "../errors/errors.ts";
+import { RequestHeaders } from "../transport/downstream.ts";
+import { checkLocal } from "./local-trust.ts";
+
+function isTrusted(fields: Record<string, string>, peerAddress = "127.0.0.1"): boolean {
+  const headers = new RequestHeaders(new Map(Object.entries({ host: "localhost:30000", ...fields })));
+  try {
+    checkLocal({ headers, peerAddress }, ["gateway.example", "0.0.0.0"]);
+    return true;
+  } catch (error) {
+    if (error instanceof GatewayError && error.code === "forbidden") return false;
+    throw error;
+  }
+}
+
+test("only addresses of loopback are this machine", () => {
+  for (const address of ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"]) {
+    expect([address, isTrusted({}, address)]).toEqual([address, true]);
+  }
+  for (const address of ["10.0.0.1", "128.0.0.1", "::2", "::ffff:10.0.0.1", "1127.0.0.1", "fe80::1", ""]) {
+    expect([address, isTrusted({}, address)]).toEqual([address, false]);
+  }
+});
+
+test("a proxy on this machine speaks for somebody else", () => {
+  for (const name of ["forwarded", "x-forwarded-for", "x-real-ip", "via"]) {
+    expect([name, isTrusted({ [name]: "127.0.0.1" })]).toEqual([name, false]);
+  }
+});
+
+test("a name that is resolved to loopback by somebody else is not ours", () => {
+  for (const host of [
+    "localhost",
+    "LOCALHOST:1",
+    "127.0.0.1:30000",
+    "[::1]:30000",
+    "a.localhost",
+    "gateway.example:1",
+  ]) {
+    expect([host, isTrusted({ host })]).toEqual([host, true]);
+  }
+  for (const host of ["rebind.evil.example", "127.0.0.1.evil.example", "localhost.evil.example:30000", ""]) {
+    expect([host, isTrusted({ host })]).toEqual([host, false]);
+  }
+});
+
+test("a page of another site is refused by what its browser says of it", () => {
+  for (const site of ["same-origin", "none"])
+    expect([site, isTrusted({ "sec-fetch-site": site })]).toEqual([site, true]);
+  for (const site of ["cross-site", "same-site"]) {
+    expect([site, isTrusted({ "sec-fetch-site": site })]).toEqual([site, false]);
+  }
+  expect(isTrusted({ origin: "http://localhost:30000" })).toBe(true);
+  for (const origin of [
+    "https://evil.example",
+    "null",
+    "http://localhost:3000",
+    "http://localhost:30000.evil.example",
+  ]) {
+    expect([origin, isTrusted({ origin })]).toEqual([origin, false]);
+  }
+});
