@@ -33,7 +33,7 @@ function refuse(reason: string): never {
 const PROXY_HEADERS = ["forwarded", "x-forwarded-for", "x-real-ip", "via"] as const;
 
 /** 127.0.0.0/8, ::1, and the former as IPv6 shows it. */
-export function isLoopbackAddress(address: string): boolean {
+function isLoopbackAddress(address: string): boolean {
   return address === "::1" || /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/i.test(address);
 }
 
