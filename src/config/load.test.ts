@@ -242,6 +242,16 @@ test("more than one retry is taken as one, and said", () => {
   expect(notices.join()).toContain("a generation is started at most twice");
 });
 
+test("a policy module whose policy nothing names is said to be unused", () => {
+  const noticesOn = (yaml: string): string => {
+    writeFileSync(path, `policy_module: mine.ts\n${yaml}`);
+    return loadConfig({ file: path, env: {}, flags: NO_FLAGS }).notices.join();
+  };
+  expect(noticesOn("default_policy: random\n")).toContain("nothing names its policy");
+  expect(noticesOn("default_policy: mine\n")).toBe("");
+  expect(noticesOn("initial_workers: [{url: http://a:1, policy: mine}]\n")).toBe("");
+});
+
 describe("a variable that is not an option", () => {
   const given = (env: Record<string, string>): { readonly port: number; readonly notices: string } => {
     const { config, notices } = loadConfig({ env: { POINTSMAN_HOST: "127.0.0.1", ...env }, flags: NO_FLAGS });

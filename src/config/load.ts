@@ -161,22 +161,33 @@ export function refusedType(type: "regular" | "prefill" | "decode", isPd: boolea
 /** Names of built-in policies. A module brings a name that is known only when it is loaded. */
 function checkPolicies(config: Config, locate: (path: readonly PropertyKey[]) => string): void {
   if (config.policyModule !== undefined) return;
-  const check = (name: string | undefined, path: readonly PropertyKey[]): void => {
-    if (name === undefined || POLICY_NAMES.some((known) => known === name)) return;
+  for (const { name, path } of namedPolicies(config)) {
+    if (isBuiltIn(name)) continue;
     const near = closest(name, POLICY_NAMES);
     const hint = near === undefined ? `the policies are ${POLICY_NAMES.join(", ")}` : `did you mean ${near}?`;
     throw new ConfigError(locate(path), `unknown policy ${JSON.stringify(name)}; ${hint}`);
-  };
-  check(config.defaultPolicy, ["defaultPolicy"]);
-  check(config.prefillPolicy, ["prefillPolicy"]);
-  check(config.decodePolicy, ["decodePolicy"]);
+  }
+}
+
+function isBuiltIn(name: string): boolean {
+  return POLICY_NAMES.some((known) => known === name);
+}
+
+/** Every policy that the configuration names, and where. */
+function namedPolicies(config: Config): { readonly name: string; readonly path: readonly PropertyKey[] }[] {
+  const named: [name: string | undefined, path: readonly PropertyKey[]][] = [
+    [config.defaultPolicy, ["defaultPolicy"]],
+    [config.prefillPolicy, ["prefillPolicy"]],
+    [config.decodePolicy, ["decodePolicy"]],
+  ];
   for (const [index, { policy }] of config.modelPolicies.patterns.entries()) {
-    check(policy, ["modelPolicies", "patterns", index, "policy"]);
+    named.push([policy, ["modelPolicies", "patterns", index, "policy"]]);
   }
   for (const [index, { policy, labels }] of config.initialWorkers.entries()) {
-    check(policy, ["initialWorkers", index, "policy"]);
-    check(labels["policy"], ["initialWorkers", index, "labels", "policy"]);
+    named.push([policy, ["initialWorkers", index, "policy"]]);
+    named.push([labels["policy"], ["initialWorkers", index, "labels", "policy"]]);
   }
+  return named.flatMap(([name, path]) => (name === undefined ? [] : [{ name, path }]));
 }
 
 /** A client's key must not open the administration from anywhere. */
@@ -197,6 +208,11 @@ function noticesOn(config: Config): string[] {
   }
   if (config.apiKey === undefined && config.apiKeys.length === 0 && !LOOPBACK.test(config.host)) {
     notices.push(`listening on ${config.host} without an api_key: everybody who reaches it may call`);
+  }
+  if (config.policyModule !== undefined && namedPolicies(config).every(({ name }) => isBuiltIn(name))) {
+    notices.push(
+      "policy_module is loaded and nothing names its policy: give that name as --policy, or to a model or worker",
+    );
   }
   const adminHost = config.adminPort === undefined ? config.host : config.adminHost;
   if (config.adminApiKey === undefined && !LOOPBACK.test(adminHost)) {

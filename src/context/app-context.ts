@@ -84,7 +84,8 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads });
   const workerRegistry = overrides.workerRegistry ?? new WorkerRegistry({ ledger });
   const policyMemory = new PolicyMemory();
-  const policyRegistry = overrides.policyRegistry ?? (await createPolicyRegistry(config, policyMemory));
+  const policyRegistry =
+    overrides.policyRegistry ?? (await createPolicyRegistry({ config, memory: policyMemory, logger, clock }));
   const transport = overrides.transport ?? stack.use(new HttpTransport(clock, maxConnectionsPerWorker(config, 1)));
   const grpc = overrides.grpc ?? stack.use(new GrpcTransport(grpcLimits(config), clock));
   const tokenizers = overrides.tokenizers ?? stack.use(new TokenizerRegistry());

@@ -12,7 +12,7 @@ import type { Clock } from "../util/clock.ts";
 import type { OutcomeSink } from "../worker/breaker-board.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
-import { loadPolicyModule } from "./policy-module.ts";
+import { guardPolicy, loadPolicyModule } from "./policy-module.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
 import { ModelTexts } from "../router/grpc/model-text.ts";
@@ -83,8 +83,12 @@ export function createRouters(parts: DataPathParts, stack: AsyncDisposableStack)
   return new Routers(makers, tokenAnswers);
 }
 
+export interface PolicyParts extends Pick<DataPathParts, "config" | "logger" | "clock"> {
+  readonly memory: PolicyMemory;
+}
+
 /** Throws GatewayError where a policy is not known or a policy module does not load. */
-export async function createPolicyRegistry(config: Config, memory: PolicyMemory): Promise<PolicyRegistry> {
+export async function createPolicyRegistry({ config, memory, logger, clock }: PolicyParts): Promise<PolicyRegistry> {
   const { defaultPolicy, roleDefaults, cacheAware, patterns } = policyConfigs(config);
   const custom = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
   const registry = new PolicyRegistry({
@@ -92,7 +96,7 @@ export async function createPolicyRegistry(config: Config, memory: PolicyMemory)
     roleDefaults,
     cacheAware,
     memory,
-    custom: custom ? [custom] : [],
+    custom: custom ? [guardPolicy(custom, logger, clock)] : [],
   });
   for (const { match, policy } of patterns) registry.registerPattern(match, policy);
   return registry;

@@ -176,6 +176,16 @@ export const ERRORS = {
     clientRetry: false,
     anthropic: "api_error",
   },
+  policy_failed: {
+    ...capacity(
+      "The operator's policy module threw, or chose no worker that there is. The gateway's log names the module and what it did.",
+    ),
+    http: 500,
+    grpc: 13,
+    clientRetry: false,
+    anthropic: "api_error",
+  },
+
   // What the worker did.
   upstream_connect_failed: worker(
     502,

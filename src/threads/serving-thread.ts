@@ -83,7 +83,7 @@ export class ServingThread {
     const workerRegistry = new WorkerRegistry({ ledger });
     const memory = new PolicyMemory();
     for (const entry of start.memory) memory.put(entry);
-    const policyRegistry = await createPolicyRegistry(config, memory);
+    const policyRegistry = await createPolicyRegistry({ config, memory, logger, clock });
     const transport = stack.use(new HttpTransport(clock, maxConnectionsPerWorker(config, start.threads)));
     const grpc = stack.use(new GrpcTransport(grpcLimits(config), clock));
     const tokenizers = stack.use(new TokenizerRegistry());

@@ -58,6 +58,37 @@ describe("what cannot be taken is one sentence and exit code 2", () => {
       ["--policy-module", file("none.ts", "export const x = 1;"), "--policy", "x"],
       "must export default { name, create }",
     ],
+    [
+      "a policy module that does not parse",
+      ["--policy-module", file("syntax.ts", "export default {\n  name: 4 4 };"), "--policy", "x"],
+      "line 2, column 11: ",
+    ],
+    [
+      "a policy module that throws",
+      ["--policy-module", file("throws.ts", 'throw new Error("boom at load");'), "--policy", "x"],
+      "cannot be loaded: boom at load",
+    ],
+    [
+      "a policy module whose create() throws",
+      [
+        "--policy-module",
+        file("create.ts", 'export default { name: "x", create() { throw new Error("no"); } };'),
+        "--policy",
+        "x",
+      ],
+      "create() of the policy module",
+    ],
+    [
+      "a policy module with the name of a built-in policy",
+      [
+        "--policy-module",
+        file("shadow.ts", 'export default { name: "random", create: () => ({ select: () => 0 }) };'),
+        "--policy",
+        "random",
+      ],
+      "takes the name of a built-in policy, random",
+    ],
+    ["a policy module that is not there", ["--policy-module", "/nowhere.ts", "--policy", "x"], "there is no such file"],
     ["a stray word", ["serve", "surprise"], "too many arguments"],
     [
       "one key for both",

@@ -1,0 +1,102 @@
+import { expect, test } from "bun:test";
+import { GatewayError } from "../errors/errors.ts";
+import { GuardedPolicy, type PolicyFault } from "./guarded-policy.ts";
+import type { Candidate, Policy, RequestFeatures } from "./policy.ts";
+
+const CANDIDATES: readonly Candidate[] = [0, 1].map((slot) => ({
+  id: `w${slot}`,
+  url: `http://w${slot}:1`,
+  slot,
+  inFlight: 0,
+  pendingPromptTokens: 0,
+}));
+const REQUEST: RequestFeatures = {
+  model: "m",
+  promptTokens: 1,
+  promptBytes: () => new Uint8Array(),
+  routingKey: () => undefined,
+};
+
+/** What the guard makes of a policy that returns this, and what it tells. */
+function ask(select: () => unknown): { readonly outcome: unknown; readonly faults: readonly PolicyFault[] } {
+  const faults: PolicyFault[] = [];
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what an operator writes need not be of the type
+  const create = (): Policy => ({ name: "mine", select }) as Policy;
+  const policy = new GuardedPolicy({ name: "mine", create, onFault: (fault) => faults.push(fault) });
+  try {
+    return { outcome: policy.select(CANDIDATES, REQUEST), faults };
+  } catch (error) {
+    return { outcome: error instanceof GatewayError ? error.code : error, faults };
+  }
+}
+
+test("an index of a candidate, and -1 for none, are passed on without a word", () => {
+  for (const index of [-1, 0, 1]) expect(ask(() => index)).toEqual({ outcome: index, faults: [] });
+});
+
+test("what is no index of a candidate refuses the request and is named", () => {
+  for (const [value, said] of [
+    [2, "2"],
+    [-2, "-2"],
+    [Number.NaN, "NaN"],
+    [0.5, "0.5"],
+    ["0", '"0"'],
+    [undefined, "undefined"],
+    [null, "null"],
+    [{}, "an object"],
+  ] as const) {
+    const { outcome, faults } = ask(() => value);
+    expect([value, outcome, faults.map(({ what }) => what)]).toEqual([
+      value,
+      "policy_failed",
+      [`select() returned ${said} and should return an index from 0 to 1, or -1 for none`],
+    ]);
+  }
+});
+
+test("a Promise is named as one, and one that is rejected does not end the process", async () => {
+  const { outcome, faults } = ask(() => Promise.reject(new Error("later")));
+  expect([outcome, faults.length]).toEqual(["policy_failed", 1]);
+  expect(faults[0]?.what).toContain("returned a Promise");
+  await Bun.sleep(0);
+});
+
+test("what select() throws is told with its place, whatever it is", () => {
+  const { outcome, faults } = ask(() => {
+    throw new Error("boom");
+  });
+  expect([outcome, faults[0]?.what]).toEqual(["policy_failed", "select() threw Error: boom"]);
+  expect(faults[0]?.stack).toContain("guarded-policy.test.ts:");
+  const bare = ask(() => {
+    // oxlint-disable-next-line typescript/only-throw-error -- an operator's policy may
+    throw null;
+  });
+  expect([bare.outcome, bare.faults[0]?.what]).toEqual(["policy_failed", "select() threw null"]);
+});
+
+test("create() that throws, and forget() that throws, are told and stop nothing but this policy's requests", () => {
+  const faults: string[] = [];
+  const onFault = ({ what }: PolicyFault): void => void faults.push(what);
+  const broken = new GuardedPolicy({
+    name: "mine",
+    create: () => {
+      throw new Error("not now");
+    },
+    onFault,
+  });
+  expect(() => broken.select(CANDIDATES, REQUEST)).toThrow("the routing policy of this model failed");
+  const forgetful = new GuardedPolicy({
+    name: "mine",
+    create: () => ({
+      name: "mine",
+      select: () => 0,
+      forget: () => {
+        throw new Error("cannot forget");
+      },
+    }),
+    onFault,
+  });
+  forgetful.forget("w0", 0);
+  expect(forgetful.select(CANDIDATES, REQUEST)).toBe(0);
+  expect(faults).toEqual(["create() threw Error: not now", "forget() threw Error: cannot forget"]);
+});
