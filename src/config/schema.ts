@@ -203,7 +203,7 @@ export const configSchema = z.strictObject({
   reusePort: z.boolean().default(false).meta({
     group: "Listening",
     description:
-      "Share the port with another gateway, so that a new one can take over from an old one; without it a port that is taken is an error. It joins once its workers have been asked, after 10 s at most. Linux resets what waits to be accepted when the old one leaves, unless `net.ipv4.tcp_migrate_req` is 1.",
+      "Share the ports (serving, administration, metrics) with another gateway, so that a new one can take over from an old one; without it a port that is taken is an error. What the old one holds does not go along: workers that were added over the API, the prefix index, breakers. Any process of the same user can join a shared port. It joins once its workers have been asked, after 10 s at most. Linux resets what waits to be accepted when the old one leaves, unless `net.ipv4.tcp_migrate_req` is 1.",
   }),
   maxPayloadSize: z.int().min(1024).max(2_147_483_647).default(67_108_864).meta({
     group: "Listening",

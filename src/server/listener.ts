@@ -119,7 +119,7 @@ export function listenForMetrics(
   return new HttpServer({
     hostname: config.prometheusHost,
     port: config.prometheusPort,
-    reusePort: false,
+    reusePort: config.reusePort,
     idleMs: bound(config.clientIdleTimeoutSecs) * 1000,
     maxPerAddress: Number.POSITIVE_INFINITY,
     handle: async (request) =>

@@ -113,6 +113,8 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
     async drain({ delayMs, graceMs }) {
       isDraining = true;
       main.beginToLeave();
+      // Who takes over has these ports as well, and what is asked there from now is meant for it.
+      if (config.reusePort) for (const listener of [admin, metricsServer]) listener?.stopListening();
       await Bun.sleep(delayMs);
       main.stopListening();
       const end = performance.now() + graceMs;
@@ -191,7 +193,7 @@ function startAdminListener(
     config,
     hostname: config.adminHost,
     port: config.adminPort,
-    reusePort: false,
+    reusePort: config.reusePort,
     dataPlane: undefined,
     routes: routesOf(control.routes, "admin", true),
     answer: (route, request) => control.answer(route, request),

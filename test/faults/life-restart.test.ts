@@ -167,6 +167,41 @@ describe("another process takes the port over", () => {
   }, 60_000);
 });
 
+test("row 100: the ports of metrics and of the administration are taken over as well", async () => {
+  await using engine = await startEngine({ model: "m100p" });
+  for (const option of ["--prometheus-port", "--admin-port"]) {
+    const side = String(freePort());
+    const port = String(freePort());
+    const flags = [
+      "--port",
+      port,
+      option,
+      side,
+      "--reuse-port",
+      "--worker",
+      engine.url,
+      "--shutdown-delay-secs",
+      "0.2",
+    ];
+    const attemptsShown = async (): Promise<string | undefined> => {
+      const page = await (await fetch(`http://127.0.0.1:${side}/metrics`, { headers: { connection: "close" } })).text();
+      return /^pointsman_worker_attempts_total\{.*\} (\d+)$/m.exec(page)?.[1];
+    };
+    await using first = await startProcess(flags);
+    expect((await post(first.url + CHAT, chat("m100p"))).status).toBe(200);
+    expect(await attemptsShown()).toBe("1");
+    await using second = await startProcess(flags);
+    expect([first.url, second.url]).toEqual([`http://127.0.0.1:${port}`, `http://127.0.0.1:${port}`]);
+    first.signal("SIGTERM");
+    expect(await first.exited).toBe(0);
+    // The second has counted nothing yet, so it is the second that answers.
+    expect(await attemptsShown()).toBeUndefined();
+    expect((await post(second.url + CHAT, chat("m100p"))).status).toBe(200);
+    expect(await attemptsShown()).toBe("1");
+  }
+  observe(100, "with a metrics port, and with an admin port: both taken over");
+}, 30_000);
+
 interface Ended {
   readonly code: number;
   readonly out: string;

@@ -426,8 +426,9 @@ const LIFE: readonly FaultRow[] = [
   },
   {
     row: 105,
-    fault: "the operator's policy throws",
-    expected: "500 or 503 for that request, counted; the next is served; nothing is swallowed",
+    fault: "the operator's policy throws, or returns what is no index of a worker",
+    expected:
+      "500 `policy_failed` for that request, counted; one line names the policy and what it did; the next is served",
   },
   {
     row: 106,
