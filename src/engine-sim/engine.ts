@@ -86,9 +86,13 @@ const INFERENCE: Readonly<Record<string, Handler>> = {
   "/generate": generateNative,
   "/v1/embeddings": ({ model, body }) => embeddings(model, body),
   "/v1/rerank": ({ model, body }) => rerank(model, body),
+  "/v2/rerank": ({ model, body }) => rerank(model, body),
   "/rerank": ({ model, body }) => rerank(model, body),
   "/v1/score": ({ model, body }) => score(model, body),
+  "/score": ({ model, body }) => score(model, body),
   "/v1/classify": ({ model, body }) => classify(model, body),
+  "/classify": ({ model, body }) => classify(model, body),
+  "/pooling": ({ model, body }) => embeddings(model, body),
 };
 
 /** Starts an engine on loopback. It answers what vLLM and SGLang answer, with text that is a function of the prompt. */

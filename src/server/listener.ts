@@ -13,6 +13,7 @@ import { requestIdOf } from "./request-id.ts";
 import type { Method } from "./route.ts";
 import { RouteTable } from "./route-table.ts";
 import { bound } from "./settings.ts";
+import { unknownRoute } from "./unknown-route.ts";
 
 type Handler = (request: ClientRequest, requestId: string, params: Readonly<Record<string, string>>) => Promise<Reply>;
 
@@ -102,7 +103,7 @@ function route(
 ): Promise<Reply> | Reply {
   if (preflight) return preflight;
   const match = table.find(request.path);
-  if (!match) throw new GatewayError("unknown_url", "there is no such route");
+  if (!match) throw unknownRoute(request.path);
   const handler = match.handlers.get(request.method === "HEAD" ? "GET" : request.method);
   if (handler) return handler(request, requestId, match.params);
   const allow = [...match.handlers.keys()];
@@ -125,7 +126,7 @@ export function listenForMetrics(
     handle: async (request) =>
       request.path === path && (request.method === "GET" || request.method === "HEAD")
         ? answer(request)
-        : refuse(new GatewayError("unknown_url", "there is no such route")),
+        : refuse(unknownRoute(request.path)),
     refuse,
     onDefect,
   });

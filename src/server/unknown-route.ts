@@ -1,0 +1,32 @@
+import { GatewayError } from "../errors/errors.ts";
+
+/** What stands below these paths in OpenAI's API, or Azure's, and not here: clients are told which it is. */
+const UNBUILT: readonly (readonly [path: string, what: string])[] = [
+  ["/v1/audio", "speech and transcription are not built"],
+  ["/v1/images", "images are not built"],
+  ["/v1/videos", "videos are not built"],
+  ["/v1/files", "files are not built"],
+  ["/v1/uploads", "uploads are not built"],
+  ["/v1/batches", "batches are not built"],
+  ["/v1/messages/batches", "batches are not built"],
+  ["/v1/conversations", "stored conversations are not built: send the conversation with each request"],
+  ["/v1/responses", "stored responses are not built: send the conversation with each request"],
+  ["/v1/assistants", "assistants are not built"],
+  ["/v1/threads", "assistants are not built"],
+  ["/v1/vector_stores", "vector stores are not built"],
+  ["/v1/fine_tuning", "fine-tuning is not built"],
+  ["/v1/moderations", "moderations are not built"],
+  ["/v1/realtime", "the realtime API is not built"],
+  ["/openai/deployments", "Azure's paths are not built: use /v1/chat/completions and name the model in the body"],
+];
+
+/** Longest path that is repeated to who asked for it. */
+const MAX_SHOWN = 200;
+
+/** Why there is no such route: not_implemented where the API is known, else unknown_url. */
+export function unknownRoute(path: string): GatewayError {
+  const known = UNBUILT.find(([prefix]) => path === prefix || path.startsWith(`${prefix}/`));
+  if (known) return new GatewayError("not_implemented", known[1]);
+  const shown = path.length > MAX_SHOWN ? `${path.slice(0, MAX_SHOWN)}...` : path;
+  return new GatewayError("unknown_url", `there is no route ${JSON.stringify(shown)}`);
+}
