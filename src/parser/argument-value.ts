@@ -1,6 +1,6 @@
+import type { ArgumentSchema, JsonType } from "./argument-schema.ts";
 import { isJson, jsonString } from "./json-value.ts";
 import { pythonToJson } from "./python-literal.ts";
-import type { JsonType } from "./tool-table.ts";
 
 /** Reads a text as a value of a type; undefined where it is none. Digits stay as they are, so numbers stay exact. */
 const READERS: readonly (readonly [JsonType, (text: string) => string | undefined])[] = [
@@ -16,26 +16,31 @@ const READERS: readonly (readonly [JsonType, (text: string) => string | undefine
  * The JSON of an argument that the model wrote as plain text, by the types that the schema lets it have. Where none of
  * them fits: what it looks like.
  */
-export function argumentJson(text: string, types: ReadonlySet<JsonType>): string {
+export function argumentJson(text: string, schema: ArgumentSchema): string {
+  const { types } = schema;
   const trimmed = text.trim();
+  const isListed = schema.lists(text);
+  const json = readAs(isListed ? schema.openTypes : types, trimmed);
+  if (json !== undefined) return json;
+  if (isListed) return JSON.stringify(text);
+  if (types.has("string")) {
+    // Among several types, quotes tell a string from what it would else be read as.
+    const literal = trimmed.startsWith('"') ? jsonString(trimmed) : undefined;
+    return JSON.stringify(literal !== undefined && readAs(types, literal) !== undefined ? literal : text);
+  }
+  if (isJson(trimmed)) return trimmed;
+  // 1_000 and .5 are numbers where one is wanted; elsewhere they may be anything.
+  const isWanted = !/^[-+.0-9]/.test(trimmed) || types.has("integer") || types.has("number");
+  return (isWanted ? pythonToJson(trimmed) : undefined) ?? JSON.stringify(text);
+}
+
+/** The text as the first of the types that it fits, but for a string. */
+function readAs(types: ReadonlySet<JsonType>, text: string): string | undefined {
   for (const [type, read] of READERS) {
-    const json = types.has(type) ? read(trimmed) : undefined;
+    const json = types.has(type) ? read(text) : undefined;
     if (json !== undefined) return json;
   }
-  return types.has("string") ? stringJson(text) : guessJson(text);
-}
-
-/** A text as a JSON string; where it is a JSON string literal already, that one. */
-export function stringJson(text: string): string {
-  const literal = text.trimStart().startsWith('"') ? jsonString(text.trim()) : undefined;
-  return JSON.stringify(literal ?? text);
-}
-
-/** JSON where the text is JSON or a Python literal, else a string. */
-function guessJson(text: string): string {
-  const trimmed = text.trim();
-  if (isJson(trimmed)) return trimmed;
-  return pythonToJson(trimmed) ?? JSON.stringify(text);
+  return undefined;
 }
 
 /** A value that the format says is JSON: a string where it is not. */

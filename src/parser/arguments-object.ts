@@ -3,15 +3,20 @@ import type { PieceWriter } from "./piece-writer.ts";
 /** Writes the JSON object of arguments that the model gives one by one. */
 export class ArgumentsObject {
   readonly #writer: PieceWriter;
-  #isOpen = false;
+  readonly #keys = new Set<string>();
 
   constructor(writer: PieceWriter) {
     this.#writer = writer;
   }
 
   key(key: string): void {
-    this.#writer.arguments(`${this.#isOpen ? "," : "{"}${JSON.stringify(key)}:`);
-    this.#isOpen = true;
+    this.#writer.arguments(`${this.#keys.size > 0 ? "," : "{"}${JSON.stringify(key)}:`);
+    this.#keys.add(key);
+  }
+
+  /** The key was written. */
+  has(key: string): boolean {
+    return this.#keys.has(key);
   }
 
   /** JSON, or a fragment of it, of the value whose key was written last. */
@@ -20,6 +25,6 @@ export class ArgumentsObject {
   }
 
   end(): void {
-    this.#writer.arguments(this.#isOpen ? "}" : "{}");
+    this.#writer.arguments(this.#keys.size > 0 ? "}" : "{}");
   }
 }

@@ -39,12 +39,22 @@ export function* textUntil(
   markers: MarkerSet,
   emit: (text: string) => void,
 ): Step<string | undefined> {
+  const marker = yield* textBefore(input, markers, emit);
+  return marker === undefined ? undefined : input.takeTo(input.at + marker.length);
+}
+
+/** Consumes text and passes it on until a marker, which stays; undefined at the end of the text. */
+export function* textBefore(
+  input: TextInput,
+  markers: MarkerSet,
+  emit: (text: string) => void,
+): Step<string | undefined> {
   for (;;) {
     const text = input.takeText(markers);
     if (text !== "") emit(text);
     if (input.at < input.text.length) {
       const marker = markers.at(input.text, input.at, input.isEnded);
-      if (marker !== undefined && marker !== "") return input.takeTo(input.at + marker.length);
+      if (marker !== undefined && marker !== "") return marker;
     }
     if (input.isDone) return undefined;
     yield;

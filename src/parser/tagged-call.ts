@@ -1,9 +1,20 @@
+import type { ArgumentSchema } from "./argument-schema.ts";
 import { ArgumentsObject } from "./arguments-object.ts";
 import type { CallContext } from "./call-format.ts";
 import { MarkerSet } from "./marker-set.ts";
-import { markerHere, type ShortText, takeMarker, takeShort, takeSpace, textUntil } from "./steps.ts";
+import {
+  markerHere,
+  type ShortText,
+  takeMarker,
+  takeName,
+  takeShort,
+  takeSpace,
+  textBefore,
+  peekUnit,
+} from "./steps.ts";
 import type { Step, TextInput } from "./text-input.ts";
-import { createValueSink, type ValueSink } from "./value-sink.ts";
+import { LF } from "../util/ascii.ts";
+import { createValueSink, type LineBreaks, type ValueSink } from "./value-sink.ts";
 
 /** The tags of a format that writes each argument in a tag of its own. */
 export interface TagSyntax {
@@ -13,49 +24,66 @@ export interface TagSyntax {
   readonly keyCloses: readonly string[];
   /** Where the value has an opening tag of its own. */
   readonly valueOpens?: string;
-  /** After the value. What looks like it is text where no other tag of the call follows. */
+  /** After the value. What looks like it is text where no other tag of a call follows. */
   readonly valueCloses: string;
   /** After the last argument. */
   readonly callCloses: string;
   /** After the call. Ends it where the tag that closes it was left out. */
   readonly wrapperCloses: readonly string[];
-  readonly trimsLineBreaks: boolean;
-  /** XML entities in values are what they stand for. */
-  readonly decodesEntities: boolean;
+  /** Before the next call. Ends this one, too. */
+  readonly wrapperOpens: readonly string[];
+  /** What a call begins with, up to the name of its tool. */
+  readonly callOpens: string;
+  /**
+   * The tags are words of the model's own that text hardly has: one that comes before a value was closed counts anywhere.
+   * Else only where it begins a line, as the model writes them.
+   */
+  readonly tagsAreTokens: boolean;
+  readonly lineBreaks: LineBreaks;
 }
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&amp;": "&",
-  "&lt;": "<",
-  "&gt;": ">",
-  "&quot;": '"',
-  "&apos;": "'",
-  "&#39;": "'",
-};
-
-/** How a value ended: by its tag, with the whole call, or with the answer. */
-type ValueEnd = "value" | "call" | "cut";
+/** How a value ended: by its tag, with the whole call, with the answer, or by the key of the next argument. */
+type ValueEnd = "value" | "call" | "cut" | ShortText;
 
 /** Makes the sink for a value; `keyClose` is the marker that stood between key and value. */
 export type SinkFor = (object: ArgumentsObject, key: string, keyClose: string) => ValueSink;
 
+/** The call that is read. */
+interface OpenCall {
+  readonly context: CallContext;
+  readonly object: ArgumentsObject;
+  readonly schema: ArgumentSchema;
+  readonly makeSink: SinkFor;
+}
+
 /** Reads the arguments of calls in one syntax. */
 export class TaggedArguments {
   readonly #syntax: TagSyntax;
+  readonly #keyOpens: MarkerSet;
   readonly #keyCloses: MarkerSet;
-  readonly #structure: MarkerSet;
-  readonly #valueEnds: MarkerSet;
   readonly #valueOpens: MarkerSet;
+  readonly #callOpens: MarkerSet;
+  /** Tags of this call. */
+  readonly #structure: MarkerSet;
+  /** What may follow the tag that closes a value: those, and what begins the next call. */
+  readonly #afterValue: MarkerSet;
   readonly #afterCall: MarkerSet;
+  readonly #nextCall: MarkerSet;
+  readonly #inValue: MarkerSet;
 
   constructor(syntax: TagSyntax) {
+    const { keyOpens, valueOpens, valueCloses, callCloses, wrapperCloses, wrapperOpens, callOpens } = syntax;
+    const next = [...wrapperOpens, callOpens];
     this.#syntax = syntax;
+    this.#keyOpens = new MarkerSet([keyOpens]);
     this.#keyCloses = new MarkerSet(syntax.keyCloses);
-    this.#structure = new MarkerSet([syntax.keyOpens, syntax.callCloses, ...syntax.wrapperCloses]);
-    const entities = syntax.decodesEntities ? Object.keys(ENTITIES) : [];
-    this.#valueEnds = new MarkerSet([syntax.valueCloses, syntax.callCloses, ...entities]);
-    this.#valueOpens = new MarkerSet(syntax.valueOpens === undefined ? [] : [syntax.valueOpens]);
-    this.#afterCall = new MarkerSet(syntax.wrapperCloses);
+    this.#valueOpens = new MarkerSet(valueOpens === undefined ? [] : [valueOpens]);
+    this.#callOpens = new MarkerSet([callOpens]);
+    this.#structure = new MarkerSet([keyOpens, callCloses, ...wrapperCloses]);
+    this.#afterValue = new MarkerSet([keyOpens, callCloses, ...wrapperCloses, ...next]);
+    this.#afterCall = new MarkerSet([...wrapperCloses, ...next]);
+    this.#nextCall = new MarkerSet(next);
+    this.#inValue = new MarkerSet([valueCloses, keyOpens, callCloses, ...wrapperCloses, ...next]);
   }
 
   /**
@@ -65,42 +93,41 @@ export class TaggedArguments {
   *read(context: CallContext, name: string, sinkFor?: SinkFor): Step<void> {
     yield* takeSpace(context.input);
     if ((yield* markerHere(context.input, this.#structure)) === undefined || !context.begin(name)) return;
-    const object = new ArgumentsObject(context.writer);
-    const makeSink = sinkFor ?? this.#typedSink(context, name);
+    const schema = context.tools.schemaOf(name);
+    const makeSink = sinkFor ?? ((object, key) => createValueSink(object, schema.member(key), this.#syntax.lineBreaks));
+    const call: OpenCall = { context, object: new ArgumentsObject(context.writer), schema, makeSink };
     for (;;) {
       const marker = yield* this.#nextTag(context);
       if (marker === undefined) return;
-      if (marker !== this.#syntax.keyOpens) return object.end();
-      const end = yield* this.#argument(context, object, makeSink);
-      if (end === "call") return object.end();
+      if (marker !== this.#syntax.keyOpens || (yield* this.#argument(call))) return call.object.end();
     }
   }
 
-  #typedSink({ tools }: CallContext, name: string): SinkFor {
-    return (object, key) => createValueSink(object, tools.types(name, key), this.#syntax);
-  }
-
-  /** Consumes up to the next tag of the call and that. Text between tags is text. */
+  /** Consumes up to the next tag of the call and that; what begins the next call stays. Text between tags is text. */
   *#nextTag({ input, writer }: CallContext): Step<string | undefined> {
     yield* takeSpace(input);
-    return (yield* takeMarker(input, this.#structure)) ?? (yield* textUntil(input, this.#structure, writer.text));
+    const marker = yield* textBefore(input, this.#afterValue, writer.text);
+    if (marker !== undefined && this.#structure.markers.includes(marker)) input.takeTo(input.at + marker.length);
+    return marker;
   }
 
-  /** Reads one argument from its key on. */
-  *#argument({ input, writer }: CallContext, object: ArgumentsObject, makeSink: SinkFor): Step<ValueEnd> {
+  /** Reads an argument from its key on, and those after it whose keys end it. True where the call ends with it. */
+  *#argument(call: OpenCall): Step<boolean> {
+    const { input, writer } = call.context;
     input.record();
-    const key = yield* this.#key(input);
+    let key = yield* this.#key(input);
     const raw = input.stopRecording();
-    if (key === undefined) {
-      writer.text(this.#syntax.keyOpens + raw);
-      return "value";
+    if (key === undefined) writer.text(this.#syntax.keyOpens + raw);
+    while (key !== undefined) {
+      call.object.key(key.text);
+      const sink = call.makeSink(call.object, key.text, key.marker);
+      const end = yield* this.#value(call, sink);
+      if (end === "cut") sink.cut();
+      else sink.end(end !== "value");
+      if (end === "call") return true;
+      key = typeof end === "string" ? undefined : end;
     }
-    object.key(key.text);
-    const sink = makeSink(object, key.text, key.marker);
-    const end = yield* this.#value(input, sink);
-    if (end === "cut") sink.cut();
-    else sink.end();
-    return end;
+    return false;
   }
 
   *#key(input: TextInput): Step<ShortText | undefined> {
@@ -110,24 +137,85 @@ export class TaggedArguments {
     return (yield* takeMarker(input, this.#valueOpens)) === undefined ? undefined : key;
   }
 
-  *#value(input: TextInput, sink: ValueSink): Step<ValueEnd> {
-    const emit = (text: string): void => sink.text(text);
+  *#value(call: OpenCall, sink: ValueSink): Step<ValueEnd> {
+    let isLineStart = true;
+    const emit = (text: string): void => {
+      isLineStart = text.endsWith("\n");
+      sink.text(text);
+    };
+    const { input } = call.context;
+    const { tagsAreTokens } = this.#syntax;
     for (;;) {
-      const marker = yield* textUntil(input, this.#valueEnds, emit);
+      const marker = yield* textBefore(input, this.#inValue, emit);
       if (marker === undefined) return "cut";
-      const entity = ENTITIES[marker];
-      if (entity !== undefined) {
-        sink.text(entity);
-        continue;
-      }
-      const space = yield* takeSpace(input);
-      if (marker === this.#syntax.valueCloses) {
-        if (yield* isFollowed(input, this.#structure)) return "value";
-      } else if ((yield* markerHere(input, this.#afterCall)) !== undefined) {
-        return "call";
-      }
-      sink.text(marker + space);
+      const end = yield* this.#endAt(call, marker, tagsAreTokens || isLineStart, emit);
+      if (end !== undefined) return end;
     }
+  }
+
+  /** What the tag here says of the value; undefined where it is text of it, which is passed on. */
+  *#endAt(call: OpenCall, tag: string, mayOpen: boolean, emit: (text: string) => void): Step<ValueEnd | undefined> {
+    const { keyOpens, callOpens } = this.#syntax;
+    const { input } = call.context;
+    if (mayOpen && tag === keyOpens) {
+      const key = yield* this.#nextKey(call);
+      if (key !== undefined) return key;
+    }
+    if (mayOpen && tag === callOpens && (yield* this.#beginsCall(call.context))) return "call";
+    input.takeTo(input.at + tag.length);
+    if (tag === keyOpens || tag === callOpens) {
+      emit(tag);
+      return undefined;
+    }
+    const space = yield* takeSpace(input);
+    const end = yield* this.#closedBy(call.context, tag, mayOpen);
+    if (end === undefined) emit(tag + space);
+    return end;
+  }
+
+  /** What a closing tag, or the wrapper of the next call, ends: what follows tells. It was consumed. */
+  *#closedBy(context: CallContext, tag: string, mayOpen: boolean): Step<"value" | "call" | undefined> {
+    const { input } = context;
+    const { valueCloses, callCloses, wrapperCloses } = this.#syntax;
+    if (tag === valueCloses) return (yield* isFollowed(input, this.#afterValue)) ? "value" : undefined;
+    if (tag === callCloses) return (yield* markerHere(input, this.#afterCall)) === undefined ? undefined : "call";
+    if (!mayOpen) return undefined;
+    if (wrapperCloses.includes(tag))
+      return (yield* markerHere(input, this.#nextCall)) === undefined ? undefined : "call";
+    return (yield* this.#beginsCall(context)) ? "call" : undefined;
+  }
+
+  /**
+   * Consumes the key of the next argument where one stands here: one that the tool has and the call has not yet, or any
+   * where nothing is known of the tool's.
+   */
+  *#nextKey({ context: { input }, object, schema }: OpenCall): Step<ShortText | undefined> {
+    input.hold();
+    yield* takeMarker(input, this.#keyOpens);
+    const key = yield* takeShort(input, this.#keyCloses);
+    const isKnown = key !== undefined && (schema.namesMembers ? schema.declares(key.text) : /^\S+$/.test(key.text));
+    if (isKnown && !object.has(key.text) && (yield* this.#opensValue(input))) {
+      input.release();
+      return key;
+    }
+    input.rewind();
+    return undefined;
+  }
+
+  /** Consumes the opening tag of a value, where values have one: right here or in the next line. */
+  *#opensValue(input: TextInput): Step<boolean> {
+    if (this.#valueOpens.markers.length === 0) return true;
+    if ((yield* peekUnit(input)) === LF) input.takeTo(input.at + 1);
+    return (yield* takeMarker(input, this.#valueOpens)) !== undefined;
+  }
+
+  /** A call of a declared tool stands here. */
+  *#beginsCall({ input, tools }: CallContext): Step<boolean> {
+    input.hold();
+    yield* takeMarker(input, this.#callOpens);
+    const name = yield* takeName(input);
+    input.rewind();
+    return tools.has(name);
   }
 }
 

@@ -20,6 +20,9 @@ export class TextInput {
   isEnded = false;
   #half = "";
   #recorded: string | undefined;
+  /** What was consumed from here on can be given back; -1 where nothing can. */
+  #heldFrom = -1;
+  #recordedBefore = 0;
 
   feed(chunk: string): void {
     let added = this.#half === "" ? chunk : this.#half + chunk;
@@ -28,15 +31,12 @@ export class TextInput {
       this.#half = added.slice(-1);
       added = added.slice(0, -1);
     }
-    this.text = this.at >= this.text.length ? added : this.text.slice(this.at) + added;
-    this.at = 0;
+    this.#append(added);
   }
 
   end(): void {
-    if (this.#half !== "") this.text = this.text.slice(this.at) + this.#half;
-    else if (this.at > 0) this.text = this.text.slice(this.at);
+    this.#append(this.#half);
     this.#half = "";
-    this.at = 0;
     this.isEnded = true;
   }
 
@@ -73,6 +73,23 @@ export class TextInput {
     return this.takeTo(markers.at(this.text, found, true) === "" ? this.text.length : found);
   }
 
+  /** From here on text is looked at only: until `release` or `rewind`. For a few units, since they are all kept. */
+  hold(): void {
+    this.#heldFrom = this.at;
+    this.#recordedBefore = this.#recorded?.length ?? 0;
+  }
+
+  release(): void {
+    this.#heldFrom = -1;
+  }
+
+  /** Gives back what was consumed since `hold`. */
+  rewind(): void {
+    this.at = this.#heldFrom;
+    this.#heldFrom = -1;
+    this.#recorded = this.#recorded?.slice(0, this.#recordedBefore);
+  }
+
   /** Begins a recording; `already` was consumed before and belongs to it. */
   record(already = ""): void {
     this.#recorded = already;
@@ -83,6 +100,13 @@ export class TextInput {
     const recorded = this.#recorded ?? "";
     this.#recorded = undefined;
     return recorded;
+  }
+
+  #append(added: string): void {
+    const from = this.#heldFrom < 0 ? this.at : this.#heldFrom;
+    this.text = from >= this.text.length ? added : this.text.slice(from) + added;
+    this.at -= from;
+    if (this.#heldFrom > 0) this.#heldFrom = 0;
   }
 }
 

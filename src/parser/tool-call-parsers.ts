@@ -47,7 +47,8 @@ const GLM = { stopTokens: ["<|user|>", "<|observation|>", "<|endoftext|>"] };
 const LLAMA = { needsSpecialTokens: true, stopTokens: ["<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"] };
 const LLAMA4 = { stopTokens: ["<|eot|>", "<|eom|>", "<|end_of_text|>"] };
 
-const functionCalls = functionTags("<tool_call>", "</tool_call>");
+const functionCalls = functionTags("<tool_call>", "</tool_call>", "trimmed");
+const functionCallsAsIs = functionTags("<tool_call>", "</tool_call>", "kept");
 const hermes = jsonBlock("<tool_call>", "</tool_call>");
 
 const rows = {
@@ -61,12 +62,12 @@ const rows = {
   }),
   qwen_coder: row("Qwen3-Coder", "as qwen_xml", functionCalls, { stopTokens: CHATML }),
   nemotron3: row("Nemotron 3", "as qwen_xml", functionCalls, { stopTokens: CHATML }),
-  mimo: row("MiMo V2", "as qwen_xml", functionCalls, { stopTokens: CHATML }),
+  mimo: row("MiMo V2", "as qwen_xml, line breaks kept", functionCallsAsIs, { stopTokens: CHATML }),
   step3p5: row("Step 3.5", "as qwen_xml", functionCalls, { stopTokens: CHATML }),
   seed_oss: row(
     "Seed-OSS",
     "`<function=...>` in `<seed:tool_call>`",
-    functionTags("<seed:tool_call>", "</seed:tool_call>"),
+    functionTags("<seed:tool_call>", "</seed:tool_call>", "trimmed in pairs"),
     {
       stopTokens: ["<seed:eos>"],
     },

@@ -1,100 +1,96 @@
-import { argumentJson, stringJson } from "./argument-value.ts";
+import { argumentJson } from "./argument-value.ts";
+import type { ArgumentSchema } from "./argument-schema.ts";
 import type { ArgumentsObject } from "./arguments-object.ts";
-import type { JsonType } from "./tool-table.ts";
 
 /** Takes the text of one value and writes its JSON. */
 export interface ValueSink {
   text(text: string): void;
-  /** The value is whole. */
-  end(): void;
+  /** The value is whole. `isUnclosed`: its closing tag was left out, so the line break at its end stood before the next tag. */
+  end(isUnclosed: boolean): void;
   /** The answer is over within the value: what came of it is written, and a string left open. */
   cut(): void;
 }
 
-export interface ValueStyle {
-  /** A line break after the opening tag and one before the closing tag are no part of the value. */
-  readonly trimsLineBreaks: boolean;
-}
+/**
+ * Line breaks right after the opening tag and right before the closing one: part of the value, part of the format, or
+ * of the format where both are there.
+ */
+export type LineBreaks = "kept" | "trimmed" | "trimmed in pairs";
 
-/** A sink for an argument of those types. One that can only be a string is written while it comes. */
-export function createValueSink(object: ArgumentsObject, types: ReadonlySet<JsonType>, style: ValueStyle): ValueSink {
-  if (types.size === 1 && types.has("string")) return new StringSink(object, { ...style, unquotes: true });
-  return new WholeSink(object, (text) => argumentJson(style.trimsLineBreaks ? withoutBreaks(text) : text, types));
+/** A sink for an argument. One that can only be a string is written while it comes. */
+export function createValueSink(object: ArgumentsObject, schema: ArgumentSchema, breaks: LineBreaks): ValueSink {
+  const { types } = schema;
+  if (types.size === 1 && types.has("string")) return new StringSink(object, breaks);
+  return new WholeSink(object, (text) => argumentJson(text, schema), breaks);
 }
 
 /** Writes a value when it is whole. */
 export class WholeSink implements ValueSink {
   readonly #object: ArgumentsObject;
   readonly #toJson: (text: string) => string;
+  readonly #breaks: LineBreaks;
   #text = "";
 
-  constructor(object: ArgumentsObject, toJson: (text: string) => string) {
+  constructor(object: ArgumentsObject, toJson: (text: string) => string, breaks: LineBreaks) {
     this.#object = object;
     this.#toJson = toJson;
+    this.#breaks = breaks;
   }
 
   text(text: string): void {
     this.#text += text;
   }
 
-  end(): void {
-    this.#object.value(this.#toJson(this.#text));
+  end(isUnclosed: boolean): void {
+    const from = this.#breaks === "kept" ? 0 : firstBreak(this.#text);
+    const inner = this.#text.slice(from);
+    this.#object.value(this.#toJson(inner.slice(0, endOf(inner, this.#breaks, from > 0, isUnclosed))));
   }
 
   cut(): void {
-    if (this.#text !== "") this.end();
+    if (this.#text !== "") this.end(false);
   }
 }
 
 /** Writes a string while it comes, but for what only its end decides. */
 export class StringSink implements ValueSink {
   readonly #object: ArgumentsObject;
-  readonly #trimsLineBreaks: boolean;
-  readonly #unquotes: boolean;
-  #state: "lead" | "start" | "open" | "quoted" = "lead";
+  readonly #breaks: LineBreaks;
+  #isBegun = false;
+  #hadBreak = false;
   #held = "";
 
-  /** `unquotes`: a value that is a JSON string literal is that string. */
-  constructor(object: ArgumentsObject, options: ValueStyle & { readonly unquotes: boolean }) {
+  constructor(object: ArgumentsObject, breaks: LineBreaks) {
     this.#object = object;
-    this.#trimsLineBreaks = options.trimsLineBreaks;
-    this.#unquotes = options.unquotes;
+    this.#breaks = breaks;
   }
 
   text(text: string): void {
     this.#held += text;
-    if (this.#state === "quoted") return;
-    this.#begin(false);
-    if (this.#state === "open") this.#write(this.#trimsLineBreaks ? lastBreak(this.#held) : this.#held.length);
+    if (!this.#isBegun && (this.#held === "" || this.#held === "\r")) return;
+    this.#begin();
+    this.#write(lastBreak(this.#held));
   }
 
-  end(): void {
-    this.#begin(true);
-    if (this.#trimsLineBreaks && !this.#held.endsWith("\r")) this.#held = this.#held.slice(0, lastBreak(this.#held));
-    if (this.#state === "quoted") {
-      this.#object.value(stringJson(this.#held));
-    } else {
-      this.#write(this.#held.length);
-      this.#object.value('"');
-    }
+  end(isUnclosed: boolean): void {
+    this.#begin();
+    this.#write(endOf(this.#held, this.#breaks, this.#hadBreak, isUnclosed));
+    this.#object.value('"');
   }
 
   cut(): void {
-    this.#begin(true);
-    if (this.#state === "quoted") this.#object.value('"');
+    this.#begin();
     this.#write(this.#held.length);
   }
 
-  /** Goes on once the first characters are known. */
-  #begin(isOver: boolean): void {
-    if (this.#state === "lead") {
-      if (!isOver && (this.#held === "" || this.#held === "\r")) return;
-      if (this.#trimsLineBreaks) this.#held = this.#held.slice(firstBreak(this.#held));
-      this.#state = "start";
-    }
-    if (this.#state !== "start" || (this.#held === "" && !isOver)) return;
-    this.#state = this.#unquotes && this.#held.startsWith('"') ? "quoted" : "open";
-    if (this.#state === "open") this.#object.value('"');
+  /** Opens the string once its first characters are known. */
+  #begin(): void {
+    if (this.#isBegun) return;
+    this.#isBegun = true;
+    const from = this.#breaks === "kept" ? 0 : firstBreak(this.#held);
+    this.#hadBreak = from > 0;
+    this.#held = this.#held.slice(from);
+    this.#object.value('"');
   }
 
   #write(end: number): void {
@@ -104,9 +100,10 @@ export class StringSink implements ValueSink {
   }
 }
 
-function withoutBreaks(text: string): string {
-  const inner = text.slice(firstBreak(text));
-  return inner.endsWith("\r") ? inner : inner.slice(0, lastBreak(inner));
+/** Where a value ends within its text, the line break of its beginning taken off already. */
+function endOf(text: string, breaks: LineBreaks, hadBreak: boolean, isUnclosed: boolean): number {
+  const isTrimmed = breaks === "trimmed" || (breaks === "trimmed in pairs" && hadBreak);
+  return (isTrimmed || isUnclosed) && !text.endsWith("\r") ? lastBreak(text) : text.length;
 }
 
 /** Length of the line break that the text begins with. */

@@ -9,15 +9,16 @@ import type { Step } from "../text-input.ts";
 import { createValueSink, StringSink, type ValueSink, WholeSink } from "../value-sink.ts";
 import { OPEN_BRACE } from "../../util/ascii.ts";
 
+const INVOKE = '<｜DSML｜invoke name="';
 const STRING = '" string="true">';
 const JSON_VALUE = '" string="false">';
 const CALL_CLOSE = "</｜DSML｜invoke>";
 const NAME_END = new MarkerSet(['">']);
 const CALL_END = new MarkerSet([CALL_CLOSE]);
-const AS_IS = { trimsLineBreaks: false, unquotes: false };
 
 /** DeepSeek V3.2 and V4: tags that say which values are strings. `block` is what the outermost tag is called. */
 export function dsml(block: string): CallFormat {
+  const opener = `<｜DSML｜${block}>`;
   const closer = `</｜DSML｜${block}>`;
   const rest = new TaggedArguments({
     keyOpens: '<｜DSML｜parameter name="',
@@ -25,12 +26,14 @@ export function dsml(block: string): CallFormat {
     valueCloses: "</｜DSML｜parameter>",
     callCloses: CALL_CLOSE,
     wrapperCloses: [closer],
-    trimsLineBreaks: false,
-    decodesEntities: false,
+    wrapperOpens: [opener],
+    callOpens: INVOKE,
+    tagsAreTokens: true,
+    lineBreaks: "kept",
   });
   return {
-    wrappers: [`<｜DSML｜${block}>`],
-    openers: ['<｜DSML｜invoke name="'],
+    wrappers: [opener],
+    openers: [INVOKE],
     closers: [closer],
     isMarked: true,
     trimsBeforeCalls: true,
@@ -54,7 +57,7 @@ function* readWhole(context: CallContext, name: string): Step<void> {
 }
 
 function sinkFor({ tools }: CallContext, name: string, object: ArgumentsObject, key: string, kind: string): ValueSink {
-  if (kind === STRING) return new StringSink(object, AS_IS);
-  if (kind === JSON_VALUE) return new WholeSink(object, jsonOrString);
-  return createValueSink(object, tools.types(name, key), AS_IS);
+  if (kind === STRING) return new StringSink(object, "kept");
+  if (kind === JSON_VALUE) return new WholeSink(object, jsonOrString, "kept");
+  return createValueSink(object, tools.schemaOf(name).member(key), "kept");
 }

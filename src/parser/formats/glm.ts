@@ -9,8 +9,10 @@ const rest = new TaggedArguments({
   valueCloses: "</arg_value>",
   callCloses: "</tool_call>",
   wrapperCloses: [],
-  trimsLineBreaks: false,
-  decodesEntities: false,
+  wrapperOpens: [],
+  callOpens: "<tool_call>",
+  tagsAreTokens: true,
+  lineBreaks: "kept",
 });
 
 /** GLM from 4.5 on, with line breaks between the tags or without. */

@@ -12,7 +12,6 @@ const TAGS = new MarkerSet([OPEN, CLOSE, "<|end_of_msg|>"]);
 const SEPARATOR = new MarkerSet(["<|sep|>"]);
 const VALUE_END = new MarkerSet([CLOSE]);
 const ARGUMENT = new MarkerSet(["argument"]);
-const AS_IS = { trimsLineBreaks: false, unquotes: false };
 
 /** Kimi K3: elements of special tokens, `<|open|>NAME ATTRIBUTES<|sep|>` to `<|close|>NAME<|sep|>`. */
 export const kimiK3: ChannelFormat = {
@@ -80,8 +79,8 @@ class KimiK3 {
     if (key === undefined) return this.#context.writer.text(raw);
     object.key(key);
     const isString = attribute(tag, "type") === "string";
-    const sink = isString ? new StringSink(object, AS_IS) : new WholeSink(object, jsonOrString);
-    if (yield* this.#value(sink)) sink.end();
+    const sink = isString ? new StringSink(object, "kept") : new WholeSink(object, jsonOrString, "kept");
+    if (yield* this.#value(sink)) sink.end(false);
     else sink.cut();
   }
 

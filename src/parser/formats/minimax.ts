@@ -3,6 +3,8 @@ import { MarkerSet } from "../marker-set.ts";
 import { takeNameBefore } from "../steps.ts";
 import { TaggedArguments } from "../tagged-call.ts";
 
+const OPENER = "<minimax:tool_call>";
+const INVOKE = '<invoke name="';
 const CLOSER = "</minimax:tool_call>";
 const NAME_END = new MarkerSet(['">']);
 
@@ -12,14 +14,16 @@ const rest = new TaggedArguments({
   valueCloses: "</parameter>",
   callCloses: "</invoke>",
   wrapperCloses: [CLOSER],
-  trimsLineBreaks: false,
-  decodesEntities: true,
+  wrapperOpens: [OPENER],
+  callOpens: INVOKE,
+  tagsAreTokens: false,
+  lineBreaks: "kept",
 });
 
-/** MiniMax M2: XML with entities. */
+/** MiniMax M2: tags whose values stand as they are, as its template writes them. */
 export const minimax: CallFormat = {
-  wrappers: ["<minimax:tool_call>"],
-  openers: ['<invoke name="'],
+  wrappers: [OPENER],
+  openers: [INVOKE],
   closers: [CLOSER],
   isMarked: true,
   *read(context) {

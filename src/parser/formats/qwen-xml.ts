@@ -2,19 +2,22 @@ import type { CallFormat } from "../call-format.ts";
 import { MarkerSet } from "../marker-set.ts";
 import { takeNameBefore } from "../steps.ts";
 import { TaggedArguments } from "../tagged-call.ts";
+import type { LineBreaks } from "../value-sink.ts";
 
 const NAME_END = new MarkerSet([">"]);
 
 /** `<function=NAME><parameter=KEY>` in a wrapper: Qwen3-Coder and later, Nemotron 3, MiMo V2, Step 3.5, Seed-OSS. */
-export function functionTags(wrapper: string, wrapperClose: string): CallFormat {
+export function functionTags(wrapper: string, wrapperClose: string, lineBreaks: LineBreaks): CallFormat {
   const rest = new TaggedArguments({
     keyOpens: "<parameter=",
     keyCloses: [">"],
     valueCloses: "</parameter>",
     callCloses: "</function>",
     wrapperCloses: [wrapperClose],
-    trimsLineBreaks: true,
-    decodesEntities: false,
+    wrapperOpens: [wrapper],
+    callOpens: "<function=",
+    tagsAreTokens: false,
+    lineBreaks,
   });
   return {
     wrappers: [wrapper],

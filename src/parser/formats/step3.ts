@@ -3,6 +3,8 @@ import { MarkerSet } from "../marker-set.ts";
 import { peekSolid, takeMarker, takeNameBefore } from "../steps.ts";
 import { TaggedArguments } from "../tagged-call.ts";
 
+const CALLS_BEGIN = "<｜tool_calls_begin｜>";
+const CALL_BEGIN = "<｜tool_call_begin｜>";
 const CALL_END = "<｜tool_call_end｜>";
 const CALLS_END = "<｜tool_calls_end｜>";
 const SEPARATOR = new MarkerSet(["<｜tool_sep｜>"]);
@@ -15,14 +17,16 @@ const rest = new TaggedArguments({
   valueCloses: "</steptml:parameter>",
   callCloses: "</steptml:invoke>",
   wrapperCloses: [CALL_END],
-  trimsLineBreaks: false,
-  decodesEntities: false,
+  wrapperOpens: [CALLS_BEGIN],
+  callOpens: `${CALL_BEGIN}function<｜tool_sep｜><steptml:invoke name="`,
+  tagsAreTokens: false,
+  lineBreaks: "kept",
 });
 
 /** Step 3: a type, and an XML call. */
 export const step3: CallFormat = {
-  wrappers: ["<｜tool_calls_begin｜>"],
-  openers: ["<｜tool_call_begin｜>"],
+  wrappers: [CALLS_BEGIN],
+  openers: [CALL_BEGIN],
   closers: [CALL_END, CALLS_END],
   isMarked: true,
   *read(context) {

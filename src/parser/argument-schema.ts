@@ -1,0 +1,135 @@
+import { isJsonObject, type JsonObject } from "../protocol/json.ts";
+
+export type JsonType = "string" | "integer" | "number" | "boolean" | "object" | "array" | "null";
+
+const NAMES: ReadonlySet<unknown> = new Set(["string", "integer", "number", "boolean", "object", "array", "null"]);
+
+/**
+ * What the JSON schema of a tool says about one value: its arguments as a whole, or one of them. References and unions
+ * are followed; where branches differ, each of them may be meant.
+ */
+export class ArgumentSchema {
+  readonly #root: unknown;
+  readonly #nodes: readonly JsonObject[];
+
+  /** `root` is the schema that references lead into. */
+  constructor(schemas: readonly unknown[], root: unknown) {
+    this.#root = root;
+    this.#nodes = branches(schemas, root);
+  }
+
+  /** JSON types that the value may have; empty where the schema says nothing. */
+  get types(): ReadonlySet<JsonType> {
+    return typesOf(this.#nodes);
+  }
+
+  /** Types of branches that do not list the values they mean. */
+  get openTypes(): ReadonlySet<JsonType> {
+    return typesOf(this.#nodes.filter((node) => listed(node).length === 0));
+  }
+
+  /** The text is one of the strings that `enum` or `const` list. */
+  lists(text: string): boolean {
+    return this.#nodes.some((node) => listed(node).includes(text));
+  }
+
+  /** The value has a member of that name by the schema. */
+  declares(key: string): boolean {
+    return this.#nodes.some((node) => hasProperty(node["properties"], key));
+  }
+
+  /** The schema names members of the value. */
+  get namesMembers(): boolean {
+    return this.#nodes.some(({ properties }) => isJsonObject(properties) && Object.keys(properties).length > 0);
+  }
+
+  member(key: string): ArgumentSchema {
+    const named = this.#nodes.flatMap(({ properties }) => (hasProperty(properties, key) ? [properties[key]] : []));
+    const schemas = named.length > 0 ? named : this.#nodes.map((node) => node["additionalProperties"]);
+    return new ArgumentSchema(schemas, this.#root);
+  }
+
+  /** What is said of the members of an array. */
+  get items(): ArgumentSchema {
+    return new ArgumentSchema(
+      this.#nodes.map(({ items }) => items),
+      this.#root,
+    );
+  }
+}
+
+function typesOf(nodes: readonly JsonObject[]): ReadonlySet<JsonType> {
+  const types = new Set<JsonType>();
+  for (const node of nodes) {
+    const type = node["type"];
+    for (const name of Array.isArray(type) ? type : [type]) if (isType(name)) types.add(name);
+    if (node["nullable"] === true) types.add("null");
+    if (type === undefined) for (const value of listed(node)) types.add(typeOf(value));
+  }
+  return types;
+}
+
+/** The schemas themselves and all that they refer to or are made of, each once: references may go round. */
+function branches(schemas: readonly unknown[], root: unknown): readonly JsonObject[] {
+  const seen = new Set<JsonObject>();
+  const open = [...schemas];
+  while (open.length > 0) {
+    const schema = open.pop();
+    if (!isJsonObject(schema) || seen.has(schema)) continue;
+    seen.add(schema);
+    for (const key of ["anyOf", "oneOf", "allOf"]) {
+      const list = schema[key];
+      if (Array.isArray(list)) open.push(...list);
+    }
+    const reference = schema["$ref"];
+    if (typeof reference === "string") open.push(resolve(reference, root));
+  }
+  return [...seen];
+}
+
+function hasProperty(properties: unknown, key: string): properties is JsonObject {
+  return isJsonObject(properties) && Object.hasOwn(properties, key);
+}
+
+/** What `enum` and `const` list. */
+function listed(schema: JsonObject): readonly unknown[] {
+  const values = schema["enum"];
+  if (Array.isArray(values)) return values;
+  return "const" in schema ? [schema["const"]] : [];
+}
+
+function typeOf(value: unknown): JsonType {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
+  if (typeof value === "string") return "string";
+  return typeof value === "boolean" ? "boolean" : "object";
+}
+
+function isType(name: unknown): name is JsonType {
+  return NAMES.has(name);
+}
+
+/** `#/$defs/City` within the schema of the tool: a JSON pointer (RFC 6901) in a URI's fragment. */
+function resolve(reference: string, root: unknown): unknown {
+  if (reference === "#") return root;
+  if (!reference.startsWith("#/")) return undefined;
+  let at: unknown = root;
+  for (const part of reference.slice(2).split("/")) {
+    const key = unescape(part);
+    if (Array.isArray(at)) at = at[Number(key)];
+    else if (hasProperty(at, key)) at = at[key];
+    else return undefined;
+  }
+  return at;
+}
+
+function unescape(part: string): string {
+  let plain = part;
+  try {
+    plain = decodeURIComponent(part);
+  } catch {
+    // A percent sign that nobody escaped: the key as it stands.
+  }
+  return plain.replaceAll("~1", "/").replaceAll("~0", "~");
+}
