@@ -310,6 +310,42 @@ describe("what is no request", () => {
     expect(started.refused.length).toBe(cases.length);
   });
 
+  test("has no body in its answer where it began with HEAD", async () => {
+    using started = startHttpServer(echo, { clock: new ManualClock() });
+    const cases: readonly string[] = [
+      "HEAD / HTTP/1.1\r\n\r\n",
+      "HEAD / HTTP/3.0\r\nhost: gateway\r\n\r\n",
+      head("HEAD /", ["x y: z"]),
+      head("HEAD /", [`x: ${"a".repeat(17_000)}`]),
+      "HEAD / HTTP/1.1\n",
+    ];
+    for (const bytes of cases) {
+      using wire = await openWire(started.url, bytes);
+      await wire.closed;
+      expect(wire.received).toMatch(/^HTTP\/1\.1 [45]\d\d [^]*\r\ncontent-length: [1-9]\d*\r\n[^]*\r\n\r\n$/);
+    }
+  });
+
+  test("is also a handful of empty lines, in whatever pieces", async () => {
+    using started = startHttpServer(echo);
+    for (const bytes of ["\r\n".repeat(9), "\r\n".repeat(100_000)]) {
+      using wire = await openWire(started.url);
+      await wire.write(bytes);
+      await wire.closed;
+      expect(wire.received).toStartWith("HTTP/1.1 400 ");
+    }
+    using slow = await openWire(started.url);
+    for (let line = 0; line < 9; line += 1) {
+      await slow.write("\r");
+      await settle();
+      await slow.write("\n");
+      await settle();
+    }
+    expect((await slow.answers(1))[0]?.status).toBe(400);
+    using few = await openWire(started.url, `${"\r\n".repeat(4)}${head("GET /a", [])}`);
+    expect(bodies(await few.answers(1))).toEqual(["GET /a  "]);
+  });
+
   test("is told so behind the answers of those before it", async () => {
     using started = startHttpServer(echo);
     const answers = await exchange(started.url, `${post("/a", "x")}${head("GET /b", [])}nonsense\r\n\r\n`, 3);
@@ -723,6 +759,49 @@ describe("a client that is gone", () => {
     });
   }
 
+  const UNREAD: Record<string, string> = {
+    "behind which other requests stand": head("GET /held", []) + head("GET /behind", []).repeat(4000),
+    "whose body is not read": post("/held", "x".repeat(MB * 2)),
+  };
+  for (const [name, bytes] of Object.entries(UNREAD)) {
+    test(`is noticed soon where its socket is paused: a request ${name}`, async () => {
+      const handler = held();
+      const clock = new ManualClock();
+      using started = startHttpServer(handler.handle, { clock });
+      const wire = await openWire(started.url);
+      const sent = wire.write(bytes.slice(0, 800_000));
+      const request = await handler.begun;
+      await sent;
+      await settle();
+      wire[Symbol.dispose]();
+      for (let look = 0; look < 4 && !request.signal.aborted; look += 1) {
+        clock.advance(500);
+        await settle();
+      }
+      expect(request.signal.aborted).toBe(true);
+      await eventually(async () => started.server.connections === 0, "it is gone");
+      handler.release();
+    });
+  }
+
+  test("is not looked for without end in what it sends", async () => {
+    const handler = held(async (request) => textReply(String((await bodyOf(request)).length)));
+    const clock = new ManualClock();
+    using started = startHttpServer(handler.handle, { clock });
+    using wire = await openWire(started.url);
+    let isTaken = false;
+    const sent = wire.write(post("/held", "x".repeat(MB * 32))).then(() => (isTaken = true));
+    await handler.begun;
+    for (let look = 0; look < 100; look += 1) {
+      clock.advance(500);
+      await settle();
+    }
+    expect(isTaken).toBe(false);
+    handler.release();
+    await sent;
+    expect(bodies(await wire.answers(1))).toEqual([String(MB * 32)]);
+  });
+
   test("lets go of who waits for it to take more", async () => {
     const { promise: over, resolve: onOver } = Promise.withResolvers<boolean>();
     const piece = Buffer.alloc(MB);
@@ -1041,6 +1120,17 @@ describe("time", () => {
     await settle();
     await server.pass(15_000);
     expect([server.wire.received, server.wire.isClosed]).toEqual(["", false]);
+  });
+
+  test("is up for one on which only empty lines come, however they are cut", async () => {
+    using server = await still(echo, "");
+    for (let half = 0; half < 10; half += 1) {
+      await server.wire.write(half % 2 === 0 ? "\r" : "\n");
+      await server.pass(2900);
+    }
+    expect([server.wire.isClosed, server.wire.received]).toEqual([false, ""]);
+    await server.pass(1500);
+    expect([server.wire.isClosed, server.wire.received]).toEqual([true, ""]);
   });
 
   test("is not up for a request that is answered, however long that takes", async () => {

@@ -7,10 +7,15 @@ import { IncomingRequest, type RequestConnection } from "./incoming-request.ts";
 import { headOf, isTransient, wholeAnswer } from "./answer-bytes.ts";
 import { AnswerSink, type SinkConnection } from "./answer-sink.ts";
 import { malformed, MAX_HEAD_BYTES, readRequestHead } from "./request-head.ts";
+import type { Turns, Waiting } from "./turns.ts";
 import { CR, LF } from "../../util/ascii.ts";
 
 /** Requests behind the one that is answered that are taken ahead, bytes; beyond it the socket is paused. */
 const MAX_AHEAD_BYTES = 65_536;
+/** So far a socket that is paused is read on now and then: only behind what it sent can be seen that a client has left. */
+const MAX_LOOKED_BYTES = 1_048_576;
+/** Empty lines before a request, bytes. Some clients send one behind a body (RFC 9112, section 2.2); none send many. */
+const MAX_EMPTY_BYTES = 16;
 /** Rest of a body that nobody wants which is still waited for, so that the connection can go on, bytes. */
 const MAX_DROPPED_BYTES = 262_144;
 /** For a head to be whole, ms. */
@@ -24,6 +29,8 @@ export interface ConnectionOwner {
   readonly idleMs: number;
   /** Answers end their connection from now on. */
   readonly isLeaving: boolean;
+  /** For requests behind each other. */
+  readonly turns: Turns;
   now(): number;
   /** Answers a request; never rejects. */
   handle(request: ClientRequest): Promise<Reply>;
@@ -38,14 +45,14 @@ export interface ConnectionOwner {
  * One client's socket, one request after another.
  *
  * ```
- *   idle -- bytes --> head -- blank line --> busy -- answered, body read --> idle
+ *   idle -- bytes --> head -- blank line --> busy -- answered, body read --> idle, or busy in a turn to come
  *    |                 |                      |
  *    | too long        | no request, too long | last answer given
  *    v                 v                      v
  *   gone <----- client closes, or time ---- leaving (our side is closed; what comes is dropped)
  * ```
  */
-export class ClientConnection implements RequestConnection, SinkConnection {
+export class ClientConnection implements RequestConnection, SinkConnection, Waiting {
   readonly address: string | undefined;
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket<ClientConnection>;
@@ -61,12 +68,16 @@ export class ClientConnection implements RequestConnection, SinkConnection {
   /** Of a body that is still coming. */
   #framer: BodyFramer | undefined;
   #dropped = 0;
+  /** Of empty lines since the last request. */
+  #emptyBytes = 0;
   /** The stream in which the answer goes out. */
   #sink: AnswerSink | undefined;
   /** What the socket would not take yet, and who waits for it. */
   #unsent: Uint8Array | undefined;
   #sent: PromiseWithResolvers<void> | undefined;
   #isPaused = false;
+  /** What came behind the request that was answered has its turn soon. */
+  #isWaiting = false;
   /** No request after this one: what came cannot be read on. */
   #isLast = false;
   /** The client has closed its side. */
@@ -134,11 +145,12 @@ export class ClientConnection implements RequestConnection, SinkConnection {
     const ms = now - this.#since;
     if (this.#phase === "idle" && ms >= this.#owner.idleMs) this.#leave();
     else if (this.#phase === "head" && ms >= HEAD_MS)
-      this.#refuse(new GatewayError("request_timeout", "the head of the request did not arrive in time"));
+      this.#refuse(new GatewayError("request_timeout", "the head of the request did not arrive in time"), this.#ahead);
     else if (this.#phase === "leaving" && ms >= LINGER_MS) this.close();
     // A request that is answered takes its time. An answer that lies here whole waits for the client alone, and so does the
     // rest of a body that nobody wants.
     else if (this.#phase === "busy" && !this.#request && ms >= this.#owner.idleMs) this.close();
+    this.#look();
   }
 
   /** Nothing is asked on it. */
@@ -150,6 +162,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
   turnAway(): void {
     this.#writeRefusal(
       new GatewayError("overloaded", "the gateway has as many connections as it can hold", { retryAfterSecs: 1 }),
+      NO_BYTES,
     );
     this.close();
   }
@@ -160,6 +173,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
       new GatewayError("too_many_connections", `no more than ${most} connections from one address`, {
         retryAfterSecs: 1,
       }),
+      NO_BYTES,
     );
   }
 
@@ -173,6 +187,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
   }
 
   pause(): void {
+    if (this.#isPaused) return;
     this.#isPaused = true;
     this.#socket.pause();
   }
@@ -193,12 +208,16 @@ export class ClientConnection implements RequestConnection, SinkConnection {
 
   #takeHead(bytes: Buffer): void {
     const ahead = this.#ahead;
-    let all = ahead.length > 0 ? Buffer.concat([ahead, bytes]) : bytes;
+    const joined = ahead.length > 0 ? Buffer.concat([ahead, bytes]) : bytes;
     this.#ahead = NO_BYTES;
-    // Empty lines before a request are nothing (RFC 9112, section 2.2).
-    for (; all[0] === CR && all[1] === LF; this.#searched = 0) all = all.subarray(2);
-    if (all.length === 0) {
-      this.#phase = "idle";
+    const all = this.#withoutEmptyLines(joined);
+    if (this.#emptyBytes > MAX_EMPTY_BYTES) {
+      this.#refuse(malformed("too many empty lines"), all);
+      return;
+    }
+    if (all.length <= 1 && (all.length === 0 || all[0] === CR)) {
+      // Nothing has begun: who sends such is idle, and as long as before.
+      this.#ahead = all;
       if (this.#isHalfClosed) this.#leave();
       return;
     }
@@ -206,6 +225,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
     if ((end < 0 ? all.length : end) > MAX_HEAD_BYTES) {
       this.#refuse(
         new GatewayError("headers_too_large", `the head of the request is larger than ${MAX_HEAD_BYTES} bytes`),
+        all,
       );
       return;
     }
@@ -213,12 +233,21 @@ export class ClientConnection implements RequestConnection, SinkConnection {
     else this.#begin(all, end);
   }
 
+  #withoutEmptyLines(bytes: Buffer): Buffer {
+    let start = 0;
+    while (bytes[start] === CR && bytes[start + 1] === LF) start += 2;
+    if (start === 0) return bytes;
+    this.#searched = 0;
+    this.#emptyBytes += start;
+    return bytes.subarray(start);
+  }
+
   #awaitHead(bytes: Buffer): void {
     const lf = bytes.indexOf(LF, Math.max(0, this.#searched - 1));
     const first = bytes[0] ?? 0;
     // What can never become a request is told so at once: lines that end otherwise, or TLS.
-    if ((lf >= 0 && bytes[lf - 1] !== CR) || ((first < LETTER_A || first > LETTER_Z) && first !== CR)) {
-      this.#refuse(malformed("no request line"));
+    if ((lf >= 0 && bytes[lf - 1] !== CR) || first < LETTER_A || first > LETTER_Z) {
+      this.#refuse(malformed("no request line"), bytes);
       return;
     }
     if (this.#isHalfClosed) {
@@ -234,6 +263,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
 
   #begin(bytes: Buffer, end: number): void {
     this.#searched = 0;
+    this.#emptyBytes = 0;
     let request: IncomingRequest;
     let framer: BodyFramer;
     try {
@@ -241,7 +271,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
       request = new IncomingRequest(head, this);
       framer = head.framer;
     } catch (error) {
-      this.#refuse(error instanceof GatewayError ? error : malformed("it cannot be read"));
+      this.#refuse(error instanceof GatewayError ? error : malformed("it cannot be read"), bytes);
       return;
     }
     this.#phase = "busy";
@@ -285,7 +315,7 @@ export class ClientConnection implements RequestConnection, SinkConnection {
   #keepAhead(bytes: Buffer): void {
     if (this.#isLast) return;
     this.#ahead = this.#ahead.length > 0 ? Buffer.concat([this.#ahead, bytes]) : bytes;
-    if (this.#ahead.length > MAX_AHEAD_BYTES && !this.#isPaused) this.pause();
+    if (this.#ahead.length > MAX_AHEAD_BYTES) this.pause();
   }
 
   #answer(request: IncomingRequest, reply: Reply): void {
@@ -359,28 +389,62 @@ export class ClientConnection implements RequestConnection, SinkConnection {
       this.#leave();
       return;
     }
-    if (this.#framer) return;
+    if (this.#framer || this.#isWaiting) return;
+    if (this.#ahead.length > 0) {
+      this.#isWaiting = true;
+      this.#owner.turns.wait(this);
+      return;
+    }
+    this.#beIdle();
+    this.#readOn();
+    if (this.#isHalfClosed) this.#leave();
+  }
+
+  /** Takes up what came behind the request that was answered. */
+  takeTurn(): void {
+    this.#isWaiting = false;
+    // It has gone meanwhile.
+    if (this.#phase !== "busy") return;
+    this.#beIdle();
+    const ahead = this.#ahead;
+    this.#ahead = NO_BYTES;
+    this.#takeHead(ahead);
+    this.#readOn();
+  }
+
+  #beIdle(): void {
     this.#phase = "idle";
     this.#since = this.#owner.now();
     this.#dropped = 0;
-    if (this.#isPaused) this.resume();
-    if (this.#ahead.length > 0 || this.#isHalfClosed) {
-      const ahead = this.#ahead;
-      this.#ahead = NO_BYTES;
-      this.#takeHead(ahead);
-    }
   }
 
-  #refuse(error: GatewayError): void {
+  /** Reads the socket again where it was paused, and nothing lies here that has to go first. */
+  #readOn(): void {
+    if (!this.#isPaused || this.#ahead.length > MAX_AHEAD_BYTES || this.#request?.isFull === true) return;
+    this.resume();
+  }
+
+  /**
+   * Reads a little on, where the socket is paused while a request is answered: a client that has left is seen by the end that
+   * stands behind its bytes. What comes pauses it again.
+   */
+  #look(): void {
+    if (!this.#isPaused || !this.#request || this.#phase !== "busy") return;
+    if (this.#ahead.length + this.#request.unread <= MAX_LOOKED_BYTES) this.resume();
+  }
+
+  /** `asked`: what came of the request, as far as it is known. */
+  #refuse(error: GatewayError, asked: Buffer): void {
     this.#isLast = true;
     this.#phase = "busy";
-    this.#writeRefusal(error);
+    this.#writeRefusal(error, asked);
     this.#answered();
   }
 
-  #writeRefusal(error: GatewayError): void {
+  #writeRefusal(error: GatewayError, asked: Buffer): void {
     const reply = this.#owner.refuse(error);
-    for (const bytes of wholeAnswer(NO_REQUEST, reply, reply.body, true)) this.#write(bytes);
+    const to = asked.toString("latin1", 0, HEAD.length) === HEAD ? HEAD_REQUEST : NO_REQUEST;
+    for (const bytes of wholeAnswer(to, reply, reply.body, true)) this.#write(bytes);
   }
 
   /** Closes our side, and waits for the client to close its own. */
@@ -452,6 +516,9 @@ function runNowhere(body: ReplyStream): void {
 }
 
 const NO_REQUEST = { method: "GET", isHttp11: true };
+/** One that gets no body, whatever the answer says (RFC 9110, section 9.3.2). */
+const HEAD_REQUEST = { method: "HEAD", isHttp11: true };
+const HEAD = "HEAD ";
 const CONTINUE: Buffer = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 const LETTER_A = 65;
 const LETTER_Z = 90;

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from "../../util/clock.ts";
 import { Sweep } from "../../util/sweep.ts";
 import type { ClientRequest, Reply, WholeReply } from "../downstream.ts";
 import { ClientConnection, type ConnectionOwner } from "./client-connection.ts";
+import { Turns } from "./turns.ts";
 
 export interface HttpServerOptions {
   readonly hostname: string;
@@ -36,6 +37,7 @@ const LOOK_MS = 500;
 export class HttpServer implements ConnectionOwner {
   readonly idleMs: number;
   isLeaving = false;
+  readonly turns = new Turns();
   readonly #options: HttpServerOptions;
   readonly #clock: Clock;
   readonly #listener: TCPSocketListener<ClientConnection>;

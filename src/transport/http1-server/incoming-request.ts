@@ -52,6 +52,16 @@ export class IncomingRequest implements ClientRequest {
     return this.#connection.peerAddress;
   }
 
+  /** So much of the body lies unread that no more is taken. */
+  get isFull(): boolean {
+    return this.#body.isPaused;
+  }
+
+  /** Bytes of the body that have come and were not read. */
+  get unread(): number {
+    return this.#body.bytes;
+  }
+
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     if (this.#expectsContinue && !this.#body.isOver) {
       this.#expectsContinue = false;

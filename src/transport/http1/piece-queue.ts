@@ -26,6 +26,11 @@ export class PieceQueue {
     this.#maxBytes = maxBytes;
   }
 
+  /** What has come and was not read. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** The source stands still, as nobody reads. */
   get isPaused(): boolean {
     return this.#isPaused;
@@ -70,7 +75,7 @@ export class PieceQueue {
     }
     this.#pieces.push(piece);
     this.#bytes += piece.length;
-    if (this.#isPaused || this.#bytes <= this.#maxBytes) return;
+    if (this.#bytes <= this.#maxBytes) return;
     this.#isPaused = true;
     this.source?.pause();
   }
