@@ -66,14 +66,53 @@ describe("the request line", () => {
     "with a target that is no path": "GET a HTTP/1.1",
     "with a star": "OPTIONS * HTTP/1.1",
     "with a place to tunnel to": "CONNECT gateway:443 HTTP/1.1",
-    "with a whole URL": "GET http://gateway/ HTTP/1.1",
-    "with the URL of another host": "GET http://other/ HTTP/1.1",
-    "with a user in its URL": "GET http://user@gateway/ HTTP/1.1",
+    "with a path to tunnel to": "CONNECT / HTTP/1.1",
+    "with the method that begins HTTP/2": "PRI / HTTP/1.1",
     "with another scheme": "GET file://gateway/ HTTP/1.1",
+    "with a scheme alone": "GET http:/gateway/ HTTP/1.1",
+    "with a fragment in its URL": "GET http://gateway/a#b HTTP/1.1",
   };
   for (const [name, line] of Object.entries(bad)) {
     test(`${name} is refused`, () => expect(refusal(line, "host: gateway")).toBe("malformed_request"));
   }
+
+  test("may have a whole URL of the host that is named beside it", () => {
+    const targets: readonly [target: string, host: string, path: string, query: string][] = [
+      ["http://gateway/v1/models", "gateway", "/v1/models", ""],
+      ["HTTP://GATEWAY/a?b=http://c/d", "gateway", "/a", "b=http://c/d"],
+      ["https://gateway", "Gateway", "/", ""],
+      ["http://gateway?x", "gateway", "/", "x"],
+      ["http://gateway:80/a", "gateway", "/a", ""],
+      ["https://gateway/a", "gateway:443", "/a", ""],
+      ["http://[::1]:8000//a", "[::1]:8000", "//a", ""],
+    ];
+    for (const [target, host, path, query] of targets) {
+      const head = read(`GET ${target} HTTP/1.1`, `host: ${host}`);
+      expect([target, head.path, head.query]).toEqual([target, path, query]);
+    }
+    expect(read("GET http://gateway/a HTTP/1.0").path).toBe("/a");
+  });
+
+  const otherHosts: Record<string, string> = {
+    "of another host": "http://other/",
+    "of another port": "http://gateway:8080/",
+    "of the port of another scheme": "http://gateway:443/",
+    "with a user": "http://user@gateway/",
+    "of a host that is none": "http://gate way/",
+    "without a host": "http:///a",
+  };
+  for (const [name, target] of Object.entries(otherHosts)) {
+    test(`with a URL ${name} is refused`, () => {
+      expect(refusal(`GET ${target} HTTP/1.1`, "host: gateway")).toBe(
+        name === "of a host that is none" ? "malformed_request" : "bad_host",
+      );
+    });
+  }
+
+  test("with a URL still needs a Host on HTTP/1.1", () => {
+    expect(refusal("GET http://gateway/ HTTP/1.1")).toBe("bad_host");
+    expect(refusal("GET http://a/b/ HTTP/1.0", "host: a/b")).toBe("bad_host");
+  });
 
   test("of any other version is told that it is the version", () => {
     for (const version of ["2.0", "0.9", "1.2", "3.0"]) {

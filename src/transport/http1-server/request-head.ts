@@ -33,16 +33,19 @@ export function readRequestHead(head: string): RequestHead {
   const isHttp11 = version === "1.1";
   const fields = readFields(lines, 1, malformed);
   // HTTP/1.0 did not have it: probes of load balancers still come without.
-  const host = fields.get("host") ?? (isHttp11 ? "" : "none");
-  if (!HOST.test(host)) throw new GatewayError("bad_host", "the Host header is not a host name");
-  // A whole URL would name the host once more (RFC 9112, section 3.2.2), and who routes by which is what tricks are made of.
-  if (!target.startsWith("/")) throw malformed("the target is not a path");
-  const mark = target.indexOf("?");
+  const host = fields.get("host");
+  if (!HOST.test(host ?? (isHttp11 ? "" : "none"))) {
+    throw new GatewayError("bad_host", "the Host header is not a host name");
+  }
+  // A tunnel has no path, and the other begins HTTP/2.
+  if (method === "CONNECT" || method === "PRI") throw malformed("the method is not for a server");
+  const resource = target.startsWith("/") ? target : withoutOrigin(target, host);
+  const mark = resource.indexOf("?");
   const framer = framingOf(fields, isHttp11);
   return {
     method,
-    path: mark < 0 ? target : target.slice(0, mark),
-    query: mark < 0 ? "" : target.slice(mark + 1),
+    path: mark < 0 ? resource : resource.slice(0, mark),
+    query: mark < 0 ? "" : resource.slice(mark + 1),
     headers: new RequestHeaders(fields),
     isHttp11,
     keepAlive: isKeptAlive(fields, isHttp11),
@@ -56,6 +59,26 @@ export function malformed(what: string): GatewayError {
   return new GatewayError("malformed_request", `the request is not valid HTTP: ${what}`);
 }
 
+/**
+ * Path and query of a target that is a whole URL, as clients of proxies send it (RFC 9112, section 3.2.2). It names the host once
+ * more, and readers that went by different ones would see two requests: they must be the same.
+ */
+function withoutOrigin(target: string, host: string | undefined): string {
+  const [, scheme = "", authority = "", resource = ""] = ABSOLUTE.exec(target) ?? [];
+  if (scheme === "") throw malformed("the target is neither a path nor a URL");
+  const named = withoutDefaultPort(scheme, authority);
+  if (!HOST.test(authority) || (host !== undefined && withoutDefaultPort(scheme, host) !== named)) {
+    throw new GatewayError("bad_host", "the target and the Host header name different hosts");
+  }
+  return resource.startsWith("/") ? resource : `/${resource}`;
+}
+
+function withoutDefaultPort(scheme: string, authority: string): string {
+  const port = scheme.toLowerCase() === "http" ? ":80" : ":443";
+  const host = authority.toLowerCase();
+  return host.endsWith(port) ? host.slice(0, -port.length) : host;
+}
+
 function framingOf(fields: ReadonlyMap<string, string>, isHttp11: boolean): BodyFramer {
   // HTTP/1.0 knows no chunks.
   if (!isHttp11 && fields.has("transfer-encoding")) throw malformed("unknown transfer encoding");
@@ -63,5 +86,6 @@ function framingOf(fields: ReadonlyMap<string, string>, isHttp11: boolean): Body
 }
 
 const REQUEST_LINE = /^([A-Z]{1,24}) ([\u0021-\u007e]+) HTTP\/([0-9]\.[0-9])$/;
+const ABSOLUTE = /^(https?):\/\/([^/?#]*)([^#]*)$/i;
 /** A Host with a path, a query or user in it makes other URLs of the same request for whoever puts the two together. */
 const HOST = /^(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;

@@ -197,6 +197,11 @@ describe("a chunk", () => {
     "whose size is that of all memory": "ffffffffffffffff\r\n",
     "whose size line ends in a line feed alone": "5\nhello\r\n",
     "with a carriage return in its extension": "5;a\rb\r\nhello\r\n",
+    "with an extension without a name": "5;\r\nhello\r\n",
+    "with an extension of spaces": "5; \t\r\nhello\r\n",
+    "with an extension that is a value": "5;=a\r\nhello\r\n",
+    "with an empty extension before another": "5;;a\r\nhello\r\n",
+    "with a NUL in its extension": "5;a=\0\r\nhello\r\n",
     "that is longer than its size": "2\r\nhello\r\n",
     "that is shorter than its size": "7\r\nhello\r\n0\r\n\r\n",
     "that ends in a line feed alone": "5\r\nhello\n0\r\n\r\n",
@@ -220,6 +225,17 @@ describe("a chunk", () => {
   test("may have a size line of 256 bytes also where it is cut between its CR and its LF", () => {
     const line = `2;${"a".repeat(254)}`;
     expect(refusal(`${line}\r`, "\nok\r\n0\r\n\r\n")).toBeUndefined();
+  });
+
+  test("may have extensions, of 16 KiB in all chunks together besides 16 bytes a line", () => {
+    const line = `1;${"a".repeat(254)}\r\nx\r\n`;
+    expect(chunked(`${line.repeat(68)}0\r\n\r\n`).body).toBe("x".repeat(68));
+    expect(refusal(line.repeat(69))).toBe("too many chunk extensions");
+    expect(refusal(...(line.repeat(69).match(/.{1,100}/gs) ?? []))).toBe("too many chunk extensions");
+  });
+
+  test("of a byte each may be as many as there are bytes", () => {
+    expect(chunked(`${"1\r\nx\r\n".repeat(100_000)}0\r\n\r\n`).body.length).toBe(100_000);
   });
 
   test("may be larger than what can be held, as long as nobody has to hold it", () => {

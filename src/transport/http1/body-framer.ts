@@ -6,6 +6,10 @@ import { CR, LF, SEMICOLON } from "../../util/ascii.ts";
 const MAX_TRAILER_BYTES = 16_384;
 /** Longest chunk-size line, extension included. */
 const MAX_CHUNK_LINE_BYTES = 256;
+/** Of each such line, bytes that a size may take; what is longer is no data, and counted. */
+const SIZE_LINE_BYTES = 16;
+/** Such bytes in all lines of a body: many small extensions take time and memory that no bound on bodies sees. */
+const MAX_EXTENSION_BYTES = 16_384;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** The part of `bytes` from `from` up to `to`: a view of a small buffer costs more than all else that is done with it. */
@@ -47,6 +51,7 @@ export class BodyFramer implements ByteRange {
   #rest: Buffer = NO_BYTES;
   #trailerLines: string[] = [];
   #trailerBytes = 0;
+  #extensionBytes = 0;
 
   private constructor(state: State, remaining: number, malformed: (what: string) => GatewayError) {
     this.#state = state;
@@ -150,7 +155,8 @@ export class BodyFramer implements ByteRange {
       if (lineEnd < 0) {
         // A CR at the end may be the line's own.
         this.#checkLine(bytes.length - at - (bytes[bytes.length - 1] === CR ? 1 : 0));
-        this.#pending = bytes.subarray(at);
+        // A few bytes: a view of them would keep all that they came with.
+        this.#pending = Buffer.from(bytes.subarray(at));
         break;
       }
       this.#checkLine(lineEnd - at);
@@ -200,7 +206,7 @@ export class BodyFramer implements ByteRange {
     return -1;
   }
 
-  #chunkSize(bytes: Uint8Array, from: number, end: number): number {
+  #chunkSize(bytes: Buffer, from: number, end: number): number {
     let size = 0;
     let at = from;
     for (; at < end; at += 1) {
@@ -213,6 +219,10 @@ export class BodyFramer implements ByteRange {
     if (digits === 0 || digits > 12 || (at < end && bytes[at] !== SEMICOLON)) {
       throw this.#malformed("bad chunk size");
     }
+    if (at < end && !EXTENSION.test(bytes.toString("latin1", at + 1, end)))
+      throw this.#malformed("bad chunk extension");
+    this.#extensionBytes += Math.max(0, end - from - SIZE_LINE_BYTES);
+    if (this.#extensionBytes > MAX_EXTENSION_BYTES) throw this.#malformed("too many chunk extensions");
     return size;
   }
 }
@@ -238,6 +248,9 @@ export function framerOf(
   return BodyFramer.ofLength(length, malformed);
 }
 
+/** A name with whatever follows, but no control characters. */
+// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+const EXTENSION = /^[\t ]*[!#$%&'*+.^_`|~0-9A-Za-z-][^\u0000-\u0008\u000a-\u001f\u007f]*$/;
 const FRAMING = ["content-length", "transfer-encoding", "host"] as const;
 
 function hexDigit(byte: number): number {
