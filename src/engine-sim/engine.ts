@@ -180,7 +180,9 @@ class Engine {
     if (refusal) return refusal;
     const json = jsonObjectOf(body);
     if (!json) return errorReply(400, "BadRequestError", "the body is not a JSON object");
-    const model = typeof json["model"] === "string" ? json["model"] : (this.#models[0] ?? "");
+    // vLLM and SGLang take an empty name for none.
+    const named = json["model"];
+    const model = typeof named === "string" && named !== "" ? named : (this.#models[0] ?? "");
     if (!this.#models.includes(model)) {
       return errorReply(404, "NotFoundError", `The model \`${model}\` does not exist.`, "model");
     }

@@ -3,6 +3,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { ConnectionMode, Worker, WorkerType } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
+import { servedName } from "./served-name.ts";
 import type { InferenceRequest, Router, RouterKind } from "./router.ts";
 import type { Routers } from "./routers.ts";
 import type { Reply } from "../transport/downstream.ts";
@@ -26,8 +27,11 @@ export class ModelRouter implements Disposable {
 
   /** Throws not_implemented, and rejects as `Router.route` does. */
   route(request: InferenceRequest): Promise<Reply> {
-    if (request.endpoint.work === "local") return this.#deps.routers.local.answer(request);
-    return this.#pick(request).route(request);
+    const { workers, routers } = this.#deps;
+    if (request.endpoint.work === "local") return routers.local.answer(request);
+    const model = servedName(request.model, workers);
+    const named = model === request.model ? request : { ...request, model };
+    return this.#pick(named).route(named);
   }
 
   [Symbol.dispose](): void {

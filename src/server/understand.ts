@@ -36,9 +36,10 @@ export function understand({ endpoint, request, body, record, isModelRequired }:
 
 function readModel(body: JsonBody, isRequired: boolean): string | undefined {
   const model = body.value("model") ?? body.raw("model");
+  // An empty name is none: so engines take it, and clients that have nothing to say send it.
   if (typeof model === "string" && model !== "") return model;
-  if (model !== undefined && model !== null && body.value("model") !== null) {
-    throw new GatewayError("invalid_request", "model must be a non-empty string", { param: "model" });
+  if (model !== undefined && model !== "" && body.value("model") !== null) {
+    throw new GatewayError("invalid_request", "model must be a string", { param: "model" });
   }
   if (isRequired) throw new GatewayError("missing_model", "the request must name a model", { param: "model" });
   return undefined;

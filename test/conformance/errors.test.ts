@@ -27,6 +27,13 @@ overTargets((target) => {
     }
   });
 
+  test("an empty name is no name, so that the one model answers", async () => {
+    const { gateway } = target();
+    const response = await post(gateway.url + CHAT, { messages, model: "", max_tokens: 4 });
+    expect(response.status).toBe(200);
+    await response.body?.cancel();
+  });
+
   test("a body that is none is refused", async () => {
     const response = await post(`${target().gateway.url}${CHAT}`, "{");
     expect([response.status, await response.json()]).toMatchObject([400, { error: { code: "invalid_json" } }]);

@@ -44,7 +44,7 @@ describe("a bad request has its own answer, and no worker hears of it", () => {
     ["null", "null", 400, "invalid_body", null],
     ["no model", '{"messages":[]}', 400, "missing_model", "model"],
     ["a model that is a number", '{"model":7}', 400, "invalid_request", "model"],
-    ["a model that is empty", '{"model":""}', 400, "invalid_request", "model"],
+    ["a model that is empty", '{"model":""}', 400, "missing_model", "model"],
     ["a stream that is a word", '{"model":"sim-1","stream":"yes"}', 400, "invalid_request", "stream"],
     ["a __proto__ key", '{"model":"sim-1","x":{"__proto__":{"admin":true}}}', 400, "forbidden_key", null],
     ["a model that nobody serves", '{"model":"gpt-9"}', 404, "model_not_found", "model"],
