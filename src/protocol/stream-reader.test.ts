@@ -28,9 +28,9 @@ describe("chat", () => {
       choices: [{ index, delta: {}, finish_reason }],
     });
     const { reader } = follow(openaiDialect, [choice(0, null), choice(1, null), choice(0, "stop")]);
-    expect(reader.isFinished).toBe(false);
+    expect(reader.hasFinished(2)).toBe(false);
     expect(reader.onEvent(undefined, JSON.stringify(choice(1, "length"))).kind).toBe("data");
-    expect(reader.isFinished).toBe(true);
+    expect([reader.hasFinished(1), reader.hasFinished(2), reader.hasFinished(3)]).toEqual([true, true, false]);
     expect(reader.onEvent(undefined, "[DONE]").kind).toBe("end");
   });
 
@@ -42,7 +42,7 @@ describe("chat", () => {
   test("text that looks like an end or an error is text", () => {
     const content = 'data: [DONE] "error": {"finish_reason":"stop"}';
     const { reader, kinds } = follow(openaiDialect, [{ choices: [{ index: 0, delta: { content } }] }]);
-    expect([kinds, reader.isFinished]).toEqual([["data"], false]);
+    expect([kinds, reader.hasFinished(1)]).toEqual([["data"], false]);
   });
 
   test("what is not an object is refused", () => {
@@ -97,10 +97,27 @@ test("responses: a cut one ends as failed, with the next number and what it was"
   expect(responsesDialect.createStreamReader().errorEvent?.(FACTS)).toStartWith("event: error\n");
 });
 
+test("a reason that says nothing ends nothing, in every API that has one", () => {
+  for (const nothing of ["", "null", null]) {
+    const chat = { choices: [{ index: 0, delta: { content: "a" }, finish_reason: nothing }] };
+    expect(follow(openaiDialect, [chat]).reader.hasFinished(1)).toBe(false);
+    const native = { text: "a", meta_info: { finish_reason: nothing } };
+    expect(follow(sglangDialect, [native]).reader.hasFinished(1)).toBe(false);
+  }
+});
+
+test("generate: a batch is finished when as many have said so as were asked for", () => {
+  const event = (index: number, reason: object | null): object => ({ index, meta_info: { finish_reason: reason } });
+  const { reader } = follow(sglangDialect, [event(1, null), event(0, { type: "stop" })]);
+  expect([reader.hasFinished(1), reader.hasFinished(2)]).toEqual([false, false]);
+  reader.onEvent(undefined, JSON.stringify(event(1, { type: "length" })));
+  expect([reader.hasFinished(2), reader.hasFinished(3)]).toEqual([true, false]);
+});
+
 test("generate: finished with the reason in meta_info", () => {
   const { reader } = follow(sglangDialect, [
     { text: "a", meta_info: { prompt_tokens: 2, completion_tokens: 1, finish_reason: null } },
     { text: "ab", meta_info: { prompt_tokens: 2, completion_tokens: 2, finish_reason: { type: "stop" } } },
   ]);
-  expect([reader.isFinished, reader.usage?.completionTokens]).toEqual([true, 2]);
+  expect([reader.hasFinished(1), reader.usage?.completionTokens]).toEqual([true, 2]);
 });

@@ -1,3 +1,4 @@
+import { isFinishReason } from "./finish-reason.ts";
 import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "./json.ts";
 import type { ErrorFacts } from "./dialect.ts";
 import type { EventTemplate } from "./event-template.ts";
@@ -27,8 +28,8 @@ export interface StreamReader {
   onEvent(name: string | undefined, data: string): EventMeaning;
   /** Knows events that need no reading. */
   readonly known?: EventTemplate;
-  /** Every answer in the stream has said why it stopped, so that only the end marker can be missing. */
-  readonly isFinished: boolean;
+  /** So many answers have said why they stopped, and none runs on, so that only the end marker can be missing. */
+  hasFinished(answers: number): boolean;
   readonly usage: Usage | undefined;
   /** The event that tells of an error at this point of the stream, where it is another than the dialect's. */
   errorEvent?(facts: ErrorFacts): string;
@@ -68,4 +69,26 @@ export function engineFailure(event: JsonObject): EngineFailure | undefined {
     message: stringField(error, "message") ?? text ?? "the engine failed within the stream",
     status: code !== undefined && code >= 400 && code < 600 ? code : undefined,
   };
+}
+
+/** Which answers of a stream have said why they stopped. */
+export class FinishedAnswers {
+  /** By index, answers that have begun and have not said why they stopped. */
+  readonly #running = new Set<number>();
+  readonly #finished = new Set<number>();
+
+  /** An event of this answer, and what it has as the reason. True where the answer runs on. */
+  read(index: number, reason: unknown): boolean {
+    if (!isFinishReason(reason)) {
+      this.#running.add(index);
+      return true;
+    }
+    this.#running.delete(index);
+    this.#finished.add(index);
+    return false;
+  }
+
+  areAll(answers: number): boolean {
+    return this.#running.size === 0 && this.#finished.size >= answers;
+  }
 }

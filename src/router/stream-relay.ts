@@ -1,4 +1,5 @@
 import { asGatewayError, clientClosed, GatewayError } from "../errors/errors.ts";
+import { answerCount } from "../protocol/answer-count.ts";
 import { errorFacts } from "../protocol/error-facts.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
 import { type OnEvent, SseFramer, type Verdict } from "../transport/sse-framer.ts";
@@ -215,8 +216,9 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
 
   /** An answer that said why it stopped is whole; another was cut. */
   #endWithoutMarker(): Uint8Array {
-    const { endEvent } = this.#request.endpoint.dialect;
-    if (endEvent === undefined || !this.#reader.isFinished) {
+    const { endpoint, body } = this.#request;
+    const { endEvent } = endpoint.dialect;
+    if (endEvent === undefined || !this.#reader.hasFinished(answerCount(endpoint.name, body))) {
       throw new GatewayError("upstream_truncated", "the worker's stream ended before the answer was whole");
     }
     this.#framer.end();

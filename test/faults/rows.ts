@@ -210,6 +210,16 @@ const WORKERS: readonly FaultRow[] = [
     fault: "a worker closes idle connections just as requests come",
     expected: "no client sees an error; generations are the requests and at most the counted unclear ones",
   },
+  {
+    row: 220,
+    fault: 'a worker writes "" or the word "null" as `finish_reason` into every event',
+    expected: "no reason to stop: a stream that is cut is told as cut, and parsing goes on to the end",
+  },
+  {
+    row: 221,
+    fault: "a stream ends in order after some of the answers that were asked for",
+    expected: "as row 7: `n`, prompts of a batch, and both are counted, in each API that has them",
+  },
 ];
 
 const GRPC: readonly FaultRow[] = [

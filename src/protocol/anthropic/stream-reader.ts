@@ -10,7 +10,6 @@ import {
 
 /** Messages: the prompt is counted in the first event, the answer in the last but one, `message_stop` ends it. */
 export class MessagesReader implements StreamReader {
-  readonly isFinished = false;
   readonly #usage = new UsageKeeper();
 
   onEvent(name: string | undefined, data: string): EventMeaning {
@@ -22,6 +21,11 @@ export class MessagesReader implements StreamReader {
     if (type === "message_start" || type === "message_delta") this.#usage.read(event);
     const failure = type === "error" ? engineFailure(event) : undefined;
     return failure ? { kind: "failure", failure } : DATA;
+  }
+
+  /** Its last event is also what says that it is whole. */
+  hasFinished(): boolean {
+    return false;
   }
 
   get usage(): UsageKeeper["usage"] {

@@ -1,3 +1,4 @@
+import { isFinishReason } from "../finish-reason.ts";
 import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../json.ts";
 import type { JsonBody } from "../json-body.ts";
 import { readUsage, type Usage } from "../usage.ts";
@@ -163,7 +164,7 @@ export class Continuation {
     if (this.#form.isMoreThanText(choice)) this.#isPossible = false;
     const text = this.#isFull ? "" : this.#swallow(this.#form.textOf(choice));
     this.#add(text);
-    const isEnd = typeof choice["finish_reason"] === "string";
+    const isEnd = isFinishReason(choice["finish_reason"]);
     if (text === "" && !isEnd && !this.#form.isMoreThanText(choice)) return undefined;
     const fitting = this.#form.isMoreThanText(choice) ? choice : this.#form.withText(choice, text);
     return { ...event, ...this.#head, ...usage, choices: [fitting] };

@@ -6,6 +6,7 @@ import {
   END,
   engineFailure,
   type EventMeaning,
+  FinishedAnswers,
   parseEvent,
   type StreamReader,
   UsageKeeper,
@@ -14,10 +15,8 @@ import {
 /** Chat and completions: each choice ends with its own `finish_reason`, the stream with `[DONE]`. */
 export class ChoicesReader implements StreamReader {
   readonly #usage = new UsageKeeper();
-  /** Choices that have begun and have not said why they stopped. */
-  readonly #running = new Set<number>();
+  readonly #answers = new FinishedAnswers();
   readonly known = new EventTemplate();
-  #hasFinished = false;
 
   onEvent(_name: string | undefined, data: string): EventMeaning {
     if (data === "[DONE]") return END;
@@ -33,8 +32,8 @@ export class ChoicesReader implements StreamReader {
     return DATA;
   }
 
-  get isFinished(): boolean {
-    return this.#hasFinished && this.#running.size === 0;
+  hasFinished(answers: number): boolean {
+    return this.#answers.areAll(answers);
   }
 
   get usage(): UsageKeeper["usage"] {
@@ -46,14 +45,8 @@ export class ChoicesReader implements StreamReader {
     let isRunning = choices.length > 0;
     for (const choice of choices) {
       if (!isJsonObject(choice)) return false;
-      const index = numberField(choice, "index") ?? 0;
-      if (typeof choice["finish_reason"] === "string") {
-        this.#running.delete(index);
-        this.#hasFinished = true;
-        isRunning = false;
-      } else {
-        this.#running.add(index);
-      }
+      const runsOn = this.#answers.read(numberField(choice, "index") ?? 0, choice["finish_reason"]);
+      isRunning &&= runsOn;
     }
     return isRunning;
   }
@@ -61,7 +54,6 @@ export class ChoicesReader implements StreamReader {
 
 /** The Responses API: typed, numbered events, of which one of three is the last. */
 export class ResponsesReader implements StreamReader {
-  readonly isFinished = false;
   readonly #usage = new UsageKeeper();
   #response: JsonObject | undefined;
   #nextNumber = 0;
@@ -84,6 +76,11 @@ export class ResponsesReader implements StreamReader {
 
   get usage(): UsageKeeper["usage"] {
     return this.#usage.usage;
+  }
+
+  /** Its last event is also what says that it is whole. */
+  hasFinished(): boolean {
+    return false;
   }
 
   /** A response that has begun ends as failed; before that there is nothing but the error. */

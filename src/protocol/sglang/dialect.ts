@@ -7,5 +7,4 @@ export const sglangDialect: Dialect = {
   ...openaiDialect,
   name: "sglang",
   createStreamReader: () => new GenerateReader(),
-  endEvent: undefined,
 };

@@ -1,9 +1,10 @@
-import { objectField } from "../json.ts";
+import { numberField, objectField } from "../json.ts";
 import {
   DATA,
   END,
   engineFailure,
   type EventMeaning,
+  FinishedAnswers,
   parseEvent,
   type StreamReader,
   UsageKeeper,
@@ -12,21 +13,20 @@ import {
 /** SGLang's `/generate`: counts and the reason to stop are in `meta_info` of each event; `[DONE]` ends it. */
 export class GenerateReader implements StreamReader {
   readonly #usage = new UsageKeeper();
-  #isFinished = false;
+  readonly #answers = new FinishedAnswers();
 
   onEvent(_name: string | undefined, data: string): EventMeaning {
     if (data === "[DONE]") return END;
     const event = parseEvent(data);
     this.#usage.read(event);
-    const reason = objectField(event, "meta_info")?.["finish_reason"];
-    // A batch tells each of its prompts in events of its own, and how many there are is not told.
-    this.#isFinished = reason !== undefined && reason !== null;
+    // A batch tells each of its answers in events of its own.
+    this.#answers.read(numberField(event, "index") ?? 0, objectField(event, "meta_info")?.["finish_reason"]);
     const failure = engineFailure(event);
     return failure ? { kind: "failure", failure } : DATA;
   }
 
-  get isFinished(): boolean {
-    return this.#isFinished;
+  hasFinished(answers: number): boolean {
+    return this.#answers.areAll(answers);
   }
 
   get usage(): UsageKeeper["usage"] {

@@ -1,5 +1,6 @@
 import { createOutputParser, type OutputParserOptions } from "../../parser/create-output-parser.ts";
 import type { OutputParser, OutputPiece } from "../../parser/output-parser.ts";
+import { isFinishReason } from "../../protocol/finish-reason.ts";
 import { type JsonObject, objectField, stringField } from "../../protocol/json.ts";
 import { deltaOf } from "../../protocol/openai/chat-writer.ts";
 
@@ -57,7 +58,7 @@ export class ParsedChoice {
     if (isParsed(delta)) return { ...UNCHANGED, before: this.end() };
     const text = stringField(delta, "content") ?? "";
     const pieces = text === "" ? [] : this.#pieces(this.#parser.push(text));
-    if (typeof choice["finish_reason"] === "string") return this.#last(choice, delta, pieces);
+    if (isFinishReason(choice["finish_reason"])) return this.#last(choice, delta, pieces);
     return text === "" || isSame(pieces, text) ? UNCHANGED : instead(choice, delta, pieces);
   }
 

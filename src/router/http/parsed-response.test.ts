@@ -334,7 +334,7 @@ test("whatever the model writes, no text is lost and every event is one", async 
       expect(words(told)).toBe(words(texts.join("")));
       const reader = new ChoicesReader();
       for (const one of eventsOf(stream)) reader.onEvent(undefined, JSON.stringify(one));
-      expect(reader.isFinished).toBe(true);
+      expect(reader.hasFinished(1)).toBe(true);
     }),
     { numRuns: 300 },
   );

