@@ -217,7 +217,7 @@ export const ERRORS = {
     504,
     4,
     "ambiguous",
-    "No first byte within `first_byte_timeout_secs`, or no whole answer within `request_timeout_secs`.",
+    "No first byte within `first_byte_timeout_secs`, no event of a stream within `idle_timeout_secs` behind its head, or no whole answer within `request_timeout_secs`.",
   ),
   upstream_stalled: worker(504, 4, "never", "The worker fell silent within an answer for `idle_timeout_secs`."),
   upstream_truncated: worker(502, 14, "ambiguous", "The answer ended before it was whole."),

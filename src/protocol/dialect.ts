@@ -18,6 +18,8 @@ export interface Dialect {
   errorBody(facts: ErrorFacts): object;
   /** The event that tells of an error within a stream, framed. Nothing follows it. */
   errorEvent(facts: ErrorFacts): string;
+  /** Names of events that are the API's own; one of another name may say what it likes, and is left out where it is no JSON. */
+  readonly eventNames: RegExp;
   /** Follows a stream that a worker sends. */
   createStreamReader(): StreamReader;
   /** Sent where an answer was whole but the worker left the end marker out; undefined where that cannot be told. */

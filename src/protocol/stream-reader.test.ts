@@ -69,6 +69,34 @@ test("errors that engines tell within a stream, in all their shapes", () => {
   expect(follow(responsesDialect, [{ type: "error", message: "x" }]).kinds).toEqual(["failure"]);
 });
 
+test("an error that is empty beside an answer is none, and alone it is one", () => {
+  const choices = [{ index: 0, delta: { content: "a" } }];
+  for (const error of ["", {}, null, false, { message: "", code: null }]) {
+    expect([error, follow(openaiDialect, [{ choices, error }]).kinds]).toEqual([error, ["data"]]);
+    expect([error, follow(sglangDialect, [{ text: "a", meta_info: {}, error }]).kinds]).toEqual([error, ["data"]]);
+  }
+  for (const error of ["", {}]) expect(follow(openaiDialect, [{ error }]).kinds).toEqual(["failure"]);
+});
+
+test("an event by the name of error is one, whatever its data says", () => {
+  for (const dialect of [openaiDialect, sglangDialect, anthropicDialect, responsesDialect]) {
+    const meaning = dialect.createStreamReader().onEvent("error", '{"type":"internal","detail":"gone","code":503}');
+    expect([dialect.name, meaning]).toMatchObject([dialect.name, { kind: "failure", failure: { status: 503 } }]);
+  }
+});
+
+test("the end marker may have white space around it", () => {
+  for (const dialect of [openaiDialect, sglangDialect, anthropicDialect, responsesDialect])
+    for (const data of ["[DONE]", "[DONE] ", " [DONE]\t"])
+      expect(dialect.createStreamReader().onEvent(undefined, data).kind).toBe("end");
+});
+
+test("pings in JSON say nothing of the answer", () => {
+  expect(follow(anthropicDialect, [{ type: "ping" }]).kinds).toEqual(["aside"]);
+  expect(follow(responsesDialect, [{ type: "keepalive", sequence_number: 3 }]).kinds).toEqual(["aside"]);
+  expect(openaiDialect.createStreamReader().onEvent("ping", '{"type":"ping"}').kind).toBe("aside");
+});
+
 test("messages: the prompt is counted in the first event and the answer in the last", () => {
   const { reader, kinds } = follow(anthropicDialect, [
     { type: "message_start", message: { usage: { input_tokens: 7, output_tokens: 1 } } },

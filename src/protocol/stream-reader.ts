@@ -1,5 +1,5 @@
 import { isFinishReason } from "./finish-reason.ts";
-import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "./json.ts";
+import { isJsonObject, type JsonObject, numberField, stringField } from "./json.ts";
 import type { ErrorFacts } from "./dialect.ts";
 import type { EventTemplate } from "./event-template.ts";
 import { mergeUsage, readUsage, type Usage } from "./usage.ts";
@@ -14,13 +14,24 @@ export interface EngineFailure {
 /** What an event of a stream means for who passes it on. */
 export type EventMeaning =
   | { readonly kind: "data" }
+  /** Says that the connection lives, and nothing of the answer. */
+  | { readonly kind: "aside" }
   /** The last one: nothing follows it. */
   | { readonly kind: "end" }
   /** Not passed on as it is; nothing follows it. */
   | { readonly kind: "failure"; readonly failure: EngineFailure };
 
 export const DATA: EventMeaning = { kind: "data" };
+export const ASIDE: EventMeaning = { kind: "aside" };
 export const END: EventMeaning = { kind: "end" };
+
+/** The marker behind the last event of most APIs; some workers write white space around it. */
+export function isEndMarker(data: string): boolean {
+  return data === END_MARKER || (data.length <= LONGEST_MARKER && data.trim() === END_MARKER);
+}
+
+const END_MARKER = "[DONE]";
+const LONGEST_MARKER = 32;
 
 /** Follows one stream, event by event. */
 export interface StreamReader {
@@ -59,16 +70,31 @@ export class UsageKeeper {
   }
 }
 
-/** `{error: {message, code}}`, `{error: "text"}`, `{object: "error", message, code}`: as OpenAI, SGLang and older vLLM say it. */
-export function engineFailure(event: JsonObject): EngineFailure | undefined {
-  const text = stringField(event, "error");
-  const error = objectField(event, "error") ?? (event["object"] === "error" || text !== undefined ? event : undefined);
+/**
+ * `{error: {message, code}}`, `{error: "text"}`, `{object: "error", message, code}`: as OpenAI, SGLang and older vLLM say it;
+ * or whatever comes as an event of that name.
+ */
+export function engineFailure(event: JsonObject, name?: string): EngineFailure | undefined {
+  const error = errorIn(event) ?? (name === "error" ? event : undefined);
   if (!error) return undefined;
   const code = numberField(error, "code") ?? numberField(event, "status_code");
   return {
-    message: stringField(error, "message") ?? text ?? "the engine failed within the stream",
+    message: stringField(error, "message") ?? stringField(event, "error") ?? "the engine failed within the stream",
     status: code !== undefined && code >= 400 && code < 600 ? code : undefined,
   };
+}
+
+/** An error that is empty beside other members is none: some engines write one into every event. */
+function errorIn(event: JsonObject): JsonObject | undefined {
+  const { error } = event;
+  if (event["object"] === "error") return isJsonObject(error) ? error : event;
+  if (typeof error === "string") return error !== "" || isAlone(event) ? event : undefined;
+  if (!isJsonObject(error)) return undefined;
+  return isAlone(event) || Object.values(error).some((value) => value !== null && value !== "") ? error : undefined;
+}
+
+function isAlone(event: JsonObject): boolean {
+  return Object.keys(event).length === 1;
 }
 
 /** Which answers of a stream have said why they stopped. */

@@ -29,6 +29,10 @@ export abstract class EventResponse implements UpstreamResponse {
     }
   }
 
+  begun(): void {
+    this.#inner.begun?.();
+  }
+
   async bytes(maxBytes: number): Promise<Uint8Array> {
     const body = await this.#inner.bytes(maxBytes);
     const isAnswer = this.status >= 200 && this.status < 300;

@@ -2,6 +2,7 @@ import type { ErrorCode, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { isJsonObject } from "../protocol/json.ts";
 import type { Continuation } from "../protocol/openai/continuation.ts";
+import { isEndMarker } from "../protocol/stream-reader.ts";
 import type { Usage } from "../protocol/usage.ts";
 import type { StreamSource } from "./stream-relay.ts";
 
@@ -47,7 +48,7 @@ export class StreamContinuation {
 
   onEvent(data: string): void {
     const { continuation } = this.#deps;
-    const event: unknown = data === "[DONE]" ? data : JSON.parse(data);
+    const event: unknown = isEndMarker(data) ? data : JSON.parse(data);
     if (!isJsonObject(event)) {
       if (this.isContinuing) this.#rewritten.push(`data: ${data}\n\n`);
     } else if (this.isContinuing) {

@@ -15,6 +15,10 @@ import type { Reply, ReplySink, ReplyStream } from "../transport/downstream.ts";
 /** Largest stream. A million tokens of chat are 200 MB. */
 const MAX_STREAM_BYTES = 1024 * 1024 * 1024;
 
+/** Comments and pings before the first event that are kept for the client; beyond it they are left out. */
+const MAX_HELD_BYTES = 65_536;
+const NO_BYTES = new Uint8Array(0);
+
 export interface StreamRelayDeps {
   readonly watch: StreamWatch;
   readonly clock: Clock;
@@ -86,13 +90,29 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
    * it an error or a retry.
    */
   async begin(headers: Record<string, string>): Promise<Reply> {
-    const first = await this.#read();
-    if (!first) throw new GatewayError("upstream_truncated", "the worker's stream ended before its first event");
+    try {
+      this.#first = await this.#readFirst();
+    } catch (thrown) {
+      throw lostBeforeAnswer(asGatewayError(thrown));
+    }
     const { record } = this.#request;
     record.ttftMs = performance.now() - record.startedAt;
-    this.#source.attempt.prefillDone();
-    this.#first = first;
-    return { status: this.#source.upstream.status, headers, body: this };
+    const { upstream, attempt } = this.#source;
+    attempt.prefillDone();
+    upstream.begun?.();
+    return { status: upstream.status, headers, body: this };
+  }
+
+  /** Up to the first event that is a part of the answer; comments and pings before it are held, while they are few. */
+  async #readFirst(): Promise<Uint8Array> {
+    let held: Uint8Array | undefined;
+    for (;;) {
+      const events = await this.#read();
+      if (!events) throw new GatewayError("upstream_truncated", "the worker's stream ended before its first event");
+      if (this.#events > 0 || this.#isEnded) return held ? Buffer.concat([held, events]) : events;
+      const heldBytes = held?.length ?? 0;
+      if (heldBytes + events.length <= MAX_HELD_BYTES) held = Buffer.concat([held ?? NO_BYTES, events]);
+    }
   }
 
   tick(now: number): void {
@@ -147,12 +167,14 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   async #resume(lost: GatewayError): Promise<Uint8Array | undefined> {
     const resumed = this.#request.signal.aborted ? undefined : await this.#continuation?.resume(lost, this.#source);
     if (!resumed) throw lost;
-    this.#eventsBefore += this.#framer.events;
+    this.#eventsBefore += this.#events;
     this.#failure = undefined;
     this.#source = resumed;
     this.#framer = this.#newFramer();
     try {
-      return await this.#read();
+      const events = await this.#read();
+      resumed.upstream.begun?.();
+      return events;
     } catch (thrown) {
       return this.#resume(asGatewayError(thrown));
     }
@@ -190,6 +212,11 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   /** The end marker has passed. */
   get #isEnded(): boolean {
     return this.#account?.isEnded ?? this.#framer.isEnded;
+  }
+
+  /** Events that are a part of the answer, of this worker. */
+  get #events(): number {
+    return (this.#account ?? this.#framer).events;
   }
 
   /** The next whole events of this worker, undefined at the end. Throws what ended the stream before its end marker. */
@@ -239,15 +266,22 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
         this.#failure = engineError(meaning.failure, this.#source.attempt.worker.url);
         return "stop";
       }
+      if (meaning.kind === "aside") return "aside";
       this.#continuation?.onEvent(data);
       return meaning.kind === "end" ? "last" : "pass";
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
+      if (this.#isForeign(name, data)) return "drop";
       this.#failure = new GatewayError("upstream_event_invalid", "an event of the worker's stream is not JSON", {
         cause: error,
       });
       return "stop";
     }
+  }
+
+  /** Not of the API, nor a broken part of it: a ping in words, say, which clients would try to read as JSON. */
+  #isForeign(name: string | undefined, data: string): boolean {
+    return name !== undefined && !data.startsWith("{") && !this.#request.endpoint.dialect.eventNames.test(name);
   }
 
   async #write(sink: ReplySink, bytes: Uint8Array | string): Promise<void> {
@@ -270,7 +304,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   #settle(failure: GatewayError | undefined): void {
     const { record } = this.#request;
     const { upstream, attempt } = this.#source;
-    record.events = this.#eventsBefore + (this.#account ?? this.#framer).events;
+    record.events = this.#eventsBefore + this.#events;
     record.tokens = this.#account?.usage ?? this.#continuation?.usage ?? this.#reader.usage;
     attempt.end(failure);
     record.settle(failure?.code === "client_closed" ? failure.status : upstream.status, failure?.code);
@@ -285,4 +319,11 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
       // The client has its whole answer; a connection that ends badly is not used again, and that is all.
     }
   }
+}
+
+/** The client has nothing of the answer: it is as if the worker had been lost before its head, and another may answer. */
+function lostBeforeAnswer(error: GatewayError): GatewayError {
+  const { message, details } = error;
+  if (error.code === "upstream_reset") return new GatewayError("upstream_closed", message, details);
+  return error.code === "upstream_stalled" ? new GatewayError("upstream_timeout", message, details) : error;
 }

@@ -86,3 +86,30 @@ test("an event without end is refused before it fills the memory", () => {
     for (let count = 0; count < 6; count += 1) framer.push(megabyte);
   }).toThrow("too large");
 });
+
+test("data that is empty makes no event and is left out, however the stream was cut", () => {
+  const empty = ["data:\n\n", "data: \n\n", "event: ping\ndata:\n\n", "data:\ndata:\n\n", "id: 1\ndata:  \n\n"];
+  const wanted = 'data: {"a":1}\n\n: comment\n\ndata: [DONE]\n\n';
+  for (const one of empty) {
+    const stream = `${one}${one}data: {"a":1}\n\n${one}: comment\n\n${one}data: [DONE]\n\n`;
+    for (const form of [stream, stream.replaceAll("\n", "\r\n"), stream.replaceAll("\n", "\r")]) {
+      const bytes = Buffer.from(form);
+      for (let cut = 0; cut <= bytes.length; cut += 1) {
+        const { framer, out, events } = frame(bytes, [cut]);
+        expect([one, cut, out.replaceAll("\r\n", "\n")]).toEqual([one, cut, wanted]);
+        expect([events.length, framer.events, framer.isEnded]).toEqual([2, 1, true]);
+      }
+    }
+  }
+});
+
+test("an event is left out, or passes without being counted, where that is the verdict", () => {
+  const verdicts: Readonly<Record<string, Verdict>> = { no: "drop", ping: "aside" };
+  const framer = new SseFramer((_name, data) => verdicts[data] ?? "pass");
+  const out = framer.push(
+    Buffer.from("data: no\n\ndata: 1\n\ndata: no\n\ndata: ping\n\ndata: 2\n\ndata: no\n\ndata: half"),
+  );
+  expect(Buffer.from(out).toString()).toBe("data: 1\n\ndata: ping\n\ndata: 2\n\n");
+  expect([framer.events, framer.isEnded]).toEqual([2, false]);
+  expect(Buffer.from(framer.push(Buffer.from("\n\n"))).toString()).toBe("data: half\n\n");
+});

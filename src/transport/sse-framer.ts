@@ -2,8 +2,11 @@ import { GatewayError } from "../errors/errors.ts";
 import { copyBytes } from "../util/copy-bytes.ts";
 import { CR, LF } from "../util/ascii.ts";
 
-/** What becomes of an event: passed on; passed on as the last; or not passed on, and nothing after it. */
-export type Verdict = "pass" | "last" | "stop";
+/**
+ * What becomes of an event: passed on; passed on without being counted, as it tells nothing of the answer; left out; passed
+ * on as the last; or left out with all that follows.
+ */
+export type Verdict = "pass" | "aside" | "drop" | "last" | "stop";
 
 export interface KnownEvents {
   /** Where the event ends that begins at `from`, if nobody has to be told it; else -1. */
@@ -14,7 +17,7 @@ export interface KnownEvents {
 const COPIED = Buffer.allocUnsafeSlow(65_536);
 const COPIED_VIEW = new DataView(COPIED.buffer);
 
-/** Is told each event that has data: the `event:` field, and the data lines joined by LF. */
+/** Is told each event that has data, which is more than white space: the `event:` field, and the data lines joined by LF. */
 export type OnEvent = (name: string | undefined, data: string) => Verdict;
 
 /** Longest single event; a picture in base64 fits. */
@@ -25,7 +28,8 @@ const NO_BYTES = new Uint8Array(0);
 /**
  * Cuts a stream of server-sent events into its events on their way through, without changing them: a part of an event
  * waits for its rest, so that a stream which is cut never ends within one. The format is that of the HTML standard: lines end
- * with LF, CRLF or CR, and a byte order mark may stand before all. Bare CR come out as LF, and the mark does not.
+ * with LF, CRLF or CR, and a byte order mark may stand before all. Bare CR come out as LF, and the mark does not. Data that is
+ * empty makes no event by that standard; as clients try to read it as JSON it is left out.
  */
 export class SseFramer {
   /** Events with data so far, the last one (end marker) left out. */
@@ -102,6 +106,8 @@ export class SseFramer {
     const view = known && new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     let from = 0;
     let passed = 0;
+    let kept: Uint8Array[] | undefined;
+    let keptTo = 0;
     while (!this.#isEnded) {
       const endOfKnown = view ? known.endOf(view, from, bytes.length) : -1;
       if (endOfKnown >= 0) {
@@ -111,12 +117,16 @@ export class SseFramer {
       }
       const end = indexAfterEvent(bytes, Math.max(from, at));
       if (end < 0) break;
-      if (this.#takes(bytes, from, end)) passed = end;
-      from = end;
+      if (!this.#takes(bytes, from, end)) {
+        (kept ??= []).push(bytes.subarray(keptTo, from));
+        keptTo = end;
+      }
+      passed = from = end;
     }
     if (this.#isEnded) this.#hasRest = from < bytes.length;
     else this.#keep(bytes, from);
-    return bytes.subarray(0, passed);
+    const rest = bytes.subarray(keptTo, passed);
+    return kept ? Buffer.concat([...kept, rest]) : rest;
   }
 
   /** What waits and the chunk, as one. */
@@ -162,10 +172,11 @@ export class SseFramer {
   #takes(bytes: Buffer, from: number, end: number): boolean {
     const { name, data } = fieldsOf(bytes.toString("utf8", from, end));
     if (data === undefined) return true;
+    if (data.trim() === "") return false;
     const verdict = this.#onEvent(name, data);
-    if (verdict !== "pass") this.#isEnded = true;
-    else this.events += 1;
-    return verdict !== "stop";
+    if (verdict === "pass") this.events += 1;
+    else if (verdict === "last" || verdict === "stop") this.#isEnded = true;
+    return verdict !== "stop" && verdict !== "drop";
   }
 }
 

@@ -220,6 +220,21 @@ const WORKERS: readonly FaultRow[] = [
     fault: "a stream ends in order after some of the answers that were asked for",
     expected: "as row 7: `n`, prompts of a batch, and both are counted, in each API that has them",
   },
+  {
+    row: 222,
+    fault: "events without data, pings in words, white space around the end marker",
+    expected: "left out, wherever they come; the stream is whole",
+  },
+  {
+    row: 223,
+    fault: "an event by the name of error whose data says nothing of one; an empty error in each event",
+    expected: "as row 28; an empty error beside an answer is none",
+  },
+  {
+    row: 224,
+    fault: "a worker sends a comment, `retry:`, a ping or nothing behind its head, and is lost",
+    expected: "another worker answers, as before the head; alone 502, or 504 after silence",
+  },
 ];
 
 const GRPC: readonly FaultRow[] = [

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chunk, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
-import { type Api, CHAT, expectCut } from "./apis.ts";
-import { ask, expectOneLineEach, lineOf, type Reply } from "./ask.ts";
+import { chunk, type RawExchange, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
+import { type Api, APIS, CHAT, expectCut, expectError, MESSAGES, RESPONSES } from "./apis.ts";
+import { ask, expectOneLineEach, lineOf, type Reply, workerView } from "./ask.ts";
 import { expectSameProcessServes, observe } from "./observe.ts";
 import { type FaultGateway, startFaultGateway } from "./setup.ts";
 
@@ -117,4 +117,134 @@ describe("fewer answers than were asked for", () => {
       observe(221, `${name}: \`upstream_truncated\`; with all of them \`[DONE]\` added (${api.name})`);
     });
   }
+});
+
+describe("events that tell nothing of the answer", () => {
+  const FORMS: Readonly<Record<string, string>> = {
+    "empty data": "data:\n\n",
+    "a space as data": "data: \n\n",
+    "empty data with CRLF": "data:\r\n\r\n",
+    "a ping with empty data": "event: ping\ndata:\n\n",
+    "a ping in words": "event: ping\ndata: ping\n\n",
+    "a heartbeat with a number": "event: heartbeat\ndata: 1764163200\n\n",
+  };
+  for (const [index, [name, form]] of Object.entries(FORMS).entries()) {
+    test(`row 222: ${name}, before the first event, between events and before the end: the client gets the stream without it`, async () => {
+      for (const api of APIS) {
+        const model = `nothing-${index}-${api.name}`;
+        const pieces = [api.opening + api.delta("one", 0), api.delta("two", 1), api.ending(2)];
+        const reply = await through(api, model, [form, ...pieces.flatMap((piece) => [form, piece])]);
+        const end = api === RESPONSES ? "data: [DONE]\n\n" : "";
+        expect([reply.status, reply.text]).toEqual([200, `${pieces.join("")}${end}`]);
+        expect((await lineOf(gateway, reply))["error"]).toBeUndefined();
+      }
+      observe(222, `${name}: left out in each API, the stream whole`);
+    });
+  }
+
+  test("row 222: white space around the end marker: the stream is whole", async () => {
+    const events = [CHAT.delta("one", 0), CHAT.ending(1).replace("[DONE]", "[DONE] ")];
+    const reply = await through(CHAT, "spaced", events);
+    expect(reply.text).toBe(events.join(""));
+    expect((await lineOf(gateway, reply))["error"]).toBeUndefined();
+  });
+
+  test("row 222: data that is neither JSON nor by a foreign name is told as before, and so is broken JSON", async () => {
+    for (const [at, bad] of [
+      "data: ping\n\n",
+      "event: error\ndata: gone\n\n",
+      'event: ping\ndata: {"a\n\n',
+    ].entries()) {
+      const reply = await through(CHAT, `bad-${at}`, [CHAT.delta("one", 0), bad, CHAT.ending(1)]);
+      expectCut(CHAT, reply, ["one"], { code: "upstream_event_invalid" });
+    }
+  });
+});
+
+describe("errors in odd forms", () => {
+  const NAMED: readonly (readonly [api: Api, end: string])[] = [
+    [CHAT, CHAT.ending(1)],
+    [MESSAGES, MESSAGES.ending(1)],
+    [RESPONSES, RESPONSES.ending(1)],
+  ];
+  for (const [api, end] of NAMED) {
+    test(`row 223: an event by the name of error whose data has no error is one: ${api.name}`, async () => {
+      const told = 'event: error\ndata: {"message":"EngineCore died at /root/secret.py"}\n\n';
+      const reply = await through(api, `named-${api.name}`, [api.opening + api.delta("one", 0), told, end]);
+      expectCut(api, reply, ["one"], { code: "upstream_stream_error" });
+      observe(223, `\`event: error\` without an error in it: \`upstream_stream_error\`, no end marker (${api.name})`);
+    });
+  }
+
+  test("row 223: an empty error in each event is none", async () => {
+    for (const [at, error] of ["", {}, null].entries()) {
+      const events = ["one", "two"].map((content) => data({ choices: [{ index: 0, delta: { content } }], error }));
+      const reply = await through(CHAT, `empty-error-${at}`, [...events, CHAT.ending(2)]);
+      expect(reply.text).toBe(events.join("") + CHAT.ending(2));
+    }
+    observe(223, "an empty `error` beside an answer: the stream whole");
+  });
+});
+
+describe("a worker that is lost before it has told anything of the answer", () => {
+  const FIRST: Readonly<Record<string, string>> = {
+    nothing: "",
+    "a comment": ": processing\n\n",
+    "`retry:`": "retry: 1000\n\n",
+    "an event without data": "event: error\n: engine shut down\n\n",
+    "empty data": "data:\n\n",
+    "a ping": 'event: ping\ndata: {"type":"ping"}\n\n',
+  };
+  const THEN: Readonly<Record<string, (exchange: RawExchange) => void>> = {
+    "ends the stream": ({ write }) => write("0\r\n\r\n"),
+    "breaks the connection": ({ reset }) => setTimeout(reset, 20),
+    "falls silent": () => undefined,
+  };
+  for (const [what, first] of Object.entries(FIRST)) {
+    for (const [how, then] of Object.entries(THEN)) {
+      test(`row 224: ${what}, then it ${how}: another worker answers, in each API`, async () => {
+        await Promise.all(
+          APIS.map(async (api) => {
+            const model = `early ${what} ${how} ${api.name}`;
+            const whole = api.opening + api.delta("one", 0) + api.ending(1);
+            await using bad = await startRawEngine((exchange) => {
+              exchange.write(STREAM_HEAD + (first === "" ? "" : chunk(first)));
+              then(exchange);
+            });
+            await using good = await startRawEngine(({ write }) => write(`${STREAM_HEAD}${chunk(whole)}0\r\n\r\n`));
+            await using _served = await gateway.serve(model, [bad.url, good.url]);
+            for (let seed = 0; bad.generations === 0 && seed < 4; seed += 1) {
+              const reply = await ask(gateway, api, model, { stream: true, seed });
+              expect(reply.text).toStartWith(whole);
+              expect(await lineOf(gateway, reply)).not.toHaveProperty("error");
+            }
+            expect(bad.generations).toBe(1);
+          }),
+        );
+        observe(224, `${what}, then it ${how}: whole from the other worker, in each API`);
+      });
+    }
+  }
+
+  test("row 224: alone it is an error with its status, and the fault counts once", async () => {
+    await using engine = await startRawEngine(({ write, reset }) => {
+      write(STREAM_HEAD + chunk(": processing\n\n"));
+      setTimeout(reset, 20);
+    });
+    await using served = await gateway.serve("early-alone", [engine.url]);
+    const reply = await ask(gateway, CHAT, "early-alone", { stream: true });
+    expectError(CHAT, reply, 502, { code: "upstream_closed" });
+    expect([engine.generations, (await workerView(gateway, served.ids[0]))["breaker"]]).toEqual([1, "closed"]);
+  });
+
+  test("row 224: comments before the first event reach the client with it, and many of them take no memory", async () => {
+    const comments = [": one\n\n", "retry: 5\n\n", ": three\n\n"];
+    const reply = await through(CHAT, "commented", [...comments, CHAT.delta("a", 0) + CHAT.ending(1)]);
+    expect(reply.text).toBe(comments.join("") + CHAT.delta("a", 0) + CHAT.ending(1));
+    const many = Array.from({ length: 64 }, () => `: ${"x".repeat(32_768)}\n\n`);
+    const much = await through(CHAT, "much", [...many, CHAT.delta("a", 0) + CHAT.ending(1)]);
+    expect(much.text).toEndWith(CHAT.delta("a", 0) + CHAT.ending(1));
+    // What came in one piece with the first event is passed with it.
+    expect(much.text.length).toBeLessThan(1_000_000);
+  });
 });

@@ -15,6 +15,7 @@ export const anthropicDialect: Dialect = {
   overloadedStatus: 529,
   errorBody,
   errorEvent: (facts) => `event: error\ndata: ${JSON.stringify(errorBody(facts))}\n\n`,
+  eventNames: /^(?:error|message|message_.*|content_block_.*)$/,
   createStreamReader: () => new MessagesReader(),
   endEvent: undefined,
   closingEvent: undefined,

@@ -1,8 +1,10 @@
 import {
+  ASIDE,
   DATA,
   END,
   engineFailure,
   type EventMeaning,
+  isEndMarker,
   parseEvent,
   type StreamReader,
   UsageKeeper,
@@ -14,13 +16,14 @@ export class MessagesReader implements StreamReader {
 
   onEvent(name: string | undefined, data: string): EventMeaning {
     // vLLM ends these streams as its others, after message_stop.
-    if (data === "[DONE]") return END;
+    if (isEndMarker(data)) return END;
     const event = parseEvent(data);
     const type = event["type"] ?? name;
     if (type === "message_stop") return END;
     if (type === "message_start" || type === "message_delta") this.#usage.read(event);
-    const failure = type === "error" ? engineFailure(event) : undefined;
-    return failure ? { kind: "failure", failure } : DATA;
+    const failure = type === "error" || name === "error" ? engineFailure(event, "error") : undefined;
+    if (failure) return { kind: "failure", failure };
+    return type === "ping" ? ASIDE : DATA;
   }
 
   /** Its last event is also what says that it is whole. */

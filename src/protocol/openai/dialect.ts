@@ -14,6 +14,8 @@ export const openaiDialect: Dialect = {
   overloadedStatus: 503,
   errorBody,
   errorEvent: (facts) => `data: ${JSON.stringify(errorBody(facts))}\n\n`,
+  // The API names none; what stands here are the standard's own default and what engines have called theirs.
+  eventNames: /^(?:message|error|completion|chat\.completion\.chunk|text_completion)$/,
   createStreamReader: () => new ChoicesReader(),
   endEvent: "data: [DONE]\n\n",
   closingEvent: undefined,
@@ -27,6 +29,7 @@ export const responsesDialect: Dialect = {
   name: "responses",
   errorEvent: (facts) =>
     `event: error\ndata: ${JSON.stringify({ type: "error", code: facts.code, message: facts.message, param: facts.param ?? null })}\n\n`,
+  eventNames: /^(?:message|error|response\..*)$/,
   createStreamReader: () => new ResponsesReader(),
   endEvent: undefined,
   // Open Responses asks for it; OpenAI's own API leaves it out, and its SDK takes both.

@@ -2,11 +2,13 @@ import type { ErrorFacts } from "../dialect.ts";
 import { EventTemplate } from "../event-template.ts";
 import { isJsonObject, type JsonObject, numberField, objectField } from "../json.ts";
 import {
+  ASIDE,
   DATA,
   END,
   engineFailure,
   type EventMeaning,
   FinishedAnswers,
+  isEndMarker,
   parseEvent,
   type StreamReader,
   UsageKeeper,
@@ -18,14 +20,15 @@ export class ChoicesReader implements StreamReader {
   readonly #answers = new FinishedAnswers();
   readonly known = new EventTemplate();
 
-  onEvent(_name: string | undefined, data: string): EventMeaning {
-    if (data === "[DONE]") return END;
+  onEvent(name: string | undefined, data: string): EventMeaning {
+    if (isEndMarker(data)) return END;
     const event = parseEvent(data);
     const { choices, usage } = event;
     const isRunning = Array.isArray(choices) && this.#read(choices);
     if (usage !== undefined) this.#usage.read(event);
-    const failure = engineFailure(event);
+    const failure = engineFailure(event, name);
     if (failure) return { kind: "failure", failure };
+    if (name !== undefined && choices === undefined) return ASIDE;
     // Only of a choice that runs on is the text all that there is to an event.
     if (isRunning && (usage === undefined || usage === null)) this.known.learn(data);
     else this.known.forget();
@@ -60,7 +63,7 @@ export class ResponsesReader implements StreamReader {
 
   onEvent(name: string | undefined, data: string): EventMeaning {
     // Open Responses asks for it after the last event, which has ended the stream already.
-    if (data === "[DONE]") return END;
+    if (isEndMarker(data)) return END;
     const event = parseEvent(data);
     const type = event["type"] ?? name;
     if (type === "response.created") this.#response = objectField(event, "response");
@@ -68,10 +71,13 @@ export class ResponsesReader implements StreamReader {
       this.#usage.read(event);
       return END;
     }
-    const failure = type === "error" ? (engineFailure(event) ?? engineFailure({ error: event })) : undefined;
+    const failure = type === "error" || name === "error" ? engineFailure(event, "error") : undefined;
     if (failure) return { kind: "failure", failure };
-    this.#nextNumber = (numberField(event, "sequence_number") ?? this.#nextNumber) + 1;
-    return DATA;
+    const number = numberField(event, "sequence_number");
+    // Pings that engines and relays add have no number, and must not use one up.
+    const isOwn = typeof type !== "string" || type.startsWith("response.");
+    if (isOwn || number !== undefined) this.#nextNumber = (number ?? this.#nextNumber) + 1;
+    return isOwn ? DATA : ASIDE;
   }
 
   get usage(): UsageKeeper["usage"] {

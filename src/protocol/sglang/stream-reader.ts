@@ -5,6 +5,7 @@ import {
   engineFailure,
   type EventMeaning,
   FinishedAnswers,
+  isEndMarker,
   parseEvent,
   type StreamReader,
   UsageKeeper,
@@ -15,13 +16,13 @@ export class GenerateReader implements StreamReader {
   readonly #usage = new UsageKeeper();
   readonly #answers = new FinishedAnswers();
 
-  onEvent(_name: string | undefined, data: string): EventMeaning {
-    if (data === "[DONE]") return END;
+  onEvent(name: string | undefined, data: string): EventMeaning {
+    if (isEndMarker(data)) return END;
     const event = parseEvent(data);
     this.#usage.read(event);
     // A batch tells each of its answers in events of its own.
     this.#answers.read(numberField(event, "index") ?? 0, objectField(event, "meta_info")?.["finish_reason"]);
-    const failure = engineFailure(event);
+    const failure = engineFailure(event, name);
     return failure ? { kind: "failure", failure } : DATA;
   }
 

@@ -1,5 +1,6 @@
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
 import { isJsonObject, type JsonObject, jsonObjectOf, numberField } from "../../protocol/json.ts";
+import { isEndMarker } from "../../protocol/stream-reader.ts";
 import { dataOf } from "../event-response.ts";
 import { type ChoiceChange, isEmpty, ParsedChoice, UNCHANGED } from "./parsed-choice.ts";
 
@@ -26,7 +27,7 @@ export class ParsedStream {
     const span = dataOf(event);
     const data = span && event.toString("utf8", span.start, span.end);
     if (!span || data === undefined) return [event];
-    if (data === "[DONE]") return [...this.#ends(), event];
+    if (isEndMarker(data)) return [...this.#ends(), event];
     // What is no object is passed on as it is: whoever relays it says what is wrong with it.
     const value = jsonObjectOf(data);
     const choices = value?.["choices"];

@@ -7,7 +7,7 @@ import type { LeaveSignal } from "../../util/leave-signal.ts";
 export type PrefillAnswer = Promise<Uint8Array | undefined>;
 
 /**
- * The two legs of one try and what binds them: until decode has sent its first byte the failure of either ends both.
+ * The two legs of one try and what binds them: until decode has sent its first event the failure of either ends both.
  *
  * ```
  *   both under way -- prefill fails --------> decode's connection is closed; the error is prefill's
@@ -137,9 +137,14 @@ export class PdResponse implements UpstreamResponse {
     return next instanceof Promise ? this.#whenRead(next) : this.#took(next);
   }
 
+  begun(): void {
+    this.#exchange.decodeBegan();
+  }
+
   async bytes(maxBytes: number): Promise<Uint8Array> {
     try {
       const body = await this.#decode.bytes(maxBytes);
+      this.#exchange.decodeBegan();
       this.#took(undefined);
       return body;
     } catch (error) {
@@ -161,7 +166,6 @@ export class PdResponse implements UpstreamResponse {
   }
 
   #took(piece: Uint8Array | undefined): Uint8Array | undefined {
-    this.#exchange.decodeBegan();
     if (piece === undefined) this.#exchange.decodeDone();
     return piece;
   }
