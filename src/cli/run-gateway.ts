@@ -58,7 +58,7 @@ function checkFree({ host, port }: Config): void {
 }
 
 /**
- * Resolves with the first SIGTERM or SIGINT; the second ends the process at once. Called before anything says that the
+ * Resolves with the first SIGTERM, SIGQUIT (what nginx is drained with) or SIGINT; the second ends the process at once. Called before anything says that the
  * gateway runs, so that whoever reads that may signal.
  */
 export function firstSignal(): Promise<NodeJS.Signals> {
@@ -70,16 +70,21 @@ export function firstSignal(): Promise<NodeJS.Signals> {
     resolve(signal);
   };
   process.on("SIGTERM", onSignal);
+  process.on("SIGQUIT", onSignal);
   process.on("SIGINT", onSignal);
   return promise;
 }
 
 /**
- * SIGHUP, which has other servers read their configuration anew, would end the process at once. It reads nothing, and says so
- * once there is a logger: a configuration that is half in force would be a state that no start can have.
+ * Signals that mean something to other servers (read the configuration anew, open the log anew) would end the process at
+ * once. They do nothing, and say so once there is a logger: a configuration that is half in force would be a state that no
+ * start can have.
  */
-export function surviveHangUps(logger: () => Logger | undefined): void {
+export function surviveSignals(logger: () => Logger | undefined): void {
   process.on("SIGHUP", () => logger()?.warn({ signal: "SIGHUP" }, NO_RELOAD));
+  for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
+    process.on(signal, () => logger()?.warn({ signal }, "this signal does nothing"));
+  }
 }
 
 const NO_RELOAD =

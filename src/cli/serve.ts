@@ -2,7 +2,7 @@ import { loadConfig } from "../config/load.ts";
 import type { Logger } from "../observability/logger.ts";
 import { announce } from "./banner.ts";
 import type { ServeArguments } from "./program.ts";
-import { firstSignal, runUntil, startGateway, surviveHangUps } from "./run-gateway.ts";
+import { firstSignal, runUntil, startGateway, surviveSignals } from "./run-gateway.ts";
 import { VERSION } from "../util/version.ts";
 
 /** `pointsman`: the gateway. Throws ConfigError before anything has been started. */
@@ -10,7 +10,7 @@ export async function serve(given: ServeArguments): Promise<void> {
   const { config, notices } = loadConfig({ file: given.file, env: process.env, flags: given.flags });
   const signal = firstSignal();
   let logger: Logger | undefined;
-  surviveHangUps(() => logger);
+  surviveSignals(() => logger);
   const gateway = await startGateway(config);
   logger = gateway.context.logger;
   announce({ version: VERSION, config, server: gateway.server, workers: config.initialWorkers.length });

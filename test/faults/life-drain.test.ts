@@ -165,9 +165,16 @@ test("row 102: SIGHUP with a file that has become nonsense: streams go on, reque
     gateway.signal("SIGHUP");
     await eventually(() => told() === count, "it says that nothing is reloaded");
   }
+  for (const name of ["SIGUSR1", "SIGUSR2"] as const) {
+    gateway.signal(name);
+    await eventually(() => gateway.lines().some(({ signal }) => signal === name), "it says that it does nothing");
+  }
   expect(await stream.text()).toEndWith("data: [DONE]\n\n");
   expect((await post(gateway.url + CHAT, chat("m102", { max_tokens: 1 }))).status).toBe(200);
-  observe(102, "twice, and a file that does not parse: told each time, the stream whole, then 200");
+  observe(
+    102,
+    "twice, SIGUSR1 and SIGUSR2, and a file that does not parse: told each time, the stream whole, then 200",
+  );
 });
 
 describe("connections that are kept, while the gateway drains", () => {

@@ -441,7 +441,7 @@ const LIFE: readonly FaultRow[] = [
     row: 102,
     fault: "a bad configuration in a reload",
     expected:
-      "nothing is read again: SIGHUP does no harm, and a line says what to do instead. A new process takes over under `reuse_port` (row 100); one whose configuration is bad never listens (row 101)",
+      "nothing is read again: SIGHUP, SIGUSR1 and SIGUSR2 do no harm, and a line says what to do instead. A new process takes over under `reuse_port` (row 100); one whose configuration is bad never listens (row 101)",
   },
   { row: 103, fault: "YAML made to do harm", expected: "refused within 200 ms and 32 MiB" },
   {
