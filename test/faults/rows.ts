@@ -235,6 +235,29 @@ const WORKERS: readonly FaultRow[] = [
     fault: "a worker sends a comment, `retry:`, a ping or nothing behind its head, and is lost",
     expected: "another worker answers, as before the head; alone 502, or 504 after silence",
   },
+  {
+    row: 210,
+    fault: "a worker's socket is closed in the moment in which it is handed to the next request in line",
+    expected: "that request has another socket; each is answered within the bounds, and all counts are back at none",
+  },
+  {
+    row: 211,
+    fault: "a worker sends a second answer that nobody asked for, late and in a segment of its own",
+    expected:
+      "what comes before the socket is used again closes it; after the first one the worker's sockets are used once each",
+    deviation:
+      "HTTP/1.1 has no ids: an extra answer that comes when the next request is already on the socket is taken for that request's, once",
+  },
+  {
+    row: 212,
+    fault: "a worker's head has lines that end in a line feed alone, or is none",
+    expected: "read where all of its lines do; 502 at once where it can never become a head",
+  },
+  {
+    row: 213,
+    fault: "a worker tells a framing that its version or status does not have",
+    expected: "read as HTTP says, and the socket is not used again",
+  },
 ];
 
 const GRPC: readonly FaultRow[] = [

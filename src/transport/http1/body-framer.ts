@@ -1,6 +1,6 @@
 import type { GatewayError } from "../../errors/errors.ts";
 import { lengthIn, readFields } from "./fields.ts";
-import { CR, LF, SEMICOLON } from "../../util/ascii.ts";
+import { CR, LF, SEMICOLON, SPACE, TAB } from "../../util/ascii.ts";
 
 /** Longest trailer section. */
 const MAX_TRAILER_BYTES = 16_384;
@@ -10,6 +10,8 @@ const MAX_CHUNK_LINE_BYTES = 256;
 const SIZE_LINE_BYTES = 16;
 /** Such bytes in all lines of a body: many small extensions take time and memory that no bound on bodies sees. */
 const MAX_EXTENSION_BYTES = 16_384;
+/** Largest chunk: 12 digits. */
+const MAX_CHUNK_BYTES = 16 ** 12 - 1;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** The part of `bytes` from `from` up to `to`: a view of a small buffer costs more than all else that is done with it. */
@@ -44,6 +46,7 @@ export class BodyFramer implements ByteRange {
   from = 0;
   to = 0;
   readonly #malformed: (what: string) => GatewayError;
+  readonly #isPadded: boolean;
   #state: State;
   #remaining: number;
   /** A line that is not all there. */
@@ -53,7 +56,8 @@ export class BodyFramer implements ByteRange {
   #trailerBytes = 0;
   #extensionBytes = 0;
 
-  private constructor(state: State, remaining: number, malformed: (what: string) => GatewayError) {
+  private constructor(state: State, remaining: number, malformed: (what: string) => GatewayError, isPadded = false) {
+    this.#isPadded = isPadded;
     this.#state = state;
     this.#remaining = remaining;
     this.#malformed = malformed;
@@ -63,8 +67,9 @@ export class BodyFramer implements ByteRange {
     return new BodyFramer(bytes === 0 ? "done" : "length", bytes, malformed);
   }
 
-  static chunked(malformed: (what: string) => GatewayError): BodyFramer {
-    return new BodyFramer("chunk-size", 0, malformed);
+  /** `isPadded`: sizes may have zeros before them and spaces behind them, as old servers write them. */
+  static chunked(malformed: (what: string) => GatewayError, isPadded = false): BodyFramer {
+    return new BodyFramer("chunk-size", 0, malformed, isPadded);
   }
 
   static untilClose(malformed: (what: string) => GatewayError): BodyFramer {
@@ -215,6 +220,10 @@ export class BodyFramer implements ByteRange {
       size = size * 16 + digit;
     }
     const digits = at - from;
+    if (this.#isPadded && digits > 0 && size <= MAX_CHUNK_BYTES) {
+      while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at += 1;
+      if (at === end || bytes[at] === SEMICOLON) return size;
+    }
     // An extension begins with a semicolon; anything else after the digits is not a size.
     if (digits === 0 || digits > 12 || (at < end && bytes[at] !== SEMICOLON)) {
       throw this.#malformed("bad chunk size");
@@ -229,18 +238,19 @@ export class BodyFramer implements ByteRange {
 
 /**
  * The framing that a message's head tells of its body (RFC 9112, section 6.3); undefined where it tells none. Two at once, or
- * an encoding other than chunks alone, are refused with what `malformed` makes of a few words.
+ * an encoding other than chunks alone, are refused with what `malformed` makes of a few words. `isPadded`: see `BodyFramer.chunked`.
  */
 export function framerOf(
   fields: ReadonlyMap<string, string>,
   malformed: (what: string) => GatewayError,
+  isPadded = false,
 ): BodyFramer | undefined {
   const told = fields.get("content-length");
   const encoding = fields.get("transfer-encoding");
   if (encoding !== undefined) {
     if (told !== undefined) throw malformed("both a length and chunks");
     if (encoding.toLowerCase() !== "chunked") throw malformed("unknown transfer encoding");
-    return BodyFramer.chunked(malformed);
+    return BodyFramer.chunked(malformed, isPadded);
   }
   if (told === undefined) return undefined;
   const length = lengthIn(told);

@@ -12,6 +12,8 @@ export interface ConnectionOwner {
   idle(connection: Connection): void;
   /** Calls `rested` after so long at most. */
   rest(connection: Connection, ms: RestMs): void;
+  /** Bytes came that nobody asked for: what the worker sends cannot be matched to requests any more. */
+  outOfStep(): void;
   /** The connection is gone. */
   gone(connection: Connection): void;
 }
@@ -57,6 +59,11 @@ export class Connection implements ExchangeConnection {
     return this.#socket !== undefined && this.#exchange === undefined && this.isReused;
   }
 
+  /** Closed or broken: no request may be started on it any more. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
   get exchange(): Exchange | undefined {
     return this.#exchange;
   }
@@ -78,7 +85,7 @@ export class Connection implements ExchangeConnection {
     }
   }
 
-  /** Writes the request. The connection must be open and idle. */
+  /** Writes the request. The connection must be ready, idle and not gone: on one that is gone nobody would end the exchange. */
   start(exchange: Exchange, head: string): void {
     this.#exchange = exchange;
     exchange.started(this, this.#owner.now());
@@ -97,9 +104,12 @@ export class Connection implements ExchangeConnection {
   }
 
   received(bytes: Buffer): void {
-    // Bytes that nobody asked for: the worker is out of step, so nothing further on this socket can be trusted.
-    if (!this.#exchange) this.close();
-    else this.#exchange.receive(bytes);
+    if (this.#exchange) this.#exchange.receive(bytes);
+    else {
+      this.close();
+      // Some servers say 408 before they close a socket on which nothing was asked (RFC 9110, section 15.5.9).
+      if (!REQUEST_TIMEOUT.test(bytes.toString("latin1", 0, REQUEST_TIMEOUT_BYTES))) this.outOfStep();
+    }
   }
 
   drained(): void {
@@ -128,6 +138,10 @@ export class Connection implements ExchangeConnection {
           ? new GatewayError("upstream_reset", "the connection to the worker broke", { cause })
           : new GatewayError("upstream_closed", "the connection to the worker broke before it answered", { cause }),
       );
+  }
+
+  outOfStep(): void {
+    this.#owner.outOfStep();
   }
 
   now(): number {
@@ -173,6 +187,7 @@ export class Connection implements ExchangeConnection {
     if (this.isIdle) this.close();
   }
 
+  /** Nothing may be under way on it: an exchange is ended by `fail`, which closes its connection. */
   close(): void {
     const socket = this.#socket;
     this.#becomeGone();
@@ -195,10 +210,15 @@ export class Connection implements ExchangeConnection {
       this.#unsent = Buffer.concat([this.#unsent, bytes]);
       return;
     }
-    const written = this.#socket?.write(bytes) ?? bytes.length;
+    const socket = this.#socket;
+    if (!socket) return;
+    const written = socket.write(bytes);
     if (written >= 0 && written < bytes.length) this.#unsent = bytes.subarray(written);
   }
 }
+
+const REQUEST_TIMEOUT = /^HTTP\/1\.[01] 408 /;
+const REQUEST_TIMEOUT_BYTES = 13;
 
 function staleSocket(): GatewayError {
   return new GatewayError("upstream_stale_socket", "the worker closed the connection before it answered");

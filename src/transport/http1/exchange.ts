@@ -17,6 +17,8 @@ export interface ExchangeConnection extends PieceSource {
   rest(ms: RestMs): void;
   /** The exchange is over; `reusable` says whether another request may follow on this connection. */
   release(reusable: boolean): void;
+  /** Bytes came behind the answer that nobody asked for. */
+  outOfStep(): void;
   /** What came was wrong after all: no other request on this connection, unless it has one already. */
   closeIfIdle(): void;
 }
@@ -104,7 +106,12 @@ export class Exchange implements UpstreamResponse {
     if (!framer) return;
     this.#isFresh = true;
     if (framer.to > framer.from) this.#offer(framer);
-    if (framer.isDone) this.#finish(this.#parser.keepAlive && framer.rest.length === 0);
+    if (framer.isDone) this.#whole(framer.rest.length > 0);
+  }
+
+  #whole(hasMore: boolean): void {
+    if (hasMore) this.#connection?.outOfStep();
+    this.#finish(this.#parser.keepAlive && !hasMore);
   }
 
   /** Reads on at the head. True when it is whole, and what came behind it is in the framer. */

@@ -6,8 +6,18 @@ import type { Transport, UpstreamRequest, UpstreamResponse } from "../upstream.t
 import { Connection } from "./connection.ts";
 import { Exchange } from "./exchange.ts";
 import { Rests } from "./rests.ts";
-import { MAX_IDLE_MS, type Turn, WorkerSockets } from "./worker-sockets.ts";
+import { MAX_IDLE_MS, WorkerSockets } from "./worker-sockets.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
+import { LoopTurns } from "../../util/loop-turns.ts";
+
+/** A request on its way to a socket. */
+interface Way {
+  readonly request: UpstreamRequest;
+  readonly sockets: WorkerSockets;
+  readonly signal: LeaveSignal | undefined;
+  /** How long it waits in line for a socket, on the transport's clock. */
+  readonly lineEndsAt: number;
+}
 
 /**
  * HTTP/1.1 to workers over `Bun.connect`. Not `fetch`: it says neither when it has connected nor whether a worker can
@@ -21,6 +31,7 @@ export class HttpTransport implements Transport, Disposable {
   readonly #connections = new Set<Connection>();
   readonly #sweep: Sweep;
   readonly #rests: Rests;
+  readonly #turns = new LoopTurns();
   #isClosed = false;
 
   /** `maxPerWorker`: sockets to one worker at once; requests beyond them wait their turn. */
@@ -32,23 +43,22 @@ export class HttpTransport implements Transport, Disposable {
   }
 
   async send(request: UpstreamRequest, signal: LeaveSignal | undefined): Promise<UpstreamResponse> {
-    if (this.#isClosed) throw shuttingDown();
-    if (signal?.aborted) throw clientClosed(signal.reason);
-    if (this.#clock.now() >= request.deadline) {
-      throw new GatewayError("upstream_timeout", "the request took longer than it may");
-    }
     const sockets = this.#socketsOf(request.origin);
-    const reused =
-      sockets.takeIdle() ?? (sockets.tryTakePlace() ? undefined : await this.#turn(request, sockets, signal));
-    const connection = reused ?? (await this.#connect(request, sockets, signal));
-    // Waiting and connecting give other things time to happen.
-    if (signal?.aborted) {
-      connection.close();
-      throw clientClosed(signal.reason);
+    let way: Way | undefined;
+    for (;;) {
+      const refusal = this.#refusal(request, signal);
+      if (refusal) throw refusal;
+      let connection = sockets.takeIdle();
+      if (!connection) {
+        way ??= { request, sockets, signal, lineEndsAt: this.#clock.now() + request.timeouts.connectMs };
+        connection = await this.#reach(way);
+        // Waiting and connecting give other things time to happen: nothing is written before all is asked once more.
+        if (!this.#isUsable(connection, way)) continue;
+      }
+      const exchange = new Exchange(request, signal);
+      connection.start(exchange, requestHead(request));
+      return exchange.head;
     }
-    const exchange = new Exchange(request, signal);
-    connection.start(exchange, requestHead(request));
-    return exchange.head;
   }
 
   /** Sockets open to workers now. */
@@ -72,8 +82,8 @@ export class HttpTransport implements Transport, Disposable {
     this.#isClosed = true;
     this.#sweep[Symbol.dispose]();
     this.#rests[Symbol.dispose]();
-    for (const sockets of this.#workers.values()) sockets.refuseAll(shuttingDown());
-    for (const connection of this.#connections) connection.close();
+    this.failAll(shuttingDown());
+    for (const connection of [...this.#connections]) connection.close();
   }
 
   #socketsOf(url: string): WorkerSockets {
@@ -83,6 +93,7 @@ export class HttpTransport implements Transport, Disposable {
         clock: this.#clock,
         maxOpen: this.#maxPerWorker,
         rests: this.#rests,
+        turns: this.#turns,
         onGone: (connection) => this.#connections.delete(connection),
       });
       this.#workers.set(url, sockets);
@@ -90,33 +101,51 @@ export class HttpTransport implements Transport, Disposable {
     return sockets;
   }
 
-  /** A socket that another request is done with, or leave to open one. */
-  async #turn(request: UpstreamRequest, sockets: WorkerSockets, signal: LeaveSignal | undefined): Promise<Turn> {
-    const turn = await sockets.turn(this.#connectLimitMs(request), signal);
-    if (!turn || turn.isIdle) return turn;
-    // It ended in the moment between: its place may be another's by now, and the bound is passed by one.
-    sockets.takePlace();
-    return undefined;
+  /** Why nothing is to be sent for this request, or any; undefined where there is no reason. */
+  #refusal({ deadline }: UpstreamRequest, signal: LeaveSignal | undefined): GatewayError | undefined {
+    if (this.#isClosed) return shuttingDown();
+    if (signal?.aborted) return clientClosed(signal.reason);
+    return this.#clock.now() >= deadline ? tookTooLong() : undefined;
   }
 
-  #connectLimitMs({ timeouts, deadline }: UpstreamRequest): number {
-    return Math.min(timeouts.connectMs, deadline - this.#clock.now());
+  /** A socket that another request is done with, or a new one. */
+  async #reach(way: Way): Promise<Connection> {
+    const { request, sockets, signal, lineEndsAt } = way;
+    let next = sockets.nextRested();
+    if (!next) {
+      if (sockets.tryTakePlace()) return this.#connect(way);
+      const limitMs = Math.min(lineEndsAt, request.deadline) - this.#clock.now();
+      next = sockets.turn(Math.max(0, limitMs), signal, () => this.#lateness(way, allTaken));
+    }
+    return (await next) ?? this.#connect(way);
   }
 
-  async #connect(
-    request: UpstreamRequest,
-    sockets: WorkerSockets,
-    signal: LeaveSignal | undefined,
-  ): Promise<Connection> {
+  /** Whether the request may still be written there. Throws upstream_connect_failed where the worker closes each new connection. */
+  #isUsable(connection: Connection, { request, signal }: Way): boolean {
+    if (this.#refusal(request, signal)) {
+      connection.close();
+      return false;
+    }
+    if (!connection.isGone) return true;
+    if (connection.isReused) return false;
+    throw unreachable("the worker closed the connection at once");
+  }
+
+  /** What it is when that time is over: the worker's, unless all of the request's time is. */
+  #lateness({ request }: Way, error: () => GatewayError): GatewayError {
+    return this.#clock.now() >= request.deadline ? tookTooLong() : error();
+  }
+
+  async #connect(way: Way): Promise<Connection> {
+    const { request, sockets, signal } = way;
     const connection = new Connection(sockets.tls, sockets);
     this.#connections.add(connection);
     this.#sweep.wake();
     const given = Promise.withResolvers<never>();
     const onAbort = (): void => given.reject(clientClosed(signal?.reason));
     signal?.addEventListener("abort", onAbort, { once: true });
-    const cancelTimer = this.#clock.after(this.#connectLimitMs(request), () =>
-      given.reject(new GatewayError("upstream_connect_timeout", "the worker did not accept the connection in time")),
-    );
+    const limitMs = Math.min(request.timeouts.connectMs, request.deadline - this.#clock.now());
+    const cancelTimer = this.#clock.after(limitMs, () => given.reject(this.#lateness(way, notAccepted)));
     const opening = Bun.connect({
       hostname: sockets.hostname,
       port: sockets.port,
@@ -131,9 +160,7 @@ export class HttpTransport implements Transport, Disposable {
       connection.close();
       // When it was given up, the socket may still open or fail: `opened` closes it then, and nobody waits.
       opening.catch(() => undefined);
-      throw error instanceof GatewayError
-        ? error
-        : new GatewayError("upstream_connect_failed", "the worker could not be reached", { cause: error });
+      throw error instanceof GatewayError ? error : unreachable(error);
     } finally {
       cancelTimer();
       signal?.removeEventListener("abort", onAbort);
@@ -163,6 +190,24 @@ const HANDLERS: SocketHandler<Connection> = {
 
 function shuttingDown(): GatewayError {
   return new GatewayError("server_shutting_down", "the gateway is shutting down");
+}
+
+function tookTooLong(): GatewayError {
+  return new GatewayError("upstream_timeout", "the request took longer than it may");
+}
+
+function unreachable(cause: unknown): GatewayError {
+  return new GatewayError("upstream_connect_failed", "the worker could not be reached", { cause });
+}
+
+function notAccepted(): GatewayError {
+  return new GatewayError("upstream_connect_timeout", "the worker did not accept the connection in time");
+}
+
+function allTaken(): GatewayError {
+  return new GatewayError("upstream_connections_full", "all connections to the worker are taken", {
+    retryAfterSecs: 1,
+  });
 }
 
 function requestHead(request: UpstreamRequest): string {

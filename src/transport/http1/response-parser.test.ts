@@ -95,6 +95,54 @@ describe("an answer", () => {
     expect(refusal(info.repeat(33) + CHUNKED)).toBe("upstream_protocol_error");
   });
 
+  test("to 204 and 304 ends with its head, and where that tells of a body the connection ends too", () => {
+    const cases: [head: string, keepAlive: boolean][] = [
+      ["204 No Content\r\n", true],
+      ["204 No Content\r\ncontent-length: 0\r\n", true],
+      ["204 No Content\r\ncontent-length: 5\r\n", false],
+      ["204 No Content\r\ntransfer-encoding: chunked\r\n", false],
+      ["304 Not Modified\r\ncontent-length: 5\r\n", false],
+    ];
+    for (const [head, keepAlive] of cases) {
+      const parsed = parse([`HTTP/1.1 ${head}\r\n`]);
+      expect([head, parsed.isDone, parsed.keepAlive]).toEqual([head, true, keepAlive]);
+    }
+  });
+
+  test("of HTTP/1.0 in chunks ends its connection, whatever it says", () => {
+    const { body, isDone, keepAlive } = parse([
+      "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ]);
+    expect([body, isDone, keepAlive]).toEqual(["ok", true, false]);
+  });
+
+  test("may tell its length twice where that is the same", () => {
+    const twice = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok";
+    const { body, isDone, keepAlive } = parse([twice]);
+    expect([body, isDone, keepAlive]).toEqual(["ok", true, true]);
+  });
+
+  test("may have chunk sizes with zeros before them and spaces behind them", () => {
+    const { body, isDone } = parse([
+      `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${"0".repeat(15)}2\r\nok\r\n3  \r\n, b\r\n2\t;x=1\r\nut\r\n0 \r\n\r\n`,
+    ]);
+    expect([body, isDone]).toEqual(["ok, but", true]);
+  });
+
+  test("whose lines all end in a line feed alone is read, however it was cut on its way", () => {
+    const text = "HTTP/1.1 103 Early Hints\nlink: x\n\nHTTP/1.1 200 OK\nX-A: 1\ncontent-length: 5\n\nhello";
+    for (const pieces of [[text], text.split("")]) {
+      const { parser, body, isDone, keepAlive } = parse(pieces);
+      expect([parser.status, parser.headers.get("x-a"), body, isDone, keepAlive]).toEqual([
+        200,
+        "1",
+        "hello",
+        true,
+        true,
+      ]);
+    }
+  });
+
   test("that says close, or is HTTP/1.0, ends its connection", () => {
     expect(parse(["HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"]).keepAlive).toBe(false);
     expect(parse(["HTTP/1.1 200 OK\r\nconnection: TE, Close\r\ncontent-length: 0\r\n\r\n"]).keepAlive).toBe(false);
@@ -125,6 +173,20 @@ describe("refused is", () => {
     "a space before the colon": "HTTP/1.1 200 OK\r\nX-A : 1\r\n\r\n",
     "an empty header name": "HTTP/1.1 200 OK\r\n: 1\r\n\r\n",
     "an upgrade nobody asked for": "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    "a chunk size with a letter behind a space":
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 x\r\nhello\r\n",
+    "a chunk size with more digits than can be counted": `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1${"0".repeat(12)}\r\n`,
+    "a length that is none, twice": "HTTP/1.1 200 OK\r\nContent-Length: +5\r\nContent-Length: +5\r\n\r\n",
+    "a status without body, with a length and chunks":
+      "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "an informational answer with a bad field": "HTTP/1.1 103 Early Hints\r\nx y: 1\r\n\r\n",
+    "an informational answer with a length": "HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n",
+    "a line feed alone after lines that end otherwise, before the end of the head": "HTTP/1.1 200 OK\r\nX-A: 1\n",
+    "a line that ends otherwise after a line feed alone": "HTTP/1.1 200 OK\nX-A: 1\r\n",
+    "the same, in a head that is whole": "HTTP/1.1 200 OK\nX-A: 1\r\ncontent-length: 0\n\n",
+    "a line feed alone in a head that is whole": "HTTP/1.1 200 OK\r\nX-A: 1\nX-Evil: 1\r\n\r\n",
+    "a beginning that is not HTTP, before the end of its line": "\x15\x03\x03\x00\x02\x02\x46",
+    "an empty line before the answer": "\r\nHTTP/1.1 200 OK\r\n",
     "a head of 20 kB": `HTTP/1.1 200 OK\r\nx-a: ${"a".repeat(20_000)}\r\n\r\n`,
     "a head that never ends": `HTTP/1.1 200 OK\r\n${"x-a: 1\r\n".repeat(3000)}`,
   };

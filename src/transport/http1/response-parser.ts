@@ -1,6 +1,7 @@
 import { GatewayError } from "../../errors/errors.ts";
 import { BodyFramer, framerOf } from "./body-framer.ts";
 import { indexOfBlankLine, isKeptAlive, readFields } from "./fields.ts";
+import { CR, LF } from "../../util/ascii.ts";
 
 /** Longest head of an answer (status line and headers). Engines send a few hundred bytes. */
 const MAX_HEAD_BYTES = 16_384;
@@ -49,23 +50,31 @@ export class ResponseParser {
   #readHead(bytes: Buffer): number {
     let from = 0;
     for (;;) {
-      const end = indexOfBlankLine(bytes, from);
-      if ((end < 0 ? bytes.length : end) - from > MAX_HEAD_BYTES) throw malformed("headers too large");
-      if (end < 0) {
+      const head = findHead(bytes, from);
+      if ((head?.end ?? bytes.length) - from > MAX_HEAD_BYTES) throw malformed("headers too large");
+      if (!head) {
+        checkBegun(bytes, from);
         this.#pending = bytes.subarray(from);
         return bytes.length;
       }
-      const lines = bytes.toString("latin1", from, end).split("\r\n");
+      const lines = bytes.toString("latin1", from, head.end).split(head.lineEnd);
       const version = this.#readStatusLine(lines[0] ?? "");
-      from = end + 4;
+      from = head.next;
       if (this.status >= 200) {
         this.#framer = this.#readHeaders(lines, version);
         return from;
       }
-      if (this.status === 101) throw malformed("unasked upgrade");
-      this.#informational += 1;
-      if (this.#informational > MAX_INFORMATIONAL) throw malformed("too many informational answers");
+      this.#passOver(lines);
     }
+  }
+
+  /** An informational answer: only the next one may be that to the request. */
+  #passOver(lines: readonly string[]): void {
+    if (this.status === 101) throw malformed("unasked upgrade");
+    const fields = readFields(lines, 1, malformed);
+    if (fields.has("content-length") || fields.has("transfer-encoding")) throw malformed("a body of no answer");
+    this.#informational += 1;
+    if (this.#informational > MAX_INFORMATIONAL) throw malformed("too many informational answers");
   }
 
   #readStatusLine(line: string): string {
@@ -77,19 +86,70 @@ export class ResponseParser {
 
   #readHeaders(lines: readonly string[], version: string): BodyFramer {
     const headers = readFields(lines, 1, malformed);
+    const isHttp11 = version === "1.1";
     this.headers = headers;
-    this.keepAlive = isKeptAlive(headers, version === "1.1");
+    // Chunks are not of HTTP/1.0: who sends them may mean another end than we find (RFC 9112, section 6.1).
+    this.keepAlive = isKeptAlive(headers, isHttp11) && (isHttp11 || !headers.has("transfer-encoding"));
     return this.#framingOf(headers);
   }
 
-  #framingOf(headers: ReadonlyMap<string, string>): BodyFramer {
-    if (this.#isHeadRequest || this.status === 204 || this.status === 304) return BodyFramer.ofLength(0, malformed);
-    const framer = framerOf(headers, malformed);
+  #framingOf(headers: Map<string, string>): BodyFramer {
+    const told = headers.get("content-length");
+    if (told?.includes(",")) headers.set("content-length", sameLength(told));
+    const framer = framerOf(headers, malformed, true);
+    if (this.#isHeadRequest || this.status === 204 || this.status === 304) {
+      // Without a body whatever the head says (RFC 9112, section 6.3); where it says otherwise one may follow nevertheless.
+      if (!this.#isHeadRequest && framer?.isDone === false) this.keepAlive = false;
+      return BodyFramer.ofLength(0, malformed);
+    }
     if (framer) return framer;
     this.keepAlive = false;
     return BodyFramer.untilClose(malformed);
   }
 }
+
+interface FoundHead {
+  /** Of its last line. */
+  readonly end: number;
+  readonly lineEnd: "\r\n" | "\n";
+  /** Behind the blank line. */
+  readonly next: number;
+}
+
+/**
+ * The head that begins at `from`. Its first line says how its lines end: a line feed alone is taken (RFC 9112, section 2.2), though
+ * never the two mixed, which would let a value hold what others read as a line of its own.
+ */
+function findHead(bytes: Buffer, from: number): FoundHead | undefined {
+  const first = bytes.indexOf(LF, from);
+  if (first < 0) return undefined;
+  if (first > from && bytes[first - 1] !== CR) {
+    const end = bytes.indexOf("\n\n", first, "latin1");
+    return end < 0 ? undefined : { end, lineEnd: "\n", next: end + 2 };
+  }
+  const end = indexOfBlankLine(bytes, from);
+  return end < 0 ? undefined : { end, lineEnd: "\r\n", next: end + 4 };
+}
+
+/** Throws where what has come of a head can never become one: nothing further may come, and the wait would be long. */
+function checkBegun(bytes: Buffer, from: number): void {
+  const start = bytes.toString("latin1", from, Math.min(bytes.length, from + BEGINNING.length));
+  if (!BEGINNING.startsWith(start)) throw malformed("no HTTP answer");
+  const first = bytes.indexOf(LF, from);
+  if (first < 0) return;
+  const isBare = bytes[first - 1] !== CR;
+  for (let at = first; at >= 0; at = bytes.indexOf(LF, at + 1)) {
+    if ((bytes[at - 1] !== CR) !== isBare) throw malformed("two kinds of line ends");
+  }
+}
+
+/** A length that came twice the same is one (RFC 9110, section 8.6). */
+function sameLength(told: string): string {
+  const [first = "", ...others] = told.split(",").map((one) => one.trim());
+  return others.every((one) => one === first) ? first : told;
+}
+
+const BEGINNING = "HTTP/1.";
 
 const STATUS_LINE = /^HTTP\/(1\.[01]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?$/;
 

@@ -52,6 +52,10 @@ class FakeConnection implements ExchangeConnection {
     this.#read();
   }
 
+  outOfStep(): void {
+    expect.unreachable();
+  }
+
   release(): void {
     this.releases += 1;
   }

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { GatewayError } from "../../errors/errors.ts";
 import { ManualClock } from "../../util/clock.ts";
 import { Connection } from "./connection.ts";
+import { LoopTurns } from "../../util/loop-turns.ts";
 import { Rests } from "./rests.ts";
 import { WorkerSockets } from "./worker-sockets.ts";
 
@@ -9,12 +10,18 @@ function create(maxOpen: number): {
   readonly sockets: WorkerSockets;
   readonly clock: ManualClock;
   open(): Connection;
+  /** The event loop turns once. */
+  turn(): void;
 } {
   const clock = new ManualClock();
+  let onTurn: (() => void) | undefined;
   const sockets = new WorkerSockets("http://worker:8000", {
     clock,
     maxOpen,
     rests: new Rests(clock),
+    turns: new LoopTurns((action) => {
+      onTurn = action;
+    }),
     onGone: () => undefined,
   });
   return {
@@ -24,6 +31,11 @@ function create(maxOpen: number): {
       expect(sockets.tryTakePlace()).toBe(true);
       return new Connection(false, sockets);
     },
+    turn() {
+      const action = onTurn;
+      onTurn = undefined;
+      action?.();
+    },
   };
 }
 
@@ -31,10 +43,12 @@ function create(maxOpen: number): {
 function inLine(sockets: WorkerSockets, names: readonly string[], signal?: AbortSignal): [string, unknown][] {
   const got: [string, unknown][] = [];
   for (const name of names) {
-    void sockets.turn(1000, signal).then(
-      (turn) => got.push([name, turn]),
-      (error: unknown) => got.push([name, error instanceof GatewayError ? error.code : error]),
-    );
+    void sockets
+      .turn(1000, signal, () => new GatewayError("upstream_connections_full", "all are taken"))
+      .then(
+        (turn) => got.push([name, turn]),
+        (error: unknown) => got.push([name, error instanceof GatewayError ? error.code : error]),
+      );
   }
   return got;
 }
@@ -45,11 +59,13 @@ async function settle(): Promise<void> {
 }
 
 test("those in line get a socket that is done with, or the place of one that is gone, in order", async () => {
-  const { sockets, open } = create(2);
+  const { sockets, open, turn } = create(2);
   const [one, two] = [open(), open()];
   expect(sockets.tryTakePlace()).toBe(false);
   const got = inLine(sockets, ["a", "b", "c"]);
   sockets.idle(one);
+  turn();
+  turn();
   two.close();
   await settle();
   expect(got).toEqual([
@@ -60,11 +76,13 @@ test("those in line get a socket that is done with, or the place of one that is 
 });
 
 test("without a line an idle socket is kept, and a place is free again", () => {
-  const { sockets, clock, open } = create(1);
+  const { sockets, clock, open, turn } = create(1);
   const first = open();
   clock.advance(5000);
   first.idleSince = clock.now();
   sockets.idle(first);
+  turn();
+  turn();
   expect(sockets.takeIdle()).toBe(first);
   first.close();
   expect(sockets.tryTakePlace()).toBe(true);
@@ -107,26 +125,114 @@ test("all who wait can be refused", async () => {
   expect(got.map(([, code]) => code)).toEqual(["server_shutting_down", "server_shutting_down"]);
 });
 
-test("one more than the bound is not replaced", async () => {
-  const { sockets, open } = create(1);
+test("a socket is used again when the loop has looked at it once more, and not before", async () => {
+  const { sockets, open, turn } = create(2);
+  const [one, two] = [open(), open()];
+  sockets.idle(one);
+  expect(sockets.takeIdle()).toBeUndefined();
+  turn();
+  sockets.idle(two);
+  const got = inLine(sockets, ["a", "b"]);
+  await settle();
+  expect([got, sockets.takeIdle()]).toEqual([[], undefined]);
+  turn();
+  await settle();
+  expect(got).toEqual([["a", one]]);
+  turn();
+  await settle();
+  expect(got).toEqual([
+    ["a", one],
+    ["b", two],
+  ]);
+});
+
+test("a socket on which something came before it was used is nobody's, and its place goes to the next in line", async () => {
+  const { sockets, open, turn } = create(1);
   const only = open();
-  sockets.takePlace();
-  const extra = new Connection(false, sockets);
+  sockets.idle(only);
   const got = inLine(sockets, ["a"]);
-  extra.close();
+  turn();
+  only.received(Buffer.from("HTTP/1.1 200 OK\r\n\r\n"));
+  turn();
+  turn();
   await settle();
-  expect(got).toEqual([]);
-  only.close();
-  await settle();
-  expect(got).toEqual([["a", undefined]]);
+  expect([got, only.isGone]).toEqual([[["a", undefined]], true]);
+});
+
+test("a worker that sent what nobody asked for gets a new socket for each request, for a minute", () => {
+  const { sockets, clock, open, turn } = create(3);
+  const [wrong, other, later] = [open(), open(), open()];
+  const rest = (connection: Connection): void => {
+    connection.idleSince = clock.now();
+    sockets.idle(connection);
+    turn();
+    turn();
+  };
+  rest(other);
+  wrong.received(Buffer.from("HTTP/1.1 200 OK\r\n"));
+  clock.advance(59_999);
+  rest(later);
+  expect([wrong.isGone, other.isGone, later.isGone]).toEqual([true, true, true]);
+  clock.advance(1);
+  const trusted = open();
+  rest(trusted);
+  expect(sockets.takeIdle()).toBe(trusted);
+});
+
+test("a server that says 408 on a socket where nothing was asked is only closing it", () => {
+  const { sockets, open, turn } = create(2);
+  const [closing, other] = [open(), open()];
+  sockets.idle(other);
+  closing.received(Buffer.from("HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"));
+  turn();
+  turn();
+  expect([closing.isGone, sockets.takeIdle()]).toEqual([true, other]);
+});
+
+test("the socket that has been idle for longest is used first, as late bytes have had the most time to show on it", () => {
+  const { sockets, clock, open, turn } = create(3);
+  const all = [open(), open(), open()];
+  for (const connection of all) {
+    clock.advance(10);
+    connection.idleSince = clock.now();
+    sockets.idle(connection);
+  }
+  turn();
+  turn();
+  expect([sockets.takeIdle(), sockets.takeIdle(), sockets.takeIdle()]).toEqual(all);
+});
+
+test("sockets that have been idle for too long are passed over and closed", () => {
+  const { sockets, clock, open, turn } = create(2);
+  const [old, young] = [open(), open()];
+  sockets.idle(old);
+  clock.advance(2000);
+  young.idleSince = clock.now();
+  sockets.idle(young);
+  turn();
+  turn();
+  clock.advance(1500);
+  expect([sockets.takeIdle() === young, old.isGone, young.isGone]).toEqual([true, true, false]);
+});
+
+test("the port of a worker is that of its address, also where it is 0", () => {
+  const portOf = (url: string): number => {
+    const clock = new ManualClock();
+    const turns = new LoopTurns(() => undefined);
+    return new WorkerSockets(url, { clock, maxOpen: 1, rests: new Rests(clock), turns, onGone: () => undefined }).port;
+  };
+  const urls = ["http://h", "https://h", "http://h:0", "http://h:8000", "http://[::1]:9"];
+  expect(urls.map(portOf)).toEqual([80, 443, 0, 8000, 9]);
 });
 
 test("nothing is kept of a worker that has left", () => {
-  const { sockets, open } = create(2);
+  const { sockets, open, turn } = create(2);
   const [idle, busy] = [open(), open()];
   idle.idleSince = 1;
   sockets.idle(idle);
+  turn();
   sockets.keepNone();
+  turn();
   sockets.idle(busy);
   expect([sockets.takeIdle(), sockets.tryTakePlace(), sockets.tryTakePlace(), sockets.tryTakePlace()]).toEqual([
     undefined,

@@ -1,14 +1,20 @@
-import { clientClosed, GatewayError } from "../../errors/errors.ts";
+import { clientClosed, type GatewayError } from "../../errors/errors.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
 import type { RestMs, Rests } from "./rests.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
+import type { LoopTurns, Turning } from "../../util/loop-turns.ts";
 
 /**
  * An idle socket is used again for this long. uvicorn closes idle ones after 5 s, and a request that meets the closing
  * is one of which nobody knows whether it ran.
  */
 export const MAX_IDLE_MS = 3000;
+/**
+ * A worker that sent what nobody asked for gets a socket of its own for each request, for so long, ms: its next extra answer may come
+ * too late to be seen before the socket is used again.
+ */
+const DISTRUST_MS = 60_000;
 /** Idle sockets kept for one worker. */
 const MAX_IDLE = 256;
 
@@ -25,27 +31,46 @@ export interface WorkerSocketsOptions {
   /** Sockets at once; Infinity for no bound. */
   readonly maxOpen: number;
   readonly rests: Rests;
+  readonly turns: LoopTurns;
   readonly onGone: (connection: Connection) => void;
 }
 
-/** The sockets to one worker: those that are idle, and, where there may not be more, the line for the next. */
-export class WorkerSockets implements ConnectionOwner {
+/**
+ * The sockets to one worker: those that are idle, and, where there may not be more, the line for the next.
+ *
+ * A socket whose answer has ended is not used at once. HTTP/1.1 has no ids, so a second answer that nobody asked for would be taken
+ * for that of the next request. The socket waits until the event loop has looked at it once more; what has come by then closes it.
+ *
+ * ```
+ *   answer ended -> fresh -- turn --> looked at -- turn --> the first in line, or idle
+ *                     |                   |                        |
+ *                     +--- bytes come ----+------------------------+--> closed
+ * ```
+ */
+export class WorkerSockets implements ConnectionOwner, Turning {
   readonly hostname: string;
   readonly port: number;
   readonly tls: boolean;
   readonly #options: WorkerSocketsOptions;
-  /** Last one first: the warmest, and the others get old enough to be closed. */
+  /** Longest idle first: an answer that comes late has had the most time to show. */
   readonly #idle: Connection[] = [];
+  /** Their answers have ended since the last turn of the loop. */
+  #fresh: Connection[] = [];
+  /** Their answers ended in the turn before. The loop looks at them in this one. */
+  #lookedAt: Connection[] = [];
   /** In order of arrival; one that gave up is taken out at once. */
   readonly #waiting = new Set<Waiting>();
   #open = 0;
   #keepsIdle = true;
+  /** Sockets that become idle before that are closed. */
+  #trustedFrom = 0;
 
   constructor(url: string, options: WorkerSocketsOptions) {
     const parsed = new URL(url);
     this.tls = parsed.protocol === "https:";
     this.hostname = parsed.hostname.replace(/^\[|\]$/g, "");
-    this.port = Number(parsed.port) || (this.tls ? 443 : 80);
+    const schemePort = this.tls ? 443 : 80;
+    this.port = parsed.port === "" ? schemePort : Number(parsed.port);
     this.#options = options;
   }
 
@@ -55,28 +80,31 @@ export class WorkerSockets implements ConnectionOwner {
 
   takeIdle(): Connection | undefined {
     const oldest = this.now() - MAX_IDLE_MS;
-    for (;;) {
-      const connection = this.#idle.pop();
-      if (!connection) return undefined;
-      if (connection.idleSince > oldest) return connection;
-      connection.close();
+    for (let first = this.#idle[0]; first; first = this.#idle[0]) {
+      if (first.idleSince > oldest) return this.#idle.shift();
+      first.close();
     }
+    return undefined;
   }
 
   /** The place of a socket, given back when a connection of this owner is gone. False where all are taken. */
   tryTakePlace(): boolean {
     if (this.#open >= this.#options.maxOpen) return false;
-    this.takePlace();
+    this.#open += 1;
     return true;
   }
 
-  /** The same, whether or not there is one. */
-  takePlace(): void {
-    this.#open += 1;
+  /**
+   * The next socket whose answer has ended, where there are more of them than requests that wait for one: it comes within two turns of
+   * the loop, which is sooner than a new one could be opened. Undefined where there are none.
+   */
+  nextRested(): Promise<Turn> | undefined {
+    if (this.#waiting.size >= this.#fresh.length + this.#lookedAt.length) return undefined;
+    return new Promise((take, refuse) => this.#waiting.add({ take, refuse }));
   }
 
-  /** Waits in line. Throws upstream_connections_full after `limitMs`, client_closed, and what `refuseAll` says. */
-  async turn(limitMs: number, signal: LeaveSignal | undefined): Promise<Turn> {
+  /** Waits in line. Throws what `lateness` makes after `limitMs`, client_closed, and what `refuseAll` says. */
+  async turn(limitMs: number, signal: LeaveSignal | undefined, lateness: () => GatewayError): Promise<Turn> {
     const { promise, resolve, reject } = Promise.withResolvers<Turn>();
     const waiting: Waiting = { take: resolve, refuse: reject };
     this.#waiting.add(waiting);
@@ -84,7 +112,7 @@ export class WorkerSockets implements ConnectionOwner {
     const giveUp = (error: GatewayError): void => {
       if (this.#waiting.delete(waiting)) reject(error);
     };
-    const cancelTimer = this.#options.clock.after(limitMs, () => giveUp(allTaken()));
+    const cancelTimer = this.#options.clock.after(limitMs, () => giveUp(lateness()));
     const onAbort = (): void => giveUp(clientClosed(signal?.reason));
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
@@ -104,14 +132,29 @@ export class WorkerSockets implements ConnectionOwner {
   /** Closes the idle ones, and each other when it becomes idle. */
   keepNone(): void {
     this.#keepsIdle = false;
-    for (const connection of [...this.#idle]) connection.close();
+    this.#closeIdle();
+  }
+
+  outOfStep(): void {
+    this.#trustedFrom = this.now() + DISTRUST_MS;
+    this.#closeIdle();
   }
 
   idle(connection: Connection): void {
-    const next = this.#next();
-    if (next) next.take(connection);
-    else if (!this.#keepsIdle || this.#idle.length >= MAX_IDLE) connection.close();
-    else this.#idle.push(connection);
+    if (!this.#keepsIdle || connection.idleSince < this.#trustedFrom) {
+      connection.close();
+      return;
+    }
+    this.#fresh.push(connection);
+    this.#options.turns.add(this);
+  }
+
+  turned(): boolean {
+    const rested = this.#lookedAt;
+    this.#lookedAt = this.#fresh;
+    this.#fresh = [];
+    for (const connection of rested) this.#pass(connection);
+    return this.#lookedAt.length > 0;
   }
 
   rest(connection: Connection, ms: RestMs): void {
@@ -119,12 +162,26 @@ export class WorkerSockets implements ConnectionOwner {
   }
 
   gone(connection: Connection): void {
-    const index = this.#idle.indexOf(connection);
-    if (index >= 0) this.#idle.splice(index, 1);
+    for (const list of [this.#idle, this.#fresh, this.#lookedAt]) {
+      const index = list.indexOf(connection);
+      if (index >= 0) list.splice(index, 1);
+    }
     this.#options.onGone(connection);
-    const next = this.#open > this.#options.maxOpen ? undefined : this.#next();
+    const next = this.#next();
     if (next) next.take(undefined);
     else this.#open -= 1;
+  }
+
+  #closeIdle(): void {
+    for (const connection of [...this.#idle, ...this.#fresh, ...this.#lookedAt]) connection.close();
+  }
+
+  /** To the first in line, or to the idle ones. */
+  #pass(connection: Connection): void {
+    const next = this.#next();
+    if (next) next.take(connection);
+    else if (this.#idle.length >= MAX_IDLE) connection.close();
+    else this.#idle.push(connection);
   }
 
   #next(): Waiting | undefined {
@@ -132,10 +189,4 @@ export class WorkerSockets implements ConnectionOwner {
     if (first) this.#waiting.delete(first);
     return first;
   }
-}
-
-function allTaken(): GatewayError {
-  return new GatewayError("upstream_connections_full", "all connections to the worker are taken", {
-    retryAfterSecs: 1,
-  });
 }
