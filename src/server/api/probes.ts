@@ -3,6 +3,7 @@ import { jsonObjectOf } from "../../protocol/json.ts";
 import type { ConnectionMode, Worker, WorkerType } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Route } from "../route.ts";
+import { publicPart } from "./worker-page.ts";
 import { jsonReply, type Reply, textReply } from "../../transport/downstream.ts";
 
 export interface ProbesDeps {
@@ -60,7 +61,7 @@ function info(path: string, asked: readonly string[], known: (worker: Worker) =>
     access: "serving",
     handle: async () => {
       const { worker, answer } = await fleet.askAny(asked);
-      return jsonReply((answer && withoutSecrets(answer)) ?? known(worker));
+      return jsonReply((answer && pageOf(answer)) ?? known(worker));
     },
   };
 }
@@ -78,13 +79,8 @@ function serverInfo(worker: Worker): object {
   return { ...modelInfo(worker), version: worker.info.engineVersion ?? null };
 }
 
-/** SGLang prints all its arguments: keys and addresses among them stay here. */
-function withoutSecrets(answer: WorkerAnswer): object | undefined {
-  if (answer.status !== 200) return undefined;
-  const value = jsonObjectOf(new TextDecoder().decode(answer.body));
-  // Then the registry's knowledge is the better answer.
-  if (!value) return undefined;
-  return Object.fromEntries(Object.entries(value).filter(([key]) => !PRIVATE_FIELD.test(key)));
+/** Undefined where the registry's knowledge is the better answer. */
+function pageOf({ status, body }: WorkerAnswer): object | undefined {
+  const page = status === 200 ? jsonObjectOf(new TextDecoder().decode(body)) : undefined;
+  return page && publicPart(page);
 }
-
-const PRIVATE_FIELD = /api_key|token$|secret|password|^host$|(^|_)port$|addr|(^|_)url$/i;

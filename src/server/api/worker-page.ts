@@ -1,0 +1,66 @@
+import { isJsonObject, type JsonObject } from "../../protocol/json.ts";
+
+/**
+ * What of an engine's pages about itself may pass to clients, at any depth. The names are those of SGLang's `ServerArgs`,
+ * scheduler and `/get_model_info` and of vLLM's pages that describe a model, its size and how it is run. A list of what
+ * passes, and not of what is secret: engines print all of their arguments, and the next release has more.
+ */
+const PUBLIC_MEMBERS: ReadonlySet<string> = new Set([
+  // The model.
+  ...["model", "model_path", "tokenizer_path", "served_model_name", "model_type", "architectures", "revision"],
+  ...["weight_version", "is_generation", "is_embedding", "has_image_understanding", "has_audio_understanding"],
+  ...["enable_multimodal", "context_length", "max_model_len", "dtype", "quantization", "kv_cache_dtype", "load_format"],
+  ...["reasoning_parser", "tool_call_parser", "preferred_sampling_params", "trust_remote_code", "skip_tokenizer_init"],
+  // Sampling parameters that a model prefers.
+  ...["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty"],
+  // Size.
+  ...["tp_size", "pp_size", "dp_size", "ep_size", "nnodes", "device", "page_size", "block_size", "mem_fraction_static"],
+  ...["tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "gpu_memory_utilization"],
+  ...["max_total_num_tokens", "max_total_tokens", "max_req_input_len", "max_running_requests", "max_queued_requests"],
+  ...["max_num_seqs", "max_num_batched_tokens", "max_prefill_tokens", "chunked_prefill_size", "num_gpu_blocks"],
+  ...["effective_max_running_requests_per_dp", "memory_usage", "weight", "kvcache", "cuda_graph", "token_capacity"],
+  // How it is run.
+  ...["version", "status", "engine", "schedule_policy", "schedule_conservativeness", "load_balance_method"],
+  ...["attention_backend", "prefill_attention_backend", "decode_attention_backend", "sampling_backend"],
+  ...["grammar_backend", "speculative_algorithm", "speculative_num_steps", "speculative_eagle_topk"],
+  ...["speculative_num_draft_tokens", "enable_lora", "max_loras_per_batch", "max_lora_rank", "random_seed", "seed"],
+  ...["disable_radix_cache", "enable_prefix_caching", "enable_dp_attention", "enable_torch_compile", "enable_metrics"],
+  ...["disable_cuda_graph", "cuda_graph_max_bs", "stream_interval", "disaggregation_mode"],
+  ...["disaggregation_transfer_backend"],
+  // How it does.
+  ...["internal_states", "last_gen_throughput", "avg_spec_accept_length", "step_time_dict", "load"],
+  ...["num_running_reqs", "num_waiting_reqs", "token_usage", "cache_hit_rate", "gen_throughput"],
+]);
+
+const MAX_DEPTH = 4;
+const MAX_ENTRIES = 256;
+const MAX_TEXT_CHARS = 512;
+
+/** The page with nothing but the members above; undefined where nothing is left. */
+export function publicPart(page: JsonObject, depth = MAX_DEPTH): JsonObject | undefined {
+  const members = Object.entries(page)
+    .filter(([name]) => PUBLIC_MEMBERS.has(name))
+    .flatMap(([name, value]) => {
+      const kept = publicValue(value, depth);
+      return kept === undefined ? [] : [[name, kept] as const];
+    });
+  return members.length > 0 ? Object.fromEntries(members) : undefined;
+}
+
+function publicValue(value: unknown, depth: number): unknown {
+  if (typeof value === "string") return isPlain(value) ? value : undefined;
+  if (typeof value !== "object" || value === null) return value;
+  if (depth === 0) return undefined;
+  if (Array.isArray(value)) {
+    return value
+      .slice(0, MAX_ENTRIES)
+      .map((entry: unknown) => publicValue(entry, depth - 1))
+      .filter((entry) => entry !== undefined);
+  }
+  return isJsonObject(value) ? publicPart(value, depth - 1) : undefined;
+}
+
+/** A name, a version or a path: what is longer, or is itself JSON or a URL, may hold anything. */
+function isPlain(text: string): boolean {
+  return text.length <= MAX_TEXT_CHARS && !/[{}\n]|:\/\//.test(text);
+}
