@@ -159,7 +159,17 @@ function metricsPage(): string {
 /** For editors: what the file may hold. Keys as in the file. */
 function configJsonSchema(): object {
   const schema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" });
+  const { properties } = schema;
+  // zod leaves the default of an option out that is changed on its way in.
+  for (const key of KEYS) {
+    const [property, value] = [properties?.[key], optionDefault(key)];
+    if (typeof property === "object" && isJson(value)) property.default ??= value;
+  }
   return { ...snakeRecord(schema), title: "pointsman configuration" };
+}
+
+function isJson(value: unknown): value is string | number | boolean | unknown[] {
+  return ["string", "number", "boolean"].includes(typeof value) || Array.isArray(value);
 }
 
 /** Renames what stands under `properties` and `required`; all else is the schema's own language. */

@@ -37,7 +37,7 @@ export async function runProgram(argv: readonly string[], version: string, comma
     await createProgram(version, commands).parseAsync([...argv], { from: "user" });
   } catch (error) {
     if (error instanceof ConfigError) {
-      process.stderr.write(`pointsman: ${error.message}\n`);
+      for (const line of error.message.split("\n")) process.stderr.write(`pointsman: ${line}\n`);
       process.exit(USAGE_EXIT);
     }
     // Commander has printed its sentence, or the help that was asked for.

@@ -1,10 +1,11 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, visit } from "yaml";
 import { camelCase, snakeCase } from "../util/case.ts";
 import { type AnyRecord, isRecord } from "../util/objects.ts";
-import { ConfigError } from "./config-error.ts";
+import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
 
 /** Larger than any configuration; a file beyond it is something else. */
-export const MAX_BYTES = 4 * 1024 * 1024;
+const MAX_BYTES = 4 * 1024 * 1024;
 /** Aliases that a file may resolve to: enough to share settings, too few for a bomb. */
 const MAX_ALIASES = 100;
 /** Mappings and lists within each other; the deepest option has five. */
@@ -15,14 +16,43 @@ export type RawObject = AnyRecord;
 /** A file that is YAML, with its keys in camel case, and the way back from a key to its place. */
 export interface ConfigFile {
   readonly values: RawObject;
+  /** What is wrong with the text, though it is YAML. */
+  readonly problems: readonly ConfigProblem[];
   /** `file:line:column` of the value at this path, or of its nearest parent that is there. */
   locate(path: readonly PropertyKey[]): string;
   /** The same of a key. */
   locateKey(path: readonly PropertyKey[], key: string): string;
 }
 
+/** Throws ConfigError where the file cannot be read, or is no YAML mapping. */
+export function readConfigFile(path: string): ConfigFile {
+  let text: string;
+  try {
+    // One byte more than is taken, so that a larger one is told as such without being read.
+    text = readStart(path, MAX_BYTES + 1);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    throw new ConfigError(path, code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`);
+  }
+  return parseConfigFile(path, text);
+}
+
+function readStart(path: string, bytes: number): string {
+  const file = openSync(path, "r");
+  try {
+    const buffer = Buffer.alloc(Math.min(fstatSync(file).size || bytes, bytes));
+    let length = 0;
+    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+      read = readSync(file, buffer, length, buffer.length - length, null);
+    }
+    return buffer.toString("utf8", 0, length);
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Throws ConfigError where the text is no YAML mapping. */
-export function parseConfigFile(name: string, text: string): ConfigFile {
+function parseConfigFile(name: string, text: string): ConfigFile {
   if (text.length > MAX_BYTES) throw new ConfigError(name, `the file is larger than ${MAX_BYTES} bytes`);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -30,19 +60,28 @@ export function parseConfigFile(name: string, text: string): ConfigFile {
     const { line, col } = lines.linePos(offset ?? 0);
     return `${name}:${line}:${col}`;
   };
-  const [problem] = document.errors;
-  if (problem) throw new ConfigError(at(problem.pos[0]), problem.message.split("\n", 1)[0] ?? "not valid YAML");
-  const [tag] = document.warnings;
-  if (tag) throw new ConfigError(at(tag.pos[0]), tag.message.split("\n", 1)[0] ?? "unknown tag");
+  const firstLine = (message: string): string => message.split("\n", 1)[0] ?? message;
+  throwProblems(
+    [...document.errors, ...document.warnings].map(({ pos, message }) => ({
+      where: at(pos[0]),
+      message: firstLine(message),
+    })),
+  );
+  const problems: ConfigProblem[] = [];
   visit(document, {
     Pair(_, { key }) {
       // The schema sees it among options, and skips it among labels.
       if (isScalar(key) && key.value === "__proto__")
         throw new ConfigError(at(key.range?.[0]), "unknown key __proto__");
     },
+    Scalar(_, { value, range }) {
+      const [variable] = typeof value === "string" ? (VARIABLE.exec(value) ?? []) : [];
+      if (variable !== undefined) problems.push({ where: at(range?.[0]), message: unfilled(variable) });
+    },
   });
   return {
     values: camelKeys(toObject(document, name, at)),
+    problems,
     locate: (path) => at(offsetOf(document, path.map(yamlKey))),
     locateKey(path, key) {
       const map = path.length === 0 ? document.contents : document.getIn(path.map(yamlKey), true);
@@ -52,6 +91,13 @@ export function parseConfigFile(name: string, text: string): ConfigFile {
       return pair && isScalar(pair.key) ? at(pair.key.range?.[0]) : at(offsetOf(document, path.map(yamlKey)));
     },
   };
+}
+
+/** As shells and other configuration files write a variable. */
+const VARIABLE = /\$\{[^}]*\}|^os\.environ\/\w+/;
+
+function unfilled(variable: string): string {
+  return `${variable} would be taken as it stands: the file has no variables; write the value, or set the option's own variable (POINTSMAN_...)`;
 }
 
 function toObject(document: Document, name: string, at: (offset: number) => string): RawObject {

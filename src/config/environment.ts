@@ -1,7 +1,9 @@
 import { keysOf } from "../util/objects.ts";
 import { closest } from "../util/suggest.ts";
-import { coerce, envName, splitList } from "./options.ts";
-import { type ConfigKey, configSchema } from "./schema.ts";
+import type { ConfigProblem } from "./config-error.ts";
+import { type GivenWorker, givenWorkers, WORKER_FLAGS } from "./given-workers.ts";
+import { coerce, envName, flagNames } from "./options.ts";
+import { type ConfigKey, configSchema, optionMeta } from "./schema.ts";
 
 export interface EnvironmentValue {
   readonly key: ConfigKey;
@@ -12,15 +14,31 @@ export interface EnvironmentValue {
 
 export interface Environment {
   readonly values: readonly EnvironmentValue[];
+  /** Undefined where no variable names any. */
+  readonly workers: readonly GivenWorker[] | undefined;
+  /** Path of the configuration file. */
+  readonly file: string | undefined;
+  readonly problems: readonly ConfigProblem[];
   /** Sentences on variables that look like ours and are not taken. */
   readonly notices: readonly string[];
 }
 
 const PREFIX = "POINTSMAN_";
+const FILE_NAME = `${PREFIX}CONFIG`;
 
+/** An option goes by its key in the file, and by each of its flags. */
 const KEYS_BY_NAME: ReadonlyMap<string, ConfigKey> = new Map(
-  keysOf(configSchema.shape).map((key) => [envName(key), key]),
+  keysOf(configSchema.shape).flatMap((key): [string, ConfigKey][] =>
+    key === "initialWorkers" ? [] : [envName(key), ...flagNames(key).map(nameOfFlag)].map((name) => [name, key]),
+  ),
 );
+
+const WORKER_NAMES: ReadonlyMap<string, "regular" | "prefill" | "decode"> = new Map([
+  [envName("initialWorkers"), "regular"],
+  ...[...WORKER_FLAGS].map(([flag, type]) => [nameOfFlag(flag), type] as const),
+]);
+
+const NAMES = [...KEYS_BY_NAME.keys(), ...WORKER_NAMES.keys(), FILE_NAME];
 
 /**
  * Kubernetes sets these in each container for each service, and for one named `pointsman` they begin as ours do:
@@ -31,28 +49,65 @@ const SERVICE_LINK_VALUE = /^(tcp|udp|sctp):\/\//;
 
 /** The options among the variables. An empty variable counts as not set. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
-  const values: EnvironmentValue[] = [];
+  const values = new Map<ConfigKey, EnvironmentValue>();
+  const workers: GivenWorker[] = [];
+  const problems: ConfigProblem[] = [];
   const notices: string[] = [];
   for (const [name, text] of Object.entries(env)) {
-    if (!name.startsWith(PREFIX) || text === undefined || text === "") continue;
+    if (!name.startsWith(PREFIX) || text === undefined || text === "" || name === FILE_NAME) continue;
     const key = KEYS_BY_NAME.get(name);
-    if (key === "port" && SERVICE_LINK_VALUE.test(text)) {
-      notices.push(`${name} is set by Kubernetes for a service of that name and is not taken; --port gives the port`);
-    } else if (key !== undefined) {
-      values.push({ key, name, value: valueOf(key, text) });
-    } else if (!SERVICE_LINK_NAME.test(name)) {
-      const near = closest(name.slice(PREFIX.length), [...KEYS_BY_NAME.keys()].map(withoutPrefix));
-      if (near !== undefined) notices.push(`${name} is no option and is not taken; did you mean ${PREFIX}${near}?`);
+    const type = WORKER_NAMES.get(name);
+    if (isServiceLink(name, text)) {
+      if (key !== undefined) notices.push(serviceLinkNotice(name, key));
+    } else if (type !== undefined) workers.push(...givenWorkers(name, type, [text]));
+    else if (key === undefined) notices.push(unknownNotice(name));
+    else {
+      const problem = cannotBeSet(name, key, text, values.get(key));
+      if (problem) problems.push(problem);
+      else values.set(key, { key, name, value: coerce(key, text) });
     }
   }
-  return { values, notices };
+  return {
+    values: [...values.values()],
+    workers: workers.length > 0 ? workers : undefined,
+    file: env[FILE_NAME] === "" ? undefined : env[FILE_NAME],
+    problems,
+    notices,
+  };
 }
 
-function valueOf(key: ConfigKey, text: string): unknown {
-  // A worker is an address here; more of it takes the file.
-  return key === "initialWorkers" ? splitList(text).map((url) => ({ url })) : coerce(key, text);
+function isServiceLink(name: string, text: string): boolean {
+  return SERVICE_LINK_NAME.test(name) || (name.endsWith("_PORT") && SERVICE_LINK_VALUE.test(text));
 }
 
-function withoutPrefix(name: string): string {
-  return name.slice(PREFIX.length);
+function serviceLinkNotice(name: string, key: ConfigKey): string {
+  const [flag = ""] = flagNames(key);
+  return `${name} is set by Kubernetes for a service of that name and is not taken; ${flag} gives the port`;
+}
+
+function unknownNotice(name: string): string {
+  const near = closest(
+    name.slice(PREFIX.length),
+    NAMES.map((known) => known.slice(PREFIX.length)),
+  );
+  return `${name} is no option and is not taken${near === undefined ? "" : `; did you mean ${PREFIX}${near}?`}`;
+}
+
+function cannotBeSet(
+  name: string,
+  key: ConfigKey,
+  text: string,
+  before: EnvironmentValue | undefined,
+): ConfigProblem | undefined {
+  if (optionMeta(key).fileOnly === true) {
+    return { where: name, message: "has more structure than a variable can hold; it is set in the file (--config)" };
+  }
+  if (before && JSON.stringify(before.value) !== JSON.stringify(coerce(key, text))) {
+    return { where: name, message: `says something else than ${before.name}, and both are the same option` };
+  }
+  return undefined;
+}
+
+function nameOfFlag(flag: string): string {
+  return `${PREFIX}${flag.slice(2).replaceAll("-", "_").toUpperCase()}`;
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "./config-error.ts";
-import { type GivenFlags, loadConfig, NO_FLAGS } from "./load.ts";
+import { type GivenFlags, type GivenWorker, loadConfig, NO_FLAGS } from "./load.ts";
 import { envName, flagName } from "./options.ts";
 import { type Config, type ConfigKey, configSchema } from "./schema.ts";
 
@@ -74,8 +74,12 @@ describe("refused with its place is", () => {
       "initial_workers:\n  - url: http://a:1\n    health: {timeout_sec: 1}",
       "3:14: unknown key initial_workers[0].health.timeout_sec; did you mean timeout_secs?",
     ],
-    ["workers that are no list", "initial_workers: {url: x}", "1:18: initial_workers: Invalid input: expected array"],
-    ["a worker that is only an address", "initial_workers: [a:1]", "1:19: initial_workers[0]: Invalid input"],
+    ["workers that are no list", "initial_workers: {url: x}", "1:18: initial_workers must be a list, not a mapping"],
+    [
+      "a worker that is only an address",
+      "initial_workers: [a:1]",
+      '1:19: initial_workers[0] must be a mapping of options, not "a:1"',
+    ],
     [
       "an unknown policy as a worker's label",
       "initial_workers:\n  - url: http://a:1\n    labels: {policy: nope}",
@@ -84,15 +88,11 @@ describe("refused with its place is", () => {
     [
       "a pattern with wild cards that are none",
       'model_policies:\n  patterns:\n    - match: "llama-[23]"\n      policy: random',
-      "3:14: model_policies.patterns[0].match: only * and ? are wild cards",
+      "3:14: model_policies.patterns[0].match must not have [ ] or { }: only * and ? are wild cards",
     ],
-    [
-      "an origin with a path",
-      "cors_allowed_origins: [https://a/b]",
-      "1:24: cors_allowed_origins[0]: must be an origin",
-    ],
-    ["a secret as it prints", 'api_key: "[redacted]"', "1:10: api_key: is what stands in print for a secret"],
-    ["a wrong type", "host: x\nport: many", "2:7: port: Invalid input: expected number, received string"],
+    ["an origin with a path", "cors_allowed_origins: [https://a/b]", "1:24: cors_allowed_origins[0] must be an origin"],
+    ["a secret as it prints", 'api_key: "[redacted]"', "1:10: api_key is what stands in print for a secret"],
+    ["a wrong type", "host: x\nport: many", '2:7: port must be a whole number from 0 to 65535, not "many"'],
     [
       "a worker given twice",
       "initial_workers:\n  - url: http://a:1\n  - url: HTTP://A:1/",
@@ -101,7 +101,7 @@ describe("refused with its place is", () => {
     [
       "a worker's url that is none",
       'initial_workers:\n  - url: "file:///x"',
-      "2:10: initial_workers[0].url: the worker's url is wrong",
+      '2:10: initial_workers[0].url must be the address of a worker, not "file:///x": the scheme',
     ],
     [
       "a prefill worker where prefill and decode are not apart",
@@ -132,15 +132,58 @@ describe("refused with its place is", () => {
     [
       "an option that the policy does not have",
       "model_policies:\n  patterns:\n    - match: a\n      policy: random\n      config: {cache_threshold: 1}",
-      "5:15: model_policies.patterns[0].config: only cache_aware takes options",
+      "5:15: model_policies.patterns[0].config is for cache_aware: no other policy takes options",
     ],
     ["a key given twice", "port: 1\nport: 2", "2:1: Map keys must be unique"],
     ["broken YAML", "port: [1", "1:9: "],
+    ["a number that is too large", "port: 65536", "1:7: port must be a whole number from 0 to 65535, not 65536"],
+    ["a fraction", "port: 1.5", "1:7: port must be a whole number from 0 to 65535, not 1.5"],
+    [
+      "a number of seconds below what is taken",
+      "queue_timeout_secs: 0",
+      "1:21: queue_timeout_secs must be a number above 0 and at most 86400, not 0",
+    ],
+    ["a switch that is none", "enable_igw: maybe", '1:13: enable_igw must be true or false, not "maybe"'],
+    [
+      "a name that is none of some",
+      "log_level: loud",
+      '1:12: log_level must be one of trace, debug, info, warn, error, fatal, silent, not "loud"',
+    ],
+    ["an empty text", 'host: ""', '1:7: host must be a text that is not empty, not ""'],
+    ["nothing where a text belongs", "host:", "1:6: host must be a text that is not empty, not null"],
+    ["a path without a slash", "health_check_endpoint: health", "1:24: health_check_endpoint must begin with /"],
+    ["a worker without an address", "initial_workers: [{model_id: x}]", "1:19: initial_workers[0].url is missing"],
+    [
+      "a worker on port 0",
+      "initial_workers: [{url: http://a:0}]",
+      '1:25: initial_workers[0].url must be the address of a worker, not "http://a:0": nothing can be reached on port 0',
+    ],
+    [
+      "a worker below a path",
+      "initial_workers: [{url: http://a/x/v1}]",
+      '1:25: initial_workers[0].url must be the address of a worker, not "http://a/x/v1": it must not have a path',
+    ],
+    [
+      "a secret of the wrong type, which does not print",
+      "api_key: 12345",
+      "1:10: api_key must be a text that is not empty",
+    ],
+    [
+      "a variable that nobody fills in",
+      "api_key: ${POINTSMAN_SECRET}",
+      "1:10: ${POINTSMAN_SECRET} would be taken as it stands: the file has no variables",
+    ],
+    [
+      "a variable within a value",
+      "initial_workers:\n  - url: http://${HOST}:8000",
+      "2:10: ${HOST} would be taken as it stands",
+    ],
+    ["a variable as LiteLLM writes it", "api_key: os.environ/KEY", "1:10: os.environ/KEY would be taken as it stands"],
     ["a list instead of a mapping", "- a\n- b", "1:1: the file must be a mapping"],
     [
       "a credential header to pass on",
       "forward_headers: [Authorization]",
-      "1:19: forward_headers[0]: carries credentials",
+      "1:19: forward_headers[0] carries credentials",
     ],
     ["a tag that would make objects", "host: !!js/function 'x'", "1:7: Unresolved tag"],
     ["a __proto__ key", "__proto__:\n  admin: true", "1:1: unknown key __proto__"],
@@ -157,6 +200,39 @@ describe("refused with its place is", () => {
       expect(refusal(yaml, { workers: ["http://b:2"] })).toStartWith(message);
     });
   }
+
+  test("everything that is wrong, in one go", () => {
+    const yaml = [
+      "port: many",
+      "prot: 2",
+      "initial_workers:",
+      "  - url: file:///x",
+      "    modle_id: y",
+      "  - url: http://a:1",
+      "  - url: http://a:1/v1",
+      "default_policy: nope",
+      "queue_size: -1",
+    ].join("\n");
+    const flags = { values: new Map([["retryJitterFactor", "2"]] as [ConfigKey, string][]), workers: ["ftp://b"] };
+    const text = refusal(yaml, flags, { POINTSMAN_ENABLE_IGW: "maybe", POINTSMAN_API_KEYS: "x" });
+    expect(text.replaceAll(`${path}:`, "").split("\n")).toEqual([
+      "POINTSMAN_API_KEYS: has more structure than a variable can hold; it is set in the file (--config)",
+      '1:7: port must be a whole number from 0 to 65535, not "many"',
+      '4:10: initial_workers[0].url must be the address of a worker, not "file:///x": the scheme file:// is not one of http, https, grpc, grpcs',
+      "5:5: unknown key initial_workers[0].modle_id; did you mean model_id?",
+      '--worker: must be the address of a worker, not "ftp://b": the scheme ftp:// is not one of http, https, grpc, grpcs',
+      'POINTSMAN_ENABLE_IGW: must be true or false, not "maybe"',
+      "9:13: queue_size must be a whole number from 0 to 1000000, not -1",
+      "--retry-jitter-factor: must be a number from 0 to 1, not 2",
+      "2:1: unknown key prot; did you mean port?",
+      "7:10: the worker http://a:1 is given twice",
+      '8:17: unknown policy "nope"; the policies are cache_aware, shortest_queue, power_of_two, round_robin, random, consistent_hashing, passthrough',
+    ]);
+  });
+
+  test("each place where the text is no YAML", () => {
+    expect(refusal("port: 1\nport: 2\nhost: [a").split("\n").length).toBe(2);
+  });
 
   test("a file of aliases that multiply", () => {
     const levels = Array.from(
@@ -176,12 +252,18 @@ describe("refused with its place is", () => {
   });
 
   test("a value of the environment or a flag, by its name", () => {
-    expect(refusal("", {}, { POINTSMAN_PORT: "many" })).toStartWith("POINTSMAN_PORT: port: ");
-    expect(refusal("", { values: new Map([["port", "many"]]) })).toStartWith("--port: port: ");
+    expect(refusal("", {}, { POINTSMAN_PORT: "many" })).toBe(
+      'POINTSMAN_PORT: must be a whole number from 0 to 65535, not "many"',
+    );
+    expect(refusal("", { values: new Map([["port", "many"]]) })).toBe(
+      '--port: must be a whole number from 0 to 65535, not "many"',
+    );
     expect(refusal("initial_workers: [{url: http://a:1}]", { workers: ["http://a:1"] })).toStartWith(
       "--worker: the worker http://a:1 is given twice",
     );
-    expect(refusal("", { workers: ["ftp://x"] })).toStartWith("--worker: initial_workers[0].url");
+    expect(refusal("", { workers: ["ftp://x"] })).toStartWith(
+      '--worker: must be the address of a worker, not "ftp://x": the scheme ftp:// is not one of',
+    );
   });
 });
 
@@ -274,6 +356,133 @@ describe("a variable that is not an option", () => {
     expect(port).toBe(30_000);
     expect(notices).toStartWith("POINTSMAN_PORT is set by Kubernetes");
     expect(notices).not.toContain("\n");
+  });
+
+  test("is said whatever it is, with the name that has all its words before the one with fewer letters changed", () => {
+    expect(given({ POINTSMAN_ADMIN_KEY: "x" }).notices).toBe(
+      "POINTSMAN_ADMIN_KEY is no option and is not taken; did you mean POINTSMAN_ADMIN_API_KEY?",
+    );
+    expect(given({ POINTSMAN_PROMETHEUS_PRT: "1" }).notices).toEndWith("did you mean POINTSMAN_PROMETHEUS_PORT?");
+    expect(given({ POINTSMAN_WORKERS: "a" }).notices).toEndWith("did you mean POINTSMAN_WORKER?");
+    expect(given({ POINTSMAN_PYTHON_GRPC: "x" }).notices).toBe("POINTSMAN_PYTHON_GRPC is no option and is not taken");
+  });
+});
+
+describe("a variable has the name of", () => {
+  const fromEnv = (env: Record<string, string>): ReturnType<typeof loadConfig> => loadConfig({ env, flags: NO_FLAGS });
+
+  test("a flag as well as of a key in the file", () => {
+    const { config } = fromEnv({ POINTSMAN_POLICY: "random", POINTSMAN_MODEL: "m" });
+    expect([config.defaultPolicy, config.modelPath]).toEqual(["random", "m"]);
+    expect(() => fromEnv({ POINTSMAN_POLICY: "random", POINTSMAN_DEFAULT_POLICY: "round_robin" })).toThrow(
+      "POINTSMAN_DEFAULT_POLICY: says something else than POINTSMAN_POLICY, and both are the same option",
+    );
+    expect(fromEnv({ POINTSMAN_POLICY: "random", POINTSMAN_DEFAULT_POLICY: "random" }).config.defaultPolicy).toBe(
+      "random",
+    );
+  });
+
+  test("a flag that names workers", () => {
+    const { config } = fromEnv({
+      POINTSMAN_WORKER_URLS: "http://a:1, http://b:1",
+      POINTSMAN_PREFILL: "http://p:1 8998",
+      POINTSMAN_DECODE: "http://d:1",
+      POINTSMAN_ENABLE_IGW: "1",
+    });
+    expect(config.initialWorkers.map(({ url, workerType, bootstrapPort }) => [url, workerType, bootstrapPort])).toEqual(
+      [
+        ["http://a:1", "regular", undefined],
+        ["http://b:1", "regular", undefined],
+        ["http://p:1", "prefill", 8998],
+        ["http://d:1", "decode", undefined],
+      ],
+    );
+    expect(() => fromEnv({ POINTSMAN_WORKER_URLS: "ftp://x" })).toThrow("POINTSMAN_WORKER_URLS: must be the address");
+  });
+
+  test("the file, which a flag overrides", () => {
+    writeFileSync(path, "port: 7");
+    expect(fromEnv({ POINTSMAN_CONFIG: path }).config.port).toBe(7);
+    const other = join(directory, "other.yaml");
+    writeFileSync(other, "port: 8");
+    expect(loadConfig({ file: other, env: { POINTSMAN_CONFIG: path }, flags: NO_FLAGS }).config.port).toBe(8);
+  });
+
+  test("a service of Kubernetes, whatever the service is called", () => {
+    const { config, notices } = fromEnv({
+      POINTSMAN_PROMETHEUS_PORT: "tcp://10.0.0.1:9090",
+      POINTSMAN_CONFIG_PORT: "tcp://10.0.0.1:80",
+      POINTSMAN_CONFIG_PORT_80_TCP: "tcp://10.0.0.1:80",
+    });
+    expect(config.prometheusPort).toBe(29_000);
+    expect(notices).toEqual([
+      "POINTSMAN_PROMETHEUS_PORT is set by Kubernetes for a service of that name and is not taken; --prometheus-port gives the port",
+    ]);
+  });
+});
+
+describe("what is taken otherwise than it was given", () => {
+  const loaded = (
+    workers: readonly (string | GivenWorker)[],
+    values: Record<string, string>,
+    env: Record<string, string> = {},
+  ): ReturnType<typeof loadConfig> =>
+    loadConfig({
+      env,
+      flags: { workers, values: new Map(Object.entries(values) as [ConfigKey, string][]) },
+    });
+
+  test("a bound on time of more than a day is a day, and said", () => {
+    const { config, notices } = loaded([], { workerStartupTimeoutSecs: "2147483647" });
+    expect(config.workerStartupTimeoutSecs).toBe(86_400);
+    expect(notices).toEqual(["worker_startup_timeout_secs 2147483647 is taken as 86400, which is the most"]);
+  });
+
+  test("names that others have for a policy or a level are taken without a word", () => {
+    const { config, notices } = loaded([], { defaultPolicy: "consistent_hash", logLevel: "warning", host: "[::1]" });
+    expect([config.defaultPolicy, config.logLevel, config.host, notices]).toEqual([
+      "consistent_hashing",
+      "warn",
+      "::1",
+      [],
+    ]);
+  });
+
+  test("a policy that is not built says what is nearest", () => {
+    expect(() => loaded([], { defaultPolicy: "least_load" })).toThrow(
+      "--policy: the policy least_load is not built yet; shortest_queue takes",
+    );
+  });
+
+  test("/v1 behind a worker's address is left out, and said", () => {
+    const { config, notices } = loaded(["http://a:1/v1/"], {});
+    expect(config.initialWorkers[0]?.url).toBe("http://a:1");
+    expect(notices).toEqual([
+      "the worker http://a:1 was given with /v1, which is left out: requests bring their own path",
+    ]);
+  });
+
+  test("workers of flags get the api key that was a flag or a variable, and it is said", () => {
+    const { config, notices } = loaded([{ flag: "--worker-urls", url: "http://a:1" }], { apiKey: "k" });
+    expect(config.initialWorkers[0]?.apiKey?.reveal()).toBe("k");
+    expect(notices).toEqual([
+      "--api-key is also sent to the workers that --worker-urls names; --worker-api-key gives them another key",
+    ]);
+    const env = loaded(["http://a:1"], {}, { POINTSMAN_API_KEY: "k" });
+    expect(env.config.initialWorkers[0]?.apiKey?.reveal()).toBe("k");
+  });
+
+  test("a key in the file is for clients, and each worker there keeps its own", () => {
+    writeFileSync(path, "api_key: k\ninitial_workers: [{url: http://a:1, api_key: own}, {url: http://b:1}]");
+    const keysOf = (flags: Partial<GivenFlags>): (string | undefined)[] =>
+      loadConfig({ file: path, env: {}, flags: { ...NO_FLAGS, ...flags } }).config.initialWorkers.map(({ apiKey }) =>
+        apiKey?.reveal(),
+      );
+    expect(keysOf({ workers: ["http://c:1"] })).toEqual(["own", undefined, undefined]);
+    const apiKey: [ConfigKey, string] = ["apiKey", "k"];
+    expect(keysOf({ workers: ["http://c:1"], values: new Map([apiKey]) })).toEqual(["own", undefined, "k"]);
+    const workerApiKey: [ConfigKey, string] = ["workerApiKey", "w"];
+    expect(keysOf({ workers: ["http://c:1"], values: new Map([apiKey, workerApiKey]) })).toEqual(["own", "w", "w"]);
   });
 });
 

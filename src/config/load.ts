@@ -1,33 +1,37 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import type { z } from "zod";
-import { camelCase, snakeCase } from "../util/case.ts";
-import { closest } from "../util/suggest.ts";
-import { ConfigError } from "./config-error.ts";
-import { type ConfigFile, MAX_BYTES, parseConfigFile, type RawObject } from "./config-file.ts";
-import { readEnvironment } from "./environment.ts";
-import { coerce, flagName, knownKeys, optionDefault, splitList } from "./options.ts";
-import { type Config, type ConfigKey, configSchema, POLICY_NAMES } from "./schema.ts";
+import { isRecord } from "../util/objects.ts";
+import { leftOutNotice } from "../util/parse-worker-url.ts";
+import { checkConfig } from "./check-config.ts";
+import { type ConfigFile, readConfigFile, type RawObject } from "./config-file.ts";
+import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
+import { type Complaint, complaintsOf, sentence } from "./describe-issue.ts";
+import { type Environment, readEnvironment } from "./environment.ts";
+import type { GivenWorker } from "./given-workers.ts";
+import { coerce, flagName, splitList } from "./options.ts";
+import { noticesOn } from "./notices.ts";
+import { type Config, type ConfigKey, configSchema } from "./schema.ts";
 
 /** What was given on the command line: option values as text, and the workers of all flags that name some. */
 export interface GivenFlags {
   readonly values: ReadonlyMap<ConfigKey, string | boolean | readonly string[]>;
   /** Urls of regular workers, or more of what a flag says. */
   readonly workers: readonly (string | GivenWorker)[];
+  /** How the flag of an option was written, where not by its own name. */
+  readonly names?: ReadonlyMap<ConfigKey, string>;
+  /** What is wrong with the words themselves. */
+  readonly problems?: readonly ConfigProblem[];
+  /** Sentences on flags that are taken and change nothing. */
+  readonly notices?: readonly string[];
 }
 
-/** A worker as a flag names it; whether its parts are right is for the schema to say. */
-export interface GivenWorker {
-  readonly flag: string;
-  readonly url: string;
-  readonly workerType?: "prefill" | "decode";
-  readonly bootstrapPort?: number | string;
-}
+export type { GivenWorker } from "./given-workers.ts";
 
 export interface ConfigSources {
   /** Path of the file, as it was given. */
   readonly file?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly flags: GivenFlags;
+  /** What others than the schema have to say of it. */
+  readonly check?: (config: Config) => readonly Complaint[];
 }
 
 export interface LoadedConfig {
@@ -38,68 +42,82 @@ export interface LoadedConfig {
 
 export const NO_FLAGS: GivenFlags = { values: new Map(), workers: [] };
 
-/** Flags over env over file over defaults. Throws ConfigError, for the first thing that is wrong. */
-export function loadConfig(sources: ConfigSources): LoadedConfig {
-  const file = sources.file === undefined ? undefined : readFile(sources.file);
-  const merged: RawObject = { ...file?.values };
-  const origin = new Map<string, string>();
-  const environment = readEnvironment(sources.env);
-  for (const { key, name, value } of environment.values) {
-    merged[key] = value;
-    origin.set(key, name);
-  }
-  for (const [key, given] of sources.flags.values) {
-    merged[key] = fromFlag(key, given);
-    origin.set(key, flagName(key));
-  }
-  const listed = merged["initialWorkers"] ?? [];
-  const listedCount = Array.isArray(listed) ? listed.length : 0;
-  // What is no list is left for the schema to refuse.
-  const named = sources.flags.workers.map((worker) =>
-    typeof worker === "string" ? { flag: "--worker", url: worker } : worker,
-  );
-  if (Array.isArray(listed)) {
-    merged["initialWorkers"] = [...listed, ...named.map(({ flag: _flag, ...worker }) => worker)];
-  }
-  const locate = (path: readonly PropertyKey[]): string => {
-    const [key, index] = path;
-    if (key === "initialWorkers" && typeof index === "number" && index >= listedCount) {
-      return named[index - listedCount]?.flag ?? "--worker";
+/** Flags over env over file over defaults. Throws ConfigError with all that is wrong. */
+export function loadConfig({ file: flagFile, env, flags, check = () => [] }: ConfigSources): LoadedConfig {
+  const environment = readEnvironment(env);
+  const problems = [...(flags.problems ?? []), ...environment.problems];
+  const file = tryRead(flagFile ?? environment.file, problems);
+  const merged = merge(file, environment, flags);
+  const locate = locator(file, merged.origins, merged.named, merged.listed);
+  const { complaints, config, indexOf } = judge(merged.values);
+  const wrong = [...complaints];
+  // A file that cannot be read may have what is missing.
+  if (config && file !== "unreadable") {
+    for (const complaint of [...checkConfig(config), ...check(config)]) {
+      wrong.push({ ...complaint, path: indexOf(complaint.path) });
     }
-    return origin.get(String(key)) ?? file?.locate(path) ?? String(key);
+  }
+  const told = new Set(problems.map(({ where }) => where));
+  problems.push(...wrong.map(locate).filter(({ where }) => !(told.has(where) && where.includes(":"))));
+  throwProblems(problems);
+  if (!config) throw new ConfigError("config", "the configuration is not valid");
+  const { config: keyed, notices } = withWorkerKeys(config, merged);
+  return {
+    config: keyed,
+    notices: [
+      ...environment.notices,
+      ...(flags.notices ?? []),
+      ...urlNotices(merged.values["initialWorkers"]),
+      ...notices,
+      ...noticesOn(config, merged.values),
+    ],
   };
-  const result = configSchema.safeParse(merged);
-  if (!result.success) throw describe(result.error.issues[0], locate, file);
-  checkWorkers(result.data, locate);
-  checkPolicies(result.data, locate);
-  checkAdmin(result.data, locate);
-  return { config: result.data, notices: [...environment.notices, ...noticesOn(result.data)] };
 }
 
-function readFile(path: string): ConfigFile {
-  let text: string;
+/** What all sources come to, before it is checked. */
+interface Merged {
+  readonly values: RawObject;
+  /** Flag or variable of each option that has one from there. */
+  readonly origins: ReadonlyMap<string, string>;
+  /** Workers that flags and variables name; they stand at the end of the list, behind `listed` others. */
+  readonly named: readonly GivenWorker[];
+  readonly listed: number;
+}
+
+function tryRead(path: string | undefined, problems: ConfigProblem[]): ConfigFile | "unreadable" | undefined {
+  if (path === undefined) return undefined;
   try {
-    // One byte more than is taken, so that a larger one is told as such without being read.
-    text = readStart(path, MAX_BYTES + 1);
+    const file = readConfigFile(path);
+    problems.push(...file.problems);
+    return file;
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    throw new ConfigError(path, code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`);
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
+    return "unreadable";
   }
-  return parseConfigFile(path, text);
 }
 
-function readStart(path: string, bytes: number): string {
-  const file = openSync(path, "r");
-  try {
-    const buffer = Buffer.alloc(Math.min(fstatSync(file).size || bytes, bytes));
-    let length = 0;
-    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
-      read = readSync(file, buffer, length, buffer.length - length, null);
-    }
-    return buffer.toString("utf8", 0, length);
-  } finally {
-    closeSync(file);
+function merge(file: ConfigFile | "unreadable" | undefined, environment: Environment, flags: GivenFlags): Merged {
+  const values: RawObject = typeof file === "object" ? { ...file.values } : {};
+  const origins = new Map<string, string>();
+  for (const { key, name, value } of environment.values) {
+    values[key] = value;
+    origins.set(key, name);
   }
+  for (const [key, given] of flags.values) {
+    values[key] = fromFlag(key, given);
+    origins.set(key, flags.names?.get(key) ?? flagName(key));
+  }
+  const list = environment.workers === undefined ? (values["initialWorkers"] ?? []) : [];
+  const named = [
+    ...(environment.workers ?? []),
+    ...flags.workers.map((worker) => (typeof worker === "string" ? { flag: "--worker", url: worker } : worker)),
+  ];
+  // What is no list is left for the schema to refuse.
+  if (!Array.isArray(list)) return { values, origins, named: [], listed: 0 };
+  const entries: unknown[] = [...list, ...named.map(({ flag: _flag, ...worker }) => worker)];
+  values["initialWorkers"] = entries;
+  return { values, origins, named, listed: list.length };
 }
 
 function fromFlag(key: ConfigKey, given: string | boolean | readonly string[]): unknown {
@@ -107,120 +125,90 @@ function fromFlag(key: ConfigKey, given: string | boolean | readonly string[]): 
   return typeof given === "string" ? coerce(key, given) : given.flatMap(splitList);
 }
 
-function describe(
-  issue: z.core.$ZodIssue | undefined,
-  locate: (path: readonly PropertyKey[]) => string,
-  file: ConfigFile | undefined,
-): ConfigError {
-  if (!issue) return new ConfigError("config", "the configuration is not valid");
-  if (issue.code === "unrecognized_keys") {
-    const [key = ""] = issue.keys;
-    const known = knownKeys(issue.path);
-    // The file's keys were turned into camel case, and those that were in it already into snake case.
-    const written = /[A-Z]/.test(key) ? snakeCase(key) : camelCase(key);
-    const near = closest(snakeCase(key), known);
-    const hint = near === undefined ? "" : `; did you mean ${near}?`;
-    const where = file?.locateKey(issue.path, key) ?? locate([...issue.path, key]);
-    return new ConfigError(where, `unknown key ${dotted(issue.path, written)}${hint}`);
-  }
-  return new ConfigError(locate(issue.path), `${dotted(issue.path)}: ${issue.message}`);
+/** How a complaint becomes a line: where what it is about was written, and what is not said by that. */
+function locator(
+  file: ConfigFile | "unreadable" | undefined,
+  origins: Merged["origins"],
+  named: Merged["named"],
+  listed: number,
+): (complaint: Complaint) => ConfigProblem {
+  return (complaint) => {
+    const [key, index, part] = complaint.path;
+    if (key === "initialWorkers" && typeof index === "number" && index >= listed) {
+      const flag = named[index - listed]?.flag ?? "--worker";
+      return { where: flag, message: sentence(complaint, part === "url" ? 3 : 2) };
+    }
+    const origin = origins.get(String(key));
+    if (origin !== undefined) return { where: origin, message: sentence(complaint, complaint.path.length) };
+    const { path, unknownKey } = complaint;
+    const inFile = typeof file === "object" ? file : undefined;
+    const where = unknownKey === undefined ? inFile?.locate(path) : inFile?.locateKey(path, unknownKey);
+    return { where: where ?? "config", message: sentence(complaint) };
+  };
 }
 
-/** `initial_workers[0].model_id`; `last` stands as it is. */
-function dotted(path: readonly PropertyKey[], last?: string): string {
-  let text = "";
-  for (const part of path) {
-    if (typeof part === "number") text += `[${part}]`;
-    else text += `${text === "" ? "" : "."}${snakeCase(String(part))}`;
-  }
-  return last === undefined ? text : `${text}${text === "" ? "" : "."}${last}`;
+interface Judged {
+  readonly complaints: readonly Complaint[];
+  /** Undefined where not even what is right on its own can be made a configuration. */
+  readonly config: Config | undefined;
+  /** The path in what was given of a path in `config`: entries of lists that are wrong are not in it. */
+  readonly indexOf: (path: readonly PropertyKey[]) => readonly PropertyKey[];
 }
 
-function checkWorkers(config: Config, locate: (path: readonly PropertyKey[]) => string): void {
-  const seen = new Set<string>();
-  for (const [index, { url }] of config.initialWorkers.entries()) {
-    if (seen.has(url))
-      throw new ConfigError(locate(["initialWorkers", index, "url"]), `the worker ${url} is given twice`);
-    seen.add(url);
+/** The values by the schema; where some are wrong, the rest without them, so that all is told in one go. */
+function judge(values: RawObject): Judged {
+  const result = configSchema.safeParse(values);
+  if (result.success) return { complaints: [], config: result.data, indexOf: (path) => path };
+  const complaints = complaintsOf(result.error.issues, configSchema, values);
+  const rest = { ...values };
+  const wrongEntries = new Map<string, Set<number>>();
+  for (const { path, unknownKey } of complaints) {
+    const [key = unknownKey ?? "", index] = path;
+    const entries = wrongEntries.get(String(key)) ?? new Set<number>();
+    if (typeof index === "number") wrongEntries.set(String(key), entries.add(index));
+    else delete rest[String(key)];
   }
-  if (config.enableIgw) return;
-  for (const [index, { workerType }] of config.initialWorkers.entries()) {
-    const refusal = refusedType(workerType, config.pdDisaggregation);
-    if (refusal !== undefined) throw new ConfigError(locate(["initialWorkers", index, "workerType"]), refusal);
-  }
-}
-
-/** Why a gateway for one kind of workers does not take this one; undefined where it does. */
-export function refusedType(type: "regular" | "prefill" | "decode", isPd: boolean): string | undefined {
-  if ((type === "regular") !== isPd) return undefined;
-  return isPd
-    ? "with --pd-disaggregation workers are --prefill and --decode (worker_type prefill or decode); regular ones besides them need --enable-igw"
-    : `a ${type} worker needs --pd-disaggregation, or --enable-igw where there are others besides`;
-}
-
-/** Names of built-in policies. A module brings a name that is known only when it is loaded. */
-function checkPolicies(config: Config, locate: (path: readonly PropertyKey[]) => string): void {
-  if (config.policyModule !== undefined) return;
-  for (const { name, path } of namedPolicies(config)) {
-    if (isBuiltIn(name)) continue;
-    const near = closest(name, POLICY_NAMES);
-    const hint = near === undefined ? `the policies are ${POLICY_NAMES.join(", ")}` : `did you mean ${near}?`;
-    throw new ConfigError(locate(path), `unknown policy ${JSON.stringify(name)}; ${hint}`);
-  }
-}
-
-function isBuiltIn(name: string): boolean {
-  return POLICY_NAMES.some((known) => known === name);
-}
-
-/** Every policy that the configuration names, and where. */
-function namedPolicies(config: Config): { readonly name: string; readonly path: readonly PropertyKey[] }[] {
-  const named: [name: string | undefined, path: readonly PropertyKey[]][] = [
-    [config.defaultPolicy, ["defaultPolicy"]],
-    [config.prefillPolicy, ["prefillPolicy"]],
-    [config.decodePolicy, ["decodePolicy"]],
-  ];
-  for (const [index, { policy }] of config.modelPolicies.patterns.entries()) {
-    named.push([policy, ["modelPolicies", "patterns", index, "policy"]]);
-  }
-  for (const [index, { policy, labels }] of config.initialWorkers.entries()) {
-    named.push([policy, ["initialWorkers", index, "policy"]]);
-    named.push([labels["policy"], ["initialWorkers", index, "labels", "policy"]]);
-  }
-  return named.flatMap(([name, path]) => (name === undefined ? [] : [{ name, path }]));
-}
-
-/** A client's key must not open the administration from anywhere. */
-function checkAdmin(config: Config, locate: (path: readonly PropertyKey[]) => string): void {
-  const serving = [config.apiKey, ...config.apiKeys.map(({ key }) => key)];
-  if (serving.some((key) => key && key.reveal() === config.adminApiKey?.reveal())) {
-    throw new ConfigError(locate(["adminApiKey"]), "the admin key must be another than those of clients");
-  }
-}
-
-function noticesOn(config: Config): string[] {
-  const notices: string[] = [];
-  if (config.retryMaxRetries > 1) {
-    notices.push(`retry_max_retries ${config.retryMaxRetries} is taken as 1: a generation is started at most twice`);
-  }
-  if (config.retryBackoffMultiplier !== optionDefault("retryBackoffMultiplier")) {
-    notices.push("retry_backoff_multiplier changes nothing: there is at most one second attempt");
-  }
-  if (config.apiKey === undefined && config.apiKeys.length === 0 && !LOOPBACK.test(config.host)) {
-    notices.push(`listening on ${config.host} without an api_key: everybody who reaches it may call`);
-  }
-  if (config.policyModule !== undefined && namedPolicies(config).every(({ name }) => isBuiltIn(name))) {
-    notices.push(
-      "policy_module is loaded and nothing names its policy: give that name as --policy, or to a model or worker",
+  const kept = new Map<string, number[]>();
+  for (const [key, wrong] of wrongEntries) {
+    const list = rest[key];
+    if (!Array.isArray(list)) continue;
+    kept.set(
+      key,
+      [...list.keys()].filter((index) => !wrong.has(index)),
     );
+    rest[key] = list.filter((_entry, index) => !wrong.has(index));
   }
-  const adminHost = config.adminPort === undefined ? config.host : config.adminHost;
-  if (config.adminApiKey === undefined && !LOOPBACK.test(adminHost)) {
-    notices.push(
-      `the administration on ${adminHost} is open to this machine only: set admin_api_key to use it from elsewhere`,
-    );
-  }
-  return notices;
+  return {
+    complaints,
+    config: configSchema.safeParse(rest).data,
+    indexOf: ([key, index, ...more]) => {
+      const original = typeof index === "number" ? kept.get(String(key))?.[index] : undefined;
+      return [key, original ?? index, ...more].filter((part) => part !== undefined);
+    },
+  };
 }
 
-const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/;
+/**
+ * The key of each worker that has none of its own: `worker_api_key`; else, for those of flags and variables, the `api_key`
+ * where that is a flag or a variable too. Who keeps his keys in a file gives each worker its own.
+ */
+function withWorkerKeys(config: Config, { origins, named, listed }: Merged): LoadedConfig {
+  const inherited = origins.has("apiKey") && named.length > 0 ? config.apiKey : undefined;
+  const keyOf = (index: number): Config["workerApiKey"] =>
+    config.workerApiKey ?? (index < listed ? undefined : inherited);
+  const initialWorkers = config.initialWorkers.map((worker, index) => {
+    const apiKey = worker.apiKey ?? keyOf(index);
+    return apiKey === undefined ? worker : { ...worker, apiKey };
+  });
+  const isSaid = inherited !== undefined && config.workerApiKey === undefined;
+  const notice = `${origins.get("apiKey")} is also sent to the workers that ${named[0]?.flag} names; --worker-api-key gives them another key`;
+  return { config: { ...config, initialWorkers }, notices: isSaid ? [notice] : [] };
+}
+
+function urlNotices(workers: unknown): string[] {
+  if (!Array.isArray(workers)) return [];
+  return workers.flatMap((worker: unknown) => {
+    const url = isRecord(worker) ? worker["url"] : undefined;
+    return typeof url === "string" ? (leftOutNotice(url) ?? []) : [];
+  });
+}

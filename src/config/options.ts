@@ -10,6 +10,12 @@ export function flagName(key: ConfigKey): string {
   return optionMeta(key).flag ?? `--${snakeCase(key).replaceAll("_", "-")}`;
 }
 
+/** Each name that the flag has; none where there is no flag. */
+export function flagNames(key: ConfigKey): string[] {
+  const { fileOnly, aliases = [] } = optionMeta(key);
+  return fileOnly === true ? [] : [flagName(key), ...aliases];
+}
+
 export function envName(key: ConfigKey): string {
   return `POINTSMAN_${snakeCase(key).toUpperCase()}`;
 }
@@ -49,17 +55,18 @@ export function splitList(text: string): string[] {
     .filter((part) => part !== "");
 }
 
-/** Keys that may stand at this path of the file, as they are written there; empty where none are fixed. */
-export function knownKeys(path: readonly PropertyKey[]): string[] {
-  let type: z.core.$ZodType | undefined = configSchema;
+/** The type of what stands at this path; undefined where nothing may. */
+export function typeAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): z.core.$ZodType | undefined {
+  let type = unwrap(schema);
   for (const part of path) {
-    const outer: z.core.$ZodType = unwrap(type);
-    if (outer instanceof z.ZodObject) type = outer.shape[String(part)];
-    else type = outer instanceof z.ZodArray ? outer.element : undefined;
-    if (!type) return [];
+    let inner: z.core.$ZodType | undefined;
+    if (type instanceof z.ZodObject) inner = type.shape[String(part)];
+    else if (type instanceof z.ZodArray) inner = type.element;
+    else if (type instanceof z.ZodRecord) inner = type.valueType;
+    if (!inner) return undefined;
+    type = unwrap(inner);
   }
-  const inner = unwrap(type);
-  return inner instanceof z.ZodObject ? Object.keys(inner.shape).map(snakeCase) : [];
+  return type;
 }
 
 const BOOLEANS: ReadonlyMap<string, boolean> = new Map([

@@ -41,19 +41,51 @@ export const POLICY_NAMES = [
   "passthrough",
 ] as const;
 
+/** What vllm-router and production-stack call some of them. */
+const POLICY_ALIASES: ReadonlyMap<string, string> = new Map([
+  ["consistent_hash", "consistent_hashing"],
+  ["roundrobin", "round_robin"],
+]);
+
+/** The policy's own name, for any that it goes by. */
+export function canonicalPolicy(given: string): string {
+  return POLICY_ALIASES.get(given) ?? given;
+}
+
+/** What Python calls some levels. */
+const LEVEL_ALIASES: ReadonlyMap<unknown, string> = new Map([
+  ["warning", "warn"],
+  ["critical", "fatal"],
+]);
+
 /** How a secret prints. */
 const REDACTED = new Secret("").toString();
 
-const secs = z.number().positive().max(86_400);
+const DAY_SECS = 86_400;
+const secs = z.number().positive().max(DAY_SECS);
+/** A bound on time that is longer than a day is meant as none; a day is what is taken then, and said. */
+const upToADay = z.preprocess(
+  (value) => (typeof value === "number" && value > DAY_SECS && Number.isFinite(value) ? DAY_SECS : value),
+  secs,
+);
 const count = z.int().min(0).max(1_000_000);
 const port = z.int().min(0).max(65_535);
+/** `${NAME}` and `$(NAME)`, as files and Kubernetes write variables, and LiteLLM's `os.environ/NAME`. */
+const PLACEHOLDER = /^(\$\{[^}]*\}|\$\([^)]*\)|os\.environ\/.*)$/;
 const secret = z
   .string()
   .min(1)
   // Otherwise what `check` prints, taken as a file, would run with a key that everybody knows.
   .refine((value) => value !== REDACTED, "is what stands in print for a secret; put the secret itself here")
+  .refine((value) => !PLACEHOLDER.test(value), "is a variable that nobody has filled in, not a secret")
   .transform((value) => new Secret(value));
 const name = z.string().min(1).max(256);
+const policyName = name.transform(canonicalPolicy);
+const path = z.string().min(1).startsWith("/", "must begin with /");
+const host = z
+  .string()
+  .min(1)
+  .transform((value) => value.replace(/^\[(.*)\]$/, "$1"));
 const headerName = z
   .string()
   .regex(/^[A-Za-z0-9-]{1,64}$/, "must be a header name")
@@ -82,13 +114,19 @@ const NEVER_FORWARDED = new Set([
 const workerUrl = z.string().transform((value, context) => {
   const parsed = parseWorkerUrl(value);
   if (parsed.ok) return parsed.url;
-  context.addIssue({ code: "custom", message: `the worker's url is wrong: ${parsed.reason}`, input: value });
+  // A password in it does not belong into a message.
+  const given = value.includes("@") ? "" : `, not ${JSON.stringify(value.slice(0, 256))}`;
+  context.addIssue({
+    code: "custom",
+    message: `must be the address of a worker${given}: ${parsed.reason}`,
+    input: value,
+  });
   return z.NEVER;
 });
 
 /** Where the checks of one worker differ from those of the others. */
 const workerHealthSchema = z.strictObject({
-  endpoint: z.string().startsWith("/").optional(),
+  endpoint: path.optional(),
   checkIntervalSecs: secs.optional(),
   timeoutSecs: secs.optional(),
   failureThreshold: count.min(1).optional(),
@@ -104,7 +142,7 @@ export const workerSchema = z.strictObject({
   workerType: z.enum(["regular", "prefill", "decode"]).default("regular"),
   /** Of a prefill worker: where decode workers ask for its KV cache. */
   bootstrapPort: port.min(1).optional(),
-  policy: name.optional(),
+  policy: policyName.optional(),
   labels: z.record(z.string().max(128), z.string().max(1024)).default({}),
   priority: z.number().min(0).max(1_000_000).default(50),
   cost: z.number().min(0).max(1_000_000).default(1),
@@ -133,7 +171,7 @@ const glob = z
   // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
   .regex(/^[^\u0000-\u001f\u007f]*$/, "must not have control characters")
   // They would be taken as themselves and match nothing.
-  .regex(/^[^[\]{}]*$/, "only * and ? are wild cards; [ ] and { } are not");
+  .regex(/^[^[\]{}]*$/, "must not have [ ] or { }: only * and ? are wild cards");
 
 /** `true` and `false` where a list of models can stand: all of them, and none. */
 function wholeOrList(value: unknown): unknown {
@@ -145,16 +183,16 @@ function wholeOrList(value: unknown): unknown {
 const pattern = z
   .strictObject({
     match: glob,
-    policy: name,
+    policy: policyName,
     config: policyOptions.default({}),
   })
   .refine((entry) => entry.policy === "cache_aware" || Object.keys(entry.config).length === 0, {
-    message: "only cache_aware takes options",
+    message: "is for cache_aware: no other policy takes options",
     path: ["config"],
   });
 
 export const configSchema = z.strictObject({
-  host: z.string().min(1).default("127.0.0.1").meta({
+  host: host.default("127.0.0.1").meta({
     group: "Listening",
     description:
       "Address to listen on. This machine only, by default; containers give `0.0.0.0`. Without an `admin_api_key` the administration is open to this machine only, as who can manage workers can send requests anywhere.",
@@ -190,7 +228,7 @@ export const configSchema = z.strictObject({
     description:
       "Port of the administration: workers, policies, caches, metrics. With it these are nowhere else; without it they are on the main port, where existing tools expect them.",
   }),
-  adminHost: z.string().min(1).default("127.0.0.1").meta({
+  adminHost: host.default("127.0.0.1").meta({
     group: "Listening",
     description:
       "Address of the admin port. Without an `admin_api_key` it is open to this machine only, whatever the address.",
@@ -241,6 +279,11 @@ export const configSchema = z.strictObject({
       description:
         "Workers known from the start: in the file with `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `health`; as flags `--worker URL`, repeatable, or `--worker-urls URL...`. Both together are one list.",
     }),
+  workerApiKey: secret.optional().meta({
+    group: "Workers",
+    description:
+      "Key that is sent to the workers known from the start that have none of their own. Without it those that flags or variables name get the `api_key`, if that was a flag or a variable too, as sglang-router does. Workers added over the API never get either.",
+  }),
   enableIgw: z.boolean().default(false).meta({
     group: "Workers",
     description:
@@ -295,23 +338,23 @@ export const configSchema = z.strictObject({
     aliases: ["--model"],
     description: "Model of workers that do not say what they serve.",
   }),
-  drainTimeoutSecs: secs.default(180).meta({
+  drainTimeoutSecs: upToADay.default(180).meta({
     group: "Workers",
     aliases: ["--drain-settle-secs"],
     description:
       "How long a removed worker may finish its requests, seconds. Long generations take minutes; the field's 5 would cut them.",
   }),
-  defaultPolicy: name.default("cache_aware").meta({
+  defaultPolicy: policyName.default("cache_aware").meta({
     group: "Routing",
     flag: "--policy",
     description: `Policy of models that no pattern and no hint names: ${POLICY_NAMES.join(", ")}, or the one of \`policy_module\`.`,
   }),
-  prefillPolicy: name.optional().meta({
+  prefillPolicy: policyName.optional().meta({
     group: "Routing",
     description:
       "Policy that chooses the prefill worker where no pattern and no hint names one; else that of the model.",
   }),
-  decodePolicy: name.optional().meta({
+  decodePolicy: policyName.optional().meta({
     group: "Routing",
     description:
       "Policy that chooses the decode worker where no pattern and no hint names one; else that of the model.",
@@ -378,18 +421,18 @@ export const configSchema = z.strictObject({
     group: "Admission and time",
     description: "Requests that may wait when that bound is reached; more are refused with 503.",
   }),
-  queueTimeoutSecs: secs
+  queueTimeoutSecs: upToADay
     .default(60)
     .meta({ group: "Admission and time", description: "Longest wait in the queue, seconds." }),
-  requestTimeoutSecs: secs.default(1800).meta({
+  requestTimeoutSecs: upToADay.default(1800).meta({
     group: "Admission and time",
     description: "Longest a request may take, first byte in to last byte out, seconds. Long generations are normal.",
   }),
-  bodyStallTimeoutSecs: secs.default(30).meta({
+  bodyStallTimeoutSecs: upToADay.default(30).meta({
     group: "Admission and time",
     description: "Longest pause of a client within a request's body, seconds.",
   }),
-  connectTimeoutSecs: secs.default(2).meta({
+  connectTimeoutSecs: upToADay.default(2).meta({
     group: "Admission and time",
     description:
       "For a worker to accept a connection, seconds. A worker in the same data centre answers within milliseconds.",
@@ -399,12 +442,12 @@ export const configSchema = z.strictObject({
     description:
       "Connections to one worker at once, over all threads, besides those of health checks; 0 for no bound. Requests beyond them wait their turn, in order, for `connect_timeout_secs` at most, then go to another worker. No engine runs as many requests together; twice as many again and this machine would have no ports left towards the worker.",
   }),
-  firstByteTimeoutSecs: secs.default(600).meta({
+  firstByteTimeoutSecs: upToADay.default(600).meta({
     group: "Admission and time",
     description:
       "From the request sent to the first byte of the answer, seconds. An answer that is not streamed begins when it is whole.",
   }),
-  idleTimeoutSecs: secs.default(120).meta({
+  idleTimeoutSecs: upToADay.default(120).meta({
     group: "Admission and time",
     description:
       "Longest silence of a worker within an answer, seconds. Tokens come many times a second; two minutes of none is a worker that hangs.",
@@ -414,7 +457,7 @@ export const configSchema = z.strictObject({
     description:
       "Silence within a stream after which the client gets a comment (`ping` on `/v1/messages`), so that nothing on the way takes the connection for dead, seconds; 0 for never.",
   }),
-  clientStallTimeoutSecs: secs.default(120).meta({
+  clientStallTimeoutSecs: upToADay.default(120).meta({
     group: "Admission and time",
     description: "How long a client may take nothing of a stream while there is something for it, seconds.",
   }),
@@ -438,7 +481,7 @@ export const configSchema = z.strictObject({
     description:
       "After SIGTERM: how long the gateway still takes new connections while its readiness says no, so that whoever balances before it learns, seconds. Not after SIGINT.",
   }),
-  shutdownGracePeriodSecs: secs.default(180).meta({
+  shutdownGracePeriodSecs: upToADay.default(180).meta({
     group: "Admission and time",
     description:
       "And after that, how long requests may finish, seconds. Streams that are left then end with an error event.",
@@ -478,28 +521,28 @@ export const configSchema = z.strictObject({
     group: "Retries and circuit breaker",
     description: "Probes in a row that must succeed to close it.",
   }),
-  cbTimeoutDurationSecs: secs.default(60).meta({
+  cbTimeoutDurationSecs: upToADay.default(60).meta({
     group: "Retries and circuit breaker",
     description:
       "How long it stays open before the first probe, seconds; doubles with each probe that fails, up to 16 times.",
   }),
-  cbWindowDurationSecs: secs
+  cbWindowDurationSecs: upToADay
     .default(120)
     .meta({ group: "Retries and circuit breaker", description: "Length of the window, seconds." }),
   disableCircuitBreaker: z.boolean().default(false).meta({
     group: "Retries and circuit breaker",
     description: "Workers are left out by their health checks only.",
   }),
-  healthCheckEndpoint: z.string().startsWith("/").default("/health").meta({
+  healthCheckEndpoint: path.default("/health").meta({
     group: "Health checks",
     description: "Path that is asked.",
   }),
-  healthCheckIntervalSecs: secs.default(10).meta({
+  healthCheckIntervalSecs: upToADay.default(10).meta({
     group: "Health checks",
     description:
       "Between two checks of a worker, seconds. The field has 60; a dead worker would be asked for three minutes.",
   }),
-  healthCheckTimeoutSecs: secs.default(5).meta({ group: "Health checks", description: "For an answer, seconds." }),
+  healthCheckTimeoutSecs: upToADay.default(5).meta({ group: "Health checks", description: "For an answer, seconds." }),
   healthFailureThreshold: count.min(1).default(3).meta({
     group: "Health checks",
     description: "Failed checks in a row that take a worker out.",
@@ -516,21 +559,27 @@ export const configSchema = z.strictObject({
     group: "Health checks",
     description: "A worker that fails its checks leaves the registry for good.",
   }),
-  workerStartupTimeoutSecs: secs.default(1800).meta({
+  workerStartupTimeoutSecs: upToADay.default(1800).meta({
     group: "Health checks",
     description:
       "After this long without an answer a new worker is shown as failed, seconds; it is checked on. Large models load for many minutes.",
   }),
-  workerStartupCheckInterval: secs.default(1).meta({
+  workerStartupCheckInterval: upToADay.default(1).meta({
     group: "Health checks",
     description:
       "Between two checks of a worker that has not answered yet, seconds. The field has 30; a worker that is up would wait that long for work.",
   }),
-  logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info").meta({
-    group: "Observability",
-    description: "Least level that is logged. Access lines are `info`.",
-  }),
-  prometheusHost: z.string().min(1).default("0.0.0.0").meta({
+  logLevel: z
+    .preprocess(
+      (value) => LEVEL_ALIASES.get(value) ?? value,
+      z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
+    )
+    .default("info")
+    .meta({
+      group: "Observability",
+      description: "Least level that is logged. Access lines are `info`.",
+    }),
+  prometheusHost: host.default("0.0.0.0").meta({
     group: "Observability",
     description: "Address of the metrics port.",
   }),

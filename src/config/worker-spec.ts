@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { camelKeys } from "./config-file.ts";
 import { GatewayError } from "../errors/errors.ts";
-import { snakeCase } from "../util/case.ts";
 import type { Secret } from "../util/secret.ts";
-import { type WorkerConfig, workerSchema } from "./schema.ts";
+import { asWritten, type Complaint, complaintsOf, dotted, sentence } from "./describe-issue.ts";
+import { canonicalPolicy, type WorkerConfig, workerSchema } from "./schema.ts";
 
 /** What is configured of a worker, in the shape that the registry takes. */
 export interface WorkerSettings {
@@ -38,12 +38,17 @@ export function workerSpec(worker: WorkerConfig): WorkerSettings {
     connectionMode: "http",
     bootstrapPort: worker.bootstrapPort,
     // A label is how other gateways take the hint.
-    policyHint: worker.policy ?? worker.labels["policy"],
+    policyHint: worker.policy ?? labelledPolicy(worker),
     labels: worker.labels,
     priority: worker.priority,
     cost: worker.cost,
     health: healthOf(worker.health),
   };
+}
+
+function labelledPolicy({ labels }: WorkerConfig): string | undefined {
+  const label = labels["policy"];
+  return label === undefined ? undefined : canonicalPolicy(label);
 }
 
 function healthOf(health: WorkerConfig["health"]): WorkerSettings["health"] {
@@ -88,10 +93,20 @@ export function patchWorkerSpec(before: WorkerSettings, body: Body): WorkerSetti
 }
 
 function parse<T>(schema: z.ZodType<T>, body: Body): T {
-  const result = schema.safeParse(camelKeys(body));
+  const values = camelKeys(body);
+  const result = schema.safeParse(values);
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const path = [...(issue?.path ?? []), ...(issue?.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [])];
-  const param = path.map((part) => snakeCase(String(part))).join(".");
-  throw new GatewayError("invalid_request", `${param}: ${issue?.message ?? "not valid"}`, { param });
+  const complaints = complaintsOf(result.error.issues, schema, values);
+  const told = complaints.slice(0, MAX_TOLD).map((one) => sentence(one));
+  const param = paramOf(complaints[0]);
+  throw new GatewayError("invalid_request", told.join("; "), param === undefined ? {} : { param });
+}
+
+/** Complaints in one answer: a body may have any number of wrong fields. */
+const MAX_TOLD = 8;
+
+function paramOf(complaint: Complaint | undefined): string | undefined {
+  if (!complaint) return undefined;
+  const { path, unknownKey } = complaint;
+  return dotted(path, unknownKey === undefined ? undefined : asWritten(unknownKey));
 }

@@ -3,7 +3,7 @@ import { GatewayError } from "../errors/errors.ts";
 import { isReasoningParserName } from "../parser/reasoning-parsers.ts";
 import { isToolCallParserName } from "../parser/tool-call-parsers.ts";
 import type { ModelTextSettings } from "../router/grpc/model-text.ts";
-import { refusedType } from "../config/load.ts";
+import { refusedType } from "../config/check-config.ts";
 import { GRPC_LIMITS, type GrpcLimits } from "../transport/grpc/grpc-transport.ts";
 import type { Config } from "../config/schema.ts";
 import type { PolicyConfig, PolicyRegistryOptions } from "../policy/policy-registry.ts";

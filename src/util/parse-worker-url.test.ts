@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { parseWorkerUrl } from "./parse-worker-url.ts";
+import { leftOutNotice, parseWorkerUrl } from "./parse-worker-url.ts";
 
 describe("addresses", () => {
   test("become origins", () => {
@@ -14,6 +14,14 @@ describe("addresses", () => {
     expect(origin("http://[::1]:8000")).toBe("http http://[::1]:8000");
   });
 
+  test("lose the /v1 that clients are given with them, which is said", () => {
+    for (const text of ["http://gpu1:8000/v1", "https://gpu1/v1/", "gpu1:8000//v1"]) {
+      expect([text, parseWorkerUrl(text)]).toMatchObject([text, { ok: true, leftOut: "/v1" }]);
+    }
+    expect(leftOutNotice("gpu1:8000/v1")).toContain("http://gpu1:8000 was given with /v1");
+    expect(leftOutNotice("gpu1:8000")).toBeUndefined();
+  });
+
   test("that lead elsewhere are refused", () => {
     for (const text of [
       "file:///etc/passwd",
@@ -24,6 +32,10 @@ describe("addresses", () => {
       "http://",
       "",
       "http://a:99999",
+      "http://a:0",
+      "grpc://a:1/v1",
+      "http://a/v1/models",
+      "http://a/v1?x",
     ]) {
       expect([text, parseWorkerUrl(text).ok]).toEqual([text, false]);
     }

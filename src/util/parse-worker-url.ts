@@ -1,5 +1,11 @@
 export type ParsedWorkerUrl =
-  | { readonly ok: true; readonly url: string; readonly connectionMode: "http" | "grpc" }
+  | {
+      readonly ok: true;
+      readonly url: string;
+      readonly connectionMode: "http" | "grpc";
+      /** What was said of the address and is not part of it: the path that clients of an OpenAI API are given. */
+      readonly leftOut?: "/v1";
+    }
   | { readonly ok: false; readonly reason: string };
 
 const MODES: ReadonlyMap<string, "http" | "grpc"> = new Map([
@@ -11,7 +17,8 @@ const MODES: ReadonlyMap<string, "http" | "grpc"> = new Map([
 
 /**
  * The address of a worker: `http(s)://host[:port]`, `grpc(s)://host:port`, or `host:port`, which is taken as HTTP.
- * The result is an origin: scheme and host in lower case, no trailing slash. Path, query, fragment and user are refused.
+ * The result is an origin: scheme and host in lower case, no trailing slash. `/v1` behind an HTTP address is left out, as
+ * it is what people copy from the settings of a client; any other path, query, fragment and user are refused.
  */
 export function parseWorkerUrl(text: string): ParsedWorkerUrl {
   const trimmed = text.trim();
@@ -27,8 +34,18 @@ export function parseWorkerUrl(text: string): ParsedWorkerUrl {
     return { ok: false, reason: `the scheme ${url.protocol}// is not one of http, https, grpc, grpcs` };
   if (url.hostname === "") return { ok: false, reason: "it has no host" };
   if (url.username !== "" || url.password !== "") return { ok: false, reason: "it must not carry a user or password" };
-  if (!/^\/*$/.test(url.pathname) || url.search !== "" || url.hash !== "") {
-    return { ok: false, reason: "it must not have a path, query or fragment" };
+  if (url.port === "0") return { ok: false, reason: "nothing can be reached on port 0" };
+  const hasVersion = connectionMode === "http" && /^\/+v1\/*$/.test(url.pathname);
+  if ((!hasVersion && !/^\/*$/.test(url.pathname)) || url.search !== "" || url.hash !== "") {
+    return { ok: false, reason: "it must not have a path (other than /v1), query or fragment" };
   }
-  return { ok: true, url: `${url.protocol}//${url.host.toLowerCase()}`, connectionMode };
+  const origin = `${url.protocol}//${url.host.toLowerCase()}`;
+  return { ok: true, url: origin, connectionMode, ...(hasVersion ? { leftOut: "/v1" } : {}) };
+}
+
+/** What to say of an address of which a part was left out; undefined where nothing was. */
+export function leftOutNotice(text: string): string | undefined {
+  const parsed = parseWorkerUrl(text);
+  if (!parsed.ok || parsed.leftOut === undefined) return undefined;
+  return `the worker ${parsed.url} was given with ${parsed.leftOut}, which is left out: requests bring their own path`;
 }

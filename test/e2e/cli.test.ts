@@ -45,7 +45,7 @@ describe("what cannot be taken is one sentence and exit code 2", () => {
     ],
     ["a parser that is none", ["--tool-call-parser", "nope"], 'tool_call_parser: there is no parser "nope"'],
     ["a tokenizer that is not there", ["--enable-grpc", "--tokenizer-path", "/nowhere"], "/nowhere"],
-    ["a wrong value", ["--port", "many"], "--port: port: Invalid input: expected number, received string"],
+    ["a wrong value", ["--port", "many"], '--port: must be a whole number from 0 to 65535, not "many"'],
     ["a file that is not there", ["--config", "none.yaml"], "none.yaml: there is no such file"],
     [
       "a wrong file",

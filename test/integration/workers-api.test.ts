@@ -85,6 +85,28 @@ describe("the REST API", () => {
     expect(gateway.context.workerRegistry.all()).toEqual([]);
   });
 
+  test("every wrong field is named as the caller wrote it", async () => {
+    await using gateway = await startGateway();
+    const body = { url: "http://x:1", tokenizer_path: "t", modelId: "m", priority: "high" };
+    const { json } = await call(`${gateway.url}/workers`, "POST", body);
+    expect(json["error"]).toMatchObject({
+      message:
+        'priority must be a number from 0 to 1000000, not "high"; unknown key tokenizer_path; unknown key modelId; did you mean model_id?',
+      param: "priority",
+    });
+  });
+
+  test("an address with /v1 is the worker's without it, which the answer says", async () => {
+    await using engine = await startEngine();
+    await using gateway = await startGateway();
+    const added = await call(`${gateway.url}/workers`, "POST", { url: `${engine.url}/v1` });
+    expect([added.status, added.json["url"]]).toEqual([202, engine.url]);
+    expect(added.json["message"]).toContain(`${engine.url} was given with /v1, which is left out`);
+    expect((await call(`${gateway.url}/workers`, "POST", { url: engine.url })).status).toBe(409);
+    const removed = await call(`${gateway.url}/remove_worker`, "POST", { url: `${engine.url}/v1/` });
+    expect(removed.status).toBe(200);
+  });
+
   test("the same url at once: one is taken, the others are told so", async () => {
     await using engine = await startEngine();
     await using gateway = await startGateway();

@@ -126,6 +126,7 @@ describe("defaults", () => {
       "reasoningParser",
       "tokenizerPath",
       "toolCallParser",
+      "workerApiKey",
     ]);
   });
 });

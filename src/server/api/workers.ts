@@ -6,6 +6,7 @@ import type { Worker } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Call, Route } from "../route.ts";
 import { patchWorkerSpec, readWorkerSpec } from "../../config/worker-spec.ts";
+import { leftOutNotice, parseWorkerUrl } from "../../util/parse-worker-url.ts";
 import { readJson } from "./json-request.ts";
 import { workerView } from "./worker-view.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
@@ -45,9 +46,10 @@ function list({ workerRegistry }: WorkersDeps, { query }: Call): Reply {
 }
 
 async function create(deps: WorkersDeps, call: Call): Promise<Reply> {
-  const spec = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
+  const body = await readJson(call.request, deps.maxBodyBytes);
+  const spec = readWorkerSpec(body);
   const { worker } = deps.routerManager.addWorker(spec);
-  if (!wantsToWait(call)) return accepted(worker, "the worker is being probed");
+  if (!wantsToWait(call)) return accepted(worker, withUrlNotice("the worker is being probed", body));
   const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
   return jsonReply(workerView(settled ?? worker), { status: 201, headers: location(worker.id) });
 }
@@ -88,18 +90,25 @@ async function remove(deps: WorkersDeps, call: Call): Promise<Reply> {
 /** Body `{"url": ...}` and the rest of a worker, or the old `?url=`. */
 async function seedAdd(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url");
-  const spec = readWorkerSpec(url === null ? await readJson(call.request, deps.maxBodyBytes) : { url });
-  const { message, worker } = deps.routerManager.addWorker(spec);
-  return jsonReply({ success: true, message, worker: workerView(worker) });
+  const body = url === null ? await readJson(call.request, deps.maxBodyBytes) : { url };
+  const { message, worker } = deps.routerManager.addWorker(readWorkerSpec(body));
+  return jsonReply({ success: true, message: withUrlNotice(message, body), worker: workerView(worker) });
 }
 
 async function seedRemove(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url") ?? stringField(await readJson(call.request, deps.maxBodyBytes), "url");
   if (url === undefined) throw new GatewayError("invalid_request", "url is missing", { param: "url" });
-  const worker = deps.workerRegistry.getByUrl(url.replace(/\/+$/, ""));
+  const parsed = parseWorkerUrl(url);
+  const worker = parsed.ok ? deps.workerRegistry.getByUrl(parsed.url) : undefined;
   if (!worker) throw new GatewayError("worker_not_found", "no worker has this url", { param: "url" });
   const { message } = deps.routerManager.removeWorker(worker);
   return jsonReply({ success: true, message, worker: null });
+}
+
+/** Says in the answer what was left out of the worker's address. */
+function withUrlNotice(message: string, body: Readonly<Record<string, unknown>>): string {
+  const notice = leftOutNotice(stringField(body, "url") ?? "");
+  return notice === undefined ? message : `${message}; ${notice}`;
 }
 
 function seedList({ workerRegistry }: WorkersDeps): Reply {

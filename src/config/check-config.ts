@@ -1,0 +1,97 @@
+import { closest } from "../util/suggest.ts";
+import type { Complaint } from "./describe-issue.ts";
+import { canonicalPolicy, type Config, POLICY_NAMES } from "./schema.ts";
+
+/** What is wrong with options that are right one by one. */
+export function checkConfig(config: Config): Complaint[] {
+  return [...checkWorkers(config), ...checkPolicies(config), ...checkAdmin(config)];
+}
+
+function complaint(path: readonly PropertyKey[], text: string): Complaint {
+  return { path, text, isSentence: true };
+}
+
+function checkWorkers(config: Config): Complaint[] {
+  const seen = new Set<string>();
+  const complaints: Complaint[] = [];
+  for (const [index, { url, workerType }] of config.initialWorkers.entries()) {
+    if (seen.has(url)) complaints.push(complaint(["initialWorkers", index, "url"], `the worker ${url} is given twice`));
+    seen.add(url);
+    const refusal = config.enableIgw ? undefined : refusedType(workerType, config.pdDisaggregation);
+    if (refusal !== undefined) complaints.push(complaint(["initialWorkers", index, "workerType"], refusal));
+  }
+  return complaints;
+}
+
+/** Why a gateway for one kind of workers does not take this one; undefined where it does. */
+export function refusedType(type: "regular" | "prefill" | "decode", isPd: boolean): string | undefined {
+  if ((type === "regular") !== isPd) return undefined;
+  return isPd
+    ? "with --pd-disaggregation workers are --prefill and --decode (worker_type prefill or decode); regular ones besides them need --enable-igw"
+    : `a ${type} worker needs --pd-disaggregation, or --enable-igw where there are others besides`;
+}
+
+/** Policies of other gateways, and what is nearest to each here. */
+const NOT_BUILT: ReadonlyMap<string, string> = new Map([
+  ["least_load", "shortest_queue takes the worker with the fewest requests in flight"],
+  ["prefix_hash", "cache_aware sends prompts with one beginning to one worker"],
+  ["manual", "consistent_hashing keeps a routing key on one worker"],
+  ["sticky_least_loaded", "consistent_hashing keeps a session on one worker"],
+  ["sticky_round_robin", "consistent_hashing keeps a session on one worker"],
+  ["rendezvous_hash", "consistent_hashing keeps a session on one worker"],
+  ["bucket", "shortest_queue takes the worker with the fewest requests in flight"],
+  ["kv_aware", "cache_aware remembers which worker has seen which prompt"],
+]);
+
+/** Names of built-in policies. A module brings a name that is known only when it is loaded. */
+function checkPolicies(config: Config): Complaint[] {
+  if (config.policyModule !== undefined) return [];
+  return namedPolicies(config).flatMap(({ name, path }) => {
+    const text = refusedPolicy(name);
+    return text === undefined ? [] : [complaint(path, text)];
+  });
+}
+
+/** A policy module is given, and nothing names what it brings. */
+export function isModuleUnused(config: Config): boolean {
+  return config.policyModule !== undefined && namedPolicies(config).every(({ name }) => isBuiltIn(name));
+}
+
+function isBuiltIn(given: string): boolean {
+  const name = canonicalPolicy(given);
+  return POLICY_NAMES.some((known) => known === name);
+}
+
+/** Every policy that the configuration names, and where. */
+function namedPolicies(config: Config): { readonly name: string; readonly path: readonly PropertyKey[] }[] {
+  const named: [name: string | undefined, path: readonly PropertyKey[]][] = [
+    [config.defaultPolicy, ["defaultPolicy"]],
+    [config.prefillPolicy, ["prefillPolicy"]],
+    [config.decodePolicy, ["decodePolicy"]],
+  ];
+  for (const [index, { policy }] of config.modelPolicies.patterns.entries()) {
+    named.push([policy, ["modelPolicies", "patterns", index, "policy"]]);
+  }
+  for (const [index, { policy, labels }] of config.initialWorkers.entries()) {
+    named.push([policy, ["initialWorkers", index, "policy"]]);
+    named.push([labels["policy"], ["initialWorkers", index, "labels", "policy"]]);
+  }
+  return named.flatMap(([name, path]) => (name === undefined ? [] : [{ name, path }]));
+}
+
+function refusedPolicy(given: string): string | undefined {
+  if (isBuiltIn(given)) return undefined;
+  const name = canonicalPolicy(given);
+  const instead = NOT_BUILT.get(name);
+  if (instead !== undefined) return `the policy ${name} is not built yet; ${instead}`;
+  const near = closest(name, POLICY_NAMES);
+  const hint = near === undefined ? `the policies are ${POLICY_NAMES.join(", ")}` : `did you mean ${near}?`;
+  return `unknown policy ${JSON.stringify(name)}; ${hint}`;
+}
+
+/** A client's key must not open the administration from anywhere. */
+function checkAdmin(config: Config): Complaint[] {
+  const serving = [config.apiKey, ...config.apiKeys.map(({ key }) => key)];
+  if (!serving.some((key) => key && key.reveal() === config.adminApiKey?.reveal())) return [];
+  return [complaint(["adminApiKey"], "the admin key must be another than those of clients")];
+}

@@ -1,0 +1,119 @@
+import { z } from "zod";
+import { camelCase, snakeCase } from "../util/case.ts";
+import { type AnyRecord, isRecord } from "../util/objects.ts";
+import { closest } from "../util/suggest.ts";
+import { typeAt } from "./options.ts";
+
+/** What is wrong with one value, in the words of whoever wrote it. */
+export interface Complaint {
+  /** Of the value, or of the mapping that has an unknown key. Keys in camel case. */
+  readonly path: readonly PropertyKey[];
+  /** A key that is not known, as the schema was given it. */
+  readonly unknownKey?: string;
+  /** What goes behind the name of the option: "must be true or false". */
+  readonly text: string;
+  /** The text says by itself what it is about. */
+  readonly isSentence?: boolean;
+}
+
+/** Characters of a value that a message shows. */
+const SHOWN = 80;
+
+/** Issues of the schema as complaints: an unknown key is one of its own. `input` is what was parsed. */
+export function complaintsOf(
+  issues: readonly z.core.$ZodIssue[],
+  schema: z.core.$ZodType,
+  input: unknown,
+): Complaint[] {
+  return issues.flatMap((issue): Complaint[] => {
+    const { path } = issue;
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => ({
+        path,
+        unknownKey: key,
+        text: unknownKeyText(key, path, schema),
+        isSentence: true,
+      }));
+    }
+    // The schema says these in words of its own.
+    if (issue.code === "custom" || issue.code === "invalid_format") return [{ path, text: issue.message }];
+    const value = valueAt(input, path);
+    if (value === undefined && issue.code === "invalid_type") return [{ path, text: "is missing" }];
+    const type = typeAt(schema, path);
+    return [{ path, text: type ? `must be ${expectedOf(type)}${shown(value, path)}` : "is not valid" }];
+  });
+}
+
+/** `initial_workers[0].model_id must be ...`; the first `from` parts of the path are said elsewhere. */
+export function sentence({ path, isSentence, text }: Complaint, from = 0): string {
+  const name = isSentence === true ? "" : dotted(path.slice(from));
+  return name === "" ? text : `${name} ${text}`;
+}
+
+/** `initial_workers[0].model_id`; `last` stands as it is. */
+export function dotted(path: readonly PropertyKey[], last?: string): string {
+  let text = "";
+  for (const part of path) {
+    if (typeof part === "number") text += `[${part}]`;
+    else text += `${text === "" ? "" : "."}${snakeCase(String(part))}`;
+  }
+  return last === undefined ? text : `${text}${text === "" ? "" : "."}${last}`;
+}
+
+/** A key as it was written: keys in snake case were turned into camel case, and those in camel case into snake case. */
+export function asWritten(key: string): string {
+  return /[A-Z]/.test(key) ? snakeCase(key) : camelCase(key);
+}
+
+function unknownKeyText(key: string, path: readonly PropertyKey[], schema: z.core.$ZodType): string {
+  const type = typeAt(schema, path);
+  const known = type instanceof z.ZodObject ? Object.keys(type.shape).map(snakeCase) : [];
+  const near = closest(snakeCase(key), known);
+  return `unknown key ${dotted(path, asWritten(key).slice(0, SHOWN))}${near === undefined ? "" : `; did you mean ${near}?`}`;
+}
+
+/** "a whole number from 1 to 65535". */
+function expectedOf(type: z.core.$ZodType): string {
+  const schema: AnyRecord = z.toJSONSchema(type, { io: "input", unrepresentable: "any" });
+  if (Array.isArray(schema["enum"])) return `one of ${schema["enum"].join(", ")}`;
+  switch (schema["type"]) {
+    case "boolean":
+      return "true or false";
+    case "integer":
+      return `a whole number from ${Number(schema["minimum"])} to ${Number(schema["maximum"])}`;
+    case "number": {
+      const above = schema["exclusiveMinimum"];
+      const from = typeof above === "number" ? `above ${above} and at most` : `from ${Number(schema["minimum"])} to`;
+      return `a number ${from} ${Number(schema["maximum"])}`;
+    }
+    case "array":
+      return "a list";
+    case "object":
+      return "a mapping of options";
+    default:
+      return textOf(schema);
+  }
+}
+
+function textOf({ minLength, maxLength }: AnyRecord): string {
+  if (typeof maxLength === "number") return `a text of ${Number(minLength ?? 0)} to ${maxLength} characters`;
+  return typeof minLength === "number" ? "a text that is not empty" : "a text";
+}
+
+/** `, not "many"`; nothing of a value that may be a secret. */
+function shown(value: unknown, path: readonly PropertyKey[]): string {
+  if (/key$/i.test(String(path.at(-1)))) return "";
+  if (Array.isArray(value)) return ", not a list";
+  if (isRecord(value)) return ", not a mapping";
+  const text = JSON.stringify(value) ?? String(value);
+  return `, not ${text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text}`;
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const part of path) {
+    if (Array.isArray(value)) value = value[Number(part)];
+    else value = isRecord(value) && Object.hasOwn(value, part) ? value[String(part)] : undefined;
+  }
+  return value;
+}

@@ -1,0 +1,36 @@
+/** A worker as a flag or a variable names it; whether its parts are right is for the schema to say. */
+export interface GivenWorker {
+  /** The flag or variable. */
+  readonly flag: string;
+  readonly url: string;
+  readonly modelId?: string;
+  readonly workerType?: "prefill" | "decode";
+  readonly bootstrapPort?: number | string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** Flags that name workers, with what the workers of each are for. Their variables are called after them. */
+export const WORKER_FLAGS: ReadonlyMap<string, "regular" | "prefill" | "decode"> = new Map([
+  ["--worker", "regular"],
+  ["--worker-urls", "regular"],
+  ["--prefill", "prefill"],
+  ["--prefill-workers", "prefill"],
+  ["--decode", "decode"],
+  ["--decode-workers", "decode"],
+]);
+
+/** Addresses behind one flag or in one variable, apart by commas or spaces; behind a prefill worker, its bootstrap port or `none`. */
+export function givenWorkers(
+  flag: string,
+  type: "regular" | "prefill" | "decode",
+  texts: readonly string[],
+): GivenWorker[] {
+  const workers: GivenWorker[] = [];
+  for (const word of texts.flatMap((text) => text.split(/[\s,]+/)).filter((part) => part !== "")) {
+    const last = workers.at(-1);
+    const isPort = type === "prefill" && (/^\d+$/.test(word) || word === "none");
+    if (!isPort || !last) workers.push({ flag, url: word, ...(type === "regular" ? {} : { workerType: type }) });
+    else if (word !== "none") workers[workers.length - 1] = { ...last, bootstrapPort: Number(word) };
+  }
+  return workers;
+}
