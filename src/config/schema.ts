@@ -529,6 +529,25 @@ export const configSchema = z.strictObject({
   cbWindowDurationSecs: upToADay
     .default(120)
     .meta({ group: "Retries and circuit breaker", description: "Length of the window, seconds." }),
+  outlierFailureThreshold: count.default(5).meta({
+    group: "Retries and circuit breaker",
+    description:
+      "Different requests that must fail at a worker within the window (500, an error within a stream, no answer) for it to be ejected, if they are at least half of its answers there and the model's other workers do clearly better. 0: never. 5 is Envoy's number.",
+  }),
+  outlierEjectionSecs: secs.default(30).meta({
+    group: "Retries and circuit breaker",
+    description:
+      "How long an ejected worker is left out before requests may prove it, seconds; doubles each time that it is ejected again soon, up to 16 times.",
+  }),
+  outlierMaxEjectionPercent: z.number().min(0).max(100).default(50).meta({
+    group: "Retries and circuit breaker",
+    description: "Of a model's ready workers at most this share is ejected; one of several may always be.",
+  }),
+  slowStartSecs: z.number().min(0).max(86_400).default(30).meta({
+    group: "Retries and circuit breaker",
+    description:
+      "A worker that is back after it was left out for faults or failures gets a tenth of its share of the requests at first, and all of it after this time, seconds. 0: at once.",
+  }),
   disableCircuitBreaker: z.boolean().default(false).meta({
     group: "Retries and circuit breaker",
     description: "Workers are left out by their health checks only.",

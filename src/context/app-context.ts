@@ -27,7 +27,7 @@ import { WorkerRegistry } from "../worker/worker-registry.ts";
 import { createPolicyRegistry, createRouters, forgetDeparted } from "./data-path.ts";
 import {
   acceptedTypes,
-  breakerSettings,
+  boardSettings,
   grpcLimits,
   healthSettings,
   maxConnectionsPerWorker,
@@ -100,7 +100,8 @@ export async function createAppContext(config: Config, overrides: AppContextOver
       ledger,
       clock,
       logger,
-      settings: breakerSettings(config),
+      metrics,
+      settings: boardSettings(config),
       recheck: (id, what) => healthChecker.probeNow(id, what),
     }),
   );
@@ -133,7 +134,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     );
   for (const worker of config.initialWorkers) routerManager.addWorker(workerSpec(worker));
   forgetDeparted({ workerRegistry, transport, grpc, metrics });
-  exposeState({ metrics, workerRegistry, transport });
+  exposeState({ metrics, workerRegistry, transport, outcomes });
   const owned = stack.move();
   return {
     config,

@@ -3,6 +3,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { PolicyMemory } from "../policy/policy-memory.ts";
 import { PolicyRegistry } from "../policy/policy-registry.ts";
+import { FailureLog } from "../router/failure-log.ts";
 import { RetryBudget } from "../router/retry-budget.ts";
 import { RouterFactory } from "../router/router-factory.ts";
 import { Routers } from "../router/routers.ts";
@@ -10,6 +11,7 @@ import { StreamWatch } from "../router/stream-watch.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
 import type { OutcomeSink } from "../worker/breaker-board.ts";
+import { FailedLoad } from "../worker/failed-load.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { guardPolicy, loadPolicyModule } from "./policy-module.ts";
@@ -58,6 +60,9 @@ export function createRouters(parts: DataPathParts, stack: AsyncDisposableStack)
     metrics,
     clock,
     outcomes,
+    failedLoad: stack.use(new FailedLoad(clock)),
+    failureLog: new FailureLog(logger, clock),
+    random: Math.random,
     budget: new RetryBudget({ ...RETRY_BUDGET, minPerSec: RETRY_BUDGET.minPerSec / threads }, clock),
     streams: { watch: stack.use(new StreamWatch(clock)), clock, ...streamSettings(config) },
     ...routerSettings(config),

@@ -11,7 +11,7 @@ import { matchesGlob } from "../policy/glob.ts";
 import type { HttpRouterDeps } from "../router/http/http-router.ts";
 import type { ParsedOutputSettings } from "../router/http/parsed-request.ts";
 import type { StreamRelayDeps } from "../router/stream-relay.ts";
-import type { BreakerSettings } from "../worker/circuit-breaker.ts";
+import type { BoardSettings } from "../worker/breaker-board.ts";
 import type { HealthSettings, WorkerType } from "../worker/worker.ts";
 
 /** The configuration in the units and shapes of those who use it: seconds become milliseconds here and nowhere else. */
@@ -63,13 +63,23 @@ export function streamSettings(config: Config): Pick<StreamRelayDeps, "keepAlive
   };
 }
 
-export function breakerSettings(config: Config): BreakerSettings {
+export function boardSettings(config: Config): BoardSettings {
+  const windowMs = config.cbWindowDurationSecs * MS;
   return {
-    failureThreshold: config.cbFailureThreshold,
-    successThreshold: config.cbSuccessThreshold,
-    openMs: config.cbTimeoutDurationSecs * MS,
-    windowMs: config.cbWindowDurationSecs * MS,
-    disabled: config.disableCircuitBreaker,
+    breaker: {
+      failureThreshold: config.cbFailureThreshold,
+      successThreshold: config.cbSuccessThreshold,
+      openMs: config.cbTimeoutDurationSecs * MS,
+      ejectionMs: config.outlierEjectionSecs * MS,
+      windowMs,
+      disabled: config.disableCircuitBreaker,
+    },
+    outliers: {
+      failureThreshold: config.outlierFailureThreshold,
+      maxShare: config.outlierMaxEjectionPercent / 100,
+      windowMs,
+    },
+    slowStartMs: config.slowStartSecs * MS,
   };
 }
 

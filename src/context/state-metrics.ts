@@ -9,14 +9,15 @@ export interface StateMetricsDeps {
   readonly metrics: Metrics;
   readonly workerRegistry: WorkerRegistry;
   readonly transport: { readonly openSockets: number };
+  readonly outcomes: { readonly panicking: Iterable<string> };
 }
 
 /** Gauges of what is there now, read when somebody scrapes: nothing is counted on the way of a request. */
-export function exposeState({ metrics, workerRegistry, transport }: StateMetricsDeps): void {
+export function exposeState({ metrics, workerRegistry, transport, outcomes }: StateMetricsDeps): void {
   const worker = (url: string): string => metrics.bounded("worker", url);
   metrics.read("inFlight", (set) => {
-    for (const { modelId, url, inFlight } of workerRegistry.all()) {
-      set({ model: metrics.bounded("model", modelId), worker: worker(url) }, inFlight);
+    for (const { modelId, url, requestsInFlight } of workerRegistry.all()) {
+      set({ model: metrics.bounded("model", modelId), worker: worker(url) }, requestsInFlight);
     }
   });
   metrics.read("workers", (set) => {
@@ -29,6 +30,14 @@ export function exposeState({ metrics, workerRegistry, transport }: StateMetrics
     for (const { url, breakerState } of workerRegistry.all()) {
       set({ worker: worker(url) }, BREAKER_VALUES[breakerState]);
     }
+  });
+  metrics.read("workersOut", (set) => {
+    for (const { url, status, trouble } of workerRegistry.all()) {
+      if (trouble && status === "ready") set({ worker: worker(url), reason: trouble.reason }, 1);
+    }
+  });
+  metrics.read("panic", (set) => {
+    for (const model of outcomes.panicking) set({ model: metrics.bounded("model", model) }, 1);
   });
   metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
   metrics.read("residentBytes", (set) => set({}, process.memoryUsage.rss()));

@@ -33,8 +33,8 @@ test("statuses fit their source: 4xx for clients, 5xx for gateway and workers", 
   }
 });
 
-test("a lone 500 and a full worker do not count against its breaker", () => {
-  expect([ERRORS.upstream_error.breaker, ERRORS.upstream_busy.breaker]).toEqual(["answer", "answer"]);
+test("a 500 counts only in comparison with other workers, and a full worker's refusal not at all", () => {
+  expect([ERRORS.upstream_error.breaker, ERRORS.upstream_busy.breaker]).toEqual(["failure", "answer"]);
 });
 
 test("a foreign error becomes a defect that keeps its cause and tells the client nothing", () => {

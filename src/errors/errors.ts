@@ -16,11 +16,13 @@ export type ErrorSource = "client" | "gateway" | "worker";
 export type RetryClass = "reachable_elsewhere" | "declined" | "ambiguous" | "never";
 
 /**
- * - `fault`: the worker failed as a worker.
+ * - `fault`: the worker failed as a worker: enough of them open its breaker.
+ * - `doubtful`: what came is no answer, which may be the request's doing: a fault, unless the other workers fail alike.
+ * - `failure`: it said that it failed on this request: it is ejected for it only where the other workers do better.
  * - `answer`: it answered, if only to refuse; so it works.
  * - `nothing`: it tells nothing of the worker.
  */
-export type BreakerNews = "fault" | "answer" | "nothing";
+export type BreakerNews = "fault" | "doubtful" | "failure" | "answer" | "nothing";
 
 export interface ErrorRow {
   /** HTTP status for the client. */
@@ -29,7 +31,7 @@ export interface ErrorRow {
   readonly grpc: number;
   readonly source: ErrorSource;
   readonly retry: RetryClass;
-  /** What the circuit breaker of the worker hears of it. */
+  /** What it tells of the worker, for its circuit breaker and for ejection. */
   readonly breaker: BreakerNews;
   /** Whether the client's SDK should send the request again, where it would by itself (408, 409, 429, 5xx). */
   readonly clientRetry: boolean;
@@ -82,6 +84,10 @@ function worker(http: number, grpc: number, retry: RetryClass, meaning: string):
     anthropic: http === 504 ? "timeout_error" : "api_error",
     meaning,
   };
+}
+
+function doubtful(retry: RetryClass, meaning: string): ErrorRow {
+  return { ...worker(502, 13, retry, meaning), breaker: "doubtful" };
 }
 
 export const ERRORS = {
@@ -223,23 +229,30 @@ export const ERRORS = {
   upstream_truncated: worker(502, 14, "ambiguous", "The answer ended before it was whole."),
   upstream_reset: worker(502, 14, "never", "The connection to the worker broke within a stream."),
   upstream_protocol_error: worker(502, 13, "ambiguous", "What the worker sent is not HTTP as it should be."),
-  invalid_upstream_response: worker(
-    502,
-    13,
+  invalid_upstream_response: doubtful(
     "never",
     "The worker answered with something that is not an answer to this request.",
   ),
-  upstream_stream_error: worker(502, 13, "never", "The engine told of an error within its stream."),
-  upstream_event_invalid: worker(502, 13, "ambiguous", "An event of the worker's stream is not JSON."),
-  upstream_event_too_large: worker(502, 13, "ambiguous", "An event of the worker's stream is larger than 4 MiB."),
+  upstream_stream_error: doubtful("never", "The engine told of an error within its stream."),
+  upstream_event_invalid: doubtful("ambiguous", "An event of the worker's stream is not JSON."),
+  upstream_event_too_large: doubtful("ambiguous", "An event of the worker's stream is larger than 4 MiB."),
   upstream_busy: {
-    ...capacity("Every worker that was asked said that it is full (429 or 503)."),
+    ...capacity("Every worker that was asked said that it is full (429, 503 or 529)."),
     source: "worker",
     breaker: "answer",
     retry: "declined",
   },
-  upstream_unavailable: worker(502, 14, "ambiguous", "The worker, or a proxy before it, answered 502 or 504."),
-  upstream_auth_failed: worker(502, 16, "declined", "The worker refused the gateway's credential."),
+  upstream_unavailable: worker(
+    502,
+    14,
+    "ambiguous",
+    "The worker, or a proxy before it, answered 502 or 504 (also 520 and 524); or something before it refused the request with a page of its own (403).",
+  ),
+  upstream_auth_failed: {
+    ...worker(502, 16, "declined", "The worker refused the gateway's credential (401, or 403 in the engine's words)."),
+    // Left out for it at once where another worker can serve, and not after so many faults.
+    breaker: "nothing",
+  },
   upstream_model_missing: {
     ...client(404, 5, "not_found_error", "The workers that were asked do not serve the model or the route."),
     retry: "declined",
@@ -249,7 +262,7 @@ export const ERRORS = {
     ...worker(501, 12, "declined", "The workers that were asked do not have the method that this request needs."),
     breaker: "answer",
   },
-  upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), breaker: "answer" },
+  upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), breaker: "failure" },
   upstream_rejected: {
     ...client(400, 3, "invalid_request_error", "The worker refused the request; status and message are its own."),
     breaker: "answer",
@@ -272,6 +285,8 @@ export interface GatewayErrorDetails {
   readonly status?: number;
   /** The worker asked to be left alone for this long, ms (upstream_busy with `Retry-After`). */
   readonly restMs?: number;
+  /** What it tells of the worker, where that is not what the row says. */
+  readonly news?: BreakerNews;
   /** `error.code` where the worker named one of its own (upstream_rejected). */
   readonly workerCode?: string;
   /** Methods for `Allow`. */
@@ -294,6 +309,11 @@ export class GatewayError extends Error {
 
   get row(): ErrorRow {
     return ERRORS[this.code];
+  }
+
+  /** What it tells of the worker. */
+  get news(): BreakerNews {
+    return this.details.news ?? this.row.breaker;
   }
 
   /** HTTP status for the client. */

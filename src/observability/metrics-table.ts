@@ -130,6 +130,30 @@ export const METRICS = {
     help: "Circuit breaker of a worker: 0 closed, 1 half-open, 2 open.",
     labels: ["worker"],
   },
+  ejections: {
+    name: "pointsman_worker_ejections_total",
+    kind: "counter",
+    help: "Times that a worker was left out, by reason: faults (its breaker), failures (it fails where the others do not), credential (it refuses the gateway's).",
+    labels: ["worker", "reason"],
+  },
+  ejectionsLimited: {
+    name: "pointsman_ejections_limited_total",
+    kind: "counter",
+    help: "Times that a worker failed and was asked all the same, as many of the model's workers as may be were left out already.",
+    labels: ["model"],
+  },
+  workersOut: {
+    name: "pointsman_worker_out",
+    kind: "gauge",
+    help: "1 for each ready worker that is left out, by reason: faults, failures, suspected (it may be ejected), credential, busy (it asked for it).",
+    labels: ["worker", "reason"],
+  },
+  panic: {
+    name: "pointsman_panic",
+    kind: "gauge",
+    help: "1 for each model of which too few workers are left: those that are left out for failures are asked all the same.",
+    labels: ["model"],
+  },
   admitted: {
     name: "pointsman_admitted_requests",
     kind: "gauge",

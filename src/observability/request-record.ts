@@ -8,6 +8,13 @@ export interface TokenCounts {
   readonly cachedTokens: number | undefined;
 }
 
+/** A worker that was asked and did not serve. */
+export interface FailedAttempt {
+  readonly url: string;
+  /** Code of the errors table. */
+  readonly code: string;
+}
+
 export interface RecordSink {
   /** Called once a request, when its last byte has left or nobody waits for it any more. */
   settle(record: RequestRecord): void;
@@ -31,6 +38,8 @@ export class RequestRecord {
   /** Of each leg, joined by `+`. */
   policy: string | undefined;
   attempts = 0;
+  /** Attempts that failed, in their order; undefined where there is none, as nearly always. */
+  failedAttempts: FailedAttempt[] | undefined;
   isStream = false;
   /** From the start to the first event of a stream, ms. */
   ttftMs: number | undefined;
@@ -52,6 +61,11 @@ export class RequestRecord {
     this.endpoint = endpoint;
     this.startedAt = performance.now();
     this.#sink = sink;
+  }
+
+  noteFailure(url: string, code: string): void {
+    this.failedAttempts ??= [];
+    this.failedAttempts.push({ url, code });
   }
 
   /** Runs `action` when the request is over. */
@@ -88,9 +102,11 @@ function accessLine(record: RequestRecord): object {
     endpoint: record.endpoint,
     model: record.model,
     worker: record.workerId,
+    worker_url: record.workerUrl,
     prefill_worker: record.prefillWorkerId,
     policy: record.policy,
     attempts: record.attempts,
+    failed: record.failedAttempts,
     status: record.status,
     error: record.errorCode,
     stream: record.isStream,

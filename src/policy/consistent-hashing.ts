@@ -21,16 +21,17 @@ interface Ring {
  */
 export function createConsistentHashing(): Policy {
   const leastLoaded = new LeastLoaded();
-  let known: readonly Candidate[] | undefined;
-  let ring: Ring = { hashes: new Uint32Array(0), owners: new Uint16Array(0) };
+  // By list of candidates: a list is made once and used until the set changes, and few are in use at a time.
+  const rings = new WeakMap<readonly Candidate[], Ring>();
   return {
     name: "consistent_hashing",
     select(candidates, request) {
       const key = request.routingKey();
       if (key === undefined) return leastLoaded.find(candidates);
-      if (candidates !== known) {
-        known = candidates;
+      let ring = rings.get(candidates);
+      if (!ring) {
         ring = buildRing(candidates);
+        rings.set(candidates, ring);
       }
       return ring.owners[firstFrom(ring.hashes, Bun.hash.xxHash32(key))] ?? -1;
     },

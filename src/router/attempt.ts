@@ -1,14 +1,18 @@
-import type { GatewayError } from "../errors/errors.ts";
+import type { BreakerNews, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/breaker-board.ts";
+import type { FailedLoad } from "../worker/failed-load.ts";
 import type { Lease, LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
+import type { FailureLog } from "./failure-log.ts";
 import type { InferenceRequest } from "./router.ts";
 
 export interface AttemptDeps {
   readonly ledger: LoadLedger;
   readonly metrics: Metrics;
   readonly outcomes: OutcomeSink;
+  readonly failedLoad: FailedLoad;
+  readonly failureLog: FailureLog;
 }
 
 /** The worker of one try, and what it is asked for. */
@@ -56,7 +60,7 @@ export class Attempt {
   end(error?: GatewayError): void {
     if (this.#isOver) return;
     this.#failure = error;
-    this.#close(error?.code ?? "ok");
+    this.#close(error?.code ?? "ok", error);
     this.#report(error);
   }
 
@@ -66,7 +70,7 @@ export class Attempt {
   endUnsure(error: GatewayError): void {
     if (this.#isOver) return;
     this.#failure = error;
-    this.#close(error.code);
+    this.#close(error.code, error);
     this.#deps.outcomes.report(this.worker.id, { ...ABANDONED, isProbe: this.#isProbe, recheck: "health" });
   }
 
@@ -77,26 +81,41 @@ export class Attempt {
     if (this.#isProbe) this.#deps.outcomes.report(this.worker.id, ABANDONED);
   }
 
-  #close(outcome: string): void {
+  #close(outcome: string, error?: GatewayError): void {
     this.#isOver = true;
-    this.#lease[Symbol.dispose]();
-    const { metrics } = this.#deps;
-    metrics.increment("attempts", {
-      model: metrics.bounded("model", this.#request.features.model),
-      worker: metrics.bounded("worker", this.worker.url),
-      outcome,
-    });
+    const { metrics, failedLoad } = this.#deps;
+    const { features, record } = this.#request;
+    const model = metrics.bounded("model", features.model);
+    if (error && isUnserved(error)) {
+      failedLoad.keep(this.#lease, model);
+      record.noteFailure(this.worker.url, error.code);
+    } else {
+      this.#lease[Symbol.dispose]();
+      if (outcome === "ok") failedLoad.answered(model, record.startedAt);
+    }
+    metrics.increment("attempts", { model, worker: metrics.bounded("worker", this.worker.url), outcome });
   }
 
   /** That a worker answered is counted in the ledger; only what says more than that is reported. */
   #report(error: GatewayError | undefined): void {
-    const news = error ? error.row.breaker : "answer";
-    const restMs = error?.details.restMs ?? 0;
+    if (!error) {
+      if (this.#isProbe) this.#deps.outcomes.report(this.worker.id, { ...ABANDONED, news: "answer" });
+      return;
+    }
+    const { news } = error;
+    const restMs = error.details.restMs ?? 0;
     const recheck = recheckAfter(error);
-    const isRefused = error?.code === "upstream_auth_failed";
-    if (news !== "fault" && !this.#isProbe && restMs === 0 && recheck === undefined) return;
-    const source = news === "fault" ? sourceOf(this.#request, error) : 0;
-    this.#deps.outcomes.report(this.worker.id, { news, isProbe: this.#isProbe, source, restMs, recheck, isRefused });
+    const isFailure = FAILURES.has(news) || error.code === "upstream_auth_failed";
+    if (!isFailure && !this.#isProbe && restMs === 0 && recheck === undefined) return;
+    const message = isFailure ? this.#deps.failureLog.tell(this.worker, error, this.#request) : undefined;
+    this.#deps.outcomes.report(this.worker.id, {
+      news,
+      isProbe: this.#isProbe,
+      source: isFailure ? sourceOf(this.#request, error) : undefined,
+      restMs,
+      recheck,
+      error: { code: error.code, message: message ?? error.message },
+    });
   }
 }
 
@@ -104,19 +123,27 @@ export class Attempt {
 const ABANDONED: AttemptOutcome = {
   news: "nothing",
   isProbe: true,
-  source: 0,
+  source: undefined,
   restMs: 0,
   recheck: undefined,
-  isRefused: false,
+  error: undefined,
 };
 
-/** A worker that was never reached did not fail because of the request, so each such fault counts for itself. */
-function sourceOf({ body }: InferenceRequest, error: GatewayError | undefined): number {
-  if (error?.row.retry === "reachable_elsewhere") return Math.random();
+const FAILURES: ReadonlySet<BreakerNews> = new Set<BreakerNews>(["fault", "doubtful", "failure"]);
+
+/** The worker has not done what it was asked for: it failed, is full, or does not have the model. A bad request was answered. */
+function isUnserved({ code, row }: GatewayError): boolean {
+  if (code === "upstream_stale_socket") return false;
+  return row.source === "worker" || code === "upstream_model_missing";
+}
+
+/** A worker that was never reached did not fail because of the request. */
+function sourceOf({ body }: InferenceRequest, error: GatewayError): number | undefined {
+  if (error.row.retry === "reachable_elsewhere") return undefined;
   return Number(Bun.hash.wyhash(body.bytes) & 0x7fffffffn);
 }
 
-function recheckAfter(error: GatewayError | undefined): "health" | "models" | undefined {
-  if (error?.row.retry === "reachable_elsewhere") return "health";
-  return error?.code === "upstream_model_missing" ? "models" : undefined;
+function recheckAfter({ code, row }: GatewayError): "health" | "models" | undefined {
+  if (row.retry === "reachable_elsewhere") return "health";
+  return code === "upstream_model_missing" ? "models" : undefined;
 }

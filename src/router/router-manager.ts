@@ -74,7 +74,7 @@ export class RouterManager implements Disposable {
   removeWorker(worker: Worker): WorkerApiResponse & { readonly gone: Promise<void> } {
     const { drainer, drainTimeoutMs, logger } = this.#deps;
     const gone = drainer.drain(worker.id, drainTimeoutMs);
-    logger.info({ worker: worker.id, url: worker.url, in_flight: worker.inFlight }, "worker removed");
+    logger.info({ worker: worker.id, url: worker.url, in_flight: worker.requestsInFlight }, "worker removed");
     return { success: true, message: `Worker ${worker.id} removed`, worker: undefined, gone };
   }
 

@@ -23,7 +23,7 @@ function select(fleet: FleetSetup, lost = NOBODY): Selection {
   });
   const fits = (one: Worker, other: Worker): boolean => one.spec.labels["kind"] === other.spec.labels["kind"];
   const { ledger, clock } = fleet;
-  return new Selection({ ledger, clock, capacityRetryAfterSecs: 5 }, REQUEST, {
+  return new Selection({ ledger, clock, random: () => 0, capacityRetryAfterSecs: 5 }, REQUEST, {
     legs: [leg("prefill"), leg("decode")],
     lost,
     fits,
@@ -70,6 +70,24 @@ test("one that failed is left out where a fitting one can take its place, and ke
   const other = select(fleet);
   expect(other.leaveOut(failed)).toBe(true);
   expect(names(other.next())).toEqual(["a3", "a2"]);
+});
+
+test("a worker in its slow start is a candidate for its share of the requests, whatever the policy", () => {
+  const fleet = setUpFleet();
+  const one = fleet.add("http://one:1", { modelId: "m" });
+  fleet.add("http://two:1", { modelId: "m" });
+  fleet.registry.update(one.id, { slowStart: { since: 0, until: 1000 } });
+  fleet.clock.advance(400);
+  const { ledger, clock } = fleet;
+  const pick = (draw: number, lost = NOBODY): string[] => {
+    const snapshot = fleet.registry.getWorkersForModel("m", "http", "regular");
+    const deps = { ledger, clock, random: () => draw, capacityRetryAfterSecs: 5 };
+    const legs = [{ role: "regular", snapshot, policy: FIRST }] as const;
+    return names(new Selection(deps, REQUEST, { legs, lost, fits: () => true }).first());
+  };
+  expect([pick(0.39), pick(0.41)]).toEqual([["one"], ["two"]]);
+  fleet.clock.advance(600);
+  expect(pick(0.99)).toEqual(["one"]);
 });
 
 test("workers that the request has lost are not chosen", () => {

@@ -29,6 +29,8 @@ export interface Choice {
 export interface SelectionDeps {
   readonly ledger: LoadLedger;
   readonly clock: Clock;
+  /** Numbers from 0 to below 1, for workers in their slow start. */
+  readonly random: () => number;
   /** For `Retry-After` where no worker can take a request now, s. */
   readonly capacityRetryAfterSecs: number;
 }
@@ -48,7 +50,12 @@ export class Selection {
     this.#deps = deps;
     this.#request = request;
     this.#choice = choice;
-    this.#candidates = choice.legs.map(({ snapshot }) => without(snapshot.available, choice.lost));
+    this.#candidates = choice.legs.map(({ snapshot }) => without(this.#startingWith(snapshot), choice.lost));
+  }
+
+  /** Of the workers that are back after they were left out only those whose share of the requests this one is in. */
+  #startingWith({ available, slowStarts }: ModelSnapshot): readonly Worker[] {
+    return slowStarts ? slowStarts.candidates(this.#deps.random(), this.#deps.clock.now()) : available;
   }
 
   /** The first try: a worker whose breaker is half-open comes before the policy. Throws no_available_workers. */

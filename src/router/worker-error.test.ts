@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { workerError } from "./worker-error.ts";
+import { engineError, workerError } from "./worker-error.ts";
 
 const answer = (
   status: number,
@@ -13,7 +13,7 @@ const answer = (
 });
 
 test("statuses become codes of the table", () => {
-  const codes = [401, 403, 429, 503, 502, 504, 500, 501, 302, 400, 404, 422].map(
+  const codes = [401, 403, 429, 503, 529, 502, 504, 520, 524, 521, 522, 530, 500, 501, 507, 302, 400, 404, 422].map(
     (status) => workerError(answer(status, "")).code,
   );
   expect(codes).toEqual([
@@ -21,8 +21,15 @@ test("statuses become codes of the table", () => {
     "upstream_auth_failed",
     "upstream_busy",
     "upstream_busy",
+    "upstream_busy",
     "upstream_unavailable",
     "upstream_unavailable",
+    "upstream_unavailable",
+    "upstream_unavailable",
+    "upstream_connect_failed",
+    "upstream_connect_failed",
+    "upstream_connect_failed",
+    "upstream_error",
     "upstream_error",
     "upstream_error",
     "invalid_upstream_response",
@@ -36,6 +43,31 @@ test("a model that the worker does not have is another thing than a route that i
   const missing = { error: { message: "The model `x` does not exist.", param: "model", code: 404 } };
   expect(workerError(answer(404, missing)).code).toBe("upstream_model_missing");
   expect(workerError(answer(404, { detail: "Not Found" })).code).toBe("upstream_rejected");
+});
+
+test("a 403 that is not in the engine's words is a proxy's, and may be the request's doing", () => {
+  const pages = [
+    answer(403, "<html>blocked</html>"),
+    answer(403, "", { "content-type": "text/html" }),
+    answer(403, "no"),
+  ];
+  expect(pages.map((page) => [workerError(page).code, workerError(page).news])).toEqual(
+    pages.map(() => ["upstream_unavailable", "doubtful"]),
+  );
+  const engines = [{ error: "Unauthorized" }, { detail: "Forbidden" }, ""];
+  expect(engines.map((body) => workerError(answer(403, body)).code)).toEqual(engines.map(() => "upstream_auth_failed"));
+});
+
+test("what a worker says of its own failure is kept for the log, and not told to the client", () => {
+  const said = (body: unknown): unknown => workerError(answer(500, body)).cause;
+  expect([said({ error: { message: "CUDA out of memory" } }), said("Traceback"), said("")]).toEqual([
+    "HTTP 500: CUDA out of memory",
+    "HTTP 500: Traceback",
+    "HTTP 500",
+  ]);
+  expect(workerError(answer(500, "Traceback")).message).not.toContain("Traceback");
+  expect(engineError({ message: "out of memory", status: 529 }, "http://w:1").code).toBe("upstream_busy");
+  expect(engineError({ message: "out of memory", status: undefined }, "http://w:1").cause).toBe("out of memory");
 });
 
 test("a worker that is full rests where it says for how long, at most two minutes", () => {

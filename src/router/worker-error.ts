@@ -1,14 +1,19 @@
 import { GatewayError } from "../errors/errors.ts";
+import { retryAfterMs } from "./retry-after.ts";
 import type { EngineFailure } from "../protocol/stream-reader.ts";
 import { isJsonObject, type JsonObject, jsonObjectOf, objectField, stringField } from "../protocol/json.ts";
 
 /** Longest message of a worker that is passed on, characters. */
 const MAX_MESSAGE_CHARS = 2000;
-/** Longest `Retry-After` that is believed, s. Clients give up beyond it. */
-const MAX_RETRY_AFTER_SECS = 120;
+/** Of the answer of a worker that failed, bytes: its log line has room for less. */
+const MAX_WORDS_BYTES = 4096;
 
-/** A worker that refuses our key is left alone for this long: only its operator can change that. */
-const REST_WITHOUT_CREDENTIAL_MS = 30_000;
+/** The worker, or a proxy before it, has no room now; 529 is said by Anthropic, NVIDIA's NIM and Dynamo. */
+const FULL: ReadonlySet<number> = new Set([429, 503, 529]);
+/** A proxy before the worker had no whole answer of it; 520 and 524 are Cloudflare's. */
+const UNAVAILABLE: ReadonlySet<number> = new Set([502, 504, 520, 524]);
+/** A proxy before the worker could not reach it, so that the worker has nothing of the request (Cloudflare). */
+const NOT_REACHED: ReadonlySet<number> = new Set([521, 522, 523, 525, 526, 530]);
 
 export interface WorkerAnswer {
   readonly status: number;
@@ -21,36 +26,62 @@ export interface WorkerAnswer {
 /** A worker's answer outside 2xx, as an error of the table. */
 export function workerError(answer: WorkerAnswer): GatewayError {
   const { status } = answer;
-  if (status === 401 || status === 403) {
-    return new GatewayError("upstream_auth_failed", "the worker refused the gateway's credential", {
-      restMs: REST_WITHOUT_CREDENTIAL_MS,
+  if (FULL.has(status)) return busy(retryAfterMs(answer.headers, Date.now()));
+  if (status >= 500) return failed(answer);
+  if (status === 401 || (status === 403 && !isForeignPage(answer))) {
+    return new GatewayError("upstream_auth_failed", "the worker refused the gateway's credential");
+  }
+  if (status === 403) {
+    return new GatewayError("upstream_unavailable", "something before the worker refused the request", {
+      // A firewall looks at what a request says, so that it may be the request's doing.
+      news: "doubtful",
+      cause: wordsOf(answer),
     });
   }
-  if (status === 429 || status === 503) return busy(answer.headers.get("retry-after"));
-  if (status === 502 || status === 504) {
-    return new GatewayError("upstream_unavailable", "the worker is not available");
-  }
-  if (status >= 500) return new GatewayError("upstream_error", "the worker failed on this request");
   if (status < 400) return new GatewayError("invalid_upstream_response", "the worker answered with a redirect");
   return rejected(answer);
 }
 
+function failed(answer: WorkerAnswer): GatewayError {
+  const cause = wordsOf(answer);
+  if (UNAVAILABLE.has(answer.status)) {
+    return new GatewayError("upstream_unavailable", "the worker is not available", { cause });
+  }
+  if (NOT_REACHED.has(answer.status)) {
+    return new GatewayError("upstream_connect_failed", "a proxy before the worker could not reach it", { cause });
+  }
+  return new GatewayError("upstream_error", "the worker failed on this request", { cause });
+}
+
 /** The worker is full. Where it says for how long, it is left alone for that time. */
-function busy(retryAfter: string | undefined): GatewayError {
-  const isTold = retryAfter !== undefined && /^[0-9]{1,6}$/.test(retryAfter);
-  const secs = isTold ? Math.min(Math.max(Number(retryAfter), 1), MAX_RETRY_AFTER_SECS) : 1;
+function busy(restMs: number | undefined): GatewayError {
   return new GatewayError("upstream_busy", "the workers are at capacity; try again later", {
-    retryAfterSecs: secs,
-    ...(isTold ? { restMs: secs * 1000 } : {}),
+    retryAfterSecs: restMs === undefined ? 1 : Math.max(1, Math.ceil(restMs / 1000)),
+    ...(restMs === undefined ? {} : { restMs }),
   });
+}
+
+/** A page of a firewall or a proxy: engines refuse in JSON, or without a word. */
+function isForeignPage({ headers, body }: WorkerAnswer): boolean {
+  if (headers.get("content-type")?.toLowerCase().startsWith("text/html") === true) return true;
+  const text = new TextDecoder().decode(body).trim();
+  return text !== "" && jsonObjectOf(text) === undefined;
+}
+
+/** What the worker says of its failure, for its operator's log: paths, addresses, and maybe prompts are in it. */
+function wordsOf({ status, body }: WorkerAnswer): string {
+  const text = new TextDecoder().decode(body.subarray(0, MAX_WORDS_BYTES));
+  const parsed = jsonObjectOf(text);
+  const words = (parsed && messageOf(parsed)) ?? text.trim();
+  return `HTTP ${status}${words === "" ? "" : `: ${words}`}`;
 }
 
 /** An error that an engine told within a stream, with the status that it would have had. */
 export function engineError({ message, status }: EngineFailure, origin: string): GatewayError {
-  if (status === 429 || status === 503) return busy(undefined);
+  if (status !== undefined && FULL.has(status)) return busy(undefined);
   // What an engine says of its own failure is for its operator: paths, addresses, prompts.
   if (status === undefined || status >= 500) {
-    return new GatewayError("upstream_stream_error", "the engine failed within the stream");
+    return new GatewayError("upstream_stream_error", "the engine failed within the stream", { cause: message });
   }
   return new GatewayError("upstream_rejected", clean(message, origin), { status });
 }
@@ -63,7 +94,7 @@ function rejected(answer: WorkerAnswer): GatewayError {
   // Where it is a proxy's page or empty, there is nothing in it that helps the client.
   const body = jsonObjectOf(new TextDecoder().decode(answer.body)) ?? {};
   const error = objectField(body, "error") ?? body;
-  const message = stringField(error, "message") ?? stringField(body, "error") ?? detailOf(body);
+  const message = messageOf(body);
   const param = stringField(error, "param");
   const code = stringField(error, "code");
   const text = clean(message ?? "the worker refused the request", answer.origin);
@@ -75,6 +106,11 @@ function rejected(answer: WorkerAnswer): GatewayError {
     ...(param === undefined ? {} : { param }),
     ...(workerCode === undefined ? {} : { workerCode }),
   });
+}
+
+function messageOf(body: JsonObject): string | undefined {
+  const error = objectField(body, "error") ?? body;
+  return stringField(error, "message") ?? stringField(body, "error") ?? detailOf(body);
 }
 
 /** FastAPI: `detail` is a sentence, or a list of `{loc, msg}`. */

@@ -10,7 +10,7 @@ interface Deadline {
  * Bounds on time for what nearly always ends well before them. A timer for each costs 20 µs of CPU (Bun 1.4.5, a third of a
  * small request, 2026-11-23); one timer that looks at all of them now and then costs nothing.
  */
-export class Deadlines {
+export class Deadlines implements Disposable {
   readonly #clock: Clock;
   readonly #pending = new Set<Deadline>();
   readonly #sweep: Sweep;
@@ -26,6 +26,12 @@ export class Deadlines {
     this.#pending.add(deadline);
     this.#sweep.wake();
     return () => this.#pending.delete(deadline);
+  }
+
+  /** Nothing that is pending comes due any more. */
+  [Symbol.dispose](): void {
+    this.#sweep[Symbol.dispose]();
+    this.#pending.clear();
   }
 
   #look(now: number): boolean {

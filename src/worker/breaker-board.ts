@@ -1,9 +1,11 @@
-import type { BreakerNews } from "../errors/errors.ts";
+import type { BreakerNews, ErrorCode } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
 import type { Clock } from "../util/clock.ts";
 import { type BreakerSettings, CircuitBreaker, type BreakerState } from "./circuit-breaker.ts";
 import type { LoadLedger } from "./load-ledger.ts";
-import type { Worker } from "./worker.ts";
+import { groupOf, OutlierDetector, type OutlierSettings } from "./outlier-detector.ts";
+import type { Trouble, TroubleReason, Worker, WorkerChange } from "./worker.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 
 /** How an attempt at a worker ended, as far as the worker's standing is concerned. */
@@ -11,14 +13,14 @@ export interface AttemptOutcome {
   readonly news: BreakerNews;
   /** The attempt was to prove a worker whose breaker is half-open. */
   readonly isProbe: boolean;
-  /** Hash of the request: the same request sent again has the same. */
-  readonly source: number;
+  /** Hash of the request: the same request sent again has the same. Undefined where the worker was never reached. */
+  readonly source: number | undefined;
   /** The worker asked to be left alone for this long, ms; 0 where it did not. */
   readonly restMs: number;
   /** What should be looked at anew: whether it is up, or also what it serves. */
   readonly recheck: "health" | "models" | undefined;
-  /** It refused our credential: somebody has to do something about it. */
-  readonly isRefused: boolean;
+  /** What it ended with, for operators; undefined where it went well or nothing is to be said. */
+  readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
 }
 
 /** Where attempts report; called for those that tell something, which are few. */
@@ -31,27 +33,58 @@ export interface BreakerBoardDeps {
   readonly ledger: LoadLedger;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly settings: BreakerSettings;
+  readonly metrics: Metrics;
+  readonly settings: BoardSettings;
   /** Looks at a worker out of turn. */
   readonly recheck: (workerId: string, what: "health" | "models") => void;
 }
 
+export interface BoardSettings {
+  readonly breaker: BreakerSettings;
+  readonly outliers: OutlierSettings;
+  /** For this long a worker that is back gets less than its share, ms. */
+  readonly slowStartMs: number;
+}
+
+/** A last error that changes nothing else is published no more often than this, ms. */
+const LAST_ERROR_EVERY_MS = 10_000;
+/** That a limit keeps a worker from being ejected is said no more often than this, ms. */
+const LIMIT_EVERY_MS = 60_000;
+
 interface Watched {
   readonly breaker: CircuitBreaker;
   cancelRest: (() => void) | undefined;
+  cancelSlowStart: (() => void) | undefined;
+  lastErrorAt: number;
 }
 
 /**
- * The breakers of all workers, and who rests because it asked to. What comes of it is published as a change of the worker,
- * so that whoever chooses reads nothing but the registry.
+ * Who is left out, and why: the breakers of all workers, those that fail where others do not, and who rests because it
+ * asked to. What comes of it is published as a change of the worker, so that whoever chooses reads nothing but the
+ * registry.
  */
 export class BreakerBoard implements OutcomeSink, Disposable {
   readonly #deps: BreakerBoardDeps;
   readonly #watched = new Map<string, Watched>();
+  readonly #outliers: OutlierDetector;
+  /** Models whose ejections are ignored now, as too few workers would be left; by what their workers do. */
+  readonly #panicking = new Map<string, string>();
+  /** Workers that are left out. */
+  readonly #troubled = new Set<string>();
   readonly #stopListening: () => void;
+  #limitToldAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: BreakerBoardDeps) {
     this.#deps = deps;
+    this.#outliers = new OutlierDetector({
+      ...deps,
+      settings: deps.settings.breaker.disabled
+        ? { ...deps.settings.outliers, failureThreshold: 0 }
+        : deps.settings.outliers,
+      onSuspected: (worker) => this.#onSuspected(worker),
+      onJudged: (worker, isGuilty) => this.#onJudged(worker, isGuilty),
+      onLimit: (worker) => this.#onLimit(worker),
+    });
     this.#stopListening = deps.registry.onChange((before, after) => this.#onChange(before, after));
   }
 
@@ -61,22 +94,57 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     const watched = this.#watch(worker);
     // Before the breaker hears of it: what opens or closes makes the next probe possible.
     if (outcome.isProbe) this.#deps.ledger.releaseProbe(worker.slot);
-    if (outcome.news === "fault") watched.breaker.onFault(outcome.source, outcome.isProbe);
-    else if (outcome.news === "answer" && outcome.isProbe) watched.breaker.onProbeAnswer();
-    if (outcome.isRefused) {
-      this.#deps.logger.error({ worker: workerId, url: worker.url }, "the worker refuses the gateway's credential");
-    }
+    this.#tellBreaker(worker, watched.breaker, outcome);
     if (outcome.restMs > 0) this.#rest(worker.id, watched, outcome.restMs);
+    if (outcome.error) this.#publishError(worker.id, watched, outcome.error);
     if (outcome.recheck) this.#deps.recheck(workerId, outcome.recheck);
+  }
+
+  /** Models whose ejections are ignored now. */
+  get panicking(): Iterable<string> {
+    return this.#panicking.values();
   }
 
   [Symbol.dispose](): void {
     this.#stopListening();
-    for (const { breaker, cancelRest } of this.#watched.values()) {
+    this.#outliers[Symbol.dispose]();
+    for (const { breaker, cancelRest, cancelSlowStart } of this.#watched.values()) {
       breaker.close();
       cancelRest?.();
+      cancelSlowStart?.();
     }
     this.#watched.clear();
+  }
+
+  #tellBreaker(worker: Worker, breaker: CircuitBreaker, { news, isProbe, source, error }: AttemptOutcome): void {
+    if (error?.code === "upstream_auth_failed") {
+      breaker.open("credential");
+      return;
+    }
+    const isFailure = news === "fault" || news === "doubtful" || news === "failure";
+    if (isFailure) this.#outliers.onFailure(worker, news === "fault" ? undefined : source);
+    if (isProbe) this.#onProof(worker, breaker, { news, source, isGood: error === undefined && news === "answer" });
+    else if (news === "fault") breaker.onFault(source ?? Math.random(), () => true);
+    else if (news === "doubtful") {
+      breaker.onFault(source ?? Math.random(), () => !this.#outliers.isRequestsDoing(worker));
+    }
+  }
+
+  /** What a request to a half-open worker proves depends on what the worker was left out for. */
+  #onProof(
+    worker: Worker,
+    breaker: CircuitBreaker,
+    { news, source, isGood }: Pick<AttemptOutcome, "news" | "source"> & { readonly isGood: boolean },
+  ): void {
+    const isEjected = breaker.cause === "failures";
+    if (news === "fault" || news === "doubtful" || (news === "failure" && isEjected)) {
+      // Failed elsewhere as well, the request is at fault, and proves nothing.
+      const isRequest = news !== "fault" && source !== undefined && this.#outliers.failedElsewhere(worker, source);
+      if (!isRequest) breaker.onProbeFailure();
+    } else if (isGood || (!isEjected && news !== "nothing")) {
+      // That it refuses a request shows that it can be reached, and not that it can generate.
+      breaker.onProbeAnswer();
+    }
   }
 
   #watch(worker: Worker): Watched {
@@ -84,23 +152,88 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     if (known) return known;
     const { settings, clock, ledger } = this.#deps;
     const breaker = new CircuitBreaker({
-      settings,
+      settings: settings.breaker,
       clock,
       finished: () => ledger.finished(worker.slot),
-      onTransition: (state) => this.#onTransition(worker.id, state),
+      onTransition: (state, openMs) => this.#onTransition(worker.id, state, openMs),
     });
-    const watched: Watched = { breaker, cancelRest: undefined };
+    const watched: Watched = {
+      breaker,
+      cancelRest: undefined,
+      cancelSlowStart: undefined,
+      lastErrorAt: Number.NEGATIVE_INFINITY,
+    };
     this.#watched.set(worker.id, watched);
     return watched;
   }
 
-  #onTransition(id: string, to: BreakerState): void {
-    const { registry, ledger, logger } = this.#deps;
+  #onTransition(id: string, to: BreakerState, openMs: number | undefined): void {
+    const { registry, ledger, metrics } = this.#deps;
     const worker = registry.get(id);
-    if (!worker) return;
+    const watched = this.#watched.get(id);
+    if (!worker || !watched) return;
     ledger.releaseProbe(worker.slot);
-    logger.info({ worker: id, url: worker.url, from: worker.breakerState, to }, "breaker");
-    registry.update(id, { breakerState: to });
+    if (to === "open") {
+      this.#outliers.forget(worker);
+      if (worker.breakerState === "closed") {
+        const reason = watched.breaker.cause;
+        metrics.increment("ejections", { worker: metrics.bounded("worker", worker.url), reason });
+      }
+    }
+    this.#logTransition(worker, to, watched.breaker.cause, openMs);
+    const isBack = to === "closed" && worker.breakerState === "half_open";
+    this.#publish(id, { breakerState: to, ...(isBack ? this.#slowStart(id, watched) : {}) });
+  }
+
+  #logTransition(
+    { id, url, breakerState: from, lastError }: Worker,
+    to: BreakerState,
+    reason: string,
+    openMs: number | undefined,
+  ): void {
+    const { logger } = this.#deps;
+    const fields = { worker: id, url, from, to, reason };
+    if (openMs === undefined) logger.info(fields, "breaker");
+    else {
+      const told = { ...fields, for_secs: openMs / 1000, last_error: lastError?.code };
+      if (reason === "credential") logger.error(told, "the worker refuses the gateway's credential");
+      else logger.warn(told, "breaker");
+    }
+  }
+
+  #onSuspected(worker: Worker): void {
+    this.#deps.logger.info({ worker: worker.id, url: worker.url }, "the worker fails: others are asked for now");
+    this.#publish(worker.id, {});
+  }
+
+  #onJudged({ id, url }: Worker, isGuilty: boolean): void {
+    const { logger, registry } = this.#deps;
+    if (!registry.get(id)) return;
+    if (isGuilty) this.#watched.get(id)?.breaker.open("failures");
+    else {
+      logger.info({ worker: id, url }, "the worker is asked again: the failures went on without it");
+      this.#publish(id, {});
+    }
+  }
+
+  #onLimit({ id, url, modelId }: Worker): void {
+    const { logger, metrics, clock } = this.#deps;
+    metrics.increment("ejectionsLimited", { model: metrics.bounded("model", modelId) });
+    if (clock.now() - this.#limitToldAt < LIMIT_EVERY_MS) return;
+    this.#limitToldAt = clock.now();
+    logger.warn(
+      { worker: id, url, model: modelId },
+      "the worker fails and is asked all the same: as many of the model's workers are left out as may be",
+    );
+  }
+
+  #slowStart(id: string, watched: Watched): WorkerChange {
+    const { clock, settings } = this.#deps;
+    if (settings.slowStartMs === 0 || watched.breaker.cause === "credential") return {};
+    const since = clock.now();
+    watched.cancelSlowStart?.();
+    watched.cancelSlowStart = clock.after(settings.slowStartMs, () => this.#publish(id, { slowStart: undefined }));
+    return { slowStart: { since, until: since + settings.slowStartMs } };
   }
 
   #rest(id: string, watched: Watched, restMs: number): void {
@@ -108,10 +241,34 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     const until = clock.now() + restMs;
     if (until <= (registry.get(id)?.restUntil ?? 0)) return;
     watched.cancelRest?.();
-    watched.cancelRest = clock.after(restMs, () => {
-      if (registry.get(id)) registry.update(id, { restUntil: undefined });
-    });
-    registry.update(id, { restUntil: until });
+    watched.cancelRest = clock.after(restMs, () => this.#publish(id, { restUntil: undefined }));
+    this.#publish(id, { restUntil: until });
+  }
+
+  #publishError(id: string, watched: Watched, error: { readonly code: ErrorCode; readonly message: string }): void {
+    const { registry, clock } = this.#deps;
+    const worker = registry.get(id);
+    const isNews = worker?.trouble !== undefined && (worker.lastError?.at ?? 0) < worker.trouble.since;
+    if (!worker || (!isNews && clock.now() - watched.lastErrorAt < LAST_ERROR_EVERY_MS)) return;
+    watched.lastErrorAt = clock.now();
+    registry.update(id, { lastError: { ...error, at: Date.now() } });
+  }
+
+  /** With why it is left out, where it is. Does nothing where the worker has left. */
+  #publish(id: string, change: WorkerChange): void {
+    const { registry } = this.#deps;
+    const worker = registry.get(id);
+    if (!worker) return;
+    registry.update(id, { ...change, trouble: this.#troubleOf(worker.with(change)) });
+  }
+
+  #troubleOf({ id, breakerState, restUntil, trouble }: Worker): Trouble | undefined {
+    let reason: TroubleReason | undefined;
+    if (breakerState !== "closed") reason = this.#watched.get(id)?.breaker.cause ?? "faults";
+    else if (this.#outliers.isSuspected(id)) reason = "suspected";
+    else if (restUntil !== undefined) reason = "busy";
+    if (reason === undefined || reason === trouble?.reason) return reason && trouble;
+    return { reason, since: Date.now() };
   }
 
   #onChange(before: Worker | undefined, after: Worker | undefined): void {
@@ -119,10 +276,43 @@ export class BreakerBoard implements OutcomeSink, Disposable {
       const gone = before && this.#watched.get(before.id);
       gone?.breaker.close();
       gone?.cancelRest?.();
-      if (before) this.#watched.delete(before.id);
+      gone?.cancelSlowStart?.();
+      if (before) {
+        this.#watched.delete(before.id);
+        this.#outliers.forget(before);
+      }
     } else if (after.status === "ready" && before?.status !== "ready") {
       // A worker that was out and is back is another process: what its breaker remembers is not about it.
-      this.#watched.get(after.id)?.breaker.reset();
+      this.#outliers.forget(after);
+      const watched = this.#watched.get(after.id);
+      watched?.breaker.reset();
+      watched?.cancelSlowStart?.();
+      if (after.trouble || after.slowStart) this.#publish(after.id, { slowStart: undefined });
+    }
+    if (after?.trouble) this.#troubled.add(after.id);
+    else if (before) this.#troubled.delete(before.id);
+    this.#watchPanic(after ?? before);
+  }
+
+  /** Says when ejections of a model begin to be ignored and when they are heeded again. */
+  #watchPanic(worker: Worker | undefined): void {
+    // Nothing is looked at for a fleet that is well, however large.
+    if (!worker || (this.#troubled.size === 0 && this.#panicking.size === 0)) return;
+    const { modelId, spec } = worker;
+    const snapshot = this.#deps.registry.getWorkersForModel(modelId, spec.connectionMode, spec.workerType);
+    const { logger } = this.#deps;
+    const group = groupOf(worker);
+    if (snapshot.isPanic === this.#panicking.has(group)) return;
+    const left = snapshot.workers.filter(({ status, trouble }) => status === "ready" && trouble === undefined).length;
+    if (snapshot.isPanic) {
+      this.#panicking.set(group, modelId);
+      logger.warn(
+        { model: modelId, left, asked: snapshot.available.length },
+        "too few workers of the model are left: those that are left out are asked all the same",
+      );
+    } else {
+      this.#panicking.delete(group);
+      logger.info({ model: modelId, left }, "enough workers of the model are left");
     }
   }
 }

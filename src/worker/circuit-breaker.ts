@@ -2,13 +2,18 @@ import type { Clock } from "../util/clock.ts";
 
 export type BreakerState = "closed" | "open" | "half_open";
 
+/** Why it is open: faults that it counted itself, failures that the other workers do not have, or a credential refused. */
+export type BreakerCause = "faults" | "failures" | "credential";
+
 export interface BreakerSettings {
   /** Faults within the window that open it, if they are at least half of what ended there since the first of them. */
   readonly failureThreshold: number;
   /** Probes in a row that must succeed to close it. */
   readonly successThreshold: number;
-  /** How long it stays open the first time, ms; doubles each time that it opens again soon. */
+  /** How long it stays open for faults the first time, ms; doubles each time that it opens again soon. */
   readonly openMs: number;
+  /** The same for failures. */
+  readonly ejectionMs: number;
   readonly windowMs: number;
   readonly disabled: boolean;
 }
@@ -17,6 +22,8 @@ export interface BreakerSettings {
 const MAX_OPEN_FACTOR = 16;
 /** A share of faults below this is a busy worker with a rare fault, and no reason to leave it out. */
 const MIN_FAULT_RATIO = 0.5;
+/** A worker that refuses our credential is left alone for this long, ms: only its operator can change that. */
+const WITHOUT_CREDENTIAL_MS = 30_000;
 
 interface Fault {
   readonly at: number;
@@ -31,14 +38,16 @@ export interface CircuitBreakerDeps {
   readonly clock: Clock;
   /** Attempts that the worker has ended so far. */
   readonly finished: () => number;
-  readonly onTransition: (state: BreakerState) => void;
+  /** `openMs`: how long it will be open, where it opens. */
+  readonly onTransition: (state: BreakerState, openMs: number | undefined) => void;
 }
 
 /**
  * Leaves a worker out that keeps failing.
  *
  * ```
- *            faults >= threshold, of several requests, and half of what ended
+ *            faults >= threshold, of several requests, and half of what ended;
+ *            or failures that the others do not have, or no credential (`open`)
  *   closed ------------------------------------------------> open
  *     ^                                                        |  time is over
  *     | successThreshold probes answered                       v
@@ -54,6 +63,7 @@ export class CircuitBreaker {
   readonly #deps: CircuitBreakerDeps;
   #faults: Fault[] = [];
   #state: BreakerState = "closed";
+  #cause: BreakerCause = "faults";
   #openFactor = 1;
   #closedAt = Number.NEGATIVE_INFINITY;
   #successes = 0;
@@ -67,21 +77,38 @@ export class CircuitBreaker {
     return this.#state;
   }
 
+  /** What it was last opened for. */
+  get cause(): BreakerCause {
+    return this.#cause;
+  }
+
   /** A probe was answered. */
   onProbeAnswer(): void {
     if (this.#state !== "half_open") return;
     this.#successes += 1;
-    if (this.#successes >= this.#deps.settings.successThreshold) this.reset();
+    // Of a credential one answer says all.
+    if (this.#successes >= this.#deps.settings.successThreshold || this.#cause === "credential") this.reset();
   }
 
-  /** `isProbe`: the request was to prove the worker. What was sent before it was left out tells nothing new. */
-  onFault(source: number, isProbe: boolean): void {
-    if (this.#deps.settings.disabled) return;
-    if (this.#state === "half_open" && isProbe) this.#open();
-    else if (this.#state === "closed") {
-      this.#remember(source);
-      if (this.#isTooFaulty()) this.#open();
-    }
+  /** The probe failed: open again, for longer. */
+  onProbeFailure(): void {
+    if (this.#state === "half_open") this.#open();
+  }
+
+  /** `mayOpen`: false where the fault may be the request's doing. What was sent before it was left out tells nothing new. */
+  onFault(source: number, mayOpen: () => boolean): void {
+    if (this.#deps.settings.disabled || this.#state !== "closed") return;
+    this.#remember(source);
+    if (!this.#isTooFaulty() || !mayOpen()) return;
+    this.#cause = "faults";
+    this.#open();
+  }
+
+  /** Opens it for what others found out. */
+  open(cause: Exclude<BreakerCause, "faults">): void {
+    if (this.#deps.settings.disabled || this.#state === "open") return;
+    this.#cause = cause;
+    this.#open();
   }
 
   /** Closes it and forgets its faults: the worker has proved itself, or is another one now. */
@@ -103,16 +130,23 @@ export class CircuitBreaker {
     const isSoon = this.#state === "half_open" || clock.now() - this.#closedAt < settings.windowMs;
     this.#openFactor = isSoon ? Math.min(this.#openFactor * 2, MAX_OPEN_FACTOR) : 1;
     this.#faults = [];
-    this.#become("open");
+    const openMs = this.#openMs();
+    this.#become("open", openMs);
     this.#cancelTimer?.();
-    this.#cancelTimer = clock.after(settings.openMs * this.#openFactor, () => this.#become("half_open"));
+    this.#cancelTimer = clock.after(openMs, () => this.#become("half_open"));
   }
 
-  #become(state: BreakerState): void {
+  #openMs(): number {
+    const { openMs, ejectionMs } = this.#deps.settings;
+    if (this.#cause === "credential") return WITHOUT_CREDENTIAL_MS;
+    return (this.#cause === "faults" ? openMs : ejectionMs) * this.#openFactor;
+  }
+
+  #become(state: BreakerState, openMs?: number): void {
     if (this.#state === state) return;
     this.#state = state;
     this.#successes = 0;
-    this.#deps.onTransition(state);
+    this.#deps.onTransition(state, openMs);
   }
 
   #remember(source: number): void {

@@ -39,6 +39,35 @@ describe("ledger", () => {
     expect([ledger.inFlight(slot), ledger.pendingPromptTokens(slot), ledger.decoding(slot)]).toEqual([1, 0, 1]);
   });
 
+  test("a request that failed is in what policies see until that is given back, and in no other count", () => {
+    const ledger = new LoadLedger();
+    const slot = ledger.acquireSlot();
+    const lease = ledger.charge(slot, 700);
+    const giveBack = lease.fail();
+    expect([ledger.load(slot), ledger.failedPromptTokens(slot), ledger.inFlight(slot), ledger.finished(slot)]).toEqual([
+      1, 700, 0, 1,
+    ]);
+    expect(ledger.totals()).toEqual({ inFlight: 0, pendingPromptTokens: 0, decoding: 0 });
+    lease[Symbol.dispose]();
+    expect([lease.fail(), ledger.load(slot)]).toEqual([undefined, 1]);
+    ledger.releaseSlot(slot);
+    const other = ledger.acquireSlot();
+    expect(other).not.toBe(slot);
+    giveBack?.();
+    expect([ledger.load(slot), ledger.failedPromptTokens(slot), ledger.acquireSlot()]).toEqual([0, 0, slot]);
+  });
+
+  test("a thread that dies gives back what it kept of failed requests as well", () => {
+    const control = new LoadLedger({ threads: 1 });
+    const slot = control.acquireSlot();
+    const thread = new LoadLedger({ memory: control.memory, thread: 0 });
+    thread.charge(slot, 5).fail();
+    thread.charge(slot, 5);
+    expect([control.load(slot), control.inFlight(slot)]).toEqual([2, 1]);
+    control.releaseThread(0);
+    expect([control.load(slot), control.inFlight(slot), control.failedPromptTokens(slot)]).toEqual([0, 0, 0]);
+  });
+
   test("a row with requests still in it does not go to another worker before they end", () => {
     const ledger = new LoadLedger();
     const slot = ledger.acquireSlot();

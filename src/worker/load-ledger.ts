@@ -10,9 +10,13 @@ const DECODING = 2;
 const FINISHED = 3;
 /** 1 while a request proves a worker whose breaker is half-open. */
 const PROBING = 4;
+/** What policies take for requests in flight: those that are, and those that failed a moment ago. */
+const LOAD = 5;
+/** Prompt tokens of those that failed a moment ago. */
+const FAILED_PROMPT_TOKENS = 6;
 const COLUMNS = 8;
 /** What a thread holds of a slot is given back when the thread dies. */
-const HELD_COLUMNS = [IN_FLIGHT, PENDING_PROMPT_TOKENS, DECODING, PROBING] as const;
+const HELD_COLUMNS = [IN_FLIGHT, PENDING_PROMPT_TOKENS, DECODING, PROBING, LOAD, FAILED_PROMPT_TOKENS] as const;
 
 /** Bytes of the shared memory that counts: one table for all, and one for what each thread holds of it. */
 const TABLE_BYTES = SLOTS * COLUMNS * Int32Array.BYTES_PER_ELEMENT;
@@ -21,6 +25,11 @@ const TABLE_BYTES = SLOTS * COLUMNS * Int32Array.BYTES_PER_ELEMENT;
 export interface Lease extends Disposable {
   /** The first token has come: the prompt is prefilled and the sequence decodes. */
   prefillDone(): void;
+  /**
+   * Disposes it, but for what policies see: a worker that fails at once must not look idle to them. The returned function
+   * gives that back as well; nothing else does. Undefined where it was disposed already.
+   */
+  fail(): (() => void) | undefined;
 }
 
 /**
@@ -35,7 +44,7 @@ export class LoadLedger {
   /** What this thread holds, in the same shape; undefined where there is but one thread. */
   readonly #held: Int32Array | undefined;
   readonly #free: number[] = [];
-  /** Rows whose worker has left while requests were still counted in them. */
+  /** Rows whose worker has left while something was still counted in them. */
   readonly #retiring = new Set<number>();
   #used = 0;
 
@@ -65,6 +74,16 @@ export class LoadLedger {
 
   inFlight(slot: number): number {
     return Atomics.load(this.#cells, slot * COLUMNS + IN_FLIGHT);
+  }
+
+  /** Requests in flight as policies are to see them. */
+  load(slot: number): number {
+    return Atomics.load(this.#cells, slot * COLUMNS + LOAD);
+  }
+
+  /** Prompt tokens of requests that failed a moment ago, which policies see beside those that are pending. */
+  failedPromptTokens(slot: number): number {
+    return Atomics.load(this.#cells, slot * COLUMNS + FAILED_PROMPT_TOKENS);
   }
 
   pendingPromptTokens(slot: number): number {
@@ -99,7 +118,15 @@ export class LoadLedger {
     let isDecoding = false;
     let isOver = false;
     this.#add(slot, IN_FLIGHT, 1);
+    this.#add(slot, LOAD, 1);
     this.#add(slot, PENDING_PROMPT_TOKENS, pending);
+    const end = (): void => {
+      isOver = true;
+      this.#add(slot, IN_FLIGHT, -1);
+      this.#add(slot, PENDING_PROMPT_TOKENS, -pending);
+      if (isDecoding) this.#add(slot, DECODING, -1);
+      Atomics.add(this.#cells, slot * COLUMNS + FINISHED, 1);
+    };
     return {
       prefillDone: () => {
         if (isOver || isDecoding) return;
@@ -108,13 +135,19 @@ export class LoadLedger {
         pending = 0;
         this.#add(slot, DECODING, 1);
       },
+      fail: () => {
+        if (isOver) return undefined;
+        this.#add(slot, FAILED_PROMPT_TOKENS, promptTokens);
+        end();
+        return () => {
+          this.#add(slot, LOAD, -1);
+          this.#add(slot, FAILED_PROMPT_TOKENS, -promptTokens);
+        };
+      },
       [Symbol.dispose]: () => {
         if (isOver) return;
-        isOver = true;
-        this.#add(slot, IN_FLIGHT, -1);
-        this.#add(slot, PENDING_PROMPT_TOKENS, -pending);
-        if (isDecoding) this.#add(slot, DECODING, -1);
-        Atomics.add(this.#cells, slot * COLUMNS + FINISHED, 1);
+        end();
+        this.#add(slot, LOAD, -1);
       },
     };
   }
@@ -157,7 +190,7 @@ export class LoadLedger {
 
   #sweepRetired(): void {
     for (const slot of this.#retiring) {
-      if (this.inFlight(slot) > 0) continue;
+      if (this.load(slot) > 0) continue;
       this.#retiring.delete(slot);
       this.#free.push(slot);
     }

@@ -29,7 +29,7 @@ export class WorkerDrainer implements Disposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     const look = (): void => {
       const worker = registry.get(id);
-      if (worker && worker.inFlight > 0 && clock.now() < until) {
+      if (worker && worker.requestsInFlight > 0 && clock.now() < until) {
         const cancel = clock.after(POLL_MS, () => {
           this.#cancels.delete(cancel);
           look();

@@ -42,6 +42,9 @@ export class WorkerFactory {
       info: UNKNOWN_INFO,
       breakerState: "closed",
       restUntil: undefined,
+      trouble: undefined,
+      lastError: undefined,
+      slowStart: undefined,
       slot: ledger.acquireSlot(),
       ledger,
     });

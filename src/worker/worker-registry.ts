@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { LoadLedger } from "./load-ledger.ts";
+import { SlowStarts } from "./slow-starts.ts";
 import type { ConnectionMode, Worker, WorkerChange, WorkerKind, WorkerType } from "./worker.ts";
 
 /**
@@ -11,8 +12,14 @@ export interface ModelSnapshot {
   readonly version: number;
   /** Known and not leaving. Empty: nobody serves the model. */
   readonly workers: readonly Worker[];
-  /** Can take a request: ready, not resting, and the breaker closed. */
+  /**
+   * Can take a request: ready, not resting, not left out for its failures. Where those that are left out for them are
+   * more than the others, or all, they count as well (`isPanic`): a worker that fails often is better than none.
+   */
   readonly available: readonly Worker[];
+  readonly isPanic: boolean;
+  /** Those of `available` that get less than their share for now; undefined where there are none, as nearly always. */
+  readonly slowStarts: SlowStarts | undefined;
   /** Ready, not resting, and the breaker lets one request through at a time. */
   readonly probation: readonly Worker[];
   /** Ready, and have asked to be left alone for a while. */
@@ -193,8 +200,7 @@ export class WorkerRegistry {
   #build(key: string, group: string, mode: ConnectionMode | undefined, type: WorkerType | undefined): ModelSnapshot {
     const members = key === ALL || key === ANY_MODEL ? this.#of(key) : this.#ofWithAny(key);
     const workers: Worker[] = [];
-    const closed: Worker[] = [];
-    const open: Worker[] = [];
+    const able: Worker[] = [];
     const probation: Worker[] = [];
     const resting: Worker[] = [];
     const kinds = new Set<WorkerKind>();
@@ -205,17 +211,18 @@ export class WorkerRegistry {
       kinds.add(worker.kind);
       if (worker.status !== "ready") continue;
       if (worker.restUntil !== undefined) resting.push(worker);
-      else if (worker.breakerState === "closed") closed.push(worker);
       else {
-        open.push(worker);
+        able.push(worker);
         if (worker.breakerState === "half_open") probation.push(worker);
       }
     }
+    const { available, isPanic } = choosable(able);
     const snapshot: ModelSnapshot = {
       version: this.#version,
       workers,
-      // Breakers never take the last workers: one that fails often is better than none.
-      available: closed.length > 0 ? closed : open,
+      available,
+      isPanic,
+      slowStarts: SlowStarts.of(available),
       probation,
       resting,
       kinds: [...kinds],
@@ -297,6 +304,19 @@ export class WorkerRegistry {
       this.#isTelling = false;
     }
   }
+}
+
+/** Of those that are ready and do not rest. The breaker of one that could not be reached is heeded as long as anybody else is left. */
+function choosable(able: readonly Worker[]): Pick<ModelSnapshot, "available" | "isPanic"> {
+  const well = able.filter(({ trouble }) => trouble === undefined);
+  if (well.length === able.length) return { available: able, isPanic: false };
+  if (well.length === 0) return { available: able, isPanic: true };
+  const ejected = able.filter(({ trouble }) => trouble?.reason === "failures");
+  if (ejected.length <= well.length) return { available: well, isPanic: false };
+  return {
+    available: able.filter(({ trouble }) => trouble === undefined || trouble.reason === "failures"),
+    isPanic: true,
+  };
 }
 
 function keysOf(worker: Worker): readonly string[] {

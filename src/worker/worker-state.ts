@@ -3,14 +3,16 @@ import type { LoadLedger } from "./load-ledger.ts";
 import { Worker, type WorkerParts, type WorkerSpec } from "./worker.ts";
 
 /** A worker as plain data, to be sent to another thread. Its key is in it: it goes nowhere else. */
-export interface WorkerState extends Omit<WorkerParts, "spec" | "restUntil" | "ledger"> {
+export interface WorkerState extends Omit<WorkerParts, "spec" | "restUntil" | "slowStart" | "ledger"> {
   readonly spec: Omit<WorkerSpec, "apiKey"> & { readonly apiKey: string | undefined };
   /** How much longer it wants to be left alone, ms: clocks of threads begin at different times. */
   readonly restMs: number | undefined;
+  /** Of its slow start, ms: how long it has lasted, and how long it will. */
+  readonly slowStart: { readonly passedMs: number; readonly leftMs: number } | undefined;
 }
 
 export function workerState(worker: Worker, now: number): WorkerState {
-  const { id, spec, status, info, breakerState, restUntil, slot } = worker;
+  const { id, spec, status, info, breakerState, restUntil, trouble, lastError, slowStart, slot } = worker;
   return {
     id,
     spec: { ...spec, apiKey: spec.apiKey?.reveal() },
@@ -18,16 +20,20 @@ export function workerState(worker: Worker, now: number): WorkerState {
     info,
     breakerState,
     restMs: restUntil === undefined ? undefined : Math.max(0, restUntil - now),
+    trouble,
+    lastError,
+    slowStart: slowStart && { passedMs: now - slowStart.since, leftMs: slowStart.until - now },
     slot,
   };
 }
 
 export function workerOf(state: WorkerState, ledger: LoadLedger, now: number): Worker {
-  const { spec, restMs, ...parts } = state;
+  const { spec, restMs, slowStart, ...parts } = state;
   return new Worker({
     ...parts,
     spec: { ...spec, apiKey: spec.apiKey === undefined ? undefined : new Secret(spec.apiKey) },
     restUntil: restMs === undefined ? undefined : now + restMs,
+    slowStart: slowStart && { since: now - slowStart.passedMs, until: now + slowStart.leftMs },
     ledger,
   });
 }

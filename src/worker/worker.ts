@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../errors/errors.ts";
 import type { Secret } from "../util/secret.ts";
 import type { BreakerState } from "./circuit-breaker.ts";
 import type { LoadLedger } from "./load-ledger.ts";
@@ -79,6 +80,38 @@ export interface KvTransferInfo {
 }
 
 /**
+ * Why a ready worker is left out:
+ * - `faults`: its breaker is open.
+ * - `failures`: it is ejected, as it fails where the others do not.
+ * - `suspected`: it may be ejected; others are asked meanwhile, which tells whether the failures are its doing.
+ * - `credential`: it refuses the gateway's credential.
+ * - `busy`: it asked to be left alone.
+ */
+export type TroubleReason = "faults" | "failures" | "suspected" | "credential" | "busy";
+
+export interface Trouble {
+  readonly reason: TroubleReason;
+  /** Time of the wall clock, ms. */
+  readonly since: number;
+}
+
+/** The last thing that went wrong with a request to it. Published now and then, and with each trouble. */
+export interface LastError {
+  /** Code of the errors table. */
+  readonly code: ErrorCode;
+  /** What happened; for operators. */
+  readonly message: string;
+  /** Time of the wall clock, ms. */
+  readonly at: number;
+}
+
+/** It is back after it was left out, and gets its full share of the requests at `until` only. On the clock of this process. */
+export interface SlowStart {
+  readonly since: number;
+  readonly until: number;
+}
+
+/**
  * One worker as of one registry version. Immutable: a change makes a new one with `with`, and the registry publishes
  * it. The counters read the ledger live; slot and ledger go along from version to version.
  */
@@ -90,6 +123,10 @@ export class Worker {
   readonly breakerState: BreakerState;
   /** It asked to be left alone until then, on the clock of this process; undefined where it did not. */
   readonly restUntil: number | undefined;
+  /** Why it is left out, where it is. */
+  readonly trouble: Trouble | undefined;
+  readonly lastError: LastError | undefined;
+  readonly slowStart: SlowStart | undefined;
   /** Its row in the ledger. */
   readonly slot: number;
   readonly #ledger: LoadLedger;
@@ -101,6 +138,9 @@ export class Worker {
     this.info = parts.info;
     this.breakerState = parts.breakerState;
     this.restUntil = parts.restUntil;
+    this.trouble = parts.trouble;
+    this.lastError = parts.lastError;
+    this.slowStart = parts.slowStart;
     this.slot = parts.slot;
     this.#ledger = parts.ledger;
   }
@@ -127,11 +167,23 @@ export class Worker {
     return connectionMode === "http" ? "http_pd" : "grpc_pd";
   }
 
+  /** For policies: also what failed a moment ago, so that a worker that fails at once does not look idle. */
   get inFlight(): number {
+    return this.#ledger.load(this.slot);
+  }
+
+  /** For policies, as `inFlight`. */
+  get pendingPromptTokens(): number {
+    return this.#ledger.pendingPromptTokens(this.slot) + this.#ledger.failedPromptTokens(this.slot);
+  }
+
+  /** Requests that it has and has not finished. */
+  get requestsInFlight(): number {
     return this.#ledger.inFlight(this.slot);
   }
 
-  get pendingPromptTokens(): number {
+  /** Prompt tokens that it was sent and has not prefilled. */
+  get promptTokensInFlight(): number {
     return this.#ledger.pendingPromptTokens(this.slot);
   }
 
@@ -143,6 +195,9 @@ export class Worker {
       info: this.info,
       breakerState: this.breakerState,
       restUntil: this.restUntil,
+      trouble: this.trouble,
+      lastError: this.lastError,
+      slowStart: this.slowStart,
       slot: this.slot,
       ledger: this.#ledger,
       ...change,
@@ -157,9 +212,12 @@ export interface WorkerParts {
   readonly info: WorkerInfo;
   readonly breakerState: BreakerState;
   readonly restUntil: number | undefined;
+  readonly trouble: Trouble | undefined;
+  readonly lastError: LastError | undefined;
+  readonly slowStart: SlowStart | undefined;
   readonly slot: number;
   readonly ledger: LoadLedger;
 }
 
 /** What can change of a worker from one version to the next. */
-export type WorkerChange = Partial<Pick<WorkerParts, "spec" | "status" | "info" | "breakerState" | "restUntil">>;
+export type WorkerChange = Partial<Omit<WorkerParts, "id" | "slot" | "ledger">>;

@@ -258,6 +258,52 @@ const WORKERS: readonly FaultRow[] = [
     fault: "a worker tells a framing that its version or status does not have",
     expected: "read as HTTP says, and the socket is not used again",
   },
+  {
+    row: 230,
+    fault: "one of two workers answers 500 to everything at once, and says that it is well",
+    expected:
+      "with each policy at most 12 of 120 requests of 8 clients fail; it is ejected, and log, metrics and its view say so",
+  },
+  { row: 231, fault: "the same with two threads", expected: "the same, and at most one more for each client" },
+  {
+    row: 232,
+    fault: "all workers of a model answer 500 to everything",
+    expected: "nobody is ejected, and the errors pass as they are",
+  },
+  {
+    row: 233,
+    fault: "a client whose requests fail at every worker",
+    expected: "nobody is ejected, whether it varies them or not, and with affinity as well; all others are answered",
+  },
+  {
+    row: 234,
+    fault: "an ejected worker works again",
+    expected:
+      "requests prove it one at a time; it has a tenth of its share first, and all of it when its slow start is over",
+  },
+  {
+    row: 235,
+    fault: "a lone 401 or 403 of a worker; the page of a firewall",
+    expected:
+      "it rests where another can serve, which one line says with why and for how long; alone it is asked on; a page is no refusal of the credential",
+  },
+  {
+    row: 236,
+    fault: "529, and what proxies say of a worker that they cannot reach (520 to 526, 530)",
+    expected: "another worker answers; alone 503 with Retry-After, or 502",
+  },
+  { row: 237, fault: "a worker's rest as a date or in milliseconds", expected: "it is heeded" },
+  {
+    row: 238,
+    fault: "a worker fails in words of its own",
+    expected:
+      "they stand in the log, without what stands in the request as well, and never in an answer; the access line names each worker that failed",
+  },
+  {
+    row: 239,
+    fault: "a worker that fails at once, before the least loaded is chosen",
+    expected: "for policies it is as loaded as if it had answered; counts, metrics and drains have what is true",
+  },
 ];
 
 const GRPC: readonly FaultRow[] = [

@@ -1,35 +1,40 @@
 import type { Logger } from "../../src/observability/logger.ts";
-import { type AttemptOutcome, BreakerBoard } from "../../src/worker/breaker-board.ts";
+import { Metrics } from "../../src/observability/metrics.ts";
+import { type AttemptOutcome, type BoardSettings, BreakerBoard } from "../../src/worker/breaker-board.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { ManualClock } from "../../src/util/clock.ts";
 import { DEFAULT_SPEC, WorkerFactory } from "../../src/worker/worker-factory.ts";
 import { WorkerRegistry } from "../../src/worker/worker-registry.ts";
 import type { Worker, WorkerSpec } from "../../src/worker/worker.ts";
 
-const BREAKER_SETTINGS = {
-  failureThreshold: 4,
-  successThreshold: 2,
-  openMs: 1000,
-  windowMs: 10_000,
-  disabled: false,
+const BOARD_SETTINGS: BoardSettings = {
+  breaker: {
+    failureThreshold: 4,
+    successThreshold: 2,
+    openMs: 1000,
+    ejectionMs: 2000,
+    windowMs: 10_000,
+    disabled: false,
+  },
+  outliers: { failureThreshold: 5, maxShare: 0.5, windowMs: 10_000 },
+  slowStartMs: 3000,
 };
 
 /** An attempt that tells nothing; tests say what it tells. */
 export const ANSWER: AttemptOutcome = {
   news: "answer",
   isProbe: false,
-  source: 0,
+  source: undefined,
   restMs: 0,
   recheck: undefined,
-  isRefused: false,
+  error: undefined,
 };
 
-const NO_LOG: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-};
+export interface LogLine {
+  readonly level: string;
+  readonly message: string | undefined;
+  readonly fields: object;
+}
 
 /** A registry with its ledger, on a clock that stands still. */
 export interface FleetSetup {
@@ -37,6 +42,9 @@ export interface FleetSetup {
   readonly ledger: LoadLedger;
   readonly registry: WorkerRegistry;
   readonly board: BreakerBoard;
+  readonly metrics: Metrics;
+  /** What was logged: level, message and fields. */
+  readonly lines: readonly LogLine[];
   /** Workers that were to be looked at anew. */
   readonly rechecked: readonly (readonly [id: string, what: string])[];
   /** Faults of requests that differ, or of the one with this hash. */
@@ -47,14 +55,23 @@ export interface FleetSetup {
 export function setUpFleet(): FleetSetup {
   const clock = new ManualClock();
   const rechecked: [id: string, what: string][] = [];
+  const lines: LogLine[] = [];
+  const metrics = new Metrics();
+  const write =
+    (level: string) =>
+    (fields: object, message?: string): void => {
+      lines.push({ level, message, fields });
+    };
+  const logger: Logger = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
   const ledger = new LoadLedger();
   const registry = new WorkerRegistry({ ledger });
   const board = new BreakerBoard({
     registry,
     ledger,
     clock,
-    logger: NO_LOG,
-    settings: BREAKER_SETTINGS,
+    logger,
+    metrics,
+    settings: BOARD_SETTINGS,
     recheck: (id, what) => rechecked.push([id, what]),
   });
   const factory = new WorkerFactory({ ledger });
@@ -63,6 +80,8 @@ export function setUpFleet(): FleetSetup {
     ledger,
     registry,
     board,
+    metrics,
+    lines,
     rechecked,
     fault: (worker, times, source) => {
       for (let count = 0; count < times; count += 1) {

@@ -60,7 +60,7 @@ async function getLoads(fleet: Fleet): Promise<Reply> {
     worker: worker.url,
     worker_type: worker.spec.workerType,
     load: value ? usedTokens(value) : -1,
-    in_flight: worker.inFlight,
+    in_flight: worker.requestsInFlight,
     ...(value ? { details: value } : {}),
   }));
   return jsonReply({ workers });

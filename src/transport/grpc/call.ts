@@ -323,17 +323,23 @@ export class GrpcCall implements GrpcStream {
   }
 
   #status(): string | undefined {
-    const status = this.#trailers?.["grpc-status"] ?? this.#headers?.["grpc-status"];
-    return Array.isArray(status) ? status[0] : status;
+    return this.#trailer("grpc-status");
+  }
+
+  /** Where there are no messages the trailers are the headers. */
+  #trailer(name: string): string | undefined {
+    const value = this.#trailers?.[name] ?? this.#headers?.[name];
+    return Array.isArray(value) ? value[0] : value;
   }
 
   /** The worker has given its status. */
   #finish(): void {
     const status = this.#status() ?? "2";
     if (status !== "0") {
-      const words = this.#trailers?.["grpc-message"] ?? this.#headers?.["grpc-message"];
-      const message = Array.isArray(words) ? words[0] : words;
-      this.fail(statusError({ status, message, origin: this.request.origin, isWithin: this.hasMessages }));
+      const message = this.#trailer("grpc-message");
+      const pushbackMs = this.#trailer("grpc-retry-pushback-ms");
+      const isWithin = this.hasMessages;
+      this.fail(statusError({ status, message, pushbackMs, origin: this.request.origin, isWithin }));
     } else if (!this.#framer.isBetweenMessages) {
       this.fail(new GatewayError("upstream_truncated", "the worker's answer ended within a message"));
     } else {

@@ -28,17 +28,36 @@ describe("a worker's status", () => {
     expect(told("13", "Traceback: /opt/model.py").message).not.toContain("model.py");
   });
 
+  test("of a worker without room says for how long it wants to be left alone", () => {
+    const rest = (pushbackMs: string | undefined, status = "14"): unknown[] => {
+      const { details } = statusError({ status, message: "", pushbackMs, origin: ORIGIN, isWithin: false });
+      return [details.restMs, details.retryAfterSecs];
+    };
+    expect([rest(undefined), rest("2500", "8"), rest("-1"), rest("999999999"), rest("soon")]).toEqual([
+      [undefined, 1],
+      [2500, 3],
+      [undefined, 1],
+      [120_000, 120],
+      [undefined, 1],
+    ]);
+    expect(rest("2500", "13")).toEqual([undefined, undefined]);
+  });
+
   test("that nobody knows is a failure", () => {
     expect([told("77", "").code, told("banana", "").code]).toEqual(["upstream_error", "upstream_error"]);
   });
 });
 
 test("an answer that is not gRPC is told by its HTTP status", () => {
-  const codes = [200, 401, 404, 429, 503, 500].map((status) => httpStatusError(status, ORIGIN).code);
+  const codes = [200, 401, 403, 404, 429, 503, 529, 522, 500].map((status) => httpStatusError(status, ORIGIN).code);
   expect(codes).toEqual([
     "upstream_protocol_error",
     "upstream_auth_failed",
+    // The page of a firewall.
+    "upstream_unavailable",
     "upstream_unimplemented",
+    "upstream_busy",
+    "upstream_busy",
     "upstream_busy",
     "upstream_busy",
     "upstream_error",

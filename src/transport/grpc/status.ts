@@ -3,8 +3,8 @@ import { decodeGrpcMessage } from "./metadata.ts";
 
 /** Longest message of a worker that is passed on, characters. */
 const MAX_MESSAGE_CHARS = 2000;
-/** A worker that refuses our credential is left alone for this long: only its operator can change that. */
-const REST_WITHOUT_CREDENTIAL_MS = 30_000;
+/** Longest rest that is believed, ms. Clients give up beyond it. */
+const MAX_REST_MS = 120_000;
 
 interface StatusRow {
   /** What the status is called. */
@@ -41,13 +41,7 @@ function busy(name: string): StatusRow {
 }
 
 function refused(name: string): StatusRow {
-  return {
-    name,
-    first: "upstream_auth_failed",
-    within: "upstream_auth_failed",
-    says: NO_CREDENTIAL,
-    details: { restMs: REST_WITHOUT_CREDENTIAL_MS },
-  };
+  return { name, first: "upstream_auth_failed", within: "upstream_auth_failed", says: NO_CREDENTIAL };
 }
 
 const UNKNOWN = failed("UNKNOWN");
@@ -99,12 +93,21 @@ const STATUSES: Readonly<Record<number, StatusRow>> = {
 const HTTP_TO_GRPC: Readonly<Record<number, number>> = {
   400: 13,
   401: 16,
-  403: 7,
   404: 12,
   429: 14,
   502: 14,
   503: 14,
   504: 14,
+  // Not in that table: no room (529), and what proxies say of a worker that they cannot reach (Cloudflare).
+  520: 14,
+  521: 14,
+  522: 14,
+  523: 14,
+  524: 14,
+  525: 14,
+  526: 14,
+  529: 14,
+  530: 14,
 };
 
 /** Every server has its own words for a request that is larger than it takes, and the code of a full queue. */
@@ -115,6 +118,8 @@ export interface WorkerStatus {
   readonly status: string;
   /** `grpc-message` as it came. */
   readonly message: string | undefined;
+  /** `grpc-retry-pushback-ms` as it came: how long a worker without room wants to be left alone. */
+  readonly pushbackMs?: string | undefined;
   /** The worker's origin, which must not appear in what clients see. */
   readonly origin: string;
   /** Whether messages came before it. */
@@ -122,7 +127,7 @@ export interface WorkerStatus {
 }
 
 /** A status other than OK, as an error of the table. */
-export function statusError({ status, message, origin, isWithin }: WorkerStatus): GatewayError {
+export function statusError({ status, message, pushbackMs, origin, isWithin }: WorkerStatus): GatewayError {
   const code = /^[0-9]{1,2}$/.test(status) ? Number(status) : 2;
   const row = STATUSES[code] ?? UNKNOWN;
   const words = message === undefined ? "" : decodeGrpcMessage(message);
@@ -131,13 +136,27 @@ export function statusError({ status, message, origin, isWithin }: WorkerStatus)
     return new GatewayError("upstream_rejected", "the request is larger than the worker takes", { status: 413, cause });
   }
   const says = row.says ?? (words === "" ? "the worker refused the request" : withoutOrigin(words, origin));
-  return new GatewayError(isWithin ? row.within : row.first, says, { ...row.details, cause });
+  const error = isWithin ? row.within : row.first;
+  const rest = error === "upstream_busy" ? restOf(pushbackMs) : {};
+  return new GatewayError(error, says, { ...row.details, ...rest, cause });
+}
+
+/** A worker that wants no second attempt says so by a negative number; it is asked by others all the same. */
+function restOf(pushbackMs: string | undefined): GatewayErrorDetails {
+  if (pushbackMs === undefined || !/^[0-9]{1,9}$/.test(pushbackMs)) return {};
+  const restMs = Math.min(Number(pushbackMs), MAX_REST_MS);
+  return restMs === 0 ? {} : { restMs, retryAfterSecs: Math.max(1, Math.ceil(restMs / 1000)) };
 }
 
 /** An answer that is not gRPC at all: a proxy's page, or an HTTP server on this port. */
 export function httpStatusError(httpStatus: number, origin: string): GatewayError {
   if (httpStatus === 200) {
     return new GatewayError("upstream_protocol_error", "the worker's answer is not gRPC");
+  }
+  if (httpStatus === 403) {
+    // A firewall looks at what a request says, so that it may be the request's doing.
+    const details = { news: "doubtful", cause: "HTTP 403" } as const;
+    return new GatewayError("upstream_unavailable", "something before the worker refused the request", details);
   }
   const status = String(HTTP_TO_GRPC[httpStatus] ?? 2);
   return statusError({ status, message: `HTTP ${httpStatus}`, origin, isWithin: false });

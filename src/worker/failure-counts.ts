@@ -1,0 +1,162 @@
+import type { Clock } from "../util/clock.ts";
+import type { LoadLedger } from "./load-ledger.ts";
+import type { Worker } from "./worker.ts";
+import type { WorkerRegistry } from "./worker-registry.ts";
+
+/** Of one worker, both ever and wrapping at 32 bits; differences count. */
+export interface Count {
+  /** Attempts that ended. */
+  readonly ended: number;
+  /** Those of them that failed. */
+  readonly failed: number;
+}
+
+/** What a worker did since a moment. */
+export interface Share extends Count {
+  /** Failed among ended, 0 to 1. */
+  readonly ratio: number;
+}
+
+/** Requests of one worker that are told apart; more say nothing new. */
+const MAX_SOURCES = 64;
+/** Requests of all workers that are told apart in half a window. */
+const MAX_OWNERS = 8192;
+/** Stands for more than one worker. */
+const SEVERAL = "";
+
+interface Standing {
+  failed: number;
+  /** At the beginning of this half of the window and of the one before. */
+  current: Count;
+  previous: Count;
+  /** When each request last failed here that failed at no other worker. */
+  readonly sources: Map<number, number>;
+}
+
+export interface FailureCountsDeps {
+  readonly registry: WorkerRegistry;
+  readonly ledger: LoadLedger;
+  readonly clock: Clock;
+  readonly windowMs: number;
+}
+
+/**
+ * How many attempts ended and failed at each worker within a window of time, and by how many different requests. Answers
+ * are counted by the ledger as they are anyway, so that only failures cost something: all workers' numbers are noted with
+ * the first failure after a quiet time, and with each half of a window from then on.
+ *
+ * A request that failed at two workers counts at neither among the different ones: it is at fault itself.
+ */
+export class FailureCounts {
+  readonly #deps: FailureCountsDeps;
+  #standings = new Map<string, Standing>();
+  #halfSince = Number.NEGATIVE_INFINITY;
+  /** Where each request failed in this half of the window, and in the one before. */
+  #owners = new Map<number, string>();
+  #ownersBefore = new Map<number, string>();
+
+  constructor(deps: FailureCountsDeps) {
+    this.#deps = deps;
+  }
+
+  /** An attempt failed, and is counted as ended already. `source`: its request, where it may be at fault. */
+  add(worker: Worker, source: number | undefined): void {
+    this.#turn(worker);
+    const standing = this.#standingOf(worker);
+    standing.failed += 1;
+    if (source !== undefined) this.#addSource(worker, standing, source);
+  }
+
+  /** Whether the request failed at another worker as well. */
+  failedElsewhere(worker: Worker, source: number): boolean {
+    const owner = this.#owners.get(source) ?? this.#ownersBefore.get(source);
+    return owner !== undefined && owner !== worker.id;
+  }
+
+  /** Different requests that failed here, and nowhere else, within the window. */
+  sources(worker: Worker): number {
+    const standing = this.#standings.get(worker.id);
+    if (!standing) return 0;
+    const oldest = this.#deps.clock.now() - this.#deps.windowMs;
+    for (const [source, at] of standing.sources) if (at < oldest) standing.sources.delete(source);
+    return standing.sources.size;
+  }
+
+  now(worker: Worker): Count {
+    return { ended: this.#deps.ledger.finished(worker.slot), failed: this.#standings.get(worker.id)?.failed ?? 0 };
+  }
+
+  /** Within the window. */
+  recent(worker: Worker): Share {
+    // One that came within the window began with nothing.
+    return this.since(worker, this.#standings.get(worker.id)?.previous ?? { ended: 0, failed: 0 });
+  }
+
+  since(worker: Worker, before: Count): Share {
+    const now = this.now(worker);
+    const failed = now.failed - before.failed;
+    // Threads count ahead of what they report, and never behind.
+    const ended = Math.max((now.ended - before.ended) | 0, failed);
+    return { ended, failed, ratio: ended === 0 ? 0 : failed / ended };
+  }
+
+  /** It is another worker now, or has been judged by what it did. */
+  forget(worker: Worker): void {
+    const standing = this.#standings.get(worker.id);
+    if (standing) this.#standings.set(worker.id, this.#begin(worker, standing.failed));
+  }
+
+  #turn(failing: Worker): void {
+    const { clock, registry, windowMs } = this.#deps;
+    const now = clock.now();
+    const age = now - this.#halfSince;
+    if (age < windowMs / 2) return;
+    const isQuiet = age >= windowMs;
+    const standings = new Map<string, Standing>();
+    for (const worker of registry.all()) {
+      const known = this.#standings.get(worker.id);
+      const standing = known && !isQuiet ? known : this.#begin(worker, known?.failed ?? 0);
+      if (standing === known) {
+        standing.previous = standing.current;
+        standing.current = this.now(worker);
+      } else if (worker.id === failing.id) {
+        // The attempt that failed is counted as ended, and belongs to the window.
+        standing.previous = { ...standing.previous, ended: (standing.previous.ended - 1) | 0 };
+      }
+      standings.set(worker.id, standing);
+    }
+    this.#standings = standings;
+    this.#ownersBefore = isQuiet ? new Map() : this.#owners;
+    this.#owners = new Map();
+    this.#halfSince = now;
+  }
+
+  #begin(worker: Worker, failed: number): Standing {
+    const count: Count = { ended: this.#deps.ledger.finished(worker.slot), failed };
+    return { failed, current: count, previous: count, sources: new Map() };
+  }
+
+  #standingOf(worker: Worker): Standing {
+    let standing = this.#standings.get(worker.id);
+    if (!standing) {
+      // It came within the window: all that it did is in it.
+      const nothing: Count = { ended: 0, failed: 0 };
+      standing = { failed: 0, current: nothing, previous: nothing, sources: new Map() };
+      this.#standings.set(worker.id, standing);
+    }
+    return standing;
+  }
+
+  #addSource(worker: Worker, standing: Standing, source: number): void {
+    const owner = this.#owners.get(source) ?? this.#ownersBefore.get(source);
+    if (owner !== undefined && owner !== worker.id) {
+      this.#standings.get(owner)?.sources.delete(source);
+      this.#owners.set(source, SEVERAL);
+      return;
+    }
+    if (this.#owners.size < MAX_OWNERS) this.#owners.set(source, worker.id);
+    if (standing.sources.size < MAX_SOURCES || standing.sources.has(source)) {
+      standing.sources.set(source, this.#deps.clock.now());
+    }
+  }
+}
