@@ -267,7 +267,7 @@ export const configSchema = z.strictObject({
     .meta({
       group: "Listening",
       description:
-        "Client headers that workers get besides the built-in ones (accept, traceparent, tracestate, anthropic-version, anthropic-beta, openai-beta).",
+        "Client headers that workers get besides the built-in ones (accept, user-agent, traceparent, tracestate, anthropic-version, anthropic-beta, openai-beta).",
     }),
   initialWorkers: z
     .array(workerSchema)

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
-import { startEngine } from "../support/engine.ts";
+import { clientIdOf, startEngine } from "../support/engine.ts";
 import { expectSameProcessServes, observe, openaiError, unseenBy } from "./observe.ts";
 import { chat, type FaultGateway, type Served, startFaultGateway } from "./setup.ts";
 import { exchange, head, jsonPost, openWire } from "./wire.ts";
@@ -127,7 +127,7 @@ describe("requests that two readers would cut differently", () => {
       const [first] = await wire.answers(1);
       await wire.write(NEXT);
       const answers = await wire.answers(2);
-      const ids = engine.requests.slice(from).map(({ headers }) => headers["x-request-id"]);
+      const ids = engine.requests.slice(from).map(clientIdOf);
       if (first?.status === 200) {
         expect([answers.length, answers[1]?.status, ids.length, ids[1]]).toEqual([2, 200, 2, "next"]);
       } else expect([answers.length, wire.isClosed, ids.length]).toEqual([1, true, 0]);

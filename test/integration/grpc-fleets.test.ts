@@ -171,7 +171,7 @@ describe("what a worker is told", () => {
       "x-request-id": "my-id",
     });
     expect(JSON.stringify(metadata)).not.toMatch(/sk-client|a=b|10\.1\.2\.3/);
-    expect(requestId).toMatch(/^my-id-[0-9a-f]{8}$/);
+    expect(requestId).toMatch(/^my-id-[0-9a-f]{8}[0-9a-z]+$/);
   });
 
   test("the same id twice at the same time is two requests", async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Secret } from "../../src/util/secret.ts";
-import { type HeldEngine, startEngine, startHeldEngine } from "../support/engine.ts";
+import { clientIdOf, type HeldEngine, startEngine, startHeldEngine } from "../support/engine.ts";
 import { HELLO, post, startGateway } from "../support/gateway.ts";
 
 const UNLIMITED = { maxConcurrentRequests: undefined, requestsPerMinute: undefined };
@@ -11,8 +11,7 @@ async function codeOf(response: Response): Promise<unknown[]> {
 }
 
 /** Its requests go by their ids. */
-const startHeld = (model: string): Promise<HeldEngine> =>
-  startHeldEngine(model, ({ headers }) => headers["x-request-id"] ?? "");
+const startHeld = (model: string): Promise<HeldEngine> => startHeldEngine(model, clientIdOf);
 
 test("a model has its own places, and its queue does not hold up another model", async () => {
   const held = await startHeld("held");

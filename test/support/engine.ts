@@ -11,6 +11,11 @@ export function startEngine(options: EngineOptions = {}): Promise<SimulatedEngin
   return start({ instant: true, ...options });
 }
 
+/** The request id that the client gave: what the worker gets begins with it. */
+export function clientIdOf({ headers }: Pick<RecordedRequest, "headers">): string {
+  return (headers["x-request-id"] ?? "").replace(/-[0-9a-z]+$/, "");
+}
+
 export interface HeldEngine {
   readonly engine: SimulatedEngine;
   /** Names of the requests that have come, in their order. */

@@ -1,3 +1,4 @@
+import { engineRequestId } from "../engine-request-id.ts";
 import { GatewayError } from "../../errors/errors.ts";
 import type { Endpoint } from "../../protocol/endpoints.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
@@ -19,7 +20,6 @@ import { countHandover, pdRefusal, watchPrefill } from "../pd/pd-prefill.ts";
 import type { EngineStep, KvHandover } from "./engine-protocol.ts";
 import { engineOf } from "./engines.ts";
 import {
-  engineRequestId,
   generationOf,
   GrpcRouter,
   isEngineStreamed,
@@ -65,7 +65,7 @@ export class GrpcPdRouter extends GrpcRouter {
     const leg: Leg = {
       worker: decode.worker,
       engine: engineOf(decode.worker),
-      requestId: engineRequestId(request),
+      requestId: engineRequestId(request.record),
       isStreamed: isEngineStreamed(request, api),
       kv: undefined,
       rank: undefined,

@@ -7,6 +7,7 @@ import type { UpstreamResponse, UpstreamTimeouts } from "../../transport/upstrea
 import type { Worker, WorkerType } from "../../worker/worker.ts";
 import type { Attempt } from "../attempt.ts";
 import type { InferenceRequest, RouterKind } from "../router.ts";
+import { engineRequestId } from "../engine-request-id.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
 import { GENERATING_APIS } from "./apis.ts";
 import type { EmbedAnswer, EngineProtocol, KvHandover } from "./engine-protocol.ts";
@@ -109,7 +110,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     const engine = engineOf(worker);
     if (request.job.kind === "embed") return this.#embed(request, worker, engine, request.job.embedding);
     const isStreamed = isEngineStreamed(request, request.job.api);
-    const requestId = engineRequestId(request);
+    const requestId = engineRequestId(request.record);
     return this.generate(request, {
       worker,
       engine,
@@ -197,7 +198,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
       for (let at = next++; at < prompts.length; at = next++) {
         const prompt = prompts[at];
         if (!prompt) return;
-        const message = engine.encodeEmbed(`${engineRequestId(request)}-${at}`, prompt.ids, prompt.text);
+        const message = engine.encodeEmbed(`${engineRequestId(record)}-${at}`, prompt.ids, prompt.text);
         try {
           embeddings[at] = engine.decodeEmbed(
             await this.deps.grpc.unary(worker.url, engine.methods.embed, message, options),
@@ -256,9 +257,4 @@ export function isEngineStreamed(request: InferenceRequest, { generation }: ApiR
 /** What the engine knows one of a request's prompts by. */
 export function promptId({ requestId }: Leg, at: number): string {
   return at === 0 ? requestId : `${requestId}-${at}`;
-}
-
-/** Clients may use an id twice, engines may not have one twice. */
-export function engineRequestId({ record }: InferenceRequest): string {
-  return `${record.requestId}-${crypto.randomUUID().slice(0, 8)}`;
 }

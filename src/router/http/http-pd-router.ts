@@ -9,6 +9,7 @@ import { checkStatus } from "../relay.ts";
 import { RewrittenResponse } from "../rewritten-response.ts";
 import type { InferenceRequest } from "../router.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
+import { engineRequestId } from "../engine-request-id.ts";
 import { HttpSender, type HttpSenderDeps } from "./http-sender.ts";
 import {
   connectorOf,
@@ -94,7 +95,7 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
       body,
       prefill: first.worker,
       decode: decode.worker,
-      requestId: record.requestId,
+      requestId: engineRequestId(record),
     };
     if (connector.isOneSequence && sequences(pd) > 1) {
       first.abandon();
@@ -165,7 +166,7 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
       this.#deps.metrics,
       { request, connector, exchange },
       async () => {
-        const upstream = await this.#sender.send(request, { worker: prefill.worker, ...sent(pd.body, change), signal });
+        const upstream = await this.#sender.send(request, { worker: prefill.worker, ...sent(pd, change), signal });
         await checkStatus(upstream, prefill);
         return upstream.bytes(MAX_PREFILL_BYTES);
       },
@@ -183,7 +184,7 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
     const { decode, decodeSignal: signal } = exchange;
     exchange.decodeAsked();
     try {
-      return await this.#sender.send(request, { worker: decode.worker, ...sent(pd.body, change), signal });
+      return await this.#sender.send(request, { worker: decode.worker, ...sent(pd, change), signal });
     } catch (error) {
       throw exchange.decodeFailed(asGatewayError(error));
     }
@@ -202,9 +203,10 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
   }
 }
 
+/** Both legs have one id, which engines may look for each other by. */
 function sent(
-  body: JsonBody,
-  { members, requestId, headers }: LegChange,
-): { readonly body: Uint8Array; readonly requestId: string | undefined; readonly headers: string | undefined } {
+  { body, requestId: ofBoth }: PdRequest,
+  { members, requestId = ofBoth, headers }: LegChange,
+): { readonly body: Uint8Array; readonly requestId: string; readonly headers: string | undefined } {
   return { body: body.with(members), requestId, headers };
 }

@@ -1,7 +1,9 @@
 import { headerLine, type Transport, type UpstreamResponse, type UpstreamTimeouts } from "../../transport/upstream.ts";
 import type { Worker } from "../../worker/worker.ts";
+import { engineRequestId } from "../engine-request-id.ts";
 import type { InferenceRequest } from "../router.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
+import { USER_AGENT } from "../../util/version.ts";
 
 export interface HttpSenderDeps {
   readonly transport: Transport;
@@ -23,12 +25,15 @@ const FORWARDED_HEADERS = [
   "openai-beta",
 ] as const;
 
+/** Header lines that are not the client's, or not as they are. */
+const OWN: ReadonlySet<string> = new Set(["content-type", "accept-encoding", "x-request-id", "user-agent"]);
+
 /** What one worker is sent, where it is not what the client sent. */
 export interface Dispatch {
   readonly worker: Worker;
   readonly body: Uint8Array;
   readonly signal: LeaveSignal;
-  /** The request id that the worker gets, where it carries meaning between workers. */
+  /** The request id that the workers of one try share; without it the worker gets one of its own. */
   readonly requestId?: string | undefined;
   /** Further header lines. */
   readonly headers?: string | undefined;
@@ -41,7 +46,8 @@ export class HttpSender {
 
   constructor(deps: HttpSenderDeps) {
     this.#deps = deps;
-    this.#forwarded = [...FORWARDED_HEADERS, ...deps.forwardHeaders];
+    // Each once, and none that is written here.
+    this.#forwarded = [...new Set([...FORWARDED_HEADERS, ...deps.forwardHeaders])].filter((name) => !OWN.has(name));
   }
 
   /** Throws what `Transport.send` throws. */
@@ -62,7 +68,9 @@ export class HttpSender {
   }
 
   #headers(request: InferenceRequest, { worker, requestId, headers = "" }: Dispatch): string {
-    let lines = `content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ${requestId ?? request.record.requestId}\r\n${headers}`;
+    const id = requestId ?? engineRequestId(request.record);
+    let lines = `content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ${id}\r\n${headers}`;
+    lines += headerLine("user-agent", request.headers.get("user-agent") ?? USER_AGENT);
     for (const name of this.#forwarded) {
       const value = request.headers.get(name);
       if (value !== null) lines += headerLine(name, value);

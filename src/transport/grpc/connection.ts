@@ -3,6 +3,7 @@ import { GatewayError } from "../../errors/errors.ts";
 import type { CallConnection, GrpcCall } from "./call.ts";
 import { frameMessage } from "./message-framer.ts";
 import { grpcTimeout } from "./metadata.ts";
+import { USER_AGENT } from "../../util/version.ts";
 
 /**
  * What a worker may send, on a stream and on the connection, before it hears of us. A stream that nobody reads stops at it and
@@ -125,7 +126,7 @@ export class GrpcConnection implements CallConnection {
         ":path": method,
         te: "trailers",
         "content-type": "application/grpc",
-        "user-agent": "pointsman",
+        "user-agent": USER_AGENT,
         ...(timeout === undefined ? undefined : { "grpc-timeout": timeout }),
         ...options.metadata,
       });
