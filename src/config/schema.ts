@@ -304,6 +304,11 @@ export const configSchema = z.strictObject({
     description:
       "Folder with a tokenizer.json, for gRPC workers: they speak tokens. Without it each worker is asked for its own (`GetTokenizer`); a worker's label `tokenizer_path` names another one.",
   }),
+  tokenizerFolder: z.string().min(1).optional().meta({
+    group: "Tokens",
+    description:
+      "Folder below which tokenizers and templates may lie that are named over the API (`POST /v1/tokenizers`, a worker's label `tokenizer_path`). Without it the API takes no path: the gateway may read files that its caller may not.",
+  }),
   chatTemplate: z.string().min(1).optional().meta({
     group: "Tokens",
     description: "File with a Jinja chat template that takes the place of the model's own.",

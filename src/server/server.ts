@@ -7,6 +7,7 @@ import type { RouterManager } from "../router/router-manager.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { fleetRoutes } from "./api/fleet.ts";
+import { FolderOfPaths } from "./api/folder-of-paths.ts";
 import { metricsRoute } from "./api/metrics.ts";
 import { modelRoutes } from "./api/models.ts";
 import { parseRoutes } from "./api/parse.ts";
@@ -77,6 +78,7 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
   let isDraining = false;
   const onDefect = ({ cause }: GatewayError, requestId: string): void => logDefect(logger, cause, requestId);
   const metricsPage = metricsRoute(metrics, async () => (await front?.snapshots()) ?? []);
+  const paths = new FolderOfPaths(config.tokenizerFolder);
   const control = new ControlApp({
     auth,
     onDefect,
@@ -86,10 +88,10 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
       metricsPage,
       ...modelRoutes(deps),
       ...parseRoutes(),
-      ...workerRoutes({ ...deps, maxBodyBytes: config.maxPayloadSize }),
+      ...workerRoutes({ ...deps, paths, maxBodyBytes: config.maxPayloadSize }),
       ...policyRoutes(deps.routerManager),
       ...fleetRoutes(deps.fleet),
-      ...tokenizerRoutes({ tokenizers: deps.tokenizers, maxBodyBytes: config.maxPayloadSize }),
+      ...tokenizerRoutes({ tokenizers: deps.tokenizers, paths, maxBodyBytes: config.maxPayloadSize }),
     ],
   });
   metrics.read("queueDepth", (set) => set({}, gate.waiting));

@@ -30,10 +30,25 @@ export async function readTokenizerFiles(path: string): Promise<TokenizerFiles> 
   const folder = isFolder ? path : dirname(path);
   const files = new Map<string, Uint8Array>();
   for (const name of TOKENIZER_FILES) {
-    const file = Bun.file(name === "tokenizer.json" && !isFolder ? path : join(folder, name));
-    if (await file.exists()) files.set(name, await file.bytes());
+    const bytes = await readBounded(name === "tokenizer.json" && !isFolder ? path : join(folder, name));
+    if (bytes) files.set(name, bytes);
   }
   return files;
+}
+
+/** Largest file of a tokenizer; gemma 3's tokenizer.json has 33 MB. */
+const MAX_FILE_BYTES = 256 * 1024 * 1024;
+
+/** Undefined where there is no such file: a device that never ends is none. */
+async function readBounded(path: string): Promise<Uint8Array | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile() !== true) return undefined;
+  if (found.size > MAX_FILE_BYTES) {
+    throw new GatewayError("invalid_request", `a file of the tokenizer is larger than ${MAX_FILE_BYTES} bytes`, {
+      param: "source",
+    });
+  }
+  return Bun.file(path).bytes();
 }
 
 /** A file of text, if it is there. */

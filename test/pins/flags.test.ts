@@ -128,6 +128,7 @@ describe("defaults", () => {
       "policyModule",
       "prefillPolicy",
       "reasoningParser",
+      "tokenizerFolder",
       "tokenizerPath",
       "toolCallParser",
       "workerApiKey",

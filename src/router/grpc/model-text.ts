@@ -6,7 +6,7 @@ import type { ToolCallParserName } from "../../parser/tool-call-parsers.ts";
 import { PrefixCache } from "../../tokenizer/prefix-cache.ts";
 import type { Encoder, Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { TokenizerRegistry, TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
-import type { Worker } from "../../worker/worker.ts";
+import { TOKENIZER_PATH_LABEL, type Worker } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 
 /** How one model's text is made of tokens and taken apart again. */
@@ -129,7 +129,9 @@ export class ModelTexts implements Disposable {
     const { workers, settings, fetchTokenizer } = this.#deps;
     const template = settings.chatTemplate === undefined ? {} : { chatTemplate: settings.chatTemplate };
     const { available } = workers.getWorkersForModel(model, "grpc");
-    const named = available.find(({ spec }) => spec.labels[PATH_LABEL] !== undefined)?.spec.labels[PATH_LABEL];
+    const named = available.find(({ spec }) => spec.labels[TOKENIZER_PATH_LABEL] !== undefined)?.spec.labels[
+      TOKENIZER_PATH_LABEL
+    ];
     const path = named ?? settings.tokenizerPath;
     if (path !== undefined) return { path, ...template };
     let reason: unknown = "no worker of the model can be asked";
@@ -153,9 +155,6 @@ export class ModelTexts implements Disposable {
     if (!this.#deps.tokenizers.get(model)) this.#find(model).catch(() => undefined);
   }
 }
-
-/** Label of a worker that names the folder of its model's tokenizer on the gateway's machine. */
-const PATH_LABEL = "tokenizer_path";
 
 function chosen<T>(given: T | "none" | undefined, found: () => T | undefined): T | undefined {
   if (given === "none") return undefined;

@@ -1,6 +1,7 @@
 import { GatewayError } from "../../errors/errors.ts";
 import { type JsonObject, stringField } from "../../protocol/json.ts";
 import type { Call, Route } from "../route.ts";
+import type { FolderOfPaths } from "./folder-of-paths.ts";
 import { readJson } from "./json-request.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
@@ -25,10 +26,11 @@ export interface TokenizerAdmin {
 
 export interface TokenizersDeps {
   readonly tokenizers: TokenizerAdmin;
+  readonly paths: FolderOfPaths;
   readonly maxBodyBytes: number;
 }
 
-/** Tokenizers by name: the model that a request names. Loaded from a path on the gateway's machine. */
+/** Tokenizers by name: the model that a request names. Loaded from a folder on the gateway's machine. */
 export function tokenizerRoutes(deps: TokenizersDeps): Route[] {
   const { tokenizers } = deps;
   return [
@@ -50,28 +52,17 @@ export function tokenizerRoutes(deps: TokenizersDeps): Route[] {
   ];
 }
 
-async function add({ tokenizers, maxBodyBytes }: TokenizersDeps, { request }: Call): Promise<Reply> {
+async function add({ tokenizers, paths, maxBodyBytes }: TokenizersDeps, { request }: Call): Promise<Reply> {
   const body = await readJson(request, maxBodyBytes);
   const name = required(body, "name");
-  const path = required(body, "source");
+  const path = await paths.resolve(required(body, "source"), "source");
   const template = stringField(body, "chat_template_path");
-  const chatTemplate = template === undefined ? undefined : await readTemplate(template);
+  const chatTemplate = template === undefined ? undefined : await paths.text(template, "chat_template_path");
   const added = tokenizers.add(name, chatTemplate === undefined ? { path } : { path, chatTemplate });
   return jsonReply(
     { id: added.id, status: "pending", message: `the tokenizer of ${name} is being loaded` },
     { status: 202, headers: { location: `/v1/tokenizers/${added.id}` } },
   );
-}
-
-async function readTemplate(path: string): Promise<string> {
-  try {
-    return await Bun.file(path).text();
-  } catch (cause) {
-    throw new GatewayError("invalid_request", "the chat template's file cannot be read", {
-      param: "chat_template_path",
-      cause,
-    });
-  }
 }
 
 function required(body: JsonObject, name: string): string {

@@ -2,11 +2,12 @@ import { GatewayError } from "../../errors/errors.ts";
 import { stringField } from "../../protocol/json.ts";
 import type { RouterManager } from "../../router/router-manager.ts";
 import type { HealthChecker } from "../../worker/health-checker.ts";
-import type { Worker } from "../../worker/worker.ts";
+import { TOKENIZER_PATH_LABEL, type Worker, type WorkerSpec } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Call, Route } from "../route.ts";
 import { patchWorkerSpec, readWorkerSpec } from "../../config/worker-spec.ts";
 import { leftOutNotice, parseWorkerUrl } from "../../util/parse-worker-url.ts";
+import type { FolderOfPaths } from "./folder-of-paths.ts";
 import { readJson } from "./json-request.ts";
 import { workerView } from "./worker-view.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
@@ -15,6 +16,7 @@ export interface WorkersDeps {
   readonly workerRegistry: WorkerRegistry;
   readonly routerManager: RouterManager;
   readonly healthChecker: HealthChecker;
+  readonly paths: FolderOfPaths;
   readonly maxBodyBytes: number;
 }
 
@@ -47,11 +49,19 @@ function list({ workerRegistry }: WorkersDeps, { query }: Call): Reply {
 
 async function create(deps: WorkersDeps, call: Call): Promise<Reply> {
   const body = await readJson(call.request, deps.maxBodyBytes);
-  const spec = readWorkerSpec(body);
+  const spec = await admitted(deps, readWorkerSpec(body));
   const { worker } = deps.routerManager.addWorker(spec);
   if (!wantsToWait(call)) return accepted(worker, withUrlNotice("the worker is being probed", body));
   const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
   return jsonReply(workerView(settled ?? worker), { status: 201, headers: location(worker.id) });
+}
+
+/** A label that makes the gateway read files names what the API may name; one that was there before was allowed then. */
+async function admitted({ paths }: WorkersDeps, spec: WorkerSpec, before?: Worker): Promise<WorkerSpec> {
+  const path = spec.labels[TOKENIZER_PATH_LABEL];
+  if (path === undefined || path === before?.spec.labels[TOKENIZER_PATH_LABEL]) return spec;
+  const resolved = await paths.resolve(path, `labels.${TOKENIZER_PATH_LABEL}`);
+  return { ...spec, labels: { ...spec.labels, [TOKENIZER_PATH_LABEL]: resolved } };
 }
 
 function show(deps: WorkersDeps, call: Call): Reply {
@@ -60,7 +70,7 @@ function show(deps: WorkersDeps, call: Call): Reply {
 
 async function replace(deps: WorkersDeps, call: Call): Promise<Reply> {
   const worker = findActive(deps, call);
-  const spec = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
+  const spec = await admitted(deps, readWorkerSpec(await readJson(call.request, deps.maxBodyBytes)));
   if (spec.url !== worker.url) {
     throw new GatewayError("invalid_request", "the url of a worker cannot change", { param: "url" });
   }
@@ -69,7 +79,11 @@ async function replace(deps: WorkersDeps, call: Call): Promise<Reply> {
 
 async function patch(deps: WorkersDeps, call: Call): Promise<Reply> {
   const worker = findActive(deps, call);
-  const spec = patchWorkerSpec(worker.spec, await readJson(call.request, deps.maxBodyBytes));
+  const spec = await admitted(
+    deps,
+    patchWorkerSpec(worker.spec, await readJson(call.request, deps.maxBodyBytes)),
+    worker,
+  );
   return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
 }
 
@@ -91,7 +105,7 @@ async function remove(deps: WorkersDeps, call: Call): Promise<Reply> {
 async function seedAdd(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url");
   const body = url === null ? await readJson(call.request, deps.maxBodyBytes) : { url };
-  const { message, worker } = deps.routerManager.addWorker(readWorkerSpec(body));
+  const { message, worker } = deps.routerManager.addWorker(await admitted(deps, readWorkerSpec(body)));
   return jsonReply({ success: true, message: withUrlNotice(message, body), worker: workerView(worker) });
 }
 
