@@ -1,6 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import { isJsonObject, type JsonObject } from "./json.ts";
 import type { JsonBody } from "./json-body.ts";
+import { parseWithNumbers } from "./written-numbers.ts";
 
 /** Bounds of a number, both included unless they are said to be open. */
 export interface Bounds {
@@ -24,9 +25,10 @@ export class Fields {
     this.path = path;
   }
 
-  /** The whole body; its form has been checked when it was read. */
+  /** The whole body; its form has been checked when it was read. Templates see its numbers as they were written. */
   static of({ bytes }: JsonBody): Fields {
-    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+    const value = parseWithNumbers(text);
     return new Fields(isJsonObject(value) ? value : {}, "");
   }
 

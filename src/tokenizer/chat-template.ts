@@ -1,16 +1,17 @@
-import { Environment } from "@huggingface/jinja";
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
 import { isRecord, type AnyRecord } from "../util/objects.ts";
+import { fromJson } from "./jinja/from-json.ts";
+import { createGlobals, TemplateRefusal } from "./jinja/globals.ts";
+import { Interpreter } from "./jinja/interpreter.ts";
+import { DEFAULT_BUDGET, Meter, type TemplateBudget, TemplateLimit } from "./jinja/meter.ts";
+import type { Program } from "./jinja/nodes.ts";
+import { parse } from "./jinja/parser.ts";
+import { Scope } from "./jinja/scope.ts";
+import type { Value } from "./jinja/values.ts";
 import { strftime } from "./strftime.ts";
-import {
-  boundedRange,
-  BudgetedInterpreter,
-  DEFAULT_BUDGET,
-  type TemplateBudget,
-  TemplateLimit,
-} from "./template-interpreter.ts";
-import { detectContentFormat, prepareMessages, type ContentFormat } from "./template-messages.ts";
-import { parseTemplate, type ParsedTemplate } from "./template-program.ts";
+import { prepareMessages, type MessageTraits } from "./template-messages.ts";
+import { probeContent, type RoleContent, wantsArgumentText } from "./template-probe.ts";
+import { type TemplateTraits, traitsOf } from "./template-source.ts";
 import { endsInReasoning, isWithinReasoning, type ThinkingSwitch } from "./thinking.ts";
 
 export interface TemplateInput {
@@ -35,42 +36,47 @@ export interface RenderedPrompt {
 }
 
 interface Compiled {
-  readonly parsed: ParsedTemplate;
-  readonly contentFormat: ContentFormat;
+  readonly program: Program;
+  readonly traits: TemplateTraits;
 }
 
 /** Compiled templates that are kept; each takes some 100 KB. */
 const MAX_COMPILED = 64;
+/** For chats of two or three short messages: a template that takes more says nothing of what is asked. */
+const PROBE_BUDGET: TemplateBudget = { maxSteps: 100_000, maxChars: 262_144, maxMs: 1000 };
+/** Roles whose content is remembered; real ones are five. */
+const MAX_ROLES = 16;
 const CONTINUE_MARK = "CONTINUE_FINAL_MESSAGE_TAG ";
 const compiled = new Map<string, Compiled>();
-
-/** What the template itself says is wrong with the request. */
-class TemplateRefusal extends Error {}
 
 /**
  * A Jinja chat template with the rules of transformers. Rendering is synchronous (0.1 to 0.5 ms for a usual chat) and bounded
  * in steps, text and time.
  */
 export class ChatTemplate {
-  readonly contentFormat: ContentFormat;
-  readonly #parsed: ParsedTemplate;
+  readonly #program: Program;
+  readonly #traits: MessageTraits & TemplateTraits;
   readonly #namedTokens: Readonly<Record<string, string>>;
   readonly #budget: TemplateBudget;
-  readonly #wrapsStrings: boolean;
   readonly #variable: ThinkingSwitch["variable"];
+  readonly #contents = new Map<string, RoleContent>();
+  #wantsArgumentText: boolean | undefined;
   #thinking: ThinkingSwitch | undefined;
 
   private constructor(
     source: string,
-    { parsed, contentFormat }: Compiled,
+    { program, traits }: Compiled,
     namedTokens: Readonly<Record<string, string>>,
     budget: TemplateBudget,
   ) {
-    this.#parsed = parsed;
+    this.#program = program;
     this.#namedTokens = namedTokens;
     this.#budget = budget;
-    this.contentFormat = contentFormat;
-    this.#wrapsStrings = this.contentFormat === "parts" && !/\bis\s+(?:not\s+)?string\b/.test(source);
+    this.#traits = {
+      ...traits,
+      contentOf: (role) => this.#contentOf(role),
+      wantsArgumentText: () => (this.#wantsArgumentText ??= wantsArgumentText((...chat) => this.#probe(...chat))),
+    };
     this.#variable = /\benable_thinking\b/.test(source)
       ? "enable_thinking"
       : // Not the field of a message.
@@ -96,6 +102,11 @@ export class ChatTemplate {
     return new ChatTemplate(source, template, namedTokens, budget);
   }
 
+  /** Whether what users say may be in parts; found by rendering a chat each way, once. */
+  get contentFormat(): "string" | "parts" {
+    return this.#contentOf("user").takesParts ? "parts" : "string";
+  }
+
   /** What a request may say of thinking, and what holds if it says nothing: found by rendering a chat each way, once. */
   get thinking(): ThinkingSwitch {
     return (this.#thinking ??= this.#detectThinking());
@@ -103,13 +114,14 @@ export class ChatTemplate {
 
   /** Throws `invalid_request` with the template's own words, or `messages` as param where the template cannot take them. */
   render(input: TemplateInput): RenderedPrompt {
-    const messages = prepareMessages(input.messages, this.contentFormat);
-    if (this.#wrapsStrings) for (const message of messages) wrapString(message);
+    const messages = prepareMessages(input.messages, this.#traits);
     if (input.continueFinalMessage !== true) {
       const text = this.#run(input, messages);
       return { text, startsInReasoning: input.addGenerationPrompt && endsInReasoning(text) };
     }
     if (input.addGenerationPrompt) throw refusal("a message cannot be continued and a new one begun");
+    if ((input.messages.at(-1)?.["content"] ?? null) === null)
+      throw refusal("the last message has no text to continue");
     const final = markFinal(messages);
     const text = cutAtMark(this.#run(input, messages), final);
     return { text, startsInReasoning: isWithinReasoning(final) };
@@ -117,31 +129,42 @@ export class ChatTemplate {
 
   #run(input: TemplateInput, messages: readonly AnyRecord[]): string {
     try {
-      const environment = this.#environment(input, messages);
-      const interpreter = new BudgetedInterpreter(environment, this.#parsed, this.#budget);
-      return interpreter.run(this.#parsed.program).toString();
+      return this.#execute(input, messages);
     } catch (thrown) {
       throw templateError(thrown);
     }
   }
 
-  #environment(input: TemplateInput, messages: readonly AnyRecord[]): Environment {
-    const environment = new Environment();
-    const variables: AnyRecord = {
-      ...this.#namedTokens,
-      ...input.kwargs,
-      messages,
-      tools: input.tools ?? null,
-      documents: input.documents ?? null,
-      add_generation_prompt: input.addGenerationPrompt,
-      ...GLOBALS,
-      strftime_now: (format: unknown) => strftime(input.now ?? new Date(), String(format)),
-    };
-    for (const [name, value] of Object.entries(variables)) {
-      // The environment brings `namespace` itself.
-      if (name !== "namespace") environment.set(name, value);
-    }
-    return environment;
+  #execute(input: TemplateInput, messages: readonly AnyRecord[], budget = this.#budget): string {
+    const meter = new Meter(budget);
+    const globals = createGlobals(meter, (format) => strftime(input.now ?? new Date(), format));
+    const scope = new Scope(undefined, new Map([...this.#variables(input, messages), ...globals]));
+    return new Interpreter(meter).statements.textOf(this.#program.body, scope);
+  }
+
+  /** Those of the request cannot take the place of its own. */
+  #variables(input: TemplateInput, messages: readonly AnyRecord[]): Map<string, Value> {
+    const variables = new Map<string, Value>(Object.entries(this.#namedTokens));
+    for (const [name, value] of Object.entries(input.kwargs ?? {})) variables.set(name, fromJson(value));
+    variables.set("messages", fromJson(messages));
+    variables.set("tools", fromJson(input.tools ?? null));
+    variables.set("documents", fromJson(input.documents ?? null));
+    return variables.set("add_generation_prompt", input.addGenerationPrompt);
+  }
+
+  /** A small chat as it stands, for what is asked of the template. */
+  #probe(messages: readonly AnyRecord[], tools: readonly AnyRecord[]): string {
+    const input = { messages, ...(tools.length > 0 ? { tools } : {}), addGenerationPrompt: false };
+    return this.#execute(input, messages, PROBE_BUDGET);
+  }
+
+  #contentOf(role: string): RoleContent {
+    const known = this.#contents.get(role);
+    if (known) return known;
+    const content = probeContent((...chat) => this.#probe(...chat), role, this.#traits.loopsOverContent);
+    // A role is whatever a client writes.
+    if (this.#contents.size < MAX_ROLES) this.#contents.set(role, content);
+    return content;
   }
 
   #detectThinking(): ThinkingSwitch {
@@ -164,23 +187,10 @@ export class ChatTemplate {
   }
 }
 
-const GLOBALS: AnyRecord = {
-  true: true,
-  True: true,
-  false: false,
-  False: false,
-  none: null,
-  None: null,
-  range: boundedRange,
-  raise_exception: (message: unknown) => {
-    throw new TemplateRefusal(typeof message === "string" ? message : "the chat template refuses these messages");
-  },
-};
-
 function compileSource(source: string): Compiled {
   try {
-    const parsed = parseTemplate(source);
-    return { parsed, contentFormat: detectContentFormat(parsed.program) };
+    const program = parse(source);
+    return { program, traits: traitsOf(program) };
   } catch (cause) {
     const reason = cause instanceof RangeError ? "it is nested too deep" : String(cause);
     const message = `the chat template cannot be read: ${reason}`;
@@ -198,11 +208,6 @@ function templateError(thrown: unknown): GatewayError {
   if (thrown instanceof RangeError) return refusal("the chat template wants too much: it is nested too deep", thrown);
   if (thrown instanceof Error) return refusal(`the chat template fails on these messages: ${thrown.message}`, thrown);
   return asGatewayError(thrown);
-}
-
-function wrapString(message: AnyRecord): void {
-  const { content } = message;
-  if (typeof content === "string") message["content"] = [{ type: "text", text: content }];
 }
 
 /** Puts a mark behind the text of the last message, so that its end can be found in the prompt; returns the text. */

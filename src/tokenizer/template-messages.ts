@@ -1,11 +1,19 @@
 import { GatewayError } from "../errors/errors.ts";
 import { isRecord, type AnyRecord } from "../util/objects.ts";
-import { isNode, walk, type TemplateNode } from "./template-program.ts";
+import { dictFromText } from "./jinja/from-json.ts";
+import type { RoleContent } from "./template-probe.ts";
 
-/** Whether a template takes the content of a message as one string, or goes through its parts. */
-export type ContentFormat = "string" | "parts";
+/** What a template takes, as far as messages are made ready for it. */
+export interface MessageTraits {
+  readonly asksForNone: boolean;
+  readonly loopsOverContent: boolean;
+  readonly knowsDeveloper: boolean;
+  /** Whether it takes the arguments of calls as the string that they are. */
+  readonly wantsArgumentText: () => boolean;
+  readonly contentOf: (role: string) => RoleContent;
+}
 
-/** Names under which the reasoning of an earlier answer comes. */
+/** Names under which the reasoning of an earlier answer comes, and under all of which templates look for it. */
 const REASONING_FIELDS = ["reasoning_content", "thinking", "reasoning"];
 /** What templates call the kinds of parts of the OpenAI API. */
 const PART_TYPES: Readonly<Record<string, string>> = {
@@ -18,53 +26,48 @@ const PART_TYPES: Readonly<Record<string, string>> = {
   video_url: "video",
 };
 
-/** `parts` where some loop of the template goes through the content of a message. */
-export function detectContentFormat(program: unknown): ContentFormat {
-  const aliases = new Set(["content"]);
-  let format: ContentFormat = "string";
-  const isContent = (node: unknown): boolean => {
-    if (!isNode(node)) return false;
-    if (node.type === "Identifier") return aliases.has(String(node["value"]));
-    if (node.type === "FilterExpression") return isContent(node["operand"]);
-    const property = node.type === "MemberExpression" ? node["property"] : undefined;
-    return isNode(property) && property["value"] === "content";
-  };
-  const visit = (node: TemplateNode): void => {
-    const { assignee, iterable } = node;
-    if (node.type === "Set" && isNode(assignee) && isContent(node["value"])) aliases.add(String(assignee["value"]));
-    const source = isNode(iterable) && iterable.type === "SelectExpression" ? iterable["lhs"] : iterable;
-    if (node.type === "For" && isContent(source)) format = "parts";
-  };
-  if (isNode(program)) walk(program, visit);
-  return format;
+/**
+ * Messages as a template takes them: roles that it knows, parts or one string, arguments of tool calls as objects, reasoning under each
+ * of its names. The messages that come in are left as they are. Throws `invalid_request` for a part that the template has no place for.
+ */
+export function prepareMessages(messages: readonly AnyRecord[], traits: MessageTraits): AnyRecord[] {
+  return messages.map((message, index) => prepareMessage(message, index, traits));
 }
 
-/**
- * Messages as templates take them: parts or one string, arguments of tool calls as objects, reasoning under each of its names.
- * The messages that come in are left as they are. Throws `invalid_request` for a part that the template has no place for.
- */
-export function prepareMessages(messages: readonly AnyRecord[], format: ContentFormat): AnyRecord[] {
-  return messages.map((message, index) => {
-    const prepared: AnyRecord = { ...aliasReasoning(message) };
-    const { content, tool_calls: calls } = message;
-    if (Array.isArray(content)) {
-      const parts = content.map(readPart);
-      prepared["content"] = format === "parts" ? parts : joinText(parts, index);
-    }
-    if (Array.isArray(calls)) {
-      prepared["tool_calls"] = calls.map(readCall);
-      // Templates ask whether it is none.
-      prepared["content"] ??= null;
-    }
-    return prepared;
-  });
+function prepareMessage(message: AnyRecord, index: number, traits: MessageTraits): AnyRecord {
+  const prepared: AnyRecord = { ...aliasReasoning(message) };
+  const { content, tool_calls: calls } = message;
+  if (message["role"] === "developer" && !traits.knowsDeveloper) prepared["role"] = "system";
+  const role = String(prepared["role"]);
+  if (Array.isArray(content)) {
+    const parts = content.map(readPart);
+    prepared["content"] = traits.contentOf(role).takesParts ? parts : joinText(parts, index);
+  } else if (typeof content === "string" && traits.loopsOverContent && !traits.contentOf(role).takesStrings) {
+    prepared["content"] = [{ type: "text", text: content }];
+  } else if (role === "assistant") {
+    // What the API leaves out or calls null is nothing to most templates; some ask whether it is none.
+    prepared["content"] ??= traits.asksForNone ? null : "";
+  }
+  if (Array.isArray(calls)) {
+    const isText = calls.length > 0 && traits.wantsArgumentText();
+    prepared["tool_calls"] = calls.map((call) => readCall(call, isText));
+  }
+  return prepared;
 }
 
 function aliasReasoning(message: AnyRecord): AnyRecord {
-  const reasoning = REASONING_FIELDS.map((field) => message[field]).find(
-    (value) => value !== undefined && value !== null,
-  );
-  return reasoning === undefined ? message : { thinking: reasoning, ...message, reasoning_content: reasoning };
+  const name = REASONING_FIELDS.find((field) => message[field] !== undefined && message[field] !== null);
+  if (name === undefined) return message;
+  const reasoning = message[name];
+  return {
+    ...Object.fromEntries(REASONING_FIELDS.map((field) => [field, message[field] ?? reasoning])),
+    ...withoutNulls(message),
+  };
+}
+
+function withoutNulls(message: AnyRecord): AnyRecord {
+  const entries = Object.entries(message).filter(([key, value]) => value !== null || !REASONING_FIELDS.includes(key));
+  return Object.fromEntries(entries);
 }
 
 function readPart(part: unknown): unknown {
@@ -83,21 +86,21 @@ function joinText(parts: readonly unknown[], index: number): string {
   return texts.join("\n");
 }
 
-function readCall(call: unknown): unknown {
+function readCall(call: unknown, isText: boolean): unknown {
   const called = isRecord(call) ? call["function"] : undefined;
   if (!isRecord(call) || !isRecord(called)) return call;
-  return { ...call, function: { ...called, arguments: readArguments(called["arguments"]) } };
+  const args = called["arguments"];
+  const prepared = isText ? argumentText(args) : readArguments(args);
+  return { ...call, function: { ...called, arguments: prepared } };
+}
+
+function argumentText(value: unknown): string {
+  if (typeof value === "string") return value.trim() === "" ? "{}" : value;
+  return JSON.stringify(value ?? {});
 }
 
 /** The object that the string is, as templates expect; what is no object stays the string that the model wrote. */
 function readArguments(value: unknown): unknown {
   if (typeof value !== "string") return value ?? {};
-  if (value.trim() === "") return {};
-  try {
-    const parsed: unknown = JSON.parse(value);
-    return isRecord(parsed) ? parsed : value;
-  } catch {
-    // Models write such things, and clients send them back.
-    return value;
-  }
+  return value.trim() === "" ? {} : (dictFromText(value) ?? value);
 }

@@ -1,5 +1,6 @@
 import type { Fields } from "../fields.ts";
 import type { JsonObject } from "../json.ts";
+import { readCallArguments } from "./call-arguments.ts";
 import { CHAT_PARTS, readTextContent } from "./text-content.ts";
 
 type Message = Readonly<Record<string, unknown>>;
@@ -22,8 +23,8 @@ function readMessage(fields: Fields): Message {
   return { ...withoutNulls(fields.json), role: TEMPLATE_ROLES[role] ?? role, content };
 }
 
-/** Roles that templates know by another name. */
-const TEMPLATE_ROLES: Readonly<Record<string, string>> = { developer: "system", function: "tool" };
+/** Roles that templates know by another name. What they make of a developer is theirs to say. */
+const TEMPLATE_ROLES: Readonly<Record<string, string>> = { function: "tool" };
 
 function readAssistant(fields: Fields, content: unknown): Message {
   const calls = readCalls(fields);
@@ -47,10 +48,7 @@ function readCalls(fields: Fields): JsonObject[] | undefined {
 }
 
 function readCalled(fields: Fields): JsonObject {
-  const name = fields.requiredString("name");
-  const args = fields.value("arguments");
-  if (typeof args === "object") return { name, arguments: fields.object("arguments")?.json };
-  return { name, arguments: fields.string("arguments") ?? "{}" };
+  return { name: fields.requiredString("name"), arguments: readCallArguments(fields) };
 }
 
 function withoutNulls(json: JsonObject): JsonObject {

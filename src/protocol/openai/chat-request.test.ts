@@ -136,11 +136,33 @@ describe("the conversation", () => {
       { role: "assistant", content: "3", tool_calls: [], reasoning_content: "easy", refusal: null },
     ];
     expect(prompt({ messages }).messages).toEqual([
-      { role: "system", content: "be kind" },
+      { ...messages[0] },
       { ...messages[1] },
       { ...messages[2] },
       { role: "assistant", content: "3", reasoning_content: "easy" },
     ] as never);
+  });
+
+  test("is refused where the arguments of a former call are no object", () => {
+    const conversation = (args: unknown, more: object = {}) => ({
+      messages: [
+        { role: "user", content: "x" },
+        { role: "assistant", tool_calls: [{ id: "c", type: "function", function: { name: "f", arguments: args } }] },
+        ...[more].filter((message) => Object.keys(message).length > 0),
+      ],
+    });
+    const path = "invalid_request messages[1].tool_calls[0].function.arguments";
+    for (const args of ['{"x": 1', "[1]", '"a"', "1", "{'x': 1}", 7, [1]]) {
+      expect({ args, refusal: refusal(readChat, conversation(args)) }).toEqual({ args, refusal: path });
+    }
+    expect(() => read(conversation('{"x": 1'))).toThrow(
+      "messages[1].tool_calls[0].function.arguments must be the JSON text of an object",
+    );
+    for (const args of ["", " ", "null", null, {}, "{}"]) expect(() => read(conversation(args))).not.toThrow();
+    const deprecated = { role: "assistant", content: null, function_call: { name: "f", arguments: "{" } };
+    expect(refusal(readChat, conversation("{}", deprecated))).toBe(
+      "invalid_request messages[2].function_call.arguments",
+    );
   });
 
   test("has calls in the one shape where they are in the one of before", () => {

@@ -1,5 +1,6 @@
 import type { Fields } from "../fields.ts";
 import type { JsonObject } from "../json.ts";
+import { readCallArguments } from "./call-arguments.ts";
 import { readTextContent, type TextContent, type TextParts } from "./text-content.ts";
 
 type Message = Readonly<Record<string, unknown>>;
@@ -43,7 +44,7 @@ function readItem(item: Fields, conversation: Conversation): void {
       return conversation.call({
         id: item.requiredString("call_id"),
         type: "function",
-        function: { name: item.requiredString("name"), arguments: item.string("arguments") ?? "{}" },
+        function: { name: item.requiredString("name"), arguments: readCallArguments(item) },
       });
     case "function_call_output": {
       const content = readTextContent(item, "output", PARTS);
@@ -63,7 +64,7 @@ function readMessage(item: Fields, conversation: Conversation): void {
   const content = readTextContent(item, "content", PARTS);
   if (content === undefined) throw item.error("content", "must be a string or a list of parts");
   if (role === "assistant") conversation.say(content);
-  else conversation.add({ role: role === "developer" ? "system" : role, content });
+  else conversation.add({ role, content });
 }
 
 /** Its text where it is there, else the summary of it. */

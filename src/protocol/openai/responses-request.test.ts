@@ -52,8 +52,16 @@ describe("the conversation", () => {
       { role: "tool", tool_call_id: "c1", content: "3" },
       { role: "tool", tool_call_id: "c2", content: [{ type: "text", text: "0" }] },
       { role: "assistant", content: "3", reasoning_content: "easy" },
-      { role: "system", content: "go on" },
+      { role: "developer", content: "go on" },
     ]);
+  });
+
+  test("is refused where the arguments of a former call are no object", () => {
+    const input = [
+      { role: "user", content: "x" },
+      { type: "function_call", call_id: "c", name: "f", arguments: '{"x": 1' },
+    ];
+    expect(() => prompt({ input })).toThrow("input[1].arguments must be the JSON text of an object");
   });
 
   test("takes back the output of an answer as it was", () => {

@@ -1,0 +1,19 @@
+import type { Fields } from "../fields.ts";
+import { jsonObjectOf, type JsonObject } from "../json.ts";
+
+/**
+ * The arguments of a call that was made before: the JSON text of an object, or the object itself. No text at all is no arguments.
+ * Throws invalid_request for what is neither: templates go through the members, and would fail without saying where.
+ */
+export function readCallArguments(fields: Fields): string | JsonObject {
+  const value = fields.value("arguments");
+  if (typeof value === "object" && !Array.isArray(value)) return fields.object("arguments")?.json ?? "{}";
+  if (typeof value !== "string") {
+    if (value === undefined) return "{}";
+    throw fields.error("arguments", "must be the JSON text of an object");
+  }
+  const text = value.trim();
+  if (text === "" || text === "null") return "{}";
+  if (jsonObjectOf(text)) return value;
+  throw fields.error("arguments", "must be the JSON text of an object");
+}

@@ -1,0 +1,14 @@
+import { Arguments } from "./arguments.ts";
+import type { Runtime } from "./runtime.ts";
+import type { CallArguments, Value } from "./values.ts";
+
+export type Filter = (value: Value, args: CallArguments, runtime: Runtime) => Value;
+
+/** A filter with these parameters, read by name. */
+export function filter(
+  name: string,
+  parameters: readonly string[],
+  apply: (value: Value, args: Arguments, runtime: Runtime) => Value,
+): [string, Filter] {
+  return [name, (value, given, runtime) => apply(value, new Arguments(name, parameters, given), runtime)];
+}

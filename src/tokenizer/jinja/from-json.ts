@@ -1,0 +1,66 @@
+import { parseWithNumbers, writtenNumbers } from "../../protocol/written-numbers.ts";
+import { isRecord } from "../../util/objects.ts";
+import { TemplateLimit } from "./meter.ts";
+import { Callable, Float, integer, type Key, type Value } from "./values.ts";
+
+/** Lists and objects within each other; bodies have fewer. */
+const MAX_DEPTH = 400;
+
+/** A value of JSON as templates see it: numbers as they were written, members in their order. */
+export function fromJson(value: unknown): Value {
+  return convert(value, 0);
+}
+
+/** Stands before a key of digits: JavaScript would put such a key before all others. */
+const ORDER_MARK = "\ue000";
+const DIGIT_KEY = /"(\d+)"(?=\s*:)/g;
+
+/** The dict that a JSON text is; undefined for what is no JSON, or no object. */
+export function dictFromText(text: string): Value | undefined {
+  try {
+    const parsed = parseWithNumbers(text.replaceAll(DIGIT_KEY, `"${ORDER_MARK}$1"`));
+    return isRecord(parsed) ? convert(parsed, 0) : undefined;
+  } catch (thrown) {
+    if (thrown instanceof SyntaxError || thrown instanceof RangeError) return undefined;
+    throw thrown;
+  }
+}
+
+function convert(value: unknown, depth: number): Value {
+  if (typeof value === "string" || typeof value === "boolean" || typeof value === "bigint") return value;
+  if (typeof value === "number") return Number.isSafeInteger(value) ? value : new Float(value);
+  if (value === null || typeof value !== "object") return null;
+  if (depth > MAX_DEPTH) throw new TemplateLimit("lists within lists without end");
+  if (Array.isArray(value)) return convertList(value, depth);
+  if (value instanceof Callable || value instanceof Float || value instanceof Map) return known(value);
+  return isRecord(value) ? convertObject(value, depth) : null;
+}
+
+/** What is a template's value already. */
+function known(value: Callable | Float | ReadonlyMap<Key, Value>): Value {
+  return value;
+}
+
+function convertList(list: readonly unknown[], depth: number): Value[] {
+  const written = writtenNumbers(list);
+  if (!written) return list.map((member) => convert(member, depth + 1));
+  return list.map((member, index) => convertMember(member, written[index], depth));
+}
+
+function convertObject(object: Readonly<Record<string, unknown>>, depth: number): Value {
+  const written = writtenNumbers(object);
+  const dict = new Map<Key, Value>();
+  for (const key of Object.keys(object)) {
+    const member = object[key];
+    if (member === undefined) continue;
+    const name = key.startsWith(ORDER_MARK) ? key.slice(1) : key;
+    dict.set(name, convertMember(member, written?.[key], depth));
+  }
+  return dict;
+}
+
+function convertMember(member: unknown, written: string | undefined, depth: number): Value {
+  // Whoever has put another value in its place since then means that one.
+  if (written === undefined || member !== Number(written)) return convert(member, depth + 1);
+  return /[.eE]/.test(written) ? new Float(member) : integer(BigInt(written));
+}
