@@ -15,6 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "observability",
     "server/front.ts",
     "server/server.ts",
+    "threads/spawn-worker.ts",
     "threads/thread-pool.ts",
     "util",
   ],

@@ -1,15 +1,13 @@
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/schema.ts";
 import { type AppContext, createAppContext } from "../context/app-context.ts";
-import { availableParallelism } from "node:os";
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { StartFront } from "../server/front.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
+import { spawnWorker } from "../threads/spawn-worker.ts";
 import { ThreadPool } from "../threads/thread-pool.ts";
-
-/** One for each core, up to here: beyond it one control thread would be what bounds them. */
-const MAX_THREADS = 8;
+import { systemClock } from "../util/clock.ts";
 
 /** A gateway that runs, and how it ends. */
 export interface RunningGateway {
@@ -43,11 +41,10 @@ export async function workersAsked({ workerRegistry, healthChecker }: AppContext
 /** Threads that serve, where there is more than one. */
 function frontOn(context: AppContext): StartFront | undefined {
   const { config } = context;
-  const threads = config.threads === 0 ? Math.min(availableParallelism(), MAX_THREADS) : config.threads;
-  if (threads === 1) return undefined;
+  if (config.threads === 1) return undefined;
   return async (parts) => {
     if (!config.reusePort) checkFree(config);
-    return ThreadPool.start({ ...context, ...parts, threads, now: () => performance.now() });
+    return ThreadPool.start({ ...context, ...parts, clock: systemClock, spawn: spawnWorker });
   };
 }
 

@@ -9,6 +9,7 @@ import type { GivenWorker } from "./given-workers.ts";
 import { coerce, flagName, splitList } from "./options.ts";
 import { noticesOn } from "./notices.ts";
 import { type Config, type ConfigKey, configSchema } from "./schema.ts";
+import { threadCount } from "./thread-count.ts";
 
 /** What was given on the command line: option values as text, and the workers of all flags that name some. */
 export interface GivenFlags {
@@ -63,7 +64,7 @@ export function loadConfig({ file: flagFile, env, flags, check = () => [] }: Con
   if (!config) throw new ConfigError("config", "the configuration is not valid");
   const { config: keyed, notices } = withWorkerKeys(config, merged);
   return {
-    config: keyed,
+    config: { ...keyed, threads: threadCount(keyed.threads) },
     notices: [
       ...environment.notices,
       ...(flags.notices ?? []),

@@ -135,10 +135,11 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   for (const worker of config.initialWorkers) routerManager.addWorker(workerSpec(worker));
   forgetDeparted({ workerRegistry, transport, grpc, metrics });
   exposeState({ metrics, workerRegistry, transport, outcomes });
+  const tokenizer = await startTokenizer(config, tokenizers);
   const owned = stack.move();
   return {
     config,
-    tokenizer: await startTokenizer(config, tokenizers),
+    tokenizer,
     tokenizers,
     metrics,
     logger,

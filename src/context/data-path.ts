@@ -1,6 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { Policy } from "../policy/policy.ts";
 import type { PolicyMemory } from "../policy/policy-memory.ts";
 import { PolicyRegistry } from "../policy/policy-registry.ts";
 import { FailureLog } from "../router/failure-log.ts";
@@ -90,10 +91,18 @@ export function createRouters(parts: DataPathParts, stack: AsyncDisposableStack)
 
 export interface PolicyParts extends Pick<DataPathParts, "config" | "logger" | "clock"> {
   readonly memory: PolicyMemory;
+  /** Put around each policy of the operator's module, whose code has no bound. */
+  readonly note?: (policy: Policy) => Policy;
 }
 
 /** Throws GatewayError where a policy is not known or a policy module does not load. */
-export async function createPolicyRegistry({ config, memory, logger, clock }: PolicyParts): Promise<PolicyRegistry> {
+export async function createPolicyRegistry({
+  config,
+  memory,
+  logger,
+  clock,
+  note = (policy) => policy,
+}: PolicyParts): Promise<PolicyRegistry> {
   const { defaultPolicy, roleDefaults, cacheAware, patterns } = policyConfigs(config);
   const custom = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
   const registry = new PolicyRegistry({
@@ -101,7 +110,7 @@ export async function createPolicyRegistry({ config, memory, logger, clock }: Po
     roleDefaults,
     cacheAware,
     memory,
-    custom: custom ? [guardPolicy(custom, logger, clock)] : [],
+    custom: custom ? [guardPolicy({ name: custom.name, create: () => note(custom.create()) }, logger, clock)] : [],
   });
   for (const { match, policy } of patterns) registry.registerPattern(match, policy);
   return registry;

@@ -111,6 +111,14 @@ export class Metrics {
   }
 }
 
+/** What only grows, of several snapshots together: what a thread has counted stays counted when it is gone. */
+export async function countsOf(snapshots: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
+  const metrics = await AggregatorRegistry.aggregate([...snapshots]).getMetricsAsJSON();
+  return metrics.filter(({ type }) => COUNTING.has(String(type)));
+}
+
+const COUNTING: ReadonlySet<string> = new Set(["counter", "histogram"]);
+
 async function removeSeries(metric: Tally | Gauge, label: string, value: string): Promise<void> {
   if (metric instanceof Tally) {
     metric.remove(label, value);

@@ -129,6 +129,7 @@ export class Admission implements Admitter {
   }
 
   #wait(line: Line, claim: Claim, signal: LeaveSignal): Promise<Permit> {
+    if (signal.aborted) throw clientClosed(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Permit>();
     const queue = line.waiting[claim.priority];
     const waiting: Waiting = { grant: () => resolve(this.#permit(claim.kind, line)), refuse: reject };

@@ -1,7 +1,9 @@
-import { asGatewayError, type GatewayError } from "../errors/errors.ts";
+import { asGatewayError, clientClosed, type GatewayError } from "../errors/errors.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
+import { ToldRequest } from "../transport/told-request.ts";
 import type { Auth } from "./auth.ts";
+import { ControlBodies, type ReadBody } from "./control-bodies.ts";
 import { errorReply } from "./error-reply.ts";
 import type { Route } from "./route.ts";
 
@@ -25,6 +27,7 @@ export interface ControlRequest {
 export class ControlApp {
   readonly routes: readonly Route[];
   readonly #deps: ControlAppDeps;
+  readonly #bodies = new ControlBodies();
 
   constructor(deps: ControlAppDeps) {
     this.#deps = deps;
@@ -36,18 +39,27 @@ export class ControlApp {
     try {
       if (route.access === "serving") auth.serving(request.headers);
       if (route.access === "admin") auth.admin(request);
+      using body = await this.#bodies.read(route, request);
       const query = new URLSearchParams(request.query);
-      const reply = await route.handle({ request, requestId, params, query });
+      const reply = await route.handle({ request: withBody(request, body), requestId, params, query });
       // Whoever changed something sees it in force everywhere with the answer.
       if (route.access === "admin" && route.method !== "GET") await settled();
       reply.headers["x-request-id"] = requestId;
       return reply;
     } catch (thrown) {
-      const error = asGatewayError(thrown);
+      // What its signal says of how the client left is no failure of ours.
+      const error = request.signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
       if (error.code === "internal_error") onDefect(error, requestId);
       return errorReply(error, openaiDialect, requestId);
     }
   }
+}
+
+/** The request with its body as it was read; the request itself where nothing was. */
+function withBody(request: ClientRequest, { bytes }: ReadBody): ClientRequest {
+  if (!bytes) return request;
+  const { method, path, query, peerAddress, headers, signal } = request;
+  return new ToldRequest({ method, path, query, peerAddress, headers: headers.entries(), body: bytes }, signal);
 }
 
 /** Which of the routes stand on which port. */

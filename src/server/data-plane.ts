@@ -39,6 +39,7 @@ export class DataPlane {
   readonly #bounds: BodyBounds;
   readonly #recordSink: RecordSink;
   #active = 0;
+  #waiting = 0;
 
   constructor(deps: DataPlaneDeps) {
     const { config } = deps;
@@ -55,6 +56,11 @@ export class DataPlane {
   /** Requests that have come and not ended. */
   get active(): number {
     return this.#active;
+  }
+
+  /** Those that wait for no place. */
+  get admitted(): number {
+    return this.#active - this.#waiting;
   }
 
   /** There is no room for more: whoever is answered had better come back elsewhere. */
@@ -89,14 +95,23 @@ export class DataPlane {
     memory.check(this.#active - 1);
     const entry = new HeaderEntry(tenant, request.headers);
     const entered = gate.enter(entry, request.signal);
-    releaseAtEnd(record, entered instanceof Promise ? await entered : entered);
+    releaseAtEnd(record, entered instanceof Promise ? await this.#inLine(entered) : entered);
     const body = await this.#readJson(request, record);
     const understood = understand({ endpoint, request, body, record, isModelRequired: config.enableIgw });
     if (understood.model !== undefined) {
       const place = gate.enterModel(understood.model, entry, request.signal);
-      releaseAtEnd(record, place instanceof Promise ? await place : place);
+      releaseAtEnd(record, place instanceof Promise ? await this.#inLine(place) : place);
     }
     return route(understood);
+  }
+
+  async #inLine(place: Promise<Permit>): Promise<Permit> {
+    this.#waiting += 1;
+    try {
+      return await place;
+    } finally {
+      this.#waiting -= 1;
+    }
   }
 
   /** The bytes are held until the request is over: a retry sends them again. */

@@ -21,5 +21,7 @@ export interface Route {
   /** For the raw path: `:name` for a segment, `/*` at the end for the rest. */
   readonly path: string;
   readonly access: Access;
+  /** Largest body that it reads, bytes; undefined where it reads none. */
+  readonly maxBodyBytes?: number | undefined;
   readonly handle: (call: Call) => Reply | Promise<Reply>;
 }

@@ -17,15 +17,14 @@ import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
 import { workerRoutes } from "./api/workers.ts";
 import { type Auth, createAuth } from "./auth.ts";
 import { ControlApp, routesOf } from "./control-app.ts";
-import { DataPlane, logDefect } from "./data-plane.ts";
+import { logDefect } from "./data-plane.ts";
 import type { Front, FrontParts, StartFront } from "./front.ts";
 import { LocalGate } from "./gate.ts";
 import { listen, type Listener, listenForMetrics, urlOf } from "./listener.ts";
-import { LoopDelay } from "./loop-delay.ts";
 import { clientConnectionLimit } from "../util/descriptor-limit.ts";
-import { ResidentMemory } from "./resident-memory.ts";
 import type { Route } from "./route.ts";
-import { authSettings, gateSettings, maxLoopDelayMs, maxResidentBytes } from "./settings.ts";
+import { startServing } from "./serving.ts";
+import { authSettings, gateSettings } from "./settings.ts";
 
 /** What the server needs; an AppContext fits it by shape. */
 export interface ServerDeps {
@@ -133,55 +132,36 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
 
 /** Everything on this thread. */
 function startLocalFront(
-  { config, metrics, logger, transport, grpc, routerManager }: ServerDeps,
+  deps: ServerDeps,
   { auth, gate, control, routes }: FrontParts & { readonly auth: Auth },
 ): Front {
-  const loopDelay = new LoopDelay(maxLoopDelayMs(config));
-  const memory = new ResidentMemory(maxResidentBytes(config));
-  const dataPlane = new DataPlane({
-    config,
-    metrics,
-    logger,
-    auth,
-    gate,
-    loopDelay,
-    memory,
-    route: (request) => routerManager.route(request),
-    threads: 1,
-  });
-  metrics.read("admitted", (set) => set({}, dataPlane.active - gate.waiting));
-  metrics.read("loopDelay", (set) => set({}, loopDelay.ms / 1000));
-  const listener = listen({
-    config,
+  const { config, transport, grpc, routerManager } = deps;
+  const serving = startServing({
+    ...deps,
     hostname: config.host,
     port: config.port,
     reusePort: config.reusePort,
-    dataPlane,
+    threads: 1,
+    auth,
+    gate,
+    route: (request) => routerManager.route(request),
     routes,
     answer: (route, request) => control.answer(route, request),
-    maxConnections: clientConnectionLimit,
-    metrics,
-    onDefect: ({ cause }, requestId) => logDefect(logger, cause, requestId),
   });
-  metrics.read("clientConnections", (set) => set({}, listener.connections));
   return {
-    port: listener.port,
+    port: serving.port,
     get active() {
-      return dataPlane.active;
+      return serving.active;
     },
-    beginToLeave: () => listener.beginToLeave(),
-    stopListening: () => listener.stopListening(),
+    beginToLeave: () => serving.beginToLeave(),
+    stopListening: () => serving.stopListening(),
     failAll: (error) => {
       transport.failAll(error);
       grpc.failAll(error);
     },
     settled: () => Promise.resolve(),
     snapshots: () => Promise.resolve([]),
-    stop: async () => {
-      loopDelay[Symbol.dispose]();
-      memory[Symbol.dispose]();
-      listener.stop();
-    },
+    stop: async () => serving[Symbol.dispose](),
   };
 }
 

@@ -57,8 +57,8 @@ export class ControlLink implements Gate, OutcomeSink {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#pending.set(id, { resolve, reject });
     const onAbort = (): void => {
-      // A place that is given meanwhile is given back by the other side, which knows that this was called off.
-      if (this.#pending.delete(id)) this.#post({ type: "cancel", id });
+      // The answer may be on its way: the other side takes back the question or the place, whichever there is.
+      if (this.#pending.delete(id)) this.#post({ type: "release", id });
       reject(clientClosed(signal.reason));
     };
     signal.addEventListener("abort", onAbort, { once: true });

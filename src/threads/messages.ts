@@ -15,6 +15,8 @@ export interface ControlRoute {
   readonly method: Method;
   readonly path: string;
   readonly access: Access;
+  /** Largest body that it reads, bytes; undefined where it reads none. */
+  readonly maxBodyBytes: number | undefined;
 }
 
 /** Everything that a thread needs to begin. */
@@ -34,6 +36,8 @@ export interface Start {
   readonly version: number;
   readonly tokenizers: readonly TokenizerChange[];
   readonly routes: readonly ControlRoute[];
+  /** One 32-bit cell in which the thread notes what it does: `doing.ts`. */
+  readonly doing: SharedArrayBuffer;
 }
 
 /** One worker came, changed or left, or a tokenizer did. Changes come in their order. */
@@ -58,6 +62,7 @@ export type ToThread =
   | { readonly type: "reply"; readonly id: number; readonly value: unknown }
   | { readonly type: "refusal"; readonly id: number; readonly error: ErrorState }
   | { readonly type: "ask"; readonly id: number }
+  | { readonly type: "ping" }
   | { readonly type: "leave" }
   | { readonly type: "stopListening" }
   | { readonly type: "failAll"; readonly error: ErrorState }
@@ -94,11 +99,12 @@ export type FromThread =
   | { readonly type: "failed"; readonly message: string; readonly code: string | undefined }
   | { readonly type: "taken"; readonly version: number }
   | { readonly type: "call"; readonly id: number; readonly call: Call }
-  /** The client of this call has left. */
-  | { readonly type: "cancel"; readonly id: number }
-  /** A place that was given is given back; `id` is that of the call. */
+  /** What this call asks for, or was given, is not wanted any more. */
   | { readonly type: "release"; readonly id: number }
+  | { readonly type: "pong" }
   | { readonly type: "outcome"; readonly workerId: string; readonly outcome: AttemptOutcome }
   | { readonly type: "log"; readonly text: string }
   | { readonly type: "active"; readonly active: number }
-  | { readonly type: "state"; readonly id: number; readonly state: ThreadState };
+  | { readonly type: "state"; readonly id: number; readonly state: ThreadState }
+  /** It has closed what it had. */
+  | { readonly type: "stopped" };

@@ -14,6 +14,8 @@ const early: ToThread[] = [];
 function onMessage(message: ToThread): void {
   if (message.type === "start") void start(message);
   else if (serving) serving.onMessage(message);
+  // One that loads its code answers as well, unless that hangs.
+  else if (message.type === "ping") self.postMessage({ type: "pong" });
   else early.push(message);
 }
 

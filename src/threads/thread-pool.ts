@@ -2,11 +2,11 @@ import type { Config } from "../config/schema.ts";
 import { plainConfig } from "../config/plain-config.ts";
 import { asGatewayError, type GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
-import type { Metrics, MetricsSnapshot } from "../observability/metrics.ts";
+import { countsOf, type Metrics, type MetricsSnapshot } from "../observability/metrics.ts";
 import type { PolicyMemory } from "../policy/policy-memory.ts";
 import type { Permit } from "../server/admission.ts";
 import type { ControlApp } from "../server/control-app.ts";
-import type { LocalGate } from "../server/gate.ts";
+import type { Gate } from "../server/gate.ts";
 import type { Route } from "../server/route.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { OutcomeSink } from "../worker/breaker-board.ts";
@@ -15,13 +15,15 @@ import type { Worker as FleetWorker } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { workerState } from "../worker/worker-state.ts";
 import { ToldRequest } from "../transport/told-request.ts";
+import type { Clock } from "../util/clock.ts";
 import { errorState } from "./error-state.ts";
-import type { Call, Change, ControlCall, ControlReply, FromThread, Start, ThreadState, ToThread } from "./messages.ts";
+import { isPermit } from "./held-calls.ts";
+import type { Call, Change, ControlCall, ControlReply, FromThread, Start, ToThread } from "./messages.ts";
+import { type Spawn, ThreadHandle } from "./thread-handle.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
 export interface ThreadPoolDeps {
   readonly config: Config;
-  readonly threads: number;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly ledger: LoadLedger;
@@ -29,50 +31,45 @@ export interface ThreadPoolDeps {
   readonly policyMemory: PolicyMemory;
   readonly tokenizers: Pick<TokenizerRegistry, "onChange" | "named">;
   readonly outcomes: OutcomeSink;
-  readonly gate: LocalGate;
-  readonly control: ControlApp;
+  readonly gate: Gate;
+  readonly control: Pick<ControlApp, "answer">;
   /** The routes that stand on the port of the threads. */
   readonly routes: readonly Route[];
   /** Lines that threads have written, whole ones. */
   readonly writeLog: (text: string) => void;
-  /** The monotonic clock that rests are told on, ms. */
-  readonly now: () => number;
+  /** Also the one that rests are told on. */
+  readonly clock: Clock;
+  readonly spawn: Spawn;
 }
 
-interface Thread {
-  readonly number: number;
-  readonly worker: Worker;
-  /** Version of the registry that it has. */
-  version: number;
-  active: number;
-  readonly permits: Map<number, Permit>;
-  readonly calls: Map<number, AbortController>;
-  readonly questions: Map<number, (state: ThreadState) => void>;
-  isOver: boolean;
-}
-
-/** For a thread to say what it knows, ms: one that hangs must not hang the metrics. */
-const STATE_TIMEOUT_MS = 1000;
-/** Between the death of a thread and the next try, ms; doubles while they die at once. */
+/** Between the end of a thread and the next try, ms; doubles while they die young. */
 const RESTART_MS = 100;
 const MAX_RESTART_MS = 10_000;
 /** A thread that has lived for so long did not die of its beginning, ms. */
 const HEALTHY_MS = 30_000;
+/** For the threads that serve to take a change, ms: longer than any work that holds one up. */
+const SETTLED_MS = 5000;
+/** For the threads to close what they have, and for their last lines, ms. */
+const STOP_MS = 500;
 
 /**
  * The threads that serve. This thread owns what is one truth: it tells them of every change, in its order, answers what they
- * ask, and starts one anew that has died, giving back what it held.
+ * ask, and starts one anew that is over, however it came to that.
  */
 export class ThreadPool {
   readonly #deps: ThreadPoolDeps;
-  readonly #threads = new Map<number, Thread>();
+  readonly #threads = new Map<number, ThreadHandle>();
+  /** By number of the thread, how long it rests before it is started anew the next time, ms. */
+  readonly #restMs = new Map<number, number>();
   readonly #waiters = new Set<() => void>();
   readonly #stopListening: readonly (() => void)[];
   #version = 0;
   #port: number;
-  #nextQuestion = 0;
+  /** What threads that are over had counted. */
+  #departed: readonly MetricsSnapshot[] = [];
+  #isLeaving = false;
+  #isListening = true;
   #isStopping = false;
-  #restartMs = RESTART_MS;
 
   private constructor(deps: ThreadPoolDeps) {
     this.#deps = deps;
@@ -90,9 +87,9 @@ export class ThreadPool {
     const pool = new ThreadPool(deps);
     try {
       // The first finds the port where any free one will do.
-      await pool.#startThread(0);
-      const others = Array.from({ length: deps.threads - 1 }, (_, index) => pool.#startThread(index + 1));
-      await Promise.all(others);
+      await pool.#startThread(0).started;
+      const others = Array.from({ length: deps.config.threads - 1 }, (_, index) => pool.#startThread(index + 1));
+      await Promise.all(others.map(({ started }) => started));
       return pool;
     } catch (error) {
       await pool.stop();
@@ -111,25 +108,54 @@ export class ThreadPool {
     return sum;
   }
 
-  /** Resolves when all threads have taken every change up to now. */
+  /**
+   * Resolves when all threads that serve have taken every change up to now; one that starts begins with them. One that does not
+   * answer is waited for within a bound, and then named in the log.
+   */
   async settled(): Promise<void> {
+    const { clock, logger } = this.#deps;
     const wanted = this.#version;
-    while ([...this.#threads.values()].some(({ version }) => version < wanted)) {
-      await new Promise<void>((resolve) => this.#waiters.add(resolve));
+    const end = clock.now() + SETTLED_MS;
+    for (;;) {
+      const behind = [...this.#threads.values()].filter((thread) => thread.isServing && thread.version < wanted);
+      if (behind.length === 0) return;
+      if (clock.now() >= end) {
+        logger.warn({ threads: behind.map(({ number }) => number) }, "a thread has not taken a change yet");
+        return;
+      }
+      await this.#changed(end);
     }
   }
 
-  /** What the threads have counted. One that does not answer in time is left out. */
+  /**
+   * What the threads have counted. Of one that does not answer in time, and of those that are over, the counts that they said
+   * last: a count that falls would be a restart of the gateway to whoever reads it.
+   */
   async snapshots(): Promise<MetricsSnapshot[]> {
-    const states = await Promise.all([...this.#threads.values()].map((thread) => this.#ask(thread)));
-    return states.flatMap((state) => (state ? [state.metrics] : []));
+    const threads = [...this.#threads.values()];
+    const states = await Promise.all(threads.map((thread) => thread.ask()));
+    const silent = threads.flatMap(({ metrics }, index) => (metrics && !states[index] ? [metrics] : []));
+    const counts = await countsOf([...(await this.#countsOfDeparted()), ...silent]);
+    return [counts, ...states.flatMap((state) => (state ? [state.metrics] : []))];
+  }
+
+  /** Put together, so that they are no more with each that dies. */
+  async #countsOfDeparted(): Promise<readonly MetricsSnapshot[]> {
+    const departed = this.#departed;
+    if (departed.length < 2) return departed;
+    const together = await countsOf(departed);
+    // Meanwhile another may have died, or have been put together.
+    if (this.#departed === departed) this.#departed = [together];
+    return [together];
   }
 
   beginToLeave(): void {
+    this.#isLeaving = true;
     this.#broadcast({ type: "leave" });
   }
 
   stopListening(): void {
+    this.#isListening = false;
     // Until they have said otherwise they may all have something under way.
     for (const thread of this.#threads.values()) thread.active = Math.max(1, thread.active);
     this.#broadcast({ type: "stopListening" });
@@ -142,135 +168,103 @@ export class ThreadPool {
   async stop(): Promise<void> {
     this.#isStopping = true;
     for (const stop of this.#stopListening) stop();
+    const threads = [...this.#threads.values()];
     this.#broadcast({ type: "stop" });
-    // Their last lines are on the way.
-    await Bun.sleep(LAST_LINES_MS);
-    for (const { worker } of this.#threads.values()) worker.terminate();
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#deps.clock.after(STOP_MS, resolve);
+    await Promise.race([Promise.all(threads.map(({ ended }) => ended)), late]);
+    cancel();
+    for (const thread of threads) thread.end("it was stopped");
   }
 
-  #startThread(number: number): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const worker = new Worker(new URL("thread-main.ts", import.meta.url).href);
-    const thread: Thread = {
+  #startThread(number: number): ThreadHandle {
+    const thread = new ThreadHandle({
       number,
-      worker,
       version: this.#version,
-      active: 0,
-      permits: new Map(),
-      calls: new Map(),
-      questions: new Map(),
-      isOver: false,
-    };
-    const startedAt = this.#deps.now();
+      clock: this.#deps.clock,
+      spawn: this.#deps.spawn,
+      startMessage: (doing) => this.#startMessage(number, doing),
+      onMessage: (from, message) => this.#onMessage(from, message),
+      onOver: (ended) => this.#onOver(ended),
+    });
     this.#threads.set(number, thread);
-    const onEnd = (reason: string): void => {
-      reject(new Error(reason));
-      this.#onEnd(thread, reason, this.#deps.now() - startedAt);
-    };
-    worker.addEventListener("message", ({ data }: { data: FromThread }) => {
-      if (data.type === "listening") {
-        this.#port = data.port;
-        resolve();
-      } else if (data.type === "failed") {
-        thread.isOver = true;
-        reject(Object.assign(new Error(data.message), data.code === undefined ? {} : { code: data.code }));
-      } else {
-        this.#onMessage(thread, data);
-      }
-    });
-    worker.addEventListener("error", (event) => {
-      // Reported here, and not as an error of this thread too.
-      event.preventDefault();
-      onEnd(event.message);
-    });
-    worker.addEventListener("close", () => onEnd("the thread ended"));
-    this.#post(thread, this.#startMessage(number));
-    return promise;
+    if (this.#isLeaving) thread.post({ type: "leave" });
+    return thread;
   }
 
-  #startMessage(thread: number): Start {
-    const { config, threads, ledger, policyMemory, workerRegistry, tokenizers, routes, now } = this.#deps;
+  #startMessage(thread: number, doing: SharedArrayBuffer): Start {
+    const { config, ledger, policyMemory, workerRegistry, tokenizers, routes, clock } = this.#deps;
     return {
       type: "start",
       thread,
-      threads,
+      threads: config.threads,
       config: plainConfig(config),
       hostname: config.host,
       port: this.#port,
       ledger: ledger.memory,
       memory: policyMemory.all(),
-      workers: workerRegistry.all().map((worker) => workerState(worker, now())),
+      workers: workerRegistry.all().map((worker) => workerState(worker, clock.now())),
       version: this.#version,
       tokenizers: tokenizers.named(),
-      routes: routes.map(({ method, path, access }) => ({ method, path, access })),
+      routes: routes.map(({ method, path, access, maxBodyBytes }) => ({ method, path, access, maxBodyBytes })),
+      doing,
     };
   }
 
-  #onEnd(thread: Thread, reason: string, livedMs: number): void {
-    if (thread.isOver) return;
-    thread.isOver = true;
-    const { ledger, logger, metrics } = this.#deps;
-    this.#threads.delete(thread.number);
-    for (const permit of thread.permits.values()) permit.release();
-    for (const call of thread.calls.values()) call.abort(new Error("the thread died"));
-    ledger.releaseThread(thread.number);
+  /** The one end of a thread, and the one place where the next begins. */
+  #onOver(thread: ThreadHandle): void {
+    const { ledger, logger, metrics, clock } = this.#deps;
+    const { number, howItEnded, hasServed, livedMs } = thread;
+    this.#threads.delete(number);
+    if (thread.metrics) this.#departed = [...this.#departed, thread.metrics];
+    ledger.releaseThread(number);
     this.#wake();
-    if (this.#isStopping) return;
-    logger.error({ thread: thread.number, reason }, "a thread died and is started anew");
+    // The first start is the caller's, who hears of it by `started`.
+    const isFirst = !hasServed && !this.#restMs.has(number);
+    if (isFirst || this.#isStopping || !this.#isListening) return;
+    const known = this.#restMs.get(number) ?? RESTART_MS;
+    const restMs = livedMs > HEALTHY_MS ? RESTART_MS : known;
+    this.#restMs.set(number, Math.min(restMs * 2, MAX_RESTART_MS));
+    const { reason, doing } = howItEnded;
+    logger.error({ thread: number, reason, doing, restart_ms: restMs }, "a thread died and is started anew");
     metrics.increment("threadRestarts", {});
-    this.#restartMs = livedMs > HEALTHY_MS ? RESTART_MS : Math.min(this.#restartMs * 2, MAX_RESTART_MS);
-    setTimeout(() => {
-      if (!this.#isStopping) this.#startThread(thread.number).catch(() => undefined);
-    }, this.#restartMs).unref();
+    clock.after(restMs, () => {
+      if (!this.#isStopping && this.#isListening) this.#startThread(number);
+    });
   }
 
-  #onMessage(thread: Thread, message: Exclude<FromThread, { type: "listening" | "failed" }>): void {
+  #onMessage(thread: ThreadHandle, message: FromThread): void {
     switch (message.type) {
+      case "listening":
+        this.#port = message.port;
+        return this.#wake();
       case "taken":
         thread.version = message.version;
-        this.#wake();
-        return;
+        return this.#wake();
       case "outcome":
-        this.#deps.outcomes.report(message.workerId, message.outcome);
-        return;
+        return this.#deps.outcomes.report(message.workerId, message.outcome);
       case "log":
-        this.#deps.writeLog(message.text);
-        return;
+        return this.#deps.writeLog(message.text);
       case "active":
         thread.active = message.active;
-        return;
-      case "state":
-        thread.questions.get(message.id)?.(message.state);
-        thread.questions.delete(message.id);
         return;
       case "call":
         void this.#answer(thread, message.id, message.call);
         return;
-      case "cancel":
-        thread.calls.get(message.id)?.abort(new Error("the client left"));
-        return;
       case "release":
-        thread.permits.get(message.id)?.release();
-        thread.permits.delete(message.id);
+        return thread.calls.release(message.id);
+      default:
     }
   }
 
-  async #answer(thread: Thread, id: number, call: Call): Promise<void> {
-    const caller = new AbortController();
-    thread.calls.set(id, caller);
+  async #answer(thread: ThreadHandle, id: number, call: Call): Promise<void> {
     try {
-      const value =
-        call.what === "control" ? await this.#control(call, caller.signal) : await this.#permit(call, caller.signal);
-      if (!("release" in value)) this.#post(thread, { type: "reply", id, value });
-      else if (thread.isOver || caller.signal.aborted) value.release();
-      else {
-        thread.permits.set(id, value);
-        this.#post(thread, { type: "reply", id, value: undefined });
-      }
+      const answer = await thread.calls.answer<ControlReply>(id, (signal) =>
+        call.what === "control" ? this.#control(call, signal) : this.#permit(call, signal),
+      );
+      if (answer) thread.post({ type: "reply", id, value: isPermit(answer) ? undefined : answer });
     } catch (error) {
-      this.#post(thread, { type: "refusal", id, error: errorState(asGatewayError(error)) });
-    } finally {
-      thread.calls.delete(id);
+      thread.post({ type: "refusal", id, error: errorState(asGatewayError(error)) });
     }
   }
 
@@ -290,9 +284,9 @@ export class ThreadPool {
   }
 
   #onChange(before: FleetWorker | undefined, after: FleetWorker | undefined): void {
-    const { policyMemory, now } = this.#deps;
+    const { policyMemory, clock } = this.#deps;
     this.#tell({
-      put: after && workerState(after, now()),
+      put: after && workerState(after, clock.now()),
       removed: after ? undefined : before?.id,
       tokenizer: undefined,
       memory: policyMemory.takeUntold(),
@@ -304,25 +298,20 @@ export class ThreadPool {
     this.#broadcast({ type: "change", version: this.#version, ...change });
   }
 
-  #ask(thread: Thread): Promise<ThreadState | undefined> {
-    const id = this.#nextQuestion;
-    this.#nextQuestion += 1;
-    const { promise, resolve } = Promise.withResolvers<ThreadState | undefined>();
-    thread.questions.set(id, resolve);
-    const timer = setTimeout(() => resolve(undefined), STATE_TIMEOUT_MS);
-    this.#post(thread, { type: "ask", id });
-    return promise.finally(() => {
-      clearTimeout(timer);
-      thread.questions.delete(id);
-    });
-  }
-
   #broadcast(message: ToThread): void {
-    for (const thread of this.#threads.values()) this.#post(thread, message);
+    for (const thread of this.#threads.values()) thread.post(message);
   }
 
-  #post(thread: Thread, message: ToThread): void {
-    if (!thread.isOver) thread.worker.postMessage(message);
+  /** Resolves when something was said or ended, or at `end`. */
+  #changed(end: number): Promise<void> {
+    const { clock } = this.#deps;
+    return new Promise((resolve) => {
+      const cancel = clock.after(end - clock.now(), resolve);
+      this.#waiters.add(() => {
+        cancel();
+        resolve();
+      });
+    });
   }
 
   #wake(): void {
@@ -330,5 +319,3 @@ export class ThreadPool {
     this.#waiters.clear();
   }
 }
-
-const LAST_LINES_MS = 100;

@@ -78,3 +78,39 @@ describe("ledger", () => {
     expect(ledger.acquireSlot()).toBe(slot);
   });
 });
+
+describe("a ledger that threads share", () => {
+  test("what a dead thread held goes back, and what others hold stays", () => {
+    const control = new LoadLedger({ threads: 2 });
+    const [one, two] = [0, 1].map((thread) => new LoadLedger({ memory: control.memory, thread }));
+    const slot = control.acquireSlot();
+    one?.charge(slot, 100);
+    two?.charge(slot, 10);
+    control.releaseThread(0);
+    expect([control.inFlight(slot), control.pendingPromptTokens(slot)]).toEqual([1, 10]);
+  });
+
+  test("a proof of a dead thread goes back", () => {
+    const control = new LoadLedger({ threads: 2 });
+    const [one, two] = [0, 1].map((thread) => new LoadLedger({ memory: control.memory, thread }));
+    const slot = control.acquireSlot();
+    expect([one?.tryAcquireProbe(slot), two?.tryAcquireProbe(slot)]).toEqual([true, false]);
+    control.releaseThread(0);
+    expect(two?.tryAcquireProbe(slot)).toBe(true);
+  });
+
+  test("a thread that dies after the breaker has ended its proof takes no other thread's proof, nor the worker's last", () => {
+    const control = new LoadLedger({ threads: 2 });
+    const [one, two] = [0, 1].map((thread) => new LoadLedger({ memory: control.memory, thread }));
+    const slot = control.acquireSlot();
+    expect(one?.tryAcquireProbe(slot)).toBe(true);
+    // The control thread hears how it went.
+    control.releaseProbe(slot);
+    expect(two?.tryAcquireProbe(slot)).toBe(true);
+    control.releaseThread(0);
+    expect(two?.tryAcquireProbe(slot)).toBe(false);
+    control.releaseProbe(slot);
+    control.releaseThread(1);
+    expect(one?.tryAcquireProbe(slot)).toBe(true);
+  });
+});

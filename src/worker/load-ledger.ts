@@ -8,7 +8,7 @@ const PENDING_PROMPT_TOKENS = 1;
 const DECODING = 2;
 /** Attempts that have ended, ever; wraps. */
 const FINISHED = 3;
-/** 1 while a request proves a worker whose breaker is half-open. */
+/** Whose request proves a worker whose breaker is half-open: the thread's number and 1, or 0 for none. */
 const PROBING = 4;
 /** What policies take for requests in flight: those that are, and those that failed a moment ago. */
 const LOAD = 5;
@@ -16,7 +16,7 @@ const LOAD = 5;
 const FAILED_PROMPT_TOKENS = 6;
 const COLUMNS = 8;
 /** What a thread holds of a slot is given back when the thread dies. */
-const HELD_COLUMNS = [IN_FLIGHT, PENDING_PROMPT_TOKENS, DECODING, PROBING, LOAD, FAILED_PROMPT_TOKENS] as const;
+const HELD_COLUMNS = [IN_FLIGHT, PENDING_PROMPT_TOKENS, DECODING, LOAD, FAILED_PROMPT_TOKENS] as const;
 
 /** Bytes of the shared memory that counts: one table for all, and one for what each thread holds of it. */
 const TABLE_BYTES = SLOTS * COLUMNS * Int32Array.BYTES_PER_ELEMENT;
@@ -43,6 +43,8 @@ export class LoadLedger {
   readonly #cells: Int32Array;
   /** What this thread holds, in the same shape; undefined where there is but one thread. */
   readonly #held: Int32Array | undefined;
+  /** What stands in PROBING for a proof of this thread. */
+  readonly #prover: number;
   readonly #free: number[] = [];
   /** Rows whose worker has left while something was still counted in them. */
   readonly #retiring = new Set<number>();
@@ -56,6 +58,7 @@ export class LoadLedger {
     this.memory = options.memory ?? new SharedArrayBuffer(TABLE_BYTES * (threads + 1));
     this.#cells = tableAt(this.memory, 0);
     this.#held = thread === undefined ? undefined : tableAt(this.memory, thread + 1);
+    this.#prover = (thread ?? 0) + 1;
   }
 
   /** A row for a new worker. Throws invalid_request when there are no more. */
@@ -101,15 +104,12 @@ export class LoadLedger {
 
   /** True for the one caller, of all threads, that may send a request to prove the worker. */
   tryAcquireProbe(slot: number): boolean {
-    if (Atomics.compareExchange(this.#cells, slot * COLUMNS + PROBING, 0, 1) !== 0) return false;
-    if (this.#held) Atomics.store(this.#held, slot * COLUMNS + PROBING, 1);
-    return true;
+    return Atomics.compareExchange(this.#cells, slot * COLUMNS + PROBING, 0, this.#prover) === 0;
   }
 
   /** The proof is over, or means nothing any more: another may be tried. */
   releaseProbe(slot: number): void {
     Atomics.store(this.#cells, slot * COLUMNS + PROBING, 0);
-    if (this.#held) Atomics.store(this.#held, slot * COLUMNS + PROBING, 0);
   }
 
   /** Counts a request from now until the lease is disposed. */
@@ -160,6 +160,8 @@ export class LoadLedger {
         const amount = Atomics.exchange(held, row + column, 0);
         if (amount !== 0) Atomics.sub(this.#cells, row + column, amount);
       }
+      // A proof of its own, and not one that another thread has begun since.
+      Atomics.compareExchange(this.#cells, row + PROBING, thread + 1, 0);
     }
   }
 

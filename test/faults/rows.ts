@@ -530,6 +530,38 @@ const LIFE: readonly FaultRow[] = [
     expected: "no crash, those connected are served, and all is well after",
   },
   { row: 107, fault: "log lines that cannot be written", expected: "serving goes on, drops are told" },
+  {
+    row: 260,
+    fault: "with several threads a client leaves between the grant of its place and the reading of it",
+    expected: "the place is free again at once: after any number of them the gateway takes as many requests as before",
+  },
+  {
+    row: 261,
+    fault: "a thread dies and cannot be started anew at first",
+    expected:
+      "each try is told and followed by another, up to 10 s apart; the other threads serve, and the administration answers meanwhile",
+  },
+  {
+    row: 262,
+    fault: "a policy of the operator's loops for ever in one of several threads",
+    expected:
+      "the others serve; after 10 s the thread is ended and started anew, its places are given back and the log says what it did. With one thread nobody is left to notice",
+  },
+  {
+    row: 263,
+    fault: "bodies on routes that take none, or before the key is known",
+    expected: "the answer does not wait for them and none of them is kept",
+  },
+  {
+    row: 264,
+    fault: "a flood of `/health_generate`, which needs no key",
+    expected: "one question to a worker at a time, and one a second",
+  },
+  {
+    row: 265,
+    fault: "a client gives up waiting for the answer of the administration",
+    expected: "it is not logged as a defect",
+  },
 ];
 
 const STATE: readonly FaultRow[] = [

@@ -40,6 +40,15 @@ test("what was made before a failure half-way is closed again", async () => {
   expect([isRunning, clock.pending]).toEqual([true, 0]);
 });
 
+test("a tokenizer that cannot be loaded leaves nothing that runs", async () => {
+  const clock = new ManualClock();
+  const asked = { ...quiet, enableGrpc: true, tokenizerPath: "/there/is/no/such/folder" };
+  const failure: unknown = await createAppContext(asked, { clock }).catch((error: unknown) => error);
+  expect(String(failure)).toContain("tokenizer_path");
+  clock.advance(3_600_000);
+  expect(clock.pending).toBe(0);
+});
+
 test("disposing stops what was started: no timer is left, and nothing is sent any more", async () => {
   const clock = new ManualClock();
   const context = await createAppContext(quiet, { clock });

@@ -110,6 +110,27 @@ for (const threads of [1, 3]) {
       ]);
     });
 
+    test("those that wait in line are not counted as admitted", async () => {
+      const waiting: (() => void)[] = [];
+      await using engine = await startEngine({
+        respond: async () => {
+          await new Promise<void>((resolve) => waiting.push(resolve));
+          return Response.json({ choices: [] });
+        },
+      });
+      await using gateway = await start("--max-concurrent-requests", "1", "--queue-size", "4");
+      await addWorker(gateway, { url: engine.url });
+      const all = Promise.all(Array.from({ length: 3 }, () => chat(gateway, HELLO)));
+      while (waiting.length < 1 || (await gateway.metric("pointsman_queue_depth")) < 2) await Bun.sleep(5);
+      expect(await gateway.metric("pointsman_admitted_requests")).toBe(1);
+      for (let served = 0; served < 3; served += 1) {
+        while (waiting.length === 0) await Bun.sleep(2);
+        waiting.shift()?.();
+      }
+      expect((await all).map(({ status }) => status)).toEqual([200, 200, 200]);
+      expect(await gateway.metric("pointsman_admitted_requests")).toBe(0);
+    });
+
     test("one that fails is left out by all, and one probe proves it again", async () => {
       let isBroken = true;
       await using flaky = await startEngine({
@@ -179,6 +200,13 @@ test("a thread that dies is started anew, what it held is given back, and the ot
   await Bun.sleep(600);
   expect(new Set(await statuses(20, () => chat(gateway, { ...HELLO, max_tokens: 2 })))).toEqual(new Set([200]));
   expect(await gateway.metric("pointsman_requests_in_flight")).toBe(0);
+});
+
+test("0 threads are one for each core", async () => {
+  await using engine = await startEngine();
+  await using gateway = await startProcess(["--threads", "0"]);
+  await addWorker(gateway, { url: engine.url });
+  expect(new Set(await statuses(10, () => chat(gateway, HELLO)))).toEqual(new Set([200]));
 });
 
 test("a port that is taken is told by threads as it is without them", async () => {

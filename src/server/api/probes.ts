@@ -2,7 +2,9 @@ import type { Fleet, WorkerAnswer } from "../../router/fleet.ts";
 import { jsonObjectOf } from "../../protocol/json.ts";
 import type { ConnectionMode, Worker, WorkerType } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
+import { systemClock } from "../../util/clock.ts";
 import type { Route } from "../route.ts";
+import { SharedAnswer } from "../shared-answer.ts";
 import { publicPart } from "./worker-page.ts";
 import { jsonReply, type Reply, textReply } from "../../transport/downstream.ts";
 
@@ -12,14 +14,18 @@ export interface ProbesDeps {
   readonly isDraining: () => boolean;
 }
 
+/** A worker generates a token to say that it can: whoever asks without a key has it do so once in this time, ms. */
+const GENERATES_KEPT_MS = 1000;
+
 /** Is the process alive, may it get traffic, does an engine really generate, and what is behind it. */
 export function probeRoutes(deps: ProbesDeps): Route[] {
   const alive = (): Reply => textReply("OK");
+  const generates = new SharedAnswer(() => deps.fleet.isAnyHealthy(), GENERATES_KEPT_MS, systemClock);
   return [
     { method: "GET", path: "/health", access: "public", handle: alive },
     { method: "GET", path: "/liveness", access: "public", handle: alive },
     { method: "GET", path: "/readiness", access: "public", handle: () => readiness(deps) },
-    { method: "GET", path: "/health_generate", access: "public", handle: () => healthGenerate(deps.fleet) },
+    { method: "GET", path: "/health_generate", access: "public", handle: () => healthGenerate(generates) },
     info("/get_model_info", ["/get_model_info", "/model_info"], modelInfo, deps.fleet),
     info("/model_info", ["/model_info", "/get_model_info"], modelInfo, deps.fleet),
     info("/get_server_info", ["/get_server_info", "/server_info"], serverInfo, deps.fleet),
@@ -48,8 +54,8 @@ function missing(available: readonly Worker[]): string | undefined {
     : "no healthy prefill workers";
 }
 
-async function healthGenerate(fleet: Fleet): Promise<Reply> {
-  const isHealthy = await fleet.isAnyHealthy();
+async function healthGenerate(generates: SharedAnswer<boolean>): Promise<Reply> {
+  const isHealthy = await generates.get();
   return textReply(isHealthy ? "OK" : "the worker is not healthy", { status: isHealthy ? 200 : 503 });
 }
 

@@ -32,7 +32,7 @@ export interface TokenizersDeps {
 
 /** Tokenizers by name: the model that a request names. Loaded from a folder on the gateway's machine. */
 export function tokenizerRoutes(deps: TokenizersDeps): Route[] {
-  const { tokenizers } = deps;
+  const { tokenizers, maxBodyBytes } = deps;
   return [
     {
       method: "GET",
@@ -40,7 +40,7 @@ export function tokenizerRoutes(deps: TokenizersDeps): Route[] {
       access: "admin",
       handle: () => jsonReply({ tokenizers: tokenizers.list().map(view) }),
     },
-    { method: "POST", path: "/v1/tokenizers", access: "admin", handle: (call) => add(deps, call) },
+    { method: "POST", path: "/v1/tokenizers", access: "admin", maxBodyBytes, handle: (call) => add(deps, call) },
     {
       method: "GET",
       path: "/v1/tokenizers/:id",

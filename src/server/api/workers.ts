@@ -22,15 +22,16 @@ export interface WorkersDeps {
 
 /** Worker management: the REST API, and the seed's three calls for tools that know those. */
 export function workerRoutes(deps: WorkersDeps): Route[] {
+  const { maxBodyBytes } = deps;
   return [
     { method: "GET", path: "/workers", access: "admin", handle: (call) => list(deps, call) },
-    { method: "POST", path: "/workers", access: "admin", handle: (call) => create(deps, call) },
+    { method: "POST", path: "/workers", access: "admin", maxBodyBytes, handle: (call) => create(deps, call) },
     { method: "GET", path: "/workers/:id", access: "admin", handle: (call) => show(deps, call) },
-    { method: "PUT", path: "/workers/:id", access: "admin", handle: (call) => replace(deps, call) },
-    { method: "PATCH", path: "/workers/:id", access: "admin", handle: (call) => patch(deps, call) },
+    { method: "PUT", path: "/workers/:id", access: "admin", maxBodyBytes, handle: (call) => replace(deps, call) },
+    { method: "PATCH", path: "/workers/:id", access: "admin", maxBodyBytes, handle: (call) => patch(deps, call) },
     { method: "DELETE", path: "/workers/:id", access: "admin", handle: (call) => remove(deps, call) },
-    { method: "POST", path: "/add_worker", access: "admin", handle: (call) => seedAdd(deps, call) },
-    { method: "POST", path: "/remove_worker", access: "admin", handle: (call) => seedRemove(deps, call) },
+    { method: "POST", path: "/add_worker", access: "admin", maxBodyBytes, handle: (call) => seedAdd(deps, call) },
+    { method: "POST", path: "/remove_worker", access: "admin", maxBodyBytes, handle: (call) => seedRemove(deps, call) },
     { method: "GET", path: "/list_workers", access: "admin", handle: () => seedList(deps) },
   ];
 }

@@ -1,0 +1,70 @@
+import type { Config } from "../config/schema.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import type { InferenceRequest } from "../router/router.ts";
+import type { Reply } from "../transport/downstream.ts";
+import { clientConnectionLimit } from "../util/descriptor-limit.ts";
+import type { Auth } from "./auth.ts";
+import type { ControlRequest } from "./control-app.ts";
+import { DataPlane } from "./data-plane.ts";
+import type { Gate } from "./gate.ts";
+import { listen, type Listener, type RouteAddress } from "./listener.ts";
+import { LoopDelay } from "./loop-delay.ts";
+import { ResidentMemory } from "./resident-memory.ts";
+import { maxLoopDelayMs, maxResidentBytes } from "./settings.ts";
+
+export interface ServingParts<R extends RouteAddress> {
+  readonly config: Config;
+  readonly hostname: string;
+  readonly port: number;
+  /** Other sockets may listen on the same port. */
+  readonly reusePort: boolean;
+  /** Threads among which what one process may hold is divided. */
+  readonly threads: number;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly auth: Auth;
+  readonly gate: Gate;
+  readonly route: (request: InferenceRequest) => Promise<Reply>;
+  /** Routes that are not inference, and who answers them. */
+  readonly routes: readonly R[];
+  readonly answer: (route: R, request: ControlRequest) => Promise<Reply>;
+}
+
+/** What serves on one thread. Disposing it closes every connection at once. */
+export interface Serving extends Disposable, Pick<Listener, "port" | "beginToLeave" | "stopListening"> {
+  /** Requests that have come and not ended. */
+  readonly active: number;
+}
+
+/**
+ * The data path of a thread from the socket to the router, with its gauges: the same on the only thread and on each of several.
+ * Throws what Bun throws where the address cannot be had, and leaves nothing then.
+ */
+export function startServing<R extends RouteAddress>(parts: ServingParts<R>): Serving {
+  const { config, threads, metrics } = parts;
+  using stack = new DisposableStack();
+  const loopDelay = stack.use(new LoopDelay(maxLoopDelayMs(config)));
+  const memory = stack.use(new ResidentMemory(maxResidentBytes(config)));
+  const dataPlane = new DataPlane({ ...parts, loopDelay, memory });
+  const listener = listen({
+    ...parts,
+    dataPlane,
+    maxConnections: () => clientConnectionLimit() / threads,
+    onDefect: (error, requestId) => dataPlane.onDefect(error, requestId),
+  });
+  stack.defer(() => listener.stop());
+  metrics.read("admitted", (set) => set({}, dataPlane.admitted));
+  metrics.read("loopDelay", (set) => set({}, loopDelay.ms / 1000));
+  metrics.read("clientConnections", (set) => set({}, listener.connections));
+  const owned = stack.move();
+  return {
+    port: listener.port,
+    get active() {
+      return dataPlane.active;
+    },
+    beginToLeave: () => listener.beginToLeave(),
+    stopListening: () => listener.stopListening(),
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}

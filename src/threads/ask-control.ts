@@ -1,0 +1,48 @@
+import { asGatewayError } from "../errors/errors.ts";
+import { openaiDialect } from "../protocol/openai/dialect.ts";
+import type { Auth } from "../server/auth.ts";
+import type { ControlRequest } from "../server/control-app.ts";
+import type { ControlBodies } from "../server/control-bodies.ts";
+import { errorReply } from "../server/error-reply.ts";
+import type { Reply } from "../transport/downstream.ts";
+import type { ControlLink } from "./control-link.ts";
+import type { ControlReply, ControlRoute } from "./messages.ts";
+
+export interface AskControlDeps {
+  readonly link: ControlLink;
+  readonly auth: Auth;
+  readonly bodies: ControlBodies;
+}
+
+/** The control thread's answer to a route that is its own. Who may not ask is told here, before a body is read. */
+export async function askControl(
+  { link, auth, bodies }: AskControlDeps,
+  route: ControlRoute & { readonly index: number },
+  { request, params, requestId }: ControlRequest,
+): Promise<Reply> {
+  try {
+    if (route.access === "serving") auth.serving(request.headers);
+    if (route.access === "admin") auth.admin(request);
+    using body = await bodies.read(route, request);
+    const { method, path, query, peerAddress } = request;
+    const { value } = await link.call(
+      {
+        what: "control",
+        route: route.index,
+        method,
+        path,
+        query,
+        peerAddress,
+        headers: request.headers.entries(),
+        params: { ...params },
+        requestId,
+        body: body.bytes,
+      },
+      request.signal,
+    );
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- from our own other thread
+    return value as ControlReply;
+  } catch (thrown) {
+    return errorReply(asGatewayError(thrown), openaiDialect, requestId);
+  }
+}

@@ -1,0 +1,75 @@
+import { describe, expect, test } from "bun:test";
+import type { Tenant } from "../server/auth.ts";
+import { LeaveController } from "../util/leave-signal.ts";
+import { ControlLink } from "./control-link.ts";
+import type { FromThread } from "./messages.ts";
+
+const EVERYBODY: Tenant = {
+  name: "everybody",
+  priority: "normal",
+  maxConcurrent: Number.POSITIVE_INFINITY,
+  requestsPerMinute: Number.POSITIVE_INFINITY,
+};
+const ENTRY = { tenant: EVERYBODY, priority: "normal", patienceMs: Number.POSITIVE_INFINITY } as const;
+
+function setUp(hasGateway = true): { readonly link: ControlLink; readonly said: FromThread[] } {
+  const said: FromThread[] = [];
+  const link = new ControlLink((message) => said.push(message), { hasGateway, hasModel: false });
+  return { link, said };
+}
+
+describe("a thread's way to the control thread", () => {
+  test("where there is no limit nobody is asked", async () => {
+    const { link, said } = setUp(false);
+    (await link.enter(ENTRY, new LeaveController())).release();
+    expect(said).toEqual([]);
+  });
+
+  test("a place is given back once", async () => {
+    const { link, said } = setUp();
+    const entering = link.enter(ENTRY, new LeaveController());
+    link.onReply({ type: "reply", id: 0, value: undefined });
+    const permit = await entering;
+    permit.release();
+    permit.release();
+    expect(said.map(({ type }) => type)).toEqual(["call", "release"]);
+  });
+
+  test("a client that leaves before the answer gives back the question or the place, whichever there is by then", async () => {
+    const { link, said } = setUp();
+    const client = new LeaveController();
+    const entering = Promise.resolve(link.enter(ENTRY, client)).catch((error: unknown) => error);
+    client.leave("gone");
+    // The grant was on its way.
+    link.onReply({ type: "reply", id: 0, value: undefined });
+    expect(await entering).toMatchObject({ code: "client_closed" });
+    expect(said.slice(1)).toEqual([{ type: "release", id: 0 }]);
+  });
+
+  test("a client that leaves in the turn of the answer has the place, which its request then gives back", async () => {
+    const { link, said } = setUp();
+    const client = new LeaveController();
+    const entering = link.enter(ENTRY, client);
+    link.onReply({ type: "reply", id: 0, value: undefined });
+    client.leave("gone");
+    (await entering).release();
+    expect(said.slice(1)).toEqual([{ type: "release", id: 0 }]);
+  });
+
+  test("a client that has left asks nothing", async () => {
+    const { link, said } = setUp();
+    const client = new LeaveController();
+    client.leave("gone");
+    expect(await Promise.resolve(link.enter(ENTRY, client)).catch((error: unknown) => error)).toMatchObject({
+      code: "client_closed",
+    });
+    expect(said).toEqual([]);
+  });
+
+  test("at the end whoever waits is told that the gateway stops", async () => {
+    const { link } = setUp();
+    const entering = Promise.resolve(link.enter(ENTRY, new LeaveController())).catch((error: unknown) => error);
+    link.close();
+    expect(await entering).toMatchObject({ code: "server_shutting_down" });
+  });
+});
