@@ -118,6 +118,7 @@ const REASONING_SIGNS: readonly (readonly [ReasoningParserName, readonly string[
   ["seed_oss", ["<seed:think>"]],
   ["kimi", ["◁think▷"]],
   ["granite", ["Here is my thought process:"]],
+  ["granite", ["Here's my thought process:"]],
   ["hunyuan", ["<think>", "<answer>"]],
   ["base", ["</think>"]],
 ];

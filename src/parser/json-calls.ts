@@ -37,6 +37,7 @@ export function* readJsonCalls(context: CallContext, ends: MarkerSet, opened = "
 function* readList(context: CallContext, ends: MarkerSet): Step<void> {
   const { input, writer } = context;
   const before = writer.calls;
+  if ((yield* peekSolid(input)) === CLOSE_BRACKET) return void input.takeTo(input.at + 1);
   for (;;) {
     const hadCalls = writer.calls;
     const isRead = yield* readElement(context, ends, hadCalls > before);

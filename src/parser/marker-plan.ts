@@ -5,6 +5,9 @@ import { MarkerSet } from "./marker-set.ts";
 export interface ReasoningMarks {
   readonly start: string;
   readonly end: string;
+  /** Other forms of the two. */
+  readonly otherStarts?: readonly string[];
+  readonly otherEnds?: readonly string[];
   /** Tokens that are never text. */
   readonly ignored?: readonly string[];
 }
@@ -34,7 +37,9 @@ export function createMarkerPlan(
   const ignored = add("ignored", [...(marks?.ignored ?? []), ...(format?.ignored ?? [])]);
   const closers = add("closer", format?.closers);
   const calls = [...add("wrapper", format?.wrappers), ...add("opener", format?.openers)];
-  const reasoning = marks ? [...add("reasoning start", [marks.start]), ...add("reasoning end", [marks.end])] : [];
+  const starts = add("reasoning start", marks && [marks.start, ...(marks.otherStarts ?? [])]);
+  const ends = add("reasoning end", marks && [marks.end, ...(marks.otherEnds ?? [])]);
+  const reasoning = [...starts, ...ends];
   return {
     marks,
     format,

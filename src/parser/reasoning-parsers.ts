@@ -63,6 +63,8 @@ const rows = {
   granite: row("Granite 3.2", "between two sentences", {
     start: "Here is my thought process:",
     end: "Here is my response:",
+    otherStarts: ["Here's my thought process:"],
+    otherEnds: ["Here's my response:"],
   }),
   hunyuan: row("Hunyuan A13B", "`<think>`, then `<answer>`", { ...THINK, ignored: ["<answer>", "</answer>"] }),
   gemma4: row(

@@ -74,7 +74,9 @@ export class TextFlow implements CallContext {
     this.input.record(opener);
     yield* format.read(this, opener);
     const rest = this.input.stopRecording();
-    if (rest !== "") this.writer.text(rest);
+    if (rest === "") return;
+    if (this.isMarked && isEmptySection(rest, opener)) this.writer.holdWrapper(rest);
+    else this.writer.text(rest);
   }
 
   #mark(marker: string, role: Exclude<MarkerRole, "opener">): void {
@@ -92,6 +94,7 @@ export class TextFlow implements CallContext {
       case "wrapper":
         return writer.holdWrapper(marker);
       case "closer":
+        if (writer.dropWrapper()) return;
         if (!this.#closers.includes(marker)) return writer.text(marker);
         this.#closers = this.#closers.filter((closer) => closer !== marker);
         writer.dropSpace();
@@ -101,4 +104,9 @@ export class TextFlow implements CallContext {
       case "ignored":
     }
   }
+}
+
+/** An opener that is a whole tag, and no call after it: a closer makes nothing of both. */
+function isEmptySection(text: string, opener: string): boolean {
+  return opener.endsWith(">") && /^\s*(?:\[\s*\]\s*)?$/.test(text.slice(opener.length));
 }

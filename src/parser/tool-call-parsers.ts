@@ -113,10 +113,15 @@ const rows = {
     "a JSON array in `<TOOLCALL>`",
     jsonBlock(["<TOOLCALL>"], ["</TOOLCALL>"], []),
   ),
-  granite: row("Granite 3", "a JSON array after `<|tool_call|>`", jsonBlock(["<|tool_call|>"], [], GRANITE), {
-    needsSpecialTokens: true,
-    stopTokens: GRANITE,
-  }),
+  granite: row(
+    "Granite 3",
+    "a JSON array after `<|tool_call|>` or `<tool_call>`",
+    jsonBlock(["<|tool_call|>", "<tool_call>"], [], GRANITE),
+    {
+      needsSpecialTokens: true,
+      stopTokens: GRANITE,
+    },
+  ),
   phi4_mini: row("Phi-4-mini", "a JSON array after `functools`", jsonBlock(["functools"], [], [])),
   internlm: row(
     "InternLM 2, 3",
