@@ -1,9 +1,11 @@
 import type { CallContext } from "./call-format.ts";
+import type { MarkerSet } from "./marker-set.ts";
 import type { MarkerPlan, MarkerRole } from "./marker-plan.ts";
 import type { PieceWriter } from "./piece-writer.ts";
-import { peekUnit, takeSpace, textUntil } from "./steps.ts";
+import { markerHere, peekUnit, takeMarker, takeSpace, textUntil } from "./steps.ts";
 import type { Step, TextInput } from "./text-input.ts";
 import type { ToolTable } from "./tool-table.ts";
+import { LF } from "../util/ascii.ts";
 
 /**
  * Reads an answer that is plain text with marks in it:
@@ -49,7 +51,11 @@ export class TextFlow implements CallContext {
       if (role === "opener") {
         if (this.#plan.format?.rejects?.(marker, this.input.peek()) === true) this.writer.text(marker);
         else yield* this.#call(marker);
-      } else if (role !== undefined) this.#mark(marker, role);
+      } else if (role !== undefined) {
+        const wasReasoning = this.writer.isReasoning;
+        this.#mark(marker, role);
+        if (this.#plan.label && this.writer.isReasoning && !wasReasoning) yield* this.#skipLabel(this.#plan.label);
+      }
     }
   }
 
@@ -79,6 +85,16 @@ export class TextFlow implements CallContext {
     else this.writer.text(rest);
   }
 
+  /** Consumes the label of the reasoning where it is all of its line, or of the reasoning. */
+  *#skipLabel(label: MarkerSet): Step<void> {
+    const { input } = this;
+    input.hold();
+    if ((yield* takeMarker(input, label)) === undefined) return input.rewind();
+    if ((yield* peekUnit(input)) === LF) input.takeTo(input.at + 1);
+    else if (!input.isDone && (yield* markerHere(input, this.#plan.inReasoning)) === undefined) return input.rewind();
+    input.release();
+  }
+
   #mark(marker: string, role: Exclude<MarkerRole, "opener">): void {
     const { writer } = this;
     switch (role) {
@@ -88,7 +104,7 @@ export class TextFlow implements CallContext {
         return;
       case "reasoning end":
         if (writer.isReasoning) writer.endReasoning();
-        else if (!this.#isReasoningOpen) writer.text(marker);
+        else if (!this.#isReasoningOpen && this.#plan.marks?.areSpecial !== true) writer.text(marker);
         this.#isReasoningOpen = false;
         return;
       case "wrapper":
