@@ -35,6 +35,7 @@ export class RequestRecord {
   workerUrl: string | undefined;
   /** Where prefill and decode are apart: who prefilled; `workerId` is then who decodes. */
   prefillWorkerId: string | undefined;
+  prefillWorkerUrl: string | undefined;
   /** Of each leg, joined by `+`. */
   policy: string | undefined;
   attempts = 0;
@@ -104,6 +105,7 @@ function accessLine(record: RequestRecord): object {
     worker: record.workerId,
     worker_url: record.workerUrl,
     prefill_worker: record.prefillWorkerId,
+    prefill_worker_url: record.prefillWorkerUrl,
     policy: record.policy,
     attempts: record.attempts,
     failed: record.failedAttempts,

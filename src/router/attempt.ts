@@ -1,19 +1,30 @@
 import type { BreakerNews, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/breaker-board.ts";
+import type { Clock } from "../util/clock.ts";
 import type { FailedLoad } from "../worker/failed-load.ts";
 import type { Lease, LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
-import type { FailureLog } from "./failure-log.ts";
+import type { FailedRequest, FailureLog } from "./failure-log.ts";
 import type { InferenceRequest } from "./router.ts";
 
 export interface AttemptDeps {
   readonly ledger: LoadLedger;
+  readonly clock: Clock;
   readonly metrics: Metrics;
   readonly outcomes: OutcomeSink;
   readonly failedLoad: FailedLoad;
   readonly failureLog: FailureLog;
 }
+
+/** What an attempt has to know of its request. */
+export type AttemptedRequest = FailedRequest & {
+  readonly features: Pick<InferenceRequest["features"], "model" | "promptTokens">;
+  readonly record: Pick<InferenceRequest["record"], "noteFailure" | "startedAt">;
+};
+
+/** A request that is to prove a worker is not in the way of another one for longer than this, ms: answers may take long. */
+const PROOF_MS = 30_000;
 
 /** The worker of one try, and what it is asked for. */
 export interface Chosen {
@@ -31,16 +42,20 @@ export class Attempt {
   readonly worker: Worker;
   readonly #deps: AttemptDeps;
   readonly #lease: Lease;
-  readonly #request: InferenceRequest;
+  readonly #request: AttemptedRequest;
   readonly #isProbe: boolean;
+  #holdsProbe: boolean;
+  #cancelProof: (() => void) | undefined;
   #isOver = false;
   #failure: GatewayError | undefined;
 
-  constructor(deps: AttemptDeps, { worker, isProbe }: Chosen, request: InferenceRequest) {
+  constructor(deps: AttemptDeps, { worker, isProbe }: Chosen, request: AttemptedRequest) {
     this.worker = worker;
     this.#deps = deps;
     this.#request = request;
     this.#isProbe = isProbe;
+    this.#holdsProbe = isProbe;
+    if (isProbe) this.#cancelProof = deps.clock.after(PROOF_MS, () => this.#letOthersProve());
     // A decode worker is sent the prompt and does not prefill it.
     const promptTokens = worker.spec.workerType === "decode" ? 0 : request.features.promptTokens;
     this.#lease = deps.ledger.charge(worker.slot, promptTokens);
@@ -71,18 +86,29 @@ export class Attempt {
     if (this.#isOver) return;
     this.#failure = error;
     this.#close(error.code, error);
-    this.#deps.outcomes.report(this.worker.id, { ...ABANDONED, isProbe: this.#isProbe, recheck: "health" });
+    this.#deps.outcomes.report(this.worker.id, { ...NOTHING, ...this.#proof(), recheck: "health" });
   }
 
   /** The other worker of the pair failed: nothing is said of this one. */
   abandon(): void {
     if (this.#isOver) return;
     this.#close("abandoned");
-    if (this.#isProbe) this.#deps.outcomes.report(this.worker.id, ABANDONED);
+    // A proof that proved nothing: another request may be one.
+    if (this.#isProbe) this.#deps.outcomes.report(this.worker.id, { ...NOTHING, ...this.#proof() });
+  }
+
+  #proof(): Pick<AttemptOutcome, "isProbe" | "holdsProbe"> {
+    return { isProbe: this.#isProbe, holdsProbe: this.#holdsProbe };
+  }
+
+  #letOthersProve(): void {
+    this.#deps.outcomes.report(this.worker.id, { ...NOTHING, ...this.#proof() });
+    this.#holdsProbe = false;
   }
 
   #close(outcome: string, error?: GatewayError): void {
     this.#isOver = true;
+    this.#cancelProof?.();
     const { metrics, failedLoad } = this.#deps;
     const { features, record } = this.#request;
     const model = metrics.bounded("model", features.model);
@@ -99,32 +125,35 @@ export class Attempt {
   /** That a worker answered is counted in the ledger; only what says more than that is reported. */
   #report(error: GatewayError | undefined): void {
     if (!error) {
-      if (this.#isProbe) this.#deps.outcomes.report(this.worker.id, { ...ABANDONED, news: "answer" });
+      if (this.#isProbe) this.#deps.outcomes.report(this.worker.id, { ...NOTHING, ...this.#proof(), news: "answer" });
       return;
     }
     const { news } = error;
     const restMs = error.details.restMs ?? 0;
     const recheck = recheckAfter(error);
     const isFailure = FAILURES.has(news) || error.code === "upstream_auth_failed";
-    if (!isFailure && !this.#isProbe && restMs === 0 && recheck === undefined) return;
+    const isDeclined = news === "answer" && error.row.retry === "declined";
+    if (!isFailure && !isDeclined && !this.#isProbe && restMs === 0 && recheck === undefined) return;
     const message = isFailure ? this.#deps.failureLog.tell(this.worker, error, this.#request) : undefined;
     this.#deps.outcomes.report(this.worker.id, {
       news,
-      isProbe: this.#isProbe,
-      source: isFailure ? sourceOf(this.#request, error) : undefined,
+      ...this.#proof(),
+      source: isFailure || isDeclined ? sourceOf(this.#request, error) : undefined,
       restMs,
+      isDeclined,
       recheck,
       error: { code: error.code, message: message ?? error.message },
     });
   }
 }
 
-/** A proof that proved nothing: another request may be one. */
-const ABANDONED: AttemptOutcome = {
+const NOTHING: AttemptOutcome = {
   news: "nothing",
-  isProbe: true,
+  isProbe: false,
+  holdsProbe: false,
   source: undefined,
   restMs: 0,
+  isDeclined: false,
   recheck: undefined,
   error: undefined,
 };
@@ -138,7 +167,7 @@ function isUnserved({ code, row }: GatewayError): boolean {
 }
 
 /** A worker that was never reached did not fail because of the request. */
-function sourceOf({ body }: InferenceRequest, error: GatewayError): number | undefined {
+function sourceOf({ body }: FailedRequest, error: GatewayError): number | undefined {
   if (error.row.retry === "reachable_elsewhere") return undefined;
   return Number(Bun.hash.wyhash(body.bytes) & 0x7fffffffn);
 }

@@ -65,6 +65,7 @@ function begin(deps: DispatchDeps, request: InferenceRequest, chosen: readonly C
   for (const { worker } of chosen) {
     if (worker.spec.workerType === "prefill") {
       record.prefillWorkerId = worker.id;
+      record.prefillWorkerUrl = worker.url;
     } else {
       record.workerId = worker.id;
       record.workerUrl = worker.url;

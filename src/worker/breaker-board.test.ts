@@ -49,9 +49,9 @@ describe("breaker", () => {
     clock.advance(1000);
     expect(state()).toBe("half_open");
     expect([ledger.tryAcquireProbe(worker.slot), ledger.tryAcquireProbe(worker.slot)]).toEqual([true, false]);
-    board.report(worker.id, { ...ANSWER, isProbe: true });
+    board.report(worker.id, { ...ANSWER, isProbe: true, holdsProbe: true });
     expect([state(), ledger.tryAcquireProbe(worker.slot)]).toEqual(["half_open", true]);
-    board.report(worker.id, { ...ANSWER, isProbe: true });
+    board.report(worker.id, { ...ANSWER, isProbe: true, holdsProbe: true });
     expect(state()).toBe("closed");
   });
 
@@ -67,7 +67,8 @@ describe("breaker", () => {
 
   test("a probe that fails opens it again, for twice as long; so does failing again soon after it closed", () => {
     const { worker, fault, state, clock, board } = setUp();
-    const probe = (news: "answer" | "fault"): void => board.report(worker.id, { ...ANSWER, isProbe: true, news });
+    const probe = (news: "answer" | "fault"): void =>
+      board.report(worker.id, { ...ANSWER, isProbe: true, holdsProbe: true, news });
     fault(worker, 4);
     clock.advance(1000);
     probe("fault");
@@ -94,7 +95,7 @@ describe("breaker", () => {
     fault(worker, 4);
     clock.advance(1000);
     expect(ledger.tryAcquireProbe(worker.slot)).toBe(true);
-    board.report(worker.id, { ...ANSWER, news: "nothing", isProbe: true });
+    board.report(worker.id, { ...ANSWER, news: "nothing", isProbe: true, holdsProbe: true });
     expect([state(), ledger.tryAcquireProbe(worker.slot)]).toEqual(["half_open", true]);
   });
 
@@ -117,6 +118,27 @@ describe("breaker", () => {
     expect(registry.getWorkersForModel("a").available).toHaveLength(1);
     clock.advance(1);
     expect(registry.getWorkersForModel("a").available).toHaveLength(2);
+  });
+
+  test("a worker that declines most of what it is asked is left alone for a second, where others can serve", () => {
+    const { worker, board, registry, ledger, clock, add } = setUp();
+    const urls = (): string[] => registry.getWorkersForModel("a").available.map(({ url }) => url);
+    const decline = (source: number): void => {
+      ledger.charge(worker.slot, 1)[Symbol.dispose]();
+      board.report(worker.id, { ...ANSWER, isDeclined: true, source });
+    };
+    for (let source = 0; source < 5; source += 1) decline(source);
+    expect([urls(), registry.get(worker.id)?.trouble?.reason]).toEqual([["http://one:1"], "busy"]);
+    add("http://two:1", { modelId: "a" });
+    expect(urls()).toEqual(["http://two:1"]);
+    clock.advance(1000);
+    expect(urls()).toHaveLength(2);
+    decline(5);
+    expect(urls()).toEqual(["http://two:1"]);
+    clock.advance(1000);
+    answers({ ledger, worker }, 20);
+    decline(6);
+    expect(urls()).toHaveLength(2);
   });
 
   test("asks for another look at the worker where the attempt says so", () => {

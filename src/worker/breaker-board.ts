@@ -3,6 +3,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Clock } from "../util/clock.ts";
 import { type BreakerSettings, CircuitBreaker, type BreakerState } from "./circuit-breaker.ts";
+import { FailureCounts } from "./failure-counts.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import { groupOf, OutlierDetector, type OutlierSettings } from "./outlier-detector.ts";
 import type { Trouble, TroubleReason, Worker, WorkerChange } from "./worker.ts";
@@ -13,10 +14,14 @@ export interface AttemptOutcome {
   readonly news: BreakerNews;
   /** The attempt was to prove a worker whose breaker is half-open. */
   readonly isProbe: boolean;
+  /** And while it is, no other one may. */
+  readonly holdsProbe: boolean;
   /** Hash of the request: the same request sent again has the same. Undefined where the worker was never reached. */
   readonly source: number | undefined;
   /** The worker asked to be left alone for this long, ms; 0 where it did not. */
   readonly restMs: number;
+  /** It declined without saying for how long: it is full, or does not have what was asked for. */
+  readonly isDeclined: boolean;
   /** What should be looked at anew: whether it is up, or also what it serves. */
   readonly recheck: "health" | "models" | undefined;
   /** What it ended with, for operators; undefined where it went well or nothing is to be said. */
@@ -48,12 +53,19 @@ export interface BoardSettings {
 
 /** A last error that changes nothing else is published no more often than this, ms. */
 const LAST_ERROR_EVERY_MS = 10_000;
+/** A worker that declines most of what it is asked is asked again after this time, ms, where others can serve. */
+const DECLINING_REST_MS = 1000;
+/** So many different requests that it declined, and this share of what ended there. */
+const DECLINED_THRESHOLD = 5;
+const DECLINED_RATIO = 0.5;
 /** That a limit keeps a worker from being ejected is said no more often than this, ms. */
 const LIMIT_EVERY_MS = 60_000;
 
 interface Watched {
   readonly breaker: CircuitBreaker;
   cancelRest: (() => void) | undefined;
+  /** It declines most of what it is asked, and is left alone for a moment where others can serve. */
+  cancelDeclining: (() => void) | undefined;
   cancelSlowStart: (() => void) | undefined;
   lastErrorAt: number;
 }
@@ -67,6 +79,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
   readonly #deps: BreakerBoardDeps;
   readonly #watched = new Map<string, Watched>();
   readonly #outliers: OutlierDetector;
+  readonly #declined: FailureCounts;
   /** Models whose ejections are ignored now, as too few workers would be left; by what their workers do. */
   readonly #panicking = new Map<string, string>();
   /** Workers that are left out. */
@@ -85,6 +98,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
       onJudged: (worker, isGuilty) => this.#onJudged(worker, isGuilty),
       onLimit: (worker) => this.#onLimit(worker),
     });
+    this.#declined = new FailureCounts({ ...deps, windowMs: deps.settings.breaker.windowMs });
     this.#stopListening = deps.registry.onChange((before, after) => this.#onChange(before, after));
   }
 
@@ -93,9 +107,10 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     if (!worker) return;
     const watched = this.#watch(worker);
     // Before the breaker hears of it: what opens or closes makes the next probe possible.
-    if (outcome.isProbe) this.#deps.ledger.releaseProbe(worker.slot);
+    if (outcome.holdsProbe) this.#deps.ledger.releaseProbe(worker.slot);
     this.#tellBreaker(worker, watched.breaker, outcome);
     if (outcome.restMs > 0) this.#rest(worker.id, watched, outcome.restMs);
+    else if (outcome.isDeclined) this.#onDeclined(worker, watched, outcome.source);
     if (outcome.error) this.#publishError(worker.id, watched, outcome.error);
     if (outcome.recheck) this.#deps.recheck(workerId, outcome.recheck);
   }
@@ -108,11 +123,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
   [Symbol.dispose](): void {
     this.#stopListening();
     this.#outliers[Symbol.dispose]();
-    for (const { breaker, cancelRest, cancelSlowStart } of this.#watched.values()) {
-      breaker.close();
-      cancelRest?.();
-      cancelSlowStart?.();
-    }
+    for (const watched of this.#watched.values()) close(watched);
     this.#watched.clear();
   }
 
@@ -160,6 +171,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     const watched: Watched = {
       breaker,
       cancelRest: undefined,
+      cancelDeclining: undefined,
       cancelSlowStart: undefined,
       lastErrorAt: Number.NEGATIVE_INFINITY,
     };
@@ -173,12 +185,11 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     const watched = this.#watched.get(id);
     if (!worker || !watched) return;
     ledger.releaseProbe(worker.slot);
-    if (to === "open") {
-      this.#outliers.forget(worker);
-      if (worker.breakerState === "closed") {
-        const reason = watched.breaker.cause;
-        metrics.increment("ejections", { worker: metrics.bounded("worker", worker.url), reason });
-      }
+    // Also when it is back: what was on the way when it was left out has failed meanwhile.
+    if (to !== "half_open") this.#outliers.forget(worker);
+    if (to === "open" && worker.breakerState === "closed") {
+      const reason = watched.breaker.cause;
+      metrics.increment("ejections", { worker: metrics.bounded("worker", worker.url), reason });
     }
     this.#logTransition(worker, to, watched.breaker.cause, openMs);
     const isBack = to === "closed" && worker.breakerState === "half_open";
@@ -245,6 +256,20 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     this.#publish(id, { restUntil: until });
   }
 
+  /** One that declines all it is asked costs each request a second attempt, of which there are not enough for all. */
+  #onDeclined(worker: Worker, watched: Watched, source: number | undefined): void {
+    this.#declined.add(worker, source);
+    if (watched.cancelDeclining || this.#deps.settings.breaker.disabled) return;
+    const isDeclining =
+      this.#declined.sources(worker) >= DECLINED_THRESHOLD && this.#declined.recent(worker).ratio >= DECLINED_RATIO;
+    if (!isDeclining) return;
+    watched.cancelDeclining = this.#deps.clock.after(DECLINING_REST_MS, () => {
+      watched.cancelDeclining = undefined;
+      this.#publish(worker.id, {});
+    });
+    this.#publish(worker.id, {});
+  }
+
   #publishError(id: string, watched: Watched, error: { readonly code: ErrorCode; readonly message: string }): void {
     const { registry, clock } = this.#deps;
     const worker = registry.get(id);
@@ -266,7 +291,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     let reason: TroubleReason | undefined;
     if (breakerState !== "closed") reason = this.#watched.get(id)?.breaker.cause ?? "faults";
     else if (this.#outliers.isSuspected(id)) reason = "suspected";
-    else if (restUntil !== undefined) reason = "busy";
+    else if (restUntil !== undefined || this.#watched.get(id)?.cancelDeclining) reason = "busy";
     if (reason === undefined || reason === trouble?.reason) return reason && trouble;
     return { reason, since: Date.now() };
   }
@@ -274,9 +299,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
   #onChange(before: Worker | undefined, after: Worker | undefined): void {
     if (!after) {
       const gone = before && this.#watched.get(before.id);
-      gone?.breaker.close();
-      gone?.cancelRest?.();
-      gone?.cancelSlowStart?.();
+      if (gone) close(gone);
       if (before) {
         this.#watched.delete(before.id);
         this.#outliers.forget(before);
@@ -315,4 +338,12 @@ export class BreakerBoard implements OutcomeSink, Disposable {
       logger.info({ model: modelId, left }, "enough workers of the model are left");
     }
   }
+}
+
+/** No timer of it is left. */
+function close({ breaker, cancelRest, cancelDeclining, cancelSlowStart }: Watched): void {
+  breaker.close();
+  cancelRest?.();
+  cancelDeclining?.();
+  cancelSlowStart?.();
 }

@@ -224,7 +224,7 @@ describe("the way back", () => {
     return {
       ...fleet,
       bad,
-      probe: (more = {}) => fleet.board.report(bad?.id ?? "", { ...ANSWER, isProbe: true, ...more }),
+      probe: (more = {}) => fleet.board.report(bad?.id ?? "", { ...ANSWER, isProbe: true, holdsProbe: true, ...more }),
     };
   }
   const failure = (source: number): object => ({
@@ -273,6 +273,15 @@ describe("the way back", () => {
     expect(fleet.state(fleet.bad)).toBe("half_open failures");
   });
 
+  test("what was on the way when it was left out, and failed then, is not held against it when it is back", () => {
+    const fleet = ejected();
+    fleet.fails(fleet.bad, 8);
+    fleet.probe();
+    fleet.probe();
+    fleet.fails(fleet.bad, 4);
+    expect(fleet.state(fleet.bad)).toBe("closed well");
+  });
+
   test("one that was down and is up again is another process: nothing is held against it", () => {
     const fleet = ejected();
     fleet.registry.update(fleet.bad?.id ?? "", { status: "not_ready" });
@@ -306,7 +315,7 @@ describe("a worker that refuses the gateway's credential", () => {
     ]);
     fleet.clock.advance(30_000);
     expect(fleet.registry.getWorkersForModel("a").probation).toHaveLength(1);
-    fleet.board.report(id, { ...ANSWER, isProbe: true });
+    fleet.board.report(id, { ...ANSWER, isProbe: true, holdsProbe: true });
     expect([fleet.state(fleet.workers[0]), urls(fleet).length]).toEqual(["closed well", 2]);
     expect(fleet.lines.at(-1)?.fields).toMatchObject({ url: "http://w0:1", to: "closed", reason: "credential" });
   });

@@ -24,8 +24,10 @@ const BOARD_SETTINGS: BoardSettings = {
 export const ANSWER: AttemptOutcome = {
   news: "answer",
   isProbe: false,
+  holdsProbe: false,
   source: undefined,
   restMs: 0,
+  isDeclined: false,
   recheck: undefined,
   error: undefined,
 };
