@@ -1,7 +1,7 @@
 /** Writes the pages and the schema that are made from tables: `npm run generate`. Tests hold them equal. */
 import { join } from "node:path";
 import { z } from "zod";
-import { notBuiltFlags } from "../src/config/launch-flags.ts";
+import { foreignFlagRows } from "../src/config/launch-flags.ts";
 import { envName, flagName, optionDefault } from "../src/config/options.ts";
 import { type ConfigKey, configSchema, OPTION_GROUPS, optionMeta } from "../src/config/schema.ts";
 import { ERRORS, errorRow } from "../src/errors/errors.ts";
@@ -77,18 +77,31 @@ function configPage(): string {
       );
     }
   }
-  lines.push(
+  lines.push(...foreignFlagsText());
+  return `${lines.join("\n")}\n`;
+}
+
+function foreignFlagsText(): string[] {
+  const { refused, unused, byValue } = foreignFlagRows();
+  const parts: readonly [title: string, rows: typeof refused][] = [
+    ["Refused, with this sentence:", refused],
+    ["Taken by value:", byValue],
+    ["Taken, and said at start-up to change nothing:", unused],
+  ];
+  return [
     "",
     "## Flags of other gateways",
     "",
-    "Known from scripts for sglang-router and smg, and refused with this sentence:",
-    "",
-    "| sentence | flags |",
-    "|---|---|",
-  );
-  for (const [reason, flags] of notBuiltFlags())
-    lines.push(`| ${reason} | ${flags.map((flag) => code(`--${flag}`)).join(", ")} |`);
-  return `${lines.join("\n")}\n`;
+    "Known from scripts for sglang-router, smg, vllm-router, production-stack and LiteLLM. Most of theirs are options above, under their own names; the workers of `--static-backends URL,URL` with `--static-models MODEL,MODEL`, of `--prefill-workers` and of `--decode-workers` are taken too.",
+    ...parts.flatMap(([title, rows]) => [
+      "",
+      title,
+      "",
+      "| | flags |",
+      "|---|---|",
+      ...rows.map(({ text, flags }) => `| ${text} | ${flags.map(code).join(", ")} |`),
+    ]),
+  ];
 }
 
 /** Type and bounds, from the same JSON Schema that editors read. */

@@ -8,11 +8,16 @@ export interface StartFacts {
   readonly workers: number;
 }
 
+/** As in the lines of the log, which this is the first of. */
+const INFO = 30;
+
 /** What is said at start-up: a few lines for a person at a terminal, one JSON line for anybody else. */
 export function announce({ version, config, server, workers }: StartFacts): void {
   if (!process.stdout.isTTY) {
     const line = {
       event: "listening",
+      level: INFO,
+      time: new Date().toISOString(),
       version,
       url: server.url,
       admin_url: server.adminUrl,
@@ -20,6 +25,7 @@ export function announce({ version, config, server, workers }: StartFacts): void
       policy: config.defaultPolicy,
       igw: config.enableIgw,
       workers,
+      msg: "listening",
     };
     process.stdout.write(`${JSON.stringify(line)}\n`);
     return;

@@ -1,12 +1,12 @@
 import { stringify } from "yaml";
-import { loadConfig } from "../config/load.ts";
 import { snakeCase } from "../util/case.ts";
 import { Secret } from "../util/secret.ts";
-import type { ServeArguments } from "./program.ts";
+import { loadGiven } from "./load-given.ts";
+import type { ServeArguments } from "./read-words.ts";
 
 /** `pointsman check`: the configuration as it would be run, as YAML. Throws ConfigError. */
 export async function check(given: ServeArguments): Promise<void> {
-  const { config, notices } = loadConfig({ file: given.file, env: process.env, flags: given.flags });
+  const { config, notices } = loadGiven(given);
   for (const notice of notices) process.stderr.write(`pointsman: ${notice}\n`);
   process.stdout.write(stringify(forPrint(config)));
 }

@@ -1,15 +1,7 @@
-import { Command, CommanderError, Option } from "commander";
-import { keysOf } from "../util/objects.ts";
+import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
-import { whyNotBuilt } from "../config/launch-flags.ts";
-import type { GivenFlags, GivenWorker } from "../config/load.ts";
-import { envName, flagName, optionDefault, optionKind } from "../config/options.ts";
-import { type ConfigKey, configSchema, OPTION_GROUPS, optionMeta } from "../config/schema.ts";
-
-export interface ServeArguments {
-  readonly file: string | undefined;
-  readonly flags: GivenFlags;
-}
+import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
+import { addServeOptions } from "./serve-options.ts";
 
 export interface EngineArguments {
   readonly port: number;
@@ -19,57 +11,91 @@ export interface EngineArguments {
 
 /** What each command does; the program only reads the words. */
 export interface Commands {
-  serve(given: ServeArguments): Promise<void>;
-  check(given: ServeArguments): Promise<void>;
-  demo(given: { readonly port: number | undefined }): Promise<void>;
-  engine(given: EngineArguments): Promise<void>;
+  readonly serve: (given: ServeArguments) => Promise<void>;
+  readonly check: (given: ServeArguments) => Promise<void>;
+  readonly demo: (given: { readonly port: number | undefined }) => Promise<void>;
+  readonly engine: (given: EngineArguments) => Promise<void>;
 }
+
+/** Where the program's own words go; a test's arrays fit. */
+export interface Terminal {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Columns; undefined where it is no terminal. */
+  readonly columns: number | undefined;
+}
+
+const PROCESS: Terminal = {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+};
 
 /** Exit code for words and files that cannot be taken. */
 const USAGE_EXIT = 2;
+/** Columns of help that is read elsewhere than at a terminal. */
+const HELP_COLUMNS = 120;
 
-const KEYS = keysOf(configSchema.shape);
-
-/** Reads the command line and runs its command. Exits with 2 and one sentence where it cannot be understood. */
+/** Reads the command line and runs its command. Exits with 2 and a line for each thing that cannot be understood. */
 export async function runProgram(argv: readonly string[], version: string, commands: Commands): Promise<void> {
+  const code = await run(argv, version, commands, PROCESS);
+  if (code !== undefined) process.exit(code);
+}
+
+/** The code to exit with where a command did not run: help was asked for, or something is wrong. */
+export async function run(
+  argv: readonly string[],
+  version: string,
+  commands: Commands,
+  terminal: Terminal,
+): Promise<number | undefined> {
   try {
-    refuseNotBuilt(argv);
-    await createProgram(version, commands).parseAsync([...argv], { from: "user" });
+    await createProgram(version, commands, terminal).parseAsync(plainSwitches(argv), { from: "user" });
+    return undefined;
   } catch (error) {
     if (error instanceof ConfigError) {
-      for (const line of error.message.split("\n")) process.stderr.write(`pointsman: ${line}\n`);
-      process.exit(USAGE_EXIT);
+      for (const line of error.message.split("\n")) terminal.err(`pointsman: ${line}\n`);
+      return USAGE_EXIT;
     }
     // Commander has printed its sentence, or the help that was asked for.
-    if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : USAGE_EXIT);
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_EXIT;
     throw error;
   }
 }
 
-function refuseNotBuilt(argv: readonly string[]): void {
-  for (const word of argv) {
-    const flag = word.split("=", 1)[0] ?? "";
-    const reason = whyNotBuilt(flag);
-    if (reason !== undefined) throw new ConfigError(flag, reason);
-  }
-}
-
-function createProgram(version: string, commands: Commands): Command {
+function createProgram(version: string, commands: Commands, { out, err, columns }: Terminal): Command {
   const program = new Command("pointsman")
     .description("LLM inference gateway: sends each request to the worker that will answer it first.")
     .version(version)
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "pointsman: ")) });
+    .configureOutput({
+      writeOut: out,
+      writeErr: err,
+      getOutHelpWidth: () => columns ?? HELP_COLUMNS,
+      outputError: (text, write) => write(text.replace(/^error: /, "pointsman: ")),
+    });
   const serve = program
     .command("serve", { isDefault: true })
     .aliases(["launch", "start"])
-    .description("run the gateway (the default command)")
-    .action((options: Record<string, unknown>) => commands.serve(readArguments(options)));
+    .description("run the gateway (the default command; also: start)");
   const check = program
     .command("check")
-    .description("validate a configuration and print what it comes to, secrets redacted")
-    .action((options: Record<string, unknown>) => commands.check(readArguments(options)));
-  for (const command of [serve, check]) addOptions(command);
+    .description("validate a configuration and print what it comes to, secrets redacted");
+  for (const [command, action] of [
+    [serve, commands.serve],
+    [check, commands.check],
+  ] as const) {
+    const words = addServeOptions(command);
+    // What is not understood is told together with what else is wrong.
+    command.allowUnknownOption().allowExcessArguments();
+    command.action(() => action(readWords(words, command.args)));
+  }
+  addSimulations(program, commands);
+  program.addHelpText("after", () => `\n${optionsHelp(serve)}\n${EXAMPLES}`);
+  return program;
+}
+
+function addSimulations(program: Command, commands: Commands): void {
   program
     .command("demo")
     .description("three simulated engines and the gateway in front of them")
@@ -88,104 +114,25 @@ function createProgram(version: string, commands: Commands): Command {
         isInstant: options.instant === true,
       }),
     );
-  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
-  return program;
 }
 
-function addOptions(command: Command): void {
-  command.option("--config <file>", "configuration file, YAML");
-  for (const group of OPTION_GROUPS) {
-    for (const key of KEYS.filter((candidate) => optionMeta(candidate).group === group)) {
-      if (optionMeta(key).fileOnly !== true)
-        for (const option of optionsOf(key)) command.addOption(option.helpGroup(`${group}:`));
-    }
-  }
+/** The options of the default command, without the lines that the program's own help has as well. */
+function optionsHelp(serve: Command): string {
+  const help = serve.helpInformation();
+  return `Options of serve (docs/config.md has more on each):\n${help.slice(help.indexOf("\n  -c, --config"))}`;
 }
 
-/** The option of a key and its other names, which are taken as well and not shown. */
-function optionsOf(key: ConfigKey): Option[] {
-  if (key === "initialWorkers") {
-    return [
-      new Option("--worker <url>", "worker to start with, repeatable").argParser(append).default([]),
-      new Option("--worker-urls <urls...>", "workers to start with").default([]),
-      new Option(
-        "--prefill <url...>",
-        "prefill worker to start with, and its bootstrap port where it has one; repeatable",
-      ).default([]),
-      new Option("--decode <url...>", "decode worker to start with, repeatable").default([]),
-    ];
-  }
-  const meta = optionMeta(key);
-  return [flagName(key), ...(meta.aliases ?? [])].map((flag, index) => {
-    const option = new Option(`${flag}${placeholder(key)}`, `${meta.description}${defaultText(key)} [${envName(key)}]`);
-    // Under which name it is found among the parsed options, whatever it was called.
-    option.attributeName = () => key;
-    return index === 0 ? option : option.hideHelp();
-  });
-}
-
-function append(url: string, before: readonly string[]): string[] {
-  return [...before, url];
-}
-
-function placeholder(key: ConfigKey): string {
-  switch (optionKind(key)) {
-    case "boolean":
-      return "";
-    case "number":
-      return " <n>";
-    case "list":
-      return " <values...>";
-    case "string":
-      return " <value>";
-  }
-}
-
-function defaultText(key: ConfigKey): string {
-  const value = optionDefault(key);
-  if (value === undefined || value === false || (Array.isArray(value) && value.length === 0)) return "";
-  return ` (default: ${Array.isArray(value) ? value.join(",") : JSON.stringify(value)})`;
-}
-
-function readArguments(options: Record<string, unknown>): ServeArguments {
-  const values = new Map<ConfigKey, string | boolean | readonly string[]>();
-  for (const key of KEYS) {
-    const given = options[key];
-    if (typeof given === "string" || typeof given === "boolean" || isTexts(given)) values.set(key, given);
-  }
-  const workers = [
-    ...texts(options["worker"]),
-    ...texts(options["workerUrls"]),
-    ...prefillWorkers(texts(options["prefill"])),
-    ...texts(options["decode"]).map((url): GivenWorker => ({ flag: "--decode", url, workerType: "decode" })),
-  ];
-  const file = options["config"];
-  return { file: typeof file === "string" ? file : undefined, flags: { values, workers } };
-}
-
-/** `URL`, `URL PORT` or `URL none`, one behind the other. */
-function prefillWorkers(words: readonly string[]): GivenWorker[] {
-  const workers: GivenWorker[] = [];
-  for (const word of words) {
-    const last = workers.at(-1);
-    const isPort = /^\d+$/.test(word) || word === "none";
-    if (!isPort || !last) workers.push({ flag: "--prefill", url: word, workerType: "prefill" });
-    else if (word !== "none") workers[workers.length - 1] = { ...last, bootstrapPort: Number(word) };
-  }
-  return workers;
-}
-
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string");
-}
-
-function texts(value: unknown): readonly string[] {
-  return isTexts(value) ? value : [];
-}
+const EXAMPLES = `Examples:
+  pointsman demo
+  pointsman --worker-urls http://gpu1:8000 http://gpu2:8000
+  pointsman --worker-urls grpc://gpu1:50051 --policy shortest_queue --port 8080
+  pointsman --pd-disaggregation --prefill http://p1:30000 8998 --decode http://d1:30000
+  pointsman check --config pointsman.yaml
+`;
 
 function readPort(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const port = Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
-  throw new ConfigError("--port", "must be a whole number from 0 to 65535");
+  throw new ConfigError("--port", `must be a whole number from 0 to 65535, not ${JSON.stringify(text)}`);
 }

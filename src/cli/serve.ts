@@ -1,13 +1,13 @@
-import { loadConfig } from "../config/load.ts";
 import type { Logger } from "../observability/logger.ts";
 import { announce } from "./banner.ts";
-import type { ServeArguments } from "./program.ts";
+import { loadGiven } from "./load-given.ts";
+import type { ServeArguments } from "./read-words.ts";
 import { firstSignal, runUntil, startGateway, surviveSignals } from "./run-gateway.ts";
 import { VERSION } from "../util/version.ts";
 
 /** `pointsman`: the gateway. Throws ConfigError before anything has been started. */
 export async function serve(given: ServeArguments): Promise<void> {
-  const { config, notices } = loadConfig({ file: given.file, env: process.env, flags: given.flags });
+  const { config, notices } = loadGiven(given);
   const signal = firstSignal();
   let logger: Logger | undefined;
   surviveSignals(() => logger);

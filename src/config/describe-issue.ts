@@ -65,9 +65,20 @@ export function asWritten(key: string): string {
   return /[A-Z]/.test(key) ? snakeCase(key) : camelCase(key);
 }
 
+/** Outermost keys of its configuration, which people try. */
+const LITELLM_KEYS: ReadonlySet<string> = new Set([
+  "model_list",
+  "litellm_settings",
+  "router_settings",
+  "general_settings",
+]);
+
 function unknownKeyText(key: string, path: readonly PropertyKey[], schema: z.core.$ZodType): string {
   const type = typeAt(schema, path);
   const known = type instanceof z.ZodObject ? Object.keys(type.shape).map(snakeCase) : [];
+  if (path.length === 0 && LITELLM_KEYS.has(snakeCase(key))) {
+    return `unknown key ${asWritten(key)}, which is LiteLLM's: here models are what workers serve (initial_workers)`;
+  }
   const near = closest(snakeCase(key), known);
   return `unknown key ${dotted(path, asWritten(key).slice(0, SHOWN))}${near === undefined ? "" : `; did you mean ${near}?`}`;
 }

@@ -2,7 +2,7 @@ import { keysOf } from "../util/objects.ts";
 import { closest } from "../util/suggest.ts";
 import type { ConfigProblem } from "./config-error.ts";
 import { type GivenWorker, givenWorkers, WORKER_FLAGS } from "./given-workers.ts";
-import { coerce, envName, flagNames } from "./options.ts";
+import { coerce, envName, envNameOfFlag, flagNames } from "./options.ts";
 import { type ConfigKey, configSchema, optionMeta } from "./schema.ts";
 
 export interface EnvironmentValue {
@@ -29,13 +29,13 @@ const FILE_NAME = `${PREFIX}CONFIG`;
 /** An option goes by its key in the file, and by each of its flags. */
 const KEYS_BY_NAME: ReadonlyMap<string, ConfigKey> = new Map(
   keysOf(configSchema.shape).flatMap((key): [string, ConfigKey][] =>
-    key === "initialWorkers" ? [] : [envName(key), ...flagNames(key).map(nameOfFlag)].map((name) => [name, key]),
+    key === "initialWorkers" ? [] : [envName(key), ...flagNames(key).map(envNameOfFlag)].map((name) => [name, key]),
   ),
 );
 
 const WORKER_NAMES: ReadonlyMap<string, "regular" | "prefill" | "decode"> = new Map([
   [envName("initialWorkers"), "regular"],
-  ...[...WORKER_FLAGS].map(([flag, type]) => [nameOfFlag(flag), type] as const),
+  ...[...WORKER_FLAGS].map(([flag, type]) => [envNameOfFlag(flag), type] as const),
 ]);
 
 const NAMES = [...KEYS_BY_NAME.keys(), ...WORKER_NAMES.keys(), FILE_NAME];
@@ -106,8 +106,4 @@ function cannotBeSet(
     return { where: name, message: `says something else than ${before.name}, and both are the same option` };
   }
   return undefined;
-}
-
-function nameOfFlag(flag: string): string {
-  return `${PREFIX}${flag.slice(2).replaceAll("-", "_").toUpperCase()}`;
 }

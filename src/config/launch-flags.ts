@@ -1,140 +1,341 @@
+import type { ConfigKey } from "./schema.ts";
+
 /**
- * Flags that users of sglang-router and smg have in their scripts and that are not here. Each is refused with the
- * sentence that says why: a flag that is taken and does nothing would be a promise that is not kept.
+ * Flags that users of sglang-router, smg, vllm-router, production-stack and LiteLLM have in their scripts and that are no
+ * options here. A flag that asks for what is not built is refused with a sentence that says what to do instead: to take it
+ * and do nothing would be a promise that is not kept. A flag that only tunes what works otherwise here, or what is not
+ * built and not asked for, does not stop a start; that it changes nothing is said.
  */
-const NOT_BUILT: readonly (readonly [reason: string, flags: readonly string[]])[] = [
-  ["whether a worker speaks HTTP or gRPC is said by its url: http:// or grpc://", ["connection-mode"]],
-  ["tokenizers are loaded when a gRPC worker needs one, and only then", ["disable-tokenizer-autoload"]],
-  [
-    "prompts are remembered by their beginnings (--tokenizer-cache-bytes), which whole prompts are too",
-    ["tokenizer-cache-enable-l0", "tokenizer-cache-l0-max-entries", "tokenizer-cache-enable-l1"],
-  ],
-  [
-    "encoders on workers of their own are not built yet",
-    [
-      "mini-lb",
-      "epd-disaggregation",
-      "encode",
-      "encode-policy",
-      "multimodal-tensor-transport",
-      "multimodal-shm-min-bytes",
-    ],
-  ],
-  [
-    "service discovery is not built yet",
-    [
-      "service-discovery",
-      "selector",
-      "service-discovery-port",
-      "service-discovery-namespace",
-      "prefill-selector",
-      "decode-selector",
-      "encode-selector",
-      "router-selector",
-      "model-id-from",
-      "prefill-bootstrap-port-annotation",
-    ],
-  ],
-  [
-    "several gateways that share state are not built yet",
-    ["enable-mesh", "mesh-server-name", "mesh-host", "mesh-advertise-host", "mesh-port", "mesh-peer-urls"],
-  ],
-  ["MCP is not built yet", ["mcp-config-path"]],
-  [
-    "stored responses are not built yet",
-    [
-      "history-backend",
-      "schema-config",
-      "storage-hook-wasm-path",
-      "storage-context-headers",
-      "postgres-db-url",
-      "postgres-pool-max-size",
-      "redis-url",
-      "redis-pool-max-size",
-      "redis-retention-days",
-      "oracle-wallet-path",
-      "oracle-tns-alias",
-      "oracle-dsn",
-      "oracle-username",
-      "oracle-password",
-      "oracle-pool-min",
-      "oracle-pool-max",
-      "oracle-pool-timeout-secs",
-    ],
-  ],
-  [
-    "keys for tenants and operators are not built yet; there is one --api-key",
-    [
-      "tenant-api-key",
-      "control-plane-api-keys",
-      "jwt-issuer",
-      "jwt-audience",
-      "jwt-jwks-uri",
-      "jwt-role-claim",
-      "jwt-role-mapping",
-      "disable-audit-logging",
-      "trust-tenant-header",
-      "tenant-header-name",
-      "tenant-rate-limit-enabled",
-      "tenant-rate-limit-config",
-    ],
-  ],
-  ["TLS for clients is not built yet; put a TLS proxy in front", ["tls-cert-path", "tls-key-path"]],
-  ["tracing is not built yet", ["enable-trace", "otlp-traces-endpoint"]],
-  ["WebAssembly hooks are not built yet", ["enable-wasm"]],
-  [
-    "priority classes are not built yet",
-    [
-      "priority-scheduler-enabled",
-      "priority-scheduler-default-max-class",
-      "priority-scheduler-config",
-      "priority-scheduler-tenant-metric-top-n",
-    ],
-  ],
-  [
-    "a limit by rate is not built yet; --max-concurrent-requests bounds what runs at once",
-    ["rate-limit-tokens-per-second"],
-  ],
-  ["model aliases are not built yet", ["model-alias"]],
-  ["data-parallel ranks as workers are not built yet", ["dp-aware", "dp-minimum-tokens-scheduler"]],
-  [
-    "the loads of engines are not polled: the gateway counts what it sends",
-    ["load-monitor-interval", "balance-token-usage-threshold", "overload-token-usage-threshold", "engine-metrics"],
-  ],
-  [
-    "this policy is not built yet",
-    [
-      "max-idle-secs",
-      "assignment-mode",
-      "prefix-token-count",
-      "prefix-hash-load-factor",
-      "least-load-kv-pressure-weight",
-      "least-load-default-throughput",
-      "least-load-mean-prefill-tokens",
-      "routing-key-override",
-    ],
-  ],
-  ["the prefix index evicts as it inserts, so there is no interval", ["eviction-interval"]],
-  ["the block size of the prefix index is fixed", ["block-size"]],
-  ["there is no listener of its own for health probes yet; /health is on the main port", ["health-check-port"]],
-  ["workers are probed from the start, so there is no delay", ["worker-startup-delay"]],
-  ["--threads says how many threads serve", ["runtime-worker-threads"]],
-  ["engines of other vendors are not built yet", ["backend", "runtime"]],
-  ["logs are JSON lines on standard output; point them where they shall go", ["log-dir", "log-json"]],
-  ["the buckets of histograms are fixed", ["prometheus-duration-buckets"]],
-  ["WebRTC is not built yet", ["webrtc-bind-addr", "webrtc-stun-server"]],
-];
-
-const REASONS: ReadonlyMap<string, string> = new Map(
-  NOT_BUILT.flatMap(([reason, flags]) => flags.map((flag) => [`--${flag}`, reason] as const)),
-);
-
-/** Why a known flag is not taken; undefined for flags that are ours or nobody's. */
-export function whyNotBuilt(flag: string): string | undefined {
-  return REASONS.get(flag);
+export interface ForeignFlag {
+  readonly flag: string;
+  readonly takes: "nothing" | "value" | "list";
+  /** What comes of it with this value. */
+  readonly judge: (value: string) => Outcome;
 }
 
-/** All of them, for the documentation. */
-export function notBuiltFlags(): readonly (readonly [reason: string, flags: readonly string[]])[] {
-  return NOT_BUILT;
+/** What comes of a flag; nothing at all where it says what is so anyway. */
+export interface Outcome {
+  readonly refusal?: string;
+  readonly notice?: string;
+  /** Option that it sets. */
+  readonly sets?: readonly [key: ConfigKey, value: string | boolean];
+  /** Label of the prefill and decode workers of other flags. */
+  readonly connector?: string;
+}
+
+/** Flags as one text: `name` is a switch, `name=` takes a value, `name*` some. */
+type Rows = readonly (readonly [sentence: string, flags: string])[];
+
+const REFUSED: Rows = [
+  ["whether a worker speaks HTTP or gRPC is said by its url: http:// or grpc://", "connection-mode="],
+  [
+    "encoders on workers of their own are not built yet; --prefill and --decode serve text",
+    "epd-disaggregation encode*",
+  ],
+  ["several gateways that share state are not built yet; without the flag each runs by itself", "enable-mesh"],
+  ["MCP is not built yet; clients call their tools themselves", "mcp-config-path="],
+  ["hooks on stored responses are not built yet", "storage-hook-wasm-path="],
+  [
+    "keys for operators with roles are not built yet; --admin-api-key opens the administration",
+    "control-plane-api-keys* jwt-issuer= jwt-audience= jwt-jwks-uri= jwt-role-claim= jwt-role-mapping*",
+  ],
+  ["an audit log is not built yet; changes of workers are in the log", "control-plane-audit-enabled"],
+  ["keys of several clients are set in the file: api_keys, each with a name", "tenant-api-key="],
+  [
+    "limits of a client are set in the file, by key: api_keys[].requests_per_minute and max_concurrent_requests",
+    "tenant-rate-limit-enabled",
+  ],
+  ["a client is known by its key (api_keys in the file), not by a header", "trust-tenant-header"],
+  ["keys are not validated elsewhere; --api-key or api_keys in the file name them", "api-key-validation-urls*"],
+  ["priorities are set in the file, by key: api_keys[].priority (high, normal or low)", "priority-scheduler-enabled"],
+  ["TLS for clients is not built yet; put a TLS proxy in front", "tls-cert-path= tls-key-path="],
+  ["a certificate of its own towards workers is not built yet", "client-cert-path= client-key-path="],
+  ["authorities that sign workers' certificates are named by the variable NODE_EXTRA_CA_CERTS", "ca-cert-paths*"],
+  ["tracing is not built yet; traceparent and tracestate are passed on to workers", "enable-trace otel-endpoint="],
+  ["WebAssembly hooks are not built yet", "enable-wasm wasm-middleware="],
+  ["model aliases are not built yet; a request names the model as its worker does", "model-alias= static-aliases="],
+  [
+    "data-parallel ranks as workers of their own are not built yet; without the flag the engine spreads over its ranks",
+    "dp-aware dp-minimum-tokens-scheduler",
+  ],
+  [
+    "the loads of engines are not polled: the gateway counts what it sends; --max-concurrent-requests bounds it",
+    "worker-overload-protection worker-overload-waiting-requests= worker-overload-token-usage=",
+  ],
+  ["metrics of engines are not collected; scrape the engines themselves", "engine-metrics"],
+  [
+    "a key that overrides the policy is not built yet; --policy consistent_hashing keeps a key on one worker",
+    "routing-key-override sticky-sessions",
+  ],
+  ["there is no listener of its own for probes yet; /health and /readiness are on the main port", "health-check-port="],
+  ["the RL control plane (/v1/rl) is not built yet", "enable-rl"],
+  ["scheduling by program is not built yet", "enable-program-scheduling"],
+  ["profiling through the gateway is not built yet; ask the worker", "profile"],
+  ["a limit on pictures is not built yet; --max-payload-size bounds a request", "mm-per-request-image-limit="],
+  [
+    "workers do not register themselves; name them with --prefill and --decode, or add them over POST /workers",
+    "vllm-discovery-address=",
+  ],
+  ["a path in front of all routes is not built yet; let the proxy in front take it off", "root-path="],
+  ["callbacks are not built yet; --policy-module loads a policy of your own", "callbacks="],
+  ["batches and files are not built yet", "enable-batch-api"],
+  ["nothing is reloaded; workers change over the API", "dynamic-config-yaml= dynamic-config-json="],
+  ["the features behind these gates are not built yet", "feature-gates="],
+  ["Sentry is not built yet; errors are in the log", "sentry-dsn="],
+  ["prefill and decode workers are named with --prefill and --decode", "prefill-model-labels= decode-model-labels="],
+  ["other vendors' APIs are no workers yet; one that speaks the OpenAI API is", "external-providers-config="],
+];
+
+/** Tuning of what works otherwise here. */
+const UNUSED: Rows = [
+  ["tokenizers are loaded when a gRPC worker needs one, and only then", "disable-tokenizer-autoload"],
+  [
+    "prompts are remembered by their beginnings (--tokenizer-cache-bytes), which whole prompts are too",
+    "tokenizer-cache-enable-l0 tokenizer-cache-l0-max-entries= tokenizer-cache-enable-l1",
+  ],
+  ["the prefix index evicts as it inserts", "eviction-interval= eviction-interval-secs="],
+  [
+    "the prefix index has blocks and bounds of its own (--max-tree-size)",
+    "block-size= cache-boundaries= cache-index= cache-ttl-secs= kv-indexer-ttl-secs= kv-indexer-max-entries= overlap-decay= selection-temperature= prefix-min-match-length=",
+  ],
+  [
+    "the gateway counts what it sends and polls no loads",
+    "load-monitor-interval= disable-load-monitoring engine-stats-interval= request-stats-window= pd-admission-wait-secs=",
+  ],
+  ["workers are probed from the start", "worker-startup-delay="],
+  ["--threads says how many threads serve", "runtime-worker-threads= num_workers= num-workers="],
+  ["log lines go to standard output and no files are written; lead them where they shall go", "log-dir="],
+  ["log lines are JSON", "log-json log-format="],
+  ["what is counted is at /metrics", "log-stats log-stats-interval="],
+  ["the buckets of histograms are fixed", "prometheus-duration-buckets*"],
+  ["there is no audit log", "disable-audit-logging"],
+  ["prefill and decode go through the same router with or without it", "mini-lb"],
+  [
+    "connections to workers are HTTP/1.1, and looked after by the gateway",
+    "upstream-http2 upstream-pool-idle-timeout-secs=",
+  ],
+  [
+    "a body is held until its request has ended (--max-payload-size, --max-request-bytes-in-flight)",
+    "max-buffered-request-bytes=",
+  ],
+  ["changes of workers wait in no queue", "job-queue-capacity= job-queue-concurrency="],
+  [
+    "every worker is asked for its health (--health-check-endpoint), whatever its model is for",
+    "static-backend-health-checks static-model-types= static-model-labels=",
+  ],
+  ["requests are passed on as they are", "request-rewriter="],
+];
+
+/** Settings of what is not built: of no effect unless that is asked for, which is refused. */
+const PARTS: Rows = [
+  [
+    "--service-discovery",
+    "selector* service-discovery-port= service-discovery-namespace= prefill-selector* decode-selector* encode-selector* router-selector* model-id-from= prefill-bootstrap-port-annotation= kv-connector-annotation= kv-engine-id-annotation= k8s-service-discovery-type= k8s-port= k8s-namespace= k8s-label-selector= k8s-watcher-timeout-seconds=",
+  ],
+  ["--enable-mesh", "mesh-server-name= mesh-host= mesh-advertise-host= mesh-port= mesh-peer-urls*"],
+  [
+    "--history-backend",
+    "schema-config= storage-context-headers* postgres-db-url= postgres-pool-max= postgres-pool-max-size= redis-url= redis-pool-max= redis-pool-max-size= redis-retention-days= oracle-wallet-path= oracle-tns-alias= oracle-dsn= oracle-connect-descriptor= oracle-user= oracle-username= oracle-password= oracle-external-auth oracle-pool-min= oracle-pool-max= oracle-pool-timeout-secs=",
+  ],
+  ["--enable-trace", "otlp-traces-endpoint= otel-sampling-ratio= otel-excluded-paths* otel-service-name= otel-secure"],
+  ["--wasm-middleware", "wasm-middleware-sha256= wasm-middleware-route="],
+  ["--encode", "encode-policy="],
+  ["--trust-tenant-header", "tenant-header-name="],
+  ["--tenant-rate-limit-enabled", "tenant-rate-limit-config="],
+  [
+    "--priority-scheduler-enabled",
+    "priority-scheduler-default-max-class= priority-scheduler-config= priority-scheduler-tenant-metric-top-n=",
+  ],
+  ["--enable-rl", "rl-control-timeout-secs= rl-fanout-concurrency="],
+  ["--enable-program-scheduling", "program-scheduling-config-json="],
+  ["--enable-batch-api", "file-storage-class= file-storage-path= batch-processor="],
+  ["--sentry-dsn", "sentry-traces-sample-rate= sentry-profile-session-sample-rate="],
+  [
+    "the policies manual and bucket",
+    "max-idle-secs= sticky-key-idle-secs= assignment-mode= bucket-adjust-interval-secs=",
+  ],
+  ["the policy prefix_hash", "prefix-token-count= prefix-hash-load-factor= prefix-hash-balance-abs-threshold="],
+  [
+    "the policy least_load",
+    "least-load-kv-pressure-weight= least-load-default-throughput= least-load-mean-prefill-tokens= least-load-max-waiting-requests=",
+  ],
+  [
+    "the policy kv_aware",
+    "kv-aware-threshold= kv-block-size= kv-hash-seed= pd-uncached-token-threshold= lmcache-controller-port= lmcache-controller-reply-port= lmcache-controller-heartbeat-port= lmcache-health-check-interval= lmcache-worker-timeout=",
+  ],
+  [
+    "pictures in prompts of gRPC workers",
+    "multimodal-tensor-transport= multimodal-shm-min-bytes= multimodal-max-inflight-bytes= mm-processing= mm-pixel-cache-mb= mm-pixel-rdma log-mm-timing rdma-listen-ip= rdma-slot-ttl-s=",
+  ],
+  ["ipc:// workers", "zmq-engine-count="],
+  ["WebRTC", "webrtc-bind-addr= webrtc-stun-server="],
+];
+
+/** Where `consistent_hashing` finds its key. `test/pins/` holds it equal to what requests are read for. */
+export const SESSION_HEADERS = ["x-routing-key", "x-smg-routing-key", "x-session-id", "x-user-id"] as const;
+
+function sessionHeader(value: string): Outcome {
+  const other = value.split(/[\s,]+/).find((name) => !SESSION_HEADERS.some((known) => known === name.toLowerCase()));
+  if (other === undefined) return {};
+  return { refusal: `a session is known by ${SESSION_HEADERS.join(", ")}, or in the body; ${other} is not read` };
+}
+
+/** 1 or more is "off" with those who have it. */
+function offAtOne(value: string): Outcome {
+  return Number(value) >= 1 ? {} : { refusal: "the loads of engines are not polled: the gateway counts what it sends" };
+}
+
+function policyOf(policy: string): Outcome {
+  return { sets: ["defaultPolicy", policy] };
+}
+
+const DISCOVERY =
+  "service discovery is not built yet; name the workers with --worker-urls, or add them over POST /workers";
+const ENGINES = "which engine a worker runs is asked of it";
+
+interface ByValue {
+  /** For the documentation: what comes of which value. */
+  readonly text: string;
+  readonly flags: string;
+  readonly judge: (value: string) => Outcome;
+}
+
+/** The value or `undefined`: what comes of it, or the refusal of any other. */
+function choice(outcomes: Readonly<Record<string, Outcome>>, otherwise: string): (value: string) => Outcome {
+  const table = new Map(Object.entries(outcomes));
+  return (value) => table.get(value) ?? { refusal: otherwise };
+}
+
+const BY_VALUE: readonly ByValue[] = [
+  {
+    flags: "backend= runtime=",
+    text: `\`sglang\`, \`vllm\`, \`openai\`: taken, ${ENGINES}; others are refused`,
+    judge: choice(
+      {
+        sglang: { notice: ENGINES },
+        vllm: { notice: ENGINES },
+        openai: {
+          notice: `${ENGINES}; one that has no /health needs --health-check-endpoint, such as /v1/models`,
+        },
+      },
+      "workers are SGLang, vLLM, or whatever speaks the OpenAI API (sglang, vllm, openai); others are not built yet",
+    ),
+  },
+  {
+    flags: "service-discovery?",
+    text: "`static`: taken; else refused, as service discovery is not built yet",
+    judge: choice({ static: {} }, DISCOVERY),
+  },
+  {
+    flags: "history-backend=",
+    text: "`none`: taken; else refused, as stored responses are not built yet",
+    judge: choice({ none: {} }, "stored responses are not built yet; none is what can be had"),
+  },
+  {
+    flags: "intra-node-data-parallel-size=",
+    text: "`1`: taken; else refused, as data-parallel ranks as workers of their own are not built yet",
+    judge: choice(
+      { "1": {} },
+      "data-parallel ranks as workers of their own are not built yet; with 1, or without the flag, the engine spreads over its ranks",
+    ),
+  },
+  {
+    flags: "mode=",
+    text: "`regular`: taken; `pd`: as `--pd-disaggregation`",
+    judge: choice({ regular: {}, pd: { sets: ["pdDisaggregation", true] } }, "must be regular or pd"),
+  },
+  {
+    flags: "kv-connector=",
+    text: "`nixl`, `mooncake`: taken, as the label `kv_connector` of prefill and decode workers; else refused",
+    judge: choice(
+      { nixl: { connector: "nixl" }, mooncake: { connector: "mooncake" } },
+      "must be nixl or mooncake; other connectors are labels of workers (docs/pd.md), and MoRI-IO is not built yet",
+    ),
+  },
+  {
+    flags: "pd-pairing-mode=",
+    text: "`off`, `lenient`: taken; `strict` is refused",
+    judge: choice(
+      { off: {}, lenient: {} },
+      "prefill and decode are paired by their connector; to refuse pairs for their versions is not built yet",
+    ),
+  },
+  {
+    flags: "routing-logic=",
+    text: "`roundrobin`, `session`, `prefixaware`: as the policies round_robin, consistent_hashing, cache_aware; else refused",
+    judge: choice(
+      {
+        roundrobin: policyOf("round_robin"),
+        session: policyOf("consistent_hashing"),
+        prefixaware: policyOf("cache_aware"),
+        kvaware: {
+          refusal: "kvaware is not built yet; --policy cache_aware remembers which worker has seen which prompt",
+        },
+      },
+      "must be roundrobin, session or prefixaware; prefill and decode apart are --pd-disaggregation with --prefill and --decode",
+    ),
+  },
+  {
+    flags: "session-key= routing-key-headers*",
+    text: `one of ${SESSION_HEADERS.map((header) => `\`${header}\``).join(", ")}: taken; else refused`,
+    judge: sessionHeader,
+  },
+  {
+    flags: "rate-limit-tokens-per-second=",
+    text: "`0` and less: taken; else refused, as a rate is a client's (`api_keys`)",
+    judge: (value) =>
+      Number(value) <= 0
+        ? {}
+        : {
+            refusal:
+              "a rate is set by key, in the file: api_keys[].requests_per_minute; --max-concurrent-requests bounds what runs at once",
+          },
+  },
+  {
+    flags: "balance-token-usage-threshold= overload-token-usage-threshold=",
+    text: "`1` and more (off): taken; else refused, as the loads of engines are not polled",
+    judge: offAtOne,
+  },
+  {
+    flags: "debug detailed_debug",
+    text: "as `--log-level debug`",
+    judge: () => ({ sets: ["logLevel", "debug"] }),
+  },
+];
+
+function parsed(flags: string, judge: (value: string) => Outcome): ForeignFlag[] {
+  return flags.split(" ").map((text) => {
+    const [, name = "", mark = ""] = /^(.*?)([=*?]?)$/.exec(text) ?? [];
+    const takes = mark === "" ? "nothing" : mark === "=" || mark === "?" ? "value" : "list";
+    return { flag: `--${name}`, takes, judge };
+  });
+}
+
+/** Every such flag. */
+export const FOREIGN_FLAGS: readonly ForeignFlag[] = [
+  ...REFUSED.flatMap(([refusal, flags]) => parsed(flags, () => ({ refusal }))),
+  ...UNUSED.flatMap(([reason, flags]) => parsed(flags, () => ({ notice: reason }))),
+  ...PARTS.flatMap(([whole, flags]) =>
+    parsed(flags, () => ({ notice: `it belongs to ${whole}, and that is not built yet` })),
+  ),
+  ...BY_VALUE.flatMap(({ flags, judge }) => parsed(flags, judge)),
+];
+
+interface FlagRow {
+  readonly text: string;
+  readonly flags: readonly string[];
+}
+
+/** The same for the documentation. */
+export function foreignFlagRows(): Readonly<Record<"refused" | "unused" | "byValue", readonly FlagRow[]>> {
+  const rows = (list: Rows, text: (sentence: string) => string): FlagRow[] =>
+    list.map(([sentence, flags]) => ({
+      text: text(sentence),
+      flags: parsed(flags, () => ({})).map(({ flag }) => flag),
+    }));
+  return {
+    refused: rows(REFUSED, (sentence) => sentence),
+    unused: [...rows(UNUSED, (reason) => reason), ...rows(PARTS, (whole) => `belongs to ${whole}, not built yet`)],
+    byValue: BY_VALUE.map(({ flags, text }) => ({ text, flags: parsed(flags, () => ({})).map(({ flag }) => flag) })),
+  };
 }

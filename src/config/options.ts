@@ -16,6 +16,11 @@ export function flagNames(key: ConfigKey): string[] {
   return fileOnly === true ? [] : [flagName(key), ...aliases];
 }
 
+/** The variable that is called after a flag. */
+export function envNameOfFlag(flag: string): string {
+  return `POINTSMAN_${flag.slice(2).replaceAll("-", "_").toUpperCase()}`;
+}
+
 export function envName(key: ConfigKey): string {
   return `POINTSMAN_${snakeCase(key).toUpperCase()}`;
 }

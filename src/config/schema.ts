@@ -289,11 +289,15 @@ export const configSchema = z.strictObject({
     description:
       "One gateway for many models: a request must name its model. Without it a request without `model` goes to any worker.",
   }),
-  pdDisaggregation: z.boolean().default(false).meta({
-    group: "Workers",
-    description:
-      "Prefill and decode on different workers: those of `--prefill URL [BOOTSTRAP_PORT]` and `--decode URL`, repeatable, or `worker_type` in the file and over the API. Without it and without `enable_igw` such workers are refused, with it regular ones: they would not get the same requests.",
-  }),
+  pdDisaggregation: z
+    .boolean()
+    .default(false)
+    .meta({
+      group: "Workers",
+      aliases: ["--vllm-pd-disaggregation"],
+      description:
+        "Prefill and decode on different workers: those of `--prefill URL [BOOTSTRAP_PORT]` and `--decode URL`, repeatable, or `worker_type` in the file and over the API. Without it and without `enable_igw` such workers are refused, with it regular ones: they would not get the same requests.",
+    }),
   enableGrpc: z.boolean().default(false).meta({
     group: "Tokens",
     description:
@@ -379,15 +383,18 @@ export const configSchema = z.strictObject({
   }),
   cacheThreshold: cacheAware.cacheThreshold.default(0.3).meta({
     group: "Routing",
+    aliases: ["--cache-match-threshold"],
     description: "cache_aware: share of the prompt that a worker must have seen to be chosen for it, 0 to 1.",
   }),
   balanceAbsThreshold: cacheAware.balanceAbsThreshold.default(64).meta({
     group: "Routing",
+    aliases: ["--spill-abs-threshold"],
     description:
       "cache_aware: a worker may have this many requests more in flight than the least loaded one and still be chosen for its cache.",
   }),
   balanceRelThreshold: cacheAware.balanceRelThreshold.default(1.5).meta({
     group: "Routing",
+    aliases: ["--spill-rel-threshold"],
     description: "cache_aware: or this many times as many.",
   }),
   maxTreeSize: cacheAware.maxTreeSize.default(67_108_864).meta({
@@ -435,6 +442,7 @@ export const configSchema = z.strictObject({
   }),
   bodyStallTimeoutSecs: upToADay.default(30).meta({
     group: "Admission and time",
+    aliases: ["--stream-body-stall-timeout-secs"],
     description: "Longest pause of a client within a request's body, seconds.",
   }),
   connectTimeoutSecs: upToADay.default(2).meta({
@@ -493,6 +501,7 @@ export const configSchema = z.strictObject({
   }),
   retryMaxRetries: count.default(1).meta({
     group: "Retries and circuit breaker",
+    aliases: ["--max-instance-failover-reroute-attempts"],
     description:
       "Second attempts of a request, on another worker and before the client has seen a byte: 0 or 1. More counts as 1: a generation is started at most twice.",
   }),
@@ -563,10 +572,15 @@ export const configSchema = z.strictObject({
   }),
   healthCheckIntervalSecs: upToADay.default(10).meta({
     group: "Health checks",
+    aliases: ["--static-backend-health-check-interval"],
     description:
       "Between two checks of a worker, seconds. The field has 60; a dead worker would be asked for three minutes.",
   }),
-  healthCheckTimeoutSecs: upToADay.default(5).meta({ group: "Health checks", description: "For an answer, seconds." }),
+  healthCheckTimeoutSecs: upToADay.default(5).meta({
+    group: "Health checks",
+    aliases: ["--static-backend-health-check-timeout-seconds", "--backend-health-check-timeout-seconds"],
+    description: "For an answer, seconds.",
+  }),
   healthFailureThreshold: count.min(1).default(3).meta({
     group: "Health checks",
     description: "Failed checks in a row that take a worker out.",
@@ -579,10 +593,14 @@ export const configSchema = z.strictObject({
     group: "Health checks",
     description: "Workers count as ready once they were asked what they serve.",
   }),
-  removeUnhealthyWorkers: z.boolean().default(false).meta({
-    group: "Health checks",
-    description: "A worker that fails its checks leaves the registry for good.",
-  }),
+  removeUnhealthyWorkers: z
+    .boolean()
+    .default(false)
+    .meta({
+      group: "Health checks",
+      aliases: ["--worker-auto-recovery"],
+      description: "A worker that fails its checks leaves the registry for good.",
+    }),
   workerStartupTimeoutSecs: upToADay.default(1800).meta({
     group: "Health checks",
     description:

@@ -1,11 +1,11 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { GatewayError } from "../errors/errors.ts";
-import { isReasoningParserName } from "../parser/reasoning-parsers.ts";
-import { isToolCallParserName } from "../parser/tool-call-parsers.ts";
+import { reasoningParserNamed, toolCallParserNamed } from "../parser/parser-names.ts";
 import type { ModelTextSettings } from "../router/grpc/model-text.ts";
 import { refusedType } from "../config/check-config.ts";
 import { GRPC_LIMITS, type GrpcLimits } from "../transport/grpc/grpc-transport.ts";
-import type { Config } from "../config/schema.ts";
+import type { Complaint } from "../config/describe-issue.ts";
+import type { Config, ConfigKey } from "../config/schema.ts";
 import type { PolicyConfig, PolicyRegistryOptions } from "../policy/policy-registry.ts";
 import { matchesGlob } from "../policy/glob.ts";
 import type { HttpRouterDeps } from "../router/http/http-router.ts";
@@ -160,19 +160,41 @@ function readTemplate(path: string): string {
   }
 }
 
+/** What is wrong with names of parsers and files, before anything is built of them. */
+export function settingsComplaints(config: Config): Complaint[] {
+  const complaints: Complaint[] = [];
+  const check = (key: ConfigKey, name: string | undefined, isKnown: (name: string) => boolean, text: string): void => {
+    if (name === undefined || name === "none" || isKnown(name)) return;
+    complaints.push({ path: [key], text, isSentence: true });
+  };
+  const { toolCallParser, reasoningParser, chatTemplate } = config;
+  const noParser = (name = ""): string => `there is no parser ${JSON.stringify(name)}; docs/parsers.md has them`;
+  check("toolCallParser", toolCallParser, (name) => toolCallParserNamed(name) !== undefined, noParser(toolCallParser));
+  check(
+    "reasoningParser",
+    reasoningParser,
+    (name) => reasoningParserNamed(name) !== undefined,
+    noParser(reasoningParser),
+  );
+  check("chatTemplate", chatTemplate, existsSync, `there is no file ${chatTemplate}`);
+  return complaints;
+}
+
 function parserNames(config: Config): Pick<ParsedOutputSettings, "toolCallParser" | "reasoningParser"> {
   return {
-    toolCallParser: parserName(config.toolCallParser, "tool_call_parser", isToolCallParserName),
-    reasoningParser: parserName(config.reasoningParser, "reasoning_parser", isReasoningParserName),
+    toolCallParser: parserName(config.toolCallParser, "tool_call_parser", toolCallParserNamed),
+    reasoningParser: parserName(config.reasoningParser, "reasoning_parser", reasoningParserNamed),
   };
 }
 
 function parserName<T extends string>(
   given: string | undefined,
   option: string,
-  isName: (name: string) => name is T,
+  named: (name: string) => T | undefined,
 ): T | "none" | undefined {
-  if (given === undefined || given === "none" || isName(given)) return given;
+  if (given === undefined || given === "none") return given;
+  const name = named(given);
+  if (name !== undefined) return name;
   throw new GatewayError(
     "invalid_request",
     `${option}: there is no parser ${JSON.stringify(given)}; docs/parsers.md has them`,

@@ -133,6 +133,5 @@ export function listenForMetrics(
 }
 
 export function urlOf(port: number | undefined, host: string): string {
-  const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-  return `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

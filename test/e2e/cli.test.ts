@@ -31,7 +31,7 @@ function file(name: string, text: string): string {
 
 describe("what cannot be taken is one sentence and exit code 2", () => {
   const cases: readonly [name: string, args: readonly string[], message: string][] = [
-    ["an unknown flag", ["--prot", "1"], "unknown option '--prot'"],
+    ["an unknown flag", ["--prot", "1"], "--prot: there is no such option; did you mean --port?"],
     [
       "a flag of another gateway",
       ["--enable-mesh"],
@@ -43,7 +43,7 @@ describe("what cannot be taken is one sentence and exit code 2", () => {
       ["--prefill", "http://gpu1:8000"],
       "--prefill: a prefill worker needs --pd-disaggregation",
     ],
-    ["a parser that is none", ["--tool-call-parser", "nope"], 'tool_call_parser: there is no parser "nope"'],
+    ["a parser that is none", ["--tool-call-parser", "nope"], '--tool-call-parser: there is no parser "nope"'],
     ["a tokenizer that is not there", ["--enable-grpc", "--tokenizer-path", "/nowhere"], "/nowhere"],
     ["a wrong value", ["--port", "many"], '--port: must be a whole number from 0 to 65535, not "many"'],
     ["a file that is not there", ["--config", "none.yaml"], "none.yaml: there is no such file"],
@@ -89,7 +89,7 @@ describe("what cannot be taken is one sentence and exit code 2", () => {
       "takes the name of a built-in policy, random",
     ],
     ["a policy module that is not there", ["--policy-module", "/nowhere.ts", "--policy", "x"], "there is no such file"],
-    ["a stray word", ["serve", "surprise"], "too many arguments"],
+    ["a stray word", ["serve", "surprise"], "surprise: there is no such command"],
     [
       "one key for both",
       ["--api-key", "same", "--admin-api-key", "same"],
@@ -147,7 +147,7 @@ test("help names the commands, and each option with its default and variable", a
   const { code, out } = await run(["serve", "--help"]);
   expect(code).toBe(0);
   for (const text of [
-    "--worker-urls <urls...>",
+    "--worker-urls [urls...]",
     "--policy <value>",
     "(default: 30000)",
     "[POINTSMAN_PORT]",
@@ -181,6 +181,8 @@ test("flags as other gateways' users write them, through a symbolic link", async
       "0",
       "--retry-max-retries",
       "5",
+      "--shutdown-delay-secs",
+      "0",
     ],
     { cwd: elsewhere, stdout: "pipe", stderr: "inherit" },
   );

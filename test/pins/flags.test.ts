@@ -1,34 +1,72 @@
 import { describe, expect, test } from "bun:test";
-import { notBuiltFlags, whyNotBuilt } from "../../src/config/launch-flags.ts";
+import { FOREIGN_FLAGS, type Outcome, SESSION_HEADERS } from "../../src/config/launch-flags.ts";
 import { flagName, optionDefault } from "../../src/config/options.ts";
 import { type ConfigKey, configSchema, optionMeta } from "../../src/config/schema.ts";
+import { ROUTING_KEY_HEADERS } from "../../src/protocol/routing-key.ts";
 
-/** What users of sglang-router and smg have in their scripts: each flag is taken or refused with a sentence. */
+/** What users of other gateways have in their scripts: each flag is taken or refused with a sentence. */
 
 const KEYS = Object.keys(configSchema.shape) as ConfigKey[];
 const TAKEN = new Set(
   KEYS.flatMap((key) => (optionMeta(key).fileOnly ? [] : [flagName(key), ...(optionMeta(key).aliases ?? [])])),
 );
 
-test("flags of other gateways that are refused", () => {
-  const refused = notBuiltFlags().flatMap(([, flags]) => flags);
-  expect(refused.sort().join(" ")).toBe(
-    "assignment-mode backend balance-token-usage-threshold block-size connection-mode control-plane-api-keys decode-selector disable-audit-logging disable-tokenizer-autoload dp-aware dp-minimum-tokens-scheduler enable-mesh enable-trace enable-wasm encode encode-policy encode-selector engine-metrics epd-disaggregation eviction-interval health-check-port history-backend jwt-audience jwt-issuer jwt-jwks-uri jwt-role-claim jwt-role-mapping least-load-default-throughput least-load-kv-pressure-weight least-load-mean-prefill-tokens load-monitor-interval log-dir log-json max-idle-secs mcp-config-path mesh-advertise-host mesh-host mesh-peer-urls mesh-port mesh-server-name mini-lb model-alias model-id-from multimodal-shm-min-bytes multimodal-tensor-transport oracle-dsn oracle-password oracle-pool-max oracle-pool-min oracle-pool-timeout-secs oracle-tns-alias oracle-username oracle-wallet-path otlp-traces-endpoint overload-token-usage-threshold postgres-db-url postgres-pool-max-size prefill-bootstrap-port-annotation prefill-selector prefix-hash-load-factor prefix-token-count priority-scheduler-config priority-scheduler-default-max-class priority-scheduler-enabled priority-scheduler-tenant-metric-top-n prometheus-duration-buckets rate-limit-tokens-per-second redis-pool-max-size redis-retention-days redis-url router-selector routing-key-override runtime runtime-worker-threads schema-config selector service-discovery service-discovery-namespace service-discovery-port storage-context-headers storage-hook-wasm-path tenant-api-key tenant-header-name tenant-rate-limit-config tenant-rate-limit-enabled tls-cert-path tls-key-path tokenizer-cache-enable-l0 tokenizer-cache-enable-l1 tokenizer-cache-l0-max-entries trust-tenant-header webrtc-bind-addr webrtc-stun-server worker-startup-delay",
-  );
+/** Flags of each, from its own sources (August to September 2026), that are no options of ours under the same name. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  "sglang-router":
+    "assignment-mode backend bucket-adjust-interval-secs ca-cert-paths client-cert-path client-key-path control-plane-api-keys control-plane-audit-enabled decode-selector dp-aware enable-trace eviction-interval-secs history-backend jwt-audience jwt-issuer jwt-jwks-uri jwt-role-mapping log-dir max-idle-secs mcp-config-path mini-lb oracle-connect-descriptor oracle-password oracle-pool-max oracle-pool-min oracle-pool-timeout-secs oracle-tns-alias oracle-username oracle-wallet-path otlp-traces-endpoint postgres-db-url postgres-pool-max prefill-selector prometheus-duration-buckets rate-limit-tokens-per-second redis-pool-max redis-retention-days redis-url selector service-discovery service-discovery-namespace service-discovery-port tls-cert-path tls-key-path tokenizer-cache-enable-l0 tokenizer-cache-enable-l1 tokenizer-cache-l0-max-entries",
+  smg: "balance-token-usage-threshold block-size cache-boundaries cache-index cache-match-threshold cache-ttl-secs connection-mode disable-audit-logging disable-load-monitoring disable-tokenizer-autoload dp-minimum-tokens-scheduler enable-mesh enable-rl enable-wasm encode encode-policy encode-selector engine-metrics epd-disaggregation eviction-interval health-check-port job-queue-capacity job-queue-concurrency jwt-role-claim kv-connector-annotation kv-engine-id-annotation kv-indexer-max-entries kv-indexer-ttl-secs least-load-default-throughput least-load-kv-pressure-weight least-load-max-waiting-requests least-load-mean-prefill-tokens load-monitor-interval log-json log-mm-timing max-buffered-request-bytes mesh-advertise-host mesh-host mesh-peer-urls mesh-port mesh-server-name mm-per-request-image-limit mm-pixel-cache-mb mm-pixel-rdma mm-processing model-alias model-id-from multimodal-max-inflight-bytes multimodal-shm-min-bytes multimodal-tensor-transport oracle-dsn oracle-external-auth oracle-user overlap-decay overload-token-usage-threshold pd-admission-wait-secs pd-pairing-mode postgres-pool-max-size prefill-bootstrap-port-annotation prefix-hash-balance-abs-threshold prefix-hash-load-factor prefix-token-count priority-scheduler-config priority-scheduler-default-max-class priority-scheduler-enabled priority-scheduler-tenant-metric-top-n rdma-listen-ip rdma-slot-ttl-s redis-pool-max-size rl-control-timeout-secs rl-fanout-concurrency router-selector routing-key-headers routing-key-override runtime runtime-worker-threads schema-config selection-temperature spill-abs-threshold spill-rel-threshold sticky-key-idle-secs sticky-sessions storage-context-headers storage-hook-wasm-path stream-body-stall-timeout-secs tenant-api-key tenant-header-name tenant-rate-limit-config tenant-rate-limit-enabled trust-tenant-header upstream-http2 upstream-pool-idle-timeout-secs webrtc-bind-addr webrtc-stun-server worker-auto-recovery worker-overload-protection worker-overload-token-usage worker-overload-waiting-requests worker-startup-delay zmq-engine-count",
+  "vllm-router":
+    "api-key-validation-urls enable-program-scheduling intra-node-data-parallel-size kv-block-size kv-connector kv-hash-seed mode otel-excluded-paths otel-sampling-ratio pd-uncached-token-threshold profile program-scheduling-config-json vllm-discovery-address vllm-pd-disaggregation wasm-middleware wasm-middleware-route wasm-middleware-sha256",
+  "production-stack":
+    "backend-health-check-timeout-seconds batch-processor callbacks decode-model-labels dynamic-config-json dynamic-config-yaml enable-batch-api engine-stats-interval external-providers-config feature-gates file-storage-class file-storage-path k8s-label-selector k8s-namespace k8s-port k8s-service-discovery-type k8s-watcher-timeout-seconds kv-aware-threshold lmcache-controller-heartbeat-port lmcache-controller-port lmcache-controller-reply-port lmcache-health-check-interval lmcache-worker-timeout log-format log-stats log-stats-interval max-instance-failover-reroute-attempts otel-endpoint otel-secure otel-service-name prefill-model-labels prefix-min-match-length request-rewriter request-stats-window root-path routing-logic sentry-dsn sentry-profile-session-sample-rate sentry-traces-sample-rate session-key static-aliases static-backend-health-check-interval static-backend-health-check-timeout-seconds static-backend-health-checks static-model-labels static-model-types",
+  LiteLLM: "debug detailed_debug num-workers num_workers",
+};
+const WORKERS = "decode decode-workers prefill prefill-workers static-backends static-models";
+
+test("flags of other gateways are all taken or refused with a sentence", () => {
+  const known = new Set([...TAKEN, ...FOREIGN_FLAGS.map(({ flag }) => flag)]);
+  const pinned = Object.values(FOREIGN)
+    .flatMap((flags) => flags.split(" "))
+    .map((flag) => `--${flag}`);
+  expect(pinned.filter((flag) => !known.has(flag))).toEqual([]);
+  expect(FOREIGN_FLAGS.map(({ flag }) => flag).filter((flag) => !pinned.includes(flag))).toEqual([]);
 });
 
-test("no flag is both taken and refused, or refused twice", () => {
-  const refused = notBuiltFlags().flatMap(([, flags]) => flags.map((flag) => `--${flag}`));
-  expect(refused.filter((flag) => TAKEN.has(flag))).toEqual([]);
-  expect(new Set(refused).size).toBe(refused.length);
+test("no flag is known twice", () => {
+  const flags = [...TAKEN, ...FOREIGN_FLAGS.map(({ flag }) => flag), ...WORKERS.split(" ").map((flag) => `--${flag}`)];
+  expect(flags.filter((flag, index) => flags.indexOf(flag) !== index)).toEqual([]);
 });
 
-test("what is refused has a sentence", () => {
-  expect(whyNotBuilt("--connection-mode")).toBe(
-    "whether a worker speaks HTTP or gRPC is said by its url: http:// or grpc://",
-  );
-  expect(whyNotBuilt("--port")).toBeUndefined();
-  for (const [reason] of notBuiltFlags()) expect(reason.length).toBeGreaterThan(10);
+test("what is said of one is a sentence with a value of any kind", () => {
+  for (const { flag, judge } of FOREIGN_FLAGS) {
+    for (const value of ["", "1", "x", "k8s"]) {
+      const { refusal, notice } = judge(value);
+      for (const text of [refusal, notice])
+        if (text !== undefined) expect([flag, text.length > 10]).toEqual([flag, true]);
+      expect([flag, refusal === undefined || notice === undefined]).toEqual([flag, true]);
+    }
+  }
+});
+
+const judgeOf = (flag: string, value = ""): Outcome | undefined =>
+  FOREIGN_FLAGS.find((foreign) => foreign.flag === flag)?.judge(value);
+
+test("a flag that asks for what is not built is refused, and what only tunes it is not", () => {
+  expect(judgeOf("--enable-mesh")?.refusal).toStartWith("several gateways that share state are not built yet");
+  expect(judgeOf("--mesh-port", "1")?.notice).toBe("it belongs to --enable-mesh, and that is not built yet");
+  expect(judgeOf("--service-discovery")?.refusal).toStartWith("service discovery is not built yet");
+  expect(judgeOf("--service-discovery", "static")).toEqual({});
+  expect(judgeOf("--intra-node-data-parallel-size", "1")).toEqual({});
+  expect(judgeOf("--intra-node-data-parallel-size", "8")?.refusal).toContain("data-parallel ranks");
+  expect(judgeOf("--rate-limit-tokens-per-second", "0")).toEqual({});
+  expect(judgeOf("--rate-limit-tokens-per-second", "5")?.refusal).toContain("requests_per_minute");
+});
+
+test("a session is known by the headers that requests are read for", () => {
+  expect(SESSION_HEADERS).toEqual(ROUTING_KEY_HEADERS);
+  expect(judgeOf("--session-key", "X-User-Id")).toEqual({});
+  expect(judgeOf("--session-key", "x-team")?.refusal).toContain("x-team is not read");
 });
 
 /** Defaults of smg 1.9, which a script that swaps the binary relies on without naming them. */

@@ -1,7 +1,8 @@
 import { parseWhole } from "../../parser/parse-whole.ts";
 import type { ToolSpec } from "../../parser/output-parser.ts";
-import { isReasoningParserName, REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
-import { isToolCallParserName, TOOL_CALL_PARSERS } from "../../parser/tool-call-parsers.ts";
+import { reasoningParserNamed, toolCallParserNamed } from "../../parser/parser-names.ts";
+import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
+import { TOOL_CALL_PARSERS } from "../../parser/tool-call-parsers.ts";
 import { Fields } from "../../protocol/fields.ts";
 import { wholeCall } from "../../protocol/openai/chat-writer.ts";
 import type { Call, Route } from "../route.ts";
@@ -23,7 +24,7 @@ export function parseRoutes(): Route[] {
 async function parseCalls(call: Call): Promise<Reply> {
   const fields = await fieldsOf(call);
   const text = textOf(fields);
-  const toolCalls = parserIn(fields, "tool_call_parser", TOOL_CALL_PARSERS, isToolCallParserName);
+  const toolCalls = parserIn(fields, "tool_call_parser", TOOL_CALL_PARSERS, toolCallParserNamed);
   const output = parseWhole(text, { toolCalls, tools: fields.objects("tools")?.map(toolOf) ?? [] });
   return jsonReply({
     remaining_text: output.content,
@@ -36,7 +37,7 @@ async function parseCalls(call: Call): Promise<Reply> {
 async function parseReasoning(call: Call): Promise<Reply> {
   const fields = await fieldsOf(call);
   const text = textOf(fields);
-  const reasoning = parserIn(fields, "reasoning_parser", REASONING_PARSERS, isReasoningParserName);
+  const reasoning = parserIn(fields, "reasoning_parser", REASONING_PARSERS, reasoningParserNamed);
   const output = parseWhole(text, { reasoning, tools: [] });
   return jsonReply({ normal_text: output.content, reasoning_text: output.reasoning, success: true });
 }
@@ -55,10 +56,10 @@ function parserIn<Name extends string>(
   fields: Fields,
   member: string,
   table: Readonly<Record<Name, unknown>>,
-  isName: (name: string) => name is Name,
+  named: (name: string) => Name | undefined,
 ): Name {
-  const name = fields.string(member) ?? "";
-  if (isName(name)) return name;
+  const name = named(fields.string(member) ?? "");
+  if (name !== undefined) return name;
   throw fields.error(member, `must be one of ${Object.keys(table).join(", ")}`);
 }
 

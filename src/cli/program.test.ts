@@ -1,0 +1,229 @@
+import { describe, expect, test } from "bun:test";
+import { run, type EngineArguments } from "./program.ts";
+import type { ServeArguments } from "./read-words.ts";
+
+interface Ran {
+  readonly code: number | undefined;
+  readonly out: string;
+  readonly err: string;
+  /** The command that ran, and what it was given. */
+  readonly command: string | undefined;
+  readonly given: ServeArguments | undefined;
+  readonly engine: EngineArguments | undefined;
+}
+
+async function ran(...argv: string[]): Promise<Ran> {
+  let [out, err] = ["", ""];
+  let command: string | undefined;
+  let given: ServeArguments | undefined;
+  let engine: EngineArguments | undefined;
+  const code = await run(
+    argv,
+    "1.2.3",
+    {
+      serve: async (args) => void ([command, given] = ["serve", args]),
+      check: async (args) => void ([command, given] = ["check", args]),
+      demo: async () => void (command = "demo"),
+      engine: async (args) => void ([command, engine] = ["engine", args]),
+    },
+    { out: (text) => (out += text), err: (text) => (err += text), columns: undefined },
+  );
+  return { code, out, err, command, given, engine };
+}
+
+async function given(...argv: string[]): Promise<ServeArguments["flags"]> {
+  const { given: args } = await ran(...argv);
+  if (!args) throw new Error("no command ran");
+  return args.flags;
+}
+
+async function problems(...argv: string[]): Promise<string[]> {
+  const { problems: found = [] } = await given(...argv);
+  return found.map(({ where, message }) => `${where}: ${message}`);
+}
+
+describe("the command", () => {
+  test("is serve where none is named, and launch and start are other words for it", async () => {
+    for (const argv of [[], ["serve"], ["launch"], ["start"], ["--port", "1"]]) {
+      expect([argv, (await ran(...argv)).command]).toEqual([argv, "serve"]);
+    }
+    expect((await ran("check", "-c", "x.yaml")).given?.file).toBe("x.yaml");
+    expect((await ran("engine", "--port", "7", "--instant")).engine).toEqual({
+      port: 7,
+      model: "sim-1",
+      isInstant: true,
+    });
+  });
+
+  test("that has a port refuses what is none", async () => {
+    const { code, err } = await ran("engine", "--port", "x");
+    expect([code, err]).toEqual([2, 'pointsman: --port: must be a whole number from 0 to 65535, not "x"\n']);
+  });
+});
+
+describe("--help", () => {
+  test("shows the options of the default command, by groups, with examples", async () => {
+    const { code, out } = await ran("--help");
+    expect(code).toBe(0);
+    for (const text of [
+      "serve|launch",
+      "Listening:\n  --host",
+      "--worker-urls [urls...]",
+      "[POINTSMAN_POLICY]",
+      "Examples:\n",
+    ]) {
+      expect(out).toContain(text);
+    }
+    expect(out).not.toContain("--enable-mesh");
+    expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(120);
+  });
+
+  test("of a command has its options, each with its default and variable", async () => {
+    const { out } = await ran("serve", "--help");
+    for (const text of ["--port <n>", "(default: 30000)", "[POINTSMAN_PORT]", "Health checks:"])
+      expect(out).toContain(text);
+  });
+
+  test("and the version are told whatever they are asked by", async () => {
+    for (const word of ["--version", "-V", "--version-verbose"]) expect((await ran(word)).out).toBe("1.2.3\n");
+  });
+});
+
+describe("options", () => {
+  test("have the value given last, whichever of their names it was given by", async () => {
+    const { values, names } = await given("--model-path", "a", "--model", "b", "--port=1", "--port", "2");
+    expect([values.get("modelPath"), names?.get("modelPath"), values.get("port")]).toEqual(["b", "--model", "2"]);
+  });
+
+  test("that are lists take words, commas, or nothing", async () => {
+    const { values } = await given("--cors-allowed-origins", "http://a,http://b", "http://c", "--request-id-headers");
+    expect(values.get("corsAllowedOrigins")).toEqual(["http://a", "http://b", "http://c"]);
+    expect(values.get("requestIdHeaders")).toEqual([]);
+  });
+
+  test("that are switches can be turned off, and take a value behind =", async () => {
+    const { values } = await given("--no-remove-unhealthy-workers", "--enable-igw=false", "--disable-retries=true");
+    expect([values.get("removeUnhealthyWorkers"), values.get("enableIgw"), values.get("disableRetries")]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    expect(await problems("--enable-igw=maybe")).toEqual(["--enable-igw: must be true or false"]);
+  });
+
+  test("may be negative numbers", async () => {
+    expect((await given("--max-concurrent-requests", "-1")).values.get("maxConcurrentRequests")).toBe("-1");
+    expect((await given("--redis-retention-days", "-1")).problems).toEqual([]);
+  });
+});
+
+describe("workers", () => {
+  const workers = async (...argv: string[]): Promise<unknown> => (await given(...argv)).workers;
+
+  test("are named apart, with commas, or in one word with spaces", async () => {
+    const urls = ["http://a:1", "http://b:2", "http://c:3"];
+    for (const argv of [urls, [urls.join(",")], [urls.join(" ")], [urls.join(", ")]]) {
+      expect([argv, await workers("--worker-urls", ...argv)]).toEqual([
+        argv,
+        urls.map((url) => ({ flag: "--worker-urls", url })),
+      ]);
+    }
+    expect(await workers("--worker-urls")).toEqual([]);
+  });
+
+  test("that prefill have a port behind them, none, or nothing", async () => {
+    const flag = "--prefill";
+    expect(
+      await workers(flag, "http://a", "9001", flag, "http://b", "none", flag, "http://c", "--decode", "http://d"),
+    ).toEqual([
+      { flag, url: "http://a", workerType: "prefill", bootstrapPort: 9001 },
+      { flag, url: "http://b", workerType: "prefill" },
+      { flag, url: "http://c", workerType: "prefill" },
+      { flag: "--decode", url: "http://d", workerType: "decode" },
+    ]);
+  });
+
+  test("that prefill and decode have the connector that a flag names as a label", async () => {
+    const labels = { kv_connector: "mooncake" };
+    expect(
+      await workers(
+        "--kv-connector",
+        "mooncake",
+        "--prefill-workers",
+        "http://a",
+        "--decode-workers",
+        "http://b,http://c",
+      ),
+    ).toEqual([
+      { flag: "--prefill-workers", url: "http://a", workerType: "prefill", labels },
+      { flag: "--decode-workers", url: "http://b", workerType: "decode", labels },
+      { flag: "--decode-workers", url: "http://c", workerType: "decode", labels },
+    ]);
+  });
+
+  test("that vllm-router's switch pairs have its connector, where none is named", async () => {
+    const labelled = { flag: "--prefill", url: "http://a", workerType: "prefill", bootstrapPort: 9000 };
+    expect(await workers("--vllm-pd-disaggregation", "--prefill", "http://a", "9000")).toEqual([
+      { ...labelled, labels: { kv_connector: "nixl" } },
+    ]);
+    expect(await workers("--pd-disaggregation", "--prefill", "http://a", "9000")).toEqual([labelled]);
+  });
+
+  test("of production-stack have a model each", async () => {
+    const flag = "--static-backends";
+    expect(await workers(flag, "http://a,http://b", "--static-models", "m,n")).toEqual([
+      { flag, url: "http://a", modelId: "m" },
+      { flag, url: "http://b", modelId: "n" },
+    ]);
+    expect(await problems(flag, "http://a", "--static-models", "m,n")).toEqual([
+      "--static-models: names 2 models for 1 workers of --static-backends; each worker has one",
+    ]);
+  });
+});
+
+describe("flags of other gateways", () => {
+  test("that come to an option set it, where that is not given itself", async () => {
+    const { values } = await given("--mode", "pd", "--routing-logic", "roundrobin", "--detailed_debug");
+    expect([values.get("pdDisaggregation"), values.get("defaultPolicy"), values.get("logLevel")]).toEqual([
+      true,
+      "round_robin",
+      "debug",
+    ]);
+    const { values: own } = await given("--debug", "--log-level", "error");
+    expect(own.get("logLevel")).toBe("error");
+  });
+
+  test("that change nothing are said, and those that cannot be had are all told", async () => {
+    const { notices } = await given("--log-json", "--eviction-interval", "120", "--backend", "sglang");
+    expect(notices).toEqual([
+      "--log-json changes nothing: log lines are JSON",
+      "--eviction-interval changes nothing: the prefix index evicts as it inserts",
+      "--backend changes nothing: which engine a worker runs is asked of it",
+    ]);
+    expect(await problems("--enable-mesh", "--dp-aware", "--selector", "a=b", "c=d", "--service-discovery")).toEqual([
+      "--enable-mesh: several gateways that share state are not built yet; without the flag each runs by itself",
+      "--dp-aware: data-parallel ranks as workers of their own are not built yet; without the flag the engine spreads over its ranks",
+      "--service-discovery: service discovery is not built yet; name the workers with --worker-urls, or add them over POST /workers",
+    ]);
+  });
+});
+
+describe("words that are not understood", () => {
+  test("are told one by one, with what was likely meant, and never with a value that may be a secret", async () => {
+    expect(await problems("--prot", "1", "--api_key=hush", "--nonsense")).toEqual([
+      "--prot: there is no such option; did you mean --port?",
+      "--api_key: there is no such option; did you mean --api-key?",
+      "--nonsense: there is no such option",
+    ]);
+  });
+
+  test("that are a file or a worker are told how to give one", async () => {
+    expect(await problems("pointsman.yaml")).toEqual([
+      "pointsman.yaml: a configuration file is given as --config pointsman.yaml",
+    ]);
+    expect(await problems("serve", "http://gpu1:8000", "surprise")).toEqual([
+      "http://gpu1:8000: a worker is given as --worker-urls URL",
+      "surprise: there is no such command, and options begin with --; see pointsman --help",
+    ]);
+  });
+});
