@@ -254,12 +254,17 @@ export const ERRORS = {
     breaker: "nothing",
   },
   upstream_model_missing: {
-    ...client(404, 5, "not_found_error", "The workers that were asked do not serve the model or the route."),
+    ...client(404, 5, "not_found_error", "The workers that were asked do not serve the model."),
     retry: "declined",
     breaker: "answer",
   },
   upstream_unimplemented: {
-    ...worker(501, 12, "declined", "The workers that were asked do not have the method that this request needs."),
+    ...worker(
+      501,
+      12,
+      "declined",
+      "The workers that were asked do not have the route or the method that this request needs.",
+    ),
     breaker: "answer",
   },
   upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), breaker: "failure" },

@@ -73,7 +73,7 @@ export async function checkStatus(upstream: UpstreamResponse, attempt: Attempt):
 async function readError(upstream: UpstreamResponse, attempt: Attempt): Promise<GatewayError> {
   const { status, headers } = upstream;
   const body = await upstream.bytes(MAX_ERROR_BYTES);
-  return workerError({ status, headers, body, origin: attempt.worker.url });
+  return workerError({ status, headers, body, origin: attempt.worker.url, path: attempt.path });
 }
 
 /** A stream must be a stream, and an answer JSON: what carries another label is not passed on under a wrong one. */

@@ -10,6 +10,7 @@ const answer = (
   headers: new Map(Object.entries(headers)),
   body: Buffer.from(typeof body === "string" ? body : JSON.stringify(body)),
   origin: "http://10.1.2.3:8000",
+  path: "/v1/messages",
 });
 
 test("statuses become codes of the table", () => {
@@ -34,7 +35,7 @@ test("statuses become codes of the table", () => {
     "upstream_error",
     "invalid_upstream_response",
     "upstream_rejected",
-    "upstream_model_missing",
+    "upstream_unimplemented",
     "upstream_rejected",
   ]);
 });
@@ -42,7 +43,21 @@ test("statuses become codes of the table", () => {
 test("a model that the worker does not have is another thing than a route that it does not have", () => {
   const missing = { error: { message: "The model `x` does not exist.", param: "model", code: 404 } };
   expect(workerError(answer(404, missing)).code).toBe("upstream_model_missing");
-  expect(workerError(answer(404, { detail: "Not Found" })).code).toBe("upstream_rejected");
+  const routeMissing = [
+    answer(404, { detail: "Not Found" }),
+    answer(405, { detail: "Method Not Allowed" }),
+    answer(404, { error: { code: 404, message: "File Not Found", type: "not_found_error" } }),
+    answer(404, "404 page not found"),
+    answer(404, ""),
+  ];
+  for (const one of routeMissing) {
+    const { code, message, status } = workerError(one);
+    expect([code, message, status]).toEqual([
+      "upstream_unimplemented",
+      "the worker of this model does not serve /v1/messages",
+      501,
+    ]);
+  }
 });
 
 test("a 403 that is not in the engine's words is a proxy's, and may be the request's doing", () => {
@@ -98,7 +113,7 @@ describe("what a worker says of a bad request", () => {
       undefined,
       undefined,
     ]);
-    expect(said({ detail: "Not Found" })).toEqual(["Not Found", undefined, undefined]);
+    expect(said({ detail: "too long" })).toEqual(["too long", undefined, undefined]);
     expect(said({ detail: [{ loc: ["body", "n"], msg: "must be positive" }] })).toEqual([
       "body.n: must be positive",
       undefined,

@@ -21,6 +21,8 @@ export interface WorkerAnswer {
   readonly body: Uint8Array;
   /** The worker's origin, which must not appear in what clients see. */
   readonly origin: string;
+  /** Path of the route that it was asked for. */
+  readonly path: string;
 }
 
 /** A worker's answer outside 2xx, as an error of the table. */
@@ -91,14 +93,17 @@ export function engineError({ message, status }: EngineFailure, origin: string):
  * OpenAI and SGLang `{error:{message,param,code}}`, older vLLM `{object:"error",message,param}`, FastAPI `{detail}`.
  */
 function rejected(answer: WorkerAnswer): GatewayError {
+  const parsed = jsonObjectOf(new TextDecoder().decode(answer.body));
+  if (isRouteMissing(answer.status, parsed)) {
+    return new GatewayError("upstream_unimplemented", `the worker of this model does not serve ${answer.path}`);
+  }
   // Where it is a proxy's page or empty, there is nothing in it that helps the client.
-  const body = jsonObjectOf(new TextDecoder().decode(answer.body)) ?? {};
+  const body = parsed ?? {};
   const error = objectField(body, "error") ?? body;
   const message = messageOf(body);
   const param = stringField(error, "param");
   const code = stringField(error, "code");
   const text = clean(message ?? "the worker refused the request", answer.origin);
-  // A route that the engine does not have is `{detail: "Not Found"}`; a model that it does not have is an error object.
   const isModelMissing = answer.status === 404 && body["detail"] === undefined;
   const workerCode = code ?? (isModelMissing ? "model_not_found" : undefined);
   return new GatewayError(isModelMissing ? "upstream_model_missing" : "upstream_rejected", text, {
@@ -107,6 +112,17 @@ function rejected(answer: WorkerAnswer): GatewayError {
     ...(workerCode === undefined ? {} : { workerCode }),
   });
 }
+
+/**
+ * Whether it is the route that the engine does not have, and not the model: FastAPI says `{detail: "Not Found"}`, llama.cpp
+ * "File Not Found", and Go's servers "404 page not found" without JSON.
+ */
+function isRouteMissing(status: number, body: JsonObject | undefined): boolean {
+  if (status !== 404 && status !== 405) return false;
+  return body === undefined || NO_SUCH_ROUTE.test(messageOf(body) ?? "");
+}
+
+const NO_SUCH_ROUTE = /^(?:file )?not found$|^method not allowed$|page not found/i;
 
 function messageOf(body: JsonObject): string | undefined {
   const error = objectField(body, "error") ?? body;
