@@ -61,11 +61,6 @@ export class Attempt {
     this.#lease = deps.ledger.charge(worker.slot, promptTokens);
   }
 
-  /** Of the route that the worker is asked for. */
-  get path(): string {
-    return this.#request.endpoint.path;
-  }
-
   /** What it ended with; undefined while it runs, where it went well and where it was abandoned. */
   get failure(): GatewayError | undefined {
     return this.#failure;

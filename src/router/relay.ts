@@ -43,7 +43,7 @@ export async function relay(
  */
 export function checkAnswer(source: StreamSource, request: InferenceRequest): Promise<never> | undefined {
   const { upstream } = source;
-  if (!isGood(upstream)) return refuse(source);
+  if (!isGood(upstream)) return refuse(source, request.endpoint.path);
   try {
     checkForm(upstream, request);
   } catch (error) {
@@ -53,9 +53,9 @@ export function checkAnswer(source: StreamSource, request: InferenceRequest): Pr
   return undefined;
 }
 
-async function refuse({ upstream, attempt }: StreamSource): Promise<never> {
+async function refuse({ upstream, attempt }: StreamSource, path: string): Promise<never> {
   try {
-    throw await readError(upstream, attempt);
+    throw await readError(upstream, attempt, path);
   } finally {
     upstream.discard();
   }
@@ -66,14 +66,14 @@ function isGood({ status }: UpstreamResponse): boolean {
 }
 
 /** Throws what a worker means by a status outside 2xx. */
-export async function checkStatus(upstream: UpstreamResponse, attempt: Attempt): Promise<void> {
-  if (!isGood(upstream)) throw await readError(upstream, attempt);
+export async function checkStatus(upstream: UpstreamResponse, attempt: Attempt, path: string): Promise<void> {
+  if (!isGood(upstream)) throw await readError(upstream, attempt, path);
 }
 
-async function readError(upstream: UpstreamResponse, attempt: Attempt): Promise<GatewayError> {
+async function readError(upstream: UpstreamResponse, attempt: Attempt, path: string): Promise<GatewayError> {
   const { status, headers } = upstream;
   const body = await upstream.bytes(MAX_ERROR_BYTES);
-  return workerError({ status, headers, body, origin: attempt.worker.url, path: attempt.path });
+  return workerError({ status, headers, body, origin: attempt.worker.url, path });
 }
 
 /** A stream must be a stream, and an answer JSON: what carries another label is not passed on under a wrong one. */

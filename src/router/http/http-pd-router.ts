@@ -167,7 +167,7 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
       { request, connector, exchange },
       async () => {
         const upstream = await this.#sender.send(request, { worker: prefill.worker, ...sent(pd, change), signal });
-        await checkStatus(upstream, prefill);
+        await checkStatus(upstream, prefill, request.endpoint.path);
         return upstream.bytes(MAX_PREFILL_BYTES);
       },
       // Where decode comes later, what it is handed says how it went.
