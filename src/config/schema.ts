@@ -102,6 +102,7 @@ const NEVER_FORWARDED = new Set([
   "cookie",
   "host",
   "content-length",
+  "content-encoding",
   "transfer-encoding",
   "connection",
   "expect",
@@ -246,7 +247,7 @@ export const configSchema = z.strictObject({
   maxPayloadSize: z.int().min(1024).max(2_147_483_647).default(67_108_864).meta({
     group: "Listening",
     description:
-      "Largest request body, bytes. 64 MiB holds a few pictures in base64; the field's 512 MiB lets one client take half a gigabyte.",
+      "Largest request body, bytes, as it came and decoded. 64 MiB holds a few pictures in base64; the field's 512 MiB lets one client take half a gigabyte.",
   }),
   corsAllowedOrigins: z.array(origin).default([]).meta({
     group: "Listening",
@@ -417,7 +418,7 @@ export const configSchema = z.strictObject({
   maxRequestBytesInFlight: z.int().min(1_048_576).max(1_099_511_627_776).default(1_073_741_824).meta({
     group: "Admission and time",
     description:
-      "Bytes that the bodies of all requests under way may have together; more are refused with 503. What bounds memory where bodies differ a thousandfold.",
+      "Bytes that may be held of all requests under way together: of their bodies what has come, as it came and decoded, and requests that stand behind another on their connection; more are refused with 503. What bounds memory where bodies differ a thousandfold.",
   }),
   maxEventLoopDelayMs: z.number().min(0).max(60_000).default(500).meta({
     group: "Admission and time",
@@ -443,7 +444,8 @@ export const configSchema = z.strictObject({
   bodyStallTimeoutSecs: upToADay.default(30).meta({
     group: "Admission and time",
     aliases: ["--stream-body-stall-timeout-secs"],
-    description: "Longest pause of a client within a request's body, seconds.",
+    description:
+      "Longest pause of a client within a request's body, seconds. Beside such pauses a body comes at 1 KiB a second at least, or is given up.",
   }),
   connectTimeoutSecs: upToADay.default(2).meta({
     group: "Admission and time",

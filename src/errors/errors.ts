@@ -125,7 +125,18 @@ export const ERRORS = {
   ),
   worker_exists: client(409, 6, "invalid_request_error", "A worker with this URL is registered already."),
   request_too_large: client(413, 8, "request_too_large", "The body is larger than `max_payload_size`."),
-  unsupported_media_type: client(415, 3, "invalid_request_error", "The content type is not `application/json`."),
+  unsupported_media_type: client(
+    415,
+    3,
+    "invalid_request_error",
+    "The content type is not `application/json`, or the body has an encoding that is not in the answer's `Accept-Encoding`.",
+  ),
+  bad_content_encoding: client(
+    400,
+    3,
+    "invalid_request_error",
+    "The body is not in the encoding that its `Content-Encoding` names, or is cut.",
+  ),
   headers_too_large: client(
     431,
     8,
@@ -296,6 +307,8 @@ export interface GatewayErrorDetails {
   readonly workerCode?: string;
   /** Methods for `Allow`. */
   readonly allow?: readonly string[];
+  /** What the client is told besides in the head of the answer: names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly cause?: unknown;
 }
 

@@ -10,12 +10,8 @@ export class ArgumentsObject {
   }
 
   key(key: string): void {
-    this.#writer.arguments(`${this.isEmpty ? "{" : ","}${JSON.stringify(key)}:`);
+    this.#writer.arguments(`${this.#keys.size > 0 ? "," : "{"}${JSON.stringify(key)}:`);
     this.#keys.add(key);
-  }
-
-  get isEmpty(): boolean {
-    return this.#keys.size === 0;
   }
 
   /** The key was written. */
@@ -29,6 +25,6 @@ export class ArgumentsObject {
   }
 
   end(): void {
-    this.#writer.arguments(this.isEmpty ? "{}" : "}");
+    this.#writer.arguments(this.#keys.size > 0 ? "}" : "{}");
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { JsonScanner, MAX_DEPTH, scanMembers } from "./json-scanner.ts";
+import { JsonScanner, MAX_DEPTH, MAX_MEMBERS, scanMembers } from "./json-scanner.ts";
 
 function members(text: string): [name: string, value: string][] {
   const bytes = Buffer.from(text);
@@ -234,4 +234,13 @@ describe("scanner", () => {
       expect(accepts(`"${half}"`)).toBe(false);
     expect(accepts('"\\ud83d\\ude00 \\\\ud800"')).toBe(true);
   });
+});
+
+test("outermost members may be some thousand, and entries of what they hold as many as there is room for", () => {
+  const members = (count: number): string =>
+    `{${Array.from({ length: count }, (_, index) => `"m${index}":1`).join(",")}}`;
+  const scan = (text: string): number => scanMembers(Buffer.from(text)).size;
+  expect(scan(members(MAX_MEMBERS))).toBe(MAX_MEMBERS);
+  expect(() => scan(members(MAX_MEMBERS + 1))).toThrow(`more than ${MAX_MEMBERS} members`);
+  expect(scan(`{"a":${members(MAX_MEMBERS + 1)}}`)).toBe(1);
 });

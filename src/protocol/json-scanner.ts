@@ -11,6 +11,9 @@ export interface Span {
 /** Objects and arrays within each other; beyond it a body is refused. Real requests have less than 20. */
 export const MAX_DEPTH = 128;
 
+/** Members of the outermost object: each is kept apart. Real requests have less than a hundred. */
+export const MAX_MEMBERS = 4096;
+
 const UNDERSCORE = 0x5f;
 /** Bytes of `"__proto__"` with each of its characters escaped. */
 const LONGEST_PROTO = 2 + 9 * 6;
@@ -28,7 +31,7 @@ const DONE = 6;
  * Reads JSON as bytes, in steps that the caller bounds, and keeps only where the members of the outermost object are: for
  * bodies that are too large to be parsed at once beside other requests' streams, and for replacing a member without
  * touching the others. Accepts what `JSON.parse` accepts (RFC 8259) but for what readers disagree about: depth beyond
- * MAX_DEPTH, a name twice in the outermost object, half of a surrogate pair, 1e999. The bytes must be valid UTF-8.
+ * MAX_DEPTH, outermost members beyond MAX_MEMBERS, a name twice in the outermost object, half of a surrogate pair, 1e999. The bytes must be valid UTF-8.
  */
 export class JsonScanner {
   /** Members of the outermost object, as far as it has been read. */
@@ -156,6 +159,7 @@ export class JsonScanner {
   #valueEnded(): void {
     if (this.#depth === 1 && this.#stack[0] === OPEN_BRACE) {
       if (this.members.has(this.#key)) throw new SyntaxError(`the member ${JSON.stringify(this.#key)} is there twice`);
+      if (this.members.size === MAX_MEMBERS) throw new SyntaxError(`more than ${MAX_MEMBERS} members`);
       this.members.set(this.#key, { start: this.#valueStart, end: this.#at });
     }
     this.#next = this.#depth === 0 ? DONE : AFTER_VALUE;

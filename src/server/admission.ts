@@ -109,6 +109,17 @@ export class Admission implements Admitter {
       line.admitted += 1;
       return this.#permit(claim.kind, line);
     }
+    this.#checkLine(line, claim);
+    return this.#wait(line, claim, signal);
+  }
+
+  /** Throws what `acquire` would throw now, without waiting. Nothing is taken. */
+  check(claim: Claim): void {
+    const line = this.#lines.get(claim.kind);
+    if (line && line.admitted >= claim.places) this.#checkLine(line, claim);
+  }
+
+  #checkLine(line: Line, claim: Claim): void {
     if (line.length >= this.#settings.queueSize) {
       throw new GatewayError(
         "queue_full",
@@ -120,7 +131,6 @@ export class Admission implements Admitter {
       const told = "the queue is longer than the client will wait";
       throw new GatewayError("queue_timeout", told, retryAfter(line, claim));
     }
-    return this.#wait(line, claim, signal);
   }
 
   /** Refuses all who wait. */

@@ -1,43 +1,36 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { ClientRequest } from "../transport/downstream.ts";
+import { heldBy } from "../transport/http1/piece-queue.ts";
 import { systemClock } from "../util/clock.ts";
 import { Deadlines } from "../util/deadlines.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
-import type { ByteBudget } from "./byte-budget.ts";
+import { BodyBytes } from "./body-bytes.ts";
+import { codingOf, decode, DECODER_BYTES } from "./content-coding.ts";
 
 const deadlines = new Deadlines(systemClock);
 
 export interface BodyBounds {
+  /** As it came, and as it was decoded. */
   readonly maxBytes: number;
   /** For the whole of the body to arrive, ms. */
   readonly timeoutMs: number;
-  /** Longest time without a byte of it, ms. */
+  /** Longest time without a byte of it, ms; and beside it the body must come at LEAST_RATE. */
   readonly stallMs: number;
-  /** What all bodies may hold together. What was taken is on `held` of the answer, also where it throws. */
-  readonly budget: ByteBudget;
-}
-
-/** Bytes taken of the budget for one body; given back by whoever owns the request. */
-export interface HeldBytes {
-  bytes: number;
 }
 
 /**
- * The body of a request, read within its bounds, at once where it is all there. Throws unsupported_media_type,
- * request_too_large (before reading where the length is told), request_timeout, memory_full, client_closed,
- * malformed_request.
+ * The body of a request, read within its bounds and decoded, at once where it is all there. What is held of it is counted for
+ * the request. Throws unsupported_media_type, request_too_large (before reading where the length is told),
+ * request_timeout, memory_full, client_closed, malformed_request, bad_content_encoding.
  */
-export function readBody(
-  request: ClientRequest,
-  bounds: BodyBounds,
-  held: HeldBytes,
-): Uint8Array | Promise<Uint8Array> {
-  const length = checkHeaders(request.headers, bounds.maxBytes);
-  if (length !== undefined) hold(bounds, held, length);
+export function readBody(request: ClientRequest, bounds: BodyBounds): Uint8Array | Promise<Uint8Array> {
+  const told = checkHeaders(request.headers, bounds.maxBytes);
+  const { length, coding } = told;
   // A short body arrives together with the head, or nearly so.
   const first = length === 0 ? NO_BYTES : request.read();
-  if (first instanceof Uint8Array && first.length === length) return first;
-  return readPieces(request, bounds, held, { length, first });
+  if (coding === undefined && first instanceof Uint8Array && first.length === length) return first;
+  const pieces = new TimedPieces(request, bounds, { length, first });
+  return coding === undefined ? readPlain(request, pieces, length) : readCoded(request, bounds, pieces, coding);
 }
 
 interface Begun {
@@ -46,29 +39,84 @@ interface Begun {
   readonly first: ReturnType<ClientRequest["read"]>;
 }
 
-async function readPieces(
-  request: ClientRequest,
-  bounds: BodyBounds,
-  held: HeldBytes,
-  { length, first }: Begun,
-): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  let total = 0;
-  // A short one is there at once, or somebody lets it trickle.
-  const isShort = length !== undefined && length <= SHORT_BYTES;
-  const until = performance.now() + (isShort ? Math.min(bounds.stallMs, bounds.timeoutMs) : bounds.timeoutMs);
-  for (let next = first; ; next = request.read()) {
-    const piece =
-      next instanceof Promise ? await within(next, Math.min(bounds.stallMs, until - performance.now())) : next;
+async function readPlain(request: ClientRequest, pieces: TimedPieces, length: number | undefined): Promise<Uint8Array> {
+  const body = new BodyBytes(request);
+  while (body.length !== length) {
+    const next = pieces.next();
+    const piece = next instanceof Promise ? await next : next;
     if (!piece) break;
-    total += piece.length;
-    if (total > bounds.maxBytes) throw tooLarge(bounds.maxBytes);
-    if (length === undefined) hold(bounds, held, piece.length);
-    pieces.push(piece);
-    if (total === length) break;
+    body.add(piece);
   }
-  const [only] = pieces;
-  return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces, total);
+  return body.whole();
+}
+
+async function readCoded(
+  request: ClientRequest,
+  { maxBytes }: BodyBounds,
+  pieces: TimedPieces,
+  coding: string,
+): Promise<Uint8Array> {
+  const body = new BodyBytes(request);
+  request.hold(DECODER_BYTES);
+  await decode(coding, pieces.all(), (piece) => {
+    if (body.length + piece.length > maxBytes) throw tooLarge(maxBytes);
+    request.hold(heldBy(piece.length));
+    body.add(piece);
+  });
+  request.letGo(DECODER_BYTES);
+  return body.whole();
+}
+
+/** The pieces of a body as they come, which must be no larger than it may be, and come in time. */
+class TimedPieces {
+  readonly #request: ClientRequest;
+  readonly #bounds: BodyBounds;
+  readonly #begunAt = performance.now();
+  /** A short one is there at once, or somebody lets it trickle. */
+  readonly #isShort: boolean;
+  #first: ReturnType<ClientRequest["read"]>;
+  #isFirst = true;
+  #bytes = 0;
+  /** For the client alone: what the gateway does meanwhile is no delay of its. */
+  #waitedMs = 0;
+
+  constructor(request: ClientRequest, bounds: BodyBounds, { length, first }: Begun) {
+    this.#request = request;
+    this.#bounds = bounds;
+    this.#isShort = length !== undefined && length <= SHORT_BYTES;
+    this.#first = first;
+  }
+
+  /** The next, at once where it is there; undefined at the end. Throws request_too_large, request_timeout and what `read` throws. */
+  next(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    const next = this.#isFirst ? this.#first : this.#request.read();
+    this.#isFirst = false;
+    this.#first = undefined;
+    return next instanceof Promise ? this.#waitFor(next) : this.#counted(next);
+  }
+
+  /** Those that are left; each is let go of when the next is asked for. */
+  async *all(): AsyncGenerator<Uint8Array> {
+    for (let piece = await this.next(); piece; piece = await this.next()) {
+      yield piece;
+      this.#request.letGo(heldBy(piece.length));
+    }
+  }
+
+  #counted(piece: Uint8Array | undefined): Uint8Array | undefined {
+    this.#bytes += piece?.length ?? 0;
+    if (this.#bytes > this.#bounds.maxBytes) throw tooLarge(this.#bounds.maxBytes);
+    return piece;
+  }
+
+  async #waitFor(read: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
+    const { stallMs, timeoutMs } = this.#bounds;
+    const from = performance.now();
+    const mayWaitMs = stallMs + (this.#isShort ? 0 : (this.#bytes / LEAST_RATE) * 1000);
+    const piece = await within(read, Math.min(stallMs, mayWaitMs - this.#waitedMs, this.#begunAt + timeoutMs - from));
+    this.#waitedMs += performance.now() - from;
+    return this.#counted(piece);
+  }
 }
 
 function within<T>(read: Promise<T>, ms: number): Promise<T> {
@@ -88,29 +136,28 @@ function within<T>(read: Promise<T>, ms: number): Promise<T> {
   });
 }
 
-function hold({ budget }: BodyBounds, held: HeldBytes, bytes: number): void {
-  budget.take(bytes);
-  held.bytes += bytes;
+interface Told {
+  /** Of the bytes on the wire, where it is told. */
+  readonly length: number | undefined;
+  readonly coding: string | undefined;
 }
 
-/** The length, where it is told. */
-function checkHeaders(headers: HeaderReader, maxBytes: number): number | undefined {
+function checkHeaders(headers: HeaderReader, maxBytes: number): Told {
   const type = headers.get("content-type");
   if (type === null || (type !== "application/json" && !JSON_TYPE.test(type))) {
     throw new GatewayError("unsupported_media_type", "the content type must be application/json");
   }
-  const encoding = headers.get("content-encoding");
-  if (encoding !== null && encoding !== "identity") {
-    throw new GatewayError("unsupported_media_type", "the body must not be encoded");
-  }
+  const coding = codingOf(headers.get("content-encoding"));
   const told = headers.get("content-length");
-  if (told === null) return undefined;
+  if (told === null) return { length: undefined, coding };
   if (Number(told) > maxBytes) throw tooLarge(maxBytes);
-  return Number(told);
+  return { length: Number(told), coding };
 }
 
 /** A body that takes no more than a packet or two. */
 const SHORT_BYTES = 65_536;
+/** A longer one comes at this pace at least, bytes a second: a hundredth of what the slowest of mobile networks carries. */
+const LEAST_RATE = 1024;
 const JSON_TYPE = /^application\/json *(;|$)/i;
 const NO_BYTES = new Uint8Array(0);
 

@@ -1,7 +1,7 @@
-import { GatewayError } from "../errors/errors.ts";
+import type { ByteAccount } from "../transport/http1-server/byte-account.ts";
 
-/** Bytes of request bodies that are held at once: what bounds memory where the bodies differ a thousandfold in size. */
-export class ByteBudget {
+/** Bytes of requests that are held at once: what bounds memory where bodies differ a thousandfold in size. */
+export class ByteBudget implements ByteAccount {
   readonly #maxBytes: number;
   #held = 0;
 
@@ -13,15 +13,11 @@ export class ByteBudget {
     return this.#held;
   }
 
-  /** Throws memory_full. */
-  take(bytes: number): void {
+  take(bytes: number, mine: number): boolean {
     // One body alone may be larger: its own bound holds.
-    if (this.#held > 0 && this.#held + bytes > this.#maxBytes) {
-      throw new GatewayError("memory_full", "the gateway holds as many bytes of requests as it may", {
-        retryAfterSecs: 1,
-      });
-    }
+    if (this.#held > mine && this.#held + bytes > this.#maxBytes) return false;
     this.#held += bytes;
+    return true;
   }
 
   giveBack(bytes: number): void {

@@ -3,7 +3,7 @@ import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import { ToldRequest } from "../transport/told-request.ts";
 import type { Auth } from "./auth.ts";
-import { ControlBodies, type ReadBody } from "./control-bodies.ts";
+import { readControlBody } from "./control-body.ts";
 import { errorReply } from "./error-reply.ts";
 import type { Route } from "./route.ts";
 
@@ -27,7 +27,6 @@ export interface ControlRequest {
 export class ControlApp {
   readonly routes: readonly Route[];
   readonly #deps: ControlAppDeps;
-  readonly #bodies = new ControlBodies();
 
   constructor(deps: ControlAppDeps) {
     this.#deps = deps;
@@ -37,9 +36,9 @@ export class ControlApp {
   async answer(route: Route, { request, params, requestId }: ControlRequest): Promise<Reply> {
     const { auth, settled, onDefect } = this.#deps;
     try {
-      if (route.access === "serving") auth.serving(request);
+      if (route.access === "serving") auth.serving(request.headers);
       if (route.access === "admin") auth.admin(request);
-      using body = await this.#bodies.read(route, request);
+      const body = await readControlBody(route, request);
       const query = new URLSearchParams(request.query);
       const reply = await route.handle({ request: withBody(request, body), requestId, params, query });
       // Whoever changed something sees it in force everywhere with the answer.
@@ -56,10 +55,10 @@ export class ControlApp {
 }
 
 /** The request with its body as it was read; the request itself where nothing was. */
-function withBody(request: ClientRequest, { bytes }: ReadBody): ClientRequest {
-  if (!bytes) return request;
+function withBody(request: ClientRequest, body: Uint8Array | undefined): ClientRequest {
+  if (!body) return request;
   const { method, path, query, peerAddress, headers, signal } = request;
-  return new ToldRequest({ method, path, query, peerAddress, headers: headers.entries(), body: bytes }, signal);
+  return new ToldRequest({ method, path, query, peerAddress, headers: headers.entries(), body }, signal);
 }
 
 /** Which of the routes stand on which port. */

@@ -4,12 +4,12 @@ import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createRecordSink, type RecordSink, RequestRecord } from "../observability/request-record.ts";
 import type { Endpoint } from "../protocol/endpoints.ts";
-import { type JsonBody, readJsonBody } from "../protocol/json-body.ts";
+import { readJsonBody } from "../protocol/json-body.ts";
 import type { InferenceRequest } from "../router/router.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import type { Permit } from "./admission.ts";
 import type { Auth } from "./auth.ts";
-import { type BodyBounds, type HeldBytes, readBody } from "./body.ts";
+import { type BodyBounds, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { errorReply, statusIn } from "./error-reply.ts";
 import { type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
@@ -31,11 +31,13 @@ export interface DataPlaneDeps {
 }
 
 /**
- * The way of a request: authenticate, enter, read, parse once, enter the model, route. Each step has its errors and its
+ * The way of a request: authenticate, read, enter, parse once, enter the model, route. Each step has its errors and its
  * bound.
  */
 export class DataPlane {
   readonly #deps: DataPlaneDeps;
+  /** What is held of requests here. */
+  readonly budget: ByteBudget;
   readonly #bounds: BodyBounds;
   readonly #recordSink: RecordSink;
   #active = 0;
@@ -49,8 +51,8 @@ export class DataPlane {
       maxBytes: config.maxPayloadSize,
       timeoutMs: config.requestTimeoutSecs * 1000,
       stallMs: config.bodyStallTimeoutSecs * 1000,
-      budget: new ByteBudget(config.maxRequestBytesInFlight / deps.threads),
     };
+    this.budget = new ByteBudget(config.maxRequestBytesInFlight / deps.threads);
   }
 
   /** Requests that have come and not ended. */
@@ -90,13 +92,21 @@ export class DataPlane {
 
   async #serve(endpoint: Endpoint, request: ClientRequest, record: RequestRecord): Promise<Reply> {
     const { auth, gate, loopDelay, memory, config, route } = this.#deps;
-    const tenant = auth.serving(request);
+    const tenant = auth.serving(request.headers);
     loopDelay.check();
     memory.check(this.#active - 1);
     const entry = new HeaderEntry(tenant, request.headers);
+    if (!request.isWhole) {
+      // Its place is taken once its body is there: a slow one holds none. Who would be refused is so before it sends all that.
+      const foreseen = gate.foresee(entry, request.signal);
+      if (foreseen) await foreseen;
+    }
+    const read = readBody(request, this.#bounds);
+    const bytes = read instanceof Promise ? await read : read;
     const entered = gate.enter(entry, request.signal);
     releaseAtEnd(record, entered instanceof Promise ? await this.#inLine(entered) : entered);
-    const body = await this.#readJson(request, record);
+    const parsed = readJsonBody(bytes);
+    const body = parsed instanceof Promise ? await parsed : parsed;
     const understood = understand({ endpoint, request, body, record, isModelRequired: config.enableIgw });
     if (understood.model !== undefined) {
       const place = gate.enterModel(understood.model, entry, request.signal);
@@ -112,13 +122,6 @@ export class DataPlane {
     } finally {
       this.#waiting -= 1;
     }
-  }
-
-  /** The bytes are held until the request is over: a retry sends them again. */
-  async #readJson(request: ClientRequest, record: RequestRecord): Promise<JsonBody> {
-    const held: HeldBytes = { bytes: 0 };
-    record.onSettled(() => this.#bounds.budget.giveBack(held.bytes));
-    return readJsonBody(await readBody(request, this.#bounds, held));
   }
 }
 

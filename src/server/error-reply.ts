@@ -12,6 +12,7 @@ export function errorReply(error: GatewayError, dialect: Dialect, requestId: str
   // SDKs try these again by themselves, unless they are told not to.
   if (SDK_RETRIES.has(error.status) || error.status >= 500) headers["x-should-retry"] = String(error.row.clientRetry);
   if (allow) headers["allow"] = allow.join(", ");
+  Object.assign(headers, error.details.headers);
   if (error.code === "invalid_api_key") headers["www-authenticate"] = "Bearer";
   const body = JSON.stringify(dialect.errorBody(errorFacts(error, requestId)));
   return { status: statusIn(dialect, error), headers, body, endsConnection: ENDS_CONNECTION.has(error.code) };

@@ -86,3 +86,19 @@ test("SDKs say how long they wait", () => {
   expect(patienceOf(new Headers({ "x-stainless-timeout": "soon" }))).toBe(FREE);
   expect(patienceOf(new Headers())).toBe(FREE);
 });
+
+test("who would be refused can be told before, and nothing is taken by that", async () => {
+  const { gate } = create({ maxConcurrent: 1, queueSize: 1 });
+  const limits = { maxConcurrent: 3, requestsPerMinute: 3 };
+  const look = (): unknown => refusal(() => gate.foresee(entry(limits), signal))[0];
+  for (let count = 0; count < 10; count += 1) expect(look()).toBeUndefined();
+  const held = gate.enter(entry(limits), signal) as Permit;
+  expect(look()).toBeUndefined();
+  const waiting = gate.enter(entry(limits), signal) as Promise<Permit>;
+  expect([look(), gate.admitted, gate.waiting]).toEqual(["queue_full", 1, 1]);
+  held.release();
+  expect(look()).toBeUndefined();
+  (await waiting).release();
+  (gate.enter(entry(limits), signal) as Permit).release();
+  expect(look()).toBe("rate_limit_exceeded");
+});

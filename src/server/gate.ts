@@ -1,6 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
-import { Admission, GATEWAY, type Permit, PRIORITIES, type Priority } from "./admission.ts";
+import { Admission, type Claim, GATEWAY, type Permit, PRIORITIES, type Priority } from "./admission.ts";
 import type { Tenant } from "./auth.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
@@ -29,7 +29,9 @@ export interface Gate {
    * client_closed, server_shutting_down.
    */
   enter(entry: Entry, signal: LeaveSignal): Permit | Promise<Permit>;
-  /** The same for the places of one model, once it is known. */
+  /** Throws what `enter` would throw now, without waiting. Nothing is taken. */
+  foresee(entry: Entry, signal: LeaveSignal): undefined | Promise<unknown>;
+  /** The same as `enter` for the places of one model, once it is known. */
   enterModel(model: string, entry: Entry, signal: LeaveSignal): Permit | Promise<Permit>;
 }
 
@@ -60,17 +62,18 @@ export class LocalGate implements Gate {
   enter(entry: Entry, signal: LeaveSignal): Permit | Promise<Permit> {
     const ofTenant = this.#tenants.acquire(entry.tenant);
     if (this.#settings.maxConcurrent === Number.POSITIVE_INFINITY) return ofTenant;
-    const { priority, patienceMs } = entry;
     try {
-      const place = this.#admission.acquire(
-        { kind: GATEWAY, places: this.#settings.maxConcurrent, priority, patienceMs },
-        signal,
-      );
+      const place = this.#admission.acquire(this.#claim(entry), signal);
       return place instanceof Promise ? this.#both(place, ofTenant) : joined(place, ofTenant);
     } catch (error) {
       ofTenant.release();
       throw error;
     }
+  }
+
+  foresee(entry: Entry, _signal: LeaveSignal): undefined {
+    this.#tenants.check(entry.tenant);
+    if (this.#settings.maxConcurrent !== Number.POSITIVE_INFINITY) this.#admission.check(this.#claim(entry));
   }
 
   enterModel(model: string, entry: Entry, signal: LeaveSignal): Permit | Promise<Permit> {
@@ -82,6 +85,10 @@ export class LocalGate implements Gate {
 
   refuseAll(error: GatewayError): void {
     this.#admission.refuseAll(error);
+  }
+
+  #claim({ priority, patienceMs }: Entry): Claim {
+    return { kind: GATEWAY, places: this.#settings.maxConcurrent, priority, patienceMs };
   }
 
   async #both(place: Promise<Permit>, ofTenant: Permit): Promise<Permit> {
@@ -123,8 +130,21 @@ class TenantLimits {
   }
 
   /** Throws rate_limit_exceeded. */
-  acquire({ name, maxConcurrent, requestsPerMinute }: Tenant): Permit {
-    if (maxConcurrent === Number.POSITIVE_INFINITY && requestsPerMinute === Number.POSITIVE_INFINITY) return NO_PERMIT;
+  acquire(tenant: Tenant): Permit {
+    const state = this.check(tenant);
+    if (!state) return NO_PERMIT;
+    state.credit -= 1;
+    state.running += 1;
+    return {
+      release: () => {
+        state.running -= 1;
+      },
+    };
+  }
+
+  /** The same, and nothing is taken; undefined where there are no limits. */
+  check({ name, maxConcurrent, requestsPerMinute }: Tenant): TenantState | undefined {
+    if (maxConcurrent === Number.POSITIVE_INFINITY && requestsPerMinute === Number.POSITIVE_INFINITY) return undefined;
     const state = this.#stateOf(name, requestsPerMinute);
     if (state.running >= maxConcurrent) {
       throw limited(`no more than ${maxConcurrent} requests at once with this key`, 1);
@@ -133,13 +153,7 @@ class TenantLimits {
       const secs = ((1 - state.credit) * MINUTE_MS) / requestsPerMinute / 1000;
       throw limited(`no more than ${requestsPerMinute} requests a minute with this key`, Math.max(1, Math.ceil(secs)));
     }
-    state.credit -= 1;
-    state.running += 1;
-    return {
-      release: () => {
-        state.running -= 1;
-      },
-    };
+    return state;
   }
 
   #stateOf(name: string, requestsPerMinute: number): TenantState {

@@ -6,6 +6,7 @@ import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply, WholeReply } from "../transport/downstream.ts";
 import { HttpServer } from "../transport/http1-server/http-server.ts";
 import type { ControlRequest } from "./control-app.ts";
+import { ByteBudget } from "./byte-budget.ts";
 import { createCors } from "./cors.ts";
 import type { DataPlane } from "./data-plane.ts";
 import { errorReply } from "./error-reply.ts";
@@ -80,6 +81,8 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     idleMs: bound(config.clientIdleTimeoutSecs) * 1000,
     maxConnections: deps.maxConnections,
     maxPerAddress: bound(config.maxConnectionsPerClient),
+    // The administration has its own: where requests have taken all there is, workers can still be added.
+    account: dataPlane?.budget ?? new ByteBudget(config.maxPayloadSize),
     handle: answer,
     refuse: (error) => {
       deps.metrics.increment("refusals", { code: error.code });
@@ -110,6 +113,9 @@ function route(
   throw new GatewayError("method_not_allowed", `this route takes ${allow.join(", ")}`, { allow });
 }
 
+/** Of what scrapers ask there is nothing to hold but heads. */
+const MAX_SCRAPERS_BYTES = 1_048_576;
+
 /** Only the path of metrics, for scrapers: the port that those of other gateways know. */
 export function listenForMetrics(
   config: Config,
@@ -123,6 +129,7 @@ export function listenForMetrics(
     reusePort: config.reusePort,
     idleMs: bound(config.clientIdleTimeoutSecs) * 1000,
     maxPerAddress: Number.POSITIVE_INFINITY,
+    account: new ByteBudget(MAX_SCRAPERS_BYTES),
     handle: async (request) =>
       request.path === path && (request.method === "GET" || request.method === "HEAD")
         ? answer(request)

@@ -2,7 +2,7 @@ import { asGatewayError } from "../errors/errors.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { Auth } from "../server/auth.ts";
 import type { ControlRequest } from "../server/control-app.ts";
-import type { ControlBodies } from "../server/control-bodies.ts";
+import { readControlBody } from "../server/control-body.ts";
 import { errorReply } from "../server/error-reply.ts";
 import type { Reply } from "../transport/downstream.ts";
 import type { ControlLink } from "./control-link.ts";
@@ -11,19 +11,18 @@ import type { ControlReply, ControlRoute } from "./messages.ts";
 export interface AskControlDeps {
   readonly link: ControlLink;
   readonly auth: Auth;
-  readonly bodies: ControlBodies;
 }
 
 /** The control thread's answer to a route that is its own. Who may not ask is told here, before a body is read. */
 export async function askControl(
-  { link, auth, bodies }: AskControlDeps,
+  { link, auth }: AskControlDeps,
   route: ControlRoute & { readonly index: number },
   { request, params, requestId }: ControlRequest,
 ): Promise<Reply> {
   try {
-    if (route.access === "serving") auth.serving(request);
+    if (route.access === "serving") auth.serving(request.headers);
     if (route.access === "admin") auth.admin(request);
-    using body = await bodies.read(route, request);
+    const body = await readControlBody(route, request);
     const { method, path, query, peerAddress } = request;
     const { value } = await link.call(
       {
@@ -36,7 +35,7 @@ export async function askControl(
         headers: request.headers.entries(),
         params: { ...params },
         requestId,
-        body: body.bytes,
+        body,
       },
       request.signal,
     );

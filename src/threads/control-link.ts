@@ -44,6 +44,11 @@ export class ControlLink implements Gate, OutcomeSink {
     return this.#permit({ what: "enter", entry: plain(entry) }, signal);
   }
 
+  foresee(entry: Entry, signal: LeaveSignal): undefined | Promise<unknown> {
+    if (!this.#limits.hasGateway && !isLimited(entry.tenant)) return undefined;
+    return this.call({ what: "foresee", entry: plain(entry) }, signal);
+  }
+
   enterModel(model: string, entry: Entry, signal: LeaveSignal): Permit | Promise<Permit> {
     if (!this.#limits.hasModel) return NO_PERMIT;
     return this.#permit({ what: "enterModel", model, entry: plain(entry) }, signal);

@@ -71,6 +71,7 @@ export type ToThread =
 /** What a thread asks of the control thread. */
 export type Call =
   | { readonly what: "enter"; readonly entry: Entry }
+  | { readonly what: "foresee"; readonly entry: Entry }
   | { readonly what: "enterModel"; readonly model: string; readonly entry: Entry }
   | ControlCall;
 

@@ -7,7 +7,6 @@ import { Metrics } from "../observability/metrics.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
 import { ModelRouter } from "../router/model-router.ts";
 import { createAuth } from "../server/auth.ts";
-import { ControlBodies } from "../server/control-bodies.ts";
 import { type Serving, startServing } from "../server/serving.ts";
 import { authSettings, bound } from "../server/settings.ts";
 import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
@@ -93,7 +92,7 @@ export class ServingThread {
     forgetDeparted(core);
     for (const state of start.workers) workerRegistry.put(workerOf(state, ledger, systemClock.now()));
     metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
-    const control = { link, auth: createAuth(authSettings(config)), bodies: new ControlBodies() };
+    const control = { link, auth: createAuth(authSettings(config)) };
     const serving = stack.use(
       startServing({
         ...core,

@@ -4,7 +4,6 @@ import { asGatewayError, type GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { countsOf, type Metrics, type MetricsSnapshot } from "../observability/metrics.ts";
 import type { PolicyMemory } from "../policy/policy-memory.ts";
-import type { Permit } from "../server/admission.ts";
 import type { ControlApp } from "../server/control-app.ts";
 import type { Gate } from "../server/gate.ts";
 import type { Route } from "../server/route.ts";
@@ -51,6 +50,9 @@ const HEALTHY_MS = 30_000;
 const SETTLED_MS = 5000;
 /** For the threads to close what they have, and for their last lines, ms. */
 const STOP_MS = 500;
+
+/** The answer to who asks whether it would be refused. */
+const NOTHING_AGAINST_IT = {};
 
 /**
  * The threads that serve. This thread owns what is one truth: it tells them of every change, in its order, answers what they
@@ -259,18 +261,26 @@ export class ThreadPool {
 
   async #answer(thread: ThreadHandle, id: number, call: Call): Promise<void> {
     try {
-      const answer = await thread.calls.answer<ControlReply>(id, (signal) =>
-        call.what === "control" ? this.#control(call, signal) : this.#permit(call, signal),
-      );
+      const answer = await thread.calls.answer<object>(id, (signal) => this.#ask(call, signal));
       if (answer) thread.post({ type: "reply", id, value: isPermit(answer) ? undefined : answer });
     } catch (error) {
       thread.post({ type: "refusal", id, error: errorState(asGatewayError(error)) });
     }
   }
 
-  async #permit(call: Exclude<Call, ControlCall>, signal: LeaveSignal): Promise<Permit> {
+  async #ask(call: Call, signal: LeaveSignal): Promise<object> {
     const { gate } = this.#deps;
-    return call.what === "enter" ? gate.enter(call.entry, signal) : gate.enterModel(call.model, call.entry, signal);
+    switch (call.what) {
+      case "control":
+        return this.#control(call, signal);
+      case "enter":
+        return gate.enter(call.entry, signal);
+      case "enterModel":
+        return gate.enterModel(call.model, call.entry, signal);
+      case "foresee":
+        await gate.foresee(call.entry, signal);
+        return NOTHING_AGAINST_IT;
+    }
   }
 
   async #control({ route, params, requestId, ...told }: ControlCall, signal: LeaveSignal): Promise<ControlReply> {

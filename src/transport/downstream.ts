@@ -37,11 +37,18 @@ export interface ClientRequest {
   readonly signal: LeaveSignal;
   /** A body is announced: by its length, or in chunks. */
   readonly hasBody: boolean;
+  /** All of the body has come, if not read. */
+  readonly isWhole: boolean;
   /**
    * The next bytes of the body, at once where they are there already, `undefined` at its end. Not reading stops the
-   * client. The bytes are the caller's to keep. Throws client_closed, and malformed_request where its framing is wrong.
+   * client. The bytes are the caller's to keep, and are counted (`heldBy` of each piece) until the request is over. Throws
+   * client_closed, memory_full, and malformed_request where its framing is wrong.
    */
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** Counts bytes that are made of the body, until the request is over. Throws memory_full, client_closed. */
+  hold(bytes: number): void;
+  /** Counts so many less: they are not kept. */
+  letGo(bytes: number): void;
 }
 
 /** Takes an answer that is written piece by piece. */

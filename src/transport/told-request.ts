@@ -4,7 +4,7 @@ import type { LeaveSignal } from "../util/leave-signal.ts";
 /** A request as data: as one thread tells another of it. */
 export interface ToldOf extends Pick<ClientRequest, "method" | "path" | "query" | "peerAddress"> {
   readonly headers: readonly (readonly [name: string, value: string])[];
-  /** The whole of it, where there is one. */
+  /** The whole of it, decoded, where there is one. */
   readonly body: Uint8Array | undefined;
 }
 
@@ -17,13 +17,18 @@ export class ToldRequest implements ClientRequest {
   readonly peerAddress: string;
   readonly signal: LeaveSignal;
   readonly hasBody: boolean;
+  readonly isWhole = true;
   #body: Uint8Array | undefined;
 
   constructor(told: ToldOf, signal: LeaveSignal) {
     this.method = told.method;
     this.path = told.path;
     this.query = told.query;
-    this.headers = new RequestHeaders(new Map(told.headers));
+    const fields = new Map(told.headers);
+    // They are of the body as it came; what is told of it is what was read.
+    fields.delete("content-encoding");
+    fields.delete("content-length");
+    this.headers = new RequestHeaders(fields);
     this.peerAddress = told.peerAddress;
     this.hasBody = told.body !== undefined;
     this.#body = told.body;
@@ -35,4 +40,9 @@ export class ToldRequest implements ClientRequest {
     this.#body = undefined;
     return body;
   }
+
+  /** Who has read it counts. */
+  hold(): void {}
+
+  letGo(): void {}
 }

@@ -405,7 +405,12 @@ const REQUESTS: readonly FaultRow[] = [
     expected: "431 and closed",
   },
   { row: 74, fault: "other content types", expected: "415; a charset is taken" },
-  { row: 75, fault: "encoded bodies, a bomb among them", expected: "415 unread, memory bounded" },
+  {
+    row: 75,
+    fault: "encoded bodies, bombs among them",
+    expected:
+      "gzip, deflate, br and zstd are decoded within `max_payload_size`, beyond it 413; what is not what it says is 400, what is unknown 415 with those that are known; memory bounded",
+  },
   { row: 76, fault: "a head that trickles", expected: "closed within 30 s" },
   { row: 77, fault: "a body that trickles", expected: "408 at the stall timeout, with `x-should-retry: false`" },
   {
@@ -442,6 +447,32 @@ const REQUESTS: readonly FaultRow[] = [
   },
   { row: 87, fault: "patterns made to be slow", expected: "clients' are text; ours are globs, in under 10 ms" },
   { row: 88, fault: "text that looks like the end of a stream", expected: "arrives as text" },
+  {
+    row: 250,
+    fault: "connections that send thousands of requests behind each other",
+    expected: "others are served beside them: no request is refused as `overloaded`, and half of them take no 250 ms",
+  },
+  {
+    row: 251,
+    fault: "bodies of which nearly all is no data: chunk extensions, chunks and packets of a byte",
+    expected: "400 beyond 16 KiB of extensions; memory is that of the data, counted as it is held",
+  },
+  {
+    row: 252,
+    fault: "clients that announce large bodies, or send a byte now and then",
+    expected:
+      "what has not come takes no room and no place: others are served; below 1 KiB a second they are told 408; where the line is full they are refused before they send",
+  },
+  {
+    row: 253,
+    fault: "millions of outermost members",
+    expected: "400 beyond 4,096, in each shape; at most 100 ms, and health meanwhile",
+  },
+  {
+    row: 254,
+    fault: "empty lines, in one piece or by halves",
+    expected: "they begin no request: refused beyond eight, and closed as idle",
+  },
 ];
 
 const LIFE: readonly FaultRow[] = [

@@ -81,9 +81,16 @@ describe("a bad request has its own answer, and no worker hears of it", () => {
     expect(response.status).toBe(200);
   });
 
-  test("a body in an encoding", async () => {
-    const { status } = await errorOf(await post(chat(), HELLO, { "content-encoding": "gzip" }));
-    expect(status).toBe(415);
+  test("a body in an encoding that is not known", async () => {
+    const response = await post(chat(), HELLO, { "content-encoding": "compress" });
+    expect(response.headers.get("accept-encoding")).toBe("gzip, deflate, br, zstd, identity");
+    const { status, error } = await errorOf(response);
+    expect([status, error["code"]]).toEqual([415, "unsupported_media_type"]);
+  });
+
+  test("a body that is not in the encoding that it names", async () => {
+    const { status, error } = await errorOf(await post(chat(), HELLO, { "content-encoding": "gzip" }));
+    expect([status, error["code"]]).toEqual([400, "bad_content_encoding"]);
   });
 
   test("a body without a length that grows too large", async () => {

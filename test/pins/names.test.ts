@@ -72,6 +72,7 @@ test("error codes and their statuses", () => {
     "409 worker_exists",
     "413 request_too_large",
     "415 unsupported_media_type",
+    "400 bad_content_encoding",
     "431 headers_too_large",
     "429 too_many_connections",
     "429 rate_limit_exceeded",

@@ -3,7 +3,9 @@ import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import type { ClientRequest, Reply, ReplyStream, WholeReply } from "../downstream.ts";
 import { type BodyFramer, bytesOf } from "../http1/body-framer.ts";
 import { indexOfBlankLine } from "../http1/fields.ts";
-import { IncomingRequest, type RequestConnection } from "./incoming-request.ts";
+import { Ahead, tight } from "./ahead.ts";
+import type { ByteAccount } from "./byte-account.ts";
+import { IncomingRequest, memoryFull, type RequestConnection } from "./incoming-request.ts";
 import { headOf, isTransient, wholeAnswer } from "./answer-bytes.ts";
 import { AnswerSink, type SinkConnection } from "./answer-sink.ts";
 import { malformed, MAX_HEAD_BYTES, readRequestHead } from "./request-head.ts";
@@ -31,6 +33,8 @@ export interface ConnectionOwner {
   readonly isLeaving: boolean;
   /** For requests behind each other. */
   readonly turns: Turns;
+  /** Counts what is held of requests. */
+  readonly account: ByteAccount;
   now(): number;
   /** Answers a request; never rejects. */
   handle(request: ClientRequest): Promise<Reply>;
@@ -60,7 +64,9 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   /** When the phase began, or an answer last got on; on the owner's clock. */
   #since: number;
   /** A head that is not whole, or what came behind the request that is answered. */
-  #ahead: Buffer = NO_BYTES;
+  readonly #ahead: Ahead;
+  /** Bytes of the buffer that is looked at. */
+  #whole = 0;
   /** As far as a blank line was looked for. */
   #searched = 0;
   /** The request that is answered. */
@@ -88,6 +94,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     this.#socket = socket;
     this.address = address;
     this.#owner = owner;
+    this.#ahead = new Ahead(owner.account);
     this.#since = owner.now();
   }
 
@@ -97,6 +104,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   }
 
   received(bytes: Buffer): void {
+    this.#whole = bytes.length;
     if (this.#phase === "leaving") this.#drop(bytes.length);
     else if (this.#framer) this.#takeBody(this.#framer, bytes);
     else if (this.#phase === "busy") this.#keepAhead(bytes);
@@ -133,7 +141,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     if (this.#phase === "gone") return;
     this.#phase = "gone";
     this.#unsent = undefined;
-    this.#ahead = NO_BYTES;
+    this.#ahead.take();
     this.#sink?.detach();
     this.#request?.leave(cause);
     this.#allSent();
@@ -145,7 +153,10 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     const ms = now - this.#since;
     if (this.#phase === "idle" && ms >= this.#owner.idleMs) this.#leave();
     else if (this.#phase === "head" && ms >= HEAD_MS)
-      this.#refuse(new GatewayError("request_timeout", "the head of the request did not arrive in time"), this.#ahead);
+      this.#refuse(
+        new GatewayError("request_timeout", "the head of the request did not arrive in time"),
+        this.#ahead.bytes,
+      );
     else if (this.#phase === "leaving" && ms >= LINGER_MS) this.close();
     // A request that is answered takes its time. An answer that lies here whole waits for the client alone, and so does the
     // rest of a body that nobody wants.
@@ -207,17 +218,14 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   }
 
   #takeHead(bytes: Buffer): void {
-    const ahead = this.#ahead;
-    const joined = ahead.length > 0 ? Buffer.concat([ahead, bytes]) : bytes;
-    this.#ahead = NO_BYTES;
-    const all = this.#withoutEmptyLines(joined);
+    const all = this.#withoutEmptyLines(this.#joined(bytes));
     if (this.#emptyBytes > MAX_EMPTY_BYTES) {
       this.#refuse(malformed("too many empty lines"), all);
       return;
     }
     if (all.length <= 1 && (all.length === 0 || all[0] === CR)) {
       // Nothing has begun: who sends such is idle, and as long as before.
-      this.#ahead = all;
+      this.#ahead.put(all, this.#whole);
       if (this.#isHalfClosed) this.#leave();
       return;
     }
@@ -231,6 +239,14 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     }
     if (end < 0) this.#awaitHead(all);
     else this.#begin(all, end);
+  }
+
+  /** What lies ahead, and these behind it. */
+  #joined(bytes: Buffer): Buffer {
+    if (this.#ahead.length === 0) return bytes;
+    const joined = Buffer.concat([this.#ahead.take(), bytes]);
+    this.#whole = joined.length;
+    return joined;
   }
 
   #withoutEmptyLines(bytes: Buffer): Buffer {
@@ -254,7 +270,10 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
       this.#leave();
       return;
     }
-    this.#ahead = bytes;
+    if (!this.#ahead.put(bytes, this.#whole)) {
+      this.#refuse(memoryFull(), bytes);
+      return;
+    }
     this.#searched = bytes.length;
     if (this.#phase === "head") return;
     this.#phase = "head";
@@ -268,7 +287,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     let framer: BodyFramer;
     try {
       const head = readRequestHead(bytes.toString("latin1", 0, end));
-      request = new IncomingRequest(head, this);
+      request = new IncomingRequest(head, this, this.#owner.account);
       framer = head.framer;
     } catch (error) {
       this.#refuse(error instanceof GatewayError ? error : malformed("it cannot be read"), bytes);
@@ -303,7 +322,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
       else this.#next();
       return;
     }
-    if (request && framer.to > framer.from) request.offer(bytesOf(framer));
+    if (request && framer.to > framer.from) request.offer(tight(bytesOf(framer), this.#whole));
     if (!framer.isDone) return;
     this.#framer = undefined;
     const { rest } = framer;
@@ -314,7 +333,8 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
 
   #keepAhead(bytes: Buffer): void {
     if (this.#isLast) return;
-    this.#ahead = this.#ahead.length > 0 ? Buffer.concat([this.#ahead, bytes]) : bytes;
+    // Where it cannot be kept the connection ends with the answers to what could: whoever sent it has to send it again.
+    if (!this.#ahead.put(this.#joined(bytes), this.#whole)) this.#isLast = true;
     if (this.#ahead.length > MAX_AHEAD_BYTES) this.pause();
   }
 
@@ -375,6 +395,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
 
   /** The answer is given, if not taken yet. */
   #answered(): void {
+    this.#request?.over();
     this.#request = undefined;
     this.#since = this.#owner.now();
     const unsent = this.#whenSent();
@@ -406,9 +427,8 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     // It has gone meanwhile.
     if (this.#phase !== "busy") return;
     this.#beIdle();
-    const ahead = this.#ahead;
-    this.#ahead = NO_BYTES;
-    this.#takeHead(ahead);
+    this.#whole = this.#ahead.held;
+    this.#takeHead(this.#ahead.take());
     this.#readOn();
   }
 
@@ -450,7 +470,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   /** Closes our side, and waits for the client to close its own. */
   #leave(): void {
     this.#framer = undefined;
-    this.#ahead = NO_BYTES;
+    this.#ahead.take();
     if (this.#isHalfClosed) {
       this.#end(undefined);
       return;

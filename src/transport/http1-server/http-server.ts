@@ -4,6 +4,7 @@ import { type Clock, systemClock } from "../../util/clock.ts";
 import { Sweep } from "../../util/sweep.ts";
 import type { ClientRequest, Reply, WholeReply } from "../downstream.ts";
 import { ClientConnection, type ConnectionOwner } from "./client-connection.ts";
+import { type ByteAccount, NO_ACCOUNT } from "./byte-account.ts";
 import { Turns } from "./turns.ts";
 
 export interface HttpServerOptions {
@@ -18,6 +19,8 @@ export interface HttpServerOptions {
   readonly maxConnections?: () => number;
   /** Connections of one address at once; Infinity for no bound. */
   readonly maxPerAddress: number;
+  /** Counts what is held of requests; without one nobody does. */
+  readonly account?: ByteAccount;
   readonly clock?: Clock;
   /** Answers a request; never rejects. */
   readonly handle: (request: ClientRequest) => Promise<Reply>;
@@ -38,6 +41,7 @@ export class HttpServer implements ConnectionOwner {
   readonly idleMs: number;
   isLeaving = false;
   readonly turns = new Turns();
+  readonly account: ByteAccount;
   readonly #options: HttpServerOptions;
   readonly #clock: Clock;
   readonly #listener: TCPSocketListener<ClientConnection>;
@@ -51,6 +55,7 @@ export class HttpServer implements ConnectionOwner {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.idleMs = options.idleMs;
+    this.account = options.account ?? NO_ACCOUNT;
     this.#most = options.maxConnections?.() ?? Number.POSITIVE_INFINITY;
     this.#sweep = new Sweep(this.#clock, LOOK_MS, (now) => this.#look(now));
     this.#listener = this.#listen(options);

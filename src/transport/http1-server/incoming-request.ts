@@ -1,7 +1,8 @@
-import { clientClosed } from "../../errors/errors.ts";
+import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import { LeaveController } from "../../util/leave-signal.ts";
 import type { ClientRequest, RequestHeaders } from "../downstream.ts";
-import { PieceQueue, type PieceSource } from "../http1/piece-queue.ts";
+import { heldBy, PieceQueue, type PieceSource } from "../http1/piece-queue.ts";
+import type { ByteAccount } from "./byte-account.ts";
 import type { RequestHead } from "./request-head.ts";
 
 /** Bytes of a body that are taken ahead of its reader; beyond it the socket is paused. */
@@ -28,8 +29,13 @@ export class IncomingRequest implements ClientRequest {
   #expectsContinue: boolean;
   readonly #body = new PieceQueue(MAX_BUFFERED_BYTES);
   #isDropping = false;
+  readonly #account: ByteAccount;
+  /** Counted there for this request. */
+  #held = 0;
+  #isOver = false;
 
-  constructor(head: RequestHead, connection: RequestConnection) {
+  constructor(head: RequestHead, connection: RequestConnection, account: ByteAccount) {
+    this.#account = account;
     this.method = head.method;
     this.path = head.path;
     this.query = head.query;
@@ -52,12 +58,16 @@ export class IncomingRequest implements ClientRequest {
     return this.#connection.peerAddress;
   }
 
+  get isWhole(): boolean {
+    return this.#body.isEnded;
+  }
+
   /** So much of the body lies unread that no more is taken. */
   get isFull(): boolean {
     return this.#body.isPaused;
   }
 
-  /** Bytes of the body that have come and were not read. */
+  /** Memory of what has come of the body and was not read. */
   get unread(): number {
     return this.#body.bytes;
   }
@@ -70,10 +80,30 @@ export class IncomingRequest implements ClientRequest {
     return this.#body.read();
   }
 
+  hold(bytes: number): void {
+    if (this.#isOver) throw clientClosed("its request is over");
+    if (!this.#take(bytes)) throw memoryFull();
+  }
+
+  letGo(bytes: number): void {
+    if (this.#isOver) return;
+    this.#held -= bytes;
+    this.#account.giveBack(bytes);
+  }
+
   /** The next bytes of the body; their memory is ours. */
   offer(bytes: Buffer): void {
     this.#expectsContinue = false;
-    if (!this.#isDropping) this.#body.offer(bytes);
+    if (this.#isDropping) return;
+    if (this.#take(heldBy(bytes.length))) this.#body.offer(bytes);
+    else this.#drop(memoryFull());
+  }
+
+  /** Nobody works on it any more: what it holds is free. */
+  over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (this.#held > 0) this.#account.giveBack(this.#held);
   }
 
   /** The body is whole. */
@@ -88,14 +118,32 @@ export class IncomingRequest implements ClientRequest {
 
   /** The answer is given: nobody reads the rest of the body, and who still waits for it gets none. */
   drop(): void {
-    this.#isDropping = true;
-    this.#body.fail(clientClosed("the request was answered before its end"));
-    this.#body.clear();
+    this.#drop(clientClosed("the request was answered before its end"));
   }
 
   /** The client has left. */
   leave(cause: unknown): void {
     if (!this.#body.isEnded) this.#body.fail(clientClosed(cause));
     this.signal.leave(cause);
+    this.over();
   }
+
+  #take(bytes: number): boolean {
+    if (!this.#account.take(bytes, this.#held)) return false;
+    this.#held += bytes;
+    return true;
+  }
+
+  #drop(error: GatewayError): void {
+    this.#isDropping = true;
+    this.#body.fail(error);
+    this.#body.clear();
+  }
+}
+
+/** More than is held of all requests together. */
+export function memoryFull(): GatewayError {
+  return new GatewayError("memory_full", "the gateway holds as many bytes of requests as it may", {
+    retryAfterSecs: 1,
+  });
 }

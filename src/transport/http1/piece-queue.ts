@@ -4,6 +4,14 @@ export interface PieceSource {
   resume(): void;
 }
 
+/** What a piece takes besides its bytes: many small ones take more memory for that than for themselves. */
+const PIECE_BYTES = 128;
+
+/** Memory that a piece of so many bytes takes. */
+export function heldBy(bytes: number): number {
+  return bytes + PIECE_BYTES;
+}
+
 interface Reader {
   resolve(piece: Buffer | undefined): void;
   reject(error: unknown): void;
@@ -21,12 +29,12 @@ export class PieceQueue {
   #isEnded = false;
   #failure: unknown;
 
-  /** `maxBytes`: taken ahead of the reader; beyond it the source stands still. */
+  /** `maxBytes`: of memory, taken ahead of the reader; beyond it the source stands still. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** What has come and was not read. */
+  /** Memory of what has come and was not read. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -50,7 +58,7 @@ export class PieceQueue {
   take(): Buffer | undefined {
     const next = this.#pieces.shift();
     if (!next) return undefined;
-    this.#bytes -= next.length;
+    this.#bytes -= heldBy(next.length);
     if (this.#bytes < this.#maxBytes / 2) this.#resume();
     return next;
   }
@@ -74,7 +82,7 @@ export class PieceQueue {
       return;
     }
     this.#pieces.push(piece);
-    this.#bytes += piece.length;
+    this.#bytes += heldBy(piece.length);
     if (this.#bytes <= this.#maxBytes) return;
     this.#isPaused = true;
     this.source?.pause();

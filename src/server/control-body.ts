@@ -1,0 +1,18 @@
+import type { ClientRequest } from "../transport/downstream.ts";
+import { readBody } from "./body.ts";
+import type { Route } from "./route.ts";
+
+/** For such a body to arrive, ms. */
+const BODY_TIMEOUT_MS = 10_000;
+
+/**
+ * The body of a request that is not inference, where the route reads one and the request has one. Called when it is known that the
+ * client may ask. Throws what `readBody` throws.
+ */
+export async function readControlBody(
+  { maxBodyBytes }: Pick<Route, "maxBodyBytes">,
+  request: ClientRequest,
+): Promise<Uint8Array | undefined> {
+  if (maxBodyBytes === undefined || !request.hasBody) return undefined;
+  return readBody(request, { maxBytes: maxBodyBytes, timeoutMs: BODY_TIMEOUT_MS, stallMs: BODY_TIMEOUT_MS });
+}
