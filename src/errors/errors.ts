@@ -305,6 +305,8 @@ export interface GatewayErrorDetails {
   readonly news?: BreakerNews;
   /** `error.code` where the worker named one of its own (upstream_rejected). */
   readonly workerCode?: string;
+  /** What a program can read of it, for APIs that have a place for that (Anthropic's `error.details`). */
+  readonly facts?: Readonly<Record<string, unknown>>;
   /** Methods for `Allow`. */
   readonly allow?: readonly string[];
   /** What the client is told besides in the head of the answer: names in lower case. */

@@ -6,6 +6,8 @@ export interface ErrorFacts {
   readonly code: string;
   readonly message: string;
   readonly param: string | undefined;
+  /** What a program can read of it. */
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
   readonly openaiType: string;
   readonly anthropicType: string;
   readonly requestId: string;

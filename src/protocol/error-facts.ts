@@ -8,6 +8,7 @@ export function errorFacts(error: GatewayError, requestId: string): ErrorFacts {
     code: details.workerCode ?? error.code,
     message: error.message,
     param: details.param,
+    details: details.facts,
     openaiType: row.openai,
     anthropicType: ANTHROPIC_TYPE_BY_STATUS.get(details.status ?? 0) ?? row.anthropic,
     requestId,

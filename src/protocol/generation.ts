@@ -155,6 +155,8 @@ export interface AnswerHead {
   readonly model: string;
   /** Unix time, s. */
   readonly created: number;
+  /** Unix time as it is then, s. */
+  readonly now: () => number;
   /** Text of each prompt, where `echo` is asked for. */
   readonly promptTexts?: readonly string[];
 }

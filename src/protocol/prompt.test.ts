@@ -23,6 +23,32 @@ test("the next turn of a conversation begins with the bytes of the last one", as
   expect(withTools.startsWith('[{"type":"function"')).toBe(true);
 });
 
+test("a line that coding agents change with every request is no part of it", async () => {
+  const line = (hash: string): string => `x-anthropic-billing-header: cc_version=2.1.177; cch=${hash};`;
+  const text = (value: string): object => ({ type: "text", text: value, cache_control: { type: "ephemeral" } });
+  const messages = [{ role: "user", content: "hi" }];
+  const bodies: readonly [path: string, body: (hash: string) => object][] = [
+    ["/v1/messages", (hash) => ({ system: [text(line(hash)), text("be kind")], messages, tools: [{ name: "f" }] })],
+    ["/v1/messages", (hash) => ({ system: `${line(hash)}\nbe "kind"`, messages })],
+    ["/v1/messages", (hash) => ({ system: line(hash) })],
+    [
+      "/v1/chat/completions",
+      (hash) => ({ messages: [{ role: "system", content: `${line(hash)}\nbe kind` }, ...messages] }),
+    ],
+    ["/v1/responses", (hash) => ({ instructions: line(hash), input: "hi" })],
+  ];
+  for (const [path, body] of bodies) {
+    const one = await prompt(path, body("36ee5"));
+    expect({ path, same: one === (await prompt(path, body("0aaa91"))) }).toEqual({ path, same: true });
+    expect(one).not.toContain("cch");
+    expect(one).toContain('"');
+  }
+  const [, body] = bodies[1] ?? [];
+  expect(await prompt("/v1/messages", body?.("1") ?? {})).toContain('be \\"kind\\"');
+  const asked = { system: "be kind", messages: [{ role: "user", content: `what is ${line("1")}?` }] };
+  expect(await prompt("/v1/messages", asked)).toContain("cch=1");
+});
+
 test("every shape of a prompt counts, and prompts that differ differ in their bytes", async () => {
   const cases: readonly [path: string, body: object][] = [
     ["/v1/completions", { prompt: "text" }],

@@ -1,3 +1,4 @@
+import { billingLineIn } from "./billing-line.ts";
 import type { JsonBody } from "./json-body.ts";
 import { CLOSE_BRACKET } from "../util/ascii.ts";
 
@@ -6,7 +7,8 @@ const NO_BYTES = new Uint8Array(0);
 /**
  * The prompt of a request as bytes: the members that make it, in the order in which templates render them, as they stand
  * in the body and without the bracket that closes a list. A client writes the same conversation in the same bytes, so the
- * next turn begins with the bytes of the last one; nothing is decoded, and with one member nothing is copied.
+ * next turn begins with the bytes of the last one; nothing is decoded, and with one member nothing is copied. A line that coding
+ * agents change with every request is left out.
  */
 export function promptOf(body: JsonBody, members: readonly string[]): Uint8Array {
   let only: Uint8Array | undefined;
@@ -15,8 +17,13 @@ export function promptOf(body: JsonBody, members: readonly string[]): Uint8Array
     const raw = body.raw(name);
     if (!raw) continue;
     const part = raw.at(-1) === CLOSE_BRACKET ? raw.subarray(0, -1) : raw;
-    if (only === undefined) only = part;
-    else (parts ??= [only]).push(part);
+    const line = billingLineIn(part);
+    if (line) {
+      parts ??= only ? [only] : [];
+      parts.push(part.subarray(0, line.start), part.subarray(line.end));
+    } else if (parts) parts.push(part);
+    else if (only === undefined) only = part;
+    else parts = [only, part];
   }
   return parts ? Buffer.concat(parts) : (only ?? NO_BYTES);
 }

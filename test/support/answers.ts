@@ -13,7 +13,7 @@ import { GatewayError } from "../../src/errors/errors.ts";
 
 /** What the readers and writers of the APIs are tried with: bodies, parts of answers, and streams read back. */
 
-export const HEAD: AnswerHead = { requestId: "r1", model: "m", created: 1_700_000_000 };
+export const HEAD: AnswerHead = { requestId: "r1", model: "m", created: 1_700_000_000, now: () => 1_700_000_005 };
 
 export function bodyOf(value: object): JsonBody {
   const body = readJsonBody(Buffer.from(JSON.stringify(value)));

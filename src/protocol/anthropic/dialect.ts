@@ -5,7 +5,13 @@ import type { Dialect, ErrorFacts } from "../dialect.ts";
 function errorBody(facts: ErrorFacts): object {
   return {
     type: "error",
-    error: { type: facts.anthropicType, message: facts.message, code: facts.code, param: facts.param ?? null },
+    error: {
+      type: facts.anthropicType,
+      message: facts.message,
+      code: facts.code,
+      param: facts.param ?? null,
+      ...(facts.details ? { details: facts.details } : {}),
+    },
     request_id: facts.requestId,
   };
 }

@@ -1,19 +1,26 @@
 import type { Fields } from "../fields.ts";
 import type { JsonObject } from "../json.ts";
-import { notText, readTextContent, type TextContent, type TextParts } from "../openai/text-content.ts";
+import { withoutBillingLine } from "../billing-line.ts";
+import { readText, readTextBlocks, type TextPart } from "./blocks.ts";
 
 type Message = Readonly<Record<string, unknown>>;
-type TextPart = { readonly type: "text"; readonly text: string };
-
-const TEXT: TextParts = new Map([["text", "text"]]);
 
 /** System prompt and conversation, in OpenAI's shape. */
 export function readMessageList(fields: Fields): Message[] {
   const messages = fields.objects("messages");
   if (!messages || messages.length === 0) throw fields.error("messages", "must be a list of at least one message");
-  const system = readTextContent(fields, "system", TEXT);
+  const system = readSystem(fields);
   const first: Message[] = system === undefined || system.length === 0 ? [] : [{ role: "system", content: system }];
   return [...first, ...messages.flatMap(readMessage)];
+}
+
+function readSystem(fields: Fields): string | TextPart[] | undefined {
+  const system = readTextBlocks(fields, "system");
+  if (system === undefined || typeof system === "string") return system && withoutBillingLine(system);
+  // A block may have nothing but the line.
+  return system
+    .map(({ type, text }) => ({ type, text: withoutBillingLine(text) }))
+    .filter(({ text }, index) => text !== "" || system[index]?.text === "");
 }
 
 function readMessage(fields: Fields): Message[] {
@@ -47,7 +54,7 @@ function readUser(role: string, blocks: readonly Fields[]): Message[] {
 }
 
 function readToolResult(block: Fields): Message {
-  const content: TextContent = readTextContent(block, "content", TEXT) ?? "";
+  const content = readTextBlocks(block, "content") ?? "";
   return { role: "tool", tool_call_id: block.requiredString("tool_use_id"), content };
 }
 
@@ -83,13 +90,6 @@ function readToolUse(block: Fields): JsonObject {
   if (!input) throw block.error("input", "must be an object");
   const called = { name: block.requiredString("name"), arguments: input.json };
   return { id: block.requiredString("id"), type: "function", function: called };
-}
-
-function readText(block: Fields): TextPart {
-  if (typeOf(block) !== "text") throw notText(block);
-  const text = block.string("text");
-  if (text === undefined) throw block.error("text", "must be a string");
-  return { type: "text", text };
 }
 
 function typeOf(block: Fields): string {

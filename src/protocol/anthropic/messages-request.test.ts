@@ -1,10 +1,23 @@
 import { describe, expect, test } from "bun:test";
 import { bodyOf, refusal } from "../../../test/support/answers.ts";
+import { GatewayError } from "../../errors/errors.ts";
+import { errorFacts } from "../error-facts.ts";
 import type { ChatPrompt, GenerationRequest } from "../generation.ts";
+import { anthropicDialect } from "./dialect.ts";
 import { countTokensAnswer, readCountTokens, readMessages } from "./messages-request.ts";
 
 const LEAST = { model: "m", max_tokens: 9, messages: [{ role: "user", content: "hi" }] };
 const TOOL = { name: "add", description: "adds", input_schema: { type: "object" } };
+
+function thrownBy(action: () => unknown): GatewayError {
+  try {
+    action();
+  } catch (thrown) {
+    if (thrown instanceof GatewayError) return thrown;
+    throw thrown;
+  }
+  throw new Error("nothing was thrown");
+}
 
 function read(more: object = {}): GenerationRequest {
   return readMessages(bodyOf({ ...LEAST, ...more })).generation;
@@ -34,6 +47,86 @@ describe("the conversation", () => {
       role: "system",
       content: [{ type: "text", text: "be kind" }],
     });
+  });
+
+  test("begins without the line that coding agents change with every request", () => {
+    const line = (hash: string) => `x-anthropic-billing-header: cc_version=2.1.177; cc_entrypoint=cli; cch=${hash};`;
+    const text = (value: string) => ({ type: "text", text: value });
+    const system = (value: unknown) => prompt({ system: value }).messages[0]?.["content"];
+    expect(system([text(line("36ee5")), text("be kind")])).toEqual([text("be kind")]);
+    expect(system([text(`${line("36ee5")}\nbe kind`), text("and short")])).toEqual([
+      text("be kind"),
+      text("and short"),
+    ]);
+    expect(system(`${line("36ee5")}\nbe kind`)).toBe("be kind");
+    expect(prompt({ system: line("36ee5") }).messages).toEqual(LEAST.messages);
+    expect(prompt({ system: [text(line("36ee5"))] }).messages).toEqual(LEAST.messages);
+    // What others say of it is theirs.
+    expect(prompt({ messages: [{ role: "user", content: line("1") }] }).messages[0]).toEqual({
+      role: "user",
+      content: line("1"),
+    });
+    expect(system(`what is ${line("1")}`)).toBe(`what is ${line("1")}`);
+  });
+
+  test("takes a document that is text for what it says", () => {
+    const document = (source: object, more: object = {}) => ({ type: "document", source, ...more });
+    const plain = document({ type: "text", media_type: "text/plain", data: "the sky is blue" });
+    const titled = document(
+      {
+        type: "content",
+        content: [
+          { type: "text", text: "a" },
+          { type: "text", text: "b" },
+        ],
+      },
+      { title: "Notes", context: "of mine", citations: { enabled: true } },
+    );
+    const result = { type: "tool_result", tool_use_id: "t", content: [plain, { type: "text", text: "x" }] };
+    expect(
+      prompt({
+        messages: [
+          { role: "user", content: [plain, titled] },
+          { role: "user", content: [result] },
+        ],
+      }).messages,
+    ).toEqual([
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "the sky is blue" },
+          { type: "text", text: "Notes\nof mine\na\nb" },
+        ],
+      },
+      {
+        role: "tool",
+        tool_call_id: "t",
+        content: [
+          { type: "text", text: "the sky is blue" },
+          { type: "text", text: "x" },
+        ],
+      },
+    ]);
+    const pdf = document({ type: "base64", media_type: "application/pdf", data: "" });
+    const refused = { ...LEAST, messages: [{ role: "user", content: [pdf] }] };
+    expect(refusal(readMessages, refused)).toBe("invalid_request messages[0].content[0]");
+  });
+
+  test("of a thread is refused in the words that the SDK goes on from", () => {
+    for (const thread of [{ type: "create" }, { type: "continue", previous_message_id: "msg_1" }]) {
+      for (const reader of [readMessages, readCountTokens]) {
+        const error = thrownBy(() => reader(bodyOf({ ...LEAST, thread })));
+        expect(anthropicDialect.errorBody(errorFacts(error, "r1"))).toMatchObject({
+          error: {
+            type: "invalid_request_error",
+            param: "thread",
+            details: { error_code: "thread_unsupported_request", unsupported: ["thread"] },
+          },
+        });
+        expect(error.status).toBe(400);
+      }
+    }
+    expect(() => read({ thread: null })).not.toThrow();
   });
 
   test("has calls and their results in the shape of templates", () => {

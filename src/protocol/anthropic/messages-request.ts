@@ -1,3 +1,4 @@
+import { GatewayError } from "../../errors/errors.ts";
 import { Fields } from "../fields.ts";
 import type { ApiRequest, ChatPrompt, Constraint, GenerationRequest, ToolSpec } from "../generation.ts";
 import type { JsonBody } from "../json-body.ts";
@@ -21,6 +22,7 @@ const REFUSED = ["container", "mcp_servers"];
 export function readMessages(body: JsonBody): ApiRequest {
   const fields = Fields.of(body);
   refuseMembers(fields, REFUSED);
+  refuseThread(fields);
   const isStream = fields.boolean("stream") ?? false;
   const maxTokens = readTokenCount(fields, "max_tokens", 1);
   if (maxTokens === undefined) throw fields.error("max_tokens", "must be an integer from 1 on");
@@ -47,9 +49,22 @@ export function readMessages(body: JsonBody): ApiRequest {
   return { generation, isStream, createWriter: (head) => new MessagesWriter(head, options) };
 }
 
+/**
+ * A thread would be kept where the answer was made, and nothing is kept here: who goes on with one sends the new messages only. The
+ * SDKs know the refusal by its details, and send the whole conversation instead.
+ */
+function refuseThread(fields: Fields): void {
+  if (!fields.has("thread")) return;
+  throw new GatewayError("invalid_request", "threads are not kept here: send the whole conversation without thread", {
+    param: "thread",
+    facts: { error_code: "thread_unsupported_request", unsupported: ["thread"] },
+  });
+}
+
 /** `/v1/messages/count_tokens`: what would be the prompt. */
 export function readCountTokens(body: JsonBody): ChatPrompt {
   const fields = Fields.of(body);
+  refuseThread(fields);
   return readPrompt(fields, readTools(fields, readIsParallel(fields)).tools);
 }
 

@@ -33,7 +33,7 @@ function whole(parts: readonly AnswerPart[], more: object = {}): Message {
 const streamed = messages({ stream: true });
 
 const PARTS = [
-  part([{ kind: "reasoning", text: "hm" }], { counts: count(1, { cachedTokens: 4 }) }),
+  part([{ kind: "reasoning", text: "hm" }], { counts: count(1, { cachedTokens: 4, reasoningTokens: 2 }) }),
   part([
     { kind: "content", text: "so" },
     { kind: "tool_call", index: 0, id: "call_a", name: "add" },
@@ -82,7 +82,20 @@ describe("a stream", () => {
         content: [],
         stop_reason: null,
         stop_sequence: null,
-        usage: { input_tokens: 3, cache_creation_input_tokens: 0, cache_read_input_tokens: 4, output_tokens: 0 },
+        container: null,
+        stop_details: null,
+        usage: {
+          input_tokens: 3,
+          cache_creation_input_tokens: 0,
+          cache_read_input_tokens: 4,
+          output_tokens: 0,
+          output_tokens_details: { thinking_tokens: 2 },
+          server_tool_use: null,
+          cache_creation: null,
+          inference_geo: null,
+          service_tier: null,
+          speed: null,
+        },
       },
     });
   });
@@ -91,8 +104,8 @@ describe("a stream", () => {
     const events = dataOf<RawMessageStreamEvent>(stream);
     expect(events.flatMap((event) => (event.type === "content_block_start" ? [event.content_block] : []))).toEqual([
       { type: "thinking", thinking: "", signature: "" },
-      { type: "text", text: "" },
-      { type: "tool_use", id: "call_a", name: "add", input: {} },
+      { type: "text", text: "", citations: null },
+      { type: "tool_use", id: "call_a", caller: { type: "direct" }, name: "add", input: {} },
     ] as never);
     expect(events.flatMap((event) => (event.type === "content_block_delta" ? [event.delta] : []))).toEqual([
       { type: "thinking_delta", thinking: "hm" },
@@ -106,8 +119,15 @@ describe("a stream", () => {
   test("ends with the reason and the tokens of the answer", () => {
     expect(dataOf(stream).at(-2)).toEqual({
       type: "message_delta",
-      delta: { stop_reason: "tool_use", stop_sequence: null },
-      usage: { input_tokens: 3, cache_creation_input_tokens: 0, cache_read_input_tokens: 4, output_tokens: 8 },
+      delta: { container: null, stop_details: null, stop_reason: "tool_use", stop_sequence: null },
+      usage: {
+        input_tokens: 3,
+        cache_creation_input_tokens: 0,
+        cache_read_input_tokens: 4,
+        output_tokens: 8,
+        output_tokens_details: null,
+        server_tool_use: null,
+      },
     });
     expect(follow(anthropicDialect, stream).kinds.at(-1)).toBe("end");
   });

@@ -43,7 +43,7 @@ export class MessagesWriter implements AnswerWriter {
   }
 
   end(): string {
-    const usage = usageBlock(this.#last?.counts);
+    const usage = countsBlock(this.#last?.counts);
     const delta = stopMembers(this.#finish, this.#hasCalls, this.#options.stopSequences);
     return `${this.#close()}${frame({ type: "message_delta", delta, usage })}${frame({ type: "message_stop" })}`;
   }
@@ -69,8 +69,7 @@ export class MessagesWriter implements AnswerWriter {
       role: "assistant",
       model: this.#head.model,
       content,
-      stop_reason: null,
-      stop_sequence: null,
+      ...NO_END,
       usage,
     };
   }
@@ -78,7 +77,7 @@ export class MessagesWriter implements AnswerWriter {
   #piece(piece: OutputPiece): string {
     if (piece.kind === "tool_call") {
       this.#hasCalls = true;
-      return this.#openBlock("tool_call", { type: "tool_use", id: piece.id, name: piece.name, input: {} });
+      return this.#openBlock("tool_call", toolUse(piece.id, piece.name, {}));
     }
     if (piece.text === "") return "";
     const text = JSON.stringify(piece.text);
@@ -110,7 +109,7 @@ export class MessagesWriter implements AnswerWriter {
 }
 
 const EMPTY_BLOCKS = {
-  content: { type: "text", text: "" },
+  content: { type: "text", text: "", citations: null },
   reasoning: { type: "thinking", thinking: "", signature: "" },
 } as const;
 
@@ -128,34 +127,50 @@ function frame(event: { readonly type: string; readonly [key: string]: unknown }
 function wholeBlock(block: AnswerBlock): object {
   switch (block.kind) {
     case "content":
-      return { type: "text", text: block.text };
+      return { type: "text", text: block.text, citations: null };
     case "reasoning":
       return { type: "thinking", thinking: block.text, signature: "" };
     case "tool_call":
       // Empty where the answer was cut within the arguments: `stop_reason` says why there is not all of it.
-      return { type: "tool_use", id: block.id, name: block.name, input: jsonObjectOf(block.arguments) ?? {} };
+      return toolUse(block.id, block.name, jsonObjectOf(block.arguments) ?? {});
   }
 }
 
+/** Who asked for the call: the model itself. */
+function toolUse(id: string, name: string, input: object): object {
+  return { type: "tool_use", id, caller: { type: "direct" }, name, input };
+}
+
 /** Cached tokens are not counted a second time among those of the input. */
-function usageBlock(counts: TokenCount | undefined): object {
+function countsBlock(counts: TokenCount | undefined): object {
   const cached = counts?.cachedTokens ?? 0;
+  const thinking = counts?.reasoningTokens;
   return {
     input_tokens: (counts?.promptTokens ?? 0) - cached,
     cache_creation_input_tokens: 0,
     cache_read_input_tokens: cached,
     output_tokens: counts?.completionTokens ?? 0,
+    output_tokens_details: thinking === undefined ? null : { thinking_tokens: thinking },
+    server_tool_use: null,
   };
 }
 
+/** The counts with what only Anthropic's own service has to say, which the API wants to be there. */
+function usageBlock(counts: TokenCount | undefined): object {
+  return { ...countsBlock(counts), cache_creation: null, inference_geo: null, service_tier: null, speed: null };
+}
+
 function stopMembers(finish: Finish | undefined, hasCalls: boolean, stopSequences: readonly string[]): object {
-  if (!finish) return { stop_reason: null, stop_sequence: null };
+  if (!finish) return NO_END;
   const { matched } = finish;
   const reason = endReason(finish, hasCalls);
   if (reason === "stop" && typeof matched === "string" && stopSequences.includes(matched)) {
-    return { stop_reason: "stop_sequence", stop_sequence: matched };
+    return { ...NO_END, stop_reason: "stop_sequence", stop_sequence: matched };
   }
-  return { stop_reason: STOP_REASONS[reason], stop_sequence: null };
+  return { ...NO_END, stop_reason: STOP_REASONS[reason] };
 }
+
+/** How a message ended, where it has not yet; `container` and details are for what there is not here. */
+const NO_END = { container: null, stop_details: null, stop_reason: null, stop_sequence: null };
 
 const STOP_REASONS = { stop: "end_turn", length: "max_tokens", tool_calls: "tool_use", content_filter: "refusal" };

@@ -1,7 +1,8 @@
+import { withoutBillingLine } from "../billing-line.ts";
 import type { Fields } from "../fields.ts";
 import type { JsonObject } from "../json.ts";
 import { readCallArguments } from "./call-arguments.ts";
-import { CHAT_PARTS, readTextContent } from "./text-content.ts";
+import { CHAT_PARTS, readTextContent, type TextContent } from "./text-content.ts";
 
 type Message = Readonly<Record<string, unknown>>;
 
@@ -20,7 +21,14 @@ function readMessage(fields: Fields): Message {
   const content = readTextContent(fields, "content", CHAT_PARTS);
   if (role === "assistant") return readAssistant(fields, content);
   if (content === undefined) throw fields.error("content", "must be a string or a list of parts");
-  return { ...withoutNulls(fields.json), role: TEMPLATE_ROLES[role] ?? role, content };
+  const shown = role === "system" ? withoutLine(content) : content;
+  return { ...withoutNulls(fields.json), role: TEMPLATE_ROLES[role] ?? role, content: shown };
+}
+
+/** Proxies pass a coding agent's system prompt on with the line for its vendor's accounts. */
+function withoutLine(content: TextContent): TextContent {
+  if (typeof content === "string") return withoutBillingLine(content);
+  return content.map(({ type, text }) => ({ type, text: withoutBillingLine(text) }));
 }
 
 /** Roles that templates know by another name. What they make of a developer is theirs to say. */

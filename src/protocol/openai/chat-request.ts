@@ -10,6 +10,7 @@ import {
   readAnswerCount,
   readEnding,
   readPlacement,
+  readRid,
   readSampling,
   readTokenCount,
   refuseMembers,
@@ -61,7 +62,12 @@ export function readChat(body: JsonBody): ApiRequest {
     separateReasoning: fields.boolean("separate_reasoning") ?? fields.boolean("include_reasoning") ?? true,
     ...readPlacement(fields),
   };
-  const options = { ...stream, answersPerPrompt: generation.n, echoText: echo ? begunAnswer(chat) : "" };
+  const options = {
+    ...stream,
+    answersPerPrompt: generation.n,
+    id: readRid(fields),
+    echoText: echo ? begunAnswer(chat) : "",
+  };
   return { generation, isStream: stream.isStream, createWriter: (head) => new ChatWriter(head, options) };
 }
 

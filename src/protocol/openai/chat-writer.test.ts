@@ -9,6 +9,7 @@ import {
   dataOf,
   eventsOf,
   follow,
+  HEAD,
   lines,
   logprob,
   part,
@@ -86,7 +87,7 @@ describe("a stream", () => {
   });
 
   test("of a request that the engine gave up never looks finished", () => {
-    const writer = streamed.createWriter({ requestId: "r", model: "m", created: 1 });
+    const writer = streamed.createWriter(HEAD);
     const abort = part([], { finish: { reason: "abort", matched: undefined } });
     expect(() => writer.part(abort)).toThrow("gave up");
   });
@@ -211,6 +212,17 @@ test("a whole answer has all members that the API names", () => {
     ],
     usage: { prompt_tokens: 7, completion_tokens: 1, total_tokens: 8 },
   });
+});
+
+test("an id that the client gave is the answer's", () => {
+  const parts = [said("x", { finish: STOP })];
+  expect(wholeOf(chat({ rid: "mine" }), parts)).toMatchObject({ id: "mine" });
+  expect(wholeOf(chat({ rid: ["mine"] }), parts)).toMatchObject({ id: "mine" });
+  expect(wholeOf(chat({ rid: "" }), parts)).toMatchObject({ id: "chatcmpl-r1" });
+  const events = dataOf<{ id: string }>(streamOf(chat({ rid: "mine", stream: true }), parts));
+  expect(events.every(({ id }) => id === "mine")).toBe(true);
+  expect(() => chat({ rid: "x".repeat(257) })).toThrow("rid must have at most 256 characters");
+  expect(() => chat({ rid: 1 })).toThrow("rid must be a string");
 });
 
 test("what made the answer stop is told where it was asked for", () => {

@@ -7,6 +7,8 @@ import { usageBlock } from "./usage-block.ts";
 
 interface ChatOptions extends StreamOptions {
   readonly answersPerPrompt: number;
+  /** The client's own id of the answer. */
+  readonly id: string | undefined;
   /** Beginning of the answer that the client wrote and wants to have back. */
   readonly echoText: string;
 }
@@ -31,7 +33,7 @@ export class ChatWriter implements AnswerWriter {
   readonly #opening: string;
 
   constructor(head: AnswerHead, options: ChatOptions) {
-    this.#id = `chatcmpl-${head.requestId}`;
+    this.#id = options.id ?? `chatcmpl-${head.requestId}`;
     this.#head = head;
     this.#options = options;
     this.#usage = new UsageTally(options.answersPerPrompt);

@@ -8,6 +8,7 @@ import {
   readAnswerCount,
   readEnding,
   readPlacement,
+  readRid,
   readSampling,
   readTokenCount,
   refuseMembers,
@@ -64,6 +65,7 @@ export function readCompletion(body: JsonBody): ApiRequest {
   const options = {
     ...stream,
     answersPerPrompt: n,
+    id: readRid(fields),
     isEcho: echo,
     isPromptOnly: maxTokens === 0,
     hasLogprobs: logprobs !== undefined,

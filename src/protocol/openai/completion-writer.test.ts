@@ -40,6 +40,10 @@ test("a whole answer has all members that the API names", () => {
   });
 });
 
+test("an id that the client gave is the answer's", () => {
+  expect(whole({ rid: "mine" }, [said("a", { finish: STOP })]).id).toBe("mine");
+});
+
 test("a stream has one event for each text and one [DONE], and is finished for who reads it", () => {
   const stream = streamOf(completion({ stream: true, stream_options: { include_usage: true } }), [
     said("ab"),

@@ -8,6 +8,8 @@ import { usageBlock } from "./usage-block.ts";
 
 interface CompletionOptions extends StreamOptions {
   readonly answersPerPrompt: number;
+  /** The client's own id of the answer. */
+  readonly id: string | undefined;
   /** The prompt stands before the answer. */
   readonly isEcho: boolean;
   /** Only the prompt is told: what the engine generated is left out. */
@@ -45,7 +47,7 @@ export class CompletionWriter implements AnswerWriter {
 
   constructor(head: AnswerHead, options: CompletionOptions) {
     const { requestId, created, model } = head;
-    this.#members = { id: `cmpl-${requestId}`, object: "text_completion", created, model };
+    this.#members = { id: options.id ?? `cmpl-${requestId}`, object: "text_completion", created, model };
     this.#promptTexts = head.promptTexts ?? [];
     this.#options = options;
     this.#usage = new UsageTally(options.answersPerPrompt);

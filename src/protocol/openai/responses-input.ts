@@ -1,3 +1,4 @@
+import { withoutBillingLine } from "../billing-line.ts";
 import type { Fields } from "../fields.ts";
 import type { JsonObject } from "../json.ts";
 import { readCallArguments } from "./call-arguments.ts";
@@ -21,7 +22,7 @@ const ROLES = ["system", "developer", "user", "assistant"] as const;
 export function readInput(fields: Fields): Message[] {
   const instructions = fields.string("instructions");
   const conversation = new Conversation();
-  if (instructions !== undefined) conversation.add({ role: "system", content: instructions });
+  if (instructions !== undefined) conversation.add({ role: "system", content: withoutBillingLine(instructions) });
   const input = fields.value("input");
   if (typeof input === "string") {
     conversation.add({ role: "user", content: input });

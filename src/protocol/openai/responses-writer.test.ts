@@ -102,6 +102,7 @@ test("a whole answer has all members, and says that it is not stored", () => {
     id: "resp_r1",
     object: "response",
     created_at: 1_700_000_000,
+    completed_at: 1_700_000_005,
     status: "completed",
     error: null,
     incomplete_details: null,
@@ -123,13 +124,17 @@ test("a whole answer has all members, and says that it is not stored", () => {
       total_tokens: 8,
     },
     background: false,
+    frequency_penalty: 0,
     instructions: null,
     max_output_tokens: null,
     max_tool_calls: null,
     metadata: { a: "b" },
     parallel_tool_calls: true,
+    presence_penalty: 0,
     previous_response_id: null,
+    prompt_cache_key: null,
     reasoning: { effort: null, summary: null },
+    safety_identifier: null,
     service_tier: "default",
     store: false,
     temperature: 0.5,
@@ -141,6 +146,33 @@ test("a whole answer has all members, and says that it is not stored", () => {
     truncation: "disabled",
     user: null,
   } as never);
+});
+
+test("members of the request are told as it has them, and a response is completed when it is", () => {
+  const tool = { type: "function", name: "f", parameters: { type: "object" } };
+  const asked = {
+    frequency_penalty: 0.5,
+    presence_penalty: -0.5,
+    prompt_cache_key: "k",
+    safety_identifier: "s",
+    tools: [tool, { ...tool, name: "g", description: "d", strict: true }],
+  };
+  const parts = [said("hi", { finish: STOP })];
+  expect(whole(parts, asked)).toMatchObject({
+    ...asked,
+    tools: [
+      { ...tool, description: null, strict: null },
+      { ...tool, name: "g", description: "d", strict: true },
+    ],
+  } as never);
+  const told = dataOf<{ response?: { completed_at: number | null } }>(streamOf(responses({ stream: true }), parts));
+  expect(told.flatMap(({ response }) => (response ? [response.completed_at] : []))).toEqual([
+    null,
+    null,
+    1_700_000_005,
+  ]);
+  const cut = [said("hi"), part([], { finish: LENGTH })];
+  expect(whole(cut)).toMatchObject({ completed_at: null } as never);
 });
 
 test("an answer that ran to its limit is incomplete, not an error", () => {

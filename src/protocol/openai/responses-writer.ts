@@ -128,6 +128,7 @@ export class ResponsesWriter implements AnswerWriter {
       id: `resp_${requestId}`,
       object: "response",
       created_at: created,
+      completed_at: status === "completed" ? this.#head.now() : null,
       status,
       error: null,
       incomplete_details: status === "incomplete" ? { reason } : null,

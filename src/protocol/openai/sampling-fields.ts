@@ -85,6 +85,19 @@ export function readPlacement(fields: Fields): Pick<GenerationRequest, "priority
   };
 }
 
+/** Longest id that a client gives its request, UTF-16 units: it is repeated in each event. */
+const MAX_RID_CHARS = 256;
+
+/** SGLang's `rid`, which it gives back as the answer's id; of a list, the first. */
+export function readRid(fields: Fields): string | undefined {
+  const value = fields.value("rid");
+  const rid = Array.isArray(value) ? fields.strings("rid")?.[0] : fields.string("rid");
+  if (rid !== undefined && rid.length > MAX_RID_CHARS) {
+    throw fields.error("rid", `must have at most ${MAX_RID_CHARS} characters`);
+  }
+  return rid === "" ? undefined : rid;
+}
+
 /** Refuses members that change the answer and that engines that speak tokens have no place for. */
 export function refuseMembers(fields: Fields, names: readonly string[]): void {
   for (const name of names) {

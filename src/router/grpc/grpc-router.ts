@@ -146,7 +146,8 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
       writer: api.createWriter({
         requestId: request.record.requestId,
         model: request.record.model ?? "",
-        created: Math.floor(Date.now() / 1000),
+        created: unixSecs(),
+        now: unixSecs,
         promptTexts: request.prompts.map(({ text }) => text),
       }),
       isEngineStreamed: leg.isStreamed,
@@ -257,4 +258,8 @@ export function isEngineStreamed(request: InferenceRequest, { generation }: ApiR
 /** What the engine knows one of a request's prompts by. */
 export function promptId({ requestId }: Leg, at: number): string {
   return at === 0 ? requestId : `${requestId}-${at}`;
+}
+
+function unixSecs(): number {
+  return Math.floor(Date.now() / 1000);
 }
