@@ -164,7 +164,7 @@ test("members of the request are told as it has them, and a response is complete
       { ...tool, description: null, strict: null },
       { ...tool, name: "g", description: "d", strict: true },
     ],
-  } as never);
+  });
   const told = dataOf<{ response?: { completed_at: number | null } }>(streamOf(responses({ stream: true }), parts));
   expect(told.flatMap(({ response }) => (response ? [response.completed_at] : []))).toEqual([
     null,
@@ -172,7 +172,7 @@ test("members of the request are told as it has them, and a response is complete
     1_700_000_005,
   ]);
   const cut = [said("hi"), part([], { finish: LENGTH })];
-  expect(whole(cut)).toMatchObject({ completed_at: null } as never);
+  expect(whole(cut)).toMatchObject({ completed_at: null });
 });
 
 test("an answer that ran to its limit is incomplete, not an error", () => {
