@@ -1,4 +1,5 @@
 /** Writes the pages and the schema that are made from tables: `npm run generate`. Tests hold them equal. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { foreignFlagRows } from "../src/config/launch-flags.ts";
@@ -12,6 +13,7 @@ import { type AnyRecord, isRecord, keysOf } from "../src/util/objects.ts";
 import { snakeCase } from "../src/util/case.ts";
 
 const KEYS = keysOf(configSchema.shape);
+const ROOT = join(import.meta.dir, "..");
 
 /** Every page by its path below the project. */
 export function pages(): Readonly<Record<string, string>> {
@@ -56,9 +58,11 @@ function configPage(): string {
     "",
     "Made from `src/config/schema.ts` by `npm run generate`.",
     "",
-    "Flags come before the environment, which comes before the file (`--config FILE`, YAML), which comes before the defaults. `pointsman check --config FILE` says what it all comes to.",
-    "Lists are comma-separated in the environment, and comma- or space-separated after a flag; an empty variable counts as not set. `initial_workers` in the environment takes the place of the file's, and flags add to either.",
-    "Anything unknown or of the wrong type is an error, and nothing is started. Only a variable whose name is no option is not: Kubernetes sets some that begin like ours; a likely slip is said at start-up.",
+    "Flags come before the environment, which comes before the file (`--config FILE` or `POINTSMAN_CONFIG`, YAML), which comes before the defaults. `pointsman check --config FILE` says what it all comes to, or everything that is wrong with it.",
+    "A variable is called after the key in the file, or after any of the flags: `POINTSMAN_DEFAULT_POLICY` and `POINTSMAN_POLICY` are one option, and so are `POINTSMAN_INITIAL_WORKERS` and `POINTSMAN_WORKER_URLS`; `POINTSMAN_PREFILL` and `POINTSMAN_DECODE` name workers as the flags do. Keys in flags are seen by whoever lists processes; in variables or the file they are not.",
+    "Lists are comma-separated in the environment, and comma- or space-separated after a flag; an empty variable counts as not set. A switch is turned off by `--no-` before its name, or `=false` behind it. Workers of the environment take the place of the file's, and flags add to either.",
+    "Anything unknown or of the wrong type is an error, and nothing is started: each error is told with its place. Only a variable whose name is no option is not, as Kubernetes sets some that begin like ours; it is said at start-up.",
+    "The file has no variables of its own: `${NAME}` in it is an error, so that no such text becomes a key.",
   ];
   for (const group of OPTION_GROUPS) {
     lines.push(
@@ -77,8 +81,16 @@ function configPage(): string {
       );
     }
   }
+  lines.push(...exampleText("Keys of clients", "client-keys"), ...exampleText("Health checks", "worker-health"));
   lines.push(...foreignFlagsText());
   return `${lines.join("\n")}\n`;
+}
+
+/** An example as it stands in its folder, where tests load it. */
+function exampleText(title: string, name: string): string[] {
+  const text = readFileSync(join(ROOT, "examples", `${name}.yaml`), "utf8").trimEnd();
+  const shown = text.split("\n").filter((line) => !line.startsWith("#"));
+  return ["", `## Example: ${title.toLowerCase()}`, "", "```yaml", ...shown, "```"];
 }
 
 function foreignFlagsText(): string[] {
@@ -211,6 +223,5 @@ function code(text: string): string {
 }
 
 if (import.meta.main) {
-  const root = join(import.meta.dir, "..");
-  for (const [path, text] of Object.entries(pages())) await Bun.write(join(root, path), text);
+  for (const [path, text] of Object.entries(pages())) await Bun.write(join(ROOT, path), text);
 }

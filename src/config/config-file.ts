@@ -94,7 +94,7 @@ function parseConfigFile(name: string, text: string): ConfigFile {
 }
 
 /** As shells and other configuration files write a variable. */
-const VARIABLE = /\$\{[^}]*\}|^os\.environ\/\w+/;
+const VARIABLE = /\$\{[^}]*\}|^\$[A-Za-z_]\w*$|^os\.environ\/\w+/;
 
 function unfilled(variable: string): string {
   return `${variable} would be taken as it stands: the file has no variables; write the value, or set the option's own variable (POINTSMAN_...)`;

@@ -179,6 +179,12 @@ describe("refused with its place is", () => {
       "2:10: ${HOST} would be taken as it stands",
     ],
     ["a variable as LiteLLM writes it", "api_key: os.environ/KEY", "1:10: os.environ/KEY would be taken as it stands"],
+    ["a variable without braces", "api_key: $MY_API_KEY", "1:10: $MY_API_KEY would be taken as it stands"],
+    [
+      "a variable with a source",
+      "api_keys: [{name: a, key: '${env:KEY}'}]",
+      "1:27: ${env:KEY} would be taken as it stands",
+    ],
     ["a list instead of a mapping", "- a\n- b", "1:1: the file must be a mapping"],
     [
       "a credential header to pass on",
@@ -366,6 +372,14 @@ describe("a variable that is not an option", () => {
     expect(given({ POINTSMAN_WORKERS: "a" }).notices).toEndWith("did you mean POINTSMAN_WORKER?");
     expect(given({ POINTSMAN_PYTHON_GRPC: "x" }).notices).toBe("POINTSMAN_PYTHON_GRPC is no option and is not taken");
   });
+});
+
+test("a secret that is a variable which nobody filled in is refused from anywhere, and does not print", () => {
+  for (const key of ["$(POINTSMAN_KEY)", "${POINTSMAN_KEY}", "$POINTSMAN_KEY", "os.environ/KEY"]) {
+    const text = refusal("", {}, { POINTSMAN_API_KEY: key });
+    expect(text).toBe("POINTSMAN_API_KEY: is a variable that nobody has filled in, not a secret");
+  }
+  expect(refusal("", {}, { POINTSMAN_API_KEY: "pa$$word-1" })).toBe("");
 });
 
 describe("a variable has the name of", () => {

@@ -70,8 +70,8 @@ const upToADay = z.preprocess(
 );
 const count = z.int().min(0).max(1_000_000);
 const port = z.int().min(0).max(65_535);
-/** `${NAME}` and `$(NAME)`, as files and Kubernetes write variables, and LiteLLM's `os.environ/NAME`. */
-const PLACEHOLDER = /^(\$\{[^}]*\}|\$\([^)]*\)|os\.environ\/.*)$/;
+/** `$NAME`, `${NAME}` and `$(NAME)`, as files and Kubernetes write variables, and LiteLLM's `os.environ/NAME`. */
+const PLACEHOLDER = /^(\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\([^)]*\)|os\.environ\/.*)$/;
 const secret = z
   .string()
   .min(1)
@@ -621,7 +621,7 @@ export const configSchema = z.strictObject({
     .default("info")
     .meta({
       group: "Observability",
-      description: "Least level that is logged. Access lines are `info`.",
+      description: "Least level that is logged. Access lines are `info`; what stands in each line: docs/logs.md.",
     }),
   prometheusHost: host.default("0.0.0.0").meta({
     group: "Observability",

@@ -225,6 +225,50 @@ test("the program serves, logs one access line a request, and shows its metrics"
   expect(await (await fetch(`${gateway.url}/metrics`)).text()).toContain("pointsman_requests_total");
 });
 
+test("the first line is a line of the log, with the address that is listened on", async () => {
+  await using gateway = await start(["--shutdown-delay-secs", "0"]);
+  expect(gateway.started).toMatchObject({ event: "listening", level: 30, msg: "listening", workers: 0 });
+  expect(Date.parse(String(gateway.started["time"]))).toBeGreaterThan(0);
+  expect(new URL(gateway.url).hostname).toBe("127.0.0.1");
+});
+
+describe("workers that want a key", () => {
+  /** Whether the gateway becomes ready, and what it answers then. */
+  async function answers(args: readonly string[], env: Record<string, string>, clientKey: string): Promise<unknown> {
+    await using gateway = await start(args, env);
+    for (let tries = 0; !(await fetch(`${gateway.url}/readiness`)).ok && tries < 500; tries += 1) await Bun.sleep(10);
+    const models = await fetch(`${gateway.url}/v1/models`, { headers: { authorization: `Bearer ${clientKey}` } });
+    const chat = await post(`${gateway.url}/v1/chat/completions`, HELLO, { authorization: `Bearer ${clientKey}` });
+    return [((await models.json()) as { data: unknown[] }).data.length, chat.status];
+  }
+
+  test("and are named by flags or variables get the gateway's, for probes as for requests", async () => {
+    await using engine = await startEngine({ apiKey: "shared" });
+    const line = `--api-key shared --enable-igw --worker-urls ${engine.url} --policy cache_aware --eviction-interval 60`;
+    expect(await answers(line.split(" "), {}, "shared")).toEqual([1, 200]);
+    const env = { POINTSMAN_API_KEY: "shared", POINTSMAN_WORKER_URLS: `${engine.url}/v1` };
+    expect(await answers([], env, "shared")).toEqual([1, 200]);
+  });
+
+  test("get another where one is given", async () => {
+    await using engine = await startEngine({ apiKey: "theirs" });
+    const args = ["--api-key", "ours", "--worker-api-key", "theirs", "--worker-urls", engine.url];
+    expect(await answers(args, {}, "ours")).toEqual([1, 200]);
+  });
+
+  test("and are added over the API get none but their own", async () => {
+    await using engine = await startEngine({ apiKey: "shared" });
+    await using gateway = await start(["--api-key", "shared", "--worker-api-key", "shared"]);
+    const headers = { authorization: "Bearer shared", "content-type": "application/json" };
+    const add = async (body: object): Promise<Record<string, unknown>> => {
+      const added = await fetch(`${gateway.url}/add_worker`, { method: "POST", headers, body: JSON.stringify(body) });
+      return ((await added.json()) as { worker: Record<string, unknown> }).worker;
+    };
+    expect((await add({ url: engine.url }))["has_api_key"]).toBe(false);
+    expect((await add({ url: "http://127.0.0.1:9", api_key: "own" }))["has_api_key"]).toBe(true);
+  });
+});
+
 test("metrics have a port of their own where one is given", async () => {
   const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
   const { port } = probe;
