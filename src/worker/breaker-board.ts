@@ -95,6 +95,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
         ? { ...deps.settings.outliers, failureThreshold: 0 }
         : deps.settings.outliers,
       onSuspected: (worker) => this.#onSuspected(worker),
+      onProving: (worker) => this.#publish(worker.id, {}),
       onJudged: (worker, isGuilty) => this.#onJudged(worker, isGuilty),
       onLimit: (worker) => this.#onLimit(worker),
     });
@@ -134,7 +135,10 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     }
     const isFailure = news === "fault" || news === "doubtful" || news === "failure";
     if (isFailure) this.#outliers.onFailure(worker, news === "fault" ? undefined : source);
-    if (isProbe) this.#onProof(worker, breaker, { news, source, isGood: error === undefined && news === "answer" });
+    if (isProbe && this.#outliers.isSuspected(worker.id)) {
+      if (isFailure || error === undefined) this.#outliers.onProof(worker, isFailure, source);
+    } else if (isProbe)
+      this.#onProof(worker, breaker, { news, source, isGood: error === undefined && news === "answer" });
     else if (news === "fault") breaker.onFault(source ?? Math.random(), () => true);
     else if (news === "doubtful") {
       breaker.onFault(source ?? Math.random(), () => !this.#outliers.isRequestsDoing(worker));
@@ -218,11 +222,13 @@ export class BreakerBoard implements OutcomeSink, Disposable {
   }
 
   #onJudged({ id, url }: Worker, isGuilty: boolean): void {
-    const { logger, registry } = this.#deps;
-    if (!registry.get(id)) return;
+    const { logger, registry, ledger } = this.#deps;
+    const worker = registry.get(id);
+    if (!worker) return;
+    ledger.releaseProbe(worker.slot);
     if (isGuilty) this.#watched.get(id)?.breaker.open("failures");
     else {
-      logger.info({ worker: id, url }, "the worker is asked again: the failures went on without it");
+      logger.info({ worker: id, url }, "the worker is asked again: it works, or the others fail alike");
       this.#publish(id, {});
     }
   }
@@ -292,8 +298,9 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     if (breakerState !== "closed") reason = this.#watched.get(id)?.breaker.cause ?? "faults";
     else if (this.#outliers.isSuspected(id)) reason = "suspected";
     else if (restUntil !== undefined || this.#watched.get(id)?.cancelDeclining) reason = "busy";
-    if (reason === undefined || reason === trouble?.reason) return reason && trouble;
-    return { reason, since: Date.now() };
+    if (reason === undefined) return undefined;
+    const mayProve = breakerState === "half_open" || (reason === "suspected" && this.#outliers.isProving(id));
+    return { reason, mayProve, since: reason === trouble?.reason ? trouble.since : Date.now() };
   }
 
   #onChange(before: Worker | undefined, after: Worker | undefined): void {

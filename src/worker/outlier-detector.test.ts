@@ -10,6 +10,8 @@ interface Setup extends FleetSetup {
   /** Attempts that fail: of as many requests, or of those with these hashes. */
   fails(worker: Worker | undefined, sources: number | readonly number[]): void;
   state(worker: Worker | undefined): string;
+  /** A request that is to prove it; it fails, where a hash is given. */
+  proof(worker: Worker | undefined, source?: number): void;
 }
 
 let nextSource = 1000;
@@ -34,6 +36,12 @@ function setUp(count: number): Setup {
         fleet.board.report(worker?.id ?? "", { ...ANSWER, news: "failure", source, error });
       }
     },
+    proof(worker, source) {
+      end(worker);
+      const error = { code: "upstream_error", message: "out of memory" } as const;
+      const outcome = source === undefined ? { news: "answer" as const } : { news: "failure" as const, source, error };
+      fleet.board.report(worker?.id ?? "", { ...ANSWER, isProbe: true, holdsProbe: true, ...outcome });
+    },
     state(worker) {
       const { trouble, breakerState } = fleet.registry.get(worker?.id ?? "") ?? {};
       return `${breakerState} ${trouble?.reason ?? "well"}`;
@@ -43,6 +51,14 @@ function setUp(count: number): Setup {
 
 const urls = (fleet: FleetSetup): string[] => fleet.registry.getWorkersForModel("a").available.map(({ url }) => url);
 const sweep = ({ clock }: FleetSetup): void => clock.advance(100);
+/** The others answer, and it fails the requests that are to prove it. */
+function eject(fleet: Setup, bad: Worker | undefined, good: Worker | undefined): void {
+  fleet.fails(bad, 5);
+  fleet.answers(good, 10);
+  sweep(fleet);
+  fleet.proof(bad, nextSource++);
+  fleet.proof(bad, nextSource++);
+}
 
 describe("a worker that fails where the others do not", () => {
   test("is left out after a handful of different requests, and ejected once the failures have ended with that", () => {
@@ -55,9 +71,16 @@ describe("a worker that fails where the others do not", () => {
     expect([fleet.state(bad), urls(fleet)]).toEqual(["closed suspected", ["http://w1:1"]]);
     fleet.answers(good, 9);
     sweep(fleet);
-    expect(fleet.state(bad)).toBe("closed suspected");
+    expect(fleet.registry.getWorkersForModel("a").probation).toEqual([]);
     fleet.answers(good, 1);
     sweep(fleet);
+    expect([fleet.state(bad), fleet.registry.getWorkersForModel("a").probation.length]).toEqual([
+      "closed suspected",
+      1,
+    ]);
+    fleet.proof(bad, nextSource++);
+    expect(fleet.state(bad)).toBe("closed suspected");
+    fleet.proof(bad, nextSource++);
     expect([fleet.state(bad), urls(fleet)]).toEqual(["open failures", ["http://w1:1"]]);
     expect(fleet.registry.get(bad?.id ?? "")?.lastError).toMatchObject({ code: "upstream_error" });
   });
@@ -66,8 +89,9 @@ describe("a worker that fails where the others do not", () => {
     const fleet = setUp(3);
     fleet.fails(fleet.workers[0], 5);
     expect(urls(fleet)).toEqual(["http://w1:1", "http://w2:1"]);
-    fleet.answers(fleet.workers[1], 10);
-    sweep(fleet);
+    eject(fleet, undefined, fleet.workers[1]);
+    fleet.proof(fleet.workers[0], nextSource++);
+    fleet.proof(fleet.workers[0], nextSource++);
     expect(fleet.state(fleet.workers[0])).toBe("open failures");
   });
 
@@ -102,6 +126,8 @@ describe("a worker that fails where the others do not", () => {
     fleet.clock.advance(29_900);
     expect(fleet.state(fleet.workers[0])).toBe("closed suspected");
     fleet.clock.advance(200);
+    fleet.proof(fleet.workers[0], nextSource++);
+    fleet.proof(fleet.workers[0], nextSource++);
     expect(fleet.state(fleet.workers[0])).toBe("open failures");
   });
 
@@ -135,6 +161,32 @@ describe("requests that fail everywhere", () => {
     expect(fleet.workers.map((worker) => fleet.state(worker))).toEqual(["closed well", "closed well", "closed well"]);
   });
 
+  test("a handful of one client that stops then ejects nobody: the worker answers what is to prove it", () => {
+    const fleet = setUp(2);
+    const [one, other] = fleet.workers;
+    fleet.fails(one, 6);
+    fleet.answers(other, 20);
+    sweep(fleet);
+    fleet.proof(one, nextSource++);
+    fleet.proof(one);
+    expect([fleet.state(one), urls(fleet).length]).toEqual(["closed well", 2]);
+  });
+
+  test("a suspected worker that nothing is sent to any more is asked again after a while", () => {
+    const fleet = setUp(2);
+    fleet.fails(fleet.workers[0], 5);
+    fleet.answers(fleet.workers[1], 10);
+    sweep(fleet);
+    fleet.clock.advance(30_000);
+    expect(fleet.state(fleet.workers[0])).toBe("closed well");
+  });
+
+  test("a few of one client, in turn at each worker, are known as the client's", () => {
+    const fleet = setUp(2);
+    for (let turn = 0; turn < 12; turn += 1) fleet.fails(fleet.workers[turn % 2], 1);
+    expect(fleet.workers.map((worker) => fleet.state(worker))).toEqual(["closed well", "closed well"]);
+  });
+
   test("three workers that all fail are all asked", () => {
     const fleet = setUp(3);
     for (let turn = 0; turn < 60; turn += 1) {
@@ -152,6 +204,8 @@ describe("requests that fail everywhere", () => {
     fleet.answers(good, 19);
     fleet.fails(good, 1);
     sweep(fleet);
+    fleet.proof(bad, nextSource++);
+    fleet.proof(bad, nextSource++);
     expect(fleet.state(bad)).toBe("open failures");
   });
 
@@ -178,11 +232,7 @@ describe("how many are left out", () => {
     const fleet = setUp(4);
     const [one, two, three, good] = fleet.workers;
     fleet.answers(good, 20);
-    for (const bad of [one, two]) {
-      fleet.fails(bad, 5);
-      fleet.answers(good, 10);
-      sweep(fleet);
-    }
+    for (const bad of [one, two]) eject(fleet, bad, good);
     fleet.fails(three, 10);
     expect(fleet.workers.map((worker) => fleet.state(worker))).toEqual([
       "open failures",
@@ -197,9 +247,7 @@ describe("how many are left out", () => {
   test("where more are ejected than are left, as others went down, they are asked all the same, and that is said", () => {
     const fleet = setUp(3);
     const [bad, good, other] = fleet.workers;
-    fleet.fails(bad, 5);
-    fleet.answers(good, 10);
-    sweep(fleet);
+    eject(fleet, bad, good);
     expect(urls(fleet)).toEqual(["http://w1:1", "http://w2:1"]);
     fleet.registry.update(good?.id ?? "", { status: "not_ready" });
     expect([urls(fleet), [...fleet.board.panicking]]).toEqual([["http://w2:1"], []]);
@@ -217,9 +265,7 @@ describe("the way back", () => {
   function ejected(): Setup & { readonly bad: Worker | undefined; probe(more?: object): void } {
     const fleet = setUp(2);
     const [bad, good] = fleet.workers;
-    fleet.fails(bad, 5);
-    fleet.answers(good, 10);
-    sweep(fleet);
+    eject(fleet, bad, good);
     fleet.clock.advance(2000);
     return {
       ...fleet,

@@ -1,5 +1,5 @@
 import type { Clock } from "../util/clock.ts";
-import { Sweep, SWEEP_MS } from "../util/sweep.ts";
+import { Sweep } from "../util/sweep.ts";
 import { type Count, FailureCounts } from "./failure-counts.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import type { Worker } from "./worker.ts";
@@ -18,19 +18,27 @@ const MIN_RATIO = 0.5;
 /** Others do clearly better where they fail at most this many times as often. */
 const CLEARLY_BETTER = 0.5;
 /** A worker with fewer attempts than this is not compared with. */
-const MIN_ENDED = 5;
-/** Fewer do where all others must fail alike. */
-const MIN_ALIKE = 2;
+const MIN_ENDED = 2;
+/** While there are trials they are looked at this often, ms: each request that a broken worker gets meanwhile fails. */
+const LOOK_MS = 10;
+/** Of a large fleet so many are watched. */
+const MAX_WITNESSES = 256;
 /** So many answers of the others decide a trial. */
 const TRIAL_ANSWERS = 10;
-/** How long a trial may last, ms; it is decided then by what there is. */
+/** So many of the requests that are to prove a suspected worker must fail, and none be answered, for it to be ejected. */
+const FAILED_PROOFS = 2;
+/** How long each part of a trial may last, ms; it is decided then by what there is. */
 const TRIAL_MS = 30_000;
 /** After an acquittal nobody of the model is suspected for so long, ms: the requests are at fault. */
 const AFTER_ACQUITTAL_MS = 10_000;
 
 interface Trial {
   readonly worker: Worker;
-  readonly startedAt: number;
+  /** Of the part of the trial that is on. */
+  startedAt: number;
+  /** The failures ended without it: requests of others prove now whether it works. */
+  isProving: boolean;
+  failedProofs: number;
   /** Share of all attempts of the model that failed before it. */
   readonly ratioBefore: number;
   /** Workers that are watched meanwhile, and what they had done when it began. */
@@ -44,7 +52,9 @@ export interface OutlierDetectorDeps {
   readonly settings: OutlierSettings;
   /** Others are asked for now. */
   readonly onSuspected: (worker: Worker) => void;
-  /** `isGuilty`: the failures ended when it was left out. */
+  /** One request at a time may go to it now. */
+  readonly onProving: (worker: Worker) => void;
+  /** `isGuilty`: the failures ended when it was left out, and it failed the requests that were to prove it. */
   readonly onJudged: (worker: Worker, isGuilty: boolean) => void;
   /** It would be looked at, but too many are left out already. */
   readonly onLimit: (worker: Worker) => void;
@@ -60,8 +70,13 @@ export interface OutlierDetectorDeps {
  *   trusted ------------------------------------------------------> suspected (others are asked meanwhile)
  *     ^                                                               |   |
  *     +--- the failures go on at the others: it was the requests -----+   |
- *                                                                         +--- they ended: ejected
+ *     |                                                                   |  they ended
+ *     |                                                                   v
+ *     +--- a request is answered ------------------------------ to be proved (one request at a time)
+ *                                                                         +--- two fail: ejected
  * ```
+ *
+ * The proof is for the client that sends a handful of requests which fail everywhere, and stops: the failures end with it.
  *
  * With nobody else to ask there is no experiment, and nobody is ejected.
  */
@@ -76,7 +91,7 @@ export class OutlierDetector implements Disposable {
   constructor(deps: OutlierDetectorDeps) {
     this.#deps = deps;
     this.#counts = new FailureCounts({ ...deps, windowMs: deps.settings.windowMs });
-    this.#sweep = new Sweep(deps.clock, SWEEP_MS, (now) => this.#look(now));
+    this.#sweep = new Sweep(deps.clock, LOOK_MS, (now) => this.#look(now));
   }
 
   /** An attempt failed. `source`: its request, where that may be at fault; what never reached the worker has none. */
@@ -88,8 +103,7 @@ export class OutlierDetector implements Disposable {
 
   /** Others fail as often with the same requests, or did a moment ago. */
   isRequestsDoing(worker: Worker): boolean {
-    const others = this.#group(worker).filter(({ id }) => id !== worker.id);
-    const best = this.#bestOf(others, MIN_ALIKE);
+    const best = this.#bestOf(this.#group(worker).filter(({ id }) => id !== worker.id));
     const isAlike = best !== undefined && best > this.#counts.recent(worker).ratio * CLEARLY_BETTER;
     return isAlike || this.#wasAcquitted(worker);
   }
@@ -101,6 +115,21 @@ export class OutlierDetector implements Disposable {
 
   isSuspected(id: string): boolean {
     return this.#trials.has(id);
+  }
+
+  isProving(id: string): boolean {
+    return this.#trials.get(id)?.isProving === true;
+  }
+
+  /** A request that was to prove a suspected worker failed, or was answered. */
+  onProof(worker: Worker, isFailed: boolean, source: number | undefined): void {
+    const trial = this.#trials.get(worker.id);
+    if (!trial?.isProving) return;
+    if (!isFailed) this.#end(trial, false);
+    else if (source === undefined || !this.#counts.failedElsewhere(worker, source)) {
+      trial.failedProofs += 1;
+      if (trial.failedProofs >= FAILED_PROOFS) this.#end(trial, true);
+    }
   }
 
   /** What it did counts no more: it is another one now, or is left out by other means. */
@@ -120,7 +149,7 @@ export class OutlierDetector implements Disposable {
     const { ratio } = this.#counts.recent(worker);
     if (ratio < MIN_RATIO) return false;
     const others = this.#group(worker).filter((other) => other.id !== worker.id && this.#isTrusted(other));
-    const best = this.#bestOf(others, MIN_ENDED);
+    const best = this.#bestOf(others);
     return best === undefined || best <= ratio * CLEARLY_BETTER;
   }
 
@@ -138,6 +167,8 @@ export class OutlierDetector implements Disposable {
     this.#trials.set(worker.id, {
       worker,
       startedAt: clock.now(),
+      isProving: false,
+      failedProofs: 0,
       ratioBefore: this.#ratioOf(ready),
       witnesses: new Map(this.#witnesses(others).map((one) => [one.id, this.#counts.now(one)])),
     });
@@ -148,28 +179,40 @@ export class OutlierDetector implements Disposable {
   /** Those that fail already say nothing of where the failures go, unless all do. */
   #witnesses(others: readonly Worker[]): readonly Worker[] {
     const sound = others.filter((one) => this.#counts.recent(one).ratio < MIN_RATIO);
-    return sound.length > 0 ? sound : others;
+    return (sound.length > 0 ? sound : others).slice(0, MAX_WITNESSES);
   }
 
   #look(now: number): boolean {
     for (const trial of this.#trials.values()) {
-      const verdict = this.#judge(trial, now);
-      if (verdict === undefined) continue;
-      this.#trials.delete(trial.worker.id);
-      this.#counts.forget(trial.worker);
-      if (!verdict) this.#acquit(groupOf(trial.worker), now);
-      this.#deps.onJudged(trial.worker, verdict);
+      if (trial.isProving) {
+        if (now - trial.startedAt >= TRIAL_MS) this.#end(trial, false);
+        continue;
+      }
+      const haveEnded = this.#haveEnded(trial, now);
+      if (haveEnded === false) this.#end(trial, false);
+      else if (haveEnded) {
+        trial.isProving = true;
+        trial.startedAt = now;
+        this.#deps.onProving(trial.worker);
+      }
     }
     return this.#trials.size > 0;
   }
 
-  #acquit(group: string, now: number): void {
-    for (const [other, until] of this.#acquitted) if (until <= now) this.#acquitted.delete(other);
-    this.#acquitted.set(group, now + AFTER_ACQUITTAL_MS);
+  #end({ worker }: Trial, isGuilty: boolean): void {
+    this.#trials.delete(worker.id);
+    this.#counts.forget(worker);
+    if (!isGuilty) {
+      const now = this.#deps.clock.now();
+      for (const [other, until] of this.#acquitted) if (until <= now) this.#acquitted.delete(other);
+      this.#acquitted.set(groupOf(worker), now + AFTER_ACQUITTAL_MS);
+    }
+    this.#deps.onJudged(worker, isGuilty);
   }
 
-  /** True: guilty. Undefined: not decided yet. */
-  #judge({ ratioBefore, witnesses, startedAt }: Trial, now: number): boolean | undefined {
+  /** Whether the failures ended when it was left out; undefined where that cannot be told yet. */
+  #haveEnded({ ratioBefore, witnesses, startedAt }: Trial, now: number): boolean | undefined {
+    // What others did since.
     let [ended, failed, underWay] = [0, 0, 0];
     for (const [id, before] of witnesses) {
       const witness = this.#deps.registry.get(id);
@@ -189,11 +232,11 @@ export class OutlierDetector implements Disposable {
   }
 
   /** The least share of failures that one of them has; undefined where none has done enough to tell. */
-  #bestOf(workers: readonly Worker[], minEnded: number): number | undefined {
+  #bestOf(workers: readonly Worker[]): number | undefined {
     let best: number | undefined;
     for (const worker of workers) {
       const { ended, ratio } = this.#counts.recent(worker);
-      if (ended >= minEnded && (best === undefined || ratio < best)) best = ratio;
+      if (ended >= MIN_ENDED && (best === undefined || ratio < best)) best = ratio;
     }
     return best;
   }

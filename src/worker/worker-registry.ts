@@ -20,7 +20,7 @@ export interface ModelSnapshot {
   readonly isPanic: boolean;
   /** Those of `available` that get less than their share for now; undefined where there are none, as nearly always. */
   readonly slowStarts: SlowStarts | undefined;
-  /** Ready, not resting, and the breaker lets one request through at a time. */
+  /** Ready, not resting, left out, and to be proved by one request at a time. */
   readonly probation: readonly Worker[];
   /** Ready, and have asked to be left alone for a while. */
   readonly resting: readonly Worker[];
@@ -213,7 +213,7 @@ export class WorkerRegistry {
       if (worker.restUntil !== undefined) resting.push(worker);
       else {
         able.push(worker);
-        if (worker.breakerState === "half_open") probation.push(worker);
+        if (worker.trouble?.mayProve === true) probation.push(worker);
       }
     }
     const { available, isPanic } = choosable(able);

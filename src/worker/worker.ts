@@ -94,6 +94,8 @@ export type TroubleReason = "faults" | "failures" | "suspected" | "credential" |
 
 export interface Trouble {
   readonly reason: TroubleReason;
+  /** Requests may prove that it works, one at a time. */
+  readonly mayProve: boolean;
   /** Time of the wall clock, ms. */
   readonly since: number;
 }

@@ -161,6 +161,30 @@ describe("requests that fail everywhere", () => {
     });
   }
 
+  test("row 233: a handful of one client that stops then, among others' requests, ejects nobody", async () => {
+    const engines = await Promise.all([0, 1].map(() => startRawEngine(answer)));
+    const urls = engines.map(({ url }) => url);
+    // With affinity all of them go to one worker.
+    await using served = await gateway.serve("m233-burst", urls, { policy: "consistent_hashing" });
+    for (let burst = 0; burst < 3; burst += 1) {
+      const poison = { user: "poisoner", stop: ["poison"] };
+      const bad = await repeat(12, 12, (seed) =>
+        ask(gateway, CHAT, "m233-burst", { ...poison, seed: burst * 100 + seed }),
+      );
+      expect(statuses(bad)).toEqual({ 500: 12 });
+      const others = await repeat(60, 4, (seed) => ask(gateway, CHAT, "m233-burst", { user: `u${seed}` }));
+      expect(statuses(others)).toEqual({ 200: 60 });
+      await Bun.sleep(150);
+      expect(statuses(await repeat(4, 1, (seed) => ask(gateway, CHAT, "m233-burst", { user: `v${seed}` })))).toEqual({
+        200: 4,
+      });
+    }
+    expect(await ejections(urls)).toBe(0);
+    for (const id of served.ids) expect((await workerView(gateway, id))["breaker"]).toBe("closed");
+    observe(233, "three bursts of 12 at one worker: nobody ejected, 192 of 192 of the others' answered");
+    for (const engine of engines) await engine[Symbol.asyncDispose]();
+  });
+
   test("row 232: three workers at once that fail at everything: all are asked on, and their errors pass as they are", async () => {
     const engines = await Promise.all([0, 1, 2].map(() => startRawEngine(failing)));
     const urls = engines.map(({ url }) => url);
