@@ -3,11 +3,12 @@ import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Clock } from "../util/clock.ts";
 import { type BreakerSettings, CircuitBreaker, type BreakerState } from "./circuit-breaker.ts";
-import { FailureCounts } from "./failure-counts.ts";
 import type { LoadLedger } from "./load-ledger.ts";
-import { groupOf, OutlierDetector, type OutlierSettings } from "./outlier-detector.ts";
+import { OutlierDetector, type OutlierSettings } from "./outlier-detector.ts";
+import { PanicWatch } from "./panic-watch.ts";
 import type { Trouble, TroubleReason, Worker, WorkerChange } from "./worker.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
+import { WorkerRests } from "./worker-rests.ts";
 
 /** How an attempt at a worker ended, as far as the worker's standing is concerned. */
 export interface AttemptOutcome {
@@ -53,19 +54,11 @@ export interface BoardSettings {
 
 /** A last error that changes nothing else is published no more often than this, ms. */
 const LAST_ERROR_EVERY_MS = 10_000;
-/** A worker that declines most of what it is asked is asked again after this time, ms, where others can serve. */
-const DECLINING_REST_MS = 1000;
-/** So many different requests that it declined, and this share of what ended there. */
-const DECLINED_THRESHOLD = 5;
-const DECLINED_RATIO = 0.5;
 /** That a limit keeps a worker from being ejected is said no more often than this, ms. */
 const LIMIT_EVERY_MS = 60_000;
 
 interface Watched {
   readonly breaker: CircuitBreaker;
-  cancelRest: (() => void) | undefined;
-  /** It declines most of what it is asked, and is left alone for a moment where others can serve. */
-  cancelDeclining: (() => void) | undefined;
   cancelSlowStart: (() => void) | undefined;
   lastErrorAt: number;
 }
@@ -79,11 +72,8 @@ export class BreakerBoard implements OutcomeSink, Disposable {
   readonly #deps: BreakerBoardDeps;
   readonly #watched = new Map<string, Watched>();
   readonly #outliers: OutlierDetector;
-  readonly #declined: FailureCounts;
-  /** Models whose ejections are ignored now, as too few workers would be left; by what their workers do. */
-  readonly #panicking = new Map<string, string>();
-  /** Workers that are left out. */
-  readonly #troubled = new Set<string>();
+  readonly #rests: WorkerRests;
+  readonly #panic: PanicWatch;
   readonly #stopListening: () => void;
   #limitToldAt = Number.NEGATIVE_INFINITY;
 
@@ -99,7 +89,12 @@ export class BreakerBoard implements OutcomeSink, Disposable {
       onJudged: (worker, isGuilty) => this.#onJudged(worker, isGuilty),
       onLimit: (worker) => this.#onLimit(worker),
     });
-    this.#declined = new FailureCounts({ ...deps, windowMs: deps.settings.breaker.windowMs });
+    this.#rests = new WorkerRests({
+      ...deps,
+      windowMs: deps.settings.breaker.windowMs,
+      publish: (id, change) => this.#publish(id, change),
+    });
+    this.#panic = new PanicWatch(deps.registry, deps.logger);
     this.#stopListening = deps.registry.onChange((before, after) => this.#onChange(before, after));
   }
 
@@ -110,20 +105,23 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     // Before the breaker hears of it: what opens or closes makes the next probe possible.
     if (outcome.holdsProbe) this.#deps.ledger.releaseProbe(worker.slot);
     this.#tellBreaker(worker, watched.breaker, outcome);
-    if (outcome.restMs > 0) this.#rest(worker.id, watched, outcome.restMs);
-    else if (outcome.isDeclined) this.#onDeclined(worker, watched, outcome.source);
+    if (outcome.restMs > 0) this.#rests.rest(workerId, outcome.restMs);
+    else if (outcome.isDeclined && !this.#deps.settings.breaker.disabled) {
+      this.#rests.onDeclined(worker, outcome.source);
+    }
     if (outcome.error) this.#publishError(worker.id, watched, outcome.error);
     if (outcome.recheck) this.#deps.recheck(workerId, outcome.recheck);
   }
 
   /** Models whose ejections are ignored now. */
   get panicking(): Iterable<string> {
-    return this.#panicking.values();
+    return this.#panic.models;
   }
 
   [Symbol.dispose](): void {
     this.#stopListening();
     this.#outliers[Symbol.dispose]();
+    this.#rests[Symbol.dispose]();
     for (const watched of this.#watched.values()) close(watched);
     this.#watched.clear();
   }
@@ -174,8 +172,6 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     });
     const watched: Watched = {
       breaker,
-      cancelRest: undefined,
-      cancelDeclining: undefined,
       cancelSlowStart: undefined,
       lastErrorAt: Number.NEGATIVE_INFINITY,
     };
@@ -253,29 +249,6 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     return { slowStart: { since, until: since + settings.slowStartMs } };
   }
 
-  #rest(id: string, watched: Watched, restMs: number): void {
-    const { registry, clock } = this.#deps;
-    const until = clock.now() + restMs;
-    if (until <= (registry.get(id)?.restUntil ?? 0)) return;
-    watched.cancelRest?.();
-    watched.cancelRest = clock.after(restMs, () => this.#publish(id, { restUntil: undefined }));
-    this.#publish(id, { restUntil: until });
-  }
-
-  /** One that declines all it is asked costs each request a second attempt, of which there are not enough for all. */
-  #onDeclined(worker: Worker, watched: Watched, source: number | undefined): void {
-    this.#declined.add(worker, source);
-    if (watched.cancelDeclining || this.#deps.settings.breaker.disabled) return;
-    const isDeclining =
-      this.#declined.sources(worker) >= DECLINED_THRESHOLD && this.#declined.recent(worker).ratio >= DECLINED_RATIO;
-    if (!isDeclining) return;
-    watched.cancelDeclining = this.#deps.clock.after(DECLINING_REST_MS, () => {
-      watched.cancelDeclining = undefined;
-      this.#publish(worker.id, {});
-    });
-    this.#publish(worker.id, {});
-  }
-
   #publishError(id: string, watched: Watched, error: { readonly code: ErrorCode; readonly message: string }): void {
     const { registry, clock } = this.#deps;
     const worker = registry.get(id);
@@ -297,7 +270,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     let reason: TroubleReason | undefined;
     if (breakerState !== "closed") reason = this.#watched.get(id)?.breaker.cause ?? "faults";
     else if (this.#outliers.isSuspected(id)) reason = "suspected";
-    else if (restUntil !== undefined || this.#watched.get(id)?.cancelDeclining) reason = "busy";
+    else if (restUntil !== undefined || this.#rests.isDeclining(id)) reason = "busy";
     if (reason === undefined) return undefined;
     const mayProve = breakerState === "half_open" || (reason === "suspected" && this.#outliers.isProving(id));
     return { reason, mayProve, since: reason === trouble?.reason ? trouble.since : Date.now() };
@@ -310,6 +283,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
       if (before) {
         this.#watched.delete(before.id);
         this.#outliers.forget(before);
+        this.#rests.forget(before.id);
       }
     } else if (after.status === "ready" && before?.status !== "ready") {
       // A worker that was out and is back is another process: what its breaker remembers is not about it.
@@ -319,38 +293,12 @@ export class BreakerBoard implements OutcomeSink, Disposable {
       watched?.cancelSlowStart?.();
       if (after.trouble || after.slowStart) this.#publish(after.id, { slowStart: undefined });
     }
-    if (after?.trouble) this.#troubled.add(after.id);
-    else if (before) this.#troubled.delete(before.id);
-    this.#watchPanic(after ?? before);
-  }
-
-  /** Says when ejections of a model begin to be ignored and when they are heeded again. */
-  #watchPanic(worker: Worker | undefined): void {
-    // Nothing is looked at for a fleet that is well, however large.
-    if (!worker || (this.#troubled.size === 0 && this.#panicking.size === 0)) return;
-    const { modelId, spec } = worker;
-    const snapshot = this.#deps.registry.getWorkersForModel(modelId, spec.connectionMode, spec.workerType);
-    const { logger } = this.#deps;
-    const group = groupOf(worker);
-    if (snapshot.isPanic === this.#panicking.has(group)) return;
-    const left = snapshot.workers.filter(({ status, trouble }) => status === "ready" && trouble === undefined).length;
-    if (snapshot.isPanic) {
-      this.#panicking.set(group, modelId);
-      logger.warn(
-        { model: modelId, left, asked: snapshot.available.length },
-        "too few workers of the model are left: those that are left out are asked all the same",
-      );
-    } else {
-      this.#panicking.delete(group);
-      logger.info({ model: modelId, left }, "enough workers of the model are left");
-    }
+    this.#panic.onChange(before, after);
   }
 }
 
 /** No timer of it is left. */
-function close({ breaker, cancelRest, cancelDeclining, cancelSlowStart }: Watched): void {
+function close({ breaker, cancelSlowStart }: Watched): void {
   breaker.close();
-  cancelRest?.();
-  cancelDeclining?.();
   cancelSlowStart?.();
 }

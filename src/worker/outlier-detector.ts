@@ -29,7 +29,7 @@ const TRIAL_ANSWERS = 10;
 const FAILED_PROOFS = 2;
 /** How long each part of a trial may last, ms; it is decided then by what there is. */
 const TRIAL_MS = 30_000;
-/** After an acquittal nobody of the model is suspected for so long, ms: the requests are at fault. */
+/** After an acquittal a worker is not suspected for so long, ms; nor is any of the model where the failures went on at the others. */
 const AFTER_ACQUITTAL_MS = 10_000;
 
 interface Trial {
@@ -84,7 +84,7 @@ export class OutlierDetector implements Disposable {
   readonly #deps: OutlierDetectorDeps;
   readonly #counts: FailureCounts;
   readonly #trials = new Map<string, Trial>();
-  /** By group: until when nobody is suspected. */
+  /** By group, or by worker where it has proved itself: until when nobody of it is suspected. */
   readonly #acquitted = new Map<string, number>();
   readonly #sweep: Sweep;
 
@@ -125,10 +125,12 @@ export class OutlierDetector implements Disposable {
   onProof(worker: Worker, isFailed: boolean, source: number | undefined): void {
     const trial = this.#trials.get(worker.id);
     if (!trial?.isProving) return;
-    if (!isFailed) this.#end(trial, false);
+    if (!isFailed) this.#acquit(trial, worker.id);
     else if (source === undefined || !this.#counts.failedElsewhere(worker, source)) {
       trial.failedProofs += 1;
-      if (trial.failedProofs >= FAILED_PROOFS) this.#end(trial, true);
+      if (trial.failedProofs < FAILED_PROOFS) return;
+      this.#end(trial);
+      this.#deps.onJudged(worker, true);
     }
   }
 
@@ -185,11 +187,11 @@ export class OutlierDetector implements Disposable {
   #look(now: number): boolean {
     for (const trial of this.#trials.values()) {
       if (trial.isProving) {
-        if (now - trial.startedAt >= TRIAL_MS) this.#end(trial, false);
+        if (now - trial.startedAt >= TRIAL_MS) this.#acquit(trial, trial.worker.id);
         continue;
       }
       const haveEnded = this.#haveEnded(trial, now);
-      if (haveEnded === false) this.#end(trial, false);
+      if (haveEnded === false) this.#acquit(trial, groupOf(trial.worker));
       else if (haveEnded) {
         trial.isProving = true;
         trial.startedAt = now;
@@ -199,15 +201,17 @@ export class OutlierDetector implements Disposable {
     return this.#trials.size > 0;
   }
 
-  #end({ worker }: Trial, isGuilty: boolean): void {
+  #acquit(trial: Trial, whom: string): void {
+    const now = this.#deps.clock.now();
+    for (const [other, until] of this.#acquitted) if (until <= now) this.#acquitted.delete(other);
+    this.#acquitted.set(whom, now + AFTER_ACQUITTAL_MS);
+    this.#end(trial);
+    this.#deps.onJudged(trial.worker, false);
+  }
+
+  #end({ worker }: Trial): void {
     this.#trials.delete(worker.id);
     this.#counts.forget(worker);
-    if (!isGuilty) {
-      const now = this.#deps.clock.now();
-      for (const [other, until] of this.#acquitted) if (until <= now) this.#acquitted.delete(other);
-      this.#acquitted.set(groupOf(worker), now + AFTER_ACQUITTAL_MS);
-    }
-    this.#deps.onJudged(worker, isGuilty);
   }
 
   /** Whether the failures ended when it was left out; undefined where that cannot be told yet. */
@@ -256,7 +260,8 @@ export class OutlierDetector implements Disposable {
   }
 
   #wasAcquitted(worker: Worker): boolean {
-    return this.#deps.clock.now() < (this.#acquitted.get(groupOf(worker)) ?? 0);
+    const until = Math.max(this.#acquitted.get(groupOf(worker)) ?? 0, this.#acquitted.get(worker.id) ?? 0);
+    return this.#deps.clock.now() < until;
   }
 
   /** Ready workers that do the same work, this one among them. */

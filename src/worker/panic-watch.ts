@@ -1,0 +1,50 @@
+import type { Logger } from "../observability/logger.ts";
+import { groupOf } from "./outlier-detector.ts";
+import type { Worker } from "./worker.ts";
+import type { WorkerRegistry } from "./worker-registry.ts";
+
+/** Says when workers that are left out begin to be asked all the same, as too few others are left, and when that ends. */
+export class PanicWatch {
+  readonly #registry: WorkerRegistry;
+  readonly #logger: Logger;
+  /** Workers that are left out. */
+  readonly #troubled = new Set<string>();
+  /** Models of which that is so now; by what their workers do. */
+  readonly #panicking = new Map<string, string>();
+
+  constructor(registry: WorkerRegistry, logger: Logger) {
+    this.#registry = registry;
+    this.#logger = logger;
+  }
+
+  /** Models of which that is so now. */
+  get models(): Iterable<string> {
+    return this.#panicking.values();
+  }
+
+  onChange(before: Worker | undefined, after: Worker | undefined): void {
+    if (after?.trouble) this.#troubled.add(after.id);
+    else if (before) this.#troubled.delete(before.id);
+    const worker = after ?? before;
+    // Nothing is looked at for a fleet that is well, however large.
+    if (worker && this.#troubled.size + this.#panicking.size > 0) this.#look(worker);
+  }
+
+  #look(worker: Worker): void {
+    const { modelId, spec } = worker;
+    const group = groupOf(worker);
+    const snapshot = this.#registry.getWorkersForModel(modelId, spec.connectionMode, spec.workerType);
+    if (snapshot.isPanic === this.#panicking.has(group)) return;
+    const left = snapshot.workers.filter(({ status, trouble }) => status === "ready" && trouble === undefined).length;
+    if (snapshot.isPanic) {
+      this.#panicking.set(group, modelId);
+      this.#logger.warn(
+        { model: modelId, left, asked: snapshot.available.length },
+        "too few workers of the model are left: those that are left out are asked all the same",
+      );
+    } else {
+      this.#panicking.delete(group);
+      this.#logger.info({ model: modelId, left }, "enough workers of the model are left");
+    }
+  }
+}
