@@ -470,7 +470,7 @@ export const configSchema = z.strictObject({
   streamKeepAliveSecs: z.number().min(0).max(86_400).default(15).meta({
     group: "Admission and time",
     description:
-      "Silence within a stream after which the client gets a comment (`ping` on `/v1/messages`), so that nothing on the way takes the connection for dead, seconds; 0 for never.",
+      "Silence before or within a stream after which its client gets a comment (`ping` on `/v1/messages`), so that nothing on the way takes the connection for dead, seconds; 0 for never. Before the first token the head goes out with it, with status 200: an error is then told within the stream, and other workers are asked as before. What is waited for does not matter: a line, a worker, its first token.",
   }),
   clientStallTimeoutSecs: upToADay.default(120).meta({
     group: "Admission and time",

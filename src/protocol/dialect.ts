@@ -28,7 +28,7 @@ export interface Dialect {
   readonly endEvent: string | undefined;
   /** Sent after the last event, where the API has more to say than that; undefined where it has not. */
   readonly closingEvent: string | undefined;
-  /** Sent on silence, so that nothing on the way takes the connection for dead. */
+  /** Sent on silence, so that nothing on the way takes the connection for dead; where it is no whole event it is a whole line. */
   readonly keepAliveEvent: string;
   /** Response headers that carry the request id. */
   readonly requestIdHeaders: readonly string[];

@@ -134,7 +134,8 @@ function usageNearEnd(text: Buffer): ReturnType<typeof readUsage> {
   return undefined;
 }
 
-function responseHeaders(request: InferenceRequest, contentType: string): Record<string, string> {
+/** Headers of the client's answer. */
+export function responseHeaders(request: InferenceRequest, contentType: string): Record<string, string> {
   const headers: Record<string, string> = { "content-type": contentType };
   for (const name of request.endpoint.dialect.requestIdHeaders) headers[name] = request.record.requestId;
   if (request.isStream) {

@@ -1,11 +1,11 @@
 import { asGatewayError, clientClosed, GatewayError } from "../errors/errors.ts";
 import { answerCount } from "../protocol/answer-count.ts";
-import { errorFacts } from "../protocol/error-facts.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
 import { type OnEvent, SseFramer, type Verdict } from "../transport/sse-framer.ts";
 import type { PieceTaker, StreamAccount, UpstreamResponse } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Attempt } from "./attempt.ts";
+import { errorEvent } from "./error-event.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
 import type { StreamWatch, WatchedStream } from "./stream-watch.ts";
@@ -154,7 +154,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
       if (closingEvent !== undefined) await this.#write(sink, closingEvent);
     } catch (thrown) {
       failure = this.#request.signal.aborted ? clientClosed() : asGatewayError(thrown);
-      if (failure.code !== "client_closed") await this.#write(sink, this.#errorEvent(failure));
+      if (failure.code !== "client_closed") await this.#write(sink, errorEvent(this.#request, failure, this.#reader));
     } finally {
       watch.delete(this);
       this.#sink = undefined;
@@ -294,11 +294,6 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     this.#stalledSince = this.#deps.clock.now();
     await pressure;
     this.#stalledSince = undefined;
-  }
-
-  #errorEvent(failure: GatewayError): string {
-    const facts = errorFacts(failure, this.#request.record.requestId);
-    return this.#reader.errorEvent?.(facts) ?? this.#request.endpoint.dialect.errorEvent(facts);
   }
 
   #settle(failure: GatewayError | undefined): void {

@@ -5,16 +5,20 @@ import type { Metrics } from "../observability/metrics.ts";
 import { createRecordSink, type RecordSink, RequestRecord } from "../observability/request-record.ts";
 import type { Endpoint } from "../protocol/endpoints.ts";
 import { readJsonBody } from "../protocol/json-body.ts";
+import { AwaitedStream, type AwaitedStreamDeps } from "../router/awaited-stream.ts";
 import type { InferenceRequest } from "../router/router.ts";
+import type { StreamWatch } from "../router/stream-watch.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
+import type { Clock } from "../util/clock.ts";
 import type { Permit } from "./admission.ts";
 import type { Auth } from "./auth.ts";
 import { type BodyBounds, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { errorReply, statusIn } from "./error-reply.ts";
-import { type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
+import { type Entry, type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
 import type { LoopDelay } from "./loop-delay.ts";
 import type { ResidentMemory } from "./resident-memory.ts";
+import { bound } from "./settings.ts";
 import { understand } from "./understand.ts";
 
 export interface DataPlaneDeps {
@@ -25,6 +29,9 @@ export interface DataPlaneDeps {
   readonly gate: Gate;
   readonly loopDelay: LoopDelay;
   readonly memory: ResidentMemory;
+  /** Looks at streams that have not begun. */
+  readonly watch: StreamWatch;
+  readonly clock: Clock;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
   /** Threads that share the bound on bytes in flight. */
   readonly threads: number;
@@ -40,6 +47,7 @@ export class DataPlane {
   readonly budget: ByteBudget;
   readonly #bounds: BodyBounds;
   readonly #recordSink: RecordSink;
+  readonly #awaited: AwaitedStreamDeps;
   #active = 0;
   #waiting = 0;
 
@@ -47,6 +55,12 @@ export class DataPlane {
     const { config } = deps;
     this.#deps = deps;
     this.#recordSink = createRecordSink(deps.logger, deps.metrics);
+    this.#awaited = {
+      watch: deps.watch,
+      clock: deps.clock,
+      keepAliveMs: bound(config.streamKeepAliveSecs) * 1000,
+      onDefect: (error, requestId) => this.onDefect(error, requestId),
+    };
     this.#bounds = {
       maxBytes: config.maxPayloadSize,
       timeoutMs: config.requestTimeoutSecs * 1000,
@@ -91,7 +105,7 @@ export class DataPlane {
   }
 
   async #serve(endpoint: Endpoint, request: ClientRequest, record: RequestRecord): Promise<Reply> {
-    const { auth, gate, loopDelay, memory, config, route } = this.#deps;
+    const { auth, gate, loopDelay, memory, config } = this.#deps;
     const tenant = auth.serving(request.headers);
     loopDelay.check();
     memory.check(this.#active - 1);
@@ -104,21 +118,35 @@ export class DataPlane {
     const read = readBody(request, this.#bounds);
     const bytes = read instanceof Promise ? await read : read;
     const entered = gate.enter(entry, request.signal);
-    releaseAtEnd(record, entered instanceof Promise ? await this.#inLine(entered) : entered);
+    let place: Promise<void> | undefined;
+    if (entered instanceof Promise) {
+      // What is asked is looked at meanwhile, so that the client of a stream hears of us.
+      place = this.#inLine(entered, record);
+      // Where the body is refused nobody waits for the place any more; it is given back when it comes.
+      place.catch(() => undefined);
+    } else releaseAtEnd(record, entered);
     const parsed = readJsonBody(bytes);
     const body = parsed instanceof Promise ? await parsed : parsed;
     const understood = understand({ endpoint, request, body, record, isModelRequired: config.enableIgw });
-    if (understood.model !== undefined) {
-      const place = gate.enterModel(understood.model, entry, request.signal);
-      releaseAtEnd(record, place instanceof Promise ? await this.#inLine(place) : place);
+    const begun = place ? place.then(() => this.#enterModel(understood, entry)) : this.#enterModel(understood, entry);
+    return understood.isStream ? AwaitedStream.of(this.#awaited, understood, begun) : begun;
+  }
+
+  #enterModel(understood: InferenceRequest, entry: Entry): Promise<Reply> {
+    const { gate, route } = this.#deps;
+    const { model, record, signal } = understood;
+    if (model !== undefined) {
+      const place = gate.enterModel(model, entry, signal);
+      if (place instanceof Promise) return this.#inLine(place, record).then(() => route(understood));
+      releaseAtEnd(record, place);
     }
     return route(understood);
   }
 
-  async #inLine(place: Promise<Permit>): Promise<Permit> {
+  async #inLine(place: Promise<Permit>, record: RequestRecord): Promise<void> {
     this.#waiting += 1;
     try {
-      return await place;
+      releaseAtEnd(record, await place);
     } finally {
       this.#waiting -= 1;
     }

@@ -2,7 +2,9 @@ import type { Config } from "../config/schema.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { InferenceRequest } from "../router/router.ts";
+import { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
+import { systemClock } from "../util/clock.ts";
 import { clientConnectionLimit } from "../util/descriptor-limit.ts";
 import type { Auth } from "./auth.ts";
 import type { ControlRequest } from "./control-app.ts";
@@ -46,7 +48,8 @@ export function startServing<R extends RouteAddress>(parts: ServingParts<R>): Se
   using stack = new DisposableStack();
   const loopDelay = stack.use(new LoopDelay(maxLoopDelayMs(config)));
   const memory = stack.use(new ResidentMemory(maxResidentBytes(config)));
-  const dataPlane = new DataPlane({ ...parts, loopDelay, memory });
+  const watch = stack.use(new StreamWatch(systemClock));
+  const dataPlane = new DataPlane({ ...parts, loopDelay, memory, watch, clock: systemClock });
   const listener = listen({
     ...parts,
     dataPlane,

@@ -67,6 +67,10 @@ export interface ReplyStream {
   run(sink: ReplySink): Promise<void>;
 }
 
+export function isReplyStream(body: Reply["body"]): body is ReplyStream {
+  return typeof body === "object" && "run" in body;
+}
+
 export interface Reply {
   readonly status: number;
   /** Names in lower case, without those of framing (length, encoding, connection, date). */

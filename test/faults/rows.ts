@@ -236,6 +236,17 @@ const WORKERS: readonly FaultRow[] = [
     expected: "another worker answers, as before the head; alone 502, or 504 after silence",
   },
   {
+    row: 225,
+    fault: "a worker sends nothing before its first token for longer than what stands between will wait",
+    expected:
+      "the client of a stream has the head and a sign of life in time; the second attempt is there all the same; an error is then an event, recorded as what it is",
+  },
+  {
+    row: 226,
+    fault: "a request waits in line for longer than what stands between will wait",
+    expected: "as row 225, in the line before the gate and in that before a model",
+  },
+  {
     row: 210,
     fault: "a worker's socket is closed in the moment in which it is handed to the next request in line",
     expected: "that request has another socket; each is answered within the bounds, and all counts are back at none",

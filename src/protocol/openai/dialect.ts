@@ -19,7 +19,10 @@ export const openaiDialect: Dialect = {
   createStreamReader: () => new ChoicesReader(),
   endEvent: "data: [DONE]\n\n",
   closingEvent: undefined,
-  keepAliveEvent: ": keep-alive\n\n",
+  // Without a blank line behind it: to the standard it is the same, and SDKs of Go and Python take a blank line for the end
+  // of an event, which they then read as JSON that is empty. They are many; readers that would miss an event because a
+  // comment stands above its data are not known.
+  keepAliveEvent: ": keep-alive\n",
   requestIdHeaders: ["x-request-id"],
 };
 

@@ -1,6 +1,6 @@
 import type { Socket } from "bun";
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
-import type { ClientRequest, Reply, ReplyStream, WholeReply } from "../downstream.ts";
+import { type ClientRequest, isReplyStream, type Reply, type ReplyStream, type WholeReply } from "../downstream.ts";
 import { type BodyFramer, bytesOf } from "../http1/body-framer.ts";
 import { indexOfBlankLine } from "../http1/fields.ts";
 import { Ahead, tight } from "./ahead.ts";
@@ -340,7 +340,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
 
   #answer(request: IncomingRequest, reply: Reply): void {
     if (this.#request !== request || this.#phase !== "busy") {
-      if (isStream(reply.body)) runNowhere(reply.body);
+      if (isReplyStream(reply.body)) runNowhere(reply.body);
       return;
     }
     const framer = this.#framer;
@@ -350,7 +350,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
       request.drop();
     }
     if (!request.keepAlive || reply.endsConnection === true || this.#owner.isLeaving) this.#isLast = true;
-    if (isStream(reply.body)) this.#answerInPieces(request, reply, reply.body);
+    if (isReplyStream(reply.body)) this.#answerInPieces(request, reply, reply.body);
     else {
       for (const bytes of wholeAnswer(request, reply, reply.body, this.#isLast)) this.#write(bytes);
       this.#answered();
@@ -524,10 +524,6 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     this.#sent = undefined;
     sent?.resolve();
   }
-}
-
-function isStream(body: Reply["body"]): body is ReplyStream {
-  return typeof body === "object" && "run" in body;
 }
 
 /** An answer that nobody gets is run all the same, so that what it holds is given back. */

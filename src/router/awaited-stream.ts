@@ -1,0 +1,108 @@
+import { asGatewayError, clientClosed, GatewayError } from "../errors/errors.ts";
+import { isReplyStream, type Reply, type ReplySink, type ReplyStream } from "../transport/downstream.ts";
+import { errorEvent } from "./error-event.ts";
+import { responseHeaders } from "./relay.ts";
+import type { InferenceRequest } from "./router.ts";
+import type { StreamRelayDeps } from "./stream-relay.ts";
+import type { WatchedStream } from "./stream-watch.ts";
+
+export interface AwaitedStreamDeps extends Pick<StreamRelayDeps, "watch" | "clock" | "keepAliveMs"> {
+  readonly onDefect: (error: GatewayError, requestId: string) => void;
+}
+
+/**
+ * A stream whose client waits for it: in line, for a worker, for the first token. Until the head is out an error is a
+ * status, so the head waits too, but not for ever: what stands between takes a connection without a byte for dead.
+ *
+ * ```
+ *   waiting -- the stream begins, or an error -------------------> that is the client's answer
+ *      |
+ *      | silence for `keepAliveMs`
+ *      v
+ *   head and comments -- the stream begins ----------------------> passes behind them
+ *      |
+ *      +-- an error, when nobody else can be asked any more -----> error event, as in a stream that was cut
+ * ```
+ *
+ * The client has nothing of an answer in either case, so that who is to answer is chosen anew as long as that may be.
+ */
+export class AwaitedStream implements WatchedStream, ReplyStream {
+  readonly #deps: AwaitedStreamDeps;
+  readonly #request: InferenceRequest;
+  readonly #answer = Promise.withResolvers<Reply>();
+  /** The stream behind the early head; undefined as long as there is none. */
+  #late: PromiseWithResolvers<Reply> | undefined;
+  #sink: ReplySink | undefined;
+  /** When the client last heard of us, or began to wait; on the deps' clock. */
+  #heardAt: number;
+
+  private constructor(deps: AwaitedStreamDeps, request: InferenceRequest) {
+    this.#deps = deps;
+    this.#request = request;
+    this.#heardAt = deps.clock.now() - (performance.now() - request.record.startedAt);
+  }
+
+  /** The client's answer: that of `begun`, or before it a head with comments, behind which that of `begun` passes. */
+  static of(deps: AwaitedStreamDeps, request: InferenceRequest, begun: Promise<Reply>): Promise<Reply> {
+    if (deps.keepAliveMs === Number.POSITIVE_INFINITY) return begun;
+    const awaited = new AwaitedStream(deps, request);
+    deps.watch.add(awaited);
+    begun.then(
+      (reply) => awaited.#over().resolve(reply),
+      (error: unknown) => awaited.#over().reject(error),
+    );
+    return awaited.#answer.promise;
+  }
+
+  tick(now: number): void {
+    if (now - this.#heardAt < this.#deps.keepAliveMs) return;
+    this.#heardAt = now;
+    if (this.#late) this.#keepAlive();
+    else {
+      this.#late = Promise.withResolvers<Reply>();
+      // It may fail before anybody runs this; whoever does is told.
+      this.#late.promise.catch(() => undefined);
+      this.#answer.resolve({ status: 200, headers: responseHeaders(this.#request, "text/event-stream"), body: this });
+    }
+  }
+
+  async run(sink: ReplySink): Promise<void> {
+    const late = this.#late;
+    if (!late) throw new GatewayError("internal_error", "a head without a stream behind it");
+    this.#sink = sink;
+    this.#keepAlive();
+    let stream: ReplyStream;
+    try {
+      const { body } = await late.promise;
+      if (!isReplyStream(body)) throw new GatewayError("internal_error", "a stream was answered by something else");
+      stream = body;
+    } catch (thrown) {
+      this.#fail(thrown, sink);
+      return;
+    } finally {
+      this.#sink = undefined;
+    }
+    await stream.run(sink);
+  }
+
+  /** Nobody waits any more; who is to be told. */
+  #over(): PromiseWithResolvers<Reply> {
+    this.#deps.watch.delete(this);
+    return this.#late ?? this.#answer;
+  }
+
+  #keepAlive(): void {
+    void this.#sink?.write(Buffer.from(this.#request.endpoint.dialect.keepAliveEvent));
+  }
+
+  #fail(thrown: unknown, sink: ReplySink): void {
+    const { record, signal, endpoint } = this.#request;
+    const error = signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
+    if (error.code === "internal_error") this.#deps.onDefect(error, record.requestId);
+    if (error.code === "client_closed") record.settle(error.status, error.code);
+    else {
+      void sink.write(Buffer.from(errorEvent(this.#request, error, endpoint.dialect.createStreamReader())));
+      record.settle(200, error.code);
+    }
+  }
+}
