@@ -1,4 +1,5 @@
 import { GatewayError } from "../errors/errors.ts";
+import { jsonObjectOf } from "../protocol/json.ts";
 import { readUsage } from "../protocol/usage.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { Attempt } from "./attempt.ts";
@@ -76,11 +77,9 @@ async function readError(upstream: UpstreamResponse, attempt: Attempt, path: str
   return workerError({ status, headers, body, origin: attempt.worker.url, path });
 }
 
-/** A stream must be a stream, and an answer JSON: what carries another label is not passed on under a wrong one. */
+/** What carries another label than was asked for is not passed on under a wrong one. */
 function checkForm(upstream: UpstreamResponse, request: InferenceRequest): void {
-  const type = upstream.headers.get("content-type") ?? "";
-  const wanted = request.isStream ? "text/event-stream" : "application/json";
-  if (!type.toLowerCase().startsWith(wanted)) {
+  if (!isWanted(upstream, request)) {
     throw new GatewayError("invalid_upstream_response", "the worker's answer has another type than was asked for");
   }
   const encoding = upstream.headers.get("content-encoding");
@@ -89,13 +88,44 @@ function checkForm(upstream: UpstreamResponse, request: InferenceRequest): void 
   }
 }
 
+/** A stream, or else JSON, by any of its names or without one, as it is read in any case; or the bytes that were asked for. */
+function isWanted(upstream: UpstreamResponse, request: InferenceRequest): boolean {
+  const type = typeOf(upstream);
+  if (request.isStream) return type.startsWith("text/event-stream");
+  return type === "" || JSON_TYPE.test(type) || isBytes(upstream, request);
+}
+
+const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json *(?:;|$)/;
+
+function typeOf({ headers }: UpstreamResponse): string {
+  return headers.get("content-type")?.toLowerCase() ?? "";
+}
+
+/** Embeddings as numbers in binary, which vLLM has; what they are is in a header of its own, or known to who asked. */
+function isBytes(upstream: UpstreamResponse, { body }: InferenceRequest): boolean {
+  if (!typeOf(upstream).startsWith(OCTETS)) return false;
+  const format = body.value("encoding_format");
+  return format === "bytes" || format === "bytes_only";
+}
+
+const OCTETS = "application/octet-stream";
+
 async function relayWhole({ upstream, attempt }: StreamSource, request: InferenceRequest): Promise<Reply> {
   const body = await upstream.bytes(MAX_ANSWER_BYTES);
   const { record } = request;
-  record.tokens = readTokens(body);
+  const { status } = upstream;
+  let response: Reply;
+  if (isBytes(upstream, request)) {
+    const metadata = upstream.headers.get("metadata");
+    record.tokens = metadata === undefined ? undefined : readUsage(jsonObjectOf(metadata));
+    response = { status, headers: responseHeaders(request, OCTETS), body };
+    if (metadata !== undefined) response.headers["metadata"] = metadata;
+  } else {
+    record.tokens = readTokens(body);
+    response = jsonAnswer(request, status, body);
+  }
   attempt.end();
-  const response = jsonAnswer(request, upstream.status, body);
-  record.settle(upstream.status);
+  record.settle(status);
   return response;
 }
 

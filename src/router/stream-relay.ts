@@ -194,15 +194,18 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
 
   /** False where there is something to wait for, or to say. */
   take(bytes: Uint8Array, from: number, to: number): boolean {
-    this.#isFresh = true;
     if (this.#bytes < MAX_STREAM_BYTES && (this.#account || this.#framer.passes(bytes, from, to))) {
+      this.#isFresh = true;
       this.#bytes += to - from;
       this.#pressure = this.#sink?.write(bytes, from, to);
       return this.#pressure === undefined;
     }
     try {
       const events = this.#push(bytes.subarray(from, to));
-      if (events.length > 0) this.#pressure = this.#sink?.write(events);
+      if (events.length > 0) {
+        this.#isFresh = true;
+        this.#pressure = this.#sink?.write(events);
+      }
     } catch (thrown) {
       this.#failure = asGatewayError(thrown);
     }

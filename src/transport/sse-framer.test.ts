@@ -88,7 +88,15 @@ test("an event without end is refused before it fills the memory", () => {
 });
 
 test("data that is empty makes no event and is left out, however the stream was cut", () => {
-  const empty = ["data:\n\n", "data: \n\n", "event: ping\ndata:\n\n", "data:\ndata:\n\n", "id: 1\ndata:  \n\n"];
+  const empty = [
+    "data:\n\n",
+    "data: \n\n",
+    "event: ping\ndata:\n\n",
+    "event: delta\n\n",
+    "event: error\n: gone\n\n",
+    "data:\ndata:\n\n",
+    "id: 1\ndata:  \n\n",
+  ];
   const wanted = 'data: {"a":1}\n\n: comment\n\ndata: [DONE]\n\n';
   for (const one of empty) {
     const stream = `${one}${one}data: {"a":1}\n\n${one}: comment\n\n${one}data: [DONE]\n\n`;

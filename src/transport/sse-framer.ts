@@ -28,8 +28,8 @@ const NO_BYTES = new Uint8Array(0);
 /**
  * Cuts a stream of server-sent events into its events on their way through, without changing them: a part of an event
  * waits for its rest, so that a stream which is cut never ends within one. The format is that of the HTML standard: lines end
- * with LF, CRLF or CR, and a byte order mark may stand before all. Bare CR come out as LF, and the mark does not. Data that is
- * empty makes no event by that standard; as clients try to read it as JSON it is left out.
+ * with LF, CRLF or CR, and a byte order mark may stand before all. Bare CR come out as LF, and the mark does not. What has
+ * no data is no event by that standard; as clients try to read it as JSON it is left out, but for comments, `id` and `retry`.
  */
 export class SseFramer {
   /** Events with data so far, the last one (end marker) left out. */
@@ -171,7 +171,8 @@ export class SseFramer {
   /** Whether the event passes. */
   #takes(bytes: Buffer, from: number, end: number): boolean {
     const { name, data } = fieldsOf(bytes.toString("utf8", from, end));
-    if (data === undefined) return true;
+    // A name without data is nothing by the standard as well, and clients read it as an event whose data is empty.
+    if (data === undefined) return name === undefined;
     if (data.trim() === "") return false;
     const verdict = this.#onEvent(name, data);
     if (verdict === "pass") this.events += 1;

@@ -247,6 +247,12 @@ const WORKERS: readonly FaultRow[] = [
     expected: "as row 225, in the line before the gate and in that before a model",
   },
   {
+    row: 227,
+    fault: "answers that are no JSON by right, and JSON by other names",
+    expected:
+      "bytes that were asked for pass as they are, with their `metadata`; JSON without a type or as `application/*+json` passes as JSON; all else as rows 25 and 26, and bytes that nobody asked for too",
+  },
+  {
     row: 210,
     fault: "a worker's socket is closed in the moment in which it is handed to the next request in line",
     expected: "that request has another socket; each is answered within the bounds, and all counts are back at none",

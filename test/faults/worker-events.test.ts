@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { post } from "../support/gateway.ts";
 import { chunk, type RawExchange, startRawEngine, STREAM_HEAD } from "../support/engine.ts";
 import { type Api, APIS, CHAT, expectCut, expectError, MESSAGES, RESPONSES } from "./apis.ts";
 import { ask, expectOneLineEach, lineOf, type Reply, workerView } from "./ask.ts";
@@ -125,6 +126,7 @@ describe("events that tell nothing of the answer", () => {
     "a space as data": "data: \n\n",
     "empty data with CRLF": "data:\r\n\r\n",
     "a ping with empty data": "event: ping\ndata:\n\n",
+    "a name without data": "event: content_block_delta\n\n",
     "a ping in words": "event: ping\ndata: ping\n\n",
     "a heartbeat with a number": "event: heartbeat\ndata: 1764163200\n\n",
   };
@@ -247,4 +249,85 @@ describe("a worker that is lost before it has told anything of the answer", () =
     // What came in one piece with the first event is passed with it.
     expect(much.text.length).toBeLessThan(1_000_000);
   });
+});
+
+describe("answers that are no JSON by right", () => {
+  const NUMBERS = Buffer.from(Float32Array.of(0.5, -1, Number.NaN).buffer);
+  const METADATA = '{"id":"e","data":[{"index":0,"shape":[3]}],"usage":{"prompt_tokens":5,"total_tokens":5}}';
+  const head = (headers: string, length: number): string =>
+    `HTTP/1.1 200 OK\r\n${headers}content-length: ${length}\r\n\r\n`;
+
+  async function embed(model: string, headers: string, body: Buffer, asked: object): Promise<Response> {
+    await using engine = await startRawEngine(({ write }) =>
+      write(Buffer.concat([Buffer.from(head(headers, body.length)), body])),
+    );
+    await using _served = await gateway.serve(model, [engine.url]);
+    return await post(`${gateway.url}/v1/embeddings`, { model, input: "a", ...asked });
+  }
+
+  test("row 227: embeddings as bytes pass as they are, with what they are where the worker says it", async () => {
+    for (const [format, metadata] of [
+      ["bytes", `metadata: ${METADATA}\r\n`],
+      ["bytes_only", ""],
+    ] as const) {
+      const headers = `content-type: application/octet-stream\r\n${metadata}`;
+      const response = await embed(`as-${format}`, headers, NUMBERS, { encoding_format: format });
+      expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/octet-stream"]);
+      expect(response.headers.get("metadata")).toBe(format === "bytes" ? METADATA : null);
+      expect(Buffer.from(await response.arrayBuffer())).toEqual(NUMBERS);
+      const line = await gateway.accessLine(response.headers.get("x-request-id") ?? "");
+      expect([line["status"], line["prompt_tokens"]]).toEqual([200, format === "bytes" ? 5 : undefined]);
+      observe(227, `\`encoding_format: ${format}\`: 200, the bytes, no fault`);
+    }
+  });
+
+  test("row 227: bytes that nobody asked for are none, and an error is one whatever was asked for", async () => {
+    const headers = "content-type: application/octet-stream\r\n";
+    for (const asked of [{}, { encoding_format: "float" }]) {
+      const response = await embed(`unasked-${Object.keys(asked).length}`, headers, NUMBERS, asked);
+      expect([response.status, await response.text()]).toEqual([
+        502,
+        expect.stringContaining("invalid_upstream_response"),
+      ]);
+    }
+  });
+
+  test("row 227: JSON without a type, or by another name of it, is JSON; what is none is not", async () => {
+    const json = Buffer.from('{"object":"list","data":[]}');
+    const names = [
+      "",
+      "content-type: application/problem+json; charset=utf-8\r\n",
+      "content-type: Application/JSON\r\n",
+    ];
+    for (const [at, headers] of names.entries()) {
+      const response = await embed(`json-${at}`, headers, json, {});
+      expect([response.status, response.headers.get("content-type"), await response.text()]).toEqual([
+        200,
+        "application/json",
+        json.toString(),
+      ]);
+      const page = await embed(`page-${at}`, headers, Buffer.from("<html>"), {});
+      expect([page.status, await page.text()]).toEqual([502, expect.stringContaining("invalid_upstream_response")]);
+    }
+    for (const [at, type] of ["text/plain", "text/html", "application/jsonlines"].entries()) {
+      const response = await embed(`other-${at}`, `content-type: ${type}\r\n`, json, {});
+      expect([type, response.status]).toEqual([type, 502]);
+    }
+    observe(227, "JSON without a type and as `application/problem+json`: 200 as JSON");
+  });
+});
+
+test("row 222: what is left out counts as silence: the client hears of the gateway all the same", async () => {
+  await using lively = await startFaultGateway(["--stream-keep-alive-secs", "1", "--idle-timeout-secs", "5"]);
+  await using engine = await startRawEngine(({ write }) => {
+    write(STREAM_HEAD + chunk(CHAT.delta("one", 0)));
+    const timer = setInterval(() => write(chunk("data:\n\n")), 300);
+    setTimeout(() => {
+      clearInterval(timer);
+      write(`${chunk(CHAT.delta("two", 1) + CHAT.ending(2))}0\r\n\r\n`);
+    }, 2600);
+  });
+  await using _served = await lively.serve("pinged", [engine.url]);
+  const { text } = await ask(lively, CHAT, "pinged", { stream: true });
+  expect(text.slice(text.indexOf("one"), text.indexOf("two"))).toContain("\n\n: keep-alive\ndata: ");
 });
