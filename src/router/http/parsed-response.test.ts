@@ -300,7 +300,7 @@ test("errors, and what is no chat answer, pass as they are", async () => {
     'data: {"choices":7}',
     'data: {"choices":[7,{"delta":7},{"delta":{"content":7}}]}',
     'data: {"error":{"message":"x"}}',
-    "event: ping",
+    ": ping",
     "data: [1]\ndata: [2]",
   ];
   const raw = `${nonsense.join("\n\n")}\n\ndata: [DONE]\n\n`;
