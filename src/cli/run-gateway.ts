@@ -108,7 +108,10 @@ function addressError(error: unknown, config: Config): unknown {
   if (code !== "EADDRINUSE" && code !== "EACCES" && code !== "EADDRNOTAVAIL") return error;
   const why = code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
   const main = { flag: "--port", address: `${config.host}:${config.port}` };
-  const metrics = { flag: "--prometheus-port", address: `${config.prometheusHost}:${config.prometheusPort}` };
+  const metrics = {
+    flag: "--prometheus-port",
+    address: `${config.prometheusHost ?? config.host}:${config.prometheusPort}`,
+  };
   // The message has the port, also where it comes from another thread.
   const isOf = (port: number): boolean => new RegExp(`port ${port}\\b`, "i").test(String(error));
   const ports = [

@@ -623,9 +623,10 @@ export const configSchema = z.strictObject({
       group: "Observability",
       description: "Least level that is logged. Access lines are `info`; what stands in each line: docs/logs.md.",
     }),
-  prometheusHost: host.default("0.0.0.0").meta({
+  prometheusHost: host.optional().meta({
     group: "Observability",
-    description: "Address of the metrics port.",
+    description:
+      "Address of the metrics port; without it that of `host`, as the main port has the same page. Nobody is asked for a key there, and the page names models and the addresses of workers. Other gateways take `0.0.0.0`, whatever their `host`.",
   }),
   prometheusPort: port.default(29_000).meta({
     group: "Observability",

@@ -117,6 +117,12 @@ export const ERRORS = {
   tokenizer_not_found: client(404, 5, "not_found_error", "No tokenizer has this id or name."),
   worker_not_found: client(404, 5, "not_found_error", "No worker has this id or URL."),
   method_not_allowed: client(405, 12, "invalid_request_error", "The route exists, for the methods named in `Allow`."),
+  websocket_unsupported: client(
+    426,
+    12,
+    "invalid_request_error",
+    "A WebSocket was asked for where there is none: the route is one to POST to.",
+  ),
   request_timeout: client(
     408,
     4,

@@ -27,10 +27,15 @@ export class JsonBody {
     return span && this.bytes.subarray(span.start, span.end);
   }
 
+  /** Of the members, in their order. */
+  names(): IterableIterator<string> {
+    return this.#members.keys();
+  }
+
   /** The member's value; undefined where there is none, or one so long that only a worker needs it. */
-  value(name: string): unknown {
+  value(name: string, maxBytes = MAX_VALUE_BYTES): unknown {
     const raw = this.raw(name);
-    return raw && raw.length <= MAX_VALUE_BYTES ? parse(raw) : undefined;
+    return raw && raw.length <= maxBytes ? parse(raw) : undefined;
   }
 
   /** Entries of a list; 0 where the member is no list. */

@@ -6,6 +6,7 @@ import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply, WholeReply } from "../transport/downstream.ts";
 import { HttpServer } from "../transport/http1-server/http-server.ts";
 import type { ControlRequest } from "./control-app.ts";
+import { sideConnectionLimit } from "../util/descriptor-limit.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { createCors } from "./cors.ts";
 import type { DataPlane } from "./data-plane.ts";
@@ -109,8 +110,19 @@ function route(
   if (!match) throw unknownRoute(request.path);
   const handler = match.handlers.get(request.method === "HEAD" ? "GET" : request.method);
   if (handler) return handler(request, requestId, match.params);
+  if (isWebSocket(request)) {
+    // Clients that try a WebSocket first go on with POST at once where they are told this, and wait and try again otherwise.
+    throw new GatewayError("websocket_unsupported", "this route is not spoken over a WebSocket: POST to it", {
+      headers: { upgrade: "HTTP/1.1", connection: "upgrade" },
+    });
+  }
   const allow = [...match.handlers.keys()];
   throw new GatewayError("method_not_allowed", `this route takes ${allow.join(", ")}`, { allow });
+}
+
+/** The first message of a WebSocket (RFC 6455, section 4.1). */
+function isWebSocket({ method, headers }: ClientRequest): boolean {
+  return method === "GET" && headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
 /** Of what scrapers ask there is nothing to hold but heads. */
@@ -124,10 +136,11 @@ export function listenForMetrics(
   onDefect: (error: unknown) => void,
 ): Listener {
   return new HttpServer({
-    hostname: config.prometheusHost,
+    hostname: config.prometheusHost ?? config.host,
     port: config.prometheusPort,
     reusePort: config.reusePort,
     idleMs: bound(config.clientIdleTimeoutSecs) * 1000,
+    maxConnections: sideConnectionLimit,
     maxPerAddress: Number.POSITIVE_INFINITY,
     account: new ByteBudget(MAX_SCRAPERS_BYTES),
     handle: async (request) =>

@@ -21,7 +21,7 @@ import { logDefect } from "./data-plane.ts";
 import type { Front, FrontParts, StartFront } from "./front.ts";
 import { LocalGate } from "./gate.ts";
 import { listen, type Listener, listenForMetrics, urlOf } from "./listener.ts";
-import { clientConnectionLimit } from "../util/descriptor-limit.ts";
+import { sideConnectionLimit } from "../util/descriptor-limit.ts";
 import type { Route } from "./route.ts";
 import { startServing } from "./serving.ts";
 import { authSettings, gateSettings } from "./settings.ts";
@@ -110,7 +110,7 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
     url: urlOf(main.port, config.host),
     port: main.port,
     adminUrl: admin && urlOf(admin.port, config.adminHost),
-    metricsUrl: metricsServer && urlOf(metricsServer.port, config.prometheusHost),
+    metricsUrl: metricsServer && urlOf(metricsServer.port, config.prometheusHost ?? config.host),
     async drain({ delayMs, graceMs }) {
       isDraining = true;
       main.beginToLeave();
@@ -179,7 +179,7 @@ function startAdminListener(
     dataPlane: undefined,
     routes: routesOf(control.routes, "admin", true),
     answer: (route, request) => control.answer(route, request),
-    maxConnections: clientConnectionLimit,
+    maxConnections: sideConnectionLimit,
     metrics,
     onDefect,
   });

@@ -7,6 +7,7 @@ import { readRoutingKey } from "../protocol/routing-key.ts";
 import type { InferenceRequest, RequestFeatures } from "../router/router.ts";
 import type { ClientRequest } from "../transport/downstream.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
+import { checkBounds } from "./request-bounds.ts";
 
 export interface ReadRequest {
   readonly endpoint: Endpoint;
@@ -52,35 +53,6 @@ function readStream(endpoint: Endpoint, body: JsonBody): boolean {
     throw new GatewayError("invalid_request", "stream must be true or false", { param: "stream" });
   }
   return stream && endpoint.canStream;
-}
-
-/** Numbers that an engine would allocate by, with the greatest that make sense. */
-const NUMBERS: readonly [name: string, least: number, most: number][] = [
-  ["n", 1, 1024],
-  ["best_of", 1, 1024],
-  ["max_tokens", 0, 100_000_000],
-  ["max_completion_tokens", 0, 100_000_000],
-  ["max_output_tokens", 0, 100_000_000],
-  ["logprobs", -1, 1_000_000],
-  ["top_logprobs", -1, 1_000_000],
-];
-/** Lists that an engine walks for each token or each request. */
-const LISTS: readonly [name: string, most: number][] = [
-  ["stop", 4096],
-  ["tools", 4096],
-];
-
-/** Throws invalid_request, with the name as `param`, on what no engine should have to refuse itself. */
-function checkBounds(body: JsonBody): void {
-  for (const [name, least, most] of NUMBERS) {
-    const value = body.value(name);
-    if (typeof value !== "number" || (value >= least && value <= most)) continue;
-    throw new GatewayError("invalid_request", `${name} must be from ${least} to ${most}`, { param: name });
-  }
-  for (const [name, most] of LISTS) {
-    if (body.count(name) <= most) continue;
-    throw new GatewayError("invalid_request", `${name} must have at most ${most} entries`, { param: name });
-  }
 }
 
 /** Bytes of a request that make about one token, for a first estimate. */

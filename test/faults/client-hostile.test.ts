@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
+import { freePort } from "./free-port.ts";
+import { readFileSync } from "node:fs";
 import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import { eventually, expectSameProcessServes, observe, openaiError, quantile, rssRise, unseenBy } from "./observe.ts";
@@ -199,3 +201,46 @@ describe("empty lines", () => {
     expect(secs).toBeLessThan(5);
   }, 15_000);
 });
+
+test("row 255: idle clients at the ports of metrics and administration leave the main port what it needs", async () => {
+  for (const kind of ["metrics", "administration"]) {
+    const port = freePort();
+    const flags = kind === "metrics" ? ["--prometheus-port", String(port)] : ["--admin-port", String(port)];
+    await using worker = await startEngine({ model: "sim-1" });
+    await using scarce = await startFaultGateway([...flags, "--worker", worker.url]);
+    await eventually(async () => (await fetch(`${scarce.url}/readiness`)).ok, "it is ready");
+    const limited = Bun.spawnSync(["prlimit", "--pid", String(scarce.pid), "--nofile=200:200"]);
+    expect(limited.exitCode).toBe(0);
+    // It looks at its limit now and then while there are connections.
+    await Bun.sleep(1200);
+    const side = `http://127.0.0.1:${port}`;
+    const wires: Wire[] = [];
+    for (let count = 0; count < 500; count += 1) wires.push(await openWire(side));
+    const before = cpuTicks(scarce.pid);
+    await Bun.sleep(500);
+    const spent = cpuTicks(scarce.pid) - before;
+    const times: number[] = [];
+    for (let count = 0; count < 5; count += 1) {
+      const from = performance.now();
+      const [answer] = await exchange(scarce.url, jsonPost(CHAT, chat("sim-1"), ["connection: close"]));
+      expect(answer?.status).toBe(200);
+      times.push(performance.now() - from);
+    }
+    expect(scarce.descriptors()).toBeLessThan(100);
+    const open = wires.filter((wire) => !wire.isClosed).length;
+    expect(open).toBeLessThanOrEqual(64);
+    expect(spent).toBeLessThan(20);
+    observe(255, `500 at the port of ${kind}: ${open} stay, 5 × 200 at the main port, ${spent * 2} % of a core`);
+    for (const wire of wires) wire.hangUp();
+    await eventually(async () => {
+      const path = kind === "metrics" ? "/metrics" : "/liveness";
+      const [answer] = await exchange(side, head(`GET ${path}`, ["connection: close"]));
+      return answer?.status === 200;
+    }, "the port serves again");
+  }
+}, 30_000);
+
+function cpuTicks(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(" ");
+  return fields.slice(13, 15).reduce((sum, ticks) => sum + Number(ticks), 0);
+}

@@ -490,6 +490,11 @@ const REQUESTS: readonly FaultRow[] = [
     fault: "empty lines, in one piece or by halves",
     expected: "they begin no request: refused beyond eight, and closed as idle",
   },
+  {
+    row: 255,
+    fault: "200 descriptors, 500 idle clients at the ports of metrics and administration",
+    expected: "each of these ports takes a few only: the main port serves, and no core is burnt",
+  },
 ];
 
 const LIFE: readonly FaultRow[] = [

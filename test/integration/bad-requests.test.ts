@@ -3,6 +3,7 @@ import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { openRaw } from "../support/client.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post, startGateway, type TestGateway } from "../support/gateway.ts";
+import { exchange, head, type WireAnswer } from "../faults/wire.ts";
 
 let engine: SimulatedEngine;
 let gateway: TestGateway;
@@ -106,6 +107,25 @@ describe("a bad request has its own answer, and no worker hears of it", () => {
 });
 
 describe("routes", () => {
+  test("of inference are not spoken over WebSockets, and say so in the way that clients understand", async () => {
+    const ask = (path: string, fields: readonly string[]): Promise<readonly WireAnswer[]> =>
+      exchange(gateway.url, head(`GET ${path}`, fields));
+    const shake = ["connection: Upgrade", "upgrade: WebSocket", "sec-websocket-version: 13", "sec-websocket-key: eA=="];
+    for (const path of ["/v1/responses", "/v1/chat/completions"]) {
+      const [answer] = await ask(path, shake);
+      expect([answer?.status, answer?.headers.get("upgrade"), answer?.headers.get("connection")]).toEqual([
+        426,
+        "HTTP/1.1",
+        "upgrade",
+      ]);
+      expect(answer?.body).toContain('"code":"websocket_unsupported"');
+      const [plain] = await ask(path, []);
+      expect([plain?.status, plain?.headers.get("allow")]).toEqual([405, "POST"]);
+    }
+    // Where there is a GET it is answered: an upgrade is an offer.
+    expect((await ask("/health", shake))[0]?.status).toBe(200);
+  });
+
   test("that are not there", async () => {
     for (const path of ["/nope", "/v1/chat/completions/", "/V1/models", "/v1//models", "/admin"]) {
       const { status, error } = await errorOf(await fetch(gateway.url + path));

@@ -102,7 +102,6 @@ const FIELD_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   removeUnhealthyWorkers: false,
   requestIdHeaders: ["x-request-id", "x-correlation-id", "x-trace-id", "request-id"],
   logLevel: "info",
-  prometheusHost: "0.0.0.0",
   prometheusPort: 29_000,
 };
 
@@ -165,6 +164,7 @@ describe("defaults", () => {
       "modelPolicies",
       "policyModule",
       "prefillPolicy",
+      "prometheusHost",
       "reasoningParser",
       "tokenizerFolder",
       "tokenizerPath",

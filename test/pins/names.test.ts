@@ -68,6 +68,7 @@ test("error codes and their statuses", () => {
     "404 tokenizer_not_found",
     "404 worker_not_found",
     "405 method_not_allowed",
+    "426 websocket_unsupported",
     "408 request_timeout",
     "409 worker_exists",
     "413 request_too_large",
