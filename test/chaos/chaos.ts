@@ -92,7 +92,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     ];
     const rssMb = { before: rssBefore, after: gateway.rssMb() };
     gateway.signal("SIGTERM");
-    const code = await Promise.race([gateway.exited, Bun.sleep(10_000)]);
+    const code = await Promise.race([gateway.exited, Bun.sleep(10_000).then(() => "no code")]);
     if (code !== 0) wrong.push(`the gateway ended with ${code}`);
     const defects = gateway.lines().filter(({ msg }) => msg === "defect");
     wrong.push(...defects.map((line) => `a defect in the log: ${JSON.stringify(line)}`));
