@@ -6,7 +6,7 @@ export const ID = /«[a-z0-9-]+»/g;
 /** Of a prompt without a name. */
 export const NAMELESS = "«nameless»";
 /** Stands in what a worker sends that nobody asked for. */
-export const FOREIGN = "«foreign»";
+const FOREIGN = "«foreign»";
 
 interface Asked {
   readonly id: string;
@@ -84,7 +84,7 @@ const in2Secs = (): string => new Date(Date.now() + 2000).toUTCString();
 const nothing: Behaviour = () => undefined;
 
 /** What workers do wrong, by name. */
-export const FAULTS: ReadonlyMap<string, Behaviour> = new Map<string, Behaviour>([
+const FAULTS: ReadonlyMap<string, Behaviour> = new Map<string, Behaviour>([
   ["reset", ({ exchange }) => exchange.reset()],
   ["close", ({ exchange }) => exchange.end()],
   ["cut and reset", cutShort((exchange) => exchange.reset())],
