@@ -41,6 +41,8 @@ import { exposeState } from "./state-metrics.ts";
  */
 export interface AppContext extends AsyncDisposable {
   readonly config: Config;
+  /** Of all that waits. */
+  readonly clock: Clock;
   /** With `enable_grpc`: that of `tokenizer_path`, loaded before anything listens. */
   readonly tokenizer: Tokenizer | undefined;
   /** Tokenizers of this thread, by model. */
@@ -65,7 +67,7 @@ export interface AppContext extends AsyncDisposable {
 
 /** Parts that a test brings itself. What it brings it also closes. */
 export type AppContextOverrides = Partial<
-  Omit<AppContext, keyof AsyncDisposable | "config" | "tokenizer" | "policyMemory" | "outcomes" | "writeLog">
+  Omit<AppContext, keyof AsyncDisposable | "config" | "clock" | "tokenizer" | "policyMemory" | "outcomes" | "writeLog">
 > & {
   readonly clock?: Clock;
 };
@@ -139,6 +141,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const owned = stack.move();
   return {
     config,
+    clock,
     tokenizer,
     tokenizers,
     metrics,

@@ -359,3 +359,13 @@ export function asGatewayError(thrown: unknown): GatewayError {
 export function clientClosed(cause?: unknown): GatewayError {
   return new GatewayError("client_closed", "the client left before the end", { cause });
 }
+
+/** All of `request_timeout_secs` is over, whatever the request waited for. */
+export function tookTooLong(): GatewayError {
+  return new GatewayError("upstream_timeout", "the request took longer than it may");
+}
+
+/** Why nobody waits any more, by the reason of a signal: one of our own errors, as where time is over, or else the client has left. */
+export function whyLeft(reason: unknown): GatewayError {
+  return reason instanceof GatewayError ? reason : clientClosed(reason);
+}

@@ -1,5 +1,6 @@
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Clock } from "../util/clock.ts";
 
 /** Token counts of an answer; undefined where nobody said. */
 export interface TokenCounts {
@@ -27,7 +28,7 @@ export interface RecordSink {
 export class RequestRecord {
   readonly requestId: string;
   readonly endpoint: string;
-  /** On the clock of `performance.now()`, ms. */
+  /** On the clock that it was given, which is that of the transports, ms. */
   readonly startedAt: number;
   /** As the client named it, once a worker is known to serve it; so a label cannot be made up by clients. */
   model: string | undefined;
@@ -54,19 +55,26 @@ export class RequestRecord {
   status = 0;
   durationMs = 0;
   readonly #sink: RecordSink;
+  readonly #clock: Clock;
   readonly #onSettled: (() => void)[] = [];
   #isSettled = false;
 
-  constructor(requestId: string, endpoint: string, sink: RecordSink) {
+  constructor(requestId: string, endpoint: string, sink: RecordSink, clock: Clock) {
     this.requestId = requestId;
     this.endpoint = endpoint;
-    this.startedAt = performance.now();
+    this.#clock = clock;
+    this.startedAt = clock.now();
     this.#sink = sink;
   }
 
   noteFailure(url: string, code: string): void {
     this.failedAttempts ??= [];
     this.failedAttempts.push({ url, code });
+  }
+
+  /** Since the start, ms. */
+  get elapsedMs(): number {
+    return this.#clock.now() - this.startedAt;
   }
 
   /** Runs `action` when the request is over. */
@@ -81,7 +89,7 @@ export class RequestRecord {
     this.#isSettled = true;
     this.status = status;
     this.errorCode = errorCode;
-    this.durationMs = performance.now() - this.startedAt;
+    this.durationMs = this.elapsedMs;
     for (const action of this.#onSettled) action();
     this.#sink.settle(this);
   }

@@ -20,7 +20,7 @@ function setUp(): Setup {
   const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
   const failureLog = new FailureLog(silent, clock);
   const deps = { clock, ledger, metrics, outcomes, failedLoad: new FailedLoad(clock), failureLog };
-  const record = new RequestRecord("r1", "chat_completions", { settle: () => undefined });
+  const record = new RequestRecord("r1", "chat_completions", { settle: () => undefined }, clock);
   const request: AttemptedRequest = {
     body: { bytes: Buffer.from("{}") },
     features: { model: "m", promptTokens: 7 },

@@ -26,7 +26,7 @@ async function waitFor(path: string, keepAliveMs = KEEP_ALIVE_MS): Promise<Waiti
   if (!endpoint) throw new Error(path);
   const clock = new ManualClock();
   const watch = new StreamWatch(clock);
-  const record = new RequestRecord("id-1", endpoint.name, { settle: () => undefined });
+  const record = new RequestRecord("id-1", endpoint.name, { settle: () => undefined }, clock);
   const signal = new LeaveController();
   const begun = Promise.withResolvers<Reply>();
   const defects: GatewayError[] = [];

@@ -1,4 +1,4 @@
-import { asGatewayError, clientClosed, GatewayError } from "../errors/errors.ts";
+import { asGatewayError, GatewayError, whyLeft } from "../errors/errors.ts";
 import { isReplyStream, type Reply, type ReplySink, type ReplyStream } from "../transport/downstream.ts";
 import { errorEvent } from "./error-event.ts";
 import { responseHeaders } from "./relay.ts";
@@ -39,7 +39,7 @@ export class AwaitedStream implements WatchedStream, ReplyStream {
   private constructor(deps: AwaitedStreamDeps, request: InferenceRequest) {
     this.#deps = deps;
     this.#request = request;
-    this.#heardAt = deps.clock.now() - (performance.now() - request.record.startedAt);
+    this.#heardAt = request.record.startedAt;
   }
 
   /** The client's answer: that of `begun`, or before it a head with comments, behind which that of `begun` passes. */
@@ -97,7 +97,7 @@ export class AwaitedStream implements WatchedStream, ReplyStream {
 
   #fail(thrown: unknown, sink: ReplySink): void {
     const { record, signal, endpoint } = this.#request;
-    const error = signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
+    const error = signal.aborted ? whyLeft(signal.reason) : asGatewayError(thrown);
     if (error.code === "internal_error") this.#deps.onDefect(error, record.requestId);
     if (error.code === "client_closed") record.settle(error.status, error.code);
     else {

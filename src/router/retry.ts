@@ -1,4 +1,4 @@
-import { asGatewayError, clientClosed, type GatewayError } from "../errors/errors.ts";
+import { asGatewayError, type GatewayError, whyLeft } from "../errors/errors.ts";
 import { Attempt, type AttemptDeps, type Chosen } from "./attempt.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import type { InferenceRequest } from "./router.ts";
@@ -92,7 +92,7 @@ function pause(deps: DispatchDeps, signal: LeaveSignal): Promise<void> {
   const cancel = deps.clock.after(delayMs, resolve);
   const onAbort = (): void => {
     cancel();
-    reject(clientClosed(signal.reason));
+    reject(whyLeft(signal.reason));
   };
   signal.addEventListener("abort", onAbort, { once: true });
   return promise.finally(() => signal.removeEventListener("abort", onAbort));

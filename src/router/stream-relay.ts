@@ -1,4 +1,4 @@
-import { asGatewayError, clientClosed, GatewayError } from "../errors/errors.ts";
+import { asGatewayError, GatewayError, whyLeft } from "../errors/errors.ts";
 import { answerCount } from "../protocol/answer-count.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
 import { type OnEvent, SseFramer, type Verdict } from "../transport/sse-framer.ts";
@@ -96,7 +96,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
       throw lostBeforeAnswer(asGatewayError(thrown));
     }
     const { record } = this.#request;
-    record.ttftMs = performance.now() - record.startedAt;
+    record.ttftMs = record.elapsedMs;
     const { upstream, attempt } = this.#source;
     attempt.prefillDone();
     upstream.begun?.();
@@ -121,7 +121,9 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
       this.#lastWriteAt = now;
     }
     if (this.#stalledSince !== undefined) {
-      if (now - this.#stalledSince >= this.#deps.clientStallMs) this.#sink?.breakOff();
+      // At the end of its time a request does not wait for its client either.
+      const isOver = this.#request.signal.aborted || now - this.#stalledSince >= this.#deps.clientStallMs;
+      if (isOver) this.#sink?.breakOff();
     } else if (now - this.#lastWriteAt >= this.#deps.keepAliveMs) {
       this.#lastWriteAt = now;
       void this.#sink?.write(Buffer.from(this.#request.endpoint.dialect.keepAliveEvent));
@@ -149,11 +151,12 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
         }
       }
       const { record, endpoint } = this.#request;
-      record.lastEventMs = performance.now() - record.startedAt;
+      record.lastEventMs = record.elapsedMs;
       const { closingEvent } = endpoint.dialect;
       if (closingEvent !== undefined) await this.#write(sink, closingEvent);
     } catch (thrown) {
-      failure = this.#request.signal.aborted ? clientClosed() : asGatewayError(thrown);
+      const { signal } = this.#request;
+      failure = signal.aborted ? whyLeft(signal.reason) : asGatewayError(thrown);
       if (failure.code !== "client_closed") await this.#write(sink, errorEvent(this.#request, failure, this.#reader));
     } finally {
       watch.delete(this);

@@ -13,6 +13,7 @@ import type { InferenceRequest, Router, RouterKind } from "./router.ts";
 import type { Choice, Leg } from "./selection.ts";
 import { StreamContinuation } from "./stream-continuation.ts";
 import type { StreamRelayDeps, StreamSource } from "./stream-relay.ts";
+import { untilLeft } from "./until-left.ts";
 import type { Reply } from "../transport/downstream.ts";
 
 export interface WorkerRouterDeps extends DispatchDeps {
@@ -64,7 +65,7 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
     if (refusal !== undefined) throw new GatewayError("not_implemented", refusal);
     const choice = this.#choiceFor(request, NOBODY);
     const made = this.prepare(request);
-    const prepared = made instanceof Promise ? await made : made;
+    const prepared = made instanceof Promise ? await untilLeft(made, request.signal) : made;
     const continuation = this.#continuationOf(request);
     return dispatch(this.#deps, prepared, choice, async (attempts) =>
       relay(this.#deps.streams, prepared, await this.#source(prepared, attempts), continuation),
@@ -101,7 +102,8 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
       continuation,
       metrics,
       send: async (bytes, lost) => {
-        const rest = await this.prepare({ ...request, body: await readJsonBody(bytes) });
+        const made = this.prepare({ ...request, body: await readJsonBody(bytes) });
+        const rest = made instanceof Promise ? await untilLeft(made, request.signal) : made;
         return dispatch(this.#deps, rest, this.#choiceFor(rest, lost), async (attempts) => {
           const source = await this.#source(rest, attempts);
           await checkAnswer(source, rest);

@@ -1,4 +1,4 @@
-import { clientClosed, GatewayError } from "../errors/errors.ts";
+import { GatewayError, whyLeft } from "../errors/errors.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
@@ -139,7 +139,8 @@ export class Admission implements Admitter {
   }
 
   #wait(line: Line, claim: Claim, signal: LeaveSignal): Promise<Permit> {
-    if (signal.aborted) throw clientClosed(signal.reason);
+    // Who has left already is told of it by nothing any more.
+    if (signal.aborted) throw whyLeft(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Permit>();
     const queue = line.waiting[claim.priority];
     const waiting: Waiting = { grant: () => resolve(this.#permit(claim.kind, line)), refuse: reject };
@@ -151,7 +152,7 @@ export class Admission implements Admitter {
     });
     const onAbort = (): void => {
       queue.delete(waiting);
-      reject(clientClosed(signal.reason));
+      reject(whyLeft(signal.reason));
     };
     signal.addEventListener("abort", onAbort, { once: true });
     return promise.finally(() => {

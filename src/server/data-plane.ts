@@ -1,5 +1,5 @@
 import type { Config } from "../config/schema.ts";
-import { asGatewayError, clientClosed, type GatewayError } from "../errors/errors.ts";
+import { asGatewayError, type GatewayError, tookTooLong, whyLeft } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createRecordSink, type RecordSink, RequestRecord } from "../observability/request-record.ts";
@@ -20,9 +20,12 @@ import type { LoopDelay } from "./loop-delay.ts";
 import type { ResidentMemory } from "./resident-memory.ts";
 import { bound } from "./settings.ts";
 import { understand } from "./understand.ts";
+import { Deadlines } from "../util/deadlines.ts";
 
 export interface DataPlaneDeps {
   readonly config: Config;
+  /** Also that of the transports: deadlines are told on it. */
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly auth: Auth;
@@ -31,11 +34,16 @@ export interface DataPlaneDeps {
   readonly memory: ResidentMemory;
   /** Looks at streams that have not begun. */
   readonly watch: StreamWatch;
-  readonly clock: Clock;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
   /** Threads that share the bound on bytes in flight. */
   readonly threads: number;
 }
+
+/**
+ * The steps that talk to workers hold the deadline of a request themselves, as they know whose fault it is. All else that a request may
+ * wait for is ended so much later, ms.
+ */
+const LAST_STEP_MS = 200;
 
 /**
  * The way of a request: authenticate, read, enter, parse once, enter the model, route. Each step has its errors and its
@@ -48,6 +56,8 @@ export class DataPlane {
   readonly #bounds: BodyBounds;
   readonly #recordSink: RecordSink;
   readonly #awaited: AwaitedStreamDeps;
+  readonly #deadlines: Deadlines;
+  readonly #totalMs: number;
   #active = 0;
   #waiting = 0;
 
@@ -61,9 +71,11 @@ export class DataPlane {
       keepAliveMs: bound(config.streamKeepAliveSecs) * 1000,
       onDefect: (error, requestId) => this.onDefect(error, requestId),
     };
+    this.#deadlines = new Deadlines(deps.clock);
+    this.#totalMs = config.requestTimeoutSecs * 1000;
     this.#bounds = {
       maxBytes: config.maxPayloadSize,
-      timeoutMs: config.requestTimeoutSecs * 1000,
+      timeoutMs: this.#totalMs,
       stallMs: config.bodyStallTimeoutSecs * 1000,
     };
     this.budget = new ByteBudget(config.maxRequestBytesInFlight / deps.threads);
@@ -85,15 +97,17 @@ export class DataPlane {
   }
 
   async handle(endpoint: Endpoint, request: ClientRequest, requestId: string): Promise<Reply> {
-    const record = new RequestRecord(requestId, endpoint.name, this.#recordSink);
+    const record = new RequestRecord(requestId, endpoint.name, this.#recordSink, this.#deps.clock);
     this.#active += 1;
+    const cancel = this.#deadlines.after(this.#totalMs + LAST_STEP_MS, () => request.giveUp?.(tookTooLong()));
     record.onSettled(() => {
       this.#active -= 1;
+      cancel();
     });
     try {
       return await this.#serve(endpoint, request, record);
     } catch (thrown) {
-      const error = request.signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
+      const error = request.signal.aborted ? whyLeft(request.signal.reason) : asGatewayError(thrown);
       if (error.code === "internal_error") this.onDefect(error, requestId);
       record.settle(statusIn(endpoint.dialect, error), error.code);
       return errorReply(error, endpoint.dialect, requestId);

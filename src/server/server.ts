@@ -25,10 +25,12 @@ import { sideConnectionLimit } from "../util/descriptor-limit.ts";
 import type { Route } from "./route.ts";
 import { startServing } from "./serving.ts";
 import { authSettings, gateSettings } from "./settings.ts";
+import type { Clock } from "../util/clock.ts";
 
 /** What the server needs; an AppContext fits it by shape. */
 export interface ServerDeps {
   readonly config: Config;
+  readonly clock: Clock;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly transport: { failAll(error: GatewayError): void };

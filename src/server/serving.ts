@@ -4,7 +4,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { InferenceRequest } from "../router/router.ts";
 import { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
-import { systemClock } from "../util/clock.ts";
+import type { Clock } from "../util/clock.ts";
 import { clientConnectionLimit } from "../util/descriptor-limit.ts";
 import type { Auth } from "./auth.ts";
 import type { ControlRequest } from "./control-app.ts";
@@ -17,6 +17,8 @@ import { maxLoopDelayMs, maxResidentBytes } from "./settings.ts";
 
 export interface ServingParts<R extends RouteAddress> {
   readonly config: Config;
+  /** That of the transports. */
+  readonly clock: Clock;
   readonly hostname: string;
   readonly port: number;
   /** Other sockets may listen on the same port. */
@@ -48,8 +50,8 @@ export function startServing<R extends RouteAddress>(parts: ServingParts<R>): Se
   using stack = new DisposableStack();
   const loopDelay = stack.use(new LoopDelay(maxLoopDelayMs(config)));
   const memory = stack.use(new ResidentMemory(maxResidentBytes(config)));
-  const watch = stack.use(new StreamWatch(systemClock));
-  const dataPlane = new DataPlane({ ...parts, loopDelay, memory, watch, clock: systemClock });
+  const watch = stack.use(new StreamWatch(parts.clock));
+  const dataPlane = new DataPlane({ ...parts, loopDelay, memory, watch });
   const listener = listen({
     ...parts,
     dataPlane,

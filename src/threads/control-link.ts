@@ -1,4 +1,4 @@
-import { clientClosed, GatewayError } from "../errors/errors.ts";
+import { GatewayError, whyLeft } from "../errors/errors.ts";
 import type { Permit } from "../server/admission.ts";
 import type { Tenant } from "../server/auth.ts";
 import { type Entry, type Gate, NO_PERMIT } from "../server/gate.ts";
@@ -56,7 +56,7 @@ export class ControlLink implements Gate, OutcomeSink {
 
   /** The answer of the control thread. Throws its GatewayError, and client_closed where the signal comes first. */
   async call(call: Call, signal: LeaveSignal): Promise<{ readonly id: number; readonly value: unknown }> {
-    if (signal.aborted) throw clientClosed(signal.reason);
+    if (signal.aborted) throw whyLeft(signal.reason);
     const id = this.#nextId;
     this.#nextId += 1;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -64,7 +64,7 @@ export class ControlLink implements Gate, OutcomeSink {
     const onAbort = (): void => {
       // The answer may be on its way: the other side takes back the question or the place, whichever there is.
       if (this.#pending.delete(id)) this.#post({ type: "release", id });
-      reject(clientClosed(signal.reason));
+      reject(whyLeft(signal.reason));
     };
     signal.addEventListener("abort", onAbort, { once: true });
     this.#post({ type: "call", id, call });

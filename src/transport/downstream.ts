@@ -1,3 +1,4 @@
+import type { GatewayError } from "../errors/errors.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
@@ -33,7 +34,7 @@ export interface ClientRequest {
   readonly headers: RequestHeaders;
   /** Address of the socket's other end: of the client, or of a proxy before it. */
   readonly peerAddress: string;
-  /** Aborted when the client leaves. */
+  /** Aborted when the client leaves, and by `giveUp`: see `whyLeft`. */
   readonly signal: LeaveSignal;
   /** A body is announced: by its length, or in chunks. */
   readonly hasBody: boolean;
@@ -49,6 +50,11 @@ export interface ClientRequest {
   hold(bytes: number): void;
   /** Counts so many less: they are not kept. */
   letGo(bytes: number): void;
+  /**
+   * Ends what is done for it, by its signal, and the wait for the rest of its body; the client is still there, to be told why. Only where
+   * it comes from a client's connection.
+   */
+  giveUp?(error: GatewayError): void;
 }
 
 /** Takes an answer that is written piece by piece. */

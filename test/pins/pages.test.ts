@@ -8,6 +8,7 @@ import { Metrics } from "../../src/observability/metrics.ts";
 import { createRecordSink, RequestRecord } from "../../src/observability/request-record.ts";
 import { POLICIES } from "../../src/policy/policy-config.ts";
 import { ROUTING_KEY_HEADERS } from "../../src/protocol/routing-key.ts";
+import { systemClock } from "../../src/util/clock.ts";
 
 const root = join(import.meta.dir, "../..");
 
@@ -56,6 +57,6 @@ test("the page on logs has every field of the access line, and none that there i
     warn: () => undefined,
     error: () => undefined,
   };
-  new RequestRecord("id", "chat_completions", createRecordSink(logger, new Metrics())).settle(200);
+  new RequestRecord("id", "chat_completions", createRecordSink(logger, new Metrics()), systemClock).settle(200);
   expect(documented.sort()).toEqual(fields.sort());
 });

@@ -8,6 +8,7 @@ import type { Worker, WorkerType } from "../../worker/worker.ts";
 import type { Attempt } from "../attempt.ts";
 import type { InferenceRequest, RouterKind } from "../router.ts";
 import { engineRequestId } from "../engine-request-id.ts";
+import { untilLeft } from "../until-left.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
 import { GENERATING_APIS } from "./apis.ts";
 import type { EmbedAnswer, EngineProtocol, KvHandover } from "./engine-protocol.ts";
@@ -81,7 +82,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
 
   override async route(request: InferenceRequest): Promise<Reply> {
     if (request.endpoint.work !== "tokenize") return super.route(request);
-    return this.deps.tokenAnswers.answer(request);
+    return untilLeft(this.deps.tokenAnswers.answer(request), request.signal);
   }
 
   protected override rolesFor(_endpoint: Endpoint): readonly WorkerType[] {

@@ -5,6 +5,7 @@ import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
 import { ENDPOINTS } from "../../protocol/endpoints.ts";
 import type { InferenceRequest } from "../router.ts";
 import { type ParsedOutputSettings, type ParsedRequest, withParser } from "./parsed-request.ts";
+import { ManualClock } from "../../util/clock.ts";
 
 const ALL: ParsedOutputSettings = { parsesOutput: () => true, toolCallParser: undefined, reasoningParser: undefined };
 const PARAMETERS = { type: "object", properties: { x: { type: "integer" } } };
@@ -13,7 +14,7 @@ const TOOLS = [{ type: "function", function: { name: "add", parameters: PARAMETE
 function requestOf(body: object, model: string, path: string): InferenceRequest {
   const endpoint = ENDPOINTS.find((one) => one.path === path);
   if (!endpoint) throw new Error("no such endpoint");
-  const record = new RequestRecord("r", endpoint.name, { settle: () => undefined });
+  const record = new RequestRecord("r", endpoint.name, { settle: () => undefined }, new ManualClock());
   record.model = model;
   const { signal } = new AbortController();
   const features = { model, promptTokens: 1, promptBytes: () => new Uint8Array(0), routingKey: () => undefined };

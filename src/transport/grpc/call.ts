@@ -1,5 +1,5 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, IncomingHttpStatusHeader } from "node:http2";
-import { asGatewayError, clientClosed, GatewayError } from "../../errors/errors.ts";
+import { asGatewayError, clientClosed, GatewayError, tookTooLong, whyLeft } from "../../errors/errors.ts";
 import type { GrpcCallOptions, GrpcStream, MessageTaker } from "./grpc-client.ts";
 import { MessageFramer } from "./message-framer.ts";
 import { httpStatusError, isNeverReached, resetError, statusError } from "./status.ts";
@@ -89,7 +89,7 @@ export class GrpcCall implements GrpcStream {
     this.#owner = owner;
     this.#framer = new MessageFramer(request.maxMessageBytes);
     this.reachDeadline = now + request.options.timeouts.connectMs;
-    this.#onAbort = () => this.fail(clientClosed(request.options.signal?.reason));
+    this.#onAbort = () => this.fail(whyLeft(request.options.signal?.reason));
     request.options.signal?.addEventListener("abort", this.#onAbort);
   }
 
@@ -121,7 +121,7 @@ export class GrpcCall implements GrpcStream {
     const wasHeard = this.#isFresh;
     this.#isFresh = false;
     if (wasHeard && this.hasMessages) this.#phaseDeadline = now + timeouts.idleMs;
-    if (now >= deadline) this.fail(new GatewayError("upstream_timeout", "the request took longer than it may"));
+    if (now >= deadline) this.fail(tookTooLong());
     else if (now >= this.#phaseDeadline && !this.#isPaused) this.fail(this.silence());
     return wasHeard;
   }

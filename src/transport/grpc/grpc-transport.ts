@@ -1,4 +1,4 @@
-import { clientClosed, GatewayError } from "../../errors/errors.ts";
+import { GatewayError, tookTooLong, whyLeft } from "../../errors/errors.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import { Sweep, SWEEP_MS } from "../../util/sweep.ts";
 import { type CallOwner, GrpcCall } from "./call.ts";
@@ -98,9 +98,9 @@ export class GrpcTransport implements GrpcClient, ChannelOwner, CallOwner, Dispo
 
   #refusal({ deadline, signal }: GrpcCallOptions): GatewayError | undefined {
     if (this.#isClosed) return shuttingDown();
-    if (signal?.aborted) return clientClosed(signal.reason);
+    if (signal?.aborted) return whyLeft(signal.reason);
     if (this.#clock.now() < deadline) return undefined;
-    return new GatewayError("upstream_timeout", "the request took longer than it may");
+    return tookTooLong();
   }
 
   #all(): readonly GrpcChannel[] {

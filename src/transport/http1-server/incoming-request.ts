@@ -121,6 +121,11 @@ export class IncomingRequest implements ClientRequest {
     this.#drop(clientClosed("the request was answered before its end"));
   }
 
+  giveUp(error: GatewayError): void {
+    if (!this.#body.isEnded) this.#body.fail(error);
+    this.signal.leave(error);
+  }
+
   /** The client has left. */
   leave(cause: unknown): void {
     if (!this.#body.isEnded) this.#body.fail(clientClosed(cause));

@@ -1,4 +1,4 @@
-import { asGatewayError, clientClosed, GatewayError } from "../../errors/errors.ts";
+import { asGatewayError, clientClosed, GatewayError, tookTooLong, whyLeft } from "../../errors/errors.ts";
 import type { PieceTaker, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
 import { type BodyFramer, bytesOf } from "./body-framer.ts";
 import { PieceQueue, type PieceSource } from "./piece-queue.ts";
@@ -60,7 +60,7 @@ export class Exchange implements UpstreamResponse {
     this.request = request;
     this.#parser = new ResponseParser(request.method);
     this.#signal = signal;
-    this.#onAbort = () => this.fail(clientClosed(signal?.reason));
+    this.#onAbort = () => this.fail(whyLeft(signal?.reason));
     this.head = new Promise((resolve, reject) => {
       this.#headWaiter = { resolve, reject };
     });
@@ -144,7 +144,7 @@ export class Exchange implements UpstreamResponse {
       this.#phaseDeadline = now + this.request.timeouts.idleMs;
     }
     if (now >= this.request.deadline) {
-      this.fail(new GatewayError("upstream_timeout", "the request took longer than it may"));
+      this.fail(tookTooLong());
     } else if (now >= this.#phaseDeadline && !this.#pieces.isPaused) {
       this.fail(
         this.#framer

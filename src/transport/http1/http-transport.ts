@@ -1,5 +1,5 @@
 import type { SocketHandler } from "bun";
-import { clientClosed, GatewayError } from "../../errors/errors.ts";
+import { GatewayError, tookTooLong, whyLeft } from "../../errors/errors.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import { Sweep, SWEEP_MS } from "../../util/sweep.ts";
 import type { Transport, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
@@ -104,7 +104,7 @@ export class HttpTransport implements Transport, Disposable {
   /** Why nothing is to be sent for this request, or any; undefined where there is no reason. */
   #refusal({ deadline }: UpstreamRequest, signal: LeaveSignal | undefined): GatewayError | undefined {
     if (this.#isClosed) return shuttingDown();
-    if (signal?.aborted) return clientClosed(signal.reason);
+    if (signal?.aborted) return whyLeft(signal.reason);
     return this.#clock.now() >= deadline ? tookTooLong() : undefined;
   }
 
@@ -115,7 +115,8 @@ export class HttpTransport implements Transport, Disposable {
     if (!next) {
       if (sockets.tryTakePlace()) return this.#connect(way);
       const limitMs = Math.min(lineEndsAt, request.deadline) - this.#clock.now();
-      next = sockets.turn(Math.max(0, limitMs), signal, () => this.#lateness(way, allTaken));
+      const lateness = request.deadline <= lineEndsAt ? tookTooLong : allTaken;
+      next = sockets.turn(Math.max(0, limitMs), signal, lateness);
     }
     return (await next) ?? this.#connect(way);
   }
@@ -131,21 +132,22 @@ export class HttpTransport implements Transport, Disposable {
     throw unreachable("the worker closed the connection at once");
   }
 
-  /** What it is when that time is over: the worker's, unless all of the request's time is. */
-  #lateness({ request }: Way, error: () => GatewayError): GatewayError {
-    return this.#clock.now() >= request.deadline ? tookTooLong() : error();
-  }
-
   async #connect(way: Way): Promise<Connection> {
     const { request, sockets, signal } = way;
     const connection = new Connection(sockets.tls, sockets);
     this.#connections.add(connection);
     this.#sweep.wake();
     const given = Promise.withResolvers<never>();
-    const onAbort = (): void => given.reject(clientClosed(signal?.reason));
+    const onAbort = (): void => given.reject(whyLeft(signal?.reason));
     signal?.addEventListener("abort", onAbort, { once: true });
-    const limitMs = Math.min(request.timeouts.connectMs, request.deadline - this.#clock.now());
-    const cancelTimer = this.#clock.after(limitMs, () => given.reject(this.#lateness(way, notAccepted)));
+    // It may have been in line until now.
+    if (signal?.aborted) onAbort();
+    // What it is when the time is over: the worker's fault, unless all of the request's time is.
+    const leftMs = request.deadline - this.#clock.now();
+    const { connectMs } = request.timeouts;
+    const cancelTimer = this.#clock.after(Math.min(connectMs, leftMs), () =>
+      given.reject(leftMs <= connectMs ? tookTooLong() : notAccepted()),
+    );
     const opening = Bun.connect({
       hostname: sockets.hostname,
       port: sockets.port,
@@ -190,10 +192,6 @@ const HANDLERS: SocketHandler<Connection> = {
 
 function shuttingDown(): GatewayError {
   return new GatewayError("server_shutting_down", "the gateway is shutting down");
-}
-
-function tookTooLong(): GatewayError {
-  return new GatewayError("upstream_timeout", "the request took longer than it may");
 }
 
 function unreachable(cause: unknown): GatewayError {

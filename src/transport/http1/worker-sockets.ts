@@ -1,4 +1,4 @@
-import { clientClosed, type GatewayError } from "../../errors/errors.ts";
+import { type GatewayError, whyLeft } from "../../errors/errors.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
 import type { RestMs, Rests } from "./rests.ts";
@@ -113,7 +113,7 @@ export class WorkerSockets implements ConnectionOwner, Turning {
       if (this.#waiting.delete(waiting)) reject(error);
     };
     const cancelTimer = this.#options.clock.after(limitMs, () => giveUp(lateness()));
-    const onAbort = (): void => giveUp(clientClosed(signal?.reason));
+    const onAbort = (): void => giveUp(whyLeft(signal?.reason));
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
       return await promise;

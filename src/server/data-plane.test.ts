@@ -1,0 +1,137 @@
+import { describe, expect, test } from "bun:test";
+import { loadConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import { Metrics } from "../observability/metrics.ts";
+import { ENDPOINTS } from "../protocol/endpoints.ts";
+import type { InferenceRequest } from "../router/router.ts";
+import { StreamWatch } from "../router/stream-watch.ts";
+import type { Reply } from "../transport/downstream.ts";
+import { IncomingRequest } from "../transport/http1-server/incoming-request.ts";
+import { readRequestHead } from "../transport/http1-server/request-head.ts";
+import { ManualClock } from "../util/clock.ts";
+import { createAuth } from "./auth.ts";
+import { DataPlane } from "./data-plane.ts";
+import { LocalGate } from "./gate.ts";
+import { LoopDelay } from "./loop-delay.ts";
+import { ResidentMemory } from "./resident-memory.ts";
+import { authSettings } from "./settings.ts";
+
+const BODY = Buffer.from('{"model":"m","messages":[]}');
+const TENANT = { tenant: { name: "other", priority: "normal", maxConcurrent: 9, requestsPerMinute: 99 } } as const;
+const ENTRY = { ...TENANT, priority: "normal", patienceMs: Number.POSITIVE_INFINITY } as const;
+
+interface Setup {
+  readonly clock: ManualClock;
+  readonly gate: LocalGate;
+  readonly dataPlane: DataPlane;
+  request(): IncomingRequest;
+}
+
+function setUp(route: (request: InferenceRequest) => Promise<Reply>): Setup {
+  const clock = new ManualClock();
+  const { config: defaults } = loadConfig({ env: {}, flags: { values: new Map(), workers: [] } });
+  const config: Config = { ...defaults, requestTimeoutSecs: 1 };
+  const far = 60_000;
+  const gate = new LocalGate({ maxConcurrent: 1, maxConcurrentOf: () => 1, queueSize: 9, queueTimeoutMs: far }, clock);
+  const dataPlane = new DataPlane({
+    config,
+    clock,
+    logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+    metrics: new Metrics(),
+    auth: createAuth(authSettings(config)),
+    gate,
+    loopDelay: new LoopDelay(Number.POSITIVE_INFINITY, clock),
+    memory: new ResidentMemory(Number.POSITIVE_INFINITY, clock),
+    watch: new StreamWatch(clock),
+    route,
+    threads: 1,
+  });
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}`;
+  const connection = { pause: ignore, resume: ignore, sendContinue: ignore, peerAddress: "127.0.0.1" };
+  const request = (): IncomingRequest => new IncomingRequest(readRequestHead(head), connection, dataPlane.budget);
+  return { clock, gate, dataPlane, request };
+}
+
+const ignore = (): void => undefined;
+const [CHAT] = ENDPOINTS;
+
+/** Lets promises run. */
+async function settle(): Promise<void> {
+  for (let count = 0; count < 20; count += 1) await Promise.resolve();
+}
+
+describe("the time of a request ends its wait", () => {
+  interface Case {
+    readonly hold?: (gate: LocalGate) => unknown;
+    readonly sendsBody?: boolean;
+    readonly routed?: boolean;
+  }
+  const { signal } = new AbortController();
+  const CASES: Readonly<Record<string, Case>> = {
+    "for a place": { hold: (gate) => gate.enter(ENTRY, signal) },
+    "for the rest of its body": { sendsBody: false },
+    "for a place of its model": { hold: (gate) => gate.enterModel("m", ENTRY, signal) },
+    "for whatever a router waits for": { routed: true },
+  };
+  for (const [name, { hold, sendsBody = true, routed = false }] of Object.entries(CASES)) {
+    test(name, async () => {
+      if (!CHAT) throw new Error("no endpoint");
+      let isRouted = false;
+      const { clock, gate, dataPlane, request } = setUp(({ signal: ofRequest }) => {
+        isRouted = true;
+        return new Promise((_, reject) => ofRequest.addEventListener("abort", () => reject(ofRequest.reason)));
+      });
+      await hold?.(gate);
+      const held = gate.admitted;
+      const incoming = request();
+      if (sendsBody) {
+        incoming.offer(Buffer.from(BODY));
+        incoming.end();
+      }
+      let reply: Reply | undefined;
+      void dataPlane.handle(CHAT, incoming, "r-1").then((given) => (reply = given));
+      await settle();
+      clock.advance(999);
+      await settle();
+      expect([reply, isRouted, dataPlane.active]).toEqual([undefined, routed, 1]);
+      clock.advance(400);
+      await settle();
+      expect([reply?.status, reply?.body]).toEqual([504, expect.stringContaining("upstream_timeout")]);
+      expect([dataPlane.active, gate.admitted, gate.waiting]).toEqual([0, held, 0]);
+    });
+  }
+});
+
+test("a request that is over is not ended once more, and nothing is kept for its time", async () => {
+  if (!CHAT) throw new Error("no endpoint");
+  const { clock, dataPlane, request } = setUp(({ record }) => {
+    record.settle(200);
+    return Promise.resolve({ status: 200, headers: {}, body: "{}" });
+  });
+  const incoming = request();
+  incoming.offer(Buffer.from(BODY));
+  incoming.end();
+  const pending = clock.pending;
+  expect((await dataPlane.handle(CHAT, incoming, "r-1")).status).toBe(200);
+  clock.advance(5000);
+  expect([incoming.signal.aborted, clock.pending]).toEqual([false, pending]);
+});
+
+test("what a client is told of whom it waited for is on the clock of all that waits", async () => {
+  if (!CHAT) throw new Error("no endpoint");
+  const seen: number[] = [];
+  const { clock, dataPlane, request } = setUp(({ record }) => {
+    seen.push(record.startedAt, record.elapsedMs);
+    record.settle(200);
+    seen.push(record.durationMs);
+    return Promise.resolve({ status: 200, headers: {}, body: "{}" });
+  });
+  clock.advance(70);
+  const incoming = request();
+  const reply = dataPlane.handle(CHAT, incoming, "r-1");
+  clock.advance(30);
+  incoming.offer(Buffer.from(BODY));
+  incoming.end();
+  await reply;
+  expect(seen).toEqual([70, 30, 30]);
+});
