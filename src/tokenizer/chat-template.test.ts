@@ -131,6 +131,10 @@ describe("messages are made ready for what a template does with them", () => {
     );
     const alias = each("{% set c = m.content %}{% if c == none %}N{% endif %}");
     expect(render(alias, { messages })).toBe("<><N>");
+    const printing = each("{% if m.role == 'user' and m.content is none %}N{% endif %}{{ m.content }}");
+    expect(render(printing, { messages })).toBe("<x><>");
+    const measuring = each("{% if m.content is none and not m.tool_calls %}N{% endif %}{{ m.content | length }}");
+    expect(render(measuring, { messages })).toBe("<1><0>");
     const absent = [{ role: "assistant", tool_calls: [call("{}")] }];
     expect(render(each("{{ m.content + '!' }}"), { messages: absent })).toBe("<!>");
     expect(render(each("{{ m.content + '!' }}"), { messages: [{ role: "assistant", content: null }] })).toBe("<!>");
@@ -143,6 +147,11 @@ describe("messages are made ready for what a template does with them", () => {
     const printed = "{{ messages[1]['tool_calls'][0]['function']['arguments'] }}";
     expect(render(printed, { messages: turn(args) })).toBe(args);
     expect(render(printed, { messages: turn({ city: "Oslo" }) })).toBe('{"city":"Oslo"}');
+    const onlyNone =
+      "{% for m in messages %}{% if m.content is none %}{{ 'x' + m.tool_calls[0].function.arguments }}{% endif %}{% endfor %}";
+    expect(render(onlyNone, { messages: turn(args) })).toBe(`x${args}`);
+    const silent = turn(args).map((message) => ({ ...message, content: message.content ?? "" }));
+    expect(render(onlyNone, { messages: silent })).toBe(`x${args}`);
     const either =
       "{% set a = messages[1].tool_calls[0].function.arguments %}{{ a if a is string else a | tojson }}|{{ a.city }}";
     expect(render(either, { messages: turn(args) })).toBe(`${args}|Oslo`);
@@ -174,8 +183,11 @@ describe("messages are made ready for what a template does with them", () => {
       "{% for m in messages %}{% if m.role == 'system' %}S:{% elif m.role == 'user' %}U:{% endif %}{{ m.content }}{% endfor %}";
     expect(render(source, { messages })).toBe("S:dU:x");
     const knowing =
-      "{% for m in messages %}{% if m.role in ['system', 'developer'] %}{{ m.role }}{% endif %}{% endfor %}";
-    expect(render(knowing, { messages })).toBe("developer");
+      "{% for m in messages %}{% if m.role in ['system', 'developer'] %}{{ m.role }}:{{ m.content }}{% endif %}{% endfor %}";
+    expect(render(knowing, { messages })).toBe("developer:d");
+    const dropping =
+      "{% for m in messages %}{% if m.role == 'developer' %}{% continue %}{% endif %}{{ m.role }}:{{ m.content }};{% endfor %}";
+    expect(render(dropping, { messages })).toBe("system:d;user:x;");
   });
 
   test("parts stay parts only for the roles whose parts the template goes through", () => {
@@ -194,6 +206,20 @@ describe("messages are made ready for what a template does with them", () => {
       { role: "tool", tool_call_id: "c", content: "t" },
     ];
     expect(render(source, { messages })).toBe("p1p2;u;p1\np2;;p1\np2;t;");
+  });
+
+  test("parts are put together for a template that takes the first only", () => {
+    const source =
+      "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% elif m.role == 'system' %}{{ m.content[0].text }}{% else %}{% for c in m.content %}{{ c.text }}{% endfor %}{% endif %};{% endfor %}";
+    const parts = [
+      { type: "text", text: "a" },
+      { type: "text", text: "b" },
+    ];
+    const messages = [
+      { role: "system", content: parts },
+      { role: "user", content: parts },
+    ];
+    expect(render(source, { messages })).toBe("a\nb;ab;");
   });
 
   test("a loop over something in the content is no reason for parts", () => {

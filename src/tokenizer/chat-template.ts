@@ -10,7 +10,7 @@ import { Scope } from "./jinja/scope.ts";
 import type { Value } from "./jinja/values.ts";
 import { strftime } from "./strftime.ts";
 import { prepareMessages, type MessageTraits } from "./template-messages.ts";
-import { probeContent, type RoleContent, wantsArgumentText } from "./template-probe.ts";
+import { emptyContent, probeContent, type RoleContent, showsDeveloper, wantsArgumentText } from "./template-probe.ts";
 import { type TemplateTraits, traitsOf } from "./template-source.ts";
 import { endsInReasoning, isWithinReasoning, type ThinkingSwitch } from "./thinking.ts";
 
@@ -61,6 +61,8 @@ export class ChatTemplate {
   readonly #variable: ThinkingSwitch["variable"];
   readonly #contents = new Map<string, RoleContent>();
   #wantsArgumentText: boolean | undefined;
+  #empty: string | null | undefined;
+  #showsDeveloper: boolean | undefined;
   #thinking: ThinkingSwitch | undefined;
 
   private constructor(
@@ -75,7 +77,9 @@ export class ChatTemplate {
     this.#traits = {
       ...traits,
       contentOf: (role) => this.#contentOf(role),
-      wantsArgumentText: () => (this.#wantsArgumentText ??= wantsArgumentText((...chat) => this.#probe(...chat))),
+      takesDeveloper: () => this.#takesDeveloper(),
+      emptyContent: () => this.#emptyContent(),
+      wantsArgumentText: () => this.#takesArgumentText(),
     };
     this.#variable = /\benable_thinking\b/.test(source)
       ? "enable_thinking"
@@ -156,6 +160,20 @@ export class ChatTemplate {
   #probe(messages: readonly AnyRecord[], tools: readonly AnyRecord[]): string {
     const input = { messages, ...(tools.length > 0 ? { tools } : {}), addGenerationPrompt: false };
     return this.#execute(input, messages, PROBE_BUDGET);
+  }
+
+  #emptyContent(): string | null {
+    if (!this.#traits.asksForNone) return "";
+    return this.#empty === undefined ? (this.#empty = emptyContent((...chat) => this.#probe(...chat))) : this.#empty;
+  }
+
+  #takesDeveloper(): boolean {
+    if (!this.#traits.knowsDeveloper) return false;
+    return (this.#showsDeveloper ??= showsDeveloper((...chat) => this.#probe(...chat)));
+  }
+
+  #takesArgumentText(): boolean {
+    return (this.#wantsArgumentText ??= wantsArgumentText((...chat) => this.#probe(...chat), this.#emptyContent()));
   }
 
   #contentOf(role: string): RoleContent {

@@ -5,9 +5,10 @@ import type { RoleContent } from "./template-probe.ts";
 
 /** What a template takes, as far as messages are made ready for it. */
 export interface MessageTraits {
-  readonly asksForNone: boolean;
+  /** What an assistant's message has that says nothing. */
+  readonly emptyContent: () => string | null;
   readonly loopsOverContent: boolean;
-  readonly knowsDeveloper: boolean;
+  readonly takesDeveloper: () => boolean;
   /** Whether it takes the arguments of calls as the string that they are. */
   readonly wantsArgumentText: () => boolean;
   readonly contentOf: (role: string) => RoleContent;
@@ -37,22 +38,26 @@ export function prepareMessages(messages: readonly AnyRecord[], traits: MessageT
 function prepareMessage(message: AnyRecord, index: number, traits: MessageTraits): AnyRecord {
   const prepared: AnyRecord = { ...aliasReasoning(message) };
   const { content, tool_calls: calls } = message;
-  if (message["role"] === "developer" && !traits.knowsDeveloper) prepared["role"] = "system";
+  if (message["role"] === "developer" && !traits.takesDeveloper()) prepared["role"] = "system";
   const role = String(prepared["role"]);
   if (Array.isArray(content)) {
     const parts = content.map(readPart);
     prepared["content"] = traits.contentOf(role).takesParts ? parts : joinText(parts, index);
   } else if (typeof content === "string" && traits.loopsOverContent && !traits.contentOf(role).takesStrings) {
     prepared["content"] = [{ type: "text", text: content }];
-  } else if (role === "assistant") {
+  } else if (role === "assistant" && ((content ?? null) === null || (content === "" && hasCalls(calls)))) {
     // What the API leaves out or calls null is nothing to most templates; some ask whether it is none.
-    prepared["content"] ??= traits.asksForNone ? null : "";
+    prepared["content"] = traits.emptyContent();
   }
   if (Array.isArray(calls)) {
-    const isText = calls.length > 0 && traits.wantsArgumentText();
+    const isText = hasCalls(calls) && traits.wantsArgumentText();
     prepared["tool_calls"] = calls.map((call) => readCall(call, isText));
   }
   return prepared;
+}
+
+function hasCalls(calls: unknown): boolean {
+  return Array.isArray(calls) && calls.length > 0;
 }
 
 function aliasReasoning(message: AnyRecord): AnyRecord {
