@@ -26,6 +26,16 @@ test("types of unions, nullable values and listed ones are put together", () => 
   expect(of("nonsense")).toEqual([]);
 });
 
+test("a type beside a union is not widened by it", () => {
+  const types = schema({ type: "string", anyOf: [{ type: "string" }, { type: "integer" }] }).types;
+  expect([...types]).toEqual(["string"]);
+  const shared = {
+    $defs: { A: { type: "integer" } },
+    anyOf: [{ type: "string", $ref: "#/$defs/A" }, { $ref: "#/$defs/A" }],
+  };
+  expect([...schema(shared).types].sort()).toEqual(["integer", "string"]);
+});
+
 test("a reference is a JSON pointer: escapes, percent signs, arrays, the root", () => {
   const root = {
     properties: {

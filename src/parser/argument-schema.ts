@@ -11,21 +11,25 @@ const NAMES: ReadonlySet<unknown> = new Set(["string", "integer", "number", "boo
 export class ArgumentSchema {
   readonly #root: unknown;
   readonly #nodes: readonly JsonObject[];
+  /** Those that say of which types the value is: what is below one with a type can but narrow it. */
+  readonly #typing: readonly JsonObject[];
 
   /** `root` is the schema that references lead into. */
   constructor(schemas: readonly unknown[], root: unknown) {
     this.#root = root;
-    this.#nodes = branches(schemas, root);
+    const all = branches(schemas, root);
+    this.#nodes = [...all.keys()];
+    this.#typing = this.#nodes.filter((node) => all.get(node) === true);
   }
 
   /** JSON types that the value may have; empty where the schema says nothing. */
   get types(): ReadonlySet<JsonType> {
-    return typesOf(this.#nodes);
+    return typesOf(this.#typing);
   }
 
   /** Types of branches that do not list the values they mean. */
   get openTypes(): ReadonlySet<JsonType> {
-    return typesOf(this.#nodes.filter((node) => listed(node).length === 0));
+    return typesOf(this.#typing.filter((node) => listed(node).length === 0));
   }
 
   /** The text is one of the strings that `enum` or `const` list. */
@@ -69,22 +73,31 @@ function typesOf(nodes: readonly JsonObject[]): ReadonlySet<JsonType> {
   return types;
 }
 
-/** The schemas themselves and all that they refer to or are made of, each once: references may go round. */
-function branches(schemas: readonly unknown[], root: unknown): readonly JsonObject[] {
-  const seen = new Set<JsonObject>();
-  const open = [...schemas];
-  while (open.length > 0) {
-    const schema = open.pop();
-    if (!isJsonObject(schema) || seen.has(schema)) continue;
-    seen.add(schema);
-    for (const key of ["anyOf", "oneOf", "allOf"]) {
-      const list = schema[key];
-      if (Array.isArray(list)) open.push(...list);
-    }
-    const reference = schema["$ref"];
-    if (typeof reference === "string") open.push(resolve(reference, root));
+/**
+ * The schemas themselves and all that they refer to or are made of, each once: references may go round. True for those
+ * that are not below one with a type.
+ */
+function branches(schemas: readonly unknown[], root: unknown): ReadonlyMap<JsonObject, boolean> {
+  const seen = new Map<JsonObject, boolean>();
+  const open = schemas.map((schema) => ({ schema, isFree: true }));
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { schema, isFree } = next;
+    if (!isJsonObject(schema)) continue;
+    const known = seen.get(schema);
+    if (known === true || known === isFree) continue;
+    seen.set(schema, isFree);
+    const isBelowFree = isFree && schema["type"] === undefined;
+    for (const branch of branchesOf(schema, root)) open.push({ schema: branch, isFree: isBelowFree });
   }
-  return [...seen];
+  return seen;
+}
+
+function branchesOf(schema: JsonObject, root: unknown): readonly unknown[] {
+  const reference = schema["$ref"];
+  const lists = [schema["anyOf"], schema["oneOf"], schema["allOf"]].flatMap((list) =>
+    Array.isArray(list) ? list : [],
+  );
+  return typeof reference === "string" ? [resolve(reference, root), ...lists] : lists;
 }
 
 function hasProperty(properties: unknown, key: string): properties is JsonObject {

@@ -10,8 +10,12 @@ export class ArgumentsObject {
   }
 
   key(key: string): void {
-    this.#writer.arguments(`${this.#keys.size > 0 ? "," : "{"}${JSON.stringify(key)}:`);
+    this.#writer.arguments(`${this.isEmpty ? "{" : ","}${JSON.stringify(key)}:`);
     this.#keys.add(key);
+  }
+
+  get isEmpty(): boolean {
+    return this.#keys.size === 0;
   }
 
   /** The key was written. */
@@ -25,6 +29,6 @@ export class ArgumentsObject {
   }
 
   end(): void {
-    this.#writer.arguments(this.#keys.size > 0 ? "}" : "{}");
+    this.#writer.arguments(this.isEmpty ? "{}" : "}");
   }
 }

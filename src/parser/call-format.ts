@@ -18,11 +18,11 @@ export interface CallContext {
 
 /** How a family of models writes its calls into the text. */
 export interface CallFormat {
-  /** Stand around calls: nothing where a call follows, text where none does. */
+  /** Stand around calls: nothing where a call or a closer follows, text else. */
   readonly wrappers?: readonly string[];
   /** Each begins a call. */
   readonly openers: readonly string[];
-  /** Stand after a call: nothing there, text elsewhere. */
+  /** Stand after a call, or close a wrapper or opener with nothing in it: nothing there, text elsewhere. */
   readonly closers?: readonly string[];
   /** Characters with which content that is a call begins, where no opener is needed at the beginning. */
   readonly beginsWith?: string;

@@ -85,6 +85,8 @@ test("the end of a prompt tells whether the model is thinking already", () => {
   expect(promptOpensReasoning("deepseek_r1", "<｜Assistant｜>")).toBeUndefined();
   expect(promptOpensReasoning("harmony", "<|start|>assistant<|channel|>analysis<|message|>")).toBe(true);
   expect(promptOpensReasoning("kimi_k3", "<|open|>think<|sep|>")).toBe(true);
+  expect(promptOpensReasoning("gemma4", "<|turn>model\n<|channel>thought\n")).toBe(true);
+  expect(promptOpensReasoning("gemma4", "<|turn>model\n<|channel>thought\n<channel|>")).toBe(false);
 });
 
 test("names that someone configured are told from others", () => {

@@ -118,6 +118,7 @@ const REASONING_SIGNS: readonly (readonly [ReasoningParserName, readonly string[
   ["seed_oss", ["<seed:think>"]],
   ["kimi", ["◁think▷"]],
   ["granite", ["Here is my thought process:"]],
+  ["granite", ["Here's my thought process:"]],
   ["hunyuan", ["<think>", "<answer>"]],
   ["base", ["</think>"]],
 ];
@@ -142,7 +143,7 @@ export function reasoningParserFor(facts: ModelFacts): ReasoningParserName | und
 /** What the end of a prompt opens or closes, for `startsInReasoning`; undefined where it does neither. */
 export function promptOpensReasoning(name: ReasoningParserName, prompt: string): boolean | undefined {
   const { format } = REASONING_PARSERS[name];
-  const opening = "readAll" in format ? format.opensReasoning : format.start;
+  const opening = "readAll" in format ? format.opensReasoning : format.start + (format.label ?? "");
   const tail = prompt.slice(-256).trimEnd();
   if (tail.endsWith(opening)) return true;
   return !("readAll" in format) && tail.endsWith(format.end) ? false : undefined;

@@ -1,7 +1,8 @@
 import type { CallContext } from "./call-format.ts";
-import { isJson, jsonString, passJson, takeJsonString } from "./json-value.ts";
-import { MarkerSet } from "./marker-set.ts";
-import { markerHere, peekSolid } from "./steps.ts";
+import { passMemberArguments, passRaw } from "./json-arguments.ts";
+import { NO_ENDS, passJson, passRest, takeJsonString } from "./json-value.ts";
+import type { MarkerSet } from "./marker-set.ts";
+import { peekSolid } from "./steps.ts";
 import { type Step, type TextInput } from "./text-input.ts";
 import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE, SEMICOLON } from "../util/ascii.ts";
 
@@ -12,9 +13,6 @@ const ARGUMENT_KEYS: ReadonlySet<string> = new Set(["arguments", "parameters", "
 /** Members that may come before the name. Any other one there says that the object is no call. */
 const OTHER_KEYS: ReadonlySet<string> = new Set(["id", "type", "tool_call_id", "index"]);
 
-/** Nothing ends the arguments but themselves. */
-const NO_MARKERS = new MarkerSet([]);
-
 /**
  * Reads `{"name": ..., "arguments": ...}`, several with commas or semicolons between them, or an array of them. `ends`
  * are the markers after which no more of a call comes; `opened` the bracket that was consumed as the opener.
@@ -22,19 +20,52 @@ const NO_MARKERS = new MarkerSet([]);
 export function* readJsonCalls(context: CallContext, ends: MarkerSet, opened = ""): Step<void> {
   const { input } = context;
   const first = opened === "" ? yield* takeBracket(input) : opened;
-  let next = first === "[" ? yield* takeBracket(input) : first;
-  while (next === "{" && (yield* readJsonCall(context, ends))) {
+  if (first === "[") return yield* readList(context, ends);
+  let next = first;
+  while (next === "{" && (yield* readJsonCall(context, ends)) === "call") {
     input.record();
     const unit = yield* peekSolid(input);
-    if (unit === CLOSE_BRACKET && first === "[") {
-      input.takeTo(input.at + 1);
-      input.stopRecording();
-      return;
-    }
     if (unit === COMMA || unit === SEMICOLON) input.takeTo(input.at + 1);
     next = yield* takeBracket(input);
   }
 }
+
+/**
+ * Reads an array from its first element on. Elements that call nothing are passed over where others call something; if
+ * none does, all is text.
+ */
+function* readList(context: CallContext, ends: MarkerSet): Step<void> {
+  const { input, writer } = context;
+  const before = writer.calls;
+  if ((yield* peekSolid(input)) === CLOSE_BRACKET) return void input.takeTo(input.at + 1);
+  for (;;) {
+    const hadCalls = writer.calls;
+    const isRead = yield* readElement(context, ends, hadCalls > before);
+    if (writer.calls > hadCalls) input.record();
+    if (!isRead) return;
+    const unit = yield* peekSolid(input);
+    if (unit === COMMA || unit === SEMICOLON || unit === CLOSE_BRACKET) input.takeTo(input.at + 1);
+    else if (unit !== OPEN_BRACE) return;
+    if (unit !== CLOSE_BRACKET) continue;
+    if (writer.calls > before) input.stopRecording();
+    return;
+  }
+}
+
+/** Reads one element of an array. False where the array cannot be read on. */
+function* readElement(context: CallContext, ends: MarkerSet, isAfterCall: boolean): Step<boolean> {
+  const { input, isMarked } = context;
+  if ((yield* peekSolid(input)) !== OPEN_BRACE) return isMarked && isAfterCall && (yield* passJson(input, drop));
+  const from = input.recorded.length;
+  input.takeTo(input.at + 1);
+  const kind = yield* readJsonCall(context, ends);
+  if (kind === "call") return true;
+  if (kind === "broken" || (kind === "other" && !isMarked)) return false;
+  return yield* passRest(input, input.recorded.slice(from), drop);
+}
+
+/** What is passed over is in the record. */
+function drop(): void {}
 
 /** Consumes an opening bracket, "" where none is next. */
 function* takeBracket(input: TextInput): Step<string> {
@@ -42,15 +73,18 @@ function* takeBracket(input: TextInput): Step<string> {
   return unit === OPEN_BRACE || unit === OPEN_BRACKET ? input.takeTo(input.at + 1) : "";
 }
 
-/** Reads one object from its first member on. False where it is no call or does not end as one. */
-function* readJsonCall(context: CallContext, ends: MarkerSet): Step<boolean> {
+/** A call, one of a tool that cannot be called here, one that does not end as such, or another object. */
+type ObjectKind = "call" | "undeclared" | "broken" | "other";
+
+/** Reads one object from its first member on; up to its end where it is a call. */
+function* readJsonCall(context: CallContext, ends: MarkerSet): Step<ObjectKind> {
   const call = new JsonCall(context, ends);
   const { input } = context;
   for (;;) {
     const unit = yield* peekSolid(input);
     if (unit === CLOSE_BRACE) {
       input.takeTo(input.at + 1);
-      return call.end();
+      return call.end() ? "call" : "other";
     }
     if (unit === COMMA && call.hasMembers) input.takeTo(input.at + 1);
     else if (unit !== QUOTE || !(yield* call.member())) return yield* call.fail();
@@ -87,8 +121,8 @@ class JsonCall {
       return unit === QUOTE && (yield* this.#readName());
     }
     if (!this.#hasArguments && ARGUMENT_KEYS.has(key)) return yield* this.#readArguments(unit);
-    if (this.#name === undefined && !OTHER_KEYS.has(key)) return false;
-    return yield* passJson(input, () => undefined);
+    if (!this.#isCallSure && !OTHER_KEYS.has(key)) return false;
+    return yield* passJson(input, drop);
   }
 
   /** The object ends here. False where it was no call. */
@@ -100,15 +134,16 @@ class JsonCall {
   }
 
   /** What stands here belongs to no call: text, or the arguments of a call that has none yet. */
-  *fail(): Step<false> {
-    if (!this.#isBegun || this.#hasArguments) return false;
+  *fail(): Step<ObjectKind> {
+    if (!this.#isBegun) return this.#name !== undefined && this.#hasArguments ? "undeclared" : "other";
+    if (this.#hasArguments) return "broken";
     const { input, writer } = this.#context;
     const skipped = input.stopRecording();
     if (!input.isDone) {
       writer.arguments(skipped);
       yield* passRaw(input, this.#ends, writer.arguments);
     }
-    return false;
+    return "broken";
   }
 
   *#readName(): Step<boolean> {
@@ -136,65 +171,30 @@ class JsonCall {
     const { input, writer } = this.#context;
     this.#hasArguments = true;
     if (!this.#tryBegin()) return false;
-    if (!this.#isBegun) return yield* passArguments(input, unit, NO_MARKERS, (text) => (this.#early += text));
+    if (!this.#isBegun) return yield* passMemberArguments(input, unit, NO_ENDS, (text) => (this.#early += text));
     input.stopRecording();
-    const isWhole = yield* passArguments(input, unit, this.#ends, writer.arguments);
+    const isWhole = yield* passMemberArguments(input, unit, this.#ends, writer.arguments);
     input.record();
     return isWhole;
+  }
+
+  /** Any member may follow. */
+  get #isCallSure(): boolean {
+    const { isMarked, tools } = this.#context;
+    return this.#name !== undefined && (isMarked || tools.has(this.#name));
   }
 
   /** Begins the call if enough is known. False where it can be none. */
   #tryBegin(): boolean {
     const { input, writer, tools, isMarked } = this.#context;
     if (this.#name === undefined || this.#isBegun) return true;
-    // Without markers a name alone makes no call: an object that describes the tool has it, too.
-    if (!isMarked && !this.#hasArguments) return tools.has(this.#name);
+    // A name alone makes no call without markers, since an object that describes the tool has it, too; nor where nobody
+    // declared the tool.
+    if (!this.#hasArguments && !(isMarked && tools.has(this.#name))) return true;
     if (!this.#context.begin(this.#name)) return false;
     this.#isBegun = true;
     if (this.#early !== "") writer.arguments(this.#early);
     input.record();
     return true;
-  }
-}
-
-/**
- * Passes on the JSON that begins with `unit`. A string that holds the JSON is unwrapped, null is no arguments, and what is
- * broken goes through as it is up to one of `ends`. False where the text was broken or ended.
- */
-function* passArguments(input: TextInput, unit: number, ends: MarkerSet, emit: (text: string) => void): Step<boolean> {
-  let isWhole = false;
-  if (unit === QUOTE || unit === 0x6e) {
-    let raw = "";
-    isWhole = yield* passJson(input, (text) => (raw += text));
-    const unwrapped = raw === "null" ? "{}" : isWhole ? jsonString(raw) : undefined;
-    emit(unwrapped !== undefined && isJson(unwrapped) ? unwrapped : raw);
-  } else {
-    isWhole = yield* passJson(input, emit);
-  }
-  if (!isWhole) yield* passRaw(input, ends, emit);
-  return isWhole;
-}
-
-/** Passes on JSON arguments that stand alone before an end marker; none at all are `{}`. */
-export function* passAloneArguments({ input, writer }: CallContext, ends: MarkerSet): Step<void> {
-  const unit = yield* peekSolid(input);
-  if (unit === OPEN_BRACE || unit === OPEN_BRACKET || unit === QUOTE) {
-    yield* passArguments(input, unit, ends, writer.arguments);
-    return;
-  }
-  let raw = "";
-  yield* passRaw(input, ends, (text) => (raw += text));
-  if (raw !== "" || !input.isDone) writer.arguments(raw === "" || raw.trim() === "null" ? "{}" : raw);
-}
-
-/** Passes on everything up to one of `ends`, which is left where it is. */
-function* passRaw(input: TextInput, ends: MarkerSet, emit: (text: string) => void): Step<void> {
-  if (ends.markers.length === 0) return;
-  for (;;) {
-    const text = input.takeText(ends);
-    if (text !== "") emit(text);
-    if (input.at < input.text.length && (yield* markerHere(input, ends)) !== undefined) return;
-    if (input.isDone) return;
-    yield;
   }
 }

@@ -5,6 +5,13 @@ import { MarkerSet } from "./marker-set.ts";
 export interface ReasoningMarks {
   readonly start: string;
   readonly end: string;
+  /** A word that may stand right after the start, with the rest of its line empty: no part of the reasoning. */
+  readonly label?: string;
+  /** The marks are special tokens: an end where nothing began is no text. */
+  readonly areSpecial?: boolean;
+  /** Other forms of the two. */
+  readonly otherStarts?: readonly string[];
+  readonly otherEnds?: readonly string[];
   /** Tokens that are never text. */
   readonly ignored?: readonly string[];
 }
@@ -14,6 +21,7 @@ export type MarkerRole = "reasoning start" | "reasoning end" | "ignored" | "stop
 /** What is looked for in a text, by where in it one is, and what it means. Shared by all parsers of the same formats. */
 export interface MarkerPlan {
   readonly marks: ReasoningMarks | undefined;
+  readonly label: MarkerSet | undefined;
   readonly format: CallFormat | undefined;
   readonly inContent: MarkerSet;
   readonly inReasoning: MarkerSet;
@@ -34,9 +42,12 @@ export function createMarkerPlan(
   const ignored = add("ignored", [...(marks?.ignored ?? []), ...(format?.ignored ?? [])]);
   const closers = add("closer", format?.closers);
   const calls = [...add("wrapper", format?.wrappers), ...add("opener", format?.openers)];
-  const reasoning = marks ? [...add("reasoning start", [marks.start]), ...add("reasoning end", [marks.end])] : [];
+  const starts = add("reasoning start", marks && [marks.start, ...(marks.otherStarts ?? [])]);
+  const ends = add("reasoning end", marks && [marks.end, ...(marks.otherEnds ?? [])]);
+  const reasoning = [...starts, ...ends];
   return {
     marks,
+    label: marks?.label === undefined ? undefined : new MarkerSet([marks.label]),
     format,
     inContent: new MarkerSet([...reasoning, ...calls, ...closers, ...ignored, ...stops]),
     // What is marked may be a call even there: models forget to close their reasoning.

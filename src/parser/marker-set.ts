@@ -9,6 +9,11 @@ export class MarkerSet {
     for (const marker of this.markers) this.#first[marker.charCodeAt(0) & 0xff] = 1;
   }
 
+  /** A marker may begin with the unit. */
+  begins(unit: number): boolean {
+    return this.#first[unit & 0xff] === 1;
+  }
+
   /** First index between `from` and `to` where a marker stands or the text ends within what may be one; `to` where neither. */
   find(text: string, from: number, to: number): number {
     for (let at = from; at < to; at += 1) {

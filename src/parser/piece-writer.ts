@@ -25,6 +25,8 @@ export class PieceWriter {
   #held = "";
   /** What of the held text is shown if nothing follows. */
   #shown = "";
+  /** What was held before the wrapping of calls that is held now. */
+  #beforeWrapper: { readonly held: string; readonly shown: string; readonly holds: boolean } | undefined;
 
   constructor(options: PieceWriterOptions) {
     this.#options = options;
@@ -49,6 +51,7 @@ export class PieceWriter {
 
   /** Holds the wrapping of a call, which is text where no call follows. */
   holdWrapper(marker: string): void {
+    this.#beforeWrapper ??= { held: this.#held, shown: this.#shown, holds: this.#holds };
     this.#holds = true;
     this.#holdText(marker);
   }
@@ -69,6 +72,14 @@ export class PieceWriter {
     if (this.#held !== "") this.#write(this.#held);
     this.#clearHeld();
     this.isReasoning = false;
+  }
+
+  /** Forgets the wrapping of calls that is held, since it closes without one. False where none is held. */
+  dropWrapper(): boolean {
+    if (this.#beforeWrapper === undefined) return false;
+    ({ held: this.#held, shown: this.#shown, holds: this.#holds } = this.#beforeWrapper);
+    this.#beforeWrapper = undefined;
+    return true;
   }
 
   /** Forgets white space that is held. False where more than that has come. */
@@ -121,6 +132,7 @@ export class PieceWriter {
     const held = this.#held;
     this.#held = "";
     this.#shown = "";
+    this.#beforeWrapper = undefined;
     this.#write(held + text);
   }
 
@@ -132,6 +144,7 @@ export class PieceWriter {
   #clearHeld(): void {
     this.#held = "";
     this.#shown = "";
+    this.#beforeWrapper = undefined;
     this.#holds = true;
   }
 

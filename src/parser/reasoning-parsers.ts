@@ -63,12 +63,14 @@ const rows = {
   granite: row("Granite 3.2", "between two sentences", {
     start: "Here is my thought process:",
     end: "Here is my response:",
+    otherStarts: ["Here's my thought process:"],
+    otherEnds: ["Here's my response:"],
   }),
   hunyuan: row("Hunyuan A13B", "`<think>`, then `<answer>`", { ...THINK, ignored: ["<answer>", "</answer>"] }),
   gemma4: row(
     "Gemma 4",
-    "between `<|channel>thought` and `<channel|>`",
-    { start: "<|channel>thought\n", end: "<channel|>" },
+    "between `<|channel>` and `<channel|>`, `thought` left out",
+    { start: "<|channel>", end: "<channel|>", label: "thought", areSpecial: true },
     { needsSpecialTokens: true, stopTokens: ["<turn|>"] },
   ),
   inkling: row("Inkling", "the thinking block", inkling, SPECIAL),

@@ -1,9 +1,11 @@
 import type { CallContext } from "./call-format.ts";
+import type { MarkerSet } from "./marker-set.ts";
 import type { MarkerPlan, MarkerRole } from "./marker-plan.ts";
 import type { PieceWriter } from "./piece-writer.ts";
-import { peekUnit, takeSpace, textUntil } from "./steps.ts";
+import { markerHere, peekUnit, takeMarker, takeSpace, textUntil } from "./steps.ts";
 import type { Step, TextInput } from "./text-input.ts";
 import type { ToolTable } from "./tool-table.ts";
+import { LF } from "../util/ascii.ts";
 
 /**
  * Reads an answer that is plain text with marks in it:
@@ -49,7 +51,11 @@ export class TextFlow implements CallContext {
       if (role === "opener") {
         if (this.#plan.format?.rejects?.(marker, this.input.peek()) === true) this.writer.text(marker);
         else yield* this.#call(marker);
-      } else if (role !== undefined) this.#mark(marker, role);
+      } else if (role !== undefined) {
+        const wasReasoning = this.writer.isReasoning;
+        this.#mark(marker, role);
+        if (this.#plan.label && this.writer.isReasoning && !wasReasoning) yield* this.#skipLabel(this.#plan.label);
+      }
     }
   }
 
@@ -74,7 +80,19 @@ export class TextFlow implements CallContext {
     this.input.record(opener);
     yield* format.read(this, opener);
     const rest = this.input.stopRecording();
-    if (rest !== "") this.writer.text(rest);
+    if (rest === "") return;
+    if (this.isMarked && isEmptySection(rest, opener)) this.writer.holdWrapper(rest);
+    else this.writer.text(rest);
+  }
+
+  /** Consumes the label of the reasoning where it is all of its line, or of the reasoning. */
+  *#skipLabel(label: MarkerSet): Step<void> {
+    const { input } = this;
+    input.hold();
+    if ((yield* takeMarker(input, label)) === undefined) return input.rewind();
+    if ((yield* peekUnit(input)) === LF) input.takeTo(input.at + 1);
+    else if (!input.isDone && (yield* markerHere(input, this.#plan.inReasoning)) === undefined) return input.rewind();
+    input.release();
   }
 
   #mark(marker: string, role: Exclude<MarkerRole, "opener">): void {
@@ -86,12 +104,13 @@ export class TextFlow implements CallContext {
         return;
       case "reasoning end":
         if (writer.isReasoning) writer.endReasoning();
-        else if (!this.#isReasoningOpen) writer.text(marker);
+        else if (!this.#isReasoningOpen && this.#plan.marks?.areSpecial !== true) writer.text(marker);
         this.#isReasoningOpen = false;
         return;
       case "wrapper":
         return writer.holdWrapper(marker);
       case "closer":
+        if (writer.dropWrapper()) return;
         if (!this.#closers.includes(marker)) return writer.text(marker);
         this.#closers = this.#closers.filter((closer) => closer !== marker);
         writer.dropSpace();
@@ -101,4 +120,9 @@ export class TextFlow implements CallContext {
       case "ignored":
     }
   }
+}
+
+/** An opener that is a whole tag, and no call after it: a closer makes nothing of both. */
+function isEmptySection(text: string, opener: string): boolean {
+  return opener.endsWith(">") && /^\s*(?:\[\s*\]\s*)?$/.test(text.slice(opener.length));
 }

@@ -67,10 +67,16 @@ export class TextInput {
 
   /** Consumes what cannot be part of a marker, up to the next one. */
   takeText(markers: MarkerSet): string {
+    const end = this.textEnd(markers);
+    return end === this.at ? "" : this.takeTo(end);
+  }
+
+  /** Index of the next marker, or of what may become one. */
+  textEnd(markers: MarkerSet): number {
     const found = markers.find(this.text, this.at, this.text.length);
-    if (!this.isEnded || found === this.text.length) return found === this.at ? "" : this.takeTo(found);
+    if (!this.isEnded || found === this.text.length) return found;
     // The text is over: the beginning of a marker is just text.
-    return this.takeTo(markers.at(this.text, found, true) === "" ? this.text.length : found);
+    return markers.at(this.text, found, true) === "" ? this.text.length : found;
   }
 
   /** From here on text is looked at only: until `release` or `rewind`. For a few units, since they are all kept. */
@@ -93,6 +99,11 @@ export class TextInput {
   /** Begins a recording; `already` was consumed before and belongs to it. */
   record(already = ""): void {
     this.#recorded = already;
+  }
+
+  /** What was recorded up to here. */
+  get recorded(): string {
+    return this.#recorded ?? "";
   }
 
   /** Ends the recording and gives it. */

@@ -41,6 +41,9 @@ function row(
 
 const SPECIAL = { needsSpecialTokens: true };
 const CHATML = ["<|im_end|>", "<|endoftext|>"];
+const COHERE = ["<|END_OF_TURN_TOKEN|>"];
+const GRANITE = ["<|end_of_text|>"];
+const INTERNLM = ["<|im_end|>"];
 const DEEPSEEK = { needsSpecialTokens: true, stopTokens: ["<｜end▁of▁sentence｜>"] };
 const DSML = { needsSpecialTokens: true, stopTokens: ["<｜end▁of▁sentence｜>"] };
 const GLM = { stopTokens: ["<|user|>", "<|observation|>", "<|endoftext|>"] };
@@ -49,7 +52,7 @@ const LLAMA4 = { stopTokens: ["<|eot|>", "<|eom|>", "<|end_of_text|>"] };
 
 const functionCalls = functionTags("<tool_call>", "</tool_call>", "trimmed");
 const functionCallsAsIs = functionTags("<tool_call>", "</tool_call>", "kept");
-const hermes = jsonBlock("<tool_call>", "</tool_call>");
+const hermes = jsonBlock(["<tool_call>"], ["</tool_call>"], CHATML);
 
 const rows = {
   json: row("Any", "bare JSON anywhere in the text; only calls of declared tools", bareJson),
@@ -99,30 +102,43 @@ const rows = {
   cohere: row(
     "Command R, Command A",
     "JSON between `<|START_ACTION|>` and `<|END_ACTION|>`",
-    jsonBlock("<|START_ACTION|>", "<|END_ACTION|>", {
+    jsonBlock(["<|START_ACTION|>"], ["<|END_ACTION|>"], COHERE, {
       ignored: ["<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>"],
       trimsBeforeCalls: true,
     }),
-    { needsSpecialTokens: true, stopTokens: ["<|END_OF_TURN_TOKEN|>"] },
+    { needsSpecialTokens: true, stopTokens: COHERE },
   ),
   nemotron: row(
     "Nemotron Nano v2, Llama-Nemotron",
     "a JSON array in `<TOOLCALL>`",
-    jsonBlock("<TOOLCALL>", "</TOOLCALL>"),
+    jsonBlock(["<TOOLCALL>"], ["</TOOLCALL>"], []),
   ),
-  granite: row("Granite 3", "a JSON array after `<|tool_call|>`", jsonBlock("<|tool_call|>"), {
-    needsSpecialTokens: true,
-    stopTokens: ["<|end_of_text|>"],
-  }),
-  phi4_mini: row("Phi-4-mini", "a JSON array after `functools`", jsonBlock("functools")),
+  granite: row(
+    "Granite 3",
+    "a JSON array after `<|tool_call|>` or `<tool_call>`",
+    jsonBlock(["<|tool_call|>", "<tool_call>"], [], GRANITE),
+    {
+      needsSpecialTokens: true,
+      stopTokens: GRANITE,
+    },
+  ),
+  phi4_mini: row("Phi-4-mini", "a JSON array after `functools`", jsonBlock(["functools"], [], [])),
   internlm: row(
     "InternLM 2, 3",
     "JSON after `<|action_start|><|plugin|>`",
-    jsonBlock("<|action_start|><|plugin|>", "<|action_end|>"),
-    { needsSpecialTokens: true, stopTokens: ["<|im_end|>"] },
+    jsonBlock(["<|action_start|><|plugin|>"], ["<|action_end|>"], INTERNLM),
+    { needsSpecialTokens: true, stopTokens: INTERNLM },
   ),
-  hunyuan: row("Hunyuan A13B, Jamba", "a JSON array in `<tool_calls>`", jsonBlock("<tool_calls>", "</tool_calls>")),
-  longcat: row("LongCat", "JSON in `<longcat_tool_call>`", jsonBlock("<longcat_tool_call>", "</longcat_tool_call>")),
+  hunyuan: row(
+    "Hunyuan A13B, Jamba",
+    "a JSON array in `<tool_calls>`",
+    jsonBlock(["<tool_calls>"], ["</tool_calls>"], []),
+  ),
+  longcat: row(
+    "LongCat",
+    "JSON in `<longcat_tool_call>`",
+    jsonBlock(["<longcat_tool_call>"], ["</longcat_tool_call>"], []),
+  ),
   sarashina: row("Sarashina", "Python dicts after `<|tool_calls|>`", sarashina),
   inkling: row("Inkling", "typed blocks with JSON", inkling, SPECIAL),
   harmony: row("gpt-oss", "messages in channels", harmony, {

@@ -1,10 +1,7 @@
 import type { CallFormat } from "../call-format.ts";
 import { readJsonCalls } from "../json-calls.ts";
-import { passRest } from "../json-value.ts";
-import { MarkerSet } from "../marker-set.ts";
+import { NO_ENDS, passRest } from "../json-value.ts";
 import { isSpace } from "../text-input.ts";
-
-const NO_ENDS = new MarkerSet([]);
 
 /**
  * JSON anywhere in the text. Only an object that names a declared tool and has arguments is a call, or an array of them;

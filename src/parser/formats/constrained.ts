@@ -1,8 +1,7 @@
 import type { CallFormat } from "../call-format.ts";
-import { passAloneArguments, readJsonCalls } from "../json-calls.ts";
-import { MarkerSet } from "../marker-set.ts";
-
-const NO_ENDS = new MarkerSet([]);
+import { passAloneArguments } from "../json-arguments.ts";
+import { readJsonCalls } from "../json-calls.ts";
+import { NO_ENDS } from "../json-value.ts";
 
 /** The engine was made to write an array of `{name, parameters}`: a call is required. */
 export const jsonArray: CallFormat = {

@@ -1,5 +1,5 @@
 import type { CallContext, CallFormat } from "../call-format.ts";
-import { passAloneArguments } from "../json-calls.ts";
+import { passAloneArguments } from "../json-arguments.ts";
 import { MarkerSet } from "../marker-set.ts";
 import { peekSolid, takeMarker, takeName, takeNameBefore } from "../steps.ts";
 import type { Step } from "../text-input.ts";
@@ -11,7 +11,7 @@ const CALLS_END = "<｜tool▁calls▁end｜>";
 const SEPARATOR = new MarkerSet(["<｜tool▁sep｜>"]);
 const FENCE = new MarkerSet(["```json"]);
 const FENCE_END = new MarkerSet(["```"]);
-const ENDS = new MarkerSet([CALL_END, CALLS_END, CALL_BEGIN]);
+const ENDS = new MarkerSet([CALL_END, CALLS_END, CALL_BEGIN, "<｜end▁of▁sentence｜>"]);
 const FENCED_ENDS = new MarkerSet(["```", ...ENDS.markers]);
 
 /**

@@ -1,7 +1,7 @@
 import { jsonOrString } from "../argument-value.ts";
 import type { ArgumentsObject } from "../arguments-object.ts";
 import type { CallContext, CallFormat } from "../call-format.ts";
-import { passAloneArguments } from "../json-calls.ts";
+import { passAloneArguments } from "../json-arguments.ts";
 import { MarkerSet } from "../marker-set.ts";
 import { peekSolid, takeMarker, takeNameBefore } from "../steps.ts";
 import { TaggedArguments } from "../tagged-call.ts";

@@ -1,113 +1,160 @@
+import type { ArgumentSchema } from "../argument-schema.ts";
+import { argumentJson } from "../argument-value.ts";
 import type { CallContext, CallFormat } from "../call-format.ts";
 import { MarkerSet } from "../marker-set.ts";
-import { peekSolid, takeName, textUntil } from "../steps.ts";
+import { peekSolid, takeName, textBefore } from "../steps.ts";
 import type { Step } from "../text-input.ts";
+import { OPEN_BRACE } from "../../util/ascii.ts";
 
+const OPENER = "<|tool_call>";
 const CLOSER = "<tool_call|>";
 const QUOTE = '<|"|>';
-const PREFIX = "call:";
-const ENDS = new MarkerSet([CLOSER, QUOTE]);
+/** Some answers leave out the word, some write parentheses for braces. */
+const PREFIX = /^(?:call)?:(?=.)/;
+const OPEN_PARENTHESIS = 0x28;
+const STOPS = [OPENER, CLOSER, "<turn|>", "<|tool_response>"];
 const QUOTE_END = new MarkerSet([QUOTE]);
+const IN_BRACES = new MarkerSet([QUOTE, ...STOPS, "{", "}", "[", "]"]);
+const IN_PARENTHESES = new MarkerSet([...IN_BRACES.markers, "(", ")"]);
+/** What may follow a quoted text that was not closed. */
+const TRAILING_STOPS = /(?:(?:<tool_call\|>|<turn\|>|<\|tool_response>)\s*)+$/;
 
 /** Levels of lists and objects within each other. */
 const MAX_DEPTH = 64;
 
-/** Gemma 4: `call:NAME{key:<|"|>text<|"|>,n:1}`. A call comes out whole. */
+/** Gemma 4: `call:NAME{key:<|"|>text<|"|>,n:1}`. A call comes out whole, or as far as it goes where the answer is cut. */
 export const gemma4: CallFormat = {
-  openers: ["<|tool_call>"],
+  openers: [OPENER],
   closers: [CLOSER],
   isMarked: true,
   read: readCall,
 };
 
 function* readCall(context: CallContext): Step<void> {
-  const { input, writer } = context;
+  const { input, writer, tools } = context;
   yield* peekSolid(input);
-  const name = yield* takeName(input);
-  if (!name.startsWith(PREFIX) || name.length === PREFIX.length) return;
-  if ((yield* peekSolid(input)) !== 0x7b) return;
-  const json = new ValueReader(yield* takeParts(context)).whole();
-  if (json === undefined || !context.begin(name.slice(PREFIX.length))) return;
-  writer.arguments(json);
+  const id = yield* takeName(input);
+  const name = id.replace(PREFIX, "");
+  const unit = yield* peekSolid(input);
+  if (name === id || (unit !== OPEN_BRACE && unit !== OPEN_PARENTHESIS)) return;
+  const parts = yield* takeParts(context, unit === OPEN_BRACE ? IN_BRACES : IN_PARENTHESES);
+  const json = new ValueReader(parts).read(tools.schemaOf(name));
+  if (json !== undefined && context.begin(name)) writer.arguments(json);
 }
 
-/** What stands up to the closer, which is consumed: text outside and, at every second place, inside quotes. */
-function* takeParts({ input }: CallContext): Step<readonly string[]> {
-  const parts: string[] = [];
+interface Parts {
+  /** Text outside of quotes and, at every second place, within them. */
+  readonly texts: readonly string[];
+  /** The last bracket has come. */
+  readonly isWhole: boolean;
+}
+
+/** Consumes what stands up to the bracket that closes the first one, or up to where it cannot come any more. */
+function* takeParts({ input }: CallContext, outside: MarkerSet): Step<Parts> {
+  const texts: string[] = [];
+  let depth = 0;
+  let text = "";
   for (;;) {
-    let part = "";
-    const isQuoted = parts.length % 2 === 1;
-    const marker = yield* textUntil(input, isQuoted ? QUOTE_END : ENDS, (text) => (part += text));
-    parts.push(part);
-    if (marker === undefined) return [];
-    if (marker === CLOSER) return parts;
+    const isQuoted = texts.length % 2 === 1;
+    const marker = yield* textBefore(input, isQuoted ? QUOTE_END : outside, (part) => (text += part));
+    if (marker === undefined || STOPS.includes(marker)) {
+      texts.push(isQuoted ? text.replace(TRAILING_STOPS, "") : text);
+      return { texts, isWhole: false };
+    }
+    input.takeTo(input.at + marker.length);
+    if (marker === QUOTE) {
+      texts.push(text);
+      text = "";
+      continue;
+    }
+    text += marker;
+    depth += "{[(".includes(marker) ? 1 : -1;
+    if (depth === 0) return { texts: [...texts, text], isWhole: true };
   }
 }
 
-/** Reads objects and lists of bare keys, quoted texts and words. Every method gives undefined where it finds none. */
+/** Reads objects and lists of bare keys, quoted texts and words. Every method is false where it finds none. */
 class ValueReader {
-  readonly #parts: readonly string[];
+  readonly #parts: Parts;
+  readonly #isInParentheses: boolean;
   #part = 0;
   #at = 0;
+  #json = "";
+  /** The answer is over before the value is. */
+  #isCut = false;
+  #hasKey = false;
 
-  constructor(parts: readonly string[]) {
+  constructor(parts: Parts) {
     this.#parts = parts;
+    this.#isInParentheses = parts.texts[0]?.startsWith("(") === true;
   }
 
-  /** The whole of it as a JSON object. */
-  whole(): string | undefined {
-    const json = this.#value(0);
-    return this.#peek() === "" && this.#part === this.#parts.length - 1 ? json : undefined;
+  /** The whole of it as a JSON object, or what there is of it from its first key on; undefined where it is none. */
+  read(schema: ArgumentSchema): string | undefined {
+    const close = this.#isInParentheses ? ")" : "}";
+    const isRead = this.#members("{", close, () => this.#member(schema, 1));
+    if (isRead) return this.#peek() === "" && this.#part === this.#parts.texts.length - 1 ? this.#json : undefined;
+    return this.#isCut && this.#hasKey ? this.#json : undefined;
   }
 
-  #value(depth: number): string | undefined {
+  #value(schema: ArgumentSchema, depth: number): boolean {
     const next = this.#peek();
-    if (depth > MAX_DEPTH) return undefined;
-    if (next === "{") return this.#members("{", "}", () => this.#member(depth + 1));
-    if (next === "[") return this.#members("[", "]", () => this.#value(depth + 1));
-    if (next === "") return this.#quoted();
-    const word = this.#word(/[^\s,\]}]+/y);
-    if (word === undefined) return undefined;
-    const isLiteral = /^(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)$/.test(word);
-    return isLiteral ? word : JSON.stringify(word);
-  }
-
-  #member(depth: number): string | undefined {
-    const key = this.#peek() === "" ? this.#quoted() : this.#key();
-    if (key === undefined || !this.#take(":")) return undefined;
-    const value = this.#value(depth);
-    return value === undefined ? undefined : `${key}:${value}`;
-  }
-
-  #members(open: string, close: string, member: () => string | undefined): string | undefined {
-    this.#take(open);
-    const all: string[] = [];
-    while (!this.#take(close)) {
-      if (all.length > 0 && !this.#take(",")) return undefined;
-      const json = member();
-      if (json === undefined) return undefined;
-      all.push(json);
+    if (depth > MAX_DEPTH) return false;
+    if (next === "{") return this.#members("{", "}", () => this.#member(schema, depth + 1));
+    if (next === "[") {
+      const { items } = schema;
+      return this.#members("[", "]", () => this.#value(items, depth + 1));
     }
-    return open + all.join(",") + close;
+    if (next === "") return this.#quoted();
+    const word = this.#word(this.#isInParentheses ? /[^,\]})]+/y : /[^,\]}]+/y);
+    return word !== undefined && this.#write(argumentJson(word.trimEnd(), schema));
   }
 
-  #key(): string | undefined {
-    const key = this.#word(/[^\s:,{}[\]]+/y);
-    return key === undefined ? undefined : JSON.stringify(key);
+  #member(schema: ArgumentSchema, depth: number): boolean {
+    const from = this.#json.length;
+    if (!(this.#peek() === "" ? this.#quoted() : this.#key()) || !this.#take(":")) return false;
+    this.#hasKey = true;
+    const key: unknown = JSON.parse(this.#json.slice(from));
+    return this.#write(":") && this.#value(schema.member(String(key)), depth);
+  }
+
+  /** `open` and what closes it in JSON; in the text it is the bracket here and `close`. */
+  #members(open: string, close: string, member: () => boolean): boolean {
+    this.#peek();
+    this.#at += 1;
+    this.#write(open);
+    for (let isFirst = true; !this.#take(close); isFirst = false) {
+      if (this.#isCut || (!isFirst && !(this.#take(",") && this.#write(",")))) return false;
+      if (!member()) return false;
+    }
+    return this.#write(open === "{" ? "}" : "]");
+  }
+
+  #key(): boolean {
+    const key = this.#word(/[^\s:,{}[\]()]+/y);
+    return key !== undefined && this.#write(JSON.stringify(key));
   }
 
   /** The quoted text that begins where this part ends. */
-  #quoted(): string | undefined {
-    const text = this.#parts[this.#part + 1];
-    if (text === undefined || this.#part + 2 >= this.#parts.length) return undefined;
+  #quoted(): boolean {
+    const { texts, isWhole } = this.#parts;
+    const text = texts[this.#part + 1];
+    if (text === undefined) return false;
+    this.#isCut = !isWhole && this.#part + 2 >= texts.length;
     this.#part += 2;
     this.#at = 0;
-    return JSON.stringify(text);
+    this.#write(this.#isCut ? JSON.stringify(text).slice(0, -1) : JSON.stringify(text));
+    return !this.#isCut;
+  }
+
+  #write(json: string): true {
+    this.#json += json;
+    return true;
   }
 
   #word(pattern: RegExp): string | undefined {
     pattern.lastIndex = this.#at;
-    const word = pattern.exec(this.#parts[this.#part] ?? "")?.[0];
+    const word = pattern.exec(this.#parts.texts[this.#part] ?? "")?.[0];
     this.#at += word?.length ?? 0;
     return word;
   }
@@ -120,8 +167,10 @@ class ValueReader {
 
   /** The next character that is no white space; "" at the end of this part. */
   #peek(): string {
-    const part = this.#parts[this.#part] ?? "";
+    const { texts, isWhole } = this.#parts;
+    const part = texts[this.#part] ?? "";
     while (this.#at < part.length && " \t\r\n".includes(part.charAt(this.#at))) this.#at += 1;
+    if (!isWhole && this.#at === part.length && this.#part >= texts.length - 1) this.#isCut = true;
     return part.charAt(this.#at);
   }
 }

@@ -18,6 +18,7 @@ const rest = new TaggedArguments({
 /** GLM from 4.5 on, with line breaks between the tags or without. */
 export const glm: CallFormat = {
   openers: ["<tool_call>"],
+  closers: ["</tool_call>"],
   isMarked: true,
   *read(context) {
     yield* peekSolid(context.input);

@@ -1,6 +1,6 @@
 import type { ChannelContext, ChannelFormat } from "../call-format.ts";
 import { MarkerSet } from "../marker-set.ts";
-import { takeShort, textUntil } from "../steps.ts";
+import { markerHere, takeShort, takeSpace, textUntil } from "../steps.ts";
 import type { Step } from "../text-input.ts";
 
 const START = "<|start|>";
@@ -12,11 +12,12 @@ const ENDS = ["<|end|>", "<|return|>", "<|call|>"];
 
 const BETWEEN = new MarkerSet([START, CHANNEL, MESSAGE, ...ENDS]);
 const IN_HEADER = new MarkerSet([START, CHANNEL, CONSTRAIN, MESSAGE, ...ENDS]);
+const RECIPIENT = new MarkerSet(["to="]);
 const IN_BODY = new MarkerSet([START, CHANNEL, ...ENDS]);
 
 /**
- * gpt-oss: messages with a header that says their channel and, for calls, the recipient. The prompt ends in
- * `<|start|>assistant`, so the answer begins with the channel.
+ * gpt-oss: messages with a header that says their channel and, for calls, the recipient, in any order. The prompt ends
+ * in `<|start|>assistant`, so the answer begins within a header: with the channel or with a recipient.
  *
  *   between --start, channel--> header --message--> body --end, return, call--> between
  */
@@ -24,14 +25,21 @@ export const harmony: ChannelFormat = { opensReasoning: `${ANALYSIS}${MESSAGE}`,
 
 function* readAll(context: ChannelContext): Step<void> {
   const { input, writer } = context;
-  let marker = context.startsInReasoning
-    ? yield* readBody(context, ANALYSIS)
-    : yield* textUntil(input, BETWEEN, writer.text);
+  let marker = context.startsInReasoning ? yield* readBody(context, ANALYSIS) : yield* readStart(context);
   while (marker !== undefined) {
     if (marker === START || marker === CHANNEL) marker = yield* readMessage(context, marker);
     else if (marker === MESSAGE) marker = yield* readBody(context, "");
     else marker = yield* textUntil(input, BETWEEN, writer.text);
   }
+}
+
+/** Reads what stands before the first marker, or the first message where it begins with a recipient. */
+function* readStart(context: ChannelContext): Step<string | undefined> {
+  const { input, writer } = context;
+  const space = yield* takeSpace(input);
+  if ((yield* markerHere(input, RECIPIENT)) !== undefined) return yield* readMessage(context, space);
+  writer.text(space);
+  return yield* textUntil(input, BETWEEN, writer.text);
 }
 
 /** Reads a message from its header on and gives the marker after it. */

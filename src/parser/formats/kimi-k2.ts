@@ -1,20 +1,22 @@
 import type { CallContext, CallFormat } from "../call-format.ts";
-import { passAloneArguments } from "../json-calls.ts";
+import { passAloneArguments } from "../json-arguments.ts";
 import { MarkerSet } from "../marker-set.ts";
 import { peekSolid, takeMarker, takeName } from "../steps.ts";
 import type { Step } from "../text-input.ts";
 
 const CALL_BEGIN = "<|tool_call_begin|>";
 const CALL_END = "<|tool_call_end|>";
-const SECTION_END = "<|tool_calls_section_end|>";
+// The models write either.
+const SECTION_BEGINS = ["<|tool_calls_section_begin|>", "<|tool_call_section_begin|>"];
+const SECTION_ENDS = ["<|tool_calls_section_end|>", "<|tool_call_section_end|>"];
 const ARGUMENTS = new MarkerSet(["<|tool_call_argument_begin|>"]);
-const ENDS = new MarkerSet([CALL_END, SECTION_END, CALL_BEGIN]);
+const ENDS = new MarkerSet([CALL_END, ...SECTION_ENDS, CALL_BEGIN, "<|im_end|>"]);
 
 /** Kimi K2: an id `functions.NAME:NUMBER` and plain JSON. The id that clients get goes on over the conversation. */
 export const kimiK2: CallFormat = {
-  wrappers: ["<|tool_calls_section_begin|>"],
+  wrappers: SECTION_BEGINS,
   openers: [CALL_BEGIN],
-  closers: [CALL_END, SECTION_END],
+  closers: [CALL_END, ...SECTION_ENDS],
   isMarked: true,
   read: readCall,
   callId: (name, number) => `functions.${name}:${number}`,

@@ -4,7 +4,7 @@ import type { ChannelContext, ChannelFormat } from "../call-format.ts";
 import { MarkerSet } from "../marker-set.ts";
 import { takeMarker, takeShort, takeSpace, textUntil } from "../steps.ts";
 import type { Step } from "../text-input.ts";
-import { StringSink, type ValueSink, WholeSink } from "../value-sink.ts";
+import { StringSink, WholeSink } from "../value-sink.ts";
 
 const OPEN = "<|open|>";
 const CLOSE = "<|close|>";
@@ -12,6 +12,7 @@ const TAGS = new MarkerSet([OPEN, CLOSE, "<|end_of_msg|>"]);
 const SEPARATOR = new MarkerSet(["<|sep|>"]);
 const VALUE_END = new MarkerSet([CLOSE]);
 const ARGUMENT = new MarkerSet(["argument"]);
+const JSON_ARGUMENTS = new MarkerSet(["json"]);
 
 /** Kimi K3: elements of special tokens, `<|open|>NAME ATTRIBUTES<|sep|>` to `<|close|>NAME<|sep|>`. */
 export const kimiK3: ChannelFormat = {
@@ -49,6 +50,7 @@ class KimiK3 {
     const { writer, hasReasoning, hasCalls } = this.#context;
     const name = /^\w+/.exec(tag)?.[0] ?? "";
     if (name === "argument" && this.#object) return yield* this.#argument(this.#object, tag, raw);
+    if (name === "json" && this.#object?.isEmpty === true) return yield* this.#json();
     if (name === "think" && hasReasoning) return writer.beginReasoning();
     // Whatever opens beside it ends reasoning that was not closed.
     if (writer.isReasoning) writer.endReasoning();
@@ -74,30 +76,37 @@ class KimiK3 {
     this.#object = undefined;
   }
 
+  /** All arguments as one JSON object. */
+  *#json(): Step<void> {
+    this.#object = undefined;
+    const { writer } = this.#context;
+    yield* this.#value(JSON_ARGUMENTS, writer.arguments);
+  }
+
   *#argument(object: ArgumentsObject, tag: string, raw: string): Step<void> {
     const key = attribute(tag, "key");
     if (key === undefined) return this.#context.writer.text(raw);
     object.key(key);
     const isString = attribute(tag, "type") === "string";
     const sink = isString ? new StringSink(object, "kept") : new WholeSink(object, jsonOrString, "kept");
-    if (yield* this.#value(sink)) sink.end(false);
+    if (yield* this.#value(ARGUMENT, (text) => sink.text(text))) sink.end(false);
     else sink.cut();
   }
 
-  /** False where the answer ends within the value. */
-  *#value(sink: ValueSink): Step<boolean> {
+  /** Passes on what stands up to the end of an element. False where the answer ends within. */
+  *#value(name: MarkerSet, emit: (text: string) => void): Step<boolean> {
     const { input } = this.#context;
     for (;;) {
-      const marker = yield* textUntil(input, VALUE_END, (text) => sink.text(text));
+      const marker = yield* textUntil(input, VALUE_END, emit);
       if (marker === undefined) return false;
       input.record(marker);
       yield* takeSpace(input);
-      const isName = (yield* takeMarker(input, ARGUMENT)) !== undefined;
+      const isName = (yield* takeMarker(input, name)) !== undefined;
       yield* takeSpace(input);
       const isEnd = isName && (yield* takeMarker(input, SEPARATOR)) !== undefined;
       const raw = input.stopRecording();
       if (isEnd) return true;
-      sink.text(raw);
+      emit(raw);
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { CallContext, CallFormat } from "../call-format.ts";
-import { passAloneArguments, readJsonCalls } from "../json-calls.ts";
+import { passAloneArguments } from "../json-arguments.ts";
+import { readJsonCalls } from "../json-calls.ts";
 import { MarkerSet } from "../marker-set.ts";
 import { peekSolid, takeMarker, takeName } from "../steps.ts";
 import type { Step } from "../text-input.ts";

@@ -1,11 +1,13 @@
 import { takeBalanced } from "../balanced-text.ts";
 import type { CallContext, CallFormat } from "../call-format.ts";
 import { pythonArguments } from "../python-literal.ts";
-import { isNameUnit, peekSolid, takeName } from "../steps.ts";
-import { isSpace, type Step } from "../text-input.ts";
+import { isNameUnit, peekSolid, peekUnit, takeName } from "../steps.ts";
+import { isSpace, type Step, type TextInput } from "../text-input.ts";
 import { CLOSE_BRACKET, COMMA } from "../../util/ascii.ts";
 
 const OPEN_PARENTHESIS = 0x28;
+const CLOSE_PARENTHESIS = 0x29;
+const EQUALS = 0x3d;
 
 /** `[f(k=v), g()]`: Llama 4 and others. Only a declared tool with keyword arguments is a call, and it comes out whole. */
 export const pythonic: CallFormat = {
@@ -25,30 +27,44 @@ export const olmo3: CallFormat = {
   read: (context) => readCalls(context, false),
 };
 
+/** Reads calls up to the end of their list. Those of undeclared tools are passed over where others are called. */
 function* readCalls(context: CallContext, isList: boolean): Step<void> {
-  const { input } = context;
-  while (yield* readCall(context)) {
-    input.record();
+  const { input, writer } = context;
+  const before = writer.calls;
+  for (;;) {
+    const hadCalls = writer.calls;
+    if (!(yield* readCall(context))) return;
+    if (writer.calls > hadCalls) input.record();
     const unit = yield* peekSolid(input);
-    if (unit === CLOSE_BRACKET && isList) {
-      input.takeTo(input.at + 1);
-      input.stopRecording();
-      return;
-    }
-    if (unit === COMMA) input.takeTo(input.at + 1);
+    if (unit === COMMA || (unit === CLOSE_BRACKET && isList)) input.takeTo(input.at + 1);
     else if (isList) return;
+    if (unit !== CLOSE_BRACKET || !isList) continue;
+    if (writer.calls > before) input.stopRecording();
+    return;
   }
 }
 
+/** What stands in the parentheses here begins as the arguments of a call, or there is nothing in them. */
+function* hasKeywords(input: TextInput): Step<boolean> {
+  input.hold();
+  input.takeTo(input.at + 1);
+  const name = yield* takeName(input);
+  const unit = yield* peekUnit(input);
+  input.rewind();
+  return unit === (name === "" ? CLOSE_PARENTHESIS : EQUALS);
+}
+
+/** Reads one call. False where none stands here; one of an undeclared tool is read and not begun. */
 function* readCall(context: CallContext): Step<boolean> {
   const { input } = context;
   yield* peekSolid(input);
   const name = yield* takeName(input);
   if (name === "" || (yield* peekSolid(input)) !== OPEN_PARENTHESIS) return false;
-  if (!context.isMarked && !context.tools.has(name)) return false;
+  // Prose must not be held back until its parenthesis closes.
+  if (!context.isMarked && !context.tools.has(name) && !(yield* hasKeywords(input))) return false;
   const text = yield* takeBalanced(input);
   const json = text === undefined ? undefined : pythonArguments(text.slice(1, -1));
-  if (json === undefined || !context.begin(name)) return false;
-  context.writer.arguments(json);
+  if (json === undefined) return false;
+  if (context.begin(name)) context.writer.arguments(json);
   return true;
 }

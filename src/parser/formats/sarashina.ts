@@ -1,13 +1,10 @@
 import { takeBalanced } from "../balanced-text.ts";
 import type { CallContext, CallFormat } from "../call-format.ts";
 import { readJsonCalls } from "../json-calls.ts";
-import { isJson } from "../json-value.ts";
-import { MarkerSet } from "../marker-set.ts";
+import { isJson, NO_ENDS } from "../json-value.ts";
 import { pythonToJson } from "../python-literal.ts";
 import { peekSolid } from "../steps.ts";
 import { type Step, TextInput } from "../text-input.ts";
-
-const NO_ENDS = new MarkerSet([]);
 
 /** Sarashina: calls as a Python list of dicts. The marker is a special token, which may be gone. */
 export const sarashina: CallFormat = {
@@ -27,6 +24,7 @@ function* readCalls(context: CallContext): Step<void> {
   const input = new TextInput();
   input.feed(json);
   input.end();
+  input.record();
   const { writer, tools, isMarked } = context;
   yield* readJsonCalls({ input, writer, tools, isMarked, begin: (name) => context.begin(name) }, NO_ENDS);
 }
