@@ -51,6 +51,15 @@ const IDS: readonly (readonly [string, ToolCallParserName | undefined, Reasoning
   ["microsoft/Phi-4-mini-instruct", "phi4_mini", undefined],
   ["ByteDance-Seed/Seed-OSS-36B-Instruct", "seed_oss", "seed_oss"],
   ["XiaomiMiMo/MiMo-V2-Flash", "mimo", "qwen3"],
+  ["MiniMaxAI/MiniMax-M2", "minimax_m2", "minimax"],
+  ["MiniMaxAI/MiniMax-M3", undefined, undefined],
+  ["MiniMaxAI/MiniMax-M1-80k", undefined, undefined],
+  ["MiniMaxAI/MiniMax-Text-01", undefined, undefined],
+  ["CohereLabs/c4ai-command-r7b-12-2024", "cohere", "cohere_cmd"],
+  ["CohereLabs/c4ai-command-a-03-2025", "cohere", "cohere_cmd"],
+  ["CohereLabs/c4ai-command-r-plus-08-2024", undefined, undefined],
+  ["CohereLabs/c4ai-command-r-v01", undefined, undefined],
+  ["CohereLabs/aya-expanse-8b", undefined, undefined],
   ["someone/my-model", undefined, undefined],
 ];
 
@@ -73,6 +82,21 @@ test("the id chooses among names of one format", () => {
   const chatTemplate = "<tool_call> <function=a> <parameter=b> </think>";
   expect(toolCallParserFor({ modelId: "nemotron-3-nano", chatTemplate })).toBe("nemotron3");
   expect(reasoningParserFor({ modelId: "qwq-32b", chatTemplate })).toBe("qwen3_thinking");
+});
+
+test("a template of a format that no parser reads chooses none, whatever else it has", () => {
+  const modelId = "me/hermes-3-tuned";
+  expect(
+    toolCallParserFor({ modelId, chatTemplate: "]<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name=" }),
+  ).toBeUndefined();
+  expect(toolCallParserFor({ modelId, chatTemplate: "<|tool_calls|><|tool_call:begin|>" })).toBeUndefined();
+  expect(toolCallParserFor({ modelId, chatTemplate: "<|tool_calls|>" })).toBe("sarashina");
+});
+
+test("a list in tags of its own is told from JSON in the tag that the template talks of", () => {
+  const chatTemplate =
+    'within <tool_call></tool_call> XML tags: <tool_calls>[{"name": <function-name-1>}]</tool_calls>';
+  expect(toolCallParserFor({ modelId: "ServiceNow-AI/Apriel-1.5-15b-Thinker", chatTemplate })).toBe("hunyuan");
 });
 
 test("a template without signs leaves it to the id", () => {

@@ -48,13 +48,13 @@ const ID_RULES: readonly IdRule[] = [
   rule(/glm-?(?:4\.[7-9]|[5-9])/, "glm47_moe", "glm45"),
   rule(/glm-?4\.[56]/, "glm45_moe", "glm45"),
   rule(/glm-?z1/, undefined, "base"),
-  rule(/minimax|mm-m2/, "minimax_m2", "minimax"),
+  rule(/minimax-?m2|mm-m2/, "minimax_m2", "minimax"),
   rule(/step-?3\.5|step3p5/, "step3p5", "step3"),
   rule(/step-?3/, "step3", "step3"),
   rule(/magistral/, "mistral", "mistral"),
   rule(/mistral|mixtral|devstral|ministral|pixtral|codestral/, "mistral"),
   rule(/command-a-reasoning/, "cohere", "cohere_cmd"),
-  rule(/command-(?:r|a)|c4ai|cohere/, "cohere", "cohere_cmd"),
+  rule(/command-(?:r7b|a)/, "cohere", "cohere_cmd"),
   rule(/granite-?4/, "hermes"),
   rule(/granite-?3\.[2-9]/, "granite", "granite"),
   rule(/granite/, "granite"),
@@ -77,8 +77,16 @@ const ID_RULES: readonly IdRule[] = [
   rule(/gpt-|claude|gemini|gemma|palm/, "json"),
 ];
 
-/** What a template has all of says which format it is. The first that fits is taken. */
-const TOOL_CALL_SIGNS: readonly (readonly [ToolCallParserName, readonly string[]])[] = [
+type Signs<Name> = readonly (readonly [Name | undefined, readonly string[]])[];
+
+/**
+ * What a template has all of says which format it is; undefined is one that no parser here reads, though it has the
+ * markers of another. The first that fits is taken.
+ */
+const TOOL_CALL_SIGNS: Signs<ToolCallParserName> = [
+  // MiniMax M3 and Solar Open.
+  [undefined, ["]<]minimax[>["]],
+  [undefined, ["<|tool_call:begin|>"]],
   ["harmony", ["<|channel|>", "<|message|>"]],
   ["kimi_k3", ["<|open|>", "<|sep|>"]],
   ["kimik2", ["<|tool_calls_section_begin|>"]],
@@ -91,6 +99,8 @@ const TOOL_CALL_SIGNS: readonly (readonly [ToolCallParserName, readonly string[]
   ["seed_oss", ["<seed:tool_call>"]],
   ["glm47_moe", ["<arg_key>"]],
   ["qwen_xml", ["<tool_call>", "<function=", "<parameter="]],
+  // Apriel: its template talks of the other tag, too.
+  ["hunyuan", ["<tool_calls>[{"]],
   ["hermes", ["<tool_call>"]],
   ["nemotron", ["<TOOLCALL>"]],
   ["longcat", ["<longcat_tool_call>"]],
@@ -108,7 +118,7 @@ const TOOL_CALL_SIGNS: readonly (readonly [ToolCallParserName, readonly string[]
   ["pythonic", ["<|python_start|>"]],
 ];
 
-const REASONING_SIGNS: readonly (readonly [ReasoningParserName, readonly string[]])[] = [
+const REASONING_SIGNS: Signs<ReasoningParserName> = [
   ["harmony", ["<|channel|>", "analysis"]],
   ["kimi_k3", ["<|open|>think"]],
   ["inkling", ["<|content_thinking|>"]],
@@ -126,8 +136,10 @@ const REASONING_SIGNS: readonly (readonly [ReasoningParserName, readonly string[
 /** The parser for the calls of a model; undefined where nothing tells. */
 export function toolCallParserFor(facts: ModelFacts): ToolCallParserName | undefined {
   const byId = ruleFor(facts.modelId)?.toolCalls;
-  const byTemplate = signed(TOOL_CALL_SIGNS, facts.chatTemplate);
-  if (byTemplate === undefined || byId === undefined) return byTemplate ?? byId;
+  const sign = signed(TOOL_CALL_SIGNS, facts.chatTemplate);
+  if (sign === undefined) return byId;
+  const [byTemplate] = sign;
+  if (byTemplate === undefined || byId === undefined) return byTemplate;
   const isSame = TOOL_CALL_PARSERS[byId].format === TOOL_CALL_PARSERS[byTemplate].format;
   return isSame ? byId : byTemplate;
 }
@@ -135,7 +147,7 @@ export function toolCallParserFor(facts: ModelFacts): ToolCallParserName | undef
 /** The parser for the reasoning of a model; undefined where nothing tells that it reasons. */
 export function reasoningParserFor(facts: ModelFacts): ReasoningParserName | undefined {
   const byId = ruleFor(facts.modelId)?.reasoning;
-  const byTemplate = signed(REASONING_SIGNS, facts.chatTemplate);
+  const byTemplate = signed(REASONING_SIGNS, facts.chatTemplate)?.[0];
   if (byTemplate === undefined || byId === undefined) return byTemplate ?? byId;
   return REASONING_PARSERS[byId].format === REASONING_PARSERS[byTemplate].format ? byId : byTemplate;
 }
@@ -154,6 +166,7 @@ function ruleFor(modelId: string): IdRule | undefined {
   return ID_RULES.find((rule) => rule.id.test(id));
 }
 
-function signed<Name>(signs: readonly (readonly [Name, readonly string[]])[], template = ""): Name | undefined {
-  return signs.find(([, texts]) => texts.every((text) => template.includes(text)))?.[0];
+/** The first entry of which the template has all. */
+function signed<Name>(signs: Signs<Name>, template = ""): Signs<Name>[number] | undefined {
+  return signs.find(([, texts]) => texts.every((text) => template.includes(text)));
 }

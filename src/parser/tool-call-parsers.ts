@@ -100,7 +100,7 @@ const rows = {
   minimax_m2: row("MiniMax M2", "`<invoke>` in `<minimax:tool_call>`", minimax, { stopTokens: ["[e~["] }),
   step3: row("Step 3", "`<steptml:invoke>` between special tokens", step3, SPECIAL),
   cohere: row(
-    "Command R, Command A",
+    "Command R7B, Command A",
     "JSON between `<|START_ACTION|>` and `<|END_ACTION|>`",
     jsonBlock(["<|START_ACTION|>"], ["<|END_ACTION|>"], COHERE, {
       ignored: ["<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>"],
