@@ -25,6 +25,7 @@ const IDS: readonly (readonly [string, ToolCallParserName | undefined, Reasoning
   ["deepseek-ai/DeepSeek-V3.2-Exp", "deepseek31", "deepseek_v31"],
   ["deepseek-ai/DeepSeek-V3.2", "deepseek32", "deepseek_v31"],
   ["deepseek-ai/DeepSeek-V4-Flash", "deepseek_v4", "deepseek_v31"],
+  ["deepseek-ai/DeepSeek-V4.1-Flash", "deepseek_v41", "deepseek_v31"],
   ["zai-org/GLM-4.5-Air", "glm45_moe", "glm45"],
   ["zai-org/GLM-4.6", "glm45_moe", "glm45"],
   ["zai-org/GLM-4.7", "glm47_moe", "glm45"],

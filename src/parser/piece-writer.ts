@@ -15,6 +15,8 @@ export class PieceWriter {
   isReasoning = false;
   /** Calls begun. */
   calls = 0;
+  /** Nothing but white space has come since a call. */
+  isAfterCall = false;
   /** Content has come out. */
   hasContent = false;
   readonly #options: PieceWriterOptions;
@@ -93,6 +95,7 @@ export class PieceWriter {
     this.isReasoning = false;
     this.#clearHeld();
     this.#flush();
+    this.isAfterCall = true;
     const index = this.calls;
     this.calls += 1;
     this.#pieces.push({ kind: "tool_call", index, id: this.#options.callId(name, index), name });
@@ -125,6 +128,7 @@ export class PieceWriter {
     if (kind !== this.#kind) this.#flush();
     this.#kind = kind;
     this.#open += text;
+    this.isAfterCall = false;
     if (kind === "content") this.hasContent = true;
   }
 

@@ -111,7 +111,8 @@ export class TextFlow implements CallContext {
         return writer.holdWrapper(marker);
       case "closer":
         if (writer.dropWrapper()) return;
-        if (!this.#closers.includes(marker)) return writer.text(marker);
+        // Models repeat it.
+        if (!this.#closers.includes(marker) && !(writer.isAfterCall && writer.dropSpace())) return writer.text(marker);
         this.#closers = this.#closers.filter((closer) => closer !== marker);
         writer.dropSpace();
         return;

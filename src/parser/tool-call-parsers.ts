@@ -86,6 +86,7 @@ const rows = {
   deepseek31: row("DeepSeek V3.1, V3.2-Exp", "plain JSON between special tokens", deepseek, DEEPSEEK),
   deepseek32: row("DeepSeek V3.2", "DSML in `function_calls`", dsml("function_calls"), DSML),
   deepseek_v4: row("DeepSeek V4", "DSML in `tool_calls`", dsml("tool_calls"), DSML),
+  deepseek_v41: row("DeepSeek V4.1", "DSML in `calls`, a space before each name", dsml("calls", " "), DSML),
   glm45_moe: row("GLM 4.5, 4.6", "`<arg_key>` and `<arg_value>` in `<tool_call>`", glm, GLM),
   glm47_moe: row("GLM 4.7, 5", "as glm45_moe; both take line breaks or none", glm, GLM),
   gemma4: row("Gemma 4", "`call:NAME{...}` between special tokens", gemma4, {

@@ -9,51 +9,55 @@ import type { Step } from "../text-input.ts";
 import { createValueSink, StringSink, type ValueSink, WholeSink } from "../value-sink.ts";
 import { OPEN_BRACE } from "../../util/ascii.ts";
 
-const INVOKE = '<｜DSML｜invoke name="';
 const STRING = '" string="true">';
 const JSON_VALUE = '" string="false">';
-const CALL_CLOSE = "</｜DSML｜invoke>";
 const NAME_END = new MarkerSet(['">']);
-const CALL_END = new MarkerSet([CALL_CLOSE]);
 
-/** DeepSeek V3.2 and V4: tags that say which values are strings. `block` is what the outermost tag is called. */
-export function dsml(block: string): CallFormat {
-  const opener = `<｜DSML｜${block}>`;
-  const closer = `</｜DSML｜${block}>`;
+/**
+ * DeepSeek V3.2 and later: tags that say which values are strings. `block` is what the outermost tag is called; `space`
+ * stands before the names of all tags.
+ */
+export function dsml(block: string, space = ""): CallFormat {
+  const opener = `<｜DSML｜${space}${block}>`;
+  const closer = `</｜DSML｜${space}${block}>`;
+  const callOpens = `<｜DSML｜${space}invoke name="`;
+  const callCloses = `</｜DSML｜${space}invoke>`;
+  const callEnd = new MarkerSet([callCloses]);
+  const ends = new MarkerSet([callCloses, closer]);
   const rest = new TaggedArguments({
-    keyOpens: '<｜DSML｜parameter name="',
+    keyOpens: `<｜DSML｜${space}parameter name="`,
     keyCloses: [STRING, JSON_VALUE, '">'],
-    valueCloses: "</｜DSML｜parameter>",
-    callCloses: CALL_CLOSE,
+    valueCloses: `</｜DSML｜${space}parameter>`,
+    callCloses,
     wrapperCloses: [closer],
     wrapperOpens: [opener],
-    callOpens: INVOKE,
+    callOpens,
     tagsAreTokens: true,
     lineBreaks: "kept",
   });
   return {
     wrappers: [opener],
-    openers: [INVOKE],
+    openers: [callOpens],
     closers: [closer],
     isMarked: true,
     trimsBeforeCalls: true,
     *read(context) {
       const name = yield* takeNameBefore(context.input, NAME_END);
       if (name === "") return;
-      if ((yield* peekSolid(context.input)) === OPEN_BRACE) yield* readWhole(context, name);
+      if ((yield* peekSolid(context.input)) === OPEN_BRACE) yield* readWhole(context, name, ends, callEnd);
       else yield* rest.read(context, name, (object, key, kind) => sinkFor(context, name, object, key, kind));
     },
   };
 }
 
-/** All arguments as one JSON object. */
-function* readWhole(context: CallContext, name: string): Step<void> {
+/** All arguments as one JSON object, up to one of `ends`; `callEnd` is consumed. */
+function* readWhole(context: CallContext, name: string, ends: MarkerSet, callEnd: MarkerSet): Step<void> {
   const { input } = context;
   if (!context.begin(name)) return;
-  yield* passAloneArguments(context, CALL_END);
+  yield* passAloneArguments(context, ends);
   input.record();
   yield* peekSolid(input);
-  if ((yield* takeMarker(input, CALL_END)) !== undefined) input.stopRecording();
+  if ((yield* takeMarker(input, callEnd)) !== undefined) input.stopRecording();
 }
 
 function sinkFor({ tools }: CallContext, name: string, object: ArgumentsObject, key: string, kind: string): ValueSink {

@@ -4,13 +4,15 @@ import { takeNameBefore } from "../steps.ts";
 import { TaggedArguments } from "../tagged-call.ts";
 import type { LineBreaks } from "../value-sink.ts";
 
-const NAME_END = new MarkerSet([">"]);
+// Models forget the bracket where a line break follows.
+const NAME_ENDS = [">", "\n"];
+const NAME_END = new MarkerSet(NAME_ENDS);
 
 /** `<function=NAME><parameter=KEY>` in a wrapper: Qwen3-Coder and later, Nemotron 3, MiMo V2, Step 3.5, Seed-OSS. */
 export function functionTags(wrapper: string, wrapperClose: string, lineBreaks: LineBreaks): CallFormat {
   const rest = new TaggedArguments({
     keyOpens: "<parameter=",
-    keyCloses: [">"],
+    keyCloses: NAME_ENDS,
     valueCloses: "</parameter>",
     callCloses: "</function>",
     wrapperCloses: [wrapperClose],
