@@ -34,6 +34,14 @@ function parsersPage(): string {
     "",
     "They read the answers of gRPC workers, and with `parse_output` those of HTTP workers whose engines have no parser of their own switched on: chat completions, streamed or whole, of regular workers and of prefill/decode pairs. Of a stream that an engine has begun to parse itself nothing is changed from there on. `POST /parse/function_call` and `POST /parse/reasoning` try a parser on a text.",
     "Over HTTP the gateway sees neither prompt nor chat template: a model is known by its id, or by `tool_call_parser` and `reasoning_parser`. Where the template opens the reasoning for a model that may also do without, name a family that reasons from the beginning. For parsers of special tokens the request is given `skip_special_tokens: false` where the client does not say; the engine must know that member.",
+    "",
+    "What a model writes is not always what its template shows:",
+    "",
+    "- A parameter without its end tag ends where the next parameter of the tool begins a line (of any name where the schema names none), where the next call of a declared tool begins, or with its function. Tags within a line are text; those of DeepSeek and GLM, which are tokens, count there, too. A call without its end tag ends where the next one begins.",
+    "- A value is what the schema says: a string stands as it was written, quotes included. Where the schema says nothing, it is what it looks like.",
+    "- Arguments that are nearly JSON (a comma too many, single quotes) come out as they were written, and end where their object does.",
+    "- A call that the answer breaks off in comes out as far as it goes, as arguments that are not JSON. Nothing is closed for the model.",
+    "- Tags with nothing between them are no text.",
   ];
   for (const [title, rows] of Object.entries({ "Tool calls": TOOL_CALL_PARSERS, Reasoning: REASONING_PARSERS })) {
     lines.push(

@@ -17,9 +17,11 @@ export class ArgumentSchema {
   /** `root` is the schema that references lead into. */
   constructor(schemas: readonly unknown[], root: unknown) {
     this.#root = root;
-    const all = branches(schemas, root);
-    this.#nodes = [...all.keys()];
-    this.#typing = this.#nodes.filter((node) => all.get(node) === true);
+    const nodes = schemas.filter(isJsonObject);
+    const isFlat = nodes.length < 2 && nodes.every((node) => branchesOf(node, root).length === 0);
+    const all = isFlat ? undefined : branches(nodes, root);
+    this.#nodes = all ? [...all.keys()] : nodes;
+    this.#typing = all ? this.#nodes.filter((node) => all.get(node) === true) : nodes;
   }
 
   /** JSON types that the value may have; empty where the schema says nothing. */
@@ -92,11 +94,11 @@ function branches(schemas: readonly unknown[], root: unknown): ReadonlyMap<JsonO
   return seen;
 }
 
+/** What a schema refers to or is made of. */
 function branchesOf(schema: JsonObject, root: unknown): readonly unknown[] {
-  const reference = schema["$ref"];
-  const lists = [schema["anyOf"], schema["oneOf"], schema["allOf"]].flatMap((list) =>
-    Array.isArray(list) ? list : [],
-  );
+  const { $ref: reference, anyOf, oneOf, allOf } = schema;
+  if (reference === undefined && anyOf === undefined && oneOf === undefined && allOf === undefined) return [];
+  const lists = [anyOf, oneOf, allOf].flatMap((list) => (Array.isArray(list) ? list : []));
   return typeof reference === "string" ? [resolve(reference, root), ...lists] : lists;
 }
 

@@ -10,19 +10,13 @@ import { OPEN_BRACE, OPEN_BRACKET, QUOTE } from "../util/ascii.ts";
  * Passes on arguments that are a member of an object: up to their end, or as far as the object and `ends` let them go.
  * What is broken goes through as it is. False where the text ended within.
  */
-export function* passMemberArguments(
+export function passMemberArguments(
   input: TextInput,
   unit: number,
   ends: MarkerSet,
   emit: (text: string) => void,
 ): Step<boolean> {
-  let isEmpty = true;
-  const isWhole = yield* passArguments(input, unit, ends, true, (text) => {
-    isEmpty = text === "";
-    emit(text);
-  });
-  if (isEmpty && isWhole) emit("{}");
-  return isWhole;
+  return passArguments(input, unit, ends, true, emit);
 }
 
 /**
@@ -42,23 +36,35 @@ export function* passAloneArguments({ input, writer }: CallContext, ends: Marker
   if (raw !== "" || !input.isDone) writer.arguments(raw === "" || raw.trim() === "null" ? "{}" : raw);
 }
 
-/** The JSON that begins with `unit`. A string that holds the JSON is unwrapped, null is no arguments. */
-function* passArguments(
+/** The JSON that begins with `unit`. `isMember`: it ends with the object around it, and may be nearly JSON. */
+function passArguments(
   input: TextInput,
   unit: number,
   ends: MarkerSet,
-  isLoose: boolean,
+  isMember: boolean,
   emit: (text: string) => void,
 ): Step<boolean> {
-  if (unit === OPEN_BRACE || unit === OPEN_BRACKET) return yield* passJson(input, emit, ends, isLoose);
+  if (unit === OPEN_BRACE || unit === OPEN_BRACKET) return passJson(input, emit, ends, isMember);
+  return passScalar(input, unit, ends, isMember, emit);
+}
+
+/** Arguments that are no object: a string that holds the JSON is unwrapped, null and nothing are no arguments. */
+function* passScalar(
+  input: TextInput,
+  unit: number,
+  ends: MarkerSet,
+  isMember: boolean,
+  emit: (text: string) => void,
+): Step<boolean> {
   let raw = "";
   const collect = (text: string): string => (raw += text);
-  const isWhole = yield* isLoose && unit !== QUOTE
+  const isWhole = yield* isMember && unit !== QUOTE
     ? passLoose(input, ends, [], true, collect)
-    : passJson(input, collect, ends, isLoose);
+    : passJson(input, collect, ends, isMember);
   raw = raw.trim();
-  const unwrapped = raw === "null" ? "{}" : isWhole ? jsonString(raw) : undefined;
-  emit(unwrapped !== undefined && isJson(unwrapped) ? unwrapped : raw);
+  const unwrapped = isWhole && raw.startsWith('"') ? jsonString(raw) : undefined;
+  if (raw === "null" || (raw === "" && isWhole)) emit("{}");
+  else emit(unwrapped !== undefined && isJson(unwrapped) ? unwrapped : raw);
   return isWhole;
 }
 

@@ -75,6 +75,35 @@ const NEARLY_CALLS: readonly (readonly [ToolCallParserName, string])[] = [
   ["qwen_xml", "<function=ping>"],
 ];
 
+/** A call that has begun, and what its readers look at again and again. */
+const WITHIN_CALLS: readonly (readonly [ToolCallParserName, prefix: string, part: string])[] = [
+  ["qwen", '<tool_call>{"name":"ping","arguments":{"q":"', "</tool_call>"],
+  ["qwen", '<tool_call>{"name":"ping","arguments":{"q":"', "</tool_call> \n"],
+  ["qwen", '<tool_call>{"name":"ping","arguments":{"q":"', "</tool_call"],
+  ["qwen", '<tool_call>{"name":"ping","arguments":{q:', "[{"],
+  ["qwen", '<tool_call>{"name":"ping","arguments":{q:', "[}"],
+  ["qwen", '<tool_call>{"name":"ping","arguments":{q:', ",'"],
+  ["qwen", '<tool_call>{"name":"ping","arguments":x', ":"],
+  ["nemotron", "<TOOLCALL>[", '{"bad":1},'],
+  ["nemotron", '<TOOLCALL>[{"name":"ping"},', '"a",'],
+  ["json", "[", '{"name":"rm","arguments":{}},'],
+  ["pythonic", "[", "rm(a=1),"],
+  ["pythonic", "", "[rm(a="],
+  ["qwen_xml", "<function=search><parameter=q>", "\n<parameter="],
+  ["qwen_xml", "<function=search><parameter=q>", "\n<parameter=q>"],
+  ["qwen_xml", "<function=search><parameter=q>", "\n<function=rm>"],
+  ["qwen_xml", "<function=search><parameter=q>", "\n<tool_call>\n"],
+  ["qwen_xml", "<function=search><parameter=q>", "\n</tool_call>\n"],
+  ["qwen_xml", "<function=search><parameter=q>\n</parameter>", " "],
+  ["glm47_moe", "<tool_call>search<arg_key>q</arg_key><arg_value>", "<arg_key>q</arg_key>\n"],
+  ["glm47_moe", "<tool_call>search<arg_key>q</arg_key><arg_value>", "<tool_call>rm"],
+  ["gemma4", "<|tool_call>call:search{q:", "["],
+  ["gemma4", "<|tool_call>call:search{q:[", "{},"],
+  ["gemma4", "<|tool_call>call:search{", 'a:<|"|>b<|"|>,'],
+  ["gemma4", '<|tool_call>call:search{a:<|"|>', "<tool_call|>\n"],
+  ["gemma4", "", "<|tool_call>call:search{a:"],
+];
+
 /** Of the processor: others may have it, too. */
 function milliseconds(name: ToolCallParserName, text: string, chunk: number): number {
   const from = process.cpuUsage();
@@ -103,6 +132,18 @@ describe("nonsense takes time in proportion to its length", () => {
       30_000,
     );
   }
+
+  test("so does what stands within a call", () => {
+    const slow: string[] = [];
+    for (const [name, prefix, part] of WITHIN_CALLS) {
+      const text = prefix + part.repeat(SIZE / part.length);
+      for (const chunk of [SIZE, 64, 3]) {
+        const ms = milliseconds(name, text, chunk);
+        if (ms > MOST_MS) slow.push(`${JSON.stringify(prefix + part)} in chunks of ${chunk}: ${Math.round(ms)} ms`);
+      }
+    }
+    expect(slow).toEqual([]);
+  }, 60_000);
 
   test("a megabyte of what is nearly a call takes well under a second", () => {
     for (const [name, part] of NEARLY_CALLS) {

@@ -34,27 +34,36 @@ export function* takeSpace(input: TextInput): Step<string> {
 }
 
 /** Consumes text and passes it on until a marker, which is consumed and given; undefined at the end of the text. */
-export function* textUntil(
+export function textUntil(
   input: TextInput,
   markers: MarkerSet,
   emit: (text: string) => void,
 ): Step<string | undefined> {
-  const marker = yield* textBefore(input, markers, emit);
-  return marker === undefined ? undefined : input.takeTo(input.at + marker.length);
+  return passText(input, markers, emit, true);
 }
 
 /** Consumes text and passes it on until a marker, which stays; undefined at the end of the text. */
-export function* textBefore(
+export function textBefore(
   input: TextInput,
   markers: MarkerSet,
   emit: (text: string) => void,
+): Step<string | undefined> {
+  return passText(input, markers, emit, false);
+}
+
+// One generator for both: each that stands around another is gone through at every piece of an answer.
+function* passText(
+  input: TextInput,
+  markers: MarkerSet,
+  emit: (text: string) => void,
+  takesMarker: boolean,
 ): Step<string | undefined> {
   for (;;) {
     const text = input.takeText(markers);
     if (text !== "") emit(text);
     if (input.at < input.text.length) {
       const marker = markers.at(input.text, input.at, input.isEnded);
-      if (marker !== undefined && marker !== "") return marker;
+      if (marker !== undefined && marker !== "") return takesMarker ? input.takeTo(input.at + marker.length) : marker;
     }
     if (input.isDone) return undefined;
     yield;

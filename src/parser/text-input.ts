@@ -67,7 +67,8 @@ export class TextInput {
 
   /** Consumes what cannot be part of a marker, up to the next one. */
   takeText(markers: MarkerSet): string {
-    const end = this.textEnd(markers);
+    let end = markers.find(this.text, this.at, this.text.length);
+    if (this.isEnded && end < this.text.length) end = this.textEnd(markers);
     return end === this.at ? "" : this.takeTo(end);
   }
 
@@ -114,10 +115,14 @@ export class TextInput {
   }
 
   #append(added: string): void {
-    const from = this.#heldFrom < 0 ? this.at : this.#heldFrom;
-    this.text = from >= this.text.length ? added : this.text.slice(from) + added;
-    this.at -= from;
-    if (this.#heldFrom > 0) this.#heldFrom = 0;
+    if (this.#heldFrom >= 0) {
+      this.text = this.text.slice(this.#heldFrom) + added;
+      this.at -= this.#heldFrom;
+      this.#heldFrom = 0;
+    } else {
+      this.text = this.at >= this.text.length ? added : this.text.slice(this.at) + added;
+      this.at = 0;
+    }
   }
 }
 
