@@ -185,3 +185,23 @@ test("an error of either leg has the shape of the caller's API", () =>
       await engine.setFault(undefined);
     }
   }));
+
+for (const dialect of ["sglang", "nixl"] as const) {
+  test(`a client that waits for prefill has the head and a sign of life in time (${dialect})`, () =>
+    withPair(
+      dialect,
+      async (_fleet, gateway, prefill) => {
+        await prefill.setFault({ kind: "slow", headMs: 2600, eventMs: 1 });
+        const line = gateway.nextLine();
+        const client = await openRaw(gateway.url, rawPost(CHAT, STREAM));
+        await client.until(": keep-alive\n");
+        expect(client.received).not.toContain("data:");
+        const text = await client.until("data: [DONE]\n\n");
+        expect(streamText(text).length).toBeGreaterThan(0);
+        const { status, attempts, error } = await line;
+        expect([status, attempts, error]).toEqual([200, 1, undefined]);
+        client.hangUp();
+      },
+      { streamKeepAliveSecs: 1 },
+    ));
+}
