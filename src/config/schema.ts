@@ -557,7 +557,8 @@ export const configSchema = z.strictObject({
   }),
   outlierMaxEjectionPercent: z.number().min(0).max(100).default(50).meta({
     group: "Retries and circuit breaker",
-    description: "Of a model's ready workers at most this share is ejected; one of several may always be.",
+    description:
+      "Of a model's ready workers at most this share is ejected, of an odd number the larger half; one of several may always be, and the last never.",
   }),
   slowStartSecs: z.number().min(0).max(86_400).default(30).meta({
     group: "Retries and circuit breaker",

@@ -84,7 +84,8 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const logger = overrides.logger ?? ownLogger;
   const metrics = overrides.metrics ?? new Metrics();
   const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads });
-  const workerRegistry = overrides.workerRegistry ?? new WorkerRegistry({ ledger });
+  const workerRegistry =
+    overrides.workerRegistry ?? new WorkerRegistry({ ledger, maxEjectedShare: config.outlierMaxEjectionPercent / 100 });
   const policyMemory = new PolicyMemory();
   const policyRegistry =
     overrides.policyRegistry ?? (await createPolicyRegistry({ config, memory: policyMemory, logger, clock }));

@@ -9,9 +9,12 @@ export interface Candidate {
   readonly url: string;
   /** A small number that is this worker's alone while it is registered, and another's some time after that. */
   readonly slot: number;
-  /** Requests sent to it that have not ended yet. */
+  /**
+   * Requests sent to it that have not ended yet. One that failed counts on for as long as an answer takes: a worker that fails
+   * at once must not look idle.
+   */
   readonly inFlight: number;
-  /** Prompt tokens sent to it that have not been prefilled yet (estimate). */
+  /** Prompt tokens sent to it that have not been prefilled yet (estimate), and those of requests that failed, likewise. */
   readonly pendingPromptTokens: number;
 }
 

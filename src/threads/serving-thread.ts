@@ -72,7 +72,7 @@ export class ServingThread {
       logger,
       metrics,
       ledger,
-      workerRegistry: new WorkerRegistry({ ledger }),
+      workerRegistry: new WorkerRegistry({ ledger, maxEjectedShare: config.outlierMaxEjectionPercent / 100 }),
       policyRegistry: await createPolicyRegistry({
         config,
         memory,

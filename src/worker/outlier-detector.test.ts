@@ -56,8 +56,7 @@ function eject(fleet: Setup, bad: Worker | undefined, good: Worker | undefined):
   fleet.fails(bad, 5);
   fleet.answers(good, 10);
   sweep(fleet);
-  fleet.proof(bad, nextSource++);
-  fleet.proof(bad, nextSource++);
+  for (let proofs = 0; proofs < 3; proofs += 1) fleet.proof(bad, nextSource++);
 }
 
 describe("a worker that fails where the others do not", () => {
@@ -79,6 +78,7 @@ describe("a worker that fails where the others do not", () => {
       1,
     ]);
     fleet.proof(bad, nextSource++);
+    fleet.proof(bad, nextSource++);
     expect(fleet.state(bad)).toBe("closed suspected");
     fleet.proof(bad, nextSource++);
     expect([fleet.state(bad), urls(fleet)]).toEqual(["open failures", ["http://w1:1"]]);
@@ -90,8 +90,7 @@ describe("a worker that fails where the others do not", () => {
     fleet.fails(fleet.workers[0], 5);
     expect(urls(fleet)).toEqual(["http://w1:1", "http://w2:1"]);
     eject(fleet, undefined, fleet.workers[1]);
-    fleet.proof(fleet.workers[0], nextSource++);
-    fleet.proof(fleet.workers[0], nextSource++);
+    for (let proofs = 0; proofs < 3; proofs += 1) fleet.proof(fleet.workers[0], nextSource++);
     expect(fleet.state(fleet.workers[0])).toBe("open failures");
   });
 
@@ -126,8 +125,7 @@ describe("a worker that fails where the others do not", () => {
     fleet.clock.advance(29_900);
     expect(fleet.state(fleet.workers[0])).toBe("closed suspected");
     fleet.clock.advance(200);
-    fleet.proof(fleet.workers[0], nextSource++);
-    fleet.proof(fleet.workers[0], nextSource++);
+    for (let proofs = 0; proofs < 3; proofs += 1) fleet.proof(fleet.workers[0], nextSource++);
     expect(fleet.state(fleet.workers[0])).toBe("open failures");
   });
 
@@ -168,7 +166,7 @@ describe("requests that fail everywhere", () => {
     fleet.answers(other, 20);
     sweep(fleet);
     fleet.proof(one, nextSource++);
-    fleet.proof(one);
+    for (let proofs = 0; proofs < 3; proofs += 1) fleet.proof(one);
     expect([fleet.state(one), urls(fleet).length]).toEqual(["closed well", 2]);
   });
 
@@ -204,8 +202,7 @@ describe("requests that fail everywhere", () => {
     fleet.answers(good, 19);
     fleet.fails(good, 1);
     sweep(fleet);
-    fleet.proof(bad, nextSource++);
-    fleet.proof(bad, nextSource++);
+    for (let proofs = 0; proofs < 3; proofs += 1) fleet.proof(bad, nextSource++);
     expect(fleet.state(bad)).toBe("open failures");
   });
 
@@ -228,6 +225,18 @@ describe("requests that fail everywhere", () => {
 });
 
 describe("how many are left out", () => {
+  test("two of three, and never the last", () => {
+    const fleet = setUp(3);
+    const [one, two, good] = fleet.workers;
+    fleet.answers(good, 20);
+    for (const bad of [one, two]) eject(fleet, bad, good);
+    fleet.fails(good, 20);
+    expect([fleet.workers.map((worker) => fleet.state(worker)), urls(fleet)]).toEqual([
+      ["open failures", "open failures", "closed well"],
+      ["http://w2:1"],
+    ]);
+  });
+
   test("half of them at most, which is said once and counted", async () => {
     const fleet = setUp(4);
     const [one, two, three, good] = fleet.workers;

@@ -3,7 +3,7 @@ import { Sweep } from "../util/sweep.ts";
 import { type Count, FailureCounts } from "./failure-counts.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import type { Worker } from "./worker.ts";
-import type { WorkerRegistry } from "./worker-registry.ts";
+import { mostEjected, type WorkerRegistry } from "./worker-registry.ts";
 
 export interface OutlierSettings {
   /** Different requests that must have failed at a worker for it to be looked at; 0 for never. */
@@ -25,8 +25,8 @@ const LOOK_MS = 10;
 const MAX_WITNESSES = 256;
 /** So many answers of the others decide a trial. */
 const TRIAL_ANSWERS = 10;
-/** So many of the requests that are to prove a suspected worker must fail, and none be answered, for it to be ejected. */
-const FAILED_PROOFS = 2;
+/** So many of the requests that are to prove a suspected worker must fail for it to be ejected, before as many are answered. */
+const PROOFS = 3;
 /** How long each part of a trial may last, ms; it is decided then by what there is. */
 const TRIAL_MS = 30_000;
 /** After an acquittal a worker is not suspected for so long, ms; nor is any of the model where the failures went on at the others. */
@@ -39,6 +39,7 @@ interface Trial {
   /** The failures ended without it: requests of others prove now whether it works. */
   isProving: boolean;
   failedProofs: number;
+  goodProofs: number;
   /** Share of all attempts of the model that failed before it. */
   readonly ratioBefore: number;
   /** Workers that are watched meanwhile, and what they had done when it began. */
@@ -72,8 +73,8 @@ export interface OutlierDetectorDeps {
  *     +--- the failures go on at the others: it was the requests -----+   |
  *     |                                                                   |  they ended
  *     |                                                                   v
- *     +--- a request is answered ------------------------------ to be proved (one request at a time)
- *                                                                         +--- two fail: ejected
+ *     +--- three requests are answered first ------------------ to be proved (one request at a time)
+ *                                                                         +--- three fail first: ejected
  * ```
  *
  * The proof is for the client that sends a handful of requests which fail everywhere, and stops: the failures end with it.
@@ -125,10 +126,12 @@ export class OutlierDetector implements Disposable {
   onProof(worker: Worker, isFailed: boolean, source: number | undefined): void {
     const trial = this.#trials.get(worker.id);
     if (!trial?.isProving) return;
-    if (!isFailed) this.#acquit(trial, worker.id);
-    else if (source === undefined || !this.#counts.failedElsewhere(worker, source)) {
+    if (!isFailed) {
+      trial.goodProofs += 1;
+      if (trial.goodProofs >= PROOFS) this.#acquit(trial, worker.id);
+    } else if (source === undefined || !this.#counts.failedElsewhere(worker, source)) {
       trial.failedProofs += 1;
-      if (trial.failedProofs < FAILED_PROOFS) return;
+      if (trial.failedProofs < PROOFS) return;
       this.#end(trial);
       this.#deps.onJudged(worker, true);
     }
@@ -160,9 +163,10 @@ export class OutlierDetector implements Disposable {
     const ready = this.#group(worker);
     const trusted = ready.filter((one) => this.#isTrusted(one));
     const others = trusted.filter(({ id }) => id !== worker.id);
-    if (others.length === 0) return;
-    const most = Math.max(1, Math.floor(ready.length * settings.maxShare));
-    if (ready.length - others.length > most) {
+    const suspected = ready.filter(({ id }) => this.#trials.has(id));
+    // Those that are to tell whose doing the failures are must not be few.
+    if (others.length === 0 || suspected.length >= Math.max(1, Math.floor(ready.length / 2))) return;
+    if (ready.length - others.length > mostEjected(ready.length, settings.maxShare)) {
       this.#deps.onLimit(worker);
       return;
     }
@@ -171,6 +175,7 @@ export class OutlierDetector implements Disposable {
       startedAt: clock.now(),
       isProving: false,
       failedProofs: 0,
+      goodProofs: 0,
       ratioBefore: this.#ratioOf(ready),
       witnesses: new Map(this.#witnesses(others).map((one) => [one.id, this.#counts.now(one)])),
     });

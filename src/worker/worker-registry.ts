@@ -13,8 +13,8 @@ export interface ModelSnapshot {
   /** Known and not leaving. Empty: nobody serves the model. */
   readonly workers: readonly Worker[];
   /**
-   * Can take a request: ready, not resting, not left out for its failures. Where those that are left out for them are
-   * more than the others, or all, they count as well (`isPanic`): a worker that fails often is better than none.
+   * Can take a request: ready, not resting, not left out for its failures. Where all are, or more are ejected
+   * than may be, they count as well (`isPanic`): a worker that fails often is better than none.
    */
   readonly available: readonly Worker[];
   readonly isPanic: boolean;
@@ -47,6 +47,7 @@ const GROUPS = {
  */
 export class WorkerRegistry {
   readonly #ledger: LoadLedger;
+  readonly #maxEjectedShare: number;
   readonly #byId = new Map<string, Worker>();
   /** Workers that are not leaving, by url. */
   readonly #byUrl = new Map<string, string>();
@@ -64,8 +65,10 @@ export class WorkerRegistry {
   #all: readonly Worker[] | undefined;
   #models: readonly string[] | undefined;
 
-  constructor(deps: { readonly ledger: LoadLedger }) {
+  /** `maxEjectedShare`: where more of the ready workers of a model are ejected than this, ejections are ignored. */
+  constructor(deps: { readonly ledger: LoadLedger; readonly maxEjectedShare?: number }) {
     this.#ledger = deps.ledger;
+    this.#maxEjectedShare = deps.maxEjectedShare ?? 0.5;
   }
 
   /** Goes up with each change. */
@@ -216,7 +219,7 @@ export class WorkerRegistry {
         if (worker.trouble?.mayProve === true) probation.push(worker);
       }
     }
-    const { available, isPanic } = choosable(able);
+    const { available, isPanic } = choosable(able, this.#maxEjectedShare);
     const snapshot: ModelSnapshot = {
       version: this.#version,
       workers,
@@ -306,13 +309,18 @@ export class WorkerRegistry {
   }
 }
 
+/** How many of so many may be ejected: of an odd number the larger half, as two of three may be broken. */
+export function mostEjected(count: number, maxShare: number): number {
+  return Math.max(1, Math.ceil(count * maxShare));
+}
+
 /** Of those that are ready and do not rest. The breaker of one that could not be reached is heeded as long as anybody else is left. */
-function choosable(able: readonly Worker[]): Pick<ModelSnapshot, "available" | "isPanic"> {
+function choosable(able: readonly Worker[], maxEjectedShare: number): Pick<ModelSnapshot, "available" | "isPanic"> {
   const well = able.filter(({ trouble }) => trouble === undefined);
   if (well.length === able.length) return { available: able, isPanic: false };
   if (well.length === 0) return { available: able, isPanic: true };
   const ejected = able.filter(({ trouble }) => trouble?.reason === "failures");
-  if (ejected.length <= well.length) return { available: well, isPanic: false };
+  if (ejected.length <= mostEjected(able.length, maxEjectedShare)) return { available: well, isPanic: false };
   return {
     available: able.filter(({ trouble }) => trouble === undefined || trouble.reason === "failures"),
     isPanic: true,
