@@ -30,7 +30,7 @@ function parsersPage(): string {
   const lines = [
     "# Parsers",
     "",
-    "Made from `src/parser/tool-call-parsers.ts` and `src/parser/reasoning-parsers.ts` by `npm run generate`. Which one a model needs is told by its chat template and its id (`src/parser/choose-parser.ts`).",
+    "Made from `src/parser/tool-call-parsers.ts` and `src/parser/reasoning-parsers.ts` by `npm run generate`. Which one a model needs is told by its chat template and its id (`src/parser/choose-parser.ts`). Names are taken with hyphens as well, and so are those that SGLang and vLLM have for the same parsers (`src/parser/parser-names.ts`).",
     "",
     "They read the answers of gRPC workers, and with `parse_output` those of HTTP workers whose engines have no parser of their own switched on: chat completions, streamed or whole, of regular workers and of prefill/decode pairs. Of a stream that an engine has begun to parse itself nothing is changed from there on. `POST /parse/function_call` and `POST /parse/reasoning` try a parser on a text.",
     "Over HTTP the gateway sees neither prompt nor chat template: a model is known by its id, or by `tool_call_parser` and `reasoning_parser`. Where the template opens the reasoning for a model that may also do without, name a family that reasons from the beginning. For parsers of special tokens the request is given `skip_special_tokens: false` where the client does not say; the engine must know that member.",

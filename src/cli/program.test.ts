@@ -217,6 +217,17 @@ describe("words that are not understood", () => {
     ]);
   });
 
+  test("because a value is missing: the next flag is none", async () => {
+    expect(await problems("--api-key", "--enable-igw")).toEqual([
+      "--api-key: has no value; --enable-igw behind it is a flag of its own",
+    ]);
+    expect(await problems("--worker", "--port=1", "--config", "")).toEqual([
+      "--worker: has no value; --port=1 behind it is a flag of its own",
+      "--config: needs the path of a file",
+    ]);
+    expect((await given("--api-key", "--not-a-flag")).values.get("apiKey")).toBe("--not-a-flag");
+  });
+
   test("that are a file or a worker are told how to give one", async () => {
     expect(await problems("pointsman.yaml")).toEqual([
       "pointsman.yaml: a configuration file is given as --config pointsman.yaml",

@@ -39,7 +39,10 @@ class WordReader {
   readonly #notices: string[] = [];
 
   take({ flag, value }: GivenWord): void {
-    if (flag === "--config") this.#file = value;
+    // An empty variable of a shell leaves no word where the value would be, and the next flag would be a key.
+    if (value?.startsWith("--") && isFlag(value.split("=", 1)[0] ?? "")) {
+      this.#problems.push({ where: flag, message: `has no value; ${value} behind it is a flag of its own` });
+    } else if (flag === "--config") this.#takeFile(value);
     else if (WORKER_FLAGS.has(flag) || flag === BACKENDS || flag === MODELS) {
       const texts = this.#workerWords.get(flag) ?? [];
       if (value !== undefined) texts.push(value);
@@ -48,6 +51,11 @@ class WordReader {
       const before = this.#foreign.get(flag);
       this.#foreign.set(flag, before === undefined ? (value ?? "") : `${before} ${value ?? ""}`);
     } else this.#takeOption(flag, value);
+  }
+
+  #takeFile(path = ""): void {
+    if (path === "") this.#problems.push({ where: "--config", message: "needs the path of a file" });
+    else this.#file = path;
   }
 
   #takeOption(flag: string, value: string | undefined): void {
@@ -128,6 +136,10 @@ class WordReader {
 const VLLM_PD = "--vllm-pd-disaggregation";
 /** What vllm-router has where nothing is said. */
 const VLLM_CONNECTOR = "nixl";
+function isFlag(word: string): boolean {
+  return KEYS_BY_FLAG.has(word) || WORKER_FLAGS.has(word) || FOREIGN.has(word) || word === "--config";
+}
+
 const BACKENDS = "--static-backends";
 const MODELS = "--static-models";
 

@@ -1,6 +1,7 @@
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/schema.ts";
 import { type AppContext, createAppContext } from "../context/app-context.ts";
+import { addressError } from "./address-error.ts";
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { StartFront } from "../server/front.ts";
@@ -101,31 +102,4 @@ export async function runUntil(signal: Promise<NodeJS.Signals>, gateway: Running
   await context[Symbol.asyncDispose]();
   // Lines that nobody reads would keep the process.
   process.exit(0);
-}
-
-function addressError(error: unknown, config: Config): unknown {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code !== "EADDRINUSE" && code !== "EACCES" && code !== "EADDRNOTAVAIL") return error;
-  const why = code === "EADDRINUSE" ? "is in use" : "cannot be listened on";
-  const main = { flag: "--port", address: `${config.host}:${config.port}` };
-  const metrics = {
-    flag: "--prometheus-port",
-    address: `${config.prometheusHost ?? config.host}:${config.prometheusPort}`,
-  };
-  // The message has the port, also where it comes from another thread.
-  const isOf = (port: number): boolean => new RegExp(`port ${port}\\b`, "i").test(String(error));
-  const ports = [
-    { port: config.port, suspect: main },
-    {
-      port: config.adminPort ?? 0,
-      suspect: { flag: "--admin-port", address: `${config.adminHost}:${config.adminPort}` },
-    },
-    { port: config.adminPort === undefined ? config.prometheusPort : 0, suspect: metrics },
-  ];
-  const suspects = ports.filter(({ port }) => isOf(port)).map(({ suspect }) => suspect);
-  const named = suspects.length > 0 ? suspects : ports.filter(({ port }) => port !== 0).map(({ suspect }) => suspect);
-  return new ConfigError(
-    named.map(({ flag }) => flag).join(", "),
-    `${named.map(({ address }) => address).join(" or ")} ${why} (${code})`,
-  );
 }

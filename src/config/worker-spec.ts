@@ -97,9 +97,23 @@ function parse<T>(schema: z.ZodType<T>, body: Body): T {
   const result = schema.safeParse(values);
   if (result.success) return result.data;
   const complaints = complaintsOf(result.error.issues, schema, values);
-  const told = complaints.slice(0, MAX_TOLD).map((one) => sentence(one));
+  const told = complaints.slice(0, MAX_TOLD).map((one) => sentence(one) + elsewhere(one));
   const param = paramOf(complaints[0]);
   throw new GatewayError("invalid_request", told.join("; "), param === undefined ? {} : { param });
+}
+
+/** Where SGLang has a field of a worker for what is said elsewhere here. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ["tokenizer_path", "it is a label here (labels.tokenizer_path)"],
+  ["reasoning_parser", "it is an option of the gateway here (reasoning_parser)"],
+  ["tool_parser", "it is an option of the gateway here (tool_call_parser)"],
+  ["chat_template", "it is an option of the gateway here (chat_template)"],
+  ["runtime", "the worker is asked which engine it is"],
+]);
+
+function elsewhere({ path, unknownKey }: Complaint): string {
+  const where = unknownKey === undefined || path.length > 0 ? undefined : ELSEWHERE.get(asWritten(unknownKey));
+  return where === undefined ? "" : `, ${where}`;
 }
 
 /** Complaints in one answer: a body may have any number of wrong fields. */

@@ -91,7 +91,7 @@ describe("the REST API", () => {
     const { json } = await call(`${gateway.url}/workers`, "POST", body);
     expect(json["error"]).toMatchObject({
       message:
-        'priority must be a number from 0 to 1000000, not "high"; unknown key tokenizer_path; unknown key modelId; did you mean model_id?',
+        'priority must be a number from 0 to 1000000, not "high"; unknown key tokenizer_path, it is a label here (labels.tokenizer_path); unknown key modelId; did you mean model_id?',
       param: "priority",
     });
   });

@@ -58,7 +58,8 @@ function parserIn<Name extends string>(
   table: Readonly<Record<Name, unknown>>,
   named: (name: string) => Name | undefined,
 ): Name {
-  const name = named(fields.string(member) ?? "");
+  // SGLang's member is the shorter one.
+  const name = named(fields.string(member) ?? fields.string("parser") ?? "");
   if (name !== undefined) return name;
   throw fields.error(member, `must be one of ${Object.keys(table).join(", ")}`);
 }
