@@ -171,6 +171,22 @@ describe("a tokenizer.json", () => {
     expect([...normalized.encode("a\u00e9", false)]).toEqual([97, 300]);
   });
 
+  test("that take white space before them look at each character of it once", () => {
+    const bpe = encoder([added(300, "<s>", { stripsLeft: true })]);
+    const least = (length: number): number => {
+      const text = `${`${" ".repeat(length)}x`.repeat(2)}<s>`;
+      const times = Array.from({ length: 5 }, () => {
+        const from = performance.now();
+        bpe.encode(text, false);
+        return performance.now() - from;
+      });
+      return Math.min(...times);
+    };
+    least(4000);
+    // 4 times the square would be 64 times; the least of several times is not the machine's.
+    expect(least(32_000)).toBeLessThan(Math.max(1, least(4000)) * 24);
+  });
+
   test("may frame a text with special tokens", () => {
     const special = { id: "<s>", ids: [300], tokens: ["<s>"] };
     const post_processor = {

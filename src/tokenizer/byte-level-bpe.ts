@@ -15,7 +15,7 @@ const MAX_CACHED_CHARS = 64;
 
 const utf8 = new TextEncoder();
 const SPACE_BEHIND = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*/y;
-const SPACE_BEFORE = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/;
+const SPACE = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
 
 /**
  * Byte-level BPE in TypeScript: text -> added tokens -> normal form -> words by regular expression -> merges. Synchronous, with
@@ -86,7 +86,7 @@ export class ByteLevelBpe {
       const { id } = finder;
       const token = this.#byId.get(id);
       at = end;
-      if (token?.stripsLeft) start -= SPACE_BEFORE.exec(text.slice(from, start))?.[0].length ?? 0;
+      if (token?.stripsLeft) start = beforeSpace(text, from, start);
       if (token?.stripsRight) {
         SPACE_BEHIND.lastIndex = end;
         end += SPACE_BEHIND.exec(text)?.[0].length ?? 0;
@@ -159,4 +159,11 @@ export class ByteLevelBpe {
     }
     return this.#vocabulary.find(this.#token, at);
   }
+}
+
+/** Where the white space begins that ends at `end`, looked at backwards: each character once. */
+function beforeSpace(text: string, from: number, end: number): number {
+  let start = end;
+  while (start > from && SPACE.test(text.charAt(start - 1))) start -= 1;
+  return start;
 }

@@ -101,7 +101,8 @@ export class GrpcPdRouter extends GrpcRouter {
     };
     const prompts = request.prompts.map((prompt, at) => ({
       prompt,
-      ids: newSharedIds(pd),
+      // Over gRPC each prompt is a call of its own, and meets in one room.
+      ids: newSharedIds(pd, 1),
       requestId: promptId(leg, at),
     }));
     const prefillLeg = { ...leg, worker: prefillWorker, isStreamed: false, signal: exchange.prefillSignal };

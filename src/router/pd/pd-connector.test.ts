@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { setUpFleet } from "../../../test/support/fleet.ts";
 import { readJsonBody } from "../../protocol/json-body.ts";
@@ -78,4 +78,18 @@ test("nothing of one try is used again at the next", async () => {
     expect(new Set(of).size).toBe(50);
   }
   expect(new Set(ids.flatMap(({ rooms }) => rooms)).size).toBe(50);
+});
+
+test("one prompt of a batch that is sent by itself has one room, and the batch is not counted for it", async () => {
+  const pd = await request("completions", { prompt: Array.from({ length: 2048 }, () => "a"), n: 4 });
+  const counted = spyOn(pd.body, "count");
+  const connector = connectorOf(worker({}, undefined, "sglang"));
+  for (let prompt = 0; prompt < 2048; prompt += 1) {
+    const ids = newSharedIds(pd, 1);
+    const rooms = [connector.prefill(pd, ids), connector.decode(pd, ids)].map(({ members }) =>
+      members.get("bootstrap_room"),
+    );
+    expect([ids.rooms.length, ...rooms]).toEqual([1, String(ids.rooms[0]), String(ids.rooms[0])]);
+  }
+  expect(counted).not.toHaveBeenCalled();
 });

@@ -90,7 +90,7 @@ function bootstrap(pd: PdRequest, { rooms }: SharedIds): Map<string, string> {
   const { prefill } = pd;
   const host = JSON.stringify(new URL(prefill.url).hostname);
   const port = String(bootstrapPort(prefill));
-  const isBatch = sequences(pd) > 1;
+  const isBatch = rooms.length > 1;
   const each = (value: (room: bigint) => string): string =>
     isBatch ? `[${rooms.map(value).join(",")}]` : value(rooms[0] ?? 0n);
   return withoutClients(pd, SGLANG_RANKS)
@@ -234,12 +234,12 @@ export function sequences({ endpoint, body }: Pick<PdRequest, "endpoint" | "body
 /** vLLM's own bound on `n`; each sequence takes some bytes of both legs. */
 const MAX_SEQUENCES = 16_384;
 
-/** Fresh for each try: a room or transfer that failed is not used again. */
-export function newSharedIds(pd: PdRequest): SharedIds {
+/** Fresh for each try: a room or transfer that failed is not used again. `count` sequences have a room each. */
+export function newSharedIds(pd: PdRequest, count = sequences(pd)): SharedIds {
   const ranks = BigInt(dataParallelSize(pd.prefill));
   // One rank for a whole batch, as it is told once.
   const rank = randomBits() % ranks;
-  const rooms = Array.from({ length: sequences(pd) }, () => roomOfRank(rank, ranks));
+  const rooms = Array.from({ length: count }, () => roomOfRank(rank, ranks));
   const uuid = Bun.randomUUIDv7();
   const [from = "", to = ""] = [pd.prefill, pd.decode].map(({ spec }) => spec.labels[KV_ADDRESS_LABEL]);
   return {

@@ -67,3 +67,24 @@ test("an answer that is not gRPC is told by its HTTP status", () => {
 test("a reset within an answer is never sent again", () => {
   for (let code = 0; code < 14; code += 1) expect(resetError(code, true).row.retry).toBe("never");
 });
+
+test("words that say again and again that something is exceeded are looked at once", () => {
+  const worst = (count: number): number => {
+    const message = `${"exceeds ".repeat(count)}it`;
+    const times = Array.from({ length: 7 }, () => {
+      const from = performance.now();
+      statusError({ status: "8", message, origin: "grpc://h:1", isWithin: false });
+      return performance.now() - from;
+    });
+    return Math.min(...times);
+  };
+  worst(1000);
+  expect(worst(16_000)).toBeLessThan(Math.max(0.5, worst(1000)) * 40);
+  const told = statusError({
+    status: "8",
+    message: "message exceeds the size limit",
+    origin: "grpc://h:1",
+    isWithin: false,
+  });
+  expect(told.code).toBe("upstream_rejected");
+});

@@ -111,7 +111,16 @@ const HTTP_TO_GRPC: Readonly<Record<number, number>> = {
 };
 
 /** Every server has its own words for a request that is larger than it takes, and the code of a full queue. */
-const TOO_LARGE = /larger than max|too large|exceeds? .*(size|limit)/i;
+const TOO_LARGE = /larger than max|too large/i;
+const EXCEEDS = /exceeds? /i;
+const BOUND = /size|limit/i;
+
+function isTooLarge(words: string): boolean {
+  if (TOO_LARGE.test(words)) return true;
+  // In two steps: one pattern for both would look through the rest anew from each "exceeds".
+  const at = words.search(EXCEEDS);
+  return at >= 0 && BOUND.test(words.slice(at));
+}
 
 export interface WorkerStatus {
   /** `grpc-status` as it came. */
@@ -132,7 +141,7 @@ export function statusError({ status, message, pushbackMs, origin, isWithin }: W
   const row = STATUSES[code] ?? UNKNOWN;
   const words = message === undefined ? "" : decodeGrpcMessage(message);
   const cause = `${row.name}: ${words}`;
-  if (code === 8 && !isWithin && TOO_LARGE.test(words)) {
+  if (code === 8 && !isWithin && isTooLarge(words)) {
     return new GatewayError("upstream_rejected", "the request is larger than the worker takes", { status: 413, cause });
   }
   const says = row.says ?? (words === "" ? "the worker refused the request" : withoutOrigin(words, origin));
