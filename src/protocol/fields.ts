@@ -11,6 +11,14 @@ export interface Bounds {
   readonly most?: number;
 }
 
+/** Entries of lists that may still be read. */
+interface Entries {
+  left: number;
+}
+
+/** More than conversations have that fit into a model. */
+const MAX_ENTRIES = 8192;
+
 /**
  * An object of a request and where it stands in it. Each reader checks the type of the member that it gives; members that
  * are null count as absent, and undefined is what an absent one gives. What is wrong throws invalid_request with the path.
@@ -19,17 +27,29 @@ export class Fields {
   readonly json: JsonObject;
   /** As in `messages[0]`; empty for the body itself. */
   readonly path: string;
+  readonly #entries: Entries;
 
-  constructor(json: JsonObject, path: string) {
+  constructor(json: JsonObject, path: string, entries: Entries = { left: MAX_ENTRIES }) {
     this.json = json;
     this.path = path;
+    this.#entries = entries;
   }
 
   /** The whole body; its form has been checked when it was read. Templates see its numbers as they were written. */
-  static of({ bytes }: JsonBody): Fields {
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
-    const value = parseWithNumbers(text);
+  static of({ bytes, whole }: JsonBody): Fields {
+    const value =
+      whole ?? parseWithNumbers(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
     return new Fields(isJsonObject(value) ? value : {}, "");
+  }
+
+  /**
+   * Counts entries of a list that are read one by one: all those of a request together are bounded, as each holds the event
+   * loop for some microseconds until it stands in the prompt.
+   */
+  count(name: string, entries: number): void {
+    this.#entries.left -= entries;
+    if (this.#entries.left >= 0) return;
+    throw this.error(name, `has too many entries: a request may have ${MAX_ENTRIES} messages, parts and tools in all`);
   }
 
   value(name: string): unknown {
@@ -122,14 +142,21 @@ export class Fields {
     const value = this.value(name);
     if (value === undefined) return undefined;
     if (!isJsonObject(value)) throw this.error(name, "must be an object");
-    return new Fields(value, this.at(name));
+    return this.child(value, name);
   }
 
   objects(name: string): readonly Fields[] | undefined {
-    return this.list(name)?.map((entry, index) => {
-      if (isJsonObject(entry)) return new Fields(entry, `${this.at(name)}[${index}]`);
+    const list = this.list(name);
+    if (list) this.count(name, list.length);
+    return list?.map((entry, index) => {
+      if (isJsonObject(entry)) return this.child(entry, `${name}[${index}]`);
       throw this.error(`${name}[${index}]`, "must be an object");
     });
+  }
+
+  /** An object within this one. */
+  child(json: JsonObject, name: string): Fields {
+    return new Fields(json, this.at(name), this.#entries);
   }
 }
 

@@ -14,6 +14,8 @@ const MAX_VALUE_BYTES = 64 * 1024;
  */
 export class JsonBody {
   readonly bytes: Uint8Array;
+  /** The value of all of it, while a reader that needs all has it; undefined where nobody has parsed it ahead. */
+  whole: unknown;
   readonly #members: ReadonlyMap<string, Span>;
 
   constructor(bytes: Uint8Array, members: ReadonlyMap<string, Span>) {

@@ -25,6 +25,11 @@ export function writtenNumbers(holder: object): Written | undefined {
   return mayHold(holder) ? holder[WRITTEN] : undefined;
 }
 
+/** Notes the text of a number in a holder that was put together of parts. */
+export function keepWritten(holder: object, key: string, value: number, source: string): void {
+  if (source !== String(value)) keep.call(holder, key, value, { source });
+}
+
 function mayHold(holder: object): holder is Holder {
   return WRITTEN in holder;
 }

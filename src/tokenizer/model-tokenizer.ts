@@ -22,6 +22,7 @@ interface Parts {
 /** A loaded tokenizer: what TypeScript does exactly and at once is done here, the rest on the native tokenizer's thread. */
 export class ModelTokenizer implements Tokenizer {
   readonly vocabSize: number;
+  readonly longestToken: number;
   readonly bosToken: string | undefined;
   readonly eosToken: string | undefined;
   readonly bosTokenId: number | undefined;
@@ -50,6 +51,7 @@ export class ModelTokenizer implements Tokenizer {
       ? { name: "byte-level-bpe", reason: "equal to the native tokenizer on the self-check" }
       : { name: "native", reason: tables.bpe.reason };
     this.vocabSize = this.#vocabulary.size;
+    this.longestToken = this.#vocabulary.longestToken;
     this.addedTokens = tables.added;
     this.isSplitExact = tables.isSplitExact;
     this.chatTemplates = chatTemplates;
@@ -102,6 +104,10 @@ export class ModelTokenizer implements Tokenizer {
   bytesOf(id: number): Uint8Array {
     const piece = this.#pieces ? this.#pieces.at(id) : (this.#vocabulary.tokenOf(id) ?? "");
     return typeof piece === "string" ? Buffer.from(piece) : piece;
+  }
+
+  isToken(id: number): boolean {
+    return this.#vocabulary.has(id);
   }
 
   isSpecial(id: number): boolean {

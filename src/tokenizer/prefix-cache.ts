@@ -1,3 +1,6 @@
+import { clientClosed } from "../errors/errors.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
+import { nextTurn } from "../util/next-turn.ts";
 import { TokenFinder } from "./added-tokens.ts";
 import type { EncodeOptions, Encoder, MaybePromise, Tokenizer } from "./tokenizer.ts";
 
@@ -5,6 +8,8 @@ import type { EncodeOptions, Encoder, MaybePromise, Tokenizer } from "./tokenize
 const MIN_PART_CHARS = 256;
 /** Longer parts come once: documents, not turns of a conversation. */
 const MAX_PART_CHARS = 1_000_000;
+/** Encoded before others have a turn, UTF-16 units: 10 ms of words that are not known. */
+const STEP_CHARS = 65_536;
 /** Of an entry beside its text and ids, about. */
 const ENTRY_BYTES = 200;
 
@@ -44,11 +49,33 @@ export class PrefixCache implements Encoder {
     return this.#bytes;
   }
 
-  encode(text: string, options: EncodeOptions): MaybePromise<Uint32Array> {
+  encode(text: string, options: EncodeOptions, signal?: LeaveSignal): MaybePromise<Uint32Array> {
     if (text.length < MIN_PART_CHARS) return this.#tokenizer.encode(text, options);
-    const parts = this.#split(text.toWellFormed()).map((part) => this.#encodePart(part));
+    const split = this.#split(text.toWellFormed());
+    if (text.length > STEP_CHARS) return this.#encodeInSteps(split, options, signal);
+    const parts = split.map((part) => this.#encodePart(part));
     if (!options.addSpecialTokens && parts.every((ids) => ids instanceof Uint32Array)) return concat(parts);
     return this.#finish(parts, options);
+  }
+
+  /** Between the parts others go on, and nothing is encoded for a client that has left. */
+  async #encodeInSteps(
+    parts: readonly string[],
+    options: EncodeOptions,
+    signal: LeaveSignal | undefined,
+  ): Promise<Uint32Array> {
+    const encoded: Uint32Array[] = [];
+    let chars = 0;
+    for (const part of parts) {
+      if (signal?.aborted === true) throw clientClosed(signal.reason);
+      const ids = this.#encodePart(part);
+      encoded.push(ids instanceof Uint32Array ? ids : await ids);
+      chars += part.length;
+      if (chars < STEP_CHARS) continue;
+      chars = 0;
+      await nextTurn();
+    }
+    return this.#finish(encoded, options);
   }
 
   async #finish(parts: readonly MaybePromise<Uint32Array>[], options: EncodeOptions): Promise<Uint32Array> {

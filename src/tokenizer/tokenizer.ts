@@ -1,6 +1,7 @@
 import type { AddedToken } from "./added-tokens.ts";
 import type { ChatTemplates } from "./chat-templates.ts";
 import type { Detokenizer, DetokenizerOptions } from "./detokenizer.ts";
+import type { LeaveSignal } from "../util/leave-signal.ts";
 import type { GenerationDefaults } from "./tokenizer-config.ts";
 
 /** At once where that is cheap, else a promise: `await` takes both. */
@@ -17,7 +18,8 @@ export interface DecodeOptions {
 
 /** What encodes text: the tokenizer, or a cache before it. */
 export interface Encoder {
-  encode(text: string, options: EncodeOptions): MaybePromise<Uint32Array>;
+  /** Long texts are encoded in steps where that changes nothing; with `signal` what is left of them is left when the client leaves. */
+  encode(text: string, options: EncodeOptions, signal?: LeaveSignal): MaybePromise<Uint32Array>;
 }
 
 /** One model's way between text and token ids. */
@@ -57,6 +59,9 @@ export interface Tokenizer extends Encoder {
   /** What the token stands for, which need not be whole characters; empty where there is none of this id. */
   bytesOf(id: number): Uint8Array;
   isSpecial(id: number): boolean;
+  isToken(id: number): boolean;
+  /** No token stands for more characters. */
+  readonly longestToken: number;
   /** Ends the thread behind it; encodes under way reject. */
   [Symbol.dispose](): void;
 }

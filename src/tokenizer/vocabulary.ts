@@ -83,6 +83,15 @@ export class Vocabulary {
     return decoder.decode(this.#bytes.slice(from, end));
   }
 
+  /** Bytes of the longest token as the vocabulary writes it, which are no fewer than the characters that it stands for. */
+  get longestToken(): number {
+    let longest = 1;
+    for (let id = 0; id < this.idBound; id += 1) {
+      longest = Math.max(longest, (this.#offsets[id + 1] ?? 0) - (this.#offsets[id] ?? 0));
+    }
+    return longest;
+  }
+
   has(id: number): boolean {
     return (this.#offsets[id + 1] ?? 0) > (this.#offsets[id] ?? 0);
   }

@@ -615,6 +615,18 @@ const LIFE: readonly FaultRow[] = [
     fault: "a client gives up waiting for the answer of the administration",
     expected: "it is not logged as a defect",
   },
+  {
+    row: 266,
+    fault:
+      "bodies for a gRPC worker that no model takes: a text of 60 MB, a million messages, thousands of tools, millions of token ids",
+    expected:
+      "refused by their bytes, their entries or as soon as too many tokens are counted: in seconds, without gigabytes, and other streams go on",
+  },
+  {
+    row: 267,
+    fault: "the client leaves while its prompts become tokens",
+    expected: "what is left of them is not encoded, and no worker hears of them",
+  },
 ];
 
 const STATE: readonly FaultRow[] = [

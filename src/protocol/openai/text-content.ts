@@ -1,5 +1,5 @@
 import { GatewayError } from "../../errors/errors.ts";
-import { Fields } from "../fields.ts";
+import type { Fields } from "../fields.ts";
 import { isJsonObject } from "../json.ts";
 
 /** Content as templates take it: a string, or parts that are all text. */
@@ -20,13 +20,14 @@ export function readTextContent(fields: Fields, name: string, parts: TextParts):
   if (content === undefined || typeof content === "string") return content;
   if (!Array.isArray(content)) throw fields.error(name, "must be a string or a list of parts");
   const list: readonly unknown[] = content;
+  fields.count(name, list.length);
   return list.map((part, index) => ({ type: "text", text: readPart(fields, `${name}[${index}]`, part, parts) }));
 }
 
 function readPart(fields: Fields, name: string, part: unknown, parts: TextParts): string {
   if (typeof part === "string") return part;
   if (!isJsonObject(part)) throw fields.error(name, "must be an object");
-  const entry = new Fields(part, fields.at(name));
+  const entry = fields.child(part, name);
   const member = parts.get(part["type"]);
   if (member === undefined) throw notText(entry);
   const text = entry.string(member);

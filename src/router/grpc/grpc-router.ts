@@ -19,6 +19,7 @@ import { assemblySettings, startsInReasoning } from "./output-settings.ts";
 import { type EncodedPrompt, encodePrompts, withDefaults } from "./prompt-encoder.ts";
 import type { TokenAnswers } from "./token-routes.ts";
 import { TokenFeatures } from "./token-features.ts";
+import { readWhole } from "./whole-body.ts";
 import { wholeResponse } from "./whole-response.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 import type { Reply } from "../../transport/downstream.ts";
@@ -90,17 +91,19 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
   }
 
   protected override async prepare(request: InferenceRequest): Promise<TokenRequest> {
-    const { endpoint, body, features } = request;
+    const { endpoint, features, signal } = request;
     const read = GENERATING_APIS.get(endpoint.name);
+    const told = this.#maxModelLen(request);
     // What is wrong with the body is told before anything is loaded for it.
-    const job: TokenRequest["job"] = read
-      ? { kind: "generate", api: read(body) }
-      : { kind: "embed", embedding: readEmbeddings(body) };
+    const reading = readWhole(request, told, (body): TokenRequest["job"] =>
+      read ? { kind: "generate", api: read(body) } : { kind: "embed", embedding: readEmbeddings(body) },
+    );
+    const job = reading instanceof Promise ? await reading : reading;
     const text = await this.#textOf(request);
     const prompts = await encodePrompts(
       job.kind === "generate" ? job.api.generation.prompts : job.embedding.prompts,
       text,
-      this.#maxModelLen(request) ?? text.tokenizer.maxTokens,
+      { maxModelLen: told ?? text.tokenizer.maxTokens, signal },
     );
     return { ...request, features: new TokenFeatures(prompts, features), prompts, text, job };
   }

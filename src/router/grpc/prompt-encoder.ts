@@ -1,6 +1,11 @@
-import { GatewayError } from "../../errors/errors.ts";
+import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import type { ChatPrompt, Prompt, Sampling } from "../../protocol/generation.ts";
+import { nextTurn } from "../../util/next-turn.ts";
+import { type EncodeBounds, encodeWithin, tooLong } from "./encode-within.ts";
 import type { ModelText } from "./model-text.ts";
+
+/** Of the prompts of a batch so much is encoded before others have a turn, characters and tokens. */
+const STEP_CHARS = 65_536;
 
 /** One prompt as an engine takes it. */
 export interface EncodedPrompt {
@@ -18,29 +23,40 @@ export interface EncodedPrompt {
 export async function encodePrompts(
   prompts: readonly Prompt[],
   text: ModelText,
-  maxModelLen: number | undefined,
+  { maxModelLen, signal }: Pick<EncodeBounds, "maxModelLen" | "signal">,
 ): Promise<readonly EncodedPrompt[]> {
   const encoded: EncodedPrompt[] = [];
+  let chars = 0;
   for (const prompt of prompts) {
-    const one = await encodePrompt(prompt, text);
-    checkLength(one, maxModelLen, prompt.kind);
+    const bounds = { maxModelLen, param: PARAM_OF[prompt.kind], signal };
+    const one = await encodePrompt(prompt, text, bounds);
+    checkLength(one.ids, bounds);
     encoded.push(one);
+    // Each prompt of a batch may be short, and all of them long.
+    chars += one.text.length + one.ids.length;
+    if (chars < STEP_CHARS) continue;
+    chars = 0;
+    await nextTurn();
+    if (signal.aborted) throw clientClosed(signal.reason);
   }
   return encoded;
 }
 
-async function encodePrompt(prompt: Prompt, { tokenizer, encoder }: ModelText): Promise<EncodedPrompt> {
+async function encodePrompt(prompt: Prompt, model: ModelText, bounds: EncodeBounds): Promise<EncodedPrompt> {
   switch (prompt.kind) {
     case "ids":
-      checkIds(prompt.ids, tokenizer.tokenOf.bind(tokenizer));
+      // Before each of them is looked at.
+      checkLength(prompt.ids, bounds);
+      checkIds(prompt.ids, model.tokenizer);
       return { ids: Uint32Array.from(prompt.ids), text: "", startsInReasoning: false };
     case "text": {
-      const ids = await encoder.encode(prompt.text, { addSpecialTokens: prompt.addSpecialTokens });
+      const options = { addSpecialTokens: prompt.addSpecialTokens };
+      const ids = await encodeWithin(prompt.text, model, options, bounds);
       return { ids, text: prompt.text, startsInReasoning: false };
     }
     case "chat": {
-      const { text, startsInReasoning } = renderChat(prompt.chat, tokenizer);
-      const ids = await encoder.encode(text, { addSpecialTokens: false });
+      const { text, startsInReasoning } = renderChat(prompt.chat, model.tokenizer);
+      const ids = await encodeWithin(text, model, { addSpecialTokens: false }, bounds);
       return { ids, text, startsInReasoning };
     }
   }
@@ -75,8 +91,8 @@ function toolOf({ name, description, parameters }: NonNullable<ChatPrompt["tools
   };
 }
 
-function checkIds(ids: readonly number[], tokenOf: (id: number) => string | undefined): void {
-  const wrong = ids.findIndex((id) => tokenOf(id) === undefined);
+function checkIds(ids: readonly number[], tokenizer: ModelText["tokenizer"]): void {
+  const wrong = ids.findIndex((id) => !tokenizer.isToken(id));
   if (wrong < 0) return;
   throw new GatewayError(
     "invalid_request",
@@ -89,15 +105,9 @@ function checkIds(ids: readonly number[], tokenOf: (id: number) => string | unde
 
 const PARAM_OF = { chat: "messages", text: "prompt", ids: "prompt" } as const;
 
-function checkLength({ ids }: EncodedPrompt, maxModelLen: number | undefined, kind: Prompt["kind"]): void {
-  const param = PARAM_OF[kind];
+function checkLength(ids: { readonly length: number }, { maxModelLen, param }: EncodeBounds): void {
   if (ids.length === 0) throw new GatewayError("invalid_request", "the prompt is empty", { param });
-  if (maxModelLen === undefined || ids.length < maxModelLen) return;
-  throw new GatewayError(
-    "invalid_request",
-    `the prompt is ${ids.length} tokens long, and this model takes ${maxModelLen} with its answer`,
-    { param, workerCode: "context_length_exceeded" },
-  );
+  if (maxModelLen !== undefined && ids.length >= maxModelLen) throw tooLong(ids.length, maxModelLen, param);
 }
 
 /** What the request does not say is as the model's authors say. */

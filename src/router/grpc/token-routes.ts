@@ -1,4 +1,4 @@
-import { GatewayError } from "../../errors/errors.ts";
+import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import { countTokensAnswer, readCountTokens } from "../../protocol/anthropic/messages-request.ts";
 import type { JsonBody } from "../../protocol/json-body.ts";
 import {
@@ -18,18 +18,18 @@ import type { InferenceRequest } from "../router.ts";
 import { nobodyServes } from "../worker-router.ts";
 import type { ModelText, ModelTexts } from "./model-text.ts";
 import { renderChat } from "./prompt-encoder.ts";
+import { readWhole } from "./whole-body.ts";
+import type { LeaveSignal } from "../../util/leave-signal.ts";
 import type { Reply } from "../../transport/downstream.ts";
 
-type Answer = (body: JsonBody, text: ModelText, maxModelLen: number | undefined) => Promise<string>;
+type Answer = (
+  body: JsonBody,
+  text: ModelText,
+  bounds: { readonly maxModelLen: number | undefined; readonly signal: LeaveSignal },
+) => Promise<string>;
 
-/** Routes that the tokenizer answers, by name of the endpoint: no worker has a part in them. */
-const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
-  ["tokenize", tokenize],
-  ["detokenize", async (body, { tokenizer }) => detokenizeAnswer(await tokenizer.decode(readDetokenize(body), KEPT))],
-  ["count_tokens", countTokens],
-  ["tokenize_texts", tokenizeTexts],
-  ["detokenize_ids", detokenizeIds],
-]);
+/** More than any model takes; each million characters takes some seconds and 200 MB. */
+const MAX_CHARS = 4 * 1024 * 1024;
 
 const KEPT = { skipSpecialTokens: false } as const;
 
@@ -56,34 +56,45 @@ export class TokenAnswers {
     const model = request.model ?? worker?.modelId;
     if (model === undefined || (!worker && !tokenizers.info(model))) throw nobodyServes(request.model);
     request.record.model = model;
-    const body = Buffer.from(await answer(request.body, await texts.of(model), worker?.info.maxModelLen));
+    const text = await texts.of(model);
+    const bounds = { maxModelLen: worker?.info.maxModelLen, signal: request.signal };
+    const body = Buffer.from(await readWhole(request, undefined, (whole) => answer(whole, text, bounds)));
     const response = jsonAnswer(request, 200, body);
     request.record.settle(200);
     return response;
   }
 }
 
-async function tokenize(body: JsonBody, text: ModelText, maxModelLen: number | undefined): Promise<string> {
+const tokenize: Answer = async (body, { tokenizer, encoder }, { maxModelLen, signal }) => {
   const { prompt, addSpecialTokens, returnTokenStrs } = readTokenize(body);
-  const { tokenizer, encoder } = text;
-  const ids =
-    prompt.kind === "chat"
-      ? await encoder.encode(renderChat(prompt.chat, tokenizer).text, { addSpecialTokens })
-      : await encoder.encode(prompt.kind === "text" ? prompt.text : "", { addSpecialTokens });
+  const text =
+    prompt.kind === "chat" ? renderChat(prompt.chat, tokenizer).text : prompt.kind === "text" ? prompt.text : "";
+  checkLength(text.length);
+  const ids = await encoder.encode(text, { addSpecialTokens }, signal);
   const strings = returnTokenStrs ? Array.from(ids, (id) => tokenizer.tokenOf(id) ?? "") : undefined;
   return tokenizeAnswer(Array.from(ids), maxModelLen ?? tokenizer.maxTokens ?? 0, strings);
-}
+};
 
-async function countTokens(body: JsonBody, { tokenizer, encoder }: ModelText): Promise<string> {
+const countTokens: Answer = async (body, { tokenizer, encoder }, { signal }) => {
   const { text } = renderChat(readCountTokens(body), tokenizer);
-  return countTokensAnswer((await encoder.encode(text, { addSpecialTokens: false })).length);
-}
+  checkLength(text.length);
+  return countTokensAnswer((await encoder.encode(text, { addSpecialTokens: false }, signal)).length);
+};
 
-async function tokenizeTexts(body: JsonBody, { encoder }: ModelText): Promise<string> {
+const tokenizeTexts: Answer = async (body, { encoder }, { signal }) => {
   const asked = readTokenizeTexts(body);
+  checkLength(asked.texts.reduce((sum, { length }) => sum + length, 0));
   const ids: number[][] = [];
-  for (const text of asked.texts) ids.push(Array.from(await encoder.encode(text, { addSpecialTokens: false })));
+  for (const text of asked.texts) {
+    if (signal.aborted) throw clientClosed(signal.reason);
+    ids.push(Array.from(await encoder.encode(text, { addSpecialTokens: false }, signal)));
+  }
   return tokenizeTextsAnswer(asked, ids);
+};
+
+function checkLength(chars: number): void {
+  if (chars <= MAX_CHARS) return;
+  throw new GatewayError("invalid_request", `the text is longer than ${MAX_CHARS} characters`, { param: "prompt" });
 }
 
 async function detokenizeIds(body: JsonBody, { tokenizer }: ModelText): Promise<string> {
@@ -94,3 +105,12 @@ async function detokenizeIds(body: JsonBody, { tokenizer }: ModelText): Promise<
   }
   return detokenizeIdsAnswer(asked, texts);
 }
+
+/** Routes that the tokenizer answers, by name of the endpoint: no worker has a part in them. */
+const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
+  ["tokenize", tokenize],
+  ["detokenize", async (body, { tokenizer }) => detokenizeAnswer(await tokenizer.decode(readDetokenize(body), KEPT))],
+  ["count_tokens", countTokens],
+  ["tokenize_texts", tokenizeTexts],
+  ["detokenize_ids", detokenizeIds],
+]);

@@ -1,0 +1,63 @@
+import { describe, expect, test } from "bun:test";
+import { ENDPOINTS, type Endpoint } from "../../protocol/endpoints.ts";
+import { Fields } from "../../protocol/fields.ts";
+import { type JsonBody, readJsonBody } from "../../protocol/json-body.ts";
+import { LeaveController } from "../../util/leave-signal.ts";
+import { readWhole } from "./whole-body.ts";
+
+function endpointNamed(name: string): Endpoint {
+  const found = ENDPOINTS.find((endpoint) => endpoint.name === name);
+  if (!found) throw new Error(name);
+  return found;
+}
+
+async function asked(
+  value: object,
+  name = "chat_completions",
+): Promise<{ readonly body: JsonBody; readonly endpoint: Endpoint; readonly signal: LeaveController }> {
+  const body = await readJsonBody(Buffer.from(JSON.stringify(value)));
+  return { body, endpoint: endpointNamed(name), signal: new LeaveController() };
+}
+
+const model = (body: JsonBody): unknown => Fields.of(body).value("model");
+const LONG = "x".repeat(300_000);
+
+describe("a body that is read as a whole", () => {
+  test("is read at once where it is small, and in steps where it is large, with the same outcome", async () => {
+    expect(readWhole(await asked({ model: "m" }), undefined, model)).toBe("m");
+    const large = await asked({ text: LONG, model: "m" });
+    const reading = readWhole(large, undefined, model);
+    expect(reading).toBeInstanceOf(Promise);
+    expect(await reading).toBe("m");
+    expect(large.body.whole).toBeUndefined();
+  });
+
+  test("is refused by its bytes where its token ids or tools cannot be taken", async () => {
+    const ids = await asked({ prompt: Array.from({ length: 400_000 }, () => 7) }, "completions");
+    expect(() => readWhole(ids, 1000, model)).toThrow("more than 1000 tokens long");
+    expect(await readWhole(ids, 400_001, model)).toBeUndefined();
+    const tools = await asked({ tools: Array.from({ length: 10 }, () => LONG) });
+    expect(() => readWhole(tools, 1000, model)).toThrow("tools takes more than");
+  });
+
+  test("is read no further when the client leaves", async () => {
+    const left = await asked({ texts: Array.from({ length: 10 }, () => LONG) });
+    const reading = readWhole(left, undefined, model);
+    left.signal.leave("gone");
+    expect(await Promise.resolve(reading).catch((error: unknown) => error)).toMatchObject({ code: "client_closed" });
+  });
+});
+
+describe("what is read of it", () => {
+  test("has at most so many entries, whichever lists they stand in", async () => {
+    const { body } = await asked({
+      messages: Array.from({ length: 5000 }, () => ({})),
+      tools: Array.from({ length: 5000 }, () => ({})),
+    });
+    const fields = Fields.of(body);
+    expect(fields.objects("messages")).toHaveLength(5000);
+    expect(() => fields.objects("tools")).toThrow("tools has too many entries: a request may have 8192");
+    const nested = Fields.of((await asked({ messages: [{ parts: Array.from({ length: 9000 }, () => ({})) }] })).body);
+    expect(() => nested.objects("messages")?.[0]?.objects("parts")).toThrow("messages[0].parts has too many entries");
+  });
+});

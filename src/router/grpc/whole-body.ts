@@ -1,0 +1,55 @@
+import { clientClosed, GatewayError } from "../../errors/errors.ts";
+import { PARSE_STEP_BYTES, parseInSteps } from "../../protocol/parse-in-steps.ts";
+import type { InferenceRequest } from "../router.ts";
+import { tooLong } from "./encode-within.ts";
+
+/** Tools stand in the prompt as they are, and in the grammar of the answer where a call must be made. */
+const MAX_TOOLS_BYTES = 2 * 1024 * 1024;
+/** More bytes than a token id takes with what stands between two, also where each has a line of its own. */
+const ID_BYTES = 32;
+
+type Asked = Pick<InferenceRequest, "body" | "endpoint" | "signal">;
+
+/**
+ * What `read` makes of the whole body. A large one is parsed in steps first, so that other requests go on, and not at all where
+ * it can be told by its bytes that the model cannot take it. Throws invalid_request, client_closed and what `read` throws.
+ */
+export function readWhole<T>(
+  asked: Asked,
+  maxModelLen: number | undefined,
+  read: (body: InferenceRequest["body"]) => T,
+): T | Promise<T> {
+  if (asked.body.bytes.length <= PARSE_STEP_BYTES) return read(asked.body);
+  checkBytes(asked, maxModelLen);
+  return readInSteps(asked, read);
+}
+
+/** Throws invalid_request for what the model cannot take. */
+function checkBytes({ body, endpoint }: Asked, maxModelLen: number | undefined): void {
+  if ((body.raw("tools")?.length ?? 0) > MAX_TOOLS_BYTES) {
+    const told = `tools takes more than ${MAX_TOOLS_BYTES} bytes`;
+    throw new GatewayError("invalid_request", told, { param: "tools" });
+  }
+  for (const name of endpoint.promptMembers) {
+    const raw = body.raw(name);
+    if (!raw || maxModelLen === undefined || raw.length <= maxModelLen * ID_BYTES || !isIdList(raw)) continue;
+    throw tooLong(`more than ${maxModelLen}`, maxModelLen, name);
+  }
+}
+
+async function readInSteps<T>({ body, signal }: Asked, read: (body: InferenceRequest["body"]) => T): Promise<T> {
+  const check = (): void => {
+    if (signal.aborted) throw clientClosed(signal.reason);
+  };
+  body.whole = await parseInSteps(body.bytes, check);
+  try {
+    return read(body);
+  } finally {
+    body.whole = undefined;
+  }
+}
+
+/** One prompt of token ids: a list that begins with a number. */
+function isIdList(raw: Uint8Array): boolean {
+  return /^\[\s*\d/.test(Buffer.from(raw.subarray(0, 64)).toString("latin1"));
+}
