@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { startEngine } from "../support/engine.ts";
 import { startTinyEngine } from "./grpc-workers.ts";
-import { eventually, expectSameProcessServes, observe, openaiError, quantile, rssRise } from "./observe.ts";
+import { eventually, expectSameProcessServes, observe, openaiError, rssRise } from "./observe.ts";
 import { chat, type FaultGateway, startFaultGateway } from "./setup.ts";
 import { jsonPost, openWire } from "./wire.ts";
 
@@ -81,7 +81,8 @@ describe("bodies for gRPC workers", () => {
           await Bun.sleep(100);
           gaps.push(await gapOf());
         }
-        longest = Math.max(longest, quantile(gaps, 0.5));
+        // Work of the gateway's own is in each round, what else the machine does is not.
+        longest = Math.max(longest, Math.min(...gaps));
       }
     });
     watch.kill();
