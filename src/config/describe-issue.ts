@@ -19,16 +19,19 @@ export interface Complaint {
 /** Characters of a value that a message shows. */
 const SHOWN = 80;
 
+/** Complaints that are made at most: each takes its time, and nobody reads more. */
+export const MAX_COMPLAINTS = 100;
+
 /** Issues of the schema as complaints: an unknown key is one of its own. `input` is what was parsed. */
 export function complaintsOf(
   issues: readonly z.core.$ZodIssue[],
   schema: z.core.$ZodType,
   input: unknown,
 ): Complaint[] {
-  return issues.flatMap((issue): Complaint[] => {
+  const told = issues.slice(0, MAX_COMPLAINTS).flatMap((issue): Complaint[] => {
     const { path } = issue;
     if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => ({
+      return issue.keys.slice(0, MAX_COMPLAINTS).map((key) => ({
         path,
         unknownKey: key,
         text: unknownKeyText(key, path, schema),
@@ -42,6 +45,7 @@ export function complaintsOf(
     const type = typeAt(schema, path);
     return [{ path, text: type ? `must be ${expectedOf(type)}${shown(value, path)}` : "is not valid" }];
   });
+  return told.slice(0, MAX_COMPLAINTS);
 }
 
 /** `initial_workers[0].model_id must be ...`; the first `from` parts of the path are said elsewhere. */

@@ -236,6 +236,13 @@ describe("refused with its place is", () => {
     ]);
   });
 
+  test("of a thousand things the first hundred, at once", () => {
+    const started = performance.now();
+    const lines = refusal(Array.from({ length: 5000 }, (_, at) => `prot_${at}: 1`).join("\n")).split("\n");
+    expect([lines.length, lines.at(-1)]).toEqual([101, "config: and more is wrong"]);
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+
   test("each place where the text is no YAML", () => {
     expect(refusal("port: 1\nport: 2\nhost: [a").split("\n").length).toBe(2);
   });

@@ -3,7 +3,7 @@ import { leftOutNotice } from "../util/parse-worker-url.ts";
 import { checkConfig } from "./check-config.ts";
 import { type ConfigFile, readConfigFile, type RawObject } from "./config-file.ts";
 import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
-import { type Complaint, complaintsOf, sentence } from "./describe-issue.ts";
+import { type Complaint, complaintsOf, MAX_COMPLAINTS, sentence } from "./describe-issue.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import type { GivenWorker } from "./given-workers.ts";
 import { coerce, flagName, splitList } from "./options.ts";
@@ -60,6 +60,7 @@ export function loadConfig({ file: flagFile, env, flags, check = () => [] }: Con
   }
   const told = new Set(problems.map(({ where }) => where));
   problems.push(...wrong.map(locate).filter(({ where }) => !(told.has(where) && where.includes(":"))));
+  if (complaints.length === MAX_COMPLAINTS) problems.push({ where: "config", message: "and more is wrong" });
   throwProblems(problems);
   if (!config) throw new ConfigError("config", "the configuration is not valid");
   const { config: keyed, notices } = withWorkerKeys(config, merged);
