@@ -1,7 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import { isJsonObject, type JsonObject } from "./json.ts";
 import type { JsonBody } from "./json-body.ts";
-import { parseWithNumbers } from "./written-numbers.ts";
+import { bodyWithNumbers } from "./written-numbers.ts";
 
 /** Bounds of a number, both included unless they are said to be open. */
 export interface Bounds {
@@ -36,9 +36,8 @@ export class Fields {
   }
 
   /** The whole body; its form has been checked when it was read. Templates see its numbers as they were written. */
-  static of({ bytes, whole }: JsonBody): Fields {
-    const value =
-      whole ?? parseWithNumbers(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+  static of(body: JsonBody): Fields {
+    const value = body.whole ?? bodyWithNumbers(body);
     return new Fields(isJsonObject(value) ? value : {}, "");
   }
 

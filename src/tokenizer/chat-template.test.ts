@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
+import { parseWithNumbers } from "../protocol/written-numbers.ts";
 import { ChatTemplate, type TemplateInput } from "./chat-template.ts";
 import { ChatTemplates } from "./chat-templates.ts";
 
@@ -31,6 +32,11 @@ describe("a template sees", () => {
     expect(
       render("{{ messages|length }}{{ add_generation_prompt }}{{ range(2) }}{% if true %}t{% endif %}", { kwargs }),
     ).toBe("1Truerange(0, 2)t");
+  });
+
+  test("numbers of the request as they were written", () => {
+    const kwargs = parseWithNumbers('{"x": 1.0, "y": {"z": 12345678901234567890}}') as Record<string, unknown>;
+    expect(render("{{ x }} {{ x | tojson }} {{ y.z }}", { kwargs })).toBe("1.0 1.0 12345678901234567890");
   });
 
   test("the time it is given, in English", () => {

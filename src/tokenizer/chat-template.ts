@@ -1,6 +1,6 @@
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
 import { isRecord, type AnyRecord } from "../util/objects.ts";
-import { fromJson } from "./jinja/from-json.ts";
+import { dictOf, fromJson } from "./jinja/from-json.ts";
 import { createGlobals, TemplateRefusal } from "./jinja/globals.ts";
 import { Interpreter } from "./jinja/interpreter.ts";
 import { DEFAULT_BUDGET, Meter, type TemplateBudget, TemplateLimit } from "./jinja/meter.ts";
@@ -149,7 +149,7 @@ export class ChatTemplate {
   /** Those of the request cannot take the place of its own. */
   #variables(input: TemplateInput, messages: readonly AnyRecord[]): Map<string, Value> {
     const variables = new Map<string, Value>(Object.entries(this.#namedTokens));
-    for (const [name, value] of Object.entries(input.kwargs ?? {})) variables.set(name, fromJson(value));
+    for (const [name, value] of dictOf(input.kwargs ?? {})) variables.set(String(name), value);
     variables.set("messages", fromJson(messages));
     variables.set("tools", fromJson(input.tools ?? null));
     variables.set("documents", fromJson(input.documents ?? null));

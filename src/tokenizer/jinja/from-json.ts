@@ -1,7 +1,7 @@
 import { parseWithNumbers, writtenNumbers } from "../../protocol/written-numbers.ts";
-import { isRecord } from "../../util/objects.ts";
+import { type AnyRecord, isRecord } from "../../util/objects.ts";
 import { TemplateLimit } from "./meter.ts";
-import { Callable, Float, integer, type Key, type Value } from "./values.ts";
+import { Callable, type Dict, Float, integer, type Key, type Value } from "./values.ts";
 
 /** Lists and objects within each other; bodies have fewer. */
 const MAX_DEPTH = 400;
@@ -9,6 +9,11 @@ const MAX_DEPTH = 400;
 /** A value of JSON as templates see it: numbers as they were written, members in their order. */
 export function fromJson(value: unknown): Value {
   return convert(value, 0);
+}
+
+/** The members of an object, which are values of JSON. */
+export function dictOf(object: AnyRecord): Dict {
+  return convertObject(object, 0);
 }
 
 /** Stands before a key of digits: JavaScript would put such a key before all others. */
@@ -47,7 +52,7 @@ function convertList(list: readonly unknown[], depth: number): Value[] {
   return list.map((member, index) => convertMember(member, written[index], depth));
 }
 
-function convertObject(object: Readonly<Record<string, unknown>>, depth: number): Value {
+function convertObject(object: AnyRecord, depth: number): Dict {
   const written = writtenNumbers(object);
   const dict = new Map<Key, Value>();
   for (const key of Object.keys(object)) {
