@@ -215,6 +215,26 @@ test("sockets that have been idle for too long are passed over and closed", () =
   expect([sockets.takeIdle() === young, old.isGone, young.isGone]).toEqual([true, true, false]);
 });
 
+test("a socket that was just answered on is waited for, unless the worker has many: then there is a place for another", async () => {
+  for (const [count, maxOpen, waits] of [
+    [8, 100, true],
+    [9, 100, false],
+    [9, 9, true],
+  ] as const) {
+    const { sockets, open, turn } = create(maxOpen);
+    const all = Array.from({ length: count }, open);
+    const [first] = all;
+    if (first) sockets.idle(first);
+    const rested = sockets.nextRested();
+    expect([count, maxOpen, rested !== undefined]).toEqual([count, maxOpen, waits]);
+    // There is one such socket, and one that waits for it already.
+    if (rested) expect(sockets.nextRested()).toBeUndefined();
+    turn();
+    turn();
+    if (rested) expect(await rested).toBe(first);
+  }
+});
+
 test("the port of a worker is that of its address, also where it is 0", () => {
   const portOf = (url: string): number => {
     const clock = new ManualClock();
