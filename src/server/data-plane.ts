@@ -20,7 +20,7 @@ import type { LoopDelay } from "./loop-delay.ts";
 import type { ResidentMemory } from "./resident-memory.ts";
 import { bound } from "./settings.ts";
 import { understand } from "./understand.ts";
-import { Deadlines } from "../util/deadlines.ts";
+import { DeadlineLine } from "../util/deadline-line.ts";
 
 export interface DataPlaneDeps {
   readonly config: Config;
@@ -56,7 +56,7 @@ export class DataPlane {
   readonly #bounds: BodyBounds;
   readonly #recordSink: RecordSink;
   readonly #awaited: AwaitedStreamDeps;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: DeadlineLine<ClientRequest>;
   readonly #totalMs: number;
   #active = 0;
   #waiting = 0;
@@ -71,8 +71,10 @@ export class DataPlane {
       keepAliveMs: bound(config.streamKeepAliveSecs) * 1000,
       onDefect: (error, requestId) => this.onDefect(error, requestId),
     };
-    this.#deadlines = new Deadlines(deps.clock);
     this.#totalMs = config.requestTimeoutSecs * 1000;
+    this.#deadlines = new DeadlineLine(deps.clock, this.#totalMs + LAST_STEP_MS, (request) =>
+      request.giveUp?.(tookTooLong()),
+    );
     this.#bounds = {
       maxBytes: config.maxPayloadSize,
       timeoutMs: this.#totalMs,
@@ -99,10 +101,10 @@ export class DataPlane {
   async handle(endpoint: Endpoint, request: ClientRequest, requestId: string): Promise<Reply> {
     const record = new RequestRecord(requestId, endpoint.name, this.#recordSink, this.#deps.clock);
     this.#active += 1;
-    const cancel = this.#deadlines.after(this.#totalMs + LAST_STEP_MS, () => request.giveUp?.(tookTooLong()));
+    const timed = this.#deadlines.add(request, record.startedAt);
     record.onSettled(() => {
       this.#active -= 1;
-      cancel();
+      this.#deadlines.delete(timed);
     });
     try {
       return await this.#serve(endpoint, request, record);

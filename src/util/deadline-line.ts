@@ -1,0 +1,68 @@
+import type { Clock } from "./clock.ts";
+import { Sweep, SWEEP_MS } from "./sweep.ts";
+
+/** A place in the line. */
+export class Timed<T> {
+  readonly subject: T;
+  readonly dueAt: number;
+  /** In the line; undefined at its ends, and outside of it. */
+  previous: Timed<T> | undefined;
+  next: Timed<T> | undefined;
+  isInLine = true;
+
+  constructor(subject: T, dueAt: number) {
+    this.subject = subject;
+    this.dueAt = dueAt;
+  }
+}
+
+/**
+ * One bound on time for all, so that who began first is due first, and only the first has to be looked at. A list of their own and not
+ * a `Set`, in which each costs 4 µs of a small request (Bun 1.4.5, 2026-11-26): it is old to the collector, and they are young.
+ */
+export class DeadlineLine<T> {
+  readonly #ms: number;
+  readonly #onDue: (subject: T) => void;
+  readonly #sweep: Sweep;
+  #first: Timed<T> | undefined;
+  #last: Timed<T> | undefined;
+
+  /** Calls `onDue` once for each, `ms` after it began or up to 100 ms later. */
+  constructor(clock: Clock, ms: number, onDue: (subject: T) => void) {
+    this.#ms = ms;
+    this.#onDue = onDue;
+    this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
+  }
+
+  /** `startedAt`: on the clock, and not before that of the one before. */
+  add(subject: T, startedAt: number): Timed<T> {
+    const timed = new Timed(subject, startedAt + this.#ms);
+    timed.previous = this.#last;
+    if (this.#last) this.#last.next = timed;
+    else this.#first = timed;
+    this.#last = timed;
+    this.#sweep.wake();
+    return timed;
+  }
+
+  /** Later calls do nothing. */
+  delete(timed: Timed<T>): void {
+    if (!timed.isInLine) return;
+    timed.isInLine = false;
+    const { previous, next } = timed;
+    if (previous) previous.next = next;
+    else this.#first = next;
+    if (next) next.previous = previous;
+    else this.#last = previous;
+    timed.previous = undefined;
+    timed.next = undefined;
+  }
+
+  #look(now: number): boolean {
+    for (let first = this.#first; first && first.dueAt <= now; first = this.#first) {
+      this.delete(first);
+      this.#onDue(first.subject);
+    }
+    return this.#first !== undefined;
+  }
+}
