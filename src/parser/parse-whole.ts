@@ -23,6 +23,25 @@ export function parseWhole(text: string, options: OutputParserOptions): WholeOut
   return joinPieces([...parser.push(text), ...parser.end()]);
 }
 
+/** UTF-16 units that are read before others have a turn. */
+const STEP_CHARS = 16_384;
+
+/** The same with a pause now and then: what a parser decides does not depend on where it is cut. */
+export async function parseInTurns(
+  text: string,
+  options: OutputParserOptions,
+  pause: () => Promise<void>,
+): Promise<WholeOutput> {
+  const parser = createOutputParser(options);
+  const pieces: OutputPiece[] = [];
+  for (let from = 0; from < text.length; from += STEP_CHARS) {
+    if (from > 0) await pause();
+    for (const piece of parser.push(text.slice(from, from + STEP_CHARS))) pieces.push(piece);
+  }
+  for (const piece of parser.end()) pieces.push(piece);
+  return joinPieces(pieces);
+}
+
 /** The pieces of an answer put together. */
 export function joinPieces(pieces: readonly OutputPiece[]): WholeOutput {
   let content = "";

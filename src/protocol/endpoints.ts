@@ -17,8 +17,11 @@ export interface Endpoint {
   readonly work: EndpointWork;
 }
 
-/** An answer decoded token by token, a prompt read once, tokens counted by whoever has the tokenizer, or nothing. */
-export type EndpointWork = "generate" | "embed" | "tokenize" | "local";
+/**
+ * An answer decoded token by token, a prompt read once, tokens counted by whoever has the tokenizer, or nothing: then the gateway's
+ * tokenizer or its parsers answer.
+ */
+export type EndpointWork = "generate" | "embed" | "tokenize" | "local" | "parse";
 
 function endpoint(
   path: string,
@@ -55,4 +58,10 @@ export const ENDPOINTS: readonly Endpoint[] = [
   endpoint("/detokenize", "detokenize", openaiDialect, false, [], "tokenize"),
   endpoint("/v1/tokenize", "tokenize_texts", openaiDialect, false, [], "local"),
   endpoint("/v1/detokenize", "detokenize_ids", openaiDialect, false, [], "local"),
+];
+
+/** Routes on which a client tries the gateway's parsers on a text: they pass what inference passes, and ask no worker. */
+export const PARSE_ENDPOINTS: readonly Endpoint[] = [
+  endpoint("/parse/function_call", "parse_function_call", openaiDialect, false, [], "parse"),
+  endpoint("/parse/reasoning", "parse_reasoning", openaiDialect, false, [], "parse"),
 ];

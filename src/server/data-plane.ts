@@ -143,7 +143,13 @@ export class DataPlane {
     } else releaseAtEnd(record, entered);
     const parsed = readJsonBody(bytes);
     const body = parsed instanceof Promise ? await parsed : parsed;
-    const understood = understand({ endpoint, request, body, record, isModelRequired: config.enableIgw });
+    const understood = understand({
+      endpoint,
+      request,
+      body,
+      record,
+      isModelRequired: config.enableIgw && endpoint.work !== "parse",
+    });
     const begun = place ? place.then(() => this.#enterModel(understood, entry)) : this.#enterModel(understood, entry);
     return understood.isStream ? AwaitedStream.of(this.#awaited, understood, begun) : begun;
   }

@@ -1,7 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { ENDPOINTS } from "../protocol/endpoints.ts";
+import { ENDPOINTS, PARSE_ENDPOINTS } from "../protocol/endpoints.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply, WholeReply } from "../transport/downstream.ts";
 import { HttpServer } from "../transport/http1-server/http-server.ts";
@@ -52,7 +52,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
   const cors = createCors(config.corsAllowedOrigins);
   const table = new RouteTable<Handler>();
   if (dataPlane) {
-    for (const endpoint of ENDPOINTS) {
+    for (const endpoint of [...ENDPOINTS, ...PARSE_ENDPOINTS]) {
       table.add("POST", endpoint.path, (request, requestId) => dataPlane.handle(endpoint, request, requestId));
     }
   }

@@ -10,7 +10,6 @@ import { fleetRoutes } from "./api/fleet.ts";
 import { FolderOfPaths } from "./api/folder-of-paths.ts";
 import { metricsRoute } from "./api/metrics.ts";
 import { modelRoutes } from "./api/models.ts";
-import { parseRoutes } from "./api/parse.ts";
 import { policyRoutes } from "./api/policies.ts";
 import { probeRoutes } from "./api/probes.ts";
 import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
@@ -88,7 +87,6 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
       ...probeRoutes({ workerRegistry: deps.workerRegistry, fleet: deps.fleet, isDraining: () => isDraining }),
       metricsPage,
       ...modelRoutes(deps),
-      ...parseRoutes(),
       ...workerRoutes({ ...deps, paths, maxBodyBytes: config.maxPayloadSize }),
       ...policyRoutes(deps.routerManager),
       ...fleetRoutes(deps.fleet),

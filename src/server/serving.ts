@@ -6,6 +6,7 @@ import { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
 import type { Clock } from "../util/clock.ts";
 import { clientConnectionLimit } from "../util/descriptor-limit.ts";
+import { Parsing } from "./api/parse.ts";
 import type { Auth } from "./auth.ts";
 import type { ControlRequest } from "./control-app.ts";
 import { DataPlane } from "./data-plane.ts";
@@ -51,7 +52,10 @@ export function startServing<R extends RouteAddress>(parts: ServingParts<R>): Se
   const loopDelay = stack.use(new LoopDelay(maxLoopDelayMs(config)));
   const memory = stack.use(new ResidentMemory(maxResidentBytes(config)));
   const watch = stack.use(new StreamWatch(parts.clock));
-  const dataPlane = new DataPlane({ ...parts, loopDelay, memory, watch });
+  const parsing = new Parsing();
+  const route = (request: InferenceRequest): Promise<Reply> =>
+    request.endpoint.work === "parse" ? parsing.answer(request) : parts.route(request);
+  const dataPlane = new DataPlane({ ...parts, route, loopDelay, memory, watch });
   const listener = listen({
     ...parts,
     dataPlane,

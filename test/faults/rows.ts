@@ -627,6 +627,12 @@ const LIFE: readonly FaultRow[] = [
     fault: "the client leaves while its prompts become tokens",
     expected: "what is left of them is not encoded, and no worker hears of them",
   },
+  {
+    row: 268,
+    fault: "a flood of texts of 1 MB on `/parse/function_call`",
+    expected:
+      "they pass key, limits and gate as any request does; each thread takes one apart at a time, in steps, and chats go on",
+  },
 ];
 
 const STATE: readonly FaultRow[] = [

@@ -218,5 +218,37 @@ for (const threads of [1, 2]) {
       expect(own.lines().filter((line) => Number(line["level"]) >= 50)).toEqual([]);
       observe(265, `${threads} threads: nothing in the log`);
     });
+
+    test(`row 268: ${threads} threads: texts to be parsed pass the gate, have a line in the log, and hold no chat up`, async () => {
+      await using own = await startFaultGateway([
+        "--threads",
+        String(threads),
+        "--max-concurrent-requests",
+        "8",
+        "--queue-size",
+        "4",
+      ]);
+      await using engine = await startEngine({ model: "m268" });
+      await using _served = await own.serve("m268", [engine.url]);
+      const text = `<tool_call>${"<tool_call>{".repeat(80_000)}`;
+      const body = { text, tool_call_parser: "hermes", tools: [] };
+      const parse = (index: number): Promise<Response> =>
+        post(`${own.url}/parse/function_call`, body, { "x-request-id": `row-268-${index}`, connection: "close" });
+      const parsed = Promise.all(Array.from({ length: 7 }, (_, index) => parse(index)));
+      let slowest = 0;
+      for (let asked = 0; asked < 20; asked += 1) {
+        const from = performance.now();
+        const answer = await post(own.url + CHAT, chat("m268"), { connection: "close" });
+        expect([200, 503]).toContain(answer.status);
+        slowest = Math.max(slowest, performance.now() - from);
+      }
+      expect(slowest).toBeLessThan(1000);
+      expect((await parsed).map(({ status }) => status)).toEqual(Array.from({ length: 7 }, () => 200));
+      expect(await own.accessLine("row-268-0")).toMatchObject({ endpoint: "parse_function_call", status: 200 });
+      // With all places taken there is none for a text either.
+      const flood = await Promise.all(Array.from({ length: 30 }, (_, index) => parse(index + 10)));
+      expect(new Set(flood.map(({ status }) => status))).toEqual(new Set([200, 503]));
+      observe(268, `${threads} threads: with 7 texts of 1 MB the slowest of 20 chats took ${slowest.toFixed(0)} ms`);
+    }, 60_000);
   });
 }

@@ -2,31 +2,29 @@ import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../../errors/errors.ts";
 import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS } from "../../parser/tool-call-parsers.ts";
-import { ToldRequest } from "../../transport/told-request.ts";
+import { PARSE_ENDPOINTS } from "../../protocol/endpoints.ts";
+import { readJsonBody } from "../../protocol/json-body.ts";
 import { LeaveController } from "../../util/leave-signal.ts";
-import { parseRoutes } from "./parse.ts";
+import { Parsing } from "./parse.ts";
 
 /** The answer of a route to a body; of an error its code, its param and what it says. */
 async function ask(path: string, body: unknown): Promise<unknown> {
-  const route = parseRoutes().find((one) => one.path === path);
-  const request = new ToldRequest(
-    {
-      method: "POST",
-      path,
-      query: "",
-      peerAddress: "127.0.0.1",
-      headers: [["content-type", "application/json"]],
-      body: Buffer.from(typeof body === "string" ? body : JSON.stringify(body)),
-    },
-    new LeaveController(),
-  );
   try {
-    const reply = await route?.handle({ request, requestId: "r", params: {}, query: new URLSearchParams() });
-    return typeof reply?.body === "string" ? JSON.parse(reply.body) : undefined;
+    return await new Parsing().parse(await asked(path, body));
   } catch (error) {
     if (error instanceof GatewayError) return [error.code, error.details.param, error.message];
     throw error;
   }
+}
+
+async function asked(
+  path: string,
+  body: unknown,
+): Promise<Parameters<Parsing["parse"]>[0] & { signal: LeaveController }> {
+  const endpoint = PARSE_ENDPOINTS.find((one) => one.path === path);
+  if (!endpoint) throw new Error(path);
+  const bytes = Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
+  return { endpoint, body: await readJsonBody(bytes), signal: new LeaveController() };
 }
 
 const TOOLS = [
@@ -118,5 +116,40 @@ describe("/parse/reasoning", () => {
       `reasoning_parser must be one of ${names}`,
     ]);
     expect(await ask(REASONING, { text: "a", reasoning_parser: 7 })).toContain("invalid_request");
+  });
+});
+
+describe("texts that are parsed", () => {
+  const REASONING = "/parse/reasoning";
+  const body = { text: `<think>${"a ".repeat(200_000)}</think>b`, reasoning_parser: "deepseek_r1" };
+
+  test("are so one at a time, with turns of the loop between the steps", async () => {
+    const parsing = new Parsing();
+    const order: number[] = [];
+    let turns = 0;
+    const count = (): void => {
+      turns += 1;
+      if (order.length < 3) setImmediate(count);
+    };
+    setImmediate(count);
+    const all = [0, 1, 2].map(async (index) => {
+      const answer = await parsing.parse(await asked(REASONING, body));
+      order.push(index);
+      return answer;
+    });
+    expect(new Set((await Promise.all(all)).map((answer) => JSON.stringify(answer))).size).toBe(1);
+    expect(order).toEqual([0, 1, 2]);
+    // 400,000 characters in steps of 16,384, three times.
+    expect(turns).toBeGreaterThan(60);
+  });
+
+  test("are left where they are when the client leaves, and the next goes on", async () => {
+    const parsing = new Parsing();
+    const left = await asked(REASONING, body);
+    const first = parsing.parse(left).catch((error: unknown) => error);
+    const next = parsing.parse(await asked(REASONING, { ...body, text: "<think>c</think>d" }));
+    left.signal.leave("gone");
+    expect(await first).toMatchObject({ code: "client_closed" });
+    expect(await next).toMatchObject({ reasoning_text: "c", normal_text: "d" });
   });
 });

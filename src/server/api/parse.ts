@@ -1,49 +1,79 @@
-import { parseWhole } from "../../parser/parse-whole.ts";
+import { clientClosed, GatewayError } from "../../errors/errors.ts";
+import { parseInTurns } from "../../parser/parse-whole.ts";
 import type { ToolSpec } from "../../parser/output-parser.ts";
 import { reasoningParserNamed, toolCallParserNamed } from "../../parser/parser-names.ts";
 import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS } from "../../parser/tool-call-parsers.ts";
 import { Fields } from "../../protocol/fields.ts";
 import { wholeCall } from "../../protocol/openai/chat-writer.ts";
-import type { Call, Route } from "../route.ts";
-import { readJson } from "./json-request.ts";
-import { jsonReply, type Reply } from "../../transport/downstream.ts";
+import { jsonAnswer } from "../../router/relay.ts";
+import type { InferenceRequest } from "../../router/router.ts";
+import type { Reply } from "../../transport/downstream.ts";
+import { nextTurn } from "../../util/next-turn.ts";
 
-/** Largest body. Answers of models have some hundred kB at most; the slowest parser takes a quarter of a second for this. */
+/** Largest body. Answers of models have some hundred kB at most; the slowest parser takes a second for this. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
-/** Tells calls and reasoning from the text of an answer that the client brings. */
-export function parseRoutes(): Route[] {
-  return [
-    { method: "POST", path: "/parse/function_call", access: "serving", handle: parseCalls },
-    { method: "POST", path: "/parse/reasoning", access: "serving", handle: parseReasoning },
-  ];
+type Asked = Pick<InferenceRequest, "endpoint" | "body" | "signal">;
+
+/**
+ * Tells calls and reasoning from the text of an answer that the client brings: one text at a time, in steps between which
+ * everything else on the thread goes on.
+ */
+export class Parsing {
+  #last: Promise<void> = Promise.resolve();
+
+  /** Throws what `parse` throws. Settles the record. */
+  async answer(request: InferenceRequest): Promise<Reply> {
+    const reply = jsonAnswer(request, 200, Buffer.from(JSON.stringify(await this.parse(request))));
+    request.record.settle(200);
+    return reply;
+  }
+
+  /** Throws invalid_request, request_too_large, client_closed. */
+  async parse({ endpoint, body, signal }: Asked): Promise<object> {
+    if (body.bytes.length > MAX_BODY_BYTES) {
+      throw new GatewayError("request_too_large", `the body is larger than ${MAX_BODY_BYTES} bytes`);
+    }
+    const fields = Fields.of(body);
+    const work = endpoint.name === "parse_reasoning" ? readReasoning(fields) : readCalls(fields);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const before = this.#last;
+    this.#last = promise;
+    await before;
+    try {
+      return await work(async () => {
+        await nextTurn();
+        if (signal.aborted) throw clientClosed(signal.reason);
+      });
+    } finally {
+      resolve();
+    }
+  }
 }
 
+/** Does what was read, with a pause now and then. */
+type Work = (pause: () => Promise<void>) => Promise<object>;
+
 /** `{text, tool_call_parser, tools}`. */
-async function parseCalls(call: Call): Promise<Reply> {
-  const fields = await fieldsOf(call);
+function readCalls(fields: Fields): Work {
   const text = textOf(fields);
   const toolCalls = parserIn(fields, "tool_call_parser", TOOL_CALL_PARSERS, toolCallParserNamed);
-  const output = parseWhole(text, { toolCalls, tools: fields.objects("tools")?.map(toolOf) ?? [] });
-  return jsonReply({
-    remaining_text: output.content,
-    tool_calls: output.toolCalls.map(wholeCall),
-    success: true,
-  });
+  const tools = fields.objects("tools")?.map(toolOf) ?? [];
+  return async (pause) => {
+    const output = await parseInTurns(text, { toolCalls, tools }, pause);
+    return { remaining_text: output.content, tool_calls: output.toolCalls.map(wholeCall), success: true };
+  };
 }
 
 /** `{text, reasoning_parser}`. */
-async function parseReasoning(call: Call): Promise<Reply> {
-  const fields = await fieldsOf(call);
+function readReasoning(fields: Fields): Work {
   const text = textOf(fields);
   const reasoning = parserIn(fields, "reasoning_parser", REASONING_PARSERS, reasoningParserNamed);
-  const output = parseWhole(text, { reasoning, tools: [] });
-  return jsonReply({ normal_text: output.content, reasoning_text: output.reasoning, success: true });
-}
-
-async function fieldsOf({ request }: Call): Promise<Fields> {
-  return new Fields(await readJson(request, MAX_BODY_BYTES), "");
+  return async (pause) => {
+    const output = await parseInTurns(text, { reasoning, tools: [] }, pause);
+    return { normal_text: output.content, reasoning_text: output.reasoning, success: true };
+  };
 }
 
 function textOf(fields: Fields): string {
