@@ -45,19 +45,15 @@ function prepareMessage(message: AnyRecord, index: number, traits: MessageTraits
     prepared["content"] = traits.contentOf(role).takesParts ? parts : joinText(parts, index);
   } else if (typeof content === "string" && traits.loopsOverContent && !traits.contentOf(role).takesStrings) {
     prepared["content"] = [{ type: "text", text: content }];
-  } else if (role === "assistant" && ((content ?? null) === null || (content === "" && hasCalls(calls)))) {
+  } else if (role === "assistant" && (content ?? null) === null) {
     // What the API leaves out or calls null is nothing to most templates; some ask whether it is none.
     prepared["content"] = traits.emptyContent();
   }
   if (Array.isArray(calls)) {
-    const isText = hasCalls(calls) && traits.wantsArgumentText();
+    const isText = calls.length > 0 && traits.wantsArgumentText();
     prepared["tool_calls"] = calls.map((call) => readCall(call, isText));
   }
   return prepared;
-}
-
-function hasCalls(calls: unknown): boolean {
-  return Array.isArray(calls) && calls.length > 0;
 }
 
 function aliasReasoning(message: AnyRecord): AnyRecord {
