@@ -2,7 +2,13 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { METRICS } from "../../src/observability/metrics-table.ts";
 import { readJsonBody } from "../../src/protocol/json-body.ts";
-import { connectorNamed, type LegChange, type PdRequest, type SharedIds } from "../../src/router/pd/pd-connector.ts";
+import {
+  connectorNamed,
+  type LegChange,
+  type PdRequest,
+  sequences,
+  type SharedIds,
+} from "../../src/router/pd/pd-connector.ts";
 import type { Worker } from "../../src/worker/worker.ts";
 import { setUpFleet } from "../support/fleet.ts";
 
@@ -29,7 +35,9 @@ async function legs(connector: string, ranks = "1", body: object = SAMPLES): Pro
     requestId: "r",
   };
   const one = connectorNamed(connector);
-  return [one.prefill(pd, IDS), one.decode(pd, IDS)].map(written);
+  // A room for each sequence, as the gateway makes them.
+  const ids = { ...IDS, rooms: IDS.rooms.slice(0, sequences(pd)) };
+  return [one.prefill(pd, ids), one.decode(pd, ids)].map(written);
 }
 
 /** Numbers of more than 53 bits as text. */
