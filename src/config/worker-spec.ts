@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { camelKeys } from "./config-file.ts";
 import { GatewayError } from "../errors/errors.ts";
+import { isRecord } from "../util/objects.ts";
 import type { Secret } from "../util/secret.ts";
 import { asWritten, type Complaint, complaintsOf, dotted, sentence } from "./describe-issue.ts";
 import { canonicalPolicy, type WorkerConfig, workerSchema } from "./schema.ts";
@@ -46,7 +47,7 @@ export function workerSpec(worker: WorkerConfig): WorkerSettings {
   };
 }
 
-function labelledPolicy({ labels }: WorkerConfig): string | undefined {
+function labelledPolicy({ labels }: Pick<WorkerConfig, "labels">): string | undefined {
   const label = labels["policy"];
   return label === undefined ? undefined : canonicalPolicy(label);
 }
@@ -67,7 +68,15 @@ type Body = Readonly<Record<string, unknown>>;
 
 /** A worker in the body of an API call, keys in snake case. Throws invalid_request with the field. */
 export function readWorkerSpec(body: Body): WorkerSettings {
-  return workerSpec(parse(workerSchema, body));
+  return workerSpec(parse(workerSchema, asLabels(body)));
+}
+
+/** SGLang's `tokenizer_path` is a label here. */
+function asLabels(body: Body): Body {
+  const { tokenizer_path: path, ...rest } = body;
+  if (path === undefined || path === null) return body;
+  const labels = isRecord(rest["labels"]) ? rest["labels"] : {};
+  return { ...rest, labels: { ...labels, tokenizer_path: path } };
 }
 
 /** What may change of a worker that is there: its url and what it serves are it. */
@@ -87,6 +96,7 @@ export function patchWorkerSpec(before: WorkerSettings, body: Body): WorkerSetti
     priority: change.priority ?? before.priority,
     cost: change.cost ?? before.cost,
     labels: { ...before.labels, ...change.labels },
+    policyHint: labelledPolicy({ labels: change.labels ?? {} }) ?? before.policyHint,
     apiKey: change.apiKey ?? before.apiKey,
     health: { ...before.health, ...healthOf(change.health ?? {}) },
   };
@@ -104,8 +114,8 @@ function parse<T>(schema: z.ZodType<T>, body: Body): T {
 
 /** Where SGLang has a field of a worker for what is said elsewhere here. */
 const ELSEWHERE: ReadonlyMap<string, string> = new Map([
-  ["tokenizer_path", "it is a label here (labels.tokenizer_path)"],
   ["reasoning_parser", "it is an option of the gateway here (reasoning_parser)"],
+  ["tool_call_parser", "it is an option of the gateway here (tool_call_parser)"],
   ["tool_parser", "it is an option of the gateway here (tool_call_parser)"],
   ["chat_template", "it is an option of the gateway here (chat_template)"],
   ["runtime", "the worker is asked which engine it is"],

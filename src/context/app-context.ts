@@ -18,7 +18,8 @@ import { type Clock, systemClock } from "../util/clock.ts";
 import { BreakerBoard, type OutcomeSink } from "../worker/breaker-board.ts";
 import { HealthChecker } from "../worker/health-checker.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
-import { fetchHealth, fetchJson } from "../worker/probe-client.ts";
+import { FleetModelFinder, type ModelFinder } from "../worker/model-finder.ts";
+import { createProbeClient } from "../worker/probe-client.ts";
 import { createGrpcProber } from "../worker/grpc-prober.ts";
 import { createHttpProber } from "../worker/prober.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
@@ -32,6 +33,7 @@ import {
   healthSettings,
   maxConnectionsPerWorker,
   modelTextSettings,
+  registrySettings,
 } from "./settings.ts";
 import { exposeState } from "./state-metrics.ts";
 
@@ -61,13 +63,21 @@ export interface AppContext extends AsyncDisposable {
   /** Where attempts on all threads report. */
   readonly outcomes: OutcomeSink;
   readonly healthChecker: HealthChecker;
+  /** Looks for models that no worker is known to serve, for all threads. */
+  readonly modelFinder: ModelFinder;
   readonly routerManager: RouterManager;
   readonly fleet: Fleet;
 }
 
+/** Longest that a request for an unknown model waits for the workers to say what they list, ms. */
+const LOOK_FOR_MODEL_MS = 2000;
+
 /** Parts that a test brings itself. What it brings it also closes. */
 export type AppContextOverrides = Partial<
-  Omit<AppContext, keyof AsyncDisposable | "config" | "clock" | "tokenizer" | "policyMemory" | "outcomes" | "writeLog">
+  Omit<
+    AppContext,
+    keyof AsyncDisposable | "config" | "clock" | "tokenizer" | "policyMemory" | "outcomes" | "modelFinder" | "writeLog"
+  >
 > & {
   readonly clock?: Clock;
 };
@@ -84,8 +94,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const logger = overrides.logger ?? ownLogger;
   const metrics = overrides.metrics ?? new Metrics();
   const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads });
-  const workerRegistry =
-    overrides.workerRegistry ?? new WorkerRegistry({ ledger, maxEjectedShare: config.outlierMaxEjectionPercent / 100 });
+  const workerRegistry = overrides.workerRegistry ?? new WorkerRegistry({ ledger, ...registrySettings(config) });
   const policyMemory = new PolicyMemory();
   const policyRegistry =
     overrides.policyRegistry ?? (await createPolicyRegistry({ config, memory: policyMemory, logger, clock }));
@@ -93,7 +102,12 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const grpc = overrides.grpc ?? stack.use(new GrpcTransport(grpcLimits(config), clock));
   const tokenizers = overrides.tokenizers ?? stack.use(new TokenizerRegistry());
   const health = healthSettings(config);
-  const probers = { http: createHttpProber(fetchHealth, fetchJson), grpc: createGrpcProber(grpc, clock) };
+  // Sockets of its own: probes stand in no line behind requests.
+  const probeTransport = stack.use(new HttpTransport(clock, Number.POSITIVE_INFINITY));
+  const probers = {
+    http: createHttpProber(createProbeClient(probeTransport, clock)),
+    grpc: createGrpcProber(grpc, clock),
+  };
   const healthChecker =
     overrides.healthChecker ??
     stack.use(new HealthChecker({ registry: workerRegistry, clock, logger, probers, ...health }));
@@ -108,6 +122,11 @@ export async function createAppContext(config: Config, overrides: AppContextOver
       recheck: (id, what) => healthChecker.probeNow(id, what),
     }),
   );
+  const modelFinder = new FleetModelFinder({
+    clock,
+    registry: workerRegistry,
+    askListings: () => healthChecker.askListings(LOOK_FOR_MODEL_MS),
+  });
   const drainer = stack.use(new WorkerDrainer({ registry: workerRegistry, clock }));
   const fleet =
     overrides.fleet ??
@@ -130,13 +149,14 @@ export async function createAppContext(config: Config, overrides: AppContextOver
         health: healthChecker,
         drainer,
         routers,
+        finder: modelFinder,
         accepts: acceptedTypes(config),
         logger,
         drainTimeoutMs: config.drainTimeoutSecs * 1000,
       }),
     );
   for (const worker of config.initialWorkers) routerManager.addWorker(workerSpec(worker));
-  forgetDeparted({ workerRegistry, transport, grpc, metrics });
+  forgetDeparted({ workerRegistry, transports: [transport, probeTransport], grpc, metrics });
   exposeState({ metrics, workerRegistry, transport, outcomes });
   const tokenizer = await startTokenizer(config, tokenizers);
   const owned = stack.move();
@@ -156,6 +176,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     policyMemory,
     outcomes,
     healthChecker,
+    modelFinder,
     routerManager,
     fleet,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -116,16 +116,15 @@ export async function createPolicyRegistry({
   return registry;
 }
 
+interface ForgettingParts extends Pick<DataPathParts, "workerRegistry" | "grpc" | "metrics"> {
+  readonly transports: readonly Pick<Transport, "forget">[];
+}
+
 /** A worker that has left leaves no sockets and no series behind. */
-export function forgetDeparted({
-  workerRegistry,
-  transport,
-  grpc,
-  metrics,
-}: Pick<DataPathParts, "workerRegistry" | "transport" | "grpc" | "metrics">): void {
+export function forgetDeparted({ workerRegistry, transports, grpc, metrics }: ForgettingParts): void {
   workerRegistry.onChange((before, after) => {
     if (after || !before) return;
-    transport.forget(before.url);
+    for (const transport of transports) transport.forget(before.url);
     grpc.forget(before.url);
     metrics.release("worker", before.url);
   });

@@ -212,3 +212,11 @@ function given(options: Readonly<Record<string, number | undefined>>): Record<st
   for (const [name, value] of Object.entries(options)) if (value !== undefined) there[name] = value;
   return there;
 }
+
+/** Who may serve what, and how many of them may be ejected. */
+export function registrySettings(config: Config): {
+  readonly maxEjectedShare: number;
+  readonly unlistedServeAny: boolean;
+} {
+  return { maxEjectedShare: config.outlierMaxEjectionPercent / 100, unlistedServeAny: !config.enableIgw };
+}

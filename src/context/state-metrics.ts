@@ -31,6 +31,11 @@ export function exposeState({ metrics, workerRegistry, transport, outcomes }: St
       set({ worker: worker(url) }, BREAKER_VALUES[breakerState]);
     }
   });
+  metrics.read("workerUp", (set) => {
+    for (const { url, status, trouble } of workerRegistry.all()) {
+      set({ worker: worker(url) }, status === "ready" && !trouble ? 1 : 0);
+    }
+  });
   metrics.read("workersOut", (set) => {
     for (const { url, status, trouble } of workerRegistry.all()) {
       if (trouble && status === "ready") set({ worker: worker(url), reason: trouble.reason }, 1);

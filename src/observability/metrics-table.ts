@@ -142,6 +142,12 @@ export const METRICS = {
     help: "Times that a worker failed and was asked all the same, as many of the model's workers as may be were left out already.",
     labels: ["model"],
   },
+  workerUp: {
+    name: "pointsman_worker_up",
+    kind: "gauge",
+    help: "1 while the worker takes requests: it is ready, and nothing that happened to requests leaves it out. Else 0; `GET /workers` says why.",
+    labels: ["worker"],
+  },
   workersOut: {
     name: "pointsman_worker_out",
     kind: "gauge",

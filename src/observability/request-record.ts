@@ -30,8 +30,10 @@ export class RequestRecord {
   readonly endpoint: string;
   /** On the clock that it was given, which is that of the transports, ms. */
   readonly startedAt: number;
-  /** As the client named it, once a worker is known to serve it; so a label cannot be made up by clients. */
+  /** As the client named it, once somebody may serve it. */
   model: string | undefined;
+  /** A worker lists the model, so that it may be a label: clients cannot make labels up. */
+  isModelListed = false;
   workerId: string | undefined;
   workerUrl: string | undefined;
   /** Where prefill and decode are apart: who prefilled; `workerId` is then who decodes. */
@@ -95,6 +97,9 @@ export class RequestRecord {
   }
 }
 
+/** Of a model's name in a line or a label: clients may send any. */
+const MAX_NAME_CHARS = 256;
+
 /** Writes the access line and counts. */
 export function createRecordSink(logger: Logger, metrics: Metrics): RecordSink {
   return {
@@ -109,7 +114,7 @@ function accessLine(record: RequestRecord): object {
   return {
     request_id: record.requestId,
     endpoint: record.endpoint,
-    model: record.model,
+    model: record.model?.slice(0, MAX_NAME_CHARS),
     worker: record.workerId,
     worker_url: record.workerUrl,
     prefill_worker: record.prefillWorkerId,
@@ -130,7 +135,7 @@ function accessLine(record: RequestRecord): object {
 
 function count(record: RequestRecord, metrics: Metrics): void {
   const endpoint = record.endpoint;
-  const model = record.model === undefined ? "other" : metrics.bounded("model", record.model);
+  const model = modelLabel(record, metrics);
   metrics.increment("requests", { endpoint, model, status: String(record.status) });
   metrics.observe("duration", { endpoint, model }, record.durationMs / 1000);
   if (record.errorCode !== undefined) metrics.increment("errors", { endpoint, model, code: record.errorCode });
@@ -147,6 +152,14 @@ function count(record: RequestRecord, metrics: Metrics): void {
     const perToken = (record.lastEventMs - record.ttftMs) / (completion - 1);
     metrics.observe("timePerOutputToken", labels, perToken / 1000);
   }
+}
+
+/** The model as a label of metrics. */
+export function modelLabel(
+  { model, isModelListed }: Pick<RequestRecord, "model" | "isModelListed">,
+  metrics: Pick<Metrics, "bounded">,
+): string {
+  return model !== undefined && isModelListed ? metrics.bounded("model", model.slice(0, MAX_NAME_CHARS)) : "other";
 }
 
 function round(ms: number | undefined): number | undefined {

@@ -1,5 +1,6 @@
 import type { BreakerNews, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import { modelLabel } from "../observability/request-record.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/breaker-board.ts";
 import type { Clock } from "../util/clock.ts";
 import type { FailedLoad } from "../worker/failed-load.ts";
@@ -20,7 +21,7 @@ export interface AttemptDeps {
 /** What an attempt has to know of its request. */
 export type AttemptedRequest = FailedRequest & {
   readonly features: Pick<InferenceRequest["features"], "model" | "promptTokens">;
-  readonly record: Pick<InferenceRequest["record"], "noteFailure" | "startedAt">;
+  readonly record: Pick<InferenceRequest["record"], "noteFailure" | "startedAt" | "model" | "isModelListed">;
 };
 
 /** A request that is to prove a worker is not in the way of another one for longer than this, ms: answers may take long. */
@@ -110,8 +111,8 @@ export class Attempt {
     this.#isOver = true;
     this.#cancelProof?.();
     const { metrics, failedLoad } = this.#deps;
-    const { features, record } = this.#request;
-    const model = metrics.bounded("model", features.model);
+    const { record } = this.#request;
+    const model = modelLabel(record, metrics);
     if (error && isUnserved(error)) {
       failedLoad.keep(this.#lease, model);
       record.noteFailure(this.worker.url, error.code);

@@ -1,7 +1,8 @@
-import { GatewayError } from "../errors/errors.ts";
+import { GatewayError, whyLeft } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { ConnectionMode, Worker, WorkerType } from "../worker/worker.ts";
+import type { ModelFinder } from "../worker/model-finder.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { servedName } from "./served-name.ts";
 import type { InferenceRequest, Router, RouterKind } from "./router.ts";
@@ -12,6 +13,7 @@ export interface ModelRouterDeps {
   readonly workers: WorkerRegistry;
   readonly policies: PolicyRegistry;
   readonly routers: Routers;
+  readonly finder: ModelFinder;
   readonly logger: Logger;
 }
 
@@ -30,8 +32,24 @@ export class ModelRouter implements Disposable {
     const { workers, routers } = this.#deps;
     if (request.endpoint.work === "local") return routers.local.answer(request);
     const model = servedName(request.model, workers);
+    return model === undefined || workers.serves(model) ? this.#send(request, model) : this.#look(request, model);
+  }
+
+  #send(request: InferenceRequest, model: string | undefined): Promise<Reply> {
     const named = model === request.model ? request : { ...request, model };
     return this.#pick(named).route(named);
+  }
+
+  /** Nobody is known to serve the model: workers are asked before the client is told so. */
+  async #look(request: InferenceRequest, model: string): Promise<Reply> {
+    const { finder, workers } = this.#deps;
+    try {
+      await finder.find(model, request.signal);
+    } catch (thrown) {
+      if (request.signal.aborted) throw whyLeft(request.signal.reason);
+      throw thrown;
+    }
+    return this.#send(request, servedName(request.model, workers));
   }
 
   [Symbol.dispose](): void {

@@ -43,10 +43,8 @@ export class RouterManager implements Disposable {
 
   /** Registers a worker and begins to probe it. Throws worker_exists, invalid_request. */
   addWorker(spec: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
-    const { factory, workers, health, policies, logger, accepts } = this.#deps;
-    const refusal = accepts(spec.workerType);
-    if (refusal !== undefined) throw new GatewayError("invalid_request", refusal, { param: "worker_type" });
-    if (spec.policyHint !== undefined) policies.checkName(spec.policyHint);
+    const { factory, workers, health, logger } = this.#deps;
+    this.#check(spec);
     const worker = factory.create(spec);
     workers.register(worker);
     health.watch(worker.id);
@@ -57,10 +55,14 @@ export class RouterManager implements Disposable {
     return { success: true, message: `Worker ${worker.id} added`, worker };
   }
 
-  /** Changes what is said of a worker, and asks it anew where that matters. Throws worker_not_found. */
-  updateWorker(id: string, spec: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
-    const { workers, health, policies, logger } = this.#deps;
-    if (spec.policyHint !== undefined) policies.checkName(spec.policyHint);
+  /** Changes what is said of a worker, and asks it anew. Throws worker_not_found, invalid_request. */
+  updateWorker(id: string, given: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
+    const { factory, workers, health, logger } = this.#deps;
+    const before = workers.get(id);
+    if (!before) throw new GatewayError("worker_not_found", "no worker has this id");
+    const spec = factory.specOf(given);
+    this.#check(spec);
+    this.#checkPolicy(before, spec);
     const worker = workers.update(id, { spec });
     health.watch(id);
     logger.info({ worker: id, url: worker.url }, "worker updated");
@@ -73,9 +75,33 @@ export class RouterManager implements Disposable {
    */
   removeWorker(worker: Worker): WorkerApiResponse & { readonly gone: Promise<void> } {
     const { drainer, drainTimeoutMs, logger } = this.#deps;
-    const gone = drainer.drain(worker.id, drainTimeoutMs);
-    logger.info({ worker: worker.id, url: worker.url, in_flight: worker.requestsInFlight }, "worker removed");
+    const fields = { worker: worker.id, url: worker.url };
+    logger.info({ ...fields, in_flight: worker.requestsInFlight }, "worker drains");
+    const gone = drainer.drain(worker.id, drainTimeoutMs).then(() => logger.info(fields, "worker removed"));
     return { success: true, message: `Worker ${worker.id} removed`, worker: undefined, gone };
+  }
+
+  /** Throws invalid_request. */
+  #check({ workerType, policyHint }: WorkerSpec): void {
+    const { accepts, policies } = this.#deps;
+    const refusal = accepts(workerType);
+    if (refusal !== undefined) throw new GatewayError("invalid_request", refusal, { param: "worker_type" });
+    if (policyHint !== undefined) policies.checkName(policyHint);
+  }
+
+  /** A model has its policy from its first worker on: a hint that comes later would change nothing. Throws invalid_request. */
+  #checkPolicy(before: Worker, { policyHint }: WorkerSpec): void {
+    if (policyHint === undefined || policyHint === before.spec.policyHint) return;
+    const { policies } = this.#deps;
+    for (const model of before.models) {
+      const name = policies.getPolicy(model, before.spec.workerType)?.name;
+      if (name === undefined || name === policyHint) continue;
+      throw new GatewayError(
+        "invalid_request",
+        `the model ${JSON.stringify(model)} has the policy ${name} since its first worker came; it changes when all of its workers have left, or with a restart`,
+        { param: "policy" },
+      );
+    }
   }
 
   /** For `GET /policies`. */

@@ -79,9 +79,10 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
     const snapshots = roles.map((role) => workers.getWorkersForModel(request.model, this.mode, role));
     const anyWorker = snapshots.find((snapshot) => snapshot.workers.length > 0)?.workers[0];
     if (!anyWorker) throw nobodyServes(request.model);
-    // Now that a worker serves it, the name is one of ours and may stand in metrics.
     const model = request.model ?? anyWorker.modelId;
     request.record.model = model;
+    // A name that a worker lists is one of ours, and may stand in metrics.
+    request.record.isModelListed = workers.lists(model);
     const legs: Leg[] = [];
     for (const [index, role] of roles.entries()) {
       const snapshot = snapshots[index];

@@ -2,6 +2,7 @@ import { GatewayError, whyLeft } from "../errors/errors.ts";
 import type { Permit } from "../server/admission.ts";
 import type { Tenant } from "../server/auth.ts";
 import { type Entry, type Gate, NO_PERMIT } from "../server/gate.ts";
+import type { ModelFinder } from "../worker/model-finder.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/breaker-board.ts";
 import { errorOf } from "./error-state.ts";
 import type { Call, FromThread, ToThread } from "./messages.ts";
@@ -13,7 +14,7 @@ interface Pending {
 }
 
 /** A thread's way to the control thread: asks it, tells it, and enters requests through its gate. */
-export class ControlLink implements Gate, OutcomeSink {
+export class ControlLink implements Gate, OutcomeSink, ModelFinder {
   readonly #post: (message: FromThread) => void;
   readonly #pending = new Map<number, Pending>();
   readonly #limits: { readonly hasGateway: boolean; readonly hasModel: boolean };
@@ -47,6 +48,10 @@ export class ControlLink implements Gate, OutcomeSink {
   foresee(entry: Entry, signal: LeaveSignal): undefined | Promise<unknown> {
     if (!this.#limits.hasGateway && !isLimited(entry.tenant)) return undefined;
     return this.call({ what: "foresee", entry: plain(entry) }, signal);
+  }
+
+  async find(model: string, signal: LeaveSignal): Promise<void> {
+    await this.call({ what: "findModel", model }, signal);
   }
 
   enterModel(model: string, entry: Entry, signal: LeaveSignal): Permit | Promise<Permit> {

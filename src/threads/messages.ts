@@ -73,6 +73,7 @@ export type Call =
   | { readonly what: "enter"; readonly entry: Entry }
   | { readonly what: "foresee"; readonly entry: Entry }
   | { readonly what: "enterModel"; readonly model: string; readonly entry: Entry }
+  | { readonly what: "findModel"; readonly model: string }
   | ControlCall;
 
 export interface ControlCall extends ToldOf {

@@ -1,7 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import { configSchema } from "../config/schema.ts";
 import { createPolicyRegistry, createRouters, forgetDeparted } from "../context/data-path.ts";
-import { grpcLimits, maxConnectionsPerWorker } from "../context/settings.ts";
+import { grpcLimits, maxConnectionsPerWorker, registrySettings } from "../context/settings.ts";
 import { createLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
@@ -72,7 +72,7 @@ export class ServingThread {
       logger,
       metrics,
       ledger,
-      workerRegistry: new WorkerRegistry({ ledger, maxEjectedShare: config.outlierMaxEjectionPercent / 100 }),
+      workerRegistry: new WorkerRegistry({ ledger, ...registrySettings(config) }),
       policyRegistry: await createPolicyRegistry({
         config,
         memory,
@@ -88,8 +88,10 @@ export class ServingThread {
     for (const change of start.tokenizers) core.tokenizers.apply(change);
     const routers = createRouters({ ...core, isServing: true, outcomes: link, threads }, stack);
     const { workerRegistry, policyRegistry, transport } = core;
-    const router = stack.use(new ModelRouter({ workers: workerRegistry, policies: policyRegistry, routers, logger }));
-    forgetDeparted(core);
+    const router = stack.use(
+      new ModelRouter({ workers: workerRegistry, policies: policyRegistry, routers, finder: link, logger }),
+    );
+    forgetDeparted({ ...core, transports: [transport] });
     for (const state of start.workers) workerRegistry.put(workerOf(state, ledger, systemClock.now()));
     metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
     const control = { link, auth: createAuth(authSettings(config)) };

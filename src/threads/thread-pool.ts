@@ -8,6 +8,7 @@ import type { ControlApp } from "../server/control-app.ts";
 import type { Gate } from "../server/gate.ts";
 import type { Route } from "../server/route.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
+import type { ModelFinder } from "../worker/model-finder.ts";
 import type { OutcomeSink } from "../worker/breaker-board.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker as FleetWorker } from "../worker/worker.ts";
@@ -31,6 +32,7 @@ export interface ThreadPoolDeps {
   readonly tokenizers: Pick<TokenizerRegistry, "onChange" | "named">;
   readonly outcomes: OutcomeSink;
   readonly gate: Gate;
+  readonly modelFinder: ModelFinder;
   readonly control: Pick<ControlApp, "answer">;
   /** The routes that stand on the port of the threads. */
   readonly routes: readonly Route[];
@@ -51,8 +53,8 @@ const SETTLED_MS = 5000;
 /** For the threads to close what they have, and for their last lines, ms. */
 const STOP_MS = 500;
 
-/** The answer to who asks whether it would be refused. */
-const NOTHING_AGAINST_IT = {};
+/** The answer to a question that is about nothing but the waiting for it. */
+const DONE = {};
 
 /**
  * The threads that serve. This thread owns what is one truth: it tells them of every change, in its order, answers what they
@@ -269,7 +271,7 @@ export class ThreadPool {
   }
 
   async #ask(call: Call, signal: LeaveSignal): Promise<object> {
-    const { gate } = this.#deps;
+    const { gate, modelFinder } = this.#deps;
     switch (call.what) {
       case "control":
         return this.#control(call, signal);
@@ -277,9 +279,12 @@ export class ThreadPool {
         return gate.enter(call.entry, signal);
       case "enterModel":
         return gate.enterModel(call.model, call.entry, signal);
+      case "findModel":
+        await modelFinder.find(call.model, signal);
+        return DONE;
       case "foresee":
         await gate.foresee(call.entry, signal);
-        return NOTHING_AGAINST_IT;
+        return DONE;
     }
   }
 

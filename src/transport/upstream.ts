@@ -24,6 +24,8 @@ export interface UpstreamRequest {
   readonly timeouts: UpstreamTimeouts;
   /** On the transport's clock, ms: past it the exchange ends with `upstream_timeout`, wherever it is. */
   readonly deadline: number;
+  /** Its socket is used for no request after it, and closed when the answer is whole. */
+  readonly isLast?: true;
 }
 
 /** What a stream that is written here, and not by a worker, says of itself: nobody has to read its events for it. */

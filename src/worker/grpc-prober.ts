@@ -5,8 +5,9 @@ import * as vllm from "../transport/grpc/generated/engine/vllm.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
 import { SGLANG, TRTLLM, VLLM } from "../transport/grpc/services.ts";
 import type { Clock } from "../util/clock.ts";
-import type { WorkerProber } from "./prober.ts";
-import type { KvTransferInfo, Worker, WorkerInfo } from "./worker.ts";
+import { failureOf, type ProbeFailure } from "./probe-client.ts";
+import type { WorkerFacts, WorkerProber } from "./prober.ts";
+import type { HealthSettings, KvTransferInfo, Worker, WorkerInfo } from "./worker.ts";
 
 type Call = (method: string, request: Uint8Array) => Promise<Uint8Array>;
 
@@ -14,7 +15,7 @@ type Call = (method: string, request: Uint8Array) => Promise<Uint8Array>;
 interface Service {
   readonly engine: string;
   isHealthy(call: Call): Promise<boolean>;
-  ask(call: Call): Promise<Omit<WorkerInfo, "models"> & { readonly model: string | undefined }>;
+  ask(call: Call): Promise<Omit<WorkerInfo, "models" | "cards"> & { readonly model: string | undefined }>;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -99,38 +100,61 @@ export function createGrpcProber(grpc: GrpcClient, clock: Clock): WorkerProber {
         timeouts: { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs },
         ...(worker.spec.apiKey ? { metadata: { authorization: `Bearer ${worker.spec.apiKey.reveal()}` } } : {}),
       });
-  return {
-    isHealthy: async (worker, { timeoutMs }) => {
-      const call = callOf(worker, timeoutMs);
-      return (await firstKnown(worker, (service) => service.isHealthy(call))) ?? false;
-    },
-    ask: async (worker, { timeoutMs }, modelFallback) => {
-      const call = callOf(worker, timeoutMs);
-      const found = await firstKnown(worker, (service) => service.ask(call));
-      const model = found?.model ?? modelFallback;
-      return {
+  const ask = async (
+    worker: Worker,
+    { timeoutMs }: HealthSettings,
+    modelFallback: string | undefined,
+  ): Promise<WorkerFacts> => {
+    const call = callOf(worker, timeoutMs);
+    const found = await firstKnown(worker, timeoutMs, (service) => service.ask(call));
+    const said = "value" in found ? found.value : undefined;
+    const model = said?.model ?? modelFallback;
+    return {
+      info: {
         models: model === undefined ? [] : [model],
-        engine: found?.engine,
-        engineVersion: found?.engineVersion,
-        maxModelLen: found?.maxModelLen,
-        kv: found?.kv,
-      };
+        cards: [],
+        engine: said?.engine,
+        engineVersion: said?.engineVersion,
+        maxModelLen: said?.maxModelLen,
+        kv: said?.kv,
+      },
+      listing: said && JSON.stringify([said.model, said.maxModelLen]),
+      missing: "failure" in found ? found.failure : undefined,
+    };
+  };
+  return {
+    async health(worker, { timeoutMs }) {
+      const call = callOf(worker, timeoutMs);
+      const found = await firstKnown(worker, timeoutMs, (service) => service.isHealthy(call));
+      if ("failure" in found) return found.failure;
+      return found.value
+        ? undefined
+        : { code: "upstream_unavailable", reason: "its health service says that it is not well" };
     },
+    ask,
+    listing: async (worker, settings) => (await ask(worker, settings, undefined)).listing,
   };
 }
 
-/** The answer of the service that the worker has; undefined where it has none, or does not answer. */
-async function firstKnown<T>({ info }: Worker, question: (service: Service) => Promise<T>): Promise<T | undefined> {
+/** The answer of the service that the worker has, or why there is none. */
+async function firstKnown<T>(
+  { info }: Worker,
+  timeoutMs: number,
+  question: (service: Service) => Promise<T>,
+): Promise<{ readonly value: T } | { readonly failure: ProbeFailure }> {
   const known = SERVICES.filter(({ engine }) => engine === info.engine);
   for (const service of known.length > 0 ? known : SERVICES) {
     try {
-      return await question(service);
+      return { value: await question(service) };
     } catch (thrown) {
       // It lives and has another service; or it does not answer, which is the answer.
-      if (asGatewayError(thrown).code !== "upstream_unimplemented") return undefined;
+      const error = asGatewayError(thrown);
+      if (error.code !== "upstream_unimplemented")
+        return { failure: failureOf(error, "the health service", timeoutMs) };
     }
   }
-  return undefined;
+  const reason = "it has none of the gRPC services of SGLang, vLLM and TensorRT-LLM";
+  return { failure: { code: "upstream_unimplemented", reason } };
 }
 
 /** proto3 says nothing by an empty text. */

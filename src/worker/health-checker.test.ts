@@ -2,9 +2,18 @@ import { describe, expect, test } from "bun:test";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import type { Logger } from "../observability/logger.ts";
 import { HealthChecker, type HealthCheckerDeps } from "./health-checker.ts";
+import type { Page } from "./probe-client.ts";
 import { createHttpProber } from "./prober.ts";
+import type { Worker } from "./worker.ts";
 
 describe("health", () => {
+  interface State {
+    isUp: boolean;
+    probes: number;
+    questions: number;
+    models: Page;
+    readonly list: (...ids: string[]) => Page;
+  }
   const silent: Logger = {
     debug: () => undefined,
     info: () => undefined,
@@ -18,15 +27,22 @@ describe("health", () => {
   function watch(
     setup: FleetSetup,
     options: Partial<HealthCheckerDeps> = {},
-  ): { checker: HealthChecker; state: { isUp: boolean; probes: number } } {
-    const state = { isUp: true, probes: 0 };
-    const prober = createHttpProber(
-      async () => {
+  ): { checker: HealthChecker; state: State } {
+    const models = (...ids: string[]): Page => ({
+      kind: "json",
+      value: { data: ids.map((id) => ({ id, owned_by: "vllm" })) },
+    });
+    const state: State = { isUp: true, probes: 0, questions: 0, models: models("found"), list: models };
+    const prober = createHttpProber({
+      async health() {
         state.probes += 1;
-        return state.isUp;
+        return state.isUp ? undefined : { code: "upstream_connect_failed", reason: "it refuses connections" };
       },
-      async (url) => (url.endsWith("/v1/models") ? { data: [{ id: "found", owned_by: "vllm" }] } : undefined),
-    );
+      async page({ path }) {
+        state.questions += 1;
+        return path === "/v1/models" ? state.models : { kind: "none" };
+      },
+    });
     const checker = new HealthChecker({
       registry: setup.registry,
       clock: setup.clock,
@@ -118,6 +134,92 @@ describe("health", () => {
     for (let count = 0; count < 10; count += 1) checker.probeNow(id);
     await settle();
     expect(state.probes - before).toBe(2);
+  });
+
+  const failed = (code: "upstream_auth_failed" | "upstream_unavailable"): Page => ({
+    kind: "failed",
+    failure: { code, reason: `GET /v1/models: ${code}` },
+  });
+
+  test("one whose models could not be asked is ready, is asked again soon, and then they are known", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup);
+    state.models = failed("upstream_unavailable");
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    await settle();
+    const worker = (): Worker | undefined => setup.registry.get(id);
+    expect([worker()?.status, worker()?.models, worker()?.lastError?.message]).toEqual([
+      "ready",
+      [],
+      "GET /v1/models: upstream_unavailable",
+    ]);
+    state.models = state.list("found");
+    await pass(setup, 200);
+    expect(worker()?.models).toEqual(["found"]);
+    // What is known stays when it cannot be asked another time.
+    state.models = failed("upstream_unavailable");
+    await pass(setup, 2500);
+    expect(worker()?.models).toEqual(["found"]);
+  });
+
+  test("one that refuses the key is not ready, and says so", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup);
+    state.models = failed("upstream_auth_failed");
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    await pass(setup, 500);
+    expect([setup.registry.get(id)?.status, setup.registry.get(id)?.lastError?.code]).toEqual([
+      "pending",
+      "upstream_auth_failed",
+    ]);
+    state.models = state.list("found");
+    await pass(setup, 500);
+    expect(setup.registry.get(id)?.status).toBe("ready");
+  });
+
+  test("models that come and go while it is well are seen with the next probe, and it is asked no more than that", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup);
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    await settle();
+    const before = state.questions;
+    await pass(setup, 3100);
+    expect(state.questions - before).toBeLessThanOrEqual(4);
+    state.models = state.list("found", "lora");
+    await pass(setup, 1100);
+    expect(setup.registry.get(id)?.models).toEqual(["found", "lora"]);
+    state.models = state.list("another");
+    await pass(setup, 1100);
+    expect(setup.registry.get(id)?.models).toEqual(["another"]);
+  });
+
+  test("every change for the worse is a warning with its reason, and so is a worker that stays pending", async () => {
+    const setup = setUpFleet();
+    const warnings: [message: string | undefined, reason: unknown][] = [];
+    const logger: Logger = {
+      ...silent,
+      warn: (fields, message) => void warnings.push([message, "reason" in fields ? fields.reason : undefined]),
+    };
+    const { checker, state } = watch(setup, { logger, startupTimeoutMs: 60_000 });
+    state.isUp = false;
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    await pass(setup, 9000);
+    expect(warnings).toEqual([]);
+    await pass(setup, 25_000);
+    expect(warnings).toEqual([
+      ["worker is still pending", "it refuses connections"],
+      ["worker is still pending", "it refuses connections"],
+    ]);
+    state.isUp = true;
+    await pass(setup, 200);
+    state.isUp = false;
+    await pass(setup, 4000);
+    expect(warnings.slice(2)).toEqual([["worker status", "it refuses connections"]]);
+    expect(setup.registry.get(id)?.lastError).toMatchObject({ code: "upstream_connect_failed" });
   });
 
   test("after it is closed nothing is probed", async () => {

@@ -1,9 +1,10 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
 import type { WorkerProbers } from "./prober.ts";
-import type { HealthSettings, Worker, WorkerStatus } from "./worker.ts";
+import type { ProbeFailure } from "./probe-client.ts";
+import type { HealthSettings, Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
-import type { LeaveSignal } from "../util/leave-signal.ts";
+import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
 
 /** Workers that are probed at the same time. */
 const MAX_PROBES = 64;
@@ -25,23 +26,32 @@ export interface HealthCheckerDeps {
   readonly modelFallback: string | undefined;
 }
 
+/** A worker that has not answered for this long after it was added is spoken of, ms; again after twice the time each. */
+const PENDING_MS = 10_000;
+
 /** What is remembered of a worker between its probes. */
 interface Watch {
   readonly id: string;
   readonly since: number;
+  /** It is said that it is still pending when it has been so for this long, ms. */
+  tellPendingMs: number;
   failures: number;
   successes: number;
   isProbing: boolean;
   /** Another probe was asked for while one was under way. */
   isAskedAgain: boolean;
-  /** Its facts must be asked for before it is ready. */
+  /** Its facts are to be asked for with its next answer. */
   isUnknown: boolean;
+  /** They were asked for since it was added, changed or came back, whether or not it said all of them. */
+  wasAsked: boolean;
+  /** What it listed when it was asked for its facts. */
+  listing: string | undefined;
   cancel: () => void;
 }
 
 /**
  * Probes each worker at its interval and moves it through the states in `worker.ts`. A worker that answers for the
- * first time, or again after it was out, is asked what it serves: it may have come back as another one.
+ * first time, or again after it was out, is asked what it serves, and so is one that lists other models than before.
  */
 export class HealthChecker implements Disposable {
   readonly #deps: HealthCheckerDeps;
@@ -61,11 +71,14 @@ export class HealthChecker implements Disposable {
     const watch: Watch = {
       id,
       since: this.#deps.clock.now(),
+      tellPendingMs: PENDING_MS,
       failures: 0,
       successes: 0,
       isProbing: false,
       isAskedAgain: false,
       isUnknown: true,
+      wasAsked: false,
+      listing: undefined,
       cancel: () => undefined,
     };
     this.#watches.set(id, watch);
@@ -87,12 +100,29 @@ export class HealthChecker implements Disposable {
     }
   }
 
+  /** Probes every ready worker out of turn, which asks what it lists. Resolves when all were probed, or after `withinMs`. */
+  async askListings(withinMs: number): Promise<void> {
+    const { registry, clock } = this.#deps;
+    const asked = registry.all().filter(({ status }) => status === "ready");
+    for (const { id } of asked) this.probeNow(id);
+    const isOver = (): boolean => asked.every(({ id }) => this.#watches.get(id)?.isProbing !== true);
+    const late = new LeaveController();
+    const cancel = clock.after(withinMs, () => late.leave(new Error("late")));
+    try {
+      while (!isOver()) await this.#nextSettled(late);
+    } catch {
+      // Whoever has not answered by now is not waited for.
+    } finally {
+      cancel();
+    }
+  }
+
   /** The worker once it is ready and was asked what it serves, or is out; undefined where it has left. Rejects with the signal's reason. */
   async waitUntilSettled(id: string, signal: LeaveSignal): Promise<Worker | undefined> {
     for (;;) {
       const worker = this.#deps.registry.get(id);
       const isOut = worker?.status === "failed" || worker?.status === "not_ready" || worker?.status === "draining";
-      if (!worker || isOut || (worker.status === "ready" && !this.#watches.get(id)?.isUnknown)) return worker;
+      if (!worker || isOut || (worker.status === "ready" && this.#watches.get(id)?.wasAsked === true)) return worker;
       await this.#nextSettled(signal);
     }
   }
@@ -127,52 +157,105 @@ export class HealthChecker implements Disposable {
     if (!worker) return;
     const settings = { ...this.#deps.defaults, ...worker.spec.health };
     const prober = this.#deps.probers[worker.spec.connectionMode];
-    const isHealthy = settings.disabled || (await prober.isHealthy(worker, settings));
-    if (isHealthy) await this.#onAnswer(watch, worker, settings);
-    else this.#onSilence(watch, settings);
-    for (const listener of this.#settledListeners) listener();
+    const failure = settings.disabled ? undefined : await prober.health(worker, settings);
+    if (failure) this.#onSilence(watch, settings, failure);
+    else await this.#onAnswer(watch, worker, settings);
     watch.isProbing = false;
     if (this.#current(watch)) this.#scheduleNext(watch, settings);
+    for (const listener of this.#settledListeners) listener();
   }
 
   async #onAnswer(watch: Watch, worker: Worker, settings: HealthSettings): Promise<void> {
-    watch.failures = 0;
     watch.successes += 1;
     const isNew = worker.status === "pending" || worker.status === "failed";
     if (!isNew && worker.status !== "ready" && watch.successes < settings.successThreshold) return;
+    if (!watch.isUnknown && !settings.disabled) await this.#lookAtListing(watch, worker, settings);
     if (watch.isUnknown) {
-      const prober = this.#deps.probers[worker.spec.connectionMode];
-      const info = await prober.ask(worker, settings, this.#deps.modelFallback);
-      if (!this.#current(watch)) return;
-      watch.isUnknown = false;
-      this.#deps.registry.update(watch.id, { info });
+      const failure = await this.#askFacts(watch, worker, settings);
+      // It would refuse each request as well.
+      if (failure?.code === "upstream_auth_failed" && !settings.disabled) {
+        this.#onSilence(watch, settings, failure);
+        return;
+      }
     }
+    if (!this.#current(watch)) return;
+    watch.failures = 0;
     this.#become(watch, "ready");
   }
 
-  #onSilence(watch: Watch, settings: HealthSettings): void {
+  /** Models come, go and change while a worker is well, and a worker may be another one since the last probe. */
+  async #lookAtListing(watch: Watch, worker: Worker, settings: HealthSettings): Promise<void> {
+    const listing = await this.#deps.probers[worker.spec.connectionMode].listing(worker, settings);
+    if (listing !== undefined && listing !== watch.listing) watch.isUnknown = true;
+  }
+
+  /** Asks the worker what it is, and publishes it. Why that could not be learnt: then it is asked again with the next probe. */
+  async #askFacts(watch: Watch, worker: Worker, settings: HealthSettings): Promise<ProbeFailure | undefined> {
+    const prober = this.#deps.probers[worker.spec.connectionMode];
+    const { info, listing, missing } = await prober.ask(worker, settings, this.#deps.modelFallback);
+    const now = this.#current(watch);
+    if (!now) return undefined;
+    watch.wasAsked = true;
+    watch.isUnknown = missing !== undefined;
+    watch.listing = listing;
+    // What is known stays where the worker could not be asked this time.
+    if (missing) this.#note(watch, missing);
+    const isKept = missing !== undefined && now.info.models.length > 0;
+    if (!isKept) this.#publish(now, info);
+    return missing;
+  }
+
+  #publish(worker: Worker, info: WorkerInfo): void {
+    const { registry, logger } = this.#deps;
+    registry.update(worker.id, { info });
+    const before = worker.info.models;
+    if (before.length === 0 || before.join("\n") === info.models.join("\n")) return;
+    logger.info({ worker: worker.id, url: worker.url, before, models: info.models }, "worker's models changed");
+  }
+
+  #onSilence(watch: Watch, settings: HealthSettings, failure: ProbeFailure): void {
     watch.successes = 0;
     watch.failures += 1;
     const worker = this.#current(watch);
     if (!worker) return;
     if (worker.status === "pending") {
-      const isLate = this.#deps.clock.now() - watch.since >= this.#deps.startupTimeoutMs;
-      if (isLate) this.#become(watch, "failed");
+      const waitedMs = this.#deps.clock.now() - watch.since;
+      this.#note(watch, failure);
+      if (waitedMs >= this.#deps.startupTimeoutMs) this.#become(watch, "failed", failure);
+      else this.#tellPending(watch, worker, waitedMs, failure);
     } else if (worker.status === "ready" && watch.failures >= settings.failureThreshold) {
       watch.isUnknown = true;
-      this.#become(watch, "not_ready");
+      watch.wasAsked = false;
+      this.#note(watch, failure);
+      this.#become(watch, "not_ready", failure);
       if (this.#deps.removeUnhealthy) this.#deps.registry.remove(watch.id);
-    }
+    } else this.#note(watch, failure);
   }
 
-  #become(watch: Watch, status: WorkerStatus): void {
+  #tellPending(watch: Watch, { url }: Worker, waitedMs: number, { reason }: ProbeFailure): void {
+    if (waitedMs < watch.tellPendingMs) return;
+    watch.tellPendingMs *= 2;
+    this.#deps.logger.warn(
+      { worker: watch.id, url, reason, pending_secs: Math.round(waitedMs / 1000) },
+      "worker is still pending",
+    );
+  }
+
+  /** The worker's last error; the same one again is not published anew. */
+  #note(watch: Watch, { code, reason }: ProbeFailure): void {
+    const last = this.#current(watch)?.lastError;
+    if (last?.code === code && last.message === reason) return;
+    this.#deps.registry.update(watch.id, { lastError: { code, message: reason, at: Date.now() } });
+  }
+
+  #become(watch: Watch, status: WorkerStatus, failure?: ProbeFailure): void {
     const worker = this.#current(watch);
     if (!worker || worker.status === status) return;
-    const { models, engine } = this.#deps.registry.update(watch.id, { status }).info;
-    this.#deps.logger.info(
-      { worker: watch.id, url: worker.url, from: worker.status, to: status, models, engine },
-      "worker status",
-    );
+    const { models, engine } = this.#deps.registry.update(watch.id, { status, statusSince: Date.now() }).info;
+    const fields = { worker: watch.id, url: worker.url, from: worker.status, to: status };
+    const { logger } = this.#deps;
+    if (failure) logger.warn({ ...fields, reason: failure.reason }, "worker status");
+    else logger.info({ ...fields, models, engine }, "worker status");
   }
 
   #scheduleNext(watch: Watch, settings: HealthSettings): void {
@@ -183,7 +266,8 @@ export class HealthChecker implements Disposable {
     }
     if (settings.disabled) return;
     const status = this.#current(watch)?.status;
-    const interval = status === "pending" ? this.#deps.startupIntervalMs : settings.intervalMs;
+    const isSettled = status !== "pending" && !watch.isUnknown;
+    const interval = isSettled ? settings.intervalMs : Math.min(this.#deps.startupIntervalMs, settings.intervalMs);
     const delayMs = interval * (1 - JITTER_RATIO * Math.random());
     watch.cancel = this.#deps.clock.after(delayMs, () => this.#enqueue(watch));
   }

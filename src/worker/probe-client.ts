@@ -1,48 +1,165 @@
+import { asGatewayError, type ErrorCode, type GatewayError } from "../errors/errors.ts";
+import { headerLine, type Transport, type UpstreamResponse } from "../transport/upstream.ts";
+import type { Clock } from "../util/clock.ts";
 import type { Secret } from "../util/secret.ts";
-import type { FetchJson } from "./worker-probe.ts";
+import { USER_AGENT } from "../util/version.ts";
 
 /** Largest answer that is read, bytes. */
 const MAX_BYTES = 1024 * 1024;
+/** Of what a worker says of its failure, characters. */
+const MAX_WORDS = 200;
 
-/** True where the worker answers 2xx in time. Never throws. */
-export type FetchHealth = (url: string, apiKey: Secret | undefined, timeoutMs: number) => Promise<boolean>;
-
-async function get(url: string, apiKey: Secret | undefined, timeoutMs: number): Promise<Response> {
-  return fetch(url, {
-    redirect: "manual",
-    headers: apiKey ? { authorization: `Bearer ${apiKey.reveal()}` } : {},
-    signal: AbortSignal.timeout(timeoutMs),
-  });
+/** Why a question to a worker has no answer. */
+export interface ProbeFailure {
+  readonly code: ErrorCode;
+  /** One sentence for operators, without the worker's address. */
+  readonly reason: string;
 }
 
-export const fetchHealth: FetchHealth = async (url, apiKey, timeoutMs) => {
-  try {
-    const response = await get(url, apiKey, timeoutMs);
-    await response.body?.cancel();
-    return response.ok;
-  } catch {
-    // Refused, reset or late: not healthy, which is the answer.
-    return false;
-  }
-};
+/** A page of a worker: its JSON, that it has none, or why that cannot be told yet. */
+export type Page =
+  | { readonly kind: "json"; readonly value: unknown }
+  | { readonly kind: "none" }
+  | { readonly kind: "failed"; readonly failure: ProbeFailure };
 
-export const fetchJson: FetchJson = async (url, apiKey, timeoutMs) => {
+export interface ProbeQuestion {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  readonly path: string;
+  readonly apiKey: Secret | undefined;
+  readonly timeoutMs: number;
+}
+
+/** Questions of the gateway's own to HTTP workers. Neither throws. */
+export interface ProbeClient {
+  /** Undefined where the worker answers 2xx in time. */
+  health(question: ProbeQuestion): Promise<ProbeFailure | undefined>;
+  page(question: ProbeQuestion): Promise<Page>;
+}
+
+/**
+ * Asks over the transport that requests take: what works for probes then works for requests, no proxy of the environment
+ * stands between, and nothing is decoded. Each question has a connection of its own, as a worker that takes no new one is
+ * not well.
+ */
+export function createProbeClient(transport: Transport, clock: Clock): ProbeClient {
+  const get = async ({ origin, path, apiKey, timeoutMs }: ProbeQuestion): Promise<UpstreamResponse> =>
+    transport.send(
+      {
+        origin,
+        method: "GET",
+        path,
+        headers: `accept: application/json\r\naccept-encoding: identity\r\nconnection: close\r\n${headerLine("user-agent", USER_AGENT)}${
+          apiKey ? headerLine("authorization", `Bearer ${apiKey.reveal()}`) : ""
+        }`,
+        body: undefined,
+        isLast: true,
+        timeouts: { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs },
+        deadline: clock.now() + timeoutMs,
+      },
+      undefined,
+    );
+  return {
+    async health(question) {
+      try {
+        const answer = await get(question);
+        if (isGood(answer.status)) {
+          answer.discard();
+          return undefined;
+        }
+        return refusedBy(question, answer.status, await wordsOf(answer));
+      } catch (thrown) {
+        return unanswered(question, asGatewayError(thrown));
+      }
+    },
+    async page(question) {
+      try {
+        const answer = await get(question);
+        if (NO_SUCH_PAGE.has(answer.status)) {
+          answer.discard();
+          return { kind: "none" };
+        }
+        if (!isGood(answer.status)) {
+          return { kind: "failed", failure: refusedBy(question, answer.status, await wordsOf(answer)) };
+        }
+        return jsonOf(question, await answer.bytes(MAX_BYTES));
+      } catch (thrown) {
+        return { kind: "failed", failure: unanswered(question, asGatewayError(thrown)) };
+      }
+    },
+  };
+}
+
+/** The worker has no such page, or no GET for it. */
+const NO_SUCH_PAGE: ReadonlySet<number> = new Set([404, 405, 501]);
+
+function isGood(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+function jsonOf(question: ProbeQuestion, bytes: Uint8Array): Page {
   try {
-    const response = await get(url, apiKey, timeoutMs);
-    if (!response.ok) {
-      await response.body?.cancel();
-      return undefined;
-    }
-    const pieces: Uint8Array[] = [];
-    let total = 0;
-    for await (const piece of response.body ?? []) {
-      total += piece.length;
-      if (total > MAX_BYTES) return undefined;
-      pieces.push(piece);
-    }
-    return JSON.parse(Buffer.concat(pieces).toString());
+    return { kind: "json", value: JSON.parse(new TextDecoder().decode(bytes)) };
   } catch {
-    // No such page, no JSON, no answer: nothing is known from here, and the caller asks elsewhere.
-    return undefined;
+    const reason = `GET ${question.path} answered something that is not JSON`;
+    return { kind: "failed", failure: { code: "invalid_upstream_response", reason } };
   }
-};
+}
+
+/** What it says of itself, on one line; nothing where that cannot be read. */
+async function wordsOf(answer: UpstreamResponse): Promise<string> {
+  try {
+    const text = new TextDecoder().decode(await answer.bytes(MAX_BYTES));
+    return text.replaceAll(/\s+/g, " ").trim().slice(0, MAX_WORDS);
+  } catch {
+    // The status alone is known then.
+    answer.discard();
+    return "";
+  }
+}
+
+function refusedBy({ path, apiKey }: ProbeQuestion, status: number, words: string): ProbeFailure {
+  const said = words === "" ? "" : `: ${words}`;
+  if (status === 401 || status === 403) {
+    const advice =
+      apiKey === undefined
+        ? "the worker wants a key and has none here (`--worker-api-key`, or the worker's `api_key`)"
+        : "the worker refuses its `api_key`";
+    return { code: "upstream_auth_failed", reason: `GET ${path} answered ${status}, so ${advice}` };
+  }
+  return { code: "upstream_unavailable", reason: `GET ${path} answered ${status}${said}` };
+}
+
+function unanswered({ path, timeoutMs }: ProbeQuestion, error: GatewayError): ProbeFailure {
+  return failureOf(error, `GET ${path}`, timeoutMs);
+}
+
+/** An error of a transport in words for operators. `question`: what had no answer. */
+export function failureOf(error: GatewayError, question: string, timeoutMs: number): ProbeFailure {
+  const secs = timeoutMs / 1000;
+  switch (error.code) {
+    case "upstream_connect_timeout":
+      return { code: error.code, reason: `no connection within ${secs} s` };
+    case "upstream_timeout":
+    case "upstream_stalled":
+      return { code: error.code, reason: `${question} had no answer within ${secs} s` };
+    default:
+      return { code: error.code, reason: causeOf(error) };
+  }
+}
+
+/** What the system said, in words that name what to look at. */
+function causeOf(error: GatewayError): string {
+  const cause = error.cause;
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const known = SYSTEM_WORDS.find(([pattern]) => pattern.test(code));
+  if (known) return known[1];
+  return cause instanceof Error ? `${error.message}: ${cause.message}` : error.message;
+}
+
+const SYSTEM_WORDS: readonly (readonly [code: RegExp, words: string])[] = [
+  [/ENOTFOUND|EAI_|DNS/, "its name does not resolve"],
+  [/ECONNREFUSED/, "it refuses connections: nobody listens at this address"],
+  [/ECONNRESET|EPIPE/, "it broke the connection"],
+  [/EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL/, "there is no way to its address"],
+];

@@ -10,6 +10,7 @@ export interface WorkerFactoryDeps {
 /** Nothing is known yet. */
 const UNKNOWN_INFO: WorkerInfo = {
   models: [],
+  cards: [],
   engine: undefined,
   engineVersion: undefined,
   maxModelLen: undefined,
@@ -29,16 +30,22 @@ export class WorkerFactory {
     return this.create({ ...DEFAULT_SPEC, url });
   }
 
-  /** Throws invalid_request where the address is none. */
-  create(spec: WorkerSpec): Worker {
+  /** What is said of a worker, with what follows from its address. Throws invalid_request where that is none. */
+  specOf(spec: WorkerSpec): WorkerSpec {
     const parsed = parseWorkerUrl(spec.url);
     if (!parsed.ok)
       throw new GatewayError("invalid_request", `the worker's url is wrong: ${parsed.reason}`, { param: "url" });
+    return { ...spec, url: parsed.url, connectionMode: parsed.connectionMode };
+  }
+
+  /** Throws invalid_request where the address is none. */
+  create(spec: WorkerSpec): Worker {
     const { ledger } = this.#deps;
     return new Worker({
       id: Bun.randomUUIDv7(),
-      spec: { ...spec, url: parsed.url, connectionMode: parsed.connectionMode },
+      spec: this.specOf(spec),
       status: "pending",
+      statusSince: Date.now(),
       info: UNKNOWN_INFO,
       breakerState: "closed",
       restUntil: undefined,

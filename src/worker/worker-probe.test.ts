@@ -1,13 +1,33 @@
 import { describe, expect, test } from "bun:test";
+import type { Page, ProbeClient, ProbeFailure } from "./probe-client.ts";
+import type { WorkerFacts } from "./prober.ts";
 import type { WorkerInfo, WorkerType } from "./worker.ts";
-import { askWorker } from "./worker-probe.ts";
+import { askWorker, listingOf } from "./worker-probe.ts";
+
+/** Pages by path, or by address where they are not the worker's own; a Page stands for itself. */
+function pagesClient(pages: Record<string, unknown>): ProbeClient {
+  return {
+    health: () => Promise.resolve(undefined),
+    async page({ origin, path }): Promise<Page> {
+      const page = pages[origin === "http://w" ? path : origin + path];
+      if (page === undefined) return { kind: "none" };
+      return isFailed(page) ? page : { kind: "json", value: page };
+    },
+  };
+}
+
+function isFailed(page: unknown): page is Extract<Page, { kind: "failed" }> {
+  return typeof page === "object" && page !== null && "kind" in page && page.kind === "failed";
+}
 
 describe("asking a worker what it is", () => {
-  const askAs = (workerType: WorkerType, pages: Record<string, unknown>, modelFallback?: string): Promise<WorkerInfo> =>
-    askWorker(
-      { url: "http://w", apiKey: undefined, timeoutMs: 1, workerType, modelFallback },
-      async (url) => pages[url.replace(/^http:\/\/w(?=\/)/, "")],
-    );
+  const factsAs = (
+    workerType: WorkerType,
+    pages: Record<string, unknown>,
+    modelFallback?: string,
+  ): Promise<WorkerFacts> =>
+    askWorker({ url: "http://w", apiKey: undefined, timeoutMs: 1, workerType, modelFallback }, pagesClient(pages));
+  const askAs = async (...asked: Parameters<typeof factsAs>): Promise<WorkerInfo> => (await factsAs(...asked)).info;
   const ask = (pages: Record<string, unknown>, modelFallback?: string): Promise<WorkerInfo> =>
     askAs("regular", pages, modelFallback);
 
@@ -15,11 +35,15 @@ describe("asking a worker what it is", () => {
     const models = {
       data: [
         { id: "m", owned_by: "vllm", max_model_len: 4096 },
-        { id: "m-lora", owned_by: "vllm" },
+        { id: "m-lora", owned_by: "vllm", created: 7, root: "/loras/m", parent: "m" },
       ],
     };
     expect(await ask({ "/v1/models": models, "/version": { version: "0.32" } })).toEqual({
       models: ["m", "m-lora"],
+      cards: [
+        { id: "m", maxModelLen: 4096, created: undefined, root: undefined, parent: undefined },
+        { id: "m-lora", maxModelLen: undefined, created: 7, root: "/loras/m", parent: "m" },
+      ],
       engine: "vllm",
       engineVersion: "0.32",
       maxModelLen: 4096,
@@ -34,6 +58,7 @@ describe("asking a worker what it is", () => {
     };
     expect(await ask(pages)).toEqual({
       models: ["served"],
+      cards: [],
       engine: "sglang",
       engineVersion: "0.5",
       maxModelLen: undefined,
@@ -42,10 +67,35 @@ describe("asking a worker what it is", () => {
   });
 
   test("one that says nothing, or nonsense", async () => {
-    const nothing = { models: [], engine: undefined, engineVersion: undefined, maxModelLen: undefined, kv: undefined };
+    const nothing = {
+      models: [],
+      cards: [],
+      engine: undefined,
+      engineVersion: undefined,
+      maxModelLen: undefined,
+      kv: undefined,
+    };
     expect(await ask({})).toEqual(nothing);
     expect(await ask({ "/v1/models": { data: [{ id: 7 }, null, { id: "x".repeat(9999) }] } })).toEqual(nothing);
     expect(await ask({}, "fallback")).toEqual({ ...nothing, models: ["fallback"] });
+  });
+
+  test("a page that is not there says nothing, and one that could not be asked leaves it open", async () => {
+    const failure: ProbeFailure = { code: "upstream_timeout", reason: "late" };
+    const failed = { kind: "failed", failure } as const;
+    expect((await factsAs("regular", {})).missing).toBeUndefined();
+    const facts = await factsAs("regular", { "/v1/models": failed, "/version": { version: "0.32" } }, "fallback");
+    expect([facts.missing, facts.listing, facts.info.models]).toEqual([failure, undefined, ["fallback"]]);
+  });
+
+  test("the listing is another text when models come, go or change, and not when only the time of the answer is", async () => {
+    const listing = async (...data: object[]): Promise<string | undefined> =>
+      listingOf({ url: "http://w", apiKey: undefined, timeoutMs: 1 }, pagesClient({ "/v1/models": { data } }));
+    const base = await listing({ id: "m", created: 1 });
+    expect(await listing({ id: "m", created: 2 })).toBe(base);
+    expect(await listing({ id: "m" }, { id: "lora" })).not.toBe(base);
+    expect(await listing({ id: "m", max_model_len: 5 })).not.toBe(base);
+    expect(await listing()).not.toBe(base);
   });
 
   const vllm = { "/v1/models": { data: [{ id: "m", owned_by: "vllm" }] }, "/version": { version: "0.32" } };

@@ -1,9 +1,8 @@
 import type { Secret } from "../util/secret.ts";
 import { isRecord } from "../util/objects.ts";
-import type { KvTransferInfo, WorkerInfo, WorkerType } from "./worker.ts";
-
-/** Answers a question to a worker, or undefined where there is no JSON to be had. Never throws. */
-export type FetchJson = (url: string, apiKey: Secret | undefined, timeoutMs: number) => Promise<unknown>;
+import type { Page, ProbeClient } from "./probe-client.ts";
+import type { WorkerFacts } from "./prober.ts";
+import type { KvTransferInfo, ModelCard, WorkerInfo, WorkerType } from "./worker.ts";
 
 /** Ids that one worker may list. */
 const MAX_MODELS = 1000;
@@ -24,30 +23,85 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * Asks a worker what it is. Sources: `/v1/models` (any OpenAI-compatible server; `owned_by` tells vLLM and SGLang, `max_model_len` is
- * theirs), `/get_model_info` and `/server_info` (SGLang, old and new names), `/version` (vLLM). Whatever fails or
- * answers nonsense is left out.
+ * theirs), `/get_model_info` and `/server_info` (SGLang, old and new names), `/version` (vLLM). A page that is not there, or
+ * is nonsense, says nothing; one that could not be asked leaves open what it says.
  */
-export async function askWorker(target: ProbeTarget, fetchJson: FetchJson): Promise<WorkerInfo> {
-  const ask = async (path: string, timeoutMs = target.timeoutMs): Promise<Fields> =>
-    fields(await fetchJson(`${target.url}${path}`, target.apiKey, timeoutMs));
-  const [listing, model, version] = await Promise.all([
-    ask("/v1/models"),
+export async function askWorker(target: ProbeTarget, client: ProbeClient): Promise<WorkerFacts> {
+  const page = pagesOf(target, client);
+  const ask: Ask = async (path, timeoutMs) => fieldsOf(await page(path, timeoutMs));
+  const [models, model, version] = await Promise.all([
+    page(MODELS_PATH),
     firstKnown(ask, ["/get_model_info", "/model_info"]),
     ask("/version"),
   ]);
-  const cards = Array.isArray(listing["data"]) ? listing["data"].map(fields) : [];
-  const engine = engineOf(cards[0] ?? {}, model, version);
+  const cards = cardsOf(models);
+  const engine = engineOf(ownerOf(models), model, version);
   const server = await askServer(ask, target, engine);
-  const listed = cards.map((card) => text(card["id"])).filter((id) => id !== undefined);
   const named = text(server["served_model_name"]) ?? text(model["served_model_name"]) ?? text(model["model_path"]);
   const fallback = named ?? target.modelFallback;
-  return {
-    models: listed.length > 0 ? [...new Set(listed)].slice(0, MAX_MODELS) : fallback === undefined ? [] : [fallback],
+  const [first] = cards;
+  const info: WorkerInfo = {
+    models: first ? cards.map(({ id }) => id) : fallback === undefined ? [] : [fallback],
+    cards,
     engine,
     engineVersion: text(server["version"]) ?? text(version["version"]),
-    maxModelLen: positive(cards[0]?.["max_model_len"]) ?? positive(server["context_length"]),
-    kv: await kvTransferOf(target, server, fetchJson),
+    maxModelLen: first?.maxModelLen ?? positive(server["context_length"]),
+    kv: await kvTransferOf(target, server, client),
   };
+  return { info, listing: listingIn(models), missing: models.kind === "failed" ? models.failure : undefined };
+}
+
+const MODELS_PATH = "/v1/models";
+
+/** What the worker lists now, as one text; undefined where that cannot be had. */
+export async function listingOf(
+  target: Pick<ProbeTarget, "url" | "apiKey" | "timeoutMs">,
+  client: ProbeClient,
+): Promise<string | undefined> {
+  return listingIn(await pagesOf(target, client)(MODELS_PATH));
+}
+
+function listingIn(models: Page): string | undefined {
+  if (models.kind === "failed") return undefined;
+  // `created` is the time of the question with vLLM, and so is no part of it.
+  return JSON.stringify(cardsOf(models).map(({ id, maxModelLen, root, parent }) => [id, maxModelLen, root, parent]));
+}
+
+/** A question for one page of the worker. */
+type AskPage = (path: string, timeoutMs?: number) => Promise<Page>;
+
+function pagesOf(
+  { url, apiKey, timeoutMs }: Pick<ProbeTarget, "url" | "apiKey" | "timeoutMs">,
+  client: ProbeClient,
+): AskPage {
+  return (path, ownTimeoutMs = timeoutMs) => client.page({ origin: url, path, apiKey, timeoutMs: ownTimeoutMs });
+}
+
+/** The models that a page lists, each once. */
+function cardsOf(models: Page): readonly ModelCard[] {
+  const { data } = fieldsOf(models);
+  const byId = new Map<string, ModelCard>();
+  for (const card of Array.isArray(data) ? data.map(fields) : []) {
+    const id = text(card["id"]);
+    if (id === undefined || byId.has(id) || byId.size >= MAX_MODELS) continue;
+    byId.set(id, {
+      id,
+      maxModelLen: positive(card["max_model_len"]),
+      created: positive(card["created"]),
+      root: text(card["root"]),
+      parent: text(card["parent"]),
+    });
+  }
+  return [...byId.values()];
+}
+
+function ownerOf(models: Page): string | undefined {
+  const { data } = fieldsOf(models);
+  return Array.isArray(data) ? text(fields(data[0])["owned_by"]) : undefined;
+}
+
+function fieldsOf(page: Page): Fields {
+  return page.kind === "json" ? fields(page.value) : {};
 }
 
 /**
@@ -55,9 +109,9 @@ export async function askWorker(target: ProbeTarget, fetchJson: FetchJson): Prom
  * only (`VLLM_SERVER_DEV_MODE=1`), where `kv_transfer_config` names the connector.
  */
 async function kvTransferOf(
-  { url, apiKey, timeoutMs }: ProbeTarget,
+  target: ProbeTarget,
   server: Fields,
-  fetchJson: FetchJson,
+  client: ProbeClient,
 ): Promise<KvTransferInfo | undefined> {
   const mode = text(server["disaggregation_mode"]);
   if (mode !== undefined && mode !== "null") {
@@ -82,7 +136,7 @@ async function kvTransferOf(
   const parallel = fields(config["parallel_config"]);
   return {
     connector,
-    engineId: text(transfer["engine_id"]) ?? (await mooncakeEngineId(url, bootstrapPort, apiKey, timeoutMs, fetchJson)),
+    engineId: text(transfer["engine_id"]) ?? (await mooncakeEngineId(target, bootstrapPort, client)),
     bootstrapPort,
     dataParallelSize: positive(parallel["data_parallel_size"]) ?? 1,
   };
@@ -90,14 +144,13 @@ async function kvTransferOf(
 
 /** Mooncake's bootstrap server lists its engines by data-parallel rank. */
 async function mooncakeEngineId(
-  url: string,
+  { url, apiKey, timeoutMs }: ProbeTarget,
   port: number | undefined,
-  apiKey: Secret | undefined,
-  timeoutMs: number,
-  fetchJson: FetchJson,
+  client: ProbeClient,
 ): Promise<string | undefined> {
   if (port === undefined) return undefined;
-  const ranks = fields(await fetchJson(`http://${new URL(url).hostname}:${port}/query`, apiKey, timeoutMs));
+  const origin = `http://${new URL(url).hostname}:${port}`;
+  const ranks = fieldsOf(await client.page({ origin, path: "/query", apiKey, timeoutMs }));
   return text(fields(ranks["0"])["engine_id"]);
 }
 
@@ -124,9 +177,8 @@ async function firstKnown(ask: Ask, paths: readonly string[]): Promise<Fields> {
   return {};
 }
 
-function engineOf(card: Fields, model: Fields, version: Fields): string | undefined {
-  const owner = text(card["owned_by"]);
-  if (owner !== undefined && owner !== "") return owner;
+function engineOf(owner: string | undefined, model: Fields, version: Fields): string | undefined {
+  if (owner !== undefined) return owner;
   if (Object.keys(model).length > 0) return "sglang";
   return Object.keys(version).length > 0 ? "vllm" : undefined;
 }

@@ -41,6 +41,17 @@ const GROUPS = {
   grpc: { any: "grpc", regular: "grpc regular", prefill: "grpc prefill", decode: "grpc decode" },
 } as const;
 
+export interface WorkerRegistryDeps {
+  readonly ledger: LoadLedger;
+  /**
+   * Whether a worker that lists no model is asked for whatever model a request names. So with one model for the gateway; where
+   * it has many, such a worker would answer for another's model. Default: true.
+   */
+  readonly unlistedServeAny?: boolean;
+  /** Of a model's workers, how many may be ejected at once, 0 to 1. Default: 0.5. */
+  readonly maxEjectedShare?: number;
+}
+
 /**
  * Who the workers are. A change marks the snapshots of the models it concerns; the first reader after it builds them
  * anew, all others take the one that is there.
@@ -48,6 +59,7 @@ const GROUPS = {
 export class WorkerRegistry {
   readonly #ledger: LoadLedger;
   readonly #maxEjectedShare: number;
+  readonly #unlistedServeAny: boolean;
   readonly #byId = new Map<string, Worker>();
   /** Workers that are not leaving, by url. */
   readonly #byUrl = new Map<string, string>();
@@ -66,8 +78,9 @@ export class WorkerRegistry {
   #models: readonly string[] | undefined;
 
   /** `maxEjectedShare`: where more of the ready workers of a model are ejected than this, ejections are ignored. */
-  constructor(deps: { readonly ledger: LoadLedger; readonly maxEjectedShare?: number }) {
+  constructor(deps: WorkerRegistryDeps) {
     this.#ledger = deps.ledger;
+    this.#unlistedServeAny = deps.unlistedServeAny ?? true;
     this.#maxEjectedShare = deps.maxEjectedShare ?? 0.5;
   }
 
@@ -97,6 +110,16 @@ export class WorkerRegistry {
     return id === undefined ? undefined : this.#byId.get(id);
   }
 
+  /** Whether a worker can be asked for this model: it lists it, or is asked for any. */
+  serves(model: string): boolean {
+    return this.#members.has(model) || this.#members.has(ANY_MODEL);
+  }
+
+  /** Whether a worker lists this model, so that its name is not one that a client made up. */
+  lists(model: string): boolean {
+    return this.#members.has(model) && model !== ALL && model !== ANY_MODEL;
+  }
+
   /** Ids of the models that workers serve or are said to serve, sorted. */
   models(): readonly string[] {
     this.#models ??= [...this.#members.keys()].filter((model) => model !== ALL && model !== ANY_MODEL).sort();
@@ -112,7 +135,7 @@ export class WorkerRegistry {
     }
     this.#byId.set(worker.id, worker);
     this.#byUrl.set(worker.url, worker.id);
-    this.#join(worker, keysOf(worker), true);
+    this.#join(worker, this.#keysOf(worker), true);
     this.#changed(undefined, worker);
     return worker.id;
   }
@@ -120,7 +143,7 @@ export class WorkerRegistry {
   /** A worker as another thread has it: takes the place of the one with its id, or is new. */
   put(worker: Worker): void {
     const before = this.#byId.get(worker.id);
-    const has = worker.status === "draining" ? [] : keysOf(worker);
+    const has = worker.status === "draining" ? [] : this.#keysOf(worker);
     this.#byId.set(worker.id, worker);
     if (worker.status === "draining") {
       if (this.#byUrl.get(worker.url) === worker.id) this.#byUrl.delete(worker.url);
@@ -130,7 +153,7 @@ export class WorkerRegistry {
     if (before)
       this.#leave(
         before,
-        keysOf(before).filter((key) => !has.includes(key)),
+        this.#keysOf(before).filter((key) => !has.includes(key)),
       );
     this.#join(worker, has, before === undefined);
     this.#changed(before, worker);
@@ -141,8 +164,8 @@ export class WorkerRegistry {
     const before = this.#byId.get(id);
     if (!before) throw new GatewayError("worker_not_found", "no worker has this id");
     const after = before.with(change);
-    const had = keysOf(before);
-    const has = after.status === "draining" ? [] : keysOf(after);
+    const had = this.#keysOf(before);
+    const has = after.status === "draining" ? [] : this.#keysOf(after);
     this.#byId.set(id, after);
     // One that stays with a model keeps its place there: policies count on the order.
     this.#leave(
@@ -159,14 +182,14 @@ export class WorkerRegistry {
     const worker = this.#byId.get(id);
     if (!worker || worker.status === "draining") throw new GatewayError("worker_not_found", "no worker has this id");
     this.#byUrl.delete(worker.url);
-    return this.update(id, { status: "draining" });
+    return this.update(id, { status: "draining", statusSince: Date.now() });
   }
 
   /** Forgets a worker. False where there was none. */
   remove(id: string): boolean {
     const worker = this.#byId.get(id);
     if (!worker) return false;
-    this.#leave(worker, keysOf(worker));
+    this.#leave(worker, this.#keysOf(worker));
     this.#byId.delete(id);
     if (this.#byUrl.get(worker.url) === id) this.#byUrl.delete(worker.url);
     this.#ledger.releaseSlot(worker.slot);
@@ -284,13 +307,20 @@ export class WorkerRegistry {
     this.#forgetSnapshots(worker);
   }
 
+  /** Under what a worker is found. */
+  #keysOf(worker: Worker): readonly string[] {
+    const { models } = worker;
+    const isForAny = worker.servesAny || (models.length === 0 && this.#unlistedServeAny);
+    return isForAny ? [ALL, ANY_MODEL, ...models] : [ALL, ...models];
+  }
+
   /** One that serves any model stands in every snapshot. */
   #forgetSnapshots(worker: Worker): void {
-    if (worker.models.length === 0) {
+    if (this.#keysOf(worker).includes(ANY_MODEL)) {
       this.#snapshots.clear();
       return;
     }
-    for (const key of keysOf(worker)) this.#snapshots.delete(key);
+    for (const key of this.#keysOf(worker)) this.#snapshots.delete(key);
   }
 
   #changed(before: Worker | undefined, after: Worker | undefined): void {
@@ -325,8 +355,4 @@ function choosable(able: readonly Worker[], maxEjectedShare: number): Pick<Model
     available: able.filter(({ trouble }) => trouble === undefined || trouble.reason === "failures"),
     isPanic: true,
   };
-}
-
-function keysOf(worker: Worker): readonly string[] {
-  return worker.models.length > 0 ? [ALL, ...worker.models] : [ALL, ANY_MODEL];
 }

@@ -12,11 +12,12 @@ export interface WorkerState extends Omit<WorkerParts, "spec" | "restUntil" | "s
 }
 
 export function workerState(worker: Worker, now: number): WorkerState {
-  const { id, spec, status, info, breakerState, restUntil, trouble, lastError, slowStart, slot } = worker;
+  const { id, spec, status, statusSince, info, breakerState, restUntil, trouble, lastError, slowStart, slot } = worker;
   return {
     id,
     spec: { ...spec, apiKey: spec.apiKey?.reveal() },
     status,
+    statusSince,
     info,
     breakerState,
     restMs: restUntil === undefined ? undefined : Math.max(0, restUntil - now),

@@ -22,6 +22,9 @@ export type ConnectionMode = "http" | "grpc";
 /** How a worker is spoken to, and whether prefill and decode are apart there; each has a router of its own. */
 export type WorkerKind = "http" | "http_pd" | "grpc" | "grpc_pd";
 
+/** In place of a model's id: any. */
+const ANY_MODEL_ID = "*";
+
 /** Label that names the folder of a worker's tokenizer, where it is not to be asked for its own. */
 export const TOKENIZER_PATH_LABEL = "tokenizer_path";
 
@@ -29,7 +32,7 @@ export const TOKENIZER_PATH_LABEL = "tokenizer_path";
 export interface WorkerSpec {
   /** Origin: scheme, host and port, no path, no trailing slash. */
   readonly url: string;
-  /** The model it serves; asked from the worker where absent. */
+  /** The model it serves; asked from the worker where absent. `*`: any model that a request names, besides those that it lists. */
   readonly modelId: string | undefined;
   /** Sent to the worker as `Authorization: Bearer`. */
   readonly apiKey: Secret | undefined;
@@ -58,14 +61,28 @@ export interface HealthSettings {
   readonly disabled: boolean;
 }
 
+/** A model as a worker lists it. */
+export interface ModelCard {
+  readonly id: string;
+  /** Longest prompt plus answer, in tokens. */
+  readonly maxModelLen: number | undefined;
+  /** Unix seconds. */
+  readonly created: number | undefined;
+  /** Of a LoRA adapter: where it was loaded from, and the model beside which it stands. */
+  readonly root: string | undefined;
+  readonly parent: string | undefined;
+}
+
 /** What the worker said of itself when it was asked. */
 export interface WorkerInfo {
   /** Ids of the models it serves, first the main one. Empty: it did not say, and is taken to serve any. */
   readonly models: readonly string[];
+  /** What it lists of its models, where it lists any. */
+  readonly cards: readonly ModelCard[];
   /** `sglang`, `vllm`, or whatever it calls itself; undefined where it did not say. */
   readonly engine: string | undefined;
   readonly engineVersion: string | undefined;
-  /** Longest prompt plus answer, in tokens. */
+  /** Longest prompt plus answer, in tokens, of the main model. */
   readonly maxModelLen: number | undefined;
   /** How its KV cache reaches another engine; undefined where it did not say that it does. */
   readonly kv: KvTransferInfo | undefined;
@@ -100,7 +117,7 @@ export interface Trouble {
   readonly since: number;
 }
 
-/** The last thing that went wrong with a request to it. Published now and then, and with each trouble. */
+/** The last thing that went wrong with a request to it, or a probe of it. Published now and then, and with each trouble. */
 export interface LastError {
   /** Code of the errors table. */
   readonly code: ErrorCode;
@@ -124,6 +141,8 @@ export class Worker {
   readonly id: string;
   readonly spec: WorkerSpec;
   readonly status: WorkerStatus;
+  /** Time of the wall clock at which it got this status, ms. */
+  readonly statusSince: number;
   readonly info: WorkerInfo;
   readonly breakerState: BreakerState;
   /** It asked to be left alone until then, on the clock of this process; undefined where it did not. */
@@ -140,6 +159,7 @@ export class Worker {
     this.id = parts.id;
     this.spec = parts.spec;
     this.status = parts.status;
+    this.statusSince = parts.statusSince;
     this.info = parts.info;
     this.breakerState = parts.breakerState;
     this.restUntil = parts.restUntil;
@@ -156,13 +176,18 @@ export class Worker {
 
   /** Main model for display and labels; `unknown` until it is known. */
   get modelId(): string {
-    return this.spec.modelId ?? this.info.models[0] ?? "unknown";
+    return (this.servesAny ? undefined : this.spec.modelId) ?? this.info.models[0] ?? "unknown";
   }
 
-  /** Every model id it answers to; empty means any. */
+  /** Its operator says that it serves any model, as engines do that load what they are asked for. */
+  get servesAny(): boolean {
+    return this.spec.modelId === ANY_MODEL_ID;
+  }
+
+  /** Every model id that it lists, or is said to serve. */
   get models(): readonly string[] {
     const named = this.spec.modelId;
-    if (named === undefined) return this.info.models;
+    if (named === undefined || this.servesAny) return this.info.models;
     return this.info.models.includes(named) ? this.info.models : [named, ...this.info.models];
   }
 
@@ -197,6 +222,7 @@ export class Worker {
       id: this.id,
       spec: this.spec,
       status: this.status,
+      statusSince: this.statusSince,
       info: this.info,
       breakerState: this.breakerState,
       restUntil: this.restUntil,
@@ -214,6 +240,7 @@ export interface WorkerParts {
   readonly id: string;
   readonly spec: WorkerSpec;
   readonly status: WorkerStatus;
+  readonly statusSince: number;
   readonly info: WorkerInfo;
   readonly breakerState: BreakerState;
   readonly restUntil: number | undefined;

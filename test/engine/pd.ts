@@ -10,7 +10,9 @@ import {
   stopZygote,
   untilUp,
 } from "./engines.ts";
-import { fetchJson } from "../../src/worker/probe-client.ts";
+import { HttpTransport } from "../../src/transport/http1/http-transport.ts";
+import { systemClock } from "../../src/util/clock.ts";
+import { createProbeClient } from "../../src/worker/probe-client.ts";
 import { askWorker } from "../../src/worker/worker-probe.ts";
 import { post, startGateway, type TestGateway } from "../support/gateway.ts";
 
@@ -63,7 +65,8 @@ test("an engine that prints its configuration says how its KV cache moves", asyn
     workerType: "decode",
     modelFallback: undefined,
   } as const;
-  const { kv, engine } = await askWorker(target, fetchJson);
+  using transport = new HttpTransport(systemClock, Number.POSITIVE_INFINITY);
+  const { kv, engine } = (await askWorker(target, createProbeClient(transport, systemClock))).info;
   expect([engine, kv?.connector, kv?.dataParallelSize]).toEqual(["vllm", "NixlConnector", 1]);
 });
 

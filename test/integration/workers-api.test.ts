@@ -87,11 +87,11 @@ describe("the REST API", () => {
 
   test("every wrong field is named as the caller wrote it", async () => {
     await using gateway = await startGateway();
-    const body = { url: "http://x:1", tokenizer_path: "t", modelId: "m", priority: "high" };
+    const body = { url: "http://x:1", frobnicate: "t", modelId: "m", priority: "high" };
     const { json } = await call(`${gateway.url}/workers`, "POST", body);
     expect(json["error"]).toMatchObject({
       message:
-        'priority must be a number from 0 to 1000000, not "high"; unknown key tokenizer_path, it is a label here (labels.tokenizer_path); unknown key modelId; did you mean model_id?',
+        'priority must be a number from 0 to 1000000, not "high"; unknown key frobnicate; unknown key modelId; did you mean model_id?',
       param: "priority",
     });
   });

@@ -38,6 +38,7 @@ test("metrics", () => {
     "pointsman_breaker_state",
     "pointsman_worker_ejections_total",
     "pointsman_ejections_limited_total",
+    "pointsman_worker_up",
     "pointsman_worker_out",
     "pointsman_panic",
     "pointsman_admitted_requests",

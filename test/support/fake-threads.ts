@@ -128,6 +128,7 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
     tokenizers: { onChange: () => () => undefined, named: () => [] },
     outcomes: { report: () => undefined },
     gate,
+    modelFinder: { find: () => Promise.resolve() },
     control: {
       answer: () => Promise.reject(new GatewayError("internal_error", "no control route is played here")),
     },

@@ -1,3 +1,4 @@
+import { modelLabel } from "../../observability/request-record.ts";
 import { asGatewayError } from "../../errors/errors.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import type { Endpoint } from "../../protocol/endpoints.ts";
@@ -24,7 +25,7 @@ export function countHandover(
   { request, connector }: Pick<PdTry, "request" | "connector">,
   outcome: HandoverOutcome,
 ): void {
-  const model = metrics.bounded("model", request.record.model ?? "");
+  const model = modelLabel(request.record, metrics);
   metrics.increment("kvTransfers", { model, connector: connector.name, outcome });
 }
 
@@ -43,7 +44,7 @@ export async function watchPrefill<Answer>(
   try {
     const answer = await prefill();
     exchange.prefillDone();
-    const model = metrics.bounded("model", request.record.model ?? "");
+    const model = modelLabel(request.record, metrics);
     metrics.observe("prefillDuration", { model }, (performance.now() - startedAt) / 1000);
     const outcome = outcomeOf(answer);
     if (outcome !== undefined) countHandover(metrics, pd, outcome);

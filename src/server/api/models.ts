@@ -13,6 +13,9 @@ interface ModelCard {
   readonly created: number;
   readonly owned_by: string;
   readonly max_model_len?: number;
+  /** Of a LoRA adapter. */
+  readonly root?: string;
+  readonly parent?: string;
 }
 
 /** `GET /v1/models` and one of them, in OpenAI's shape, or Anthropic's for clients that send its version header. */
@@ -58,14 +61,19 @@ function idIn(path: string): string {
 }
 
 function describe(registry: WorkerRegistry, id: string, created: number): ModelCard {
-  const [worker] = registry.getWorkersForModel(id).workers;
-  const length = worker?.info.maxModelLen;
+  const { workers } = registry.getWorkersForModel(id);
+  const worker = workers.find(({ models }) => models.includes(id)) ?? workers[0];
+  const card = worker?.info.cards.find((listed) => listed.id === id);
+  // A length that the worker says without a card is that of its main model.
+  const length = card ? card.maxModelLen : worker?.modelId === id ? worker.info.maxModelLen : undefined;
   return {
     id,
     object: "model",
-    created,
+    created: card?.created ?? created,
     owned_by: worker?.info.engine ?? "pointsman",
     ...(length === undefined ? {} : { max_model_len: length }),
+    ...(card?.root === undefined ? {} : { root: card.root }),
+    ...(card?.parent === undefined ? {} : { parent: card.parent }),
   };
 }
 

@@ -37,8 +37,20 @@ function readiness({ workerRegistry, isDraining }: ProbesDeps): Reply {
   const { workers, available } = workerRegistry.getWorkersForModel(undefined);
   if (isDraining()) return jsonReply({ status: "not ready", reason: "draining" }, { status: 503 });
   const reason = available.length === 0 && workers.length > 0 ? "no healthy workers" : missing(available);
-  if (reason !== undefined) return jsonReply({ status: "not ready", reason }, { status: 503 });
+  // Codes and no sentences: whoever asks needs no key.
+  if (reason !== undefined)
+    return jsonReply({ status: "not ready", reason, errors: errorsOf(workers) }, { status: 503 });
   return jsonReply({ status: "ready", healthy_workers: available.length, total_workers: workers.length });
+}
+
+/** Last errors of the workers that take no request, by code of the errors table. */
+function errorsOf(workers: readonly Worker[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { status, trouble, lastError } of workers) {
+    if (!lastError || (status === "ready" && !trouble)) continue;
+    counts[lastError.code] = (counts[lastError.code] ?? 0) + 1;
+  }
+  return counts;
 }
 
 /** What stands against serving any request at all: prefill workers without decode workers are none. */

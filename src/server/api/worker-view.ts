@@ -16,6 +16,9 @@ export function workerView(worker: Worker): object {
     engine_version: info.engineVersion ?? null,
     max_model_len: info.maxModelLen ?? null,
     status: worker.status,
+    since: new Date(since(worker)).toISOString(),
+    trouble: worker.trouble?.reason ?? null,
+    last_error: lastError(worker),
     is_healthy: worker.status === "ready" && worker.trouble === undefined,
     breaker: worker.breakerState,
     is_resting: worker.restUntil !== undefined,
@@ -27,4 +30,13 @@ export function workerView(worker: Worker): object {
     cost: spec.cost,
     has_api_key: spec.apiKey !== undefined,
   };
+}
+
+/** Since when it is as it is: in its status, or left out by what happened to requests. */
+function since({ status, statusSince, trouble }: Worker): number {
+  return status === "ready" && trouble ? trouble.since : statusSince;
+}
+
+function lastError({ lastError: error }: Worker): object | null {
+  return error ? { code: error.code, message: error.message, at: new Date(error.at).toISOString() } : null;
 }

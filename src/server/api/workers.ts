@@ -138,8 +138,10 @@ function seedList({ workerRegistry }: WorkersDeps): Reply {
 }
 
 function find({ workerRegistry }: WorkersDeps, { params }: Call): Worker {
-  const worker = workerRegistry.get(params["id"] ?? "");
-  if (!worker) throw new GatewayError("worker_not_found", "no worker has this id");
+  const id = params["id"] ?? "";
+  const parsed = parseWorkerUrl(id);
+  const worker = workerRegistry.get(id) ?? (parsed.ok ? workerRegistry.getByUrl(parsed.url) : undefined);
+  if (!worker) throw new GatewayError("worker_not_found", "no worker has this id or url");
   return worker;
 }
 

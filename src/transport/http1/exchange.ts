@@ -111,7 +111,7 @@ export class Exchange implements UpstreamResponse {
 
   #whole(hasMore: boolean): void {
     if (hasMore) this.#connection?.outOfStep();
-    this.#finish(this.#parser.keepAlive && !hasMore);
+    this.#finish(this.#parser.keepAlive && !hasMore && this.request.isLast !== true);
   }
 
   /** Reads on at the head. True when it is whole, and what came behind it is in the framer. */
