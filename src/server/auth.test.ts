@@ -33,7 +33,7 @@ describe("serving", () => {
   const auth = authWith({ by: "nobody" });
   const who = (fields: Record<string, string>): string => {
     try {
-      return auth.serving(caller(fields).headers).name;
+      return auth.serving(caller(fields)).name;
     } catch {
       return "refused";
     }

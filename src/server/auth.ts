@@ -4,7 +4,7 @@ import type { ClientRequest } from "../transport/downstream.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
 import type { Secret } from "../util/secret.ts";
 import type { Priority } from "./admission.ts";
-import { checkLocal } from "./local-trust.ts";
+import { checkLocal, checkNotRebound } from "./local-trust.ts";
 
 /** Who calls, as far as limits go. */
 export interface Tenant {
@@ -43,8 +43,8 @@ export interface AuthSettings {
 export type Caller = Pick<ClientRequest, "headers" | "peerAddress">;
 
 export interface Auth {
-  /** Throws invalid_api_key. */
-  serving(headers: HeaderReader): Tenant;
+  /** Throws invalid_api_key, and forbidden for a page of this machine's browser under a foreign host name. */
+  serving(caller: Caller): Tenant;
   /** Throws invalid_api_key, and forbidden for a known key or a place that does not open the administration. */
   admin(caller: Caller): void;
 }
@@ -72,9 +72,12 @@ export function createAuth({ keys, admin, hosts }: AuthSettings): Auth {
   if (admin.by === "admin_key") known.push({ digest: digest(admin.key.reveal()), tenant: undefined });
   const adminDigest = "key" in admin ? digest(admin.key.reveal()) : undefined;
   return {
-    serving(headers) {
-      if (keys.length === 0) return EVERYBODY;
-      const tenant = givenKey(known, headers)?.tenant;
+    serving(caller) {
+      if (keys.length === 0) {
+        checkNotRebound(caller, hosts);
+        return EVERYBODY;
+      }
+      const tenant = givenKey(known, caller.headers)?.tenant;
       if (!tenant) throw new GatewayError("invalid_api_key", SERVING_KEY_WANTED);
       return tenant;
     },

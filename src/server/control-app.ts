@@ -36,7 +36,7 @@ export class ControlApp {
   async answer(route: Route, { request, params, requestId }: ControlRequest): Promise<Reply> {
     const { auth, settled, onDefect } = this.#deps;
     try {
-      if (route.access === "serving") auth.serving(request.headers);
+      if (route.access === "serving") auth.serving(request);
       if (route.access === "admin") auth.admin(request);
       const body = await readControlBody(route, request);
       const query = new URLSearchParams(request.query);

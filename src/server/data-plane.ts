@@ -122,7 +122,7 @@ export class DataPlane {
 
   async #serve(endpoint: Endpoint, request: ClientRequest, record: RequestRecord): Promise<Reply> {
     const { auth, gate, loopDelay, memory, config } = this.#deps;
-    const tenant = auth.serving(request.headers);
+    const tenant = auth.serving(request);
     loopDelay.check();
     memory.check(this.#active - 1);
     const entry = new HeaderEntry(tenant, request.headers);

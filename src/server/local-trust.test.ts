@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
 import { RequestHeaders } from "../transport/downstream.ts";
-import { checkLocal } from "./local-trust.ts";
+import { checkLocal, checkNotRebound } from "./local-trust.ts";
 
 function isTrusted(fields: Record<string, string>, peerAddress = "127.0.0.1"): boolean {
   const headers = new RequestHeaders(new Map(Object.entries({ host: "localhost:30000", ...fields })));
@@ -60,4 +60,26 @@ test("a page of another site is refused by what its browser says of it", () => {
   ]) {
     expect([origin, isTrusted({ origin })]).toEqual([origin, false]);
   }
+});
+
+test("without a key a page under a name that was resolved to loopback is refused, and nobody else", () => {
+  const isServed = (fields: Record<string, string>, peerAddress = "127.0.0.1"): boolean => {
+    try {
+      checkNotRebound({ headers: new RequestHeaders(new Map(Object.entries(fields))), peerAddress }, [
+        "gateway.example",
+      ]);
+      return true;
+    } catch (error) {
+      return error instanceof GatewayError && error.code !== "forbidden";
+    }
+  };
+  const host = "rebind.evil.example:30000";
+  expect(isServed({ host, origin: `http://${host}` })).toBe(false);
+  expect(isServed({ host, "sec-fetch-site": "same-origin" })).toBe(false);
+  // A program names the gateway as it likes, and so does a proxy that stands before it.
+  expect(isServed({ host })).toBe(true);
+  expect(isServed({ host, origin: `http://${host}`, "x-forwarded-for": "10.0.0.1" })).toBe(true);
+  expect(isServed({ host, origin: `http://${host}` }, "10.0.0.1")).toBe(true);
+  expect(isServed({ host: "localhost:30000", origin: "http://localhost:3000" })).toBe(true);
+  expect(isServed({ host: "gateway.example", origin: "http://gateway.example" })).toBe(true);
 });

@@ -25,6 +25,24 @@ export function checkLocal(
   }
 }
 
+/**
+ * Without a key a page under a name that somebody resolved to loopback could talk to the gateway as if it were its own
+ * server. Such a request comes from a browser of this machine, with no proxy between, under a host name that is not ours.
+ * Throws forbidden.
+ */
+export function checkNotRebound(
+  { headers, peerAddress }: Pick<ClientRequest, "headers" | "peerAddress">,
+  hosts: readonly string[],
+): void {
+  const isOfBrowser = headers.has("origin") || headers.has("sec-fetch-site");
+  if (!isOfBrowser || isOwnHost(hostName(headers.get("host") ?? ""), hosts)) return;
+  if (!isLoopbackAddress(peerAddress) || PROXY_HEADERS.some((name) => headers.has(name))) return;
+  throw new GatewayError(
+    "forbidden",
+    "pages may not use the gateway under this host name: set `api_key`, or give the name as `host`",
+  );
+}
+
 function refuse(reason: string): never {
   throw new GatewayError("forbidden", `${reason}: set \`admin_api_key\`, and send it as \`Authorization: Bearer KEY\``);
 }

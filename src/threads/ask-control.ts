@@ -20,7 +20,7 @@ export async function askControl(
   { request, params, requestId }: ControlRequest,
 ): Promise<Reply> {
   try {
-    if (route.access === "serving") auth.serving(request.headers);
+    if (route.access === "serving") auth.serving(request);
     if (route.access === "admin") auth.admin(request);
     const body = await readControlBody(route, request);
     const { method, path, query, peerAddress } = request;
