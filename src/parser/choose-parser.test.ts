@@ -61,6 +61,7 @@ const IDS: readonly (readonly [string, ToolCallParserName | undefined, Reasoning
   ["CohereLabs/c4ai-command-r-plus-08-2024", undefined, undefined],
   ["CohereLabs/c4ai-command-r-v01", undefined, undefined],
   ["CohereLabs/aya-expanse-8b", undefined, undefined],
+  ["LiquidAI/LFM2.5-1.2B-Instruct", "lfm2", undefined],
   ["someone/my-model", undefined, undefined],
 ];
 

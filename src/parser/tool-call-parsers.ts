@@ -13,7 +13,7 @@ import { kimiK3 } from "./formats/kimi-k3.ts";
 import { llama } from "./formats/llama.ts";
 import { minimax } from "./formats/minimax.ts";
 import { mistral } from "./formats/mistral.ts";
-import { olmo3, pythonic } from "./formats/pythonic.ts";
+import { lfm2, olmo3, pythonic } from "./formats/pythonic.ts";
 import { functionTags } from "./formats/qwen-xml.ts";
 import { sarashina } from "./formats/sarashina.ts";
 import { step3 } from "./formats/step3.ts";
@@ -78,6 +78,10 @@ const rows = {
   llama: row("Llama 3", "JSON as the whole message or after `<|python_tag|>`", llama, LLAMA),
   pythonic: row("Llama 4", "`[name(key=value)]`; only calls of declared tools", pythonic, LLAMA4),
   olmo3: row("Olmo 3", "`name(key=value)` lines in `<function_calls>`", olmo3, { stopTokens: CHATML }),
+  lfm2: row("LFM2, LFM2.5", "a list of `name(key=value)` after `<|tool_call_start|>`", lfm2, {
+    needsSpecialTokens: true,
+    stopTokens: ["<|im_end|>"],
+  }),
   mistral: row("Mistral, Magistral, Devstral", "`[TOOL_CALLS]`, as array or `name[ARGS]{...}`", mistral, {
     needsSpecialTokens: true,
     stopTokens: ["</s>"],

@@ -112,10 +112,15 @@ class ValueReader {
 
   #member(schema: ArgumentSchema, depth: number): boolean {
     const from = this.#json.length;
-    if (!(this.#peek() === "" ? this.#quoted() : this.#key()) || !this.#take(":")) return false;
+    if (!(this.#peek() === "" ? this.#quoted() : this.#key()) || !this.#takeColon()) return false;
     this.#hasKey = true;
     const key: unknown = JSON.parse(this.#json.slice(from));
     return this.#write(":") && this.#value(schema.member(String(key)), depth);
+  }
+
+  /** In parentheses some write keywords as Python does. */
+  #takeColon(): boolean {
+    return this.#take(":") || (this.#isInParentheses && this.#take("="));
   }
 
   /** `open` and what closes it in JSON; in the text it is the bracket here and `close`. */
@@ -131,7 +136,7 @@ class ValueReader {
   }
 
   #key(): boolean {
-    const key = this.#word(/[^\s:,{}[\]()]+/y);
+    const key = this.#word(this.#isInParentheses ? /[^\s:=,{}[\]()]+/y : /[^\s:,{}[\]()]+/y);
     return key !== undefined && this.#write(JSON.stringify(key));
   }
 

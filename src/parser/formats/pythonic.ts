@@ -1,13 +1,16 @@
 import { takeBalanced } from "../balanced-text.ts";
 import type { CallContext, CallFormat } from "../call-format.ts";
+import { readJsonCalls } from "../json-calls.ts";
+import { MarkerSet } from "../marker-set.ts";
 import { pythonArguments } from "../python-literal.ts";
 import { isNameUnit, peekSolid, peekUnit, takeName } from "../steps.ts";
 import { isSpace, type Step, type TextInput } from "../text-input.ts";
-import { CLOSE_BRACKET, COMMA } from "../../util/ascii.ts";
+import { CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET } from "../../util/ascii.ts";
 
 const OPEN_PARENTHESIS = 0x28;
 const CLOSE_PARENTHESIS = 0x29;
 const EQUALS = 0x3d;
+const LFM2_ENDS = new MarkerSet(["<|tool_call_end|>", "<|im_end|>"]);
 
 /** `[f(k=v), g()]`: Llama 4 and others. Only a declared tool with keyword arguments is a call, and it comes out whole. */
 export const pythonic: CallFormat = {
@@ -25,6 +28,21 @@ export const olmo3: CallFormat = {
   closers: ["</function_calls>"],
   isMarked: true,
   read: (context) => readCalls(context, false),
+};
+
+/** A list of `f(k=v)`, or of JSON, between tokens, or as all of the answer where those are gone: LFM2. */
+export const lfm2: CallFormat = {
+  openers: ["<|tool_call_start|>"],
+  closers: ["<|tool_call_end|>"],
+  beginsWith: "[",
+  isMarked: true,
+  *read(context) {
+    const { input } = context;
+    if ((yield* peekSolid(input)) !== OPEN_BRACKET) return yield* readCalls(context, false);
+    input.takeTo(input.at + 1);
+    const isJson = (yield* peekSolid(input)) === OPEN_BRACE;
+    yield* isJson ? readJsonCalls(context, LFM2_ENDS, "[") : readCalls(context, true);
+  },
 };
 
 /** Reads calls up to the end of their list. Those of undeclared tools are passed over where others are called. */
