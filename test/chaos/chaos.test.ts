@@ -12,7 +12,7 @@ describe("everything at once: no answer is another's, none hangs, and nothing is
       const outcomes = new Set([...endings.keys()].map((key) => key.slice(key.indexOf(": ") + 2)));
       // It would prove little if nothing went well, or nothing wrong.
       expect(outcomes).toContain("ok");
-      expect(outcomes.size).toBeGreaterThan(8);
+      expect(outcomes.size).toBeGreaterThan(5);
       expect(changes).toBeGreaterThan(5);
     }, 60_000);
   }

@@ -106,14 +106,21 @@ test("row 104: nothing that waits or measures reads the wall clock", async () =>
     if (name.endsWith(".test.ts") || name.startsWith("engine-sim/")) continue;
     if (/Date\.now\(|new Date\(\)/.test(readFileSync(join(root, name), "utf8"))) readers.push(name);
   }
-  // What they print: the time in a log line, when a model or an answer was made, what templates ask for, and the Date of an answer.
+  // What they print: the time in a log line, since when a worker is as it is, when a model or an answer was made, what
+  // templates ask for, and the Date of an answer; and a worker's Retry-After that is a date.
   expect(readers.sort()).toEqual([
+    "cli/banner.ts",
     "observability/log-writer.ts",
     "observability/logger.ts",
     "router/grpc/grpc-router.ts",
+    "router/worker-error.ts",
     "server/api/models.ts",
     "tokenizer/chat-template.ts",
     "transport/http1-server/answer-bytes.ts",
+    "worker/breaker-board.ts",
+    "worker/health-checker.ts",
+    "worker/worker-factory.ts",
+    "worker/worker-registry.ts",
   ]);
 });
 

@@ -240,8 +240,8 @@ describe("a configuration that cannot be taken", () => {
     ["a file that cannot be read", ["--config", ELSEWHERE], [ELSEWHERE]],
     ["an unknown flag", ["--prot", "1"], ["--prot"]],
     ["a wrong flag", ["--port", "many"], ["--port", "number"]],
-    ["an unknown policy", ["--policy", "roundrobin"], ["--policy", "round_robin"]],
-    ["a worker's URL with a path", ["--worker", "http://127.0.0.1:1/x"], ["--worker", "url"]],
+    ["an unknown policy", ["--policy", "round_robbin"], ["--policy", "round_robin"]],
+    ["a worker's URL with a path", ["--worker", "http://127.0.0.1:1/x"], ["--worker", "address", "path"]],
   ];
   for (const [name, args, told] of cases) {
     test(`row 101: ${name}: one line that says where and what, and the end within two seconds`, async () => {
