@@ -2,7 +2,7 @@
  * What a change costs or saves: checkouts of the gateway before the same engines, in turns, so that one number over the other
  * holds on a machine whose speed changes within the hour.
  *
- *   bun bench/compare.ts DIRECTORY DIRECTORY... [--rounds 9]
+ *   bun bench/compare.ts DIRECTORY DIRECTORY... [--rounds 9] [--policy round_robin] [--cases json]
  *
  * Each directory is a checkout with its packages installed. CPU is that of the whole process, and the part of it outside of the kernel.
  */
@@ -12,7 +12,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { startEngines, untilAnswers } from "./lib/engines.ts";
 import { closedLoop, type Load, type LoadResult } from "./lib/load.ts";
-import { smallChat, streamedChat } from "./lib/payloads.ts";
+import { longChat, smallChat, streamedChat } from "./lib/payloads.ts";
 import { cpuMicros, type Program, startProgram, userMicros } from "./lib/processes.ts";
 import { median } from "./lib/statistics.ts";
 import { freePort } from "./lib/targets.ts";
@@ -24,10 +24,14 @@ interface Case {
   readonly total: number;
 }
 
+const LONG_BYTES = 400_000;
+
+/** `--cases WORD` keeps those with the word in their name. */
 const CASES: readonly Case[] = [
   { name: "event, 500 streams of one each 20 ms", load: streamedChat(150, 20), lanes: 500, total: 500 },
   { name: "event, 16 streams as fast as they are taken", load: streamedChat(1000, 0), lanes: 16, total: 160 },
   { name: "small JSON request", load: smallChat(), lanes: 32, total: 8000 },
+  { name: "JSON request of 400 KB", load: longChat(LONG_BYTES, 16), lanes: 8, total: 600 },
 ];
 /** Until Bun's compiler is done with them. */
 const WARM_UP: readonly Case[] = [
@@ -46,14 +50,18 @@ interface Checkout {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "9" } },
+  options: {
+    rounds: { type: "string", default: "9" },
+    policy: { type: "string", default: "round_robin" },
+    cases: { type: "string", default: "" },
+  },
 });
 const logs = mkdtempSync(join(tmpdir(), "pointsman-compare-"));
 const engines = await startEngines(logs, { firstPort: freePort(), ports: 1, addresses: 2 });
 const checkouts: Checkout[] = [];
 for (const directory of positionals) checkouts.push(await start(resolve(directory)));
 for (const { origin } of checkouts) for (const one of WARM_UP) await run(origin, one);
-for (const one of CASES) {
+for (const one of CASES.filter(({ name }) => name.includes(values.cases))) {
   for (let round = 0; round < Number(values.rounds); round += 1)
     for (const checkout of checkouts) await measure(checkout, one);
   for (const { directory, all, user } of checkouts) {
@@ -67,7 +75,7 @@ await engines.program.stop();
 async function start(directory: string): Promise<Checkout> {
   const port = freePort();
   const command = [join(directory, "bin/pointsman"), "--host", "127.0.0.1", "--port", String(port)];
-  const options = ["--prometheus-port", "0", "--policy", "round_robin", "--worker-urls", ...engines.urls];
+  const options = ["--prometheus-port", "0", "--policy", values.policy, "--worker-urls", ...engines.urls];
   const program = startProgram([...command, ...options], join(logs, `gateway-${port}.log`));
   const origin = `http://127.0.0.1:${port}`;
   await untilAnswers(`${origin}/readiness`);
