@@ -47,9 +47,9 @@ function withoutIds({ toolCalls, ...rest }: WholeOutput): unknown {
 /** An opener or wrapper that closes right away says nothing. */
 function withoutEmptySections(text: string, name: ToolCallParserName): string {
   const { format, stopTokens } = TOOL_CALL_PARSERS[name];
-  if ("readAll" in format || !format.isMarked || (format.closers ?? []).length === 0) return text;
+  if ("readAll" in format || (format.closers ?? []).length === 0) return text;
   const any = (all: readonly string[]): string => `(?:${all.map(RegExp.escape).join("|")})`;
-  const openers = format.openers.filter((opener) => opener.endsWith(">"));
+  const openers = format.isMarked ? format.openers.filter((opener) => opener.endsWith(">")) : [];
   const parts = [
     ...(openers.length > 0 ? [`${any(openers)}(?:\\s*\\[\\s*\\])?`] : []),
     ...(format.wrappers ? [any(format.wrappers)] : []),
