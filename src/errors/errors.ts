@@ -263,7 +263,7 @@ export const ERRORS = {
     502,
     14,
     "ambiguous",
-    "The worker, or a proxy before it, answered 502 or 504 (also 520 and 524); or something before it refused the request with a page of its own (403).",
+    "The worker, or a proxy before it, answered 502 or 504 (also 520, 524, 598 and 599); or something before it refused the request with a page of its own (403).",
   ),
   upstream_auth_failed: {
     ...worker(502, 16, "declined", "The worker refused the gateway's credential (401, or 403 in the engine's words)."),

@@ -14,9 +14,8 @@ const answer = (
 });
 
 test("statuses become codes of the table", () => {
-  const codes = [401, 403, 429, 503, 529, 502, 504, 520, 524, 521, 522, 530, 500, 501, 507, 302, 400, 404, 422].map(
-    (status) => workerError(answer(status, "")).code,
-  );
+  const statuses = [401, 403, 429, 503, 529, 502, 504, 520, 524, 598, 599, 521, 522, 527, 530, 500, 501, 507, 302];
+  const codes = [...statuses, 400, 404, 422].map((status) => workerError(answer(status, "")).code);
   expect(codes).toEqual([
     "upstream_auth_failed",
     "upstream_auth_failed",
@@ -27,6 +26,9 @@ test("statuses become codes of the table", () => {
     "upstream_unavailable",
     "upstream_unavailable",
     "upstream_unavailable",
+    "upstream_unavailable",
+    "upstream_unavailable",
+    "upstream_connect_failed",
     "upstream_connect_failed",
     "upstream_connect_failed",
     "upstream_connect_failed",

@@ -10,10 +10,10 @@ const MAX_WORDS_BYTES = 4096;
 
 /** The worker, or a proxy before it, has no room now; 529 is said by Anthropic, NVIDIA's NIM and Dynamo. */
 const FULL: ReadonlySet<number> = new Set([429, 503, 529]);
-/** A proxy before the worker had no whole answer of it; 520 and 524 are Cloudflare's. */
-const UNAVAILABLE: ReadonlySet<number> = new Set([502, 504, 520, 524]);
+/** A proxy before the worker had no whole answer of it; 520 and 524 are Cloudflare's, 598 and 599 those of other proxies. */
+const UNAVAILABLE: ReadonlySet<number> = new Set([502, 504, 520, 524, 598, 599]);
 /** A proxy before the worker could not reach it, so that the worker has nothing of the request (Cloudflare). */
-const NOT_REACHED: ReadonlySet<number> = new Set([521, 522, 523, 525, 526, 530]);
+const NOT_REACHED: ReadonlySet<number> = new Set([521, 522, 523, 525, 526, 527, 530]);
 
 export interface WorkerAnswer {
   readonly status: number;

@@ -22,6 +22,23 @@ describe("addresses", () => {
     expect(leftOutNotice("gpu1:8000")).toBeUndefined();
   });
 
+  test("with a tab, a line break or a space within are refused, not put together", () => {
+    for (const text of [
+      "http://a\t:9",
+      "http://a:8\n0",
+      "http://\r\nb:1",
+      "http://a b:1",
+      "a\u0000:1",
+      "grpc://a:1\u007f",
+    ]) {
+      expect([text, parseWorkerUrl(text)]).toEqual([
+        text,
+        { ok: false, reason: "it must not contain spaces or control characters" },
+      ]);
+    }
+    expect(parseWorkerUrl(" http://a:9\n").ok).toBe(true);
+  });
+
   test("that lead elsewhere are refused", () => {
     for (const text of [
       "file:///etc/passwd",

@@ -15,6 +15,9 @@ const MODES: ReadonlyMap<string, "http" | "grpc"> = new Map([
   ["grpcs:", "grpc"],
 ]);
 
+// oxlint-disable-next-line no-control-regex -- these are what it looks for
+const NOT_WRITTEN_IN_ADDRESSES = /[\u0000-\u0020\u007f]/;
+
 /**
  * The address of a worker: `http(s)://host[:port]`, `grpc(s)://host:port`, or `host:port`, which is taken as HTTP.
  * The result is an origin: scheme and host in lower case, no trailing slash. `/v1` behind an HTTP address is left out, as
@@ -22,6 +25,10 @@ const MODES: ReadonlyMap<string, "http" | "grpc"> = new Map([
  */
 export function parseWorkerUrl(text: string): ParsedWorkerUrl {
   const trimmed = text.trim();
+  // The URL parser drops tabs and line breaks: what is then asked is not the address that was written.
+  if (NOT_WRITTEN_IN_ADDRESSES.test(trimmed)) {
+    return { ok: false, reason: "it must not contain spaces or control characters" };
+  }
   const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `http://${trimmed}`;
   let url: URL;
   try {

@@ -49,13 +49,17 @@ describe("a worker's status", () => {
 });
 
 test("an answer that is not gRPC is told by its HTTP status", () => {
-  const codes = [200, 401, 403, 404, 429, 503, 529, 522, 500].map((status) => httpStatusError(status, ORIGIN).code);
+  const codes = [200, 401, 403, 404, 429, 503, 529, 522, 527, 599, 500].map(
+    (status) => httpStatusError(status, ORIGIN).code,
+  );
   expect(codes).toEqual([
     "upstream_protocol_error",
     "upstream_auth_failed",
     // The page of a firewall.
     "upstream_unavailable",
     "upstream_unimplemented",
+    "upstream_busy",
+    "upstream_busy",
     "upstream_busy",
     "upstream_busy",
     "upstream_busy",

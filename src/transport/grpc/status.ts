@@ -106,8 +106,11 @@ const HTTP_TO_GRPC: Readonly<Record<number, number>> = {
   524: 14,
   525: 14,
   526: 14,
+  527: 14,
   529: 14,
   530: 14,
+  598: 14,
+  599: 14,
 };
 
 /** Every server has its own words for a request that is larger than it takes, and the code of a full queue. */
