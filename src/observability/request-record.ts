@@ -114,7 +114,7 @@ function accessLine(record: RequestRecord): object {
   return {
     request_id: record.requestId,
     endpoint: record.endpoint,
-    model: record.model?.slice(0, MAX_NAME_CHARS),
+    model: record.model === undefined ? undefined : cut(record.model),
     worker: record.workerId,
     worker_url: record.workerUrl,
     prefill_worker: record.prefillWorkerId,
@@ -154,12 +154,16 @@ function count(record: RequestRecord, metrics: Metrics): void {
   }
 }
 
+function cut(name: string): string {
+  return name.length > MAX_NAME_CHARS ? name.slice(0, MAX_NAME_CHARS) : name;
+}
+
 /** The model as a label of metrics. */
 export function modelLabel(
   { model, isModelListed }: Pick<RequestRecord, "model" | "isModelListed">,
   metrics: Pick<Metrics, "bounded">,
 ): string {
-  return model !== undefined && isModelListed ? metrics.bounded("model", model.slice(0, MAX_NAME_CHARS)) : "other";
+  return model !== undefined && isModelListed ? metrics.bounded("model", cut(model)) : "other";
 }
 
 function round(ms: number | undefined): number | undefined {

@@ -1,5 +1,5 @@
 /** Of this thread of this process. */
-const PROCESS: string = crypto.randomUUID().slice(0, 8);
+const PROCESS = `-${crypto.randomUUID().slice(0, 8)}n`;
 let count = 0;
 
 /**
@@ -9,5 +9,5 @@ let count = 0;
  */
 export function engineRequestId({ requestId }: { readonly requestId: string }): string {
   count += 1;
-  return `${requestId}-${PROCESS}${count.toString(36)}`;
+  return requestId + PROCESS + count;
 }

@@ -90,12 +90,18 @@ function checkForm(upstream: UpstreamResponse, request: InferenceRequest): void 
 
 /** A stream, or else JSON, by any of its names or without one, as it is read in any case; or the bytes that were asked for. */
 function isWanted(upstream: UpstreamResponse, request: InferenceRequest): boolean {
+  // What nearly every engine says, letter for letter.
+  if (!request.isStream && isPlainJson(upstream)) return true;
   const type = typeOf(upstream);
   if (request.isStream) return type.startsWith("text/event-stream");
   return type === "" || JSON_TYPE.test(type) || isBytes(upstream, request);
 }
 
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json *(?:;|$)/;
+
+function isPlainJson({ headers }: UpstreamResponse): boolean {
+  return headers.get("content-type") === "application/json";
+}
 
 function typeOf({ headers }: UpstreamResponse): string {
   return headers.get("content-type")?.toLowerCase() ?? "";
@@ -115,7 +121,7 @@ async function relayWhole({ upstream, attempt }: StreamSource, request: Inferenc
   const { record } = request;
   const { status } = upstream;
   let response: Reply;
-  if (isBytes(upstream, request)) {
+  if (!isPlainJson(upstream) && isBytes(upstream, request)) {
     const metadata = upstream.headers.get("metadata");
     record.tokens = metadata === undefined ? undefined : readUsage(jsonObjectOf(metadata));
     response = { status, headers: responseHeaders(request, OCTETS), body };

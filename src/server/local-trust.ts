@@ -31,12 +31,13 @@ export function checkLocal(
  * Throws forbidden.
  */
 export function checkNotRebound(
-  { headers, peerAddress }: Pick<ClientRequest, "headers" | "peerAddress">,
+  caller: Pick<ClientRequest, "headers" | "peerAddress">,
   hosts: readonly string[],
 ): void {
+  const { headers } = caller;
   const isOfBrowser = headers.has("origin") || headers.has("sec-fetch-site");
   if (!isOfBrowser || isOwnHost(hostName(headers.get("host") ?? ""), hosts)) return;
-  if (!isLoopbackAddress(peerAddress) || PROXY_HEADERS.some((name) => headers.has(name))) return;
+  if (!isLoopbackAddress(caller.peerAddress) || PROXY_HEADERS.some((name) => headers.has(name))) return;
   throw new GatewayError(
     "forbidden",
     "pages may not use the gateway under this host name: set `api_key`, or give the name as `host`",

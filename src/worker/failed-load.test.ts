@@ -26,9 +26,9 @@ test("a failed request is kept for as long as an answer of its model takes, with
     return passed;
   };
   expect(keptMs("unknown")).toBe(1000);
-  for (let count = 0; count < 400; count += 1) load.answered("slow", performance.now() - 60_000);
-  for (let count = 0; count < 400; count += 1) load.answered("usual", performance.now() - 3000);
-  for (let count = 0; count < 400; count += 1) load.answered("quick", performance.now());
+  for (let count = 0; count < 400; count += 1) load.answered("slow", clock.now() - 60_000);
+  for (let count = 0; count < 400; count += 1) load.answered("usual", clock.now() - 3000);
+  for (let count = 0; count < 400; count += 1) load.answered("quick", clock.now());
   expect(keptMs("slow")).toBe(10_000);
   expect(keptMs("usual")).toBeWithin(3000, 3201);
   expect(keptMs("quick")).toBeWithin(100, 201);

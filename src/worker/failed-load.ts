@@ -19,6 +19,7 @@ const MAX_KEPT = 4096;
  * that fails at once is always the one with the least to do, and gets nearly all requests.
  */
 export class FailedLoad implements Disposable {
+  readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   /** How long answers take, by model, ms. Models are bounded as labels of metrics are. */
   readonly #answerMs = new Map<string, number>();
@@ -26,14 +27,15 @@ export class FailedLoad implements Disposable {
   #kept = 0;
 
   constructor(clock: Clock) {
+    this.#clock = clock;
     this.#deadlines = new Deadlines(clock);
   }
 
-  /** A request was answered; `startedAt`: on the clock of `performance.now()`. */
+  /** A request was answered; `startedAt`: on the clock. */
   answered(model: string, startedAt: number): void {
     this.#answers += 1;
     if (this.#answers % MEASURE_EACH !== 1) return;
-    const tookMs = performance.now() - startedAt;
+    const tookMs = this.#clock.now() - startedAt;
     const known = this.#answerMs.get(model) ?? tookMs;
     this.#answerMs.set(model, known + WEIGHT * (tookMs - known));
   }
