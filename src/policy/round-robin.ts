@@ -1,11 +1,44 @@
-import type { AllocateShared, Policy } from "./policy.ts";
+import type { AllocateShared, Candidate, Policy } from "./policy.ts";
 
-/** Each in turn. The counter is the instance's own, shared between threads, and each model has its own instance. */
+/**
+ * Each in turn, by slot. Who had the last turn is the instance's own, shared between threads, and each model has its own instance.
+ * What is kept is a slot (plus one; 0 before the first turn), not a count: candidates come and go between requests, and a second
+ * attempt is a choice without the worker that failed. A count would step over the worker behind that one each time.
+ */
 export function createRoundRobin(memory: AllocateShared = (bytes) => new SharedArrayBuffer(bytes)): Policy {
-  const turn = new Int32Array(memory(Int32Array.BYTES_PER_ELEMENT));
+  const last = new Int32Array(memory(Int32Array.BYTES_PER_ELEMENT));
   return {
     name: "round_robin",
-    // With one candidate, as after a failure of the other, nobody's turn is used up.
-    select: ({ length }) => (length === 1 ? 0 : (Atomics.add(turn, 0, 1) >>> 0) % length),
+    select(candidates) {
+      // With one candidate, as after a failure of the other, nobody's turn is used up.
+      if (candidates.length === 1) return 0;
+      // Another thread may take the same turn meanwhile: then it has had it, and the next is looked for.
+      for (;;) {
+        const before = Atomics.load(last, 0);
+        const next = nextAfter(candidates, before);
+        const turn = (candidates[next]?.slot ?? -1) + 1;
+        if (Atomics.compareExchange(last, 0, before, turn) === before) return next;
+      }
+    },
   };
+}
+
+/** The candidate with the next higher slot, or from the highest on the one with the lowest. */
+function nextAfter(candidates: readonly Candidate[], last: number): number {
+  let lowest = -1;
+  let next = -1;
+  let lowestTurn = Number.POSITIVE_INFINITY;
+  let nextTurn = Number.POSITIVE_INFINITY;
+  for (let index = 0; index < candidates.length; index += 1) {
+    const turn = (candidates[index]?.slot ?? -1) + 1;
+    if (turn < lowestTurn) {
+      lowest = index;
+      lowestTurn = turn;
+    }
+    if (turn > last && turn < nextTurn) {
+      next = index;
+      nextTurn = turn;
+    }
+  }
+  return next >= 0 ? next : lowest;
 }

@@ -1,0 +1,52 @@
+import { expect, test } from "bun:test";
+import type { Candidate, RequestFeatures } from "./policy.ts";
+import { createRoundRobin } from "./round-robin.ts";
+
+const worker = (slot: number): Candidate => ({
+  id: `w${slot}`,
+  url: `http://w${slot}:1`,
+  slot,
+  inFlight: 0,
+  pendingPromptTokens: 0,
+});
+const REQUEST: RequestFeatures = {
+  model: "m",
+  promptTokens: 1,
+  promptBytes: () => new Uint8Array(),
+  routingKey: () => undefined,
+};
+const ALL = [worker(0), worker(1), worker(2), worker(5)];
+
+/** A function that says the slot of the next choice among these. */
+function turns(memory?: () => SharedArrayBuffer): (candidates: readonly Candidate[]) => number | undefined {
+  const policy = createRoundRobin(memory);
+  return (candidates) => candidates[policy.select(candidates, REQUEST)]?.slot;
+}
+
+test("each worker has its turn, whatever their order", () => {
+  const next = turns();
+  const orders = [ALL, ALL.toReversed(), ALL, ALL.toReversed(), ALL, ALL];
+  expect(orders.map((order) => next(order))).toEqual([0, 1, 2, 5, 0, 1]);
+});
+
+test("second attempts take the failed worker's share evenly to the others, and nobody is stepped over", () => {
+  const next = turns();
+  const served: (number | undefined)[] = [];
+  for (let request = 0; request < 30; request += 1) {
+    const first = next(ALL);
+    served.push(first === 1 ? next(ALL.filter(({ slot }) => slot !== 1)) : first);
+  }
+  expect([0, 2, 5].map((slot) => served.filter((one) => one === slot).length)).toEqual([10, 10, 10]);
+});
+
+test("with one candidate left nobody's turn is used up", () => {
+  const next = turns();
+  const two = [worker(0), worker(1)];
+  expect([next(two), next([worker(1)]), next(two), next(two)]).toEqual([0, 1, 1, 0]);
+});
+
+test("threads share the turns", () => {
+  const memory = new SharedArrayBuffer(4);
+  const [one, other] = [turns(() => memory), turns(() => memory)];
+  expect([one(ALL), other(ALL), one(ALL), other(ALL)]).toEqual([0, 1, 2, 5]);
+});
