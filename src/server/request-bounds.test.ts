@@ -46,6 +46,7 @@ describe("numbers that an engine would allocate by", () => {
     '{"n":{"a":1}}': "n",
     '{"\\u006e":1000000000}': "n",
     [`{"n":1000000000.${"0".repeat(70_000)}}`]: "n",
+    '{"top_logprobs":20000}': "top_logprobs",
     '{"min_tokens":1000000000}': "min_tokens",
     '{"max_new_tokens":-1}': "max_new_tokens",
     '{"prompt_logprobs":10000000}': "prompt_logprobs",

@@ -11,7 +11,8 @@ type Bound =
 
 const answers: Bound = { kind: "number", least: 1, most: 1024 };
 const tokens: Bound = { kind: "number", least: 0, most: 100_000_000 };
-const alternatives: Bound = { kind: "number", least: -1, most: 1_000_000 };
+/** Below the size of any vocabulary: an engine that is asked for more than it has may fail as a whole. */
+const alternatives: Bound = { kind: "number", least: -1, most: 16_384 };
 const entries: Bound = { kind: "list", most: 4096 };
 
 /** By name, in whichever of the APIs it is known. */

@@ -165,6 +165,44 @@ describe("a client that leaves the line", () => {
     expect(busy.asked).toBe(PLACES);
   });
 
+  test("row 79: in the queue, by FIN behind a body of a megabyte: its place in the line is free as well", async () => {
+    await using busy = await occupy("m79f");
+    const large = chat("m79f", { user: "x".repeat(MB) });
+    const wires: Wire[] = [];
+    for (let count = 0; count < 3; count += 1) {
+      wires.push(await openWire(gateway.url, jsonPost(CHAT, large, [`x-request-id: row-79-fin-${count}`])));
+    }
+    await eventually(async () => (await gateway.metric("pointsman_queue_depth")) === 3, "they wait");
+    const from = performance.now();
+    for (const wire of wires) wire[Symbol.dispose]();
+    for (let count = 0; count < 3; count += 1) await expectQuietly499(`row-79-fin-${count}`);
+    observe(79, `three with 1 MB in the queue, by FIN: out of it after ${(performance.now() - from).toFixed(0)} ms`);
+    expect(await gateway.metric("pointsman_queue_depth")).toBe(0);
+    busy.release();
+    await expectAllFree();
+    expect(busy.asked).toBe(PLACES);
+  });
+
+  test("row 79: by FIN behind 100 kB of other requests: the worker does not go on to the end", async () => {
+    await using worker = await startEngine({
+      model: "m79p",
+      instant: false,
+      timing: { decodeMs: 20, decodeMsPerRunning: 0 },
+    });
+    await using _served = await gateway.serve("m79p", [worker.url]);
+    const request = jsonPost(CHAT, chat("m79p", { max_tokens: 2000, ignore_eos: true }), [
+      "x-request-id: row-79-ahead",
+    ]);
+    const wire = await openWire(gateway.url, request + head("GET /health", []).repeat(3000));
+    await eventually(() => worker.requests.length === 1, "the worker has it");
+    const from = performance.now();
+    wire[Symbol.dispose]();
+    await eventually(() => worker.stats.aborted === 1, "the generation is aborted");
+    observe(79, `100 kB behind it, by FIN: the generation ends after ${(performance.now() - from).toFixed(0)} ms`);
+    await expectQuietly499("row-79-ahead");
+    await expectAllFree();
+  });
+
   test("row 91: a thousand of them are skipped, and the next that lives is served within 50 ms", async () => {
     await using busy = await occupy("m91");
     const wires = await Promise.all(

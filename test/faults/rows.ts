@@ -440,7 +440,7 @@ const REQUESTS: readonly FaultRow[] = [
     row: 79,
     fault: "a client leaves: uploading, in the queue, before the head, within a stream or an answer",
     expected:
-      "the worker is free within 100 ms, all counts are back at none, one line with 499, nothing for the breaker",
+      "the worker is free within 100 ms, or a second where other requests stand behind, all counts are back at none, one line with 499, nothing for the breaker",
   },
   {
     row: 80,
