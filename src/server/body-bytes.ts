@@ -63,8 +63,13 @@ export class BodyBytes {
     return this.#block;
   }
 
+  /** Keeps of the block what is used, so that a small piece between large ones takes no whole block. */
   #closeBlock(): void {
-    if (this.#block) this.#parts.push(this.#block.subarray(0, this.#used));
+    if (!this.#block) return;
+    const unused = this.#block.length - this.#used;
+    this.#parts.push(unused === 0 ? this.#block : Buffer.from(this.#block.subarray(0, this.#used)));
+    this.#request.letGo(unused);
+    this.#held -= unused;
     this.#block = undefined;
     this.#used = 0;
   }
