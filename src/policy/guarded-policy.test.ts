@@ -30,8 +30,10 @@ function ask(select: () => unknown): { readonly outcome: unknown; readonly fault
   }
 }
 
-test("an index of a candidate, and -1 for none, are passed on without a word", () => {
-  for (const index of [-1, 0, 1]) expect(ask(() => index)).toEqual({ outcome: index, faults: [] });
+test("an index of a candidate is passed on without a word, and -1 for none with one", () => {
+  for (const index of [0, 1]) expect(ask(() => index)).toEqual({ outcome: index, faults: [] });
+  const { outcome, faults } = ask(() => -1);
+  expect([outcome, faults.map(({ what }) => what)]).toEqual([-1, ["select() chose none of 2 workers"]]);
 });
 
 test("what is no index of a candidate refuses the request and is named", () => {

@@ -44,21 +44,24 @@ export class GuardedPolicy implements Policy {
       this.#tell("select()", error);
       throw failed();
     }
-    if (typeof chosen === "number" && Number.isInteger(chosen) && chosen >= -1 && chosen < candidates.length)
+    if (typeof chosen === "number" && Number.isInteger(chosen) && chosen >= -1 && chosen < candidates.length) {
+      // It may, and what comes of it looks like an outage.
+      if (chosen < 0) this.#say(`select() chose none of ${candidates.length} workers`);
       return chosen;
+    }
     // A promise that nobody waits for would end the process if it were rejected.
     if (isThenable(chosen)) chosen.then(undefined, () => undefined);
     const wanted = `an index from 0 to ${candidates.length - 1}, or -1 for none`;
-    this.#onFault({
-      policy: this.name,
-      what: `select() returned ${shown(chosen)} and should return ${wanted}`,
-      stack: undefined,
-    });
+    this.#say(`select() returned ${shown(chosen)} and should return ${wanted}`);
     throw failed();
   }
 
   forget(workerId: string, slot: number): void {
     this.#try("forget()", () => this.#inner?.forget?.(workerId, slot));
+  }
+
+  #say(what: string): void {
+    this.#onFault({ policy: this.name, what, stack: undefined });
   }
 
   #try<T>(call: string, work: () => T): T | undefined {

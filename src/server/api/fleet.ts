@@ -1,6 +1,7 @@
 import { isJsonObject, type JsonObject, numberField } from "../../protocol/json.ts";
 import type { FanOutResult, Fleet } from "../../router/fleet.ts";
 import type { Route } from "../route.ts";
+import { numbersOf } from "./worker-page.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
 /** What concerns all workers at once: flush their caches, read their loads. */
@@ -61,7 +62,7 @@ async function getLoads(fleet: Fleet): Promise<Reply> {
     worker_type: worker.spec.workerType,
     load: value ? usedTokens(value) : -1,
     in_flight: worker.requestsInFlight,
-    ...(value ? { details: value } : {}),
+    ...(value ? { details: numbersOf(value) } : {}),
   }));
   return jsonReply({ workers });
 }

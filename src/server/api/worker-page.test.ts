@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { publicPart } from "./worker-page.ts";
+import { numbersOf, publicPart } from "./worker-page.ts";
 
 test("what describes the model and its size passes, at any depth", () => {
   const page = {
@@ -43,4 +43,9 @@ test("a page that says nothing of the kind, or is too deep, is none", () => {
   expect(publicPart({ api_key: "canary" })).toBeUndefined();
   const deep = (levels: number): object => (levels === 0 ? { load: 1 } : { internal_states: [deep(levels - 1)] });
   expect(JSON.stringify(publicPart({ ...deep(50) }) ?? {})).not.toContain("load");
+});
+
+test("of a load the numbers pass, and no words", () => {
+  const page = { loads: [{ dp_rank: 0, num_used_tokens: 7, api_key: "canary" }], env: { TOKEN: "canary" }, ok: true };
+  expect(numbersOf(page)).toEqual({ loads: [{ dp_rank: 0, num_used_tokens: 7 }], env: {}, ok: true });
 });

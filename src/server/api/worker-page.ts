@@ -47,6 +47,23 @@ export function publicPart(page: JsonObject, depth = MAX_DEPTH): JsonObject | un
   return members.length > 0 ? Object.fromEntries(members) : undefined;
 }
 
+/** What an engine says of its load: its numbers, at any depth, and nothing in words. */
+export function numbersOf(page: JsonObject): JsonObject {
+  const kept = numericPart(page, MAX_DEPTH);
+  return isJsonObject(kept) ? kept : {};
+}
+
+function numericPart(value: unknown, depth: number): unknown {
+  if (typeof value === "number" || typeof value === "boolean") return value;
+  if (typeof value !== "object" || value === null || depth === 0) return undefined;
+  if (Array.isArray(value)) {
+    return value.slice(0, MAX_ENTRIES).flatMap((entry: unknown) => numericPart(entry, depth - 1) ?? []);
+  }
+  const members = Object.entries(value).slice(0, MAX_ENTRIES);
+  const kept = members.map(([name, member]) => [name, numericPart(member, depth - 1)] as const);
+  return Object.fromEntries(kept.filter(([, member]) => member !== undefined));
+}
+
 function publicValue(value: unknown, depth: number): unknown {
   if (typeof value === "string") return isPlain(value) ? value : undefined;
   if (typeof value !== "object" || value === null) return value;
