@@ -68,17 +68,20 @@ describe("bodies of which nearly all is no data", () => {
 
   test("row 251: chunk extensions: 400 beyond 16 KiB of them", async () => {
     const line = `1;${"a".repeat(250)}\r\n \r\n`;
-    const rise = await rssRise(gateway, async () => {
-      for (let round = 0; round < 5; round += 1) {
-        using wire = await openWire(gateway.url, start);
-        let sent = 0;
-        for (; sent < 100 * MB && !wire.isClosed && wire.received === ""; sent += line.length * 1000) {
-          await wire.write(line.repeat(1000));
-        }
-        const [answer] = await wire.answers(1);
-        expect([answer?.status, openaiError(answer?.body ?? "{}").code]).toEqual([400, "malformed_request"]);
-        expect(sent).toBeLessThan(16 * MB);
+    const flood = async (): Promise<void> => {
+      using wire = await openWire(gateway.url, start);
+      let sent = 0;
+      for (; sent < 100 * MB && !wire.isClosed && wire.received === ""; sent += line.length * 1000) {
+        await wire.write(line.repeat(1000));
       }
+      const [answer] = await wire.answers(1);
+      expect([answer?.status, openaiError(answer?.body ?? "{}").code]).toEqual([400, "malformed_request"]);
+      expect(sent).toBeLessThan(16 * MB);
+    };
+    // What the tests before have left is collected meanwhile.
+    for (let round = 0; round < 20; round += 1) await flood();
+    const rise = await rssRise(gateway, async () => {
+      for (let round = 0; round < 5; round += 1) await flood();
     });
     observe(251, `extensions: 400, resident memory ${rise.toFixed(1)} MB more`);
     expect(rise).toBeLessThanOrEqual(32);

@@ -27,7 +27,7 @@ test("who waits is called with the next turn, and not before", () => {
   expect(called).toEqual(["a"]);
 });
 
-test("one that comes again and again has one of a turn, and others have theirs", () => {
+test("one that comes again and again has its turn, and others have theirs", () => {
   const { turns, pass } = started();
   const called: string[] = [];
   const greedy = {
@@ -40,10 +40,12 @@ test("one that comes again and again has one of a turn, and others have theirs",
   pass();
   turns.wait({ takeTurn: () => called.push("other") });
   pass();
-  expect(called).toEqual(["greedy", "greedy", "other"]);
+  pass();
+  pass();
+  expect(called).toEqual(["greedy", "greedy", "other", "greedy"]);
 });
 
-test("a thousand that wait are called a few at a time, in their order", () => {
+test("a thousand that wait are called one at a time, in their order", () => {
   const state = started();
   const called: number[] = [];
   for (let index = 0; index < 1000; index += 1) state.turns.wait({ takeTurn: () => called.push(index) });
@@ -54,5 +56,5 @@ test("a thousand that wait are called a few at a time, in their order", () => {
     most = Math.max(most, called.length - before);
   }
   expect(called).toEqual(Array.from({ length: 1000 }, (_, index) => index));
-  expect(most).toBeLessThanOrEqual(32);
+  expect(most).toBe(1);
 });
