@@ -247,7 +247,7 @@ export const configSchema = z.strictObject({
   maxPayloadSize: z.int().min(1024).max(2_147_483_647).default(67_108_864).meta({
     group: "Listening",
     description:
-      "Largest request body, bytes, as it came and decoded. 64 MiB holds a few pictures in base64; the field's 512 MiB lets one client take half a gigabyte.",
+      "Largest request body, bytes, as it came and decoded. 64 MiB holds a few pictures in base64; the 512 MiB of sglang-router let one client take half a gigabyte.",
   }),
   corsAllowedOrigins: z.array(origin).default([]).meta({
     group: "Listening",
@@ -352,7 +352,7 @@ export const configSchema = z.strictObject({
     group: "Workers",
     aliases: ["--drain-settle-secs"],
     description:
-      "How long a removed worker may finish its requests, seconds. Long generations take minutes; the field's 5 would cut them.",
+      "How long a removed worker may finish its requests, seconds. Long generations take minutes; the 5 of other gateways would cut them.",
   }),
   defaultPolicy: policyName.default("cache_aware").meta({
     group: "Routing",

@@ -38,7 +38,7 @@ import {
 import { exposeState } from "./state-metrics.ts";
 
 /**
- * Everything that lives as long as the gateway, made once before any router. Who needs a part is given that part; the
+ * Everything that lives as long as the gateway: registries, routers, and what stands beside them. Who needs a part is given that part; the
  * context itself goes only to the server, which it fits by shape.
  */
 export interface AppContext extends AsyncDisposable {
@@ -83,7 +83,8 @@ export type AppContextOverrides = Partial<
 };
 
 /**
- * Builds the context: registries first, with the workers of file and command line, then what stands on them. Disposing
+ * Builds the context: registries first, then routers and health checks, and the workers of file and command line through the
+ * same door as those of the API. Disposing
  * it closes everything in reverse; what was made before a failure half-way is closed as well. Throws GatewayError where
  * the configuration cannot be carried out (an unknown policy, a policy module that does not load).
  */

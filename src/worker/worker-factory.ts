@@ -58,7 +58,7 @@ export class WorkerFactory {
   }
 }
 
-/** A worker of which only the address is given. Priority and cost are those of the field. */
+/** A worker of which only the address is given. Priority and cost are what smg takes where nothing is said. */
 export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
   modelId: undefined,
   apiKey: undefined,
