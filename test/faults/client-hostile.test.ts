@@ -33,7 +33,7 @@ describe("connections that send thousands of requests behind each other", () => 
   };
   for (const [name, request] of Object.entries(kinds)) {
     for (const connections of [1, 20]) {
-      test(`row 250: ${connections} with ${name} do not hold others up`, async () => {
+      test(`row 145: ${connections} with ${name} do not hold others up`, async () => {
         const bytes = Buffer.from(request.repeat(Math.ceil((4 * MB) / request.length)));
         const wires = await Promise.all(Array.from({ length: connections }, () => openWire(gateway.url)));
         const over = new AbortController();
@@ -56,7 +56,7 @@ describe("connections that send thousands of requests behind each other", () => 
         over.abort();
         for (const wire of wires) wire.hangUp();
         await Promise.all(flood);
-        observe(250, `${connections} with ${name}: 10 × 200, half of them in ${quantile(times, 0.5).toFixed(0)} ms`);
+        observe(145, `${connections} with ${name}: 10 × 200, half of them in ${quantile(times, 0.5).toFixed(0)} ms`);
         expect(quantile(times, 0.5)).toBeLessThan(250);
       }, 30_000);
     }
@@ -66,7 +66,7 @@ describe("connections that send thousands of requests behind each other", () => 
 describe("bodies of which nearly all is no data", () => {
   const start = head(`POST ${CHAT}`, ["content-type: application/json", "transfer-encoding: chunked"]);
 
-  test("row 251: chunk extensions: 400 beyond 16 KiB of them", async () => {
+  test("row 146: chunk extensions: 400 beyond 16 KiB of them", async () => {
     const line = `1;${"a".repeat(250)}\r\n \r\n`;
     const flood = async (): Promise<void> => {
       using wire = await openWire(gateway.url, start);
@@ -83,11 +83,11 @@ describe("bodies of which nearly all is no data", () => {
     const rise = await rssRise(gateway, async () => {
       for (let round = 0; round < 5; round += 1) await flood();
     });
-    observe(251, `extensions: 400, resident memory ${rise.toFixed(1)} MB more`);
+    observe(146, `extensions: 400, resident memory ${rise.toFixed(1)} MB more`);
     expect(rise).toBeLessThanOrEqual(32);
   });
 
-  test("row 251: chunks of a byte are taken, and hold no more than their data", async () => {
+  test("row 146: chunks of a byte are taken, and hold no more than their data", async () => {
     const body = JSON.stringify(chat("m", { user: "x".repeat(2 * MB) }));
     const chunks = Buffer.from(body.replaceAll(/[^]/g, "1\r\n$&\r\n"));
     const rise = await rssRise(gateway, async () => {
@@ -97,11 +97,11 @@ describe("bodies of which nearly all is no data", () => {
       expect((await wire.answers(1, 10_000))[0]?.status).toBe(200);
     });
     expect(engine.requests.at(-1)?.body.length).toBe(body.length);
-    observe(251, `2 MB in chunks of a byte: 200, resident memory ${rise.toFixed(1)} MB more`);
+    observe(146, `2 MB in chunks of a byte: 200, resident memory ${rise.toFixed(1)} MB more`);
     expect(rise).toBeLessThanOrEqual(48);
   });
 
-  test("row 251: and what waits for the rest of such a body is counted as it is held", async () => {
+  test("row 146: and what waits for the rest of such a body is counted as it is held", async () => {
     await using strict = await startFaultGateway(["--max-request-bytes-in-flight", String(2 * MB)]);
     const worker = await startEngine({ model: "m251" });
     await using _served = await strict.serve("m251", [worker.url]);
@@ -120,7 +120,7 @@ describe("bodies of which nearly all is no data", () => {
     const refused = strict.lines().filter(isRefused).length;
     for (const wire of wires) wire.hangUp();
     observe(
-      251,
+      146,
       `40 bodies of 200 kB in 1.6 MB each, of which 2 MiB may be held: ${refused} refused, ${rise.toFixed(0)} MB more`,
     );
     expect(rise).toBeLessThanOrEqual(64);
@@ -130,7 +130,7 @@ describe("bodies of which nearly all is no data", () => {
 });
 
 describe("clients that announce large bodies and do not send them", () => {
-  test("row 252: hold neither room nor places: others are served", async () => {
+  test("row 147: hold neither room nor places: others are served", async () => {
     await using strict = await startFaultGateway([
       ...["--max-concurrent-requests", "4"],
       ...["--max-request-bytes-in-flight", String(8 * MB)],
@@ -147,21 +147,21 @@ describe("clients that announce large bodies and do not send them", () => {
       await Bun.sleep(20);
     }
     expect([...new Set(statuses)]).toEqual([200]);
-    observe(252, "64 of 64 MiB announced, 4 places and 8 MiB: 20 × 200");
+    observe(147, "64 of 64 MiB announced, 4 places and 8 MiB: 20 × 200");
     const dripping = setInterval(() => {
       for (const wire of wires) void wire.write("x");
     }, 100);
     const answers = await Promise.all(wires.map((wire) => wire.answers(1, 5000)));
     clearInterval(dripping);
     expect([...new Set(answers.map(([answer]) => answer?.status))]).toEqual([408]);
-    observe(252, "ten bytes a second, stall bound 1 s: 64 × 408");
+    observe(147, "ten bytes a second, stall bound 1 s: 64 × 408");
     await worker.stop();
   }, 30_000);
 });
 
 describe("millions of outermost members", () => {
   for (const route of [CHAT, "/v1/messages"]) {
-    test(`row 253: 400 at ${route}, and others are not held up`, async () => {
+    test(`row 148: 400 at ${route}, and others are not held up`, async () => {
       const members = Array.from({ length: 300_000 }, (_, index) => `"${index}":0`).join(",");
       const body = `{"model":"m","messages":[],${members}}`;
       const times: number[] = [];
@@ -174,24 +174,24 @@ describe("millions of outermost members", () => {
         expect([answer?.status, health.status]).toEqual([400, 200]);
         expect(answer?.body).toContain("more than 4096 members");
       }
-      observe(253, `${(body.length / 1e6).toFixed(1)} MB at ${route}: 400 in ${Math.min(...times).toFixed(0)} ms`);
+      observe(148, `${(body.length / 1e6).toFixed(1)} MB at ${route}: 400 in ${Math.min(...times).toFixed(0)} ms`);
       expect(Math.min(...times)).toBeLessThan(100);
     });
   }
 });
 
 describe("empty lines", () => {
-  test("row 254: beyond a handful are no request", async () => {
+  test("row 149: beyond a handful are no request", async () => {
     for (const lines of [9, 1_000_000]) {
       using wire = await openWire(gateway.url);
       await wire.write("\r\n".repeat(lines));
       const [answer] = await wire.answers(1);
       expect([answer?.status, openaiError(answer?.body ?? "{}").code]).toEqual([400, "malformed_request"]);
     }
-    observe(254, "nine, and a million: 400");
+    observe(149, "nine, and a million: 400");
   });
 
-  test("row 254: whose halves come by turns keep no connection", async () => {
+  test("row 149: whose halves come by turns keep no connection", async () => {
     using wire = await openWire(gateway.url);
     const from = performance.now();
     for (let half = 0; !wire.isClosed && performance.now() - from < 10_000; half += 1) {
@@ -200,12 +200,12 @@ describe("empty lines", () => {
     }
     const secs = (performance.now() - from) / 1000;
     expect([wire.isClosed, wire.received]).toEqual([true, ""]);
-    observe(254, `by halves: closed after ${secs.toFixed(1)} s, idle bound 2 s`);
+    observe(149, `by halves: closed after ${secs.toFixed(1)} s, idle bound 2 s`);
     expect(secs).toBeLessThan(5);
   }, 15_000);
 });
 
-test("row 255: idle clients at the ports of metrics and administration leave the main port what it needs", async () => {
+test("row 150: idle clients at the ports of metrics and administration leave the main port what it needs", async () => {
   for (const kind of ["metrics", "administration"]) {
     const port = freePort();
     const flags = kind === "metrics" ? ["--prometheus-port", String(port)] : ["--admin-port", String(port)];
@@ -233,7 +233,7 @@ test("row 255: idle clients at the ports of metrics and administration leave the
     const open = wires.filter((wire) => !wire.isClosed).length;
     expect(open).toBeLessThanOrEqual(64);
     expect(spent).toBeLessThan(20);
-    observe(255, `500 at the port of ${kind}: ${open} stay, 5 × 200 at the main port, ${spent * 2} % of a core`);
+    observe(150, `500 at the port of ${kind}: ${open} stay, 5 × 200 at the main port, ${spent * 2} % of a core`);
     for (const wire of wires) wire.hangUp();
     await eventually(async () => {
       const path = kind === "metrics" ? "/metrics" : "/liveness";

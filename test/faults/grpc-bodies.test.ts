@@ -45,7 +45,7 @@ function bodies(model: string): readonly (readonly [name: string, path: string, 
 }
 
 describe("bodies for gRPC workers", () => {
-  test("row 60, 266: that no model takes are refused in seconds, and streams go on meanwhile", async () => {
+  test("row 60, 157: that no model takes are refused in seconds, and streams go on meanwhile", async () => {
     await using engine = await startTinyEngine();
     await using paced = await startEngine({
       model: "m266",
@@ -89,12 +89,12 @@ describe("bodies for gRPC workers", () => {
     expect(rise).toBeLessThan(1500);
     expect(longest - idle).toBeLessThanOrEqual(100);
     observe(
-      266,
+      157,
       `longest gap of a stream ${idle.toFixed(0)} ms, with such bodies ${longest.toFixed(0)} ms; ${rise.toFixed(0)} MB more memory`,
     );
   }, 90_000);
 
-  test("row 267: whose client leaves are not worked on any more", async () => {
+  test("row 158: whose client leaves are not worked on any more", async () => {
     await using engine = await startTinyEngine();
     await using _engine = await gateway.serve("tiny-267", [engine.url]);
     expect((await send(CHAT, JSON.stringify(chat("tiny-267")))).status).toBe(200);
@@ -108,7 +108,7 @@ describe("bodies for gRPC workers", () => {
     const ms = performance.now() - from;
     expect(ms).toBeLessThan(1000);
     expect(engine.records.filter(({ method }) => method === "Generate").length).toBe(1);
-    observe(267, `over ${ms.toFixed(0)} ms after the client had left`);
+    observe(158, `over ${ms.toFixed(0)} ms after the client had left`);
   });
 });
 

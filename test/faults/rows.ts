@@ -210,117 +210,6 @@ const WORKERS: readonly FaultRow[] = [
     fault: "a worker closes idle connections just as requests come",
     expected: "no client sees an error; generations are the requests and at most the counted unclear ones",
   },
-  {
-    row: 220,
-    fault: 'a worker writes "" or the word "null" as `finish_reason` into every event',
-    expected: "no reason to stop: a stream that is cut is told as cut, and parsing goes on to the end",
-  },
-  {
-    row: 221,
-    fault: "a stream ends in order after some of the answers that were asked for",
-    expected: "as row 7: `n`, prompts of a batch, and both are counted, in each API that has them",
-  },
-  {
-    row: 222,
-    fault: "events without data, pings in words, white space around the end marker",
-    expected: "left out, wherever they come; the stream is whole",
-  },
-  {
-    row: 223,
-    fault: "an event by the name of error whose data says nothing of one; an empty error in each event",
-    expected: "as row 28; an empty error beside an answer is none",
-  },
-  {
-    row: 224,
-    fault: "a worker sends a comment, `retry:`, a ping or nothing behind its head, and is lost",
-    expected: "another worker answers, as before the head; alone 502, or 504 after silence",
-  },
-  {
-    row: 225,
-    fault: "a worker sends nothing before its first token for longer than what stands between will wait",
-    expected:
-      "the client of a stream has the head and a sign of life in time; the second attempt is there all the same; an error is then an event, recorded as what it is",
-  },
-  {
-    row: 226,
-    fault: "a request waits in line for longer than what stands between will wait",
-    expected: "as row 225, in the line before the gate and in that before a model",
-  },
-  {
-    row: 227,
-    fault: "answers that are no JSON by right, and JSON by other names",
-    expected:
-      "bytes that were asked for pass as they are, with their `metadata`; JSON without a type or as `application/*+json` passes as JSON; all else as rows 25 and 26, and bytes that nobody asked for too",
-  },
-  {
-    row: 210,
-    fault: "a worker's socket is closed in the moment in which it is handed to the next request in line",
-    expected: "that request has another socket; each is answered within the bounds, and all counts are back at none",
-  },
-  {
-    row: 211,
-    fault: "a worker sends a second answer that nobody asked for, late and in a segment of its own",
-    expected:
-      "what comes before the socket is used again closes it; after the first one the worker's sockets are used once each",
-    deviation:
-      "HTTP/1.1 has no ids: an extra answer that comes when the next request is already on the socket is taken for that request's, once",
-  },
-  {
-    row: 212,
-    fault: "a worker's head has lines that end in a line feed alone, or is none",
-    expected: "read where all of its lines do; 502 at once where it can never become a head",
-  },
-  {
-    row: 213,
-    fault: "a worker tells a framing that its version or status does not have",
-    expected: "read as HTTP says, and the socket is not used again",
-  },
-  {
-    row: 230,
-    fault: "one of two workers answers 500 to everything at once, and says that it is well",
-    expected:
-      "with each policy at most 12 of 120 requests of 8 clients fail; it is ejected, and log, metrics and its view say so",
-  },
-  { row: 231, fault: "the same with two threads", expected: "the same, and at most one more for each client" },
-  {
-    row: 232,
-    fault: "all workers of a model answer 500 to everything",
-    expected: "nobody is ejected, and the errors pass as they are",
-  },
-  {
-    row: 233,
-    fault: "a client whose requests fail at every worker",
-    expected: "nobody is ejected, whether it varies them or not, and with affinity as well; all others are answered",
-  },
-  {
-    row: 234,
-    fault: "an ejected worker works again",
-    expected:
-      "requests prove it one at a time; it has a tenth of its share first, and all of it when its slow start is over",
-  },
-  {
-    row: 235,
-    fault: "a lone 401 or 403 of a worker; the page of a firewall",
-    expected:
-      "it rests where another can serve, which one line says with why and for how long; alone it is asked on; a page is no refusal of the credential",
-  },
-  {
-    row: 236,
-    fault: "529, and what proxies say of a worker that they cannot reach (520 to 526, 530)",
-    expected: "another worker answers; alone 503 with Retry-After, or 502",
-  },
-  { row: 237, fault: "a worker's rest as a date or in milliseconds", expected: "it is heeded" },
-  {
-    row: 238,
-    fault: "a worker fails in words of its own",
-    expected:
-      "they stand in the log, without what stands in the request as well, and never in an answer; the access line names each worker that failed",
-  },
-  {
-    row: 239,
-    fault: "a worker that fails at once, before the least loaded is chosen",
-    expected: "for policies it is as loaded as if it had answered; counts, metrics and drains have what is true",
-  },
 ];
 
 const GRPC: readonly FaultRow[] = [
@@ -464,37 +353,6 @@ const REQUESTS: readonly FaultRow[] = [
   },
   { row: 87, fault: "patterns made to be slow", expected: "clients' are text; ours are globs, in under 10 ms" },
   { row: 88, fault: "text that looks like the end of a stream", expected: "arrives as text" },
-  {
-    row: 250,
-    fault: "connections that send thousands of requests behind each other",
-    expected: "others are served beside them: no request is refused as `overloaded`, and half of them take no 250 ms",
-  },
-  {
-    row: 251,
-    fault: "bodies of which nearly all is no data: chunk extensions, chunks and packets of a byte",
-    expected: "400 beyond 16 KiB of extensions; memory is that of the data, counted as it is held",
-  },
-  {
-    row: 252,
-    fault: "clients that announce large bodies, or send a byte now and then",
-    expected:
-      "what has not come takes no room and no place: others are served; below 1 KiB a second they are told 408; where the line is full they are refused before they send",
-  },
-  {
-    row: 253,
-    fault: "millions of outermost members",
-    expected: "400 beyond 4,096, in each shape; at most 100 ms, and health meanwhile",
-  },
-  {
-    row: 254,
-    fault: "empty lines, in one piece or by halves",
-    expected: "they begin no request: refused beyond eight, and closed as idle",
-  },
-  {
-    row: 255,
-    fault: "200 descriptors, 500 idle clients at the ports of metrics and administration",
-    expected: "each of these ports takes a few only: the main port serves, and no core is burnt",
-  },
 ];
 
 const LIFE: readonly FaultRow[] = [
@@ -583,56 +441,6 @@ const LIFE: readonly FaultRow[] = [
     expected: "no crash, those connected are served, and all is well after",
   },
   { row: 107, fault: "log lines that cannot be written", expected: "serving goes on, drops are told" },
-  {
-    row: 260,
-    fault: "with several threads a client leaves between the grant of its place and the reading of it",
-    expected: "the place is free again at once: after any number of them the gateway takes as many requests as before",
-  },
-  {
-    row: 261,
-    fault: "a thread dies and cannot be started anew at first",
-    expected:
-      "each try is told and followed by another, up to 10 s apart; the other threads serve, and the administration answers meanwhile",
-  },
-  {
-    row: 262,
-    fault: "a policy of the operator's loops for ever in one of several threads",
-    expected:
-      "the others serve; after 10 s the thread is ended and started anew, its places are given back and the log says what it did. With one thread nobody is left to notice",
-  },
-  {
-    row: 263,
-    fault: "bodies on routes that take none, or before the key is known",
-    expected: "the answer does not wait for them and none of them is kept",
-  },
-  {
-    row: 264,
-    fault: "a flood of `/health_generate`, which needs no key",
-    expected: "one question to a worker at a time, and one a second",
-  },
-  {
-    row: 265,
-    fault: "a client gives up waiting for the answer of the administration",
-    expected: "it is not logged as a defect",
-  },
-  {
-    row: 266,
-    fault:
-      "bodies for a gRPC worker that no model takes: a text of 60 MB, a million messages, thousands of tools, millions of token ids",
-    expected:
-      "refused by their bytes, their entries or as soon as too many tokens are counted: in seconds, without gigabytes, and other streams go on",
-  },
-  {
-    row: 267,
-    fault: "the client leaves while its prompts become tokens",
-    expected: "what is left of them is not encoded, and no worker hears of them",
-  },
-  {
-    row: 268,
-    fault: "a flood of texts of 1 MB on `/parse/function_call`",
-    expected:
-      "they pass key, limits and gate as any request does; each thread takes one apart at a time, in steps, and chats go on",
-  },
 ];
 
 const STATE: readonly FaultRow[] = [
@@ -678,10 +486,207 @@ const STATE: readonly FaultRow[] = [
   },
 ];
 
+/** Found by outside reviews and in public reports of other gateways. */
+const REPORTED: readonly FaultRow[] = [
+  {
+    row: 123,
+    fault: "a worker's socket is closed in the moment in which it is handed to the next request in line",
+    expected: "that request has another socket; each is answered within the bounds, and all counts are back at none",
+  },
+  {
+    row: 124,
+    fault: "a worker sends a second answer that nobody asked for, late and in a segment of its own",
+    expected:
+      "what comes before the socket is used again closes it; after the first one the worker's sockets are used once each",
+    deviation:
+      "HTTP/1.1 has no ids: an extra answer that comes when the next request is already on the socket is taken for that request's, once",
+  },
+  {
+    row: 125,
+    fault: "a worker's head has lines that end in a line feed alone, or is none",
+    expected: "read where all of its lines do; 502 at once where it can never become a head",
+  },
+  {
+    row: 126,
+    fault: "a worker tells a framing that its version or status does not have",
+    expected: "read as HTTP says, and the socket is not used again",
+  },
+  {
+    row: 127,
+    fault: 'a worker writes "" or the word "null" as `finish_reason` into every event',
+    expected: "no reason to stop: a stream that is cut is told as cut, and parsing goes on to the end",
+  },
+  {
+    row: 128,
+    fault: "a stream ends in order after some of the answers that were asked for",
+    expected: "as row 7: `n`, prompts of a batch, and both are counted, in each API that has them",
+  },
+  {
+    row: 129,
+    fault: "events without data, pings in words, white space around the end marker",
+    expected: "left out, wherever they come; the stream is whole",
+  },
+  {
+    row: 130,
+    fault: "an event by the name of error whose data says nothing of one; an empty error in each event",
+    expected: "as row 28; an empty error beside an answer is none",
+  },
+  {
+    row: 131,
+    fault: "a worker sends a comment, `retry:`, a ping or nothing behind its head, and is lost",
+    expected: "another worker answers, as before the head; alone 502, or 504 after silence",
+  },
+  {
+    row: 132,
+    fault: "a worker sends nothing before its first token for longer than what stands between will wait",
+    expected:
+      "the client of a stream has the head and a sign of life in time; the second attempt is there all the same; an error is then an event, recorded as what it is",
+  },
+  {
+    row: 133,
+    fault: "a request waits in line for longer than what stands between will wait",
+    expected: "as row 132, in the line before the gate and in that before a model",
+  },
+  {
+    row: 134,
+    fault: "answers that are no JSON by right, and JSON by other names",
+    expected:
+      "bytes that were asked for pass as they are, with their `metadata`; JSON without a type or as `application/*+json` passes as JSON; all else as rows 25 and 26, and bytes that nobody asked for too",
+  },
+  {
+    row: 135,
+    fault: "one of two workers answers 500 to everything at once, and says that it is well",
+    expected:
+      "with each policy at most 12 of 120 requests of 8 clients fail; it is ejected, and log, metrics and its view say so",
+  },
+  { row: 136, fault: "the same with two threads", expected: "the same, and at most one more for each client" },
+  {
+    row: 137,
+    fault: "all workers of a model answer 500 to everything",
+    expected: "nobody is ejected, and the errors pass as they are",
+  },
+  {
+    row: 138,
+    fault: "a client whose requests fail at every worker",
+    expected: "nobody is ejected, whether it varies them or not, and with affinity as well; all others are answered",
+  },
+  {
+    row: 139,
+    fault: "an ejected worker works again",
+    expected:
+      "requests prove it one at a time; it has a tenth of its share first, and all of it when its slow start is over",
+  },
+  {
+    row: 140,
+    fault: "a lone 401 or 403 of a worker; the page of a firewall",
+    expected:
+      "it rests where another can serve, which one line says with why and for how long; alone it is asked on; a page is no refusal of the credential",
+  },
+  {
+    row: 141,
+    fault: "529, and what proxies say of a worker that they cannot reach (520 to 526, 530)",
+    expected: "another worker answers; alone 503 with Retry-After, or 502",
+  },
+  { row: 142, fault: "a worker's rest as a date or in milliseconds", expected: "it is heeded" },
+  {
+    row: 143,
+    fault: "a worker fails in words of its own",
+    expected:
+      "they stand in the log, without what stands in the request as well, and never in an answer; the access line names each worker that failed",
+  },
+  {
+    row: 144,
+    fault: "a worker that fails at once, before the least loaded is chosen",
+    expected: "for policies it is as loaded as if it had answered; counts, metrics and drains have what is true",
+  },
+  {
+    row: 145,
+    fault: "connections that send thousands of requests behind each other",
+    expected: "others are served beside them: no request is refused as `overloaded`, and half of them take no 250 ms",
+  },
+  {
+    row: 146,
+    fault: "bodies of which nearly all is no data: chunk extensions, chunks and packets of a byte",
+    expected: "400 beyond 16 KiB of extensions; memory is that of the data, counted as it is held",
+  },
+  {
+    row: 147,
+    fault: "clients that announce large bodies, or send a byte now and then",
+    expected:
+      "what has not come takes no room and no place: others are served; below 1 KiB a second they are told 408; where the line is full they are refused before they send",
+  },
+  {
+    row: 148,
+    fault: "millions of outermost members",
+    expected: "400 beyond 4,096, in each shape; at most 100 ms, and health meanwhile",
+  },
+  {
+    row: 149,
+    fault: "empty lines, in one piece or by halves",
+    expected: "they begin no request: refused beyond eight, and closed as idle",
+  },
+  {
+    row: 150,
+    fault: "200 descriptors, 500 idle clients at the ports of metrics and administration",
+    expected: "each of these ports takes a few only: the main port serves, and no core is burnt",
+  },
+  {
+    row: 151,
+    fault: "with several threads a client leaves between the grant of its place and the reading of it",
+    expected: "the place is free again at once: after any number of them the gateway takes as many requests as before",
+  },
+  {
+    row: 152,
+    fault: "a thread dies and cannot be started anew at first",
+    expected:
+      "each try is told and followed by another, up to 10 s apart; the other threads serve, and the administration answers meanwhile",
+  },
+  {
+    row: 153,
+    fault: "a policy of the operator's loops for ever in one of several threads",
+    expected:
+      "the others serve; after 10 s the thread is ended and started anew, its places are given back and the log says what it did. With one thread nobody is left to notice",
+  },
+  {
+    row: 154,
+    fault: "bodies on routes that take none, or before the key is known",
+    expected: "the answer does not wait for them and none of them is kept",
+  },
+  {
+    row: 155,
+    fault: "a flood of `/health_generate`, which needs no key",
+    expected: "one question to a worker at a time, and one a second",
+  },
+  {
+    row: 156,
+    fault: "a client gives up waiting for the answer of the administration",
+    expected: "it is not logged as a defect",
+  },
+  {
+    row: 157,
+    fault:
+      "bodies for a gRPC worker that no model takes: a text of 60 MB, a million messages, thousands of tools, millions of token ids",
+    expected:
+      "refused by their bytes, their entries or as soon as too many tokens are counted: in seconds, without gigabytes, and other streams go on",
+  },
+  {
+    row: 158,
+    fault: "the client leaves while its prompts become tokens",
+    expected: "what is left of them is not encoded, and no worker hears of them",
+  },
+  {
+    row: 159,
+    fault: "a flood of texts of 1 MB on `/parse/function_call`",
+    expected:
+      "they pass key, limits and gate as any request does; each thread takes one apart at a time, in steps, and chats go on",
+  },
+];
+
 export const SECTIONS: readonly FaultSection[] = [
   { title: "Workers over HTTP", rows: WORKERS },
   { title: "Workers over gRPC", rows: GRPC },
   { title: "Requests", rows: REQUESTS },
   { title: "Load and life", rows: LIFE },
   { title: "State, dependencies, identity", rows: STATE },
+  { title: "What reviews and public reports found", rows: REPORTED },
 ];

@@ -83,20 +83,20 @@ describe.concurrent("nothing comes before the first token", () => {
   for (const api of APIS) {
     for (const isHeadFirst of [true, false]) {
       const what = isHeadFirst ? "with a head" : "without a head";
-      test(`row 225: a worker that is silent ${what}: the client has the head and a sign of life in time: ${api.name}`, async () => {
+      test(`row 132: a worker that is silent ${what}: the client has the head and a sign of life in time: ${api.name}`, async () => {
         const model = `silent ${what} ${api.name}`;
         await using engine = await startRawEngine(late(api, 3000, isHeadFirst));
         await using _served = await gateway.serve(model, [engine.url]);
         const reply = await timed(gateway, api, model);
         await expectEarly(gateway, api, reply);
         observe(
-          225,
+          132,
           `worker silent ${what} for 3 s, bound 1 s: head after ${Math.round(reply.headMs)} ms (${api.name})`,
         );
       });
     }
 
-    test(`row 225: behind an early head another worker answers where the first is lost: ${api.name}`, async () => {
+    test(`row 132: behind an early head another worker answers where the first is lost: ${api.name}`, async () => {
       const model = `lost ${api.name}`;
       let bad = 0;
       const lost = (exchange: RawExchange): void => {
@@ -109,10 +109,10 @@ describe.concurrent("nothing comes before the first token", () => {
       await using _served = await gateway.serve(model, [one.url, two.url]);
       await expectEarly(gateway, api, await timed(gateway, api, model), 2);
       expect([one.generations, two.generations]).toEqual([1, 1]);
-      observe(225, "lost behind an early head: whole from another worker, 2 attempts, in each API");
+      observe(132, "lost behind an early head: whole from another worker, 2 attempts, in each API");
     });
 
-    test(`row 225: behind an early head an error is told within the stream: ${api.name}`, async () => {
+    test(`row 132: behind an early head an error is told within the stream: ${api.name}`, async () => {
       const model = `failed ${api.name}`;
       await using engine = await startRawEngine(({ reset }) => void setTimeout(reset, 2500));
       await using _served = await gateway.serve(model, [engine.url]);
@@ -128,13 +128,13 @@ describe.concurrent("nothing comes before the first token", () => {
       expect(await lineOf(gateway, reply)).toMatchObject({ status: 200, error: "upstream_closed", attempts: 1 });
       expect(await gateway.metric("pointsman_request_errors_total", { model, code: "upstream_closed" })).toBe(1);
       observe(
-        225,
+        132,
         "lost alone behind an early head: one error event, no end marker, status 200 and the error in line and metrics",
       );
     });
   }
 
-  test("row 225: with `parse_output`, with threads, and over gRPC it is the same", async () => {
+  test("row 132: with `parse_output`, with threads, and over gRPC it is the same", async () => {
     await using engine = await startRawEngine(late(CHAT, 3000));
     await using tiny = await startTinyEngine({ timing: { prefillTokensPerSec: 9 } });
     await using _grpc = await gateway.serve("tiny-late", [tiny.url]);
@@ -150,7 +150,7 @@ describe.concurrent("nothing comes before the first token", () => {
     expect(overGrpc.text).toEndWith("data: [DONE]\n\n");
   });
 
-  test("row 225: an answer that is not streamed waits for its status", async () => {
+  test("row 132: an answer that is not streamed waits for its status", async () => {
     await using engine = await startRawEngine(
       ({ write }) => void setTimeout(() => write(jsonAnswer(CHAT.whole("w"))), 2500),
     );
@@ -160,7 +160,7 @@ describe.concurrent("nothing comes before the first token", () => {
     expect(reply.text).toBe(CHAT.whole("w"));
   });
 
-  test("row 225: a client of HTTP/1.0 gets the same, until the connection is closed", async () => {
+  test("row 132: a client of HTTP/1.0 gets the same, until the connection is closed", async () => {
     await using engine = await startRawEngine(late(CHAT, 3000));
     await using _served = await gateway.serve("http10", [engine.url]);
     const asked = rawPost(CHAT.path, CHAT.body("http10", { stream: true })).replace("HTTP/1.1", "HTTP/1.0");
@@ -172,7 +172,7 @@ describe.concurrent("nothing comes before the first token", () => {
     expect(client.received).not.toContain("chunked");
   });
 
-  test("row 225: a client that leaves behind an early head frees the worker at once", async () => {
+  test("row 132: a client that leaves behind an early head frees the worker at once", async () => {
     const closed = Promise.withResolvers<void>();
     await using engine = await startRawEngine((exchange) => void exchange.closed.then(closed.resolve));
     await using _served = await gateway.serve("left", [engine.url]);
@@ -193,7 +193,7 @@ describe.concurrent("nothing comes while a request is in line", () => {
     "before a model's places": () => narrowByModel,
   };
   for (const [where, of] of Object.entries(LINES)) {
-    test(`row 226: in line ${where}: the client has the head and a sign of life in time, then its answer, or the error as an event`, async () => {
+    test(`row 133: in line ${where}: the client has the head and a sign of life in time, then its answer, or the error as an event`, async () => {
       const to = of();
       const model = `line ${where}`;
       const held: RawExchange[] = [];
@@ -225,7 +225,7 @@ describe.concurrent("nothing comes while a request is in line", () => {
       held[3]?.write(`${STREAM_HEAD}${chunk(whole(CHAT))}0\r\n\r\n`);
       expect((await after).text).toBe(whole(CHAT));
       observe(
-        226,
+        133,
         `in line ${where}, bound 1 s: head after ${Math.round((await second).headMs)} ms; time over: one error event`,
       );
     }, 20_000);

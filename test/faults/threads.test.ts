@@ -83,7 +83,7 @@ async function expectAllFree(): Promise<void> {
 }
 
 describe("threads", () => {
-  test("row 260: clients that leave between the grant of their place and its reading: all places are free again", async () => {
+  test("row 151: clients that leave between the grant of their place and its reading: all places are free again", async () => {
     await using engine = await startEngine({ model: "m260" });
     await using _served = await gateway.serve("m260", [engine.url]);
     const request = jsonPost(CHAT, chat("m260"));
@@ -98,10 +98,10 @@ describe("threads", () => {
     await expectAllFree();
     expect(await statuses(PLACES * 10, "m260")).toEqual([200]);
     await expectAllFree();
-    observe(260, `${leavers} clients left ${PLACES} places; then all of ${PLACES * 10} requests were answered`);
+    observe(151, `${leavers} clients left ${PLACES} places; then all of ${PLACES * 10} requests were answered`);
   });
 
-  test("row 261: a thread dies and cannot be started at first: the administration answers, the other serves, and it comes back", async () => {
+  test("row 152: a thread dies and cannot be started at first: the administration answers, the other serves, and it comes back", async () => {
     await using engine = await startEngine({ model: "m261" });
     await using _served = await gateway.serve("m261", [engine.url]);
     writeFileSync(BROKEN, "");
@@ -115,7 +115,7 @@ describe("threads", () => {
       expect(ms).toBeLessThan(2000);
       expect(await statuses(10, "m261")).toEqual([200]);
       observe(
-        261,
+        152,
         `${deaths().length - 1} failed restarts, each with its line; a worker was added in ${ms.toFixed(0)} ms`,
       );
     } finally {
@@ -130,7 +130,7 @@ describe("threads", () => {
     await expectAllFree();
   }, 30_000);
 
-  test("row 262: a policy module loops for ever in one thread: the other goes on, and the thread is ended and started anew", async () => {
+  test("row 153: a policy module loops for ever in one thread: the other goes on, and the thread is ended and started anew", async () => {
     await using engine = await startEngine({ model: "m262" });
     await using _served = await gateway.serve("m262", [engine.url]);
     const before = deaths().length;
@@ -157,10 +157,10 @@ describe("threads", () => {
     await Bun.sleep(1500);
     expect(await statuses(20, "m262")).toEqual([200]);
     await expectAllFree();
-    observe(262, `ended after ${seconds.toFixed(1)} s, with "${line?.doing}" in the log; all places are free`);
+    observe(153, `ended after ${seconds.toFixed(1)} s, with "${line?.doing}" in the log; all places are free`);
   }, 40_000);
 
-  test("row 263: bodies on routes that take none or need a key are not read", async () => {
+  test("row 154: bodies on routes that take none or need a key are not read", async () => {
     const before = gateway.rssMb();
     const announced = head("GET /health", ["content-length: 16000000"]);
     const wires = await Promise.all(Array.from({ length: 40 }, () => openWire(gateway.url, announced)));
@@ -173,13 +173,13 @@ describe("threads", () => {
     const rise = gateway.rssMb() - before;
     expect(rise).toBeLessThan(150);
     for (const wire of wires) wire.hangUp();
-    observe(263, `40 announced bodies of 16 MB: answered at once, ${Math.max(0, rise).toFixed(0)} MB more memory`);
+    observe(154, `40 announced bodies of 16 MB: answered at once, ${Math.max(0, rise).toFixed(0)} MB more memory`);
   });
 });
 
 for (const threads of [1, 2]) {
   describe(`with ${threads} threads`, () => {
-    test(`row 264: ${threads} threads: a flood of /health_generate asks a worker once a second`, async () => {
+    test(`row 155: ${threads} threads: a flood of /health_generate asks a worker once a second`, async () => {
       await using own = await startFaultGateway(["--threads", String(threads)]);
       let asked = 0;
       const worker = Bun.serve({
@@ -199,10 +199,10 @@ for (const threads of [1, 2]) {
       const secs = (performance.now() - from) / 1000;
       expect(new Set(answers.map(([answer]) => answer?.status))).toEqual(new Set([200]));
       expect(asked).toBeLessThanOrEqual(1 + Math.ceil(secs));
-      observe(264, `${threads} threads: of 300 in ${secs.toFixed(1)} s ${asked} reached a worker`);
+      observe(155, `${threads} threads: of 300 in ${secs.toFixed(1)} s ${asked} reached a worker`);
     });
 
-    test(`row 265: ${threads} threads: a client that gives up on POST /workers?wait=true is no defect`, async () => {
+    test(`row 156: ${threads} threads: a client that gives up on POST /workers?wait=true is no defect`, async () => {
       await using own = await startFaultGateway(["--threads", String(threads)]);
       const silent = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Promise<Response>(() => undefined) });
       await using _silent = { [Symbol.asyncDispose]: () => silent.stop(true) };
@@ -216,10 +216,10 @@ for (const threads of [1, 2]) {
       wire.hangUp();
       await Bun.sleep(300);
       expect(own.lines().filter((line) => Number(line["level"]) >= 50)).toEqual([]);
-      observe(265, `${threads} threads: nothing in the log`);
+      observe(156, `${threads} threads: nothing in the log`);
     });
 
-    test(`row 268: ${threads} threads: texts to be parsed pass the gate, have a line in the log, and hold no chat up`, async () => {
+    test(`row 159: ${threads} threads: texts to be parsed pass the gate, have a line in the log, and hold no chat up`, async () => {
       await using own = await startFaultGateway([
         "--threads",
         String(threads),
@@ -248,7 +248,7 @@ for (const threads of [1, 2]) {
       // With all places taken there is none for a text either.
       const flood = await Promise.all(Array.from({ length: 30 }, (_, index) => parse(index + 10)));
       expect(new Set(flood.map(({ status }) => status))).toEqual(new Set([200, 503]));
-      observe(268, `${threads} threads: with 7 texts of 1 MB the slowest of 20 chats took ${slowest.toFixed(0)} ms`);
+      observe(159, `${threads} threads: with 7 texts of 1 MB the slowest of 20 chats took ${slowest.toFixed(0)} ms`);
     }, 60_000);
   });
 }

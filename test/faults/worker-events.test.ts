@@ -54,22 +54,22 @@ describe("a reason to stop that is none", () => {
   for (const nothing of ["", "null"]) {
     const shown = JSON.stringify(nothing);
 
-    test(`row 220: ${shown} in each event: a stream that is cut is told as cut`, async () => {
+    test(`row 127: ${shown} in each event: a stream that is cut is told as cut`, async () => {
       const reply = await through(CHAT, `cut-${nothing}`, [piece("one", nothing), piece("two", nothing)]);
       expectCut(CHAT, reply, ["one", "two"], { code: "upstream_truncated" });
       const generated = await through(GENERATE, `generate-${nothing}`, [native("one", nothing)]);
       expectCut(GENERATE, generated, [], { code: "upstream_truncated" });
-      observe(220, `${shown}: \`upstream_truncated\`, no \`[DONE]\`, on chat and /generate`);
+      observe(127, `${shown}: \`upstream_truncated\`, no \`[DONE]\`, on chat and /generate`);
     });
 
-    test(`row 220: ${shown} in each event: a whole stream without its end marker gets it`, async () => {
+    test(`row 127: ${shown} in each event: a whole stream without its end marker gets it`, async () => {
       const reply = await through(CHAT, `whole-${nothing}`, [piece("one", nothing), piece("", "stop")]);
       expect(reply.text).toBe(`${piece("one", nothing)}${piece("", "stop")}data: [DONE]\n\n`);
       const said = [native("one", nothing), native("one two", { type: "length", length: 2 })];
       expect((await through(GENERATE, `native-${nothing}`, said)).text).toBe(`${said.join("")}data: [DONE]\n\n`);
     });
 
-    test(`row 220: ${shown} in each event: with \`parse_output\` a call is told as a call`, async () => {
+    test(`row 127: ${shown} in each event: with \`parse_output\` a call is told as a call`, async () => {
       const events = ['<tool_call>\n{"name": "f", ', '"arguments": {"x": 1}}\n</tool_call>'].map((text) =>
         piece(text, nothing),
       );
@@ -82,7 +82,7 @@ describe("a reason to stop that is none", () => {
       expect(reply.text).toContain('"name":"f"');
       expect(reply.text).not.toContain("<tool_call>");
       expect(reply.text).toContain('"finish_reason":"tool_calls"');
-      observe(220, `${shown}, parsed: the call, \`finish_reason\` tool_calls`);
+      observe(127, `${shown}, parsed: the call, \`finish_reason\` tool_calls`);
     });
   }
 });
@@ -108,14 +108,14 @@ describe("fewer answers than were asked for", () => {
     ],
   ];
   for (const [index, [name, api, asked, begun, rest]] of CASES.entries()) {
-    test(`row 221: ${name}: the stream ends too early, and is told as cut: ${api.name}`, async () => {
+    test(`row 128: ${name}: the stream ends too early, and is told as cut: ${api.name}`, async () => {
       const reply = await through(api, `few-${index}`, begun, { ...asked });
       expectCut(api, reply, [], { code: "upstream_truncated" });
       expect((await lineOf(gateway, reply))["error"]).toBe("upstream_truncated");
       const whole = await through(api, `all-${index}`, [...begun, ...rest], { ...asked });
       expect(whole.text).toBe(`${[...begun, ...rest].join("")}data: [DONE]\n\n`);
       expect((await lineOf(gateway, whole))["error"]).toBeUndefined();
-      observe(221, `${name}: \`upstream_truncated\`; with all of them \`[DONE]\` added (${api.name})`);
+      observe(128, `${name}: \`upstream_truncated\`; with all of them \`[DONE]\` added (${api.name})`);
     });
   }
 });
@@ -131,7 +131,7 @@ describe("events that tell nothing of the answer", () => {
     "a heartbeat with a number": "event: heartbeat\ndata: 1764163200\n\n",
   };
   for (const [index, [name, form]] of Object.entries(FORMS).entries()) {
-    test(`row 222: ${name}, before the first event, between events and before the end: the client gets the stream without it`, async () => {
+    test(`row 129: ${name}, before the first event, between events and before the end: the client gets the stream without it`, async () => {
       for (const api of APIS) {
         const model = `nothing-${index}-${api.name}`;
         const pieces = [api.opening + api.delta("one", 0), api.delta("two", 1), api.ending(2)];
@@ -140,18 +140,18 @@ describe("events that tell nothing of the answer", () => {
         expect([reply.status, reply.text]).toEqual([200, `${pieces.join("")}${end}`]);
         expect((await lineOf(gateway, reply))["error"]).toBeUndefined();
       }
-      observe(222, `${name}: left out in each API, the stream whole`);
+      observe(129, `${name}: left out in each API, the stream whole`);
     });
   }
 
-  test("row 222: white space around the end marker: the stream is whole", async () => {
+  test("row 129: white space around the end marker: the stream is whole", async () => {
     const events = [CHAT.delta("one", 0), CHAT.ending(1).replace("[DONE]", "[DONE] ")];
     const reply = await through(CHAT, "spaced", events);
     expect(reply.text).toBe(events.join(""));
     expect((await lineOf(gateway, reply))["error"]).toBeUndefined();
   });
 
-  test("row 222: data that is neither JSON nor by a foreign name is told as before, and so is broken JSON", async () => {
+  test("row 129: data that is neither JSON nor by a foreign name is told as before, and so is broken JSON", async () => {
     for (const [at, bad] of [
       "data: ping\n\n",
       "event: error\ndata: gone\n\n",
@@ -170,21 +170,21 @@ describe("errors in odd forms", () => {
     [RESPONSES, RESPONSES.ending(1)],
   ];
   for (const [api, end] of NAMED) {
-    test(`row 223: an event by the name of error whose data has no error is one: ${api.name}`, async () => {
+    test(`row 130: an event by the name of error whose data has no error is one: ${api.name}`, async () => {
       const told = 'event: error\ndata: {"message":"EngineCore died at /root/secret.py"}\n\n';
       const reply = await through(api, `named-${api.name}`, [api.opening + api.delta("one", 0), told, end]);
       expectCut(api, reply, ["one"], { code: "upstream_stream_error" });
-      observe(223, `\`event: error\` without an error in it: \`upstream_stream_error\`, no end marker (${api.name})`);
+      observe(130, `\`event: error\` without an error in it: \`upstream_stream_error\`, no end marker (${api.name})`);
     });
   }
 
-  test("row 223: an empty error in each event is none", async () => {
+  test("row 130: an empty error in each event is none", async () => {
     for (const [at, error] of ["", {}, null].entries()) {
       const events = ["one", "two"].map((content) => data({ choices: [{ index: 0, delta: { content } }], error }));
       const reply = await through(CHAT, `empty-error-${at}`, [...events, CHAT.ending(2)]);
       expect(reply.text).toBe(events.join("") + CHAT.ending(2));
     }
-    observe(223, "an empty `error` beside an answer: the stream whole");
+    observe(130, "an empty `error` beside an answer: the stream whole");
   });
 });
 
@@ -204,7 +204,7 @@ describe("a worker that is lost before it has told anything of the answer", () =
   };
   for (const [what, first] of Object.entries(FIRST)) {
     for (const [how, then] of Object.entries(THEN)) {
-      test(`row 224: ${what}, then it ${how}: another worker answers, in each API`, async () => {
+      test(`row 131: ${what}, then it ${how}: another worker answers, in each API`, async () => {
         await Promise.all(
           APIS.map(async (api) => {
             const model = `early ${what} ${how} ${api.name}`;
@@ -223,12 +223,12 @@ describe("a worker that is lost before it has told anything of the answer", () =
             expect(bad.generations).toBe(1);
           }),
         );
-        observe(224, `${what}, then it ${how}: whole from the other worker, in each API`);
+        observe(131, `${what}, then it ${how}: whole from the other worker, in each API`);
       });
     }
   }
 
-  test("row 224: alone it is an error with its status, and the fault counts once", async () => {
+  test("row 131: alone it is an error with its status, and the fault counts once", async () => {
     await using engine = await startRawEngine(({ write, reset }) => {
       write(STREAM_HEAD + chunk(": processing\n\n"));
       setTimeout(reset, 20);
@@ -239,7 +239,7 @@ describe("a worker that is lost before it has told anything of the answer", () =
     expect([engine.generations, (await workerView(gateway, served.ids[0]))["breaker"]]).toEqual([1, "closed"]);
   });
 
-  test("row 224: comments before the first event reach the client with it, and many of them take no memory", async () => {
+  test("row 131: comments before the first event reach the client with it, and many of them take no memory", async () => {
     const comments = [": one\n\n", "retry: 5\n\n", ": three\n\n"];
     const reply = await through(CHAT, "commented", [...comments, CHAT.delta("a", 0) + CHAT.ending(1)]);
     expect(reply.text).toBe(comments.join("") + CHAT.delta("a", 0) + CHAT.ending(1));
@@ -265,7 +265,7 @@ describe("answers that are no JSON by right", () => {
     return await post(`${gateway.url}/v1/embeddings`, { model, input: "a", ...asked });
   }
 
-  test("row 227: embeddings as bytes pass as they are, with what they are where the worker says it", async () => {
+  test("row 134: embeddings as bytes pass as they are, with what they are where the worker says it", async () => {
     for (const [format, metadata] of [
       ["bytes", `metadata: ${METADATA}\r\n`],
       ["bytes_only", ""],
@@ -277,11 +277,11 @@ describe("answers that are no JSON by right", () => {
       expect(Buffer.from(await response.arrayBuffer())).toEqual(NUMBERS);
       const line = await gateway.accessLine(response.headers.get("x-request-id") ?? "");
       expect([line["status"], line["prompt_tokens"]]).toEqual([200, format === "bytes" ? 5 : undefined]);
-      observe(227, `\`encoding_format: ${format}\`: 200, the bytes, no fault`);
+      observe(134, `\`encoding_format: ${format}\`: 200, the bytes, no fault`);
     }
   });
 
-  test("row 227: bytes that nobody asked for are none, and an error is one whatever was asked for", async () => {
+  test("row 134: bytes that nobody asked for are none, and an error is one whatever was asked for", async () => {
     const headers = "content-type: application/octet-stream\r\n";
     for (const asked of [{}, { encoding_format: "float" }]) {
       const response = await embed(`unasked-${Object.keys(asked).length}`, headers, NUMBERS, asked);
@@ -292,7 +292,7 @@ describe("answers that are no JSON by right", () => {
     }
   });
 
-  test("row 227: JSON without a type, or by another name of it, is JSON; what is none is not", async () => {
+  test("row 134: JSON without a type, or by another name of it, is JSON; what is none is not", async () => {
     const json = Buffer.from('{"object":"list","data":[]}');
     const names = [
       "",
@@ -313,11 +313,11 @@ describe("answers that are no JSON by right", () => {
       const response = await embed(`other-${at}`, `content-type: ${type}\r\n`, json, {});
       expect([type, response.status]).toEqual([type, 502]);
     }
-    observe(227, "JSON without a type and as `application/problem+json`: 200 as JSON");
+    observe(134, "JSON without a type and as `application/problem+json`: 200 as JSON");
   });
 });
 
-test("row 222: what is left out counts as silence: the client hears of the gateway all the same", async () => {
+test("row 129: what is left out counts as silence: the client hears of the gateway all the same", async () => {
   await using lively = await startFaultGateway(["--stream-keep-alive-secs", "1", "--idle-timeout-secs", "5"]);
   await using engine = await startRawEngine(({ write }) => {
     write(STREAM_HEAD + chunk(CHAT.delta("one", 0)));

@@ -49,7 +49,7 @@ async function askMany(to: FaultGateway, model: string): Promise<Reply[]> {
 
 describe("a worker that answers 500 to everything, and says that it is well", () => {
   for (const policy of POLICY_NAMES.filter((name) => name !== "passthrough")) {
-    test(`row 230: ${policy}: it is ejected after a handful, and all others are served`, async () => {
+    test(`row 135: ${policy}: it is ejected after a handful, and all others are served`, async () => {
       const model = `m230-${policy}`;
       const { bad, good } = await startPair(model);
       await using served = await gateway.serve(model, [bad.url, good.url], { policy });
@@ -57,14 +57,14 @@ describe("a worker that answers 500 to everything, and says that it is well", ()
       const failed = statuses(replies)["500"] ?? 0;
       expect(statuses(replies)).toEqual({ ...(failed > 0 ? { 500: failed } : {}), 200: REQUESTS - failed });
       expect(failed).toBeLessThanOrEqual(MOST_FAILED);
-      observe(230, `${policy}: ${failed} of ${REQUESTS} failed`);
+      observe(135, `${policy}: ${failed} of ${REQUESTS} failed`);
       await expectEjected(gateway, served, bad);
       await bad[Symbol.asyncDispose]();
       await good.stop();
     });
   }
 
-  test("row 231: over two threads: the failures of both count, and both leave it out", async () => {
+  test("row 136: over two threads: the failures of both count, and both leave it out", async () => {
     await using threads = await startFaultGateway([...FLAGS, "--threads", "2"]);
     for (const policy of ["cache_aware", "round_robin"]) {
       const model = `m231-${policy}`;
@@ -75,7 +75,7 @@ describe("a worker that answers 500 to everything, and says that it is well", ()
       expect(replies.filter(({ status }) => status === 200)).toHaveLength(REQUESTS - failed);
       // What came of a failure is known on both threads a few messages later.
       expect(failed).toBeLessThanOrEqual(MOST_FAILED + CLIENTS);
-      observe(231, `2 threads, ${policy}: ${failed} of ${REQUESTS} failed`);
+      observe(136, `2 threads, ${policy}: ${failed} of ${REQUESTS} failed`);
       await expectEjected(threads, served, bad);
       await bad[Symbol.asyncDispose]();
       await good.stop();
@@ -83,7 +83,7 @@ describe("a worker that answers 500 to everything, and says that it is well", ()
     expect(await threads.metric("pointsman_requests_in_flight")).toBe(0);
   });
 
-  test("row 234: its requests fail no more: requests prove it, one at a time, and its share rises from a tenth", async () => {
+  test("row 139: its requests fail no more: requests prove it, one at a time, and its share rises from a tenth", async () => {
     let isBroken = true;
     const { good } = await startPair("m234");
     await using bad = await startRawEngine((exchange) =>
@@ -109,7 +109,7 @@ describe("a worker that answers 500 to everything, and says that it is well", ()
     const last = await share();
     expect(first).toBeLessThan(0.4);
     expect(last).toBeWithin(0.45, 0.55);
-    observe(234, `share ${(first * 100).toFixed(0)} % at first, ${(last * 100).toFixed(0)} % a second later`);
+    observe(139, `share ${(first * 100).toFixed(0)} % at first, ${(last * 100).toFixed(0)} % a second later`);
     await good.stop();
   });
 });
@@ -136,7 +136,7 @@ describe("requests that fail everywhere", () => {
   };
 
   for (const policy of ["round_robin", "cache_aware", "consistent_hashing"]) {
-    test(`row 233: ${policy}: those of one client eject nobody, varied or not, among others' or alone`, async () => {
+    test(`row 138: ${policy}: those of one client eject nobody, varied or not, among others' or alone`, async () => {
       const engines = await Promise.all([0, 1, 2].map(() => startRawEngine(answer)));
       const urls = engines.map(({ url }) => url);
       const model = `m233-${policy}`;
@@ -156,12 +156,12 @@ describe("requests that fail everywhere", () => {
       ]);
       expect(await ejections(urls)).toBe(0);
       for (const id of served.ids) expect((await workerView(gateway, id))["breaker"]).toBe("closed");
-      observe(233, `${policy}: 220 × 500 of one client, nobody ejected; 100 of 100 of the others' answered`);
+      observe(138, `${policy}: 220 × 500 of one client, nobody ejected; 100 of 100 of the others' answered`);
       for (const engine of engines) await engine[Symbol.asyncDispose]();
     });
   }
 
-  test("row 233: a handful of one client that stops then, among others' requests, ejects nobody", async () => {
+  test("row 138: a handful of one client that stops then, among others' requests, ejects nobody", async () => {
     const engines = await Promise.all([0, 1].map(() => startRawEngine(answer)));
     const urls = engines.map(({ url }) => url);
     // With affinity all of them go to one worker.
@@ -181,11 +181,11 @@ describe("requests that fail everywhere", () => {
     }
     expect(await ejections(urls)).toBe(0);
     for (const id of served.ids) expect((await workerView(gateway, id))["breaker"]).toBe("closed");
-    observe(233, "three bursts of 12 at one worker: nobody ejected, 192 of 192 of the others' answered");
+    observe(138, "three bursts of 12 at one worker: nobody ejected, 192 of 192 of the others' answered");
     for (const engine of engines) await engine[Symbol.asyncDispose]();
   });
 
-  test("row 232: three workers at once that fail at everything: all are asked on, and their errors pass as they are", async () => {
+  test("row 137: three workers at once that fail at everything: all are asked on, and their errors pass as they are", async () => {
     const engines = await Promise.all([0, 1, 2].map(() => startRawEngine(failing)));
     const urls = engines.map(({ url }) => url);
     await using served = await gateway.serve("m232", urls);
@@ -194,11 +194,11 @@ describe("requests that fail everywhere", () => {
     expect(replies.every(({ text }) => text.includes("upstream_error"))).toBe(true);
     expect(await ejections(urls)).toBe(0);
     for (const id of served.ids) expect((await workerView(gateway, id))["breaker"]).toBe("closed");
-    observe(232, "120 × 500 `upstream_error`, nobody ejected");
+    observe(137, "120 × 500 `upstream_error`, nobody ejected");
     for (const engine of engines) await engine[Symbol.asyncDispose]();
   });
 
-  test("row 232: a lone one that fails at everything is asked on", async () => {
+  test("row 137: a lone one that fails at everything is asked on", async () => {
     await using engine = await startRawEngine(failing);
     await using served = await gateway.serve("m232-lone", [engine.url]);
     expect(statuses(await repeat(40, 4, (seed) => ask(gateway, CHAT, "m232-lone", { seed })))).toEqual({ 500: 40 });
@@ -210,7 +210,7 @@ describe("a worker that refuses the gateway's credential", () => {
   const refusal = (status: string): string => jsonAnswer('{"error":"Unauthorized"}', status);
 
   for (const status of ["401 Unauthorized", "403 Forbidden"]) {
-    test(`row 235: ${status} of a lone worker: the next request is asked all the same`, async () => {
+    test(`row 140: ${status} of a lone worker: the next request is asked all the same`, async () => {
       let turn = 0;
       await using engine = await startRawEngine(({ write }) => {
         turn += 1;
@@ -219,10 +219,10 @@ describe("a worker that refuses the gateway's credential", () => {
       await using _served = await gateway.serve(`lone ${status}`, [engine.url]);
       const replies = await repeat(5, 1, (seed) => ask(gateway, CHAT, `lone ${status}`, { seed }));
       expect(replies.map((reply) => reply.status)).toEqual([502, 200, 200, 200, 200]);
-      observe(235, `${status} once, from a lone worker: 502, then 4 × 200`);
+      observe(140, `${status} once, from a lone worker: 502, then 4 × 200`);
     });
 
-    test(`row 235: ${status} of one of two: it rests, and one line says for how long and why`, async () => {
+    test(`row 140: ${status} of one of two: it rests, and one line says for how long and why`, async () => {
       await using refusing = await startRawEngine(({ write }) => write(refusal(status)));
       await using good = await startEngine({ model: `pair ${status}` });
       await using served = await gateway.serve(`pair ${status}`, [refusing.url, good.url]);
@@ -235,11 +235,11 @@ describe("a worker that refuses the gateway's credential", () => {
         expect.objectContaining({ level: 50, url: refusing.url, for_secs: 30 }),
       ]);
       expect(await gateway.metric("pointsman_worker_out", { worker: refusing.url, reason: "credential" })).toBe(1);
-      observe(235, `${status} of one of two: 20 × 200, 1 request at it, one line of level 50`);
+      observe(140, `${status} of one of two: 20 × 200, 1 request at it, one line of level 50`);
     });
   }
 
-  test("row 235: the page of a firewall (403) is no word of the engine's: it takes no worker out", async () => {
+  test("row 140: the page of a firewall (403) is no word of the engine's: it takes no worker out", async () => {
     const page = "<html><h1>Request blocked</h1></html>";
     const blocked = `HTTP/1.1 403 Forbidden\r\ncontent-type: text/html\r\ncontent-length: ${page.length}\r\n\r\n${page}`;
     await using engine = await startRawEngine(({ write, body }) =>
@@ -250,14 +250,14 @@ describe("a worker that refuses the gateway's credential", () => {
     expectError(CHAT, reply, 502, { code: "upstream_unavailable" });
     expect((await ask(gateway, CHAT, "waf")).status).toBe(200);
     expect(await workerView(gateway, served.ids[0])).toMatchObject({ breaker: "closed", is_healthy: true });
-    observe(235, "403 with a page: 502 `upstream_unavailable`, then 200");
+    observe(140, "403 with a page: 502 `upstream_unavailable`, then 200");
   });
 });
 
 describe("what proxies before workers say", () => {
   const say = (status: number): string => jsonAnswer("{}", `${status} Whatever`);
 
-  test("row 236: 529 is a full worker: the request goes elsewhere; from all, the client is told when to come again", async () => {
+  test("row 141: 529 is a full worker: the request goes elsewhere; from all, the client is told when to come again", async () => {
     await using full = await startRawEngine(({ write }) => write(say(529)));
     await using good = await startEngine({ model: "m529" });
     await using _served = await gateway.serve("m529", [full.url, good.url]);
@@ -267,11 +267,11 @@ describe("what proxies before workers say", () => {
     const reply = await ask(gateway, CHAT, "m529-lone");
     expectError(CHAT, reply, 503, { code: "upstream_busy" });
     expect(reply.headers.get("retry-after")).toBe("1");
-    observe(236, "529: another worker answers; alone 503 `upstream_busy` with Retry-After");
+    observe(141, "529: another worker answers; alone 503 `upstream_busy` with Retry-After");
   });
 
   for (const status of [520, 521, 522, 523, 524, 525, 526, 530]) {
-    test(`row 236: ${status} is a worker that a proxy cannot reach: another has the request`, async () => {
+    test(`row 141: ${status} is a worker that a proxy cannot reach: another has the request`, async () => {
       await using gone = await startRawEngine(({ write }) => write(say(status)));
       await using good = await startEngine({ model: `m${status}` });
       await using _served = await gateway.serve(`m${status}`, [gone.url, good.url]);
@@ -280,11 +280,11 @@ describe("what proxies before workers say", () => {
       const code = status === 520 || status === 524 ? "upstream_unavailable" : "upstream_connect_failed";
       const outcome = { worker: gone.url, outcome: code };
       expect(await gateway.metric("pointsman_worker_attempts_total", outcome)).toBe(2);
-      observe(236, `${status}: \`${code}\`, 4 of 4 answered by the other`);
+      observe(141, `${status}: \`${code}\`, 4 of 4 answered by the other`);
     });
   }
 
-  test("row 237: a rest is told as a date or in milliseconds, and heeded", async () => {
+  test("row 142: a rest is told as a date or in milliseconds, and heeded", async () => {
     const heads = [
       `retry-after: ${new Date(Date.now() + 20_000).toUTCString()}\r\n`,
       "retry-after-ms: 20000\r\n",
@@ -298,14 +298,14 @@ describe("what proxies before workers say", () => {
       expect(statuses(await repeat(8, 1, (seed) => ask(gateway, CHAT, model, { seed })))).toEqual({ 200: 8 });
       expect([full.generations, (await workerView(gateway, served.ids[0]))["is_resting"]]).toEqual([1, true]);
       observe(
-        237,
+        142,
         `${head.split(":")[0]} as ${["a date", "milliseconds", "seconds"][index]}: asked once in 8 requests`,
       );
     }
   });
 });
 
-test("row 238: why a request failed at a worker stands in the log, and which workers failed it in its line", async () => {
+test("row 143: why a request failed at a worker stands in the log, and which workers failed it in its line", async () => {
   await using bad = await startRawEngine(({ write }) => write(jsonAnswer(VLLM_500, "503 Full")));
   await using broken = await startRawEngine(failing);
   await using _served = await gateway.serve("m238", [bad.url, broken.url], { policy: "round_robin" });
@@ -324,10 +324,10 @@ test("row 238: why a request failed at a worker stands in the log, and which wor
     expect.objectContaining({ level: 40, code: "upstream_error", said: "HTTP 500: CUDA error: out of memory" }),
   ]);
   for (const { text } of replies) expect(text).not.toContain("CUDA");
-  observe(238, "one line a second for each worker, in its own words; the access line has URL and code of each attempt");
+  observe(143, "one line a second for each worker, in its own words; the access line has URL and code of each attempt");
 });
 
-test("row 239: a failed request leaves the worker as loaded for policies as one that is answered, and not in what is told", async () => {
+test("row 144: a failed request leaves the worker as loaded for policies as one that is answered, and not in what is told", async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   await using bad = await startRawEngine(failing);
   await using good = await startRawEngine(async ({ write }) => {
@@ -346,5 +346,5 @@ test("row 239: a failed request leaves the worker as loaded for policies as one 
   expect(await gateway.metric("pointsman_requests_in_flight", { worker: bad.url })).toBe(0);
   release();
   expect(statuses(await Promise.all(requests))).toEqual({ 200: 4, 500: 4 });
-  observe(239, "8 requests, least loaded first: 4 at the worker that fails at once; its load is told as 0");
+  observe(144, "8 requests, least loaded first: 4 at the worker that fails at once; its load is told as 0");
 });

@@ -30,7 +30,7 @@ async function expectNoneHeld(): Promise<void> {
 }
 
 describe("sockets that several requests use", () => {
-  test("row 210: a socket that is closed as it is handed to the next in line: that one has another, and none waits for ever", async () => {
+  test("row 123: a socket that is closed as it is handed to the next in line: that one has another, and none waits for ever", async () => {
     const body = "no JSON at all";
     await using engine = await startRawEngine(({ write }) => {
       write(
@@ -46,12 +46,12 @@ describe("sockets that several requests use", () => {
     await expectNoneHeld();
     const slowest = Math.max(...replies.map(({ ms }) => ms));
     observe(
-      210,
+      123,
       `40 requests over 2 sockets: 40 × 502 in ${slowest.toFixed(0)} ms at most, 40 generations, all counts at none`,
     );
   });
 
-  test("row 211: a second answer that comes late, in a segment of its own: one request at most is given it, and then no socket is used again", async () => {
+  test("row 124: a second answer that comes late, in a segment of its own: one request at most is given it, and then no socket is used again", async () => {
     let extra = 0;
     const late = ({ body, write }: RawExchange): void => {
       const { seed } = JSON.parse(body) as { seed: number };
@@ -66,10 +66,10 @@ describe("sockets that several requests use", () => {
     const wrong = replies.filter(({ text }, seed) => text !== CHAT.whole(`answer ${seed}`));
     expect(tally(replies.map(({ status }) => status))).toEqual({ 200: 100 });
     expect(wrong.length).toBeLessThanOrEqual(1);
-    observe(211, `${extra} extra answers, 0 to 2 ms late: ${wrong.length} of 100 requests had one`);
+    observe(124, `${extra} extra answers, 0 to 2 ms late: ${wrong.length} of 100 requests had one`);
   });
 
-  test("row 212: a head whose lines end in a line feed alone is read, and one that can never be whole is refused at once", async () => {
+  test("row 125: a head whose lines end in a line feed alone is read, and one that can never be whole is refused at once", async () => {
     await using engine = await startRawEngine((exchange) => {
       const text = CHAT.whole("plain");
       exchange.write(`${LF_HEAD}${Buffer.byteLength(text)}\n\n${text}`);
@@ -91,12 +91,12 @@ describe("sockets that several requests use", () => {
       }
     }
     observe(
-      212,
+      125,
       "line feeds alone: 200; the two kinds mixed, and TLS: 502 `upstream_protocol_error` at once, in 3 APIs",
     );
   });
 
-  test("row 213: HTTP/1.0 with chunks, or a length told of an answer without a body: read, and the socket is not used again", async () => {
+  test("row 126: HTTP/1.0 with chunks, or a length told of an answer without a body: read, and the socket is not used again", async () => {
     const chunked = (text: string): string => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n0\r\n\r\n`;
     const closed: Promise<void>[] = [];
     await using old = await startRawEngine((exchange) => {
@@ -118,6 +118,6 @@ describe("sockets that several requests use", () => {
     await Promise.all(closed);
     // Sooner than idle ones are closed.
     expect(performance.now() - answered).toBeLessThan(500);
-    observe(213, `${closed.length} of ${5 + APIS.length} sockets closed`);
+    observe(126, `${closed.length} of ${5 + APIS.length} sockets closed`);
   });
 });

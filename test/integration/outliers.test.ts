@@ -12,7 +12,7 @@ import { eventually } from "../faults/observe.ts";
 
 /*
  * One worker of two that fails at everything at once: over HTTP with prefill and decode apart, and over gRPC. Over HTTP with
- * one worker for both it is rows 230 to 239 of the faults.
+ * one worker for both it is rows 135 to 144 of the faults.
  */
 
 const CLIENTS = 8;
