@@ -1,7 +1,7 @@
 import type { AllocateShared, Candidate, Policy } from "./policy.ts";
 
 /**
- * Each in turn, by slot. Who had the last turn is the instance's own, shared between threads, and each model has its own instance.
+ * Each in turn. Who had the last turn is the instance's own, shared between threads, and each model has its own instance.
  * What is kept is a slot (plus one; 0 before the first turn), not a count: candidates come and go between requests, and a second
  * attempt is a choice without the worker that failed. A count would step over the worker behind that one each time.
  */
@@ -23,14 +23,19 @@ export function createRoundRobin(memory: AllocateShared = (bytes) => new SharedA
   };
 }
 
-/** The candidate with the next higher slot, or from the highest on the one with the lowest. */
+/**
+ * The candidate behind the one that had the last turn, in their order. Where that one is none of them any more: the one with the next
+ * higher slot, or from the highest on the one with the lowest.
+ */
 function nextAfter(candidates: readonly Candidate[], last: number): number {
+  if (last === 0) return 0;
   let lowest = -1;
   let next = -1;
   let lowestTurn = Number.POSITIVE_INFINITY;
   let nextTurn = Number.POSITIVE_INFINITY;
   for (let index = 0; index < candidates.length; index += 1) {
     const turn = (candidates[index]?.slot ?? -1) + 1;
+    if (turn === last) return (index + 1) % candidates.length;
     if (turn < lowestTurn) {
       lowest = index;
       lowestTurn = turn;
