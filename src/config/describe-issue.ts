@@ -16,7 +16,7 @@ export interface Complaint {
   readonly isSentence?: boolean;
 }
 
-/** Characters of a value that a message shows. */
+/** Characters of a value, or of a key, that a message shows. */
 const SHOWN = 80;
 
 /** Complaints that are made at most: each takes its time, and nobody reads more. */
@@ -59,9 +59,9 @@ export function dotted(path: readonly PropertyKey[], last?: string): string {
   let text = "";
   for (const part of path) {
     if (typeof part === "number") text += `[${part}]`;
-    else text += `${text === "" ? "" : "."}${snakeCase(String(part))}`;
+    else text += `${text === "" ? "" : "."}${snakeCase(String(part)).slice(0, SHOWN)}`;
   }
-  return last === undefined ? text : `${text}${text === "" ? "" : "."}${last}`;
+  return last === undefined ? text : `${text}${text === "" ? "" : "."}${last.slice(0, SHOWN)}`;
 }
 
 /** A key as it was written: keys in snake case were turned into camel case, and those in camel case into snake case. */
@@ -84,7 +84,7 @@ function unknownKeyText(key: string, path: readonly PropertyKey[], schema: z.cor
     return `unknown key ${asWritten(key)}, which is LiteLLM's: here models are what workers serve (initial_workers)`;
   }
   const near = closest(snakeCase(key), known);
-  return `unknown key ${dotted(path, asWritten(key).slice(0, SHOWN))}${near === undefined ? "" : `; did you mean ${near}?`}`;
+  return `unknown key ${dotted(path, asWritten(key))}${near === undefined ? "" : `; did you mean ${near}?`}`;
 }
 
 /** "a whole number from 1 to 65535". */

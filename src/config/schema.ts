@@ -135,6 +135,13 @@ const workerHealthSchema = z.strictObject({
   disableHealthCheck: z.boolean().optional(),
 });
 
+/** Every listing of workers, and every candidate that a policy sees, carries them. */
+const MAX_LABELS = 64;
+
+export const workerLabels = z
+  .record(z.string().max(128), z.string().max(1024))
+  .refine((labels) => Object.keys(labels).length <= MAX_LABELS, `must be ${MAX_LABELS} labels at most`);
+
 /** A worker, in the file and over the API alike. */
 export const workerSchema = z.strictObject({
   url: workerUrl,
@@ -144,7 +151,7 @@ export const workerSchema = z.strictObject({
   /** Of a prefill worker: where decode workers ask for its KV cache. */
   bootstrapPort: port.min(1).optional(),
   policy: policyName.optional(),
-  labels: z.record(z.string().max(128), z.string().max(1024)).default({}),
+  labels: workerLabels.default({}),
   priority: z.number().min(0).max(1_000_000).default(50),
   cost: z.number().min(0).max(1_000_000).default(1),
   health: workerHealthSchema.default({}),

@@ -3,8 +3,9 @@ import { camelKeys } from "./config-file.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { isRecord } from "../util/objects.ts";
 import type { Secret } from "../util/secret.ts";
+import { ConfigError } from "./config-error.ts";
 import { asWritten, type Complaint, complaintsOf, dotted, sentence } from "./describe-issue.ts";
-import { canonicalPolicy, type WorkerConfig, workerSchema } from "./schema.ts";
+import { canonicalPolicy, type WorkerConfig, workerLabels, workerSchema } from "./schema.ts";
 
 /** What is configured of a worker, in the shape that the registry takes. */
 export interface WorkerSettings {
@@ -83,19 +84,23 @@ function asLabels(body: Body): Body {
 const patchSchema = z.strictObject({
   priority: workerSchema.shape.priority.unwrap().optional(),
   cost: workerSchema.shape.cost.unwrap().optional(),
-  labels: workerSchema.shape.labels.unwrap().optional(),
+  labels: workerLabels.optional(),
   apiKey: workerSchema.shape.apiKey,
   health: workerSchema.shape.health.unwrap().optional(),
 });
 
+const mergedSchema = z.strictObject({ labels: workerLabels });
+
 /** The worker with the fields of the body changed; labels and health settings are merged. Throws invalid_request. */
 export function patchWorkerSpec(before: WorkerSettings, body: Body): WorkerSettings {
   const change = parse(patchSchema, body);
+  // Each change may be small, and what they come to is bounded all the same.
+  const { labels } = parse(mergedSchema, { labels: { ...before.labels, ...change.labels } });
   return {
     ...before,
     priority: change.priority ?? before.priority,
     cost: change.cost ?? before.cost,
-    labels: { ...before.labels, ...change.labels },
+    labels,
     policyHint: labelledPolicy({ labels: change.labels ?? {} }) ?? before.policyHint,
     apiKey: change.apiKey ?? before.apiKey,
     health: { ...before.health, ...healthOf(change.health ?? {}) },
@@ -103,13 +108,26 @@ export function patchWorkerSpec(before: WorkerSettings, body: Body): WorkerSetti
 }
 
 function parse<T>(schema: z.ZodType<T>, body: Body): T {
-  const values = camelKeys(body);
+  const values = keysOf(body);
   const result = schema.safeParse(values);
   if (result.success) return result.data;
   const complaints = complaintsOf(result.error.issues, schema, values);
   const told = complaints.slice(0, MAX_TOLD).map((one) => sentence(one) + elsewhere(one));
   const param = paramOf(complaints[0]);
   throw new GatewayError("invalid_request", told.join("; "), param === undefined ? {} : { param });
+}
+
+/** A body that is nested too deep is the caller's mistake here, and not one of the configuration. */
+function keysOf(body: Body): Body {
+  try {
+    return camelKeys(body);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const [problem] = error.problems;
+    throw new GatewayError("invalid_request", `the body has ${problem?.message ?? "too many levels"}`, {
+      cause: error,
+    });
+  }
 }
 
 /** Where SGLang has a field of a worker for what is said elsewhere here. */

@@ -18,15 +18,38 @@ test("only addresses of loopback are this machine", () => {
   for (const address of ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"]) {
     expect([address, isTrusted({}, address)]).toEqual([address, true]);
   }
-  for (const address of ["10.0.0.1", "128.0.0.1", "::2", "::ffff:10.0.0.1", "1127.0.0.1", "fe80::1", ""]) {
+  for (const address of [
+    "10.0.0.1",
+    "128.0.0.1",
+    "::2",
+    "::ffff:10.0.0.1",
+    "1127.0.0.1",
+    "fe80::1",
+    "fe80::1%lo",
+    "172.17.0.1",
+    "",
+  ]) {
     expect([address, isTrusted({}, address)]).toEqual([address, false]);
   }
 });
 
 test("a proxy on this machine speaks for somebody else", () => {
-  for (const name of ["forwarded", "x-forwarded-for", "x-real-ip", "via"]) {
+  for (const name of [
+    "forwarded",
+    "x-forwarded-for",
+    "x-real-ip",
+    "via",
+    // Envoy, HAProxy, Traefik, Cloudflare and Akamai may send one of these and none of the above.
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-client-cert",
+    "cf-connecting-ip",
+    "true-client-ip",
+    "x-envoy-external-address",
+  ]) {
     expect([name, isTrusted({ [name]: "127.0.0.1" })]).toEqual([name, false]);
   }
+  expect(isTrusted({ via: "1.1 a, 1.1 b", "x-forwarded-for": "127.0.0.1, 127.0.0.1" })).toBe(false);
 });
 
 test("a name that is resolved to loopback by somebody else is not ours", () => {
@@ -40,7 +63,16 @@ test("a name that is resolved to loopback by somebody else is not ours", () => {
   ]) {
     expect([host, isTrusted({ host })]).toEqual([host, true]);
   }
-  for (const host of ["rebind.evil.example", "127.0.0.1.evil.example", "localhost.evil.example:30000", ""]) {
+  for (const host of [
+    "rebind.evil.example",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example:30000",
+    "",
+    "rebind.evil.example.",
+    "[fe80::1%lo]:30000",
+    "127.0.0.1@evil.example",
+    "localhost:30000:80",
+  ]) {
     expect([host, isTrusted({ host })]).toEqual([host, false]);
   }
 });

@@ -48,8 +48,26 @@ function refuse(reason: string): never {
   throw new GatewayError("forbidden", `${reason}: set \`admin_api_key\`, and send it as \`Authorization: Bearer KEY\``);
 }
 
-/** What a proxy adds to say for whom it asks. */
-const PROXY_HEADERS = ["forwarded", "x-forwarded-for", "x-real-ip", "via"] as const;
+/** What proxies add to say for whom, or for which address, they ask. One that adds none of these cannot be told from a program of this machine. */
+const PROXY_HEADERS = [
+  "forwarded",
+  "via",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-forwarded-port",
+  "x-forwarded-server",
+  "x-forwarded-client-cert",
+  "x-original-forwarded-for",
+  "x-real-ip",
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "true-client-ip",
+  "cf-connecting-ip",
+  "fly-client-ip",
+  "x-envoy-external-address",
+  "x-envoy-original-path",
+] as const;
 
 /** 127.0.0.0/8, ::1, and the former as IPv6 shows it. */
 function isLoopbackAddress(address: string): boolean {

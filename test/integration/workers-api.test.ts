@@ -96,6 +96,29 @@ describe("the REST API", () => {
     });
   });
 
+  test("a body of many levels or of many labels is refused, and changes nothing", async () => {
+    await using engine = await startEngine();
+    await using gateway = await startGateway();
+    const deep: unknown = JSON.parse('{"a":'.repeat(40) + "1" + "}".repeat(40));
+    const many = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`l-${index}`, "x"]));
+    const added = await call(`${gateway.url}/workers?wait=true`, "POST", { url: engine.url, labels: { zone: "a" } });
+    const worker = `${gateway.url}/workers/${String(added.json["id"])}`;
+    for (const fields of [{ health: deep }, { labels: many }]) {
+      const { labels } = (await call(worker)).json;
+      const answers = [
+        await call(`${gateway.url}/workers`, "POST", { url: "http://127.0.0.1:1", ...fields }),
+        await call(`${gateway.url}/add_worker`, "POST", { url: "http://127.0.0.1:1", ...fields }),
+        await call(worker, "PUT", { url: engine.url, ...fields }),
+        await call(worker, "PATCH", fields),
+      ];
+      expect(answers.map(({ status, json }) => [status, (json["error"] as Json)["code"]])).toEqual(
+        Array.from({ length: 4 }, () => [400, "invalid_request"]),
+      );
+      expect((await call(worker)).json["labels"]).toEqual(labels);
+    }
+    expect(gateway.context.workerRegistry.count()).toBe(1);
+  });
+
   test("an address with /v1 is the worker's without it, which the answer says", async () => {
     await using engine = await startEngine();
     await using gateway = await startGateway();
