@@ -1,21 +1,10 @@
 import { expect, test } from "bun:test";
+import { idleCandidate, PLAIN_REQUEST } from "../../test/support/candidates.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { GuardedPolicy, type PolicyFault } from "./guarded-policy.ts";
-import type { Candidate, Policy, RequestFeatures } from "./policy.ts";
+import type { Policy } from "./policy.ts";
 
-const CANDIDATES: readonly Candidate[] = [0, 1].map((slot) => ({
-  id: `w${slot}`,
-  url: `http://w${slot}:1`,
-  slot,
-  inFlight: 0,
-  pendingPromptTokens: 0,
-}));
-const REQUEST: RequestFeatures = {
-  model: "m",
-  promptTokens: 1,
-  promptBytes: () => new Uint8Array(),
-  routingKey: () => undefined,
-};
+const CANDIDATES = [0, 1].map(idleCandidate);
 
 /** What the guard makes of a policy that returns this, and what it tells. */
 function ask(select: () => unknown): { readonly outcome: unknown; readonly faults: readonly PolicyFault[] } {
@@ -24,7 +13,7 @@ function ask(select: () => unknown): { readonly outcome: unknown; readonly fault
   const create = (): Policy => ({ name: "mine", select }) as Policy;
   const policy = new GuardedPolicy({ name: "mine", create, onFault: (fault) => faults.push(fault) });
   try {
-    return { outcome: policy.select(CANDIDATES, REQUEST), faults };
+    return { outcome: policy.select(CANDIDATES, PLAIN_REQUEST), faults };
   } catch (error) {
     return { outcome: error instanceof GatewayError ? error.code : error, faults };
   }
@@ -86,7 +75,7 @@ test("create() that throws, and forget() that throws, are told and stop nothing 
     },
     onFault,
   });
-  expect(() => broken.select(CANDIDATES, REQUEST)).toThrow("the routing policy of this model failed");
+  expect(() => broken.select(CANDIDATES, PLAIN_REQUEST)).toThrow("the routing policy of this model failed");
   const forgetful = new GuardedPolicy({
     name: "mine",
     create: () => ({
@@ -99,6 +88,6 @@ test("create() that throws, and forget() that throws, are told and stop nothing 
     onFault,
   });
   forgetful.forget("w0", 0);
-  expect(forgetful.select(CANDIDATES, REQUEST)).toBe(0);
+  expect(forgetful.select(CANDIDATES, PLAIN_REQUEST)).toBe(0);
   expect(faults).toEqual(["create() threw Error: not now", "forget() threw Error: cannot forget"]);
 });

@@ -1,31 +1,19 @@
 import { expect, test } from "bun:test";
-import type { Candidate, RequestFeatures } from "./policy.ts";
+import { idleCandidate, PLAIN_REQUEST } from "../../test/support/candidates.ts";
+import type { Candidate } from "./policy.ts";
 import { createRoundRobin } from "./round-robin.ts";
 
-const worker = (slot: number): Candidate => ({
-  id: `w${slot}`,
-  url: `http://w${slot}:1`,
-  slot,
-  inFlight: 0,
-  pendingPromptTokens: 0,
-});
-const REQUEST: RequestFeatures = {
-  model: "m",
-  promptTokens: 1,
-  promptBytes: () => new Uint8Array(),
-  routingKey: () => undefined,
-};
-const ALL = [worker(0), worker(1), worker(2), worker(5)];
+const ALL = [idleCandidate(0), idleCandidate(1), idleCandidate(2), idleCandidate(5)];
 
 /** A function that says the slot of the next choice among these. */
 function turns(memory?: () => SharedArrayBuffer): (candidates: readonly Candidate[]) => number | undefined {
   const policy = createRoundRobin(memory);
-  return (candidates) => candidates[policy.select(candidates, REQUEST)]?.slot;
+  return (candidates) => candidates[policy.select(candidates, PLAIN_REQUEST)]?.slot;
 }
 
 test("each worker has its turn in their order, whichever slots they have", () => {
   const next = turns();
-  const reused = [worker(5), worker(0), worker(2), worker(1)];
+  const reused = [idleCandidate(5), idleCandidate(0), idleCandidate(2), idleCandidate(1)];
   expect(Array.from({ length: 6 }, () => next(reused))).toEqual([5, 0, 2, 1, 5, 0]);
 });
 
@@ -41,8 +29,8 @@ test("second attempts take the failed worker's share evenly to the others, and n
 
 test("with one candidate left nobody's turn is used up", () => {
   const next = turns();
-  const two = [worker(0), worker(1)];
-  expect([next(two), next([worker(1)]), next(two), next(two)]).toEqual([0, 1, 1, 0]);
+  const two = [idleCandidate(0), idleCandidate(1)];
+  expect([next(two), next([idleCandidate(1)]), next(two), next(two)]).toEqual([0, 1, 1, 0]);
 });
 
 test("threads share the turns", () => {
