@@ -25,6 +25,19 @@ describe("a thread's way to the control thread", () => {
     expect(said).toEqual([]);
   });
 
+  test("who would be refused is asked beforehand, and nothing is given back for the answer", async () => {
+    expect(setUp(false).link.foresee(ENTRY, new LeaveController())).toBeUndefined();
+    const { link, said } = setUp();
+    const seen = link.foresee(ENTRY, new LeaveController());
+    link.onReply({ type: "reply", id: 0, value: {} });
+    await seen;
+    const refused = Promise.resolve(link.foresee(ENTRY, new LeaveController())).catch((error: unknown) => error);
+    const error = { code: "queue_full", message: "full", details: {} } as const;
+    link.onReply({ type: "refusal", id: 1, error });
+    expect(await refused).toMatchObject({ code: "queue_full" });
+    expect(said.map((message) => message.type)).toEqual(["call", "call"]);
+  });
+
   test("a place is given back once", async () => {
     const { link, said } = setUp();
     const entering = link.enter(ENTRY, new LeaveController());

@@ -130,33 +130,36 @@ describe("bodies of which nearly all is no data", () => {
 });
 
 describe("clients that announce large bodies and do not send them", () => {
-  test("row 147: hold neither room nor places: others are served", async () => {
-    await using strict = await startFaultGateway([
-      ...["--max-concurrent-requests", "4"],
-      ...["--max-request-bytes-in-flight", String(8 * MB)],
-      ...["--body-stall-timeout-secs", "1"],
-    ]);
-    const worker = await startEngine({ model: "m252" });
-    await using _served = await strict.serve("m252", [worker.url]);
-    const start = head(`POST ${CHAT}`, ["content-type: application/json", `content-length: ${64 * MB}`]);
-    const wires = await Promise.all(Array.from({ length: 64 }, () => openWire(strict.url, `${start}{"model":"`)));
-    const statuses: number[] = [];
-    for (let count = 0; count < 20; count += 1) {
-      for (const wire of wires) void wire.write("x");
-      statuses.push((await post(strict.url + CHAT, chat("m252"))).status);
-      await Bun.sleep(20);
-    }
-    expect([...new Set(statuses)]).toEqual([200]);
-    observe(147, "64 of 64 MiB announced, 4 places and 8 MiB: 20 × 200");
-    const dripping = setInterval(() => {
-      for (const wire of wires) void wire.write("x");
-    }, 100);
-    const answers = await Promise.all(wires.map((wire) => wire.answers(1, 5000)));
-    clearInterval(dripping);
-    expect([...new Set(answers.map(([answer]) => answer?.status))]).toEqual([408]);
-    observe(147, "ten bytes a second, stall bound 1 s: 64 × 408");
-    await worker.stop();
-  }, 30_000);
+  for (const threads of [1, 2]) {
+    test(`row 147: hold neither room nor places: others are served, with ${threads} of threads`, async () => {
+      await using strict = await startFaultGateway([
+        ...["--max-concurrent-requests", "4"],
+        ...["--max-request-bytes-in-flight", String(8 * MB)],
+        ...["--body-stall-timeout-secs", "1"],
+        ...["--threads", String(threads)],
+      ]);
+      const worker = await startEngine({ model: "m252" });
+      await using _served = await strict.serve("m252", [worker.url]);
+      const start = head(`POST ${CHAT}`, ["content-type: application/json", `content-length: ${64 * MB}`]);
+      const wires = await Promise.all(Array.from({ length: 64 }, () => openWire(strict.url, `${start}{"model":"`)));
+      const statuses: number[] = [];
+      for (let count = 0; count < 20; count += 1) {
+        for (const wire of wires) void wire.write("x");
+        statuses.push((await post(strict.url + CHAT, chat("m252"))).status);
+        await Bun.sleep(20);
+      }
+      expect([...new Set(statuses)]).toEqual([200]);
+      observe(147, `64 of 64 MiB announced, 4 places and 8 MiB, threads ${threads}: 20 × 200`);
+      const dripping = setInterval(() => {
+        for (const wire of wires) void wire.write("x");
+      }, 100);
+      const answers = await Promise.all(wires.map((wire) => wire.answers(1, 5000)));
+      clearInterval(dripping);
+      expect([...new Set(answers.map(([answer]) => answer?.status))]).toEqual([408]);
+      observe(147, `ten bytes a second, stall bound 1 s, threads ${threads}: 64 × 408`);
+      await worker.stop();
+    }, 30_000);
+  }
 });
 
 describe("millions of outermost members", () => {
