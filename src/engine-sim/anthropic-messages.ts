@@ -1,9 +1,10 @@
 import { numberField } from "../protocol/json.ts";
 import { chatPrompt } from "./prompt.ts";
-import { type Plan, type ToolCall, toolCallFor } from "./generation.ts";
+import type { Plan } from "./generation.ts";
 import { type GenerationRun, wantsStream, wholeText } from "./generation-run.ts";
 import { namedFrame, newId } from "./reply.ts";
 import { countTokens } from "./text.ts";
+import { type ToolCall, toolCallFor } from "./tool-call.ts";
 
 /** `/v1/messages`, whole or as events in the order of Anthropic's reference. */
 export async function messages(run: GenerationRun): Promise<Response> {
@@ -14,9 +15,7 @@ export async function messages(run: GenerationRun): Promise<Response> {
   const plan = run.plan(chatPrompt(run.body));
   const tool = toolCallFor(run.body);
   if (wantsStream(run.body)) return run.events(streamMessage(run, plan, tool));
-  const content = tool
-    ? { type: "tool_use", id: newId("toolu_"), name: tool.name, input: tool.input }
-    : { type: "text", text: await wholeText(run, plan) };
+  const content = tool ? toolUse(tool.name, tool.input) : textBlock(await wholeText(run, plan));
   return Response.json({
     ...message(run, plan, plan.tokens.length),
     content: [content],
@@ -36,14 +35,31 @@ function message(run: GenerationRun, plan: Plan, outputTokens: number): object {
     role: "assistant",
     model: run.model,
     content: [],
+    container: null,
+    stop_details: null,
     stop_reason: null,
     stop_sequence: null,
-    usage: {
-      input_tokens: plan.promptTokens - plan.cachedTokens,
-      cache_read_input_tokens: plan.cachedTokens,
-      output_tokens: outputTokens,
-    },
+    usage: { ...usage(plan, outputTokens), cache_creation: null, inference_geo: null, service_tier: null },
   };
+}
+
+function usage(plan: Plan, outputTokens: number): object {
+  return {
+    input_tokens: plan.promptTokens - plan.cachedTokens,
+    cache_creation_input_tokens: 0,
+    cache_read_input_tokens: plan.cachedTokens,
+    output_tokens: outputTokens,
+    output_tokens_details: null,
+    server_tool_use: null,
+  };
+}
+
+function textBlock(text: string): object {
+  return { type: "text", text, citations: null };
+}
+
+function toolUse(name: string, input: unknown): object {
+  return { type: "tool_use", id: newId("toolu_"), caller: { type: "direct" }, name, input };
 }
 
 function stopReason(plan: Plan, tool: ToolCall | undefined): string {
@@ -57,9 +73,7 @@ async function* streamMessage(
   tool: ToolCall | undefined,
 ): AsyncGenerator<string, void, void> {
   yield namedFrame({ type: "message_start", ...{ message: message(run, plan, 0) } });
-  const block = tool
-    ? { type: "tool_use", id: newId("toolu_"), name: tool.name, input: {} }
-    : { type: "text", text: "" };
+  const block = tool ? toolUse(tool.name, {}) : textBlock("");
   yield namedFrame({ type: "content_block_start", ...{ index: 0, content_block: block } });
   const delta = (fields: object): string => namedFrame({ type: "content_block_delta", ...{ index: 0, delta: fields } });
   for await (const token of run.tokens(plan)) {
@@ -68,8 +82,8 @@ async function* streamMessage(
   if (tool) yield delta({ type: "input_json_delta", partial_json: tool.arguments });
   yield namedFrame({ type: "content_block_stop", ...{ index: 0 } });
   const end = {
-    delta: { stop_reason: stopReason(plan, tool), stop_sequence: null },
-    usage: { output_tokens: plan.tokens.length },
+    delta: { container: null, stop_details: null, stop_reason: stopReason(plan, tool), stop_sequence: null },
+    usage: usage(plan, plan.tokens.length),
   };
   yield namedFrame({ type: "message_delta", ...end });
   yield namedFrame({ type: "message_stop" });

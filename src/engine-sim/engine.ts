@@ -2,11 +2,13 @@ import type { BunRequest } from "bun";
 import { jsonObjectOf } from "../protocol/json.ts";
 import { systemClock } from "../util/clock.ts";
 import { countMessageTokens, messages } from "./anthropic-messages.ts";
+import { constrainedText } from "./constraint.ts";
 import { generate, type Plan, planGeneration } from "./generation.ts";
 import type { GenerationRun } from "./generation-run.ts";
 import { infoRoutes, type RoleInfo } from "./info-routes.ts";
 import { chatCompletions } from "./openai-chat.ts";
-import { completions, responses } from "./openai-completions.ts";
+import { completions } from "./openai-completions.ts";
+import { responses } from "./openai-responses.ts";
 import { classify, embeddings, rerank, score } from "./pooling.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { errorReply, eventReply } from "./reply.ts";
@@ -186,10 +188,11 @@ class Engine {
     if (!this.#models.includes(model)) {
       return errorReply(404, "NotFoundError", `The model \`${model}\` does not exist.`, "model");
     }
+    const says = this.#options.says ?? constrainedText(json);
     const run: GenerationRun = {
       model,
       body: json,
-      plan: (prompt, begun) => planGeneration(json, prompt, this.#cache, begun, this.#options.says),
+      plan: (prompt, begun) => planGeneration(json, prompt, this.#cache, begun, says),
       tokens: (plan) => this.#counted(plan, signal),
       events: eventReply,
       hasPrompt: true,

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json.ts";
+import { type JsonObject, numberField, objectField } from "../protocol/json.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { answerTokens, countTokens, naturalLength, tokensOf } from "./text.ts";
@@ -99,32 +99,4 @@ function cutAtStop(tokens: readonly string[], stops: readonly string[]): readonl
     length += token.length;
   }
   return kept;
-}
-
-/** A call of the tool that the conversation asks for: by `tool_choice`, or by its name in the last message. */
-export interface ToolCall {
-  readonly name: string;
-  readonly arguments: string;
-  readonly input: object;
-}
-
-/** What every tool is called with. */
-const TOOL_INPUT = { place: "Crewe Junction" };
-
-export function toolCallFor(body: JsonObject): ToolCall | undefined {
-  const tools = Array.isArray(body["tools"]) ? body["tools"].filter(isJsonObject) : [];
-  const functions = tools.map((tool) => objectField(tool, "function") ?? tool);
-  const names = functions.map((tool) => stringField(tool, "name")).filter((name) => name !== undefined);
-  const choice = body["tool_choice"];
-  const last = Array.isArray(body["messages"]) ? body["messages"].at(-1) : undefined;
-  const text = isJsonObject(last) && last["role"] === "user" ? JSON.stringify(last["content"]) : "";
-  const wanted =
-    choice === "none"
-      ? undefined
-      : isJsonObject(choice)
-        ? (stringField(objectField(choice, "function") ?? choice, "name") ?? names[0])
-        : choice === "required"
-          ? names[0]
-          : names.find((name) => text.includes(name));
-  return wanted === undefined ? undefined : { name: wanted, arguments: JSON.stringify(TOOL_INPUT), input: TOOL_INPUT };
 }

@@ -1,8 +1,10 @@
 import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json.ts";
 import { chatPrompt, samplePrompt } from "./prompt.ts";
-import { type Plan, type ToolCall, toolCallFor } from "./generation.ts";
+import type { Plan } from "./generation.ts";
 import { type GenerationRun, sampleCount, usageOf, wantsStream, wholeText } from "./generation-run.ts";
+import { logprobEntry } from "./logprobs.ts";
 import { dataFrame, DONE_FRAME, errorReply, newId, nowSecs } from "./reply.ts";
+import { type ToolCall, toolCallFor } from "./tool-call.ts";
 
 /** `/v1/chat/completions`, as vLLM and SGLang answer it. */
 export async function chatCompletions(run: GenerationRun): Promise<Response> {
@@ -24,7 +26,7 @@ export async function chatCompletions(run: GenerationRun): Promise<Response> {
     object: "chat.completion",
     created: nowSecs(),
     model: run.model,
-    choices: plans.map((plan, index) => choice(plan, index, texts[index] ?? "", tool, body["logprobs"] === true)),
+    choices: plans.map((plan, index) => choice(plan, index, texts[index] ?? "", tool, topLogprobs(body))),
     usage: first ? usageOf(first, tool ? 12 : plans.reduce((sum, plan) => sum + plan.tokens.length, 0)) : null,
   });
 }
@@ -36,7 +38,12 @@ function begunAnswer(body: JsonObject): string | undefined {
   return isJsonObject(last) && last["role"] === "assistant" ? stringField(last, "content") : undefined;
 }
 
-function choice(plan: Plan, index: number, text: string, tool: ToolCall | undefined, withLogprobs: boolean): object {
+/** How many alternatives come with each token; `undefined` where there are to be no log probabilities. */
+function topLogprobs(body: JsonObject): number | undefined {
+  return body["logprobs"] === true ? (numberField(body, "top_logprobs") ?? 0) : undefined;
+}
+
+function choice(plan: Plan, index: number, text: string, tool: ToolCall | undefined, top: number | undefined): object {
   const call = tool && {
     id: newId("call_"),
     type: "function",
@@ -45,13 +52,10 @@ function choice(plan: Plan, index: number, text: string, tool: ToolCall | undefi
   return {
     index,
     message: { role: "assistant", content: call ? null : text, refusal: null, ...(call ? { tool_calls: [call] } : {}) },
-    logprobs: withLogprobs ? { content: plan.tokens.map(logprob) } : null,
+    logprobs:
+      top === undefined ? null : { content: plan.tokens.map((token) => logprobEntry(token, top)), refusal: null },
     finish_reason: call ? "tool_calls" : plan.finishReason,
   };
-}
-
-function logprob(token: string): object {
-  return { token, logprob: -(token.length / 10), bytes: [...Buffer.from(token)], top_logprobs: [] };
 }
 
 async function* streamChat(
@@ -61,7 +65,7 @@ async function* streamChat(
 ): AsyncGenerator<string, void, void> {
   const head = { id: newId("chatcmpl-"), object: "chat.completion.chunk", created: nowSecs(), model: run.model };
   const wantsUsage = objectField(run.body, "stream_options")?.["include_usage"] === true;
-  const withLogprobs = run.body["logprobs"] === true;
+  const top = topLogprobs(run.body);
   const frame = (index: number, delta: object, finish: string | null, logprobs: object | null = null): string =>
     dataFrame({
       ...head,
@@ -73,7 +77,8 @@ async function* streamChat(
     for await (const token of run.tokens(plan)) {
       if (isFirst) yield frame(index, { role: "assistant", content: "" }, null);
       isFirst = false;
-      if (!tool) yield frame(index, { content: token }, null, withLogprobs ? { content: [logprob(token)] } : null);
+      const logprobs = top === undefined ? null : { content: [logprobEntry(token, top)], refusal: null };
+      if (!tool) yield frame(index, { content: token }, null, logprobs);
     }
     if (isFirst) yield frame(index, { role: "assistant", content: "" }, null);
     if (tool) yield* toolFrames(tool, (delta) => frame(index, delta, null));

@@ -73,6 +73,14 @@ export function tokensOf(text: string, begun = ""): string[] {
   return (text.startsWith(begun) ? text.slice(begun.length) : text).match(/[^]{1,3}/gu) ?? [];
 }
 
+/** Words that could stand in this token's place, each once. */
+export function otherTokens(token: string, count: number): string[] {
+  const space = token.startsWith(" ") ? " " : "";
+  return WORDS.map((word) => space + word)
+    .filter((word) => word !== token)
+    .slice(0, count);
+}
+
 /** FNV-1a, 32 bits. */
 const OFFSET = 0x811c9dc5;
 

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import OpenAI from "openai";
+import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
+import { z } from "zod";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { Secret } from "../../src/util/secret.ts";
 import { startEngine } from "../support/engine.ts";
@@ -26,6 +28,20 @@ const tools = [
     function: { name: "get_weather", parameters: { type: "object", properties: { place: { type: "string" } } } },
   },
 ];
+
+const Journey = z.object({
+  from: z.string(),
+  stops: z.array(z.object({ name: z.string(), minutes: z.int().min(3).nullable() })).min(2),
+  kind: z.enum(["express", "local"]),
+});
+const JOURNEY: z.infer<typeof Journey> = {
+  from: "Crewe Junction",
+  stops: [
+    { name: "Crewe Junction", minutes: 3 },
+    { name: "Crewe Junction", minutes: 3 },
+  ],
+  kind: "express",
+};
 
 describe("the openai SDK", () => {
   test("a chat completion", async () => {
@@ -66,6 +82,70 @@ describe("the openai SDK", () => {
     expect(streamed?.type === "function" && JSON.parse(streamed.function.arguments)).toEqual({
       place: "Crewe Junction",
     });
+  });
+
+  test("answers that are bound to a schema are read as its type, whole and streamed", async () => {
+    const ask = { model: "sim-1", messages, response_format: zodResponseFormat(Journey, "journey") };
+    const whole = await client.chat.completions.parse(ask);
+    expect(whole.choices[0]?.message.parsed).toEqual(JOURNEY);
+    const streamed = await client.chat.completions.stream(ask).finalChatCompletion();
+    expect(streamed.choices[0]?.message.parsed).toEqual(JOURNEY);
+    const response = await client.responses.parse({
+      model: "sim-1",
+      input: "Tell me",
+      text: { format: zodTextFormat(Journey, "journey") },
+    });
+    expect(response.output_parsed).toEqual(JOURNEY);
+    expect(response.text?.format?.type).toBe("json_schema");
+    const object = await client.chat.completions.create({
+      model: "sim-1",
+      messages,
+      response_format: { type: "json_object" },
+    });
+    expect(JSON.parse(object.choices[0]?.message.content ?? "")).toBeObject();
+    const cut = await client.chat.completions.create({ ...ask, max_tokens: 3 });
+    expect(cut.choices[0]?.finish_reason).toBe("length");
+    expect(JSON.stringify(JOURNEY)).toStartWith(cut.choices[0]?.message.content ?? "-");
+  });
+
+  test("tools of responses, whole and streamed", async () => {
+    const parameters = { type: "object", properties: { stops: { type: "integer", minimum: 2 } } };
+    const ask = {
+      model: "sim-1",
+      input: "Tell me",
+      tools: [{ type: "function" as const, name: "plan_journey", parameters, strict: null }],
+      tool_choice: "required" as const,
+    };
+    const whole = await client.responses.create(ask);
+    const [call] = whole.output;
+    expect(call?.type === "function_call" && [call.name, call.arguments]).toEqual(["plan_journey", '{"stops":2}']);
+    expect(whole.tools[0]).toMatchObject({ name: "plan_journey", strict: null, parameters });
+    const streamed = await client.responses.stream(ask).finalResponse();
+    const [last] = streamed.output;
+    expect(last?.type === "function_call" && [last.name, last.arguments]).toEqual(["plan_journey", '{"stops":2}']);
+  });
+
+  test("log probabilities with the likeliest tokens", async () => {
+    const chat = await client.chat.completions.create({ model: "sim-1", messages, logprobs: true, top_logprobs: 3 });
+    const entries = chat.choices[0]?.logprobs?.content ?? [];
+    expect(entries.map(({ token }) => token).join("")).toBe(chat.choices[0]?.message.content ?? "-");
+    for (const { token, top_logprobs: top } of entries) {
+      expect([top.length, top[0]?.token]).toEqual([3, token]);
+      expect(top.map(({ logprob }) => logprob)).toEqual(top.map(({ logprob }) => logprob).toSorted((a, b) => b - a));
+    }
+    const response = await client.responses.create({
+      model: "sim-1",
+      input: "Tell me",
+      include: ["message.output_text.logprobs"],
+      top_logprobs: 2,
+    });
+    const [item] = response.output;
+    const part = item?.type === "message" ? item.content[0] : undefined;
+    expect(part?.type === "output_text" && part.logprobs?.map(({ top_logprobs: top }) => top.length)[0]).toBe(2);
+    const completion = await client.completions.create({ model: "sim-1", prompt: "Once", logprobs: 2 });
+    const { tokens = [], top_logprobs: likeliest, text_offset: offsets } = completion.choices[0]?.logprobs ?? {};
+    expect(tokens.join("")).toBe(completion.choices[0]?.text ?? "-");
+    expect([Object.keys(likeliest?.[0] ?? {}).length, offsets?.[1]]).toEqual([2, tokens[0]?.length]);
   });
 
   test("completions, embeddings and models", async () => {

@@ -1,6 +1,6 @@
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import Anthropic from "@anthropic-ai/sdk";
-import { generateText, jsonSchema, streamText, tool, type ToolSet } from "ai";
+import { generateText, jsonSchema, Output, streamText, tool, type ToolSet } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { startEngine } from "../support/engine.ts";
@@ -42,6 +42,29 @@ describe("the Vercel AI SDK", () => {
   });
 });
 
+describe("objects of the Vercel AI SDK", () => {
+  const model = (): ReturnType<ReturnType<typeof createOpenAICompatible>> =>
+    createOpenAICompatible({ name: "pointsman", baseURL: `${gateway.url}/v1`, supportsStructuredOutputs: true })(
+      "sim-1",
+    );
+  const schema = jsonSchema<{ place: string; count: number }>({
+    type: "object",
+    properties: { place: { type: "string" }, count: { type: "integer", minimum: 4 } },
+    required: ["place", "count"],
+  });
+
+  test("whole and streamed", async () => {
+    const ask = { model: model(), prompt: "Tell me of trains.", output: Output.object({ schema }) };
+    const whole = await generateText(ask);
+    expect(whole.output).toEqual({ place: "Crewe Junction", count: 4 });
+    const streamed = streamText(ask);
+    let text = "";
+    for await (const part of streamed.textStream) text += part;
+    expect(JSON.parse(text)).toEqual(whole.output);
+    expect(await streamed.output).toEqual(whole.output);
+  });
+});
+
 describe("the Anthropic SDK", () => {
   const client = (): Anthropic => new Anthropic({ baseURL: gateway.url, apiKey: "x", maxRetries: 0 });
   const ask = { model: "sim-1", max_tokens: 12, messages: [{ role: "user" as const, content: "Tell me" }] };
@@ -65,6 +88,33 @@ describe("the Anthropic SDK", () => {
     });
     expect(answer.content[0]?.type).toBe("tool_use");
     expect((await client().messages.countTokens(ask)).input_tokens).toBeGreaterThan(0);
+  });
+
+  test("a tool's input is one of its schema, and text one of the format that is asked for", async () => {
+    const schema = {
+      type: "object" as const,
+      properties: { count: { type: "integer", minimum: 3 } },
+      required: ["count"],
+    };
+    const tools = [{ name: "count_trains", input_schema: schema }];
+    const forced = { ...ask, tools, tool_choice: { type: "any" as const } };
+    const whole = await client().messages.create(forced);
+    const streamed = await client().messages.stream(forced).finalMessage();
+    for (const { content, stop_reason: reason } of [whole, streamed]) {
+      expect(content).toMatchObject([
+        { type: "tool_use", name: "count_trains", input: { count: 3 }, caller: { type: "direct" } },
+      ]);
+      expect(reason).toBe("tool_use");
+    }
+    const bound = await client().messages.create({
+      ...ask,
+      max_tokens: 100,
+      output_config: { format: { type: "json_schema", schema } },
+    });
+    expect(bound.content).toEqual([{ type: "text", text: '{"count":3}', citations: null }]);
+    expect(bound.usage).toMatchObject({ cache_creation: null, inference_geo: null, server_tool_use: null });
+    const free = await client().messages.create({ ...ask, tools, tool_choice: { type: "auto" } });
+    expect(free.content[0]?.type).toBe("text");
   });
 
   test("errors with their request id, and a stream that breaks is an error", async () => {

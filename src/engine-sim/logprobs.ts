@@ -1,0 +1,26 @@
+import { otherTokens } from "./text.ts";
+
+/** Most alternatives of a token that engines give. */
+const MOST = 20;
+
+/** Of a token of an answer, as the engine has it: the longer, the less likely. */
+export function logprobOf(token: string): number {
+  return -(token.length / 10);
+}
+
+/** An entry of `logprobs.content`, with the `top` likeliest tokens, the one that was taken first. */
+export function logprobEntry(token: string, top: number): object {
+  const others = alternatives(token, top).map(([text, logprob]) => ({ token: text, logprob, bytes: bytesOf(text) }));
+  return { token, logprob: logprobOf(token), bytes: bytesOf(token), top_logprobs: others };
+}
+
+/** The `top` likeliest tokens in this token's place, in order. */
+export function alternatives(token: string, top: number): [text: string, logprob: number][] {
+  const count = Math.max(0, Math.min(top, MOST));
+  const texts = [token, ...otherTokens(token, count)].slice(0, count);
+  return texts.map((text, index) => [text, logprobOf(token) - index]);
+}
+
+function bytesOf(text: string): number[] {
+  return [...Buffer.from(text)];
+}
