@@ -93,6 +93,17 @@ describe("a value of a schema", () => {
     expect(schemaValue(schema)).toEqual({ one: 4, two: "found" });
   });
 
+  test("keeps what stands beside alternatives, and takes what is not null of several types", () => {
+    const inner = { $defs: { a: { properties: { x: { type: "boolean" } }, required: ["x"] } } };
+    expect(schemaValue({ ...inner, type: "object", anyOf: [{ $ref: "#/$defs/a" }] })).toEqual({ x: true });
+    const beside = { properties: { base: { type: "integer" } }, required: ["base"] };
+    expect(schemaValue({ ...beside, oneOf: [{ required: ["k"], properties: { k: { const: 2 } } }] })).toEqual({
+      base: 1,
+      k: 2,
+    });
+    expect(schemaValue({ type: ["null", "object"], ...beside })).toEqual({ base: 1 });
+  });
+
   test("has items that differ where the list wants each once", () => {
     const items = { type: "string" };
     const value = schemaValue({ type: "array", items, minItems: 4, uniqueItems: true });
