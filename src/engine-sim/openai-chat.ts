@@ -51,7 +51,13 @@ function choice(plan: Plan, index: number, text: string, tool: ToolCall | undefi
   };
   return {
     index,
-    message: { role: "assistant", content: call ? null : text, refusal: null, ...(call ? { tool_calls: [call] } : {}) },
+    message: {
+      role: "assistant",
+      content: call ? null : text,
+      refusal: null,
+      annotations: [],
+      ...(call ? { tool_calls: [call] } : {}),
+    },
     logprobs:
       top === undefined ? null : { content: plan.tokens.map((token) => logprobEntry(token, top)), refusal: null },
     finish_reason: call ? "tool_calls" : plan.finishReason,
