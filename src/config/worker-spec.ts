@@ -13,7 +13,6 @@ export interface WorkerSettings {
   readonly modelId: string | undefined;
   readonly apiKey: Secret | undefined;
   readonly workerType: "regular" | "prefill" | "decode";
-  readonly connectionMode: "http" | "grpc";
   readonly bootstrapPort: number | undefined;
   readonly policyHint: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
@@ -37,7 +36,6 @@ export function workerSpec(worker: WorkerConfig): WorkerSettings {
     modelId: worker.modelId,
     apiKey: worker.apiKey,
     workerType: worker.workerType,
-    connectionMode: "http",
     bootstrapPort: worker.bootstrapPort,
     // A label is how other gateways take the hint.
     policyHint: worker.policy ?? labelledPolicy(worker),

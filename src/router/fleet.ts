@@ -55,7 +55,7 @@ export class Fleet {
    */
   async askAny(paths: readonly string[]): Promise<{ worker: Worker; answer: WorkerAnswer | undefined }> {
     const worker = this.#anyWorker();
-    if (worker.spec.connectionMode === "grpc") return { worker, answer: undefined };
+    if (worker.connectionMode === "grpc") return { worker, answer: undefined };
     for (const path of paths) {
       const answer = await this.ask(worker, "GET", path);
       if (answer.status !== 404 && answer.status !== 405) return { worker, answer };
@@ -66,7 +66,7 @@ export class Fleet {
   /** Whether an available worker generates, or at least says that it is well. */
   async isAnyHealthy(): Promise<boolean> {
     const worker = this.#anyWorker();
-    if (worker.spec.connectionMode === "grpc") return this.#deps.grpc.isHealthy(worker);
+    if (worker.connectionMode === "grpc") return this.#deps.grpc.isHealthy(worker);
     // Engines that have no `/health_generate` are asked for their plain health.
     const { answer } = await this.askAny(["/health_generate", "/health"]);
     return answer !== undefined && answer.status >= 200 && answer.status < 300;
@@ -103,7 +103,7 @@ export class Fleet {
   /** Empties the prefix caches of all workers. */
   flushCaches(): Promise<FanOutResult<true>[]> {
     return this.#askAll<true>(async (worker) => {
-      if (worker.spec.connectionMode === "grpc") {
+      if (worker.connectionMode === "grpc") {
         await this.#deps.grpc.flushCache(worker);
         return true;
       }
@@ -120,7 +120,7 @@ export class Fleet {
   /** What workers say of their load, in their own words. */
   loads(): Promise<FanOutResult<JsonObject>[]> {
     return this.#askAll(async (worker) => {
-      if (worker.spec.connectionMode === "grpc") return this.#deps.grpc.loads(worker);
+      if (worker.connectionMode === "grpc") return this.#deps.grpc.loads(worker);
       for (const path of ["/v1/loads", "/get_load"]) {
         const { status, body } = await this.ask(worker, "GET", path);
         if (status !== 200) continue;
@@ -136,7 +136,7 @@ export class Fleet {
   /** Starts or stops the engines' own profilers. */
   profile(isStart: boolean): Promise<FanOutResult<true>[]> {
     return this.#askAll<true>(async (worker) => {
-      if (worker.spec.connectionMode === "grpc") {
+      if (worker.connectionMode === "grpc") {
         await this.#deps.grpc.profile(worker, isStart);
         return true;
       }

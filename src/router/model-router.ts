@@ -1,7 +1,8 @@
 import { GatewayError, whyLeft } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
-import type { ConnectionMode, Worker, WorkerType } from "../worker/worker.ts";
+import type { ConnectionMode } from "../util/parse-worker-url.ts";
+import type { Worker, WorkerType } from "../worker/worker.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { servedName } from "./served-name.ts";

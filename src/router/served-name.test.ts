@@ -5,8 +5,7 @@ import { servedName } from "./served-name.ts";
 function fleetOf(...workers: readonly [model: string, engine: string, url?: string][]): FleetSetup {
   const fleet = setUpFleet();
   for (const [index, [modelId, engine, url]] of workers.entries()) {
-    const connectionMode = url?.startsWith("grpc") === true ? "grpc" : "http";
-    const worker = fleet.add(url ?? `http://w${index}:1`, { modelId, connectionMode });
+    const worker = fleet.add(url ?? `http://w${index}:1`, { modelId });
     fleet.registry.update(worker.id, { info: { ...worker.info, models: [modelId], engine } });
   }
   return fleet;

@@ -25,7 +25,7 @@ export function servedName(
   const asked = workers.getWorkersForModel(name).workers;
   // Over gRPC the gateway would answer with the base model and say nothing of the adapter.
   const takesSpelling = asked.every(
-    ({ spec, info }) => info.engine === "sglang" && (isAny || spec.connectionMode === "http"),
+    ({ info, connectionMode }) => info.engine === "sglang" && (isAny || connectionMode === "http"),
   );
   return takesSpelling ? name : model;
 }

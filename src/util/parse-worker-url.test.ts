@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { leftOutNotice, parseWorkerUrl } from "./parse-worker-url.ts";
+import { connectionModeOf, leftOutNotice, parseWorkerUrl } from "./parse-worker-url.ts";
 
 describe("addresses", () => {
   test("become origins", () => {
@@ -57,4 +57,11 @@ describe("addresses", () => {
       expect([text, parseWorkerUrl(text).ok]).toEqual([text, false]);
     }
   });
+});
+
+test("an address says by itself how its worker is spoken to", () => {
+  for (const address of ["http://a:1", "https://a", "a:1", "grpc://a:1", "grpcs://a:1", "GRPC://A:1"]) {
+    const parsed = parseWorkerUrl(address);
+    expect([address, parsed.ok && connectionModeOf(parsed.url)]).toEqual([address, parsed.ok && parsed.connectionMode]);
+  }
 });

@@ -1,14 +1,17 @@
+/** The protocol that the gateway speaks with a worker. */
+export type ConnectionMode = "http" | "grpc";
+
 export type ParsedWorkerUrl =
   | {
       readonly ok: true;
       readonly url: string;
-      readonly connectionMode: "http" | "grpc";
+      readonly connectionMode: ConnectionMode;
       /** What was said of the address and is not part of it: the path that clients of an OpenAI API are given. */
       readonly leftOut?: "/v1";
     }
   | { readonly ok: false; readonly reason: string };
 
-const MODES: ReadonlyMap<string, "http" | "grpc"> = new Map([
+const MODES: ReadonlyMap<string, ConnectionMode> = new Map([
   ["http:", "http"],
   ["https:", "http"],
   ["grpc:", "grpc"],
@@ -48,6 +51,11 @@ export function parseWorkerUrl(text: string): ParsedWorkerUrl {
   }
   const origin = `${url.protocol}//${url.host.toLowerCase()}`;
   return { ok: true, url: origin, connectionMode, ...(hasVersion ? { leftOut: "/v1" } : {}) };
+}
+
+/** The protocol of a worker's address as `parseWorkerUrl` returns it. */
+export function connectionModeOf(url: string): ConnectionMode {
+  return url.startsWith("grpc") ? "grpc" : "http";
 }
 
 /** What to say of an address of which a part was left out; undefined where nothing was. */

@@ -156,7 +156,7 @@ export class HealthChecker implements Disposable {
     const worker = this.#current(watch);
     if (!worker) return;
     const settings = { ...this.#deps.defaults, ...worker.spec.health };
-    const prober = this.#deps.probers[worker.spec.connectionMode];
+    const prober = this.#deps.probers[worker.connectionMode];
     const failure = settings.disabled ? undefined : await prober.health(worker, settings);
     if (failure) this.#onSilence(watch, settings, failure);
     else await this.#onAnswer(watch, worker, settings);
@@ -185,13 +185,13 @@ export class HealthChecker implements Disposable {
 
   /** Models come, go and change while a worker is well, and a worker may be another one since the last probe. */
   async #lookAtListing(watch: Watch, worker: Worker, settings: HealthSettings): Promise<void> {
-    const listing = await this.#deps.probers[worker.spec.connectionMode].listing(worker, settings);
+    const listing = await this.#deps.probers[worker.connectionMode].listing(worker, settings);
     if (listing !== undefined && listing !== watch.listing) watch.isUnknown = true;
   }
 
   /** Asks the worker what it is, and publishes it. Why that could not be learnt: then it is asked again with the next probe. */
   async #askFacts(watch: Watch, worker: Worker, settings: HealthSettings): Promise<ProbeFailure | undefined> {
-    const prober = this.#deps.probers[worker.spec.connectionMode];
+    const prober = this.#deps.probers[worker.connectionMode];
     const { info, listing, missing } = await prober.ask(worker, settings, this.#deps.modelFallback);
     const now = this.#current(watch);
     if (!now) return undefined;

@@ -270,13 +270,13 @@ export class OutlierDetector implements Disposable {
   }
 
   /** Ready workers that do the same work, this one among them. */
-  #group({ modelId, spec }: Worker): readonly Worker[] {
-    const { workers } = this.#deps.registry.getWorkersForModel(modelId, spec.connectionMode, spec.workerType);
+  #group({ modelId, connectionMode, spec }: Worker): readonly Worker[] {
+    const { workers } = this.#deps.registry.getWorkersForModel(modelId, connectionMode, spec.workerType);
     return workers.filter(({ status }) => status === "ready");
   }
 }
 
 /** Workers of one group do the same work. */
-export function groupOf({ modelId, spec }: Worker): string {
-  return `${spec.connectionMode} ${spec.workerType} ${modelId}`;
+export function groupOf({ modelId, connectionMode, spec }: Worker): string {
+  return `${connectionMode} ${spec.workerType} ${modelId}`;
 }

@@ -31,9 +31,9 @@ export class PanicWatch {
   }
 
   #look(worker: Worker): void {
-    const { modelId, spec } = worker;
+    const { modelId, connectionMode, spec } = worker;
     const group = groupOf(worker);
-    const snapshot = this.#registry.getWorkersForModel(modelId, spec.connectionMode, spec.workerType);
+    const snapshot = this.#registry.getWorkersForModel(modelId, connectionMode, spec.workerType);
     if (snapshot.isPanic === this.#panicking.has(group)) return;
     const left = snapshot.workers.filter(({ status, trouble }) => status === "ready" && trouble === undefined).length;
     if (snapshot.isPanic) {

@@ -1,5 +1,6 @@
 import type { ProbeClient, ProbeFailure } from "./probe-client.ts";
-import type { ConnectionMode, HealthSettings, Worker, WorkerInfo } from "./worker.ts";
+import type { ConnectionMode } from "../util/parse-worker-url.ts";
+import type { HealthSettings, Worker, WorkerInfo } from "./worker.ts";
 import { askWorker, listingOf } from "./worker-probe.ts";
 
 /** What a worker says of itself, and what could not be learnt. */

@@ -35,7 +35,7 @@ export class WorkerFactory {
     const parsed = parseWorkerUrl(spec.url);
     if (!parsed.ok)
       throw new GatewayError("invalid_request", `the worker's url is wrong: ${parsed.reason}`, { param: "url" });
-    return { ...spec, url: parsed.url, connectionMode: parsed.connectionMode };
+    return { ...spec, url: parsed.url };
   }
 
   /** Throws invalid_request where the address is none. */
@@ -63,7 +63,6 @@ export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
   modelId: undefined,
   apiKey: undefined,
   workerType: "regular",
-  connectionMode: "http",
   bootstrapPort: undefined,
   policyHint: undefined,
   labels: {},

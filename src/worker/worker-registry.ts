@@ -1,7 +1,8 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import { SlowStarts } from "./slow-starts.ts";
-import type { ConnectionMode, Worker, WorkerChange, WorkerKind, WorkerType } from "./worker.ts";
+import type { ConnectionMode } from "../util/parse-worker-url.ts";
+import type { Worker, WorkerChange, WorkerKind, WorkerType } from "./worker.ts";
 
 /**
  * The workers of one model as of one version of the registry. Shared and immutable: the types say so and nothing freezes
@@ -231,8 +232,8 @@ export class WorkerRegistry {
     const resting: Worker[] = [];
     const kinds = new Set<WorkerKind>();
     for (const worker of members) {
-      const { connectionMode, workerType } = worker.spec;
-      if ((mode !== undefined && connectionMode !== mode) || (type !== undefined && workerType !== type)) continue;
+      if (mode !== undefined && worker.connectionMode !== mode) continue;
+      if (type !== undefined && worker.spec.workerType !== type) continue;
       workers.push(worker);
       kinds.add(worker.kind);
       if (worker.status !== "ready") continue;

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../errors/errors.ts";
+import { type ConnectionMode, connectionModeOf } from "../util/parse-worker-url.ts";
 import type { Secret } from "../util/secret.ts";
 import type { BreakerState } from "./circuit-breaker.ts";
 import type { LoadLedger } from "./load-ledger.ts";
@@ -18,7 +19,6 @@ import type { LoadLedger } from "./load-ledger.ts";
  */
 export type WorkerStatus = "pending" | "ready" | "not_ready" | "failed" | "draining";
 export type WorkerType = "regular" | "prefill" | "decode";
-export type ConnectionMode = "http" | "grpc";
 /** How a worker is spoken to, and whether prefill and decode are apart there; each has a router of its own. */
 export type WorkerKind = "http" | "http_pd" | "grpc" | "grpc_pd";
 
@@ -30,14 +30,13 @@ export const TOKENIZER_PATH_LABEL = "tokenizer_path";
 
 /** What an operator says of a worker: in the file, on the command line, or over the API. */
 export interface WorkerSpec {
-  /** Origin: scheme, host and port, no path, no trailing slash. */
+  /** Origin: scheme, host and port, no path, no trailing slash. The scheme says whether the worker speaks HTTP or gRPC. */
   readonly url: string;
   /** The model it serves; asked from the worker where absent. `*`: any model that a request names, besides those that it lists. */
   readonly modelId: string | undefined;
   /** Sent to the worker as `Authorization: Bearer`. */
   readonly apiKey: Secret | undefined;
   readonly workerType: WorkerType;
-  readonly connectionMode: ConnectionMode;
   /** Of a prefill worker: port of the server at which decode workers ask for its KV cache. */
   readonly bootstrapPort: number | undefined;
   /** Policy that this worker's model should have (the first worker of a model decides). */
@@ -191,10 +190,14 @@ export class Worker {
     return this.info.models.includes(named) ? this.info.models : [named, ...this.info.models];
   }
 
+  get connectionMode(): ConnectionMode {
+    return connectionModeOf(this.spec.url);
+  }
+
   get kind(): WorkerKind {
-    const { connectionMode, workerType } = this.spec;
-    if (workerType === "regular") return connectionMode;
-    return connectionMode === "http" ? "http_pd" : "grpc_pd";
+    const mode = this.connectionMode;
+    if (this.spec.workerType === "regular") return mode;
+    return mode === "http" ? "http_pd" : "grpc_pd";
   }
 
   /** For policies: also what failed a moment ago, so that a worker that fails at once does not look idle. */

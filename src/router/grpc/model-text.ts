@@ -58,7 +58,7 @@ export class ModelTexts implements Disposable {
   constructor(deps: ModelTextsDeps) {
     this.#deps = deps;
     this.#stopListening = deps.workers.onChange((before, after) => {
-      if (after?.status !== "ready" || before?.status === "ready" || after.spec.connectionMode !== "grpc") return;
+      if (after?.status !== "ready" || before?.status === "ready" || after.connectionMode !== "grpc") return;
       for (const model of after.models) {
         // This one may have what others could not give.
         this.#failures.delete(model);

@@ -38,7 +38,7 @@ function outcome(results: readonly FanOutResult<true>[], all: string, some: stri
     .filter((result) => result.error)
     .map((result) => ({ worker: result.worker.url, error: result.error?.message }));
   const isWhole = failed.length === 0;
-  const grpc = results.filter(({ worker }) => worker.spec.connectionMode === "grpc").length;
+  const grpc = results.filter(({ worker }) => worker.connectionMode === "grpc").length;
   return jsonReply(
     {
       status: isWhole ? "success" : "partial_success",

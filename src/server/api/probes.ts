@@ -1,6 +1,7 @@
 import type { Fleet, WorkerAnswer } from "../../router/fleet.ts";
 import { jsonObjectOf } from "../../protocol/json.ts";
-import type { ConnectionMode, Worker, WorkerType } from "../../worker/worker.ts";
+import type { ConnectionMode } from "../../util/parse-worker-url.ts";
+import type { Worker, WorkerType } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import { systemClock } from "../../util/clock.ts";
 import type { Route } from "../route.ts";
@@ -57,7 +58,7 @@ function errorsOf(workers: readonly Worker[]): Readonly<Record<string, number>> 
 function missing(available: readonly Worker[]): string | undefined {
   if (available.length === 0) return "no workers registered";
   const has = (mode: ConnectionMode, type: WorkerType): boolean =>
-    available.some(({ spec }) => spec.connectionMode === mode && spec.workerType === type);
+    available.some((worker) => worker.connectionMode === mode && worker.spec.workerType === type);
   for (const mode of ["http", "grpc"] as const) {
     if (has(mode, "regular") || (has(mode, "prefill") && has(mode, "decode"))) return undefined;
   }

@@ -9,7 +9,7 @@ export function workerView(worker: Worker): object {
     model_id: worker.modelId,
     models: worker.models,
     worker_type: spec.workerType,
-    connection_mode: spec.connectionMode,
+    connection_mode: worker.connectionMode,
     bootstrap_port: spec.bootstrapPort ?? info.kv?.bootstrapPort ?? null,
     kv_connector: spec.labels["kv_connector"] ?? info.kv?.connector ?? null,
     runtime_type: info.engine ?? "unspecified",
