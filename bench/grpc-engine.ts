@@ -6,7 +6,7 @@
  *   bun bench/grpc-engine.ts PORT IDS_FILE TOKENIZER_DIR
  */
 import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
-import { tokenizerChunks } from "../src/engine-sim/grpc/tokenizer-zip.ts";
+import { tokenizerChunks } from "../test/engines/grpc/tokenizer-zip.ts";
 import {
   GenerateRequest,
   GenerateResponse,

@@ -7,11 +7,11 @@
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import { ChatTemplates } from "../src/tokenizer/chat-templates.ts";
-import { ModelTokenizer } from "../src/tokenizer/model-tokenizer.ts";
+import { ModelTokenizer } from "../src/tokenizer/load/model-tokenizer.ts";
 import { PrefixCache } from "../src/tokenizer/prefix-cache.ts";
-import { readTokenizerConfig } from "../src/tokenizer/tokenizer-config.ts";
-import { readTokenizerFiles } from "../src/tokenizer/tokenizer-files.ts";
-import { TokenizerThread, type ThreadTables } from "../src/tokenizer/tokenizer-thread.ts";
+import { readTokenizerConfig } from "../src/tokenizer/load/tokenizer-config.ts";
+import { readTokenizerFiles } from "../src/tokenizer/load/tokenizer-files.ts";
+import { TokenizerThread, type ThreadTables } from "../src/tokenizer/load/tokenizer-thread.ts";
 import { prose } from "./lib/prose.ts";
 
 const ALL = ["llama3_1", "qwen3", "gptoss", "deepseek_v3", "gemma3", "llama2"];

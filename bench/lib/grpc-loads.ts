@@ -1,8 +1,8 @@
 import { ChatTemplates } from "../../src/tokenizer/chat-templates.ts";
-import { ModelTokenizer } from "../../src/tokenizer/model-tokenizer.ts";
-import { readTokenizerConfig } from "../../src/tokenizer/tokenizer-config.ts";
-import { readTokenizerFiles } from "../../src/tokenizer/tokenizer-files.ts";
-import { TokenizerThread } from "../../src/tokenizer/tokenizer-thread.ts";
+import { ModelTokenizer } from "../../src/tokenizer/load/model-tokenizer.ts";
+import { readTokenizerConfig } from "../../src/tokenizer/load/tokenizer-config.ts";
+import { readTokenizerFiles } from "../../src/tokenizer/load/tokenizer-files.ts";
+import { TokenizerThread } from "../../src/tokenizer/load/tokenizer-thread.ts";
 import type { Load } from "./load.ts";
 import { chatBytes, smallChat } from "./payloads.ts";
 import { prose } from "./prose.ts";

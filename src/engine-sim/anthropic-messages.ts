@@ -1,4 +1,4 @@
-import { numberField } from "../protocol/json.ts";
+import { numberField } from "../protocol/json/json.ts";
 import { chatPrompt } from "./prompt.ts";
 import type { Plan } from "./generation.ts";
 import { type GenerationRun, wantsStream, wholeText } from "./generation-run.ts";

@@ -1,4 +1,4 @@
-import { isJsonObject, jsonObjectOf, type JsonObject, objectField } from "../protocol/json.ts";
+import { isJsonObject, jsonObjectOf, type JsonObject, objectField } from "../protocol/json/json.ts";
 import { schemaValue } from "./schema-value.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { BunRequest } from "bun";
-import { jsonObjectOf } from "../protocol/json.ts";
+import { jsonObjectOf } from "../protocol/json/json.ts";
 import { systemClock } from "../util/clock.ts";
 import { countMessageTokens, messages } from "./anthropic-messages.ts";
 import { constrainedText } from "./constraint.ts";

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../protocol/json.ts";
+import type { JsonObject } from "../protocol/json/json.ts";
 import type { Plan } from "./generation.ts";
 
 /** What a route has to answer with: the request, and generations that are counted while they run. */

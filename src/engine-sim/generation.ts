@@ -1,4 +1,4 @@
-import { type JsonObject, numberField, objectField } from "../protocol/json.ts";
+import { type JsonObject, numberField, objectField } from "../protocol/json/json.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { answerTokens, countTokens, naturalLength, tokensOf } from "./text.ts";

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, stringField } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject, stringField } from "../protocol/json/json.ts";
 import { countTokens } from "./text.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import { nowSecs } from "./reply.ts";

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json/json.ts";
 import { chatPrompt, samplePrompt } from "./prompt.ts";
 import type { Plan } from "./generation.ts";
 import { type GenerationRun, sampleCount, usageOf, wantsStream, wholeText } from "./generation-run.ts";

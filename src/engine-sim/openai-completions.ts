@@ -1,4 +1,4 @@
-import { numberField, objectField } from "../protocol/json.ts";
+import { numberField, objectField } from "../protocol/json/json.ts";
 import { alternatives, logprobOf } from "./logprobs.ts";
 import { batchPrompts, samplePrompt } from "./prompt.ts";
 import type { Plan } from "./generation.ts";

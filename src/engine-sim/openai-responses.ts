@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, numberField, objectField } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject, numberField, objectField } from "../protocol/json/json.ts";
 import type { Plan } from "./generation.ts";
 import { type GenerationRun, wantsStream, wholeText } from "./generation-run.ts";
 import { logprobEntry } from "./logprobs.ts";

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../protocol/json.ts";
+import type { JsonObject } from "../protocol/json/json.ts";
 import { countTokens } from "./text.ts";
 import { errorReply, newId, nowSecs } from "./reply.ts";
 

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject } from "../protocol/json/json.ts";
 
 const NO_BYTES = new Uint8Array(0);
 /** Between the parts of a prompt, so that moving text from one message to the next makes another prompt. */

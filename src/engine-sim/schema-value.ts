@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json/json.ts";
 
 /** What a string is where its schema leaves it open. */
 const TEXT = "Crewe Junction";

@@ -1,4 +1,4 @@
-import { numberField, objectField } from "../protocol/json.ts";
+import { numberField, objectField } from "../protocol/json/json.ts";
 import { batchPrompts, samplePrompt } from "./prompt.ts";
 import type { Plan } from "./generation.ts";
 import { type GenerationRun, sampleCount, wantsStream, wholeText } from "./generation-run.ts";

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, objectField, stringField } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject, objectField, stringField } from "../protocol/json/json.ts";
 import { schemaValue } from "./schema-value.ts";
 
 /** A call of the tool that the conversation asks for: by `tool_choice`, or by its name in the last message. */

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject } from "../protocol/json/json.ts";
 
 export type JsonType = "string" | "integer" | "number" | "boolean" | "object" | "array" | "null";
 

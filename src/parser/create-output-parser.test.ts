@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createOutputParser, type OutputParserOptions } from "./create-output-parser.ts";
-import { TOOLS } from "./fixtures/fixture.ts";
+import { TOOLS } from "../../test/parser/fixtures/fixture.ts";
 import { parseWhole } from "./parse-whole.ts";
 
 /** What each chunk brings out, and the end. */

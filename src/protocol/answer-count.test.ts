@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { answerCount } from "./answer-count.ts";
-import { readJsonBody } from "./json-body.ts";
+import { readJsonBody } from "./json/json-body.ts";
 
 const IDS = [1, 2, 3];
 const CASES: readonly (readonly [endpoint: string, body: object, expected: number])[] = [

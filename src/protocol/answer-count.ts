@@ -1,7 +1,7 @@
 import { OPEN_BRACKET } from "../util/ascii.ts";
-import type { JsonBody } from "./json-body.ts";
-import { isJsonObject } from "./json.ts";
-import { memberAt } from "./splice.ts";
+import type { JsonBody } from "./json/json-body.ts";
+import { isJsonObject } from "./json/json.ts";
+import { memberAt } from "./json/splice.ts";
 
 /** Answers that a request asks for: its prompts, times the answers to each. `best_of` only says among how many the engine chooses. */
 export function answerCount(endpoint: string, body: JsonBody): number {

@@ -1,4 +1,4 @@
-import { isJsonObject } from "./json.ts";
+import { isJsonObject } from "./json/json.ts";
 
 /**
  * Whether a `finish_reason` says that its answer is over. Some engines write "" or the word "null" into every event, where

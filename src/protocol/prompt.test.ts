@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { ENDPOINTS } from "./endpoints.ts";
-import { readJsonBody } from "./json-body.ts";
+import { readJsonBody } from "./json/json-body.ts";
 import { promptOf } from "./prompt.ts";
 
 async function prompt(path: string, body: object): Promise<string> {

@@ -1,5 +1,5 @@
 import { billingLineIn } from "./billing-line.ts";
-import type { JsonBody } from "./json-body.ts";
+import type { JsonBody } from "./json/json-body.ts";
 import { CLOSE_BRACKET } from "../util/ascii.ts";
 
 const NO_BYTES = new Uint8Array(0);

@@ -1,5 +1,5 @@
-import { isJsonObject, stringField } from "./json.ts";
-import type { JsonBody } from "./json-body.ts";
+import { isJsonObject, stringField } from "./json/json.ts";
+import type { JsonBody } from "./json/json-body.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
 
 /** Headers that name what a client wants to be routed by, first found first. Request ids are not among them: they differ with each request. */

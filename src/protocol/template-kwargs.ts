@@ -1,4 +1,4 @@
-import type { Fields } from "./fields.ts";
+import type { JsonFields } from "./json/json-fields.ts";
 
 type Kwargs = Readonly<Record<string, unknown>>;
 
@@ -14,6 +14,6 @@ export function effort(level: unknown): Kwargs {
 }
 
 /** `chat_template_kwargs`; they go before what the API says in its own way. */
-export function templateKwargs(fields: Fields, own: Kwargs): Kwargs {
+export function templateKwargs(fields: JsonFields, own: Kwargs): Kwargs {
   return { ...own, ...fields.object("chat_template_kwargs")?.json };
 }

@@ -1,6 +1,6 @@
-import type { Fields } from "./fields.ts";
+import type { JsonFields } from "./json/json-fields.ts";
 import type { Constraint, ToolChoice, ToolSpec } from "./generation.ts";
-import { isJsonObject } from "./json.ts";
+import { isJsonObject } from "./json/json.ts";
 
 /** What a client asks of the tools, in any API. */
 export interface AskedChoice {
@@ -29,7 +29,7 @@ export function toolUse(
   declared: readonly ToolSpec[],
   asked: AskedChoice,
   isParallel: boolean,
-  fields: Fields,
+  fields: JsonFields,
   name = "tool_choice",
 ): ToolUse {
   if (declared.length === 0) {
@@ -53,7 +53,7 @@ export function toolUse(
   };
 }
 
-function offered(declared: readonly ToolSpec[], asked: AskedChoice, fields: Fields, name: string): ToolSpec[] {
+function offered(declared: readonly ToolSpec[], asked: AskedChoice, fields: JsonFields, name: string): ToolSpec[] {
   const wanted = asked.name === undefined ? asked.allowed : [asked.name];
   if (!wanted) return [...declared];
   const missing = wanted.find((candidate) => !declared.some((tool) => tool.name === candidate));
@@ -101,7 +101,7 @@ function moveReferences(schema: unknown, root: string): unknown {
 }
 
 /** Name, description and schema of a function, whatever the API calls the schema. */
-export function readTool(fields: Fields, schemaName: string): ToolSpec {
+export function readTool(fields: JsonFields, schemaName: string): ToolSpec {
   const name = fields.requiredString("name");
   return {
     name,
@@ -112,7 +112,7 @@ export function readTool(fields: Fields, schemaName: string): ToolSpec {
 }
 
 /** Throws invalid_request where two tools have the same name: a call could not be told to be of either. */
-export function refuseDoubles(tools: readonly ToolSpec[], fields: Fields): void {
+export function refuseDoubles(tools: readonly ToolSpec[], fields: JsonFields): void {
   const seen = new Set<string>();
   for (const [index, { name }] of tools.entries()) {
     if (seen.has(name)) throw fields.error(`tools[${index}]`, `has the name ${name} of another tool`);

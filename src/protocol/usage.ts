@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, numberField, objectField } from "./json.ts";
+import { isJsonObject, type JsonObject, numberField, objectField } from "./json/json.ts";
 
 /** Tokens as the worker counted them. */
 export interface Usage {

@@ -1,5 +1,5 @@
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
-import { isJsonObject, type JsonObject } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject } from "../protocol/json/json.ts";
 import { headerLine, type Transport } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Worker } from "../worker/worker.ts";

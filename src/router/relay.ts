@@ -1,5 +1,5 @@
 import { GatewayError } from "../errors/errors.ts";
-import { jsonObjectOf } from "../protocol/json.ts";
+import { jsonObjectOf } from "../protocol/json/json.ts";
 import { readUsage } from "../protocol/usage.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { Attempt } from "./attempt.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ManualClock } from "../util/clock.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { RetryBudget } from "./retry-budget.ts";
 
 const SETTINGS = { minPerSec: 2, ratio: 0.2 };

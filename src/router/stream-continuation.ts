@@ -1,6 +1,6 @@
 import type { ErrorCode, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { isJsonObject } from "../protocol/json.ts";
+import { isJsonObject } from "../protocol/json/json.ts";
 import type { Continuation } from "../protocol/openai/continuation.ts";
 import { isEndMarker } from "../protocol/stream-reader.ts";
 import type { Usage } from "../protocol/usage.ts";

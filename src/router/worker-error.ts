@@ -1,7 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import { retryAfterMs } from "./retry-after.ts";
 import type { EngineFailure } from "../protocol/stream-reader.ts";
-import { isJsonObject, type JsonObject, jsonObjectOf, objectField, stringField } from "../protocol/json.ts";
+import { isJsonObject, type JsonObject, jsonObjectOf, objectField, stringField } from "../protocol/json/json.ts";
 
 /** Longest message of a worker that is passed on, characters. */
 const MAX_MESSAGE_CHARS = 2000;

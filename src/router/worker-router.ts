@@ -1,7 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { Endpoint } from "../protocol/endpoints.ts";
-import { readJsonBody } from "../protocol/json-body.ts";
+import { readJsonBody } from "../protocol/json/json-body.ts";
 import { Continuation } from "../protocol/openai/continuation.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { GatewayError } from "../errors/errors.ts";
-import { ManualClock } from "../util/clock.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { Admission, type Claim, GATEWAY, type Permit } from "./admission.ts";
 
 const signal = new AbortController().signal;

@@ -8,7 +8,7 @@ import { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
 import { IncomingRequest } from "../transport/http1-server/incoming-request.ts";
 import { readRequestHead } from "../transport/http1-server/request-head.ts";
-import { ManualClock } from "../util/clock.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { createAuth } from "./auth.ts";
 import { DataPlane } from "./data-plane.ts";
 import { LocalGate } from "./gate.ts";

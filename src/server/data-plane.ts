@@ -4,7 +4,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createRecordSink, type RecordSink, RequestRecord } from "../observability/request-record.ts";
 import type { Endpoint } from "../protocol/endpoints.ts";
-import { readJsonBody } from "../protocol/json-body.ts";
+import { readJsonBody } from "../protocol/json/json-body.ts";
 import { AwaitedStream, type AwaitedStreamDeps } from "../router/awaited-stream.ts";
 import type { InferenceRequest } from "../router/router.ts";
 import type { StreamWatch } from "../router/stream-watch.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
-import { ManualClock } from "../util/clock.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import type { Permit, Priority } from "./admission.ts";
 import type { Tenant } from "./auth.ts";
 import { type Entry, type GateSettings, LocalGate, patienceOf, priorityOf } from "./gate.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
-import { JsonBody } from "../protocol/json-body.ts";
-import { scanMembers } from "../protocol/json-scanner.ts";
+import { JsonBody } from "../protocol/json/json-body.ts";
+import { scanMembers } from "../protocol/json/json-scanner.ts";
 import { checkBounds } from "./request-bounds.ts";
 
 /** The `param` of the refusal; undefined where there is none. */

@@ -1,5 +1,5 @@
 import { GatewayError } from "../errors/errors.ts";
-import type { JsonBody } from "../protocol/json-body.ts";
+import type { JsonBody } from "../protocol/json/json-body.ts";
 
 /** What a member of a request may be, where an engine would allocate or walk by it. */
 type Bound =

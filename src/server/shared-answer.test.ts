@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ManualClock } from "../util/clock.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { SharedAnswer } from "./shared-answer.ts";
 
 describe("a question that anybody may ask", () => {

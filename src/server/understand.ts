@@ -1,7 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { RequestRecord } from "../observability/request-record.ts";
 import type { Endpoint } from "../protocol/endpoints.ts";
-import type { JsonBody } from "../protocol/json-body.ts";
+import type { JsonBody } from "../protocol/json/json-body.ts";
 import { promptOf } from "../protocol/prompt.ts";
 import { readRoutingKey } from "../protocol/routing-key.ts";
 import type { InferenceRequest, RequestFeatures } from "../router/router.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
-import { parseWithNumbers } from "../protocol/written-numbers.ts";
+import { parseWithNumbers } from "../protocol/json/written-numbers.ts";
 import { ChatTemplate, type TemplateInput } from "./chat-template.ts";
 import { ChatTemplates } from "./chat-templates.ts";
 

@@ -8,11 +8,17 @@ import type { Program } from "./jinja/nodes.ts";
 import { parse } from "./jinja/parser.ts";
 import { Scope } from "./jinja/scope.ts";
 import type { Value } from "./jinja/values.ts";
-import { strftime } from "./strftime.ts";
-import { prepareMessages, type MessageTraits } from "./template-messages.ts";
-import { emptyContent, probeContent, type RoleContent, showsDeveloper, wantsArgumentText } from "./template-probe.ts";
-import { type TemplateTraits, traitsOf } from "./template-source.ts";
-import { endsInReasoning, isWithinReasoning, type ThinkingSwitch } from "./thinking.ts";
+import { strftime } from "./template/strftime.ts";
+import { prepareMessages, type MessageTraits } from "./template/template-messages.ts";
+import {
+  emptyContent,
+  probeContent,
+  type RoleContent,
+  showsDeveloper,
+  wantsArgumentText,
+} from "./template/template-probe.ts";
+import { type TemplateTraits, traitsOf } from "./template/template-source.ts";
+import { endsInReasoning, isWithinReasoning, type ThinkingSwitch } from "./template/thinking.ts";
 
 export interface TemplateInput {
   /** In the shape of the OpenAI API. */

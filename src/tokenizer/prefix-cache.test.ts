@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { AddedToken } from "./added-tokens.ts";
+import type { AddedToken } from "./bpe/added-tokens.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import type { EncodeOptions } from "./tokenizer.ts";
 

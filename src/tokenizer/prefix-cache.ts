@@ -1,7 +1,7 @@
 import { clientClosed } from "../errors/errors.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 import { nextTurn } from "../util/next-turn.ts";
-import { TokenFinder } from "./added-tokens.ts";
+import { TokenFinder } from "./bpe/added-tokens.ts";
 import type { EncodeOptions, Encoder, MaybePromise, Tokenizer } from "./tokenizer.ts";
 
 /** A part is at least as long, UTF-16 units: shorter ones are encoded as fast as they are looked up. */

@@ -1,7 +1,7 @@
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
-import { loadTokenizer, loadTokenizerFiles, type LoadOptions } from "./load-tokenizer.ts";
+import { loadTokenizer, loadTokenizerFiles, type LoadOptions } from "./load/load-tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-import type { TokenizerFiles } from "./tokenizer-files.ts";
+import type { TokenizerFiles } from "./load/tokenizer-files.ts";
 
 export type TokenizerSource = LoadOptions &
   (

@@ -1,8 +1,8 @@
-import type { AddedToken } from "./added-tokens.ts";
+import type { AddedToken } from "./bpe/added-tokens.ts";
 import type { ChatTemplates } from "./chat-templates.ts";
-import type { Detokenizer, DetokenizerOptions } from "./detokenizer.ts";
+import type { Detokenizer, DetokenizerOptions } from "./decode/detokenizer.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
-import type { GenerationDefaults } from "./tokenizer-config.ts";
+import type { GenerationDefaults } from "./load/tokenizer-config.ts";
 
 /** At once where that is cheap, else a promise: `await` takes both. */
 export type MaybePromise<T> = T | Promise<T>;

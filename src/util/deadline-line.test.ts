@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { ManualClock } from "./clock.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { DeadlineLine, type Timed } from "./deadline-line.ts";
 
 test("each is due once, when its time is over or up to 100 ms later, unless it was taken out; then nothing is waited for", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ManualClock } from "./clock.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { Deadlines } from "./deadlines.ts";
 
 test("what is due runs once, within a sweep of its time, and what was cancelled does not", () => {

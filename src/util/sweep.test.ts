@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ManualClock } from "./clock.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { Sweep } from "./sweep.ts";
 
 test("looks while there is something left, with one timer, and not after", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ManualClock } from "../util/clock.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { FailedLoad } from "./failed-load.ts";
 import { LoadLedger } from "./load-ledger.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ManualClock } from "../util/clock.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { LeaveController } from "../util/leave-signal.ts";
 import { FleetModelFinder } from "./model-finder.ts";
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import OpenAI from "openai";
 import type { GivenWorker } from "../../src/config/load.ts";
-import { type GrpcEngineOptions, startGrpcEngine } from "../../src/engine-sim/grpc/grpc-engine.ts";
-import type { PdDialect } from "../../src/engine-sim/pd/pd-options.ts";
-import { isJsonObject, type JsonObject, numberField, objectField } from "../../src/protocol/json.ts";
+import { type GrpcEngineOptions, startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
+import type { PdDialect } from "../engines/pd/pd-options.ts";
+import { isJsonObject, type JsonObject, numberField, objectField } from "../../src/protocol/json/json.ts";
 import type { RouterKind } from "../../src/router/router.ts";
 import { startEngine } from "../support/engine.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { startGrpcEngine } from "../../src/engine-sim/grpc/grpc-engine.ts";
+import { startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { inTurns } from "../support/bounded.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";

@@ -1,4 +1,4 @@
-import { startGrpcEngine } from "../../src/engine-sim/grpc/grpc-engine.ts";
+import { startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { writeTinyModel } from "../support/tiny-model.ts";
 
 /** A simulated gRPC engine as a process of its own, so that it can be stopped and killed: says its address on a line. */

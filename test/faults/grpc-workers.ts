@@ -1,11 +1,7 @@
 import { join } from "node:path";
-import {
-  type GrpcEngineOptions,
-  type SimulatedGrpcEngine,
-  startGrpcEngine,
-} from "../../src/engine-sim/grpc/grpc-engine.ts";
-import { type RpcHandler, startRpcServer } from "../../src/engine-sim/grpc/rpc-server.ts";
-import { tokenizerChunks } from "../../src/engine-sim/grpc/tokenizer-zip.ts";
+import { type GrpcEngineOptions, type SimulatedGrpcEngine, startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
+import { type RpcHandler, startRpcServer } from "../engines/grpc/rpc-server.ts";
+import { tokenizerChunks } from "../engines/grpc/tokenizer-zip.ts";
 import { GetModelInfoResponse, HealthCheckResponse } from "../../src/transport/grpc/generated/engine/vllm.ts";
 import { VLLM } from "../../src/transport/grpc/services.ts";
 import { type TinyModel, writeTinyModel } from "../support/tiny-model.ts";

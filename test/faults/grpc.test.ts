@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { EngineFault } from "../../src/engine-sim/grpc/engine-core.ts";
-import type { SimulatedGrpcEngine } from "../../src/engine-sim/grpc/grpc-engine.ts";
+import type { EngineFault } from "../engines/grpc/engine-core.ts";
+import type { SimulatedGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { GenerateResponse } from "../../src/transport/grpc/generated/engine/vllm.ts";
 import { openRaw, rawPost } from "../support/client.ts";
 import { post } from "../support/gateway.ts";

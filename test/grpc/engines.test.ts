@@ -2,12 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  type GrpcEngineOptions,
-  type SimulatedGrpcEngine,
-  startGrpcEngine,
-} from "../../src/engine-sim/grpc/grpc-engine.ts";
-import { BYTE_TOKENIZER } from "../../src/engine-sim/grpc/tokenizer.ts";
+import { type GrpcEngineOptions, type SimulatedGrpcEngine, startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
+import { BYTE_TOKENIZER } from "../engines/grpc/tokenizer.ts";
 import { GetTokenizerChunk, GetTokenizerRequest } from "../../src/transport/grpc/generated/engine/common.ts";
 import * as sglang from "../../src/transport/grpc/generated/engine/sglang.ts";
 import * as vllm from "../../src/transport/grpc/generated/engine/vllm.ts";

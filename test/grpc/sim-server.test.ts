@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import { startGrpcEngine } from "../../src/engine-sim/grpc/grpc-engine.ts";
+import { startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import {
   GenerateRequest,
   GenerateResponse,

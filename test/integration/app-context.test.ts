@@ -4,7 +4,7 @@ import { createAppContext } from "../../src/context/app-context.ts";
 import { PolicyRegistry } from "../../src/policy/policy-registry.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { WorkerRegistry } from "../../src/worker/worker-registry.ts";
-import { ManualClock } from "../../src/util/clock.ts";
+import { ManualClock } from "../support/manual-clock.ts";
 
 const { config } = loadConfig({
   env: {},

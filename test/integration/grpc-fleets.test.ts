@@ -1,10 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { workerSchema } from "../../src/config/schema.ts";
-import {
-  type GrpcEngineOptions,
-  type SimulatedGrpcEngine,
-  startGrpcEngine,
-} from "../../src/engine-sim/grpc/grpc-engine.ts";
+import { type GrpcEngineOptions, type SimulatedGrpcEngine, startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { startEngine } from "../support/engine.ts";
 import { post, startGateway, type TestGateway } from "../support/gateway.ts";
 import { startPdFleet } from "../support/pd-engines.ts";

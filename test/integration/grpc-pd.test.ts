@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { EngineFault, EngineRecord } from "../../src/engine-sim/grpc/engine-core.ts";
+import type { EngineFault, EngineRecord } from "../engines/grpc/engine-core.ts";
 import type { GenerateRequest as SglangRequest } from "../../src/transport/grpc/generated/engine/sglang.ts";
 import type { GenerateRequest as VllmRequest } from "../../src/transport/grpc/generated/engine/vllm.ts";
 import { eventsOf, streamText } from "../support/stream-text.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { PdDialect } from "../../src/engine-sim/pd/pd-options.ts";
+import type { PdDialect } from "../engines/pd/pd-options.ts";
 import type { TestGateway } from "../support/gateway.ts";
 import { post } from "../support/gateway.ts";
 import { CHAT, COMPLETIONS, QUESTION } from "../support/pd-client.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import type { PdFault } from "../../src/engine-sim/pd/faults.ts";
-import type { PdEngine } from "../../src/engine-sim/pd/pd-engine.ts";
-import type { PdDialect, PdSide } from "../../src/engine-sim/pd/pd-options.ts";
+import type { PdFault } from "../engines/pd/faults.ts";
+import type { PdEngine } from "../engines/pd/pd-engine.ts";
+import type { PdDialect, PdSide } from "../engines/pd/pd-options.ts";
 import type { PdFleet } from "../support/pd-engines.ts";
 import { post, type TestGateway } from "../support/gateway.ts";
 import { CHAT, QUESTION } from "../support/pd-client.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import type { PdDialect } from "../../src/engine-sim/pd/pd-options.ts";
-import type { JsonObject } from "../../src/protocol/json.ts";
+import type { PdDialect } from "../engines/pd/pd-options.ts";
+import type { JsonObject } from "../../src/protocol/json/json.ts";
 import { post } from "../support/gateway.ts";
 import { CHAT, COMPLETIONS } from "../support/pd-client.ts";
 import { startPdFleet } from "../support/pd-engines.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { PdEngine } from "../../src/engine-sim/pd/pd-engine.ts";
+import type { PdEngine } from "../engines/pd/pd-engine.ts";
 import { post, type TestGateway } from "../support/gateway.ts";
 import { CHAT, COMPLETIONS, QUESTION } from "../support/pd-client.ts";
 import { answerText, type PdFleet, startPdFleet } from "../support/pd-engines.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Config } from "../../src/config/schema.ts";
-import type { PdDialect } from "../../src/engine-sim/pd/pd-options.ts";
-import type { PdEngine } from "../../src/engine-sim/pd/pd-engine.ts";
+import type { PdDialect } from "../engines/pd/pd-options.ts";
+import type { PdEngine } from "../engines/pd/pd-engine.ts";
 import { openRaw, rawPost } from "../support/client.ts";
 import { post, type TestGateway } from "../support/gateway.ts";
 import { CHAT, QUESTION } from "../support/pd-client.ts";

@@ -3,7 +3,7 @@ import type { Socket } from "bun";
 import { GatewayError } from "../../src/errors/errors.ts";
 import { type ClientRequest, type Reply, textReply } from "../../src/transport/downstream.ts";
 import type { LeaveSignal } from "../../src/util/leave-signal.ts";
-import { ManualClock } from "../../src/util/clock.ts";
+import { ManualClock } from "../support/manual-clock.ts";
 import { eventually } from "../faults/observe.ts";
 import { exchange, head, openWire, type Wire, type WireAnswer } from "../faults/wire.ts";
 import { bodyOf, echo, startHttpServer, streamReply } from "../support/http-server.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { workerSchema } from "../../src/config/schema.ts";
-import { startRpcServer } from "../../src/engine-sim/grpc/rpc-server.ts";
-import type { PdFault } from "../../src/engine-sim/pd/faults.ts";
+import { startRpcServer } from "../engines/grpc/rpc-server.ts";
+import type { PdFault } from "../engines/pd/faults.ts";
 import { GetModelInfoResponse, HealthCheckResponse } from "../../src/transport/grpc/generated/engine/vllm.ts";
 import { GrpcTransport } from "../../src/transport/grpc/grpc-transport.ts";
 import { VLLM } from "../../src/transport/grpc/services.ts";

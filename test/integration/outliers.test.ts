@@ -6,7 +6,7 @@ import { CHAT, QUESTION } from "../support/pd-client.ts";
 import { startPdFleet } from "../support/pd-engines.ts";
 import { startPdGateway } from "../support/pd-gateway.ts";
 import { TINY_MODEL, writeTinyModel } from "../support/tiny-model.ts";
-import { startGrpcEngine } from "../../src/engine-sim/grpc/grpc-engine.ts";
+import { startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { repeat, tally } from "../faults/ask.ts";
 import { eventually } from "../faults/observe.ts";
 

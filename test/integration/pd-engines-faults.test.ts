@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { PdFault } from "../../src/engine-sim/pd/faults.ts";
+import type { PdFault } from "../engines/pd/faults.ts";
 import {
   askBoth,
   bootstrap,

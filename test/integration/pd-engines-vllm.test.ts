@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { PdEngine } from "../../src/engine-sim/pd/pd-engine.ts";
+import type { PdEngine } from "../engines/pd/pd-engine.ts";
 import {
   type Answer,
   CHAT,

@@ -1,6 +1,6 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { expect, test } from "bun:test";
-import { startGrpcEngine } from "../../src/engine-sim/grpc/grpc-engine.ts";
+import { startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { TINY_MODEL, writeTinyModel } from "../support/tiny-model.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { METRICS } from "../../src/observability/metrics-table.ts";
-import { readJsonBody } from "../../src/protocol/json-body.ts";
+import { readJsonBody } from "../../src/protocol/json/json-body.ts";
 import {
   connectorNamed,
   type LegChange,

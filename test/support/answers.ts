@@ -8,7 +8,7 @@ import type {
   TextLogprob,
   TokenCount,
 } from "../../src/protocol/generation.ts";
-import { JsonBody, readJsonBody } from "../../src/protocol/json-body.ts";
+import { JsonBody, readJsonBody } from "../../src/protocol/json/json-body.ts";
 import { GatewayError } from "../../src/errors/errors.ts";
 
 /** What the readers and writers of the APIs are tried with: bodies, parts of answers, and streams read back. */

@@ -7,7 +7,7 @@ import { LocalGate } from "../../src/server/gate.ts";
 import type { FromThread, ToThread } from "../../src/threads/messages.ts";
 import type { Spawn, ThreadEvents } from "../../src/threads/thread-handle.ts";
 import { ThreadPool, type ThreadPoolDeps } from "../../src/threads/thread-pool.ts";
-import { ManualClock } from "../../src/util/clock.ts";
+import { ManualClock } from "./manual-clock.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { WorkerFactory } from "../../src/worker/worker-factory.ts";
 import { WorkerRegistry } from "../../src/worker/worker-registry.ts";

@@ -2,7 +2,7 @@ import type { Logger } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { type AttemptOutcome, type BoardSettings, BreakerBoard } from "../../src/worker/breaker-board.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
-import { ManualClock } from "../../src/util/clock.ts";
+import { ManualClock } from "./manual-clock.ts";
 import { DEFAULT_SPEC, WorkerFactory } from "../../src/worker/worker-factory.ts";
 import { WorkerRegistry } from "../../src/worker/worker-registry.ts";
 import type { Worker, WorkerSpec } from "../../src/worker/worker.ts";

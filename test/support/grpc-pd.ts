@@ -1,11 +1,7 @@
 import type { GivenWorker } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
-import type { EngineFault, EngineRecord } from "../../src/engine-sim/grpc/engine-core.ts";
-import {
-  type GrpcEngineOptions,
-  type SimulatedGrpcEngine,
-  startGrpcEngine,
-} from "../../src/engine-sim/grpc/grpc-engine.ts";
+import type { EngineFault, EngineRecord } from "../engines/grpc/engine-core.ts";
+import { type GrpcEngineOptions, type SimulatedGrpcEngine, startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { startGateway, type TestGateway } from "./gateway.ts";
 import { TINY_MODEL, type TinyModel, writeTinyModel } from "./tiny-model.ts";
 

@@ -1,4 +1,4 @@
-import type { PdEngine } from "../../src/engine-sim/pd/pd-engine.ts";
+import type { PdEngine } from "../engines/pd/pd-engine.ts";
 import type { PdFleet } from "./pd-engines.ts";
 
 /*

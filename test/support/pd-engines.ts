@@ -1,9 +1,9 @@
 import type { EngineOptions, SimulatedEngine } from "../../src/engine-sim/engine.ts";
-import type { PdFault } from "../../src/engine-sim/pd/faults.ts";
-import { PdJournal } from "../../src/engine-sim/pd/journal.ts";
-import { type PdEngine, startPdEngine } from "../../src/engine-sim/pd/pd-engine.ts";
-import type { PdOptions } from "../../src/engine-sim/pd/pd-options.ts";
-import { isJsonObject } from "../../src/protocol/json.ts";
+import type { PdFault } from "../engines/pd/faults.ts";
+import { PdJournal } from "../engines/pd/journal.ts";
+import { type PdEngine, startPdEngine } from "../engines/pd/pd-engine.ts";
+import type { PdOptions } from "../engines/pd/pd-options.ts";
+import { isJsonObject } from "../../src/protocol/json/json.ts";
 import { startEngine } from "./engine.ts";
 
 export interface PdFleetOptions extends Omit<PdOptions, "side" | "journal" | "fault"> {

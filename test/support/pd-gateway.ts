@@ -1,6 +1,6 @@
 import { type Config, workerSchema } from "../../src/config/schema.ts";
-import type { PdEngine } from "../../src/engine-sim/pd/pd-engine.ts";
-import type { PdDialect } from "../../src/engine-sim/pd/pd-options.ts";
+import type { PdEngine } from "../engines/pd/pd-engine.ts";
+import type { PdDialect } from "../engines/pd/pd-options.ts";
 import type { PdFleet } from "./pd-engines.ts";
 import { startGateway, type TestGateway } from "./gateway.ts";
 

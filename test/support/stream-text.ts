@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../../src/protocol/json.ts";
+import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../../src/protocol/json/json.ts";
 
 /** The text of a whole stream, of whatever API; of several sequences their texts, one a line, in the order of their index. */
 export function streamText(stream: string): string {

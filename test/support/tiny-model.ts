@@ -1,9 +1,9 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { SimTokenizer } from "../../src/engine-sim/grpc/tokenizer.ts";
-import { CHAR_OF_BYTE } from "../../src/tokenizer/byte-alphabet.ts";
-import { loadTokenizer } from "../../src/tokenizer/load-tokenizer.ts";
+import type { SimTokenizer } from "../engines/grpc/tokenizer.ts";
+import { CHAR_OF_BYTE } from "../../src/tokenizer/bpe/byte-alphabet.ts";
+import { loadTokenizer } from "../../src/tokenizer/load/load-tokenizer.ts";
 
 /** A name from which the gateway knows how the model writes calls and reasoning. */
 export const TINY_MODEL = "tiny-qwen3";

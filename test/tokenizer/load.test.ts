@@ -4,8 +4,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { failureOf } from "../support/failure-of.ts";
-import { CHAR_OF_BYTE } from "../../src/tokenizer/byte-alphabet.ts";
-import { loadTokenizer, loadTokenizerFiles } from "../../src/tokenizer/load-tokenizer.ts";
+import { CHAR_OF_BYTE } from "../../src/tokenizer/bpe/byte-alphabet.ts";
+import { loadTokenizer, loadTokenizerFiles } from "../../src/tokenizer/load/load-tokenizer.ts";
 import { PrefixCache } from "../../src/tokenizer/prefix-cache.ts";
 import { TokenizerRegistry } from "../../src/tokenizer/tokenizer-registry.ts";
 

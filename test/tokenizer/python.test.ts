@@ -8,12 +8,12 @@ import { join } from "node:path";
 import { Tokenizer as Native } from "tokenizers";
 import { failureOf } from "../support/failure-of.ts";
 import { ChatTemplates } from "../../src/tokenizer/chat-templates.ts";
-import { ModelTokenizer } from "../../src/tokenizer/model-tokenizer.ts";
-import { hasNewerCharacters } from "../../src/tokenizer/newer-characters.ts";
+import { ModelTokenizer } from "../../src/tokenizer/load/model-tokenizer.ts";
+import { hasNewerCharacters } from "../../src/tokenizer/bpe/newer-characters.ts";
 import { PrefixCache } from "../../src/tokenizer/prefix-cache.ts";
-import { readTokenizerConfig } from "../../src/tokenizer/tokenizer-config.ts";
-import { readTokenizerFiles } from "../../src/tokenizer/tokenizer-files.ts";
-import { TokenizerThread } from "../../src/tokenizer/tokenizer-thread.ts";
+import { readTokenizerConfig } from "../../src/tokenizer/load/tokenizer-config.ts";
+import { readTokenizerFiles } from "../../src/tokenizer/load/tokenizer-files.ts";
+import { TokenizerThread } from "../../src/tokenizer/load/tokenizer-thread.ts";
 import cases from "./fixtures/templates.json";
 import tokens from "./fixtures/tokens.json";
 

@@ -1,12 +1,12 @@
-import type { Fields } from "../fields.ts";
-import type { JsonObject } from "../json.ts";
+import type { JsonFields } from "../json/json-fields.ts";
+import type { JsonObject } from "../json/json.ts";
 import { withoutBillingLine } from "../billing-line.ts";
 import { readText, readTextBlocks, type TextPart } from "./blocks.ts";
 
 type Message = Readonly<Record<string, unknown>>;
 
 /** System prompt and conversation, in OpenAI's shape. */
-export function readMessageList(fields: Fields): Message[] {
+export function readMessageList(fields: JsonFields): Message[] {
   const messages = fields.objects("messages");
   if (!messages || messages.length === 0) throw fields.error("messages", "must be a list of at least one message");
   const system = readSystem(fields);
@@ -14,7 +14,7 @@ export function readMessageList(fields: Fields): Message[] {
   return [...first, ...messages.flatMap(readMessage)];
 }
 
-function readSystem(fields: Fields): string | TextPart[] | undefined {
+function readSystem(fields: JsonFields): string | TextPart[] | undefined {
   const system = readTextBlocks(fields, "system");
   if (system === undefined || typeof system === "string") return system && withoutBillingLine(system);
   // A block may have nothing but the line.
@@ -23,7 +23,7 @@ function readSystem(fields: Fields): string | TextPart[] | undefined {
     .filter(({ text }, index) => text !== "" || system[index]?.text === "");
 }
 
-function readMessage(fields: Fields): Message[] {
+function readMessage(fields: JsonFields): Message[] {
   const role = fields.oneOf("role", ["user", "assistant", "system"]);
   if (role === undefined) throw fields.error("role", "must be one of user, assistant, system");
   if (!fields.has("content")) throw fields.error("content", "must be a string or a list of blocks");
@@ -34,7 +34,7 @@ function readMessage(fields: Fields): Message[] {
 }
 
 /** What tools gave back is a message for each; the text around them keeps its place. */
-function readUser(role: string, blocks: readonly Fields[]): Message[] {
+function readUser(role: string, blocks: readonly JsonFields[]): Message[] {
   const messages: Message[] = [];
   let texts: TextPart[] = [];
   const flush = (): void => {
@@ -53,12 +53,12 @@ function readUser(role: string, blocks: readonly Fields[]): Message[] {
   return messages;
 }
 
-function readToolResult(block: Fields): Message {
+function readToolResult(block: JsonFields): Message {
   const content = readTextBlocks(block, "content") ?? "";
   return { role: "tool", tool_call_id: block.requiredString("tool_use_id"), content };
 }
 
-function readAssistant(blocks: readonly Fields[]): Message {
+function readAssistant(blocks: readonly JsonFields[]): Message {
   const texts: TextPart[] = [];
   const calls: JsonObject[] = [];
   let reasoning = "";
@@ -85,13 +85,13 @@ function readAssistant(blocks: readonly Fields[]): Message {
   };
 }
 
-function readToolUse(block: Fields): JsonObject {
+function readToolUse(block: JsonFields): JsonObject {
   const input = block.object("input");
   if (!input) throw block.error("input", "must be an object");
   const called = { name: block.requiredString("name"), arguments: input.json };
   return { id: block.requiredString("id"), type: "function", function: called };
 }
 
-function typeOf(block: Fields): string {
+function typeOf(block: JsonFields): string {
   return block.requiredString("type");
 }

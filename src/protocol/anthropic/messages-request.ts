@@ -1,7 +1,7 @@
 import { GatewayError } from "../../errors/errors.ts";
-import { Fields } from "../fields.ts";
+import { JsonFields } from "../json/json-fields.ts";
 import type { ApiRequest, ChatPrompt, Constraint, GenerationRequest, ToolSpec } from "../generation.ts";
-import type { JsonBody } from "../json-body.ts";
+import type { JsonBody } from "../json/json-body.ts";
 import { requiredSchema } from "../openai/constraint-fields.ts";
 import {
   readEnding,
@@ -20,7 +20,7 @@ const REFUSED = ["container", "mcp_servers"];
 
 /** `/v1/messages`. Throws invalid_request, and not_implemented for tools that run at Anthropic's. */
 export function readMessages(body: JsonBody): ApiRequest {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   refuseMembers(fields, REFUSED);
   refuseThread(fields);
   const isStream = fields.boolean("stream") ?? false;
@@ -53,7 +53,7 @@ export function readMessages(body: JsonBody): ApiRequest {
  * A thread would be kept where the answer was made, and nothing is kept here: who goes on with one sends the new messages only. The
  * SDKs know the refusal by its details, and send the whole conversation instead.
  */
-function refuseThread(fields: Fields): void {
+function refuseThread(fields: JsonFields): void {
   if (!fields.has("thread")) return;
   throw new GatewayError("invalid_request", "threads are not kept here: send the whole conversation without thread", {
     param: "thread",
@@ -63,7 +63,7 @@ function refuseThread(fields: Fields): void {
 
 /** `/v1/messages/count_tokens`: what would be the prompt. */
 export function readCountTokens(body: JsonBody): ChatPrompt {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   refuseThread(fields);
   return readPrompt(fields, readTools(fields, readIsParallel(fields)).tools);
 }
@@ -73,7 +73,7 @@ export function countTokensAnswer(inputTokens: number): string {
 }
 
 /** An answer that the client has begun is gone on with. */
-function readPrompt(fields: Fields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
+function readPrompt(fields: JsonFields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
   const messages = readMessageList(fields);
   const isBegun = messages.at(-1)?.["role"] === "assistant";
   const level = fields.object("output_config")?.string("effort");
@@ -88,7 +88,7 @@ function readPrompt(fields: Fields, tools: readonly ToolSpec[] | undefined): Cha
 }
 
 /** Where it is not said, and with `adaptive`, the model's template decides. How many tokens it may take is for no engine. */
-function readThinking(fields: Fields): Readonly<Record<string, unknown>> {
+function readThinking(fields: JsonFields): Readonly<Record<string, unknown>> {
   const asked = fields.object("thinking");
   if (!asked) return {};
   const type = asked.oneOf("type", ["enabled", "disabled", "adaptive"]);
@@ -97,13 +97,13 @@ function readThinking(fields: Fields): Readonly<Record<string, unknown>> {
   return type === "adaptive" ? {} : thinking(type === "enabled");
 }
 
-function readTools(fields: Fields, isParallel: boolean): ToolUse {
+function readTools(fields: JsonFields, isParallel: boolean): ToolUse {
   const tools = fields.objects("tools")?.map(readOwnTool) ?? [];
   refuseDoubles(tools, fields);
   return toolUse(tools, readToolChoice(fields), isParallel, fields);
 }
 
-function readOwnTool(fields: Fields): ToolSpec {
+function readOwnTool(fields: JsonFields): ToolSpec {
   const type = fields.string("type") ?? "custom";
   if (type !== "custom") {
     throw fields.notBuilt("type", `tools of type ${type} are not supported: only those that the client runs itself`);
@@ -114,7 +114,7 @@ function readOwnTool(fields: Fields): ToolSpec {
 
 const CHOICES = { auto: "auto", any: "required", none: "none", tool: "function" } as const;
 
-function readToolChoice(fields: Fields): AskedChoice {
+function readToolChoice(fields: JsonFields): AskedChoice {
   const choice = fields.object("tool_choice");
   if (!choice) return { kind: "auto" };
   const type = choice.oneOf("type", ["auto", "any", "none", "tool"]);
@@ -122,12 +122,12 @@ function readToolChoice(fields: Fields): AskedChoice {
   return type === "tool" ? { kind: CHOICES[type], name: choice.requiredString("name") } : { kind: CHOICES[type] };
 }
 
-function readIsParallel(fields: Fields): boolean {
+function readIsParallel(fields: JsonFields): boolean {
   return !(fields.object("tool_choice")?.boolean("disable_parallel_tool_use") ?? false);
 }
 
 /** `output_config.format`, and `output_format` of before it. */
-function readFormat(fields: Fields): Constraint | undefined {
+function readFormat(fields: JsonFields): Constraint | undefined {
   const format = fields.object("output_config")?.object("format") ?? fields.object("output_format");
   if (!format) return undefined;
   if (format.oneOf("type", ["json_schema"]) === undefined) throw format.error("type", "must be json_schema");

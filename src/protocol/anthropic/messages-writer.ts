@@ -1,6 +1,6 @@
 import { AnswerCollector, type AnswerBlock, callsOf, endReason } from "../answers.ts";
 import type { AnswerHead, AnswerPart, AnswerWriter, OutputPiece, TokenCount } from "../generation.ts";
-import { jsonObjectOf } from "../json.ts";
+import { jsonObjectOf } from "../json/json.ts";
 
 interface MessagesOptions {
   readonly isStream: boolean;

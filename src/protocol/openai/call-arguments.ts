@@ -1,11 +1,11 @@
-import type { Fields } from "../fields.ts";
-import { jsonObjectOf, type JsonObject } from "../json.ts";
+import type { JsonFields } from "../json/json-fields.ts";
+import { jsonObjectOf, type JsonObject } from "../json/json.ts";
 
 /**
  * The arguments of a call that was made before: the JSON text of an object, or the object itself. No text at all is no arguments.
  * Throws invalid_request for what is neither: templates go through the members, and would fail without saying where.
  */
-export function readCallArguments(fields: Fields): string | JsonObject {
+export function readCallArguments(fields: JsonFields): string | JsonObject {
   const value = fields.value("arguments");
   if (typeof value === "object" && !Array.isArray(value)) return fields.object("arguments")?.json ?? "{}";
   if (typeof value !== "string") {

@@ -1,6 +1,6 @@
 import { withoutBillingLine } from "../billing-line.ts";
-import type { Fields } from "../fields.ts";
-import type { JsonObject } from "../json.ts";
+import type { JsonFields } from "../json/json-fields.ts";
+import type { JsonObject } from "../json/json.ts";
 import { readCallArguments } from "./call-arguments.ts";
 import { CHAT_PARTS, readTextContent, type TextContent } from "./text-content.ts";
 
@@ -9,13 +9,13 @@ type Message = Readonly<Record<string, unknown>>;
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 
 /** The conversation, checked; members that are not known here stay for templates that know them. */
-export function readChatMessages(fields: Fields): Message[] {
+export function readChatMessages(fields: JsonFields): Message[] {
   const messages = fields.objects("messages");
   if (!messages || messages.length === 0) throw fields.error("messages", "must be a list of at least one message");
   return messages.map(readMessage);
 }
 
-function readMessage(fields: Fields): Message {
+function readMessage(fields: JsonFields): Message {
   const role = fields.oneOf("role", ROLES);
   if (role === undefined) throw fields.error("role", `must be one of ${ROLES.join(", ")}`);
   const content = readTextContent(fields, "content", CHAT_PARTS);
@@ -34,14 +34,14 @@ function withoutLine(content: TextContent): TextContent {
 /** Roles that templates know by another name. What they make of a developer is theirs to say. */
 const TEMPLATE_ROLES: Readonly<Record<string, string>> = { function: "tool" };
 
-function readAssistant(fields: Fields, content: unknown): Message {
+function readAssistant(fields: JsonFields, content: unknown): Message {
   const calls = readCalls(fields);
   const { function_call: _deprecated, tool_calls: _asTheyCame, ...members } = withoutNulls(fields.json);
   for (const name of ["reasoning_content", "reasoning"]) fields.string(name);
   return { ...members, content: content ?? null, ...(calls ? { tool_calls: calls } : {}) };
 }
 
-function readCalls(fields: Fields): JsonObject[] | undefined {
+function readCalls(fields: JsonFields): JsonObject[] | undefined {
   const deprecated = fields.object("function_call");
   if (deprecated)
     return [{ id: deprecated.requiredString("name"), type: "function", function: readCalled(deprecated) }];
@@ -55,7 +55,7 @@ function readCalls(fields: Fields): JsonObject[] | undefined {
   });
 }
 
-function readCalled(fields: Fields): JsonObject {
+function readCalled(fields: JsonFields): JsonObject {
   return { name: fields.requiredString("name"), arguments: readCallArguments(fields) };
 }
 

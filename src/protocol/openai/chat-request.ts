@@ -1,6 +1,6 @@
-import { Fields } from "../fields.ts";
+import { JsonFields } from "../json/json-fields.ts";
 import type { ApiRequest, ChatPrompt, GenerationRequest, ToolSpec } from "../generation.ts";
-import type { JsonBody } from "../json-body.ts";
+import type { JsonBody } from "../json/json-body.ts";
 import { effort, templateKwargs } from "../template-kwargs.ts";
 import { readChatMessages } from "./chat-messages.ts";
 import { readChatTools } from "./chat-tools.ts";
@@ -36,7 +36,7 @@ const REFUSED = [
 
 /** `/v1/chat/completions`. Throws invalid_request, and not_implemented for what engines that speak tokens have no place for. */
 export function readChat(body: JsonBody): ApiRequest {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   refuseMembers(fields, REFUSED);
   refuseOtherModalities(fields);
   const stream = readStreamOptions(fields);
@@ -72,7 +72,7 @@ export function readChat(body: JsonBody): ApiRequest {
 }
 
 /** The conversation and what goes with it into the template. */
-export function readChatPrompt(fields: Fields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
+export function readChatPrompt(fields: JsonFields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
   const continueFinalMessage = fields.boolean("continue_final_message") ?? false;
   const addGenerationPrompt = fields.boolean("add_generation_prompt") ?? !continueFinalMessage;
   if (continueFinalMessage && addGenerationPrompt) {
@@ -83,17 +83,17 @@ export function readChatPrompt(fields: Fields, tools: readonly ToolSpec[] | unde
   return { messages: readChatMessages(fields), tools, addGenerationPrompt, continueFinalMessage, documents, kwargs };
 }
 
-function readEffort(fields: Fields): string | number | undefined {
+function readEffort(fields: JsonFields): string | number | undefined {
   const level = fields.value("reasoning_effort");
   return typeof level === "number" ? level : fields.string("reasoning_effort");
 }
 
-function refuseOtherModalities(fields: Fields): void {
+function refuseOtherModalities(fields: JsonFields): void {
   if (fields.strings("modalities")?.some((modality) => modality !== "text") !== true) return;
   throw fields.notBuilt("modalities", "workers that are reached over gRPC answer in text only");
 }
 
-function readLogprobs(fields: Fields): GenerationRequest["logprobs"] {
+function readLogprobs(fields: JsonFields): GenerationRequest["logprobs"] {
   const isAsked = fields.boolean("logprobs") ?? false;
   const top = fields.integer("top_logprobs", { least: 0, most: 20 });
   if (!isAsked && top !== undefined && top > 0) throw fields.error("top_logprobs", "needs logprobs to be true");

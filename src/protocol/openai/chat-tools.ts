@@ -1,9 +1,9 @@
-import type { Fields } from "../fields.ts";
+import type { JsonFields } from "../json/json-fields.ts";
 import type { ToolSpec } from "../generation.ts";
 import { type AskedChoice, readTool, refuseDoubles, type ToolUse, toolUse } from "../tool-use.ts";
 
 /** `tools` and `tool_choice`, or `functions` and `function_call` of before them. */
-export function readChatTools(fields: Fields, isParallel: boolean): ToolUse {
+export function readChatTools(fields: JsonFields, isParallel: boolean): ToolUse {
   const functions = fields.objects("functions");
   if (!fields.has("tools") && functions) {
     const tools = functions.map((tool) => readTool(tool, "parameters"));
@@ -14,13 +14,13 @@ export function readChatTools(fields: Fields, isParallel: boolean): ToolUse {
   return toolUse(tools, readToolChoice(fields, chatChoice), isParallel, fields);
 }
 
-function readChatTool(fields: Fields): ToolSpec {
+function readChatTool(fields: JsonFields): ToolSpec {
   const type = fields.string("type");
   if (type !== "function") throw fields.error("type", "must be function");
   return readTool(memberOf(fields, "function"), "parameters");
 }
 
-function readFunctionCall(fields: Fields): AskedChoice {
+function readFunctionCall(fields: JsonFields): AskedChoice {
   const value = fields.value("function_call");
   if (value !== undefined && typeof value !== "string") {
     return { kind: "function", name: fields.object("function_call")?.requiredString("name") ?? "" };
@@ -30,8 +30,8 @@ function readFunctionCall(fields: Fields): AskedChoice {
 
 /** Where `tool_choice` writes a tool's name and the list of allowed ones, in which the APIs differ. */
 export interface ChoiceShape {
-  readonly nameOf: (tool: Fields) => string;
-  readonly allowedOf: (choice: Fields) => Fields;
+  readonly nameOf: (tool: JsonFields) => string;
+  readonly allowedOf: (choice: JsonFields) => JsonFields;
 }
 
 const chatChoice: ChoiceShape = {
@@ -39,7 +39,7 @@ const chatChoice: ChoiceShape = {
   allowedOf: (choice) => memberOf(choice, "allowed_tools"),
 };
 
-export function readToolChoice(fields: Fields, shape: ChoiceShape): AskedChoice {
+export function readToolChoice(fields: JsonFields, shape: ChoiceShape): AskedChoice {
   const value = fields.value("tool_choice");
   if (value === undefined || typeof value === "string") {
     return { kind: fields.oneOf("tool_choice", ["none", "auto", "required"]) ?? "auto" };
@@ -52,13 +52,13 @@ export function readToolChoice(fields: Fields, shape: ChoiceShape): AskedChoice 
 }
 
 /** Some of the tools, of which one may or must be called. */
-function readAllowed(fields: Fields, nameOf: ChoiceShape["nameOf"]): AskedChoice {
+function readAllowed(fields: JsonFields, nameOf: ChoiceShape["nameOf"]): AskedChoice {
   const tools = fields.objects("tools");
   if (!tools || tools.length === 0) throw fields.error("tools", "must be a list of at least one tool");
   return { kind: fields.oneOf("mode", ["auto", "required"]) ?? "auto", allowed: tools.map(nameOf) };
 }
 
-function memberOf(fields: Fields, name: string): Fields {
+function memberOf(fields: JsonFields, name: string): JsonFields {
   const member = fields.object(name);
   if (!member) throw fields.error(name, "must be an object");
   return member;

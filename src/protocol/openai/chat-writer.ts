@@ -1,6 +1,6 @@
 import { type Answer, AnswerCollector, type CallBlock, callsOf, endReason, textOf, UsageTally } from "../answers.ts";
 import type { AnswerHead, AnswerPart, AnswerWriter, OutputPiece } from "../generation.ts";
-import type { JsonObject } from "../json.ts";
+import type { JsonObject } from "../json/json.ts";
 import { logprobEntries, promptLogprobEntries } from "./logprobs.ts";
 import type { StreamOptions } from "./stream-options.ts";
 import { usageBlock } from "./usage-block.ts";

@@ -1,6 +1,6 @@
-import { Fields } from "../fields.ts";
+import { JsonFields } from "../json/json-fields.ts";
 import type { ApiRequest, GenerationRequest } from "../generation.ts";
-import type { JsonBody } from "../json-body.ts";
+import type { JsonBody } from "../json/json-body.ts";
 import { CompletionWriter } from "./completion-writer.ts";
 import { readConstraint } from "./constraint-fields.ts";
 import { readPrompts } from "./prompt-fields.ts";
@@ -35,7 +35,7 @@ const DEFAULT_MAX_TOKENS = 16;
 
 /** `/v1/completions`. Throws invalid_request, and not_implemented for what engines that speak tokens have no place for. */
 export function readCompletion(body: JsonBody): ApiRequest {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   refuseMembers(fields, REFUSED);
   const stream = readStreamOptions(fields);
   const n = readAnswerCount(fields);

@@ -1,10 +1,10 @@
-import type { Fields } from "../fields.ts";
+import type { JsonFields } from "../json/json-fields.ts";
 import type { Constraint } from "../generation.ts";
-import { isJsonObject, jsonObjectOf } from "../json.ts";
+import { isJsonObject, jsonObjectOf } from "../json/json.ts";
 
 interface Asked {
   /** Where it stands. */
-  readonly fields: Fields;
+  readonly fields: JsonFields;
   readonly name: string;
   readonly constraint: Constraint;
 }
@@ -13,7 +13,7 @@ interface Asked {
  * The one constraint on the text, in any of the ways of OpenAI (`response_format`), vLLM (`structured_outputs`, `guided_*`)
  * and SGLang (`regex`, `ebnf`, `json_schema`, `structural_tag`). Throws invalid_request where there are two.
  */
-export function readConstraint(fields: Fields): Constraint | undefined {
+export function readConstraint(fields: JsonFields): Constraint | undefined {
   const structured = fields.object("structured_outputs");
   const asked = [
     ...one(fields, "response_format", readResponseFormat(fields)),
@@ -29,7 +29,7 @@ export function readConstraint(fields: Fields): Constraint | undefined {
   return first?.constraint;
 }
 
-type Reader = (fields: Fields, name: string) => Constraint | undefined;
+type Reader = (fields: JsonFields, name: string) => Constraint | undefined;
 
 const PLAIN: readonly [name: string, read: Reader][] = [
   ["json_schema", readSchema],
@@ -53,15 +53,15 @@ const STRUCTURED: readonly [name: string, read: Reader][] = [
   ["structural_tag", readTag],
 ];
 
-function readMembers(fields: Fields, readers: readonly [name: string, read: Reader][]): Asked[] {
+function readMembers(fields: JsonFields, readers: readonly [name: string, read: Reader][]): Asked[] {
   return readers.flatMap(([name, read]) => one(fields, name, read(fields, name)));
 }
 
-function one(fields: Fields, name: string, constraint: Constraint | undefined): Asked[] {
+function one(fields: JsonFields, name: string, constraint: Constraint | undefined): Asked[] {
   return constraint ? [{ fields, name, constraint }] : [];
 }
 
-function readResponseFormat(fields: Fields): Constraint | undefined {
+function readResponseFormat(fields: JsonFields): Constraint | undefined {
   const format = fields.object("response_format");
   switch (format?.oneOf("type", ["text", "json_object", "json_schema", "structural_tag"])) {
     case "json_object":
@@ -82,24 +82,24 @@ function readResponseFormat(fields: Fields): Constraint | undefined {
 }
 
 /** A schema that must be there. */
-export function requiredSchema(fields: Fields, name: string): Constraint {
+export function requiredSchema(fields: JsonFields, name: string): Constraint {
   const constraint = readSchema(fields, name);
   if (!constraint) throw fields.error(name, "must be a JSON schema");
   return constraint;
 }
 
 /** As an object or as its JSON text. */
-function readSchema(fields: Fields, name: string): Constraint | undefined {
+function readSchema(fields: JsonFields, name: string): Constraint | undefined {
   const schema = jsonText(fields, name, "must be a JSON schema");
   return schema === undefined ? undefined : { kind: "json_schema", schema };
 }
 
-function readTag(fields: Fields, name: string): Constraint | undefined {
+function readTag(fields: JsonFields, name: string): Constraint | undefined {
   const tag = jsonText(fields, name, "must be a structural tag");
   return tag === undefined ? undefined : { kind: "structural_tag", tag };
 }
 
-function jsonText(fields: Fields, name: string, what: string): string | undefined {
+function jsonText(fields: JsonFields, name: string, what: string): string | undefined {
   const value = fields.value(name);
   if (value === undefined) return undefined;
   if (isJsonObject(value)) return JSON.stringify(value);
@@ -107,20 +107,20 @@ function jsonText(fields: Fields, name: string, what: string): string | undefine
   return value;
 }
 
-function readRegex(fields: Fields, name: string): Constraint | undefined {
+function readRegex(fields: JsonFields, name: string): Constraint | undefined {
   return fields.has(name) ? { kind: "regex", pattern: fields.requiredString(name) } : undefined;
 }
 
-function readGrammar(fields: Fields, name: string): Constraint | undefined {
+function readGrammar(fields: JsonFields, name: string): Constraint | undefined {
   return fields.has(name) ? { kind: "ebnf", grammar: fields.requiredString(name) } : undefined;
 }
 
-function readChoice(fields: Fields, name: string): Constraint | undefined {
+function readChoice(fields: JsonFields, name: string): Constraint | undefined {
   const choices = fields.strings(name);
   if (choices?.length === 0) throw fields.error(name, "must have at least one entry");
   return choices && { kind: "choice", choices };
 }
 
-function readAnyObject(fields: Fields, name: string): Constraint | undefined {
+function readAnyObject(fields: JsonFields, name: string): Constraint | undefined {
   return fields.boolean(name) === true ? { kind: "json_object" } : undefined;
 }

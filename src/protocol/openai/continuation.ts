@@ -1,6 +1,6 @@
 import { isFinishReason } from "../finish-reason.ts";
-import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../json.ts";
-import type { JsonBody } from "../json-body.ts";
+import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../json/json.ts";
+import type { JsonBody } from "../json/json-body.ts";
 import { readUsage, type Usage } from "../usage.ts";
 import { QUOTE } from "../../util/ascii.ts";
 

@@ -1,7 +1,7 @@
 import { GatewayError } from "../../errors/errors.ts";
-import { Fields } from "../fields.ts";
+import { JsonFields } from "../json/json-fields.ts";
 import type { Prompt } from "../generation.ts";
-import type { JsonBody } from "../json-body.ts";
+import type { JsonBody } from "../json/json-body.ts";
 import { readPrompts } from "./prompt-fields.ts";
 import { refuseMembers } from "./sampling-fields.ts";
 
@@ -20,7 +20,7 @@ export interface Embedding {
 
 /** `/v1/embeddings`. Throws invalid_request, not_implemented. */
 export function readEmbeddings(body: JsonBody): EmbeddingRequest {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   refuseMembers(fields, ["messages", "truncate_prompt_tokens"]);
   return {
     prompts: readPrompts(fields, "input", fields.boolean("add_special_tokens") ?? true),

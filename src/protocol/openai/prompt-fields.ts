@@ -1,11 +1,11 @@
-import { type Fields, isIds } from "../fields.ts";
+import { type JsonFields, isIds } from "../json/json-fields.ts";
 import type { Prompt } from "../generation.ts";
 
 /** Prompts of one request, at most. */
 const MAX_PROMPTS = 2048;
 
 /** A text, a list of token ids, or a list of either: as `prompt` and `input` have it. */
-export function readPrompts(fields: Fields, name: string, addSpecialTokens: boolean): readonly Prompt[] {
+export function readPrompts(fields: JsonFields, name: string, addSpecialTokens: boolean): readonly Prompt[] {
   const value = fields.value(name);
   if (typeof value === "string") return [{ kind: "text", text: value, addSpecialTokens }];
   const list = fields.list(name);

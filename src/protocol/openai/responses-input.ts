@@ -1,6 +1,6 @@
 import { withoutBillingLine } from "../billing-line.ts";
-import type { Fields } from "../fields.ts";
-import type { JsonObject } from "../json.ts";
+import type { JsonFields } from "../json/json-fields.ts";
+import type { JsonObject } from "../json/json.ts";
 import { readCallArguments } from "./call-arguments.ts";
 import { readTextContent, type TextContent, type TextParts } from "./text-content.ts";
 
@@ -19,7 +19,7 @@ const REASONING: TextParts = new Map([
 const ROLES = ["system", "developer", "user", "assistant"] as const;
 
 /** `instructions` and `input` as a conversation. What the model did in one turn is several items here and one message there. */
-export function readInput(fields: Fields): Message[] {
+export function readInput(fields: JsonFields): Message[] {
   const instructions = fields.string("instructions");
   const conversation = new Conversation();
   if (instructions !== undefined) conversation.add({ role: "system", content: withoutBillingLine(instructions) });
@@ -34,7 +34,7 @@ export function readInput(fields: Fields): Message[] {
   return conversation.end();
 }
 
-function readItem(item: Fields, conversation: Conversation): void {
+function readItem(item: JsonFields, conversation: Conversation): void {
   const type = item.string("type") ?? (item.has("role") ? "message" : "");
   switch (type) {
     case "message":
@@ -59,7 +59,7 @@ function readItem(item: Fields, conversation: Conversation): void {
   }
 }
 
-function readMessage(item: Fields, conversation: Conversation): void {
+function readMessage(item: JsonFields, conversation: Conversation): void {
   const role = item.oneOf("role", ROLES);
   if (role === undefined) throw item.error("role", `must be one of ${ROLES.join(", ")}`);
   const content = readTextContent(item, "content", PARTS);
@@ -69,7 +69,7 @@ function readMessage(item: Fields, conversation: Conversation): void {
 }
 
 /** Its text where it is there, else the summary of it. */
-function readReasoning(item: Fields): string {
+function readReasoning(item: JsonFields): string {
   const content = readTextContent(item, "content", REASONING) ?? "";
   const own = joined(content);
   return own === "" ? joined(readTextContent(item, "summary", REASONING) ?? "") : own;

@@ -1,5 +1,5 @@
 import type { TextLogprob } from "../generation.ts";
-import type { JsonObject } from "../json.ts";
+import type { JsonObject } from "../json/json.ts";
 import { logprobEntries } from "./logprobs.ts";
 
 /** One item of the output while it grows. */

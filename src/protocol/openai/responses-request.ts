@@ -1,7 +1,7 @@
-import { Fields } from "../fields.ts";
+import { JsonFields } from "../json/json-fields.ts";
 import type { ApiRequest, Constraint, GenerationRequest, ToolSpec } from "../generation.ts";
-import type { JsonObject } from "../json.ts";
-import type { JsonBody } from "../json-body.ts";
+import type { JsonObject } from "../json/json.ts";
+import type { JsonBody } from "../json/json-body.ts";
 import { effort, templateKwargs } from "../template-kwargs.ts";
 import { readTool, refuseDoubles, type ToolUse, toolUse } from "../tool-use.ts";
 import { type ChoiceShape, readToolChoice } from "./chat-tools.ts";
@@ -14,7 +14,7 @@ const NOT_STORED = "responses are not stored, so there is none to go on from: se
 
 /** `/v1/responses` without a store. Throws invalid_request, and not_implemented for what needs one or runs tools itself. */
 export function readResponses(body: JsonBody): ApiRequest {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   refuseState(fields);
   const isStream = fields.boolean("stream") ?? false;
   const parallelToolCalls = fields.boolean("parallel_tool_calls") ?? true;
@@ -53,7 +53,7 @@ export function readResponses(body: JsonBody): ApiRequest {
 }
 
 /** Whether answers are to be kept is up to the client; that they are not, the answer says. */
-function refuseState(fields: Fields): void {
+function refuseState(fields: JsonFields): void {
   fields.boolean("store");
   for (const name of ["previous_response_id", "conversation"]) {
     if (fields.has(name)) throw fields.notBuilt(name, NOT_STORED);
@@ -65,13 +65,13 @@ function refuseState(fields: Fields): void {
     throw fields.notBuilt("prompt", "stored prompts are not supported: send instructions and input");
 }
 
-function readTools(fields: Fields, isParallel: boolean): ToolUse {
+function readTools(fields: JsonFields, isParallel: boolean): ToolUse {
   const tools = fields.objects("tools")?.map(readFunction) ?? [];
   refuseDoubles(tools, fields);
   return toolUse(tools, readToolChoice(fields, responsesChoice), isParallel, fields);
 }
 
-function readFunction(fields: Fields): ToolSpec {
+function readFunction(fields: JsonFields): ToolSpec {
   const type = fields.requiredString("type");
   if (type !== "function") {
     throw fields.notBuilt(
@@ -87,7 +87,7 @@ const responsesChoice: ChoiceShape = {
   allowedOf: (choice) => choice,
 };
 
-function readFormat(fields: Fields): Constraint | undefined {
+function readFormat(fields: JsonFields): Constraint | undefined {
   const format = fields.object("text")?.object("format");
   if (!format) return undefined;
   const type = format.oneOf("type", ["text", "json_object", "json_schema"]);
@@ -98,7 +98,7 @@ function readFormat(fields: Fields): Constraint | undefined {
 
 const LOGPROBS = "message.output_text.logprobs";
 
-function readLogprobs(fields: Fields): GenerationRequest["logprobs"] {
+function readLogprobs(fields: JsonFields): GenerationRequest["logprobs"] {
   const top = fields.integer("top_logprobs", { least: 0, most: 20 });
   const isIncluded = fields.strings("include")?.includes(LOGPROBS) === true;
   if (!isIncluded && top !== undefined && top > 0) throw fields.error("top_logprobs", `needs ${LOGPROBS} in include`);
@@ -106,7 +106,7 @@ function readLogprobs(fields: Fields): GenerationRequest["logprobs"] {
 }
 
 /** Members of the request that the response repeats, with what holds where they are absent. */
-function askedMembers(fields: Fields, parallelToolCalls: boolean): JsonObject {
+function askedMembers(fields: JsonFields, parallelToolCalls: boolean): JsonObject {
   const reasoning = fields.object("reasoning");
   const value = (name: string, otherwise: unknown): unknown => fields.value(name) ?? otherwise;
   return {

@@ -1,6 +1,6 @@
 import { endReason } from "../answers.ts";
 import type { AnswerHead, AnswerPart, AnswerWriter, OutputPiece, TextLogprob, TokenCount } from "../generation.ts";
-import type { JsonObject } from "../json.ts";
+import type { JsonObject } from "../json/json.ts";
 import { logprobEntries } from "./logprobs.ts";
 import { itemObject, type ItemStatus, type OutputItem, partObject } from "./responses-items.ts";
 

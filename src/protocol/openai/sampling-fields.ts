@@ -1,4 +1,4 @@
-import { type Fields, MAX_INT32 } from "../fields.ts";
+import { type JsonFields, MAX_INT32 } from "../json/json-fields.ts";
 import type { GenerationRequest, Sampling } from "../generation.ts";
 
 /** Seeds are 32-bit numbers on the way to an engine; clients send longer ones. */
@@ -10,7 +10,7 @@ const MAX_PENALTY = 1e6;
 const MAX_STOPS = 4096;
 
 /** Members that say how tokens are chosen; vLLM's and SGLang's names are the same wherever they stand. */
-export function readSampling(fields: Fields, maxTemperature = 2): Sampling {
+export function readSampling(fields: JsonFields, maxTemperature = 2): Sampling {
   const topK = fields.integer("top_k", { least: -1, most: MAX_INT32 });
   return {
     temperature: fields.number("temperature", { least: 0, most: maxTemperature }),
@@ -25,12 +25,12 @@ export function readSampling(fields: Fields, maxTemperature = 2): Sampling {
   };
 }
 
-function readSeed(fields: Fields, name: string): number | undefined {
+function readSeed(fields: JsonFields, name: string): number | undefined {
   const seed = fields.integer(name, {});
   return seed === undefined ? undefined : seed % SEEDS;
 }
 
-function readLogitBias(fields: Fields): ReadonlyMap<number, number> | undefined {
+function readLogitBias(fields: JsonFields): ReadonlyMap<number, number> | undefined {
   const biases = fields.object("logit_bias");
   if (!biases) return undefined;
   const byToken = new Map<number, number>();
@@ -48,7 +48,7 @@ type Ending = Pick<
 >;
 
 /** Members that say where an answer ends and what is shown of its end. */
-export function readEnding(fields: Fields): Ending {
+export function readEnding(fields: JsonFields): Ending {
   return {
     minTokens: readTokenCount(fields, "min_tokens") ?? readTokenCount(fields, "min_new_tokens"),
     stop: readStop(fields, "stop"),
@@ -60,7 +60,7 @@ export function readEnding(fields: Fields): Ending {
 }
 
 /** One string or a list of them; an empty one would stop everything. */
-export function readStop(fields: Fields, name: string): readonly string[] {
+export function readStop(fields: JsonFields, name: string): readonly string[] {
   const value = fields.value(name);
   const stop = typeof value === "string" ? [value] : (fields.strings(name) ?? []);
   if (stop.length > MAX_STOPS) throw fields.error(name, `must have at most ${MAX_STOPS} entries`);
@@ -68,17 +68,17 @@ export function readStop(fields: Fields, name: string): readonly string[] {
   return stop;
 }
 
-export function readTokenCount(fields: Fields, name: string, least = 0): number | undefined {
+export function readTokenCount(fields: JsonFields, name: string, least = 0): number | undefined {
   return fields.integer(name, { least, most: MAX_TOKENS });
 }
 
 /** Number of answers to each prompt. */
-export function readAnswerCount(fields: Fields): number {
+export function readAnswerCount(fields: JsonFields): number {
   return fields.integer("n", { least: 1, most: 1024 }) ?? 1;
 }
 
 /** Engines know adapters by one name, which clients write in either of two members. */
-export function readPlacement(fields: Fields): Pick<GenerationRequest, "priority" | "loraId"> {
+export function readPlacement(fields: JsonFields): Pick<GenerationRequest, "priority" | "loraId"> {
   return {
     priority: fields.integer("priority", {}),
     loraId: fields.string("lora_id") ?? fields.string("lora_path"),
@@ -89,7 +89,7 @@ export function readPlacement(fields: Fields): Pick<GenerationRequest, "priority
 const MAX_RID_CHARS = 256;
 
 /** SGLang's `rid`, which it gives back as the answer's id; of a list, the first. */
-export function readRid(fields: Fields): string | undefined {
+export function readRid(fields: JsonFields): string | undefined {
   const value = fields.value("rid");
   const rid = Array.isArray(value) ? fields.strings("rid")?.[0] : fields.string("rid");
   if (rid !== undefined && rid.length > MAX_RID_CHARS) {
@@ -99,7 +99,7 @@ export function readRid(fields: Fields): string | undefined {
 }
 
 /** Refuses members that change the answer and that engines that speak tokens have no place for. */
-export function refuseMembers(fields: Fields, names: readonly string[]): void {
+export function refuseMembers(fields: JsonFields, names: readonly string[]): void {
   for (const name of names) {
     const value = fields.value(name);
     if (value === undefined || value === false || (Array.isArray(value) && value.length === 0)) continue;

@@ -1,4 +1,4 @@
-import type { Fields } from "../fields.ts";
+import type { JsonFields } from "../json/json-fields.ts";
 import type { GenerationRequest } from "../generation.ts";
 
 export interface StreamOptions {
@@ -10,7 +10,7 @@ export interface StreamOptions {
 }
 
 /** `stream` and `stream_options` of chat and completions. */
-export function readStreamOptions(fields: Fields): StreamOptions {
+export function readStreamOptions(fields: JsonFields): StreamOptions {
   const isStream = fields.boolean("stream") ?? false;
   const options = fields.object("stream_options");
   if (options && !isStream) throw fields.error("stream_options", "needs stream to be true");
@@ -23,7 +23,10 @@ export function readStreamOptions(fields: Fields): StreamOptions {
 }
 
 /** vLLM's `prompt_logprobs`, which has no place in a stream. */
-export function readPromptLogprobs(fields: Fields, { isStream }: StreamOptions): GenerationRequest["promptLogprobs"] {
+export function readPromptLogprobs(
+  fields: JsonFields,
+  { isStream }: StreamOptions,
+): GenerationRequest["promptLogprobs"] {
   const top = fields.integer("prompt_logprobs", { least: 0, most: 20 });
   if (top !== undefined && isStream) throw fields.error("prompt_logprobs", "needs stream to be false");
   return top === undefined ? undefined : { top, from: 0 };

@@ -1,6 +1,6 @@
 import type { ErrorFacts } from "../dialect.ts";
 import { EventTemplate } from "../event-template.ts";
-import { isJsonObject, type JsonObject, numberField, objectField } from "../json.ts";
+import { isJsonObject, type JsonObject, numberField, objectField } from "../json/json.ts";
 import {
   ASIDE,
   DATA,

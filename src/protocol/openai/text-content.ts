@@ -1,6 +1,6 @@
 import { GatewayError } from "../../errors/errors.ts";
-import type { Fields } from "../fields.ts";
-import { isJsonObject } from "../json.ts";
+import type { JsonFields } from "../json/json-fields.ts";
+import { isJsonObject } from "../json/json.ts";
 
 /** Content as templates take it: a string, or parts that are all text. */
 export type TextContent = string | readonly { readonly type: "text"; readonly text: string }[];
@@ -15,7 +15,7 @@ export const CHAT_PARTS: TextParts = new Map([
 ]);
 
 /** The content of a message; undefined where it is absent. Throws invalid_request for a part that is no text. */
-export function readTextContent(fields: Fields, name: string, parts: TextParts): TextContent | undefined {
+export function readTextContent(fields: JsonFields, name: string, parts: TextParts): TextContent | undefined {
   const content = fields.value(name);
   if (content === undefined || typeof content === "string") return content;
   if (!Array.isArray(content)) throw fields.error(name, "must be a string or a list of parts");
@@ -24,7 +24,7 @@ export function readTextContent(fields: Fields, name: string, parts: TextParts):
   return list.map((part, index) => ({ type: "text", text: readPart(fields, `${name}[${index}]`, part, parts) }));
 }
 
-function readPart(fields: Fields, name: string, part: unknown, parts: TextParts): string {
+function readPart(fields: JsonFields, name: string, part: unknown, parts: TextParts): string {
   if (typeof part === "string") return part;
   if (!isJsonObject(part)) throw fields.error(name, "must be an object");
   const entry = fields.child(part, name);
@@ -36,7 +36,7 @@ function readPart(fields: Fields, name: string, part: unknown, parts: TextParts)
 }
 
 /** The error that a part is an image, a sound or the like. */
-export function notText({ json, path }: Fields): GatewayError {
+export function notText({ json, path }: JsonFields): GatewayError {
   const type = typeof json["type"] === "string" ? `of type ${json["type"]}` : "without a type";
   const what = `${path} is ${type}: workers that are reached over gRPC take text only`;
   return new GatewayError("invalid_request", what, { param: path });

@@ -1,6 +1,6 @@
-import { Fields, isIds } from "../fields.ts";
+import { JsonFields, isIds } from "../json/json-fields.ts";
 import type { Prompt } from "../generation.ts";
-import type { JsonBody } from "../json-body.ts";
+import type { JsonBody } from "../json/json-body.ts";
 import { countCharacters } from "./characters.ts";
 import { readChatPrompt } from "./chat-request.ts";
 import { readChatTools } from "./chat-tools.ts";
@@ -16,7 +16,7 @@ export interface TokenizeRequest {
 
 /** Throws invalid_request. */
 export function readTokenize(body: JsonBody): TokenizeRequest {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   const isChat = fields.has("messages");
   const addSpecialTokens = fields.boolean("add_special_tokens") ?? !isChat;
   const returnTokenStrs = fields.boolean("return_token_strs") ?? false;
@@ -37,7 +37,7 @@ export function tokenizeAnswer(ids: readonly number[], maxModelLen: number, toke
 
 /** vLLM's `/detokenize`. Throws invalid_request. */
 export function readDetokenize(body: JsonBody): readonly number[] {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   const ids = fields.ids("tokens");
   if (!ids) throw fields.error("tokens", "must be a list of token ids");
   return ids;
@@ -56,7 +56,7 @@ export interface TextsRequest {
 
 /** Throws invalid_request. */
 export function readTokenizeTexts(body: JsonBody): TextsRequest {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   const texts = readPrompts(fields, "prompt", false).map((prompt, index) => {
     if (prompt.kind === "text") return prompt.text;
     throw fields.error(`prompt[${index}]`, "must be a string");
@@ -83,7 +83,7 @@ export interface IdsRequest {
 
 /** Throws invalid_request. */
 export function readDetokenizeIds(body: JsonBody): IdsRequest {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   const skipSpecialTokens = fields.boolean("skip_special_tokens") ?? true;
   const list = fields.list("tokens");
   if (!list) throw fields.error("tokens", "must be a list of token ids or a list of such lists");

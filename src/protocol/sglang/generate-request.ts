@@ -1,6 +1,6 @@
-import { Fields, isIds, MAX_INT32 } from "../fields.ts";
+import { JsonFields, isIds, MAX_INT32 } from "../json/json-fields.ts";
 import type { ApiRequest, GenerationRequest, Prompt } from "../generation.ts";
-import type { JsonBody } from "../json-body.ts";
+import type { JsonBody } from "../json/json-body.ts";
 import { readConstraint } from "../openai/constraint-fields.ts";
 import { readPrompts } from "../openai/prompt-fields.ts";
 import {
@@ -32,7 +32,7 @@ const MAX_TEMPERATURE = 1e6;
 
 /** SGLang's `/generate`. Throws invalid_request, and not_implemented for what has no place in its gRPC. */
 export function readGenerate(body: JsonBody): ApiRequest {
-  const fields = Fields.of(body);
+  const fields = JsonFields.of(body);
   refuseMembers(fields, REFUSED);
   const { prompts, isBatch } = readInput(fields);
   const params = readParams(fields);
@@ -69,7 +69,7 @@ export function readGenerate(body: JsonBody): ApiRequest {
   return { generation, isStream, createWriter: (head) => new GenerateWriter(head, options) };
 }
 
-function readInput(fields: Fields): { prompts: readonly Prompt[]; isBatch: boolean } {
+function readInput(fields: JsonFields): { prompts: readonly Prompt[]; isBatch: boolean } {
   const hasText = fields.has("text");
   if (hasText === fields.has("input_ids")) throw fields.error("text", "or input_ids must be there, and not both");
   const name = hasText ? "text" : "input_ids";
@@ -80,24 +80,24 @@ function readInput(fields: Fields): { prompts: readonly Prompt[]; isBatch: boole
   return { prompts, isBatch: Array.isArray(value) && (hasText || !isIds(value)) };
 }
 
-function readParams(fields: Fields): Fields {
+function readParams(fields: JsonFields): JsonFields {
   const params = fields.value("sampling_params");
-  if (!Array.isArray(params)) return fields.object("sampling_params") ?? new Fields({}, "sampling_params");
+  if (!Array.isArray(params)) return fields.object("sampling_params") ?? new JsonFields({}, "sampling_params");
   throw fields.notBuilt("sampling_params", "sampling_params must be one object for all prompts");
 }
 
 /** A batch may say the same for each of its prompts; what they say is one where they agree. */
-function same(fields: Fields, name: string): Fields | undefined {
+function same(fields: JsonFields, name: string): JsonFields | undefined {
   const value = fields.value(name);
   if (value === undefined) return undefined;
   if (!Array.isArray(value)) return fields;
   const [first, ...others]: unknown[] = value;
   if (others.some((other) => other !== first)) throw fields.notBuilt(name, `${name} must be the same for all prompts`);
-  return new Fields({ [name]: first }, fields.path);
+  return new JsonFields({ [name]: first }, fields.path);
 }
 
 /** The client's own ids of its prompts. */
-function readRids(fields: Fields, prompts: number): readonly string[] | undefined {
+function readRids(fields: JsonFields, prompts: number): readonly string[] | undefined {
   const rid = fields.value("rid");
   if (typeof rid === "string")
     return prompts === 1 ? [rid] : Array.from({ length: prompts }, (_, index) => `${rid}_${index}`);

@@ -1,4 +1,4 @@
-import { numberField, objectField } from "../json.ts";
+import { numberField, objectField } from "../json/json.ts";
 import {
   DATA,
   END,

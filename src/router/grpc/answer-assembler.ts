@@ -7,8 +7,8 @@ import type {
   TextLogprob,
   TokenLogprob,
 } from "../../protocol/generation.ts";
-import type { Detokenizer } from "../../tokenizer/detokenizer.ts";
-import { StopMatcher, type StopStrings } from "../../tokenizer/stop-strings.ts";
+import type { Detokenizer } from "../../tokenizer/decode/detokenizer.ts";
+import { StopMatcher, type StopStrings } from "../../tokenizer/decode/stop-strings.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { EngineStep } from "./engine-protocol.ts";
 

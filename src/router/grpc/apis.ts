@@ -1,6 +1,6 @@
 import { readMessages } from "../../protocol/anthropic/messages-request.ts";
 import type { ApiRequest } from "../../protocol/generation.ts";
-import type { JsonBody } from "../../protocol/json-body.ts";
+import type { JsonBody } from "../../protocol/json/json-body.ts";
 import { readChat } from "../../protocol/openai/chat-request.ts";
 import { readCompletion } from "../../protocol/openai/completion-request.ts";
 import { readResponses } from "../../protocol/openai/responses-request.ts";

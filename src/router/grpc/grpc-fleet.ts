@@ -1,5 +1,5 @@
 import { GatewayError } from "../../errors/errors.ts";
-import type { JsonObject } from "../../protocol/json.ts";
+import type { JsonObject } from "../../protocol/json/json.ts";
 import {
   FlushCacheRequest,
   FlushCacheResponse,

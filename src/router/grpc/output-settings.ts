@@ -3,7 +3,7 @@ import { promptOpensReasoning } from "../../parser/choose-parser.ts";
 import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS, type ToolCallParserName } from "../../parser/tool-call-parsers.ts";
 import type { ChatPrompt, GenerationRequest } from "../../protocol/generation.ts";
-import { StopStrings } from "../../tokenizer/stop-strings.ts";
+import { StopStrings } from "../../tokenizer/decode/stop-strings.ts";
 import type { AssemblySettings } from "./answer-assembler.ts";
 import type { ModelText } from "./model-text.ts";
 import type { EncodedPrompt } from "./prompt-encoder.ts";

@@ -1,6 +1,6 @@
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import { countTokensAnswer, readCountTokens } from "../../protocol/anthropic/messages-request.ts";
-import type { JsonBody } from "../../protocol/json-body.ts";
+import type { JsonBody } from "../../protocol/json/json-body.ts";
 import {
   detokenizeAnswer,
   detokenizeIdsAnswer,

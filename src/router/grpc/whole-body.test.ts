@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { ENDPOINTS, type Endpoint } from "../../protocol/endpoints.ts";
-import { Fields } from "../../protocol/fields.ts";
-import { type JsonBody, readJsonBody } from "../../protocol/json-body.ts";
+import { JsonFields } from "../../protocol/json/json-fields.ts";
+import { type JsonBody, readJsonBody } from "../../protocol/json/json-body.ts";
 import { LeaveController } from "../../util/leave-signal.ts";
 import { readWhole } from "./whole-body.ts";
 
@@ -19,7 +19,7 @@ async function asked(
   return { body, endpoint: endpointNamed(name), signal: new LeaveController() };
 }
 
-const model = (body: JsonBody): unknown => Fields.of(body).value("model");
+const model = (body: JsonBody): unknown => JsonFields.of(body).value("model");
 const LONG = "x".repeat(300_000);
 
 describe("a body that is read as a whole", () => {
@@ -54,10 +54,12 @@ describe("what is read of it", () => {
       messages: Array.from({ length: 5000 }, () => ({})),
       tools: Array.from({ length: 5000 }, () => ({})),
     });
-    const fields = Fields.of(body);
+    const fields = JsonFields.of(body);
     expect(fields.objects("messages")).toHaveLength(5000);
     expect(() => fields.objects("tools")).toThrow("tools has too many entries: a request may have 8192");
-    const nested = Fields.of((await asked({ messages: [{ parts: Array.from({ length: 9000 }, () => ({})) }] })).body);
+    const nested = JsonFields.of(
+      (await asked({ messages: [{ parts: Array.from({ length: 9000 }, () => ({})) }] })).body,
+    );
     expect(() => nested.objects("messages")?.[0]?.objects("parts")).toThrow("messages[0].parts has too many entries");
   });
 });

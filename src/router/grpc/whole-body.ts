@@ -1,5 +1,5 @@
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
-import { PARSE_STEP_BYTES, parseInSteps } from "../../protocol/parse-in-steps.ts";
+import { PARSE_STEP_BYTES, parseInSteps } from "../../protocol/json/parse-in-steps.ts";
 import type { InferenceRequest } from "../router.ts";
 import { tooLong } from "./encode-within.ts";
 

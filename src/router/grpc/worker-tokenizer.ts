@@ -1,5 +1,5 @@
 import { GatewayError } from "../../errors/errors.ts";
-import { TokenizerArchive } from "../../tokenizer/tokenizer-archive.ts";
+import { TokenizerArchive } from "../../tokenizer/load/tokenizer-archive.ts";
 import type { TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
 import { GetTokenizerChunk } from "../../transport/grpc/generated/engine/common.ts";
 import type { GrpcClient } from "../../transport/grpc/grpc-client.ts";

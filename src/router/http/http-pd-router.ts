@@ -1,7 +1,7 @@
 import { asGatewayError, GatewayError } from "../../errors/errors.ts";
 import type { Endpoint } from "../../protocol/endpoints.ts";
-import type { JsonBody } from "../../protocol/json-body.ts";
-import { memberAt } from "../../protocol/splice.ts";
+import type { JsonBody } from "../../protocol/json/json-body.ts";
+import { memberAt } from "../../protocol/json/splice.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import type { Worker, WorkerType } from "../../worker/worker.ts";
 import type { Attempt } from "../attempt.ts";

@@ -1,8 +1,8 @@
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
 import { parseWhole, type WholeOutput } from "../../parser/parse-whole.ts";
-import { isJsonObject, type JsonObject, objectField, stringField } from "../../protocol/json.ts";
+import { isJsonObject, type JsonObject, objectField, stringField } from "../../protocol/json/json.ts";
 import { wholeCall } from "../../protocol/openai/chat-writer.ts";
-import { eachEntry, splice } from "../../protocol/splice.ts";
+import { eachEntry, splice } from "../../protocol/json/splice.ts";
 import { finishReasonOf, isParsed } from "./parsed-choice.ts";
 import { OPEN_BRACKET } from "../../util/ascii.ts";
 

@@ -1,7 +1,7 @@
 import { createOutputParser, type OutputParserOptions } from "../../parser/create-output-parser.ts";
 import type { OutputParser, OutputPiece } from "../../parser/output-parser.ts";
 import { isFinishReason } from "../../protocol/finish-reason.ts";
-import { type JsonObject, objectField, stringField } from "../../protocol/json.ts";
+import { type JsonObject, objectField, stringField } from "../../protocol/json/json.ts";
 import { deltaOf } from "../../protocol/openai/chat-writer.ts";
 
 /** What becomes of one choice of an event. */

@@ -5,7 +5,7 @@ import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
 import { ENDPOINTS } from "../../protocol/endpoints.ts";
 import type { InferenceRequest } from "../router.ts";
 import { type ParsedOutputSettings, type ParsedRequest, withParser } from "./parsed-request.ts";
-import { ManualClock } from "../../util/clock.ts";
+import { ManualClock } from "../../../test/support/manual-clock.ts";
 
 const ALL: ParsedOutputSettings = { parsesOutput: () => true, toolCallParser: undefined, reasoningParser: undefined };
 const PARAMETERS = { type: "object", properties: { x: { type: "integer" } } };

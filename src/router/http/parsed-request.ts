@@ -3,8 +3,8 @@ import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
 import type { ToolSpec } from "../../parser/output-parser.ts";
 import { REASONING_PARSERS, type ReasoningParserName } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS, type ToolCallParserName } from "../../parser/tool-call-parsers.ts";
-import { isJsonObject, type JsonObject, objectField, stringField } from "../../protocol/json.ts";
-import { type JsonBody, readJsonBody } from "../../protocol/json-body.ts";
+import { isJsonObject, type JsonObject, objectField, stringField } from "../../protocol/json/json.ts";
+import { type JsonBody, readJsonBody } from "../../protocol/json/json-body.ts";
 import type { InferenceRequest } from "../router.ts";
 
 /** Which answers of HTTP workers are taken apart here, because their engines return them as the model wrote them. */

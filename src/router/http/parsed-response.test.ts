@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
-import { FIXTURES } from "../../parser/fixtures/all.ts";
-import { TOOLS } from "../../parser/fixtures/fixture.ts";
+import { FIXTURES } from "../../../test/parser/fixtures/all.ts";
+import { TOOLS } from "../../../test/parser/fixtures/fixture.ts";
 import { ChoicesReader } from "../../protocol/openai/stream-reader.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import { ParsedResponse } from "./parsed-response.ts";

@@ -1,5 +1,5 @@
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
-import { isJsonObject, type JsonObject, jsonObjectOf, numberField } from "../../protocol/json.ts";
+import { isJsonObject, type JsonObject, jsonObjectOf, numberField } from "../../protocol/json/json.ts";
 import { isEndMarker } from "../../protocol/stream-reader.ts";
 import { dataOf } from "../event-response.ts";
 import { type ChoiceChange, isEmpty, ParsedChoice, UNCHANGED } from "./parsed-choice.ts";

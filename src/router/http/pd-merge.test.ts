@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type JsonBody, readJsonBody } from "../../protocol/json-body.ts";
+import { type JsonBody, readJsonBody } from "../../protocol/json/json-body.ts";
 import { mergeRule } from "./pd-merge.ts";
 import { connectorNamed } from "../pd/pd-connector.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { setUpFleet } from "../../../test/support/fleet.ts";
-import { readJsonBody } from "../../protocol/json-body.ts";
+import { readJsonBody } from "../../protocol/json/json-body.ts";
 import type { KvTransferInfo, Worker, WorkerSpec } from "../../worker/worker.ts";
 import { connectorOf, fitTogether, newSharedIds, type PdRequest, sequences } from "./pd-connector.ts";
 

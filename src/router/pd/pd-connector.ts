@@ -1,6 +1,6 @@
 import { GatewayError } from "../../errors/errors.ts";
 import { answerCount } from "../../protocol/answer-count.ts";
-import type { JsonBody } from "../../protocol/json-body.ts";
+import type { JsonBody } from "../../protocol/json/json-body.ts";
 import type { Worker } from "../../worker/worker.ts";
 
 /** A request that a prefill and a decode worker answer together. */

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, numberField } from "../../protocol/json.ts";
+import { isJsonObject, type JsonObject, numberField } from "../../protocol/json/json.ts";
 import type { FanOutResult, Fleet } from "../../router/fleet.ts";
 import type { Route } from "../route.ts";
 import { numbersOf } from "./worker-page.ts";

@@ -1,4 +1,4 @@
-import { type JsonObject, parseJsonObject } from "../../protocol/json.ts";
+import { type JsonObject, parseJsonObject } from "../../protocol/json/json.ts";
 import type { ClientRequest } from "../../transport/downstream.ts";
 import { readBody } from "../body.ts";
 

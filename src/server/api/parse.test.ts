@@ -3,7 +3,7 @@ import { GatewayError } from "../../errors/errors.ts";
 import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS } from "../../parser/tool-call-parsers.ts";
 import { PARSE_ENDPOINTS } from "../../protocol/endpoints.ts";
-import { readJsonBody } from "../../protocol/json-body.ts";
+import { readJsonBody } from "../../protocol/json/json-body.ts";
 import { LeaveController } from "../../util/leave-signal.ts";
 import { Parsing } from "./parse.ts";
 

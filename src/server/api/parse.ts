@@ -4,7 +4,7 @@ import type { ToolSpec } from "../../parser/output-parser.ts";
 import { reasoningParserNamed, toolCallParserNamed } from "../../parser/parser-names.ts";
 import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS } from "../../parser/tool-call-parsers.ts";
-import { Fields } from "../../protocol/fields.ts";
+import { JsonFields } from "../../protocol/json/json-fields.ts";
 import { wholeCall } from "../../protocol/openai/chat-writer.ts";
 import { jsonAnswer } from "../../router/relay.ts";
 import type { InferenceRequest } from "../../router/router.ts";
@@ -35,7 +35,7 @@ export class Parsing {
     if (body.bytes.length > MAX_BODY_BYTES) {
       throw new GatewayError("request_too_large", `the body is larger than ${MAX_BODY_BYTES} bytes`);
     }
-    const fields = Fields.of(body);
+    const fields = JsonFields.of(body);
     const work = endpoint.name === "parse_reasoning" ? readReasoning(fields) : readCalls(fields);
     const { promise, resolve } = Promise.withResolvers<void>();
     const before = this.#last;
@@ -56,7 +56,7 @@ export class Parsing {
 type Work = (pause: () => Promise<void>) => Promise<object>;
 
 /** `{text, tool_call_parser, tools}`. */
-function readCalls(fields: Fields): Work {
+function readCalls(fields: JsonFields): Work {
   const text = textOf(fields);
   const toolCalls = parserIn(fields, "tool_call_parser", TOOL_CALL_PARSERS, toolCallParserNamed);
   const tools = fields.objects("tools")?.map(toolOf) ?? [];
@@ -67,7 +67,7 @@ function readCalls(fields: Fields): Work {
 }
 
 /** `{text, reasoning_parser}`. */
-function readReasoning(fields: Fields): Work {
+function readReasoning(fields: JsonFields): Work {
   const text = textOf(fields);
   const reasoning = parserIn(fields, "reasoning_parser", REASONING_PARSERS, reasoningParserNamed);
   return async (pause) => {
@@ -76,14 +76,14 @@ function readReasoning(fields: Fields): Work {
   };
 }
 
-function textOf(fields: Fields): string {
+function textOf(fields: JsonFields): string {
   const text = fields.string("text");
   if (text === undefined) throw fields.error("text", "must be a string");
   return text;
 }
 
 function parserIn<Name extends string>(
-  fields: Fields,
+  fields: JsonFields,
   member: string,
   table: Readonly<Record<Name, unknown>>,
   named: (name: string) => Name | undefined,
@@ -95,7 +95,7 @@ function parserIn<Name extends string>(
 }
 
 /** A tool as in a chat request, or its function alone. */
-function toolOf(fields: Fields): ToolSpec {
+function toolOf(fields: JsonFields): ToolSpec {
   const declared = fields.object("function") ?? fields;
   return { name: declared.requiredString("name"), parameters: declared.object("parameters")?.json };
 }

@@ -1,5 +1,5 @@
 import type { Fleet, WorkerAnswer } from "../../router/fleet.ts";
-import { jsonObjectOf } from "../../protocol/json.ts";
+import { jsonObjectOf } from "../../protocol/json/json.ts";
 import type { ConnectionMode } from "../../util/parse-worker-url.ts";
 import type { Worker, WorkerType } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";

@@ -1,5 +1,5 @@
 import { GatewayError } from "../../errors/errors.ts";
-import { type JsonObject, stringField } from "../../protocol/json.ts";
+import { type JsonObject, stringField } from "../../protocol/json/json.ts";
 import type { Call, Route } from "../route.ts";
 import type { FolderOfPaths } from "./folder-of-paths.ts";
 import { readJson } from "./json-request.ts";

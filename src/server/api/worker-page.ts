@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from "../../protocol/json.ts";
+import { isJsonObject, type JsonObject } from "../../protocol/json/json.ts";
 
 /**
  * What of an engine's pages about itself may pass to clients, at any depth. The names are those of SGLang's `ServerArgs`,

@@ -1,5 +1,5 @@
 import { GatewayError } from "../../errors/errors.ts";
-import { stringField } from "../../protocol/json.ts";
+import { stringField } from "../../protocol/json/json.ts";
 import type { RouterManager } from "../../router/router-manager.ts";
 import type { HealthChecker } from "../../worker/health-checker.ts";
 import { TOKENIZER_PATH_LABEL, type Worker, type WorkerSpec } from "../../worker/worker.ts";

@@ -1,4 +1,4 @@
-import { parseWithNumbers, writtenNumbers } from "../../protocol/written-numbers.ts";
+import { parseWithNumbers, writtenNumbers } from "../../protocol/json/written-numbers.ts";
 import { type AnyRecord, isRecord } from "../../util/objects.ts";
 import { TemplateLimit } from "./meter.ts";
 import { Callable, type Dict, Float, integer, type Key, type Value } from "./values.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { parseWithNumbers } from "../../protocol/written-numbers.ts";
+import { parseWithNumbers } from "../../protocol/json/written-numbers.ts";
 import { isRecord } from "../../util/objects.ts";
 import { dictFromText, fromJson } from "./from-json.ts";
 import { createGlobals } from "./globals.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ManualClock } from "../../util/clock.ts";
+import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { Exchange, type ExchangeConnection } from "./exchange.ts";
 import { type RestMs, Rests } from "./rests.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { GatewayError } from "../../errors/errors.ts";
-import { ManualClock } from "../../util/clock.ts";
+import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { Connection } from "./connection.ts";
 import { LoopTurns } from "../../util/loop-turns.ts";
 import { Rests } from "./rests.ts";

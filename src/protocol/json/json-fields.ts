@@ -1,0 +1,182 @@
+import { GatewayError } from "../../errors/errors.ts";
+import { isJsonObject, type JsonObject } from "./json.ts";
+import type { JsonBody } from "./json-body.ts";
+import { bodyWithNumbers } from "./written-numbers.ts";
+
+/** Bounds of a number, both included unless they are said to be open. */
+export interface Bounds {
+  readonly least?: number;
+  /** Everything must be greater than this. */
+  readonly above?: number;
+  readonly most?: number;
+}
+
+/** Entries of lists that may still be read. */
+interface Entries {
+  left: number;
+}
+
+/** More than conversations have that fit into a model. */
+const MAX_ENTRIES = 8192;
+
+/**
+ * An object of a request and where it stands in it. Each reader checks the type of the member that it gives; members that
+ * are null count as absent, and undefined is what an absent one gives. What is wrong throws invalid_request with the path.
+ */
+export class JsonFields {
+  readonly json: JsonObject;
+  /** As in `messages[0]`; empty for the body itself. */
+  readonly path: string;
+  readonly #entries: Entries;
+
+  constructor(json: JsonObject, path: string, entries: Entries = { left: MAX_ENTRIES }) {
+    this.json = json;
+    this.path = path;
+    this.#entries = entries;
+  }
+
+  /** The whole body; its form has been checked when it was read. Templates see its numbers as they were written. */
+  static of(body: JsonBody): JsonFields {
+    const value = body.whole ?? bodyWithNumbers(body);
+    return new JsonFields(isJsonObject(value) ? value : {}, "");
+  }
+
+  /**
+   * Counts entries of a list that are read one by one: all those of a request together are bounded, as each holds the event
+   * loop for some microseconds until it stands in the prompt.
+   */
+  count(name: string, entries: number): void {
+    this.#entries.left -= entries;
+    if (this.#entries.left >= 0) return;
+    throw this.error(name, `has too many entries: a request may have ${MAX_ENTRIES} messages, parts and tools in all`);
+  }
+
+  value(name: string): unknown {
+    return this.json[name] ?? undefined;
+  }
+
+  has(name: string): boolean {
+    return this.value(name) !== undefined;
+  }
+
+  /** Path of a member. */
+  at(name: string): string {
+    return this.path === "" ? name : `${this.path}.${name}`;
+  }
+
+  /** The error that a member is wrong: `what` goes on after its path, as in "must be a string". */
+  error(name: string, what: string): GatewayError {
+    return new GatewayError("invalid_request", `${this.at(name)} ${what}`, { param: this.at(name) });
+  }
+
+  /** The error that a member asks for what there is not here. */
+  notBuilt(name: string, why: string): GatewayError {
+    return new GatewayError("not_implemented", why, { param: this.at(name) });
+  }
+
+  string(name: string): string | undefined {
+    const value = this.value(name);
+    if (value === undefined || typeof value === "string") return value;
+    throw this.error(name, "must be a string");
+  }
+
+  /** A string that must be there and say something. */
+  requiredString(name: string): string {
+    const value = this.string(name);
+    if (value === undefined || value === "") throw this.error(name, "must be a non-empty string");
+    return value;
+  }
+
+  boolean(name: string): boolean | undefined {
+    const value = this.value(name);
+    if (value === undefined || typeof value === "boolean") return value;
+    throw this.error(name, "must be true or false");
+  }
+
+  number(name: string, bounds: Bounds): number | undefined {
+    const value = this.value(name);
+    if (value === undefined) return undefined;
+    if (typeof value !== "number" || !isWithin(value, bounds))
+      throw this.error(name, `must be ${phrase("a number", bounds)}`);
+    return value;
+  }
+
+  integer(name: string, bounds: Bounds): number | undefined {
+    const value = this.value(name);
+    if (value === undefined) return undefined;
+    if (!isInteger(value) || !isWithin(value, bounds))
+      throw this.error(name, `must be ${phrase("an integer", bounds)}`);
+    return value;
+  }
+
+  oneOf<const T extends string>(name: string, values: readonly T[]): T | undefined {
+    const value = this.value(name);
+    if (value === undefined) return undefined;
+    const known = values.find((candidate) => candidate === value);
+    if (known === undefined) throw this.error(name, `must be one of ${values.join(", ")}`);
+    return known;
+  }
+
+  list(name: string): readonly unknown[] | undefined {
+    const value = this.value(name);
+    if (value === undefined || Array.isArray(value)) return value;
+    throw this.error(name, "must be a list");
+  }
+
+  strings(name: string): readonly string[] | undefined {
+    return this.list(name)?.map((entry, index) => {
+      if (typeof entry === "string") return entry;
+      throw this.error(`${name}[${index}]`, "must be a string");
+    });
+  }
+
+  /** Token ids: integers from 0, of 31 bits. */
+  ids(name: string): readonly number[] | undefined {
+    const list = this.list(name);
+    if (list === undefined || isIds(list)) return list;
+    throw this.error(name, "must be a list of token ids");
+  }
+
+  object(name: string): JsonFields | undefined {
+    const value = this.value(name);
+    if (value === undefined) return undefined;
+    if (!isJsonObject(value)) throw this.error(name, "must be an object");
+    return this.child(value, name);
+  }
+
+  objects(name: string): readonly JsonFields[] | undefined {
+    const list = this.list(name);
+    if (list) this.count(name, list.length);
+    return list?.map((entry, index) => {
+      if (isJsonObject(entry)) return this.child(entry, `${name}[${index}]`);
+      throw this.error(`${name}[${index}]`, "must be an object");
+    });
+  }
+
+  /** An object within this one. */
+  child(json: JsonObject, name: string): JsonFields {
+    return new JsonFields(json, this.at(name), this.#entries);
+  }
+}
+
+/** What numbers in the messages of engines go up to. */
+export const MAX_INT32 = 0x7fff_ffff;
+
+export function isIds(list: readonly unknown[]): list is readonly number[] {
+  return list.every((entry) => isInteger(entry) && entry >= 0 && entry <= MAX_INT32);
+}
+
+function isInteger(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+function isWithin(value: number, { least = -Infinity, above = -Infinity, most = Infinity }: Bounds): boolean {
+  return Number.isFinite(value) && value >= least && value > above && value <= most;
+}
+
+/** "an integer from 1 to 20". */
+function phrase(kind: string, { least, above, most }: Bounds): string {
+  const from = least === undefined ? (above === undefined ? "" : ` above ${above}`) : ` from ${least}`;
+  if (most === undefined) return least === undefined ? `${kind}${from}` : `${kind}${from} on`;
+  return `${kind}${from === "" ? " of" : ""}${from}${above === undefined ? " to" : ", at most"} ${most}`;
+}

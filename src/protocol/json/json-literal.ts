@@ -1,0 +1,73 @@
+import { COMMA } from "../../util/ascii.ts";
+
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const POINT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+/** `e` and `E` are the same but for this bit. */
+const LOWER_CASE = 0x20;
+const EXPONENT = 0x65;
+/** Digits that make no number too large for a double. */
+const FINITE_DIGITS = 300;
+/** Of integers that are read in one go. */
+const MOST_INTEGER_BYTES = 4096;
+
+const WORDS = ["true", "false", "null"].map((word) => Buffer.from(word));
+
+/** Index after the number, `true`, `false` or `null` that begins at `from`. Throws SyntaxError. */
+export function literalEnd(bytes: Buffer, from: number): number {
+  const first = bytes[from] ?? 0;
+  if (first === MINUS || isDigit(first)) return numberEnd(bytes, from);
+  const word = WORDS.find((candidate) => candidate[0] === first);
+  if (!word || !word.every((byte, index) => bytes[from + index] === byte)) throw unexpected(from);
+  return from + word.length;
+}
+
+/**
+ * Index after the integers from `from` on that have a comma right behind them, and after that comma; `from` where there are
+ * none. Stops after some thousands of bytes, and at whatever else there is.
+ */
+export function integersEnd(bytes: Buffer, from: number): number {
+  const until = Math.min(bytes.length, from + MOST_INTEGER_BYTES);
+  let entry = from;
+  for (let at = from; at < until; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if (isDigit(byte)) continue;
+    const digits = at - entry;
+    if (byte !== COMMA || digits === 0 || digits > FINITE_DIGITS || (bytes[entry] === ZERO && digits > 1)) break;
+    entry = at + 1;
+  }
+  return entry;
+}
+
+function numberEnd(bytes: Buffer, from: number): number {
+  const first = bytes[from] === MINUS ? from + 1 : from;
+  let at = bytes[first] === ZERO ? first + 1 : digitsEnd(bytes, first);
+  let isFinite = at - first < FINITE_DIGITS;
+  if (bytes[at] === POINT) at = digitsEnd(bytes, at + 1);
+  if (((bytes[at] ?? 0) | LOWER_CASE) === EXPONENT) {
+    const sign = bytes[at + 1];
+    at = digitsEnd(bytes, sign === MINUS || sign === PLUS ? at + 2 : at + 1);
+    isFinite = false;
+  }
+  // A number that no double holds is another one to each reader.
+  if (!isFinite && !Number.isFinite(Number(bytes.toString("latin1", from, at)))) throw unexpected(from);
+  return at;
+}
+
+/** Index after the digits, of which there must be one. */
+function digitsEnd(bytes: Buffer, from: number): number {
+  let at = from;
+  while (isDigit(bytes[at] ?? 0)) at += 1;
+  if (at === from) throw unexpected(from);
+  return at;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= NINE;
+}
+
+export function unexpected(at: number): SyntaxError {
+  return new SyntaxError(`unexpected byte at ${at}`);
+}

@@ -1,0 +1,190 @@
+import { integersEnd, literalEnd, unexpected } from "./json-literal.ts";
+import { JsonStrings } from "./json-strings.ts";
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from "../../util/ascii.ts";
+
+/** Where a member's value stands in the bytes: from its first byte to after its last. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Objects and arrays within each other; beyond it a body is refused. Real requests have less than 20. */
+export const MAX_DEPTH = 128;
+
+/** Members of the outermost object: each is kept apart. Real requests have less than a hundred. */
+export const MAX_MEMBERS = 4096;
+
+const UNDERSCORE = 0x5f;
+/** Bytes of `"__proto__"` with each of its characters escaped. */
+const LONGEST_PROTO = 2 + 9 * 6;
+
+/** What may come next. */
+const VALUE = 0;
+const VALUE_OR_END = 1;
+const KEY_OR_END = 2;
+const KEY = 3;
+const AFTER_KEY = 4;
+const AFTER_VALUE = 5;
+const DONE = 6;
+
+/**
+ * Reads JSON as bytes, in steps that the caller bounds, and keeps only where the members of the outermost object are: for
+ * bodies that are too large to be parsed at once beside other requests' streams, and for replacing a member without
+ * touching the others. Accepts what `JSON.parse` accepts (RFC 8259) but for what readers disagree about: depth beyond
+ * MAX_DEPTH, outermost members beyond MAX_MEMBERS, a name twice in the outermost object, half of a surrogate pair, 1e999. The bytes must be valid UTF-8.
+ */
+export class JsonScanner {
+  /** Members of the outermost object, as far as it has been read. */
+  readonly members = new Map<string, Span>();
+  /** A key `__proto__` was met, at any depth and however it is written. */
+  hasProtoKey = false;
+  readonly #bytes: Buffer;
+  readonly #strings: JsonStrings;
+  readonly #stack = new Uint8Array(MAX_DEPTH);
+  #at = 0;
+  #depth = 0;
+  #next = VALUE;
+  #key = "";
+  #valueStart = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#strings = new JsonStrings(this.#bytes);
+  }
+
+  /** What is read is an object and not another value. */
+  get isObject(): boolean {
+    return this.#stack[0] === OPEN_BRACE;
+  }
+
+  /** Reads on for about `budget` bytes. True at the end. Throws SyntaxError. */
+  run(budget: number): boolean {
+    const until = this.#at + budget;
+    while (this.#at < until) {
+      this.#skipSpace();
+      if (this.#at >= this.#bytes.length) {
+        if (this.#next !== DONE) throw new SyntaxError("the text ends before the value does");
+        return true;
+      }
+      this.#step(this.#bytes[this.#at] ?? 0);
+    }
+    return false;
+  }
+
+  #step(byte: number): void {
+    switch (this.#next) {
+      case KEY_OR_END:
+      case KEY:
+        if (byte === CLOSE_BRACE && this.#next === KEY_OR_END) this.#close(OPEN_BRACE);
+        else if (byte === QUOTE) this.#readKey();
+        else throw unexpected(this.#at);
+        return;
+      case AFTER_KEY:
+        if (byte !== COLON) throw unexpected(this.#at);
+        this.#at += 1;
+        this.#next = VALUE;
+        return;
+      case AFTER_VALUE:
+        this.#afterValue(byte);
+        return;
+      case VALUE:
+      case VALUE_OR_END:
+        if (byte === CLOSE_BRACKET && this.#next === VALUE_OR_END) this.#close(OPEN_BRACKET);
+        else this.#readValue(byte);
+        return;
+      default:
+        throw unexpected(this.#at);
+    }
+  }
+
+  #readValue(byte: number): void {
+    if (this.#depth === 1) this.#valueStart = this.#at;
+    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      if (this.#depth === MAX_DEPTH) throw new SyntaxError(`more than ${MAX_DEPTH} levels`);
+      this.#stack[this.#depth] = byte;
+      this.#depth += 1;
+      this.#at += 1;
+      this.#next = byte === OPEN_BRACE ? KEY_OR_END : VALUE_OR_END;
+      return;
+    }
+    if (byte !== QUOTE && this.#stack[this.#depth - 1] === OPEN_BRACKET && this.#skipIntegers()) return;
+    if (byte === QUOTE) this.#at = this.#strings.endOf(this.#at);
+    else this.#at = literalEnd(this.#bytes, this.#at);
+    this.#valueEnded();
+  }
+
+  /** A list may have a hundred thousand token ids. True where there were some with another entry after them. */
+  #skipIntegers(): boolean {
+    const end = integersEnd(this.#bytes, this.#at);
+    if (end === this.#at) return false;
+    this.#at = end;
+    this.#next = VALUE;
+    return true;
+  }
+
+  #readKey(): void {
+    const end = this.#strings.endOf(this.#at);
+    this.hasProtoKey ||= this.#isProto(end);
+    if (this.#depth === 1) this.#key = String(JSON.parse(this.#bytes.toString("utf8", this.#at, end)));
+    this.#at = end;
+    this.#next = AFTER_KEY;
+  }
+
+  /** Is the key that ends here `__proto__`, escaped or not? */
+  #isProto(end: number): boolean {
+    const first = this.#bytes[this.#at + 1];
+    if ((first !== UNDERSCORE && first !== BACKSLASH) || end - this.#at > LONGEST_PROTO) return false;
+    return JSON.parse(this.#bytes.toString("utf8", this.#at, end)) === "__proto__";
+  }
+
+  #afterValue(byte: number): void {
+    const container = this.#stack[this.#depth - 1];
+    if (byte === COMMA) {
+      this.#at += 1;
+      this.#next = container === OPEN_BRACE ? KEY : VALUE;
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+      this.#close(byte === CLOSE_BRACE ? OPEN_BRACE : OPEN_BRACKET);
+    } else {
+      throw unexpected(this.#at);
+    }
+  }
+
+  #close(opened: number): void {
+    if (this.#stack[this.#depth - 1] !== opened) throw unexpected(this.#at);
+    this.#depth -= 1;
+    this.#at += 1;
+    this.#valueEnded();
+  }
+
+  #valueEnded(): void {
+    if (this.#depth === 1 && this.#stack[0] === OPEN_BRACE) {
+      if (this.members.has(this.#key)) throw new SyntaxError(`the member ${JSON.stringify(this.#key)} is there twice`);
+      if (this.members.size === MAX_MEMBERS) throw new SyntaxError(`more than ${MAX_MEMBERS} members`);
+      this.members.set(this.#key, { start: this.#valueStart, end: this.#at });
+    }
+    this.#next = this.#depth === 0 ? DONE : AFTER_VALUE;
+  }
+
+  #skipSpace(): void {
+    for (; this.#at < this.#bytes.length; this.#at += 1) {
+      const byte = this.#bytes[this.#at];
+      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return;
+    }
+  }
+}
+
+/** Reads all of it at once. Throws SyntaxError. */
+export function scanMembers(bytes: Uint8Array): ReadonlyMap<string, Span> {
+  const scanner = new JsonScanner(bytes);
+  scanner.run(Number.POSITIVE_INFINITY);
+  return scanner.members;
+}

@@ -1,0 +1,99 @@
+import { unexpected } from "./json-literal.ts";
+import { isPlain, StringWords } from "./string-words.ts";
+import { BACKSLASH, QUOTE, SPACE } from "../../util/ascii.ts";
+
+const SMALL_U = 0x75;
+/** Bytes from the beginning of a string that are looked at one by one; then by words. */
+const ONE_BY_ONE = 16;
+/** Bytes without an escape after which the rest is searched. */
+const BY_WORDS = 512;
+
+/**
+ * Finds where strings end. Text with an escape in each line is looked at by words; where there are none, the runtime's own
+ * search goes at many bytes a cycle.
+ */
+export class JsonStrings {
+  readonly #bytes: Buffer;
+  /** The same bytes: the search of a Buffer takes twice as long as that of its base class (Bun 1.4.5). */
+  #plain: Uint8Array | undefined;
+  #words: StringWords | undefined;
+  /** Where the next quote and the next backslash after the last search are. */
+  #quote = -1;
+  #backslash = -1;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  /** Index after the closing quote of the string that begins at `from`. Throws SyntaxError. */
+  endOf(from: number): number {
+    const bytes = this.#bytes;
+    let at = from + 1;
+    let searchFrom = at + BY_WORDS;
+    while (at < from + ONE_BY_ONE && isPlain(bytes[at] ?? 0)) at += 1;
+    while (at < bytes.length) {
+      const byte = bytes[at] ?? 0;
+      if (byte === QUOTE) return at + 1;
+      if (byte < SPACE) throw unexpected(at);
+      if (byte === BACKSLASH) {
+        at = escapeEnd(bytes, at) + 1;
+        searchFrom = at + BY_WORDS;
+      } else if (at < searchFrom) {
+        this.#words ??= new StringWords(bytes);
+        at = this.#words.plainEnd(at, searchFrom);
+      } else {
+        at = this.#search(at);
+      }
+    }
+    throw new SyntaxError("a string does not end");
+  }
+
+  /** The next quote or backslash from `at`, with no control character before it. */
+  #search(at: number): number {
+    if (this.#quote < at) this.#quote = this.#find(QUOTE, at);
+    if (this.#backslash < at) this.#backslash = this.#find(BACKSLASH, at);
+    const found = Math.min(this.#quote, this.#backslash);
+    if (found === this.#bytes.length) throw new SyntaxError("a string does not end");
+    this.#words ??= new StringWords(this.#bytes);
+    if (this.#words.hasControl(at, found)) throw new SyntaxError("a control character in a string");
+    return found;
+  }
+
+  #find(byte: number, from: number): number {
+    const bytes = this.#bytes;
+    this.#plain ??= new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const at = this.#plain.indexOf(byte, from);
+    return at < 0 ? bytes.length : at;
+  }
+}
+
+/** Index of the last byte of the escape that begins at `from`; a surrogate pair is one. */
+function escapeEnd(bytes: Buffer, from: number): number {
+  const kind = bytes[from + 1] ?? 0;
+  if (kind !== SMALL_U) {
+    if (SIMPLE_ESCAPES[kind] === 1) return from + 1;
+    throw unexpected(from);
+  }
+  const unit = codeUnit(bytes, from);
+  if (unit < 0xd800 || unit > 0xdfff) return from + 5;
+  const isEscape = bytes[from + 6] === BACKSLASH && bytes[from + 7] === SMALL_U;
+  const low = isEscape ? codeUnit(bytes, from + 6) : 0;
+  if (unit > 0xdbff || low < 0xdc00 || low > 0xdfff) throw new SyntaxError("half of a surrogate pair");
+  return from + 11;
+}
+
+const SIMPLE_ESCAPES = new Uint8Array(256);
+for (const byte of Buffer.from('"\\/bfnrt')) SIMPLE_ESCAPES[byte] = 1;
+
+/** By byte, its value as a hexadecimal digit, or -1. */
+const HEX_DIGITS = new Int8Array(256).fill(-1);
+for (const [index, byte] of Buffer.from("0123456789abcdef").entries()) HEX_DIGITS[byte] = index;
+for (const [index, byte] of Buffer.from("ABCDEF").entries()) HEX_DIGITS[byte] = 10 + index;
+
+function codeUnit(bytes: Buffer, escape: number): number {
+  let unit = 0;
+  for (let at = escape + 2; at < escape + 6; at += 1) unit = (unit << 4) | (HEX_DIGITS[bytes[at] ?? 0] ?? -1);
+  // One that is none sets all bits above it.
+  if (unit < 0) throw unexpected(escape);
+  return unit;
+}

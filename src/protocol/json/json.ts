@@ -1,0 +1,65 @@
+import { GatewayError } from "../../errors/errors.ts";
+
+export type JsonObject = { readonly [key: string]: unknown };
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * A request body as an object. Throws invalid_json (not JSON, not UTF-8, empty), invalid_body (not an object),
+ * forbidden_key.
+ */
+export function parseJsonObject(bytes: Uint8Array): JsonObject {
+  let text: string;
+  try {
+    text = decoder.decode(bytes);
+  } catch (cause) {
+    throw new GatewayError("invalid_json", "the body is not valid UTF-8", { cause });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new GatewayError("invalid_json", "the body is not valid JSON", { cause });
+  }
+  if (!isJsonObject(value)) throw new GatewayError("invalid_body", "the body must be a JSON object");
+  // Readers of the body further on may act on this key where we only carry it.
+  if (text.includes('"__proto__"') && PROTO_KEY.test(text)) {
+    throw new GatewayError("forbidden_key", "the key __proto__ is not allowed");
+  }
+  return value;
+}
+
+/** A text as an object; `undefined` where it is not JSON, or JSON of another kind. For what a client or a worker may have written badly. */
+export function jsonObjectOf(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isJsonObject(value) ? value : undefined;
+  } catch {
+    // Each caller says what it takes instead.
+    return undefined;
+  }
+}
+
+const PROTO_KEY = /"__proto__"\s*:/;
+
+/** The value where it is a string. */
+export function stringField(object: JsonObject, key: string): string | undefined {
+  const value = object[key];
+  return typeof value === "string" ? value : undefined;
+}
+
+/** The value where it is a finite number. */
+export function numberField(object: JsonObject, key: string): number | undefined {
+  const value = object[key];
+  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+}
+
+/** The value where it is an object. */
+export function objectField(object: JsonObject, key: string): JsonObject | undefined {
+  const value = object[key];
+  return isJsonObject(value) ? value : undefined;
+}

@@ -1,0 +1,103 @@
+import { JsonBody } from "./json-body.ts";
+import { JsonScanner, type Span } from "./json-scanner.ts";
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+  SPACE,
+} from "../../util/ascii.ts";
+
+/** The new text of a member, given its present one; undefined leaves it as it is. */
+export type Change = (raw: Uint8Array | undefined) => Uint8Array | string | undefined;
+
+/**
+ * A JSON object with one member changed, however deep, and everything else byte for byte: numbers, order and unknown
+ * members survive. The members on the way must be there and be objects; otherwise nothing changes.
+ */
+export function splice(json: Uint8Array, [name, ...rest]: readonly string[], change: Change): Uint8Array {
+  const object = name === undefined ? undefined : readObject(json);
+  if (!object || name === undefined) return json;
+  const raw = object.raw(name);
+  let next: Uint8Array | string | undefined;
+  if (rest.length === 0) next = change(raw);
+  else if (raw) next = splice(raw, rest, change);
+  return next === undefined || next === raw ? json : object.with(new Map([[name, next]]));
+}
+
+/** The member at the path, as it stands; undefined where there is none. */
+export function memberAt(json: Uint8Array, path: readonly string[]): Uint8Array | undefined {
+  let at: Uint8Array | undefined = json;
+  for (const name of path) at = at && readObject(at)?.raw(name);
+  return at;
+}
+
+/** Two JSON lists as one; where one is missing or none, the other. */
+export function joinLists(first: Uint8Array | undefined, second: Uint8Array | undefined): Uint8Array | undefined {
+  const head = entriesOf(first);
+  const tail = entriesOf(second);
+  if (head === undefined || tail === undefined) return head === undefined ? second : first;
+  const comma = head.trim() === "" || tail.trim() === "" ? "" : ",";
+  return Buffer.from(`[${head}${comma}${tail}]`);
+}
+
+/** A JSON list with each entry changed, and everything between them byte for byte. */
+export function eachEntry(list: Uint8Array, change: (entry: Uint8Array, index: number) => Uint8Array): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  let from = 0;
+  let index = 0;
+  for (const { start, end } of entrySpans(list)) {
+    pieces.push(list.subarray(from, start), change(list.subarray(start, end), index));
+    from = end;
+    index += 1;
+  }
+  pieces.push(list.subarray(from));
+  return Buffer.concat(pieces);
+}
+
+/** Where the entries of the outermost list are; the bytes must be JSON. */
+function* entrySpans(list: Uint8Array): Generator<Span, void, void> {
+  let depth = 0;
+  let start = -1;
+  let end = 0;
+  for (let at = 0; at < list.length; at += 1) {
+    const byte = list[at] ?? 0;
+    const isClose = byte === CLOSE_BRACKET || byte === CLOSE_BRACE;
+    if (isClose) depth -= 1;
+    if (start >= 0 && ((byte === COMMA && depth === 1) || (isClose && depth === 0))) {
+      yield { start, end };
+      start = -1;
+    } else if (depth > 0 && byte > SPACE && !(byte === COMMA && depth === 1)) {
+      if (start < 0) start = at;
+      if (byte === QUOTE) at = endOfString(list, at);
+      end = at + 1;
+    }
+    if (byte === OPEN_BRACKET || byte === OPEN_BRACE) depth += 1;
+  }
+}
+
+/** Index of the quote that ends the string beginning at `from`. */
+function endOfString(json: Uint8Array, from: number): number {
+  let at = from + 1;
+  while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1;
+  return at;
+}
+
+function entriesOf(list: Uint8Array | undefined): string | undefined {
+  const text = list && Buffer.from(list.buffer, list.byteOffset, list.byteLength).toString("utf8").trim();
+  return text?.startsWith("[") === true ? text.slice(1, -1) : undefined;
+}
+
+function readObject(json: Uint8Array): JsonBody | undefined {
+  const scanner = new JsonScanner(json);
+  try {
+    while (!scanner.run(Number.MAX_SAFE_INTEGER));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+  return scanner.isObject ? new JsonBody(json, scanner.members) : undefined;
+}

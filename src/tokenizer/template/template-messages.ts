@@ -1,0 +1,107 @@
+import { GatewayError } from "../../errors/errors.ts";
+import { isRecord, type AnyRecord } from "../../util/objects.ts";
+import { dictFromText } from "../jinja/from-json.ts";
+import type { RoleContent } from "./template-probe.ts";
+
+/** What a template takes, as far as messages are made ready for it. */
+export interface MessageTraits {
+  /** What an assistant's message has that says nothing. */
+  readonly emptyContent: () => string | null;
+  readonly loopsOverContent: boolean;
+  readonly takesDeveloper: () => boolean;
+  /** Whether it takes the arguments of calls as the string that they are. */
+  readonly wantsArgumentText: () => boolean;
+  readonly contentOf: (role: string) => RoleContent;
+}
+
+/** Names under which the reasoning of an earlier answer comes, and under all of which templates look for it. */
+const REASONING_FIELDS = ["reasoning_content", "thinking", "reasoning"];
+/** What templates call the kinds of parts of the OpenAI API. */
+const PART_TYPES: Readonly<Record<string, string>> = {
+  input_text: "text",
+  output_text: "text",
+  image_url: "image",
+  input_image: "image",
+  input_audio: "audio",
+  audio_url: "audio",
+  video_url: "video",
+};
+
+/**
+ * Messages as a template takes them: roles that it knows, parts or one string, arguments of tool calls as objects, reasoning under each
+ * of its names. The messages that come in are left as they are. Throws `invalid_request` for a part that the template has no place for.
+ */
+export function prepareMessages(messages: readonly AnyRecord[], traits: MessageTraits): AnyRecord[] {
+  return messages.map((message, index) => prepareMessage(message, index, traits));
+}
+
+function prepareMessage(message: AnyRecord, index: number, traits: MessageTraits): AnyRecord {
+  const prepared: AnyRecord = { ...aliasReasoning(message) };
+  const { content, tool_calls: calls } = message;
+  if (message["role"] === "developer" && !traits.takesDeveloper()) prepared["role"] = "system";
+  const role = String(prepared["role"]);
+  if (Array.isArray(content)) {
+    const parts = content.map(readPart);
+    prepared["content"] = traits.contentOf(role).takesParts ? parts : joinText(parts, index);
+  } else if (typeof content === "string" && traits.loopsOverContent && !traits.contentOf(role).takesStrings) {
+    prepared["content"] = [{ type: "text", text: content }];
+  } else if (role === "assistant" && (content ?? null) === null) {
+    // What the API leaves out or calls null is nothing to most templates; some ask whether it is none.
+    prepared["content"] = traits.emptyContent();
+  }
+  if (Array.isArray(calls)) {
+    const isText = calls.length > 0 && traits.wantsArgumentText();
+    prepared["tool_calls"] = calls.map((call) => readCall(call, isText));
+  }
+  return prepared;
+}
+
+function aliasReasoning(message: AnyRecord): AnyRecord {
+  const name = REASONING_FIELDS.find((field) => message[field] !== undefined && message[field] !== null);
+  if (name === undefined) return message;
+  const reasoning = message[name];
+  return {
+    ...Object.fromEntries(REASONING_FIELDS.map((field) => [field, message[field] ?? reasoning])),
+    ...withoutNulls(message),
+  };
+}
+
+function withoutNulls(message: AnyRecord): AnyRecord {
+  const entries = Object.entries(message).filter(([key, value]) => value !== null || !REASONING_FIELDS.includes(key));
+  return Object.fromEntries(entries);
+}
+
+function readPart(part: unknown): unknown {
+  if (typeof part === "string") return { type: "text", text: part };
+  if (!isRecord(part)) return part;
+  const type = PART_TYPES[String(part["type"])];
+  return type === undefined ? part : { ...part, type };
+}
+
+function joinText(parts: readonly unknown[], index: number): string {
+  const texts = parts.map((part) => {
+    const text = isRecord(part) ? part["text"] : undefined;
+    if (typeof text === "string") return text;
+    throw new GatewayError("invalid_request", "this model takes text only", { param: `messages[${index}].content` });
+  });
+  return texts.join("\n");
+}
+
+function readCall(call: unknown, isText: boolean): unknown {
+  const called = isRecord(call) ? call["function"] : undefined;
+  if (!isRecord(call) || !isRecord(called)) return call;
+  const args = called["arguments"];
+  const prepared = isText ? argumentText(args) : readArguments(args);
+  return { ...call, function: { ...called, arguments: prepared } };
+}
+
+function argumentText(value: unknown): string {
+  if (typeof value === "string") return value.trim() === "" ? "{}" : value;
+  return JSON.stringify(value ?? {});
+}
+
+/** The object that the string is, as templates expect; what is no object stays the string that the model wrote. */
+function readArguments(value: unknown): unknown {
+  if (typeof value !== "string") return value ?? {};
+  return value.trim() === "" ? {} : (dictFromText(value) ?? value);
+}
