@@ -1,4 +1,5 @@
 import { closest } from "../util/suggest.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import type { Complaint } from "./describe-issue.ts";
 import { canonicalPolicy, type Config, POLICY_NAMES } from "./schema.ts";
 
@@ -24,7 +25,7 @@ function checkWorkers(config: Config): Complaint[] {
 }
 
 /** Why a gateway for one kind of workers does not take this one; undefined where it does. */
-export function refusedType(type: "regular" | "prefill" | "decode", isPd: boolean): string | undefined {
+export function refusedType(type: WorkerType, isPd: boolean): string | undefined {
   if ((type === "regular") !== isPd) return undefined;
   return isPd
     ? "with --pd-disaggregation workers are --prefill and --decode (worker_type prefill or decode); regular ones besides them need --enable-igw"

@@ -1,5 +1,6 @@
 import { keysOf } from "../util/objects.ts";
 import { closest } from "../util/suggest.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import type { ConfigProblem } from "./config-error.ts";
 import { type GivenWorker, givenWorkers, WORKER_FLAGS } from "./given-workers.ts";
 import { coerce, envName, envNameOfFlag, flagNames } from "./options.ts";
@@ -33,7 +34,7 @@ const KEYS_BY_NAME: ReadonlyMap<string, ConfigKey> = new Map(
   ),
 );
 
-const WORKER_NAMES: ReadonlyMap<string, "regular" | "prefill" | "decode"> = new Map([
+const WORKER_NAMES: ReadonlyMap<string, WorkerType> = new Map([
   [envName("initialWorkers"), "regular"],
   ...[...WORKER_FLAGS].map(([flag, type]) => [envNameOfFlag(flag), type] as const),
 ]);

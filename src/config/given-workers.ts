@@ -1,3 +1,5 @@
+import type { WorkerType } from "../util/worker-type.ts";
+
 /** A worker as a flag or a variable names it; whether its parts are right is for the schema to say. */
 export interface GivenWorker {
   /** The flag or variable. */
@@ -10,7 +12,7 @@ export interface GivenWorker {
 }
 
 /** Flags that name workers, with what the workers of each are for. Their variables are called after them. */
-export const WORKER_FLAGS: ReadonlyMap<string, "regular" | "prefill" | "decode"> = new Map([
+export const WORKER_FLAGS: ReadonlyMap<string, WorkerType> = new Map([
   ["--worker", "regular"],
   ["--worker-urls", "regular"],
   ["--prefill", "prefill"],
@@ -20,11 +22,7 @@ export const WORKER_FLAGS: ReadonlyMap<string, "regular" | "prefill" | "decode">
 ]);
 
 /** Addresses behind one flag or in one variable, apart by commas or spaces; behind a prefill worker, its bootstrap port or `none`. */
-export function givenWorkers(
-  flag: string,
-  type: "regular" | "prefill" | "decode",
-  texts: readonly string[],
-): GivenWorker[] {
+export function givenWorkers(flag: string, type: WorkerType, texts: readonly string[]): GivenWorker[] {
   const workers: GivenWorker[] = [];
   for (const word of texts.flatMap((text) => text.split(/[\s,]+/)).filter((part) => part !== "")) {
     const last = workers.at(-1);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import { Secret } from "../util/secret.ts";
+import { WORKER_TYPES } from "../util/worker-type.ts";
 
 /**
  * The configuration, once. An entry gives type, default, flag, env name and documentation of an option: the key
@@ -147,7 +148,7 @@ export const workerSchema = z.strictObject({
   url: workerUrl,
   modelId: name.optional(),
   apiKey: secret.optional(),
-  workerType: z.enum(["regular", "prefill", "decode"]).default("regular"),
+  workerType: z.enum(WORKER_TYPES).default("regular"),
   /** Of a prefill worker: where decode workers ask for its KV cache. */
   bootstrapPort: port.min(1).optional(),
   policy: policyName.optional(),

@@ -3,6 +3,7 @@ import { camelKeys } from "./config-file.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { isRecord } from "../util/objects.ts";
 import type { Secret } from "../util/secret.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import { ConfigError } from "./config-error.ts";
 import { asWritten, type Complaint, complaintsOf, dotted, sentence } from "./describe-issue.ts";
 import { canonicalPolicy, type WorkerConfig, workerLabels, workerSchema } from "./schema.ts";
@@ -12,7 +13,7 @@ export interface WorkerSettings {
   readonly url: string;
   readonly modelId: string | undefined;
   readonly apiKey: Secret | undefined;
-  readonly workerType: "regular" | "prefill" | "decode";
+  readonly workerType: WorkerType;
   readonly bootstrapPort: number | undefined;
   readonly policyHint: string | undefined;
   readonly labels: Readonly<Record<string, string>>;

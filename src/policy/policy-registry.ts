@@ -2,6 +2,7 @@ import { GatewayError } from "../errors/errors.ts";
 import { matchesGlob } from "./glob.ts";
 import type { Policy } from "./policy.ts";
 import { PolicyMemory } from "./policy-memory.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import { POLICIES, type PolicyFactory, type PolicyOptions } from "./policy-config.ts";
 
 /** A policy by name, with the options that differ from the defaults. */
@@ -10,13 +11,10 @@ export interface PolicyConfig {
   readonly config: PolicyOptions;
 }
 
-/** What of a request a policy chooses the worker for: all of it, or its prefill or decode. */
-export type PolicyRole = "regular" | "prefill" | "decode";
-
 export interface PolicyRegistryOptions {
   readonly defaultPolicy: PolicyConfig;
   /** Where prefill and decode have another default than the rest. */
-  readonly roleDefaults?: Partial<Readonly<Record<Exclude<PolicyRole, "regular">, PolicyConfig>>>;
+  readonly roleDefaults?: Partial<Readonly<Record<Exclude<WorkerType, "regular">, PolicyConfig>>>;
   /** What cache_aware has where nobody says otherwise. */
   readonly cacheAware?: PolicyOptions;
   /** What the policies of all threads share; memory of its own for each where there is but one thread. */
@@ -30,7 +28,7 @@ export type PolicySource = "hint" | "pattern" | "default";
 
 interface Assigned {
   readonly model: string;
-  readonly role: PolicyRole;
+  readonly role: WorkerType;
   readonly policy: Policy;
   readonly source: PolicySource;
   workers: number;
@@ -82,7 +80,7 @@ export class PolicyRegistry {
   }
 
   /** A worker of the model has come. Returns the model's policy, made now if this is the first. */
-  onWorkerAdded(model: string, hint?: string, role: PolicyRole = "regular"): Policy {
+  onWorkerAdded(model: string, hint?: string, role: WorkerType = "regular"): Policy {
     const key = keyOf(model, role);
     const known = this.#models.get(key);
     if (known) {
@@ -96,7 +94,7 @@ export class PolicyRegistry {
   }
 
   /** A worker of the model has left. With the last one the model's policy goes. */
-  onWorkerRemoved(model: string, role: PolicyRole = "regular"): void {
+  onWorkerRemoved(model: string, role: WorkerType = "regular"): void {
     const key = keyOf(model, role);
     const assigned = this.#models.get(key);
     if (!assigned) return;
@@ -107,12 +105,12 @@ export class PolicyRegistry {
   }
 
   /** What the model's policy remembers of this worker is not true any more. */
-  forgetWorker(model: string, workerId: string, slot: number, role: PolicyRole = "regular"): void {
+  forgetWorker(model: string, workerId: string, slot: number, role: WorkerType = "regular"): void {
     this.#models.get(keyOf(model, role))?.policy.forget?.(workerId, slot);
     this.#default.forget?.(workerId, slot);
   }
 
-  getPolicy(model: string, role: PolicyRole = "regular"): Policy | undefined {
+  getPolicy(model: string, role: WorkerType = "regular"): Policy | undefined {
     return this.#models.get(keyOf(model, role))?.policy;
   }
 
@@ -138,7 +136,7 @@ export class PolicyRegistry {
     };
   }
 
-  #choose(model: string, hint: string | undefined, role: PolicyRole): { config: PolicyConfig; source: PolicySource } {
+  #choose(model: string, hint: string | undefined, role: WorkerType): { config: PolicyConfig; source: PolicySource } {
     if (hint !== undefined) return { config: { policy: hint, config: {} }, source: "hint" };
     const pattern = this.#patterns.find(({ match }) => matchesGlob(match, model));
     if (pattern) return { config: pattern.config, source: "pattern" };
@@ -156,7 +154,7 @@ export class PolicyRegistry {
 }
 
 /** A model's one policy is found by the model's own name: nothing is put together for it on the way of a request. */
-function keyOf(model: string, role: PolicyRole): string {
+function keyOf(model: string, role: WorkerType): string {
   return role === "regular" ? model : `${model}\u0000${role}`;
 }
 
@@ -166,7 +164,7 @@ export interface PolicyDescription {
   readonly models: readonly {
     readonly model: string;
     /** Where prefill and decode are apart. */
-    readonly role?: PolicyRole;
+    readonly role?: WorkerType;
     readonly policy: string;
     readonly source: PolicySource;
     readonly workers: number;

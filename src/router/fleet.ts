@@ -89,7 +89,7 @@ export class Fleet {
         origin: worker.url,
         method,
         path,
-        headers: `accept-encoding: identity\r\n${key ? headerLine("authorization", `Bearer ${key.reveal()}`) : ""}`,
+        headers: `accept-encoding: identity\r\n${key ? headerLine("authorization", key.bearer()) : ""}`,
         body: method === "POST" ? new Uint8Array(0) : undefined,
         timeouts: { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs },
         deadline: clock.now() + timeoutMs,

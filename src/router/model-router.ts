@@ -2,13 +2,14 @@ import { GatewayError, whyLeft } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
-import type { Worker, WorkerType } from "../worker/worker.ts";
+import type { Worker } from "../worker/worker.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { servedName } from "./served-name.ts";
 import type { InferenceRequest, Router, RouterKind } from "./router.ts";
 import type { Routers } from "./routers.ts";
 import type { Reply } from "../transport/downstream.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 
 export interface ModelRouterDeps {
   readonly workers: WorkerRegistry;

@@ -1,11 +1,12 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
-import type { Worker, WorkerSpec, WorkerType } from "../worker/worker.ts";
+import type { Worker, WorkerSpec } from "../worker/worker.ts";
 import type { WorkerDrainer } from "../worker/worker-drainer.ts";
 import type { WorkerFactory } from "../worker/worker-factory.ts";
 import { ModelRouter, type ModelRouterDeps } from "./model-router.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { Reply } from "../transport/downstream.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 
 export interface RouterManagerDeps extends ModelRouterDeps {
   readonly factory: WorkerFactory;

@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { Worker, WorkerType } from "../worker/worker.ts";
+import type { Worker } from "../worker/worker.ts";
 import { type Choice, Selection, type SelectionRequest } from "./selection.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 
 const FIRST: Policy = { name: "first", select: () => 0 };
 const NOBODY: ReadonlySet<string> = new Set();

@@ -2,10 +2,11 @@ import { GatewayError } from "../errors/errors.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
-import type { Worker, WorkerType } from "../worker/worker.ts";
+import type { Worker } from "../worker/worker.ts";
 import type { ModelSnapshot } from "../worker/worker-registry.ts";
 import type { Chosen } from "./attempt.ts";
 import type { InferenceRequest } from "./router.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 
 /** What of a request the choice depends on. */
 export type SelectionRequest = Pick<InferenceRequest, "features">;

@@ -5,7 +5,7 @@ import { readJsonBody } from "../protocol/json/json-body.ts";
 import { Continuation } from "../protocol/openai/continuation.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
-import type { Worker, WorkerType } from "../worker/worker.ts";
+import type { Worker } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import type { Attempt } from "./attempt.ts";
 import { checkAnswer, relay } from "./relay.ts";
@@ -14,8 +14,9 @@ import type { InferenceRequest, Router, RouterKind } from "./router.ts";
 import type { Choice, Leg } from "./selection.ts";
 import { StreamContinuation } from "./stream-continuation.ts";
 import type { StreamRelayDeps, StreamSource } from "./stream-relay.ts";
-import { untilLeft } from "./until-left.ts";
+import { untilLeft } from "../util/until-left.ts";
 import type { Reply } from "../transport/downstream.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 
 export interface WorkerRouterDeps extends DispatchDeps {
   readonly workers: WorkerRegistry;

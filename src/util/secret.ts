@@ -1,4 +1,4 @@
-/** A value that never prints. `reveal` is the only way out; grep for it to see who reads secrets. */
+/** A value that never prints. It leaves by `reveal` and `bearer` alone; grep for them to see who reads secrets. */
 export class Secret {
   readonly #value: string;
 
@@ -8,6 +8,11 @@ export class Secret {
 
   reveal(): string {
     return this.#value;
+  }
+
+  /** The value of an `authorization` header that carries it. */
+  bearer(): string {
+    return `Bearer ${this.#value}`;
   }
 
   toJSON(): string {

@@ -98,7 +98,7 @@ export function createGrpcProber(grpc: GrpcClient, clock: Clock): WorkerProber {
       grpc.unary(worker.url, method, request, {
         deadline: clock.now() + timeoutMs,
         timeouts: { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs },
-        ...(worker.spec.apiKey ? { metadata: { authorization: `Bearer ${worker.spec.apiKey.reveal()}` } } : {}),
+        ...(worker.spec.apiKey ? { metadata: { authorization: worker.spec.apiKey.bearer() } } : {}),
       });
   const ask = async (
     worker: Worker,

@@ -1,5 +1,6 @@
 import type { Clock } from "../util/clock.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
+import { untilLeft } from "../util/until-left.ts";
 
 /** Looks for a model that no worker is known to serve: it may have been loaded since its worker was asked last. */
 export interface ModelFinder {
@@ -39,7 +40,7 @@ export class FleetModelFinder implements ModelFinder {
     const { registry } = this.#deps;
     if (registry.serves(model) || registry.count() === 0) return;
     this.#round ??= this.#begin();
-    if (this.#round) await untilAborted(this.#round, signal);
+    if (this.#round) await untilLeft(this.#round, signal);
   }
 
   #begin(): Promise<void> | undefined {
@@ -54,13 +55,4 @@ export class FleetModelFinder implements ModelFinder {
       this.#round = undefined;
     });
   }
-}
-
-function untilAborted(work: Promise<void>, signal: LeaveSignal): Promise<void> {
-  if (signal.aborted) return Promise.reject(signal.reason);
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  work.then(resolve, reject);
-  return promise.finally(() => signal.removeEventListener("abort", onAbort));
 }

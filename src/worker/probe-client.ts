@@ -50,7 +50,7 @@ export function createProbeClient(transport: Transport, clock: Clock): ProbeClie
         method: "GET",
         path,
         headers: `accept: application/json\r\naccept-encoding: identity\r\nconnection: close\r\n${headerLine("user-agent", USER_AGENT)}${
-          apiKey ? headerLine("authorization", `Bearer ${apiKey.reveal()}`) : ""
+          apiKey ? headerLine("authorization", apiKey.bearer()) : ""
         }`,
         body: undefined,
         isLast: true,

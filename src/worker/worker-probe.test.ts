@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import type { Page, ProbeClient, ProbeFailure } from "./probe-client.ts";
 import type { WorkerFacts } from "./prober.ts";
-import type { WorkerInfo, WorkerType } from "./worker.ts";
+import type { WorkerInfo } from "./worker.ts";
 import { askWorker, listingOf } from "./worker-probe.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 
 /** Pages by path, or by address where they are not the worker's own; a Page stands for itself. */
 function pagesClient(pages: Record<string, unknown>): ProbeClient {

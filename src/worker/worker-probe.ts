@@ -2,7 +2,8 @@ import type { Secret } from "../util/secret.ts";
 import { isRecord } from "../util/objects.ts";
 import type { Page, ProbeClient } from "./probe-client.ts";
 import type { WorkerFacts } from "./prober.ts";
-import type { KvTransferInfo, ModelCard, WorkerInfo, WorkerType } from "./worker.ts";
+import type { KvTransferInfo, ModelCard, WorkerInfo } from "./worker.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 
 /** Ids that one worker may list. */
 const MAX_MODELS = 1000;

@@ -2,7 +2,8 @@ import { GatewayError } from "../errors/errors.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import { SlowStarts } from "./slow-starts.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
-import type { Worker, WorkerChange, WorkerKind, WorkerType } from "./worker.ts";
+import type { Worker, WorkerChange, WorkerKind } from "./worker.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 
 /**
  * The workers of one model as of one version of the registry. Shared and immutable: the types say so and nothing freezes

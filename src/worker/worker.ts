@@ -2,6 +2,7 @@ import type { ErrorCode } from "../errors/errors.ts";
 import { type ConnectionMode, connectionModeOf } from "../util/parse-worker-url.ts";
 import type { Secret } from "../util/secret.ts";
 import type { BreakerState } from "./circuit-breaker.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 
 /**
@@ -18,7 +19,6 @@ import type { LoadLedger } from "./load-ledger.ts";
  * ```
  */
 export type WorkerStatus = "pending" | "ready" | "not_ready" | "failed" | "draining";
-export type WorkerType = "regular" | "prefill" | "decode";
 /** How a worker is spoken to, and whether prefill and decode are apart there; each has a router of its own. */
 export type WorkerKind = "http" | "http_pd" | "grpc" | "grpc_pd";
 

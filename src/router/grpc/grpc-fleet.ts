@@ -36,7 +36,7 @@ export function createGrpcVoice({ grpc, clock, timeoutMs }: GrpcFleetDeps): Flee
     return grpc.unary(worker.url, METHODS[serviceOf(worker)][name], request, {
       deadline: clock.now() + timeoutMs,
       timeouts: { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs },
-      ...(key ? { metadata: { authorization: `Bearer ${key.reveal()}` } } : {}),
+      ...(key ? { metadata: { authorization: key.bearer() } } : {}),
     });
   };
   return {

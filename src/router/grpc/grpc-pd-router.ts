@@ -2,7 +2,7 @@ import { engineRequestId } from "../engine-request-id.ts";
 import { GatewayError } from "../../errors/errors.ts";
 import type { Endpoint } from "../../protocol/endpoints.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
-import type { Worker, WorkerType } from "../../worker/worker.ts";
+import type { Worker } from "../../worker/worker.ts";
 import type { Attempt } from "../attempt.ts";
 import {
   bootstrapPort,
@@ -29,6 +29,7 @@ import {
   type TokenRequest,
 } from "./grpc-router.ts";
 import type { EncodedPrompt } from "./prompt-encoder.ts";
+import type { WorkerType } from "../../util/worker-type.ts";
 
 const BOTH: readonly WorkerType[] = ["prefill", "decode"];
 /** Member of a connector's part of a body that engines take as JSON of its own over gRPC. */

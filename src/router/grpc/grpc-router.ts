@@ -4,11 +4,11 @@ import type { ApiRequest, GenerationRequest } from "../../protocol/generation.ts
 import { embeddingsAnswer, type EmbeddingRequest, readEmbeddings } from "../../protocol/openai/embeddings.ts";
 import type { GrpcCallOptions, GrpcClient } from "../../transport/grpc/grpc-client.ts";
 import type { UpstreamResponse, UpstreamTimeouts } from "../../transport/upstream.ts";
-import type { Worker, WorkerType } from "../../worker/worker.ts";
+import type { Worker } from "../../worker/worker.ts";
 import type { Attempt } from "../attempt.ts";
 import type { InferenceRequest, RouterKind } from "../router.ts";
 import { engineRequestId } from "../engine-request-id.ts";
-import { untilLeft } from "../until-left.ts";
+import { untilLeft } from "../../util/until-left.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
 import { GENERATING_APIS } from "./apis.ts";
 import type { EmbedAnswer, EngineProtocol, KvHandover } from "./engine-protocol.ts";
@@ -23,6 +23,7 @@ import { readWhole } from "./whole-body.ts";
 import { wholeResponse } from "./whole-response.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 import type { Reply } from "../../transport/downstream.ts";
+import type { WorkerType } from "../../util/worker-type.ts";
 
 export interface GrpcRouterDeps extends WorkerRouterDeps {
   readonly grpc: GrpcClient;
@@ -185,7 +186,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
       const value = request.headers.get(name);
       if (value !== null) metadata[name] = value;
     }
-    if (spec.apiKey) metadata["authorization"] = `Bearer ${spec.apiKey.reveal()}`;
+    if (spec.apiKey) metadata["authorization"] = spec.apiKey.bearer();
     return { deadline: request.record.startedAt + timeouts.totalMs, timeouts, metadata, signal };
   }
 
@@ -226,7 +227,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     const options: GrpcCallOptions = {
       deadline: clock.now() + ABORT_MS,
       timeouts,
-      ...(key ? { metadata: { authorization: `Bearer ${key.reveal()}` } } : {}),
+      ...(key ? { metadata: { authorization: key.bearer() } } : {}),
     };
     grpc.unary(worker.url, engine.methods.abort, engine.encodeAbort(requestId), options).catch(() => {
       // The engine is gone or knows no such request: there is nothing to stop.

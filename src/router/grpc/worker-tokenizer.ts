@@ -24,7 +24,7 @@ export async function fetchTokenizer(grpc: GrpcClient, clock: Clock, worker: Wor
   const stream = grpc.serverStream(worker.url, method, new Uint8Array(0), {
     deadline: clock.now() + TIMEOUT_MS,
     timeouts: { connectMs: TIMEOUT_MS, firstByteMs: TIMEOUT_MS, idleMs: TIMEOUT_MS },
-    ...(key ? { metadata: { authorization: `Bearer ${key.reveal()}` } } : {}),
+    ...(key ? { metadata: { authorization: key.bearer() } } : {}),
   });
   const archive = new TokenizerArchive();
   let sha256 = "";

@@ -3,7 +3,7 @@ import type { Endpoint } from "../../protocol/endpoints.ts";
 import type { JsonBody } from "../../protocol/json/json-body.ts";
 import { memberAt } from "../../protocol/json/splice.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
-import type { Worker, WorkerType } from "../../worker/worker.ts";
+import type { Worker } from "../../worker/worker.ts";
 import type { Attempt } from "../attempt.ts";
 import { checkStatus } from "../relay.ts";
 import { RewrittenResponse } from "../rewritten-response.ts";
@@ -26,6 +26,7 @@ import { mergeRule } from "./pd-merge.ts";
 import { type ParsedOutputDeps, type ParsedRequest, withParser } from "./parsed-request.ts";
 import { parsed } from "./parsed-response.ts";
 import { OPEN_BRACE } from "../../util/ascii.ts";
+import type { WorkerType } from "../../util/worker-type.ts";
 
 export type HttpPdRouterDeps = WorkerRouterDeps & HttpSenderDeps & ParsedOutputDeps;
 

@@ -1,12 +1,12 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
-import type { WorkerType } from "../../worker/worker.ts";
 import type { Attempt } from "../attempt.ts";
 import type { InferenceRequest } from "../router.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
 import { HttpSender, type HttpSenderDeps } from "./http-sender.ts";
 import { type ParsedOutputDeps, type ParsedRequest, withParser } from "./parsed-request.ts";
 import { parsed } from "./parsed-response.ts";
+import type { WorkerType } from "../../util/worker-type.ts";
 
 export type HttpRouterDeps = WorkerRouterDeps & HttpSenderDeps & ParsedOutputDeps;
 

@@ -76,7 +76,7 @@ export class HttpSender {
       if (value !== null) lines += headerLine(name, value);
     }
     const key = worker.spec.apiKey;
-    if (key) lines += headerLine("authorization", `Bearer ${key.reveal()}`);
+    if (key) lines += headerLine("authorization", key.bearer());
     return lines;
   }
 }

@@ -1,13 +1,14 @@
 import type { Fleet, WorkerAnswer } from "../../router/fleet.ts";
 import { jsonObjectOf } from "../../protocol/json/json.ts";
 import type { ConnectionMode } from "../../util/parse-worker-url.ts";
-import type { Worker, WorkerType } from "../../worker/worker.ts";
+import type { Worker } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import { systemClock } from "../../util/clock.ts";
 import type { Route } from "../route.ts";
 import { SharedAnswer } from "../shared-answer.ts";
 import { publicPart } from "./worker-page.ts";
 import { jsonReply, type Reply, textReply } from "../../transport/downstream.ts";
+import type { WorkerType } from "../../util/worker-type.ts";
 
 export interface ProbesDeps {
   readonly workerRegistry: WorkerRegistry;

@@ -1,13 +1,12 @@
-import { whyLeft } from "../errors/errors.ts";
-import type { LeaveSignal } from "../util/leave-signal.ts";
+import type { LeaveSignal } from "./leave-signal.ts";
 
 /**
- * What the work comes to; or, where nobody waits for it any more, why, at once: the work holds nothing of the request, and goes on
- * unheard.
+ * Waits for the work, but no longer than the client does. Resolves or rejects as the work does; rejects with the signal's reason at
+ * once when the client leaves, or has left before. The work itself goes on, and what it comes to is dropped.
  */
 export async function untilLeft<T>(work: Promise<T>, signal: LeaveSignal): Promise<T> {
   const { promise: left, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(whyLeft(signal.reason));
+  const onAbort = (): void => reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {
