@@ -3,7 +3,7 @@
  * we may do next. Retry and circuit breaking read the row; `docs/errors.md` is generated from it.
  */
 
-/** Whose fault: decides the metric label and whether the breaker of a worker hears of it. */
+/** Who caused the error. An attempt that ended with an error of the worker is one that the worker did not serve. */
 export type ErrorSource = "client" | "gateway" | "worker";
 
 /**
@@ -27,8 +27,6 @@ export type BreakerNews = "fault" | "doubtful" | "failure" | "answer" | "nothing
 export interface ErrorRow {
   /** HTTP status for the client. */
   readonly http: number;
-  /** gRPC status code of the same meaning. */
-  readonly grpc: number;
   readonly source: ErrorSource;
   readonly retry: RetryClass;
   /** What it tells of the worker, for its circuit breaker and for ejection. */
@@ -43,10 +41,9 @@ export interface ErrorRow {
   readonly meaning: string;
 }
 
-function client(http: number, grpc: number, anthropic: string, meaning: string): ErrorRow {
+function client(http: number, anthropic: string, meaning: string): ErrorRow {
   return {
     http,
-    grpc,
     source: "client",
     retry: "never",
     breaker: "nothing",
@@ -60,7 +57,6 @@ function client(http: number, grpc: number, anthropic: string, meaning: string):
 function capacity(meaning: string): ErrorRow {
   return {
     http: 503,
-    grpc: 14,
     source: "gateway",
     retry: "never",
     breaker: "nothing",
@@ -71,10 +67,9 @@ function capacity(meaning: string): ErrorRow {
   };
 }
 
-function worker(http: number, grpc: number, retry: RetryClass, meaning: string): ErrorRow {
+function worker(http: number, retry: RetryClass, meaning: string): ErrorRow {
   return {
     http,
-    grpc,
     source: "worker",
     retry,
     breaker: "fault",
@@ -87,79 +82,69 @@ function worker(http: number, grpc: number, retry: RetryClass, meaning: string):
 }
 
 function doubtful(retry: RetryClass, meaning: string): ErrorRow {
-  return { ...worker(502, 13, retry, meaning), breaker: "doubtful" };
+  return { ...worker(502, retry, meaning), breaker: "doubtful" };
 }
 
 export const ERRORS = {
   // What the client sent.
-  invalid_json: client(400, 3, "invalid_request_error", "The body is not JSON, is empty, or is not valid UTF-8."),
-  invalid_body: client(400, 3, "invalid_request_error", "The body is JSON but not an object."),
-  invalid_request: client(400, 3, "invalid_request_error", "A field has the wrong type or value; `param` names it."),
-  missing_model: client(400, 3, "invalid_request_error", "`model` is needed where one gateway serves many models."),
-  forbidden_key: client(400, 3, "invalid_request_error", "A key such as `__proto__` that some JSON readers act on."),
+  invalid_json: client(400, "invalid_request_error", "The body is not JSON, is empty, or is not valid UTF-8."),
+  invalid_body: client(400, "invalid_request_error", "The body is JSON but not an object."),
+  invalid_request: client(400, "invalid_request_error", "A field has the wrong type or value; `param` names it."),
+  missing_model: client(400, "invalid_request_error", "`model` is needed where one gateway serves many models."),
+  forbidden_key: client(400, "invalid_request_error", "A key such as `__proto__` that some JSON readers act on."),
   malformed_request: client(
     400,
-    3,
     "invalid_request_error",
     "What came is not an HTTP/1.1 request, or two readers could take it for different ones.",
   ),
-  bad_host: client(400, 3, "invalid_request_error", "The Host header is not a host name."),
+  bad_host: client(400, "invalid_request_error", "The Host header is not a host name."),
   invalid_api_key: {
-    ...client(401, 16, "authentication_error", "The API key is missing or wrong."),
+    ...client(401, "authentication_error", "The API key is missing or wrong."),
     openai: "authentication_error",
   },
   forbidden: {
-    ...client(403, 7, "permission_error", "The API key is known and does not open this."),
+    ...client(403, "permission_error", "The API key is known and does not open this."),
     openai: "permission_error",
   },
-  model_not_found: client(404, 5, "not_found_error", "No worker serves this model."),
-  unknown_url: client(404, 12, "not_found_error", "There is no such route."),
-  tokenizer_not_found: client(404, 5, "not_found_error", "No tokenizer has this id or name."),
-  worker_not_found: client(404, 5, "not_found_error", "No worker has this id or URL."),
-  method_not_allowed: client(405, 12, "invalid_request_error", "The route exists, for the methods named in `Allow`."),
+  model_not_found: client(404, "not_found_error", "No worker serves this model."),
+  unknown_url: client(404, "not_found_error", "There is no such route."),
+  tokenizer_not_found: client(404, "not_found_error", "No tokenizer has this id or name."),
+  worker_not_found: client(404, "not_found_error", "No worker has this id or URL."),
+  method_not_allowed: client(405, "invalid_request_error", "The route exists, for the methods named in `Allow`."),
   websocket_unsupported: client(
     426,
-    12,
     "invalid_request_error",
     "A WebSocket was asked for where there is none: the route is one to POST to.",
   ),
-  request_timeout: client(
-    408,
-    4,
-    "invalid_request_error",
-    "The head or the body of the request did not arrive in time.",
-  ),
-  worker_exists: client(409, 6, "invalid_request_error", "A worker with this URL is registered already."),
-  request_too_large: client(413, 8, "request_too_large", "The body is larger than `max_payload_size`."),
+  request_timeout: client(408, "invalid_request_error", "The head or the body of the request did not arrive in time."),
+  worker_exists: client(409, "invalid_request_error", "A worker with this URL is registered already."),
+  request_too_large: client(413, "request_too_large", "The body is larger than `max_payload_size`."),
   unsupported_media_type: client(
     415,
-    3,
     "invalid_request_error",
     "The content type is not `application/json`, or the body has an encoding that is not in the answer's `Accept-Encoding`.",
   ),
   bad_content_encoding: client(
     400,
-    3,
     "invalid_request_error",
     "The body is not in the encoding that its `Content-Encoding` names, or is cut.",
   ),
   headers_too_large: client(
     431,
-    8,
     "invalid_request_error",
     "The request line and headers are larger than 16 KiB, or the headers more than 200.",
   ),
   too_many_connections: {
-    ...client(429, 8, "rate_limit_error", "The client's address has `max_connections_per_client` connections already."),
+    ...client(429, "rate_limit_error", "The client's address has `max_connections_per_client` connections already."),
     openai: "rate_limit_error",
     clientRetry: true,
   },
   rate_limit_exceeded: {
-    ...client(429, 8, "rate_limit_error", "The limit of this API key is reached. `Retry-After` says when it is not."),
+    ...client(429, "rate_limit_error", "The limit of this API key is reached. `Retry-After` says when it is not."),
     openai: "rate_limit_error",
     clientRetry: true,
   },
-  client_closed: client(499, 1, "api_error", "The client left before the end; seen in logs and metrics only."),
+  client_closed: client(499, "api_error", "The client left before the end; seen in logs and metrics only."),
   // What the gateway cannot do now.
   no_available_workers: capacity("Workers serve this model, but none can take a request now. `Retry-After` says when."),
   upstream_connections_full: {
@@ -181,21 +166,18 @@ export const ERRORS = {
   unsupported_http_version: {
     ...capacity("The request is neither HTTP/1.1 nor HTTP/1.0."),
     http: 505,
-    grpc: 12,
     clientRetry: false,
     anthropic: "api_error",
   },
   not_implemented: {
     ...capacity("The gateway knows the feature and does not have it yet."),
     http: 501,
-    grpc: 12,
     clientRetry: false,
     anthropic: "api_error",
   },
   internal_error: {
     ...capacity("A defect in the gateway. The request id is in its log."),
     http: 500,
-    grpc: 13,
     clientRetry: false,
     anthropic: "api_error",
   },
@@ -204,7 +186,6 @@ export const ERRORS = {
       "The operator's policy module threw, or chose no worker that there is. The gateway's log names the module and what it did.",
     ),
     http: 500,
-    grpc: 13,
     clientRetry: false,
     anthropic: "api_error",
   },
@@ -212,40 +193,32 @@ export const ERRORS = {
   // What the worker did.
   upstream_connect_failed: worker(
     502,
-    14,
     "reachable_elsewhere",
     "The worker refused the connection or could not be reached.",
   ),
   upstream_connect_timeout: worker(
     504,
-    14,
     "reachable_elsewhere",
     "The worker did not accept within `connect_timeout_secs`.",
   ),
   upstream_not_reached: {
-    ...worker(
-      502,
-      14,
-      "reachable_elsewhere",
-      "The worker turned the request away unread: it is draining its connections.",
-    ),
+    ...worker(502, "reachable_elsewhere", "The worker turned the request away unread: it is draining its connections."),
     breaker: "nothing",
   },
-  upstream_closed: worker(502, 14, "ambiguous", "The worker closed the connection before it answered."),
+  upstream_closed: worker(502, "ambiguous", "The worker closed the connection before it answered."),
   upstream_stale_socket: {
-    ...worker(502, 14, "ambiguous", "The worker closed an idle connection just as a request went out on it."),
+    ...worker(502, "ambiguous", "The worker closed an idle connection just as a request went out on it."),
     breaker: "nothing",
   },
   upstream_timeout: worker(
     504,
-    4,
     "ambiguous",
     "No first byte within `first_byte_timeout_secs`, no event of a stream within `idle_timeout_secs` behind its head, or no whole answer within `request_timeout_secs`.",
   ),
-  upstream_stalled: worker(504, 4, "never", "The worker fell silent within an answer for `idle_timeout_secs`."),
-  upstream_truncated: worker(502, 14, "ambiguous", "The answer ended before it was whole."),
-  upstream_reset: worker(502, 14, "never", "The connection to the worker broke within a stream."),
-  upstream_protocol_error: worker(502, 13, "ambiguous", "What the worker sent is not HTTP as it should be."),
+  upstream_stalled: worker(504, "never", "The worker fell silent within an answer for `idle_timeout_secs`."),
+  upstream_truncated: worker(502, "ambiguous", "The answer ended before it was whole."),
+  upstream_reset: worker(502, "never", "The connection to the worker broke within a stream."),
+  upstream_protocol_error: worker(502, "ambiguous", "What the worker sent is not HTTP as it should be."),
   invalid_upstream_response: doubtful(
     "never",
     "The worker answered with something that is not an answer to this request.",
@@ -261,32 +234,30 @@ export const ERRORS = {
   },
   upstream_unavailable: worker(
     502,
-    14,
     "ambiguous",
     "The worker, or a proxy before it, answered 502 or 504 (also 520, 524, 598 and 599); or something before it refused the request with a page of its own (403).",
   ),
   upstream_auth_failed: {
-    ...worker(502, 16, "declined", "The worker refused the gateway's credential (401, or 403 in the engine's words)."),
+    ...worker(502, "declined", "The worker refused the gateway's credential (401, or 403 in the engine's words)."),
     // Left out for it at once where another worker can serve, and not after so many faults.
     breaker: "nothing",
   },
   upstream_model_missing: {
-    ...client(404, 5, "not_found_error", "The workers that were asked do not serve the model."),
+    ...client(404, "not_found_error", "The workers that were asked do not serve the model."),
     retry: "declined",
     breaker: "answer",
   },
   upstream_unimplemented: {
     ...worker(
       501,
-      12,
       "declined",
       "The workers that were asked do not have the route or the method that this request needs.",
     ),
     breaker: "answer",
   },
-  upstream_error: { ...worker(500, 13, "never", "The worker failed on this request (500)."), breaker: "failure" },
+  upstream_error: { ...worker(500, "never", "The worker failed on this request (500)."), breaker: "failure" },
   upstream_rejected: {
-    ...client(400, 3, "invalid_request_error", "The worker refused the request; status and message are its own."),
+    ...client(400, "invalid_request_error", "The worker refused the request; status and message are its own."),
     breaker: "answer",
   },
 } as const satisfies Record<string, ErrorRow>;
