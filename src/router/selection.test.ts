@@ -17,7 +17,7 @@ function add(fleet: FleetSetup, workerType: WorkerType, name: string): Worker {
 
 /** Prefill and decode workers whose names begin with the same letter fit together. */
 function select(fleet: FleetSetup, lost = NOBODY): Selection {
-  const leg = (role: "prefill" | "decode"): Choice["legs"][number] => ({
+  const leg = (role: "prefill" | "decode"): Choice["legs"]["answer"] => ({
     role,
     snapshot: fleet.registry.getWorkersForModel("m", "http", role),
     policy: FIRST,
@@ -25,14 +25,16 @@ function select(fleet: FleetSetup, lost = NOBODY): Selection {
   const fits = (one: Worker, other: Worker): boolean => one.spec.labels["kind"] === other.spec.labels["kind"];
   const { ledger, clock } = fleet;
   return new Selection({ ledger, clock, random: () => 0, capacityRetryAfterSecs: 5 }, REQUEST, {
-    legs: [leg("prefill"), leg("decode")],
+    legs: { prefill: leg("prefill"), answer: leg("decode") },
     lost,
     fits,
   });
 }
 
-const names = (chosen: ReturnType<Selection["first"]>): string[] =>
-  chosen.map(({ worker, isProbe }) => `${new URL(worker.url).hostname}${isProbe ? " to be proven" : ""}`);
+const names = ({ prefill, answer }: ReturnType<Selection["first"]>): string[] =>
+  [...(prefill ? [prefill] : []), answer].map(
+    ({ worker, isProbe }) => `${new URL(worker.url).hostname}${isProbe ? " to be proven" : ""}`,
+  );
 
 /** Its breaker has opened, and lets one request through. */
 function halfOpen(fleet: FleetSetup, ...workers: readonly Worker[]): void {
@@ -83,7 +85,7 @@ test("a worker in its slow start is a candidate for its share of the requests, w
   const pick = (draw: number, lost = NOBODY): string[] => {
     const snapshot = fleet.registry.getWorkersForModel("m", "http", "regular");
     const deps = { ledger, clock, random: () => draw, capacityRetryAfterSecs: 5 };
-    const legs = [{ role: "regular", snapshot, policy: FIRST }] as const;
+    const legs = { prefill: undefined, answer: { role: "regular", snapshot, policy: FIRST } } as const;
     return names(new Selection(deps, REQUEST, { legs, lost, fits: () => true }).first());
   };
   expect([pick(0.39), pick(0.41)]).toEqual([["one"], ["two"]]);

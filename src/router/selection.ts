@@ -7,6 +7,7 @@ import type { ModelSnapshot } from "../worker/worker-registry.ts";
 import type { Chosen } from "./attempt.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { WorkerType } from "../util/worker-type.ts";
+import type { Legs } from "./try.ts";
 
 /** What of a request the choice depends on. */
 export type SelectionRequest = Pick<InferenceRequest, "features">;
@@ -19,8 +20,7 @@ export interface Leg {
 }
 
 export interface Choice {
-  /** One worker, or one for prefill and one for decode, in the order in which they are chosen. */
-  readonly legs: readonly Leg[];
+  readonly legs: Legs<Leg>;
   /** Workers that this request has lost already, by id. */
   readonly lost: ReadonlySet<string>;
   /** Whether a decode worker can take over from a prefill worker. */
@@ -37,21 +37,25 @@ export interface SelectionDeps {
 }
 
 /**
- * The decision who serves a request: one worker for each leg, as one. What is to replace it by a policy over pairs has
- * all candidates of all legs here.
+ * Decides who serves a request: one worker for each leg, both at once. A policy over pairs would take its place, and would
+ * find all candidates of both legs here.
  */
 export class Selection {
   readonly #deps: SelectionDeps;
   readonly #request: SelectionRequest;
   readonly #choice: Choice;
-  /** Who is left for each leg. */
-  readonly #candidates: (readonly Worker[])[];
+  /** Workers that may still be chosen to prefill; none where the request has no such leg. */
+  #prefillers: readonly Worker[];
+  /** Workers that may still be chosen to answer. */
+  #answerers: readonly Worker[];
 
   constructor(deps: SelectionDeps, request: SelectionRequest, choice: Choice) {
+    const { legs, lost } = choice;
     this.#deps = deps;
     this.#request = request;
     this.#choice = choice;
-    this.#candidates = choice.legs.map(({ snapshot }) => without(this.#startingWith(snapshot), choice.lost));
+    this.#prefillers = legs.prefill ? without(this.#startingWith(legs.prefill.snapshot), lost) : [];
+    this.#answerers = without(this.#startingWith(legs.answer.snapshot), lost);
   }
 
   /** Of the workers that are back after they were left out only those whose share of the requests this one is in. */
@@ -60,54 +64,63 @@ export class Selection {
   }
 
   /** The first try: a worker whose breaker is half-open comes before the policy. Throws no_available_workers. */
-  first(): readonly Chosen[] {
-    return this.#pick(this.#choice.legs.map((leg) => this.#takeProbe(leg)));
+  first(): Legs<Chosen> {
+    const { prefill, answer } = this.#choice.legs;
+    return this.#pick(prefill && this.#takeProbe(prefill), this.#takeProbe(answer));
   }
 
   /** The next try, without those that were left out. Throws no_available_workers. */
-  next(): readonly Chosen[] {
-    return this.#pick([]);
+  next(): Legs<Chosen> {
+    return this.#pick(undefined, undefined);
   }
 
   /** Leaves a worker out. False, and nothing changes, where nobody could take its place. */
   leaveOut({ id, spec }: Worker): boolean {
-    const index = this.#choice.legs.findIndex(({ role }) => role === spec.workerType);
-    const before = this.#candidates[index] ?? [];
-    this.#candidates[index] = before.filter((candidate) => candidate.id !== id);
-    const [first = [], decoders] = this.#candidates;
-    const isServed = decoders ? first.some((one) => this.#fitting(one, decoders).length > 0) : first.length > 0;
-    if (!isServed) this.#candidates[index] = before;
+    const [prefillers, answerers] = [this.#prefillers, this.#answerers];
+    if (spec.workerType === "prefill") this.#prefillers = prefillers.filter((one) => one.id !== id);
+    else this.#answerers = answerers.filter((one) => one.id !== id);
+    const isServed = this.#choice.legs.prefill
+      ? this.#prefillers.some((one) => this.#fitting(one, this.#answerers).length > 0)
+      : this.#answerers.length > 0;
+    if (!isServed) [this.#prefillers, this.#answerers] = [prefillers, answerers];
     return isServed;
   }
 
-  /** Of the proofs that were begun for it those that it has no use for are ended. */
-  #pick(probes: readonly (Worker | undefined)[]): readonly Chosen[] {
-    let chosen: readonly Chosen[] = [];
+  /** Gives back the proofs that were begun for this try and are of no use to it. */
+  #pick(prefillProbe: Worker | undefined, answerProbe: Worker | undefined): Legs<Chosen> {
+    const { prefill, answer } = this.#choice.legs;
+    let chosen: Legs<Chosen> | undefined;
     try {
-      const [only, decode] = this.#choice.legs;
-      if (!only) throw new GatewayError("internal_error", "a choice without legs");
-      chosen = decode
-        ? this.#pickPair(only, decode, probes)
-        : [this.#chosen(only, probes[0], this.#candidates[0] ?? [])];
+      chosen = prefill
+        ? this.#pickPair(prefill, answer, prefillProbe, answerProbe)
+        : { prefill: undefined, answer: this.#chosen(answer, answerProbe, this.#answerers) };
       return chosen;
     } finally {
-      for (const probe of probes) {
-        if (probe && !chosen.some(({ worker }) => worker === probe)) this.#deps.ledger.releaseProbe(probe.slot);
-      }
+      this.#giveBack(prefillProbe, chosen?.prefill);
+      this.#giveBack(answerProbe, chosen?.answer);
     }
   }
 
+  #giveBack(probe: Worker | undefined, chosen: Chosen | undefined): void {
+    if (probe && chosen?.worker !== probe) this.#deps.ledger.releaseProbe(probe.slot);
+  }
+
   /** A prefill worker that no decode worker fits is passed over. */
-  #pickPair(prefillLeg: Leg, decodeLeg: Leg, [probe, decodeProbe]: readonly (Worker | undefined)[]): readonly Chosen[] {
-    const decoders = this.#candidates[1] ?? [];
+  #pickPair(
+    prefillLeg: Leg,
+    decodeLeg: Leg,
+    prefillProbe: Worker | undefined,
+    decodeProbe: Worker | undefined,
+  ): Legs<Chosen> {
+    const decoders = this.#answerers;
     if (decoders.length === 0 && !decodeProbe) throw this.#nobody("no decode worker can", decodeLeg);
-    let prefillers = this.#candidates[0] ?? [];
-    let proof = probe;
+    let prefillers = this.#prefillers;
+    let proof = prefillProbe;
     do {
       const prefill = this.#chosen(prefillLeg, proof, prefillers);
       const proving = decodeProbe && this.#choice.fits(prefill.worker, decodeProbe) ? decodeProbe : undefined;
       const fitting = this.#fitting(prefill.worker, decoders);
-      if (proving || fitting.length > 0) return [prefill, this.#chosen(decodeLeg, proving, fitting)];
+      if (proving || fitting.length > 0) return { prefill, answer: this.#chosen(decodeLeg, proving, fitting) };
       prefillers = prefillers.filter((candidate) => candidate !== prefill.worker);
       proof = undefined;
     } while (prefillers.length > 0);

@@ -6,12 +6,12 @@ import { Continuation } from "../protocol/openai/continuation.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
 import type { Worker } from "../worker/worker.ts";
-import type { WorkerRegistry } from "../worker/worker-registry.ts";
-import type { Attempt } from "./attempt.ts";
+import type { ModelSnapshot, WorkerRegistry } from "../worker/worker-registry.ts";
 import { checkAnswer, relay } from "./relay.ts";
 import { dispatch, type DispatchDeps } from "./retry.ts";
 import type { InferenceRequest, Router, RouterKind } from "./router.ts";
 import type { Choice, Leg } from "./selection.ts";
+import type { Legs, Try } from "./try.ts";
 import { StreamContinuation } from "./stream-continuation.ts";
 import type { StreamRelayDeps, StreamSource } from "./stream-relay.ts";
 import { untilLeft } from "../util/until-left.ts";
@@ -45,14 +45,15 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
   /** Why this router cannot serve the endpoint; undefined where it can. */
   abstract refusal(endpoint: Endpoint): string | undefined;
 
-  /** The workers that a request to this endpoint needs; the last of them answers. */
-  protected abstract rolesFor(endpoint: Endpoint): readonly WorkerType[];
+  /** The types of the workers that a request to this endpoint needs. */
+  protected abstract rolesFor(endpoint: Endpoint): Legs<WorkerType>;
 
   /**
-   * Sends to the workers of one try and returns the answer's head, with the body to be read. May end the attempts but the
-   * last, which the relay ends; whoever fails is told apart by ending its attempt with the error.
+   * Sends to the workers of one try and returns the answer's head, with the body to be read. May end the attempt of the
+   * worker that prefills; the relay ends that of the worker that answers. Where the sender knows which of the two failed, it
+   * ends that one's attempt with the error.
    */
-  protected abstract send(request: Prepared, attempts: readonly Attempt[]): Promise<UpstreamResponse>;
+  protected abstract send(request: Prepared, tried: Try): Promise<UpstreamResponse>;
 
   /** What is done once, before a worker is chosen: a request for engines that speak tokens becomes tokens. */
   protected abstract prepare(request: InferenceRequest): Prepared | Promise<Prepared>;
@@ -69,30 +70,35 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
     const made = this.prepare(request);
     const prepared = made instanceof Promise ? await untilLeft(made, request.signal) : made;
     const continuation = this.#continuationOf(request);
-    return dispatch(this.#deps, prepared, choice, async (attempts) =>
-      relay(this.#deps.streams, prepared, await this.#source(prepared, attempts), continuation),
+    return dispatch(this.#deps, prepared, choice, async (tried) =>
+      relay(this.#deps.streams, prepared, await this.#source(prepared, tried), continuation),
     );
   }
 
   /** Throws model_not_found, and no_available_workers where a leg has nobody at all. */
   #choiceFor(request: InferenceRequest, lost: ReadonlySet<string>): Choice {
-    const { workers, policies } = this.#deps;
-    const roles = this.rolesFor(request.endpoint);
-    const snapshots = roles.map((role) => workers.getWorkersForModel(request.model, this.mode, role));
-    const anyWorker = snapshots.find((snapshot) => snapshot.workers.length > 0)?.workers[0];
-    if (!anyWorker) throw nobodyServes(request.model);
-    const model = request.model ?? anyWorker.modelId;
-    request.record.model = model;
+    const { model: named, endpoint, record } = request;
+    const { workers } = this.#deps;
+    const roles = this.rolesFor(endpoint);
+    const answerers = workers.getWorkersForModel(named, this.mode, roles.answer);
+    const prefillers = roles.prefill && workers.getWorkersForModel(named, this.mode, roles.prefill);
+    const anyWorker = prefillers?.workers[0] ?? answerers.workers[0];
+    if (!anyWorker) throw nobodyServes(named);
+    const model = named ?? anyWorker.modelId;
+    record.model = model;
     // A name that a worker lists is one of ours, and may stand in metrics.
-    request.record.isModelListed = workers.lists(model);
-    const legs: Leg[] = [];
-    for (const [index, role] of roles.entries()) {
-      const snapshot = snapshots[index];
-      if (!snapshot || snapshot.workers.length === 0) throw legMissing(role);
-      legs.push({ role, snapshot, policy: policies.getPolicy(model, role) ?? policies.getDefaultPolicy() });
-    }
-    request.record.policy = legs.map(({ policy }) => policy.name).join("+");
-    return { legs, lost, fits: (prefill, decode) => this.fits(prefill, decode) };
+    record.isModelListed = workers.lists(model);
+    const prefill = roles.prefill && prefillers && this.#legOf(roles.prefill, prefillers, model);
+    const answer = this.#legOf(roles.answer, answerers, model);
+    record.policy = prefill ? `${prefill.policy.name}+${answer.policy.name}` : answer.policy.name;
+    return { legs: { prefill, answer }, lost, fits: (one, other) => this.fits(one, other) };
+  }
+
+  /** Throws no_available_workers where there is no such worker. */
+  #legOf(role: WorkerType, snapshot: ModelSnapshot, model: string): Leg {
+    if (snapshot.workers.length === 0) throw legMissing(role);
+    const { policies } = this.#deps;
+    return { role, snapshot, policy: policies.getPolicy(model, role) ?? policies.getDefaultPolicy() };
   }
 
   /** Where the model's streams are gone on with when their worker is lost. */
@@ -107,8 +113,8 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
       send: async (bytes, lost) => {
         const made = this.prepare({ ...request, body: await readJsonBody(bytes) });
         const rest = made instanceof Promise ? await untilLeft(made, request.signal) : made;
-        return dispatch(this.#deps, rest, this.#choiceFor(rest, lost), async (attempts) => {
-          const source = await this.#source(rest, attempts);
+        return dispatch(this.#deps, rest, this.#choiceFor(rest, lost), async (tried) => {
+          const source = await this.#source(rest, tried);
           await checkAnswer(source, rest);
           return source;
         });
@@ -116,10 +122,8 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
     });
   }
 
-  async #source(request: Prepared, attempts: readonly Attempt[]): Promise<StreamSource> {
-    const attempt = attempts.at(-1);
-    if (!attempt) throw new GatewayError("internal_error", "a try without a worker");
-    return { upstream: await this.send(request, attempts), attempt };
+  async #source(request: Prepared, tried: Try): Promise<StreamSource> {
+    return { upstream: await this.send(request, tried), attempt: tried.answer };
   }
 }
 

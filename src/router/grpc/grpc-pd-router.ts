@@ -3,7 +3,7 @@ import { GatewayError } from "../../errors/errors.ts";
 import type { Endpoint } from "../../protocol/endpoints.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import type { Worker } from "../../worker/worker.ts";
-import type { Attempt } from "../attempt.ts";
+import type { Legs, Try } from "../try.ts";
 import {
   bootstrapPort,
   connectorOf,
@@ -31,7 +31,7 @@ import {
 import type { EncodedPrompt } from "./prompt-encoder.ts";
 import type { WorkerType } from "../../util/worker-type.ts";
 
-const BOTH: readonly WorkerType[] = ["prefill", "decode"];
+const BOTH: Legs<WorkerType> = { prefill: "prefill", answer: "decode" };
 /** Member of a connector's part of a body that engines take as JSON of its own over gRPC. */
 const KV_PARAMS = "kv_transfer_params";
 /** Rooms are 31 bits here, as the field is an int32. */
@@ -51,7 +51,7 @@ export class GrpcPdRouter extends GrpcRouter {
     return pdRefusal(endpoint) ?? super.refusal(endpoint);
   }
 
-  protected override rolesFor(): readonly WorkerType[] {
+  protected override rolesFor(): Legs<WorkerType> {
     return BOTH;
   }
 
@@ -59,9 +59,9 @@ export class GrpcPdRouter extends GrpcRouter {
     return prefill.info.engine === decode.info.engine && fitTogether(prefill, decode);
   }
 
-  protected override async send(request: TokenRequest, [first, decode]: readonly Attempt[]): Promise<UpstreamResponse> {
-    if (!first || !decode) throw new GatewayError("internal_error", "a try without a pair of workers");
-    const connector = connectorOf(first.worker);
+  protected override async send(request: TokenRequest, { prefill, answer: decode }: Try): Promise<UpstreamResponse> {
+    if (!prefill) throw new GatewayError("internal_error", "a try without a pair of workers");
+    const connector = connectorOf(prefill.worker);
     const { api, generation } = generationOf(request);
     const leg: Leg = {
       worker: decode.worker,
@@ -73,11 +73,11 @@ export class GrpcPdRouter extends GrpcRouter {
       signal: request.signal,
     };
     if (connector.isOneSequence && generation.n > 1) {
-      first.abandon();
+      prefill.abandon();
       countHandover(this.deps.metrics, { request, connector }, "skipped");
       return this.generate(request, leg);
     }
-    const exchange = new PdExchange(first, decode, request.signal);
+    const exchange = new PdExchange(prefill, decode, request.signal);
     try {
       return await this.#pair(request, exchange, connector, { ...leg, signal: exchange.decodeSignal });
     } catch (error) {

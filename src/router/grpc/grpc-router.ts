@@ -5,10 +5,10 @@ import { embeddingsAnswer, type EmbeddingRequest, readEmbeddings } from "../../p
 import type { GrpcCallOptions, GrpcClient } from "../../transport/grpc/grpc-client.ts";
 import type { UpstreamResponse, UpstreamTimeouts } from "../../transport/upstream.ts";
 import type { Worker } from "../../worker/worker.ts";
-import type { Attempt } from "../attempt.ts";
 import type { InferenceRequest, RouterKind } from "../router.ts";
 import { engineRequestId } from "../engine-request-id.ts";
 import { untilLeft } from "../../util/until-left.ts";
+import type { Legs, Try } from "../try.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
 import { GENERATING_APIS } from "./apis.ts";
 import type { EmbedAnswer, EngineProtocol, KvHandover } from "./engine-protocol.ts";
@@ -59,7 +59,7 @@ export interface Leg {
 /** One prompt that was sent. */
 export type Started = Pick<Generation, "stream" | "requestId" | "fromPrefill">;
 
-const ROLES: readonly WorkerType[] = ["regular"];
+const ROLES: Legs<WorkerType> = { prefill: undefined, answer: "regular" };
 const FORWARDED = ["traceparent", "tracestate"] as const;
 /** Inputs of one request that are embedded at the same time. */
 const EMBED_LANES = 16;
@@ -87,7 +87,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     return untilLeft(this.deps.tokenAnswers.answer(request), request.signal);
   }
 
-  protected override rolesFor(_endpoint: Endpoint): readonly WorkerType[] {
+  protected override rolesFor(_endpoint: Endpoint): Legs<WorkerType> {
     return ROLES;
   }
 
@@ -109,9 +109,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     return { ...request, features: new TokenFeatures(prompts, features), prompts, text, job };
   }
 
-  protected override async send(request: TokenRequest, [attempt]: readonly Attempt[]): Promise<UpstreamResponse> {
-    if (!attempt) throw new GatewayError("internal_error", "a try without a worker");
-    const { worker } = attempt;
+  protected override async send(request: TokenRequest, { answer: { worker } }: Try): Promise<UpstreamResponse> {
     const engine = engineOf(worker);
     if (request.job.kind === "embed") return this.#embed(request, worker, engine, request.job.embedding);
     const isStreamed = isEngineStreamed(request, request.job.api);

@@ -8,6 +8,7 @@ import type { Attempt } from "../attempt.ts";
 import { checkStatus } from "../relay.ts";
 import { RewrittenResponse } from "../rewritten-response.ts";
 import type { InferenceRequest } from "../router.ts";
+import type { Legs, Try } from "../try.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
 import { engineRequestId } from "../engine-request-id.ts";
 import { HttpSender, type HttpSenderDeps } from "./http-sender.ts";
@@ -30,8 +31,8 @@ import type { WorkerType } from "../../util/worker-type.ts";
 
 export type HttpPdRouterDeps = WorkerRouterDeps & HttpSenderDeps & ParsedOutputDeps;
 
-const BOTH: readonly WorkerType[] = ["prefill", "decode"];
-const DECODE_ONLY: readonly WorkerType[] = ["decode"];
+const BOTH: Legs<WorkerType> = { prefill: "prefill", answer: "decode" };
+const DECODE_ONLY: Legs<WorkerType> = { prefill: undefined, answer: "decode" };
 /** Largest answer of a prefill worker: log-probabilities of a long prompt are some tens of MB. */
 const MAX_PREFILL_BYTES = 64 * 1024 * 1024;
 
@@ -61,7 +62,7 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
     return pdRefusal(endpoint);
   }
 
-  protected override rolesFor({ work }: Endpoint): readonly WorkerType[] {
+  protected override rolesFor({ work }: Endpoint): Legs<WorkerType> {
     return work === "generate" ? BOTH : DECODE_ONLY;
   }
 
@@ -74,16 +75,15 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
     return parsedOutput ? withParser(request, parsedOutput) : request;
   }
 
-  protected override send(request: ParsedRequest, attempts: readonly Attempt[]): Promise<UpstreamResponse> {
-    const upstream = this.#send(request, attempts);
+  protected override send(request: ParsedRequest, tried: Try): Promise<UpstreamResponse> {
+    const upstream = this.#send(request, tried);
     return request.parser ? parsed(upstream, request.parser) : upstream;
   }
 
-  async #send(request: InferenceRequest, [first, decode]: readonly Attempt[]): Promise<UpstreamResponse> {
+  async #send(request: InferenceRequest, { prefill, answer: decode }: Try): Promise<UpstreamResponse> {
     const { body } = request;
-    if (!first) throw new GatewayError("internal_error", "a try without a worker");
-    if (!decode) return this.#plain(request, first, body.bytes);
-    const connector = connectorOf(first.worker);
+    if (!prefill) return this.#plain(request, decode, body.bytes);
+    const connector = connectorOf(prefill.worker);
     const { endpoint, record } = request;
     if (!connector.endpoints.has(endpoint.name)) {
       throw new GatewayError(
@@ -94,16 +94,16 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
     const pd: PdRequest = {
       endpoint: endpoint.name,
       body,
-      prefill: first.worker,
+      prefill: prefill.worker,
       decode: decode.worker,
       requestId: engineRequestId(record),
     };
     if (connector.isOneSequence && sequences(pd) > 1) {
-      first.abandon();
+      prefill.abandon();
       countHandover(this.#deps.metrics, { request, connector }, "skipped");
       return this.#plain(request, decode, body.with(new Map([["kv_transfer_params", "null"]])));
     }
-    const exchange = new PdExchange(first, decode, request.signal);
+    const exchange = new PdExchange(prefill, decode, request.signal);
     try {
       return connector.order === "together"
         ? await this.#together(request, exchange, connector, pd)

@@ -1,7 +1,6 @@
-import { GatewayError } from "../../errors/errors.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
-import type { Attempt } from "../attempt.ts";
 import type { InferenceRequest } from "../router.ts";
+import type { Legs, Try } from "../try.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
 import { HttpSender, type HttpSenderDeps } from "./http-sender.ts";
 import { type ParsedOutputDeps, type ParsedRequest, withParser } from "./parsed-request.ts";
@@ -10,7 +9,7 @@ import type { WorkerType } from "../../util/worker-type.ts";
 
 export type HttpRouterDeps = WorkerRouterDeps & HttpSenderDeps & ParsedOutputDeps;
 
-const ROLES: readonly WorkerType[] = ["regular"];
+const ROLES: Legs<WorkerType> = { prefill: undefined, answer: "regular" };
 
 /** One HTTP worker for each request, which gets the client's bytes: the seed's HttpRouter. */
 export class HttpRouter extends WorkerRouter<ParsedRequest> {
@@ -29,7 +28,7 @@ export class HttpRouter extends WorkerRouter<ParsedRequest> {
     return undefined;
   }
 
-  protected override rolesFor(): readonly WorkerType[] {
+  protected override rolesFor(): Legs<WorkerType> {
     return ROLES;
   }
 
@@ -38,10 +37,9 @@ export class HttpRouter extends WorkerRouter<ParsedRequest> {
     return parsedOutput ? withParser(request, parsedOutput) : request;
   }
 
-  protected override send(request: ParsedRequest, [attempt]: readonly Attempt[]): Promise<UpstreamResponse> {
-    if (!attempt) throw new GatewayError("internal_error", "a try without a worker");
+  protected override send(request: ParsedRequest, { answer: { worker } }: Try): Promise<UpstreamResponse> {
     const { body, parser, signal } = request;
-    const upstream = this.#sender.send(request, { worker: attempt.worker, body: body.bytes, signal });
+    const upstream = this.#sender.send(request, { worker, body: body.bytes, signal });
     return parser ? parsed(upstream, parser) : upstream;
   }
 }

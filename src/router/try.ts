@@ -1,0 +1,50 @@
+import type { GatewayError } from "../errors/errors.ts";
+import type { RequestRecord } from "../observability/request-record.ts";
+import type { Worker } from "../worker/worker.ts";
+import { Attempt, type AttemptDeps, type AttemptedRequest, type Chosen } from "./attempt.ts";
+
+/** One thing for the worker that answers a request, and one for the worker that prefills for it, where these are two. */
+export interface Legs<T> {
+  readonly prefill: T | undefined;
+  readonly answer: T;
+}
+
+/** One time that a request is sent: one worker answers it, alone or with another one that prefills. */
+export type Try = Legs<Attempt>;
+
+type TriedRequest = AttemptedRequest & {
+  readonly record: Pick<RequestRecord, "attempts" | "workerId" | "workerUrl" | "prefillWorkerId" | "prefillWorkerUrl">;
+};
+
+/** Charges the chosen workers in the ledger, counts the try in the request's record, and writes down who was chosen. */
+export function beginTry(deps: AttemptDeps, request: TriedRequest, { prefill, answer }: Legs<Chosen>): Try {
+  const { record } = request;
+  record.attempts += 1;
+  if (prefill) {
+    record.prefillWorkerId = prefill.worker.id;
+    record.prefillWorkerUrl = prefill.worker.url;
+  }
+  record.workerId = answer.worker.id;
+  record.workerUrl = answer.worker.url;
+  return {
+    prefill: prefill && new Attempt(deps, prefill, request),
+    answer: new Attempt(deps, answer, request),
+  };
+}
+
+/**
+ * Ends the attempts of a try that failed with this error, and returns the workers that failed. These are the workers whose
+ * attempts the sender has ended with an error. Where the sender has ended none, the worker that answers has failed. Nothing
+ * is said of the other worker.
+ */
+export function failTry({ prefill, answer }: Try, error: GatewayError): Worker[] {
+  const failed = prefill?.failure ? [prefill.worker] : [];
+  prefill?.abandon();
+  if (answer.failure || failed.length === 0) {
+    answer.end(error);
+    failed.push(answer.worker);
+  } else {
+    answer.abandon();
+  }
+  return failed;
+}
