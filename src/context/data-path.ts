@@ -11,7 +11,7 @@ import { Routers } from "../router/routers.ts";
 import { StreamWatch } from "../router/stream-watch.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
-import type { OutcomeSink } from "../worker/breaker-board.ts";
+import type { OutcomeSink } from "../worker/attempt-outcome.ts";
 import { FailedLoad } from "../worker/failed-load.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";

@@ -1,7 +1,7 @@
 import type { BreakerNews, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { modelLabel } from "../observability/request-record.ts";
-import type { AttemptOutcome, OutcomeSink } from "../worker/breaker-board.ts";
+import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
 import type { Clock } from "../util/clock.ts";
 import type { FailedLoad } from "../worker/failed-load.ts";
 import type { Lease, LoadLedger } from "../worker/load-ledger.ts";

@@ -3,7 +3,7 @@ import type { Permit } from "../server/admission.ts";
 import type { Tenant } from "../server/auth.ts";
 import { type Entry, type Gate, NO_PERMIT } from "../server/gate.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
-import type { AttemptOutcome, OutcomeSink } from "../worker/breaker-board.ts";
+import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
 import { errorOf } from "./error-state.ts";
 import type { Call, FromThread, ToThread } from "./messages.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";

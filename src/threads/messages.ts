@@ -5,7 +5,7 @@ import type { Entry } from "../server/gate.ts";
 import type { Access, Method } from "../server/route.ts";
 import type { TokenizerChange } from "../tokenizer/tokenizer-registry.ts";
 import type { ToldOf } from "../transport/told-request.ts";
-import type { AttemptOutcome } from "../worker/breaker-board.ts";
+import type { AttemptOutcome } from "../worker/attempt-outcome.ts";
 import type { WorkerState } from "../worker/worker-state.ts";
 
 /** What the control thread and the threads that serve say to each other. All of it is plain data or shared memory. */

@@ -9,7 +9,7 @@ import type { Gate } from "../server/gate.ts";
 import type { Route } from "../server/route.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
-import type { OutcomeSink } from "../worker/breaker-board.ts";
+import type { OutcomeSink } from "../worker/attempt-outcome.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker as FleetWorker } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";

@@ -1,7 +1,8 @@
-import type { BreakerNews, ErrorCode } from "../errors/errors.ts";
+import type { ErrorCode } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Clock } from "../util/clock.ts";
+import type { AttemptOutcome, OutcomeSink } from "./attempt-outcome.ts";
 import { type BreakerSettings, CircuitBreaker, type BreakerState } from "./circuit-breaker.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import { OutlierDetector, type OutlierSettings } from "./outlier-detector.ts";
@@ -9,30 +10,6 @@ import { PanicWatch } from "./panic-watch.ts";
 import type { Trouble, TroubleReason, Worker, WorkerChange } from "./worker.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 import { WorkerRests } from "./worker-rests.ts";
-
-/** How an attempt at a worker ended, as far as the worker's standing is concerned. */
-export interface AttemptOutcome {
-  readonly news: BreakerNews;
-  /** The attempt was to prove a worker whose breaker is half-open. */
-  readonly isProbe: boolean;
-  /** And while it is, no other one may. */
-  readonly holdsProbe: boolean;
-  /** Hash of the request: the same request sent again has the same. Undefined where the worker was never reached. */
-  readonly source: number | undefined;
-  /** The worker asked to be left alone for this long, ms; 0 where it did not. */
-  readonly restMs: number;
-  /** It declined without saying for how long: it is full, or does not have what was asked for. */
-  readonly isDeclined: boolean;
-  /** What should be looked at anew: whether it is up, or also what it serves. */
-  readonly recheck: "health" | "models" | undefined;
-  /** What it ended with, for operators; undefined where it went well or nothing is to be said. */
-  readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
-}
-
-/** Where attempts report; called for those that tell something, which are few. */
-export interface OutcomeSink {
-  report(workerId: string, outcome: AttemptOutcome): void;
-}
 
 export interface BreakerBoardDeps {
   readonly registry: WorkerRegistry;

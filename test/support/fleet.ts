@@ -1,6 +1,7 @@
 import type { Logger } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
-import { type AttemptOutcome, type BoardSettings, BreakerBoard } from "../../src/worker/breaker-board.ts";
+import type { AttemptOutcome } from "../../src/worker/attempt-outcome.ts";
+import { type BoardSettings, BreakerBoard } from "../../src/worker/breaker-board.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { DEFAULT_SPEC, WorkerFactory } from "../../src/worker/worker-factory.ts";

@@ -1,4 +1,3 @@
-import { attributeOf, itemOf } from "./members.ts";
 import type { Meter } from "./meter.ts";
 import { fixed, floatDigits, general, grouped, integerDigits } from "./number-format.ts";
 import { floatText, represent, textOf } from "./text.ts";
@@ -16,18 +15,26 @@ import {
 const SPECIFICATION = /^(?:(.)?([<>=^]))?([-+ ])?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([a-zA-Z%])?$/su;
 const MAX_WIDTH = 10_000;
 
-/** Python's `text.format(...)`. Throws TemplateError, in Python's words, for what does not fit. */
-export function formatBraces(text: string, args: CallArguments, meter: Meter): string {
-  return new BraceFormat(args, meter).write(text, 0);
+/** How a field such as `{user.name[0]}` reads members of a value. `members.ts` has the only implementation. */
+export interface MemberAccess {
+  attributeOf(value: Value, name: string, meter: Meter): Value;
+  itemOf(value: Value, key: Value, meter: Meter): Value;
+}
+
+/** Python's `text.format(...)`. Throws TemplateError, with Python's message, for fields and arguments that Python refuses. */
+export function formatBraces(text: string, args: CallArguments, members: MemberAccess, meter: Meter): string {
+  return new BraceFormat(args, members, meter).write(text, 0);
 }
 
 class BraceFormat {
   readonly #args: CallArguments;
+  readonly #members: MemberAccess;
   readonly #meter: Meter;
   #next = 0;
 
-  constructor(args: CallArguments, meter: Meter) {
+  constructor(args: CallArguments, members: MemberAccess, meter: Meter) {
     this.#args = args;
+    this.#members = members;
     this.#meter = meter;
   }
 
@@ -84,8 +91,8 @@ class BraceFormat {
     for (const [, attribute, key = ""] of rest.matchAll(/\.([^.[]+)|\[([^\]]*)\]/g)) {
       value =
         attribute === undefined
-          ? itemOf(value, /^\d+$/.test(key) ? Number(key) : key, this.#meter)
-          : attributeOf(value, attribute, this.#meter);
+          ? this.#members.itemOf(value, /^\d+$/.test(key) ? Number(key) : key, this.#meter)
+          : this.#members.attributeOf(value, attribute, this.#meter);
     }
     return value;
   }

@@ -6,9 +6,9 @@ import { createMacro } from "./macro.ts";
 import { attributeOf, itemOf, sliceOf } from "./members.ts";
 import type { Meter } from "./meter.ts";
 import type { CompareOperator, Expression, GivenArguments, MacroNode } from "./nodes.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Evaluator } from "./runtime.ts";
 import type { Scope } from "./scope.ts";
-import { StatementRunner } from "./statement-runner.ts";
+import { BLOCK_TEXT, StatementRunner } from "./statement-runner.ts";
 import { TESTS } from "./tests.ts";
 import { LoopVariable } from "./loop.ts";
 import {
@@ -30,8 +30,8 @@ import {
   type Value,
 } from "./values.ts";
 
-/** Runs one template once: what its expressions are worth, by Python's rules. */
-export class Interpreter implements Runtime {
+/** Runs one template once, and evaluates its expressions by Python's rules. */
+export class Interpreter implements Evaluator {
   readonly meter: Meter;
   readonly #statements: StatementRunner;
 
@@ -51,7 +51,7 @@ export class Interpreter implements Runtime {
     meter.enter();
     const value = this.#evaluate(node, scope);
     meter.leave();
-    // Whatever is done with a long value costs by its length.
+    // The next step with a long value costs by its length, so the meter counts it here.
     if (typeof value === "string") meter.makeText(value.length);
     else if (isList(value)) meter.members(value.length);
     return value;
@@ -148,7 +148,7 @@ export class Interpreter implements Runtime {
   }
 
   #filter(operand: Expression | undefined, name: string, args: GivenArguments, scope: Scope): Value {
-    // A filter without one stands over a block, whose text the runner passes.
+    // A filter without an operand belongs to a block. The statement runner puts the block's text into BLOCK_TEXT.
     const value = operand ? this.evaluate(operand, scope) : scope.get(BLOCK_TEXT);
     return this.filter(name, value, this.argumentsOf(args, scope));
   }
@@ -203,9 +203,6 @@ type Operation = Exclude<
 >;
 
 const NO_NAMES: ReadonlyMap<string, Value> = new Map();
-
-/** The variable that holds the text of a block while it is filtered; no template can name it. */
-export const BLOCK_TEXT = " block";
 
 function holds(operator: CompareOperator, left: Value, right: Value, meter: Meter): boolean {
   switch (operator) {

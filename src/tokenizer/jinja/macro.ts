@@ -1,10 +1,10 @@
-import type { Interpreter } from "./interpreter.ts";
 import type { MacroNode } from "./nodes.ts";
+import type { Evaluator } from "./runtime.ts";
 import { Scope } from "./scope.ts";
 import { Callable, type CallArguments, type Key, TemplateError, Tuple, Undefined, type Value } from "./values.ts";
 
-/** A macro, or the body of a `call` block, as what it is where it was defined. */
-export function createMacro(node: MacroNode, outer: Scope, interpreter: Interpreter): Callable {
+/** Makes a callable of a macro, or of the body of a `call` block. It sees the variables of `outer`, where it was defined. */
+export function createMacro(node: MacroNode, outer: Scope, interpreter: Evaluator): Callable {
   return new Callable(node.name, (args) => {
     const { meter } = interpreter;
     meter.spend(1);
@@ -17,7 +17,7 @@ export function createMacro(node: MacroNode, outer: Scope, interpreter: Interpre
   });
 }
 
-function bind(node: MacroNode, { positional, named }: CallArguments, scope: Scope, interpreter: Interpreter): void {
+function bind(node: MacroNode, { positional, named }: CallArguments, scope: Scope, interpreter: Evaluator): void {
   const rest = new Map<Key, Value>(named);
   for (const [index, { name, otherwise }] of node.parameters.entries()) {
     const given = index < positional.length ? positional[index] : rest.get(name);

@@ -1,3 +1,4 @@
+import type { MemberAccess } from "./brace-format.ts";
 import type { Meter } from "./meter.ts";
 import { dictMethod, listMethod } from "./container-methods.ts";
 import { stringMethod } from "./string-methods.ts";
@@ -34,9 +35,12 @@ export function itemOf(value: Value, key: Value, meter: Meter): Value {
   return own === undefined ? missing(value, key) : own;
 }
 
+/** For fields of `text.format(...)`, which read members as an expression does. */
+const MEMBERS: MemberAccess = { attributeOf, itemOf };
+
 /** JavaScript's undefined where the value has no attribute of this name. */
 export function ownAttribute(value: Value, name: string, meter: Meter): Value | undefined {
-  if (typeof value === "string") return stringMethod(value, name, meter);
+  if (typeof value === "string") return stringMethod(value, name, meter, MEMBERS);
   if (isDict(value)) return dictMethod(value, name);
   if (isList(value)) return listMethod(value, name, meter, true);
   if (value instanceof Group && (name === "grouper" || name === "list")) return value[name];

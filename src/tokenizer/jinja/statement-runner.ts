@@ -1,9 +1,12 @@
-import { BLOCK_TEXT, type Interpreter } from "./interpreter.ts";
 import { LoopVariable } from "./loop.ts";
 import type { Expression, ForNode, Statement, Target } from "./nodes.ts";
+import type { Evaluator } from "./runtime.ts";
 import { Scope } from "./scope.ts";
 import { textOf } from "./text.ts";
 import { isTrue, iterate, Namespace, TemplateError, type Value } from "./values.ts";
+
+/** Name of the variable that holds the text of a block while filters run over it. A space leads, so that no template can name it. */
+export const BLOCK_TEXT = " block";
 
 /** What a body has written. */
 interface Output {
@@ -15,9 +18,9 @@ type Ending = "end" | "break" | "continue";
 
 /** Runs statements: what they write, and what they set. */
 export class StatementRunner {
-  readonly #interpreter: Interpreter;
+  readonly #interpreter: Evaluator;
 
-  constructor(interpreter: Interpreter) {
+  constructor(interpreter: Evaluator) {
     this.#interpreter = interpreter;
   }
 

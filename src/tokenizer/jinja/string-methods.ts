@@ -1,5 +1,5 @@
 import { Arguments } from "./arguments.ts";
-import { formatBraces } from "./brace-format.ts";
+import { formatBraces, type MemberAccess } from "./brace-format.ts";
 import type { Meter } from "./meter.ts";
 import { capitalize, joinTexts, replaceAll, titleCase } from "./string-operations.ts";
 import { isSpace, linesOf, strip, textOf } from "./text.ts";
@@ -17,15 +17,15 @@ import {
   type Value,
 } from "./values.ts";
 
-type Method = (text: string, args: CallArguments, meter: Meter) => Value;
+type Method = (text: string, args: CallArguments, meter: Meter, members: MemberAccess) => Value;
 
 /** Methods with these parameters, read by name. */
 function taking(
   name: string,
   parameters: readonly string[],
-  method: (text: string, args: Arguments, meter: Meter) => Value,
+  method: (text: string, args: Arguments, meter: Meter, members: MemberAccess) => Value,
 ): [string, Method] {
-  return [name, (text, given, meter) => method(text, new Arguments(name, parameters, given), meter)];
+  return [name, (text, given, meter, members) => method(text, new Arguments(name, parameters, given), meter, members)];
 }
 
 function plain(name: string, method: (text: string) => Value): [string, Method] {
@@ -107,12 +107,12 @@ const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
       run.slice(0, -1).padEnd((Math.floor((run.length - 1) / size) + 1) * size),
     );
   }),
-  ["format", formatBraces],
-  taking("format_map", ["mapping"], (text, args, meter) => {
+  ["format", (text, args, meter, members) => formatBraces(text, args, members, meter)],
+  taking("format_map", ["mapping"], (text, args, meter, members) => {
     const mapping = args.value("mapping");
     if (!isDict(mapping)) throw new TemplateError("format_map() argument must be a mapping");
     const named = new Map(Array.from(mapping, ([key, value]) => [textOf(key, meter), value]));
-    return formatBraces(text, { positional: [], named }, meter);
+    return formatBraces(text, { positional: [], named }, members, meter);
   }),
   all("isdigit", /^[\p{Nd}\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089]+$/u),
   all("isdecimal", /^\p{Nd}+$/u),
@@ -132,13 +132,13 @@ const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
 const SIDES = { strip: "both", lstrip: "left", rstrip: "right" } as const;
 
 /** JavaScript's undefined where strings have no method of this name. */
-export function stringMethod(text: string, name: string, meter: Meter): Callable | undefined {
+export function stringMethod(text: string, name: string, meter: Meter, members: MemberAccess): Callable | undefined {
   const method = METHODS.get(name);
   return (
     method &&
     new Callable(name, (args) => {
       meter.readText(text.length);
-      return method(text, args, meter);
+      return method(text, args, meter, members);
     })
   );
 }
