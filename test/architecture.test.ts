@@ -1,11 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { Glob } from "bun";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
+import { exportsOf, importCycles, readSources, threadEntries, unreachable } from "./support/source-graph.ts";
 
-/**
- * Who may import whom among the folders of src/, as in docs/architecture.md. An import of a folder that is not named
- * here is an arrow that the design does not have.
- */
+/** Which rooms, the folders of src/, each room may import. The table of docs/architecture.md says the same. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: [
     "config",
@@ -60,7 +57,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   worker: ["errors", "observability", "transport", "util"],
 };
 
-/** The same for rooms inside a folder: what of their own folder they may import. A file of the folder itself may import any. */
+/** What the rooms inside a room may import of it. A file that stands in the outer room itself may import any of them. */
 const ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "protocol/json": [],
   "tokenizer/bpe": [],
@@ -71,7 +68,13 @@ const ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 const root = join(import.meta.dir, "../src");
-const IMPORT = /(?:from|import)\s*\(?\s*"(\.[^"]+)"/g;
+const sources = await readSources(root);
+const docs = await Bun.file(join(import.meta.dir, "../docs/architecture.md")).text();
+
+/** `cli/serve.ts` is in the room `cli`; `main.ts` is in none. */
+function roomOf(path: string): string | undefined {
+  return path.includes("/") ? path.split("/")[0] : undefined;
+}
 
 interface Arrow {
   readonly file: string;
@@ -80,22 +83,10 @@ interface Arrow {
   readonly to: string;
 }
 
-async function arrows(): Promise<Arrow[]> {
-  const found: Arrow[] = [];
-  for await (const file of new Glob("**/*.ts").scan(root)) {
-    if (file.endsWith(".test.ts") || file === "main.ts") continue;
-    const text = await Bun.file(join(root, file)).text();
-    for (const match of text.matchAll(IMPORT)) {
-      const to = relative(root, join(root, dirname(file), match[1] ?? ""));
-      // The package's own manifest is no folder of ours. What else is outside is no part of the product.
-      if (to === "../package.json") continue;
-      found.push({ file, from: file.split("/")[0] ?? "", to });
-    }
-  }
-  return found;
-}
-
-const all = await arrows();
+const all: readonly Arrow[] = sources.flatMap(({ path, imports }) => {
+  const from = roomOf(path);
+  return from === undefined ? [] : imports.map((to) => ({ file: path, from, to }));
+});
 
 describe("folders import only what the design lets them", () => {
   for (const folder of Object.keys(MAY_IMPORT)) {
@@ -127,16 +118,133 @@ describe("rooms import only what the design lets them of their own folder", () =
   }
 });
 
-test("there are arrows to look at", () => {
-  expect(all.length).toBeGreaterThan(100);
+describe("docs/architecture.md names each room", () => {
+  const rooms = [...new Set(all.map(({ from }) => from))].sort();
+
+  test("there are rooms to look at", () => {
+    expect(rooms.length).toBeGreaterThan(10);
+  });
+
+  for (const room of rooms) {
+    test(`${room}, with what it may import`, () => {
+      const row = docs
+        .split("\n")
+        .find((line) => line.startsWith("|") && line.split("|")[1]?.trim() === `\`${room}/\``);
+      const column = row?.split("|")[3]?.trim() ?? "";
+      const said = column === "nothing" ? [] : column.split(", ").map((name) => name.replaceAll("`", ""));
+      expect(said.toSorted()).toEqual([...(MAY_IMPORT[room] ?? [])].toSorted());
+    });
+  }
 });
 
-test("no file only passes on what others export", async () => {
-  const barrels: string[] = [];
-  for await (const file of new Glob("**/*.ts").scan(root)) {
-    const code = (await Bun.file(join(root, file)).text()).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "").trim();
-    if (code !== "" && code.split(";").every((statement) => /^\s*(export\s.*\sfrom\s.*)?$/s.test(statement)))
-      barrels.push(file);
-  }
-  expect(barrels).toEqual([]);
+/** Cycles that the owner of their files is taking apart. */
+const CYCLES_LEFT = new Set([
+  "protocol/dialect.ts protocol/stream-reader.ts",
+  "router/stream-continuation.ts router/stream-relay.ts",
+  "worker/prober.ts worker/worker-probe.ts",
+]);
+
+test("no file imports itself through others, types included", () => {
+  const cycles = importCycles(sources).map((paths) => paths.join(" "));
+  expect(cycles.filter((cycle) => !CYCLES_LEFT.has(cycle))).toEqual([]);
+});
+
+describe("how much a file knows and says", () => {
+  const MAX_IMPORTS = 20;
+  /** The one place that makes everything long-lived and puts it together. */
+  const COMPOSITION_ROOT = "context/app-context.ts";
+  /** Files that the owner is dividing. */
+  const IMPORTS_LEFT = new Set([
+    "context/data-path.ts",
+    "router/grpc/grpc-router.ts",
+    "router/http/http-pd-router.ts",
+    "server/data-plane.ts",
+    "server/server.ts",
+    "server/listener.ts",
+    "server/serving.ts",
+    "threads/serving-thread.ts",
+    "threads/thread-pool.ts",
+  ]);
+
+  test(`a file imports at most ${MAX_IMPORTS} others, except the composition root`, () => {
+    const wide = sources
+      .filter(({ path, imports }) => imports.length > MAX_IMPORTS && path !== COMPOSITION_ROOT)
+      .filter(({ path }) => !IMPORTS_LEFT.has(path));
+    expect(wide.map(({ path, imports }) => `${path}: ${imports.length}`)).toEqual([]);
+  });
+
+  const MAX_LINES = 300;
+  /** Longer files, each with the reason why it is one. Generated files are not counted. */
+  const LONG: Readonly<Record<string, string>> = {
+    "config/schema.ts": "a table: one entry for each option",
+    "config/launch-flags.ts": "a table: one row for each flag of other gateways",
+    "errors/errors.ts": "a table: one row for each error",
+    "tokenizer/jinja/expression-parser.ts": "one grammar: its rules call each other",
+    "transport/grpc/call.ts": "one state machine, drawn in it",
+    "transport/http1-server/client-connection.ts": "one state machine, drawn in it",
+  };
+  /** Files that the owner is dividing. */
+  const LINES_LEFT = new Set(["router/stream-relay.ts", "threads/thread-pool.ts", "worker/worker-registry.ts"]);
+
+  test(`a file has at most ${MAX_LINES} lines, except those with a reason`, () => {
+    const long = sources
+      .filter(({ path, lines }) => lines > MAX_LINES && !path.includes("/generated/") && !(path in LONG))
+      .filter(({ path }) => !LINES_LEFT.has(path));
+    expect(long.map(({ path, lines }) => `${path}: ${lines}`)).toEqual([]);
+  });
+
+  test("each file with a reason to be long exists", () => {
+    const paths = new Set(sources.map(({ path }) => path));
+    expect(Object.keys(LONG).filter((path) => !paths.has(path))).toEqual([]);
+  });
+
+  test("most exports say in a docstring what their name does not", () => {
+    const exported = sources.filter(({ path }) => !path.includes("/generated/")).flatMap(exportsOf);
+    const documented = exported.filter(({ isDocumented }) => isDocumented);
+    expect(documented.length / exported.length).toBeGreaterThan(0.76);
+  });
+});
+
+test("the program reaches every file of src/", () => {
+  const threads = sources.flatMap(threadEntries);
+  const unused = unreachable(sources, ["main.ts", ...threads]).filter((path) => !path.includes("/generated/"));
+  expect(unused).toEqual([]);
+});
+
+describe("the search for cycles", () => {
+  const file = (path: string, ...imports: string[]) => ({ path, imports });
+
+  test("finds files that import each other through a third", () => {
+    const files = [file("a", "b"), file("b", "c"), file("c", "a", "d"), file("d")];
+    expect(importCycles(files)).toEqual([["a", "b", "c"]]);
+  });
+
+  test("finds each of two cycles that one file joins", () => {
+    const files = [file("top", "a", "c"), file("a", "b"), file("b", "a"), file("c", "d"), file("d", "c")];
+    expect(importCycles(files)).toEqual([
+      ["a", "b"],
+      ["c", "d"],
+    ]);
+  });
+
+  test("takes two ways to the same file for no cycle", () => {
+    expect(importCycles([file("a", "b", "c"), file("b", "d"), file("c", "d"), file("d")])).toEqual([]);
+  });
+});
+
+test("a file that no chain of imports reaches is found", () => {
+  const files = [
+    { path: "main", imports: ["used"] },
+    { path: "used", imports: [] },
+    { path: "dead", imports: ["used"] },
+  ];
+  expect(unreachable(files, ["main"])).toEqual(["dead"]);
+});
+
+test("no file only passes on what others export", () => {
+  const barrels = sources.filter(({ text }) => {
+    const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "").trim();
+    return code !== "" && code.split(";").every((statement) => /^\s*(export\s.*\sfrom\s.*)?$/s.test(statement));
+  });
+  expect(barrels.map(({ path }) => path)).toEqual([]);
 });
