@@ -3,7 +3,7 @@ import type { Policy } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
-import type { ModelSnapshot } from "../worker/worker-registry.ts";
+import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import type { Chosen } from "./attempt.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { WorkerType } from "../util/worker-type.ts";

@@ -3,7 +3,8 @@ import { Sweep } from "../util/sweep.ts";
 import { type Count, FailureCounts } from "./failure-counts.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import type { Worker } from "./worker.ts";
-import { mostEjected, type WorkerRegistry } from "./worker-registry.ts";
+import { mostEjected } from "./model-snapshot.ts";
+import type { WorkerRegistry } from "./worker-registry.ts";
 
 export interface OutlierSettings {
   /** Different requests that must have failed at a worker for it to be looked at; 0 for never. */

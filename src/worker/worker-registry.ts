@@ -1,34 +1,9 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { LoadLedger } from "./load-ledger.ts";
-import { SlowStarts } from "./slow-starts.ts";
+import { ModelSnapshot } from "./model-snapshot.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
-import type { Worker, WorkerChange, WorkerKind } from "./worker.ts";
+import type { Worker, WorkerChange } from "./worker.ts";
 import type { WorkerType } from "../util/worker-type.ts";
-
-/**
- * The workers of one model as of one version of the registry. Shared and immutable: the types say so and nothing freezes
- * them. An element of a frozen array takes 25 ns to read against 2-10, and 0.5 µs to freeze (Bun 1.4.5, 2026-11-24): with
- * 10,000 workers the least loaded one took ten times as long to find, and the list six times as long to make.
- */
-export interface ModelSnapshot {
-  readonly version: number;
-  /** Known and not leaving. Empty: nobody serves the model. */
-  readonly workers: readonly Worker[];
-  /**
-   * Can take a request: ready, not resting, not left out for its failures. Where all are, or more are ejected
-   * than may be, they count as well (`isPanic`): a worker that fails often is better than none.
-   */
-  readonly available: readonly Worker[];
-  readonly isPanic: boolean;
-  /** Those of `available` that get less than their share for now; undefined where there are none, as nearly always. */
-  readonly slowStarts: SlowStarts | undefined;
-  /** Ready, not resting, left out, and to be proved by one request at a time. */
-  readonly probation: readonly Worker[];
-  /** Ready, and have asked to be left alone for a while. */
-  readonly resting: readonly Worker[];
-  /** Kinds of these workers, in order of registration. */
-  readonly kinds: readonly WorkerKind[];
-}
 
 /** One worker came (`before` is undefined), changed, or left (`after` is undefined). */
 export type ChangeListener = (before: Worker | undefined, after: Worker | undefined) => void;
@@ -36,12 +11,6 @@ export type ChangeListener = (before: Worker | undefined, after: Worker | undefi
 /** Key of the snapshot of all workers, and of those that serve any model. No model id is empty. */
 const ALL = "";
 const ANY_MODEL = "\u0000any";
-/** Names of the groups of workers that are asked for: nothing is put together on the way of a request. */
-const EVERYBODY = "all";
-const GROUPS = {
-  http: { any: "http", regular: "http regular", prefill: "http prefill", decode: "http decode" },
-  grpc: { any: "grpc", regular: "grpc regular", prefill: "grpc prefill", decode: "grpc decode" },
-} as const;
 
 export interface WorkerRegistryDeps {
   readonly ledger: LoadLedger;
@@ -69,8 +38,8 @@ export class WorkerRegistry {
   readonly #members = new Map<string, Map<string, Worker>>();
   /** Models that a known worker joined later, as when its probe named them: these are no longer in order. */
   readonly #unordered = new Set<string>();
-  /** By model, then by group of workers. */
-  readonly #snapshots = new Map<string, Map<string, ModelSnapshot>>();
+  /** By model. */
+  readonly #snapshots = new Map<string, ModelSnapshot>();
   readonly #listeners = new Set<ChangeListener>();
   /** Changes that listeners have not been told yet: one that changes something itself must not overtake. */
   readonly #untold: Parameters<ChangeListener>[] = [];
@@ -215,8 +184,8 @@ export class WorkerRegistry {
     // A model that nobody names is served by the workers that serve any: one snapshot for all such names, so that
     // made-up names take no memory.
     const known = key === ALL || this.#members.has(key) ? key : ANY_MODEL;
-    const group = mode === undefined ? EVERYBODY : GROUPS[mode][type ?? "any"];
-    return this.#snapshots.get(known)?.get(group) ?? this.#build(known, group, mode, type);
+    const all = this.#snapshots.get(known) ?? this.#build(known);
+    return mode === undefined ? all : all.of(mode, type);
   }
 
   /** Calls back after each change of a worker, in their order. The returned function stops it. */
@@ -225,42 +194,14 @@ export class WorkerRegistry {
     return () => this.#listeners.delete(listener);
   }
 
-  #build(key: string, group: string, mode: ConnectionMode | undefined, type: WorkerType | undefined): ModelSnapshot {
-    const members = key === ALL || key === ANY_MODEL ? this.#of(key) : this.#ofWithAny(key);
-    const workers: Worker[] = [];
-    const able: Worker[] = [];
-    const probation: Worker[] = [];
-    const resting: Worker[] = [];
-    const kinds = new Set<WorkerKind>();
-    for (const worker of members) {
-      if (mode !== undefined && worker.connectionMode !== mode) continue;
-      if (type !== undefined && worker.spec.workerType !== type) continue;
-      workers.push(worker);
-      kinds.add(worker.kind);
-      if (worker.status !== "ready") continue;
-      if (worker.restUntil !== undefined) resting.push(worker);
-      else {
-        able.push(worker);
-        if (worker.trouble?.mayProve === true) probation.push(worker);
-      }
-    }
-    const { available, isPanic } = choosable(able, this.#maxEjectedShare);
-    const snapshot: ModelSnapshot = {
+  #build(key: string): ModelSnapshot {
+    const isName = key !== ALL && key !== ANY_MODEL;
+    const snapshot = new ModelSnapshot([...(isName ? this.#ofWithAny(key) : this.#of(key))], {
       version: this.#version,
-      workers,
-      available,
-      isPanic,
-      slowStarts: SlowStarts.of(available),
-      probation,
-      resting,
-      kinds: [...kinds],
-    };
-    let groups = this.#snapshots.get(key);
-    if (!groups) {
-      groups = new Map();
-      this.#snapshots.set(key, groups);
-    }
-    groups.set(group, snapshot);
+      isListed: isName,
+      maxEjectedShare: this.#maxEjectedShare,
+    });
+    this.#snapshots.set(key, snapshot);
     return snapshot;
   }
 
@@ -339,22 +280,4 @@ export class WorkerRegistry {
       this.#isTelling = false;
     }
   }
-}
-
-/** How many of so many may be ejected: of an odd number the larger half, as two of three may be broken. */
-export function mostEjected(count: number, maxShare: number): number {
-  return Math.max(1, Math.ceil(count * maxShare));
-}
-
-/** Of those that are ready and do not rest. The breaker of one that could not be reached is heeded as long as anybody else is left. */
-function choosable(able: readonly Worker[], maxEjectedShare: number): Pick<ModelSnapshot, "available" | "isPanic"> {
-  const well = able.filter(({ trouble }) => trouble === undefined);
-  if (well.length === able.length) return { available: able, isPanic: false };
-  if (well.length === 0) return { available: able, isPanic: true };
-  const ejected = able.filter(({ trouble }) => trouble?.reason === "failures");
-  if (ejected.length <= mostEjected(able.length, maxEjectedShare)) return { available: well, isPanic: false };
-  return {
-    available: able.filter(({ trouble }) => trouble === undefined || trouble.reason === "failures"),
-    isPanic: true,
-  };
 }
