@@ -4,11 +4,11 @@ import { type AppContext, createAppContext } from "../context/app-context.ts";
 import { addressError } from "./address-error.ts";
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
-import type { StartFront } from "../server/front.ts";
+import { startLocalUnit } from "../context/local-unit.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
+import type { StartServingUnits } from "../server/serving-units.ts";
 import { spawnWorker } from "../threads/spawn-worker.ts";
 import { ThreadPool } from "../threads/thread-pool.ts";
-import { systemClock } from "../util/clock.ts";
 
 /** A gateway that runs, and how it ends. */
 export interface RunningGateway {
@@ -23,7 +23,7 @@ export async function startGateway(config: Config): Promise<RunningGateway> {
   });
   try {
     if (config.reusePort) await workersAsked(context);
-    return { context, server: await startServer(context, frontOn(context)) };
+    return { context, server: await startServer(context, unitsOf(context)) };
   } catch (error) {
     await context[Symbol.asyncDispose]();
     throw addressError(error, config);
@@ -39,13 +39,13 @@ export async function workersAsked({ workerRegistry, healthChecker }: AppContext
   await Promise.allSettled(workerRegistry.all().map(({ id }) => healthChecker.waitUntilSettled(id, signal)));
 }
 
-/** Threads that serve, where there is more than one. */
-function frontOn(context: AppContext): StartFront | undefined {
+/** One serving unit on this thread, or one on each of several others. */
+function unitsOf(context: AppContext): StartServingUnits {
   const { config } = context;
-  if (config.threads === 1) return undefined;
-  return async (parts) => {
+  if (config.threads === 1) return async (controlSide) => startLocalUnit(context, controlSide);
+  return async (controlSide) => {
     if (!config.reusePort) checkFree(config);
-    return ThreadPool.start({ ...context, ...parts, clock: systemClock, spawn: spawnWorker });
+    return ThreadPool.start({ ...context, ...controlSide, spawn: spawnWorker });
   };
 }
 

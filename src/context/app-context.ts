@@ -4,12 +4,11 @@ import { GatewayError } from "../errors/errors.ts";
 import { createLogger, type Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
-import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import { Fleet } from "../router/fleet.ts";
 import { createGrpcVoice } from "../router/grpc/grpc-fleet.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
+import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
@@ -25,42 +24,27 @@ import { createGrpcProber } from "../worker/grpc-prober.ts";
 import { createHttpProber } from "../worker/prober.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
-import { WorkerRegistry } from "../worker/worker-registry.ts";
-import { createPolicyRegistry, createRouters, forgetDeparted } from "./data-path.ts";
-import {
-  acceptedTypes,
-  boardSettings,
-  grpcLimits,
-  healthSettings,
-  maxConnectionsPerWorker,
-  modelTextSettings,
-  registrySettings,
-} from "./settings.ts";
+import { openRegistries, type Registries } from "./registries.ts";
+import { acceptedTypes, boardSettings, grpcLimits, healthSettings, modelTextSettings } from "./settings.ts";
 import { exposeState } from "./state-metrics.ts";
 
 /**
  * Everything that lives as long as the gateway: registries, routers, and what stands beside them. Who needs a part is given that part; the
  * context itself goes only to the server, which it fits by shape.
  */
-export interface AppContext extends AsyncDisposable {
+export interface AppContext extends AsyncDisposable, Registries {
   readonly config: Config;
   /** Of all that waits. */
   readonly clock: Clock;
   /** With `enable_grpc`: that of `tokenizer_path`, loaded before anything listens. */
   readonly tokenizer: Tokenizer | undefined;
-  /** Tokenizers of this thread, by model. */
-  readonly tokenizers: TokenizerRegistry;
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** Lines of other threads, whole ones. */
   readonly writeLog: (text: string) => void;
-  readonly ledger: LoadLedger;
+  /** Sockets for the gateway's own questions to workers. Requests have others: probes stand in no line behind them. */
   readonly transport: Transport;
   readonly grpc: GrpcClient;
-  readonly workerRegistry: WorkerRegistry;
-  readonly policyRegistry: PolicyRegistry;
-  /** What the policies of all threads share. */
-  readonly policyMemory: PolicyMemory;
   /** Where attempts on all threads report. */
   readonly outcomes: OutcomeSink;
   readonly healthChecker: HealthChecker;
@@ -77,7 +61,15 @@ const LOOK_FOR_MODEL_MS = 2000;
 export type AppContextOverrides = Partial<
   Omit<
     AppContext,
-    keyof AsyncDisposable | "config" | "clock" | "tokenizer" | "policyMemory" | "outcomes" | "modelFinder" | "writeLog"
+    | keyof AsyncDisposable
+    | "config"
+    | "clock"
+    | "tokenizer"
+    | "policyMemory"
+    | "policyFollower"
+    | "outcomes"
+    | "modelFinder"
+    | "writeLog"
   >
 > & {
   readonly clock?: Clock;
@@ -96,18 +88,16 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const logger = overrides.logger ?? ownLogger;
   const metrics = overrides.metrics ?? new Metrics();
   const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads });
-  const workerRegistry = overrides.workerRegistry ?? new WorkerRegistry({ ledger, ...registrySettings(config) });
-  const policyMemory = new PolicyMemory();
-  const policyRegistry =
-    overrides.policyRegistry ?? (await createPolicyRegistry({ config, memory: policyMemory, logger, clock }));
-  const transport = overrides.transport ?? stack.use(new HttpTransport(clock, maxConnectionsPerWorker(config, 1)));
+  const registries = await openRegistries(
+    { config, ledger, policyMemory: new PolicyMemory(), logger, clock, given: overrides },
+    stack,
+  );
+  const { workerRegistry, policyRegistry, tokenizers } = registries;
+  const transport = overrides.transport ?? stack.use(new HttpTransport(clock, Number.POSITIVE_INFINITY));
   const grpc = overrides.grpc ?? stack.use(new GrpcTransport(grpcLimits(config), clock));
-  const tokenizers = overrides.tokenizers ?? stack.use(new TokenizerRegistry());
   const health = healthSettings(config);
-  // Sockets of its own: probes stand in no line behind requests.
-  const probeTransport = stack.use(new HttpTransport(clock, Number.POSITIVE_INFINITY));
   const probers = {
-    http: createHttpProber(createProbeClient(probeTransport, clock)),
+    http: createHttpProber(createProbeClient(transport, clock)),
     grpc: createGrpcProber(grpc, clock),
   };
   const healthChecker =
@@ -139,43 +129,39 @@ export async function createAppContext(config: Config, overrides: AppContextOver
       timeoutMs: health.defaults.timeoutMs,
       grpc: createGrpcVoice({ grpc, clock, timeoutMs: health.defaults.timeoutMs }),
     });
-  const parts = { config, clock, logger, metrics, ledger, workerRegistry, policyRegistry, transport, outcomes };
-  const routers = createRouters({ ...parts, grpc, tokenizers, isServing: config.threads === 1, threads: 1 }, stack);
   const routerManager =
     overrides.routerManager ??
-    stack.use(
-      new RouterManager({
-        workers: workerRegistry,
-        policies: policyRegistry,
-        factory: new WorkerFactory({ ledger }),
-        health: healthChecker,
-        drainer,
-        routers,
-        finder: modelFinder,
-        accepts: acceptedTypes(config),
-        logger,
-        drainTimeoutMs: config.drainTimeoutSecs * 1000,
-      }),
-    );
+    new RouterManager({
+      workers: workerRegistry,
+      policies: policyRegistry,
+      factory: new WorkerFactory({ ledger }),
+      health: healthChecker,
+      drainer,
+      accepts: acceptedTypes(config),
+      logger,
+      drainTimeoutMs: config.drainTimeoutSecs * 1000,
+    });
   for (const worker of config.initialWorkers) routerManager.addWorker(workerSpec(worker));
-  forgetDeparted({ workerRegistry, transports: [transport, probeTransport], grpc, metrics });
-  exposeState({ metrics, workerRegistry, transport, outcomes });
+  stack.defer(
+    workerRegistry.onChange((before, after) => {
+      if (!before || after) return;
+      transport.forget(before.url);
+      grpc.forget(before.url);
+    }),
+  );
+  exposeState({ metrics, workerRegistry, outcomes });
   const tokenizer = await startTokenizer(config, tokenizers);
   const owned = stack.move();
   return {
     config,
     clock,
     tokenizer,
-    tokenizers,
     metrics,
     logger,
     writeLog: (text) => ownLogger.writeLines(text),
-    ledger,
+    ...registries,
     transport,
     grpc,
-    workerRegistry,
-    policyRegistry,
-    policyMemory,
     outcomes,
     healthChecker,
     modelFinder,

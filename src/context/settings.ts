@@ -52,11 +52,6 @@ function parsedOutput(config: Config): ParsedOutputSettings {
   };
 }
 
-/** Of one thread of so many. */
-export function maxConnectionsPerWorker({ maxConnectionsPerWorker: most }: Config, threads: number): number {
-  return most > 0 ? Math.ceil(most / threads) : Number.POSITIVE_INFINITY;
-}
-
 export function streamSettings(config: Config): Pick<StreamRelayDeps, "keepAliveMs" | "clientStallMs"> {
   return {
     keepAliveMs: config.streamKeepAliveSecs > 0 ? config.streamKeepAliveSecs * MS : Number.POSITIVE_INFINITY,

@@ -8,12 +8,17 @@ const BREAKER_VALUES: Readonly<Record<BreakerState, number>> = { closed: 0, half
 export interface StateMetricsDeps {
   readonly metrics: Metrics;
   readonly workerRegistry: WorkerRegistry;
-  readonly transport: { readonly openSockets: number };
   readonly outcomes: { readonly panicking: Iterable<string> };
 }
 
-/** Gauges of what is there now, read when somebody scrapes: nothing is counted on the way of a request. */
-export function exposeState({ metrics, workerRegistry, transport, outcomes }: StateMetricsDeps): void {
+/**
+ * Gauges of what is there now, read when somebody scrapes: nothing is counted on the way of a request. A worker that has left
+ * leaves no series behind.
+ */
+export function exposeState({ metrics, workerRegistry, outcomes }: StateMetricsDeps): void {
+  workerRegistry.onChange((before, after) => {
+    if (before && !after) metrics.release("worker", before.url);
+  });
   const worker = (url: string): string => metrics.bounded("worker", url);
   metrics.read("inFlight", (set) => {
     for (const { modelId, url, requestsInFlight } of workerRegistry.all()) {
@@ -44,7 +49,6 @@ export function exposeState({ metrics, workerRegistry, transport, outcomes }: St
   metrics.read("panic", (set) => {
     for (const model of outcomes.panicking) set({ model: metrics.bounded("model", model) }, 1);
   });
-  metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
   metrics.read("residentBytes", (set) => set({}, process.memoryUsage.rss()));
   metrics.read("cpuSeconds", (set) => {
     const { user, system } = process.cpuUsage();

@@ -1,8 +1,5 @@
 import { GatewayError, whyLeft } from "../errors/errors.ts";
-import type { Logger } from "../observability/logger.ts";
-import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
-import type { Worker } from "../worker/worker.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { servedName } from "./served-name.ts";
@@ -13,20 +10,16 @@ import type { WorkerType } from "../util/worker-type.ts";
 
 export interface ModelRouterDeps {
   readonly workers: WorkerRegistry;
-  readonly policies: PolicyRegistry;
   readonly routers: Routers;
   readonly finder: ModelFinder;
-  readonly logger: Logger;
 }
 
-/** Picks the router for a request by what serves its model, and keeps the policies in step with the workers. */
-export class ModelRouter implements Disposable {
+/** Picks the router for a request by what serves its model. */
+export class ModelRouter {
   readonly #deps: ModelRouterDeps;
-  readonly #stopListening: () => void;
 
   constructor(deps: ModelRouterDeps) {
     this.#deps = deps;
-    this.#stopListening = deps.workers.onChange((before, after) => this.#onWorkerChange(before, after));
   }
 
   /** Throws not_implemented, and rejects as `Router.route` does. */
@@ -52,10 +45,6 @@ export class ModelRouter implements Disposable {
       throw thrown;
     }
     return this.#send(request, servedName(request.model, workers));
-  }
-
-  [Symbol.dispose](): void {
-    this.#stopListening();
   }
 
   /**
@@ -96,37 +85,6 @@ export class ModelRouter implements Disposable {
     }
     return load;
   }
-
-  /**
-   * A model's policy lives from its first worker to its last: counts workers of each model into the policy registry.
-   * What is remembered of a worker that fell silent is forgotten: it comes back with an empty cache.
-   */
-  #onWorkerChange(before: Worker | undefined, after: Worker | undefined): void {
-    const { policies } = this.#deps;
-    const had = servedBy(before);
-    const has = servedBy(after);
-    const isIn = (list: readonly Served[], { model, role }: Served): boolean =>
-      list.some((other) => other.model === model && other.role === role);
-    for (const one of has) {
-      if (!isIn(had, one)) policies.onWorkerAdded(one.model, after?.spec.policyHint, one.role);
-    }
-    const isLost = before?.status === "ready" && after?.status === "not_ready";
-    for (const one of had) {
-      const isGone = !isIn(has, one);
-      if (before && (isGone || isLost)) this.#forget(one, before);
-      if (isGone) policies.onWorkerRemoved(one.model, one.role);
-    }
-  }
-
-  /** A policy of the operator's that fails at it keeps nobody from leaving. */
-  #forget({ model, role }: Served, { id, slot }: Worker): void {
-    const { policies, logger } = this.#deps;
-    try {
-      policies.forgetWorker(model, id, slot, role);
-    } catch (error) {
-      logger.error({ model, worker: id, error: String(error) }, "the policy failed to forget a worker");
-    }
-  }
 }
 
 /** What the workers of a kind are, in the registry's words. */
@@ -136,16 +94,3 @@ const LEGS: Readonly<Record<RouterKind, readonly [mode: ConnectionMode, roles: r
   grpc: ["grpc", ["regular"]],
   grpc_pd: ["grpc", ["prefill", "decode"]],
 };
-
-/** A model, and what of its requests a worker does. */
-interface Served {
-  readonly model: string;
-  readonly role: WorkerType;
-}
-
-/** What a worker counts for: nothing once it is leaving. */
-function servedBy(worker: Worker | undefined): readonly Served[] {
-  if (!worker || worker.status === "draining") return [];
-  const role = worker.spec.workerType;
-  return worker.models.map((model) => ({ model, role }));
-}

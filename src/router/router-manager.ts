@@ -1,14 +1,17 @@
 import { GatewayError } from "../errors/errors.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
 import type { Worker, WorkerSpec } from "../worker/worker.ts";
 import type { WorkerDrainer } from "../worker/worker-drainer.ts";
 import type { WorkerFactory } from "../worker/worker-factory.ts";
-import { ModelRouter, type ModelRouterDeps } from "./model-router.ts";
-import type { InferenceRequest } from "./router.ts";
-import type { Reply } from "../transport/downstream.ts";
+import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
-export interface RouterManagerDeps extends ModelRouterDeps {
+export interface RouterManagerDeps {
+  readonly workers: WorkerRegistry;
+  readonly policies: PolicyRegistry;
+  readonly logger: Logger;
   readonly factory: WorkerFactory;
   readonly health: HealthChecker;
   readonly drainer: WorkerDrainer;
@@ -25,21 +28,12 @@ export interface WorkerApiResponse {
   readonly worker: Worker | undefined;
 }
 
-/**
- * Picks the router for a request by what serves its model, and is the one door through which workers come and go, so
- * that the registries change together.
- */
-export class RouterManager implements Disposable {
+/** The one door through which workers come and go, so that the registries change together. */
+export class RouterManager {
   readonly #deps: RouterManagerDeps;
-  readonly #router: ModelRouter;
 
   constructor(deps: RouterManagerDeps) {
     this.#deps = deps;
-    this.#router = new ModelRouter(deps);
-  }
-
-  route(request: InferenceRequest): Promise<Reply> {
-    return this.#router.route(request);
   }
 
   /** Registers a worker and begins to probe it. Throws worker_exists, invalid_request. */
@@ -108,9 +102,5 @@ export class RouterManager implements Disposable {
   /** For `GET /policies`. */
   describePolicies(): object {
     return this.#deps.policies.describe();
-  }
-
-  [Symbol.dispose](): void {
-    this.#router[Symbol.dispose]();
   }
 }

@@ -44,7 +44,7 @@ function setUp(route: (request: InferenceRequest) => Promise<Reply>): Setup {
     memory: new ResidentMemory(Number.POSITIVE_INFINITY, clock),
     watch: new StreamWatch(clock),
     route,
-    threads: 1,
+    maxBytesInFlight: config.maxRequestBytesInFlight,
   });
   const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}`;
   const connection = { pause: ignore, resume: ignore, sendContinue: ignore, peerAddress: "127.0.0.1" };

@@ -35,8 +35,8 @@ export interface DataPlaneDeps {
   /** Looks at streams that have not begun. */
   readonly watch: StreamWatch;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
-  /** Threads that share the bound on bytes in flight. */
-  readonly threads: number;
+  /** Bytes of requests that are held at once. */
+  readonly maxBytesInFlight: number;
 }
 
 /**
@@ -80,7 +80,7 @@ export class DataPlane {
       timeoutMs: this.#totalMs,
       stallMs: config.bodyStallTimeoutSecs * 1000,
     };
-    this.budget = new ByteBudget(config.maxRequestBytesInFlight / deps.threads);
+    this.budget = new ByteBudget(deps.maxBytesInFlight);
   }
 
   /** Requests that have come and not ended. */

@@ -14,26 +14,21 @@ import { policyRoutes } from "./api/policies.ts";
 import { probeRoutes } from "./api/probes.ts";
 import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
 import { workerRoutes } from "./api/workers.ts";
-import { type Auth, createAuth } from "./auth.ts";
+import { createAuth } from "./auth.ts";
 import { ControlApp, routesOf } from "./control-app.ts";
 import { logDefect } from "./data-plane.ts";
-import type { Front, FrontParts, StartFront } from "./front.ts";
 import { LocalGate } from "./gate.ts";
 import { listen, type Listener, listenForMetrics, urlOf } from "./listener.ts";
 import { sideConnectionLimit } from "../util/descriptor-limit.ts";
 import type { Route } from "./route.ts";
-import { startServing } from "./serving.ts";
+import type { ServingUnits, StartServingUnits } from "./serving-units.ts";
 import { authSettings, gateSettings } from "./settings.ts";
-import type { Clock } from "../util/clock.ts";
 
 /** What the server needs; an AppContext fits it by shape. */
 export interface ServerDeps {
   readonly config: Config;
-  readonly clock: Clock;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  readonly transport: { failAll(error: GatewayError): void };
-  readonly grpc: { failAll(error: GatewayError): void };
   readonly tokenizers: TokenizerAdmin;
   readonly workerRegistry: WorkerRegistry;
   readonly routerManager: RouterManager;
@@ -67,22 +62,22 @@ const DRAIN_POLL_MS = 20;
 const LAST_WORDS_MS = 500;
 
 /**
- * Listens on all ports; on the main one with `startFront`, or on this thread where there is none. Rejects with what Bun
- * throws where an address cannot be had, and listens on none then.
+ * Listens on all ports; `startUnits` opens the main one. Rejects with what it rejects with, and with what Bun throws where an
+ * address cannot be had; then no port is open.
  */
-export async function startServer(deps: ServerDeps, startFront?: StartFront): Promise<RunningServer> {
+export async function startServer(deps: ServerDeps, startUnits: StartServingUnits): Promise<RunningServer> {
   const { config, metrics, logger } = deps;
   const auth = createAuth(authSettings(config));
   const gate = new LocalGate(gateSettings(config));
-  let front: Front | undefined;
+  let units: ServingUnits | undefined;
   let isDraining = false;
   const onDefect = ({ cause }: GatewayError, requestId: string): void => logDefect(logger, cause, requestId);
-  const metricsPage = metricsRoute(metrics, async () => (await front?.snapshots()) ?? []);
+  const metricsPage = metricsRoute(metrics, async () => (await units?.snapshots()) ?? []);
   const paths = new FolderOfPaths(config.tokenizerFolder);
   const control = new ControlApp({
     auth,
     onDefect,
-    settled: async () => front?.settled(),
+    settled: async () => units?.settled(),
     routes: [
       ...probeRoutes({ workerRegistry: deps.workerRegistry, fleet: deps.fleet, isDraining: () => isDraining }),
       metricsPage,
@@ -96,16 +91,14 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
   metrics.read("queueDepth", (set) => set({}, gate.waiting));
   await using open = new AsyncDisposableStack();
   const routes = routesOf(control.routes, "main", config.adminPort !== undefined);
-  front = startFront
-    ? await startFront({ gate, control, routes })
-    : startLocalFront(deps, { auth, gate, control, routes });
-  open.defer(() => front.stop());
+  const main = await startUnits({ auth, gate, control, routes });
+  units = main;
+  open.defer(() => main.stop());
   const admin = startAdminListener(deps, control, onDefect);
   open.defer(() => admin?.stop());
   const metricsServer = startMetricsServer(config, metricsPage, (error) => logDefect(logger, error, ""));
   open.defer(() => metricsServer?.stop());
   const running = open.move();
-  const main = front;
   return {
     url: urlOf(main.port, config.host),
     port: main.port,
@@ -127,41 +120,6 @@ export async function startServer(deps: ServerDeps, startFront?: StartFront): Pr
       await waitUntil(isOver, end);
     },
     stop: () => running.disposeAsync(),
-  };
-}
-
-/** Everything on this thread. */
-function startLocalFront(
-  deps: ServerDeps,
-  { auth, gate, control, routes }: FrontParts & { readonly auth: Auth },
-): Front {
-  const { config, transport, grpc, routerManager } = deps;
-  const serving = startServing({
-    ...deps,
-    hostname: config.host,
-    port: config.port,
-    reusePort: config.reusePort,
-    threads: 1,
-    auth,
-    gate,
-    route: (request) => routerManager.route(request),
-    routes,
-    answer: (route, request) => control.answer(route, request),
-  });
-  return {
-    port: serving.port,
-    get active() {
-      return serving.active;
-    },
-    beginToLeave: () => serving.beginToLeave(),
-    stopListening: () => serving.stopListening(),
-    failAll: (error) => {
-      transport.failAll(error);
-      grpc.failAll(error);
-    },
-    settled: () => Promise.resolve(),
-    snapshots: () => Promise.resolve([]),
-    stop: async () => serving[Symbol.dispose](),
   };
 }
 

@@ -1,122 +1,85 @@
-import type { Config } from "../config/schema.ts";
-import { configSchema } from "../config/schema.ts";
-import { createPolicyRegistry, createRouters, forgetDeparted } from "../context/data-path.ts";
-import { grpcLimits, maxConnectionsPerWorker, registrySettings } from "../context/settings.ts";
+import { type Config, configSchema } from "../config/schema.ts";
+import { startServingUnit, type ServingUnit } from "../context/serving-unit.ts";
+import { sharesOf } from "../context/shares.ts";
 import { createLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
-import { PolicyMemory } from "../policy/policy-memory.ts";
-import { ModelRouter } from "../router/model-router.ts";
 import { createAuth } from "../server/auth.ts";
-import { type Serving, startServing } from "../server/serving.ts";
 import { authSettings, bound } from "../server/settings.ts";
-import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
-import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
-import { HttpTransport } from "../transport/http1/http-transport.ts";
-import { systemClock } from "../util/clock.ts";
-import { LoadLedger } from "../worker/load-ledger.ts";
-import { WorkerRegistry } from "../worker/worker-registry.ts";
-import { workerOf } from "../worker/worker-state.ts";
+import type { Clock } from "../util/clock.ts";
 import { askControl } from "./ask-control.ts";
 import { ControlLink } from "./control-link.ts";
-import { noted } from "./doing.ts";
 import { errorOf } from "./error-state.ts";
-import type { Change, FromThread, Start, ToThread } from "./messages.ts";
+import type { FromThread, Start, ToThread } from "./messages.ts";
+import { Replica } from "./replica.ts";
 import { ThreadLog } from "./thread-log.ts";
 
 /** How often the control thread is told what is under way while a drain waits for it, ms. */
 const TELL_ACTIVE_MS = 20;
 
 interface ThreadParts {
+  readonly clock: Clock;
   readonly post: (message: FromThread) => void;
   readonly link: ControlLink;
   readonly metrics: Metrics;
-  readonly registry: WorkerRegistry;
-  readonly ledger: LoadLedger;
-  readonly memory: PolicyMemory;
-  readonly transport: HttpTransport;
-  readonly grpc: GrpcTransport;
-  readonly tokenizers: TokenizerRegistry;
-  readonly serving: Serving;
-  /** All that has to be closed. */
+  readonly replica: Replica;
+  readonly unit: ServingUnit;
+  /** Closes all of it. */
   readonly owned: AsyncDisposableStack;
 }
 
-/** One thread that serves: the data path on an event loop of its own, with a replica of the registries. */
+/** One thread that serves: a serving unit on an event loop of its own, over a replica of the registries. */
 export class ServingThread {
   readonly #parts: ThreadParts;
+  #cancelTelling: (() => void) | undefined;
 
   private constructor(parts: ThreadParts) {
     this.#parts = parts;
   }
 
   get port(): number {
-    return this.#parts.serving.port;
+    return this.#parts.unit.port;
   }
 
-  /** Throws what stands against it (the address, a policy module), and leaves nothing then. */
-  static async start(start: Start, post: (message: FromThread) => void): Promise<ServingThread> {
+  /** Throws what stands against it (the address, a policy module); then nothing is left open. */
+  static async start(start: Start, post: (message: FromThread) => void, clock: Clock): Promise<ServingThread> {
     await using stack = new AsyncDisposableStack();
-    const config: Config = configSchema.parse(start.config);
-    const { threads } = start;
-    const log = stack.adopt(new ThreadLog(post), (lines) => {
+    const config = configSchema.parse(start.config);
+    const log = stack.adopt(new ThreadLog(post, clock), (lines) => {
       lines.flush();
     });
     const logger = stack.use(createLogger(config.logLevel, log));
     const metrics = new Metrics();
-    const ledger = new LoadLedger({ memory: start.ledger, thread: start.thread });
-    const memory = new PolicyMemory();
-    for (const entry of start.memory) memory.put(entry);
-    const core = {
-      config,
-      clock: systemClock,
-      logger,
-      metrics,
-      ledger,
-      workerRegistry: new WorkerRegistry({ ledger, ...registrySettings(config) }),
-      policyRegistry: await createPolicyRegistry({
-        config,
-        memory,
-        logger,
-        clock: systemClock,
-        note: (policy) => noted(policy, start.doing),
-      }),
-      transport: stack.use(new HttpTransport(systemClock, maxConnectionsPerWorker(config, threads))),
-      grpc: stack.use(new GrpcTransport(grpcLimits(config), systemClock)),
-      tokenizers: stack.use(new TokenizerRegistry()),
-    };
+    const replica = await Replica.open(start, { config, logger, clock }, stack);
     const link = stack.adopt(new ControlLink(post, limitsOf(config)), (closing) => closing.close());
-    for (const change of start.tokenizers) core.tokenizers.apply(change);
-    const routers = createRouters({ ...core, isServing: true, outcomes: link, threads }, stack);
-    const { workerRegistry, policyRegistry, transport } = core;
-    const router = stack.use(
-      new ModelRouter({ workers: workerRegistry, policies: policyRegistry, routers, finder: link, logger }),
-    );
-    forgetDeparted({ ...core, transports: [transport] });
-    for (const state of start.workers) workerRegistry.put(workerOf(state, ledger, systemClock.now()));
-    metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
-    const control = { link, auth: createAuth(authSettings(config)) };
-    const serving = stack.use(
-      startServing({
-        ...core,
+    const auth = createAuth(authSettings(config));
+    const unit = stack.use(
+      startServingUnit({
+        ...replica.registries,
+        config,
+        clock,
+        logger,
+        metrics,
         hostname: start.hostname,
         port: start.port,
         reusePort: true,
-        threads,
-        auth: control.auth,
+        shares: sharesOf(config, start.threads),
+        auth,
         gate: link,
-        route: (request) => router.route(request),
+        outcomes: link,
+        finder: link,
         routes: start.routes.map((route, index) => ({ ...route, index })),
-        answer: (route, request) => askControl(control, route, request),
+        answer: (route, request) => askControl({ link, auth }, route, request),
       }),
     );
-    return new ServingThread({ ...core, registry: workerRegistry, post, link, memory, serving, owned: stack.move() });
+    return new ServingThread({ clock, post, link, metrics, replica, unit, owned: stack.move() });
   }
 
   onMessage(message: Exclude<ToThread, Start>): void {
-    const { link, serving, transport, grpc, owned, post } = this.#parts;
+    const { link, unit, replica, post } = this.#parts;
     switch (message.type) {
       case "change":
-        this.#apply(message);
+        replica.apply(message);
+        post({ type: "taken", version: message.version });
         return;
       case "reply":
       case "refusal":
@@ -129,44 +92,40 @@ export class ServingThread {
         post({ type: "pong" });
         return;
       case "leave":
-        serving.beginToLeave();
+        unit.beginToLeave();
         return;
-      case "stopListening": {
-        serving.stopListening();
-        const timer = setInterval(() => post({ type: "active", active: serving.active }), TELL_ACTIVE_MS);
-        owned.defer(() => clearInterval(timer));
+      case "stopListening":
+        unit.stopListening();
+        this.#tellActive();
         return;
-      }
       case "failAll":
-        transport.failAll(errorOf(message.error));
-        grpc.failAll(errorOf(message.error));
+        unit.failAll(errorOf(message.error));
         return;
       case "stop":
         void this.#stop();
     }
   }
 
-  #apply({ version, put, removed, tokenizer, memory }: Change): void {
-    const { registry, ledger, tokenizers, post, memory: shared } = this.#parts;
-    for (const entry of memory) shared.put(entry);
-    if (put) registry.put(workerOf(put, ledger, systemClock.now()));
-    if (removed !== undefined) registry.remove(removed);
-    if (tokenizer) tokenizers.apply(tokenizer);
-    post({ type: "taken", version });
+  async #tellState(id: number): Promise<void> {
+    const { unit, metrics, post } = this.#parts;
+    post({ type: "state", id, state: { active: unit.active, metrics: await metrics.snapshot() } });
   }
 
-  async #tellState(id: number): Promise<void> {
-    const { serving, metrics, post } = this.#parts;
-    post({ type: "state", id, state: { active: serving.active, metrics: await metrics.snapshot() } });
+  /** Says how many requests are under way, now and again and again from now on. */
+  #tellActive(): void {
+    const { clock, post, unit } = this.#parts;
+    post({ type: "active", active: unit.active });
+    this.#cancelTelling = clock.after(TELL_ACTIVE_MS, () => this.#tellActive());
   }
 
   async #stop(): Promise<void> {
+    this.#cancelTelling?.();
     await this.#parts.owned.disposeAsync();
     this.#parts.post({ type: "stopped" });
   }
 }
 
-/** Which limits of the control thread's there are at all. */
+/** Which limits there are that the control thread counts. */
 function limitsOf(config: Config): { readonly hasGateway: boolean; readonly hasModel: boolean } {
   return {
     hasGateway: bound(config.maxConcurrentRequests) !== Number.POSITIVE_INFINITY,

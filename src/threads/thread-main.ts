@@ -1,5 +1,6 @@
 import type { FromThread, ToThread } from "./messages.ts";
 import { ServingThread } from "./serving-thread.ts";
+import { systemClock } from "../util/clock.ts";
 
 /** Entry of a thread that serves. Its first message starts it; it tells whether it listens. */
 declare const self: {
@@ -21,7 +22,7 @@ function onMessage(message: ToThread): void {
 
 async function start(message: Extract<ToThread, { type: "start" }>): Promise<void> {
   try {
-    serving = await ServingThread.start(message, (reply) => self.postMessage(reply));
+    serving = await ServingThread.start(message, (reply) => self.postMessage(reply), systemClock);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
     self.postMessage({ type: "failed", message: error instanceof Error ? error.message : String(error), code });

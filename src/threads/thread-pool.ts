@@ -9,9 +9,9 @@ import type { Gate } from "../server/gate.ts";
 import type { Route } from "../server/route.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
+import type { FollowedChange, PolicyFollower } from "../router/policy-follower.ts";
 import type { OutcomeSink } from "../worker/attempt-outcome.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
-import type { Worker as FleetWorker } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { workerState } from "../worker/worker-state.ts";
 import { ToldRequest } from "../transport/told-request.ts";
@@ -29,6 +29,7 @@ export interface ThreadPoolDeps {
   readonly ledger: LoadLedger;
   readonly workerRegistry: WorkerRegistry;
   readonly policyMemory: PolicyMemory;
+  readonly policyFollower: Pick<PolicyFollower, "onFollowed">;
   readonly tokenizers: Pick<TokenizerRegistry, "onChange" | "named">;
   readonly outcomes: OutcomeSink;
   readonly gate: Gate;
@@ -79,7 +80,7 @@ export class ThreadPool {
     this.#deps = deps;
     this.#port = deps.config.port;
     this.#stopListening = [
-      deps.workerRegistry.onChange((before, after) => this.#onChange(before, after)),
+      deps.policyFollower.onFollowed((change) => this.#onFollowed(change)),
       deps.tokenizers.onChange((tokenizer) =>
         this.#tell({ put: undefined, removed: undefined, tokenizer, memory: [] }),
       ),
@@ -298,13 +299,12 @@ export class ThreadPool {
     return { status, headers, body };
   }
 
-  #onChange(before: FleetWorker | undefined, after: FleetWorker | undefined): void {
-    const { policyMemory, clock } = this.#deps;
+  #onFollowed({ before, after, memory }: FollowedChange): void {
     this.#tell({
-      put: after && workerState(after, clock.now()),
+      put: after && workerState(after, this.#deps.clock.now()),
       removed: after ? undefined : before?.id,
       tokenizer: undefined,
-      memory: policyMemory.takeUntold(),
+      memory,
     });
   }
 

@@ -81,7 +81,7 @@ async function socketTaken(stack: AsyncDisposableStack): Promise<TestGateway> {
   const far = FAR_SECS * 1000;
   const timeouts = { connectMs: far, firstByteMs: far, idleMs: far };
   const leave = new AbortController();
-  const held = gateway.context.transport.send(
+  const held = gateway.transport.send(
     { origin: engine.url, method: "POST", path: "/", headers: "", body: undefined, timeouts, deadline: Infinity },
     leave.signal,
   );

@@ -3,6 +3,8 @@ import type { Config } from "../../src/config/schema.ts";
 import { GatewayError } from "../../src/errors/errors.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { PolicyMemory } from "../../src/policy/policy-memory.ts";
+import { PolicyRegistry } from "../../src/policy/policy-registry.ts";
+import { PolicyFollower } from "../../src/router/policy-follower.ts";
 import { LocalGate } from "../../src/server/gate.ts";
 import type { FromThread, ToThread } from "../../src/threads/messages.ts";
 import type { Spawn, ThreadEvents } from "../../src/threads/thread-handle.ts";
@@ -118,13 +120,20 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
     },
     clock,
   );
+  const logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+  const policyMemory = new PolicyMemory();
+  const policies = new PolicyRegistry({
+    defaultPolicy: { policy: config.defaultPolicy, config: {} },
+    memory: policyMemory,
+  });
   const deps: ThreadPoolDeps = {
     config,
-    logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
+    logger,
     metrics,
     ledger,
     workerRegistry: registry,
-    policyMemory: new PolicyMemory(),
+    policyMemory,
+    policyFollower: new PolicyFollower({ workers: registry, policies, memory: policyMemory, logger }),
     tokenizers: { onChange: () => () => undefined, named: () => [] },
     outcomes: { report: () => undefined },
     gate,

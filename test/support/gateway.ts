@@ -1,13 +1,17 @@
 import { type GivenWorker, loadConfig } from "../../src/config/load.ts";
 import type { Config, ConfigKey } from "../../src/config/schema.ts";
 import { type AppContext, type AppContextOverrides, createAppContext } from "../../src/context/app-context.ts";
+import { type LocalUnit, startLocalUnit } from "../../src/context/local-unit.ts";
 import type { Logger } from "../../src/observability/logger.ts";
 import { type RunningServer, startServer } from "../../src/server/server.ts";
+import type { Transport } from "../../src/transport/upstream.ts";
 
 export interface TestGateway extends AsyncDisposable {
   readonly url: string;
   readonly context: AppContext;
   readonly server: RunningServer;
+  /** What requests are sent to HTTP workers over. */
+  readonly transport: Transport;
   /** Access lines so far. */
   readonly lines: readonly Record<string, unknown>[];
   /** The access line of the next request that ends. */
@@ -58,7 +62,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     error: (fields) => console.error(fields),
   };
   const context = await createAppContext(config, { logger, ...options.overrides });
-  const server = await startServer(context);
+  let unit: LocalUnit | undefined;
+  const server = await startServer(context, async (controlSide) => (unit = startLocalUnit(context, controlSide)));
+  if (!unit) throw new Error("the server has no serving unit");
   if (options.isUnready !== true) {
     const { signal } = new AbortController();
     for (const worker of context.workerRegistry.all()) await context.healthChecker.waitUntilSettled(worker.id, signal);
@@ -67,6 +73,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     url: server.url,
     context,
     server,
+    transport: unit.transport,
     lines,
     nextLine: () => new Promise((resolve) => waiting.push(resolve)),
     async [Symbol.asyncDispose]() {

@@ -37,8 +37,6 @@ export interface ModelTextsDeps {
   /** The tokenizer as the worker sends it (GetTokenizer). */
   readonly fetchTokenizer: (worker: Worker) => Promise<TokenizerSource>;
   readonly settings: ModelTextSettings;
-  /** Load a model's tokenizer when its first worker is ready; else when a request needs it. */
-  readonly isEager: boolean;
 }
 
 /** A source that failed is tried again after this, ms. */
@@ -57,14 +55,8 @@ export class ModelTexts implements Disposable {
 
   constructor(deps: ModelTextsDeps) {
     this.#deps = deps;
-    this.#stopListening = deps.workers.onChange((before, after) => {
-      if (after?.status !== "ready" || before?.status === "ready" || after.connectionMode !== "grpc") return;
-      for (const model of after.models) {
-        // This one may have what others could not give.
-        this.#failures.delete(model);
-        if (deps.isEager) this.#findAhead(model);
-      }
-    });
+    this.#stopListening = deps.workers.onChange((before, after) => this.#onChange(before, after));
+    for (const worker of deps.workers.all()) this.#onChange(undefined, worker);
   }
 
   /** At once where it is loaded. Rejects with tokenizer_unavailable. */
@@ -148,6 +140,15 @@ export class ModelTexts implements Disposable {
       }
     }
     throw reason;
+  }
+
+  #onChange(before: Worker | undefined, after: Worker | undefined): void {
+    if (after?.status !== "ready" || before?.status === "ready" || after.connectionMode !== "grpc") return;
+    for (const model of after.models) {
+      // This one may have what others could not give.
+      this.#failures.delete(model);
+      this.#findAhead(model);
+    }
   }
 
   #findAhead(model: string): void {

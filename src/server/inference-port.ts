@@ -5,7 +5,6 @@ import type { InferenceRequest } from "../router/router.ts";
 import { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
 import type { Clock } from "../util/clock.ts";
-import { clientConnectionLimit } from "../util/descriptor-limit.ts";
 import { Parsing } from "./api/parse.ts";
 import type { Auth } from "./auth.ts";
 import type { ControlRequest } from "./control-app.ts";
@@ -16,16 +15,18 @@ import { LoopDelay } from "./loop-delay.ts";
 import { ResidentMemory } from "./resident-memory.ts";
 import { maxLoopDelayMs, maxResidentBytes } from "./settings.ts";
 
-export interface ServingParts<R extends RouteAddress> {
+export interface InferencePortParts<R extends RouteAddress> {
   readonly config: Config;
-  /** That of the transports. */
+  /** The clock of the transports. */
   readonly clock: Clock;
   readonly hostname: string;
   readonly port: number;
   /** Other sockets may listen on the same port. */
   readonly reusePort: boolean;
-  /** Threads among which what one process may hold is divided. */
-  readonly threads: number;
+  /** Client connections that this port may hold at once; changes with what the process may open. */
+  readonly maxConnections: () => number;
+  /** Bytes of requests that this port may hold at once. */
+  readonly maxBytesInFlight: number;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly auth: Auth;
@@ -36,18 +37,18 @@ export interface ServingParts<R extends RouteAddress> {
   readonly answer: (route: R, request: ControlRequest) => Promise<Reply>;
 }
 
-/** What serves on one thread. Disposing it closes every connection at once. */
-export interface Serving extends Disposable, Pick<Listener, "port" | "beginToLeave" | "stopListening"> {
+/** The port that clients send inference requests to. Disposing it closes every connection at once. */
+export interface InferencePort extends Disposable, Pick<Listener, "port" | "beginToLeave" | "stopListening"> {
   /** Requests that have come and not ended. */
   readonly active: number;
 }
 
 /**
- * The data path of a thread from the socket to the router, with its gauges: the same on the only thread and on each of several.
- * Throws what Bun throws where the address cannot be had, and leaves nothing then.
+ * Listens, and puts the data plane and the looks at the process (loop delay, memory) behind the port, with their gauges.
+ * Throws what Bun throws where the address cannot be had (EADDRINUSE, EACCES); then nothing is left open.
  */
-export function startServing<R extends RouteAddress>(parts: ServingParts<R>): Serving {
-  const { config, threads, metrics } = parts;
+export function openInferencePort<R extends RouteAddress>(parts: InferencePortParts<R>): InferencePort {
+  const { config, metrics } = parts;
   using stack = new DisposableStack();
   const loopDelay = stack.use(new LoopDelay(maxLoopDelayMs(config)));
   const memory = stack.use(new ResidentMemory(maxResidentBytes(config)));
@@ -59,7 +60,6 @@ export function startServing<R extends RouteAddress>(parts: ServingParts<R>): Se
   const listener = listen({
     ...parts,
     dataPlane,
-    maxConnections: () => clientConnectionLimit() / threads,
     onDefect: (error, requestId) => dataPlane.onDefect(error, requestId),
   });
   stack.defer(() => listener.stop());

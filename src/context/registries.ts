@@ -1,0 +1,67 @@
+import type { Config } from "../config/schema.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { PolicyMemory } from "../policy/policy-memory.ts";
+import { PolicyRegistry } from "../policy/policy-registry.ts";
+import { PolicyFollower } from "../router/policy-follower.ts";
+import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
+import type { Clock } from "../util/clock.ts";
+import type { LoadLedger } from "../worker/load-ledger.ts";
+import { WorkerRegistry } from "../worker/worker-registry.ts";
+import { guardPolicy, loadPolicyModule } from "./policy-module.ts";
+import { policyConfigs, registrySettings } from "./settings.ts";
+
+/** Who the workers are, what they have to do, and what chooses among them: the truth on the control thread, a replica on a thread that serves. */
+export interface Registries {
+  readonly ledger: LoadLedger;
+  readonly workerRegistry: WorkerRegistry;
+  readonly policyRegistry: PolicyRegistry;
+  /** What the policies of all threads share. */
+  readonly policyMemory: PolicyMemory;
+  /** Makes the policies of a model with its first worker, and tells who wants to know of each change. */
+  readonly policyFollower: PolicyFollower;
+  /** Tokenizers of this thread, by model. */
+  readonly tokenizers: TokenizerRegistry;
+}
+
+export interface RegistriesParts extends Pick<Registries, "ledger" | "policyMemory"> {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Put around each policy of the operator's module, whose code has no bound. */
+  readonly note?: (policy: Policy) => Policy;
+  /** Registries that a test brings. */
+  readonly given?: Partial<Pick<Registries, "workerRegistry" | "policyRegistry" | "tokenizers">>;
+}
+
+/** Registries without workers; `stack` closes them. Throws GatewayError where a policy is not known or a policy module does not load. */
+export async function openRegistries(parts: RegistriesParts, stack: AsyncDisposableStack): Promise<Registries> {
+  const { config, ledger, policyMemory, logger, given = {} } = parts;
+  const workerRegistry = given.workerRegistry ?? new WorkerRegistry({ ledger, ...registrySettings(config) });
+  const policyRegistry = given.policyRegistry ?? (await createPolicyRegistry(parts));
+  const policyFollower = stack.use(
+    new PolicyFollower({ workers: workerRegistry, policies: policyRegistry, memory: policyMemory, logger }),
+  );
+  const tokenizers = given.tokenizers ?? stack.use(new TokenizerRegistry());
+  return { ledger, workerRegistry, policyRegistry, policyMemory, policyFollower, tokenizers };
+}
+
+async function createPolicyRegistry({
+  config,
+  policyMemory,
+  logger,
+  clock,
+  note = (policy) => policy,
+}: RegistriesParts): Promise<PolicyRegistry> {
+  const { defaultPolicy, roleDefaults, cacheAware, patterns } = policyConfigs(config);
+  const custom = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
+  const registry = new PolicyRegistry({
+    defaultPolicy,
+    roleDefaults,
+    cacheAware,
+    memory: policyMemory,
+    custom: custom ? [guardPolicy({ name: custom.name, create: () => note(custom.create()) }, logger, clock)] : [],
+  });
+  for (const { match, policy } of patterns) registry.registerPattern(match, policy);
+  return registry;
+}

@@ -1,0 +1,76 @@
+import type { Config } from "../config/schema.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { FailureLog } from "../router/failure-log.ts";
+import { ModelTexts } from "../router/grpc/model-text.ts";
+import { TokenAnswers } from "../router/grpc/token-routes.ts";
+import { fetchTokenizer } from "../router/grpc/worker-tokenizer.ts";
+import { RetryBudget } from "../router/retry-budget.ts";
+import { RouterFactory } from "../router/router-factory.ts";
+import { Routers } from "../router/routers.ts";
+import { StreamWatch } from "../router/stream-watch.ts";
+import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
+import type { Transport } from "../transport/upstream.ts";
+import type { Clock } from "../util/clock.ts";
+import type { OutcomeSink } from "../worker/attempt-outcome.ts";
+import { FailedLoad } from "../worker/failed-load.ts";
+import type { Registries } from "./registries.ts";
+import { modelTextSettings, routerSettings, streamSettings } from "./settings.ts";
+
+/** What the routers of one serving unit need. */
+export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFollower"> {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly transport: Transport;
+  readonly grpc: GrpcClient;
+  readonly outcomes: OutcomeSink;
+  /** Second attempts a second that are allowed however few requests there are. */
+  readonly retriesPerSec: number;
+}
+
+/** Second attempts for each request. */
+const RETRY_RATIO = 0.2;
+
+/**
+ * The routers, each made when the first request asks for it, and what they leave to be closed with `stack`. They share one
+ * retry budget and one watch over streams.
+ */
+export function createRouters(parts: RouterParts, stack: DisposableStack): Routers {
+  const { config, clock, logger, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes } = parts;
+  const { grpc, tokenizers } = parts;
+  const deps = {
+    workers: workerRegistry,
+    policies: policyRegistry,
+    transport,
+    ledger,
+    metrics,
+    clock,
+    outcomes,
+    failedLoad: stack.use(new FailedLoad(clock)),
+    failureLog: new FailureLog(logger, clock),
+    random: Math.random,
+    budget: new RetryBudget({ ratio: RETRY_RATIO, minPerSec: parts.retriesPerSec }, clock),
+    streams: { watch: stack.use(new StreamWatch(clock)), clock, ...streamSettings(config) },
+    ...routerSettings(config),
+  };
+  const texts = stack.use(
+    new ModelTexts({
+      tokenizers,
+      workers: workerRegistry,
+      logger,
+      fetchTokenizer: (worker) => fetchTokenizer(grpc, clock, worker),
+      settings: modelTextSettings(config),
+    }),
+  );
+  const tokenAnswers = new TokenAnswers({ workers: workerRegistry, tokenizers, texts });
+  const grpcDeps = { ...deps, grpc, texts, tokenAnswers };
+  const makers = {
+    http: () => RouterFactory.createHttpRouter(deps),
+    http_pd: () => RouterFactory.createPdRouter(deps),
+    grpc: () => RouterFactory.createGrpcRouter(grpcDeps),
+    grpc_pd: () => RouterFactory.createGrpcPdRouter(grpcDeps),
+  };
+  return new Routers(makers, tokenAnswers);
+}

@@ -1,0 +1,52 @@
+import { openRegistries, type Registries, type RegistriesParts } from "../context/registries.ts";
+import { PolicyMemory } from "../policy/policy-memory.ts";
+import { LoadLedger } from "../worker/load-ledger.ts";
+import { workerOf, type WorkerState } from "../worker/worker-state.ts";
+import { noted } from "./doing.ts";
+import type { Change, Start } from "./messages.ts";
+
+export type ReplicaParts = Pick<RegistriesParts, "config" | "logger" | "clock">;
+
+/** A thread's replica of the control thread's registries. */
+export class Replica {
+  readonly registries: Registries;
+  readonly #clock: ReplicaParts["clock"];
+
+  private constructor(registries: Registries, clock: ReplicaParts["clock"]) {
+    this.registries = registries;
+    this.#clock = clock;
+  }
+
+  /** Registries as `start` has them; `stack` closes them. Throws GatewayError where a policy module does not load. */
+  static async open(start: Start, parts: ReplicaParts, stack: AsyncDisposableStack): Promise<Replica> {
+    const policyMemory = new PolicyMemory();
+    for (const entry of start.memory) policyMemory.put(entry);
+    const registries = await openRegistries(
+      {
+        ...parts,
+        ledger: new LoadLedger({ memory: start.ledger, thread: start.thread }),
+        policyMemory,
+        note: (policy) => noted(policy, start.doing),
+      },
+      stack,
+    );
+    for (const change of start.tokenizers) registries.tokenizers.apply(change);
+    const replica = new Replica(registries, parts.clock);
+    for (const worker of start.workers) replica.#put(worker);
+    return replica;
+  }
+
+  /** Memory comes first: the worker's policies are made with it. */
+  apply({ put, removed, tokenizer, memory }: Change): void {
+    const { workerRegistry, policyMemory, tokenizers } = this.registries;
+    for (const entry of memory) policyMemory.put(entry);
+    if (put) this.#put(put);
+    if (removed !== undefined) workerRegistry.remove(removed);
+    if (tokenizer) tokenizers.apply(tokenizer);
+  }
+
+  #put(state: WorkerState): void {
+    const { workerRegistry, ledger } = this.registries;
+    workerRegistry.put(workerOf(state, ledger, this.#clock.now()));
+  }
+}
