@@ -3,7 +3,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { FailureLog } from "../router/failure-log.ts";
 import { ModelTexts } from "../router/grpc/model-text.ts";
-import { TokenAnswers } from "../router/grpc/token-routes.ts";
+import { TokenAnswers } from "../router/grpc/token-answers.ts";
 import { fetchTokenizer } from "../router/grpc/worker-tokenizer.ts";
 import { RetryBudget } from "../router/retry-budget.ts";
 import { RouterFactory } from "../router/router-factory.ts";

@@ -1,18 +1,7 @@
+import type { ErrorFacts } from "./error-facts.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
 /** What differs between the APIs that clients speak, as data: the shape of an error, and how a stream ends. */
-
-export interface ErrorFacts {
-  readonly code: string;
-  readonly message: string;
-  readonly param: string | undefined;
-  /** What a program can read of it. */
-  readonly details?: Readonly<Record<string, unknown>> | undefined;
-  readonly openaiType: string;
-  readonly anthropicType: string;
-  readonly requestId: string;
-}
-
 export interface Dialect {
   readonly name: "openai" | "responses" | "anthropic" | "sglang";
   /** HTTP status for being at capacity. */

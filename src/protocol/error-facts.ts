@@ -1,7 +1,18 @@
 import type { GatewayError } from "../errors/errors.ts";
-import type { ErrorFacts } from "./dialect.ts";
 
-/** What a dialect needs to say an error in its own shape. */
+/** What a dialect needs to write an error in its own shape. */
+export interface ErrorFacts {
+  readonly code: string;
+  readonly message: string;
+  readonly param: string | undefined;
+  /** What a program can read of it. */
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+  readonly openaiType: string;
+  readonly anthropicType: string;
+  readonly requestId: string;
+}
+
+/** `requestId`: the one that the client sees. */
 export function errorFacts(error: GatewayError, requestId: string): ErrorFacts {
   const { row, details } = error;
   return {

@@ -1,6 +1,6 @@
 import { isFinishReason } from "./finish-reason.ts";
 import { isJsonObject, type JsonObject, numberField, stringField } from "./json/json.ts";
-import type { ErrorFacts } from "./dialect.ts";
+import type { ErrorFacts } from "./error-facts.ts";
 import type { EventTemplate } from "./event-template.ts";
 import { mergeUsage, readUsage, type Usage } from "./usage.ts";
 

@@ -25,7 +25,7 @@ export class ModelRouter {
   /** Throws not_implemented, and rejects as `Router.route` does. */
   route(request: InferenceRequest): Promise<Reply> {
     const { workers, routers } = this.#deps;
-    if (request.endpoint.work === "local") return routers.local.answer(request);
+    if (request.endpoint.answeredBy === "tokenizer") return routers.local.answer(request);
     const model = servedName(request.model, workers);
     return model === undefined || workers.serves(model) ? this.#send(request, model) : this.#look(request, model);
   }

@@ -1,7 +1,7 @@
 import type { RequestRecord } from "../observability/request-record.ts";
 import type { RequestFeatures } from "../policy/policy.ts";
 import type { JsonBody } from "../protocol/json/json-body.ts";
-import type { Endpoint } from "../protocol/endpoints.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
 import type { WorkerKind } from "../worker/worker.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 import type { HeaderReader } from "../util/header-reader.ts";

@@ -1,5 +1,4 @@
 import { asGatewayError, GatewayError, whyLeft } from "../errors/errors.ts";
-import { answerCount } from "../protocol/answer-count.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
 import { type OnEvent, SseFramer, type Verdict } from "../transport/sse-framer.ts";
 import type { PieceTaker, StreamAccount, UpstreamResponse } from "../transport/upstream.ts";
@@ -251,7 +250,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   #endWithoutMarker(): Uint8Array {
     const { endpoint, body } = this.#request;
     const { endEvent } = endpoint.dialect;
-    if (endEvent === undefined || !this.#reader.hasFinished(answerCount(endpoint.name, body))) {
+    if (endEvent === undefined || !this.#reader.hasFinished(endpoint.sequences(body))) {
       throw new GatewayError("upstream_truncated", "the worker's stream ended before the answer was whole");
     }
     this.#framer.end();

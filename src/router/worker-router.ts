@@ -1,8 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
-import type { Endpoint } from "../protocol/endpoints.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
 import { readJsonBody } from "../protocol/json/json-body.ts";
-import { Continuation } from "../protocol/openai/continuation.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
 import type { Worker } from "../worker/worker.ts";
@@ -106,7 +105,7 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
   #continuationOf(request: InferenceRequest): StreamContinuation | undefined {
     const { continuesStreams, metrics } = this.#deps;
     if (!request.isStream || !continuesStreams(request.record.model ?? "")) return undefined;
-    const continuation = Continuation.of(request.endpoint.name, request.body);
+    const continuation = request.endpoint.continuation?.(request.body);
     if (!continuation) return undefined;
     return new StreamContinuation({
       continuation,

@@ -3,7 +3,7 @@ import { asGatewayError, type GatewayError, tookTooLong, whyLeft } from "../erro
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createRecordSink, type RecordSink, RequestRecord } from "../observability/request-record.ts";
-import type { Endpoint } from "../protocol/endpoints.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
 import { readJsonBody } from "../protocol/json/json-body.ts";
 import { AwaitedStream, type AwaitedStreamDeps } from "../router/awaited-stream.ts";
 import type { InferenceRequest } from "../router/router.ts";
@@ -19,7 +19,7 @@ import { type Entry, type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
 import type { LoopDelay } from "./loop-delay.ts";
 import type { ResidentMemory } from "./resident-memory.ts";
 import { bound } from "./settings.ts";
-import { understand } from "./understand.ts";
+import { readRequest } from "./read-request.ts";
 import { DeadlineLine } from "../util/deadline-line.ts";
 
 export interface DataPlaneDeps {
@@ -143,7 +143,7 @@ export class DataPlane {
     } else releaseAtEnd(record, entered);
     const parsed = readJsonBody(bytes);
     const body = parsed instanceof Promise ? await parsed : parsed;
-    const understood = understand({
+    const understood = readRequest({
       endpoint,
       request,
       body,

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { ENDPOINTS } from "../../src/protocol/endpoints.ts";
 import { METRICS } from "../../src/observability/metrics-table.ts";
 import { readJsonBody } from "../../src/protocol/json/json-body.ts";
 import {
@@ -10,6 +11,7 @@ import {
   type SharedIds,
 } from "../../src/router/pd/pd-connector.ts";
 import type { Worker } from "../../src/worker/worker.ts";
+import { endpointNamed } from "../support/endpoints.ts";
 import { setUpFleet } from "../support/fleet.ts";
 
 /** What engines are told, by which they find each other. A red test asks: did you mean to, and do the engines know it? */
@@ -28,7 +30,7 @@ function worker(name: string, dpSize: string): Worker {
 async function legs(connector: string, ranks = "1", body: object = SAMPLES): Promise<readonly object[]> {
   const read = await readJsonBody(Buffer.from(JSON.stringify(body)));
   const pd: PdRequest = {
-    endpoint: "chat_completions",
+    endpoint: endpointNamed("chat_completions"),
     body: read,
     prefill: worker("p", ranks),
     decode: worker("d", "1"),
@@ -128,9 +130,17 @@ test("the page on prefill and decode names every connector, label, metric and ro
   for (const name of [...Object.keys(CONNECTORS), ...outcomes]) expect(page).toContain(`\`${name}\``);
   for (const name of labels) expect(page).toContain(name);
   for (const { name } of [METRICS.kvTransfers, METRICS.prefillDuration, METRICS.attempts]) expect(page).toContain(name);
-  const routes = { chat_completions: "/v1/chat/completions", completions: "/v1/completions", generate: "/generate" };
-  const paths: Readonly<Record<string, string>> = { ...routes, messages: "/v1/messages", responses: "/v1/responses" };
   for (const name of Object.keys(CONNECTORS)) {
-    for (const endpoint of connectorNamed(name).endpoints) expect(page).toContain(`\`${paths[endpoint]}\``);
+    const served = ENDPOINTS.filter(connectorNamed(name).serves);
+    for (const { path } of served) expect(page).toContain(`\`${path}\``);
   }
+});
+
+test("routes that each connector serves", () => {
+  const served = (connector: string): readonly string[] =>
+    ENDPOINTS.filter(connectorNamed(connector).serves).map(({ name }) => name);
+  const byParams = ["chat_completions", "completions", "responses", "messages"];
+  expect(served("sglang")).toEqual(["chat_completions", "completions", "generate"]);
+  for (const connector of ["nixl", "mooncake", "p2p_nccl", "passthrough"]) expect(served(connector)).toEqual(byParams);
+  expect(served("moriio")).toEqual([]);
 });

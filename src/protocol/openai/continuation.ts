@@ -48,11 +48,6 @@ const COMPLETION: Form = {
   changes: (body, text) => [["prompt", `${textOf(body.raw("prompt")).slice(0, -1)}${JSON.stringify(text).slice(1)}`]],
 };
 
-const FORMS: ReadonlyMap<string, Form> = new Map([
-  ["chat_completions", CHAT],
-  ["completions", COMPLETION],
-]);
-
 /** With these, what was sent does not say how to go on: several answers, numbers for each token, a grammar half-way. */
 const REFUSED = [
   "logprobs",
@@ -76,6 +71,21 @@ const REFUSED = [
   "return_token_ids",
   "use_beam_search",
 ] as const;
+
+/** How an answer to this chat request goes on with another worker; undefined where it cannot. */
+export function continueChat(body: JsonBody): Continuation | undefined {
+  return isContinuable(body) ? new Continuation(CHAT, body) : undefined;
+}
+
+/** How an answer to this completion request goes on with another worker; undefined where it cannot. */
+export function continueCompletion(body: JsonBody): Continuation | undefined {
+  const isOneText = body.raw("prompt")?.[0] === QUOTE;
+  return isOneText && isContinuable(body) ? new Continuation(COMPLETION, body) : undefined;
+}
+
+function isContinuable(body: JsonBody): boolean {
+  return (body.value("n") ?? 1) === 1 && !REFUSED.some((name) => isAsked(body.value(name) ?? body.raw(name)));
+}
 
 /** Members that say what all events of a stream have in common. */
 const HEAD = ["id", "created", "model", "system_fingerprint"] as const;
@@ -103,18 +113,9 @@ export class Continuation {
   #isFull = false;
   #usage: Usage | undefined;
 
-  private constructor(form: Form, body: JsonBody) {
+  constructor(form: Form, body: JsonBody) {
     this.#form = form;
     this.#body = body;
-  }
-
-  /** Undefined where an answer to this request cannot be gone on with. */
-  static of(endpoint: string, body: JsonBody): Continuation | undefined {
-    const form = FORMS.get(endpoint);
-    if (!form || REFUSED.some((name) => isAsked(body.value(name) ?? body.raw(name)))) return undefined;
-    if ((body.value("n") ?? 1) !== 1) return undefined;
-    if (form === COMPLETION && body.raw("prompt")?.[0] !== QUOTE) return undefined;
-    return new Continuation(form, body);
   }
 
   get isContinuing(): boolean {

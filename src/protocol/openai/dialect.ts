@@ -1,5 +1,6 @@
 import { ChoicesReader, ResponsesReader } from "./stream-reader.ts";
-import type { Dialect, ErrorFacts } from "../dialect.ts";
+import type { Dialect } from "../dialect.ts";
+import type { ErrorFacts } from "../error-facts.ts";
 
 /** Source: OpenAI API reference, error object; all four keys are always there. */
 function errorBody(facts: ErrorFacts): object {

@@ -1,4 +1,4 @@
-import type { ErrorFacts } from "../dialect.ts";
+import type { ErrorFacts } from "../error-facts.ts";
 import { EventTemplate } from "../event-template.ts";
 import { isJsonObject, type JsonObject, numberField, objectField } from "../json/json.ts";
 import {

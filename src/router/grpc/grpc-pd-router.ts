@@ -1,6 +1,6 @@
 import { engineRequestId } from "../engine-request-id.ts";
 import { GatewayError } from "../../errors/errors.ts";
-import type { Endpoint } from "../../protocol/endpoints.ts";
+import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { Legs, Try } from "../try.ts";
@@ -94,7 +94,7 @@ export class GrpcPdRouter extends GrpcRouter {
   ): Promise<UpstreamResponse> {
     const { worker: prefillWorker } = exchange.prefill;
     const pd: PdRequest = {
-      endpoint: request.endpoint.name,
+      endpoint: request.endpoint,
       body: request.body,
       prefill: prefillWorker,
       decode: leg.worker,

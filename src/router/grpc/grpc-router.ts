@@ -1,24 +1,23 @@
 import { GatewayError } from "../../errors/errors.ts";
-import type { Endpoint } from "../../protocol/endpoints.ts";
+import type { Endpoint, EngineJob } from "../../protocol/endpoint.ts";
 import type { ApiRequest, GenerationRequest } from "../../protocol/generation.ts";
-import { embeddingsAnswer, type EmbeddingRequest, readEmbeddings } from "../../protocol/openai/embeddings.ts";
+import { embeddingsAnswer, type EmbeddingRequest } from "../../protocol/openai/embeddings.ts";
 import type { GrpcCallOptions, GrpcClient } from "../../transport/grpc/grpc-client.ts";
 import type { UpstreamResponse, UpstreamTimeouts } from "../../transport/upstream.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { InferenceRequest, RouterKind } from "../router.ts";
 import { engineRequestId } from "../engine-request-id.ts";
+import { TokenFeatures } from "../features/token-features.ts";
 import { untilLeft } from "../../util/until-left.ts";
 import type { Legs, Try } from "../try.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
-import { GENERATING_APIS } from "./apis.ts";
 import type { EmbedAnswer, EngineProtocol, KvHandover } from "./engine-protocol.ts";
 import { engineOf } from "./engines.ts";
 import { type Generation, GenerationResponse } from "./generation-response.ts";
 import type { ModelText, ModelTexts } from "./model-text.ts";
 import { assemblySettings, startsInReasoning } from "./output-settings.ts";
 import { type EncodedPrompt, encodePrompts, withDefaults } from "./prompt-encoder.ts";
-import type { TokenAnswers } from "./token-routes.ts";
-import { TokenFeatures } from "./token-features.ts";
+import type { TokenAnswers } from "./token-answers.ts";
 import { readWhole } from "./whole-body.ts";
 import { wholeResponse } from "./whole-response.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
@@ -39,9 +38,7 @@ export interface GrpcRouterDeps extends WorkerRouterDeps {
 export interface TokenRequest extends InferenceRequest {
   readonly prompts: readonly EncodedPrompt[];
   readonly text: ModelText;
-  readonly job:
-    | { readonly kind: "generate"; readonly api: ApiRequest }
-    | { readonly kind: "embed"; readonly embedding: EmbeddingRequest };
+  readonly job: EngineJob;
 }
 
 /** Where one generation goes, and what it is told besides the request. */
@@ -77,9 +74,8 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
     this.deps = deps;
   }
 
-  override refusal({ name, path, work }: Endpoint): string | undefined {
-    if (GENERATING_APIS.has(name) || work === "tokenize" || name === "embeddings") return undefined;
-    return `gRPC workers have no method for ${path}`;
+  override refusal(endpoint: Endpoint): string | undefined {
+    return endpoint.work === "tokenize" || endpoint.read ? undefined : noMethod(endpoint);
   }
 
   override async route(request: InferenceRequest): Promise<Reply> {
@@ -93,12 +89,11 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
 
   protected override async prepare(request: InferenceRequest): Promise<TokenRequest> {
     const { endpoint, features, signal } = request;
-    const read = GENERATING_APIS.get(endpoint.name);
+    const { read } = endpoint;
+    if (!read) throw new GatewayError("not_implemented", noMethod(endpoint));
     const told = this.#maxModelLen(request);
     // What is wrong with the body is told before anything is loaded for it.
-    const reading = readWhole(request, told, (body): TokenRequest["job"] =>
-      read ? { kind: "generate", api: read(body) } : { kind: "embed", embedding: readEmbeddings(body) },
-    );
+    const reading = readWhole(request, told, read);
     const job = reading instanceof Promise ? await reading : reading;
     const text = await this.#textOf(request);
     const prompts = await encodePrompts(
@@ -243,6 +238,10 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
   #maxModelLen({ model }: InferenceRequest): number | undefined {
     return this.deps.workers.getWorkersForModel(model, "grpc").workers[0]?.info.maxModelLen;
   }
+}
+
+function noMethod({ path }: Endpoint): string {
+  return `gRPC workers have no method for ${path}`;
 }
 
 export function generationOf({ job }: TokenRequest): {

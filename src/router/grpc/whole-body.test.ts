@@ -1,19 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { ENDPOINTS, type Endpoint } from "../../protocol/endpoints.ts";
+import type { Endpoint } from "../../protocol/endpoint.ts";
+import type { EndpointName } from "../../protocol/endpoints.ts";
+import { endpointNamed } from "../../../test/support/endpoints.ts";
 import { JsonFields } from "../../protocol/json/json-fields.ts";
 import { type JsonBody, readJsonBody } from "../../protocol/json/json-body.ts";
 import { LeaveController } from "../../util/leave-signal.ts";
 import { readWhole } from "./whole-body.ts";
 
-function endpointNamed(name: string): Endpoint {
-  const found = ENDPOINTS.find((endpoint) => endpoint.name === name);
-  if (!found) throw new Error(name);
-  return found;
-}
-
 async function asked(
   value: object,
-  name = "chat_completions",
+  name: EndpointName = "chat_completions",
 ): Promise<{ readonly body: JsonBody; readonly endpoint: Endpoint; readonly signal: LeaveController }> {
   const body = await readJsonBody(Buffer.from(JSON.stringify(value)));
   return { body, endpoint: endpointNamed(name), signal: new LeaveController() };

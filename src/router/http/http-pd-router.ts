@@ -1,5 +1,5 @@
 import { asGatewayError, GatewayError } from "../../errors/errors.ts";
-import type { Endpoint } from "../../protocol/endpoints.ts";
+import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { JsonBody } from "../../protocol/json/json-body.ts";
 import { memberAt } from "../../protocol/json/splice.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
@@ -82,17 +82,17 @@ export class HttpPdRouter extends WorkerRouter<ParsedRequest> {
 
   async #send(request: InferenceRequest, { prefill, answer: decode }: Try): Promise<UpstreamResponse> {
     const { body } = request;
+    const { endpoint, record } = request;
     if (!prefill) return this.#plain(request, decode, body.bytes);
     const connector = connectorOf(prefill.worker);
-    const { endpoint, record } = request;
-    if (!connector.endpoints.has(endpoint.name)) {
+    if (!connector.serves(endpoint)) {
       throw new GatewayError(
         "not_implemented",
         `${endpoint.path} cannot be served by workers with the ${connector.name} connector`,
       );
     }
     const pd: PdRequest = {
-      endpoint: endpoint.name,
+      endpoint,
       body,
       prefill: prefill.worker,
       decode: decode.worker,

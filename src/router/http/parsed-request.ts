@@ -31,7 +31,7 @@ export interface ParsedRequest extends InferenceRequest {
  */
 export async function withParser(request: InferenceRequest, settings: ParsedOutputSettings): Promise<ParsedRequest> {
   const model = request.record.model ?? "";
-  if (request.endpoint.name !== "chat_completions" || !settings.parsesOutput(model)) return request;
+  if (!request.endpoint.canParseOutput || !settings.parsesOutput(model)) return request;
   const parser = parserFor(request.body, model, settings);
   if (!parser) return request;
   const isSaid = typeof request.body.value("skip_special_tokens") === "boolean";

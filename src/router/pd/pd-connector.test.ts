@@ -1,6 +1,8 @@
 import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
+import { endpointNamed } from "../../../test/support/endpoints.ts";
 import { setUpFleet } from "../../../test/support/fleet.ts";
+import type { EndpointName } from "../../protocol/endpoints.ts";
 import { readJsonBody } from "../../protocol/json/json-body.ts";
 import type { KvTransferInfo, Worker, WorkerSpec } from "../../worker/worker.ts";
 import { connectorOf, fitTogether, newSharedIds, type PdRequest, sequences } from "./pd-connector.ts";
@@ -14,9 +16,9 @@ function worker(spec: Partial<WorkerSpec>, kv?: Partial<KvTransferInfo>, engine?
   return fleet.registry.update(added.id, { info: { ...added.info, engine, kv: told } });
 }
 
-async function request(endpoint: string, body: object, prefill = worker({})): Promise<PdRequest> {
+async function request(endpoint: EndpointName, body: object, prefill = worker({})): Promise<PdRequest> {
   const read = await readJsonBody(Buffer.from(JSON.stringify(body)));
-  return { endpoint, body: read, prefill, decode: worker({}), requestId: "r" };
+  return { endpoint: endpointNamed(endpoint), body: read, prefill, decode: worker({}), requestId: "r" };
 }
 
 test("the connector is the operator's word, then the engine's, then what the engine has by default", () => {

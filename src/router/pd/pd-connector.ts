@@ -1,12 +1,11 @@
 import { GatewayError } from "../../errors/errors.ts";
-import { answerCount } from "../../protocol/answer-count.ts";
+import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { JsonBody } from "../../protocol/json/json-body.ts";
 import type { Worker } from "../../worker/worker.ts";
 
 /** A request that a prefill and a decode worker answer together. */
 export interface PdRequest {
-  /** Name of the endpoint. */
-  readonly endpoint: string;
+  readonly endpoint: Endpoint;
   readonly body: JsonBody;
   readonly prefill: Worker;
   readonly decode: Worker;
@@ -26,8 +25,8 @@ export interface LegChange {
 export interface PdConnector {
   /** For metrics and logs. */
   readonly name: string;
-  /** Endpoints where the engines take what the connector needs. */
-  readonly endpoints: ReadonlySet<string>;
+  /** Whether the engines take on this endpoint what the connector sends them. */
+  readonly serves: (endpoint: Endpoint) => boolean;
   /** Both are asked at once, or decode once prefill has answered. */
   readonly order: "together" | "prefill_first";
   /** One answer of prefill is enough for one sequence only: requests for several are left to the decode worker alone. */
@@ -54,9 +53,8 @@ export interface SharedIds {
   readonly requestId: string;
 }
 
-const OPENAI_ENDPOINTS = new Set(["chat_completions", "completions", "messages", "responses"]);
-/** SGLang's server takes the room on these. */
-const SGLANG_ENDPOINTS = new Set(["chat_completions", "completions", "generate"]);
+/** vLLM's server takes `kv_transfer_params` where prefill can be asked for one token. */
+const takesParams = ({ oneToken }: Endpoint): boolean => oneToken !== undefined;
 /** Where SGLang's prefill servers listen for decode servers unless told otherwise. */
 const SGLANG_BOOTSTRAP_PORT = 8998;
 /** Of the label that names a worker's address for P2pNccl transfers, `host:port`. */
@@ -67,7 +65,7 @@ const SGLANG_RANKS = ["routed_dp_rank", "data_parallel_rank", "disagg_prefill_dp
 /** SGLang: both legs get the same three members at the same time and meet in the room. Source: routing facts of SGLang's PD mode. */
 const sglang: PdConnector = {
   name: "sglang",
-  endpoints: SGLANG_ENDPOINTS,
+  serves: ({ takesRoom }) => takesRoom,
   order: "together",
   isOneSequence: false,
   handsOver: undefined,
@@ -113,7 +111,7 @@ function withoutClients({ body }: PdRequest, names: readonly string[]): Map<stri
 /** vLLM with NIXL: prefill makes one token and says where its blocks are, decode is given that word for word. */
 const nixl: PdConnector = {
   name: "nixl",
-  endpoints: OPENAI_ENDPOINTS,
+  serves: takesParams,
   order: "prefill_first",
   isOneSequence: true,
   handsOver: "kv_transfer_params",
@@ -131,7 +129,7 @@ const nixl: PdConnector = {
 /** vLLM with Mooncake: a transfer id of ours, under which decode pulls from prefill's bootstrap server. */
 const mooncake: PdConnector = {
   name: "mooncake",
-  endpoints: OPENAI_ENDPOINTS,
+  serves: takesParams,
   order: "prefill_first",
   isOneSequence: true,
   handsOver: undefined,
@@ -169,7 +167,7 @@ function engineIdOf(worker: Worker, rank: number): string | undefined {
  */
 const p2pNccl: PdConnector = {
   name: "p2p_nccl",
-  endpoints: OPENAI_ENDPOINTS,
+  serves: takesParams,
   order: "prefill_first",
   isOneSequence: false,
   handsOver: undefined,
@@ -190,7 +188,7 @@ const passthrough: PdConnector = {
 };
 
 /** Fails on requests without an id and the ports of the other side, which are not made here: no route is served with it. */
-const moriio: PdConnector = { ...passthrough, name: "moriio", endpoints: new Set() };
+const moriio: PdConnector = { ...passthrough, name: "moriio", serves: () => false };
 
 /** By what engines call theirs. */
 const CONNECTORS: ReadonlyMap<string, PdConnector> = new Map([
@@ -226,7 +224,7 @@ export function fitTogether(prefill: Worker, decode: Worker): boolean {
 
 /** Sequences that the request asks for. Throws invalid_request on too many. */
 export function sequences({ endpoint, body }: Pick<PdRequest, "endpoint" | "body">): number {
-  const count = answerCount(endpoint, body);
+  const count = endpoint.sequences(body);
   if (count <= MAX_SEQUENCES) return count;
   throw new GatewayError("invalid_request", `a request may ask for ${MAX_SEQUENCES} sequences`, { param: "n" });
 }
@@ -278,16 +276,7 @@ function hasKvAddress({ spec }: Worker): boolean {
   return spec.labels[KV_ADDRESS_LABEL] !== undefined;
 }
 
-/** Members that make an engine prefill and stop: one token, no stream. What the client did not name is not added. */
+/** What makes prefill generate one token; nothing over gRPC on a route whose body has no way to ask for it. */
 function oneToken({ endpoint, body }: PdRequest): Map<string, string> {
-  const members = new Map([["stream", "false"]]);
-  const limit = endpoint === "responses" ? "max_output_tokens" : "max_tokens";
-  members.set(limit, "1");
-  if (body.raw("max_completion_tokens")) members.set("max_completion_tokens", "1");
-  if (body.raw("min_tokens")) members.set("min_tokens", "0");
-  if (body.raw("stream_options")) members.set("stream_options", "null");
-  // Responses: an answer that is fetched later says nothing of its transfer.
-  if (body.raw("background")) members.set("background", "false");
-  if (body.raw("kv_transfer_params")) members.set("kv_transfer_params", "null");
-  return members;
+  return endpoint.oneToken?.(body) ?? new Map();
 }

@@ -1,7 +1,7 @@
 import { modelLabel } from "../../observability/request-record.ts";
 import { asGatewayError } from "../../errors/errors.ts";
 import type { Metrics } from "../../observability/metrics.ts";
-import type { Endpoint } from "../../protocol/endpoints.ts";
+import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { InferenceRequest } from "../router.ts";
 import type { PdConnector } from "./pd-connector.ts";
 import type { PdExchange } from "./pd-exchange.ts";

@@ -36,7 +36,7 @@ export class Parsing {
       throw new GatewayError("request_too_large", `the body is larger than ${MAX_BODY_BYTES} bytes`);
     }
     const fields = JsonFields.of(body);
-    const work = endpoint.name === "parse_reasoning" ? readReasoning(fields) : readCalls(fields);
+    const work = endpoint.finds === "reasoning" ? readReasoning(fields) : readCalls(fields);
     const { promise, resolve } = Promise.withResolvers<void>();
     const before = this.#last;
     this.#last = promise;

@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
-import { answerCount } from "./answer-count.ts";
+import { endpointNamed } from "../../test/support/endpoints.ts";
+import type { EndpointName } from "./endpoints.ts";
 import { readJsonBody } from "./json/json-body.ts";
 
 const IDS = [1, 2, 3];
-const CASES: readonly (readonly [endpoint: string, body: object, expected: number])[] = [
+const CASES: readonly (readonly [endpoint: EndpointName, body: object, expected: number])[] = [
   ["chat_completions", {}, 1],
   ["chat_completions", { n: 3 }, 3],
   ["chat_completions", { n: null, prompt: ["not", "read"] }, 1],
@@ -39,6 +40,6 @@ for (const [endpoint, body, expected] of CASES) {
   test(`${endpoint} ${json.slice(0, 80)}: ${expected}`, async () => {
     // Pretty-printed as clients may, so that white space stands between the brackets.
     for (const text of [json, JSON.stringify(body, undefined, 4)])
-      expect(answerCount(endpoint, await readJsonBody(Buffer.from(text)))).toBe(expected);
+      expect(endpointNamed(endpoint).sequences(await readJsonBody(Buffer.from(text)))).toBe(expected);
   });
 }

@@ -1,5 +1,5 @@
 import type { RequestFeatures } from "../../policy/policy.ts";
-import type { EncodedPrompt } from "./prompt-encoder.ts";
+import type { EncodedPrompt } from "../grpc/prompt-encoder.ts";
 
 /** Features of a request whose prompt is tokens: exact length, and blocks of token ids for the prefix index. */
 export class TokenFeatures implements RequestFeatures {

@@ -1,0 +1,131 @@
+import type { Dialect } from "./dialect.ts";
+import type { ApiRequest } from "./generation.ts";
+import type { JsonBody } from "./json/json-body.ts";
+import type { MemberBounds } from "./member-bounds.ts";
+import type { Continuation } from "./openai/continuation.ts";
+import type { EmbeddingRequest } from "./openai/embeddings.ts";
+import type { TextModel } from "./text-model.ts";
+
+/**
+ * What the gateway knows of one inference route: a row of `endpoints.ts`. Whoever serves a request asks its row, and nobody compares
+ * the row's name. A row is made by `generate`, `embed`, `tokenize` or `parse`, which ask for what such a route must have.
+ */
+export interface Endpoint<Name extends string = string> {
+  /** In metrics and logs. Paths may share one. */
+  readonly name: Name;
+  /** On the gateway and on the worker alike. */
+  readonly path: string;
+  /** How errors and streams are written on it. */
+  readonly dialect: Dialect;
+  /** What is done for a request. */
+  readonly work: EndpointWork;
+  /** `worker`: the gateway's tokenizer answers only where workers have no such route (gRPC). The others need no worker. */
+  readonly answeredBy: "worker" | "tokenizer" | "parser";
+  /** A body with `stream: true` is answered with an event stream. */
+  readonly canStream: boolean;
+  /** Members of the body that make the prompt, in the order in which chat templates render them. */
+  readonly promptMembers: readonly string[];
+  /** Members that are bounded before a worker gets the body. */
+  readonly bounds: MemberBounds;
+  /**
+   * Reads the body for an engine that speaks tokens; undefined where such engines do not serve the route. Throws invalid_request,
+   * not_implemented.
+   */
+  readonly read: ((body: JsonBody) => EngineJob) | undefined;
+  /** Answers that the body asks for: its prompts, times the answers to each. */
+  readonly sequences: (body: JsonBody) => number;
+  /** Lets another worker go on with the body's stream; undefined where none can, for this body or for the whole route. */
+  readonly continuation: ((body: JsonBody) => Continuation | undefined) | undefined;
+  /**
+   * Members, as JSON text, with which a prefill worker generates one token and says where its KV cache is (`kv_transfer_params`).
+   * Undefined where engines do not take that member on this route.
+   */
+  readonly oneToken: ((body: JsonBody) => Map<string, string>) | undefined;
+  /** SGLang's server takes `bootstrap_room` on this route, under which a prefill and a decode worker meet. */
+  readonly takesRoom: boolean;
+  /** A worker's answer has chat choices, out of whose text the gateway can parse tool calls and reasoning. */
+  readonly canParseOutput: boolean;
+  /**
+   * The whole answer, as JSON text, by the gateway's tokenizer; undefined where it takes a worker. Rejects with invalid_request,
+   * client_closed.
+   */
+  readonly answer: ((body: JsonBody, model: TextModel) => Promise<string>) | undefined;
+  /** What the gateway's parsers find in the body's text; undefined where they do not answer. */
+  readonly finds: "tool_calls" | "reasoning" | undefined;
+}
+
+/**
+ * `generate`: an answer is decoded token by token. `embed`: a prompt is read once and answered with numbers. `tokenize`: text becomes
+ * tokens, or tokens become text. `parse`: a text that the client brings is taken apart.
+ */
+export type EndpointWork = "generate" | "embed" | "tokenize" | "parse";
+
+/** A request to an engine that speaks tokens. */
+export type EngineJob =
+  | { readonly kind: "generate"; readonly api: ApiRequest }
+  | { readonly kind: "embed"; readonly embedding: EmbeddingRequest };
+
+const NO_BOUNDS: MemberBounds = new Map();
+
+/** What a row has that does not say otherwise. */
+const PLAIN = {
+  answeredBy: "worker",
+  canStream: false,
+  promptMembers: [],
+  bounds: NO_BOUNDS,
+  read: undefined,
+  sequences: () => 1,
+  continuation: undefined,
+  oneToken: undefined,
+  takesRoom: false,
+  canParseOutput: false,
+  answer: undefined,
+  finds: undefined,
+} as const satisfies Partial<Endpoint>;
+
+type Place<Name extends string> = Pick<Endpoint<Name>, "name" | "path" | "dialect">;
+
+/** `read`: the API's own reader. */
+interface GenerateRow<Name extends string>
+  extends
+    Place<Name>,
+    Pick<Endpoint, "canStream" | "promptMembers" | "bounds" | "sequences" | "continuation">,
+    Pick<Endpoint, "oneToken" | "takesRoom" | "canParseOutput"> {
+  readonly read: (body: JsonBody) => ApiRequest;
+}
+
+/** A route on which workers generate. */
+export function generate<const Name extends string>(row: GenerateRow<Name>): Endpoint<Name> {
+  const { read } = row;
+  return { ...PLAIN, ...row, work: "generate", read: (body) => ({ kind: "generate", api: read(body) }) };
+}
+
+/** `read`: undefined where engines that speak tokens do not serve the route. */
+interface EmbedRow<Name extends string> extends Place<Name>, Pick<Endpoint, "promptMembers"> {
+  readonly read: ((body: JsonBody) => EmbeddingRequest) | undefined;
+}
+
+/** A route on which workers embed, classify or score. */
+export function embed<const Name extends string>(row: EmbedRow<Name>): Endpoint<Name> {
+  const { read } = row;
+  return { ...PLAIN, ...row, work: "embed", read: read && ((body) => ({ kind: "embed", embedding: read(body) })) };
+}
+
+interface TokenizeRow<Name extends string> extends Place<Name>, Pick<Endpoint, "promptMembers" | "bounds"> {
+  readonly answeredBy: "worker" | "tokenizer";
+  readonly answer: NonNullable<Endpoint["answer"]>;
+}
+
+/** A route that a tokenizer answers, a worker's or the gateway's. */
+export function tokenize<const Name extends string>(row: TokenizeRow<Name>): Endpoint<Name> {
+  return { ...PLAIN, ...row, work: "tokenize" };
+}
+
+interface ParseRow<Name extends string> extends Place<Name> {
+  readonly finds: NonNullable<Endpoint["finds"]>;
+}
+
+/** A route that the gateway's parsers answer. */
+export function parse<const Name extends string>(row: ParseRow<Name>): Endpoint<Name> {
+  return { ...PLAIN, ...row, work: "parse", answeredBy: "parser" };
+}

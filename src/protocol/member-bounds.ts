@@ -1,0 +1,95 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { JsonBody } from "./json/json-body.ts";
+
+/** What a member of a body may be, where an engine would allocate memory or loop by it. */
+export type MemberBound = NumberBound | ListBound | ParametersBound;
+
+/** A number, both ends included. null, true and false pass: to some engines they are flags. */
+export interface NumberBound {
+  readonly kind: "number";
+  readonly least: number;
+  readonly most: number;
+  /** The member may be a list with a number for each prompt. */
+  readonly isPerPrompt?: true;
+}
+
+/** A list of at most so many entries. What is no list passes: the engine judges it. */
+interface ListBound {
+  readonly kind: "list";
+  readonly most: number;
+}
+
+/** An object with members that are bounded themselves, or a list with such an object for each prompt. */
+interface ParametersBound {
+  readonly kind: "parameters";
+  readonly members: MemberBounds;
+}
+
+/** By the member's name. */
+export type MemberBounds = ReadonlyMap<string, MemberBound>;
+
+/** Longest object of parameters, bytes: enough for a batch of some thousand prompts. */
+const MAX_PARAMETERS_BYTES = 1_048_576;
+/** A number that a client wrote as text: some engines read it as a number. */
+const WRITTEN_NUMBER = /^[+-]?[0-9]{1,15}(\.[0-9]{1,15})?$/;
+
+/** Throws invalid_request, with the member's path as `param`, where a member is beyond its bound. */
+export function checkMembers(body: JsonBody, bounds: MemberBounds): void {
+  if (bounds.size === 0) return;
+  for (const name of body.names()) {
+    const bound = bounds.get(name);
+    if (bound !== undefined) checkMember(body, name, bound);
+  }
+}
+
+function checkMember(body: JsonBody, name: string, bound: MemberBound): void {
+  switch (bound.kind) {
+    case "number":
+      // A number that is too long to be read is too large as well.
+      checkNumber(name, body.value(name), bound);
+      return;
+    case "list":
+      checkCount(name, body.count(name), bound);
+      return;
+    case "parameters":
+      checkAllParameters(name, body.value(name, MAX_PARAMETERS_BYTES), bound);
+  }
+}
+
+function checkAllParameters(name: string, value: unknown, { members }: ParametersBound): void {
+  if (value === undefined) {
+    throw new GatewayError("invalid_request", `${name} must have at most ${MAX_PARAMETERS_BYTES} bytes`, {
+      param: name,
+    });
+  }
+  if (!Array.isArray(value)) checkParameters(name, value, members);
+  else for (const [index, one] of value.entries()) checkParameters(`${name}[${index}]`, one, members);
+}
+
+function checkParameters(path: string, value: unknown, bounds: MemberBounds): void {
+  if (typeof value !== "object" || value === null) return;
+  for (const [name, member] of Object.entries(value)) {
+    const bound = bounds.get(name);
+    if (bound?.kind === "number") checkNumber(`${path}.${name}`, member, bound);
+    else if (bound?.kind === "list" && Array.isArray(member)) checkCount(`${path}.${name}`, member.length, bound);
+  }
+}
+
+function checkNumber(path: string, value: unknown, bound: NumberBound): void {
+  if (value === null || typeof value === "boolean") return;
+  if (Array.isArray(value) && bound.isPerPrompt) {
+    for (const one of value) checkNumber(path, one, bound);
+    return;
+  }
+  const isNumber = typeof value === "number" || (typeof value === "string" && WRITTEN_NUMBER.test(value));
+  const number = Number(value);
+  if (isNumber && number >= bound.least && number <= bound.most) return;
+  throw new GatewayError("invalid_request", `${path} must be a number from ${bound.least} to ${bound.most}`, {
+    param: path,
+  });
+}
+
+function checkCount(path: string, count: number, { most }: ListBound): void {
+  if (count <= most) return;
+  throw new GatewayError("invalid_request", `${path} must have at most ${most} entries`, { param: path });
+}

@@ -1,0 +1,41 @@
+import type { RequestFeatures } from "../../policy/policy.ts";
+import type { JsonBody } from "../../protocol/json/json-body.ts";
+import { promptOf } from "../../protocol/prompt.ts";
+import { readRoutingKey } from "../../protocol/routing-key.ts";
+import type { HeaderReader } from "../../util/header-reader.ts";
+
+/** Bytes of a body that make about one token. */
+const BYTES_PER_TOKEN = 4;
+
+/** What of a request its features are read from. */
+export interface BodyFeaturesSource {
+  /** As the client named it; empty where it named none. */
+  readonly model: string;
+  readonly body: JsonBody;
+  /** Members of the body that make the prompt, in the order in which chat templates render them. */
+  readonly promptMembers: readonly string[];
+  readonly headers: HeaderReader;
+}
+
+/** Features of a request whose prompt is the client's bytes: its length is estimated, and nothing is decoded. */
+export class BodyFeatures implements RequestFeatures {
+  readonly model: string;
+  readonly promptTokens: number;
+  readonly #source: BodyFeaturesSource;
+  #promptBytes: Uint8Array | undefined;
+
+  constructor(source: BodyFeaturesSource) {
+    this.model = source.model;
+    this.promptTokens = Math.ceil(source.body.bytes.length / BYTES_PER_TOKEN);
+    this.#source = source;
+  }
+
+  promptBytes(): Uint8Array {
+    this.#promptBytes ??= promptOf(this.#source.body, this.#source.promptMembers);
+    return this.#promptBytes;
+  }
+
+  routingKey(): string | undefined {
+    return readRoutingKey(this.#source.headers, this.#source.body);
+  }
+}

@@ -1,0 +1,50 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { RequestRecord } from "../observability/request-record.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
+import type { JsonBody } from "../protocol/json/json-body.ts";
+import { checkMembers } from "../protocol/member-bounds.ts";
+import { BodyFeatures } from "../router/features/body-features.ts";
+import type { InferenceRequest } from "../router/router.ts";
+import type { ClientRequest } from "../transport/downstream.ts";
+
+export interface ReadRequest {
+  readonly endpoint: Endpoint;
+  readonly request: ClientRequest;
+  readonly body: JsonBody;
+  readonly record: RequestRecord;
+  /** The gateway has several models: a request must name one. */
+  readonly isModelRequired: boolean;
+}
+
+/**
+ * Reads of a body what routing needs: the model, whether the answer is a stream, the bounds of the endpoint's members, and features for
+ * the policy. Throws invalid_request, missing_model.
+ */
+export function readRequest({ endpoint, request, body, record, isModelRequired }: ReadRequest): InferenceRequest {
+  const { headers, signal } = request;
+  const model = readModel(body, isModelRequired);
+  const isStream = readStream(body) && endpoint.canStream;
+  record.isStream = isStream;
+  checkMembers(body, endpoint.bounds);
+  const { promptMembers } = endpoint;
+  const features = new BodyFeatures({ model: model ?? "", body, promptMembers, headers });
+  return { endpoint, model, isStream, body, headers, features, record, signal };
+}
+
+function readModel(body: JsonBody, isRequired: boolean): string | undefined {
+  const model = body.value("model") ?? body.raw("model");
+  // Engines take an empty name for none, and clients that have no model to name send it.
+  if (typeof model === "string" && model !== "") return model;
+  if (model !== undefined && model !== "" && body.value("model") !== null) {
+    throw new GatewayError("invalid_request", "model must be a string", { param: "model" });
+  }
+  if (isRequired) throw new GatewayError("missing_model", "the request must name a model", { param: "model" });
+  return undefined;
+}
+
+function readStream(body: JsonBody): boolean {
+  const stream = body.value("stream");
+  if (stream === undefined || stream === null) return false;
+  if (typeof stream === "boolean") return stream;
+  throw new GatewayError("invalid_request", "stream must be true or false", { param: "stream" });
+}
