@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
-import { ENDPOINTS } from "./endpoints.ts";
+import { endpointAt } from "../../test/support/endpoints.ts";
 import { readJsonBody } from "./json/json-body.ts";
 import { promptOf } from "./prompt.ts";
 
 async function prompt(path: string, body: object): Promise<string> {
-  const endpoint = ENDPOINTS.find((one) => one.path === path);
+  const endpoint = endpointAt(path);
   const read = await readJsonBody(Buffer.from(JSON.stringify(body)));
-  return Buffer.from(promptOf(read, endpoint?.promptMembers ?? [])).toString();
+  return Buffer.from(promptOf(read, endpoint.promptMembers)).toString();
 }
 
 test("the next turn of a conversation begins with the bytes of the last one", async () => {

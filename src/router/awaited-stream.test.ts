@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
 import { RequestRecord } from "../observability/request-record.ts";
-import { ENDPOINTS } from "../protocol/endpoints.ts";
+import { endpointAt } from "../../test/support/endpoints.ts";
 import { readJsonBody } from "../protocol/json/json-body.ts";
 import { isReplyStream, type Reply, type ReplySink } from "../transport/downstream.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
@@ -22,8 +22,7 @@ interface Waiting {
 }
 
 async function waitFor(path: string, keepAliveMs = KEEP_ALIVE_MS): Promise<Waiting> {
-  const endpoint = ENDPOINTS.find((one) => one.path === path);
-  if (!endpoint) throw new Error(path);
+  const endpoint = endpointAt(path);
   const clock = new ManualClock();
   const watch = new StreamWatch(clock);
   const record = new RequestRecord("id-1", endpoint.name, { settle: () => undefined }, clock);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { bodyOf } from "../../../test/support/answers.ts";
 import { RequestRecord } from "../../observability/request-record.ts";
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
-import { ENDPOINTS } from "../../protocol/endpoints.ts";
+import { endpointAt } from "../../../test/support/endpoints.ts";
 import type { InferenceRequest } from "../router.ts";
 import { type ParsedOutputSettings, type ParsedRequest, withParser } from "./parsed-request.ts";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
@@ -12,8 +12,7 @@ const PARAMETERS = { type: "object", properties: { x: { type: "integer" } } };
 const TOOLS = [{ type: "function", function: { name: "add", parameters: PARAMETERS } }];
 
 function requestOf(body: object, model: string, path: string): InferenceRequest {
-  const endpoint = ENDPOINTS.find((one) => one.path === path);
-  if (!endpoint) throw new Error("no such endpoint");
+  const endpoint = endpointAt(path);
   const record = new RequestRecord("r", endpoint.name, { settle: () => undefined }, new ManualClock());
   record.model = model;
   const { signal } = new AbortController();

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../../errors/errors.ts";
 import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS } from "../../parser/tool-call-parsers.ts";
-import { PARSE_ENDPOINTS } from "../../protocol/endpoints.ts";
+import { endpointAt } from "../../../test/support/endpoints.ts";
 import { readJsonBody } from "../../protocol/json/json-body.ts";
 import { LeaveController } from "../../util/leave-signal.ts";
 import { Parsing } from "./parse.ts";
@@ -21,8 +21,7 @@ async function asked(
   path: string,
   body: unknown,
 ): Promise<Parameters<Parsing["parse"]>[0] & { signal: LeaveController }> {
-  const endpoint = PARSE_ENDPOINTS.find((one) => one.path === path);
-  if (!endpoint) throw new Error(path);
+  const endpoint = endpointAt(path);
   const bytes = Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
   return { endpoint, body: await readJsonBody(bytes), signal: new LeaveController() };
 }
