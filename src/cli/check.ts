@@ -8,7 +8,8 @@ import type { ServeArguments } from "./read-words.ts";
 export async function check(given: ServeArguments): Promise<void> {
   const { config, notices } = loadGiven(given);
   for (const notice of notices) process.stderr.write(`pointsman: ${notice}\n`);
-  process.stdout.write(stringify(forPrint(config)));
+  const initialWorkers = config.initialWorkers.map((worker) => ({ ...worker, source: undefined }));
+  process.stdout.write(stringify(forPrint({ ...config, initialWorkers })));
 }
 
 /** Keys as in the file, secrets redacted. */

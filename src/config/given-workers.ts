@@ -1,6 +1,10 @@
 import type { WorkerType } from "../util/worker-type.ts";
 
-/** A worker as a flag or a variable names it; whether its parts are right is for the schema to say. */
+/** Where the workers that are known from the start can be named: each of them is a source of workers (`worker-source.ts`). */
+export const WORKER_ORIGINS = ["file", "environment", "command_line"] as const;
+export type WorkerOrigin = (typeof WORKER_ORIGINS)[number];
+
+/** A worker as a flag or a variable names it. The schema checks its parts afterwards. */
 export interface GivenWorker {
   /** The flag or variable. */
   readonly flag: string;

@@ -320,6 +320,16 @@ describe("where an option comes from", () => {
   test("workers of the environment take the place of the file's, and flags add to them", () => {
     const config = load("initial_workers: [{url: a:1}]", { workers: ["c:3"] }, { POINTSMAN_INITIAL_WORKERS: "b:2" });
     expect(config.initialWorkers.map(({ url }) => url)).toEqual(["http://b:2", "http://c:3"]);
+    expect(config.initialWorkers.map(({ source }) => source)).toEqual(["environment", "command_line"]);
+  });
+
+  test("a worker knows whether the file or the command line names it", () => {
+    const config = load("initial_workers: [{url: a:1}]", { workers: ["b:2", { flag: "--worker", url: "c:3" }] });
+    expect(config.initialWorkers.map(({ url, source }) => [url, source])).toEqual([
+      ["http://a:1", "file"],
+      ["http://b:2", "command_line"],
+      ["http://c:3", "command_line"],
+    ]);
   });
 
   test("names are derived by one rule, and no two options have the same", () => {

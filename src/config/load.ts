@@ -5,7 +5,7 @@ import { type ConfigFile, readConfigFile, type RawObject } from "./config-file.t
 import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
 import { type Complaint, complaintsOf, MAX_COMPLAINTS, sentence } from "./describe-issue.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
-import type { GivenWorker } from "./given-workers.ts";
+import type { GivenWorker, WorkerOrigin } from "./given-workers.ts";
 import { coerce, flagName, splitList } from "./options.ts";
 import { noticesOn } from "./notices.ts";
 import { type Config, type ConfigKey, configSchema } from "./schema.ts";
@@ -31,7 +31,7 @@ export interface ConfigSources {
   readonly file?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly flags: GivenFlags;
-  /** What others than the schema have to say of it. */
+  /** Further checks, of what the schema does not know. */
   readonly check?: (config: Config) => readonly Complaint[];
 }
 
@@ -63,7 +63,7 @@ export function loadConfig({ file: flagFile, env, flags, check = () => [] }: Con
   if (complaints.length === MAX_COMPLAINTS) problems.push({ where: "config", message: "and more is wrong" });
   throwProblems(problems);
   if (!config) throw new ConfigError("config", "the configuration is not valid");
-  const { config: keyed, notices } = withWorkerKeys(config, merged);
+  const { config: keyed, notices } = withWorkers(config, merged);
   return {
     config: { ...keyed, threads: threadCount(keyed.threads) },
     notices: [
@@ -81,9 +81,11 @@ interface Merged {
   readonly values: RawObject;
   /** Flag or variable of each option that has one from there. */
   readonly origins: ReadonlyMap<string, string>;
-  /** Workers that flags and variables name; they stand at the end of the list, behind `listed` others. */
+  /** Workers that flags and variables name, those of variables first; they stand at the end of the list, behind `listed` others. */
   readonly named: readonly GivenWorker[];
   readonly listed: number;
+  /** How many of `named` variables name. */
+  readonly inEnvironment: number;
 }
 
 function tryRead(path: string | undefined, problems: ConfigProblem[]): ConfigFile | "unreadable" | undefined {
@@ -111,15 +113,16 @@ function merge(file: ConfigFile | "unreadable" | undefined, environment: Environ
     origins.set(key, flags.names?.get(key) ?? flagName(key));
   }
   const list = environment.workers === undefined ? (values["initialWorkers"] ?? []) : [];
+  const ofEnvironment = environment.workers ?? [];
   const named = [
-    ...(environment.workers ?? []),
+    ...ofEnvironment,
     ...flags.workers.map((worker) => (typeof worker === "string" ? { flag: "--worker", url: worker } : worker)),
   ];
   // What is no list is left for the schema to refuse.
-  if (!Array.isArray(list)) return { values, origins, named: [], listed: 0 };
+  if (!Array.isArray(list)) return { values, origins, named: [], listed: 0, inEnvironment: 0 };
   const entries: unknown[] = [...list, ...named.map(({ flag: _flag, ...worker }) => worker)];
   values["initialWorkers"] = entries;
-  return { values, origins, named, listed: list.length };
+  return { values, origins, named, listed: list.length, inEnvironment: ofEnvironment.length };
 }
 
 function fromFlag(key: ConfigKey, given: string | boolean | readonly string[]): unknown {
@@ -191,16 +194,20 @@ function judge(values: RawObject): Judged {
 }
 
 /**
- * The key of each worker that has none of its own: `worker_api_key`; else, for those of flags and variables, the `api_key`
- * where that is a flag or a variable too. Who keeps his keys in a file gives each worker its own.
+ * Says of each worker where it was named, and gives those that have no key the `worker_api_key`; else, to those of flags and
+ * variables, the `api_key` where that is a flag or a variable too. A file gives each worker its own key.
  */
-function withWorkerKeys(config: Config, { origins, named, listed }: Merged): LoadedConfig {
+function withWorkers(config: Config, { origins, named, listed, inEnvironment }: Merged): LoadedConfig {
   const inherited = origins.has("apiKey") && named.length > 0 ? config.apiKey : undefined;
   const keyOf = (index: number): Config["workerApiKey"] =>
     config.workerApiKey ?? (index < listed ? undefined : inherited);
+  const sourceOf = (index: number): WorkerOrigin => {
+    if (index < listed) return "file";
+    return index < listed + inEnvironment ? "environment" : "command_line";
+  };
   const initialWorkers = config.initialWorkers.map((worker, index) => {
     const apiKey = worker.apiKey ?? keyOf(index);
-    return apiKey === undefined ? worker : { ...worker, apiKey };
+    return { ...worker, source: sourceOf(index), ...(apiKey === undefined ? {} : { apiKey }) };
   });
   const isSaid = inherited !== undefined && config.workerApiKey === undefined;
   const notice = `${origins.get("apiKey")} is also sent to the workers that ${named[0]?.flag} names; --worker-api-key gives them another key`;

@@ -2,9 +2,13 @@ import { isRecord } from "../util/objects.ts";
 import { Secret } from "../util/secret.ts";
 import type { Config } from "./schema.ts";
 
-/** The configuration as its schema takes it, secrets in the clear: for another thread of this process and nobody else. */
+/**
+ * The configuration as its schema takes it, secrets in the clear: for another thread of this process and nobody else. Without the
+ * initial workers: the control thread tells a serving thread which workers there are.
+ */
 export function plainConfig(config: Config): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(config).map(([key, value]) => [key, plain(value)]));
+  const { initialWorkers: _, ...options } = config;
+  return Object.fromEntries(Object.entries(options).map(([key, value]) => [key, plain(value)]));
 }
 
 function plain(value: unknown): unknown {

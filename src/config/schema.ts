@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { WorkerOrigin } from "./given-workers.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import { Secret } from "../util/secret.ts";
 import { WORKER_TYPES } from "../util/worker-type.ts";
@@ -644,9 +645,12 @@ export const configSchema = z.strictObject({
   }),
 });
 
-export type Config = DeepReadonly<z.output<typeof configSchema>>;
+type Checked = DeepReadonly<z.output<typeof configSchema>>;
+export type Config = Omit<Checked, "initialWorkers"> & { readonly initialWorkers: readonly InitialWorker[] };
 export type ConfigKey = keyof Config;
 export type WorkerConfig = DeepReadonly<z.output<typeof workerSchema>>;
+/** A worker, and where it was named; without `source` in the file. It is no option: `loadConfig` sets it. */
+export type InitialWorker = WorkerConfig & { readonly source?: WorkerOrigin };
 
 type DeepReadonly<T> = T extends Secret ? T : { readonly [K in keyof T]: DeepReadonly<T[K]> };
 

@@ -1,5 +1,5 @@
 import type { Config } from "../config/schema.ts";
-import { workerSpec } from "../config/worker-spec.ts";
+import { specOf } from "../config/worker-config.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { createLogger, type Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -141,7 +141,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
       logger,
       drainTimeoutMs: config.drainTimeoutSecs * 1000,
     });
-  for (const worker of config.initialWorkers) routerManager.addWorker(workerSpec(worker));
+  for (const worker of config.initialWorkers) routerManager.addWorker(specOf(worker, worker.source ?? "file"));
   stack.defer(
     workerRegistry.onChange((before, after) => {
       if (!before || after) return;

@@ -12,7 +12,7 @@ import type { HttpRouterDeps } from "../router/http/http-router.ts";
 import type { ParsedOutputSettings } from "../router/http/parsed-request.ts";
 import type { StreamRelayDeps } from "../router/stream-relay.ts";
 import type { BoardSettings } from "../worker/breaker-board.ts";
-import type { HealthSettings } from "../worker/worker.ts";
+import type { HealthSettings } from "../worker/worker-spec.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
 /** The configuration in the units and shapes of those who use it: seconds become milliseconds here and nowhere else. */

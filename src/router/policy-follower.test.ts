@@ -3,7 +3,7 @@ import type { Policy } from "../policy/policy.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
 import { PolicyRegistry } from "../policy/policy-registry.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
-import { DEFAULT_SPEC, WorkerFactory } from "../worker/worker-factory.ts";
+import { WorkerFactory } from "../worker/worker-factory.ts";
 import type { Worker } from "../worker/worker.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
 import { type FollowedChange, PolicyFollower } from "./policy-follower.ts";
@@ -42,7 +42,7 @@ function setUp(policy = "cache_aware", custom?: () => Policy): Setup {
     changes,
     errors,
     add: (url) => {
-      const worker = factory.create({ ...DEFAULT_SPEC, url, modelId: MODEL });
+      const worker = factory.createFromUrl(url, { modelId: MODEL });
       workers.register(worker);
       return worker;
     },
@@ -131,7 +131,7 @@ describe("who hears that the policies have followed", () => {
     follower.onFollowed(({ memory: made }) => {
       heard.push(policies.getPolicy(MODEL) !== undefined && made.some(([of]) => of === MODEL));
     });
-    workers.register(new WorkerFactory({ ledger }).create({ ...DEFAULT_SPEC, url: "http://one:1", modelId: MODEL }));
+    workers.register(new WorkerFactory({ ledger }).createFromUrl("http://one:1", { modelId: MODEL }));
     expect([hadPolicy, heard]).toEqual([false, [true]]);
   });
 

@@ -2,9 +2,10 @@ import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
-import type { Worker, WorkerSpec } from "../worker/worker.ts";
+import type { Worker } from "../worker/worker.ts";
+import type { WorkerSpec } from "../worker/worker-spec.ts";
 import type { WorkerDrainer } from "../worker/worker-drainer.ts";
-import type { WorkerFactory } from "../worker/worker-factory.ts";
+import { originOf, type WorkerFactory } from "../worker/worker-factory.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
@@ -40,7 +41,7 @@ export class RouterManager {
   addWorker(spec: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
     const { factory, workers, health, logger } = this.#deps;
     this.#check(spec);
-    const worker = factory.create(spec);
+    const worker = factory.createFromUrl(spec.url, spec);
     workers.register(worker);
     health.watch(worker.id);
     logger.info(
@@ -52,10 +53,13 @@ export class RouterManager {
 
   /** Changes what is said of a worker, and asks it anew. Throws worker_not_found, invalid_request. */
   updateWorker(id: string, given: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
-    const { factory, workers, health, logger } = this.#deps;
+    const { workers, health, logger } = this.#deps;
     const before = workers.get(id);
     if (!before) throw new GatewayError("worker_not_found", "no worker has this id");
-    const spec = factory.specOf(given);
+    const spec = { ...given, url: originOf(given.url) };
+    if (spec.url !== before.url) {
+      throw new GatewayError("invalid_request", "the url of a worker cannot change", { param: "url" });
+    }
     this.#check(spec);
     this.#checkPolicy(before, spec);
     const worker = workers.update(id, { spec });

@@ -7,7 +7,8 @@ import { SGLANG, TRTLLM, VLLM } from "../transport/grpc/services.ts";
 import type { Clock } from "../util/clock.ts";
 import { failureOf, type ProbeFailure } from "./probe-client.ts";
 import type { WorkerFacts, WorkerProber } from "./prober.ts";
-import type { HealthSettings, KvTransferInfo, Worker, WorkerInfo } from "./worker.ts";
+import type { KvTransferInfo, Worker, WorkerInfo } from "./worker.ts";
+import type { HealthSettings } from "./worker-spec.ts";
 
 type Call = (method: string, request: Uint8Array) => Promise<Uint8Array>;
 

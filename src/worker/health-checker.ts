@@ -2,7 +2,8 @@ import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
 import type { WorkerProbers } from "./prober.ts";
 import type { ProbeFailure } from "./probe-client.ts";
-import type { HealthSettings, Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
+import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
+import type { HealthSettings } from "./worker-spec.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
 

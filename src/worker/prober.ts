@@ -1,6 +1,7 @@
 import type { ProbeClient, ProbeFailure } from "./probe-client.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
-import type { HealthSettings, Worker, WorkerInfo } from "./worker.ts";
+import type { Worker, WorkerInfo } from "./worker.ts";
+import type { HealthSettings } from "./worker-spec.ts";
 import { askWorker, listingOf } from "./worker-probe.ts";
 
 /** What a worker says of itself, and what could not be learnt. */

@@ -1,13 +1,14 @@
 import { GatewayError } from "../errors/errors.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import type { LoadLedger } from "./load-ledger.ts";
-import { Worker, type WorkerInfo, type WorkerSpec } from "./worker.ts";
+import { Worker, type WorkerInfo } from "./worker.ts";
+import { DEFAULT_SPEC, type WorkerSpec } from "./worker-spec.ts";
 
 export interface WorkerFactoryDeps {
   readonly ledger: LoadLedger;
 }
 
-/** Nothing is known yet. */
+/** Of a worker that nobody has asked yet. */
 const UNKNOWN_INFO: WorkerInfo = {
   models: [],
   cards: [],
@@ -17,7 +18,7 @@ const UNKNOWN_INFO: WorkerInfo = {
   kv: undefined,
 };
 
-/** Makes workers, with a row in the ledger. What it makes is `pending` until it has been probed. */
+/** Makes workers, each with a row in the ledger. They are `pending` until they have answered a probe. */
 export class WorkerFactory {
   readonly #deps: WorkerFactoryDeps;
 
@@ -25,25 +26,16 @@ export class WorkerFactory {
     this.#deps = deps;
   }
 
-  /** From an address alone, as on the command line. Throws invalid_request. */
-  createFromUrl(url: string): Worker {
-    return this.create({ ...DEFAULT_SPEC, url });
-  }
-
-  /** What is said of a worker, with what follows from its address. Throws invalid_request where that is none. */
-  specOf(spec: WorkerSpec): WorkerSpec {
-    const parsed = parseWorkerUrl(spec.url);
-    if (!parsed.ok)
-      throw new GatewayError("invalid_request", `the worker's url is wrong: ${parsed.reason}`, { param: "url" });
-    return { ...spec, url: parsed.url };
-  }
-
-  /** Throws invalid_request where the address is none. */
-  create(spec: WorkerSpec): Worker {
+  /**
+   * A worker of which the address is given and as much else as is known. Throws invalid_request where the address is none, or
+   * where the ledger has no row left.
+   */
+  createFromUrl(url: string, said: Partial<WorkerSpec> = {}): Worker {
     const { ledger } = this.#deps;
+    const spec = { ...DEFAULT_SPEC, ...said, url: originOf(url) };
     return new Worker({
       id: Bun.randomUUIDv7(),
-      spec: this.specOf(spec),
+      spec,
       status: "pending",
       statusSince: Date.now(),
       info: UNKNOWN_INFO,
@@ -58,15 +50,9 @@ export class WorkerFactory {
   }
 }
 
-/** A worker of which only the address is given. Priority and cost are what smg takes where nothing is said. */
-export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
-  modelId: undefined,
-  apiKey: undefined,
-  workerType: "regular",
-  bootstrapPort: undefined,
-  policyHint: undefined,
-  labels: {},
-  priority: 50,
-  cost: 1,
-  health: {},
-};
+/** The address of a worker as an origin, as the registry has it. Throws invalid_request where it is none. */
+export function originOf(url: string): string {
+  const parsed = parseWorkerUrl(url);
+  if (parsed.ok) return parsed.url;
+  throw new GatewayError("invalid_request", `the worker's url is wrong: ${parsed.reason}`, { param: "url" });
+}

@@ -168,13 +168,6 @@ export class WorkerRegistry {
     return true;
   }
 
-  /** Throws worker_not_found. */
-  removeByUrl(url: string): void {
-    const worker = this.getByUrl(url);
-    if (!worker) throw new GatewayError("worker_not_found", "no worker has this url", { param: "url" });
-    this.remove(worker.id);
-  }
-
   /**
    * The workers that serve a model, or all of them where no model is named; only those spoken to in this way and of this
    * type, where these are given. A lookup; nothing is copied.

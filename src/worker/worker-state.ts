@@ -1,6 +1,7 @@
 import { Secret } from "../util/secret.ts";
 import type { LoadLedger } from "./load-ledger.ts";
-import { Worker, type WorkerParts, type WorkerSpec } from "./worker.ts";
+import { Worker, type WorkerParts } from "./worker.ts";
+import type { WorkerSpec } from "./worker-spec.ts";
 
 /** A worker as plain data, to be sent to another thread. Its key is in it: it goes nowhere else. */
 export interface WorkerState extends Omit<WorkerParts, "spec" | "restUntil" | "slowStart" | "ledger"> {

@@ -1,9 +1,8 @@
 import type { ErrorCode } from "../errors/errors.ts";
 import { type ConnectionMode, connectionModeOf } from "../util/parse-worker-url.ts";
-import type { Secret } from "../util/secret.ts";
 import type { BreakerState } from "./circuit-breaker.ts";
-import type { WorkerType } from "../util/worker-type.ts";
 import type { LoadLedger } from "./load-ledger.ts";
+import type { WorkerSpec } from "./worker-spec.ts";
 
 /**
  * ```
@@ -24,41 +23,6 @@ export type WorkerKind = "http" | "http_pd" | "grpc" | "grpc_pd";
 
 /** In place of a model's id: any. */
 const ANY_MODEL_ID = "*";
-
-/** Label that names the folder of a worker's tokenizer, where it is not to be asked for its own. */
-export const TOKENIZER_PATH_LABEL = "tokenizer_path";
-
-/** What an operator says of a worker: in the file, on the command line, or over the API. */
-export interface WorkerSpec {
-  /** Origin: scheme, host and port, no path, no trailing slash. The scheme says whether the worker speaks HTTP or gRPC. */
-  readonly url: string;
-  /** The model it serves; asked from the worker where absent. `*`: any model that a request names, besides those that it lists. */
-  readonly modelId: string | undefined;
-  /** Sent to the worker as `Authorization: Bearer`. */
-  readonly apiKey: Secret | undefined;
-  readonly workerType: WorkerType;
-  /** Of a prefill worker: port of the server at which decode workers ask for its KV cache. */
-  readonly bootstrapPort: number | undefined;
-  /** Policy that this worker's model should have (the first worker of a model decides). */
-  readonly policyHint: string | undefined;
-  readonly labels: Readonly<Record<string, string>>;
-  /** Stored and shown for tools that read it; no built-in policy uses it. */
-  readonly priority: number;
-  readonly cost: number;
-  /** Where this worker's health checks differ from the configured ones. */
-  readonly health: Partial<HealthSettings>;
-}
-
-export interface HealthSettings {
-  readonly endpoint: string;
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
-  /** Failed probes in a row that take a ready worker out. */
-  readonly failureThreshold: number;
-  /** Answered probes in a row that bring it back. */
-  readonly successThreshold: number;
-  readonly disabled: boolean;
-}
 
 /** A model as a worker lists it. */
 export interface ModelCard {

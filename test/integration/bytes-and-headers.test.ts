@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Secret } from "../../src/util/secret.ts";
-import { DEFAULT_SPEC } from "../../src/worker/worker-factory.ts";
+import { DEFAULT_SPEC } from "../../src/worker/worker-spec.ts";
 import { VERSION } from "../../src/util/version.ts";
 import { openRaw } from "../support/client.ts";
 import { jsonAnswer, startEngine, startRawEngine } from "../support/engine.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { loadConfig, NO_FLAGS } from "../../src/config/load.ts";
-import { DEFAULT_SPEC } from "../../src/worker/worker-factory.ts";
+import { DEFAULT_SPEC } from "../../src/worker/worker-spec.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post, startGateway } from "../support/gateway.ts";
 

@@ -4,9 +4,10 @@ import type { AttemptOutcome } from "../../src/worker/attempt-outcome.ts";
 import { type BoardSettings, BreakerBoard } from "../../src/worker/breaker-board.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { ManualClock } from "./manual-clock.ts";
-import { DEFAULT_SPEC, WorkerFactory } from "../../src/worker/worker-factory.ts";
+import { WorkerFactory } from "../../src/worker/worker-factory.ts";
 import { WorkerRegistry } from "../../src/worker/worker-registry.ts";
-import type { Worker, WorkerSpec } from "../../src/worker/worker.ts";
+import type { Worker } from "../../src/worker/worker.ts";
+import type { WorkerSpec } from "../../src/worker/worker-spec.ts";
 
 const BOARD_SETTINGS: BoardSettings = {
   breaker: {
@@ -92,7 +93,7 @@ export function setUpFleet(): FleetSetup {
       }
     },
     add(url, spec = {}, isReady = true) {
-      const id = registry.register(factory.create({ ...DEFAULT_SPEC, ...spec, url }));
+      const id = registry.register(factory.createFromUrl(url, spec));
       return registry.update(id, isReady ? { status: "ready" } : {});
     },
   };

@@ -6,7 +6,8 @@ import type { ToolCallParserName } from "../../parser/tool-call-parsers.ts";
 import { PrefixCache } from "../../tokenizer/prefix-cache.ts";
 import type { Encoder, Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { TokenizerRegistry, TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
-import { TOKENIZER_PATH_LABEL, type Worker } from "../../worker/worker.ts";
+import type { Worker } from "../../worker/worker.ts";
+import { TOKENIZER_PATH_LABEL } from "../../worker/worker-spec.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 
 /** How one model's text is made of tokens and taken apart again. */

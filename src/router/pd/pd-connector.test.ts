@@ -4,7 +4,8 @@ import { endpointNamed } from "../../../test/support/endpoints.ts";
 import { setUpFleet } from "../../../test/support/fleet.ts";
 import type { EndpointName } from "../../protocol/endpoints.ts";
 import { readJsonBody } from "../../protocol/json/json-body.ts";
-import type { KvTransferInfo, Worker, WorkerSpec } from "../../worker/worker.ts";
+import type { KvTransferInfo, Worker } from "../../worker/worker.ts";
+import type { WorkerSpec } from "../../worker/worker-spec.ts";
 import { connectorOf, fitTogether, newSharedIds, type PdRequest, sequences } from "./pd-connector.ts";
 
 let count = 0;

@@ -2,13 +2,14 @@ import { GatewayError } from "../../errors/errors.ts";
 import { stringField } from "../../protocol/json/json.ts";
 import type { RouterManager } from "../../router/router-manager.ts";
 import type { HealthChecker } from "../../worker/health-checker.ts";
-import { TOKENIZER_PATH_LABEL, type Worker, type WorkerSpec } from "../../worker/worker.ts";
+import type { Worker } from "../../worker/worker.ts";
+import { TOKENIZER_PATH_LABEL, type WorkerSpec } from "../../worker/worker-spec.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Call, Route } from "../route.ts";
-import { patchWorkerSpec, readWorkerSpec } from "../../config/worker-spec.ts";
 import { leftOutNotice, parseWorkerUrl } from "../../util/parse-worker-url.ts";
 import type { FolderOfPaths } from "./folder-of-paths.ts";
 import { readJson } from "./json-request.ts";
+import { patchWorkerSpec, readWorkerSpec } from "./worker-body.ts";
 import { workerView } from "./worker-view.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
@@ -71,10 +72,9 @@ function show(deps: WorkersDeps, call: Call): Reply {
 
 async function replace(deps: WorkersDeps, call: Call): Promise<Reply> {
   const worker = findActive(deps, call);
-  const spec = await admitted(deps, readWorkerSpec(await readJson(call.request, deps.maxBodyBytes)));
-  if (spec.url !== worker.url) {
-    throw new GatewayError("invalid_request", "the url of a worker cannot change", { param: "url" });
-  }
+  const given = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
+  // Who named the worker first goes on to own it.
+  const spec = await admitted(deps, { ...given, source: worker.spec.source });
   return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
 }
 

@@ -1,0 +1,111 @@
+import { z } from "zod";
+import { camelKeys } from "../../config/config-file.ts";
+import { ConfigError } from "../../config/config-error.ts";
+import { asWritten, type Complaint, complaintsOf, dotted, sentence } from "../../config/describe-issue.ts";
+import { workerLabels, workerSchema } from "../../config/schema.ts";
+import { healthOf, labelledPolicy, specOf } from "../../config/worker-config.ts";
+import { GatewayError } from "../../errors/errors.ts";
+import { isRecord } from "../../util/objects.ts";
+import { API_SOURCE, type WorkerSpec } from "../../worker/worker-spec.ts";
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** A worker in the body of `POST` and `PUT`, keys in snake case. Throws invalid_request with the field. */
+export function readWorkerSpec(body: Body): WorkerSpec {
+  return specOf(parse(workerSchema, withPathAsLabel(body)), API_SOURCE);
+}
+
+const { shape } = workerSchema;
+
+/** The same fields as in `workerSchema`, with the same bounds, each of which may be absent and then stays as it is. */
+const patchSchema = z.strictObject({
+  url: shape.url.optional(),
+  modelId: shape.modelId,
+  apiKey: shape.apiKey,
+  workerType: shape.workerType.unwrap().optional(),
+  bootstrapPort: shape.bootstrapPort,
+  policy: shape.policy,
+  labels: shape.labels.unwrap().optional(),
+  priority: shape.priority.unwrap().optional(),
+  cost: shape.cost.unwrap().optional(),
+  health: shape.health.unwrap().optional(),
+} satisfies Record<keyof typeof shape, z.ZodType>);
+
+const mergedSchema = z.strictObject({ labels: workerLabels });
+
+/**
+ * The worker with the fields of a `PATCH` body changed: labels and health settings are merged, other fields replaced.
+ * Throws invalid_request with the field.
+ */
+export function patchWorkerSpec(before: WorkerSpec, body: Body): WorkerSpec {
+  const change = parse(patchSchema, withPathAsLabel(body));
+  // A worker has 64 labels at most, also where each change brings only a few.
+  const { labels } = parse(mergedSchema, { labels: { ...before.labels, ...change.labels } });
+  return {
+    url: change.url ?? before.url,
+    source: before.source,
+    modelId: change.modelId ?? before.modelId,
+    apiKey: change.apiKey ?? before.apiKey,
+    workerType: change.workerType ?? before.workerType,
+    bootstrapPort: change.bootstrapPort ?? before.bootstrapPort,
+    policyHint: change.policy ?? labelledPolicy(change.labels ?? {}) ?? before.policyHint,
+    labels,
+    priority: change.priority ?? before.priority,
+    cost: change.cost ?? before.cost,
+    health: { ...before.health, ...healthOf(change.health ?? {}) },
+  };
+}
+
+/** SGLang's `tokenizer_path` is a label here. */
+function withPathAsLabel(body: Body): Body {
+  const { tokenizer_path: path, ...rest } = body;
+  if (path === undefined || path === null) return body;
+  const labels = isRecord(rest["labels"]) ? rest["labels"] : {};
+  return { ...rest, labels: { ...labels, tokenizer_path: path } };
+}
+
+function parse<T>(schema: z.ZodType<T>, body: Body): T {
+  const values = keysOf(body);
+  const result = schema.safeParse(values);
+  if (result.success) return result.data;
+  const complaints = complaintsOf(result.error.issues, schema, values);
+  const told = complaints.slice(0, MAX_TOLD).map((one) => sentence(one) + elsewhere(one));
+  const param = paramOf(complaints[0]);
+  throw new GatewayError("invalid_request", told.join("; "), param === undefined ? {} : { param });
+}
+
+/** Throws invalid_request where the body is nested too deep. */
+function keysOf(body: Body): Body {
+  try {
+    return camelKeys(body);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const [problem] = error.problems;
+    throw new GatewayError("invalid_request", `the body has ${problem?.message ?? "too many levels"}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Fields of a worker in SGLang's API, and where this gateway has what they say. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ["reasoning_parser", "it is an option of the gateway here (reasoning_parser)"],
+  ["tool_call_parser", "it is an option of the gateway here (tool_call_parser)"],
+  ["tool_parser", "it is an option of the gateway here (tool_call_parser)"],
+  ["chat_template", "it is an option of the gateway here (chat_template)"],
+  ["runtime", "the worker is asked which engine it is"],
+]);
+
+function elsewhere({ path, unknownKey }: Complaint): string {
+  const where = unknownKey === undefined || path.length > 0 ? undefined : ELSEWHERE.get(asWritten(unknownKey));
+  return where === undefined ? "" : `, ${where}`;
+}
+
+/** Wrong fields that one answer names: a body may have any number of them. */
+const MAX_TOLD = 8;
+
+function paramOf(complaint: Complaint | undefined): string | undefined {
+  if (!complaint) return undefined;
+  const { path, unknownKey } = complaint;
+  return dotted(path, unknownKey === undefined ? undefined : asWritten(unknownKey));
+}
