@@ -7,7 +7,7 @@ export interface MetricRow {
   readonly kind: "counter" | "gauge" | "histogram";
   readonly help: string;
   readonly labels: readonly string[];
-  /** What the values of several threads come to; their sum where nothing is said. */
+  /** How the values of several threads become one: the largest of them, or their sum where nothing is said. */
   readonly over?: "max";
   /** Upper bounds, seconds. */
   readonly buckets?: readonly number[];
@@ -218,3 +218,13 @@ export const METRICS = {
 } as const satisfies Record<string, MetricRow>;
 
 export type MetricName = keyof typeof METRICS;
+
+type NameOf<Kind extends MetricRow["kind"]> = {
+  [Name in MetricName]: (typeof METRICS)[Name]["kind"] extends Kind ? Name : never;
+}[MetricName];
+
+export type CounterName = NameOf<"counter">;
+export type HistogramName = NameOf<"histogram">;
+
+/** A value for each label of the metric's row. */
+export type LabelsOf<Name extends MetricName> = Readonly<Record<(typeof METRICS)[Name]["labels"][number], string>>;

@@ -1,50 +1,40 @@
-import {
-  AggregatorRegistry,
-  Gauge,
-  type Metric,
-  type MetricObjectWithValues,
-  type MetricValue,
-  Registry,
-} from "prom-client";
 import { keysOf } from "../util/objects.ts";
-import { Tally } from "./metric-tally.ts";
-import { type MetricName, type MetricRow, METRICS } from "./metrics-table.ts";
+import { exposeFamily } from "./exposition.ts";
+import { MetricFamily, type Series } from "./metric-family.ts";
+import { type CounterName, type HistogramName, type LabelsOf, type MetricName, METRICS } from "./metrics-table.ts";
 
 /** Distinct values of a label before further ones count as `other`. */
 const MAX_LABEL_VALUES = 256;
 
-/** Metrics of one thread as data. */
-export type MetricsSnapshot = MetricObjectWithValues<MetricValue<string>>[];
+/** Metrics of one thread as data, or of several added up. */
+export type MetricsSnapshot = Readonly<Partial<Record<MetricName, readonly Series[]>>>;
 
-type Labels = Readonly<Record<string, string>>;
+/** Makes a metric's values when somebody asks for them: it is called at each scrape and gives each value to `set`. */
+export type Reader<Name extends MetricName> = (set: (labels: LabelsOf<Name>, value: number) => void) => void;
 
-/** Makes a gauge's values when somebody asks for them: called at each scrape, sets through the function it is given. */
-export type GaugeReader = (set: (labels: Labels, value: number) => void) => void;
-
-/** The metrics of one gateway. Names and labels are those of the table; nothing else can be counted. */
+/** The metrics of one gateway, or of one thread of it. Names and labels are those of the table. */
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #metrics = new Map<MetricName, Tally | Gauge>();
-  readonly #readers = new Map<MetricName, GaugeReader>();
+  readonly #families = familiesByName();
+  readonly #readers = new Map<MetricName, () => void>();
   readonly #seen = new Map<string, Set<string>>();
 
-  constructor() {
-    for (const name of keysOf(METRICS)) this.#metrics.set(name, this.#create(METRICS[name]));
+  increment<Name extends CounterName>(name: Name, labels: LabelsOf<Name>, by = 1): void {
+    this.#families.get(name)?.increment(labels, by);
   }
 
-  increment(name: MetricName, labels: Labels, by = 1): void {
-    const metric = this.#metrics.get(name);
-    if (metric instanceof Tally) metric.increment(labels, by);
+  /** Counts `value`, seconds, in a histogram. */
+  observe<Name extends HistogramName>(name: Name, labels: LabelsOf<Name>, value: number): void {
+    this.#families.get(name)?.observe(labels, value);
   }
 
-  observe(name: MetricName, labels: Labels, value: number): void {
-    const metric = this.#metrics.get(name);
-    if (metric instanceof Tally) metric.observe(labels, value);
-  }
-
-  /** From now on the gauge (or a counter kept elsewhere) is read through `reader`. */
-  read(name: MetricName, reader: GaugeReader): void {
-    this.#readers.set(name, reader);
+  /** From now on the values of the gauge, or of a counter that is kept elsewhere, are those that `reader` gives. */
+  read<Name extends Exclude<MetricName, HistogramName>>(name: Name, reader: Reader<Name>): void {
+    const family = this.#families.get(name);
+    if (!family) return;
+    this.#readers.set(name, () => {
+      family.clear();
+      reader((labels, value) => family.set(labels, value));
+    });
   }
 
   /** `value`, or `other` once too many values of this label have been seen. */
@@ -60,70 +50,54 @@ export class Metrics {
     return value;
   }
 
-  /** The value is gone for good (a worker has left): its series go, and its place is free for another. */
+  /** The value is gone for good (a worker has left): its series go, and another value may take its place. */
   release(label: string, value: string): void {
     if (this.#seen.get(label)?.delete(value) !== true) return;
-    for (const metric of this.#metrics.values()) void removeSeries(metric, label, value);
+    for (const family of this.#families.values()) family.remove(label, value);
   }
 
-  /** Prometheus text exposition, version 0.0.4, of these metrics and those of other threads together. */
-  async expose(others: readonly MetricsSnapshot[] = []): Promise<string> {
-    if (others.length === 0) {
-      this.#readGauges();
-      return this.#registry.metrics();
-    }
-    return AggregatorRegistry.aggregate([await this.snapshot(), ...others]).metrics();
+  /** A page in the Prometheus text format: these metrics, with those of other threads added to them. */
+  expose(others: readonly MetricsSnapshot[] = []): string {
+    this.#readAll();
+    const families = others.length === 0 ? this.#families : mergedFamilies([this.#snapshot(), ...others]);
+    return Array.from(families.values(), (family) => exposeFamily(family.row, family.snapshot())).join("\n");
   }
 
-  /** What there is now, to be added to another thread's. */
-  async snapshot(): Promise<MetricsSnapshot> {
-    this.#readGauges();
-    return this.#registry.getMetricsAsJSON();
+  /** The values that the metrics have now. */
+  snapshot(): MetricsSnapshot {
+    this.#readAll();
+    return this.#snapshot();
   }
 
-  #readGauges(): void {
-    for (const [name, reader] of this.#readers) {
-      const metric = this.#metrics.get(name);
-      metric?.reset();
-      if (metric instanceof Gauge) reader((labels, value) => metric.set(labels, value));
-      else if (metric instanceof Tally) reader((labels, value) => metric.increment(labels, value));
-    }
+  #snapshot(): MetricsSnapshot {
+    return snapshotOf(this.#families);
   }
 
-  get contentType(): string {
-    return this.#registry.contentType;
-  }
-
-  #create(row: MetricRow): Tally | Gauge {
-    if (row.kind === "gauge") {
-      return new Gauge({
-        name: row.name,
-        help: row.help,
-        labelNames: [...row.labels],
-        registers: [this.#registry],
-        aggregator: row.over ?? "sum",
-      });
-    }
-    const tally = new Tally(row);
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the registry asks its metrics for `name` and `get` only
-    this.#registry.registerMetric(tally as unknown as Metric);
-    return tally;
+  #readAll(): void {
+    for (const read of this.#readers.values()) read();
   }
 }
 
-/** What only grows, of several snapshots together: what a thread has counted stays counted when it is gone. */
-export async function countsOf(snapshots: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
-  const metrics = await AggregatorRegistry.aggregate([...snapshots]).getMetricsAsJSON();
-  return metrics.filter(({ type }) => COUNTING.has(String(type)));
+/** What only grows, of several snapshots together: what a thread has counted stays counted when the thread is gone. */
+export function countsOf(snapshots: readonly MetricsSnapshot[]): MetricsSnapshot {
+  const families = mergedFamilies(snapshots);
+  for (const [name, { row }] of families) if (row.kind === "gauge") families.delete(name);
+  return snapshotOf(families);
 }
 
-const COUNTING: ReadonlySet<string> = new Set(["counter", "histogram"]);
+function familiesByName(): Map<MetricName, MetricFamily> {
+  return new Map(keysOf(METRICS).map((name) => [name, new MetricFamily(METRICS[name])]));
+}
 
-async function removeSeries(metric: Tally | Gauge, label: string, value: string): Promise<void> {
-  if (metric instanceof Tally) {
-    metric.remove(label, value);
-    return;
-  }
-  const { values } = await metric.get();
-  for (const { labels } of values) if (labels[label] === value) metric.remove(labels);
+function mergedFamilies(snapshots: readonly MetricsSnapshot[]): Map<MetricName, MetricFamily> {
+  const families = familiesByName();
+  for (const snapshot of snapshots)
+    for (const [name, family] of families) for (const series of snapshot[name] ?? []) family.merge(series);
+  return families;
+}
+
+function snapshotOf(families: ReadonlyMap<MetricName, MetricFamily>): MetricsSnapshot {
+  const snapshot: Partial<Record<MetricName, readonly Series[]>> = {};
+  for (const [name, family] of families) snapshot[name] = family.snapshot();
+  return snapshot;
 }

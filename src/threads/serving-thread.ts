@@ -86,7 +86,7 @@ export class ServingThread {
         link.onReply(message);
         return;
       case "ask":
-        void this.#tellState(message.id);
+        this.#tellState(message.id);
         return;
       case "ping":
         post({ type: "pong" });
@@ -106,9 +106,9 @@ export class ServingThread {
     }
   }
 
-  async #tellState(id: number): Promise<void> {
+  #tellState(id: number): void {
     const { unit, metrics, post } = this.#parts;
-    post({ type: "state", id, state: { active: unit.active, metrics: await metrics.snapshot() } });
+    post({ type: "state", id, state: { active: unit.active, metrics: metrics.snapshot() } });
   }
 
   /** Says how many requests are under way, now and again and again from now on. */

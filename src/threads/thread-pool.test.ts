@@ -95,7 +95,7 @@ describe("a thread that dies", () => {
       "boom",
       ...Array.from({ length: 3 }, () => "the policy module cannot be read"),
     ]);
-    expect(await metrics.expose()).toContain("pointsman_thread_restarts_total 4");
+    expect(metrics.expose()).toContain("pointsman_thread_restarts_total 4");
     await pool.settled();
   });
 
@@ -272,7 +272,7 @@ describe("what threads count", () => {
     const own = new Metrics();
     own.increment("refusals", { code: "bad_host" }, requests);
     own.read("admitted", (set) => set({}, requests));
-    return { active: requests, metrics: await own.snapshot() };
+    return { active: requests, metrics: own.snapshot() };
   }
 
   test("is added up; of one that hangs or died its counts stay, and what it held does not", async () => {
@@ -285,7 +285,7 @@ describe("what threads count", () => {
         thread.say({ type: "state", id: thread.last("ask")?.id ?? -1, state: await counted(5) });
       }
       clock.advance(1000);
-      const text = await metrics.expose(await asking);
+      const text = metrics.expose(await asking);
       const read = (name: string): number | undefined => {
         const line = text.split("\n").find((one) => one.startsWith(name) && !one.startsWith("#"));
         return line === undefined ? undefined : Number(line.split(" ").at(-1));

@@ -71,7 +71,7 @@ export class ThreadPool {
   #version = 0;
   #port: number;
   /** What threads that are over had counted. */
-  #departed: readonly MetricsSnapshot[] = [];
+  #departed: MetricsSnapshot = {};
   #isLeaving = false;
   #isListening = true;
   #isStopping = false;
@@ -140,18 +140,8 @@ export class ThreadPool {
     const threads = [...this.#threads.values()];
     const states = await Promise.all(threads.map((thread) => thread.ask()));
     const silent = threads.flatMap(({ metrics }, index) => (metrics && !states[index] ? [metrics] : []));
-    const counts = await countsOf([...(await this.#countsOfDeparted()), ...silent]);
+    const counts = countsOf([this.#departed, ...silent]);
     return [counts, ...states.flatMap((state) => (state ? [state.metrics] : []))];
-  }
-
-  /** Put together, so that they are no more with each that dies. */
-  async #countsOfDeparted(): Promise<readonly MetricsSnapshot[]> {
-    const departed = this.#departed;
-    if (departed.length < 2) return departed;
-    const together = await countsOf(departed);
-    // Meanwhile another may have died, or have been put together.
-    if (this.#departed === departed) this.#departed = [together];
-    return [together];
   }
 
   beginToLeave(): void {
@@ -221,7 +211,7 @@ export class ThreadPool {
     const { ledger, logger, metrics, clock } = this.#deps;
     const { number, howItEnded, hasServed, livedMs } = thread;
     this.#threads.delete(number);
-    if (thread.metrics) this.#departed = [...this.#departed, thread.metrics];
+    if (thread.metrics) this.#departed = countsOf([this.#departed, thread.metrics]);
     ledger.releaseThread(number);
     this.#wake();
     // The first start is the caller's, who hears of it by `started`.

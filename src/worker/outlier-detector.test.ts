@@ -250,7 +250,7 @@ describe("how many are left out", () => {
       "closed well",
     ]);
     expect(fleet.lines.filter(({ message }) => message?.includes("as may be"))).toHaveLength(1);
-    expect(await fleet.metrics.expose()).toContain('pointsman_ejections_limited_total{model="a"} 6');
+    expect(fleet.metrics.expose()).toContain('pointsman_ejections_limited_total{model="a"} 6');
   });
 
   test("where more are ejected than are left, as others went down, they are asked all the same, and that is said", () => {

@@ -108,7 +108,7 @@ const isUnderWay = (engine: PdEngine): boolean =>
 /** How attempts at the workers of a side ended, and how often. */
 async function outcomes({ fleet, gateway }: Setup, side: PdSide): Promise<Record<string, number>> {
   const found: Record<string, number> = {};
-  const page = await gateway.context.metrics.expose();
+  const page = gateway.context.metrics.expose();
   for (const [, worker, outcome = "", count] of page.matchAll(
     /^pointsman_worker_attempts_total\{.*worker="([^"]*)",outcome="([^"]*)"\} (\d+)$/gm,
   )) {

@@ -210,7 +210,7 @@ const GRPC_PD: Readonly<Record<string, Case>> = {
 async function expectNoneHeld({ context }: TestGateway): Promise<void> {
   const nothing = { inFlight: 0, pendingPromptTokens: 0, decoding: 0 };
   await eventually(async () => {
-    const page = await context.metrics.expose();
+    const page = context.metrics.expose();
     const isNone = (name: string): boolean => page.includes(`\n${name} 0\n`);
     return (
       Bun.deepEquals(context.ledger.totals(), nothing) &&

@@ -35,7 +35,7 @@ export async function metricOf(
   name: string,
   labels: Record<string, string> = {},
 ): Promise<number> {
-  const page = await gateway.context.metrics.expose();
+  const page = gateway.context.metrics.expose();
   let sum = 0;
   for (const line of page.split("\n")) {
     const isMeant = Object.entries(labels).every(([label, value]) => line.includes(`${label}="${value}"`));

@@ -1,3 +1,4 @@
+import { EXPOSITION_TYPE } from "../../observability/exposition.ts";
 import type { Metrics, MetricsSnapshot } from "../../observability/metrics.ts";
 import type { Route } from "../route.ts";
 import { textReply } from "../../transport/downstream.ts";
@@ -8,7 +9,6 @@ export function metricsRoute(metrics: Metrics, others: () => Promise<MetricsSnap
     method: "GET",
     path: "/metrics",
     access: "public",
-    handle: async () =>
-      textReply(await metrics.expose(await others()), { headers: { "content-type": metrics.contentType } }),
+    handle: async () => textReply(metrics.expose(await others()), { headers: { "content-type": EXPOSITION_TYPE } }),
   };
 }

@@ -1,0 +1,106 @@
+import type { MetricRow } from "./metrics-table.ts";
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** One series of a metric as data, which threads send to each other. */
+export interface Series {
+  /** Values of the labels that the metric's row names, in the row's order. */
+  readonly labels: readonly string[];
+  /** What was counted or set; of a histogram the sum of what was observed. */
+  readonly value: number;
+  /** Of a histogram: observations by the first bound that they do not exceed; the last number counts those above all bounds. */
+  readonly buckets: readonly number[];
+}
+
+interface OwnSeries extends Series {
+  value: number;
+  readonly buckets: number[];
+}
+
+/**
+ * The series of one metric. Every request counts here: a series is found by one look-up and changed in place. A metric
+ * without labels has its one series from the beginning, with the value 0.
+ */
+export class MetricFamily {
+  readonly row: MetricRow;
+  readonly #labelNames: readonly string[];
+  readonly #bounds: readonly number[];
+  readonly #series = new Map<string, OwnSeries>();
+
+  constructor(row: MetricRow) {
+    this.row = row;
+    this.#labelNames = row.labels;
+    this.#bounds = row.buckets ?? [];
+    this.clear();
+  }
+
+  increment(labels: Labels, by: number): void {
+    this.#seriesOf(labels).value += by;
+  }
+
+  /** Counts `value` in a histogram, in the unit of its bounds. */
+  observe(labels: Labels, value: number): void {
+    const series = this.#seriesOf(labels);
+    series.value += value;
+    let at = 0;
+    while (at < this.#bounds.length && value > (this.#bounds[at] ?? 0)) at += 1;
+    series.buckets[at] = (series.buckets[at] ?? 0) + 1;
+  }
+
+  set(labels: Labels, value: number): void {
+    this.#seriesOf(labels).value = value;
+  }
+
+  /** Adds a series of another thread: its counts to ours, and its value too, or the larger of the two where the row says so. */
+  merge({ labels, value, buckets }: Series): void {
+    const own = this.#series.get(keyOf(labels)) ?? this.#create(labels);
+    own.value = this.row.over === "max" ? Math.max(own.value, value) : own.value + value;
+    for (const [index, count] of buckets.entries()) own.buckets[index] = (own.buckets[index] ?? 0) + count;
+  }
+
+  /** Forgets the series in which the label has this value. */
+  remove(label: string, value: string): void {
+    const at = this.#labelNames.indexOf(label);
+    if (at === -1) return;
+    for (const [key, { labels }] of this.#series) if (labels[at] === value) this.#series.delete(key);
+  }
+
+  clear(): void {
+    this.#series.clear();
+    if (this.#labelNames.length === 0) this.#create([]);
+  }
+
+  /** Copies of the series, in the order in which they were first counted. */
+  snapshot(): readonly Series[] {
+    return Array.from(this.#series.values(), ({ labels, value, buckets }) => ({
+      labels,
+      value,
+      buckets: [...buckets],
+    }));
+  }
+
+  #seriesOf(labels: Labels): OwnSeries {
+    let key = "";
+    for (const name of this.#labelNames) key += `${labels[name]}\u0000`;
+    return this.#series.get(key) ?? this.#create(this.#valuesOf(labels));
+  }
+
+  #valuesOf(labels: Labels): string[] {
+    return this.#labelNames.map((name) => labels[name] ?? "");
+  }
+
+  #create(labels: readonly string[]): OwnSeries {
+    const isHistogram = this.row.kind === "histogram";
+    const buckets = isHistogram ? Array.from({ length: this.#bounds.length + 1 }, () => 0) : [];
+    const series: OwnSeries = { labels, value: 0, buckets };
+    this.#series.set(keyOf(labels), series);
+    return series;
+  }
+}
+
+/** The key of a series: each value with a character behind it that URLs and codes do not have. `#seriesOf` makes the same of named labels. */
+function keyOf(values: readonly string[]): string {
+  let key = "";
+  for (const value of values) key += `${value}\u0000`;
+  return key;
+}
