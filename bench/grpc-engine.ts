@@ -16,7 +16,8 @@ import {
 } from "../src/transport/grpc/generated/engine/sglang.ts";
 import { HealthCheckResponse as StandardHealth } from "../src/transport/grpc/generated/health/health.ts";
 import { frameMessage } from "../src/transport/grpc/message-framer.ts";
-import { HEALTH, SGLANG } from "../src/transport/grpc/services.ts";
+import { SGLANG } from "../src/engine/sglang/methods.ts";
+import { HEALTH } from "../test/engines/grpc/health-service.ts";
 import { type Paced, Pacer } from "./lib/pacer.ts";
 
 const [port = "0", idsFile = "", tokenizerDir = ""] = process.argv.slice(2);

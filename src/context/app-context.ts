@@ -1,11 +1,14 @@
 import type { Config } from "../config/schema.ts";
 import { specOf } from "../config/worker-config.ts";
+import { Fleet } from "../engine/fleet.ts";
+import { createGrpcProber } from "../engine/grpc-prober.ts";
+import { createHttpProber } from "../engine/http-prober.ts";
+import { createProbeClient } from "../engine/probe-client.ts";
+import { WorkerClient } from "../engine/worker-client.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { createLogger, type Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
-import { Fleet } from "../router/fleet.ts";
-import { createGrpcVoice } from "../router/grpc/grpc-fleet.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
@@ -19,9 +22,6 @@ import { BreakerBoard } from "../worker/breaker-board.ts";
 import { HealthChecker } from "../worker/health-checker.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
 import { FleetModelFinder, type ModelFinder } from "../worker/model-finder.ts";
-import { createProbeClient } from "../worker/probe-client.ts";
-import { createGrpcProber } from "../worker/grpc-prober.ts";
-import { createHttpProber } from "../worker/prober.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import { openRegistries, type Registries } from "./registries.ts";
@@ -96,10 +96,8 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const transport = overrides.transport ?? stack.use(new HttpTransport(clock, Number.POSITIVE_INFINITY));
   const grpc = overrides.grpc ?? stack.use(new GrpcTransport(grpcLimits(config), clock));
   const health = healthSettings(config);
-  const probers = {
-    http: createHttpProber(createProbeClient(transport, clock)),
-    grpc: createGrpcProber(grpc, clock),
-  };
+  const client = new WorkerClient({ transport, grpc, clock });
+  const probers = { http: createHttpProber(createProbeClient(client)), grpc: createGrpcProber(client) };
   const healthChecker =
     overrides.healthChecker ??
     stack.use(new HealthChecker({ registry: workerRegistry, clock, logger, probers, ...health }));
@@ -120,15 +118,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     askListings: () => healthChecker.askListings(LOOK_FOR_MODEL_MS),
   });
   const drainer = stack.use(new WorkerDrainer({ registry: workerRegistry, clock }));
-  const fleet =
-    overrides.fleet ??
-    new Fleet({
-      workers: workerRegistry,
-      transport,
-      clock,
-      timeoutMs: health.defaults.timeoutMs,
-      grpc: createGrpcVoice({ grpc, clock, timeoutMs: health.defaults.timeoutMs }),
-    });
+  const fleet = overrides.fleet ?? new Fleet({ workers: workerRegistry, client, timeoutMs: health.defaults.timeoutMs });
   const routerManager =
     overrides.routerManager ??
     new RouterManager({

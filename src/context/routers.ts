@@ -1,10 +1,11 @@
 import type { Config } from "../config/schema.ts";
+import { WorkerClient } from "../engine/worker-client.ts";
+import { fetchTokenizer } from "../engine/worker-tokenizer.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { FailureLog } from "../router/failure-log.ts";
 import { ModelTexts } from "../router/grpc/model-text.ts";
 import { TokenAnswers } from "../router/grpc/token-answers.ts";
-import { fetchTokenizer } from "../router/grpc/worker-tokenizer.ts";
 import { RetryBudget } from "../router/retry-budget.ts";
 import { RouterFactory } from "../router/router-factory.ts";
 import { Routers } from "../router/routers.ts";
@@ -55,12 +56,13 @@ export function createRouters(parts: RouterParts, stack: DisposableStack): Route
     streams: { watch: stack.use(new StreamWatch(clock)), clock, ...streamSettings(config) },
     ...routerSettings(config),
   };
+  const client = new WorkerClient({ transport, grpc, clock });
   const texts = stack.use(
     new ModelTexts({
       tokenizers,
       workers: workerRegistry,
       logger,
-      fetchTokenizer: (worker) => fetchTokenizer(grpc, clock, worker),
+      fetchTokenizer: (worker) => fetchTokenizer(client, worker),
       settings: modelTextSettings(config),
     }),
   );

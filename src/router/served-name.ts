@@ -1,3 +1,4 @@
+import { engineOf } from "../engine/engines.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 
 /** What clients call a model of which they know no name. It is SGLang's own default. */
@@ -25,7 +26,7 @@ export function servedName(
   const asked = workers.getWorkersForModel(name).workers;
   // Over gRPC the gateway would answer with the base model and say nothing of the adapter.
   const takesSpelling = asked.every(
-    ({ info, connectionMode }) => info.engine === "sglang" && (isAny || connectionMode === "http"),
+    (worker) => engineOf(worker).takesModelSpellings && (isAny || worker.connectionMode === "http"),
   );
   return takesSpelling ? name : model;
 }

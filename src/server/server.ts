@@ -2,7 +2,7 @@ import type { Config } from "../config/schema.ts";
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import type { Fleet } from "../router/fleet.ts";
+import type { Fleet } from "../engine/fleet.ts";
 import type { RouterManager } from "../router/router-manager.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";

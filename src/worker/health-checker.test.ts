@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import type { Logger } from "../observability/logger.ts";
 import { HealthChecker, type HealthCheckerDeps } from "./health-checker.ts";
-import type { Page } from "./probe-client.ts";
-import { createHttpProber } from "./prober.ts";
+import { createHttpProber } from "../engine/http-prober.ts";
+import type { Page } from "../engine/probe-client.ts";
 import type { Worker } from "./worker.ts";
 
 describe("health", () => {

@@ -1,7 +1,6 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
-import type { WorkerProbers } from "./prober.ts";
-import type { ProbeFailure } from "./probe-client.ts";
+import type { ProbeFailure, WorkerProbers } from "./prober.ts";
 import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
 import type { HealthSettings } from "./worker-spec.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";

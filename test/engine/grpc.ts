@@ -13,7 +13,7 @@ import {
 } from "./engines.ts";
 import { GrpcTransport } from "../../src/transport/grpc/grpc-transport.ts";
 import { HealthCheckResponse } from "../../src/transport/grpc/generated/engine/vllm.ts";
-import { VLLM } from "../../src/transport/grpc/services.ts";
+import { VLLM } from "../../src/engine/vllm/methods.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { post, startGateway, type TestGateway } from "../support/gateway.ts";
 

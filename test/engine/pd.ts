@@ -10,10 +10,12 @@ import {
   stopZygote,
   untilUp,
 } from "./engines.ts";
+import { GrpcTransport } from "../../src/transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../../src/transport/http1/http-transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
-import { createProbeClient } from "../../src/worker/probe-client.ts";
-import { askWorker } from "../../src/worker/worker-probe.ts";
+import { askWorker } from "../../src/engine/http-prober.ts";
+import { createProbeClient } from "../../src/engine/probe-client.ts";
+import { WorkerClient } from "../../src/engine/worker-client.ts";
 import { post, startGateway, type TestGateway } from "../support/gateway.ts";
 
 /** A real prefill/decode pair over HTTP, whose KV cache moves by NIXL, beside a single engine of the same model. */
@@ -66,7 +68,9 @@ test("an engine that prints its configuration says how its KV cache moves", asyn
     modelFallback: undefined,
   } as const;
   using transport = new HttpTransport(systemClock, Number.POSITIVE_INFINITY);
-  const { kv, engine } = (await askWorker(target, createProbeClient(transport, systemClock))).info;
+  using grpc = new GrpcTransport();
+  const client = createProbeClient(new WorkerClient({ transport, grpc, clock: systemClock }));
+  const { kv, engine } = (await askWorker(target, client)).info;
   expect([engine, kv?.connector, kv?.dataParallelSize]).toEqual(["vllm", "NixlConnector", 1]);
 });
 

@@ -3,7 +3,7 @@ import { type GrpcEngineOptions, type SimulatedGrpcEngine, startGrpcEngine } fro
 import { type RpcHandler, startRpcServer } from "../engines/grpc/rpc-server.ts";
 import { tokenizerChunks } from "../engines/grpc/tokenizer-zip.ts";
 import { GetModelInfoResponse, HealthCheckResponse } from "../../src/transport/grpc/generated/engine/vllm.ts";
-import { VLLM } from "../../src/transport/grpc/services.ts";
+import { VLLM } from "../../src/engine/vllm/methods.ts";
 import { type TinyModel, writeTinyModel } from "../support/tiny-model.ts";
 
 const TINY: TinyModel = await writeTinyModel();

@@ -9,7 +9,9 @@ import * as sglang from "../../src/transport/grpc/generated/engine/sglang.ts";
 import * as vllm from "../../src/transport/grpc/generated/engine/vllm.ts";
 import { HealthCheckRequest, HealthCheckResponse } from "../../src/transport/grpc/generated/health/health.ts";
 import type { GrpcTransport } from "../../src/transport/grpc/grpc-transport.ts";
-import { HEALTH, SGLANG, VLLM } from "../../src/transport/grpc/services.ts";
+import { SGLANG } from "../../src/engine/sglang/methods.ts";
+import { VLLM } from "../../src/engine/vllm/methods.ts";
+import { HEALTH } from "../engines/grpc/health-service.ts";
 import { callOptions, failure, failureCode, readAll, startTransport } from "./calls.ts";
 
 const PROMPT = BYTE_TOKENIZER.encode("Where does the train go?");

@@ -6,7 +6,7 @@ import {
   GenerateResponse,
   HealthCheckResponse,
 } from "../../src/transport/grpc/generated/engine/vllm.ts";
-import { VLLM } from "../../src/transport/grpc/services.ts";
+import { VLLM } from "../../src/engine/vllm/methods.ts";
 
 /** A simulated engine before a client that is not ours. */
 

@@ -4,7 +4,7 @@ import { startRpcServer } from "../engines/grpc/rpc-server.ts";
 import type { PdFault } from "../engines/pd/faults.ts";
 import { GetModelInfoResponse, HealthCheckResponse } from "../../src/transport/grpc/generated/engine/vllm.ts";
 import { GrpcTransport } from "../../src/transport/grpc/grpc-transport.ts";
-import { VLLM } from "../../src/transport/grpc/services.ts";
+import { VLLM } from "../../src/engine/vllm/methods.ts";
 import { startTinyEngine } from "../faults/grpc-workers.ts";
 import { eventually } from "../faults/observe.ts";
 import { startBlackHole } from "../support/black-hole.ts";

@@ -7,7 +7,7 @@ import {
   GenerateResponse,
   SamplingParams,
 } from "../../transport/grpc/generated/engine/sglang.ts";
-import { SGLANG } from "../../transport/grpc/services.ts";
+import { SGLANG } from "../../engine/sglang/methods.ts";
 import { type ChunkLayout, readChunk } from "./chunk-reader.ts";
 import type { EngineProtocol, GenerateCall } from "./engine-protocol.ts";
 import { anyOf, finishReason, inputLogprobs, numbersOf, outputLogprobs } from "./engine-steps.ts";

@@ -9,7 +9,7 @@ import {
   GuidedDecodingParams_GuideType as GuideType,
   type TokenLogprob as WireLogprob,
 } from "../../transport/grpc/generated/engine/trtllm.ts";
-import { TRTLLM } from "../../transport/grpc/services.ts";
+import { TRTLLM } from "../../engine/trtllm/methods.ts";
 import type { EngineProtocol } from "./engine-protocol.ts";
 import { anyOf, finishReason, seedOf } from "./engine-steps.ts";
 

@@ -7,7 +7,7 @@ import {
   GenerateResponse,
   SamplingParams,
 } from "../../transport/grpc/generated/engine/vllm.ts";
-import { VLLM } from "../../transport/grpc/services.ts";
+import { VLLM } from "../../engine/vllm/methods.ts";
 import { type ChunkLayout, readChunk } from "./chunk-reader.ts";
 import type { EngineProtocol, GenerateCall } from "./engine-protocol.ts";
 import { finishReason, inputLogprobs, numbersOf, outputLogprobs, seedOf } from "./engine-steps.ts";

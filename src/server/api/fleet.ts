@@ -1,5 +1,5 @@
 import { isJsonObject, type JsonObject, numberField } from "../../protocol/json/json.ts";
-import type { FanOutResult, Fleet } from "../../router/fleet.ts";
+import type { FanOutResult, Fleet } from "../../engine/fleet.ts";
 import type { Route } from "../route.ts";
 import { numbersOf } from "./worker-page.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";

@@ -1,5 +1,5 @@
-import type { Fleet, WorkerAnswer } from "../../router/fleet.ts";
-import { jsonObjectOf } from "../../protocol/json/json.ts";
+import type { Fleet } from "../../engine/fleet.ts";
+import type { InfoPage } from "../../engine/voice.ts";
 import type { ConnectionMode } from "../../util/parse-worker-url.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
@@ -28,10 +28,10 @@ export function probeRoutes(deps: ProbesDeps): Route[] {
     { method: "GET", path: "/liveness", access: "public", handle: alive },
     { method: "GET", path: "/readiness", access: "public", handle: () => readiness(deps) },
     { method: "GET", path: "/health_generate", access: "public", handle: () => healthGenerate(generates) },
-    info("/get_model_info", ["/get_model_info", "/model_info"], modelInfo, deps.fleet),
-    info("/model_info", ["/model_info", "/get_model_info"], modelInfo, deps.fleet),
-    info("/get_server_info", ["/get_server_info", "/server_info"], serverInfo, deps.fleet),
-    info("/server_info", ["/server_info", "/get_server_info"], serverInfo, deps.fleet),
+    info("/get_model_info", "modelInfo", modelInfo, deps.fleet),
+    info("/model_info", "modelInfo", modelInfo, deps.fleet),
+    info("/get_server_info", "serverInfo", serverInfo, deps.fleet),
+    info("/server_info", "serverInfo", serverInfo, deps.fleet),
   ];
 }
 
@@ -74,14 +74,14 @@ async function healthGenerate(generates: SharedAnswer<boolean>): Promise<Reply> 
 }
 
 /** A page of the first available worker; where its engine has none, what the registry knows. */
-function info(path: string, asked: readonly string[], known: (worker: Worker) => object, fleet: Fleet): Route {
+function info(path: string, what: InfoPage, known: (worker: Worker) => object, fleet: Fleet): Route {
   return {
     method: "GET",
     path,
     access: "serving",
     handle: async () => {
-      const { worker, answer } = await fleet.askAny(asked);
-      return jsonReply((answer && pageOf(answer)) ?? known(worker));
+      const { worker, page } = await fleet.info(what);
+      return jsonReply((page && publicPart(page)) ?? known(worker));
     },
   };
 }
@@ -97,10 +97,4 @@ function modelInfo(worker: Worker): object {
 
 function serverInfo(worker: Worker): object {
   return { ...modelInfo(worker), version: worker.info.engineVersion ?? null };
-}
-
-/** Undefined where the registry's knowledge is the better answer. */
-function pageOf({ status, body }: WorkerAnswer): object | undefined {
-  const page = status === 200 ? jsonObjectOf(new TextDecoder().decode(body)) : undefined;
-  return page && publicPart(page);
 }

@@ -46,7 +46,7 @@ export interface GrpcClient {
   /** Connections open to workers now. */
   readonly openSockets: number;
   /**
-   * One message for one. `origin` is `grpc://host:port` or `grpcs://host:port`, `method` is a row of `services.ts`.
+   * One message for one. `origin` is `grpc://host:port` or `grpcs://host:port`, `method` is a path such as `/package.Service/Method`.
    * Throws what `GrpcStream.read` throws.
    */
   unary(origin: string, method: string, request: Uint8Array, options: GrpcCallOptions): Promise<Uint8Array>;

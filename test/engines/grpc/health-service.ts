@@ -3,9 +3,14 @@ import {
   HealthCheckResponse,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../../src/transport/grpc/generated/health/health.ts";
-import { HEALTH } from "../../../src/transport/grpc/services.ts";
 import type { EngineCore } from "./engine-core.ts";
 import { type RpcCall, type RpcHandler, RpcError, STATUS } from "./rpc-server.ts";
+
+/** The health service that gRPC servers share. */
+export const HEALTH = {
+  check: "/grpc.health.v1.Health/Check",
+  watch: "/grpc.health.v1.Health/Watch",
+} as const;
 
 /** How often a watcher looks for a change, ms. */
 const WATCH_MS = 20;

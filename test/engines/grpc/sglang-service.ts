@@ -13,7 +13,7 @@ import {
   type OutputLogProbs,
 } from "../../../src/transport/grpc/generated/engine/sglang.ts";
 import { FlushCacheResponse } from "../../../src/transport/grpc/generated/engine/common.ts";
-import { SGLANG } from "../../../src/transport/grpc/services.ts";
+import { SGLANG } from "../../../src/engine/sglang/methods.ts";
 import type { EngineCore, Job } from "./engine-core.ts";
 import type { EngineIdentity } from "./identity.ts";
 import { embeddingOf, loadOf } from "./reports.ts";

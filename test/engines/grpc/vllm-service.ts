@@ -13,7 +13,7 @@ import {
   type SamplingParams,
 } from "../../../src/transport/grpc/generated/engine/vllm.ts";
 import { FlushCacheResponse } from "../../../src/transport/grpc/generated/engine/common.ts";
-import { VLLM } from "../../../src/transport/grpc/services.ts";
+import { VLLM } from "../../../src/engine/vllm/methods.ts";
 import type { EngineCore, EngineRecord, Job } from "./engine-core.ts";
 import type { EngineIdentity } from "./identity.ts";
 import { embeddingOf, loadOf } from "./reports.ts";

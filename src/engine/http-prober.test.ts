@@ -1,16 +1,16 @@
 import { describe, expect, test } from "bun:test";
-import type { Page, ProbeClient, ProbeFailure } from "./probe-client.ts";
-import type { WorkerFacts } from "./prober.ts";
-import type { WorkerInfo } from "./worker.ts";
-import { askWorker, listingOf } from "./worker-probe.ts";
+import type { ProbeFailure, WorkerFacts } from "../worker/prober.ts";
+import type { WorkerInfo } from "../worker/worker.ts";
+import { askWorker, listingOf } from "./http-prober.ts";
+import type { Page, ProbeClient } from "./probe-client.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
 /** Pages by path, or by address where they are not the worker's own; a Page stands for itself. */
 function pagesClient(pages: Record<string, unknown>): ProbeClient {
   return {
     health: () => Promise.resolve(undefined),
-    async page({ origin, path }): Promise<Page> {
-      const page = pages[origin === "http://w" ? path : origin + path];
+    async page({ url, path }): Promise<Page> {
+      const page = pages[url === "http://w" ? path : url + path];
       if (page === undefined) return { kind: "none" };
       return isFailed(page) ? page : { kind: "json", value: page };
     },

@@ -1,20 +1,12 @@
-import { asGatewayError, type ErrorCode, type GatewayError } from "../errors/errors.ts";
-import { headerLine, type Transport, type UpstreamResponse } from "../transport/upstream.ts";
-import type { Clock } from "../util/clock.ts";
-import type { Secret } from "../util/secret.ts";
-import { USER_AGENT } from "../util/version.ts";
+import { asGatewayError, type GatewayError } from "../errors/errors.ts";
+import type { UpstreamResponse } from "../transport/upstream.ts";
+import type { ProbeFailure } from "../worker/prober.ts";
+import type { Addressee, WorkerClient } from "./worker-client.ts";
 
 /** Largest answer that is read, bytes. */
 const MAX_BYTES = 1024 * 1024;
 /** Of what a worker says of its failure, characters. */
 const MAX_WORDS = 200;
-
-/** Why a question to a worker has no answer. */
-export interface ProbeFailure {
-  readonly code: ErrorCode;
-  /** One sentence for operators, without the worker's address. */
-  readonly reason: string;
-}
 
 /** A page of a worker: its JSON, that it has none, or why that cannot be told yet. */
 export type Page =
@@ -22,43 +14,23 @@ export type Page =
   | { readonly kind: "none" }
   | { readonly kind: "failed"; readonly failure: ProbeFailure };
 
-export interface ProbeQuestion {
-  /** Scheme, host and port. */
-  readonly origin: string;
+/** Which page of which worker, and how long it may take, ms. */
+export interface ProbeQuestion extends Addressee {
   readonly path: string;
-  readonly apiKey: Secret | undefined;
   readonly timeoutMs: number;
 }
 
-/** Questions of the gateway's own to HTTP workers. Neither throws. */
+/** Whether HTTP workers are well, and what their pages say. Neither method throws. */
 export interface ProbeClient {
   /** Undefined where the worker answers 2xx in time. */
   health(question: ProbeQuestion): Promise<ProbeFailure | undefined>;
   page(question: ProbeQuestion): Promise<Page>;
 }
 
-/**
- * Asks over the transport that requests take: what works for probes then works for requests, no proxy of the environment
- * stands between, and nothing is decoded. Each question has a connection of its own, as a worker that takes no new one is
- * not well.
- */
-export function createProbeClient(transport: Transport, clock: Clock): ProbeClient {
-  const get = async ({ origin, path, apiKey, timeoutMs }: ProbeQuestion): Promise<UpstreamResponse> =>
-    transport.send(
-      {
-        origin,
-        method: "GET",
-        path,
-        headers: `accept: application/json\r\naccept-encoding: identity\r\nconnection: close\r\n${headerLine("user-agent", USER_AGENT)}${
-          apiKey ? headerLine("authorization", apiKey.bearer()) : ""
-        }`,
-        body: undefined,
-        isLast: true,
-        timeouts: { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs },
-        deadline: clock.now() + timeoutMs,
-      },
-      undefined,
-    );
+/** Reads the answers to a worker client's questions, and says in words for operators why there is none. */
+export function createProbeClient(client: Pick<WorkerClient, "page">): ProbeClient {
+  const get = async (question: ProbeQuestion): Promise<UpstreamResponse> =>
+    client.page(question, { method: "GET", path: question.path, timeoutMs: question.timeoutMs });
   return {
     async health(question) {
       try {

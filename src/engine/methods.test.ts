@@ -1,11 +1,14 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { HEALTH, SGLANG, TRTLLM, VLLM } from "./services.ts";
+import { HEALTH } from "../../test/engines/grpc/health-service.ts";
+import { SGLANG } from "./sglang/methods.ts";
+import { TRTLLM } from "./trtllm/methods.ts";
+import { VLLM } from "./vllm/methods.ts";
 
 /** The methods that a .proto file has. */
 function methodsOf(file: string): string[] {
-  const text = readFileSync(join(import.meta.dir, "../../../proto", file), "utf8");
+  const text = readFileSync(join(import.meta.dir, "../../proto", file), "utf8");
   const name = `${/^package (.+);/m.exec(text)?.[1]}.${/^service (\w+)/m.exec(text)?.[1]}`;
   return [...text.matchAll(/^ {2}rpc (\w+)/gm)].map((match) => `/${name}/${match[1]}`);
 }

@@ -1,0 +1,84 @@
+import { asGatewayError } from "../errors/errors.ts";
+import type { Worker } from "../worker/worker.ts";
+import type { HealthSettings } from "../worker/worker-spec.ts";
+import type { ProbeFailure, WorkerFacts, WorkerProber } from "../worker/prober.ts";
+import type { Engine, EngineFacts, GrpcAsk, GrpcProbe } from "./engine.ts";
+import { ENGINES, engineOf } from "./engines.ts";
+import { failureOf } from "./probe-client.ts";
+import { addresseeOf, type WorkerClient } from "./worker-client.ts";
+
+/** Asks gRPC workers. One whose engine is not known yet is asked for each engine's service in turn. */
+export function createGrpcProber(client: Pick<WorkerClient, "call">): WorkerProber {
+  const question = <T>(
+    worker: Worker,
+    { timeoutMs }: HealthSettings,
+    ask: (probe: GrpcProbe, ask: GrpcAsk) => Promise<T>,
+  ): Promise<Answer<T>> => {
+    const to = addresseeOf(worker);
+    return firstKnown(worker, timeoutMs, (probe) =>
+      ask(probe, (method, request) => client.call(to, method, request, timeoutMs)),
+    );
+  };
+  const askFacts = async (
+    worker: Worker,
+    settings: HealthSettings,
+    modelFallback: string | undefined,
+  ): Promise<WorkerFacts> =>
+    factsOf(await question(worker, settings, (probe, ask) => probe.askFacts(ask)), modelFallback);
+  return {
+    async health(worker, settings) {
+      const answer = await question(worker, settings, (probe, ask) => probe.isHealthy(ask));
+      if (answer.failure) return answer.failure;
+      return answer.value
+        ? undefined
+        : { code: "upstream_unavailable", reason: "its health service says that it is not well" };
+    },
+    ask: askFacts,
+    listing: async (worker, settings) => (await askFacts(worker, settings, undefined)).listing,
+  };
+}
+
+const SERVICES = new Intl.ListFormat("en-GB").format(
+  ENGINES.filter(({ probe }) => probe.grpc).map(({ title }) => title),
+);
+
+/** What the service that the worker has answered, or why there is no answer. */
+type Answer<T> =
+  | { readonly engine: Engine; readonly value: T; readonly failure?: undefined }
+  | { readonly engine?: undefined; readonly value?: undefined; readonly failure: ProbeFailure };
+
+function factsOf({ engine, value, failure }: Answer<EngineFacts>, modelFallback: string | undefined): WorkerFacts {
+  const model = value?.model ?? modelFallback;
+  return {
+    info: {
+      models: model === undefined ? [] : [model],
+      cards: [],
+      engine: engine?.name,
+      engineVersion: value?.version,
+      maxModelLen: value?.maxModelLen,
+      kv: value?.kv,
+    },
+    listing: value && JSON.stringify([value.model, value.maxModelLen]),
+    missing: failure,
+  };
+}
+
+async function firstKnown<T>(
+  worker: Worker,
+  timeoutMs: number,
+  question: (probe: GrpcProbe) => Promise<T>,
+): Promise<Answer<T>> {
+  const known = engineOf(worker);
+  for (const engine of known.probe.grpc ? [known] : ENGINES) {
+    if (!engine.probe.grpc) continue;
+    try {
+      return { engine, value: await question(engine.probe.grpc) };
+    } catch (thrown) {
+      // The worker lives and has another service; or it does not answer, which is the answer.
+      const error = asGatewayError(thrown);
+      if (error.code !== "upstream_unimplemented")
+        return { failure: failureOf(error, "the health service", timeoutMs) };
+    }
+  }
+  return { failure: { code: "upstream_unimplemented", reason: `it has none of the gRPC services of ${SERVICES}` } };
+}

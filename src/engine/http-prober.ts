@@ -1,0 +1,145 @@
+import { isJsonObject, type JsonObject } from "../protocol/json/json.ts";
+import type { Secret } from "../util/secret.ts";
+import type { WorkerType } from "../util/worker-type.ts";
+import type { WorkerFacts, WorkerProber } from "../worker/prober.ts";
+import type { ModelCard, WorkerInfo } from "../worker/worker.ts";
+import type { Engine, FirstPages, PageOptions, PageReader } from "./engine.ts";
+import { ENGINES, engineNamed } from "./engines.ts";
+import type { Page, ProbeClient } from "./probe-client.ts";
+import { saidCount, saidText } from "./said.ts";
+
+/** Ids that one worker may list. */
+const MAX_MODELS = 1000;
+
+/** A page of any OpenAI-compatible server. `owned_by` is the engine's name with those that have one; `max_model_len` is SGLang's and vLLM's. */
+const MODELS_PATH = "/v1/models";
+const MODEL_INFO_PATHS = ["/get_model_info", "/model_info"];
+
+type Server = Pick<ProbeTarget, "url" | "apiKey" | "timeoutMs">;
+
+/** A worker as the prober needs to know it. */
+export interface ProbeTarget {
+  readonly url: string;
+  readonly apiKey: Secret | undefined;
+  readonly timeoutMs: number;
+  /** Prefill and decode workers are asked how their KV cache moves. */
+  readonly workerType: WorkerType;
+  /** What the model is taken to be where the worker does not say (`--model-path`). */
+  readonly modelFallback: string | undefined;
+}
+
+/** Asks HTTP workers: the pages that any server may have, and then those of the engine that it is. */
+export function createHttpProber(client: ProbeClient): WorkerProber {
+  return {
+    health: ({ url, spec }, { endpoint, timeoutMs }) =>
+      client.health({ url, apiKey: spec.apiKey, path: endpoint, timeoutMs }),
+    ask: ({ url, spec }, { timeoutMs }, modelFallback) =>
+      askWorker({ url, apiKey: spec.apiKey, timeoutMs, workerType: spec.workerType, modelFallback }, client),
+    listing: ({ url, spec }, { timeoutMs }) => listingOf({ url, apiKey: spec.apiKey, timeoutMs }, client),
+  };
+}
+
+/** Asks a worker what it is. A page that is not there, or is nonsense, says nothing; one that could not be asked leaves open what it says. */
+export async function askWorker(target: ProbeTarget, client: ProbeClient): Promise<WorkerFacts> {
+  const pages = new WorkerPages(target, client);
+  const [models, modelInfo, version] = await Promise.all([
+    pages.page(MODELS_PATH),
+    pages.firstOf(MODEL_INFO_PATHS),
+    pages.fields("/version"),
+  ]);
+  const first: FirstPages = { modelInfo, version };
+  const owner = ownerOf(models);
+  const engine = owner === undefined ? engineBehind(first) : engineNamed(owner);
+  const facts = await (engine ?? engineNamed(undefined)).probe.askPages(first, pages);
+  const cards = cardsOf(models);
+  const [main] = cards;
+  const named = facts.model ?? target.modelFallback;
+  const info: WorkerInfo = {
+    models: main ? cards.map(({ id }) => id) : named === undefined ? [] : [named],
+    cards,
+    engine: owner ?? engine?.name,
+    engineVersion: facts.version ?? saidText(version, "version"),
+    maxModelLen: main?.maxModelLen ?? facts.maxModelLen,
+    kv: facts.kv,
+  };
+  return { info, listing: listingIn(models), missing: models.kind === "failed" ? models.failure : undefined };
+}
+
+/** What the worker lists now, as one text; undefined where that cannot be had. */
+export async function listingOf(server: Server, client: ProbeClient): Promise<string | undefined> {
+  return listingIn(await client.page({ ...server, path: MODELS_PATH }));
+}
+
+function engineBehind(first: FirstPages): Engine | undefined {
+  return ENGINES.find(({ probe }) => probe.isKnownBy(first));
+}
+
+function listingIn(models: Page): string | undefined {
+  if (models.kind === "failed") return undefined;
+  // `created` is the time of the question with vLLM, and so is no part of it.
+  return JSON.stringify(cardsOf(models).map(({ id, maxModelLen, root, parent }) => [id, maxModelLen, root, parent]));
+}
+
+class WorkerPages implements PageReader {
+  readonly url: string;
+  readonly workerType: WorkerType;
+  readonly #target: ProbeTarget;
+  readonly #client: ProbeClient;
+
+  constructor(target: ProbeTarget, client: ProbeClient) {
+    this.url = target.url;
+    this.workerType = target.workerType;
+    this.#target = target;
+    this.#client = client;
+  }
+
+  page(path: string, { origin, patience = 1 }: PageOptions = {}): Promise<Page> {
+    const { url, apiKey, timeoutMs } = this.#target;
+    return this.#client.page({ url: origin ?? url, path, apiKey, timeoutMs: timeoutMs * patience });
+  }
+
+  async fields(path: string, options?: PageOptions): Promise<JsonObject> {
+    return membersOf(await this.page(path, options));
+  }
+
+  async firstOf(paths: readonly string[]): Promise<JsonObject> {
+    for (const path of paths) {
+      const answer = await this.fields(path);
+      if (Object.keys(answer).length > 0) return answer;
+    }
+    return NO_MEMBERS;
+  }
+}
+
+/** The models that a page lists, each once. */
+function cardsOf(models: Page): readonly ModelCard[] {
+  const byId = new Map<string, ModelCard>();
+  for (const card of entriesOf(models)) {
+    const id = saidText(card, "id");
+    if (id === undefined || byId.has(id) || byId.size >= MAX_MODELS) continue;
+    byId.set(id, {
+      id,
+      maxModelLen: saidCount(card, "max_model_len"),
+      created: saidCount(card, "created"),
+      root: saidText(card, "root"),
+      parent: saidText(card, "parent"),
+    });
+  }
+  return [...byId.values()];
+}
+
+/** What the first model of the list says of its owner. */
+function ownerOf(models: Page): string | undefined {
+  return saidText(entriesOf(models)[0] ?? NO_MEMBERS, "owned_by");
+}
+
+function entriesOf(models: Page): readonly JsonObject[] {
+  const { data } = membersOf(models);
+  return Array.isArray(data) ? data.map((entry: unknown) => (isJsonObject(entry) ? entry : NO_MEMBERS)) : [];
+}
+
+function membersOf(page: Page): JsonObject {
+  return page.kind === "json" && isJsonObject(page.value) ? page.value : NO_MEMBERS;
+}
+
+const NO_MEMBERS: JsonObject = {};

@@ -1,0 +1,14 @@
+import type { EngineQuestions, PageQuestions } from "../engine.ts";
+
+/** All pages that any engine has for the question. */
+export const EVERY_PAGE: PageQuestions = {
+  generates: ["/health_generate", "/health"],
+  modelInfo: ["/get_model_info", "/model_info"],
+  serverInfo: ["/get_server_info", "/server_info"],
+  flushCache: ["/flush_cache", "/reset_prefix_cache"],
+  loads: ["/v1/loads", "/get_load"],
+  profile: { start: "/start_profile", stop: "/stop_profile" },
+};
+
+/** It is not known which of them the server has, so each is tried. */
+export const questions: EngineQuestions = { http: EVERY_PAGE, grpc: undefined };

@@ -1,0 +1,58 @@
+import { type JsonObject, stringField } from "../../protocol/json/json.ts";
+import {
+  GetModelInfoResponse,
+  GetServerInfoResponse,
+  HealthCheckResponse,
+} from "../../transport/grpc/generated/engine/sglang.ts";
+import type { KvTransferInfo } from "../../worker/worker.ts";
+import type { EngineFacts, EngineProbe, FirstPages, PageReader } from "../engine.ts";
+import { positive, saidCount, saidText, told } from "../said.ts";
+import { SGLANG } from "./methods.ts";
+
+const NOTHING = new Uint8Array(0);
+
+/** SGLang names itself in its list of models, and says its arguments on `/server_info`. */
+export const probe: EngineProbe = {
+  owners: ["sglang"],
+  isKnownBy: ({ modelInfo }) => Object.keys(modelInfo).length > 0,
+  askPages: askServerInfo,
+  grpc: {
+    isHealthy: async (ask) => HealthCheckResponse.decode(await ask(SGLANG.healthCheck, NOTHING)).healthy,
+    async askFacts(ask) {
+      const model = GetModelInfoResponse.decode(await ask(SGLANG.getModelInfo, NOTHING));
+      const server = GetServerInfoResponse.decode(await ask(SGLANG.getServerInfo, NOTHING));
+      return {
+        model: told(model.servedModelName) ?? told(model.modelPath),
+        version: told(server.sglangVersion),
+        maxModelLen: positive(model.maxContextLength),
+        kv: kvOf(server.serverArgs ?? {}),
+      };
+    },
+  },
+};
+
+/** What SGLang's server says of its arguments, under the page's new name and its old one. */
+export async function askServerInfo({ modelInfo }: FirstPages, pages: PageReader): Promise<EngineFacts> {
+  const server = await pages.firstOf(["/server_info", "/get_server_info"]);
+  return {
+    model:
+      saidText(server, "served_model_name") ??
+      saidText(modelInfo, "served_model_name") ??
+      saidText(modelInfo, "model_path"),
+    version: saidText(server, "version"),
+    maxModelLen: saidCount(server, "context_length"),
+    kv: kvOf(server),
+  };
+}
+
+/** SGLang says among its arguments whether it is one half of a pair. */
+function kvOf(args: JsonObject): KvTransferInfo | undefined {
+  const mode = stringField(args, "disaggregation_mode");
+  if (mode === undefined || mode === "null" || mode === "") return undefined;
+  return {
+    connector: "sglang",
+    engineId: undefined,
+    bootstrapPort: saidCount(args, "disaggregation_bootstrap_port"),
+    dataParallelSize: saidCount(args, "dp_size") ?? 1,
+  };
+}

@@ -1,0 +1,29 @@
+import { GetModelInfoResponse, HealthCheckResponse } from "../../transport/grpc/generated/engine/trtllm.ts";
+import type { EngineProbe } from "../engine.ts";
+import { askServerInfo } from "../sglang/probe.ts";
+import { positive, told } from "../said.ts";
+import { TRTLLM } from "./methods.ts";
+
+const NOTHING = new Uint8Array(0);
+
+/** TensorRT-LLM names itself in its list of models, and has a gRPC service of its own. */
+export const probe: EngineProbe = {
+  owners: ["tensorrt_llm"],
+  // It has no page of its own by which it could be told from others.
+  isKnownBy: () => false,
+  askPages: askServerInfo,
+  grpc: {
+    // It says so in words; that it answers is what counts.
+    isHealthy: async (ask) =>
+      !/unhealthy|error/i.test(HealthCheckResponse.decode(await ask(TRTLLM.healthCheck, NOTHING)).status),
+    async askFacts(ask) {
+      const model = GetModelInfoResponse.decode(await ask(TRTLLM.getModelInfo, NOTHING));
+      return {
+        model: told(model.modelId),
+        version: undefined,
+        maxModelLen: positive(model.maxSeqLen),
+        kv: undefined,
+      };
+    },
+  },
+};

@@ -1,0 +1,6 @@
+import type { Engine } from "../engine.ts";
+import { probe } from "./probe.ts";
+import { questions } from "./questions.ts";
+
+/** vLLM, over HTTP and gRPC. */
+export const vllm: Engine = { name: "vllm", title: "vLLM", probe, questions, takesModelSpellings: false };

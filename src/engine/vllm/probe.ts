@@ -1,0 +1,84 @@
+import { type JsonObject, objectField } from "../../protocol/json/json.ts";
+import {
+  GetModelInfoResponse,
+  GetServerInfoResponse,
+  HealthCheckResponse,
+} from "../../transport/grpc/generated/engine/vllm.ts";
+import type { KvTransferInfo } from "../../worker/worker.ts";
+import type { EngineProbe, PageReader } from "../engine.ts";
+import { positive, saidCount, saidText, told } from "../said.ts";
+import { VLLM } from "./methods.ts";
+
+const NOTHING = new Uint8Array(0);
+const NO_MEMBERS: JsonObject = {};
+
+/**
+ * vLLM prints its configuration in development mode only (`VLLM_SERVER_DEV_MODE=1`), and looks at the whole machine for seconds
+ * before it does so for the first time.
+ */
+const CONFIGURATION = "/server_info?config_format=json";
+const SLOW = { patience: 4 };
+
+/** vLLM names itself in its list of models, and has a page `/version`. */
+export const probe: EngineProbe = {
+  owners: ["vllm"],
+  isKnownBy: ({ version }) => Object.keys(version).length > 0,
+  async askPages(_first, pages) {
+    // The configuration says nothing that a regular worker is asked for.
+    const server = pages.workerType === "regular" ? NO_MEMBERS : await pages.fields(CONFIGURATION, SLOW);
+    return { model: undefined, version: undefined, maxModelLen: undefined, kv: await kvOf(server, pages) };
+  },
+  grpc: {
+    isHealthy: async (ask) => HealthCheckResponse.decode(await ask(VLLM.healthCheck, NOTHING)).healthy,
+    async askFacts(ask) {
+      const model = GetModelInfoResponse.decode(await ask(VLLM.getModelInfo, NOTHING));
+      const server = GetServerInfoResponse.decode(await ask(VLLM.getServerInfo, NOTHING));
+      return {
+        model: told(model.servedModelName) ?? told(model.modelPath),
+        version: undefined,
+        maxModelLen: positive(model.maxContextLength),
+        kv: grpcKvOf(server),
+      };
+    },
+  },
+};
+
+function grpcKvOf({ kvConnector, kvEngineId, dataParallelSize }: GetServerInfoResponse): KvTransferInfo | undefined {
+  if (kvConnector === "") return undefined;
+  return {
+    connector: kvConnector,
+    engineId: told(kvEngineId),
+    bootstrapPort: undefined,
+    dataParallelSize: positive(dataParallelSize) ?? 1,
+  };
+}
+
+/** `kv_transfer_config` names the connector, where the engine has one. */
+async function kvOf(server: JsonObject, pages: PageReader): Promise<KvTransferInfo | undefined> {
+  const config = objectField(server, "vllm_config") ?? NO_MEMBERS;
+  const transfer = objectField(config, "kv_transfer_config") ?? objectField(server, "kv_transfer_config") ?? NO_MEMBERS;
+  const connector = saidText(transfer, "kv_connector");
+  if (connector === undefined) return undefined;
+  const bootstrapPort = bootstrapPortOf(server, transfer, connector);
+  return {
+    connector,
+    engineId: saidText(transfer, "engine_id") ?? (await mooncakeEngineId(pages, bootstrapPort)),
+    bootstrapPort,
+    dataParallelSize: saidCount(objectField(config, "parallel_config") ?? NO_MEMBERS, "data_parallel_size") ?? 1,
+  };
+}
+
+function bootstrapPortOf(server: JsonObject, transfer: JsonObject, connector: string): number | undefined {
+  const extra = objectField(transfer, "kv_connector_extra_config") ?? NO_MEMBERS;
+  const port = saidCount(extra, "mooncake_bootstrap_port");
+  // vLLM prints the variable for whatever connector it has.
+  if (port !== undefined || !connector.startsWith("Mooncake")) return port;
+  return saidCount(objectField(server, "vllm_env") ?? NO_MEMBERS, "VLLM_MOONCAKE_BOOTSTRAP_PORT");
+}
+
+/** Mooncake's bootstrap server lists its engines by data-parallel rank. */
+async function mooncakeEngineId(pages: PageReader, port: number | undefined): Promise<string | undefined> {
+  if (port === undefined) return undefined;
+  const ranks = await pages.fields("/query", { origin: `http://${new URL(pages.url).hostname}:${port}` });
+  return saidText(objectField(ranks, "0") ?? NO_MEMBERS, "engine_id");
+}

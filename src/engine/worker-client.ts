@@ -1,0 +1,85 @@
+import type { GrpcCallOptions, GrpcClient, GrpcStream } from "../transport/grpc/grpc-client.ts";
+import { headerLine, type Transport, type UpstreamResponse } from "../transport/upstream.ts";
+import type { Clock } from "../util/clock.ts";
+import type { Secret } from "../util/secret.ts";
+import { USER_AGENT } from "../util/version.ts";
+import type { Worker } from "../worker/worker.ts";
+
+/** Where a question goes, and the credential that goes with it. */
+export interface Addressee {
+  /** Scheme, host and port. */
+  readonly url: string;
+  readonly apiKey: Secret | undefined;
+}
+
+/** Which page is asked for. */
+export interface PageQuestion {
+  readonly method: "GET" | "POST";
+  /** Path and query. */
+  readonly path: string;
+  /** For the connection, for the head of the answer, for each pause in it, and for all of it, ms. */
+  readonly timeoutMs: number;
+}
+
+export interface WorkerClientDeps {
+  readonly transport: Transport;
+  readonly grpc: GrpcClient;
+  readonly clock: Clock;
+}
+
+/** Asks workers the gateway's own questions, those that no client sent: over HTTP or gRPC, with the worker's credential, each within one time. */
+export class WorkerClient {
+  readonly #deps: WorkerClientDeps;
+
+  constructor(deps: WorkerClientDeps) {
+    this.#deps = deps;
+  }
+
+  /** Each question has a connection of its own: a worker that takes no new one is not well. Throws what `Transport.send` throws. */
+  page({ url, apiKey }: Addressee, { method, path, timeoutMs }: PageQuestion): Promise<UpstreamResponse> {
+    const { transport, clock } = this.#deps;
+    return transport.send(
+      {
+        origin: url,
+        method,
+        path,
+        headers: OWN_HEADERS + (apiKey ? headerLine("authorization", apiKey.bearer()) : ""),
+        body: method === "POST" ? NOTHING : undefined,
+        isLast: true,
+        timeouts: within(timeoutMs),
+        deadline: clock.now() + timeoutMs,
+      },
+      undefined,
+    );
+  }
+
+  /** One message for one. Throws what `GrpcClient.unary` throws. */
+  call(to: Addressee, method: string, request: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    return this.#deps.grpc.unary(to.url, method, request, this.#callOptions(to, timeoutMs));
+  }
+
+  /** One message for many, all of them within the time. */
+  stream(to: Addressee, method: string, request: Uint8Array, timeoutMs: number): GrpcStream {
+    return this.#deps.grpc.serverStream(to.url, method, request, this.#callOptions(to, timeoutMs));
+  }
+
+  #callOptions({ apiKey }: Addressee, timeoutMs: number): GrpcCallOptions {
+    return {
+      deadline: this.#deps.clock.now() + timeoutMs,
+      timeouts: within(timeoutMs),
+      ...(apiKey ? { metadata: { authorization: apiKey.bearer() } } : {}),
+    };
+  }
+}
+
+/** The worker itself, with its own key. */
+export function addresseeOf({ url, spec }: Worker): Addressee {
+  return { url, apiKey: spec.apiKey };
+}
+
+const OWN_HEADERS = `accept: application/json\r\naccept-encoding: identity\r\nconnection: close\r\n${headerLine("user-agent", USER_AGENT)}`;
+const NOTHING = new Uint8Array(0);
+
+function within(timeoutMs: number): GrpcCallOptions["timeouts"] {
+  return { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs };
+}
