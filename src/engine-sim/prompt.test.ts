@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { batchPrompts, chatPrompt, inputPrompt, queryPrompt, responsesPrompt } from "./prompt.ts";
+import { batchPrompts, chatPrompt, responsesPrompt } from "./prompt.ts";
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const startsWith = (whole: Uint8Array, start: Uint8Array): boolean =>
@@ -50,10 +50,7 @@ test("completions and /generate take a string, token ids, and lists of either", 
   for (const nothing of [undefined, "", []]) expect(all(nothing)).toEqual([[]]);
 });
 
-test("embeddings, rerank, score and responses have their own fields", () => {
-  expect(text(inputPrompt({ input: ["abc"] }))).toBe("abc");
-  expect(text(queryPrompt({ query: "q", documents: ["d"] }))).toBe("q");
-  expect(text(queryPrompt({ text_1: "q" }))).toBe("q");
+test("responses have instructions, and an input of text or items", () => {
   expect(text(responsesPrompt({ instructions: "be kind", input: "hi" }))).toContain("be kind");
   expect(text(responsesPrompt({ input: [{ role: "user", content: [{ type: "input_text", text: "hi" }] }] }))).toContain(
     "hi",

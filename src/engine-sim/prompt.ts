@@ -33,16 +33,6 @@ export function samplePrompt(prompt: Uint8Array, index: number): Uint8Array {
   return index === 0 ? prompt : Buffer.concat([prompt, Buffer.from(`#${index}`)]);
 }
 
-/** Embeddings and classification: `input`. */
-export function inputPrompt(body: JsonObject): Uint8Array {
-  return promptValue(body["input"]);
-}
-
-/** Rerank: `query`; score: `text_1`. The texts they are held against follow in the worker's order. */
-export function queryPrompt(body: JsonObject): Uint8Array {
-  return promptValue(body["query"] ?? body["text_1"]);
-}
-
 /** Responses: `instructions`, then `input` as a string or a list of items. */
 export function responsesPrompt(body: JsonObject): Uint8Array {
   const instructions = body["instructions"];

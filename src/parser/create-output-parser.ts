@@ -1,6 +1,7 @@
 import type { CallFormat, ChannelFormat } from "./call-format.ts";
 import { createMarkerPlan, type MarkerPlan } from "./marker-plan.ts";
-import type { OutputParser, OutputPiece, ToolSpec } from "./output-parser.ts";
+import type { OutputPiece } from "../protocol/generation.ts";
+import type { DeclaredTool, OutputParser } from "./output-parser.ts";
 import { PieceWriter } from "./piece-writer.ts";
 import { REASONING_PARSERS, type ReasoningParserName } from "./reasoning-parsers.ts";
 import { TextFlow } from "./text-flow.ts";
@@ -13,7 +14,7 @@ export interface OutputParserOptions {
   readonly reasoning?: ReasoningParserName | undefined;
   /** Without: calls stay in the content. */
   readonly toolCalls?: ToolCallParserName | undefined;
-  readonly tools: readonly ToolSpec[];
+  readonly tools: readonly DeclaredTool[];
   /** The prompt has opened the reasoning already, or has closed it. Default: what the family does. */
   readonly startsInReasoning?: boolean | undefined;
   /** Makes ids where the family has no form of its own. Default: `call_` and 24 hexadecimal digits. */

@@ -1,11 +1,4 @@
-/** A piece of what the model said, in order. */
-export type OutputPiece =
-  | { readonly kind: "content"; readonly text: string }
-  | { readonly kind: "reasoning"; readonly text: string }
-  /** Begins a call. `index` counts the calls of the answer from 0. */
-  | { readonly kind: "tool_call"; readonly index: number; readonly id: string; readonly name: string }
-  /** The next fragment of the JSON arguments of the call with that index. */
-  | { readonly kind: "tool_arguments"; readonly index: number; readonly text: string };
+import type { OutputPiece } from "../protocol/generation.ts";
 
 /**
  * Takes the text of one answer apart: one instance for each choice of a request. Wherever the text is cut, the pieces put
@@ -17,8 +10,8 @@ export interface OutputParser {
   end(): OutputPiece[];
 }
 
-/** A tool that the request declares. */
-export interface ToolSpec {
+/** What a parser has to know of a tool that the request declares. */
+export interface DeclaredTool {
   readonly name: string;
   /** JSON schema of its arguments. */
   readonly parameters?: unknown;

@@ -1,6 +1,6 @@
 import { createOutputParser, type OutputParserOptions } from "./create-output-parser.ts";
 import { isJson } from "./json-value.ts";
-import type { OutputPiece } from "./output-parser.ts";
+import type { OutputPiece } from "../protocol/generation.ts";
 
 export interface WholeCall {
   readonly id: string;

@@ -1,4 +1,4 @@
-import type { OutputPiece } from "./output-parser.ts";
+import type { OutputPiece } from "../protocol/generation.ts";
 
 export interface PieceWriterOptions {
   /** Makes the id of the call with that name and index. */

@@ -1,12 +1,12 @@
 import { ArgumentSchema } from "./argument-schema.ts";
-import type { ToolSpec } from "./output-parser.ts";
+import type { DeclaredTool } from "./output-parser.ts";
 
 /** The tools of a request, by name. */
 export class ToolTable {
-  readonly #tools: readonly ToolSpec[];
-  #byName: ReadonlyMap<string, ToolSpec> | undefined;
+  readonly #tools: readonly DeclaredTool[];
+  #byName: ReadonlyMap<string, DeclaredTool> | undefined;
 
-  constructor(tools: readonly ToolSpec[]) {
+  constructor(tools: readonly DeclaredTool[]) {
     this.#tools = tools;
   }
 
@@ -25,7 +25,7 @@ export class ToolTable {
     return new ArgumentSchema([schema], schema);
   }
 
-  #find(name: string): ToolSpec | undefined {
+  #find(name: string): DeclaredTool | undefined {
     this.#byName ??= new Map(this.#tools.map((tool) => [tool.name, tool]));
     return this.#byName.get(name);
   }

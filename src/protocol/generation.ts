@@ -114,14 +114,13 @@ export interface TokenCount {
   readonly reasoningTokens: number | undefined;
 }
 
-/**
- * What the model said, in order. `parser/` makes these; their shape is the same. All arguments of a call come before
- * whatever follows it.
- */
+/** A piece of what the model said. Pieces come in order, and all arguments of a call before whatever follows the call. */
 export type OutputPiece =
   | { readonly kind: "content"; readonly text: string }
   | { readonly kind: "reasoning"; readonly text: string }
+  /** Begins a call. `index` counts the calls of the answer from 0. */
   | { readonly kind: "tool_call"; readonly index: number; readonly id: string; readonly name: string }
+  /** The next fragment of the JSON arguments of the call with that index. */
   | { readonly kind: "tool_arguments"; readonly index: number; readonly text: string };
 
 /** A token with its text, for what clients see of log-probabilities. */

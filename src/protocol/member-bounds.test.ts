@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
 import { JsonBody } from "../protocol/json/json-body.ts";
-import { scanMembers } from "../protocol/json/json-scanner.ts";
+import { scanMembers } from "../../test/support/scan-members.ts";
 import { endpointNamed } from "../../test/support/endpoints.ts";
 import { ENDPOINTS, type EndpointName } from "./endpoints.ts";
 import { checkMembers } from "./member-bounds.ts";

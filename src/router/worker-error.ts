@@ -1,10 +1,9 @@
 import { GatewayError } from "../errors/errors.ts";
+import { withoutOrigin } from "../util/without-origin.ts";
 import { retryAfterMs } from "./retry-after.ts";
 import type { EngineFailure } from "../protocol/stream-reader.ts";
 import { isJsonObject, type JsonObject, jsonObjectOf, objectField, stringField } from "../protocol/json/json.ts";
 
-/** Longest message of a worker that is passed on, characters. */
-const MAX_MESSAGE_CHARS = 2000;
 /** Of the answer of a worker that failed, bytes: its log line has room for less. */
 const MAX_WORDS_BYTES = 4096;
 
@@ -85,7 +84,7 @@ export function engineError({ message, status }: EngineFailure, origin: string):
   if (status === undefined || status >= 500) {
     return new GatewayError("upstream_stream_error", "the engine failed within the stream", { cause: message });
   }
-  return new GatewayError("upstream_rejected", clean(message, origin), { status });
+  return new GatewayError("upstream_rejected", withoutOrigin(message, origin), { status });
 }
 
 /**
@@ -103,7 +102,7 @@ function rejected(answer: WorkerAnswer): GatewayError {
   const message = messageOf(body);
   const param = stringField(error, "param");
   const code = stringField(error, "code");
-  const text = clean(message ?? "the worker refused the request", answer.origin);
+  const text = withoutOrigin(message ?? "the worker refused the request", answer.origin);
   const isModelMissing = answer.status === 404 && body["detail"] === undefined;
   const workerCode = code ?? (isModelMissing ? "model_not_found" : undefined);
   return new GatewayError(isModelMissing ? "upstream_model_missing" : "upstream_rejected", text, {
@@ -139,9 +138,4 @@ function detailOf(body: JsonObject): string | undefined {
     return `${Array.isArray(where) ? `${where.join(".")}: ` : ""}${stringField(item, "msg") ?? ""}`;
   });
   return parts.length > 0 ? parts.join("; ") : undefined;
-}
-
-function clean(message: string, origin: string): string {
-  const host = origin.slice(origin.indexOf("//") + 2);
-  return message.replaceAll(origin, "the worker").replaceAll(host, "the worker").slice(0, MAX_MESSAGE_CHARS);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { JsonScanner, MAX_DEPTH, MAX_MEMBERS, scanMembers } from "./json-scanner.ts";
+import { scanMembers } from "../../../test/support/scan-members.ts";
+import { JsonScanner, MAX_DEPTH, MAX_MEMBERS } from "./json-scanner.ts";
 
 function members(text: string): [name: string, value: string][] {
   const bytes = Buffer.from(text);

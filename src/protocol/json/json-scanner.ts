@@ -181,10 +181,3 @@ export class JsonScanner {
     }
   }
 }
-
-/** Reads all of it at once. Throws SyntaxError. */
-export function scanMembers(bytes: Uint8Array): ReadonlyMap<string, Span> {
-  const scanner = new JsonScanner(bytes);
-  scanner.run(Number.POSITIVE_INFINITY);
-  return scanner.members;
-}

@@ -1,3 +1,4 @@
+import { callsIn } from "../../parser/calls-in.ts";
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
 import { promptOpensReasoning } from "../../parser/choose-parser.ts";
 import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
@@ -32,7 +33,12 @@ function parserOptions(request: GenerationRequest, text: ModelText): OutputParse
   // An engine that is made to write JSON from the first token on does not reason before it.
   const reasoning = request.separateReasoning && !isForced ? text.reasoningParser : undefined;
   if (!toolCalls && !reasoning) return undefined;
-  return { toolCalls, reasoning, tools: toolsOf(request, prompt.chat), historyToolCalls: callsBefore(prompt.chat) };
+  return {
+    toolCalls,
+    reasoning,
+    tools: toolsOf(request, prompt.chat),
+    historyToolCalls: callsIn(prompt.chat.messages),
+  };
 }
 
 function toolCallParser(
@@ -71,13 +77,6 @@ function endTokens(
 ): ReadonlySet<number> {
   const own = request.ignoreEos ? [] : tokenizer.eosTokenIds;
   return new Set([...own, ...request.stopTokenIds].filter((id) => !parsed.has(tokenizer.tokenOf(id) ?? "")));
-}
-
-/** Calls in the conversation so far: some families number them. */
-function callsBefore({ messages }: ChatPrompt): number {
-  let count = 0;
-  for (const { tool_calls: calls } of messages) if (Array.isArray(calls)) count += calls.length;
-  return count;
 }
 
 /** Whether an answer begins within reasoning, by its prompt; undefined where that is the family's to say. */

@@ -1,5 +1,6 @@
 import { createOutputParser, type OutputParserOptions } from "../../parser/create-output-parser.ts";
-import type { OutputParser, OutputPiece } from "../../parser/output-parser.ts";
+import type { OutputParser } from "../../parser/output-parser.ts";
+import type { OutputPiece } from "../../protocol/generation.ts";
 import { isFinishReason } from "../../protocol/finish-reason.ts";
 import { type JsonObject, objectField, stringField } from "../../protocol/json/json.ts";
 import { deltaOf } from "../../protocol/openai/chat-writer.ts";

@@ -1,6 +1,7 @@
+import { callsIn } from "../../parser/calls-in.ts";
 import { promptOpensReasoning, reasoningParserFor, toolCallParserFor } from "../../parser/choose-parser.ts";
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
-import type { ToolSpec } from "../../parser/output-parser.ts";
+import type { DeclaredTool } from "../../parser/output-parser.ts";
 import { REASONING_PARSERS, type ReasoningParserName } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS, type ToolCallParserName } from "../../parser/tool-call-parsers.ts";
 import { isJsonObject, type JsonObject, objectField, stringField } from "../../protocol/json/json.ts";
@@ -50,7 +51,8 @@ function parserFor(body: JsonBody, model: string, settings: ParsedOutputSettings
     reasoning,
     tools,
     startsInReasoning: body.value("continue_final_message") === true ? goesOnReasoning(body, reasoning) : undefined,
-    historyToolCalls: toolCalls && TOOL_CALL_PARSERS[toolCalls].format.callId ? callsBefore(body) : 0,
+    historyToolCalls:
+      toolCalls && TOOL_CALL_PARSERS[toolCalls].format.callId ? callsIn(objectsIn(body, "messages")) : 0,
   };
 }
 
@@ -75,7 +77,7 @@ function needsSpecialTokens({ toolCalls, reasoning }: OutputParserOptions): bool
 }
 
 /** Whether a body is right is the engine's to say: what is no tool is passed over. */
-function toolsOf(body: JsonBody): ToolSpec[] {
+function toolsOf(body: JsonBody): DeclaredTool[] {
   return objectsIn(body, "tools").flatMap((tool) => {
     const declared = objectField(tool, "function");
     const name = declared && stringField(declared, "name");
@@ -88,13 +90,6 @@ function goesOnReasoning(body: JsonBody, reasoning: ReasoningParserName | undefi
   const last = objectsIn(body, "messages").at(-1);
   const begun = last && stringField(last, "content");
   return reasoning !== undefined && begun !== undefined && promptOpensReasoning(reasoning, begun) === true;
-}
-
-/** Calls in the conversation so far: some families number them. */
-function callsBefore(body: JsonBody): number {
-  let count = 0;
-  for (const { tool_calls: calls } of objectsIn(body, "messages")) if (Array.isArray(calls)) count += calls.length;
-  return count;
 }
 
 function objectsIn(body: JsonBody, name: string): readonly JsonObject[] {

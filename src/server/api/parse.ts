@@ -1,6 +1,6 @@
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
 import { parseInTurns } from "../../parser/parse-whole.ts";
-import type { ToolSpec } from "../../parser/output-parser.ts";
+import type { DeclaredTool } from "../../parser/output-parser.ts";
 import { reasoningParserNamed, toolCallParserNamed } from "../../parser/parser-names.ts";
 import { REASONING_PARSERS } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS } from "../../parser/tool-call-parsers.ts";
@@ -95,7 +95,7 @@ function parserIn<Name extends string>(
 }
 
 /** A tool as in a chat request, or its function alone. */
-function toolOf(fields: JsonFields): ToolSpec {
+function toolOf(fields: JsonFields): DeclaredTool {
   const declared = fields.object("function") ?? fields;
   return { name: declared.requiredString("name"), parameters: declared.object("parameters")?.json };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { findStopToken, StopMatcher, StopStrings } from "./stop-strings.ts";
+import { StopMatcher, StopStrings } from "./stop-strings.ts";
 
 /** All that comes out, and what was matched. */
 function run(strings: readonly string[], parts: readonly string[], isIncluded = false): [string, string | undefined] {
@@ -73,10 +73,4 @@ describe("stop strings", () => {
     expect(length + matcher.flush().length).toBe(100_000);
     expect(performance.now() - from).toBeLessThan(1000);
   });
-});
-
-test("the first stop token among ids is found", () => {
-  expect(findStopToken([5, 6, 7, 6], new Set([6, 7]))).toBe(1);
-  expect(findStopToken([5], new Set([6]))).toBe(-1);
-  expect(findStopToken([5], new Set())).toBe(-1);
 });

@@ -106,10 +106,3 @@ export class StopMatcher {
     return text;
   }
 }
-
-/** Where the first of the stop tokens stands among ids, -1 for nowhere. */
-export function findStopToken(ids: ArrayLike<number>, stopTokens: ReadonlySet<number>): number {
-  if (stopTokens.size === 0) return -1;
-  for (let index = 0; index < ids.length; index += 1) if (stopTokens.has(ids[index] ?? -1)) return index;
-  return -1;
-}

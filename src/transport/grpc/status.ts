@@ -1,8 +1,7 @@
 import { type ErrorCode, GatewayError, type GatewayErrorDetails } from "../../errors/errors.ts";
+import { withoutOrigin } from "../../util/without-origin.ts";
 import { decodeGrpcMessage } from "./metadata.ts";
 
-/** Longest message of a worker that is passed on, characters. */
-const MAX_MESSAGE_CHARS = 2000;
 /** Longest rest that is believed, ms. Clients give up beyond it. */
 const MAX_REST_MS = 120_000;
 
@@ -193,9 +192,4 @@ export function resetError(resetCode: number, isWithin: boolean): GatewayError {
     return new GatewayError("upstream_protocol_error", "the worker's answer is not valid HTTP/2", { cause });
   }
   return new GatewayError("upstream_closed", "the worker gave the request up before it answered", { cause });
-}
-
-function withoutOrigin(message: string, origin: string): string {
-  const host = origin.slice(origin.indexOf("//") + 2);
-  return message.replaceAll(origin, "the worker").replaceAll(host, "the worker").slice(0, MAX_MESSAGE_CHARS);
 }
