@@ -1,4 +1,4 @@
-/** Writes the pages and the schema that are made from tables: `npm run generate`. Tests hold them equal. */
+/** `npm run generate`: writes the pages and the JSON schema that are made from tables. A test compares them with the tables. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -15,7 +15,7 @@ import { snakeCase } from "../src/util/case.ts";
 const KEYS = keysOf(configSchema.shape);
 const ROOT = join(import.meta.dir, "..");
 
-/** Every page by its path below the project. */
+/** The text of each generated file, by its path in the project. */
 export function pages(): Readonly<Record<string, string>> {
   return {
     "docs/config.md": configPage(),
@@ -30,18 +30,18 @@ function parsersPage(): string {
   const lines = [
     "# Parsers",
     "",
-    "Made from `src/parser/tool-call-parsers.ts` and `src/parser/reasoning-parsers.ts` by `npm run generate`. Which one a model needs is told by its chat template and its id (`src/parser/choose-parser.ts`). Names are taken with hyphens as well, and so are those that SGLang and vLLM have for the same parsers (`src/parser/parser-names.ts`).",
+    "Made from `src/parser/tool-call-parsers.ts` and `src/parser/reasoning-parsers.ts` by `npm run generate`. The gateway chooses a model's parser by its chat template and its id (`src/parser/choose-parser.ts`). Options also take names with hyphens, and the names that SGLang and vLLM have for the same parsers (`src/parser/parser-names.ts`).",
     "",
-    "They read the answers of gRPC workers, and with `parse_output` those of HTTP workers whose engines have no parser of their own switched on: chat completions, streamed or whole, of regular workers and of prefill/decode pairs. Of a stream that an engine has begun to parse itself nothing is changed from there on. `POST /parse/function_call` and `POST /parse/reasoning` try a parser on a text.",
-    "Over HTTP the gateway sees neither prompt nor chat template: a model is known by its id, or by `tool_call_parser` and `reasoning_parser`. Where the template opens the reasoning for a model that may also do without, name a family that reasons from the beginning. For parsers of special tokens the request is given `skip_special_tokens: false` where the client does not say; the engine must know that member.",
+    "Parsers read the answers of gRPC workers. With `parse_output` they also read answers of HTTP workers whose engines have no parser switched on: chat completions, streamed or whole, of regular workers and of prefill/decode pairs. Once an engine has parsed a part of a stream itself, the gateway changes nothing in the rest. `POST /parse/function_call` and `POST /parse/reasoning` try a parser on a text.",
+    "Over HTTP the gateway sees neither the rendered prompt nor the chat template: it chooses by the model's id, or by `tool_call_parser` and `reasoning_parser`. Where a template opens the reasoning of a model that can also answer without, name a family that reasons from the beginning. For parsers of special tokens the gateway sets `skip_special_tokens: false` where the client did not set it; the engine must know that member.",
     "",
-    "What a model writes is not always what its template shows:",
+    "A model does not always write what its template shows:",
     "",
-    "- A parameter without its end tag ends where the next parameter of the tool begins a line (of any name where the schema names none), where the next call of a declared tool begins, or with its function. Tags within a line are text; those of DeepSeek and GLM, which are tokens, count there, too. A call without its end tag ends where the next one begins.",
-    "- A value is what the schema says: a string stands as it was written, quotes included. Where the schema says nothing, it is what it looks like.",
-    "- Arguments that are nearly JSON (a comma too many, single quotes) come out as they were written, and end where their object does.",
-    "- A call that the answer breaks off in comes out as far as it goes, as arguments that are not JSON. Nothing is closed for the model.",
-    "- Tags with nothing between them are no text.",
+    "- A parameter without its end tag ends where the next parameter of the tool begins a line (a parameter of any name, where the schema names none), where the next call of a declared tool begins, or where its function ends. Tags within a line are text, except those of DeepSeek and GLM, which are tokens. A call without its end tag ends where the next call begins.",
+    "- The schema decides the type of a value: a string keeps all its characters, quotes included. Without a schema, the value has the type that it looks like.",
+    "- Arguments that are nearly JSON (an extra comma, single quotes) keep the model's spelling, and end where their object ends.",
+    "- When the answer breaks off within a call, the client gets the part of the call that was written, so its arguments are not JSON. The gateway closes nothing for the model.",
+    "- Tags with nothing between them produce no text.",
   ];
   for (const [title, rows] of Object.entries({ "Tool calls": TOOL_CALL_PARSERS, Reasoning: REASONING_PARSERS })) {
     lines.push(
@@ -66,11 +66,11 @@ function configPage(): string {
     "",
     "Made from `src/config/schema.ts` by `npm run generate`.",
     "",
-    "Flags come before the environment, which comes before the file (`--config FILE` or `POINTSMAN_CONFIG`, YAML), which comes before the defaults. `pointsman check --config FILE` says what it all comes to, or everything that is wrong with it.",
-    "A variable is called after the key in the file, or after any of the flags: `POINTSMAN_DEFAULT_POLICY` and `POINTSMAN_POLICY` are one option, and so are `POINTSMAN_INITIAL_WORKERS` and `POINTSMAN_WORKER_URLS`; `POINTSMAN_PREFILL` and `POINTSMAN_DECODE` name workers as the flags do. Keys in flags are seen by whoever lists processes; in variables or the file they are not.",
-    "Lists are comma-separated in the environment, and comma- or space-separated after a flag; an empty variable counts as not set. A switch is turned off by `--no-` before its name, or `=false` behind it. Workers of the environment take the place of the file's, and flags add to either.",
-    "Anything unknown or of the wrong type is an error, and nothing is started: each error is told with its place. Only a variable whose name is no option is not, as Kubernetes sets some that begin like ours; it is said at start-up.",
-    "The file has no variables of its own: `${NAME}` in it is an error, so that no such text becomes a key.",
+    "A flag overrides the environment, the environment overrides the file (`--config FILE` or `POINTSMAN_CONFIG`, YAML), and the file overrides the defaults. `pointsman check --config FILE` prints the resulting configuration, or all its mistakes.",
+    "A variable is named after the key in the file or after one of the flags: `POINTSMAN_DEFAULT_POLICY` and `POINTSMAN_POLICY` are one option, and so are `POINTSMAN_INITIAL_WORKERS` and `POINTSMAN_WORKER_URLS`. `POINTSMAN_PREFILL` and `POINTSMAN_DECODE` name workers as the flags do. Keys in flags show in the list of processes; keys in variables and in the file do not.",
+    "Lists are comma-separated in the environment, and comma- or space-separated after a flag. An empty variable counts as not set. `--no-` before the name of a switch, or `=false` after it, turns it off. Workers of the environment replace the file's; workers of flags are added to either.",
+    "An unknown key or a value of the wrong type is an error: the gateway prints all errors with their places, and does not start. An unknown variable is only a warning at start-up, because Kubernetes sets some with the same prefix.",
+    "The file has no variables: `${NAME}` in it is an error, so that such a text never becomes a key.",
   ];
   for (const group of OPTION_GROUPS) {
     lines.push(
@@ -94,7 +94,7 @@ function configPage(): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** An example as it stands in its folder, where tests load it. */
+/** An example from `examples/`, where tests load it. */
 function exampleText(title: string, name: string): string[] {
   const text = readFileSync(join(ROOT, "examples", `${name}.yaml`), "utf8").trimEnd();
   const shown = text.split("\n").filter((line) => !line.startsWith("#"));
@@ -105,14 +105,14 @@ function foreignFlagsText(): string[] {
   const { refused, unused, byValue } = foreignFlagRows();
   const parts: readonly [title: string, rows: typeof refused][] = [
     ["Refused, with this sentence:", refused],
-    ["Taken by value:", byValue],
-    ["Taken, and said at start-up to change nothing:", unused],
+    ["Accepted or refused by their value:", byValue],
+    ["Accepted without effect; a notice at start-up says so:", unused],
   ];
   return [
     "",
     "## Flags of other gateways",
     "",
-    "Known from scripts for sglang-router, smg, vllm-router, production-stack and LiteLLM. Most of theirs are options above, under their own names; the workers of `--static-backends URL,URL` with `--static-models MODEL,MODEL`, of `--prefill-workers` and of `--decode-workers` are taken too.",
+    "The gateway knows the flags of sglang-router, smg, vllm-router, production-stack and LiteLLM. Most of them are options above, under their own names. It also takes the workers of `--static-backends URL,URL` with `--static-models MODEL,MODEL`, of `--prefill-workers` and of `--decode-workers`.",
     ...parts.flatMap(([title, rows]) => [
       "",
       title,
@@ -124,7 +124,7 @@ function foreignFlagsText(): string[] {
   ];
 }
 
-/** Type and bounds, from the same JSON Schema that editors read. */
+/** Type and bounds of an option, from the JSON schema that editors read. */
 function typeOf(key: ConfigKey): string {
   const schema: AnyRecord = z.toJSONSchema(configSchema.shape[key], { io: "input", unrepresentable: "any" });
   if (Array.isArray(schema["enum"])) return schema["enum"].map((value) => code(String(value))).join(", ");
@@ -158,7 +158,7 @@ function errorsPage(): string {
     "Made from `src/errors/errors.ts` by `npm run generate`.",
     "",
     'OpenAI routes answer `{"error":{"message","type","param","code"}}`, all four keys always; `/v1/messages` answers `{"type":"error","error":{"type","message","code","param"},"request_id"}`. Every answer has `x-request-id`.',
-    "Within a stream the same body comes as an event (`data:`, or `event: error` on `/v1/messages` and `/v1/responses`), and nothing after it.",
+    "Within a stream the same body is an event (`data:`, or `event: error` on `/v1/messages` and `/v1/responses`), and nothing follows it.",
     "",
     "| code | status | OpenAI type | Anthropic type | retry | breaker | |",
     "|---|---|---|---|---|---|---|",
@@ -178,7 +178,7 @@ function metricsPage(): string {
     "",
     "Made from `src/observability/metrics-table.ts` by `npm run generate`.",
     "",
-    "At `/metrics` on the main port, and on `prometheus_port`. At most 256 values of a label are told apart; further ones, and models that no worker serves, count as `other`.",
+    "The metrics are at `/metrics` on the main port, and on `prometheus_port`. A label has at most 256 values; further ones, and models that no worker serves, count as `other`.",
     "",
     "| name | kind | labels | |",
     "|---|---|---|---|",
@@ -189,11 +189,11 @@ function metricsPage(): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** For editors: what the file may hold. Keys as in the file. */
+/** The JSON schema of the file, for editors. Its keys are the file's keys. */
 function configJsonSchema(): object {
   const schema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" });
   const { properties } = schema;
-  // zod leaves the default of an option out that is changed on its way in.
+  // zod leaves out the default of an option that has a transform.
   for (const key of KEYS) {
     const [property, value] = [properties?.[key], optionDefault(key)];
     if (typeof property === "object" && isJson(value)) property.default ??= value;
@@ -205,11 +205,11 @@ function isJson(value: unknown): value is string | number | boolean | unknown[] 
   return ["string", "number", "boolean"].includes(typeof value) || Array.isArray(value);
 }
 
-/** Renames what stands under `properties` and `required`; all else is the schema's own language. */
+/** Renames the keys under `properties` and `required`; all other keys belong to JSON Schema itself. */
 function snakeRecord(record: object): AnyRecord {
   return Object.fromEntries(
     Object.entries(record).flatMap(([key, inner]): [string, unknown][] => {
-      // What the options say of themselves beyond JSON Schema is for the pages.
+      // These are metadata of options for the pages, not words of JSON Schema.
       if (key === "group" || key === "flag" || key === "aliases" || key === "fileOnly") return [];
       if (key === "properties" && isRecord(inner)) {
         const properties = Object.entries(inner).map(([name, property]) => [snakeCase(name), snakeValue(property)]);

@@ -1,33 +1,33 @@
 import type { ConfigKey } from "./schema.ts";
 
 /**
- * Flags that users of sglang-router, smg, vllm-router, production-stack and LiteLLM have in their scripts and that are no
- * options here. A flag that asks for what is not built is refused with a sentence that says what to do instead: to take it
- * and do nothing would be a promise that is not kept. A flag that only tunes what works otherwise here, or what is not
- * built and not asked for, does not stop a start; that it changes nothing is said.
+ * A flag from the scripts of sglang-router, smg, vllm-router, production-stack or LiteLLM that is no option here. A flag
+ * that asks for a feature that is not built is refused, with a sentence that says what to do instead: to accept it and do
+ * nothing would break a promise. A flag that only tunes something does not stop the start, if that something works in
+ * another way here, or is not built and not asked for. A notice then says that the flag changes nothing.
  */
 export interface ForeignFlag {
   readonly flag: string;
   readonly takes: "nothing" | "value" | "list";
-  /** What comes of it with this value. */
+  /** What the gateway does with the flag when it has this value. */
   readonly judge: (value: string) => Outcome;
 }
 
-/** What comes of a flag; nothing at all where it says what is so anyway. */
+/** What the gateway does with a flag: refuse it, log a notice, or set something. Empty where the flag asks for what the gateway does anyway. */
 export interface Outcome {
   readonly refusal?: string;
   readonly notice?: string;
-  /** Option that it sets. */
+  /** The option that the flag sets. */
   readonly sets?: readonly [key: ConfigKey, value: string | boolean];
-  /** Label of the prefill and decode workers of other flags. */
+  /** The `kv_connector` label that the flag gives to the workers of `--prefill` and `--decode`. */
   readonly connector?: string;
 }
 
-/** Flags as one text: `name` is a switch, `name=` takes a value, `name*` some. */
+/** Flags as one text: `name` is a switch, `name=` takes one value, `name*` takes several. */
 type Rows = readonly (readonly [sentence: string, flags: string])[];
 
 const REFUSED: Rows = [
-  ["whether a worker speaks HTTP or gRPC is said by its url: http:// or grpc://", "connection-mode="],
+  ["the URL of a worker says whether it speaks HTTP or gRPC: http:// or grpc://", "connection-mode="],
   [
     "encoders on workers of their own are not built yet; --prefill and --decode serve text",
     "epd-disaggregation encode*",
@@ -76,7 +76,7 @@ const REFUSED: Rows = [
     "workers do not register themselves; name them with --prefill and --decode, or add them over POST /workers",
     "vllm-discovery-address=",
   ],
-  ["a path in front of all routes is not built yet; let the proxy in front take it off", "root-path="],
+  ["a path in front of all routes is not built yet; let the proxy in front remove it", "root-path="],
   ["callbacks are not built yet; --policy-module loads a policy of your own", "callbacks="],
   ["batches and files are not built yet", "enable-batch-api"],
   ["nothing is reloaded; workers change over the API", "dynamic-config-yaml= dynamic-config-json="],
@@ -86,11 +86,11 @@ const REFUSED: Rows = [
   ["other vendors' APIs are no workers yet; one that speaks the OpenAI API is", "external-providers-config="],
 ];
 
-/** Tuning of what works otherwise here. */
+/** Flags that tune something that works in another way here. */
 const UNUSED: Rows = [
   ["tokenizers are loaded when a gRPC worker needs one, and only then", "disable-tokenizer-autoload"],
   [
-    "prompts are remembered by their beginnings (--tokenizer-cache-bytes), which whole prompts are too",
+    "the cache keeps prefixes of prompts (--tokenizer-cache-bytes), and whole prompts are prefixes too",
     "tokenizer-cache-enable-l0 tokenizer-cache-l0-max-entries= tokenizer-cache-enable-l1",
   ],
   ["the prefix index evicts as it inserts", "eviction-interval= eviction-interval-secs="],
@@ -104,14 +104,14 @@ const UNUSED: Rows = [
   ],
   ["workers are probed from the start", "worker-startup-delay="],
   ["--threads says how many threads serve", "runtime-worker-threads= num_workers= num-workers="],
-  ["log lines go to standard output and no files are written; lead them where they shall go", "log-dir="],
+  ["log lines go to standard output and no files are written; redirect them where you need them", "log-dir="],
   ["log lines are JSON", "log-json log-format="],
   ["what is counted is at /metrics", "log-stats log-stats-interval="],
   ["the buckets of histograms are fixed", "prometheus-duration-buckets*"],
   ["there is no audit log", "disable-audit-logging"],
   ["prefill and decode go through the same router with or without it", "mini-lb"],
   [
-    "connections to workers are HTTP/1.1, and looked after by the gateway",
+    "connections to workers are HTTP/1.1, and the gateway manages them",
     "upstream-http2 upstream-pool-idle-timeout-secs=",
   ],
   [
@@ -120,13 +120,13 @@ const UNUSED: Rows = [
   ],
   ["changes of workers wait in no queue", "job-queue-capacity= job-queue-concurrency="],
   [
-    "every worker is asked for its health (--health-check-endpoint), whatever its model is for",
+    "every worker is asked for its health (--health-check-endpoint), whatever kind of model it has",
     "static-backend-health-checks static-model-types= static-model-labels=",
   ],
   ["requests are passed on as they are", "request-rewriter="],
 ];
 
-/** Settings of what is not built: of no effect unless that is asked for, which is refused. */
+/** Settings of features that are not built. They have no effect alone; the flag that asks for the feature is refused. */
 const PARTS: Rows = [
   [
     "--service-discovery",
@@ -171,7 +171,7 @@ const PARTS: Rows = [
   ["WebRTC", "webrtc-bind-addr= webrtc-stun-server="],
 ];
 
-/** Where `consistent_hashing` finds its key. `test/pins/` holds it equal to what requests are read for. */
+/** Headers in which `consistent_hashing` finds its key. A test in `test/pins/` compares them with the headers that the server reads. */
 export const SESSION_HEADERS = ["x-routing-key", "x-smg-routing-key", "x-session-id", "x-user-id"] as const;
 
 function sessionHeader(value: string): Outcome {
@@ -180,7 +180,7 @@ function sessionHeader(value: string): Outcome {
   return { refusal: `a session is known by ${SESSION_HEADERS.join(", ")}, or in the body; ${other} is not read` };
 }
 
-/** 1 or more is "off" with those who have it. */
+/** 1 or more means "off" in the gateways that have the flag. */
 function offAtOne(value: string): Outcome {
   return Number(value) >= 1 ? {} : { refusal: "the loads of engines are not polled: the gateway counts what it sends" };
 }
@@ -194,13 +194,13 @@ const DISCOVERY =
 const ENGINES = "which engine a worker runs is asked of it";
 
 interface ByValue {
-  /** For the documentation: what comes of which value. */
+  /** For the documentation: what the gateway does with each value. */
   readonly text: string;
   readonly flags: string;
   readonly judge: (value: string) => Outcome;
 }
 
-/** The value or `undefined`: what comes of it, or the refusal of any other. */
+/** Judges a value by a table; values outside of it are refused with `otherwise`. */
 function choice(outcomes: Readonly<Record<string, Outcome>>, otherwise: string): (value: string) => Outcome {
   const table = new Map(Object.entries(outcomes));
   return (value) => table.get(value) ?? { refusal: otherwise };
@@ -218,7 +218,7 @@ const BY_VALUE: readonly ByValue[] = [
           notice: `${ENGINES}; one that has no /health needs --health-check-endpoint, such as /v1/models`,
         },
       },
-      "workers are SGLang, vLLM, or whatever speaks the OpenAI API (sglang, vllm, openai); others are not built yet",
+      "workers are SGLang, vLLM, or any server that speaks the OpenAI API (sglang, vllm, openai); others are not built yet",
     ),
   },
   {
@@ -229,7 +229,7 @@ const BY_VALUE: readonly ByValue[] = [
   {
     flags: "history-backend=",
     text: "`none`: taken; else refused, as stored responses are not built yet",
-    judge: choice({ none: {} }, "stored responses are not built yet; none is what can be had"),
+    judge: choice({ none: {} }, "stored responses are not built yet; only none is possible"),
   },
   {
     flags: "intra-node-data-parallel-size=",
@@ -311,7 +311,7 @@ function parsed(flags: string, judge: (value: string) => Outcome): ForeignFlag[]
   });
 }
 
-/** Every such flag. */
+/** Every flag of other gateways that the command line knows. */
 export const FOREIGN_FLAGS: readonly ForeignFlag[] = [
   ...REFUSED.flatMap(([refusal, flags]) => parsed(flags, () => ({ refusal }))),
   ...UNUSED.flatMap(([reason, flags]) => parsed(flags, () => ({ notice: reason }))),
@@ -321,12 +321,13 @@ export const FOREIGN_FLAGS: readonly ForeignFlag[] = [
   ...BY_VALUE.flatMap(({ flags, judge }) => parsed(flags, judge)),
 ];
 
+/** One row of the page: a sentence and its flags. */
 interface FlagRow {
   readonly text: string;
   readonly flags: readonly string[];
 }
 
-/** The same for the documentation. */
+/** The flags as rows for the documentation. */
 export function foreignFlagRows(): Readonly<Record<"refused" | "unused" | "byValue", readonly FlagRow[]>> {
   const rows = (list: Rows, text: (sentence: string) => string): FlagRow[] =>
     list.map(([sentence, flags]) => ({

@@ -5,18 +5,18 @@ import { Secret } from "../util/secret.ts";
 import { WORKER_TYPES } from "../util/worker-type.ts";
 
 /**
- * The configuration, once. An entry gives type, default, flag, env name and documentation of an option: the key
+ * One entry for each option. It gives the type, default, flag, environment name and documentation: the key
  * `requestTimeoutSecs` is `request_timeout_secs` in the file, `--request-timeout-secs` on the command line and
  * `POINTSMAN_REQUEST_TIMEOUT_SECS` in the environment. `npm run generate` writes docs/config.md and config.schema.json.
  */
 export interface OptionMeta {
   readonly description: string;
   readonly group: OptionGroup;
-  /** Where the flag is not the key in kebab case. */
+  /** The flag, where it is not the key in kebab case. */
   readonly flag?: string;
-  /** Further names of the flag, known from other gateways. */
+  /** Further names of the flag, from other gateways. */
   readonly aliases?: readonly string[];
-  /** Only in the file: too much structure for a flag. */
+  /** The option exists in the file only, because a flag cannot hold its structure. */
   readonly fileOnly?: boolean;
 }
 
@@ -43,18 +43,18 @@ export const POLICY_NAMES = [
   "passthrough",
 ] as const;
 
-/** What vllm-router and production-stack call some of them. */
+/** The names that vllm-router and production-stack have for some policies. */
 const POLICY_ALIASES: ReadonlyMap<string, string> = new Map([
   ["consistent_hash", "consistent_hashing"],
   ["roundrobin", "round_robin"],
 ]);
 
-/** The policy's own name, for any that it goes by. */
+/** The policy's own name, for its own name or an alias. */
 export function canonicalPolicy(given: string): string {
   return POLICY_ALIASES.get(given) ?? given;
 }
 
-/** What Python calls some levels. */
+/** Python's names for some levels. */
 const LEVEL_ALIASES: ReadonlyMap<unknown, string> = new Map([
   ["warning", "warn"],
   ["critical", "fatal"],
@@ -65,7 +65,7 @@ const REDACTED = new Secret("").toString();
 
 const DAY_SECS = 86_400;
 const secs = z.number().positive().max(DAY_SECS);
-/** A bound on time that is longer than a day is meant as none; a day is what is taken then, and said. */
+/** Whoever bounds a time by more than a day means no bound: the option becomes a day, and a notice at start-up says so. */
 const upToADay = z.preprocess(
   (value) => (typeof value === "number" && value > DAY_SECS && Number.isFinite(value) ? DAY_SECS : value),
   secs,
@@ -77,7 +77,7 @@ const PLACEHOLDER = /^(\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\([^)]*\)|os\.environ\/.
 const secret = z
   .string()
   .min(1)
-  // Otherwise what `check` prints, taken as a file, would run with a key that everybody knows.
+  // Someone may save the output of `check` as a file. Without this check, the gateway would run with a key that everybody knows.
   .refine((value) => value !== REDACTED, "is what stands in print for a secret; put the secret itself here")
   .refine((value) => !PLACEHOLDER.test(value), "is a variable that nobody has filled in, not a secret")
   .transform((value) => new Secret(value));
@@ -117,7 +117,7 @@ const NEVER_FORWARDED = new Set([
 const workerUrl = z.string().transform((value, context) => {
   const parsed = parseWorkerUrl(value);
   if (parsed.ok) return parsed.url;
-  // A password in it does not belong into a message.
+  // The address may have a password, which must not show in a message.
   const given = value.includes("@") ? "" : `, not ${JSON.stringify(value.slice(0, 256))}`;
   context.addIssue({
     code: "custom",
@@ -127,7 +127,7 @@ const workerUrl = z.string().transform((value, context) => {
   return z.NEVER;
 });
 
-/** Where the checks of one worker differ from those of the others. */
+/** Health checks of one worker, where they differ from the defaults. */
 const workerHealthSchema = z.strictObject({
   endpoint: path.optional(),
   checkIntervalSecs: secs.optional(),
@@ -137,20 +137,20 @@ const workerHealthSchema = z.strictObject({
   disableHealthCheck: z.boolean().optional(),
 });
 
-/** Every listing of workers, and every candidate that a policy sees, carries them. */
+/** A bound, because every listing of workers and every candidate of a policy carries the labels. */
 const MAX_LABELS = 64;
 
 export const workerLabels = z
   .record(z.string().max(128), z.string().max(1024))
   .refine((labels) => Object.keys(labels).length <= MAX_LABELS, `must be ${MAX_LABELS} labels at most`);
 
-/** A worker, in the file and over the API alike. */
+/** A worker, in the file and over the API. */
 export const workerSchema = z.strictObject({
   url: workerUrl,
   modelId: name.optional(),
   apiKey: secret.optional(),
   workerType: z.enum(WORKER_TYPES).default("regular"),
-  /** Of a prefill worker: where decode workers ask for its KV cache. */
+  /** For a prefill worker: the port where decode workers fetch its KV cache. */
   bootstrapPort: port.min(1).optional(),
   policy: policyName.optional(),
   labels: workerLabels.default({}),
@@ -180,10 +180,10 @@ const glob = z
   .max(256)
   // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
   .regex(/^[^\u0000-\u001f\u007f]*$/, "must not have control characters")
-  // They would be taken as themselves and match nothing.
+  // A glob takes them literally, so that they would match nothing.
   .regex(/^[^[\]{}]*$/, "must not have [ ] or { }: only * and ? are wild cards");
 
-/** `true` and `false` where a list of models can stand: all of them, and none. */
+/** Reads `true` and `false` in place of a list of models: all of them, or none. */
 function wholeOrList(value: unknown): unknown {
   const only: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value;
   if (only === true || only === "true") return ["*"];
@@ -205,16 +205,16 @@ export const configSchema = z.strictObject({
   host: host.default("127.0.0.1").meta({
     group: "Listening",
     description:
-      "Address to listen on. This machine only, by default; containers give `0.0.0.0`. Without an `admin_api_key` the administration is open to this machine only, as who can manage workers can send requests anywhere.",
+      "Address to listen on. The default accepts this machine only; containers set `0.0.0.0`. Without an `admin_api_key` the administration is open to this machine only, because a caller who can add workers can send requests anywhere.",
   }),
   port: port.default(30_000).meta({
     group: "Listening",
-    description: "Port to listen on; 0 takes a free one. The port that SGLang's routers have.",
+    description: "Port to listen on; 0 takes a free one. The default is the port of SGLang's routers.",
   }),
   apiKey: secret.optional().meta({
     group: "Listening",
     description:
-      "Key that clients must send, as `Authorization: Bearer` or `x-api-key`. Without it everybody may call.",
+      "Key that clients must send, as `Authorization: Bearer` or `x-api-key`. Without it every caller is served.",
   }),
   apiKeys: z
     .array(
@@ -231,32 +231,32 @@ export const configSchema = z.strictObject({
       group: "Listening",
       fileOnly: true,
       description:
-        "Keys of several clients: `name`, `key`, and what each may do by itself: `max_concurrent_requests`, `requests_per_minute` (429 beyond them), `priority` (`high`, `normal` or `low`: who leaves a queue first; a request may lower its own by `x-request-priority`).",
+        "Keys of several clients. Each has `name` and `key`, and may have limits of its own: `max_concurrent_requests` and `requests_per_minute` (429 beyond them), and `priority` (`high`, `normal` or `low`: higher priority leaves a queue first; a request may lower its own with `x-request-priority`).",
     }),
   adminPort: port.optional().meta({
     group: "Listening",
     description:
-      "Port of the administration: workers, policies, caches, metrics. With it these are nowhere else; without it they are on the main port, where existing tools expect them.",
+      "Port of the administration: workers, policies, caches, metrics. With it these routes are on this port only; without it they are on the main port, where existing tools expect them.",
   }),
   adminHost: host.default("127.0.0.1").meta({
     group: "Listening",
     description:
-      "Address of the admin port. Without an `admin_api_key` it is open to this machine only, whatever the address.",
+      "Address of the admin port. Without an `admin_api_key` the port is open to this machine only, whatever the address.",
   }),
   adminApiKey: secret.optional().meta({
     group: "Listening",
     description:
-      "Key of the administration, needed from other machines; no serving key opens it then. Without one the `api_key` opens it, and where there is no key at all nobody is asked for one: both from this machine only.",
+      "Key of the administration. Callers on other machines need it, and no serving key opens the administration then. Without it, callers on this machine use the `api_key`, or no key where there is none.",
   }),
   reusePort: z.boolean().default(false).meta({
     group: "Listening",
     description:
-      "Share the ports (serving, administration, metrics) with another gateway, so that a new one can take over from an old one; without it a port that is taken is an error. What the old one holds does not go along: workers that were added over the API, the prefix index, breakers. Any process of the same user can join a shared port. It joins once its workers have been asked, after 10 s at most. Linux resets what waits to be accepted when the old one leaves, unless `net.ipv4.tcp_migrate_req` is 1.",
+      "Share the ports (serving, administration, metrics) with another gateway, so that a new gateway can take over from an old one. Without it, a port that is in use is an error. The new gateway does not get the old one's state: workers that were added over the API, the prefix index, breakers. Any process of the same user can join a shared port. The gateway joins once it has asked its workers, after 10 s at most. When the old gateway leaves, Linux resets connections that wait to be accepted, unless `net.ipv4.tcp_migrate_req` is 1.",
   }),
   maxPayloadSize: z.int().min(1024).max(2_147_483_647).default(67_108_864).meta({
     group: "Listening",
     description:
-      "Largest request body, bytes, as it came and decoded. 64 MiB holds a few pictures in base64; the 512 MiB of sglang-router let one client take half a gigabyte.",
+      "Largest request body, bytes, both compressed and decoded. 64 MiB holds a few pictures in base64; the 512 MiB of sglang-router let one client take half a gigabyte.",
   }),
   corsAllowedOrigins: z.array(origin).default([]).meta({
     group: "Listening",
@@ -264,7 +264,8 @@ export const configSchema = z.strictObject({
   }),
   requestIdHeaders: z.array(headerName).default(["x-request-id", "x-correlation-id", "x-trace-id", "request-id"]).meta({
     group: "Listening",
-    description: "Headers in which a client may bring its own request id, first found first.",
+    description:
+      "Headers in which a client may send its own request id. The first header of this list that a request has is used.",
   }),
   forwardHeaders: z
     .array(
@@ -277,7 +278,7 @@ export const configSchema = z.strictObject({
     .meta({
       group: "Listening",
       description:
-        "Client headers that workers get besides the built-in ones (accept, user-agent, traceparent, tracestate, anthropic-version, anthropic-beta, openai-beta).",
+        "Client headers that workers get in addition to the built-in ones (accept, user-agent, traceparent, tracestate, anthropic-version, anthropic-beta, openai-beta).",
     }),
   initialWorkers: z
     .array(workerSchema)
@@ -287,12 +288,12 @@ export const configSchema = z.strictObject({
       flag: "--worker",
       aliases: ["--worker-urls"],
       description:
-        "Workers known from the start: in the file with `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `health`; as flags `--worker URL`, repeatable, or `--worker-urls URL...`. Both together are one list.",
+        "Workers known from the start. In the file each has `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `health`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list.",
     }),
   workerApiKey: secret.optional().meta({
     group: "Workers",
     description:
-      "Key that is sent to the workers known from the start that have none of their own. Without it those that flags or variables name get the `api_key`, if that was a flag or a variable too, as sglang-router does. Workers added over the API never get either.",
+      "Key for the workers known from the start that have no key of their own. Without it, workers named by flags or variables get the `api_key`, if that was also a flag or a variable, as sglang-router does. Workers added over the API get neither key.",
   }),
   enableIgw: z.boolean().default(false).meta({
     group: "Workers",
@@ -306,41 +307,41 @@ export const configSchema = z.strictObject({
       group: "Workers",
       aliases: ["--vllm-pd-disaggregation"],
       description:
-        "Prefill and decode on different workers: those of `--prefill URL [BOOTSTRAP_PORT]` and `--decode URL`, repeatable, or `worker_type` in the file and over the API. Without it and without `enable_igw` such workers are refused, with it regular ones: they would not get the same requests.",
+        "Prefill and decode on different workers, named by `--prefill URL [BOOTSTRAP_PORT]` and `--decode URL`, repeatable, or by `worker_type` in the file and over the API. Without it and without `enable_igw`, prefill and decode workers are refused; with it, regular workers are: the two kinds would not get the same requests.",
     }),
   enableGrpc: z.boolean().default(false).meta({
     group: "Tokens",
     description:
-      "Load the tokenizer of `tokenizer_path` before listening, and do not start where it cannot be loaded. Without it tokenizers are loaded when the first gRPC worker of a model is ready.",
+      "Load the tokenizer of `tokenizer_path` before listening, and end the start if it cannot be loaded. Without it, a tokenizer is loaded when the first gRPC worker of its model is ready.",
   }),
   tokenizerPath: z.string().min(1).optional().meta({
     group: "Tokens",
     description:
-      "Folder with a tokenizer.json, for gRPC workers: they speak tokens. Without it each worker is asked for its own (`GetTokenizer`); a worker's label `tokenizer_path` names another one.",
+      "Folder with a tokenizer.json, for gRPC workers, which take tokens. Without it the gateway asks each worker for its tokenizer (`GetTokenizer`). A worker's label `tokenizer_path` names another folder.",
   }),
   tokenizerFolder: z.string().min(1).optional().meta({
     group: "Tokens",
     description:
-      "Folder below which tokenizers and templates may lie that are named over the API (`POST /v1/tokenizers`, a worker's label `tokenizer_path`). Without it the API takes no path: the gateway may read files that its caller may not.",
+      "Callers of the API may name tokenizers and templates below this folder (`POST /v1/tokenizers`, a worker's label `tokenizer_path`). Without it the API takes no path, because the gateway may read files that its caller may not.",
   }),
   chatTemplate: z.string().min(1).optional().meta({
     group: "Tokens",
-    description: "File with a Jinja chat template that takes the place of the model's own.",
+    description: "File with a Jinja chat template that replaces the model's own.",
   }),
   toolCallParser: name.optional().meta({
     group: "Tokens",
     description:
-      "How models write tool calls, a name of docs/parsers.md or `none`; without it, by the model's name and chat template. For gRPC workers, and for HTTP workers of the models in `parse_output`; other HTTP workers have their own.",
+      "Parser of tool calls: a name of docs/parsers.md or `none`. Without it, the model's name and chat template decide. It applies to gRPC workers, and to HTTP workers of the models in `parse_output`; other HTTP workers parse their own output.",
   }),
   reasoningParser: name.optional().meta({
     group: "Tokens",
     description:
-      "How models write their reasoning, a name of docs/parsers.md or `none`; without it, by the model's name and chat template.",
+      "Parser of reasoning: a name of docs/parsers.md or `none`. Without it, the model's name and chat template decide.",
   }),
   parseOutput: z.preprocess(wholeOrList, z.array(glob)).default([]).meta({
     group: "Tokens",
     description:
-      "Models (globs) whose HTTP workers return what the model wrote as it is: tool calls and reasoning are told apart here, by `tool_call_parser` and `reasoning_parser` or else by the model's name. Chat completions only. `true` for all. A stream in which calls or reasoning have appeared is not gone on with by `continue_streams`.",
+      "Models (globs) whose HTTP workers return the model's text unparsed. The gateway then finds tool calls and reasoning in it, with `tool_call_parser` and `reasoning_parser`, or with the parsers for the model's name. Chat completions only. `true` for all models. `continue_streams` does not continue a stream in which calls or reasoning have appeared.",
   }),
   tokenizerCacheBytes: z
     .int()
@@ -350,33 +351,33 @@ export const configSchema = z.strictObject({
     .meta({
       group: "Tokens",
       aliases: ["--tokenizer-cache-l1-max-memory"],
-      description: "Memory for what prompts begin with, tokenised, for each model on each thread, bytes; 0 for none.",
+      description: "Memory for the tokens of prompt prefixes, bytes, for each model on each thread; 0 for none.",
     }),
   modelPath: name.optional().meta({
     group: "Workers",
     aliases: ["--model"],
-    description: "Model of workers that do not say what they serve.",
+    description: "Model of workers that do not report which model they serve.",
   }),
   drainTimeoutSecs: upToADay.default(180).meta({
     group: "Workers",
     aliases: ["--drain-settle-secs"],
     description:
-      "How long a removed worker may finish its requests, seconds. Long generations take minutes; the 5 of other gateways would cut them.",
+      "Time that a removed worker has to finish its requests, seconds. Long generations take minutes; the 5 s of other gateways would cut them.",
   }),
   defaultPolicy: policyName.default("cache_aware").meta({
     group: "Routing",
     flag: "--policy",
-    description: `Policy of models that no pattern and no hint names: ${POLICY_NAMES.join(", ")}, or the one of \`policy_module\`.`,
+    description: `Policy of models without a pattern and without a worker's hint: ${POLICY_NAMES.join(", ")}, or the one of \`policy_module\`.`,
   }),
   prefillPolicy: policyName.optional().meta({
     group: "Routing",
     description:
-      "Policy that chooses the prefill worker where no pattern and no hint names one; else that of the model.",
+      "Policy that chooses the prefill worker where neither a pattern nor a worker's hint names one. Without it, the model's policy.",
   }),
   decodePolicy: policyName.optional().meta({
     group: "Routing",
     description:
-      "Policy that chooses the decode worker where no pattern and no hint names one; else that of the model.",
+      "Policy that chooses the decode worker where neither a pattern nor a worker's hint names one. Without it, the model's policy.",
   }),
   modelPolicies: z
     .strictObject({ patterns: z.array(pattern).default([]) })
@@ -385,7 +386,7 @@ export const configSchema = z.strictObject({
       group: "Routing",
       fileOnly: true,
       description:
-        "`patterns`: a list of `match` (a glob on the model's id), `policy` and `config`; the first that matches counts.",
+        "`patterns`: a list of `match` (a glob on the model's id), `policy` and `config`. The first pattern that matches is used.",
     }),
   policyModule: z.string().min(1).optional().meta({
     group: "Routing",
@@ -414,107 +415,109 @@ export const configSchema = z.strictObject({
   threads: z.int().min(0).max(64).default(1).meta({
     group: "Admission and time",
     description:
-      "Threads that serve requests; 0 takes one for each core, at most 8. One by default, which a gateway of some thousand requests a second does with; each more costs some 20 MB. Which thread a connection goes to is the kernel's choice.",
+      "Threads that serve requests; 0 takes one for each core, at most 8. The default, one, is enough for some thousand requests a second; each further thread costs some 20 MB. The kernel chooses the thread of a connection.",
   }),
   maxConcurrentRequests: z.int().min(-1).max(1_000_000).default(-1).meta({
     group: "Admission and time",
-    description: "Requests under way at once; -1 or 0 for no bound.",
+    description: "Requests in flight at once; -1 or 0 for no bound.",
   }),
   maxConcurrentRequestsPerModel: z.int().min(-1).max(1_000_000).default(-1).meta({
     group: "Admission and time",
-    description: "The same for each model by itself, with a queue of its own; -1 or 0 for no bound.",
+    description: "Requests in flight at once for each model, with a queue for each model; -1 or 0 for no bound.",
   }),
   maxRequestBytesInFlight: z.int().min(1_048_576).max(1_099_511_627_776).default(1_073_741_824).meta({
     group: "Admission and time",
     description:
-      "Bytes that may be held of all requests under way together: of their bodies what has come, as it came and decoded, and requests that stand behind another on their connection; more are refused with 503. What bounds memory where bodies differ a thousandfold.",
+      "Bytes that the gateway may hold of all requests in flight together: the parts of their bodies that have arrived, compressed and decoded, and requests that wait behind another on their connection. Beyond it, requests get 503. It bounds memory, as bodies differ in size a thousandfold.",
   }),
   maxEventLoopDelayMs: z.number().min(0).max(60_000).default(500).meta({
     group: "Admission and time",
     description:
-      "How far a thread may be behind with its work before it refuses new inference requests with 503, ms; 0 for no bound. Nine looks in ten of the last second must be within it. Usual is less than 20; on a machine with eight times the work that it can do, 100 to 250 were seen, at which requests are still better served than refused.",
+      "How late the event loop of a thread may be before the thread refuses new inference requests with 503, ms; 0 for no bound. Nine in ten measurements of the last second must be within it. Less than 20 is usual. On a machine with eight times the work that it can do we saw 100 to 250, where it is still better to serve requests than to refuse them.",
   }),
   maxResidentBytes: z.int().min(0).max(1_099_511_627_776).optional().meta({
     group: "Admission and time",
     description:
-      "Resident memory of the process beyond which new inference requests are refused with 503 and answers end their connection, bytes; 0 for no bound. Nine tenths of what the container may have, where it has a limit. A request that is alone is served nevertheless.",
+      "Resident memory of the process, bytes, beyond which new inference requests get 503 and answers close their connection; 0 for no bound. The default is nine tenths of the container's limit, where it has one. A request that is the only one is served in any case.",
   }),
   queueSize: count.default(100).meta({
     group: "Admission and time",
-    description: "Requests that may wait when that bound is reached; more are refused with 503.",
+    description:
+      "Requests that may wait while `max_concurrent_requests` (or the model's bound) is reached; further ones get 503.",
   }),
   queueTimeoutSecs: upToADay
     .default(60)
     .meta({ group: "Admission and time", description: "Longest wait in the queue, seconds." }),
   requestTimeoutSecs: upToADay.default(1800).meta({
     group: "Admission and time",
-    description: "Longest a request may take, first byte in to last byte out, seconds. Long generations are normal.",
+    description:
+      "Longest time of a request, from its first byte to the last byte of its answer, seconds. Long generations are normal.",
   }),
   bodyStallTimeoutSecs: upToADay.default(30).meta({
     group: "Admission and time",
     aliases: ["--stream-body-stall-timeout-secs"],
     description:
-      "Longest pause of a client within a request's body, seconds. Beside such pauses a body comes at 1 KiB a second at least, or is given up.",
+      "Longest pause of a client within a request's body, seconds. A body must also arrive at 1 KiB a second or more on average, or the request is given up.",
   }),
   connectTimeoutSecs: upToADay.default(2).meta({
     group: "Admission and time",
     description:
-      "For a worker to accept a connection, seconds. A worker in the same data centre answers within milliseconds.",
+      "Time for a worker to accept a connection, seconds. A worker in the same data centre answers within milliseconds.",
   }),
   maxConnectionsPerWorker: z.int().min(0).max(65_535).default(8192).meta({
     group: "Admission and time",
     description:
-      "Connections to one worker at once, over all threads, besides those of health checks; 0 for no bound. Requests beyond them wait their turn, in order, for `connect_timeout_secs` at most, then go to another worker. No engine runs as many requests together; twice as many again and this machine would have no ports left towards the worker.",
+      "Connections to one worker at once, over all threads, without those of health checks; 0 for no bound. Further requests wait in order, at most `connect_timeout_secs`, and then go to another worker. No engine runs this many requests at once; with four times as many, this machine would run out of ports towards the worker.",
   }),
   firstByteTimeoutSecs: upToADay.default(600).meta({
     group: "Admission and time",
     description:
-      "From the request sent to the first byte of the answer, seconds. An answer that is not streamed begins when it is whole.",
+      "Time from the end of the request to the first byte of the answer, seconds. An answer that is not streamed begins only when it is complete.",
   }),
   idleTimeoutSecs: upToADay.default(120).meta({
     group: "Admission and time",
     description:
-      "Longest silence of a worker within an answer, seconds. Tokens come many times a second; two minutes of none is a worker that hangs.",
+      "Longest silence of a worker within an answer, seconds. Tokens arrive many times a second; a worker that sends none for two minutes hangs.",
   }),
   streamKeepAliveSecs: z.number().min(0).max(86_400).default(15).meta({
     group: "Admission and time",
     description:
-      "Silence before or within a stream after which its client gets a comment (`ping` on `/v1/messages`), so that nothing on the way takes the connection for dead, seconds; 0 for never. Before the first token the head goes out with it, with status 200: an error is then told within the stream, and other workers are asked as before. What is waited for does not matter: a line, a worker, its first token.",
+      "After this silence, before or within a stream, the client gets a comment (`ping` on `/v1/messages`), seconds; 0 for never. It keeps proxies on the way from closing the connection. Before the first token it goes out with the head and status 200: a later error is then an event in the stream, and other workers may still be asked. It makes no difference what the request waits for: a queue, a worker, or the first token.",
   }),
   clientStallTimeoutSecs: upToADay.default(120).meta({
     group: "Admission and time",
-    description: "How long a client may take nothing of a stream while there is something for it, seconds.",
+    description: "How long a client may read nothing of a stream while data waits for it, seconds.",
   }),
   continueStreams: z.preprocess(wholeOrList, z.array(glob)).default([]).meta({
     group: "Routing",
     description:
-      "Models (globs) whose streams another worker goes on with when theirs is lost: a chat or completion that has begun is sent on with its text so far as a prefix, at most twice. `true` for all. What cannot be right that way (tool calls, log-probabilities, several answers, structured output) ends with an error as without it.",
+      "Models (globs) whose streams another worker continues when their worker is lost. The other worker gets the chat or completion with the text so far as a prefix, at most twice for a request. `true` for all models. Streams that cannot be continued correctly (tool calls, log-probabilities, several answers, structured output) end with an error.",
   }),
   maxConnectionsPerClient: z.int().min(0).max(1_000_000).default(0).meta({
     group: "Admission and time",
     description:
-      "Connections of one address at once, on each of the `threads`; one more is told 429 and closed. 0 for no bound: behind a proxy or a NAT all clients have one address.",
+      "Connections of one address at once, on each of the `threads`; a further one gets 429 and is closed. 0 for no bound: behind a proxy or a NAT all clients have one address.",
   }),
   clientIdleTimeoutSecs: z.int().min(0).max(86_400).default(120).meta({
     group: "Admission and time",
     description:
-      "After this long a client's connection is closed on which nothing is asked, or that takes nothing of an answer that is whole, seconds; 0 for never. Longer than the clients' own pools keep one. Requests under way are not idle, however silent.",
+      "A client's connection is closed after this time without a request, or when the client reads nothing of a complete answer for this time, seconds; 0 for never. The default is longer than clients' own pools keep a connection. A connection with a request in flight is not idle.",
   }),
   shutdownDelaySecs: z.number().min(0).max(3600).default(5).meta({
     group: "Admission and time",
     description:
-      "After SIGTERM: how long the gateway still takes new connections while its readiness says no, so that whoever balances before it learns, seconds. Not after SIGINT.",
+      "After SIGTERM the gateway still accepts new connections for this time while its readiness answers 503, so that load balancers learn of it, seconds. Not after SIGINT.",
   }),
   shutdownGracePeriodSecs: upToADay.default(180).meta({
     group: "Admission and time",
     description:
-      "And after that, how long requests may finish, seconds. Streams that are left then end with an error event.",
+      "After `shutdown_delay_secs`, the time that requests have to finish, seconds. Streams that are left then end with an error event.",
   }),
   retryMaxRetries: count.default(1).meta({
     group: "Retries and circuit breaker",
     aliases: ["--max-instance-failover-reroute-attempts"],
     description:
-      "Second attempts of a request, on another worker and before the client has seen a byte: 0 or 1. More counts as 1: a generation is started at most twice.",
+      "Second attempts of a request, on another worker and before the client has seen a byte: 0 or 1. A larger number counts as 1, because a generation is started at most twice.",
   }),
   disableRetries: z
     .boolean()
@@ -526,16 +529,16 @@ export const configSchema = z.strictObject({
   }),
   retryMaxBackoffMs: z.number().min(0).max(600_000).default(30_000).meta({
     group: "Retries and circuit breaker",
-    description: "Longest such wait, ms.",
+    description: "Longest wait before a second attempt at the same worker, ms.",
   }),
   retryBackoffMultiplier: z.number().min(1).max(100).default(1.5).meta({
     group: "Retries and circuit breaker",
     description:
-      "Growth of the wait from one attempt to the next. Taken because scripts set it; with at most one second attempt it changes nothing, which is said at start-up.",
+      "Growth of the wait from one attempt to the next. The gateway accepts it because scripts set it. With at most one second attempt it changes nothing; a line at start-up says so.",
   }),
   retryJitterFactor: z.number().min(0).max(1).default(0.2).meta({
     group: "Retries and circuit breaker",
-    description: "Share of that wait that is random, 0 to 1.",
+    description: "Random share of the wait before a second attempt, 0 to 1.",
   }),
   cbFailureThreshold: count.min(1).default(10).meta({
     group: "Retries and circuit breaker",
@@ -544,54 +547,55 @@ export const configSchema = z.strictObject({
   }),
   cbSuccessThreshold: count.min(1).default(3).meta({
     group: "Retries and circuit breaker",
-    description: "Probes in a row that must succeed to close it.",
+    description: "Probes in a row that must succeed to close the breaker.",
   }),
   cbTimeoutDurationSecs: upToADay.default(60).meta({
     group: "Retries and circuit breaker",
     description:
-      "How long it stays open before the first probe, seconds; doubles with each probe that fails, up to 16 times.",
+      "How long the breaker stays open before the first probe, seconds. The time doubles with each probe that fails, up to 16 times.",
   }),
-  cbWindowDurationSecs: upToADay
-    .default(120)
-    .meta({ group: "Retries and circuit breaker", description: "Length of the window, seconds." }),
+  cbWindowDurationSecs: upToADay.default(120).meta({
+    group: "Retries and circuit breaker",
+    description: "Length of the window in which faults and failures are counted, seconds.",
+  }),
   outlierFailureThreshold: count.default(5).meta({
     group: "Retries and circuit breaker",
     description:
-      "Different requests that must fail at a worker within the window (500, an error within a stream, no answer) for it to be ejected, if they are at least half of its answers there and the model's other workers do clearly better. 0: never. 5 is Envoy's number.",
+      "A worker is ejected when this many different requests fail at it within the window (500, an error within a stream, no answer), if they are at least half of its answers and the model's other workers do clearly better. 0: never. 5 is Envoy's number.",
   }),
   outlierEjectionSecs: secs.default(30).meta({
     group: "Retries and circuit breaker",
     description:
-      "How long an ejected worker is left out before requests may prove it, seconds; doubles each time that it is ejected again soon, up to 16 times.",
+      "How long an ejected worker is left out before requests may probe it, seconds. The time doubles each time it is ejected again soon, up to 16 times.",
   }),
   outlierMaxEjectionPercent: z.number().min(0).max(100).default(50).meta({
     group: "Retries and circuit breaker",
     description:
-      "Of a model's ready workers at most this share is ejected, of an odd number the larger half; one of several may always be, and the last never.",
+      "Largest share of a model's ready workers that may be ejected; half of an odd number is rounded up. With several workers one may always be ejected, and the last one never.",
   }),
   slowStartSecs: z.number().min(0).max(86_400).default(30).meta({
     group: "Retries and circuit breaker",
     description:
-      "A worker that is back after it was left out for faults or failures gets a tenth of its share of the requests at first, and all of it after this time, seconds. 0: at once.",
+      "A worker that is back after faults or failures first gets a tenth of its share of requests, and its full share after this time, seconds. 0: at once.",
   }),
   disableCircuitBreaker: z.boolean().default(false).meta({
     group: "Retries and circuit breaker",
-    description: "Workers are left out by their health checks only.",
+    description: "Only health checks take workers out.",
   }),
   healthCheckEndpoint: path.default("/health").meta({
     group: "Health checks",
-    description: "Path that is asked.",
+    description: "Path of the health check.",
   }),
   healthCheckIntervalSecs: upToADay.default(10).meta({
     group: "Health checks",
     aliases: ["--static-backend-health-check-interval"],
     description:
-      "Between two checks of a worker, seconds. The field has 60; a dead worker would be asked for three minutes.",
+      "Time between two checks of a worker, seconds. Other gateways wait 60; a dead worker would then get requests for three minutes.",
   }),
   healthCheckTimeoutSecs: upToADay.default(5).meta({
     group: "Health checks",
     aliases: ["--static-backend-health-check-timeout-seconds", "--backend-health-check-timeout-seconds"],
-    description: "For an answer, seconds.",
+    description: "Time for the answer to a health check, seconds.",
   }),
   healthFailureThreshold: count.min(1).default(3).meta({
     group: "Health checks",
@@ -599,11 +603,11 @@ export const configSchema = z.strictObject({
   }),
   healthSuccessThreshold: count.min(1).default(2).meta({
     group: "Health checks",
-    description: "Answered checks in a row that bring it back.",
+    description: "Answered checks in a row that bring a worker back.",
   }),
   disableHealthCheck: z.boolean().default(false).meta({
     group: "Health checks",
-    description: "Workers count as ready once they were asked what they serve.",
+    description: "No health checks: a worker counts as ready once the gateway has asked it which models it serves.",
   }),
   removeUnhealthyWorkers: z
     .boolean()
@@ -611,17 +615,17 @@ export const configSchema = z.strictObject({
     .meta({
       group: "Health checks",
       aliases: ["--worker-auto-recovery"],
-      description: "A worker that fails its checks leaves the registry for good.",
+      description: "A worker that fails its checks is removed from the registry for good.",
     }),
   workerStartupTimeoutSecs: upToADay.default(1800).meta({
     group: "Health checks",
     description:
-      "After this long without an answer a new worker is shown as failed, seconds; it is checked on. Large models load for many minutes.",
+      "A new worker that has not answered for this time is shown as failed, seconds; the checks go on. Large models load for many minutes.",
   }),
   workerStartupCheckInterval: upToADay.default(1).meta({
     group: "Health checks",
     description:
-      "Between two checks of a worker that has not answered yet, seconds. The field has 30; a worker that is up would wait that long for work.",
+      "Time between two checks of a worker that has not answered yet, seconds. Other gateways wait 30; a worker that is up would wait that long for its first request.",
   }),
   logLevel: z
     .preprocess(
@@ -631,17 +635,17 @@ export const configSchema = z.strictObject({
     .default("info")
     .meta({
       group: "Observability",
-      description: "Least level that is logged. Access lines are `info`; what stands in each line: docs/logs.md.",
+      description: "Lowest level that is logged. Access lines are `info`. docs/logs.md has the fields of each line.",
     }),
   prometheusHost: host.optional().meta({
     group: "Observability",
     description:
-      "Address of the metrics port; without it that of `host`, as the main port has the same page. Nobody is asked for a key there, and the page names models and the addresses of workers. Other gateways take `0.0.0.0`, whatever their `host`.",
+      "Address of the metrics port. Without it, the address of `host`, because the main port has the same page. The page needs no key, and names models and the addresses of workers. Other gateways take `0.0.0.0`, whatever their `host`.",
   }),
   prometheusPort: port.default(29_000).meta({
     group: "Observability",
     description:
-      "Port of its own for `/metrics`, where scrapers of other gateways look; 0 for none. The main port has them too.",
+      "A second port for `/metrics`, where scrapers of other gateways look; 0 for none. The main port has `/metrics` too.",
   }),
 });
 
@@ -654,7 +658,7 @@ export type InitialWorker = WorkerConfig & { readonly source?: WorkerOrigin };
 
 type DeepReadonly<T> = T extends Secret ? T : { readonly [K in keyof T]: DeepReadonly<T[K]> };
 
-/** What an option says of itself. */
+/** The metadata of an option. */
 export function optionMeta(key: ConfigKey): OptionMeta {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every option above has one; zod's registry does not know its type
   return z.globalRegistry.get(configSchema.shape[key]) as unknown as OptionMeta;

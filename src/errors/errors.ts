@@ -1,37 +1,39 @@
 /**
- * Every error that a client can see is a row here: what it looks like in each dialect, whose fault it is, and what
- * we may do next. Retry and circuit breaking read the row; `docs/errors.md` is generated from it.
+ * Each error that a client can see is a row here. The row says how each API shows the error, who caused it, and what the
+ * gateway may do next. The retry and the circuit breaker read the row; `docs/errors.md` is generated from it.
  */
 
-/** Who caused the error. An attempt that ended with an error of the worker is one that the worker did not serve. */
+/** Who caused the error. An attempt that ended with an error of source `worker` was not served by its worker. */
 export type ErrorSource = "client" | "gateway" | "worker";
 
 /**
  * What a retry may do, before the client has seen a byte:
- * - `reachable_elsewhere`: the worker never got the request; another one may have it at once.
- * - `declined`: the worker said no before any work (429, 503); another one may have it, this one rests.
- * - `ambiguous`: the worker may have worked on it; one more try elsewhere at most.
+ * - `reachable_elsewhere`: the worker never got the request; another one may get it at once.
+ * - `declined`: the worker refused before it did any work (429, 503); another one may get the request, and this one rests.
+ * - `ambiguous`: the worker may have worked on the request; it gets at most one more try, on another worker.
  * - `never`: the answer would be the same, or the client has seen a part of it.
  */
 export type RetryClass = "reachable_elsewhere" | "declined" | "ambiguous" | "never";
 
 /**
- * - `fault`: the worker failed as a worker: enough of them open its breaker.
- * - `doubtful`: what came is no answer, which may be the request's doing: a fault, unless the other workers fail alike.
- * - `failure`: it said that it failed on this request: it is ejected for it only where the other workers do better.
- * - `answer`: it answered, if only to refuse; so it works.
- * - `nothing`: it tells nothing of the worker.
+ * What an error says about the worker:
+ * - `fault`: the worker is broken or unreachable. Enough faults open its breaker.
+ * - `doubtful`: the worker sent something that is not an answer. It counts as a fault, unless the other workers fail in the same way: then the request caused it.
+ * - `failure`: the worker reported that it failed on this request. Failures eject it only where the other workers do better.
+ * - `answer`: the worker answered, perhaps with a refusal. So it works.
+ * - `nothing`: the error says nothing about the worker.
  */
 export type BreakerNews = "fault" | "doubtful" | "failure" | "answer" | "nothing";
 
+/** What is known about one error code. */
 export interface ErrorRow {
   /** HTTP status for the client. */
   readonly http: number;
   readonly source: ErrorSource;
   readonly retry: RetryClass;
-  /** What it tells of the worker, for its circuit breaker and for ejection. */
+  /** What the error says about the worker, for its circuit breaker and for ejection. */
   readonly breaker: BreakerNews;
-  /** Whether the client's SDK should send the request again, where it would by itself (408, 409, 429, 5xx). */
+  /** Whether the client's SDK should send the request again. By default SDKs do so for 408, 409, 429 and 5xx. */
   readonly clientRetry: boolean;
   /** `error.type` in the OpenAI shape. */
   readonly openai: string;
@@ -73,7 +75,7 @@ function worker(http: number, retry: RetryClass, meaning: string): ErrorRow {
     source: "worker",
     retry,
     breaker: "fault",
-    // Only what never reached a worker is certain not to run twice.
+    // Only a request that never reached a worker cannot run twice.
     clientRetry: retry === "reachable_elsewhere",
     openai: "server_error",
     anthropic: http === 504 ? "timeout_error" : "api_error",
@@ -86,16 +88,24 @@ function doubtful(retry: RetryClass, meaning: string): ErrorRow {
 }
 
 export const ERRORS = {
-  // What the client sent.
+  // Mistakes in what the client sent.
   invalid_json: client(400, "invalid_request_error", "The body is not JSON, is empty, or is not valid UTF-8."),
   invalid_body: client(400, "invalid_request_error", "The body is JSON but not an object."),
   invalid_request: client(400, "invalid_request_error", "A field has the wrong type or value; `param` names it."),
-  missing_model: client(400, "invalid_request_error", "`model` is needed where one gateway serves many models."),
-  forbidden_key: client(400, "invalid_request_error", "A key such as `__proto__` that some JSON readers act on."),
+  missing_model: client(
+    400,
+    "invalid_request_error",
+    "`model` is required, because this gateway serves several models.",
+  ),
+  forbidden_key: client(
+    400,
+    "invalid_request_error",
+    "The body has a key such as `__proto__`, which some JSON readers act on.",
+  ),
   malformed_request: client(
     400,
     "invalid_request_error",
-    "What came is not an HTTP/1.1 request, or two readers could take it for different ones.",
+    "The bytes are not an HTTP/1.1 request, or two readers could read them as different requests.",
   ),
   bad_host: client(400, "invalid_request_error", "The Host header is not a host name."),
   invalid_api_key: {
@@ -103,64 +113,68 @@ export const ERRORS = {
     openai: "authentication_error",
   },
   forbidden: {
-    ...client(403, "permission_error", "The API key is known and does not open this."),
+    ...client(403, "permission_error", "The API key is valid, but does not open this route."),
     openai: "permission_error",
   },
   model_not_found: client(404, "not_found_error", "No worker serves this model."),
   unknown_url: client(404, "not_found_error", "There is no such route."),
   tokenizer_not_found: client(404, "not_found_error", "No tokenizer has this id or name."),
   worker_not_found: client(404, "not_found_error", "No worker has this id or URL."),
-  method_not_allowed: client(405, "invalid_request_error", "The route exists, for the methods named in `Allow`."),
+  method_not_allowed: client(405, "invalid_request_error", "The route exists only for the methods in `Allow`."),
   websocket_unsupported: client(
     426,
     "invalid_request_error",
-    "A WebSocket was asked for where there is none: the route is one to POST to.",
+    "The client asked for a WebSocket. The gateway has none; send a POST to the route.",
   ),
   request_timeout: client(408, "invalid_request_error", "The head or the body of the request did not arrive in time."),
-  worker_exists: client(409, "invalid_request_error", "A worker with this URL is registered already."),
+  worker_exists: client(409, "invalid_request_error", "A worker with this URL is already registered."),
   request_too_large: client(413, "request_too_large", "The body is larger than `max_payload_size`."),
   unsupported_media_type: client(
     415,
     "invalid_request_error",
-    "The content type is not `application/json`, or the body has an encoding that is not in the answer's `Accept-Encoding`.",
+    "The content type is not `application/json`, or the body's encoding is not in the answer's `Accept-Encoding`.",
   ),
   bad_content_encoding: client(
     400,
     "invalid_request_error",
-    "The body is not in the encoding that its `Content-Encoding` names, or is cut.",
+    "The body does not have the encoding that `Content-Encoding` names, or it is cut.",
   ),
   headers_too_large: client(
     431,
     "invalid_request_error",
-    "The request line and headers are larger than 16 KiB, or the headers more than 200.",
+    "The request line and headers are larger than 16 KiB together, or there are more than 200 headers.",
   ),
   too_many_connections: {
-    ...client(429, "rate_limit_error", "The client's address has `max_connections_per_client` connections already."),
+    ...client(429, "rate_limit_error", "The client's address already has `max_connections_per_client` connections."),
     openai: "rate_limit_error",
     clientRetry: true,
   },
   rate_limit_exceeded: {
-    ...client(429, "rate_limit_error", "The limit of this API key is reached. `Retry-After` says when it is not."),
+    ...client(429, "rate_limit_error", "The limit of this API key is reached. `Retry-After` says when to try again."),
     openai: "rate_limit_error",
     clientRetry: true,
   },
-  client_closed: client(499, "api_error", "The client left before the end; seen in logs and metrics only."),
-  // What the gateway cannot do now.
-  no_available_workers: capacity("Workers serve this model, but none can take a request now. `Retry-After` says when."),
+  client_closed: client(499, "api_error", "The client left before the end. Only logs and metrics show this code."),
+  // The gateway cannot do it now.
+  no_available_workers: capacity(
+    "Workers serve this model, but none can take a request now. `Retry-After` says when to try again.",
+  ),
   upstream_connections_full: {
-    ...capacity("All of the `max_connections_per_worker` were taken, and none became free in `connect_timeout_secs`."),
+    ...capacity(
+      "All `max_connections_per_worker` connections were in use, and none became free within `connect_timeout_secs`.",
+    ),
     retry: "declined",
   },
   tokenizer_unavailable: capacity(
-    "Workers of the model speak tokens, and its tokenizer is not there: not loaded yet, or the message says why not.",
+    "The model's workers take tokens, and the gateway does not have its tokenizer (yet). The message says why.",
   ),
-  queue_full: capacity("The concurrency limit is reached and the queue is full. `Retry-After` says when."),
+  queue_full: capacity("The concurrency limit is reached and the queue is full. `Retry-After` says when to try again."),
   queue_timeout: capacity("The request waited in the queue for `queue_timeout_secs`."),
   overloaded: capacity(
-    "The gateway is behind with its work by more than `max_event_loop_delay_ms`: requests would wait unseen.",
+    "The gateway's event loop is late by more than `max_event_loop_delay_ms`. Requests would wait outside of any queue.",
   ),
   memory_full: capacity(
-    "The bodies of the requests under way are as large together as `max_request_bytes_in_flight`, or the process as `max_resident_bytes`.",
+    "The bodies of the requests in flight have reached `max_request_bytes_in_flight`, or the process has reached `max_resident_bytes`.",
   ),
   server_shutting_down: capacity("The gateway is draining; another instance will answer."),
   unsupported_http_version: {
@@ -170,27 +184,27 @@ export const ERRORS = {
     anthropic: "api_error",
   },
   not_implemented: {
-    ...capacity("The gateway knows the feature and does not have it yet."),
+    ...capacity("The gateway does not have this feature yet."),
     http: 501,
     clientRetry: false,
     anthropic: "api_error",
   },
   internal_error: {
-    ...capacity("A defect in the gateway. The request id is in its log."),
+    ...capacity("A defect in the gateway. The log has it with the request id."),
     http: 500,
     clientRetry: false,
     anthropic: "api_error",
   },
   policy_failed: {
     ...capacity(
-      "The operator's policy module threw, or chose no worker that there is. The gateway's log names the module and what it did.",
+      "The operator's policy module threw, or did not choose an existing worker. The gateway's log names the module and what it did.",
     ),
     http: 500,
     clientRetry: false,
     anthropic: "api_error",
   },
 
-  // What the worker did.
+  // The worker failed.
   upstream_connect_failed: worker(
     502,
     "reachable_elsewhere",
@@ -199,10 +213,14 @@ export const ERRORS = {
   upstream_connect_timeout: worker(
     504,
     "reachable_elsewhere",
-    "The worker did not accept within `connect_timeout_secs`.",
+    "The worker did not accept the connection within `connect_timeout_secs`.",
   ),
   upstream_not_reached: {
-    ...worker(502, "reachable_elsewhere", "The worker turned the request away unread: it is draining its connections."),
+    ...worker(
+      502,
+      "reachable_elsewhere",
+      "The worker refused the request unread, because it is draining its connections.",
+    ),
     breaker: "nothing",
   },
   upstream_closed: worker(502, "ambiguous", "The worker closed the connection before it answered."),
@@ -213,21 +231,18 @@ export const ERRORS = {
   upstream_timeout: worker(
     504,
     "ambiguous",
-    "No first byte within `first_byte_timeout_secs`, no event of a stream within `idle_timeout_secs` behind its head, or no whole answer within `request_timeout_secs`.",
+    "No first byte within `first_byte_timeout_secs`, no event within `idle_timeout_secs` after the head of a stream, or no complete answer within `request_timeout_secs`.",
   ),
-  upstream_stalled: worker(504, "never", "The worker fell silent within an answer for `idle_timeout_secs`."),
-  upstream_truncated: worker(502, "ambiguous", "The answer ended before it was whole."),
+  upstream_stalled: worker(504, "never", "The worker was silent within an answer for `idle_timeout_secs`."),
+  upstream_truncated: worker(502, "ambiguous", "The answer ended before it was complete."),
   upstream_reset: worker(502, "never", "The connection to the worker broke within a stream."),
-  upstream_protocol_error: worker(502, "ambiguous", "What the worker sent is not HTTP as it should be."),
-  invalid_upstream_response: doubtful(
-    "never",
-    "The worker answered with something that is not an answer to this request.",
-  ),
-  upstream_stream_error: doubtful("never", "The engine told of an error within its stream."),
+  upstream_protocol_error: worker(502, "ambiguous", "The worker sent bytes that are not valid HTTP."),
+  invalid_upstream_response: doubtful("never", "The worker's answer is not a valid answer to this request."),
+  upstream_stream_error: doubtful("never", "The engine reported an error within its stream."),
   upstream_event_invalid: doubtful("ambiguous", "An event of the worker's stream is not JSON."),
   upstream_event_too_large: doubtful("ambiguous", "An event of the worker's stream is larger than 4 MiB."),
   upstream_busy: {
-    ...capacity("Every worker that was asked said that it is full (429, 503 or 529)."),
+    ...capacity("Every worker that was asked answered that it is full (429, 503 or 529)."),
     source: "worker",
     breaker: "answer",
     retry: "declined",
@@ -235,11 +250,11 @@ export const ERRORS = {
   upstream_unavailable: worker(
     502,
     "ambiguous",
-    "The worker, or a proxy before it, answered 502 or 504 (also 520, 524, 598 and 599); or something before it refused the request with a page of its own (403).",
+    "The worker, or a proxy in front of it, answered 502 or 504 (also 520, 524, 598 and 599), or a proxy refused the request with its own page (403).",
   ),
   upstream_auth_failed: {
     ...worker(502, "declined", "The worker refused the gateway's credential (401, or 403 in the engine's words)."),
-    // Left out for it at once where another worker can serve, and not after so many faults.
+    // The worker is left out at once, where another one can serve: it does not need several faults.
     breaker: "nothing",
   },
   upstream_model_missing: {
@@ -269,35 +284,36 @@ export function errorRow(code: ErrorCode): ErrorRow {
   return ERRORS[code];
 }
 
+/** What one occurrence of an error adds to its row. */
 export interface GatewayErrorDetails {
-  /** Path of the offending field, as in `messages[0].role`. */
+  /** Path of the wrong field: `messages[0].role`. */
   readonly param?: string;
   /** Whole seconds for `Retry-After`. */
   readonly retryAfterSecs?: number;
-  /** Status for the client where it is the worker's own (upstream_rejected). */
+  /** Status for the client, where it is the worker's own status (upstream_rejected). */
   readonly status?: number;
-  /** The worker asked to be left alone for this long, ms (upstream_busy with `Retry-After`). */
+  /** How long the worker asked to get no requests, ms (upstream_busy with `Retry-After`). */
   readonly restMs?: number;
-  /** What it tells of the worker, where that is not what the row says. */
+  /** What the error says about the worker, where it differs from the row. */
   readonly news?: BreakerNews;
-  /** `error.code` where the worker named one of its own (upstream_rejected). */
+  /** The worker's own `error.code` (upstream_rejected). */
   readonly workerCode?: string;
-  /** What a program can read of it, for APIs that have a place for that (Anthropic's `error.details`). */
+  /** Facts for programs, in APIs that have a place for them (Anthropic's `error.details`). */
   readonly facts?: Readonly<Record<string, unknown>>;
-  /** Methods for `Allow`. */
+  /** The value of the `Allow` header. */
   readonly allow?: readonly string[];
-  /** What the client is told besides in the head of the answer: names in lower case. */
+  /** Further headers of the answer; names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly cause?: unknown;
 }
 
-/** The one error class. Foreign errors become one of these at the boundary that knows them. */
+/** The only error class. Code that calls a library or a socket turns the errors of those into GatewayErrors. */
 export class GatewayError extends Error {
   override readonly name = "GatewayError";
   readonly code: ErrorCode;
   readonly details: GatewayErrorDetails;
 
-  /** `message` goes to the client: no address, path or stack in it. */
+  /** `message` goes to the client, so it must not have an address, a path or a stack. */
   constructor(code: ErrorCode, message: string, details: GatewayErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
@@ -308,7 +324,7 @@ export class GatewayError extends Error {
     return ERRORS[this.code];
   }
 
-  /** What it tells of the worker. */
+  /** What the error says about the worker. */
   get news(): BreakerNews {
     return this.details.news ?? this.row.breaker;
   }
@@ -319,24 +335,24 @@ export class GatewayError extends Error {
   }
 }
 
-/** Whatever was thrown, as a GatewayError; what is not one yet is a defect of ours. */
+/** Turns any thrown value into a GatewayError. A value that is not one already is a defect of the gateway: `internal_error`. */
 export function asGatewayError(thrown: unknown): GatewayError {
   return thrown instanceof GatewayError
     ? thrown
     : new GatewayError("internal_error", "the gateway failed on this request", { cause: thrown });
 }
 
-/** The client has left; `cause` is what its signal says. */
+/** The client has left; `cause` is the reason of its abort signal. */
 export function clientClosed(cause?: unknown): GatewayError {
   return new GatewayError("client_closed", "the client left before the end", { cause });
 }
 
-/** All of `request_timeout_secs` is over, whatever the request waited for. */
+/** The request has used up `request_timeout_secs`, in any of its steps. */
 export function tookTooLong(): GatewayError {
   return new GatewayError("upstream_timeout", "the request took longer than it may");
 }
 
-/** Why nobody waits any more, by the reason of a signal: one of our own errors, as where time is over, or else the client has left. */
+/** Why a request was aborted, by the reason of its signal: a GatewayError (the time is over, the gateway ends), or the client has left. */
 export function whyLeft(reason: unknown): GatewayError {
   return reason instanceof GatewayError ? reason : clientClosed(reason);
 }

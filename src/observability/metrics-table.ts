@@ -1,15 +1,15 @@
 /**
- * Every metric, once. `docs/metrics.md` is generated from it. Labels are bounded: a model that no worker serves, and
- * models and workers past the bound, count as `other`.
+ * One row for each metric; `docs/metrics.md` is generated from them. Labels are bounded: a model that no worker serves, and
+ * models and workers beyond the bound, count as `other`.
  */
 export interface MetricRow {
   readonly name: string;
   readonly kind: "counter" | "gauge" | "histogram";
   readonly help: string;
   readonly labels: readonly string[];
-  /** How the values of several threads become one: the largest of them, or their sum where nothing is said. */
+  /** How the values of several threads become one: `max` takes the largest. Without it they are added. */
   readonly over?: "max";
-  /** Upper bounds, seconds. */
+  /** Upper bounds of the buckets, seconds, ascending, without +Inf. */
   readonly buckets?: readonly number[];
 }
 
@@ -27,20 +27,20 @@ export const METRICS = {
   errors: {
     name: "pointsman_request_errors_total",
     kind: "counter",
-    help: "Requests that ended with an error, by its code in the errors table; also errors within a stream.",
+    help: "Requests that ended with an error, by its code in the errors table. Errors within a stream count too.",
     labels: ["endpoint", "model", "code"],
   },
   duration: {
     name: "pointsman_request_duration_seconds",
     kind: "histogram",
-    help: "From the request's head read to the last byte of the answer.",
+    help: "Time from the request's head to the last byte of the answer.",
     labels: ["endpoint", "model"],
     buckets: DURATION_BUCKETS,
   },
   timeToFirstToken: {
     name: "pointsman_time_to_first_token_seconds",
     kind: "histogram",
-    help: "Streams: from the request's head read to the first event.",
+    help: "Streams: time from the request's head to the first event.",
     labels: ["model", "worker"],
     buckets: TTFT_BUCKETS,
   },
@@ -60,19 +60,19 @@ export const METRICS = {
   cachedTokens: {
     name: "pointsman_cached_prompt_tokens_total",
     kind: "counter",
-    help: "Prompt tokens that were in the worker's prefix cache, as the workers counted them.",
+    help: "Prompt tokens in the worker's prefix cache, as the workers counted them.",
     labels: ["model", "worker"],
   },
   completionTokens: {
     name: "pointsman_completion_tokens_total",
     kind: "counter",
-    help: "Tokens generated, as the workers counted them; where they did not, events of the stream.",
+    help: "Generated tokens, as the workers counted them; events of the stream, where they did not.",
     labels: ["model", "worker"],
   },
   addedEndMarkers: {
     name: "pointsman_added_end_markers_total",
     kind: "counter",
-    help: "Streams that ended without their end marker though the worker had said why it stopped: it was added, and they count as whole.",
+    help: "Streams that ended without their end marker although the worker had given a finish reason. The gateway added the marker, and they count as complete.",
     labels: ["model", "worker"],
   },
   attempts: {
@@ -90,32 +90,32 @@ export const METRICS = {
   continuations: {
     name: "pointsman_stream_continuations_total",
     kind: "counter",
-    help: "Streams that another worker went on with, by the code of what their worker was lost to.",
+    help: "Streams that another worker continued, by the code of the error that ended the first part.",
     labels: ["code"],
   },
   kvTransfers: {
     name: "pointsman_kv_transfers_total",
     kind: "counter",
-    help: "Requests with prefill and decode apart, by what became of the KV cache: handed_over; missing (prefill did not say where it is) and skipped (several sequences) are prefilled by the decode worker; failed.",
+    help: "Requests with prefill and decode apart, by what became of the KV cache: handed_over, failed, missing (prefill did not say where it is) or skipped (several sequences). With the last two the decode worker prefills.",
     labels: ["model", "connector", "outcome"],
   },
   prefillDuration: {
     name: "pointsman_prefill_duration_seconds",
     kind: "histogram",
-    help: "Requests with prefill and decode apart: from the send to the prefill worker to the end of its answer.",
+    help: "Requests with prefill and decode apart: time from the send to the prefill worker to the end of its answer.",
     labels: ["model"],
     buckets: TTFT_BUCKETS,
   },
   threadRestarts: {
     name: "pointsman_thread_restarts_total",
     kind: "counter",
-    help: "Threads that died and were started anew.",
+    help: "Threads that died and were started again.",
     labels: [],
   },
   inFlight: {
     name: "pointsman_requests_in_flight",
     kind: "gauge",
-    help: "Requests that a worker has and has not finished.",
+    help: "Requests that a worker has and has not finished yet.",
     labels: ["model", "worker"],
   },
   workers: {
@@ -133,62 +133,62 @@ export const METRICS = {
   ejections: {
     name: "pointsman_worker_ejections_total",
     kind: "counter",
-    help: "Times that a worker was left out, by reason: faults (its breaker), failures (it fails where the others do not), credential (it refuses the gateway's).",
+    help: "Times that a worker was left out, by reason: faults (its breaker opened), failures (it failed where the others did not), credential (it refused the gateway's).",
     labels: ["worker", "reason"],
   },
   ejectionsLimited: {
     name: "pointsman_ejections_limited_total",
     kind: "counter",
-    help: "Times that a worker failed and was asked all the same, as many of the model's workers as may be were left out already.",
+    help: "Times that a failing worker was not ejected, because as many of the model's workers as the limit allows were already left out.",
     labels: ["model"],
   },
   workerUp: {
     name: "pointsman_worker_up",
     kind: "gauge",
-    help: "1 while the worker takes requests: it is ready, and nothing that happened to requests leaves it out. Else 0; `GET /workers` says why.",
+    help: "1 while the worker takes requests: it is ready, and it is not left out for failed requests. Otherwise 0; `GET /workers` says why.",
     labels: ["worker"],
   },
   workersOut: {
     name: "pointsman_worker_out",
     kind: "gauge",
-    help: "1 for each ready worker that is left out, by reason: faults, failures, suspected (it may be ejected), credential, busy (it asked for it).",
+    help: "1 for each ready worker that is left out, by reason: faults, failures, suspected (it may be ejected), credential, busy (it asked to rest).",
     labels: ["worker", "reason"],
   },
   panic: {
     name: "pointsman_panic",
     kind: "gauge",
-    help: "1 for each model of which too few workers are left: those that are left out for failures are asked all the same.",
+    help: "1 for each model that has too few workers left, so that the gateway also asks workers that are left out for failures.",
     labels: ["model"],
   },
   admitted: {
     name: "pointsman_admitted_requests",
     kind: "gauge",
-    help: "Requests past admission that have not ended.",
+    help: "Requests that were admitted and have not ended.",
     labels: [],
   },
   queueDepth: {
     name: "pointsman_queue_depth",
     kind: "gauge",
-    help: "Requests waiting for admission.",
+    help: "Requests that wait for admission.",
     labels: [],
   },
   loopDelay: {
     name: "pointsman_event_loop_delay_seconds",
     kind: "gauge",
-    help: "How late the gateway comes to what has happened: nine looks in ten of the last second were no later. Of several threads the latest.",
+    help: "How late the event loop is: nine in ten measurements of the last second were no later. With several threads, the latest thread.",
     labels: [],
     over: "max",
   },
   clientConnections: {
     name: "pointsman_client_connections",
     kind: "gauge",
-    help: "Open connections of clients to the main port, idle ones among them.",
+    help: "Open connections of clients to the main port, including idle ones.",
     labels: [],
   },
   refusals: {
     name: "pointsman_refused_total",
     kind: "counter",
-    help: "What came and was no request, by code: it is in no other count, as nothing of it was read.",
+    help: "Connections or bytes that were refused before a request was read, by code. No other metric counts them.",
     labels: ["code"],
   },
   upstreamSockets: {
