@@ -1,3 +1,4 @@
+import type { FieldReader } from "../transport/http1/fields.ts";
 import { SseFramer } from "../transport/sse-framer.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import { CR, LF, SPACE } from "../util/ascii.ts";
@@ -15,7 +16,7 @@ export abstract class EventResponse implements UpstreamResponse {
     return this.#inner.status;
   }
 
-  get headers(): ReadonlyMap<string, string> {
+  get headers(): FieldReader {
     return this.#inner.headers;
   }
 

@@ -1,3 +1,5 @@
+import type { FieldReader } from "../transport/http1/fields.ts";
+
 /** Longest rest that is believed, ms. Clients give up beyond it. */
 const MAX_REST_MS = 120_000;
 const LEAST_REST_MS = 1000;
@@ -6,7 +8,7 @@ const LEAST_REST_MS = 1000;
  * For how long a worker wants to be left alone, ms; undefined where it does not say. `Retry-After` is a number of seconds
  * or a date (RFC 9110, 10.2.3); `retry-after-ms` is OpenAI's and Azure's, and finer. `now`: the wall clock.
  */
-export function retryAfterMs(headers: ReadonlyMap<string, string>, now: number): number | undefined {
+export function retryAfterMs(headers: FieldReader, now: number): number | undefined {
   const told = millis(headers.get("retry-after-ms")) ?? restOf(headers.get("retry-after"), headers.get("date"), now);
   return told === undefined ? undefined : Math.min(Math.max(told, LEAST_REST_MS), MAX_REST_MS);
 }

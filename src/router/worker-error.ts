@@ -1,3 +1,4 @@
+import type { FieldReader } from "../transport/http1/fields.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { withoutOrigin } from "../util/without-origin.ts";
 import { retryAfterMs } from "./retry-after.ts";
@@ -16,7 +17,7 @@ const NOT_REACHED: ReadonlySet<number> = new Set([521, 522, 523, 525, 526, 527, 
 
 export interface WorkerAnswer {
   readonly status: number;
-  readonly headers: ReadonlyMap<string, string>;
+  readonly headers: FieldReader;
   readonly body: Uint8Array;
   /** The worker's origin, which must not appear in what clients see. */
   readonly origin: string;

@@ -1,14 +1,20 @@
 import type { GatewayError } from "../errors/errors.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
+import type { FieldReader } from "./http1/fields.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
 /** How the server and those who answer speak of a client's request. One implementation speaks HTTP/1.1; threads pass messages. */
 
+/** All fields of a message. A Map fits it by shape. */
+interface FieldList extends FieldReader {
+  entries(): Iterable<[name: string, value: string]>;
+}
+
 /** Header fields of a request, as they came. */
 export class RequestHeaders implements HeaderReader {
-  readonly #fields: ReadonlyMap<string, string>;
+  readonly #fields: FieldList;
 
-  constructor(fields: ReadonlyMap<string, string>) {
+  constructor(fields: FieldList) {
     this.#fields = fields;
   }
 
@@ -21,7 +27,7 @@ export class RequestHeaders implements HeaderReader {
   }
 
   entries(): [name: string, value: string][] {
-    return [...this.#fields];
+    return [...this.#fields.entries()];
   }
 }
 

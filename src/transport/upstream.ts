@@ -1,4 +1,5 @@
 import type { GatewayError } from "../errors/errors.ts";
+import type { FieldReader } from "./http1/fields.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
 /** How a router talks to a worker over HTTP. One implementation speaks HTTP/1.1; tests pass their own. */
@@ -52,7 +53,7 @@ export interface UpstreamResponse {
   /** Where it is there, each `read` gives whole events of the client's API. */
   readonly account?: StreamAccount | undefined;
   /** Names in lower case; where a name came twice the values are joined with `, `. */
-  readonly headers: ReadonlyMap<string, string>;
+  readonly headers: FieldReader;
   /**
    * The next bytes, at once where they are there already, `undefined` at the end of the body. Not reading stops the
    * worker: at most `maxBufferedBytes` are taken ahead. The bytes are the caller's to keep.

@@ -1,3 +1,4 @@
+import type { FieldReader } from "../../transport/http1/fields.ts";
 import { asGatewayError, clientClosed, type GatewayError } from "../../errors/errors.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import type { Attempt } from "../attempt.ts";
@@ -128,7 +129,7 @@ export class PdResponse implements UpstreamResponse {
     return this.#decode.status;
   }
 
-  get headers(): ReadonlyMap<string, string> {
+  get headers(): FieldReader {
     return this.#decode.headers;
   }
 

@@ -1,11 +1,10 @@
 import { GatewayError } from "../../errors/errors.ts";
 import { type ClientRequest, RequestHeaders } from "../downstream.ts";
 import { BodyFramer, framerOf } from "../http1/body-framer.ts";
-import { isKeptAlive, readFields } from "../http1/fields.ts";
+import { type FieldReader, isKeptAlive, readFields } from "../http1/fields.ts";
 
 /** Longest head of a request (request line and headers). */
 export const MAX_HEAD_BYTES = 16_384;
-const MAX_FIELDS = 200;
 
 export interface RequestHead extends Pick<ClientRequest, "method" | "path" | "query" | "headers" | "hasBody"> {
   /** The client may be sent chunks and informational answers. */
@@ -22,21 +21,12 @@ export interface RequestHead extends Pick<ClientRequest, "method" | "path" | "qu
  * throws malformed_request, bad_host, headers_too_large, unsupported_http_version.
  */
 export function readRequestHead(head: string): RequestHead {
-  const lines = head.split("\r\n");
-  if (lines.length - 1 > MAX_FIELDS)
-    throw new GatewayError("headers_too_large", `more than ${MAX_FIELDS} header fields`);
-  const [, method = "", target = "", version = ""] = REQUEST_LINE.exec(lines[0] ?? "") ?? [];
-  if (method === "") throw malformed("bad request line");
-  if (version !== "1.1" && version !== "1.0") {
-    throw new GatewayError("unsupported_http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here");
-  }
-  const isHttp11 = version === "1.1";
-  const fields = readFields(lines, 1, malformed);
-  // HTTP/1.0 did not have it: probes of load balancers still come without.
+  const lineEnd = head.indexOf("\r\n");
+  const line = lineEnd < 0 ? head : head.slice(0, lineEnd);
+  const { method, target, isHttp11 } = usualLines.get(line) ?? readRequestLine(line);
+  const fields = readFields(head, lineEnd < 0 ? head.length : lineEnd + 2, refused);
   const host = fields.get("host");
-  if (!HOST.test(host ?? (isHttp11 ? "" : "none"))) {
-    throw new GatewayError("bad_host", "the Host header is not a host name");
-  }
+  checkHost(host, isHttp11);
   // A tunnel has no path, and the other begins HTTP/2.
   if (method === "CONNECT" || method === "PRI") throw malformed("the method is not for a server");
   const resource = target.startsWith("/") ? target : withoutOrigin(target, host);
@@ -53,6 +43,39 @@ export function readRequestHead(head: string): RequestHead {
     hasBody: !framer.isDone,
     framer,
   };
+}
+
+interface RequestLine extends Pick<RequestHead, "method" | "isHttp11"> {
+  readonly target: string;
+}
+
+/** Throws malformed_request, unsupported_http_version. */
+function readRequestLine(line: string): RequestLine {
+  const [, method = "", target = "", version = ""] = REQUEST_LINE.exec(line) ?? [];
+  if (method === "") throw malformed("bad request line");
+  if (version !== "1.1" && version !== "1.0") {
+    throw new GatewayError("unsupported_http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here");
+  }
+  const read: RequestLine = { method, target, isHttp11: version === "1.1" };
+  if (line.length <= USUAL_LINE_LENGTH) {
+    if (usualLines.size >= MAX_USUAL_LINES) usualLines.clear();
+    usualLines.set(line, read);
+  }
+  return read;
+}
+
+/** Throws bad_host. */
+function checkHost(host: string | undefined, isHttp11: boolean): void {
+  if (host !== undefined && host === usualHost) return;
+  // HTTP/1.0 did not have it: probes of load balancers still come without.
+  if (!HOST.test(host ?? (isHttp11 ? "" : "none"))) {
+    throw new GatewayError("bad_host", "the Host header is not a host name");
+  }
+  if (host !== undefined) usualHost = host;
+}
+
+function refused(what: string, isTooMany = false): GatewayError {
+  return isTooMany ? new GatewayError("headers_too_large", what) : malformed(what);
 }
 
 export function malformed(what: string): GatewayError {
@@ -79,11 +102,20 @@ function withoutDefaultPort(scheme: string, authority: string): string {
   return host.endsWith(port) ? host.slice(0, -port.length) : host;
 }
 
-function framingOf(fields: ReadonlyMap<string, string>, isHttp11: boolean): BodyFramer {
+function framingOf(fields: FieldReader, isHttp11: boolean): BodyFramer {
   // HTTP/1.0 knows no chunks.
   if (!isHttp11 && fields.has("transfer-encoding")) throw malformed("unknown transfer encoding");
   return framerOf(fields, malformed) ?? BodyFramer.ofLength(0, malformed);
 }
+
+/**
+ * Request lines that were read lately, and the Host that came last: most requests have the same. Both are read by regular expressions
+ * otherwise, which takes 0.5 µs (Bun 1.4.5, 2026-11-26).
+ */
+const usualLines = new Map<string, RequestLine>();
+const USUAL_LINE_LENGTH = 64;
+const MAX_USUAL_LINES = 128;
+let usualHost = "";
 
 const REQUEST_LINE = /^([A-Z]{1,24}) ([\u0021-\u007e]+) HTTP\/([0-9]\.[0-9])$/;
 const ABSOLUTE = /^(https?):\/\/([^/?#]*)([^#]*)$/i;

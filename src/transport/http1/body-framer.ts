@@ -1,5 +1,4 @@
-import type { GatewayError } from "../../errors/errors.ts";
-import { lengthIn, readFields } from "./fields.ts";
+import { type FieldReader, lengthIn, readFields, type Refusal } from "./fields.ts";
 import { CR, LF, SEMICOLON, SPACE, TAB } from "../../util/ascii.ts";
 
 /** Longest trailer section. */
@@ -45,7 +44,7 @@ export class BodyFramer implements ByteRange {
   bytes: Buffer = NO_BYTES;
   from = 0;
   to = 0;
-  readonly #malformed: (what: string) => GatewayError;
+  readonly #malformed: Refusal;
   readonly #isPadded: boolean;
   #state: State;
   #remaining: number;
@@ -56,23 +55,23 @@ export class BodyFramer implements ByteRange {
   #trailerBytes = 0;
   #extensionBytes = 0;
 
-  private constructor(state: State, remaining: number, malformed: (what: string) => GatewayError, isPadded = false) {
+  private constructor(state: State, remaining: number, malformed: Refusal, isPadded = false) {
     this.#isPadded = isPadded;
     this.#state = state;
     this.#remaining = remaining;
     this.#malformed = malformed;
   }
 
-  static ofLength(bytes: number, malformed: (what: string) => GatewayError): BodyFramer {
+  static ofLength(bytes: number, malformed: Refusal): BodyFramer {
     return new BodyFramer(bytes === 0 ? "done" : "length", bytes, malformed);
   }
 
   /** `isPadded`: sizes may have zeros before them and spaces behind them, as old servers write them. */
-  static chunked(malformed: (what: string) => GatewayError, isPadded = false): BodyFramer {
+  static chunked(malformed: Refusal, isPadded = false): BodyFramer {
     return new BodyFramer("chunk-size", 0, malformed, isPadded);
   }
 
-  static untilClose(malformed: (what: string) => GatewayError): BodyFramer {
+  static untilClose(malformed: Refusal): BodyFramer {
     return new BodyFramer("until-close", 0, malformed);
   }
 
@@ -192,7 +191,7 @@ export class BodyFramer implements ByteRange {
 
   /** Trailers are looked at and dropped. */
   #finishTrailers(): void {
-    const fields = readFields(this.#trailerLines, 0, this.#malformed);
+    const fields = readFields(this.#trailerLines.join("\r\n"), 0, this.#malformed);
     for (const name of FRAMING) if (fields.has(name)) throw this.#malformed("framing in a trailer");
     this.#state = "done";
   }
@@ -241,8 +240,8 @@ export class BodyFramer implements ByteRange {
  * an encoding other than chunks alone, are refused with what `malformed` makes of a few words. `isPadded`: see `BodyFramer.chunked`.
  */
 export function framerOf(
-  fields: ReadonlyMap<string, string>,
-  malformed: (what: string) => GatewayError,
+  fields: FieldReader,
+  malformed: Refusal,
   isPadded = false,
 ): BodyFramer | undefined {
   const told = fields.get("content-length");

@@ -1,6 +1,7 @@
 import { asGatewayError, clientClosed, GatewayError, tookTooLong, whyLeft } from "../../errors/errors.ts";
 import type { PieceTaker, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
 import { type BodyFramer, bytesOf } from "./body-framer.ts";
+import type { FieldReader } from "./fields.ts";
 import { PieceQueue, type PieceSource } from "./piece-queue.ts";
 import { ReadPace } from "./read-pace.ts";
 import { ResponseParser } from "./response-parser.ts";
@@ -71,7 +72,7 @@ export class Exchange implements UpstreamResponse {
     return this.#parser.status;
   }
 
-  get headers(): ReadonlyMap<string, string> {
+  get headers(): FieldReader {
     return this.#parser.headers;
   }
 

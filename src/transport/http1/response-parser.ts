@@ -1,6 +1,6 @@
 import { GatewayError } from "../../errors/errors.ts";
 import { BodyFramer, framerOf } from "./body-framer.ts";
-import { indexOfBlankLine, isKeptAlive, readFields } from "./fields.ts";
+import { type FieldReader, type Fields, indexOfBlankLine, isKeptAlive, type LineEnd, readFields } from "./fields.ts";
 import { CR, LF } from "../../util/ascii.ts";
 
 /** Longest head of an answer (status line and headers). Engines send a few hundred bytes. */
@@ -8,6 +8,7 @@ const MAX_HEAD_BYTES = 16_384;
 /** Informational answers (1xx) before the real one. */
 const MAX_INFORMATIONAL = 32;
 const NO_BYTES: Buffer = Buffer.alloc(0);
+const NO_FIELDS: FieldReader = new Map<string, string>();
 
 /**
  * Reads the head of one HTTP/1.1 answer (RFC 9112) from the pieces in which it arrives, after any informational ones, and finds the
@@ -15,7 +16,7 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
  */
 export class ResponseParser {
   status = 0;
-  headers: ReadonlyMap<string, string> = new Map();
+  headers: FieldReader = NO_FIELDS;
   /** May the connection carry another request after this answer, as far as its head says? */
   keepAlive = true;
   /** Of the body; undefined while the head is not whole. */
@@ -57,45 +58,50 @@ export class ResponseParser {
         this.#pending = bytes.subarray(from);
         return bytes.length;
       }
-      const lines = bytes.toString("latin1", from, head.end).split(head.lineEnd);
-      const version = this.#readStatusLine(lines[0] ?? "");
+      const text = bytes.toString("latin1", from, head.end);
+      const lineEnd = text.indexOf(head.lineEnd);
+      const isHttp11 = this.#readStatusLine(lineEnd < 0 ? text : text.slice(0, lineEnd));
+      const start = lineEnd < 0 ? text.length : lineEnd + head.lineEnd.length;
+      const fields = readFields(text, start, malformed, head.lineEnd);
       from = head.next;
       if (this.status >= 200) {
-        this.#framer = this.#readHeaders(lines, version);
+        this.#framer = this.#readHeaders(fields, isHttp11);
         return from;
       }
-      this.#passOver(lines);
+      this.#passOver(fields);
     }
   }
 
   /** An informational answer: only the next one may be that to the request. */
-  #passOver(lines: readonly string[]): void {
+  #passOver(fields: FieldReader): void {
     if (this.status === 101) throw malformed("unasked upgrade");
-    const fields = readFields(lines, 1, malformed);
     if (fields.has("content-length") || fields.has("transfer-encoding")) throw malformed("a body of no answer");
     this.#informational += 1;
     if (this.#informational > MAX_INFORMATIONAL) throw malformed("too many informational answers");
   }
 
-  #readStatusLine(line: string): string {
+  /** Takes the status. True for HTTP/1.1, false for HTTP/1.0. */
+  #readStatusLine(line: string): boolean {
+    if (line === USUAL_STATUS_LINE) {
+      this.status = 200;
+      return true;
+    }
     const match = STATUS_LINE.exec(line);
     if (!match) throw malformed("bad status line");
     this.status = Number(match[2]);
-    return match[1] ?? "";
+    return match[1] === "1.1";
   }
 
-  #readHeaders(lines: readonly string[], version: string): BodyFramer {
-    const headers = readFields(lines, 1, malformed);
-    const isHttp11 = version === "1.1";
+  #readHeaders(headers: Fields, isHttp11: boolean): BodyFramer {
     this.headers = headers;
     // Chunks are not of HTTP/1.0: who sends them may mean another end than we find (RFC 9112, section 6.1).
     this.keepAlive = isKeptAlive(headers, isHttp11) && (isHttp11 || !headers.has("transfer-encoding"));
     return this.#framingOf(headers);
   }
 
-  #framingOf(headers: Map<string, string>): BodyFramer {
+  #framingOf(headers: Fields): BodyFramer {
     const told = headers.get("content-length");
-    if (told?.includes(",")) headers.set("content-length", sameLength(told));
+    if (told?.includes(",")) headers.replace("content-length", sameLength(told));
     const framer = framerOf(headers, malformed, true);
     if (this.#isHeadRequest || this.status === 204 || this.status === 304) {
       // Without a body whatever the head says (RFC 9112, section 6.3); where it says otherwise one may follow nevertheless.
@@ -111,7 +117,7 @@ export class ResponseParser {
 interface FoundHead {
   /** Of its last line. */
   readonly end: number;
-  readonly lineEnd: "\r\n" | "\n";
+  readonly lineEnd: LineEnd;
   /** Behind the blank line. */
   readonly next: number;
 }
@@ -151,6 +157,8 @@ function sameLength(told: string): string {
 
 const BEGINNING = "HTTP/1.";
 
+/** What nearly every answer begins with. */
+const USUAL_STATUS_LINE = "HTTP/1.1 200 OK";
 const STATUS_LINE = /^HTTP\/(1\.[01]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?$/;
 
 function malformed(what: string): GatewayError {
