@@ -20,7 +20,7 @@ const NO_PARAMS: Readonly<Record<string, string>> = {};
  * `:name` stands for one segment that is not empty, `*` at the end for all that follows.
  */
 export class RouteTable<H> {
-  readonly #exact = new Map<string, Map<string, H>>();
+  readonly #exact = new Map<string, Match<H> & { readonly handlers: Map<string, H> }>();
   readonly #patterns: Pattern<H>[] = [];
 
   add(method: Method, path: string, handler: H): void {
@@ -28,8 +28,8 @@ export class RouteTable<H> {
   }
 
   find(path: string): Match<H> | undefined {
-    const handlers = this.#exact.get(path);
-    if (handlers) return { handlers, params: NO_PARAMS };
+    const exact = this.#exact.get(path);
+    if (exact) return exact;
     const given = path.split("/");
     for (const pattern of this.#patterns) {
       const params = paramsIn(pattern.parts, given);
@@ -42,9 +42,9 @@ export class RouteTable<H> {
     const parts = path.split("/");
     const isPattern = parts.at(-1) === "*" || parts.some((part) => part.startsWith(":"));
     if (!isPattern) {
-      const handlers = this.#exact.get(path) ?? new Map<string, H>();
-      this.#exact.set(path, handlers);
-      return handlers;
+      const exact = this.#exact.get(path) ?? { handlers: new Map<string, H>(), params: NO_PARAMS };
+      this.#exact.set(path, exact);
+      return exact.handlers;
     }
     const known = this.#patterns.find((pattern) => pattern.parts.join("/") === path);
     if (known) return known.handlers;

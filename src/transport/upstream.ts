@@ -67,8 +67,8 @@ export interface UpstreamResponse {
   follow?(taker: PieceTaker): Promise<void>;
   /** The reader has the first part of the answer, as far as its API says what that is. Only where somebody wants to know. */
   begun?(): void;
-  /** The whole body. Throws what `read` throws, and invalid_upstream_response past `maxBytes`. */
-  bytes(maxBytes: number): Promise<Uint8Array>;
+  /** The whole body, at once where it is there. Throws what `read` throws, and invalid_upstream_response past `maxBytes`. */
+  bytes(maxBytes: number): Uint8Array | Promise<Uint8Array>;
   /** Ends the exchange where it is; the worker sees its connection close, also after the end where it is still idle. */
   discard(): void;
 }

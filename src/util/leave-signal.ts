@@ -1,9 +1,12 @@
+/** Who is told that nobody waits any more: a function, or an object, which costs no closure for each request. */
+export type LeaveListener = (() => void) | { handleEvent(): void };
+
 /** Says that nobody waits for something any more. `AbortSignal` fits it by shape. */
 export interface LeaveSignal {
   readonly aborted: boolean;
   readonly reason: unknown;
-  addEventListener(type: "abort", listener: () => void, options?: { readonly once: true }): void;
-  removeEventListener(type: "abort", listener: () => void): void;
+  addEventListener(type: "abort", listener: LeaveListener, options?: { readonly once: true }): void;
+  removeEventListener(type: "abort", listener: LeaveListener): void;
 }
 
 /**
@@ -13,15 +16,26 @@ export interface LeaveSignal {
 export class LeaveController implements LeaveSignal {
   aborted = false;
   reason: unknown;
-  #listeners: (() => void)[] = [];
+  /** Most requests have one listener at a time. */
+  #first: LeaveListener | undefined;
+  #others: LeaveListener[] | undefined;
 
-  addEventListener(_type: "abort", listener: () => void): void {
-    if (!this.aborted) this.#listeners.push(listener);
+  addEventListener(_type: "abort", listener: LeaveListener): void {
+    if (this.aborted) return;
+    if (!this.#first) this.#first = listener;
+    else {
+      this.#others ??= [];
+      this.#others.push(listener);
+    }
   }
 
-  removeEventListener(_type: "abort", listener: () => void): void {
-    const index = this.#listeners.indexOf(listener);
-    if (index >= 0) this.#listeners.splice(index, 1);
+  removeEventListener(_type: "abort", listener: LeaveListener): void {
+    if (this.#first === listener) {
+      this.#first = this.#others?.shift();
+      return;
+    }
+    const index = this.#others?.indexOf(listener) ?? -1;
+    if (index >= 0) this.#others?.splice(index, 1);
   }
 
   /** Calls those who listen, once; later calls do nothing. */
@@ -30,6 +44,10 @@ export class LeaveController implements LeaveSignal {
     this.aborted = true;
     this.reason = reason;
     // One by one: who is called may take another off.
-    for (let next = this.#listeners.shift(); next; next = this.#listeners.shift()) next();
+    for (let next = this.#first; next; next = this.#first) {
+      this.#first = this.#others?.shift();
+      if (typeof next === "function") next();
+      else next.handleEvent();
+    }
   }
 }

@@ -18,7 +18,7 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** Whether these bytes are overwritten by the next that are made. */
 export function isTransient(bytes: Uint8Array): boolean {
-  return bytes.buffer === SCRATCH.buffer;
+  return bytes === SCRATCH;
 }
 
 /** Status line and headers, with the blank line. Throws RangeError on a header that would not be one line. */
@@ -32,28 +32,40 @@ export function headOf(asked: Asked, { status, headers }: Reply, framing: Framin
   return `${head}date: ${dateNow()}\r\n\r\n`;
 }
 
-/** A whole answer as what is to be written, one piece or two. Bytes that are transient are written before others are made. */
-export function wholeAnswer(asked: Asked, reply: Reply, body: Uint8Array | string, closes: boolean): Uint8Array[] {
-  const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
-  const head = headOf(asked, reply, { length }, closes);
-  if (asked.method === "HEAD" || length === 0) return [Buffer.from(head, "latin1")];
-  if (head.length + length > SCRATCH.length) {
-    return [Buffer.from(head, "latin1"), typeof body === "string" ? Buffer.from(body) : body];
-  }
-  const at = SCRATCH.write(head, 0, "latin1");
-  if (typeof body === "string") SCRATCH.write(body, at);
-  else SCRATCH.set(body, at);
-  return [SCRATCH.subarray(0, at + length)];
-}
-
 /** What is to be written: the first `length` of the bytes. */
 export interface Written {
   bytes: Uint8Array;
   length: number;
 }
 
+/** A whole answer: what is written first, and a large body behind it. */
+export interface WholeAnswer extends Written {
+  after: Uint8Array | undefined;
+}
+
 /** One for all: it is read before the next is made. */
-const written: Written = { bytes: SCRATCH, length: 0 };
+const written: WholeAnswer = { bytes: SCRATCH, length: 0, after: undefined };
+
+/** A whole answer, transient but for a large body. It is written before the next is made. */
+export function wholeAnswer(asked: Asked, reply: Reply, body: Uint8Array | string, closes: boolean): WholeAnswer {
+  const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
+  const head = headOf(asked, reply, { length }, closes);
+  const isBodiless = asked.method === "HEAD" || length === 0;
+  const isApart = head.length + length > SCRATCH.length;
+  written.bytes = head.length > SCRATCH.length ? Buffer.from(head, "latin1") : SCRATCH;
+  const at = written.bytes === SCRATCH ? SCRATCH.write(head, 0, "latin1") : head.length;
+  written.length = isBodiless || isApart ? at : at + length;
+  written.after = isApart && !isBodiless ? bytesIn(body) : undefined;
+  if (isBodiless || isApart) return written;
+  if (typeof body === "string") SCRATCH.write(body, at);
+  else SCRATCH.set(body, at);
+  return written;
+}
+
+function bytesIn(body: Uint8Array | string): Uint8Array {
+  return typeof body === "string" ? Buffer.from(body) : body;
+}
+
 /** Digits, CRLF before and after: most that the frame of a chunk takes. */
 const FRAME_BYTES = 16;
 

@@ -6,7 +6,7 @@ import { indexOfBlankLine } from "../http1/fields.ts";
 import { Ahead, tight } from "./ahead.ts";
 import type { ByteAccount } from "./byte-account.ts";
 import { IncomingRequest, memoryFull, type RequestConnection } from "./incoming-request.ts";
-import { headOf, isTransient, wholeAnswer } from "./answer-bytes.ts";
+import { headOf, isTransient, type WholeAnswer, wholeAnswer } from "./answer-bytes.ts";
 import { AnswerSink, type SinkConnection } from "./answer-sink.ts";
 import { malformed, MAX_HEAD_BYTES, readRequestHead } from "./request-head.ts";
 import type { Turns, Waiting } from "./turns.ts";
@@ -25,6 +25,7 @@ const HEAD_MS = 10_000;
 /** For a client to close its side after the last answer, ms. Closing at once could take the answer from it (RFC 9112, section 9.6). */
 const LINGER_MS = 2000;
 const NO_BYTES: Buffer = Buffer.alloc(0);
+const BLANK_LINE_BYTES = 4;
 
 export interface ConnectionOwner {
   /** In which a client asks nothing, or takes nothing of an answer that is whole, ms. */
@@ -295,11 +296,11 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     }
     this.#phase = "busy";
     this.#request = request;
-    const rest = bytes.subarray(end + 4);
+    const from = end + BLANK_LINE_BYTES;
     if (!framer.isDone) {
       this.#framer = framer;
-      if (rest.length > 0) this.#takeBody(framer, rest);
-    } else if (rest.length > 0) this.#keepAhead(rest);
+      if (from < bytes.length) this.#takeBody(framer, bytes, from);
+    } else if (from < bytes.length) this.#keepAhead(bytes.subarray(from));
     void this.#owner.handle(request).then((reply) => {
       try {
         this.#answer(request, reply);
@@ -310,10 +311,11 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     });
   }
 
-  #takeBody(framer: BodyFramer, bytes: Buffer): void {
+  /** What stands in the bytes from `from` on is of the body. */
+  #takeBody(framer: BodyFramer, bytes: Buffer, from = 0): void {
     const request = this.#request;
     try {
-      framer.push(bytes);
+      framer.push(bytes, from);
     } catch (error) {
       // Where the next request begins cannot be told any more.
       this.#framer = undefined;
@@ -327,8 +329,12 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     this.#framer = undefined;
     const { rest } = framer;
     if (rest.length > 0) this.#keepAhead(rest);
-    if (request) request.end();
-    else this.#next();
+    if (request) {
+      request.end();
+      return;
+    }
+    this.#since = this.#owner.now();
+    this.#next();
   }
 
   #keepAhead(bytes: Buffer): void {
@@ -352,7 +358,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     if (!request.keepAlive || reply.endsConnection === true || this.#owner.isLeaving) this.#isLast = true;
     if (isReplyStream(reply.body)) this.#answerInPieces(request, reply, reply.body);
     else {
-      for (const bytes of wholeAnswer(request, reply, reply.body, this.#isLast)) this.#write(bytes);
+      this.#writeWhole(wholeAnswer(request, reply, reply.body, this.#isLast));
       this.#answered();
     }
   }
@@ -434,7 +440,6 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
 
   #beIdle(): void {
     this.#phase = "idle";
-    this.#since = this.#owner.now();
     this.#dropped = 0;
   }
 
@@ -464,7 +469,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   #writeRefusal(error: GatewayError, asked: Buffer): void {
     const reply = this.#owner.refuse(error);
     const to = asked.toString("latin1", 0, HEAD.length) === HEAD ? HEAD_REQUEST : NO_REQUEST;
-    for (const bytes of wholeAnswer(to, reply, reply.body, true)) this.#write(bytes);
+    this.#writeWhole(wholeAnswer(to, reply, reply.body, true));
   }
 
   /** Closes our side, and waits for the client to close its own. */
@@ -499,6 +504,11 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     if (this.#unsent) return;
     if (this.#sink?.isBegun === true) this.#sink.probe();
     else if (this.#request?.isHttp11 === true) this.#write(CONTINUE);
+  }
+
+  #writeWhole({ bytes, length, after }: WholeAnswer): void {
+    this.#write(bytes, length);
+    if (after) this.#write(after);
   }
 
   /** The first `length` of the bytes. */

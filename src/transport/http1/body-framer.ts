@@ -51,7 +51,7 @@ export class BodyFramer implements ByteRange {
   /** A line that is not all there. */
   #pending: Buffer = NO_BYTES;
   #rest: Buffer = NO_BYTES;
-  #trailerLines: string[] = [];
+  #trailerLines: string[] | undefined;
   #trailerBytes = 0;
   #extensionBytes = 0;
 
@@ -90,29 +90,30 @@ export class BodyFramer implements ByteRange {
   }
 
   /**
-   * Takes the next piece and shows the body bytes in it, moved together: the piece is used as working space and must be the
-   * framer's own.
+   * Takes the next piece, or what of it begins at `from`, and shows the body bytes in it, moved together: the piece is used as working
+   * space and must be the framer's own.
    */
-  push(piece: Buffer): void {
+  push(piece: Buffer, from = 0): void {
     switch (this.#state) {
       case "length": {
-        const count = Math.min(piece.length, this.#remaining);
-        this.#show(piece, 0, count);
-        this.#remaining -= count;
+        const to = Math.min(piece.length, from + this.#remaining);
+        this.#show(piece, from, to);
+        this.#remaining -= to - from;
         if (this.#remaining > 0) return;
         this.#state = "done";
-        this.#rest = count === piece.length ? NO_BYTES : piece.subarray(count);
+        this.#rest = to === piece.length ? NO_BYTES : piece.subarray(to);
         return;
       }
       case "until-close":
-        this.#show(piece, 0, piece.length);
+        this.#show(piece, from, piece.length);
         return;
       case "done":
-        this.#rest = piece;
+        this.#rest = piece.subarray(from);
         this.#show(NO_BYTES, 0, 0);
         return;
       default:
-        this.#readChunks(this.#pending.length > 0 ? this.#joined(piece) : piece);
+        if (this.#pending.length > 0) this.#readChunks(this.#joined(piece.subarray(from)), 0);
+        else this.#readChunks(piece, from);
     }
   }
 
@@ -134,12 +135,12 @@ export class BodyFramer implements ByteRange {
     return bytes;
   }
 
-  /** Moves the payload of all chunks in `bytes` together and shows it. */
-  #readChunks(bytes: Buffer): void {
-    let at = 0;
-    let out = 0;
+  /** Moves the payload of all chunks that stand in `bytes` from `from` on together and shows it. */
+  #readChunks(bytes: Buffer, from: number): void {
+    let at = from;
+    let out = from;
     // Nearly every piece of a stream is one chunk: it is shown where it lies, and nothing is moved.
-    let start = 0;
+    let start = from;
     while (at < bytes.length) {
       if (this.#state === "chunk-data") {
         const count = Math.min(this.#remaining, bytes.length - at);
@@ -182,16 +183,21 @@ export class BodyFramer implements ByteRange {
     } else if (this.#state === "trailers") {
       this.#trailerBytes += end - from + 2;
       if (from === end) this.#finishTrailers();
-      else this.#trailerLines.push(bytes.toString("latin1", from, end));
+      else this.#keepTrailer(bytes.toString("latin1", from, end));
     } else {
       this.#remaining = this.#chunkSize(bytes, from, end);
       this.#state = this.#remaining === 0 ? "trailers" : "chunk-data";
     }
   }
 
+  #keepTrailer(line: string): void {
+    this.#trailerLines ??= [];
+    this.#trailerLines.push(line);
+  }
+
   /** Trailers are looked at and dropped. */
   #finishTrailers(): void {
-    const fields = readFields(this.#trailerLines.join("\r\n"), 0, this.#malformed);
+    const fields = readFields((this.#trailerLines ?? []).join("\r\n"), 0, this.#malformed);
     for (const name of FRAMING) if (fields.has(name)) throw this.#malformed("framing in a trailer");
     this.#state = "done";
   }
@@ -239,11 +245,7 @@ export class BodyFramer implements ByteRange {
  * The framing that a message's head tells of its body (RFC 9112, section 6.3); undefined where it tells none. Two at once, or
  * an encoding other than chunks alone, are refused with what `malformed` makes of a few words. `isPadded`: see `BodyFramer.chunked`.
  */
-export function framerOf(
-  fields: FieldReader,
-  malformed: Refusal,
-  isPadded = false,
-): BodyFramer | undefined {
+export function framerOf(fields: FieldReader, malformed: Refusal, isPadded = false): BodyFramer | undefined {
   const told = fields.get("content-length");
   const encoding = fields.get("transfer-encoding");
   if (encoding !== undefined) {

@@ -3,8 +3,8 @@ import { GatewayError } from "../../errors/errors.ts";
 import type { Exchange, ExchangeConnection } from "./exchange.ts";
 import type { RestMs } from "./rests.ts";
 
-/** Bodies up to this size leave in one write together with the head. */
-const ONE_WRITE_BYTES = 32_768;
+/** A head and a body that fit in here together leave in one write. The bytes are overwritten by the next request. */
+const SCRATCH: Buffer = Buffer.allocUnsafeSlow(32_768);
 
 export interface ConnectionOwner {
   now(): number;
@@ -86,21 +86,18 @@ export class Connection implements ExchangeConnection {
   }
 
   /** Writes the request. The connection must be ready, idle and not gone: on one that is gone nobody would end the exchange. */
-  start(exchange: Exchange, head: string): void {
+  start(exchange: Exchange, head: string, now: number): void {
     this.#exchange = exchange;
-    exchange.started(this, this.#owner.now());
+    exchange.started(this, now);
     const { body } = exchange.request;
-    if (body && body.length > ONE_WRITE_BYTES) {
+    if (head.length + (body?.length ?? 0) > SCRATCH.length) {
       this.#write(Buffer.from(head, "latin1"));
-      this.#write(body);
-    } else if (body) {
-      const whole = Buffer.allocUnsafe(head.length + body.length);
-      whole.write(head, "latin1");
-      whole.set(body, head.length);
-      this.#write(whole);
-    } else {
-      this.#write(Buffer.from(head, "latin1"));
+      if (body) this.#write(body);
+      return;
     }
+    const at = SCRATCH.write(head, 0, "latin1");
+    if (body) SCRATCH.set(body, at);
+    this.#write(SCRATCH, at + (body?.length ?? 0));
   }
 
   received(bytes: Buffer): void {
@@ -205,15 +202,18 @@ export class Connection implements ExchangeConnection {
     this.#owner.gone(this);
   }
 
-  #write(bytes: Uint8Array): void {
+  /** The first `length` of the bytes. */
+  #write(bytes: Uint8Array, length = bytes.length): void {
     if (this.#unsent) {
-      this.#unsent = Buffer.concat([this.#unsent, bytes]);
+      this.#unsent = Buffer.concat([this.#unsent, bytes.subarray(0, length)]);
       return;
     }
     const socket = this.#socket;
     if (!socket) return;
-    const written = socket.write(bytes);
-    if (written >= 0 && written < bytes.length) this.#unsent = bytes.subarray(written);
+    const written = socket.write(bytes, 0, length);
+    if (written < 0 || written >= length) return;
+    const rest = bytes.subarray(written, length);
+    this.#unsent = bytes === SCRATCH ? Buffer.from(rest) : rest;
   }
 }
 

@@ -24,11 +24,6 @@ export interface ExchangeConnection extends PieceSource {
   closeIfIdle(): void;
 }
 
-interface Waiter {
-  resolve(value: UpstreamResponse): void;
-  reject(error: unknown): void;
-}
-
 /**
  * One request and its answer on a connection. The connection feeds it bytes; the reader takes them. Ends exactly once:
  * whole, failed, or discarded.
@@ -40,7 +35,7 @@ export class Exchange implements UpstreamResponse {
   #connection: ExchangeConnection | undefined;
   /** The connection that it was on, once it is over. */
   #used: ExchangeConnection | undefined;
-  #headWaiter: Waiter | undefined;
+  #waiter: PromiseWithResolvers<UpstreamResponse> | undefined;
   /** Who takes pieces as they come, and what ends that. */
   #taker: PieceTaker | undefined;
   #stopTaking: (() => void) | undefined;
@@ -55,17 +50,14 @@ export class Exchange implements UpstreamResponse {
   /** When the phase in which it is runs out, on the transport's clock; Infinity while nothing is waited for. */
   #phaseDeadline = Number.POSITIVE_INFINITY;
   readonly #signal: LeaveSignal | undefined;
-  readonly #onAbort: () => void;
 
   constructor(request: UpstreamRequest, signal: LeaveSignal | undefined) {
     this.request = request;
     this.#parser = new ResponseParser(request.method);
     this.#signal = signal;
-    this.#onAbort = () => this.fail(whyLeft(signal?.reason));
-    this.head = new Promise((resolve, reject) => {
-      this.#headWaiter = { resolve, reject };
-    });
-    signal?.addEventListener("abort", this.#onAbort);
+    this.#waiter = Promise.withResolvers();
+    this.head = this.#waiter.promise;
+    signal?.addEventListener("abort", this);
   }
 
   get status(): number {
@@ -120,9 +112,7 @@ export class Exchange implements UpstreamResponse {
     this.#hasBytes = true;
     this.#framer = this.#parser.push(piece);
     if (!this.#framer) return false;
-    const headWaiter = this.#headWaiter;
-    this.#headWaiter = undefined;
-    headWaiter?.resolve(this);
+    this.#takeWaiter()?.resolve(this);
     return true;
   }
 
@@ -159,10 +149,19 @@ export class Exchange implements UpstreamResponse {
     if (this.isOver) return;
     this.#pieces.fail(error);
     this.#settle(false);
-    const headWaiter = this.#headWaiter;
-    this.#headWaiter = undefined;
-    headWaiter?.reject(error);
+    this.#takeWaiter()?.reject(error);
     this.#unfollow();
+  }
+
+  /** The client has left. */
+  handleEvent(): void {
+    this.fail(whyLeft(this.#signal?.reason));
+  }
+
+  #takeWaiter(): PromiseWithResolvers<UpstreamResponse> | undefined {
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    return waiter;
   }
 
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
@@ -181,7 +180,13 @@ export class Exchange implements UpstreamResponse {
     });
   }
 
-  async bytes(maxBytes: number): Promise<Uint8Array> {
+  bytes(maxBytes: number): Uint8Array | Promise<Uint8Array> {
+    // Nearly every answer that is not streamed comes in one piece, together with its head.
+    const only = this.#pieces.isEnded ? this.#pieces.takeOnly(maxBytes) : undefined;
+    return only ?? this.#collect(maxBytes);
+  }
+
+  async #collect(maxBytes: number): Promise<Uint8Array> {
     const pieces: Uint8Array[] = [];
     let total = 0;
     for (;;) {
@@ -233,7 +238,7 @@ export class Exchange implements UpstreamResponse {
   }
 
   #settle(isReusable: boolean): void {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#signal?.removeEventListener("abort", this);
     const connection = this.#connection;
     this.#connection = undefined;
     this.#used = connection;

@@ -34,6 +34,8 @@ export class Fields implements FieldReader {
   #last: Field | undefined;
   /** Field lines that were taken. */
   count = 0;
+  /** A bit for each length that a name has: most names that are asked for are not there, and few lengths are. */
+  #lengths = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -60,7 +62,10 @@ export class Fields implements FieldReader {
     this.count += 1;
     const field = this.#find(name);
     if (field) field.joined = `${this.#valueOf(field)}, ${this.#text.slice(from, to)}`;
-    else this.#last = { name, from, to, joined: undefined, before: this.#last };
+    else {
+      this.#last = { name, from, to, joined: undefined, before: this.#last };
+      this.#lengths |= 1 << name.length;
+    }
   }
 
   /** Puts another value in the place of that of a field. */
@@ -74,6 +79,8 @@ export class Fields implements FieldReader {
   }
 
   #find(name: string): Field | undefined {
+    // Only the lowest five bits of the length count in a shift.
+    if ((this.#lengths & (1 << name.length)) === 0) return undefined;
     for (let field = this.#last; field; field = field.before) if (field.name === name) return field;
     return undefined;
   }
@@ -95,12 +102,7 @@ export type Refusal = (what: string, isTooMany?: boolean) => GatewayError;
  * One look at each character, without regular expressions and without a string for each line: 5 of the 50 µs that a small request
  * takes went there (Bun 1.4.5, 2026-11-26).
  */
-export function readFields(
-  text: string,
-  start: number,
-  malformed: Refusal,
-  lineEnd: LineEnd = "\r\n",
-): Fields {
+export function readFields(text: string, start: number, malformed: Refusal, lineEnd: LineEnd = "\r\n"): Fields {
   const fields = new Fields(text);
   let at = start;
   while (at < text.length) {

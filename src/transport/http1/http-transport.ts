@@ -42,22 +42,27 @@ export class HttpTransport implements Transport, Disposable {
     this.#rests = new Rests(clock);
   }
 
-  async send(request: UpstreamRequest, signal: LeaveSignal | undefined): Promise<UpstreamResponse> {
+  send(request: UpstreamRequest, signal: LeaveSignal | undefined): Promise<UpstreamResponse> {
+    const now = this.#clock.now();
+    const refusal = this.#refusal(request, signal, now);
+    if (refusal) return Promise.reject(refusal);
     const sockets = this.#socketsOf(request.origin);
-    let way: Way | undefined;
+    const idle = sockets.takeIdle(now);
+    if (idle) return start(idle, request, signal, now);
+    return this.#sendLater({ request, sockets, signal, lineEndsAt: now + request.timeouts.connectMs });
+  }
+
+  async #sendLater(way: Way): Promise<UpstreamResponse> {
+    const { request, sockets, signal } = way;
     for (;;) {
-      const refusal = this.#refusal(request, signal);
+      const connection = await this.#reach(way);
+      const now = this.#clock.now();
+      // Waiting and connecting give other things time to happen: nothing is written before all is asked once more.
+      if (this.#isUsable(connection, way, now)) return start(connection, request, signal, now);
+      const refusal = this.#refusal(request, signal, now);
       if (refusal) throw refusal;
-      let connection = sockets.takeIdle();
-      if (!connection) {
-        way ??= { request, sockets, signal, lineEndsAt: this.#clock.now() + request.timeouts.connectMs };
-        connection = await this.#reach(way);
-        // Waiting and connecting give other things time to happen: nothing is written before all is asked once more.
-        if (!this.#isUsable(connection, way)) continue;
-      }
-      const exchange = new Exchange(request, signal);
-      connection.start(exchange, requestHead(request));
-      return exchange.head;
+      const idle = sockets.takeIdle(now);
+      if (idle) return start(idle, request, signal, now);
     }
   }
 
@@ -102,10 +107,10 @@ export class HttpTransport implements Transport, Disposable {
   }
 
   /** Why nothing is to be sent for this request, or any; undefined where there is no reason. */
-  #refusal({ deadline }: UpstreamRequest, signal: LeaveSignal | undefined): GatewayError | undefined {
+  #refusal({ deadline }: UpstreamRequest, signal: LeaveSignal | undefined, now: number): GatewayError | undefined {
     if (this.#isClosed) return shuttingDown();
     if (signal?.aborted) return whyLeft(signal.reason);
-    return this.#clock.now() >= deadline ? tookTooLong() : undefined;
+    return now >= deadline ? tookTooLong() : undefined;
   }
 
   /** A socket that another request is done with, or a new one. */
@@ -122,8 +127,8 @@ export class HttpTransport implements Transport, Disposable {
   }
 
   /** Whether the request may still be written there. Throws upstream_connect_failed where the worker closes each new connection. */
-  #isUsable(connection: Connection, { request, signal }: Way): boolean {
-    if (this.#refusal(request, signal)) {
+  #isUsable(connection: Connection, { request, signal }: Way, now: number): boolean {
+    if (this.#refusal(request, signal, now)) {
       connection.close();
       return false;
     }
@@ -206,6 +211,17 @@ function allTaken(): GatewayError {
   return new GatewayError("upstream_connections_full", "all connections to the worker are taken", {
     retryAfterSecs: 1,
   });
+}
+
+function start(
+  connection: Connection,
+  request: UpstreamRequest,
+  signal: LeaveSignal | undefined,
+  now: number,
+): Promise<UpstreamResponse> {
+  const exchange = new Exchange(request, signal);
+  connection.start(exchange, requestHead(request), now);
+  return exchange.head;
 }
 
 function requestHead(request: UpstreamRequest): string {

@@ -22,7 +22,9 @@ export class PieceQueue {
   /** Undefined while there is nobody to stop. */
   source: PieceSource | undefined;
   readonly #maxBytes: number;
-  #pieces: Buffer[] = [];
+  /** The first of what has come, and what came behind it. */
+  #first: Buffer | undefined;
+  #others: Buffer[] | undefined;
   #bytes = 0;
   #reader: Reader | undefined;
   #isPaused = false;
@@ -56,11 +58,18 @@ export class PieceQueue {
 
   /** The next piece of those that have come. */
   take(): Buffer | undefined {
-    const next = this.#pieces.shift();
+    const next = this.#first;
     if (!next) return undefined;
+    this.#first = this.#others?.shift();
     this.#bytes -= heldBy(next.length);
     if (this.#bytes < this.#maxBytes / 2) this.#resume();
     return next;
+  }
+
+  /** The piece where there is one and no other, of so many bytes at most. */
+  takeOnly(maxBytes: number): Buffer | undefined {
+    const isOnly = this.#first !== undefined && this.#first.length <= maxBytes && (this.#others?.length ?? 0) === 0;
+    return isOnly ? this.take() : undefined;
   }
 
   /** The next piece, at once where it is there, `undefined` at the end. Rejects with what `fail` was given. */
@@ -81,7 +90,8 @@ export class PieceQueue {
       reader.resolve(piece);
       return;
     }
-    this.#pieces.push(piece);
+    if (this.#first) this.#keep(piece);
+    else this.#first = piece;
     this.#bytes += heldBy(piece.length);
     if (this.#bytes <= this.#maxBytes) return;
     this.#isPaused = true;
@@ -102,7 +112,8 @@ export class PieceQueue {
 
   /** What has come and was not read is not wanted. */
   clear(): void {
-    this.#pieces = [];
+    this.#first = undefined;
+    this.#others = undefined;
     this.#bytes = 0;
     this.#resume();
   }
@@ -111,6 +122,11 @@ export class PieceQueue {
   letGo(): void {
     this.#resume();
     this.source = undefined;
+  }
+
+  #keep(piece: Buffer): void {
+    this.#others ??= [];
+    this.#others.push(piece);
   }
 
   #resume(): void {

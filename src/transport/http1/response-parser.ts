@@ -37,7 +37,7 @@ export class ResponseParser {
     const bytes = this.#pending.length > 0 ? Buffer.concat([this.#pending, piece]) : piece;
     this.#pending = NO_BYTES;
     const from = this.#readHead(bytes);
-    if (from < bytes.length) this.#framer?.push(bytes.subarray(from));
+    if (from < bytes.length) this.#framer?.push(bytes, from);
     return this.#framer;
   }
 

@@ -83,8 +83,8 @@ export class WorkerSockets implements ConnectionOwner, Turning {
     return this.#options.clock.now();
   }
 
-  takeIdle(): Connection | undefined {
-    const oldest = this.now() - MAX_IDLE_MS;
+  takeIdle(now = this.now()): Connection | undefined {
+    const oldest = now - MAX_IDLE_MS;
     for (let first = this.#idle[0]; first; first = this.#idle[0]) {
       if (first.idleSince > oldest) return this.#idle.shift();
       first.close();
