@@ -182,9 +182,6 @@ describe("how much a file knows and says", () => {
   const IMPORTS_LEFT = new Set([
     "router/grpc/grpc-router.ts",
     "router/http/http-pd-router.ts",
-    "server/data-plane.ts",
-    "server/server.ts",
-    "server/listener.ts",
     "threads/thread-pool.ts",
   ]);
 

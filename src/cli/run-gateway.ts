@@ -4,6 +4,7 @@ import { type AppContext, createAppContext } from "../context/app-context.ts";
 import { addressError } from "./address-error.ts";
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
+import { drainTimes, serverSettings } from "../context/server-settings.ts";
 import { startLocalUnit } from "../context/local-unit.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import type { StartServingUnits } from "../server/serving-units.ts";
@@ -23,7 +24,7 @@ export async function startGateway(config: Config): Promise<RunningGateway> {
   });
   try {
     if (config.reusePort) await workersAsked(context);
-    return { context, server: await startServer(context, unitsOf(context)) };
+    return { context, server: await startServer({ ...context, settings: serverSettings(config) }, unitsOf(context)) };
   } catch (error) {
     await context[Symbol.asyncDispose]();
     throw addressError(error, config);
@@ -93,10 +94,7 @@ export async function runUntil(signal: Promise<NodeJS.Signals>, gateway: Running
   const { context, server } = gateway;
   const name = await signal;
   context.logger.info({ signal: name }, "draining");
-  const { shutdownDelaySecs, shutdownGracePeriodSecs } = context.config;
-  // Nobody balances before a gateway that is stopped by hand.
-  const delayMs = name === "SIGINT" ? 0 : shutdownDelaySecs * 1000;
-  await server.drain({ delayMs, graceMs: shutdownGracePeriodSecs * 1000 });
+  await server.drain(drainTimes(context.config, name));
   await server.stop();
   context.logger.info({}, "stopped");
   await context[Symbol.asyncDispose]();

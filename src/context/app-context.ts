@@ -25,7 +25,14 @@ import { FleetModelFinder, type ModelFinder } from "../worker/model-finder.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import { openRegistries, type Registries } from "./registries.ts";
-import { acceptedTypes, boardSettings, grpcLimits, healthSettings, modelTextSettings } from "./settings.ts";
+import {
+  acceptedTypes,
+  boardSettings,
+  drainTimeoutMs,
+  grpcLimits,
+  healthSettings,
+  modelTextSettings,
+} from "./settings.ts";
 import { exposeState } from "./state-metrics.ts";
 
 /**
@@ -129,7 +136,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
       drainer,
       accepts: acceptedTypes(config),
       logger,
-      drainTimeoutMs: config.drainTimeoutSecs * 1000,
+      drainTimeoutMs: drainTimeoutMs(config),
     });
   for (const worker of config.initialWorkers) routerManager.addWorker(specOf(worker, worker.source ?? "file"));
   stack.defer(

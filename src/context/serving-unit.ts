@@ -7,6 +7,7 @@ import { HttpTransport } from "../transport/http1/http-transport.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import { createRouters, type RouterParts } from "./routers.ts";
+import { inferencePortSettings } from "./server-settings.ts";
 import { grpcLimits } from "./settings.ts";
 import type { Shares } from "./shares.ts";
 
@@ -17,7 +18,7 @@ import type { Shares } from "./shares.ts";
 export interface ServingUnitParts<R extends RouteAddress>
   extends
     Omit<RouterParts, "transport" | "grpc" | "retriesPerSec">,
-    Omit<InferencePortParts<R>, "route" | "maxConnections" | "maxBytesInFlight"> {
+    Omit<InferencePortParts<R>, "settings" | "route" | "maxConnections" | "maxBytesInFlight"> {
   readonly finder: ModelFinder;
   readonly shares: Shares;
 }
@@ -50,6 +51,7 @@ export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts
   const port = stack.use(
     openInferencePort({
       ...parts,
+      settings: inferencePortSettings(config),
       maxConnections: shares.clientConnections,
       maxBytesInFlight: shares.bytesInFlight,
       route: (request) => router.route(request),

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { GatewayError } from "../errors/errors.ts";
 import { reasoningParserNamed, toolCallParserNamed } from "../parser/parser-names.ts";
 import type { ModelTextSettings } from "../router/grpc/model-text.ts";
+import { bound, ms } from "./bounds.ts";
 import { refusedType } from "../config/check-config.ts";
 import { GRPC_LIMITS, type GrpcLimits } from "../transport/grpc/grpc-transport.ts";
 import type { Complaint } from "../config/describe-issue.ts";
@@ -15,9 +16,7 @@ import type { BoardSettings } from "../worker/breaker-board.ts";
 import type { HealthSettings } from "../worker/worker-spec.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
-/** The configuration in the units and shapes of those who use it: seconds become milliseconds here and nowhere else. */
-
-const MS = 1000;
+/** The configuration in the units and shapes of routers, policies and what looks after the workers. */
 
 export function routerSettings(
   config: Config,
@@ -32,10 +31,10 @@ export function routerSettings(
       jitterRatio: config.retryJitterFactor,
     },
     timeouts: {
-      connectMs: config.connectTimeoutSecs * MS,
-      firstByteMs: config.firstByteTimeoutSecs * MS,
-      idleMs: config.idleTimeoutSecs * MS,
-      totalMs: config.requestTimeoutSecs * MS,
+      connectMs: ms(config.connectTimeoutSecs),
+      firstByteMs: ms(config.firstByteTimeoutSecs),
+      idleMs: ms(config.idleTimeoutSecs),
+      totalMs: ms(config.requestTimeoutSecs),
     },
     continuesStreams: (model) => config.continueStreams.some((glob) => matchesGlob(glob, model)),
     parsedOutput: config.parseOutput.length > 0 ? parsedOutput(config) : undefined,
@@ -54,19 +53,19 @@ function parsedOutput(config: Config): ParsedOutputSettings {
 
 export function streamSettings(config: Config): Pick<StreamRelayDeps, "keepAliveMs" | "clientStallMs"> {
   return {
-    keepAliveMs: config.streamKeepAliveSecs > 0 ? config.streamKeepAliveSecs * MS : Number.POSITIVE_INFINITY,
-    clientStallMs: config.clientStallTimeoutSecs * MS,
+    keepAliveMs: ms(bound(config.streamKeepAliveSecs)),
+    clientStallMs: ms(config.clientStallTimeoutSecs),
   };
 }
 
 export function boardSettings(config: Config): BoardSettings {
-  const windowMs = config.cbWindowDurationSecs * MS;
+  const windowMs = ms(config.cbWindowDurationSecs);
   return {
     breaker: {
       failureThreshold: config.cbFailureThreshold,
       successThreshold: config.cbSuccessThreshold,
-      openMs: config.cbTimeoutDurationSecs * MS,
-      ejectionMs: config.outlierEjectionSecs * MS,
+      openMs: ms(config.cbTimeoutDurationSecs),
+      ejectionMs: ms(config.outlierEjectionSecs),
       windowMs,
       disabled: config.disableCircuitBreaker,
     },
@@ -75,7 +74,7 @@ export function boardSettings(config: Config): BoardSettings {
       maxShare: config.outlierMaxEjectionPercent / 100,
       windowMs,
     },
-    slowStartMs: config.slowStartSecs * MS,
+    slowStartMs: ms(config.slowStartSecs),
   };
 }
 
@@ -91,14 +90,14 @@ export function healthSettings(config: Config): HealthConfig {
   return {
     defaults: {
       endpoint: config.healthCheckEndpoint,
-      intervalMs: config.healthCheckIntervalSecs * MS,
-      timeoutMs: config.healthCheckTimeoutSecs * MS,
+      intervalMs: ms(config.healthCheckIntervalSecs),
+      timeoutMs: ms(config.healthCheckTimeoutSecs),
       failureThreshold: config.healthFailureThreshold,
       successThreshold: config.healthSuccessThreshold,
       disabled: config.disableHealthCheck,
     },
-    startupIntervalMs: config.workerStartupCheckInterval * MS,
-    startupTimeoutMs: config.workerStartupTimeoutSecs * MS,
+    startupIntervalMs: ms(config.workerStartupCheckInterval),
+    startupTimeoutMs: ms(config.workerStartupTimeoutSecs),
     removeUnhealthy: config.removeUnhealthyWorkers,
     modelFallback: config.modelPath,
   };
@@ -195,6 +194,11 @@ function parserName<T extends string>(
     "invalid_request",
     `${option}: there is no parser ${JSON.stringify(given)}; docs/parsers.md has them`,
   );
+}
+
+/** How long a worker that is removed may finish its requests, ms. */
+export function drainTimeoutMs(config: Config): number {
+  return ms(config.drainTimeoutSecs);
 }
 
 /** Why a worker of this type is not taken; undefined where it is. */

@@ -1,4 +1,5 @@
 import type { Config } from "../config/schema.ts";
+import { bound } from "./bounds.ts";
 import { clientConnectionLimit } from "../util/descriptor-limit.ts";
 
 /** What one serving unit may have of what the whole gateway may. These bounds are divided by the number of units, no others. */
@@ -30,8 +31,7 @@ export function sharesOf(config: Config, units: number): Shares {
   return {
     bytesInFlight: maxRequestBytesInFlight / units,
     clientConnections: () => clientConnectionLimit() / units,
-    connectionsPerWorker:
-      maxConnectionsPerWorker > 0 ? Math.ceil(maxConnectionsPerWorker / units) : Number.POSITIVE_INFINITY,
+    connectionsPerWorker: Math.ceil(bound(maxConnectionsPerWorker) / units),
     retriesPerSec: RETRIES_PER_SEC / units,
   };
 }

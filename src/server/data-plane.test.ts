@@ -1,6 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { loadConfig } from "../config/load.ts";
-import type { Config } from "../config/schema.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { ENDPOINTS } from "../protocol/endpoints.ts";
 import type { InferenceRequest } from "../router/router.ts";
@@ -12,9 +10,7 @@ import { ManualClock } from "../../test/support/manual-clock.ts";
 import { createAuth } from "./auth.ts";
 import { DataPlane } from "./data-plane.ts";
 import { LocalGate } from "./gate.ts";
-import { LoopDelay } from "./loop-delay.ts";
-import { ResidentMemory } from "./resident-memory.ts";
-import { authSettings } from "./settings.ts";
+import { Pressure } from "./pressure.ts";
 
 const BODY = Buffer.from('{"model":"m","messages":[]}');
 const TENANT = { tenant: { name: "other", priority: "normal", maxConcurrent: 9, requestsPerMinute: 99 } } as const;
@@ -29,22 +25,19 @@ interface Setup {
 
 function setUp(route: (request: InferenceRequest) => Promise<Reply>): Setup {
   const clock = new ManualClock();
-  const { config: defaults } = loadConfig({ env: {}, flags: { values: new Map(), workers: [] } });
-  const config: Config = { ...defaults, requestTimeoutSecs: 1 };
   const far = 60_000;
   const gate = new LocalGate({ maxConcurrent: 1, maxConcurrentOf: () => 1, queueSize: 9, queueTimeoutMs: far }, clock);
   const dataPlane = new DataPlane({
-    config,
+    settings: { keepAliveMs: 15_000, totalMs: 1000, bodyStallMs: 30_000, maxBodyBytes: 1024, isModelRequired: false },
     clock,
     logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     metrics: new Metrics(),
-    auth: createAuth(authSettings(config)),
+    auth: createAuth({ keys: [], admin: { by: "this_machine" }, hosts: [] }),
     gate,
-    loopDelay: new LoopDelay(Number.POSITIVE_INFINITY, clock),
-    memory: new ResidentMemory(Number.POSITIVE_INFINITY, clock),
+    pressure: new Pressure({ maxLoopDelayMs: Infinity, maxResidentBytes: Infinity }, clock),
     watch: new StreamWatch(clock),
     route,
-    maxBytesInFlight: config.maxRequestBytesInFlight,
+    maxBytesInFlight: 1_048_576,
   });
   const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}`;
   const connection = { pause: ignore, resume: ignore, sendContinue: ignore, peerAddress: "127.0.0.1" };

@@ -1,4 +1,3 @@
-import type { Config } from "../config/schema.ts";
 import { asGatewayError, type GatewayError, tookTooLong, whyLeft } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -16,22 +15,31 @@ import { type BodyBounds, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { errorReply, statusIn } from "./error-reply.ts";
 import { type Entry, type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
-import type { LoopDelay } from "./loop-delay.ts";
-import type { ResidentMemory } from "./resident-memory.ts";
-import { bound } from "./settings.ts";
+import type { Pressure } from "./pressure.ts";
 import { readRequest } from "./read-request.ts";
 import { DeadlineLine } from "../util/deadline-line.ts";
 
+export interface DataPlaneSettings {
+  /** Silence after which the client of a stream gets a sign of life, ms; Infinity for never. */
+  readonly keepAliveMs: number;
+  /** For a request, first byte in to last byte out, ms. */
+  readonly totalMs: number;
+  /** Longest time without a byte of the body, ms. */
+  readonly bodyStallMs: number;
+  readonly maxBodyBytes: number;
+  /** Requests to workers must name a model. */
+  readonly isModelRequired: boolean;
+}
+
 export interface DataPlaneDeps {
-  readonly config: Config;
+  readonly settings: DataPlaneSettings;
   /** Also that of the transports: deadlines are told on it. */
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly auth: Auth;
   readonly gate: Gate;
-  readonly loopDelay: LoopDelay;
-  readonly memory: ResidentMemory;
+  readonly pressure: Pressure;
   /** Looks at streams that have not begun. */
   readonly watch: StreamWatch;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
@@ -57,29 +65,23 @@ export class DataPlane {
   readonly #recordSink: RecordSink;
   readonly #awaited: AwaitedStreamDeps;
   readonly #deadlines: DeadlineLine<ClientRequest>;
-  readonly #totalMs: number;
   #active = 0;
   #waiting = 0;
 
   constructor(deps: DataPlaneDeps) {
-    const { config } = deps;
+    const { keepAliveMs, totalMs, bodyStallMs, maxBodyBytes } = deps.settings;
     this.#deps = deps;
     this.#recordSink = createRecordSink(deps.logger, deps.metrics);
     this.#awaited = {
       watch: deps.watch,
       clock: deps.clock,
-      keepAliveMs: bound(config.streamKeepAliveSecs) * 1000,
+      keepAliveMs,
       onDefect: (error, requestId) => this.onDefect(error, requestId),
     };
-    this.#totalMs = config.requestTimeoutSecs * 1000;
-    this.#deadlines = new DeadlineLine(deps.clock, this.#totalMs + LAST_STEP_MS, (request) =>
+    this.#deadlines = new DeadlineLine(deps.clock, totalMs + LAST_STEP_MS, (request) =>
       request.giveUp?.(tookTooLong()),
     );
-    this.#bounds = {
-      maxBytes: config.maxPayloadSize,
-      timeoutMs: this.#totalMs,
-      stallMs: config.bodyStallTimeoutSecs * 1000,
-    };
+    this.#bounds = { maxBytes: maxBodyBytes, timeoutMs: totalMs, stallMs: bodyStallMs };
     this.budget = new ByteBudget(deps.maxBytesInFlight);
   }
 
@@ -95,7 +97,7 @@ export class DataPlane {
 
   /** There is no room for more: whoever is answered had better come back elsewhere. */
   get isFull(): boolean {
-    return this.#deps.memory.isFull;
+    return this.#deps.pressure.isFull;
   }
 
   async handle(endpoint: Endpoint, request: ClientRequest, requestId: string): Promise<Reply> {
@@ -121,10 +123,9 @@ export class DataPlane {
   }
 
   async #serve(endpoint: Endpoint, request: ClientRequest, record: RequestRecord): Promise<Reply> {
-    const { auth, gate, loopDelay, memory, config } = this.#deps;
+    const { auth, gate, pressure, settings } = this.#deps;
     const tenant = auth.serving(request);
-    loopDelay.check();
-    memory.check(this.#active - 1);
+    pressure.check(this.#active - 1);
     const entry = new HeaderEntry(tenant, request.headers);
     if (!request.isWhole) {
       // Its place is taken once its body is there: a slow one holds none. Who would be refused is so before it sends all that.
@@ -148,7 +149,7 @@ export class DataPlane {
       request,
       body,
       record,
-      isModelRequired: config.enableIgw && endpoint.work !== "parse",
+      isModelRequired: settings.isModelRequired && endpoint.work !== "parse",
     });
     const begun = place ? place.then(() => this.#enterModel(understood, entry)) : this.#enterModel(understood, entry);
     return understood.isStream ? AwaitedStream.of(this.#awaited, understood, begun) : begun;

@@ -1,4 +1,3 @@
-import type { Config } from "../config/schema.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { InferenceRequest } from "../router/router.ts";
@@ -8,15 +7,19 @@ import type { Clock } from "../util/clock.ts";
 import { Parsing } from "./api/parse.ts";
 import type { Auth } from "./auth.ts";
 import type { ControlRequest } from "./control-app.ts";
-import { DataPlane } from "./data-plane.ts";
+import { DataPlane, type DataPlaneSettings } from "./data-plane.ts";
 import type { Gate } from "./gate.ts";
-import { listen, type Listener, type RouteAddress } from "./listener.ts";
-import { LoopDelay } from "./loop-delay.ts";
-import { ResidentMemory } from "./resident-memory.ts";
-import { maxLoopDelayMs, maxResidentBytes } from "./settings.ts";
+import { listen, type Listener, type ListenerSettings, type RouteAddress } from "./listener.ts";
+import { Pressure, type PressureSettings } from "./pressure.ts";
+
+export interface InferencePortSettings {
+  readonly listener: ListenerSettings;
+  readonly dataPlane: DataPlaneSettings;
+  readonly pressure: PressureSettings;
+}
 
 export interface InferencePortParts<R extends RouteAddress> {
-  readonly config: Config;
+  readonly settings: InferencePortSettings;
   /** The clock of the transports. */
   readonly clock: Clock;
   readonly hostname: string;
@@ -48,23 +51,24 @@ export interface InferencePort extends Disposable, Pick<Listener, "port" | "begi
  * Throws what Bun throws where the address cannot be had (EADDRINUSE, EACCES); then nothing is left open.
  */
 export function openInferencePort<R extends RouteAddress>(parts: InferencePortParts<R>): InferencePort {
-  const { config, metrics } = parts;
+  const { settings, metrics, clock } = parts;
   using stack = new DisposableStack();
-  const loopDelay = stack.use(new LoopDelay(maxLoopDelayMs(config)));
-  const memory = stack.use(new ResidentMemory(maxResidentBytes(config)));
-  const watch = stack.use(new StreamWatch(parts.clock));
+  const pressure = stack.use(new Pressure(settings.pressure, clock));
+  const watch = stack.use(new StreamWatch(clock));
   const parsing = new Parsing();
   const route = (request: InferenceRequest): Promise<Reply> =>
     request.endpoint.work === "parse" ? parsing.answer(request) : parts.route(request);
-  const dataPlane = new DataPlane({ ...parts, route, loopDelay, memory, watch });
+  const dataPlane = new DataPlane({ ...parts, settings: settings.dataPlane, route, pressure, watch });
   const listener = listen({
     ...parts,
+    settings: settings.listener,
     dataPlane,
+    account: dataPlane.budget,
     onDefect: (error, requestId) => dataPlane.onDefect(error, requestId),
   });
   stack.defer(() => listener.stop());
   metrics.read("admitted", (set) => set({}, dataPlane.admitted));
-  metrics.read("loopDelay", (set) => set({}, loopDelay.ms / 1000));
+  metrics.read("loopDelay", (set) => set({}, pressure.loopDelayMs / 1000));
   metrics.read("clientConnections", (set) => set({}, listener.connections));
   const owned = stack.move();
   return {

@@ -1,4 +1,3 @@
-import type { Config } from "../config/schema.ts";
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { ENDPOINTS, PARSE_ENDPOINTS } from "../protocol/endpoints.ts";
@@ -6,15 +5,13 @@ import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply, WholeReply } from "../transport/downstream.ts";
 import { HttpServer } from "../transport/http1-server/http-server.ts";
 import type { ControlRequest } from "./control-app.ts";
-import { sideConnectionLimit } from "../util/descriptor-limit.ts";
-import { ByteBudget } from "./byte-budget.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import { createCors } from "./cors.ts";
 import type { DataPlane } from "./data-plane.ts";
 import { errorReply } from "./error-reply.ts";
 import { requestIdOf } from "./request-id.ts";
 import type { Method } from "./route.ts";
 import { RouteTable } from "./route-table.ts";
-import { bound } from "./settings.ts";
 import { unknownRoute } from "./unknown-route.ts";
 
 type Handler = (request: ClientRequest, requestId: string, params: Readonly<Record<string, string>>) => Promise<Reply>;
@@ -25,8 +22,19 @@ export interface RouteAddress {
   readonly path: string;
 }
 
+export interface ListenerSettings {
+  /** Origins whose pages may call; `*` for all. */
+  readonly corsAllowedOrigins: readonly string[];
+  /** Headers that may bring the id of a request, the first that is there. */
+  readonly requestIdHeaders: readonly string[];
+  /** After so long without a request a connection is closed, ms; Infinity for never. */
+  readonly idleMs: number;
+  /** Connections of one address at once; Infinity for no bound. */
+  readonly maxPerAddress: number;
+}
+
 export interface ListenerDeps<R extends RouteAddress> {
-  readonly config: Config;
+  readonly settings: ListenerSettings;
   readonly hostname: string;
   readonly port: number;
   readonly reusePort: boolean;
@@ -34,6 +42,8 @@ export interface ListenerDeps<R extends RouteAddress> {
   readonly dataPlane: DataPlane | undefined;
   readonly routes: readonly R[];
   readonly answer: (route: R, request: ControlRequest) => Promise<Reply>;
+  /** Counts what is held of requests. */
+  readonly account: ByteBudget;
   /** Connections at once, which changes with what the process may open. */
   readonly maxConnections: () => number;
   readonly metrics: Metrics;
@@ -48,8 +58,8 @@ export type Listener = Pick<HttpServer, "port" | "connections" | "beginToLeave" 
  * EACCES).
  */
 export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener {
-  const { config, dataPlane } = deps;
-  const cors = createCors(config.corsAllowedOrigins);
+  const { settings, dataPlane } = deps;
+  const cors = createCors(settings.corsAllowedOrigins);
   const table = new RouteTable<Handler>();
   if (dataPlane) {
     for (const endpoint of [...ENDPOINTS, ...PARSE_ENDPOINTS]) {
@@ -62,7 +72,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     );
   }
   const answer = async (request: ClientRequest): Promise<Reply> => {
-    const requestId = requestIdOf(request.headers, config.requestIdHeaders);
+    const requestId = requestIdOf(request.headers, settings.requestIdHeaders);
     let reply: Reply;
     try {
       reply = await route(table, request, requestId, cors.preflight(request));
@@ -79,11 +89,10 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     hostname: deps.hostname,
     port: deps.port,
     reusePort: deps.reusePort,
-    idleMs: bound(config.clientIdleTimeoutSecs) * 1000,
+    idleMs: settings.idleMs,
     maxConnections: deps.maxConnections,
-    maxPerAddress: bound(config.maxConnectionsPerClient),
-    // The administration has its own: where requests have taken all there is, workers can still be added.
-    account: dataPlane?.budget ?? new ByteBudget(config.maxPayloadSize),
+    maxPerAddress: settings.maxPerAddress,
+    account: deps.account,
     handle: answer,
     refuse: (error) => {
       deps.metrics.increment("refusals", { code: error.code });
@@ -94,7 +103,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
 }
 
 /** The answer to what is no request: in which API it was meant is not known. */
-function refuse(error: GatewayError): WholeReply {
+export function refuse(error: GatewayError): WholeReply {
   return errorReply(error, openaiDialect, crypto.randomUUID());
 }
 
@@ -123,33 +132,6 @@ function route(
 /** The first message of a WebSocket (RFC 6455, section 4.1). */
 function isWebSocket({ method, headers }: ClientRequest): boolean {
   return method === "GET" && headers.get("upgrade")?.toLowerCase() === "websocket";
-}
-
-/** Of what scrapers ask there is nothing to hold but heads. */
-const MAX_SCRAPERS_BYTES = 1_048_576;
-
-/** Only the path of metrics, for scrapers: the port that those of other gateways know. */
-export function listenForMetrics(
-  config: Config,
-  path: string,
-  answer: (request: ClientRequest) => Promise<Reply>,
-  onDefect: (error: unknown) => void,
-): Listener {
-  return new HttpServer({
-    hostname: config.prometheusHost ?? config.host,
-    port: config.prometheusPort,
-    reusePort: config.reusePort,
-    idleMs: bound(config.clientIdleTimeoutSecs) * 1000,
-    maxConnections: sideConnectionLimit,
-    maxPerAddress: Number.POSITIVE_INFINITY,
-    account: new ByteBudget(MAX_SCRAPERS_BYTES),
-    handle: async (request) =>
-      request.path === path && (request.method === "GET" || request.method === "HEAD")
-        ? answer(request)
-        : refuse(unknownRoute(request.path)),
-    refuse,
-    onDefect,
-  });
 }
 
 export function urlOf(port: number | undefined, host: string): string {

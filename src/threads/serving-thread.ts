@@ -1,10 +1,11 @@
-import { type Config, configSchema } from "../config/schema.ts";
+import { configSchema } from "../config/schema.ts";
+import { serverSettings } from "../context/server-settings.ts";
 import { startServingUnit, type ServingUnit } from "../context/serving-unit.ts";
 import { sharesOf } from "../context/shares.ts";
 import { createLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { createAuth } from "../server/auth.ts";
-import { authSettings, bound } from "../server/settings.ts";
+import type { GateSettings } from "../server/gate.ts";
 import type { Clock } from "../util/clock.ts";
 import { askControl } from "./ask-control.ts";
 import { ControlLink } from "./control-link.ts";
@@ -50,8 +51,9 @@ export class ServingThread {
     const logger = stack.use(createLogger(config.logLevel, log));
     const metrics = new Metrics();
     const replica = await Replica.open(start, { config, logger, clock }, stack);
-    const link = stack.adopt(new ControlLink(post, limitsOf(config)), (closing) => closing.close());
-    const auth = createAuth(authSettings(config));
+    const settings = serverSettings(config);
+    const link = stack.adopt(new ControlLink(post, limitsOf(settings.gate)), (closing) => closing.close());
+    const auth = createAuth(settings.auth);
     const unit = stack.use(
       startServingUnit({
         ...replica.registries,
@@ -126,9 +128,15 @@ export class ServingThread {
 }
 
 /** Which limits there are that the control thread counts. */
-function limitsOf(config: Config): { readonly hasGateway: boolean; readonly hasModel: boolean } {
+function limitsOf({ maxConcurrent, maxConcurrentOf }: GateSettings): {
+  readonly hasGateway: boolean;
+  readonly hasModel: boolean;
+} {
   return {
-    hasGateway: bound(config.maxConcurrentRequests) !== Number.POSITIVE_INFINITY,
-    hasModel: bound(config.maxConcurrentRequestsPerModel) !== Number.POSITIVE_INFINITY,
+    hasGateway: maxConcurrent !== Number.POSITIVE_INFINITY,
+    hasModel: maxConcurrentOf(ANY_MODEL) !== Number.POSITIVE_INFINITY,
   };
 }
+
+/** All models have the same limit. */
+const ANY_MODEL = "";

@@ -1,6 +1,7 @@
 import { type GivenWorker, loadConfig } from "../../src/config/load.ts";
 import type { Config, ConfigKey } from "../../src/config/schema.ts";
 import { type AppContext, type AppContextOverrides, createAppContext } from "../../src/context/app-context.ts";
+import { serverSettings } from "../../src/context/server-settings.ts";
 import { type LocalUnit, startLocalUnit } from "../../src/context/local-unit.ts";
 import type { Logger } from "../../src/observability/logger.ts";
 import { type RunningServer, startServer } from "../../src/server/server.ts";
@@ -63,7 +64,10 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   };
   const context = await createAppContext(config, { logger, ...options.overrides });
   let unit: LocalUnit | undefined;
-  const server = await startServer(context, async (controlSide) => (unit = startLocalUnit(context, controlSide)));
+  const server = await startServer(
+    { ...context, settings: serverSettings(config) },
+    async (controlSide) => (unit = startLocalUnit(context, controlSide)),
+  );
   if (!unit) throw new Error("the server has no serving unit");
   if (options.isUnready !== true) {
     const { signal } = new AbortController();

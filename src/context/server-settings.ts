@@ -1,0 +1,114 @@
+import type { Config } from "../config/schema.ts";
+import type { AdminAccess, AuthSettings, TenantKey } from "../server/auth.ts";
+import type { DataPlaneSettings } from "../server/data-plane.ts";
+import type { GateSettings } from "../server/gate.ts";
+import type { InferencePortSettings } from "../server/inference-port.ts";
+import type { ListenerSettings } from "../server/listener.ts";
+import type { PressureSettings } from "../server/pressure.ts";
+import type { DrainTimes } from "../server/drain.ts";
+import type { ServerSettings } from "../server/server.ts";
+import { memoryLimitBytes } from "../util/memory-limit.ts";
+import { bound, ms } from "./bounds.ts";
+
+/** The configuration in the units and shapes of the server. */
+
+export function serverSettings(config: Config): ServerSettings {
+  const { adminPort, prometheusPort } = config;
+  // With an admin port metrics are there and nowhere else.
+  const hasMetricsPort = prometheusPort !== 0 && adminPort === undefined;
+  return {
+    hostname: config.host,
+    admin: adminPort === undefined ? undefined : { hostname: config.adminHost, port: adminPort },
+    metrics: hasMetricsPort ? { hostname: config.prometheusHost ?? config.host, port: prometheusPort } : undefined,
+    reusePort: config.reusePort,
+    auth: authSettings(config),
+    gate: gateSettings(config),
+    listener: listenerSettings(config),
+    maxBodyBytes: config.maxPayloadSize,
+    tokenizerFolder: config.tokenizerFolder,
+  };
+}
+
+function authSettings(config: Config): AuthSettings {
+  const unlimited = { maxConcurrent: Number.POSITIVE_INFINITY, requestsPerMinute: Number.POSITIVE_INFINITY };
+  const keys: TenantKey[] = config.apiKeys.map((entry) => ({
+    name: entry.name,
+    key: entry.key,
+    priority: entry.priority,
+    maxConcurrent: entry.maxConcurrentRequests ?? unlimited.maxConcurrent,
+    requestsPerMinute: entry.requestsPerMinute ?? unlimited.requestsPerMinute,
+  }));
+  if (config.apiKey) keys.push({ name: "default", key: config.apiKey, priority: "normal", ...unlimited });
+  return {
+    keys,
+    admin: adminAccess(config, keys.length > 0),
+    hosts: [config.host.toLowerCase(), config.adminHost.toLowerCase()],
+  };
+}
+
+/** A key before the serving routes and none before the administration would be a door beside the gate. */
+function adminAccess(config: Config, hasKeys: boolean): AdminAccess {
+  if (config.adminApiKey) return { by: "admin_key", key: config.adminApiKey };
+  if (config.adminPort !== undefined || !hasKeys) return { by: "this_machine" };
+  return config.apiKey ? { by: "api_key", key: config.apiKey } : { by: "nobody" };
+}
+
+function gateSettings(config: Config): GateSettings {
+  const ofModel = bound(config.maxConcurrentRequestsPerModel);
+  return {
+    maxConcurrent: bound(config.maxConcurrentRequests),
+    maxConcurrentOf: () => ofModel,
+    queueSize: config.queueSize,
+    queueTimeoutMs: ms(config.queueTimeoutSecs),
+  };
+}
+
+/** `containerBytes`: memory of the container that the process runs in. */
+export function inferencePortSettings(config: Config, containerBytes = memoryLimitBytes()): InferencePortSettings {
+  return {
+    listener: listenerSettings(config),
+    dataPlane: dataPlaneSettings(config),
+    pressure: pressureSettings(config, containerBytes),
+  };
+}
+
+function listenerSettings(config: Config): ListenerSettings {
+  return {
+    corsAllowedOrigins: config.corsAllowedOrigins,
+    requestIdHeaders: config.requestIdHeaders,
+    idleMs: ms(bound(config.clientIdleTimeoutSecs)),
+    maxPerAddress: bound(config.maxConnectionsPerClient),
+  };
+}
+
+function dataPlaneSettings(config: Config): DataPlaneSettings {
+  return {
+    keepAliveMs: ms(bound(config.streamKeepAliveSecs)),
+    totalMs: ms(config.requestTimeoutSecs),
+    bodyStallMs: ms(config.bodyStallTimeoutSecs),
+    maxBodyBytes: config.maxPayloadSize,
+    isModelRequired: config.enableIgw,
+  };
+}
+
+/** Without an operator's bound on memory it is a share of the container's, at the whole of which the kernel ends the process. */
+function pressureSettings(config: Config, containerBytes: number | undefined): PressureSettings {
+  const { maxEventLoopDelayMs, maxResidentBytes } = config;
+  return {
+    maxLoopDelayMs: bound(maxEventLoopDelayMs),
+    maxResidentBytes:
+      maxResidentBytes === undefined
+        ? (containerBytes ?? Number.POSITIVE_INFINITY) * CONTAINER_SHARE
+        : bound(maxResidentBytes),
+  };
+}
+
+const CONTAINER_SHARE = 0.9;
+
+/** After SIGINT nobody waits for a load balancer to notice: no balancer stands before a gateway that is stopped by hand. */
+export function drainTimes(config: Config, signal: NodeJS.Signals): DrainTimes {
+  return {
+    delayMs: signal === "SIGINT" ? 0 : ms(config.shutdownDelaySecs),
+    graceMs: ms(config.shutdownGracePeriodSecs),
+  };
+}

@@ -1,0 +1,59 @@
+import type { Metrics } from "../observability/metrics.ts";
+import type { Fleet } from "../engine/fleet.ts";
+import type { RouterManager } from "../router/router-manager.ts";
+import type { HealthChecker } from "../worker/health-checker.ts";
+import type { WorkerRegistry } from "../worker/worker-registry.ts";
+import { fleetRoutes } from "./api/fleet.ts";
+import { FolderOfPaths } from "./api/folder-of-paths.ts";
+import { metricsRoute } from "./api/metrics.ts";
+import { modelRoutes } from "./api/models.ts";
+import { policyRoutes } from "./api/policies.ts";
+import { probeRoutes } from "./api/probes.ts";
+import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
+import { workerRoutes } from "./api/workers.ts";
+import type { Route } from "./route.ts";
+import type { ServingUnits } from "./serving-units.ts";
+
+/** What the routes that are not inference talk to. */
+export interface ControlRoutesDeps {
+  readonly metrics: Metrics;
+  readonly tokenizers: TokenizerAdmin;
+  readonly workerRegistry: WorkerRegistry;
+  readonly routerManager: RouterManager;
+  readonly healthChecker: HealthChecker;
+  readonly fleet: Fleet;
+}
+
+export interface ControlRoutesSettings {
+  /** Largest body that a route reads, bytes. */
+  readonly maxBodyBytes: number;
+  /** Folder that paths in bodies may name; undefined: bodies may name none. */
+  readonly tokenizerFolder: string | undefined;
+}
+
+/** What changes while the server runs. */
+export interface ControlState {
+  readonly isDraining: () => boolean;
+  /** Undefined until they have started. */
+  readonly units: () => Pick<ServingUnits, "snapshots"> | undefined;
+}
+
+/** Probes, models, metrics and administration. `metrics` is one of them. */
+export function createControlRoutes(
+  deps: ControlRoutesDeps,
+  { maxBodyBytes, tokenizerFolder }: ControlRoutesSettings,
+  { isDraining, units }: ControlState,
+): { readonly all: readonly Route[]; readonly metrics: Route } {
+  const metrics = metricsRoute(deps.metrics, async () => (await units()?.snapshots()) ?? []);
+  const paths = new FolderOfPaths(tokenizerFolder);
+  const all = [
+    ...probeRoutes({ workerRegistry: deps.workerRegistry, fleet: deps.fleet, isDraining }),
+    metrics,
+    ...modelRoutes(deps),
+    ...workerRoutes({ ...deps, paths, maxBodyBytes }),
+    ...policyRoutes(deps.routerManager),
+    ...fleetRoutes(deps.fleet),
+    ...tokenizerRoutes({ tokenizers: deps.tokenizers, paths, maxBodyBytes }),
+  ];
+  return { all, metrics };
+}

@@ -1,0 +1,100 @@
+import type { GatewayError } from "../errors/errors.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { HttpServer } from "../transport/http1-server/http-server.ts";
+import { asGatewayError } from "../errors/errors.ts";
+import { sideConnectionLimit } from "../util/descriptor-limit.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import { type ControlApp, routesOf } from "./control-app.ts";
+import { listen, type Listener, type ListenerSettings, refuse, urlOf } from "./listener.ts";
+import type { Route } from "./route.ts";
+import { unknownRoute } from "./unknown-route.ts";
+
+export interface Address {
+  readonly hostname: string;
+  readonly port: number;
+}
+
+export interface SidePortSettings {
+  /** A port for the administration alone; undefined: it is on the main port. */
+  readonly admin: Address | undefined;
+  /** A port for metrics alone; undefined: there is none. */
+  readonly metrics: Address | undefined;
+  readonly reusePort: boolean;
+  readonly listener: ListenerSettings;
+  /** Largest body that the administration reads, bytes. */
+  readonly maxBodyBytes: number;
+}
+
+export interface SidePortsDeps {
+  readonly settings: SidePortSettings;
+  readonly metrics: Metrics;
+  readonly control: ControlApp;
+  readonly metricsRoute: Route;
+  readonly onDefect: (error: GatewayError, requestId: string) => void;
+}
+
+/** The ports beside the main one, where the configuration asks for them. Disposing closes their connections at once. */
+export interface SidePorts extends Disposable {
+  readonly adminUrl: string | undefined;
+  readonly metricsUrl: string | undefined;
+  /** Takes no new connection. */
+  stopListening(): void;
+}
+
+/** Throws what Bun throws where an address cannot be had; then none is listened on. */
+export function openSidePorts(deps: SidePortsDeps): SidePorts {
+  const { admin: adminAddress, metrics: metricsAddress } = deps.settings;
+  using stack = new DisposableStack();
+  const admin = adminAddress && listenForAdmin(deps, adminAddress);
+  stack.defer(() => admin?.stop());
+  const metrics = metricsAddress && listenForMetrics(deps, metricsAddress);
+  stack.defer(() => metrics?.stop());
+  const owned = stack.move();
+  return {
+    adminUrl: admin && adminAddress && urlOf(admin.port, adminAddress.hostname),
+    metricsUrl: metrics && metricsAddress && urlOf(metrics.port, metricsAddress.hostname),
+    stopListening: () => {
+      admin?.stopListening();
+      metrics?.stopListening();
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+function listenForAdmin({ settings, metrics, control, onDefect }: SidePortsDeps, address: Address): Listener {
+  return listen({
+    ...address,
+    settings: settings.listener,
+    reusePort: settings.reusePort,
+    dataPlane: undefined,
+    // Its own: where requests have taken all there is, workers can still be added.
+    account: new ByteBudget(settings.maxBodyBytes),
+    routes: routesOf(control.routes, "admin", true),
+    answer: (route, request) => control.answer(route, request),
+    maxConnections: sideConnectionLimit,
+    metrics,
+    onDefect,
+  });
+}
+
+/** Scrapers send heads and nothing else, bytes. */
+const MAX_SCRAPERS_BYTES = 1_048_576;
+
+/** The path of metrics and no other, without a key: the port that scrapers of other gateways know. */
+function listenForMetrics({ settings, metricsRoute, onDefect }: SidePortsDeps, address: Address): Listener {
+  const { path, handle } = metricsRoute;
+  return new HttpServer({
+    ...address,
+    reusePort: settings.reusePort,
+    idleMs: settings.listener.idleMs,
+    maxConnections: sideConnectionLimit,
+    maxPerAddress: Number.POSITIVE_INFINITY,
+    account: new ByteBudget(MAX_SCRAPERS_BYTES),
+    handle: async (request) =>
+      request.path === path && (request.method === "GET" || request.method === "HEAD")
+        ? handle({ request, requestId: "", params: {}, query: new URLSearchParams() })
+        : refuse(unknownRoute(request.path)),
+    refuse,
+    onDefect: (error) => onDefect(asGatewayError(error), ""),
+  });
+}
