@@ -1,6 +1,7 @@
 import type { JsonObject } from "../protocol/json/json.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { KvTransferInfo } from "../worker/worker.ts";
+import type { PdConnector } from "./connector.ts";
 
 /**
  * An inference engine: all that the gateway knows of one that it does not know of the others. Each has a folder beside this file,
@@ -14,6 +15,8 @@ export interface Engine {
   readonly title: string;
   readonly probe: EngineProbe;
   readonly questions: EngineQuestions;
+  /** Undefined where prefill and decode apart are not spoken with it: such a pair is passed through. */
+  readonly connectors: EngineConnectors | undefined;
   /** Over HTTP it takes `BASE:ADAPTER` for a LoRA adapter, and `default` for its one model; over gRPC `default` alone. */
   readonly takesModelSpellings: boolean;
 }
@@ -104,4 +107,14 @@ export interface MethodQuestions {
   readonly flushCache: string | undefined;
   readonly profile: { readonly start: string; readonly stop: string } | undefined;
   readonly loads: ((ask: GrpcAsk) => Promise<JsonObject>) | undefined;
+}
+
+/** `connectors.ts`: how its KV cache is handed from prefill to decode workers. */
+export interface EngineConnectors {
+  /** By the names that the engine and operators use, in lower case. */
+  readonly named: ReadonlyMap<string, PdConnector>;
+  /** Of a worker of which no name is known. */
+  readonly byDefault: PdConnector;
+  /** A worker that was given a bootstrap port, and no name, has the default one, whatever engine it says it is. */
+  readonly isMeantByBootstrapPort: boolean;
 }

@@ -3,13 +3,9 @@ import { join } from "node:path";
 import { ENDPOINTS } from "../../src/protocol/endpoints.ts";
 import { METRICS } from "../../src/observability/metrics-table.ts";
 import { readJsonBody } from "../../src/protocol/json/json-body.ts";
-import {
-  connectorNamed,
-  type LegChange,
-  type PdRequest,
-  sequences,
-  type SharedIds,
-} from "../../src/router/pd/pd-connector.ts";
+import type { LegChange, PdRequest, SharedIds } from "../../src/engine/connector.ts";
+import { connectorNamed } from "../../src/engine/connectors.ts";
+import { sequences } from "../../src/engine/shared-ids.ts";
 import type { Worker } from "../../src/worker/worker.ts";
 import { endpointNamed } from "../support/endpoints.ts";
 import { setUpFleet } from "../support/fleet.ts";

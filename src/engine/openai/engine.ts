@@ -1,4 +1,5 @@
 import type { Engine } from "../engine.ts";
+import { connectors } from "./connectors.ts";
 import { probe } from "./probe.ts";
 import { questions } from "./questions.ts";
 
@@ -8,5 +9,6 @@ export const openai: Engine = {
   title: "OpenAI-compatible",
   probe,
   questions,
+  connectors,
   takesModelSpellings: false,
 };

@@ -6,4 +6,11 @@ import { questions } from "./questions.ts";
  * TensorRT-LLM. From the field numbers of its service alone: no engine of it was at hand, and prefill and decode apart are not
  * spoken with it.
  */
-export const trtllm: Engine = { name: "trtllm", title: "TensorRT-LLM", probe, questions, takesModelSpellings: false };
+export const trtllm: Engine = {
+  name: "trtllm",
+  title: "TensorRT-LLM",
+  probe,
+  questions,
+  connectors: undefined,
+  takesModelSpellings: false,
+};

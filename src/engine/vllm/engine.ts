@@ -1,6 +1,7 @@
 import type { Engine } from "../engine.ts";
+import { connectors } from "./connectors.ts";
 import { probe } from "./probe.ts";
 import { questions } from "./questions.ts";
 
 /** vLLM, over HTTP and gRPC. */
-export const vllm: Engine = { name: "vllm", title: "vLLM", probe, questions, takesModelSpellings: false };
+export const vllm: Engine = { name: "vllm", title: "vLLM", probe, questions, connectors, takesModelSpellings: false };

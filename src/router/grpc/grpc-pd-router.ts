@@ -4,17 +4,10 @@ import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { Legs, Try } from "../try.ts";
-import {
-  bootstrapPort,
-  connectorOf,
-  dataParallelSize,
-  fitTogether,
-  type LegChange,
-  newSharedIds,
-  type PdConnector,
-  type PdRequest,
-  type SharedIds,
-} from "../pd/pd-connector.ts";
+import type { LegChange, PdConnector, PdRequest, SharedIds } from "../../engine/connector.ts";
+import { connectorOf, fitTogether } from "../../engine/connectors.ts";
+import { bootstrapPort, dataParallelSize } from "../../engine/kv-facts.ts";
+import { newSharedIds } from "../../engine/shared-ids.ts";
 import { PdExchange, PdResponse } from "../pd/pd-exchange.ts";
 import { countHandover, pdRefusal, watchPrefill } from "../pd/pd-prefill.ts";
 import type { EngineStep, KvHandover } from "./engine-protocol.ts";

@@ -12,15 +12,9 @@ import type { Legs, Try } from "../try.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
 import { engineRequestId } from "../engine-request-id.ts";
 import { HttpSender, type HttpSenderDeps } from "./http-sender.ts";
-import {
-  connectorOf,
-  fitTogether,
-  type LegChange,
-  newSharedIds,
-  type PdConnector,
-  type PdRequest,
-  sequences,
-} from "../pd/pd-connector.ts";
+import type { LegChange, PdConnector, PdRequest } from "../../engine/connector.ts";
+import { connectorOf, fitTogether } from "../../engine/connectors.ts";
+import { newSharedIds, sequences } from "../../engine/shared-ids.ts";
 import { PdExchange, PdResponse, type PrefillAnswer } from "../pd/pd-exchange.ts";
 import { countHandover, pdRefusal, watchPrefill } from "../pd/pd-prefill.ts";
 import { mergeRule } from "./pd-merge.ts";
@@ -37,7 +31,7 @@ const DECODE_ONLY: Legs<WorkerType> = { prefill: undefined, answer: "decode" };
 const MAX_PREFILL_BYTES = 64 * 1024 * 1024;
 
 /**
- * A prefill and a decode worker for each request, over HTTP. What differs between engines is in `pd/pd-connector.ts`; here is
+ * A prefill and a decode worker for each request, over HTTP. What differs between engines is in `connectors.ts` of the engines; here is
  * the one order of steps:
  *
  * ```

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type JsonBody, readJsonBody } from "../../protocol/json/json-body.ts";
 import { mergeRule } from "./pd-merge.ts";
-import { connectorNamed } from "../pd/pd-connector.ts";
+import { connectorNamed } from "../../engine/connectors.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 

@@ -1,7 +1,7 @@
 import type { JsonBody } from "../../protocol/json/json-body.ts";
 import { eachEntry, joinLists, memberAt, splice } from "../../protocol/json/splice.ts";
 import type { RewriteRule } from "../rewritten-response.ts";
-import type { PdConnector } from "../pd/pd-connector.ts";
+import type { PdConnector } from "../../engine/connector.ts";
 import type { PrefillAnswer } from "../pd/pd-exchange.ts";
 import { LF, OPEN_BRACKET } from "../../util/ascii.ts";
 

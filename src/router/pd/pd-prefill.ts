@@ -3,7 +3,7 @@ import { asGatewayError } from "../../errors/errors.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { InferenceRequest } from "../router.ts";
-import type { PdConnector } from "./pd-connector.ts";
+import type { PdConnector } from "../../engine/connector.ts";
 import type { PdExchange } from "./pd-exchange.ts";
 
 /** What became of the KV cache of a request. `missing`: decode prefills for itself. `skipped`: prefill was not asked. */

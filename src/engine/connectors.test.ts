@@ -1,12 +1,14 @@
 import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
-import { endpointNamed } from "../../../test/support/endpoints.ts";
-import { setUpFleet } from "../../../test/support/fleet.ts";
-import type { EndpointName } from "../../protocol/endpoints.ts";
-import { readJsonBody } from "../../protocol/json/json-body.ts";
-import type { KvTransferInfo, Worker } from "../../worker/worker.ts";
-import type { WorkerSpec } from "../../worker/worker-spec.ts";
-import { connectorOf, fitTogether, newSharedIds, type PdRequest, sequences } from "./pd-connector.ts";
+import { endpointNamed } from "../../test/support/endpoints.ts";
+import { setUpFleet } from "../../test/support/fleet.ts";
+import type { EndpointName } from "../protocol/endpoints.ts";
+import { readJsonBody } from "../protocol/json/json-body.ts";
+import type { KvTransferInfo, Worker } from "../worker/worker.ts";
+import type { WorkerSpec } from "../worker/worker-spec.ts";
+import type { PdRequest } from "./connector.ts";
+import { connectorOf, fitTogether } from "./connectors.ts";
+import { newSharedIds, sequences } from "./shared-ids.ts";
 
 let count = 0;
 

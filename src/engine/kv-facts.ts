@@ -1,0 +1,31 @@
+import type { Worker } from "../worker/worker.ts";
+import type { PdRequest } from "./connector.ts";
+
+/** Where prefill servers listen for decode servers unless told otherwise. */
+const USUAL_BOOTSTRAP_PORT = 8998;
+
+/** Where a prefill worker waits for decode workers: as its operator says, as it says itself, or the usual one. */
+export function bootstrapPort({ spec, info }: Worker): number {
+  return spec.bootstrapPort ?? info.kv?.bootstrapPort ?? USUAL_BOOTSTRAP_PORT;
+}
+
+/** As its operator says (label `dp_size`), or as it said itself. */
+export function dataParallelSize({ spec, info }: Worker): number {
+  const told = Number(spec.labels["dp_size"]);
+  return Number.isInteger(told) && told > 0 ? told : (info.kv?.dataParallelSize ?? 1);
+}
+
+/** A worker's address for P2pNccl transfers, `host:port`, as its operator says (label `kv_address`). */
+export function kvAddress({ spec }: Worker): string | undefined {
+  return spec.labels["kv_address"];
+}
+
+/** Members that are the gateway's to say, where a client said them: they become null. */
+export function withoutClients({ body }: PdRequest, names: readonly string[]): Map<string, string> {
+  return new Map(names.filter((name) => body.raw(name)).map((name) => [name, "null"]));
+}
+
+/** What makes prefill generate one token; nothing over gRPC on a route whose body has no way to ask for it. */
+export function oneToken({ endpoint, body }: PdRequest): Map<string, string> {
+  return endpoint.oneToken?.(body) ?? new Map();
+}

@@ -1,0 +1,54 @@
+import type { EngineConnectors } from "../engine.ts";
+import type { PdConnector, PdRequest, SharedIds } from "../connector.ts";
+import { bootstrapPort, dataParallelSize, withoutClients } from "../kv-facts.ts";
+
+/** Members by which SGLang chooses ranks: a client's are not taken. */
+const SGLANG_RANKS = ["routed_dp_rank", "data_parallel_rank", "disagg_prefill_dp_rank"];
+
+/** SGLang: both legs get the same three members at the same time and meet in the room. Source: routing facts of SGLang's PD mode. */
+const sglang: PdConnector = {
+  name: "sglang",
+  serves: ({ takesRoom }) => takesRoom,
+  order: "together",
+  isOneSequence: false,
+  handsOver: undefined,
+  merges: "input_logprobs",
+  // With any numbers of ranks: the decode worker is told which one prefills, and chooses its own.
+  fits: () => true,
+  prefill(pd, shared) {
+    const members = bootstrap(pd, shared);
+    if (dataParallelSize(pd.prefill) > 1) members.set("routed_dp_rank", String(shared.rank));
+    return { members };
+  },
+  decode(pd, shared) {
+    const members = bootstrap(pd, shared);
+    if (dataParallelSize(pd.prefill) > 1) members.set("disagg_prefill_dp_rank", String(shared.rank));
+    return { members };
+  },
+};
+
+function bootstrap(pd: PdRequest, { rooms }: SharedIds): Map<string, string> {
+  const { prefill } = pd;
+  const host = JSON.stringify(new URL(prefill.url).hostname);
+  const port = String(bootstrapPort(prefill));
+  const isBatch = rooms.length > 1;
+  const each = (value: (room: bigint) => string): string =>
+    isBatch ? `[${rooms.map(value).join(",")}]` : value(rooms[0] ?? 0n);
+  return withoutClients(pd, SGLANG_RANKS)
+    .set(
+      "bootstrap_host",
+      each(() => host),
+    )
+    .set(
+      "bootstrap_port",
+      each(() => port),
+    )
+    .set("bootstrap_room", each(String));
+}
+
+/** Only SGLang's prefill workers are given a bootstrap port without the name of a connector. */
+export const connectors: EngineConnectors = {
+  named: new Map([["sglang", sglang]]),
+  byDefault: sglang,
+  isMeantByBootstrapPort: true,
+};

@@ -1,0 +1,42 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { PdRequest, SharedIds } from "./connector.ts";
+import { dataParallelSize, kvAddress } from "./kv-facts.ts";
+
+/** Sequences that the request asks for. Throws invalid_request on too many. */
+export function sequences({ endpoint, body }: Pick<PdRequest, "endpoint" | "body">): number {
+  const count = endpoint.sequences(body);
+  if (count <= MAX_SEQUENCES) return count;
+  throw new GatewayError("invalid_request", `a request may ask for ${MAX_SEQUENCES} sequences`, { param: "n" });
+}
+
+/** vLLM's own bound on `n`; each sequence takes some bytes of both legs. */
+const MAX_SEQUENCES = 16_384;
+
+/** Fresh for each try: a room or transfer that failed is not used again. `count` sequences have a room each. */
+export function newSharedIds(pd: PdRequest, count = sequences(pd)): SharedIds {
+  const ranks = BigInt(dataParallelSize(pd.prefill));
+  // One rank for a whole batch, as it is told once.
+  const rank = randomBits() % ranks;
+  const rooms = Array.from({ length: count }, () => roomOfRank(rank, ranks));
+  const uuid = Bun.randomUUIDv7();
+  const [from = "", to = ""] = [pd.prefill, pd.decode].map(kvAddress);
+  return {
+    rank: Number(rank),
+    rooms,
+    transferId: `xfer-${uuid}`,
+    requestId: `___prefill_addr_${from}___decode_addr_${to}_${uuid.replaceAll("-", "")}`,
+  };
+}
+
+function roomOfRank(rank: bigint, ranks: bigint): bigint {
+  const room = randomBits();
+  const moved = room - (room % ranks) + rank;
+  return moved > 0n && moved <= MAX_ROOM ? moved : rank + ranks;
+}
+
+function randomBits(): bigint {
+  const [bits = 0n] = crypto.getRandomValues(new BigUint64Array(1));
+  return bits & MAX_ROOM;
+}
+
+const MAX_ROOM = 0x7fff_ffff_ffff_ffffn;
