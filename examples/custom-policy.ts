@@ -5,7 +5,7 @@ function create(): Policy {
   let turn = 0;
   return {
     name: "long_first",
-    select: (candidates, request) =>
+    pick: (candidates, request) =>
       request.promptTokens > 500 || candidates.length === 1 ? 0 : 1 + (turn++ % (candidates.length - 1)),
   };
 }

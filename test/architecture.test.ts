@@ -16,7 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "threads/thread-pool.ts",
     "util",
   ],
-  config: ["errors", "util", "worker/worker-spec.ts"],
+  config: ["errors", "policy/policies.ts", "util", "worker/worker-spec.ts"],
   context: [
     "config",
     "engine",

@@ -1,7 +1,9 @@
 import type { Bound } from "../lib/bounds.ts";
 import type { Section } from "../lib/section.ts";
-import { POLICIES } from "../../src/policy/policy-config.ts";
+import { POLICIES, POLICY_NAMES } from "../../src/policy/policies.ts";
+import { createPolicy, requestWith } from "../../test/support/candidates.ts";
 import type { Policy, RequestFeatures } from "../../src/policy/policy.ts";
+import { hashPrompt } from "../../src/policy/prefix-blocks.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { WorkerFactory } from "../../src/worker/worker-factory.ts";
 import { WorkerRegistry } from "../../src/worker/worker-registry.ts";
@@ -12,8 +14,6 @@ const PROMPTS = [300, 8192, 409_600];
 /** Long enough for the compiler to have done its work, ms. */
 const MIN_MS = 150;
 const CHANGES = 200;
-
-const POLICY_NAMES = [...POLICIES.keys()];
 
 const AFTER_CHANGE = "list after a change";
 
@@ -31,7 +31,7 @@ export const selection: Section = {
   name: "selection",
   title: "A choice alone",
   note:
-    "Microseconds for one `select` among workers of the real registry, in one process, no sockets; and with 10,000 workers the first look " +
+    "Microseconds for one `pick` among workers of the real registry, in one process, no sockets; and with 10,000 workers the first look " +
     "at the registry after one of them has come, which builds its list anew.",
   columns: [
     { metric: "fleet8", title: "8 workers", digits: 2 },
@@ -43,13 +43,13 @@ export const selection: Section = {
   async measure(bench) {
     const fleets = FLEETS.map((count) => ({ count, fleet: createFleet(count) }));
     await bench.rounds(async () => {
-      for (const name of POLICY_NAMES) {
+      for (const row of POLICIES) {
+        const { name } = row;
         for (const bytes of name === "cache_aware" ? PROMPTS : [300]) {
           const features = requests(bytes);
           for (const { count, fleet } of fleets) {
-            const policy = POLICIES.get(name)?.({});
-            if (policy)
-              bench.record(rowOf(name, bytes), `fleet${count}`, microsPerSelect(policy, fleet.registry, features));
+            const policy = createPolicy(row);
+            bench.record(rowOf(name, bytes), `fleet${count}`, microsPerPick(policy, fleet.registry, features));
           }
         }
       }
@@ -96,19 +96,28 @@ function requests(bytes: number): RequestFeatures[] {
     const prompt = Buffer.alloc(bytes, `conversation ${index % 16} `);
     prompt.write(`turn ${index}`, bytes >> 1);
     const key = `session-${index}`;
-    return { model: MODEL, promptTokens: bytes >> 2, promptBytes: () => prompt, routingKey: () => key };
+    return requestWith({
+      model: MODEL,
+      promptTokens: bytes >> 2,
+      promptBytes: () => prompt,
+      // Each time that it is asked it counts as a new request.
+      promptBlocks: () => hashPrompt(prompt),
+      routingKey: () => key,
+    });
   });
 }
 
 /** From the registry's list to a worker, as for every request. */
-function microsPerSelect(policy: Policy, registry: WorkerRegistry, all: readonly RequestFeatures[]): number {
+function microsPerPick(policy: Policy, registry: WorkerRegistry, all: readonly RequestFeatures[]): number {
   let count = 0;
   let from = 0;
   for (const ms of [MIN_MS / 3, MIN_MS]) {
     count = 0;
     from = performance.now();
     while (performance.now() - from < ms) {
-      for (const request of all) policy.select(registry.getWorkersForModel(MODEL, "http").available, request);
+      for (const request of all) {
+        policy.pick(registry.getWorkersForModel(MODEL, "http").available, request);
+      }
       count += all.length;
     }
   }

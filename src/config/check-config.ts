@@ -1,7 +1,8 @@
 import { closest } from "../util/suggest.ts";
 import type { WorkerType } from "../util/worker-type.ts";
+import { canonicalPolicy, nearestPolicy, POLICY_NAMES } from "../policy/policies.ts";
 import type { Complaint } from "./describe-issue.ts";
-import { canonicalPolicy, type Config, POLICY_NAMES } from "./schema.ts";
+import type { Config } from "./schema.ts";
 
 /** What is wrong with options that are right one by one. */
 export function checkConfig(config: Config): Complaint[] {
@@ -32,18 +33,6 @@ export function refusedType(type: WorkerType, isPd: boolean): string | undefined
     : `a ${type} worker needs --pd-disaggregation, or --enable-igw where there are others besides`;
 }
 
-/** Policies of other gateways, and what is nearest to each here. */
-const NOT_BUILT: ReadonlyMap<string, string> = new Map([
-  ["least_load", "shortest_queue takes the worker with the fewest requests in flight"],
-  ["prefix_hash", "cache_aware sends prompts with one beginning to one worker"],
-  ["manual", "consistent_hashing keeps a routing key on one worker"],
-  ["sticky_least_loaded", "consistent_hashing keeps a session on one worker"],
-  ["sticky_round_robin", "consistent_hashing keeps a session on one worker"],
-  ["rendezvous_hash", "consistent_hashing keeps a session on one worker"],
-  ["bucket", "shortest_queue takes the worker with the fewest requests in flight"],
-  ["kv_aware", "cache_aware remembers which worker has seen which prompt"],
-]);
-
 /** Names of built-in policies. A module brings a name that is known only when it is loaded. */
 function checkPolicies(config: Config): Complaint[] {
   if (config.policyModule !== undefined) return [];
@@ -59,8 +48,7 @@ export function isModuleUnused(config: Config): boolean {
 }
 
 function isBuiltIn(given: string): boolean {
-  const name = canonicalPolicy(given);
-  return POLICY_NAMES.some((known) => known === name);
+  return POLICY_NAMES.includes(canonicalPolicy(given));
 }
 
 /** Every policy that the configuration names, and where. */
@@ -83,7 +71,7 @@ function namedPolicies(config: Config): { readonly name: string; readonly path: 
 function refusedPolicy(given: string): string | undefined {
   if (isBuiltIn(given)) return undefined;
   const name = canonicalPolicy(given);
-  const instead = NOT_BUILT.get(name);
+  const instead = nearestPolicy(name);
   if (instead !== undefined) return `the policy ${name} is not built yet; ${instead}`;
   const near = closest(name, POLICY_NAMES);
   const hint = near === undefined ? `the policies are ${POLICY_NAMES.join(", ")}` : `did you mean ${near}?`;

@@ -1,8 +1,10 @@
 import { z } from "zod";
 import type { WorkerOrigin } from "./given-workers.ts";
+import { canonicalPolicy, POLICY_NAMES } from "../policy/policies.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import { Secret } from "../util/secret.ts";
 import { WORKER_TYPES } from "../util/worker-type.ts";
+import { checkPatternOptions, patternOptions, POLICY_OPTIONS } from "./policy-options.ts";
 
 /**
  * One entry for each option. It gives the type, default, flag, environment name and documentation: the key
@@ -31,28 +33,6 @@ export const OPTION_GROUPS = [
   "Observability",
 ] as const;
 export type OptionGroup = (typeof OPTION_GROUPS)[number];
-
-/** Every policy that is built in. `test/pins/` holds it equal to the policies themselves. */
-export const POLICY_NAMES = [
-  "cache_aware",
-  "shortest_queue",
-  "power_of_two",
-  "round_robin",
-  "random",
-  "consistent_hashing",
-  "passthrough",
-] as const;
-
-/** The names that vllm-router and production-stack have for some policies. */
-const POLICY_ALIASES: ReadonlyMap<string, string> = new Map([
-  ["consistent_hash", "consistent_hashing"],
-  ["roundrobin", "round_robin"],
-]);
-
-/** The policy's own name, for its own name or an alias. */
-export function canonicalPolicy(given: string): string {
-  return POLICY_ALIASES.get(given) ?? given;
-}
 
 /** Python's names for some levels. */
 const LEVEL_ALIASES: ReadonlyMap<unknown, string> = new Map([
@@ -159,21 +139,6 @@ export const workerSchema = z.strictObject({
   health: workerHealthSchema.default({}),
 });
 
-const cacheAware = {
-  cacheThreshold: z.number().min(0).max(1),
-  balanceAbsThreshold: count,
-  balanceRelThreshold: z.number().min(1).max(1000),
-  maxTreeSize: z.int().min(65_536).max(4_294_967_296),
-};
-
-/** Options that a policy takes in a pattern's `config`. */
-const policyOptions = z.strictObject({
-  cacheThreshold: cacheAware.cacheThreshold.optional(),
-  balanceAbsThreshold: cacheAware.balanceAbsThreshold.optional(),
-  balanceRelThreshold: cacheAware.balanceRelThreshold.optional(),
-  maxTreeSize: cacheAware.maxTreeSize.optional(),
-});
-
 const glob = z
   .string()
   .min(1)
@@ -194,12 +159,9 @@ const pattern = z
   .strictObject({
     match: glob,
     policy: policyName,
-    config: policyOptions.default({}),
+    config: patternOptions.default({}),
   })
-  .refine((entry) => entry.policy === "cache_aware" || Object.keys(entry.config).length === 0, {
-    message: "is for cache_aware: no other policy takes options",
-    path: ["config"],
-  });
+  .superRefine(checkPatternOptions);
 
 export const configSchema = z.strictObject({
   host: host.default("127.0.0.1").meta({
@@ -392,26 +354,7 @@ export const configSchema = z.strictObject({
     group: "Routing",
     description: "TypeScript file that exports a policy, which can then be named like a built-in one.",
   }),
-  cacheThreshold: cacheAware.cacheThreshold.default(0.3).meta({
-    group: "Routing",
-    aliases: ["--cache-match-threshold"],
-    description: "cache_aware: share of the prompt that a worker must have seen to be chosen for it, 0 to 1.",
-  }),
-  balanceAbsThreshold: cacheAware.balanceAbsThreshold.default(64).meta({
-    group: "Routing",
-    aliases: ["--spill-abs-threshold"],
-    description:
-      "cache_aware: a worker may have this many requests more in flight than the least loaded one and still be chosen for its cache.",
-  }),
-  balanceRelThreshold: cacheAware.balanceRelThreshold.default(1.5).meta({
-    group: "Routing",
-    aliases: ["--spill-rel-threshold"],
-    description: "cache_aware: or this many times as many.",
-  }),
-  maxTreeSize: cacheAware.maxTreeSize.default(67_108_864).meta({
-    group: "Routing",
-    description: "cache_aware: bytes of prompt that are remembered for a model.",
-  }),
+  ...POLICY_OPTIONS,
   threads: z.int().min(0).max(64).default(1).meta({
     group: "Admission and time",
     description:
@@ -656,7 +599,7 @@ export type WorkerConfig = DeepReadonly<z.output<typeof workerSchema>>;
 /** A worker, and where it was named; without `source` in the file. It is no option: `loadConfig` sets it. */
 export type InitialWorker = WorkerConfig & { readonly source?: WorkerOrigin };
 
-type DeepReadonly<T> = T extends Secret ? T : { readonly [K in keyof T]: DeepReadonly<T[K]> };
+type DeepReadonly<T> = unknown extends T ? T : T extends Secret ? T : { readonly [K in keyof T]: DeepReadonly<T[K]> };
 
 /** The metadata of an option. */
 export function optionMeta(key: ConfigKey): OptionMeta {

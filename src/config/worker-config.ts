@@ -1,5 +1,6 @@
+import { canonicalPolicy } from "../policy/policies.ts";
 import type { WorkerSpec } from "../worker/worker-spec.ts";
-import { canonicalPolicy, type WorkerConfig } from "./schema.ts";
+import type { WorkerConfig } from "./schema.ts";
 
 const MS = 1000;
 

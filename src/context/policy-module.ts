@@ -2,23 +2,32 @@ import { isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
-import { GuardedPolicy, type PolicyFault } from "../policy/guarded-policy.ts";
-import type { Policy } from "../policy/policy.ts";
-import { POLICIES } from "../policy/policy-config.ts";
+import type { PolicyMaker, PolicyOptions } from "../policy/define-policy.ts";
+import { GuardedPolicy, type ModulePolicy, type PolicyFault, type PolicyWatch } from "../policy/guarded-policy.ts";
+import { POLICY_NAMES } from "../policy/policies.ts";
+import type { PolicyParts } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
+import { isRecord } from "../util/objects.ts";
 
-/** A policy that a file of the operator's brings, under the name that the file gives it. */
-export interface CustomPolicy {
+/** The default export of a policy module. */
+export interface PolicyModule {
+  /** What the configuration calls the policy. */
   readonly name: string;
-  readonly create: () => Policy;
+  /** An instance for one model. */
+  readonly create: (options: unknown, parts: PolicyParts) => ModulePolicy;
+  /**
+   * Reads what a pattern gives as `config`, keys in camel case, and returns what `create` gets. Throws where it is wrong. A
+   * schema of zod fits. Without it the policy takes no options.
+   */
+  readonly options?: { readonly parse: (given: unknown) => unknown } | undefined;
 }
 
 /**
- * Loads a TypeScript or JavaScript file whose default export is `{ name, create }`: `create()` makes an instance for
- * each model. Throws invalid_request, with the place where there is one, where the file cannot be read or parsed, has no
- * such export, takes the name of a built-in policy, or makes no policy.
+ * Loads a TypeScript or JavaScript file whose default export is a PolicyModule. Throws invalid_request, with the place where
+ * there is one, where the file cannot be read or parsed, has no such export, takes the name of a built-in policy, or makes no
+ * policy.
  */
-export async function loadPolicyModule(path: string): Promise<CustomPolicy> {
+export async function loadPolicyModule(path: string): Promise<PolicyModule> {
   const absolute = isAbsolute(path) ? path : resolve(process.cwd(), path);
   if (!(await Bun.file(absolute).exists()))
     throw invalid(`the policy module ${path} cannot be loaded: there is no such file`);
@@ -28,25 +37,43 @@ export async function loadPolicyModule(path: string): Promise<CustomPolicy> {
   } catch (cause) {
     throw invalid(`the policy module ${path} cannot be loaded: ${reasonOf(cause)}`, cause);
   }
-  const policy = typeof loaded === "object" && loaded !== null && "default" in loaded ? loaded.default : undefined;
-  if (!isCustomPolicy(policy)) throw invalid(`the policy module ${path} must export default { name, create }`);
-  if (POLICIES.has(policy.name)) {
+  const policy = isRecord(loaded) ? loaded["default"] : undefined;
+  if (!isPolicyModule(policy)) throw invalid(`the policy module ${path} must export default { name, create }`);
+  if (POLICY_NAMES.includes(policy.name)) {
     throw invalid(`the policy module ${path} takes the name of a built-in policy, ${policy.name}: give it another`);
   }
   checkSample(path, policy);
   return policy;
 }
 
-/** What a model's policy should be able to do is tried once before anything listens. */
-function checkSample(path: string, policy: CustomPolicy): void {
+/** For the policy that is made once to see that it can be. */
+const SAMPLE_PARTS: PolicyParts = {
+  memory: (bytes) => new SharedArrayBuffer(bytes),
+  random: Math.random,
+  now: () => performance.now(),
+};
+
+/** Makes a policy once before anything listens. One whose options have no defaults is made when its first pattern is read. */
+function checkSample(path: string, module: PolicyModule): void {
+  const options = sampleOptions(module);
+  if (!options) return;
   let sample: unknown;
   try {
-    sample = policy.create();
+    sample = module.create(options.value, SAMPLE_PARTS);
   } catch (cause) {
     throw invalid(`create() of the policy module ${path} failed: ${reasonOf(cause)}`, cause);
   }
-  if (typeof sample !== "object" || sample === null || !("select" in sample) || typeof sample.select !== "function") {
-    throw invalid(`create() of the policy module ${path} must return an object with select()`);
+  const canChoose =
+    isRecord(sample) && (typeof sample["pick"] === "function" || typeof sample["select"] === "function");
+  if (!canChoose) throw invalid(`create() of the policy module ${path} must return an object with pick() or select()`);
+}
+
+function sampleOptions({ options }: PolicyModule): { readonly value: unknown } | undefined {
+  try {
+    return { value: options?.parse({}) };
+  } catch {
+    // It needs an option: which one is told to whoever names the policy without it.
+    return undefined;
   }
 }
 
@@ -54,15 +81,14 @@ function invalid(message: string, cause?: unknown): GatewayError {
   return new GatewayError("invalid_request", message, { cause });
 }
 
-function isCustomPolicy(value: unknown): value is CustomPolicy {
+function isPolicyModule(value: unknown): value is PolicyModule {
+  if (!isRecord(value)) return false;
+  const { name, create, options } = value;
   return (
-    typeof value === "object" &&
-    value !== null &&
-    "name" in value &&
-    typeof value.name === "string" &&
-    value.name !== "" &&
-    "create" in value &&
-    typeof value.create === "function"
+    typeof name === "string" &&
+    name !== "" &&
+    typeof create === "function" &&
+    (options === undefined || (typeof options === "object" && options !== null && "parse" in options))
   );
 }
 
@@ -80,9 +106,19 @@ function isPosition(value: unknown): value is { readonly line: number; readonly 
 
 /** The same complaint is not written more often, ms: a policy that fails does so on every request. */
 const SILENCE_MS = 60_000;
+/** Different complaints that are remembered. */
+const MAX_COMPLAINTS = 16;
 
-/** Guards the policies of a module; each fault is an error line, the same one at most once a minute. */
-export function guardPolicy({ name, create }: CustomPolicy, logger: Logger, clock: Clock): CustomPolicy {
+/** Who is told what a module does. */
+export interface GuardParts {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly watch?: PolicyWatch | undefined;
+}
+
+/** The policies of a module as the registry makes them, guarded. Each fault is an error line, the same one at most once a minute. */
+export function guardModule(module: PolicyModule, { logger, clock, watch }: GuardParts): PolicyMaker {
+  const { name } = module;
   const lastTold = new Map<string, number>();
   const onFault = ({ policy, what, stack }: PolicyFault): void => {
     const now = clock.now();
@@ -92,7 +128,26 @@ export function guardPolicy({ name, create }: CustomPolicy, logger: Logger, cloc
     lastTold.set(what, now);
     logger.error({ policy, what, stack }, "the policy module fails");
   };
-  return { name, create: () => new GuardedPolicy({ name, create, onFault }) };
+  return {
+    name,
+    check: (given) => void optionsOf(module, given),
+    create(given, parts) {
+      const options = optionsOf(module, given);
+      return new GuardedPolicy({ name, create: () => module.create(options, parts), onFault, watch });
+    },
+  };
 }
 
-const MAX_COMPLAINTS = 16;
+/** Throws invalid_request. */
+function optionsOf({ name, options }: PolicyModule, given: PolicyOptions): unknown {
+  if (!options) {
+    const [first] = Object.keys(given);
+    if (first === undefined) return {};
+    throw invalid(`the policy ${name} takes no options: its module exports no schema (options) for them`);
+  }
+  try {
+    return options.parse(given);
+  } catch (cause) {
+    throw invalid(`the options of the policy ${name} are not valid: ${reasonOf(cause)}`, cause);
+  }
+}

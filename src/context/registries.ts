@@ -1,6 +1,6 @@
 import type { Config } from "../config/schema.ts";
 import type { Logger } from "../observability/logger.ts";
-import type { Policy } from "../policy/policy.ts";
+import type { PolicyWatch } from "../policy/guarded-policy.ts";
 import type { PolicyMemory } from "../policy/policy-memory.ts";
 import { PolicyRegistry } from "../policy/policy-registry.ts";
 import { PolicyFollower } from "../router/policy-follower.ts";
@@ -8,8 +8,8 @@ import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
-import { guardPolicy, loadPolicyModule } from "./policy-module.ts";
-import { policyConfigs, registrySettings } from "./settings.ts";
+import { guardModule, loadPolicyModule } from "./policy-module.ts";
+import { policySettings, registrySettings } from "./settings.ts";
 
 /** Who the workers are, what they have to do, and what chooses among them: the truth on the control thread, a replica on a thread that serves. */
 export interface Registries {
@@ -28,8 +28,8 @@ export interface RegistriesParts extends Pick<Registries, "ledger" | "policyMemo
   readonly config: Config;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Put around each policy of the operator's module, whose code has no bound. */
-  readonly note?: (policy: Policy) => Policy;
+  /** Is told what of the operator's policy module runs, as its code has no bound. */
+  readonly watch?: PolicyWatch;
   /** Registries that a test brings. */
   readonly given?: Partial<Pick<Registries, "workerRegistry" | "policyRegistry" | "tokenizers">>;
 }
@@ -51,16 +51,15 @@ async function createPolicyRegistry({
   policyMemory,
   logger,
   clock,
-  note = (policy) => policy,
+  watch,
 }: RegistriesParts): Promise<PolicyRegistry> {
-  const { defaultPolicy, roleDefaults, cacheAware, patterns } = policyConfigs(config);
-  const custom = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
+  const { patterns, ...settings } = policySettings(config);
+  const module = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
   const registry = new PolicyRegistry({
-    defaultPolicy,
-    roleDefaults,
-    cacheAware,
+    ...settings,
     memory: policyMemory,
-    custom: custom ? [guardPolicy({ name: custom.name, create: () => note(custom.create()) }, logger, clock)] : [],
+    now: () => clock.now(),
+    custom: module ? [guardModule(module, { logger, clock, watch })] : [],
   });
   for (const { match, policy } of patterns) registry.registerPattern(match, policy);
   return registry;

@@ -1,4 +1,5 @@
 import type { Config } from "../config/schema.ts";
+import { isWritten } from "../observability/logger.ts";
 import type { AdminAccess, AuthSettings, TenantKey } from "../server/auth.ts";
 import type { DataPlaneSettings } from "../server/data-plane.ts";
 import type { GateSettings } from "../server/gate.ts";
@@ -88,6 +89,7 @@ function dataPlaneSettings(config: Config): DataPlaneSettings {
     bodyStallMs: ms(config.bodyStallTimeoutSecs),
     maxBodyBytes: config.maxPayloadSize,
     isModelRequired: config.enableIgw,
+    keepsDecisions: isWritten("debug", config.logLevel),
   };
 }
 

@@ -7,6 +7,8 @@ import { refusedType } from "../config/check-config.ts";
 import { GRPC_LIMITS, type GrpcLimits } from "../transport/grpc/grpc-transport.ts";
 import type { Complaint } from "../config/describe-issue.ts";
 import type { Config, ConfigKey } from "../config/schema.ts";
+import type { PolicyOptions } from "../policy/define-policy.ts";
+import { POLICIES } from "../policy/policies.ts";
 import type { PolicyConfig, PolicyRegistryOptions } from "../policy/policy-registry.ts";
 import { matchesGlob } from "../policy/glob.ts";
 import type { HttpRouterDeps } from "../router/http/http-router.ts";
@@ -103,23 +105,15 @@ export function healthSettings(config: Config): HealthConfig {
   };
 }
 
-export interface PolicySettings {
-  readonly defaultPolicy: PolicyConfig;
-  readonly roleDefaults: NonNullable<PolicyRegistryOptions["roleDefaults"]>;
+export interface PolicySettings extends Required<
+  Pick<PolicyRegistryOptions, "defaultPolicy" | "roleDefaults" | "options">
+> {
   readonly patterns: readonly { readonly match: string; readonly policy: PolicyConfig }[];
-  /** What cache_aware has where a pattern or a hint does not say otherwise. */
-  readonly cacheAware: Record<string, number>;
 }
 
-export function policyConfigs(config: Config): PolicySettings {
-  const cacheAware = {
-    cacheThreshold: config.cacheThreshold,
-    balanceAbsThreshold: config.balanceAbsThreshold,
-    balanceRelThreshold: config.balanceRelThreshold,
-    maxTreeSize: config.maxTreeSize,
-  };
+export function policySettings(config: Config): PolicySettings {
   return {
-    cacheAware,
+    options: optionsOfPolicies(config),
     defaultPolicy: { policy: config.defaultPolicy, config: {} },
     roleDefaults: {
       ...(config.prefillPolicy === undefined ? {} : { prefill: { policy: config.prefillPolicy, config: {} } }),
@@ -206,11 +200,19 @@ export function acceptedTypes(config: Config): (type: WorkerType) => string | un
   return (type) => (config.enableIgw ? undefined : refusedType(type, config.pdDisaggregation));
 }
 
+/** By policy: what the configuration gives each of its options. */
+function optionsOfPolicies(config: Readonly<Record<string, unknown>>): Record<string, PolicyOptions> {
+  return Object.fromEntries(
+    POLICIES.map(({ name, options }) => [
+      name,
+      Object.fromEntries(Object.keys(options.shape).map((key) => [key, config[key]])),
+    ]),
+  );
+}
+
 /** The options that are there. */
-function given(options: Readonly<Record<string, number | undefined>>): Record<string, number> {
-  const there: Record<string, number> = {};
-  for (const [name, value] of Object.entries(options)) if (value !== undefined) there[name] = value;
-  return there;
+function given(options: PolicyOptions): PolicyOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
 /** Who may serve what, and how many of them may be ejected. */

@@ -33,6 +33,11 @@ const LEVELS: Readonly<Record<LogLevel, number>> = {
   silent: Number.POSITIVE_INFINITY,
 };
 
+/** Whether lines of a level are written where `least` is the least that is. */
+export function isWritten(level: LogLevel, least: LogLevel): boolean {
+  return LEVELS[level] >= LEVELS[least];
+}
+
 /**
  * JSON lines on standard output (or where `output` leads), written behind: at most 200 ms of them wait. Dispose writes what
  * is left. The lines are pino's (level, time, fields, msg); pino itself cost a tenth of the CPU of a small request

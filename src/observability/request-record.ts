@@ -9,6 +9,21 @@ export interface TokenCounts {
   readonly cachedTokens: number | undefined;
 }
 
+/** What a policy weighed when it chose a worker. */
+export interface Decision {
+  readonly policy: string;
+  /** Address of the worker that it chose. */
+  readonly worker: string;
+  /** How many workers it chose from. */
+  readonly candidates: number;
+  /** What it expected the request to cost there, in a unit of its own; undefined where it says no costs. */
+  readonly cost: number | undefined;
+  /** The candidates with the least costs, the least first. */
+  readonly cheapest: readonly { readonly worker: string; readonly cost: number }[];
+  /** Prompt tokens that it expected the worker to prefill; undefined where it did not say. */
+  readonly chargeTokens: number | undefined;
+}
+
 /** A worker that was asked and did not serve. */
 export interface FailedAttempt {
   readonly url: string;
@@ -17,6 +32,8 @@ export interface FailedAttempt {
 }
 
 export interface RecordSink {
+  /** Somebody wants to know why workers are chosen: records keep it. */
+  readonly keepsDecisions?: boolean;
   /** Called once a request, when its last byte has left or nobody waits for it any more. */
   settle(record: RequestRecord): void;
 }
@@ -41,6 +58,8 @@ export class RequestRecord {
   prefillWorkerUrl: string | undefined;
   /** Of each leg, joined by `+`. */
   policy: string | undefined;
+  /** One for each worker that a policy chose, in their order; undefined where nobody wants to know. */
+  readonly decisions: Decision[] | undefined;
   attempts = 0;
   /** Attempts that failed, in their order; undefined where there is none, as nearly always. */
   failedAttempts: FailedAttempt[] | undefined;
@@ -67,6 +86,7 @@ export class RequestRecord {
     this.#clock = clock;
     this.startedAt = clock.now();
     this.#sink = sink;
+    this.decisions = sink.keepsDecisions === true ? [] : undefined;
   }
 
   noteFailure(url: string, code: string): void {
@@ -100,13 +120,29 @@ export class RequestRecord {
 /** Of a model's name in a line or a label: clients may send any. */
 const MAX_NAME_CHARS = 256;
 
-/** Writes the access line and counts. */
-export function createRecordSink(logger: Logger, metrics: Metrics): RecordSink {
+/** Counts, writes the access line, and before it a line for each decision where the record keeps them. */
+export function createRecordSink(logger: Logger, metrics: Metrics, keepsDecisions = false): RecordSink {
   return {
+    keepsDecisions,
     settle(record) {
       count(record, metrics);
+      for (const decision of record.decisions ?? []) logger.debug(decisionLine(record, decision), "choice");
       logger.info(accessLine(record), "request");
     },
+  };
+}
+
+function decisionLine({ requestId, ttftMs }: RequestRecord, decision: Decision): object {
+  const { policy, worker, candidates, cost, cheapest, chargeTokens } = decision;
+  return {
+    request_id: requestId,
+    policy,
+    worker_url: worker,
+    candidates,
+    cost,
+    cheapest: cheapest.length > 0 ? cheapest.map((one) => ({ worker_url: one.worker, cost: one.cost })) : undefined,
+    charge_tokens: chargeTokens,
+    ttft_ms: round(ttftMs),
   };
 }
 

@@ -1,30 +1,24 @@
 import { describe, expect, test } from "bun:test";
-import { createCacheAware, DEFAULT_CACHE_AWARE_OPTIONS } from "./cache-aware.ts";
+import { chosenBy, createPolicy, idleCandidate, requestWith } from "../../test/support/candidates.ts";
+import { cacheAware } from "./cache-aware.ts";
 import type { Candidate, Policy, RequestFeatures } from "./policy.ts";
-import { matchedRatio } from "./prefix-blocks.ts";
+import { hashPrompt, matchedRatio, type PromptBlocks } from "./prefix-blocks.ts";
 import { OWNERS, PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
 
-class FakeWorker implements Candidate {
-  readonly id: string;
-  readonly url: string;
-  readonly slot: number;
-  inFlight = 0;
-  readonly pendingPromptTokens = 0;
+/** A candidate whose load a test may change. */
+type FakeWorker = Candidate & { inFlight: number };
 
-  constructor(index: number) {
-    this.id = `w${index}`;
-    this.url = `http://w${index}`;
-    this.slot = index;
-  }
+function fakeWorker(slot: number): FakeWorker {
+  return { ...idleCandidate(slot) };
 }
 
 function fleet(count: number): FakeWorker[] {
-  return Array.from({ length: count }, (_, index) => new FakeWorker(index));
+  return Array.from({ length: count }, (_, slot) => fakeWorker(slot));
 }
 
 function prompt(text: string): RequestFeatures {
   const bytes = Buffer.from(text);
-  return { model: "m", promptTokens: bytes.length / 4, promptBytes: () => bytes, routingKey: () => undefined };
+  return requestWith({ promptTokens: bytes.length / 4, promptBytes: () => bytes });
 }
 
 /** Text that no other seed begins with. */
@@ -32,46 +26,46 @@ function story(seed: string, length = 2000): string {
   return `${seed} `.repeat(Math.ceil(length / (seed.length + 1))).slice(0, length);
 }
 
-const create = (options = {}): Policy => createCacheAware({ ...DEFAULT_CACHE_AWARE_OPTIONS, ...options });
+const create = (options = {}): Policy => createPolicy(cacheAware, options);
 
 describe("affinity", () => {
   test("a conversation's next turn goes where the last one went", () => {
     const policy = create();
     const workers = fleet(4);
     for (const name of ["ann", "bob", "cleo", "dan"]) {
-      const first = policy.select(workers, prompt(story(name)));
+      const first = chosenBy(policy, workers, prompt(story(name)));
       const chosen = workers[first];
       if (chosen) chosen.inFlight += 1;
-      expect(policy.select(workers, prompt(`${story(name)} and what then? ${story("more", 300)}`))).toBe(first);
+      expect(chosenBy(policy, workers, prompt(`${story(name)} and what then? ${story("more", 300)}`))).toBe(first);
     }
   });
 
   test("siblings that follow at once go to the same worker, though its answer is not there yet", () => {
     const policy = create();
     const workers = fleet(4);
-    const first = policy.select(workers, prompt(story("shared", 5000)));
+    const first = chosenBy(policy, workers, prompt(story("shared", 5000)));
     for (let count = 0; count < 5; count += 1) {
       const chosen = workers[first];
       if (chosen) chosen.inFlight += 1;
-      expect(policy.select(workers, prompt(`${story("shared", 5000)} question ${count}`))).toBe(first);
+      expect(chosenBy(policy, workers, prompt(`${story("shared", 5000)} question ${count}`))).toBe(first);
     }
   });
 
   test("a match below the threshold is none: the least loaded is taken", () => {
     const policy = create({ cacheThreshold: 0.5 });
     const workers = fleet(2);
-    const first = policy.select(workers, prompt(story("intro", 1000)));
+    const first = chosenBy(policy, workers, prompt(story("intro", 1000)));
     const busy = workers[first];
     if (busy) busy.inFlight = 3;
-    expect(policy.select(workers, prompt(story("intro", 1000) + story("else", 4000)))).toBe(1 - first);
+    expect(chosenBy(policy, workers, prompt(story("intro", 1000) + story("else", 4000)))).toBe(1 - first);
   });
 
   test("a prompt shorter than a block goes to the least loaded", () => {
     const policy = create();
     const workers = fleet(3);
-    policy.select(workers, prompt("hi"));
+    chosenBy(policy, workers, prompt("hi"));
     for (const worker of workers) worker.inFlight = worker.id === "w2" ? 0 : 5;
-    expect(policy.select(workers, prompt("hi"))).toBe(2);
+    expect(chosenBy(policy, workers, prompt("hi"))).toBe(2);
   });
 });
 
@@ -81,7 +75,7 @@ describe("load", () => {
     const workers = fleet(4);
     const home = new Map<string, number>();
     for (const name of ["ann", "bob", "cleo", "dan"]) {
-      const index = policy.select(workers, prompt(story(name)));
+      const index = chosenBy(policy, workers, prompt(story(name)));
       home.set(name, index);
       const worker = workers[index];
       if (worker) worker.inFlight += 1;
@@ -89,9 +83,9 @@ describe("load", () => {
     expect(new Set(home.values()).size).toBe(4);
     const hot = workers[home.get("ann") ?? 0];
     if (hot) hot.inFlight = 50;
-    expect(policy.select(workers, prompt(`${story("ann")} next`))).not.toBe(home.get("ann"));
+    expect(chosenBy(policy, workers, prompt(`${story("ann")} next`))).not.toBe(home.get("ann"));
     for (const name of ["bob", "cleo", "dan"]) {
-      expect(policy.select(workers, prompt(`${story(name)} next`))).toBe(home.get(name) ?? -1);
+      expect(chosenBy(policy, workers, prompt(`${story(name)} next`))).toBe(home.get(name) ?? -1);
     }
   });
 
@@ -102,7 +96,7 @@ describe("load", () => {
     const running: FakeWorker[] = [];
     let most = 0;
     for (let count = 0; count < 800; count += 1) {
-      const worker = workers[policy.select(workers, prompt(`${system} user ${count} ${story(`q${count}`, 600)}`))];
+      const worker = workers[chosenBy(policy, workers, prompt(`${system} user ${count} ${story(`q${count}`, 600)}`))];
       if (!worker) continue;
       worker.inFlight += 1;
       running.push(worker);
@@ -120,13 +114,13 @@ describe("load", () => {
 test("a worker that has left is not remembered, and its successor does not inherit", () => {
   const policy = create();
   const workers = fleet(2);
-  const first = policy.select(workers, prompt(story("ann")));
+  const first = chosenBy(policy, workers, prompt(story("ann")));
   const gone = workers[first];
   policy.forget?.(gone?.id ?? "", first);
-  const successor = new FakeWorker(first);
+  const successor = fakeWorker(first);
   successor.inFlight = 3;
   const now = workers.map((worker, index) => (index === first ? successor : worker));
-  expect(policy.select(now, prompt(`${story("ann")} next`))).toBe(1 - first);
+  expect(chosenBy(policy, now, prompt(`${story("ann")} next`))).toBe(1 - first);
 });
 
 describe("a fleet of thousands", () => {
@@ -134,7 +128,7 @@ describe("a fleet of thousands", () => {
     const policy = create();
     const workers = fleet(5000);
     const homes = Array.from({ length: 300 }, (_, name) => {
-      const home = policy.select(workers, prompt(story(`user ${name}`)));
+      const home = chosenBy(policy, workers, prompt(story(`user ${name}`)));
       const worker = workers[home];
       if (worker) worker.inFlight += 1;
       return worker;
@@ -143,7 +137,7 @@ describe("a fleet of thousands", () => {
     expect(new Set(homes).size).toBeGreaterThan(290);
     const left = workers.filter((worker, index) => index % 7 !== 0 || homes.includes(worker)).toReversed();
     for (const [name, home] of homes.entries()) {
-      expect(left[policy.select(left, prompt(`${story(`user ${name}`)} next`))]).toBe(home);
+      expect(left[chosenBy(policy, left, prompt(`${story(`user ${name}`)} next`))]).toBe(home);
     }
   });
 
@@ -151,14 +145,14 @@ describe("a fleet of thousands", () => {
     const policy = create();
     const workers = fleet(3000);
     const three = [2999, 7, 1500].map((index) => workers[index]).filter((worker) => worker !== undefined);
-    for (const worker of three) policy.select([worker], prompt(story("shared")));
+    for (const worker of three) chosenBy(policy, [worker], prompt(story("shared")));
     for (const [index, worker] of three.entries()) worker.inFlight = [5, 2, 3][index] ?? 0;
     let asked = 0;
     for (const worker of workers) {
       const { inFlight } = worker;
       Object.defineProperty(worker, "inFlight", { get: () => ((asked += 1), inFlight) });
     }
-    expect(policy.select(workers, prompt(story("shared")))).toBe(7);
+    expect(chosenBy(policy, workers, prompt(story("shared")))).toBe(7);
     expect(asked).toBeLessThan(200);
   });
 
@@ -167,20 +161,20 @@ describe("a fleet of thousands", () => {
     const workers = fleet(1200);
     const [long, short] = [workers[1100], workers[3]];
     if (!long || !short) throw new Error("no workers");
-    policy.select([short], prompt(story("tale", 1500)));
-    policy.select([long], prompt(`${story("tale", 1500)}${story("goes on", 500)}`));
+    chosenBy(policy, [short], prompt(story("tale", 1500)));
+    chosenBy(policy, [long], prompt(`${story("tale", 1500)}${story("goes on", 500)}`));
     const whole = prompt(`${story("tale", 1500)}${story("goes on", 500)} and ends`);
-    expect(policy.select(workers, whole)).toBe(1100);
+    expect(chosenBy(policy, workers, whole)).toBe(1100);
     long.inFlight = 65;
-    expect(policy.select(workers, whole)).toBe(3);
+    expect(chosenBy(policy, workers, whole)).toBe(3);
   });
 });
 
 describe("the index", () => {
-  const depthOf = (index: PrefixIndex, text: string): number => {
-    index.read(Buffer.from(text));
-    return index.match();
-  };
+  const blocksOf = (text: string): PromptBlocks => hashPrompt(Buffer.from(text));
+  const createIndex = (maxBytes: number, memory = new SharedArrayBuffer(prefixIndexBytes(maxBytes))): PrefixIndex =>
+    new PrefixIndex(maxBytes, memory);
+  const depthOf = (index: PrefixIndex, text: string): number => index.match(blocksOf(text));
   const ownersOf = (index: PrefixIndex, text: string): number[] => {
     const depth = depthOf(index, text);
     return Array.from({ length: depth === 0 ? 0 : OWNERS }, (_, which) => index.owner(depth, which))
@@ -188,12 +182,12 @@ describe("the index", () => {
       .sort((a, b) => a - b);
   };
   const insert = (index: PrefixIndex, text: string, ...slots: readonly number[]): void => {
-    index.read(Buffer.from(text));
+    index.match(blocksOf(text));
     for (const slot of slots) index.insert(slot);
   };
 
   test("names who has seen a prompt, up to eight", () => {
-    const index = new PrefixIndex(1024 * 1024);
+    const index = createIndex(1024 * 1024);
     insert(index, story("both"), 3, 9000);
     expect(ownersOf(index, story("both"))).toEqual([3, 9000]);
     insert(index, story("many"), ...Array.from({ length: 20 }, (_, slot) => slot));
@@ -202,7 +196,7 @@ describe("the index", () => {
   });
 
   test("what is forgotten does not come back when others use the same blocks, nor for the slot's next worker", () => {
-    const index = new PrefixIndex(1024 * 1024);
+    const index = createIndex(1024 * 1024);
     insert(index, story("one"), 1, 2);
     insert(index, story("two"), 1);
     index.forget(1);
@@ -217,7 +211,7 @@ describe("the index", () => {
 
   test("what one thread forgets all have forgotten", () => {
     const memory = new SharedArrayBuffer(prefixIndexBytes(1024 * 1024));
-    const [one, other] = [new PrefixIndex(1024 * 1024, memory), new PrefixIndex(1024 * 1024, memory)];
+    const [one, other] = [createIndex(1024 * 1024, memory), createIndex(1024 * 1024, memory)];
     insert(one, story("ann"), 4, 5);
     expect(ownersOf(other, story("ann"))).toEqual([4, 5]);
     other.forget(4);
@@ -226,7 +220,7 @@ describe("the index", () => {
 
   test("its clock may wrap", () => {
     const memory = new SharedArrayBuffer(prefixIndexBytes(1024 * 1024));
-    const index = new PrefixIndex(1024 * 1024, memory);
+    const index = createIndex(1024 * 1024, memory);
     const clock = new Int32Array(memory, 0, 1);
     insert(index, story("old"), 1, 2);
     index.forget(1);
@@ -246,7 +240,7 @@ describe("the index", () => {
   });
 
   test("a worker is forgotten at once, however much is known of it", () => {
-    const index = new PrefixIndex(64 * 1024 * 1024);
+    const index = createIndex(64 * 1024 * 1024);
     for (let count = 0; count < 2000; count += 1) insert(index, story(`prompt ${count}`, 8192), 7);
     let best = Number.POSITIVE_INFINITY;
     for (let tries = 0; tries < 10; tries += 1) {
@@ -259,7 +253,7 @@ describe("the index", () => {
   });
 
   test("blocks of long prompts become larger, and the share that matches is of bytes", () => {
-    const index = new PrefixIndex(8 * 1024 * 1024);
+    const index = createIndex(8 * 1024 * 1024);
     const long = story("long", 2 * 1024 * 1024);
     insert(index, long, 1);
     for (const [bytes, whole] of [
@@ -280,27 +274,24 @@ describe("the index", () => {
 
   test("prompts that differ in one letter somewhere, differ from that block on", () => {
     const text = story("all alike", 40_000);
-    const index = new PrefixIndex(1024 * 1024);
+    const index = createIndex(1024 * 1024);
     insert(index, text, 0);
     const whole = depthOf(index, text);
     for (let at = 0; at < text.length; at += 97) {
       const changed = `${text.slice(0, at)}#${text.slice(at + 1)}`;
-      const before = new PrefixIndex(1024).read(Buffer.from(text.slice(0, at)));
+      const before = blocksOf(text.slice(0, at)).hashes.length;
       expect([at, depthOf(index, changed)]).toEqual([at, Math.min(before, whole)]);
     }
   });
 
   test("stays within its size under prompts without end, and keeps what is used", () => {
-    const index = new PrefixIndex(1024 * 1024);
+    const index = createIndex(1024 * 1024);
     const kept = story("kept", 1280);
-    index.read(Buffer.from(kept));
-    index.insert(0);
+    insert(index, kept, 0);
     for (let count = 0; count < 20_000; count += 1) {
-      index.read(Buffer.from(story(`once ${count}`, 512)));
-      index.insert(count % 4);
+      insert(index, story(`once ${count}`, 512), count % 4);
       if (count % 50 === 0) {
-        index.read(Buffer.from(kept));
-        index.insert(0);
+        insert(index, kept, 0);
       }
     }
     expect(depthOf(index, kept)).toBe(10);
@@ -308,20 +299,17 @@ describe("the index", () => {
   });
 
   test("tells a prompt from one that differs in its first byte only", () => {
-    const index = new PrefixIndex(1024 * 1024);
-    index.read(Buffer.from(`a${story("x", 1279)}`));
-    index.insert(0);
+    const index = createIndex(1024 * 1024);
+    insert(index, `a${story("x", 1279)}`, 0);
     expect(depthOf(index, `a${story("x", 1279)}`)).toBe(10);
     expect(depthOf(index, `b${story("x", 1279)}`)).toBe(0);
   });
 
   test("reads bytes that do not begin at a multiple of four", () => {
-    const index = new PrefixIndex(1024 * 1024);
+    const index = createIndex(1024 * 1024);
     const text = story("aligned", 1280);
-    index.read(Buffer.from(text));
-    index.insert(0);
+    insert(index, text, 0);
     const shifted = new Uint8Array(Buffer.from(`zz${text}`)).subarray(2);
-    index.read(shifted);
-    expect(index.match()).toBe(10);
+    expect(index.match(hashPrompt(shifted))).toBe(10);
   });
 });

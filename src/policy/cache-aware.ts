@@ -1,40 +1,63 @@
+import { z } from "zod";
+import { definePolicy } from "./define-policy.ts";
 import { LeastLoaded } from "./least-loaded.ts";
-import type { AllocateShared, Candidate, Policy, RequestFeatures } from "./policy.ts";
-import { matchedRatio } from "./prefix-blocks.ts";
+import type { Candidate, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
+import { matchedRatio, type PromptBlocks } from "./prefix-blocks.ts";
 import { OWNERS, PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
-import type { Random } from "./random.ts";
 
-export interface CacheAwareOptions {
-  /** Share of the prompt that a worker must have seen to be chosen for it, 0 to 1. */
-  readonly cacheThreshold: number;
-  /** A worker may have this many requests more in flight than the least loaded one and still be chosen for its cache. */
-  readonly balanceAbsThreshold: number;
-  /** Or this many times as many. */
-  readonly balanceRelThreshold: number;
-  /** Bytes of prompt that are remembered. */
-  readonly maxTreeSize: number;
-}
-
-export const DEFAULT_CACHE_AWARE_OPTIONS: CacheAwareOptions = {
-  cacheThreshold: 0.3,
-  balanceAbsThreshold: 64,
-  balanceRelThreshold: 1.5,
-  maxTreeSize: 67_108_864,
-};
+const OPTIONS = z.strictObject({
+  cacheThreshold: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.3)
+    .meta({
+      description: "share of the prompt that a worker must have seen to be chosen for it, 0 to 1.",
+      aliases: ["--cache-match-threshold"],
+    }),
+  balanceAbsThreshold: z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(64)
+    .meta({
+      description:
+        "a worker may have this many requests more in flight than the least loaded one and still be chosen for its cache.",
+      aliases: ["--spill-abs-threshold"],
+    }),
+  balanceRelThreshold: z
+    .number()
+    .min(1)
+    .max(1000)
+    .default(1.5)
+    .meta({ description: "or this many times as many.", aliases: ["--spill-rel-threshold"] }),
+  maxTreeSize: z
+    .int()
+    .min(65_536)
+    .max(4_294_967_296)
+    .default(67_108_864)
+    .meta({ description: "bytes of prompt that are remembered for a model." }),
+});
 
 /**
- * The worker that has seen the longest part of the prompt from its beginning, as long as its own load allows it;
- * otherwise the least loaded. The bound on load is looked at for each worker and each request. A bound on the whole
- * fleet, as it is common, switches affinity off everywhere as soon as one worker is hot, and with the caches goes the
- * capacity that would have cooled it.
+ * Remembers which workers were sent which beginnings of prompts, and looks at each worker's own load for each request. A
+ * bound on the whole fleet, as other gateways have it, switches affinity off everywhere as soon as one worker is hot, and
+ * with the caches goes the capacity that would have cooled it.
  */
-export function createCacheAware(
-  options: CacheAwareOptions,
-  memory: AllocateShared = (bytes) => new SharedArrayBuffer(bytes),
-  random: Random = Math.random,
-): Policy {
-  return new CacheAware(options, memory, random);
-}
+export const cacheAware = definePolicy({
+  name: "cache_aware",
+  chooses:
+    "the worker that holds the longest prefix of the prompt, as long as its own load allows it; otherwise the least loaded",
+  goodFor: "chat, agents, shared system prompts",
+  nearestTo: {
+    prefix_hash: "sends prompts with one beginning to one worker",
+    kv_aware: "remembers which worker has seen which prompt",
+  },
+  options: OPTIONS,
+  create: (options, parts) => new CacheAware(options, parts),
+});
+
+type CacheAwareOptions = z.output<typeof OPTIONS>;
 
 class CacheAware implements Policy {
   readonly name = "cache_aware";
@@ -44,17 +67,15 @@ class CacheAware implements Policy {
   /** By list of candidates: their places in it by slot. A list is made once and used until the set changes. */
   readonly #placesOf = new WeakMap<readonly Candidate[], Int32Array>();
 
-  constructor(options: CacheAwareOptions, memory: AllocateShared, random: Random) {
+  constructor(options: CacheAwareOptions, { memory, random }: Pick<PolicyParts, "memory" | "random">) {
     this.#options = options;
     this.#index = new PrefixIndex(options.maxTreeSize, memory(prefixIndexBytes(options.maxTreeSize)));
     this.#leastLoaded = new LeastLoaded(random);
   }
 
-  select(candidates: readonly Candidate[], request: RequestFeatures): number {
-    const prompt = request.promptBytes();
-    this.#index.read(prompt);
+  pick(candidates: readonly Candidate[], request: RequestFeatures): number {
     const leastLoaded = this.#leastLoaded.find(candidates);
-    const chosen = this.#bestMatch(candidates, leastLoaded, prompt.length) ?? leastLoaded;
+    const chosen = this.#bestMatch(candidates, leastLoaded, request.promptBlocks()) ?? leastLoaded;
     const slot = candidates[chosen]?.slot;
     if (slot !== undefined) this.#index.insert(slot);
     return chosen;
@@ -65,15 +86,15 @@ class CacheAware implements Policy {
   }
 
   /** Longest match among those whose load allows it; of equals the one with fewer in flight. */
-  #bestMatch(candidates: readonly Candidate[], leastLoaded: number, promptBytes: number): number | undefined {
+  #bestMatch(candidates: readonly Candidate[], leastLoaded: number, prompt: PromptBlocks): number | undefined {
     const { cacheThreshold, balanceAbsThreshold, balanceRelThreshold } = this.#options;
-    let depth = this.#index.match();
-    if (matchedRatio(depth, promptBytes) <= cacheThreshold) return undefined;
+    let depth = this.#index.match(prompt);
+    if (matchedRatio(depth, prompt.bytes) <= cacheThreshold) return undefined;
     const least = candidates[leastLoaded]?.inFlight ?? 0;
     const bound = Math.max(least + balanceAbsThreshold, least * balanceRelThreshold);
     const places = this.#places(candidates);
     // Only those that the index names are looked at, however many candidates there are.
-    for (; matchedRatio(depth, promptBytes) > cacheThreshold; depth -= 1) {
+    for (; matchedRatio(depth, prompt.bytes) > cacheThreshold; depth -= 1) {
       const best = this.#leastLoadedOwner(candidates, places, depth, bound);
       if (best >= 0) return best;
     }

@@ -1,5 +1,26 @@
+import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
 import { LeastLoaded } from "./least-loaded.ts";
-import type { Candidate, Policy } from "./policy.ts";
+import type { Candidate, Policy, Random } from "./policy.ts";
+
+/**
+ * A ring of hashes of worker addresses (Karger et al. 1997): a worker that comes or goes moves only its own share of the
+ * keys.
+ */
+export const consistentHashing = definePolicy({
+  name: "consistent_hashing",
+  aliases: ["consistent_hash"],
+  chooses:
+    "the worker that the request's routing key (session, user) falls to on a hash ring; without a key the least loaded",
+  goodFor: "sessions that must stay",
+  nearestTo: {
+    manual: "keeps a routing key on one worker",
+    sticky_least_loaded: "keeps a session on one worker",
+    sticky_round_robin: "keeps a session on one worker",
+    rendezvous_hash: "keeps a session on one worker",
+  },
+  options: NO_OPTIONS,
+  create: (_options, { random }) => createConsistentHashing(random),
+});
 
 /** Points of a worker on the ring: enough for shares that differ by about a tenth. */
 const POINTS = 160;
@@ -15,17 +36,13 @@ interface Ring {
   readonly owners: Uint16Array;
 }
 
-/**
- * The worker that the routing key falls to on a ring of hashes of worker addresses (Karger et al. 1997): a worker that
- * comes or goes moves only its own share of the keys. Without a key, the least loaded.
- */
-export function createConsistentHashing(): Policy {
-  const leastLoaded = new LeastLoaded();
+function createConsistentHashing(random: Random): Policy {
+  const leastLoaded = new LeastLoaded(random);
   // By list of candidates: a list is made once and used until the set changes, and few are in use at a time.
   const rings = new WeakMap<readonly Candidate[], Ring>();
   return {
     name: "consistent_hashing",
-    select(candidates, request) {
+    pick(candidates, request) {
       const key = request.routingKey();
       if (key === undefined) return leastLoaded.find(candidates);
       let ring = rings.get(candidates);

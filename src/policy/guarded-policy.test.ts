@@ -1,8 +1,7 @@
 import { expect, test } from "bun:test";
-import { idleCandidate, PLAIN_REQUEST } from "../../test/support/candidates.ts";
+import { idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import { GatewayError } from "../errors/errors.ts";
-import { GuardedPolicy, type PolicyFault } from "./guarded-policy.ts";
-import type { Policy } from "./policy.ts";
+import { GuardedPolicy, type PolicyFault, type SelectingPolicy } from "./guarded-policy.ts";
 
 const CANDIDATES = [0, 1].map(idleCandidate);
 
@@ -10,10 +9,10 @@ const CANDIDATES = [0, 1].map(idleCandidate);
 function ask(select: () => unknown): { readonly outcome: unknown; readonly faults: readonly PolicyFault[] } {
   const faults: PolicyFault[] = [];
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what an operator writes need not be of the type
-  const create = (): Policy => ({ name: "mine", select }) as Policy;
+  const create = (): SelectingPolicy => ({ select }) as SelectingPolicy;
   const policy = new GuardedPolicy({ name: "mine", create, onFault: (fault) => faults.push(fault) });
   try {
-    return { outcome: policy.select(CANDIDATES, PLAIN_REQUEST), faults };
+    return { outcome: policy.pick(CANDIDATES, requestWith()), faults };
   } catch (error) {
     return { outcome: error instanceof GatewayError ? error.code : error, faults };
   }
@@ -75,7 +74,7 @@ test("create() that throws, and forget() that throws, are told and stop nothing 
     },
     onFault,
   });
-  expect(() => broken.select(CANDIDATES, PLAIN_REQUEST)).toThrow("the routing policy of this model failed");
+  expect(() => broken.pick(CANDIDATES, requestWith())).toThrow("the routing policy of this model failed");
   const forgetful = new GuardedPolicy({
     name: "mine",
     create: () => ({
@@ -88,6 +87,6 @@ test("create() that throws, and forget() that throws, are told and stop nothing 
     onFault,
   });
   forgetful.forget("w0", 0);
-  expect(forgetful.select(CANDIDATES, PLAIN_REQUEST)).toBe(0);
+  expect(forgetful.pick(CANDIDATES, requestWith())).toBe(0);
   expect(faults).toEqual(["create() threw Error: not now", "forget() threw Error: cannot forget"]);
 });

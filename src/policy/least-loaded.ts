@@ -1,9 +1,13 @@
-import type { Candidate } from "./policy.ts";
-import type { Random } from "./random.ts";
+import type { Candidate, Random } from "./policy.ts";
 
 /** Beyond this many workers a sample of them is looked at. */
 const LOOK_AT_ALL = 256;
 const SAMPLE = 64;
+
+/** What the policies that compare loads say of each candidate's cost. */
+export function inFlightOf(candidates: readonly Candidate[]): number[] {
+  return candidates.map(({ inFlight }) => inFlight);
+}
 
 /**
  * Finds the worker with the fewest requests in flight. Among equals each gets its turn, so that an idle fleet is used
@@ -14,7 +18,7 @@ export class LeastLoaded {
   readonly #random: Random;
   #turn = 0;
 
-  constructor(random: Random = Math.random) {
+  constructor(random: Random) {
     this.#random = random;
   }
 

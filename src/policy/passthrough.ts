@@ -1,6 +1,10 @@
-import type { Policy } from "./policy.ts";
+import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
 
-/** The first worker, for a gateway before a single one. */
-export function createPassthrough(): Policy {
-  return { name: "passthrough", select: () => 0 };
-}
+/** For a gateway before one worker: nothing to choose. */
+export const passthrough = definePolicy({
+  name: "passthrough",
+  chooses: "the first worker",
+  goodFor: "a single worker",
+  options: NO_OPTIONS,
+  create: () => ({ name: "passthrough", pick: () => 0 }),
+});

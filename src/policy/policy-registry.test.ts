@@ -1,22 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import type { Candidate, RequestFeatures } from "./policy.ts";
+import { candidates, chosenBy } from "../../test/support/candidates.ts";
+import type { PolicyMaker } from "./define-policy.ts";
 import { matchesGlob } from "./glob.ts";
 import { PolicyRegistry } from "./policy-registry.ts";
 
 const policy = (name: string): { policy: string; config: Record<string, number> } => ({ policy: name, config: {} });
-const workers: Candidate[] = [0, 1, 2].map((index) => ({
-  id: `w${index}`,
-  url: `http://w${index}`,
-  slot: index,
-  inFlight: 0,
-  pendingPromptTokens: 0,
-}));
-const request: RequestFeatures = {
-  model: "m",
-  promptTokens: 1,
-  promptBytes: () => new Uint8Array(0),
-  routingKey: () => undefined,
-};
+const workers = candidates(0, 0, 0);
 
 function create(): PolicyRegistry {
   const registry = new PolicyRegistry({ defaultPolicy: policy("round_robin") });
@@ -38,9 +27,9 @@ describe("a model's policy", () => {
     const registry = create();
     const one = registry.onWorkerAdded("one");
     const two = registry.onWorkerAdded("two");
-    expect([one.select(workers, request), one.select(workers, request)]).toEqual([0, 1]);
-    expect(two.select(workers, request)).toBe(0);
-    expect(registry.getDefaultPolicy().select(workers, request)).toBe(0);
+    expect([chosenBy(one, workers), chosenBy(one, workers)]).toEqual([0, 1]);
+    expect(chosenBy(two, workers)).toBe(0);
+    expect(chosenBy(registry.getDefaultPolicy(), workers)).toBe(0);
   });
 
   test("is kept while it has workers, and made anew after its last one has left", () => {
@@ -63,9 +52,13 @@ test("an unknown policy is refused by name, with the known ones", () => {
 });
 
 test("a policy of the operator's can be default, pattern and hint", () => {
-  const create = (): { name: string; select: () => number } => ({ name: "last", select: () => 2 });
-  const registry = new PolicyRegistry({ defaultPolicy: policy("last"), custom: [{ name: "last", create }] });
-  expect(registry.onWorkerAdded("m").select(workers, request)).toBe(2);
+  const last: PolicyMaker = {
+    name: "last",
+    create: () => ({ name: "last", pick: () => 2 }),
+    check: () => undefined,
+  };
+  const registry = new PolicyRegistry({ defaultPolicy: policy("last"), custom: [last] });
+  expect(chosenBy(registry.onWorkerAdded("m"), workers)).toBe(2);
   expect(registry.onWorkerAdded("n", "last").name).toBe("last");
 });
 

@@ -1,11 +1,12 @@
 import { GatewayError } from "../errors/errors.ts";
-import { matchesGlob } from "./glob.ts";
-import type { Policy } from "./policy.ts";
-import { PolicyMemory } from "./policy-memory.ts";
 import type { WorkerType } from "../util/worker-type.ts";
-import { POLICIES, type PolicyFactory, type PolicyOptions } from "./policy-config.ts";
+import type { PolicyMaker, PolicyOptions } from "./define-policy.ts";
+import { matchesGlob } from "./glob.ts";
+import { POLICIES } from "./policies.ts";
+import type { Policy, PolicyParts } from "./policy.ts";
+import { PolicyMemory } from "./policy-memory.ts";
 
-/** A policy by name, with the options that differ from the defaults. */
+/** A policy by name, with the options that differ from those of the whole gateway. */
 export interface PolicyConfig {
   readonly policy: string;
   readonly config: PolicyOptions;
@@ -15,12 +16,14 @@ export interface PolicyRegistryOptions {
   readonly defaultPolicy: PolicyConfig;
   /** Where prefill and decode have another default than the rest. */
   readonly roleDefaults?: Partial<Readonly<Record<Exclude<WorkerType, "regular">, PolicyConfig>>>;
-  /** What cache_aware has where nobody says otherwise. */
-  readonly cacheAware?: PolicyOptions;
+  /** By policy: the options that it has where no pattern says otherwise. */
+  readonly options?: Readonly<Record<string, PolicyOptions>>;
   /** What the policies of all threads share; memory of its own for each where there is but one thread. */
   readonly memory?: PolicyMemory;
   /** Policies besides the built-in ones. */
-  readonly custom?: readonly { readonly name: string; readonly create: () => Policy }[];
+  readonly custom?: readonly PolicyMaker[];
+  readonly random?: PolicyParts["random"];
+  readonly now?: PolicyParts["now"];
 }
 
 /** Why a model has its policy. */
@@ -43,8 +46,8 @@ const NO_MODEL = "";
  * pattern that matches, which comes before the default.
  */
 export class PolicyRegistry {
-  readonly #factories = new Map<string, PolicyFactory>(POLICIES);
-  readonly #cacheAware: PolicyOptions;
+  readonly #makers = new Map<string, PolicyMaker>();
+  readonly #options: Readonly<Record<string, PolicyOptions>>;
   readonly #defaultConfig: PolicyConfig;
   readonly #default: Policy;
   readonly #patterns: { readonly match: string; readonly config: PolicyConfig }[] = [];
@@ -52,28 +55,40 @@ export class PolicyRegistry {
   /** By model and role. */
   readonly #models = new Map<string, Assigned>();
   readonly #memory: PolicyMemory;
+  readonly #random: PolicyParts["random"];
+  readonly #now: PolicyParts["now"];
 
-  /** Throws invalid_request where the default is not known. */
+  /** Throws invalid_request where a default is not known, or has an option that is wrong. */
   constructor(options: PolicyRegistryOptions) {
-    for (const { name, create } of options.custom ?? []) this.#factories.set(name, create);
-    this.#cacheAware = options.cacheAware ?? {};
+    for (const maker of [...POLICIES, ...(options.custom ?? [])]) this.#makers.set(maker.name, maker);
+    this.#options = options.options ?? {};
     this.#memory = options.memory ?? new PolicyMemory();
+    this.#random = options.random ?? Math.random;
+    this.#now = options.now ?? (() => performance.now());
     this.#defaultConfig = options.defaultPolicy;
     this.#roleDefaults = options.roleDefaults ?? {};
     for (const { policy } of Object.values(this.#roleDefaults)) this.checkName(policy);
     this.#default = this.#create(options.defaultPolicy, NO_MODEL);
   }
 
-  /** Models whose id fits the glob get this policy; the first that fits counts. Throws invalid_request. */
+  /**
+   * Models whose id fits the glob get this policy; the first that fits counts. Throws invalid_request where the policy is not
+   * known, or an option of it is not.
+   */
   registerPattern(match: string, config: PolicyConfig): void {
-    this.checkName(config.policy);
+    this.#maker(config.policy).check(this.#optionsOf(config));
     this.#patterns.push({ match, config });
   }
 
   /** Throws invalid_request where no policy has this name. */
   checkName(name: string): void {
-    if (this.#factories.has(name)) return;
-    const known = [...this.#factories.keys()].join(", ");
+    this.#maker(name);
+  }
+
+  #maker(name: string): PolicyMaker {
+    const maker = this.#makers.get(name);
+    if (maker) return maker;
+    const known = [...this.#makers.keys()].join(", ");
     throw new GatewayError("invalid_request", `unknown policy ${JSON.stringify(name)}; the policies are ${known}`, {
       param: "policy",
     });
@@ -144,12 +159,16 @@ export class PolicyRegistry {
     return { config, source: "default" };
   }
 
-  #create({ policy, config }: PolicyConfig, model: string): Policy {
-    this.checkName(policy);
-    const factory = this.#factories.get(policy);
-    if (!factory) throw new GatewayError("internal_error", "the policy vanished");
-    const options = policy === "cache_aware" ? { ...this.#cacheAware, ...config } : config;
-    return factory(options, (bytes) => this.#memory.get(model, bytes));
+  #optionsOf({ policy, config }: PolicyConfig): PolicyOptions {
+    return { ...this.#options[policy], ...config };
+  }
+
+  #create(config: PolicyConfig, model: string): Policy {
+    return this.#maker(config.policy).create(this.#optionsOf(config), {
+      memory: (bytes) => this.#memory.get(model, bytes),
+      random: this.#random,
+      now: this.#now,
+    });
   }
 }
 

@@ -1,14 +1,20 @@
-import type { Policy } from "./policy.ts";
-import type { Random } from "./random.ts";
+import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
+import { inFlightOf } from "./least-loaded.ts";
+import type { Policy, Random } from "./policy.ts";
 
-/**
- * Of two different random workers the one with fewer requests in flight: close to the least loaded, at a cost that does
- * not grow with the fleet.
- */
-export function createPowerOfTwo(random: Random = Math.random): Policy {
+/** Comes close to the least loaded worker, at a cost that does not grow with the fleet. */
+export const powerOfTwo = definePolicy({
+  name: "power_of_two",
+  chooses: "of two random workers the one with fewer requests in flight",
+  goodFor: "very large fleets",
+  options: NO_OPTIONS,
+  create: (_options, { random }) => createPowerOfTwo(random),
+});
+
+function createPowerOfTwo(random: Random): Policy {
   return {
     name: "power_of_two",
-    select(candidates) {
+    pick(candidates) {
       const count = candidates.length;
       if (count < 2) return count - 1;
       const one = Math.floor(random() * count);
@@ -17,5 +23,6 @@ export function createPowerOfTwo(random: Random = Math.random): Policy {
       const other = draw >= one ? draw + 1 : draw;
       return (candidates[other]?.inFlight ?? 0) < (candidates[one]?.inFlight ?? 0) ? other : one;
     },
+    costs: inFlightOf,
   };
 }

@@ -1,4 +1,4 @@
-import { BlockHasher, MAX_BLOCKS, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
+import { MAX_BLOCKS, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
 
 /** Places of a set of the table, of which the least recently used one is taken for a new block. */
 const WAYS = 8;
@@ -43,14 +43,14 @@ export class PrefixIndex {
   readonly #cells: Int32Array;
   /** Slots of workers plus one, OWNERS for each place; 0 is nobody. */
   readonly #owners: Int16Array;
-  readonly #hasher = new BlockHasher();
-  #blocks = 0;
-  /** Places of the first blocks of the prompt, as `match` found them. */
+  /** Of the prompt that `match` looked up last. */
+  #hashes: Int32Array = new Int32Array(0);
+  /** Places of its first blocks. */
   readonly #places = new Int32Array(MAX_BLOCKS);
   #matched = 0;
 
   /** Room for `maxBytes` of prompt in small blocks, rounded down to a power of two; `memory` is of `prefixIndexBytes`. */
-  constructor(maxBytes: number, memory: SharedArrayBuffer = new SharedArrayBuffer(prefixIndexBytes(maxBytes))) {
+  constructor(maxBytes: number, memory: SharedArrayBuffer) {
     const sets = setsFor(maxBytes);
     const places = sets * WAYS;
     this.#setMask = sets - 1;
@@ -60,18 +60,11 @@ export class PrefixIndex {
     this.#owners = new Int16Array(memory, HEADER_BYTES + places * 8, places * OWNERS);
   }
 
-  /** Hashes a prompt; all else is about it until the next one. Returns the number of its whole blocks. */
-  read(prompt: Uint8Array): number {
-    this.#matched = 0;
-    this.#blocks = this.#hasher.read(prompt);
-    return this.#blocks;
-  }
-
-  /** How many blocks from the beginning are known; `owner` says by whom. */
-  match(): number {
-    const { hashes } = this.#hasher;
+  /** How many blocks of the prompt from its beginning are known. `owner` and `insert` are about this prompt until the next one. */
+  match({ hashes }: PromptBlocks): number {
+    this.#hashes = hashes;
     let block = 0;
-    for (; block < this.#blocks; block += 1) {
+    for (; block < hashes.length; block += 1) {
       const place = this.#find(hashes[block] ?? 0);
       if (place < 0) break;
       this.#places[block] = place;
@@ -90,12 +83,12 @@ export class PrefixIndex {
     return slot < 0 || this.#isForgotten(slot, place) ? -1 : slot;
   }
 
-  /** The worker is sent the prompt that was read last. */
+  /** The worker is sent the prompt that was looked up last. */
   insert(slot: number): void {
     const time = (Atomics.add(this.#time, 0, 1) + 1) | 0;
     if (time % AGING_INSERTS === 0) this.#age(time);
-    const { hashes } = this.#hasher;
-    for (let block = 0; block < this.#blocks; block += 1) {
+    const hashes = this.#hashes;
+    for (let block = 0; block < hashes.length; block += 1) {
       const key = hashes[block] ?? 0;
       let place = block < this.#matched ? (this.#places[block] ?? 0) : this.#find(key);
       if (place < 0 || this.#cells[keyOf(place)] !== key) place = this.#claim(key);

@@ -1,9 +1,15 @@
-import type { Policy } from "./policy.ts";
+import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
+import type { Policy, Random } from "./policy.ts";
 
-/** Numbers from 0 to below 1; tests bring their own. */
-export type Random = () => number;
+/** What other policies are measured against. */
+export const random = definePolicy({
+  name: "random",
+  chooses: "any worker, each as likely as the other",
+  goodFor: "a baseline",
+  options: NO_OPTIONS,
+  create: (_options, parts) => createRandom(parts.random),
+});
 
-/** Any worker, each as likely as the other. */
-export function createRandom(random: Random = Math.random): Policy {
-  return { name: "random", select: (candidates) => Math.floor(random() * candidates.length) };
+function createRandom(draw: Random): Policy {
+  return { name: "random", pick: (candidates) => Math.floor(draw() * candidates.length) };
 }

@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
-import { idleCandidate, PLAIN_REQUEST } from "../../test/support/candidates.ts";
+import { chosenBy, createPolicy, idleCandidate } from "../../test/support/candidates.ts";
 import type { Candidate } from "./policy.ts";
-import { createRoundRobin } from "./round-robin.ts";
+import { roundRobin } from "./round-robin.ts";
 
 const ALL = [idleCandidate(0), idleCandidate(1), idleCandidate(2), idleCandidate(5)];
 
 /** A function that says the slot of the next choice among these. */
 function turns(memory?: () => SharedArrayBuffer): (candidates: readonly Candidate[]) => number | undefined {
-  const policy = createRoundRobin(memory);
-  return (candidates) => candidates[policy.select(candidates, PLAIN_REQUEST)]?.slot;
+  const policy = createPolicy(roundRobin, {}, memory ? { memory } : {});
+  return (candidates) => candidates[chosenBy(policy, candidates)]?.slot;
 }
 
 test("each worker has its turn in their order, whichever slots they have", () => {

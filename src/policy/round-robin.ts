@@ -1,15 +1,25 @@
+import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
 import type { AllocateShared, Candidate, Policy } from "./policy.ts";
 
 /**
- * Each in turn. Who had the last turn is the instance's own, shared between threads, and each model has its own instance.
- * What is kept is a slot (plus one; 0 before the first turn), not a count: candidates come and go between requests, and a second
- * attempt is a choice without the worker that failed. A count would step over the worker behind that one each time.
+ * Keeps which worker had the last turn: its slot plus one, and 0 before the first turn, in memory that the threads share. It
+ * does not keep a count. Candidates come and go between requests, and a second attempt is a choice without the worker that
+ * failed: a count would step over the worker behind that one each time.
  */
-export function createRoundRobin(memory: AllocateShared = (bytes) => new SharedArrayBuffer(bytes)): Policy {
+export const roundRobin = definePolicy({
+  name: "round_robin",
+  aliases: ["roundrobin"],
+  chooses: "each worker in turn",
+  goodFor: "equal workers, equal requests",
+  options: NO_OPTIONS,
+  create: (_options, { memory }) => createRoundRobin(memory),
+});
+
+function createRoundRobin(memory: AllocateShared): Policy {
   const last = new Int32Array(memory(Int32Array.BYTES_PER_ELEMENT));
   return {
     name: "round_robin",
-    select(candidates) {
+    pick(candidates) {
       // With one candidate, as after a failure of the other, nobody's turn is used up.
       if (candidates.length === 1) return 0;
       // Another thread may take the same turn meanwhile: then it has had it, and the next is looked for.

@@ -1,9 +1,21 @@
-import { LeastLoaded } from "./least-loaded.ts";
-import type { Policy } from "./policy.ts";
-import type { Random } from "./random.ts";
+import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
+import { inFlightOf, LeastLoaded } from "./least-loaded.ts";
+import type { Policy, Random } from "./policy.ts";
 
-/** The worker with the fewest requests in flight. */
-export function createShortestQueue(random: Random = Math.random): Policy {
+/** Compares loads only. Equals take turns; of very large fleets it looks at a sample (`LeastLoaded`). */
+export const shortestQueue = definePolicy({
+  name: "shortest_queue",
+  chooses: "the worker with the fewest requests in flight",
+  goodFor: "prompts that share nothing",
+  nearestTo: {
+    least_load: "takes the worker with the fewest requests in flight",
+    bucket: "takes the worker with the fewest requests in flight",
+  },
+  options: NO_OPTIONS,
+  create: (_options, { random }) => createShortestQueue(random),
+});
+
+function createShortestQueue(random: Random): Policy {
   const leastLoaded = new LeastLoaded(random);
-  return { name: "shortest_queue", select: (candidates) => leastLoaded.find(candidates) };
+  return { name: "shortest_queue", pick: (candidates) => leastLoaded.find(candidates), costs: inFlightOf };
 }

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import { GatewayError, type ErrorCode } from "../errors/errors.ts";
 import { RequestRecord } from "../observability/request-record.ts";
+import type { Picked } from "../policy/policy.ts";
 import { FailedLoad } from "../worker/failed-load.ts";
 import type { Worker } from "../worker/worker.ts";
 import { Attempt, type AttemptedRequest } from "./attempt.ts";
@@ -10,7 +11,7 @@ import { FailureLog } from "./failure-log.ts";
 interface Setup extends FleetSetup {
   readonly worker: Worker;
   readonly record: RequestRecord;
-  begin(isProbe?: boolean): Attempt;
+  begin(isProbe?: boolean, pick?: Picked): Attempt;
 }
 
 function setUp(): Setup {
@@ -26,7 +27,12 @@ function setUp(): Setup {
     features: { model: "m", promptTokens: 7 },
     record,
   };
-  return { ...fleet, worker, record, begin: (isProbe = false) => new Attempt(deps, { worker, isProbe }, request) };
+  return {
+    ...fleet,
+    worker,
+    record,
+    begin: (isProbe = false, pick?: Picked) => new Attempt(deps, { worker, isProbe, pick }, request),
+  };
 }
 
 /** As policies see the worker, and as it is. */

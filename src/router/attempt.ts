@@ -1,6 +1,7 @@
 import type { BreakerNews, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { modelLabel } from "../observability/request-record.ts";
+import type { Picked, PickOutcome } from "../policy/policy.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
 import type { Clock } from "../util/clock.ts";
 import type { FailedLoad } from "../worker/failed-load.ts";
@@ -21,7 +22,7 @@ export interface AttemptDeps {
 /** What an attempt has to know of its request. */
 export type AttemptedRequest = FailedRequest & {
   readonly features: Pick<InferenceRequest["features"], "model" | "promptTokens">;
-  readonly record: Pick<InferenceRequest["record"], "noteFailure" | "startedAt" | "model" | "isModelListed">;
+  readonly record: Pick<InferenceRequest["record"], "noteFailure" | "startedAt" | "model" | "isModelListed" | "tokens">;
 };
 
 /** A request that is to prove a worker is not in the way of another one for longer than this, ms: answers may take long. */
@@ -32,12 +33,14 @@ export interface Chosen {
   readonly worker: Worker;
   /** The request is to prove a worker whose breaker is half-open. */
   readonly isProbe: boolean;
+  /** What its policy wants to hear of the attempt, and charges it; undefined where the policy said no more than an index. */
+  readonly pick: Picked | undefined;
 }
 
 /**
- * One request at one worker, counted in the ledger from before the send until `end`: that is called when the last byte
- * has been read, when the worker failed, or when the client left. With prefill and decode apart a try is two of them,
- * and each breaker hears of its own worker.
+ * One request at one worker. The ledger counts it from before the send until the attempt ends: when the last byte has been
+ * read, when the worker failed, or when the client left. With prefill and decode apart a try is two attempts, and the breaker
+ * and the policy of each worker hear of its own attempt.
  */
 export class Attempt {
   readonly worker: Worker;
@@ -45,13 +48,19 @@ export class Attempt {
   readonly #lease: Lease;
   readonly #request: AttemptedRequest;
   readonly #isProbe: boolean;
+  readonly #pick: Picked | undefined;
+  /** Of the clock, ms; 0 where nobody wants to know. */
+  readonly #chargedAt: number;
+  #hasFirstToken = false;
   #holdsProbe: boolean;
   #cancelProof: (() => void) | undefined;
   #isOver = false;
   #failure: GatewayError | undefined;
 
-  constructor(deps: AttemptDeps, { worker, isProbe }: Chosen, request: AttemptedRequest) {
+  constructor(deps: AttemptDeps, { worker, isProbe, pick }: Chosen, request: AttemptedRequest) {
     this.worker = worker;
+    this.#pick = pick;
+    this.#chargedAt = pick ? deps.clock.now() : 0;
     this.#deps = deps;
     this.#request = request;
     this.#isProbe = isProbe;
@@ -59,7 +68,7 @@ export class Attempt {
     if (isProbe) this.#cancelProof = deps.clock.after(PROOF_MS, () => this.#letOthersProve());
     // A decode worker is sent the prompt and does not prefill it.
     const promptTokens = worker.spec.workerType === "decode" ? 0 : request.features.promptTokens;
-    this.#lease = deps.ledger.charge(worker.slot, promptTokens);
+    this.#lease = deps.ledger.charge(worker.slot, pick?.chargeTokens ?? promptTokens);
   }
 
   /** What it ended with; undefined while it runs, where it went well and where it was abandoned. */
@@ -67,12 +76,18 @@ export class Attempt {
     return this.#failure;
   }
 
-  /** The first token has come: the prompt is prefilled. */
+  /** The first token has come: the prompt is prefilled. Later calls do nothing. */
   prefillDone(): void {
+    if (this.#isOver || this.#hasFirstToken) return;
+    this.#hasFirstToken = true;
     this.#lease.prefillDone();
+    this.#pick?.onFirstToken?.(this.#deps.clock.now() - this.#chargedAt);
   }
 
-  /** Gives back what was counted and says how the worker did. Later calls do nothing. */
+  /**
+   * Gives back what was counted, and says how the worker did. What the worker counted must stand in the record by then.
+   * Later calls do nothing.
+   */
   end(error?: GatewayError): void {
     if (this.#isOver) return;
     this.#failure = error;
@@ -121,6 +136,16 @@ export class Attempt {
       if (outcome === "ok") failedLoad.answered(model, record.startedAt);
     }
     metrics.increment("attempts", { model, worker: metrics.bounded("worker", this.worker.url), outcome });
+    if (this.#pick?.onEnd) this.#tellPolicy(outcome, error);
+  }
+
+  #tellPolicy(outcome: string, error: GatewayError | undefined): void {
+    const { clock } = this.#deps;
+    this.#pick?.onEnd?.({
+      outcome: pickOutcome(outcome, error),
+      ms: clock.now() - this.#chargedAt,
+      usage: this.#request.record.tokens,
+    });
   }
 
   /** That a worker answered is counted in the ledger; only what says more than that is reported. */
@@ -165,6 +190,11 @@ const FAILURES: ReadonlySet<BreakerNews> = new Set<BreakerNews>(["fault", "doubt
 function isUnserved({ code, row }: GatewayError): boolean {
   if (code === "upstream_stale_socket") return false;
   return row.source === "worker" || code === "upstream_model_missing";
+}
+
+function pickOutcome(outcome: string, error: GatewayError | undefined): PickOutcome {
+  if (error && isUnserved(error)) return "failed";
+  return outcome === "ok" ? "answered" : "abandoned";
 }
 
 /** A worker that was never reached did not fail because of the request. */

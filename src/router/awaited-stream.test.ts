@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { requestWith } from "../../test/support/candidates.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { RequestRecord } from "../observability/request-record.ts";
 import { endpointAt } from "../../test/support/endpoints.ts";
@@ -37,7 +38,7 @@ async function waitFor(path: string, keepAliveMs = KEEP_ALIVE_MS): Promise<Waiti
       isStream: true,
       body: await readJsonBody(Buffer.from("{}")),
       headers: new Headers(),
-      features: { model: "m", promptTokens: 1, promptBytes: () => new Uint8Array(0), routingKey: () => undefined },
+      features: requestWith(),
       record,
       signal,
     },

@@ -26,7 +26,7 @@ function setUp(policy = "cache_aware", custom?: () => Policy): Setup {
   const policies = new PolicyRegistry({
     defaultPolicy: { policy, config: {} },
     memory,
-    custom: custom ? [{ name: policy, create: custom }] : [],
+    custom: custom ? [{ name: policy, create: custom, check: () => undefined }] : [],
   });
   const errors: object[] = [];
   const ignore = (): void => undefined;
@@ -72,7 +72,7 @@ describe("policies follow the workers", () => {
     const forgotten: string[] = [];
     const { workers, add } = setUp("own", () => ({
       name: "own",
-      select: () => 0,
+      pick: () => 0,
       forget: (id) => void forgotten.push(id),
     }));
     const one = add("http://one:1");
@@ -88,7 +88,7 @@ describe("policies follow the workers", () => {
   test("a policy that fails to forget keeps no worker from leaving", () => {
     const { workers, policies, errors, add } = setUp("own", () => ({
       name: "own",
-      select: () => 0,
+      pick: () => 0,
       forget: () => {
         throw new Error("cannot");
       },

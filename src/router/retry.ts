@@ -57,7 +57,7 @@ export async function dispatch<T>(
       const isSameAgain = !hasOthers && error.code === "upstream_stale_socket";
       if ((!hasOthers && !isSameAgain) || !deps.budget.tryRetry()) throw error;
       if (isSameAgain) await pause(deps, request.signal);
-      else chosen = selection.next();
+      chosen = isSameAgain ? selection.again(chosen) : selection.next();
       deps.metrics.increment("retries", { code: error.code });
     }
   }

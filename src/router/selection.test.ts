@@ -1,14 +1,16 @@
 import { expect, test } from "bun:test";
+import { requestWith } from "../../test/support/candidates.ts";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Worker } from "../worker/worker.ts";
 import { type Choice, Selection, type SelectionRequest } from "./selection.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
-const FIRST: Policy = { name: "first", select: () => 0 };
+const FIRST: Policy = { name: "first", pick: () => 0 };
 const NOBODY: ReadonlySet<string> = new Set();
 const REQUEST: SelectionRequest = {
-  features: { model: "m", promptTokens: 1, promptBytes: () => new Uint8Array(0), routingKey: () => undefined },
+  features: requestWith(),
+  record: { decisions: undefined },
 };
 
 function add(fleet: FleetSetup, workerType: WorkerType, name: string): Worker {

@@ -1,16 +1,19 @@
 import { GatewayError } from "../errors/errors.ts";
-import type { Policy } from "../policy/policy.ts";
+import { NOBODY, type Policy } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import type { Chosen } from "./attempt.ts";
+import { decisionOf } from "./decision.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { Legs } from "./try.ts";
 
 /** What of a request the choice depends on. */
-export type SelectionRequest = Pick<InferenceRequest, "features">;
+export type SelectionRequest = Pick<InferenceRequest, "features"> & {
+  readonly record: Pick<InferenceRequest["record"], "decisions">;
+};
 
 /** One of the workers that a request needs: who may be it, and how it is chosen. */
 export interface Leg {
@@ -74,6 +77,21 @@ export class Selection {
     return this.#pick(undefined, undefined);
   }
 
+  /** The same workers once more. What policies were told of these choices is over: they are asked again, for these workers only. */
+  again({ prefill, answer }: Legs<Chosen>): Legs<Chosen> {
+    const { legs } = this.#choice;
+    return {
+      prefill: prefill && legs.prefill && this.#sameAgain(legs.prefill, prefill),
+      answer: this.#sameAgain(legs.answer, answer),
+    };
+  }
+
+  #sameAgain({ policy }: Leg, chosen: Chosen): Chosen {
+    if (!chosen.pick) return chosen;
+    const picked = policy.pick([chosen.worker], this.#request.features);
+    return { ...chosen, pick: typeof picked === "number" ? undefined : picked };
+  }
+
   /** Leaves a worker out. False, and nothing changes, where nobody could take its place. */
   leaveOut({ id, spec }: Worker): boolean {
     const [prefillers, answerers] = [this.#prefillers, this.#answerers];
@@ -120,11 +138,21 @@ export class Selection {
       const prefill = this.#chosen(prefillLeg, proof, prefillers);
       const proving = decodeProbe && this.#choice.fits(prefill.worker, decodeProbe) ? decodeProbe : undefined;
       const fitting = this.#fitting(prefill.worker, decoders);
-      if (proving || fitting.length > 0) return { prefill, answer: this.#chosen(decodeLeg, proving, fitting) };
+      if (proving || fitting.length > 0) return this.#pairWith(prefill, decodeLeg, proving, fitting);
+      unsent(prefill);
       prefillers = prefillers.filter((candidate) => candidate !== prefill.worker);
       proof = undefined;
     } while (prefillers.length > 0);
     throw this.#nobody("no prefill and decode workers that fit together can", decodeLeg);
+  }
+
+  #pairWith(prefill: Chosen, leg: Leg, probe: Worker | undefined, candidates: readonly Worker[]): Legs<Chosen> {
+    try {
+      return { prefill, answer: this.#chosen(leg, probe, candidates) };
+    } catch (error) {
+      unsent(prefill);
+      throw error;
+    }
   }
 
   /** The list itself where all fit, which is nearly always. */
@@ -136,11 +164,17 @@ export class Selection {
   }
 
   #chosen(leg: Leg, probe: Worker | undefined, candidates: readonly Worker[]): Chosen {
-    if (probe) return { worker: probe, isProbe: true };
-    const index = candidates.length > 0 ? leg.policy.select(candidates, this.#request.features) : -1;
+    if (probe) return { worker: probe, isProbe: true, pick: undefined };
+    const { policy } = leg;
+    const { features, record } = this.#request;
+    const costs = record.decisions && candidates.length > 0 ? policy.costs?.(candidates, features) : undefined;
+    const picked = candidates.length > 0 ? policy.pick(candidates, features) : NOBODY;
+    const pick = typeof picked === "number" ? undefined : picked;
+    const index = typeof picked === "number" ? picked : picked.index;
     const worker = candidates[index];
-    if (worker) return { worker, isProbe: false };
-    throw this.#nobody(leg.role === "regular" ? "no worker can" : `no ${leg.role} worker can`, leg);
+    if (!worker) throw this.#nobody(leg.role === "regular" ? "no worker can" : `no ${leg.role} worker can`, leg);
+    record.decisions?.push(decisionOf({ policy: policy.name, candidates, index, costs, pick }));
+    return { worker, isProbe: false, pick };
   }
 
   #nobody(who: string, { snapshot }: Leg): GatewayError {
@@ -158,6 +192,11 @@ export class Selection {
     }
     return undefined;
   }
+}
+
+/** The policy is told that its choice came to nothing. */
+function unsent({ pick }: Chosen): void {
+  pick?.onEnd?.({ outcome: "unsent", ms: 0, usage: undefined });
 }
 
 function without(workers: readonly Worker[], lost: ReadonlySet<string>): readonly Worker[] {

@@ -75,9 +75,7 @@ export class StreamContinuation {
     this.#lost.add(attempt.worker.id);
     this.#deps.metrics.increment("continuations", { code: error.code });
     try {
-      const source = await this.#deps.send(body, this.#lost);
-      source.attempt.prefillDone();
-      return source;
+      return await this.#deps.send(body, this.#lost);
     } catch {
       // Nobody can go on: the stream ends with what ended it, which says more than why nobody could.
       return undefined;

@@ -175,6 +175,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     this.#framer = this.#newFramer();
     try {
       const events = await this.#read();
+      resumed.attempt.prefillDone();
       resumed.upstream.begun?.();
       return events;
     } catch (thrown) {

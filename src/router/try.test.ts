@@ -4,6 +4,7 @@ import { GatewayError } from "../errors/errors.ts";
 import { RequestRecord } from "../observability/request-record.ts";
 import { FailedLoad } from "../worker/failed-load.ts";
 import type { Worker } from "../worker/worker.ts";
+import type { Chosen } from "./attempt.ts";
 import { FailureLog } from "./failure-log.ts";
 import { beginTry, failTry, type Try } from "./try.ts";
 
@@ -29,7 +30,7 @@ function setUp(): Setup {
   const deps = { clock, ledger, metrics, outcomes, failedLoad: new FailedLoad(clock), failureLog };
   const record = new RequestRecord("r1", "chat_completions", { settle: () => undefined }, clock);
   const request = { body: { bytes: Buffer.from("{}") }, features: { model: "m", promptTokens: 7 }, record };
-  const chosen = (worker: Worker): { worker: Worker; isProbe: boolean } => ({ worker, isProbe: false });
+  const chosen = (worker: Worker): Chosen => ({ worker, isProbe: false, pick: undefined });
   return {
     prefiller,
     answerer,

@@ -28,7 +28,14 @@ function setUp(route: (request: InferenceRequest) => Promise<Reply>): Setup {
   const far = 60_000;
   const gate = new LocalGate({ maxConcurrent: 1, maxConcurrentOf: () => 1, queueSize: 9, queueTimeoutMs: far }, clock);
   const dataPlane = new DataPlane({
-    settings: { keepAliveMs: 15_000, totalMs: 1000, bodyStallMs: 30_000, maxBodyBytes: 1024, isModelRequired: false },
+    settings: {
+      keepAliveMs: 15_000,
+      totalMs: 1000,
+      bodyStallMs: 30_000,
+      maxBodyBytes: 1024,
+      isModelRequired: false,
+      keepsDecisions: false,
+    },
     clock,
     logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     metrics: new Metrics(),

@@ -29,6 +29,8 @@ export interface DataPlaneSettings {
   readonly maxBodyBytes: number;
   /** Requests to workers must name a model. */
   readonly isModelRequired: boolean;
+  /** The log says of each request what the policy weighed. */
+  readonly keepsDecisions: boolean;
 }
 
 export interface DataPlaneDeps {
@@ -69,9 +71,9 @@ export class DataPlane {
   #waiting = 0;
 
   constructor(deps: DataPlaneDeps) {
-    const { keepAliveMs, totalMs, bodyStallMs, maxBodyBytes } = deps.settings;
+    const { keepAliveMs, totalMs, bodyStallMs, maxBodyBytes, keepsDecisions } = deps.settings;
     this.#deps = deps;
-    this.#recordSink = createRecordSink(deps.logger, deps.metrics);
+    this.#recordSink = createRecordSink(deps.logger, deps.metrics, keepsDecisions);
     this.#awaited = {
       watch: deps.watch,
       clock: deps.clock,

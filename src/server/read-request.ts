@@ -27,7 +27,7 @@ export function readRequest({ endpoint, request, body, record, isModelRequired }
   record.isStream = isStream;
   checkMembers(body, endpoint.bounds);
   const { promptMembers } = endpoint;
-  const features = new BodyFeatures({ model: model ?? "", body, promptMembers, headers });
+  const features = new BodyFeatures({ model: model ?? "", isStream, body, promptMembers, headers });
   return { endpoint, model, isStream, body, headers, features, record, signal };
 }
 

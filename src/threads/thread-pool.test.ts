@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { setUpPool, turn } from "../../test/support/fake-threads.ts";
-import { noted } from "./doing.ts";
+import { watchInto } from "./doing.ts";
 import type { ThreadState } from "./messages.ts";
 import { ThreadPool } from "./thread-pool.ts";
 
@@ -140,18 +140,11 @@ describe("a thread that hangs", () => {
       threads.latest(0).say({ type: "pong" });
     }
     expect(threads.latest(1).isTerminated).toBe(false);
-    const policy = noted(
-      {
-        name: "endless",
-        select: () => {
-          clock.advance(1000);
-          return 0;
-        },
-      },
-      doing,
-    );
     // The control thread looks while the policy runs.
-    policy.select([], { model: "", promptTokens: 0, promptBytes: () => new Uint8Array(), routingKey: () => undefined });
+    const watch = watchInto(doing);
+    watch.enter("select");
+    clock.advance(1000);
+    watch.leave();
     expect(lines).toMatchObject([
       ["error", { thread: 1, reason: "it did not answer for 10 s", doing: "select() of the policy module" }, DIED],
     ]);

@@ -20,7 +20,7 @@ export interface WorkerSpec {
   /** Policy that this worker's model should have (the first worker of a model decides). */
   readonly policyHint: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
-  /** Stored and shown for tools that read it; no built-in policy uses it. */
+  /** For policies of the operator's and tools that read it; no built-in policy uses it, nor `cost`. */
   readonly priority: number;
   readonly cost: number;
   /** Where this worker's health checks differ from the configured ones. */

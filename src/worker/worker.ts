@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../errors/errors.ts";
 import { type ConnectionMode, connectionModeOf } from "../util/parse-worker-url.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import type { BreakerState } from "./circuit-breaker.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import type { WorkerSpec } from "./worker-spec.ts";
@@ -164,6 +165,23 @@ export class Worker {
     return mode === "http" ? "http_pd" : "grpc_pd";
   }
 
+  /** For policies; so are `labels`, `priority` and `cost`. */
+  get role(): WorkerType {
+    return this.spec.workerType;
+  }
+
+  get labels(): Readonly<Record<string, string>> {
+    return this.spec.labels;
+  }
+
+  get priority(): number {
+    return this.spec.priority;
+  }
+
+  get cost(): number {
+    return this.spec.cost;
+  }
+
   /** For policies: also what failed a moment ago, so that a worker that fails at once does not look idle. */
   get inFlight(): number {
     return this.#ledger.load(this.slot);
@@ -172,6 +190,11 @@ export class Worker {
   /** For policies, as `inFlight`. */
   get pendingPromptTokens(): number {
     return this.#ledger.pendingPromptTokens(this.slot) + this.#ledger.failedPromptTokens(this.slot);
+  }
+
+  /** Requests whose first token has come and whose answer has not ended. */
+  get decoding(): number {
+    return this.#ledger.decoding(this.slot);
   }
 
   /** Requests that it has and has not finished. */

@@ -1,4 +1,5 @@
 import type { RequestFeatures } from "../../policy/policy.ts";
+import { hashPrompt, type PromptBlocks } from "../../policy/prefix-blocks.ts";
 import type { JsonBody } from "../../protocol/json/json-body.ts";
 import { promptOf } from "../../protocol/prompt.ts";
 import { readRoutingKey } from "../../protocol/routing-key.ts";
@@ -11,6 +12,7 @@ const BYTES_PER_TOKEN = 4;
 export interface BodyFeaturesSource {
   /** As the client named it; empty where it named none. */
   readonly model: string;
+  readonly isStream: boolean;
   readonly body: JsonBody;
   /** Members of the body that make the prompt, in the order in which chat templates render them. */
   readonly promptMembers: readonly string[];
@@ -20,12 +22,15 @@ export interface BodyFeaturesSource {
 /** Features of a request whose prompt is the client's bytes: its length is estimated, and nothing is decoded. */
 export class BodyFeatures implements RequestFeatures {
   readonly model: string;
+  readonly isStream: boolean;
   readonly promptTokens: number;
   readonly #source: BodyFeaturesSource;
   #promptBytes: Uint8Array | undefined;
+  #promptBlocks: PromptBlocks | undefined;
 
   constructor(source: BodyFeaturesSource) {
     this.model = source.model;
+    this.isStream = source.isStream;
     this.promptTokens = Math.ceil(source.body.bytes.length / BYTES_PER_TOKEN);
     this.#source = source;
   }
@@ -33,6 +38,11 @@ export class BodyFeatures implements RequestFeatures {
   promptBytes(): Uint8Array {
     this.#promptBytes ??= promptOf(this.#source.body, this.#source.promptMembers);
     return this.#promptBytes;
+  }
+
+  promptBlocks(): PromptBlocks {
+    this.#promptBlocks ??= hashPrompt(this.promptBytes());
+    return this.#promptBlocks;
   }
 
   routingKey(): string | undefined {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { requestWith } from "../../../test/support/candidates.ts";
 import { bodyOf } from "../../../test/support/answers.ts";
 import { RequestRecord } from "../../observability/request-record.ts";
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
@@ -16,7 +17,7 @@ function requestOf(body: object, model: string, path: string): InferenceRequest 
   const record = new RequestRecord("r", endpoint.name, { settle: () => undefined }, new ManualClock());
   record.model = model;
   const { signal } = new AbortController();
-  const features = { model, promptTokens: 1, promptBytes: () => new Uint8Array(0), routingKey: () => undefined };
+  const features = requestWith({ model });
   return { endpoint, model, isStream: false, body: bodyOf(body), headers: new Headers(), features, record, signal };
 }
 

@@ -49,6 +49,7 @@ export class PdExchange {
 
   /** Prefill has said all it had to say. */
   prefillDone(): void {
+    this.prefill.prefillDone();
     this.prefill.end();
     this.#prefillEnded();
   }

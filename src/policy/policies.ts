@@ -1,0 +1,41 @@
+import { cacheAware } from "./cache-aware.ts";
+import { consistentHashing } from "./consistent-hashing.ts";
+import { passthrough } from "./passthrough.ts";
+import { powerOfTwo } from "./power-of-two.ts";
+import { random } from "./random.ts";
+import { roundRobin } from "./round-robin.ts";
+import { shortestQueue } from "./shortest-queue.ts";
+
+/** Every built-in policy, in the order of the pages and of `--help`. Adding one is adding it here. */
+export const POLICIES = [
+  cacheAware,
+  shortestQueue,
+  powerOfTwo,
+  roundRobin,
+  random,
+  consistentHashing,
+  passthrough,
+] as const;
+
+/** In the order of POLICIES. */
+export const POLICY_NAMES: readonly string[] = POLICIES.map(({ name }) => name);
+
+const NAMES: ReadonlyMap<string, string> = new Map(
+  POLICIES.flatMap(({ name, aliases }) => aliases.map((alias) => [alias, name])),
+);
+
+/** The policy's own name, for any that it goes by. */
+export function canonicalPolicy(given: string): string {
+  return NAMES.get(given) ?? given;
+}
+
+const NEAREST: ReadonlyMap<string, string> = new Map(
+  POLICIES.flatMap(({ name, nearestTo }) =>
+    Object.entries(nearestTo).map(([other, does]) => [other, `${name} ${does}`]),
+  ),
+);
+
+/** For a policy of another gateway that is not built: the policy that comes nearest to it, and what that does. */
+export function nearestPolicy(foreign: string): string | undefined {
+  return NEAREST.get(foreign);
+}
