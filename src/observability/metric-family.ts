@@ -12,9 +12,31 @@ export interface Series {
   readonly buckets: readonly number[];
 }
 
-interface OwnSeries extends Series {
-  value: number;
+/** One series that is counted in. */
+export class OwnSeries implements Series {
+  readonly labels: readonly string[];
+  value = 0;
   readonly buckets: number[];
+  readonly #bounds: readonly number[];
+
+  /** `bounds`: those of a histogram's buckets, without +Inf; undefined where it is none. */
+  constructor(labels: readonly string[], bounds: readonly number[] | undefined) {
+    this.labels = labels;
+    this.#bounds = bounds ?? [];
+    this.buckets = bounds ? Array.from({ length: bounds.length + 1 }, () => 0) : [];
+  }
+
+  add(by: number): void {
+    this.value += by;
+  }
+
+  /** Counts `value` in a histogram, in the unit of its bounds. */
+  observe(value: number): void {
+    this.value += value;
+    let at = 0;
+    while (at < this.#bounds.length && value > (this.#bounds[at] ?? 0)) at += 1;
+    this.buckets[at] = (this.buckets[at] ?? 0) + 1;
+  }
 }
 
 /**
@@ -24,31 +46,27 @@ interface OwnSeries extends Series {
 export class MetricFamily {
   readonly row: MetricRow;
   readonly #labelNames: readonly string[];
-  readonly #bounds: readonly number[];
+  readonly #bounds: readonly number[] | undefined;
   readonly #series = new Map<string, OwnSeries>();
 
   constructor(row: MetricRow) {
     this.row = row;
     this.#labelNames = row.labels;
-    this.#bounds = row.buckets ?? [];
+    this.#bounds = row.kind === "histogram" ? (row.buckets ?? []) : undefined;
     this.clear();
   }
 
   increment(labels: Labels, by: number): void {
-    this.#seriesOf(labels).value += by;
+    this.seriesOf(labels).add(by);
   }
 
   /** Counts `value` in a histogram, in the unit of its bounds. */
   observe(labels: Labels, value: number): void {
-    const series = this.#seriesOf(labels);
-    series.value += value;
-    let at = 0;
-    while (at < this.#bounds.length && value > (this.#bounds[at] ?? 0)) at += 1;
-    series.buckets[at] = (series.buckets[at] ?? 0) + 1;
+    this.seriesOf(labels).observe(value);
   }
 
   set(labels: Labels, value: number): void {
-    this.#seriesOf(labels).value = value;
+    this.seriesOf(labels).value = value;
   }
 
   /** Adds a series of another thread: its counts to ours, and its value too, or the larger of the two where the row says so. */
@@ -79,7 +97,8 @@ export class MetricFamily {
     }));
   }
 
-  #seriesOf(labels: Labels): OwnSeries {
+  /** The series with these labels, made where it is not there yet. */
+  seriesOf(labels: Labels): OwnSeries {
     let key = "";
     for (const name of this.#labelNames) key += `${labels[name]}\u0000`;
     return this.#series.get(key) ?? this.#create(this.#valuesOf(labels));
@@ -90,15 +109,13 @@ export class MetricFamily {
   }
 
   #create(labels: readonly string[]): OwnSeries {
-    const isHistogram = this.row.kind === "histogram";
-    const buckets = isHistogram ? Array.from({ length: this.#bounds.length + 1 }, () => 0) : [];
-    const series: OwnSeries = { labels, value: 0, buckets };
+    const series = new OwnSeries(labels, this.#bounds);
     this.#series.set(keyOf(labels), series);
     return series;
   }
 }
 
-/** The key of a series: each value with a character behind it that URLs and codes do not have. `#seriesOf` makes the same of named labels. */
+/** The key of a series: each value with a character behind it that URLs and codes do not have. `seriesOf` makes the same of named labels. */
 function keyOf(values: readonly string[]): string {
   let key = "";
   for (const value of values) key += `${value}\u0000`;

@@ -1,6 +1,6 @@
 import { keysOf } from "../util/objects.ts";
 import { exposeFamily } from "./exposition.ts";
-import { MetricFamily, type Series } from "./metric-family.ts";
+import { MetricFamily, type OwnSeries, type Series } from "./metric-family.ts";
 import { type CounterName, type HistogramName, type LabelsOf, type MetricName, METRICS } from "./metrics-table.ts";
 
 /** Distinct values of a label before further ones count as `other`. */
@@ -17,6 +17,7 @@ export class Metrics {
   readonly #families = familiesByName();
   readonly #readers = new Map<MetricName, () => void>();
   readonly #seen = new Map<string, Set<string>>();
+  #version = 0;
 
   increment<Name extends CounterName>(name: Name, labels: LabelsOf<Name>, by = 1): void {
     this.#families.get(name)?.increment(labels, by);
@@ -25,6 +26,18 @@ export class Metrics {
   /** Counts `value`, seconds, in a histogram. */
   observe<Name extends HistogramName>(name: Name, labels: LabelsOf<Name>, value: number): void {
     this.#families.get(name)?.observe(labels, value);
+  }
+
+  /** Grows when series are taken away: one that `series` gave before counts for nothing then. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** One series of a counter or histogram, for code that counts in it again and again. See `version`. */
+  series<Name extends CounterName | HistogramName>(name: Name, labels: LabelsOf<Name>): OwnSeries {
+    const family = this.#families.get(name);
+    if (!family) throw new RangeError(`there is no metric ${name}`);
+    return family.seriesOf(labels);
   }
 
   /** From now on the values of the gauge, or of a counter that is kept elsewhere, are those that `reader` gives. */
@@ -53,6 +66,7 @@ export class Metrics {
   /** The value is gone for good (a worker has left): its series go, and another value may take its place. */
   release(label: string, value: string): void {
     if (this.#seen.get(label)?.delete(value) !== true) return;
+    this.#version += 1;
     for (const family of this.#families.values()) family.remove(label, value);
   }
 

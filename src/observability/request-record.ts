@@ -1,5 +1,6 @@
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
+import { RequestSeries } from "./request-series.ts";
 import type { Clock } from "../util/clock.ts";
 
 /** Token counts of an answer; undefined where nobody said. */
@@ -77,7 +78,9 @@ export class RequestRecord {
   durationMs = 0;
   readonly #sink: RecordSink;
   readonly #clock: Clock;
-  readonly #onSettled: (() => void)[] = [];
+  /** What is done at the end; most requests have one or two of them. */
+  #firstAction: (() => void) | undefined;
+  #otherActions: (() => void)[] | undefined;
   #isSettled = false;
 
   constructor(requestId: string, endpoint: string, sink: RecordSink, clock: Clock) {
@@ -102,7 +105,11 @@ export class RequestRecord {
   /** Runs `action` when the request is over. */
   onSettled(action: () => void): void {
     if (this.#isSettled) action();
-    else this.#onSettled.push(action);
+    else if (!this.#firstAction) this.#firstAction = action;
+    else {
+      this.#otherActions ??= [];
+      this.#otherActions.push(action);
+    }
   }
 
   /** The request is over with this status; later calls do nothing. */
@@ -112,7 +119,8 @@ export class RequestRecord {
     this.status = status;
     this.errorCode = errorCode;
     this.durationMs = this.elapsedMs;
-    for (const action of this.#onSettled) action();
+    this.#firstAction?.();
+    if (this.#otherActions) for (const action of this.#otherActions) action();
     this.#sink.settle(this);
   }
 }
@@ -122,10 +130,11 @@ const MAX_NAME_CHARS = 256;
 
 /** Counts, writes the access line, and before it a line for each decision where the record keeps them. */
 export function createRecordSink(logger: Logger, metrics: Metrics, keepsDecisions = false): RecordSink {
+  const series = new RequestSeries(metrics);
   return {
     keepsDecisions,
     settle(record) {
-      count(record, metrics);
+      count(record, metrics, series);
       for (const decision of record.decisions ?? []) logger.debug(decisionLine(record, decision), "choice");
       logger.info(accessLine(record), "request");
     },
@@ -169,24 +178,23 @@ function accessLine(record: RequestRecord): object {
   };
 }
 
-function count(record: RequestRecord, metrics: Metrics): void {
+function count(record: RequestRecord, metrics: Metrics, series: RequestSeries): void {
   const endpoint = record.endpoint;
   const model = modelLabel(record, metrics);
-  metrics.increment("requests", { endpoint, model, status: String(record.status) });
-  metrics.observe("duration", { endpoint, model }, record.durationMs / 1000);
+  series.ofEndpoint(endpoint, model).count(record.status, record.durationMs / 1000);
   if (record.errorCode !== undefined) metrics.increment("errors", { endpoint, model, code: record.errorCode });
   if (record.workerUrl === undefined) return;
-  const labels = { model, worker: metrics.bounded("worker", record.workerUrl) };
+  const worker = series.ofWorker(metrics.bounded("worker", record.workerUrl), model);
   const completion = record.tokens?.completionTokens ?? (record.isStream ? record.events : undefined);
-  if (record.tokens?.promptTokens) metrics.increment("promptTokens", labels, record.tokens.promptTokens);
-  if (record.tokens?.cachedTokens) metrics.increment("cachedTokens", labels, record.tokens.cachedTokens);
-  if (completion) metrics.increment("completionTokens", labels, completion);
-  if (record.isEndMarkerAdded) metrics.increment("addedEndMarkers", labels);
+  if (record.tokens?.promptTokens) worker.increment("promptTokens", record.tokens.promptTokens);
+  if (record.tokens?.cachedTokens) worker.increment("cachedTokens", record.tokens.cachedTokens);
+  if (completion) worker.increment("completionTokens", completion);
+  if (record.isEndMarkerAdded) worker.increment("addedEndMarkers");
   if (record.ttftMs === undefined) return;
-  metrics.observe("timeToFirstToken", labels, record.ttftMs / 1000);
+  worker.observe("timeToFirstToken", record.ttftMs / 1000);
   if (completion !== undefined && completion > 1 && record.lastEventMs !== undefined) {
     const perToken = (record.lastEventMs - record.ttftMs) / (completion - 1);
-    metrics.observe("timePerOutputToken", labels, perToken / 1000);
+    worker.observe("timePerOutputToken", perToken / 1000);
   }
 }
 
