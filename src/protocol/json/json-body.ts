@@ -1,20 +1,21 @@
 import { isUtf8 } from "node:buffer";
 import { GatewayError } from "../../errors/errors.ts";
+import { nextTurn } from "../../util/next-turn.ts";
 import { JsonScanner, type Span } from "./json-scanner.ts";
 import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from "../../util/ascii.ts";
 
-/** Bodies up to this size are read at once, larger ones in steps of it, between which other requests go on: about 1 ms. */
+/** A body up to this size is scanned at once, about 1 ms; a larger one in steps of this size, and other requests run between them. */
 const STEP_BYTES = 512 * 1024;
-/** Longest value that is worth turning into a JavaScript value for what routing asks. */
+/** Longest member that `value` parses unless its caller says otherwise. Longer ones are prompts, which only workers read. */
 const MAX_VALUE_BYTES = 64 * 1024;
 
 /**
- * A request body that stays bytes: read once from end to end for its form, and asked for single members. What a worker
- * gets is these bytes, so unknown members, numbers and the order survive.
+ * A request body as bytes, scanned once for its form and for where its members stand. Members are parsed when somebody asks
+ * for them. A worker gets these bytes, so unknown members, the writing of numbers and the order stay as the client sent them.
  */
 export class JsonBody {
   readonly bytes: Uint8Array;
-  /** The value of all of it, while a reader that needs all has it; undefined where nobody has parsed it ahead. */
+  /** The parsed body, set for as long as a reader needs every member; undefined where nobody has parsed all of it. */
   whole: unknown;
   readonly #members: ReadonlyMap<string, Span>;
 
@@ -23,24 +24,24 @@ export class JsonBody {
     this.#members = members;
   }
 
-  /** The member as it stands in the body; undefined where there is none. */
+  /** The bytes of the member's value; undefined where there is no such member. */
   raw(name: string): Uint8Array | undefined {
     const span = this.#members.get(name);
     return span && this.bytes.subarray(span.start, span.end);
   }
 
-  /** Of the members, in their order. */
+  /** Names of the members in the order of the body. */
   names(): IterableIterator<string> {
     return this.#members.keys();
   }
 
-  /** The member's value; undefined where there is none, or one so long that only a worker needs it. */
+  /** The member's value; undefined where there is no such member, or where its value is longer than `maxBytes`. */
   value(name: string, maxBytes = MAX_VALUE_BYTES): unknown {
     const raw = this.raw(name);
     return raw && raw.length <= maxBytes ? parse(raw) : undefined;
   }
 
-  /** Entries of a list; 0 where the member is no list. */
+  /** Number of entries of a list; 0 where the member is no list. */
   count(name: string): number {
     const raw = this.raw(name);
     if (raw?.[0] !== OPEN_BRACKET) return 0;
@@ -49,7 +50,7 @@ export class JsonBody {
     return countTopLevel(raw);
   }
 
-  /** The body with these members replaced or added, each as JSON text; everything else as it stands. */
+  /** A copy of the body with these members replaced or added; `changes` has their values as JSON text. All other bytes stay. */
   with(changes: ReadonlyMap<string, Uint8Array | string>): Uint8Array {
     const pieces: Uint8Array[] = [];
     let from = 0;
@@ -74,7 +75,7 @@ export class JsonBody {
 }
 
 /**
- * Reads the form of a body; at once where it is small. Throws invalid_json (not JSON, not UTF-8, too deep, a member
+ * Scans a body: at once where it is small, else in steps and the result is a promise. Throws, or rejects with, invalid_json (not JSON, not UTF-8, too deep, a member
  * twice), invalid_body (not an object), forbidden_key.
  */
 export function readJsonBody(bytes: Uint8Array): JsonBody | Promise<JsonBody> {
@@ -106,18 +107,11 @@ function finish(bytes: Uint8Array, { members, isObject, hasProtoKey }: JsonScann
   return new JsonBody(bytes, members);
 }
 
-/** Lets whatever is ready go first. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
-
 function parse(raw: Uint8Array): unknown {
   return JSON.parse(Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString("utf8"));
 }
 
-/** Commas of the outermost list, plus one. */
+/** Number of entries of a list that is not empty: the commas of its own level, and one. */
 function countTopLevel(list: Uint8Array): number {
   let depth = 0;
   let isInString = false;

@@ -3,25 +3,27 @@ import { isJsonObject, type JsonObject } from "./json.ts";
 import type { JsonBody } from "./json-body.ts";
 import { bodyWithNumbers } from "./written-numbers.ts";
 
-/** Bounds of a number, both included unless they are said to be open. */
+/** Bounds of a number. */
 export interface Bounds {
+  /** The number may be this or more. */
   readonly least?: number;
-  /** Everything must be greater than this. */
+  /** The number must be more than this. */
   readonly above?: number;
+  /** The number may be this or less. */
   readonly most?: number;
 }
 
-/** Entries of lists that may still be read. */
+/** How many entries of lists may still be read of a request. */
 interface Entries {
   left: number;
 }
 
-/** More than conversations have that fit into a model. */
+/** Entries of lists that a request may have. Conversations that fit into a model have fewer. */
 const MAX_ENTRIES = 8192;
 
 /**
- * An object of a request and where it stands in it. Each reader checks the type of the member that it gives; members that
- * are null count as absent, and undefined is what an absent one gives. What is wrong throws invalid_request with the path.
+ * An object of a request, with its path in the body. Each reading method checks the member's type and returns the value. A
+ * member that is absent or null gives undefined; one of the wrong type or value throws invalid_request with its path as param.
  */
 export class JsonFields {
   readonly json: JsonObject;
@@ -35,15 +37,15 @@ export class JsonFields {
     this.#entries = entries;
   }
 
-  /** The whole body; its form has been checked when it was read. Templates see its numbers as they were written. */
+  /** The fields of a whole body. Numbers keep how the client wrote them, for chat templates that print them. */
   static of(body: JsonBody): JsonFields {
     const value = body.whole ?? bodyWithNumbers(body);
     return new JsonFields(isJsonObject(value) ? value : {}, "");
   }
 
   /**
-   * Counts entries of a list that are read one by one: all those of a request together are bounded, as each holds the event
-   * loop for some microseconds until it stands in the prompt.
+   * Takes `entries` off what the request may still have: each entry that is read one by one holds the event loop for some
+   * microseconds. Throws invalid_request once the request has more than MAX_ENTRIES in all its lists.
    */
   count(name: string, entries: number): void {
     this.#entries.left -= entries;
@@ -64,12 +66,12 @@ export class JsonFields {
     return this.path === "" ? name : `${this.path}.${name}`;
   }
 
-  /** The error that a member is wrong: `what` goes on after its path, as in "must be a string". */
+  /** The error for a member that is wrong; `what` follows the path in its message, as in "must be a string". */
   error(name: string, what: string): GatewayError {
     return new GatewayError("invalid_request", `${this.at(name)} ${what}`, { param: this.at(name) });
   }
 
-  /** The error that a member asks for what there is not here. */
+  /** The error for a member that asks for what the gateway does not have. */
   notBuilt(name: string, why: string): GatewayError {
     return new GatewayError("not_implemented", why, { param: this.at(name) });
   }
@@ -80,7 +82,7 @@ export class JsonFields {
     throw this.error(name, "must be a string");
   }
 
-  /** A string that must be there and say something. */
+  /** A string that must be there and not be empty. */
   requiredString(name: string): string {
     const value = this.string(name);
     if (value === undefined || value === "") throw this.error(name, "must be a non-empty string");
@@ -153,13 +155,13 @@ export class JsonFields {
     });
   }
 
-  /** An object within this one. */
+  /** The fields of an object that is this one's member `name`. */
   child(json: JsonObject, name: string): JsonFields {
     return new JsonFields(json, this.at(name), this.#entries);
   }
 }
 
-/** What numbers in the messages of engines go up to. */
+/** Largest number in the gRPC messages of engines. */
 export const MAX_INT32 = 0x7fff_ffff;
 
 export function isIds(list: readonly unknown[]): list is readonly number[] {
@@ -174,9 +176,9 @@ function isWithin(value: number, { least = -Infinity, above = -Infinity, most = 
   return Number.isFinite(value) && value >= least && value > above && value <= most;
 }
 
-/** "an integer from 1 to 20". */
+/** As in "an integer from 1 to 20". */
 function phrase(kind: string, { least, above, most }: Bounds): string {
-  const from = least === undefined ? (above === undefined ? "" : ` above ${above}`) : ` from ${least}`;
-  if (most === undefined) return least === undefined ? `${kind}${from}` : `${kind}${from} on`;
-  return `${kind}${from === "" ? " of" : ""}${from}${above === undefined ? " to" : ", at most"} ${most}`;
+  if (least !== undefined) return `${kind} from ${least} ${most === undefined ? "on" : `to ${most}`}`;
+  if (above === undefined) return most === undefined ? kind : `${kind} of at most ${most}`;
+  return `${kind} above ${above}${most === undefined ? "" : `, at most ${most}`}`;
 }
