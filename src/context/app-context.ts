@@ -1,5 +1,4 @@
 import type { Config } from "../config/schema.ts";
-import { specOf } from "../config/worker-config.ts";
 import { Fleet } from "../engine/fleet.ts";
 import { createGrpcProber } from "../engine/grpc-prober.ts";
 import { createHttpProber } from "../engine/http-prober.ts";
@@ -22,13 +21,16 @@ import { BreakerBoard } from "../worker/breaker-board.ts";
 import { HealthChecker } from "../worker/health-checker.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
 import { FleetModelFinder, type ModelFinder } from "../worker/model-finder.ts";
+import { Reconciler } from "../worker/sources/reconciler.ts";
+import { WorkerSources } from "../worker/sources/worker-sources.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
+import { configuredSources } from "./configured-sources.ts";
 import { openRegistries, type Registries } from "./registries.ts";
 import {
   acceptedTypes,
   boardSettings,
-  drainTimeoutMs,
+  departureSettings,
   grpcLimits,
   healthSettings,
   modelTextSettings,
@@ -36,18 +38,18 @@ import {
 import { exposeState } from "./state-metrics.ts";
 
 /**
- * Everything that lives as long as the gateway: registries, routers, and what stands beside them. Who needs a part is given that part; the
- * context itself goes only to the server, which it fits by shape.
+ * Everything on the control thread that lives as long as the gateway: the registries, and what looks after the workers in them. A part of
+ * the program gets the parts that it needs; only the server gets the whole context, by shape.
  */
 export interface AppContext extends AsyncDisposable, Registries {
   readonly config: Config;
-  /** Of all that waits. */
+  /** Every wait of the context is on this clock. */
   readonly clock: Clock;
-  /** With `enable_grpc`: that of `tokenizer_path`, loaded before anything listens. */
+  /** With `enable_grpc`, the tokenizer of `tokenizer_path`. It is loaded before anything listens. */
   readonly tokenizer: Tokenizer | undefined;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Lines of other threads, whole ones. */
+  /** Writes lines that other threads have logged; each ends in a line break. */
   readonly writeLog: (text: string) => void;
   /** Sockets for the gateway's own questions to workers. Requests have others: probes stand in no line behind them. */
   readonly transport: Transport;
@@ -58,6 +60,8 @@ export interface AppContext extends AsyncDisposable, Registries {
   /** Looks for models that no worker is known to serve, for all threads. */
   readonly modelFinder: ModelFinder;
   readonly routerManager: RouterManager;
+  /** Where the workers come from that no caller of the API has added. */
+  readonly workerSources: WorkerSources;
   readonly fleet: Fleet;
 }
 
@@ -70,47 +74,102 @@ export type AppContextOverrides = Partial<
     AppContext,
     | keyof AsyncDisposable
     | "config"
-    | "clock"
     | "tokenizer"
     | "policyMemory"
     | "policyFollower"
     | "outcomes"
     | "modelFinder"
+    | "workerSources"
     | "writeLog"
   >
-> & {
-  readonly clock?: Clock;
-};
+>;
 
 /**
- * Builds the context: registries first, then routers and health checks, and the workers of file and command line through the
- * same door as those of the API. Disposing
- * it closes everything in reverse; what was made before a failure half-way is closed as well. Throws GatewayError where
- * the configuration cannot be carried out (an unknown policy, a policy module that does not load).
+ * Makes everything that lives as long as the gateway, in this order: registries, care for workers, the door through which workers
+ * come, and the workers that file and command line name. Routers are made afterwards, by the serving unit of each thread, from the
+ * registries of this context or from replicas of them.
+ *
+ * Disposing the context closes everything in reverse. Where a step throws, what the steps before it opened is closed before this
+ * rejects. Throws GatewayError where the configuration cannot be carried out (an unknown policy, a policy module or a tokenizer that does
+ * not load, a worker that is not taken).
  */
 export async function createAppContext(config: Config, overrides: AppContextOverrides = {}): Promise<AppContext> {
   await using stack = new AsyncDisposableStack();
-  const clock = overrides.clock ?? systemClock;
-  const ownLogger = stack.use(createLogger(config.logLevel));
-  const logger = overrides.logger ?? ownLogger;
-  const metrics = overrides.metrics ?? new Metrics();
+  const step: Step = { config, overrides, stack };
+  const base = openBase(step);
   const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads });
   const registries = await openRegistries(
-    { config, ledger, policyMemory: new PolicyMemory(), logger, clock, given: overrides },
+    { ...base, ledger, policyMemory: new PolicyMemory(), given: overrides },
     stack,
   );
-  const { workerRegistry, policyRegistry, tokenizers } = registries;
+  const wires = openWires(step, base, registries);
+  const care = openCare(step, { ...base, ...registries, ...wires });
+  const door = openDoor(step, { ...base, ...registries, ...care });
+  addConfiguredWorkers(config, door.workerSources);
+  exposeState({ ...base, ...registries, ...care });
+  const tokenizer = await startTokenizer(config, registries.tokenizers);
+  const owned = stack.move();
+  return {
+    ...base,
+    ...registries,
+    ...wires,
+    ...care,
+    ...door,
+    tokenizer,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** What each step gets. It puts what it opens on the stack before it does anything that may throw. */
+interface Step {
+  readonly config: Config;
+  readonly overrides: AppContextOverrides;
+  readonly stack: AsyncDisposableStack;
+}
+
+type Base = Pick<AppContext, "config" | "clock" | "logger" | "writeLog" | "metrics">;
+type Wires = Pick<AppContext, "transport" | "grpc">;
+type Care = Pick<AppContext, "healthChecker" | "modelFinder" | "fleet"> & { readonly outcomes: BreakerBoard };
+type Door = Pick<AppContext, "routerManager" | "workerSources">;
+
+/** Time, log and metrics. */
+function openBase({ config, overrides, stack }: Step): Base {
+  const ownLogger = stack.use(createLogger(config.logLevel));
+  return {
+    config,
+    clock: overrides.clock ?? systemClock,
+    logger: overrides.logger ?? ownLogger,
+    writeLog: (text) => ownLogger.writeLines(text),
+    metrics: overrides.metrics ?? new Metrics(),
+  };
+}
+
+/** The gateway's own ways to the workers. One that has left keeps no sockets. */
+function openWires({ config, overrides, stack }: Step, { clock }: Base, { workerRegistry }: Registries): Wires {
   const transport = overrides.transport ?? stack.use(new HttpTransport(clock, Number.POSITIVE_INFINITY));
   const grpc = overrides.grpc ?? stack.use(new GrpcTransport(grpcLimits(config), clock));
+  stack.defer(
+    workerRegistry.onChange((before, after) => {
+      if (!before || after) return;
+      transport.forget(before.url);
+      grpc.forget(before.url);
+    }),
+  );
+  return { transport, grpc };
+}
+
+/** What looks after the workers that are there: health checks, breakers, questions to all of them. */
+function openCare({ config, overrides, stack }: Step, parts: Base & Registries & Wires): Care {
+  const { clock, logger, metrics, ledger, workerRegistry: registry, transport, grpc } = parts;
   const health = healthSettings(config);
+  const { timeoutMs } = health.defaults;
   const client = new WorkerClient({ transport, grpc, clock });
   const probers = { http: createHttpProber(createProbeClient(client)), grpc: createGrpcProber(client) };
   const healthChecker =
-    overrides.healthChecker ??
-    stack.use(new HealthChecker({ registry: workerRegistry, clock, logger, probers, ...health }));
+    overrides.healthChecker ?? stack.use(new HealthChecker({ registry, clock, logger, probers, ...health }));
   const outcomes = stack.use(
     new BreakerBoard({
-      registry: workerRegistry,
+      registry,
       ledger,
       clock,
       logger,
@@ -119,53 +178,43 @@ export async function createAppContext(config: Config, overrides: AppContextOver
       recheck: (id, what) => healthChecker.probeNow(id, what),
     }),
   );
-  const modelFinder = new FleetModelFinder({
-    clock,
-    registry: workerRegistry,
-    askListings: () => healthChecker.askListings(LOOK_FOR_MODEL_MS),
-  });
-  const drainer = stack.use(new WorkerDrainer({ registry: workerRegistry, clock }));
-  const fleet = overrides.fleet ?? new Fleet({ workers: workerRegistry, client, timeoutMs: health.defaults.timeoutMs });
+  const askListings = (): Promise<void> => healthChecker.askListings(LOOK_FOR_MODEL_MS);
+  return {
+    healthChecker,
+    outcomes,
+    modelFinder: new FleetModelFinder({ clock, registry, askListings }),
+    fleet: overrides.fleet ?? new Fleet({ workers: registry, client, timeoutMs }),
+  };
+}
+
+/** The one door through which workers come and go, and the sources that use it. */
+function openDoor({ config, overrides, stack }: Step, parts: Base & Registries & Care): Door {
+  const { clock, logger, ledger, workerRegistry, policyRegistry, healthChecker } = parts;
+  const drainer = stack.use(new WorkerDrainer(clock));
   const routerManager =
     overrides.routerManager ??
-    new RouterManager({
-      workers: workerRegistry,
-      policies: policyRegistry,
-      factory: new WorkerFactory({ ledger }),
-      health: healthChecker,
-      drainer,
-      accepts: acceptedTypes(config),
-      logger,
-      drainTimeoutMs: drainTimeoutMs(config),
-    });
-  for (const worker of config.initialWorkers) routerManager.addWorker(specOf(worker, worker.source ?? "file"));
-  stack.defer(
-    workerRegistry.onChange((before, after) => {
-      if (!before || after) return;
-      transport.forget(before.url);
-      grpc.forget(before.url);
-    }),
-  );
-  exposeState({ metrics, workerRegistry, outcomes });
-  const tokenizer = await startTokenizer(config, tokenizers);
-  const owned = stack.move();
-  return {
-    config,
-    clock,
-    tokenizer,
-    metrics,
-    logger,
-    writeLog: (text) => ownLogger.writeLines(text),
-    ...registries,
-    transport,
-    grpc,
-    outcomes,
-    healthChecker,
-    modelFinder,
-    routerManager,
-    fleet,
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
+    stack.use(
+      new RouterManager({
+        workers: workerRegistry,
+        policies: policyRegistry,
+        factory: new WorkerFactory({ ledger }),
+        health: healthChecker,
+        drainer,
+        accepts: acceptedTypes(config),
+        logger,
+        ...departureSettings(config),
+      }),
+    );
+  const reconciler = new Reconciler({ registry: workerRegistry, door: routerManager, logger });
+  return { routerManager, workerSources: stack.use(new WorkerSources({ reconciler, clock, logger })) };
+}
+
+/** The workers that file, environment and command line name are there with the first look at the registry. Throws where one is not taken. */
+function addConfiguredWorkers(config: Config, sources: WorkerSources): void {
+  for (const source of configuredSources(config)) {
+    const [refusal] = sources.follow(source);
+    if (refusal) throw refusal;
+  }
 }
 
 /** The seed's tokenizer: there before the routers serve. Throws where it is asked for and cannot be loaded. */

@@ -13,6 +13,7 @@ import type { PolicyConfig, PolicyRegistryOptions } from "../policy/policy-regis
 import { matchesGlob } from "../policy/glob.ts";
 import type { HttpRouterDeps } from "../router/http/http-router.ts";
 import type { ParsedOutputSettings } from "../router/http/parsed-request.ts";
+import type { RouterManagerDeps } from "../router/router-manager.ts";
 import type { StreamRelayDeps } from "../router/stream-relay.ts";
 import type { BoardSettings } from "../worker/breaker-board.ts";
 import type { HealthSettings } from "../worker/worker-spec.ts";
@@ -84,7 +85,6 @@ export interface HealthConfig {
   readonly defaults: HealthSettings;
   readonly startupIntervalMs: number;
   readonly startupTimeoutMs: number;
-  readonly removeUnhealthy: boolean;
   readonly modelFallback: string | undefined;
 }
 
@@ -100,9 +100,13 @@ export function healthSettings(config: Config): HealthConfig {
     },
     startupIntervalMs: ms(config.workerStartupCheckInterval),
     startupTimeoutMs: ms(config.workerStartupTimeoutSecs),
-    removeUnhealthy: config.removeUnhealthyWorkers,
     modelFallback: config.modelPath,
   };
+}
+
+/** How workers leave. */
+export function departureSettings(config: Config): Pick<RouterManagerDeps, "drainTimeoutMs" | "removesUnhealthy"> {
+  return { drainTimeoutMs: ms(config.drainTimeoutSecs), removesUnhealthy: config.removeUnhealthyWorkers };
 }
 
 export interface PolicySettings extends Required<
@@ -188,11 +192,6 @@ function parserName<T extends string>(
     "invalid_request",
     `${option}: there is no parser ${JSON.stringify(given)}; docs/parsers.md has them`,
   );
-}
-
-/** How long a worker that is removed may finish its requests, ms. */
-export function drainTimeoutMs(config: Config): number {
-  return ms(config.drainTimeoutSecs);
 }
 
 /** Why a worker of this type is not taken; undefined where it is. */

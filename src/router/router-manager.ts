@@ -3,7 +3,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
 import type { Worker } from "../worker/worker.ts";
-import type { WorkerSpec } from "../worker/worker-spec.ts";
+import { isProbedAlike, type WorkerSpec } from "../worker/worker-spec.ts";
 import type { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { originOf, type WorkerFactory } from "../worker/worker-factory.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
@@ -14,12 +14,14 @@ export interface RouterManagerDeps {
   readonly policies: PolicyRegistry;
   readonly logger: Logger;
   readonly factory: WorkerFactory;
-  readonly health: HealthChecker;
+  readonly health: Pick<HealthChecker, "watch" | "onUnhealthy">;
   readonly drainer: WorkerDrainer;
   /** Why a worker of this type is not taken; undefined where it is. */
   readonly accepts: (type: WorkerType) => string | undefined;
   /** How long a removed worker may finish its requests, ms. */
   readonly drainTimeoutMs: number;
+  /** A worker that fails its checks is removed for good. */
+  readonly removesUnhealthy: boolean;
 }
 
 /** The seed's answer to a change of workers. */
@@ -29,12 +31,19 @@ export interface WorkerApiResponse {
   readonly worker: Worker | undefined;
 }
 
-/** The one door through which workers come and go, so that the registries change together. */
-export class RouterManager {
+/**
+ * The one door through which workers are added, changed and removed, whichever source wants it, so that the registries of the
+ * context change together. The routers see each change with their next request.
+ */
+export class RouterManager implements Disposable {
   readonly #deps: RouterManagerDeps;
+  readonly #stopListening: () => void;
 
   constructor(deps: RouterManagerDeps) {
     this.#deps = deps;
+    this.#stopListening = deps.health.onUnhealthy((worker) => {
+      if (deps.removesUnhealthy) this.removeWorker(worker);
+    });
   }
 
   /** Registers a worker and begins to probe it. Throws worker_exists, invalid_request. */
@@ -45,39 +54,50 @@ export class RouterManager {
     workers.register(worker);
     health.watch(worker.id);
     logger.info(
-      { worker: worker.id, url: worker.url, model: spec.modelId, policy_hint: spec.policyHint },
+      { worker: worker.id, url: worker.url, source: spec.source, model: spec.modelId, policy_hint: spec.policyHint },
       "worker added",
     );
     return { success: true, message: `Worker ${worker.id} added`, worker };
   }
 
-  /** Changes what is said of a worker, and asks it anew. Throws worker_not_found, invalid_request. */
+  /**
+   * Changes what is said of a worker; its url stays, and so do its requests. The worker is probed anew where its probes depend on
+   * what has changed. Throws worker_not_found, invalid_request.
+   */
   updateWorker(id: string, given: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
     const { workers, health, logger } = this.#deps;
     const before = workers.get(id);
-    if (!before) throw new GatewayError("worker_not_found", "no worker has this id");
+    if (!before || before.status === "draining") {
+      throw new GatewayError("worker_not_found", "no worker has this id");
+    }
     const spec = { ...given, url: originOf(given.url) };
     if (spec.url !== before.url) {
       throw new GatewayError("invalid_request", "the url of a worker cannot change", { param: "url" });
     }
     this.#check(spec);
-    this.#checkPolicy(before, spec);
+    this.#checkPolicy(before.with({ spec }), before.spec.policyHint);
     const worker = workers.update(id, { spec });
-    health.watch(id);
-    logger.info({ worker: id, url: worker.url }, "worker updated");
+    if (!isProbedAlike(before.spec, spec)) health.watch(id);
+    logger.info({ worker: id, url: worker.url, source: spec.source }, "worker updated");
     return { success: true, message: `Worker ${id} updated`, worker };
   }
 
   /**
-   * No new request from now; what it has may finish. `gone` resolves when it has left the registry.
-   * Throws worker_not_found, also for one that is leaving already.
+   * Drains a worker: it gets no new request from now, and its requests in flight may finish. `gone` resolves when it has left the
+   * registry. Throws worker_not_found, also where it is draining already.
    */
-  removeWorker(worker: Worker): WorkerApiResponse & { readonly gone: Promise<void> } {
-    const { drainer, drainTimeoutMs, logger } = this.#deps;
-    const fields = { worker: worker.id, url: worker.url };
-    logger.info({ ...fields, in_flight: worker.requestsInFlight }, "worker drains");
-    const gone = drainer.drain(worker.id, drainTimeoutMs).then(() => logger.info(fields, "worker removed"));
-    return { success: true, message: `Worker ${worker.id} removed`, worker: undefined, gone };
+  removeWorker({ id, url, spec }: Worker): WorkerApiResponse & { readonly gone: Promise<void> } {
+    const { workers, drainer, drainTimeoutMs, logger } = this.#deps;
+    const fields = { worker: id, url, source: spec.source };
+    const { promise: gone, resolve } = Promise.withResolvers<void>();
+    const draining = workers.beginDrain(id);
+    logger.info({ ...fields, in_flight: draining.requestsInFlight }, "worker drains");
+    drainer.drain(draining, drainTimeoutMs, () => {
+      workers.remove(id);
+      logger.info(fields, "worker removed");
+      resolve();
+    });
+    return { success: true, message: `Worker ${id} removed`, worker: undefined, gone };
   }
 
   /** Throws invalid_request. */
@@ -89,11 +109,12 @@ export class RouterManager {
   }
 
   /** A model has its policy from its first worker on: a hint that comes later would change nothing. Throws invalid_request. */
-  #checkPolicy(before: Worker, { policyHint }: WorkerSpec): void {
-    if (policyHint === undefined || policyHint === before.spec.policyHint) return;
+  #checkPolicy({ models, spec }: Worker, hintBefore: string | undefined): void {
+    const { policyHint, workerType } = spec;
+    if (policyHint === undefined || policyHint === hintBefore) return;
     const { policies } = this.#deps;
-    for (const model of before.models) {
-      const name = policies.getPolicy(model, before.spec.workerType)?.name;
+    for (const model of models) {
+      const name = policies.getPolicy(model, workerType)?.name;
       if (name === undefined || name === policyHint) continue;
       throw new GatewayError(
         "invalid_request",
@@ -106,5 +127,9 @@ export class RouterManager {
   /** For `GET /policies`. */
   describePolicies(): object {
     return this.#deps.policies.describe();
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopListening();
   }
 }

@@ -58,7 +58,6 @@ describe("health", () => {
       },
       startupIntervalMs: 100,
       startupTimeoutMs: 5000,
-      removeUnhealthy: false,
       modelFallback: undefined,
       ...options,
     });
@@ -115,7 +114,8 @@ describe("health", () => {
 
   test("unhealthy workers leave for good where that is wanted", async () => {
     const setup = setUpFleet();
-    const { checker, state } = watch(setup, { removeUnhealthy: true });
+    const { checker, state } = watch(setup);
+    checker.onUnhealthy((worker) => setup.registry.remove(worker.id));
     const { id } = setup.add("http://one:1", {}, false);
     checker.watch(id);
     await pass(setup, 500);

@@ -21,8 +21,6 @@ export interface HealthCheckerDeps {
   readonly startupIntervalMs: number;
   /** After this long without an answer a new worker counts as failed, ms. It is probed on. */
   readonly startupTimeoutMs: number;
-  /** A worker that becomes unhealthy leaves the registry for good. */
-  readonly removeUnhealthy: boolean;
   readonly modelFallback: string | undefined;
 }
 
@@ -58,6 +56,7 @@ export class HealthChecker implements Disposable {
   readonly #watches = new Map<string, Watch>();
   readonly #waiting: Watch[] = [];
   readonly #settledListeners = new Set<() => void>();
+  readonly #unhealthyListeners = new Set<(worker: Worker) => void>();
   #running = 0;
   #isClosed = false;
 
@@ -125,6 +124,12 @@ export class HealthChecker implements Disposable {
       if (!worker || isOut || (worker.status === "ready" && this.#watches.get(id)?.wasAsked === true)) return worker;
       await this.#nextSettled(signal);
     }
+  }
+
+  /** Calls back when a worker that was ready has failed its checks. The returned function stops it. */
+  onUnhealthy(listener: (worker: Worker) => void): () => void {
+    this.#unhealthyListeners.add(listener);
+    return () => this.#unhealthyListeners.delete(listener);
   }
 
   [Symbol.dispose](): void {
@@ -228,7 +233,7 @@ export class HealthChecker implements Disposable {
       watch.wasAsked = false;
       this.#note(watch, failure);
       this.#become(watch, "not_ready", failure);
-      if (this.#deps.removeUnhealthy) this.#deps.registry.remove(watch.id);
+      for (const listener of this.#unhealthyListeners) listener(worker);
     } else this.#note(watch, failure);
   }
 

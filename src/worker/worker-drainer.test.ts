@@ -1,33 +1,64 @@
-import { describe, expect, test } from "bun:test";
-import { setUpFleet } from "../../test/support/fleet.ts";
+import { expect, test } from "bun:test";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { WorkerDrainer } from "./worker-drainer.ts";
 
-describe("drain", () => {
-  test("a worker leaves with its last request, and gets no new one meanwhile", async () => {
-    const { registry, ledger, clock, add } = setUpFleet();
-    const drainer = new WorkerDrainer({ registry, clock });
-    const worker = add("http://one:1", { modelId: "a" });
-    const lease = ledger.charge(worker.slot, 1);
-    const gone = drainer.drain(worker.id, 60_000);
-    expect(registry.getWorkersForModel("a").workers).toEqual([]);
-    clock.advance(10_000);
-    expect(registry.get(worker.id)?.status).toBe("draining");
-    lease[Symbol.dispose]();
-    clock.advance(100);
-    await gone;
-    expect(registry.get(worker.id)).toBeUndefined();
-  });
+interface Setup {
+  readonly clock: ManualClock;
+  readonly drainer: WorkerDrainer;
+  readonly worker: { requestsInFlight: number };
+  /** Times that a drain was over. */
+  readonly ends: () => number;
+  readonly drain: (timeoutMs: number) => void;
+}
 
-  test("or when its time is over", async () => {
-    const { registry, ledger, clock, add } = setUpFleet();
-    const drainer = new WorkerDrainer({ registry, clock });
-    const worker = add("http://one:1");
-    const lease = ledger.charge(worker.slot, 1);
-    const gone = drainer.drain(worker.id, 5000);
-    clock.advance(5100);
-    await gone;
-    expect(registry.get(worker.id)).toBeUndefined();
-    lease[Symbol.dispose]();
-    expect(ledger.totals().inFlight).toBe(0);
-  });
+function setUp(requestsInFlight: number): Setup {
+  const clock = new ManualClock();
+  const drainer = new WorkerDrainer(clock);
+  const worker = { requestsInFlight };
+  let ends = 0;
+  return {
+    clock,
+    drainer,
+    worker,
+    ends: () => ends,
+    drain: (timeoutMs) => drainer.drain(worker, timeoutMs, () => void (ends += 1)),
+  };
+}
+
+test("a worker without requests is drained at once, without a timer", () => {
+  const { clock, drain, ends } = setUp(0);
+  drain(60_000);
+  expect([ends(), clock.pending]).toEqual([1, 0]);
+});
+
+test("a worker with requests is drained with its last one, once", () => {
+  const { clock, worker, drain, ends } = setUp(2);
+  drain(60_000);
+  clock.advance(10_000);
+  worker.requestsInFlight = 1;
+  clock.advance(10_000);
+  expect(ends()).toBe(0);
+  worker.requestsInFlight = 0;
+  clock.advance(20);
+  clock.advance(60_000);
+  expect([ends(), clock.pending]).toEqual([1, 0]);
+});
+
+test("a request that does not end is waited for within the bound", () => {
+  const { clock, drain, ends } = setUp(1);
+  drain(5000);
+  clock.advance(4990);
+  expect(ends()).toBe(0);
+  clock.advance(30);
+  expect([ends(), clock.pending]).toEqual([1, 0]);
+});
+
+test("a drainer that is disposed leaves no timer, and ends nothing afterwards", () => {
+  const { clock, drainer, worker, drain, ends } = setUp(1);
+  drain(5000);
+  drain(9000);
+  drainer[Symbol.dispose]();
+  worker.requestsInFlight = 0;
+  clock.advance(60_000);
+  expect([ends(), clock.pending]).toEqual([0, 0]);
 });

@@ -1,47 +1,36 @@
 import type { Clock } from "../util/clock.ts";
-import type { WorkerRegistry } from "./worker-registry.ts";
+import type { Worker } from "./worker.ts";
 
-/** How often a leaving worker is looked at, ms. */
+/** How often a draining worker is looked at, ms. */
 const POLL_MS = 20;
 
-export interface WorkerDrainerDeps {
-  readonly registry: WorkerRegistry;
-  readonly clock: Clock;
-}
-
-/** Lets workers leave: no new request from now, running ones finish, then they are forgotten. */
+/** Waits for the last requests of workers that are leaving. It changes nothing itself: RouterManager removes the workers. */
 export class WorkerDrainer implements Disposable {
-  readonly #deps: WorkerDrainerDeps;
+  readonly #clock: Clock;
   readonly #cancels = new Set<() => void>();
 
-  constructor(deps: WorkerDrainerDeps) {
-    this.#deps = deps;
+  constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
   /**
-   * The worker begins to leave before this returns; the promise resolves when it has left: with its last request, or
-   * after `timeoutMs`. Throws worker_not_found, also where it is leaving already.
+   * Calls `onDrained` once, when the worker has no request in flight or `timeoutMs` are over: before this returns where it has none
+   * now. It is not called after this drainer was disposed.
    */
-  drain(id: string, timeoutMs: number): Promise<void> {
-    const { registry, clock } = this.#deps;
-    registry.beginDrain(id);
-    const until = clock.now() + timeoutMs;
-    const { promise, resolve } = Promise.withResolvers<void>();
+  drain(worker: Pick<Worker, "requestsInFlight">, timeoutMs: number, onDrained: () => void): void {
+    const until = this.#clock.now() + timeoutMs;
     const look = (): void => {
-      const worker = registry.get(id);
-      if (worker && worker.requestsInFlight > 0 && clock.now() < until) {
-        const cancel = clock.after(POLL_MS, () => {
-          this.#cancels.delete(cancel);
-          look();
-        });
-        this.#cancels.add(cancel);
+      if (worker.requestsInFlight === 0 || this.#clock.now() >= until) {
+        onDrained();
         return;
       }
-      registry.remove(id);
-      resolve();
+      const cancel = this.#clock.after(POLL_MS, () => {
+        this.#cancels.delete(cancel);
+        look();
+      });
+      this.#cancels.add(cancel);
     };
     look();
-    return promise;
   }
 
   [Symbol.dispose](): void {

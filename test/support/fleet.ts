@@ -47,6 +47,7 @@ export interface FleetSetup {
   readonly registry: WorkerRegistry;
   readonly board: BreakerBoard;
   readonly metrics: Metrics;
+  readonly logger: Logger;
   /** What was logged: level, message and fields. */
   readonly lines: readonly LogLine[];
   /** Workers that were to be looked at anew. */
@@ -85,6 +86,7 @@ export function setUpFleet(): FleetSetup {
     registry,
     board,
     metrics,
+    logger,
     lines,
     rechecked,
     fault: (worker, times, source) => {
