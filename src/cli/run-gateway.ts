@@ -9,6 +9,7 @@ import { startLocalUnit } from "../context/local-unit.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import type { StartServingUnits } from "../server/serving-units.ts";
 import { spawnWorker } from "../threads/spawn-worker.ts";
+import { untilLeft } from "../util/until-left.ts";
 import { ThreadPool } from "../threads/thread-pool.ts";
 
 /** A gateway that runs, and how it ends. */
@@ -35,8 +36,9 @@ export async function startGateway(config: Config): Promise<RunningGateway> {
 const WORKERS_MS = 10_000;
 
 /** From its first moment on a shared port the kernel sends it a part of the clients: its workers must be known then. */
-export async function workersAsked({ workerRegistry, healthChecker }: AppContext): Promise<void> {
+export async function workersAsked({ workerRegistry, healthChecker, workerSources }: AppContext): Promise<void> {
   const signal = AbortSignal.timeout(WORKERS_MS);
+  await untilLeft(workerSources.heard(), signal).catch(() => undefined);
   await Promise.allSettled(workerRegistry.all().map(({ id }) => healthChecker.waitUntilSettled(id, signal)));
 }
 

@@ -2,6 +2,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { Fleet } from "../engine/fleet.ts";
 import type { RouterManager } from "../router/router-manager.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
+import type { WorkerSources } from "../worker/sources/worker-sources.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { fleetRoutes } from "./api/fleet.ts";
 import { FolderOfPaths } from "./api/folder-of-paths.ts";
@@ -21,6 +22,7 @@ export interface ControlRoutesDeps {
   readonly workerRegistry: WorkerRegistry;
   readonly routerManager: RouterManager;
   readonly healthChecker: HealthChecker;
+  readonly workerSources: Pick<WorkerSources, "list">;
   readonly fleet: Fleet;
 }
 

@@ -143,6 +143,72 @@ describe("the REST API", () => {
     expect(gateway.context.workerRegistry.count()).toBe(1);
   });
 
+  for (const [verb, suffix] of [
+    ["POST", ""],
+    ["PUT", "/:id"],
+    ["PATCH", "/:id"],
+  ] as const) {
+    test(`${verb} takes and refuses what the other verbs do, field by field`, async () => {
+      await using gateway = await startGateway();
+      const url = "grpc://127.0.0.1:9";
+      const send = async (fields: Json): Promise<[number, unknown]> => {
+        for (const { id } of gateway.context.workerRegistry.all()) await call(`${gateway.url}/workers/${id}`, "DELETE");
+        const added = verb === "POST" ? undefined : await call(`${gateway.url}/workers`, "POST", { url });
+        const path = `/workers${suffix.replace(":id", String(added?.json["worker_id"]))}`;
+        const { status, json } = await call(gateway.url + path, verb, {
+          ...(verb === "PATCH" ? {} : { url }),
+          ...fields,
+        });
+        const [worker] = gateway.context.workerRegistry.all();
+        return status === 202 ? [status, worker?.connectionMode] : [status, (json["error"] as Json)["param"]];
+      };
+      const cases: readonly [fields: Json, status: number, told: string][] = [
+        [{}, 202, "grpc"],
+        [{ url: `${url}/` }, 202, "grpc"],
+        [{ url: "ftp://127.0.0.1:9" }, 400, "url"],
+        [{ model_id: "m" }, 202, "grpc"],
+        [{ model_id: "" }, 400, "model_id"],
+        [{ api_key: "k" }, 202, "grpc"],
+        [{ api_key: "" }, 400, "api_key"],
+        [{ worker_type: "regular" }, 202, "grpc"],
+        [{ worker_type: "prefill" }, 400, "worker_type"],
+        [{ bootstrap_port: 8998 }, 202, "grpc"],
+        [{ bootstrap_port: 0 }, 400, "bootstrap_port"],
+        [{ policy: "random" }, 202, "grpc"],
+        [{ policy: "nope" }, 400, "policy"],
+        [{ labels: { zone: "a" } }, 202, "grpc"],
+        [{ labels: { policy: "nope" } }, 400, "policy"],
+        [{ priority: 1 }, 202, "grpc"],
+        [{ priority: -1 }, 400, "priority"],
+        [{ cost: 0 }, 202, "grpc"],
+        [{ cost: "high" }, 400, "cost"],
+        [{ health: { timeout_secs: 1 } }, 202, "grpc"],
+        [{ health: { timeout_secs: 0 } }, 400, "health.timeout_secs"],
+        [{ tokenizer_path: "/x" }, 400, "labels.tokenizer_path"],
+        [{ source: "file" }, 400, "source"],
+        [{ connection_mode: "http" }, 400, "connection_mode"],
+      ];
+      for (const [fields, status, told] of cases)
+        expect([fields, ...(await send(fields))]).toEqual([fields, status, told]);
+    });
+  }
+
+  test("each worker names its source, also after a change, and the list says how the sources stand", async () => {
+    await using one = await startEngine({ model: "a" });
+    await using two = await startEngine({ model: "b" });
+    await using gateway = await startGateway({ workers: [one.url] });
+    await call(`${gateway.url}/workers?wait=true`, "POST", { url: two.url });
+    const id = gateway.context.workerRegistry.getByUrl(one.url)?.id ?? "";
+    await call(`${gateway.url}/workers/${id}?wait=true`, "PUT", { url: one.url, cost: 2 });
+    await call(`${gateway.url}/workers/${id}?wait=true`, "PATCH", { priority: 2 });
+    const { json } = await call(`${gateway.url}/workers`);
+    expect((json["workers"] as Json[]).map(({ url, source, cost }) => [url, source, cost])).toEqual([
+      [one.url, "command_line", 2],
+      [two.url, "api", 1],
+    ]);
+    expect(json["sources"]).toEqual([{ name: "command_line", state: "ready", reason: null, wanted: 1, refused: 0 }]);
+  });
+
   test("the list keeps to a model", async () => {
     await using one = await startEngine({ model: "a" });
     await using two = await startEngine({ model: "b" });

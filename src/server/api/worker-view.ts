@@ -6,6 +6,7 @@ export function workerView(worker: Worker): object {
   return {
     id: worker.id,
     url: worker.url,
+    source: spec.source,
     model_id: worker.modelId,
     models: worker.models,
     worker_type: spec.workerType,

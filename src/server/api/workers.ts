@@ -3,6 +3,7 @@ import { stringField } from "../../protocol/json/json.ts";
 import type { RouterManager } from "../../router/router-manager.ts";
 import type { HealthChecker } from "../../worker/health-checker.ts";
 import type { Worker } from "../../worker/worker.ts";
+import type { WorkerSources } from "../../worker/sources/worker-sources.ts";
 import { TOKENIZER_PATH_LABEL, type WorkerSpec } from "../../worker/worker-spec.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Call, Route } from "../route.ts";
@@ -17,6 +18,7 @@ export interface WorkersDeps {
   readonly workerRegistry: WorkerRegistry;
   readonly routerManager: RouterManager;
   readonly healthChecker: HealthChecker;
+  readonly workerSources: Pick<WorkerSources, "list">;
   readonly paths: FolderOfPaths;
   readonly maxBodyBytes: number;
 }
@@ -38,7 +40,7 @@ export function workerRoutes(deps: WorkersDeps): Route[] {
 }
 
 /** `?model=` keeps the workers of that model. */
-function list({ workerRegistry }: WorkersDeps, { query }: Call): Reply {
+function list({ workerRegistry, workerSources }: WorkersDeps, { query }: Call): Reply {
   const model = query.get("model");
   const workers = workerRegistry.all().filter((worker) => model === null || worker.models.includes(model));
   const count = (type: string): number => workers.filter((worker) => worker.spec.workerType === type).length;
@@ -46,6 +48,7 @@ function list({ workerRegistry }: WorkersDeps, { query }: Call): Reply {
     workers: workers.map(workerView),
     total: workers.length,
     stats: { prefill_count: count("prefill"), decode_count: count("decode"), regular_count: count("regular") },
+    sources: workerSources.list().map((source) => ({ ...source, reason: source.reason ?? null })),
   });
 }
 
