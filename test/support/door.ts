@@ -11,6 +11,7 @@ import { type FleetSetup, setUpFleet } from "./fleet.ts";
 export interface DoorSetup extends FleetSetup {
   readonly door: RouterManager;
   readonly policies: PolicyRegistry;
+  readonly follower: PolicyFollower;
   /** Ids of the workers that were to be probed from now on, in order. */
   readonly watched: readonly string[];
   /** A worker that was ready has failed its checks. */
@@ -24,7 +25,7 @@ export function setUpDoor(deps: Partial<RouterManagerDeps> = {}): DoorSetup {
   const fleet = setUpFleet();
   const { registry, ledger, clock, logger } = fleet;
   const policies = new PolicyRegistry({ defaultPolicy: { policy: "round_robin", config: {} } });
-  new PolicyFollower({ workers: registry, policies, memory: new PolicyMemory(), logger });
+  const follower = new PolicyFollower({ workers: registry, policies, memory: new PolicyMemory(), logger });
   const watched: string[] = [];
   const listeners = new Set<(worker: Worker) => void>();
   const door = new RouterManager({
@@ -49,6 +50,7 @@ export function setUpDoor(deps: Partial<RouterManagerDeps> = {}): DoorSetup {
     ...fleet,
     door,
     policies,
+    follower,
     watched,
     fallSilent: (worker) => {
       for (const listener of listeners) listener(worker);
