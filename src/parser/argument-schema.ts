@@ -5,16 +5,16 @@ export type JsonType = "string" | "integer" | "number" | "boolean" | "object" | 
 const NAMES: ReadonlySet<unknown> = new Set(["string", "integer", "number", "boolean", "object", "array", "null"]);
 
 /**
- * What the JSON schema of a tool says about one value: its arguments as a whole, or one of them. References and unions
- * are followed; where branches differ, each of them may be meant.
+ * The JSON schema of one value of a tool call: the arguments as a whole, or one argument. It follows references and unions.
+ * Where the branches of a union differ, the value may fit any of them.
  */
 export class ArgumentSchema {
   readonly #root: unknown;
   readonly #nodes: readonly JsonObject[];
-  /** Those that say of which types the value is: what is below one with a type can but narrow it. */
+  /** The schemas that name the value's types. A schema below one with a type only narrows it, so it is not among them. */
   readonly #typing: readonly JsonObject[];
 
-  /** `root` is the schema that references lead into. */
+  /** `root` is the schema that `$ref` points into. */
   constructor(schemas: readonly unknown[], root: unknown) {
     this.#root = root;
     const nodes = schemas.filter(isJsonObject);
@@ -24,27 +24,27 @@ export class ArgumentSchema {
     this.#typing = all ? this.#nodes.filter((node) => all.get(node) === true) : nodes;
   }
 
-  /** JSON types that the value may have; empty where the schema says nothing. */
+  /** JSON types that the value may have; empty where the schema names none. */
   get types(): ReadonlySet<JsonType> {
     return typesOf(this.#typing);
   }
 
-  /** Types of branches that do not list the values they mean. */
+  /** Types of the branches without `enum` and `const`. */
   get openTypes(): ReadonlySet<JsonType> {
     return typesOf(this.#typing.filter((node) => listed(node).length === 0));
   }
 
-  /** The text is one of the strings that `enum` or `const` list. */
+  /** Whether `enum` or `const` list this string. */
   lists(text: string): boolean {
     return this.#nodes.some((node) => listed(node).includes(text));
   }
 
-  /** The value has a member of that name by the schema. */
+  /** Whether the schema declares a member of this name. */
   declares(key: string): boolean {
     return this.#nodes.some((node) => hasProperty(node["properties"], key));
   }
 
-  /** The schema names members of the value. */
+  /** Whether the schema declares any members. */
   get namesMembers(): boolean {
     return this.#nodes.some(({ properties }) => isJsonObject(properties) && Object.keys(properties).length > 0);
   }
@@ -55,7 +55,7 @@ export class ArgumentSchema {
     return new ArgumentSchema(schemas, this.#root);
   }
 
-  /** What is said of the members of an array. */
+  /** The schema of the items of an array. */
   get items(): ArgumentSchema {
     return new ArgumentSchema(
       this.#nodes.map(({ items }) => items),
@@ -76,8 +76,8 @@ function typesOf(nodes: readonly JsonObject[]): ReadonlySet<JsonType> {
 }
 
 /**
- * The schemas themselves and all that they refer to or are made of, each once: references may go round. True for those
- * that are not below one with a type.
+ * The schemas, and all schemas that they refer to or are made of, each once, because references may form a cycle. The value
+ * is true for a schema that is not below one with a type.
  */
 function branches(schemas: readonly unknown[], root: unknown): ReadonlyMap<JsonObject, boolean> {
   const seen = new Map<JsonObject, boolean>();
@@ -94,7 +94,7 @@ function branches(schemas: readonly unknown[], root: unknown): ReadonlyMap<JsonO
   return seen;
 }
 
-/** What a schema refers to or is made of. */
+/** The schemas that a schema refers to or is made of. */
 function branchesOf(schema: JsonObject, root: unknown): readonly unknown[] {
   const { $ref: reference, anyOf, oneOf, allOf } = schema;
   if (reference === undefined && anyOf === undefined && oneOf === undefined && allOf === undefined) return [];
@@ -106,7 +106,7 @@ function hasProperty(properties: unknown, key: string): properties is JsonObject
   return isJsonObject(properties) && Object.hasOwn(properties, key);
 }
 
-/** What `enum` and `const` list. */
+/** The values that `enum` and `const` list. */
 function listed(schema: JsonObject): readonly unknown[] {
   const values = schema["enum"];
   if (Array.isArray(values)) return values;
@@ -144,7 +144,7 @@ function unescape(part: string): string {
   try {
     plain = decodeURIComponent(part);
   } catch {
-    // A percent sign that nobody escaped: the key as it stands.
+    // The percent sign is not an escape: use the key unchanged.
   }
   return plain.replaceAll("~1", "/").replaceAll("~0", "~");
 }

@@ -22,7 +22,7 @@ test("a text that the schema lists as a string is one", () => {
   expect(read("7", { enum: ["7", 8] })).toBe('"7"');
   expect(read("8", { enum: ["7", 8] })).toBe("8");
   expect(read("true", { anyOf: [{ const: "true" }, { const: 1 }] })).toBe('"true"');
-  // Here both would do, and the other branch takes any.
+  // Both branches fit, and the other one takes any value.
   expect(read("null", { anyOf: [{ const: "null" }, { type: "null" }] })).toBe("null");
 });
 

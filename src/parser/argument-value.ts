@@ -2,7 +2,7 @@ import type { ArgumentSchema, JsonType } from "./argument-schema.ts";
 import { isJson, jsonString } from "./json-value.ts";
 import { pythonToJson } from "./python-literal.ts";
 
-/** Reads a text as a value of a type; undefined where it is none. Digits stay as they are, so numbers stay exact. */
+/** Reads a text as a value of a type; undefined where it does not fit. Digits are copied, so numbers stay exact. */
 const READERS: readonly (readonly [JsonType, (text: string) => string | undefined])[] = [
   ["null", (text) => (text === "null" || text === "None" ? "null" : undefined)],
   ["boolean", readBoolean],
@@ -13,8 +13,8 @@ const READERS: readonly (readonly [JsonType, (text: string) => string | undefine
 ];
 
 /**
- * The JSON of an argument that the model wrote as plain text, by the types that the schema lets it have. Where none of
- * them fits: what it looks like.
+ * Turns an argument that the model wrote as plain text into JSON. The schema's types decide how to read it. Where none of
+ * them fits, the text has the type that it looks like.
  */
 export function argumentJson(text: string, schema: ArgumentSchema): string {
   const { types } = schema;
@@ -24,17 +24,17 @@ export function argumentJson(text: string, schema: ArgumentSchema): string {
   if (json !== undefined) return json;
   if (isListed) return JSON.stringify(text);
   if (types.has("string")) {
-    // Among several types, quotes tell a string from what it would else be read as.
+    // With several types allowed, quotes mean that the value is a string.
     const literal = trimmed.startsWith('"') ? jsonString(trimmed) : undefined;
     return JSON.stringify(literal !== undefined && readAs(types, literal) !== undefined ? literal : text);
   }
   if (isJson(trimmed)) return trimmed;
-  // 1_000 and .5 are numbers where one is wanted; elsewhere they may be anything.
+  // 1_000 and .5 are numbers only where the schema wants a number.
   const isWanted = !/^[-+.0-9]/.test(trimmed) || types.has("integer") || types.has("number");
   return (isWanted ? pythonToJson(trimmed) : undefined) ?? JSON.stringify(text);
 }
 
-/** The text as the first of the types that it fits, but for a string. */
+/** Reads the text as the first type that it fits, strings excepted. */
 function readAs(types: ReadonlySet<JsonType>, text: string): string | undefined {
   for (const [type, read] of READERS) {
     const json = types.has(type) ? read(text) : undefined;
@@ -43,7 +43,7 @@ function readAs(types: ReadonlySet<JsonType>, text: string): string | undefined 
   return undefined;
 }
 
-/** A value that the format says is JSON: a string where it is not. */
+/** Returns a value that the format declares to be JSON. Text that is not JSON becomes a JSON string. */
 export function jsonOrString(text: string): string {
   const trimmed = text.trim();
   return isJson(trimmed) ? trimmed : JSON.stringify(text);

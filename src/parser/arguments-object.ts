@@ -1,6 +1,6 @@
 import type { PieceWriter } from "./piece-writer.ts";
 
-/** Writes the JSON object of arguments that the model gives one by one. */
+/** Writes the JSON object of arguments, as the model gives them one by one. */
 export class ArgumentsObject {
   readonly #writer: PieceWriter;
   readonly #keys = new Set<string>();
@@ -18,12 +18,12 @@ export class ArgumentsObject {
     return this.#keys.size === 0;
   }
 
-  /** The key was written. */
+  /** Whether the key has been written. */
   has(key: string): boolean {
     return this.#keys.has(key);
   }
 
-  /** JSON, or a fragment of it, of the value whose key was written last. */
+  /** Writes JSON, or a fragment of it, for the value of the last key. */
   value(json: string): void {
     this.#writer.arguments(json);
   }

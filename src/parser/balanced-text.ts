@@ -1,8 +1,8 @@
 import type { Step, TextInput } from "./text-input.ts";
 
 /**
- * Consumes text from an opening bracket to the one that closes it, brackets in Python or JSON strings not counted, and
- * gives it. undefined where the text ends within.
+ * Consumes text from an opening bracket to the matching closing one, and returns it. Brackets in Python or JSON strings do
+ * not count. Returns undefined if the text ends before.
  */
 export function* takeBalanced(input: TextInput): Step<string | undefined> {
   const extent = new BalancedExtent();
@@ -18,9 +18,9 @@ export function* takeBalanced(input: TextInput): Step<string | undefined> {
 class BalancedExtent {
   isDone = false;
   #depth = 0;
-  /** The quote that opened the string that is read; 0 outside. */
+  /** The quote that opened the current string; 0 outside of strings. */
   #quote = 0;
-  /** Quotes of that kind in a row, at the beginning of a string or in one that three of them close. */
+  /** Number of such quotes in a row: at the beginning of a string, or in a string that three quotes close. */
   #run = 0;
   #isTriple = false;
   #isEscaped = false;
@@ -35,7 +35,7 @@ class BalancedExtent {
     return at;
   }
 
-  /** False where the string was over before this unit. */
+  /** Returns false if the string ended before this unit. */
   #inString(unit: number): boolean {
     if (this.#isEscaped) {
       this.#isEscaped = false;
@@ -45,7 +45,7 @@ class BalancedExtent {
       else if (!this.#isTriple && this.#run === 0) this.#quote = 0;
       else if (!this.#isTriple && this.#run === 3) this.#openTriple();
     } else {
-      // Two quotes and something else: that was an empty string.
+      // Two quotes and then another character: the string was empty.
       if (!this.#isTriple && this.#run === 2) {
         this.#quote = 0;
         return false;

@@ -2,53 +2,53 @@ import type { PieceWriter } from "./piece-writer.ts";
 import type { Step, TextInput } from "./text-input.ts";
 import type { ToolTable } from "./tool-table.ts";
 
-/** What a reader of calls works with. */
+/** The input, the output and the tools that a reader of calls works with. */
 export interface CallContext {
   readonly input: TextInput;
   readonly writer: PieceWriter;
   readonly tools: ToolTable;
-  /** The format's own `isMarked`; false where no opener was needed. */
+  /** The format's `isMarked`; false where the call began without an opener. */
   readonly isMarked: boolean;
   /**
-   * Begins a call, so that what was consumed up to here is no text any more. False, and nothing begun, where it can only
-   * be text: a tool that nobody declared, in a format without markers or in the midst of reasoning.
+   * Begins a call: the text that was consumed so far is no longer content. Returns false, and begins nothing, where the text
+   * cannot be a call: the request does not declare the tool, and the format has no markers or the model is reasoning.
    */
   begin(name: string): boolean;
 }
 
-/** How a family of models writes its calls into the text. */
+/** How a family of models writes tool calls into its text. */
 export interface CallFormat {
-  /** Stand around calls: nothing where a call or a closer follows, text else. */
+  /** Markers around calls. A wrapper is dropped where a call or a closer follows, and is text elsewhere. */
   readonly wrappers?: readonly string[];
-  /** Each begins a call. */
+  /** Markers that each begin a call. */
   readonly openers: readonly string[];
-  /** Stand after a call, or close a wrapper or opener with nothing in it: nothing there, text elsewhere. */
+  /** Markers after a call, or after an empty wrapper or opener. A closer is dropped there, and is text elsewhere. */
   readonly closers?: readonly string[];
-  /** Characters with which content that is a call begins, where no opener is needed at the beginning. */
+  /** First characters of an answer that is a call without an opener. */
   readonly beginsWith?: string;
-  /** Tokens that are never text. */
+  /** Tokens that are dropped everywhere. */
   readonly ignored?: readonly string[];
   /**
-   * Openers are text that models write for no other reason. Then a call to an undeclared tool is one, too, and a call to
-   * a declared one ends reasoning that was not closed. Else only declared tools are called.
+   * Models write the openers only to begin a call. Then a call to an undeclared tool also counts as a call, and a call to a
+   * declared tool ends reasoning that was not closed. Otherwise only declared tools can be called.
    */
   readonly isMarked: boolean;
-  /** White space before a call belongs to the format. */
+  /** White space before a call is part of the format, not of the content. */
   readonly trimsBeforeCalls?: boolean;
   /**
-   * Reads what follows an opener, which is "" where there was none. What it consumes and makes no call of (it is recorded)
-   * comes out as text; after a call it says by `input.record()` from where on that is.
+   * Reads the text after an opener; `opener` is "" where there was none. The input records what this consumes. Text that
+   * becomes no call comes out as content. After a call, `read` calls `input.record()` to mark where such text begins.
    */
   read(context: CallContext, opener: string): Step<void>;
-  /** `read` would make nothing of an opener with this unit after it. A short cut for openers that are common in text. */
+  /** True where `read` would make no call of an opener that this unit follows. A short cut for openers that are common in text. */
   rejects?(opener: string, next: number): boolean;
-  /** The form of ids, where it is not the usual one. `number` counts the calls of the conversation from 0. */
+  /** Makes the id of a call, where the family has its own form. `number` counts the calls of the conversation from 0. */
   callId?(name: string, number: number): string;
 }
 
-/** A format whose text is channels or typed blocks throughout: reasoning, content and calls alike. */
+/** A format in which reasoning, content and calls are all channels or typed blocks. */
 export interface ChannelFormat {
-  /** A prompt that ends in this has opened the reasoning. */
+  /** A prompt that ends with this text has opened the reasoning. */
   readonly opensReasoning: string;
   /** Reads the whole answer. */
   readAll(context: ChannelContext): Step<void>;
@@ -59,9 +59,9 @@ export interface ChannelContext {
   readonly input: TextInput;
   readonly writer: PieceWriter;
   readonly tools: ToolTable;
-  /** Reasoning is told from content. */
+  /** The request wants reasoning apart from content. */
   readonly hasReasoning: boolean;
-  /** Calls are told from content. */
+  /** The request wants calls apart from content. */
   readonly hasCalls: boolean;
   readonly startsInReasoning: boolean;
 }

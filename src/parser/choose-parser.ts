@@ -1,15 +1,15 @@
 import { REASONING_PARSERS, type ReasoningParserName } from "./reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS, type ToolCallParserName } from "./tool-call-parsers.ts";
 
-/** What is known of a model. */
+/** What the gateway knows about a model. */
 export interface ModelFacts {
   readonly modelId: string;
-  /** Text of its chat template, which tells more than the id. */
+  /** Text of its chat template. It comes before the id, because it says more. */
   readonly chatTemplate?: string | undefined;
 }
 
 interface IdRule {
-  /** Looked for in the id in lower case, `_` and spaces as `-`. */
+  /** Matched against the id in lower case, with `_` and spaces as `-`. */
   readonly id: RegExp;
   readonly toolCalls?: ToolCallParserName;
   readonly reasoning?: ReasoningParserName;
@@ -19,7 +19,7 @@ function rule(id: RegExp, toolCalls?: ToolCallParserName, reasoning?: ReasoningP
   return { id, ...(toolCalls && { toolCalls }), ...(reasoning && { reasoning }) };
 }
 
-/** The first that fits is taken: what a model was made into stands before what it was made from. */
+/** The first rule that matches is used. A fine-tuned family stands before the family that it was made from. */
 const ID_RULES: readonly IdRule[] = [
   rule(/gpt-?oss/, "harmony", "harmony"),
   rule(/hermes-4/, "hermes", "base"),
@@ -82,8 +82,8 @@ const ID_RULES: readonly IdRule[] = [
 type Signs<Name> = readonly (readonly [Name | undefined, readonly string[]])[];
 
 /**
- * What a template has all of says which format it is; undefined is one that no parser here reads, though it has the
- * markers of another. The first that fits is taken.
+ * A template that has all texts of a row uses the row's format; the first such row counts. undefined means a format that no
+ * parser here reads, although it has the markers of another one.
  */
 const TOOL_CALL_SIGNS: Signs<ToolCallParserName> = [
   // MiniMax M3 and Solar Open.
@@ -102,7 +102,7 @@ const TOOL_CALL_SIGNS: Signs<ToolCallParserName> = [
   ["seed_oss", ["<seed:tool_call>"]],
   ["glm47_moe", ["<arg_key>"]],
   ["qwen_xml", ["<tool_call>", "<function=", "<parameter="]],
-  // Apriel: its template talks of the other tag, too.
+  // Apriel: its template also mentions the other tag.
   ["hunyuan", ["<tool_calls>[{"]],
   ["hermes", ["<tool_call>"]],
   ["nemotron", ["<TOOLCALL>"]],
@@ -138,7 +138,7 @@ const REASONING_SIGNS: Signs<ReasoningParserName> = [
   ["base", ["</think>"]],
 ];
 
-/** The parser for the calls of a model; undefined where nothing tells. */
+/** The parser for a model's tool calls; undefined where neither template nor id matches. */
 export function toolCallParserFor(facts: ModelFacts): ToolCallParserName | undefined {
   const byId = ruleFor(facts.modelId)?.toolCalls;
   const sign = signed(TOOL_CALL_SIGNS, facts.chatTemplate);
@@ -149,7 +149,7 @@ export function toolCallParserFor(facts: ModelFacts): ToolCallParserName | undef
   return isSame ? byId : byTemplate;
 }
 
-/** The parser for the reasoning of a model; undefined where nothing tells that it reasons. */
+/** The parser for a model's reasoning; undefined where neither template nor id matches. */
 export function reasoningParserFor(facts: ModelFacts): ReasoningParserName | undefined {
   const byId = ruleFor(facts.modelId)?.reasoning;
   const byTemplate = signed(REASONING_SIGNS, facts.chatTemplate)?.[0];
@@ -157,7 +157,7 @@ export function reasoningParserFor(facts: ModelFacts): ReasoningParserName | und
   return REASONING_PARSERS[byId].format === REASONING_PARSERS[byTemplate].format ? byId : byTemplate;
 }
 
-/** What the end of a prompt opens or closes, for `startsInReasoning`; undefined where it does neither. */
+/** Whether the end of a prompt opens (true) or closes (false) the reasoning, for `startsInReasoning`; undefined where it does neither. */
 export function promptOpensReasoning(name: ReasoningParserName, prompt: string): boolean | undefined {
   const { format } = REASONING_PARSERS[name];
   const opening = "readAll" in format ? format.opensReasoning : format.start + (format.label ?? "");
@@ -171,7 +171,7 @@ function ruleFor(modelId: string): IdRule | undefined {
   return ID_RULES.find((rule) => rule.id.test(id));
 }
 
-/** The first entry of which the template has all. */
+/** The first row whose texts are all in the template. */
 function signed<Name>(signs: Signs<Name>, template = ""): Signs<Name>[number] | undefined {
   return signs.find(([, texts]) => texts.every((text) => template.includes(text)));
 }

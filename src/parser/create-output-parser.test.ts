@@ -3,7 +3,7 @@ import { createOutputParser, type OutputParserOptions } from "./create-output-pa
 import { TOOLS } from "../../test/parser/fixtures/fixture.ts";
 import { parseWhole } from "./parse-whole.ts";
 
-/** What each chunk brings out, and the end. */
+/** The pieces that come out after each chunk, and at the end. */
 function steps(options: Omit<OutputParserOptions, "tools">, chunks: readonly string[]): string[][] {
   const parser = createOutputParser({ tools: TOOLS, newCallId: () => "id", ...options });
   return [...chunks.map((chunk) => parser.push(chunk)), parser.end()].map((pieces) =>

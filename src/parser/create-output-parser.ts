@@ -10,20 +10,20 @@ import { TOOL_CALL_PARSERS, type ToolCallParserName } from "./tool-call-parsers.
 import { ToolTable } from "./tool-table.ts";
 
 export interface OutputParserOptions {
-  /** Without: reasoning stays in the content. */
+  /** Without it, reasoning stays in the content. */
   readonly reasoning?: ReasoningParserName | undefined;
-  /** Without: calls stay in the content. */
+  /** Without it, calls stay in the content. */
   readonly toolCalls?: ToolCallParserName | undefined;
   readonly tools: readonly DeclaredTool[];
-  /** The prompt has opened the reasoning already, or has closed it. Default: what the family does. */
+  /** Whether the prompt has already opened the reasoning. The default is the family's. */
   readonly startsInReasoning?: boolean | undefined;
-  /** Makes ids where the family has no form of its own. Default: `call_` and 24 hexadecimal digits. */
+  /** Makes the ids of calls, where the family has no form of its own. The default is `call_` and 24 hexadecimal digits. */
   readonly newCallId?: (() => string) | undefined;
-  /** Calls in the conversation before: families that number their calls go on from there. */
+  /** Number of calls earlier in the conversation. Families that number their calls continue from it. */
   readonly historyToolCalls?: number | undefined;
 }
 
-/** A parser for one answer. Cheap: what does not change from answer to answer is made once. */
+/** Makes a parser for one answer. It is cheap: parsers of the same formats share everything that does not change. */
 export function createOutputParser(options: OutputParserOptions): OutputParser {
   const input = new TextInput();
   const calls = options.toolCalls && TOOL_CALL_PARSERS[options.toolCalls].format;
@@ -67,7 +67,7 @@ function readerFor(options: OutputParserOptions, input: TextInput, writer: Piece
   const row = reasoning && REASONING_PARSERS[reasoning];
   const calls = toolCalls && TOOL_CALL_PARSERS[toolCalls].format;
   const startsInReasoning = options.startsInReasoning ?? row?.startsInReasoning ?? false;
-  // Channels are one format for both: it must not be read twice.
+  // A channel format has both reasoning and calls; it must be read once.
   const channels = [calls, row?.format].find((format) => format !== undefined && isChannels(format));
   if (channels !== undefined && isChannels(channels)) {
     const hasReasoning = row !== undefined;

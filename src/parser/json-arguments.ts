@@ -7,8 +7,8 @@ import type { Step, TextInput } from "./text-input.ts";
 import { OPEN_BRACE, OPEN_BRACKET, QUOTE } from "../util/ascii.ts";
 
 /**
- * Passes on arguments that are a member of an object: up to their end, or as far as the object and `ends` let them go.
- * What is broken goes through as it is. False where the text ended within.
+ * Passes on arguments that are a member of an object, up to their end, or up to the end of the object or a marker of `ends`.
+ * Broken JSON passes unchanged. Returns false if the text ended within the arguments.
  */
 export function passMemberArguments(
   input: TextInput,
@@ -20,8 +20,8 @@ export function passMemberArguments(
 }
 
 /**
- * Passes on JSON arguments that stand alone before an end marker; none at all are `{}`. What is broken goes through as it
- * is, up to the marker.
+ * Passes on JSON arguments that stand alone before an end marker. Missing arguments become `{}`. Broken JSON passes
+ * unchanged, up to the marker.
  */
 export function* passAloneArguments({ input, writer }: CallContext, ends: MarkerSet): Step<void> {
   const unit = yield* peekSolid(input);
@@ -36,7 +36,7 @@ export function* passAloneArguments({ input, writer }: CallContext, ends: Marker
   if (raw !== "" || !input.isDone) writer.arguments(raw === "" || raw.trim() === "null" ? "{}" : raw);
 }
 
-/** The JSON that begins with `unit`. `isMember`: it ends with the object around it, and may be nearly JSON. */
+/** Passes on the JSON that begins with `unit`. `isMember`: it may be nearly JSON, and ends at the latest with the object around it. */
 function passArguments(
   input: TextInput,
   unit: number,
@@ -48,7 +48,7 @@ function passArguments(
   return passScalar(input, unit, ends, isMember, emit);
 }
 
-/** Arguments that are no object: a string that holds the JSON is unwrapped, null and nothing are no arguments. */
+/** Passes on arguments that are no object. A string that holds JSON is unwrapped; null and an empty text are no arguments. */
 function* passScalar(
   input: TextInput,
   unit: number,
@@ -68,7 +68,7 @@ function* passScalar(
   return isWhole;
 }
 
-/** Passes on everything up to one of `ends`, which is left where it is. */
+/** Passes on everything up to one of `ends`, which is not consumed. */
 export function* passRaw(input: TextInput, ends: MarkerSet, emit: (text: string) => void): Step<void> {
   if (ends.markers.length === 0) return;
   for (;;) {

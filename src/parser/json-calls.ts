@@ -6,16 +6,16 @@ import { peekSolid } from "./steps.ts";
 import { type Step, type TextInput } from "./text-input.ts";
 import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE, SEMICOLON } from "../util/ascii.ts";
 
-/** How an object says which tool is called. */
+/** Members that name the tool. */
 const NAME_KEYS: ReadonlySet<string> = new Set(["name", "function", "tool_name"]);
-/** How it says with what. */
+/** Members that hold the arguments. */
 const ARGUMENT_KEYS: ReadonlySet<string> = new Set(["arguments", "parameters", "args"]);
-/** Members that may come before the name. Any other one there says that the object is no call. */
+/** Members that may stand before the name. An object with any other member there is not a call. */
 const OTHER_KEYS: ReadonlySet<string> = new Set(["id", "type", "tool_call_id", "index"]);
 
 /**
  * Reads `{"name": ..., "arguments": ...}`, several with commas or semicolons between them, or an array of them. `ends`
- * are the markers after which no more of a call comes; `opened` the bracket that was consumed as the opener.
+ * are the markers that end a call. `opened` is the bracket that was consumed as the opener.
  */
 export function* readJsonCalls(context: CallContext, ends: MarkerSet, opened = ""): Step<void> {
   const { input } = context;
@@ -31,8 +31,8 @@ export function* readJsonCalls(context: CallContext, ends: MarkerSet, opened = "
 }
 
 /**
- * Reads an array from its first element on. Elements that call nothing are passed over where others call something; if
- * none does, all is text.
+ * Reads an array from its first element on. If some elements are calls, the others are skipped. If none is, the whole
+ * array is text.
  */
 function* readList(context: CallContext, ends: MarkerSet): Step<void> {
   const { input, writer } = context;
@@ -52,7 +52,7 @@ function* readList(context: CallContext, ends: MarkerSet): Step<void> {
   }
 }
 
-/** Reads one element of an array. False where the array cannot be read on. */
+/** Reads one element of an array. Returns false if the rest of the array cannot be read. */
 function* readElement(context: CallContext, ends: MarkerSet, isAfterCall: boolean): Step<boolean> {
   const { input, isMarked } = context;
   if ((yield* peekSolid(input)) !== OPEN_BRACE) return isMarked && isAfterCall && (yield* passJson(input, drop));
@@ -64,19 +64,19 @@ function* readElement(context: CallContext, ends: MarkerSet, isAfterCall: boolea
   return yield* passRest(input, input.recorded.slice(from), drop);
 }
 
-/** What is passed over is in the record. */
+/** Drops text: the record of the input still has it. */
 function drop(): void {}
 
-/** Consumes an opening bracket, "" where none is next. */
+/** Consumes an opening bracket; "" where none is next. */
 function* takeBracket(input: TextInput): Step<string> {
   const unit = yield* peekSolid(input);
   return unit === OPEN_BRACE || unit === OPEN_BRACKET ? input.takeTo(input.at + 1) : "";
 }
 
-/** A call, one of a tool that cannot be called here, one that does not end as such, or another object. */
+/** A call, a call of a tool that cannot be called here, a call that is broken, or another object. */
 type ObjectKind = "call" | "undeclared" | "broken" | "other";
 
-/** Reads one object from its first member on; up to its end where it is a call. */
+/** Reads one object from its first member on; to its end if it is a call. */
 function* readJsonCall(context: CallContext, ends: MarkerSet): Step<ObjectKind> {
   const call = new JsonCall(context, ends);
   const { input } = context;
@@ -91,7 +91,7 @@ function* readJsonCall(context: CallContext, ends: MarkerSet): Step<ObjectKind> 
   }
 }
 
-/** One object, as far as it has been read. */
+/** The state of one object that is being read. */
 class JsonCall {
   hasMembers = false;
   readonly #context: CallContext;
@@ -99,7 +99,7 @@ class JsonCall {
   #name: string | undefined;
   #isBegun = false;
   #hasArguments = false;
-  /** Arguments that came before the name. */
+  /** Arguments that stood before the name. */
   #early = "";
 
   constructor(context: CallContext, ends: MarkerSet) {
@@ -125,7 +125,7 @@ class JsonCall {
     return yield* passJson(input, drop);
   }
 
-  /** The object ends here. False where it was no call. */
+  /** Ends the object. Returns false if it was not a call. */
   end(): boolean {
     if (!this.#isBegun) return false;
     if (!this.#hasArguments) this.#context.writer.arguments("{}");
@@ -133,7 +133,7 @@ class JsonCall {
     return true;
   }
 
-  /** What stands here belongs to no call: text, or the arguments of a call that has none yet. */
+  /** Handles text that belongs to no call: it is content, or the arguments of a call that has none yet. */
   *fail(): Step<ObjectKind> {
     if (!this.#isBegun) return this.#name !== undefined && this.#hasArguments ? "undeclared" : "other";
     if (this.#hasArguments) return "broken";
@@ -178,18 +178,18 @@ class JsonCall {
     return isWhole;
   }
 
-  /** Any member may follow. */
+  /** The object is certainly a call, so any member may follow. */
   get #isCallSure(): boolean {
     const { isMarked, tools } = this.#context;
     return this.#name !== undefined && (isMarked || tools.has(this.#name));
   }
 
-  /** Begins the call if enough is known. False where it can be none. */
+  /** Begins the call once enough is known. Returns false if the object cannot be a call. */
   #tryBegin(): boolean {
     const { input, writer, tools, isMarked } = this.#context;
     if (this.#name === undefined || this.#isBegun) return true;
-    // A name alone makes no call without markers, since an object that describes the tool has it, too; nor where nobody
-    // declared the tool.
+    // Without markers, a name alone is not a call: an object that describes the tool has it too. Nor is the name of an
+    // undeclared tool.
     if (!this.#hasArguments && !(isMarked && tools.has(this.#name))) return true;
     if (!this.#context.begin(this.#name)) return false;
     this.#isBegun = true;

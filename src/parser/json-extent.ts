@@ -14,18 +14,18 @@ type Expected =
   | "word";
 
 /**
- * Finds where a JSON value ends, over chunks. Looks at its structure only: a word that is no number or an escape that is
- * none goes through as it is, for its reader to judge.
+ * Finds the end of a JSON value that arrives in chunks. It checks the structure only: wrong words and wrong escapes pass,
+ * and the reader of the value judges them.
  */
 export class JsonExtent {
   /**
-   * `control`: before a control character within a string, which JSON would have escaped; `marker`: before what may be one
-   * of `ends` within a string. Set back to read on.
+   * `control`: a control character, which JSON would escape, is next within a string. `marker`: one of `ends` may be next
+   * within a string. Set it back to `reading` to go on.
    */
   state: "reading" | "done" | "failed" | "control" | "marker" = "reading";
   #next: Expected = "value";
   #isKey = false;
-  /** The bracket that closes each level. */
+  /** The closing bracket of each level. */
   readonly closers: number[] = [];
   readonly #ends: MarkerSet;
 
@@ -33,19 +33,19 @@ export class JsonExtent {
     this.#ends = ends;
   }
 
-  /** Where it failed a string might have begun. */
+  /** Whether a string could begin where reading failed. */
   get mayQuote(): boolean {
     return this.#next !== "colon" && this.#next !== "comma or end";
   }
 
-  /** Reads `text` from `from` and gives the index after the last unit that belongs to the value. */
+  /** Reads `text` from index `from`. Returns the index after the last unit that belongs to the value. */
   read(text: string, from: number): number {
     let at = from;
     while (at < text.length && this.state === "reading") at = this.#step(text, at);
     return at;
   }
 
-  /** The text is over: true where the value is, too. */
+  /** Whether the value is complete if the text ends here. */
   get canEnd(): boolean {
     return this.#next === "word" && this.closers.length === 0;
   }
@@ -97,7 +97,7 @@ export class JsonExtent {
     return at;
   }
 
-  /** A unit outside of strings and words. False where it cannot stand here. */
+  /** Takes a unit outside of strings and words. Returns false if it cannot stand here. */
   #take(unit: number): boolean {
     switch (this.#next) {
       case "colon":

@@ -4,13 +4,13 @@ import { MarkerSet } from "./marker-set.ts";
 import { takeMarker, takeSpace } from "./steps.ts";
 import type { Step, TextInput } from "./text-input.ts";
 
-/** Nothing ends a value but itself. */
+/** No marker ends the value. */
 export const NO_ENDS = new MarkerSet([]);
 
 /**
- * Consumes a JSON value and passes it on as it comes, control characters in strings escaped. False where it is none or
- * the text ends within; what came before that has been passed on. `ends`: markers that are no part of it where they, and
- * nothing else, follow a string that was not closed. `isLoose`: a value that is nearly JSON is one, too.
+ * Consumes a JSON value and passes it on as it arrives, with control characters in strings escaped. Returns false if the
+ * text is not JSON or ends within the value; the part before has then been passed on. `ends`: markers that end a string
+ * which was not closed, if only such markers follow. `isLoose`: also takes a value that is nearly JSON.
  */
 export function* passJson(
   input: TextInput,
@@ -40,7 +40,7 @@ export function* passJson(
   }
 }
 
-/** Consumes markers within a string, and the space after them, or the unit that begins none. undefined: the text ends so. */
+/** Consumes markers within a string and the white space after them, or one unit if no marker is here. Returns undefined if the text ends with them. */
 function* takeInString(input: TextInput, ends: MarkerSet): Step<string | undefined> {
   let text = "";
   for (;;) {
@@ -52,12 +52,12 @@ function* takeInString(input: TextInput, ends: MarkerSet): Step<string | undefin
   return input.isDone ? undefined : text;
 }
 
-/** The text as it stands within a JSON string. */
+/** Escapes the text for a JSON string. */
 function escaped(text: string): string {
   return JSON.stringify(text).slice(1, -1);
 }
 
-/** Passes on, as it is, the rest of a JSON value of which `seen` was consumed; as far as it is one. False where it does not end. */
+/** Passes on, unchanged, the rest of a JSON value whose beginning `seen` was consumed, as far as it is JSON. Returns false if the value does not end. */
 export function* passRest(input: TextInput, seen: string, emit: (text: string) => void): Step<boolean> {
   const extent = new JsonExtent(NO_ENDS);
   let at = 0;
@@ -76,14 +76,14 @@ export function* passRest(input: TextInput, seen: string, emit: (text: string) =
   return extent.state === "done";
 }
 
-/** Consumes a JSON string and gives what it says; undefined where it is none. */
+/** Consumes a JSON string and returns its value; undefined where none stands here. */
 export function* takeJsonString(input: TextInput): Step<string | undefined> {
   let raw = "";
   const isWhole = yield* passJson(input, (text) => (raw += text));
   return isWhole ? jsonString(raw) : undefined;
 }
 
-/** What a JSON string literal says; undefined where the text is none. */
+/** The value of a JSON string literal; undefined where the text is not one. */
 export function jsonString(text: string): string | undefined {
   const value = parseJson(text);
   return typeof value === "string" ? value : undefined;
@@ -97,7 +97,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Not JSON, or nested deeper than the parser goes: JSON has no undefined.
+    // The text is not JSON, or nested deeper than JSON.parse goes. undefined is free as a sign, because no JSON value is undefined.
     return undefined;
   }
 }

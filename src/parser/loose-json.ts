@@ -5,20 +5,20 @@ import { isSpace, type Step, type TextInput } from "./text-input.ts";
 const APOSTROPHE = 0x27;
 
 /**
- * Finds where a value ends that is nearly JSON: trailing commas, single quotes, keys without quotes. Brackets are
- * matched, those in strings not counted. A bracket that was left out ends with the one around it.
+ * Finds the end of a value that is nearly JSON: trailing commas, single quotes, keys without quotes. It matches brackets
+ * outside of strings. A bracket without its closing one ends with the bracket around it.
  */
 class LooseExtent {
   isDone = false;
-  /** The brackets that close each level. */
+  /** The closing bracket of each level. */
   readonly #closers: number[];
-  /** How many of each kind stand in `closers`: what closes nothing is text, and is not looked for. */
+  /** How many of each kind are in `closers`. A closing bracket without an open one is text. */
   #braces = 0;
   #brackets = 0;
-  /** The quote that opened the string that is read; 0 outside. */
+  /** The quote that opened the current string; 0 outside of strings. */
   #quote = 0;
   #isEscaped = false;
-  /** A string may begin here: not after a letter, where a quote is an apostrophe. */
+  /** Whether a string may begin here. After a letter a quote is an apostrophe. */
   #mayQuote: boolean;
 
   constructor(closers: readonly number[], mayQuote: boolean) {
@@ -27,7 +27,7 @@ class LooseExtent {
     this.#mayQuote = mayQuote;
   }
 
-  /** Reads `text` between the indexes and gives the one after the last unit that belongs to the value. */
+  /** Reads `text` between two indexes. Returns the index after the last unit that belongs to the value. */
   read(text: string, from: number, to: number): number {
     let at = from;
     while (at < to && !this.isDone) {
@@ -45,7 +45,7 @@ class LooseExtent {
     else if (unit === this.#quote) this.#quote = 0;
   }
 
-  /** False where the unit belongs to what stands around the value. */
+  /** Takes a unit outside of strings. Returns false if it belongs to the text around the value. */
   #outside(unit: number): boolean {
     if (isSpace(unit)) return true;
     const mayQuote = this.#mayQuote;
@@ -63,7 +63,7 @@ class LooseExtent {
     this.#count(closer, 1);
   }
 
-  /** Closes the innermost level of the kind and those within it that were not closed. */
+  /** Closes the innermost open level of this kind, and the levels inside of it. */
   #close(unit: number): void {
     if ((unit === CLOSE_BRACE ? this.#braces : unit === CLOSE_BRACKET ? this.#brackets : 0) === 0) return;
     for (let closer = 0; closer !== unit;) {
@@ -80,8 +80,8 @@ class LooseExtent {
 }
 
 /**
- * Passes on the rest of a value that is nearly JSON, as it is: up to its end, a marker of `ends`, or the end of what
- * stands around it. `closers` are the brackets that are open already. False where its end did not come.
+ * Passes on, unchanged, the rest of a value that is nearly JSON: up to its end, a marker of `ends`, or the end of the
+ * brackets around it. `closers` are the closing brackets of levels that are already open. Returns false if the value did not end.
  */
 export function* passLoose(
   input: TextInput,

@@ -5,20 +5,20 @@ import { MarkerSet } from "./marker-set.ts";
 export interface ReasoningMarks {
   readonly start: string;
   readonly end: string;
-  /** A word that may stand right after the start, with the rest of its line empty: no part of the reasoning. */
+  /** A word that may stand alone on the line of the start marker. It is not part of the reasoning. */
   readonly label?: string;
-  /** The marks are special tokens: an end where nothing began is no text. */
+  /** The marks are special tokens: an end without a start is dropped. */
   readonly areSpecial?: boolean;
-  /** Other forms of the two. */
+  /** Further forms of start and end. */
   readonly otherStarts?: readonly string[];
   readonly otherEnds?: readonly string[];
-  /** Tokens that are never text. */
+  /** Tokens that are dropped everywhere. */
   readonly ignored?: readonly string[];
 }
 
 export type MarkerRole = "reasoning start" | "reasoning end" | "ignored" | "stop" | "wrapper" | "opener" | "closer";
 
-/** What is looked for in a text, by where in it one is, and what it means. Shared by all parsers of the same formats. */
+/** The markers to look for in each state of a text, and their meaning. All parsers of the same formats share one plan. */
 export interface MarkerPlan {
   readonly marks: ReasoningMarks | undefined;
   readonly label: MarkerSet | undefined;
@@ -50,7 +50,7 @@ export function createMarkerPlan(
     label: marks?.label === undefined ? undefined : new MarkerSet([marks.label]),
     format,
     inContent: new MarkerSet([...reasoning, ...calls, ...closers, ...ignored, ...stops]),
-    // What is marked may be a call even there: models forget to close their reasoning.
+    // Models forget to close their reasoning, so marked calls also count within it.
     inReasoning: new MarkerSet([...reasoning, ...(format?.isMarked === true ? calls : []), ...stops]),
     roles,
   };

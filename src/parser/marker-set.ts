@@ -1,7 +1,7 @@
-/** Strings that mean something where they stand in a text. Immutable; made once for a format and shared by all parsers. */
+/** The markers of a format. Immutable: made once for a format and shared by all its parsers. */
 export class MarkerSet {
   readonly markers: readonly string[];
-  /** 1 where a marker begins with a unit of that low byte. */
+  /** Indexed by the low byte of a unit: 1 where some marker begins with such a unit. */
   readonly #first = new Uint8Array(256);
 
   constructor(markers: readonly string[]) {
@@ -9,12 +9,12 @@ export class MarkerSet {
     for (const marker of this.markers) this.#first[marker.charCodeAt(0) & 0xff] = 1;
   }
 
-  /** A marker may begin with the unit. */
+  /** Whether a marker may begin with the unit. */
   begins(unit: number): boolean {
     return this.#first[unit & 0xff] === 1;
   }
 
-  /** First index between `from` and `to` where a marker stands or the text ends within what may be one; `to` where neither. */
+  /** The first index in [`from`, `to`) where a marker stands, or where the text ends within a possible marker; otherwise `to`. */
   find(text: string, from: number, to: number): number {
     for (let at = from; at < to; at += 1) {
       if (this.#first[text.charCodeAt(at) & 0xff] === 1 && this.at(text, at, false) !== undefined) return at;
@@ -22,7 +22,7 @@ export class MarkerSet {
     return to;
   }
 
-  /** The longest marker that stands at `at`. "" where the text ends before that is known; `isOver`: no more text comes. */
+  /** The longest marker at index `at`. Returns "" if more text is needed to know it; with `isOver`, no more text will come. */
   at(text: string, at: number, isOver: boolean): string | undefined {
     let isOpen = at >= text.length;
     let found: string | undefined;

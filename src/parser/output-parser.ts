@@ -1,16 +1,16 @@
 import type { OutputPiece } from "../protocol/generation.ts";
 
 /**
- * Takes the text of one answer apart: one instance for each choice of a request. Wherever the text is cut, the pieces put
- * together are the same. Never throws: what is no call comes out as content.
+ * Splits the text of one answer into content, reasoning and tool calls. Each choice of a request has its own instance. The
+ * result does not depend on where the text is cut into chunks. It never throws: text that is not a call is content.
  */
 export interface OutputParser {
   push(text: string): OutputPiece[];
-  /** No more text comes. Gives what was held back. */
+  /** Ends the text. Returns the pieces that were held back. */
   end(): OutputPiece[];
 }
 
-/** What a parser has to know of a tool that the request declares. */
+/** A tool of the request, as far as a parser needs it. */
 export interface DeclaredTool {
   readonly name: string;
   /** JSON schema of its arguments. */

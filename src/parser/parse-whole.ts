@@ -5,9 +5,9 @@ import type { OutputPiece } from "../protocol/generation.ts";
 export interface WholeCall {
   readonly id: string;
   readonly name: string;
-  /** As the model wrote them. */
+  /** The arguments as the model wrote them. */
   readonly arguments: string;
-  /** The arguments are JSON: not cut off and not broken. */
+  /** Whether the arguments are valid JSON, neither cut off nor broken. */
   readonly isComplete: boolean;
 }
 
@@ -17,16 +17,16 @@ export interface WholeOutput {
   readonly toolCalls: readonly WholeCall[];
 }
 
-/** Takes a whole answer apart at once. */
+/** Parses a whole answer at once. */
 export function parseWhole(text: string, options: OutputParserOptions): WholeOutput {
   const parser = createOutputParser(options);
   return joinPieces([...parser.push(text), ...parser.end()]);
 }
 
-/** UTF-16 units that are read before others have a turn. */
+/** UTF-16 units that are read before other requests get a turn. */
 const STEP_CHARS = 16_384;
 
-/** The same with a pause now and then: what a parser decides does not depend on where it is cut. */
+/** Parses a whole answer with pauses, so that other requests get turns. The result equals that of `parseWhole`. */
 export async function parseInTurns(
   text: string,
   options: OutputParserOptions,
@@ -42,7 +42,7 @@ export async function parseInTurns(
   return joinPieces(pieces);
 }
 
-/** The pieces of an answer put together. */
+/** Joins the pieces of an answer. */
 export function joinPieces(pieces: readonly OutputPiece[]): WholeOutput {
   let content = "";
   let reasoning = "";

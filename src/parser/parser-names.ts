@@ -1,7 +1,7 @@
 import { isReasoningParserName, type ReasoningParserName } from "./reasoning-parsers.ts";
 import { isToolCallParserName, type ToolCallParserName } from "./tool-call-parsers.ts";
 
-/** What SGLang and vLLM call parsers that have another name here, with underscores. */
+/** Names of SGLang and vLLM for parsers that have another name here; with underscores. */
 const TOOL_CALL_ALIASES: ReadonlyMap<string, ToolCallParserName> = new Map([
   ["deepseek_v3", "deepseek"],
   ["deepseekv3", "deepseek"],
@@ -35,13 +35,13 @@ const REASONING_ALIASES: ReadonlyMap<string, ReasoningParserName> = new Map([
   ["minimax_m2", "minimax"],
 ]);
 
-/** The parser that goes by this name here, in SGLang or in vLLM, hyphens or underscores; undefined where none does. */
+/** The parser of tool calls with this name here, in SGLang or in vLLM, with hyphens or underscores; undefined where none has it. */
 export function toolCallParserNamed(name: string): ToolCallParserName | undefined {
   const plain = name.replaceAll("-", "_");
   return isToolCallParserName(plain) ? plain : TOOL_CALL_ALIASES.get(plain);
 }
 
-/** The same for reasoning. */
+/** The parser of reasoning with this name, looked up as by `toolCallParserNamed`. */
 export function reasoningParserNamed(name: string): ReasoningParserName | undefined {
   const plain = name.replaceAll("-", "_");
   return isReasoningParserName(plain) ? plain : REASONING_ALIASES.get(plain);

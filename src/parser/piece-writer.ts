@@ -1,21 +1,21 @@
 import type { OutputPiece } from "../protocol/generation.ts";
 
 export interface PieceWriterOptions {
-  /** Makes the id of the call with that name and index. */
+  /** Makes the id of a call by its tool's name and its index in the answer. */
   readonly callId: (name: string, index: number) => string;
-  /** White space before a call belongs to the format. */
+  /** White space before a call is part of the format, not of the content. */
   readonly trimsBeforeCalls: boolean;
 }
 
 /**
- * Collects the pieces of an answer, neighbours of a kind joined. White space at the beginning, and what may prove to be
- * the wrapping of a call, are held until it is known what follows: text brings them out, a call swallows them.
+ * Collects the pieces of an answer and joins neighbours of one kind. It holds white space at the beginning, and markers that
+ * may be the wrapping of a call, until it knows what follows: text releases them, a call drops them.
  */
 export class PieceWriter {
   isReasoning = false;
-  /** Calls begun. */
+  /** Number of calls that have begun. */
   calls = 0;
-  /** Nothing but white space has come since a call. */
+  /** Only white space has come since the last call. */
   isAfterCall = false;
   /** Content has come out. */
   hasContent = false;
@@ -25,16 +25,16 @@ export class PieceWriter {
   #open = "";
   #holds = true;
   #held = "";
-  /** What of the held text is shown if nothing follows. */
+  /** The part of the held text that comes out if nothing follows. */
   #shown = "";
-  /** What was held before the wrapping of calls that is held now. */
+  /** The state of holding before the wrapper that is held now. */
   #beforeWrapper: { readonly held: string; readonly shown: string; readonly holds: boolean } | undefined;
 
   constructor(options: PieceWriterOptions) {
     this.#options = options;
   }
 
-  /** Content or reasoning, by what the model is at. */
+  /** Writes content or reasoning, whichever the model is in. */
   readonly text = (text: string): void => {
     let from = 0;
     if (this.#holds) {
@@ -51,14 +51,14 @@ export class PieceWriter {
     if (this.#holds) this.#holdText(text.slice(end));
   };
 
-  /** Holds the wrapping of a call, which is text where no call follows. */
+  /** Holds the wrapper of a call; it becomes text if no call follows. */
   holdWrapper(marker: string): void {
     this.#beforeWrapper ??= { held: this.#held, shown: this.#shown, holds: this.#holds };
     this.#holds = true;
     this.#holdText(marker);
   }
 
-  /** Holds a token that ends the answer: it is text only where more text follows. */
+  /** Holds a token that ends the answer; it becomes text if more text follows. */
   holdStop(token: string): void {
     this.#holds = true;
     this.#held += token;
@@ -76,7 +76,7 @@ export class PieceWriter {
     this.isReasoning = false;
   }
 
-  /** Forgets the wrapping of calls that is held, since it closes without one. False where none is held. */
+  /** Drops the held wrapper, which closes without a call. Returns false if none is held. */
   dropWrapper(): boolean {
     if (this.#beforeWrapper === undefined) return false;
     ({ held: this.#held, shown: this.#shown, holds: this.#holds } = this.#beforeWrapper);
@@ -84,7 +84,7 @@ export class PieceWriter {
     return true;
   }
 
-  /** Forgets white space that is held. False where more than that has come. */
+  /** Drops held white space. Returns false if more than white space is held. */
   dropSpace(): boolean {
     if (!this.#holds || this.#held.trim() !== "") return false;
     this.#clearHeld();
@@ -101,7 +101,7 @@ export class PieceWriter {
     this.#pieces.push({ kind: "tool_call", index, id: this.#options.callId(name, index), name });
   }
 
-  /** The next fragment of the arguments of the call begun last. */
+  /** Writes the next fragment of the last call's arguments. */
   readonly arguments = (text: string): void => {
     if (text === "") return;
     if (this.#kind !== "tool_arguments") this.#flush();
@@ -115,7 +115,7 @@ export class PieceWriter {
     this.#clearHeld();
   }
 
-  /** The pieces since the last time. */
+  /** The pieces since the last call of `drain`. */
   drain(): OutputPiece[] {
     this.#flush();
     const pieces = this.#pieces;

@@ -1,4 +1,4 @@
-/** Levels of lists and dicts within each other. */
+/** Most levels of nested lists and dicts. */
 const MAX_DEPTH = 64;
 
 const WORDS: Readonly<Record<string, string>> = {
@@ -25,14 +25,14 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "\n": "",
 };
 
-/** A Python literal as JSON; undefined where the text is none. Numbers keep their digits. */
+/** Turns a Python literal into JSON; undefined where the text is not one. Numbers keep their digits. */
 export function pythonToJson(text: string): string | undefined {
   const reader = new PythonReader(text);
   const json = reader.value(0);
   return json !== undefined && reader.isDone ? json : undefined;
 }
 
-/** `a=1, b="x"` as a JSON object; undefined where the text is something else, positional arguments for instance. */
+/** Turns `a=1, b="x"` into a JSON object; undefined for other texts, such as positional arguments. */
 export function pythonArguments(text: string): string | undefined {
   const reader = new PythonReader(text);
   const members = reader.members("", () => reader.keyword());
@@ -67,13 +67,13 @@ class PythonReader {
     return value === undefined ? undefined : `${JSON.stringify(name)}:${value}`;
   }
 
-  /** Members with commas between them, up to `close`, or to the end of the text where that is "". */
+  /** Reads members separated by commas up to `close`; up to the end of the text where `close` is "". */
   members(close: string, member: () => string | undefined): string[] | undefined {
     const all: string[] = [];
     for (;;) {
       if (close === "" ? this.isDone : this.#take(close)) return all;
       if (all.length > 0 && !this.#take(",")) return undefined;
-      // A comma may stand after the last one.
+      // A trailing comma is allowed.
       if (close === "" ? this.isDone : this.#take(close)) return all;
       const json = member();
       if (json === undefined) return undefined;
@@ -99,7 +99,7 @@ class PythonReader {
     return `${key.startsWith('"') ? key : JSON.stringify(key)}:${value}`;
   }
 
-  /** A string, or several that stand side by side. */
+  /** Reads one or more adjacent strings, which Python joins. */
   #strings(): string | undefined {
     let text = "";
     for (;;) {
@@ -133,7 +133,7 @@ class PythonReader {
     return undefined;
   }
 
-  /** What the escape here says. Stays on its last unit. An unknown one is left as it is, as Python does. */
+  /** Reads the escape at the current place and stays on its last unit. Like Python, it keeps an unknown escape unchanged. */
   #escape(): string {
     this.#at += 1;
     const kind = this.#text[this.#at] ?? "";
@@ -147,7 +147,7 @@ class PythonReader {
     return ESCAPES[kind] ?? `\\${kind}`;
   }
 
-  /** A number, True, False or None. */
+  /** Reads a number, True, False or None. */
   #word(): string | undefined {
     const word = this.#match(/[\p{L}\p{N}_.+-]+/uy);
     if (word === undefined) return undefined;
@@ -174,7 +174,7 @@ class PythonReader {
   }
 }
 
-/** A Python number as JSON writes it. */
+/** Turns a Python number into a JSON number. */
 function numberJson(word: string): string | undefined {
   if (!/^[+-]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/.test(word)) return undefined;
   const json = word

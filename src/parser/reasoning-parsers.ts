@@ -7,11 +7,11 @@ import type { ReasoningMarks } from "./marker-plan.ts";
 export interface ReasoningParserRow {
   readonly family: string;
   readonly description: string;
-  /** The markers are special tokens: the text must be made with them. */
+  /** The markers are special tokens, so detokenizing must keep special tokens. */
   readonly needsSpecialTokens: boolean;
-  /** Tokens that end an answer. They may stand in the text and are dropped at its end. */
+  /** Tokens that end an answer. At the end of the text they are dropped. */
   readonly stopTokens: readonly string[];
-  /** The models always think, and the prompt may have opened it for them. */
+  /** The models always reason, and the prompt may already have opened the reasoning. */
   readonly startsInReasoning: boolean;
   readonly format: ReasoningMarks | ChannelFormat;
 }

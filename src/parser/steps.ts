@@ -1,7 +1,7 @@
 import type { MarkerSet } from "./marker-set.ts";
 import { NEED, type Step, type TextInput } from "./text-input.ts";
 
-/** Longest name of a tool, key of an argument or header of a message. What is longer is text. */
+/** Longest name of a tool, key of an argument or header of a message, UTF-16 units. Anything longer is text. */
 const MAX_NAME_LENGTH = 256;
 
 /** The next code unit, not consumed; END at the end. */
@@ -23,7 +23,7 @@ export function* peekSolid(input: TextInput): Step<number> {
   }
 }
 
-/** Consumes white space and gives it. */
+/** Consumes white space and returns it. */
 export function* takeSpace(input: TextInput): Step<string> {
   let space = "";
   for (;;) {
@@ -33,7 +33,7 @@ export function* takeSpace(input: TextInput): Step<string> {
   }
 }
 
-/** Consumes text and passes it on until a marker, which is consumed and given; undefined at the end of the text. */
+/** Passes on text up to a marker, consumes the marker and returns it; undefined at the end of the text. */
 export function textUntil(
   input: TextInput,
   markers: MarkerSet,
@@ -42,7 +42,7 @@ export function textUntil(
   return passText(input, markers, emit, true);
 }
 
-/** Consumes text and passes it on until a marker, which stays; undefined at the end of the text. */
+/** Passes on text up to a marker and returns the marker without consuming it; undefined at the end of the text. */
 export function textBefore(
   input: TextInput,
   markers: MarkerSet,
@@ -51,7 +51,7 @@ export function textBefore(
   return passText(input, markers, emit, false);
 }
 
-// One generator for both: each that stands around another is gone through at every piece of an answer.
+// One generator for both functions: every generator around another one costs time at each piece of an answer.
 function* passText(
   input: TextInput,
   markers: MarkerSet,
@@ -86,7 +86,7 @@ export function* takeMarker(input: TextInput, markers: MarkerSet): Step<string |
   return marker === undefined ? undefined : input.takeTo(input.at + marker.length);
 }
 
-/** Consumes a name: letters, digits and what joins them. "" where none stands here or it is too long to be one. */
+/** Consumes a name: letters, digits and joining characters. "" where none stands here, or where it is too long. */
 export function* takeName(input: TextInput): Step<string> {
   let name = "";
   for (;;) {
@@ -100,7 +100,7 @@ export function* takeName(input: TextInput): Step<string> {
   }
 }
 
-/** Consumes a name and the marker right after it. "" where they do not stand here. */
+/** Consumes a name and the marker right after it; "" where they do not stand here. */
 export function* takeNameBefore(input: TextInput, markers: MarkerSet): Step<string> {
   const name = yield* takeName(input);
   if (name === "") return "";
@@ -112,7 +112,7 @@ export interface ShortText {
   readonly marker: string;
 }
 
-/** Consumes text up to a marker and that, within one line and the length of a name. */
+/** Consumes text and the marker after it; both must be in one line, and the text at most as long as a name. */
 export function* takeShort(input: TextInput, markers: MarkerSet): Step<ShortText | undefined> {
   let text = "";
   for (;;) {
@@ -124,17 +124,17 @@ export function* takeShort(input: TextInput, markers: MarkerSet): Step<ShortText
     const marker = yield* takeMarker(input, markers);
     if (marker !== undefined) return { text, marker };
     if (!input.isEnded) continue;
-    // The beginning of a marker is just text where the text is over.
+    // The text is over, so the beginning of a marker is text.
     input.takeTo(Math.min(input.text.length, input.at + MAX_NAME_LENGTH - text.length));
     return undefined;
   }
 }
 
-/** May stand in the name of a tool. */
+/** Whether the unit may stand in the name of a tool. */
 export function isNameUnit(unit: number): boolean {
   if (unit >= 0x61 && unit <= 0x7a) return true;
   if (unit >= 0x2d && unit <= 0x3a) return true; // - . / 0-9 :
   if ((unit >= 0x41 && unit <= 0x5a) || unit === 0x5f) return true;
-  // Letters of other alphabets, but not the bars and spaces that DeepSeek's markers are made of.
+  // Letters of other alphabets, without the bars and spaces of DeepSeek's markers.
   return unit >= 0xaa && unit !== 0xff5c && unit !== 0x2581 && unit !== 0x3000;
 }

@@ -16,39 +16,39 @@ import type { Step, TextInput } from "./text-input.ts";
 import { LF } from "../util/ascii.ts";
 import { createValueSink, type LineBreaks, type ValueSink } from "./value-sink.ts";
 
-/** The tags of a format that writes each argument in a tag of its own. */
+/** The tags of a format that writes each argument in its own tag. */
 export interface TagSyntax {
-  /** Before the key, as `<parameter=`. */
+  /** Stands before the key: `<parameter=`. */
   readonly keyOpens: string;
-  /** Between key and value, as `>`. */
+  /** Stand between key and value: `>`. */
   readonly keyCloses: readonly string[];
-  /** Where the value has an opening tag of its own. */
+  /** The opening tag of the value, where it has one. */
   readonly valueOpens?: string;
-  /** After the value. What looks like it is text where no other tag of a call follows. */
+  /** Stands after the value. It is text where no other tag of a call follows. */
   readonly valueCloses: string;
-  /** After the last argument. */
+  /** Stands after the last argument. */
   readonly callCloses: string;
-  /** After the call. Ends it where the tag that closes it was left out. */
+  /** Stand after the call. They end it, too, where its own closing tag is missing. */
   readonly wrapperCloses: readonly string[];
-  /** Before the next call. Ends this one, too. */
+  /** Stand before the next call. They end this call, too. */
   readonly wrapperOpens: readonly string[];
-  /** What a call begins with, up to the name of its tool. */
+  /** The beginning of a call, up to the tool's name. */
   readonly callOpens: string;
   /**
-   * The tags are words of the model's own that text hardly has: one that comes before a value was closed counts anywhere.
-   * Else only where it begins a line, as the model writes them.
+   * The tags are the model's own tokens and are rare in text: one within an open value counts anywhere. Otherwise it counts
+   * only at the beginning of a line, where models write them.
    */
   readonly tagsAreTokens: boolean;
   readonly lineBreaks: LineBreaks;
 }
 
-/** How a value ended: by its tag, with the whole call, with the answer, or by the key of the next argument. */
+/** How a value ended: with its closing tag, with the whole call, with the answer, or with the key of the next argument. */
 type ValueEnd = "value" | "call" | "cut" | ShortText;
 
-/** Makes the sink for a value; `keyClose` is the marker that stood between key and value. */
+/** Makes the sink for a value; `keyClose` is the marker between key and value. */
 export type SinkFor = (object: ArgumentsObject, key: string, keyClose: string) => ValueSink;
 
-/** The call that is read. */
+/** The call that is being read. */
 interface OpenCall {
   readonly context: CallContext;
   readonly object: ArgumentsObject;
@@ -63,9 +63,9 @@ export class TaggedArguments {
   readonly #keyCloses: MarkerSet;
   readonly #valueOpens: MarkerSet;
   readonly #callOpens: MarkerSet;
-  /** Tags of this call. */
+  /** The tags within a call. */
   readonly #structure: MarkerSet;
-  /** What may follow the tag that closes a value: those, and what begins the next call. */
+  /** Markers that may follow the closing tag of a value: the tags within a call, and the beginning of the next call. */
   readonly #afterValue: MarkerSet;
   readonly #afterCall: MarkerSet;
   readonly #nextCall: MarkerSet;
@@ -87,8 +87,8 @@ export class TaggedArguments {
   }
 
   /**
-   * Reads what follows the name of a call, up to its end. The call begins when its first argument or its end is there:
-   * until then the name may just be talked about.
+   * Reads the text after the name of a call, up to the call's end. The call begins with its first argument or its end:
+   * before that, the text may only mention the name.
    */
   *read(context: CallContext, name: string, sinkFor?: SinkFor): Step<void> {
     yield* takeSpace(context.input);
@@ -103,7 +103,7 @@ export class TaggedArguments {
     }
   }
 
-  /** Consumes up to the next tag of the call and that; what begins the next call stays. Text between tags is text. */
+  /** Consumes text up to the next tag of the call, and the tag; text between tags is content. The beginning of the next call is not consumed. */
   *#nextTag({ input, writer }: CallContext): Step<string | undefined> {
     yield* takeSpace(input);
     const marker = yield* textBefore(input, this.#afterValue, writer.text);
@@ -111,7 +111,7 @@ export class TaggedArguments {
     return marker;
   }
 
-  /** Reads an argument from its key on, and those after it whose keys end it. True where the call ends with it. */
+  /** Reads an argument from its key on, and further arguments whose keys end the one before. Returns true if the call ends with them. */
   *#argument(call: OpenCall): Step<boolean> {
     const { input, writer } = call.context;
     input.record();
@@ -153,7 +153,7 @@ export class TaggedArguments {
     }
   }
 
-  /** What the tag here says of the value; undefined where it is text of it, which is passed on. */
+  /** How the tag at this place ends the value; undefined where the tag is text of the value, which is then passed on. */
   *#endAt(call: OpenCall, tag: string, mayOpen: boolean, emit: (text: string) => void): Step<ValueEnd | undefined> {
     const { keyOpens, callOpens } = this.#syntax;
     const { input } = call.context;
@@ -173,7 +173,7 @@ export class TaggedArguments {
     return end;
   }
 
-  /** What a closing tag, or the wrapper of the next call, ends: what follows tells. It was consumed. */
+  /** Decides by the following text what the consumed closing tag, or wrapper of the next call, ends. */
   *#closedBy(context: CallContext, tag: string, mayOpen: boolean): Step<"value" | "call" | undefined> {
     const { input } = context;
     const { valueCloses, callCloses, wrapperCloses } = this.#syntax;
@@ -186,8 +186,8 @@ export class TaggedArguments {
   }
 
   /**
-   * Consumes the key of the next argument where one stands here: one that the tool has and the call has not yet, or any
-   * where nothing is known of the tool's.
+   * Consumes the key of the next argument, if one stands here: a key that the tool declares and the call does not have yet, or
+   * any key where the tool declares none.
    */
   *#nextKey({ context: { input }, object, schema }: OpenCall): Step<ShortText | undefined> {
     input.hold();
@@ -202,14 +202,14 @@ export class TaggedArguments {
     return undefined;
   }
 
-  /** Consumes the opening tag of a value, where values have one: right here or in the next line. */
+  /** Consumes the opening tag of a value, in formats that have one: here or at the beginning of the next line. */
   *#opensValue(input: TextInput): Step<boolean> {
     if (this.#valueOpens.markers.length === 0) return true;
     if ((yield* peekUnit(input)) === LF) input.takeTo(input.at + 1);
     return (yield* takeMarker(input, this.#valueOpens)) !== undefined;
   }
 
-  /** A call of a declared tool stands here. */
+  /** Whether a call of a declared tool stands here. */
   *#beginsCall({ input, tools }: CallContext): Step<boolean> {
     input.hold();
     yield* takeMarker(input, this.#callOpens);
@@ -219,7 +219,7 @@ export class TaggedArguments {
   }
 }
 
-/** A marker stands here, or the answer is over before it is known. */
+/** Whether a marker stands here, or the answer ends before that is known. */
 function* isFollowed(input: TextInput, markers: MarkerSet): Step<boolean> {
   if ((yield* markerHere(input, markers)) !== undefined) return true;
   return input.isEnded && markers.at(input.text, input.at, true) === "";

@@ -8,7 +8,7 @@ import type { ToolTable } from "./tool-table.ts";
 import { LF } from "../util/ascii.ts";
 
 /**
- * Reads an answer that is plain text with marks in it:
+ * Reads an answer that is plain text with markers in it:
  *
  *   content --reasoning start--> reasoning --reasoning end--> content
  *      |                            |
@@ -20,9 +20,9 @@ export class TextFlow implements CallContext {
   readonly tools: ToolTable;
   isMarked = false;
   readonly #plan: MarkerPlan;
-  /** Closers that the last call may still have. */
+  /** Closers that may still follow the last call. */
   #closers: readonly string[] = [];
-  /** A call came before the reasoning was closed. */
+  /** A call began before the reasoning was closed. */
   #isReasoningOpen = false;
 
   constructor(input: TextInput, writer: PieceWriter, tools: ToolTable, plan: MarkerPlan) {
@@ -59,7 +59,7 @@ export class TextFlow implements CallContext {
     }
   }
 
-  /** Only a call before all text needs no opener. */
+  /** Whether a call may begin without an opener: only before any text. */
   #canBeginWithCall(): boolean {
     const { writer } = this;
     return (
@@ -85,7 +85,7 @@ export class TextFlow implements CallContext {
     else this.writer.text(rest);
   }
 
-  /** Consumes the label of the reasoning where it is all of its line, or of the reasoning. */
+  /** Consumes the label of the reasoning, if it is the whole line or the whole reasoning. */
   *#skipLabel(label: MarkerSet): Step<void> {
     const { input } = this;
     input.hold();
@@ -111,7 +111,7 @@ export class TextFlow implements CallContext {
         return writer.holdWrapper(marker);
       case "closer":
         if (writer.dropWrapper()) return;
-        // Models repeat it.
+        // Models repeat closers.
         if (!this.#closers.includes(marker) && !(writer.isAfterCall && writer.dropSpace())) return writer.text(marker);
         this.#closers = this.#closers.filter((closer) => closer !== marker);
         writer.dropSpace();
@@ -123,7 +123,7 @@ export class TextFlow implements CallContext {
   }
 }
 
-/** An opener that is a whole tag, and no call after it: a closer makes nothing of both. */
+/** An opener that is a whole tag, without a call after it: its closer drops both. */
 function isEmptySection(text: string, opener: string): boolean {
   return opener.endsWith(">") && /^\s*(?:\[\s*\]\s*)?$/.test(text.slice(opener.length));
 }

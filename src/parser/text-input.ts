@@ -1,26 +1,26 @@
 import type { MarkerSet } from "./marker-set.ts";
 
-/** No unit is there yet, and more text may come. */
+/** More text may come, but no unit has arrived yet. */
 export const NEED = -2;
 /** The text is over. */
 const END = -1;
 
-/** A reader that pauses (yields) where it needs more text. What it decides must not depend on where it paused. */
+/** A reader that yields when it needs more text. Its decisions must not depend on where it paused. */
 export type Step<Result> = Generator<undefined, Result, undefined>;
 
 /**
- * Text that arrives in chunks and is consumed from the front. Only what no reader could decide on yet is kept: a few
- * units, never more than the longest marker. What was consumed since `record` can be had back, for what proves to be no
- * call. A surrogate pair is never seen in halves.
+ * Text that arrives in chunks and is consumed from the front. It keeps only text that no reader could decide on yet: a few
+ * units, at most as many as the longest marker. Text consumed since `record` is kept too, because it may prove to be no
+ * call. Readers never see half of a surrogate pair.
  */
 export class TextInput {
-  /** What has arrived and is not consumed stands from `at` on. */
+  /** The text that has arrived; from index `at` on it is not consumed yet. */
   text = "";
   at = 0;
   isEnded = false;
   #half = "";
   #recorded: string | undefined;
-  /** What was consumed from here on can be given back; -1 where nothing can. */
+  /** `rewind` goes back to this index; -1 where nothing is held. */
   #heldFrom = -1;
   #recordedBefore = 0;
 
@@ -65,22 +65,22 @@ export class TextInput {
     return end === this.at ? "" : this.takeTo(end);
   }
 
-  /** Consumes what cannot be part of a marker, up to the next one. */
+  /** Consumes text that cannot be part of a marker, up to the next marker. */
   takeText(markers: MarkerSet): string {
     let end = markers.find(this.text, this.at, this.text.length);
     if (this.isEnded && end < this.text.length) end = this.textEnd(markers);
     return end === this.at ? "" : this.takeTo(end);
   }
 
-  /** Index of the next marker, or of what may become one. */
+  /** Index of the next marker, or of the beginning of a possible one. */
   textEnd(markers: MarkerSet): number {
     const found = markers.find(this.text, this.at, this.text.length);
     if (!this.isEnded || found === this.text.length) return found;
-    // The text is over: the beginning of a marker is just text.
+    // The text is over, so the beginning of a marker is text.
     return markers.at(this.text, found, true) === "" ? this.text.length : found;
   }
 
-  /** From here on text is looked at only: until `release` or `rewind`. For a few units, since they are all kept. */
+  /** From here on readers only look ahead, until `release` or `rewind`. All units in between are kept, so hold for a few only. */
   hold(): void {
     this.#heldFrom = this.at;
     this.#recordedBefore = this.#recorded?.length ?? 0;
@@ -90,24 +90,24 @@ export class TextInput {
     this.#heldFrom = -1;
   }
 
-  /** Gives back what was consumed since `hold`. */
+  /** Goes back to the place of `hold`. */
   rewind(): void {
     this.at = this.#heldFrom;
     this.#heldFrom = -1;
     this.#recorded = this.#recorded?.slice(0, this.#recordedBefore);
   }
 
-  /** Begins a recording; `already` was consumed before and belongs to it. */
+  /** Begins a recording; `already` is consumed text that belongs to it. */
   record(already = ""): void {
     this.#recorded = already;
   }
 
-  /** What was recorded up to here. */
+  /** The recording so far. */
   get recorded(): string {
     return this.#recorded ?? "";
   }
 
-  /** Ends the recording and gives it. */
+  /** Ends the recording and returns it. */
   stopRecording(): string {
     const recorded = this.#recorded ?? "";
     this.#recorded = undefined;
@@ -126,7 +126,7 @@ export class TextInput {
   }
 }
 
-/** White space as JSON has it. */
+/** Whether the unit is white space in JSON. */
 export function isSpace(unit: number): boolean {
   return unit === 0x20 || unit === 0x0a || unit === 0x0d || unit === 0x09;
 }

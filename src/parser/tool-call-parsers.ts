@@ -21,9 +21,9 @@ import { step3 } from "./formats/step3.ts";
 export interface ToolCallParserRow {
   readonly family: string;
   readonly description: string;
-  /** The markers are special tokens: the text must be made with them. */
+  /** The markers are special tokens, so detokenizing must keep special tokens. */
   readonly needsSpecialTokens: boolean;
-  /** Tokens that end an answer. They may stand in the text and are dropped at its end. */
+  /** Tokens that end an answer. At the end of the text they are dropped. */
   readonly stopTokens: readonly string[];
   readonly format: CallFormat | ChannelFormat;
 }

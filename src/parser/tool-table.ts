@@ -10,7 +10,7 @@ export class ToolTable {
     this.#tools = tools;
   }
 
-  /** Name of the tool where there is one only. */
+  /** Name of the only tool; undefined where there are several or none. */
   get onlyName(): string | undefined {
     return this.#tools.length === 1 ? this.#tools[0]?.name : undefined;
   }
@@ -19,7 +19,7 @@ export class ToolTable {
     return this.#find(name) !== undefined;
   }
 
-  /** What the schema of a tool says about its arguments; nothing where it has none. */
+  /** The schema of a tool's arguments; an empty one where the tool has none. */
   schemaOf(name: string): ArgumentSchema {
     const schema = this.#find(name)?.parameters;
     return new ArgumentSchema([schema], schema);

@@ -5,26 +5,26 @@ import type { ArgumentsObject } from "./arguments-object.ts";
 /** Takes the text of one value and writes its JSON. */
 export interface ValueSink {
   text(text: string): void;
-  /** The value is whole. `isUnclosed`: its closing tag was left out, so the line break at its end stood before the next tag. */
+  /** Ends the value. `isUnclosed`: its closing tag is missing, so the line break at its end stood before the next tag. */
   end(isUnclosed: boolean): void;
-  /** The answer is over within the value: what came of it is written, and a string left open. */
+  /** The answer ended within the value: writes the part that arrived, and leaves a string open. */
   cut(): void;
 }
 
 /**
- * Line breaks right after the opening tag and right before the closing one: part of the value, part of the format, or
- * of the format where both are there.
+ * Line breaks right after the opening tag and right before the closing one. `kept`: they are part of the value; `trimmed`:
+ * part of the format; `trimmed in pairs`: part of the format where both are there.
  */
 export type LineBreaks = "kept" | "trimmed" | "trimmed in pairs";
 
-/** A sink for an argument. One that can only be a string is written while it comes. */
+/** Makes a sink for an argument. An argument that can only be a string is written while it arrives. */
 export function createValueSink(object: ArgumentsObject, schema: ArgumentSchema, breaks: LineBreaks): ValueSink {
   const { types } = schema;
   if (types.size === 1 && types.has("string")) return new StringSink(object, breaks);
   return new WholeSink(object, (text) => argumentJson(text, schema), breaks);
 }
 
-/** Writes a value when it is whole. */
+/** Writes a value when it is complete. */
 export class WholeSink implements ValueSink {
   readonly #object: ArgumentsObject;
   readonly #toJson: (text: string) => string;
@@ -52,7 +52,7 @@ export class WholeSink implements ValueSink {
   }
 }
 
-/** Writes a string while it comes, but for what only its end decides. */
+/** Writes a string while it arrives, except for the characters that only its end decides. */
 export class StringSink implements ValueSink {
   readonly #object: ArgumentsObject;
   readonly #breaks: LineBreaks;
@@ -100,19 +100,19 @@ export class StringSink implements ValueSink {
   }
 }
 
-/** Where a value ends within its text, the line break of its beginning taken off already. */
+/** Index where a value ends in its text; the line break at its beginning is already removed. */
 function endOf(text: string, breaks: LineBreaks, hadBreak: boolean, isUnclosed: boolean): number {
   const isTrimmed = breaks === "trimmed" || (breaks === "trimmed in pairs" && hadBreak);
   return (isTrimmed || isUnclosed) && !text.endsWith("\r") ? lastBreak(text) : text.length;
 }
 
-/** Length of the line break that the text begins with. */
+/** Length of the line break at the beginning of the text. */
 function firstBreak(text: string): number {
   if (text.startsWith("\n")) return 1;
   return text.startsWith("\r\n") ? 2 : 0;
 }
 
-/** Where the line break, or the first half of one, that the text ends with begins. */
+/** Index of the line break, or of its first half, at the end of the text. */
 function lastBreak(text: string): number {
   if (text.endsWith("\r\n")) return text.length - 2;
   return text.endsWith("\n") || text.endsWith("\r") ? text.length - 1 : text.length;

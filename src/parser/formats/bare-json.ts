@@ -4,13 +4,13 @@ import { NO_ENDS, passRest } from "../json-value.ts";
 import { isSpace } from "../text-input.ts";
 
 /**
- * JSON anywhere in the text. Only an object that names a declared tool and has arguments is a call, or an array of them;
- * what is within other JSON is none.
+ * JSON anywhere in the text. A call is an object that names a declared tool and has arguments, or an array of these objects.
+ * Objects inside of other JSON are not calls.
  */
 export const bareJson: CallFormat = {
   openers: ["{", "["],
   isMarked: false,
-  // A brace in code or prose: an object has a key or its end next.
+  // A key or the closing brace must follow the brace of an object. Other braces are code or prose.
   rejects: (opener, next) => opener === "{" && next >= 0 && next !== 0x22 && next !== 0x7d && !isSpace(next),
   *read(context, opener) {
     const { input, writer } = context;

@@ -3,7 +3,7 @@ import { passAloneArguments } from "../json-arguments.ts";
 import { readJsonCalls } from "../json-calls.ts";
 import { NO_ENDS } from "../json-value.ts";
 
-/** The engine was made to write an array of `{name, parameters}`: a call is required. */
+/** The engine was constrained to write an array of `{name, parameters}`, because a call is required. */
 export const jsonArray: CallFormat = {
   openers: [],
   beginsWith: "[{",
@@ -11,7 +11,7 @@ export const jsonArray: CallFormat = {
   read: (context) => readJsonCalls(context, NO_ENDS),
 };
 
-/** The engine was made to write the arguments of one tool, the only one of the parser. */
+/** The engine was constrained to write the arguments of one tool, the parser's only tool. */
 export const jsonObject: CallFormat = {
   openers: [],
   beginsWith: "{",

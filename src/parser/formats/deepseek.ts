@@ -15,8 +15,8 @@ const ENDS = new MarkerSet([CALL_END, CALLS_END, CALL_BEGIN, "<｜end▁of▁sen
 const FENCED_ENDS = new MarkerSet(["```", ...ENDS.markers]);
 
 /**
- * `type<｜tool▁sep｜>name` and fenced JSON (V3, R1-0528), or `name<｜tool▁sep｜>` and plain JSON (V3.1): what follows the
- * separator tells which.
+ * `type<｜tool▁sep｜>name` and fenced JSON (V3, R1-0528), or `name<｜tool▁sep｜>` and plain JSON (V3.1): the text after
+ * the separator decides which.
  */
 export const deepseek: CallFormat = {
   wrappers: ["<｜tool▁calls▁begin｜>"],

@@ -14,7 +14,7 @@ const JSON_VALUE = '" string="false">';
 const NAME_END = new MarkerSet(['">']);
 
 /**
- * DeepSeek V3.2 and later: tags that say which values are strings. `block` is what the outermost tag is called; `space`
+ * DeepSeek V3.2 and later: tags that say which values are strings. `block` is the name of the outermost tag; `space`
  * stands before the names of all tags.
  */
 export function dsml(block: string, space = ""): CallFormat {

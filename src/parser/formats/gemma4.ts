@@ -9,20 +9,20 @@ import { OPEN_BRACE } from "../../util/ascii.ts";
 const OPENER = "<|tool_call>";
 const CLOSER = "<tool_call|>";
 const QUOTE = '<|"|>';
-/** Some answers leave out the word, some write parentheses for braces. */
+/** Some answers leave out the word `call`, and some write parentheses for braces. */
 const PREFIX = /^(?:call)?:(?=.)/;
 const OPEN_PARENTHESIS = 0x28;
 const STOPS = [OPENER, CLOSER, "<turn|>", "<|tool_response>"];
 const QUOTE_END = new MarkerSet([QUOTE]);
 const IN_BRACES = new MarkerSet([QUOTE, ...STOPS, "{", "}", "[", "]"]);
 const IN_PARENTHESES = new MarkerSet([...IN_BRACES.markers, "(", ")"]);
-/** What may follow a quoted text that was not closed. */
+/** Tokens that may follow a quoted text without its closing quote. */
 const TRAILING_STOPS = /(?:(?:<tool_call\|>|<turn\|>|<\|tool_response>)\s*)+$/;
 
-/** Levels of lists and objects within each other. */
+/** Most levels of nested lists and objects. */
 const MAX_DEPTH = 64;
 
-/** Gemma 4: `call:NAME{key:<|"|>text<|"|>,n:1}`. A call comes out whole, or as far as it goes where the answer is cut. */
+/** Gemma 4: `call:NAME{key:<|"|>text<|"|>,n:1}`. A call comes out when it is complete, or when the answer ends within it. */
 export const gemma4: CallFormat = {
   openers: [OPENER],
   closers: [CLOSER],
@@ -43,13 +43,13 @@ function* readCall(context: CallContext): Step<void> {
 }
 
 interface Parts {
-  /** Text outside of quotes and, at every second place, within them. */
+  /** Alternately the text outside of quotes and the text within quotes. */
   readonly texts: readonly string[];
-  /** The last bracket has come. */
+  /** Whether the last bracket has arrived. */
   readonly isWhole: boolean;
 }
 
-/** Consumes what stands up to the bracket that closes the first one, or up to where it cannot come any more. */
+/** Consumes text up to the bracket that closes the first one, or up to where it can no longer follow. */
 function* takeParts({ input }: CallContext, outside: MarkerSet): Step<Parts> {
   const texts: string[] = [];
   let depth = 0;
@@ -73,14 +73,14 @@ function* takeParts({ input }: CallContext, outside: MarkerSet): Step<Parts> {
   }
 }
 
-/** Reads objects and lists of bare keys, quoted texts and words. Every method is false where it finds none. */
+/** Reads objects and lists of bare keys, quoted texts and words. Each method returns false where its value does not stand here. */
 class ValueReader {
   readonly #parts: Parts;
   readonly #isInParentheses: boolean;
   #part = 0;
   #at = 0;
   #json = "";
-  /** The answer is over before the value is. */
+  /** Whether the answer ended within the value. */
   #isCut = false;
   #hasKey = false;
 
@@ -89,7 +89,7 @@ class ValueReader {
     this.#isInParentheses = parts.texts[0]?.startsWith("(") === true;
   }
 
-  /** The whole of it as a JSON object, or what there is of it from its first key on; undefined where it is none. */
+  /** Reads the whole text as a JSON object; of a cut text the part that is there, from the first key on. undefined where it is not an object. */
   read(schema: ArgumentSchema): string | undefined {
     const close = this.#isInParentheses ? ")" : "}";
     const isRead = this.#members("{", close, () => this.#member(schema, 1));
@@ -118,12 +118,12 @@ class ValueReader {
     return this.#write(":") && this.#value(schema.member(String(key)), depth);
   }
 
-  /** In parentheses some write keywords as Python does. */
+  /** Takes a colon, or the `=` that some models write between parentheses, as in Python. */
   #takeColon(): boolean {
     return this.#take(":") || (this.#isInParentheses && this.#take("="));
   }
 
-  /** `open` and what closes it in JSON; in the text it is the bracket here and `close`. */
+  /** Reads members between the bracket at this place and `close`. `open` is the bracket that JSON has for it. */
   #members(open: string, close: string, member: () => boolean): boolean {
     this.#peek();
     this.#at += 1;
@@ -140,7 +140,7 @@ class ValueReader {
     return key !== undefined && this.#write(JSON.stringify(key));
   }
 
-  /** The quoted text that begins where this part ends. */
+  /** Reads the quoted text at the end of this part. */
   #quoted(): boolean {
     const { texts, isWhole } = this.#parts;
     const text = texts[this.#part + 1];
@@ -170,7 +170,7 @@ class ValueReader {
     return true;
   }
 
-  /** The next character that is no white space; "" at the end of this part. */
+  /** The next character that is not white space; "" at the end of this part. */
   #peek(): string {
     const { texts, isWhole } = this.#parts;
     const part = texts[this.#part] ?? "";

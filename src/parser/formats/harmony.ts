@@ -33,7 +33,7 @@ function* readAll(context: ChannelContext): Step<void> {
   }
 }
 
-/** Reads what stands before the first marker, or the first message where it begins with a recipient. */
+/** Reads the text before the first marker, or the first message if the answer begins with a recipient. */
 function* readStart(context: ChannelContext): Step<string | undefined> {
   const { input, writer } = context;
   const space = yield* takeSpace(input);
@@ -42,7 +42,7 @@ function* readStart(context: ChannelContext): Step<string | undefined> {
   return yield* textUntil(input, BETWEEN, writer.text);
 }
 
-/** Reads a message from its header on and gives the marker after it. */
+/** Reads a message from its header on and returns the marker after it. */
 function* readMessage(context: ChannelContext, opener: string): Step<string | undefined> {
   const { input, writer } = context;
   let header = opener;
@@ -59,7 +59,7 @@ function* readMessage(context: ChannelContext, opener: string): Step<string | un
       return yield* readBody(context, header);
     }
     if (part.marker !== CHANNEL && part.marker !== CONSTRAIN) {
-      // No message: what stands there is text.
+      // It is not a message, so the text is content.
       input.stopRecording();
       writer.text(header);
       return part.marker;
@@ -68,7 +68,7 @@ function* readMessage(context: ChannelContext, opener: string): Step<string | un
   }
 }
 
-/** Reads the body of a message and gives the marker after it. */
+/** Reads the body of a message and returns the marker after it. */
 function* readBody(context: ChannelContext, header: string): Step<string | undefined> {
   const { input, writer } = context;
   const recipient = /\bto=([^\s<]+)/.exec(header)?.[1];
@@ -93,7 +93,7 @@ function* readCall({ input, writer }: ChannelContext, name: string): Step<string
   return marker;
 }
 
-/** Recipients that are people or roles call nothing. */
+/** The tool that a recipient names; undefined for people and roles. */
 function toolName(recipient: string): string | undefined {
   if (recipient === "user" || recipient === "assistant" || recipient === "all") return undefined;
   return recipient.startsWith("functions.") ? recipient.slice("functions.".length) : recipient;

@@ -15,7 +15,7 @@ const TEXT_CALL = "<|content_invoke_tool_text|>";
 const CONTENTS = new MarkerSet([THINKING, TEXT, JSON_CALL, TEXT_CALL, MESSAGE, END, DONE]);
 const CALL_ENDS = new MarkerSet([END, DONE, MESSAGE]);
 
-/** Inkling: messages of typed contents. What stands between the message and the type is metadata. */
+/** Inkling: messages of typed contents. Text between the message token and the type is metadata. */
 export const inkling: ChannelFormat = { opensReasoning: THINKING, readAll };
 
 function* readAll(context: ChannelContext): Step<void> {
@@ -28,12 +28,12 @@ function* readAll(context: ChannelContext): Step<void> {
     if (writer.isReasoning) writer.endReasoning();
     if (marker === THINKING && context.hasReasoning) writer.beginReasoning();
     if (marker === JSON_CALL && context.hasCalls) yield* readCall(context, marker);
-    // A call in another form than JSON cannot be passed on as one.
+    // A call that is not JSON cannot be passed on as a call.
     if (marker === TEXT_CALL) writer.text(marker);
   }
 }
 
-/** Skips metadata and gives the type after it. What is no metadata is text. */
+/** Skips metadata and returns the type after it. Text that is not metadata is content. */
 function* readHeader({ input, writer }: ChannelContext): Step<string> {
   input.record();
   const header = yield* takeShort(input, CONTENTS);

@@ -6,13 +6,13 @@ import type { Step } from "../text-input.ts";
 
 const CALL_BEGIN = "<|tool_call_begin|>";
 const CALL_END = "<|tool_call_end|>";
-// The models write either.
+// The models write both forms.
 const SECTION_BEGINS = ["<|tool_calls_section_begin|>", "<|tool_call_section_begin|>"];
 const SECTION_ENDS = ["<|tool_calls_section_end|>", "<|tool_call_section_end|>"];
 const ARGUMENTS = new MarkerSet(["<|tool_call_argument_begin|>"]);
 const ENDS = new MarkerSet([CALL_END, ...SECTION_ENDS, CALL_BEGIN, "<|im_end|>"]);
 
-/** Kimi K2: an id `functions.NAME:NUMBER` and plain JSON. The id that clients get goes on over the conversation. */
+/** Kimi K2: an id `functions.NAME:NUMBER` and plain JSON. Clients get ids whose numbers continue over the conversation. */
 export const kimiK2: CallFormat = {
   wrappers: SECTION_BEGINS,
   openers: [CALL_BEGIN],

@@ -23,7 +23,7 @@ export const kimiK3: ChannelFormat = {
 
 class KimiK3 {
   readonly #context: ChannelContext;
-  /** The arguments of the call that is read. */
+  /** The arguments of the call that is being read. */
   #object: ArgumentsObject | undefined;
 
   constructor(context: ChannelContext) {
@@ -52,7 +52,7 @@ class KimiK3 {
     if (name === "argument" && this.#object) return yield* this.#argument(this.#object, tag, raw);
     if (name === "json" && this.#object?.isEmpty === true) return yield* this.#json();
     if (name === "think" && hasReasoning) return writer.beginReasoning();
-    // Whatever opens beside it ends reasoning that was not closed.
+    // Any other element ends reasoning that was not closed.
     if (writer.isReasoning) writer.endReasoning();
     const tool = attribute(tag, "tool");
     if (name === "call" && hasCalls && tool !== undefined) {
@@ -93,7 +93,7 @@ class KimiK3 {
     else sink.cut();
   }
 
-  /** Passes on what stands up to the end of an element. False where the answer ends within. */
+  /** Passes on the text up to the end of an element. Returns false if the answer ends before. */
   *#value(name: MarkerSet, emit: (text: string) => void): Step<boolean> {
     const { input } = this.#context;
     for (;;) {

@@ -4,7 +4,7 @@ import { MarkerSet } from "../marker-set.ts";
 
 const ENDS = new MarkerSet(["<|eom_id|>", "<|eot_id|>"]);
 
-/** Llama 3: JSON that is the whole message, or that stands after a tag. */
+/** Llama 3: JSON that is the whole message, or JSON after a tag. */
 export const llama: CallFormat = {
   openers: ["<|python_tag|>"],
   beginsWith: "{[",

@@ -20,7 +20,7 @@ const rest = new TaggedArguments({
   lineBreaks: "kept",
 });
 
-/** MiniMax M2: tags whose values stand as they are, as its template writes them. */
+/** MiniMax M2: tags with unescaped values, as its template writes them. */
 export const minimax: CallFormat = {
   wrappers: [OPENER],
   openers: [INVOKE],

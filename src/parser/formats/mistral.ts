@@ -12,7 +12,7 @@ const ARGS = new MarkerSet(["[ARGS]"]);
 
 /**
  * `[TOOL_CALLS] [{"name": ..., "arguments": ...}]` as models up to 2024 write it, and
- * `[TOOL_CALLS]name[CALL_ID]id[ARGS]{...}` as later ones do, the middle parts left out by some.
+ * `[TOOL_CALLS]name[CALL_ID]id[ARGS]{...}` as later models do; some leave out the middle parts.
  */
 export const mistral: CallFormat = {
   openers: ["[TOOL_CALLS]"],

@@ -12,7 +12,7 @@ const CLOSE_PARENTHESIS = 0x29;
 const EQUALS = 0x3d;
 const LFM2_ENDS = new MarkerSet(["<|tool_call_end|>", "<|im_end|>"]);
 
-/** `[f(k=v), g()]`: Llama 4 and others. Only a declared tool with keyword arguments is a call, and it comes out whole. */
+/** `[f(k=v), g()]`: Llama 4 and others. Only a declared tool with keyword arguments is a call. The call comes out when it is complete. */
 export const pythonic: CallFormat = {
   wrappers: ["<|python_start|>"],
   openers: ["["],
@@ -30,7 +30,7 @@ export const olmo3: CallFormat = {
   read: (context) => readCalls(context, false),
 };
 
-/** A list of `f(k=v)`, or of JSON, between tokens, or as all of the answer where those are gone: LFM2. */
+/** LFM2: a list of `f(k=v)` or of JSON between tokens, or as the whole answer where the tokens were dropped. */
 export const lfm2: CallFormat = {
   openers: ["<|tool_call_start|>"],
   closers: ["<|tool_call_end|>"],
@@ -45,7 +45,7 @@ export const lfm2: CallFormat = {
   },
 };
 
-/** Reads calls up to the end of their list. Those of undeclared tools are passed over where others are called. */
+/** Reads calls up to the end of their list. If some tools are declared, calls of undeclared ones are skipped. */
 function* readCalls(context: CallContext, isList: boolean): Step<void> {
   const { input, writer } = context;
   const before = writer.calls;
@@ -62,7 +62,7 @@ function* readCalls(context: CallContext, isList: boolean): Step<void> {
   }
 }
 
-/** What stands in the parentheses here begins as the arguments of a call, or there is nothing in them. */
+/** Whether the text in these parentheses begins like keyword arguments, or is empty. */
 function* hasKeywords(input: TextInput): Step<boolean> {
   input.hold();
   input.takeTo(input.at + 1);
@@ -72,13 +72,13 @@ function* hasKeywords(input: TextInput): Step<boolean> {
   return unit === (name === "" ? CLOSE_PARENTHESIS : EQUALS);
 }
 
-/** Reads one call. False where none stands here; one of an undeclared tool is read and not begun. */
+/** Reads one call. Returns false if none stands here. A call of an undeclared tool is read, but not begun. */
 function* readCall(context: CallContext): Step<boolean> {
   const { input } = context;
   yield* peekSolid(input);
   const name = yield* takeName(input);
   if (name === "" || (yield* peekSolid(input)) !== OPEN_PARENTHESIS) return false;
-  // Prose must not be held back until its parenthesis closes.
+  // Prose with a parenthesis must not be held back until the parenthesis closes.
   if (!context.isMarked && !context.tools.has(name) && !(yield* hasKeywords(input))) return false;
   const text = yield* takeBalanced(input);
   const json = text === undefined ? undefined : pythonArguments(text.slice(1, -1));

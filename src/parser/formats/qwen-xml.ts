@@ -4,7 +4,7 @@ import { takeNameBefore } from "../steps.ts";
 import { TaggedArguments } from "../tagged-call.ts";
 import type { LineBreaks } from "../value-sink.ts";
 
-// Models forget the bracket where a line break follows.
+// Models forget the bracket before a line break.
 const NAME_ENDS = [">", "\n"];
 const NAME_END = new MarkerSet(NAME_ENDS);
 

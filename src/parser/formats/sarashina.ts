@@ -6,7 +6,7 @@ import { pythonToJson } from "../python-literal.ts";
 import { peekSolid } from "../steps.ts";
 import { type Step, TextInput } from "../text-input.ts";
 
-/** Sarashina: calls as a Python list of dicts. The marker is a special token, which may be gone. */
+/** Sarashina: calls as a Python list of dicts. The marker is a special token, which detokenizing may have dropped. */
 export const sarashina: CallFormat = {
   openers: ["<|tool_calls|>"],
   beginsWith: "[{",
