@@ -1,17 +1,17 @@
 /** Where bytes go; Bun's own buffered writer of a file fits. */
 export interface LogOutput {
   write(text: string): number | Promise<number>;
-  /** Resolves when what was written so far has left. */
+  /** Resolves when everything written so far has left. */
   flush(): number | Promise<number>;
 }
 
-/** What may wait for whoever reads the lines. Beyond it they are dropped: a reader that hangs must not take the memory. */
+/** Most characters that wait for the reader of the lines. Further lines are dropped, so that a reader that hangs cannot use up the memory. */
 const MAX_WAITING_CHARS = 1024 * 1024;
 
-/** Lines that go out with one write. */
+/** Characters that are gathered for one write. */
 const GATHERED_CHARS = 32_768;
 
-/** Writes lines behind, drops and counts what nobody reads, and says so when somebody reads again. */
+/** Writes lines later, in large pieces. When the reader hangs, it drops lines and counts them; when the reader is back, it writes how many were dropped. */
 export class LogWriter {
   readonly #output: LogOutput;
   #gathered = "";
@@ -23,7 +23,7 @@ export class LogWriter {
     this.#output = output;
   }
 
-  /** Lines that were dropped and not told of yet. */
+  /** Lines that were dropped and not reported yet. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -38,7 +38,7 @@ export class LogWriter {
     if (this.#gathered.length > GATHERED_CHARS) this.#passOn();
   }
 
-  /** Resolves when all that was written before has left, or could not. */
+  /** Resolves when everything written before has left or has failed. */
   flush(): Promise<void> {
     this.#flushing ??= this.#flush().finally(() => {
       this.#flushing = undefined;
@@ -46,7 +46,7 @@ export class LogWriter {
     return this.#flushing;
   }
 
-  /** One write for many lines: the output need not be asked about each. */
+  /** Passes many lines to the output in one write. */
   #passOn(): void {
     const lines = this.#gathered;
     this.#gathered = "";
@@ -69,7 +69,7 @@ export class LogWriter {
       await action();
       return true;
     } catch {
-      // Whoever read the lines is gone, or the disk is full: serving goes on without them.
+      // The reader is gone, or the disk is full. The gateway serves on without logs.
       return false;
     }
   }

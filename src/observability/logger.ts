@@ -2,7 +2,7 @@ import { type LogOutput, LogWriter } from "./log-writer.ts";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
-/** What the gateway asks of a logger; a test's array fits. */
+/** The logger that the gateway needs; tests pass a fake. */
 export interface Logger {
   debug(fields: object, message?: string): void;
   info(fields: object, message?: string): void;
@@ -14,15 +14,15 @@ export interface Logger {
 const BUFFER_BYTES = 65_536;
 const FLUSH_MS = 200;
 
-/** For the last lines to leave when the gateway ends, ms. Nobody may be reading any more. */
+/** Time for the last lines to leave when the gateway ends, ms. The reader may already be gone. */
 const LAST_FLUSH_MS = 1000;
 
 export interface RunningLogger extends Logger, AsyncDisposable {
-  /** Lines that are whole already, from another thread. */
+  /** Writes complete lines that another thread made. */
   writeLines(text: string): void;
 }
 
-/** Numbers of the levels, as pino has them and tools that read its lines know them. */
+/** Numbers of the levels, the same as pino's, so that tools for pino's lines read ours. */
 const LEVELS: Readonly<Record<LogLevel, number>> = {
   trace: 10,
   debug: 20,
@@ -39,9 +39,9 @@ export function isWritten(level: LogLevel, least: LogLevel): boolean {
 }
 
 /**
- * JSON lines on standard output (or where `output` leads), written behind: at most 200 ms of them wait. Dispose writes what
- * is left. The lines are pino's (level, time, fields, msg); pino itself cost a tenth of the CPU of a small request
- * (2026-11-24), this a fiftieth.
+ * Writes JSON lines to standard output, or to `output`. A line waits at most 200 ms; dispose writes the rest. The lines have
+ * pino's form (level, time, fields, msg). pino itself cost a tenth of the CPU of a small request (2026-11-24), this costs a
+ * fiftieth.
  */
 export function createLogger(level: LogLevel, output?: LogOutput): RunningLogger {
   const writer = new LogWriter(output ?? Bun.stdout.writer({ highWaterMark: BUFFER_BYTES }));
@@ -73,7 +73,7 @@ function line(level: number, fields: object, message: string | undefined): strin
 let lastMs = 0;
 let lastTime = "";
 
-/** Many lines are of one millisecond. */
+/** The time as text, kept for a millisecond, because many lines have the same one. */
 function timeNow(): string {
   const now = Date.now();
   if (now !== lastMs) {

@@ -3,7 +3,7 @@ import type { Metrics } from "./metrics.ts";
 import { RequestSeries } from "./request-series.ts";
 import type { Clock } from "../util/clock.ts";
 
-/** Token counts of an answer; undefined where nobody said. */
+/** Token counts of an answer, as the worker reported them; undefined where it did not. */
 export interface TokenCounts {
   readonly promptTokens: number | undefined;
   readonly completionTokens: number | undefined;
@@ -25,7 +25,7 @@ export interface Decision {
   readonly chargeTokens: number | undefined;
 }
 
-/** A worker that was asked and did not serve. */
+/** An attempt that did not serve the request. */
 export interface FailedAttempt {
   readonly url: string;
   /** Code of the errors table. */
@@ -35,44 +35,44 @@ export interface FailedAttempt {
 export interface RecordSink {
   /** Somebody wants to know why workers are chosen: records keep it. */
   readonly keepsDecisions?: boolean;
-  /** Called once a request, when its last byte has left or nobody waits for it any more. */
+  /** Called once for each request, when its last byte has left or its client has gone. */
   settle(record: RequestRecord): void;
 }
 
 /**
- * What is known of one request, filled in on its way and settled once at its end. The access line and the metrics are
- * made from it, so each is written in one place.
+ * The facts of one request. The steps of the request fill it in, and it is settled once at the end. The access line and the
+ * metrics are both made from it.
  */
 export class RequestRecord {
   readonly requestId: string;
   readonly endpoint: string;
-  /** On the clock that it was given, which is that of the transports, ms. */
+  /** Time on the record's clock, which is the transports' clock, ms. */
   readonly startedAt: number;
-  /** As the client named it, once somebody may serve it. */
+  /** The client's name for the model, once a worker may serve it. */
   model: string | undefined;
-  /** A worker lists the model, so that it may be a label: clients cannot make labels up. */
+  /** Whether a worker lists the model. Only then its name becomes a label, so that clients cannot create labels. */
   isModelListed = false;
   workerId: string | undefined;
   workerUrl: string | undefined;
-  /** Where prefill and decode are apart: who prefilled; `workerId` is then who decodes. */
+  /** The prefill worker, where prefill and decode are apart; `workerId` is then the decode worker. */
   prefillWorkerId: string | undefined;
   prefillWorkerUrl: string | undefined;
-  /** Of each leg, joined by `+`. */
+  /** The policy of each leg, joined by `+`. */
   policy: string | undefined;
   /** One for each worker that a policy chose, in their order; undefined where nobody wants to know. */
   readonly decisions: Decision[] | undefined;
   attempts = 0;
-  /** Attempts that failed, in their order; undefined where there is none, as nearly always. */
+  /** Attempts that failed, in order; undefined where none failed, as in nearly every request. */
   failedAttempts: FailedAttempt[] | undefined;
   isStream = false;
-  /** From the start to the first event of a stream, ms. */
+  /** Time from the start to the first event of a stream, ms. */
   ttftMs: number | undefined;
   lastEventMs: number | undefined;
   events = 0;
-  /** The worker left out the marker that ends its stream, and the client has it from here. */
+  /** Whether the gateway added the end marker that the worker left out. */
   isEndMarkerAdded = false;
   tokens: TokenCounts | undefined;
-  /** Code of the errors table, where it ended with an error. */
+  /** Code of the errors table, where the request ended with an error. */
   errorCode: string | undefined;
   status = 0;
   durationMs = 0;
@@ -97,7 +97,7 @@ export class RequestRecord {
     this.failedAttempts.push({ url, code });
   }
 
-  /** Since the start, ms. */
+  /** Time since the start, ms. */
   get elapsedMs(): number {
     return this.#clock.now() - this.startedAt;
   }
@@ -112,7 +112,7 @@ export class RequestRecord {
     }
   }
 
-  /** The request is over with this status; later calls do nothing. */
+  /** Ends the request with this status. Later calls do nothing. */
   settle(status: number, errorCode?: string): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
@@ -125,7 +125,7 @@ export class RequestRecord {
   }
 }
 
-/** Of a model's name in a line or a label: clients may send any. */
+/** Longest name of a model in a line or a label, characters, because clients may send any. */
 const MAX_NAME_CHARS = 256;
 
 /** Counts, writes the access line, and before it a line for each decision where the record keeps them. */

@@ -21,7 +21,7 @@ import { type TemplateTraits, traitsOf } from "./template/template-source.ts";
 import { endsInReasoning, isWithinReasoning, type ThinkingSwitch } from "./template/thinking.ts";
 
 export interface TemplateInput {
-  /** In the shape of the OpenAI API. */
+  /** Messages in the shape of the OpenAI API. */
   readonly messages: readonly AnyRecord[];
   readonly tools?: readonly unknown[];
   readonly documents?: readonly unknown[];
@@ -29,9 +29,9 @@ export interface TemplateInput {
   readonly addGenerationPrompt: boolean;
   /** Whether the last message is an answer to be continued: the prompt ends with its text. */
   readonly continueFinalMessage?: boolean;
-  /** `chat_template_kwargs`: further variables. They cannot take the place of those above. */
+  /** `chat_template_kwargs`: further variables. They cannot replace those above. */
   readonly kwargs?: AnyRecord;
-  /** For `strftime_now`. */
+  /** The time for `strftime_now`. */
   readonly now?: Date;
 }
 
@@ -46,11 +46,11 @@ interface Compiled {
   readonly traits: TemplateTraits;
 }
 
-/** Compiled templates that are kept; each takes some 100 KB. */
+/** Number of compiled templates in the cache; each takes some 100 KB. */
 const MAX_COMPILED = 64;
-/** For chats of two or three short messages: a template that takes more says nothing of what is asked. */
+/** Budget for probes, which are chats of two or three short messages. A template that needs more cannot be probed. */
 const PROBE_BUDGET: TemplateBudget = { maxSteps: 100_000, maxChars: 262_144, maxMs: 1000 };
-/** Roles whose content is remembered; real ones are five. */
+/** Number of roles in the cache of probes; there are five real roles. */
 const MAX_ROLES = 16;
 const CONTINUE_MARK = "CONTINUE_FINAL_MESSAGE_TAG ";
 const compiled = new Map<string, Compiled>();
@@ -97,7 +97,7 @@ export class ChatTemplate {
 
   /**
    * `namedTokens` are variables such as `bos_token`. Parsed sources are kept, so compiling again costs little. Throws
-   * `invalid_request` (param "chat_template") for what is no template.
+   * `invalid_request` (param "chat_template") if the source is not a template.
    */
   static compile(
     source: string,
@@ -112,17 +112,17 @@ export class ChatTemplate {
     return new ChatTemplate(source, template, namedTokens, budget);
   }
 
-  /** Whether what users say may be in parts; found by rendering a chat each way, once. */
+  /** Whether the template takes users' content as parts. It renders a chat each way once to find out. */
   get contentFormat(): "string" | "parts" {
     return this.#contentOf("user").takesParts ? "parts" : "string";
   }
 
-  /** What a request may say of thinking, and what holds if it says nothing: found by rendering a chat each way, once. */
+  /** How a request turns thinking on and off, and the default. It renders a chat each way once to find out. */
   get thinking(): ThinkingSwitch {
     return (this.#thinking ??= this.#detectThinking());
   }
 
-  /** Throws `invalid_request` with the template's own words, or `messages` as param where the template cannot take them. */
+  /** Throws `invalid_request` with the template's own message; param is `messages` where the template cannot take them. */
   render(input: TemplateInput): RenderedPrompt {
     const messages = prepareMessages(input.messages, this.#traits);
     if (input.continueFinalMessage !== true) {
@@ -152,7 +152,7 @@ export class ChatTemplate {
     return new Interpreter(meter).statements.textOf(this.#program.body, scope);
   }
 
-  /** Those of the request cannot take the place of its own. */
+  /** The variables of a rendering. Those of the request cannot replace the template's own. */
   #variables(input: TemplateInput, messages: readonly AnyRecord[]): Map<string, Value> {
     const variables = new Map<string, Value>(Object.entries(this.#namedTokens));
     for (const [name, value] of dictOf(input.kwargs ?? {})) variables.set(String(name), value);
@@ -162,7 +162,7 @@ export class ChatTemplate {
     return variables.set("add_generation_prompt", input.addGenerationPrompt);
   }
 
-  /** A small chat as it stands, for what is asked of the template. */
+  /** Renders a small chat unchanged, to probe the template. */
   #probe(messages: readonly AnyRecord[], tools: readonly AnyRecord[]): string {
     const input = { messages, ...(tools.length > 0 ? { tools } : {}), addGenerationPrompt: false };
     return this.#execute(input, messages, PROBE_BUDGET);
@@ -186,7 +186,7 @@ export class ChatTemplate {
     const known = this.#contents.get(role);
     if (known) return known;
     const content = probeContent((...chat) => this.#probe(...chat), role, this.#traits.loopsOverContent);
-    // A role is whatever a client writes.
+    // Clients may write any role.
     if (this.#contents.size < MAX_ROLES) this.#contents.set(role, content);
     return content;
   }
@@ -196,7 +196,7 @@ export class ChatTemplate {
       try {
         return this.render({ messages: [{ role: "user", content: "x" }], addGenerationPrompt: true, kwargs });
       } catch {
-        // A template that refuses even this says nothing of thinking.
+        // The template refuses even this chat, so it cannot be probed for thinking.
         return undefined;
       }
     };
@@ -234,7 +234,7 @@ function templateError(thrown: unknown): GatewayError {
   return asGatewayError(thrown);
 }
 
-/** Puts a mark behind the text of the last message, so that its end can be found in the prompt; returns the text. */
+/** Puts a mark after the text of the last message, so that its end can be found in the prompt. Returns the text. */
 function markFinal(messages: AnyRecord[]): string {
   const last = messages.at(-1);
   const content = last?.["content"];
@@ -250,7 +250,7 @@ function markFinal(messages: AnyRecord[]): string {
   return String(part["text"]);
 }
 
-/** The prompt up to the mark. Where the template trims the text, white space at its end is not to be continued either. */
+/** The prompt up to the mark. Where the template trims the text, white space at its end is removed too. */
 function cutAtMark(prompt: string, final: string): string {
   const at = prompt.lastIndexOf(CONTINUE_MARK.trim());
   if (at < 0 || !prompt.includes(final.trim())) {

@@ -1,10 +1,10 @@
 import { GatewayError } from "../errors/errors.ts";
 import { ChatTemplate } from "./chat-template.ts";
 
-/** The chat templates of one model, compiled when they are first asked for. */
+/** The chat templates of one model. Each is compiled at its first use. */
 export class ChatTemplates {
   readonly #sources: ReadonlyMap<string, string>;
-  /** Tokens that templates see by name: `bos_token` and others. */
+  /** Tokens that templates know by name: `bos_token` and others. */
   readonly #namedTokens: Readonly<Record<string, string>>;
   readonly #compiled = new Map<string, ChatTemplate>();
 
@@ -17,7 +17,7 @@ export class ChatTemplates {
     return [...this.#sources.keys()];
   }
 
-  /** What the model's files say; undefined where they have none of this name. */
+  /** Source of the model's template of this name; undefined where its files have none. */
   sourceOf(name: string): string | undefined {
     return this.#sources.get(name);
   }

@@ -13,7 +13,7 @@ const END: AddedToken = {
   isSingleWord: false,
 };
 
-/** Encodes each unit of text as its code, and keeps what it was asked for. */
+/** Encodes each unit of text as its code, and records the texts that it was called with. */
 function setUp(options: { token?: AddedToken; isSplitExact?: boolean; isSync?: boolean } = {}) {
   const asked: string[] = [];
   const encode = (text: string, { addSpecialTokens }: EncodeOptions) => {

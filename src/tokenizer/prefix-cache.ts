@@ -4,33 +4,33 @@ import { nextTurn } from "../util/next-turn.ts";
 import { TokenFinder } from "./bpe/added-tokens.ts";
 import type { EncodeOptions, Encoder, MaybePromise, Tokenizer } from "./tokenizer.ts";
 
-/** A part is at least as long, UTF-16 units: shorter ones are encoded as fast as they are looked up. */
+/** Shortest part, UTF-16 units: shorter ones are encoded as fast as they are looked up. */
 const MIN_PART_CHARS = 256;
-/** Longer parts come once: documents, not turns of a conversation. */
+/** Longest part. Longer texts are documents, which come once, and not turns of a conversation. */
 const MAX_PART_CHARS = 1_000_000;
-/** Encoded before others have a turn, UTF-16 units: 10 ms of words that are not known. */
+/** Text that is encoded before other requests get a turn, UTF-16 units: 10 ms for unknown words. */
 const STEP_CHARS = 65_536;
-/** Of an entry beside its text and ids, about. */
+/** Approximate bytes of an entry, without its text and ids. */
 const ENTRY_BYTES = 200;
 
 type Source = Pick<Tokenizer, "encode" | "addedTokens" | "isSplitExact">;
 
 interface Frame {
-  /** Ids that the tokenizer puts before and behind a text. */
+  /** Ids that the tokenizer puts before and after a text. */
   readonly prefix: Uint32Array;
   readonly suffix: Uint32Array;
 }
 
 /**
- * Encodes with what it remembers of earlier prompts. A prompt is cut behind special tokens, where cutting changes no id: those are
- * always split off first. Where it is cut depends on the text before alone, so a conversation that goes on finds all its
- * earlier parts. Least recently used parts go when `maxBytes` are reached. The ids are those of the tokenizer.
+ * Encodes prompts with a cache of parts of earlier prompts. It cuts a prompt after special tokens, where cutting changes no
+ * id, because tokenizers split those off first. Each cut depends only on the text before it, so the next turn of a conversation
+ * finds all its earlier parts. At `maxBytes` the least recently used parts are dropped. The ids equal those of the tokenizer.
  */
 export class PrefixCache implements Encoder {
   readonly #tokenizer: Source;
   readonly #maxBytes: number;
   readonly #finder: TokenFinder;
-  /** Tokens behind which a text may be cut: they take nothing of what follows. */
+  /** Tokens after which a text may be cut, because they do not absorb following text. */
   readonly #cuts: ReadonlySet<number>;
   readonly #parts = new Map<string, Uint32Array>();
   #frame: Frame | undefined;
@@ -44,7 +44,7 @@ export class PrefixCache implements Encoder {
     this.#cuts = new Set(raw.filter((token) => token.isSpecial && !token.stripsRight).map((token) => token.id));
   }
 
-  /** Memory that is held, bytes, about. */
+  /** Approximate memory in use, bytes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -58,7 +58,7 @@ export class PrefixCache implements Encoder {
     return this.#finish(parts, options);
   }
 
-  /** Between the parts others go on, and nothing is encoded for a client that has left. */
+  /** Encodes in steps. Other requests run between the parts, and it stops when the client leaves. */
   async #encodeInSteps(
     parts: readonly string[],
     options: EncodeOptions,
@@ -112,7 +112,7 @@ export class PrefixCache implements Encoder {
 
   #remember(part: string, ids: Uint32Array): Uint32Array {
     if (part.length > MAX_PART_CHARS || this.#parts.has(part)) return ids;
-    // A part cut out of a prompt would keep all of the prompt alive.
+    // Copied, because a substring of a prompt would keep the whole prompt in memory.
     this.#parts.set(Buffer.from(part, "utf16le").toString("utf16le"), ids);
     this.#bytes += sizeOf(part, ids);
     for (const [oldest, itsIds] of this.#parts) {
@@ -123,7 +123,7 @@ export class PrefixCache implements Encoder {
     return ids;
   }
 
-  /** What is around the ids of a text when special tokens are asked for. */
+  /** Finds the ids that stand around a text when special tokens are added. */
   async #findFrame(): Promise<Frame> {
     const bare = await this.#tokenizer.encode("a", { addSpecialTokens: false });
     const framed = await this.#tokenizer.encode("a", { addSpecialTokens: true });

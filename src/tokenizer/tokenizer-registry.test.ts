@@ -4,7 +4,7 @@ import { GatewayError } from "../errors/errors.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { TokenizerRegistry, type TokenizerSource } from "./tokenizer-registry.ts";
 
-/** A registry whose loads end when the test says so. */
+/** A registry whose loads end when the test ends them. */
 function setUp() {
   const loads: {
     source: TokenizerSource;

@@ -6,23 +6,23 @@ import type { TokenizerFiles } from "./load/tokenizer-files.ts";
 export type TokenizerSource = LoadOptions &
   (
     | { readonly path: string }
-    /** `key` names the files, as the SHA-256 of their archive does: those of one key are loaded once. */
+    /** `key` identifies the files, like the SHA-256 of their archive. Files with one key are loaded once. */
     | { readonly files: TokenizerFiles; readonly key: string }
   );
 
-/** What is told of a tokenizer to whoever asks. */
+/** The public facts of a tokenizer. */
 export interface TokenizerInfo {
   readonly id: string;
-  /** Model that it is for. */
+  /** The tokenizer's model. */
   readonly name: string;
-  /** Path or key that it came from. */
+  /** Path or key of its source. */
   readonly source: string;
   readonly status: "processing" | "completed" | "failed";
   readonly vocabSize?: number;
   readonly error?: string;
 }
 
-/** A tokenizer that was named by its path, or one that was taken away: what other threads have to know. */
+/** A change that other threads must know: a tokenizer was named by its path, or removed. */
 export type TokenizerChange =
   | { readonly kind: "added"; readonly name: string; readonly path: string; readonly chatTemplate: string | undefined }
   | { readonly kind: "removed"; readonly name: string };
@@ -35,20 +35,20 @@ interface Load {
 interface Entry {
   info: TokenizerInfo;
   tokenizer?: Tokenizer;
-  /** Of one that was named by its path. */
+  /** The change, for a tokenizer that was named by its path. */
   change?: TokenizerChange;
   readonly loadKey: string;
   readonly load: Load;
 }
 
 interface RegistryOptions {
-  /** For tests. */
+  /** Replaces the loader in tests. */
   readonly load?: (source: TokenizerSource) => Promise<Tokenizer>;
 }
 
 /**
- * Tokenizers by the id of their model. Each source is loaded once, however many models name it and however many ask at
- * once; it is disposed of with the last of them, or with the registry.
+ * Tokenizers by the id of their model. Several models that name one source share one tokenizer, which is loaded once. It is
+ * disposed of with the last of these models, or with the registry.
  */
 export class TokenizerRegistry {
   readonly #entries = new Map<string, Entry>();
@@ -60,13 +60,13 @@ export class TokenizerRegistry {
     this.#load = options.load ?? loadFrom;
   }
 
-  /** Calls back after each change that is not one thread's own. The returned function stops it. */
+  /** Calls `listener` after each change that other threads must know. The returned function removes it. */
   onChange(listener: (change: TokenizerChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** As on another thread. */
+  /** Applies a change of another thread. */
   apply(change: TokenizerChange): void {
     if (change.kind === "removed") this.remove(change.name);
     else if (!this.#entries.has(change.name)) {
@@ -75,7 +75,7 @@ export class TokenizerRegistry {
     }
   }
 
-  /** Begins to load. Throws `invalid_request` with status 409 where the model has one; one that failed is replaced. */
+  /** Begins to load a tokenizer. Throws `invalid_request` with status 409 where the model already has one, unless that one failed to load. */
   add(name: string, source: TokenizerSource): TokenizerInfo {
     const present = this.#entries.get(name);
     if (present && present.info.status !== "failed") {
@@ -100,7 +100,7 @@ export class TokenizerRegistry {
     return info;
   }
 
-  /** What a thread that begins has to know. */
+  /** The changes that a new thread must apply. */
   named(): readonly TokenizerChange[] {
     return [...this.#entries.values()].flatMap(({ change }) => (change ? [change] : []));
   }
@@ -116,7 +116,7 @@ export class TokenizerRegistry {
       entry.info = { ...info, status: "completed", vocabSize: tokenizer.vocabSize };
     } catch (thrown) {
       entry.info = { ...info, status: "failed", error: asGatewayError(thrown).message };
-      // Another try reads the source again.
+      // The next call of `add` reads the source again.
       if (this.#loads.get(entry.loadKey) === entry.load) this.#loads.delete(entry.loadKey);
     }
   }
@@ -126,12 +126,12 @@ export class TokenizerRegistry {
     return this.#entries.get(name)?.tokenizer;
   }
 
-  /** Waits for one that is being loaded. Rejects with what went wrong; undefined where there is none of this name. */
+  /** Waits for a tokenizer that is being loaded. Rejects with the error of the load; resolves to undefined where the model has none. */
   async whenLoaded(name: string): Promise<Tokenizer | undefined> {
     return this.#entries.get(name)?.load.promise;
   }
 
-  /** By id or name. */
+  /** Looks a tokenizer up by its id or its model. */
   info(idOrName: string): TokenizerInfo | undefined {
     return this.#find(idOrName)?.info;
   }
@@ -140,7 +140,7 @@ export class TokenizerRegistry {
     return [...this.#entries.values()].map((entry) => entry.info);
   }
 
-  /** By id or name; whether there was one. What is still loading is dropped when it is there. */
+  /** Removes a tokenizer by its id or its model. Returns whether there was one. A tokenizer that is still loading is dropped when it is loaded. */
   remove(idOrName: string): boolean {
     const entry = this.#find(idOrName);
     if (!entry) return false;
@@ -165,7 +165,7 @@ export class TokenizerRegistry {
     if (this.#loads.get(loadKey) === load) this.#loads.delete(loadKey);
     load.promise.then(
       (tokenizer) => tokenizer[Symbol.dispose](),
-      () => undefined, // What did not load holds nothing.
+      () => undefined, // A failed load has nothing to dispose of.
     );
   }
 }

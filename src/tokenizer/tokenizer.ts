@@ -4,7 +4,7 @@ import type { Detokenizer, DetokenizerOptions } from "./decode/detokenizer.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 import type { GenerationDefaults } from "./load/tokenizer-config.ts";
 
-/** At once where that is cheap, else a promise: `await` takes both. */
+/** A value where it is cheap to have at once, otherwise a promise. `await` takes both. */
 export type MaybePromise<T> = T | Promise<T>;
 
 export interface EncodeOptions {
@@ -16,22 +16,22 @@ export interface DecodeOptions {
   readonly skipSpecialTokens: boolean;
 }
 
-/** What encodes text: the tokenizer, or a cache before it. */
+/** Encodes text: a tokenizer, or a cache in front of it. */
 export interface Encoder {
-  /** Long texts are encoded in steps where that changes nothing; with `signal` what is left of them is left when the client leaves. */
+  /** Encodes a long text in steps, where that changes no id. With `signal` it stops when the client leaves. */
   encode(text: string, options: EncodeOptions, signal?: LeaveSignal): MaybePromise<Uint32Array>;
 }
 
-/** One model's way between text and token ids. */
+/** Turns text of one model into token ids, and ids into text. */
 export interface Tokenizer extends Encoder {
-  /** Number of tokens, those added to the model's vocabulary included. Ids may be sparse and larger. */
+  /** Number of tokens, including added ones. Ids may be sparse, and larger than this. */
   readonly vocabSize: number;
   readonly bosToken: string | undefined;
   readonly eosToken: string | undefined;
   readonly bosTokenId: number | undefined;
-  /** Ids that end a generation: of generation_config.json, else config.json, else the id of `eosToken`. */
+  /** Ids that end a generation: from generation_config.json, otherwise config.json, otherwise the id of `eosToken`. */
   readonly eosTokenIds: readonly number[];
-  /** Longest sequence that the model takes, tokens, where its files say it. */
+  /** Longest sequence of the model, tokens; undefined where its files do not say. */
   readonly maxTokens: number | undefined;
   /** `architectures` of config.json. */
   readonly architectures: readonly string[];
@@ -39,29 +39,29 @@ export interface Tokenizer extends Encoder {
   readonly chatTemplates: ChatTemplates;
   /** Sampling defaults of generation_config.json. */
   readonly generationDefaults: GenerationDefaults;
-  /** Tokens beyond the model's vocabulary; the special ones among them are split off whatever text they stand in. */
+  /** Tokens outside of the model's vocabulary. Special ones are split off from any text around them. */
   readonly addedTokens: readonly AddedToken[];
-  /** What encodes: the TypeScript path that was checked against the native one, or the native one, and why. */
+  /** Which engine encodes, and why: the TypeScript one, which was checked against the native one, or the native one. */
   readonly engine: { readonly name: "byte-level-bpe" | "native"; readonly reason: string };
   /**
-   * Whether a text may be cut behind a special token and its parts encoded one by one, for the same ids. Not so where the
-   * first part is treated in a way of its own.
+   * Whether a text may be cut after a special token, and its parts encoded one by one, with the same ids. Not for tokenizers
+   * that treat the first part of a text in a special way.
    */
   readonly isSplitExact: boolean;
 
-  /** Rejects with `invalid_request` where an id is no token of this tokenizer; `param` is "tokens". */
+  /** Rejects with `invalid_request` (param "tokens") for an id that the tokenizer does not have. */
   decode(ids: ArrayLike<number>, options: DecodeOptions): MaybePromise<string>;
-  /** For the ids of one generated choice. Throws `not_implemented` for decoders of models that do not generate. */
+  /** Makes a detokenizer for the ids of one choice. Throws `not_implemented` for decoders of models that do not generate. */
   createDetokenizer(options: DetokenizerOptions): Detokenizer;
-  /** The token as the vocabulary writes it, `Ġhello`; undefined where there is none of this id. */
+  /** The token as the vocabulary writes it, for example `Ġhello`; undefined for unknown ids. */
   tokenOf(id: number): string | undefined;
   idOf(token: string): number | undefined;
-  /** What the token stands for, which need not be whole characters; empty where there is none of this id. */
+  /** The token's bytes in UTF-8, which may be parts of characters; empty for unknown ids. */
   bytesOf(id: number): Uint8Array;
   isSpecial(id: number): boolean;
   isToken(id: number): boolean;
-  /** No token stands for more characters. */
+  /** Characters of the longest token, or more. */
   readonly longestToken: number;
-  /** Ends the thread behind it; encodes under way reject. */
+  /** Ends the thread of the native tokenizer. Calls of `encode` that have not ended reject. */
   [Symbol.dispose](): void;
 }

@@ -1,4 +1,4 @@
-/** Codes of characters that the formats of the wire are made of. */
+/** Character codes that occur in wire formats. */
 export const TAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;

@@ -18,7 +18,7 @@ test("each is due once, when its time is over or up to 100 ms later, unless it w
         const other = takeOut === null ? undefined : all[takeOut];
         if (other) {
           line.delete(other);
-          // Who is due already stays so.
+          // A subject that is due stays due.
           if (!due.has(other.subject)) expected.delete(other.subject);
         }
         clock.advance(wait);

@@ -5,7 +5,7 @@ import { Sweep, SWEEP_MS } from "./sweep.ts";
 export class Timed<T> {
   readonly subject: T;
   readonly dueAt: number;
-  /** In the line; undefined at its ends, and outside of it. */
+  /** The neighbours in the line; undefined at its ends, and outside of it. */
   previous: Timed<T> | undefined;
   next: Timed<T> | undefined;
   isInLine = true;
@@ -17,8 +17,9 @@ export class Timed<T> {
 }
 
 /**
- * One bound on time for all, so that who began first is due first, and only the first has to be looked at. A list of their own and not
- * a `Set`, in which each costs 4 µs of a small request (Bun 1.4.5, 2026-11-26): it is old to the collector, and they are young.
+ * Deadlines with one length: the subject that began first is due first, so only the first is compared with the clock. It is a linked
+ * list and not a `Set`: an entry of a `Set` costs 4 µs of a small request (Bun 1.4.5, 2026-11-26), because the garbage collector
+ * treats the set as old and its entries as young.
  */
 export class DeadlineLine<T> {
   readonly #ms: number;
@@ -27,14 +28,14 @@ export class DeadlineLine<T> {
   #first: Timed<T> | undefined;
   #last: Timed<T> | undefined;
 
-  /** Calls `onDue` once for each, `ms` after it began or up to 100 ms later. */
+  /** Calls `onDue` once for each subject, `ms` after it began or up to 100 ms later. */
   constructor(clock: Clock, ms: number, onDue: (subject: T) => void) {
     this.#ms = ms;
     this.#onDue = onDue;
     this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
   }
 
-  /** `startedAt`: on the clock, and not before that of the one before. */
+  /** `startedAt`: a time of the clock, not before that of the previous subject. */
   add(subject: T, startedAt: number): Timed<T> {
     const timed = new Timed(subject, startedAt + this.#ms);
     timed.previous = this.#last;

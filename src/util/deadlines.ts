@@ -7,8 +7,8 @@ interface Deadline {
 }
 
 /**
- * Bounds on time for what nearly always ends well before them. A timer for each costs 20 µs of CPU (Bun 1.4.5, a third of a
- * small request, 2026-11-23); one timer that looks at all of them now and then costs nothing.
+ * Time-outs for work that nearly always ends long before them. A timer for each would cost 20 µs of CPU (Bun 1.4.5, a third
+ * of a small request, 2026-11-23). One timer that checks all of them now and then costs nothing.
  */
 export class Deadlines implements Disposable {
   readonly #clock: Clock;
@@ -28,7 +28,7 @@ export class Deadlines implements Disposable {
     return () => this.#pending.delete(deadline);
   }
 
-  /** Nothing that is pending comes due any more. */
+  /** Cancels all pending time-outs. */
   [Symbol.dispose](): void {
     this.#sweep[Symbol.dispose]();
     this.#pending.clear();

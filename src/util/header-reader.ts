@@ -1,6 +1,6 @@
 /** Header fields by name, in lower case. `Headers` fits it by shape. */
 export interface HeaderReader {
-  /** The value; where the field came more than once, the values joined with `, `. */
+  /** The value; of a field that occurs more than once, the values joined with `, `. */
   get(name: string): string | null;
   has(name: string): boolean;
 }

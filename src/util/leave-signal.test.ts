@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { LeaveController, type LeaveSignal } from "./leave-signal.ts";
 
-/** Both are used through the one interface, so what holds for one has to hold for the other. */
+/** Both are used through one interface, so the same tests must pass for both. */
 const KINDS: Record<string, () => { readonly signal: LeaveSignal; leave(reason: unknown): void }> = {
   "a LeaveController": () => {
     const signal = new LeaveController();

@@ -1,7 +1,7 @@
 /** Who is told that nobody waits any more: a function, or an object, which costs no closure for each request. */
 export type LeaveListener = (() => void) | { handleEvent(): void };
 
-/** Says that nobody waits for something any more. `AbortSignal` fits it by shape. */
+/** Signals that the client, or another waiter, has gone. `AbortSignal` fits it by shape. */
 export interface LeaveSignal {
   readonly aborted: boolean;
   readonly reason: unknown;
@@ -10,8 +10,8 @@ export interface LeaveSignal {
 }
 
 /**
- * A signal for each request, and so without the cost of an `AbortSignal`, which is an event target with all that belongs to
- * one (4 µs of a small request, Bun 1.4.5, 2026-11-24).
+ * A signal that every request can afford. An `AbortSignal` is a full event target and costs 4 µs of a small request (Bun 1.4.5,
+ * 2026-11-24).
  */
 export class LeaveController implements LeaveSignal {
   aborted = false;
@@ -38,12 +38,12 @@ export class LeaveController implements LeaveSignal {
     if (index >= 0) this.#others?.splice(index, 1);
   }
 
-  /** Calls those who listen, once; later calls do nothing. */
+  /** Calls the listeners once. Later calls do nothing. */
   leave(reason: unknown): void {
     if (this.aborted) return;
     this.aborted = true;
     this.reason = reason;
-    // One by one: who is called may take another off.
+    // One by one, because a listener may remove another one.
     for (let next = this.#first; next; next = this.#first) {
       this.#first = this.#others?.shift();
       if (typeof next === "function") next();

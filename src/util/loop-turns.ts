@@ -1,13 +1,13 @@
-/** What wants to know that the event loop has turned. */
+/** An object that waits for a turn of the event loop. */
 export interface Turning {
-  /** The loop has turned once more. True: tell me of the next turn as well. */
+  /** Called when the loop has turned. Return true to be called after the next turn too. */
   turned(): boolean;
 }
 
-/** Runs `action` once, when the loop has turned; `setImmediate` but in tests. */
+/** Runs `action` once, after the next turn of the loop: `setImmediate`, except in tests. */
 export type OnTurn = (action: () => void) => void;
 
-/** Tells of the turns of the event loop: between two of them all sockets have been looked at for what has come. */
+/** Calls objects back after turns of the event loop. Between two turns the loop reads all sockets that have data. */
 export class LoopTurns {
   readonly #onTurn: OnTurn;
   readonly #waiting = new Set<Turning>();
@@ -16,7 +16,7 @@ export class LoopTurns {
     this.#onTurn = onTurn;
   }
 
-  /** Calls `turned` at the next turn. */
+  /** Calls `one.turned` after the next turn. */
   add(one: Turning): void {
     if (this.#waiting.size === 0) this.#onTurn(this.#turn);
     this.#waiting.add(one);

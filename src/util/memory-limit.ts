@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 
-/** Where the kernel says what a container may take: version 2 of control groups, then version 1. */
+/** Files in which the kernel states a container's memory limit: control groups version 2, then version 1. */
 const LIMIT_FILES = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
-/** What this process may take of memory, bytes; undefined where nothing but the machine bounds it. */
+/** The container's memory limit, bytes; undefined where there is none. */
 export function memoryLimitBytes(read: (path: string) => string = readText): number | undefined {
   for (const path of LIMIT_FILES) {
-    // Without a limit there is `max`, or a number beyond any machine.
+    // Without a limit the file has `max`, or a number larger than any machine's memory.
     const bytes = Number(read(path) || Number.NaN);
     if (bytes > 0 && bytes < totalmem()) return bytes;
   }
@@ -18,7 +18,7 @@ function readText(path: string): string {
   try {
     return readFileSync(path, "latin1").trim();
   } catch {
-    // Not there: another version, or no control groups at all.
+    // The file does not exist: another version, or no control groups.
     return "";
   }
 }

@@ -1,4 +1,4 @@
-/** Lets whatever is ready on the event loop go first. */
+/** Resolves after the work that is already ready on the event loop. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);

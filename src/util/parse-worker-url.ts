@@ -6,7 +6,7 @@ export type ParsedWorkerUrl =
       readonly ok: true;
       readonly url: string;
       readonly connectionMode: ConnectionMode;
-      /** What was said of the address and is not part of it: the path that clients of an OpenAI API are given. */
+      /** A path that was removed from the address: the one that clients of an OpenAI API use. */
       readonly leftOut?: "/v1";
     }
   | { readonly ok: false; readonly reason: string };
@@ -22,13 +22,13 @@ const MODES: ReadonlyMap<string, ConnectionMode> = new Map([
 const NOT_WRITTEN_IN_ADDRESSES = /[\u0000-\u0020\u007f]/;
 
 /**
- * The address of a worker: `http(s)://host[:port]`, `grpc(s)://host:port`, or `host:port`, which is taken as HTTP.
- * The result is an origin: scheme and host in lower case, no trailing slash. `/v1` behind an HTTP address is left out, as
- * it is what people copy from the settings of a client; any other path, query, fragment and user are refused.
+ * The address of a worker: `http(s)://host[:port]`, `grpc(s)://host:port`, or `host:port`, which means HTTP.
+ * The result is an origin: scheme and host in lower case, no trailing slash. `/v1` after an HTTP address is removed,
+ * because people copy it from the settings of a client. Any other path, query, fragment or user is refused.
  */
 export function parseWorkerUrl(text: string): ParsedWorkerUrl {
   const trimmed = text.trim();
-  // The URL parser drops tabs and line breaks: what is then asked is not the address that was written.
+  // The URL parser drops tabs and line breaks. The gateway would then ask another address than the one that was written.
   if (NOT_WRITTEN_IN_ADDRESSES.test(trimmed)) {
     return { ok: false, reason: "it must not contain spaces or control characters" };
   }
@@ -58,7 +58,7 @@ export function connectionModeOf(url: string): ConnectionMode {
   return url.startsWith("grpc") ? "grpc" : "http";
 }
 
-/** What to say of an address of which a part was left out; undefined where nothing was. */
+/** The notice for an address from which `/v1` was removed; undefined for other addresses. */
 export function leftOutNotice(text: string): string | undefined {
   const parsed = parseWorkerUrl(text);
   if (!parsed.ok || parsed.leftOut === undefined) return undefined;

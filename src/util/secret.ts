@@ -1,4 +1,4 @@
-/** A value that never prints. It leaves by `reveal` and `bearer` alone; grep for them to see who reads secrets. */
+/** A value that never prints. Only `reveal` and `bearer` give it out; search for them to see which code reads secrets. */
 export class Secret {
   readonly #value: string;
 

@@ -1,9 +1,10 @@
 /**
- * The candidate that was likely meant. One that has all the words of `text` in their order comes first (`admin_key` for
- * `admin_api_key`, though `api_key` differs in fewer letters); else the one that differs least, if little enough to be a slip.
+ * The candidate that the user likely meant. A candidate that has all words of `text` in their order comes first (for
+ * `admin_key` it is `admin_api_key`, although `api_key` differs in fewer letters). Otherwise it is the candidate with the
+ * smallest difference, if that is small enough for a typing error.
  */
 export function closest(text: string, candidates: Iterable<string>): string | undefined {
-  // No name is as long; to compare it would take its time.
+  // No name is this long, and comparing would take long.
   if (text.length > MAX_CHARS) return undefined;
   const words = wordsOf(text);
   let fuller: string | undefined;
@@ -34,7 +35,7 @@ function isWithin(words: readonly string[], all: readonly string[]): boolean {
   return found === words.length;
 }
 
-/** Insertions, deletions and substitutions that turn one into the other. */
+/** Number of insertions, deletions and substitutions that turn one text into the other. */
 function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (let i = 1; i <= from.length; i += 1) {

@@ -1,8 +1,8 @@
 import type { LeaveSignal } from "./leave-signal.ts";
 
 /**
- * Waits for the work, but no longer than the client does. Resolves or rejects as the work does; rejects with the signal's reason at
- * once when the client leaves, or has left before. The work itself goes on, and what it comes to is dropped.
+ * Waits for the work, but no longer than the client does. Resolves or rejects as the work does. Rejects at once with the
+ * signal's reason when the client leaves, or has already left. The work goes on, and its result is dropped.
  */
 export async function untilLeft<T>(work: Promise<T>, signal: LeaveSignal): Promise<T> {
   const { promise: left, reject } = Promise.withResolvers<never>();

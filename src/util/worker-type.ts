@@ -1,3 +1,3 @@
-/** What a worker does of a request: all of it, its prefill, or its decode. */
+/** Which part of a request a worker does: all of it, its prefill, or its decode. */
 export const WORKER_TYPES = ["regular", "prefill", "decode"] as const;
 export type WorkerType = (typeof WORKER_TYPES)[number];

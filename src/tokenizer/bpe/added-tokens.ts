@@ -1,11 +1,11 @@
-/** A token that stands beside the model's vocabulary. */
+/** A token outside of the model's vocabulary. */
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly isSpecial: boolean;
-  /** Whether it is looked for after the text has been normalised. */
+  /** Whether it is searched in the normalised text. */
   readonly isNormalized: boolean;
-  /** Whether it takes white space before or after it with it, or only stands alone as a word. */
+  /** Whether it absorbs white space before or after it, or only matches as a whole word. */
   readonly stripsLeft: boolean;
   readonly stripsRight: boolean;
   readonly isSingleWord: boolean;
@@ -16,12 +16,12 @@ interface TrieNode {
   id: number;
 }
 
-/** Finds tokens in text as the native splitter does: leftmost first, and of those the longest. */
+/** Finds tokens in text like the native splitter: the leftmost match, and the longest at one place. */
 export class TokenFinder {
   readonly #root: TrieNode = { next: new Map(), id: -1 };
   /** Matches any character that begins a token; undefined where there are no tokens. */
   readonly #first: RegExp | undefined;
-  /** Where the last match begins and ends, and its id. */
+  /** Begin and end of the last match, and its id. */
   start = 0;
   end = 0;
   id = -1;
@@ -47,7 +47,7 @@ export class TokenFinder {
     node.id = id;
   }
 
-  /** Sets `start`, `end` and `id` to the first token at or behind `from`. */
+  /** Sets `start`, `end` and `id` to the first token at or after `from`. */
   next(text: string, from: number): boolean {
     const first = this.#first;
     if (!first) return false;

@@ -25,7 +25,7 @@ export interface Merge {
   readonly merged: number;
 }
 
-/** `merges` in the order of their rank; where a pair comes twice, its last rank counts. */
+/** `merges` are in the order of their rank. Of a pair that occurs twice, the last rank counts. */
 export function buildMerges(merges: readonly Merge[], byteIds: readonly number[]): MergeTables {
   const places = 2 ** Math.ceil(Math.log2(Math.max(2, merges.length * 2)));
   const pairs = sharedInt32(places * PAIR_WIDTH);
@@ -50,8 +50,8 @@ function isPair(pairs: Int32Array, place: number, left: number, right: number): 
 }
 
 /**
- * Merges the bytes of a word, lowest rank first and of equal ranks the leftmost, with a heap over a linked list: a word of n
- * bytes costs n log n however it is made. Not reentrant: its scratch memory is its own.
+ * Merges the bytes of a word: the lowest rank first, and the leftmost of equal ranks. It uses a heap over a linked list, so any
+ * word of n bytes costs n log n. Not reentrant, because all calls share its scratch memory.
  */
 export class BpeMerger {
   readonly #byteIds: Int32Array;
@@ -97,7 +97,7 @@ export class BpeMerger {
     this.#ids = new Int32Array(size);
     this.#next = new Int32Array(size);
     this.#previous = new Int32Array(size);
-    // Each of at most n - 1 merges offers two pairs, beside the n - 1 at the beginning.
+    // n - 1 pairs at the beginning, and two new ones for each of at most n - 1 merges.
     this.#heap = new Float64Array(size * 3);
   }
 
@@ -112,7 +112,7 @@ export class BpeMerger {
     }
   }
 
-  /** The rank of the symbol at a position with the one behind it, -1 for none. */
+  /** The rank of the symbol at a position with the next one; -1 where they have none. */
   #rankAt(position: number): number {
     const right = this.#next[position] ?? -1;
     if (right < 0) return -1;
@@ -129,7 +129,7 @@ export class BpeMerger {
     if ((this.#ids[position] ?? -1) < 0) return;
     const merged = this.#merged[Math.floor(key / POSITIONS)] ?? 0;
     const rank = this.#rankAt(position);
-    // What it was offered for may have changed. As in the native tokenizer, only what would be made of it counts.
+    // The symbols may have changed since the pair was offered. Like the native tokenizer, compare only the merged symbol.
     if (rank < 0 || this.#merged[rank] !== merged) return;
     const right = this.#next[position] ?? -1;
     const after = this.#next[right] ?? -1;

@@ -6,15 +6,15 @@ import { translatePattern } from "./split-pattern.ts";
 
 export type NormalForm = "NFC" | "NFD" | "NFKC" | "NFKD";
 
-/** All that the TypeScript encoder needs to know of a tokenizer, beside its vocabulary and added tokens. May cross threads. */
+/** Everything that the TypeScript encoder needs of a tokenizer, besides its vocabulary and added tokens. It can be sent to other threads. */
 export interface BpePlan {
   readonly forms: readonly NormalForm[];
-  /** Sources of regular expressions (flags `u`, `g`), applied one behind the other, that cut text into words. */
+  /** Sources of regular expressions (flags `u`, `g`) that cut text into words, applied one after the other. */
   readonly patterns: readonly string[];
-  /** A word that is in the vocabulary as it stands is that token, whatever the merges would make of it. */
+  /** A whole word in the vocabulary becomes that token, even where the merges give another result. */
   readonly ignoresMerges: boolean;
   readonly merges: MergeTables;
-  /** Ids that the post-processor puts before and behind a text. */
+  /** Ids that the post-processor puts before and after a text. */
   readonly prefix: readonly number[];
   readonly suffix: readonly number[];
 }
@@ -23,13 +23,13 @@ export type BpePlanResult =
   | { readonly ok: true; readonly plan: BpePlan }
   | { readonly ok: false; readonly reason: string };
 
-/** What a byte-level pre-tokenizer cuts by where it brings its own pattern. */
+/** The pattern of a byte-level pre-tokenizer that uses its own. */
 const BYTE_LEVEL_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const FORMS: ReadonlySet<unknown> = new Set<NormalForm>(["NFC", "NFD", "NFKC", "NFKD"]);
 
 class Unsupported extends Error {}
 
-/** Reads tokenizer.json; says why where the model is not a byte-level BPE as the TypeScript encoder knows it. Throws nothing. */
+/** Reads tokenizer.json. Returns the plan, or the reason why the TypeScript encoder cannot encode for this model. Never throws. */
 export function planBpe(json: AnyRecord, added: readonly AddedToken[]): BpePlanResult {
   try {
     if (added.some((token) => token.isSingleWord))
@@ -59,7 +59,7 @@ function plan(json: AnyRecord): BpePlan {
   };
 }
 
-/** The members of a sequence in order, the thing itself where it is none, nothing for null. */
+/** The members of a sequence in order; the value itself where it is not a sequence; nothing for null. */
 function parts(value: unknown, key: string): readonly AnyRecord[] {
   if (value === undefined || value === null) return [];
   if (!isRecord(value)) throw new Unsupported("a part of tokenizer.json is not an object");
@@ -133,7 +133,7 @@ function readPostProcessor(value: unknown): { readonly prefix: readonly number[]
   const prefix: number[] = [];
   const suffix: number[] = [];
   for (const step of parts(value, "processors")) {
-    // It changes offsets only.
+    // It only changes offsets.
     if (step["type"] === "ByteLevel") continue;
     if (step["type"] !== "TemplateProcessing") throw new Unsupported(`post-processor ${String(step["type"])}`);
     if (prefix.length + suffix.length > 0) throw new Unsupported("several templates of special tokens");

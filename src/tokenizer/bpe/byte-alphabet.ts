@@ -1,6 +1,6 @@
 /**
- * Byte-level vocabularies write each byte as one printable character: those that print stand for themselves, the other 68
- * take the code points from 256 on in order.
+ * Byte-level vocabularies write each byte as one printable character. Printable bytes stand for themselves; the other 68 have
+ * the code points from 256 on, in order.
  */
 function isPrintable(byte: number): boolean {
   return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
@@ -18,7 +18,7 @@ for (let byte = 0; byte < 256; byte += 1) {
   BYTE_OF_CHAR[char] = byte;
 }
 
-/** The bytes that a token of a byte-level vocabulary stands for; undefined where a character of it is not of the alphabet. */
+/** The bytes of a token of a byte-level vocabulary; undefined where a character is not in the alphabet. */
 export function bytesOfToken(token: string): Uint8Array | undefined {
   const bytes = new Uint8Array(token.length);
   for (let index = 0; index < token.length; index += 1) {

@@ -6,11 +6,11 @@ import type { Vocabulary } from "./vocabulary.ts";
 import { WordCache } from "./word-cache.ts";
 
 /**
- * Longest text that is encoded here, UTF-16 units: 16,000 tokens of English, 2 ms when its words are known; a single word of
- * random letters takes 30 ms. A longer one goes to the native tokenizer, which holds nobody up on its thread.
+ * Longest text that is encoded here, UTF-16 units: 16,000 tokens of English, in 2 ms when its words are known. A single word of
+ * random letters takes 30 ms. Longer texts go to the native tokenizer, whose thread delays no other request.
  */
 export const MAX_SYNC_CHARS = 65_536;
-/** Longer words are no words, and would fill the cache. */
+/** Longest word in the cache. Longer ones are rarely real words, and would fill it. */
 const MAX_CACHED_CHARS = 64;
 
 const utf8 = new TextEncoder();
@@ -19,14 +19,14 @@ const SPACE = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]
 
 /**
  * Byte-level BPE in TypeScript: text -> added tokens -> normal form -> words by regular expression -> merges. Synchronous, with
- * a bounded cache of words. Equal to the native tokenizer, which is checked for each model before it is used. Not reentrant.
+ * a bounded cache of words. Not reentrant. Before it is used for a model, a self-check compares it with the native tokenizer.
  */
 export class ByteLevelBpe {
   readonly #plan: BpePlan;
   readonly #vocabulary: Vocabulary;
   readonly #patterns: readonly RegExp[];
   readonly #byId: ReadonlyMap<number, AddedToken>;
-  /** Tokens looked for in the text as it came, and those looked for once it is normalised. */
+  /** Finders of the tokens in the original text, and of those in the normalised text. */
   readonly #raw: TokenFinder;
   readonly #normalized: TokenFinder;
   readonly #merger: BpeMerger;
@@ -78,7 +78,7 @@ export class ByteLevelBpe {
     this.#out = larger;
   }
 
-  /** Emits the ids of the tokens that stand in the text, and calls `onText` for what is between them. */
+  /** Emits the ids of added tokens in the text, and calls `onText` for the text between them. */
   #split(finder: TokenFinder, text: string, onText: (part: string) => void): void {
     let from = 0;
     for (let at = 0; finder.next(text, at);) {
@@ -110,7 +110,7 @@ export class ByteLevelBpe {
     else for (const word of words) this.#encodeWord(word);
   }
 
-  /** As above where matches do not cover the text: what is between them is a word too. */
+  /** Encodes the matches of a pattern that does not cover the text; the text between two matches is a word too. */
   #encodeBetween(text: string, pattern: RegExp, step: number): void {
     let from = 0;
     for (const match of text.matchAll(pattern)) {
@@ -146,7 +146,7 @@ export class ByteLevelBpe {
     this.#count += this.#merger.merge(this.#bytes, length, this.#out, this.#count);
   }
 
-  /** The token that the word is, if it is one. */
+  /** The id of the whole word, if it is a token. */
   #wholeWord(length: number): number | undefined {
     let at = 0;
     for (let index = 0; index < length; index += 1) {
@@ -161,7 +161,7 @@ export class ByteLevelBpe {
   }
 }
 
-/** Where the white space begins that ends at `end`, looked at backwards: each character once. */
+/** Index where the white space before `end` begins. It looks backwards, at each character once. */
 function beforeSpace(text: string, from: number, end: number): number {
   let start = end;
   while (start > from && SPACE.test(text.charAt(start - 1))) start -= 1;

@@ -1,6 +1,6 @@
 /**
- * Code points that the regular expressions or normal forms of JavaScript (Unicode 17) and those of the native tokenizer
- * (older ones) treat differently: letters that one of them does not know yet, mostly. `test/tokenizer/` finds them anew.
+ * Code points that JavaScript (Unicode 17) and the native tokenizer (an older Unicode) treat differently in regular expressions or
+ * normal forms. Most are letters that one of the two does not know yet. `test/tokenizer/` computes them again.
  */
 const RANGES = [
   "295 7fd 88f-89f 8ca-8d3 9fe c3c c5c cdc d3b-d3c eba 1715 1abf-1aeb 1df6-1dfa 20c1 2b96 32ff a7ce-a7d4",
@@ -19,7 +19,7 @@ const NEWER = new RegExp(
   "u",
 );
 
-/** Whether a text has characters of which the native tokenizer may think otherwise. */
+/** Whether a text has characters that the native tokenizer may treat differently. */
 export function hasNewerCharacters(text: string): boolean {
   return NEWER.test(text);
 }

@@ -1,13 +1,13 @@
 /** Unicode White_Space, which is what `\s` means to the native tokenizer. JavaScript's has U+FEFF and lacks U+0085. */
 const WHITE_SPACE = "\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-/** What JavaScript, with the flag `u`, lets one escape. */
+/** Characters that JavaScript allows to escape with the flag `u`. */
 const SYNTAX = "^$\\.*+?()[]{}|/";
 /** Escapes that mean the same in both languages. */
 const SHARED = "tnrfvd";
 
 /**
- * A pattern of the native tokenizer's regex language (Oniguruma) as JavaScript source for the flags `u` and `g`; undefined
- * where a construct in it is not known to mean the same. What is translated is held to the native ids by the self-check.
+ * Translates a pattern of the native tokenizer's regex language (Oniguruma) into JavaScript source for the flags `u` and `g`.
+ * Returns undefined for a construct that may mean something else in JavaScript. The self-check compares the result with the native ids.
  */
 export function translatePattern(pattern: string): string | undefined {
   let out = "";
@@ -20,13 +20,13 @@ export function translatePattern(pattern: string): string | undefined {
       out += escape.source;
       at = escape.last;
     } else if (isInClass) {
-      // A set within a set, an intersection.
+      // A set within a set, or an intersection.
       if (char === "[" || (char === "&" && pattern.charAt(at + 1) === "&")) return undefined;
       if (char === "]") isInClass = false;
       out += char;
     } else {
       if (char === "[") isInClass = true;
-      // Lines, and possessive repetition, mean other things.
+      // Anchors, dots and possessive repetition differ between the two languages.
       if (char === "^" || char === "$" || char === ".") return undefined;
       if (char === "+" && "?*+".includes(pattern.charAt(at - 1)) && pattern.charAt(at - 2) !== "\\") return undefined;
       out += char;
@@ -54,7 +54,7 @@ function translateEscape(
       ? { source: `\\${char}${property[0]}`, last: last + property[0].length }
       : undefined;
   }
-  // Digits are of any script to the native tokenizer.
+  // The native tokenizer's digits include those of all scripts.
   if (char === "d") return { source: "\\p{Nd}", last };
   if (SHARED.includes(char)) return { source: `\\${char}`, last };
   if (/[A-Za-z0-9]/.test(char) || char === "") return undefined;

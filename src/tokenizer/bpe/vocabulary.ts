@@ -1,8 +1,8 @@
-/** Tables of a vocabulary. Shared memory: any thread reads them, none writes them once they are made. */
+/** Tables of a vocabulary in shared memory. All threads read them; no thread writes them once they are made. */
 export interface VocabularyTables {
   /** The tokens in UTF-8, by id. */
   readonly bytes: Uint8Array;
-  /** Where the token of an id begins in `bytes`; the next entry is where it ends. Longer by one than there are ids. */
+  /** Index in `bytes` where the token of each id begins; the next entry is its end. One entry more than there are ids. */
   readonly offsets: Uint32Array;
   /** Open-addressed table from the hash of a token to its id + 1; 0 is empty. A power of two, at most half full. */
   readonly slots: Int32Array;
@@ -57,7 +57,7 @@ function claimSlot(slots: Int32Array, hash: number, id: number): void {
   slots[slot] = id + 1;
 }
 
-/** Token by id and id by token, over tables. */
+/** Looks up tokens by id and ids by token. */
 export class Vocabulary {
   readonly #bytes: Uint8Array;
   readonly #offsets: Uint32Array;
@@ -78,12 +78,12 @@ export class Vocabulary {
   tokenOf(id: number): string | undefined {
     const from = this.#offsets[id];
     const end = this.#offsets[id + 1];
-    // A token of no characters is no token: such ids are gaps.
+    // Ids without characters are gaps in the vocabulary.
     if (from === undefined || end === undefined || from === end) return undefined;
     return decoder.decode(this.#bytes.slice(from, end));
   }
 
-  /** Bytes of the longest token as the vocabulary writes it, which are no fewer than the characters that it stands for. */
+  /** Bytes of the longest token as the vocabulary writes it; at least as many as the token's characters. */
   get longestToken(): number {
     let longest = 1;
     for (let id = 0; id < this.idBound; id += 1) {

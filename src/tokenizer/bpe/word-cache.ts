@@ -1,9 +1,9 @@
-/** Entries of a generation. Words of text repeat within it and between requests; 64k cover a language and a program. */
+/** Entries of one generation. Words repeat within a text and between texts; two generations (64k) cover a language and a program. */
 const GENERATION = 32_768;
 
 /**
- * Ids of words, bounded: two generations, of which the older is dropped when the younger is full. A word that is met again
- * moves to the younger, so what is used stays.
+ * A bounded cache of words and their ids, in two generations. When the younger one is full, the older one is dropped. A word
+ * that is used again moves to the younger generation, so words in use stay.
  */
 export class WordCache {
   #young = new Map<string, number | Uint32Array>();
@@ -19,7 +19,7 @@ export class WordCache {
 
   /** One id, or several. */
   set(word: string, ids: number | Uint32Array): void {
-    // A word cut out of a prompt would keep all of the prompt alive.
+    // Copied, because a substring of a prompt would keep the whole prompt in memory.
     this.#insert(Buffer.from(word, "utf16le").toString("utf16le"), ids);
   }
 

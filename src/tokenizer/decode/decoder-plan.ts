@@ -1,6 +1,6 @@
 import { isRecord, type AnyRecord } from "../../util/objects.ts";
 
-/** How tokens become text, as far as one token at a time tells. May cross threads. */
+/** How single tokens become text. It can be sent to other threads. */
 export type DecoderPlan =
   | { readonly kind: "byte-level" }
   | {
@@ -9,11 +9,11 @@ export type DecoderPlan =
       readonly replacements: readonly { readonly from: string; readonly to: string }[];
       /** Whether `<0xE4>` stands for a byte. */
       readonly hasByteFallback: boolean;
-      /** Spaces that are taken from the beginning of the whole text at most. */
+      /** Most spaces that are removed from the beginning of the whole text. */
       readonly stripsAtStart: number;
     };
 
-/** Reads `decoder` of tokenizer.json. undefined: one that needs more than a token at a time, as of models that do not generate. */
+/** Reads `decoder` of tokenizer.json. Returns undefined for decoders that need more than one token at a time; models that generate have none of these. */
 export function readDecoder(value: unknown): DecoderPlan | undefined {
   if (!isRecord(value)) return undefined;
   const steps = value["type"] === "Sequence" && Array.isArray(value["decoders"]) ? value["decoders"] : [value];

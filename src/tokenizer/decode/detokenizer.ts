@@ -5,8 +5,8 @@ import type { Vocabulary } from "../bpe/vocabulary.ts";
 export interface DetokenizerOptions {
   readonly skipSpecialTokens: boolean;
   /**
-   * Whether the ids are a whole text, whose first space some tokenizers have put there themselves, or go on behind a prompt
-   * (the default), where a space is a space.
+   * Whether the ids are a whole text, or follow a prompt (the default). Some tokenizers add a space at the beginning of a
+   * whole text; after a prompt a space belongs to the text.
    */
   readonly isWholeText?: boolean;
 }
@@ -14,10 +14,10 @@ export interface DetokenizerOptions {
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const NONE = new Uint8Array(0);
 
-/** What an id stands for: text where it is whole characters, else bytes that its neighbours complete. */
+/** The text of an id; its bytes, where they are parts of characters that neighbours complete. */
 type Piece = string | Uint8Array;
 
-/** Pieces of the ids of one tokenizer, made as they are met, for all its detokenizers. */
+/** The pieces of one tokenizer's ids. Each is made at its first use, and all detokenizers share them. */
 export class TokenPieces {
   readonly #vocabulary: Vocabulary;
   readonly #plan: DecoderPlan;
@@ -31,7 +31,7 @@ export class TokenPieces {
     this.#pieces = Array<Piece | undefined>(vocabulary.idBound).fill(undefined);
   }
 
-  /** Most spaces that are taken from the beginning of a whole text. */
+  /** Most spaces that are removed from the beginning of a whole text. */
   get stripsAtStart(): number {
     return this.#plan.kind === "pieces" ? this.#plan.stripsAtStart : 0;
   }
@@ -40,7 +40,7 @@ export class TokenPieces {
     return this.#special.has(id);
   }
 
-  /** Nothing for ids that are none of the tokenizer: engines pad vocabularies, and a model may say any of it. */
+  /** The piece of an id; empty for ids that the tokenizer does not have. Engines pad vocabularies, and a model may generate a padding id. */
   at(id: number): Piece {
     const known = this.#pieces[id];
     if (known !== undefined) return known;
@@ -64,13 +64,13 @@ export class TokenPieces {
   }
 }
 
-/** The text of bytes that are whole characters; else the bytes. */
+/** Text, if the bytes are whole characters; otherwise the bytes. */
 function wholeText(bytes: Uint8Array): Piece {
   const text = utf8.decode(bytes);
   return text.includes("\ufffd") ? bytes : text;
 }
 
-/** How many bytes at the end are the beginning of a character that more bytes may complete: 0 to 3. */
+/** Number of bytes at the end that begin an incomplete character: 0 to 3. */
 function incompleteAtEnd(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
     const lead = bytes[bytes.length - back] ?? 0;
@@ -81,7 +81,7 @@ function incompleteAtEnd(bytes: Uint8Array): number {
   return 0;
 }
 
-/** Whether a lead byte goes with the byte behind it: not so for overlong forms, surrogates and what is past U+10FFFF. */
+/** Whether a lead byte and the next byte are possible in UTF-8. Overlong forms, surrogates and code points beyond U+10FFFF are not. */
 function isPossible(lead: number, second: number | undefined): boolean {
   if (second === undefined) return true;
   if (lead === 0xe0) return second >= 0xa0;
@@ -99,10 +99,10 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
 }
 
 /**
- * Text of ids as they come, for one choice. Never cuts a character: bytes that may still be completed are held back. The parts
- * joined are what decoding all ids at once gives; but where a byte-fallback model says bytes that are no UTF-8, each broken
- * sequence is one U+FFFD here, and the native decoder, which sees the end, writes one for each byte of the whole run. Ids that
- * are none of the tokenizer are skipped.
+ * Turns the ids of one choice into text while they arrive. It never cuts a character: it holds back bytes that may still be
+ * completed. The joined parts equal the text of all ids decoded at once, with one exception. Where a byte-fallback model
+ * generates bytes that are not UTF-8, each broken sequence becomes one U+FFFD here; the native decoder sees the end and writes
+ * one for each byte. Ids that the tokenizer does not have are skipped.
  */
 export class Detokenizer {
   readonly #pieces: TokenPieces;
@@ -116,7 +116,7 @@ export class Detokenizer {
     this.#toStrip = options.isWholeText === true ? pieces.stripsAtStart : 0;
   }
 
-  /** Text that is complete with these ids; empty while a character is not. */
+  /** The text that is complete with these ids; empty while a character is incomplete. */
   push(ids: ArrayLike<number>): string {
     let text = "";
     for (let index = 0; index < ids.length; index += 1) {
@@ -130,7 +130,7 @@ export class Detokenizer {
     return this.#toStrip === 0 || text === "" ? text : this.#strip(text);
   }
 
-  /** What was held back, as U+FFFD: nothing completes it any more. */
+  /** Ends the text. Bytes that were held back become U+FFFD. */
   flush(): string {
     if (this.#held.length === 0) return "";
     const text = utf8.decode(this.#held);
@@ -148,7 +148,7 @@ export class Detokenizer {
   #strip(text: string): string {
     let from = 0;
     while (from < this.#toStrip && text.charCodeAt(from) === 32) from += 1;
-    // Only what the text begins with counts, so a text that is not stripped to the end is done with.
+    // Only spaces at the beginning count. Once another character has come, nothing more is removed.
     this.#toStrip = from === text.length ? this.#toStrip - from : 0;
     return text.slice(from);
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { StopMatcher, StopStrings } from "./stop-strings.ts";
 
-/** All that comes out, and what was matched. */
+/** The whole text that comes out, and the stop string that matched. */
 function run(strings: readonly string[], parts: readonly string[], isIncluded = false): [string, string | undefined] {
   const matcher = new StopMatcher(new StopStrings(strings), isIncluded);
   let out = "";
@@ -50,7 +50,7 @@ describe("stop strings", () => {
       fc.boolean(),
       (strings, parts, isIncluded) => {
         const text = parts.join("");
-        // The straightforward way: the shortest beginning that ends in one of them.
+        // The obvious way: the shortest beginning of the text that ends with a stop string.
         let expected: [string, string | undefined] = [text, undefined];
         for (let end = 1; end <= text.length && expected[1] === undefined; end += 1) {
           const ending = strings

@@ -1,15 +1,15 @@
 export interface StopMatch {
-  /** Text that no stop string can take any more. */
+  /** Text that can no longer be part of a stop string. */
   readonly text: string;
-  /** The stop string that was met; `text` is the last then. */
+  /** The stop string that was found; `text` is then the last text. */
   readonly matched?: string;
 }
 
 interface State {
   readonly next: Map<number, State>;
-  /** State of the longest end of this one's text that some stop string begins with. */
+  /** The state of the longest proper suffix of this state's text that begins a stop string. */
   fallback: State | undefined;
-  /** Units of text that this state holds: the longest end of the text so far that may become a stop string. */
+  /** Number of units that this state holds: the longest suffix of the text so far that may become a stop string. */
   readonly depth: number;
   /** The longest stop string that ends here. */
   matched: string | undefined;
@@ -19,12 +19,12 @@ function newState(depth: number): State {
   return { next: new Map(), fallback: undefined, depth, matched: undefined };
 }
 
-/** Stop strings as an automaton (Aho and Corasick), which reads each unit of text once, however many there are. */
+/** Stop strings as an automaton (Aho-Corasick). It reads each unit of text once for any number of strings. */
 export class StopStrings {
   readonly root: State = newState(0);
   readonly isEmpty: boolean;
 
-  /** Empty strings stop nothing. */
+  /** Empty strings are ignored. */
   constructor(strings: readonly string[]) {
     const real = strings.filter((string) => string !== "");
     this.isEmpty = real.length === 0;
@@ -43,7 +43,7 @@ export class StopStrings {
     state.matched = string;
   }
 
-  /** Breadth first, so that what a state falls back to is linked before it. */
+  /** Links the fallbacks breadth first, because a state's fallback must be linked before the state. */
   #link(): void {
     const queue = [this.root];
     for (const state of queue) {
@@ -66,8 +66,8 @@ function step(from: State, code: number): State {
 }
 
 /**
- * Watches the text of one choice for stop strings. The first to be complete counts, and of those that end at one place the
- * longest; so what is found does not depend on how the text was cut. Holds back only what may still become a stop string.
+ * Searches the text of one choice for stop strings. The first complete one counts, and the longest of those that end at one
+ * place, so the result does not depend on how the text was cut. It holds back only text that may become a stop string.
  */
 export class StopMatcher {
   readonly #strings: StopStrings;
@@ -82,7 +82,7 @@ export class StopMatcher {
     this.#state = strings.root;
   }
 
-  /** Not to be called again once something matched. */
+  /** Takes more text. Do not call it again after a match. */
   push(text: string): StopMatch {
     if (this.#strings.isEmpty) return { text };
     const all = this.#held + text;
@@ -98,7 +98,7 @@ export class StopMatcher {
     return { text: all.slice(0, end) };
   }
 
-  /** What was held back: the text is at its end, so it is no stop string. */
+  /** Ends the text and returns the part that was held back, which is not a stop string. */
   flush(): string {
     const text = this.#held;
     this.#held = "";

@@ -1,11 +1,11 @@
 import { type CallArguments, isInteger, isTrue, TemplateError, typeName, Undefined, type Value } from "./values.ts";
 
-/** Arguments of a call by the names of the parameters, read as the types that the callee wants. */
+/** The arguments of a call by parameter name, read as the types that the callee needs. */
 export class Arguments {
   readonly #name: string;
   readonly #values = new Map<string, Value>();
 
-  /** Throws TemplateError where there are more arguments than parameters, or some of another name. */
+  /** Throws TemplateError for more arguments than parameters, or for an argument of an unknown name. */
   constructor(name: string, parameters: readonly string[], { positional, named }: CallArguments) {
     this.#name = name;
     if (positional.length > parameters.length) {
@@ -19,18 +19,18 @@ export class Arguments {
     }
   }
 
-  /** JavaScript's undefined where it is not given. */
+  /** JavaScript's undefined where the call does not pass it. */
   optional(parameter: string): Value | undefined {
     return this.#values.get(parameter);
   }
 
-  /** What is given, none included, or else this. */
+  /** The given value, which may be none; `otherwise` where the call does not pass it. */
   or(parameter: string, otherwise: Value): Value {
     const value = this.#values.get(parameter);
     return value === undefined ? otherwise : value;
   }
 
-  /** JavaScript's undefined where it is not given, or given as none. */
+  /** JavaScript's undefined where the call does not pass it, or passes none. */
   some(parameter: string): Value | undefined {
     return this.#values.get(parameter) ?? undefined;
   }

@@ -19,7 +19,7 @@ export type Operator = "+" | "-" | "*" | "/" | "//" | "%" | "**";
 /** Binary digits of the largest number that a power may give. */
 const MAX_POWER_BITS = 4096;
 
-/** An operation as Python does it. Throws TemplateError, in Python's words, for operands that it does not take. */
+/** Computes an operation like Python. Throws TemplateError with Python's message for operands of wrong types. */
 export function operate(operator: Operator, left: Value, right: Value, meter: Meter): Value {
   if (operator === "%" && typeof left === "string") return formatPercent(left, right, meter);
   if (isNumber(left) && isNumber(right)) {
@@ -70,7 +70,7 @@ function repeatedBy(value: Value, times: Value, meter: Meter): Value | undefined
   return isList(value) ? repeated : new Tuple(repeated);
 }
 
-/** `~`: the texts of all. */
+/** `~`: joins the texts of all values. */
 export function concatenate(values: readonly Value[], meter: Meter): string {
   let text = "";
   for (const value of values) text += textOf(value, meter);
@@ -94,7 +94,7 @@ function onIntegers(
   }
   if (typeof left !== "bigint" && typeof right !== "bigint") {
     const result = onFloats(operator, Number(left), Number(right));
-    // Beyond this the number may not be the whole one that it should be.
+    // Beyond safe integers the number may be inexact.
     if (Number.isSafeInteger(result)) return result === 0 ? 0 : result;
   }
   return integer(onBigints(operator, BigInt(left), BigInt(right)));
@@ -127,7 +127,7 @@ function onFloats(operator: Operator, left: number, right: number): number {
   if (operator === "/") return left / right;
   const remainder = left % right;
   const isOff = remainder !== 0 && remainder < 0 !== right < 0;
-  // The quotient of what is left without the remainder is whole but for rounding.
+  // Without the remainder, the quotient is a whole number except for rounding errors.
   if (operator === "//") return Math.round((left - remainder) / right) - (isOff ? 1 : 0);
   if (remainder === 0) return right < 0 ? -0 : 0;
   return isOff ? remainder + right : remainder;

@@ -2,7 +2,7 @@ import { itemOf } from "./members.ts";
 import type { Runtime } from "./runtime.ts";
 import { isInteger, Undefined, type Value } from "./values.ts";
 
-/** What lies under `a.b.0` in a value, as filters with an `attribute` look for it. */
+/** Returns a function that reads `a.b.0` in a value, as filters with an `attribute` do. */
 export function pathReader(path: Value, runtime: Runtime, otherwise?: Value): (value: Value) => Value {
   const keys = keysOf(path);
   return (value) => {
@@ -22,7 +22,7 @@ function keysOf(path: Value): readonly Value[] {
   return path.split(".").map((key) => (/^\d+$/.test(key) ? Number(key) : key));
 }
 
-/** For comparisons that do not tell large letters from small ones. */
+/** Lower-cases texts, for comparisons that ignore case. */
 export function withoutCase(value: Value): Value {
   return typeof value === "string" ? value.toLowerCase() : value;
 }

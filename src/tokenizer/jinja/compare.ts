@@ -14,13 +14,13 @@ import {
   type Value,
 } from "./values.ts";
 
-/** A number of any kind as one that JavaScript compares with any other. */
+/** Turns a number of any kind into one that JavaScript can compare with any other. */
 function comparable(value: number | bigint | boolean | Float): number | bigint {
   if (value instanceof Float) return value.value;
   return typeof value === "boolean" ? Number(value) : value;
 }
 
-/** Python's `==`: by value, and nothing equals what is of another kind but numbers and booleans. */
+/** Python's `==`: compares by value. Values of different kinds are not equal, except numbers and booleans. */
 export function equals(a: Value, b: Value, meter: Meter): boolean {
   meter.spend(1);
   if (typeof a === "string" || typeof b === "string") return a === b;
@@ -54,7 +54,7 @@ function isSame(a: Value, b: Value | undefined, meter: Meter): boolean {
   return b !== undefined && (a === b || equals(a, b, meter));
 }
 
-/** Below 0 where `a` comes before `b`. Throws TemplateError, in the words of `sign`, for what has no order. */
+/** Below 0 where `a` comes before `b`. Throws TemplateError for values without an order; the message names the operator `sign`. */
 export function compare(a: Value, b: Value, meter: Meter, sign = "<"): number {
   meter.spend(1);
   if (typeof a === "string" && typeof b === "string") return compareText(a, b);
@@ -68,7 +68,7 @@ export function compare(a: Value, b: Value, meter: Meter, sign = "<"): number {
   throw new TemplateError(`'${sign}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`);
 }
 
-/** By code points: a unit of a pair stands above all that are none. */
+/** Compares by code points; a surrogate sorts after all other units. */
 function compareText(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at += 1) {
@@ -96,7 +96,7 @@ function compareLists(a: readonly Value[], b: readonly Value[], meter: Meter, si
   return difference;
 }
 
-/** What is no key of a dict of templates is in none, but lists and dicts, of which Python has no keys either. */
+/** Whether the dict has this key. Lists and dicts throw, because Python has no such keys; other values that cannot be keys here are in no dict. */
 function hasKey(dict: Dict, value: Value): boolean {
   const isKey = value === null || typeof value !== "object" || isList(value) || isDict(value);
   const isWhole = value instanceof Float && Number.isSafeInteger(value.value);

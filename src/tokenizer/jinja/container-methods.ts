@@ -3,7 +3,7 @@ import { equals } from "./compare.ts";
 import type { Meter } from "./meter.ts";
 import { Callable, type CallArguments, type Dict, keyOf, TemplateError, Tuple, type Value, View } from "./values.ts";
 
-/** Methods that would change what they are called on, which the sandbox of transformers refuses. */
+/** Methods that change their object. The sandbox of transformers refuses them. */
 const CHANGING: ReadonlySet<string> = new Set([
   "append",
   "clear",
@@ -53,7 +53,7 @@ export function dictMethod(dict: Dict, name: string): Callable | undefined {
   return CHANGING_DICT.has(name) ? refused(name) : undefined;
 }
 
-/** The same for lists, and tuples, which cannot be changed anyway. */
+/** JavaScript's undefined where lists have no method of this name. Tuples have those that change nothing. */
 export function listMethod(
   items: readonly Value[],
   name: string,

@@ -24,7 +24,7 @@ const POWERS: ReadonlyMap<string, BinaryOperator> = new Map([["**", "**"]]);
 const RESERVED: ReadonlySet<string> = new Set(["not", "and", "or", "if", "else", "in", "is"]);
 const NOTHING: GivenArguments = { positional: [], named: [], list: undefined, dict: undefined };
 
-/** Reads expressions as Jinja does, from the loosest operator to the tightest. Throws SyntaxError. */
+/** Reads expressions like Jinja, from the operator that binds least to the one that binds most. Throws SyntaxError. */
 export class ExpressionParser {
   readonly tokens: TokenStream;
 
@@ -56,7 +56,7 @@ export class ExpressionParser {
     return tokens.is("close") || tokens.is("sign", ")", "]", "}") || tokens.is("name", "recursive");
   }
 
-  /** What a `for` or `set` assigns to. */
+  /** Reads the target of a `for` or `set`. */
   target(): Target {
     const { tokens } = this;
     const items: Target[] = [];
@@ -264,7 +264,7 @@ export class ExpressionParser {
     return { kind: "item", target, key };
   }
 
-  /** Filters, tests, and calls of what they give. */
+  /** Reads filters and tests after `start`, and calls of their results. */
   #filtered(start: Expression): Expression {
     const { tokens } = this;
     let value = start;
@@ -276,7 +276,7 @@ export class ExpressionParser {
     }
   }
 
-  /** A filter, whose `|` has been read. */
+  /** Reads a filter; its `|` has been read. */
   filter(operand: Expression | undefined): Expression {
     const name = this.#dottedName();
     const args = this.tokens.is("sign", "(") ? this.arguments() : NOTHING;
@@ -309,7 +309,7 @@ export class ExpressionParser {
     return isOne ? { ...NOTHING, positional: [this.#postfix(this.#primary())] } : NOTHING;
   }
 
-  /** What stands between the brackets of a call. */
+  /** Reads the arguments between the brackets of a call. */
   arguments(): GivenArguments {
     const { tokens } = this;
     tokens.expect("sign", "(");

@@ -4,7 +4,7 @@ import type { CallArguments, Value } from "./values.ts";
 
 export type Filter = (value: Value, args: CallArguments, runtime: Runtime) => Value;
 
-/** A filter with these parameters, read by name. */
+/** Makes a filter with these parameters. */
 export function filter(
   name: string,
   parameters: readonly string[],

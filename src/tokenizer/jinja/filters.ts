@@ -4,7 +4,7 @@ import { SELECT_FILTERS } from "./select-filters.ts";
 import type { Filter } from "./filter.ts";
 import { TEXT_FILTERS } from "./text-filters.ts";
 
-/** Jinja's filters by name, save those that make HTML for browsers (urlize, xmlattr) and `random`. */
+/** Jinja's filters by name, without those that make HTML for browsers (urlize, xmlattr) and `random`. */
 export const FILTERS: ReadonlyMap<string, Filter> = new Map([
   ...TEXT_FILTERS,
   ...NUMBER_FILTERS,

@@ -3,24 +3,24 @@ import { type AnyRecord, isRecord } from "../../util/objects.ts";
 import { TemplateLimit } from "./meter.ts";
 import { Callable, type Dict, Float, integer, type Key, type Value } from "./values.ts";
 
-/** Lists and objects within each other; bodies have fewer. */
+/** Most levels of nested lists and objects; bodies have fewer. */
 const MAX_DEPTH = 400;
 
-/** A value of JSON as templates see it: numbers as they were written, members in their order. */
+/** Turns a JSON value into a template's value. Numbers keep their spelling, and members their order. */
 export function fromJson(value: unknown): Value {
   return convert(value, 0);
 }
 
-/** The members of an object, which are values of JSON. */
+/** Turns an object of JSON values into a dict. */
 export function dictOf(object: AnyRecord): Dict {
   return convertObject(object, 0);
 }
 
-/** Stands before a key of digits: JavaScript would put such a key before all others. */
+/** Prefix for keys of digits. JavaScript would otherwise put such keys before all others. */
 const ORDER_MARK = "\ue000";
 const DIGIT_KEY = /"(\d+)"(?=\s*:)/g;
 
-/** The dict that a JSON text is; undefined for what is no JSON, or no object. */
+/** Parses a JSON object as a dict; undefined where the text is not a JSON object. */
 export function dictFromText(text: string): Value | undefined {
   try {
     const parsed = parseWithNumbers(text.replaceAll(DIGIT_KEY, `"${ORDER_MARK}$1"`));
@@ -41,7 +41,7 @@ function convert(value: unknown, depth: number): Value {
   return isRecord(value) ? convertObject(value, depth) : null;
 }
 
-/** What is a template's value already. */
+/** Passes on a value that is already a template's. */
 function known(value: Callable | Float | ReadonlyMap<Key, Value>): Value {
   return value;
 }
@@ -65,7 +65,7 @@ function convertObject(object: AnyRecord, depth: number): Dict {
 }
 
 function convertMember(member: unknown, written: string | undefined, depth: number): Value {
-  // Whoever has put another value in its place since then means that one.
+  // Code has since replaced the value, so the new value counts.
   if (written === undefined || member !== Number(written)) return convert(member, depth + 1);
   return /[.eE]/.test(written) ? new Float(member) : integer(BigInt(written));
 }

@@ -14,10 +14,10 @@ import {
   type Value,
 } from "./values.ts";
 
-/** What the template itself says is wrong with the request. */
+/** An error that the template raised about the request (`raise_exception`). */
 export class TemplateRefusal extends Error {}
 
-/** Functions that every template sees. */
+/** Makes the functions that every template can call. */
 export function createGlobals(meter: Meter, strftime: (format: string) => string): Map<string, Value> {
   const functions: readonly (readonly [string, (args: CallArguments) => Value])[] = [
     ["range", rangeOf],
@@ -44,7 +44,7 @@ function rangeOf(given: CallArguments): Range {
   return new Range(isOne ? 0 : args.whole("start"), args.whole("stop"), step);
 }
 
-/** Members of a dict or namespace: of another dict or of pairs, and those that are named. */
+/** Collects members for a dict or namespace: from a dict or from pairs, and from named arguments. */
 function members({ positional, named }: CallArguments, name: string, meter: Meter): Map<Key, Value> {
   if (positional.length > 1) throw new TemplateError(`${name} expected at most 1 argument, got ${positional.length}`);
   const entries = new Map<Key, Value>();

@@ -16,7 +16,7 @@ function run(source: string, variables: Readonly<Record<string, unknown>> = {}):
   return new Interpreter(meter).statements.textOf(parse(source).body, new Scope(undefined, scope));
 }
 
-/** What Python's Jinja2 gives (3.1.6). `test/tokenizer/jinja.test.ts` has many more. */
+/** Results of Python's Jinja2 (3.1.6). `test/tokenizer/jinja.test.ts` has many more. */
 const SAME: Readonly<Record<string, readonly (readonly [source: string, text: string])[]>> = {
   "a value's text is Python's": [
     [

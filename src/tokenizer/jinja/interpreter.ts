@@ -44,7 +44,7 @@ export class Interpreter implements Evaluator {
     return this.#statements;
   }
 
-  /** Throws TemplateError for what Python would refuse, TemplateLimit where it takes too much. */
+  /** Throws TemplateError where Python would refuse the expression, TemplateLimit where it costs too much. */
   evaluate(node: Expression, scope: Scope): Value {
     const { meter } = this;
     meter.spend(1);

@@ -3,14 +3,14 @@ import { floatText, represent } from "./text.ts";
 import { Float, isDict, isList, type Key, TemplateError, Tuple, typeName, type Value } from "./values.ts";
 
 export interface JsonStyle {
-  /** What stands before a member for each level; undefined where all is on one line. */
+  /** Indentation for each level; undefined where everything is on one line. */
   readonly indent: string | undefined;
   readonly separators: readonly [item: string, key: string];
   readonly isAscii: boolean;
   readonly isSorted: boolean;
 }
 
-/** Python's `json.dumps`. Throws TemplateError for what JSON has no form for. */
+/** Python's `json.dumps`. Throws TemplateError for values that JSON cannot express. */
 export function jsonText(value: Value, style: JsonStyle, meter: Meter, depth = 0): string {
   meter.spend(1);
   if (typeof value === "string") return stringText(value, style.isAscii);
@@ -44,7 +44,7 @@ function enclosed<T>(
 ): string {
   if (members.length === 0) return open + close;
   meter.enter();
-  // Spaces before a member count as much as its text: many short members may have a wide indentation.
+  // Indentation counts like text, because many short members may have a wide indentation.
   if (indent !== undefined) meter.makeText(indent.length * (depth + 1) * members.length);
   const line = indent === undefined ? "" : `\n${indent.repeat(depth + 1)}`;
   let text = open;

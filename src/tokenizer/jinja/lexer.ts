@@ -3,8 +3,8 @@ import { isSpace } from "./text.ts";
 export type TokenKind = "text" | "open" | "close" | "name" | "string" | "integer" | "float" | "sign" | "end";
 
 /**
- * A piece of a template. `open` and `close` are the ends of a tag, with `{%` or `{{` as their text; `text` is what stands between
- * tags; a string has its value, the others stand as they are written.
+ * A piece of a template. `open` and `close` are the ends of a tag, with `{%` or `{{` as their text; `text` is the text between
+ * tags; a string has its value; the others have their spelling.
  */
 export interface Token {
   readonly kind: TokenKind;
@@ -20,10 +20,10 @@ const STRING = /'[^'\\]*(?:\\[\s\S][^'\\]*)*'|"[^"\\]*(?:\\[\s\S][^"\\]*)*"/y;
 const RAW_BEGIN = /\{%[-+]?\s*raw\s*(?:(-)%\}|%\})/y;
 const RAW_END = /\{%([-+]?)\s*endraw\s*(?:\+%\}|(-)%\}|%\}\n?)/g;
 const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" };
-/** A character that would not end a name may stand within one, so a number with a point must not follow a point: `a.0.1`. */
+/** After a point, a number must not take a second point: `a.0.1` reads two members. */
 const POINT = ".";
 
-/** Cuts a template into tokens, with `trim_blocks` and `lstrip_blocks` as transformers has it. Throws SyntaxError. */
+/** Cuts a template into tokens, with `trim_blocks` and `lstrip_blocks` as in transformers. Throws SyntaxError. */
 export function tokenize(source: string): Token[] {
   return new Lexer(source.replaceAll(/\r\n?/g, "\n").replace(/\n$/, "")).run();
 }
@@ -34,7 +34,7 @@ class Lexer {
   #at = 0;
   #line = 1;
   #counted = 0;
-  /** Whether what was read last ended a line, so that what follows begins one. */
+  /** Whether the next text begins a line. */
   #isLineStart = true;
 
   constructor(source: string) {
@@ -47,7 +47,7 @@ class Lexer {
     return this.#tokens;
   }
 
-  /** Text up to the next tag, and that tag. */
+  /** Reads text up to the next tag, and the tag. */
   #readText(): void {
     const start = this.#at;
     const tag = this.#nextTag(start);
@@ -82,7 +82,7 @@ class Lexer {
     if (shown !== "") this.#push("text", shown);
   }
 
-  /** Without white space between the beginning of a line and a tag. */
+  /** The text without white space between the beginning of a line and a tag. */
   #withoutIndentation(text: string): string {
     const line = text.lastIndexOf("\n") + 1;
     if (line === 0 && !this.#isLineStart) return text;
@@ -110,7 +110,7 @@ class Lexer {
     if (end[2] === "-") this.#skipSpace();
   }
 
-  /** What stands in a tag, and its end. */
+  /** Reads the inside of a tag, and its end. */
   #readTag(close: string): void {
     const brackets: string[] = [];
     for (;;) {
@@ -137,7 +137,7 @@ class Lexer {
     return true;
   }
 
-  /** Goes on behind a tag: with `-` behind all white space, else behind the end of the line where that is trimmed. */
+  /** Moves past a tag. With `-` it skips all white space; otherwise it skips the end of the line, where lines are trimmed. */
   #endTag(end: number, mark: string, isTrimmed: boolean): void {
     this.#at = end;
     if (mark === "-") this.#skipSpace();
@@ -216,7 +216,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   v: "\v",
 };
 
-/** What a string literal stands for; an escape that Python does not know stays as it is. */
+/** The value of a string literal. An escape that Python does not know stays unchanged. */
 function unescape(text: string): string {
   if (!text.includes("\\")) return text;
   return text.replace(

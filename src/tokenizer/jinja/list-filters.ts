@@ -104,19 +104,19 @@ function slices(items: readonly Value[], count: number, fill: Value | undefined)
   });
 }
 
-/** What is compared of a member: what `attribute` says, without the case of letters unless it counts. */
+/** Reads the key of a member: its `attribute`, in lower case unless case counts. */
 function keyReader(args: Arguments, runtime: Runtime): Reader {
   const path = args.some("attribute");
   const read = path === undefined ? (value: Value) => value : pathReader(path, runtime);
   return args.flag("case_sensitive") ? read : (value) => withoutCase(read(value));
 }
 
-/** The same where `attribute` may name several. */
+/** Reads the keys of a member, where `attribute` may name several. */
 function sortKeys(args: Arguments, runtime: Runtime): Reader {
   const path = args.some("attribute");
   if (typeof path !== "string" || !path.includes(",")) {
     const read = keyReader(args, runtime);
-    // In lists, as Jinja has it, equal keys that have no order do no harm.
+    // Like Jinja, keep keys in lists: equal keys without an order then compare without an error.
     return (value) => [read(value)];
   }
   const readers = path.split(",").map((one) => pathReader(one, runtime));
@@ -124,7 +124,7 @@ function sortKeys(args: Arguments, runtime: Runtime): Reader {
   return (value) => readers.map((read) => change(read(value)));
 }
 
-/** In order of their keys; those with equal keys stay in theirs, also in reverse. */
+/** Sorts members by their keys. Members with equal keys keep their order, also in reverse. */
 function sorted(items: readonly Value[], read: Reader, isReverse: boolean, { meter }: Runtime): Value[] {
   meter.members(items.length);
   const keyed = items.map((item) => ({ item, key: read(item) }));
@@ -145,7 +145,7 @@ function unique(value: Value, read: Reader, { meter }: Runtime): Generated {
   return new Generated(items);
 }
 
-/** The first of the smallest (-1) or largest (1). */
+/** The first of the smallest (`sign` -1) or largest (1) members. */
 function extreme(value: Value, read: Reader, sign: -1 | 1, { meter }: Runtime): Value {
   const [first, ...rest] = iterate(value, meter);
   if (first === undefined) return new Undefined("No aggregated item, sequence was empty.");

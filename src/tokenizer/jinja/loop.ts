@@ -2,10 +2,10 @@ import { equals } from "./compare.ts";
 import type { Meter } from "./meter.ts";
 import { Callable, HostObject, type CallArguments, TemplateError, Undefined, type Value } from "./values.ts";
 
-/** Runs the body of a recursive loop over other members; returns what it wrote. */
+/** Runs the body of a recursive loop over other members, and returns its text. */
 type Recursion = (items: Value, depth: number) => string;
 
-/** `loop` within a loop. */
+/** The variable `loop` within a loop. */
 export class LoopVariable extends HostObject {
   readonly typeName = "LoopContext";
   readonly #items: readonly Value[];
@@ -79,7 +79,7 @@ export class LoopVariable extends HostObject {
   }
 }
 
-/** What `joiner()` gives: nothing the first time it is called, then the separator. */
+/** The result of `joiner()`: the first call returns "", later calls the separator. */
 export function joiner(separator: string): Callable {
   let isFirst = true;
   return new Callable("joiner", () => {
@@ -89,7 +89,7 @@ export function joiner(separator: string): Callable {
   });
 }
 
-/** What `cycler()` gives. */
+/** The result of `cycler()`. */
 export class Cycler extends HostObject {
   readonly typeName = "Cycler";
   readonly #items: readonly Value[];

@@ -29,7 +29,7 @@ function bind(node: MacroNode, { positional, named }: CallArguments, scope: Scop
     else if (otherwise) scope.set(name, interpreter.evaluate(otherwise, scope));
     else scope.set(name, new Undefined(`parameter '${name}' was not provided`));
   }
-  // What `call` passes counts as given only where the body looks at it.
+  // `caller` counts as an argument only if the body uses it.
   const caller = rest.get("caller");
   rest.delete("caller");
   if (node.takesCaller) scope.set("caller", caller ?? new Undefined("No caller defined"));

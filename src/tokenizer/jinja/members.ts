@@ -19,7 +19,7 @@ import {
   type Value,
 } from "./values.ts";
 
-/** `value.name`: a method or attribute, else a member of this name, else what is undefined. */
+/** `value.name`: a method or attribute, else a member of this name, else an Undefined. */
 export function attributeOf(value: Value, name: string, meter: Meter): Value {
   const own = ownAttribute(value, name, meter);
   if (own !== undefined) return own;
@@ -27,7 +27,7 @@ export function attributeOf(value: Value, name: string, meter: Meter): Value {
   return member === undefined ? missing(value, name) : member;
 }
 
-/** `value[key]`: a member, else a method or attribute of this name, else what is undefined. */
+/** `value[key]`: a member, else a method or attribute of this name, else an Undefined. */
 export function itemOf(value: Value, key: Value, meter: Meter): Value {
   const member = memberOf(value, key, meter);
   if (member !== undefined) return member;
@@ -72,7 +72,7 @@ function missing(value: Value, key: Value): Undefined {
   return new Undefined(`${owner} has no attribute '${key}'`);
 }
 
-/** `value[start:stop:step]`. Throws TemplateError for what cannot be cut. */
+/** `value[start:stop:step]`. Throws TemplateError for values that cannot be sliced. */
 export function sliceOf(value: Value, [start, stop, step]: readonly Value[], meter: Meter): Value {
   if (value instanceof Undefined) throw value.error;
   if (value instanceof Range) return sliceOfRange(value, start, stop, step);
@@ -118,7 +118,7 @@ function bound(value: Value | undefined): number | undefined {
   throw new TemplateError("slice indices must be integers or None");
 }
 
-/** Where a slice begins or ends; `isEnd` says at which end it is where nothing is given. */
+/** Index where a slice begins or ends. Without a bound, `isEnd` says which end is meant. */
 function limit(at: number | undefined, length: number, step: number, isEnd: boolean): number {
   const [low, high] = step > 0 ? [0, length] : [-1, length - 1];
   if (at === undefined) return isEnd ? high : low;

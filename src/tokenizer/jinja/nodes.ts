@@ -1,6 +1,6 @@
 import type { Value } from "./values.ts";
 
-/** What a call, filter or test is given. */
+/** Arguments of a call, filter or test. */
 export interface GivenArguments {
   readonly positional: readonly Expression[];
   readonly named: readonly (readonly [name: string, value: Expression])[];
@@ -21,7 +21,7 @@ export type Expression =
   | { readonly kind: "item"; readonly target: Expression; readonly key: Expression }
   | { readonly kind: "slice"; readonly target: Expression; readonly bounds: readonly (Expression | undefined)[] }
   | { readonly kind: "call"; readonly callee: Expression; readonly args: GivenArguments }
-  /** Without an operand it filters a block. */
+  /** A filter; without an operand it filters a block. */
   | {
       readonly kind: "filter";
       readonly operand: Expression | undefined;
@@ -46,12 +46,12 @@ export type Expression =
   | {
       readonly kind: "conditional";
       readonly test: Expression;
-      /** Where the test holds. */
+      /** The value if the test holds. */
       readonly value: Expression;
       readonly otherwise: Expression | undefined;
     };
 
-/** What is assigned to: a name, several of what a value is unpacked into, or a member of a namespace. */
+/** Target of an assignment: a name, several targets for an unpacked value, or a member of a namespace. */
 export type Target =
   | { readonly kind: "name"; readonly name: string }
   | { readonly kind: "tuple"; readonly items: readonly Target[] }
@@ -62,12 +62,12 @@ export interface Parameter {
   readonly otherwise: Expression | undefined;
 }
 
-/** The body of a macro, or of a `call` block, which its macro sees as `caller`. */
+/** A macro, or the body of a `call` block, which the called macro knows as `caller`. */
 export interface MacroNode {
   readonly name: string;
   readonly parameters: readonly Parameter[];
   readonly body: readonly Statement[];
-  /** Whether it looks at more arguments than it has parameters for. */
+  /** Whether its body uses `varargs`: arguments beyond its parameters. */
   readonly takesList: boolean;
   readonly takesDict: boolean;
   readonly takesCaller: boolean;

@@ -59,10 +59,10 @@ const DIGITS: Readonly<Record<number, RegExp>> = {
   16: /^([-+]?)(?:0x)?([\da-f](?:_?[\da-f])*)$/i,
 };
 const PREFIXES: Readonly<Record<number, string>> = { 2: "0b", 8: "0o", 10: "", 16: "0x" };
-/** Digits of the longest number that is read. */
+/** Most digits of a number that is read. */
 const MAX_DIGITS = 4300;
 
-/** Python's `int` of a text; undefined for what is no whole number. */
+/** Python's `int(text)`; undefined where the text is not a whole number. */
 function wholeOf(text: string, base: number): number | bigint | undefined {
   const parts = text.length > MAX_DIGITS ? null : DIGITS[base]?.exec(text.trim());
   if (!parts) return undefined;
@@ -71,7 +71,7 @@ function wholeOf(text: string, base: number): number | bigint | undefined {
   return integer(sign === "-" ? -whole : whole);
 }
 
-/** Python's `float`; undefined for what is none. */
+/** Python's `float(value)`; undefined where that fails. */
 function toFloat(value: Value): Float | undefined {
   if (value instanceof Undefined) throw value.error;
   if (isNumber(value)) return value instanceof Float ? value : new Float(Number(value));

@@ -1,17 +1,17 @@
 import { exponentOf } from "./text.ts";
 
-/** The most digits behind the point that JavaScript writes. */
+/** Most digits after the point that JavaScript writes. */
 const MAX_DIGITS = 100;
 
-/** A number with so many digits behind the point; what lies in the middle goes to the even digit, as in Python. */
+/** A number with this many digits after the point. Like Python, it rounds halves to the even digit. */
 export function fixed(value: number, digits: number): string {
   const text = value.toFixed(Math.min(digits, MAX_DIGITS));
   if (Math.abs(value) >= 2 ** 52 || digits > 60) return text;
-  // Whether it lies in the middle is seen in the digits that follow.
+  // The following digits show whether the number is exactly half.
   const exact = value.toFixed(digits + 30);
   const [whole, rest] = [exact.slice(0, -30), exact.slice(-30)];
   if (!/^50*$/.test(rest)) return text;
-  // JavaScript goes away from zero.
+  // JavaScript rounds halves away from zero.
   const down = digits === 0 ? whole.slice(0, -1) : whole;
   return Number(down.at(-1)) % 2 === 0 ? down : text;
 }
@@ -22,7 +22,7 @@ function exponential(value: number, digits: number): string {
   return `${mantissa}e${exponentOf(Number(exponent))}`;
 }
 
-/** `%g`: so many digits that say something, and an exponent where the number is very large or small. */
+/** `%g`: this many significant digits, with an exponent for very large or small numbers. */
 export function general(value: number, precision: number, keepsZeros = false): string {
   const digits = Math.max(1, Math.min(precision, MAX_DIGITS));
   if (value === 0) return Object.is(value, -0) ? "-0" : "0";
@@ -39,12 +39,12 @@ function withoutZeros(text: string): string {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
-/** Digits in groups of three. */
+/** Writes digits in groups of three. */
 export function grouped(digits: string, separator: string): string {
   return digits.replace(/^(\d+)/, (whole) => whole.replace(/\B(?=(?:\d{3})+$)/g, separator));
 }
 
-/** A float by the letter of its format, without its sign. Undefined for a letter that is none of floats. */
+/** A float by the letter of its format, without its sign. undefined for a letter that floats do not have. */
 export function floatDigits(value: number, letter: string, precision: number): string | undefined {
   const size = Math.abs(value);
   const lower = letter.toLowerCase();
@@ -65,7 +65,7 @@ export function floatDigits(value: number, letter: string, precision: number): s
 const RADIX: Readonly<Record<string, number>> = { d: 10, i: 10, u: 10, x: 16, X: 16, o: 8, b: 2 };
 const PREFIXES: Readonly<Record<string, string>> = { x: "0x", X: "0X", o: "0o", b: "0b" };
 
-/** An integer by the letter of its format, without its sign. Undefined for a letter that is none of integers. */
+/** An integer by the letter of its format, without its sign. undefined for a letter that integers do not have. */
 export function integerDigits(value: number | bigint, letter: string, hasPrefix: boolean): string | undefined {
   const radix = RADIX[letter];
   if (radix === undefined) return undefined;

@@ -5,7 +5,7 @@ import { TokenStream } from "./token-stream.ts";
 /** Longest source of a template, UTF-16 units. The longest template of known models has 30,000. */
 const MAX_SOURCE_CHARS = 262_144;
 
-/** Parses a template. Throws SyntaxError for what is none, or none that may be taken. */
+/** Parses a template. Throws SyntaxError for invalid templates, and for those beyond the bounds. */
 export function parse(source: string): Program {
   if (source.length > MAX_SOURCE_CHARS) throw new SyntaxError("it is too long");
   return new Parser(new TokenStream(source)).program();
@@ -64,7 +64,7 @@ class Parser {
     }
   }
 
-  /** From the end of the tag up to a tag of one of these names, which is gone past. */
+  /** Reads from the end of the tag up to a tag with one of these names, and past that tag. */
   #body(...ends: readonly string[]): { body: Statement[]; end: string } {
     const tokens = this.#tokens;
     tokens.expect("close");

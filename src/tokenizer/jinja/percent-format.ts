@@ -6,7 +6,7 @@ import { Float, isDict, isNumber, TemplateError, Tuple, typeName, Undefined, typ
 const DIRECTIVE = /%(?:\(([^)]*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d*))?[hlL]?([a-zA-Z%])/g;
 const MAX_WIDTH = 10_000;
 
-/** Python's `text % values`. Throws TemplateError, in Python's words, for values that do not fit. */
+/** Python's `text % values`. Throws TemplateError with Python's message for values that do not fit. */
 export function formatPercent(text: string, values: Value, meter: Meter): string {
   const source = new Source(values);
   let chars = text.length;
@@ -27,7 +27,7 @@ export function formatPercent(text: string, values: Value, meter: Meter): string
   return written;
 }
 
-/** The values in turn, or by name. */
+/** Gives the values one after the other, or by name. */
 class Source {
   readonly #values: Value;
   readonly #list: readonly Value[];
@@ -56,7 +56,7 @@ class Source {
 
   get isUsedUp(): boolean {
     const values = this.#values;
-    // Python minds only what cannot be looked into.
+    // Python complains only about values without members.
     const canBeLookedInto =
       typeof values === "object" && values !== null && !(values instanceof Tuple || values instanceof Float);
     return this.#isNamed || canBeLookedInto || this.#at >= this.#list.length;

@@ -1,6 +1,6 @@
 import { Undefined, type Value } from "./values.ts";
 
-/** Variables, and those of what it stands in. */
+/** Variables of a block, and those of the blocks around it. */
 export class Scope {
   readonly #parent: Scope | undefined;
   readonly #variables: Map<string, Value>;

@@ -13,14 +13,14 @@ export const SELECT_FILTERS: readonly (readonly [string, Filter])[] = [
   ["rejectattr", (value, args, runtime) => chosen(value, args, runtime, true, false)],
   filter("attr", ["name"], (value, args, { meter }) => {
     const name = args.text("name");
-    // Members of a dict are none of its attributes.
+    // A dict's members are not its attributes.
     return value instanceof Undefined
       ? attributeOf(value, name, meter)
       : (ownAttribute(value, name, meter) ?? new Undefined(`there is no attribute '${name}'`));
   }),
 ];
 
-/** Members, none where there is nothing to go through at all: these filters do not look into what is false. */
+/** The members of a value; none for a false value, which these filters do not look into. */
 function membersOf(value: Value, runtime: Runtime): readonly Value[] {
   if (!isTrue(value)) return [];
   const items = iterate(value, runtime.meter);

@@ -1,7 +1,7 @@
 import type { Meter } from "./meter.ts";
 import { isSpace } from "./text.ts";
 
-/** Python's `str.split` at a string that is not empty; `most` below 0 is no bound. */
+/** Python's `str.split` at a non-empty string; `most` below 0 means no bound. */
 export function splitAt(text: string, separator: string, most: number, meter: Meter): string[] {
   const parts: string[] = [];
   let from = 0;
@@ -18,7 +18,7 @@ export function splitAt(text: string, separator: string, most: number, meter: Me
   return parts;
 }
 
-/** Python's `str.rsplit`: where there is a bound it counts from the end. */
+/** Python's `str.rsplit`: a bound counts from the end. */
 export function splitFromRight(text: string, separator: string, most: number, meter: Meter): string[] {
   if (most < 0) return splitAt(text, separator, most, meter);
   const parts: string[] = [];
@@ -33,7 +33,7 @@ export function splitFromRight(text: string, separator: string, most: number, me
   return [text.slice(0, end), ...parts];
 }
 
-/** Both where no separator is given: at runs of white space, of which none is left at the ends. */
+/** `split` and `rsplit` without a separator: at runs of white space, which is also removed at both ends. */
 export function splitAtSpace(text: string, most: number, meter: Meter, isFromRight: boolean): string[] {
   const words = wordsOf(text, meter);
   if (most < 0 || words.length <= most) return words.map(({ from, end }) => text.slice(from, end));

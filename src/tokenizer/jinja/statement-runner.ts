@@ -8,7 +8,7 @@ import { isTrue, iterate, Namespace, TemplateError, type Value } from "./values.
 /** Name of the variable that holds the text of a block while filters run over it. A space leads, so that no template can name it. */
 export const BLOCK_TEXT = " block";
 
-/** What a body has written. */
+/** The text that a body has written. */
 interface Output {
   text: string;
 }
@@ -16,7 +16,7 @@ interface Output {
 /** How a body ended: at its end, or by a jump that a loop around it takes. */
 type Ending = "end" | "break" | "continue";
 
-/** Runs statements: what they write, and what they set. */
+/** Runs statements, which write text and set variables. */
 export class StatementRunner {
   readonly #interpreter: Evaluator;
 
@@ -24,7 +24,7 @@ export class StatementRunner {
     this.#interpreter = interpreter;
   }
 
-  /** What the statements write. */
+  /** Runs the statements and returns their text. */
   textOf(statements: readonly Statement[], scope: Scope): string {
     const output = { text: "" };
     this.#run(statements, scope, output);
@@ -134,7 +134,7 @@ export class StatementRunner {
       return inner.text;
     };
     const loop = new LoopVariable(items, depth, meter, node.isRecursive ? recurse : undefined);
-    // As in Jinja, where a turn that a jump cut short does not count.
+    // Like Jinja, a turn that a jump cut short does not count.
     let hasTurns = false;
     for (const [index, item] of items.entries()) {
       meter.spend(1);
@@ -149,7 +149,7 @@ export class StatementRunner {
     return hasTurns ? "end" : this.#run(node.otherwise, scope, output);
   }
 
-  /** The members that the loop's `if` lets through. */
+  /** The members that pass the loop's `if`. */
   #chosen({ target, test }: ForNode, items: readonly Value[], scope: Scope): readonly Value[] {
     const { meter } = this.#interpreter;
     meter.members(items.length);

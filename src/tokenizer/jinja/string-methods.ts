@@ -19,7 +19,7 @@ import {
 
 type Method = (text: string, args: CallArguments, meter: Meter, members: MemberAccess) => Value;
 
-/** Methods with these parameters, read by name. */
+/** Makes a method with these parameters. */
 function taking(
   name: string,
   parameters: readonly string[],
@@ -32,7 +32,7 @@ function plain(name: string, method: (text: string) => Value): [string, Method] 
   return taking(name, [], (text) => method(text));
 }
 
-/** `is...`: some characters, and all as the pattern says. */
+/** Makes an `is...` method: the pattern must match the whole text. */
 function all(name: string, pattern: RegExp): [string, Method] {
   return plain(name, (text) => pattern.test(text));
 }
@@ -165,7 +165,7 @@ function affixes(name: string, value: Value): string[] {
   });
 }
 
-/** The part between `start` and `end`, and where it begins, in UTF-16 units. */
+/** The part between `start` and `end`, and the index where it begins, in UTF-16 units. */
 function part(text: string, args: Arguments): { text: string; from: number } {
   const [start, end] = [args.some("start") ?? 0, args.some("end")];
   if (start === 0 && end === undefined) return { text, from: 0 };
@@ -192,13 +192,13 @@ function justify(text: string, args: Arguments, side: "left" | "right" | "both",
   return pad(text, args.whole("width"), side, fill, meter);
 }
 
-/** A text with so many characters at least. */
+/** Pads a text to at least this many characters. */
 export function pad(text: string, width: number, side: "left" | "right" | "both", fill: string, meter: Meter): string {
   const missing = Math.max(0, width - (lengthOf(text) ?? 0));
   meter.makeText(text.length + missing * fill.length);
   if (side === "left") return fill.repeat(missing) + text;
   if (side === "right") return text + fill.repeat(missing);
-  // Python puts the odd one on the left where the width is odd.
+  // Python puts the extra space on the left where the width is odd.
   const left = Math.floor(missing / 2) + (missing & width & 1);
   return fill.repeat(left) + text + fill.repeat(missing - left);
 }

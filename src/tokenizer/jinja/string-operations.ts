@@ -7,12 +7,12 @@ export function capitalize(text: string): string {
   return first.toUpperCase() + text.slice(first.length).toLowerCase();
 }
 
-/** Python's `str.title`: a letter behind anything but a letter is a large one. */
+/** Python's `str.title`: a letter that does not follow a letter becomes upper case. */
 export function titleCase(text: string): string {
   return text.replace(/\p{L}+/gu, capitalize);
 }
 
-/** The texts of all with the separator between them. */
+/** Joins the texts of all values with the separator. */
 export function joinTexts(values: readonly Value[], separator: string, meter: Meter): string {
   meter.members(values.length);
   let text = "";
@@ -23,7 +23,7 @@ export function joinTexts(values: readonly Value[], separator: string, meter: Me
   return text;
 }
 
-/** Python's `str.replace`; a count below 0 is no bound. */
+/** Python's `str.replace`; a count below 0 means no bound. */
 export function replaceAll(text: string, old: string, replacement: string, count: number, meter: Meter): string {
   const most = count < 0 ? Infinity : count;
   const times = occurrences(text, old, most);
@@ -39,7 +39,7 @@ export function replaceAll(text: string, old: string, replacement: string, count
   return [...pieces.slice(0, times), pieces.slice(times).join(old)].join(replacement);
 }
 
-/** How often a string stands in another, counted up to a bound. */
+/** How often a string occurs in another, counted up to a bound. */
 function occurrences(text: string, part: string, bound: number): number {
   if (part === "") return Math.min(bound, Array.from(text).length + 1);
   let count = 0;

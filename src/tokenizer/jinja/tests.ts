@@ -31,7 +31,7 @@ function plain(name: string, test: (value: Value, runtime: Runtime) => boolean):
   ];
 }
 
-/** Tests against one other value, under all their names. */
+/** Tests with one other value, under all their names. */
 function against(
   names: readonly string[],
   test: (value: Value, other: Value, runtime: Runtime) => boolean,

@@ -22,7 +22,7 @@ import {
 
 const MAX_INDENT = 64;
 
-/** A filter of a value's text. */
+/** Makes a filter of a value's text. */
 function onText(name: string, change: (text: string) => string): [string, Filter] {
   return filter(name, [], (value, _, { meter }) => change(textOf(value, meter)));
 }
@@ -72,7 +72,7 @@ export const TEXT_FILTERS: readonly (readonly [string, Filter])[] = [
   ["format", format],
 ];
 
-/** Jinja's title: words begin behind white space, `-` and opening brackets. */
+/** Jinja's title: words begin after white space, `-` and opening brackets. */
 function titleWords(text: string): string {
   return text.replace(/[^-\s({[<]+/gu, capitalize);
 }
@@ -89,7 +89,7 @@ function indent(value: Value, args: Arguments, meter: Meter): string {
   }
   const width = args.optional("width") ?? 4;
   const margin = typeof width === "string" ? width : " ".repeat(bounded(args.whole("width", 4)));
-  // A text that ends a line is followed by an empty one.
+  // A text that ends with a line break has an empty last line.
   const lines = linesOf(`${value}\n`);
   meter.makeText(value.length + lines.length * margin.length);
   const isBlankToo = args.flag("blank");

@@ -15,7 +15,7 @@ import {
   View,
 } from "./values.ts";
 
-/** Python's `str`: what is written where a value stands in a template. */
+/** Python's `str`: the text of a value in a template's output. */
 export function textOf(value: Value, meter: Meter): string {
   if (typeof value === "string") return value;
   return value instanceof Undefined ? "" : represent(value, meter);
@@ -65,7 +65,7 @@ function representDict(dict: Dict, meter: Meter): string {
   return `{${text}}`;
 }
 
-/** Python's `repr` of a float: the fewest digits that give the number back, with an exponent below 1e-4 and from 1e16 on. */
+/** Python's `repr` of a float: the fewest digits that identify the number, with an exponent below 1e-4 and from 1e16 on. */
 export function floatText(value: number): string {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
@@ -83,7 +83,7 @@ export function exponentOf(exponent: number): string {
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
-/** What Python does not print as it is. */
+/** Characters that Python's repr escapes. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
 
 function representString(text: string): string {
@@ -103,12 +103,12 @@ const SPACE =
   "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
 const SPACE_SET: ReadonlySet<string> = new Set(SPACE);
 
-/** White space as Python has it. */
+/** Whether the character is white space in Python. */
 export function isSpace(char: string): boolean {
   return SPACE_SET.has(char);
 }
 
-/** Python's `strip`: of the characters given, or of white space. */
+/** Python's `strip`: removes the given characters, or white space. */
 export function strip(text: string, sides: "both" | "left" | "right", chars?: string): string {
   const set = chars === undefined ? SPACE_SET : new Set(chars);
   let [from, end] = [0, text.length];
@@ -121,7 +121,7 @@ export function strip(text: string, sides: "both" | "left" | "right", chars?: st
 export function linesOf(text: string, keepsEnds = false): string[] {
   const lines: string[] = [];
   let from = 0;
-  // oxlint-disable-next-line no-control-regex -- Python ends lines at some of them.
+  // oxlint-disable-next-line no-control-regex -- Python ends lines at some of these.
   for (const { 0: end, index } of text.matchAll(/\r\n|[\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029]/g)) {
     lines.push(text.slice(from, keepsEnds ? index + end.length : index));
     from = index + end.length;

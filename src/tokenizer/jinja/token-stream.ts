@@ -1,12 +1,12 @@
 import { tokenize, type Token, type TokenKind } from "./lexer.ts";
 
-/** Brackets and blocks within each other; real templates stay below 50. */
+/** Most levels of nested brackets and blocks; real templates stay below 50. */
 const MAX_DEPTH = 200;
 
 /** The tokens of a template, one after the other. */
 export class TokenStream {
   readonly #tokens: readonly Token[];
-  /** Names that expressions have read, so that a macro knows what its body looks at. */
+  /** Names that expressions have used, so that a macro knows which variables its body uses. */
   names = new Set<string>();
   #at = 0;
   #depth = 0;
@@ -34,7 +34,7 @@ export class TokenStream {
     return current.kind === kind && (texts.length === 0 || texts.includes(current.text));
   }
 
-  /** Goes on behind the token where it is this one. */
+  /** Moves past the token if it is this one. */
   skip(kind: TokenKind, text: string): boolean {
     if (!this.is(kind, text)) return false;
     this.#at += 1;
@@ -53,7 +53,7 @@ export class TokenStream {
     );
   }
 
-  /** What is read within brackets or a block. */
+  /** Runs `read` one level deeper, within brackets or a block. */
   within<T>(read: () => T): T {
     this.#depth += 1;
     if (this.#depth > MAX_DEPTH) throw new SyntaxError("it is nested too deep");

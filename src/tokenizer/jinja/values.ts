@@ -23,10 +23,10 @@ export type Value =
 export type Key = null | boolean | number | bigint | string;
 export type Dict = ReadonlyMap<Key, Value>;
 
-/** What Python would raise, in its words. */
+/** An error that Python would raise, with Python's message. */
 export class TemplateError extends Error {}
 
-/** A number that is written with a point or an exponent, also where it is a whole one. */
+/** A number with a point or an exponent; it may be a whole number. */
 export class Float {
   readonly value: number;
 
@@ -43,7 +43,7 @@ export class Tuple {
   }
 }
 
-/** A group of `groupby`: a pair whose halves have names. */
+/** A group of `groupby`: a pair with named halves. */
 export class Group extends Tuple {
   readonly grouper: Value;
   readonly list: readonly Value[];
@@ -55,7 +55,7 @@ export class Group extends Tuple {
   }
 }
 
-/** What `range()` gives. */
+/** The result of `range()`. */
 export class Range {
   readonly start: number;
   readonly stop: number;
@@ -87,7 +87,7 @@ export class View {
   }
 }
 
-/** What filters such as `map` and `select` give: it is true even where it is empty, and can be gone through once. */
+/** The result of filters such as `map` and `select`. It is true even if empty, and can be looped over once. */
 export class Generated {
   readonly #items: readonly Value[];
   #at = 0;
@@ -96,14 +96,14 @@ export class Generated {
     this.#items = items;
   }
 
-  /** All that have not been taken yet. */
+  /** The members that have not been taken yet. */
   take(): readonly Value[] {
     const items = this.#at === 0 ? this.#items : this.#items.slice(this.#at);
     this.#at = this.#items.length;
     return items;
   }
 
-  /** The next one; JavaScript's undefined where there is none. */
+  /** The next member; JavaScript's undefined at the end. */
   next(): Value | undefined {
     const item = this.#items[this.#at];
     this.#at += 1;
@@ -111,7 +111,7 @@ export class Generated {
   }
 }
 
-/** What is not there. It may be printed, tested and looped over; anything else is an error that says what is missing. */
+/** A missing value. It can be printed, tested and looped over. Any other use throws an error that names what is missing. */
 export class Undefined {
   readonly #what: string;
 
@@ -125,11 +125,11 @@ export class Undefined {
   }
 }
 
-/** A value with attributes of its own. */
+/** A value with its own attributes. */
 export abstract class HostObject {
   abstract readonly typeName: string;
 
-  /** JavaScript's undefined where there is none of this name. */
+  /** JavaScript's undefined where it has no attribute of this name. */
   abstract attribute(name: string): Value | undefined;
 }
 
@@ -154,7 +154,7 @@ export class Callable extends HostObject {
   }
 }
 
-/** What `namespace()` gives: the one value that a template can change. */
+/** The result of `namespace()`: the only value that a template can change. */
 export class Namespace extends HostObject {
   readonly typeName = "Namespace";
   readonly members: Map<Key, Value>;
@@ -224,7 +224,7 @@ export function hasSurrogates(text: string): boolean {
   return HAS_SURROGATES.test(text);
 }
 
-/** The members that a loop goes through. Throws TemplateError for what cannot be gone through. */
+/** The members that a loop iterates over. Throws TemplateError for values that cannot be iterated. */
 export function iterate(value: Value, meter: Meter): readonly Value[] {
   if (isList(value)) return value;
   if (isDict(value)) return [...value.keys()];
@@ -238,7 +238,7 @@ export function iterate(value: Value, meter: Meter): readonly Value[] {
   return Array.from({ length }, (_, index) => value.at(index));
 }
 
-/** Python's `len`; undefined for what has none. */
+/** Python's `len`; undefined for values without a length. */
 export function lengthOf(value: Value): number | undefined {
   if (typeof value === "string") return hasSurrogates(value) ? Array.from(value).length : value.length;
   if (isList(value)) return value.length;
@@ -248,14 +248,14 @@ export function lengthOf(value: Value): number | undefined {
   return value instanceof Undefined ? 0 : undefined;
 }
 
-/** A value as the key of a dict. Throws TemplateError for what can be none. */
+/** Turns a value into the key of a dict. Throws TemplateError for values that cannot be keys. */
 export function keyOf(value: Value): Key {
   if (value === null || typeof value !== "object") return value;
   if (value instanceof Float && Number.isSafeInteger(value.value)) return value.value;
   throw new TemplateError(`a key of a dict cannot be of type '${typeName(value)}'`);
 }
 
-/** Python's integer: a number where that is exact. */
+/** A Python integer: a number where that is exact, otherwise a bigint. */
 export function integer(value: bigint): number | bigint {
   return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 }

@@ -7,20 +7,20 @@ import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer-files.ts";
 import { TokenizerThread } from "./tokenizer-thread.ts";
 
 export interface LoadOptions {
-  /** Source of a template that takes the place of the model's default one. */
+  /** Source of a template that replaces the model's default one. */
   readonly chatTemplate?: string;
 }
 
-/** From a folder with a tokenizer.json, or from the path of the file. */
+/** Loads a tokenizer from a folder with a tokenizer.json, or from the path of that file. */
 export async function loadTokenizer(path: string, options: LoadOptions = {}): Promise<Tokenizer> {
   return loadTokenizerFiles(await readTokenizerFiles(path), options);
 }
 
 /**
- * Takes 0.3 to 3 s of CPU, nearly all of it on a thread of the tokenizer's own: parsing, tables, the self-check. The calling thread
- * copies tokenizer.json, parses the small files and takes the tables, which are shared memory: 10 to 30 ms in pieces, 65 ms for
- * gemma 3 with its 33 MB and 6,400 added tokens (`bench/tokenizer.ts`). Rejects with `invalid_request` (param "source") for
- * files that are none of a tokenizer. Whoever loads it disposes of it.
+ * Loads a tokenizer. It takes 0.3 to 3 s of CPU, nearly all on the tokenizer's own thread: parsing, tables, the self-check. The
+ * calling thread copies tokenizer.json, parses the small files, and gets the tables in shared memory. That takes 10 to 30 ms in
+ * pieces; 65 ms for gemma 3 with its 33 MB and 6,400 added tokens (`bench/tokenizer.ts`). Rejects with `invalid_request` (param
+ * "source") if the files are not a tokenizer's. The caller disposes of the result.
  */
 export async function loadTokenizerFiles(files: TokenizerFiles, options: LoadOptions = {}): Promise<Tokenizer> {
   const json = files.get("tokenizer.json");

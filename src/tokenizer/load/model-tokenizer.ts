@@ -9,7 +9,7 @@ import type { GenerationDefaults, TokenizerConfig } from "./tokenizer-config.ts"
 import type { ThreadTables, TokenizerThread } from "./tokenizer-thread.ts";
 import { Vocabulary } from "../bpe/vocabulary.ts";
 
-/** The native part, which has a thread of its own. */
+/** The native tokenizer on its own thread. */
 export type NativeThread = Pick<TokenizerThread, "encode" | "decode" | typeof Symbol.dispose>;
 
 interface Parts {
@@ -19,7 +19,7 @@ interface Parts {
   readonly thread: NativeThread;
 }
 
-/** A loaded tokenizer: what TypeScript does exactly and at once is done here, the rest on the native tokenizer's thread. */
+/** A loaded tokenizer. TypeScript does the work here where it is exact and fast; the native tokenizer's thread does the rest. */
 export class ModelTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly longestToken: number;

@@ -1,8 +1,8 @@
 import { Tokenizer as Native } from "tokenizers";
 
 /**
- * The `tokenizers` package: exact for every model. `create` blocks its thread (75 ms for llama 2, 1.2 s for gemma 3); encoding
- * and decoding run on the pool of the runtime. It cannot cross threads.
+ * The `tokenizers` package, which is exact for every model. `create` blocks its thread (75 ms for llama 2, 1.2 s for gemma 3);
+ * encoding and decoding run on the runtime's pool. It cannot be sent to other threads.
  */
 export class NativeTokenizer {
   readonly #native: Native;
@@ -11,10 +11,10 @@ export class NativeTokenizer {
     this.#native = native;
   }
 
-  /** `json` is the text of tokenizer.json. Throws what the package says of it. */
+  /** `json` is the text of tokenizer.json. Throws the package's error. */
   static create(json: string): NativeTokenizer {
     const native = Native.fromString(json);
-    // What files say of padding and cutting is about training.
+    // Padding and truncation in the files are settings of the training.
     native.disableTruncation();
     native.disablePadding();
     return new NativeTokenizer(native);
@@ -29,7 +29,7 @@ export class NativeTokenizer {
     return this.#native.decode([...ids], skipSpecialTokens);
   }
 
-  /** Every token with its id, added ones too; blocks for 35 to 350 ms. */
+  /** All tokens with their ids, including added ones. Blocks for 35 to 350 ms. */
   tokens(): Readonly<Record<string, number>> {
     return this.#native.getVocab(true);
   }

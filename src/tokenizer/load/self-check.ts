@@ -1,6 +1,6 @@
 import type { AddedToken } from "../bpe/added-tokens.ts";
 
-/** What trips tokenizers: white space of all kinds, digits of all scripts, marks, case, broken text, code, very long words. */
+/** Texts that are hard for tokenizers: white space of all kinds, digits of all scripts, marks, case, broken text, code, very long words. */
 const NASTY: readonly string[] = [
   "",
   " ",
@@ -33,13 +33,13 @@ const NASTY: readonly string[] = [
   "<|begin_of_text|><|eot_id|> <s></s> <bos> [INST] <<SYS>> <think>\n</think> <tool_call>{}</tool_call> <\uff5cUser\uff5c>",
 ];
 
-/** Long runs, where a wrong merge order shows. */
+/** Long runs, which show a wrong order of merges. */
 function runs(): string[] {
   const units = ["a", "ab", "\u00e9", "\u4f60", "=", " ", "\n", "0", "xX", "\u{1f600}", "lo", "the"];
   return units.flatMap((unit) => [unit.repeat(67), unit.repeat(2500)]);
 }
 
-/** Many short texts of pieces in an order that looks random and is always the same. */
+/** Many short texts of pieces in a pseudo-random order that is always the same. */
 function mixtures(): string[] {
   const pieces = NASTY.flatMap((text) => text.match(/.{1,7}/gsu) ?? []);
   let state = 0x2545f491;
@@ -59,7 +59,7 @@ function aroundTokens(added: readonly AddedToken[]): string[] {
     .flatMap(({ content }) => [content, `x ${content} y`, `${content}${content}\n ${content.slice(0, -1)} ${content}`]);
 }
 
-/** Strings whose ids the TypeScript encoder must get as the native one does before it is used for a model. */
+/** Texts for the self-check: the TypeScript encoder must give the native encoder's ids for all of them before it is used for a model. */
 export function selfCheckTexts(added: readonly AddedToken[]): readonly string[] {
   return [...NASTY, ...runs(), ...mixtures(), ...aroundTokens(added), NASTY.join("\n")];
 }

@@ -8,12 +8,12 @@ interface Entry {
   readonly name: string;
   readonly text: string;
   readonly isStored?: boolean;
-  /** Instead of the true one. */
+  /** A wrong size in the directory, instead of the true one. */
   readonly bytes?: number;
   readonly crc?: number;
 }
 
-/** An archive as Python's zipfile writes it: sizes in the directory, which is last. */
+/** An archive like those of Python's zipfile: the directory is last and has the sizes. */
 function zip(entries: readonly Entry[], comment = ""): Buffer {
   const parts: Buffer[] = [];
   const directory: Buffer[] = [];

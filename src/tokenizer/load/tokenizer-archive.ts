@@ -8,7 +8,7 @@ const MAX_UNPACKED_BYTES = 500 * 1024 * 1024;
 
 /**
  * The zip archive of a tokenizer as a worker streams it (GetTokenizer): chunks, and a SHA-256 with the last one. Throws
- * `invalid_upstream_response` where it is too large, damaged or would unpack elsewhere.
+ * `invalid_upstream_response` if it is too large, damaged, or would unpack outside of its folder.
  */
 export class TokenizerArchive {
   readonly #hash = new Bun.CryptoHasher("sha256");
@@ -24,7 +24,7 @@ export class TokenizerArchive {
     this.#chunks.push(chunk);
   }
 
-  /** `sha256` in hexadecimal, as the worker says it. */
+  /** `sha256` is the worker's checksum in hexadecimal. */
   async finish(sha256: string): Promise<TokenizerFiles> {
     if (this.#hash.digest("hex") !== sha256.toLowerCase()) {
       throw new GatewayError(
@@ -33,7 +33,7 @@ export class TokenizerArchive {
       );
     }
     const entries = await unzip(Buffer.concat(this.#chunks), { maxEntries: MAX_ENTRIES, maxBytes: MAX_UNPACKED_BYTES });
-    // Archives of a folder have it before every name.
+    // An archive of a folder has the folder before every name.
     return new Map([...entries].map(([name, bytes]) => [name.slice(name.lastIndexOf("/") + 1), bytes]));
   }
 }

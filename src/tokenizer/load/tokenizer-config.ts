@@ -1,7 +1,7 @@
 import { isRecord, type AnyRecord } from "../../util/objects.ts";
 import { jsonOf, textOf, type TokenizerFiles } from "./tokenizer-files.ts";
 
-/** Sampling defaults that a model's authors give, by the names of the OpenAI API. */
+/** Sampling defaults of a model's authors, under the names of the OpenAI API. */
 export interface GenerationDefaults {
   readonly temperature?: number;
   readonly top_p?: number;
@@ -10,31 +10,31 @@ export interface GenerationDefaults {
   readonly repetition_penalty?: number;
 }
 
-/** What the small files beside tokenizer.json say. */
+/** Contents of the small files next to tokenizer.json. */
 export interface TokenizerConfig {
-  /** `bos_token`, `eos_token` and the other named tokens, by name: templates see them. */
+  /** `bos_token`, `eos_token` and other tokens that templates know by name. */
   readonly namedTokens: Readonly<Record<string, string>>;
-  /** Empty where no file says it; then it is the id of `eos_token`. */
+  /** Empty where no file has them; then the id of `eos_token` is used. */
   readonly eosTokenIds: readonly number[];
   readonly maxTokens: number | undefined;
   readonly architectures: readonly string[];
   readonly modelType: string | undefined;
   readonly generationDefaults: GenerationDefaults;
-  /** Sources of chat templates by name; "default" is the one for chats without tools, at least. */
+  /** Sources of chat templates by name; "default" is at least for chats without tools. */
   readonly templates: ReadonlyMap<string, string>;
 }
 
 const NAMED = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"] as const;
 const SAMPLING = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty"] as const;
-/** What `model_max_length` says where it is not known is 10^30. */
+/** Larger values of `model_max_length` mean "unknown" (files have 10^30 for that). */
 const LARGEST_LENGTH = 1e9;
 
-/** Throws `invalid_request` where a file is not JSON. Fields of a wrong type count as not there. */
+/** Throws `invalid_request` where a file is not JSON. Fields of a wrong type count as missing. */
 export function readTokenizerConfig(files: TokenizerFiles): TokenizerConfig {
   const tokenizer = jsonOf(files, "tokenizer_config.json");
   const model = jsonOf(files, "config.json");
   const generation = jsonOf(files, "generation_config.json");
-  // Models that also see or hear keep the facts of their text part apart.
+  // Multimodal models have the facts of their text part in `text_config`.
   const text = isRecord(model["text_config"]) ? model["text_config"] : {};
   const lengths = [model["max_position_embeddings"], text["max_position_embeddings"], tokenizer["model_max_length"]];
   const eos = [generation["eos_token_id"], model["eos_token_id"], text["eos_token_id"]].map(readIds);
@@ -58,7 +58,7 @@ function readIds(value: unknown): readonly number[] {
   return (Array.isArray(value) ? value : [value]).filter((id) => Number.isSafeInteger(id));
 }
 
-/** A token is written as its text, or as an object with it. */
+/** Reads a token, which is written as its text or as an object with the text. */
 function readToken(value: unknown): string | undefined {
   const content = isRecord(value) ? value["content"] : value;
   return typeof content === "string" ? content : undefined;
@@ -82,7 +82,7 @@ function readSampling(generation: AnyRecord): GenerationDefaults {
     const value = generation[name];
     if (typeof value === "number") defaults[name] = value;
   }
-  // Models that are meant to take the likeliest token say so, and their temperature means nothing.
+  // `do_sample: false` means that the model takes the likeliest token, so its temperature has no meaning.
   if (generation["do_sample"] === false) defaults.temperature = 0;
   return defaults;
 }
@@ -98,7 +98,7 @@ function readTemplates(files: TokenizerFiles, tokenizer: AnyRecord): ReadonlyMap
   };
   add(tokenizer["chat_template"]);
   add(jsonOf(files, "chat_template.json")["chat_template"]);
-  // A file of its own comes before what stands in the others.
+  // A template in its own file overrides the templates in other files.
   add(textOf(files, "chat_template.jinja"));
   return templates;
 }

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { GatewayError } from "../../errors/errors.ts";
 import { isRecord, type AnyRecord } from "../../util/objects.ts";
 
-/** Files of a tokenizer by their name without a folder. Only those of TOKENIZER_FILES are looked at. */
+/** Files of a tokenizer by name, without folders. Only those in TOKENIZER_FILES are read. */
 export type TokenizerFiles = ReadonlyMap<string, Uint8Array>;
 
 const TOKENIZER_FILES = [
@@ -39,7 +39,7 @@ export async function readTokenizerFiles(path: string): Promise<TokenizerFiles> 
 /** Largest file of a tokenizer; gemma 3's tokenizer.json has 33 MB. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
 
-/** Undefined where there is no such file: a device that never ends is none. */
+/** undefined where there is no regular file of this name; a device, which may never end, is not one. */
 async function readBounded(path: string): Promise<Uint8Array | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile() !== true) return undefined;
@@ -51,13 +51,13 @@ async function readBounded(path: string): Promise<Uint8Array | undefined> {
   return Bun.file(path).bytes();
 }
 
-/** A file of text, if it is there. */
+/** Text of a file; undefined where it is missing. */
 export function textOf(files: TokenizerFiles, name: TokenizerFileName): string | undefined {
   const bytes = files.get(name);
   return bytes && utf8.decode(bytes);
 }
 
-/** A file of JSON; an empty record where it is not there. Throws `invalid_request` where it is not an object. */
+/** The JSON object of a file; an empty one where the file is missing. Throws `invalid_request` where it is not an object. */
 export function jsonOf(files: TokenizerFiles, name: TokenizerFileName): AnyRecord {
   const text = textOf(files, name);
   if (text === undefined) return {};

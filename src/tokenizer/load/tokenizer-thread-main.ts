@@ -1,4 +1,4 @@
-/** A thread that holds one native tokenizer: makes it, makes the tables that others read, and encodes what is asked. */
+/** Entry of a thread with one native tokenizer. It makes the tokenizer and the tables for other threads, and encodes on request. */
 import { isRecord } from "../../util/objects.ts";
 import type { AddedToken } from "../bpe/added-tokens.ts";
 import { ByteLevelBpe, MAX_SYNC_CHARS } from "../bpe/byte-level-bpe.ts";
@@ -25,7 +25,7 @@ function readAdded(value: unknown): AddedToken[] {
   }));
 }
 
-/** Whether the first part of a text, and so each part that is encoded by itself, is treated in a way of its own. */
+/** Whether the tokenizer treats the first part of a text in a special way, and so each part that is encoded alone. */
 function isFirstPartSpecial(preTokenizer: unknown): boolean {
   return /"prepend_scheme":\s*"first"/.test(JSON.stringify(preTokenizer ?? null));
 }

@@ -4,11 +4,11 @@ import type { BpePlanResult } from "../bpe/bpe-plan.ts";
 import type { DecoderPlan } from "../decode/decoder-plan.ts";
 import type { VocabularyTables } from "../bpe/vocabulary.ts";
 
-/** What a loaded tokenizer is to other threads. */
+/** The parts of a loaded tokenizer that other threads get. */
 export interface ThreadTables {
   readonly vocabulary: VocabularyTables;
   readonly added: readonly AddedToken[];
-  /** The plan of the TypeScript encoder, which has passed the self-check; or why there is none. */
+  /** The plan of the TypeScript encoder, which has passed the self-check; or the reason why there is none. */
   readonly bpe: BpePlanResult;
   readonly decoder: DecoderPlan | undefined;
   readonly isSplitExact: boolean;
@@ -38,9 +38,9 @@ interface Waiting {
 type Question = ToTokenizerThread extends infer M ? (M extends ToTokenizerThread ? Omit<M, "id"> : never) : never;
 
 /**
- * A thread with one native tokenizer. Making one takes up to two seconds of CPU that cannot be cut up, and it cannot cross
- * threads; so it stays where it is made, its tables come over, and no thread that serves is ever held up. A call costs 80 µs
- * beside its work. Whoever starts it disposes of it, which also gives its memory back.
+ * A thread with one native tokenizer. Making a tokenizer takes up to two seconds of CPU in one piece, and a tokenizer cannot be
+ * sent to another thread. So it stays on its own thread and sends only its tables, and serving threads are never blocked. A
+ * call costs 80 µs in addition to its work. The code that starts the thread disposes of it, which also frees its memory.
  */
 export class TokenizerThread {
   readonly #worker = new Worker(new URL("tokenizer-thread-main.ts", import.meta.url).href);
@@ -62,9 +62,9 @@ export class TokenizerThread {
     this.#worker.unref();
   }
 
-  /** `json` is tokenizer.json. Rejects with what is wrong with it. */
+  /** `json` is tokenizer.json. Rejects with the reason if it is not valid. */
   async load(json: Uint8Array): Promise<ThreadTables> {
-    // A copy that moves over: letting the channel copy 33 MB takes 70 ms of this thread, this way 20 ms.
+    // A copy that is transferred: it takes 20 ms of this thread for 33 MB; letting the channel copy takes 70 ms.
     const copy = json.slice();
     const reply = await this.#ask({ kind: "load", json: copy }, [copy.buffer]);
     if (reply.kind !== "loaded")
@@ -99,7 +99,7 @@ export class TokenizerThread {
     });
   }
 
-  /** The process stays alive for answers that are waited for, and for nothing else. */
+  /** Keeps the process alive only while a call waits for its answer. */
   #holdProcess(): void {
     if (this.#waiting.size > 0) this.#worker.ref();
     else this.#worker.unref();

@@ -3,7 +3,7 @@ import { GatewayError } from "../../errors/errors.ts";
 
 export interface UnzipLimits {
   readonly maxEntries: number;
-  /** Of all entries together, unpacked. */
+  /** Bytes of all entries together, unpacked. */
   readonly maxBytes: number;
 }
 
@@ -13,7 +13,7 @@ interface Entry {
   readonly crc: number;
   readonly packedBytes: number;
   readonly bytes: number;
-  /** Where its local header is. */
+  /** Index of its local header. */
   readonly at: number;
 }
 
@@ -30,7 +30,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Files of a zip archive by name. Reads what Python's and others' writers make: stored or deflated entries, no encryption, no
- * zip64. Rejects with `invalid_upstream_response` for what is broken, larger than the limits, or named to land elsewhere.
+ * zip64. Rejects with `invalid_upstream_response` for archives that are broken, beyond the limits, or have names that lead outside of the folder.
  */
 export async function unzip(archive: Uint8Array, limits: UnzipLimits): Promise<ReadonlyMap<string, Uint8Array>> {
   const view = new DataView(archive.buffer, archive.byteOffset, archive.byteLength);
@@ -76,7 +76,7 @@ function readDirectory(archive: Uint8Array, view: DataView, maxEntries: number):
   return entries;
 }
 
-/** The end record is last but for a comment. */
+/** Finds the end record, which only a comment may follow. */
 function findEnd(view: DataView): number {
   const first = Math.max(0, view.byteLength - END_BYTES - MAX_COMMENT_BYTES);
   for (let at = view.byteLength - END_BYTES; at >= first; at -= 1) {
@@ -113,7 +113,7 @@ function unpack(packed: Uint8Array, entry: Entry): Promise<Uint8Array> {
   if (entry.method === STORED) return Promise.resolve(packed.slice());
   if (entry.method !== DEFLATED) return Promise.reject(broken(`packs ${entry.name} in a way that is not known`));
   return new Promise((resolve, reject) => {
-    // One more byte than the directory says is one too many. The package counts no limit of 0.
+    // One byte more than the directory says means that the entry is too long. A limit of 0 would mean no limit.
     inflateRaw(packed, { maxOutputLength: entry.bytes + 1 }, (error, bytes) => {
       if (error) reject(broken(`has a damaged ${entry.name}`));
       else resolve(bytes);

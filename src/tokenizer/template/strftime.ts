@@ -45,7 +45,7 @@ const DIRECTIVES: Readonly<Record<string, (date: Date) => string>> = {
   "%": () => "%",
 };
 
-/** Python's `strftime` in local time and English; `%-d` has no leading zero. What is not known stays as it is. */
+/** Python's `strftime` in local time and English; `%-d` has no leading zero. Unknown directives stay unchanged. */
 export function strftime(date: Date, format: string): string {
   return format.replace(/%(-?)([a-zA-Z%])/g, (whole, dash: string, letter: string) => {
     const text = DIRECTIVES[letter]?.(date);

@@ -3,20 +3,20 @@ import { isRecord, type AnyRecord } from "../../util/objects.ts";
 import { dictFromText } from "../jinja/from-json.ts";
 import type { RoleContent } from "./template-probe.ts";
 
-/** What a template takes, as far as messages are made ready for it. */
+/** How a template takes messages, as far as the gateway adapts them. */
 export interface MessageTraits {
-  /** What an assistant's message has that says nothing. */
+  /** The content for an assistant's message without text. */
   readonly emptyContent: () => string | null;
   readonly loopsOverContent: boolean;
   readonly takesDeveloper: () => boolean;
-  /** Whether it takes the arguments of calls as the string that they are. */
+  /** Whether it takes the arguments of calls as a string. */
   readonly wantsArgumentText: () => boolean;
   readonly contentOf: (role: string) => RoleContent;
 }
 
-/** Names under which the reasoning of an earlier answer comes, and under all of which templates look for it. */
+/** Names of the reasoning of an earlier answer. Clients use one of them, and templates look for any of them. */
 const REASONING_FIELDS = ["reasoning_content", "thinking", "reasoning"];
-/** What templates call the kinds of parts of the OpenAI API. */
+/** Templates' names for the types of parts of the OpenAI API. */
 const PART_TYPES: Readonly<Record<string, string>> = {
   input_text: "text",
   output_text: "text",
@@ -28,8 +28,8 @@ const PART_TYPES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Messages as a template takes them: roles that it knows, parts or one string, arguments of tool calls as objects, reasoning under each
- * of its names. The messages that come in are left as they are. Throws `invalid_request` for a part that the template has no place for.
+ * Copies messages into the form that a template takes: roles that it knows, content as parts or as one string, arguments of tool
+ * calls as objects, reasoning under each of its names. Throws `invalid_request` for a part that the template cannot take.
  */
 export function prepareMessages(messages: readonly AnyRecord[], traits: MessageTraits): AnyRecord[] {
   return messages.map((message, index) => prepareMessage(message, index, traits));
@@ -46,7 +46,7 @@ function prepareMessage(message: AnyRecord, index: number, traits: MessageTraits
   } else if (typeof content === "string" && traits.loopsOverContent && !traits.contentOf(role).takesStrings) {
     prepared["content"] = [{ type: "text", text: content }];
   } else if (role === "assistant" && (content ?? null) === null) {
-    // What the API leaves out or calls null is nothing to most templates; some ask whether it is none.
+    // The API omits content or sets it to null. Most templates treat both as empty; some test for none.
     prepared["content"] = traits.emptyContent();
   }
   if (Array.isArray(calls)) {
@@ -100,7 +100,7 @@ function argumentText(value: unknown): string {
   return JSON.stringify(value ?? {});
 }
 
-/** The object that the string is, as templates expect; what is no object stays the string that the model wrote. */
+/** Parses arguments into the object that templates expect. Other text stays the string that the model wrote. */
 function readArguments(value: unknown): unknown {
   if (typeof value !== "string") return value ?? {};
   return value.trim() === "" ? {} : (dictFromText(value) ?? value);

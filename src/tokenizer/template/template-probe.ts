@@ -2,9 +2,9 @@ import type { AnyRecord } from "../../util/objects.ts";
 
 /** How a template takes the content of a role's messages, and the arguments of calls. */
 export interface RoleContent {
-  /** It prints the text of parts; else parts are put together to one string. */
+  /** The template prints the text of parts. Otherwise parts are joined to one string. */
   readonly takesParts: boolean;
-  /** It prints the text of a string; else a string is put into a part. */
+  /** The template prints a string. Otherwise the string becomes a part. */
   readonly takesStrings: boolean;
 }
 
@@ -16,7 +16,7 @@ const PARTS = [
   { type: "text", text: FIRST },
   { type: "text", text: SECOND },
 ];
-/** A list that is printed shows the name of this member. */
+/** Matches a list of parts that the template printed as a whole. */
 const PART_PRINTED = /['"]type['"]\s*:/;
 
 const TOOL = {
@@ -25,20 +25,20 @@ const TOOL = {
 };
 
 /**
- * Finds by rendering small chats with parts, and with a string, what a template does with the content of a role. A template that
- * refuses both takes parts where its source goes through them.
+ * Renders small chats, one with parts and one with a string, to find out how a template treats the content of a role. A template
+ * that refuses both counts as taking parts, if its source loops over them.
  */
 export function probeContent(render: Render, role: string, loopsOverContent: boolean): RoleContent {
   const parts = attempt(() => render(chatOf(role, PARTS), tools(role)));
   const string = attempt(() => render(chatOf(role, FIRST), tools(role)));
   if (parts === undefined) return { takesParts: string === undefined && loopsOverContent, takesStrings: true };
   const shown = [FIRST, SECOND].filter((text) => parts.includes(text)).length;
-  // What shows neither, as where only pictures count, is known by its source; what shows one only would lose the others.
+  // A template that shows neither text (it may only count pictures) is judged by its source. One that shows only one of two parts would lose the other.
   const takesParts = !PART_PRINTED.test(parts) && (shown === 2 || (shown === 0 && loopsOverContent));
   return { takesParts, takesStrings: !(takesParts && shown === 2) || string?.includes(FIRST) === true };
 }
 
-/** Whether a template shows what a developer says: some know the role for other purposes. */
+/** Whether a template prints a developer's message. Some templates know the role for other purposes. */
 export function showsDeveloper(render: Render): boolean {
   return attempt(() => render(chatOf("developer", FIRST), []))?.includes(FIRST) === true;
 }
@@ -64,26 +64,26 @@ const ARGUMENTS = { probe: "value" };
 const ARGUMENTS_TEXT = '{"probe": "value"}';
 
 /**
- * What a call without text has as its content: none where the template takes that, and does not print it, else nothing. Of a template
- * that refuses both, what its source asks for stands.
+ * The content for an assistant's call without text: null if the template takes null and does not print it, otherwise "". For a
+ * template that refuses both, its source decides.
  */
 export function emptyContent(render: Render): string | null {
   const rendered = (content: string | null, args: unknown) =>
     attempt(() => render([{ role: "user", content: "u" }, callWith(args, content)], [TOOL]));
-  // Some take no objects as arguments, which is no matter here.
+  // Some templates refuse objects as arguments; then a string is tried.
   const [none, empty] = [rendered(null, {}) ?? rendered(null, "{}"), rendered("", {}) ?? rendered("", "{}")];
   if (none === undefined) return empty === undefined ? null : "";
   return occurrences(none) > occurrences(empty ?? none) ? "" : null;
 }
 
-/** How often none stands in a prompt, as Python or JSON writes it. */
+/** How often none occurs in a prompt, as Python or JSON writes it. */
 function occurrences(prompt: string): number {
   return prompt.split(/None|null/).length;
 }
 
 /**
- * Whether a template wants the arguments of a call as the string that they are: it fails on an object, or prints it as Python would,
- * and prints a string as it stands.
+ * Whether a template wants the arguments of a call as a string: it fails on an object or prints it in Python's form, and it
+ * prints a string unchanged.
  */
 export function wantsArgumentText(render: Render, content: string | null): boolean {
   const user = { role: "user", content: "u" };
@@ -97,7 +97,7 @@ function attempt(render: () => string): string | undefined {
   try {
     return render();
   } catch {
-    // A template that refuses such a chat says nothing of it.
+    // The template refuses this chat, so it cannot be probed for this.
     return undefined;
   }
 }

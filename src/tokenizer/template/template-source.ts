@@ -1,10 +1,10 @@
 import type { Program } from "../jinja/nodes.ts";
 
-/** What the source of a template says about the messages that it takes. */
+/** Facts about the messages that a template takes, read from its source. */
 export interface TemplateTraits {
-  /** A loop goes through the content of a message. */
+  /** A loop iterates over the content of a message. */
   readonly loopsOverContent: boolean;
-  /** It asks whether the content of a message is none. */
+  /** It tests whether the content of a message is none. */
   readonly asksForNone: boolean;
   /** It knows the role `developer`. */
   readonly knowsDeveloper: boolean;
@@ -17,7 +17,7 @@ interface Node {
 
 export function traitsOf(program: Program): TemplateTraits {
   const traits = { loopsOverContent: false, asksForNone: false, knowsDeveloper: false };
-  // Names that stand for the content of a message.
+  // Variables that hold the content of a message.
   const aliases = new Set<unknown>(["content"]);
   const isContent = (value: unknown): boolean => {
     if (!isNode(value)) return false;

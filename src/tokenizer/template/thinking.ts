@@ -1,4 +1,4 @@
-/** What models write around their reasoning. */
+/** Markers that models write around their reasoning. */
 const MARKERS: readonly (readonly [start: string, end: string])[] = [
   ["<think>", "</think>"],
   ["<seed:think>", "</seed:think>"],
@@ -6,21 +6,21 @@ const MARKERS: readonly (readonly [start: string, end: string])[] = [
   ["<|START_THINKING|>", "<|END_THINKING|>"],
 ];
 
-/** What a template lets a request say of thinking. */
+/** How a template lets a request switch thinking. */
 export interface ThinkingSwitch {
-  /** The variable that turns it on and off, where the template has one. */
+  /** The variable that turns thinking on and off; undefined where the template has none. */
   readonly variable: "enable_thinking" | "thinking" | undefined;
-  /** Whether a prompt without the variable asks for thinking, or begins it. */
+  /** Whether a prompt without the variable turns thinking on, or begins it. */
   readonly isOnByDefault: boolean;
 }
 
-/** Whether a generation prompt ends in the beginning of reasoning, so that what follows is reasoning from its first token. */
+/** Whether a generation prompt ends with the beginning of reasoning, so that the answer's first token is reasoning. */
 export function endsInReasoning(prompt: string): boolean {
   const end = prompt.slice(-100).trimEnd();
   return MARKERS.some(([start]) => end.endsWith(start));
 }
 
-/** Whether a text has begun to reason and not ended it. */
+/** Whether a text has begun reasoning and not ended it. */
 export function isWithinReasoning(text: string): boolean {
   return MARKERS.some(([start, end]) => text.lastIndexOf(start) > text.lastIndexOf(end));
 }
