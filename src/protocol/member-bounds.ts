@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { JsonBody } from "./json/json-body.ts";
+import type { Member } from "./json/members.ts";
 
 /** What a member of a body may be, where an engine would allocate memory or loop by it. */
 export type MemberBound = NumberBound | ListBound | ParametersBound;
@@ -36,23 +37,23 @@ const WRITTEN_NUMBER = /^[+-]?[0-9]{1,15}(\.[0-9]{1,15})?$/;
 /** Throws invalid_request, with the member's path as `param`, where a member is beyond its bound. */
 export function checkMembers(body: JsonBody, bounds: MemberBounds): void {
   if (bounds.size === 0) return;
-  for (const name of body.names()) {
-    const bound = bounds.get(name);
-    if (bound !== undefined) checkMember(body, name, bound);
+  for (const member of body.members) {
+    const bound = bounds.get(member.name);
+    if (bound !== undefined) checkMember(body, member, bound);
   }
 }
 
-function checkMember(body: JsonBody, name: string, bound: MemberBound): void {
+function checkMember(body: JsonBody, member: Member, bound: MemberBound): void {
   switch (bound.kind) {
     case "number":
       // A number that is too long to be read is too large as well.
-      checkNumber(name, body.value(name), bound);
+      checkNumber(member.name, body.valueOf(member), bound);
       return;
     case "list":
-      checkCount(name, body.count(name), bound);
+      if (body.hasMoreEntries(member, bound.most)) throw tooMany(member.name, bound);
       return;
     case "parameters":
-      checkAllParameters(name, body.value(name, MAX_PARAMETERS_BYTES), bound);
+      checkAllParameters(member.name, body.valueOf(member, MAX_PARAMETERS_BYTES), bound);
   }
 }
 
@@ -71,25 +72,26 @@ function checkParameters(path: string, value: unknown, bounds: MemberBounds): vo
   for (const [name, member] of Object.entries(value)) {
     const bound = bounds.get(name);
     if (bound?.kind === "number") checkNumber(`${path}.${name}`, member, bound);
-    else if (bound?.kind === "list" && Array.isArray(member)) checkCount(`${path}.${name}`, member.length, bound);
+    else if (bound?.kind === "list" && Array.isArray(member) && member.length > bound.most) {
+      throw tooMany(`${path}.${name}`, bound);
+    }
   }
 }
 
 function checkNumber(path: string, value: unknown, bound: NumberBound): void {
+  if (typeof value === "number" && value >= bound.least && value <= bound.most) return;
   if (value === null || typeof value === "boolean") return;
   if (Array.isArray(value) && bound.isPerPrompt) {
     for (const one of value) checkNumber(path, one, bound);
     return;
   }
-  const isNumber = typeof value === "number" || (typeof value === "string" && WRITTEN_NUMBER.test(value));
-  const number = Number(value);
-  if (isNumber && number >= bound.least && number <= bound.most) return;
+  const number = typeof value === "string" && WRITTEN_NUMBER.test(value) ? Number(value) : Number.NaN;
+  if (number >= bound.least && number <= bound.most) return;
   throw new GatewayError("invalid_request", `${path} must be a number from ${bound.least} to ${bound.most}`, {
     param: path,
   });
 }
 
-function checkCount(path: string, count: number, { most }: ListBound): void {
-  if (count <= most) return;
-  throw new GatewayError("invalid_request", `${path} must have at most ${most} entries`, { param: path });
+function tooMany(path: string, { most }: ListBound): GatewayError {
+  return new GatewayError("invalid_request", `${path} must have at most ${most} entries`, { param: path });
 }

@@ -1,9 +1,16 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { scanMembers } from "../../../test/support/scan-members.ts";
 import { GatewayError } from "../../errors/errors.ts";
-import { type JsonBody, readJsonBody } from "./json-body.ts";
+import { JsonBody, readJsonBody } from "./json-body.ts";
 
 const read = (text: string): Promise<JsonBody> => Promise.resolve(readJsonBody(Buffer.from(text)));
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+function scanned(text: string): JsonBody {
+  const bytes = Buffer.from(text);
+  return new JsonBody(bytes, scanMembers(bytes));
+}
 
 async function codeOf(bytes: Uint8Array): Promise<string> {
   try {
@@ -18,7 +25,7 @@ async function codeOf(bytes: Uint8Array): Promise<string> {
 describe("members of a body", () => {
   test("are given as their bytes, as their values and by name, in the order of the body", async () => {
     const body = await read('{ "b" : [1, 2.50], "a":"x\\u0041" }');
-    expect([...body.names()]).toEqual(["b", "a"]);
+    expect(body.members.map(({ name }) => name)).toEqual(["b", "a"]);
     expect(textOf(body.raw("b") ?? new Uint8Array())).toBe("[1, 2.50]");
     expect([body.value("a"), body.value("b")]).toEqual(["xA", [1, 2.5]]);
     expect([body.raw("c"), body.value("c")]).toEqual([undefined, undefined]);
@@ -39,6 +46,38 @@ describe("members of a body", () => {
     expect(["empty", "two", "long", "text", "object", "absent"].map((name) => body.count(name))).toEqual([
       0, 2, 5000, 0, 0, 0,
     ]);
+  });
+});
+
+describe("entries of a list", () => {
+  test("are counted at its outermost level, and what is no list has none", () => {
+    const counts = {
+      "[]": 0,
+      "[ ]": 0,
+      "[1]": 1,
+      "[ 1 , 2 ]": 2,
+      '["a,b","[","\\"]"]': 3,
+      '[[1,2],{"a":[3,4]}]': 2,
+      '"a,b"': 0,
+      '{"a":1,"b":2}': 0,
+      "7": 0,
+    };
+    for (const [list, count] of Object.entries(counts))
+      expect([list, scanned(`{"a":${list}}`).count("a")]).toEqual([list, count]);
+    expect(scanned("{}").count("a")).toBe(0);
+  });
+
+  test("are as many as JSON.parse finds, and more than any lower number", () => {
+    fc.assert(
+      fc.property(fc.array(fc.jsonValue(), { maxLength: 20 }), fc.constantFrom(undefined, 2), (list, space) => {
+        const body = scanned(JSON.stringify({ a: list }, undefined, space));
+        expect(body.count("a")).toBe(list.length);
+        for (const member of body.members) {
+          expect(body.hasMoreEntries(member, list.length)).toBe(false);
+          if (list.length > 0) expect(body.hasMoreEntries(member, list.length - 1)).toBe(true);
+        }
+      }),
+    );
   });
 });
 

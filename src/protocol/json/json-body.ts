@@ -1,8 +1,19 @@
 import { isUtf8 } from "node:buffer";
 import { GatewayError } from "../../errors/errors.ts";
 import { nextTurn } from "../../util/next-turn.ts";
-import { JsonScanner, type Span } from "./json-scanner.ts";
-import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from "../../util/ascii.ts";
+import { asBuffer, JsonScanner } from "./json-scanner.ts";
+import { readValue } from "./json-value.ts";
+import type { Member, Members } from "./members.ts";
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+  SPACE,
+} from "../../util/ascii.ts";
 
 /** A body up to this size is scanned at once, about 1 ms; a larger one in steps of this size, and other requests run between them. */
 const STEP_BYTES = 512 * 1024;
@@ -14,13 +25,13 @@ const MAX_VALUE_BYTES = 64 * 1024;
  * for them. A worker gets these bytes, so unknown members, the writing of numbers and the order stay as the client sent them.
  */
 export class JsonBody {
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   /** The parsed body, set for as long as a reader needs every member; undefined where nobody has parsed all of it. */
   whole: unknown;
-  readonly #members: ReadonlyMap<string, Span>;
+  readonly #members: Members;
 
-  constructor(bytes: Uint8Array, members: ReadonlyMap<string, Span>) {
-    this.bytes = bytes;
+  constructor(bytes: Uint8Array, members: Members) {
+    this.bytes = asBuffer(bytes);
     this.#members = members;
   }
 
@@ -30,24 +41,32 @@ export class JsonBody {
     return span && this.bytes.subarray(span.start, span.end);
   }
 
-  /** Names of the members in the order of the body. */
-  names(): IterableIterator<string> {
-    return this.#members.keys();
+  /** In the order of the body. */
+  get members(): readonly Member[] {
+    return this.#members.list;
   }
 
   /** The member's value; undefined where there is no such member, or where its value is longer than `maxBytes`. */
   value(name: string, maxBytes = MAX_VALUE_BYTES): unknown {
-    const raw = this.raw(name);
-    return raw && raw.length <= maxBytes ? parse(raw) : undefined;
+    const member = this.#members.get(name);
+    return member && this.valueOf(member, maxBytes);
+  }
+
+  /** The value of one of `members`; undefined where it is longer than `maxBytes`. */
+  valueOf({ start, end }: Member, maxBytes = MAX_VALUE_BYTES): unknown {
+    return end - start <= maxBytes ? readValue(this.bytes, start, end) : undefined;
   }
 
   /** Number of entries of a list; 0 where the member is no list. */
   count(name: string): number {
-    const raw = this.raw(name);
-    if (raw?.[0] !== OPEN_BRACKET) return 0;
-    const value = this.value(name);
-    if (Array.isArray(value)) return value.length;
-    return countTopLevel(raw);
+    const member = this.#members.get(name);
+    return member ? countEntries(this.bytes, member) : 0;
+  }
+
+  /** Whether one of `members` is a list of more than `most` entries. Its entries are counted only where it has bytes for so many. */
+  hasMoreEntries(member: Member, most: number): boolean {
+    const bytes = member.end - member.start;
+    return bytes >= 2 * most && countEntries(this.bytes, member) > most;
   }
 
   /** A copy of the body with these members replaced or added; `changes` has their values as JSON text. All other bytes stay. */
@@ -65,7 +84,7 @@ export class JsonBody {
     pieces.push(this.bytes.subarray(from, close));
     let hasMembers = this.#members.size > 0;
     for (const [name, change] of changes) {
-      if (this.#members.has(name)) continue;
+      if (this.#members.get(name)) continue;
       pieces.push(toBytes(`${hasMembers ? "," : ""}${JSON.stringify(name)}:`), toBytes(change));
       hasMembers = true;
     }
@@ -107,26 +126,27 @@ function finish(bytes: Uint8Array, { members, isObject, hasProtoKey }: JsonScann
   return new JsonBody(bytes, members);
 }
 
-function parse(raw: Uint8Array): unknown {
-  return JSON.parse(Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString("utf8"));
+/** Number of entries of a list: the commas of its own level, and one. 0 where it is empty or no list. */
+function countEntries(bytes: Uint8Array, { start, end }: Member): number {
+  if (bytes[start] !== OPEN_BRACKET) return 0;
+  let depth = 0;
+  let commas = 0;
+  let isEmpty = true;
+  for (let at = start; at < end - 1; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if (byte === OPEN_BRACKET || byte === OPEN_BRACE) depth += 1;
+    else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth -= 1;
+    else if (byte === COMMA && depth === 1) commas += 1;
+    else if (byte === QUOTE) at = closingQuote(bytes, at);
+    if (at > start && byte > SPACE) isEmpty = false;
+  }
+  return isEmpty ? 0 : commas + 1;
 }
 
-/** Number of entries of a list that is not empty: the commas of its own level, and one. */
-function countTopLevel(list: Uint8Array): number {
-  let depth = 0;
-  let isInString = false;
-  let count = 1;
-  for (let at = 0; at < list.length; at += 1) {
-    const byte = list[at];
-    if (isInString) {
-      if (byte === BACKSLASH) at += 1;
-      else if (byte === QUOTE) isInString = false;
-    } else if (byte === QUOTE) isInString = true;
-    else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) depth += 1;
-    else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth -= 1;
-    else if (byte === COMMA && depth === 1) count += 1;
-  }
-  return count;
+function closingQuote(bytes: Uint8Array, opening: number): number {
+  let at = opening + 1;
+  while (bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;
+  return at;
 }
 
 function toBytes(change: Uint8Array | string): Uint8Array {

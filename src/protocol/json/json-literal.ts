@@ -13,14 +13,19 @@ const FINITE_DIGITS = 300;
 /** Of integers that are read in one go. */
 const MOST_INTEGER_BYTES = 4096;
 
-const WORDS = ["true", "false", "null"].map((word) => Buffer.from(word));
+const TRUE = Buffer.from("true");
+const FALSE = Buffer.from("false");
+const NULL = Buffer.from("null");
 
 /** Index after the number, `true`, `false` or `null` that begins at `from`. Throws SyntaxError. */
 export function literalEnd(bytes: Buffer, from: number): number {
   const first = bytes[from] ?? 0;
   if (first === MINUS || isDigit(first)) return numberEnd(bytes, from);
-  const word = WORDS.find((candidate) => candidate[0] === first);
-  if (!word || !word.every((byte, index) => bytes[from + index] === byte)) throw unexpected(from);
+  return wordEnd(bytes, from, first === TRUE[0] ? TRUE : first === FALSE[0] ? FALSE : NULL);
+}
+
+function wordEnd(bytes: Buffer, from: number, word: Uint8Array): number {
+  for (let at = 0; at < word.length; at += 1) if (bytes[from + at] !== word[at]) throw unexpected(from);
   return from + word.length;
 }
 

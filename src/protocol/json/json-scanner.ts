@@ -1,21 +1,21 @@
 import { integersEnd, literalEnd, unexpected } from "./json-literal.ts";
 import { JsonStrings } from "./json-strings.ts";
+import { knownName } from "./known-names.ts";
+import { Members } from "./members.ts";
 import {
   BACKSLASH,
   CLOSE_BRACE,
   CLOSE_BRACKET,
   COLON,
   COMMA,
+  CR,
+  LF,
   OPEN_BRACE,
   OPEN_BRACKET,
   QUOTE,
+  SPACE,
+  TAB,
 } from "../../util/ascii.ts";
-
-/** Where a member's value stands in the bytes: from its first byte to after its last. */
-export interface Span {
-  readonly start: number;
-  readonly end: number;
-}
 
 /** Objects and arrays within each other; beyond it a body is refused. Real requests have less than 20. */
 export const MAX_DEPTH = 128;
@@ -44,7 +44,7 @@ const DONE = 6;
  */
 export class JsonScanner {
   /** Members of the outermost object, as far as it has been read. */
-  readonly members = new Map<string, Span>();
+  readonly members = new Members();
   /** A key `__proto__` was met, at any depth and however it is written. */
   hasProtoKey = false;
   readonly #bytes: Buffer;
@@ -57,7 +57,7 @@ export class JsonScanner {
   #valueStart = 0;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = asBuffer(bytes);
     this.#strings = new JsonStrings(this.#bytes);
   }
 
@@ -68,16 +68,17 @@ export class JsonScanner {
 
   /** Reads on for about `budget` bytes. True at the end. Throws SyntaxError. */
   run(budget: number): boolean {
-    const until = this.#at + budget;
+    const bytes = this.#bytes;
+    const until = Math.min(bytes.length, this.#at + budget);
     while (this.#at < until) {
-      this.#skipSpace();
-      if (this.#at >= this.#bytes.length) {
-        if (this.#next !== DONE) throw new SyntaxError("the text ends before the value does");
-        return true;
-      }
-      this.#step(this.#bytes[this.#at] ?? 0);
+      const byte = bytes[this.#at] ?? 0;
+      if (byte > SPACE) this.#step(byte);
+      else if (isSpace(byte)) this.#at += 1;
+      else throw unexpected(this.#at);
     }
-    return false;
+    if (this.#at < bytes.length) return false;
+    if (this.#next !== DONE) throw new SyntaxError("the text ends before the value does");
+    return true;
   }
 
   #step(byte: number): void {
@@ -134,9 +135,15 @@ export class JsonScanner {
   #readKey(): void {
     const end = this.#strings.endOf(this.#at);
     this.hasProtoKey ||= this.#isProto(end);
-    if (this.#depth === 1) this.#key = String(JSON.parse(this.#bytes.toString("utf8", this.#at, end)));
-    this.#at = end;
-    this.#next = AFTER_KEY;
+    if (this.#depth === 1) this.#key = this.#keyOf(this.#at, end);
+    // Nearly always the colon follows at once.
+    const hasColon = this.#bytes[end] === COLON;
+    this.#at = hasColon ? end + 1 : end;
+    this.#next = hasColon ? VALUE : AFTER_KEY;
+  }
+
+  #keyOf(from: number, end: number): string {
+    return knownName(this.#bytes, from + 1, end - 1) ?? String(JSON.parse(this.#bytes.toString("utf8", from, end)));
   }
 
   /** Is the key that ends here `__proto__`, escaped or not? */
@@ -147,15 +154,18 @@ export class JsonScanner {
   }
 
   #afterValue(byte: number): void {
-    const container = this.#stack[this.#depth - 1];
     if (byte === COMMA) {
-      this.#at += 1;
-      this.#next = container === OPEN_BRACE ? KEY : VALUE;
+      this.#afterComma();
     } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
       this.#close(byte === CLOSE_BRACE ? OPEN_BRACE : OPEN_BRACKET);
     } else {
       throw unexpected(this.#at);
     }
+  }
+
+  #afterComma(): void {
+    this.#at += 1;
+    this.#next = this.#stack[this.#depth - 1] === OPEN_BRACE ? KEY : VALUE;
   }
 
   #close(opened: number): void {
@@ -167,17 +177,21 @@ export class JsonScanner {
 
   #valueEnded(): void {
     if (this.#depth === 1 && this.#stack[0] === OPEN_BRACE) {
-      if (this.members.has(this.#key)) throw new SyntaxError(`the member ${JSON.stringify(this.#key)} is there twice`);
-      if (this.members.size === MAX_MEMBERS) throw new SyntaxError(`more than ${MAX_MEMBERS} members`);
-      this.members.set(this.#key, { start: this.#valueStart, end: this.#at });
+      const isNew = this.members.add({ name: this.#key, start: this.#valueStart, end: this.#at });
+      if (!isNew) throw new SyntaxError(`the member ${JSON.stringify(this.#key)} is there twice`);
+      if (this.members.size > MAX_MEMBERS) throw new SyntaxError(`more than ${MAX_MEMBERS} members`);
     }
-    this.#next = this.#depth === 0 ? DONE : AFTER_VALUE;
+    if (this.#depth === 0) this.#next = DONE;
+    else if (this.#bytes[this.#at] === COMMA) this.#afterComma();
+    else this.#next = AFTER_VALUE;
   }
+}
 
-  #skipSpace(): void {
-    for (; this.#at < this.#bytes.length; this.#at += 1) {
-      const byte = this.#bytes[this.#at];
-      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return;
-    }
-  }
+function isSpace(byte: number): boolean {
+  return byte === SPACE || byte === LF || byte === CR || byte === TAB;
+}
+
+/** The same memory. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

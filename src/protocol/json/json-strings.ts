@@ -3,8 +3,8 @@ import { isPlain, StringWords } from "./string-words.ts";
 import { BACKSLASH, QUOTE, SPACE } from "../../util/ascii.ts";
 
 const SMALL_U = 0x75;
-/** Bytes from the beginning of a string that are looked at one by one; then by words. */
-const ONE_BY_ONE = 16;
+/** Bytes from the beginning of a string that are looked at one by one: most strings are no longer, and words take a view of the body. */
+const ONE_BY_ONE = 64;
 /** Bytes without an escape after which the rest is searched. */
 const BY_WORDS = 512;
 

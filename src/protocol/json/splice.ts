@@ -1,5 +1,6 @@
 import { JsonBody } from "./json-body.ts";
-import { JsonScanner, type Span } from "./json-scanner.ts";
+import { JsonScanner } from "./json-scanner.ts";
+import type { Span } from "./members.ts";
 import {
   BACKSLASH,
   CLOSE_BRACE,
