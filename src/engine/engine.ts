@@ -1,6 +1,7 @@
 import type { JsonObject } from "../protocol/json/json.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { KvTransferInfo } from "../worker/worker.ts";
+import type { EngineCodec } from "./codec.ts";
 import type { PdConnector } from "./connector.ts";
 
 /**
@@ -15,6 +16,8 @@ export interface Engine {
   readonly title: string;
   readonly probe: EngineProbe;
   readonly questions: EngineQuestions;
+  /** How it is spoken to over gRPC; undefined where it has no such service. */
+  readonly codec: EngineCodec | undefined;
   /** Undefined where prefill and decode apart are not spoken with it: such a pair is passed through. */
   readonly connectors: EngineConnectors | undefined;
   /** Over HTTP it takes `BASE:ADAPTER` for a LoRA adapter, and `default` for its one model; over gRPC `default` alone. */

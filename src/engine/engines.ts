@@ -1,4 +1,6 @@
 import type { Worker } from "../worker/worker.ts";
+import { GatewayError } from "../errors/errors.ts";
+import type { EngineCodec } from "./codec.ts";
 import type { Engine } from "./engine.ts";
 import { openai } from "./openai/engine.ts";
 import { sglang } from "./sglang/engine.ts";
@@ -20,4 +22,11 @@ export function engineNamed(name: string | undefined): Engine {
 /** The engine that a worker's probe found out; `openai` until then. */
 export function engineOf({ info }: Pick<Worker, "info">): Engine {
   return engineNamed(info.engine);
+}
+
+/** How a worker's engine is spoken to over gRPC. Throws not_implemented where it has no gRPC service that is known here. */
+export function codecOf(worker: Pick<Worker, "info">): EngineCodec {
+  const { codec } = engineOf(worker);
+  if (codec) return codec;
+  throw new GatewayError("not_implemented", "the worker's engine cannot be spoken to over gRPC");
 }

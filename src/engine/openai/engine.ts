@@ -9,6 +9,7 @@ export const openai: Engine = {
   title: "OpenAI-compatible",
   probe,
   questions,
+  codec: undefined,
   connectors,
   takesModelSpellings: false,
 };

@@ -1,5 +1,6 @@
 import type { Engine } from "../engine.ts";
 import { connectors } from "./connectors.ts";
+import { codec } from "./codec.ts";
 import { probe } from "./probe.ts";
 import { questions } from "./questions.ts";
 
@@ -9,6 +10,7 @@ export const sglang: Engine = {
   title: "SGLang",
   probe,
   questions,
+  codec,
   connectors,
   takesModelSpellings: true,
 };

@@ -1,4 +1,5 @@
 import type { Engine } from "../engine.ts";
+import { codec } from "./codec.ts";
 import { probe } from "./probe.ts";
 import { questions } from "./questions.ts";
 
@@ -11,6 +12,7 @@ export const trtllm: Engine = {
   title: "TensorRT-LLM",
   probe,
   questions,
+  codec,
   connectors: undefined,
   takesModelSpellings: false,
 };

@@ -10,7 +10,7 @@ import type {
 import type { Detokenizer } from "../../tokenizer/decode/detokenizer.ts";
 import { StopMatcher, type StopStrings } from "../../tokenizer/decode/stop-strings.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import type { EngineStep } from "./engine-protocol.ts";
+import type { EngineStep } from "../../engine/codec.ts";
 
 /** What all answers to one request have in common. */
 export interface AssemblySettings {

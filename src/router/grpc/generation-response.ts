@@ -3,7 +3,7 @@ import type { AnswerWriter } from "../../protocol/generation.ts";
 import type { GrpcStream, MessageTaker } from "../../transport/grpc/grpc-client.ts";
 import type { PieceTaker, UpstreamResponse } from "../../transport/upstream.ts";
 import { AnswerAssembler, type AssemblySettings } from "./answer-assembler.ts";
-import type { EngineProtocol, EngineStep } from "./engine-protocol.ts";
+import type { EngineCodec, EngineStep } from "../../engine/codec.ts";
 import { type Batch, MessageQueue } from "./message-queue.ts";
 import { StreamCounts } from "./stream-counts.ts";
 
@@ -19,7 +19,7 @@ export interface Generation {
 }
 
 export interface GenerationResponseParts {
-  readonly engine: EngineProtocol;
+  readonly engine: EngineCodec;
   readonly generations: readonly Generation[];
   readonly settings: AssemblySettings;
   readonly writer: AnswerWriter;
@@ -230,7 +230,7 @@ const END_PATIENCE_MS = 50;
 
 type Messages = Batch<Generation>;
 
-function decode(engine: EngineProtocol, message: Uint8Array, isStreamed: boolean): EngineStep | undefined {
+function decode(engine: EngineCodec, message: Uint8Array, isStreamed: boolean): EngineStep | undefined {
   try {
     return engine.decodeGenerate(message, isStreamed);
   } catch (cause) {

@@ -10,8 +10,8 @@ import { bootstrapPort, dataParallelSize } from "../../engine/kv-facts.ts";
 import { newSharedIds } from "../../engine/shared-ids.ts";
 import { PdExchange, PdResponse } from "../pd/pd-exchange.ts";
 import { countHandover, pdRefusal, watchPrefill } from "../pd/pd-prefill.ts";
-import type { EngineStep, KvHandover } from "./engine-protocol.ts";
-import { engineOf } from "./engines.ts";
+import type { EngineStep, KvHandover } from "../../engine/codec.ts";
+import { codecOf } from "../../engine/engines.ts";
 import {
   generationOf,
   GrpcRouter,
@@ -58,7 +58,7 @@ export class GrpcPdRouter extends GrpcRouter {
     const { api, generation } = generationOf(request);
     const leg: Leg = {
       worker: decode.worker,
-      engine: engineOf(decode.worker),
+      engine: codecOf(decode.worker),
       requestId: engineRequestId(request.record),
       isStreamed: isEngineStreamed(request, api),
       kv: undefined,

@@ -11,8 +11,8 @@ import { TokenFeatures } from "../features/token-features.ts";
 import { untilLeft } from "../../util/until-left.ts";
 import type { Legs, Try } from "../try.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "../worker-router.ts";
-import type { EmbedAnswer, EngineProtocol, KvHandover } from "./engine-protocol.ts";
-import { engineOf } from "./engines.ts";
+import type { EmbedAnswer, EngineCodec, KvHandover } from "../../engine/codec.ts";
+import { codecOf } from "../../engine/engines.ts";
 import { type Generation, GenerationResponse } from "./generation-response.ts";
 import type { ModelText, ModelTexts } from "./model-text.ts";
 import { assemblySettings, startsInReasoning } from "./output-settings.ts";
@@ -44,7 +44,7 @@ export interface TokenRequest extends InferenceRequest {
 /** Where one generation goes, and what it is told besides the request. */
 export interface Leg {
   readonly worker: Worker;
-  readonly engine: EngineProtocol;
+  readonly engine: EngineCodec;
   /** Unique among what the engine has; legs of one request share it where the connector wants that. */
   readonly requestId: string;
   readonly isStreamed: boolean;
@@ -105,7 +105,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
   }
 
   protected override async send(request: TokenRequest, { answer: { worker } }: Try): Promise<UpstreamResponse> {
-    const engine = engineOf(worker);
+    const engine = codecOf(worker);
     if (request.job.kind === "embed") return this.#embed(request, worker, engine, request.job.embedding);
     const isStreamed = isEngineStreamed(request, request.job.api);
     const requestId = engineRequestId(request.record);
@@ -186,7 +186,7 @@ export class GrpcRouter extends WorkerRouter<TokenRequest> {
   async #embed(
     request: TokenRequest,
     worker: Worker,
-    engine: EngineProtocol,
+    engine: EngineCodec,
     embedding: EmbeddingRequest,
   ): Promise<UpstreamResponse> {
     const { prompts, record, signal } = request;

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { GenerateResponse as SglangResponse } from "../../transport/grpc/generated/engine/sglang.ts";
-import { GenerateResponse as VllmResponse } from "../../transport/grpc/generated/engine/vllm.ts";
+import { GenerateResponse as SglangResponse } from "../transport/grpc/generated/engine/sglang.ts";
+import { GenerateResponse as VllmResponse } from "../transport/grpc/generated/engine/vllm.ts";
 import { type ChunkLayout, readChunk } from "./chunk-reader.ts";
-import { sglangEngine } from "./sglang-engine.ts";
-import { vllmEngine } from "./vllm-engine.ts";
+import { codec as sglangCodec } from "./sglang/codec.ts";
+import { codec as vllmCodec } from "./vllm/codec.ts";
 
 const SGLANG: ChunkLayout = { chunk: 2, index: 8, reasoningTokens: 9 };
 const VLLM: ChunkLayout = { chunk: 1, index: 7, reasoningTokens: undefined };
@@ -86,7 +86,7 @@ test("both engines read a chunk the short way and any other message the long way
   const value = { tokenIds: [5], promptTokens: 3 };
   const sglang = SglangResponse.encode(SglangResponse.fromPartial({ response: { $case: "chunk", value } })).finish();
   const vllm = VllmResponse.encode(VllmResponse.fromPartial({ response: { $case: "chunk", value } })).finish();
-  expect(sglangEngine.decodeGenerate(sglang, true)).toMatchObject({ ids: [5], promptTokens: 3, reasoningTokens: 0 });
-  expect(vllmEngine.decodeGenerate(vllm, true)).toMatchObject({ ids: [5], promptTokens: 3 });
-  expect(() => sglangEngine.decodeGenerate(Uint8Array.of(0x12, 0x05, 0x0a), true)).toThrow();
+  expect(sglangCodec.decodeGenerate(sglang, true)).toMatchObject({ ids: [5], promptTokens: 3, reasoningTokens: 0 });
+  expect(vllmCodec.decodeGenerate(vllm, true)).toMatchObject({ ids: [5], promptTokens: 3 });
+  expect(() => sglangCodec.decodeGenerate(Uint8Array.of(0x12, 0x05, 0x0a), true)).toThrow();
 });

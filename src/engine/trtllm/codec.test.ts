@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { GenerationRequest } from "../../protocol/generation.ts";
 import { GenerateRequest, GenerateResponse } from "../../transport/grpc/generated/engine/trtllm.ts";
-import { trtllmEngine } from "./trtllm-engine.ts";
+import { codec } from "./codec.ts";
 
 const request: GenerationRequest = {
   prompts: [],
@@ -36,7 +36,7 @@ const request: GenerationRequest = {
 };
 
 test("a request says what was asked for, in the engine's fields", () => {
-  const bytes = trtllmEngine.encodeGenerate({
+  const bytes = codec.encodeGenerate({
     requestId: "r1",
     ids: Uint32Array.of(1, 2, 3),
     text: "abc",
@@ -80,7 +80,7 @@ test("of a stream the last message says how it ended and repeats nothing", () =>
       },
     }),
   ).finish();
-  expect(trtllmEngine.decodeGenerate(chunk, true)).toMatchObject({ index: 1, ids: [4, 5], promptTokens: 3 });
-  expect(trtllmEngine.decodeGenerate(end, true)).toMatchObject({ ids: [], finish: { reason: "stop", matched: 5 } });
-  expect(trtllmEngine.decodeGenerate(end, false)).toMatchObject({ index: 1, ids: [4, 5] });
+  expect(codec.decodeGenerate(chunk, true)).toMatchObject({ index: 1, ids: [4, 5], promptTokens: 3 });
+  expect(codec.decodeGenerate(end, true)).toMatchObject({ ids: [], finish: { reason: "stop", matched: 5 } });
+  expect(codec.decodeGenerate(end, false)).toMatchObject({ index: 1, ids: [4, 5] });
 });

@@ -7,14 +7,13 @@ import {
   GenerateResponse,
   SamplingParams,
 } from "../../transport/grpc/generated/engine/sglang.ts";
-import { SGLANG } from "../../engine/sglang/methods.ts";
-import { type ChunkLayout, readChunk } from "./chunk-reader.ts";
-import type { EngineProtocol, GenerateCall } from "./engine-protocol.ts";
-import { anyOf, finishReason, inputLogprobs, numbersOf, outputLogprobs } from "./engine-steps.ts";
+import { type ChunkLayout, readChunk } from "../chunk-reader.ts";
+import type { EngineCodec, GenerateCall } from "../codec.ts";
+import { anyOf, chunkStep, endStep, numbersOf } from "../engine-steps.ts";
+import { SGLANG } from "./methods.ts";
 
 /** SGLang's scheduler. Its messages have no place for a seed: one is taken from clients and has no effect. */
-export const sglangEngine: EngineProtocol = {
-  name: "sglang",
+export const codec: EngineCodec = {
   methods: { generate: SGLANG.generate, embed: SGLANG.embed, abort: SGLANG.abort },
 
   encodeGenerate(call) {
@@ -42,41 +41,15 @@ export const sglangEngine: EngineProtocol = {
     const step = readChunk(message, CHUNK_LAYOUT);
     if (step) return step;
     const { response } = GenerateResponse.decode(message);
-    if (response?.$case === "chunk") {
-      const { value: chunk } = response;
-      return {
-        index: chunk.index,
-        ids: chunk.tokenIds,
-        logprobs: outputLogprobs(chunk.outputLogprobs),
-        promptLogprobs: inputLogprobs(chunk.inputLogprobs),
-        promptTokens: chunk.promptTokens,
-        cachedTokens: chunk.cachedTokens,
-        reasoningTokens: chunk.reasoningTokens,
-        finish: undefined,
-        kvParams: undefined,
-      };
-    }
-    if (response?.$case !== "complete") return undefined;
-    const { value: end } = response;
-    return {
-      index: end.index,
-      // Of a stream it repeats the last chunk.
-      ids: isStreamed ? NO_IDS : end.outputIds,
-      logprobs: isStreamed ? undefined : outputLogprobs(end.outputLogprobs),
-      promptLogprobs: isStreamed ? undefined : inputLogprobs(end.inputLogprobs),
-      promptTokens: end.promptTokens,
-      cachedTokens: end.cachedTokens,
-      reasoningTokens: end.reasoningTokens,
-      finish: { reason: finishReason(end.finishReason), matched: end.matchedStop?.value },
-      kvParams: undefined,
-    };
+    if (response?.$case === "chunk") return chunkStep(response.value);
+    return response?.$case === "complete" ? endStep(response.value, isStreamed) : undefined;
   },
 
   encodeAbort: (requestId) => AbortRequest.encode({ requestId, reason: "the client left" }).finish(),
 
   encodeEmbed: (requestId, ids, text) =>
     EmbedRequest.encode(
-      EmbedRequest.fromPartial({ requestId, tokenized: { originalText: text, inputIds: Array.from(ids) } }),
+      EmbedRequest.fromPartial({ requestId, tokenized: { originalText: text, inputIds: numbersOf(ids) } }),
     ).finish(),
 
   decodeEmbed(message) {
@@ -86,7 +59,6 @@ export const sglangEngine: EngineProtocol = {
 };
 
 const CHUNK_LAYOUT: ChunkLayout = { chunk: 2, index: 8, reasoningTokens: 9 };
-const NO_IDS: readonly number[] = [];
 
 function samplingParams({ request, sampling }: GenerateCall): SamplingParams {
   const bias = sampling.logitBias;

@@ -1,6 +1,6 @@
-import type { FinishReason, GenerationRequest, Sampling, TokenLogprob } from "../../protocol/generation.ts";
+import type { FinishReason, GenerationRequest, Sampling, TokenLogprob } from "../protocol/generation.ts";
 
-/** What one sequence, or the `n` of one prompt, is asked of an engine with. */
+/** What an engine is asked for one prompt, of which it makes `n` sequences. */
 export interface GenerateCall {
   readonly requestId: string;
   readonly ids: Uint32Array;
@@ -12,13 +12,13 @@ export interface GenerateCall {
   /** Token by token; else the engine answers once for each sequence. */
   readonly isStreamed: boolean;
   readonly kv: KvHandover | undefined;
-  /** Of several data-parallel ranks behind the worker: which one; undefined lets it choose. */
+  /** Which of the worker's data-parallel ranks generates; undefined lets the worker choose. */
   readonly rank: number | undefined;
 }
 
-/** What a leg is told of the other one. */
+/** What the worker that prefills is told of the one that decodes, and the other way round. */
 export type KvHandover =
-  /** SGLang: both legs meet in the room. */
+  /** SGLang: the two find each other at this address by the number of the room. */
   | { readonly kind: "room"; readonly host: string; readonly port: number; readonly room: number }
   /** vLLM: the connector's parameters as JSON. `isPrefill`: one token and no more. */
   | { readonly kind: "params"; readonly json: string; readonly isPrefill: boolean };
@@ -36,22 +36,18 @@ export interface EngineStep {
   readonly reasoningTokens: number | undefined;
   /** On the last step: why it ended, and the stop token or string that made it. */
   readonly finish: { readonly reason: FinishReason; readonly matched: string | number | undefined } | undefined;
-  /** vLLM, at the end of a prefill: what decode must be given, word for word. */
+  /** vLLM, at the end of a prefill: the JSON that the decode worker must be given, word for word. */
   readonly kvParams: string | undefined;
 }
 
+/** The embedding of one prompt. */
 export interface EmbedAnswer {
   readonly values: Float32Array;
   readonly promptTokens: number;
 }
 
-/**
- * The messages of one engine. What differs between engines is said here as data and as these functions; whoever calls them
- * asks no names.
- */
-export interface EngineProtocol {
-  /** As in `WorkerInfo.engine`. */
-  readonly name: string;
+/** `codec.ts`: what the messages of the engine's gRPC service look like, and the paths of the methods that take them. */
+export interface EngineCodec {
   readonly methods: { readonly generate: string; readonly embed: string; readonly abort: string };
   encodeGenerate(call: GenerateCall): Uint8Array;
   /** Undefined where the message says nothing. Throws invalid_upstream_response. */

@@ -7,14 +7,13 @@ import {
   GenerateResponse,
   SamplingParams,
 } from "../../transport/grpc/generated/engine/vllm.ts";
-import { VLLM } from "../../engine/vllm/methods.ts";
-import { type ChunkLayout, readChunk } from "./chunk-reader.ts";
-import type { EngineProtocol, GenerateCall } from "./engine-protocol.ts";
-import { finishReason, inputLogprobs, numbersOf, outputLogprobs, seedOf } from "./engine-steps.ts";
+import { type ChunkLayout, readChunk } from "../chunk-reader.ts";
+import type { EngineCodec, GenerateCall } from "../codec.ts";
+import { chunkStep, endStep, numbersOf, seedOf } from "../engine-steps.ts";
+import { VLLM } from "./methods.ts";
 
 /** vLLM's engine service. A zero is how proto3 says nothing: `temperature` and the limits are optional there. */
-export const vllmEngine: EngineProtocol = {
-  name: "vllm",
+export const codec: EngineCodec = {
   methods: { generate: VLLM.generate, embed: VLLM.embed, abort: VLLM.abort },
 
   encodeGenerate(call) {
@@ -35,40 +34,14 @@ export const vllmEngine: EngineProtocol = {
     const step = readChunk(message, CHUNK_LAYOUT);
     if (step) return step;
     const { response } = GenerateResponse.decode(message);
-    if (response?.$case === "chunk") {
-      const { value: chunk } = response;
-      return {
-        index: chunk.index,
-        ids: chunk.tokenIds,
-        logprobs: outputLogprobs(chunk.outputLogprobs),
-        promptLogprobs: inputLogprobs(chunk.inputLogprobs),
-        promptTokens: chunk.promptTokens,
-        cachedTokens: chunk.cachedTokens,
-        reasoningTokens: undefined,
-        finish: undefined,
-        kvParams: undefined,
-      };
-    }
-    if (response?.$case !== "complete") return undefined;
-    const { value: end } = response;
-    return {
-      index: end.index,
-      // Of a stream it repeats the last chunk.
-      ids: isStreamed ? NO_IDS : end.outputIds,
-      logprobs: isStreamed ? undefined : outputLogprobs(end.outputLogprobs),
-      promptLogprobs: isStreamed ? undefined : inputLogprobs(end.inputLogprobs),
-      promptTokens: end.promptTokens,
-      cachedTokens: end.cachedTokens,
-      reasoningTokens: undefined,
-      finish: { reason: finishReason(end.finishReason), matched: end.matchedStop?.value },
-      kvParams: end.kvTransferParamsJson,
-    };
+    if (response?.$case === "chunk") return chunkStep(response.value);
+    return response?.$case === "complete" ? endStep(response.value, isStreamed) : undefined;
   },
 
   encodeAbort: (requestId) => AbortRequest.encode({ requestIds: [requestId] }).finish(),
 
   encodeEmbed: (requestId, ids) =>
-    EmbedRequest.encode({ requestId, tokenized: { originalText: "", inputIds: Array.from(ids) } }).finish(),
+    EmbedRequest.encode({ requestId, tokenized: { originalText: "", inputIds: numbersOf(ids) } }).finish(),
 
   decodeEmbed(message) {
     const { embedding, promptTokens } = EmbedResponse.decode(message);
@@ -77,7 +50,6 @@ export const vllmEngine: EngineProtocol = {
 };
 
 const CHUNK_LAYOUT: ChunkLayout = { chunk: 1, index: 7, reasoningTokens: undefined };
-const NO_IDS: readonly number[] = [];
 
 function samplingParams({ request, sampling, kv }: GenerateCall): SamplingParams {
   const isPrefill = kv?.kind === "params" && kv.isPrefill;

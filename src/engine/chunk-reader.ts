@@ -1,11 +1,12 @@
-import type { EngineStep } from "./engine-protocol.ts";
+import type { EngineStep } from "./codec.ts";
 
-/** Where an engine's messages have what is not at the same place in all of them: numbers of fields. */
+/** Numbers of the fields that are not the same in the messages of all engines. */
 export interface ChunkLayout {
-  /** Of the response. */
+  /** The chunk, in the response. */
   readonly chunk: number;
-  /** Of the chunk. */
+  /** Which of the `n` sequences, in the chunk. */
   readonly index: number;
+  /** In the chunk; undefined where the engine does not count them. */
   readonly reasoningTokens: number | undefined;
 }
 
@@ -15,12 +16,13 @@ const TOKEN_IDS = 1;
 const PROMPT_TOKENS = 2;
 const CACHED_TOKENS = 4;
 
-/** Where the reader is; nobody waits between its steps. */
+/** Offset of the next byte to read. A module variable and no parameter: a call reads one message to its end without waiting, and this way it returns one value for each varint. */
 let at = 0;
 
 /**
- * A chunk of a stream as nearly all of them are: token ids and counts, nothing else. Undefined for every other message, whole
- * or broken, which the generated decoder reads: for a chunk that one takes five times as long (0.33 µs hot, Bun 1.4.5, 2026-11-24).
+ * Reads a chunk that has token ids and counts and nothing else, as nearly all chunks of a stream are. Returns undefined for every other
+ * message, whole or broken; the generated decoder reads those. It would take five times as long for a chunk (0.33 µs hot, Bun 1.4.5,
+ * 2026-11-24).
  */
 export function readChunk(message: Uint8Array, layout: ChunkLayout): EngineStep | undefined {
   at = 0;
@@ -76,7 +78,7 @@ function readIds(message: Uint8Array, end: number, ids: number[]): void {
   if (at > end) at = Number.POSITIVE_INFINITY;
 }
 
-/** What is no number of 32 bits leaves the reader past the end. */
+/** Reads one number. One of more than 32 bits moves the reader past the end, which the callers see. */
 function varint(message: Uint8Array): number {
   let value = 0;
   for (let shift = 0; shift < 35; shift += 7) {

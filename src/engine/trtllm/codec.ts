@@ -9,23 +9,19 @@ import {
   GuidedDecodingParams_GuideType as GuideType,
   type TokenLogprob as WireLogprob,
 } from "../../transport/grpc/generated/engine/trtllm.ts";
-import { TRTLLM } from "../../engine/trtllm/methods.ts";
-import type { EngineProtocol } from "./engine-protocol.ts";
-import { anyOf, finishReason, seedOf } from "./engine-steps.ts";
+import type { EngineCodec } from "../codec.ts";
+import { anyOf, finishReason, numbersOf, seedOf } from "../engine-steps.ts";
+import { TRTLLM } from "./methods.ts";
 
-/**
- * TensorRT-LLM. From the field numbers of its service alone: no engine of it was at hand, and prefill and decode apart are not
- * spoken with it.
- */
-export const trtllmEngine: EngineProtocol = {
-  name: "trtllm",
+/** TensorRT-LLM's service. Its limits are optional; its zero for `topK` is all tokens. */
+export const codec: EngineCodec = {
   methods: { generate: TRTLLM.generate, embed: TRTLLM.embed, abort: TRTLLM.abort },
 
   encodeGenerate({ requestId, ids, text, request, sampling, isStreamed }) {
     return GenerateRequest.encode(
       GenerateRequest.fromPartial({
         requestId,
-        tokenized: { originalText: text, inputTokenIds: Array.from(ids) },
+        tokenized: { originalText: text, inputTokenIds: numbersOf(ids) },
         samplingConfig: {
           beamWidth: 1,
           numReturnSequences: request.n,
@@ -91,7 +87,7 @@ export const trtllmEngine: EngineProtocol = {
   encodeEmbed: (requestId, ids, text) =>
     EmbedRequest.encode({
       requestId,
-      tokenized: { originalText: text, inputTokenIds: Array.from(ids), queryTokenIds: [] },
+      tokenized: { originalText: text, inputTokenIds: numbersOf(ids), queryTokenIds: [] },
     }).finish(),
 
   decodeEmbed(message) {
