@@ -102,16 +102,31 @@ export class DataPlane {
     return this.#deps.pressure.isFull;
   }
 
+  /** Answers a request. Never rejects: an error is an answer in the words of the endpoint's API. */
   async handle(endpoint: Endpoint, request: ClientRequest, requestId: string): Promise<Reply> {
-    const record = new RequestRecord(requestId, endpoint.name, this.#recordSink, this.#deps.clock);
-    this.#active += 1;
-    const timed = this.#deadlines.add(request, record.startedAt);
-    record.onSettled(() => {
-      this.#active -= 1;
-      this.#deadlines.delete(timed);
-    });
+    const { gate, settings } = this.#deps;
+    const record = this.#open(endpoint, request, requestId);
     try {
-      return await this.#serve(endpoint, request, record);
+      const entry = this.#admit(request);
+      if (!request.isWhole) {
+        // Its place is taken once its body is there: a slow one holds none. Who would be refused is so before it sends all that.
+        const foreseen = gate.foresee(entry, request.signal);
+        if (foreseen) await foreseen;
+      }
+      const read = readBody(request, this.#bounds);
+      const bytes = read instanceof Promise ? await read : read;
+      const place = this.#enter(entry, request, record);
+      const parsed = readJsonBody(bytes);
+      const body = parsed instanceof Promise ? await parsed : parsed;
+      const understood = readRequest({
+        endpoint,
+        request,
+        body,
+        record,
+        isModelRequired: settings.isModelRequired && endpoint.work !== "parse",
+      });
+      const begun = place ? place.then(() => this.#enterModel(understood, entry)) : this.#enterModel(understood, entry);
+      return await (understood.isStream ? AwaitedStream.of(this.#awaited, understood, begun) : begun);
     } catch (thrown) {
       const error = request.signal.aborted ? whyLeft(request.signal.reason) : asGatewayError(thrown);
       if (error.code === "internal_error") this.onDefect(error, requestId);
@@ -124,37 +139,38 @@ export class DataPlane {
     logDefect(this.#deps.logger, cause, requestId);
   }
 
-  async #serve(endpoint: Endpoint, request: ClientRequest, record: RequestRecord): Promise<Reply> {
-    const { auth, gate, pressure, settings } = this.#deps;
+  /** Counts the request until it is over, and bounds its time. */
+  #open(endpoint: Endpoint, request: ClientRequest, requestId: string): RequestRecord {
+    const record = new RequestRecord(requestId, endpoint.name, this.#recordSink, this.#deps.clock);
+    this.#active += 1;
+    const timed = this.#deadlines.add(request, record.startedAt);
+    record.onSettled(() => {
+      this.#active -= 1;
+      this.#deadlines.delete(timed);
+    });
+    return record;
+  }
+
+  /** Who asks, if they may, and if there is room for one more. Throws invalid_api_key, forbidden, overloaded, memory_full. */
+  #admit(request: ClientRequest): Entry {
+    const { auth, pressure } = this.#deps;
     const tenant = auth.serving(request);
     pressure.check(this.#active - 1);
-    const entry = new HeaderEntry(tenant, request.headers);
-    if (!request.isWhole) {
-      // Its place is taken once its body is there: a slow one holds none. Who would be refused is so before it sends all that.
-      const foreseen = gate.foresee(entry, request.signal);
-      if (foreseen) await foreseen;
+    return new HeaderEntry(tenant, request.headers);
+  }
+
+  /** Takes a place, or a turn in the line for one: then the promise of it. */
+  #enter(entry: Entry, { signal }: ClientRequest, record: RequestRecord): Promise<void> | undefined {
+    const entered = this.#deps.gate.enter(entry, signal);
+    if (!(entered instanceof Promise)) {
+      releaseAtEnd(record, entered);
+      return undefined;
     }
-    const read = readBody(request, this.#bounds);
-    const bytes = read instanceof Promise ? await read : read;
-    const entered = gate.enter(entry, request.signal);
-    let place: Promise<void> | undefined;
-    if (entered instanceof Promise) {
-      // What is asked is looked at meanwhile, so that the client of a stream hears of us.
-      place = this.#inLine(entered, record);
-      // Where the body is refused nobody waits for the place any more; it is given back when it comes.
-      place.catch(() => undefined);
-    } else releaseAtEnd(record, entered);
-    const parsed = readJsonBody(bytes);
-    const body = parsed instanceof Promise ? await parsed : parsed;
-    const understood = readRequest({
-      endpoint,
-      request,
-      body,
-      record,
-      isModelRequired: settings.isModelRequired && endpoint.work !== "parse",
-    });
-    const begun = place ? place.then(() => this.#enterModel(understood, entry)) : this.#enterModel(understood, entry);
-    return understood.isStream ? AwaitedStream.of(this.#awaited, understood, begun) : begun;
+    // What is asked is looked at meanwhile, so that the client of a stream hears of us.
+    const place = this.#inLine(entered, record);
+    // Where the body is refused nobody waits for the place any more; it is given back when it comes.
+    place.catch(() => undefined);
+    return place;
   }
 
   #enterModel(understood: InferenceRequest, entry: Entry): Promise<Reply> {

@@ -68,22 +68,25 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
   }
   for (const route of deps.routes) {
     table.add(route.method, route.path, (request, requestId, params) =>
-      deps.answer(route, { request, params, requestId }),
+      deps.answer(route, { request, params, requestId }).catch((thrown: unknown) => refused(thrown, requestId)),
     );
   }
-  const answer = async (request: ClientRequest): Promise<Reply> => {
+  const refused = (thrown: unknown, requestId: string): Reply => {
+    const error = asGatewayError(thrown);
+    if (error.code === "internal_error") deps.onDefect(error, requestId);
+    return errorReply(error, openaiDialect, requestId);
+  };
+  const answer = (request: ClientRequest): Reply | Promise<Reply> => {
     const requestId = requestIdOf(request.headers, settings.requestIdHeaders);
-    let reply: Reply;
     try {
-      reply = await route(table, request, requestId, cors.preflight(request));
+      return cors.preflight(request) ?? route(table, request, requestId);
     } catch (thrown) {
-      const error = asGatewayError(thrown);
-      if (error.code === "internal_error") deps.onDefect(error, requestId);
-      reply = errorReply(error, openaiDialect, requestId);
+      return refused(thrown, requestId);
     }
+  };
+  const finish = (request: ClientRequest, reply: Reply): void => {
     if (dataPlane?.isFull === true) reply.endsConnection = true;
     cors.allow(request, reply);
-    return reply;
   };
   return new HttpServer({
     hostname: deps.hostname,
@@ -94,6 +97,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     maxPerAddress: settings.maxPerAddress,
     account: deps.account,
     handle: answer,
+    finish,
     refuse: (error) => {
       deps.metrics.increment("refusals", { code: error.code });
       return refuse(error);
@@ -108,13 +112,7 @@ export function refuse(error: GatewayError): WholeReply {
 }
 
 /** Throws unknown_url, method_not_allowed. */
-function route(
-  table: RouteTable<Handler>,
-  request: ClientRequest,
-  requestId: string,
-  preflight: Reply | undefined,
-): Promise<Reply> | Reply {
-  if (preflight) return preflight;
+function route(table: RouteTable<Handler>, request: ClientRequest, requestId: string): Promise<Reply> | Reply {
   const match = table.find(request.path);
   if (!match) throw unknownRoute(request.path);
   const handler = match.handlers.get(request.method === "HEAD" ? "GET" : request.method);

@@ -37,8 +37,10 @@ export interface ConnectionOwner {
   /** Counts what is held of requests. */
   readonly account: ByteAccount;
   now(): number;
-  /** Answers a request; never rejects. */
-  handle(request: ClientRequest): Promise<Reply>;
+  /** Answers a request; never throws or rejects. */
+  handle(request: ClientRequest): Reply | Promise<Reply>;
+  /** Adds to an answer, right before it is written, what all answers have. */
+  finish(request: ClientRequest, reply: Reply): void;
   /** The answer to what is no request. */
   refuse(error: GatewayError): WholeReply;
   /** An answer failed while it was written, which none may. */
@@ -301,14 +303,18 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
       this.#framer = framer;
       if (from < bytes.length) this.#takeBody(framer, bytes, from);
     } else if (from < bytes.length) this.#keepAhead(bytes.subarray(from));
-    void this.#owner.handle(request).then((reply) => {
-      try {
-        this.#answer(request, reply);
-      } catch (error) {
-        this.#break(error);
-      }
-      return undefined;
-    });
+    const replying = this.#owner.handle(request);
+    if (replying instanceof Promise) void replying.then((reply) => this.#replied(request, reply));
+    else this.#replied(request, replying);
+  }
+
+  #replied(request: IncomingRequest, reply: Reply): void {
+    try {
+      this.#owner.finish(request, reply);
+      this.#answer(request, reply);
+    } catch (error) {
+      this.#break(error);
+    }
   }
 
   /** What stands in the bytes from `from` on is of the body. */

@@ -22,8 +22,10 @@ export interface HttpServerOptions {
   /** Counts what is held of requests; without one nobody does. */
   readonly account?: ByteAccount;
   readonly clock?: Clock;
-  /** Answers a request; never rejects. */
-  readonly handle: (request: ClientRequest) => Promise<Reply>;
+  /** Answers a request; never throws or rejects. */
+  readonly handle: (request: ClientRequest) => Reply | Promise<Reply>;
+  /** Adds to an answer, right before it is written, what all answers have. */
+  readonly finish?: (request: ClientRequest, reply: Reply) => void;
   /** The answer to what is no request, or comes from an address that has too many connections. */
   readonly refuse: (error: GatewayError) => WholeReply;
   readonly onDefect: (error: unknown) => void;
@@ -74,8 +76,12 @@ export class HttpServer implements ConnectionOwner {
     return this.#clock.now();
   }
 
-  handle(request: ClientRequest): Promise<Reply> {
+  handle(request: ClientRequest): Reply | Promise<Reply> {
     return this.#options.handle(request);
+  }
+
+  finish(request: ClientRequest, reply: Reply): void {
+    this.#options.finish?.(request, reply);
   }
 
   refuse(error: GatewayError): WholeReply {
