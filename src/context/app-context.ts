@@ -106,7 +106,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const care = openCare(step, { ...base, ...registries, ...wires });
   const door = openDoor(step, { ...base, ...registries, ...care });
   addConfiguredWorkers(config, door.workerSources);
-  exposeState({ ...base, ...registries, ...care });
+  stack.defer(exposeState({ ...base, ...registries, ...care }));
   const tokenizer = await startTokenizer(config, registries.tokenizers);
   const owned = stack.move();
   return {

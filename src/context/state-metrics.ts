@@ -13,12 +13,9 @@ export interface StateMetricsDeps {
 
 /**
  * Gauges of what is there now, read when somebody scrapes: nothing is counted on the way of a request. A worker that has left
- * leaves no series behind.
+ * leaves no series behind, until the returned function is called.
  */
-export function exposeState({ metrics, workerRegistry, outcomes }: StateMetricsDeps): void {
-  workerRegistry.onChange((before, after) => {
-    if (before && !after) metrics.release("worker", before.url);
-  });
+export function exposeState({ metrics, workerRegistry, outcomes }: StateMetricsDeps): () => void {
   const worker = (url: string): string => metrics.bounded("worker", url);
   metrics.read("inFlight", (set) => {
     for (const { modelId, url, requestsInFlight } of workerRegistry.all()) {
@@ -55,4 +52,7 @@ export function exposeState({ metrics, workerRegistry, outcomes }: StateMetricsD
     set({}, (user + system) / 1_000_000);
   });
   metrics.read("buildInfo", (set) => set({ version: VERSION }, 1));
+  return workerRegistry.onChange((before, after) => {
+    if (before && !after) metrics.release("worker", before.url);
+  });
 }

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { loadConfig, NO_FLAGS } from "../../src/config/load.ts";
 import { createAppContext } from "../../src/context/app-context.ts";
 import { PolicyRegistry } from "../../src/policy/policy-registry.ts";
+import { TokenizerRegistry } from "../../src/tokenizer/tokenizer-registry.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { WorkerRegistry } from "../../src/worker/worker-registry.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -47,6 +48,42 @@ test("a tokenizer that cannot be loaded leaves nothing that runs", async () => {
   expect(String(failure)).toContain("tokenizer_path");
   clock.advance(3_600_000);
   expect(clock.pending).toBe(0);
+});
+
+test("a start that fails closes the sockets that its probes have opened", async () => {
+  let open = 0;
+  const { promise: probed, resolve: onProbe } = Promise.withResolvers<void>();
+  const { promise: isAlone, resolve: onAlone } = Promise.withResolvers<void>();
+  // It takes connections and answers nothing.
+  using engine = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open: () => void (open += 1),
+      data: () => onProbe(),
+      close: () => {
+        open -= 1;
+        if (open === 0) onAlone();
+      },
+    },
+  });
+  const { config: asked } = loadConfig({
+    env: {},
+    flags: { ...NO_FLAGS, workers: [`http://127.0.0.1:${engine.port}`] },
+  });
+  // Loading waits until the probe is on its way, and fails then.
+  const tokenizers = new TokenizerRegistry();
+  tokenizers.whenLoaded = async () => {
+    await probed;
+    throw new Error("it cannot be read");
+  };
+  const starting = createAppContext(
+    { ...asked, logLevel: "silent", enableGrpc: true, tokenizerPath: "/there/is/no/such/folder" },
+    { tokenizers },
+  );
+  expect(String(await starting.catch((error: unknown) => error))).toContain("it cannot be read");
+  await isAlone;
+  expect(open).toBe(0);
 });
 
 test("disposing stops what was started: no timer is left, and nothing is sent any more", async () => {
