@@ -94,8 +94,8 @@ export class JsonBody {
 }
 
 /**
- * Scans a body: at once where it is small, else in steps and the result is a promise. Throws, or rejects with, invalid_json (not JSON, not UTF-8, too deep, a member
- * twice), invalid_body (not an object), forbidden_key.
+ * Scans a body: at once where it is small, else in steps, and then the result is a promise. Throws, or rejects with,
+ * invalid_json (not JSON, not UTF-8, too deep, a member twice), invalid_body (not an object) or forbidden_key.
  */
 export function readJsonBody(bytes: Uint8Array): JsonBody | Promise<JsonBody> {
   if (!isUtf8(bytes)) throw new GatewayError("invalid_json", "the body is not valid UTF-8");
@@ -121,7 +121,7 @@ function step(scanner: JsonScanner): boolean {
 
 function finish(bytes: Uint8Array, { members, isObject, hasProtoKey }: JsonScanner): JsonBody {
   if (!isObject) throw new GatewayError("invalid_body", "the body must be a JSON object");
-  // Readers of the body further on may act on this key where we only carry it.
+  // A worker's JSON reader may act on this key, which the gateway only passes on.
   if (hasProtoKey) throw new GatewayError("forbidden_key", "the key __proto__ is not allowed");
   return new JsonBody(bytes, members);
 }

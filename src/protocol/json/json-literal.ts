@@ -8,9 +8,9 @@ const NINE = 0x39;
 /** `e` and `E` are the same but for this bit. */
 const LOWER_CASE = 0x20;
 const EXPONENT = 0x65;
-/** Digits that make no number too large for a double. */
+/** An integer of so many digits is never too large for a double. */
 const FINITE_DIGITS = 300;
-/** Of integers that are read in one go. */
+/** `integersEnd` looks at so many bytes at most. */
 const MOST_INTEGER_BYTES = 4096;
 
 const TRUE = Buffer.from("true");
@@ -30,8 +30,8 @@ function wordEnd(bytes: Buffer, from: number, word: Uint8Array): number {
 }
 
 /**
- * Index after the integers from `from` on that have a comma right behind them, and after that comma; `from` where there are
- * none. Stops after some thousands of bytes, and at whatever else there is.
+ * Skips integers that are each followed by a comma at once, as in a list of token ids, and returns the index after the last
+ * such comma; `from` where no such integer begins there. Looks at 4,096 bytes at most.
  */
 export function integersEnd(bytes: Buffer, from: number): number {
   const until = Math.min(bytes.length, from + MOST_INTEGER_BYTES);
@@ -56,12 +56,12 @@ function numberEnd(bytes: Buffer, from: number): number {
     at = digitsEnd(bytes, sign === MINUS || sign === PLUS ? at + 2 : at + 1);
     isFinite = false;
   }
-  // A number that no double holds is another one to each reader.
+  // Each JSON reader makes another number of one that is too large for a double.
   if (!isFinite && !Number.isFinite(Number(bytes.toString("latin1", from, at)))) throw unexpected(from);
   return at;
 }
 
-/** Index after the digits, of which there must be one. */
+/** Index after the digits from `from` on. Throws SyntaxError where there is none. */
 function digitsEnd(bytes: Buffer, from: number): number {
   let at = from;
   while (isDigit(bytes[at] ?? 0)) at += 1;

@@ -17,14 +17,14 @@ import {
   TAB,
 } from "../../util/ascii.ts";
 
-/** Objects and arrays within each other; beyond it a body is refused. Real requests have less than 20. */
+/** A body with more objects and arrays within each other is refused. Real requests have fewer than 20. */
 export const MAX_DEPTH = 128;
 
-/** Members of the outermost object: each is kept apart. Real requests have less than a hundred. */
+/** A body whose outermost object has more members is refused, as an entry is kept for each. Real requests have fewer than 100. */
 export const MAX_MEMBERS = 4096;
 
 const UNDERSCORE = 0x5f;
-/** Bytes of `"__proto__"` with each of its characters escaped. */
+/** Bytes of `"__proto__"` when each of its characters is escaped. */
 const LONGEST_PROTO = 2 + 9 * 6;
 
 /** What may come next. */
@@ -37,15 +37,15 @@ const AFTER_VALUE = 5;
 const DONE = 6;
 
 /**
- * Reads JSON as bytes, in steps that the caller bounds, and keeps only where the members of the outermost object are: for
- * bodies that are too large to be parsed at once beside other requests' streams, and for replacing a member without
- * touching the others. Accepts what `JSON.parse` accepts (RFC 8259) but for what readers disagree about: depth beyond
- * MAX_DEPTH, outermost members beyond MAX_MEMBERS, a name twice in the outermost object, half of a surrogate pair, 1e999. The bytes must be valid UTF-8.
+ * Reads JSON as bytes, in steps that the caller bounds, and keeps where the members of the outermost object stand. So a large
+ * body holds no other request up, and a member is replaced without touching the others. The bytes must be valid UTF-8.
+ * Accepts what `JSON.parse` accepts (RFC 8259), except what JSON readers disagree about: more than MAX_DEPTH levels, more than
+ * MAX_MEMBERS outermost members, a name that comes twice in the outermost object, half of a surrogate pair, and 1e999.
  */
 export class JsonScanner {
-  /** Members of the outermost object, as far as it has been read. */
+  /** Where the outermost object's members stand, by name, as far as the object has been read. */
   readonly members = new Members();
-  /** A key `__proto__` was met, at any depth and however it is written. */
+  /** Whether a key `__proto__` was read, at any depth, escaped or not. */
   hasProtoKey = false;
   readonly #bytes: Buffer;
   readonly #strings: JsonStrings;
@@ -61,12 +61,12 @@ export class JsonScanner {
     this.#strings = new JsonStrings(this.#bytes);
   }
 
-  /** What is read is an object and not another value. */
+  /** Whether the value is an object. */
   get isObject(): boolean {
     return this.#stack[0] === OPEN_BRACE;
   }
 
-  /** Reads on for about `budget` bytes. True at the end. Throws SyntaxError. */
+  /** Reads on for about `budget` bytes: a string or number is not left in its middle. True at the end. Throws SyntaxError. */
   run(budget: number): boolean {
     const bytes = this.#bytes;
     const until = Math.min(bytes.length, this.#at + budget);
@@ -123,7 +123,7 @@ export class JsonScanner {
     this.#valueEnded();
   }
 
-  /** A list may have a hundred thousand token ids. True where there were some with another entry after them. */
+  /** Skips integers of a list, which may be a hundred thousand token ids. True where it skipped some and an entry follows. */
   #skipIntegers(): boolean {
     const end = integersEnd(this.#bytes, this.#at);
     if (end === this.#at) return false;
@@ -146,7 +146,7 @@ export class JsonScanner {
     return knownName(this.#bytes, from + 1, end - 1) ?? String(JSON.parse(this.#bytes.toString("utf8", from, end)));
   }
 
-  /** Is the key that ends here `__proto__`, escaped or not? */
+  /** Whether the key that ends at `end` is `__proto__`, escaped or not. */
   #isProto(end: number): boolean {
     const first = this.#bytes[this.#at + 1];
     if ((first !== UNDERSCORE && first !== BACKSLASH) || end - this.#at > LONGEST_PROTO) return false;

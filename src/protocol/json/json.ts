@@ -9,8 +9,8 @@ export function isJsonObject(value: unknown): value is JsonObject {
 }
 
 /**
- * A request body as an object. Throws invalid_json (not JSON, not UTF-8, empty), invalid_body (not an object),
- * forbidden_key.
+ * Parses a request body at once. Throws invalid_json (not JSON, not UTF-8, empty), invalid_body (not an object) or
+ * forbidden_key (`__proto__`).
  */
 export function parseJsonObject(bytes: Uint8Array): JsonObject {
   let text: string;
@@ -26,20 +26,20 @@ export function parseJsonObject(bytes: Uint8Array): JsonObject {
     throw new GatewayError("invalid_json", "the body is not valid JSON", { cause });
   }
   if (!isJsonObject(value)) throw new GatewayError("invalid_body", "the body must be a JSON object");
-  // Readers of the body further on may act on this key where we only carry it.
+  // A worker's JSON reader may act on this key, which the gateway only passes on.
   if (text.includes('"__proto__"') && PROTO_KEY.test(text)) {
     throw new GatewayError("forbidden_key", "the key __proto__ is not allowed");
   }
   return value;
 }
 
-/** A text as an object; `undefined` where it is not JSON, or JSON of another kind. For what a client or a worker may have written badly. */
+/** Parses a text that may be wrong, as a client or a worker wrote it; undefined where it is not a JSON object. */
 export function jsonObjectOf(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isJsonObject(value) ? value : undefined;
   } catch {
-    // Each caller says what it takes instead.
+    // What follows from a text that is not JSON is the caller's to decide.
     return undefined;
   }
 }

@@ -11,12 +11,12 @@ import {
 import { nextTurn } from "../../util/next-turn.ts";
 import { keepWritten, parseWithNumbers, writtenNumbers } from "./written-numbers.ts";
 
-/** What is parsed at once, bytes: two or three milliseconds. */
+/** So many bytes are parsed at once, which takes two or three milliseconds. */
 export const PARSE_STEP_BYTES = 256 * 1024;
 
 /**
- * `parseWithNumbers` in steps, between which other requests go on. `bytes` are JSON whose form has been checked. `check` is called
- * before each step, and what it throws ends the work: nobody may be waiting for it any more.
+ * `parseWithNumbers` in steps, between which other requests run. `bytes` must be JSON whose form has been checked. `check` is
+ * called before each step but the first: it throws where the client has left, and the parsing rejects with what it threw.
  */
 export async function parseInSteps(
   bytes: Uint8Array,
@@ -38,7 +38,7 @@ class StepParser {
   readonly #bytes: Buffer;
   readonly #stepBytes: number;
   #at = 0;
-  /** Bytes that were looked at or parsed since the last pause. */
+  /** Bytes parsed since the last pause. */
   #spent = 0;
 
   constructor(bytes: Uint8Array, stepBytes: number) {
@@ -46,7 +46,7 @@ class StepParser {
     this.#stepBytes = stepBytes;
   }
 
-  /** The value at the place; the place is behind it then. */
+  /** Parses the value at `#at`, and leaves `#at` behind it. */
   *value(): Parsing {
     this.#skipSpace();
     const end = this.#endWithin(this.#at);
@@ -57,7 +57,7 @@ class StepParser {
     return first === QUOTE ? yield* this.#string() : yield* this.#parse(this.#at, this.#wordEnd(this.#at));
   }
 
-  /** A long one, in parts that end neither within an escape nor within a character. */
+  /** Parses a long string in parts that end neither within an escape nor within a character. */
   *#string(): Parsing<string> {
     let text = "";
     for (let from = this.#at + 1; ;) {
@@ -74,7 +74,7 @@ class StepParser {
     }
   }
 
-  /** Neighbours that are short are parsed together: a call for each number of a long list would cost more than the list. */
+  /** Parses short entries that stand together with one call: a call for each number of a long list would cost more than the list. */
   *#list(): Parsing<unknown[]> {
     const list: unknown[] = [];
     this.#at += 1;
@@ -104,7 +104,7 @@ class StepParser {
     return list;
   }
 
-  /** The entries between two places; a comma may stand behind the last. */
+  /** Parses the entries from `from` to `end`; a comma may stand behind the last one. */
   *#addTogether(list: unknown[], from: number, end: number): Parsing<void> {
     const text = this.#bytes.toString("utf8", from, end).trim();
     if (text === "") return;
@@ -113,7 +113,7 @@ class StepParser {
     yield* this.#spend(end - from);
   }
 
-  /** How a number that was parsed by itself was written. */
+  /** Notes how a number was written that was parsed by itself. */
   #note(holder: object, key: string, value: unknown, from: number): void {
     if (typeof value === "number") keepWritten(holder, key, value, this.#bytes.toString("latin1", from, this.#at));
   }
@@ -139,7 +139,7 @@ class StepParser {
       const from = this.#at;
       const value = yield* this.value();
       this.#note(object, key, value, from);
-      // As JSON.parse has it: a member of this name is no prototype.
+      // A member that is named __proto__ is a member, as in JSON.parse: an assignment would set the prototype.
       Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true });
       this.#skipSpace();
       if (this.#bytes[this.#at] === COMMA) this.#at += 1;
@@ -166,7 +166,7 @@ class StepParser {
     while (isSpace(this.#bytes[this.#at])) this.#at += 1;
   }
 
-  /** Where the value at `from` ends, where that is within a step; else -1. */
+  /** Index behind the value at `from`, or -1 where the value is longer than a step. */
   #endWithin(from: number): number {
     const bytes = this.#bytes;
     const limit = Math.min(bytes.length, from + this.#stepBytes);
@@ -191,14 +191,14 @@ class StepParser {
     return limit === bytes.length && depth === 0 ? limit : -1;
   }
 
-  /** Index behind the closing quote of the string at `from`, -1 where that is not before `limit`. */
+  /** Index behind the closing quote of the string at `from`, or -1 where the quote is not before `limit`. */
   #stringEnd(from: number, limit: number): number {
     const near = Math.min(limit, from + LOOKED_AT);
     for (let at = from + 1; at < near; at += 1) {
       if (this.#bytes[at] === QUOTE) return at + 1;
       if (this.#bytes[at] === BACKSLASH) at += 1;
     }
-    // The search of the base class is the faster one; it must not go beyond the limit.
+    // Uint8Array's own search is faster than Buffer's, and this view keeps it before the limit.
     const bytes = new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset, limit);
     for (let at = bytes.indexOf(QUOTE, from + 1); at >= 0; at = bytes.indexOf(QUOTE, at + 1)) {
       if (this.#backslashesBefore(at, from + 1) % 2 === 0) return at + 1;
@@ -212,14 +212,14 @@ class StepParser {
     return at - first;
   }
 
-  /** Where a number or a word ends. */
+  /** Index behind the number, `true`, `false` or `null` at `from`. */
   #wordEnd(from: number): number {
     let at = from;
     while (at < this.#bytes.length && !isDelimiter(this.#bytes[at])) at += 1;
     return at;
   }
 
-  /** The last place up to `to` where a string that goes on from `from` may be cut; at least one character is before it. */
+  /** The last index up to `to` at which a string's part from `from` on may end; at least one character is before it. */
   #cutBefore(from: number, to: number): number {
     let at = to;
     while (at > from && !this.#isCut(from, at)) at -= 1;
@@ -241,13 +241,13 @@ class StepParser {
   }
 }
 
-/** Of a string so many bytes are looked at one by one; most end within them. */
+/** The first bytes of a string are looked at one by one, as most strings end within them. */
 const LOOKED_AT = 64;
 /** `\\uXXXX`. */
 const ESCAPE_BYTES = 6;
 const SMALL_U = 0x75;
 
-/** Within a character of several bytes. */
+/** Whether a byte goes on with a character of several bytes. */
 function isContinuation(byte: number | undefined): boolean {
   return byte !== undefined && (byte & 0xc0) === 0x80;
 }

@@ -12,12 +12,12 @@ import {
   SPACE,
 } from "../../util/ascii.ts";
 
-/** The new text of a member, given its present one; undefined leaves it as it is. */
+/** Gives the new JSON text of a member for its present text, undefined where there is no such member. The result undefined leaves it as it is. */
 export type Change = (raw: Uint8Array | undefined) => Uint8Array | string | undefined;
 
 /**
- * A JSON object with one member changed, however deep, and everything else byte for byte: numbers, order and unknown
- * members survive. The members on the way must be there and be objects; otherwise nothing changes.
+ * A copy of a JSON object with the member at the path changed; all other bytes stay as they are. Every member on the path but
+ * the last must be there and be an object; otherwise the result is `json` itself.
  */
 export function splice(json: Uint8Array, [name, ...rest]: readonly string[], change: Change): Uint8Array {
   const object = name === undefined ? undefined : readObject(json);
@@ -29,14 +29,14 @@ export function splice(json: Uint8Array, [name, ...rest]: readonly string[], cha
   return next === undefined || next === raw ? json : object.with(new Map([[name, next]]));
 }
 
-/** The member at the path, as it stands; undefined where there is none. */
+/** The bytes of the member at the path; undefined where there is no such member. */
 export function memberAt(json: Uint8Array, path: readonly string[]): Uint8Array | undefined {
   let at: Uint8Array | undefined = json;
   for (const name of path) at = at && readObject(at)?.raw(name);
   return at;
 }
 
-/** Two JSON lists as one; where one is missing or none, the other. */
+/** The entries of two JSON lists as one list; where one of them is undefined or no list, the other. */
 export function joinLists(first: Uint8Array | undefined, second: Uint8Array | undefined): Uint8Array | undefined {
   const head = entriesOf(first);
   const tail = entriesOf(second);
@@ -45,7 +45,7 @@ export function joinLists(first: Uint8Array | undefined, second: Uint8Array | un
   return Buffer.from(`[${head}${comma}${tail}]`);
 }
 
-/** A JSON list with each entry changed, and everything between them byte for byte. */
+/** A copy of a JSON list with each entry changed; the bytes between the entries stay as they are. */
 export function eachEntry(list: Uint8Array, change: (entry: Uint8Array, index: number) => Uint8Array): Uint8Array {
   const pieces: Uint8Array[] = [];
   let from = 0;
@@ -59,7 +59,7 @@ export function eachEntry(list: Uint8Array, change: (entry: Uint8Array, index: n
   return Buffer.concat(pieces);
 }
 
-/** Where the entries of the outermost list are; the bytes must be JSON. */
+/** Where the entries of a list stand. The bytes must be JSON whose form has been checked. */
 function* entrySpans(list: Uint8Array): Generator<Span, void, void> {
   let depth = 0;
   let start = -1;

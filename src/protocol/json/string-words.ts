@@ -9,12 +9,12 @@ const QUOTES = 0x22222222;
 const BACKSLASHES = 0x5c5c5c5c;
 const TOP_BITS = 0x80808080;
 
-/** A byte of a string that stands for itself. */
+/** Whether a byte within a JSON string stands for itself: it is no quote, backslash or control character. */
 export function isPlain(byte: number): boolean {
   return byte >= SPACE && byte !== QUOTE && byte !== BACKSLASH;
 }
 
-/** Bytes, four at a time: for what the runtime's own search cannot look for. */
+/** Looks at bytes four at a time for what the runtime's own search cannot find: one of several bytes, or a range of them. */
 export class StringWords {
   readonly #bytes: Uint8Array;
   readonly #words: Int32Array;
@@ -28,7 +28,7 @@ export class StringWords {
     this.#words = new Int32Array(bytes.buffer, words === 0 ? 0 : bytes.byteOffset + this.#from, words);
   }
 
-  /** Index of the first quote, backslash or control character from `at` on; of another byte where there is none before `until`. */
+  /** Index of the first quote, backslash or control character from `at` on. Where none comes before `until`, the index of another byte near `until`. */
   plainEnd(at: number, until: number): number {
     const aligned = at + ((this.#from - at) & 3);
     const end = this.#oneByOne(at, Math.min(aligned, this.#bytes.length));
@@ -52,7 +52,7 @@ export class StringWords {
     return at;
   }
 
-  /** Is there a control character from `from` to before `to`? */
+  /** Whether a control character stands from `from` to before `to`. */
   hasControl(from: number, to: number): boolean {
     const first = Math.min(to, from + ((4 - ((from - this.#from) & 3)) & 3));
     const last = first + ((to - first) & ~3);
@@ -62,7 +62,7 @@ export class StringWords {
     if (single < 0) return true;
     const end = (last - this.#from) >> 2;
     let index = (first - this.#from) >> 2;
-    // What is not ASCII may look like a control character to the quick look, and is seldom alone.
+    // `mayHaveControl` is quicker and takes letters beyond ASCII for control characters; such letters come many together.
     while (index < end && !mayHaveControl(this.#words, index, Math.min(end, index + PIECE_WORDS))) index += PIECE_WORDS;
     return hasControl(this.#words, index, end);
   }

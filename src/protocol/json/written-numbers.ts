@@ -1,7 +1,7 @@
 import { isJsonObject } from "./json.ts";
 import type { JsonBody } from "./json-body.ts";
 
-/** Under it an object or list keeps the text of numbers that JavaScript's do not give back as they were written. */
+/** An object or list keeps under this key how its numbers were written, where JavaScript would write them otherwise. */
 const WRITTEN: unique symbol = Symbol("numbers as written");
 
 type Written = Readonly<Record<string, string>>;
@@ -10,25 +10,25 @@ interface Holder {
 }
 
 /**
- * A number with a last zero behind the point, many first ones, an exponent, or more digits than a number holds, where a value may stand. It may find some
- * in the middle of a string: then the text is read the slower way for nothing.
+ * Finds, where a value may stand, a number that ends with a zero behind its point, begins with many zeros, has an exponent,
+ * or has more digits than a double keeps. It may also find one within a string: that text is parsed the slower way for nothing.
  */
 const INEXACT = /[:,[]\s*(?:-?(?:\d+\.\d*0(?!\d)|0\.0{6}|\d+(?:\.\d+)?[eE]|\d[\d.]{15})|-0(?![\d.]))/;
 
 /**
- * `JSON.parse`, after which `writtenNumbers` tells what stood for numbers such as `1.0`, `1e-05` and `12345678901234567890`. Everything
- * else is the same as with `JSON.parse`; copies by `{...object}` keep the texts.
+ * `JSON.parse`, after which `writtenNumbers` tells how numbers such as `1.0`, `1e-05` and `12345678901234567890` were written.
+ * The values are those of `JSON.parse`; a copy by `{...object}` keeps the texts. Throws SyntaxError.
  */
 export function parseWithNumbers(text: string): unknown {
   return INEXACT.test(text) ? (JSON.parse(text, keep) as unknown) : (JSON.parse(text) as unknown);
 }
 
-/** Members of a body whose values templates see as they are. */
+/** Members of a body that chat templates may print. */
 const SHOWN = ["tools", "functions", "documents", "chat_template_kwargs"];
-/** Where a conversation has the arguments of calls as objects, which it does in Anthropic's API. */
+/** Texts that are in a conversation whose calls have objects as arguments, as in Anthropic's API. */
 const OBJECT_ARGUMENTS = ['"tool_use"', '"arguments":{', '"arguments": {'].map((text) => Buffer.from(text));
 
-/** A body, of which `writtenNumbers` knows the numbers that a template may write out. */
+/** Parses a body so that `writtenNumbers` knows the numbers that a chat template may print. */
 export function bodyWithNumbers(body: JsonBody): unknown {
   const value: unknown = JSON.parse(textOf(body.bytes));
   if (!isJsonObject(value)) return value;
@@ -38,7 +38,7 @@ export function bodyWithNumbers(body: JsonBody): unknown {
     if (raw) shown[name] = parseWithNumbers(textOf(raw));
   }
   const messages = body.raw("messages");
-  // Long conversations are not looked through without need: what is text in them stays so.
+  // Parsing with numbers takes longer, and a conversation without such arguments has no numbers that are printed.
   if (messages && hasObjectArguments(messages)) shown["messages"] = parseWithNumbers(textOf(messages));
   return shown;
 }
@@ -52,12 +52,12 @@ function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
 }
 
-/** Texts of the members of an object or list that are numbers and not written as JavaScript writes them, by key. */
+/** How those numbers of an object or list were written, by key, that JavaScript would write otherwise. */
 export function writtenNumbers(holder: object): Written | undefined {
   return mayHold(holder) ? holder[WRITTEN] : undefined;
 }
 
-/** Notes the text of a number in a holder that was put together of parts. */
+/** Notes how a number was written in an object or list that was put together from parts. */
 export function keepWritten(holder: object, key: string, value: number, source: string): void {
   if (source !== String(value)) keep.call(holder, key, value, { source });
 }
