@@ -36,8 +36,8 @@ export interface Start {
   readonly version: number;
   readonly tokenizers: readonly TokenizerChange[];
   readonly routes: readonly ControlRoute[];
-  /** One 32-bit cell in which the thread notes what it does: `doing.ts`. */
-  readonly doing: SharedArrayBuffer;
+  /** Where the thread notes what it runs: `method-cell.ts`. */
+  readonly methodCell: SharedArrayBuffer;
 }
 
 /** One worker came, changed or left, or a tokenizer did. Changes come in their order. */
@@ -99,7 +99,7 @@ export interface ThreadState {
 export type FromThread =
   | { readonly type: "listening"; readonly port: number }
   | { readonly type: "failed"; readonly message: string; readonly code: string | undefined }
-  | { readonly type: "taken"; readonly version: number }
+  | { readonly type: "applied"; readonly version: number }
   | { readonly type: "call"; readonly id: number; readonly call: Call }
   /** What this call asks for, or was given, is not wanted any more. */
   | { readonly type: "release"; readonly id: number }

@@ -2,7 +2,7 @@ import { openRegistries, type Registries, type RegistriesParts } from "../contex
 import { PolicyMemory } from "../policy/policy-memory.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
 import { workerOf, type WorkerState } from "../worker/worker-state.ts";
-import { watchInto } from "./doing.ts";
+import { noteMethods } from "./method-cell.ts";
 import type { Change, Start } from "./messages.ts";
 
 export type ReplicaParts = Pick<RegistriesParts, "config" | "logger" | "clock">;
@@ -26,7 +26,7 @@ export class Replica {
         ...parts,
         ledger: new LoadLedger({ memory: start.ledger, thread: start.thread }),
         policyMemory,
-        watch: watchInto(start.doing),
+        watch: noteMethods(start.methodCell),
       },
       stack,
     );

@@ -81,7 +81,7 @@ export class ServingThread {
     switch (message.type) {
       case "change":
         replica.apply(message);
-        post({ type: "taken", version: message.version });
+        post({ type: "applied", version: message.version });
         return;
       case "reply":
       case "refusal":

@@ -1,6 +1,6 @@
 import type { MetricsSnapshot } from "../observability/metrics.ts";
 import type { Clock } from "../util/clock.ts";
-import { createDoing, whatIsDone } from "./doing.ts";
+import { createMethodCell, runningMethod } from "./method-cell.ts";
 import { HeldCalls } from "./held-calls.ts";
 import type { FromThread, Start, ThreadState, ToThread } from "./messages.ts";
 
@@ -26,10 +26,10 @@ export interface ThreadHandleDeps {
   readonly version: number;
   readonly clock: Clock;
   readonly spawn: Spawn;
-  readonly startMessage: (doing: SharedArrayBuffer) => Start;
-  /** What is not the handle's own business. */
+  readonly startMessage: (methodCell: SharedArrayBuffer) => Start;
+  /** Gets all that the handle does not answer itself. */
   readonly onMessage: (handle: ThreadHandle, message: FromThread) => void;
-  /** Called once, when it runs no more and what it held has been given back. */
+  /** Called once, when the thread runs no more and its calls are given back. */
   readonly onOver: (handle: ThreadHandle) => void;
 }
 
@@ -40,7 +40,7 @@ const PING_MS = 1000;
  * long. They are counted by the control thread's own timer, so that a process that was stopped as a whole ends none.
  */
 const MAX_SILENT_PINGS = 10;
-/** The same while it loads its code, which a busy machine may take long for. */
+/** Pings without an answer while it starts: a busy machine may take long to load its code. */
 const MAX_SILENT_STARTING = 60;
 /** For a thread to run no more once it is told to end, ms. */
 const CLOSE_MS = 5000;
@@ -52,19 +52,21 @@ export interface ThreadEnd {
   readonly reason: string;
   /** Of the error that kept it from starting. */
   readonly code: string | undefined;
-  /** What it did, where it was ended because it did not answer. */
-  readonly doing: string | undefined;
+  /** The method of a policy module that it ran, where it was ended because it did not answer. */
+  readonly method: string | undefined;
 }
 
 /**
  * One thread that serves, as the control thread knows it:
  *
- *     starting --listening--> serving --+
- *        |                              | it closed, failed, fell silent, or is told to end
- *        +------------------------------+--> ending --closed--> over
+ *     starting --listening--> serving
+ *        |                       |
+ *        +-----------------------+--failed, silent, stopped or told to end--> ending --closed, or 5 s--> over
+ *        |                       |                                                                       ^
+ *        +-----------------------+--closed by itself-----------------------------------------------------+
  *
- * All ways lead through `ending` to `over`, where what it held is given back; whoever owns the handle decides there what
- * comes next. While it is ending nothing waits for it.
+ * In `over`, the only end, what the thread held is given back; then whoever owns the handle decides what comes next. Nobody
+ * waits for a thread that is ending.
  */
 export class ThreadHandle {
   readonly number: number;
@@ -73,22 +75,19 @@ export class ThreadHandle {
   readonly started: Promise<void>;
   /** Resolves when it is over. */
   readonly ended: Promise<void>;
-  /** Version of the registries that it has. */
-  version: number;
-  /** Requests under way, as it last said. */
-  active = 0;
-  /** As it last said; undefined where nobody has asked. */
-  metrics: MetricsSnapshot | undefined;
   readonly #deps: ThreadHandleDeps;
   readonly #port: ThreadPort;
-  readonly #doing = createDoing();
+  readonly #methodCell = createMethodCell();
   readonly #startedAt: number;
   readonly #started = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   readonly #questions = new Map<number, (state: ThreadState | undefined) => void>();
+  #version: number;
+  #active = 0;
+  #metrics: MetricsSnapshot | undefined;
   #state: "starting" | "serving" | "ending" | "over" = "starting";
   #hasServed = false;
-  #end: ThreadEnd = { reason: "the thread ended", code: undefined, doing: undefined };
+  #end: ThreadEnd = { reason: "the thread ended", code: undefined, method: undefined };
   #nextQuestion = 0;
   #silentPings = 0;
   #cancelTimer: () => void = () => undefined;
@@ -96,7 +95,7 @@ export class ThreadHandle {
   constructor(deps: ThreadHandleDeps) {
     this.#deps = deps;
     this.number = deps.number;
-    this.version = deps.version;
+    this.#version = deps.version;
     this.#startedAt = deps.clock.now();
     this.started = this.#started.promise;
     this.started.catch(() => {
@@ -108,12 +107,27 @@ export class ThreadHandle {
       onError: (reason) => this.end(reason),
       onClosed: () => this.#close(),
     });
-    this.#port.post(deps.startMessage(this.#doing));
+    this.#port.post(deps.startMessage(this.#methodCell));
     this.#schedulePing();
   }
 
   get isServing(): boolean {
     return this.#state === "serving";
+  }
+
+  /** Version of the registries that it has. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Requests under way, as it last said. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** What it had counted when it was asked last; undefined where nobody has asked. */
+  get metrics(): MetricsSnapshot | undefined {
+    return this.#metrics;
   }
 
   /** It has listened, at some time. */
@@ -132,6 +146,12 @@ export class ThreadHandle {
 
   post(message: ToThread): void {
     if (this.#state === "starting" || this.#state === "serving") this.#port.post(message);
+  }
+
+  /** From now on it says how many requests it has under way; until it does it may have some. */
+  stopListening(): void {
+    this.#active = Math.max(1, this.#active);
+    this.post({ type: "stopListening" });
   }
 
   /** What it knows of itself; undefined where it does not say so in time. */
@@ -153,7 +173,7 @@ export class ThreadHandle {
   end(reason: string, more: Partial<ThreadEnd> = {}): void {
     if (this.#state === "ending" || this.#state === "over") return;
     this.#state = "ending";
-    this.#end = { code: undefined, doing: undefined, ...more, reason };
+    this.#end = { code: undefined, method: undefined, ...more, reason };
     this.#cancelTimer();
     // One that stands in native code may take its time: nothing of its own runs any more by then.
     this.#cancelTimer = this.#deps.clock.after(CLOSE_MS, () => this.#close());
@@ -169,8 +189,11 @@ export class ThreadHandle {
       case "pong":
         return;
       case "state":
-        this.metrics = message.state.metrics;
+        this.#metrics = message.state.metrics;
         return this.#onState(message.id, message.state);
+      case "active":
+        this.#active = message.active;
+        return;
       case "failed":
         return this.end(message.message, { code: message.code });
       case "stopped":
@@ -181,6 +204,9 @@ export class ThreadHandle {
         // Before anybody who waits for the start.
         this.#deps.onMessage(this, message);
         return this.#started.resolve();
+      case "applied":
+        this.#version = message.version;
+        return this.#deps.onMessage(this, message);
       default:
         this.#deps.onMessage(this, message);
     }
@@ -199,7 +225,7 @@ export class ThreadHandle {
   #ping(): void {
     const most = this.isServing ? MAX_SILENT_PINGS : MAX_SILENT_STARTING;
     if (this.#silentPings >= most) {
-      this.end(`it did not answer for ${most} s`, { doing: whatIsDone(this.#doing) });
+      this.end(`it did not answer for ${most} s`, { method: runningMethod(this.#methodCell) });
       return;
     }
     this.#silentPings += 1;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { setUpPool, turn } from "../../test/support/fake-threads.ts";
-import { watchInto } from "./doing.ts";
+import { noteMethods } from "./method-cell.ts";
 import type { ThreadState } from "./messages.ts";
 import { ThreadPool } from "./thread-pool.ts";
 
@@ -134,14 +134,14 @@ describe("a thread that hangs", () => {
   test("is ended after ten pings without an answer and started anew; the log says what it did", async () => {
     const { threads, start, clock, lines } = setUpPool();
     await start();
-    const doing = threads.latest(1).last("start")?.doing ?? new SharedArrayBuffer(4);
+    const methodCell = threads.latest(1).last("start")?.methodCell ?? new SharedArrayBuffer(4);
     for (let beat = 0; beat < 10; beat += 1) {
       clock.advance(1000);
       threads.latest(0).say({ type: "pong" });
     }
     expect(threads.latest(1).isTerminated).toBe(false);
     // The control thread looks while the policy runs.
-    const watch = watchInto(doing);
+    const watch = noteMethods(methodCell);
     watch.enter("select");
     clock.advance(1000);
     watch.leave();
@@ -176,7 +176,7 @@ describe("a thread that hangs", () => {
     await start();
     for (let beat = 0; beat < 60; beat += 1) {
       clock.advance(9000);
-      for (const number of [0, 1]) threads.latest(number).say({ type: "taken", version: 0 });
+      for (const number of [0, 1]) threads.latest(number).say({ type: "applied", version: 0 });
     }
     expect(threads.all.length).toBe(2);
   });
@@ -230,7 +230,7 @@ describe("a change", () => {
       isSettled = true;
       return undefined;
     });
-    threads.latest(0).say({ type: "taken", version: 1 });
+    threads.latest(0).say({ type: "applied", version: 1 });
     await turn();
     expect(isSettled).toBe(false);
     threads.latest(1).closesWhenTold = false;
@@ -242,7 +242,7 @@ describe("a change", () => {
     // The new one begins with it.
     expect(threads.latest(1).last("start")).toMatchObject({ version: 1, workers: [{ spec: { url: "http://w1:1" } }] });
     change();
-    threads.latest(0).say({ type: "taken", version: 2 });
+    threads.latest(0).say({ type: "applied", version: 2 });
     await pool.settled();
   });
 
@@ -250,7 +250,7 @@ describe("a change", () => {
     const { threads, start, change, clock, lines } = setUpPool();
     const pool = await start();
     change();
-    threads.latest(0).say({ type: "taken", version: 1 });
+    threads.latest(0).say({ type: "applied", version: 1 });
     const settled = pool.settled();
     await turn();
     clock.advance(5000);

@@ -1,73 +1,49 @@
 import type { Config } from "../config/schema.ts";
-import { plainConfig } from "../config/plain-config.ts";
 import { asGatewayError, type GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { countsOf, type Metrics, type MetricsSnapshot } from "../observability/metrics.ts";
-import type { PolicyMemory } from "../policy/policy-memory.ts";
-import type { ControlApp } from "../server/control-app.ts";
-import type { Gate } from "../server/gate.ts";
-import type { Route } from "../server/route.ts";
-import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
-import type { ModelFinder } from "../worker/model-finder.ts";
 import type { FollowedChange, PolicyFollower } from "../router/policy-follower.ts";
+import type { Clock } from "../util/clock.ts";
 import type { OutcomeSink } from "../worker/attempt-outcome.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
-import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { workerState } from "../worker/worker-state.ts";
-import { ToldRequest } from "../transport/told-request.ts";
-import type { Clock } from "../util/clock.ts";
+import { answerCall, type AnswerCallDeps } from "./answer-call.ts";
 import { errorState } from "./error-state.ts";
 import { isPermit } from "./held-calls.ts";
-import type { Call, Change, ControlCall, ControlReply, FromThread, Start, ToThread } from "./messages.ts";
+import type { Call, Change, FromThread, ToThread } from "./messages.ts";
+import { RestartRests } from "./restart-rests.ts";
+import { startMessage, type StartMessageDeps } from "./start-message.ts";
 import { type Spawn, ThreadHandle } from "./thread-handle.ts";
-import type { LeaveSignal } from "../util/leave-signal.ts";
 
-export interface ThreadPoolDeps {
+export interface ThreadPoolDeps extends AnswerCallDeps, StartMessageDeps {
   readonly config: Config;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly ledger: LoadLedger;
-  readonly workerRegistry: WorkerRegistry;
-  readonly policyMemory: PolicyMemory;
   readonly policyFollower: Pick<PolicyFollower, "onFollowed">;
-  readonly tokenizers: Pick<TokenizerRegistry, "onChange" | "named">;
   readonly outcomes: OutcomeSink;
-  readonly gate: Gate;
-  readonly modelFinder: ModelFinder;
-  readonly control: Pick<ControlApp, "answer">;
-  /** The routes that stand on the port of the threads. */
-  readonly routes: readonly Route[];
-  /** Lines that threads have written, whole ones. */
+  /** Takes lines that threads have written, whole ones. */
   readonly writeLog: (text: string) => void;
-  /** Also the one that rests are told on. */
   readonly clock: Clock;
   readonly spawn: Spawn;
 }
 
-/** Between the end of a thread and the next try, ms; doubles while they die young. */
-const RESTART_MS = 100;
-const MAX_RESTART_MS = 10_000;
-/** A thread that has lived for so long did not die of its beginning, ms. */
-const HEALTHY_MS = 30_000;
-/** For the threads that serve to take a change, ms: longer than any work that holds one up. */
+/** For the threads that serve to apply a change, ms: longer than any work that holds one up. */
 const SETTLED_MS = 5000;
 /** For the threads to close what they have, and for their last lines, ms. */
 const STOP_MS = 500;
 
-/** The answer to a question that is about nothing but the waiting for it. */
-const DONE = {};
-
 /**
- * The threads that serve. This thread owns what is one truth: it tells them of every change, in its order, answers what they
- * ask, and starts one anew that is over, however it came to that.
+ * The threads that serve. The control thread tells them of every change in its order, answers what they ask, and starts each
+ * anew that is over, however it ended.
  */
 export class ThreadPool {
   readonly #deps: ThreadPoolDeps;
   readonly #threads = new Map<number, ThreadHandle>();
-  /** By number of the thread, how long it rests before it is started anew the next time, ms. */
-  readonly #restMs = new Map<number, number>();
+  readonly #rests = new RestartRests();
   readonly #waiters = new Set<() => void>();
-  readonly #stopListening: readonly (() => void)[];
+  readonly #stopFollowing: readonly (() => void)[];
+  /** Of the registries: how many changes there were. */
   #version = 0;
   #port: number;
   /** What threads that are over had counted. */
@@ -79,7 +55,7 @@ export class ThreadPool {
   private constructor(deps: ThreadPoolDeps) {
     this.#deps = deps;
     this.#port = deps.config.port;
-    this.#stopListening = [
+    this.#stopFollowing = [
       deps.policyFollower.onFollowed((change) => this.#onFollowed(change)),
       deps.tokenizers.onChange((tokenizer) =>
         this.#tell({ put: undefined, removed: undefined, tokenizer, memory: [] }),
@@ -87,7 +63,7 @@ export class ThreadPool {
     ];
   }
 
-  /** Resolves when all threads listen. Rejects with what the first says that cannot; then none is left. */
+  /** Resolves when all threads listen. Rejects with what the first says that cannot; then no thread is left. */
   static async start(deps: ThreadPoolDeps): Promise<ThreadPool> {
     const pool = new ThreadPool(deps);
     try {
@@ -106,7 +82,7 @@ export class ThreadPool {
     return this.#port;
   }
 
-  /** Requests under way on all threads, as of the last that they said; asked for with `beginToLeave`. */
+  /** Requests under way on all threads, as of the last that they said; they say it from `stopListening` on. */
   get active(): number {
     let sum = 0;
     for (const { active } of this.#threads.values()) sum += active;
@@ -114,8 +90,8 @@ export class ThreadPool {
   }
 
   /**
-   * Resolves when all threads that serve have taken every change up to now; one that starts begins with them. One that does not
-   * answer is waited for within a bound, and then named in the log.
+   * Resolves when all threads that serve have applied every change up to now. A thread that starts begins with them. A thread
+   * that does not answer in time is named in the log, and not waited for any longer.
    */
   async settled(): Promise<void> {
     const { clock, logger } = this.#deps;
@@ -133,8 +109,8 @@ export class ThreadPool {
   }
 
   /**
-   * What the threads have counted. Of one that does not answer in time, and of those that are over, the counts that they said
-   * last: a count that falls would be a restart of the gateway to whoever reads it.
+   * What the threads have counted. For a thread that does not answer in time, and for those that are over, the counts that
+   * they said last: who reads the metrics would take a count that falls for a restart of the gateway.
    */
   async snapshots(): Promise<MetricsSnapshot[]> {
     const threads = [...this.#threads.values()];
@@ -151,9 +127,7 @@ export class ThreadPool {
 
   stopListening(): void {
     this.#isListening = false;
-    // Until they have said otherwise they may all have something under way.
-    for (const thread of this.#threads.values()) thread.active = Math.max(1, thread.active);
-    this.#broadcast({ type: "stopListening" });
+    for (const thread of this.#threads.values()) thread.stopListening();
   }
 
   failAll(error: GatewayError): void {
@@ -162,7 +136,7 @@ export class ThreadPool {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    for (const stop of this.#stopListening) stop();
+    for (const stop of this.#stopFollowing) stop();
     const threads = [...this.#threads.values()];
     this.#broadcast({ type: "stop" });
     const { promise: late, resolve } = Promise.withResolvers<void>();
@@ -173,37 +147,18 @@ export class ThreadPool {
   }
 
   #startThread(number: number): ThreadHandle {
+    const facts = { number, port: this.#port, version: this.#version };
     const thread = new ThreadHandle({
-      number,
-      version: this.#version,
+      ...facts,
       clock: this.#deps.clock,
       spawn: this.#deps.spawn,
-      startMessage: (doing) => this.#startMessage(number, doing),
+      startMessage: (methodCell) => startMessage(this.#deps, { ...facts, methodCell }),
       onMessage: (from, message) => this.#onMessage(from, message),
       onOver: (ended) => this.#onOver(ended),
     });
     this.#threads.set(number, thread);
     if (this.#isLeaving) thread.post({ type: "leave" });
     return thread;
-  }
-
-  #startMessage(thread: number, doing: SharedArrayBuffer): Start {
-    const { config, ledger, policyMemory, workerRegistry, tokenizers, routes, clock } = this.#deps;
-    return {
-      type: "start",
-      thread,
-      threads: config.threads,
-      config: plainConfig(config),
-      hostname: config.host,
-      port: this.#port,
-      ledger: ledger.memory,
-      memory: policyMemory.all(),
-      workers: workerRegistry.all().map((worker) => workerState(worker, clock.now())),
-      version: this.#version,
-      tokenizers: tokenizers.named(),
-      routes: routes.map(({ method, path, access, maxBodyBytes }) => ({ method, path, access, maxBodyBytes })),
-      doing,
-    };
   }
 
   /** The one end of a thread, and the one place where the next begins. */
@@ -215,13 +170,11 @@ export class ThreadPool {
     ledger.releaseThread(number);
     this.#wake();
     // The first start is the caller's, who hears of it by `started`.
-    const isFirst = !hasServed && !this.#restMs.has(number);
+    const isFirst = !hasServed && !this.#rests.has(number);
     if (isFirst || this.#isStopping || !this.#isListening) return;
-    const known = this.#restMs.get(number) ?? RESTART_MS;
-    const restMs = livedMs > HEALTHY_MS ? RESTART_MS : known;
-    this.#restMs.set(number, Math.min(restMs * 2, MAX_RESTART_MS));
-    const { reason, doing } = howItEnded;
-    logger.error({ thread: number, reason, doing, restart_ms: restMs }, "a thread died and is started anew");
+    const restMs = this.#rests.take(number, livedMs);
+    const { reason, method } = howItEnded;
+    logger.error({ thread: number, reason, doing: method, restart_ms: restMs }, "a thread died and is started anew");
     metrics.increment("threadRestarts", {});
     clock.after(restMs, () => {
       if (!this.#isStopping && this.#isListening) this.#startThread(number);
@@ -233,16 +186,12 @@ export class ThreadPool {
       case "listening":
         this.#port = message.port;
         return this.#wake();
-      case "taken":
-        thread.version = message.version;
+      case "applied":
         return this.#wake();
       case "outcome":
         return this.#deps.outcomes.report(message.workerId, message.outcome);
       case "log":
         return this.#deps.writeLog(message.text);
-      case "active":
-        thread.active = message.active;
-        return;
       case "call":
         void this.#answer(thread, message.id, message.call);
         return;
@@ -254,39 +203,11 @@ export class ThreadPool {
 
   async #answer(thread: ThreadHandle, id: number, call: Call): Promise<void> {
     try {
-      const answer = await thread.calls.answer<object>(id, (signal) => this.#ask(call, signal));
+      const answer = await thread.calls.answer<object>(id, (signal) => answerCall(this.#deps, call, signal));
       if (answer) thread.post({ type: "reply", id, value: isPermit(answer) ? undefined : answer });
     } catch (error) {
       thread.post({ type: "refusal", id, error: errorState(asGatewayError(error)) });
     }
-  }
-
-  async #ask(call: Call, signal: LeaveSignal): Promise<object> {
-    const { gate, modelFinder } = this.#deps;
-    switch (call.what) {
-      case "control":
-        return this.#control(call, signal);
-      case "enter":
-        return gate.enter(call.entry, signal);
-      case "enterModel":
-        return gate.enterModel(call.model, call.entry, signal);
-      case "findModel":
-        await modelFinder.find(call.model, signal);
-        return DONE;
-      case "foresee":
-        await gate.foresee(call.entry, signal);
-        return DONE;
-    }
-  }
-
-  async #control({ route, params, requestId, ...told }: ControlCall, signal: LeaveSignal): Promise<ControlReply> {
-    const { control, routes } = this.#deps;
-    const known = routes[route];
-    if (!known) throw new Error(`no route ${route}`);
-    const request = new ToldRequest(told, signal);
-    const { status, headers, body } = await control.answer(known, { request, params, requestId });
-    if (typeof body === "object" && "run" in body) throw new Error("an answer of the control thread is no stream");
-    return { status, headers, body };
   }
 
   #onFollowed({ before, after, memory }: FollowedChange): void {
@@ -307,7 +228,7 @@ export class ThreadPool {
     for (const thread of this.#threads.values()) thread.post(message);
   }
 
-  /** Resolves when something was said or ended, or at `end`. */
+  /** Resolves when a thread begins to serve, applied a change or is over, or at `end`. */
   #changed(end: number): Promise<void> {
     const { clock } = this.#deps;
     return new Promise((resolve) => {

@@ -36,7 +36,7 @@ export interface FakeThreads {
   latest(number: number): FakeThread;
 }
 
-function fakeThreads(): FakeThreads {
+export function fakeThreads(): FakeThreads {
   const all: FakeThread[] = [];
   const numberOf = (thread: FakeThread): number | undefined => thread.last("start")?.thread;
   return {

@@ -15,21 +15,21 @@ const METHODS = [
   "onEnd",
 ] as const satisfies readonly PolicyMethod[];
 
-export function createDoing(): SharedArrayBuffer {
+export function createMethodCell(): SharedArrayBuffer {
   return new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 }
 
 /** Writes the method that runs into the cell. */
-export function watchInto(doing: SharedArrayBuffer): PolicyWatch {
-  const cell = new Int32Array(doing);
+export function noteMethods(methodCell: SharedArrayBuffer): PolicyWatch {
+  const cell = new Int32Array(methodCell);
   return {
     enter: (method) => void Atomics.store(cell, 0, METHODS.indexOf(method) + 1),
     leave: () => void Atomics.store(cell, 0, 0),
   };
 }
 
-/** What the cell says, for the log; undefined where nothing runs. */
-export function whatIsDone(doing: SharedArrayBuffer): string | undefined {
-  const number = Atomics.load(new Int32Array(doing), 0);
+/** The method that runs, in words for the log; undefined where none runs. */
+export function runningMethod(methodCell: SharedArrayBuffer): string | undefined {
+  const number = Atomics.load(new Int32Array(methodCell), 0);
   return number === 0 ? undefined : `${METHODS[number - 1]}() of the policy module`;
 }

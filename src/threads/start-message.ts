@@ -1,0 +1,50 @@
+import { plainConfig } from "../config/plain-config.ts";
+import type { Config } from "../config/schema.ts";
+import type { PolicyMemory } from "../policy/policy-memory.ts";
+import type { Route } from "../server/route.ts";
+import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
+import type { Clock } from "../util/clock.ts";
+import type { LoadLedger } from "../worker/load-ledger.ts";
+import type { WorkerRegistry } from "../worker/worker-registry.ts";
+import { workerState } from "../worker/worker-state.ts";
+import type { Start } from "./messages.ts";
+
+export interface StartMessageDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly ledger: LoadLedger;
+  readonly policyMemory: PolicyMemory;
+  readonly workerRegistry: WorkerRegistry;
+  readonly tokenizers: Pick<TokenizerRegistry, "onChange" | "named">;
+  readonly routes: readonly Route[];
+}
+
+/** What is told to one thread. */
+export interface ThreadFacts {
+  readonly number: number;
+  readonly port: number;
+  /** Of the registries as they are now. */
+  readonly version: number;
+  readonly methodCell: SharedArrayBuffer;
+}
+
+/** The message that a thread begins with: the configuration, and the registries as they are now. */
+export function startMessage(deps: StartMessageDeps, { number, port, version, methodCell }: ThreadFacts): Start {
+  const { config, clock, ledger, policyMemory, workerRegistry, tokenizers, routes } = deps;
+  const now = clock.now();
+  return {
+    type: "start",
+    thread: number,
+    threads: config.threads,
+    config: plainConfig(config),
+    hostname: config.host,
+    port,
+    ledger: ledger.memory,
+    memory: policyMemory.all(),
+    workers: workerRegistry.all().map((worker) => workerState(worker, now)),
+    version,
+    tokenizers: tokenizers.named(),
+    routes: routes.map(({ method, path, access, maxBodyBytes }) => ({ method, path, access, maxBodyBytes })),
+    methodCell,
+  };
+}
