@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
 import type { FromThread, ToThread } from "./messages.ts";
 import { type StartedThread, ThreadInbox } from "./thread-inbox.ts";
+import { turn } from "../../test/support/fake-threads.ts";
 import { anyStart } from "../../test/support/start-message.ts";
 
 interface Setup {
@@ -64,12 +65,11 @@ describe("what comes to a thread", () => {
 });
 
 describe("a thread that cannot start", () => {
-  const failure = async (error: unknown): Promise<readonly FromThread[]> => {
+  const failure = async (reason: unknown): Promise<readonly FromThread[]> => {
     const { inbox, said, starting } = setUp();
     inbox.onMessage(anyStart());
-    starting.reject(error);
-    await starting.promise.catch(() => undefined);
-    await Promise.resolve();
+    starting.reject(reason);
+    await turn();
     return said;
   };
 
