@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
+import { ENDPOINTS, PARSE_ENDPOINTS } from "../src/protocol/endpoints.ts";
 import { exportsOf, importCycles, readSources, threadEntries, unreachable } from "./support/source-graph.ts";
 
 /** Which rooms, the folders of src/, each room may import. The table of docs/architecture.md says the same. */
@@ -164,7 +165,6 @@ describe("docs/architecture.md names each room", () => {
 
 /** Cycles that the owner of their files is taking apart. */
 const CYCLES_LEFT = new Set([
-  "protocol/dialect.ts protocol/stream-reader.ts",
   "router/stream-continuation.ts router/stream-relay.ts",
   "worker/prober.ts worker/worker-probe.ts",
 ]);
@@ -254,6 +254,32 @@ test("a file that no chain of imports reaches is found", () => {
     { path: "dead", imports: ["used"] },
   ];
   expect(unreachable(files, ["main"])).toEqual(["dead"]);
+});
+
+describe("an endpoint's name stands in its row, in the room of the APIs, and nowhere else", () => {
+  // The simulated engine stands for a worker: it is not asked through the rows.
+  const outside = sources.filter(({ path }) => !path.startsWith("protocol/") && !path.startsWith("engine-sim/"));
+  /** Names that are also words for something else: kinds of work, members of a body. */
+  const WORDS = new Set<string>(["generate", "messages", "tokenize"]);
+  const names = new Set<string>([...ENDPOINTS, ...PARSE_ENDPOINTS].map(({ name }) => name));
+  const found = (pattern: RegExp): readonly string[] =>
+    outside.flatMap(({ path, text }) => [...text.matchAll(pattern)].map(([match]) => `${path}: ${match}`));
+
+  test("no name is written outside", () => {
+    const written = [...names].filter((name) => !WORDS.has(name)).join("|");
+    expect(found(new RegExp(`["'\`](?:${written})["'\`]`, "g"))).toEqual([]);
+  });
+
+  test("a name that is also another word is not compared or looked up outside", () => {
+    const words = [...WORDS].join("|");
+    expect([...WORDS].filter((word) => !names.has(word))).toEqual([]);
+    expect(found(new RegExp(`\\bname\\b\\s*[!=]==?\\s*"(?:${words})"|\\["(?:${words})",`, "g"))).toEqual([]);
+  });
+
+  test("only the record of a request takes the name, for metrics and logs", () => {
+    expect(found(/\bendpoint\.name\b/g)).toEqual(["server/data-plane.ts: endpoint.name"]);
+    expect(found(/\{[^{}]*\bname\b[^{}]*\}\s*(?::\s*Endpoint\b|=\s*(?:\w+\.)*endpoint\b)/g)).toEqual([]);
+  });
 });
 
 test("no file only passes on what others export", () => {

@@ -5,11 +5,10 @@ import type { JsonBody } from "../protocol/json/json-body.ts";
 import { checkMembers } from "../protocol/member-bounds.ts";
 import { BodyFeatures } from "../router/features/body-features.ts";
 import type { InferenceRequest } from "../router/router.ts";
-import type { ClientRequest } from "../transport/downstream.ts";
 
 export interface ReadRequest {
   readonly endpoint: Endpoint;
-  readonly request: ClientRequest;
+  readonly request: Pick<InferenceRequest, "headers" | "signal">;
   readonly body: JsonBody;
   readonly record: RequestRecord;
   /** The gateway has several models: a request must name one. */
