@@ -4,7 +4,7 @@ import { canonicalPolicy, nearestPolicy, POLICY_NAMES } from "../policy/policies
 import type { Complaint } from "./describe-issue.ts";
 import type { Config } from "./schema.ts";
 
-/** What is wrong with options that are right one by one. */
+/** Finds options that are valid alone and wrong together. */
 export function checkConfig(config: Config): Complaint[] {
   return [...checkWorkers(config), ...checkPolicies(config), ...checkAdmin(config)];
 }
@@ -25,7 +25,7 @@ function checkWorkers(config: Config): Complaint[] {
   return complaints;
 }
 
-/** Why a gateway for one kind of workers does not take this one; undefined where it does. */
+/** Why a gateway with one kind of workers refuses this type; undefined where it takes it. */
 export function refusedType(type: WorkerType, isPd: boolean): string | undefined {
   if ((type === "regular") !== isPd) return undefined;
   return isPd
@@ -33,7 +33,7 @@ export function refusedType(type: WorkerType, isPd: boolean): string | undefined
     : `a ${type} worker needs --pd-disaggregation, or --enable-igw where there are others besides`;
 }
 
-/** Names of built-in policies. A module brings a name that is known only when it is loaded. */
+/** Checks the names of policies. A module's name is known only when the module is loaded. */
 function checkPolicies(config: Config): Complaint[] {
   if (config.policyModule !== undefined) return [];
   return namedPolicies(config).flatMap(({ name, path }) => {
@@ -42,7 +42,7 @@ function checkPolicies(config: Config): Complaint[] {
   });
 }
 
-/** A policy module is given, and nothing names what it brings. */
+/** Whether a policy module is given, but no option names its policy. */
 export function isModuleUnused(config: Config): boolean {
   return config.policyModule !== undefined && namedPolicies(config).every(({ name }) => isBuiltIn(name));
 }
@@ -51,7 +51,7 @@ function isBuiltIn(given: string): boolean {
   return POLICY_NAMES.includes(canonicalPolicy(given));
 }
 
-/** Every policy that the configuration names, and where. */
+/** All policies that the configuration names, with their places. */
 function namedPolicies(config: Config): { readonly name: string; readonly path: readonly PropertyKey[] }[] {
   const named: [name: string | undefined, path: readonly PropertyKey[]][] = [
     [config.defaultPolicy, ["defaultPolicy"]],

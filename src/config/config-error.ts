@@ -1,11 +1,11 @@
-/** Something that is wrong with the configuration, and where it stands. */
+/** A mistake in the configuration, with its place. */
 export interface ConfigProblem {
   /** `file:line:column`, a flag, or the name of a variable. */
   readonly where: string;
   readonly message: string;
 }
 
-/** A configuration that cannot be taken: a line for each thing that is wrong with it. */
+/** An invalid configuration. The message has one line for each mistake. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly problems: readonly ConfigProblem[];

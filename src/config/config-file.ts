@@ -4,31 +4,31 @@ import { camelCase, snakeCase } from "../util/case.ts";
 import { type AnyRecord, isRecord } from "../util/objects.ts";
 import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
 
-/** Larger than any configuration; a file beyond it is something else. */
+/** Largest configuration file, bytes; a larger file is something else. */
 const MAX_BYTES = 4 * 1024 * 1024;
-/** Aliases that a file may resolve to: enough to share settings, too few for a bomb. */
+/** Most YAML aliases of a file: enough to share settings, too few for an alias bomb. */
 const MAX_ALIASES = 100;
-/** Mappings and lists within each other; the deepest option has five. */
+/** Most levels of nested mappings and lists; the deepest option has five. */
 const MAX_LEVELS = 32;
 
 export type RawObject = AnyRecord;
 
-/** A file that is YAML, with its keys in camel case, and the way back from a key to its place. */
+/** A YAML file with its keys in camel case, which can find the place of a key. */
 export interface ConfigFile {
   readonly values: RawObject;
-  /** What is wrong with the text, though it is YAML. */
+  /** Mistakes in the text that YAML itself allows. */
   readonly problems: readonly ConfigProblem[];
   /** `file:line:column` of the value at this path, or of its nearest parent that is there. */
   locate(path: readonly PropertyKey[]): string;
-  /** The same of a key. */
+  /** `file:line:column` of a key. */
   locateKey(path: readonly PropertyKey[], key: string): string;
 }
 
-/** Throws ConfigError where the file cannot be read, or is no YAML mapping. */
+/** Throws ConfigError where the file cannot be read, or is not a YAML mapping. */
 export function readConfigFile(path: string): ConfigFile {
   let text: string;
   try {
-    // One byte more than is taken, so that a larger one is told as such without being read.
+    // One byte more than the limit, to recognise a larger file without reading it whole.
     text = readStart(path, MAX_BYTES + 1);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
@@ -51,7 +51,7 @@ function readStart(path: string, bytes: number): string {
   }
 }
 
-/** Throws ConfigError where the text is no YAML mapping. */
+/** Throws ConfigError where the text is not a YAML mapping. */
 function parseConfigFile(name: string, text: string): ConfigFile {
   if (text.length > MAX_BYTES) throw new ConfigError(name, `the file is larger than ${MAX_BYTES} bytes`);
   const lines = new LineCounter();
@@ -70,7 +70,7 @@ function parseConfigFile(name: string, text: string): ConfigFile {
   const problems: ConfigProblem[] = [];
   visit(document, {
     Pair(_, { key }) {
-      // The schema sees it among options, and skips it among labels.
+      // The schema refuses the key among options, but would skip it among labels.
       if (isScalar(key) && key.value === "__proto__")
         throw new ConfigError(at(key.range?.[0]), "unknown key __proto__");
     },
@@ -93,7 +93,7 @@ function parseConfigFile(name: string, text: string): ConfigFile {
   };
 }
 
-/** As shells and other configuration files write a variable. */
+/** Variables in the forms of shells and other configuration files. */
 const VARIABLE = /\$\{[^}]*\}|^\$[A-Za-z_]\w*$|^os\.environ\/\w+/;
 
 function unfilled(variable: string): string {
@@ -124,18 +124,18 @@ function yamlKey(key: PropertyKey): PropertyKey {
   return typeof key === "string" ? snakeCase(key) : key;
 }
 
-/** Keys from outside as the schema has them. What somebody labels his workers with stays as it is. */
+/** Turns outside keys into the schema's camel case. Keys of labels stay unchanged. */
 export function camelKeys(value: Readonly<RawObject>, depth = 0): RawObject {
   if (depth > MAX_LEVELS) throw new ConfigError("config", `more than ${MAX_LEVELS} levels`);
   const convert = (inner: unknown, level: number): unknown => {
-    // An alias within what it stands for has no end.
+    // An alias within its own value never ends.
     if (level > MAX_LEVELS) throw new ConfigError("config", `more than ${MAX_LEVELS} levels`);
     if (Array.isArray(inner)) return inner.map((item) => convert(item, level + 1));
     return isRecord(inner) ? camelKeys(inner, level + 1) : inner;
   };
   return Object.fromEntries(
     Object.entries(value).map(([key, inner]) => [
-      // A key that is not in snake case becomes one that the schema does not know.
+      // A key that is not in snake case is kept, so that the schema refuses it as unknown.
       snakeCase(camelCase(key)) === key ? camelCase(key) : snakeCase(key),
       key === "labels" ? inner : convert(inner, depth),
     ]),

@@ -4,25 +4,25 @@ import { type AnyRecord, isRecord } from "../util/objects.ts";
 import { closest } from "../util/suggest.ts";
 import { typeAt } from "./options.ts";
 
-/** What is wrong with one value, in the words of whoever wrote it. */
+/** A mistake in one value, described with the names that the user wrote. */
 export interface Complaint {
-  /** Of the value, or of the mapping that has an unknown key. Keys in camel case. */
+  /** Path of the value, or of the mapping with the unknown key. Keys are in camel case. */
   readonly path: readonly PropertyKey[];
-  /** A key that is not known, as the schema was given it. */
+  /** An unknown key, as the schema got it. */
   readonly unknownKey?: string;
-  /** What goes behind the name of the option: "must be true or false". */
+  /** The text after the name of the option: "must be true or false". */
   readonly text: string;
-  /** The text says by itself what it is about. */
+  /** Whether the text is a whole sentence, without the option's name in front. */
   readonly isSentence?: boolean;
 }
 
-/** Characters of a value, or of a key, that a message shows. */
+/** Most characters of a value or key in a message. */
 const SHOWN = 80;
 
-/** Complaints that are made at most: each takes its time, and nobody reads more. */
+/** Most complaints: each takes time, and nobody reads more. */
 export const MAX_COMPLAINTS = 100;
 
-/** Issues of the schema as complaints: an unknown key is one of its own. `input` is what was parsed. */
+/** Turns issues of the schema into complaints, one for each unknown key. `input` is the parsed value. */
 export function complaintsOf(
   issues: readonly z.core.$ZodIssue[],
   schema: z.core.$ZodType,
@@ -38,7 +38,7 @@ export function complaintsOf(
         isSentence: true,
       }));
     }
-    // The schema says these in words of its own.
+    // The schema has its own message for these.
     if (issue.code === "custom" || issue.code === "invalid_format") return [{ path, text: issue.message }];
     const value = valueAt(input, path);
     if (value === undefined && issue.code === "invalid_type") return [{ path, text: "is missing" }];
@@ -48,13 +48,13 @@ export function complaintsOf(
   return told.slice(0, MAX_COMPLAINTS);
 }
 
-/** `initial_workers[0].model_id must be ...`; the first `from` parts of the path are said elsewhere. */
+/** `initial_workers[0].model_id must be ...`, without the first `from` parts of the path. */
 export function sentence({ path, isSentence, text }: Complaint, from = 0): string {
   const name = isSentence === true ? "" : dotted(path.slice(from));
   return name === "" ? text : `${name} ${text}`;
 }
 
-/** `initial_workers[0].model_id`; `last` stands as it is. */
+/** `initial_workers[0].model_id`; `last` is appended unchanged. */
 export function dotted(path: readonly PropertyKey[], last?: string): string {
   let text = "";
   for (const part of path) {
@@ -64,12 +64,12 @@ export function dotted(path: readonly PropertyKey[], last?: string): string {
   return last === undefined ? text : `${text}${text === "" ? "" : "."}${last.slice(0, SHOWN)}`;
 }
 
-/** A key as it was written: keys in snake case were turned into camel case, and those in camel case into snake case. */
+/** Turns a key back into the user's spelling: from camel case into snake case, and the other way round. */
 export function asWritten(key: string): string {
   return /[A-Z]/.test(key) ? snakeCase(key) : camelCase(key);
 }
 
-/** Outermost keys of its configuration, which people try. */
+/** Outermost keys of LiteLLM's configuration, which users try. */
 const LITELLM_KEYS: ReadonlySet<string> = new Set([
   "model_list",
   "litellm_settings",
@@ -87,7 +87,7 @@ function unknownKeyText(key: string, path: readonly PropertyKey[], schema: z.cor
   return `unknown key ${dotted(path, asWritten(key))}${near === undefined ? "" : `; did you mean ${near}?`}`;
 }
 
-/** "a whole number from 1 to 65535". */
+/** Describes the expected value: "a whole number from 1 to 65535". */
 function expectedOf(type: z.core.$ZodType): string {
   const schema: AnyRecord = z.toJSONSchema(type, { io: "input", unrepresentable: "any" });
   if (Array.isArray(schema["enum"])) return `one of ${schema["enum"].join(", ")}`;
@@ -115,7 +115,7 @@ function textOf({ minLength, maxLength }: AnyRecord): string {
   return typeof minLength === "number" ? "a text that is not empty" : "a text";
 }
 
-/** `, not "many"`; nothing of a value that may be a secret. */
+/** Shows the given value: `, not "many"`. Empty for a value that may be a secret. */
 function shown(value: unknown, path: readonly PropertyKey[]): string {
   if (/key$/i.test(String(path.at(-1)))) return "";
   if (Array.isArray(value)) return ", not a list";

@@ -8,26 +8,26 @@ import { type ConfigKey, configSchema, optionMeta } from "./schema.ts";
 
 export interface EnvironmentValue {
   readonly key: ConfigKey;
-  /** Of the variable. */
+  /** Name of the variable. */
   readonly name: string;
   readonly value: unknown;
 }
 
 export interface Environment {
   readonly values: readonly EnvironmentValue[];
-  /** Undefined where no variable names any. */
+  /** undefined where no variable names workers. */
   readonly workers: readonly GivenWorker[] | undefined;
   /** Path of the configuration file. */
   readonly file: string | undefined;
   readonly problems: readonly ConfigProblem[];
-  /** Sentences on variables that look like ours and are not taken. */
+  /** Notices about variables that look like options and are ignored. */
   readonly notices: readonly string[];
 }
 
 const PREFIX = "POINTSMAN_";
 const FILE_NAME = `${PREFIX}CONFIG`;
 
-/** An option goes by its key in the file, and by each of its flags. */
+/** Keys of options by their names: the key in the file, and each flag. */
 const KEYS_BY_NAME: ReadonlyMap<string, ConfigKey> = new Map(
   keysOf(configSchema.shape).flatMap((key): [string, ConfigKey][] =>
     key === "initialWorkers" ? [] : [envName(key), ...flagNames(key).map(envNameOfFlag)].map((name) => [name, key]),
@@ -42,13 +42,13 @@ const WORKER_NAMES: ReadonlyMap<string, WorkerType> = new Map([
 const NAMES = [...KEYS_BY_NAME.keys(), ...WORKER_NAMES.keys(), FILE_NAME];
 
 /**
- * Kubernetes sets these in each container for each service, and for one named `pointsman` they begin as ours do:
- * POINTSMAN_PORT is then `tcp://10.0.0.1:30000`. So a name that is not ours cannot be an error.
+ * Kubernetes sets these variables in each container for each service. For a service named `pointsman` they have our prefix:
+ * POINTSMAN_PORT is then `tcp://10.0.0.1:30000`. So an unknown variable cannot be an error.
  */
 const SERVICE_LINK_NAME = /_SERVICE_(HOST|PORT)|_PORT_\d+_/;
 const SERVICE_LINK_VALUE = /^(tcp|udp|sctp):\/\//;
 
-/** The options among the variables. An empty variable counts as not set. */
+/** Reads the options among the environment variables. An empty variable counts as not set. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
   const values = new Map<ConfigKey, EnvironmentValue>();
   const workers: GivenWorker[] = [];

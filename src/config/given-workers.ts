@@ -1,10 +1,10 @@
 import type { WorkerType } from "../util/worker-type.ts";
 
-/** Where the workers that are known from the start can be named: each of them is a source of workers (`worker-source.ts`). */
+/** Places that name workers from the start. Each is a source of workers (`worker-source.ts`). */
 export const WORKER_ORIGINS = ["file", "environment", "command_line"] as const;
 export type WorkerOrigin = (typeof WORKER_ORIGINS)[number];
 
-/** A worker as a flag or a variable names it. The schema checks its parts afterwards. */
+/** A worker from a flag or a variable. The schema checks its parts later. */
 export interface GivenWorker {
   /** The flag or variable. */
   readonly flag: string;
@@ -15,7 +15,7 @@ export interface GivenWorker {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** Flags that name workers, with what the workers of each are for. Their variables are called after them. */
+/** Flags that name workers, with the type of their workers. Variables are named after the flags. */
 export const WORKER_FLAGS: ReadonlyMap<string, WorkerType> = new Map([
   ["--worker", "regular"],
   ["--worker-urls", "regular"],
@@ -25,7 +25,7 @@ export const WORKER_FLAGS: ReadonlyMap<string, WorkerType> = new Map([
   ["--decode-workers", "decode"],
 ]);
 
-/** Addresses behind one flag or in one variable, apart by commas or spaces; behind a prefill worker, its bootstrap port or `none`. */
+/** Reads addresses of one flag or variable, separated by commas or spaces. A prefill worker may be followed by its bootstrap port or `none`. */
 export function givenWorkers(flag: string, type: WorkerType, texts: readonly string[]): GivenWorker[] {
   const workers: GivenWorker[] = [];
   for (const word of texts.flatMap((text) => text.split(/[\s,]+/)).filter((part) => part !== "")) {

@@ -202,7 +202,7 @@ describe("refused with its place is", () => {
   for (const [name, yaml, message] of cases) {
     test(name, () => {
       expect(refusal(yaml)).toStartWith(message);
-      // What the command line adds to the list does not hide what is wrong with it.
+      // Workers of the command line do not hide mistakes of the file's list.
       expect(refusal(yaml, { workers: ["http://b:2"] })).toStartWith(message);
     });
   }

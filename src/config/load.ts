@@ -11,39 +11,39 @@ import { noticesOn } from "./notices.ts";
 import { type Config, type ConfigKey, configSchema } from "./schema.ts";
 import { threadCount } from "./thread-count.ts";
 
-/** What was given on the command line: option values as text, and the workers of all flags that name some. */
+/** The given command line: option values as text, and the workers of all flags that name some. */
 export interface GivenFlags {
   readonly values: ReadonlyMap<ConfigKey, string | boolean | readonly string[]>;
-  /** Urls of regular workers, or more of what a flag says. */
+  /** URLs of regular workers, or workers with more details from a flag. */
   readonly workers: readonly (string | GivenWorker)[];
-  /** How the flag of an option was written, where not by its own name. */
+  /** The flag that the user wrote, where it is not the option's own name. */
   readonly names?: ReadonlyMap<ConfigKey, string>;
-  /** What is wrong with the words themselves. */
+  /** Mistakes in the words of the command line. */
   readonly problems?: readonly ConfigProblem[];
-  /** Sentences on flags that are taken and change nothing. */
+  /** Notices about flags that are accepted and change nothing. */
   readonly notices?: readonly string[];
 }
 
 export type { GivenWorker } from "./given-workers.ts";
 
 export interface ConfigSources {
-  /** Path of the file, as it was given. */
+  /** Path of the file, as the user gave it. */
   readonly file?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly flags: GivenFlags;
-  /** Further checks, of what the schema does not know. */
+  /** Further checks, which the schema cannot make. */
   readonly check?: (config: Config) => readonly Complaint[];
 }
 
 export interface LoadedConfig {
   readonly config: Config;
-  /** Sentences for the operator: what was given and is taken otherwise. */
+  /** Notices for the operator: settings that the gateway takes in another way than they were given. */
   readonly notices: readonly string[];
 }
 
 export const NO_FLAGS: GivenFlags = { values: new Map(), workers: [] };
 
-/** Flags over env over file over defaults. Throws ConfigError with all that is wrong. */
+/** Merges flags over environment over file over defaults. Throws ConfigError with all mistakes. */
 export function loadConfig({ file: flagFile, env, flags, check = () => [] }: ConfigSources): LoadedConfig {
   const environment = readEnvironment(env);
   const problems = [...(flags.problems ?? []), ...environment.problems];
@@ -52,7 +52,7 @@ export function loadConfig({ file: flagFile, env, flags, check = () => [] }: Con
   const locate = locator(file, merged.origins, merged.named, merged.listed);
   const { complaints, config, indexOf } = judge(merged.values);
   const wrong = [...complaints];
-  // A file that cannot be read may have what is missing.
+  // The unreadable file may have the missing options.
   if (config && file !== "unreadable") {
     for (const complaint of [...checkConfig(config), ...check(config)]) {
       wrong.push({ ...complaint, path: indexOf(complaint.path) });
@@ -76,15 +76,15 @@ export function loadConfig({ file: flagFile, env, flags, check = () => [] }: Con
   };
 }
 
-/** What all sources come to, before it is checked. */
+/** The merged values of all sources, before the checks. */
 interface Merged {
   readonly values: RawObject;
-  /** Flag or variable of each option that has one from there. */
+  /** The flag or variable of each option that was set by one. */
   readonly origins: ReadonlyMap<string, string>;
-  /** Workers that flags and variables name, those of variables first; they stand at the end of the list, behind `listed` others. */
+  /** Workers of variables and then of flags. They stand at the end of the list, after `listed` others. */
   readonly named: readonly GivenWorker[];
   readonly listed: number;
-  /** How many of `named` variables name. */
+  /** How many of `named` come from variables. */
   readonly inEnvironment: number;
 }
 
@@ -118,7 +118,7 @@ function merge(file: ConfigFile | "unreadable" | undefined, environment: Environ
     ...ofEnvironment,
     ...flags.workers.map((worker) => (typeof worker === "string" ? { flag: "--worker", url: worker } : worker)),
   ];
-  // What is no list is left for the schema to refuse.
+  // The schema refuses a value that is not a list.
   if (!Array.isArray(list)) return { values, origins, named: [], listed: 0, inEnvironment: 0 };
   const entries: unknown[] = [...list, ...named.map(({ flag: _flag, ...worker }) => worker)];
   values["initialWorkers"] = entries;
@@ -130,7 +130,7 @@ function fromFlag(key: ConfigKey, given: string | boolean | readonly string[]): 
   return typeof given === "string" ? coerce(key, given) : given.flatMap(splitList);
 }
 
-/** How a complaint becomes a line: where what it is about was written, and what is not said by that. */
+/** Returns a function that turns a complaint into a line: the place of the value, and the rest of the sentence. */
 function locator(
   file: ConfigFile | "unreadable" | undefined,
   origins: Merged["origins"],
@@ -154,13 +154,13 @@ function locator(
 
 interface Judged {
   readonly complaints: readonly Complaint[];
-  /** Undefined where not even what is right on its own can be made a configuration. */
+  /** undefined where even the valid values alone make no configuration. */
   readonly config: Config | undefined;
-  /** The path in what was given of a path in `config`: entries of lists that are wrong are not in it. */
+  /** Maps a path in `config` to the path in the given values, because `config` does not have invalid list entries. */
   readonly indexOf: (path: readonly PropertyKey[]) => readonly PropertyKey[];
 }
 
-/** The values by the schema; where some are wrong, the rest without them, so that all is told in one go. */
+/** Checks the values by the schema. If some are invalid, it checks the rest without them, so that all mistakes come out together. */
 function judge(values: RawObject): Judged {
   const result = configSchema.safeParse(values);
   if (result.success) return { complaints: [], config: result.data, indexOf: (path) => path };
@@ -194,8 +194,8 @@ function judge(values: RawObject): Judged {
 }
 
 /**
- * Says of each worker where it was named, and gives those that have no key the `worker_api_key`; else, to those of flags and
- * variables, the `api_key` where that is a flag or a variable too. A file gives each worker its own key.
+ * Sets the source of each worker. Gives workers without a key the `worker_api_key`; without one, workers of flags and variables
+ * get the `api_key`, if that is a flag or a variable too. A file gives each worker its own key.
  */
 function withWorkers(config: Config, { origins, named, listed, inEnvironment }: Merged): LoadedConfig {
   const inherited = origins.has("apiKey") && named.length > 0 ? config.apiKey : undefined;

@@ -5,7 +5,7 @@ import type { RawObject } from "./config-file.ts";
 import { optionDefault } from "./options.ts";
 import type { Config } from "./schema.ts";
 
-/** Sentences for the operator on what is taken otherwise than it was given, or has a consequence that may not be meant. */
+/** Notices for the operator: settings that are taken in another way than they were given, or that may have an unwanted effect. */
 export function noticesOn(config: Config, given: Readonly<RawObject>): string[] {
   const notices: string[] = [];
   for (const key of keysOf(config)) {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { snakeCase } from "../util/case.ts";
 import { type ConfigKey, configSchema, optionMeta } from "./schema.ts";
 
-/** What is derived from the key of an option: its names outside, and how its value is written there as text. */
+/** How the text of an option's flag or variable is read. */
 
 export type OptionKind = "boolean" | "number" | "string" | "list";
 
@@ -10,13 +10,13 @@ export function flagName(key: ConfigKey): string {
   return optionMeta(key).flag ?? `--${snakeCase(key).replaceAll("_", "-")}`;
 }
 
-/** Each name that the flag has; none where there is no flag. */
+/** All names of an option's flag; none for an option without a flag. */
 export function flagNames(key: ConfigKey): string[] {
   const { fileOnly, aliases = [] } = optionMeta(key);
   return fileOnly === true ? [] : [flagName(key), ...aliases];
 }
 
-/** The variable that is called after a flag. */
+/** Name of the variable for a flag. */
 export function envNameOfFlag(flag: string): string {
   return `POINTSMAN_${flag.slice(2).replaceAll("-", "_").toUpperCase()}`;
 }
@@ -32,13 +32,13 @@ export function optionKind(key: ConfigKey): OptionKind {
   return inner instanceof z.ZodArray ? "list" : "string";
 }
 
-/** The default as a user would write it; undefined where there is none. */
+/** The default in the user's spelling; undefined where there is none. */
 export function optionDefault(key: ConfigKey): unknown {
   const option = configSchema.shape[key];
   return option instanceof z.ZodDefault ? option.def.defaultValue : undefined;
 }
 
-/** Text of a flag or variable as the value the schema then checks. What is no such value stays text, and is refused there. */
+/** Turns the text of a flag or variable into the value that the schema checks. Other text stays text, and the schema refuses it. */
 export function coerce(key: ConfigKey, text: string): unknown {
   switch (optionKind(key)) {
     case "boolean":
@@ -52,7 +52,7 @@ export function coerce(key: ConfigKey, text: string): unknown {
   }
 }
 
-/** `a, b` as two items; no option has a comma within one. */
+/** Splits `a, b` into two items; no option has a comma within an item. */
 export function splitList(text: string): string[] {
   return text
     .split(",")
@@ -60,7 +60,7 @@ export function splitList(text: string): string[] {
     .filter((part) => part !== "");
 }
 
-/** The type of what stands at this path; undefined where nothing may. */
+/** The type of the value at this path; undefined where the schema has none. */
 export function typeAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): z.core.$ZodType | undefined {
   let type = unwrap(schema);
   for (const part of path) {
@@ -84,6 +84,6 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
 function unwrap(type: z.core.$ZodType): z.core.$ZodType {
   if (type instanceof z.ZodDefault || type instanceof z.ZodOptional) return unwrap(type.def.innerType);
   if (!(type instanceof z.ZodPipe)) return type;
-  // What is prepared before it is checked is of the type that it is prepared for.
+  // A preprocessed value has the type that it is prepared for.
   return unwrap(type.def.in instanceof z.ZodTransform ? type.def.out : type.def.in);
 }

@@ -3,8 +3,8 @@ import { Secret } from "../util/secret.ts";
 import type { Config } from "./schema.ts";
 
 /**
- * The configuration as its schema takes it, secrets in the clear: for another thread of this process and nobody else. Without the
- * initial workers: the control thread tells a serving thread which workers there are.
+ * The configuration in the form that its schema reads, with secrets in the clear. It is only for another thread of this process.
+ * It has no initial workers, because the control thread sends a serving thread the workers.
  */
 export function plainConfig(config: Config): Record<string, unknown> {
   const { initialWorkers: _, ...options } = config;

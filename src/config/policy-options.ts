@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { POLICIES } from "../policy/policies.ts";
 
-/** The options of policies as options of the gateway: each for every model, and for the models of one pattern. */
+/** A built-in policy, whose options become options of the gateway: for all models, and for the models of one pattern. */
 
 type Row = (typeof POLICIES)[number];
 
@@ -14,7 +14,7 @@ type PolicyOptionShape = Merged<Row["options"]["shape"]>;
 
 interface KnownOption {
   readonly schema: z.ZodType;
-  /** Policies that have it. */
+  /** Policies that have the option. */
   readonly policies: readonly string[];
 }
 
@@ -30,7 +30,7 @@ function gather(): Map<string, KnownOption> {
   return known;
 }
 
-/** Entries of the configuration's schema, each documented as the policy documents it, behind the policy's name. */
+/** Entries for the configuration's schema. Each has the policy's name and the policy's own description. */
 export const POLICY_OPTIONS = entries();
 
 function entries(): PolicyOptionShape {
@@ -41,13 +41,13 @@ function entries(): PolicyOptionShape {
       return [key, schema.meta({ ...meta, group: "Routing", description })];
     }),
   );
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- put together of the very shapes that the type merges
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- made of the very shapes that the type merges
   return shape as PolicyOptionShape;
 }
 
 /**
- * What a pattern gives its policy. Without defaults: what is not given is as for the whole gateway. Other keys pass, as the
- * policy of a module has options of its own; `checkPatternOptions` refuses them where the policy is a built-in one.
+ * The options that a pattern gives its policy. They have no defaults: a missing option has the gateway's value. Unknown keys
+ * pass, because a module's policy has its own options; `checkPatternOptions` refuses them for a built-in policy.
  */
 export const patternOptions = z.looseObject(
   Object.fromEntries(

@@ -40,19 +40,19 @@ const LEVEL_ALIASES: ReadonlyMap<unknown, string> = new Map([
   ["critical", "fatal"],
 ]);
 
-/** How a secret prints. */
+/** The text that a secret prints as. */
 const REDACTED = new Secret("").toString();
 
 const DAY_SECS = 86_400;
 const secs = z.number().positive().max(DAY_SECS);
-/** Whoever bounds a time by more than a day means no bound: the option becomes a day, and a notice at start-up says so. */
+/** A time bound of more than a day means no bound: the option becomes a day, and a notice at start-up says so. */
 const upToADay = z.preprocess(
   (value) => (typeof value === "number" && value > DAY_SECS && Number.isFinite(value) ? DAY_SECS : value),
   secs,
 );
 const count = z.int().min(0).max(1_000_000);
 const port = z.int().min(0).max(65_535);
-/** `$NAME`, `${NAME}` and `$(NAME)`, as files and Kubernetes write variables, and LiteLLM's `os.environ/NAME`. */
+/** `$NAME`, `${NAME}` and `$(NAME)`, the variables of files and of Kubernetes, and LiteLLM's `os.environ/NAME`. */
 const PLACEHOLDER = /^(\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\([^)]*\)|os\.environ\/.*)$/;
 const secret = z
   .string()
@@ -143,7 +143,7 @@ const glob = z
   .string()
   .min(1)
   .max(256)
-  // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+  // oxlint-disable-next-line no-control-regex -- it matches control characters
   .regex(/^[^\u0000-\u001f\u007f]*$/, "must not have control characters")
   // A glob takes them literally, so that they would match nothing.
   .regex(/^[^[\]{}]*$/, "must not have [ ] or { }: only * and ? are wild cards");
@@ -596,7 +596,7 @@ type Checked = DeepReadonly<z.output<typeof configSchema>>;
 export type Config = Omit<Checked, "initialWorkers"> & { readonly initialWorkers: readonly InitialWorker[] };
 export type ConfigKey = keyof Config;
 export type WorkerConfig = DeepReadonly<z.output<typeof workerSchema>>;
-/** A worker, and where it was named; without `source` in the file. It is no option: `loadConfig` sets it. */
+/** A worker and the source that named it. `source` is not an option: `loadConfig` sets it. */
 export type InitialWorker = WorkerConfig & { readonly source?: WorkerOrigin };
 
 type DeepReadonly<T> = unknown extends T ? T : T extends Secret ? T : { readonly [K in keyof T]: DeepReadonly<T[K]> };

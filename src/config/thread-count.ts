@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
 
-/** One for each core, up to here: beyond it the one control thread would be what bounds them. */
+/** Most threads for `--threads 0`, which takes one for each core. Beyond it, the single control thread would be the bottleneck. */
 const MAX_THREADS = 8;
 
-/** How many threads serve; 0 asks for one for each core. */
+/** Number of serving threads; `asked` 0 means one for each core. */
 export function threadCount(asked: number, cores = availableParallelism()): number {
   return asked === 0 ? Math.max(1, Math.min(cores, MAX_THREADS)) : asked;
 }

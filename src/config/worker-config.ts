@@ -4,7 +4,7 @@ import type { WorkerConfig } from "./schema.ts";
 
 const MS = 1000;
 
-/** A worker as the file, a flag or a body of the API describes it, in the shape and units of the registry. */
+/** Turns a worker of the file, a flag or an API body into the registry's shape and units. */
 export function specOf(worker: WorkerConfig, source: string): WorkerSpec {
   return {
     url: worker.url,
@@ -21,13 +21,13 @@ export function specOf(worker: WorkerConfig, source: string): WorkerSpec {
   };
 }
 
-/** The policy that a label names: other gateways take the hint there. */
+/** The policy that a label names, as in other gateways. */
 export function labelledPolicy(labels: WorkerConfig["labels"]): string | undefined {
   const label = labels["policy"];
   return label === undefined ? undefined : canonicalPolicy(label);
 }
 
-/** Only the settings that are given, so that they can be laid over others. */
+/** The given health settings only, so that they can override others. */
 export function healthOf(health: WorkerConfig["health"]): WorkerSpec["health"] {
   const { endpoint, checkIntervalSecs, timeoutSecs, failureThreshold, successThreshold, disableHealthCheck } = health;
   return {

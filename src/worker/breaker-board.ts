@@ -18,20 +18,20 @@ export interface BreakerBoardDeps {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly settings: BoardSettings;
-  /** Looks at a worker out of turn. */
+  /** Makes the health checker probe a worker at once. */
   readonly recheck: (workerId: string, what: "health" | "models") => void;
 }
 
 export interface BoardSettings {
   readonly breaker: BreakerSettings;
   readonly outliers: OutlierSettings;
-  /** For this long a worker that is back gets less than its share, ms. */
+  /** How long a worker that is back gets less than its share, ms. */
   readonly slowStartMs: number;
 }
 
-/** A last error that changes nothing else is published no more often than this, ms. */
+/** Shortest time between two published last errors of a worker, unless the error also changes its standing, ms. */
 const LAST_ERROR_EVERY_MS = 10_000;
-/** That a limit keeps a worker from being ejected is said no more often than this, ms. */
+/** Shortest time between two log lines about the limit of ejections, ms. */
 const LIMIT_EVERY_MS = 60_000;
 
 interface Watched {
@@ -41,9 +41,9 @@ interface Watched {
 }
 
 /**
- * Who is left out, and why: the breakers of all workers, those that fail where others do not, and who rests because it
- * asked to. What comes of it is published as a change of the worker, so that whoever chooses reads nothing but the
- * registry.
+ * Decides which workers are left out, and why. It has the breakers of all workers, finds workers that fail where others do
+ * not (OutlierDetector), and knows which workers asked for a rest. It publishes each decision as a change of the worker, so
+ * routers read only the registry.
  */
 export class BreakerBoard implements OutcomeSink, Disposable {
   readonly #deps: BreakerBoardDeps;
@@ -79,7 +79,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     const worker = this.#deps.registry.get(workerId);
     if (!worker) return;
     const watched = this.#watch(worker);
-    // Before the breaker hears of it: what opens or closes makes the next probe possible.
+    // Before the breaker gets the outcome, because a change of its state allows the next probe.
     if (outcome.holdsProbe) this.#deps.ledger.releaseProbe(worker.slot);
     this.#tellBreaker(worker, watched.breaker, outcome);
     if (outcome.restMs > 0) this.#rests.rest(workerId, outcome.restMs);
@@ -90,7 +90,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     if (outcome.recheck) this.#deps.recheck(workerId, outcome.recheck);
   }
 
-  /** Models whose ejections are ignored now. */
+  /** Models whose ejections are ignored at present. */
   get panicking(): Iterable<string> {
     return this.#panic.models;
   }
@@ -120,7 +120,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     }
   }
 
-  /** What a request to a half-open worker proves depends on what the worker was left out for. */
+  /** Judges a probe of a half-open breaker. The verdict depends on why the worker was left out. */
   #onProof(
     worker: Worker,
     breaker: CircuitBreaker,
@@ -128,11 +128,11 @@ export class BreakerBoard implements OutcomeSink, Disposable {
   ): void {
     const isEjected = breaker.cause === "failures";
     if (news === "fault" || news === "doubtful" || (news === "failure" && isEjected)) {
-      // Failed elsewhere as well, the request is at fault, and proves nothing.
+      // A request that also failed at another worker is at fault itself, and proves nothing about this worker.
       const isRequest = news !== "fault" && source !== undefined && this.#outliers.failedElsewhere(worker, source);
       if (!isRequest) breaker.onProbeFailure();
     } else if (isGood || (!isEjected && news !== "nothing")) {
-      // That it refuses a request shows that it can be reached, and not that it can generate.
+      // A refusal shows that the worker can be reached, but not that it can generate.
       breaker.onProbeAnswer();
     }
   }
@@ -162,7 +162,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     const watched = this.#watched.get(id);
     if (!worker || !watched) return;
     ledger.releaseProbe(worker.slot);
-    // Also when it is back: what was on the way when it was left out has failed meanwhile.
+    // Also when the worker is back: requests from before it was left out have failed meanwhile.
     if (to !== "half_open") this.#outliers.forget(worker);
     if (to === "open" && worker.breakerState === "closed") {
       const reason = watched.breaker.cause;
@@ -235,7 +235,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     registry.update(id, { lastError: { ...error, at: Date.now() } });
   }
 
-  /** With why it is left out, where it is. Does nothing where the worker has left. */
+  /** Publishes a change, together with the reason why the worker is left out. Does nothing if the worker has left. */
   #publish(id: string, change: WorkerChange): void {
     const { registry } = this.#deps;
     const worker = registry.get(id);
@@ -263,7 +263,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
         this.#rests.forget(before.id);
       }
     } else if (after.status === "ready" && before?.status !== "ready") {
-      // A worker that was out and is back is another process: what its breaker remembers is not about it.
+      // A worker that was down and is back is a new process, so the breaker's memory is not about it.
       this.#outliers.forget(after);
       const watched = this.#watched.get(after.id);
       watched?.breaker.reset();
@@ -274,7 +274,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
   }
 }
 
-/** No timer of it is left. */
+/** Cancels the timers of a worker. */
 function close({ breaker, cancelSlowStart }: Watched): void {
   breaker.close();
   cancelSlowStart?.();

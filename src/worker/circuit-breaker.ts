@@ -2,52 +2,52 @@ import type { Clock } from "../util/clock.ts";
 
 export type BreakerState = "closed" | "open" | "half_open";
 
-/** Why it is open: faults that it counted itself, failures that the other workers do not have, or a credential refused. */
+/** Why the breaker opened: it counted faults, the worker fails where the others do not, or the worker refused the gateway's credential. */
 export type BreakerCause = "faults" | "failures" | "credential";
 
 export interface BreakerSettings {
-  /** Faults within the window that open it, if they are at least half of what ended there since the first of them. */
+  /** Faults within the window that open the breaker, if they are at least half of the attempts that ended since the first fault. */
   readonly failureThreshold: number;
-  /** Probes in a row that must succeed to close it. */
+  /** Probes in a row that must succeed to close the breaker. */
   readonly successThreshold: number;
-  /** How long it stays open for faults the first time, ms; doubles each time that it opens again soon. */
+  /** How long the breaker stays open for faults the first time, ms. The time doubles each time it opens again soon. */
   readonly openMs: number;
-  /** The same for failures. */
+  /** How long it stays open for failures the first time, ms. */
   readonly ejectionMs: number;
   readonly windowMs: number;
   readonly disabled: boolean;
 }
 
-/** Opening again doubles the time up to this factor. */
+/** Largest factor that repeated opening multiplies the time with. */
 const MAX_OPEN_FACTOR = 16;
-/** A share of faults below this is a busy worker with a rare fault, and no reason to leave it out. */
+/** Least share of faults that opens the breaker. A busy worker with a rare fault stays in. */
 const MIN_FAULT_RATIO = 0.5;
-/** A worker that refuses our credential is left alone for this long, ms: only its operator can change that. */
+/** How long a worker that refuses the gateway's credential is left out, ms. Only its operator can mend that. */
 const WITHOUT_CREDENTIAL_MS = 30_000;
 
 interface Fault {
   readonly at: number;
-  /** Which request caused it, as a hash: the same request again has the same. */
+  /** Hash of the request that caused the fault; a request that is sent again has the same hash. */
   readonly source: number;
-  /** What the worker had finished when it happened. */
+  /** Number of attempts that the worker had ended at that time. */
   readonly finished: number;
 }
 
 export interface CircuitBreakerDeps {
   readonly settings: BreakerSettings;
   readonly clock: Clock;
-  /** Attempts that the worker has ended so far. */
+  /** Number of attempts that the worker has ended so far. */
   readonly finished: () => number;
-  /** `openMs`: how long it will be open, where it opens. */
+  /** `openMs`: how long the breaker stays open; undefined where it does not open. */
   readonly onTransition: (state: BreakerState, openMs: number | undefined) => void;
 }
 
 /**
- * Leaves a worker out that keeps failing.
+ * Leaves out a worker that keeps failing.
  *
  * ```
- *            faults >= threshold, of several requests, and half of what ended;
- *            or failures that the others do not have, or no credential (`open`)
+ *            faults >= threshold, of several requests, and half of the attempts that ended;
+ *            or failures that the others do not have, or a refused credential (`open`)
  *   closed ------------------------------------------------> open
  *     ^                                                        |  time is over
  *     | successThreshold probes answered                       v
@@ -56,8 +56,8 @@ export interface CircuitBreakerDeps {
  *                                                              +-------> open
  * ```
  *
- * One request that is sent again and again counts for at most half of the threshold: what kills workers is then the
- * request, and whoever sends it must not be able to take the fleet from everybody else.
+ * A request that is sent again and again counts for at most half of the threshold. If it kills workers, the request is at
+ * fault, and its sender must not be able to take the fleet from the other clients.
  */
 export class CircuitBreaker {
   readonly #deps: CircuitBreakerDeps;
@@ -77,7 +77,7 @@ export class CircuitBreaker {
     return this.#state;
   }
 
-  /** What it was last opened for. */
+  /** Why the breaker opened the last time. */
   get cause(): BreakerCause {
     return this.#cause;
   }
@@ -86,7 +86,7 @@ export class CircuitBreaker {
   onProbeAnswer(): void {
     if (this.#state !== "half_open") return;
     this.#successes += 1;
-    // Of a credential one answer says all.
+    // After a refused credential, one answer is enough.
     if (this.#successes >= this.#deps.settings.successThreshold || this.#cause === "credential") this.reset();
   }
 
@@ -95,7 +95,7 @@ export class CircuitBreaker {
     if (this.#state === "half_open") this.#open();
   }
 
-  /** `mayOpen`: false where the fault may be the request's doing. What was sent before it was left out tells nothing new. */
+  /** `mayOpen` returns false where the request may have caused the fault. Faults of an open breaker are ignored: those requests were sent before it opened. */
   onFault(source: number, mayOpen: () => boolean): void {
     if (this.#deps.settings.disabled || this.#state !== "closed") return;
     this.#remember(source);
@@ -104,14 +104,14 @@ export class CircuitBreaker {
     this.#open();
   }
 
-  /** Opens it for what others found out. */
+  /** Opens the breaker for a reason that other code found. */
   open(cause: Exclude<BreakerCause, "faults">): void {
     if (this.#deps.settings.disabled || this.#state === "open") return;
     this.#cause = cause;
     this.#open();
   }
 
-  /** Closes it and forgets its faults: the worker has proved itself, or is another one now. */
+  /** Closes the breaker and forgets all faults: the worker has proved itself, or is a new process. */
   reset(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
@@ -120,7 +120,7 @@ export class CircuitBreaker {
     this.#become("closed");
   }
 
-  /** No timer outlives it. */
+  /** Cancels its timer. */
   close(): void {
     this.#cancelTimer?.();
   }
@@ -153,7 +153,7 @@ export class CircuitBreaker {
     const now = this.#deps.clock.now();
     this.#faults.push({ at: now, source, finished: this.#deps.finished() });
     const oldest = now - this.#deps.settings.windowMs;
-    // More than these say nothing new.
+    // More faults than this add no information.
     const most = this.#deps.settings.failureThreshold * 4;
     this.#faults = this.#faults.filter(({ at }) => at > oldest).slice(-most);
   }
@@ -162,12 +162,12 @@ export class CircuitBreaker {
     const { failureThreshold } = this.#deps.settings;
     const [first] = this.#faults;
     if (!first || this.#countFaults() < failureThreshold) return false;
-    // The attempt that failed first had not ended yet when it was remembered. Both numbers wrap at 32 bits.
+    // The first failed attempt was recorded before it had ended. Both numbers wrap at 32 bits.
     const ended = (this.#deps.finished() - first.finished) | 0;
     return this.#faults.length >= (ended + 1) * MIN_FAULT_RATIO;
   }
 
-  /** Faults within the window, of which one request makes at most half of the threshold. */
+  /** Number of faults within the window; one request counts for at most half of the threshold. */
   #countFaults(): number {
     const most = Math.max(1, Math.floor(this.#deps.settings.failureThreshold / 2));
     const bySource = new Map<number, number>();

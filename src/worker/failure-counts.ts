@@ -3,7 +3,7 @@ import type { LoadLedger } from "./load-ledger.ts";
 import type { Worker } from "./worker.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 
-/** Of one worker, both ever and wrapping at 32 bits; differences count. */
+/** Counts of one worker since its beginning. They wrap at 32 bits, so use differences. */
 export interface Count {
   /** Attempts that ended. */
   readonly ended: number;
@@ -11,25 +11,25 @@ export interface Count {
   readonly failed: number;
 }
 
-/** What a worker did since a moment. */
+/** Counts of one worker since some moment. */
 export interface Share extends Count {
   /** Failed among ended, 0 to 1. */
   readonly ratio: number;
 }
 
-/** Requests of one worker that are told apart; more say nothing new. */
+/** Most requests that are remembered for one worker; more add no information. */
 const MAX_SOURCES = 64;
-/** Requests of all workers that are told apart in half a window. */
+/** Most requests that are remembered for all workers in half a window. */
 const MAX_OWNERS = 8192;
-/** Stands for more than one worker. */
+/** Marks a request that failed at more than one worker. */
 const SEVERAL = "";
 
 interface Standing {
   failed: number;
-  /** At the beginning of this half of the window and of the one before. */
+  /** Counts at the beginning of this half of the window, and of the half before. */
   current: Count;
   previous: Count;
-  /** When each request last failed here that failed at no other worker. */
+  /** For each request that failed only at this worker: the time of its last failure. */
   readonly sources: Map<number, number>;
 }
 
@@ -41,17 +41,17 @@ export interface FailureCountsDeps {
 }
 
 /**
- * How many attempts ended and failed at each worker within a window of time, and by how many different requests. Answers
- * are counted by the ledger as they are anyway, so that only failures cost something: all workers' numbers are noted with
- * the first failure after a quiet time, and with each half of a window from then on.
+ * Counts how many attempts ended and failed at each worker within a window of time, and how many different requests failed.
+ * The ledger counts all attempts anyway, so only failures cost work here: the first failure after a quiet time notes the
+ * numbers of all workers, and each following half of a window notes them again.
  *
- * A request that failed at two workers counts at neither among the different ones: it is at fault itself.
+ * A request that failed at two workers is at fault itself, and does not count among the different requests of either.
  */
 export class FailureCounts {
   readonly #deps: FailureCountsDeps;
   #standings = new Map<string, Standing>();
   #halfSince = Number.NEGATIVE_INFINITY;
-  /** Where each request failed in this half of the window, and in the one before. */
+  /** The worker at which each request failed, in this half of the window and in the half before. */
   #owners = new Map<number, string>();
   #ownersBefore = new Map<number, string>();
 
@@ -59,7 +59,7 @@ export class FailureCounts {
     this.#deps = deps;
   }
 
-  /** An attempt failed, and is counted as ended already. `source`: its request, where it may be at fault. */
+  /** Counts a failed attempt, which the ledger has already counted as ended. `source`: hash of its request, where the request may be at fault. */
   add(worker: Worker, source: number | undefined): void {
     this.#turn(worker);
     const standing = this.#standingOf(worker);
@@ -73,7 +73,7 @@ export class FailureCounts {
     return owner !== undefined && owner !== worker.id;
   }
 
-  /** Different requests that failed here, and nowhere else, within the window. */
+  /** Number of different requests that failed only at this worker within the window. */
   sources(worker: Worker): number {
     const standing = this.#standings.get(worker.id);
     if (!standing) return 0;
@@ -86,21 +86,21 @@ export class FailureCounts {
     return { ended: this.#deps.ledger.finished(worker.slot), failed: this.#standings.get(worker.id)?.failed ?? 0 };
   }
 
-  /** Within the window. */
+  /** The counts within the window. */
   recent(worker: Worker): Share {
-    // One that came within the window began with nothing.
+    // A worker that was added within the window began with 0.
     return this.since(worker, this.#standings.get(worker.id)?.previous ?? { ended: 0, failed: 0 });
   }
 
   since(worker: Worker, before: Count): Share {
     const now = this.now(worker);
     const failed = now.failed - before.failed;
-    // Threads count ahead of what they report, and never behind.
+    // The ledger's counts of other threads may be ahead of their reports, never behind.
     const ended = Math.max((now.ended - before.ended) | 0, failed);
     return { ended, failed, ratio: ended === 0 ? 0 : failed / ended };
   }
 
-  /** It is another worker now, or has been judged by what it did. */
+  /** Forgets a worker's counts: it is a new process, or it has been judged by them. */
   forget(worker: Worker): void {
     const standing = this.#standings.get(worker.id);
     if (standing) this.#standings.set(worker.id, this.#begin(worker, standing.failed));
@@ -120,7 +120,7 @@ export class FailureCounts {
         standing.previous = standing.current;
         standing.current = this.now(worker);
       } else if (worker.id === failing.id) {
-        // The attempt that failed is counted as ended, and belongs to the window.
+        // The failed attempt is already counted as ended, and belongs to the window.
         standing.previous = { ...standing.previous, ended: (standing.previous.ended - 1) | 0 };
       }
       standings.set(worker.id, standing);
@@ -139,7 +139,7 @@ export class FailureCounts {
   #standingOf(worker: Worker): Standing {
     let standing = this.#standings.get(worker.id);
     if (!standing) {
-      // It came within the window: all that it did is in it.
+      // The worker was added within the window, so all its attempts are in it.
       const nothing: Count = { ended: 0, failed: 0 };
       standing = { failed: 0, current: nothing, previous: nothing, sources: new Map() };
       this.#standings.set(worker.id, standing);

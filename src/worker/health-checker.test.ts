@@ -157,7 +157,7 @@ describe("health", () => {
     state.models = state.list("found");
     await pass(setup, 200);
     expect(worker()?.models).toEqual(["found"]);
-    // What is known stays when it cannot be asked another time.
+    // Known facts stay when the worker cannot be asked again.
     state.models = failed("upstream_unavailable");
     await pass(setup, 2500);
     expect(worker()?.models).toEqual(["found"]);

@@ -6,9 +6,9 @@ import type { HealthSettings } from "./worker-spec.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
 
-/** Workers that are probed at the same time. */
+/** Most workers that are probed at the same time. */
 const MAX_PROBES = 64;
-/** Probes are spread over this share of their interval, so that a fleet is not asked all at once. */
+/** Share of the interval over which probes are spread, so that a fleet is not probed all at once. */
 const JITTER_RATIO = 0.1;
 
 export interface HealthCheckerDeps {
@@ -17,39 +17,39 @@ export interface HealthCheckerDeps {
   readonly logger: Logger;
   readonly probers: WorkerProbers;
   readonly defaults: HealthSettings;
-  /** Between probes of a worker that has not answered yet, ms. */
+  /** Time between probes of a worker that has not answered yet, ms. */
   readonly startupIntervalMs: number;
-  /** After this long without an answer a new worker counts as failed, ms. It is probed on. */
+  /** A new worker that has not answered for this time counts as failed, ms. The probes go on. */
   readonly startupTimeoutMs: number;
   readonly modelFallback: string | undefined;
 }
 
-/** A worker that has not answered for this long after it was added is spoken of, ms; again after twice the time each. */
+/** After this time without an answer, the log names a new worker, ms; and again each time that the time has doubled. */
 const PENDING_MS = 10_000;
 
-/** What is remembered of a worker between its probes. */
+/** State of one worker between its probes. */
 interface Watch {
   readonly id: string;
   readonly since: number;
-  /** It is said that it is still pending when it has been so for this long, ms. */
+  /** The log says that the worker is still pending after this time, ms. */
   tellPendingMs: number;
   failures: number;
   successes: number;
   isProbing: boolean;
-  /** Another probe was asked for while one was under way. */
+  /** Another probe was requested while one was running. */
   isAskedAgain: boolean;
-  /** Its facts are to be asked for with its next answer. */
+  /** The next answered probe must also ask for the worker's facts. */
   isUnknown: boolean;
-  /** They were asked for since it was added, changed or came back, whether or not it said all of them. */
+  /** The facts were asked for since the worker was added, changed or came back, even if it did not give all of them. */
   wasAsked: boolean;
-  /** What it listed when it was asked for its facts. */
+  /** The worker's listing when it was asked for its facts. */
   listing: string | undefined;
   cancel: () => void;
 }
 
 /**
  * Probes each worker at its interval and moves it through the states in `worker.ts`. A worker that answers for the
- * first time, or again after it was out, is asked what it serves, and so is one that lists other models than before.
+ * first time, or again after it was down, is asked which models it serves. So is a worker whose listing has changed.
  */
 export class HealthChecker implements Disposable {
   readonly #deps: HealthCheckerDeps;
@@ -64,7 +64,7 @@ export class HealthChecker implements Disposable {
     this.#deps = deps;
   }
 
-  /** Begins to probe a worker, or begins anew after it was changed. */
+  /** Begins to probe a worker, or begins again after a change of the worker. */
   watch(id: string): void {
     this.#watches.get(id)?.cancel();
     const watch: Watch = {
@@ -85,8 +85,8 @@ export class HealthChecker implements Disposable {
   }
 
   /**
-   * Probes out of turn, as when a request could not reach the worker; `models`: asks it also what it serves. One probe
-   * of a worker at a time.
+   * Probes a worker at once, for example when a request could not reach it. `models`: also asks which models it serves. A
+   * worker has at most one running probe.
    */
   probeNow(id: string, what: "health" | "models" = "health"): void {
     const watch = this.#watches.get(id);
@@ -99,7 +99,7 @@ export class HealthChecker implements Disposable {
     }
   }
 
-  /** Probes every ready worker out of turn, which asks what it lists. Resolves when all were probed, or after `withinMs`. */
+  /** Probes every ready worker at once, including its listing. Resolves when all were probed, or after `withinMs`. */
   async askListings(withinMs: number): Promise<void> {
     const { registry, clock } = this.#deps;
     const asked = registry.all().filter(({ status }) => status === "ready");
@@ -110,13 +110,13 @@ export class HealthChecker implements Disposable {
     try {
       while (!isOver()) await this.#nextSettled(late);
     } catch {
-      // Whoever has not answered by now is not waited for.
+      // Workers that have not answered by now are not waited for.
     } finally {
       cancel();
     }
   }
 
-  /** The worker once it is ready and was asked what it serves, or is out; undefined where it has left. Rejects with the signal's reason. */
+  /** Resolves to the worker once it is ready and its facts were asked for, or once it is out; to undefined if it has left. Rejects with the signal's reason. */
   async waitUntilSettled(id: string, signal: LeaveSignal): Promise<Worker | undefined> {
     for (;;) {
       const worker = this.#deps.registry.get(id);
@@ -126,7 +126,7 @@ export class HealthChecker implements Disposable {
     }
   }
 
-  /** Calls back when a worker that was ready has failed its checks. The returned function stops it. */
+  /** Calls `listener` when a ready worker has failed its checks. The returned function removes the listener. */
   onUnhealthy(listener: (worker: Worker) => void): () => void {
     this.#unhealthyListeners.add(listener);
     return () => this.#unhealthyListeners.delete(listener);
@@ -177,7 +177,7 @@ export class HealthChecker implements Disposable {
     if (!watch.isUnknown && !settings.disabled) await this.#lookAtListing(watch, worker, settings);
     if (watch.isUnknown) {
       const failure = await this.#askFacts(watch, worker, settings);
-      // It would refuse each request as well.
+      // The worker would also refuse each request.
       if (failure?.code === "upstream_auth_failed" && !settings.disabled) {
         this.#onSilence(watch, settings, failure);
         return;
@@ -188,13 +188,13 @@ export class HealthChecker implements Disposable {
     this.#become(watch, "ready");
   }
 
-  /** Models come, go and change while a worker is well, and a worker may be another one since the last probe. */
+  /** Asks for the listing again: models come, go and change while a worker is well, and the worker may be a new process since the last probe. */
   async #lookAtListing(watch: Watch, worker: Worker, settings: HealthSettings): Promise<void> {
     const listing = await this.#deps.probers[worker.connectionMode].listing(worker, settings);
     if (listing !== undefined && listing !== watch.listing) watch.isUnknown = true;
   }
 
-  /** Asks the worker what it is, and publishes it. Why that could not be learnt: then it is asked again with the next probe. */
+  /** Asks for the worker's facts and publishes them. Returns why it could not learn them; the next probe then asks again. */
   async #askFacts(watch: Watch, worker: Worker, settings: HealthSettings): Promise<ProbeFailure | undefined> {
     const prober = this.#deps.probers[worker.connectionMode];
     const { info, listing, missing } = await prober.ask(worker, settings, this.#deps.modelFallback);
@@ -203,7 +203,7 @@ export class HealthChecker implements Disposable {
     watch.wasAsked = true;
     watch.isUnknown = missing !== undefined;
     watch.listing = listing;
-    // What is known stays where the worker could not be asked this time.
+    // Known facts stay if the worker could not be asked this time.
     if (missing) this.#note(watch, missing);
     const isKept = missing !== undefined && now.info.models.length > 0;
     if (!isKept) this.#publish(now, info);
@@ -246,7 +246,7 @@ export class HealthChecker implements Disposable {
     );
   }
 
-  /** The worker's last error; the same one again is not published anew. */
+  /** Publishes the worker's last error, unless it is the same as before. */
   #note(watch: Watch, { code, reason }: ProbeFailure): void {
     const last = this.#current(watch)?.lastError;
     if (last?.code === code && last.message === reason) return;
@@ -277,7 +277,7 @@ export class HealthChecker implements Disposable {
     watch.cancel = this.#deps.clock.after(delayMs, () => this.#enqueue(watch));
   }
 
-  /** The worker, while this watch is the one that counts and the worker has not begun to leave. */
+  /** The worker, if this watch is the current one and the worker is not leaving. */
   #current(watch: Watch): Worker | undefined {
     if (this.#isClosed || this.#watches.get(watch.id) !== watch) return undefined;
     const worker = this.#deps.registry.get(watch.id);

@@ -104,7 +104,7 @@ describe("a ledger that threads share", () => {
     const [one, two] = [0, 1].map((thread) => new LoadLedger({ memory: control.memory, thread }));
     const slot = control.acquireSlot();
     expect(one?.tryAcquireProbe(slot)).toBe(true);
-    // The control thread hears how it went.
+    // The control thread releases the probe when it gets the outcome.
     control.releaseProbe(slot);
     expect(two?.tryAcquireProbe(slot)).toBe(true);
     control.releaseThread(0);

@@ -1,56 +1,56 @@
 import { GatewayError } from "../errors/errors.ts";
 
-/** Workers that can be counted at once. */
+/** Most workers that can be counted at once. */
 const SLOTS = 16_384;
 /** Columns of a slot. */
 const IN_FLIGHT = 0;
 const PENDING_PROMPT_TOKENS = 1;
 const DECODING = 2;
-/** Attempts that have ended, ever; wraps. */
+/** Attempts that have ended since the beginning; wraps at 32 bits. */
 const FINISHED = 3;
-/** Whose request proves a worker whose breaker is half-open: the thread's number and 1, or 0 for none. */
+/** The thread that probes a worker with a half-open breaker: its number + 1, or 0 for none. */
 const PROBING = 4;
-/** What policies take for requests in flight: those that are, and those that failed a moment ago. */
+/** Requests in flight as policies see them: including those that failed a moment ago. */
 const LOAD = 5;
-/** Prompt tokens of those that failed a moment ago. */
+/** Prompt tokens of requests that failed a moment ago. */
 const FAILED_PROMPT_TOKENS = 6;
 const COLUMNS = 8;
-/** What a thread holds of a slot is given back when the thread dies. */
+/** Columns that a dead thread's row gives back. */
 const HELD_COLUMNS = [IN_FLIGHT, PENDING_PROMPT_TOKENS, DECODING, LOAD, FAILED_PROMPT_TOKENS] as const;
 
-/** Bytes of the shared memory that counts: one table for all, and one for what each thread holds of it. */
+/** Bytes of one table: one table counts for all threads, and one for each thread counts what it holds. */
 const TABLE_BYTES = SLOTS * COLUMNS * Int32Array.BYTES_PER_ELEMENT;
 
-/** What one request holds at one worker. Disposing gives back whatever it still holds; doing so twice gives back once. */
+/** The charge of one request at one worker. Disposing gives it back; a second disposal does nothing. */
 export interface Lease extends Disposable {
-  /** The first token has come: the prompt is prefilled and the sequence decodes. */
+  /** The first token has arrived: the prompt is prefilled, and the sequence decodes. */
   prefillDone(): void;
   /**
-   * Disposes it, but for what policies see: a worker that fails at once must not look idle to them. The returned function
-   * gives that back as well; nothing else does. Undefined where it was disposed already.
+   * Disposes the lease, except for the load that policies see: a worker that fails at once must not look idle to them. Only the
+   * returned function gives that load back. Returns undefined if the lease was already disposed.
    */
   fail(): (() => void) | undefined;
 }
 
 /**
- * What each worker was sent and has not given back: requests, prompt tokens that are not prefilled, sequences that
- * decode. Tables of 32-bit integers in shared memory, changed by atomics only, so that several threads count in them; a
- * row is 32 bytes. Rows are given out by the control plane, which has the ledger without a thread number.
+ * Counts for each worker the requests in flight, the prompt tokens that are not prefilled, and the sequences that decode. The
+ * counts are 32-bit integers in shared memory, changed only by atomics, so several threads count in the same tables. A row has 32
+ * bytes. The control thread, whose ledger has no thread number, gives out the rows.
  */
 export class LoadLedger {
-  /** To be passed to the threads that count in the same ledger. */
+  /** Pass it to the threads that count in the same ledger. */
   readonly memory: SharedArrayBuffer;
   readonly #cells: Int32Array;
-  /** What this thread holds, in the same shape; undefined where there is but one thread. */
+  /** This thread's own counts, in the same shape; undefined where there is only one thread. */
   readonly #held: Int32Array | undefined;
-  /** What stands in PROBING for a proof of this thread. */
+  /** The value of PROBING for a probe of this thread. */
   readonly #prover: number;
   readonly #free: number[] = [];
-  /** Rows whose worker has left while something was still counted in them. */
+  /** Rows of workers that left while requests were still counted in them. */
   readonly #retiring = new Set<number>();
   #used = 0;
 
-  /** `threads` that have a ledger on the same memory; `thread` is the number of this one, from 0. */
+  /** `threads`: number of threads with a ledger on the same memory; `thread`: number of this thread, from 0. */
   constructor(
     options: { readonly threads?: number; readonly memory?: SharedArrayBuffer; readonly thread?: number } = {},
   ) {
@@ -61,7 +61,7 @@ export class LoadLedger {
     this.#prover = (thread ?? 0) + 1;
   }
 
-  /** A row for a new worker. Throws invalid_request when there are no more. */
+  /** A row for a new worker. Throws invalid_request when no row is left. */
   acquireSlot(): number {
     this.#sweepRetired();
     const slot = this.#free.pop() ?? this.#nextSlot();
@@ -69,7 +69,7 @@ export class LoadLedger {
     return slot;
   }
 
-  /** The row may go to another worker, as soon as nothing is counted in it any more. */
+  /** Frees the row for another worker, once no request is counted in it. */
   releaseSlot(slot: number): void {
     this.#retiring.add(slot);
     this.#sweepRetired();
@@ -79,12 +79,12 @@ export class LoadLedger {
     return Atomics.load(this.#cells, slot * COLUMNS + IN_FLIGHT);
   }
 
-  /** Requests in flight as policies are to see them. */
+  /** Requests in flight as policies see them. */
   load(slot: number): number {
     return Atomics.load(this.#cells, slot * COLUMNS + LOAD);
   }
 
-  /** Prompt tokens of requests that failed a moment ago, which policies see beside those that are pending. */
+  /** Prompt tokens of requests that failed a moment ago. Policies see them in addition to pending ones. */
   failedPromptTokens(slot: number): number {
     return Atomics.load(this.#cells, slot * COLUMNS + FAILED_PROMPT_TOKENS);
   }
@@ -97,22 +97,22 @@ export class LoadLedger {
     return Atomics.load(this.#cells, slot * COLUMNS + DECODING);
   }
 
-  /** Attempts that have ended there; differences count, as it wraps at 32 bits. */
+  /** Attempts that have ended at the worker. It wraps at 32 bits, so use differences. */
   finished(slot: number): number {
     return Atomics.load(this.#cells, slot * COLUMNS + FINISHED);
   }
 
-  /** True for the one caller, of all threads, that may send a request to prove the worker. */
+  /** Returns true to only one caller of all threads: it may send a probe to the worker. */
   tryAcquireProbe(slot: number): boolean {
     return Atomics.compareExchange(this.#cells, slot * COLUMNS + PROBING, 0, this.#prover) === 0;
   }
 
-  /** The proof is over, or means nothing any more: another may be tried. */
+  /** The probe is over or without meaning, so another one may begin. */
   releaseProbe(slot: number): void {
     Atomics.store(this.#cells, slot * COLUMNS + PROBING, 0);
   }
 
-  /** Counts a request from now until the lease is disposed. */
+  /** Counts a request until the returned lease is disposed. */
   charge(slot: number, promptTokens: number): Lease {
     let pending = promptTokens;
     let isDecoding = false;
@@ -152,7 +152,7 @@ export class LoadLedger {
     };
   }
 
-  /** A thread has died: gives back all that it held. Called when it cannot count any more. */
+  /** Gives back everything that a dead thread held. Call it only when the thread can no longer count. */
   releaseThread(thread: number): void {
     const held = tableAt(this.memory, thread + 1);
     for (let row = 0; row < held.length; row += COLUMNS) {
@@ -160,12 +160,12 @@ export class LoadLedger {
         const amount = Atomics.exchange(held, row + column, 0);
         if (amount !== 0) Atomics.sub(this.#cells, row + column, amount);
       }
-      // A proof of its own, and not one that another thread has begun since.
+      // Only a probe of the dead thread, not one that another thread has begun since.
       Atomics.compareExchange(this.#cells, row + PROBING, thread + 1, 0);
     }
   }
 
-  /** Over all workers. */
+  /** Sums over all workers. */
   totals(): { readonly inFlight: number; readonly pendingPromptTokens: number; readonly decoding: number } {
     const sums = [0, 0, 0];
     for (let slot = 0; slot < this.#used; slot += 1) {

@@ -7,7 +7,7 @@ interface Setup {
   readonly finder: FleetModelFinder;
   readonly clock: ManualClock;
   readonly served: Set<string>;
-  /** Rounds of questions so far, and the end of the one that is under way. */
+  /** Rounds of questions so far; each function ends its round. */
   readonly rounds: (() => void)[];
 }
 

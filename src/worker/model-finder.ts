@@ -2,28 +2,28 @@ import type { Clock } from "../util/clock.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 import { untilLeft } from "../util/until-left.ts";
 
-/** Looks for a model that no worker is known to serve: it may have been loaded since its worker was asked last. */
+/** Looks for a model that no known worker serves. A worker may have loaded it since it was asked last. */
 export interface ModelFinder {
-  /** Resolves when workers were asked, or will not be asked now. Rejects with the signal's reason. */
+  /** Resolves when the workers were asked, or will not be asked now. Rejects with the signal's reason. */
   find(model: string, signal: LeaveSignal): Promise<void>;
 }
 
 export interface FleetModelFinderDeps {
   readonly clock: Clock;
   readonly registry: { serves(model: string): boolean; count(): number };
-  /** Asks every worker that is ready what it lists, and resolves when all have answered or cannot be waited for. */
+  /** Asks every ready worker for its listing. Resolves when all have answered, or have taken too long. */
   readonly askListings: () => Promise<void>;
 }
 
-/** Rounds of questions that may follow each other at once. */
+/** Most rounds of questions in a row without a pause. */
 const MOST_ROUNDS = 5;
-/** Time after which there may be one more, ms: of the round, and of each worker that is asked in it. */
+/** Time after which one more round is allowed, ms: for the round, and for each worker that is asked in it. */
 const ROUND_MS = 500;
 const ROUND_PER_WORKER_MS = 20;
 
 /**
- * Asks the whole fleet in rounds that all who look share. Rounds are few: names that clients make up must not keep the
- * workers busy. Where there is none left nobody is asked, and nobody waits.
+ * Asks the whole fleet in rounds; all requests that look for a model share a round. Rounds are limited, so that clients with
+ * made-up names cannot keep the workers busy. When no round is left, the fleet is not asked and requests do not wait.
  */
 export class FleetModelFinder implements ModelFinder {
   readonly #deps: FleetModelFinderDeps;

@@ -3,7 +3,7 @@ import type { WorkerType } from "../util/worker-type.ts";
 import { SlowStarts } from "./slow-starts.ts";
 import type { Worker, WorkerKind } from "./worker.ts";
 
-/** Names of the groups of workers that are asked for: nothing is put together on the way of a request. */
+/** Keys of the groups of workers, made once so that a request does not build them. */
 const GROUPS = {
   http: { any: "http", regular: "http regular", prefill: "http prefill", decode: "http decode" },
   grpc: { any: "grpc", regular: "grpc regular", prefill: "grpc prefill", decode: "grpc decode" },
@@ -16,28 +16,28 @@ export interface SnapshotFacts {
 }
 
 /**
- * The workers of one model as of one version of the registry. Shared and immutable: the types say so and nothing freezes
- * them. An element of a frozen array takes 25 ns to read against 2-10, and 0.5 µs to freeze (Bun 1.4.5, 2026-11-24): with
- * 10,000 workers the least loaded one took ten times as long to find, and the list six times as long to make.
+ * The workers of one model at one version of the registry. Shared and immutable by type; nothing freezes the arrays. Reading an
+ * element of a frozen array takes 25 ns instead of 2-10, and freezing takes 0.5 µs for each (Bun 1.4.5, 2026-11-24). With 10,000
+ * workers, finding the least loaded one took ten times as long, and making the list six times as long.
  */
 export class ModelSnapshot {
-  /** Of the registry. */
+  /** Version of the registry. */
   readonly version: number;
-  /** A worker lists the model, so that its name is not one that a client made up. */
+  /** Whether a worker lists the model, so that a client has not made its name up. */
   readonly isListed: boolean;
-  /** All workers that do not drain. Empty: nobody serves the model. */
+  /** All workers that are not draining. Empty: no worker serves the model. */
   readonly workers: readonly Worker[];
   /**
-   * Can take a request: ready, not resting, not left out for its failures. Where all are left out, or more are ejected
-   * than may be, they count as well (`isPanic`): a worker that fails often is better than none.
+   * Workers that can take a request: ready, not resting, and not left out. If all are left out, or more are ejected than
+   * the limit allows, those count too (`isPanic`): a worker that often fails is better than none.
    */
   readonly available: readonly Worker[];
   readonly isPanic: boolean;
-  /** Those of `available` that get less than their share for now; undefined where there are none, as nearly always. */
+  /** Workers of `available` that get less than their share for now; undefined where there are none, as nearly always. */
   readonly slowStarts: SlowStarts | undefined;
-  /** Ready, not resting, left out, and to be proved by one request at a time. */
+  /** Workers that are ready, not resting, and left out, and that one request at a time may probe. */
   readonly probation: readonly Worker[];
-  /** Ready, and have asked to be left alone for a while. */
+  /** Ready workers that have asked for a rest. */
   readonly resting: readonly Worker[];
   /** Kinds of these workers, in order of registration. */
   readonly kinds: readonly WorkerKind[];
@@ -71,7 +71,7 @@ export class ModelSnapshot {
     this.#facts = facts;
   }
 
-  /** Only the workers that are spoken to in this way, and of this type where one is given. Made once, when first asked for. */
+  /** The snapshot of only the workers with this protocol, and of this type where one is given. It is made at the first call and kept. */
   of(mode: ConnectionMode, type?: WorkerType): ModelSnapshot {
     const group = GROUPS[mode][type ?? "any"];
     let snapshot = this.#groups.get(group);
@@ -86,12 +86,12 @@ export class ModelSnapshot {
   }
 }
 
-/** How many of so many may be ejected: of an odd number the larger half, as two of three may be broken. */
+/** How many of `count` workers may be ejected. Half of an odd number is rounded up, as two of three may be broken. */
 export function mostEjected(count: number, maxShare: number): number {
   return Math.max(1, Math.ceil(count * maxShare));
 }
 
-/** Of those that are ready and do not rest. The breaker of one that could not be reached is heeded as long as anybody else is left. */
+/** Chooses among ready workers that do not rest. A worker with an open breaker stays out as long as any other worker is left. */
 function choosable(able: readonly Worker[], maxEjectedShare: number): Pick<ModelSnapshot, "available" | "isPanic"> {
   const well = able.filter(({ trouble }) => trouble === undefined);
   if (well.length === able.length) return { available: able, isPanic: false };

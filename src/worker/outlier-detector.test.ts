@@ -2,15 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { ANSWER, type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import type { Worker } from "./worker.ts";
 
-/** Threshold 5, window 10 s, at most half of the workers out; ejected for 2 s, two proofs, slow start 3 s. */
+/** Threshold 5, window 10 s, at most half of the workers out; ejected for 2 s, two probes, slow start 3 s. */
 interface Setup extends FleetSetup {
   readonly workers: readonly Worker[];
   /** Attempts that end well. */
   answers(worker: Worker | undefined, count: number): void;
-  /** Attempts that fail: of as many requests, or of those with these hashes. */
+  /** Attempts that fail: of this many different requests, or of requests with these hashes. */
   fails(worker: Worker | undefined, sources: number | readonly number[]): void;
   state(worker: Worker | undefined): string;
-  /** A request that is to prove it; it fails, where a hash is given. */
+  /** A probe; it fails where a hash is given. */
   proof(worker: Worker | undefined, source?: number): void;
 }
 
@@ -51,7 +51,7 @@ function setUp(count: number): Setup {
 
 const urls = (fleet: FleetSetup): string[] => fleet.registry.getWorkersForModel("a").available.map(({ url }) => url);
 const sweep = ({ clock }: FleetSetup): void => clock.advance(100);
-/** The others answer, and it fails the requests that are to prove it. */
+/** The other worker answers, and this one fails its probes. */
 function eject(fleet: Setup, bad: Worker | undefined, good: Worker | undefined): void {
   fleet.fails(bad, 5);
   fleet.answers(good, 10);
@@ -149,7 +149,7 @@ describe("requests that fail everywhere", () => {
     fleet.answers(fleet.workers[1], 20);
     fleet.fails(fleet.workers[0], 5);
     expect(fleet.state(fleet.workers[0])).toBe("closed suspected");
-    // The policy sends them elsewhere now, among those of others.
+    // The policy now sends them to another worker, among the requests of others.
     fleet.answers(fleet.workers[1], 3);
     fleet.fails(fleet.workers[1], 5);
     sweep(fleet);

@@ -7,43 +7,43 @@ import { mostEjected } from "./model-snapshot.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 
 export interface OutlierSettings {
-  /** Different requests that must have failed at a worker for it to be looked at; 0 for never. */
+  /** Different requests that must fail at a worker before it can be suspected; 0 for never. */
   readonly failureThreshold: number;
-  /** Of a model's ready workers at most this share is left out, 0 to 1; one of several may always be. */
+  /** Largest share of a model's ready workers that is left out, 0 to 1. With several workers, one may always be. */
   readonly maxShare: number;
   readonly windowMs: number;
 }
 
-/** A worker fails where at least this share of its attempts does. */
+/** Least share of failed attempts with which a worker counts as failing. */
 const MIN_RATIO = 0.5;
-/** Others do clearly better where they fail at most this many times as often. */
+/** Others do clearly better if their share of failures is at most this multiple of the worker's. */
 const CLEARLY_BETTER = 0.5;
-/** A worker with fewer attempts than this is not compared with. */
+/** Least number of attempts of a worker that others are compared with. */
 const MIN_ENDED = 2;
-/** While there are trials they are looked at this often, ms: each request that a broken worker gets meanwhile fails. */
+/** How often running trials are checked, ms. It is short, because each request that a broken worker gets meanwhile fails. */
 const LOOK_MS = 10;
-/** Of a large fleet so many are watched. */
+/** Most workers that one trial watches. */
 const MAX_WITNESSES = 256;
-/** So many answers of the others decide a trial. */
+/** Answers of the other workers that decide a trial. */
 const TRIAL_ANSWERS = 10;
-/** So many of the requests that are to prove a suspected worker must fail for it to be ejected, before as many are answered. */
+/** Probes of a suspected worker that must fail to eject it, before as many succeed. */
 const PROOFS = 3;
-/** How long each part of a trial may last, ms; it is decided then by what there is. */
+/** Longest time of each part of a trial, ms. Then the counts so far decide. */
 const TRIAL_MS = 30_000;
-/** After an acquittal a worker is not suspected for so long, ms; nor is any of the model where the failures went on at the others. */
+/** After an acquittal the worker is not suspected for this time, ms. If the failures went on at the others, no worker of the model is. */
 const AFTER_ACQUITTAL_MS = 10_000;
 
 interface Trial {
   readonly worker: Worker;
-  /** Of the part of the trial that is on. */
+  /** Beginning of the current part of the trial. */
   startedAt: number;
-  /** The failures ended without it: requests of others prove now whether it works. */
+  /** The failures ended without the worker, so requests of other clients now probe it. */
   isProving: boolean;
   failedProofs: number;
   goodProofs: number;
-  /** Share of all attempts of the model that failed before it. */
+  /** Share of the model's attempts that failed before the trial. */
   readonly ratioBefore: number;
-  /** Workers that are watched meanwhile, and what they had done when it began. */
+  /** Workers that the trial watches, with their counts at its beginning. */
   readonly witnesses: ReadonlyMap<string, Count>;
 }
 
@@ -52,41 +52,42 @@ export interface OutlierDetectorDeps {
   readonly ledger: LoadLedger;
   readonly clock: Clock;
   readonly settings: OutlierSettings;
-  /** Others are asked for now. */
+  /** The worker is suspected: requests go to others for now. */
   readonly onSuspected: (worker: Worker) => void;
-  /** One request at a time may go to it now. */
+  /** One probe at a time may go to the worker now. */
   readonly onProving: (worker: Worker) => void;
-  /** `isGuilty`: the failures ended when it was left out, and it failed the requests that were to prove it. */
+  /** `isGuilty`: the failures ended when the worker was left out, and it failed its probes. */
   readonly onJudged: (worker: Worker, isGuilty: boolean) => void;
-  /** It would be looked at, but too many are left out already. */
+  /** The worker would be suspected, but too many workers are already left out. */
   readonly onLimit: (worker: Worker) => void;
 }
 
 /**
- * Finds workers that fail where others do not. What fails may be the worker or the request, and one client with requests
- * that fail everywhere must not take the fleet from the others. So a worker is ejected by an experiment:
+ * Finds workers that fail where others do not. Either the worker or the request may be at fault, and one client with requests
+ * that fail everywhere must not take the fleet from the others. So an experiment decides whether a worker is ejected:
  *
  * ```
- *            several different requests failed, at least half of all that ended here,
- *            and no other worker is known to fail alike
- *   trusted ------------------------------------------------------> suspected (others are asked meanwhile)
+ *            several different requests failed, at least half of the attempts that ended here,
+ *            and no other worker is known to fail in the same way
+ *   trusted ------------------------------------------------------> suspected (others get the requests)
  *     ^                                                               |   |
- *     +--- the failures go on at the others: it was the requests -----+   |
- *     |                                                                   |  they ended
+ *     +--- the failures go on at the others: requests are at fault ---+   |
+ *     |                                                                   |  the failures end
  *     |                                                                   v
- *     +--- three requests are answered first ------------------ to be proved (one request at a time)
+ *     +--- three probes succeed first -------------------------- probed (one request at a time)
  *                                                                         +--- three fail first: ejected
  * ```
  *
- * The proof is for the client that sends a handful of requests which fail everywhere, and stops: the failures end with it.
+ * The probes are for this case: a client sends a few requests that fail everywhere, and stops. The failures end although the worker
+ * is well.
  *
- * With nobody else to ask there is no experiment, and nobody is ejected.
+ * Without another worker there is no experiment, and no worker is ejected.
  */
 export class OutlierDetector implements Disposable {
   readonly #deps: OutlierDetectorDeps;
   readonly #counts: FailureCounts;
   readonly #trials = new Map<string, Trial>();
-  /** By group, or by worker where it has proved itself: until when nobody of it is suspected. */
+  /** Until when no worker of a group is suspected; or one worker, where it has proved itself. */
   readonly #acquitted = new Map<string, number>();
   readonly #sweep: Sweep;
 
@@ -96,21 +97,21 @@ export class OutlierDetector implements Disposable {
     this.#sweep = new Sweep(deps.clock, LOOK_MS, (now) => this.#look(now));
   }
 
-  /** An attempt failed. `source`: its request, where that may be at fault; what never reached the worker has none. */
+  /** An attempt failed. `source`: hash of its request, where the request may be at fault; undefined where the worker was never reached. */
   onFailure(worker: Worker, source: number | undefined): void {
     if (this.#deps.settings.failureThreshold === 0) return;
     this.#counts.add(worker, source);
     if (source !== undefined && this.#isSuspicious(worker)) this.#suspect(worker);
   }
 
-  /** Others fail as often with the same requests, or did a moment ago. */
+  /** Whether other workers fail as often with the same requests, or did so a moment ago. */
   isRequestsDoing(worker: Worker): boolean {
     const best = this.#bestOf(this.#group(worker).filter(({ id }) => id !== worker.id));
     const isAlike = best !== undefined && best > this.#counts.recent(worker).ratio * CLEARLY_BETTER;
     return isAlike || this.#wasAcquitted(worker);
   }
 
-  /** The request has failed at another worker as well. */
+  /** Whether the request has also failed at another worker. */
   failedElsewhere(worker: Worker, source: number): boolean {
     return this.#counts.failedElsewhere(worker, source);
   }
@@ -123,7 +124,7 @@ export class OutlierDetector implements Disposable {
     return this.#trials.get(id)?.isProving === true;
   }
 
-  /** A request that was to prove a suspected worker failed, or was answered. */
+  /** A probe of a suspected worker failed or was answered. */
   onProof(worker: Worker, isFailed: boolean, source: number | undefined): void {
     const trial = this.#trials.get(worker.id);
     if (!trial?.isProving) return;
@@ -138,7 +139,7 @@ export class OutlierDetector implements Disposable {
     }
   }
 
-  /** What it did counts no more: it is another one now, or is left out by other means. */
+  /** Forgets a worker: it is a new process, or it is left out for another reason. */
   forget(worker: Worker): void {
     this.#trials.delete(worker.id);
     this.#counts.forget(worker);
@@ -165,7 +166,7 @@ export class OutlierDetector implements Disposable {
     const trusted = ready.filter((one) => this.#isTrusted(one));
     const others = trusted.filter(({ id }) => id !== worker.id);
     const suspected = ready.filter(({ id }) => this.#trials.has(id));
-    // Those that are to tell whose doing the failures are must not be few.
+    // Enough other workers must remain to decide who is at fault.
     if (others.length === 0 || suspected.length >= Math.max(1, Math.floor(ready.length / 2))) return;
     if (ready.length - others.length > mostEjected(ready.length, settings.maxShare)) {
       this.#deps.onLimit(worker);
@@ -184,7 +185,7 @@ export class OutlierDetector implements Disposable {
     this.#deps.onSuspected(worker);
   }
 
-  /** Those that fail already say nothing of where the failures go, unless all do. */
+  /** The workers that the trial watches: those that do not fail already, unless all do. */
   #witnesses(others: readonly Worker[]): readonly Worker[] {
     const sound = others.filter((one) => this.#counts.recent(one).ratio < MIN_RATIO);
     return (sound.length > 0 ? sound : others).slice(0, MAX_WITNESSES);
@@ -220,13 +221,13 @@ export class OutlierDetector implements Disposable {
     this.#counts.forget(worker);
   }
 
-  /** Whether the failures ended when it was left out; undefined where that cannot be told yet. */
+  /** Whether the failures ended when the worker was left out; undefined while that is not known. */
   #haveEnded({ ratioBefore, witnesses, startedAt }: Trial, now: number): boolean | undefined {
-    // What others did since.
+    // Counts of the other workers since the beginning of the trial.
     let [ended, failed, underWay] = [0, 0, 0];
     for (const [id, before] of witnesses) {
       const witness = this.#deps.registry.get(id);
-      // One that is suspected as well is no witness any more.
+      // A worker that is itself suspected does not count.
       if (!witness || this.#trials.has(id)) continue;
       underWay += witness.requestsInFlight;
       const share = this.#counts.since(witness, before);
@@ -237,11 +238,11 @@ export class OutlierDetector implements Disposable {
     if (ended >= TRIAL_ANSWERS) return haveEnded;
     if (failed >= this.#deps.settings.failureThreshold && !haveEnded) return false;
     if (now - startedAt < TRIAL_MS) return undefined;
-    // Long answers that are under way have not failed at least.
+    // Long answers in flight have at least not failed.
     return haveEnded && ended + underWay > 0;
   }
 
-  /** The least share of failures that one of them has; undefined where none has done enough to tell. */
+  /** The smallest share of failures among the workers; undefined where none has enough attempts. */
   #bestOf(workers: readonly Worker[]): number | undefined {
     let best: number | undefined;
     for (const worker of workers) {
@@ -270,7 +271,7 @@ export class OutlierDetector implements Disposable {
     return this.#deps.clock.now() < until;
   }
 
-  /** Ready workers that do the same work, this one among them. */
+  /** Ready workers with the same work, including this one. */
   #group({ modelId, connectionMode, spec }: Worker): readonly Worker[] {
     const { workers } = this.#deps.registry.getWorkersForModel(modelId, connectionMode, spec.workerType);
     return workers.filter(({ status }) => status === "ready");

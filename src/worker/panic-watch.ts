@@ -3,13 +3,13 @@ import { groupOf } from "./outlier-detector.ts";
 import type { Worker } from "./worker.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 
-/** Says when workers that are left out begin to be asked all the same, as too few others are left, and when that ends. */
+/** Logs when the gateway begins to ask workers that are left out, because too few others are left, and when that ends. */
 export class PanicWatch {
   readonly #registry: WorkerRegistry;
   readonly #logger: Logger;
   /** Workers that are left out. */
   readonly #troubled = new Set<string>();
-  /** Models of which that is so now; by what their workers do. */
+  /** Models for which workers that are left out are asked, by group of workers. */
   readonly #panicking = new Map<string, string>();
 
   constructor(registry: WorkerRegistry, logger: Logger) {
@@ -17,7 +17,7 @@ export class PanicWatch {
     this.#logger = logger;
   }
 
-  /** Models of which that is so now. */
+  /** Models for which workers that are left out are asked now. */
   get models(): Iterable<string> {
     return this.#panicking.values();
   }
@@ -26,7 +26,7 @@ export class PanicWatch {
     if (after?.trouble) this.#troubled.add(after.id);
     else if (before) this.#troubled.delete(before.id);
     const worker = after ?? before;
-    // Nothing is looked at for a fleet that is well, however large.
+    // A healthy fleet of any size costs nothing here.
     if (worker && this.#troubled.size + this.#panicking.size > 0) this.#look(worker);
   }
 

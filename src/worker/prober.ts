@@ -10,7 +10,7 @@ export interface ProbeFailure {
   readonly reason: string;
 }
 
-/** What a worker says of itself, and what could not be learnt. */
+/** The facts that a worker reports about itself, and why some could not be learnt. */
 export interface WorkerFacts {
   readonly info: WorkerInfo;
   /** The models that it lists, as one text. When the text changes, the health checker asks for the facts again. */
@@ -20,15 +20,15 @@ export interface WorkerFacts {
 }
 
 /**
- * Asks workers that speak one protocol whether they are well, and what they are. What it has to know of engines is its own;
- * the health checker knows only this. No method throws.
+ * Asks workers that speak one protocol whether they are well, and what they are. Knowledge of engines is
+ * inside of it; the health checker knows only this interface. No method throws.
  */
 export interface WorkerProber {
   /** Why the worker is not well; undefined where it is. */
   health(worker: Worker, settings: HealthSettings): Promise<ProbeFailure | undefined>;
   /** `modelFallback`: the model that the worker is taken to serve where it names none. */
   ask(worker: Worker, settings: HealthSettings, modelFallback: string | undefined): Promise<WorkerFacts>;
-  /** What it lists now; undefined where that cannot be had. */
+  /** The worker's listing now; undefined where the worker does not give it. */
   listing(worker: Worker, settings: HealthSettings): Promise<string | undefined>;
 }
 

@@ -1,18 +1,18 @@
 import type { Worker } from "./worker.ts";
 
-/** A worker that is back has this share of its requests from the first moment on. */
+/** Share of its requests that a worker gets at the beginning of its slow start. */
 const LEAST_SHARE = 0.1;
 
 /**
- * Workers that are back after they were left out, among those that can take a request. The share of the requests that
- * each is a candidate for rises while its slow start lasts, whatever the policy. The lists are made once and used until
- * the workers change, as policies keep what they know of a list.
+ * Available workers of which some are back after they were left out. During its slow start a worker is a candidate for a rising
+ * share of the requests, for any policy. Each list is made once and reused until the workers change, because policies cache
+ * facts about a list.
  */
 export class SlowStarts {
   readonly #available: readonly Worker[];
-  /** First who will have its full share first. */
+  /** In the order in which they will have their full share. */
   readonly #starting: readonly Worker[];
-  /** By how many are left out, the last of them first. */
+  /** Lists by the number of workers that are left out; the last of `#starting` are left out first. */
   readonly #lists = new Map<number, readonly Worker[]>();
 
   private constructor(available: readonly Worker[], starting: readonly Worker[]) {
@@ -29,7 +29,7 @@ export class SlowStarts {
     );
   }
 
-  /** Who is a candidate for one request; `draw` is its random number, from 0 to below 1. Never empty. */
+  /** The candidates for one request; `draw` is a random number of the request in [0, 1). Never empty. */
   candidates(draw: number, now: number): readonly Worker[] {
     let isIn = 0;
     for (const worker of this.#starting) if (draw < shareOf(worker, now)) isIn += 1;

@@ -6,7 +6,7 @@ interface Setup {
   readonly clock: ManualClock;
   readonly drainer: WorkerDrainer;
   readonly worker: { requestsInFlight: number };
-  /** Times that a drain was over. */
+  /** How often a drain has ended. */
   readonly ends: () => number;
   readonly drain: (timeoutMs: number) => void;
 }

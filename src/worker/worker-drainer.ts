@@ -1,7 +1,7 @@
 import type { Clock } from "../util/clock.ts";
 import type { Worker } from "./worker.ts";
 
-/** How often a draining worker is looked at, ms. */
+/** Interval in which a draining worker is checked, ms. */
 const POLL_MS = 20;
 
 /** Waits for the last requests of workers that are leaving. It changes nothing itself: RouterManager removes the workers. */
@@ -14,8 +14,8 @@ export class WorkerDrainer implements Disposable {
   }
 
   /**
-   * Calls `onDrained` once, when the worker has no request in flight or `timeoutMs` are over: before this returns where it has none
-   * now. It is not called after this drainer was disposed.
+   * Calls `onDrained` once, when the worker has no request in flight or `timeoutMs` are over. A worker without requests is drained
+   * before this returns. A disposed drainer calls nothing.
    */
   drain(worker: Pick<Worker, "requestsInFlight">, timeoutMs: number, onDrained: () => void): void {
     const until = this.#clock.now() + timeoutMs;

@@ -8,7 +8,7 @@ export interface WorkerFactoryDeps {
   readonly ledger: LoadLedger;
 }
 
-/** Of a worker that nobody has asked yet. */
+/** Facts of a worker that has not been asked yet. */
 const UNKNOWN_INFO: WorkerInfo = {
   models: [],
   cards: [],
@@ -27,8 +27,8 @@ export class WorkerFactory {
   }
 
   /**
-   * A worker of which the address is given and as much else as is known. Throws invalid_request where the address is none, or
-   * where the ledger has no row left.
+   * Makes a worker from its address and the known parts of its spec. Throws invalid_request for an invalid address, and where
+   * the ledger has no row left.
    */
   createFromUrl(url: string, said: Partial<WorkerSpec> = {}): Worker {
     const { ledger } = this.#deps;
@@ -50,7 +50,7 @@ export class WorkerFactory {
   }
 }
 
-/** The address of a worker as an origin, as the registry has it. Throws invalid_request where it is none. */
+/** Turns a worker's address into an origin, the registry's form. Throws invalid_request for an invalid address. */
 export function originOf(url: string): string {
   const parsed = parseWorkerUrl(url);
   if (parsed.ok) return parsed.url;

@@ -115,7 +115,7 @@ describe("registry", () => {
   test("ten thousand workers: a change and a look-up after it are quick", () => {
     const { registry, add } = setUpFleet();
     for (let count = 0; count < 10_000; count += 1) add(`http://w${count}:1`, { modelId: `m${count % 10}` });
-    // The best of some: other processes have the core at times.
+    // The best of several runs, because other processes use the core too.
     let best = Number.POSITIVE_INFINITY;
     for (let tries = 0; tries < 10; tries += 1) {
       const started = performance.now();

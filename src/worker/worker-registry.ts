@@ -5,27 +5,27 @@ import type { ConnectionMode } from "../util/parse-worker-url.ts";
 import type { Worker, WorkerChange } from "./worker.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
-/** One worker came (`before` is undefined), changed, or left (`after` is undefined). */
+/** One worker was added (`before` is undefined), changed, or removed (`after` is undefined). */
 export type ChangeListener = (before: Worker | undefined, after: Worker | undefined) => void;
 
-/** Key of the snapshot of all workers, and of those that serve any model. No model id is empty. */
+/** Keys of the snapshot of all workers, and of the workers that serve any model. No model id is empty. */
 const ALL = "";
 const ANY_MODEL = "\u0000any";
 
 export interface WorkerRegistryDeps {
   readonly ledger: LoadLedger;
   /**
-   * Whether a worker that lists no model is asked for whatever model a request names. So with one model for the gateway; where
-   * it has many, such a worker would answer for another's model. Default: true.
+   * Whether a worker without listed models gets requests for any model. A gateway with one model wants that. With many
+   * models, the worker would answer for another worker's model. Default: true.
    */
   readonly unlistedServeAny?: boolean;
-  /** Of a model's workers, how many may be ejected at once, 0 to 1. Default: 0.5. */
+  /** Largest share of a model's workers that may be ejected at once, 0 to 1. Default: 0.5. */
   readonly maxEjectedShare?: number;
 }
 
 /**
- * Who the workers are. A change marks the snapshots of the models it concerns; the first reader after it builds them
- * anew, all others take the one that is there.
+ * The workers of the gateway. A change invalidates the snapshots of the worker's models. The next reader builds the snapshot,
+ * and all later readers share it.
  */
 export class WorkerRegistry {
   readonly #ledger: LoadLedger;
@@ -36,26 +36,26 @@ export class WorkerRegistry {
   readonly #byUrl = new Map<string, string>();
   /** The workers of each model by id; those of any model under ANY_MODEL. */
   readonly #members = new Map<string, Map<string, Worker>>();
-  /** Models that a known worker joined later, as when its probe named them: these are no longer in order. */
+  /** Models that a known worker joined later, for example by its probe. Their workers are not in order of registration. */
   readonly #unordered = new Set<string>();
-  /** By model. */
+  /** Snapshots by model. */
   readonly #snapshots = new Map<string, ModelSnapshot>();
   readonly #listeners = new Set<ChangeListener>();
-  /** Changes that listeners have not been told yet: one that changes something itself must not overtake. */
+  /** Changes that listeners have not got yet. A listener that makes a change itself must not overtake earlier ones. */
   readonly #untold: Parameters<ChangeListener>[] = [];
   #isTelling = false;
   #version = 0;
   #all: readonly Worker[] | undefined;
   #models: readonly string[] | undefined;
 
-  /** `maxEjectedShare`: where more of the ready workers of a model are ejected than this, ejections are ignored. */
+  /** `maxEjectedShare`: if a larger share of a model's ready workers is ejected, ejections are ignored. */
   constructor(deps: WorkerRegistryDeps) {
     this.#ledger = deps.ledger;
     this.#unlistedServeAny = deps.unlistedServeAny ?? true;
     this.#maxEjectedShare = deps.maxEjectedShare ?? 0.5;
   }
 
-  /** Goes up with each change. */
+  /** Increases with each change. */
   get version(): number {
     return this.#version;
   }
@@ -65,7 +65,7 @@ export class WorkerRegistry {
     return this.#byUrl.size;
   }
 
-  /** Every worker, those that are leaving included, in order of registration. */
+  /** All workers, including those that are leaving, in order of registration. */
   all(): readonly Worker[] {
     this.#all ??= [...this.#byId.values()];
     return this.#all;
@@ -81,26 +81,26 @@ export class WorkerRegistry {
     return id === undefined ? undefined : this.#byId.get(id);
   }
 
-  /** Whether a worker can be asked for this model: it lists it, or is asked for any. */
+  /** Whether some worker can be asked for this model: it lists the model, or serves any. */
   serves(model: string): boolean {
     return this.#members.has(model) || this.#members.has(ANY_MODEL);
   }
 
-  /** Whether a worker lists this model, so that its name is not one that a client made up. */
+  /** Whether some worker lists this model, so that a client has not made its name up. */
   lists(model: string): boolean {
     return this.#members.has(model) && model !== ALL && model !== ANY_MODEL;
   }
 
-  /** Ids of the models that workers serve or are said to serve, sorted. */
+  /** Ids of the models that workers list, or serve by their spec, sorted. */
   models(): readonly string[] {
     this.#models ??= [...this.#members.keys()].filter((model) => model !== ALL && model !== ANY_MODEL).sort();
     return this.#models;
   }
 
-  /** Adds a worker and returns its id. Throws worker_exists where the url is taken by one that is not leaving. */
+  /** Adds a worker and returns its id. Throws worker_exists if a worker with this URL is registered and not leaving. */
   register(worker: Worker): string {
     if (this.#byUrl.has(worker.url)) {
-      // It was made for this and is not kept.
+      // The worker was made for this call and is not kept.
       this.#ledger.releaseSlot(worker.slot);
       throw new GatewayError("worker_exists", "a worker with this url is registered already", { param: "url" });
     }
@@ -111,7 +111,7 @@ export class WorkerRegistry {
     return worker.id;
   }
 
-  /** A worker as another thread has it: takes the place of the one with its id, or is new. */
+  /** Puts a worker from another thread: it replaces the worker with its id, or is added. */
   put(worker: Worker): void {
     const before = this.#byId.get(worker.id);
     const has = worker.status === "draining" ? [] : this.#keysOf(worker);
@@ -138,7 +138,7 @@ export class WorkerRegistry {
     const had = this.#keysOf(before);
     const has = after.status === "draining" ? [] : this.#keysOf(after);
     this.#byId.set(id, after);
-    // One that stays with a model keeps its place there: policies count on the order.
+    // A worker that stays with a model keeps its place there, because policies depend on the order.
     this.#leave(
       before,
       had.filter((key) => !has.includes(key)),
@@ -148,7 +148,7 @@ export class WorkerRegistry {
     return after;
   }
 
-  /** No reader gets it any more, but its requests go on. Throws worker_not_found, also where it is leaving already. */
+  /** Takes a worker out of all snapshots; its requests go on. Throws worker_not_found, also for a worker that is already leaving. */
   beginDrain(id: string): Worker {
     const worker = this.#byId.get(id);
     if (!worker || worker.status === "draining") throw new GatewayError("worker_not_found", "no worker has this id");
@@ -156,7 +156,7 @@ export class WorkerRegistry {
     return this.update(id, { status: "draining", statusSince: Date.now() });
   }
 
-  /** Forgets a worker. False where there was none. */
+  /** Removes a worker. Returns false if there was none. */
   remove(id: string): boolean {
     const worker = this.#byId.get(id);
     if (!worker) return false;
@@ -169,19 +169,19 @@ export class WorkerRegistry {
   }
 
   /**
-   * The workers that serve a model, or all of them where no model is named; only those spoken to in this way and of this
-   * type, where these are given. A lookup; nothing is copied.
+   * The snapshot of the workers that serve a model, or of all workers where no model is given; only those with this protocol and
+   * type, where these are given. It is a lookup and copies nothing.
    */
   getWorkersForModel(model: string | undefined, mode?: ConnectionMode, type?: WorkerType): ModelSnapshot {
     const key = model ?? ALL;
-    // A model that nobody names is served by the workers that serve any: one snapshot for all such names, so that
+    // A model that no worker lists is served by the workers that serve any. All these names share one snapshot, so that
     // made-up names take no memory.
     const known = key === ALL || this.#members.has(key) ? key : ANY_MODEL;
     const all = this.#snapshots.get(known) ?? this.#build(known);
     return mode === undefined ? all : all.of(mode, type);
   }
 
-  /** Calls back after each change of a worker, in their order. The returned function stops it. */
+  /** Calls `listener` after each change of a worker, in order. The returned function removes it. */
   onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -198,7 +198,7 @@ export class WorkerRegistry {
     return snapshot;
   }
 
-  /** In order of registration. */
+  /** Workers under a key, in order of registration. */
   #of(key: string): Iterable<Worker> {
     let members = this.#members.get(key);
     if (members && this.#unordered.delete(key)) {
@@ -209,7 +209,7 @@ export class WorkerRegistry {
     return members?.values() ?? [];
   }
 
-  /** Those that name the model and those that serve any, in order of registration. */
+  /** Workers that list the model, and workers that serve any, in order of registration. */
   #ofWithAny(key: string): Iterable<Worker> {
     const any = this.#members.get(ANY_MODEL);
     if (!any) return this.#of(key);
@@ -226,7 +226,7 @@ export class WorkerRegistry {
         this.#models = undefined;
       }
       if (!isNew && !members.has(worker.id)) this.#unordered.add(key);
-      // In the place of its last version, where there was one.
+      // Keeps the place of the worker's last version, if there was one.
       members.set(worker.id, worker);
     }
     this.#forgetSnapshots(worker);
@@ -243,14 +243,14 @@ export class WorkerRegistry {
     this.#forgetSnapshots(worker);
   }
 
-  /** Under what a worker is found. */
+  /** The keys under which a worker is found. */
   #keysOf(worker: Worker): readonly string[] {
     const { models } = worker;
     const isForAny = worker.servesAny || (models.length === 0 && this.#unlistedServeAny);
     return isForAny ? [ALL, ANY_MODEL, ...models] : [ALL, ...models];
   }
 
-  /** One that serves any model stands in every snapshot. */
+  /** A worker that serves any model is in every snapshot. */
   #forgetSnapshots(worker: Worker): void {
     if (this.#keysOf(worker).includes(ANY_MODEL)) {
       this.#snapshots.clear();

@@ -4,9 +4,9 @@ import type { LoadLedger } from "./load-ledger.ts";
 import type { Worker, WorkerChange } from "./worker.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 
-/** A worker that declines most of what it is asked is asked again after this time, ms, where others can serve. */
+/** How long a worker that declines most requests gets none that others can serve, ms. */
 const DECLINING_MS = 1000;
-/** So many different requests that it declined, and this share of what ended there. */
+/** Different requests that a worker must decline, and their share of the attempts that ended there. */
 const DECLINED_THRESHOLD = 5;
 const DECLINED_RATIO = 0.5;
 
@@ -15,15 +15,15 @@ export interface WorkerRestsDeps {
   readonly ledger: LoadLedger;
   readonly clock: Clock;
   readonly windowMs: number;
-  /** Publishes the change, and why the worker is left out. */
+  /** Publishes the change, with the reason why the worker is left out. */
   readonly publish: (id: string, change: WorkerChange) => void;
 }
 
-/** Workers that asked to be left alone, and those that decline most of what they are asked without saying for how long. */
+/** Keeps the workers that asked for a rest, and the workers that decline most requests without giving a time. */
 export class WorkerRests implements Disposable {
   readonly #deps: WorkerRestsDeps;
   readonly #declined: FailureCounts;
-  /** By worker: calls its timer off. */
+  /** By worker id: cancels its timer. */
   readonly #resting = new Map<string, () => void>();
   readonly #declining = new Map<string, () => void>();
 
@@ -32,12 +32,12 @@ export class WorkerRests implements Disposable {
     this.#declined = new FailureCounts(deps);
   }
 
-  /** It declines most of what it is asked: it is asked only where nobody else can serve. */
+  /** Whether the worker declines most requests. It then gets only requests that no other worker can serve. */
   isDeclining(id: string): boolean {
     return this.#declining.has(id);
   }
 
-  /** It asked to be left alone, and is, whether anybody else can serve or not. */
+  /** Lets a worker rest as it asked, even where no other worker can serve. */
   rest(id: string, restMs: number): void {
     const { registry, clock, publish } = this.#deps;
     const until = clock.now() + restMs;
@@ -51,7 +51,7 @@ export class WorkerRests implements Disposable {
     publish(id, { restUntil: until });
   }
 
-  /** One that declines all it is asked costs each request a second attempt, of which there are not enough for all. */
+  /** Counts a declined request. A worker that declines everything costs each request a second attempt, and those are limited. */
   onDeclined(worker: Worker, source: number | undefined): void {
     this.#declined.add(worker, source);
     if (this.#declining.has(worker.id)) return;

@@ -1,29 +1,29 @@
 import type { Secret } from "../util/secret.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
-/** Label that names the folder of a worker's tokenizer, where it is not to be asked for its own. */
+/** Label that names the folder of a worker's tokenizer; without it the worker is asked for its tokenizer. */
 export const TOKENIZER_PATH_LABEL = "tokenizer_path";
 
-/** What a source of workers (a file, the command line, the API) says of one worker. */
+/** The description of one worker by its source: a file, the command line or the API. */
 export interface WorkerSpec {
   /** Origin: scheme, host and port, no path, no trailing slash. The scheme says whether the worker speaks HTTP or gRPC. */
   readonly url: string;
   /** Name of the source that wants this worker (`worker-source.ts`). */
   readonly source: string;
-  /** The model it serves; asked from the worker where absent. `*`: any model that a request names, besides those that it lists. */
+  /** The worker's model; where absent, the worker is asked. `*`: any model, in addition to those that it lists. */
   readonly modelId: string | undefined;
   /** Sent to the worker as `Authorization: Bearer`. */
   readonly apiKey: Secret | undefined;
   readonly workerType: WorkerType;
-  /** Of a prefill worker: port of the server at which decode workers ask for its KV cache. */
+  /** For a prefill worker: the port where decode workers fetch its KV cache. */
   readonly bootstrapPort: number | undefined;
-  /** Policy that this worker's model should have (the first worker of a model decides). */
+  /** Policy for this worker's model. The first worker of a model decides. */
   readonly policyHint: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
-  /** For policies of the operator's and tools that read it; no built-in policy uses it, nor `cost`. */
+  /** For policy modules and tools. No built-in policy uses `priority` or `cost`. */
   readonly priority: number;
   readonly cost: number;
-  /** Where this worker's health checks differ from the configured ones. */
+  /** Health settings of this worker that differ from the configured ones. */
   readonly health: Partial<HealthSettings>;
 }
 
@@ -38,10 +38,10 @@ export interface HealthSettings {
   readonly disabled: boolean;
 }
 
-/** Source of the workers that callers of the administration have added. */
+/** Source of the workers that callers of the administration API added. */
 export const API_SOURCE = "api";
 
-/** A worker of which only the address is given. Priority and cost are what smg takes where nothing is said. */
+/** The spec of a worker with only an address. Priority and cost have smg's defaults. */
 export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
   source: API_SOURCE,
   modelId: undefined,
@@ -55,7 +55,7 @@ export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
   health: {},
 };
 
-/** Whether two sources, or one source twice, say the same of a worker. Who says it counts as well. */
+/** Whether two specs of a worker are equal, including their source. */
 export function isSameSpec(a: WorkerSpec, b: WorkerSpec): boolean {
   if (a === b) return true;
   return (
@@ -70,7 +70,7 @@ export function isSameSpec(a: WorkerSpec, b: WorkerSpec): boolean {
   );
 }
 
-/** Whether probes of the worker ask the same: if so, a change from one to the other does not put in question what they have found. */
+/** Whether probes of the worker are equal under both specs. If so, a change between them keeps the results of earlier probes. */
 export function isProbedAlike(a: WorkerSpec, b: WorkerSpec): boolean {
   return (
     a.modelId === b.modelId &&

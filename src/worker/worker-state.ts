@@ -3,12 +3,12 @@ import type { LoadLedger } from "./load-ledger.ts";
 import { Worker, type WorkerParts } from "./worker.ts";
 import type { WorkerSpec } from "./worker-spec.ts";
 
-/** A worker as plain data, to be sent to another thread. Its key is in it: it goes nowhere else. */
+/** A worker as plain data for another thread. It has the worker's key, so it must not go anywhere else. */
 export interface WorkerState extends Omit<WorkerParts, "spec" | "restUntil" | "slowStart" | "ledger"> {
   readonly spec: Omit<WorkerSpec, "apiKey"> & { readonly apiKey: string | undefined };
-  /** How much longer it wants to be left alone, ms: clocks of threads begin at different times. */
+  /** Remaining time of its rest, ms. It is a duration, because the clocks of threads begin at different times. */
   readonly restMs: number | undefined;
-  /** Of its slow start, ms: how long it has lasted, and how long it will. */
+  /** Its slow start, ms: the time that has passed, and the time that is left. */
   readonly slowStart: { readonly passedMs: number; readonly leftMs: number } | undefined;
 }
 

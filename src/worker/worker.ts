@@ -19,10 +19,10 @@ import type { WorkerSpec } from "./worker-spec.ts";
  * ```
  */
 export type WorkerStatus = "pending" | "ready" | "not_ready" | "failed" | "draining";
-/** How a worker is spoken to, and whether prefill and decode are apart there; each has a router of its own. */
+/** The protocol of a worker, and whether it is one half of a prefill/decode pair. Each kind has its own router. */
 export type WorkerKind = "http" | "http_pd" | "grpc" | "grpc_pd";
 
-/** In place of a model's id: any. */
+/** In place of a model's id: any model. */
 const ANY_MODEL_ID = "*";
 
 /** A model as a worker lists it. */
@@ -32,31 +32,31 @@ export interface ModelCard {
   readonly maxModelLen: number | undefined;
   /** Unix seconds. */
   readonly created: number | undefined;
-  /** Of a LoRA adapter: where it was loaded from, and the model beside which it stands. */
+  /** For a LoRA adapter: the path it was loaded from, and its base model. */
   readonly root: string | undefined;
   readonly parent: string | undefined;
 }
 
-/** What the worker said of itself when it was asked. */
+/** The facts that the worker reported when it was asked. */
 export interface WorkerInfo {
-  /** Ids of the models it serves, first the main one. Empty: it did not say, and is taken to serve any. */
+  /** Ids of its models, the main one first. Empty: the worker named none, and counts as serving any. */
   readonly models: readonly string[];
-  /** What it lists of its models, where it lists any. */
+  /** Its model cards, where it lists any. */
   readonly cards: readonly ModelCard[];
   /** `sglang`, `vllm`, or whatever it calls itself; undefined where it did not say. */
   readonly engine: string | undefined;
   readonly engineVersion: string | undefined;
   /** Longest prompt plus answer, in tokens, of the main model. */
   readonly maxModelLen: number | undefined;
-  /** How its KV cache reaches another engine; undefined where it did not say that it does. */
+  /** How its KV cache reaches another engine; undefined where it reported no such thing. */
   readonly kv: KvTransferInfo | undefined;
 }
 
-/** What an engine says of how it hands its KV cache over, or takes one. */
+/** How an engine hands its KV cache over, or receives one, by its own report. */
 export interface KvTransferInfo {
-  /** The engine's own name of it, as in `NixlConnector`; `sglang` for SGLang's. */
+  /** The engine's name for the connector, for example `NixlConnector`; `sglang` for SGLang's. */
   readonly connector: string;
-  /** Known to the peer by this id (Mooncake). */
+  /** The engine's id at its peer (Mooncake). */
   readonly engineId: string | undefined;
   readonly bootstrapPort: number | undefined;
   /** Data-parallel ranks behind the one address. */
@@ -66,52 +66,52 @@ export interface KvTransferInfo {
 /**
  * Why a ready worker is left out:
  * - `faults`: its breaker is open.
- * - `failures`: it is ejected, as it fails where the others do not.
- * - `suspected`: it may be ejected; others are asked meanwhile, which tells whether the failures are its doing.
+ * - `failures`: it is ejected, because it fails where the others do not.
+ * - `suspected`: it may be ejected. Other workers get its requests meanwhile, which shows whether it is at fault.
  * - `credential`: it refuses the gateway's credential.
- * - `busy`: it asked to be left alone.
+ * - `busy`: it asked for a rest.
  */
 export type TroubleReason = "faults" | "failures" | "suspected" | "credential" | "busy";
 
 export interface Trouble {
   readonly reason: TroubleReason;
-  /** Requests may prove that it works, one at a time. */
+  /** Whether requests may probe the worker, one at a time. */
   readonly mayProve: boolean;
-  /** Time of the wall clock, ms. */
+  /** Wall-clock time, ms since the epoch. */
   readonly since: number;
 }
 
-/** The last thing that went wrong with a request to it, or a probe of it. Published now and then, and with each trouble. */
+/** The last error of a request to the worker or of a probe. It is published now and then, and with each trouble. */
 export interface LastError {
   /** Code of the errors table. */
   readonly code: ErrorCode;
-  /** What happened; for operators. */
+  /** A sentence for operators. */
   readonly message: string;
-  /** Time of the wall clock, ms. */
+  /** Wall-clock time, ms since the epoch. */
   readonly at: number;
 }
 
-/** It is back after it was left out, and gets its full share of the requests at `until` only. On the clock of this process. */
+/** A worker that is back gets its full share of requests at `until`. Times are on this process's clock, ms. */
 export interface SlowStart {
   readonly since: number;
   readonly until: number;
 }
 
 /**
- * One worker as of one registry version. Immutable: a change makes a new one with `with`, and the registry publishes
- * it. The counters read the ledger live; slot and ledger go along from version to version.
+ * One worker at one version of the registry. Immutable: `with` makes a changed copy, which the registry publishes. The counters
+ * read the ledger live; all versions of a worker share its slot and ledger.
  */
 export class Worker {
   readonly id: string;
   readonly spec: WorkerSpec;
   readonly status: WorkerStatus;
-  /** Time of the wall clock at which it got this status, ms. */
+  /** Wall-clock time at which it got this status, ms since the epoch. */
   readonly statusSince: number;
   readonly info: WorkerInfo;
   readonly breakerState: BreakerState;
-  /** It asked to be left alone until then, on the clock of this process; undefined where it did not. */
+  /** End of the rest that it asked for, on this process's clock, ms; undefined without one. */
   readonly restUntil: number | undefined;
-  /** Why it is left out, where it is. */
+  /** Why it is left out; undefined where it is not. */
   readonly trouble: Trouble | undefined;
   readonly lastError: LastError | undefined;
   readonly slowStart: SlowStart | undefined;
@@ -143,12 +143,12 @@ export class Worker {
     return (this.servesAny ? undefined : this.spec.modelId) ?? this.info.models[0] ?? "unknown";
   }
 
-  /** Its operator says that it serves any model, as engines do that load what they are asked for. */
+  /** Whether its operator declares that it serves any model, like engines that load models on demand. */
   get servesAny(): boolean {
     return this.spec.modelId === ANY_MODEL_ID;
   }
 
-  /** Every model id that it lists, or is said to serve. */
+  /** All model ids that it lists, or serves by its spec. */
   get models(): readonly string[] {
     const named = this.spec.modelId;
     if (named === undefined || this.servesAny) return this.info.models;
@@ -182,7 +182,7 @@ export class Worker {
     return this.spec.cost;
   }
 
-  /** For policies: also what failed a moment ago, so that a worker that fails at once does not look idle. */
+  /** For policies: requests in flight, including those that failed a moment ago, so that a worker that fails at once does not look idle. */
   get inFlight(): number {
     return this.#ledger.load(this.slot);
   }
@@ -197,12 +197,12 @@ export class Worker {
     return this.#ledger.decoding(this.slot);
   }
 
-  /** Requests that it has and has not finished. */
+  /** Requests in flight. */
   get requestsInFlight(): number {
     return this.#ledger.inFlight(this.slot);
   }
 
-  /** Prompt tokens that it was sent and has not prefilled. */
+  /** Prompt tokens that it has not prefilled yet. */
   get promptTokensInFlight(): number {
     return this.#ledger.pendingPromptTokens(this.slot);
   }
@@ -241,5 +241,5 @@ export interface WorkerParts {
   readonly ledger: LoadLedger;
 }
 
-/** What can change of a worker from one version to the next. */
+/** The parts of a worker that can change between two versions. */
 export type WorkerChange = Partial<Omit<WorkerParts, "id" | "slot" | "ledger">>;

@@ -9,7 +9,7 @@ const B = "http://b:1";
 const C = "http://c:1";
 
 interface Setup extends DoorSetup {
-  /** A report of the source. Codes of what was not taken. */
+  /** Sends a report of a source. Returns the codes of the refused workers. */
   report(source: string, wanted: readonly (string | WorkerSpec)[]): string[];
   /** Calls of the door, in order. */
   readonly calls: string[];

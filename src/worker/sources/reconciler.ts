@@ -3,7 +3,7 @@ import type { Logger } from "../../observability/logger.ts";
 import type { Worker } from "../worker.ts";
 import { isSameSpec, type WorkerSpec } from "../worker-spec.ts";
 
-/** The one way in which workers are added, changed and removed. RouterManager fits it by shape. */
+/** The only way to add, change and remove workers. RouterManager fits it by shape. */
 export interface WorkerDoor {
   /** Throws worker_exists, invalid_request. */
   addWorker(spec: WorkerSpec): unknown;
@@ -24,7 +24,7 @@ export interface ReconcilerDeps {
  * One worker that a source wants.
  * - `done`: the worker was added or changed for it. An operator may have changed or removed the worker since.
  * - `waiting`: another source has a worker with this url.
- * - `refused`: the door did not take it, which is tried again with the next report.
+ * - `refused`: the door did not take it, and it is tried again with the next report.
  */
 interface Want {
   readonly spec: WorkerSpec;
@@ -46,7 +46,7 @@ type Wants = Map<string, Want>;
  */
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
-  /** What each source wanted when it reported last, by url. Sources stand in the order of their first reports. */
+  /** What each source wanted in its last report, by URL. Sources are in the order of their first reports. */
   readonly #wants = new Map<string, Wants>();
 
   constructor(deps: ReconcilerDeps) {
@@ -72,7 +72,7 @@ export class Reconciler {
     return refusals;
   }
 
-  /** Takes what a source says of one worker into `wants`. Returns why the door refused it. */
+  /** Puts one worker of a report into `wants`. Returns why the door refused it. */
   #want(known: Want | undefined, spec: WorkerSpec, wants: Wants): GatewayError | undefined {
     const isNews = known === undefined || !isSameSpec(known.spec, spec);
     if (!isNews && known.state !== "refused") {
@@ -105,14 +105,14 @@ export class Reconciler {
       return undefined;
     } catch (error) {
       want.state = "refused";
-      // One worker that fails must not keep the others of the set from coming.
+      // One refused worker must not keep the others of the set out.
       return error instanceof GatewayError
         ? error
         : new GatewayError("internal_error", String(error), { cause: error });
     }
   }
 
-  /** A source wants this worker no more: it passes on, or leaves. */
+  /** A source no longer wants this worker: it passes to another source, or is removed. */
   #drop({ url, source }: WorkerSpec): void {
     const { registry, door, logger } = this.#deps;
     const worker = registry.getByUrl(url);
@@ -123,18 +123,18 @@ export class Reconciler {
       if (this.#passOn(worker, heir)) return;
     }
     door.removeWorker(worker);
-    // Its url is free as soon as it drains.
+    // The URL is free as soon as the worker drains.
     if (heir) this.#make(heir);
   }
 
-  /** Gives the worker the heir's spec, and leaves its requests alone. False where the door refuses that change. */
+  /** Gives the worker the spec of the next source, without touching its requests. Returns false if the door refuses the change. */
   #passOn(worker: Worker, heir: Want): boolean {
     try {
       this.#deps.door.updateWorker(worker.id, heir.spec);
       heir.state = "done";
       return true;
     } catch {
-      // The heir then gets a worker of its own.
+      // The next source then gets a new worker.
       return false;
     }
   }

@@ -26,7 +26,7 @@ export interface WorkerSource {
   watch(onWanted: (report: SourceReport) => void, signal: AbortSignal): Promise<void>;
 }
 
-/** A source whose workers are known from the start and never change, as those of the file and of the command line. */
+/** A source whose workers never change: the file and the command line. */
 export function fixedSource(name: string, workers: readonly WorkerSpec[]): WorkerSource {
   return {
     name,

@@ -4,11 +4,11 @@ import type { Clock } from "../../util/clock.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { SourceReport, WorkerSource } from "./worker-source.ts";
 
-/** Between the failure of a source and the next try, ms; doubles up to the second. A report starts it anew. */
+/** Shortest and longest time between a failure of a source and the next try, ms. It doubles with each failure; a report resets it. */
 const RETRY_MS = 1000;
 const MAX_RETRY_MS = 30_000;
 
-/** How a source stands, for `GET /workers`. */
+/** State of a source, for `GET /workers`. */
 export interface SourceView {
   readonly name: string;
   /**
@@ -19,7 +19,7 @@ export interface SourceView {
   readonly state: "starting" | "ready" | "away";
   /** Why it is away. */
   readonly reason: string | undefined;
-  /** Workers in its last report, and how many of them were not taken. */
+  /** Number of workers in its last report, and how many of them were refused. */
   readonly wanted: number;
   readonly refused: number;
 }
@@ -30,15 +30,15 @@ export interface WorkerSourcesDeps {
   readonly logger: Logger;
 }
 
-/** What is remembered of a source. */
+/** State of one source. */
 interface Followed {
   readonly source: WorkerSource;
   state: SourceView["state"];
   reason: string | undefined;
-  /** Of its last report. */
+  /** Number of workers in its last report. */
   wanted: number;
   refusals: readonly GatewayError[];
-  /** How long it rests after its next failure, ms. */
+  /** Wait after its next failure, ms. */
   retryMs: number;
   /** Resolves with its first report. */
   readonly heard: PromiseWithResolvers<void>;
@@ -79,12 +79,12 @@ export class WorkerSources implements Disposable {
     return followed.refusals;
   }
 
-  /** Resolves when every source has said which workers it wants, or that it is away. */
+  /** Resolves when every source has reported once: its workers, or that it is away. */
   async heard(): Promise<void> {
     await Promise.all([...this.#followed.values()].map(({ heard }) => heard.promise));
   }
 
-  /** In the order in which they were given. */
+  /** The sources in the order of `follow`. */
   list(): readonly SourceView[] {
     return [...this.#followed.values()].map(({ source, state, reason, wanted, refusals }) => ({
       name: source.name,
