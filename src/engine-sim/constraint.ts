@@ -2,8 +2,8 @@ import { isJsonObject, jsonObjectOf, type JsonObject, objectField } from "../pro
 import { schemaValue } from "./schema-value.ts";
 
 /**
- * What the model writes where the request binds it to JSON, in the words of any API; `undefined` where it does not. As an
- * engine's grammar does, it says nothing but a value of the schema.
+ * The answer to a request that asks, in the words of any API, for JSON or for a value of a schema: the text of such a value and
+ * nothing else, as with an engine's grammar. Undefined where the request asks for neither.
  */
 export function constrainedText(body: JsonObject): string | undefined {
   const sampling = objectField(body, "sampling_params") ?? {};
@@ -19,7 +19,7 @@ export function constrainedText(body: JsonObject): string | undefined {
   return isAnyObject ? JSON.stringify(schemaValue(ANY_OBJECT)) : undefined;
 }
 
-/** What `json_object` alone is answered with. */
+/** The schema of the answer to a request that asks for any JSON object. */
 const ANY_OBJECT = { type: "object", properties: { answer: { type: "string" } } };
 
 /** `response_format` of chat, `text.format` of responses, `output_config.format` and `output_format` of messages. */
@@ -38,7 +38,7 @@ function namedFormat(body: JsonObject): JsonObject | undefined {
   return asSchema((objectField(format, "json_schema") ?? format)["schema"]) ?? ANY_OBJECT;
 }
 
-/** A schema, or the text of one. */
+/** The schema that a value is, or whose JSON text it is. */
 function asSchema(value: unknown): JsonObject | undefined {
   if (typeof value === "string") return jsonObjectOf(value);
   return isJsonObject(value) ? value : undefined;

@@ -16,25 +16,25 @@ import { ENGINE_TIMING, type EngineTiming, Scheduler } from "./scheduler.ts";
 import { generateNative } from "./sglang-generate.ts";
 
 export interface EngineOptions {
-  /** 0 takes a free port. */
+  /** Port to listen on; 0, the default, takes a free one. */
   readonly port?: number;
   readonly model?: string;
   readonly extraModels?: readonly string[];
-  /** What it says it is. */
+  /** Whose pages and errors the engine has. */
   readonly kind?: "vllm" | "sglang";
-  /** Refuses requests without this key, as `Authorization: Bearer`. */
+  /** The engine answers 401 to requests without this key in `Authorization: Bearer`. */
   readonly apiKey?: string;
-  /** Answers at once instead of at an engine's pace. */
+  /** The engine gives all tokens at once, instead of at the pace of `timing`. */
   readonly instant?: boolean;
   readonly timing?: Partial<EngineTiming>;
-  /** Tokens that its prefix cache holds. */
+  /** Tokens that the prefix cache holds. */
   readonly kvTokens?: number;
   readonly maxModelLen?: number;
-  /** Answers in place of the engine where it returns a response: how tests make it misbehave. */
+  /** Called for each inference request; a response that it returns is sent in place of the engine's own. Tests let the engine fail so. */
   readonly respond?: (request: RecordedRequest) => Response | Promise<Response> | undefined;
-  /** What its model writes to whatever it is asked, as it is. */
+  /** The answer to every prompt. Without it an answer is a function of its prompt. */
   readonly says?: string;
-  /** Makes it one half of a pair. */
+  /** Makes the engine the prefill or the decode half of a pair. */
   readonly role?: EngineRole;
 }
 
@@ -44,20 +44,22 @@ export interface EngineRole {
   serve(request: RecordedRequest, run: GenerationRun, handler: Handler): Promise<Response>;
 }
 
-/** A request as the engine got it. */
+/** A request as the engine received it. */
 export interface RecordedRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  /** Aborted when the other side closes the connection. */
+  /** Aborted when the client closes the connection. */
   readonly signal: AbortSignal;
 }
 
 export interface EngineStats {
-  /** Generations begun, ended with their last token, and left by their client before it. */
+  /** Generations that have begun. */
   started: number;
+  /** Generations whose last token was given. */
   finished: number;
+  /** Generations whose client left before the last token. */
   aborted: number;
 }
 
@@ -65,11 +67,11 @@ export interface SimulatedEngine extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly stats: Readonly<EngineStats>;
-  /** Inference requests so far, the last 1,000 of them. */
+  /** The last 1,000 inference requests. */
   readonly requests: readonly RecordedRequest[];
-  /** From now on connections are refused, and those that are open break. */
+  /** Breaks every open connection and refuses new ones. */
   refuse(): Promise<void>;
-  /** Listens again, on the same port. */
+  /** Listens again on the same port. */
   accept(): void;
   /** Closes every connection at once. */
   stop(): Promise<void>;
@@ -97,7 +99,7 @@ const INFERENCE: Readonly<Record<string, Handler>> = {
   "/pooling": ({ model, body }) => embeddings(model, body),
 };
 
-/** Starts an engine on loopback. It answers what vLLM and SGLang answer, with text that is a function of the prompt. */
+/** Starts an engine on loopback. It answers the routes of vLLM and SGLang, with text that is a function of the prompt. */
 export async function startEngine(options: EngineOptions = {}): Promise<SimulatedEngine> {
   const engine = new Engine(options);
   const listen = (port: number): Bun.Server<undefined> =>
@@ -182,7 +184,7 @@ class Engine {
     if (refusal) return refusal;
     const json = jsonObjectOf(body);
     if (!json) return errorReply(400, "BadRequestError", "the body is not a JSON object");
-    // vLLM and SGLang take an empty name for none.
+    // vLLM and SGLang take an empty model name for the model that they serve.
     const named = json["model"];
     const model = typeof named === "string" && named !== "" ? named : (this.#models[0] ?? "");
     if (!this.#models.includes(model)) {
@@ -205,7 +207,7 @@ class Engine {
     this.stats.started += 1;
     let isWhole = false;
     const tokens = generate(plan, this.scheduler);
-    // A client that leaves while no token comes is noticed here, not with the next token.
+    // The signal tells at once of a client that leaves between two tokens.
     const leave = (): void => void tokens.return();
     signal.addEventListener("abort", leave, { once: true });
     try {

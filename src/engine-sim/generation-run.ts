@@ -1,27 +1,27 @@
 import type { JsonObject } from "../protocol/json/json.ts";
 import type { Plan } from "./generation.ts";
 
-/** What a route has to answer with: the request, and generations that are counted while they run. */
+/** What a route answers a request with: the request itself, and generations that the engine counts while they run. */
 export interface GenerationRun {
   readonly model: string;
   readonly body: JsonObject;
-  /** `begun` is the beginning of the answer, where the request gives it. */
+  /** Plans the answer to a prompt. `begun` is the beginning of the answer, where the request gives one. */
   plan(prompt: Uint8Array, begun?: string): Plan;
   tokens(plan: Plan): AsyncGenerator<string, void, void>;
-  /** Frames as server-sent events. */
+  /** A response that sends the frames as server-sent events. */
   events(frames: AsyncGenerator<string, void, void>): Response | Promise<Response>;
-  /** Whether this engine has computed the prompt, and so has log probabilities of its tokens. */
+  /** Whether this engine prefilled the prompt; only then it has log-probabilities of the prompt's tokens. */
   readonly hasPrompt: boolean;
 }
 
-/** All tokens together. */
+/** Runs a generation to its end and returns its text. */
 export async function wholeText(run: GenerationRun, plan: Plan): Promise<string> {
   let text = "";
   for await (const token of run.tokens(plan)) text += token;
   return text;
 }
 
-/** OpenAI's usage block. */
+/** The usage block of the OpenAI API for one generation. */
 export function usageOf(plan: Plan, completionTokens: number = plan.tokens.length): object {
   return {
     prompt_tokens: plan.promptTokens,
@@ -31,12 +31,12 @@ export function usageOf(plan: Plan, completionTokens: number = plan.tokens.lengt
   };
 }
 
-/** Samples of each prompt that the request asks for, 16 at most. */
+/** Number of samples of each prompt: what the request wants, from 1 to 16. */
 export function sampleCount(wanted: number | undefined): number {
   return Math.max(1, Math.min(wanted ?? 1, 16));
 }
 
-/** The usage of a batch in which each prompt has this many samples. */
+/** The usage block of several prompts with `samples` generations each; `plans` has the samples of a prompt together. */
 export function usageOfBatch(plans: readonly Plan[], samples: number): object {
   const prompts = plans.filter((_, index) => index % samples === 0);
   const promptTokens = prompts.reduce((sum, plan) => sum + plan.promptTokens, 0);

@@ -3,18 +3,20 @@ import type { PrefixCache } from "./prefix-cache.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { answerTokens, countTokens, naturalLength, tokensOf } from "./text.ts";
 
-/** A generation before it has run. */
+/** What a generation will give, before it runs. */
 export interface Plan {
   readonly tokens: readonly string[];
   readonly finishReason: "stop" | "length";
   readonly promptTokens: number;
   readonly cachedTokens: number;
-  /** Prompt tokens whose KV another engine has computed and handed over. */
+  /** Prompt tokens whose KV cache another engine computed and handed over. */
   readonly movedTokens?: number;
 }
 
-/** What the request asks for, as all APIs together name it. `begun` is the beginning of the answer, where there is one: an
- * empty one where the answer goes on with the prompt itself. `says` is the answer, where it does not come of the prompt. */
+/**
+ * Plans the generation that a request of any API asks for. `begun` is the beginning of the answer that the request gives; the
+ * empty string lets the answer go on within the prompt's last text. `says` replaces the answer that the prompt would have.
+ */
 export function planGeneration(
   body: JsonObject,
   prompt: Uint8Array,
@@ -45,7 +47,7 @@ export function planGeneration(
   };
 }
 
-/** The tokens at the engine's pace, or all at once where there is no scheduler. Leaving the loop frees the engine. */
+/** Gives the tokens when the scheduler has made them, or all at once without one. A loop that is left takes the sequence out of the scheduler. */
 export async function* generate(plan: Plan, scheduler: Scheduler | undefined): AsyncGenerator<string, void, void> {
   if (!scheduler) {
     yield* plan.tokens;
@@ -82,7 +84,7 @@ function stopsOf(sampling: JsonObject): readonly string[] {
   return Array.isArray(stop) ? stop.filter((text) => typeof text === "string") : [];
 }
 
-/** The tokens up to the first stop string; the one that it begins in is cut. */
+/** The tokens before the first stop string. The token in which it begins is cut. */
 function cutAtStop(tokens: readonly string[], stops: readonly string[]): readonly string[] {
   const text = tokens.join("");
   const ends = stops

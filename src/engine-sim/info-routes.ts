@@ -10,7 +10,7 @@ export interface InfoFacts {
   readonly cache: PrefixCache;
   readonly running: () => number;
   readonly waiting: () => number;
-  /** What an engine with a role tells besides. */
+  /** Pages and facts that only one half of a prefill/decode pair has. */
   readonly role?: RoleInfo;
 }
 
@@ -26,7 +26,7 @@ export type InfoRoutes = Readonly<Record<string, (request: Request) => Response 
 
 const VERSION = "0.1.0-sim";
 
-/** What an engine tells of itself. vLLM and SGLang have some pages in common and some of their own. */
+/** Pages on which an engine tells of itself, by path: those of vLLM and SGLang in common, and those of its kind. */
 export function infoRoutes(facts: InfoFacts): InfoRoutes {
   const [model = ""] = facts.models;
   const common: InfoRoutes = {

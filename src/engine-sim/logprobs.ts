@@ -1,20 +1,20 @@
 import { otherTokens } from "./text.ts";
 
-/** Most alternatives of a token that engines give. */
+/** Alternatives of a token that an engine gives at most. */
 const MOST = 20;
 
-/** Of a token of an answer, as the engine has it: the longer, the less likely. */
+/** Log-probability of a token of an answer: the longer the token, the less likely. */
 export function logprobOf(token: string): number {
   return -(token.length / 10);
 }
 
-/** An entry of `logprobs.content`, with the `top` likeliest tokens, the one that was taken first. */
+/** An entry of `logprobs.content` with the `top` likeliest tokens. The token itself is the first of them. */
 export function logprobEntry(token: string, top: number): object {
   const others = alternatives(token, top).map(([text, logprob]) => ({ token: text, logprob, bytes: bytesOf(text) }));
   return { token, logprob: logprobOf(token), bytes: bytesOf(token), top_logprobs: others };
 }
 
-/** The `top` likeliest tokens in this token's place, in order. */
+/** The `top` likeliest tokens in the place of this one, likeliest first. */
 export function alternatives(token: string, top: number): [text: string, logprob: number][] {
   const count = Math.max(0, Math.min(top, MOST));
   const texts = [token, ...otherTokens(token, count)].slice(0, count);

@@ -2,17 +2,17 @@
 const BLOCK_BYTES = 64;
 const BLOCK_TOKENS = 16;
 
-/** An engine's prefix cache: whole blocks, least recently used first out. */
+/** The prefix cache of an engine. It holds whole blocks, and drops those first that were used longest ago. */
 export class PrefixCache {
   readonly #maxBlocks: number;
-  /** Chained hashes, in order of use. */
+  /** Hash of each block and all that stands before it; the one used last is last. */
   readonly #blocks = new Set<number>();
 
   constructor(maxTokens: number) {
     this.#maxBlocks = Math.max(1, Math.floor(maxTokens / BLOCK_TOKENS));
   }
 
-  /** Tokens of the prompt that are there; all of its blocks are from now on. */
+  /** Returns how many tokens of the prompt were cached, and caches all blocks of the prompt. */
   use(prompt: Uint8Array): number {
     let hash = 0;
     let cached = 0;

@@ -1,15 +1,15 @@
 import { isJsonObject, type JsonObject } from "../protocol/json/json.ts";
 
 const NO_BYTES = new Uint8Array(0);
-/** Between the parts of a prompt, so that moving text from one message to the next makes another prompt. */
+/** Stands between the parts of a prompt: the same text cut into other messages is another prompt. */
 const SEPARATOR = "\u001e";
 
 /*
- * The prompt of a request as bytes: equal prompts give equal bytes, and prompts that begin alike give bytes that begin
- * alike. Text as UTF-8, token ids as four little-endian bytes each.
+ * These functions make bytes of the prompt of a request: equal prompts give equal bytes, and prompts that begin alike give
+ * bytes that begin alike. Text becomes UTF-8; a token id becomes four bytes, the lowest first.
  */
 
-/** Chat: tools, then each message's role and text. Source: the order in which chat templates render them. */
+/** Prompt of a chat: tools, then the role and text of each message, in the order in which chat templates render them. */
 export function chatPrompt(body: JsonObject): Uint8Array {
   const tools = body["tools"];
   let text = Array.isArray(tools) && tools.length > 0 ? `${JSON.stringify(tools)}${SEPARATOR}` : "";
@@ -22,18 +22,18 @@ export function chatPrompt(body: JsonObject): Uint8Array {
   return Buffer.from(text);
 }
 
-/** Completions and SGLang's `/generate`: `prompt`, `text` or `input_ids` is a string, token ids, or a list of either. */
+/** Prompts of a completion or of SGLang's `/generate`. `value` is a string, a list of token ids, or a list of either. */
 export function batchPrompts(value: unknown): readonly Uint8Array[] {
   const isBatch = Array.isArray(value) && value.length > 0 && typeof value[0] !== "number";
   return isBatch ? value.map(promptValue) : [promptValue(value)];
 }
 
-/** The prompt of the sample with this index, where a request asks for several: each its own, so that answers differ. */
+/** Prompt of one of several samples. Each index but 0 makes a prompt of its own, so that the samples differ. */
 export function samplePrompt(prompt: Uint8Array, index: number): Uint8Array {
   return index === 0 ? prompt : Buffer.concat([prompt, Buffer.from(`#${index}`)]);
 }
 
-/** Responses: `instructions`, then `input` as a string or a list of items. */
+/** Prompt of `/v1/responses`: `instructions`, then `input`, which is a string or a list of items. */
 export function responsesPrompt(body: JsonObject): Uint8Array {
   const instructions = body["instructions"];
   let text = typeof instructions === "string" ? `system\n${instructions}${SEPARATOR}` : "";
@@ -51,7 +51,7 @@ function messageText(message: unknown): string {
   return `${role}\n${contentText(message["content"])}${called}${SEPARATOR}`;
 }
 
-/** A string, or the text of a list of parts. What is not text stands as its JSON, so that other images are other prompts. */
+/** Text of a content. A part that is not text gives its JSON, so that another image makes another prompt. */
 function contentText(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";

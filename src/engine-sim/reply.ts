@@ -1,9 +1,9 @@
-/** An error in the shape of vLLM's OpenAI server. */
+/** An error response as vLLM's OpenAI server writes it. */
 export function errorReply(status: number, type: string, message: string, param: string | null = null): Response {
   return Response.json({ error: { message, type, param, code: status } }, { status });
 }
 
-/** Server-sent events from a generator of frames; a client that leaves ends the generator. */
+/** A response that sends frames as server-sent events. When its client leaves, the generator is ended. */
 export function eventReply(frames: AsyncGenerator<string, void, void>): Response {
   const source: Bun.DirectUnderlyingSource<Uint8Array> = {
     type: "direct",
@@ -21,12 +21,12 @@ export function eventReply(frames: AsyncGenerator<string, void, void>): Response
   return new Response(new ReadableStream(source), { headers: { "content-type": "text/event-stream; charset=utf-8" } });
 }
 
-/** A frame of OpenAI's kind. */
+/** A server-sent event without a name, as the OpenAI API has them. */
 export function dataFrame(value: object): string {
   return `data: ${JSON.stringify(value)}\n\n`;
 }
 
-/** A frame with an event's name, as Anthropic and the Responses API have them. */
+/** A server-sent event that is named by its type, as Anthropic's API and the Responses API have them. */
 export function namedFrame(event: { readonly type: string }): string {
   return `event: ${event.type}\n${dataFrame(event)}`;
 }

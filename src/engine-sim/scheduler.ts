@@ -2,17 +2,17 @@ import type { Clock } from "../util/clock.ts";
 
 export interface EngineTiming {
   readonly prefillTokensPerSec: number;
-  /** A decode step, ms. */
+  /** Length of a decode step with no sequence in it, ms. */
   readonly decodeMs: number;
-  /** What each running sequence adds to it, ms. */
+  /** What each sequence that decodes adds to the step, ms. */
   readonly decodeMsPerRunning: number;
-  /** Sequences that run at once; others wait. */
+  /** Sequences that run at once; further ones wait. */
   readonly maxRunning: number;
-  /** Prompt tokens that one step takes, so that a long prompt does not stop those that decode. */
+  /** Prompt tokens that one step prefills at most: a long prompt holds up the sequences that decode for one step at a time. */
   readonly prefillChunkTokens: number;
 }
 
-/** A pace at which an 8-billion-parameter model runs on one accelerator. */
+/** The pace of a model of eight billion parameters on one accelerator. */
 export const ENGINE_TIMING: EngineTiming = {
   prefillTokensPerSec: 8000,
   decodeMs: 6,
@@ -28,8 +28,8 @@ interface Sequence {
 }
 
 /**
- * Continuous batching in time only: each step prefills a chunk of the first prompts in line and gives one token to every
- * sequence that decodes. First come, first served.
+ * The timing of continuous batching: each step prefills a chunk of the prompts that came first, and gives one token to every
+ * sequence that decodes.
  */
 export class Scheduler {
   readonly #timing: EngineTiming;
@@ -51,7 +51,7 @@ export class Scheduler {
     return this.#waiting.size;
   }
 
-  /** Calls `onToken` for each of the tokens, when it would come. The returned function takes the sequence out. */
+  /** Adds a sequence and calls `onToken` each time that a real engine would give a token. The returned function takes the sequence out. */
   add(prefillTokens: number, tokens: number, onToken: () => void): () => void {
     const sequence: Sequence = { prefillLeft: Math.max(1, prefillTokens), tokensLeft: tokens, onToken };
     this.#waiting.add(sequence);
@@ -84,7 +84,7 @@ export class Scheduler {
     });
   }
 
-  /** The next step: how long it takes, and what has happened after it. */
+  /** Plans the next step: its length, and what to do at its end. */
   #plan(): { ms: number; finish: () => void } {
     let budget = this.#timing.prefillChunkTokens;
     const produced: Sequence[] = [];
@@ -97,7 +97,7 @@ export class Scheduler {
         const taken = Math.min(budget, sequence.prefillLeft);
         budget -= taken;
         sequence.prefillLeft -= taken;
-        // The step that ends the prompt gives the first token.
+        // The step that prefills the last of a prompt gives the first token.
         if (sequence.prefillLeft === 0) produced.push(sequence);
       }
     }

@@ -1,19 +1,19 @@
 import { isJsonObject, type JsonObject, numberField, objectField, stringField } from "../protocol/json/json.ts";
 
-/** What a string is where its schema leaves it open. */
+/** The value of a string whose schema asks for nothing in particular. */
 const TEXT = "Crewe Junction";
-/** From here on nothing is told that the schema does not want: a schema may contain itself. */
+/** From this depth on optional members are left out, as a schema may contain itself. */
 const SPARE_DEPTH = 5;
-/** No value is deeper: a schema that requires itself has no end. */
+/** Values at a greater depth are null: a schema that requires itself has no end. */
 const MAX_DEPTH = 24;
-/** Values within one; beyond it nothing is told that is not wanted. */
+/** A value with so many values in it gets no further optional members. */
 const MAX_VALUES = 2000;
 const MAX_ITEMS = 100;
 
 /**
- * A value that a JSON schema (draft 2020-12, as structured output has it) allows, always the same one. Optional members
- * are there, as a model would give them. Not followed: `not`, `if`, references to other documents; of a `pattern` only
- * those are met that one of a few texts meets.
+ * Makes a value that a JSON schema (draft 2020-12, as structured output uses it) allows: the same one each time, with its
+ * optional members, as a model would give them. `not`, `if` and references to other documents are not followed, and a
+ * `pattern` is met only where one of a few texts matches it.
  */
 export function schemaValue(schema: unknown): unknown {
   return new Generator(schema).value(schema, 0, 0);
@@ -27,7 +27,7 @@ class Generator {
     this.#root = root;
   }
 
-  /** `variant` tells the items of a list apart. */
+  /** A value of the schema `given`. Each `variant` makes another value, so that the items of a list differ. */
   value(given: unknown, depth: number, variant: number): unknown {
     this.#values += 1;
     const schema = this.#resolved(given);
@@ -59,7 +59,7 @@ class Generator {
     return depth >= SPARE_DEPTH || this.#values > MAX_VALUES;
   }
 
-  /** The schema with what `$ref` and `allOf` add to it. */
+  /** The schema together with the schemas that its `$ref` and `allOf` name. */
   #resolved(given: unknown, hops = 0): JsonObject {
     if (!isJsonObject(given)) return {};
     const { $ref: reference, allOf: parts, ...own } = given;
@@ -72,7 +72,7 @@ class Generator {
     return schema;
   }
 
-  /** What a JSON pointer within the document (RFC 6901) points at. */
+  /** The part of the document that a JSON pointer (RFC 6901) names. */
   #at(reference: string): unknown {
     if (!reference.startsWith("#")) return undefined;
     let value = this.#root;
@@ -84,7 +84,7 @@ class Generator {
     return value;
   }
 
-  /** The alternative that is taken: the first that is a value; where there is enough already, one that has an end. */
+  /** The schema with one of its alternatives: the first that is not null, or from SPARE_DEPTH on the first that holds no other values. */
   #branch(schema: JsonObject, depth: number): JsonObject | undefined {
     const { anyOf, oneOf, ...own } = schema;
     const branches = Array.isArray(anyOf) ? anyOf : oneOf;

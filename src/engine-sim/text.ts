@@ -1,4 +1,4 @@
-/** Words that answers are made of; some take several bytes, so that nobody gets away with cutting between them. */
+/** Words that answers are made of. Some have characters of several bytes, so that code which cuts within a character is found out. */
 const WORDS = [
   "the",
   "a",
@@ -42,18 +42,18 @@ const WORDS = [
   "👨‍👩‍👧",
 ];
 
-/** Bytes of text in a token of a prompt. */
+/** Bytes of a prompt that count as one token. */
 const BYTES_PER_TOKEN = 4;
 
-/** Tokens of a prompt, as this engine counts them. */
+/** Number of tokens of a prompt, at least 1. */
 export function countTokens(prompt: Uint8Array): number {
   return Math.max(1, Math.ceil(prompt.length / BYTES_PER_TOKEN));
 }
 
 /**
- * The answer to a prompt: a function of its bytes alone, so two engines give the same answer to the same prompt; and each
- * token is a function of all that stands before it, so a prompt with a part of its answer is answered with the rest. A
- * token is a word with the space before it; the first has none, unless the prompt ends with text of an answer.
+ * The first `count` tokens of the answer to a prompt. The answer depends on the prompt's bytes alone: two engines give the same
+ * answer to the same prompt. Each token depends on all that stands before it: a prompt with the beginning of its answer behind
+ * it is answered with the rest. A token is a word and the space before it. The first token has no space, unless `isBegun`.
  */
 export function answerTokens(prompt: Uint8Array, count: number, isBegun = false): string[] {
   let state = absorb(OFFSET, prompt);
@@ -61,19 +61,19 @@ export function answerTokens(prompt: Uint8Array, count: number, isBegun = false)
   for (let index = 0; index < count; index += 1) {
     const word = WORDS[scramble(state) % WORDS.length] ?? "the";
     const token = index === 0 && !isBegun ? word : ` ${word}`;
-    // Without the space, so that it does not matter whether this is the first.
+    // Spaces do not count, so the first word, which has none, leads to the same words as it does later on.
     state = absorb(state, Buffer.from(word));
     tokens.push(token);
   }
   return tokens;
 }
 
-/** Tokens of a text that is given, or of what is left of it after its beginning: some letters each. */
+/** Cuts a given text into tokens of three characters. Where the text starts with `begun`, only what follows is cut. */
 export function tokensOf(text: string, begun = ""): string[] {
   return (text.startsWith(begun) ? text.slice(begun.length) : text).match(/[^]{1,3}/gu) ?? [];
 }
 
-/** Words that could stand in this token's place, each once. */
+/** `count` other words that could stand in the token's place, each once. */
 export function otherTokens(token: string, count: number): string[] {
   const space = token.startsWith(" ") ? " " : "";
   return WORDS.map((word) => space + word)
@@ -87,20 +87,20 @@ const OFFSET = 0x811c9dc5;
 function absorb(state: number, bytes: Uint8Array): number {
   let hash = state;
   for (const byte of bytes) {
-    // Spaces are between words; see above.
+    // See `answerTokens`.
     if (byte !== 0x20) hash = Math.imul(hash ^ byte, 0x01000193);
   }
   return hash;
 }
 
-/** Neighbouring states give words far apart: the finalizer of MurmurHash3. */
+/** The finalizer of MurmurHash3: states that are close to each other give words that are not. */
 function scramble(state: number): number {
   let hash = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** How long an answer is where nobody bounds it: from 8 to 39 tokens, by the prompt. */
+/** Number of tokens of an answer that nothing bounds: from 8 to 39, by the prompt. */
 export function naturalLength(prompt: Uint8Array): number {
   return 8 + (Bun.hash.xxHash32(prompt, 7) % 32);
 }

@@ -1,15 +1,15 @@
 import { isJsonObject, type JsonObject, objectField, stringField } from "../protocol/json/json.ts";
 import { schemaValue } from "./schema-value.ts";
 
-/** A call of the tool that the conversation asks for: by `tool_choice`, or by its name in the last message. */
+/** A call of the tool that a request asks for. */
 export interface ToolCall {
   readonly name: string;
   readonly arguments: string;
-  /** The arguments as a value; one of the tool's schema. */
+  /** The arguments as a value that the tool's schema allows. */
   readonly input: unknown;
 }
 
-/** The tools are those of chat, of messages or of responses. */
+/** The call that answers a request of chat, messages or responses: of the tool that `tool_choice` asks for, or that the last message names. */
 export function toolCallFor(body: JsonObject): ToolCall | undefined {
   const tools = Array.isArray(body["tools"]) ? body["tools"].filter(isJsonObject) : [];
   const functions = tools.map((tool) => objectField(tool, "function") ?? tool);
@@ -23,7 +23,7 @@ export function toolCallFor(body: JsonObject): ToolCall | undefined {
   return { name, arguments: JSON.stringify(input), input };
 }
 
-/** OpenAI's modes are texts, Anthropic's are objects with a type; both name a tool in an object. */
+/** Name of the tool to call. `tool_choice` is a string or an object in OpenAI's APIs, and an object with a type in Anthropic's. */
 function wantedName(body: JsonObject, names: readonly string[]): string | undefined {
   const choice = body["tool_choice"];
   const allowed = isJsonObject(choice) ? (objectField(choice, "allowed_tools") ?? choice) : {};
@@ -46,7 +46,7 @@ function wantedName(body: JsonObject, names: readonly string[]): string | undefi
   }
 }
 
-/** What the user said last; nothing where a tool's result came last, which is to be answered. */
+/** The text of the last message where a user wrote it; empty where the last message is the result of a tool, which asks for no call. */
 function lastQuestion(body: JsonObject): string {
   const input = body["messages"] ?? body["input"];
   if (typeof input === "string") return input;
