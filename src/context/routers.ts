@@ -67,10 +67,10 @@ export function createRouters(parts: RouterParts, stack: DisposableStack): Route
     }),
   );
   const tokenAnswers = new TokenAnswers({ workers: workerRegistry, tokenizers, texts });
-  const grpcDeps = { ...deps, grpc, texts, tokenAnswers };
+  const grpcDeps = { ...deps, grpc, texts };
   const makers = {
     http: () => RouterFactory.createHttpRouter(deps),
-    http_pd: () => RouterFactory.createPdRouter(deps),
+    http_pd: () => RouterFactory.createHttpPdRouter(deps),
     grpc: () => RouterFactory.createGrpcRouter(grpcDeps),
     grpc_pd: () => RouterFactory.createGrpcPdRouter(grpcDeps),
   };

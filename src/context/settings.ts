@@ -11,7 +11,7 @@ import type { PolicyOptions } from "../policy/define-policy.ts";
 import { POLICIES } from "../policy/policies.ts";
 import type { PolicyConfig, PolicyRegistryOptions } from "../policy/policy-registry.ts";
 import { matchesGlob } from "../policy/glob.ts";
-import type { HttpRouterDeps } from "../router/http/http-router.ts";
+import type { HttpRouterDeps } from "../router/router-factory.ts";
 import type { ParsedOutputSettings } from "../router/http/parsed-request.ts";
 import type { RouterManagerDeps } from "../router/router-manager.ts";
 import type { StreamRelayDeps } from "../router/stream-relay.ts";

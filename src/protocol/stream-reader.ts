@@ -35,8 +35,11 @@ const LONGEST_MARKER = 32;
 
 /** Follows one stream, event by event. */
 export interface StreamReader {
-  /** `name` is the `event:` field, `data` the data lines joined. Throws SyntaxError where data is not what the API has. */
-  onEvent(name: string | undefined, data: string): EventMeaning;
+  /**
+   * `name` is the `event:` field, `data` the data lines joined, and `value` the data where they have been parsed already.
+   * Throws SyntaxError where data is not what the API has.
+   */
+  onEvent(name: string | undefined, data: string, value?: JsonObject): EventMeaning;
   /** Knows events that need no reading. */
   readonly known?: EventTemplate;
   /** So many answers have said why they stopped, and none runs on, so that only the end marker can be missing. */

@@ -1,15 +1,17 @@
 import { GatewayError, whyLeft } from "../errors/errors.ts";
+import type { Reply } from "../transport/downstream.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
+import { untilLeft } from "../util/until-left.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
+import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
-import { servedName } from "./served-name.ts";
 import type { InferenceRequest, Router, RouterKind } from "./router.ts";
 import type { Routers } from "./routers.ts";
-import type { Reply } from "../transport/downstream.ts";
-import type { WorkerType } from "../util/worker-type.ts";
+import { servedName } from "./served-name.ts";
 
 export interface ModelRouterDeps {
-  readonly workers: WorkerRegistry;
+  readonly workers: Pick<WorkerRegistry, "getWorkersForModel" | "models">;
   readonly routers: Routers;
   readonly finder: ModelFinder;
 }
@@ -24,18 +26,27 @@ export class ModelRouter {
 
   /** Throws not_implemented, and rejects as `Router.route` does. */
   route(request: InferenceRequest): Promise<Reply> {
-    const { workers, routers } = this.#deps;
-    if (request.endpoint.answeredBy === "tokenizer") return routers.local.answer(request);
+    const { workers } = this.#deps;
+    if (request.endpoint.answeredBy === "tokenizer") return this.#answerHere(request);
     const model = servedName(request.model, workers);
-    return model === undefined || workers.serves(model) ? this.#send(request, model) : this.#look(request, model);
+    const serving = workers.getWorkersForModel(model);
+    if (model !== undefined && serving.workers.length === 0) return this.#look(request, model);
+    return this.#send(request, model, serving);
   }
 
-  #send(request: InferenceRequest, model: string | undefined): Promise<Reply> {
+  #send(request: InferenceRequest, model: string | undefined, serving: ModelSnapshot): Promise<Reply> {
     const named = model === request.model ? request : { ...request, model };
-    return this.#pick(named).route(named);
+    const router = this.#pick(named, serving);
+    if (named.endpoint.work === "tokenize" && router.speaksTokens) return this.#answerHere(named);
+    return router.route(named, serving);
   }
 
-  /** Nobody is known to serve the model: workers are asked before the client is told so. */
+  /** The gateway's own tokenizer of the model answers. */
+  #answerHere(request: InferenceRequest): Promise<Reply> {
+    return untilLeft(this.#deps.routers.local.answer(request), request.signal);
+  }
+
+  /** No worker is known to serve the model: all are asked what they list, before the client is told that nobody does. */
   async #look(request: InferenceRequest, model: string): Promise<Reply> {
     const { finder, workers } = this.#deps;
     try {
@@ -44,16 +55,17 @@ export class ModelRouter {
       if (request.signal.aborted) throw whyLeft(request.signal.reason);
       throw thrown;
     }
-    return this.#send(request, servedName(request.model, workers));
+    const found = servedName(request.model, workers);
+    return this.#send(request, found, workers.getWorkersForModel(found));
   }
 
   /**
-   * The router of the kind of workers that serve the model. Where several kinds do, of those that can serve the route
-   * the one whose workers have least to do.
+   * The router of the kind of workers that serve the model. Where several kinds do, those are compared whose router can
+   * serve the route, and the kind whose workers have least to do is picked.
    */
-  #pick(request: InferenceRequest): Router {
-    const { workers, routers } = this.#deps;
-    const { kinds } = workers.getWorkersForModel(request.model);
+  #pick(request: InferenceRequest, serving: ModelSnapshot): Router {
+    const { routers } = this.#deps;
+    const { kinds } = serving;
     const [first = "http"] = kinds;
     if (kinds.length > 1) {
       let best: Router | undefined;
@@ -61,7 +73,7 @@ export class ModelRouter {
       for (const kind of kinds) {
         const router = routers.get(kind);
         if (!router || router.refusal(request.endpoint) !== undefined) continue;
-        const load = this.#loadOf(request.model, kind);
+        const load = loadOf(serving, kind);
         if (best && load >= least) continue;
         best = router;
         least = load;
@@ -72,19 +84,19 @@ export class ModelRouter {
     if (!router) throw new GatewayError("not_implemented", `there is no router for ${first} workers`);
     return router;
   }
+}
 
-  /** Requests in flight for each worker that could take one more; Infinity where none could. */
-  #loadOf(model: string | undefined, kind: RouterKind): number {
-    const [mode, roles] = LEGS[kind];
-    let load = 0;
-    for (const role of roles) {
-      const { available } = this.#deps.workers.getWorkersForModel(model, mode, role);
-      let inFlight = 0;
-      for (const worker of available) inFlight += worker.inFlight;
-      load = Math.max(load, available.length > 0 ? inFlight / available.length : Number.POSITIVE_INFINITY);
-    }
-    return load;
+/** Requests in flight for each worker that can take one more, of the busier leg; Infinity where a leg has no such worker. */
+function loadOf(serving: ModelSnapshot, kind: RouterKind): number {
+  const [mode, roles] = LEGS[kind];
+  let load = 0;
+  for (const role of roles) {
+    const { available } = serving.of(mode, role);
+    let inFlight = 0;
+    for (const worker of available) inFlight += worker.inFlight;
+    load = Math.max(load, available.length > 0 ? inFlight / available.length : Number.POSITIVE_INFINITY);
   }
+  return load;
 }
 
 /** What the workers of a kind are, in the registry's words. */

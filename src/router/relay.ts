@@ -5,7 +5,8 @@ import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { Attempt } from "./attempt.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
-import { StreamRelay, type StreamRelayDeps, type StreamSource } from "./stream-relay.ts";
+import { StreamRelay, type StreamRelayDeps } from "./stream-relay.ts";
+import type { StreamSource } from "./stream-source.ts";
 import { workerError } from "./worker-error.ts";
 import type { Reply } from "../transport/downstream.ts";
 

@@ -1,26 +1,46 @@
-import { GrpcPdRouter } from "./grpc/grpc-pd-router.ts";
-import { GrpcRouter, type GrpcRouterDeps } from "./grpc/grpc-router.ts";
-import { HttpPdRouter, type HttpPdRouterDeps } from "./http/http-pd-router.ts";
-import { HttpRouter, type HttpRouterDeps } from "./http/http-router.ts";
-import type { Router } from "./router.ts";
+import { GrpcPdSender } from "./grpc/grpc-pd-sender.ts";
+import { GrpcSender, type GrpcSenderDeps } from "./grpc/grpc-sender.ts";
+import type { TokenRequest } from "./grpc/token-request.ts";
+import { HttpForwarder, type HttpForwarderDeps } from "./http/http-forwarder.ts";
+import { HttpPdSender } from "./http/http-pd-sender.ts";
+import { HttpSender } from "./http/http-sender.ts";
+import type { ParsedOutputDeps, ParsedRequest } from "./http/parsed-request.ts";
+import { ParsedSender } from "./http/parsed-sender.ts";
+import type { Sender } from "./sender.ts";
+import { WorkerRouter, type WorkerRouterDeps } from "./worker-router.ts";
 
-/** Makes the routers, which all stand behind one interface. */
+/** One worker over HTTP for each request. */
+type HttpRouter = WorkerRouter<ParsedRequest>;
+/** A prefill and a decode worker over HTTP. */
+type HttpPdRouter = WorkerRouter<ParsedRequest>;
+/** One worker that speaks tokens, over gRPC. */
+type GrpcRouter = WorkerRouter<TokenRequest>;
+/** A prefill and a decode worker that speak tokens, over gRPC. */
+type GrpcPdRouter = WorkerRouter<TokenRequest>;
+
+export type HttpRouterDeps = WorkerRouterDeps & HttpForwarderDeps & ParsedOutputDeps;
+export type GrpcRouterDeps = WorkerRouterDeps & GrpcSenderDeps;
+
+/** Makes the four routers, each of the one `WorkerRouter` and its sender. */
 export const RouterFactory = {
-  createHttpRouter(deps: HttpRouterDeps): Router {
-    return new HttpRouter(deps);
+  createHttpRouter(deps: HttpRouterDeps): HttpRouter {
+    return httpRouter(deps, new HttpSender(new HttpForwarder(deps)));
   },
 
-  /** Workers that speak tokens. */
-  createGrpcRouter(deps: GrpcRouterDeps): Router {
-    return new GrpcRouter(deps);
+  createHttpPdRouter(deps: HttpRouterDeps): HttpPdRouter {
+    return httpRouter(deps, new HttpPdSender(new HttpForwarder(deps), deps.metrics));
   },
 
-  createGrpcPdRouter(deps: GrpcRouterDeps): Router {
-    return new GrpcPdRouter(deps);
+  createGrpcRouter(deps: GrpcRouterDeps): GrpcRouter {
+    return new WorkerRouter(deps, new GrpcSender(deps));
   },
 
-  /** Prefill and decode on different workers. */
-  createPdRouter(deps: HttpPdRouterDeps): Router {
-    return new HttpPdRouter(deps);
+  createGrpcPdRouter(deps: GrpcRouterDeps): GrpcPdRouter {
+    return new WorkerRouter(deps, new GrpcPdSender(deps));
   },
 } as const;
+
+function httpRouter(deps: HttpRouterDeps, sender: Sender): WorkerRouter<ParsedRequest> {
+  const { parsedOutput } = deps;
+  return parsedOutput ? new WorkerRouter(deps, new ParsedSender(sender, parsedOutput)) : new WorkerRouter(deps, sender);
+}

@@ -2,6 +2,7 @@ import type { RequestRecord } from "../observability/request-record.ts";
 import type { RequestFeatures } from "../policy/policy.ts";
 import type { JsonBody } from "../protocol/json/json-body.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
+import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import type { WorkerKind } from "../worker/worker.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
@@ -33,8 +34,10 @@ export interface InferenceRequest {
  * the error is in the stream. Settles the record in either case but the throwing one.
  */
 export interface Router {
-  readonly kind: RouterKind;
+  /** Its workers speak tokens, so that the gateway's tokenizer answers the routes that only need one. */
+  readonly speaksTokens: boolean;
   /** Why it cannot serve the endpoint, as a sentence for the client; undefined where it can. */
   refusal(endpoint: Endpoint): string | undefined;
-  route(request: InferenceRequest): Promise<Reply>;
+  /** `serving`: the workers of the request's model, as they were when the router was picked. */
+  route(request: InferenceRequest, serving: ModelSnapshot): Promise<Reply>;
 }

@@ -4,7 +4,7 @@ import { isJsonObject } from "../protocol/json/json.ts";
 import type { Continuation } from "../protocol/openai/continuation.ts";
 import { isEndMarker } from "../protocol/stream-reader.ts";
 import type { Usage } from "../protocol/usage.ts";
-import type { StreamSource } from "./stream-relay.ts";
+import type { StreamSource } from "./stream-source.ts";
 
 /** How often one stream is gone on with. */
 const MAX_CONTINUATIONS = 2;

@@ -1,15 +1,16 @@
 import { asGatewayError, GatewayError, whyLeft } from "../errors/errors.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
-import { type OnEvent, SseFramer, type Verdict } from "../transport/sse-framer.ts";
-import type { PieceTaker, StreamAccount, UpstreamResponse } from "../transport/upstream.ts";
+import type { Reply, ReplySink, ReplyStream } from "../transport/downstream.ts";
+import type { PieceTaker } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
-import type { Attempt } from "./attempt.ts";
+import type { AnswerChange } from "./answer-change.ts";
 import { errorEvent } from "./error-event.ts";
+import type { StreamAccount } from "./response-stage.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
+import { StreamEvents } from "./stream-events.ts";
+import type { StreamSource } from "./stream-source.ts";
 import type { StreamWatch, WatchedStream } from "./stream-watch.ts";
-import { engineError } from "./worker-error.ts";
-import type { Reply, ReplySink, ReplyStream } from "../transport/downstream.ts";
 
 /** Largest stream. A million tokens of chat are 200 MB. */
 const MAX_STREAM_BYTES = 1024 * 1024 * 1024;
@@ -17,6 +18,7 @@ const MAX_STREAM_BYTES = 1024 * 1024 * 1024;
 /** Comments and pings before the first event that are kept for the client; beyond it they are left out. */
 const MAX_HELD_BYTES = 65_536;
 const NO_BYTES = new Uint8Array(0);
+const NO_CHANGES: readonly AnswerChange[] = [];
 
 export interface StreamRelayDeps {
   readonly watch: StreamWatch;
@@ -25,12 +27,6 @@ export interface StreamRelayDeps {
   readonly keepAliveMs: number;
   /** How long a client may take nothing while there is something for it, ms. */
   readonly clientStallMs: number;
-}
-
-/** A worker that streams, and the attempt that it is counted as. */
-export interface StreamSource {
-  readonly upstream: UpstreamResponse;
-  readonly attempt: Attempt;
 }
 
 /**
@@ -50,11 +46,12 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   readonly #reader: StreamReader;
   readonly #continuation: StreamContinuation | undefined;
   #source: StreamSource;
-  #framer: SseFramer;
-  /** What was told within the stream, or why an event cannot be passed. */
+  /** What reads this worker's stream; undefined where the stream was written here and need not be read. */
+  #events: StreamEvents | undefined;
+  /** What this worker's stream comes to: as the stream says itself, or as it was read. */
+  #account: StreamAccount;
+  /** Why a piece could not be passed on. */
   #failure: GatewayError | undefined;
-  /** Of a stream that has not to be read on its way; undefined where somebody wants to know what its events say. */
-  readonly #account: StreamAccount | undefined;
   /** Events with data that the workers before this one sent. */
   #eventsBefore = 0;
   #bytes = 0;
@@ -79,9 +76,10 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     this.#source = source;
     this.#continuation = continuation;
     this.#reader = request.endpoint.dialect.createStreamReader();
-    this.#framer = this.#newFramer();
-    const isRead = continuation !== undefined || this.#reader.errorEvent !== undefined;
-    this.#account = isRead ? undefined : source.upstream.account;
+    const { account, changes } = source.upstream;
+    const isRead = continuation !== undefined || changes?.length || this.#reader.errorEvent !== undefined;
+    if (account && !isRead) this.#account = account;
+    else this.#account = this.#events = this.#eventsOf(source);
   }
 
   /**
@@ -108,7 +106,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     for (;;) {
       const events = await this.#read();
       if (!events) throw new GatewayError("upstream_truncated", "the worker's stream ended before its first event");
-      if (this.#events > 0 || this.#isEnded) return held ? Buffer.concat([held, events]) : events;
+      if (this.#account.events > 0 || this.#account.isEnded) return held ? Buffer.concat([held, events]) : events;
       const heldBytes = held?.length ?? 0;
       if (heldBytes + events.length <= MAX_HELD_BYTES) held = Buffer.concat([held ?? NO_BYTES, events]);
     }
@@ -169,10 +167,10 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   async #resume(lost: GatewayError): Promise<Uint8Array | undefined> {
     const resumed = this.#request.signal.aborted ? undefined : await this.#continuation?.resume(lost, this.#source);
     if (!resumed) throw lost;
-    this.#eventsBefore += this.#events;
+    this.#eventsBefore += this.#account.events;
     this.#failure = undefined;
     this.#source = resumed;
-    this.#framer = this.#newFramer();
+    this.#account = this.#events = this.#eventsOf(resumed);
     try {
       const events = await this.#read();
       resumed.attempt.prefillDone();
@@ -186,8 +184,10 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   /** Passes events on as they come, while nothing else is to be done. True where it can be begun anew. */
   async #follow(): Promise<boolean> {
     const { upstream } = this.#source;
-    if (!upstream.follow || this.#failure || this.#isEnded) return false;
-    await upstream.follow(this);
+    if (this.#whyOver || this.#account.isEnded) return false;
+    const following = upstream.follow?.(this);
+    if (!following) return false;
+    await following;
     const pressure = this.#pressure;
     if (!pressure) return false;
     this.#pressure = undefined;
@@ -197,7 +197,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
 
   /** False where there is something to wait for, or to say. */
   take(bytes: Uint8Array, from: number, to: number): boolean {
-    if (this.#bytes < MAX_STREAM_BYTES && (this.#account || this.#framer.passes(bytes, from, to))) {
+    if (this.#bytes < MAX_STREAM_BYTES && (!this.#events || this.#events.passes(bytes, from, to))) {
       this.#isFresh = true;
       this.#bytes += to - from;
       this.#pressure = this.#sink?.write(bytes, from, to);
@@ -212,24 +212,20 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     } catch (thrown) {
       this.#failure = asGatewayError(thrown);
     }
-    return !this.#pressure && !this.#failure && !this.#isEnded;
+    return !this.#pressure && !this.#whyOver && !this.#account.isEnded;
   }
 
-  /** The end marker has passed. */
-  get #isEnded(): boolean {
-    return this.#account?.isEnded ?? this.#framer.isEnded;
-  }
-
-  /** Events that are a part of the answer, of this worker. */
-  get #events(): number {
-    return (this.#account ?? this.#framer).events;
+  /** Why nothing of this worker passes any more, though its stream has not ended. */
+  get #whyOver(): GatewayError | undefined {
+    return this.#failure ?? this.#events?.failure;
   }
 
   /** The next whole events of this worker, undefined at the end. Throws what ended the stream before its end marker. */
   async #read(): Promise<Uint8Array | undefined> {
     for (;;) {
-      if (this.#failure) throw this.#failure;
-      if (this.#isEnded) return undefined;
+      const whyOver = this.#whyOver;
+      if (whyOver) throw whyOver;
+      if (this.#account.isEnded) return undefined;
       const next = this.#source.upstream.read();
       const chunk = next instanceof Promise ? await next : next;
       if (!chunk) return this.#endWithoutMarker();
@@ -239,12 +235,10 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   }
 
   #push(chunk: Uint8Array): Uint8Array {
-    const events = this.#account ? chunk : this.#framer.push(chunk);
+    const events = this.#events ? this.#events.push(chunk) : chunk;
     this.#bytes += events.length;
-    if (this.#bytes > MAX_STREAM_BYTES) {
-      throw new GatewayError("upstream_event_too_large", "the worker's stream is larger than it may be");
-    }
-    return this.#continuation?.isContinuing === true ? this.#continuation.takeRewritten() : events;
+    if (this.#bytes <= MAX_STREAM_BYTES) return events;
+    throw new GatewayError("upstream_event_too_large", "the worker's stream is larger than it may be");
   }
 
   /** An answer that said why it stopped is whole; another was cut. */
@@ -254,40 +248,19 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     if (endEvent === undefined || !this.#reader.hasFinished(endpoint.sequences(body))) {
       throw new GatewayError("upstream_truncated", "the worker's stream ended before the answer was whole");
     }
-    this.#framer.end();
+    this.#events?.end();
     this.#request.record.isEndMarkerAdded = true;
     return Buffer.from(endEvent);
   }
 
-  #newFramer(): SseFramer {
-    const onEvent: OnEvent = (name, data) => this.#onEvent(name, data);
-    // Who may have to go on with the stream has to know all of its text.
-    return new SseFramer(onEvent, this.#continuation ? undefined : this.#reader.known);
-  }
-
-  #onEvent(name: string | undefined, data: string): Verdict {
-    try {
-      const meaning = this.#reader.onEvent(name, data);
-      if (meaning.kind === "failure") {
-        this.#failure = engineError(meaning.failure, this.#source.attempt.worker.url);
-        return "stop";
-      }
-      if (meaning.kind === "aside") return "aside";
-      this.#continuation?.onEvent(data);
-      return meaning.kind === "end" ? "last" : "pass";
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      if (this.#isForeign(name, data)) return "drop";
-      this.#failure = new GatewayError("upstream_event_invalid", "an event of the worker's stream is not JSON", {
-        cause: error,
-      });
-      return "stop";
-    }
-  }
-
-  /** Not of the API, nor a broken part of it: a ping in words, say, which clients would try to read as JSON. */
-  #isForeign(name: string | undefined, data: string): boolean {
-    return name !== undefined && !data.startsWith("{") && !this.#request.endpoint.dialect.eventNames.test(name);
+  #eventsOf({ upstream, attempt }: StreamSource): StreamEvents {
+    return new StreamEvents({
+      reader: this.#reader,
+      eventNames: this.#request.endpoint.dialect.eventNames,
+      origin: attempt.worker.url,
+      changes: upstream.changes ?? NO_CHANGES,
+      continuation: this.#continuation,
+    });
   }
 
   async #write(sink: ReplySink, bytes: Uint8Array | string): Promise<void> {
@@ -305,8 +278,8 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   #settle(failure: GatewayError | undefined): void {
     const { record } = this.#request;
     const { upstream, attempt } = this.#source;
-    record.events = this.#eventsBefore + this.#events;
-    record.tokens = this.#account?.usage ?? this.#continuation?.usage ?? this.#reader.usage;
+    record.events = this.#eventsBefore + this.#account.events;
+    record.tokens = this.#account.usage;
     attempt.end(failure);
     record.settle(failure?.code === "client_closed" ? failure.status : upstream.status, failure?.code);
   }
@@ -315,7 +288,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   async #finishUpstream(): Promise<void> {
     const { upstream } = this.#source;
     try {
-      if (this.#framer.hasRest || (await upstream.read())) upstream.discard();
+      if (this.#events?.hasRest || (await upstream.read())) upstream.discard();
     } catch {
       // The client has its whole answer; a connection that ends badly is not used again, and that is all.
     }

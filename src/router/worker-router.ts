@@ -2,96 +2,81 @@ import { GatewayError } from "../errors/errors.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { readJsonBody } from "../protocol/json/json-body.ts";
-import type { UpstreamResponse } from "../transport/upstream.ts";
-import type { ConnectionMode } from "../util/parse-worker-url.ts";
-import type { Worker } from "../worker/worker.ts";
+import type { Reply } from "../transport/downstream.ts";
+import { untilLeft } from "../util/until-left.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { checkAnswer, relay } from "./relay.ts";
 import { dispatch, type DispatchDeps } from "./retry.ts";
-import type { InferenceRequest, Router, RouterKind } from "./router.ts";
+import type { InferenceRequest, Router } from "./router.ts";
 import type { Choice, Leg } from "./selection.ts";
-import type { Legs, Try } from "./try.ts";
+import type { Sender } from "./sender.ts";
 import { StreamContinuation } from "./stream-continuation.ts";
-import type { StreamRelayDeps, StreamSource } from "./stream-relay.ts";
-import { untilLeft } from "../util/until-left.ts";
-import type { Reply } from "../transport/downstream.ts";
-import type { WorkerType } from "../util/worker-type.ts";
+import type { StreamRelayDeps } from "./stream-relay.ts";
+import type { StreamSource } from "./stream-source.ts";
 
 export interface WorkerRouterDeps extends DispatchDeps {
-  readonly workers: WorkerRegistry;
-  readonly policies: PolicyRegistry;
+  readonly workers: Pick<WorkerRegistry, "getWorkersForModel" | "lists">;
+  readonly policies: Pick<PolicyRegistry, "getPolicy" | "getDefaultPolicy">;
   readonly streams: StreamRelayDeps;
-  /** Whether streams of this model are gone on with by another worker when theirs is lost. */
+  /** Whether another worker goes on with a stream of this model whose worker is lost. */
   readonly continuesStreams: (model: string) => boolean;
 }
 
 const NOBODY: ReadonlySet<string> = new Set();
 
 /**
- * What the four routers share, which is nearly all: who may be asked, the choice, the retry, the relay and what becomes of
- * a stream whose worker is lost. A router says which workers a request needs and how it is sent to them.
+ * Takes a request to workers and their answer to the client: who may be asked, the choice, the retry, the relay, and what
+ * becomes of a stream whose worker is lost. The four routers are this one with four senders.
  */
-export abstract class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> implements Router {
-  abstract readonly kind: RouterKind;
-  /** How its workers are spoken to. */
-  protected abstract readonly mode: ConnectionMode;
+export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> implements Router {
   readonly #deps: WorkerRouterDeps;
+  readonly #sender: Sender<Prepared>;
 
-  constructor(deps: WorkerRouterDeps) {
+  constructor(deps: WorkerRouterDeps, sender: Sender<Prepared>) {
     this.#deps = deps;
+    this.#sender = sender;
   }
 
-  /** Why this router cannot serve the endpoint; undefined where it can. */
-  abstract refusal(endpoint: Endpoint): string | undefined;
-
-  /** The types of the workers that a request to this endpoint needs. */
-  protected abstract rolesFor(endpoint: Endpoint): Legs<WorkerType>;
-
-  /**
-   * Sends to the workers of one try and returns the answer's head, with the body to be read. May end the attempt of the
-   * worker that prefills; the relay ends that of the worker that answers. Where the sender knows which of the two failed, it
-   * ends that one's attempt with the error.
-   */
-  protected abstract send(request: Prepared, tried: Try): Promise<UpstreamResponse>;
-
-  /** What is done once, before a worker is chosen: a request for engines that speak tokens becomes tokens. */
-  protected abstract prepare(request: InferenceRequest): Prepared | Promise<Prepared>;
-
-  /** Whether these two can work together. */
-  protected fits(_prefill: Worker, _decode: Worker): boolean {
-    return true;
+  get speaksTokens(): boolean {
+    return this.#sender.speaksTokens;
   }
 
-  async route(request: InferenceRequest): Promise<Reply> {
-    const refusal = this.refusal(request.endpoint);
+  refusal(endpoint: Endpoint): string | undefined {
+    return this.#sender.refusal(endpoint);
+  }
+
+  async route(request: InferenceRequest, serving: ModelSnapshot): Promise<Reply> {
+    const refusal = this.#sender.refusal(request.endpoint);
     if (refusal !== undefined) throw new GatewayError("not_implemented", refusal);
-    const choice = this.#choiceFor(request, NOBODY);
-    const made = this.prepare(request);
+    const choice = this.#choiceFor(request, serving, NOBODY);
+    const made = this.#sender.prepare(request, serving);
     const prepared = made instanceof Promise ? await untilLeft(made, request.signal) : made;
     const continuation = this.#continuationOf(request);
-    return dispatch(this.#deps, prepared, choice, async (tried) =>
-      relay(this.#deps.streams, prepared, await this.#source(prepared, tried), continuation),
-    );
+    return dispatch(this.#deps, prepared, choice, async (tried) => {
+      const upstream = await this.#sender.send(prepared, tried);
+      return relay(this.#deps.streams, prepared, { upstream, attempt: tried.answer }, continuation);
+    });
   }
 
   /** Throws model_not_found, and no_available_workers where a leg has nobody at all. */
-  #choiceFor(request: InferenceRequest, lost: ReadonlySet<string>): Choice {
+  #choiceFor(request: InferenceRequest, serving: ModelSnapshot, lost: ReadonlySet<string>): Choice {
     const { model: named, endpoint, record } = request;
-    const { workers } = this.#deps;
-    const roles = this.rolesFor(endpoint);
-    const answerers = workers.getWorkersForModel(named, this.mode, roles.answer);
-    const prefillers = roles.prefill && workers.getWorkersForModel(named, this.mode, roles.prefill);
+    const { mode, fits } = this.#sender;
+    const roles = this.#sender.rolesFor(endpoint);
+    const answerers = serving.of(mode, roles.answer);
+    const prefillers = roles.prefill && serving.of(mode, roles.prefill);
     const anyWorker = prefillers?.workers[0] ?? answerers.workers[0];
     if (!anyWorker) throw nobodyServes(named);
     const model = named ?? anyWorker.modelId;
     record.model = model;
     // A name that a worker lists is one of ours, and may stand in metrics.
-    record.isModelListed = workers.lists(model);
+    record.isModelListed = named === undefined ? this.#deps.workers.lists(model) : serving.isListed;
     const prefill = roles.prefill && prefillers && this.#legOf(roles.prefill, prefillers, model);
     const answer = this.#legOf(roles.answer, answerers, model);
     record.policy = prefill ? `${prefill.policy.name}+${answer.policy.name}` : answer.policy.name;
-    return { legs: { prefill, answer }, lost, fits: (one, other) => this.fits(one, other) };
+    return { legs: { prefill, answer }, lost, fits };
   }
 
   /** Throws no_available_workers where there is no such worker. */
@@ -101,7 +86,7 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
     return { role, snapshot, policy: policies.getPolicy(model, role) ?? policies.getDefaultPolicy() };
   }
 
-  /** Where the model's streams are gone on with when their worker is lost. */
+  /** Undefined where nobody goes on with this stream when its worker is lost. */
   #continuationOf(request: InferenceRequest): StreamContinuation | undefined {
     const { continuesStreams, metrics } = this.#deps;
     if (!request.isStream || !continuesStreams(request.record.model ?? "")) return undefined;
@@ -110,20 +95,21 @@ export abstract class WorkerRouter<Prepared extends InferenceRequest = Inference
     return new StreamContinuation({
       continuation,
       metrics,
-      send: async (bytes, lost) => {
-        const made = this.prepare({ ...request, body: await readJsonBody(bytes) });
-        const rest = made instanceof Promise ? await untilLeft(made, request.signal) : made;
-        return dispatch(this.#deps, rest, this.#choiceFor(rest, lost), async (tried) => {
-          const source = await this.#source(rest, tried);
-          await checkAnswer(source, rest);
-          return source;
-        });
-      },
+      send: (bytes, lost) => this.#sendRest(request, bytes, lost),
     });
   }
 
-  async #source(request: Prepared, tried: Try): Promise<StreamSource> {
-    return { upstream: await this.send(request, tried), attempt: tried.answer };
+  /** Sends the request for the rest of a stream to workers that are not among these. */
+  async #sendRest(request: InferenceRequest, bytes: Uint8Array, lost: ReadonlySet<string>): Promise<StreamSource> {
+    // Meanwhile workers have come and gone.
+    const serving = this.#deps.workers.getWorkersForModel(request.model);
+    const made = this.#sender.prepare({ ...request, body: await readJsonBody(bytes) }, serving);
+    const rest = made instanceof Promise ? await untilLeft(made, request.signal) : made;
+    return dispatch(this.#deps, rest, this.#choiceFor(rest, serving, lost), async (tried) => {
+      const source = { upstream: await this.#sender.send(rest, tried), attempt: tried.answer };
+      await checkAnswer(source, rest);
+      return source;
+    });
   }
 }
 

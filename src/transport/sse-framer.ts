@@ -17,8 +17,20 @@ export interface KnownEvents {
 const COPIED = Buffer.allocUnsafeSlow(65_536);
 const COPIED_VIEW = new DataView(COPIED.buffer);
 
-/** Is told each event that has data, which is more than white space: the `event:` field, and the data lines joined by LF. */
-export type OnEvent = (name: string | undefined, data: string) => Verdict;
+/** Other bytes that pass in the place of an event. */
+export interface Instead {
+  readonly bytes: Uint8Array;
+  /** Events with data that the bytes are, an end marker left out. */
+  readonly events: number;
+  /** Nothing passes after them. */
+  readonly isLast: boolean;
+}
+
+/**
+ * Is told each event that has data, which is more than white space: the `event:` field, the data lines joined by LF, and
+ * the event as a whole with the blank line behind it.
+ */
+export type OnEvent = (name: string | undefined, data: string, event: string) => Verdict | Instead;
 
 /** Longest single event; a picture in base64 fits. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
@@ -117,16 +129,21 @@ export class SseFramer {
       }
       const end = indexAfterEvent(bytes, Math.max(from, at));
       if (end < 0) break;
-      if (!this.#takes(bytes, from, end)) {
-        (kept ??= []).push(bytes.subarray(keptTo, from));
+      const taken = this.#takes(bytes, from, end);
+      if (taken !== true) {
+        kept ??= [];
+        if (keptTo < from) kept.push(bytes.subarray(keptTo, from));
+        if (taken !== false) kept.push(taken);
         keptTo = end;
       }
       passed = from = end;
     }
     if (this.#isEnded) this.#hasRest = from < bytes.length;
     else this.#keep(bytes, from);
-    const rest = bytes.subarray(keptTo, passed);
-    return kept ? Buffer.concat([...kept, rest]) : rest;
+    if (!kept) return bytes.subarray(0, passed);
+    if (keptTo < passed) kept.push(bytes.subarray(keptTo, passed));
+    const [only = NO_BYTES] = kept;
+    return kept.length > 1 ? Buffer.concat(kept) : only;
   }
 
   /** What waits and the chunk, as one. */
@@ -168,13 +185,19 @@ export class SseFramer {
     return NO_BYTES;
   }
 
-  /** Whether the event passes. */
-  #takes(bytes: Buffer, from: number, end: number): boolean {
-    const { name, data } = fieldsOf(bytes.toString("utf8", from, end));
+  /** True where the event passes as it is, false where it is left out; else what passes in its place. */
+  #takes(bytes: Buffer, from: number, end: number): boolean | Uint8Array {
+    const event = bytes.toString("utf8", from, end);
+    const { name, data } = fieldsOf(event);
     // A name without data is nothing by the standard as well, and clients read it as an event whose data is empty.
     if (data === undefined) return name === undefined;
     if (data.trim() === "") return false;
-    const verdict = this.#onEvent(name, data);
+    const verdict = this.#onEvent(name, data, event);
+    if (typeof verdict === "object") {
+      this.events += verdict.events;
+      this.#isEnded = verdict.isLast;
+      return verdict.bytes;
+    }
     if (verdict === "pass") this.events += 1;
     else if (verdict === "last" || verdict === "stop") this.#isEnded = true;
     return verdict !== "stop" && verdict !== "drop";

@@ -29,19 +29,6 @@ export interface UpstreamRequest {
   readonly isLast?: true;
 }
 
-/** What a stream that is written here, and not by a worker, says of itself: nobody has to read its events for it. */
-export interface StreamAccount {
-  /** Events with data that have been read, the end marker left out. */
-  readonly events: number;
-  /** The end marker has been read. */
-  readonly isEnded: boolean;
-  readonly usage: {
-    readonly promptTokens: number | undefined;
-    readonly completionTokens: number | undefined;
-    readonly cachedTokens: number | undefined;
-  };
-}
-
 /** Takes the pieces of a body as they come. */
 export interface PieceTaker {
   /** A piece lies in `bytes`, which are its own, from `from` up to `to`. False: no more for now. Never throws. */
@@ -50,8 +37,6 @@ export interface PieceTaker {
 
 export interface UpstreamResponse {
   readonly status: number;
-  /** Where it is there, each `read` gives whole events of the client's API. */
-  readonly account?: StreamAccount | undefined;
   /** Names in lower case; where a name came twice the values are joined with `, `. */
   readonly headers: FieldReader;
   /**
@@ -61,12 +46,10 @@ export interface UpstreamResponse {
    */
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /**
-   * Hands over each piece as it comes, without a promise for each, until the taker says false, or the body ends or fails,
-   * and resolves then; `read` goes on from there. Only where it is there.
+   * Hands over each piece as it comes, without a promise for each. Resolves when the taker says false, and when the body
+   * ends or fails; `read` goes on from there. Without it, or where it returns undefined, the body can only be read.
    */
-  follow?(taker: PieceTaker): Promise<void>;
-  /** The reader has the first part of the answer, as far as its API says what that is. Only where somebody wants to know. */
-  begun?(): void;
+  follow?(taker: PieceTaker): Promise<void> | undefined;
   /** The whole body, at once where it is there. Throws what `read` throws, and invalid_upstream_response past `maxBytes`. */
   bytes(maxBytes: number): Uint8Array | Promise<Uint8Array>;
   /** Ends the exchange where it is; the worker sees its connection close, also after the end where it is still idle. */

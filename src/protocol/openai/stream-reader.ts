@@ -20,9 +20,9 @@ export class ChoicesReader implements StreamReader {
   readonly #answers = new FinishedAnswers();
   readonly known = new EventTemplate();
 
-  onEvent(name: string | undefined, data: string): EventMeaning {
+  onEvent(name: string | undefined, data: string, value?: JsonObject): EventMeaning {
     if (isEndMarker(data)) return END;
-    const event = parseEvent(data);
+    const event = value ?? parseEvent(data);
     const { choices, usage } = event;
     const isRunning = Array.isArray(choices) && this.#read(choices);
     if (usage !== undefined) this.#usage.read(event);

@@ -1,7 +1,9 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { AnswerWriter } from "../../protocol/generation.ts";
 import type { GrpcStream, MessageTaker } from "../../transport/grpc/grpc-client.ts";
-import type { PieceTaker, UpstreamResponse } from "../../transport/upstream.ts";
+import type { PieceTaker } from "../../transport/upstream.ts";
+import type { Clock } from "../../util/clock.ts";
+import type { WorkerResponse } from "../response-stage.ts";
 import { AnswerAssembler, type AssemblySettings } from "./answer-assembler.ts";
 import type { EngineCodec, EngineStep } from "../../engine/codec.ts";
 import { type Batch, MessageQueue } from "./message-queue.ts";
@@ -26,6 +28,7 @@ export interface GenerationResponseParts {
   /** The engine answers token by token. */
   readonly isEngineStreamed: boolean;
   readonly isStream: boolean;
+  readonly clock: Clock;
   /** Tells the engine to stop what it has not finished. */
   readonly abort: (requestId: string) => void;
 }
@@ -37,7 +40,7 @@ const WHOLE_HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "ap
  * What an engine generates, as the answer of a worker that speaks the client's API: from here on nobody sees that tokens
  * came over gRPC. Reading it pulls from the engine, so a slow client stops the engine.
  */
-export class GenerationResponse implements UpstreamResponse, MessageTaker {
+export class GenerationResponse implements WorkerResponse, MessageTaker {
   readonly status = 200;
   readonly headers: ReadonlyMap<string, string>;
   readonly account: StreamCounts;
@@ -209,13 +212,13 @@ export class GenerationResponse implements UpstreamResponse, MessageTaker {
 
   /** Usually the end of the stream is on its way, and discarding it now would reset it. */
   async #awaitEnd(generation: Generation, rest: Promise<readonly Uint8Array[]>): Promise<void> {
-    const patience = setTimeout(() => this.#stop(generation), END_PATIENCE_MS);
+    const stopWaiting = this.#parts.clock.after(END_PATIENCE_MS, () => this.#stop(generation));
     try {
       if ((await rest).length > 0) this.#stop(generation);
     } catch {
       // The client has its whole answer.
     } finally {
-      clearTimeout(patience);
+      stopWaiting();
     }
   }
 

@@ -1,6 +1,6 @@
 import { UsageTally } from "../../protocol/answers.ts";
 import type { AnswerPart, TokenCount } from "../../protocol/generation.ts";
-import type { StreamAccount } from "../../transport/upstream.ts";
+import type { StreamAccount } from "../response-stage.ts";
 
 /** `Buffer.from` takes 0.4 µs more for an event (Bun 1.4.5, 2026-11-24). */
 const encoder = new TextEncoder();

@@ -1,9 +1,9 @@
-import type { UpstreamResponse } from "../../transport/upstream.ts";
+import type { WorkerResponse } from "../response-stage.ts";
 
 const HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "application/json"]]);
 
 /** An answer that is there as a whole. */
-export function wholeResponse(json: string): UpstreamResponse {
+export function wholeResponse(json: string): WorkerResponse {
   let rest: Uint8Array | undefined = Buffer.from(json);
   const read = (): Uint8Array | undefined => {
     const body = rest;

@@ -1,82 +1,35 @@
-import { headerLine, type Transport, type UpstreamResponse, type UpstreamTimeouts } from "../../transport/upstream.ts";
-import type { Worker } from "../../worker/worker.ts";
-import { engineRequestId } from "../engine-request-id.ts";
+import type { Legs, Try } from "../try.ts";
+import type { WorkerResponse } from "../response-stage.ts";
 import type { InferenceRequest } from "../router.ts";
-import type { LeaveSignal } from "../../util/leave-signal.ts";
-import { USER_AGENT } from "../../util/version.ts";
+import { REGULAR, type Sender } from "../sender.ts";
+import type { WorkerType } from "../../util/worker-type.ts";
+import type { HttpForwarder } from "./http-forwarder.ts";
 
-export interface HttpSenderDeps {
-  readonly transport: Transport;
-  readonly timeouts: UpstreamTimeouts & {
-    /** The whole request, first byte in to last byte out, ms. */
-    readonly totalMs: number;
-  };
-  /** Client headers that workers get besides the built-in ones, lower case. */
-  readonly forwardHeaders: readonly string[];
-}
+/** Sends the client's bytes to one HTTP worker. */
+export class HttpSender implements Sender {
+  readonly mode = "http";
+  readonly speaksTokens = false;
+  readonly #forwarder: HttpForwarder;
 
-/** What a worker gets of a client's headers. Credentials, cookies and addresses are not among them. */
-const FORWARDED_HEADERS = [
-  "accept",
-  "traceparent",
-  "tracestate",
-  "anthropic-version",
-  "anthropic-beta",
-  "openai-beta",
-] as const;
-
-/** Header lines that are not the client's, or not as they are. */
-const OWN: ReadonlySet<string> = new Set(["content-type", "accept-encoding", "x-request-id", "user-agent"]);
-
-/** What one worker is sent, where it is not what the client sent. */
-export interface Dispatch {
-  readonly worker: Worker;
-  readonly body: Uint8Array;
-  readonly signal: LeaveSignal;
-  /** The request id that the workers of one try share; without it the worker gets one of its own. */
-  readonly requestId?: string | undefined;
-  /** Further header lines. */
-  readonly headers?: string | undefined;
-}
-
-/** A client's request on its way to an HTTP worker: same path, allow-listed headers, the worker's own credential. */
-export class HttpSender {
-  readonly #deps: HttpSenderDeps;
-  readonly #forwarded: readonly string[];
-
-  constructor(deps: HttpSenderDeps) {
-    this.#deps = deps;
-    // Each once, and none that is written here.
-    this.#forwarded = [...new Set([...FORWARDED_HEADERS, ...deps.forwardHeaders])].filter((name) => !OWN.has(name));
+  constructor(forwarder: HttpForwarder) {
+    this.#forwarder = forwarder;
   }
 
-  /** Throws what `Transport.send` throws. */
-  send(request: InferenceRequest, dispatch: Dispatch): Promise<UpstreamResponse> {
-    const { transport, timeouts } = this.#deps;
-    return transport.send(
-      {
-        origin: dispatch.worker.url,
-        method: "POST",
-        path: request.endpoint.path,
-        headers: this.#headers(request, dispatch),
-        body: dispatch.body,
-        timeouts,
-        deadline: request.record.startedAt + timeouts.totalMs,
-      },
-      dispatch.signal,
-    );
+  readonly fits = (): boolean => true;
+
+  refusal(): undefined {
+    return undefined;
   }
 
-  #headers(request: InferenceRequest, { worker, requestId, headers = "" }: Dispatch): string {
-    const id = requestId ?? engineRequestId(request.record);
-    let lines = `content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ${id}\r\n${headers}`;
-    lines += headerLine("user-agent", request.headers.get("user-agent") ?? USER_AGENT);
-    for (const name of this.#forwarded) {
-      const value = request.headers.get(name);
-      if (value !== null) lines += headerLine(name, value);
-    }
-    const key = worker.spec.apiKey;
-    if (key) lines += headerLine("authorization", key.bearer());
-    return lines;
+  rolesFor(): Legs<WorkerType> {
+    return REGULAR;
+  }
+
+  prepare(request: InferenceRequest): InferenceRequest {
+    return request;
+  }
+
+  send(request: InferenceRequest, { answer: { worker } }: Try): Promise<WorkerResponse> {
+    return this.#forwarder.forward(request, { worker, body: request.body.bytes, signal: request.signal });
   }
 }

@@ -1,15 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { type JsonBody, readJsonBody } from "../../protocol/json/json-body.ts";
-import { mergeRule } from "./pd-merge.ts";
 import { connectorNamed } from "../../engine/connectors.ts";
+import { mergeOf } from "./pd-merge.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
 async function merged(connector: string, prefill: string | undefined, decode: string): Promise<string> {
   const body: JsonBody = await readJsonBody(bytes('{"return_logprob":true}'));
-  const answer = Promise.resolve(prefill === undefined ? undefined : bytes(prefill));
-  const rule = mergeRule(connectorNamed(connector), body, answer);
-  return Buffer.from((await rule?.rewrite(bytes(decode))) ?? []).toString();
+  const merge = mergeOf(connectorNamed(connector), body);
+  merge?.know(prefill === undefined ? undefined : bytes(prefill));
+  return Buffer.from(merge?.whole(bytes(decode)) ?? []).toString();
 }
 
 describe("log-probabilities of SGLang", () => {

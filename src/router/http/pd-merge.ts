@@ -1,20 +1,38 @@
 import type { JsonBody } from "../../protocol/json/json-body.ts";
 import { eachEntry, joinLists, memberAt, splice } from "../../protocol/json/splice.ts";
-import type { RewriteRule } from "../rewritten-response.ts";
 import type { PdConnector } from "../../engine/connector.ts";
-import type { PrefillAnswer } from "../pd/pd-exchange.ts";
+import type { AnswerChange, ChangedEvent } from "../answer-change.ts";
 import { LF, OPEN_BRACKET } from "../../util/ascii.ts";
 
 /**
- * What the answer must be given of prefill's, if anything. The decode worker does not see the prompt's log-probabilities
+ * What the answer of a decode worker must be given of prefill's: a decode worker does not see the prompt's log-probabilities
  * (SGLang), and counts the KV cache that it was handed as cached (vLLM). Only bytes of these members change.
  */
-export function mergeRule(connector: PdConnector, body: JsonBody, answer: PrefillAnswer): RewriteRule | undefined {
+export abstract class PrefillMerge implements AnswerChange {
+  abstract readonly marker: string;
+  abstract readonly readsText: boolean;
+
+  /** What prefill answered; undefined where nothing is known of it. Called before anything is changed. */
+  abstract know(prefill: Uint8Array | undefined): void;
+
+  event(data: string): ChangedEvent | undefined {
+    const json = Buffer.from(data);
+    const merged = this.whole(json);
+    if (merged === json) return undefined;
+    const text = Buffer.from(merged.buffer, merged.byteOffset, merged.byteLength).toString();
+    return { before: [], data: text, value: undefined };
+  }
+
+  abstract whole(body: Uint8Array): Uint8Array;
+}
+
+/** Undefined where the answer is whole without prefill's. */
+export function mergeOf(connector: PdConnector, body: JsonBody): PrefillMerge | undefined {
   switch (connector.merges) {
     case "input_logprobs":
-      return body.value("return_logprob") === true ? logprobRule(answer) : undefined;
+      return body.value("return_logprob") === true ? new LogprobMerge() : undefined;
     case "cached_tokens":
-      return { marker: "cache", rewrite: async (json) => withCachedTokens(json, await answer) };
+      return new CachedTokensMerge();
     case "nothing":
       return undefined;
   }
@@ -23,19 +41,38 @@ export function mergeRule(connector: PdConnector, body: JsonBody, answer: Prefil
 /** Members of `meta_info`, each a list with an entry for a token of the prompt. */
 const INPUT_LOGPROBS = ["input_token_logprobs", "input_top_logprobs", "input_token_ids_logprobs"] as const;
 
-/** The prompt's log-probabilities before those that decode has, which begin where it took over. */
-function logprobRule(answer: PrefillAnswer): RewriteRule {
-  let known: readonly (Uint8Array | undefined)[] | undefined;
-  return {
-    marker: '"meta_info"',
-    async rewrite(json) {
-      const prefill = await answer;
-      known ??= prefill ? bySequence(prefill) : [];
-      const ofEach = known;
-      if (json[0] === OPEN_BRACKET) return eachEntry(json, (entry, index) => withLogprobs(entry, ofEach[index]));
-      return withLogprobs(json, ofEach[indexOf(json)]);
-    },
-  };
+/** The prompt's log-probabilities stand before those that decode has, which begin where it took over. */
+class LogprobMerge extends PrefillMerge {
+  readonly marker = '"meta_info"';
+  /** Each event is given them. */
+  readonly readsText = true;
+  #ofEach: readonly (Uint8Array | undefined)[] = [];
+
+  override know(prefill: Uint8Array | undefined): void {
+    this.#ofEach = prefill ? bySequence(prefill) : [];
+  }
+
+  override whole(json: Uint8Array): Uint8Array {
+    const ofEach = this.#ofEach;
+    if (json[0] === OPEN_BRACKET) return eachEntry(json, (entry, index) => withLogprobs(entry, ofEach[index]));
+    return withLogprobs(json, ofEach[indexOf(json)]);
+  }
+}
+
+/** Counts of cached tokens are prefill's. */
+class CachedTokensMerge extends PrefillMerge {
+  readonly marker = "cache";
+  /** Only an event with counts is changed, and no such event passes unread. */
+  readonly readsText = false;
+  #prefill: Uint8Array | undefined;
+
+  override know(prefill: Uint8Array | undefined): void {
+    this.#prefill = prefill;
+  }
+
+  override whole(json: Uint8Array): Uint8Array {
+    return withCachedTokens(json, this.#prefill);
+  }
 }
 
 function withLogprobs(json: Uint8Array, prefill: Uint8Array | undefined): Uint8Array {

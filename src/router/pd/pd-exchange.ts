@@ -1,6 +1,4 @@
-import type { FieldReader } from "../../transport/http1/fields.ts";
-import { asGatewayError, clientClosed, type GatewayError } from "../../errors/errors.ts";
-import type { UpstreamResponse } from "../../transport/upstream.ts";
+import { clientClosed, type GatewayError } from "../../errors/errors.ts";
 import type { Attempt } from "../attempt.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 
@@ -114,61 +112,4 @@ export class PdExchange {
 /** Time was over before anything came. */
 function isSilence({ code }: GatewayError): boolean {
   return code === "upstream_timeout" || code === "upstream_stalled";
-}
-
-/** Decode's answer, which is the client's, while prefill may still fail. */
-export class PdResponse implements UpstreamResponse {
-  readonly #exchange: PdExchange;
-  readonly #decode: UpstreamResponse;
-
-  constructor(exchange: PdExchange, decode: UpstreamResponse) {
-    this.#exchange = exchange;
-    this.#decode = decode;
-  }
-
-  get status(): number {
-    return this.#decode.status;
-  }
-
-  get headers(): FieldReader {
-    return this.#decode.headers;
-  }
-
-  read(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    const next = this.#decode.read();
-    return next instanceof Promise ? this.#whenRead(next) : this.#took(next);
-  }
-
-  begun(): void {
-    this.#exchange.decodeBegan();
-  }
-
-  async bytes(maxBytes: number): Promise<Uint8Array> {
-    try {
-      const body = await this.#decode.bytes(maxBytes);
-      this.#exchange.decodeBegan();
-      this.#took(undefined);
-      return body;
-    } catch (error) {
-      throw this.#exchange.decodeFailed(asGatewayError(error));
-    }
-  }
-
-  discard(): void {
-    this.#decode.discard();
-    this.#exchange.close();
-  }
-
-  async #whenRead(next: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
-    try {
-      return this.#took(await next);
-    } catch (error) {
-      throw this.#exchange.decodeFailed(asGatewayError(error));
-    }
-  }
-
-  #took(piece: Uint8Array | undefined): Uint8Array | undefined {
-    if (piece === undefined) this.#exchange.decodeDone();
-    return piece;
-  }
 }

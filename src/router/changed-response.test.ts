@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { changed } from "../../test/support/changed.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
-import { RewrittenResponse, type RewriteRule } from "./rewritten-response.ts";
+import type { AnswerChange } from "./answer-change.ts";
+import { ChangedResponse } from "./changed-response.ts";
 
 /** An answer that comes in these pieces, some at once and some later. */
 function answer(pieces: readonly Uint8Array[], status = 200, isLate: (index: number) => boolean = () => false) {
@@ -25,22 +27,16 @@ function answer(pieces: readonly Uint8Array[], status = 200, isLate: (index: num
   return response;
 }
 
-async function readAll(response: UpstreamResponse): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  for (let piece = await response.read(); piece; piece = await response.read()) pieces.push(piece);
-  return Buffer.concat(pieces).toString();
-}
-
 const seen: string[] = [];
 /** Every number one more digit, so that a second pass would show. */
-const RULE: RewriteRule = {
+const RULE: AnswerChange = {
   marker: '"n"',
-  rewrite: (json) => {
-    const text = Buffer.from(json).toString();
-    seen.push(text);
-    const changed = Buffer.from(text.replace(/"n":(\d+)/, '"n":$10'));
-    return text.includes("later") ? Promise.resolve(changed) : changed;
+  readsText: true,
+  event(data) {
+    seen.push(data);
+    return { before: [], data: data.replace(/"n":(\d+)/, '"n":$10'), value: undefined };
   },
+  whole: (body) => Buffer.from(body.toString().replace(/"n":(\d+)/, '"n":$10')),
 };
 
 const EVENTS = [
@@ -59,7 +55,7 @@ test("events are changed each whole, wherever the worker's bytes are cut in two"
   const bytes = Buffer.from(BEFORE);
   for (let cut = 0; cut <= bytes.length; cut += 1) {
     const pieces = [bytes.subarray(0, cut), bytes.subarray(cut)];
-    expect(await readAll(new RewrittenResponse(answer(pieces), RULE))).toBe(AFTER);
+    expect(await changed(new ChangedResponse(answer(pieces), RULE))).toBe(AFTER);
   }
 });
 
@@ -73,7 +69,7 @@ test("and however often, and whether they are there at once or later", async () 
         const places = [0, ...cuts.toSorted((a, b) => a - b), bytes.length];
         const pieces = places.slice(1).map((end, index) => bytes.subarray(places[index], end));
         const response = answer(pieces, 200, (index) => late[index] === true);
-        expect(await readAll(new RewrittenResponse(response, RULE))).toBe(AFTER);
+        expect(await changed(new ChangedResponse(response, RULE))).toBe(AFTER);
       },
     ),
   );
@@ -81,19 +77,19 @@ test("and however often, and whether they are there at once or later", async () 
 
 test("only what has the marker is looked at", async () => {
   seen.length = 0;
-  await readAll(new RewrittenResponse(answer([Buffer.from(BEFORE)]), RULE));
+  await changed(new ChangedResponse(answer([Buffer.from(BEFORE)]), RULE));
   expect(seen).toEqual(['{"n":1,"text":"größer 駅 🚂"}', '{"n":2,"x":"later"}', '{"n":3}']);
 });
 
 test("a whole answer is changed as one, and an error is not", async () => {
   const body = Buffer.from('{"n":5}');
-  expect(Buffer.from(await new RewrittenResponse(answer([body]), RULE).bytes(100)).toString()).toBe('{"n":50}');
-  expect(Buffer.from(await new RewrittenResponse(answer([body], 500), RULE).bytes(100)).toString()).toBe('{"n":5}');
+  expect(Buffer.from(await new ChangedResponse(answer([body]), RULE).bytes(100)).toString()).toBe('{"n":50}');
+  expect(Buffer.from(await new ChangedResponse(answer([body], 500), RULE).bytes(100)).toString()).toBe('{"n":5}');
 });
 
 test("head and end are the worker's", () => {
   const inner = answer([], 201);
-  const response = new RewrittenResponse(inner, RULE);
+  const response = new ChangedResponse(inner, RULE);
   response.discard();
   expect([response.status, response.headers.get("content-type"), inner.isDiscarded]).toEqual([
     201,

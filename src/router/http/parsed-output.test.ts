@@ -5,7 +5,9 @@ import { FIXTURES } from "../../../test/parser/fixtures/all.ts";
 import { TOOLS } from "../../../test/parser/fixtures/fixture.ts";
 import { ChoicesReader } from "../../protocol/openai/stream-reader.ts";
 import type { UpstreamResponse } from "../../transport/upstream.ts";
-import { ParsedResponse } from "./parsed-response.ts";
+import { changed } from "../../../test/support/changed.ts";
+import { ChangedResponse } from "../changed-response.ts";
+import { ParsedOutput } from "./parsed-output.ts";
 
 const HERMES: OutputParserOptions = { toolCalls: "hermes", reasoning: "qwen3", tools: TOOLS };
 const CALL = '<tool_call>{"name": "search", "arguments": {"q": 1}}</tool_call>';
@@ -31,14 +33,14 @@ async function streamed(text: string, options: OutputParserOptions, cuts: readon
   const bytes = Buffer.from(text);
   const bounds = [0, ...cuts.filter((at) => at < bytes.length).sort((a, b) => a - b), bytes.length];
   const chunks = bounds.slice(1).map((end, index) => bytes.subarray(bounds[index], end));
-  const response = new ParsedResponse(upstreamOf(chunks), options);
-  const pieces: Uint8Array[] = [];
-  for (let next = await response.read(); next; next = await response.read()) pieces.push(Buffer.from(next));
-  return Buffer.concat(pieces).toString();
+  return changed(new ChangedResponse(upstreamOf(chunks), new ParsedOutput(options)));
 }
 
 async function whole(answer: object, options: OutputParserOptions, status = 200): Promise<string> {
-  const response = new ParsedResponse(upstreamOf([Buffer.from(JSON.stringify(answer))], status), options);
+  const response = new ChangedResponse(
+    upstreamOf([Buffer.from(JSON.stringify(answer))], status),
+    new ParsedOutput(options),
+  );
   return Buffer.from(await response.bytes(1e6)).toString();
 }
 
@@ -274,13 +276,13 @@ test("a stream that is cut shows nothing of what was held, so that another worke
 });
 
 test("whole answers keep all other bytes", async () => {
-  const response = new ParsedResponse(
+  const response = new ChangedResponse(
     upstreamOf([
       Buffer.from(
         `{"id":"c", "z":1.0,"choices":[ {"index":0,"message":{"role":"assistant","refusal":null,"content":${JSON.stringify(`<think>a</think>${CALL}`)},"own":7},"big":12345678901234567890,"finish_reason":"stop"} ],"usage":{"prompt_tokens":1}}`,
       ),
     ]),
-    { ...HERMES, newCallId: () => "id" },
+    new ParsedOutput({ ...HERMES, newCallId: () => "id" }),
   );
   const call = '{"id":"id","type":"function","function":{"name":"search","arguments":"{\\"q\\": 1}"}}';
   expect(Buffer.from(await response.bytes(1e6)).toString()).toBe(

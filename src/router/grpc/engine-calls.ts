@@ -1,0 +1,185 @@
+import { embeddingsAnswer, type EmbeddingRequest } from "../../protocol/openai/embeddings.ts";
+import type { GrpcCallOptions, GrpcClient } from "../../transport/grpc/grpc-client.ts";
+import type { UpstreamTimeouts } from "../../transport/upstream.ts";
+import type { Clock } from "../../util/clock.ts";
+import type { LeaveSignal } from "../../util/leave-signal.ts";
+import type { Worker } from "../../worker/worker.ts";
+import { engineRequestId } from "../engine-request-id.ts";
+import type { WorkerResponse } from "../response-stage.ts";
+import type { InferenceRequest } from "../router.ts";
+import type { EmbedAnswer, EngineCodec, KvHandover } from "../../engine/codec.ts";
+import { codecOf } from "../../engine/engines.ts";
+import { type Generation, GenerationResponse } from "./generation-response.ts";
+import { assemblySettings, startsInReasoning } from "./output-settings.ts";
+import { type EncodedPrompt, withDefaults } from "./prompt-encoder.ts";
+import { generationOf, type TokenRequest } from "./token-request.ts";
+import { wholeResponse } from "./whole-response.ts";
+
+export interface EngineCallsDeps {
+  readonly grpc: GrpcClient;
+  /** That of `grpc`. */
+  readonly clock: Clock;
+  readonly timeouts: UpstreamTimeouts & {
+    /** The whole request, first byte in to last byte out, ms. */
+    readonly totalMs: number;
+  };
+}
+
+/** Where generations of one request go, and what the engine is told besides the request. */
+export interface Destination {
+  readonly worker: Worker;
+  readonly engine: EngineCodec;
+  /** Unique among what the engine has; legs of one request share it where the connector wants that. */
+  readonly requestId: string;
+  /** The engine answers token by token; else once for each sequence. */
+  readonly isStreamed: boolean;
+  readonly kv: KvHandover | undefined;
+  readonly rank: number | undefined;
+  readonly signal: LeaveSignal;
+}
+
+/** One prompt that was sent. */
+export type Started = Pick<Generation, "stream" | "requestId" | "fromPrefill">;
+
+const FORWARDED = ["traceparent", "tracestate"] as const;
+/** Inputs of one request that are embedded at the same time. */
+const EMBED_LANES = 16;
+/** For an engine to take an Abort, ms. */
+const ABORT_MS = 2000;
+
+/** What a request asks of engines that speak tokens, as gRPC calls. */
+export class EngineCalls {
+  readonly #deps: EngineCallsDeps;
+
+  constructor(deps: EngineCallsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Starts one prompt. */
+  start(request: TokenRequest, to: Destination, prompt: EncodedPrompt): Started {
+    const { generation } = generationOf(request);
+    const { worker, engine, requestId, isStreamed, kv, rank } = to;
+    const message = engine.encodeGenerate({
+      requestId,
+      ids: prompt.ids,
+      text: prompt.text,
+      request: generation,
+      sampling: withDefaults(generation.sampling, request.text),
+      isStreamed,
+      kv,
+      rank,
+    });
+    const options = this.#optionsOf(request, worker, to.signal);
+    return { stream: this.#deps.grpc.serverStream(worker.url, engine.methods.generate, message, options), requestId };
+  }
+
+  /** All prompts of the request at one worker. */
+  generate(request: TokenRequest, to: Destination): WorkerResponse {
+    const started = request.prompts.map((prompt, at) =>
+      this.start(request, { ...to, requestId: promptId(to, at) }, prompt),
+    );
+    return this.answer(request, to, started);
+  }
+
+  /** The client's answer, of what was started for each prompt in their order. */
+  answer(request: TokenRequest, to: Destination, started: readonly Started[]): WorkerResponse {
+    const { api, generation } = generationOf(request);
+    const settings = assemblySettings(generation, request.text);
+    const generations = request.prompts.flatMap((prompt, at): Generation[] => {
+      const one = started[at];
+      if (!one) return [];
+      return [{ ...one, firstIndex: at * generation.n, startsInReasoning: startsInReasoning(settings, prompt) }];
+    });
+    return new GenerationResponse({
+      engine: to.engine,
+      generations,
+      settings,
+      writer: api.createWriter({
+        requestId: request.record.requestId,
+        model: request.record.model ?? "",
+        created: unixSecs(),
+        now: unixSecs,
+        promptTexts: request.prompts.map(({ text }) => text),
+      }),
+      isEngineStreamed: to.isStreamed,
+      isStream: request.isStream,
+      clock: this.#deps.clock,
+      abort: (requestId) => this.abort(to, requestId),
+    });
+  }
+
+  /** Embeds all inputs of the request at one worker. */
+  async embed(request: TokenRequest, worker: Worker, embedding: EmbeddingRequest): Promise<WorkerResponse> {
+    const { prompts, record, signal } = request;
+    const engine = codecOf(worker);
+    const options = this.#optionsOf(request, worker, signal);
+    const embeddings: EmbedAnswer[] = [];
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      for (let at = next++; at < prompts.length; at = next++) {
+        const prompt = prompts[at];
+        if (!prompt) return;
+        const message = engine.encodeEmbed(`${engineRequestId(record)}-${at}`, prompt.ids, prompt.text);
+        try {
+          const answer = await this.#deps.grpc.unary(worker.url, engine.methods.embed, message, options);
+          embeddings[at] = engine.decodeEmbed(answer);
+        } catch (error) {
+          // The other lanes have nothing to do any more.
+          next = prompts.length;
+          throw error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(EMBED_LANES, prompts.length) }, lane));
+    return wholeResponse(embeddingsAnswer(record.model ?? "", embedding, embeddings));
+  }
+
+  /** An engine notices a cancelled call by itself; being told as well frees its memory at once. */
+  abort({ worker, engine }: Destination, requestId: string): void {
+    const { grpc, timeouts, clock } = this.#deps;
+    const key = worker.spec.apiKey;
+    const options: GrpcCallOptions = {
+      deadline: clock.now() + ABORT_MS,
+      timeouts,
+      ...(key ? { metadata: { authorization: key.bearer() } } : {}),
+    };
+    grpc.unary(worker.url, engine.methods.abort, engine.encodeAbort(requestId), options).catch(() => {
+      // The engine is gone or knows no such request: there is nothing to stop.
+    });
+  }
+
+  #optionsOf(request: InferenceRequest, { spec }: Worker, signal: LeaveSignal): GrpcCallOptions {
+    const { timeouts } = this.#deps;
+    const metadata: Record<string, string> = { "x-request-id": request.record.requestId };
+    for (const name of FORWARDED) {
+      const value = request.headers.get(name);
+      if (value !== null) metadata[name] = value;
+    }
+    if (spec.apiKey) metadata["authorization"] = spec.apiKey.bearer();
+    return { deadline: request.record.startedAt + timeouts.totalMs, timeouts, metadata, signal };
+  }
+}
+
+/** The worker that answers, told nothing besides the request. */
+export function destinationOf(request: TokenRequest, worker: Worker): Destination {
+  const { generation } = generationOf(request);
+  return {
+    worker,
+    engine: codecOf(worker),
+    requestId: engineRequestId(request.record),
+    // Whole answers are enough, unless the gateway has to stop the engine where a stop string comes.
+    isStreamed: request.isStream || generation.stop.length > 0,
+    kv: undefined,
+    rank: undefined,
+    signal: request.signal,
+  };
+}
+
+/** What the engine knows one of a request's prompts by. */
+export function promptId({ requestId }: Destination, at: number): string {
+  return at === 0 ? requestId : `${requestId}-${at}`;
+}
+
+function unixSecs(): number {
+  return Math.floor(Date.now() / 1000);
+}

@@ -1,0 +1,201 @@
+import type { Metrics } from "../../observability/metrics.ts";
+import type { Endpoint } from "../../protocol/endpoint.ts";
+import type { WorkerType } from "../../util/worker-type.ts";
+import type { ModelSnapshot } from "../../worker/model-snapshot.ts";
+import type { Worker } from "../../worker/worker.ts";
+import type { LegChange, PdRequest, SharedIds } from "../../engine/connector.ts";
+import { connectorOf, fitTogether } from "../../engine/connectors.ts";
+import { bootstrapPort, dataParallelSize } from "../../engine/kv-facts.ts";
+import { newSharedIds } from "../../engine/shared-ids.ts";
+import { countHandover, pdRefusal, PdTry } from "../pd/pd-try.ts";
+import type { WorkerResponse } from "../response-stage.ts";
+import type { InferenceRequest } from "../router.ts";
+import { PAIR, type Sender } from "../sender.ts";
+import type { Legs, Try } from "../try.ts";
+import { type Destination, destinationOf, EngineCalls, promptId, type Started } from "./engine-calls.ts";
+import type { EngineStep, KvHandover } from "../../engine/codec.ts";
+import type { GrpcSenderDeps } from "./grpc-sender.ts";
+import type { ModelTexts } from "./model-text.ts";
+import type { EncodedPrompt } from "./prompt-encoder.ts";
+import { generationOf, readTokenRequest, tokenRefusal, type TokenRequest } from "./token-request.ts";
+
+/** Member of a connector's part of a body that engines take as JSON of its own over gRPC. */
+const KV_PARAMS = "kv_transfer_params";
+/** Rooms are 31 bits here, as the field is an int32. */
+const ROOM_BITS = 0x7fff_ffffn;
+
+/** What decode is told of a prompt that was prefilled elsewhere. */
+type FromPrefill = Partial<Pick<EngineStep, "cachedTokens" | "promptLogprobs">>;
+
+/** What the prefill of one prompt left. */
+interface Prefilled {
+  readonly kvParams: string | undefined;
+  readonly fromPrefill: FromPrefill;
+}
+
+/** One prompt on both sides. */
+interface PairedPrompt {
+  readonly prompt: EncodedPrompt;
+  readonly ids: SharedIds;
+  readonly requestId: string;
+  /** Filled in while decode runs, where both run at the same time. */
+  readonly fromPrefill: FromPrefill;
+}
+
+/** Sends to a prefill and a decode worker over gRPC: tokens as with one worker, legs and connectors as over HTTP. */
+export class GrpcPdSender implements Sender<TokenRequest> {
+  readonly mode = "grpc";
+  readonly speaksTokens = true;
+  readonly #texts: ModelTexts;
+  readonly #metrics: Metrics;
+  readonly #calls: EngineCalls;
+
+  constructor(deps: GrpcSenderDeps & { readonly metrics: Metrics }) {
+    this.#texts = deps.texts;
+    this.#metrics = deps.metrics;
+    this.#calls = new EngineCalls(deps);
+  }
+
+  readonly fits = (prefill: Worker, decode: Worker): boolean =>
+    prefill.info.engine === decode.info.engine && fitTogether(prefill, decode);
+
+  refusal(endpoint: Endpoint): string | undefined {
+    return pdRefusal(endpoint) ?? tokenRefusal(endpoint);
+  }
+
+  rolesFor(): Legs<WorkerType> {
+    return PAIR;
+  }
+
+  prepare(request: InferenceRequest, serving: ModelSnapshot): Promise<TokenRequest> {
+    return readTokenRequest(request, serving, this.#texts);
+  }
+
+  async send(request: TokenRequest, { prefill, answer: decode }: Try): Promise<WorkerResponse> {
+    const to = destinationOf(request, decode.worker);
+    if (!prefill) return this.#calls.generate(request, to);
+    const connector = connectorOf(prefill.worker);
+    if (connector.isOneSequence && generationOf(request).generation.n > 1) {
+      prefill.abandon();
+      countHandover(this.#metrics, request, connector, "skipped");
+      return this.#calls.generate(request, to);
+    }
+    const pd = new PdTry({ metrics: this.#metrics, request, connector, prefill, decode });
+    return pd.run(() => this.#pair(pd, { ...to, requestId: pd.asked.requestId, signal: pd.exchange.decodeSignal }));
+  }
+
+  async #pair(pd: PdTry<TokenRequest>, to: Destination): Promise<WorkerResponse> {
+    const { request, connector, asked } = pd;
+    const prompts = request.prompts.map((prompt, at): PairedPrompt => ({
+      prompt,
+      // Over gRPC each prompt is a call of its own, and meets in one room.
+      ids: newSharedIds(asked, 1),
+      requestId: promptId(to, at),
+      fromPrefill: {},
+    }));
+    const prefilled = this.#prefillAll(pd, to, prompts);
+    // Where decode cannot even be asked nobody waits for it; the exchange tells of its failure.
+    prefilled.catch(() => undefined);
+    const isFirst = connector.order === "prefill_first";
+    const kvParams = isFirst ? await prefilled : [];
+    const decoded = await pd.decoded(() => this.#decode(pd, to, prompts, kvParams));
+    // Log-probabilities of the prompt stand before those of the answer; else nobody waits for a prefill that runs.
+    if (generationOf(request).generation.promptLogprobs) await prefilled;
+    return decoded;
+  }
+
+  /** Prefills each prompt, and resolves with what decode is to be handed of each. */
+  #prefillAll(
+    pd: PdTry<TokenRequest>,
+    to: Destination,
+    prompts: readonly PairedPrompt[],
+  ): Promise<(string | undefined)[]> {
+    const { connector, asked, exchange } = pd;
+    const first = { ...to, worker: asked.prefill, isStreamed: false, signal: exchange.prefillSignal };
+    return pd.prefilled(
+      () =>
+        Promise.all(
+          prompts.map(async ({ prompt, ids, requestId, fromPrefill }) => {
+            const kv = handover(connector.prefill(asked, ids), asked, ids, true);
+            const done = await this.#prefill(pd, { ...first, requestId, kv, rank: rankOf(asked, ids) }, prompt);
+            Object.assign(fromPrefill, done.fromPrefill);
+            return done.kvParams;
+          }),
+        ),
+      (done) =>
+        connector.handsOver === undefined || done.every((kvParams) => kvParams !== undefined)
+          ? "handed_over"
+          : "missing",
+    );
+  }
+
+  /** Reads the prefill of one prompt to its end. */
+  async #prefill(
+    { request, exchange }: PdTry<TokenRequest>,
+    to: Destination,
+    prompt: EncodedPrompt,
+  ): Promise<Prefilled> {
+    const { stream, requestId } = this.#calls.start(request, to, prompt);
+    exchange.prefillSignal.addEventListener("abort", () => this.#calls.abort(to, requestId), { once: true });
+    let kvParams: string | undefined;
+    let fromPrefill: FromPrefill = {};
+    for (let message = await stream.read(); message; message = await stream.read()) {
+      const step = to.engine.decodeGenerate(message, to.isStreamed);
+      if (!step) continue;
+      kvParams ??= step.kvParams;
+      const { cachedTokens, promptLogprobs } = step;
+      fromPrefill = promptLogprobs ? { cachedTokens, promptLogprobs } : { cachedTokens };
+    }
+    return { kvParams, fromPrefill };
+  }
+
+  #decode(
+    { request, connector, asked }: PdTry<TokenRequest>,
+    to: Destination,
+    prompts: readonly PairedPrompt[],
+    kvParams: readonly (string | undefined)[],
+  ): WorkerResponse {
+    const started = prompts.map(({ prompt, ids, requestId, fromPrefill }, at): Started => {
+      const own = handover(connector.decode(asked, ids), asked, ids, false);
+      const kv = connector.handsOver === undefined ? own : handedOver(kvParams[at]);
+      return { ...this.#calls.start(request, { ...to, requestId, kv }, prompt), fromPrefill };
+    });
+    return this.#calls.answer(request, to, started);
+  }
+}
+/** What a leg is told, made of what the connector says to HTTP workers in their bodies. */
+function handover(
+  { members }: LegChange,
+  { prefill }: PdRequest,
+  { rooms, rank }: SharedIds,
+  isPrefill: boolean,
+): KvHandover | undefined {
+  const room = members.get("bootstrap_room");
+  if (room !== undefined) {
+    return {
+      kind: "room",
+      host: new URL(prefill.url).hostname,
+      port: bootstrapPort(prefill),
+      room: roomOf(rooms[0] ?? 0n, dataParallelSize(prefill), rank),
+    };
+  }
+  const json = members.get(KV_PARAMS);
+  return json === undefined ? undefined : { kind: "params", json: String(json), isPrefill };
+}
+
+/** Which rank prefills, where there are several: the room says the same. */
+function rankOf({ prefill }: PdRequest, { rank }: SharedIds): number | undefined {
+  return dataParallelSize(prefill) > 1 ? rank : undefined;
+}
+
+/** Of 31 bits, and of the rank modulo the ranks. */
+function roomOf(room: bigint, ranks: number, rank: number): number {
+  const bits = Number(room & ROOM_BITS);
+  const moved = bits - (bits % ranks) + rank;
+  return moved > 0 && moved <= Number(ROOM_BITS) ? moved : rank + ranks;
+}
+
+/** Without them decode prefills for itself. */
+function handedOver(kvParams: string | undefined): KvHandover | undefined {
+  return kvParams === undefined ? undefined : { kind: "params", json: kvParams, isPrefill: false };
+}

@@ -1,0 +1,62 @@
+import { GatewayError } from "../../errors/errors.ts";
+import type { Endpoint, EngineJob } from "../../protocol/endpoint.ts";
+import type { ApiRequest, GenerationRequest } from "../../protocol/generation.ts";
+import type { ModelSnapshot } from "../../worker/model-snapshot.ts";
+import { TokenFeatures } from "../features/token-features.ts";
+import type { InferenceRequest } from "../router.ts";
+import { nobodyServes } from "../worker-router.ts";
+import type { ModelText, ModelTexts } from "./model-text.ts";
+import { type EncodedPrompt, encodePrompts } from "./prompt-encoder.ts";
+import { readWhole } from "./whole-body.ts";
+
+/** A request whose prompts are tokens. */
+export interface TokenRequest extends InferenceRequest {
+  readonly prompts: readonly EncodedPrompt[];
+  readonly text: ModelText;
+  readonly job: EngineJob;
+}
+
+/** Why workers that speak tokens cannot serve an endpoint; undefined where they can. */
+export function tokenRefusal({ work, read, path }: Endpoint): string | undefined {
+  return work === "tokenize" || read ? undefined : noMethod(path);
+}
+
+/**
+ * Makes tokens of the request's prompts with the tokenizer of its model. Throws invalid_request, not_implemented,
+ * tokenizer_unavailable, client_closed.
+ */
+export async function readTokenRequest(
+  request: InferenceRequest,
+  serving: ModelSnapshot,
+  texts: ModelTexts,
+): Promise<TokenRequest> {
+  const { endpoint, features, signal } = request;
+  const { read } = endpoint;
+  if (!read) throw new GatewayError("not_implemented", noMethod(endpoint.path));
+  const [worker] = serving.of("grpc").workers;
+  const told = worker?.info.maxModelLen;
+  // What is wrong with the body is told before anything is loaded for it.
+  const reading = readWhole(request, told, read);
+  const job = reading instanceof Promise ? await reading : reading;
+  const model = request.model ?? worker?.modelId;
+  if (model === undefined) throw nobodyServes(undefined);
+  const text = await texts.of(model);
+  const prompts = await encodePrompts(
+    job.kind === "generate" ? job.api.generation.prompts : job.embedding.prompts,
+    text,
+    { maxModelLen: told ?? text.tokenizer.maxTokens, signal },
+  );
+  return { ...request, features: new TokenFeatures(prompts, features), prompts, text, job };
+}
+
+export function generationOf({ job }: TokenRequest): {
+  readonly api: ApiRequest;
+  readonly generation: GenerationRequest;
+} {
+  if (job.kind !== "generate") throw new GatewayError("internal_error", "nothing to generate");
+  return { api: job.api, generation: job.api.generation };
+}
+
+function noMethod(path: string): string {
+  return `gRPC workers have no method for ${path}`;
+}

@@ -1,0 +1,146 @@
+import { GatewayError } from "../../errors/errors.ts";
+import type { Metrics } from "../../observability/metrics.ts";
+import type { Endpoint } from "../../protocol/endpoint.ts";
+import { memberAt } from "../../protocol/json/splice.ts";
+import { OPEN_BRACE } from "../../util/ascii.ts";
+import type { WorkerType } from "../../util/worker-type.ts";
+import { ChangedResponse } from "../changed-response.ts";
+import type { LegChange, PdRequest } from "../../engine/connector.ts";
+import { connectorOf, fitTogether } from "../../engine/connectors.ts";
+import { newSharedIds, sequences } from "../../engine/shared-ids.ts";
+import type { PrefillAnswer } from "../pd/pd-exchange.ts";
+import { countHandover, pdRefusal, PdTry } from "../pd/pd-try.ts";
+import { checkStatus } from "../relay.ts";
+import type { WorkerResponse } from "../response-stage.ts";
+import type { InferenceRequest } from "../router.ts";
+import { DECODE_ONLY, PAIR, type Sender } from "../sender.ts";
+import type { Legs, Try } from "../try.ts";
+import type { Forwarding, HttpForwarder } from "./http-forwarder.ts";
+import { MergedResponse } from "./merged-response.ts";
+import { mergeOf } from "./pd-merge.ts";
+
+/** Largest answer of a prefill worker: log-probabilities of a long prompt are some tens of MB. */
+const MAX_PREFILL_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Sends to a prefill and a decode worker over HTTP. What differs between engines is in their `connectors.ts`; here are the two
+ * orders of the steps:
+ *
+ * ```
+ *   together:       prefill -----------+
+ *                   decode ------------+--> decode's answer, with what only prefill knows
+ *   prefill_first:  prefill -- answer --> decode --> decode's answer, with what only prefill knows
+ * ```
+ */
+export class HttpPdSender implements Sender {
+  readonly mode = "http";
+  readonly speaksTokens = false;
+  readonly fits = fitTogether;
+  readonly #forwarder: HttpForwarder;
+  readonly #metrics: Metrics;
+
+  constructor(forwarder: HttpForwarder, metrics: Metrics) {
+    this.#forwarder = forwarder;
+    this.#metrics = metrics;
+  }
+
+  refusal(endpoint: Endpoint): string | undefined {
+    return pdRefusal(endpoint);
+  }
+
+  rolesFor({ work }: Endpoint): Legs<WorkerType> {
+    return work === "generate" ? PAIR : DECODE_ONLY;
+  }
+
+  prepare(request: InferenceRequest): InferenceRequest {
+    return request;
+  }
+
+  async send(request: InferenceRequest, { prefill, answer: decode }: Try): Promise<WorkerResponse> {
+    const { body, endpoint } = request;
+    if (!prefill) return this.#alone(request, decode.worker, body.bytes);
+    const connector = connectorOf(prefill.worker);
+    if (!connector.serves(endpoint)) {
+      const why = `${endpoint.path} cannot be served by workers with the ${connector.name} connector`;
+      throw new GatewayError("not_implemented", why);
+    }
+    if (connector.isOneSequence && sequences(request) > 1) {
+      prefill.abandon();
+      countHandover(this.#metrics, request, connector, "skipped");
+      return this.#alone(request, decode.worker, body.with(new Map([["kv_transfer_params", "null"]])));
+    }
+    const pd = new PdTry({ metrics: this.#metrics, request, connector, prefill, decode });
+    return pd.run(() => (connector.order === "together" ? this.#together(pd) : this.#prefillFirst(pd)));
+  }
+
+  /** To the decode worker, which prefills for itself. */
+  #alone(request: InferenceRequest, worker: Forwarding["worker"], body: Uint8Array): Promise<WorkerResponse> {
+    return this.#forwarder.forward(request, { worker, body, signal: request.signal });
+  }
+
+  async #together(pd: PdTry): Promise<WorkerResponse> {
+    const { connector, asked } = pd;
+    const ids = newSharedIds(asked);
+    const answer = this.#prefill(pd, connector.prefill(asked, ids));
+    // Its failure is told through the exchange. Where nothing is merged nobody waits for it.
+    answer.catch(() => undefined);
+    const decoded = await this.#decode(pd, connector.decode(asked, ids));
+    const merge = mergeOf(connector, asked.body);
+    return merge ? new MergedResponse(decoded, merge, answer) : decoded;
+  }
+
+  async #prefillFirst(pd: PdTry): Promise<WorkerResponse> {
+    const { connector, asked } = pd;
+    const ids = newSharedIds(asked);
+    const answer = await this.#prefill(pd, connector.prefill(asked, ids));
+    const change = connector.decode(asked, ids);
+    const decoded = await this.#decode(pd, { ...change, members: handedOver(pd, change, answer) });
+    const merge = mergeOf(connector, asked.body);
+    merge?.know(answer);
+    return merge ? new ChangedResponse(decoded, merge) : decoded;
+  }
+
+  /** Prefill's whole answer. */
+  #prefill(pd: PdTry, change: LegChange): PrefillAnswer {
+    const { request, exchange, connector } = pd;
+    const { prefill, prefillSignal: signal } = exchange;
+    return pd.prefilled(
+      async () => {
+        const { worker } = prefill;
+        const upstream = await this.#forwarder.forward(request, { worker, ...sent(pd.asked, change), signal });
+        await checkStatus(upstream, prefill, request.endpoint.path);
+        return upstream.bytes(MAX_PREFILL_BYTES);
+      },
+      // Where decode comes later, what it is handed says how it went.
+      () => (connector.order === "together" ? "handed_over" : undefined),
+    );
+  }
+
+  #decode(pd: PdTry, change: LegChange): Promise<WorkerResponse> {
+    const { decode, decodeSignal: signal } = pd.exchange;
+    const to = { worker: decode.worker, ...sent(pd.asked, change), signal };
+    return pd.decoded(() => this.#forwarder.forward(pd.request, to));
+  }
+}
+
+/** Members of decode's body, with what prefill's answer hands over. Counts how the hand-over went. */
+function handedOver(pd: PdTry, { members }: LegChange, answer: Uint8Array | undefined): LegChange["members"] {
+  const { handsOver } = pd.connector;
+  if (handsOver === undefined) {
+    pd.countHandover("handed_over");
+    return members;
+  }
+  const params = answer && memberAt(answer, [handsOver]);
+  const isThere = params !== undefined && params[0] === OPEN_BRACE;
+  pd.countHandover(isThere ? "handed_over" : "missing");
+  // Without them decode prefills for itself: right, and slow, so that it is counted.
+  return new Map([...members, [handsOver, isThere ? params : "null"]]);
+}
+
+/** Both legs have one id, which engines may look for each other by. */
+function sent(
+  { body, requestId: ofBoth }: PdRequest,
+  { members, requestId = ofBoth, headers }: LegChange,
+): { readonly body: Uint8Array; readonly requestId: string; readonly headers: string | undefined } {
+  return { body: body.with(members), requestId, headers };
+}

@@ -1,0 +1,113 @@
+import { asGatewayError } from "../../errors/errors.ts";
+import type { Metrics } from "../../observability/metrics.ts";
+import { modelLabel } from "../../observability/request-record.ts";
+import type { Endpoint } from "../../protocol/endpoint.ts";
+import type { Attempt } from "../attempt.ts";
+import { engineRequestId } from "../engine-request-id.ts";
+import type { WorkerResponse } from "../response-stage.ts";
+import type { InferenceRequest } from "../router.ts";
+import type { PdConnector, PdRequest } from "../../engine/connector.ts";
+import { PdExchange } from "./pd-exchange.ts";
+import { PdResponse } from "./pd-response.ts";
+
+/** What became of the KV cache of a request. `missing`: decode prefills for itself. `skipped`: prefill was not asked. */
+export type HandoverOutcome = "handed_over" | "missing" | "skipped" | "failed";
+
+/** Why prefill and decode workers cannot serve an endpoint; undefined where they may. */
+export function pdRefusal({ work }: Endpoint): string | undefined {
+  return work === "embed" ? "prefill and decode workers generate text; this route needs a regular worker" : undefined;
+}
+
+export function countHandover(
+  metrics: Metrics,
+  { record }: InferenceRequest,
+  { name }: PdConnector,
+  outcome: HandoverOutcome,
+): void {
+  metrics.increment("kvTransfers", { model: modelLabel(record, metrics), connector: name, outcome });
+}
+
+export interface PdTryParts<Request extends InferenceRequest> {
+  readonly metrics: Metrics;
+  readonly request: Request;
+  readonly connector: PdConnector;
+  readonly prefill: Attempt;
+  readonly decode: Attempt;
+}
+
+/** One try of a request at a prefill and a decode worker, whose connector hands the KV cache over. */
+export class PdTry<Request extends InferenceRequest = InferenceRequest> {
+  readonly request: Request;
+  readonly connector: PdConnector;
+  readonly exchange: PdExchange;
+  /** What the connector makes the parts of both legs of. */
+  readonly asked: PdRequest;
+  readonly #metrics: Metrics;
+
+  constructor({ metrics, request, connector, prefill, decode }: PdTryParts<Request>) {
+    const { endpoint, body, record, signal } = request;
+    this.request = request;
+    this.connector = connector;
+    this.exchange = new PdExchange(prefill, decode, signal);
+    this.asked = {
+      endpoint,
+      body,
+      prefill: prefill.worker,
+      decode: decode.worker,
+      requestId: engineRequestId(record),
+    };
+    this.#metrics = metrics;
+  }
+
+  /** What `work` comes to. Where it fails what is still under way on both sides is ended. */
+  async run(work: (pd: this) => Promise<WorkerResponse>): Promise<WorkerResponse> {
+    try {
+      return await work(this);
+    } catch (error) {
+      this.exchange.close(error);
+      throw error;
+    }
+  }
+
+  countHandover(outcome: HandoverOutcome): void {
+    countHandover(this.#metrics, this.request, this.connector, outcome);
+  }
+
+  /**
+   * What prefill came to. Tells the exchange and the metrics how it went. `outcomeOf`: undefined where only what comes later
+   * can tell. Throws what prefill failed with.
+   */
+  async prefilled<Answer>(
+    prefill: () => Promise<Answer>,
+    outcomeOf: (answer: Answer) => HandoverOutcome | undefined,
+  ): Promise<Answer> {
+    const { exchange, request } = this;
+    const { record } = request;
+    const startedAtMs = record.elapsedMs;
+    try {
+      const answer = await prefill();
+      exchange.prefillDone();
+      const labels = { model: modelLabel(record, this.#metrics) };
+      this.#metrics.observe("prefillDuration", labels, (record.elapsedMs - startedAtMs) / 1000);
+      const outcome = outcomeOf(answer);
+      if (outcome !== undefined) this.countHandover(outcome);
+      return answer;
+    } catch (thrown) {
+      const error = asGatewayError(thrown);
+      if (!exchange.prefillSignal.aborted) this.countHandover("failed");
+      exchange.prefillFailed(error);
+      throw error;
+    }
+  }
+
+  /** Decode's answer as the client's. Throws prefill's failure where that ended both, or decode's own. */
+  async decoded(decode: () => WorkerResponse | Promise<WorkerResponse>): Promise<PdResponse> {
+    const { exchange } = this;
+    exchange.decodeAsked();
+    try {
+      return new PdResponse(exchange, await decode());
+    } catch (error) {
+      throw exchange.decodeFailed(asGatewayError(error));
+    }
+  }
+}

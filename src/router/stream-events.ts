@@ -1,0 +1,111 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { JsonObject } from "../protocol/json/json.ts";
+import type { StreamReader } from "../protocol/stream-reader.ts";
+import { type Instead, SseFramer, type Verdict } from "../transport/sse-framer.ts";
+import { type AnswerChange, changeEvent, type ReadEvent } from "./answer-change.ts";
+import type { StreamAccount } from "./response-stage.ts";
+import type { StreamContinuation } from "./stream-continuation.ts";
+import { engineError } from "./worker-error.ts";
+
+export interface StreamEventsParts {
+  /** Follows what the events say. It is that of the whole answer, also where several workers write parts of it. */
+  readonly reader: StreamReader;
+  /** Names of the API's own events. */
+  readonly eventNames: RegExp;
+  /** Address of the worker, which no error tells a client. */
+  readonly origin: string;
+  readonly changes: readonly AnswerChange[];
+  readonly continuation: StreamContinuation | undefined;
+}
+
+/** Cuts one worker's stream into events, and changes, reads and counts each. Nothing else cuts a stream into events. */
+export class StreamEvents implements StreamAccount {
+  readonly #parts: StreamEventsParts;
+  readonly #framer: SseFramer;
+  readonly #readEvent: ReadEvent = (name, data, value) => this.#read(name, data, value);
+  readonly #onWritten: ((data: string) => void) | undefined;
+  #failure: GatewayError | undefined;
+
+  constructor(parts: StreamEventsParts) {
+    const { changes, continuation, reader } = parts;
+    this.#parts = parts;
+    this.#onWritten = continuation && ((data) => continuation.onEvent(data));
+    // Who may have to go on with the stream has to know all of its text.
+    const isTextRead = continuation !== undefined || changes.some(({ readsText }) => readsText);
+    this.#framer = new SseFramer(
+      changes.length > 0
+        ? (name, data, text) => this.#change(name, data, text)
+        : (name, data) => this.#read(name, data),
+      isTextRead ? undefined : reader.known,
+    );
+  }
+
+  /** The engine has told an error within the stream, or an event cannot be read. Nothing passes any more. */
+  get failure(): GatewayError | undefined {
+    return this.#failure;
+  }
+
+  get events(): number {
+    return this.#framer.events;
+  }
+
+  get isEnded(): boolean {
+    return this.#framer.isEnded;
+  }
+
+  /** Bytes have come after the last event. */
+  get hasRest(): boolean {
+    return this.#framer.hasRest;
+  }
+
+  get usage(): StreamAccount["usage"] {
+    return this.#parts.continuation?.usage ?? this.#parts.reader.usage;
+  }
+
+  /** True where these bytes are whole events that nobody has to read: they have been counted, and pass as they are. */
+  passes(bytes: Uint8Array, from: number, to: number): boolean {
+    return this.#framer.passes(bytes, from, to);
+  }
+
+  /** Takes the next bytes of the stream, and returns what passes now: whole events. Throws upstream_event_too_large. */
+  push(chunk: Uint8Array): Uint8Array {
+    const events = this.#framer.push(chunk);
+    const { continuation } = this.#parts;
+    return continuation?.isContinuing === true ? continuation.takeRewritten() : events;
+  }
+
+  /** Nothing passes any more. */
+  end(): void {
+    this.#framer.end();
+  }
+
+  #change(name: string | undefined, data: string, text: string): Verdict | Instead {
+    return changeEvent(this.#parts.changes, { name, data, text }, this.#readEvent, this.#onWritten);
+  }
+
+  #read(name: string | undefined, data: string, value?: JsonObject): Verdict {
+    const { reader, continuation, origin } = this.#parts;
+    try {
+      const meaning = reader.onEvent(name, data, value);
+      if (meaning.kind === "failure") {
+        this.#failure = engineError(meaning.failure, origin);
+        return "stop";
+      }
+      if (meaning.kind === "aside") return "aside";
+      continuation?.onEvent(data);
+      return meaning.kind === "end" ? "last" : "pass";
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      if (this.#isForeign(name, data)) return "drop";
+      this.#failure = new GatewayError("upstream_event_invalid", "an event of the worker's stream is not JSON", {
+        cause: error,
+      });
+      return "stop";
+    }
+  }
+
+  /** Not of the API, nor a broken part of it: a ping in words, say, which clients would try to read as JSON. */
+  #isForeign(name: string | undefined, data: string): boolean {
+    return name !== undefined && !data.startsWith("{") && !this.#parts.eventNames.test(name);
+  }
+}
