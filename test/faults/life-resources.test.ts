@@ -113,7 +113,7 @@ test("row 104: nothing that waits or measures reads the wall clock", async () =>
     "cli/banner.ts",
     "observability/log-writer.ts",
     "observability/logger.ts",
-    "router/grpc/grpc-router.ts",
+    "router/grpc/engine-calls.ts",
     "router/worker-error.ts",
     "server/api/models.ts",
     "tokenizer/chat-template.ts",
