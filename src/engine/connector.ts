@@ -1,5 +1,6 @@
 import type { Endpoint } from "../protocol/endpoint.ts";
 import type { JsonBody } from "../protocol/json/json-body.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import type { Worker } from "../worker/worker.ts";
 
 /** A request that a prefill and a decode worker answer together. */
@@ -20,6 +21,9 @@ export interface LegChange {
   readonly headers?: string;
 }
 
+/** What of a request a worker of a pair does. */
+export type PdPart = Exclude<WorkerType, "regular">;
+
 /** How a KV cache gets from one engine to the other, as far as a gateway has a part in it. */
 export interface PdConnector {
   /** For metrics and logs. */
@@ -34,8 +38,8 @@ export interface PdConnector {
   readonly handsOver: string | undefined;
   /** What cannot be counted by the decode worker is taken from prefill's answer. */
   readonly merges: "input_logprobs" | "cached_tokens" | "nothing";
-  /** Whether what is known of the two suffices. */
-  readonly fits: (prefill: Worker, decode: Worker) => boolean;
+  /** Whether enough is known of the worker for this part of a request. */
+  readonly suffices: (worker: Worker, part: PdPart) => boolean;
   prefill(pd: PdRequest, shared: SharedIds): LegChange;
   decode(pd: PdRequest, shared: SharedIds): LegChange;
 }

@@ -1,5 +1,5 @@
 import type { Worker } from "../worker/worker.ts";
-import type { PdConnector } from "./connector.ts";
+import type { PdConnector, PdPart } from "./connector.ts";
 import type { EngineConnectors } from "./engine.ts";
 import { ENGINES, engineOf } from "./engines.ts";
 import { connectors as ofOthers } from "./openai/connectors.ts";
@@ -22,8 +22,26 @@ export function connectorOf(worker: Worker): PdConnector {
   return (meant ?? engineOf(worker).connectors ?? ofOthers).byDefault;
 }
 
-/** Whether the KV cache can get from one to the other: by one connector of both, which knows of them what it needs. */
+/** Whether the KV cache can get from one to the other: both have one connector, which knows enough of each. Over gRPC both must be of one engine. */
 export function fitTogether(prefill: Worker, decode: Worker): boolean {
   const connector = connectorOf(prefill);
-  return connector === connectorOf(decode) && connector.fits(prefill, decode);
+  if (connector !== connectorOf(decode)) return false;
+  if (prefill.connectionMode === "grpc" && prefill.info.engine !== decode.info.engine) return false;
+  return connector.suffices(prefill, "prefill") && connector.suffices(decode, "decode");
+}
+
+/** Whether any two of them fit together, all being spoken to in one way. Looks at each worker once. */
+export function hasPair(prefills: readonly Worker[], decodes: readonly Worker[]): boolean {
+  const kinds = new Set(prefills.map((worker) => pairKind(worker, "prefill")));
+  return decodes.some((worker) => {
+    const kind = pairKind(worker, "decode");
+    return kind !== undefined && kinds.has(kind);
+  });
+}
+
+/** Those of one kind fit together; undefined: it fits nobody. */
+function pairKind(worker: Worker, part: PdPart): string | undefined {
+  const connector = connectorOf(worker);
+  if (!connector.suffices(worker, part)) return undefined;
+  return worker.connectionMode === "grpc" ? `${connector.name} of ${worker.info.engine}` : connector.name;
 }

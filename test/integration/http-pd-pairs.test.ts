@@ -94,6 +94,16 @@ describe("workers that do not fit", () => {
     const sentence = "no prefill and decode workers that fit together can take this request now";
     expect(await refusal(gateway)).toEqual([503, "no_available_workers", sentence]);
     expect([...nixl.prefills, ...sglang.decodes].map(asked)).toEqual([0, 0, 0, 0]);
+    const readiness = await fetch(`${gateway.url}/readiness`);
+    expect([readiness.status, await readiness.json()]).toEqual([
+      503,
+      {
+        status: "not ready",
+        code: "no_available_workers",
+        reason: "no healthy prefill and decode workers that fit together",
+        errors: {},
+      },
+    ]);
   });
 
   test("do not take the place of one that failed", async () => {

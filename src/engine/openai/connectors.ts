@@ -11,7 +11,7 @@ export const passthrough: PdConnector = {
   isOneSequence: true,
   handsOver: "kv_transfer_params",
   merges: "cached_tokens",
-  fits: () => true,
+  suffices: () => true,
   prefill: (pd) => ({
     members: oneToken(pd).set("kv_transfer_params", '{"do_remote_decode":true,"do_remote_prefill":false}'),
   }),

@@ -14,7 +14,7 @@ const sglang: PdConnector = {
   handsOver: undefined,
   merges: "input_logprobs",
   // With any numbers of ranks: the decode worker is told which one prefills, and chooses its own.
-  fits: () => true,
+  suffices: () => true,
   prefill(pd, shared) {
     const members = bootstrap(pd, shared);
     if (dataParallelSize(pd.prefill) > 1) members.set("routed_dp_rank", String(shared.rank));

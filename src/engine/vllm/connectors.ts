@@ -24,7 +24,7 @@ const mooncake: PdConnector = {
   isOneSequence: true,
   handsOver: undefined,
   merges: "cached_tokens",
-  fits: (prefill) => engineIdOf(prefill, 0) !== undefined,
+  suffices: (worker, part) => part === "decode" || engineIdOf(worker, 0) !== undefined,
   prefill: (pd, { transferId, rank }) => ({
     members: oneToken(pd).set(
       "kv_transfer_params",
@@ -63,8 +63,7 @@ const p2pNccl: PdConnector = {
   handsOver: undefined,
   merges: "cached_tokens",
   // An address is one engine's: of several ranks behind one worker it cannot be the right one's.
-  fits: (prefill, decode) =>
-    [prefill, decode].every((one) => kvAddress(one) !== undefined && dataParallelSize(one) === 1),
+  suffices: (worker) => kvAddress(worker) !== undefined && dataParallelSize(worker) === 1,
   prefill: (pd, { requestId }) => ({ members: oneToken(pd), requestId }),
   decode: (pd, { requestId }) => ({ members: withoutClients(pd, ["kv_transfer_params"]), requestId }),
 };

@@ -1,14 +1,13 @@
 import type { Fleet } from "../../engine/fleet.ts";
 import type { InfoPage } from "../../engine/voice.ts";
-import type { ConnectionMode } from "../../util/parse-worker-url.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import { systemClock } from "../../util/clock.ts";
 import type { Route } from "../route.ts";
 import { SharedAnswer } from "../shared-answer.ts";
+import { readinessReply } from "./readiness.ts";
 import { publicPart } from "./worker-page.ts";
 import { jsonReply, type Reply, textReply } from "../../transport/downstream.ts";
-import type { WorkerType } from "../../util/worker-type.ts";
 
 export interface ProbesDeps {
   readonly workerRegistry: WorkerRegistry;
@@ -26,46 +25,13 @@ export function probeRoutes(deps: ProbesDeps): Route[] {
   return [
     { method: "GET", path: "/health", access: "public", handle: alive },
     { method: "GET", path: "/liveness", access: "public", handle: alive },
-    { method: "GET", path: "/readiness", access: "public", handle: () => readiness(deps) },
+    { method: "GET", path: "/readiness", access: "public", handle: () => readinessReply(deps) },
     { method: "GET", path: "/health_generate", access: "public", handle: () => healthGenerate(generates) },
     info("/get_model_info", "modelInfo", modelInfo, deps.fleet),
     info("/model_info", "modelInfo", modelInfo, deps.fleet),
     info("/get_server_info", "serverInfo", serverInfo, deps.fleet),
     info("/server_info", "serverInfo", serverInfo, deps.fleet),
   ];
-}
-
-function readiness({ workerRegistry, isDraining }: ProbesDeps): Reply {
-  const { workers, available } = workerRegistry.getWorkersForModel(undefined);
-  if (isDraining()) return jsonReply({ status: "not ready", reason: "draining" }, { status: 503 });
-  const reason = available.length === 0 && workers.length > 0 ? "no healthy workers" : missing(available);
-  // Codes and no sentences: whoever asks needs no key.
-  if (reason !== undefined)
-    return jsonReply({ status: "not ready", reason, errors: errorsOf(workers) }, { status: 503 });
-  return jsonReply({ status: "ready", healthy_workers: available.length, total_workers: workers.length });
-}
-
-/** Last errors of the workers that take no request, by code of the errors table. */
-function errorsOf(workers: readonly Worker[]): Readonly<Record<string, number>> {
-  const counts: Record<string, number> = {};
-  for (const { status, trouble, lastError } of workers) {
-    if (!lastError || (status === "ready" && !trouble)) continue;
-    counts[lastError.code] = (counts[lastError.code] ?? 0) + 1;
-  }
-  return counts;
-}
-
-/** What stands against serving any request at all: prefill workers without decode workers are none. */
-function missing(available: readonly Worker[]): string | undefined {
-  if (available.length === 0) return "no workers registered";
-  const has = (mode: ConnectionMode, type: WorkerType): boolean =>
-    available.some((worker) => worker.connectionMode === mode && worker.spec.workerType === type);
-  for (const mode of ["http", "grpc"] as const) {
-    if (has(mode, "regular") || (has(mode, "prefill") && has(mode, "decode"))) return undefined;
-  }
-  return available.some(({ spec }) => spec.workerType === "prefill")
-    ? "no healthy decode workers"
-    : "no healthy prefill workers";
 }
 
 async function healthGenerate(generates: SharedAnswer<boolean>): Promise<Reply> {

@@ -1,0 +1,73 @@
+import { hasPair } from "../../engine/connectors.ts";
+import type { ErrorCode } from "../../errors/errors.ts";
+import { jsonReply, type Reply } from "../../transport/downstream.ts";
+import type { WorkerType } from "../../util/worker-type.ts";
+import type { Worker } from "../../worker/worker.ts";
+import type { WorkerRegistry } from "../../worker/worker-registry.ts";
+
+export interface ReadinessDeps {
+  readonly workerRegistry: WorkerRegistry;
+  readonly isDraining: () => boolean;
+}
+
+/** Why the gateway should get no traffic. `code` is what a request would be refused with. */
+interface Unready {
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
+/** 200 while a request could be served, else 503 with a code and the reason. Names no worker and no model: whoever asks needs no key. */
+export function readinessReply({ workerRegistry, isDraining }: ReadinessDeps): Reply {
+  if (isDraining()) return unready({ code: "server_shutting_down", reason: "draining" });
+  const { workers, available } = workerRegistry.getWorkersForModel(undefined);
+  const reason = whyNobodyServes(workerRegistry);
+  if (reason !== undefined) return unready({ code: "no_available_workers", reason }, { errors: errorsOf(workers) });
+  return jsonReply({ status: "ready", healthy_workers: available.length, total_workers: workers.length });
+}
+
+function unready(why: Unready, more: object = {}): Reply {
+  return jsonReply({ status: "not ready", ...why, ...more }, { status: 503 });
+}
+
+/** What a model may lack, the least first. */
+const LACKS = [
+  "no healthy prefill and decode workers that fit together",
+  "no healthy decode workers",
+  "no healthy prefill workers",
+  "no healthy workers",
+] as const;
+type Lack = (typeof LACKS)[number];
+
+/** Undefined where some model can be served; else what the model lacks that lacks least. */
+function whyNobodyServes(registry: WorkerRegistry): string | undefined {
+  if (registry.count() === 0) return "no workers registered";
+  const models = registry.models();
+  const found = new Set<Lack>();
+  for (const model of models.length > 0 ? models : [undefined]) {
+    for (const mode of ["http", "grpc"] as const) {
+      const lack = lackOf((type) => registry.getWorkersForModel(model, mode, type).available);
+      if (lack === undefined) return undefined;
+      found.add(lack);
+    }
+  }
+  return LACKS.find((lack) => found.has(lack));
+}
+
+/** Undefined where there is a regular worker, or a prefill and a decode worker that fit together. */
+function lackOf(available: (type: WorkerType) => readonly Worker[]): Lack | undefined {
+  if (available("regular").length > 0) return undefined;
+  const [prefills, decodes] = [available("prefill"), available("decode")];
+  if (prefills.length > 0 && decodes.length > 0) return hasPair(prefills, decodes) ? undefined : LACKS[0];
+  if (prefills.length > 0) return LACKS[1];
+  return decodes.length > 0 ? LACKS[2] : LACKS[3];
+}
+
+/** How many of the workers that take no request had which last error, by code of the errors table. */
+function errorsOf(workers: readonly Worker[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { status, trouble, lastError } of workers) {
+    if (!lastError || (status === "ready" && !trouble)) continue;
+    counts[lastError.code] = (counts[lastError.code] ?? 0) + 1;
+  }
+  return counts;
+}
