@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
+import { ENGINES, engineNamed } from "../src/engine/engines.ts";
 import { ENDPOINTS, PARSE_ENDPOINTS } from "../src/protocol/endpoints.ts";
 import { exportsOf, importCycles, readSources, threadEntries, unreachable } from "./support/source-graph.ts";
 
@@ -281,4 +282,46 @@ test("no file only passes on what others export", () => {
     return code !== "" && code.split(";").every((statement) => /^\s*(export\s.*\sfrom\s.*)?$/s.test(statement));
   });
   expect(barrels.map(({ path }) => path)).toEqual([]);
+});
+
+describe("the name of an engine", () => {
+  const names = ENGINES.filter((engine) => engine !== engineNamed(undefined)).flatMap(({ name, title, probe }) => [
+    name,
+    title,
+    ...probe.owners,
+  ]);
+  /** Where a text outside of `engine/` may have one, with the reason. */
+  const MAY_NAME: Readonly<Record<string, string>> = {
+    "cli/read-words.ts": "a launch flag of another gateway has one",
+    "config/": "descriptions of options and launch flags of other gateways have them",
+    "engine-sim/": "it plays engines, and knows nothing of the gateway",
+    "protocol/dialect.ts": "the API of SGLang is called after it",
+    "protocol/sglang/": "the API of SGLang is called after it",
+  };
+  const TEXT_OR_COMMENT = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`|\/\*[\s\S]*?\*\/|\/\/.*/g;
+
+  /** The texts of a file that have the name of an engine; paths of imports are none. */
+  function namesIn(code: string): string[] {
+    return (code.match(TEXT_OR_COMMENT) ?? [])
+      .filter((text) => /^["'`]/.test(text) && !/^"\.\.?\//.test(text))
+      .filter((text) => names.some((name) => text.toLowerCase().includes(name.toLowerCase())));
+  }
+
+  test("is found in texts, and not in comments and imports", () => {
+    const code = `import { a } from "./vllm/a.ts"; // "sglang"\n/** "trtllm" */ if (engine === "vllm") throw \`no \${'SGLang'}\`;`;
+    expect(namesIn(code)).toEqual(['"vllm"', "`no ${'SGLang'}`"]);
+  });
+
+  test("stands in no text outside of its room", () => {
+    const found = sources
+      .filter(({ path }) => !path.startsWith("engine/") && !path.includes("/generated/"))
+      .filter(({ path }) => !Object.keys(MAY_NAME).some((place) => path.startsWith(place)))
+      .flatMap(({ path, text }) => namesIn(text).map((name) => `${path}: ${name}`));
+    expect(found).toEqual([]);
+  });
+
+  test("has a reason wherever else it stands", () => {
+    const named = sources.filter(({ text }) => namesIn(text).length > 0).map(({ path }) => path);
+    expect(Object.keys(MAY_NAME).filter((place) => !named.some((path) => path.startsWith(place)))).toEqual([]);
+  });
 });

@@ -20,7 +20,7 @@ function fleetOf(...workers: readonly Given[]): FleetSetup {
 /** Status, code and reason of the answer. */
 function readinessOf({ registry }: FleetSetup, isDraining = false): readonly unknown[] {
   const reply = readinessReply({ workerRegistry: registry, isDraining: () => isDraining });
-  const body = JSON.parse(String(reply.body)) as Record<string, unknown>;
+  const body = JSON.parse(Buffer.from(reply.body).toString()) as Record<string, unknown>;
   return [reply.status, body["code"], body["reason"]];
 }
 

@@ -1,6 +1,6 @@
 import { hasPair } from "../../engine/connectors.ts";
 import type { ErrorCode } from "../../errors/errors.ts";
-import { jsonReply, type Reply } from "../../transport/downstream.ts";
+import { jsonReply, type WholeReply } from "../../transport/downstream.ts";
 import type { WorkerType } from "../../util/worker-type.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
@@ -17,7 +17,7 @@ interface Unready {
 }
 
 /** 200 while a request could be served, else 503 with a code and the reason. Names no worker and no model: whoever asks needs no key. */
-export function readinessReply({ workerRegistry, isDraining }: ReadinessDeps): Reply {
+export function readinessReply({ workerRegistry, isDraining }: ReadinessDeps): WholeReply {
   if (isDraining()) return unready({ code: "server_shutting_down", reason: "draining" });
   const { workers, available } = workerRegistry.getWorkersForModel(undefined);
   const reason = whyNobodyServes(workerRegistry);
@@ -25,7 +25,7 @@ export function readinessReply({ workerRegistry, isDraining }: ReadinessDeps): R
   return jsonReply({ status: "ready", healthy_workers: available.length, total_workers: workers.length });
 }
 
-function unready(why: Unready, more: object = {}): Reply {
+function unready(why: Unready, more: object = {}): WholeReply {
   return jsonReply({ status: "not ready", ...why, ...more }, { status: 503 });
 }
 
