@@ -54,7 +54,7 @@ export interface RecordedRequest {
   readonly signal: AbortSignal;
 }
 
-export interface EngineStats {
+interface EngineStats {
   /** Generations that have begun. */
   started: number;
   /** Generations whose last token was given. */

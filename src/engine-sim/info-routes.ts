@@ -3,7 +3,7 @@ import { countTokens } from "./text.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import { nowSecs } from "./reply.ts";
 
-export interface InfoFacts {
+interface InfoFacts {
   readonly models: readonly string[];
   readonly kind: "vllm" | "sglang";
   readonly maxModelLen: number;
@@ -22,7 +22,7 @@ export interface RoleInfo {
   counters(): readonly (readonly [name: string, value: number])[];
 }
 
-export type InfoRoutes = Readonly<Record<string, (request: Request) => Response | Promise<Response>>>;
+type InfoRoutes = Readonly<Record<string, (request: Request) => Response | Promise<Response>>>;
 
 const VERSION = "0.1.0-sim";
 

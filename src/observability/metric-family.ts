@@ -1,6 +1,6 @@
 import type { MetricRow } from "./metrics-table.ts";
 
-export type Labels = Readonly<Record<string, string>>;
+type Labels = Readonly<Record<string, string>>;
 
 /** One series of a metric as data, which threads send to each other. */
 export interface Series {

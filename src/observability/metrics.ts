@@ -10,7 +10,7 @@ const MAX_LABEL_VALUES = 256;
 export type MetricsSnapshot = Readonly<Partial<Record<MetricName, readonly Series[]>>>;
 
 /** Makes a metric's values when somebody asks for them: it is called at each scrape and gives each value to `set`. */
-export type Reader<Name extends MetricName> = (set: (labels: LabelsOf<Name>, value: number) => void) => void;
+type Reader<Name extends MetricName> = (set: (labels: LabelsOf<Name>, value: number) => void) => void;
 
 /** The metrics of one gateway, or of one thread of it. Names and labels are those of the table. */
 export class Metrics {

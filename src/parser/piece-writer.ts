@@ -1,6 +1,6 @@
 import type { OutputPiece } from "../protocol/generation.ts";
 
-export interface PieceWriterOptions {
+interface PieceWriterOptions {
   /** Makes the id of a call by its tool's name and its index in the answer. */
   readonly callId: (name: string, index: number) => string;
   /** White space before a call is part of the format, not of the content. */

@@ -17,7 +17,7 @@ import { LF } from "../util/ascii.ts";
 import { createValueSink, type LineBreaks, type ValueSink } from "./value-sink.ts";
 
 /** The tags of a format that writes each argument in its own tag. */
-export interface TagSyntax {
+interface TagSyntax {
   /** Stands before the key: `<parameter=`. */
   readonly keyOpens: string;
   /** Stand between key and value: `>`. */
@@ -46,7 +46,7 @@ export interface TagSyntax {
 type ValueEnd = "value" | "call" | "cut" | ShortText;
 
 /** Makes the sink for a value; `keyClose` is the marker between key and value. */
-export type SinkFor = (object: ArgumentsObject, key: string, keyClose: string) => ValueSink;
+type SinkFor = (object: ArgumentsObject, key: string, keyClose: string) => ValueSink;
 
 /** The call that is being read. */
 interface OpenCall {

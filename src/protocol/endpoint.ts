@@ -58,7 +58,7 @@ export interface Endpoint<Name extends string = string> {
  * `generate`: an answer is decoded token by token. `embed`: a prompt is read once and answered with numbers. `tokenize`: text becomes
  * tokens, or tokens become text. `parse`: a text that the client brings is taken apart.
  */
-export type EndpointWork = "generate" | "embed" | "tokenize" | "parse";
+type EndpointWork = "generate" | "embed" | "tokenize" | "parse";
 
 /** A request to an engine that speaks tokens. */
 export type EngineJob =

@@ -11,7 +11,7 @@ export type TokenizerSource = LoadOptions &
   );
 
 /** The public facts of a tokenizer. */
-export interface TokenizerInfo {
+interface TokenizerInfo {
   readonly id: string;
   /** The tokenizer's model. */
   readonly name: string;

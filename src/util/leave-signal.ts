@@ -1,5 +1,5 @@
 /** Who is told that nobody waits any more: a function, or an object, which costs no closure for each request. */
-export type LeaveListener = (() => void) | { handleEvent(): void };
+type LeaveListener = (() => void) | { handleEvent(): void };
 
 /** Signals that the client, or another waiter, has gone. `AbortSignal` fits it by shape. */
 export interface LeaveSignal {

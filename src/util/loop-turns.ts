@@ -5,7 +5,7 @@ export interface Turning {
 }
 
 /** Runs `action` once, after the next turn of the loop: `setImmediate`, except in tests. */
-export type OnTurn = (action: () => void) => void;
+type OnTurn = (action: () => void) => void;
 
 /** Calls objects back after turns of the event loop. Between two turns the loop reads all sockets that have data. */
 export class LoopTurns {

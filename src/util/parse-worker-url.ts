@@ -1,7 +1,7 @@
 /** The protocol that the gateway speaks with a worker. */
 export type ConnectionMode = "http" | "grpc";
 
-export type ParsedWorkerUrl =
+type ParsedWorkerUrl =
   | {
       readonly ok: true;
       readonly url: string;

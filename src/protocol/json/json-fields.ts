@@ -4,7 +4,7 @@ import type { JsonBody } from "./json-body.ts";
 import { bodyWithNumbers } from "./written-numbers.ts";
 
 /** Bounds of a number. */
-export interface Bounds {
+interface Bounds {
   /** The number may be this or more. */
   readonly least?: number;
   /** The number must be more than this. */

@@ -13,7 +13,7 @@ import {
 } from "../../util/ascii.ts";
 
 /** Gives the new JSON text of a member for its present text, undefined where there is no such member. The result undefined leaves it as it is. */
-export type Change = (raw: Uint8Array | undefined) => Uint8Array | string | undefined;
+type Change = (raw: Uint8Array | undefined) => Uint8Array | string | undefined;
 
 /**
  * A copy of a JSON object with the member at the path changed; all other bytes stay as they are. Every member on the path but

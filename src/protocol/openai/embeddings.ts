@@ -13,7 +13,7 @@ export interface EmbeddingRequest {
 }
 
 /** What an engine made of one prompt. */
-export interface Embedding {
+interface Embedding {
   readonly values: Float32Array;
   readonly promptTokens: number;
 }

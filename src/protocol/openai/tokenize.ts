@@ -7,7 +7,7 @@ import { readChatTools } from "./chat-tools.ts";
 import { readPrompts } from "./prompt-fields.ts";
 
 /** vLLM's `/tokenize`: one prompt or one conversation. */
-export interface TokenizeRequest {
+interface TokenizeRequest {
   readonly prompt: Prompt;
   /** Of a conversation too; a template has its own otherwise. */
   readonly addSpecialTokens: boolean;
@@ -48,7 +48,7 @@ export function detokenizeAnswer(text: string): string {
 }
 
 /** `/v1/tokenize` as smg has it: texts as they are, without special tokens around them. */
-export interface TextsRequest {
+interface TextsRequest {
   readonly texts: readonly string[];
   /** Answered as a list, even of one. */
   readonly isBatch: boolean;
@@ -75,7 +75,7 @@ export function tokenizeTextsAnswer({ texts, isBatch }: TextsRequest, ids: reado
 }
 
 /** `/v1/detokenize` as smg has it. */
-export interface IdsRequest {
+interface IdsRequest {
   readonly ids: readonly (readonly number[])[];
   readonly isBatch: boolean;
   readonly skipSpecialTokens: boolean;

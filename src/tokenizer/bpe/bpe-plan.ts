@@ -4,7 +4,7 @@ import { buildMerges, type Merge, type MergeTables } from "./bpe-merger.ts";
 import { CHAR_OF_BYTE } from "./byte-alphabet.ts";
 import { translatePattern } from "./split-pattern.ts";
 
-export type NormalForm = "NFC" | "NFD" | "NFKC" | "NFKD";
+type NormalForm = "NFC" | "NFD" | "NFKC" | "NFKD";
 
 /** Everything that the TypeScript encoder needs of a tokenizer, besides its vocabulary and added tokens. It can be sent to other threads. */
 export interface BpePlan {

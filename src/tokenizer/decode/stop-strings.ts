@@ -1,4 +1,4 @@
-export interface StopMatch {
+interface StopMatch {
   /** Text that can no longer be part of a stop string. */
   readonly text: string;
   /** The stop string that was found; `text` is then the last text. */

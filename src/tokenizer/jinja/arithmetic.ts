@@ -14,7 +14,7 @@ import {
   type Value,
 } from "./values.ts";
 
-export type Operator = "+" | "-" | "*" | "/" | "//" | "%" | "**";
+type Operator = "+" | "-" | "*" | "/" | "//" | "%" | "**";
 
 /** Binary digits of the largest number that a power may give. */
 const MAX_POWER_BITS = 4096;

@@ -19,7 +19,7 @@ import {
   View,
 } from "./values.ts";
 
-export type Test = (value: Value, args: CallArguments, runtime: Runtime) => boolean;
+type Test = (value: Value, args: CallArguments, runtime: Runtime) => boolean;
 
 function plain(name: string, test: (value: Value, runtime: Runtime) => boolean): [string, Test] {
   return [

@@ -10,7 +10,7 @@ import type { ThreadTables, TokenizerThread } from "./tokenizer-thread.ts";
 import { Vocabulary } from "../bpe/vocabulary.ts";
 
 /** The native tokenizer on its own thread. */
-export type NativeThread = Pick<TokenizerThread, "encode" | "decode" | typeof Symbol.dispose>;
+type NativeThread = Pick<TokenizerThread, "encode" | "decode" | typeof Symbol.dispose>;
 
 interface Parts {
   readonly config: TokenizerConfig;

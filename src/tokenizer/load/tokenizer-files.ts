@@ -15,7 +15,7 @@ const TOKENIZER_FILES = [
   "chat_template.jinja",
   "chat_template.json",
 ] as const;
-export type TokenizerFileName = (typeof TOKENIZER_FILES)[number];
+type TokenizerFileName = (typeof TOKENIZER_FILES)[number];
 
 const utf8 = new TextDecoder("utf-8");
 

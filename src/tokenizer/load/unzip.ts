@@ -1,7 +1,7 @@
 import { inflateRaw } from "node:zlib";
 import { GatewayError } from "../../errors/errors.ts";
 
-export interface UnzipLimits {
+interface UnzipLimits {
   readonly maxEntries: number;
   /** Bytes of all entries together, unpacked. */
   readonly maxBytes: number;
