@@ -63,7 +63,7 @@ export class JsonBody {
     return member ? countEntries(this.bytes, member) : 0;
   }
 
-  /** Whether one of `members` is a list of more than `most` entries. Its entries are counted only where it has bytes for so many. */
+  /** Whether one of `members` is a list of more than `most` entries. A list that is too short for so many is not looked at. */
   hasMoreEntries(member: Member, most: number): boolean {
     const bytes = member.end - member.start;
     return bytes >= 2 * most && countEntries(this.bytes, member) > most;
@@ -126,23 +126,33 @@ function finish(bytes: Uint8Array, { members, isObject, hasProtoKey }: JsonScann
   return new JsonBody(bytes, members);
 }
 
-/** Number of entries of a list: the commas of its own level, and one. 0 where it is empty or no list. */
-function countEntries(bytes: Uint8Array, { start, end }: Member): number {
-  if (bytes[start] !== OPEN_BRACKET) return 0;
+/** Number of entries of a list; 0 where it is empty or no list. */
+function countEntries(bytes: Uint8Array, { start, end, commas }: Member): number {
+  if (bytes[start] !== OPEN_BRACKET || isEmptyList(bytes, start, end)) return 0;
+  return 1 + (Number.isNaN(commas) ? countCommas(bytes, start, end) : commas);
+}
+
+function isEmptyList(bytes: Uint8Array, start: number, end: number): boolean {
+  let at = start + 1;
+  while (at < end && (bytes[at] ?? 0) <= SPACE) at += 1;
+  return bytes[at] === CLOSE_BRACKET;
+}
+
+/** Commas of a list's own level. */
+function countCommas(bytes: Uint8Array, start: number, end: number): number {
   let depth = 0;
   let commas = 0;
-  let isEmpty = true;
-  for (let at = start; at < end - 1; at += 1) {
+  for (let at = start; at < end; at += 1) {
     const byte = bytes[at] ?? 0;
     if (byte === OPEN_BRACKET || byte === OPEN_BRACE) depth += 1;
     else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth -= 1;
     else if (byte === COMMA && depth === 1) commas += 1;
     else if (byte === QUOTE) at = closingQuote(bytes, at);
-    if (at > start && byte > SPACE) isEmpty = false;
   }
-  return isEmpty ? 0 : commas + 1;
+  return commas;
 }
 
+/** Index of the quote that ends the string beginning at `opening`. */
 function closingQuote(bytes: Uint8Array, opening: number): number {
   let at = opening + 1;
   while (bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;

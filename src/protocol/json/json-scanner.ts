@@ -55,6 +55,7 @@ export class JsonScanner {
   #next = VALUE;
   #key = "";
   #valueStart = 0;
+  #commas = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = asBuffer(bytes);
@@ -108,7 +109,10 @@ export class JsonScanner {
   }
 
   #readValue(byte: number): void {
-    if (this.#depth === 1) this.#valueStart = this.#at;
+    if (this.#depth === 1) {
+      this.#valueStart = this.#at;
+      this.#commas = 0;
+    }
     if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
       if (this.#depth === MAX_DEPTH) throw new SyntaxError(`more than ${MAX_DEPTH} levels`);
       this.#stack[this.#depth] = byte;
@@ -127,6 +131,7 @@ export class JsonScanner {
   #skipIntegers(): boolean {
     const end = integersEnd(this.#bytes, this.#at);
     if (end === this.#at) return false;
+    if (this.#depth === 2) this.#commas = Number.NaN;
     this.#at = end;
     this.#next = VALUE;
     return true;
@@ -165,6 +170,7 @@ export class JsonScanner {
 
   #afterComma(): void {
     this.#at += 1;
+    if (this.#depth === 2) this.#commas += 1;
     this.#next = this.#stack[this.#depth - 1] === OPEN_BRACE ? KEY : VALUE;
   }
 
@@ -177,7 +183,12 @@ export class JsonScanner {
 
   #valueEnded(): void {
     if (this.#depth === 1 && this.#stack[0] === OPEN_BRACE) {
-      const isNew = this.members.add({ name: this.#key, start: this.#valueStart, end: this.#at });
+      const isNew = this.members.add({
+        name: this.#key,
+        start: this.#valueStart,
+        end: this.#at,
+        commas: this.#commas,
+      });
       if (!isNew) throw new SyntaxError(`the member ${JSON.stringify(this.#key)} is there twice`);
       if (this.members.size > MAX_MEMBERS) throw new SyntaxError(`more than ${MAX_MEMBERS} members`);
     }

@@ -7,6 +7,8 @@ export interface Span {
 /** A member of an object, with the place of its value. */
 export interface Member extends Span {
   readonly name: string;
+  /** Commas of the value's own level, where it is a list or an object; NaN where it has numbers, whose commas are skipped unseen. */
+  readonly commas: number;
 }
 
 /** Up to so many members a loop over them finds a name faster than a map does, and nothing has to be built first. */
