@@ -3,35 +3,35 @@ import { type Clock, systemClock } from "../util/clock.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
 export interface AdmissionSettings {
-  /** Requests that may wait for a place of one kind. */
+  /** Most requests that wait for places of one kind. */
   readonly queueSize: number;
   /** Longest wait, ms. */
   readonly queueTimeoutMs: number;
 }
 
-/** Who is served first where places are short. Within one class, first come, first served. */
+/** Classes of priority, in the order in which they are served. Within a class: first come, first served. */
 export const PRIORITIES = ["high", "normal", "low"] as const;
 export type Priority = (typeof PRIORITIES)[number];
 
-/** A place that is asked for. */
+/** A request for a place. */
 export interface Claim {
-  /** What places are counted for: the gateway, a model. */
+  /** The kind of places: the gateway's, or a model's. */
   readonly kind: string;
-  /** Places of this kind; Infinity for no bound. */
+  /** Number of places of this kind; Infinity for no bound. */
   readonly places: number;
   readonly priority: Priority;
-  /** How long the client will wait for its answer, ms; Infinity where it did not say. */
+  /** How long the client will wait for its answer, ms; Infinity where it does not say. */
   readonly patienceMs: number;
 }
 
-/** A place; give it back exactly once, with `release`. */
+/** A place at the gate. Give it back exactly once, with `release`. */
 export interface Permit {
   release(): void;
 }
 
-/** Where places are had: here, or on the thread that counts them for all. */
+/** Gives places: on this thread, or through the control thread, which counts for all. */
 export interface Admitter {
-  /** A place, at once where there is one. Throws queue_full, queue_timeout, client_closed, server_shutting_down. */
+  /** Takes a place, at once where one is free. Throws queue_full, queue_timeout, client_closed, server_shutting_down. */
   acquire(claim: Claim, signal: LeaveSignal): Permit | Promise<Permit>;
 }
 
@@ -40,12 +40,12 @@ interface Waiting {
   refuse(error: unknown): void;
 }
 
-/** Places of one kind, and the orderly line before them. */
+/** The places of one kind, and the line of requests that wait for them. */
 class Line {
   admitted = 0;
-  /** By class, in order of arrival; one that gave up is taken out at once, wherever it stands. */
+  /** Waiting requests by class, in order of arrival. A request that gives up leaves the line at once. */
   readonly waiting: Readonly<Record<Priority, Set<Waiting>>> = { high: new Set(), normal: new Set(), low: new Set() };
-  /** When the last place became free, and how long that takes on average, ms. */
+  /** Time of the last release, and the average time between releases, ms. */
   #lastReleaseAt = 0;
   #intervalMs = 0;
 
@@ -53,13 +53,13 @@ class Line {
     return this.waiting.high.size + this.waiting.normal.size + this.waiting.low.size;
   }
 
-  /** Those that are served before one that comes now. */
+  /** Number of requests that are served before a new one. */
   ahead(priority: Priority): number {
     const classes = PRIORITIES.slice(0, PRIORITIES.indexOf(priority) + 1);
     return classes.reduce((sum, name) => sum + this.waiting[name].size, 0);
   }
 
-  /** How long one that comes now would wait, at the pace of late, ms. */
+  /** How long a new request would wait at the recent pace, ms. */
   waitMs(priority: Priority): number {
     return this.#intervalMs * (this.ahead(priority) + 1);
   }
@@ -80,7 +80,7 @@ class Line {
   }
 }
 
-/** How many requests may be under way, of each kind, and who is next. */
+/** Counts the requests in flight of each kind, and serves the lines. */
 export class Admission implements Admitter {
   readonly #settings: AdmissionSettings;
   readonly #clock: Clock;
@@ -91,12 +91,12 @@ export class Admission implements Admitter {
     this.#clock = clock;
   }
 
-  /** Places that are taken, of one kind. */
+  /** Number of taken places of one kind. */
   admitted(kind: string): number {
     return this.#lines.get(kind)?.admitted ?? 0;
   }
 
-  /** Over all kinds. */
+  /** Number of waiting requests of all kinds. */
   get waiting(): number {
     let sum = 0;
     for (const line of this.#lines.values()) sum += line.length;
@@ -113,7 +113,7 @@ export class Admission implements Admitter {
     return this.#wait(line, claim, signal);
   }
 
-  /** Throws what `acquire` would throw now, without waiting. Nothing is taken. */
+  /** Throws what `acquire` would throw now. It does not wait and takes no place. */
   check(claim: Claim): void {
     const line = this.#lines.get(claim.kind);
     if (line && line.admitted >= claim.places) this.#checkLine(line, claim);
@@ -133,13 +133,13 @@ export class Admission implements Admitter {
     }
   }
 
-  /** Refuses all who wait. */
+  /** Refuses all waiting requests. */
   refuseAll(error: GatewayError): void {
     for (const line of this.#lines.values()) for (let next = line.next(); next; next = line.next()) next.refuse(error);
   }
 
   #wait(line: Line, claim: Claim, signal: LeaveSignal): Promise<Permit> {
-    // Who has left already is told of it by nothing any more.
+    // The client has already left, and no event will come for that.
     if (signal.aborted) throw whyLeft(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Permit>();
     const queue = line.waiting[claim.priority];
@@ -172,7 +172,7 @@ export class Admission implements Admitter {
     };
   }
 
-  /** The place goes to the first in line, or becomes free. */
+  /** Gives the place to the first in line, or frees it. */
   #release(kind: string, line: Line): void {
     line.onRelease(this.#clock.now());
     const next = line.next();
@@ -181,7 +181,7 @@ export class Admission implements Admitter {
       return;
     }
     line.admitted -= 1;
-    // Models come and go; their lines are not kept. The pace of the gateway's own is.
+    // Lines of models are dropped when they are empty, as models come and go. The gateway's own line stays, with its pace.
     if (line.admitted === 0 && kind !== GATEWAY) this.#lines.delete(kind);
   }
 
@@ -195,10 +195,10 @@ export class Admission implements Admitter {
   }
 }
 
-/** The kind of the places that all requests share. */
+/** The kind of the gateway's places, which all requests share. */
 export const GATEWAY = "";
 
-/** How long the line takes to be served at the pace of late, whole seconds from 1 to 60. */
+/** How long the line will take at its recent pace, whole seconds from 1 to 60. */
 function retryAfter(line: Line, { priority }: Claim): { retryAfterSecs: number } {
   const secs = Math.ceil(line.waitMs(priority) / 1000);
   return { retryAfterSecs: Math.min(Math.max(secs, 1), 60) };

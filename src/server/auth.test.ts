@@ -15,7 +15,7 @@ function caller(fields: Record<string, string>, peerAddress = "127.0.0.1"): Call
   return { headers: new RequestHeaders(new Map(Object.entries({ host: "localhost:1", ...fields }))), peerAddress };
 }
 
-/** `ok`, or code and message of the refusal. */
+/** `ok`, or the code and message of the refusal. */
 function outcome(ask: () => unknown): string {
   try {
     ask();

@@ -6,13 +6,13 @@ import type { Secret } from "../util/secret.ts";
 import type { Priority } from "./admission.ts";
 import { checkLocal, checkNotRebound } from "./local-trust.ts";
 
-/** Who calls, as far as limits go. */
+/** The caller, as far as limits need it. */
 export interface Tenant {
   readonly name: string;
   readonly priority: Priority;
-  /** Requests under way at once; Infinity for no bound. */
+  /** Requests in flight at once; Infinity for no bound. */
   readonly maxConcurrent: number;
-  /** Infinity for no bound. */
+  /** Requests a minute; Infinity for no bound. */
   readonly requestsPerMinute: number;
 }
 
@@ -23,29 +23,29 @@ export interface TenantKey extends Tenant {
 /**
  * What opens the administration:
  * - `admin_key`: the admin key, from anywhere.
- * - `api_key`: there is no admin key; the gateway's one `api_key` opens it, on this machine only.
- * - `nobody`: there are keys of clients and neither an admin key nor an `api_key`.
- * - `this_machine`: there is no key, or the administration has a port of its own; whoever is on this machine.
+ * - `api_key`: without an admin key, the `api_key`, on this machine only.
+ * - `nobody`: nothing, because there are keys of clients, but neither an admin key nor an `api_key`.
+ * - `this_machine`: being on this machine, where there is no key, or the administration has its own port.
  */
 export type AdminAccess =
   | { readonly by: "admin_key" | "api_key"; readonly key: Secret }
   | { readonly by: "nobody" | "this_machine" };
 
 export interface AuthSettings {
-  /** Keys that open the serving routes; none: everybody may call. */
+  /** Keys that open the serving routes. Without any, every caller is served. */
   readonly keys: readonly TenantKey[];
   readonly admin: AdminAccess;
-  /** Host names that the configuration gives the gateway, besides those of loopback. */
+  /** Host names of the gateway in the configuration, in addition to those of loopback. */
   readonly hosts: readonly string[];
 }
 
-/** What is asked of a caller. */
+/** The parts of a request that identify its caller. */
 export type Caller = Pick<ClientRequest, "headers" | "peerAddress">;
 
 export interface Auth {
-  /** Throws invalid_api_key, and forbidden for a page of this machine's browser under a foreign host name. */
+  /** Throws invalid_api_key; forbidden for a page in this machine's browser under a foreign host name. */
   serving(caller: Caller): Tenant;
-  /** Throws invalid_api_key, and forbidden for a known key or a place that does not open the administration. */
+  /** Throws invalid_api_key; forbidden for a known key, or a machine, that does not open the administration. */
   admin(caller: Caller): void;
 }
 
@@ -56,16 +56,16 @@ const EVERYBODY: Tenant = {
   requestsPerMinute: Number.POSITIVE_INFINITY,
 };
 
-/** A key that the gateway knows, and who it stands for; `undefined` for the admin key. */
+/** A key of the gateway, with its tenant; `undefined` for the admin key. */
 interface KnownKey {
   readonly digest: Buffer;
   readonly tenant: Tenant | undefined;
 }
 
 /**
- * Compares digests, which are of one length and tell nothing of the key by the time it takes. A key comes as
- * `Authorization: Bearer`, `x-api-key` or `api-key`. Clients send a credential of another service beside ours; so one that
- * is known counts, and two that are known must be the same.
+ * Makes the check of keys. It compares digests, which have one length, so the time of a comparison says nothing about the key.
+ * A key comes as `Authorization: Bearer`, `x-api-key` or `api-key`. Clients also send credentials of other services, so one
+ * known key among them is enough; two known keys must be equal.
  */
 export function createAuth({ keys, admin, hosts }: AuthSettings): Auth {
   const known: KnownKey[] = keys.map((tenant) => ({ digest: digest(tenant.key.reveal()), tenant }));
@@ -112,7 +112,7 @@ const KEY_REFUSED = {
   nobody: "this key does not open the administration: set `admin_api_key`",
 } as const;
 
-/** The one key of ours among those that the request brings; undefined where there is none, or two that differ. */
+/** The gateway's key among the credentials of the request; undefined where there is none, or two different ones. */
 function givenKey(known: readonly KnownKey[], headers: HeaderReader): KnownKey | undefined {
   let found: KnownKey | undefined;
   for (const text of givenTexts(headers)) {

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { heldBy } from "../transport/http1/piece-queue.ts";
 import { BodyBytes } from "./body-bytes.ts";
 
-/** A request that counts, with the most that it ever counted. */
+/** A request that counts its bytes, and remembers the largest count. */
 function counting(): { held: number; most: number; hold(bytes: number): void; letGo(bytes: number): void } {
   return {
     held: 0,
@@ -18,7 +18,7 @@ function counting(): { held: number; most: number; hold(bytes: number): void; le
   };
 }
 
-/** Adds pieces that are counted as those that a request gives. */
+/** Adds pieces, counted like those of a request. */
 function gather(pieces: readonly Uint8Array[]): {
   body: BodyBytes;
   request: ReturnType<typeof counting>;

@@ -1,23 +1,23 @@
 import type { ClientRequest } from "../transport/downstream.ts";
 import { heldBy } from "../transport/http1/piece-queue.ts";
 
-/** Pieces of this size are kept as they are; smaller ones are copied into blocks, as each takes more than its bytes. */
+/** Pieces of this size, bytes, or more are kept. Smaller ones are copied into blocks, because each takes more memory than its bytes. */
 const KEPT_BYTES = 32_768;
 const LEAST_BLOCK_BYTES = 4096;
 const MOST_BLOCK_BYTES = 65_536;
 
-/** The pieces of a body, kept as they come and put together at the end. */
+/** Collects the pieces of a body, and joins them at the end. */
 export class BodyBytes {
   readonly #request: Pick<ClientRequest, "hold" | "letGo">;
   readonly #parts: Uint8Array[] = [];
-  /** The last part, where there is room behind what was copied into it. */
+  /** The last part, while its block has room. */
   #block: Buffer | undefined;
   #used = 0;
-  /** Counted for the parts. */
+  /** Bytes that are counted for the parts. */
   #held = 0;
   #length = 0;
 
-  /** The pieces, and what they are copied into, are counted for the request. */
+  /** The pieces and their blocks are counted for the request. */
   constructor(request: Pick<ClientRequest, "hold" | "letGo">) {
     this.#request = request;
   }
@@ -26,7 +26,7 @@ export class BodyBytes {
     return this.#length;
   }
 
-  /** A piece that is counted for the request. Throws memory_full. */
+  /** Adds a piece, which is already counted for the request. Throws memory_full. */
   add(piece: Uint8Array): void {
     const isFirst = this.#length === 0;
     this.#length += piece.length;
@@ -43,7 +43,7 @@ export class BodyBytes {
     this.#request.letGo(heldBy(piece.length));
   }
 
-  /** All of it. Nothing is added afterwards. */
+  /** Joins the whole body. Do not add anything afterwards. */
   whole(): Uint8Array {
     this.#closeBlock();
     const [only] = this.#parts;
@@ -63,7 +63,7 @@ export class BodyBytes {
     return this.#block;
   }
 
-  /** Keeps of the block what is used, so that a small piece between large ones takes no whole block. */
+  /** Keeps only the used part of the block, so that a small piece between large ones does not take a whole block. */
   #closeBlock(): void {
     if (!this.#block) return;
     const unused = this.#block.length - this.#used;

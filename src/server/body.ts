@@ -10,23 +10,23 @@ import { codingOf, decode, DECODER_BYTES } from "./content-coding.ts";
 const deadlines = new Deadlines(systemClock);
 
 export interface BodyBounds {
-  /** As it came, and as it was decoded. */
+  /** Largest size, both compressed and decoded. */
   readonly maxBytes: number;
-  /** For the whole of the body to arrive, ms. */
+  /** Time for the whole body to arrive, ms. */
   readonly timeoutMs: number;
-  /** Longest time without a byte of it, ms; and beside it the body must come at LEAST_RATE. */
+  /** Longest time without a byte of the body, ms. The body must also arrive at LEAST_RATE. */
   readonly stallMs: number;
 }
 
 /**
- * The body of a request, read within its bounds and decoded, at once where it is all there. What is held of it is counted for
- * the request. Throws unsupported_media_type, request_too_large (before reading where the length is told),
+ * Reads the body of a request within its bounds, and decodes it. Returns it at once if it is all there. Its bytes are counted for
+ * the request. Throws unsupported_media_type, request_too_large (before reading, where the length is declared),
  * request_timeout, memory_full, client_closed, malformed_request, bad_content_encoding.
  */
 export function readBody(request: ClientRequest, bounds: BodyBounds): Uint8Array | Promise<Uint8Array> {
   const told = checkHeaders(request.headers, bounds.maxBytes);
   const { length, coding } = told;
-  // A short body arrives together with the head, or nearly so.
+  // A short body usually arrives together with the head.
   const first = length === 0 ? NO_BYTES : request.read();
   if (coding === undefined && first instanceof Uint8Array && first.length === length) return first;
   const pieces = new TimedPieces(request, bounds, { length, first });
@@ -34,7 +34,7 @@ export function readBody(request: ClientRequest, bounds: BodyBounds): Uint8Array
 }
 
 interface Begun {
-  /** As it was told. */
+  /** The declared length, bytes; undefined where none was declared. */
   readonly length: number | undefined;
   readonly first: ReturnType<ClientRequest["read"]>;
 }
@@ -67,17 +67,17 @@ async function readCoded(
   return body.whole();
 }
 
-/** The pieces of a body as they come, which must be no larger than it may be, and come in time. */
+/** Reads the pieces of a body, and checks their size and their pace. */
 class TimedPieces {
   readonly #request: ClientRequest;
   readonly #bounds: BodyBounds;
   readonly #begunAt = performance.now();
-  /** A short one is there at once, or somebody lets it trickle. */
+  /** A short body should arrive at once; otherwise the client sends it slowly. */
   readonly #isShort: boolean;
   #first: ReturnType<ClientRequest["read"]>;
   #isFirst = true;
   #bytes = 0;
-  /** For the client alone: what the gateway does meanwhile is no delay of its. */
+  /** Time spent waiting for the client only, ms. The gateway's own work is not the client's delay. */
   #waitedMs = 0;
 
   constructor(request: ClientRequest, bounds: BodyBounds, { length, first }: Begun) {
@@ -87,7 +87,7 @@ class TimedPieces {
     this.#first = first;
   }
 
-  /** The next, at once where it is there; undefined at the end. Throws request_too_large, request_timeout and what `read` throws. */
+  /** The next piece, at once where it is there; undefined at the end. Throws request_too_large, request_timeout, and what `read` throws. */
   next(): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     const next = this.#isFirst ? this.#first : this.#request.read();
     this.#isFirst = false;
@@ -95,7 +95,7 @@ class TimedPieces {
     return next instanceof Promise ? this.#waitFor(next) : this.#counted(next);
   }
 
-  /** Those that are left; each is let go of when the next is asked for. */
+  /** The remaining pieces. Asking for the next piece releases the one before. */
   async *all(): AsyncGenerator<Uint8Array> {
     for (let piece = await this.next(); piece; piece = await this.next()) {
       yield piece;
@@ -137,7 +137,7 @@ function within<T>(read: Promise<T>, ms: number): Promise<T> {
 }
 
 interface Told {
-  /** Of the bytes on the wire, where it is told. */
+  /** The declared number of bytes on the wire, if there is one. */
   readonly length: number | undefined;
   readonly coding: string | undefined;
 }
@@ -154,9 +154,9 @@ function checkHeaders(headers: HeaderReader, maxBytes: number): Told {
   return { length: Number(told), coding };
 }
 
-/** A body that takes no more than a packet or two. */
+/** Largest body that counts as short, bytes. */
 const SHORT_BYTES = 65_536;
-/** A longer one comes at this pace at least, bytes a second: a hundredth of what the slowest of mobile networks carries. */
+/** Slowest pace of a longer body, bytes a second: a hundredth of the slowest mobile network. */
 const LEAST_RATE = 1024;
 const JSON_TYPE = /^application\/json *(;|$)/i;
 const NO_BYTES = new Uint8Array(0);

@@ -1,6 +1,6 @@
 import type { ByteAccount } from "../transport/http1-server/byte-account.ts";
 
-/** Bytes of requests that are held at once: what bounds memory where bodies differ a thousandfold in size. */
+/** Bounds the bytes of all requests together. A bound on requests alone would not bound memory, as bodies differ in size a thousandfold. */
 export class ByteBudget implements ByteAccount {
   readonly #maxBytes: number;
   #held = 0;
@@ -14,7 +14,7 @@ export class ByteBudget implements ByteAccount {
   }
 
   take(bytes: number, mine: number): boolean {
-    // One body alone may be larger: its own bound holds.
+    // A single body may be larger: it has its own bound.
     if (this.#held > mine && this.#held + bytes > this.#maxBytes) return false;
     this.#held += bytes;
     return true;

@@ -48,7 +48,7 @@ describe("a body in an encoding", () => {
       const broken = Buffer.from(bytes);
       broken.fill(0xff, bytes.length >> 1, (bytes.length >> 1) + 20);
       const told = await codeOf(decoded(coding, cut(broken, 1000)));
-      // Without a sum of its bytes some of what is broken decodes to something else, which the reader of JSON sees.
+      // An encoding without a checksum may decode broken bytes to another text, which the JSON reader then refuses.
       if (told === undefined) expect(await decoded(coding, cut(broken, 1000))).not.toEqual(TEXT);
       else expect(told).toBe("bad_content_encoding");
     });

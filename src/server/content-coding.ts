@@ -3,11 +3,11 @@ import type { Transform } from "node:stream";
 import zlib from "node:zlib";
 import { GatewayError } from "../errors/errors.ts";
 
-/** Decoded in pieces of this size: what a bomb makes beyond the bound on a body. */
+/** Size of decoded pieces, bytes. A bomb can exceed the bound on a body by one piece. */
 const PIECE_BYTES = 65_536;
-/** Largest window, as a power of two: what RFC 9659 allows. More would be memory that a few bytes ask for. */
+/** Largest zstd window as a power of two, from RFC 9659. With a larger one, a few bytes could demand much memory. */
 const ZSTD_WINDOW_LOG = 23;
-/** Memory that a decoder takes besides what it has decoded: zstd takes the most. */
+/** Memory of a decoder itself, bytes; zstd's is the largest. */
 export const DECODER_BYTES = 262_144;
 
 /** Makes a decoder; `first` is the first byte of the body. */
@@ -17,7 +17,7 @@ const gzip: MakeDecoder = () => zlib.createGunzip({ chunkSize: PIECE_BYTES });
 const DECODERS: Readonly<Record<string, MakeDecoder>> = {
   gzip,
   "x-gzip": gzip,
-  // The standard means zlib's form by it, and some have always sent what is in that.
+  // In the standard, `deflate` means zlib's form; some clients send raw deflate.
   deflate: (first) =>
     isZlibHeader(first)
       ? zlib.createInflate({ chunkSize: PIECE_BYTES })
@@ -29,10 +29,10 @@ const DECODERS: Readonly<Record<string, MakeDecoder>> = {
       params: { [zlib.constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG },
     }),
 };
-/** For Accept-Encoding, in which a client learns what it may send (RFC 9110, section 12.5.3). */
+/** Value of Accept-Encoding, which tells a client the accepted encodings (RFC 9110, section 12.5.3). */
 const ACCEPTED = "gzip, deflate, br, zstd, identity";
 
-/** What Content-Encoding says of a body: undefined where it is as it is. Throws unsupported_media_type. */
+/** Reads Content-Encoding; undefined for a body without encoding. Throws unsupported_media_type. */
 export function codingOf(field: string | null): string | undefined {
   if (field === null) return undefined;
   const coding = field.trim().toLowerCase();
@@ -44,8 +44,8 @@ export function codingOf(field: string | null): string | undefined {
 }
 
 /**
- * Decodes a body as its pieces come; `take` gets each decoded piece and may stop it all by throwing. Throws what the pieces and
- * `take` throw, and bad_content_encoding.
+ * Decodes the pieces of a body as they arrive. `take` gets each decoded piece, and stops the decoding by throwing. Throws
+ * bad_content_encoding, and what the pieces and `take` throw.
  */
 export async function decode(
   coding: string,
@@ -73,7 +73,7 @@ async function* continued(
   for (let next = first; next.done !== true; next = await source.next()) yield next.value;
 }
 
-/** Deflate within zlib's form begins with its method, 8, and a window of 32 KiB at most (RFC 1950). */
+/** Whether the byte begins zlib's form: method 8 and a window of at most 32 KiB (RFC 1950). */
 function isZlibHeader(byte: number): boolean {
   return (byte & 0x0f) === 8 && byte >> 4 <= 7;
 }

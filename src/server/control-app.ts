@@ -11,11 +11,11 @@ export interface ControlAppDeps {
   readonly auth: Auth;
   readonly routes: readonly Route[];
   readonly onDefect: (error: GatewayError, requestId: string) => void;
-  /** Resolves when all threads know what was changed up to now. */
+  /** Resolves when all threads have all changes so far. */
   readonly settled: () => Promise<void>;
 }
 
-/** A request for a route that is not inference, wherever it came in. */
+/** A request for a route that is not inference, from any port or thread. */
 export interface ControlRequest {
   readonly request: ClientRequest;
   /** Values of the path's variables. */
@@ -41,12 +41,12 @@ export class ControlApp {
       const body = await readControlBody(route, request);
       const query = new URLSearchParams(request.query);
       const reply = await route.handle({ request: withBody(request, body), requestId, params, query });
-      // Whoever changed something sees it in force everywhere with the answer.
+      // The answer to a change waits until the change is in force on all threads.
       if (route.access === "admin" && route.method !== "GET") await settled();
       reply.headers["x-request-id"] = requestId;
       return reply;
     } catch (thrown) {
-      // What its signal says of how the client left is no failure of ours.
+      // The client has left; its reason is no failure of the gateway.
       const error = request.signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
       if (error.code === "internal_error") onDefect(error, requestId);
       return errorReply(error, openaiDialect, requestId);
@@ -54,14 +54,14 @@ export class ControlApp {
   }
 }
 
-/** The request with its body as it was read; the request itself where nothing was. */
+/** The request with the body that was read; the request itself where none was. */
 function withBody(request: ClientRequest, body: Uint8Array | undefined): ClientRequest {
   if (!body) return request;
   const { method, path, query, peerAddress, headers, signal } = request;
   return new ToldRequest({ method, path, query, peerAddress, headers: headers.entries(), body }, signal);
 }
 
-/** Which of the routes stand on which port. */
+/** The routes of one port. */
 export function routesOf(routes: readonly Route[], port: "main" | "admin", hasAdminPort: boolean): Route[] {
   return routes.filter(({ access, path }) => {
     const isAdministration = access === "admin" || path === METRICS_PATH;

@@ -6,7 +6,7 @@ import { LeaveController } from "../util/leave-signal.ts";
 import { readBody } from "./body.ts";
 import { readControlBody } from "./control-body.ts";
 
-/** A request whose body comes in these pieces; whether somebody reads it is seen. */
+/** A request whose body comes in these pieces, and that records whether it is read. */
 function request(
   pieces: readonly (string | Uint8Array)[],
   type = "application/json",

@@ -2,12 +2,12 @@ import type { ClientRequest } from "../transport/downstream.ts";
 import { readBody } from "./body.ts";
 import type { Route } from "./route.ts";
 
-/** For such a body to arrive, ms. */
+/** Time for the body to arrive, ms. */
 const BODY_TIMEOUT_MS = 10_000;
 
 /**
- * The body of a request that is not inference, where the route reads one and the request has one. Called when it is known that the
- * client may ask. Throws what `readBody` throws.
+ * Reads the body of a request that is not inference, if the route reads one and the request has one. Call it after the check of
+ * the client's key. Throws what `readBody` throws.
  */
 export async function readControlBody(
   { maxBodyBytes }: Pick<Route, "maxBodyBytes">,

@@ -15,7 +15,7 @@ import { workerRoutes } from "./api/workers.ts";
 import type { Route } from "./route.ts";
 import type { ServingUnits } from "./serving-units.ts";
 
-/** What the routes that are not inference talk to. */
+/** Parts that the routes other than inference use. */
 export interface ControlRoutesDeps {
   readonly metrics: Metrics;
   readonly tokenizers: TokenizerAdmin;
@@ -29,14 +29,14 @@ export interface ControlRoutesDeps {
 export interface ControlRoutesSettings {
   /** Largest body that a route reads, bytes. */
   readonly maxBodyBytes: number;
-  /** Folder that paths in bodies may name; undefined: bodies may name none. */
+  /** Folder in which paths of bodies must lie; undefined: bodies may not name paths. */
   readonly tokenizerFolder: string | undefined;
 }
 
-/** What changes while the server runs. */
+/** Values that change while the server runs. */
 export interface ControlState {
   readonly isDraining: () => boolean;
-  /** Undefined until they have started. */
+  /** undefined until the units have started. */
   readonly units: () => Pick<ServingUnits, "snapshots"> | undefined;
 }
 

@@ -2,7 +2,7 @@ import type { ClientRequest, Reply } from "../transport/downstream.ts";
 
 /** Cross-origin access for the configured origins, none by default. */
 export interface Cors {
-  /** Gives the answer leave for the request's origin, where it is an allowed one. */
+  /** Adds the CORS headers for the request's origin to the answer, if the origin is allowed. */
   allow(request: ClientRequest, reply: Reply): void;
   /** The answer to a preflight of an allowed origin; undefined where the request is not one. */
   preflight(request: ClientRequest): Reply | undefined;
@@ -16,7 +16,7 @@ export function createCors(origins: readonly string[]): Cors {
     allow(request, { headers }) {
       const origin = request.headers.get("origin");
       if (!isAllowed(origin)) return;
-      // Never together with credentials, so the origin itself is as good as a star and can be cached by origin.
+      // Credentials are never allowed, so naming the origin is as safe as a star, and caches can vary by origin.
       headers["access-control-allow-origin"] = origin;
       headers["vary"] = "origin";
       headers["access-control-expose-headers"] = "x-request-id, request-id, retry-after";

@@ -20,48 +20,48 @@ import { readRequest } from "./read-request.ts";
 import { DeadlineLine } from "../util/deadline-line.ts";
 
 export interface DataPlaneSettings {
-  /** Silence after which the client of a stream gets a sign of life, ms; Infinity for never. */
+  /** Silence after which the client of a stream gets a comment or ping, ms; Infinity for never. */
   readonly keepAliveMs: number;
-  /** For a request, first byte in to last byte out, ms. */
+  /** Longest time of a request, first byte in to last byte out, ms. */
   readonly totalMs: number;
   /** Longest time without a byte of the body, ms. */
   readonly bodyStallMs: number;
   readonly maxBodyBytes: number;
-  /** Requests to workers must name a model. */
+  /** Whether a request must name a model. */
   readonly isModelRequired: boolean;
-  /** The log says of each request what the policy weighed. */
+  /** Whether the log has for each request what its policy weighed. */
   readonly keepsDecisions: boolean;
 }
 
 export interface DataPlaneDeps {
   readonly settings: DataPlaneSettings;
-  /** Also that of the transports: deadlines are told on it. */
+  /** The transports' clock: deadlines are times of it. */
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly auth: Auth;
   readonly gate: Gate;
   readonly pressure: Pressure;
-  /** Looks at streams that have not begun. */
+  /** Sends signs of life to clients of streams that have not begun. */
   readonly watch: StreamWatch;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
-  /** Bytes of requests that are held at once. */
+  /** Most bytes of requests that are held at once. */
   readonly maxBytesInFlight: number;
 }
 
 /**
- * The steps that talk to workers hold the deadline of a request themselves, as they know whose fault it is. All else that a request may
- * wait for is ended so much later, ms.
+ * Steps that talk to workers keep the request's deadline themselves, because they know who is at fault. This much later, ms, every
+ * other wait of the request is ended.
  */
 const LAST_STEP_MS = 200;
 
 /**
- * The way of a request: authenticate, read, enter, parse once, enter the model, route. Each step has its errors and its
- * bound.
+ * Takes a request through its steps: authenticate, read the body, enter the gate, parse once, enter the model's gate, route. Each
+ * step has its own errors and bound.
  */
 export class DataPlane {
   readonly #deps: DataPlaneDeps;
-  /** What is held of requests here. */
+  /** Counts the bytes of requests that this data plane holds. */
   readonly budget: ByteBudget;
   readonly #bounds: BodyBounds;
   readonly #recordSink: RecordSink;
@@ -87,17 +87,17 @@ export class DataPlane {
     this.budget = new ByteBudget(deps.maxBytesInFlight);
   }
 
-  /** Requests that have come and not ended. */
+  /** Number of requests that have not ended. */
   get active(): number {
     return this.#active;
   }
 
-  /** Those that wait for no place. */
+  /** Number of requests that have their place. */
   get admitted(): number {
     return this.#active - this.#waiting;
   }
 
-  /** There is no room for more: whoever is answered had better come back elsewhere. */
+  /** Whether the memory is full. Answers then end their connection, so that clients come back elsewhere. */
   get isFull(): boolean {
     return this.#deps.pressure.isFull;
   }
@@ -109,7 +109,7 @@ export class DataPlane {
     try {
       const entry = this.#admit(request);
       if (!request.isWhole) {
-        // Its place is taken once its body is there: a slow one holds none. Who would be refused is so before it sends all that.
+        // A request takes its place when its body is complete, so a slow sender holds none. A request that would be refused is refused before it sends the body.
         const foreseen = gate.foresee(entry, request.signal);
         if (foreseen) await foreseen;
       }
@@ -166,9 +166,9 @@ export class DataPlane {
       releaseAtEnd(record, entered);
       return undefined;
     }
-    // What is asked is looked at meanwhile, so that the client of a stream hears of us.
+    // The body is read meanwhile, so that the client of a stream gets signs of life.
     const place = this.#inLine(entered, record);
-    // Where the body is refused nobody waits for the place any more; it is given back when it comes.
+    // If the body is refused, nothing waits for the place any more. It is given back when it arrives.
     place.catch(() => undefined);
     return place;
   }
@@ -194,7 +194,7 @@ export class DataPlane {
   }
 }
 
-/** A defect of ours: the client learns the request id, the log the rest. */
+/** Logs a defect of the gateway. The client gets only the request id. */
 export function logDefect(logger: Logger, cause: unknown, requestId: string): void {
   const stack = cause instanceof Error ? cause.stack : undefined;
   logger.error({ request_id: requestId, error: String(cause), stack }, "defect");

@@ -5,7 +5,7 @@ import { drain } from "./drain.ts";
 interface Setup {
   readonly clock: ManualClock;
   readonly units: { active: number };
-  /** What was done, with its time. */
+  /** The actions, with their times. */
   readonly done: readonly string[];
   start(times: { readonly delayMs: number; readonly graceMs: number }, reusePort?: boolean): Promise<void>;
 }

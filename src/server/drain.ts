@@ -3,34 +3,34 @@ import type { Clock } from "../util/clock.ts";
 import type { ServingUnits } from "./serving-units.ts";
 
 export interface DrainTimes {
-  /** Readiness says no, and new connections are still taken, ms. */
+  /** How long readiness answers 503 while new connections are still accepted, ms. */
   readonly delayMs: number;
-  /** After that for requests to finish, ms. */
+  /** Time after that for requests to finish, ms. */
   readonly graceMs: number;
 }
 
 export interface DrainDeps {
   readonly units: Pick<ServingUnits, "active" | "beginToLeave" | "stopListening" | "failAll">;
-  /** Refuses those that wait in line. */
+  /** Refuses requests that wait in a line. */
   readonly gate: { refuseAll(error: GatewayError): void };
-  /** Another gateway listens on the same ports and takes over. */
+  /** Whether another gateway listens on the same ports and takes over. */
   readonly reusePort: boolean;
   readonly sidePorts: { stopListening(): void };
   readonly clock: Clock;
 }
 
-/** How often a drain looks whether the last request has ended, ms. */
+/** Interval in which a drain checks whether the last request has ended, ms. */
 const LOOK_MS = 20;
-/** Before the end of the grace, for clients that are left to be told, ms. */
+/** How long before the end of the grace period the remaining clients are told, ms. */
 const LAST_WORDS_MS = 500;
 
-/** Lets clients leave, and resolves when all requests have ended. Clients that are left at the end are told that they are cut. */
+/** Lets requests finish, and resolves when all have ended. Clients that are left at the end get an error. */
 export async function drain(
   { units, gate, reusePort, sidePorts, clock }: DrainDeps,
   { delayMs, graceMs }: DrainTimes,
 ): Promise<void> {
   units.beginToLeave();
-  // What is asked on these ports from now on is meant for the gateway that takes over.
+  // From now on the gateway that takes over answers on these ports.
   if (reusePort) sidePorts.stopListening();
   await passed(clock, delayMs);
   units.stopListening();

@@ -3,13 +3,13 @@ import type { Dialect } from "../protocol/dialect.ts";
 import { errorFacts } from "../protocol/error-facts.ts";
 import type { WholeReply } from "../transport/downstream.ts";
 
-/** An error as the client's API says it. */
+/** The answer for an error, in the shape of the client's API. */
 export function errorReply(error: GatewayError, dialect: Dialect, requestId: string): WholeReply {
   const headers: Record<string, string> = { "content-type": "application/json" };
   for (const name of dialect.requestIdHeaders) headers[name] = requestId;
   const { retryAfterSecs, allow } = error.details;
   if (retryAfterSecs !== undefined) headers["retry-after"] = String(retryAfterSecs);
-  // SDKs try these again by themselves, unless they are told not to.
+  // SDKs retry these statuses, unless this header says no.
   if (SDK_RETRIES.has(error.status) || error.status >= 500) headers["x-should-retry"] = String(error.row.clientRetry);
   if (allow) headers["allow"] = allow.join(", ");
   Object.assign(headers, error.details.headers);
@@ -18,11 +18,11 @@ export function errorReply(error: GatewayError, dialect: Dialect, requestId: str
   return { status: statusIn(dialect, error), headers, body, endsConnection: ENDS_CONNECTION.has(error.code) };
 }
 
-/** The status in the client's API: Anthropic has one of its own for being at capacity. */
+/** The status in the client's API. Anthropic has its own status for overload. */
 export function statusIn(dialect: Dialect, error: GatewayError): number {
   return error.status === 503 && error.row.anthropic === "overloaded_error" ? dialect.overloadedStatus : error.status;
 }
 
-/** Who sends such things is not listened to further; where the next request begins is told by the framing alone. */
+/** After these errors the connection is closed: the sender of them gets no further requests read. */
 const ENDS_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["request_too_large", "request_timeout"]);
 const SDK_RETRIES = new Set([408, 409, 429]);

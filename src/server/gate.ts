@@ -5,40 +5,40 @@ import type { Tenant } from "./auth.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
 
-/** A request that asks to come in. */
+/** The parts of a request that the gate needs. */
 export interface Entry {
   readonly tenant: Tenant;
   readonly priority: Priority;
-  /** How long the client will wait for its answer, ms; Infinity where it did not say. */
+  /** How long the client will wait for its answer, ms; Infinity where it does not say. */
   readonly patienceMs: number;
 }
 
 export interface GateSettings {
-  /** Requests under way at once; Infinity for no bound. */
+  /** Requests in flight at once; Infinity for no bound. */
   readonly maxConcurrent: number;
-  /** The same for one model. */
+  /** Requests of one model in flight at once; Infinity for no bound. */
   readonly maxConcurrentOf: (model: string) => number;
   readonly queueSize: number;
   readonly queueTimeoutMs: number;
 }
 
-/** What a request passes before work is done for it. Here, or on the thread that counts for all. */
+/** The limits that a request passes before work is done for it: on this thread, or through the control thread, which counts for all. */
 export interface Gate {
   /**
-   * In, or in line. Throws rate_limit_exceeded (the tenant's own limit), queue_full, queue_timeout (the gateway's),
-   * client_closed, server_shutting_down.
+   * Lets the request in, or puts it into the line. Throws rate_limit_exceeded (the tenant's limit), queue_full, queue_timeout
+   * (the gateway's), client_closed, server_shutting_down.
    */
   enter(entry: Entry, signal: LeaveSignal): Permit | Promise<Permit>;
-  /** Throws what `enter` would throw now, without waiting. Nothing is taken. */
+  /** Throws what `enter` would throw now. It does not wait and takes no place. */
   foresee(entry: Entry, signal: LeaveSignal): undefined | Promise<unknown>;
-  /** The same as `enter` for the places of one model, once it is known. */
+  /** Like `enter`, for the places of the request's model. */
   enterModel(model: string, entry: Entry, signal: LeaveSignal): Permit | Promise<Permit>;
 }
 
-/** Where nothing is counted. */
+/** The permit where nothing is counted. */
 export const NO_PERMIT: Permit = { release: () => undefined };
 
-/** Counts requests against the limits of the tenant, the gateway and the model, and keeps the lines before them. */
+/** Counts requests against the limits of the tenant, the gateway and the model, and keeps the waiting lines. */
 export class LocalGate implements Gate {
   readonly #settings: GateSettings;
   readonly #admission: Admission;
@@ -50,7 +50,7 @@ export class LocalGate implements Gate {
     this.#tenants = new TenantLimits(clock);
   }
 
-  /** Requests that are in. */
+  /** Number of requests that were let in. */
   get admitted(): number {
     return this.#admission.admitted(GATEWAY);
   }
@@ -113,14 +113,14 @@ function joined(one: Permit, other: Permit): Permit {
 
 interface TenantState {
   running: number;
-  /** Requests that may begin now; grows with time, up to a minute's worth. */
+  /** Requests that may begin now. It grows with time, up to the number for one minute. */
   credit: number;
   at: number;
 }
 
 const MINUTE_MS = 60_000;
 
-/** What each tenant may do by itself, whatever the others do: so many at once, so many a minute. */
+/** Each tenant's own limits: requests at once and requests a minute. */
 class TenantLimits {
   readonly #clock: Clock;
   readonly #states = new Map<string, TenantState>();
@@ -142,7 +142,7 @@ class TenantLimits {
     };
   }
 
-  /** The same, and nothing is taken; undefined where there are no limits. */
+  /** Throws like `acquire`, but counts nothing. Returns undefined for a tenant without limits. */
   check({ name, maxConcurrent, requestsPerMinute }: Tenant): TenantState | undefined {
     if (maxConcurrent === Number.POSITIVE_INFINITY && requestsPerMinute === Number.POSITIVE_INFINITY) return undefined;
     const state = this.#stateOf(name, requestsPerMinute);
@@ -174,7 +174,7 @@ function limited(message: string, retryAfterSecs: number): GatewayError {
   return new GatewayError("rate_limit_exceeded", message, { retryAfterSecs });
 }
 
-/** What a request says of itself, read from its headers when somebody asks. */
+/** An entry that reads priority and patience from the request's headers when they are needed. */
 export class HeaderEntry implements Entry {
   readonly tenant: Tenant;
   readonly #headers: HeaderReader;
@@ -193,14 +193,14 @@ export class HeaderEntry implements Entry {
   }
 }
 
-/** The tenant's class, or a lower one that the client asks for in `x-request-priority`. */
+/** The tenant's priority, or a lower one that the client asks for with `x-request-priority`. */
 export function priorityOf(tenant: Tenant, asked: string | null): Priority {
   const wanted = PRIORITIES.find((name) => name === asked);
   if (!wanted) return tenant.priority;
   return PRIORITIES.indexOf(wanted) > PRIORITIES.indexOf(tenant.priority) ? wanted : tenant.priority;
 }
 
-/** How long the client says that it will wait: the SDKs of OpenAI and Anthropic send their time-out, in seconds. */
+/** How long the client will wait, ms: the SDKs of OpenAI and Anthropic send their time-out in seconds. */
 export function patienceOf(headers: HeaderReader): number {
   const secs = Number(headers.get("x-stainless-timeout") ?? headers.get("x-stainless-read-timeout") ?? "");
   return secs > 0 ? secs * 1000 : Number.POSITIVE_INFINITY;

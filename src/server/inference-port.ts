@@ -24,31 +24,31 @@ export interface InferencePortParts<R extends RouteAddress> {
   readonly clock: Clock;
   readonly hostname: string;
   readonly port: number;
-  /** Other sockets may listen on the same port. */
+  /** Whether other sockets may listen on the same port. */
   readonly reusePort: boolean;
-  /** Client connections that this port may hold at once; changes with what the process may open. */
+  /** Most client connections of this port at once. It changes with the process's limit of open files. */
   readonly maxConnections: () => number;
-  /** Bytes of requests that this port may hold at once. */
+  /** Most bytes of requests that this port holds at once. */
   readonly maxBytesInFlight: number;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly auth: Auth;
   readonly gate: Gate;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
-  /** Routes that are not inference, and who answers them. */
+  /** Routes other than inference, with their handlers. */
   readonly routes: readonly R[];
   readonly answer: (route: R, request: ControlRequest) => Promise<Reply>;
 }
 
 /** The port that clients send inference requests to. Disposing it closes every connection at once. */
 export interface InferencePort extends Disposable, Pick<Listener, "port" | "beginToLeave" | "stopListening"> {
-  /** Requests that have come and not ended. */
+  /** Number of requests that have not ended. */
   readonly active: number;
 }
 
 /**
- * Listens, and puts the data plane and the looks at the process (loop delay, memory) behind the port, with their gauges.
- * Throws what Bun throws where the address cannot be had (EADDRINUSE, EACCES); then nothing is left open.
+ * Opens the port with its data plane, the checks of loop delay and memory, and their gauges. Throws Bun's error if the address
+ * is not available (EADDRINUSE, EACCES); then nothing is left open.
  */
 export function openInferencePort<R extends RouteAddress>(parts: InferencePortParts<R>): InferencePort {
   const { settings, metrics, clock } = parts;

@@ -16,7 +16,7 @@ import { unknownRoute } from "./unknown-route.ts";
 
 type Handler = (request: ClientRequest, requestId: string, params: Readonly<Record<string, string>>) => Promise<Reply>;
 
-/** What a route is known by from outside: its handler may be on another thread. */
+/** The public part of a route. Its handler may be on another thread. */
 export interface RouteAddress {
   readonly method: Method;
   readonly path: string;
@@ -25,11 +25,11 @@ export interface RouteAddress {
 export interface ListenerSettings {
   /** Origins whose pages may call; `*` for all. */
   readonly corsAllowedOrigins: readonly string[];
-  /** Headers that may bring the id of a request, the first that is there. */
+  /** Headers that may have the request's id; the first one present is used. */
   readonly requestIdHeaders: readonly string[];
-  /** After so long without a request a connection is closed, ms; Infinity for never. */
+  /** Time without a request after which a connection is closed, ms; Infinity for never. */
   readonly idleMs: number;
-  /** Connections of one address at once; Infinity for no bound. */
+  /** Most connections of one address at once; Infinity for no bound. */
   readonly maxPerAddress: number;
 }
 
@@ -38,24 +38,23 @@ export interface ListenerDeps<R extends RouteAddress> {
   readonly hostname: string;
   readonly port: number;
   readonly reusePort: boolean;
-  /** Undefined on a port without inference. */
+  /** undefined on a port without inference. */
   readonly dataPlane: DataPlane | undefined;
   readonly routes: readonly R[];
   readonly answer: (route: R, request: ControlRequest) => Promise<Reply>;
-  /** Counts what is held of requests. */
+  /** Counts the bytes that are held of requests. */
   readonly account: ByteBudget;
-  /** Connections at once, which changes with what the process may open. */
+  /** Most connections at once. It changes with the process's limit of open files. */
   readonly maxConnections: () => number;
   readonly metrics: Metrics;
   readonly onDefect: (error: GatewayError, requestId: string) => void;
 }
 
-/** A port that is listened on. */
+/** An open port. */
 export type Listener = Pick<HttpServer, "port" | "connections" | "beginToLeave" | "stopListening" | "stop">;
 
 /**
- * Listens, with the routes by their raw paths. Throws what Bun throws where the address cannot be had (EADDRINUSE,
- * EACCES).
+ * Listens, and routes requests by their raw paths. Throws Bun's error if the address is not available (EADDRINUSE, EACCES).
  */
 export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener {
   const { settings, dataPlane } = deps;
@@ -106,7 +105,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
   });
 }
 
-/** The answer to what is no request: in which API it was meant is not known. */
+/** The answer to bytes that are not a request. Its API is unknown, so it has OpenAI's shape. */
 export function refuse(error: GatewayError): WholeReply {
   return errorReply(error, openaiDialect, crypto.randomUUID());
 }
@@ -118,7 +117,7 @@ function route(table: RouteTable<Handler>, request: ClientRequest, requestId: st
   const handler = match.handlers.get(request.method === "HEAD" ? "GET" : request.method);
   if (handler) return handler(request, requestId, match.params);
   if (isWebSocket(request)) {
-    // Clients that try a WebSocket first go on with POST at once where they are told this, and wait and try again otherwise.
+    // Clients that try a WebSocket first continue with POST at once after this error. After other errors they wait and try again.
     throw new GatewayError("websocket_unsupported", "this route is not spoken over a WebSocket: POST to it", {
       headers: { upgrade: "HTTP/1.1", connection: "upgrade" },
     });
@@ -127,7 +126,7 @@ function route(table: RouteTable<Handler>, request: ClientRequest, requestId: st
   throw new GatewayError("method_not_allowed", `this route takes ${allow.join(", ")}`, { allow });
 }
 
-/** The first message of a WebSocket (RFC 6455, section 4.1). */
+/** Whether the request opens a WebSocket (RFC 6455, section 4.1). */
 function isWebSocket({ method, headers }: ClientRequest): boolean {
   return method === "GET" && headers.get("upgrade")?.toLowerCase() === "websocket";
 }

@@ -108,7 +108,7 @@ test("without a key a page under a name that was resolved to loopback is refused
   const host = "rebind.evil.example:30000";
   expect(isServed({ host, origin: `http://${host}` })).toBe(false);
   expect(isServed({ host, "sec-fetch-site": "same-origin" })).toBe(false);
-  // A program names the gateway as it likes, and so does a proxy that stands before it.
+  // A program may use any name for the gateway, and so may a proxy in front of it.
   expect(isServed({ host })).toBe(true);
   expect(isServed({ host, origin: `http://${host}`, "x-forwarded-for": "10.0.0.1" })).toBe(true);
   expect(isServed({ host, origin: `http://${host}` }, "10.0.0.1")).toBe(true);

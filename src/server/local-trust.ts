@@ -2,11 +2,11 @@ import { GatewayError } from "../errors/errors.ts";
 import type { ClientRequest } from "../transport/downstream.ts";
 
 /**
- * Where no key stands before the administration, being on this machine is what opens it. Three things can pretend to be:
- * a proxy on this machine that speaks for somebody else, a web page in a browser of this machine (CWE-352), and a name
- * of somebody else's that resolves to loopback (DNS rebinding, CWE-350).
+ * Checks that a request comes from this machine, which opens the administration where there is no key. Three senders can
+ * pretend to be this machine: a proxy on it that passes on foreign requests, a web page in a browser on it (CWE-352), and a
+ * foreign name that resolves to loopback (DNS rebinding, CWE-350).
  *
- * `hosts`: names, besides those of loopback, under which the gateway is asked. Throws forbidden.
+ * `hosts`: the gateway's names, in addition to those of loopback. Throws forbidden.
  */
 export function checkLocal(
   { headers, peerAddress }: Pick<ClientRequest, "headers" | "peerAddress">,
@@ -26,9 +26,9 @@ export function checkLocal(
 }
 
 /**
- * Without a key a page under a name that somebody resolved to loopback could talk to the gateway as if it were its own
- * server. Such a request comes from a browser of this machine, with no proxy between, under a host name that is not ours.
- * Throws forbidden.
+ * Without a key, a web page under a foreign name that resolves to loopback could use the gateway like its own server. Its
+ * requests come from a browser on this machine, without a proxy, and under a host name that is not the gateway's. Throws
+ * forbidden for them.
  */
 export function checkNotRebound(
   caller: Pick<ClientRequest, "headers" | "peerAddress">,
@@ -48,7 +48,7 @@ function refuse(reason: string): never {
   throw new GatewayError("forbidden", `${reason}: set \`admin_api_key\`, and send it as \`Authorization: Bearer KEY\``);
 }
 
-/** What proxies add to say for whom, or for which address, they ask. One that adds none of these cannot be told from a program of this machine. */
+/** Headers in which proxies name their client. A proxy that adds none of them looks like a program on this machine. */
 const PROXY_HEADERS = [
   "forwarded",
   "via",
@@ -69,17 +69,17 @@ const PROXY_HEADERS = [
   "x-envoy-original-path",
 ] as const;
 
-/** 127.0.0.0/8, ::1, and the former as IPv6 shows it. */
+/** Whether the address is in 127.0.0.0/8 (also in its IPv6 form) or is ::1. */
 function isLoopbackAddress(address: string): boolean {
   return address === "::1" || /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/i.test(address);
 }
 
-/** Names that mean this machine wherever they are resolved. */
+/** Whether the name always means this machine. */
 function isOwnHost(name: string, hosts: readonly string[]): boolean {
   return name === "localhost" || name.endsWith(".localhost") || isLoopbackAddress(name) || hosts.includes(name);
 }
 
-/** Without port and brackets, in lower case. */
+/** The host name without port and brackets, in lower case. */
 function hostName(host: string): string {
   const name = host.replace(/:\d+$/, "").toLowerCase();
   return name.startsWith("[") ? name.slice(1, -1) : name;

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { Clock } from "../util/clock.ts";
 import { LoopDelay } from "./loop-delay.ts";
 
-/** A clock whose timers fire as late as they are told to. */
+/** A clock whose timers fire late by a given time. */
 class LateClock implements Clock {
   #now = 0;
   #timer: { readonly at: number; readonly action: () => void } | undefined;

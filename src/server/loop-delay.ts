@@ -1,14 +1,15 @@
 import { GatewayError } from "../errors/errors.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 
-/** Between two looks, ms. */
+/** Time between two measurements, ms. */
 const LOOK_MS = 50;
-/** Looks of this time count, ms, and at least so many: a thread that is far behind has few of them in a second. */
+/** Measurements within this time count, ms, but at least a number of them: a thread that is far behind has few in a second. */
 const WINDOW_MS = 1000;
 const LEAST_LOOKS = 20;
 /**
- * Not the 99th percentile: of some twenty looks that is the latest, and one long pause (a body of 64 MiB, a process that was
- * stopped) would have a second of requests refused that could be served. Two late looks never count, three may.
+ * Share of the measurements that must be in time. It is not 0.99: of some twenty measurements that is the worst one, so one long
+ * pause (a body of 64 MiB, a stopped process) would refuse a second of requests that could be served. Two late measurements never
+ * refuse requests; three may.
  */
 const SHARE = 0.9;
 
@@ -18,8 +19,8 @@ interface Look {
 }
 
 /**
- * How late this thread comes to what has happened: one timer, and how long after its time it fires. What a request waits
- * for before the gateway has seen it, and no other bound knows of.
+ * Measures how late the event loop of this thread is: how long after its time a timer fires. Requests wait that long before
+ * the gateway sees them, and no other bound counts this wait.
  */
 export class LoopDelay implements Disposable {
   readonly #maxMs: number;
@@ -29,14 +30,14 @@ export class LoopDelay implements Disposable {
   #ms = 0;
   #cancel: () => void = () => undefined;
 
-  /** `maxMs`: beyond it `check` refuses; Infinity for never. */
+  /** `maxMs`: `check` throws beyond this delay; Infinity for never. */
   constructor(maxMs: number, clock: Clock = systemClock) {
     this.#maxMs = maxMs;
     this.#clock = clock;
     this.#schedule();
   }
 
-  /** Nine looks in ten of the last second were no later than this, ms. */
+  /** Delay that nine in ten measurements of the last second did not exceed, ms. */
   get ms(): number {
     return this.#ms;
   }

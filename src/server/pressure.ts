@@ -9,7 +9,7 @@ export interface PressureSettings {
   readonly maxResidentBytes: number;
 }
 
-/** What the process can still take: how late its event loop is, and how much memory it has. */
+/** The load of the process: how late its event loop is, and how much memory it uses. */
 export class Pressure implements Disposable {
   readonly #loopDelay: LoopDelay;
   readonly #memory: ResidentMemory;
@@ -19,17 +19,17 @@ export class Pressure implements Disposable {
     this.#memory = new ResidentMemory(maxResidentBytes, clock);
   }
 
-  /** How late the event loop comes to what has happened, ms. */
+  /** How late the event loop is, ms. */
   get loopDelayMs(): number {
     return this.#loopDelay.ms;
   }
 
-  /** The memory is full: connections should end with their answers, so that clients come back elsewhere. */
+  /** Whether the memory is full. Answers then close their connection, so that clients come back elsewhere. */
   get isFull(): boolean {
     return this.#memory.isFull;
   }
 
-  /** `others`: requests under way besides the one that is asked for. Throws overloaded, memory_full. */
+  /** `others`: number of other requests in flight. Throws overloaded, memory_full. */
   check(others: number): void {
     this.#loopDelay.check();
     this.#memory.check(others);

@@ -11,13 +11,13 @@ export interface ReadRequest {
   readonly request: Pick<InferenceRequest, "headers" | "signal">;
   readonly body: JsonBody;
   readonly record: RequestRecord;
-  /** The gateway has several models: a request must name one. */
+  /** Whether a request must name a model, because the gateway has several. */
   readonly isModelRequired: boolean;
 }
 
 /**
- * Reads of a body what routing needs: the model, whether the answer is a stream, the bounds of the endpoint's members, and features for
- * the policy. Throws invalid_request, missing_model.
+ * Reads from a body what routing needs: the model, whether the answer is a stream, and features for the policy. Checks the bounds of
+ * the endpoint's members. Throws invalid_request, missing_model.
  */
 export function readRequest({ endpoint, request, body, record, isModelRequired }: ReadRequest): InferenceRequest {
   const { headers, signal } = request;
@@ -32,7 +32,7 @@ export function readRequest({ endpoint, request, body, record, isModelRequired }
 
 function readModel(body: JsonBody, isRequired: boolean): string | undefined {
   const model = body.value("model") ?? body.raw("model");
-  // Engines take an empty name for none, and clients that have no model to name send it.
+  // Engines treat an empty name as none, and clients without a model send it.
   if (typeof model === "string" && model !== "") return model;
   if (model !== undefined && model !== "" && body.value("model") !== null) {
     throw new GatewayError("invalid_request", "model must be a string", { param: "model" });

@@ -1,12 +1,12 @@
 import { GatewayError } from "../errors/errors.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 
-/** Between two looks, ms: one costs 10 µs. */
+/** Time between two measurements, ms; one costs 10 µs. */
 const LOOK_MS = 250;
-/** While it is too much: between two full collections, ms. What was freed is given back to the system by these alone. */
+/** Time between two full garbage collections while the memory is full, ms. Only they give freed memory back to the system. */
 const COLLECT_MS = 2000;
 
-/** What it looks at and may do; a test brings its own. */
+/** How to measure and free the process's memory; tests pass a fake. */
 export interface MemoryOfProcess {
   residentBytes(): number;
   collect(): void;
@@ -18,8 +18,8 @@ const THIS_PROCESS: MemoryOfProcess = {
 };
 
 /**
- * What the process takes of memory, whatever it takes it for: the last bound, before the kernel's, where those on bytes and
- * requests do not see what is held.
+ * Bounds the resident memory of the process, for any use of it. It is the last bound before the kernel's, for memory that the bounds
+ * on bytes and requests do not count.
  */
 export class ResidentMemory implements Disposable {
   readonly #maxBytes: number;
@@ -29,7 +29,7 @@ export class ResidentMemory implements Disposable {
   #collectedAt = Number.NEGATIVE_INFINITY;
   #cancel: () => void = () => undefined;
 
-  /** `maxBytes`: Infinity for no bound, which looks at nothing. */
+  /** `maxBytes`: Infinity for no bound; then nothing is measured. */
   constructor(maxBytes: number, clock: Clock = systemClock, ofProcess: MemoryOfProcess = THIS_PROCESS) {
     this.#maxBytes = maxBytes;
     this.#clock = clock;
@@ -37,14 +37,14 @@ export class ResidentMemory implements Disposable {
     if (maxBytes !== Number.POSITIVE_INFINITY) this.#look();
   }
 
-  /** Connections should end with their answers, so that clients come back elsewhere. */
+  /** Whether the memory is full. Answers then close their connection, so that clients come back elsewhere. */
   get isFull(): boolean {
     return this.#isFull;
   }
 
   /**
-   * `others`: requests under way besides this one. Throws memory_full; not for one that is alone, as a process whose memory
-   * never came back would otherwise serve nobody ever again.
+   * `others`: number of other requests in flight. Throws memory_full, but never for the only request: a process that cannot free
+   * its memory would otherwise never serve again.
    */
   check(others: number): void {
     if (!this.#isFull || others === 0) return;

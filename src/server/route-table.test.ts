@@ -9,7 +9,7 @@ function tableOf(...routes: readonly (readonly [method: Method, path: string])[]
   return table;
 }
 
-/** What the path leads to: the handlers' names, and the values of the variables. */
+/** The match of a path: the handlers' names, and the values of the variables. */
 function found(table: RouteTable<string>, path: string): unknown {
   const match = table.find(path);
   return match ? [[...match.handlers.values()], match.params] : undefined;

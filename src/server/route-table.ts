@@ -1,8 +1,8 @@
 import type { Method } from "./route.ts";
 
-/** What a path leads to. */
+/** The match of a path. */
 export interface Match<H> {
-  /** By method. */
+  /** Handlers by method. */
   readonly handlers: ReadonlyMap<string, H>;
   /** Values of `:name` in the pattern, decoded. */
   readonly params: Readonly<Record<string, string>>;
@@ -16,8 +16,8 @@ interface Pattern<H> {
 const NO_PARAMS: Readonly<Record<string, string>> = {};
 
 /**
- * Finds what a raw path leads to. Nothing of it is decoded or normalised before, so what is matched is what is authorised:
- * `:name` stands for one segment that is not empty, `*` at the end for all that follows.
+ * Finds the route of a raw path. The path is neither decoded nor normalised before, so the path that is matched is the path that
+ * is authorised. `:name` matches one segment that is not empty, `*` at the end matches the rest.
  */
 export class RouteTable<H> {
   readonly #exact = new Map<string, Match<H> & { readonly handlers: Map<string, H> }>();
@@ -54,7 +54,7 @@ export class RouteTable<H> {
   }
 }
 
-/** The values of the variables; undefined where the path does not fit. */
+/** The values of the variables; undefined where the path does not match. */
 function paramsIn(pattern: readonly string[], given: readonly string[]): Record<string, string> | undefined {
   const params: Record<string, string> = {};
   for (const [index, part] of pattern.entries()) {
@@ -69,7 +69,7 @@ function paramsIn(pattern: readonly string[], given: readonly string[]): Record<
   return given.length === pattern.length ? params : undefined;
 }
 
-/** Undefined where it is not an encoding of anything. */
+/** Percent-decodes a value; undefined where the encoding is invalid. */
 function decode(value: string): string | undefined {
   try {
     return decodeURIComponent(value);

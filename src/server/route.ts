@@ -2,26 +2,26 @@ import type { ClientRequest, Reply } from "../transport/downstream.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** Who may call: anybody, clients with the API key, operators. */
+/** Who may call: everybody, clients with the API key, or operators. */
 export type Access = "public" | "serving" | "admin";
 
-/** What a handler gets besides the request. */
+/** Arguments of a handler. */
 export interface Call {
   readonly request: ClientRequest;
   readonly requestId: string;
   /** Values of `:name` in the path, decoded. */
   readonly params: Readonly<Record<string, string>>;
-  /** What follows the question mark, parsed. */
+  /** The parsed query. */
   readonly query: URLSearchParams;
 }
 
 /** One row of the route table. Handlers throw GatewayError. */
 export interface Route {
   readonly method: Method;
-  /** For the raw path: `:name` for a segment, `/*` at the end for the rest. */
+  /** Pattern for the raw path: `:name` for a segment, `/*` at the end for the rest. */
   readonly path: string;
   readonly access: Access;
-  /** Largest body that it reads, bytes; undefined where it reads none. */
+  /** Largest body that the route reads, bytes; undefined where it reads none. */
   readonly maxBodyBytes?: number | undefined;
   readonly handle: (call: Call) => Reply | Promise<Reply>;
 }

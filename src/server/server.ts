@@ -12,13 +12,13 @@ import type { ServingUnits, StartServingUnits } from "./serving-units.ts";
 import { openSidePorts, type SidePortSettings } from "./side-ports.ts";
 
 export interface ServerSettings extends SidePortSettings, ControlRoutesSettings {
-  /** Of the main port, as it is shown. */
+  /** Host name of the main port, as the log shows it. */
   readonly hostname: string;
   readonly auth: AuthSettings;
   readonly gate: GateSettings;
 }
 
-/** What the server needs; an AppContext fits it by shape, but for the settings. */
+/** Parts that the server needs. An AppContext fits it by shape, except for the settings. */
 export interface ServerDeps extends ControlRoutesDeps {
   readonly settings: ServerSettings;
   readonly clock: Clock;
@@ -28,19 +28,19 @@ export interface ServerDeps extends ControlRoutesDeps {
 export interface RunningServer {
   readonly url: string;
   readonly port: number;
-  /** Where the administration has a port of its own. */
+  /** URL of the administration's own port, if it has one. */
   readonly adminUrl: string | undefined;
-  /** Where metrics have a port of their own. */
+  /** URL of the metrics port, if there is one. */
   readonly metricsUrl: string | undefined;
-  /** Lets clients leave, and resolves when all requests have ended; what is left at the end is told that it is cut. */
+  /** Lets requests finish, and resolves when all have ended. Clients that are left at the end get an error. */
   drain(times: DrainTimes): Promise<void>;
   /** Closes every connection at once. */
   stop(): Promise<void>;
 }
 
 /**
- * Listens on all ports; `startUnits` opens the main one. Rejects with what it rejects with, and with what Bun throws where an
- * address cannot be had; then no port is open.
+ * Listens on all ports; `startUnits` opens the main one. Rejects with the error of `startUnits`, or with Bun's error if an address
+ * is not available; then no port is open.
  */
 export async function startServer(deps: ServerDeps, startUnits: StartServingUnits): Promise<RunningServer> {
   const { settings, metrics, logger, clock } = deps;

@@ -8,31 +8,31 @@ import type { Route } from "./route.ts";
 /** Everything that serves inference on the main port: one serving unit on this thread, or one on each of several others. */
 export interface ServingUnits {
   readonly port: number;
-  /** Requests under way. */
+  /** Number of requests in flight. */
   readonly active: number;
-  /** From now on each answer closes its connection. */
+  /** Makes each answer from now on close its connection. */
   beginToLeave(): void;
-  /** Takes no new connection; requests under way go on. */
+  /** Accepts no new connections; requests in flight go on. */
   stopListening(): void;
   /** Ends every request that waits for a worker with this error. */
   failAll(error: GatewayError): void;
-  /** Resolves when every unit knows every change of the registries up to now. */
+  /** Resolves when every unit has all changes of the registries so far. */
   settled(): Promise<void>;
-  /** What units on other threads have counted. */
+  /** The metrics of units on other threads. */
   snapshots(): Promise<MetricsSnapshot[]>;
   /** Closes every connection at once. */
   stop(): Promise<void>;
 }
 
-/** What serving units need of the thread that has the registries and the administration. */
+/** What serving units need from the control thread, which has the registries and the administration. */
 export interface ControlSide {
-  /** Of this thread. Another thread makes its own from the configuration. */
+  /** The check of keys on this thread. Another thread makes its own from the configuration. */
   readonly auth: Auth;
   readonly gate: LocalGate;
   readonly control: ControlApp;
-  /** The routes that are not inference and stand on the main port. */
+  /** The routes of the main port other than inference. */
   readonly routes: readonly Route[];
 }
 
-/** Rejects with what Bun throws where the address cannot be had; then nothing listens. */
+/** Rejects with Bun's error if the address is not available; then nothing listens. */
 export type StartServingUnits = (controlSide: ControlSide) => Promise<ServingUnits>;

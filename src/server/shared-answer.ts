@@ -1,15 +1,15 @@
 import type { Clock } from "../util/clock.ts";
 
 /**
- * The answer to a question that costs somebody else something and that anybody may ask: it is asked once at a time, and what
- * comes of it, an error as well, holds for `keptMs` from then on.
+ * Shares the answer to a costly question that everybody may ask. The question is asked once at a time, and its answer, or its
+ * error, is shared for `keptMs`.
  */
 export class SharedAnswer<T> {
   readonly #ask: () => Promise<T>;
   readonly #keptMs: number;
   readonly #clock: Clock;
   #answer: Promise<T> | undefined;
-  /** Until when the answer holds; Infinity while it is being asked for. */
+  /** Until when the answer is shared; Infinity while the question is open. */
   #until = 0;
 
   constructor(ask: () => Promise<T>, keptMs: number, clock: Clock) {

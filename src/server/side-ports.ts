@@ -15,9 +15,9 @@ export interface Address {
 }
 
 export interface SidePortSettings {
-  /** A port for the administration alone; undefined: it is on the main port. */
+  /** The administration's own port; undefined: it is on the main port. */
   readonly admin: Address | undefined;
-  /** A port for metrics alone; undefined: there is none. */
+  /** The metrics port; undefined: there is none. */
   readonly metrics: Address | undefined;
   readonly reusePort: boolean;
   readonly listener: ListenerSettings;
@@ -33,15 +33,15 @@ export interface SidePortsDeps {
   readonly onDefect: (error: GatewayError, requestId: string) => void;
 }
 
-/** The ports beside the main one, where the configuration asks for them. Disposing closes their connections at once. */
+/** The configured ports in addition to the main one. Disposing closes their connections at once. */
 export interface SidePorts extends Disposable {
   readonly adminUrl: string | undefined;
   readonly metricsUrl: string | undefined;
-  /** Takes no new connection. */
+  /** Accepts no new connections. */
   stopListening(): void;
 }
 
-/** Throws what Bun throws where an address cannot be had; then none is listened on. */
+/** Throws Bun's error if an address is not available; then none of the ports is open. */
 export function openSidePorts(deps: SidePortsDeps): SidePorts {
   const { admin: adminAddress, metrics: metricsAddress } = deps.settings;
   using stack = new DisposableStack();
@@ -67,7 +67,7 @@ function listenForAdmin({ settings, metrics, control, onDefect }: SidePortsDeps,
     settings: settings.listener,
     reusePort: settings.reusePort,
     dataPlane: undefined,
-    // Its own: where requests have taken all there is, workers can still be added.
+    // The administration has its own budget: workers can still be added when requests have used up theirs.
     account: new ByteBudget(settings.maxBodyBytes),
     routes: routesOf(control.routes, "admin", true),
     answer: (route, request) => control.answer(route, request),
@@ -77,10 +77,10 @@ function listenForAdmin({ settings, metrics, control, onDefect }: SidePortsDeps,
   });
 }
 
-/** Scrapers send heads and nothing else, bytes. */
+/** Most bytes held for scrapers, which send only heads. */
 const MAX_SCRAPERS_BYTES = 1_048_576;
 
-/** The path of metrics and no other, without a key: the port that scrapers of other gateways know. */
+/** Listens for metrics only, without a key, on the port that scrapers of other gateways know. */
 function listenForMetrics({ settings, metricsRoute, onDefect }: SidePortsDeps, address: Address): Listener {
   const { path, handle } = metricsRoute;
   return new HttpServer({

@@ -1,6 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
 
-/** What stands below these paths in OpenAI's API, or Azure's, and not here: clients are told which it is. */
+/** Paths of OpenAI's API, or Azure's, that are not built here. The answer names the missing API. */
 const UNBUILT: readonly (readonly [path: string, what: string])[] = [
   ["/v1/audio", "speech and transcription are not built"],
   ["/v1/images", "images are not built"],
@@ -20,10 +20,10 @@ const UNBUILT: readonly (readonly [path: string, what: string])[] = [
   ["/openai/deployments", "Azure's paths are not built: use /v1/chat/completions and name the model in the body"],
 ];
 
-/** Longest path that is repeated to who asked for it. */
+/** Longest path that an answer repeats, characters. */
 const MAX_SHOWN = 200;
 
-/** Why there is no such route: not_implemented where the API is known, else unknown_url. */
+/** The error for an unknown route: not_implemented where the API is known, otherwise unknown_url. */
 export function unknownRoute(path: string): GatewayError {
   const known = UNBUILT.find(([prefix]) => path === prefix || path.startsWith(`${prefix}/`));
   if (known) return new GatewayError("not_implemented", known[1]);

@@ -4,7 +4,7 @@ import type { Route } from "../route.ts";
 import { numbersOf } from "./worker-page.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
-/** What concerns all workers at once: flush their caches, read their loads. */
+/** Routes for all workers at once: flush caches, read loads, profile. */
 export function fleetRoutes(fleet: Fleet): Route[] {
   return [
     { method: "POST", path: "/flush_cache", access: "admin", handle: () => flushCache(fleet) },
@@ -14,7 +14,7 @@ export function fleetRoutes(fleet: Fleet): Route[] {
   ];
 }
 
-/** 200 where every worker flushed, 206 where some did not. */
+/** Answers 200 if every worker flushed, 206 if some did not. */
 async function flushCache(fleet: Fleet): Promise<Reply> {
   const results = await fleet.flushCaches();
   return outcome(results, "all caches flushed", "did not flush", { workers_flushed: countOf(results) });
@@ -54,7 +54,7 @@ function outcome(results: readonly FanOutResult<true>[], all: string, some: stri
   );
 }
 
-/** The engines' own counts; -1 and our count of requests where an engine has none. */
+/** Answers the engines' own counts; -1 and the gateway's count of requests where an engine has none. */
 async function getLoads(fleet: Fleet): Promise<Reply> {
   const results = await fleet.loads();
   const workers = results.map(({ worker, value }) => ({

@@ -6,20 +6,20 @@ import { GatewayError } from "../../errors/errors.ts";
 const MAX_TEXT_BYTES = 1024 * 1024;
 
 /**
- * Paths that callers of the API name: those below one folder, which the operator chose. The gateway reads with rights that
- * its caller need not have, and what it reads comes out again as text and tokens.
+ * Resolves paths that callers of the API name, and allows only those below one folder, which the operator chose. The gateway may
+ * read files that its caller may not, and their contents would come out as text and tokens.
  */
 export class FolderOfPaths {
   readonly #folder: string | undefined;
 
-  /** Without a folder no path is taken. */
+  /** Without a folder every path is refused. */
   constructor(folder: string | undefined) {
     this.#folder = folder;
   }
 
   /**
-   * The real path, links followed. `path` counts from the folder where it is relative. Throws invalid_request with `param`,
-   * the same whether a path outside of the folder exists or not.
+   * The real path, with links followed. A relative `path` begins at the folder. Throws invalid_request with `param`; the error is
+   * equal for paths outside of the folder that exist and that do not.
    */
   async resolve(path: string, param: string): Promise<string> {
     const folder = this.#folder;
@@ -34,7 +34,7 @@ export class FolderOfPaths {
     return real;
   }
 
-  /** The text of a file. Throws invalid_request where it is no file, cannot be read, or is too long. */
+  /** The text of a file. Throws invalid_request if it is not a file, cannot be read, or is too long. */
   async text(path: string, param: string): Promise<string> {
     const real = await this.resolve(path, param);
     const found = await stat(real).catch((cause: unknown) => {

@@ -2,10 +2,10 @@ import { type JsonObject, parseJsonObject } from "../../protocol/json/json.ts";
 import type { ClientRequest } from "../../transport/downstream.ts";
 import { readBody } from "../body.ts";
 
-/** For a few lines of JSON to arrive, ms. */
+/** Time for a small JSON body to arrive, ms. */
 const BODY_TIMEOUT_MS = 10_000;
 
-/** The body of a request that the gateway answers itself. Throws what `readBody` and `parseJsonObject` throw. */
+/** Reads the body of a request that the gateway answers itself. Throws what `readBody` and `parseJsonObject` throw. */
 export async function readJson(request: ClientRequest, maxBytes: number): Promise<JsonObject> {
   const bounds = { maxBytes, timeoutMs: BODY_TIMEOUT_MS, stallMs: BODY_TIMEOUT_MS };
   return parseJsonObject(await readBody(request, bounds));

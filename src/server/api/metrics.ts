@@ -3,7 +3,7 @@ import type { Metrics, MetricsSnapshot } from "../../observability/metrics.ts";
 import type { Route } from "../route.ts";
 import { textReply } from "../../transport/downstream.ts";
 
-/** `GET /metrics`, also served on a port of its own. */
+/** `GET /metrics`, which is also on the metrics port. */
 export function metricsRoute(metrics: Metrics, others: () => Promise<MetricsSnapshot[]>): Route {
   return {
     method: "GET",

@@ -13,12 +13,12 @@ interface ModelCard {
   readonly created: number;
   readonly owned_by: string;
   readonly max_model_len?: number;
-  /** Of a LoRA adapter. */
+  /** For a LoRA adapter: its path. */
   readonly root?: string;
   readonly parent?: string;
 }
 
-/** `GET /v1/models` and one of them, in OpenAI's shape, or Anthropic's for clients that send its version header. */
+/** `GET /v1/models` and `GET /v1/models/{id}`, in OpenAI's shape; in Anthropic's for clients that send its version header. */
 export function modelRoutes(deps: ModelsDeps): Route[] {
   const created = Math.floor(Date.now() / 1000);
   const card = (id: string): ModelCard => describe(deps.workerRegistry, id, created);
@@ -49,13 +49,13 @@ export function modelRoutes(deps: ModelsDeps): Route[] {
   ];
 }
 
-/** The id as it stands in the path, where its slashes may be encoded or not. */
+/** The id in a path; its slashes may be percent-encoded or not. */
 function idIn(path: string): string {
   const raw = path.slice("/v1/models/".length);
   try {
     return decodeURIComponent(raw);
   } catch {
-    // Not an encoding of anything: then it is no model's id either.
+    // The percent-encoding is invalid, so it is no model's id.
     return raw;
   }
 }
@@ -64,7 +64,7 @@ function describe(registry: WorkerRegistry, id: string, created: number): ModelC
   const { workers } = registry.getWorkersForModel(id);
   const worker = workers.find(({ models }) => models.includes(id)) ?? workers[0];
   const card = worker?.info.cards.find((listed) => listed.id === id);
-  // A length that the worker says without a card is that of its main model.
+  // Without a card, the worker's length is its main model's.
   const length = card ? card.maxModelLen : worker?.modelId === id ? worker.info.maxModelLen : undefined;
   return {
     id,

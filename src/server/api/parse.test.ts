@@ -7,7 +7,7 @@ import { readJsonBody } from "../../protocol/json/json-body.ts";
 import { LeaveController } from "../../util/leave-signal.ts";
 import { Parsing } from "./parse.ts";
 
-/** The answer of a route to a body; of an error its code, its param and what it says. */
+/** The answer of a route to a body; for an error its code, param and message. */
 async function ask(path: string, body: unknown): Promise<unknown> {
   try {
     return await new Parsing().parse(await asked(path, body));

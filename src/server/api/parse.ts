@@ -11,14 +11,14 @@ import type { InferenceRequest } from "../../router/router.ts";
 import type { Reply } from "../../transport/downstream.ts";
 import { nextTurn } from "../../util/next-turn.ts";
 
-/** Largest body. Answers of models have some hundred kB at most; the slowest parser takes a second for this. */
+/** Largest body, bytes. Answers of models have some hundred kB at most; the slowest parser needs a second for this size. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
 type Asked = Pick<InferenceRequest, "endpoint" | "body" | "signal">;
 
 /**
- * Tells calls and reasoning from the text of an answer that the client brings: one text at a time, in steps between which
- * everything else on the thread goes on.
+ * Finds calls and reasoning in a text that the client sends. It reads one text at a time, in steps; other work of the thread
+ * runs between the steps.
  */
 export class Parsing {
   #last: Promise<void> = Promise.resolve();
@@ -52,7 +52,7 @@ export class Parsing {
   }
 }
 
-/** Does what was read, with a pause now and then. */
+/** The parsing itself, with pauses. */
 type Work = (pause: () => Promise<void>) => Promise<object>;
 
 /** `{text, tool_call_parser, tools}`. */
@@ -88,13 +88,13 @@ function parserIn<Name extends string>(
   table: Readonly<Record<Name, unknown>>,
   named: (name: string) => Name | undefined,
 ): Name {
-  // SGLang's member is the shorter one.
+  // `parser` is SGLang's name of the member.
   const name = named(fields.string(member) ?? fields.string("parser") ?? "");
   if (name !== undefined) return name;
   throw fields.error(member, `must be one of ${Object.keys(table).join(", ")}`);
 }
 
-/** A tool as in a chat request, or its function alone. */
+/** Reads a tool in the form of a chat request, or only its function. */
 function toolOf(fields: JsonFields): DeclaredTool {
   const declared = fields.object("function") ?? fields;
   return { name: declared.requiredString("name"), parameters: declared.object("parameters")?.json };

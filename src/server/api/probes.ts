@@ -15,10 +15,10 @@ export interface ProbesDeps {
   readonly isDraining: () => boolean;
 }
 
-/** A worker generates a token to say that it can: whoever asks without a key has it do so once in this time, ms. */
+/** How long an answer of `/health_generate` is shared, ms. A worker generates a token for it, and callers need no key. */
 const GENERATES_KEPT_MS = 1000;
 
-/** Is the process alive, may it get traffic, does an engine really generate, and what is behind it. */
+/** Routes that say whether the process lives, whether it may get traffic, whether an engine generates, and what the engines are. */
 export function probeRoutes(deps: ProbesDeps): Route[] {
   const alive = (): Reply => textReply("OK");
   const generates = new SharedAnswer(() => deps.fleet.isAnyHealthy(), GENERATES_KEPT_MS, systemClock);
@@ -39,7 +39,7 @@ async function healthGenerate(generates: SharedAnswer<boolean>): Promise<Reply> 
   return textReply(isHealthy ? "OK" : "the worker is not healthy", { status: isHealthy ? 200 : 503 });
 }
 
-/** A page of the first available worker; where its engine has none, what the registry knows. */
+/** Answers with a page of the first available worker; where its engine has none, with the registry's facts. */
 function info(path: string, what: InfoPage, known: (worker: Worker) => object, fleet: Fleet): Route {
   return {
     method: "GET",

@@ -5,7 +5,7 @@ import type { FolderOfPaths } from "./folder-of-paths.ts";
 import { readJson } from "./json-request.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
-/** What is known of a tokenizer. */
+/** A tokenizer as the API shows it. */
 export interface TokenizerView {
   readonly id: string;
   readonly name: string;
@@ -15,9 +15,9 @@ export interface TokenizerView {
   readonly error?: string;
 }
 
-/** The tokenizers of the gateway, as the API may change them. The registry fits it. */
+/** The tokenizers that the API can change. The registry fits it by shape. */
 export interface TokenizerAdmin {
-  /** Begins to load. Throws invalid_request (409) where the name is taken. */
+  /** Begins to load a tokenizer. Throws invalid_request (409) if the name is in use. */
   add(name: string, source: { readonly path: string; readonly chatTemplate?: string }): TokenizerView;
   list(): readonly TokenizerView[];
   info(idOrName: string): TokenizerView | undefined;
@@ -30,7 +30,7 @@ export interface TokenizersDeps {
   readonly maxBodyBytes: number;
 }
 
-/** Tokenizers by name: the model that a request names. Loaded from a folder on the gateway's machine. */
+/** Routes for tokenizers. Their names are model ids; they are loaded from folders on the gateway's machine. */
 export function tokenizerRoutes(deps: TokenizersDeps): Route[] {
   const { tokenizers, maxBodyBytes } = deps;
   return [

@@ -3,7 +3,7 @@ import { GatewayError } from "../../errors/errors.ts";
 import type { WorkerSpec } from "../../worker/worker-spec.ts";
 import { patchWorkerSpec, readWorkerSpec } from "./worker-body.ts";
 
-/** Code, member and message of the refusal; `taken` where there is none. */
+/** Code, member and message of the refusal; `taken` without one. */
 function outcome(read: () => unknown): string {
   try {
     read();
@@ -57,7 +57,7 @@ test("changes that are small each do not come to more labels than a worker may h
   expect(outcome(() => patchWorkerSpec(before, { labels: labels(60) }))).toBe("taken");
 });
 
-/** For each field of a worker: its name, values that are taken, values that are refused. */
+/** For each field of a worker: its name, accepted values, refused values. */
 const FIELDS: readonly [field: string, good: readonly unknown[], bad: readonly unknown[]][] = [
   ["url", ["http://a:1", "HTTP://A:1/", "http://a:1/v1"], ["ftp://a:1", "http://a:1/x", "http://u:p@a:1", "", 7, null]],
   ["model_id", ["m", "*", "m".repeat(256)], ["", "m".repeat(257), 7, null, ["m"]]],
@@ -94,7 +94,7 @@ const FIELDS: readonly [field: string, good: readonly unknown[], bad: readonly u
 
 describe("POST, PUT and PATCH", () => {
   const before = readWorkerSpec({ url: "http://a:1" });
-  // PUT reads its body as POST does.
+  // PUT and POST read their bodies in the same way.
   const put = (field: string, value: unknown): unknown => readWorkerSpec({ url: "http://a:1", [field]: value });
   const patch = (field: string, value: unknown): unknown => patchWorkerSpec(before, { [field]: value });
 

@@ -10,14 +10,14 @@ import { API_SOURCE, type WorkerSpec } from "../../worker/worker-spec.ts";
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** A worker in the body of `POST` and `PUT`, keys in snake case. Throws invalid_request with the field. */
+/** Reads a worker from the body of `POST` or `PUT`, keys in snake case. Throws invalid_request with the field. */
 export function readWorkerSpec(body: Body): WorkerSpec {
   return specOf(parse(workerSchema, withPathAsLabel(body)), API_SOURCE);
 }
 
 const { shape } = workerSchema;
 
-/** The same fields as in `workerSchema`, with the same bounds, each of which may be absent and then stays as it is. */
+/** The changeable fields of `workerSchema` with the same bounds. An absent field stays unchanged. */
 const patchSchema = z.strictObject({
   url: shape.url.optional(),
   modelId: shape.modelId,
@@ -34,12 +34,12 @@ const patchSchema = z.strictObject({
 const mergedSchema = z.strictObject({ labels: workerLabels });
 
 /**
- * The worker with the fields of a `PATCH` body changed: labels and health settings are merged, other fields replaced.
- * Throws invalid_request with the field.
+ * Applies a `PATCH` body to a worker's spec: labels and health settings are merged, other fields replaced. Throws
+ * invalid_request with the field.
  */
 export function patchWorkerSpec(before: WorkerSpec, body: Body): WorkerSpec {
   const change = parse(patchSchema, withPathAsLabel(body));
-  // A worker has 64 labels at most, also where each change brings only a few.
+  // The merged labels are at most 64, even if each change adds only a few.
   const { labels } = parse(mergedSchema, { labels: { ...before.labels, ...change.labels } });
   return {
     url: change.url ?? before.url,
@@ -56,7 +56,7 @@ export function patchWorkerSpec(before: WorkerSpec, body: Body): WorkerSpec {
   };
 }
 
-/** SGLang's `tokenizer_path` is a label here. */
+/** Turns SGLang's `tokenizer_path` into a label. */
 function withPathAsLabel(body: Body): Body {
   const { tokenizer_path: path, ...rest } = body;
   if (path === undefined || path === null) return body;
@@ -74,7 +74,7 @@ function parse<T>(schema: z.ZodType<T>, body: Body): T {
   throw new GatewayError("invalid_request", told.join("; "), param === undefined ? {} : { param });
 }
 
-/** Throws invalid_request where the body is nested too deep. */
+/** Turns keys into camel case. Throws invalid_request if the body is nested too deep. */
 function keysOf(body: Body): Body {
   try {
     return camelKeys(body);
@@ -87,7 +87,7 @@ function keysOf(body: Body): Body {
   }
 }
 
-/** Fields of a worker in SGLang's API, and where this gateway has what they say. */
+/** Fields of a worker in SGLang's API, and where they are set in this gateway. */
 const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ["reasoning_parser", "it is an option of the gateway here (reasoning_parser)"],
   ["tool_call_parser", "it is an option of the gateway here (tool_call_parser)"],
@@ -101,7 +101,7 @@ function elsewhere({ path, unknownKey }: Complaint): string {
   return where === undefined ? "" : `, ${where}`;
 }
 
-/** Wrong fields that one answer names: a body may have any number of them. */
+/** Most wrong fields that one answer names. */
 const MAX_TOLD = 8;
 
 function paramOf(complaint: Complaint | undefined): string | undefined {

@@ -1,6 +1,6 @@
 import type { Worker } from "../../worker/worker.ts";
 
-/** A worker as the API shows it; its key stays here. */
+/** A worker as the API shows it, without its key. */
 export function workerView(worker: Worker): object {
   const { spec, info } = worker;
   return {
@@ -33,7 +33,7 @@ export function workerView(worker: Worker): object {
   };
 }
 
-/** Since when it is as it is: in its status, or left out by what happened to requests. */
+/** Since when the worker has its status, or is left out. */
 function since({ status, statusSince, trouble }: Worker): number {
   return status === "ready" && trouble ? trouble.since : statusSince;
 }

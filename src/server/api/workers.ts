@@ -23,7 +23,7 @@ export interface WorkersDeps {
   readonly maxBodyBytes: number;
 }
 
-/** Worker management: the REST API, and the seed's three calls for tools that know those. */
+/** Routes for workers: the REST API, and the calls `add_worker`, `remove_worker` and `list_workers` for tools that use those. */
 export function workerRoutes(deps: WorkersDeps): Route[] {
   const { maxBodyBytes } = deps;
   return [
@@ -61,7 +61,7 @@ async function create(deps: WorkersDeps, call: Call): Promise<Reply> {
   return jsonReply(workerView(settled ?? worker), { status: 201, headers: location(worker.id) });
 }
 
-/** A label that makes the gateway read files names what the API may name; one that was there before was allowed then. */
+/** Checks that a label which makes the gateway read files names an allowed path. A label that the worker already had was allowed before. */
 async function admitted({ paths }: WorkersDeps, spec: WorkerSpec, before?: Worker): Promise<WorkerSpec> {
   const path = spec.labels[TOKENIZER_PATH_LABEL];
   if (path === undefined || path === before?.spec.labels[TOKENIZER_PATH_LABEL]) return spec;
@@ -76,7 +76,7 @@ function show(deps: WorkersDeps, call: Call): Reply {
 async function replace(deps: WorkersDeps, call: Call): Promise<Reply> {
   const worker = findActive(deps, call);
   const given = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
-  // Who named the worker first goes on to own it.
+  // The worker still belongs to its first source.
   const spec = await admitted(deps, { ...given, source: worker.spec.source });
   return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
 }
@@ -123,7 +123,7 @@ async function seedRemove(deps: WorkersDeps, call: Call): Promise<Reply> {
   return jsonReply({ success: true, message, worker: null });
 }
 
-/** Says in the answer what was left out of the worker's address. */
+/** Adds to the answer which part of the worker's address was removed. */
 function withUrlNotice(message: string, body: Readonly<Record<string, unknown>>): string {
   const notice = leftOutNotice(stringField(body, "url") ?? "");
   return notice === undefined ? message : `${message}; ${notice}`;
@@ -148,7 +148,7 @@ function find({ workerRegistry }: WorkersDeps, { params }: Call): Worker {
   return worker;
 }
 
-/** One that is leaving can be looked at, and nothing else. */
+/** Finds a worker that is not leaving; a leaving worker can only be looked at. */
 function findActive(deps: WorkersDeps, call: Call): Worker {
   const worker = find(deps, call);
   if (worker.status === "draining") throw new GatewayError("worker_not_found", "this worker is being removed");
