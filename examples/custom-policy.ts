@@ -1,13 +1,30 @@
 import type { Policy } from "../src/policy/policy.ts";
 
-/** Long prompts to the first worker, the others share the rest. Run: pointsman --policy-module examples/custom-policy.ts --policy long_first */
-function create(): Policy {
+interface Options {
+  /** A prompt of more tokens than this is long. */
+  readonly longTokens: number;
+}
+
+/** Reads the pattern's `config`. A zod schema can stand here as well. */
+const options = {
+  parse(given: { readonly longTokens?: unknown }): Options {
+    const { longTokens = 500 } = given;
+    if (typeof longTokens !== "number") throw new Error("long_tokens must be a number");
+    return { longTokens };
+  },
+};
+
+/** Sends long prompts to the first worker; the others share the rest. */
+function create({ longTokens }: Options): Policy {
   let turn = 0;
   return {
     name: "long_first",
-    pick: (candidates, request) =>
-      request.promptTokens > 500 || candidates.length === 1 ? 0 : 1 + (turn++ % (candidates.length - 1)),
+    pick(candidates, { promptTokens }) {
+      if (promptTokens > longTokens || candidates.length === 1) return 0;
+      turn += 1;
+      return 1 + (turn % (candidates.length - 1));
+    },
   };
 }
 
-export default { name: "long_first", create };
+export default { name: "long_first", options, create };

@@ -8,6 +8,8 @@ import { type ConfigKey, configSchema, OPTION_GROUPS, optionMeta } from "../src/
 import { ERRORS, errorRow } from "../src/errors/errors.ts";
 import { METRICS, type MetricRow } from "../src/observability/metrics-table.ts";
 import { REASONING_PARSERS } from "../src/parser/reasoning-parsers.ts";
+import { POLICIES } from "../src/policy/policies.ts";
+import type { PolicyRow } from "../src/policy/define-policy.ts";
 import { TOOL_CALL_PARSERS } from "../src/parser/tool-call-parsers.ts";
 import { type AnyRecord, isRecord, keysOf } from "../src/util/objects.ts";
 import { snakeCase } from "../src/util/case.ts";
@@ -22,8 +24,52 @@ export function pages(): Readonly<Record<string, string>> {
     "docs/errors.md": errorsPage(),
     "docs/metrics.md": metricsPage(),
     "docs/parsers.md": parsersPage(),
+    "docs/policies.md": policiesPage(),
     "config.schema.json": `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
   };
+}
+
+/** The page as it is written by hand, with what is made of the rows and examples between its marks. */
+function policiesPage(): string {
+  const parts: Readonly<Record<string, readonly string[]>> = {
+    policies: policyTable(),
+    options: policyOptions(),
+    "custom-policy": codeOf("custom-policy.ts", "ts"),
+    "learning-policy": codeOf("learning-policy.ts", "ts"),
+  };
+  const page = readFileSync(join(ROOT, "docs/policies.md"), "utf8");
+  return page.replace(
+    /(<!-- made: ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g,
+    (_whole, begin: string, part: string, end: string) => {
+      const lines = parts[part];
+      if (!lines) throw new Error(`docs/policies.md has a place for ${part}, which nothing makes`);
+      return `${begin}\n${lines.join("\n")}\n\n${end}`;
+    },
+  );
+}
+
+function policyTable(): string[] {
+  const rows = POLICIES.map(({ name, aliases, chooses, goodFor }) => {
+    const also = aliases.length > 0 ? `, also ${aliases.map(code).join(", ")}` : "";
+    return `| ${code(name)}${also} | ${chooses} | ${goodFor} |`;
+  });
+  return ["| name | chooses | good for |", "|---|---|---|", ...rows];
+}
+
+function policyOptions(): string[] {
+  const rows = POLICIES.flatMap(({ name, options }: PolicyRow) =>
+    Object.entries(options.shape).map(([key, schema]) => {
+      const value = schema instanceof z.ZodDefault ? code(String(schema.def.defaultValue)) : "none";
+      return `| ${code(name)} | ${code(snakeCase(key))} | ${value} | ${z.globalRegistry.get(schema)?.description} |`;
+    }),
+  );
+  return ["| policy | option | default | |", "|---|---|---|---|", ...rows];
+}
+
+/** An example as it stands in its folder, where tests run it. */
+function codeOf(file: string, language: string): string[] {
+  const text = readFileSync(join(ROOT, "examples", file), "utf8").trimEnd();
+  return [`\`\`\`${language}`, text, "```"];
 }
 
 function parsersPage(): string {

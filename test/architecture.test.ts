@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { ENGINES, engineNamed } from "../src/engine/engines.ts";
+import { POLICY_NAMES } from "../src/policy/policies.ts";
 import { ENDPOINTS, PARSE_ENDPOINTS } from "../src/protocol/endpoints.ts";
 import { exportsOf, importCycles, readSources, threadEntries, unreachable } from "./support/source-graph.ts";
 
@@ -12,6 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "engine-sim",
     "errors",
     "observability",
+    "policy/policies.ts",
     "server/server.ts",
     "server/serving-units.ts",
     "threads/spawn-worker.ts",
@@ -212,6 +214,24 @@ describe("how much a file knows and says", () => {
     const documented = exported.filter(({ isDocumented }) => isDocumented);
     expect(documented.length / exported.length).toBeGreaterThan(0.76);
   });
+});
+
+test("no file outside policy/ names a policy: adding one with its options touches policy/ alone", () => {
+  /** Where a name may stand, and why. */
+  const MAY_NAME: Readonly<Record<string, string>> = {
+    "config/launch-flags.ts": "says which policy takes the place of another gateway's flag",
+    "config/schema.ts": "has the default",
+    "engine/openai/connectors.ts": "has a connector of the name of one",
+  };
+  const named = sources
+    .filter(({ path }) => !path.startsWith("policy/") && !(path in MAY_NAME))
+    .flatMap(({ path, text }) =>
+      // A name of one word is a word as well: only as a text by itself is it the policy.
+      POLICY_NAMES.filter((name) =>
+        new RegExp(name.includes("_") ? `\\b${name}\\b` : `["']${name}["']`).test(text),
+      ).map((name) => `${path} names ${name}`),
+    );
+  expect(named).toEqual([]);
 });
 
 test("the program reaches every file of src/", () => {

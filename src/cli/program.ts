@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
+import { POLICIES, POLICY_NAMES } from "../policy/policies.ts";
 import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
 import { addServeOptions } from "./serve-options.ts";
 
@@ -91,7 +92,7 @@ function createProgram(version: string, commands: Commands, { out, err, columns 
     command.action(() => action(readWords(words, command.args)));
   }
   addSimulations(program, commands);
-  program.addHelpText("after", () => `\n${optionsHelp(serve)}\n${EXAMPLES}`);
+  program.addHelpText("after", () => `\n${optionsHelp(serve)}\n${policiesHelp()}\n${EXAMPLES}`);
   return program;
 }
 
@@ -122,10 +123,16 @@ function optionsHelp(serve: Command): string {
   return `Options of serve (docs/config.md has more on each):\n${help.slice(help.indexOf("\n  -c, --config"))}`;
 }
 
+function policiesHelp(): string {
+  const width = Math.max(...POLICY_NAMES.map((name) => name.length));
+  const lines = POLICIES.map(({ name, chooses }) => `  ${name.padEnd(width)}  ${chooses}`);
+  return `Policies (docs/policies.md has more on each); each chooses:\n${lines.join("\n")}\n`;
+}
+
 const EXAMPLES = `Examples:
   pointsman demo
   pointsman --worker-urls http://gpu1:8000 http://gpu2:8000
-  pointsman --worker-urls grpc://gpu1:50051 --policy shortest_queue --port 8080
+  pointsman --worker-urls grpc://gpu1:50051 grpc://gpu2:50051 --port 8080
   pointsman --pd-disaggregation --prefill http://p1:30000 8998 --decode http://d1:30000
   pointsman check --config pointsman.yaml
 `;

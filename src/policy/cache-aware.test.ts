@@ -69,6 +69,38 @@ describe("affinity", () => {
   });
 });
 
+describe("second attempts", () => {
+  test("are chosen by the hashes of the first one: a prompt is hashed once over three attempts, and for both workers of a pair", () => {
+    const [prefill, decode] = [create(), create()];
+    const workers = fleet(4);
+    let asked = 0;
+    const bytes = Buffer.from(story("long", 5000));
+    const request = requestWith({ promptBytes: () => ((asked += 1), bytes) });
+    let left: readonly Candidate[] = workers;
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      const lost = chosenBy(prefill, left, request);
+      chosenBy(decode, workers, request);
+      left = left.filter((_, index) => index !== lost);
+    }
+    expect(asked).toBe(1);
+    expect(left.length).toBe(1);
+  });
+
+  test("go to the next worker that has seen the prompt, and teach that the third one was sent it", () => {
+    const policy = create();
+    const workers = fleet(3);
+    for (const slot of [0, 1]) chosenBy(policy, workers.slice(slot, slot + 1), prompt(story("ann")));
+    const request = prompt(`${story("ann")} next`);
+    const first = workers[chosenBy(policy, workers, request)];
+    const rest = workers.filter((worker) => worker !== first);
+    const second = rest[chosenBy(policy, rest, request)];
+    expect(new Set([first?.slot, second?.slot])).toEqual(new Set([0, 1]));
+    expect(chosenBy(policy, workers.slice(2), request)).toBe(0);
+    for (const worker of workers.slice(0, 2)) worker.inFlight = 100;
+    expect(chosenBy(policy, workers, request)).toBe(2);
+  });
+});
+
 describe("load", () => {
   test("a worker past its own bound sheds its load, and nobody else loses affinity", () => {
     const policy = create({ balanceAbsThreshold: 4 });

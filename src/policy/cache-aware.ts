@@ -46,8 +46,7 @@ const OPTIONS = z.strictObject({
  */
 export const cacheAware = definePolicy({
   name: "cache_aware",
-  chooses:
-    "the worker that holds the longest prefix of the prompt, as long as its own load allows it; otherwise the least loaded",
+  chooses: "the worker with the longest prefix of the prompt, if its load allows it; else the least loaded",
   goodFor: "chat, agents, shared system prompts",
   nearestTo: {
     prefix_hash: "sends prompts with one beginning to one worker",

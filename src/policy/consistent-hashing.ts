@@ -9,9 +9,8 @@ import type { Candidate, Policy, Random } from "./policy.ts";
 export const consistentHashing = definePolicy({
   name: "consistent_hashing",
   aliases: ["consistent_hash"],
-  chooses:
-    "the worker that the request's routing key (session, user) falls to on a hash ring; without a key the least loaded",
-  goodFor: "sessions that must stay",
+  chooses: "the worker of the session or user, by a hash ring; without one the least loaded",
+  goodFor: "sessions that must stay on one worker",
   nearestTo: {
     manual: "keeps a routing key on one worker",
     sticky_least_loaded: "keeps a session on one worker",

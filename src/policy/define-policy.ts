@@ -15,8 +15,11 @@ export interface PolicyMaker {
   check(options: PolicyOptions): void;
 }
 
+/** Options by key. */
+type PolicyShape = Readonly<Record<string, z.ZodType>>;
+
 /** What a policy says of itself: flags, file keys, `--help`, docs/policies.md and the registry are made of it. */
-interface PolicyDefinition<Name extends string, Shape extends z.ZodRawShape> {
+interface PolicyDefinition<Name extends string, Shape extends PolicyShape> {
   /** As in the configuration. */
   readonly name: Name;
   /** Other names that are taken for it, as other gateways write them. */
@@ -37,10 +40,7 @@ interface PolicyDefinition<Name extends string, Shape extends z.ZodRawShape> {
 }
 
 /** A built-in policy: the maker of its instances, and what it says of itself. */
-export interface PolicyRow<
-  Name extends string = string,
-  Shape extends z.ZodRawShape = z.ZodRawShape,
-> extends PolicyMaker {
+export interface PolicyRow<Name extends string = string, Shape extends PolicyShape = PolicyShape> extends PolicyMaker {
   readonly name: Name;
   readonly aliases: readonly string[];
   readonly chooses: string;
@@ -53,7 +53,7 @@ export interface PolicyRow<
 export const NO_OPTIONS = z.strictObject({});
 
 /** Makes a row of what a policy says of itself. Options are checked by its schema each time that an instance is made. */
-export function definePolicy<const Name extends string, Shape extends z.ZodRawShape>(
+export function definePolicy<const Name extends string, Shape extends PolicyShape>(
   policy: PolicyDefinition<Name, Shape>,
 ): PolicyRow<Name, Shape> {
   const { name, options: schema, create } = policy;

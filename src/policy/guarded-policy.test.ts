@@ -1,7 +1,13 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import { GatewayError } from "../errors/errors.ts";
-import { GuardedPolicy, type PolicyFault, type SelectingPolicy } from "./guarded-policy.ts";
+import {
+  GuardedPolicy,
+  type ModulePolicy,
+  type PolicyFault,
+  type PolicyMethod,
+  type SelectingPolicy,
+} from "./guarded-policy.ts";
 
 const CANDIDATES = [0, 1].map(idleCandidate);
 
@@ -89,4 +95,153 @@ test("create() that throws, and forget() that throws, are told and stop nothing 
   forgetful.forget("w0", 0);
   expect(forgetful.pick(CANDIDATES, requestWith())).toBe(0);
   expect(faults).toEqual(["create() threw Error: not now", "forget() threw Error: cannot forget"]);
+});
+
+interface Guarded {
+  readonly policy: GuardedPolicy;
+  /** What it was said to do wrong. */
+  readonly said: string[];
+  /** Methods that ran, each with whether it had ended when the next one began. */
+  readonly ran: (PolicyMethod | "left")[];
+}
+
+/** The guard around a policy of a module, whatever that is. */
+function guard(inner: object): Guarded {
+  const said: string[] = [];
+  const ran: Guarded["ran"] = [];
+  const policy = new GuardedPolicy({
+    name: "mine",
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what an operator writes need not be of the type
+    create: () => inner as ModulePolicy,
+    onFault: ({ what }) => void said.push(what),
+    watch: { enter: (method) => void ran.push(method), leave: () => void ran.push("left") },
+  });
+  return { policy, said, ran };
+}
+
+const END = { outcome: "answered", ms: 5, usage: undefined } as const;
+
+describe("pick() of a module", () => {
+  test("may return an index, or a choice that says more, which keeps its hooks", () => {
+    const heard: unknown[] = [];
+    const choice = {
+      index: 1,
+      chargeTokens: 12,
+      onFirstToken: (ms: number) => void heard.push(ms),
+      onEnd: (end: object) => void heard.push(end),
+    };
+    expect(guard({ pick: () => 1 }).policy.pick(CANDIDATES, requestWith())).toBe(1);
+    const picked = guard({ pick: () => choice }).policy.pick(CANDIDATES, requestWith());
+    if (typeof picked === "number") throw new Error("no object");
+    expect([picked.index, picked.chargeTokens]).toEqual([1, 12]);
+    picked.onFirstToken?.(3);
+    picked.onEnd?.(END);
+    expect(heard).toEqual([3, END]);
+  });
+
+  test("is called on its own object, and comes before select()", () => {
+    class Mine {
+      readonly best = 1;
+      pick(): number {
+        return this.best;
+      }
+      select(): number {
+        return 0;
+      }
+    }
+    expect(guard(new Mine()).policy.pick(CANDIDATES, requestWith())).toBe(1);
+  });
+
+  test("refuses the request with a Promise, which may be rejected", async () => {
+    const { policy, said } = guard({ pick: () => Promise.reject(new Error("later")) });
+    expect(() => policy.pick(CANDIDATES, requestWith())).toThrow("the routing policy of this model failed");
+    expect(said[0]).toContain("pick() returned a Promise (pick() is called synchronously)");
+    await Bun.sleep(0);
+  });
+
+  test("refuses the request with what is no choice, and says so", () => {
+    const hook = (): void => undefined;
+    for (const wrong of [
+      { index: 2 },
+      { index: "0" },
+      { chosen: 0 },
+      { index: 0, chargeTokens: -1 },
+      { index: 0, chargeTokens: 0.5 },
+      { index: 0, chargeTokens: Number.POSITIVE_INFINITY },
+      { index: 0, chargeTokens: 2 ** 24 + 1 },
+      { index: 0, onEnd: "later" },
+      { index: 0, onFirstToken: 7, onEnd: hook },
+      {
+        get index(): number {
+          throw new Error("no index today");
+        },
+      },
+    ]) {
+      const { policy, said } = guard({ pick: () => wrong });
+      expect(() => policy.pick(CANDIDATES, requestWith())).toThrow("the routing policy of this model failed");
+      expect(said).toEqual([expect.stringMatching(/^pick\(\) (returned an object|threw Error: no index)/)]);
+    }
+  });
+});
+
+describe("hooks of a module", () => {
+  const hooked = (hook: () => unknown): Guarded =>
+    guard({ pick: () => ({ index: 0, onFirstToken: hook, onEnd: hook }), costs: hook, forget: hook });
+  const callAll = ({ policy }: Guarded): readonly number[] => {
+    const picked = policy.pick(CANDIDATES, requestWith());
+    if (typeof picked === "number") throw new Error("no object");
+    picked.onFirstToken?.(1);
+    picked.onEnd?.(END);
+    policy.forget("w0", 0);
+    return policy.costs(CANDIDATES, requestWith());
+  };
+
+  test("that throw are said, and nothing else comes of it", () => {
+    const guarded = hooked(() => {
+      throw new Error("boom");
+    });
+    expect(callAll(guarded)).toEqual([]);
+    expect(guarded.said).toEqual(
+      ["onFirstToken", "onEnd", "forget", "costs"].map((method) => `${method}() threw Error: boom`),
+    );
+  });
+
+  test("that return a Promise are said, and one that is rejected does not end the process", async () => {
+    const guarded = hooked(() => Promise.reject(new Error("later")));
+    expect(callAll(guarded)).toEqual([]);
+    expect(guarded.said.length).toBe(4);
+    expect(guarded.said[1]).toContain("onEnd() returned a Promise");
+    await Bun.sleep(0);
+  });
+
+  test("run under watch, each by its name, and the watch is told when they end however they do", () => {
+    const guarded = hooked(() => {
+      throw new Error("boom");
+    });
+    callAll(guarded);
+    const methods = ["pick", "onFirstToken", "onEnd", "forget", "costs"] as const;
+    expect(guarded.ran).toEqual(methods.flatMap((method) => [method, "left" as const]));
+  });
+
+  test("are none where the choice has none", () => {
+    const { policy, said } = guard({ pick: () => ({ index: 0 }) });
+    const picked = policy.pick(CANDIDATES, requestWith());
+    if (typeof picked === "number") throw new Error("no object");
+    picked.onFirstToken?.(1);
+    picked.onEnd?.(END);
+    policy.forget("w0", 0);
+    expect([policy.costs(CANDIDATES, requestWith()), said]).toEqual([[], []]);
+  });
+});
+
+test("costs of a module are one number for each candidate, or none at all", () => {
+  expect(guard({ pick: () => 0, costs: () => [1, Number.NaN] }).policy.costs(CANDIDATES, requestWith())).toEqual([
+    1,
+    Number.NaN,
+  ]);
+  for (const wrong of [[1], [1, "2"], 7, "cheap"]) {
+    const { policy, said } = guard({ pick: () => 0, costs: () => wrong });
+    expect(policy.costs(CANDIDATES, requestWith())).toEqual([]);
+    expect(said[0]).toContain("and should return 2 numbers");
+  }
 });

@@ -1,12 +1,32 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import { GatewayError, type ErrorCode } from "../errors/errors.ts";
 import { RequestRecord } from "../observability/request-record.ts";
-import type { Picked } from "../policy/policy.ts";
+import type { PickEnd, Picked, PickOutcome } from "../policy/policy.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import { FailedLoad } from "../worker/failed-load.ts";
 import type { Worker } from "../worker/worker.ts";
 import { Attempt, type AttemptedRequest } from "./attempt.ts";
 import { FailureLog } from "./failure-log.ts";
+
+/** A choice that writes down what it hears, and what the ledger says at that time. */
+class Hearing implements Picked {
+  readonly index = 0;
+  readonly chargeTokens: number | undefined;
+  readonly heard: (number | PickEnd)[] = [];
+
+  constructor(chargeTokens?: number) {
+    this.chargeTokens = chargeTokens;
+  }
+
+  onFirstToken(ms: number): void {
+    this.heard.push(ms);
+  }
+
+  onEnd(end: PickEnd): void {
+    this.heard.push(end);
+  }
+}
 
 interface Setup extends FleetSetup {
   readonly worker: Worker;
@@ -14,9 +34,9 @@ interface Setup extends FleetSetup {
   begin(isProbe?: boolean, pick?: Picked): Attempt;
 }
 
-function setUp(): Setup {
+function setUp(workerType: WorkerType = "regular"): Setup {
   const fleet = setUpFleet();
-  const worker = fleet.add("http://one:1", { modelId: "m" });
+  const worker = fleet.add("http://one:1", { modelId: "m", workerType });
   const { clock, ledger, metrics, board: outcomes } = fleet;
   const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
   const failureLog = new FailureLog(silent, clock);
@@ -80,4 +100,103 @@ test("a proof that takes long is not in the way of another one, and counts all t
   expect([state(), setup.ledger.tryAcquireProbe(setup.worker.slot)]).toEqual(["half_open", false]);
   other.end();
   expect(state()).toBe("closed");
+});
+
+describe("the policy that chose the worker", () => {
+  const USAGE = { promptTokens: 9, completionTokens: 4, cachedTokens: 3 };
+
+  test("hears of the first token and of the end, once each and in this order, with times since the worker was charged", () => {
+    const { begin, clock, record } = setUp();
+    clock.advance(100);
+    const pick = new Hearing();
+    const attempt = begin(false, pick);
+    clock.advance(30);
+    attempt.prefillDone();
+    attempt.prefillDone();
+    clock.advance(20);
+    record.tokens = USAGE;
+    attempt.end();
+    attempt.end();
+    attempt.abandon();
+    attempt.prefillDone();
+    expect(pick.heard).toEqual([30, { outcome: "answered", ms: 50, usage: USAGE }]);
+  });
+
+  test("hears only of the end of an answer that comes as a whole", () => {
+    const { begin, clock, record } = setUp();
+    const pick = new Hearing();
+    const attempt = begin(false, pick);
+    clock.advance(70);
+    record.tokens = USAGE;
+    attempt.end();
+    expect(pick.heard).toEqual([{ outcome: "answered", ms: 70, usage: USAGE }]);
+  });
+
+  test("hears how it ended: the worker failed, or nobody waited any more, or the request was wrong", () => {
+    const lost = new GatewayError("upstream_closed", "gone");
+    const ends: readonly (readonly [outcome: PickOutcome, end: (attempt: Attempt) => void])[] = [
+      ["failed", (attempt) => attempt.end(lost)],
+      ["failed", (attempt) => attempt.endUnsure(lost)],
+      ["failed", (attempt) => attempt.end(new GatewayError("upstream_busy", "full"))],
+      ["abandoned", (attempt) => attempt.abandon()],
+      ["abandoned", (attempt) => attempt.end(new GatewayError("client_closed", "left"))],
+      ["abandoned", (attempt) => attempt.end(new GatewayError("upstream_rejected", "bad request"))],
+      ["abandoned", (attempt) => attempt.end(new GatewayError("upstream_stale_socket", "closed as it was sent"))],
+    ];
+    for (const [outcome, end] of ends) {
+      const { begin } = setUp();
+      const pick = new Hearing();
+      end(begin(false, pick));
+      expect(pick.heard).toEqual([{ outcome, ms: 0, usage: undefined }]);
+    }
+  });
+
+  test("finds the ledger as it is without the request when it hears of the end, failed or not", () => {
+    for (const error of [undefined, new GatewayError("client_closed", "left")]) {
+      const { begin, worker } = setUp();
+      const seen: number[][] = [];
+      const see = (): void => void seen.push([worker.inFlight, worker.pendingPromptTokens, worker.decoding]);
+      const attempt = begin(false, { index: 0, onFirstToken: see, onEnd: see });
+      see();
+      attempt.prefillDone();
+      attempt.end(error);
+      expect(seen).toEqual([
+        [1, 7, 0],
+        [1, 0, 1],
+        [0, 0, 0],
+      ]);
+    }
+  });
+
+  test("has the ledger charged what it expects the worker to prefill, also where the attempt failed", () => {
+    const { begin, worker, clock } = setUp();
+    const attempt = begin(false, new Hearing(3));
+    expect(worker.pendingPromptTokens).toBe(3);
+    attempt.end(new GatewayError("upstream_error", "no"));
+    expect(worker.pendingPromptTokens).toBe(3);
+    clock.advance(1100);
+    expect(worker.pendingPromptTokens).toBe(0);
+  });
+
+  test("has the whole prompt charged where it says nothing, and nothing for a decode worker", () => {
+    for (const [type, said, charged] of [
+      ["regular", undefined, 7],
+      ["prefill", undefined, 7],
+      ["prefill", 0, 0],
+      ["decode", undefined, 0],
+      ["decode", 5, 5],
+    ] as const) {
+      const { begin, worker } = setUp(type);
+      begin(false, new Hearing(said));
+      expect([type, said, worker.pendingPromptTokens]).toEqual([type, said, charged]);
+    }
+  });
+
+  test("need not want to hear anything", () => {
+    const { begin, worker } = setUp();
+    const attempt = begin(false, { index: 0, chargeTokens: 2 });
+    attempt.prefillDone();
+    attempt.end();
+    expect(worker.inFlight).toBe(0);
+  });
 });

@@ -1,7 +1,8 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { requestWith } from "../../test/support/candidates.ts";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
-import type { Policy } from "../policy/policy.ts";
+import type { Decision } from "../observability/request-record.ts";
+import type { Picked, PickOutcome, Policy } from "../policy/policy.ts";
 import type { Worker } from "../worker/worker.ts";
 import { type Choice, Selection, type SelectionRequest } from "./selection.ts";
 import type { WorkerType } from "../util/worker-type.ts";
@@ -18,15 +19,15 @@ function add(fleet: FleetSetup, workerType: WorkerType, name: string): Worker {
 }
 
 /** Prefill and decode workers whose names begin with the same letter fit together. */
-function select(fleet: FleetSetup, lost = NOBODY): Selection {
+function select(fleet: FleetSetup, lost = NOBODY, policy = FIRST, request = REQUEST): Selection {
   const leg = (role: "prefill" | "decode"): Choice["legs"]["answer"] => ({
     role,
     snapshot: fleet.registry.getWorkersForModel("m", "http", role),
-    policy: FIRST,
+    policy,
   });
   const fits = (one: Worker, other: Worker): boolean => one.spec.labels["kind"] === other.spec.labels["kind"];
   const { ledger, clock } = fleet;
-  return new Selection({ ledger, clock, random: () => 0, capacityRetryAfterSecs: 5 }, REQUEST, {
+  return new Selection({ ledger, clock, random: () => 0, capacityRetryAfterSecs: 5 }, request, {
     legs: { prefill: leg("prefill"), answer: leg("decode") },
     lost,
     fits,
@@ -131,4 +132,112 @@ test("a proof is given back where the other leg has nobody", () => {
   halfOpen(fleet, prefill);
   expect(() => select(fleet).first()).toThrow("no decode worker can");
   expect(fleet.ledger.tryAcquireProbe(prefill.slot)).toBe(true);
+});
+
+describe("a policy that wants to hear more", () => {
+  interface Curious extends Policy {
+    /** Candidates of each pick, by the names of their hosts. */
+    readonly asked: string[][];
+    readonly ended: PickOutcome[];
+  }
+
+  function curious(choose: (names: readonly string[]) => number = () => 0): Curious {
+    const [asked, ended]: [string[][], PickOutcome[]] = [[], []];
+    return {
+      name: "curious",
+      asked,
+      ended,
+      pick(candidates): number | Picked {
+        const hosts = candidates.map(({ url }) => new URL(url).hostname);
+        asked.push(hosts);
+        const index = choose(hosts);
+        return index < 0 ? index : { index, chargeTokens: 3, onEnd: ({ outcome }) => void ended.push(outcome) };
+      },
+    };
+  }
+
+  test("has its choice go along to the attempt", () => {
+    const fleet = setUpFleet();
+    add(fleet, "prefill", "a1");
+    add(fleet, "decode", "a2");
+    const policy = curious();
+    const { prefill, answer } = select(fleet, NOBODY, policy).first();
+    expect([prefill?.pick?.chargeTokens, answer.pick?.chargeTokens, policy.ended]).toEqual([3, 3, []]);
+  });
+
+  test("is not asked about a worker that is to be proven", () => {
+    const fleet = setUpFleet();
+    const prefill = add(fleet, "prefill", "a1");
+    add(fleet, "decode", "a2");
+    halfOpen(fleet, prefill);
+    const policy = curious();
+    expect(select(fleet, NOBODY, policy).first().prefill?.pick).toBeUndefined();
+    expect(policy.asked).toEqual([["a2"]]);
+  });
+
+  test("hears that a prefill worker was not sent the request, as no decode worker fits", () => {
+    const fleet = setUpFleet();
+    add(fleet, "prefill", "a1");
+    add(fleet, "prefill", "b1");
+    add(fleet, "decode", "b2");
+    const policy = curious();
+    expect(names(select(fleet, NOBODY, policy).first())).toEqual(["b1", "b2"]);
+    expect([policy.asked, policy.ended]).toEqual([[["a1", "b1"], ["b1"], ["b2"]], ["unsent"]]);
+  });
+
+  test("hears that a prefill worker was not sent the request, as it chose no decode worker", () => {
+    const fleet = setUpFleet();
+    add(fleet, "prefill", "a1");
+    add(fleet, "decode", "a2");
+    const policy = curious((hosts) => hosts.indexOf("a1"));
+    expect(() => select(fleet, NOBODY, policy).first()).toThrow("no decode worker can take this request now");
+    expect(policy.ended).toEqual(["unsent"]);
+  });
+
+  test("is asked again about the same workers where these are asked once more", () => {
+    const fleet = setUpFleet();
+    add(fleet, "prefill", "a1");
+    add(fleet, "prefill", "a3");
+    add(fleet, "decode", "a2");
+    const policy = curious();
+    const selection = select(fleet, NOBODY, policy);
+    const chosen = selection.first();
+    const again = selection.again(chosen);
+    expect(names(again)).toEqual(["a1", "a2"]);
+    expect(policy.asked.slice(2)).toEqual([["a1"], ["a2"]]);
+    expect([again.prefill?.pick === chosen.prefill?.pick, again.prefill?.pick?.chargeTokens]).toEqual([false, 3]);
+    const plain = select(fleet);
+    const first = plain.first();
+    expect(plain.again(first)).toEqual(first);
+  });
+
+  test("is asked for costs only where somebody wants to know, and before it chooses", () => {
+    const fleet = setUpFleet();
+    const one = add(fleet, "prefill", "a1");
+    add(fleet, "prefill", "a3");
+    add(fleet, "decode", "a2");
+    const calls: string[] = [];
+    const policy: Policy = {
+      name: "dear",
+      costs: (candidates) => (calls.push("costs"), candidates.map((_, index) => 10 - index)),
+      pick: () => (calls.push("pick"), { index: 0, chargeTokens: 8 }),
+    };
+    select(fleet, NOBODY, policy).first();
+    expect(calls).toEqual(["pick", "pick"]);
+    const decisions: Decision[] = [];
+    select(fleet, NOBODY, policy, { ...REQUEST, record: { decisions } }).first();
+    expect(calls.slice(2)).toEqual(["costs", "pick", "costs", "pick"]);
+    expect(decisions[0]).toEqual({
+      policy: "dear",
+      worker: one.url,
+      candidates: 2,
+      cost: 10,
+      cheapest: [
+        { worker: "http://a3:1", cost: 9 },
+        { worker: "http://a1:1", cost: 10 },
+      ],
+      chargeTokens: 8,
+    });
+    expect(decisions.length).toBe(2);
+  });
 });
