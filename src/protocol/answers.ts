@@ -1,7 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { AnswerPart, OutputPiece, TextLogprob, TokenCount } from "./generation.ts";
 
-/** What one answer said, pieces of a kind put together, in order. */
+/** Pieces of an answer that stand together and are of one kind, joined. */
 export type AnswerBlock = { readonly kind: "content" | "reasoning"; text: string } | CallBlock;
 
 export interface CallBlock {
@@ -9,11 +9,11 @@ export interface CallBlock {
   readonly index: number;
   readonly id: string;
   readonly name: string;
-  /** JSON text, as far as the model wrote it. */
+  /** The JSON text that the model wrote; it may be cut. */
   arguments: string;
 }
 
-/** One answer, whole. */
+/** One answer with all its parts joined. */
 export interface Answer {
   readonly index: number;
   readonly blocks: AnswerBlock[];
@@ -31,7 +31,7 @@ const NO_TOKENS: TokenCount = {
   reasoningTokens: undefined,
 };
 
-/** Keeps the parts of all answers to a request, for those who want them whole. */
+/** Joins the parts of each answer to a request. */
 export class AnswerCollector {
   readonly #answers = new Map<number, Answer>();
 
@@ -45,7 +45,7 @@ export class AnswerCollector {
     answer.finish = part.finish;
   }
 
-  /** In the order of their index. */
+  /** The answers in the order of their index. */
   get answers(): readonly Answer[] {
     return [...this.#answers.values()].sort((a, b) => a.index - b.index);
   }
@@ -80,7 +80,7 @@ function addPiece(blocks: AnswerBlock[], piece: OutputPiece): void {
   }
 }
 
-/** All text of a kind; undefined where there is none. */
+/** All text of one kind in an answer; undefined where it has none. */
 export function textOf(blocks: readonly AnswerBlock[], kind: "content" | "reasoning"): string | undefined {
   const texts = blocks.map((block) => (block.kind === kind ? block.text : "")).join("");
   return texts === "" ? undefined : texts;
@@ -90,7 +90,7 @@ export function callsOf(blocks: readonly AnswerBlock[]): CallBlock[] {
   return blocks.filter((block) => block.kind === "tool_call");
 }
 
-/** Counts tokens over all answers: a prompt once, however many answers it has. */
+/** Adds up the tokens of all answers to a request. The tokens of a prompt with several answers count once. */
 export class UsageTally {
   readonly #counts: TokenCount[] = [];
   readonly #answersPerPrompt: number;
@@ -119,13 +119,13 @@ export class UsageTally {
   }
 }
 
-/** Why an answer ended, for an API that tells calls apart. Throws upstream_stream_error where the engine gave up. */
+/** The finish reason for an API that has `tool_calls` as one. Throws upstream_stream_error where the engine gave the request up. */
 export function endReason(
   finish: NonNullable<AnswerPart["finish"]>,
   hasCalls: boolean,
 ): "stop" | "length" | "tool_calls" | "content_filter" {
   if (finish.reason === "abort") {
-    // Passed on as an end, half an answer would look like a whole one.
+    // With a finish reason half an answer would look like a whole one.
     throw new GatewayError("upstream_stream_error", "the engine gave up this request");
   }
   return finish.reason === "stop" && hasCalls ? "tool_calls" : finish.reason;

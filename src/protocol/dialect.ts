@@ -1,24 +1,24 @@
 import type { ErrorFacts } from "./error-facts.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
-/** What differs between the APIs that clients speak, as data: the shape of an error, and how a stream ends. */
+/** How the APIs that clients speak differ, as data: the shape of an error, and the events around a stream. */
 export interface Dialect {
   readonly name: "openai" | "responses" | "anthropic" | "sglang";
-  /** HTTP status for being at capacity. */
+  /** HTTP status that tells a client that there is no capacity for its request. */
   readonly overloadedStatus: number;
   errorBody(facts: ErrorFacts): object;
-  /** The event that tells of an error within a stream, framed. Nothing follows it. */
+  /** The framed event that ends a stream with an error. */
   errorEvent(facts: ErrorFacts): string;
-  /** Names of events that are the API's own; one of another name may say what it likes, and is left out where it is no JSON. */
+  /** Matches the names of the API's own events. An event of another name is left out of the stream where it is not JSON. */
   readonly eventNames: RegExp;
-  /** Follows a stream that a worker sends. */
+  /** Makes a reader for one stream of a worker. */
   createStreamReader(): StreamReader;
-  /** Sent where an answer was whole but the worker left the end marker out; undefined where that cannot be told. */
+  /** Event that the gateway adds to a whole answer whose worker left out the end marker; undefined where a whole answer cannot be told. */
   readonly endEvent: string | undefined;
-  /** Sent after the last event, where the API has more to say than that; undefined where it has not. */
+  /** Event that the gateway adds behind the last one, where the API asks for it; undefined where it does not. */
   readonly closingEvent: string | undefined;
-  /** Sent on silence, so that nothing on the way takes the connection for dead; where it is no whole event it is a whole line. */
+  /** Bytes sent while a worker is silent, so that no proxy takes the connection for dead: a whole event, or a whole line of one. */
   readonly keepAliveEvent: string;
-  /** Response headers that carry the request id. */
+  /** Names of the response headers that carry the request id. */
   readonly requestIdHeaders: readonly string[];
 }

@@ -1,18 +1,18 @@
 import type { GatewayError } from "../errors/errors.ts";
 
-/** What a dialect needs to write an error in its own shape. */
+/** What a dialect needs to write an error in the shape of its API. */
 export interface ErrorFacts {
   readonly code: string;
   readonly message: string;
   readonly param: string | undefined;
-  /** What a program can read of it. */
+  /** Facts for programs, for APIs that have a place for them. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
   readonly openaiType: string;
   readonly anthropicType: string;
   readonly requestId: string;
 }
 
-/** `requestId`: the one that the client sees. */
+/** `requestId` is the id that the client sees in the head of the answer. */
 export function errorFacts(error: GatewayError, requestId: string): ErrorFacts {
   const { row, details } = error;
   return {
@@ -26,7 +26,7 @@ export function errorFacts(error: GatewayError, requestId: string): ErrorFacts {
   };
 }
 
-/** Source: Anthropic API reference, errors; for statuses that a worker chose. */
+/** Anthropic's types for statuses that a worker chose. Source: Anthropic API reference, errors. */
 const ANTHROPIC_TYPE_BY_STATUS: ReadonlyMap<number, string> = new Map([
   [403, "permission_error"],
   [404, "not_found_error"],

@@ -1,26 +1,25 @@
 import { BACKSLASH, QUOTE, SPACE } from "../util/ascii.ts";
 
-/** Members whose text is all that differs between most events of a stream. */
+/** What stands before the text of a token. Most events of a stream differ in this text only. */
 const MARKS = ['"content":"', '"text":"'] as const;
-/** Longer texts are parsed: they are rare, and looking at each of their bytes here costs more. */
+/** An event with a longer text is parsed. Such texts are rare, and parsing costs less than looking at each of their bytes here. */
 const MAX_TEXT = 256;
-/** Events that were parsed in a row before nothing more is learnt: that stream's events are all different. */
+/** After so many parsed events in a row the template learns no more: the events of such a stream are all different. */
 const MAX_MISSES = 32;
 
 const NO_BYTES = new DataView(new ArrayBuffer(0));
 
 /**
- * Knows an event by the one before, by its bytes. JSON that is another JSON's with a different text between the same two
- * quotes is JSON as that one was and says the same but for this text: it need not be parsed to know what it means, nor be
- * looked through for where it ends.
+ * Recognises an event that has the bytes of an earlier one, with another text between the same two quotes. Such an event is
+ * JSON, as the earlier one was, and means the same except for its text. So nobody has to parse it or to search for its end.
  */
 export class EventTemplate {
-  /** What stands before the text, and behind it: in one array, as a stream's memory is cold when its next event comes. */
+  /** The bytes before the text and those behind it. They are in one array, as a stream's memory is cold when its next event comes. */
   #around: DataView = NO_BYTES;
   #split = 0;
   #misses = 0;
 
-  /** Where the event ends that begins at `from`, if it is the last learnt one with another text; else -1. */
+  /** Index behind the event that begins at `from`, where it is the learnt one with another text; else -1. */
   endOf(bytes: DataView, from: number, to: number): number {
     const around = this.#around;
     const split = this.#split;
@@ -37,7 +36,7 @@ export class EventTemplate {
     return at + after;
   }
 
-  /** `data` is JSON, and what it means depends on the text after a mark in no way. */
+  /** Learns an event. `data` must be JSON whose meaning does not depend on the text behind a mark. */
   learn(data: string): void {
     this.#misses += 1;
     if (this.#misses > MAX_MISSES) return;
@@ -46,7 +45,7 @@ export class EventTemplate {
       if (at < 0) continue;
       const from = at + mark.length;
       const to = data.indexOf('"', from);
-      // An escape before the quote: it may be one of the text.
+      // The quote may be part of the text where an escape stands before it.
       if (to < 0 || data.slice(from, to).includes("\\")) return;
       const around = new TextEncoder().encode(`data: ${data.slice(0, from)}${data.slice(to)}\n\n`);
       this.#around = new DataView(around.buffer, 0, around.length);
@@ -55,13 +54,13 @@ export class EventTemplate {
     }
   }
 
-  /** What follows may mean something else. */
+  /** Forgets the learnt event, as the next events may mean something else. */
   forget(): void {
     this.#split = 0;
   }
 }
 
-/** Four bytes at a time: most of an event is looked at here, and byte by byte takes twice as long. */
+/** Compares four bytes at a time. Most bytes of an event are compared here, and byte by byte takes twice as long. */
 function isSame(bytes: DataView, start: number, others: DataView, othersStart: number, length: number): boolean {
   let index = 0;
   for (; index + 4 <= length; index += 4)

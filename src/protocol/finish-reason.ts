@@ -1,8 +1,8 @@
 import { isJsonObject } from "./json/json.ts";
 
 /**
- * Whether a `finish_reason` says that its answer is over. Some engines write "" or the word "null" into every event, where
- * the API has null. SGLang's `/generate` has an object with the reason as its `type`.
+ * Whether a `finish_reason` says that the answer is over. Where the API has null, some engines write "" or the word "null" into
+ * every event. SGLang's `/generate` writes an object whose `type` is the reason.
  */
 export function isFinishReason(value: unknown): boolean {
   if (isJsonObject(value)) return isFinishReason(value["type"]);

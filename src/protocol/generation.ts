@@ -1,21 +1,21 @@
 /**
- * What a request asks of an engine that speaks tokens, and what such an engine answers, whichever API the client speaks.
- * The readers and writers of `openai/`, `anthropic/` and `sglang/` turn bodies into the former and the latter into bodies.
+ * A request to an engine that speaks tokens, and the answer of such an engine, in a form that no API has of its own. Readers in
+ * `openai/`, `anthropic/` and `sglang/` make such a request from a body; writers there make a body from such an answer.
  */
 
-/** One conversation as chat templates take it. */
+/** A conversation as chat templates take it. */
 export interface ChatPrompt {
   /**
-   * In OpenAI's shape, whichever API they came in: text is a string or a list of `{type: "text", text}`, arguments of calls
-   * are a JSON text or an object, reasoning of earlier answers is `reasoning_content`.
+   * Messages of every API in the shape of OpenAI's: text is a string or a list of `{type: "text", text}`, arguments of calls
+   * are a JSON text or an object, and the reasoning of an earlier answer is `reasoning_content`.
    */
   readonly messages: readonly Readonly<Record<string, unknown>>[];
-  /** Tools that the model may call, in OpenAI's shape; undefined where there are none. */
+  /** Tools that the model may call; undefined for none. */
   readonly tools: readonly ToolSpec[] | undefined;
   readonly addGenerationPrompt: boolean;
   readonly continueFinalMessage: boolean;
   readonly documents: readonly unknown[] | undefined;
-  /** `chat_template_kwargs` and what the API has of its own for them (`reasoning_effort`, thinking). */
+  /** Variables for the template: `chat_template_kwargs`, and what members such as `reasoning_effort` say. */
   readonly kwargs: Readonly<Record<string, unknown>>;
 }
 
@@ -28,27 +28,27 @@ export interface ToolSpec {
 }
 
 export type Prompt =
-  /** Special tokens that the tokenizer puts around a text are added where the request does not say otherwise. */
+  /** `addSpecialTokens`: whether the tokenizer's own special tokens are put around the text. */
   | { readonly kind: "text"; readonly text: string; readonly addSpecialTokens: boolean }
   | { readonly kind: "ids"; readonly ids: readonly number[] }
   | { readonly kind: "chat"; readonly chat: ChatPrompt };
 
-/** Undefined: what the model's own defaults say, else the engine's. */
+/** How tokens are chosen. What is undefined is the model's own default, or else the engine's. */
 export interface Sampling {
   readonly temperature: number | undefined;
   readonly topP: number | undefined;
-  /** -1: all tokens. */
+  /** -1 stands for all tokens. */
   readonly topK: number | undefined;
   readonly minP: number | undefined;
   readonly frequencyPenalty: number | undefined;
   readonly presencePenalty: number | undefined;
   readonly repetitionPenalty: number | undefined;
   readonly seed: number | undefined;
-  /** By token id. */
+  /** Added to the logit of a token, by its id. */
   readonly logitBias: ReadonlyMap<number, number> | undefined;
 }
 
-/** What the text must be. */
+/** What the engine forces the text to be. */
 export type Constraint =
   | { readonly kind: "json_schema"; readonly schema: string }
   | { readonly kind: "json_object" }
@@ -58,23 +58,23 @@ export type Constraint =
   | { readonly kind: "choice"; readonly choices: readonly string[] };
 
 /**
- * With `none` and `auto` the model writes in its own form, and no tool is offered with `none`. The others come with a
- * constraint that makes the text JSON, to be parsed as `form` says and not in the model's own form.
+ * Whether the model may call tools. With `none` it is told of no tool, and with `auto` it calls tools in its own form. The other
+ * two come with a constraint that makes the text JSON, which is parsed as `form` says.
  */
 export type ToolChoice =
   | { readonly kind: "none" | "auto" }
-  /** A list of `{name, parameters}`, one at least. */
+  /** The text is a list of at least one `{name, parameters}`. */
   | { readonly kind: "required"; readonly form: "json_calls" }
-  /** The arguments of this function. */
+  /** The text is the arguments of this function. */
   | { readonly kind: "function"; readonly name: string; readonly form: "json_arguments" };
 
 export interface GenerationRequest {
-  /** One, or a batch (completions, /generate). */
+  /** One prompt; several in a batch of completions or /generate. */
   readonly prompts: readonly Prompt[];
-  /** Answers to each prompt. */
+  /** Number of answers to each prompt. */
   readonly n: number;
   readonly sampling: Sampling;
-  /** Undefined: as much as fits. */
+  /** Undefined for as many tokens as fit. */
   readonly maxTokens: number | undefined;
   readonly minTokens: number | undefined;
   readonly stop: readonly string[];
@@ -82,29 +82,29 @@ export interface GenerationRequest {
   readonly includeStop: boolean;
   readonly ignoreEos: boolean;
   readonly skipSpecialTokens: boolean;
-  /** Log-probabilities of what is generated, with so many alternatives each; undefined where not asked for. */
+  /** Asks for log-probabilities of the generated tokens, each with `top` alternatives. */
   readonly logprobs: { readonly top: number } | undefined;
-  /** The same of the prompt, from this token on. */
+  /** Asks for log-probabilities of the prompt's tokens from index `from` on. */
   readonly promptLogprobs: { readonly top: number; readonly from: number } | undefined;
-  /** The prompt stands before the answer: the writer needs `AnswerHead.promptTexts`. */
+  /** The answer begins with the prompt, which the writer takes from `AnswerHead.promptTexts`. */
   readonly echo: boolean;
   readonly constraint: Constraint | undefined;
   readonly toolChoice: ToolChoice;
   readonly parallelToolCalls: boolean;
-  /** Whether reasoning is told apart from the answer, where the model's parser can. */
+  /** Whether the answer has its reasoning apart from its content, where a parser can tell them apart. */
   readonly separateReasoning: boolean;
   readonly priority: number | undefined;
   readonly loraId: string | undefined;
 }
 
-/** Probability of one token, natural logarithm, and of those that it was chosen from. */
+/** Natural logarithm of the probability of a token and of its alternatives. */
 export interface TokenLogprob {
   readonly id: number;
   readonly logprob: number | undefined;
   readonly top: readonly { readonly id: number; readonly logprob: number }[];
 }
 
-/** Why a sequence ended. */
+/** Why an engine ended a sequence. */
 export type FinishReason = "stop" | "length" | "tool_calls" | "abort" | "content_filter";
 
 export interface TokenCount {
@@ -123,7 +123,7 @@ export type OutputPiece =
   /** The next fragment of the JSON arguments of the call with that index. */
   | { readonly kind: "tool_arguments"; readonly index: number; readonly text: string };
 
-/** A token with its text, for what clients see of log-probabilities. */
+/** Log-probability of a token and its alternatives, with their texts. */
 export interface TextLogprob {
   readonly token: string;
   readonly bytes: readonly number[];
@@ -137,7 +137,7 @@ export interface TextLogprob {
   }[];
 }
 
-/** What has come of one answer since the last time, ready to be written in the client's API. */
+/** What has come of one answer since its last part. */
 export interface AnswerPart {
   readonly index: number;
   readonly pieces: readonly OutputPiece[];
@@ -154,26 +154,26 @@ export interface AnswerHead {
   readonly model: string;
   /** Unix time, s. */
   readonly created: number;
-  /** Unix time as it is then, s. */
+  /** The Unix time at the moment of the call, s. */
   readonly now: () => number;
-  /** Text of each prompt, where `echo` is asked for. */
+  /** Text of each prompt, where the request asks for `echo`. */
   readonly promptTexts?: readonly string[];
 }
 
-/** Writes one answer, with all its choices, in the shape of an API; one instance a request. */
+/** Writes the answers to one request in the shape of an API. */
 export interface AnswerWriter {
-  /** Events for what has come, empty where there is nothing to tell yet. Only for streams. */
+  /** Takes a part. In a stream the result is its events; empty where the part makes none. */
   part(part: AnswerPart): string;
-  /** Events after the last part: closing events, usage where asked for, the end marker. Only for streams. */
+  /** Streams only: the events behind the last part, which are closing events, usage where asked for, and the end marker. */
   end(): string;
-  /** The same parts as one JSON text. Only where the answer is not streamed; `part` has been called for all of it. */
+  /** Whole answers only: the JSON text of all parts that `part` has taken. */
   whole(): string;
 }
 
-/** A request of any API, understood. */
+/** A request of any API after its body was read. */
 export interface ApiRequest {
   readonly generation: GenerationRequest;
   readonly isStream: boolean;
-  /** Of the answer in the same API, streamed or whole as it was asked for. */
+  /** Makes the writer of the answers in the request's API. */
   createWriter(head: AnswerHead): AnswerWriter;
 }

@@ -5,10 +5,10 @@ import { CLOSE_BRACKET } from "../util/ascii.ts";
 const NO_BYTES = new Uint8Array(0);
 
 /**
- * The prompt of a request as bytes: the members that make it, in the order in which templates render them, as they stand
- * in the body and without the bracket that closes a list. A client writes the same conversation in the same bytes, so the
- * next turn begins with the bytes of the last one; nothing is decoded, and with one member nothing is copied. A line that coding
- * agents change with every request is left out.
+ * The prompt of a request as bytes, for policies that look at its beginning: the bytes of the given members, in the order in
+ * which templates render them. The bracket that closes a list is left out, so the next turn of a conversation begins with the
+ * bytes of the last one. So is the line that coding agents change with every request. Nothing is decoded, and one member alone
+ * is not copied.
  */
 export function promptOf(body: JsonBody, members: readonly string[]): Uint8Array {
   let only: Uint8Array | undefined;

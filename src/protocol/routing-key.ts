@@ -2,10 +2,10 @@ import { isJsonObject, stringField } from "./json/json.ts";
 import type { JsonBody } from "./json/json-body.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
 
-/** Headers that name what a client wants to be routed by, first found first. Request ids are not among them: they differ with each request. */
+/** Headers that may hold the routing key; the first that is there counts. Request ids are not among them, as each request has another. */
 export const ROUTING_KEY_HEADERS = ["x-routing-key", "x-smg-routing-key", "x-session-id", "x-user-id"] as const;
 
-/** The session or user that a request belongs to, or undefined. Header before body; a key is cut at 256 characters. */
+/** The session or user that a request belongs to, from a header or else from the body; undefined where neither names one. Cut to 256 characters. */
 export function readRoutingKey(headers: HeaderReader, body: JsonBody): string | undefined {
   for (const name of ROUTING_KEY_HEADERS) {
     const value = headers.get(name);

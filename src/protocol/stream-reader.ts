@@ -4,28 +4,28 @@ import type { ErrorFacts } from "./error-facts.ts";
 import type { EventTemplate } from "./event-template.ts";
 import { mergeUsage, readUsage, type Usage } from "./usage.ts";
 
-/** An error that the engine told within a stream. */
+/** An error that an engine tells within a stream. */
 export interface EngineFailure {
   readonly message: string;
-  /** HTTP status that the engine meant, where it said one. */
+  /** HTTP status that the engine names; undefined where it names none. */
   readonly status: number | undefined;
 }
 
-/** What an event of a stream means for who passes it on. */
+/** What a stream's event means to the relay that passes it on. */
 export type EventMeaning =
   | { readonly kind: "data" }
-  /** Says that the connection lives, and nothing of the answer. */
+  /** The event only keeps the connection alive. */
   | { readonly kind: "aside" }
-  /** The last one: nothing follows it. */
+  /** The event is the last one. */
   | { readonly kind: "end" }
-  /** Not passed on as it is; nothing follows it. */
+  /** The event tells of an error. It is the last one, and the relay writes its own error event in its place. */
   | { readonly kind: "failure"; readonly failure: EngineFailure };
 
 export const DATA: EventMeaning = { kind: "data" };
 export const ASIDE: EventMeaning = { kind: "aside" };
 export const END: EventMeaning = { kind: "end" };
 
-/** The marker behind the last event of most APIs; some workers write white space around it. */
+/** Whether the data are the end marker of most APIs. Some workers write white space around it. */
 export function isEndMarker(data: string): boolean {
   return data === END_MARKER || (data.length <= LONGEST_MARKER && data.trim() === END_MARKER);
 }
@@ -33,23 +33,23 @@ export function isEndMarker(data: string): boolean {
 const END_MARKER = "[DONE]";
 const LONGEST_MARKER = 32;
 
-/** Follows one stream, event by event. */
+/** Reads the events of one stream in their order. */
 export interface StreamReader {
   /**
-   * `name` is the `event:` field, `data` the data lines joined, and `value` the data where they have been parsed already.
-   * Throws SyntaxError where data is not what the API has.
+   * Reads one event. `name` is its `event:` field, `data` its joined data lines, and `value` its parsed data where somebody has
+   * parsed them already. Throws SyntaxError where the data are not what the API sends.
    */
   onEvent(name: string | undefined, data: string, value?: JsonObject): EventMeaning;
-  /** Knows events that need no reading. */
+  /** Recognises events that need not be read. */
   readonly known?: EventTemplate;
-  /** So many answers have said why they stopped, and none runs on, so that only the end marker can be missing. */
+  /** Whether at least `answers` answers have said why they stopped and none runs on: then only the end marker can be missing. */
   hasFinished(answers: number): boolean;
   readonly usage: Usage | undefined;
-  /** The event that tells of an error at this point of the stream, where it is another than the dialect's. */
+  /** The event that tells of an error at this point of the stream, for APIs in which it depends on what came before. */
   errorEvent?(facts: ErrorFacts): string;
 }
 
-/** Data as an object. Throws SyntaxError. */
+/** Parses data that must be an object. Throws SyntaxError. */
 export function parseEvent(data: string): JsonObject {
   const value: unknown = JSON.parse(data);
   if (!isJsonObject(value)) throw new SyntaxError("an event must be an object");
@@ -74,8 +74,8 @@ export class UsageKeeper {
 }
 
 /**
- * `{error: {message, code}}`, `{error: "text"}`, `{object: "error", message, code}`: as OpenAI, SGLang and older vLLM say it;
- * or whatever comes as an event of that name.
+ * The error that an event tells of; undefined where it tells of none. OpenAI writes `{error: {message, code}}`, SGLang
+ * `{error: "text"}` and older vLLM `{object: "error", message, code}`; an event named `error` is an error whatever it says.
  */
 export function engineFailure(event: JsonObject, name?: string): EngineFailure | undefined {
   const error = errorIn(event) ?? (name === "error" ? event : undefined);
@@ -87,7 +87,7 @@ export function engineFailure(event: JsonObject, name?: string): EngineFailure |
   };
 }
 
-/** An error that is empty beside other members is none: some engines write one into every event. */
+/** The error in an event. An empty `error` beside other members counts for nothing, as some engines write one into every event. */
 function errorIn(event: JsonObject): JsonObject | undefined {
   const { error } = event;
   if (event["object"] === "error") return isJsonObject(error) ? error : event;
@@ -100,13 +100,13 @@ function isAlone(event: JsonObject): boolean {
   return Object.keys(event).length === 1;
 }
 
-/** Which answers of a stream have said why they stopped. */
+/** Remembers which answers of a stream have said why they stopped. */
 export class FinishedAnswers {
-  /** By index, answers that have begun and have not said why they stopped. */
+  /** Indices of the answers that have begun and not said why they stopped. */
   readonly #running = new Set<number>();
   readonly #finished = new Set<number>();
 
-  /** An event of this answer, and what it has as the reason. True where the answer runs on. */
+  /** Notes an event of the answer `index` and its finish reason. True where the answer runs on. */
   read(index: number, reason: unknown): boolean {
     if (!isFinishReason(reason)) {
       this.#running.add(index);

@@ -2,28 +2,28 @@ import type { JsonFields } from "./json/json-fields.ts";
 import type { Constraint, ToolChoice, ToolSpec } from "./generation.ts";
 import { isJsonObject } from "./json/json.ts";
 
-/** What a client asks of the tools, in any API. */
+/** What a request of any API says of tool choice. */
 export interface AskedChoice {
   readonly kind: "none" | "auto" | "required" | "function";
-  /** The one function that must be called. */
+  /** With `function`: the name of the function that must be called. */
   readonly name?: string;
-  /** Where not all tools may be called. */
+  /** Names of the tools that may be called; undefined where all may. */
   readonly allowed?: readonly string[];
 }
 
 export interface ToolUse {
-  /** What the model is told of; undefined where it is told of none. */
+  /** The tools that the model is told of; undefined for none. */
   readonly tools: readonly ToolSpec[] | undefined;
   readonly toolChoice: ToolChoice;
-  /** Makes the text a call, where one must be made. */
+  /** Forces the model to write a call, where the request demands one. */
   readonly constraint: Constraint | undefined;
 }
 
 const NO_TOOLS: ToolUse = { tools: undefined, toolChoice: { kind: "none" }, constraint: undefined };
 
 /**
- * Tools as the choice leaves them: none of them, those that are allowed, or the one that must be called. `fields` and `name`
- * say where the choice stands. Throws invalid_request for a choice among tools that are not there.
+ * Decides which of the declared tools the model is told of, and whether it must call one. `fields` and `name` say where in the
+ * body the choice stands, for errors. Throws invalid_request for a choice that names a tool which is not declared.
  */
 export function toolUse(
   declared: readonly ToolSpec[],
@@ -67,7 +67,7 @@ function argumentsOf({ parameters }: ToolSpec): Schema {
   return parameters ?? { type: "object", properties: {} };
 }
 
-/** A list of `{name, parameters}` in which each name goes with its own parameters. */
+/** Schema of a list of `{name, parameters}` in which each tool's name goes with its own parameters. */
 function callsOf(tools: readonly ToolSpec[], isParallel: boolean): Schema {
   return {
     type: "array",
@@ -86,7 +86,7 @@ function callsOf(tools: readonly ToolSpec[], isParallel: boolean): Schema {
   };
 }
 
-/** A schema that has been put into another one: what its references call the root is now at `root`. */
+/** A copy of a schema that is put into another one: references to its root (`#`) become references to `root`. */
 function moveReferences(schema: unknown, root: string): unknown {
   if (Array.isArray(schema)) return schema.map((entry) => moveReferences(entry, root));
   if (!isJsonObject(schema)) return schema;
@@ -100,7 +100,7 @@ function moveReferences(schema: unknown, root: string): unknown {
   );
 }
 
-/** Name, description and schema of a function, whatever the API calls the schema. */
+/** Reads a function. `schemaName` is the member that holds the schema of its arguments, which each API names differently. */
 export function readTool(fields: JsonFields, schemaName: string): ToolSpec {
   const name = fields.requiredString("name");
   return {
@@ -111,7 +111,7 @@ export function readTool(fields: JsonFields, schemaName: string): ToolSpec {
   };
 }
 
-/** Throws invalid_request where two tools have the same name: a call could not be told to be of either. */
+/** Throws invalid_request where two tools have the same name, as a call of that name could mean either. */
 export function refuseDoubles(tools: readonly ToolSpec[], fields: JsonFields): void {
   const seen = new Set<string>();
   for (const [index, { name }] of tools.entries()) {

@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject, numberField, objectField } from "./json/json.ts";
 
-/** Tokens as the worker counted them. */
+/** Tokens of an answer as the worker counted them; undefined where it did not say. */
 export interface Usage {
   readonly promptTokens: number | undefined;
   readonly completionTokens: number | undefined;
@@ -35,7 +35,7 @@ function fromBlock(block: JsonObject): Usage {
   };
 }
 
-/** What a stream said first and last: Anthropic counts the prompt in its first event and the answer in its last. */
+/** Joins the first and the last usage of a stream: Anthropic's API counts the prompt in the first event and the answer in the last. */
 export function mergeUsage(first: Usage | undefined, last: Usage | undefined): Usage | undefined {
   if (!first || !last) return last ?? first;
   return {
