@@ -97,7 +97,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   await using stack = new AsyncDisposableStack();
   const step: Step = { config, overrides, stack };
   const base = openBase(step);
-  const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads });
+  const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads === 1 ? 0 : config.threads });
   const registries = await openRegistries(
     { ...base, ledger, policyMemory: new PolicyMemory(), given: overrides },
     stack,

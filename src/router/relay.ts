@@ -30,7 +30,10 @@ export async function relay(
   try {
     const refused = checkAnswer(source, request);
     if (refused) await refused;
-    if (!request.isStream) return await relayWhole(source, request);
+    if (!request.isStream) {
+      const read = source.upstream.bytes(MAX_ANSWER_BYTES);
+      return wholeReply(source, request, read instanceof Promise ? await read : read);
+    }
     const stream = new StreamRelay(deps, request, source, continuation);
     return await stream.begin(responseHeaders(request, "text/event-stream"));
   } catch (error) {
@@ -117,8 +120,8 @@ function isBytes(upstream: UpstreamResponse, { body }: InferenceRequest): boolea
 
 const OCTETS = "application/octet-stream";
 
-async function relayWhole({ upstream, attempt }: StreamSource, request: InferenceRequest): Promise<Reply> {
-  const body = await upstream.bytes(MAX_ANSWER_BYTES);
+/** The client's reply to an answer that is whole. Throws invalid_upstream_response where its body is not what was asked for. */
+function wholeReply({ upstream, attempt }: StreamSource, request: InferenceRequest, body: Uint8Array): Reply {
   const { record } = request;
   const { status } = upstream;
   let response: Reply;
@@ -142,7 +145,7 @@ export function jsonAnswer(request: InferenceRequest, status: number, body: Uint
 }
 
 function readTokens(body: Uint8Array): ReturnType<typeof readUsage> {
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const text = body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   try {
     if (body.length <= PARSED_WHOLE_BYTES) return readUsage(JSON.parse(text.toString()));
     const first = text[0];

@@ -12,6 +12,7 @@ import { dispatch, type DispatchDeps } from "./retry.ts";
 import type { InferenceRequest, Router } from "./router.ts";
 import type { Choice, Leg } from "./selection.ts";
 import type { Sender } from "./sender.ts";
+import type { Try } from "./try.ts";
 import { StreamContinuation } from "./stream-continuation.ts";
 import type { StreamRelayDeps } from "./stream-relay.ts";
 import type { StreamSource } from "./stream-source.ts";
@@ -54,10 +55,13 @@ export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> 
     const made = this.#sender.prepare(request, serving);
     const prepared = made instanceof Promise ? await untilLeft(made, request.signal) : made;
     const continuation = this.#continuationOf(request);
-    return dispatch(this.#deps, prepared, choice, async (tried) => {
-      const upstream = await this.#sender.send(prepared, tried);
-      return relay(this.#deps.streams, prepared, { upstream, attempt: tried.answer }, continuation);
-    });
+    // No async arrow: making one for each request makes a hidden class now and then (Bun 1.4.5, 2026-11-26).
+    return dispatch(this.#deps, prepared, choice, (tried) => this.#sendAndRelay(prepared, tried, continuation));
+  }
+
+  async #sendAndRelay(request: Prepared, tried: Try, continuation: StreamContinuation | undefined): Promise<Reply> {
+    const upstream = await this.#sender.send(request, tried);
+    return relay(this.#deps.streams, request, { upstream, attempt: tried.answer }, continuation);
   }
 
   /** Throws model_not_found, and no_available_workers where a leg has nobody at all. */

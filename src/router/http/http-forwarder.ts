@@ -70,10 +70,11 @@ export class HttpForwarder {
   #headers(request: InferenceRequest, { worker, requestId, headers = "" }: Forwarding): string {
     const id = requestId ?? engineRequestId(request.record);
     let lines = `content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ${id}\r\n${headers}`;
-    lines += headerLine("user-agent", request.headers.get("user-agent") ?? USER_AGENT);
+    // What stood in the head of a request is one line each: its reader refused all else.
+    lines += `user-agent: ${request.headers.get("user-agent") ?? USER_AGENT}\r\n`;
     for (const name of this.#forwarded) {
       const value = request.headers.get(name);
-      if (value !== null) lines += headerLine(name, value);
+      if (value !== null) lines += `${name}: ${value}\r\n`;
     }
     const key = worker.spec.apiKey;
     if (key) lines += headerLine("authorization", key.bearer());
