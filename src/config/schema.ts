@@ -250,7 +250,7 @@ export const configSchema = z.strictObject({
       flag: "--worker",
       aliases: ["--worker-urls"],
       description:
-        "Workers known from the start. In the file each has `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `health`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list.",
+        "Workers known from the start. In the file each has `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `health`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list. `http(s)://` and `grpc(s)://` say what the worker speaks; an address without a scheme means HTTP.",
     }),
   workerApiKey: secret.optional().meta({
     group: "Workers",

@@ -103,7 +103,10 @@ function refusedBy({ path, apiKey }: ProbeQuestion, status: number, words: strin
 }
 
 function unanswered({ path, timeoutMs }: ProbeQuestion, error: GatewayError): ProbeFailure {
-  return failureOf(error, `GET ${path}`, timeoutMs);
+  const failure = failureOf(error, `GET ${path}`, timeoutMs);
+  // A gRPC server answers a request of HTTP/1.1 with frames of HTTP/2.
+  if (error.code !== "upstream_protocol_error") return failure;
+  return { ...failure, reason: `${failure.reason}; a worker that speaks gRPC is named grpc://HOST:PORT` };
 }
 
 /** An error of a transport in words for operators. `question`: what had no answer. */

@@ -22,7 +22,7 @@ const MODES: ReadonlyMap<string, ConnectionMode> = new Map([
 const NOT_WRITTEN_IN_ADDRESSES = /[\u0000-\u0020\u007f]/;
 
 /**
- * The address of a worker: `http(s)://host[:port]`, `grpc(s)://host:port`, or `host:port`, which means HTTP.
+ * The address of a worker: `http(s)://host[:port]`, `grpc(s)://host:port`, or `host:port`, which means HTTP (ADR 0010).
  * The result is an origin: scheme and host in lower case, no trailing slash. `/v1` after an HTTP address is removed,
  * because people copy it from the settings of a client. Any other path, query, fragment or user is refused.
  */

@@ -5,6 +5,7 @@ import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
 import type { HealthSettings } from "./worker-spec.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
+import { untilLeft } from "../util/until-left.ts";
 
 /** Most workers that are probed at the same time. */
 const MAX_PROBES = 64;
@@ -21,6 +22,7 @@ export interface HealthCheckerDeps {
   readonly startupIntervalMs: number;
   /** A new worker that has not answered for this time counts as failed, ms. The probes go on. */
   readonly startupTimeoutMs: number;
+  /** Model of workers that do not say what they serve. */
   readonly modelFallback: string | undefined;
 }
 
@@ -286,14 +288,14 @@ export class HealthChecker implements Disposable {
     return undefined;
   }
 
-  #nextSettled(signal: LeaveSignal): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const onAbort = (): void => reject(signal.reason);
+  /** Resolves with the end of the next probe of any worker. Rejects with the signal's reason. */
+  async #nextSettled(signal: LeaveSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
     this.#settledListeners.add(resolve);
-    signal.addEventListener("abort", onAbort, { once: true });
-    return promise.finally(() => {
+    try {
+      await untilLeft(promise, signal);
+    } finally {
       this.#settledListeners.delete(resolve);
-      signal.removeEventListener("abort", onAbort);
-    });
+    }
   }
 }

@@ -32,7 +32,7 @@ export class WorkerRegistry {
   readonly #maxEjectedShare: number;
   readonly #unlistedServeAny: boolean;
   readonly #byId = new Map<string, Worker>();
-  /** Workers that are not leaving, by url. */
+  /** Ids of the workers that do not drain, by url. */
   readonly #byUrl = new Map<string, string>();
   /** The workers of each model by id; those of any model under ANY_MODEL. */
   readonly #members = new Map<string, Map<string, Worker>>();
@@ -60,7 +60,7 @@ export class WorkerRegistry {
     return this.#version;
   }
 
-  /** Workers that are not leaving. */
+  /** How many workers do not drain. */
   count(): number {
     return this.#byUrl.size;
   }
@@ -75,7 +75,7 @@ export class WorkerRegistry {
     return this.#byId.get(id);
   }
 
-  /** The worker with this url that is not leaving. */
+  /** The worker with this url that does not drain. */
   getByUrl(url: string): Worker | undefined {
     const id = this.#byUrl.get(url);
     return id === undefined ? undefined : this.#byId.get(id);
@@ -130,7 +130,7 @@ export class WorkerRegistry {
     this.#changed(before, worker);
   }
 
-  /** Replaces a worker by a changed one. Throws worker_not_found. */
+  /** Replaces a worker by its next version, and returns that. Throws worker_not_found. */
   update(id: string, change: WorkerChange): Worker {
     const before = this.#byId.get(id);
     if (!before) throw new GatewayError("worker_not_found", "no worker has this id");

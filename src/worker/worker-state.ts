@@ -12,6 +12,7 @@ export interface WorkerState extends Omit<WorkerParts, "spec" | "restUntil" | "s
   readonly slowStart: { readonly passedMs: number; readonly leftMs: number } | undefined;
 }
 
+/** `now` is on this thread's clock. */
 export function workerState(worker: Worker, now: number): WorkerState {
   const { id, spec, status, statusSince, info, breakerState, restUntil, trouble, lastError, slowStart, slot } = worker;
   return {
@@ -29,6 +30,7 @@ export function workerState(worker: Worker, now: number): WorkerState {
   };
 }
 
+/** The worker on this thread, with this thread's ledger. `now` is on this thread's clock. */
 export function workerOf(state: WorkerState, ledger: LoadLedger, now: number): Worker {
   const { spec, restMs, slowStart, ...parts } = state;
   return new Worker({

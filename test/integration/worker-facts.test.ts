@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { startEngine } from "../support/engine.ts";
 import { post, startGateway, type TestGateway } from "../support/gateway.ts";
 import { type GatewayProcess, startProcess } from "../support/process.ts";
@@ -211,6 +212,15 @@ describe("why a worker is out", () => {
     const readiness = (await (await fetch(`${gateway.url}/readiness`)).json()) as object;
     expect(readiness).toMatchObject({ reason: "no healthy workers", errors: { upstream_connect_failed: 1 } });
     expect(JSON.stringify(readiness)).not.toContain("no-such-host");
+  });
+
+  test("a gRPC worker that is named without its scheme is pending, and says how to name it", async () => {
+    await using engine = await startGrpcEngine({ kind: "sglang" });
+    await using gateway = await startProcess(["--worker", `127.0.0.1:${engine.port}`]);
+    await until(async () => (await shown(gateway)).last_error !== null);
+    const { status, last_error } = await shown(gateway);
+    expect([status, last_error?.code]).toEqual(["pending", "upstream_protocol_error"]);
+    expect(last_error?.message).toContain("named grpc://HOST:PORT");
   });
 
   test("a worker that wants a key which it has not got is not ready, and is told what to give", async () => {

@@ -39,7 +39,7 @@ export function workerRoutes(deps: WorkersDeps): Route[] {
   ];
 }
 
-/** `?model=` keeps the workers of that model. */
+/** With `?model=` only the workers of that model. */
 function list({ workerRegistry, workerSources }: WorkersDeps, { query }: Call): Reply {
   const model = query.get("model");
   const workers = workerRegistry.all().filter((worker) => model === null || worker.models.includes(model));
@@ -105,7 +105,7 @@ async function remove(deps: WorkersDeps, call: Call): Promise<Reply> {
   return jsonReply({ status: "removed", worker_id: worker.id, url: worker.url });
 }
 
-/** Body `{"url": ...}` and the rest of a worker, or the old `?url=`. */
+/** Takes a worker in the body, or its address in `?url=`. */
 async function seedAdd(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url");
   const body = url === null ? await readJson(call.request, deps.maxBodyBytes) : { url };
