@@ -1,11 +1,11 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
+import { ProbeEnds } from "./probe-ends.ts";
 import type { ProbeFailure, WorkerProbers } from "./prober.ts";
 import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
 import type { HealthSettings } from "./worker-spec.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
-import { untilLeft } from "../util/until-left.ts";
 
 /** Most workers that are probed at the same time. */
 const MAX_PROBES = 64;
@@ -57,7 +57,7 @@ export class HealthChecker implements Disposable {
   readonly #deps: HealthCheckerDeps;
   readonly #watches = new Map<string, Watch>();
   readonly #waiting: Watch[] = [];
-  readonly #settledListeners = new Set<() => void>();
+  readonly #ends = new ProbeEnds();
   readonly #unhealthyListeners = new Set<(worker: Worker) => void>();
   #running = 0;
   #isClosed = false;
@@ -110,7 +110,7 @@ export class HealthChecker implements Disposable {
     const late = new LeaveController();
     const cancel = clock.after(withinMs, () => late.leave(new Error("late")));
     try {
-      while (!isOver()) await this.#nextSettled(late);
+      while (!isOver()) await this.#ends.next(late);
     } catch {
       // Workers that have not answered by now are not waited for.
     } finally {
@@ -124,7 +124,7 @@ export class HealthChecker implements Disposable {
       const worker = this.#deps.registry.get(id);
       const isOut = worker?.status === "failed" || worker?.status === "not_ready" || worker?.status === "draining";
       if (!worker || isOut || (worker.status === "ready" && this.#watches.get(id)?.wasAsked === true)) return worker;
-      await this.#nextSettled(signal);
+      await this.#ends.next(signal);
     }
   }
 
@@ -169,7 +169,7 @@ export class HealthChecker implements Disposable {
     else await this.#onAnswer(watch, worker, settings);
     watch.isProbing = false;
     if (this.#current(watch)) this.#scheduleNext(watch, settings);
-    for (const listener of this.#settledListeners) listener();
+    this.#ends.announce();
   }
 
   async #onAnswer(watch: Watch, worker: Worker, settings: HealthSettings): Promise<void> {
@@ -286,16 +286,5 @@ export class HealthChecker implements Disposable {
     if (worker && worker.status !== "draining") return worker;
     this.#watches.delete(watch.id);
     return undefined;
-  }
-
-  /** Resolves with the end of the next probe of any worker. Rejects with the signal's reason. */
-  async #nextSettled(signal: LeaveSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#settledListeners.add(resolve);
-    try {
-      await untilLeft(promise, signal);
-    } finally {
-      this.#settledListeners.delete(resolve);
-    }
   }
 }
