@@ -4,16 +4,16 @@ import type { JsonBody } from "../json/json-body.ts";
 import { readUsage, type Usage } from "../usage.ts";
 import { QUOTE } from "../../util/ascii.ts";
 
-/** How chat and completions differ where an answer is gone on with. */
+/** What a chat answer and a completion do differently when another worker continues them. */
 interface Form {
   textOf(choice: JsonObject): string;
   /** The choice with another text. */
   withText(choice: JsonObject, text: string): JsonObject;
-  /** The choice has more than text, so that text alone does not say how far the answer was. */
+  /** The choice has more than text (calls, reasoning), so that its text does not say how far the answer was. */
   isMoreThanText(choice: JsonObject): boolean;
-  /** Members to set so that the worker goes on after `text`; undefined where there is nothing to go on from. */
+  /** Members of the body, as JSON text, with which a worker continues after `text`; none where there is no text yet. */
   changes(body: JsonBody, text: string): [name: string, json: string][];
-  /** Chat templates trim what they are given, completions are taken as they are. */
+  /** A chat template trims the end of the text that it is given. A completion's prompt is taken as it is. */
   readonly isTrimmed: boolean;
 }
 
@@ -48,7 +48,7 @@ const COMPLETION: Form = {
   changes: (body, text) => [["prompt", `${textOf(body.raw("prompt")).slice(0, -1)}${JSON.stringify(text).slice(1)}`]],
 };
 
-/** With these, what was sent does not say how to go on: several answers, numbers for each token, a grammar half-way. */
+/** Members of a request that the text of its answer cannot continue: several answers, numbers for each token, half of a grammar. */
 const REFUSED = [
   "logprobs",
   "top_logprobs",
@@ -72,29 +72,35 @@ const REFUSED = [
   "use_beam_search",
 ] as const;
 
-/** How an answer to this chat request goes on with another worker; undefined where it cannot. */
+/** What another worker needs to continue the answer to this chat request; undefined where none can. */
 export function continueChat(body: JsonBody): Continuation | undefined {
   return isContinuable(body) ? new Continuation(CHAT, body) : undefined;
 }
 
-/** How an answer to this completion request goes on with another worker; undefined where it cannot. */
+/** What another worker needs to continue the answer to this completion request; undefined where none can. */
 export function continueCompletion(body: JsonBody): Continuation | undefined {
   const isOneText = body.raw("prompt")?.[0] === QUOTE;
   return isOneText && isContinuable(body) ? new Continuation(COMPLETION, body) : undefined;
 }
 
 function isContinuable(body: JsonBody): boolean {
-  return (body.value("n") ?? 1) === 1 && !REFUSED.some((name) => isAsked(body.value(name) ?? body.raw(name)));
+  return (body.value("n") ?? 1) === 1 && !REFUSED.some((name) => isAsked(valueOf(body, name)));
 }
 
-/** Members that say what all events of a stream have in common. */
+/** The member's value; its bytes where it is too long for one. */
+function valueOf(body: JsonBody, name: string): unknown {
+  const value = body.value(name);
+  return value === undefined ? body.raw(name) : value;
+}
+
+/** Members that are the same in all events of a stream: the client sees those of the first worker. */
 const HEAD = ["id", "created", "model", "system_fingerprint"] as const;
 const LIMITS = ["max_completion_tokens", "max_tokens"] as const;
 
 /**
- * The answer of a stream so far, and what it takes to have another worker go on with it: the request with that text as
- * a prefix, and the other worker's events made to fit. Where a chat template would trim the end of the text, that is left
- * out of the prefix and swallowed when the other worker writes it again.
+ * Lets another worker continue a stream whose worker was lost. It keeps the text that the client has, makes a request with that text as
+ * a prefix, and rewrites the other worker's events so that they fit behind those that the client has. White space at the end of the text
+ * that a chat template would trim is left out of the prefix, and taken off the other worker's text if it writes the same again.
  */
 export class Continuation {
   readonly #form: Form;
@@ -109,7 +115,7 @@ export class Continuation {
   #isContinuing = false;
   /** White space that the other worker may write a second time. */
   #again = "";
-  /** The answer was as long as it may be; only its end was missing. */
+  /** The answer had all the tokens that the client allows; only its last event was missing. */
   #isFull = false;
   #usage: Usage | undefined;
 
@@ -122,22 +128,22 @@ export class Continuation {
     return this.#isContinuing;
   }
 
-  /** Of all workers together; undefined until there is one. */
+  /** Counts of all workers of this stream together; undefined until a worker has told some. */
   get usage(): Usage | undefined {
     return this.#usage;
   }
 
-  /** An event that goes to the client as it is. */
+  /** Takes note of an event that goes to the client unchanged. */
   observe(event: JsonObject): void {
     for (const name of HEAD) if (event[name] !== undefined) this.#head[name] ??= event[name];
-    this.#readUsage(event);
+    const isCounted = this.#readUsage(event);
     const choice = firstChoice(event);
     if (!choice) return;
     if (this.#form.isMoreThanText(choice)) this.#isPossible = false;
-    this.#add(this.#form.textOf(choice));
+    this.#add(this.#form.textOf(choice), isCounted);
   }
 
-  /** The request for the rest; undefined where it cannot be asked for. From now on events are rewritten. */
+  /** The body that asks for the rest of the answer; undefined where the answer had more than text. From now on `rewrite` is due. */
   nextBody(): Uint8Array | undefined {
     if (!this.#isPossible) return undefined;
     const prefix = this.#form.isTrimmed ? this.#text.trimEnd() : this.#text;
@@ -156,25 +162,26 @@ export class Continuation {
     return this.#body.with(changes);
   }
 
-  /** An event of the worker that goes on, as it fits into the stream; undefined where nothing is left of it. */
+  /** An event of the worker that continues, as the client gets it; undefined where it has nothing new for the client. */
   rewrite(event: JsonObject): JsonObject | undefined {
-    this.#readUsage(event);
+    const isCounted = this.#readUsage(event);
     const usage = this.#usage && event["usage"] ? { usage: usageBlock(event["usage"], this.#usage) } : {};
     const choice = firstChoice(event);
     if (!choice) return { ...event, ...this.#head, ...usage };
     if (this.#form.isMoreThanText(choice)) this.#isPossible = false;
     const text = this.#isFull ? "" : this.#swallow(this.#form.textOf(choice));
-    this.#add(text);
+    this.#add(text, isCounted);
     const isEnd = isFinishReason(choice["finish_reason"]);
     if (text === "" && !isEnd && !this.#form.isMoreThanText(choice)) return undefined;
     const fitting = this.#form.isMoreThanText(choice) ? choice : this.#form.withText(choice, text);
     return { ...event, ...this.#head, ...usage, choices: [fitting] };
   }
 
-  #add(text: string): void {
+  /** `isCounted`: the event's own counts have the tokens of this text. Without counts an event is a token. */
+  #add(text: string, isCounted: boolean): void {
     if (text === "") return;
     this.#text += text;
-    this.#tokens += 1;
+    if (!isCounted) this.#tokens += 1;
   }
 
   #swallow(text: string): string {
@@ -183,21 +190,22 @@ export class Continuation {
       this.#again = this.#again.slice(1);
       from += 1;
     }
-    // What differs from here on is the answer.
+    // From the first character that differs, the text is new.
     if (from < text.length) this.#again = "";
     return text.slice(from);
   }
 
-  /** Counts of the worker are of its own part: the prompt with the prefix, and what it added. */
-  #readUsage(event: JsonObject): void {
+  /** A worker counts only its own part: the prompt with the prefix, and the tokens that it added. False where the event has no counts. */
+  #readUsage(event: JsonObject): boolean {
     const usage = isJsonObject(event["usage"]) ? readUsage(event) : undefined;
-    if (!usage) return;
+    if (!usage) return false;
     const { promptTokens, completionTokens = 0, cachedTokens } = usage;
     const own = this.#isFull ? 0 : completionTokens;
     this.#tokens = this.#tokensBefore + own;
     if (!this.#isContinuing) this.#promptTokens = promptTokens;
     else if (promptTokens !== undefined) this.#promptTokens ??= Math.max(0, promptTokens - this.#tokensBefore);
     this.#usage = { promptTokens: this.#promptTokens, completionTokens: this.#tokens, cachedTokens };
+    return true;
   }
 }
 
@@ -220,7 +228,7 @@ function usageBlock(block: unknown, { promptTokens = 0, completionTokens = 0 }: 
   };
 }
 
-/** Said and not said as its opposite: `logprobs: false`, `response_format: {"type": "text"}`. */
+/** The member asks for something: `logprobs: false` and `response_format: {"type": "text"}` do not. */
 function isAsked(value: unknown): boolean {
   if (value === undefined || value === null || value === false || value === 0) return false;
   return !(isJsonObject(value) && numberField(value, "type") === undefined && value["type"] === "text");
