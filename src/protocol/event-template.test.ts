@@ -4,7 +4,7 @@ import { EventTemplate } from "./event-template.ts";
 
 const viewOf = (bytes: Buffer): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
-/** Whether the template knows this data as a whole event. */
+/** Whether the template recognises this data as a whole event. */
 function fits(template: EventTemplate, data: string): boolean {
   const bytes = Buffer.from(`data: ${data}\n\n`);
   return template.endOf(viewOf(bytes), 0, bytes.length) === bytes.length;
@@ -44,7 +44,7 @@ test("events that stand behind each other are known one by one, and one that is 
   expect(template.endOf(viewOf(bytes), 0, bytes.length)).toBe(one.length);
   expect(template.endOf(viewOf(bytes), one.length, bytes.length)).toBe(bytes.length);
   for (let to = 0; to < one.length; to += 1) expect(template.endOf(viewOf(bytes), 0, to)).toBe(-1);
-  // What stands behind `to` is another piece's.
+  // Bytes after `to` belong to another piece.
   expect(template.endOf(viewOf(bytes), one.length, bytes.length - 1)).toBe(-1);
 });
 
@@ -59,7 +59,7 @@ test("what fits is JSON, with all members but the text as they were learnt", () 
     fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (learnt, next) => {
       const template = new EventTemplate();
       template.learn(chunk(learnt));
-      // The text as it stands, escaped or not.
+      // The text is inserted unchanged, escaped or not.
       const data = chunk("@").replace("@", () => next);
       if (!fits(template, data)) return;
       expect(JSON.parse(data)).toEqual(JSON.parse(chunk(next)));

@@ -114,7 +114,7 @@ export interface TokenCount {
   readonly reasoningTokens: number | undefined;
 }
 
-/** A piece of what the model said. Pieces come in order, and all arguments of a call before whatever follows the call. */
+/** A piece of the model's answer. Pieces come in order; all arguments of a call come before the next piece of another kind. */
 export type OutputPiece =
   | { readonly kind: "content"; readonly text: string }
   | { readonly kind: "reasoning"; readonly text: string }
@@ -141,7 +141,7 @@ export interface TextLogprob {
 export interface AnswerPart {
   readonly index: number;
   readonly pieces: readonly OutputPiece[];
-  /** Token ids of this part, for APIs that show them. */
+  /** Token ids of the part, for APIs that show them. */
   readonly ids: readonly number[];
   readonly logprobs: readonly TextLogprob[] | undefined;
   readonly promptLogprobs: readonly TextLogprob[] | undefined;

@@ -6,7 +6,7 @@ import { endpointNamed } from "../../test/support/endpoints.ts";
 import { ENDPOINTS, type EndpointName } from "./endpoints.ts";
 import { checkMembers } from "./member-bounds.ts";
 
-/** The `param` of the refusal of this body on an endpoint; undefined where there is none. */
+/** The `param` of the error for this body on an endpoint; undefined without an error. */
 function refused(text: string, endpoint: EndpointName): string | undefined {
   const bytes = Buffer.from(text);
   try {

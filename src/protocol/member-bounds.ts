@@ -2,10 +2,10 @@ import { GatewayError } from "../errors/errors.ts";
 import type { JsonBody } from "./json/json-body.ts";
 import type { Member } from "./json/members.ts";
 
-/** What a member of a body may be, where an engine would allocate memory or loop by it. */
+/** Bound of a member that an engine allocates memory or loops by. */
 export type MemberBound = NumberBound | ListBound | ParametersBound;
 
-/** A number, both ends included. null, true and false pass: to some engines they are flags. */
+/** A number with both ends included. null, true and false pass, because some engines use them as flags. */
 export interface NumberBound {
   readonly kind: "number";
   readonly least: number;
@@ -14,24 +14,24 @@ export interface NumberBound {
   readonly isPerPrompt?: true;
 }
 
-/** A list of at most so many entries. What is no list passes: the engine judges it. */
+/** A list with a most number of entries. Other values pass; the engine judges them. */
 interface ListBound {
   readonly kind: "list";
   readonly most: number;
 }
 
-/** An object with members that are bounded themselves, or a list with such an object for each prompt. */
+/** An object whose members have bounds, or a list with one such object for each prompt. */
 interface ParametersBound {
   readonly kind: "parameters";
   readonly members: MemberBounds;
 }
 
-/** By the member's name. */
+/** Bounds by the member's name. */
 export type MemberBounds = ReadonlyMap<string, MemberBound>;
 
 /** Longest object of parameters, bytes: enough for a batch of some thousand prompts. */
 const MAX_PARAMETERS_BYTES = 1_048_576;
-/** A number that a client wrote as text: some engines read it as a number. */
+/** A number in a string, which some engines read as a number. */
 const WRITTEN_NUMBER = /^[+-]?[0-9]{1,15}(\.[0-9]{1,15})?$/;
 
 /** Throws invalid_request, with the member's path as `param`, where a member is beyond its bound. */
@@ -46,7 +46,7 @@ export function checkMembers(body: JsonBody, bounds: MemberBounds): void {
 function checkMember(body: JsonBody, member: Member, bound: MemberBound): void {
   switch (bound.kind) {
     case "number":
-      // A number that is too long to be read is too large as well.
+      // A number that is too long to be read is also too large.
       checkNumber(member.name, body.valueOf(member), bound);
       return;
     case "list":

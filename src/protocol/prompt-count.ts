@@ -14,7 +14,7 @@ export function promptCount(body: JsonBody, lists: readonly PromptList[]): numbe
   return Math.max(1, count);
 }
 
-/** The lists open as deep as one prompt is, and then comes a number. */
+/** Whether the value is one prompt: lists of this depth, and then a number. */
 function isOnePrompt(raw: Uint8Array, depth: number): boolean {
   const start = Buffer.from(raw.subarray(0, 256)).toString("latin1").replaceAll(/\s/g, "");
   return /^-?\d/.test(start.slice(depth)) && start.startsWith("[".repeat(depth));

@@ -4,12 +4,12 @@ import { isJsonObject, type JsonObject, numberField, objectField } from "./json/
 export interface Usage {
   readonly promptTokens: number | undefined;
   readonly completionTokens: number | undefined;
-  /** Prompt tokens that were in the worker's prefix cache. */
+  /** Prompt tokens in the worker's prefix cache. */
   readonly cachedTokens: number | undefined;
 }
 
 /**
- * The usage in an answer or a stream event of any dialect: OpenAI chat and completions (`usage.prompt_tokens`),
+ * Reads the usage of an answer or a stream event of any API: OpenAI chat and completions (`usage.prompt_tokens`),
  * Responses and Anthropic (`usage.input_tokens`, also within `response` and `message`), SGLang (`meta_info`).
  */
 export function readUsage(value: unknown): Usage | undefined {

@@ -3,14 +3,14 @@ import { notText } from "../openai/text-content.ts";
 
 export type TextPart = { readonly type: "text"; readonly text: string };
 
-/** Content that is a string or a list of blocks, all of which are text; undefined where there is none. Throws invalid_request. */
+/** Reads content: a string, or a list of text blocks; undefined where there is none. Throws invalid_request for other blocks. */
 export function readTextBlocks(fields: JsonFields, name: string): string | TextPart[] | undefined {
   const content = fields.value(name);
   if (content === undefined || typeof content === "string") return content;
   return fields.objects(name)?.map(readText);
 }
 
-/** A block as text: what it says, or the plain text of a document. Throws invalid_request for pictures and the like. */
+/** Reads a block as text; a document gives its plain text. Throws invalid_request for pictures and other kinds. */
 export function readText(block: JsonFields): TextPart {
   const type = block.requiredString("type");
   if (type === "document") return { type: "text", text: readDocument(block) };
@@ -18,7 +18,7 @@ export function readText(block: JsonFields): TextPart {
   return { type: "text", text: requiredText(block, "text") };
 }
 
-/** The title and what the client says of the document stand before it. */
+/** Reads a document, with its title and context before its text. */
 function readDocument(block: JsonFields): string {
   const source = block.object("source");
   if (!source) throw block.error("source", "must be an object");

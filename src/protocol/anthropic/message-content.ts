@@ -5,7 +5,7 @@ import { readText, readTextBlocks, type TextPart } from "./blocks.ts";
 
 type Message = Readonly<Record<string, unknown>>;
 
-/** System prompt and conversation, in OpenAI's shape. */
+/** Reads the system prompt and the conversation into OpenAI's shape. */
 export function readMessageList(fields: JsonFields): Message[] {
   const messages = fields.objects("messages");
   if (!messages || messages.length === 0) throw fields.error("messages", "must be a list of at least one message");
@@ -17,7 +17,7 @@ export function readMessageList(fields: JsonFields): Message[] {
 function readSystem(fields: JsonFields): string | TextPart[] | undefined {
   const system = readTextBlocks(fields, "system");
   if (system === undefined || typeof system === "string") return system && withoutBillingLine(system);
-  // A block may have nothing but the line.
+  // A block may consist of the billing line only.
   return system
     .map(({ type, text }) => ({ type, text: withoutBillingLine(text) }))
     .filter(({ text }, index) => text !== "" || system[index]?.text === "");
@@ -33,7 +33,7 @@ function readMessage(fields: JsonFields): Message[] {
   return role === "assistant" ? [readAssistant(blocks)] : readUser(role, blocks);
 }
 
-/** What tools gave back is a message for each; the text around them keeps its place. */
+/** Each tool result becomes a message; the text around them keeps its place. */
 function readUser(role: string, blocks: readonly JsonFields[]): Message[] {
   const messages: Message[] = [];
   let texts: TextPart[] = [];
@@ -71,7 +71,7 @@ function readAssistant(blocks: readonly JsonFields[]): Message {
         reasoning += block.string("thinking") ?? "";
         break;
       case "redacted_thinking":
-        // Only who wrote it can read it.
+        // Redacted thinking is encrypted, and only its author can read it.
         break;
       default:
         texts.push(readText(block));

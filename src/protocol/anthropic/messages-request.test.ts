@@ -61,7 +61,7 @@ describe("the conversation", () => {
     expect(system(`${line("36ee5")}\nbe kind`)).toBe("be kind");
     expect(prompt({ system: line("36ee5") }).messages).toEqual(LEAST.messages);
     expect(prompt({ system: [text(line("36ee5"))] }).messages).toEqual(LEAST.messages);
-    // What others say of it is theirs.
+    // The line in other messages is the author's text and stays.
     expect(prompt({ messages: [{ role: "user", content: line("1") }] }).messages[0]).toEqual({
       role: "user",
       content: line("1"),

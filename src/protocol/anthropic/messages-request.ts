@@ -18,7 +18,7 @@ import { MessagesWriter } from "./messages-writer.ts";
 
 const REFUSED = ["container", "mcp_servers"];
 
-/** `/v1/messages`. Throws invalid_request, and not_implemented for tools that run at Anthropic's. */
+/** Reads `/v1/messages`. Throws invalid_request, and not_implemented for tools that run on Anthropic's servers. */
 export function readMessages(body: JsonBody): ApiRequest {
   const fields = JsonFields.of(body);
   refuseMembers(fields, REFUSED);
@@ -50,8 +50,8 @@ export function readMessages(body: JsonBody): ApiRequest {
 }
 
 /**
- * A thread would be kept where the answer was made, and nothing is kept here: who goes on with one sends the new messages only. The
- * SDKs know the refusal by its details, and send the whole conversation instead.
+ * Refuses threads. A client that continues a thread sends only the new messages, and the gateway keeps no earlier ones. The SDKs
+ * recognise this error by its details, and send the whole conversation instead.
  */
 function refuseThread(fields: JsonFields): void {
   if (!fields.has("thread")) return;
@@ -61,7 +61,7 @@ function refuseThread(fields: JsonFields): void {
   });
 }
 
-/** `/v1/messages/count_tokens`: what would be the prompt. */
+/** Reads `/v1/messages/count_tokens`: the prompt of the same request. */
 export function readCountTokens(body: JsonBody): ChatPrompt {
   const fields = JsonFields.of(body);
   refuseThread(fields);
@@ -72,7 +72,7 @@ export function countTokensAnswer(inputTokens: number): string {
   return JSON.stringify({ input_tokens: inputTokens });
 }
 
-/** An answer that the client has begun is gone on with. */
+/** Reads the prompt. If its last message is an assistant's, the model continues that text. */
 function readPrompt(fields: JsonFields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
   const messages = readMessageList(fields);
   const isBegun = messages.at(-1)?.["role"] === "assistant";
@@ -87,7 +87,7 @@ function readPrompt(fields: JsonFields, tools: readonly ToolSpec[] | undefined):
   };
 }
 
-/** Where it is not said, and with `adaptive`, the model's template decides. How many tokens it may take is for no engine. */
+/** Reads `thinking`. Without it, and with `adaptive`, the model's template decides. Its token budget is ignored, because no engine takes it. */
 function readThinking(fields: JsonFields): Readonly<Record<string, unknown>> {
   const asked = fields.object("thinking");
   if (!asked) return {};
@@ -126,7 +126,7 @@ function readIsParallel(fields: JsonFields): boolean {
   return !(fields.object("tool_choice")?.boolean("disable_parallel_tool_use") ?? false);
 }
 
-/** `output_config.format`, and `output_format` of before it. */
+/** Reads `output_config.format`, or the older `output_format`. */
 function readFormat(fields: JsonFields): Constraint | undefined {
   const format = fields.object("output_config")?.object("format") ?? fields.object("output_format");
   if (!format) return undefined;

@@ -10,7 +10,7 @@ interface MessagesOptions {
 type Finish = NonNullable<AnswerPart["finish"]>;
 type BlockKind = AnswerBlock["kind"];
 
-/** Answers of `/v1/messages`: one message of blocks, one after the other. */
+/** Writes answers of `/v1/messages`: one message with blocks in sequence. */
 export class MessagesWriter implements AnswerWriter {
   readonly #head: AnswerHead;
   readonly #options: MessagesOptions;
@@ -18,10 +18,10 @@ export class MessagesWriter implements AnswerWriter {
   #last: AnswerPart | undefined;
   #finish: Finish | undefined;
   #hasCalls = false;
-  /** Blocks that have ended, which is the index of the next. */
+  /** Number of blocks that have ended: the index of the next block. */
   #ended = 0;
   #open: BlockKind | undefined;
-  /** What each delta of the open block begins with. */
+  /** The beginning of each delta of the open block. */
   #opening = "";
 
   constructor(head: AnswerHead, options: MessagesOptions) {
@@ -31,7 +31,7 @@ export class MessagesWriter implements AnswerWriter {
 
   part(part: AnswerPart): string {
     if (part.finish) {
-      // Throws where the engine gave up, before anything looks finished.
+      // Throws if the engine aborted, before anything looks finished.
       endReason(part.finish, false);
       this.#finish = part.finish;
     }
@@ -97,7 +97,7 @@ export class MessagesWriter implements AnswerWriter {
   #close(): string {
     if (!this.#open) return "";
     const index = this.#ended;
-    // There is nothing to sign, and clients wait for a signature.
+    // There is nothing to sign, but clients wait for a signature.
     const signature =
       this.#open === "reasoning"
         ? frame({ type: "content_block_delta", index, delta: { type: "signature_delta", signature: "" } })
@@ -113,7 +113,7 @@ const EMPTY_BLOCKS = {
   reasoning: { type: "thinking", thinking: "", signature: "" },
 } as const;
 
-/** The delta of a block up to its text. */
+/** The deltas of blocks, up to their text. */
 const DELTAS = {
   content: '{"type":"text_delta","text":',
   reasoning: '{"type":"thinking_delta","thinking":',
@@ -131,17 +131,17 @@ function wholeBlock(block: AnswerBlock): object {
     case "reasoning":
       return { type: "thinking", thinking: block.text, signature: "" };
     case "tool_call":
-      // Empty where the answer was cut within the arguments: `stop_reason` says why there is not all of it.
+      // The input is empty if the answer was cut within the arguments; `stop_reason` says why.
       return toolUse(block.id, block.name, jsonObjectOf(block.arguments) ?? {});
   }
 }
 
-/** Who asked for the call: the model itself. */
+/** A tool_use block, with the model as its caller. */
 function toolUse(id: string, name: string, input: object): object {
   return { type: "tool_use", id, caller: { type: "direct" }, name, input };
 }
 
-/** Cached tokens are not counted a second time among those of the input. */
+/** The counts of tokens. Cached tokens are not counted among the input tokens again. */
 function countsBlock(counts: TokenCount | undefined): object {
   const cached = counts?.cachedTokens ?? 0;
   const thinking = counts?.reasoningTokens;
@@ -155,7 +155,7 @@ function countsBlock(counts: TokenCount | undefined): object {
   };
 }
 
-/** The counts with what only Anthropic's own service has to say, which the API wants to be there. */
+/** The counts, with the members that only Anthropic's service fills and the API requires. */
 function usageBlock(counts: TokenCount | undefined): object {
   return { ...countsBlock(counts), cache_creation: null, inference_geo: null, service_tier: null, speed: null };
 }
@@ -170,7 +170,7 @@ function stopMembers(finish: Finish | undefined, hasCalls: boolean, stopSequence
   return { ...NO_END, stop_reason: STOP_REASONS[reason] };
 }
 
-/** How a message ended, where it has not yet; `container` and details are for what there is not here. */
+/** The end of a message that has not ended yet. `container` and details belong to features that the gateway does not have. */
 const NO_END = { container: null, stop_details: null, stop_reason: null, stop_sequence: null };
 
 const STOP_REASONS = { stop: "end_turn", length: "max_tokens", tool_calls: "tool_use", content_filter: "refusal" };

@@ -10,12 +10,12 @@ import {
   UsageKeeper,
 } from "../stream-reader.ts";
 
-/** Messages: the prompt is counted in the first event, the answer in the last but one, `message_stop` ends it. */
+/** Reads streams of `/v1/messages`: the first event counts the prompt, the last but one counts the answer, `message_stop` ends the stream. */
 export class MessagesReader implements StreamReader {
   readonly #usage = new UsageKeeper();
 
   onEvent(name: string | undefined, data: string): EventMeaning {
-    // vLLM ends these streams as its others, after message_stop.
+    // vLLM sends `[DONE]` after message_stop, as in its other streams.
     if (isEndMarker(data)) return END;
     const event = parseEvent(data);
     const type = event["type"] ?? name;
@@ -26,7 +26,7 @@ export class MessagesReader implements StreamReader {
     return type === "ping" ? ASIDE : DATA;
   }
 
-  /** Its last event is also what says that it is whole. */
+  /** Always false: only the last event shows that the stream is complete. */
   hasFinished(): boolean {
     return false;
   }

@@ -21,12 +21,12 @@ const STEP_BYTES = 512 * 1024;
 const MAX_VALUE_BYTES = 64 * 1024;
 
 /**
- * A request body as bytes, scanned once for its form and for where its members stand. Members are parsed when somebody asks
- * for them. A worker gets these bytes, so unknown members, the writing of numbers and the order stay as the client sent them.
+ * A request body as bytes, scanned once for its form and the places of its members. A member is parsed when some code asks for
+ * it. A worker gets these bytes, so unknown members, the spelling of numbers and the order stay as the client sent them.
  */
 export class JsonBody {
   readonly bytes: Buffer;
-  /** The parsed body, set for as long as a reader needs every member; undefined where nobody has parsed all of it. */
+  /** The parsed body, set while a reader needs every member; undefined where the whole body has not been parsed. */
   whole: unknown;
   readonly #members: Members;
 
@@ -35,13 +35,13 @@ export class JsonBody {
     this.#members = members;
   }
 
-  /** The bytes of the member's value; undefined where there is no such member. */
+  /** The bytes of the member's value; undefined where the body has no such member. */
   raw(name: string): Uint8Array | undefined {
     const span = this.#members.get(name);
     return span && this.bytes.subarray(span.start, span.end);
   }
 
-  /** In the order of the body. */
+  /** The members in the order of the body. */
   get members(): readonly Member[] {
     return this.#members.list;
   }
@@ -57,13 +57,13 @@ export class JsonBody {
     return end - start <= maxBytes ? readValue(this.bytes, start, end) : undefined;
   }
 
-  /** Number of entries of a list; 0 where the member is no list. */
+  /** Number of entries of a list; 0 where the member is not a list. */
   count(name: string): number {
     const member = this.#members.get(name);
     return member ? countEntries(this.bytes, member) : 0;
   }
 
-  /** Whether one of `members` is a list of more than `most` entries. A list that is too short for so many is not looked at. */
+  /** Whether one of `members` is a list of more than `most` entries. A list with too few bytes for so many is not scanned. */
   hasMoreEntries(member: Member, most: number): boolean {
     const bytes = member.end - member.start;
     return bytes >= 2 * most && countEntries(this.bytes, member) > most;
@@ -126,7 +126,7 @@ function finish(bytes: Uint8Array, { members, isObject, hasProtoKey }: JsonScann
   return new JsonBody(bytes, members);
 }
 
-/** Number of entries of a list; 0 where it is empty or no list. */
+/** Number of entries of a list; 0 where it is empty or not a list. */
 function countEntries(bytes: Uint8Array, { start, end, commas }: Member): number {
   if (bytes[start] !== OPEN_BRACKET || isEmptyList(bytes, start, end)) return 0;
   return 1 + (Number.isNaN(commas) ? countCommas(bytes, start, end) : commas);
@@ -138,7 +138,7 @@ function isEmptyList(bytes: Uint8Array, start: number, end: number): boolean {
   return bytes[at] === CLOSE_BRACKET;
 }
 
-/** Commas of a list's own level. */
+/** Number of commas on a list's own level. */
 function countCommas(bytes: Uint8Array, start: number, end: number): number {
   let depth = 0;
   let commas = 0;

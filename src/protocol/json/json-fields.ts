@@ -5,20 +5,20 @@ import { bodyWithNumbers } from "./written-numbers.ts";
 
 /** Bounds of a number. */
 interface Bounds {
-  /** The number may be this or more. */
+  /** Smallest allowed number. */
   readonly least?: number;
-  /** The number must be more than this. */
+  /** The number must be larger than this. */
   readonly above?: number;
-  /** The number may be this or less. */
+  /** Largest allowed number. */
   readonly most?: number;
 }
 
-/** How many entries of lists may still be read of a request. */
+/** How many list entries of a request may still be read. */
 interface Entries {
   left: number;
 }
 
-/** Entries of lists that a request may have. Conversations that fit into a model have fewer. */
+/** Most list entries of a request. Conversations that fit into a model have fewer. */
 const MAX_ENTRIES = 8192;
 
 /**
@@ -27,7 +27,7 @@ const MAX_ENTRIES = 8192;
  */
 export class JsonFields {
   readonly json: JsonObject;
-  /** As in `messages[0]`; empty for the body itself. */
+  /** Path of the object, for example `messages[0]`; empty for the body itself. */
   readonly path: string;
   readonly #entries: Entries;
 
@@ -37,15 +37,15 @@ export class JsonFields {
     this.#entries = entries;
   }
 
-  /** The fields of a whole body. Numbers keep how the client wrote them, for chat templates that print them. */
+  /** The fields of a whole body. Numbers keep the client's spelling, for chat templates that print them. */
   static of(body: JsonBody): JsonFields {
     const value = body.whole ?? bodyWithNumbers(body);
     return new JsonFields(isJsonObject(value) ? value : {}, "");
   }
 
   /**
-   * Takes `entries` off what the request may still have: each entry that is read one by one holds the event loop for some
-   * microseconds. Throws invalid_request once the request has more than MAX_ENTRIES in all its lists.
+   * Counts `entries` of a list against the request's bound, because reading each entry holds the event loop for some microseconds.
+   * Throws invalid_request if the request has more than MAX_ENTRIES in all its lists.
    */
   count(name: string, entries: number): void {
     this.#entries.left -= entries;
@@ -66,12 +66,12 @@ export class JsonFields {
     return this.path === "" ? name : `${this.path}.${name}`;
   }
 
-  /** The error for a member that is wrong; `what` follows the path in its message, as in "must be a string". */
+  /** The error for a wrong member; `what` follows the path in its message: "must be a string". */
   error(name: string, what: string): GatewayError {
     return new GatewayError("invalid_request", `${this.at(name)} ${what}`, { param: this.at(name) });
   }
 
-  /** The error for a member that asks for what the gateway does not have. */
+  /** The error for a member that asks for a feature the gateway does not have. */
   notBuilt(name: string, why: string): GatewayError {
     return new GatewayError("not_implemented", why, { param: this.at(name) });
   }
@@ -82,7 +82,7 @@ export class JsonFields {
     throw this.error(name, "must be a string");
   }
 
-  /** A string that must be there and not be empty. */
+  /** A required string that must not be empty. */
   requiredString(name: string): string {
     const value = this.string(name);
     if (value === undefined || value === "") throw this.error(name, "must be a non-empty string");
@@ -155,7 +155,7 @@ export class JsonFields {
     });
   }
 
-  /** The fields of an object that is this one's member `name`. */
+  /** The fields of the object in member `name`. */
   child(json: JsonObject, name: string): JsonFields {
     return new JsonFields(json, this.at(name), this.#entries);
   }
@@ -176,7 +176,7 @@ function isWithin(value: number, { least = -Infinity, above = -Infinity, most = 
   return Number.isFinite(value) && value >= least && value > above && value <= most;
 }
 
-/** As in "an integer from 1 to 20". */
+/** Describes a bound: "an integer from 1 to 20". */
 function phrase(kind: string, { least, above, most }: Bounds): string {
   if (least !== undefined) return `${kind} from ${least} ${most === undefined ? "on" : `to ${most}`}`;
   if (above === undefined) return most === undefined ? kind : `${kind} of at most ${most}`;

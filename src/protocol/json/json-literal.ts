@@ -5,12 +5,12 @@ const PLUS = 0x2b;
 const POINT = 0x2e;
 const ZERO = 0x30;
 const NINE = 0x39;
-/** `e` and `E` are the same but for this bit. */
+/** The bit that differs between `e` and `E`. */
 const LOWER_CASE = 0x20;
 const EXPONENT = 0x65;
-/** An integer of so many digits is never too large for a double. */
+/** An integer with this many digits is never too large for a double. */
 const FINITE_DIGITS = 300;
-/** `integersEnd` looks at so many bytes at most. */
+/** Most bytes that `integersEnd` looks at. */
 const MOST_INTEGER_BYTES = 4096;
 
 const TRUE = Buffer.from("true");
@@ -30,8 +30,8 @@ function wordEnd(bytes: Buffer, from: number, word: Uint8Array): number {
 }
 
 /**
- * Skips integers that are each followed by a comma at once, as in a list of token ids, and returns the index after the last
- * such comma; `from` where no such integer begins there. Looks at 4,096 bytes at most.
+ * Skips integers that are each directly followed by a comma, as in a list of token ids. Returns the index after the last of these
+ * commas; `from` if no such integer begins there. Looks at 4,096 bytes at most.
  */
 export function integersEnd(bytes: Buffer, from: number): number {
   const until = Math.min(bytes.length, from + MOST_INTEGER_BYTES);
@@ -56,12 +56,12 @@ function numberEnd(bytes: Buffer, from: number): number {
     at = digitsEnd(bytes, sign === MINUS || sign === PLUS ? at + 2 : at + 1);
     isFinite = false;
   }
-  // Each JSON reader makes another number of one that is too large for a double.
+  // JSON readers differ on a number that is too large for a double.
   if (!isFinite && !Number.isFinite(Number(bytes.toString("latin1", from, at)))) throw unexpected(from);
   return at;
 }
 
-/** Index after the digits from `from` on. Throws SyntaxError where there is none. */
+/** Index after the digits from `from` on. Throws SyntaxError if there is no digit. */
 function digitsEnd(bytes: Buffer, from: number): number {
   let at = from;
   while (isDigit(bytes[at] ?? 0)) at += 1;

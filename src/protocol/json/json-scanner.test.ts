@@ -27,7 +27,7 @@ function parses(text: string, reviver?: (key: string, value: unknown) => unknown
   }
 }
 
-/** For JSON.parse: what no double holds is refused here. */
+/** A reviver for JSON.parse that refuses numbers beyond a double. */
 function finite(_key: string, value: unknown): unknown {
   if (typeof value === "number" && !Number.isFinite(value)) throw new SyntaxError("not finite");
   return value;

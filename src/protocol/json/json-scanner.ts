@@ -17,17 +17,17 @@ import {
   TAB,
 } from "../../util/ascii.ts";
 
-/** A body with more objects and arrays within each other is refused. Real requests have fewer than 20. */
+/** Most levels of nested objects and arrays. Real requests have fewer than 20. */
 export const MAX_DEPTH = 128;
 
-/** A body whose outermost object has more members is refused, as an entry is kept for each. Real requests have fewer than 100. */
+/** Most members of the outermost object, because an entry is kept for each. Real requests have fewer than 100. */
 export const MAX_MEMBERS = 4096;
 
 const UNDERSCORE = 0x5f;
 /** Bytes of `"__proto__"` when each of its characters is escaped. */
 const LONGEST_PROTO = 2 + 9 * 6;
 
-/** What may come next. */
+/** States: what the scanner expects next. */
 const VALUE = 0;
 const VALUE_OR_END = 1;
 const KEY_OR_END = 2;
@@ -37,13 +37,13 @@ const AFTER_VALUE = 5;
 const DONE = 6;
 
 /**
- * Reads JSON as bytes, in steps that the caller bounds, and keeps where the members of the outermost object stand. So a large
- * body holds no other request up, and a member is replaced without touching the others. The bytes must be valid UTF-8.
- * Accepts what `JSON.parse` accepts (RFC 8259), except what JSON readers disagree about: more than MAX_DEPTH levels, more than
- * MAX_MEMBERS outermost members, a name that comes twice in the outermost object, half of a surrogate pair, and 1e999.
+ * Reads JSON as bytes, in steps that the caller bounds, and records the places of the outermost object's members. So a large body
+ * delays no other request, and one member can be replaced without touching the others. The bytes must be valid UTF-8.
+ * Accepts what `JSON.parse` accepts (RFC 8259), except forms that JSON readers read differently: more than MAX_DEPTH levels, more than
+ * MAX_MEMBERS outermost members, a name that occurs twice in the outermost object, half of a surrogate pair, and 1e999.
  */
 export class JsonScanner {
-  /** Where the outermost object's members stand, by name, as far as the object has been read. */
+  /** Places of the outermost object's members by name, as far as the object has been read. */
   readonly members = new Members();
   /** Whether a key `__proto__` was read, at any depth, escaped or not. */
   hasProtoKey = false;
@@ -67,7 +67,7 @@ export class JsonScanner {
     return this.#stack[0] === OPEN_BRACE;
   }
 
-  /** Reads on for about `budget` bytes: a string or number is not left in its middle. True at the end. Throws SyntaxError. */
+  /** Reads about `budget` more bytes; it does not stop within a string or number. Returns true at the end. Throws SyntaxError. */
   run(budget: number): boolean {
     const bytes = this.#bytes;
     const until = Math.min(bytes.length, this.#at + budget);
@@ -127,7 +127,7 @@ export class JsonScanner {
     this.#valueEnded();
   }
 
-  /** Skips integers of a list, which may be a hundred thousand token ids. True where it skipped some and an entry follows. */
+  /** Skips integers of a list, which may be a hundred thousand token ids. Returns true if it skipped some and an entry follows. */
   #skipIntegers(): boolean {
     const end = integersEnd(this.#bytes, this.#at);
     if (end === this.#at) return false;
@@ -141,7 +141,7 @@ export class JsonScanner {
     const end = this.#strings.endOf(this.#at);
     this.hasProtoKey ||= this.#isProto(end);
     if (this.#depth === 1) this.#key = this.#keyOf(this.#at, end);
-    // Nearly always the colon follows at once.
+    // The colon nearly always follows directly.
     const hasColon = this.#bytes[end] === COLON;
     this.#at = hasColon ? end + 1 : end;
     this.#next = hasColon ? VALUE : AFTER_KEY;
@@ -202,7 +202,7 @@ function isSpace(byte: number): boolean {
   return byte === SPACE || byte === LF || byte === CR || byte === TAB;
 }
 
-/** The same memory. */
+/** A Buffer over the same memory. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

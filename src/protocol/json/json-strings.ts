@@ -3,21 +3,21 @@ import { isPlain, StringWords } from "./string-words.ts";
 import { BACKSLASH, QUOTE, SPACE } from "../../util/ascii.ts";
 
 const SMALL_U = 0x75;
-/** The first bytes of a string are looked at one by one: most strings are no longer, and to look at words takes a view of the body. */
+/** How many first bytes of a string are read one by one. Most strings are shorter, and reading words needs a view of the body. */
 const ONE_BY_ONE = 64;
-/** After so many bytes without an escape the runtime's own search takes over. */
+/** After this many bytes without an escape, the runtime's own search takes over. */
 const BY_WORDS = 512;
 
 /**
- * Finds where JSON strings end. Text with an escape in each line is read in words of four bytes; in text without escapes the
- * runtime's own search is faster, as it reads many bytes a cycle.
+ * Finds the ends of JSON strings. Text with an escape in each line is read in words of four bytes. In text without escapes the
+ * runtime's own search is faster, because it reads many bytes in each cycle.
  */
 export class JsonStrings {
   readonly #bytes: Buffer;
-  /** The same bytes: the search of a Buffer takes twice as long as that of its base class (Bun 1.4.5). */
+  /** The same bytes without Buffer's methods, because the search of a Buffer takes twice as long as Uint8Array's (Bun 1.4.5). */
   #plain: Uint8Array | undefined;
   #words: StringWords | undefined;
-  /** Index of the first quote and of the first backslash behind the place of the last search. */
+  /** Index of the first quote, and of the first backslash, after the place of the last search. */
   #quote = -1;
   #backslash = -1;
 
@@ -85,7 +85,7 @@ function escapeEnd(bytes: Buffer, from: number): number {
 const SIMPLE_ESCAPES = new Uint8Array(256);
 for (const byte of Buffer.from('"\\/bfnrt')) SIMPLE_ESCAPES[byte] = 1;
 
-/** By byte, its value as a hexadecimal digit, or -1. */
+/** Value of each byte as a hexadecimal digit, or -1. */
 const HEX_DIGITS = new Int8Array(256).fill(-1);
 for (const [index, byte] of Buffer.from("0123456789abcdef").entries()) HEX_DIGITS[byte] = index;
 for (const [index, byte] of Buffer.from("ABCDEF").entries()) HEX_DIGITS[byte] = 10 + index;
@@ -93,7 +93,7 @@ for (const [index, byte] of Buffer.from("ABCDEF").entries()) HEX_DIGITS[byte] = 
 function codeUnit(bytes: Buffer, escape: number): number {
   let unit = 0;
   for (let at = escape + 2; at < escape + 6; at += 1) unit = (unit << 4) | (HEX_DIGITS[bytes[at] ?? 0] ?? -1);
-  // A byte that is no digit is -1, which makes the number negative.
+  // A byte that is not a digit has -1, which makes the number negative.
   if (unit < 0) throw unexpected(escape);
   return unit;
 }

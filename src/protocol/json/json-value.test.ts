@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { readValue } from "./json-value.ts";
 
-/** The value of a JSON text that stands between other bytes. */
+/** The value of a JSON text in the middle of other bytes. */
 function read(json: string): unknown {
   const before = Buffer.from('{"é":');
   const text = Buffer.from(json);

@@ -8,10 +8,10 @@ const SMALL_T = 0x74;
 const DELETE = 0x7f;
 /** Digits of an integer that a double holds exactly. */
 const EXACT_DIGITS = 15;
-/** Longest string that is looked at byte by byte; JSON.parse is faster beyond it. */
+/** Longest string that is read byte by byte; beyond it JSON.parse is faster. */
 const SHORT_STRING = 128;
 
-/** The value that stands from `start` to before `end`, which must be valid JSON. What requests usually have is read without JSON.parse. */
+/** Reads the value in [`start`, `end`), which must be valid JSON. It reads the usual values of requests without JSON.parse. */
 export function readValue(bytes: Buffer, start: number, end: number): unknown {
   switch (bytes[start]) {
     case SMALL_T:
@@ -31,7 +31,7 @@ export function readValue(bytes: Buffer, start: number, end: number): unknown {
   return JSON.parse(bytes.toString("utf8", start, end));
 }
 
-/** Printable ASCII without an escape. */
+/** Whether the bytes are short printable ASCII without an escape. */
 function isShortAscii(bytes: Uint8Array, from: number, to: number): boolean {
   if (to - from > SHORT_STRING) return false;
   for (let at = from; at < to; at += 1) {
@@ -41,7 +41,7 @@ function isShortAscii(bytes: Uint8Array, from: number, to: number): boolean {
   return true;
 }
 
-/** The integer that stands there, -1 where there is another number or no number. */
+/** Reads a short integer; -1 for any other value. */
 function shortInteger(bytes: Uint8Array, from: number, to: number): number {
   if (to - from > EXACT_DIGITS) return -1;
   let integer = 0;

@@ -33,32 +33,32 @@ export function parseJsonObject(bytes: Uint8Array): JsonObject {
   return value;
 }
 
-/** Parses a text that may be wrong, as a client or a worker wrote it; undefined where it is not a JSON object. */
+/** Parses a client's or a worker's text; undefined where it is not a JSON object. */
 export function jsonObjectOf(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isJsonObject(value) ? value : undefined;
   } catch {
-    // What follows from a text that is not JSON is the caller's to decide.
+    // The caller decides what a text that is not JSON means.
     return undefined;
   }
 }
 
 const PROTO_KEY = /"__proto__"\s*:/;
 
-/** The value where it is a string. */
+/** The value, if it is a string. */
 export function stringField(object: JsonObject, key: string): string | undefined {
   const value = object[key];
   return typeof value === "string" ? value : undefined;
 }
 
-/** The value where it is a finite number. */
+/** The value, if it is a finite number. */
 export function numberField(object: JsonObject, key: string): number | undefined {
   const value = object[key];
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
 }
 
-/** The value where it is an object. */
+/** The value, if it is an object. */
 export function objectField(object: JsonObject, key: string): JsonObject | undefined {
   const value = object[key];
   return isJsonObject(value) ? value : undefined;

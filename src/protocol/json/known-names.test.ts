@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { ENDPOINTS } from "../endpoints.ts";
 import { KNOWN_NAMES, knownName } from "./known-names.ts";
 
-/** What a key of these characters is known as, between the bytes that stand around keys. */
+/** The known name for a key of these characters, between the bytes around keys. */
 function known(name: string): string | undefined {
   const bytes = Buffer.from(`{"${name}":1}`);
   return knownName(bytes, 2, bytes.length - 4);

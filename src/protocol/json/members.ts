@@ -24,7 +24,7 @@ export class Members {
     return this.#list.length;
   }
 
-  /** In the order of the body. */
+  /** The members in the order of the body. */
   get list(): readonly Member[] {
     return this.#list;
   }

@@ -27,7 +27,7 @@ export const openaiDialect: Dialect = {
   requestIdHeaders: ["x-request-id"],
 };
 
-/** The Responses API: typed events, of which one of three is the last. */
+/** The Responses API: typed events, with three possible last ones. */
 export const responsesDialect: Dialect = {
   ...openaiDialect,
   name: "responses",
@@ -36,6 +36,6 @@ export const responsesDialect: Dialect = {
   eventNames: /^(?:message|error|response\..*)$/,
   createStreamReader: () => new ResponsesReader(),
   endEvent: undefined,
-  // Open Responses asks for it; OpenAI's own API leaves it out, and its SDK takes both.
+  // Open Responses requires it; OpenAI's own API leaves it out, and its SDK accepts both.
   closingEvent: "data: [DONE]\n\n",
 };

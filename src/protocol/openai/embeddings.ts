@@ -7,12 +7,12 @@ import { refuseMembers } from "./sampling-fields.ts";
 
 export interface EmbeddingRequest {
   readonly prompts: readonly Prompt[];
-  /** So many of the first numbers, brought back to length 1; undefined: all as they are. */
+  /** Keep this many first numbers, normalised to length 1; undefined: keep all, unchanged. */
   readonly dimensions: number | undefined;
   readonly encoding: "float" | "base64";
 }
 
-/** What an engine made of one prompt. */
+/** The engine's embedding of one prompt. */
 interface Embedding {
   readonly values: Float32Array;
   readonly promptTokens: number;
@@ -46,7 +46,7 @@ export function embeddingsAnswer(model: string, request: EmbeddingRequest, embed
 
 function encode(values: Float32Array, encoding: EmbeddingRequest["encoding"]): string | number[] {
   if (encoding === "float") return [...values];
-  // Little-endian, as clients read it and as every machine that this runs on has it.
+  // Little-endian, as clients expect, and as all supported machines are.
   return Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("base64");
 }
 

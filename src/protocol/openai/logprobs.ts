@@ -1,6 +1,6 @@
 import type { TextLogprob } from "../generation.ts";
 
-/** What stands for an impossible token, for which JSON has no number. As vLLM and OpenAI say it. */
+/** The log-probability of an impossible token, because JSON has no -Infinity. vLLM and OpenAI use the same number. */
 const IMPOSSIBLE = -9999;
 
 export function finite(logprob: number | undefined): number {
@@ -17,7 +17,7 @@ export function logprobEntries(logprobs: readonly TextLogprob[]): object[] {
   }));
 }
 
-/** vLLM's `prompt_logprobs`: for each token of the prompt what it could have been, by id; the first has no probability. */
+/** vLLM's `prompt_logprobs`: for each token of the prompt its alternatives by id; the first token has none. */
 export function promptLogprobEntries(logprobs: readonly TextLogprob[]): (object | null)[] {
   return logprobs.map(({ id, token, logprob, top }) => {
     if (logprob === undefined) return null;

@@ -4,7 +4,7 @@ import type { Prompt } from "../generation.ts";
 /** Prompts of one request, at most. */
 const MAX_PROMPTS = 2048;
 
-/** A text, a list of token ids, or a list of either: as `prompt` and `input` have it. */
+/** Reads `prompt` or `input`: a text, a list of token ids, or a list of either. */
 export function readPrompts(fields: JsonFields, name: string, addSpecialTokens: boolean): readonly Prompt[] {
   const value = fields.value(name);
   if (typeof value === "string") return [{ kind: "text", text: value, addSpecialTokens }];

@@ -18,7 +18,7 @@ const REASONING: TextParts = new Map([
 ]);
 const ROLES = ["system", "developer", "user", "assistant"] as const;
 
-/** `instructions` and `input` as a conversation. What the model did in one turn is several items here and one message there. */
+/** Reads `instructions` and `input` as a conversation. The several items of one model turn become one message. */
 export function readInput(fields: JsonFields): Message[] {
   const instructions = fields.string("instructions");
   const conversation = new Conversation();
@@ -68,7 +68,7 @@ function readMessage(item: JsonFields, conversation: Conversation): void {
   else conversation.add({ role, content });
 }
 
-/** Its text where it is there, else the summary of it. */
+/** Reads a reasoning item: its text if it has one, otherwise its summary. */
 function readReasoning(item: JsonFields): string {
   const content = readTextContent(item, "content", REASONING) ?? "";
   const own = joined(content);
@@ -79,7 +79,7 @@ function joined(content: TextContent): string {
   return typeof content === "string" ? content : content.map(({ text }) => text).join("\n");
 }
 
-/** Puts a turn of the model together: reasoning, then text, then calls. */
+/** Builds the messages; a turn of the model is reasoning, then text, then calls. */
 class Conversation {
   readonly #messages: Message[] = [];
   #reasoning: string | undefined;

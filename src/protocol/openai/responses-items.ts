@@ -11,14 +11,14 @@ export interface OutputItem {
   /** Text, or the arguments of the call. */
   text: string;
   readonly logprobs: TextLogprob[];
-  /** Only of a call. */
+  /** Only for a call. */
   readonly callId: string;
   readonly name: string;
 }
 
 export type ItemStatus = "in_progress" | "completed" | "incomplete";
 
-/** The item as the response has it. One that has just begun has no content yet. */
+/** The item in the response's form. An item that has just begun has no content. */
 export function itemObject(item: OutputItem): JsonObject {
   const { id, status } = item;
   const content = status === "in_progress" ? [] : [partObject(item)];
@@ -32,7 +32,7 @@ export function itemObject(item: OutputItem): JsonObject {
   }
 }
 
-/** The one part of an item that has text. */
+/** The single part of an item with text. */
 export function partObject({ kind, text, logprobs }: OutputItem): JsonObject {
   return kind === "reasoning"
     ? { type: "reasoning_text", text }

@@ -12,7 +12,7 @@ import { readEnding, readPlacement, readSampling, readTokenCount } from "./sampl
 
 const NOT_STORED = "responses are not stored, so there is none to go on from: send the whole conversation as input";
 
-/** `/v1/responses` without a store. Throws invalid_request, and not_implemented for what needs one or runs tools itself. */
+/** Reads `/v1/responses`. Throws invalid_request, and not_implemented for features that need a store or run tools in the service. */
 export function readResponses(body: JsonBody): ApiRequest {
   const fields = JsonFields.of(body);
   refuseState(fields);
@@ -52,7 +52,7 @@ export function readResponses(body: JsonBody): ApiRequest {
   return { generation, isStream, createWriter: (head) => new ResponsesWriter(head, options) };
 }
 
-/** Whether answers are to be kept is up to the client; that they are not, the answer says. */
+/** Refuses members that need stored answers. `store` itself is accepted, and the answer says that it was not stored. */
 function refuseState(fields: JsonFields): void {
   fields.boolean("store");
   for (const name of ["previous_response_id", "conversation"]) {
@@ -105,7 +105,7 @@ function readLogprobs(fields: JsonFields): GenerationRequest["logprobs"] {
   return isIncluded ? { top: top ?? 0 } : undefined;
 }
 
-/** Members of the request that the response repeats, with what holds where they are absent. */
+/** Members of the request that the response repeats, with their defaults. */
 function askedMembers(fields: JsonFields, parallelToolCalls: boolean): JsonObject {
   const reasoning = fields.object("reasoning");
   const value = (name: string, otherwise: unknown): unknown => fields.value(name) ?? otherwise;
@@ -123,7 +123,7 @@ function askedMembers(fields: JsonFields, parallelToolCalls: boolean): JsonObjec
     reasoning: { effort: reasoning?.string("effort") ?? null, summary: reasoning?.string("summary") ?? null },
     safety_identifier: fields.string("safety_identifier") ?? null,
     service_tier: fields.string("service_tier") ?? "default",
-    // Whatever was asked for.
+    // Always false, for any value in the request.
     store: false,
     temperature: value("temperature", 1),
     text: { ...fields.object("text")?.json, format: fields.object("text")?.object("format")?.json ?? { type: "text" } },

@@ -11,7 +11,7 @@ interface ResponsesOptions {
 }
 
 /**
- * Answers of `/v1/responses`. Whole ones are made as streams are, of the items that their events tell; events are numbered
+ * Writes answers of `/v1/responses`. A whole answer is built like a stream, from the items of its events. Events are numbered
  * from 0.
  */
 export class ResponsesWriter implements AnswerWriter {
@@ -19,12 +19,12 @@ export class ResponsesWriter implements AnswerWriter {
   readonly #options: ResponsesOptions;
   readonly #items: OutputItem[] = [];
   #open: OutputItem | undefined;
-  /** An event with text of the open item up to the text. */
+  /** The beginning of a text event of the open item, up to its text. */
   #opening = "";
   #counts: TokenCount | undefined;
   #finish: ReturnType<typeof endReason> | undefined;
   #number = 0;
-  /** Of tokens whose text has not come yet. */
+  /** Log-probabilities of tokens whose text has not come yet. */
   #logprobs: TextLogprob[] = [];
 
   constructor(head: AnswerHead, options: ResponsesOptions) {
@@ -42,7 +42,7 @@ export class ResponsesWriter implements AnswerWriter {
   }
 
   end(): string {
-    // What was cut in the middle of an item is not complete.
+    // An item that was cut is incomplete.
     const status = this.#status;
     const events = this.#close(status);
     return `${events}${this.#event(`response.${status}`, { response: this.#response(status) })}data: [DONE]\n\n`;
@@ -120,7 +120,7 @@ export class ResponsesWriter implements AnswerWriter {
     );
   }
 
-  /** The response as it stands. */
+  /** The response in its current state. */
   #response(status: ItemStatus): JsonObject {
     const { requestId, created, model } = this.#head;
     const reason = this.#finish === "content_filter" ? "content_filter" : "max_output_tokens";
@@ -162,7 +162,7 @@ function place({ id, outputIndex }: OutputItem): { item_id: string; output_index
   return { item_id: id, output_index: outputIndex, content_index: 0 };
 }
 
-/** What the events of an item with a piece of its text begin with. */
+/** The beginning of an item's events that have a piece of its text. */
 function opening(item: OutputItem): string {
   const type = `${TEXT_EVENTS[item.kind]}.delta`;
   const { content_index, ...at } = place(item);

@@ -1,15 +1,15 @@
 import { type JsonFields, MAX_INT32 } from "../json/json-fields.ts";
 import type { GenerationRequest, Sampling } from "../generation.ts";
 
-/** Seeds are 32-bit numbers on the way to an engine; clients send longer ones. */
+/** Seeds in engines' messages are 32-bit numbers. Clients send longer ones, which are reduced. */
 const SEEDS = 2 ** 31;
 const MAX_TOKENS = 100_000_000;
-/** Engines set no bound; beyond this it is all the same. */
+/** Largest penalty. Engines set no bound, and larger values have no further effect. */
 const MAX_PENALTY = 1e6;
-/** Lists that an engine walks for each token. */
+/** Most entries of lists that an engine walks for each token. */
 const MAX_STOPS = 4096;
 
-/** Members that say how tokens are chosen; vLLM's and SGLang's names are the same wherever they stand. */
+/** Reads members for sampling. vLLM and SGLang use the same names, at any place. */
 export function readSampling(fields: JsonFields, maxTemperature = 2): Sampling {
   const topK = fields.integer("top_k", { least: -1, most: MAX_INT32 });
   return {
@@ -47,7 +47,7 @@ type Ending = Pick<
   "minTokens" | "stop" | "stopTokenIds" | "includeStop" | "ignoreEos" | "skipSpecialTokens"
 >;
 
-/** Members that say where an answer ends and what is shown of its end. */
+/** Reads members for the end of an answer: stop strings, and whether they are shown. */
 export function readEnding(fields: JsonFields): Ending {
   return {
     minTokens: readTokenCount(fields, "min_tokens") ?? readTokenCount(fields, "min_new_tokens"),
@@ -59,7 +59,7 @@ export function readEnding(fields: JsonFields): Ending {
   };
 }
 
-/** One string or a list of them; an empty one would stop everything. */
+/** Reads one string or a list of strings. Empty strings are refused: they would stop every answer at once. */
 export function readStop(fields: JsonFields, name: string): readonly string[] {
   const value = fields.value(name);
   const stop = typeof value === "string" ? [value] : (fields.strings(name) ?? []);
@@ -77,7 +77,7 @@ export function readAnswerCount(fields: JsonFields): number {
   return fields.integer("n", { least: 1, most: 1024 }) ?? 1;
 }
 
-/** Engines know adapters by one name, which clients write in either of two members. */
+/** Reads priority and LoRA adapter. Clients name the adapter in either of two members. */
 export function readPlacement(fields: JsonFields): Pick<GenerationRequest, "priority" | "loraId"> {
   return {
     priority: fields.integer("priority", {}),
@@ -85,10 +85,10 @@ export function readPlacement(fields: JsonFields): Pick<GenerationRequest, "prio
   };
 }
 
-/** Longest id that a client gives its request, UTF-16 units: it is repeated in each event. */
+/** Longest `rid` of a client, UTF-16 units, because each event repeats it. */
 const MAX_RID_CHARS = 256;
 
-/** SGLang's `rid`, which it gives back as the answer's id; of a list, the first. */
+/** Reads SGLang's `rid`, which becomes the answer's id; the first of a list. */
 export function readRid(fields: JsonFields): string | undefined {
   const value = fields.value("rid");
   const rid = Array.isArray(value) ? fields.strings("rid")?.[0] : fields.string("rid");
@@ -98,7 +98,7 @@ export function readRid(fields: JsonFields): string | undefined {
   return rid === "" ? undefined : rid;
 }
 
-/** Refuses members that change the answer and that engines that speak tokens have no place for. */
+/** Throws not_implemented for members that change the answer and that token engines cannot take. */
 export function refuseMembers(fields: JsonFields, names: readonly string[]): void {
   for (const name of names) {
     const value = fields.value(name);

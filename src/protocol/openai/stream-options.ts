@@ -3,13 +3,13 @@ import type { GenerationRequest } from "../generation.ts";
 
 export interface StreamOptions {
   readonly isStream: boolean;
-  /** An event of its own with the usage, after the answer. */
+  /** Whether a separate event after the answer has the usage. */
   readonly includeUsage: boolean;
-  /** The usage so far in each event. */
+  /** Whether each event has the usage so far. */
   readonly continuousUsage: boolean;
 }
 
-/** `stream` and `stream_options` of chat and completions. */
+/** Reads `stream` and `stream_options` of chat and completions. */
 export function readStreamOptions(fields: JsonFields): StreamOptions {
   const isStream = fields.boolean("stream") ?? false;
   const options = fields.object("stream_options");
@@ -22,7 +22,7 @@ export function readStreamOptions(fields: JsonFields): StreamOptions {
   };
 }
 
-/** vLLM's `prompt_logprobs`, which has no place in a stream. */
+/** Reads vLLM's `prompt_logprobs`, which streams cannot have. */
 export function readPromptLogprobs(
   fields: JsonFields,
   { isStream }: StreamOptions,

@@ -14,7 +14,7 @@ import {
   UsageKeeper,
 } from "../stream-reader.ts";
 
-/** Chat and completions: each choice ends with its own `finish_reason`, the stream with `[DONE]`. */
+/** Reads streams of chat and completions: each choice ends with its own `finish_reason`, the stream with `[DONE]`. */
 export class ChoicesReader implements StreamReader {
   readonly #usage = new UsageKeeper();
   readonly #answers = new FinishedAnswers();
@@ -29,7 +29,7 @@ export class ChoicesReader implements StreamReader {
     const failure = engineFailure(event, name);
     if (failure) return { kind: "failure", failure };
     if (name !== undefined && choices === undefined) return ASIDE;
-    // Only of a choice that runs on is the text all that there is to an event.
+    // Only events of a choice that goes on differ in nothing but their text.
     if (isRunning && (usage === undefined || usage === null)) this.known.learn(data);
     else this.known.forget();
     return DATA;
@@ -43,7 +43,7 @@ export class ChoicesReader implements StreamReader {
     return this.#usage.usage;
   }
 
-  /** Whether there are choices and none of them has ended. */
+  /** Takes the choices of an event. Returns whether it has choices and none of them has ended. */
   #read(choices: readonly unknown[]): boolean {
     let isRunning = choices.length > 0;
     for (const choice of choices) {
@@ -55,14 +55,14 @@ export class ChoicesReader implements StreamReader {
   }
 }
 
-/** The Responses API: typed, numbered events, of which one of three is the last. */
+/** Reads streams of the Responses API: typed, numbered events, with three possible last ones. */
 export class ResponsesReader implements StreamReader {
   readonly #usage = new UsageKeeper();
   #response: JsonObject | undefined;
   #nextNumber = 0;
 
   onEvent(name: string | undefined, data: string): EventMeaning {
-    // Open Responses asks for it after the last event, which has ended the stream already.
+    // Open Responses sends it after the last event, which has already ended the stream.
     if (isEndMarker(data)) return END;
     const event = parseEvent(data);
     const type = event["type"] ?? name;
@@ -74,7 +74,7 @@ export class ResponsesReader implements StreamReader {
     const failure = type === "error" || name === "error" ? engineFailure(event, "error") : undefined;
     if (failure) return { kind: "failure", failure };
     const number = numberField(event, "sequence_number");
-    // Pings that engines and relays add have no number, and must not use one up.
+    // Pings of engines and relays have no number, and must not count.
     const isOwn = typeof type !== "string" || type.startsWith("response.");
     if (isOwn || number !== undefined) this.#nextNumber = (number ?? this.#nextNumber) + 1;
     return isOwn ? DATA : ASIDE;
@@ -84,12 +84,12 @@ export class ResponsesReader implements StreamReader {
     return this.#usage.usage;
   }
 
-  /** Its last event is also what says that it is whole. */
+  /** Always false: only the last event shows that the stream is complete. */
   hasFinished(): boolean {
     return false;
   }
 
-  /** A response that has begun ends as failed; before that there is nothing but the error. */
+  /** A response that has begun ends with `response.failed`; before that the event is only the error. */
   errorEvent({ code, message, param }: ErrorFacts): string {
     const number = { sequence_number: this.#nextNumber };
     if (!this.#response) return frame({ type: "error", code, message, param: param ?? null, ...number });

@@ -2,19 +2,19 @@ import { GatewayError } from "../../errors/errors.ts";
 import type { JsonFields } from "../json/json-fields.ts";
 import { isJsonObject } from "../json/json.ts";
 
-/** Content as templates take it: a string, or parts that are all text. */
+/** Content for templates: a string, or text parts. */
 export type TextContent = string | readonly { readonly type: "text"; readonly text: string }[];
 
-/** Types of parts that are text, with the member that has it. */
+/** Types of text parts, with the member that has the text. */
 export type TextParts = ReadonlyMap<unknown, string>;
 
-/** Parts of the chat API. */
+/** Text parts of the chat API. */
 export const CHAT_PARTS: TextParts = new Map([
   ["text", "text"],
   ["refusal", "refusal"],
 ]);
 
-/** The content of a message; undefined where it is absent. Throws invalid_request for a part that is no text. */
+/** Reads the content of a message; undefined where it is absent. Throws invalid_request for a part that is not text. */
 export function readTextContent(fields: JsonFields, name: string, parts: TextParts): TextContent | undefined {
   const content = fields.value(name);
   if (content === undefined || typeof content === "string") return content;
@@ -35,7 +35,7 @@ function readPart(fields: JsonFields, name: string, part: unknown, parts: TextPa
   return text;
 }
 
-/** The error that a part is an image, a sound or the like. */
+/** The error for a part that is an image, a sound or another medium. */
 export function notText({ json, path }: JsonFields): GatewayError {
   const type = typeof json["type"] === "string" ? `of type ${json["type"]}` : "without a type";
   const what = `${path} is ${type}: workers that are reached over gRPC take text only`;

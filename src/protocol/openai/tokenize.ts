@@ -9,7 +9,7 @@ import { readPrompts } from "./prompt-fields.ts";
 /** vLLM's `/tokenize`: one prompt or one conversation. */
 interface TokenizeRequest {
   readonly prompt: Prompt;
-  /** Of a conversation too; a template has its own otherwise. */
+  /** Whether to add the tokenizer's special tokens, also to a conversation, whose template has its own. */
   readonly addSpecialTokens: boolean;
   readonly returnTokenStrs: boolean;
 }
@@ -29,7 +29,7 @@ export function readTokenize(body: JsonBody): TokenizeRequest {
   return { prompt: { kind: "text", text, addSpecialTokens }, addSpecialTokens, returnTokenStrs };
 }
 
-/** `tokenStrs` where they were asked for. */
+/** The answer of `/tokenize`; with `tokenStrs` if the client asked for them. */
 export function tokenizeAnswer(ids: readonly number[], maxModelLen: number, tokenStrs?: readonly string[]): string {
   const answer = { count: ids.length, max_model_len: maxModelLen, tokens: ids };
   return JSON.stringify({ ...answer, token_strs: tokenStrs ?? null });
@@ -47,10 +47,10 @@ export function detokenizeAnswer(text: string): string {
   return JSON.stringify({ prompt: text });
 }
 
-/** `/v1/tokenize` as smg has it: texts as they are, without special tokens around them. */
+/** smg's `/v1/tokenize`: texts without special tokens around them. */
 interface TextsRequest {
   readonly texts: readonly string[];
-  /** Answered as a list, even of one. */
+  /** Whether the answer is a list, even for one text. */
   readonly isBatch: boolean;
 }
 
@@ -74,7 +74,7 @@ export function tokenizeTextsAnswer({ texts, isBatch }: TextsRequest, ids: reado
   );
 }
 
-/** `/v1/detokenize` as smg has it. */
+/** smg's `/v1/detokenize`. */
 interface IdsRequest {
   readonly ids: readonly (readonly number[])[];
   readonly isBatch: boolean;

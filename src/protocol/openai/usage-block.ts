@@ -1,6 +1,6 @@
 import type { TokenCount } from "../generation.ts";
 
-/** Usage as chat and completions have it; details where the engine told them. */
+/** The usage of chat and completions, with details where the engine reported them. */
 export function usageBlock({ promptTokens, completionTokens, cachedTokens, reasoningTokens }: TokenCount): object {
   return {
     prompt_tokens: promptTokens,

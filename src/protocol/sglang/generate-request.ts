@@ -25,12 +25,12 @@ const REFUSED = [
   "video_data",
 ];
 const REFUSED_SAMPLING = ["custom_params", "stop_regex"];
-/** SGLang's default. */
+/** SGLang's default for the most tokens of an answer. */
 const DEFAULT_MAX_TOKENS = 128;
-/** SGLang sets no bound. */
+/** Largest temperature; SGLang sets no bound. */
 const MAX_TEMPERATURE = 1e6;
 
-/** SGLang's `/generate`. Throws invalid_request, and not_implemented for what has no place in its gRPC. */
+/** Reads SGLang's `/generate`. Throws invalid_request, and not_implemented for members that its gRPC messages do not have. */
 export function readGenerate(body: JsonBody): ApiRequest {
   const fields = JsonFields.of(body);
   refuseMembers(fields, REFUSED);
@@ -86,7 +86,7 @@ function readParams(fields: JsonFields): JsonFields {
   throw fields.notBuilt("sampling_params", "sampling_params must be one object for all prompts");
 }
 
-/** A batch may say the same for each of its prompts; what they say is one where they agree. */
+/** Reads a member that a batch may give once, or as a list with equal entries for its prompts. */
 function same(fields: JsonFields, name: string): JsonFields | undefined {
   const value = fields.value(name);
   if (value === undefined) return undefined;
@@ -96,7 +96,7 @@ function same(fields: JsonFields, name: string): JsonFields | undefined {
   return new JsonFields({ [name]: first }, fields.path);
 }
 
-/** The client's own ids of its prompts. */
+/** Reads the client's ids of its prompts. */
 function readRids(fields: JsonFields, prompts: number): readonly string[] | undefined {
   const rid = fields.value("rid");
   if (typeof rid === "string")

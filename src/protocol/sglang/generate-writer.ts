@@ -4,7 +4,7 @@ import { finite } from "../openai/logprobs.ts";
 
 interface GenerateOptions {
   readonly isStream: boolean;
-  /** Several answers: a list, and events that say which they belong to. */
+  /** Whether there are several answers: the whole answer is then a list, and each event names its answer. */
   readonly isList: boolean;
   readonly answersPerPrompt: number;
   readonly hasLogprobs: boolean;
@@ -13,21 +13,21 @@ interface GenerateOptions {
   readonly rids: readonly string[] | undefined;
 }
 
-/** JSON of what has come of one answer; each event has all of it, so it grows and is not written anew. */
+/** JSON of one answer so far. Each event repeats all of it, so it grows instead of being rebuilt. */
 interface Growing {
   readonly id: string;
-  /** Inside of the string and of the lists, without their ends. */
+  /** The inside of the string and of the lists, without their ends. */
   text: string;
   ids: string;
   outputLogprobs: string;
   outputTop: string;
   inputLogprobs: string;
   inputTop: string;
-  /** The object as of the last part. */
+  /** The object after the last part. */
   json: string;
 }
 
-/** Answers of SGLang's `/generate`: a stream repeats the whole answer so far in each event. */
+/** Writes answers of SGLang's `/generate`. Each event of a stream repeats the whole answer so far. */
 export class GenerateWriter implements AnswerWriter {
   readonly #head: AnswerHead;
   readonly #options: GenerateOptions;
@@ -50,7 +50,7 @@ export class GenerateWriter implements AnswerWriter {
   }
 
   whole(): string {
-    // `filter` passes over answers that have not begun.
+    // `filter` skips the holes of answers that have not begun.
     const objects = this.#answers.filter(() => true).map(({ json }) => json);
     return this.#options.isList ? `[${objects.join(",")}]` : (objects[0] ?? "null");
   }
@@ -116,7 +116,7 @@ function finishReason(finish: NonNullable<AnswerPart["finish"]>, tokens: number)
 
 type Tuple = readonly [logprob: number | null, id: number, text: string | null];
 
-/** `[logprob, id, text]` each; the first token of a prompt follows nothing and has none. */
+/** `[logprob, id, text]` for each token; the first token of a prompt has no logprob. */
 function tuples(logprobs: readonly TextLogprob[], hasText: boolean): string {
   return inner(
     logprobs.map(({ logprob, id, token }): Tuple => [

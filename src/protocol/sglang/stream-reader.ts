@@ -11,7 +11,7 @@ import {
   UsageKeeper,
 } from "../stream-reader.ts";
 
-/** SGLang's `/generate`: counts and the reason to stop are in `meta_info` of each event; `[DONE]` ends it. */
+/** Reads streams of SGLang's `/generate`: each event has counts and the finish reason in `meta_info`; `[DONE]` ends the stream. */
 export class GenerateReader implements StreamReader {
   readonly #usage = new UsageKeeper();
   readonly #answers = new FinishedAnswers();
@@ -20,7 +20,7 @@ export class GenerateReader implements StreamReader {
     if (isEndMarker(data)) return END;
     const event = parseEvent(data);
     this.#usage.read(event);
-    // A batch tells each of its answers in events of its own.
+    // Each answer of a batch has its own events.
     this.#answers.read(numberField(event, "index") ?? 0, objectField(event, "meta_info")?.["finish_reason"]);
     const failure = engineFailure(event, name);
     return failure ? { kind: "failure", failure } : DATA;
