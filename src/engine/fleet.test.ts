@@ -1,0 +1,181 @@
+import { describe, expect, test } from "bun:test";
+import { failureOf } from "../../test/support/failure-of.ts";
+import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
+import { pageAnswer } from "../../test/support/page-answer.ts";
+import { GatewayError } from "../errors/errors.ts";
+import { FlushCacheResponse, ProfileResponse } from "../transport/grpc/generated/engine/common.ts";
+import { GetLoadsResponse, HealthCheckResponse } from "../transport/grpc/generated/engine/vllm.ts";
+import { Fleet } from "./fleet.ts";
+import { SGLANG } from "./sglang/methods.ts";
+import { TRTLLM } from "./trtllm/methods.ts";
+import { VLLM } from "./vllm/methods.ts";
+
+/** Status and body of a page. */
+type Answer = readonly [status: number, body?: string];
+
+interface Asked {
+  readonly fleet: Fleet;
+  /** What was asked for: method and path of pages, and methods of services. */
+  readonly asked: string[];
+}
+
+/** A fleet of these engines, by address, with what they answer by path; what is not given is 404, or unimplemented. */
+function setUp(
+  workers: Readonly<Record<string, string | undefined>>,
+  pages: Readonly<Record<string, Answer>> = {},
+  messages: Readonly<Record<string, Uint8Array>> = {},
+): Asked & FleetSetup {
+  const setup = setUpFleet();
+  for (const [url, engine] of Object.entries(workers)) {
+    const { id, info } = setup.add(url, { modelId: "m" });
+    setup.registry.update(id, { info: { ...info, engine } });
+  }
+  const asked: string[] = [];
+  const fleet = new Fleet({
+    workers: setup.registry,
+    timeoutMs: 1000,
+    client: {
+      page: async (_to, { method, path }) => {
+        asked.push(`${method} ${path}`);
+        const [status, body = ""] = pages[path] ?? [404];
+        return pageAnswer(status, body);
+      },
+      call: async (_to, method) => {
+        asked.push(method);
+        const message = messages[method];
+        if (message) return message;
+        throw new GatewayError("upstream_unimplemented", "unknown method");
+      },
+    },
+  });
+  return { ...setup, fleet, asked };
+}
+
+const flushed = FlushCacheResponse.encode({ success: true, message: "" }).finish();
+const profiled = ProfileResponse.encode({ success: true, message: "" }).finish();
+
+describe("to flush a cache", () => {
+  const cases: readonly (readonly [engine: string | undefined, asked: readonly string[]])[] = [
+    ["sglang", ["POST /flush_cache"]],
+    ["vllm", ["POST /reset_prefix_cache"]],
+    ["somebody", ["POST /flush_cache", "POST /reset_prefix_cache"]],
+    [undefined, ["POST /flush_cache", "POST /reset_prefix_cache"]],
+  ];
+  for (const [engine, wanted] of cases) {
+    test(`${engine ?? "an engine that is not known"} is asked for the pages that it may have`, async () => {
+      const { fleet, asked } = setUp({ "http://w:1": engine });
+      const [result] = await fleet.flushCaches();
+      expect(asked).toEqual([...wanted]);
+      expect(result?.error?.message).toBe("the worker did not flush its cache");
+    });
+  }
+
+  test("a page that is there is the only one", async () => {
+    const { fleet, asked } = setUp({ "http://w:1": undefined }, { "/flush_cache": [200] });
+    expect((await fleet.flushCaches())[0]?.value).toBe(true);
+    expect(asked).toEqual(["POST /flush_cache"]);
+  });
+
+  test("a page that fails is not made up for by another", async () => {
+    const pages = { "/flush_cache": [500], "/reset_prefix_cache": [200] } as const;
+    const { fleet, asked } = setUp({ "http://w:1": undefined }, pages);
+    expect((await fleet.flushCaches())[0]?.error?.code).toBe("upstream_error");
+    expect(asked).toEqual(["POST /flush_cache"]);
+  });
+
+  test("each service is asked by its own method, and one that has none is told so", async () => {
+    const { fleet } = setUp(
+      { "grpc://s:1": "sglang", "grpc://v:1": "vllm", "grpc://t:1": "trtllm", "grpc://u:1": undefined },
+      {},
+      {
+        [SGLANG.flushCache]: flushed,
+        [VLLM.flushCache]: FlushCacheResponse.encode({ success: false, message: "busy" }).finish(),
+      },
+    );
+    const results = await fleet.flushCaches();
+    expect(results.map(({ value, error }) => value ?? [error?.code, error?.message])).toEqual([
+      true,
+      ["upstream_error", "the worker did not flush its cache: busy"],
+      ["not_implemented", "the worker's engine has no method to flush its cache"],
+      ["not_implemented", "the worker's engine cannot be spoken to over gRPC"],
+    ]);
+  });
+});
+
+describe("the load", () => {
+  test("is what the worker says, a list under a name of its own", async () => {
+    const old = setUp({ "http://w:1": "sglang" }, { "/get_load": [200, '[{"num_tokens":5}]'] });
+    expect((await old.fleet.loads())[0]?.value).toEqual({ loads: [{ num_tokens: 5 }] });
+    const now = setUp({ "http://w:1": "sglang" }, { "/v1/loads": [200, '{"load":7}'] });
+    expect((await now.fleet.loads())[0]?.value).toEqual({ load: 7 });
+  });
+
+  test("is not asked of an engine that has no page for it", async () => {
+    const { fleet, asked } = setUp({ "http://w:1": "vllm" });
+    expect((await fleet.loads())[0]?.error?.message).toBe("the worker does not report its load");
+    expect(asked).toEqual([]);
+  });
+
+  test("is told over gRPC with the members of the page", async () => {
+    const loads = GetLoadsResponse.encode(
+      GetLoadsResponse.fromPartial({ loads: [{ dpRank: 1, numRunningReqs: 2, numUsedTokens: 30 }] }),
+    ).finish();
+    const { fleet } = setUp({ "grpc://v:1": "vllm", "grpc://t:1": "trtllm" }, {}, { [VLLM.getLoads]: loads });
+    const [vllm, trtllm] = await fleet.loads();
+    expect(vllm?.value).toMatchObject({ loads: [{ dp_rank: 1, num_running_reqs: 2, num_used_tokens: 30 }] });
+    expect(trtllm?.error?.code).toBe("not_implemented");
+  });
+});
+
+test("profilers are started and stopped by page and by method", async () => {
+  const { fleet, asked } = setUp(
+    { "http://w:1": "vllm", "grpc://s:1": "sglang" },
+    { "/start_profile": [200], "/stop_profile": [500] },
+    { [SGLANG.startProfile]: profiled, [SGLANG.stopProfile]: profiled },
+  );
+  expect((await fleet.profile(true)).map(({ value }) => value)).toEqual([true, true]);
+  expect((await fleet.profile(false)).map(({ error }) => error?.message)).toEqual([
+    "the worker answered 500",
+    undefined,
+  ]);
+  expect(asked.toSorted()).toEqual(
+    [SGLANG.startProfile, SGLANG.stopProfile, "POST /start_profile", "POST /stop_profile"].toSorted(),
+  );
+});
+
+describe("one that stands for all", () => {
+  test("is an available worker over HTTP, or else one over gRPC", async () => {
+    const healthy = HealthCheckResponse.encode({ healthy: true, message: "" }).finish();
+    const both = setUp({ "grpc://v:1": "vllm", "http://w:1": "vllm" }, { "/health": [200] });
+    expect([await both.fleet.isAnyHealthy(), both.asked]).toEqual([true, ["GET /health"]]);
+    const grpc = setUp({ "grpc://v:1": "vllm" }, {}, { [VLLM.healthCheck]: healthy });
+    expect(await grpc.fleet.isAnyHealthy()).toBe(true);
+    const trtllm = setUp({ "grpc://t:1": "trtllm" }, {}, { [TRTLLM.healthCheck]: new Uint8Array(0) });
+    expect(await trtllm.fleet.isAnyHealthy()).toBe(true);
+  });
+
+  test("is asked to generate where it can", async () => {
+    const sglang = setUp({ "http://w:1": "sglang" }, { "/health_generate": [503] });
+    expect([await sglang.fleet.isAnyHealthy(), sglang.asked]).toEqual([false, ["GET /health_generate"]]);
+  });
+
+  test("says what it is on the page that it has, or on none", async () => {
+    const sglang = setUp({ "http://w:1": "sglang" }, { "/model_info": [200, '{"model_path":"m"}'] });
+    expect((await sglang.fleet.info("modelInfo")).page).toEqual({ model_path: "m" });
+    expect(sglang.asked).toEqual(["GET /get_model_info", "GET /model_info"]);
+    const vllm = setUp({ "http://w:1": "vllm" });
+    expect([(await vllm.fleet.info("modelInfo")).page, vllm.asked]).toEqual([undefined, []]);
+    const unknown = setUp({ "grpc://u:1": undefined });
+    expect((await unknown.fleet.info("serverInfo")).page).toBeUndefined();
+  });
+
+  test("is missing where nobody is available", async () => {
+    expect(await failureOf(setUp({}).fleet.info("modelInfo"))).toMatchObject({ code: "no_available_workers" });
+  });
+});
+
+test("workers that leave are not asked, and results are in the order of the workers", async () => {
+  const { fleet, registry } = setUp({ "http://a:1": "sglang", "http://b:1": "sglang", "http://c:1": "sglang" });
+  registry.update(registry.getByUrl("http://b:1")?.id ?? "", { status: "draining" });
+  expect((await fleet.flushCaches()).map(({ worker }) => worker.url)).toEqual(["http://a:1", "http://c:1"]);
+});
