@@ -4,7 +4,7 @@ import type { RunningServer } from "../server/server.ts";
 export interface StartFacts {
   readonly version: string;
   readonly config: Config;
-  readonly server: RunningServer;
+  readonly server: Pick<RunningServer, "url" | "adminUrl" | "metricsUrl">;
   readonly workers: number;
 }
 
@@ -12,8 +12,8 @@ export interface StartFacts {
 const INFO = 30;
 
 /** What is said at start-up: a few lines for a person at a terminal, one JSON line for anybody else. */
-export function announce({ version, config, server, workers }: StartFacts): void {
-  if (!process.stdout.isTTY) {
+export function banner({ version, config, server, workers }: StartFacts, isTerminal: boolean): string {
+  if (!isTerminal) {
     const line = {
       event: "listening",
       level: INFO,
@@ -27,20 +27,17 @@ export function announce({ version, config, server, workers }: StartFacts): void
       workers,
       msg: "listening",
     };
-    process.stdout.write(`${JSON.stringify(line)}\n`);
-    return;
+    return `${JSON.stringify(line)}\n`;
   }
   const metrics = server.metricsUrl ?? server.adminUrl ?? server.url;
-  process.stdout.write(
-    [
-      `pointsman ${version}`,
-      `  listening  ${server.url}`,
-      ...(server.adminUrl === undefined ? [] : [`  admin      ${server.adminUrl}`]),
-      `  metrics    ${metrics}/metrics`,
-      `  workers    ${workers}${workers === 0 ? " (add one: POST /workers)" : ""}`,
-      `  policy     ${config.defaultPolicy}${config.enableIgw ? ", many models" : ""}`,
-      "",
-      "",
-    ].join("\n"),
-  );
+  return [
+    `pointsman ${version}`,
+    `  listening  ${server.url}`,
+    ...(server.adminUrl === undefined ? [] : [`  admin      ${server.adminUrl}`]),
+    `  metrics    ${metrics}/metrics`,
+    `  workers    ${workers}${workers === 0 ? " (add one: POST /workers)" : ""}`,
+    `  policy     ${config.defaultPolicy}${config.enableIgw ? ", many models" : ""}`,
+    "",
+    "",
+  ].join("\n");
 }

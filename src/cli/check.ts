@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import type { Config } from "../config/schema.ts";
 import { snakeCase } from "../util/case.ts";
 import { Secret } from "../util/secret.ts";
 import { loadGiven } from "./load-given.ts";
@@ -8,11 +9,15 @@ import type { ServeArguments } from "./read-words.ts";
 export async function check(given: ServeArguments): Promise<void> {
   const { config, notices } = loadGiven(given);
   for (const notice of notices) process.stderr.write(`pointsman: ${notice}\n`);
-  const initialWorkers = config.initialWorkers.map((worker) => ({ ...worker, source: undefined }));
-  process.stdout.write(stringify(forPrint({ ...config, initialWorkers })));
+  process.stdout.write(configPage(config));
 }
 
-/** Keys as in the file, secrets redacted. */
+/** The configuration as a file would have it, secrets redacted. */
+export function configPage(config: Config): string {
+  const initialWorkers = config.initialWorkers.map((worker) => ({ ...worker, source: undefined }));
+  return stringify(forPrint({ ...config, initialWorkers }));
+}
+
 function forPrint(value: unknown): unknown {
   if (value instanceof Secret) return value.toJSON();
   if (Array.isArray(value)) return value.map(forPrint);

@@ -2,7 +2,8 @@ import { loadConfig } from "../config/load.ts";
 import { startEngine } from "../engine-sim/engine.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/schema.ts";
-import { firstSignal, type RunningGateway, runUntil, startGateway, workersAsked } from "./run-gateway.ts";
+import { runUntil, startGateway, workersAsked } from "./run-gateway.ts";
+import { firstSignal } from "./signals.ts";
 
 const MODEL = "sim-1";
 const ENGINES = 3;
@@ -12,28 +13,21 @@ const USUAL_PORT = 30_000;
 export async function demo({ port }: { readonly port: number | undefined }): Promise<void> {
   const signal = firstSignal();
   const engines = await Promise.all(Array.from({ length: ENGINES }, () => startEngine({ model: MODEL })));
-  const gateway = await startOnUsualPort(
-    engines.map((engine) => engine.url),
-    port,
-  );
+  const urls = engines.map(({ url }) => url);
+  const gateway = await onUsualPort(port, (one) => startGateway(demoConfig(urls, one)));
   // Whoever reads the lines may send them at once.
   await workersAsked(gateway.context);
-  process.stdout.write(
-    welcome(
-      gateway.server.url,
-      engines.map((engine) => engine.url),
-    ),
-  );
+  process.stdout.write(welcome(gateway.server.url, urls));
   await runUntil(signal, gateway);
 }
 
-/** The usual port where it is free, else any; a port that was asked for is the only one tried. */
-async function startOnUsualPort(workers: readonly string[], port: number | undefined): Promise<RunningGateway> {
+/** Starts on the usual port where it is free, else on any; a port that was asked for is the only one tried. */
+export async function onUsualPort<T>(asked: number | undefined, start: (port: number) => Promise<T>): Promise<T> {
   try {
-    return await startGateway(demoConfig(workers, port ?? USUAL_PORT));
+    return await start(asked ?? USUAL_PORT);
   } catch (error) {
-    if (port !== undefined || !(error instanceof ConfigError)) throw error;
-    return startGateway(demoConfig(workers, 0));
+    if (asked !== undefined || !(error instanceof ConfigError)) throw error;
+    return start(0);
   }
 }
 
@@ -50,7 +44,8 @@ function demoConfig(workers: readonly string[], port: number): Config {
   };
 }
 
-function welcome(url: string, engines: readonly string[]): string {
+/** What a person sees: where the gateway is, and requests to send to it. */
+export function welcome(url: string, engines: readonly string[]): string {
   const body = (stream: boolean): string =>
     JSON.stringify({
       model: MODEL,

@@ -1,6 +1,6 @@
 import { startEngine } from "../engine-sim/engine.ts";
 import type { EngineArguments } from "./program.ts";
-import { firstSignal } from "./run-gateway.ts";
+import { firstSignal } from "./signals.ts";
 
 /** `pointsman engine`: one simulated engine, until a signal. */
 export async function engine({ port, model, isInstant }: EngineArguments): Promise<void> {

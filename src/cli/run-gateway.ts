@@ -1,15 +1,12 @@
-import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/schema.ts";
 import { type AppContext, createAppContext } from "../context/app-context.ts";
-import { addressError } from "./address-error.ts";
-import { GatewayError } from "../errors/errors.ts";
-import type { Logger } from "../observability/logger.ts";
 import { drainTimes, serverSettings } from "../context/server-settings.ts";
 import { startLocalUnit } from "../context/local-unit.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import type { StartServingUnits } from "../server/serving-units.ts";
 import { spawnWorker } from "../threads/spawn-worker.ts";
 import { untilLeft } from "../util/until-left.ts";
+import { startError } from "./start-error.ts";
 import { ThreadPool } from "../threads/thread-pool.ts";
 
 /** A gateway that runs, and how it ends. */
@@ -20,15 +17,15 @@ export interface RunningGateway {
 
 /** Builds the context and listens; what was made is closed again where a later step fails. Throws ConfigError. */
 export async function startGateway(config: Config): Promise<RunningGateway> {
-  const context = await createAppContext(config).catch((error: unknown) => {
-    throw error instanceof GatewayError ? new ConfigError("config", error.message) : error;
-  });
   try {
+    await using stack = new AsyncDisposableStack();
+    const context = stack.use(await createAppContext(config));
     if (config.reusePort) await workersAsked(context);
-    return { context, server: await startServer({ ...context, settings: serverSettings(config) }, unitsOf(context)) };
+    const server = await startServer({ ...context, settings: serverSettings(config) }, unitsOf(context));
+    stack.move();
+    return { context, server };
   } catch (error) {
-    await context[Symbol.asyncDispose]();
-    throw addressError(error, config);
+    throw startError(error, config);
   }
 }
 
@@ -58,41 +55,18 @@ function checkFree({ host, port }: Config): void {
   Bun.listen({ hostname: host, port, socket: { data: () => undefined } }).stop(true);
 }
 
-/**
- * Resolves with the first SIGTERM, SIGQUIT (what nginx is drained with) or SIGINT; the second ends the process at once. Called before anything says that the
- * gateway runs, so that whoever reads that may signal.
- */
-export function firstSignal(): Promise<NodeJS.Signals> {
-  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
-  let signals = 0;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    signals += 1;
-    if (signals > 1) process.exit(1);
-    resolve(signal);
-  };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGQUIT", onSignal);
-  process.on("SIGINT", onSignal);
-  return promise;
+/** What of a gateway its end needs. */
+export interface EndingGateway {
+  readonly context: Pick<AppContext, "config" | "logger" | typeof Symbol.asyncDispose>;
+  readonly server: Pick<RunningServer, "drain" | "stop">;
 }
 
-/**
- * Signals that mean something to other servers (read the configuration anew, open the log anew) would end the process at
- * once. They do nothing, and say so once there is a logger: a configuration that is half in force would be a state that no
- * start can have.
- */
-export function surviveSignals(logger: () => Logger | undefined): void {
-  process.on("SIGHUP", () => logger()?.warn({ signal: "SIGHUP" }, NO_RELOAD));
-  for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
-    process.on(signal, () => logger()?.warn({ signal }, "this signal does nothing"));
-  }
-}
-
-const NO_RELOAD =
-  "nothing is reloaded: change workers over the API; for other options start a new gateway on the same port (both with reuse_port), then send this one SIGTERM";
-
-/** Runs until the signal, then drains, closes everything and ends the process. */
-export async function runUntil(signal: Promise<NodeJS.Signals>, gateway: RunningGateway): Promise<never> {
+/** Runs until the signal, then drains, closes everything and ends the process with `exit`. */
+export async function runUntil(
+  signal: Promise<NodeJS.Signals>,
+  gateway: EndingGateway,
+  exit: (code: number) => void = (code) => process.exit(code),
+): Promise<void> {
   const { context, server } = gateway;
   const name = await signal;
   context.logger.info({ signal: name }, "draining");
@@ -101,5 +75,5 @@ export async function runUntil(signal: Promise<NodeJS.Signals>, gateway: Running
   context.logger.info({}, "stopped");
   await context[Symbol.asyncDispose]();
   // Lines that nobody reads would keep the process.
-  process.exit(0);
+  exit(0);
 }

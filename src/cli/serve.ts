@@ -1,8 +1,9 @@
 import type { Logger } from "../observability/logger.ts";
-import { announce } from "./banner.ts";
+import { banner } from "./banner.ts";
 import { loadGiven } from "./load-given.ts";
 import type { ServeArguments } from "./read-words.ts";
-import { firstSignal, runUntil, startGateway, surviveSignals } from "./run-gateway.ts";
+import { runUntil, startGateway } from "./run-gateway.ts";
+import { firstSignal, surviveSignals } from "./signals.ts";
 import { VERSION } from "../util/version.ts";
 
 /** `pointsman`: the gateway. Throws ConfigError before anything has been started. */
@@ -13,7 +14,8 @@ export async function serve(given: ServeArguments): Promise<void> {
   surviveSignals(() => logger);
   const gateway = await startGateway(config);
   logger = gateway.context.logger;
-  announce({ version: VERSION, config, server: gateway.server, workers: config.initialWorkers.length });
+  const facts = { version: VERSION, config, server: gateway.server, workers: config.initialWorkers.length };
+  process.stdout.write(banner(facts, process.stdout.isTTY));
   for (const notice of notices) gateway.context.logger.warn({}, notice);
   await runUntil(signal, gateway);
 }
