@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { type DoorSetup, setUpDoor, spec } from "../../../test/support/door.ts";
 import type { GatewayError } from "../../errors/errors.ts";
 import type { WorkerSpec } from "../worker-spec.ts";
@@ -292,4 +293,57 @@ test("a set of 1,000 workers is looked at once a report, and costs nothing but w
   expect(lookUps).toBe(1000);
   counted.apply("file", wanted.slice(1));
   expect(lookUps).toBe(1001);
+});
+
+describe("whatever sources report and operators do", () => {
+  const URLS = [A, B, C];
+  const SOURCES = ["file", "dns"];
+  const action = fc.oneof(
+    fc.record({
+      kind: fc.constant("report" as const),
+      source: fc.constantFrom(...SOURCES),
+      wanted: fc.uniqueArray(fc.record({ url: fc.constantFrom(...URLS), cost: fc.constantFrom(1, 2) }), {
+        selector: ({ url }) => url,
+      }),
+    }),
+    fc.record({ kind: fc.constantFrom("add" as const, "remove" as const), url: fc.constantFrom(...URLS) }),
+  );
+
+  test("no worker of the API is touched, no url is registered twice, and the last sets are met where no operator acted", () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 30 }), (actions) => {
+        const { report, door, registry, calls } = setUp();
+        /** Urls at which an operator has added or removed a worker. */
+        const touched = new Set<string>();
+        const wanted = new Map<string, readonly { url: string; cost: number }[]>();
+        for (const step of actions) {
+          const ofApi = registry.all().filter(({ spec: { source } }) => source === "api");
+          if (step.kind === "report") {
+            const specs = step.wanted.map(({ url, cost }) => spec(url, step.source, { cost }));
+            report(step.source, specs);
+            wanted.set(step.source, step.wanted);
+            for (const { id } of ofApi) expect(registry.get(id)?.status).toBe("pending");
+            const before = calls.length;
+            report(step.source, specs);
+            expect(calls.length).toBe(before);
+          } else {
+            touched.add(step.url);
+            const worker = registry.getByUrl(step.url);
+            if (step.kind === "add" && !worker) door.addWorker(spec(step.url, "api"));
+            if (step.kind === "remove" && worker) door.removeWorker(worker);
+          }
+          const urls = registry.all().map(({ url }) => url);
+          expect(new Set(urls).size).toBe(urls.length);
+        }
+        for (const url of URLS) {
+          if (touched.has(url)) continue;
+          const costs = [...wanted.values()].flatMap((set) => set.filter((one) => one.url === url));
+          const worker = registry.getByUrl(url);
+          expect(worker !== undefined).toBe(costs.length > 0);
+          if (worker) expect(costs.map(({ cost }) => cost)).toContain(worker.spec.cost);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
 });
