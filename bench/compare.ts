@@ -17,8 +17,12 @@ import { cpuMicros, type Program, startProgram, userMicros } from "./lib/process
 import { median } from "./lib/statistics.ts";
 import { freePort } from "./lib/targets.ts";
 
+/** How the gateway is started: over a fleet of equal workers, over a pair, or with its own parsers for their answers. */
+type Mode = "plain" | "pd" | "parsed";
+
 interface Case {
   readonly name: string;
+  readonly mode: Mode;
   readonly load: Load;
   readonly lanes: number;
   readonly total: number;
@@ -28,19 +32,34 @@ const LONG_BYTES = 400_000;
 
 /** `--cases WORD` keeps those with the word in their name. */
 const CASES: readonly Case[] = [
-  { name: "event, 500 streams of one each 20 ms", load: streamedChat(150, 20), lanes: 500, total: 500 },
-  { name: "event, 16 streams as fast as they are taken", load: streamedChat(1000, 0), lanes: 16, total: 160 },
-  { name: "small JSON request", load: smallChat(), lanes: 32, total: 8000 },
-  { name: "JSON request of 400 KB", load: longChat(LONG_BYTES, 16), lanes: 8, total: 600 },
+  { name: "event, 500 streams of one each 20 ms", mode: "plain", load: streamedChat(150, 20), lanes: 500, total: 500 },
+  {
+    name: "event, 16 streams as fast as they are taken",
+    mode: "plain",
+    load: streamedChat(1000, 0),
+    lanes: 16,
+    total: 160,
+  },
+  { name: "event, 250 PD streams of one each 20 ms", mode: "pd", load: streamedChat(150, 20), lanes: 250, total: 250 },
+  {
+    name: "event, 250 parsed streams of one each 20 ms",
+    mode: "parsed",
+    load: streamedChat(150, 20),
+    lanes: 250,
+    total: 250,
+  },
+  { name: "small JSON request", mode: "plain", load: smallChat(), lanes: 32, total: 8000 },
+  { name: "JSON request of 400 KB", mode: "plain", load: longChat(LONG_BYTES, 16), lanes: 8, total: 600 },
 ];
 /** Until Bun's compiler is done with them. */
-const WARM_UP: readonly Case[] = [
+const WARM_UP: readonly Omit<Case, "mode">[] = [
   { name: "streams", load: streamedChat(100, 0), lanes: 16, total: 600 },
   { name: "requests", load: smallChat(), lanes: 32, total: 30_000 },
 ];
 
 interface Checkout {
   readonly directory: string;
+  readonly mode: Mode;
   readonly origin: string;
   readonly program: Program;
   /** Of each case by its name, microseconds a request or event in each round. */
@@ -58,13 +77,17 @@ const { values, positionals } = parseArgs({
 });
 const logs = mkdtempSync(join(tmpdir(), "pointsman-compare-"));
 const engines = await startEngines(logs, { firstPort: freePort(), ports: 1, addresses: 2 });
+const cases = CASES.filter(({ name }) => name.includes(values.cases));
 const checkouts: Checkout[] = [];
-for (const directory of positionals) checkouts.push(await start(resolve(directory)));
+for (const mode of new Set(cases.map((one) => one.mode))) {
+  for (const directory of positionals) checkouts.push(await start(resolve(directory), mode));
+}
 for (const { origin } of checkouts) for (const one of WARM_UP) await run(origin, one);
-for (const one of CASES.filter(({ name }) => name.includes(values.cases))) {
+for (const one of cases) {
+  const compared = checkouts.filter(({ mode }) => mode === one.mode);
   for (let round = 0; round < Number(values.rounds); round += 1)
-    for (const checkout of checkouts) await measure(checkout, one);
-  for (const { directory, all, user } of checkouts) {
+    for (const checkout of compared) await measure(checkout, one);
+  for (const { directory, all, user } of compared) {
     const told = [all, user].map((of) => median(of.get(one.name) ?? []).toFixed(2));
     console.log(`${one.name}: ${told[0]} µs, ${told[1]} outside of the kernel: ${directory}`);
   }
@@ -72,17 +95,24 @@ for (const one of CASES.filter(({ name }) => name.includes(values.cases))) {
 for (const { program } of checkouts) await program.stop();
 await engines.program.stop();
 
-async function start(directory: string): Promise<Checkout> {
+async function start(directory: string, mode: Mode): Promise<Checkout> {
   const port = freePort();
   const command = [join(directory, "bin/pointsman"), "--host", "127.0.0.1", "--port", String(port)];
-  const options = ["--prometheus-port", "0", "--policy", values.policy, "--worker-urls", ...engines.urls];
+  const options = ["--prometheus-port", "0", "--policy", values.policy, ...workersOf(mode)];
   const program = startProgram([...command, ...options], join(logs, `gateway-${port}.log`));
   const origin = `http://127.0.0.1:${port}`;
   await untilAnswers(`${origin}/readiness`);
-  return { directory, origin, program, all: new Map(), user: new Map() };
+  return { directory, mode, origin, program, all: new Map(), user: new Map() };
 }
 
-async function run(origin: string, { load, lanes, total }: Case): Promise<LoadResult> {
+function workersOf(mode: Mode): string[] {
+  const [prefill = "", decode = ""] = engines.urls;
+  if (mode === "pd") return ["--pd-disaggregation", "--prefill", prefill, "--decode", decode];
+  const parsers = mode === "parsed" ? ["--parse-output", "*", "--reasoning-parser", "qwen3"] : [];
+  return [...parsers, "--worker-urls", ...engines.urls];
+}
+
+async function run(origin: string, { load, lanes, total }: Omit<Case, "mode">): Promise<LoadResult> {
   const result = await closedLoop(origin, load, lanes, total);
   if (result.failures > 0) throw new Error(`${result.failures} failed: ${result.failure}`);
   return result;

@@ -1,7 +1,7 @@
 /**
  * The engine behind every gateway in the benchmarks: answers at once and costs next to nothing, so that what is measured is
- * the gateway. A short message says what is wanted: `stream TOKENS INTERVAL_MS`, `wait MS` for an answer in JSON after a
- * while, else one at once.
+ * the gateway. A short message says what is wanted: `stream TOKENS INTERVAL_MS` where the body asks for a stream, `wait MS` for
+ * an answer in JSON after a while, else one at once. It takes either leg of a prefill/decode pair, as vLLM does.
  *
  *   bun bench/engine.ts FIRST_PORT PORTS [ADDRESSES]
  *
@@ -16,6 +16,7 @@ const pacer = new Pacer();
 const EMPTY = Buffer.alloc(0);
 const HEAD_END = "\r\n\r\n";
 const CHUNKS_END = Buffer.from("0\r\n\r\n");
+const ASKS_FOR_STREAM = '"stream":true';
 const ORDER = /\b(stream|wait) (\d+)(?: (\d+))?/;
 /** What is longer is a prompt, and does not say what is wanted. */
 const MAX_ORDER_BYTES = 4096;
@@ -82,9 +83,9 @@ class Connection {
       this.#write(page(this.#path));
       return;
     }
-    const order = this.#order.length < MAX_ORDER_BYTES ? ORDER.exec(this.#order.toString("latin1")) : undefined;
-    const [word, first, second] = order?.slice(1) ?? [];
-    if (word === "stream") this.#stream(Number(first), Number(second));
+    const text = this.#order.length < MAX_ORDER_BYTES ? this.#order.toString("latin1") : "";
+    const [word, first, second] = ORDER.exec(text)?.slice(1) ?? [];
+    if (word === "stream" && text.includes(ASKS_FOR_STREAM)) this.#stream(Number(first), Number(second));
     else if (word === "wait") setTimeout(() => this.#isClosed || this.#write(JSON_ANSWER), Number(first));
     else this.#write(JSON_ANSWER);
   }
