@@ -65,7 +65,7 @@ export async function dispatch<T>(
 
 function pause(deps: DispatchDeps, signal: LeaveSignal): Promise<void> {
   const { backoffMs, jitterRatio } = deps.retry;
-  const delayMs = backoffMs * (1 - jitterRatio * Math.random());
+  const delayMs = backoffMs * (1 - jitterRatio * deps.random());
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const cancel = deps.clock.after(delayMs, resolve);
   const onAbort = (): void => {
