@@ -62,6 +62,7 @@ export function createRouters(parts: RouterParts, stack: DisposableStack): Route
       tokenizers,
       workers: workerRegistry,
       logger,
+      clock,
       fetchTokenizer: (worker) => fetchTokenizer(client, worker),
       settings: modelTextSettings(config),
     }),

@@ -124,11 +124,6 @@ export class RouterManager implements Disposable {
     }
   }
 
-  /** For `GET /policies`. */
-  describePolicies(): object {
-    return this.#deps.policies.describe();
-  }
-
   [Symbol.dispose](): void {
     this.#stopListening();
   }

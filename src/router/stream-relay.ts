@@ -11,6 +11,7 @@ import type { StreamContinuation } from "./stream-continuation.ts";
 import { StreamEvents } from "./stream-events.ts";
 import type { StreamSource } from "./stream-source.ts";
 import type { StreamWatch, WatchedStream } from "./stream-watch.ts";
+import { lostBeforeAnswer } from "./worker-error.ts";
 
 /** Largest stream. A million tokens of chat are 200 MB. */
 const MAX_STREAM_BYTES = 1024 * 1024 * 1024;
@@ -293,11 +294,4 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
       // The client has its whole answer; a connection that ends badly is not used again, and that is all.
     }
   }
-}
-
-/** The client has nothing of the answer: it is as if the worker had been lost before its head, and another may answer. */
-function lostBeforeAnswer(error: GatewayError): GatewayError {
-  const { message, details } = error;
-  if (error.code === "upstream_reset") return new GatewayError("upstream_closed", message, details);
-  return error.code === "upstream_stalled" ? new GatewayError("upstream_timeout", message, details) : error;
 }

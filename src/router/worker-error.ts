@@ -140,3 +140,13 @@ function detailOf(body: JsonObject): string | undefined {
   });
   return parts.length > 0 ? parts.join("; ") : undefined;
 }
+
+/**
+ * What a stream failed with before its first event. The client has nothing of the answer, so that it is as if the worker had
+ * been lost before its head, and another worker may answer.
+ */
+export function lostBeforeAnswer(error: GatewayError): GatewayError {
+  const { message, details } = error;
+  if (error.code === "upstream_reset") return new GatewayError("upstream_closed", message, details);
+  return error.code === "upstream_stalled" ? new GatewayError("upstream_timeout", message, details) : error;
+}

@@ -8,7 +8,7 @@ import { fleetRoutes } from "./api/fleet.ts";
 import { FolderOfPaths } from "./api/folder-of-paths.ts";
 import { metricsRoute } from "./api/metrics.ts";
 import { modelRoutes } from "./api/models.ts";
-import { policyRoutes } from "./api/policies.ts";
+import { type DescribedPolicies, policyRoutes } from "./api/policies.ts";
 import { probeRoutes } from "./api/probes.ts";
 import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
 import { workerRoutes } from "./api/workers.ts";
@@ -20,6 +20,7 @@ export interface ControlRoutesDeps {
   readonly metrics: Metrics;
   readonly tokenizers: TokenizerAdmin;
   readonly workerRegistry: WorkerRegistry;
+  readonly policyRegistry: DescribedPolicies;
   readonly routerManager: RouterManager;
   readonly healthChecker: HealthChecker;
   readonly workerSources: Pick<WorkerSources, "list">;
@@ -53,7 +54,7 @@ export function createControlRoutes(
     metrics,
     ...modelRoutes(deps),
     ...workerRoutes({ ...deps, paths, maxBodyBytes }),
-    ...policyRoutes(deps.routerManager),
+    ...policyRoutes(deps.policyRegistry),
     ...fleetRoutes(deps.fleet),
     ...tokenizerRoutes({ tokenizers: deps.tokenizers, paths, maxBodyBytes }),
   ];

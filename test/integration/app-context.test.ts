@@ -26,7 +26,8 @@ test("a test brings its own parts, and everybody uses those", async () => {
   const policyRegistry = new PolicyRegistry({ defaultPolicy: { policy: "random", config: {} } });
   await using context = await createAppContext(quiet, { ledger, workerRegistry, policyRegistry });
   expect(workerRegistry.count()).toBe(2);
-  expect(context.routerManager.describePolicies()).toMatchObject({ default: { policy: "random" } });
+  expect(context.policyRegistry).toBe(policyRegistry);
+  expect(context.policyRegistry.describe()).toMatchObject({ default: { policy: "random" } });
 });
 
 test("what was made before a failure half-way is closed again", async () => {

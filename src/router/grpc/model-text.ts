@@ -7,6 +7,7 @@ import { PrefixCache } from "../../tokenizer/prefix-cache.ts";
 import type { Encoder, Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { TokenizerRegistry, TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
 import type { Worker } from "../../worker/worker.ts";
+import type { Clock } from "../../util/clock.ts";
 import { TOKENIZER_PATH_LABEL } from "../../worker/worker-spec.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 
@@ -35,6 +36,7 @@ export interface ModelTextsDeps {
   readonly tokenizers: TokenizerRegistry;
   readonly workers: WorkerRegistry;
   readonly logger: Logger;
+  readonly clock: Clock;
   /** The tokenizer as the worker sends it (GetTokenizer). */
   readonly fetchTokenizer: (worker: Worker) => Promise<TokenizerSource>;
   readonly settings: ModelTextSettings;
@@ -92,11 +94,11 @@ export class ModelTexts implements Disposable {
     const known = this.#finding.get(model);
     if (known) return known;
     const failure = this.#failures.get(model);
-    if (failure && performance.now() - failure.at < RETRY_MS) return Promise.reject(failure.error);
+    if (failure && this.#deps.clock.now() - failure.at < RETRY_MS) return Promise.reject(failure.error);
     const search = this.#search(model)
       .catch((cause: unknown) => {
         const error = unavailable(model, cause);
-        this.#failures.set(model, { error, at: performance.now() });
+        this.#failures.set(model, { error, at: this.#deps.clock.now() });
         this.#deps.logger.warn({ model, error: String(cause) }, "the model has no tokenizer");
         throw error;
       })

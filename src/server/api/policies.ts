@@ -1,8 +1,12 @@
-import type { RouterManager } from "../../router/router-manager.ts";
 import type { Route } from "../route.ts";
 import { jsonReply } from "../../transport/downstream.ts";
 
+/** What a PolicyRegistry says of itself. */
+export interface DescribedPolicies {
+  describe(): object;
+}
+
 /** `GET /policies`: the default, the patterns, and the policy of each model with the reason. */
-export function policyRoutes(manager: RouterManager): Route[] {
-  return [{ method: "GET", path: "/policies", access: "admin", handle: () => jsonReply(manager.describePolicies()) }];
+export function policyRoutes(policies: DescribedPolicies): Route[] {
+  return [{ method: "GET", path: "/policies", access: "admin", handle: () => jsonReply(policies.describe()) }];
 }
