@@ -2,7 +2,7 @@ import { MessagesReader } from "./stream-reader.ts";
 import type { Dialect } from "../dialect.ts";
 import type { ErrorFacts } from "../error-facts.ts";
 
-/** Source: Anthropic API reference, errors. Its SDKs read `request-id`, and drop events without an `event:` line. */
+/** Source: Anthropic API reference, errors. Anthropic's SDKs read `request-id`, and drop events without an `event:` line. */
 function errorBody(facts: ErrorFacts): object {
   return {
     type: "error",

@@ -2,8 +2,8 @@ import type { JsonFields } from "../json/json-fields.ts";
 import { jsonObjectOf, type JsonObject } from "../json/json.ts";
 
 /**
- * The arguments of a call that was made before: the JSON text of an object, or the object itself. No text at all is no arguments.
- * Throws invalid_request for what is neither: templates go through the members, and would fail without saying where.
+ * The arguments of an earlier call: the JSON text of an object, or the object itself. The empty text stands for no arguments.
+ * Throws invalid_request for anything else, as a template that reads the members would fail without saying where.
  */
 export function readCallArguments(fields: JsonFields): string | JsonObject {
   const value = fields.value("arguments");

@@ -8,7 +8,7 @@ type Message = Readonly<Record<string, unknown>>;
 
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 
-/** The conversation, checked; members that are not known here stay for templates that know them. */
+/** Reads and checks the conversation. Members that the gateway does not know stay, as the chat template may know them. */
 export function readChatMessages(fields: JsonFields): Message[] {
   const messages = fields.objects("messages");
   if (!messages || messages.length === 0) throw fields.error("messages", "must be a list of at least one message");
@@ -25,13 +25,13 @@ function readMessage(fields: JsonFields): Message {
   return { ...withoutNulls(fields.json), role: TEMPLATE_ROLES[role] ?? role, content: shown };
 }
 
-/** Proxies pass a coding agent's system prompt on with the line for its vendor's accounts. */
+/** A system prompt without the billing line of a coding agent, which proxies pass on in this API too. */
 function withoutLine(content: TextContent): TextContent {
   if (typeof content === "string") return withoutBillingLine(content);
   return content.map(({ type, text }) => ({ type, text: withoutBillingLine(text) }));
 }
 
-/** Roles that templates know by another name. What they make of a developer is theirs to say. */
+/** Roles that chat templates call otherwise. Some templates know `developer`, so that role is left to them. */
 const TEMPLATE_ROLES: Readonly<Record<string, string>> = { function: "tool" };
 
 function readAssistant(fields: JsonFields, content: unknown): Message {
@@ -46,7 +46,7 @@ function readCalls(fields: JsonFields): JsonObject[] | undefined {
   if (deprecated)
     return [{ id: deprecated.requiredString("name"), type: "function", function: readCalled(deprecated) }];
   const calls = fields.objects("tool_calls");
-  // Templates take an empty list for calls that were made.
+  // Some templates take an empty list for a call.
   if (!calls || calls.length === 0) return undefined;
   return calls.map((call) => {
     const called = call.object("function");

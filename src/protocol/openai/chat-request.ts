@@ -34,7 +34,7 @@ const REFUSED = [
   "web_search_options",
 ];
 
-/** `/v1/chat/completions`. Throws invalid_request, and not_implemented for what engines that speak tokens have no place for. */
+/** Reads a body of `/v1/chat/completions`. Throws invalid_request, and not_implemented for what engines that speak tokens do not take. */
 export function readChat(body: JsonBody): ApiRequest {
   const fields = JsonFields.of(body);
   refuseMembers(fields, REFUSED);
@@ -53,9 +53,9 @@ export function readChat(body: JsonBody): ApiRequest {
     ...readEnding(fields),
     logprobs: readLogprobs(fields),
     promptLogprobs: readPromptLogprobs(fields, stream),
-    // Here it is the beginning of the answer that stands before it, and the writer has that.
+    // In this API `echo` repeats the beginning of the answer that the client wrote. The writer adds it, see `echoText`.
     echo: false,
-    // A call that must be made is the whole answer.
+    // An answer that must be a call is nothing else, so the constraint of the call goes first.
     constraint: constraint ?? asked,
     toolChoice,
     parallelToolCalls,
@@ -71,7 +71,7 @@ export function readChat(body: JsonBody): ApiRequest {
   return { generation, isStream: stream.isStream, createWriter: (head) => new ChatWriter(head, options) };
 }
 
-/** The conversation and what goes with it into the template. */
+/** Reads the conversation, and what the chat template takes besides. */
 export function readChatPrompt(fields: JsonFields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
   const continueFinalMessage = fields.boolean("continue_final_message") ?? false;
   const addGenerationPrompt = fields.boolean("add_generation_prompt") ?? !continueFinalMessage;
@@ -100,7 +100,7 @@ function readLogprobs(fields: JsonFields): GenerationRequest["logprobs"] {
   return isAsked ? { top: top ?? 0 } : undefined;
 }
 
-/** What the last message has already, where it is the answer to be continued. */
+/** The beginning of the answer, where the last message has one that is to be continued. */
 function begunAnswer({ messages, continueFinalMessage }: ChatPrompt): string {
   const last = messages.at(-1);
   if (!continueFinalMessage || last?.["role"] !== "assistant") return "";

@@ -2,7 +2,7 @@ import type { JsonFields } from "../json/json-fields.ts";
 import type { ToolSpec } from "../generation.ts";
 import { type AskedChoice, readTool, refuseDoubles, type ToolUse, toolUse } from "../tool-use.ts";
 
-/** `tools` and `tool_choice`, or `functions` and `function_call` of before them. */
+/** Reads `tools` and `tool_choice`, or the older `functions` and `function_call`. */
 export function readChatTools(fields: JsonFields, isParallel: boolean): ToolUse {
   const functions = fields.objects("functions");
   if (!fields.has("tools") && functions) {
@@ -28,7 +28,7 @@ function readFunctionCall(fields: JsonFields): AskedChoice {
   return { kind: fields.oneOf("function_call", ["none", "auto"]) ?? "auto" };
 }
 
-/** Where `tool_choice` writes a tool's name and the list of allowed ones, in which the APIs differ. */
+/** Finds in `tool_choice` the name of a tool, and the object with the allowed tools. The APIs of OpenAI differ in both. */
 export interface ChoiceShape {
   readonly nameOf: (tool: JsonFields) => string;
   readonly allowedOf: (choice: JsonFields) => JsonFields;
@@ -51,7 +51,7 @@ export function readToolChoice(fields: JsonFields, shape: ChoiceShape): AskedCho
   return readAllowed(shape.allowedOf(choice), shape.nameOf);
 }
 
-/** Some of the tools, of which one may or must be called. */
+/** A choice among some of the tools, of which the model may or must call one. */
 function readAllowed(fields: JsonFields, nameOf: ChoiceShape["nameOf"]): AskedChoice {
   const tools = fields.objects("tools");
   if (!tools || tools.length === 0) throw fields.error("tools", "must be a list of at least one tool");

@@ -7,21 +7,21 @@ import { usageBlock } from "./usage-block.ts";
 
 interface ChatOptions extends StreamOptions {
   readonly answersPerPrompt: number;
-  /** The client's own id of the answer. */
+  /** Id of the answer that the client chose itself; undefined where it chose none. */
   readonly id: string | undefined;
-  /** Beginning of the answer that the client wrote and wants to have back. */
+  /** The beginning of the answer that the client wrote and asks to be repeated. */
   readonly echoText: string;
 }
 
-/** One answer of a stream. */
+/** What the writer knows of one answer of a stream. */
 interface Choice {
-  /** Text of an event of plain content before and after the content; all that such an event costs is the text between. */
+  /** The bytes of an event with content before and behind its text. Only the text is made anew for each such event. */
   readonly before: string;
   readonly after: string;
   hasCalls: boolean;
 }
 
-/** Answers of `/v1/chat/completions`. */
+/** Writes answers of `/v1/chat/completions`. */
 export class ChatWriter implements AnswerWriter {
   readonly #id: string;
   readonly #head: AnswerHead;
@@ -29,7 +29,7 @@ export class ChatWriter implements AnswerWriter {
   readonly #usage: UsageTally;
   readonly #answers = new AnswerCollector();
   readonly #choices: (Choice | undefined)[] = [];
-  /** What all events begin with. */
+  /** The text that every event begins with. */
   readonly #opening: string;
 
   constructor(head: AnswerHead, options: ChatOptions) {
@@ -92,7 +92,7 @@ export class ChatWriter implements AnswerWriter {
     if (finish) {
       events += this.#event(index, {}, usage, logprobs, endReason(finish, choice.hasCalls), stopReason(finish));
     } else if (logprobs) {
-      // Tokens whose text is held back have been generated all the same.
+      // The engine has generated these tokens, though their text is held back.
       events += this.#event(index, { content: "" }, usage, logprobs);
     }
     return events;
@@ -117,13 +117,13 @@ export class ChatWriter implements AnswerWriter {
     return `${this.#opening}${choice}]${this.#tail(usage)}`;
   }
 
-  /** Without being asked for, usage is in no event at all. */
+  /** The usage member of an event. No event has it where the client did not ask for usage. */
   #tail(usage: string): string {
     return this.#options.includeUsage ? `,"usage":${usage}}\n\n` : "}\n\n";
   }
 }
 
-/** What an event of a stream tells of a piece. */
+/** The delta that tells of a piece. */
 export function deltaOf(piece: OutputPiece): JsonObject {
   switch (piece.kind) {
     case "content":
@@ -139,7 +139,7 @@ export function deltaOf(piece: OutputPiece): JsonObject {
   }
 }
 
-/** vLLM's member for what made the answer stop, where it was not its natural end. */
+/** vLLM's `stop_reason`: the stop string or token that ended the answer. An answer that ended by itself does not have the member. */
 export function stopReason({ matched }: NonNullable<AnswerPart["finish"]>): object {
   return matched === undefined ? {} : { stop_reason: matched };
 }
@@ -163,7 +163,7 @@ function wholeChoice({ index, blocks, logprobs, finish }: Answer, echoText: stri
   };
 }
 
-/** A call in the message of a whole answer. */
+/** A call as the message of a whole answer has it. */
 export function wholeCall({ id, name, arguments: args }: Pick<CallBlock, "id" | "name" | "arguments">): object {
   return { id, type: "function", function: { name, arguments: args } };
 }

@@ -30,10 +30,10 @@ const REFUSED = [
   "use_beam_search",
 ];
 
-/** What OpenAI's API says where the request does not. */
+/** The default of OpenAI's API. */
 const DEFAULT_MAX_TOKENS = 16;
 
-/** `/v1/completions`. Throws invalid_request, and not_implemented for what engines that speak tokens have no place for. */
+/** Reads a body of `/v1/completions`. Throws invalid_request, and not_implemented for what engines that speak tokens do not take. */
 export function readCompletion(body: JsonBody): ApiRequest {
   const fields = JsonFields.of(body);
   refuseMembers(fields, REFUSED);
@@ -50,7 +50,7 @@ export function readCompletion(body: JsonBody): ApiRequest {
     prompts: readPrompts(fields, "prompt", fields.boolean("add_special_tokens") ?? true),
     n,
     sampling: readSampling(fields),
-    // An engine generates one token at least; where only the prompt is asked for, the writer leaves that out.
+    // An engine generates at least one token. Where the client asks for the prompt alone, the writer leaves the token out.
     maxTokens: Math.max(1, maxTokens),
     ...readEnding(fields),
     logprobs,

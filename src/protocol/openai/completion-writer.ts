@@ -8,18 +8,18 @@ import { usageBlock } from "./usage-block.ts";
 
 interface CompletionOptions extends StreamOptions {
   readonly answersPerPrompt: number;
-  /** The client's own id of the answer. */
+  /** Id of the answer that the client chose itself; undefined where it chose none. */
   readonly id: string | undefined;
-  /** The prompt stands before the answer. */
+  /** Whether the text begins with the prompt. */
   readonly isEcho: boolean;
-  /** Only the prompt is told: what the engine generated is left out. */
+  /** Whether the text is the prompt alone, without what the engine generated. */
   readonly isPromptOnly: boolean;
   readonly hasLogprobs: boolean;
-  /** vLLM's `prompt_logprobs` in each choice. */
+  /** Whether each choice has vLLM's `prompt_logprobs`. */
   readonly hasPromptLogprobs: boolean;
 }
 
-/** What has come of one choice. */
+/** One choice as far as it has come. */
 interface Choice {
   readonly offsets: LegacyLogprobWriter;
   text: string;
@@ -29,20 +29,20 @@ interface Choice {
   hasBegun: boolean;
 }
 
-/** A part as this API has it. */
+/** A part in the members of this API. */
 interface Written {
   readonly text: string;
   readonly logprobs: LegacyLogprobs | undefined;
 }
 
-/** Answers of `/v1/completions`. */
+/** Writes answers of `/v1/completions`. */
 export class CompletionWriter implements AnswerWriter {
   readonly #members: object;
   readonly #promptTexts: readonly string[];
   readonly #options: CompletionOptions;
   readonly #usage: UsageTally;
   readonly #choices: Choice[] = [];
-  /** What all events begin with. */
+  /** The text that every event begins with. */
   readonly #opening: string;
 
   constructor(head: AnswerHead, options: CompletionOptions) {
@@ -73,7 +73,7 @@ export class CompletionWriter implements AnswerWriter {
   }
 
   whole(): string {
-    // Those that have not begun have no entry.
+    // A choice that has not begun has no entry in the array.
     const choices = [...this.#choices.entries()].flatMap(([index, choice]) =>
       choice ? [this.#whole(index, choice)] : [],
     );
@@ -129,7 +129,7 @@ function newChoice(): Choice {
   };
 }
 
-/** There are neither calls nor reasoning in this API: all that is text is the answer. */
+/** Text of a piece. This API tells neither calls nor reasoning apart, so all text is the answer. */
 function pieceText(piece: OutputPiece | undefined): string {
   return piece?.kind === "content" || piece?.kind === "reasoning" ? piece.text : "";
 }

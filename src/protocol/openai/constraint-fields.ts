@@ -3,15 +3,15 @@ import type { Constraint } from "../generation.ts";
 import { isJsonObject, jsonObjectOf } from "../json/json.ts";
 
 interface Asked {
-  /** Where it stands. */
+  /** Path of the member that asks for it. */
   readonly fields: JsonFields;
   readonly name: string;
   readonly constraint: Constraint;
 }
 
 /**
- * The one constraint on the text, in any of the ways of OpenAI (`response_format`), vLLM (`structured_outputs`, `guided_*`)
- * and SGLang (`regex`, `ebnf`, `json_schema`, `structural_tag`). Throws invalid_request where there are two.
+ * Reads the constraint on the text, which OpenAI's API writes as `response_format`, vLLM as `structured_outputs` or `guided_*`,
+ * and SGLang as `regex`, `ebnf`, `json_schema` or `structural_tag`. Throws invalid_request where a request has two constraints.
  */
 export function readConstraint(fields: JsonFields): Constraint | undefined {
   const structured = fields.object("structured_outputs");
@@ -81,14 +81,14 @@ function readResponseFormat(fields: JsonFields): Constraint | undefined {
   }
 }
 
-/** A schema that must be there. */
+/** Reads a schema. Throws invalid_request where it is absent. */
 export function requiredSchema(fields: JsonFields, name: string): Constraint {
   const constraint = readSchema(fields, name);
   if (!constraint) throw fields.error(name, "must be a JSON schema");
   return constraint;
 }
 
-/** As an object or as its JSON text. */
+/** A schema that is an object or the JSON text of one. */
 function readSchema(fields: JsonFields, name: string): Constraint | undefined {
   const schema = jsonText(fields, name, "must be a JSON schema");
   return schema === undefined ? undefined : { kind: "json_schema", schema };

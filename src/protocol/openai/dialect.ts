@@ -2,27 +2,26 @@ import { ChoicesReader, ResponsesReader } from "./stream-reader.ts";
 import type { Dialect } from "../dialect.ts";
 import type { ErrorFacts } from "../error-facts.ts";
 
-/** Source: OpenAI API reference, error object; all four keys are always there. */
+/** The error object of the OpenAI API reference. It always has all four keys. */
 function errorBody(facts: ErrorFacts): object {
   return {
     error: { message: facts.message, type: facts.openaiType, param: facts.param ?? null, code: facts.code },
   };
 }
 
-/** Chat, completions, embeddings and their kin. */
+/** The dialect of chat, completions, embeddings and the like. */
 export const openaiDialect: Dialect = {
   name: "openai",
   overloadedStatus: 503,
   errorBody,
   errorEvent: (facts) => `data: ${JSON.stringify(errorBody(facts))}\n\n`,
-  // The API names none; what stands here are the standard's own default and what engines have called theirs.
+  // The API does not name its events. `message` is the default of the standard; the others are names that engines use.
   eventNames: /^(?:message|error|completion|chat\.completion\.chunk|text_completion)$/,
   createStreamReader: () => new ChoicesReader(),
   endEvent: "data: [DONE]\n\n",
   closingEvent: undefined,
-  // Without a blank line behind it: to the standard it is the same, and SDKs of Go and Python take a blank line for the end
-  // of an event, which they then read as JSON that is empty. They are many; readers that would miss an event because a
-  // comment stands above its data are not known.
+  // A comment line without a blank line behind it. The standard allows both. SDKs of Go and Python take the blank line for the
+  // end of an event and fail on its empty JSON. No reader is known that fails on a comment above an event's data.
   keepAliveEvent: ": keep-alive\n",
   requestIdHeaders: ["x-request-id"],
 };

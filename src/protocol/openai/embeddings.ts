@@ -18,7 +18,7 @@ interface Embedding {
   readonly promptTokens: number;
 }
 
-/** `/v1/embeddings`. Throws invalid_request, not_implemented. */
+/** Reads a body of `/v1/embeddings`. Throws invalid_request, not_implemented. */
 export function readEmbeddings(body: JsonBody): EmbeddingRequest {
   const fields = JsonFields.of(body);
   refuseMembers(fields, ["messages", "truncate_prompt_tokens"]);
@@ -29,7 +29,7 @@ export function readEmbeddings(body: JsonBody): EmbeddingRequest {
   };
 }
 
-/** The answer, with the embeddings in the order of the prompts. Throws invalid_request where there are fewer dimensions. */
+/** JSON of the answer; `embeddings` are in the order of the prompts. Throws invalid_request where the model has fewer dimensions than were asked for. */
 export function embeddingsAnswer(model: string, request: EmbeddingRequest, embeddings: readonly Embedding[]): string {
   const tokens = embeddings.reduce((sum, { promptTokens }) => sum + promptTokens, 0);
   return JSON.stringify({

@@ -2,7 +2,7 @@ import type { TextLogprob } from "../generation.ts";
 import { countCharacters } from "./characters.ts";
 import { finite } from "./logprobs.ts";
 
-/** `logprobs` of a completion. */
+/** The `logprobs` of a completion's choice. */
 export interface LegacyLogprobs {
   readonly tokens: string[];
   readonly token_logprobs: (number | null)[];

@@ -7,7 +7,7 @@ export function finite(logprob: number | undefined): number {
   return logprob === undefined || !Number.isFinite(logprob) ? IMPOSSIBLE : logprob;
 }
 
-/** Entries of `logprobs.content` of a chat choice, and of the text of a response. */
+/** Entries for `logprobs.content` of a chat's choice, and for the text of a response. */
 export function logprobEntries(logprobs: readonly TextLogprob[]): object[] {
   return logprobs.map(({ token, bytes, logprob, top }) => ({
     token,

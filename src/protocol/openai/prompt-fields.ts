@@ -1,7 +1,7 @@
 import { type JsonFields, isIds } from "../json/json-fields.ts";
 import type { Prompt } from "../generation.ts";
 
-/** Prompts of one request, at most. */
+/** Prompts that one request may have. */
 const MAX_PROMPTS = 2048;
 
 /** Reads `prompt` or `input`: a text, a list of token ids, or a list of either. */

@@ -2,13 +2,13 @@ import type { TextLogprob } from "../generation.ts";
 import type { JsonObject } from "../json/json.ts";
 import { logprobEntries } from "./logprobs.ts";
 
-/** One item of the output while it grows. */
+/** An item of the output, which grows as its pieces come. */
 export interface OutputItem {
   readonly kind: "reasoning" | "content" | "call";
   readonly id: string;
   readonly outputIndex: number;
   status: ItemStatus;
-  /** Text, or the arguments of the call. */
+  /** Text so far; of a call its arguments. */
   text: string;
   readonly logprobs: TextLogprob[];
   /** Only for a call. */

@@ -72,7 +72,7 @@ export function readTokenCount(fields: JsonFields, name: string, least = 0): num
   return fields.integer(name, { least, most: MAX_TOKENS });
 }
 
-/** Number of answers to each prompt. */
+/** Reads the number of answers to each prompt. */
 export function readAnswerCount(fields: JsonFields): number {
   return fields.integer("n", { least: 1, most: 1024 }) ?? 1;
 }

@@ -6,7 +6,7 @@ import { readChatPrompt } from "./chat-request.ts";
 import { readChatTools } from "./chat-tools.ts";
 import { readPrompts } from "./prompt-fields.ts";
 
-/** vLLM's `/tokenize`: one prompt or one conversation. */
+/** A body of vLLM's `/tokenize`: one prompt or one conversation. */
 interface TokenizeRequest {
   readonly prompt: Prompt;
   /** Whether to add the tokenizer's special tokens, also to a conversation, whose template has its own. */
@@ -35,7 +35,7 @@ export function tokenizeAnswer(ids: readonly number[], maxModelLen: number, toke
   return JSON.stringify({ ...answer, token_strs: tokenStrs ?? null });
 }
 
-/** vLLM's `/detokenize`. Throws invalid_request. */
+/** Reads a body of vLLM's `/detokenize`. Throws invalid_request. */
 export function readDetokenize(body: JsonBody): readonly number[] {
   const fields = JsonFields.of(body);
   const ids = fields.ids("tokens");
