@@ -1,7 +1,7 @@
 import { asGatewayError, clientClosed, type GatewayError } from "../errors/errors.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
-import { ToldRequest } from "../transport/told-request.ts";
+import { ForwardedRequest } from "../transport/forwarded-request.ts";
 import type { Auth } from "./auth.ts";
 import { readControlBody } from "./control-body.ts";
 import { errorReply } from "./error-reply.ts";
@@ -58,7 +58,7 @@ export class ControlApp {
 function withBody(request: ClientRequest, body: Uint8Array | undefined): ClientRequest {
   if (!body) return request;
   const { method, path, query, peerAddress, headers, signal } = request;
-  return new ToldRequest({ method, path, query, peerAddress, headers: headers.entries(), body }, signal);
+  return new ForwardedRequest({ method, path, query, peerAddress, headers: headers.entries(), body }, signal);
 }
 
 /** The routes of one port. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import { type ClientRequest, RequestHeaders } from "../transport/downstream.ts";
-import { ToldRequest } from "../transport/told-request.ts";
+import { ForwardedRequest } from "../transport/forwarded-request.ts";
 import { LeaveController } from "../util/leave-signal.ts";
 import { readBody } from "./body.ts";
 import { readControlBody } from "./control-body.ts";
@@ -67,7 +67,7 @@ describe("the body of a request that is not inference", () => {
     const body = await readControlBody({ maxBodyBytes: 100 }, asked);
     expect(new TextDecoder().decode(body)).toBe('{"url":"x"}');
     const { method, path, query, peerAddress, headers, signal } = asked;
-    const told = new ToldRequest({ method, path, query, peerAddress, headers: headers.entries(), body }, signal);
+    const told = new ForwardedRequest({ method, path, query, peerAddress, headers: headers.entries(), body }, signal);
     const again = await readBody(told, { maxBytes: 100, timeoutMs: 1000, stallMs: 1000 });
     expect(new TextDecoder().decode(again)).toBe('{"url":"x"}');
   });

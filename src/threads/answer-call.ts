@@ -2,7 +2,7 @@ import type { ControlApp } from "../server/control-app.ts";
 import type { Permit } from "../server/admission.ts";
 import type { Gate } from "../server/gate.ts";
 import type { Route } from "../server/route.ts";
-import { ToldRequest } from "../transport/told-request.ts";
+import { ForwardedRequest } from "../transport/forwarded-request.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import type { Call, ControlCall, ControlReply } from "./messages.ts";
@@ -48,7 +48,7 @@ async function answerControl(
 ): Promise<ControlReply> {
   const known = routes[route];
   if (!known) throw new Error(`no route ${route}`);
-  const request = new ToldRequest(told, signal);
+  const request = new ForwardedRequest(told, signal);
   const { status, headers, body } = await control.answer(known, { request, params, requestId });
   if (typeof body === "object" && "run" in body) throw new Error("an answer of the control thread is no stream");
   return { status, headers, body };

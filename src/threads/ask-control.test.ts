@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createAuth } from "../server/auth.ts";
-import { ToldRequest } from "../transport/told-request.ts";
+import { ForwardedRequest } from "../transport/forwarded-request.ts";
 import { LeaveController } from "../util/leave-signal.ts";
 import { Secret } from "../util/secret.ts";
 import { turn } from "../../test/support/fake-threads.ts";
@@ -28,7 +28,7 @@ function setUp(): {
     ask(headers = {}, route = ROUTE, client = new LeaveController()) {
       const body = Buffer.from('{"url":"http://w:1"}');
       const told = { method: "POST", path: "/workers", query: "", peerAddress: "127.0.0.1", body };
-      const request = new ToldRequest(
+      const request = new ForwardedRequest(
         { ...told, headers: Object.entries({ host: "localhost", "content-type": "application/json", ...headers }) },
         client,
       );

@@ -4,7 +4,7 @@ import type { SharedPolicyMemory } from "../policy/policy-memory.ts";
 import type { Entry } from "../server/gate.ts";
 import type { Access, Method } from "../server/route.ts";
 import type { TokenizerChange } from "../tokenizer/tokenizer-registry.ts";
-import type { ToldOf } from "../transport/told-request.ts";
+import type { RequestData } from "../transport/forwarded-request.ts";
 import type { AttemptOutcome } from "../worker/attempt-outcome.ts";
 import type { WorkerState } from "../worker/worker-state.ts";
 
@@ -76,7 +76,7 @@ export type Call =
   | { readonly what: "findModel"; readonly model: string }
   | ControlCall;
 
-export interface ControlCall extends ToldOf {
+export interface ControlCall extends RequestData {
   readonly what: "control";
   /** Index in the routes of `Start`. */
   readonly route: number;

@@ -1,6 +1,6 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { GrpcCall } from "./call.ts";
-import { type ConnectionOwner, GrpcConnection, type Keepalive, unreachable } from "./connection.ts";
+import { type GrpcConnectionOwner, GrpcConnection, type Keepalive, unreachable } from "./connection.ts";
 
 /** Connections to one worker: one, unless the worker bounds the calls on a connection. */
 const MAX_CONNECTIONS = 8;
@@ -16,7 +16,7 @@ export interface ChannelOwner {
 }
 
 /** The connections to one worker, and the calls that wait for one. */
-export class GrpcChannel implements ConnectionOwner {
+export class GrpcChannel implements GrpcConnectionOwner {
   readonly #origin: string;
   readonly #owner: ChannelOwner;
   readonly #connections = new Set<GrpcConnection>();

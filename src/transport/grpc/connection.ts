@@ -24,7 +24,7 @@ export interface Keepalive {
   readonly timeoutMs: number;
 }
 
-export interface ConnectionOwner {
+export interface GrpcConnectionOwner {
   now(): number;
   /** It can take calls. */
   ready(connection: GrpcConnection): void;
@@ -49,7 +49,7 @@ export class GrpcConnection implements CallConnection {
   readonly origin: string;
   lastStreamId = NO_GOAWAY;
   isReused = false;
-  readonly #owner: ConnectionOwner;
+  readonly #owner: GrpcConnectionOwner;
   readonly #session: ClientHttp2Session;
   readonly #authority: string;
   readonly #scheme: string;
@@ -64,7 +64,7 @@ export class GrpcConnection implements CallConnection {
   #pingedAt: number | undefined;
   #idleSince: number;
 
-  constructor(origin: string, connectDeadline: number, owner: ConnectionOwner) {
+  constructor(origin: string, connectDeadline: number, owner: GrpcConnectionOwner) {
     const isTls = origin.startsWith("grpcs:");
     this.origin = origin;
     this.#owner = owner;

@@ -27,7 +27,7 @@ const LINGER_MS = 2000;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 const BLANK_LINE_BYTES = 4;
 
-export interface ConnectionOwner {
+export interface ClientConnectionOwner {
   /** In which a client asks nothing, or takes nothing of an answer that is whole, ms. */
   readonly idleMs: number;
   /** Answers end their connection from now on. */
@@ -61,7 +61,7 @@ export interface ConnectionOwner {
  */
 export class ClientConnection implements RequestConnection, SinkConnection, Waiting {
   readonly address: string | undefined;
-  readonly #owner: ConnectionOwner;
+  readonly #owner: ClientConnectionOwner;
   readonly #socket: Socket<ClientConnection>;
   #phase: "idle" | "head" | "busy" | "leaving" | "gone" = "idle";
   /** When the phase began, or an answer last got on; on the owner's clock. */
@@ -93,7 +93,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   #isHalfClosed = false;
 
   /** `address`: the client's, where connections are counted by it. */
-  constructor(socket: Socket<ClientConnection>, owner: ConnectionOwner, address: string | undefined) {
+  constructor(socket: Socket<ClientConnection>, owner: ClientConnectionOwner, address: string | undefined) {
     this.#socket = socket;
     this.address = address;
     this.#owner = owner;

@@ -3,7 +3,7 @@ import type { GatewayError } from "../../errors/errors.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import { Sweep } from "../../util/sweep.ts";
 import type { ClientRequest, Reply, WholeReply } from "../downstream.ts";
-import { ClientConnection, type ConnectionOwner } from "./client-connection.ts";
+import { ClientConnection, type ClientConnectionOwner } from "./client-connection.ts";
 import { type ByteAccount, NO_ACCOUNT } from "./byte-account.ts";
 import { Turns } from "./turns.ts";
 
@@ -13,7 +13,7 @@ export interface HttpServerOptions {
   readonly port: number;
   /** Several processes or threads may listen on the port, and the kernel spreads connections over them. */
   readonly reusePort: boolean;
-  /** See `ConnectionOwner.idleMs`; Infinity for no bound. */
+  /** See `ClientConnectionOwner.idleMs`; Infinity for no bound. */
   readonly idleMs: number;
   /** Connections at once, asked now and then: beyond what the process has descriptors for nobody could be accepted. */
   readonly maxConnections?: () => number;
@@ -39,7 +39,7 @@ const LOOK_MS = 500;
  * has closed its side for one that is gone, says nothing where its parser refuses, and does not show connections
  * (docs/adr/0004-own-http-server.md).
  */
-export class HttpServer implements ConnectionOwner {
+export class HttpServer implements ClientConnectionOwner {
   readonly idleMs: number;
   isLeaving = false;
   readonly turns = new Turns();

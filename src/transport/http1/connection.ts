@@ -1,17 +1,17 @@
 import type { Socket } from "bun";
 import { GatewayError } from "../../errors/errors.ts";
 import type { Exchange, ExchangeConnection } from "./exchange.ts";
-import type { RestMs } from "./rests.ts";
+import type { PauseMs } from "./read-pauses.ts";
 
 /** A head and a body that fit in here together leave in one write. The bytes are overwritten by the next request. */
 const SCRATCH: Buffer = Buffer.allocUnsafeSlow(32_768);
 
-export interface ConnectionOwner {
+export interface WorkerConnectionOwner {
   now(): number;
   /** The connection can take another request. */
   idle(connection: Connection): void;
   /** Calls `rested` after so long at most. */
-  rest(connection: Connection, ms: RestMs): void;
+  pauseReads(connection: Connection, ms: PauseMs): void;
   /** Bytes came that nobody asked for: what the worker sends cannot be matched to requests any more. */
   outOfStep(): void;
   /** The connection is gone. */
@@ -35,7 +35,7 @@ export class Connection implements ExchangeConnection {
   /** Resolves when requests may be written: with the socket open, under TLS with the worker's certificate accepted. */
   readonly ready: Promise<void>;
   readonly #ready = Promise.withResolvers<void>();
-  readonly #owner: ConnectionOwner;
+  readonly #owner: WorkerConnectionOwner;
   readonly #isTls: boolean;
   #socket: Socket<Connection> | undefined;
   #exchange: Exchange | undefined;
@@ -44,9 +44,9 @@ export class Connection implements ExchangeConnection {
   #isGone = false;
   /** Not read because nobody takes what comes, or for a moment. */
   #isHeld = false;
-  #isResting = false;
+  #isPausing = false;
 
-  constructor(isTls: boolean, owner: ConnectionOwner) {
+  constructor(isTls: boolean, owner: WorkerConnectionOwner) {
     this.#isTls = isTls;
     this.#owner = owner;
     this.ready = this.#ready.promise;
@@ -152,19 +152,19 @@ export class Connection implements ExchangeConnection {
 
   resume(): void {
     this.#isHeld = false;
-    if (!this.#isResting) this.#socket?.resume();
+    if (!this.#isPausing) this.#socket?.resume();
   }
 
-  rest(ms: RestMs): void {
-    if (this.#isResting || this.#isHeld) return;
-    this.#isResting = true;
+  pauseReads(ms: PauseMs): void {
+    if (this.#isPausing || this.#isHeld) return;
+    this.#isPausing = true;
     this.#socket?.pause();
-    this.#owner.rest(this, ms);
+    this.#owner.pauseReads(this, ms);
   }
 
   /** The moment is over. */
-  rested(): void {
-    this.#isResting = false;
+  pauseOver(): void {
+    this.#isPausing = false;
     if (!this.#isHeld) this.#socket?.resume();
   }
 

@@ -3,9 +3,9 @@ import type { PieceTaker, UpstreamRequest, UpstreamResponse } from "../upstream.
 import { type BodyFramer, bytesOf } from "./body-framer.ts";
 import type { FieldReader } from "./fields.ts";
 import { PieceQueue, type PieceSource } from "./piece-queue.ts";
-import { ReadPace } from "./read-pace.ts";
+import { ReadPace } from "./read-pauses.ts";
 import { ResponseParser } from "./response-parser.ts";
-import type { RestMs } from "./rests.ts";
+import type { PauseMs } from "./read-pauses.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 
 /** Bytes taken from a worker ahead of the reader; beyond it the socket is paused. */
@@ -15,7 +15,7 @@ const MAX_BUFFERED_BYTES = 65_536;
 export interface ExchangeConnection extends PieceSource {
   now(): number;
   /** Nothing is read for so long, so that what comes meanwhile is one piece. */
-  rest(ms: RestMs): void;
+  pauseReads(ms: PauseMs): void;
   /** The exchange is over; `reusable` says whether another request may follow on this connection. */
   release(reusable: boolean): void;
   /** Bytes came behind the answer that nobody asked for. */
@@ -211,10 +211,10 @@ export class Exchange implements UpstreamResponse {
   }
 
   /** What comes faster than anybody reads it is taken in larger pieces. */
-  #restIfHot(bytes: number): void {
+  #pauseIfHot(bytes: number): void {
     const connection = this.#connection;
     const ms = connection && this.#pace?.after(bytes, connection.now());
-    if (ms) connection.rest(ms);
+    if (ms) connection.pauseReads(ms);
   }
 
   #unfollow(): void {
@@ -228,7 +228,7 @@ export class Exchange implements UpstreamResponse {
     const taker = this.#taker;
     if (!taker) this.#pieces.offer(bytesOf(framer));
     else if (!taker.take(framer.bytes, framer.from, framer.to)) this.#unfollow();
-    else if (!framer.isDone) this.#restIfHot(framer.to - framer.from);
+    else if (!framer.isDone) this.#pauseIfHot(framer.to - framer.from);
   }
 
   #finish(isReusable: boolean): void {

@@ -5,7 +5,7 @@ import { Sweep, SWEEP_MS } from "../../util/sweep.ts";
 import type { Transport, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
 import { Connection } from "./connection.ts";
 import { Exchange } from "./exchange.ts";
-import { Rests } from "./rests.ts";
+import { ReadPauses } from "./read-pauses.ts";
 import { MAX_IDLE_MS, WorkerSockets } from "./worker-sockets.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 import { LoopTurns } from "../../util/loop-turns.ts";
@@ -30,7 +30,7 @@ export class HttpTransport implements Transport, Disposable {
   readonly #workers = new Map<string, WorkerSockets>();
   readonly #connections = new Set<Connection>();
   readonly #sweep: Sweep;
-  readonly #rests: Rests;
+  readonly #readPauses: ReadPauses;
   readonly #turns = new LoopTurns();
   #isClosed = false;
 
@@ -39,7 +39,7 @@ export class HttpTransport implements Transport, Disposable {
     this.#clock = clock;
     this.#maxPerWorker = maxPerWorker;
     this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
-    this.#rests = new Rests(clock);
+    this.#readPauses = new ReadPauses(clock);
   }
 
   send(request: UpstreamRequest, signal: LeaveSignal | undefined): Promise<UpstreamResponse> {
@@ -86,7 +86,7 @@ export class HttpTransport implements Transport, Disposable {
   [Symbol.dispose](): void {
     this.#isClosed = true;
     this.#sweep[Symbol.dispose]();
-    this.#rests[Symbol.dispose]();
+    this.#readPauses[Symbol.dispose]();
     this.failAll(shuttingDown());
     for (const connection of [...this.#connections]) connection.close();
   }
@@ -97,7 +97,7 @@ export class HttpTransport implements Transport, Disposable {
       sockets = new WorkerSockets(url, {
         clock: this.#clock,
         maxOpen: this.#maxPerWorker,
-        rests: this.#rests,
+        readPauses: this.#readPauses,
         turns: this.#turns,
         onGone: (connection) => this.#connections.delete(connection),
       });
@@ -116,12 +116,12 @@ export class HttpTransport implements Transport, Disposable {
   /** A socket that another request is done with, or a new one. */
   async #reach(way: Way): Promise<Connection> {
     const { request, sockets, signal, lineEndsAt } = way;
-    let next = sockets.nextRested();
+    let next = sockets.nextReleased();
     if (!next) {
       if (sockets.tryTakePlace()) return this.#connect(way);
       const limitMs = Math.min(lineEndsAt, request.deadline) - this.#clock.now();
       const lateness = request.deadline <= lineEndsAt ? tookTooLong : allTaken;
-      next = sockets.turn(Math.max(0, limitMs), signal, lateness);
+      next = sockets.waitForSocket(Math.max(0, limitMs), signal, lateness);
     }
     return (await next) ?? this.#connect(way);
   }

@@ -3,7 +3,7 @@ import { GatewayError } from "../../errors/errors.ts";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { Connection } from "./connection.ts";
 import { LoopTurns } from "../../util/loop-turns.ts";
-import { Rests } from "./rests.ts";
+import { ReadPauses } from "./read-pauses.ts";
 import { WorkerSockets } from "./worker-sockets.ts";
 
 function create(maxOpen: number): {
@@ -18,7 +18,7 @@ function create(maxOpen: number): {
   const sockets = new WorkerSockets("http://worker:8000", {
     clock,
     maxOpen,
-    rests: new Rests(clock),
+    readPauses: new ReadPauses(clock),
     turns: new LoopTurns((action) => {
       onTurn = action;
     }),
@@ -44,7 +44,7 @@ function inLine(sockets: WorkerSockets, names: readonly string[], signal?: Abort
   const got: [string, unknown][] = [];
   for (const name of names) {
     void sockets
-      .turn(1000, signal, () => new GatewayError("upstream_connections_full", "all are taken"))
+      .waitForSocket(1000, signal, () => new GatewayError("upstream_connections_full", "all are taken"))
       .then(
         (turn) => got.push([name, turn]),
         (error: unknown) => got.push([name, error instanceof GatewayError ? error.code : error]),
@@ -225,10 +225,10 @@ test("a socket that was just answered on is waited for, unless the worker has ma
     const all = Array.from({ length: count }, open);
     const [first] = all;
     if (first) sockets.idle(first);
-    const rested = sockets.nextRested();
+    const rested = sockets.nextReleased();
     expect([count, maxOpen, rested !== undefined]).toEqual([count, maxOpen, waits]);
     // There is one such socket, and one that waits for it already.
-    if (rested) expect(sockets.nextRested()).toBeUndefined();
+    if (rested) expect(sockets.nextReleased()).toBeUndefined();
     turn();
     turn();
     if (rested) expect(await rested).toBe(first);
@@ -239,7 +239,13 @@ test("the port of a worker is that of its address, also where it is 0", () => {
   const portOf = (url: string): number => {
     const clock = new ManualClock();
     const turns = new LoopTurns(() => undefined);
-    return new WorkerSockets(url, { clock, maxOpen: 1, rests: new Rests(clock), turns, onGone: () => undefined }).port;
+    return new WorkerSockets(url, {
+      clock,
+      maxOpen: 1,
+      readPauses: new ReadPauses(clock),
+      turns,
+      onGone: () => undefined,
+    }).port;
   };
   const urls = ["http://h", "https://h", "http://h:0", "http://h:8000", "http://[::1]:9"];
   expect(urls.map(portOf)).toEqual([80, 443, 0, 8000, 9]);

@@ -1,7 +1,7 @@
 import { type GatewayError, whyLeft } from "../../errors/errors.ts";
 import type { Clock } from "../../util/clock.ts";
-import type { Connection, ConnectionOwner } from "./connection.ts";
-import type { RestMs, Rests } from "./rests.ts";
+import type { Connection, WorkerConnectionOwner } from "./connection.ts";
+import type { PauseMs, ReadPauses } from "./read-pauses.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 import type { LoopTurns, Turning } from "../../util/loop-turns.ts";
 
@@ -24,10 +24,10 @@ const FEW_SOCKETS = 8;
 const MAX_IDLE = 256;
 
 /** What is left for a request whose turn has come: an idle socket, or the place of one that it may open. */
-export type Turn = Connection | undefined;
+export type FreeSocket = Connection | undefined;
 
 interface Waiting {
-  take(turn: Turn): void;
+  take(turn: FreeSocket): void;
   refuse(error: GatewayError): void;
 }
 
@@ -35,7 +35,7 @@ export interface WorkerSocketsOptions {
   readonly clock: Clock;
   /** Sockets at once; Infinity for no bound. */
   readonly maxOpen: number;
-  readonly rests: Rests;
+  readonly readPauses: ReadPauses;
   readonly turns: LoopTurns;
   readonly onGone: (connection: Connection) => void;
 }
@@ -52,7 +52,7 @@ export interface WorkerSocketsOptions {
  *                     +--- bytes come ----+------------------------+--> closed
  * ```
  */
-export class WorkerSockets implements ConnectionOwner, Turning {
+export class WorkerSockets implements WorkerConnectionOwner, Turning {
   readonly hostname: string;
   readonly port: number;
   readonly tls: boolean;
@@ -103,15 +103,19 @@ export class WorkerSockets implements ConnectionOwner, Turning {
    * The next socket whose answer has ended, where there are more of them than requests that wait for one: it comes within two turns of
    * the loop, which is sooner than a new one could be opened. Undefined where there are none, or many sockets.
    */
-  nextRested(): Promise<Turn> | undefined {
+  nextReleased(): Promise<FreeSocket> | undefined {
     if (this.#open > FEW_SOCKETS && this.#open < this.#options.maxOpen) return undefined;
     if (this.#waiting.size >= this.#fresh.length + this.#lookedAt.length) return undefined;
     return new Promise((take, refuse) => this.#waiting.add({ take, refuse }));
   }
 
   /** Waits in line. Throws what `lateness` makes after `limitMs`, client_closed, and what `refuseAll` says. */
-  async turn(limitMs: number, signal: LeaveSignal | undefined, lateness: () => GatewayError): Promise<Turn> {
-    const { promise, resolve, reject } = Promise.withResolvers<Turn>();
+  async waitForSocket(
+    limitMs: number,
+    signal: LeaveSignal | undefined,
+    lateness: () => GatewayError,
+  ): Promise<FreeSocket> {
+    const { promise, resolve, reject } = Promise.withResolvers<FreeSocket>();
     const waiting: Waiting = { take: resolve, refuse: reject };
     this.#waiting.add(waiting);
     // Out of the line at once: a turn that is given to one that does not wait any more would be lost.
@@ -163,8 +167,8 @@ export class WorkerSockets implements ConnectionOwner, Turning {
     return this.#lookedAt.length > 0;
   }
 
-  rest(connection: Connection, ms: RestMs): void {
-    this.#options.rests.add(connection, ms);
+  pauseReads(connection: Connection, ms: PauseMs): void {
+    this.#options.readPauses.add(connection, ms);
   }
 
   gone(connection: Connection): void {

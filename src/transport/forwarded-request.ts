@@ -2,14 +2,14 @@ import { type ClientRequest, RequestHeaders } from "./downstream.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
 /** A request as data: as one thread tells another of it. */
-export interface ToldOf extends Pick<ClientRequest, "method" | "path" | "query" | "peerAddress"> {
+export interface RequestData extends Pick<ClientRequest, "method" | "path" | "query" | "peerAddress"> {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** The whole of it, decoded, where there is one. */
   readonly body: Uint8Array | undefined;
 }
 
 /** A request that was read elsewhere. */
-export class ToldRequest implements ClientRequest {
+export class ForwardedRequest implements ClientRequest {
   readonly method: string;
   readonly path: string;
   readonly query: string;
@@ -20,7 +20,7 @@ export class ToldRequest implements ClientRequest {
   readonly isWhole = true;
   #body: Uint8Array | undefined;
 
-  constructor(told: ToldOf, signal: LeaveSignal) {
+  constructor(told: RequestData, signal: LeaveSignal) {
     this.method = told.method;
     this.path = told.path;
     this.query = told.query;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { Exchange, type ExchangeConnection } from "./exchange.ts";
-import { type RestMs, Rests } from "./rests.ts";
+import { type PauseMs, ReadPauses } from "./read-pauses.ts";
 
 const HEAD = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -11,17 +11,17 @@ const HEAD = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
  * piece when somebody does.
  */
 class FakeConnection implements ExchangeConnection {
-  rests = 0;
+  pauses = 0;
   releases = 0;
   readonly #clock: ManualClock;
-  readonly #rests: Rests;
+  readonly #readPauses: ReadPauses;
   readonly #exchange: Exchange;
-  #isResting = false;
+  #isPausing = false;
   #unread = "";
 
-  constructor(clock: ManualClock, rests: Rests, exchange: Exchange) {
+  constructor(clock: ManualClock, readPauses: ReadPauses, exchange: Exchange) {
     this.#clock = clock;
-    this.#rests = rests;
+    this.#readPauses = readPauses;
     this.#exchange = exchange;
     exchange.started(this, clock.now());
   }
@@ -29,7 +29,7 @@ class FakeConnection implements ExchangeConnection {
   /** The worker sends this. */
   arrive(bytes: string): void {
     this.#unread += bytes;
-    if (!this.#isResting) this.#read();
+    if (!this.#isPausing) this.#read();
   }
 
   now(): number {
@@ -40,15 +40,15 @@ class FakeConnection implements ExchangeConnection {
   resume(): void {}
   closeIfIdle(): void {}
 
-  rest(ms: RestMs): void {
-    if (this.#isResting) return;
-    this.rests += 1;
-    this.#isResting = true;
-    this.#rests.add(this, ms);
+  pauseReads(ms: PauseMs): void {
+    if (this.#isPausing) return;
+    this.pauses += 1;
+    this.#isPausing = true;
+    this.#readPauses.add(this, ms);
   }
 
-  rested(): void {
-    this.#isResting = false;
+  pauseOver(): void {
+    this.#isPausing = false;
     this.#read();
   }
 
@@ -89,7 +89,7 @@ function follow(): Stream {
     deadline: 1e12,
   };
   const exchange = new Exchange(request, undefined);
-  const connection = new FakeConnection(clock, new Rests(clock), exchange);
+  const connection = new FakeConnection(clock, new ReadPauses(clock), exchange);
   connection.arrive(HEAD);
   const taken: string[] = [];
   void exchange.follow({
@@ -112,32 +112,32 @@ function send({ clock, connection }: Stream, pieces: number, gapMs: number): voi
 }
 
 describe("a stream", () => {
-  test("whose pieces come every 2 ms or slower is never rested", () => {
+  test("whose pieces come every 2 ms or slower never pauses", () => {
     for (const gapMs of [2, 2.5, 4, 1000]) {
       const stream = follow();
       send(stream, 500, gapMs);
-      expect([gapMs, stream.connection.rests, stream.taken.length]).toEqual([gapMs, 0, 500]);
+      expect([gapMs, stream.connection.pauses, stream.taken.length]).toEqual([gapMs, 0, 500]);
     }
   });
 
-  test("whose pieces come faster rests with the fifth, and not before", () => {
+  test("whose pieces come faster pauses with the fifth, and not before", () => {
     const stream = follow();
     send(stream, 4, 1.5);
-    expect(stream.connection.rests).toBe(0);
+    expect(stream.connection.pauses).toBe(0);
     send(stream, 1, 1.5);
-    expect([stream.connection.rests, stream.taken.length]).toEqual([1, 5]);
+    expect([stream.connection.pauses, stream.taken.length]).toEqual([1, 5]);
   });
 
-  test("whose fast pieces are not in a row is not rested", () => {
+  test("whose fast pieces are not in a row do not pause", () => {
     const stream = follow();
     for (let round = 0; round < 20; round += 1) {
       send(stream, 3, 0.125);
       send(stream, 1, 2);
     }
-    expect(stream.connection.rests).toBe(0);
+    expect(stream.connection.pauses).toBe(0);
   });
 
-  test("that rests is read a millisecond later, all that came meanwhile as one piece", () => {
+  test("that pauses is read a millisecond later, all that came meanwhile as one piece", () => {
     const stream = follow();
     send(stream, 5, 0);
     const before = stream.taken.length;
@@ -145,39 +145,39 @@ describe("a stream", () => {
     expect(stream.taken.length).toBe(before);
     stream.clock.advance(0.5);
     expect(stream.taken.slice(before)).toEqual(["xxxxx"]);
-    expect(stream.connection.rests).toBe(2);
+    expect(stream.connection.pauses).toBe(2);
   });
 
-  test("that rests goes on so while its pieces are less than 5 ms apart, and cools off after", () => {
+  test("that pauses goes on pausing while its pieces are less than 5 ms apart, and cools off after", () => {
     const stream = follow();
     send(stream, 5, 1);
     send(stream, 10, 4.75);
-    expect(stream.connection.rests).toBe(11);
+    expect(stream.connection.pauses).toBe(11);
     send(stream, 1, 5);
-    expect(stream.connection.rests).toBe(11);
+    expect(stream.connection.pauses).toBe(11);
     send(stream, 3, 1);
-    expect(stream.connection.rests).toBe(11);
+    expect(stream.connection.pauses).toBe(11);
     send(stream, 1, 1);
-    expect(stream.connection.rests).toBe(12);
+    expect(stream.connection.pauses).toBe(12);
   });
 
-  test("that ends with the piece that is taken does not rest: its connection may have the next request", () => {
+  test("that ends with the piece that is taken does not pause: its connection may have the next request", () => {
     const stream = follow();
     send(stream, 4, 0);
     stream.connection.arrive(`${chunk("end")}0\r\n\r\n`);
-    expect([stream.isOver(), stream.connection.rests, stream.connection.releases]).toEqual([true, 0, 1]);
+    expect([stream.isOver(), stream.connection.pauses, stream.connection.releases]).toEqual([true, 0, 1]);
   });
 
-  test("of eight thousand tokens a second rests for four milliseconds, and for one where it gets slower", () => {
+  test("of eight thousand tokens a second pauses for four milliseconds, and for one where it gets slower", () => {
     const stream = follow();
     const token = "x".repeat(200);
     const run = (tokens: number, gapMs: number): number => {
-      const before = stream.connection.rests;
+      const before = stream.connection.pauses;
       for (let count = 0; count < tokens; count += 1) {
         stream.clock.advance(gapMs);
         stream.connection.arrive(chunk(token));
       }
-      return stream.connection.rests - before;
+      return stream.connection.pauses - before;
     };
     run(100, 0.125);
     expect(run(800, 0.125)).toBe(25);
@@ -187,15 +187,15 @@ describe("a stream", () => {
 
   test("whose pieces are large is read each millisecond: more in one read saves nothing", () => {
     const stream = follow();
-    const before = stream.connection.rests;
+    const before = stream.connection.pauses;
     for (let count = 0; count < 205; count += 1) {
       stream.clock.advance(0.5);
       stream.connection.arrive(chunk("x".repeat(70_000)));
     }
-    expect(stream.connection.rests - before).toBe(101);
+    expect(stream.connection.pauses - before).toBe(101);
   });
 
-  test("that ends while it rests is read to its end, and its connection is given back once", () => {
+  test("that ends while it pauses is read to its end, and its connection is given back once", () => {
     const stream = follow();
     send(stream, 5, 0);
     stream.connection.arrive(`${chunk("end")}0\r\n\r\n`);
@@ -232,15 +232,15 @@ describe("a stream", () => {
   });
 });
 
-describe("those that rest", () => {
+describe("those that pause", () => {
   test("share one timer, and each is called once", () => {
     const clock = new ManualClock();
-    const rests = new Rests(clock);
+    const pauses = new ReadPauses(clock);
     const called: string[] = [];
-    const one = (name: string): { rested(): void } => ({ rested: () => called.push(name) });
-    rests.add(one("a"), 1);
+    const one = (name: string): { pauseOver(): void } => ({ pauseOver: () => called.push(name) });
+    pauses.add(one("a"), 1);
     clock.advance(0.5);
-    rests.add(one("b"), 1);
+    pauses.add(one("b"), 1);
     expect([clock.pending, called.length]).toEqual([1, 0]);
     clock.advance(0.5);
     expect(called).toEqual(["a", "b"]);
@@ -250,37 +250,37 @@ describe("those that rest", () => {
 
   test("for longer have a timer of their own", () => {
     const clock = new ManualClock();
-    const rests = new Rests(clock);
+    const pauses = new ReadPauses(clock);
     const called: string[] = [];
-    rests.add({ rested: () => called.push("long") }, 4);
-    rests.add({ rested: () => called.push("short") }, 1);
+    pauses.add({ pauseOver: () => called.push("long") }, 4);
+    pauses.add({ pauseOver: () => called.push("short") }, 1);
     clock.advance(1);
     expect([called, clock.pending]).toEqual([["short"], 1]);
     clock.advance(3);
     expect([called, clock.pending]).toEqual([["short", "long"], 0]);
   });
 
-  test("may rest again as they are called", () => {
+  test("may pause again as they are called", () => {
     const clock = new ManualClock();
-    const rests = new Rests(clock);
+    const pauses = new ReadPauses(clock);
     let count = 0;
     const connection = {
-      rested() {
+      pauseOver() {
         count += 1;
-        if (count < 3) rests.add(connection, 1);
+        if (count < 3) pauses.add(connection, 1);
       },
     };
-    rests.add(connection, 1);
+    pauses.add(connection, 1);
     clock.advance(10);
     expect([count, clock.pending]).toEqual([3, 0]);
   });
 
   test("are left alone, without a timer, once they are disposed of", () => {
     const clock = new ManualClock();
-    const rests = new Rests(clock);
-    rests.add({ rested: () => expect.unreachable() }, 1);
-    rests.add({ rested: () => expect.unreachable() }, 4);
-    rests[Symbol.dispose]();
+    const pauses = new ReadPauses(clock);
+    pauses.add({ pauseOver: () => expect.unreachable() }, 1);
+    pauses.add({ pauseOver: () => expect.unreachable() }, 4);
+    pauses[Symbol.dispose]();
     expect(clock.pending).toBe(0);
     clock.advance(10);
   });
