@@ -1,32 +1,32 @@
 import type { JsonObject } from "../protocol/json/json.ts";
 import type { Instead, Verdict } from "../transport/sse-framer.ts";
 
-/** What becomes of an event that a change has looked at. */
+/** The result of a change for one event. */
 export interface ChangedEvent {
-  /** Events that come before it, each as JSON. */
+  /** JSON of events to insert before it. */
   readonly before: readonly string[];
-  /** What its data is now; undefined where the event is left out. */
+  /** The event's new data; undefined where the event is left out. */
   readonly data: string | undefined;
-  /** `data` as a value, where the change has it: then nobody parses it again. */
+  /** `data` as a value, where the change has it, so that it is not parsed again. */
   readonly value: JsonObject | undefined;
 }
 
 /** Changes a worker's answer on its way to the client: a stream event by event, another answer as a whole. */
 export interface AnswerChange {
-  /** Only what has this text is given to the change; undefined: everything is. */
+  /** The change gets only events with this text; undefined: all events. */
   readonly marker: string | undefined;
   /**
-   * Whether the change must see an event that differs from the one before in the text of the answer alone. Where no change
-   * does, such an event passes without being read.
+   * Whether the change must see events that differ from the one before only in the answer's text. If no change must, these events
+   * pass without being read.
    */
   readonly readsText: boolean;
-  /** Undefined: the event stays as it is. `data` is one line. */
+  /** Returns undefined to leave the event unchanged. `data` is one line. */
   event(data: string): ChangedEvent | undefined;
-  /** An answer that is no stream. Returns the same bytes where nothing changes. */
+  /** Changes an answer that is not a stream. Returns the same bytes where nothing changes. */
   whole(body: Buffer): Uint8Array;
 }
 
-/** Says what an event of this name means. `value` is its data where that has been parsed already. */
+/** Returns the meaning of an event with this name. `value` is its parsed data, where that exists. */
 export type ReadEvent = (name: string | undefined, data: string, value: JsonObject | undefined) => Verdict;
 
 const NOTHING: readonly string[] = [];
@@ -36,13 +36,13 @@ export interface CutEvent {
   readonly name: string | undefined;
   /** Its lines of data, joined by LF. */
   readonly data: string;
-  /** The event as it came, with the blank line behind it. */
+  /** The original event, with the blank line after it. */
   readonly text: string;
 }
 
 /**
- * What passes in the place of an event. What is left of the event itself is given to `read`; an event that a change has
- * written is not read, and is given to `onWritten`.
+ * Returns the text that passes in place of an event. The remaining event itself goes to `read`. An event that a change wrote is not
+ * read, and goes to `onWritten`.
  */
 export function changeEvent(
   changes: readonly AnswerChange[],
@@ -50,7 +50,7 @@ export function changeEvent(
   read: ReadEvent,
   onWritten?: (data: string) => void,
 ): Verdict | Instead {
-  // No engine writes JSON in several lines of data, and such an event is left alone.
+  // No engine writes JSON in several data lines, so such an event stays unchanged.
   if (data.includes("\n")) return read(name, data, undefined);
   let before = NOTHING;
   let now = data;
@@ -82,7 +82,7 @@ function framesOf(events: readonly string[]): string {
   return frames;
 }
 
-/** The event with other data and the same lines besides. */
+/** The event with new data and all other lines unchanged. */
 function withData(text: string, data: string, now: string): string {
   if (now === data) return text;
   const line = text.startsWith("data:") ? 0 : text.indexOf("\ndata:") + 1;

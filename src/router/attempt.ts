@@ -19,21 +19,21 @@ export interface AttemptDeps {
   readonly failureLog: FailureLog;
 }
 
-/** What an attempt has to know of its request. */
+/** The parts of a request that an attempt needs. */
 export type AttemptedRequest = FailedRequest & {
   readonly features: Pick<InferenceRequest["features"], "model" | "promptTokens">;
   readonly record: Pick<InferenceRequest["record"], "noteFailure" | "startedAt" | "model" | "isModelListed" | "tokens">;
 };
 
-/** A request that is to prove a worker is not in the way of another one for longer than this, ms: answers may take long. */
+/** How long a probe blocks the next probe of its worker, ms, because answers may take long. */
 const PROOF_MS = 30_000;
 
-/** The worker of one try, and what it is asked for. */
+/** The worker that was chosen for one leg of a try. */
 export interface Chosen {
   readonly worker: Worker;
-  /** The request is to prove a worker whose breaker is half-open. */
+  /** Whether the request is a probe of a worker with a half-open breaker. */
   readonly isProbe: boolean;
-  /** What its policy wants to hear of the attempt, and charges it; undefined where the policy said no more than an index. */
+  /** The policy's hooks and its charge for the attempt; undefined where the policy returned only an index. */
   readonly pick: Picked | undefined;
 }
 
@@ -49,7 +49,7 @@ export class Attempt {
   readonly #request: AttemptedRequest;
   readonly #isProbe: boolean;
   readonly #pick: Picked | undefined;
-  /** Of the clock, ms; 0 where nobody wants to know. */
+  /** Time of the charge on the clock, ms; 0 where no hook needs it. */
   readonly #chargedAt: number;
   #hasFirstToken = false;
   #holdsProbe: boolean;
@@ -66,17 +66,17 @@ export class Attempt {
     this.#isProbe = isProbe;
     this.#holdsProbe = isProbe;
     if (isProbe) this.#cancelProof = deps.clock.after(PROOF_MS, () => this.#letOthersProve());
-    // A decode worker is sent the prompt and does not prefill it.
+    // A decode worker gets the prompt, but does not prefill it.
     const promptTokens = worker.spec.workerType === "decode" ? 0 : request.features.promptTokens;
     this.#lease = deps.ledger.charge(worker.slot, pick?.chargeTokens ?? promptTokens);
   }
 
-  /** What it ended with; undefined while it runs, where it went well and where it was abandoned. */
+  /** The error of a failed attempt; undefined while it runs, and after it was answered or abandoned. */
   get failure(): GatewayError | undefined {
     return this.#failure;
   }
 
-  /** The first token has come: the prompt is prefilled. Later calls do nothing. */
+  /** The first token has arrived, so the prompt is prefilled. Later calls do nothing. */
   prefillDone(): void {
     if (this.#isOver || this.#hasFirstToken) return;
     this.#hasFirstToken = true;
@@ -85,8 +85,8 @@ export class Attempt {
   }
 
   /**
-   * Gives back what was counted, and says how the worker did. What the worker counted must stand in the record by then.
-   * Later calls do nothing.
+   * Ends the attempt: gives the charge back and reports the outcome. The record must have the worker's usage before. Later calls
+   * do nothing.
    */
   end(error?: GatewayError): void {
     if (this.#isOver) return;
@@ -96,7 +96,8 @@ export class Attempt {
   }
 
   /**
-   * One of the two workers of a pair failed, and which cannot be told: its breaker hears of no fault, and it is looked at.
+   * Ends the attempt where one worker of a pair failed and the gateway cannot know which. The breaker gets no fault, and the health
+   * checker probes the worker.
    */
   endUnsure(error: GatewayError): void {
     if (this.#isOver) return;
@@ -105,11 +106,11 @@ export class Attempt {
     this.#deps.outcomes.report(this.worker.id, { ...NOTHING, ...this.#proof(), recheck: "health" });
   }
 
-  /** The other worker of the pair failed: nothing is said of this one. */
+  /** Ends the attempt because the other worker of the pair failed. Nothing is reported about this worker. */
   abandon(): void {
     if (this.#isOver) return;
     this.#close("abandoned");
-    // A proof that proved nothing: another request may be one.
+    // The probe proved nothing, so another request may probe.
     if (this.#isProbe) this.#deps.outcomes.report(this.worker.id, { ...NOTHING, ...this.#proof() });
   }
 
@@ -148,7 +149,7 @@ export class Attempt {
     });
   }
 
-  /** That a worker answered is counted in the ledger; only what says more than that is reported. */
+  /** Reports an outcome. A plain answer is only counted in the ledger. */
   #report(error: GatewayError | undefined): void {
     if (!error) {
       if (this.#isProbe) this.#deps.outcomes.report(this.worker.id, { ...NOTHING, ...this.#proof(), news: "answer" });
@@ -186,7 +187,7 @@ const NOTHING: AttemptOutcome = {
 
 const FAILURES: ReadonlySet<BreakerNews> = new Set<BreakerNews>(["fault", "doubtful", "failure"]);
 
-/** The worker has not done what it was asked for: it failed, is full, or does not have the model. A bad request was answered. */
+/** Whether the worker did not serve the request: it failed, is full, or does not have the model. A bad request counts as answered. */
 function isUnserved({ code, row }: GatewayError): boolean {
   if (code === "upstream_stale_socket") return false;
   return row.source === "worker" || code === "upstream_model_missing";

@@ -11,29 +11,29 @@ export interface AwaitedStreamDeps extends Pick<StreamRelayDeps, "watch" | "cloc
 }
 
 /**
- * A stream whose client waits for it: in line, for a worker, for the first token. Until the head is out an error is a
- * status, so the head waits too, but not for ever: what stands between takes a connection without a byte for dead.
+ * A stream whose client waits: in a line, for a worker, or for the first token. Until the head is sent, an error can be an HTTP
+ * status. So the head waits too, but not for ever, because proxies close a connection without bytes.
  *
  * ```
- *   waiting -- the stream begins, or an error -------------------> that is the client's answer
+ *   waiting -- the stream begins, or an error -------------------> it is the client's answer
  *      |
  *      | silence for `keepAliveMs`
  *      v
- *   head and comments -- the stream begins ----------------------> passes behind them
+ *   head and comments -- the stream begins ----------------------> passes after them
  *      |
- *      +-- an error, when nobody else can be asked any more -----> error event, as in a stream that was cut
+ *      +-- an error, when no further attempt is possible -------> error event, as in a stream that was cut
  * ```
  *
- * The client has nothing of an answer in either case, so that who is to answer is chosen anew as long as that may be.
+ * In both cases the client has no byte of an answer, so the second attempt is still possible.
  */
 export class AwaitedStream implements WatchedStream, ReplyStream {
   readonly #deps: AwaitedStreamDeps;
   readonly #request: InferenceRequest;
   readonly #answer = Promise.withResolvers<Reply>();
-  /** The stream behind the early head; undefined as long as there is none. */
+  /** The stream that follows the early head; undefined until the head is sent. */
   #late: PromiseWithResolvers<Reply> | undefined;
   #sink: ReplySink | undefined;
-  /** When the client last heard of us, or began to wait; on the deps' clock. */
+  /** When the client last got a byte, or began to wait; on the clock of the deps. */
   #heardAt: number;
 
   private constructor(deps: AwaitedStreamDeps, request: InferenceRequest) {
@@ -42,7 +42,7 @@ export class AwaitedStream implements WatchedStream, ReplyStream {
     this.#heardAt = request.record.startedAt;
   }
 
-  /** The client's answer: that of `begun`, or before it a head with comments, behind which that of `begun` passes. */
+  /** The client's answer: the result of `begun`, or an early head with comments, after which the result of `begun` passes. */
   static of(deps: AwaitedStreamDeps, request: InferenceRequest, begun: Promise<Reply>): Promise<Reply> {
     if (deps.keepAliveMs === Number.POSITIVE_INFINITY) return begun;
     const awaited = new AwaitedStream(deps, request);
@@ -60,7 +60,7 @@ export class AwaitedStream implements WatchedStream, ReplyStream {
     if (this.#late) this.#keepAlive();
     else {
       this.#late = Promise.withResolvers<Reply>();
-      // It may fail before anybody runs this; whoever does is told.
+      // It may fail before `run` is called; `run` then throws the error.
       this.#late.promise.catch(() => undefined);
       this.#answer.resolve({ status: 200, headers: responseHeaders(this.#request, "text/event-stream"), body: this });
     }
@@ -85,7 +85,7 @@ export class AwaitedStream implements WatchedStream, ReplyStream {
     await stream.run(sink);
   }
 
-  /** Nobody waits any more; who is to be told. */
+  /** Ends the waiting. Returns the promise of the early head. */
   #over(): PromiseWithResolvers<Reply> {
     this.#deps.watch.delete(this);
     return this.#late ?? this.#answer;

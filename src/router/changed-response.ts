@@ -1,7 +1,7 @@
 import type { AnswerChange } from "./answer-change.ts";
 import { ResponseStage, type WorkerResponse } from "./response-stage.ts";
 
-/** A worker's answer with one more change to make in it. Errors, which have a status outside 2xx, stay as they are. */
+/** A worker's answer with one more change. Answers with a status outside 2xx stay unchanged. */
 export class ChangedResponse extends ResponseStage {
   readonly #change: AnswerChange;
 
@@ -20,7 +20,7 @@ export class ChangedResponse extends ResponseStage {
     return this.#change.whole(whole);
   }
 
-  /** Resolves when the change knows all that it needs. */
+  /** Resolves when the change has everything that it needs. */
   protected ready(): Promise<void> | undefined {
     return undefined;
   }

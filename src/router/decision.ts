@@ -2,21 +2,21 @@ import type { Decision } from "../observability/request-record.ts";
 import type { Picked } from "../policy/policy.ts";
 import type { Worker } from "../worker/worker.ts";
 
-/** Candidates that a decision names: enough to see why another one was not chosen. */
+/** Most candidates in a decision: enough to see why another one was not chosen. */
 const NAMED = 16;
 
 /** One choice of a policy. */
 export interface Weighed {
   readonly policy: string;
   readonly candidates: readonly Worker[];
-  /** Of the chosen one. */
+  /** Index of the chosen candidate. */
   readonly index: number;
-  /** In the order of the candidates, NaN for one that was not looked at; undefined or empty where the policy says none. */
+  /** Costs in the order of the candidates, NaN for one that was not considered; undefined or empty where the policy gives none. */
   readonly costs: readonly number[] | undefined;
   readonly pick: Picked | undefined;
 }
 
-/** What is kept of a choice for whoever asks why it was made. */
+/** The record of a choice, which explains why it was made. */
 export function decisionOf({ policy, candidates, index, costs = [], pick }: Weighed): Decision {
   const cheapest = candidates
     .map(({ url }, at) => ({ worker: url, cost: costs[at] ?? Number.NaN }))

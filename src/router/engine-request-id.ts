@@ -1,11 +1,11 @@
-/** Of this thread of this process. */
+/** Distinguishes this thread of this process. */
 const PROCESS = `-${crypto.randomUUID().slice(0, 8)}n`;
 let count = 0;
 
 /**
- * What an engine knows a request by: the client's id, and what makes it unique. Clients give one id to several requests (a session, a
- * trace), and a second try has that of the first; an engine refuses an id that it has, or mixes the two up. Logs and answers have
- * the client's, with which this one begins.
+ * The id under which an engine knows a request: the client's id with a unique suffix. Clients give one id to several requests (a
+ * session, a trace), and a second try has the first one's id. Engines refuse an id that they already have, or mix up the two
+ * requests. Logs and answers have the client's id.
  */
 export function engineRequestId({ requestId }: { readonly requestId: string }): string {
   count += 1;

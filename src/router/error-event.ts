@@ -3,7 +3,7 @@ import { errorFacts } from "../protocol/error-facts.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
 import type { InferenceRequest } from "./router.ts";
 
-/** The event that tells of an error within a stream, in the client's API; `reader` knows how far the stream was. */
+/** The event for an error within a stream, in the client's API. `reader` knows the state of the stream. */
 export function errorEvent({ endpoint, record }: InferenceRequest, error: GatewayError, reader: StreamReader): string {
   const facts = errorFacts(error, record.requestId);
   return reader.errorEvent?.(facts) ?? endpoint.dialect.errorEvent(facts);

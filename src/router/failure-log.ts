@@ -3,21 +3,21 @@ import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Worker } from "../worker/worker.ts";
 
-/** What is told of the request, and what must not be. */
+/** The parts of a request for the log line, and its body, which must not be in the line. */
 export interface FailedRequest {
   readonly record: { readonly requestId: string };
   readonly body: { readonly bytes: Uint8Array };
 }
 
-/** One line for each worker in this time, ms. */
+/** Shortest time between two lines for one worker, ms. */
 const LINE_EVERY_MS = 1000;
 /** Workers that are remembered. */
 const MAX_WORKERS = 20_000;
-/** Of a worker's own words, characters. */
+/** Most characters of a worker's own words. */
 const MAX_WORDS = 300;
-/** So many characters that stand in the request as well are taken for a part of it. */
+/** Length of a text in both the words and the request that counts as an echo of the request, characters. */
 const ECHO_CHARS = 8;
-/** Words of an answer to a larger request are not looked through, and not told. */
+/** Largest request that is searched for echoes, bytes. For larger requests the words are left out. */
 const MAX_SEARCHED_BYTES = 512 * 1024;
 
 interface Told {
@@ -26,9 +26,9 @@ interface Told {
 }
 
 /**
- * Tells operators why requests failed at workers, in the workers' own words: one line a second for each worker, with how
- * many were not told. Engines like to print what they were sent, and that must stand nowhere: what stands in the request
- * as well, and the worker's key, is left out.
+ * Logs why requests failed at workers, in the workers' own words: at most one line a second for each worker, with the number of
+ * failures that got no line. Engines often repeat the request in their errors, and prompts must not be in logs. So texts that
+ * are also in the request, and the worker's key, are left out.
  */
 export class FailureLog {
   readonly #logger: Logger;
@@ -40,7 +40,7 @@ export class FailureLog {
     this.#clock = clock;
   }
 
-  /** What is said of it, where a line was written. */
+  /** Logs a failure. Returns the words of the line, if one was written. */
   tell(worker: Worker, error: GatewayError, request: FailedRequest): string | undefined {
     const now = this.#clock.now();
     const told = this.#told.get(worker.id);
@@ -48,7 +48,7 @@ export class FailureLog {
       told.untold += 1;
       return undefined;
     }
-    // Of workers that have left nothing has to be kept.
+    // Workers that have left need no entry.
     if (this.#told.size >= MAX_WORKERS) this.#told.clear();
     this.#told.set(worker.id, { at: now, untold: 0 });
     const said = wordsOf(error, worker, request);
@@ -70,14 +70,14 @@ export class FailureLog {
 function wordsOf({ cause }: GatewayError, worker: Worker, { body }: FailedRequest): string | undefined {
   const words = typeof cause === "string" ? cause : cause instanceof Error ? cause.message : "";
   if (words === "" || body.bytes.length > MAX_SEARCHED_BYTES) return undefined;
-  // Escapes differ between a request and its echo, so that other characters cannot be compared.
+  // Only printable ASCII can be compared, because a request and its echo may escape other characters differently.
   const plain = words.slice(0, MAX_WORDS).replaceAll(/[^ -~]+/g, " ");
   const key = worker.spec.apiKey?.reveal();
   const keyless = key === undefined || key === "" ? plain : plain.replaceAll(key, "...");
   return withoutEcho(keyless, Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.byteLength));
 }
 
-/** The words without what stands in the request. */
+/** The words without texts that are also in the request. */
 export function withoutEcho(words: string, request: Buffer): string {
   let kept = "";
   let isCut = false;

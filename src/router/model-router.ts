@@ -16,7 +16,7 @@ export interface ModelRouterDeps {
   readonly finder: ModelFinder;
 }
 
-/** Picks the router for a request by what serves its model. */
+/** Picks the router for a request by the workers of its model. */
 export class ModelRouter {
   readonly #deps: ModelRouterDeps;
 
@@ -46,7 +46,7 @@ export class ModelRouter {
     return untilLeft(this.#deps.routers.local.answer(request), request.signal);
   }
 
-  /** No worker is known to serve the model: all are asked what they list, before the client is told that nobody does. */
+  /** Handles a model that no known worker serves: asks all workers for their listings before it refuses the request. */
   async #look(request: InferenceRequest, model: string): Promise<Reply> {
     const { finder, workers } = this.#deps;
     try {
@@ -60,8 +60,8 @@ export class ModelRouter {
   }
 
   /**
-   * The router of the kind of workers that serve the model. Where several kinds do, those are compared whose router can
-   * serve the route, and the kind whose workers have least to do is picked.
+   * The router for the kind of workers that serve the model. Of several kinds whose routers can serve the route, it picks the kind
+   * with the least load.
    */
   #pick(request: InferenceRequest, serving: ModelSnapshot): Router {
     const { routers } = this.#deps;
@@ -99,7 +99,7 @@ function loadOf(serving: ModelSnapshot, kind: RouterKind): number {
   return load;
 }
 
-/** What the workers of a kind are, in the registry's words. */
+/** Protocol and roles of the workers of each kind. */
 const LEGS: Readonly<Record<RouterKind, readonly [mode: ConnectionMode, roles: readonly WorkerType[]]>> = {
   http: ["http", ["regular"]],
   http_pd: ["http", ["prefill", "decode"]],

@@ -8,7 +8,7 @@ import type { WorkerRegistry } from "../worker/worker-registry.ts";
 export interface PolicyFollowerDeps {
   readonly workers: Pick<WorkerRegistry, "onChange">;
   readonly policies: PolicyRegistry;
-  /** What the policies of this registry allocate. */
+  /** Shared memory of this registry's policies. */
   readonly memory: PolicyMemory;
   readonly logger: Logger;
 }
@@ -17,14 +17,14 @@ export interface PolicyFollowerDeps {
 export interface FollowedChange {
   readonly before: Worker | undefined;
   readonly after: Worker | undefined;
-  /** What policies allocated that were made for it. */
+  /** Memory that the policies made for this change have allocated. */
   readonly memory: readonly SharedPolicyMemory[];
 }
 
 /**
- * Keeps the policies in step with the workers: a model's policy lives from the model's first worker to its last, and forgets
- * a worker that left or fell silent. Other threads hear of a change from here and not from the registry, so that each change
- * comes with the memory of the policies that it made.
+ * Keeps the policies in step with the workers. A model's policy lives from the model's first worker to its last, and forgets a
+ * worker that left or was lost. Other threads get changes from here and not from the registry, so that each change comes with the
+ * memory of the policies that it made.
  */
 export class PolicyFollower implements Disposable {
   readonly #deps: PolicyFollowerDeps;
@@ -36,7 +36,7 @@ export class PolicyFollower implements Disposable {
     this.#stopListening = deps.workers.onChange((before, after) => this.#onChange(before, after));
   }
 
-  /** Calls back after each change of a worker, once the policies have followed it. The returned function stops it. */
+  /** Calls `listener` after each change of a worker, once the policies have followed it. The returned function removes it. */
   onFollowed(listener: (change: FollowedChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -60,7 +60,7 @@ export class PolicyFollower implements Disposable {
     for (const one of has) {
       if (!isIn(had, one)) policies.onWorkerAdded(one.model, after?.spec.policyHint, one.role);
     }
-    // A worker that fell silent comes back with an empty cache.
+    // A lost worker comes back with an empty cache.
     const isLost = before?.status === "ready" && after?.status === "not_ready";
     for (const one of had) {
       const isGone = !isIn(has, one);
@@ -69,7 +69,7 @@ export class PolicyFollower implements Disposable {
     }
   }
 
-  /** A policy of the operator's that fails here keeps no worker from leaving. */
+  /** Makes a policy forget a worker. If the operator's policy throws, the worker leaves all the same. */
   #forget({ model, role }: Served, { id, slot }: Worker): void {
     const { policies, logger } = this.#deps;
     try {
@@ -80,13 +80,13 @@ export class PolicyFollower implements Disposable {
   }
 }
 
-/** A model, and what of its requests a worker does. */
+/** A model and the worker's role in it. */
 interface Served {
   readonly model: string;
   readonly role: WorkerType;
 }
 
-/** What a worker counts for: nothing once it is leaving. */
+/** The models that a worker counts for: none once it is leaving. */
 function servedBy(worker: Worker | undefined): readonly Served[] {
   if (!worker || worker.status === "draining") return [];
   const role = worker.spec.workerType;

@@ -12,14 +12,14 @@ import type { Reply } from "../transport/downstream.ts";
 
 /** Largest answer that is not streamed. 2,048 embeddings of 4,096 numbers as text are 170 MB. */
 const MAX_ANSWER_BYTES = 512 * 1024 * 1024;
-/** Of an error's body; what it says is a few lines. */
+/** Largest body of an error, bytes; errors are a few lines. */
 const MAX_ERROR_BYTES = 256 * 1024;
-/** Up to this size an answer is parsed whole to see that it is JSON; beyond it its ends and its usage are looked at. */
+/** Largest answer, bytes, that is parsed whole to check that it is JSON. Of a larger one only its ends and its usage are read. */
 const PARSED_WHOLE_BYTES = 64 * 1024;
 
 /**
- * Turns a worker's answer into the client's. Throws GatewayError while the client has not seen a byte; from then on an
- * error is told within the stream. Ends the attempt and settles the record when the last byte has left.
+ * Turns a worker's answer into the client's. Throws GatewayError while the client has not seen a byte; later errors are
+ * events in the stream. Ends the attempt and settles the record when the last byte has left.
  */
 export async function relay(
   deps: StreamRelayDeps,
@@ -43,8 +43,8 @@ export async function relay(
 }
 
 /**
- * Throws what is wrong with the head of an answer, or rejects with it where the worker's own words have to be read first;
- * then the exchange is over.
+ * Checks the head of an answer. Throws its error, or rejects with it if the worker's own words must be read first. The exchange is
+ * over then.
  */
 export function checkAnswer(source: StreamSource, request: InferenceRequest): Promise<never> | undefined {
   const { upstream } = source;
@@ -70,7 +70,7 @@ function isGood({ status }: UpstreamResponse): boolean {
   return status >= 200 && status < 300;
 }
 
-/** Throws what a worker means by a status outside 2xx. */
+/** Throws the error that a worker's status outside 2xx means. */
 export async function checkStatus(upstream: UpstreamResponse, attempt: Attempt, path: string): Promise<void> {
   if (!isGood(upstream)) throw await readError(upstream, attempt, path);
 }
@@ -81,7 +81,7 @@ async function readError(upstream: UpstreamResponse, attempt: Attempt, path: str
   return workerError({ status, headers, body, origin: attempt.worker.url, path });
 }
 
-/** What carries another label than was asked for is not passed on under a wrong one. */
+/** Refuses an answer with another content type than the request asked for. */
 function checkForm(upstream: UpstreamResponse, request: InferenceRequest): void {
   if (!isWanted(upstream, request)) {
     throw new GatewayError("invalid_upstream_response", "the worker's answer has another type than was asked for");
@@ -92,9 +92,9 @@ function checkForm(upstream: UpstreamResponse, request: InferenceRequest): void 
   }
 }
 
-/** A stream, or else JSON, by any of its names or without one, as it is read in any case; or the bytes that were asked for. */
+/** Whether the answer has the expected type: an event stream for streams; otherwise JSON under any of its names or without one, or the bytes that were asked for. */
 function isWanted(upstream: UpstreamResponse, request: InferenceRequest): boolean {
-  // What nearly every engine says, letter for letter.
+  // Nearly every engine sends exactly this type.
   if (!request.isStream && isPlainJson(upstream)) return true;
   const type = typeOf(upstream);
   if (request.isStream) return type.startsWith("text/event-stream");
@@ -111,7 +111,7 @@ function typeOf({ headers }: UpstreamResponse): string {
   return headers.get("content-type")?.toLowerCase() ?? "";
 }
 
-/** Embeddings as numbers in binary, which vLLM has; what they are is in a header of its own, or known to who asked. */
+/** Whether the answer has embeddings as binary numbers, which vLLM supports. A separate header, or the request, describes them. */
 function isBytes(upstream: UpstreamResponse, { body }: InferenceRequest): boolean {
   if (!typeOf(upstream).startsWith(OCTETS)) return false;
   const format = body.value("encoding_format");
@@ -120,7 +120,7 @@ function isBytes(upstream: UpstreamResponse, { body }: InferenceRequest): boolea
 
 const OCTETS = "application/octet-stream";
 
-/** The client's reply to an answer that is whole. Throws invalid_upstream_response where its body is not what was asked for. */
+/** The client's reply for a complete answer. Throws invalid_upstream_response if its body is not valid for the request. */
 function wholeReply({ upstream, attempt }: StreamSource, request: InferenceRequest, body: Uint8Array): Reply {
   const { record } = request;
   const { status } = upstream;
@@ -139,7 +139,7 @@ function wholeReply({ upstream, attempt }: StreamSource, request: InferenceReque
   return response;
 }
 
-/** A whole answer with the headers that its API has. */
+/** A complete answer with the headers of its API. */
 export function jsonAnswer(request: InferenceRequest, status: number, body: Uint8Array): Reply {
   return { status, headers: responseHeaders(request, "application/json"), body };
 }
@@ -155,12 +155,12 @@ function readTokens(body: Uint8Array): ReturnType<typeof readUsage> {
       .at(-1);
     if ((first === 123 && last === "}") || (first === 91 && last === "]")) return usageNearEnd(text);
   } catch {
-    // Falls through: what is not JSON is not an answer.
+    // Falls through: a body that is not JSON is not an answer.
   }
   throw new GatewayError("invalid_upstream_response", "the worker's answer is not valid JSON");
 }
 
-/** The usage of a large answer without parsing it: the last object of that name. */
+/** Reads the usage of a large answer without parsing all of it: the last object with that name. */
 function usageNearEnd(text: Buffer): ReturnType<typeof readUsage> {
   const at = text.lastIndexOf('"usage":');
   const from = text.indexOf("{", at);
@@ -180,7 +180,7 @@ export function responseHeaders(request: InferenceRequest, contentType: string):
   for (const name of request.endpoint.dialect.requestIdHeaders) headers[name] = request.record.requestId;
   if (request.isStream) {
     headers["cache-control"] = "no-cache";
-    // Proxies in front of us, nginx first, would gather the stream otherwise.
+    // Without it, proxies such as nginx buffer the stream.
     headers["x-accel-buffering"] = "no";
   }
   return headers;

@@ -1,9 +1,9 @@
 import type { PieceTaker, UpstreamResponse } from "../transport/upstream.ts";
 import type { AnswerChange } from "./answer-change.ts";
 
-/** What a stream says of itself whose events are written here, and not by a worker: nobody has to read them. */
+/** The account of a stream whose events the gateway wrote itself, so that the relay need not read them. */
 export interface StreamAccount {
-  /** Events with data that have been read, the end marker left out. */
+  /** Number of events with data that have been read, without the end marker. */
   readonly events: number;
   /** The end marker has been read. */
   readonly isEnded: boolean;
@@ -16,30 +16,30 @@ export interface StreamAccount {
     | undefined;
 }
 
-/** The answer of the workers of one try, as the relay reads it. A transport's answer is one to which nothing was added. */
+/** The answer of one try's workers, as the relay reads it. A transport's answer fits it without additions. */
 export interface WorkerResponse extends UpstreamResponse {
-  /** Where it is there, each `read` gives whole events of the client's API. */
+  /** If present, each `read` returns whole events of the client's API. */
   readonly account?: StreamAccount | undefined;
   /**
-   * What changes the events of a stream, in this order. The relay applies them to each event when it has cut the event out
-   * of the stream, so that no event is looked for twice. `bytes` has applied them already.
+   * Changes to the events of a stream, in order. The relay applies them to each event after it has cut the event out of the stream,
+   * so that no event is searched for twice. `bytes` has already applied them.
    */
   readonly changes?: readonly AnswerChange[];
-  /** The relay has the first event of the answer, and the request is not sent again from now on. */
+  /** Called when the relay has the first event of the answer. From then on the request is not sent again. */
   begun?(): void;
 }
 
 const NO_CHANGES: readonly AnswerChange[] = [];
 
 /**
- * Stands between a worker's answer and the relay. It passes everything on, the fast way (`follow`) and the account of a
- * stream that was written here included; a stage overrides what it has a part in. No stage cuts a stream into events.
+ * A stage between a worker's answer and the relay. It passes everything on, including the fast path (`follow`) and the account of
+ * a stream that the gateway wrote. A stage overrides only the methods that it changes. No stage cuts a stream into events.
  */
 export abstract class ResponseStage implements WorkerResponse {
   readonly changes: readonly AnswerChange[];
   protected readonly inner: WorkerResponse;
 
-  /** With one more change to make, if any. */
+  /** Adds a change, if one is given. */
   constructor(inner: WorkerResponse, change?: AnswerChange) {
     const { changes = NO_CHANGES } = inner;
     this.inner = inner;

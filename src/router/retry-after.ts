@@ -1,12 +1,12 @@
 import type { FieldReader } from "../transport/http1/fields.ts";
 
-/** Longest rest that is believed, ms. Clients give up beyond it. */
+/** Longest rest that the gateway accepts, ms. Clients give up after it. */
 const MAX_REST_MS = 120_000;
 const LEAST_REST_MS = 1000;
 
 /**
- * For how long a worker wants to be left alone, ms; undefined where it does not say. `Retry-After` is a number of seconds
- * or a date (RFC 9110, 10.2.3); `retry-after-ms` is OpenAI's and Azure's, and finer. `now`: the wall clock.
+ * How long a worker asks to get no requests, ms; undefined where it does not ask. `Retry-After` is a number of seconds or a date
+ * (RFC 9110, 10.2.3); `retry-after-ms` of OpenAI and Azure is finer. `now`: wall-clock time.
  */
 export function retryAfterMs(headers: FieldReader, now: number): number | undefined {
   const told = millis(headers.get("retry-after-ms")) ?? restOf(headers.get("retry-after"), headers.get("date"), now);
@@ -19,14 +19,14 @@ function millis(value: string | undefined): number | undefined {
 
 function restOf(value: string | undefined, date: string | undefined, now: number): number | undefined {
   if (value === undefined) return undefined;
-  // Too long to be a number is for ever, within our bounds.
+  // A number that is too long means the longest rest.
   if (/^[0-9]{1,15}$/.test(value)) return Number(value) * 1000;
   const until = httpDate(value);
-  // The worker's own clock where it says what that shows: it may go wrong.
+  // Uses the worker's own clock, where it sends its time, because that clock may be wrong.
   return until === undefined ? undefined : until - (httpDate(date) ?? now);
 }
 
-/** The three forms of a date in HTTP; the last one leaves out that it is GMT. */
+/** Reads the three forms of a date in HTTP; the last one does not name its zone, GMT. */
 function httpDate(value: string | undefined): number | undefined {
   if (value === undefined || value.length > 40) return undefined;
   const isAsctime = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8} [0-9]{4}$/.test(value);

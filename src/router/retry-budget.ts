@@ -3,7 +3,7 @@ import type { Clock } from "../util/clock.ts";
 export interface RetryBudgetSettings {
   /** Second attempts that are always allowed, per second. */
   readonly minPerSec: number;
-  /** And this share of the requests, 0 to 1. */
+  /** Second attempts that are also allowed, as a share of the requests, 0 to 1. */
   readonly ratio: number;
 }
 
@@ -11,8 +11,8 @@ export interface RetryBudgetSettings {
 const WINDOW_SECS = 10;
 
 /**
- * How many second attempts there may be: a share of the requests of the last ten seconds and a few a second besides, so
- * that workers which refuse everything are not asked twice as much. Source of the numbers: Finagle's and Linkerd's retry
+ * Bounds the second attempts: a share of the requests of the last ten seconds, plus a few a second. Workers that refuse everything
+ * then do not get twice as many requests. Source of the numbers: Finagle's and Linkerd's retry
  * budgets (20 %, 10 a second, 10 s).
  */
 export class RetryBudget {
@@ -31,7 +31,7 @@ export class RetryBudget {
     this.#count(this.#requests);
   }
 
-  /** True, and counted, where one more is within the budget. */
+  /** Counts one more second attempt and returns true, if the budget has room. */
   tryRetry(): boolean {
     this.#turn();
     const { ratio, minPerSec } = this.#settings;
@@ -47,7 +47,7 @@ export class RetryBudget {
     ring[at] = (ring[at] ?? 0) + 1;
   }
 
-  /** Empties the places of the seconds that have passed since it was last looked at. */
+  /** Clears the counts of the seconds that have passed since the last call. */
   #turn(): void {
     const now = Math.floor(this.#clock.now() / 1000);
     const from = Math.max(this.#second + 1, now - WINDOW_SECS + 1);

@@ -13,9 +13,9 @@ import { WorkerRouter, type WorkerRouterDeps } from "./worker-router.ts";
 type HttpRouter = WorkerRouter<ParsedRequest>;
 /** A prefill and a decode worker over HTTP. */
 type HttpPdRouter = WorkerRouter<ParsedRequest>;
-/** One worker that speaks tokens, over gRPC. */
+/** One worker over gRPC, which takes tokens. */
 type GrpcRouter = WorkerRouter<TokenRequest>;
-/** A prefill and a decode worker that speak tokens, over gRPC. */
+/** A prefill and a decode worker over gRPC, which take tokens. */
 type GrpcPdRouter = WorkerRouter<TokenRequest>;
 
 export type HttpRouterDeps = WorkerRouterDeps & HttpForwarderDeps & ParsedOutputDeps;

@@ -16,15 +16,15 @@ export interface RouterManagerDeps {
   readonly factory: WorkerFactory;
   readonly health: Pick<HealthChecker, "watch" | "onUnhealthy">;
   readonly drainer: WorkerDrainer;
-  /** Why a worker of this type is not taken; undefined where it is. */
+  /** Why a worker of this type is refused; undefined where it is accepted. */
   readonly accepts: (type: WorkerType) => string | undefined;
-  /** How long a removed worker may finish its requests, ms. */
+  /** Time that a removed worker has to finish its requests, ms. */
   readonly drainTimeoutMs: number;
-  /** A worker that fails its checks is removed for good. */
+  /** Whether a worker that fails its checks is removed for good. */
   readonly removesUnhealthy: boolean;
 }
 
-/** The seed's answer to a change of workers. */
+/** The answer of the administration API to a change of workers. */
 export interface WorkerApiResponse {
   readonly success: boolean;
   readonly message: string;
@@ -61,8 +61,7 @@ export class RouterManager implements Disposable {
   }
 
   /**
-   * Changes what is said of a worker; its url stays, and so do its requests. The worker is probed anew where its probes depend on
-   * what has changed. Throws worker_not_found, invalid_request.
+   * Changes a worker's spec. Its URL and its requests stay. The worker is probed again if the change affects its probes. Throws worker_not_found, invalid_request.
    */
   updateWorker(id: string, given: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
     const { workers, health, logger } = this.#deps;
@@ -108,7 +107,7 @@ export class RouterManager implements Disposable {
     if (policyHint !== undefined) policies.checkName(policyHint);
   }
 
-  /** A model has its policy from its first worker on: a hint that comes later would change nothing. Throws invalid_request. */
+  /** A model's first worker decides its policy, so a later hint would change nothing. Throws invalid_request. */
   #checkPolicy({ models, spec }: Worker, hintBefore: string | undefined): void {
     const { policyHint, workerType } = spec;
     if (policyHint === undefined || policyHint === hintBefore) return;

@@ -13,15 +13,15 @@ export type { RequestFeatures };
 /** Which of the four routers: the kind of the workers that it sends to. */
 export type RouterKind = WorkerKind;
 
-/** A request that has been read and understood as far as routing needs. */
+/** A request that has been read as far as routing needs. */
 export interface InferenceRequest {
   readonly endpoint: Endpoint;
-  /** As the client named it; undefined where it named none. */
+  /** The client's name for the model; undefined where it named none. */
   readonly model: string | undefined;
   readonly isStream: boolean;
-  /** As the client sent it. */
+  /** The body as the client sent it. */
   readonly body: JsonBody;
-  /** The client's, before any allow-list. */
+  /** The client's headers, before any allow-list. */
   readonly headers: HeaderReader;
   readonly features: RequestFeatures;
   readonly record: RequestRecord;
@@ -31,10 +31,10 @@ export interface InferenceRequest {
 
 /**
  * Sends one request to a worker (or two) and relays the answer. Throws GatewayError before the first byte; after it
- * the error is in the stream. Settles the record in either case but the throwing one.
+ * the error is in the stream. Settles the record, unless it throws.
  */
 export interface Router {
-  /** Its workers speak tokens, so that the gateway's tokenizer answers the routes that only need one. */
+  /** Whether its workers take tokens. The gateway's tokenizer then answers the routes that only need a tokenizer. */
   readonly speaksTokens: boolean;
   /** Why it cannot serve the endpoint, as a sentence for the client; undefined where it can. */
   refusal(endpoint: Endpoint): string | undefined;

@@ -1,7 +1,7 @@
 import type { InferenceRequest, Router, RouterKind } from "./router.ts";
 import type { Reply } from "../transport/downstream.ts";
 
-/** Makes a router, for the kinds that there are. */
+/** Makes the router of each kind. */
 export type RouterMakers = Partial<Readonly<Record<RouterKind, () => Router>>>;
 
 /** Answers a request without a worker; throws as a router does. */
@@ -9,7 +9,7 @@ export interface LocalAnswers {
   answer(request: InferenceRequest): Promise<Reply>;
 }
 
-/** The routers of one data path: one is made when it is first asked for, so that a fleet of one kind has one router. */
+/** The routers of one serving unit. Each is made at its first use, so a fleet of one kind has one router. */
 export class Routers {
   readonly #makers: RouterMakers;
   readonly #made = new Map<RouterKind, Router>();
@@ -20,7 +20,7 @@ export class Routers {
     this.#local = local;
   }
 
-  /** Who answers what no worker has a part in. */
+  /** Answers requests that need no worker. */
   get local(): LocalAnswers {
     return this.#local;
   }

@@ -10,12 +10,12 @@ import type { InferenceRequest } from "./router.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { Legs } from "./try.ts";
 
-/** What of a request the choice depends on. */
+/** The parts of a request that the choice depends on. */
 export type SelectionRequest = Pick<InferenceRequest, "features"> & {
   readonly record: Pick<InferenceRequest["record"], "decisions">;
 };
 
-/** One of the workers that a request needs: who may be it, and how it is chosen. */
+/** One of the workers that a request needs: its candidates, and the policy that chooses among them. */
 export interface Leg {
   readonly role: WorkerType;
   readonly snapshot: ModelSnapshot;
@@ -24,7 +24,7 @@ export interface Leg {
 
 export interface Choice {
   readonly legs: Legs<Leg>;
-  /** Workers that this request has lost already, by id. */
+  /** Ids of workers that this request has already lost. */
   readonly lost: ReadonlySet<string>;
   /** Whether a decode worker can take over from a prefill worker. */
   readonly fits: (prefill: Worker, decode: Worker) => boolean;
@@ -33,15 +33,15 @@ export interface Choice {
 export interface SelectionDeps {
   readonly ledger: LoadLedger;
   readonly clock: Clock;
-  /** Numbers from 0 to below 1, for workers in their slow start. */
+  /** Random numbers in [0, 1), for workers in their slow start. */
   readonly random: () => number;
-  /** For `Retry-After` where no worker can take a request now, s. */
+  /** `Retry-After` where no worker can take a request now, s. */
   readonly capacityRetryAfterSecs: number;
 }
 
 /**
- * Decides who serves a request: one worker for each leg, both at once. A policy over pairs would take its place, and would
- * find all candidates of both legs here.
+ * Chooses the workers of a request: one for each leg, both at once. A policy over pairs could replace it: all candidates of both
+ * legs are known here.
  */
 export class Selection {
   readonly #deps: SelectionDeps;
@@ -61,23 +61,23 @@ export class Selection {
     this.#answerers = without(this.#startingWith(legs.answer.snapshot), lost);
   }
 
-  /** Of the workers that are back after they were left out only those whose share of the requests this one is in. */
+  /** The available workers, without those in a slow start whose share does not include this request. */
   #startingWith({ available, slowStarts }: ModelSnapshot): readonly Worker[] {
     return slowStarts ? slowStarts.candidates(this.#deps.random(), this.#deps.clock.now()) : available;
   }
 
-  /** The first try: a worker whose breaker is half-open comes before the policy. Throws no_available_workers. */
+  /** Chooses for the first try. A worker with a half-open breaker that needs a probe comes before the policy's choice. Throws no_available_workers. */
   first(): Legs<Chosen> {
     const { prefill, answer } = this.#choice.legs;
     return this.#pick(prefill && this.#takeProbe(prefill), this.#takeProbe(answer));
   }
 
-  /** The next try, without those that were left out. Throws no_available_workers. */
+  /** Chooses for the next try, without the workers that were left out. Throws no_available_workers. */
   next(): Legs<Chosen> {
     return this.#pick(undefined, undefined);
   }
 
-  /** The same workers once more. What policies were told of these choices is over: they are asked again, for these workers only. */
+  /** Chooses the same workers again. The earlier picks are over, so the policies are asked again, with these workers only. */
   again({ prefill, answer }: Legs<Chosen>): Legs<Chosen> {
     const { legs } = this.#choice;
     return {
@@ -92,7 +92,7 @@ export class Selection {
     return { ...chosen, pick: typeof picked === "number" ? undefined : picked };
   }
 
-  /** Leaves a worker out. False, and nothing changes, where nobody could take its place. */
+  /** Leaves a worker out. Returns false and changes nothing if no other worker could replace it. */
   leaveOut({ id, spec }: Worker): boolean {
     const [prefillers, answerers] = [this.#prefillers, this.#answerers];
     if (spec.workerType === "prefill") this.#prefillers = prefillers.filter((one) => one.id !== id);
@@ -104,7 +104,7 @@ export class Selection {
     return isServed;
   }
 
-  /** Gives back the proofs that were begun for this try and are of no use to it. */
+  /** Picks the workers, and releases probes that were acquired for this try but are not used. */
   #pick(prefillProbe: Worker | undefined, answerProbe: Worker | undefined): Legs<Chosen> {
     const { prefill, answer } = this.#choice.legs;
     let chosen: Legs<Chosen> | undefined;
@@ -123,7 +123,7 @@ export class Selection {
     if (probe && chosen?.worker !== probe) this.#deps.ledger.releaseProbe(probe.slot);
   }
 
-  /** A prefill worker that no decode worker fits is passed over. */
+  /** Picks a pair. A prefill worker that fits no decode worker is skipped. */
   #pickPair(
     prefillLeg: Leg,
     decodeLeg: Leg,
@@ -155,7 +155,7 @@ export class Selection {
     }
   }
 
-  /** The list itself where all fit, which is nearly always. */
+  /** The decode workers that fit; the same list if all fit, which is nearly always. */
   #fitting(prefill: Worker, decoders: readonly Worker[]): readonly Worker[] {
     const { fits } = this.#choice;
     return decoders.every((decode) => fits(prefill, decode))
@@ -184,7 +184,7 @@ export class Selection {
     });
   }
 
-  /** A worker whose breaker is half-open gets one request to prove itself with. */
+  /** Takes a worker with a half-open breaker that has no probe at present. */
   #takeProbe({ snapshot: { probation } }: Leg): Worker | undefined {
     if (probation.length === 0) return undefined;
     for (const worker of without(probation, this.#choice.lost)) {
@@ -194,7 +194,7 @@ export class Selection {
   }
 }
 
-/** The policy is told that its choice came to nothing. */
+/** Tells the policy that its choice was not sent. */
 function unsent({ pick }: Chosen): void {
   pick?.onEnd?.({ outcome: "unsent", ms: 0, usage: undefined });
 }
@@ -203,7 +203,7 @@ function without(workers: readonly Worker[], lost: ReadonlySet<string>): readonl
   return lost.size === 0 ? workers : workers.filter(({ id }) => !lost.has(id));
 }
 
-/** When the first of them can be asked again, in whole seconds from now. */
+/** Whole seconds until the first resting worker can be asked again. */
 function secsUntilRested(now: number, resting: readonly Worker[]): number | undefined {
   if (resting.length === 0) return undefined;
   const first = Math.min(...resting.map(({ restUntil = now }) => restUntil));

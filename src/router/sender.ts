@@ -7,11 +7,11 @@ import type { WorkerResponse } from "./response-stage.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { Legs, Try } from "./try.ts";
 
-/** How requests get to one kind of workers. `WorkerRouter` does the rest, which all kinds have in common. */
+/** Sends requests to one kind of workers. `WorkerRouter` does everything that the kinds have in common. */
 export interface Sender<Prepared extends InferenceRequest = InferenceRequest> {
-  /** How its workers are spoken to. */
+  /** Protocol of its workers. */
   readonly mode: ConnectionMode;
-  /** These workers speak tokens, so that the gateway's tokenizer answers the routes that only need one. */
+  /** Whether these workers take tokens. The gateway's tokenizer then answers the routes that only need a tokenizer. */
   readonly speaksTokens: boolean;
   /** Whether these two can serve one request together. */
   readonly fits: (prefill: Worker, decode: Worker) => boolean;
@@ -20,8 +20,8 @@ export interface Sender<Prepared extends InferenceRequest = InferenceRequest> {
   /** The types of the workers that a request to this endpoint needs. */
   rolesFor(endpoint: Endpoint): Legs<WorkerType>;
   /**
-   * Done once for a request, before its workers are chosen among `serving`, the workers of its model: a request for engines
-   * that speak tokens becomes tokens. Throws what is wrong with the request.
+   * Prepares a request once, before its workers are chosen among `serving`, the workers of its model: for token engines it makes
+   * tokens. Throws the errors of the request.
    */
   prepare(request: InferenceRequest, serving: ModelSnapshot): Prepared | Promise<Prepared>;
   /**
@@ -36,5 +36,5 @@ export interface Sender<Prepared extends InferenceRequest = InferenceRequest> {
 export const REGULAR: Legs<WorkerType> = { prefill: undefined, answer: "regular" };
 /** A pair of workers. */
 export const PAIR: Legs<WorkerType> = { prefill: "prefill", answer: "decode" };
-/** Of a pair the worker that decodes, alone. */
+/** Only the decode worker of a pair. */
 export const DECODE_ONLY: Legs<WorkerType> = { prefill: undefined, answer: "decode" };

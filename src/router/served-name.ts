@@ -1,14 +1,13 @@
 import { engineOf } from "../engine/engines.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 
-/** What clients call a model of which they know no name. It is SGLang's own default. */
+/** The name that clients use for an unknown model; SGLang's own default. */
 const ANY_NAME = "default";
 
 /**
- * The name under which workers of the registry serve what a client asked for; undefined for whatever model there is.
- * Where the name itself is served it stays. Otherwise SGLang's spellings are understood where SGLang will answer:
- * `default` while there is one model, and `BASE:ADAPTER`, a LoRA adapter that SGLang loads beside the model BASE.
- * The worker gets the name as the client wrote it, so it still refuses an adapter that it does not have.
+ * The name under which workers serve the client's model; undefined for any model. A served name stays unchanged. Where SGLang will
+ * answer, its spellings are understood too: `default` while there is one model, and `BASE:ADAPTER`, a LoRA adapter that SGLang
+ * loads for the model BASE. The worker gets the client's name, so it still refuses an adapter that it does not have.
  */
 export function servedName(
   model: string | undefined,
@@ -24,7 +23,7 @@ export function servedName(
   const name = isAny ? (known.length === 1 ? only : undefined) : known.find((id) => id === model.slice(0, colon));
   if (name === undefined) return model;
   const asked = workers.getWorkersForModel(name).workers;
-  // Over gRPC the gateway would answer with the base model and say nothing of the adapter.
+  // Over gRPC the base model would answer without the adapter, and nobody would notice.
   const takesSpelling = asked.every(
     (worker) => engineOf(worker).takesModelSpellings && (isAny || worker.connectionMode === "http"),
   );

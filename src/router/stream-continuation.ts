@@ -6,10 +6,10 @@ import { isEndMarker } from "../protocol/stream-reader.ts";
 import type { Usage } from "../protocol/usage.ts";
 import type { StreamSource } from "./stream-source.ts";
 
-/** How often one stream is gone on with. */
+/** Most continuations of one stream. */
 const MAX_CONTINUATIONS = 2;
 
-/** What says that the worker is lost, and not that the request is wrong, too long, or unwanted. */
+/** Errors that mean a lost worker, and not a request that is wrong, too long or unwanted. */
 const LOST: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "upstream_reset",
   "upstream_closed",
@@ -23,11 +23,11 @@ const LOST: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 export interface StreamContinuationDeps {
   readonly continuation: Continuation;
   readonly metrics: Metrics;
-  /** Sends the request for the rest to a worker that is not among these. Throws as `dispatch` does. */
+  /** Sends the request for the rest to a worker that is not in `lost`. Throws as `dispatch` does. */
   readonly send: (body: Uint8Array, lost: ReadonlySet<string>) => Promise<StreamSource>;
 }
 
-/** Lets another worker go on with a stream whose worker was lost, within the same answer. */
+/** Lets another worker continue a stream whose worker was lost, within the same answer. */
 export class StreamContinuation {
   readonly #deps: StreamContinuationDeps;
   readonly #lost = new Set<string>();
@@ -65,7 +65,7 @@ export class StreamContinuation {
     return events;
   }
 
-  /** Another worker that goes on; undefined where the stream ends with the error. Ends the attempt that was lost. */
+  /** Finds another worker that continues; undefined where the stream ends with the error. Ends the lost attempt. */
   async resume(error: GatewayError, { upstream, attempt }: StreamSource): Promise<StreamSource | undefined> {
     if (!LOST.has(error.code) || this.#lost.size >= MAX_CONTINUATIONS) return undefined;
     const body = this.#deps.continuation.nextBody();
@@ -77,7 +77,7 @@ export class StreamContinuation {
     try {
       return await this.#deps.send(body, this.#lost);
     } catch {
-      // Nobody can go on: the stream ends with what ended it, which says more than why nobody could.
+      // No worker can continue. The stream ends with its own error, which says more than the reason for that.
       return undefined;
     }
   }

@@ -8,11 +8,11 @@ import type { StreamContinuation } from "./stream-continuation.ts";
 import { engineError } from "./worker-error.ts";
 
 export interface StreamEventsParts {
-  /** Follows what the events say. It is that of the whole answer, also where several workers write parts of it. */
+  /** Reads the events. One reader serves the whole answer, even if several workers write parts of it. */
   readonly reader: StreamReader;
   /** Names of the API's own events. */
   readonly eventNames: RegExp;
-  /** Address of the worker, which no error tells a client. */
+  /** Address of the worker, which must not be in an error for the client. */
   readonly origin: string;
   readonly changes: readonly AnswerChange[];
   readonly continuation: StreamContinuation | undefined;
@@ -30,7 +30,7 @@ export class StreamEvents implements StreamAccount {
     const { changes, continuation, reader } = parts;
     this.#parts = parts;
     this.#onWritten = continuation && ((data) => continuation.onEvent(data));
-    // Who may have to go on with the stream has to know all of its text.
+    // A continuation needs all text of the stream.
     const isTextRead = continuation !== undefined || changes.some(({ readsText }) => readsText);
     this.#framer = new SseFramer(
       changes.length > 0
@@ -40,7 +40,7 @@ export class StreamEvents implements StreamAccount {
     );
   }
 
-  /** The engine has told an error within the stream, or an event cannot be read. Nothing passes any more. */
+  /** The engine's error within the stream, or an unreadable event. After it nothing passes. */
   get failure(): GatewayError | undefined {
     return this.#failure;
   }
@@ -53,7 +53,7 @@ export class StreamEvents implements StreamAccount {
     return this.#framer.isEnded;
   }
 
-  /** Bytes have come after the last event. */
+  /** Whether bytes have come after the last whole event. */
   get hasRest(): boolean {
     return this.#framer.hasRest;
   }
@@ -62,7 +62,7 @@ export class StreamEvents implements StreamAccount {
     return this.#parts.continuation?.usage ?? this.#parts.reader.usage;
   }
 
-  /** True where these bytes are whole events that nobody has to read: they have been counted, and pass as they are. */
+  /** Whether these bytes are whole events that need no reading. They are then counted, and pass unchanged. */
   passes(bytes: Uint8Array, from: number, to: number): boolean {
     return this.#framer.passes(bytes, from, to);
   }
@@ -104,7 +104,7 @@ export class StreamEvents implements StreamAccount {
     }
   }
 
-  /** Not of the API, nor a broken part of it: a ping in words, say, which clients would try to read as JSON. */
+  /** Whether an event is foreign to the API, such as a ping in words, which clients would parse as JSON. */
   #isForeign(name: string | undefined, data: string): boolean {
     return name !== undefined && !data.startsWith("{") && !this.#parts.eventNames.test(name);
   }

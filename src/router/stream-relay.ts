@@ -16,7 +16,7 @@ import { lostBeforeAnswer } from "./worker-error.ts";
 /** Largest stream. A million tokens of chat are 200 MB. */
 const MAX_STREAM_BYTES = 1024 * 1024 * 1024;
 
-/** Comments and pings before the first event that are kept for the client; beyond it they are left out. */
+/** Most bytes of comments and pings before the first event that are kept for the client; further ones are left out. */
 const MAX_HELD_BYTES = 65_536;
 const NO_BYTES = new Uint8Array(0);
 const NO_CHANGES: readonly AnswerChange[] = [];
@@ -26,7 +26,7 @@ export interface StreamRelayDeps {
   readonly clock: Clock;
   /** Silence towards the client after which it gets a comment or a ping, ms; Infinity for never. */
   readonly keepAliveMs: number;
-  /** How long a client may take nothing while there is something for it, ms. */
+  /** How long a client may read nothing while data waits for it, ms. */
   readonly clientStallMs: number;
 }
 
@@ -34,11 +34,11 @@ export interface StreamRelayDeps {
  * Passes a worker's stream on to the client, as whole events:
  *
  * ```
- *   begin -- first event --> passing -- end marker ------------------------------> over
+ *   begin -- first event --> passing -- end marker --------------------------> over
  *     |                       |  ^  |
- *     | nothing came          |  |  +-- worker lost, and the stream can go on ---> asks another worker, and passes
+ *     | nothing came          |  |  +-- worker lost, can be continued --------> asks another worker, and passes
  *     v                       |  +------------------------------------------------------+
- *   error (HTTP status)       +-- worker lost, error told, client left ----------> over (with an error event)
+ *   error (HTTP status)       +-- worker lost, engine's error, client left -> over (with an error event)
  * ```
  */
 export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
@@ -47,23 +47,23 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   readonly #reader: StreamReader;
   readonly #continuation: StreamContinuation | undefined;
   #source: StreamSource;
-  /** What reads this worker's stream; undefined where the stream was written here and need not be read. */
+  /** Reads this worker's stream; undefined where the gateway wrote the stream, which needs no reading. */
   #events: StreamEvents | undefined;
-  /** What this worker's stream comes to: as the stream says itself, or as it was read. */
+  /** The account of this worker's stream: the stream's own, or the reader's. */
   #account: StreamAccount;
   /** Why a piece could not be passed on. */
   #failure: GatewayError | undefined;
-  /** Events with data that the workers before this one sent. */
+  /** Number of events with data that earlier workers sent. */
   #eventsBefore = 0;
   #bytes = 0;
   #first: Uint8Array | undefined;
   #sink: ReplySink | undefined;
   /** What the last write waits for. */
   #pressure: Promise<void> | undefined;
-  /** Something was written since the last look; and when it was that one was seen. */
+  /** Whether something was written since the last tick, and the time of the tick that saw the last write. */
   #isFresh = false;
   #lastWriteAt = 0;
-  /** Since when the client takes nothing; undefined while it does. */
+  /** Since when the client reads nothing; undefined while it reads. */
   #stalledSince: number | undefined;
 
   constructor(
@@ -84,8 +84,8 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   }
 
   /**
-   * The client's answer, once the first event is there; from then on errors are told in the stream. Throws what makes
-   * it an error or a retry.
+   * Resolves to the client's answer once the first event is there; later errors are events in the stream. Throws the errors that
+   * become a status or a retry.
    */
   async begin(headers: Record<string, string>): Promise<Reply> {
     try {
@@ -101,7 +101,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     return { status: upstream.status, headers, body: this };
   }
 
-  /** Up to the first event that is a part of the answer; comments and pings before it are held, while they are few. */
+  /** Reads up to the first event that is a part of the answer. A few comments and pings before it are held. */
   async #readFirst(): Promise<Uint8Array> {
     let held: Uint8Array | undefined;
     for (;;) {
@@ -119,7 +119,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
       this.#lastWriteAt = now;
     }
     if (this.#stalledSince !== undefined) {
-      // At the end of its time a request does not wait for its client either.
+      // A request whose time is over does not wait for its client.
       const isOver = this.#request.signal.aborted || now - this.#stalledSince >= this.#deps.clientStallMs;
       if (isOver) this.#sink?.breakOff();
     } else if (now - this.#lastWriteAt >= this.#deps.keepAliveMs) {
@@ -164,7 +164,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     void this.#finishUpstream();
   }
 
-  /** The worker is lost: the next events of another one that goes on. Throws where none does. */
+  /** After the loss of the worker: the first events of another worker that continues. Throws where none does. */
   async #resume(lost: GatewayError): Promise<Uint8Array | undefined> {
     const resumed = this.#request.signal.aborted ? undefined : await this.#continuation?.resume(lost, this.#source);
     if (!resumed) throw lost;
@@ -182,7 +182,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     }
   }
 
-  /** Passes events on as they come, while nothing else is to be done. True where it can be begun anew. */
+  /** Passes events on as they arrive, on the fast path. Returns true if it can be called again. */
   async #follow(): Promise<boolean> {
     const { upstream } = this.#source;
     if (this.#whyOver || this.#account.isEnded) return false;
@@ -196,7 +196,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     return true;
   }
 
-  /** False where there is something to wait for, or to say. */
+  /** Takes a piece on the fast path. Returns false if the slow path must continue. */
   take(bytes: Uint8Array, from: number, to: number): boolean {
     if (this.#bytes < MAX_STREAM_BYTES && (!this.#events || this.#events.passes(bytes, from, to))) {
       this.#isFresh = true;
@@ -216,7 +216,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     return !this.#pressure && !this.#whyOver && !this.#account.isEnded;
   }
 
-  /** Why nothing of this worker passes any more, though its stream has not ended. */
+  /** Why nothing more of this worker passes, although its stream has not ended. */
   get #whyOver(): GatewayError | undefined {
     return this.#failure ?? this.#events?.failure;
   }
@@ -242,7 +242,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     throw new GatewayError("upstream_event_too_large", "the worker's stream is larger than it may be");
   }
 
-  /** An answer that said why it stopped is whole; another was cut. */
+  /** Handles a stream without an end marker: an answer with a finish reason is complete, another one was cut. */
   #endWithoutMarker(): Uint8Array {
     const { endpoint, body } = this.#request;
     const { endEvent } = endpoint.dialect;
@@ -285,13 +285,13 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     record.settle(failure?.code === "client_closed" ? failure.status : upstream.status, failure?.code);
   }
 
-  /** After the end marker only the end of the body may follow; it is read so that the connection can be used again. */
+  /** Reads the end of the body after the end marker, so that the connection can be used again. */
   async #finishUpstream(): Promise<void> {
     const { upstream } = this.#source;
     try {
       if (this.#events?.hasRest || (await upstream.read())) upstream.discard();
     } catch {
-      // The client has its whole answer; a connection that ends badly is not used again, and that is all.
+      // The client has its whole answer. A connection that ends badly is just not used again.
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Attempt } from "./attempt.ts";
 import type { WorkerResponse } from "./response-stage.ts";
 
-/** A worker that answers, and the attempt that its answer is counted as. */
+/** A worker's answer and its attempt. */
 export interface StreamSource {
   readonly upstream: WorkerResponse;
   readonly attempt: Attempt;

@@ -1,7 +1,7 @@
 import type { Clock } from "../util/clock.ts";
 import { Sweep } from "../util/sweep.ts";
 
-/** A stream that is looked at now and then. */
+/** A stream that gets a tick about once a second. */
 export interface WatchedStream {
   /** Called about once a second with the time. */
   tick(now: number): void;
@@ -9,7 +9,7 @@ export interface WatchedStream {
 
 const TICK_MS = 1000;
 
-/** Looks at all live streams once a second. */
+/** Gives all live streams a tick once a second. */
 export class StreamWatch implements Disposable {
   readonly #streams = new Set<WatchedStream>();
   readonly #sweep: Sweep;
@@ -18,7 +18,7 @@ export class StreamWatch implements Disposable {
     this.#sweep = new Sweep(clock, TICK_MS, (now) => this.#tick(now));
   }
 
-  /** Streams under way. */
+  /** Number of live streams. */
   get size(): number {
     return this.#streams.size;
   }

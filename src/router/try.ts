@@ -3,20 +3,20 @@ import type { RequestRecord } from "../observability/request-record.ts";
 import type { Worker } from "../worker/worker.ts";
 import { Attempt, type AttemptDeps, type AttemptedRequest, type Chosen } from "./attempt.ts";
 
-/** One thing for the worker that answers a request, and one for the worker that prefills for it, where these are two. */
+/** A value for the worker that answers a request, and one for the prefill worker, if there are two. */
 export interface Legs<T> {
   readonly prefill: T | undefined;
   readonly answer: T;
 }
 
-/** One time that a request is sent: one worker answers it, alone or with another one that prefills. */
+/** One try of a request: the attempt at the worker that answers, and at the prefill worker, if there is one. */
 export type Try = Legs<Attempt>;
 
 type TriedRequest = AttemptedRequest & {
   readonly record: Pick<RequestRecord, "attempts" | "workerId" | "workerUrl" | "prefillWorkerId" | "prefillWorkerUrl">;
 };
 
-/** Charges the chosen workers in the ledger, counts the try in the request's record, and writes down who was chosen. */
+/** Charges the chosen workers in the ledger, counts the try in the request's record, and records the chosen workers. */
 export function beginTry(deps: AttemptDeps, request: TriedRequest, { prefill, answer }: Legs<Chosen>): Try {
   const { record } = request;
   record.attempts += 1;

@@ -5,23 +5,23 @@ import { retryAfterMs } from "./retry-after.ts";
 import type { EngineFailure } from "../protocol/stream-reader.ts";
 import { isJsonObject, type JsonObject, jsonObjectOf, objectField, stringField } from "../protocol/json/json.ts";
 
-/** Of the answer of a worker that failed, bytes: its log line has room for less. */
+/** Most bytes read of a failed worker's answer; its log line has room for less. */
 const MAX_WORDS_BYTES = 4096;
 
-/** The worker, or a proxy before it, has no room now; 529 is said by Anthropic, NVIDIA's NIM and Dynamo. */
+/** Statuses for "full", from the worker or a proxy; 529 comes from Anthropic, NVIDIA's NIM and Dynamo. */
 const FULL: ReadonlySet<number> = new Set([429, 503, 529]);
-/** A proxy before the worker had no whole answer of it; 520 and 524 are Cloudflare's, 598 and 599 those of other proxies. */
+/** Statuses of a proxy that got no complete answer from the worker; 520 and 524 are Cloudflare's, 598 and 599 other proxies'. */
 const UNAVAILABLE: ReadonlySet<number> = new Set([502, 504, 520, 524, 598, 599]);
-/** A proxy before the worker could not reach it, so that the worker has nothing of the request (Cloudflare). */
+/** Statuses of a proxy (Cloudflare) that could not reach the worker, which therefore has nothing of the request. */
 const NOT_REACHED: ReadonlySet<number> = new Set([521, 522, 523, 525, 526, 527, 530]);
 
 export interface WorkerAnswer {
   readonly status: number;
   readonly headers: FieldReader;
   readonly body: Uint8Array;
-  /** The worker's origin, which must not appear in what clients see. */
+  /** The worker's origin, which clients must not see. */
   readonly origin: string;
-  /** Path of the route that it was asked for. */
+  /** Path of the requested route. */
   readonly path: string;
 }
 
@@ -35,7 +35,7 @@ export function workerError(answer: WorkerAnswer): GatewayError {
   }
   if (status === 403) {
     return new GatewayError("upstream_unavailable", "something before the worker refused the request", {
-      // A firewall looks at what a request says, so that it may be the request's doing.
+      // A firewall inspects the request's text, so the request may have caused the refusal.
       news: "doubtful",
       cause: wordsOf(answer),
     });
@@ -55,7 +55,7 @@ function failed(answer: WorkerAnswer): GatewayError {
   return new GatewayError("upstream_error", "the worker failed on this request", { cause });
 }
 
-/** The worker is full. Where it says for how long, it is left alone for that time. */
+/** The worker is full. If it gives a time, it rests for that time. */
 function busy(restMs: number | undefined): GatewayError {
   return new GatewayError("upstream_busy", "the workers are at capacity; try again later", {
     retryAfterSecs: restMs === undefined ? 1 : Math.max(1, Math.ceil(restMs / 1000)),
@@ -63,14 +63,14 @@ function busy(restMs: number | undefined): GatewayError {
   });
 }
 
-/** A page of a firewall or a proxy: engines refuse in JSON, or without a word. */
+/** Whether the answer is a page of a firewall or a proxy: engines refuse with JSON, or with an empty body. */
 function isForeignPage({ headers, body }: WorkerAnswer): boolean {
   if (headers.get("content-type")?.toLowerCase().startsWith("text/html") === true) return true;
   const text = new TextDecoder().decode(body).trim();
   return text !== "" && jsonObjectOf(text) === undefined;
 }
 
-/** What the worker says of its failure, for its operator's log: paths, addresses, and maybe prompts are in it. */
+/** The worker's words about its failure, for the log only: they may have paths, addresses and prompts. */
 function wordsOf({ status, body }: WorkerAnswer): string {
   const text = new TextDecoder().decode(body.subarray(0, MAX_WORDS_BYTES));
   const parsed = jsonObjectOf(text);
@@ -78,10 +78,10 @@ function wordsOf({ status, body }: WorkerAnswer): string {
   return `HTTP ${status}${words === "" ? "" : `: ${words}`}`;
 }
 
-/** An error that an engine told within a stream, with the status that it would have had. */
+/** The error for an engine's error within a stream, with the status that it would have had. */
 export function engineError({ message, status }: EngineFailure, origin: string): GatewayError {
   if (status !== undefined && FULL.has(status)) return busy(undefined);
-  // What an engine says of its own failure is for its operator: paths, addresses, prompts.
+  // An engine's words about its own failure are for the log only: they may have paths, addresses and prompts.
   if (status === undefined || status >= 500) {
     return new GatewayError("upstream_stream_error", "the engine failed within the stream", { cause: message });
   }
@@ -89,7 +89,7 @@ export function engineError({ message, status }: EngineFailure, origin: string):
 }
 
 /**
- * The client's request was refused by the worker. The message says what is wrong with it and is passed on. Shapes:
+ * The worker refused the client's request. Its message explains the mistake and is passed on. Shapes:
  * OpenAI and SGLang `{error:{message,param,code}}`, older vLLM `{object:"error",message,param}`, FastAPI `{detail}`.
  */
 function rejected(answer: WorkerAnswer): GatewayError {
@@ -97,7 +97,7 @@ function rejected(answer: WorkerAnswer): GatewayError {
   if (isRouteMissing(answer.status, parsed)) {
     return new GatewayError("upstream_unimplemented", `the worker of this model does not serve ${answer.path}`);
   }
-  // Where it is a proxy's page or empty, there is nothing in it that helps the client.
+  // A proxy's page or an empty body has nothing that helps the client.
   const body = parsed ?? {};
   const error = objectField(body, "error") ?? body;
   const message = messageOf(body);
@@ -114,8 +114,8 @@ function rejected(answer: WorkerAnswer): GatewayError {
 }
 
 /**
- * Whether it is the route that the engine does not have, and not the model: FastAPI says `{detail: "Not Found"}`, llama.cpp
- * "File Not Found", and Go's servers "404 page not found" without JSON.
+ * Whether the engine lacks the route, and not the model: FastAPI answers `{detail: "Not Found"}`, llama.cpp "File Not Found", and
+ * Go's servers "404 page not found" without JSON.
  */
 function isRouteMissing(status: number, body: JsonObject | undefined): boolean {
   if (status !== 404 && status !== 405) return false;

@@ -21,15 +21,15 @@ export interface WorkerRouterDeps extends DispatchDeps {
   readonly workers: Pick<WorkerRegistry, "getWorkersForModel" | "lists">;
   readonly policies: Pick<PolicyRegistry, "getPolicy" | "getDefaultPolicy">;
   readonly streams: StreamRelayDeps;
-  /** Whether another worker goes on with a stream of this model whose worker is lost. */
+  /** Whether another worker continues a stream of this model when its worker is lost. */
   readonly continuesStreams: (model: string) => boolean;
 }
 
 const NOBODY: ReadonlySet<string> = new Set();
 
 /**
- * Takes a request to workers and their answer to the client: who may be asked, the choice, the retry, the relay, and what
- * becomes of a stream whose worker is lost. The four routers are this one with four senders.
+ * Takes a request to workers, and their answer to the client. It has the candidates, the choice, the retry, the relay, and the
+ * continuation of a stream whose worker is lost. The four routers are this class with four senders.
  */
 export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> implements Router {
   readonly #deps: WorkerRouterDeps;
@@ -64,7 +64,7 @@ export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> 
     return relay(this.#deps.streams, request, { upstream, attempt: tried.answer }, continuation);
   }
 
-  /** Throws model_not_found, and no_available_workers where a leg has nobody at all. */
+  /** Throws model_not_found; no_available_workers where a leg has no worker at all. */
   #choiceFor(request: InferenceRequest, serving: ModelSnapshot, lost: ReadonlySet<string>): Choice {
     const { model: named, endpoint, record } = request;
     const { mode, fits } = this.#sender;
@@ -75,7 +75,7 @@ export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> 
     if (!anyWorker) throw nobodyServes(named);
     const model = named ?? anyWorker.modelId;
     record.model = model;
-    // A name that a worker lists is one of ours, and may stand in metrics.
+    // A name that a worker lists may be a label of metrics.
     record.isModelListed = named === undefined ? this.#deps.workers.lists(model) : serving.isListed;
     const prefill = roles.prefill && prefillers && this.#legOf(roles.prefill, prefillers, model);
     const answer = this.#legOf(roles.answer, answerers, model);
@@ -90,7 +90,7 @@ export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> 
     return { role, snapshot, policy: policies.getPolicy(model, role) ?? policies.getDefaultPolicy() };
   }
 
-  /** Undefined where nobody goes on with this stream when its worker is lost. */
+  /** undefined where no worker would continue this stream. */
   #continuationOf(request: InferenceRequest): StreamContinuation | undefined {
     const { continuesStreams, metrics } = this.#deps;
     if (!request.isStream || !continuesStreams(request.record.model ?? "")) return undefined;
@@ -103,9 +103,9 @@ export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> 
     });
   }
 
-  /** Sends the request for the rest of a stream to workers that are not among these. */
+  /** Sends the request for the rest of a stream to workers that are not in `lost`. */
   async #sendRest(request: InferenceRequest, bytes: Uint8Array, lost: ReadonlySet<string>): Promise<StreamSource> {
-    // Meanwhile workers have come and gone.
+    // The workers may have changed meanwhile.
     const serving = this.#deps.workers.getWorkersForModel(request.model);
     const made = this.#sender.prepare({ ...request, body: await readJsonBody(bytes) }, serving);
     const rest = made instanceof Promise ? await untilLeft(made, request.signal) : made;
@@ -117,7 +117,7 @@ export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> 
   }
 }
 
-/** The model is nobody's, or there is nobody at all. */
+/** The error where no worker serves the model, or where there is no worker at all. */
 export function nobodyServes(model: string | undefined): GatewayError {
   if (model === undefined)
     return new GatewayError("no_available_workers", "no worker is registered", { retryAfterSecs: 1 });

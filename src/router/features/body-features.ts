@@ -8,9 +8,9 @@ import type { HeaderReader } from "../../util/header-reader.ts";
 /** Bytes of a body that make about one token. */
 const BYTES_PER_TOKEN = 4;
 
-/** What of a request its features are read from. */
+/** The parts of a request that its features are read from. */
 export interface BodyFeaturesSource {
-  /** As the client named it; empty where it named none. */
+  /** The client's name for the model; empty where it named none. */
   readonly model: string;
   readonly isStream: boolean;
   readonly body: JsonBody;
@@ -19,7 +19,7 @@ export interface BodyFeaturesSource {
   readonly headers: HeaderReader;
 }
 
-/** Features of a request whose prompt is the client's bytes: its length is estimated, and nothing is decoded. */
+/** Features of a request whose prompt is the client's bytes. Its length is estimated; nothing is decoded. */
 export class BodyFeatures implements RequestFeatures {
   readonly model: string;
   readonly isStream: boolean;

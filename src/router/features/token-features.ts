@@ -19,7 +19,7 @@ export class TokenFeatures implements RequestFeatures {
     this.promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
   }
 
-  /** Of a batch the first prompt counts: it goes to one worker as a whole. */
+  /** For a batch, the bytes of its first prompt, because the whole batch goes to one worker. */
   promptBytes(): Uint8Array {
     const ids = this.#prompts[0]?.ids;
     return ids ? new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength) : new Uint8Array(0);

@@ -12,22 +12,22 @@ import { StopMatcher, type StopStrings } from "../../tokenizer/decode/stop-strin
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { EngineStep } from "../../engine/codec.ts";
 
-/** What all answers to one request have in common. */
+/** Settings that all answers to one request share. */
 export interface AssemblySettings {
   readonly tokenizer: Tokenizer;
   readonly request: GenerationRequest;
   readonly stops: StopStrings;
-  /** Tokens that end an answer and are no text. */
+  /** Tokens that end an answer and are not part of its text. */
   readonly endTokens: ReadonlySet<number>;
-  /** The tokens that the parser reads are special to the tokenizer. */
+  /** Whether the parser needs special tokens in the text. */
   readonly keepsSpecialTokens: boolean;
-  /** Undefined: all text is content. */
+  /** undefined: all text is content. */
   readonly parser: OutputParserOptions | undefined;
 }
 
 /**
- * One answer on its way from tokens to what its API tells: text that never cuts a character, up to the first stop string
- * wherever it was cut, reasoning and calls told apart.
+ * Turns the tokens of one answer into parts for its API: text that never cuts a character, up to the first stop string, with
+ * reasoning and calls separated.
  */
 export class AnswerAssembler {
   readonly #settings: AssemblySettings;
@@ -50,12 +50,12 @@ export class AnswerAssembler {
       parser && createOutputParser({ ...parser, startsInReasoning: startsInReasoning ?? parser.startsInReasoning });
   }
 
-  /** The answer is over, by the engine's word or by a stop string that the engine does not know of. */
+  /** Whether the answer is over: the engine ended it, or a stop string did, which the engine does not know. */
   get isFinished(): boolean {
     return this.#isFinished;
   }
 
-  /** Not to be called once it is finished. */
+  /** Takes a step of the engine. Do not call it after the answer is finished. */
   take(step: EngineStep): AnswerPart {
     const { tokenizer } = this.#settings;
     this.#completionTokens += step.ids.length;
@@ -94,7 +94,7 @@ export class AnswerAssembler {
     return text === "" ? NO_PIECES : [{ kind: "content", text }];
   }
 
-  /** Without the token that ended it, which is told as the reason and is no text. */
+  /** The ids of the text, without the token that ended the answer. */
   #textIds(ids: ArrayLike<number>): ArrayLike<number> {
     const { endTokens, request } = this.#settings;
     const last = ids.length - 1;

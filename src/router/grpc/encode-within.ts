@@ -6,27 +6,27 @@ import type { ModelText } from "./model-text.ts";
 
 /** Texts up to this length are encoded at once, UTF-16 units. */
 const SHORT_CHARS = 65_536;
-/** Counted before others have a turn, UTF-16 units; a single word of this length takes 15 ms. */
+/** Text that is counted before other requests get a turn, UTF-16 units; a single word of this length takes 15 ms. */
 const SLICE_CHARS = 32_768;
-/** Text has about so many characters a token. Where the model's length times this is exceeded the tokens are counted first. */
+/** Approximate characters of a token. If a text is longer than the model's length times this, its tokens are counted first. */
 const CHARS_A_TOKEN = 4;
-/** Tokens by which a slice may have more than the same text has as a part of the whole. */
+/** Tokens that a slice may have more than the same text within the whole. */
 const SLACK = 16;
-/** Where nobody says what the model takes. */
+/** Most tokens where the model's length is unknown. */
 const MOST_TOKENS = 4_194_304;
 
 export interface EncodeBounds {
-  /** Longest sequence that the model takes; undefined where nobody says. */
+  /** Longest sequence of the model, tokens; undefined where it is unknown. */
   readonly maxModelLen: number | undefined;
-  /** What the text is in the client's request. */
+  /** The member of the client's request that has the text. */
   readonly param: string;
   readonly signal: LeaveSignal;
 }
 
 /**
- * Encodes a text that must be shorter than `maxModelLen` tokens. One that cannot be is refused by its length, or as soon as so
- * many tokens have been counted: encoding all of a text of 60 MB takes minutes and gigabytes. Throws invalid_request, and
- * client_closed where the client leaves meanwhile.
+ * Encodes a text that must be shorter than `maxModelLen` tokens. A longer text is refused by its length, or as soon as that many
+ * tokens have been counted: encoding a whole text of 60 MB takes minutes and gigabytes. Throws invalid_request, and
+ * client_closed when the client leaves.
  */
 export function encodeWithin(
   text: string,
@@ -59,7 +59,7 @@ async function encodeLong(
   return encoder.encode(text, options, signal);
 }
 
-/** The error that a prompt of so many tokens leaves no room for an answer. */
+/** The error for a prompt of this many tokens, which leaves no room for an answer. */
 export function tooLong(tokens: number | string, maxModelLen: number, param: string): GatewayError {
   return new GatewayError(
     "invalid_request",

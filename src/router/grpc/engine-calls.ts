@@ -25,13 +25,13 @@ export interface EngineCallsDeps {
   };
 }
 
-/** Where generations of one request go, and what the engine is told besides the request. */
+/** The worker for the generations of one request, and the further parameters for its engine. */
 export interface Destination {
   readonly worker: Worker;
   readonly engine: EngineCodec;
-  /** Unique among what the engine has; legs of one request share it where the connector wants that. */
+  /** Unique among the engine's requests. The legs of one request share it where the connector needs that. */
   readonly requestId: string;
-  /** The engine answers token by token; else once for each sequence. */
+  /** Whether the engine answers token by token; otherwise it answers once for each sequence. */
   readonly isStreamed: boolean;
   readonly kv: KvHandover | undefined;
   readonly rank: number | undefined;
@@ -42,12 +42,12 @@ export interface Destination {
 export type Started = Pick<Generation, "stream" | "requestId" | "fromPrefill">;
 
 const FORWARDED = ["traceparent", "tracestate"] as const;
-/** Inputs of one request that are embedded at the same time. */
+/** Most inputs of one request that are embedded at the same time. */
 const EMBED_LANES = 16;
-/** For an engine to take an Abort, ms. */
+/** Time for an engine to accept an Abort, ms. */
 const ABORT_MS = 2000;
 
-/** What a request asks of engines that speak tokens, as gRPC calls. */
+/** Makes the gRPC calls of a request. */
 export class EngineCalls {
   readonly #deps: EngineCallsDeps;
 
@@ -124,7 +124,7 @@ export class EngineCalls {
           const answer = await this.#deps.grpc.unary(worker.url, engine.methods.embed, message, options);
           embeddings[at] = engine.decodeEmbed(answer);
         } catch (error) {
-          // The other lanes have nothing to do any more.
+          // Stops the other lanes.
           next = prompts.length;
           throw error;
         }
@@ -134,7 +134,7 @@ export class EngineCalls {
     return wholeResponse(embeddingsAnswer(record.model ?? "", embedding, embeddings));
   }
 
-  /** An engine notices a cancelled call by itself; being told as well frees its memory at once. */
+  /** Sends an Abort. An engine notices a cancelled call by itself, but an Abort frees its memory at once. */
   abort({ worker, engine }: Destination, requestId: string): void {
     const { grpc, timeouts, clock } = this.#deps;
     const key = worker.spec.apiKey;
@@ -144,7 +144,7 @@ export class EngineCalls {
       ...(key ? { metadata: { authorization: key.bearer() } } : {}),
     };
     grpc.unary(worker.url, engine.methods.abort, engine.encodeAbort(requestId), options).catch(() => {
-      // The engine is gone or knows no such request: there is nothing to stop.
+      // The engine is gone, or does not know the request: there is nothing to stop.
     });
   }
 
@@ -160,14 +160,14 @@ export class EngineCalls {
   }
 }
 
-/** The worker that answers, told nothing besides the request. */
+/** A destination without further parameters. */
 export function destinationOf(request: TokenRequest, worker: Worker): Destination {
   const { generation } = generationOf(request);
   return {
     worker,
     engine: codecOf(worker),
     requestId: engineRequestId(request.record),
-    // Whole answers are enough, unless the gateway has to stop the engine where a stop string comes.
+    // Whole answers are enough, unless the gateway must stop the engine at a stop string.
     isStreamed: request.isStream || generation.stop.length > 0,
     kv: undefined,
     rank: undefined,
@@ -175,7 +175,7 @@ export function destinationOf(request: TokenRequest, worker: Worker): Destinatio
   };
 }
 
-/** What the engine knows one of a request's prompts by. */
+/** The engine's id for one prompt of a request. */
 export function promptId({ requestId }: Destination, at: number): string {
   return at === 0 ? requestId : `${requestId}-${at}`;
 }

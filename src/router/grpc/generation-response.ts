@@ -9,14 +9,14 @@ import type { EngineCodec, EngineStep } from "../../engine/codec.ts";
 import { type Batch, MessageQueue } from "./message-queue.ts";
 import { StreamCounts } from "./stream-counts.ts";
 
-/** One prompt under way at an engine. */
+/** One prompt in flight at an engine. */
 export interface Generation {
   readonly stream: GrpcStream;
   readonly requestId: string;
-  /** Of the first of its `n` answers. */
+  /** Index of the first of its `n` answers. */
   readonly firstIndex: number;
   readonly startsInReasoning: boolean | undefined;
-  /** What another worker knows better: the one that prefilled. */
+  /** Facts from the prefill worker, which knows them better. */
   readonly fromPrefill?: Partial<Pick<EngineStep, "cachedTokens" | "promptLogprobs">> | undefined;
 }
 
@@ -25,11 +25,11 @@ export interface GenerationResponseParts {
   readonly generations: readonly Generation[];
   readonly settings: AssemblySettings;
   readonly writer: AnswerWriter;
-  /** The engine answers token by token. */
+  /** Whether the engine answers token by token. */
   readonly isEngineStreamed: boolean;
   readonly isStream: boolean;
   readonly clock: Clock;
-  /** Tells the engine to stop what it has not finished. */
+  /** Makes the engine stop unfinished work. */
   readonly abort: (requestId: string) => void;
 }
 
@@ -37,8 +37,8 @@ const STREAM_HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "t
 const WHOLE_HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "application/json"]]);
 
 /**
- * What an engine generates, as the answer of a worker that speaks the client's API: from here on nobody sees that tokens
- * came over gRPC. Reading it pulls from the engine, so a slow client stops the engine.
+ * Turns an engine's generations into the answer of a worker with the client's API. Later steps cannot see that tokens came over
+ * gRPC. Reading it pulls from the engine, so a slow client slows the engine.
  */
 export class GenerationResponse implements WorkerResponse, MessageTaker {
   readonly status = 200;
@@ -47,13 +47,13 @@ export class GenerationResponse implements WorkerResponse, MessageTaker {
   readonly #parts: GenerationResponseParts;
   readonly #assemblers: AnswerAssembler[] = [];
   readonly #open: Set<Generation>;
-  /** Ended by a stop string, which the engine does not know of. */
+  /** Generations that a stop string ended, which the engine does not know. */
   readonly #cut = new Set<Generation>();
-  /** Of several prompts: what they say, and those whose next message nobody has asked for yet. */
+  /** For several prompts: their messages, and the generations whose next message has not been requested yet. */
   readonly #queue = new MessageQueue<Generation>();
   #unread: readonly Generation[];
   #isEnded = false;
-  /** Found while messages were taken as they came; the next read says it. */
+  /** An error found on the fast path; the next read throws it. */
   #failure: unknown;
   #taker: PieceTaker | undefined;
 
@@ -87,7 +87,7 @@ export class GenerationResponse implements WorkerResponse, MessageTaker {
     return undefined;
   }
 
-  /** Of one prompt alone: what several say comes in an order of its own. */
+  /** Only for a single prompt, because messages of several arrive in any order. */
   async follow(taker: PieceTaker): Promise<void> {
     const { generations, isStream } = this.#parts;
     const [only] = generations;
@@ -124,7 +124,7 @@ export class GenerationResponse implements WorkerResponse, MessageTaker {
     throw new GatewayError("invalid_upstream_response", "the worker's answer is larger than it may be");
   }
 
-  /** Once is enough: later calls do nothing. */
+  /** Later calls do nothing. */
   discard(): void {
     for (const generation of this.#open) this.#stop(generation);
     this.#open.clear();
@@ -136,13 +136,13 @@ export class GenerationResponse implements WorkerResponse, MessageTaker {
       const text = this.#take(await next);
       return text === "" ? await this.read() : this.account.sent(text);
     } catch (error) {
-      // Of several prompts the others must not go on.
+      // The other prompts must stop too.
       this.discard();
       throw error;
     }
   }
 
-  /** The next messages: of the only prompt, or of whichever has some first. */
+  /** The next messages: of the only prompt, or of the first prompt that has some. */
   #next(): Messages | Promise<Messages> {
     const { generations } = this.#parts;
     const [only] = generations;
@@ -157,7 +157,7 @@ export class GenerationResponse implements WorkerResponse, MessageTaker {
     return this.#queue.next();
   }
 
-  /** What the messages come to in the client's API. Throws upstream_truncated where the engine ended too early. */
+  /** Turns messages into text of the client's API. Throws upstream_truncated if the engine ended too early. */
   #take({ from, messages }: Messages): string {
     if (messages.length === 0) {
       this.#open.delete(from);
@@ -195,7 +195,7 @@ export class GenerationResponse implements WorkerResponse, MessageTaker {
     return true;
   }
 
-  /** All its answers are there; what the engine still says is not waited for. */
+  /** Ends a generation whose answers are all there; further messages of the engine are ignored. */
   #finish(generation: Generation): void {
     this.#open.delete(generation);
     if (this.#cut.has(generation)) {
@@ -210,7 +210,7 @@ export class GenerationResponse implements WorkerResponse, MessageTaker {
     void this.#awaitEnd(generation, rest);
   }
 
-  /** Usually the end of the stream is on its way, and discarding it now would reset it. */
+  /** Waits for the end of the stream, which usually follows at once; discarding the stream now would reset it. */
   async #awaitEnd(generation: Generation, rest: Promise<readonly Uint8Array[]>): Promise<void> {
     const stopWaiting = this.#parts.clock.after(END_PATIENCE_MS, () => this.#stop(generation));
     try {
@@ -228,7 +228,7 @@ export class GenerationResponse implements WorkerResponse, MessageTaker {
   }
 }
 
-/** For a stream to end behind its last answer, ms; then the engine is told to stop. */
+/** Time for a stream to end after its last answer, ms; then the engine gets an Abort. */
 const END_PATIENCE_MS = 50;
 
 type Messages = Batch<Generation>;

@@ -19,15 +19,15 @@ import type { ModelTexts } from "./model-text.ts";
 import type { EncodedPrompt } from "./prompt-encoder.ts";
 import { generationOf, readTokenRequest, tokenRefusal, type TokenRequest } from "./token-request.ts";
 
-/** Member of a connector's part of a body that engines take as JSON of its own over gRPC. */
+/** Member of a connector's part of a body that gRPC engines take as a separate JSON text. */
 const KV_PARAMS = "kv_transfer_params";
 /** Rooms are 31 bits here, as the field is an int32. */
 const ROOM_BITS = 0x7fff_ffffn;
 
-/** What decode is told of a prompt that was prefilled elsewhere. */
+/** Facts of the prefill worker for the decode worker's answer. */
 type FromPrefill = Partial<Pick<EngineStep, "cachedTokens" | "promptLogprobs">>;
 
-/** What the prefill of one prompt left. */
+/** The result of one prompt's prefill. */
 interface Prefilled {
   readonly kvParams: string | undefined;
   readonly fromPrefill: FromPrefill;
@@ -38,7 +38,7 @@ interface PairedPrompt {
   readonly prompt: EncodedPrompt;
   readonly ids: SharedIds;
   readonly requestId: string;
-  /** Filled in while decode runs, where both run at the same time. */
+  /** Filled while decode runs, where both run at the same time. */
   readonly fromPrefill: FromPrefill;
 }
 
@@ -88,23 +88,23 @@ export class GrpcPdSender implements Sender<TokenRequest> {
     const { request, connector, asked } = pd;
     const prompts = request.prompts.map((prompt, at): PairedPrompt => ({
       prompt,
-      // Over gRPC each prompt is a call of its own, and meets in one room.
+      // Over gRPC each prompt is a separate call with one room.
       ids: newSharedIds(asked, 1),
       requestId: promptId(to, at),
       fromPrefill: {},
     }));
     const prefilled = this.#prefillAll(pd, to, prompts);
-    // Where decode cannot even be asked nobody waits for it; the exchange tells of its failure.
+    // If decode cannot be asked, prefill's promise is not awaited; the exchange reports its failure.
     prefilled.catch(() => undefined);
     const isFirst = connector.order === "prefill_first";
     const kvParams = isFirst ? await prefilled : [];
     const decoded = await pd.decoded(() => this.#decode(pd, to, prompts, kvParams));
-    // Log-probabilities of the prompt stand before those of the answer; else nobody waits for a prefill that runs.
+    // Only the prompt's log-probabilities, which stand before the answer's, need the end of prefill.
     if (generationOf(request).generation.promptLogprobs) await prefilled;
     return decoded;
   }
 
-  /** Prefills each prompt, and resolves with what decode is to be handed of each. */
+  /** Prefills each prompt. Resolves to the hand-over for decode of each. */
   #prefillAll(
     pd: PdTry<TokenRequest>,
     to: Destination,
@@ -163,7 +163,7 @@ export class GrpcPdSender implements Sender<TokenRequest> {
     return this.#calls.answer(request, to, started);
   }
 }
-/** What a leg is told, made of what the connector says to HTTP workers in their bodies. */
+/** The parameters of a leg, made from the connector's members for HTTP bodies. */
 function handover(
   { members }: LegChange,
   { prefill }: PdRequest,
@@ -183,12 +183,12 @@ function handover(
   return json === undefined ? undefined : { kind: "params", json: String(json), isPrefill };
 }
 
-/** Which rank prefills, where there are several: the room says the same. */
+/** The rank that prefills, where there are several; it agrees with the room. */
 function rankOf({ prefill }: PdRequest, { rank }: SharedIds): number | undefined {
   return dataParallelSize(prefill) > 1 ? rank : undefined;
 }
 
-/** Of 31 bits, and of the rank modulo the ranks. */
+/** A room of 31 bits that equals the rank modulo the number of ranks. */
 function roomOf(room: bigint, ranks: number, rank: number): number {
   const bits = Number(room & ROOM_BITS);
   const moved = bits - (bits % ranks) + rank;

@@ -13,7 +13,7 @@ export interface GrpcSenderDeps extends EngineCallsDeps {
   readonly texts: ModelTexts;
 }
 
-/** Sends to one gRPC worker: text becomes tokens here, and tokens text. */
+/** Sends to one gRPC worker: turns text into tokens, and tokens into text. */
 export class GrpcSender implements Sender<TokenRequest> {
   readonly mode = "grpc";
   readonly speaksTokens = true;

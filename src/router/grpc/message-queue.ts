@@ -1,6 +1,6 @@
 import type { GrpcStream } from "../../transport/grpc/grpc-client.ts";
 
-/** What one of several streams said. */
+/** Messages of one of several streams. */
 export interface Batch<From> {
   readonly from: From;
   /** None at the end of the stream. */
@@ -10,14 +10,14 @@ export interface Batch<From> {
 type Arrival<From> = Batch<From> | { readonly error: unknown };
 
 /**
- * What several streams say, in the order in which it comes. A race of promises would hear of each stream anew for every
- * message: with 2,000 streams of 100 messages that took 30 s.
+ * Gives the messages of several streams in the order of their arrival. A race of promises would wait for all streams again after
+ * every message: with 2,000 streams of 100 messages that took 30 s.
  */
 export class MessageQueue<From extends { readonly stream: GrpcStream }> {
   readonly #arrived: Arrival<From>[] = [];
   #wake: (() => void) | undefined;
 
-  /** Reads what the stream says next. Not to be called again before that was taken. */
+  /** Reads the stream's next messages. Do not call it again before they were taken. */
   async read(from: From): Promise<void> {
     try {
       this.#arrived.push({ from, messages: await from.stream.readAvailable() });
@@ -27,7 +27,7 @@ export class MessageQueue<From extends { readonly stream: GrpcStream }> {
     this.#wake?.();
   }
 
-  /** Waits where nothing is there. Rejects with what a read threw. One caller at a time. */
+  /** The next batch; waits if there is none. Rejects with the error of a read. One caller at a time. */
   async next(): Promise<Batch<From>> {
     for (;;) {
       const first = this.#arrived.shift();

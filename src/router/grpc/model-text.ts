@@ -11,24 +11,24 @@ import type { Clock } from "../../util/clock.ts";
 import { TOKENIZER_PATH_LABEL } from "../../worker/worker-spec.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 
-/** How one model's text is made of tokens and taken apart again. */
+/** Everything that turns one model's text into tokens, and its tokens into an answer. */
 export interface ModelText {
   readonly tokenizer: Tokenizer;
-  /** The tokenizer, and before it what it remembers of earlier prompts. */
+  /** The tokenizer with a cache of earlier prompts in front of it. */
   readonly encoder: Encoder;
   readonly toolCallParser: ToolCallParserName | undefined;
   readonly reasoningParser: ReasoningParserName | undefined;
 }
 
 export interface ModelTextSettings {
-  /** Of all models that nobody has given one of their own; undefined: workers are asked for theirs. */
+  /** Path of the tokenizer for models without their own; undefined: workers are asked for theirs. */
   readonly tokenizerPath: string | undefined;
-  /** Source of the template that takes the place of the models' own. */
+  /** Source of the template that replaces the models' own. */
   readonly chatTemplate: string | undefined;
-  /** Undefined: by the model's name and template. */
+  /** undefined: chosen by the model's name and template. */
   readonly toolCallParser: ToolCallParserName | "none" | undefined;
   readonly reasoningParser: ReasoningParserName | "none" | undefined;
-  /** Of the cache of each model, bytes; 0 for none. */
+  /** Size of each model's cache, bytes; 0 for none. */
   readonly cacheBytes: number;
 }
 
@@ -37,17 +37,17 @@ export interface ModelTextsDeps {
   readonly workers: WorkerRegistry;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** The tokenizer as the worker sends it (GetTokenizer). */
+  /** Asks a worker for its tokenizer (GetTokenizer). */
   readonly fetchTokenizer: (worker: Worker) => Promise<TokenizerSource>;
   readonly settings: ModelTextSettings;
 }
 
-/** A source that failed is tried again after this, ms. */
+/** Time after which a failed source is tried again, ms. */
 const RETRY_MS = 5000;
 
 /**
- * Finds each model its tokenizer: one that was added by name, else that of `tokenizer_path`, else the one that a worker of
- * the model sends. Loaded when the first worker of the model is ready, before a request asks for it where that can be.
+ * Finds the tokenizer of each model: one that was added by name, otherwise that of `tokenizer_path`, otherwise one that a worker of
+ * the model sends. It is loaded when the model's first worker is ready, if possible before the first request.
  */
 export class ModelTexts implements Disposable {
   readonly #deps: ModelTextsDeps;
@@ -62,7 +62,7 @@ export class ModelTexts implements Disposable {
     for (const worker of deps.workers.all()) this.#onChange(undefined, worker);
   }
 
-  /** At once where it is loaded. Rejects with tokenizer_unavailable. */
+  /** The model's text, at once if it is loaded. Rejects with tokenizer_unavailable. */
   of(model: string): ModelText | Promise<ModelText> {
     const known = this.#texts.get(model);
     const tokenizer = this.#deps.tokenizers.get(model);
@@ -89,7 +89,7 @@ export class ModelTexts implements Disposable {
     return text;
   }
 
-  /** One search for a model at a time. */
+  /** Starts a search, at most one at a time for a model. */
   #find(model: string): Promise<Tokenizer> {
     const known = this.#finding.get(model);
     if (known) return known;
@@ -131,7 +131,7 @@ export class ModelTexts implements Disposable {
     if (path !== undefined) return { path, ...template };
     let reason: unknown = "no worker of the model can be asked";
     const asked = new Set<string>();
-    // Looked up each time: others may have become ready meanwhile.
+    // Looked up each time, because other workers may have become ready.
     const next = (): Worker | undefined =>
       workers.getWorkersForModel(model, "grpc").available.find(({ id }) => !asked.has(id));
     for (let worker = next(); worker; worker = next()) {
@@ -148,14 +148,14 @@ export class ModelTexts implements Disposable {
   #onChange(before: Worker | undefined, after: Worker | undefined): void {
     if (after?.status !== "ready" || before?.status === "ready" || after.connectionMode !== "grpc") return;
     for (const model of after.models) {
-      // This one may have what others could not give.
+      // This worker may have the tokenizer that others could not give.
       this.#failures.delete(model);
       this.#findAhead(model);
     }
   }
 
   #findAhead(model: string): void {
-    // Whoever asks for it is told what is wrong.
+    // The next request for it gets the error.
     if (!this.#deps.tokenizers.get(model)) this.#find(model).catch(() => undefined);
   }
 }

@@ -9,7 +9,7 @@ import type { AssemblySettings } from "./answer-assembler.ts";
 import type { ModelText } from "./model-text.ts";
 import type { EncodedPrompt } from "./prompt-encoder.ts";
 
-/** How the tokens of all answers to a request become what its API tells. */
+/** The settings that turn the tokens of a request's answers into parts for its API. */
 export function assemblySettings(request: GenerationRequest, text: ModelText): AssemblySettings {
   const parser = parserOptions(request, text);
   const rows = parser ? rowsOf(parser) : [];
@@ -24,13 +24,13 @@ export function assemblySettings(request: GenerationRequest, text: ModelText): A
   };
 }
 
-/** Only what was asked as a chat is written in a model's own form. */
+/** The parser for the answers. Only chats are answered in the model's own form. */
 function parserOptions(request: GenerationRequest, text: ModelText): OutputParserOptions | undefined {
   const [prompt] = request.prompts;
   if (prompt?.kind !== "chat") return undefined;
   const toolCalls = toolCallParser(request, prompt.chat, text);
   const isForced = request.toolChoice.kind === "required" || request.toolChoice.kind === "function";
-  // An engine that is made to write JSON from the first token on does not reason before it.
+  // An engine that is constrained to JSON from the first token does not reason before.
   const reasoning = request.separateReasoning && !isForced ? text.reasoningParser : undefined;
   if (!toolCalls && !reasoning) return undefined;
   return {
@@ -69,7 +69,7 @@ function rowsOf({ toolCalls, reasoning }: OutputParserOptions): {
   return [...(toolCalls ? [TOOL_CALL_PARSERS[toolCalls]] : []), ...(reasoning ? [REASONING_PARSERS[reasoning]] : [])];
 }
 
-/** Those that the parser reads are left for it: to some families they are the end of a call. */
+/** Tokens that end an answer, without those that the parser needs: in some families they end a call. */
 function endTokens(
   request: GenerationRequest,
   { tokenizer }: ModelText,
@@ -79,7 +79,7 @@ function endTokens(
   return new Set([...own, ...request.stopTokenIds].filter((id) => !parsed.has(tokenizer.tokenOf(id) ?? "")));
 }
 
-/** Whether an answer begins within reasoning, by its prompt; undefined where that is the family's to say. */
+/** Whether an answer begins within reasoning, by its prompt; undefined where the family decides. */
 export function startsInReasoning({ parser }: AssemblySettings, prompt: EncodedPrompt): boolean | undefined {
   if (prompt.startsInReasoning) return true;
   return parser?.reasoning === undefined ? undefined : promptOpensReasoning(parser.reasoning, prompt.text);

@@ -4,21 +4,21 @@ import { nextTurn } from "../../util/next-turn.ts";
 import { type EncodeBounds, encodeWithin, tooLong } from "./encode-within.ts";
 import type { ModelText } from "./model-text.ts";
 
-/** Of the prompts of a batch so much is encoded before others have a turn, characters and tokens. */
+/** Part of a batch that is encoded before other requests get a turn, characters and tokens. */
 const STEP_CHARS = 65_536;
 
-/** One prompt as an engine takes it. */
+/** One prompt in the form that engines take. */
 export interface EncodedPrompt {
   readonly ids: Uint32Array;
-  /** As text, where it was one. */
+  /** The prompt's text, if it was a text. */
   readonly text: string;
-  /** It ends within reasoning, so that the answer begins with it. */
+  /** Whether the prompt ends within reasoning, so that the answer begins with reasoning. */
   readonly startsInReasoning: boolean;
 }
 
 /**
- * Renders and tokenises prompts. Throws invalid_request: with the template's own words, for ids that are no
- * tokens, and for a prompt that leaves no room for an answer within `maxModelLen` tokens.
+ * Renders and tokenizes prompts. Throws invalid_request with the template's own message, for ids that are not tokens, and for a
+ * prompt that leaves no room for an answer within `maxModelLen` tokens.
  */
 export async function encodePrompts(
   prompts: readonly Prompt[],
@@ -32,7 +32,7 @@ export async function encodePrompts(
     const one = await encodePrompt(prompt, text, bounds);
     checkLength(one.ids, bounds);
     encoded.push(one);
-    // Each prompt of a batch may be short, and all of them long.
+    // Each prompt of a batch may be short, but all together long.
     chars += one.text.length + one.ids.length;
     if (chars < STEP_CHARS) continue;
     chars = 0;
@@ -45,7 +45,7 @@ export async function encodePrompts(
 async function encodePrompt(prompt: Prompt, model: ModelText, bounds: EncodeBounds): Promise<EncodedPrompt> {
   switch (prompt.kind) {
     case "ids":
-      // Before each of them is looked at.
+      // Before each id is checked.
       checkLength(prompt.ids, bounds);
       checkIds(prompt.ids, model.tokenizer);
       return { ids: Uint32Array.from(prompt.ids), text: "", startsInReasoning: false };
@@ -62,7 +62,7 @@ async function encodePrompt(prompt: Prompt, model: ModelText, bounds: EncodeBoun
   }
 }
 
-/** Throws invalid_request with what the template says. */
+/** Throws invalid_request with the template's own message. */
 export function renderChat(
   chat: ChatPrompt,
   { chatTemplates }: ModelText["tokenizer"],
@@ -110,7 +110,7 @@ function checkLength(ids: { readonly length: number }, { maxModelLen, param }: E
   if (maxModelLen !== undefined && ids.length >= maxModelLen) throw tooLong(ids.length, maxModelLen, param);
 }
 
-/** What the request does not say is as the model's authors say. */
+/** Fills missing sampling parameters with the defaults of the model's authors. */
 export function withDefaults(sampling: Sampling, { tokenizer }: ModelText): Sampling {
   const own = tokenizer.generationDefaults;
   return {

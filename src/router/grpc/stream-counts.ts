@@ -4,10 +4,10 @@ import type { StreamAccount } from "../response-stage.ts";
 
 /** `Buffer.from` takes 0.4 µs more for an event (Bun 1.4.5, 2026-11-24). */
 const encoder = new TextEncoder();
-/** What ends an event; within one it cannot stand, for JSON has no line ends. */
+/** The end of an event. It cannot occur within an event, because JSON has no line breaks. */
 const EVENT_END = "\n\n";
 
-/** Counts what a stream says while it is written. */
+/** Counts the events of a stream while it is written. */
 export class StreamCounts implements StreamAccount {
   events = 0;
   isEnded = false;
@@ -25,7 +25,7 @@ export class StreamCounts implements StreamAccount {
     this.#usage.add(part);
   }
 
-  /** Whole events, as they are sent. */
+  /** Encodes and counts whole events. */
   sent(events: string): Uint8Array {
     for (let at = events.indexOf(EVENT_END); at >= 0; at = events.indexOf(EVENT_END, at + EVENT_END.length)) {
       this.events += 1;
@@ -33,7 +33,7 @@ export class StreamCounts implements StreamAccount {
     return encoder.encode(events);
   }
 
-  /** The last events, of which the last is the end marker. */
+  /** Encodes the last events; the very last one is the end marker. */
   ended(events: string): Uint8Array {
     const bytes = this.sent(events);
     this.events -= 1;

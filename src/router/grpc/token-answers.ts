@@ -17,7 +17,7 @@ export interface TokenAnswersDeps {
   readonly texts: ModelTexts;
 }
 
-/** Answers the routes that a model's tokenizer can answer without a worker. */
+/** Answers routes with a model's tokenizer, without a worker. */
 export class TokenAnswers {
   readonly #deps: TokenAnswersDeps;
 

@@ -16,7 +16,7 @@ export interface TokenRequest extends InferenceRequest {
   readonly job: EngineJob;
 }
 
-/** Why workers that speak tokens cannot serve an endpoint; undefined where they can. */
+/** Why token engines cannot serve an endpoint; undefined where they can. */
 export function tokenRefusal({ work, read, path }: Endpoint): string | undefined {
   return work === "tokenize" || read ? undefined : noMethod(path);
 }
@@ -35,7 +35,7 @@ export async function readTokenRequest(
   if (!read) throw new GatewayError("not_implemented", noMethod(endpoint.path));
   const [worker] = serving.of("grpc").workers;
   const told = worker?.info.maxModelLen;
-  // What is wrong with the body is told before anything is loaded for it.
+  // Errors of the body come out before a tokenizer is loaded for it.
   const reading = readWhole(request, told, read);
   const job = reading instanceof Promise ? await reading : reading;
   const model = request.model ?? worker?.modelId;

@@ -3,16 +3,16 @@ import { PARSE_STEP_BYTES, parseInSteps } from "../../protocol/json/parse-in-ste
 import type { InferenceRequest } from "../router.ts";
 import { tooLong } from "./encode-within.ts";
 
-/** Tools stand in the prompt as they are, and in the grammar of the answer where a call must be made. */
+/** Most bytes of tools. They are part of the prompt, and of the answer's grammar where a call is required. */
 const MAX_TOOLS_BYTES = 2 * 1024 * 1024;
-/** More bytes than a token id takes with what stands between two, also where each has a line of its own. */
+/** More bytes than a token id with its separator takes, even with a line for each. */
 const ID_BYTES = 32;
 
 type Asked = Pick<InferenceRequest, "body" | "endpoint" | "signal">;
 
 /**
- * What `read` makes of the whole body. A large one is parsed in steps first, so that other requests go on, and not at all where
- * it can be told by its bytes that the model cannot take it. Throws invalid_request, client_closed and what `read` throws.
+ * Applies `read` to the whole body. A large body is first parsed in steps, so that other requests go on. It is not parsed if its size
+ * shows that the model cannot take it. Throws invalid_request, client_closed and what `read` throws.
  */
 export function readWhole<T>(
   asked: Asked,
@@ -24,7 +24,7 @@ export function readWhole<T>(
   return readInSteps(asked, read);
 }
 
-/** Throws invalid_request for what the model cannot take. */
+/** Throws invalid_request for a body that the model cannot take. */
 function checkBytes({ body, endpoint }: Asked, maxModelLen: number | undefined): void {
   if ((body.raw("tools")?.length ?? 0) > MAX_TOOLS_BYTES) {
     const told = `tools takes more than ${MAX_TOOLS_BYTES} bytes`;
@@ -49,7 +49,7 @@ async function readInSteps<T>({ body, signal }: Asked, read: (body: InferenceReq
   }
 }
 
-/** One prompt of token ids: a list that begins with a number. */
+/** Whether the value is one prompt of token ids: a list that begins with a number. */
 function isIdList(raw: Uint8Array): boolean {
   return /^\[\s*\d/.test(Buffer.from(raw.subarray(0, 64)).toString("latin1"));
 }

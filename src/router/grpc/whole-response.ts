@@ -2,7 +2,7 @@ import type { WorkerResponse } from "../response-stage.ts";
 
 const HEADERS: ReadonlyMap<string, string> = new Map([["content-type", "application/json"]]);
 
-/** An answer that is there as a whole. */
+/** A complete answer as a worker's response. */
 export function wholeResponse(json: string): WorkerResponse {
   let rest: Uint8Array | undefined = Buffer.from(json);
   const read = (): Uint8Array | undefined => {

@@ -11,11 +11,11 @@ export interface HttpForwarderDeps {
     /** The whole request, first byte in to last byte out, ms. */
     readonly totalMs: number;
   };
-  /** Client headers that workers get besides the built-in ones, lower case. */
+  /** Client headers that workers get in addition to the built-in ones, in lower case. */
   readonly forwardHeaders: readonly string[];
 }
 
-/** What a worker gets of a client's headers. Credentials, cookies and addresses are not among them. */
+/** Client headers that a worker gets. Credentials, cookies and addresses are not among them. */
 const FORWARDED_HEADERS = [
   "accept",
   "traceparent",
@@ -25,28 +25,28 @@ const FORWARDED_HEADERS = [
   "openai-beta",
 ] as const;
 
-/** Header lines that are not the client's, or not as they are. */
+/** Header lines that the gateway writes itself. */
 const OWN: ReadonlySet<string> = new Set(["content-type", "accept-encoding", "x-request-id", "user-agent"]);
 
-/** Where a request goes, and what differs from what the client sent. */
+/** The destination of a request, and its differences from the client's request. */
 export interface Forwarding {
   readonly worker: Worker;
   readonly body: Uint8Array;
   readonly signal: LeaveSignal;
-  /** The request id that the workers of one try share; without it the worker gets one of its own. */
+  /** The request id that the workers of one try share; without it the worker gets its own id. */
   readonly requestId?: string | undefined;
   /** Further header lines. */
   readonly headers?: string | undefined;
 }
 
-/** A client's request on its way to an HTTP worker: same path, allow-listed headers, the worker's own credential. */
+/** Forwards a client's request to an HTTP worker: the same path, allow-listed headers, the worker's own credential. */
 export class HttpForwarder {
   readonly #deps: HttpForwarderDeps;
   readonly #forwarded: readonly string[];
 
   constructor(deps: HttpForwarderDeps) {
     this.#deps = deps;
-    // Each once, and none that is written here.
+    // Each header once, without those that the gateway writes itself.
     this.#forwarded = [...new Set([...FORWARDED_HEADERS, ...deps.forwardHeaders])].filter((name) => !OWN.has(name));
   }
 
@@ -70,7 +70,7 @@ export class HttpForwarder {
   #headers(request: InferenceRequest, { worker, requestId, headers = "" }: Forwarding): string {
     const id = requestId ?? engineRequestId(request.record);
     let lines = `content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ${id}\r\n${headers}`;
-    // What stood in the head of a request is one line each: its reader refused all else.
+    // Each value is one line: the reader of the head refused all others.
     lines += `user-agent: ${request.headers.get("user-agent") ?? USER_AGENT}\r\n`;
     for (const name of this.#forwarded) {
       const value = request.headers.get(name);

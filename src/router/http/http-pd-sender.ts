@@ -23,13 +23,13 @@ import { mergeOf } from "./pd-merge.ts";
 const MAX_PREFILL_BYTES = 64 * 1024 * 1024;
 
 /**
- * Sends to a prefill and a decode worker over HTTP. What differs between engines is in their `connectors.ts`; here are the two
- * orders of the steps:
+ * Sends to a prefill and a decode worker over HTTP. The differences between engines are in their `connectors.ts`; the two
+ * orders of the steps are here:
  *
  * ```
  *   together:       prefill -----------+
- *                   decode ------------+--> decode's answer, with what only prefill knows
- *   prefill_first:  prefill -- answer --> decode --> decode's answer, with what only prefill knows
+ *                   decode ------------+--> decode's answer, with prefill's facts
+ *   prefill_first:  prefill -- answer --> decode --> decode's answer, with prefill's facts
  * ```
  */
 export class HttpPdSender implements Sender {
@@ -73,7 +73,7 @@ export class HttpPdSender implements Sender {
     return pd.run(() => (connector.order === "together" ? this.#together(pd) : this.#prefillFirst(pd)));
   }
 
-  /** To the decode worker, which prefills for itself. */
+  /** Sends to the decode worker only, which prefills for itself. */
   #alone(request: InferenceRequest, worker: Forwarding["worker"], body: Uint8Array): Promise<WorkerResponse> {
     return this.#forwarder.forward(request, { worker, body, signal: request.signal });
   }
@@ -82,7 +82,7 @@ export class HttpPdSender implements Sender {
     const { connector, asked } = pd;
     const ids = newSharedIds(asked);
     const answer = this.#prefill(pd, connector.prefill(asked, ids));
-    // Its failure is told through the exchange. Where nothing is merged nobody waits for it.
+    // The exchange reports its failure. Where nothing is merged, this promise is not awaited.
     answer.catch(() => undefined);
     const decoded = await this.#decode(pd, connector.decode(asked, ids));
     const merge = mergeOf(connector, asked.body);
@@ -111,7 +111,7 @@ export class HttpPdSender implements Sender {
         await checkStatus(upstream, prefill, request.endpoint.path);
         return upstream.bytes(MAX_PREFILL_BYTES);
       },
-      // Where decode comes later, what it is handed says how it went.
+      // Where decode comes later, the hand-over shows the outcome.
       () => (connector.order === "together" ? "handed_over" : undefined),
     );
   }
@@ -133,11 +133,11 @@ function handedOver(pd: PdTry, { members }: LegChange, answer: Uint8Array | unde
   const params = answer && memberAt(answer, [handsOver]);
   const isThere = params !== undefined && params[0] === OPEN_BRACE;
   pd.countHandover(isThere ? "handed_over" : "missing");
-  // Without them decode prefills for itself: right, and slow, so that it is counted.
+  // Without them decode prefills for itself. That is correct but slow, so it is counted.
   return new Map([...members, [handsOver, isThere ? params : "null"]]);
 }
 
-/** Both legs have one id, which engines may look for each other by. */
+/** Both legs have one request id, because engines may find each other by it. */
 function sent(
   { body, requestId: ofBoth }: PdRequest,
   { members, requestId = ofBoth, headers }: LegChange,

@@ -4,7 +4,7 @@ import type { PrefillAnswer } from "../pd/pd-exchange.ts";
 import type { WorkerResponse } from "../response-stage.ts";
 import type { PrefillMerge } from "./pd-merge.ts";
 
-/** Decode's answer with parts of prefill's in it: nothing of it passes before prefill has answered. */
+/** Decode's answer with parts of prefill's answer. Nothing passes before prefill has answered. */
 export class MergedResponse extends ChangedResponse {
   readonly #merge: PrefillMerge;
   readonly #answer: PrefillAnswer;
@@ -17,7 +17,7 @@ export class MergedResponse extends ChangedResponse {
   }
 
   override read(): ReturnType<WorkerResponse["read"]> {
-    // Decode is read first: its failure is heard while prefill still runs.
+    // Decode is read first, so that its failure is noticed while prefill still runs.
     const next = this.inner.read();
     return this.#isReady ? next : this.#readFirst(next);
   }

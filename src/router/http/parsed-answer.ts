@@ -6,7 +6,7 @@ import { eachEntry, splice } from "../../protocol/json/splice.ts";
 import { finishReasonOf, isParsed } from "./parsed-choice.ts";
 import { OPEN_BRACKET } from "../../util/ascii.ts";
 
-/** A whole answer with the text of each choice taken apart, and all else byte for byte. */
+/** Parses the text of each choice in a complete answer; all other bytes stay. */
 export function parsedAnswer(body: Uint8Array, options: OutputParserOptions): Uint8Array {
   return splice(body, ["choices"], (choices) =>
     choices?.[0] === OPEN_BRACKET ? eachEntry(choices, (choice) => parsedChoice(choice, options)) : undefined,

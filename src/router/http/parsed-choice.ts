@@ -5,24 +5,24 @@ import { isFinishReason } from "../../protocol/finish-reason.ts";
 import { type JsonObject, objectField, stringField } from "../../protocol/json/json.ts";
 import { deltaOf } from "../../protocol/openai/chat-writer.ts";
 
-/** What becomes of one choice of an event. */
+/** The result of parsing for one choice of an event. */
 export interface ChoiceChange {
-  /** Deltas that come before it, each as an event of its own. */
+  /** Deltas to insert before it, each as a separate event. */
   readonly before: readonly JsonObject[];
-  /** Undefined: its own. */
+  /** undefined: the delta stays. */
   readonly delta: JsonObject | undefined;
   readonly finishReason: string | undefined;
-  /** All that it had to say is held back, or was said before. */
+  /** Whether nothing of the delta is left: it is held back, or was written before. */
   readonly isIdle: boolean;
 }
 
 const NOTHING: readonly JsonObject[] = [];
 export const UNCHANGED: ChoiceChange = { before: NOTHING, delta: undefined, finishReason: undefined, isIdle: false };
 
-/** Members of a delta or message by which an engine tells calls and reasoning apart by itself. */
+/** Members of a delta or message in which engines put calls and reasoning that they parsed themselves. */
 const PARSED_MEMBERS = ["tool_calls", "function_call", "reasoning_content", "reasoning"] as const;
 
-/** The engine has parsers of its own, and they have found something. */
+/** Whether the engine's own parsers have found something. */
 export function isParsed(delta: JsonObject): boolean {
   return PARSED_MEMBERS.some((name) => {
     const value = delta[name];
@@ -30,18 +30,18 @@ export function isParsed(delta: JsonObject): boolean {
   });
 }
 
-/** Calls were made, and the engine, which knows of none, has ended as after any text. */
+/** The finish reason: `tool_calls` where the gateway found calls and the engine, which knows none, said `stop`. */
 export function finishReasonOf(choice: JsonObject, hasCalls: boolean): string | undefined {
   return hasCalls && choice["finish_reason"] === "stop" ? "tool_calls" : undefined;
 }
 
 /**
- * One answer of a stream, whose text the parser takes apart:
+ * Parses the text of one answer of a stream:
  *
  * ```
- *   reading -- finish_reason -------------------------> over: what was held comes before the event
+ *   reading -- finish_reason ----------------------------> over: held text comes before the event
  *      |
- *      +-- the engine tells calls or reasoning itself --> over: the same, and from then on all passes as it is
+ *      +-- the engine has parsed calls or reasoning -----> over: held text comes first, then everything passes unchanged
  * ```
  */
 export class ParsedChoice {
@@ -63,14 +63,14 @@ export class ParsedChoice {
     return text === "" || isSame(pieces, text) ? UNCHANGED : instead(choice, delta, pieces);
   }
 
-  /** Deltas for what was held back. */
+  /** Deltas for text that was held back. */
   end(): readonly JsonObject[] {
     if (this.#isOver) return NOTHING;
     this.#isOver = true;
     return this.#pieces(this.#parser.end()).map(deltaOf);
   }
 
-  /** The event that ends the answer tells nothing else, unless its text is all content. */
+  /** The change of the last event. It keeps its text only if that is all content. */
   #last(choice: JsonObject, delta: JsonObject, pieces: readonly OutputPiece[]): ChoiceChange {
     const held = this.end();
     const finishReason = finishReasonOf(choice, this.#hasCalls);
@@ -86,7 +86,7 @@ export class ParsedChoice {
   }
 }
 
-/** The last piece takes the place of the text, with all else that the event has. */
+/** The last piece replaces the event's text; all other members stay. */
 function instead(choice: JsonObject, delta: JsonObject, pieces: readonly OutputPiece[]): ChoiceChange {
   const { content: _content, ...others } = delta;
   const deltas = pieces.map(deltaOf);
@@ -99,7 +99,7 @@ function instead(choice: JsonObject, delta: JsonObject, pieces: readonly OutputP
   return { ...UNCHANGED, delta: { ...others, content: "" }, isIdle };
 }
 
-/** Whose answer it is stands in its first delta. */
+/** Puts the role into the first delta. */
 function inOrder(
   before: readonly JsonObject[],
   delta: JsonObject,
@@ -112,7 +112,7 @@ function inOrder(
 
 const CHOICE_MEMBERS: readonly string[] = ["index", "delta"];
 
-/** All members but these are null. */
+/** Whether all members except these are null. */
 export function isEmpty(object: JsonObject, but: readonly string[] = []): boolean {
   return Object.entries(object).every(([name, value]) => value === null || but.includes(name));
 }

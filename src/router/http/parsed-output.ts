@@ -5,22 +5,22 @@ import type { AnswerChange, ChangedEvent } from "../answer-change.ts";
 import { parsedAnswer } from "./parsed-answer.ts";
 import { type ChoiceChange, isEmpty, ParsedChoice, UNCHANGED } from "./parsed-choice.ts";
 
-/** Members that say what all events of a stream have in common. */
+/** Members that all events of a stream share. */
 const HEAD = ["id", "object", "created", "model", "system_fingerprint", "service_tier"] as const;
 const HEAD_AND_CHOICES: readonly string[] = [...HEAD, "choices"];
 const NOTHING: readonly string[] = [];
 
 /**
- * An engine's chat answer with calls and reasoning told apart from its text, as if the engine had parsed it. An event whose
- * text is all content stays as it is, and another keeps all its other members. What the parser holds back when the worker is
- * lost is not shown, so that another worker that goes on with the shown text writes it again.
+ * Parses calls and reasoning out of an engine's chat answer, as if the engine had done so. An event whose text is all content stays
+ * unchanged; another event keeps all its other members. Text that the parser holds back when the worker is lost is dropped: a
+ * worker that continues the shown text writes it again.
  */
 export class ParsedOutput implements AnswerChange {
   readonly marker = undefined;
   readonly readsText = true;
   readonly #options: OutputParserOptions;
   readonly #choices = new Map<number, ParsedChoice>();
-  /** The last event with choices; events of our own have its head. */
+  /** The last event with choices; inserted events have its head. */
   #last: JsonObject = {};
 
   constructor(options: OutputParserOptions) {
@@ -29,7 +29,7 @@ export class ParsedOutput implements AnswerChange {
 
   event(data: string): ChangedEvent | undefined {
     if (isEndMarker(data)) return this.#ends(data);
-    // What is no object stays as it is: whoever relays it says what is wrong with it.
+    // Data that is not an object stays; the relay reports the error.
     const value = jsonObjectOf(data);
     const choices = value?.["choices"];
     if (!value || !Array.isArray(choices) || choices.length === 0) return undefined;
@@ -56,13 +56,13 @@ export class ParsedOutput implements AnswerChange {
     return parsed.take(choice);
   }
 
-  /** Before the end comes what is held of answers that have not said why they ended. */
+  /** Before the end marker, releases the text that is held for answers without a finish reason. */
   #ends(data: string): ChangedEvent {
     const before = [...this.#choices].flatMap(([index, choice]) => this.#written(index, choice.end()));
     return { before, data, value: undefined };
   }
 
-  /** An event for each delta. */
+  /** Writes an event for each delta. */
   #written(index: number, deltas: readonly JsonObject[]): readonly string[] {
     if (deltas.length === 0) return NOTHING;
     const head = headOf(this.#last);

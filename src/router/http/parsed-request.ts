@@ -8,27 +8,27 @@ import { isJsonObject, type JsonObject, objectField, stringField } from "../../p
 import { type JsonBody, readJsonBody } from "../../protocol/json/json-body.ts";
 import type { InferenceRequest } from "../router.ts";
 
-/** Which answers of HTTP workers are taken apart here, because their engines return them as the model wrote them. */
+/** Which answers of HTTP workers the gateway parses, because their engines return the model's text unparsed. */
 export interface ParsedOutputSettings {
   readonly parsesOutput: (model: string) => boolean;
-  /** Undefined: by the model's name. */
+  /** undefined: chosen by the model's name. */
   readonly toolCallParser: ToolCallParserName | "none" | undefined;
   readonly reasoningParser: ReasoningParserName | "none" | undefined;
 }
 
 export interface ParsedOutputDeps {
-  /** Undefined: all answers pass as they are. */
+  /** undefined: all answers pass unchanged. */
   readonly parsedOutput: ParsedOutputSettings | undefined;
 }
 
 export interface ParsedRequest extends InferenceRequest {
-  /** How its answer is taken apart; without one it passes as it is. */
+  /** The parser of the answer; without one the answer passes unchanged. */
   readonly parser?: OutputParserOptions;
 }
 
 /**
- * The request with what its answer is taken apart by, where that is asked for. Where a parser reads special tokens the
- * engine is asked to leave them in the text, unless the client has said what it wants.
+ * Adds the parser to a request whose model is in `parse_output`. If the parser needs special tokens, the engine is asked to keep
+ * them in the text, unless the client has set that member.
  */
 export async function withParser(request: InferenceRequest, settings: ParsedOutputSettings): Promise<ParsedRequest> {
   const model = request.record.model ?? "";
@@ -76,7 +76,7 @@ function needsSpecialTokens({ toolCalls, reasoning }: OutputParserOptions): bool
   );
 }
 
-/** Whether a body is right is the engine's to say: what is no tool is passed over. */
+/** The tools of a body. Entries that are not tools are skipped, because the engine judges the body. */
 function toolsOf(body: JsonBody): DeclaredTool[] {
   return objectsIn(body, "tools").flatMap((tool) => {
     const declared = objectField(tool, "function");
@@ -85,7 +85,7 @@ function toolsOf(body: JsonBody): DeclaredTool[] {
   });
 }
 
-/** An answer that was begun is beyond its reasoning, unless its beginning ends with the opening of one. */
+/** Whether a continued answer is still within reasoning: only if its beginning ends with the start of reasoning. */
 function goesOnReasoning(body: JsonBody, reasoning: ReasoningParserName | undefined): boolean {
   const last = objectsIn(body, "messages").at(-1);
   const begun = last && stringField(last, "content");

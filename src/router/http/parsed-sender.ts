@@ -9,7 +9,7 @@ import type { Legs, Try } from "../try.ts";
 import { ParsedOutput } from "./parsed-output.ts";
 import { type ParsedOutputSettings, type ParsedRequest, withParser } from "./parsed-request.ts";
 
-/** Sends as another sender does, and takes calls and reasoning out of the text of the answers. */
+/** Wraps a sender, and parses calls and reasoning out of its answers' text. */
 export class ParsedSender implements Sender<ParsedRequest> {
   readonly mode: ConnectionMode;
   readonly speaksTokens: boolean;

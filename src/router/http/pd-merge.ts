@@ -5,14 +5,14 @@ import type { AnswerChange, ChangedEvent } from "../answer-change.ts";
 import { LF, OPEN_BRACKET } from "../../util/ascii.ts";
 
 /**
- * What the answer of a decode worker must be given of prefill's: a decode worker does not see the prompt's log-probabilities
- * (SGLang), and counts the KV cache that it was handed as cached (vLLM). Only bytes of these members change.
+ * Puts parts of prefill's answer into decode's. A decode worker does not see the prompt's log-probabilities (SGLang), and counts the
+ * handed-over KV cache as cached (vLLM). Only the bytes of these members change.
  */
 export abstract class PrefillMerge implements AnswerChange {
   abstract readonly marker: string;
   abstract readonly readsText: boolean;
 
-  /** What prefill answered; undefined where nothing is known of it. Called before anything is changed. */
+  /** Gets prefill's answer; undefined where there is none. Called before any change. */
   abstract know(prefill: Uint8Array | undefined): void;
 
   event(data: string): ChangedEvent | undefined {
@@ -26,7 +26,7 @@ export abstract class PrefillMerge implements AnswerChange {
   abstract whole(body: Uint8Array): Uint8Array;
 }
 
-/** Undefined where the answer is whole without prefill's. */
+/** undefined where decode's answer needs nothing from prefill. */
 export function mergeOf(connector: PdConnector, body: JsonBody): PrefillMerge | undefined {
   switch (connector.merges) {
     case "input_logprobs":
@@ -41,10 +41,10 @@ export function mergeOf(connector: PdConnector, body: JsonBody): PrefillMerge | 
 /** Members of `meta_info`, each a list with an entry for a token of the prompt. */
 const INPUT_LOGPROBS = ["input_token_logprobs", "input_top_logprobs", "input_token_ids_logprobs"] as const;
 
-/** The prompt's log-probabilities stand before those that decode has, which begin where it took over. */
+/** Puts the prompt's log-probabilities before those of decode, which begin at the hand-over. */
 class LogprobMerge extends PrefillMerge {
   readonly marker = '"meta_info"';
-  /** Each event is given them. */
+  /** Each event gets them. */
   readonly readsText = true;
   #ofEach: readonly (Uint8Array | undefined)[] = [];
 
@@ -59,10 +59,10 @@ class LogprobMerge extends PrefillMerge {
   }
 }
 
-/** Counts of cached tokens are prefill's. */
+/** Replaces the counts of cached tokens by prefill's. */
 class CachedTokensMerge extends PrefillMerge {
   readonly marker = "cache";
-  /** Only an event with counts is changed, and no such event passes unread. */
+  /** Only events with counts change, and those are always read. */
   readonly readsText = false;
   #prefill: Uint8Array | undefined;
 
@@ -84,7 +84,7 @@ function withLogprobs(json: Uint8Array, prefill: Uint8Array | undefined): Uint8A
   return merged;
 }
 
-/** What prefill said of each sequence: in a list, alone, or in the first event that bears the sequence's index. */
+/** Prefill's answer for each sequence: from a list, from a single answer, or from the first event with the sequence's index. */
 function bySequence(answer: Uint8Array): readonly (Uint8Array | undefined)[] {
   const found: Uint8Array[] = [];
   if (answer[0] === OPEN_BRACKET) eachEntry(answer, (entry, index) => (found[index] = entry));
@@ -99,13 +99,13 @@ function bySequence(answer: Uint8Array): readonly (Uint8Array | undefined)[] {
   return found;
 }
 
-/** Which sequence of a batch it is of. */
+/** Index of the answer's sequence in the batch. */
 function indexOf(json: Uint8Array): number {
   const raw = memberAt(json, ["index"]);
   return raw ? Number(Buffer.from(raw).toString("latin1")) : 0;
 }
 
-/** Where the counts are: in an answer itself, in an event of Responses, in one of Messages. */
+/** Paths of the usage: in an answer, in an event of Responses, in an event of Messages. */
 const USAGES: readonly (readonly string[])[] = [["usage"], ["response", "usage"], ["message", "usage"]];
 const DETAILS = ["prompt_tokens_details", "input_tokens_details"] as const;
 
@@ -115,7 +115,7 @@ function withCachedTokens(json: Uint8Array, prefill: Uint8Array | undefined): Ui
   return place ? splice(json, place, (usage) => usage && corrected(usage, known)) : json;
 }
 
-/** A prefill worker that does not say what it had cached found nothing. */
+/** The usage with prefill's count. A prefill worker without a count had nothing cached. */
 function corrected(usage: Uint8Array, known: Uint8Array | undefined): Uint8Array {
   const said = (...path: string[]): Uint8Array | undefined => known && memberAt(known, path);
   for (const details of DETAILS) {
@@ -123,7 +123,7 @@ function corrected(usage: Uint8Array, known: Uint8Array | undefined): Uint8Array
     if (memberAt(usage, path)) return splice(usage, path, () => said(...path) ?? "0");
   }
   if (!memberAt(usage, ["cache_read_input_tokens"])) return usage;
-  // Anthropic counts what was cached apart from the rest of the prompt.
+  // Anthropic counts cached tokens apart from the rest of the prompt.
   const rest = splice(usage, ["input_tokens"], (raw) => said("input_tokens") ?? raw);
   return splice(rest, ["cache_read_input_tokens"], () => said("cache_read_input_tokens") ?? "0");
 }

@@ -2,16 +2,16 @@ import { clientClosed, type GatewayError } from "../../errors/errors.ts";
 import type { Attempt } from "../attempt.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 
-/** What prefill answered: its body, where somebody needs it. */
+/** Prefill's answer: its body, where it is needed. */
 export type PrefillAnswer = Promise<Uint8Array | undefined>;
 
 /**
- * The two legs of one try and what binds them: until decode has sent its first event the failure of either ends both.
+ * Links the two legs of one try: until decode has sent its first event, the failure of either leg ends both.
  *
  * ```
- *   both under way -- prefill fails --------> decode's connection is closed; the error is prefill's
- *         |       \-- decode fails ---------> prefill's connection is closed; the error is decode's
- *         |        \- silence --------------> both are closed and neither is blamed: each may have waited for the other
+ *   both running -- prefill fails ----------> decode's connection is closed; the error is prefill's
+ *         |     \--- decode fails -----------> prefill's connection is closed; the error is decode's
+ *         |      \-- silence ----------------> both are closed and neither is blamed: each may have waited for the other
  *         v
  *   decode sends -- prefill fails ----------> its breaker hears of it, the stream goes on: the KV cache has moved
  * ```
@@ -45,7 +45,7 @@ export class PdExchange {
     return this.#decodeControl.signal;
   }
 
-  /** Prefill has said all it had to say. */
+  /** Prefill's answer is complete. */
   prefillDone(): void {
     this.prefill.prefillDone();
     this.prefill.end();
@@ -65,12 +65,12 @@ export class PdExchange {
     this.#decodeControl.abort(error);
   }
 
-  /** Decode is asked, and may wait for prefill from now on, as prefill may for it. */
+  /** Decode has been asked. From now on the two may wait for each other. */
   decodeAsked(): void {
     this.#isDecodeAsked = true;
   }
 
-  /** Why decode's answer does not come: prefill's failure where that ended both, or its own. */
+  /** The error of decode: prefill's, if that ended both legs; otherwise its own. */
   decodeFailed(error: GatewayError): GatewayError {
     if (!this.#isBound) return error;
     if (this.prefill.failure) return this.prefill.failure;
@@ -78,18 +78,18 @@ export class PdExchange {
     return error;
   }
 
-  /** Each may have waited for the other. */
+  /** Ends both legs without blame, because each may have waited for the other. */
   #endUnsure(error: GatewayError): void {
     this.prefill.endUnsure(error);
     this.decode.endUnsure(error);
   }
 
-  /** Decode sends: from now the legs end each for itself. */
+  /** Decode has sent its first event. From now on each leg ends alone. */
   decodeBegan(): void {
     this.#isBound = false;
   }
 
-  /** Ends what is still under way, on both sides. */
+  /** Ends both legs, as far as they still run. */
   close(reason: unknown = clientClosed()): void {
     this.#client.removeEventListener("abort", this.#onClientLeft);
     this.prefill.abandon();
@@ -97,7 +97,7 @@ export class PdExchange {
     this.#decodeControl.abort(reason);
   }
 
-  /** Decode's answer has been read. Prefill may still say its last word. */
+  /** Decode's answer has been read. Prefill may still end normally. */
   decodeDone(): void {
     this.#isDecodeOver = true;
     if (this.#isPrefillOver) this.#client.removeEventListener("abort", this.#onClientLeft);
@@ -109,7 +109,7 @@ export class PdExchange {
   }
 }
 
-/** Time was over before anything came. */
+/** Whether the error is a time-out without any byte. */
 function isSilence({ code }: GatewayError): boolean {
   return code === "upstream_timeout" || code === "upstream_stalled";
 }

@@ -2,7 +2,7 @@ import { asGatewayError } from "../../errors/errors.ts";
 import { ResponseStage, type WorkerResponse } from "../response-stage.ts";
 import type { PdExchange } from "./pd-exchange.ts";
 
-/** Decode's answer, which is the client's, while prefill may still fail. */
+/** Decode's answer on its way to the client, while prefill may still fail. */
 export class PdResponse extends ResponseStage {
   readonly #exchange: PdExchange;
 

@@ -10,7 +10,7 @@ import type { PdConnector, PdRequest } from "../../engine/connector.ts";
 import { PdExchange } from "./pd-exchange.ts";
 import { PdResponse } from "./pd-response.ts";
 
-/** What became of the KV cache of a request. `missing`: decode prefills for itself. `skipped`: prefill was not asked. */
+/** The outcome of the KV hand-over. `missing`: prefill did not say where the cache is, so decode prefills. `skipped`: prefill was not asked. */
 export type HandoverOutcome = "handed_over" | "missing" | "skipped" | "failed";
 
 /** Why prefill and decode workers cannot serve an endpoint; undefined where they may. */
@@ -40,7 +40,7 @@ export class PdTry<Request extends InferenceRequest = InferenceRequest> {
   readonly request: Request;
   readonly connector: PdConnector;
   readonly exchange: PdExchange;
-  /** What the connector makes the parts of both legs of. */
+  /** The connector's input for the parts of both legs. */
   readonly asked: PdRequest;
   readonly #metrics: Metrics;
 
@@ -59,7 +59,7 @@ export class PdTry<Request extends InferenceRequest = InferenceRequest> {
     this.#metrics = metrics;
   }
 
-  /** What `work` comes to. Where it fails what is still under way on both sides is ended. */
+  /** Runs `work`. If it fails, both legs are ended. */
   async run(work: (pd: this) => Promise<WorkerResponse>): Promise<WorkerResponse> {
     try {
       return await work(this);
@@ -74,8 +74,8 @@ export class PdTry<Request extends InferenceRequest = InferenceRequest> {
   }
 
   /**
-   * What prefill came to. Tells the exchange and the metrics how it went. `outcomeOf`: undefined where only what comes later
-   * can tell. Throws what prefill failed with.
+   * Waits for prefill, and reports its outcome to the exchange and the metrics. `outcomeOf` returns undefined where only a later step
+   * knows the outcome. Throws prefill's error.
    */
   async prefilled<Answer>(
     prefill: () => Promise<Answer>,
@@ -100,7 +100,7 @@ export class PdTry<Request extends InferenceRequest = InferenceRequest> {
     }
   }
 
-  /** Decode's answer as the client's. Throws prefill's failure where that ended both, or decode's own. */
+  /** Decode's answer for the client. Throws prefill's error if that ended both legs, otherwise decode's own. */
   async decoded(decode: () => WorkerResponse | Promise<WorkerResponse>): Promise<PdResponse> {
     const { exchange } = this;
     exchange.decodeAsked();
