@@ -3,7 +3,7 @@ import type { HeaderReader } from "../util/header-reader.ts";
 import type { FieldReader } from "./http1/fields.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
-/** How the server and those who answer speak of a client's request. One implementation speaks HTTP/1.1; threads pass messages. */
+/** A client's request and its answer, as the server and the code that answers see them. They come over HTTP/1.1, or as messages of another thread. */
 
 /** All fields of a message. A Map fits it by shape. */
 interface FieldList extends FieldReader {
@@ -33,9 +33,9 @@ export class RequestHeaders implements HeaderReader {
 
 export interface ClientRequest {
   readonly method: string;
-  /** As it stands in the request line, up to the question mark: nothing is decoded or normalised. */
+  /** The path of the request line, up to the question mark, neither decoded nor normalised. */
   readonly path: string;
-  /** What follows the question mark, as it came. */
+  /** The part behind the question mark, not decoded. */
   readonly query: string;
   readonly headers: RequestHeaders;
   /** Address of the socket's other end: of the client, or of a proxy before it. */
@@ -44,7 +44,7 @@ export interface ClientRequest {
   readonly signal: LeaveSignal;
   /** A body is announced: by its length, or in chunks. */
   readonly hasBody: boolean;
-  /** All of the body has come, if not read. */
+  /** The whole body has arrived, read or not. */
   readonly isWhole: boolean;
   /**
    * The next bytes of the body, at once where they are there already, `undefined` at its end. Not reading stops the
@@ -54,11 +54,11 @@ export interface ClientRequest {
   read(): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /** Counts bytes that are made of the body, until the request is over. Throws memory_full, client_closed. */
   hold(bytes: number): void;
-  /** Counts so many less: they are not kept. */
+  /** Counts so many bytes less, as they are no longer kept. */
   letGo(bytes: number): void;
   /**
-   * Ends what is done for it, by its signal, and the wait for the rest of its body; the client is still there, to be told why. Only where
-   * it comes from a client's connection.
+   * Ends the work on the request through its signal, and the wait for its body. The client is still there and is told why. Only requests that
+   * come from a client's connection have it.
    */
   giveUp?(error: GatewayError): void;
 }
@@ -92,7 +92,7 @@ export interface Reply {
   endsConnection?: boolean;
 }
 
-/** One that is there from the start. */
+/** A reply whose body is there from the start. */
 export interface WholeReply extends Reply {
   readonly body: Uint8Array | string;
 }

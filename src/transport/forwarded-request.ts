@@ -1,14 +1,14 @@
 import { type ClientRequest, RequestHeaders } from "./downstream.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
-/** A request as data: as one thread tells another of it. */
+/** A request as data, which one thread sends to another. */
 export interface RequestData extends Pick<ClientRequest, "method" | "path" | "query" | "peerAddress"> {
   readonly headers: readonly (readonly [name: string, value: string])[];
-  /** The whole of it, decoded, where there is one. */
+  /** The whole body, decoded; undefined without one. */
   readonly body: Uint8Array | undefined;
 }
 
-/** A request that was read elsewhere. */
+/** A request that another thread has read. */
 export class ForwardedRequest implements ClientRequest {
   readonly method: string;
   readonly path: string;
@@ -20,18 +20,18 @@ export class ForwardedRequest implements ClientRequest {
   readonly isWhole = true;
   #body: Uint8Array | undefined;
 
-  constructor(told: RequestData, signal: LeaveSignal) {
-    this.method = told.method;
-    this.path = told.path;
-    this.query = told.query;
-    const fields = new Map(told.headers);
-    // They are of the body as it came; what is told of it is what was read.
+  constructor(data: RequestData, signal: LeaveSignal) {
+    this.method = data.method;
+    this.path = data.path;
+    this.query = data.query;
+    const fields = new Map(data.headers);
+    // They describe the body on the wire. This body is decoded.
     fields.delete("content-encoding");
     fields.delete("content-length");
     this.headers = new RequestHeaders(fields);
-    this.peerAddress = told.peerAddress;
-    this.hasBody = told.body !== undefined;
-    this.#body = told.body;
+    this.peerAddress = data.peerAddress;
+    this.hasBody = data.body !== undefined;
+    this.#body = data.body;
     this.signal = signal;
   }
 
@@ -41,7 +41,7 @@ export class ForwardedRequest implements ClientRequest {
     return body;
   }
 
-  /** Who has read it counts. */
+  /** The thread that read the request counts its bytes. */
   hold(): void {}
 
   letGo(): void {}

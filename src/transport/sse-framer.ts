@@ -3,7 +3,7 @@ import { copyBytes } from "../util/copy-bytes.ts";
 import { CR, LF } from "../util/ascii.ts";
 
 /**
- * What becomes of an event: passed on; passed on without being counted, as it tells nothing of the answer; left out; passed
+ * What is done with an event: it is passed on; passed on without being counted, as it has no part of the answer; left out; passed
  * on as the last; or left out with all that follows.
  */
 export type Verdict = "pass" | "aside" | "drop" | "last" | "stop";
@@ -17,12 +17,12 @@ export interface KnownEvents {
 const COPIED = Buffer.allocUnsafeSlow(65_536);
 const COPIED_VIEW = new DataView(COPIED.buffer);
 
-/** Other bytes that pass in the place of an event. */
+/** Bytes that are passed on in the place of an event. */
 export interface Instead {
   readonly bytes: Uint8Array;
   /** Events with data that the bytes are, an end marker left out. */
   readonly events: number;
-  /** Nothing passes after them. */
+  /** No event is passed on after them. */
   readonly isLast: boolean;
 }
 
@@ -63,17 +63,17 @@ export class SseFramer {
     this.#known = known;
   }
 
-  /** Nothing passes any more. */
+  /** No event is passed on any more. */
   get isEnded(): boolean {
     return this.#isEnded;
   }
 
-  /** Something came after the last event. */
+  /** Bytes came after the last event. */
   get hasRest(): boolean {
     return this.#hasRest;
   }
 
-  /** What comes from now is not passed. */
+  /** Events from now on are not passed on. */
   end(): void {
     this.#isEnded = true;
   }
@@ -146,7 +146,7 @@ export class SseFramer {
     return kept.length > 1 ? Buffer.concat(kept) : only;
   }
 
-  /** What waits and the chunk, as one. */
+  /** The bytes that wait and the chunk, as one buffer. */
   #joined(chunk: Uint8Array): Buffer {
     const next = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     if (this.#hasBareCr === true) for (let at = 0; at < next.length; at += 1) if (next[at] === CR) next[at] = LF;

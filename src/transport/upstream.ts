@@ -25,7 +25,7 @@ export interface UpstreamRequest {
   readonly timeouts: UpstreamTimeouts;
   /** On the transport's clock, ms: past it the exchange ends with `upstream_timeout`, wherever it is. */
   readonly deadline: number;
-  /** Its socket is used for no request after it, and closed when the answer is whole. */
+  /** The socket carries no other request after this one and is closed when the answer is whole. */
   readonly isLast?: true;
 }
 
@@ -52,16 +52,16 @@ export interface UpstreamResponse {
   follow?(taker: PieceTaker): Promise<void> | undefined;
   /** The whole body, at once where it is there. Throws what `read` throws, and invalid_upstream_response past `maxBytes`. */
   bytes(maxBytes: number): Uint8Array | Promise<Uint8Array>;
-  /** Ends the exchange where it is; the worker sees its connection close, also after the end where it is still idle. */
+  /** Ends the exchange: the worker sees its connection close. After the end of the answer it closes the connection if it is still idle. */
   discard(): void;
 }
 
 export interface Transport {
   /** Sockets open to workers now. */
   readonly openSockets: number;
-  /** Every exchange under way ends with this error, as if the worker had caused it. */
+  /** Ends every exchange under way with this error. */
   failAll(error: GatewayError): void;
-  /** A worker has left: what is kept of it goes. */
+  /** A worker has left: closes its idle sockets and forgets it. */
   forget(origin: string): void;
   /**
    * Sends a request and waits for the head of the answer. Never follows a redirect, decodes a body or repeats a

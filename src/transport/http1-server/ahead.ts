@@ -1,17 +1,17 @@
 import type { ByteAccount } from "./byte-account.ts";
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
-/** As much of a buffer may be kept for a part of it that is needed, bytes. */
+/** A part of a buffer may keep so many other bytes of the buffer in memory. With more the part is copied. */
 const SLACK_BYTES = 4096;
 
-/** `part` of a buffer of `whole` bytes as it may be kept: where it is much less than the buffer, a copy of its own. */
+/** Returns `part`, or a copy of it if it is much smaller than the buffer of `whole` bytes that it would keep in memory. */
 export function tight(part: Buffer, whole: number): Buffer {
   return whole - part.length > SLACK_BYTES ? Buffer.from(part) : part;
 }
 
-/** What came on a connection before its turn: a head that is not whole, requests behind the one that is answered. Counted as long as it lies here. */
+/** Bytes of a connection that wait: an incomplete head, or requests behind the one that is answered. They are counted while they wait. */
 export class Ahead {
-  /** What lies here. */
+  /** The bytes that wait. */
   bytes: Buffer = NO_BYTES;
   readonly #account: ByteAccount;
   #held = 0;
@@ -24,12 +24,12 @@ export class Ahead {
     return this.bytes.length;
   }
 
-  /** Of the buffer that `bytes` is a part of. */
+  /** Size of the buffer that `bytes` keeps in memory. */
   get held(): number {
     return this.#held;
   }
 
-  /** In place of what lies here: a part of a buffer of `whole` bytes. False, and nothing is kept, where there is no room. */
+  /** Keeps `part` of a buffer of `whole` bytes in place of the bytes that waited. Returns false, and keeps nothing, if there is no room. */
   put(part: Buffer, whole: number): boolean {
     this.take();
     if (part.length === 0) return true;
@@ -43,7 +43,7 @@ export class Ahead {
     return true;
   }
 
-  /** What lies here, which is not counted any more. */
+  /** Returns the bytes that waited. They are no longer counted. */
   take(): Buffer {
     const { bytes } = this;
     if (bytes.length === 0) return bytes;

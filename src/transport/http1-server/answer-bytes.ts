@@ -3,20 +3,20 @@ import { copyBytes } from "../../util/copy-bytes.ts";
 import { headerLine } from "../upstream.ts";
 import { CR, LF } from "../../util/ascii.ts";
 
-/** What of a request decides how its answer is written. */
+/** The part of a request that decides how its answer is written. */
 export interface Asked {
   readonly method: string;
   readonly isHttp11: boolean;
 }
 
-/** How the client sees where the answer ends. */
+/** How the client finds the end of the answer. */
 export type Framing = { readonly length: number } | "chunked" | "until close";
 
-/** Answers and pieces up to nearly this size are made in one buffer that is used again. */
+/** Answers and pieces that fit are made in this one buffer, which the next answer overwrites. */
 const SCRATCH = Buffer.allocUnsafeSlow(65_536);
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
-/** Whether these bytes are overwritten by the next that are made. */
+/** Whether the next answer overwrites these bytes. */
 export function isTransient(bytes: Uint8Array): boolean {
   return bytes === SCRATCH;
 }
@@ -32,7 +32,7 @@ export function headOf(asked: Asked, { status, headers }: Reply, framing: Framin
   return `${head}date: ${dateNow()}\r\n\r\n`;
 }
 
-/** What is to be written: the first `length` of the bytes. */
+/** Bytes to be written: the first `length` of `bytes`. */
 export interface Written {
   bytes: Uint8Array;
   length: number;
@@ -43,7 +43,7 @@ export interface WholeAnswer extends Written {
   after: Uint8Array | undefined;
 }
 
-/** One for all: it is read before the next is made. */
+/** The same object each time: the caller reads it before it asks for the next. */
 const written: WholeAnswer = { bytes: SCRATCH, length: 0, after: undefined };
 
 /** A whole answer, transient but for a large body. It is written before the next is made. */

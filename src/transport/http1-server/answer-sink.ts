@@ -8,11 +8,11 @@ export interface SinkConnection {
   close(): void;
 }
 
-/** The way of one streamed answer into its connection. What is written after its end goes nowhere. */
+/** Writes one streamed answer to its connection. Bytes that are written after its end are dropped. */
 export class AnswerSink implements ReplySink {
   readonly #isChunked: boolean;
   #connection: SinkConnection | undefined;
-  /** Until it is written, together with the first piece. */
+  /** The head, until it is written together with the first piece. */
   #head: string;
 
   constructor(connection: SinkConnection, head: string, isChunked: boolean) {
@@ -37,7 +37,7 @@ export class AnswerSink implements ReplySink {
     this.#connection?.close();
   }
 
-  /** Writes nothing that means anything: a zero before the size of the next chunk. */
+  /** Writes a byte without meaning: a zero before the size of the next chunk. */
   probe(): void {
     if (this.#isChunked) void this.#connection?.send(ZERO, ZERO.length);
   }
@@ -49,7 +49,7 @@ export class AnswerSink implements ReplySink {
     this.#connection = undefined;
   }
 
-  /** Nobody takes it any more. */
+  /** The client has left. */
   detach(): void {
     this.#connection = undefined;
   }

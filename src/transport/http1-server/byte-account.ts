@@ -1,12 +1,12 @@
-/** What is held of clients' requests, by all of them together: what has come, what was decoded of it, what waits its turn. */
+/** Counts the bytes that are held of all requests together: bytes that came, that were decoded, and that wait for their turn. */
 export interface ByteAccount {
   /**
-   * Counts so many bytes more. `mine`: how many of those counted already are the asker's own. False where there is no room
-   * beside those of others, and then nothing is counted.
+   * Counts so many bytes more. `mine`: the bytes that are counted for the caller already. Returns false, and counts nothing, if there is
+   * no room beside the bytes of others.
    */
   take(bytes: number, mine: number): boolean;
   giveBack(bytes: number): void;
 }
 
-/** Where nothing is bounded. */
+/** An account without a bound. */
 export const NO_ACCOUNT: ByteAccount = { take: () => true, giveBack: () => undefined };

@@ -12,38 +12,38 @@ import { malformed, MAX_HEAD_BYTES, readRequestHead } from "./request-head.ts";
 import type { Turns, Waiting } from "./turns.ts";
 import { CR, LF } from "../../util/ascii.ts";
 
-/** Requests behind the one that is answered that are taken ahead, bytes; beyond it the socket is paused. */
+/** Most bytes of further requests that are read while one is answered. With more the socket is paused. */
 const MAX_AHEAD_BYTES = 65_536;
-/** So far a socket that is paused is read on now and then: only behind what it sent can be seen that a client has left. */
+/** A paused socket is read on up to this many bytes now and then: that a client has left shows only behind the bytes that it sent. */
 const MAX_LOOKED_BYTES = 1_048_576;
 /** Empty lines before a request, bytes. Some clients send one behind a body (RFC 9112, section 2.2); none send many. */
 const MAX_EMPTY_BYTES = 16;
-/** Rest of a body that nobody wants which is still waited for, so that the connection can go on, bytes. */
+/** An answered request may still send this many bytes of its body, which are dropped, so that the connection can be used again. */
 const MAX_DROPPED_BYTES = 262_144;
-/** For a head to be whole, ms. */
+/** Time for the whole head of a request to arrive, ms. */
 const HEAD_MS = 10_000;
-/** For a client to close its side after the last answer, ms. Closing at once could take the answer from it (RFC 9112, section 9.6). */
+/** Time for a client to close its side after the last answer, ms. If we closed first, the client could lose the answer (RFC 9112, section 9.6). */
 const LINGER_MS = 2000;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 const BLANK_LINE_BYTES = 4;
 
 export interface ClientConnectionOwner {
-  /** In which a client asks nothing, or takes nothing of an answer that is whole, ms. */
+  /** A connection is closed when its client sends no request for so long, or reads nothing of a whole answer, ms. */
   readonly idleMs: number;
-  /** Answers end their connection from now on. */
+  /** The server drains: each answer ends its connection. */
   readonly isLeaving: boolean;
-  /** For requests behind each other. */
+  /** Gives pipelined requests their turns. */
   readonly turns: Turns;
-  /** Counts what is held of requests. */
+  /** Counts the bytes that are held of requests. */
   readonly account: ByteAccount;
   now(): number;
   /** Answers a request; never throws or rejects. */
   handle(request: ClientRequest): Reply | Promise<Reply>;
   /** Adds to an answer, right before it is written, what all answers have. */
   finish(request: ClientRequest, reply: Reply): void;
-  /** The answer to what is no request. */
+  /** Makes the answer to bytes that are not a request. */
   refuse(error: GatewayError): WholeReply;
-  /** An answer failed while it was written, which none may. */
+  /** Called when writing an answer threw, which is a defect of ours. */
   onDefect(error: unknown): void;
   gone(connection: ClientConnection): void;
 }
@@ -64,35 +64,35 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   readonly #owner: ClientConnectionOwner;
   readonly #socket: Socket<ClientConnection>;
   #phase: "idle" | "head" | "busy" | "leaving" | "gone" = "idle";
-  /** When the phase began, or an answer last got on; on the owner's clock. */
+  /** When the phase began, or when the client last read a part of an answer; on the owner's clock. */
   #since: number;
-  /** A head that is not whole, or what came behind the request that is answered. */
+  /** Bytes that wait: an incomplete head, or requests behind the one that is answered. */
   readonly #ahead: Ahead;
-  /** Bytes of the buffer that is looked at. */
+  /** Size of the buffer that is being read. */
   #whole = 0;
-  /** As far as a blank line was looked for. */
+  /** The blank line was searched up to this index. */
   #searched = 0;
   /** The request that is answered. */
   #request: IncomingRequest | undefined;
-  /** Of a body that is still coming. */
+  /** Framer of a body that has not arrived whole. */
   #framer: BodyFramer | undefined;
   #dropped = 0;
-  /** Of empty lines since the last request. */
+  /** Bytes of empty lines since the last request. */
   #emptyBytes = 0;
   /** The stream in which the answer goes out. */
   #sink: AnswerSink | undefined;
-  /** What the socket would not take yet, and who waits for it. */
+  /** Bytes that the socket did not accept yet, and the promise for them. */
   #unsent: Uint8Array | undefined;
   #sent: PromiseWithResolvers<void> | undefined;
   #isPaused = false;
-  /** What came behind the request that was answered has its turn soon. */
+  /** The next pipelined request waits for its turn. */
   #isWaiting = false;
-  /** No request after this one: what came cannot be read on. */
+  /** The connection ends after this request. */
   #isLast = false;
   /** The client has closed its side. */
   #isHalfClosed = false;
 
-  /** `address`: the client's, where connections are counted by it. */
+  /** `address`: the client's address, if connections are counted by address. */
   constructor(socket: Socket<ClientConnection>, owner: ClientConnectionOwner, address: string | undefined) {
     this.#socket = socket;
     this.address = address;
@@ -124,8 +124,8 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   }
 
   /**
-   * The client has closed its side: because it is gone, or has said all that it will say. The kernel tells the two apart
-   * when something is written: to one that is gone it breaks the connection.
+   * The client has closed its side: it is gone, or it has sent all that it will send. A write tells the two apart: if the client is
+   * gone, the kernel breaks the connection.
    */
   ended(): void {
     this.#isHalfClosed = true;
@@ -151,7 +151,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     this.#owner.gone(this);
   }
 
-  /** Called now and then with the time; ends what has taken too long. */
+  /** Called about twice a second. Ends the connection if its phase has taken too long. */
   checkTime(now: number): void {
     const ms = now - this.#since;
     if (this.#phase === "idle" && ms >= this.#owner.idleMs) this.#leave();
@@ -161,18 +161,17 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
         this.#ahead.bytes,
       );
     else if (this.#phase === "leaving" && ms >= LINGER_MS) this.close();
-    // A request that is answered takes its time. An answer that lies here whole waits for the client alone, and so does the
-    // rest of a body that nobody wants.
+    // The time of a request has a bound elsewhere. A whole answer, and the rest of a body that is dropped, wait only for the client.
     else if (this.#phase === "busy" && !this.#request && ms >= this.#owner.idleMs) this.close();
     this.#look();
   }
 
-  /** Nothing is asked on it. */
+  /** No request is under way. */
   get isIdle(): boolean {
     return this.#phase === "idle";
   }
 
-  /** There is no room for it, nor to wait for its end. */
+  /** Refuses the connection and closes it at once: there are too many. */
   turnAway(): void {
     this.#writeRefusal(
       new GatewayError("overloaded", "the gateway has as many connections as it can hold", { retryAfterSecs: 1 }),
@@ -191,7 +190,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     );
   }
 
-  /** Ends it where nothing is asked on it. */
+  /** Closes the connection unless a request is under way. */
   closeIfIdle(): void {
     if (this.#phase === "idle") this.#leave();
   }
@@ -227,7 +226,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
       return;
     }
     if (all.length <= 1 && (all.length === 0 || all[0] === CR)) {
-      // Nothing has begun: who sends such is idle, and as long as before.
+      // An empty line begins no request: the connection stays idle, and its idle time goes on.
       this.#ahead.put(all, this.#whole);
       if (this.#isHalfClosed) this.#leave();
       return;
@@ -244,7 +243,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     else this.#begin(all, end);
   }
 
-  /** What lies ahead, and these behind it. */
+  /** The bytes that wait, with these behind them. */
   #joined(bytes: Buffer): Buffer {
     if (this.#ahead.length === 0) return bytes;
     const joined = Buffer.concat([this.#ahead.take(), bytes]);
@@ -264,7 +263,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   #awaitHead(bytes: Buffer): void {
     const lf = bytes.indexOf(LF, Math.max(0, this.#searched - 1));
     const first = bytes[0] ?? 0;
-    // What can never become a request is told so at once: lines that end otherwise, or TLS.
+    // Bytes that can never become a request are refused at once: other line ends, or TLS.
     if ((lf >= 0 && bytes[lf - 1] !== CR) || first < LETTER_A || first > LETTER_Z) {
       this.#refuse(malformed("no request line"), bytes);
       return;
@@ -317,13 +316,13 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     }
   }
 
-  /** What stands in the bytes from `from` on is of the body. */
+  /** The bytes from index `from` on belong to the body. */
   #takeBody(framer: BodyFramer, bytes: Buffer, from = 0): void {
     const request = this.#request;
     try {
       framer.push(bytes, from);
     } catch (error) {
-      // Where the next request begins cannot be told any more.
+      // We no longer know where the next request begins.
       this.#framer = undefined;
       this.#isLast = true;
       if (request) request.fail(error);
@@ -345,7 +344,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
 
   #keepAhead(bytes: Buffer): void {
     if (this.#isLast) return;
-    // Where it cannot be kept the connection ends with the answers to what could: whoever sent it has to send it again.
+    // Without room for it the connection ends after the requests that were kept; the client has to send the others again.
     if (!this.#ahead.put(this.#joined(bytes), this.#whole)) this.#isLast = true;
     if (this.#ahead.length > MAX_AHEAD_BYTES) this.pause();
   }
@@ -357,7 +356,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     }
     const framer = this.#framer;
     if (framer) {
-      // The rest of the body is waited for where it is little, and where it will come.
+      // The connection is used again only if the rest of the body is small and the client will send it.
       if (request.isAwaitingContinue || framer.missing > MAX_DROPPED_BYTES) this.#isLast = true;
       request.drop();
     }
@@ -399,13 +398,13 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     );
   }
 
-  /** The answer cannot be gone on with, by a defect of ours. */
+  /** Ends the connection in the middle of an answer, because of a defect of ours. */
   #break(error: unknown): void {
     this.#owner.onDefect(error);
     this.close();
   }
 
-  /** The answer is given, if not taken yet. */
+  /** The whole answer was written; the client may not have read all of it. */
   #answered(): void {
     this.#request?.over();
     this.#request = undefined;
@@ -415,7 +414,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     else this.#next();
   }
 
-  /** Goes on with what came behind the request, when all of that is there and its answer has left. */
+  /** Goes on to the next request once the body of this one has arrived and its answer has left. */
   #next(): void {
     if (this.#phase !== "busy" || this.#request || this.#unsent) return;
     if (this.#isLast) {
@@ -433,10 +432,10 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     if (this.#isHalfClosed) this.#leave();
   }
 
-  /** Takes up what came behind the request that was answered. */
+  /** Reads the next pipelined request. */
   takeTurn(): void {
     this.#isWaiting = false;
-    // It has gone meanwhile.
+    // The client has left meanwhile.
     if (this.#phase !== "busy") return;
     this.#beIdle();
     this.#whole = this.#ahead.held;
@@ -449,22 +448,22 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
     this.#dropped = 0;
   }
 
-  /** Reads the socket again where it was paused, and nothing lies here that has to go first. */
+  /** Reads a paused socket again, unless many bytes wait already. */
   #readOn(): void {
     if (!this.#isPaused || this.#ahead.length > MAX_AHEAD_BYTES || this.#request?.isFull === true) return;
     this.resume();
   }
 
   /**
-   * Reads a little on, where the socket is paused while a request is answered: a client that has left is seen by the end that
-   * stands behind its bytes. What comes pauses it again.
+   * Reads a paused socket a little further while a request is answered: the end of a client that has left stands behind its bytes.
+   * The next bytes pause the socket again.
    */
   #look(): void {
     if (!this.#isPaused || !this.#request || this.#phase !== "busy") return;
     if (this.#ahead.length + this.#request.unread <= MAX_LOOKED_BYTES) this.resume();
   }
 
-  /** `asked`: what came of the request, as far as it is known. */
+  /** Answers with an error and ends the connection. `asked`: the bytes that came of the request. */
   #refuse(error: GatewayError, asked: Buffer): void {
     this.#isLast = true;
     this.#phase = "busy";
@@ -499,13 +498,13 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
 
   #end(cause: GatewayError | undefined): void {
     if (this.#phase === "gone") return;
-    // What is left unsent is not wanted: no orderly end, which would wait for it.
+    // An orderly end would wait until the unsent bytes have left.
     if (this.#unsent || this.#request) this.#socket.terminate();
     else this.#socket.end();
     this.closed(cause);
   }
 
-  /** Writes what means nothing, where something can be written that does. */
+  /** Writes bytes without meaning, if the answer has a place for such, so that the kernel notices a client that is gone. */
   #probe(): void {
     if (this.#unsent) return;
     if (this.#sink?.isBegun === true) this.#sink.probe();
@@ -542,13 +541,13 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   }
 }
 
-/** An answer that nobody gets is run all the same, so that what it holds is given back. */
+/** Runs an answer whose client has left, so that it gives back what it holds. */
 function runNowhere(body: ReplyStream): void {
   void body.run({ write: () => undefined, breakOff: () => undefined }).catch(() => undefined);
 }
 
 const NO_REQUEST = { method: "GET", isHttp11: true };
-/** One that gets no body, whatever the answer says (RFC 9110, section 9.3.2). */
+/** The answer to HEAD has no body (RFC 9110, section 9.3.2). */
 const HEAD_REQUEST = { method: "HEAD", isHttp11: true };
 const HEAD = "HEAD ";
 const CONTINUE: Buffer = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");

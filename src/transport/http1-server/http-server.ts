@@ -15,23 +15,23 @@ export interface HttpServerOptions {
   readonly reusePort: boolean;
   /** See `ClientConnectionOwner.idleMs`; Infinity for no bound. */
   readonly idleMs: number;
-  /** Connections at once, asked now and then: beyond what the process has descriptors for nobody could be accepted. */
+  /** Returns how many connections may be open. It is asked twice a second, as it follows the process's limit of descriptors. */
   readonly maxConnections?: () => number;
   /** Connections of one address at once; Infinity for no bound. */
   readonly maxPerAddress: number;
-  /** Counts what is held of requests; without one nobody does. */
+  /** Counts the bytes that are held of requests. Without it they are not bounded. */
   readonly account?: ByteAccount;
   readonly clock?: Clock;
   /** Answers a request; never throws or rejects. */
   readonly handle: (request: ClientRequest) => Reply | Promise<Reply>;
   /** Adds to an answer, right before it is written, what all answers have. */
   readonly finish?: (request: ClientRequest, reply: Reply) => void;
-  /** The answer to what is no request, or comes from an address that has too many connections. */
+  /** Makes the answer to bytes that are not a request, and to an address that has too many connections. */
   readonly refuse: (error: GatewayError) => WholeReply;
   readonly onDefect: (error: unknown) => void;
 }
 
-/** How often connections are looked at for what takes too long, ms. */
+/** How often the connections are checked for what takes too long, ms. */
 const LOOK_MS = 500;
 
 /**
@@ -101,12 +101,12 @@ export class HttpServer implements ClientConnectionOwner {
     else this.#perAddress.delete(address);
   }
 
-  /** From now answers end their connection, so that clients come back elsewhere. */
+  /** Begins to drain: each answer ends its connection, so that clients connect elsewhere. */
   beginToLeave(): void {
     this.isLeaving = true;
   }
 
-  /** No new connection; idle ones are closed, those with a request go on. */
+  /** Accepts no connection any more and closes idle ones. Connections with a request go on. */
   stopListening(): void {
     this.#listener.stop(false);
     for (const connection of this.#connections) connection.closeIfIdle();
@@ -124,7 +124,7 @@ export class HttpServer implements ClientConnectionOwner {
       return Bun.listen<ClientConnection>({
         hostname,
         port,
-        // Or a client that has said all that it will say would be taken for one that is gone.
+        // Otherwise a client that has closed its side after its request would look as if it had left.
         allowHalfOpen: true,
         ...(reusePort ? { reusePort } : {}),
         socket: {
@@ -137,7 +137,7 @@ export class HttpServer implements ClientConnectionOwner {
         },
       });
     } catch (error) {
-      // Bun says the address and not the port.
+      // Bun's message has the address and not the port.
       if (error instanceof Error) error.message = `port ${port}: ${error.message}`;
       throw error;
     }
@@ -162,7 +162,7 @@ export class HttpServer implements ClientConnectionOwner {
     return this.#connections.size > 0;
   }
 
-  /** Who came last and asks nothing goes first. */
+  /** Closes idle connections, the newest first. */
   #makeRoom(): void {
     for (const connection of [...this.#connections].toReversed()) {
       if (this.#connections.size <= this.#most) return;

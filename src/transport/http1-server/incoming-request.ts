@@ -5,13 +5,13 @@ import { heldBy, PieceQueue, type PieceSource } from "../http1/piece-queue.ts";
 import type { ByteAccount } from "./byte-account.ts";
 import type { RequestHead } from "./request-head.ts";
 
-/** Bytes of a body that are taken ahead of its reader; beyond it the socket is paused. */
+/** Most bytes of a body that wait for their reader. With more the socket is paused. */
 const MAX_BUFFERED_BYTES = 262_144;
 
 /** What a request needs of its connection. */
 export interface RequestConnection extends PieceSource {
   readonly peerAddress: string;
-  /** Tells the client, which waits for that, to send the body. */
+  /** Sends 100 (Continue): the client waits for it before it sends the body. */
   sendContinue(): void;
 }
 
@@ -30,7 +30,7 @@ export class IncomingRequest implements ClientRequest {
   readonly #body = new PieceQueue(MAX_BUFFERED_BYTES);
   #isDropping = false;
   readonly #account: ByteAccount;
-  /** Counted there for this request. */
+  /** Bytes that the account counts for this request. */
   #held = 0;
   #isOver = false;
 
@@ -49,7 +49,7 @@ export class IncomingRequest implements ClientRequest {
     if (!head.hasBody) this.#body.end();
   }
 
-  /** Whether the client still waits for leave to send its body, and may send it or not. */
+  /** The client waits for 100 (Continue), so its body may never come. */
   get isAwaitingContinue(): boolean {
     return this.#expectsContinue && !this.#body.isEnded;
   }
@@ -62,12 +62,12 @@ export class IncomingRequest implements ClientRequest {
     return this.#body.isEnded;
   }
 
-  /** So much of the body lies unread that no more is taken. */
+  /** The socket is paused, as too much of the body is unread. */
   get isFull(): boolean {
     return this.#body.isPaused;
   }
 
-  /** Memory of what has come of the body and was not read. */
+  /** Memory of the unread part of the body, bytes. */
   get unread(): number {
     return this.#body.bytes;
   }
@@ -99,7 +99,7 @@ export class IncomingRequest implements ClientRequest {
     else this.#drop(memoryFull());
   }
 
-  /** Nobody works on it any more: what it holds is free. */
+  /** The request is over: its bytes are no longer counted. */
   over(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -111,12 +111,12 @@ export class IncomingRequest implements ClientRequest {
     this.#body.end();
   }
 
-  /** The body never will be. */
+  /** The body will not arrive whole. */
   fail(error: unknown): void {
     this.#body.fail(error);
   }
 
-  /** The answer is given: nobody reads the rest of the body, and who still waits for it gets none. */
+  /** The request was answered: the rest of its body is dropped, and a reader that waits for it gets an error. */
   drop(): void {
     this.#drop(clientClosed("the request was answered before its end"));
   }
@@ -146,7 +146,7 @@ export class IncomingRequest implements ClientRequest {
   }
 }
 
-/** More than is held of all requests together. */
+/** The gateway holds as many bytes of requests as it may. */
 export function memoryFull(): GatewayError {
   return new GatewayError("memory_full", "the gateway holds as many bytes of requests as it may", {
     retryAfterSecs: 1,

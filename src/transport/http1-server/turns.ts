@@ -1,13 +1,13 @@
-/** Who has a request that waits behind another one. */
+/** A connection whose next pipelined request waits. */
 export interface Waiting {
-  /** Takes it up. */
+  /** Reads that request. */
   takeTurn(): void;
 }
 
 /**
- * Requests that came behind each other on their connections are taken up one by one, a connection after the other, and all sockets
- * are looked at before the next: whoever sends thousands at once waits behind those who send one, however long each of
- * theirs takes. Ten at a time would save nothing that can be measured (8 µs each, Bun 1.4.5, 2026-11-26).
+ * Gives pipelined requests their turns: one request of one connection, then the event loop looks at all sockets, then one of the next
+ * connection. So a client that sends thousands of requests at once does not delay clients that send one. Ten requests a turn would
+ * save nothing that can be measured (8 µs each, Bun 1.4.5, 2026-11-26).
  */
 export class Turns {
   readonly #waiting: Waiting[] = [];
@@ -18,7 +18,7 @@ export class Turns {
     this.#schedule = schedule;
   }
 
-  /** Calls it when its turn comes; never at once. */
+  /** Calls `takeTurn` when the turn has come, never at once. */
   wait(waiting: Waiting): void {
     if (this.#waiting.push(waiting) === 1) this.#schedule(this.#run);
   }

@@ -5,22 +5,22 @@ import { CR, LF, SEMICOLON, SPACE, TAB } from "../../util/ascii.ts";
 const MAX_TRAILER_BYTES = 16_384;
 /** Longest chunk-size line, extension included. */
 const MAX_CHUNK_LINE_BYTES = 256;
-/** Of each such line, bytes that a size may take; what is longer is no data, and counted. */
+/** Bytes of each chunk-size line that are free. Longer lines count as extensions. */
 const SIZE_LINE_BYTES = 16;
-/** Such bytes in all lines of a body: many small extensions take time and memory that no bound on bodies sees. */
+/** Most bytes of extensions in a body: many small extensions take time and memory that no bound on bodies counts. */
 const MAX_EXTENSION_BYTES = 16_384;
 /** Largest chunk: 12 digits. */
 const MAX_CHUNK_BYTES = 16 ** 12 - 1;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
-/** The part of `bytes` from `from` up to `to`: a view of a small buffer costs more than all else that is done with it. */
+/** The part of `bytes` from `from` up to `to`. It is no view, as a view of a small buffer costs more than all else that is done with it. */
 export interface ByteRange {
   readonly bytes: Buffer;
   readonly from: number;
   readonly to: number;
 }
 
-/** As bytes of its own kind. */
+/** The range as a buffer. */
 export function bytesOf({ bytes, from, to }: ByteRange): Buffer {
   return from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
 }
@@ -40,7 +40,7 @@ type State = "length" | "chunk-size" | "chunk-data" | "chunk-end" | "trailers" |
  * of a few words.
  */
 export class BodyFramer implements ByteRange {
-  /** Where the body bytes of the last piece lie. */
+  /** The body bytes of the last piece. */
   bytes: Buffer = NO_BYTES;
   from = 0;
   to = 0;
@@ -48,7 +48,7 @@ export class BodyFramer implements ByteRange {
   readonly #isPadded: boolean;
   #state: State;
   #remaining: number;
-  /** A line that is not all there. */
+  /** The beginning of a line whose end has not come. */
   #pending: Buffer = NO_BYTES;
   #rest: Buffer = NO_BYTES;
   #trailerLines: string[] | undefined;
@@ -84,7 +84,7 @@ export class BodyFramer implements ByteRange {
     return this.#state === "length" ? this.#remaining : Number.POSITIVE_INFINITY;
   }
 
-  /** What came behind the end of the message. */
+  /** Bytes that came behind the end of the message. */
   get rest(): Buffer {
     return this.#rest;
   }
@@ -160,7 +160,7 @@ export class BodyFramer implements ByteRange {
       if (lineEnd < 0) {
         // A CR at the end may be the line's own.
         this.#checkLine(bytes.length - at - (bytes[bytes.length - 1] === CR ? 1 : 0));
-        // A few bytes: a view of them would keep all that they came with.
+        // Copied, as a view of these few bytes would keep the whole piece in memory.
         this.#pending = Buffer.from(bytes.subarray(at));
         break;
       }

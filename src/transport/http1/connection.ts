@@ -10,9 +10,9 @@ export interface WorkerConnectionOwner {
   now(): number;
   /** The connection can take another request. */
   idle(connection: Connection): void;
-  /** Calls `rested` after so long at most. */
+  /** Calls `pauseOver` after so long at most. */
   pauseReads(connection: Connection, ms: PauseMs): void;
-  /** Bytes came that nobody asked for: what the worker sends cannot be matched to requests any more. */
+  /** Unasked bytes came: the worker's answers can no longer be matched to requests. */
   outOfStep(): void;
   /** The connection is gone. */
   gone(connection: Connection): void;
@@ -39,10 +39,10 @@ export class Connection implements ExchangeConnection {
   readonly #isTls: boolean;
   #socket: Socket<Connection> | undefined;
   #exchange: Exchange | undefined;
-  /** What the socket would not take yet. */
+  /** Bytes that the socket did not accept yet. */
   #unsent: Uint8Array | undefined;
   #isGone = false;
-  /** Not read because nobody takes what comes, or for a moment. */
+  /** Reads stand still: the reader is slow, or a fast stream pauses. */
   #isHeld = false;
   #isPausing = false;
 
@@ -50,7 +50,7 @@ export class Connection implements ExchangeConnection {
     this.#isTls = isTls;
     this.#owner = owner;
     this.ready = this.#ready.promise;
-    // Who waits for it sees the error; where nobody does any more, there is nobody to tell.
+    // Without this, an error that no request waits for would end the process.
     this.ready.catch(() => undefined);
   }
 
@@ -162,7 +162,7 @@ export class Connection implements ExchangeConnection {
     this.#owner.pauseReads(this, ms);
   }
 
-  /** The moment is over. */
+  /** The pause of a fast stream is over. */
   pauseOver(): void {
     this.#isPausing = false;
     if (!this.#isHeld) this.#socket?.resume();
@@ -179,7 +179,7 @@ export class Connection implements ExchangeConnection {
     this.#owner.idle(this);
   }
 
-  /** What came on it was wrong, though framed as it should be: it is not used again, unless it is in use again. */
+  /** Closes the connection after a wrong answer, unless it carries another request already. */
   closeIfIdle(): void {
     if (this.isIdle) this.close();
   }

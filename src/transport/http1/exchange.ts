@@ -8,19 +8,19 @@ import { ResponseParser } from "./response-parser.ts";
 import type { PauseMs } from "./read-pauses.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 
-/** Bytes taken from a worker ahead of the reader; beyond it the socket is paused. */
+/** Most bytes of an answer that wait for their reader. With more the socket is paused. */
 const MAX_BUFFERED_BYTES = 65_536;
 
 /** What an exchange needs of its connection. */
 export interface ExchangeConnection extends PieceSource {
   now(): number;
-  /** Nothing is read for so long, so that what comes meanwhile is one piece. */
+  /** Pauses reads for so long, so that the bytes of that time come as one piece. */
   pauseReads(ms: PauseMs): void;
   /** The exchange is over; `reusable` says whether another request may follow on this connection. */
   release(reusable: boolean): void;
-  /** Bytes came behind the answer that nobody asked for. */
+  /** Unasked bytes came behind the answer. */
   outOfStep(): void;
-  /** What came was wrong after all: no other request on this connection, unless it has one already. */
+  /** The answer was wrong after all: closes the connection, unless it carries another request already. */
   closeIfIdle(): void;
 }
 
@@ -33,21 +33,21 @@ export class Exchange implements UpstreamResponse {
   readonly head: Promise<UpstreamResponse>;
   readonly #parser: ResponseParser;
   #connection: ExchangeConnection | undefined;
-  /** The connection that it was on, once it is over. */
+  /** The connection, after the exchange is over. */
   #used: ExchangeConnection | undefined;
   #waiter: PromiseWithResolvers<UpstreamResponse> | undefined;
-  /** Who takes pieces as they come, and what ends that. */
+  /** The taker of pieces, and the function that ends its turn. */
   #taker: PieceTaker | undefined;
   #stopTaking: (() => void) | undefined;
-  /** Of the body, once the head is there: what comes then goes by the shortest way. */
+  /** Framer of the body, once the head is whole. Bytes then go straight to it. */
   #framer: BodyFramer | undefined;
   readonly #pieces = new PieceQueue(MAX_BUFFERED_BYTES);
   #hasBytes = false;
-  /** Of the reads, while somebody takes pieces as they come. */
+  /** Pace of the reads, while a taker follows the body. */
   #pace: ReadPace | undefined;
-  /** Bytes have come since the bounds were looked at. */
+  /** Bytes have come since the deadlines were checked. */
   #isFresh = false;
-  /** When the phase in which it is runs out, on the transport's clock; Infinity while nothing is waited for. */
+  /** When the current wait runs out, on the transport's clock; Infinity if nothing is waited for. */
   #phaseDeadline = Number.POSITIVE_INFINITY;
   readonly #signal: LeaveSignal | undefined;
 
@@ -107,7 +107,7 @@ export class Exchange implements UpstreamResponse {
     this.#finish(this.#parser.keepAlive && !hasMore && this.request.isLast !== true);
   }
 
-  /** Reads on at the head. True when it is whole, and what came behind it is in the framer. */
+  /** Reads the head. Returns true when it is whole; the framer then has the bytes behind it. */
   #begin(piece: Buffer): boolean {
     this.#hasBytes = true;
     this.#framer = this.#parser.push(piece);
@@ -127,7 +127,7 @@ export class Exchange implements UpstreamResponse {
     }
   }
 
-  /** Called now and then with the time; ends the exchange when a bound has passed. */
+  /** Called several times a second with the time. Ends the exchange if a deadline has passed. */
   checkDeadlines(now: number): void {
     if (this.isOver) return;
     if (this.#isFresh) {
@@ -210,7 +210,7 @@ export class Exchange implements UpstreamResponse {
     else this.fail(clientClosed());
   }
 
-  /** What comes faster than anybody reads it is taken in larger pieces. */
+  /** Reads a fast stream in larger pieces. */
   #pauseIfHot(bytes: number): void {
     const connection = this.#connection;
     const ms = connection && this.#pace?.after(bytes, connection.now());

@@ -1,10 +1,10 @@
-/** Where the pieces of a body come from: a socket that can stand still. */
+/** The socket that the pieces of a body come from. */
 export interface PieceSource {
   pause(): void;
   resume(): void;
 }
 
-/** What a piece takes besides its bytes: many small ones take more memory for that than for themselves. */
+/** Memory that a piece takes besides its bytes, which for small pieces is most of it. */
 const PIECE_BYTES = 128;
 
 /** Memory that a piece of so many bytes takes. */
@@ -17,12 +17,12 @@ interface Reader {
   reject(error: unknown): void;
 }
 
-/** The pieces of a body between the socket and its one reader. A reader that is slow stops the socket. */
+/** The pieces of a body that wait for their one reader. A slow reader pauses the socket. */
 export class PieceQueue {
-  /** Undefined while there is nobody to stop. */
+  /** The socket to pause, if there is one. */
   source: PieceSource | undefined;
   readonly #maxBytes: number;
-  /** The first of what has come, and what came behind it. */
+  /** The first unread piece, and those behind it. */
   #first: Buffer | undefined;
   #others: Buffer[] | undefined;
   #bytes = 0;
@@ -31,17 +31,17 @@ export class PieceQueue {
   #isEnded = false;
   #failure: unknown;
 
-  /** `maxBytes`: of memory, taken ahead of the reader; beyond it the source stands still. */
+  /** `maxBytes`: memory of unread pieces above which the source is paused. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Memory of what has come and was not read. */
+  /** Memory of the unread pieces, bytes. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** The source stands still, as nobody reads. */
+  /** The source is paused, as too much is unread. */
   get isPaused(): boolean {
     return this.#isPaused;
   }
@@ -51,12 +51,12 @@ export class PieceQueue {
     return this.#isEnded;
   }
 
-  /** Nothing comes any more. */
+  /** No piece comes any more: the body is whole or failed. */
   get isOver(): boolean {
     return this.#isEnded || this.#failure !== undefined;
   }
 
-  /** The next piece of those that have come. */
+  /** Takes the first unread piece. */
   take(): Buffer | undefined {
     const next = this.#first;
     if (!next) return undefined;
@@ -66,7 +66,7 @@ export class PieceQueue {
     return next;
   }
 
-  /** The piece where there is one and no other, of so many bytes at most. */
+  /** Takes the only unread piece; undefined if there are several, none, or one that is larger. */
   takeOnly(maxBytes: number): Buffer | undefined {
     const isOnly = this.#first !== undefined && this.#first.length <= maxBytes && (this.#others?.length ?? 0) === 0;
     return isOnly ? this.take() : undefined;
@@ -104,13 +104,13 @@ export class PieceQueue {
     this.#takeReader()?.resolve(undefined);
   }
 
-  /** The rest does not come: read after what has. The first error counts. */
+  /** The rest of the body does not come. The reader gets the first such error behind the pieces that came. */
   fail(error: unknown): void {
     this.#failure ??= error;
     this.#takeReader()?.reject(this.#failure);
   }
 
-  /** What has come and was not read is not wanted. */
+  /** Drops the unread pieces. */
   clear(): void {
     this.#first = undefined;
     this.#others = undefined;
@@ -118,7 +118,7 @@ export class PieceQueue {
     this.#resume();
   }
 
-  /** The source is used for other things from now. */
+  /** The source belongs to another message from now on. */
   letGo(): void {
     this.#resume();
     this.source = undefined;

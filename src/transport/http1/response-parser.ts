@@ -17,9 +17,9 @@ const NO_FIELDS: FieldReader = new Map<string, string>();
 export class ResponseParser {
   status = 0;
   headers: FieldReader = NO_FIELDS;
-  /** May the connection carry another request after this answer, as far as its head says? */
+  /** Whether the head lets the connection carry another request after this answer. */
   keepAlive = true;
-  /** Of the body; undefined while the head is not whole. */
+  /** Framer of the body; undefined while the head is not whole. */
   #framer: BodyFramer | undefined;
   #pending: Buffer = NO_BYTES;
   #informational = 0;
@@ -30,8 +30,8 @@ export class ResponseParser {
   }
 
   /**
-   * Takes the next piece of the head. Once that is whole, returns the framer of the body, to which what followed was given, and
-   * further pieces are; the pieces must be the parser's own.
+   * Takes the next piece of the head. Once the head is whole, returns the framer of the body, which has the bytes behind the head and gets
+   * all further pieces. The parser owns the pieces.
    */
   push(piece: Buffer): BodyFramer | undefined {
     const bytes = this.#pending.length > 0 ? Buffer.concat([this.#pending, piece]) : piece;
@@ -47,7 +47,7 @@ export class ResponseParser {
     return this.#framer?.end() === true;
   }
 
-  /** Where the body begins; the end of the bytes when there is not all of the head yet. */
+  /** Returns the index at which the body begins, or the length of the bytes if the head is not whole. */
   #readHead(bytes: Buffer): number {
     let from = 0;
     for (;;) {
@@ -72,7 +72,7 @@ export class ResponseParser {
     }
   }
 
-  /** An informational answer: only the next one may be that to the request. */
+  /** Skips an informational answer: the answer to the request follows it. */
   #passOver(fields: FieldReader): void {
     if (this.status === 101) throw malformed("unasked upgrade");
     if (fields.has("content-length") || fields.has("transfer-encoding")) throw malformed("a body of no answer");
@@ -115,7 +115,7 @@ export class ResponseParser {
 }
 
 interface FoundHead {
-  /** Of its last line. */
+  /** End of its last line. */
   readonly end: number;
   readonly lineEnd: LineEnd;
   /** Behind the blank line. */
@@ -137,7 +137,7 @@ function findHead(bytes: Buffer, from: number): FoundHead | undefined {
   return end < 0 ? undefined : { end, lineEnd: "\r\n", next: end + 4 };
 }
 
-/** Throws where what has come of a head can never become one: nothing further may come, and the wait would be long. */
+/** Throws if these bytes can never become a head, as the worker may send nothing further and the wait would be long. */
 function checkBegun(bytes: Buffer, from: number): void {
   const start = bytes.toString("latin1", from, Math.min(bytes.length, from + BEGINNING.length));
   if (!BEGINNING.startsWith(start)) throw malformed("no HTTP answer");

@@ -7,12 +7,12 @@ import type { LoopTurns, Turning } from "../../util/loop-turns.ts";
 
 /**
  * An idle socket is used again for this long. uvicorn closes idle ones after 5 s, and a request that meets the closing
- * is one of which nobody knows whether it ran.
+ * may or may not have run.
  */
 export const MAX_IDLE_MS = 3000;
 /**
- * A worker that sent what nobody asked for gets a socket of its own for each request, for so long, ms: its next extra answer may come
- * too late to be seen before the socket is used again.
+ * After unasked bytes of a worker each of its sockets carries one request, for so long, ms: its next extra answer may come too late
+ * to be seen before the socket is used again.
  */
 const DISTRUST_MS = 60_000;
 /**
@@ -23,7 +23,7 @@ const FEW_SOCKETS = 8;
 /** Idle sockets kept for one worker. */
 const MAX_IDLE = 256;
 
-/** What is left for a request whose turn has come: an idle socket, or the place of one that it may open. */
+/** What a request in line gets: an idle socket, or undefined, which is the right to open one. */
 export type FreeSocket = Connection | undefined;
 
 interface Waiting {
@@ -57,13 +57,13 @@ export class WorkerSockets implements WorkerConnectionOwner, Turning {
   readonly port: number;
   readonly tls: boolean;
   readonly #options: WorkerSocketsOptions;
-  /** Longest idle first: an answer that comes late has had the most time to show. */
+  /** The longest idle comes first: a late answer has had the most time to show on it. */
   readonly #idle: Connection[] = [];
   /** Their answers have ended since the last turn of the loop. */
   #fresh: Connection[] = [];
   /** Their answers ended in the turn before. The loop looks at them in this one. */
   #lookedAt: Connection[] = [];
-  /** In order of arrival; one that gave up is taken out at once. */
+  /** In order of arrival. A request that gives up is taken out at once. */
   readonly #waiting = new Set<Waiting>();
   #open = 0;
   #keepsIdle = true;
@@ -118,7 +118,7 @@ export class WorkerSockets implements WorkerConnectionOwner, Turning {
     const { promise, resolve, reject } = Promise.withResolvers<FreeSocket>();
     const waiting: Waiting = { take: resolve, refuse: reject };
     this.#waiting.add(waiting);
-    // Out of the line at once: a turn that is given to one that does not wait any more would be lost.
+    // It leaves the line at once: a socket that is given to a request that has given up would be lost.
     const giveUp = (error: GatewayError): void => {
       if (this.#waiting.delete(waiting)) reject(error);
     };
@@ -186,7 +186,7 @@ export class WorkerSockets implements WorkerConnectionOwner, Turning {
     for (const connection of [...this.#idle, ...this.#fresh, ...this.#lookedAt]) connection.close();
   }
 
-  /** To the first in line, or to the idle ones. */
+  /** Gives the socket to the first request in line, or keeps it idle. */
   #pass(connection: Connection): void {
     const next = this.#next();
     if (next) next.take(connection);
