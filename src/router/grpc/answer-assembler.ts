@@ -25,6 +25,9 @@ export interface AssemblySettings {
   readonly parser: OutputParserOptions | undefined;
 }
 
+/** What the worker that prefilled said of a prompt. */
+export type FromPrefill = Partial<Pick<EngineStep, "cachedTokens" | "promptLogprobs">>;
+
 /**
  * Turns the tokens of one answer into parts for its API: text that never cuts a character, up to the first stop string, with
  * reasoning and calls separated.
@@ -55,8 +58,8 @@ export class AnswerAssembler {
     return this.#isFinished;
   }
 
-  /** Takes a step of the engine. Do not call it after the answer is finished. */
-  take(step: EngineStep): AnswerPart {
+  /** Takes a step of the engine. `known`: facts from the prefill worker. Do not call it after the answer is finished. */
+  take(step: EngineStep, known?: FromPrefill): AnswerPart {
     const { tokenizer } = this.#settings;
     this.#completionTokens += step.ids.length;
     const stop = this.#stops.push(this.#detokenizer.push(this.#textIds(step.ids)));
@@ -73,16 +76,17 @@ export class AnswerAssembler {
       this.#isFinished = true;
       if (this.#parser) pieces = [...pieces, ...this.#parser.end()];
     }
+    const promptLogprobs = known?.promptLogprobs ?? step.promptLogprobs;
     return {
       index: this.#index,
       pieces,
       ids: Array.isArray(step.ids) ? step.ids : Array.from(step.ids),
       logprobs: step.logprobs && withText(step.logprobs, tokenizer),
-      promptLogprobs: step.promptLogprobs && withText(step.promptLogprobs, tokenizer),
+      promptLogprobs: promptLogprobs && withText(promptLogprobs, tokenizer),
       counts: {
         promptTokens: step.promptTokens,
         completionTokens: this.#completionTokens,
-        cachedTokens: step.cachedTokens,
+        cachedTokens: known?.cachedTokens ?? step.cachedTokens,
         reasoningTokens: step.reasoningTokens,
       },
       finish,

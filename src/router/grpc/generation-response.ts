@@ -4,7 +4,7 @@ import type { GrpcStream, MessageTaker } from "../../transport/grpc/grpc-client.
 import type { PieceTaker } from "../../transport/upstream.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { WorkerResponse } from "../response-stage.ts";
-import { AnswerAssembler, type AssemblySettings } from "./answer-assembler.ts";
+import { AnswerAssembler, type AssemblySettings, type FromPrefill } from "./answer-assembler.ts";
 import type { EngineCodec, EngineStep } from "../../engine/codec.ts";
 import { type Batch, MessageQueue } from "./message-queue.ts";
 import { StreamCounts } from "./stream-counts.ts";
@@ -17,7 +17,7 @@ export interface Generation {
   readonly firstIndex: number;
   readonly startsInReasoning: boolean | undefined;
   /** Facts from the prefill worker, which knows them better. */
-  readonly fromPrefill?: Partial<Pick<EngineStep, "cachedTokens" | "promptLogprobs">> | undefined;
+  readonly fromPrefill?: FromPrefill | undefined;
 }
 
 export interface GenerationResponseParts {
@@ -181,7 +181,7 @@ export class GenerationResponse implements WorkerResponse, MessageTaker {
     if (!assembler)
       throw new GatewayError("invalid_upstream_response", "the engine has an answer that nobody asked for");
     if (assembler.isFinished) return "";
-    const part = assembler.take(from.fromPrefill ? { ...step, ...from.fromPrefill } : step);
+    const part = assembler.take(step, from.fromPrefill);
     this.account.add(part);
     if (part.finish && !step.finish) this.#cut.add(from);
     return this.#parts.writer.part(part);

@@ -12,10 +12,10 @@ import type { WorkerResponse } from "../response-stage.ts";
 import type { InferenceRequest } from "../router.ts";
 import { PAIR, type Sender } from "../sender.ts";
 import type { Legs, Try } from "../try.ts";
+import type { FromPrefill } from "./answer-assembler.ts";
 import { type Destination, destinationOf, EngineCalls, promptId, type Started } from "./engine-calls.ts";
-import type { EngineStep, KvHandover } from "../../engine/codec.ts";
+import type { KvHandover } from "../../engine/codec.ts";
 import type { GrpcSenderDeps } from "./grpc-sender.ts";
-import type { ModelTexts } from "./model-text.ts";
 import type { EncodedPrompt } from "./prompt-encoder.ts";
 import { generationOf, readTokenRequest, tokenRefusal, type TokenRequest } from "./token-request.ts";
 
@@ -23,9 +23,6 @@ import { generationOf, readTokenRequest, tokenRefusal, type TokenRequest } from 
 const KV_PARAMS = "kv_transfer_params";
 /** Rooms are 31 bits here, as the field is an int32. */
 const ROOM_BITS = 0x7fff_ffffn;
-
-/** Facts of the prefill worker for the decode worker's answer. */
-type FromPrefill = Partial<Pick<EngineStep, "cachedTokens" | "promptLogprobs">>;
 
 /** The result of one prompt's prefill. */
 interface Prefilled {
@@ -46,7 +43,7 @@ interface PairedPrompt {
 export class GrpcPdSender implements Sender<TokenRequest> {
   readonly mode = "grpc";
   readonly speaksTokens = true;
-  readonly #texts: ModelTexts;
+  readonly #texts: GrpcSenderDeps["texts"];
   readonly #metrics: Metrics;
   readonly #calls: EngineCalls;
 

@@ -10,14 +10,14 @@ import type { ModelTexts } from "./model-text.ts";
 import { readTokenRequest, tokenRefusal, type TokenRequest } from "./token-request.ts";
 
 export interface GrpcSenderDeps extends EngineCallsDeps {
-  readonly texts: ModelTexts;
+  readonly texts: Pick<ModelTexts, "of">;
 }
 
 /** Sends to one gRPC worker: turns text into tokens, and tokens into text. */
 export class GrpcSender implements Sender<TokenRequest> {
   readonly mode = "grpc";
   readonly speaksTokens = true;
-  readonly #texts: ModelTexts;
+  readonly #texts: GrpcSenderDeps["texts"];
   readonly #calls: EngineCalls;
 
   constructor(deps: GrpcSenderDeps) {

@@ -28,7 +28,7 @@ export function tokenRefusal({ work, read, path }: Endpoint): string | undefined
 export async function readTokenRequest(
   request: InferenceRequest,
   serving: ModelSnapshot,
-  texts: ModelTexts,
+  texts: Pick<ModelTexts, "of">,
 ): Promise<TokenRequest> {
   const { endpoint, features, signal } = request;
   const { read } = endpoint;
