@@ -25,7 +25,7 @@ export interface AssemblySettings {
   readonly parser: OutputParserOptions | undefined;
 }
 
-/** What the worker that prefilled said of a prompt. */
+/** Facts of the prefill worker for the decode worker's answer. */
 export type FromPrefill = Partial<Pick<EngineStep, "cachedTokens" | "promptLogprobs">>;
 
 /**

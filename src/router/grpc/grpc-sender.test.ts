@@ -16,7 +16,7 @@ import { GrpcSender } from "./grpc-sender.ts";
 
 const TIMEOUTS = { connectMs: 1, firstByteMs: 2, idleMs: 3, totalMs: 60_000 };
 const { text, idsOf } = await tinyText();
-const [THE = [], END = []] = [idsOf("the"), idsOf(" end")];
+const [THE, END] = [idsOf("the"), idsOf(" end")] as const;
 
 interface Setup extends RoutingSetup {
   readonly grpc: PlayedGrpc;
