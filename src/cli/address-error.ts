@@ -1,7 +1,7 @@
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/schema.ts";
 
-/** A port that the gateway listens on, and the flags that say where. */
+/** A port of the gateway, with the flags for its address. */
 interface Place {
   readonly hostFlag: string;
   readonly host: string;
@@ -9,12 +9,12 @@ interface Place {
   readonly port: number;
 }
 
-/** What is wrong with an address that could not be listened on, as a ConfigError; any other error as it is. */
+/** Turns the error of an address that is not available into a ConfigError; returns other errors unchanged. */
 export function addressError(error: unknown, config: Config): unknown {
   const wrong = wrongPart(error);
   if (wrong === undefined) return error;
   const places = placesOf(config);
-  // The message has the port, and for a host that is none its name, also where it comes from another thread.
+  // The message has the port; for a wrong host it has the host's name. This also holds for errors from other threads.
   const text = String(error);
   const named = places.filter(({ port, host }) =>
     wrong.isHost ? text.endsWith(` ${host}`) : new RegExp(`port ${port}\\b`, "i").test(text),
@@ -52,7 +52,7 @@ function wrongPart(error: unknown): { readonly isHost: boolean; readonly text: s
     case "EADDRNOTAVAIL":
       return { isHost: true, text: `is no address of this machine (${code})` };
     default:
-      // Bun says no more where the name of a host does not resolve.
+      // Bun's error says no more if the host name does not resolve.
       return /Failed to listen/.test(String(error))
         ? { isHost: true, text: "cannot be listened on: there is no such host" }
         : undefined;

@@ -8,10 +8,10 @@ export interface StartFacts {
   readonly workers: number;
 }
 
-/** As in the lines of the log, which this is the first of. */
+/** The level of the log's first line. */
 const INFO = 30;
 
-/** What is said at start-up: a few lines for a person at a terminal, one JSON line for anybody else. */
+/** The text at start-up: a few lines for a person at a terminal, otherwise one JSON line. */
 export function banner({ version, config, server, workers }: StartFacts, isTerminal: boolean): string {
   if (!isTerminal) {
     const line = {

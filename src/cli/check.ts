@@ -5,14 +5,14 @@ import { Secret } from "../util/secret.ts";
 import { loadGiven } from "./load-given.ts";
 import type { ServeArguments } from "./read-words.ts";
 
-/** `pointsman check`: the configuration as it would be run, as YAML. Throws ConfigError. */
+/** `pointsman check`: prints the resulting configuration as YAML. Throws ConfigError. */
 export async function check(given: ServeArguments): Promise<void> {
   const { config, notices } = loadGiven(given);
   for (const notice of notices) process.stderr.write(`pointsman: ${notice}\n`);
   process.stdout.write(configPage(config));
 }
 
-/** The configuration as a file would have it, secrets redacted. */
+/** The configuration in the form of a file, with secrets redacted. */
 export function configPage(config: Config): string {
   const initialWorkers = config.initialWorkers.map((worker) => ({ ...worker, source: undefined }));
   return stringify(forPrint({ ...config, initialWorkers }));

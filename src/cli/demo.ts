@@ -15,13 +15,13 @@ export async function demo({ port }: { readonly port: number | undefined }): Pro
   const engines = await Promise.all(Array.from({ length: ENGINES }, () => startEngine({ model: MODEL })));
   const urls = engines.map(({ url }) => url);
   const gateway = await onUsualPort(port, (one) => startGateway(demoConfig(urls, one)));
-  // Whoever reads the lines may send them at once.
+  // The reader may send the printed requests at once.
   await workersAsked(gateway.context);
   process.stdout.write(welcome(gateway.server.url, urls));
   await runUntil(signal, gateway);
 }
 
-/** Starts on the usual port where it is free, else on any; a port that was asked for is the only one tried. */
+/** Starts on the usual port if it is free, otherwise on any free one. A port in `asked` is the only one tried. */
 export async function onUsualPort<T>(asked: number | undefined, start: (port: number) => Promise<T>): Promise<T> {
   try {
     return await start(asked ?? USUAL_PORT);
@@ -44,7 +44,7 @@ function demoConfig(workers: readonly string[], port: number): Config {
   };
 }
 
-/** What a person sees: where the gateway is, and requests to send to it. */
+/** The text for a person: the gateway's address, and requests to try. */
 export function welcome(url: string, engines: readonly string[]): string {
   const body = (stream: boolean): string =>
     JSON.stringify({

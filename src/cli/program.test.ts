@@ -6,7 +6,7 @@ interface Ran {
   readonly code: number | undefined;
   readonly out: string;
   readonly err: string;
-  /** The command that ran, and what it was given. */
+  /** The command that ran, with its arguments. */
   readonly command: string | undefined;
   readonly given: ServeArguments | undefined;
   readonly engine: EngineArguments | undefined;

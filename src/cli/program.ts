@@ -10,7 +10,7 @@ export interface EngineArguments {
   readonly isInstant: boolean;
 }
 
-/** What each command does; the program only reads the words. */
+/** The actions of the commands; the program only reads the command line. */
 export interface Commands {
   readonly serve: (given: ServeArguments) => Promise<void>;
   readonly check: (given: ServeArguments) => Promise<void>;
@@ -18,11 +18,11 @@ export interface Commands {
   readonly engine: (given: EngineArguments) => Promise<void>;
 }
 
-/** Where the program's own words go; a test's arrays fit. */
+/** Output of the program; tests pass a fake. */
 export interface Terminal {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
-  /** Columns; undefined where it is no terminal. */
+  /** Columns of the terminal; undefined where the output is not a terminal. */
   readonly columns: number | undefined;
 }
 
@@ -32,18 +32,18 @@ const PROCESS: Terminal = {
   columns: process.stdout.isTTY ? process.stdout.columns : undefined,
 };
 
-/** Exit code for words and files that cannot be taken. */
+/** Exit code for an invalid command line or file. */
 const USAGE_EXIT = 2;
-/** Columns of help that is read elsewhere than at a terminal. */
+/** Columns of help outside of a terminal. */
 const HELP_COLUMNS = 120;
 
-/** Reads the command line and runs its command. Exits with 2 and a line for each thing that cannot be understood. */
+/** Reads the command line and runs its command. Exits with 2, and prints a line for each mistake. */
 export async function runProgram(argv: readonly string[], version: string, commands: Commands): Promise<void> {
   const code = await run(argv, version, commands, PROCESS);
   if (code !== undefined) process.exit(code);
 }
 
-/** The code to exit with where a command did not run: help was asked for, or something is wrong. */
+/** Returns the exit code if no command ran: the user asked for help, or made a mistake. */
 export async function run(
   argv: readonly string[],
   version: string,
@@ -58,7 +58,7 @@ export async function run(
       for (const line of error.message.split("\n")) terminal.err(`pointsman: ${line}\n`);
       return USAGE_EXIT;
     }
-    // Commander has printed its sentence, or the help that was asked for.
+    // Commander has already printed its message or the help.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_EXIT;
     throw error;
   }
@@ -87,7 +87,7 @@ function createProgram(version: string, commands: Commands, { out, err, columns 
     [check, commands.check],
   ] as const) {
     const words = addServeOptions(command);
-    // What is not understood is told together with what else is wrong.
+    // Unknown options are reported later, together with all other mistakes.
     command.allowUnknownOption().allowExcessArguments();
     command.action(() => action(readWords(words, command.args)));
   }
@@ -117,7 +117,7 @@ function addSimulations(program: Command, commands: Commands): void {
     );
 }
 
-/** The options of the default command, without the lines that the program's own help has as well. */
+/** Help of the default command's options, without lines that the program's own help has too. */
 function optionsHelp(serve: Command): string {
   const help = serve.helpInformation();
   return `Options of serve (docs/config.md has more on each):\n${help.slice(help.indexOf("\n  -c, --config"))}`;

@@ -21,7 +21,7 @@ const KEYS_BY_FLAG: ReadonlyMap<string, ConfigKey> = new Map(
 );
 const FOREIGN: ReadonlyMap<string, ForeignFlag> = new Map(FOREIGN_FLAGS.map((foreign) => [foreign.flag, foreign]));
 
-/** What the words of a command line come to: what is wrong with any of them is told with all the rest that is wrong. */
+/** Reads the words of a command line. Mistakes are collected, and reported together with all others. */
 export function readWords(words: readonly GivenWord[], rest: readonly string[]): ServeArguments {
   const reader = new WordReader();
   for (const word of words) reader.take(word);
@@ -39,7 +39,7 @@ class WordReader {
   readonly #notices: string[] = [];
 
   take({ flag, value }: GivenWord): void {
-    // An empty variable of a shell leaves no word where the value would be, and the next flag would be a key.
+    // An empty shell variable leaves no value, and the next flag would become the key.
     if (value?.startsWith("--") && isFlag(value.split("=", 1)[0] ?? "")) {
       this.#problems.push({ where: flag, message: `has no value; ${value} behind it is a flag of its own` });
     } else if (flag === "--config") this.#takeFile(value);
@@ -71,20 +71,20 @@ class WordReader {
     } else this.#values.set(key, value ?? "");
   }
 
-  /** What is no option, and no value of one. */
+  /** Takes the words that are neither options nor their values. */
   takeRest(rest: readonly string[]): void {
     let isAfterUnknown = false;
     for (const word of rest) {
       const isFlag = word.startsWith("-") && word.length > 1;
       if (isFlag) this.#problems.push(unknownFlag(word));
-      // It may be the value of the flag before it.
+      // The word may be the value of the unknown flag before it.
       else if (!isAfterUnknown) this.#problems.push(strayWord(word));
       isAfterUnknown = isFlag && !word.includes("=");
     }
   }
 
   finish(): ServeArguments {
-    // vllm-router's own switch says which engines these are; a bootstrap port alone would say SGLang.
+    // vllm-router's switch means that the engines are vLLM's; a bootstrap port alone would mean SGLang.
     let connector = this.#names.get("pdDisaggregation") === VLLM_PD ? VLLM_CONNECTOR : undefined;
     for (const [flag, value] of this.#foreign) {
       const outcome = FOREIGN.get(flag)?.judge(value) ?? {};
@@ -134,7 +134,7 @@ class WordReader {
 }
 
 const VLLM_PD = "--vllm-pd-disaggregation";
-/** What vllm-router has where nothing is said. */
+/** vllm-router's default connector. */
 const VLLM_CONNECTOR = "nixl";
 function isFlag(word: string): boolean {
   return KEYS_BY_FLAG.has(word) || WORKER_FLAGS.has(word) || FOREIGN.has(word) || word === "--config";
@@ -158,7 +158,7 @@ function strayWord(word: string): ConfigProblem {
   return { where: word, message: "there is no such command, and options begin with --; see pointsman --help" };
 }
 
-/** A switch may have its value behind `=`, as some programs take it: `--x=false` is `--no-x`. */
+/** Rewrites switches with a value, as some programs allow them: `--x=false` becomes `--no-x`. */
 export function plainSwitches(argv: readonly string[]): string[] {
   return argv.map((word) => {
     const [flag = "", value] = word.split("=", 2);

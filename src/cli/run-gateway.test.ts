@@ -4,7 +4,7 @@ import { runUntil } from "./run-gateway.ts";
 
 const { config } = loadConfig({ env: {}, flags: NO_FLAGS });
 
-/** What the end of a gateway did, in its order. */
+/** The actions at the end of a gateway, in order. */
 async function endedBy(signal: NodeJS.Signals): Promise<string[]> {
   const steps: string[] = [];
   const ignore = (): void => undefined;

@@ -9,13 +9,13 @@ import { untilLeft } from "../util/until-left.ts";
 import { startError } from "./start-error.ts";
 import { ThreadPool } from "../threads/thread-pool.ts";
 
-/** A gateway that runs, and how it ends. */
+/** A running gateway, with its parts for the end. */
 export interface RunningGateway {
   readonly context: AppContext;
   readonly server: RunningServer;
 }
 
-/** Builds the context and listens; what was made is closed again where a later step fails. Throws ConfigError. */
+/** Makes the context and listens. If a later step fails, everything is closed again. Throws ConfigError. */
 export async function startGateway(config: Config): Promise<RunningGateway> {
   try {
     await using stack = new AsyncDisposableStack();
@@ -29,10 +29,10 @@ export async function startGateway(config: Config): Promise<RunningGateway> {
   }
 }
 
-/** As long as a gateway that joins a shared port waits for its workers, ms. */
+/** How long a gateway that joins a shared port waits for its workers, ms. */
 const WORKERS_MS = 10_000;
 
-/** From its first moment on a shared port the kernel sends it a part of the clients: its workers must be known then. */
+/** Waits until the workers were asked. On a shared port the kernel sends clients at once, so the workers must be known before. */
 export async function workersAsked({ workerRegistry, healthChecker, workerSources }: AppContext): Promise<void> {
   const signal = AbortSignal.timeout(WORKERS_MS);
   await untilLeft(workerSources.heard(), signal).catch(() => undefined);
@@ -49,13 +49,13 @@ function unitsOf(context: AppContext): StartServingUnits {
   };
 }
 
-/** Threads share the port, and would share it with another gateway as well. Throws what Bun throws where it is taken. */
+/** Checks that the port is free, because threads would share it with another gateway. Throws Bun's error if it is in use. */
 function checkFree({ host, port }: Config): void {
   if (port === 0) return;
   Bun.listen({ hostname: host, port, socket: { data: () => undefined } }).stop(true);
 }
 
-/** What of a gateway its end needs. */
+/** The parts of a gateway that its end needs. */
 export interface EndingGateway {
   readonly context: Pick<AppContext, "config" | "logger" | typeof Symbol.asyncDispose>;
   readonly server: Pick<RunningServer, "drain" | "stop">;
@@ -74,6 +74,6 @@ export async function runUntil(
   await server.stop();
   context.logger.info({}, "stopped");
   await context[Symbol.asyncDispose]();
-  // Lines that nobody reads would keep the process.
+  // Unread log lines would keep the process alive.
   exit(0);
 }

@@ -4,16 +4,16 @@ import { envNameOfFlag, flagName, flagNames, optionDefault, optionKind } from ".
 import { type ConfigKey, configSchema, OPTION_GROUPS, optionMeta } from "../config/schema.ts";
 import { keysOf } from "../util/objects.ts";
 
-/** A flag as it stood on the command line. */
+/** A flag as it was written on the command line. */
 export interface GivenWord {
   readonly flag: string;
-  /** Undefined where none was given, as with a switch. */
+  /** undefined where none was given, as for a switch. */
   readonly value: string | undefined;
 }
 
 const KEYS = keysOf(configSchema.shape);
 
-/** Gives the command every option of a gateway. Returns where the words are gathered when it is parsed, in their order. */
+/** Adds all options of a gateway to the command. Returns a list that gets the flags in order when the command is parsed. */
 export function addServeOptions(command: Command): readonly GivenWord[] {
   const words: GivenWord[] = [];
   const add = (option: Option, flag = option.long ?? ""): void => {
@@ -32,7 +32,7 @@ export function addServeOptions(command: Command): readonly GivenWord[] {
   return words;
 }
 
-/** Whether the flag is one that stands alone, so that a value can only be written behind `=`. */
+/** Whether the flag is a switch, whose value can only follow `=`. */
 export function isSwitch(flag: string): boolean {
   return SWITCHES.has(flag);
 }
@@ -42,7 +42,7 @@ const SWITCHES: ReadonlySet<string> = new Set([
   ...FOREIGN_FLAGS.filter(({ takes }) => takes === "nothing").map(({ flag }) => flag),
 ]);
 
-/** The option of a key, its other names, and for a switch the one that turns it off; only the first is shown. */
+/** The option of a key with its other names and, for a switch, its `--no-` form. Help shows only the first. */
 function optionsOf(key: ConfigKey): Option[] {
   if (key === "initialWorkers") return workerOptions();
   const names = flagNames(key);
@@ -83,12 +83,12 @@ function placeholder(key: ConfigKey): string {
   }
 }
 
-/** `[value]`: whether one is there is not looked at where the flag is refused anyway. */
+/** The placeholder of the value. It is optional, because some of these flags are refused in any case. */
 function foreignPlaceholder({ takes }: ForeignFlag): string {
   return { nothing: "", value: " [value]", list: " [values...]" }[takes];
 }
 
-/** The first sentence of what the documentation says, the default and the variable. */
+/** The first sentence of the description, the default and the variable. */
 function helpText(key: ConfigKey): string {
   const [first = ""] = optionMeta(key).description.split(/(?<=\.) /, 1);
   return `${first}${defaultText(key)} [${envNameOfFlag(flagName(key))}]`;

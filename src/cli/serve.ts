@@ -6,7 +6,7 @@ import { runUntil, startGateway } from "./run-gateway.ts";
 import { firstSignal, surviveSignals } from "./signals.ts";
 import { VERSION } from "../util/version.ts";
 
-/** `pointsman`: the gateway. Throws ConfigError before anything has been started. */
+/** `pointsman`: runs the gateway. Throws ConfigError before anything is started. */
 export async function serve(given: ServeArguments): Promise<void> {
   const { config, notices } = loadGiven(given);
   const signal = firstSignal();

@@ -1,17 +1,17 @@
 import type { Logger } from "../observability/logger.ts";
 
-/** What sends signals, and can be ended: the process. */
+/** The process: it gets signals and can be ended. */
 export interface SignalSource {
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
   exit(code: number): void;
 }
 
-/** SIGQUIT is what nginx is drained with. */
+/** Signals that end the gateway. SIGQUIT drains nginx, so it is among them. */
 const END = ["SIGTERM", "SIGQUIT", "SIGINT"] as const;
 
 /**
- * Resolves with the first SIGTERM, SIGQUIT or SIGINT; the second ends the process at once. Called before anything says that the
- * gateway runs, so that whoever reads that may signal.
+ * Resolves with the first SIGTERM, SIGQUIT or SIGINT; the second ends the process at once. Call it before anything prints that the
+ * gateway runs, because a reader of that line may send a signal at once.
  */
 export function firstSignal(source: SignalSource = process): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
@@ -30,8 +30,8 @@ const NO_RELOAD =
   "nothing is reloaded: change workers over the API; for other options start a new gateway on the same port (both with reuse_port), then send this one SIGTERM";
 
 /**
- * Signals that mean something to other servers (read the configuration anew, open the log anew) would end the process. They do
- * nothing, and say so once there is a logger: a configuration that is half in force would be a state that no start can have.
+ * Ignores signals that other servers use (to read the configuration or open the log again), and that would end the process. Once
+ * there is a logger, a line says so. Nothing is reloaded, because a configuration in force by halves is a state that no start has.
  */
 export function surviveSignals(logger: () => Logger | undefined, source: SignalSource = process): void {
   source.on("SIGHUP", (signal) => logger()?.warn({ signal }, NO_RELOAD));

@@ -4,8 +4,8 @@ import { ERRORS } from "../errors/errors.ts";
 import { addressError } from "./address-error.ts";
 
 /**
- * What kept the gateway from starting, as a ConfigError where the configuration can be mended for it: a setting that cannot be
- * carried out, on this thread or on another, or an address that cannot be had. Any other error as it is.
+ * Turns an error of the start into a ConfigError if a change of the configuration can mend it: a setting that does not work, on this
+ * thread or another, or an address that is not available. Returns other errors unchanged.
  */
 export function startError(error: unknown, config: Config): unknown {
   if (error instanceof Error && "code" in error && Object.hasOwn(ERRORS, String(error.code))) {

@@ -38,37 +38,37 @@ import {
 import { exposeState } from "./state-metrics.ts";
 
 /**
- * Everything on the control thread that lives as long as the gateway: the registries, and what looks after the workers in them. A part of
- * the program gets the parts that it needs; only the server gets the whole context, by shape.
+ * Everything on the control thread that lives as long as the gateway: the registries, and the parts that watch over their workers.
+ * Each part of the program gets only the parts that it needs; only the server gets the whole context, by shape.
  */
 export interface AppContext extends AsyncDisposable, Registries {
   readonly config: Config;
-  /** Every wait of the context is on this clock. */
+  /** The clock of all waits of the context. */
   readonly clock: Clock;
   /** With `enable_grpc`, the tokenizer of `tokenizer_path`. It is loaded before anything listens. */
   readonly tokenizer: Tokenizer | undefined;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Writes lines that other threads have logged; each ends in a line break. */
+  /** Writes log lines of other threads; each ends with a line break. */
   readonly writeLog: (text: string) => void;
-  /** Sockets for the gateway's own questions to workers. Requests have others: probes stand in no line behind them. */
+  /** Sockets for the gateway's own questions to workers. Requests have other sockets, so probes never wait behind them. */
   readonly transport: Transport;
   readonly grpc: GrpcClient;
-  /** Where attempts on all threads report. */
+  /** Gets the outcomes of attempts on all threads. */
   readonly outcomes: OutcomeSink;
   readonly healthChecker: HealthChecker;
-  /** Looks for models that no worker is known to serve, for all threads. */
+  /** Looks for models that no known worker serves, for all threads. */
   readonly modelFinder: ModelFinder;
   readonly routerManager: RouterManager;
-  /** Where the workers come from that no caller of the API has added. */
+  /** The sources of workers, without the API. */
   readonly workerSources: WorkerSources;
   readonly fleet: Fleet;
 }
 
-/** Longest that a request for an unknown model waits for the workers to say what they list, ms. */
+/** Longest wait of a request for an unknown model for the workers' listings, ms. */
 const LOOK_FOR_MODEL_MS = 2000;
 
-/** Parts that a test brings itself. What it brings it also closes. */
+/** Parts that a test passes. The test closes them itself. */
 export type AppContextOverrides = Partial<
   Omit<
     AppContext,
@@ -120,7 +120,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   };
 }
 
-/** What each step gets. It puts what it opens on the stack before it does anything that may throw. */
+/** The input of each step. A step puts what it opens on the stack before it does anything that may throw. */
 interface Step {
   readonly config: Config;
   readonly overrides: AppContextOverrides;
@@ -144,7 +144,7 @@ function openBase({ config, overrides, stack }: Step): Base {
   };
 }
 
-/** The gateway's own ways to the workers. One that has left keeps no sockets. */
+/** Opens the gateway's own connections to workers. They close when their worker leaves. */
 function openWires({ config, overrides, stack }: Step, { clock }: Base, { workerRegistry }: Registries): Wires {
   const transport = overrides.transport ?? stack.use(new HttpTransport(clock, Number.POSITIVE_INFINITY));
   const grpc = overrides.grpc ?? stack.use(new GrpcTransport(grpcLimits(config), clock));
@@ -158,7 +158,7 @@ function openWires({ config, overrides, stack }: Step, { clock }: Base, { worker
   return { transport, grpc };
 }
 
-/** What looks after the workers that are there: health checks, breakers, questions to all of them. */
+/** Opens the parts that watch over the workers: health checks, breakers, questions to all of them. */
 function openCare({ config, overrides, stack }: Step, parts: Base & Registries & Wires): Care {
   const { clock, logger, metrics, ledger, workerRegistry: registry, transport, grpc } = parts;
   const health = healthSettings(config);
@@ -187,7 +187,7 @@ function openCare({ config, overrides, stack }: Step, parts: Base & Registries &
   };
 }
 
-/** The one door through which workers come and go, and the sources that use it. */
+/** Opens RouterManager, through which workers are added and removed, and the sources that use it. */
 function openDoor({ config, overrides, stack }: Step, parts: Base & Registries & Care): Door {
   const { clock, logger, ledger, workerRegistry, policyRegistry, healthChecker } = parts;
   const drainer = stack.use(new WorkerDrainer(clock));
@@ -209,7 +209,7 @@ function openDoor({ config, overrides, stack }: Step, parts: Base & Registries &
   return { routerManager, workerSources: stack.use(new WorkerSources({ reconciler, clock, logger })) };
 }
 
-/** The workers that file, environment and command line name are there with the first look at the registry. Throws where one is not taken. */
+/** Adds the workers of the file, the environment and the command line, before the registry has any reader. Throws if one is refused. */
 function addConfiguredWorkers(config: Config, sources: WorkerSources): void {
   for (const source of configuredSources(config)) {
     const [refusal] = sources.follow(source);
@@ -217,7 +217,7 @@ function addConfiguredWorkers(config: Config, sources: WorkerSources): void {
   }
 }
 
-/** The seed's tokenizer: there before the routers serve. Throws where it is asked for and cannot be loaded. */
+/** Loads the tokenizer of `tokenizer_path` with `enable_grpc`, before the routers serve. Throws if it cannot be loaded. */
 async function startTokenizer(config: Config, tokenizers: TokenizerRegistry): Promise<Tokenizer | undefined> {
   const { enableGrpc, tokenizerPath } = config;
   if (!enableGrpc || tokenizerPath === undefined) return undefined;

@@ -1,11 +1,11 @@
 const MS = 1000;
 
-/** Seconds of the configuration as milliseconds, which all other code counts in. */
+/** Turns the configuration's seconds into milliseconds, the unit of all other code. */
 export function ms(secs: number): number {
   return secs * MS;
 }
 
-/** A bound of the configuration, where 0 stands for none: Infinity then. */
+/** Turns a bound of the configuration, where 0 means none, into a number; Infinity for none. */
 export function bound(most: number): number {
   return most > 0 ? most : Number.POSITIVE_INFINITY;
 }

@@ -3,7 +3,7 @@ import type { AppContext } from "./app-context.ts";
 import { type ServingUnit, startServingUnit } from "./serving-unit.ts";
 import { sharesOf } from "./shares.ts";
 
-/** The only unit, and so all units. */
+/** The only serving unit of the gateway. */
 export type LocalUnit = ServingUnit & ServingUnits;
 
 /**

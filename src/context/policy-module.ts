@@ -11,21 +11,20 @@ import { isRecord } from "../util/objects.ts";
 
 /** The default export of a policy module. */
 export interface PolicyModule {
-  /** What the configuration calls the policy. */
+  /** The policy's name in the configuration. */
   readonly name: string;
-  /** An instance for one model. */
+  /** Makes an instance for one model. */
   readonly create: (options: unknown, parts: PolicyParts) => ModulePolicy;
   /**
-   * Reads what a pattern gives as `config`, keys in camel case, and returns what `create` gets. Throws where it is wrong. A
-   * schema of zod fits. Without it the policy takes no options.
+   * Reads a pattern's `config`, keys in camel case, and returns the options for `create`. Throws if they are wrong. A zod schema
+   * fits. Without it the policy takes no options.
    */
   readonly options?: { readonly parse: (given: unknown) => unknown } | undefined;
 }
 
 /**
- * Loads a TypeScript or JavaScript file whose default export is a PolicyModule. Throws invalid_request, with the place where
- * there is one, where the file cannot be read or parsed, has no such export, takes the name of a built-in policy, or makes no
- * policy.
+ * Loads a TypeScript or JavaScript file whose default export is a PolicyModule. Throws invalid_request, with the place if it is known,
+ * if the file cannot be read or parsed, has no such export, has the name of a built-in policy, or makes no policy.
  */
 export async function loadPolicyModule(path: string): Promise<PolicyModule> {
   const absolute = isAbsolute(path) ? path : resolve(process.cwd(), path);
@@ -46,14 +45,14 @@ export async function loadPolicyModule(path: string): Promise<PolicyModule> {
   return policy;
 }
 
-/** For the policy that is made once to see that it can be. */
+/** Parts for the sample instance. */
 const SAMPLE_PARTS: PolicyParts = {
   memory: (bytes) => new SharedArrayBuffer(bytes),
   random: Math.random,
   now: () => performance.now(),
 };
 
-/** Makes a policy once before anything listens. One whose options have no defaults is made when its first pattern is read. */
+/** Makes a sample instance before the gateway listens. A policy with required options is first made for its first pattern. */
 function checkSample(path: string, module: PolicyModule): void {
   const options = sampleOptions(module);
   if (!options) return;
@@ -72,7 +71,7 @@ function sampleOptions({ options }: PolicyModule): { readonly value: unknown } |
   try {
     return { value: options?.parse({}) };
   } catch {
-    // It needs an option: which one is told to whoever names the policy without it.
+    // It has a required option. The error names it when the policy is used without it.
     return undefined;
   }
 }
@@ -104,12 +103,12 @@ function isPosition(value: unknown): value is { readonly line: number; readonly 
   return typeof value === "object" && value !== null && "line" in value && "column" in value;
 }
 
-/** The same complaint is not written more often, ms: a policy that fails does so on every request. */
+/** Shortest time between two equal complaints, ms, because a broken policy fails on every request. */
 const SILENCE_MS = 60_000;
-/** Different complaints that are remembered. */
+/** Most different complaints that are remembered. */
 const MAX_COMPLAINTS = 16;
 
-/** Who is told what a module does. */
+/** Gets the faults of a module. */
 export interface GuardParts {
   readonly logger: Logger;
   readonly clock: Clock;
@@ -123,7 +122,7 @@ export function guardModule(module: PolicyModule, { logger, clock, watch }: Guar
   const onFault = ({ policy, what, stack }: PolicyFault): void => {
     const now = clock.now();
     if (now - (lastTold.get(what) ?? Number.NEGATIVE_INFINITY) < SILENCE_MS) return;
-    // What it returns may differ each time.
+    // The returned values may differ each time.
     if (lastTold.size >= MAX_COMPLAINTS) lastTold.clear();
     lastTold.set(what, now);
     logger.error({ policy, what, stack }, "the policy module fails");

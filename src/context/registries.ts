@@ -11,14 +11,14 @@ import { WorkerRegistry } from "../worker/worker-registry.ts";
 import { guardModule, loadPolicyModule } from "./policy-module.ts";
 import { policySettings, registrySettings } from "./settings.ts";
 
-/** Who the workers are, what they have to do, and what chooses among them: the truth on the control thread, a replica on a thread that serves. */
+/** The registries of workers, load, policies and tokenizers: the original on the control thread, a replica on a serving thread. */
 export interface Registries {
   readonly ledger: LoadLedger;
   readonly workerRegistry: WorkerRegistry;
   readonly policyRegistry: PolicyRegistry;
-  /** What the policies of all threads share. */
+  /** Memory that the policies of all threads share. */
   readonly policyMemory: PolicyMemory;
-  /** Makes the policies of a model with its first worker, and tells who wants to know of each change. */
+  /** Makes a model's policies with its first worker, and passes each change on to its listeners. */
   readonly policyFollower: PolicyFollower;
   /** Tokenizers of this thread, by model. */
   readonly tokenizers: TokenizerRegistry;
@@ -28,13 +28,13 @@ export interface RegistriesParts extends Pick<Registries, "ledger" | "policyMemo
   readonly config: Config;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Is told what of the operator's policy module runs, as its code has no bound. */
+  /** Gets the running methods of the operator's policy module, whose code has no bound. */
   readonly watch?: PolicyWatch;
-  /** Registries that a test brings. */
+  /** Registries that a test passes. */
   readonly given?: Partial<Pick<Registries, "workerRegistry" | "policyRegistry" | "tokenizers">>;
 }
 
-/** Registries without workers; `stack` closes them. Throws GatewayError where a policy is not known or a policy module does not load. */
+/** Registries without workers; `stack` closes them. Throws GatewayError if a policy is unknown or a policy module does not load. */
 export async function openRegistries(parts: RegistriesParts, stack: AsyncDisposableStack): Promise<Registries> {
   const { config, ledger, policyMemory, logger, given = {} } = parts;
   const workerRegistry = given.workerRegistry ?? new WorkerRegistry({ ledger, ...registrySettings(config) });

@@ -18,7 +18,7 @@ import { FailedLoad } from "../worker/failed-load.ts";
 import type { Registries } from "./registries.ts";
 import { modelTextSettings, routerSettings, streamSettings } from "./settings.ts";
 
-/** What the routers of one serving unit need. */
+/** Parts that the routers of one serving unit need. */
 export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFollower"> {
   readonly config: Config;
   readonly clock: Clock;
@@ -27,7 +27,7 @@ export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFo
   readonly transport: Transport;
   readonly grpc: GrpcClient;
   readonly outcomes: OutcomeSink;
-  /** Second attempts a second that are allowed however few requests there are. */
+  /** Second attempts a second that are always allowed. */
   readonly retriesPerSec: number;
 }
 
@@ -35,8 +35,8 @@ export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFo
 const RETRY_RATIO = 0.2;
 
 /**
- * The routers, each made when the first request asks for it, and what they leave to be closed with `stack`. They share one
- * retry budget and one watch over streams.
+ * Makes the routers, each at its first request. `stack` closes what they open. They share one retry budget and one watch over
+ * streams.
  */
 export function createRouters(parts: RouterParts, stack: DisposableStack): Routers {
   const { config, clock, logger, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes } = parts;

@@ -15,7 +15,7 @@ import { bound, ms } from "./bounds.ts";
 
 export function serverSettings(config: Config): ServerSettings {
   const { adminPort, prometheusPort } = config;
-  // With an admin port metrics are there and nowhere else.
+  // With an admin port, metrics are on that port only.
   const hasMetricsPort = prometheusPort !== 0 && adminPort === undefined;
   return {
     hostname: config.host,
@@ -47,7 +47,7 @@ function authSettings(config: Config): AuthSettings {
   };
 }
 
-/** A key before the serving routes and none before the administration would be a door beside the gate. */
+/** What opens the administration. Serving routes with a key and an open administration would be a hole. */
 function adminAccess(config: Config, hasKeys: boolean): AdminAccess {
   if (config.adminApiKey) return { by: "admin_key", key: config.adminApiKey };
   if (config.adminPort !== undefined || !hasKeys) return { by: "this_machine" };
@@ -64,7 +64,7 @@ function gateSettings(config: Config): GateSettings {
   };
 }
 
-/** `containerBytes`: memory of the container that the process runs in. */
+/** `containerBytes`: memory limit of the process's container. */
 export function inferencePortSettings(config: Config, containerBytes = memoryLimitBytes()): InferencePortSettings {
   return {
     listener: listenerSettings(config),
@@ -93,7 +93,7 @@ function dataPlaneSettings(config: Config): DataPlaneSettings {
   };
 }
 
-/** Without an operator's bound on memory it is a share of the container's, at the whole of which the kernel ends the process. */
+/** The bounds on pressure. Without a configured bound, memory is bounded by a share of the container's limit, at which the kernel ends the process. */
 function pressureSettings(config: Config, containerBytes: number | undefined): PressureSettings {
   const { maxEventLoopDelayMs, maxResidentBytes } = config;
   return {
@@ -107,7 +107,7 @@ function pressureSettings(config: Config, containerBytes: number | undefined): P
 
 const CONTAINER_SHARE = 0.9;
 
-/** After SIGINT nobody waits for a load balancer to notice: no balancer stands before a gateway that is stopped by hand. */
+/** The times of a drain. SIGINT has no delay, because a gateway that is stopped by hand has no load balancer in front of it. */
 export function drainTimes(config: Config, signal: NodeJS.Signals): DrainTimes {
   return {
     delayMs: signal === "SIGINT" ? 0 : ms(config.shutdownDelaySecs),

@@ -12,8 +12,8 @@ import { grpcLimits } from "./settings.ts";
 import type { Shares } from "./shares.ts";
 
 /**
- * What a serving unit stands on. The only thread and each of several differ in the gate, in where outcomes and questions for
- * an unknown model go, and in who answers the routes that are not inference.
+ * The parts of a serving unit. A single thread and each of several threads differ in the gate, in the receiver of outcomes and of
+ * questions for unknown models, and in the code that answers control routes.
  */
 export interface ServingUnitParts<R extends RouteAddress>
   extends
@@ -23,7 +23,7 @@ export interface ServingUnitParts<R extends RouteAddress>
   readonly shares: Shares;
 }
 
-/** The whole way of a request on one thread, from the clients' sockets to the workers'. Disposing it closes all of them at once. */
+/** Everything that serves requests on one thread, from the clients' sockets to the workers'. Disposing it closes all sockets at once. */
 export interface ServingUnit extends InferencePort {
   /** The sockets to HTTP workers. */
   readonly transport: Transport;
@@ -31,7 +31,7 @@ export interface ServingUnit extends InferencePort {
   failAll(error: GatewayError): void;
 }
 
-/** Throws what stands against it: GatewayError for a setting, what Bun throws for the address. Then nothing is left open. */
+/** Throws GatewayError for a wrong setting, Bun's error for an address that is not available. Then nothing is left open. */
 export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts<R>): ServingUnit {
   const { config, clock, metrics, workerRegistry, finder, shares } = parts;
   using stack = new DisposableStack();

@@ -19,7 +19,7 @@ import type { BoardSettings } from "../worker/breaker-board.ts";
 import type { HealthSettings } from "../worker/worker-spec.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
-/** The configuration in the units and shapes of routers, policies and what looks after the workers. */
+/** The configuration in the units and shapes of routers, policies and the parts that watch over workers. */
 
 export function routerSettings(
   config: Config,
@@ -42,7 +42,7 @@ export function routerSettings(
     continuesStreams: (model) => config.continueStreams.some((glob) => matchesGlob(glob, model)),
     parsedOutput: config.parseOutput.length > 0 ? parsedOutput(config) : undefined,
     forwardHeaders: config.forwardHeaders,
-    // A worker that is out is looked at again within this time.
+    // Within this time a worker that is out is probed again.
     capacityRetryAfterSecs: Math.max(1, Math.ceil(config.healthCheckIntervalSecs)),
   };
 }
@@ -104,7 +104,7 @@ export function healthSettings(config: Config): HealthConfig {
   };
 }
 
-/** How workers leave. */
+/** Settings for workers that leave. */
 export function departureSettings(config: Config): Pick<RouterManagerDeps, "drainTimeoutMs" | "removesUnhealthy"> {
   return { drainTimeoutMs: ms(config.drainTimeoutSecs), removesUnhealthy: config.removeUnhealthyWorkers };
 }
@@ -130,12 +130,12 @@ export function policySettings(config: Config): PolicySettings {
   };
 }
 
-/** A message may be as large as a request of a client. */
+/** Limits of gRPC. A message may be as large as a client's request. */
 export function grpcLimits(config: Config): GrpcLimits {
   return { ...GRPC_LIMITS, maxMessageBytes: Math.max(GRPC_LIMITS.maxMessageBytes, config.maxPayloadSize) };
 }
 
-/** Throws invalid_request where a parser is not known or the template's file cannot be read. */
+/** Throws invalid_request if a parser is unknown, or the template's file cannot be read. */
 export function modelTextSettings(config: Config): ModelTextSettings {
   return {
     tokenizerPath: config.tokenizerPath,
@@ -153,7 +153,7 @@ function readTemplate(path: string): string {
   }
 }
 
-/** What is wrong with names of parsers and files, before anything is built of them. */
+/** Finds wrong names of parsers and files, before anything is made of them. */
 export function settingsComplaints(config: Config): Complaint[] {
   const complaints: Complaint[] = [];
   const check = (key: ConfigKey, name: string | undefined, isKnown: (name: string) => boolean, text: string): void => {
@@ -194,12 +194,12 @@ function parserName<T extends string>(
   );
 }
 
-/** Why a worker of this type is not taken; undefined where it is. */
+/** Why a worker of this type is refused; undefined where it is accepted. */
 export function acceptedTypes(config: Config): (type: WorkerType) => string | undefined {
   return (type) => (config.enableIgw ? undefined : refusedType(type, config.pdDisaggregation));
 }
 
-/** By policy: what the configuration gives each of its options. */
+/** The configured options of each policy. */
 function optionsOfPolicies(config: Readonly<Record<string, unknown>>): Record<string, PolicyOptions> {
   return Object.fromEntries(
     POLICIES.map(({ name, options }) => [
@@ -209,12 +209,12 @@ function optionsOfPolicies(config: Readonly<Record<string, unknown>>): Record<st
   );
 }
 
-/** The options that are there. */
+/** The options that are set. */
 function given(options: PolicyOptions): PolicyOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
-/** Who may serve what, and how many of them may be ejected. */
+/** Settings of the registry: which models workers serve, and how many of them may be ejected. */
 export function registrySettings(config: Config): {
   readonly maxEjectedShare: number;
   readonly unlistedServeAny: boolean;

@@ -2,19 +2,19 @@ import type { Config } from "../config/schema.ts";
 import { bound } from "./bounds.ts";
 import { clientConnectionLimit } from "../util/descriptor-limit.ts";
 
-/** What one serving unit may have of what the whole gateway may. These bounds are divided by the number of units, no others. */
+/** The bounds of one serving unit. These bounds, and no others, are the gateway's bounds divided by the number of units. */
 export interface Shares {
   /** Bytes of requests that are held at once. */
   readonly bytesInFlight: number;
-  /** Client connections at once; read anew each time, as the limit of the process may change. */
+  /** Most client connections at once. It is computed at each call, because the limit of the process may change. */
   readonly clientConnections: () => number;
-  /** Connections to one worker at once; Infinity for no bound. */
+  /** Most connections to one worker at once; Infinity for no bound. */
   readonly connectionsPerWorker: number;
-  /** Second attempts a second that are allowed however few requests there are. */
+  /** Second attempts a second that are always allowed. */
   readonly retriesPerSec: number;
 }
 
-/** Each of them, in the words of docs/architecture.md. */
+/** The name of each bound in docs/architecture.md. */
 export const SHARED_BOUNDS: Readonly<Record<keyof Shares, string>> = {
   bytesInFlight: "bytes in flight",
   clientConnections: "connections of clients",
@@ -22,7 +22,7 @@ export const SHARED_BOUNDS: Readonly<Record<keyof Shares, string>> = {
   retriesPerSec: "the floor of second attempts",
 };
 
-/** Second attempts a second for the whole gateway, beside the share of its requests. */
+/** Second attempts a second for the whole gateway, in addition to a share of its requests. */
 const RETRIES_PER_SEC = 10;
 
 /** The share of one of `units` serving units. */

@@ -12,8 +12,8 @@ export interface StateMetricsDeps {
 }
 
 /**
- * Gauges of what is there now, read when somebody scrapes: nothing is counted on the way of a request. A worker that has left
- * leaves no series behind, until the returned function is called.
+ * Exposes gauges of the current state. They are read at each scrape, so requests count nothing for them. The series of a worker are
+ * removed when it leaves. The returned function ends that.
  */
 export function exposeState({ metrics, workerRegistry, outcomes }: StateMetricsDeps): () => void {
   const worker = (url: string): string => metrics.bounded("worker", url);

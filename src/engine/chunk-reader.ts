@@ -1,12 +1,12 @@
 import type { EngineStep } from "./codec.ts";
 
-/** Numbers of the fields that are not the same in the messages of all engines. */
+/** Field numbers that differ between the engines' messages. */
 export interface ChunkLayout {
-  /** The chunk, in the response. */
+  /** The chunk in the response. */
   readonly chunk: number;
-  /** Which of the `n` sequences, in the chunk. */
+  /** The sequence's index in the chunk. */
   readonly index: number;
-  /** In the chunk; undefined where the engine does not count them. */
+  /** Reasoning tokens in the chunk; undefined where the engine does not count them. */
   readonly reasoningTokens: number | undefined;
 }
 

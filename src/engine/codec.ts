@@ -1,31 +1,31 @@
 import type { FinishReason, GenerationRequest, Sampling, TokenLogprob } from "../protocol/generation.ts";
 
-/** What an engine is asked for one prompt, of which it makes `n` sequences. */
+/** A request to an engine: one prompt, for `n` sequences. */
 export interface GenerateCall {
   readonly requestId: string;
   readonly ids: Uint32Array;
-  /** The prompt as text, where it was one; SGLang logs it. */
+  /** The prompt's text, if it was a text; SGLang logs it. */
   readonly text: string;
   readonly request: GenerationRequest;
-  /** With the model's defaults filled in. */
+  /** Sampling parameters, with the model's defaults. */
   readonly sampling: Sampling;
-  /** Token by token; else the engine answers once for each sequence. */
+  /** Whether the engine answers token by token; otherwise it answers once for each sequence. */
   readonly isStreamed: boolean;
   readonly kv: KvHandover | undefined;
   /** Which of the worker's data-parallel ranks generates; undefined lets the worker choose. */
   readonly rank: number | undefined;
 }
 
-/** What the worker that prefills is told of the one that decodes, and the other way round. */
+/** What the two workers of a pair get to find each other. */
 export type KvHandover =
   /** SGLang: the two find each other at this address by the number of the room. */
   | { readonly kind: "room"; readonly host: string; readonly port: number; readonly room: number }
   /** vLLM: the connector's parameters as JSON. `isPrefill`: one token and no more. */
   | { readonly kind: "params"; readonly json: string; readonly isPrefill: boolean };
 
-/** What one message of a Generate stream says of one sequence. */
+/** The content of one message of a Generate stream, for one sequence. */
 export interface EngineStep {
-  /** Which of the `n`. */
+  /** Index of the sequence. */
   readonly index: number;
   /** New tokens. */
   readonly ids: ArrayLike<number>;
@@ -34,9 +34,9 @@ export interface EngineStep {
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly reasoningTokens: number | undefined;
-  /** On the last step: why it ended, and the stop token or string that made it. */
+  /** On the last step: the finish reason, and the stop token or string that matched. */
   readonly finish: { readonly reason: FinishReason; readonly matched: string | number | undefined } | undefined;
-  /** vLLM, at the end of a prefill: the JSON that the decode worker must be given, word for word. */
+  /** vLLM, at the end of a prefill: JSON for the decode worker, unchanged. */
   readonly kvParams: string | undefined;
 }
 
@@ -46,11 +46,11 @@ export interface EmbedAnswer {
   readonly promptTokens: number;
 }
 
-/** `codec.ts`: what the messages of the engine's gRPC service look like, and the paths of the methods that take them. */
+/** `codec.ts`: the messages of the engine's gRPC service, and the paths of its methods. */
 export interface EngineCodec {
   readonly methods: { readonly generate: string; readonly embed: string; readonly abort: string };
   encodeGenerate(call: GenerateCall): Uint8Array;
-  /** Undefined where the message says nothing. Throws invalid_upstream_response. */
+  /** undefined for a message without content. Throws invalid_upstream_response. */
   decodeGenerate(message: Uint8Array, isStreamed: boolean): EngineStep | undefined;
   encodeAbort(requestId: string): Uint8Array;
   encodeEmbed(requestId: string, ids: Uint32Array, text: string): Uint8Array;

@@ -12,7 +12,7 @@ export interface PdRequest {
   readonly requestId: string;
 }
 
-/** What one of the two is sent, where it is not what the client sent. */
+/** The differences between a leg's request and the client's. */
 export interface LegChange {
   /** Members of the body, as JSON text. */
   readonly members: ReadonlyMap<string, Uint8Array | string>;
@@ -21,37 +21,37 @@ export interface LegChange {
   readonly headers?: string;
 }
 
-/** What of a request a worker of a pair does. */
+/** The part of a request that a worker of a pair does. */
 export type PdPart = Exclude<WorkerType, "regular">;
 
-/** How a KV cache gets from one engine to the other, as far as a gateway has a part in it. */
+/** How a KV cache gets from one engine to the other, as far as the gateway is involved. */
 export interface PdConnector {
-  /** For metrics and logs. */
+  /** Name for metrics and logs. */
   readonly name: string;
-  /** Whether the engines take on this endpoint what the connector sends them. */
+  /** Whether the engines accept the connector's members on this endpoint. */
   readonly serves: (endpoint: Endpoint) => boolean;
-  /** Both are asked at once, or decode once prefill has answered. */
+  /** Both are asked at once, or decode after prefill has answered. */
   readonly order: "together" | "prefill_first";
-  /** One answer of prefill is enough for one sequence only: requests for several are left to the decode worker alone. */
+  /** Whether prefill's answer serves one sequence only. Requests for several then go to the decode worker alone. */
   readonly isOneSequence: boolean;
-  /** Member of prefill's answer that decode must be given, as it is. */
+  /** Member of prefill's answer that decode gets unchanged. */
   readonly handsOver: string | undefined;
-  /** What cannot be counted by the decode worker is taken from prefill's answer. */
+  /** Which facts of prefill's answer go into decode's, because decode does not know them. */
   readonly merges: "input_logprobs" | "cached_tokens" | "nothing";
-  /** Whether enough is known of the worker for this part of a request. */
+  /** Whether the gateway knows enough about the worker for this part of a request. */
   readonly suffices: (worker: Worker, part: PdPart) => boolean;
   prefill(pd: PdRequest, shared: SharedIds): LegChange;
   decode(pd: PdRequest, shared: SharedIds): LegChange;
 }
 
-/** What both legs of one request have in common, made by the gateway and never taken from a client. */
+/** Ids that both legs of one request share. The gateway makes them, and never takes a client's. */
 export interface SharedIds {
   /** Data-parallel rank that prefills. */
   readonly rank: number;
-  /** SGLang: one for each sequence, of 63 bits. Modulo the ranks of the prefill worker they are its rank. */
+  /** SGLang: one for each sequence, 63 bits. Modulo the prefill worker's number of ranks it is the rank. */
   readonly rooms: readonly bigint[];
-  /** Mooncake. */
+  /** Mooncake's transfer id. */
   readonly transferId: string;
-  /** P2pNccl: tells both engines where the other one is. */
+  /** P2pNccl: a request id with the addresses of both engines. */
   readonly requestId: string;
 }

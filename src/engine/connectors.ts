@@ -8,12 +8,12 @@ const ALL: readonly EngineConnectors[] = ENGINES.flatMap(({ connectors }) => con
 const BY_NAME: ReadonlyMap<string, PdConnector> = new Map(ALL.flatMap(({ named }) => [...named]));
 const MEANT_BY_BOOTSTRAP_PORT = ALL.find(({ isMeantByBootstrapPort }) => isMeantByBootstrapPort);
 
-/** The connector of this name, in whatever case; one that nobody knows is passed through. */
+/** The connector with this name, in any case; an unknown one is `passthrough`. */
 export function connectorNamed(name: string): PdConnector {
   return BY_NAME.get(name.toLowerCase()) ?? ofOthers.byDefault;
 }
 
-/** The connector of a worker: as its operator says (label `kv_connector`), as it said itself, or what its engine has by default. */
+/** The connector of a worker: from its label `kv_connector`, otherwise from its own report, otherwise its engine's default. */
 export function connectorOf(worker: Worker): PdConnector {
   const { spec, info } = worker;
   const told = spec.labels["kv_connector"] ?? info.kv?.connector;
@@ -22,7 +22,7 @@ export function connectorOf(worker: Worker): PdConnector {
   return (meant ?? engineOf(worker).connectors ?? ofOthers).byDefault;
 }
 
-/** Whether the KV cache can get from one to the other: both have one connector, which knows enough of each. Over gRPC both must be of one engine. */
+/** Whether the KV cache can go from one worker to the other: both have one connector, and the gateway knows enough about each. Over gRPC both must have one engine. */
 export function fitTogether(prefill: Worker, decode: Worker): boolean {
   const connector = connectorOf(prefill);
   if (connector !== connectorOf(decode)) return false;
@@ -30,7 +30,7 @@ export function fitTogether(prefill: Worker, decode: Worker): boolean {
   return connector.suffices(prefill, "prefill") && connector.suffices(decode, "decode");
 }
 
-/** Whether any two of them fit together, all being spoken to in one way. Looks at each worker once. */
+/** Whether any two of them fit together; all have one protocol. It looks at each worker once. */
 export function hasPair(prefills: readonly Worker[], decodes: readonly Worker[]): boolean {
   const kinds = new Set(prefills.map((worker) => pairKind(worker, "prefill")));
   return decodes.some((worker) => {
@@ -39,7 +39,7 @@ export function hasPair(prefills: readonly Worker[], decodes: readonly Worker[])
   });
 }
 
-/** Those of one kind fit together; undefined: it fits nobody. */
+/** Workers with equal kinds fit together; undefined: the worker fits none. */
 function pairKind(worker: Worker, part: PdPart): string | undefined {
   const connector = connectorOf(worker);
   if (!connector.suffices(worker, part)) return undefined;

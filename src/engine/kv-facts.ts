@@ -15,17 +15,17 @@ export function dataParallelSize({ spec, info }: Worker): number {
   return Number.isInteger(told) && told > 0 ? told : (info.kv?.dataParallelSize ?? 1);
 }
 
-/** A worker's address for P2pNccl transfers, `host:port`, as its operator says (label `kv_address`). */
+/** A worker's address for P2pNccl transfers, `host:port`, from its label `kv_address`. */
 export function kvAddress({ spec }: Worker): string | undefined {
   return spec.labels["kv_address"];
 }
 
-/** Members that are the gateway's to say, where a client said them: they become null. */
+/** Sets members to null that only the gateway may set, where the client has set them. */
 export function withoutClients({ body }: PdRequest, names: readonly string[]): Map<string, string> {
   return new Map(names.filter((name) => body.raw(name)).map((name) => [name, "null"]));
 }
 
-/** What makes prefill generate one token; nothing over gRPC on a route whose body has no way to ask for it. */
+/** Members that make prefill generate one token; none over gRPC, on a route whose body has no such members. */
 export function oneToken({ endpoint, body }: PdRequest): Map<string, string> {
   return endpoint.oneToken?.(body) ?? new Map();
 }

@@ -75,7 +75,7 @@ describe("why there is no answer", () => {
   });
 });
 
-/** What operators are told of a worker whose probe fails like this. */
+/** The sentence for operators about a probe that fails with this error. */
 async function told(code: ErrorCode, message: string): Promise<string | undefined> {
   const client = failing(new GatewayError(code, message));
   const question = { ...QUESTION, timeoutMs: 1000 };

@@ -5,29 +5,29 @@ import type { Addressee, WorkerClient } from "./worker-client.ts";
 
 /** Largest answer that is read, bytes. */
 const MAX_BYTES = 1024 * 1024;
-/** Of what a worker says of its failure, characters. */
+/** Most characters of a worker's own words about its failure. */
 const MAX_WORDS = 200;
 
-/** A page of a worker: its JSON, that it has none, or why that cannot be told yet. */
+/** A page of a worker: its JSON, or that the worker has none, or why that is not known yet. */
 export type Page =
   | { readonly kind: "json"; readonly value: unknown }
   | { readonly kind: "none" }
   | { readonly kind: "failed"; readonly failure: ProbeFailure };
 
-/** Which page of which worker, and how long it may take, ms. */
+/** A question for a page: the worker, the page, and the time limit, ms. */
 export interface ProbeQuestion extends Addressee {
   readonly path: string;
   readonly timeoutMs: number;
 }
 
-/** Whether HTTP workers are well, and what their pages say. Neither method throws. */
+/** Asks HTTP workers for their health and their pages. Neither method throws. */
 export interface ProbeClient {
-  /** Undefined where the worker answers 2xx in time. */
+  /** undefined if the worker answers 2xx in time. */
   health(question: ProbeQuestion): Promise<ProbeFailure | undefined>;
   page(question: ProbeQuestion): Promise<Page>;
 }
 
-/** Reads the answers to a worker client's questions, and says in words for operators why there is none. */
+/** Reads answers of workers, and describes failures for operators. */
 export function createProbeClient(client: Pick<WorkerClient, "page">): ProbeClient {
   const get = async (question: ProbeQuestion): Promise<UpstreamResponse> =>
     client.page(question, { method: "GET", path: question.path, timeoutMs: question.timeoutMs });
@@ -78,13 +78,13 @@ function jsonOf(question: ProbeQuestion, bytes: Uint8Array): Page {
   }
 }
 
-/** What it says of itself, on one line; nothing where that cannot be read. */
+/** The worker's own words on one line; empty if they cannot be read. */
 async function wordsOf(answer: UpstreamResponse): Promise<string> {
   try {
     const text = new TextDecoder().decode(await answer.bytes(MAX_BYTES));
     return text.replaceAll(/\s+/g, " ").trim().slice(0, MAX_WORDS);
   } catch {
-    // The status alone is known then.
+    // Only the status is known then.
     answer.discard();
     return "";
   }
@@ -109,7 +109,7 @@ function unanswered({ path, timeoutMs }: ProbeQuestion, error: GatewayError): Pr
   return { ...failure, reason: `${failure.reason}; a worker that speaks gRPC is named grpc://HOST:PORT` };
 }
 
-/** An error of a transport in words for operators. `question`: what had no answer. */
+/** Describes a transport's error for operators. `question`: the question without an answer. */
 export function failureOf(error: GatewayError, question: string, timeoutMs: number): ProbeFailure {
   const secs = timeoutMs / 1000;
   switch (error.code) {
@@ -123,7 +123,7 @@ export function failureOf(error: GatewayError, question: string, timeoutMs: numb
   }
 }
 
-/** What the system said, in words that name what to look at. */
+/** The system's error, in words that name what to check. */
 function causeOf(error: GatewayError): string {
   const cause = error.cause;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";

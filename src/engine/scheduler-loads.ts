@@ -1,6 +1,6 @@
 import type { JsonObject } from "../protocol/json/json.ts";
 
-/** What SGLang's and vLLM's services say alike of each data-parallel rank. */
+/** The load of one data-parallel rank, in the members that SGLang's and vLLM's services share. */
 interface SchedulerLoad {
   readonly dpRank: number;
   readonly numRunningReqs: number;

@@ -9,13 +9,13 @@ export function sequences({ endpoint, body }: Pick<PdRequest, "endpoint" | "body
   throw new GatewayError("invalid_request", `a request may ask for ${MAX_SEQUENCES} sequences`, { param: "n" });
 }
 
-/** vLLM's own bound on `n`; each sequence takes some bytes of both legs. */
+/** vLLM's own bound on `n`. Each sequence takes some bytes in both legs. */
 const MAX_SEQUENCES = 16_384;
 
-/** Fresh for each try: a room or transfer that failed is not used again. `count` sequences have a room each. */
+/** Makes fresh ids for each try: a failed room or transfer is not used again. Each of `count` sequences gets a room. */
 export function newSharedIds(pd: PdRequest, count = sequences(pd)): SharedIds {
   const ranks = BigInt(dataParallelSize(pd.prefill));
-  // One rank for a whole batch, as it is told once.
+  // One rank for the whole batch, because the body names it once.
   const rank = randomBits() % ranks;
   const rooms = Array.from({ length: count }, () => roomOfRank(rank, ranks));
   const uuid = Bun.randomUUIDv7();

@@ -5,7 +5,7 @@ import type { Secret } from "../util/secret.ts";
 import { USER_AGENT } from "../util/version.ts";
 import type { Worker } from "../worker/worker.ts";
 
-/** Where a question goes, and the credential that goes with it. */
+/** The worker that a question goes to, with its credential. */
 export interface Addressee {
   /** Scheme, host and port. */
   readonly url: string;
@@ -17,7 +17,7 @@ export interface PageQuestion {
   readonly method: "GET" | "POST";
   /** Path and query. */
   readonly path: string;
-  /** For the connection, for the head of the answer, for each pause in it, and for all of it, ms. */
+  /** Limit for the connection, for the head, for each pause, and for the whole answer, ms. */
   readonly timeoutMs: number;
 }
 
@@ -27,7 +27,7 @@ export interface WorkerClientDeps {
   readonly clock: Clock;
 }
 
-/** Asks workers the gateway's own questions, those that no client sent: over HTTP or gRPC, with the worker's credential, each within one time. */
+/** Asks workers the gateway's own questions, over HTTP or gRPC, with the worker's credential and one time limit for each question. */
 export class WorkerClient {
   readonly #deps: WorkerClientDeps;
 
@@ -35,7 +35,7 @@ export class WorkerClient {
     this.#deps = deps;
   }
 
-  /** Each question has a connection of its own: a worker that takes no new one is not well. Throws what `Transport.send` throws. */
+  /** Asks for a page on a new connection, because a worker that accepts no new connection is not well. Throws what `Transport.send` throws. */
   page({ url, apiKey }: Addressee, { method, path, timeoutMs }: PageQuestion): Promise<UpstreamResponse> {
     const { transport, clock } = this.#deps;
     return transport.send(
@@ -53,12 +53,12 @@ export class WorkerClient {
     );
   }
 
-  /** One message for one. Throws what `GrpcClient.unary` throws. */
+  /** A unary call. Throws what `GrpcClient.unary` throws. */
   call(to: Addressee, method: string, request: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     return this.#deps.grpc.unary(to.url, method, request, this.#callOptions(to, timeoutMs));
   }
 
-  /** One message for many, all of them within the time. */
+  /** A call with a stream of answers, all within the time limit. */
   stream(to: Addressee, method: string, request: Uint8Array, timeoutMs: number): GrpcStream {
     return this.#deps.grpc.serverStream(to.url, method, request, this.#callOptions(to, timeoutMs));
   }

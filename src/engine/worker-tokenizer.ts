@@ -6,10 +6,10 @@ import type { Worker } from "../worker/worker.ts";
 import { engineOf } from "./engines.ts";
 import { addresseeOf, type WorkerClient } from "./worker-client.ts";
 
-/** For all of it, ms: some are 20 MB. */
+/** Time limit for the whole tokenizer, ms; some have 20 MB. */
 const TIMEOUT_MS = 60_000;
 
-/** The files of its model's tokenizer, as a worker sends them. Rejects with what the call throws, and where they are damaged. */
+/** Asks a worker for the files of its model's tokenizer. Rejects with the call's error, or if the files are damaged. */
 export async function fetchTokenizer(client: Pick<WorkerClient, "stream">, worker: Worker): Promise<TokenizerSource> {
   const { grpc } = engineOf(worker).questions;
   if (!grpc) throw new GatewayError("not_implemented", "the worker's engine does not send its tokenizer");

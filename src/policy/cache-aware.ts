@@ -40,9 +40,9 @@ const OPTIONS = z.strictObject({
 });
 
 /**
- * Remembers which workers were sent which beginnings of prompts, and looks at each worker's own load for each request. A
- * bound on the whole fleet, as other gateways have it, switches affinity off everywhere as soon as one worker is hot, and
- * with the caches goes the capacity that would have cooled it.
+ * Remembers which workers were sent which prefixes of prompts, and compares each worker's own load for each request. A bound on the
+ * whole fleet, as in other gateways, switches affinity off everywhere as soon as one worker is hot. The fleet then loses its cache
+ * hits, and with them the capacity that would have relieved the hot worker.
  */
 export const cacheAware = definePolicy({
   name: "cache_aware",
@@ -63,7 +63,7 @@ class CacheAware implements Policy {
   readonly #options: CacheAwareOptions;
   readonly #index: PrefixIndex;
   readonly #leastLoaded: LeastLoaded;
-  /** By list of candidates: their places in it by slot. A list is made once and used until the set changes. */
+  /** For each list of candidates: their indexes by slot. A list is reused until the set of workers changes. */
   readonly #placesOf = new WeakMap<readonly Candidate[], Int32Array>();
 
   constructor(options: CacheAwareOptions, { memory, random }: Pick<PolicyParts, "memory" | "random">) {
@@ -84,7 +84,7 @@ class CacheAware implements Policy {
     this.#index.forget(slot);
   }
 
-  /** Longest match among those whose load allows it; of equals the one with fewer in flight. */
+  /** The candidate with the longest match among those whose load allows it; of equals the one with fewer requests in flight. */
   #bestMatch(candidates: readonly Candidate[], leastLoaded: number, prompt: PromptBlocks): number | undefined {
     const { cacheThreshold, balanceAbsThreshold, balanceRelThreshold } = this.#options;
     let depth = this.#index.match(prompt);
@@ -92,7 +92,7 @@ class CacheAware implements Policy {
     const least = candidates[leastLoaded]?.inFlight ?? 0;
     const bound = Math.max(least + balanceAbsThreshold, least * balanceRelThreshold);
     const places = this.#places(candidates);
-    // Only those that the index names are looked at, however many candidates there are.
+    // Only candidates that the index names are compared, in a fleet of any size.
     for (; matchedRatio(depth, prompt.bytes) > cacheThreshold; depth -= 1) {
       const best = this.#leastLoadedOwner(candidates, places, depth, bound);
       if (best >= 0) return best;
@@ -100,7 +100,7 @@ class CacheAware implements Policy {
     return undefined;
   }
 
-  /** Of those that have seen `depth` blocks and have no more than `bound` requests in flight; -1 where there is none. */
+  /** The least loaded candidate that has seen `depth` blocks and has at most `bound` requests in flight; -1 where there is none. */
   #leastLoadedOwner(candidates: readonly Candidate[], places: Int32Array, depth: number, bound: number): number {
     let best = -1;
     let least = Number.POSITIVE_INFINITY;

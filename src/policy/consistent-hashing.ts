@@ -3,8 +3,7 @@ import { LeastLoaded } from "./least-loaded.ts";
 import type { Candidate, Policy, Random } from "./policy.ts";
 
 /**
- * A ring of hashes of worker addresses (Karger et al. 1997): a worker that comes or goes moves only its own share of the
- * keys.
+ * A ring of hashes of worker addresses (Karger et al. 1997). A worker that is added or removed moves only its own share of the keys.
  */
 export const consistentHashing = definePolicy({
   name: "consistent_hashing",
@@ -21,15 +20,15 @@ export const consistentHashing = definePolicy({
   create: (_options, { random }) => createConsistentHashing(random),
 });
 
-/** Points of a worker on the ring: enough for shares that differ by about a tenth. */
+/** Points of a worker on the ring; with this many, shares differ by about a tenth. */
 const POINTS = 160;
-/** Points of all workers together; a large fleet has fewer each, so that a change is not a pause. */
+/** Most points of all workers together. Workers of a large fleet have fewer points, so that a change causes no pause. */
 const MAX_POINTS = 200_000;
-/** More than there can be workers. */
+/** Larger than the number of workers can be. */
 const OWNERS = 2 ** 16;
 
 interface Ring {
-  /** Sorted. */
+  /** Hashes in ascending order. */
   readonly hashes: Uint32Array;
   /** Index of the candidate of each point. */
   readonly owners: Uint16Array;
@@ -37,7 +36,7 @@ interface Ring {
 
 function createConsistentHashing(random: Random): Policy {
   const leastLoaded = new LeastLoaded(random);
-  // By list of candidates: a list is made once and used until the set changes, and few are in use at a time.
+  // One ring for each list of candidates. A list is reused until the set changes, and few lists are in use at a time.
   const rings = new WeakMap<readonly Candidate[], Ring>();
   return {
     name: "consistent_hashing",
@@ -55,8 +54,8 @@ function createConsistentHashing(random: Random): Policy {
 }
 
 /**
- * Numbers of 48 bits that sort by hash and then by owner, as the runtime sorts those itself: a ring of 160,000 points is made in
- * 20 ms, where objects with a hash and an owner take 88 (Bun 1.4.5, AMD EPYC, 2026-11-24).
+ * Builds the ring as numbers of 48 bits that sort by hash and then by owner, which the runtime sorts natively. A ring of 160,000
+ * points takes 20 ms; objects with a hash and an owner take 88 (Bun 1.4.5, AMD EPYC, 2026-11-24).
  */
 function buildRing(candidates: readonly Candidate[]): Ring {
   const pointsEach = Math.max(8, Math.min(POINTS, Math.floor(MAX_POINTS / candidates.length)));
@@ -77,7 +76,7 @@ function buildRing(candidates: readonly Candidate[]): Ring {
   return { hashes, owners };
 }
 
-/** Points of two workers may meet; the address decides then, so that the order of the candidates does not. */
+/** Orders equal points of two workers by address, so that the order of the candidates has no effect. */
 function orderEquals(hashes: Uint32Array, owners: Uint16Array, candidates: readonly Candidate[]): void {
   for (let end = 1; end < hashes.length; end += 1) {
     for (let at = end; at > 0 && hashes[at] === hashes[at - 1]; at -= 1) {
@@ -89,7 +88,7 @@ function orderEquals(hashes: Uint32Array, owners: Uint16Array, candidates: reado
   }
 }
 
-/** A number of 32 bits to another, of which each bit depends on all of its bits (MurmurHash3). */
+/** Scrambles 32 bits, so that each bit depends on all bits (MurmurHash3). */
 function scramble(value: number): number {
   let hash = value | 0;
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
@@ -97,7 +96,7 @@ function scramble(value: number): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** Index of the first hash that is at least `hash`; past the last one the ring begins anew. */
+/** Index of the first hash that is at least `hash`; after the last one the ring begins again. */
 function firstFrom(hashes: Uint32Array, hash: number): number {
   let low = 0;
   let high = hashes.length;

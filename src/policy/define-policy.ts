@@ -3,32 +3,32 @@ import { GatewayError } from "../errors/errors.ts";
 import { snakeCase } from "../util/case.ts";
 import type { Policy, PolicyParts } from "./policy.ts";
 
-/** Options of a policy as the configuration gives them, keys in camel case. */
+/** Options of a policy from the configuration, keys in camel case. */
 export type PolicyOptions = Readonly<Record<string, unknown>>;
 
-/** What instances of a policy are made by: a row of POLICIES, or what a module of the operator's brings. */
+/** Makes instances of a policy: a row of POLICIES, or the operator's module. */
 export interface PolicyMaker {
   readonly name: string;
-  /** An instance for one model. Throws invalid_request where an option is unknown or wrong. */
+  /** Makes an instance for one model. Throws invalid_request for an unknown or wrong option. */
   create(options: PolicyOptions, parts: PolicyParts): Policy;
-  /** Throws what `create` would throw because of the options. */
+  /** Throws the error that `create` would throw for these options. */
   check(options: PolicyOptions): void;
 }
 
 /** Options by key. */
 type PolicyShape = Readonly<Record<string, z.ZodType>>;
 
-/** What a policy says of itself: flags, file keys, `--help`, docs/policies.md and the registry are made of it. */
+/** The definition of a policy. Flags, file keys, `--help`, docs/policies.md and the registry are made from it. */
 interface PolicyDefinition<Name extends string, Shape extends PolicyShape> {
-  /** As in the configuration. */
+  /** The name in the configuration. */
   readonly name: Name;
-  /** Other names that are taken for it, as other gateways write them. */
+  /** Other names for it, from other gateways. */
   readonly aliases?: readonly string[];
-  /** Which worker it chooses, in one line that goes on from the name. */
+  /** Which worker it chooses, as one line that continues the name. */
   readonly chooses: string;
-  /** The traffic it is meant for. */
+  /** The traffic that it suits. */
   readonly goodFor: string;
-  /** Policies of other gateways that are not built here and come nearest to this one: what this one does in their place. */
+  /** Policies of other gateways that are not built here and are nearest to this one, with what this one does instead. */
   readonly nearestTo?: Readonly<Record<string, string>>;
   /**
    * By key in camel case; each with a default, and with `description` (and `aliases` of its flag) in its `meta`. Each is an
@@ -39,7 +39,7 @@ interface PolicyDefinition<Name extends string, Shape extends PolicyShape> {
   readonly create: (options: z.output<z.ZodObject<Shape>>, parts: PolicyParts) => Policy;
 }
 
-/** A built-in policy: the maker of its instances, and what it says of itself. */
+/** A built-in policy: its definition, and the maker of its instances. */
 export interface PolicyRow<Name extends string = string, Shape extends PolicyShape = PolicyShape> extends PolicyMaker {
   readonly name: Name;
   readonly aliases: readonly string[];
@@ -52,7 +52,7 @@ export interface PolicyRow<Name extends string = string, Shape extends PolicySha
 /** A policy that takes no options. */
 export const NO_OPTIONS = z.strictObject({});
 
-/** Makes a row of what a policy says of itself. Options are checked by its schema each time that an instance is made. */
+/** Makes a row from a policy's definition. Its schema checks the options each time an instance is made. */
 export function definePolicy<const Name extends string, Shape extends PolicyShape>(
   policy: PolicyDefinition<Name, Shape>,
 ): PolicyRow<Name, Shape> {

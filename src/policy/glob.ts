@@ -1,6 +1,6 @@
 /**
- * Does `text` fit the pattern? `*` is any number of characters, `?` is one, all others are themselves; upper and lower
- * case differ. Takes time in the product of the lengths at the worst, and no memory: it goes back to the last star only.
+ * Whether `text` matches the pattern: `*` is any number of characters, `?` is one, all others are themselves; case matters. In the
+ * worst case it takes time in the product of the lengths. It takes no memory, because it only goes back to the last star.
  */
 export function matchesGlob(pattern: string, text: string): boolean {
   let at = 0;
@@ -17,7 +17,7 @@ export function matchesGlob(pattern: string, text: string): boolean {
       inPattern += 1;
       at += 1;
     } else if (star >= 0) {
-      // The star takes one character more.
+      // The star matches one more character.
       afterStar += 1;
       at = afterStar;
       inPattern = star + 1;

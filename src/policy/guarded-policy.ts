@@ -1,35 +1,35 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { Candidate, PickEnd, Picked, Policy, RequestFeatures } from "./policy.ts";
 
-/** A policy as modules wrote it before there was `pick`: an index, and nothing more to say. */
+/** The older form of a module's policy, without `pick`: it returns only an index. */
 export interface SelectingPolicy {
   /** Index of the chosen candidate, or -1 for none of them. */
   select(candidates: readonly Candidate[], request: RequestFeatures): number;
   forget?(workerId: string, slot: number): void;
 }
 
-/** What `create()` of a module may return. Where both are there, `pick` is asked. */
+/** What `create()` of a module may return. If it has both methods, `pick` is used. */
 export type ModulePolicy = Omit<Policy, "name"> | SelectingPolicy;
 
-/** What of an operator's code can run. */
+/** The methods of an operator's policy. */
 export type PolicyMethod = "pick" | "select" | "costs" | "onFirstToken" | "onEnd" | "forget";
 
-/** Is told which method runs, so that another thread can say where this one hangs. */
+/** Gets the running method, so that another thread can say where this one hangs. */
 export interface PolicyWatch {
   enter(method: PolicyMethod): void;
   leave(): void;
 }
 
-/** What a policy of the operator's did wrong, for the log. */
+/** A fault of the operator's policy, for the log. */
 export interface PolicyFault {
   readonly policy: string;
-  /** One sentence: what it did, and what it should have done. */
+  /** One sentence: what the policy did, and what it should have done. */
   readonly what: string;
-  /** Where it threw, as far as the error says. */
+  /** The stack of the error, if it has one. */
   readonly stack: string | undefined;
 }
 
-/** What a policy of a module is guarded with. */
+/** Parts for guarding a module's policy. */
 export interface GuardDeps {
   readonly name: string;
   readonly create: () => ModulePolicy;
@@ -37,18 +37,18 @@ export interface GuardDeps {
   readonly watch?: PolicyWatch | undefined;
 }
 
-/** Most tokens that one request may be charged; beyond it the counts of a busy worker could overflow 32 bits. */
+/** Most tokens that one request may be charged. With more, the counts of a busy worker could overflow 32 bits. */
 const MAX_CHARGE_TOKENS = 16_777_216;
 
 /**
- * A policy that the operator wrote, in the form that the gateway knows. What it does wrong is said in its name. A request
- * for which it chooses nobody that exists is refused with policy_failed: sending it to a worker that the policy did not name
- * could break the rule that the policy is there for. What goes wrong in a hook is said, and the request goes on.
+ * Wraps a policy that the operator wrote. It logs the policy's faults under the policy's name. If the policy chooses no existing
+ * candidate, the request is refused with policy_failed: another worker could break the rule that the policy enforces. A fault in a
+ * hook is logged, and the request goes on.
  */
 export class GuardedPolicy implements Policy {
   readonly name: string;
   readonly #guard: Guard;
-  /** Undefined where `create()` failed: then every request is refused. */
+  /** undefined if `create()` failed; then every request is refused. */
   readonly #inner: ModulePolicy | undefined;
 
   constructor({ name, create, onFault, watch }: GuardDeps) {
@@ -79,7 +79,7 @@ export class GuardedPolicy implements Policy {
       guard.watch?.leave();
     }
     if (isIndex(chosen, -1, candidates.length)) {
-      // It may, and what comes of it looks like an outage.
+      // The policy may do so, but the result looks like an outage, so it is logged.
       if (chosen < 0) guard.say(`${method}() chose none of ${candidates.length} workers`);
       return chosen;
     }
@@ -87,7 +87,7 @@ export class GuardedPolicy implements Policy {
     throw failed();
   }
 
-  /** Empty where the module's policy says nothing of costs, or nonsense. */
+  /** Empty if the module's policy gives no costs, or invalid ones. */
   costs(candidates: readonly Candidate[], request: RequestFeatures): readonly number[] {
     const inner = this.#inner;
     if (!inner || !("costs" in inner) || !inner.costs) return [];
@@ -126,7 +126,7 @@ class GuardedPick implements Picked {
   }
 }
 
-/** Runs what the operator wrote, and says what goes wrong in it. */
+/** Runs the operator's code, and logs its faults. */
 class Guard {
   readonly watch: PolicyWatch | undefined;
   readonly #policy: string;
@@ -138,7 +138,7 @@ class Guard {
     this.watch = watch;
   }
 
-  /** What it returns; undefined where it throws or returns a Promise, which is said and not waited for. */
+  /** The result of `work`; undefined if it throws or returns a Promise, which is logged and not awaited. */
   run(method: PolicyMethod, work: () => unknown): unknown {
     this.watch?.enter(method);
     try {
@@ -160,7 +160,7 @@ class Guard {
   refuse(method: PolicyMethod, value: unknown, wanted: string): void {
     let returned = shown(value);
     if (isThenable(value)) {
-      // A promise that nobody waits for would end the process if it were rejected.
+      // An unhandled rejection would end the process.
       value.then(undefined, () => undefined);
       returned = `a Promise (${method}() is called synchronously)`;
     }
@@ -214,7 +214,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
-/** Longest value that is printed. */
+/** Longest printed value, characters. */
 const MAX_SHOWN = 200;
 
 function shown(value: unknown): string {

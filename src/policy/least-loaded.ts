@@ -1,18 +1,18 @@
 import type { Candidate, Random } from "./policy.ts";
 
-/** Beyond this many workers a sample of them is looked at. */
+/** With more workers than this, a sample of them is compared. */
 const LOOK_AT_ALL = 256;
 const SAMPLE = 64;
 
-/** What the policies that compare loads say of each candidate's cost. */
+/** The costs of candidates for policies that compare loads. */
 export function inFlightOf(candidates: readonly Candidate[]): number[] {
   return candidates.map(({ inFlight }) => inFlight);
 }
 
 /**
- * Finds the worker with the fewest requests in flight. Among equals each gets its turn, so that an idle fleet is used
- * evenly. Of a very large fleet it looks at 64 random ones: the least of those is among the least 5 % with 96 %
- * certainty, and looking at 10,000 costs more than it gains.
+ * Finds the worker with the fewest requests in flight. Equals take turns, so that an idle fleet is used
+ * evenly. In a very large fleet it compares 64 random workers: with 96 % certainty the least loaded of them is among the least
+ * loaded 5 % of the fleet, and comparing 10,000 costs more than it gains.
  */
 export class LeastLoaded {
   readonly #random: Random;

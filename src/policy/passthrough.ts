@@ -1,6 +1,6 @@
 import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
 
-/** For a gateway before one worker: nothing to choose. */
+/** Chooses the first worker: for a gateway in front of a single worker. */
 export const passthrough = definePolicy({
   name: "passthrough",
   chooses: "the first worker",

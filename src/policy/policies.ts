@@ -6,7 +6,7 @@ import { random } from "./random.ts";
 import { roundRobin } from "./round-robin.ts";
 import { shortestQueue } from "./shortest-queue.ts";
 
-/** Every built-in policy, in the order of the pages and of `--help`. Adding one is adding it here. */
+/** All built-in policies, in the order of the pages and of `--help`. A new policy is added here. */
 export const POLICIES = [
   cacheAware,
   shortestQueue,
@@ -24,7 +24,7 @@ const NAMES: ReadonlyMap<string, string> = new Map(
   POLICIES.flatMap(({ name, aliases }) => aliases.map((alias) => [alias, name])),
 );
 
-/** The policy's own name, for any that it goes by. */
+/** The policy's own name, for its own name or an alias. */
 export function canonicalPolicy(given: string): string {
   return NAMES.get(given) ?? given;
 }
@@ -35,7 +35,7 @@ const NEAREST: ReadonlyMap<string, string> = new Map(
   ),
 );
 
-/** For a policy of another gateway that is not built: the policy that comes nearest to it, and what that does. */
+/** For a policy of another gateway that is not built: the nearest policy, and what it does. */
 export function nearestPolicy(foreign: string): string | undefined {
   return NEAREST.get(foreign);
 }

@@ -1,15 +1,15 @@
-/** Memory that a policy shares between threads, by the model that it is for. */
+/** Memory that a policy shares between threads, with its model. */
 export type SharedPolicyMemory = readonly [model: string, memory: SharedArrayBuffer];
 
 /**
- * The memory that policies share between threads. The thread that registers workers allocates it and tells the others of
- * it before they make the same policy.
+ * The memory that policies share between threads. The control thread allocates it, and sends it to the other threads before they
+ * make the same policy.
  */
 export class PolicyMemory {
   readonly #byModel = new Map<string, SharedArrayBuffer>();
   #untold: SharedPolicyMemory[] = [];
 
-  /** What is there for the model, where it is of this size; else new. */
+  /** The model's memory, if it has this size; otherwise new memory. */
   get(model: string, bytes: number): SharedArrayBuffer {
     const known = this.#byModel.get(model);
     if (known?.byteLength === bytes) return known;
@@ -19,22 +19,22 @@ export class PolicyMemory {
     return memory;
   }
 
-  /** From the thread that allocates. */
+  /** Takes memory from the control thread. */
   put([model, memory]: SharedPolicyMemory): void {
     this.#byModel.set(model, memory);
   }
 
-  /** The model's policy is gone; the next one begins with new memory. */
+  /** Drops the memory of a model whose policy is gone. The next policy gets new memory. */
   drop(model: string): void {
     this.#byModel.delete(model);
   }
 
-  /** All of it, for a thread that begins. */
+  /** All memory, for a new thread. */
   all(): SharedPolicyMemory[] {
     return [...this.#byModel];
   }
 
-  /** What was allocated since this was called last. */
+  /** Memory that was allocated since the last call. */
   takeUntold(): SharedPolicyMemory[] {
     const untold = this.#untold;
     this.#untold = [];

@@ -6,7 +6,7 @@ import { POLICIES } from "./policies.ts";
 import type { Policy, PolicyParts } from "./policy.ts";
 import { PolicyMemory } from "./policy-memory.ts";
 
-/** A policy by name, with the options that differ from those of the whole gateway. */
+/** A policy's name, with the options that differ from the gateway's. */
 export interface PolicyConfig {
   readonly policy: string;
   readonly config: PolicyOptions;
@@ -14,13 +14,13 @@ export interface PolicyConfig {
 
 export interface PolicyRegistryOptions {
   readonly defaultPolicy: PolicyConfig;
-  /** Where prefill and decode have another default than the rest. */
+  /** Defaults for the roles prefill and decode, where they differ. */
   readonly roleDefaults?: Partial<Readonly<Record<Exclude<WorkerType, "regular">, PolicyConfig>>>;
-  /** By policy: the options that it has where no pattern says otherwise. */
+  /** By policy: its options where no pattern sets them. */
   readonly options?: Readonly<Record<string, PolicyOptions>>;
-  /** What the policies of all threads share; memory of its own for each where there is but one thread. */
+  /** Memory that the policies of all threads share; without it each policy has its own. */
   readonly memory?: PolicyMemory;
-  /** Policies besides the built-in ones. */
+  /** Policies in addition to the built-in ones. */
   readonly custom?: readonly PolicyMaker[];
   readonly random?: PolicyParts["random"];
   readonly now?: PolicyParts["now"];
@@ -37,13 +37,13 @@ interface Assigned {
   workers: number;
 }
 
-/** Whose policy the default one is; no model's id is empty. */
+/** Stands for requests without a model; no model's id is empty. */
 const NO_MODEL = "";
 
 /**
- * Which policy each model has, and each role of a model whose prefill and decode are apart. An instance is one model's
- * alone, made when its first worker comes and dropped with its last; the hint of that first worker comes before the first
- * pattern that matches, which comes before the default.
+ * The policy of each model, and of each role where prefill and decode are apart. Each model has its own instance, made with its first
+ * worker and dropped with its last. The hint of that first worker comes before the first matching pattern, and the pattern before the
+ * default.
  */
 export class PolicyRegistry {
   readonly #makers = new Map<string, PolicyMaker>();
@@ -52,13 +52,13 @@ export class PolicyRegistry {
   readonly #default: Policy;
   readonly #patterns: { readonly match: string; readonly config: PolicyConfig }[] = [];
   readonly #roleDefaults: NonNullable<PolicyRegistryOptions["roleDefaults"]>;
-  /** By model and role. */
+  /** Policies by model and role. */
   readonly #models = new Map<string, Assigned>();
   readonly #memory: PolicyMemory;
   readonly #random: PolicyParts["random"];
   readonly #now: PolicyParts["now"];
 
-  /** Throws invalid_request where a default is not known, or has an option that is wrong. */
+  /** Throws invalid_request if a default policy is unknown, or has a wrong option. */
   constructor(options: PolicyRegistryOptions) {
     for (const maker of [...POLICIES, ...(options.custom ?? [])]) this.#makers.set(maker.name, maker);
     this.#options = options.options ?? {};
@@ -72,15 +72,15 @@ export class PolicyRegistry {
   }
 
   /**
-   * Models whose id fits the glob get this policy; the first that fits counts. Throws invalid_request where the policy is not
-   * known, or an option of it is not.
+   * Gives models whose id matches the glob this policy; the first match counts. Throws invalid_request if the policy or one of its
+   * options is unknown.
    */
   registerPattern(match: string, config: PolicyConfig): void {
     this.#maker(config.policy).check(this.#optionsOf(config));
     this.#patterns.push({ match, config });
   }
 
-  /** Throws invalid_request where no policy has this name. */
+  /** Throws invalid_request if no policy has this name. */
   checkName(name: string): void {
     this.#maker(name);
   }
@@ -94,7 +94,7 @@ export class PolicyRegistry {
     });
   }
 
-  /** A worker of the model has come. Returns the model's policy, made now if this is the first. */
+  /** Counts a new worker of the model. Returns the model's policy, which the first worker creates. */
   onWorkerAdded(model: string, hint?: string, role: WorkerType = "regular"): Policy {
     const key = keyOf(model, role);
     const known = this.#models.get(key);
@@ -108,7 +108,7 @@ export class PolicyRegistry {
     return policy;
   }
 
-  /** A worker of the model has left. With the last one the model's policy goes. */
+  /** Counts a worker of the model that has left. The last one drops the model's policy. */
   onWorkerRemoved(model: string, role: WorkerType = "regular"): void {
     const key = keyOf(model, role);
     const assigned = this.#models.get(key);
@@ -119,7 +119,7 @@ export class PolicyRegistry {
     this.#memory.drop(key);
   }
 
-  /** What the model's policy remembers of this worker is not true any more. */
+  /** Makes the model's policy forget a worker. */
   forgetWorker(model: string, workerId: string, slot: number, role: WorkerType = "regular"): void {
     this.#models.get(keyOf(model, role))?.policy.forget?.(workerId, slot);
     this.#default.forget?.(workerId, slot);
@@ -129,7 +129,7 @@ export class PolicyRegistry {
     return this.#models.get(keyOf(model, role))?.policy;
   }
 
-  /** For requests whose model nobody has named. */
+  /** The policy for requests without a model. */
   getDefaultPolicy(): Policy {
     return this.#default;
   }
@@ -172,7 +172,7 @@ export class PolicyRegistry {
   }
 }
 
-/** A model's one policy is found by the model's own name: nothing is put together for it on the way of a request. */
+/** The key of a policy. A model with one role uses its own name as key, so that a request builds no string. */
 function keyOf(model: string, role: WorkerType): string {
   return role === "regular" ? model : `${model}\u0000${role}`;
 }

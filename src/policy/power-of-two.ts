@@ -2,7 +2,7 @@ import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
 import { inFlightOf } from "./least-loaded.ts";
 import type { Policy, Random } from "./policy.ts";
 
-/** Comes close to the least loaded worker, at a cost that does not grow with the fleet. */
+/** Chooses the less loaded of two random workers. Its cost does not grow with the fleet. */
 export const powerOfTwo = definePolicy({
   name: "power_of_two",
   chooses: "of two random workers the one with fewer requests in flight",
@@ -18,7 +18,7 @@ function createPowerOfTwo(random: Random): Policy {
       const count = candidates.length;
       if (count < 2) return count - 1;
       const one = Math.floor(random() * count);
-      // One of the others: the draw is over one fewer, and steps over the first.
+      // Draws one of the other workers: the range is one smaller, and skips the first.
       const draw = Math.floor(random() * (count - 1));
       const other = draw >= one ? draw + 1 : draw;
       return (candidates[other]?.inFlight ?? 0) < (candidates[one]?.inFlight ?? 0) ? other : one;

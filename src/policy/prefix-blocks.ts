@@ -1,22 +1,22 @@
 /**
- * How a prompt is cut into blocks: small ones at the beginning, where a system prompt ends and a conversation goes its
- * own way, and larger ones behind, none more than a sixteenth of what is before it. 128 bytes are about 32 tokens of
- * text, two blocks of an engine's own cache.
+ * Sizes of a prompt's blocks: small ones at the beginning, where a system prompt ends and conversations begin to differ, and larger
+ * ones after it, each at most a sixteenth of the prompt before it. 128 bytes are about 32 tokens of text, two blocks of an engine's
+ * own cache.
  */
 const TIERS = [
   { blockBytes: 128, until: 4 * 1024 },
   { blockBytes: 256, until: 16 * 1024 },
   { blockBytes: 1024, until: 64 * 1024 },
   { blockBytes: 4096, until: 256 * 1024 },
-  // 260,000 tokens; what is behind is not looked at.
+  // 260,000 tokens; the rest of the prompt is ignored.
   { blockBytes: 16_384, until: 1024 * 1024 },
 ] as const;
 
 export const SMALLEST_BLOCK_BYTES = TIERS[0].blockBytes;
-/** Up to here blocks are hashed by the loop below, whose lanes take 16 bytes at a time. */
+/** Up to here the loop below hashes blocks, 16 bytes at a time. */
 const SMALL_BYTES = TIERS[1].until;
 
-/** Where each block ends. */
+/** End of each block. */
 const ENDS = Int32Array.from(ends());
 export const MAX_BLOCKS = ENDS.length;
 const MAX_BYTES = ENDS[MAX_BLOCKS - 1] ?? 0;
@@ -29,34 +29,34 @@ function* ends(): Generator<number, void, void> {
 const NO_HASHES = new Int32Array(0);
 const SMALL_BLOCKS = ENDS.indexOf(SMALL_BYTES) + 1;
 
-/** Whole blocks of a prompt of this length. */
+/** Number of whole blocks of a prompt of this length. */
 function blocksIn(bytes: number): number {
   let blocks = Math.min(Math.floor(bytes / SMALLEST_BLOCK_BYTES), TIERS[0].until / SMALLEST_BLOCK_BYTES);
   while (blocks < MAX_BLOCKS && (ENDS[blocks] ?? 0) <= bytes) blocks += 1;
   return blocks;
 }
 
-/** Share of a prompt that `blocks` blocks are, 0 to 1. */
+/** Share of a prompt that its first `blocks` blocks cover, 0 to 1. */
 export function matchedRatio(blocks: number, promptBytes: number): number {
   return blocks === 0 ? 0 : (ENDS[blocks - 1] ?? 0) / Math.min(promptBytes, MAX_BYTES);
 }
 
-/** A prompt as a policy compares it with others. */
+/** The hashed form of a prompt, which policies compare. */
 export interface PromptBlocks {
-  /** Of its whole blocks, each the hash of all bytes up to the block's end; none is 0. */
+  /** For each whole block the hash of all bytes up to its end; never 0. */
   readonly hashes: Int32Array;
   /** Length of the prompt. */
   readonly bytes: number;
 }
 
-/** The small blocks of the prompt that is being hashed; nothing of it counts between two prompts. */
+/** Scratch memory for the small blocks of the current prompt. */
 const WORDS = new Int32Array(SMALL_BYTES / 4);
 const BYTES = new Uint8Array(WORDS.buffer);
 
 /**
- * Hashes the blocks of a prompt as a chain: the hash of a block is that of all bytes up to its end. Small blocks are
- * hashed here, on words of a copy: 8 KB take 1.6 µs, against 7 µs by a native hash of 64 bits, of which most is the call, the
- * view and the BigInt (Bun 1.4.5, AMD EPYC, 2026-11-24). For large blocks the native one is faster.
+ * Hashes the blocks of a prompt as a chain: the hash of a block covers all bytes up to its end. Small blocks are hashed here, on
+ * words of a copy: 8 KB take 1.6 µs. A native hash of 64 bits takes 7 µs, mostly for the call, the view and the BigInt (Bun 1.4.5,
+ * AMD EPYC, 2026-11-24), but is faster for large blocks.
  */
 export function hashPrompt(prompt: Uint8Array): PromptBlocks {
   const blocks = blocksIn(prompt.length);
@@ -93,7 +93,7 @@ function hashSmall(hashes: Int32Array, blocks: number): number {
   return hash;
 }
 
-/** Blocks behind the small ones; `hash` is that of the last small one. */
+/** Hashes the blocks after the small ones; `hash` is the last small block's. */
 function hashLarge(hashes: Int32Array, prompt: Uint8Array, hash: number): void {
   let chained = BigInt(hash >>> 0);
   for (let block = SMALL_BLOCKS; block < hashes.length; block += 1) {

@@ -1,20 +1,20 @@
 import { MAX_BLOCKS, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
 
-/** Places of a set of the table, of which the least recently used one is taken for a new block. */
+/** Places in each set of the table. A new block takes the least recently used one. */
 const WAYS = 8;
-/** Workers that are remembered for a block; a further one takes the place of another. */
+/** Most workers that are remembered for a block; a further one replaces another. */
 export const OWNERS = 8;
-/** Slots that an owner can have. */
+/** Largest number of slots. */
 const SLOTS = 32_767;
-/** Of a place: key, time of last use, owners. */
+/** Bytes of a place: key, time of last use, owners. */
 const PLACE_BYTES = 4 + 4 + OWNERS * 2;
-/** Before the places: the time, when each slot was forgotten, and room so that the places begin on a cache line. */
+/** Bytes before the places: the time, the time at which each slot was forgotten, and padding to a cache line. */
 const HEADER_BYTES = 4 * (SLOTS + 1);
-/** Inserts after which times of forgetting that are long past are brought up, so that differences of 32 bits hold. */
+/** Inserts after which old times of forgetting are moved up, so that differences of 32 bits stay correct. */
 const AGING_INSERTS = 2 ** 29;
 const MAX_AGE = 2 ** 30;
 
-/** Bytes of memory for an index that remembers this much of prompts. */
+/** Bytes of memory for an index that remembers this many bytes of prompts. */
 export function prefixIndexBytes(maxBytes: number): number {
   return HEADER_BYTES + setsFor(maxBytes) * WAYS * PLACE_BYTES;
 }
@@ -24,26 +24,25 @@ function setsFor(maxBytes: number): number {
 }
 
 /**
- * Which workers have seen which beginnings of prompts. A prompt is cut into blocks; each is hashed together with all
- * before it, so a block's hash stands for the whole prefix up to it. A set-associative table in shared memory maps a hash to
- * the workers that were sent it: bounded by construction, evicting as it inserts. Several threads read and write it without
- * locks; what one overwrites of another's is forgotten, as by eviction. Approximate on purpose: hashes are 32 bits, and engines evict
- * without a word.
+ * Remembers which workers have seen which prefixes of prompts. A prompt is cut into blocks; each block's hash covers the whole prefix
+ * up to its end. A set-associative table in shared memory maps a hash to the workers that were sent the prefix. Its size is fixed, and
+ * it evicts as it inserts. Several threads read and write it without locks; a block that another thread overwrites is forgotten, as by
+ * eviction. It is approximate on purpose: hashes have 32 bits, and engines evict without notice.
  *
- * A worker is forgotten by noting the time: it owns no block that was last used before. Who uses such a block next clears
- * it of those owners first, so that the new time of last use does not bring them back.
+ * To forget a worker, the index notes the time: the worker no longer owns blocks that were last used before. The next use of such a
+ * block first removes those owners, so that the new time of last use does not bring them back.
  */
 export class PrefixIndex {
   readonly #setMask: number;
-  /** Inserts so far; wraps, so times are compared by their difference. */
+  /** Number of inserts so far, which is the time. It wraps, so times are compared by difference. */
   readonly #time: Int32Array;
-  /** By slot, the time until which what is known of its worker does not count. */
+  /** By slot: blocks last used before this time do not count for its worker. */
   readonly #forgotten: Int32Array;
-  /** By set, the keys of its places and then the times of their last use: one cache line. */
+  /** For each set the keys of its places, and then their times of last use: one cache line. */
   readonly #cells: Int32Array;
-  /** Slots of workers plus one, OWNERS for each place; 0 is nobody. */
+  /** Slots of workers plus one, OWNERS for each place; 0 means none. */
   readonly #owners: Int16Array;
-  /** Of the prompt that `match` looked up last. */
+  /** Hashes of the prompt of the last `match`. */
   #hashes: Int32Array = new Int32Array(0);
   /** Places of its first blocks. */
   readonly #places = new Int32Array(MAX_BLOCKS);
@@ -74,8 +73,8 @@ export class PrefixIndex {
   }
 
   /**
-   * Slot of one of the up to OWNERS workers that have seen the first `blocks` blocks, of those that matched; -1 is nobody.
-   * One that has seen a block has seen all before it, whether or not it is still named there.
+   * Slot of one of up to OWNERS workers that have seen the first `blocks` matched blocks; -1 for none. A worker that has seen a
+   * block has seen all blocks before it, even if it is no longer named there.
    */
   owner(blocks: number, which: number): number {
     const place = this.#places[blocks - 1] ?? 0;
@@ -83,7 +82,7 @@ export class PrefixIndex {
     return slot < 0 || this.#isForgotten(slot, place) ? -1 : slot;
   }
 
-  /** The worker is sent the prompt that was looked up last. */
+  /** Notes that the worker gets the prompt of the last `match`. */
   insert(slot: number): void {
     const time = (Atomics.add(this.#time, 0, 1) + 1) | 0;
     if (time % AGING_INSERTS === 0) this.#age(time);
@@ -97,7 +96,7 @@ export class PrefixIndex {
     }
   }
 
-  /** The worker has left: nothing is known of it any more, and its slot may go to another. */
+  /** Forgets a worker that has left. Its slot may go to another worker. */
   forget(slot: number): void {
     let now: number;
     // An insert that has a later time must see this one. One that came between gets an earlier time than the next try's.
@@ -118,7 +117,7 @@ export class PrefixIndex {
     return -1;
   }
 
-  /** An empty place of the key's set, or the one that was not used for longest. */
+  /** An empty place of the key's set, or the least recently used one. */
   #claim(key: number): number {
     const set = key & this.#setMask;
     const first = set * WAYS * 2;
@@ -153,7 +152,7 @@ export class PrefixIndex {
     if (!isOwner) this.#owners[free < 0 ? first + ((time >>> 0) % OWNERS) : free] = slot + 1;
   }
 
-  /** A place that was not used for this long is forgotten by all. */
+  /** Clears places that were not used for very long. */
   #age(time: number): void {
     for (let slot = 0; slot < SLOTS; slot += 1) {
       const age = (time - Atomics.load(this.#forgotten, slot)) | 0;

@@ -1,7 +1,7 @@
 import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
 import type { Policy, Random } from "./policy.ts";
 
-/** What other policies are measured against. */
+/** Chooses at random: a baseline for other policies. */
 export const random = definePolicy({
   name: "random",
   chooses: "any worker, each as likely as the other",

@@ -5,7 +5,7 @@ import { roundRobin } from "./round-robin.ts";
 
 const ALL = [idleCandidate(0), idleCandidate(1), idleCandidate(2), idleCandidate(5)];
 
-/** A function that says the slot of the next choice among these. */
+/** A function that returns the slot of the next choice among the candidates. */
 function turns(memory?: () => SharedArrayBuffer): (candidates: readonly Candidate[]) => number | undefined {
   const policy = createPolicy(roundRobin, {}, memory ? { memory } : {});
   return (candidates) => candidates[chosenBy(policy, candidates)]?.slot;

@@ -2,9 +2,9 @@ import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
 import type { AllocateShared, Candidate, Policy } from "./policy.ts";
 
 /**
- * Keeps which worker had the last turn: its slot plus one, and 0 before the first turn, in memory that the threads share. It
- * does not keep a count. Candidates come and go between requests, and a second attempt is a choice without the worker that
- * failed: a count would step over the worker behind that one each time.
+ * Keeps the worker with the last turn in memory that the threads share: its slot plus one, or 0 before the first turn. It keeps no
+ * count. Candidates change between requests, and a second attempt chooses without the failed worker: a count would skip the worker
+ * after that one each time.
  */
 export const roundRobin = definePolicy({
   name: "round_robin",
@@ -20,9 +20,9 @@ function createRoundRobin(memory: AllocateShared): Policy {
   return {
     name: "round_robin",
     pick(candidates) {
-      // With one candidate, as after a failure of the other, nobody's turn is used up.
+      // A single candidate, for example after a failure of the other, uses up no turn.
       if (candidates.length === 1) return 0;
-      // Another thread may take the same turn meanwhile: then it has had it, and the next is looked for.
+      // If another thread takes the same turn meanwhile, this one looks for the next.
       for (;;) {
         const before = Atomics.load(last, 0);
         const next = nextAfter(candidates, before);
@@ -34,8 +34,8 @@ function createRoundRobin(memory: AllocateShared): Policy {
 }
 
 /**
- * The candidate behind the one that had the last turn, in their order. Where that one is none of them any more: the one with the next
- * higher slot, or from the highest on the one with the lowest.
+ * The candidate after the one with the last turn, in their order. If that one is no longer a candidate, it is the one with the next
+ * higher slot; after the highest, the one with the lowest slot.
  */
 function nextAfter(candidates: readonly Candidate[], last: number): number {
   if (last === 0) return 0;

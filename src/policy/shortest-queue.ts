@@ -2,7 +2,7 @@ import { definePolicy, NO_OPTIONS } from "./define-policy.ts";
 import { inFlightOf, LeastLoaded } from "./least-loaded.ts";
 import type { Policy, Random } from "./policy.ts";
 
-/** Compares loads only. Equals take turns; of very large fleets it looks at a sample (`LeastLoaded`). */
+/** Chooses the least loaded worker. Equals take turns; in very large fleets it compares a sample (`LeastLoaded`). */
 export const shortestQueue = definePolicy({
   name: "shortest_queue",
   chooses: "the worker with the fewest requests in flight",

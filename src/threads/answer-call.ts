@@ -7,21 +7,21 @@ import type { LeaveSignal } from "../util/leave-signal.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import type { Call, ControlCall, ControlReply } from "./messages.ts";
 
-/** Who on the control thread answers what the other threads ask. */
+/** The parts of the control thread that answer calls of serving threads. */
 export interface AnswerCallDeps {
   readonly gate: Gate;
   readonly modelFinder: ModelFinder;
   readonly control: Pick<ControlApp, "answer">;
-  /** The routes that stand on the port of the threads; a call names one by its index. */
+  /** The routes of the serving threads' port; a call names one by its index. */
   readonly routes: readonly Route[];
 }
 
-/** The answer to a question that a thread asks only to wait for it, or to be refused. */
+/** The answer to a call that a thread makes only to wait, or to be refused. */
 const DONE = {};
 
 /**
- * What the control thread answers a call of another thread: a place that is held until the thread gives it back, or data. `signal`
- * is aborted when the thread withdraws the call. Throws what the gate, the finder and the route throw.
+ * Answers a call of a serving thread: with a place, which is held until the thread gives it back, or with data. `signal` is aborted
+ * when the thread withdraws the call. Throws the errors of the gate, the finder and the route.
  */
 export async function answerCall(deps: AnswerCallDeps, call: Call, signal: LeaveSignal): Promise<Permit | object> {
   const { gate, modelFinder } = deps;

@@ -13,7 +13,7 @@ export interface AskControlDeps {
   readonly auth: Auth;
 }
 
-/** The control thread's answer to a route that is its own. Who may not ask is told here, before a body is read. */
+/** Passes a request for a control route to the control thread. A request without a valid key is refused here, before its body is read. */
 export async function askControl(
   { link, auth }: AskControlDeps,
   route: ControlRoute & { readonly index: number },

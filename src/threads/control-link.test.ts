@@ -53,7 +53,7 @@ describe("a thread's way to the control thread", () => {
     const client = new LeaveController();
     const entering = Promise.resolve(link.enter(ENTRY, client)).catch((error: unknown) => error);
     client.leave("gone");
-    // The grant was on its way.
+    // The grant was already on its way.
     link.onReply({ type: "reply", id: 0, value: undefined });
     expect(await entering).toMatchObject({ code: "client_closed" });
     expect(said.slice(1)).toEqual([{ type: "release", id: 0 }]);

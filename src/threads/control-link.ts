@@ -13,14 +13,14 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-/** A thread's way to the control thread: asks it, tells it, and enters requests through its gate. */
+/** A serving thread's link to the control thread: calls, reports, and the gate. */
 export class ControlLink implements Gate, OutcomeSink, ModelFinder {
   readonly #post: (message: FromThread) => void;
   readonly #pending = new Map<number, Pending>();
   readonly #limits: { readonly hasGateway: boolean; readonly hasModel: boolean };
   #nextId = 0;
 
-  /** `limits`: which there are at all; where there is none nobody has to be asked. */
+  /** `limits`: the limits that exist. Without a limit the control thread is not asked. */
   constructor(
     post: (message: FromThread) => void,
     limits: { readonly hasGateway: boolean; readonly hasModel: boolean },
@@ -67,7 +67,7 @@ export class ControlLink implements Gate, OutcomeSink, ModelFinder {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#pending.set(id, { resolve, reject });
     const onAbort = (): void => {
-      // The answer may be on its way: the other side takes back the question or the place, whichever there is.
+      // The answer may already be on its way. The control thread withdraws the question or takes back the place, whichever exists.
       if (this.#pending.delete(id)) this.#post({ type: "release", id });
       reject(whyLeft(signal.reason));
     };
@@ -80,7 +80,7 @@ export class ControlLink implements Gate, OutcomeSink, ModelFinder {
     }
   }
 
-  /** Whoever waits for an answer gets none any more. */
+  /** Ends all calls without an answer. */
   close(): void {
     for (const pending of this.#pending.values())
       pending.reject(new GatewayError("server_shutting_down", "it is stopping"));
@@ -99,7 +99,7 @@ export class ControlLink implements Gate, OutcomeSink, ModelFinder {
   }
 }
 
-/** As data, which is what can be sent. */
+/** An entry as plain data, which can be sent. */
 function plain({ tenant, priority, patienceMs }: Entry): Entry {
   return { tenant, priority, patienceMs };
 }

@@ -1,7 +1,7 @@
 import { type GatewayError, GatewayError as Gateway } from "../errors/errors.ts";
 import type { ErrorState } from "./messages.ts";
 
-/** An error as plain data; its cause stays on its thread. */
+/** An error as plain data, without its cause, which cannot be sent. */
 export function errorState({ code, message, details }: GatewayError): ErrorState {
   const { cause: _cause, ...rest } = details;
   return { code, message, details: rest };

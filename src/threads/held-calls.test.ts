@@ -4,7 +4,7 @@ import type { Permit } from "../server/admission.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { HeldCalls } from "./held-calls.ts";
 
-/** A place that counts how often it was given back. */
+/** A place that counts its releases. */
 function place(): Permit & { released: number } {
   const permit = {
     released: 0,
@@ -83,7 +83,7 @@ describe("what is held for the calls of a thread", () => {
             if (!grant) continue;
             granted.push(permit);
             grant(permit);
-            // A promise takes the first only.
+            // A promise takes only the first result.
             asked.set(id, (other) => other.release());
           } else if (what === "release") calls.release(id);
           else if (what === "turn") await Promise.resolve();

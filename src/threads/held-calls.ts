@@ -2,23 +2,22 @@ import type { Permit } from "../server/admission.ts";
 import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
 
 /**
- * What the control thread holds for the calls of one other thread: a question until it is answered, then the place that was
- * given. The thread may have lost its client at any time, before or after the answer is on its way to it, so that both
- * are given back by one and the same word: `release`.
+ * The open calls of one serving thread on the control thread: a question until it is answered, and then the given place. The
+ * thread may lose its client at any time, before or after the answer is sent. So one message gives back either: `release`.
  */
 export class HeldCalls {
-  /** By the call's id, how to give back what it has. */
+  /** By the call's id: a function that gives back what the call holds. */
   readonly #giveBack = new Map<number, () => void>();
   #isOver = false;
 
-  /** Calls that are being answered, and places that are held. */
+  /** Number of open questions and held places. */
   get size(): number {
     return this.#giveBack.size;
   }
 
   /**
-   * What `ask` answers; a place is held from then on until it is released. Undefined where the call was released meanwhile:
-   * then nobody waits for the answer, and a place that was given has gone back. Rejects as `ask` does.
+   * Resolves to the answer of `ask`; a place in it is held until it is released. Resolves to undefined if the call was released
+   * meanwhile; the place has then gone back. Rejects as `ask` does.
    */
   async answer<Answer extends object>(
     id: number,
@@ -40,14 +39,14 @@ export class HeldCalls {
     return caller.aborted ? undefined : answer;
   }
 
-  /** Whatever this call has, it is not wanted any more. */
+  /** Releases what the call holds: its question or its place. */
   release(id: number): void {
     const giveBack = this.#giveBack.get(id);
     this.#giveBack.delete(id);
     giveBack?.();
   }
 
-  /** The thread is over: nothing of it is wanted any more, and nothing is answered from now. */
+  /** The thread is over: releases all its calls, and answers none from now on. */
   close(): void {
     this.#isOver = true;
     for (const id of [...this.#giveBack.keys()]) this.release(id);

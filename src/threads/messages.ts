@@ -8,39 +8,39 @@ import type { RequestData } from "../transport/forwarded-request.ts";
 import type { AttemptOutcome } from "../worker/attempt-outcome.ts";
 import type { WorkerState } from "../worker/worker-state.ts";
 
-/** What the control thread and the threads that serve say to each other. All of it is plain data or shared memory. */
+/** Messages between the control thread and the serving threads. All are plain data or shared memory. */
 
 /** A route that the control thread answers. */
 export interface ControlRoute {
   readonly method: Method;
   readonly path: string;
   readonly access: Access;
-  /** Largest body that it reads, bytes; undefined where it reads none. */
+  /** Largest body that the route reads, bytes; undefined where it reads none. */
   readonly maxBodyBytes: number | undefined;
 }
 
-/** Everything that a thread needs to begin. */
+/** Everything that a thread needs to start. */
 export interface Start {
   readonly type: "start";
   /** Its number, from 0. */
   readonly thread: number;
   readonly threads: number;
-  /** As the file would have it, secrets in the clear: it is checked again on the thread. */
+  /** The configuration as in a file, with secrets in the clear. The thread checks it again. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly hostname: string;
   readonly port: number;
   readonly ledger: SharedArrayBuffer;
   readonly memory: readonly SharedPolicyMemory[];
   readonly workers: readonly WorkerState[];
-  /** Of the registries, with these workers and tokenizers. */
+  /** Version of the registries with these workers and tokenizers. */
   readonly version: number;
   readonly tokenizers: readonly TokenizerChange[];
   readonly routes: readonly ControlRoute[];
-  /** Where the thread notes what it runs: `method-cell.ts`. */
+  /** The cell where the thread notes the running policy method: `method-cell.ts`. */
   readonly methodCell: SharedArrayBuffer;
 }
 
-/** One worker came, changed or left, or a tokenizer did. Changes come in their order. */
+/** One worker or tokenizer was added, changed or removed. Changes come in order. */
 export interface Change {
   readonly type: "change";
   readonly version: number;
@@ -68,7 +68,7 @@ export type ToThread =
   | { readonly type: "failAll"; readonly error: ErrorState }
   | { readonly type: "stop" };
 
-/** What a thread asks of the control thread. */
+/** A serving thread's call to the control thread. */
 export type Call =
   | { readonly what: "enter"; readonly entry: Entry }
   | { readonly what: "foresee"; readonly entry: Entry }
@@ -78,7 +78,7 @@ export type Call =
 
 export interface ControlCall extends RequestData {
   readonly what: "control";
-  /** Index in the routes of `Start`. */
+  /** Index of the route in `Start`. */
   readonly route: number;
   readonly params: Readonly<Record<string, string>>;
   readonly requestId: string;
@@ -90,7 +90,7 @@ export interface ControlReply {
   readonly body: Uint8Array | string;
 }
 
-/** What a thread knows of itself. */
+/** A thread's own counts. */
 export interface ThreadState {
   readonly active: number;
   readonly metrics: MetricsSnapshot;
@@ -101,12 +101,12 @@ export type FromThread =
   | { readonly type: "failed"; readonly message: string; readonly code: string | undefined }
   | { readonly type: "applied"; readonly version: number }
   | { readonly type: "call"; readonly id: number; readonly call: Call }
-  /** What this call asks for, or was given, is not wanted any more. */
+  /** Withdraws the call's question, or gives back its place. */
   | { readonly type: "release"; readonly id: number }
   | { readonly type: "pong" }
   | { readonly type: "outcome"; readonly workerId: string; readonly outcome: AttemptOutcome }
   | { readonly type: "log"; readonly text: string }
   | { readonly type: "active"; readonly active: number }
   | { readonly type: "state"; readonly id: number; readonly state: ThreadState }
-  /** It has closed what it had. */
+  /** The thread has closed everything. */
   | { readonly type: "stopped" };

@@ -1,11 +1,11 @@
 import type { PolicyMethod, PolicyWatch } from "../policy/guarded-policy.ts";
 
 /**
- * Which method of the operator's policy module a thread runs, in a cell of shared memory: a thread that hangs in it cannot
- * say so any more. The gateway's own code has its bounds and is not noted.
+ * A cell of shared memory that has the running method of the operator's policy module, because a thread that hangs in it cannot
+ * send a message. The gateway's own code has bounds and is not noted.
  */
 
-/** By the number in the cell, from 1; 0 is none. */
+/** The cell has an index into this list plus 1; 0 means no method. */
 const METHODS = [
   "select",
   "forget",
@@ -19,7 +19,7 @@ export function createMethodCell(): SharedArrayBuffer {
   return new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 }
 
-/** Writes the method that runs into the cell. */
+/** Writes the running method into the cell. */
 export function noteMethods(methodCell: SharedArrayBuffer): PolicyWatch {
   const cell = new Int32Array(methodCell);
   return {
@@ -28,7 +28,7 @@ export function noteMethods(methodCell: SharedArrayBuffer): PolicyWatch {
   };
 }
 
-/** The method that runs, in words for the log; undefined where none runs. */
+/** Name of the running method, for the log; undefined where none runs. */
 export function runningMethod(methodCell: SharedArrayBuffer): string | undefined {
   const number = Atomics.load(new Int32Array(methodCell), 0);
   return number === 0 ? undefined : `${METHODS[number - 1]}() of the policy module`;

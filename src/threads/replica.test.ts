@@ -55,7 +55,7 @@ function setUpControl(): {
   };
 }
 
-/** A replica as another thread makes it: what it begins with is copied, but for shared memory. */
+/** A replica as on another thread: its start message is copied, except for shared memory. */
 async function openReplica({ ledger, registry, memory, clock }: ReturnType<typeof setUpControl>): Promise<Replica> {
   const deps = {
     config: { ...config, threads: 2 },

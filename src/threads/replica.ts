@@ -17,7 +17,7 @@ export class Replica {
     this.#clock = clock;
   }
 
-  /** Registries as `start` has them; `stack` closes them. Throws GatewayError where a policy module does not load. */
+  /** Opens registries with the contents of `start`; `stack` closes them. Throws GatewayError if a policy module does not load. */
   static async open(start: Start, parts: ReplicaParts, stack: AsyncDisposableStack): Promise<Replica> {
     const policyMemory = new PolicyMemory();
     for (const entry of start.memory) policyMemory.put(entry);
@@ -36,7 +36,7 @@ export class Replica {
     return replica;
   }
 
-  /** Memory comes first: the worker's policies are made with it. */
+  /** Applies a change. Its memory comes first, because the worker's policies are made with it. */
   apply({ put, removed, tokenizer, memory }: Change): void {
     const { workerRegistry, policyMemory, tokenizers } = this.registries;
     for (const entry of memory) policyMemory.put(entry);

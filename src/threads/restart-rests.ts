@@ -1,15 +1,15 @@
-/** Between the end of a thread and its next start, ms; doubles while the thread dies young. */
+/** Shortest and longest time between the end of a thread and its next start, ms. It doubles while the thread dies young. */
 const SHORTEST_MS = 100;
 const LONGEST_MS = 10_000;
-/** A thread that has lived for so long did not die of its start, ms. */
+/** A thread that has lived this long, ms, did not die young. */
 const HEALTHY_MS = 30_000;
 
-/** How long each thread rests before it is started anew. */
+/** The rest of each thread before its next start. */
 export class RestartRests {
-  /** By number of the thread, the rest before its next restart, ms. */
+  /** By number of the thread: the rest before its next start, ms. */
   readonly #nextMs = new Map<number, number>();
 
-  /** The thread has been started anew before. */
+  /** Whether the thread has been restarted before. */
   has(thread: number): boolean {
     return this.#nextMs.has(thread);
   }

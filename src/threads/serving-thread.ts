@@ -14,7 +14,7 @@ import type { FromThread, Start, ToThread } from "./messages.ts";
 import { Replica } from "./replica.ts";
 import { ThreadLog } from "./thread-log.ts";
 
-/** How often the control thread is told what is under way while a drain waits for it, ms. */
+/** Interval in which a draining thread reports its requests in flight to the control thread, ms. */
 const TELL_ACTIVE_MS = 20;
 
 interface ThreadParts {
@@ -24,11 +24,11 @@ interface ThreadParts {
   readonly metrics: Metrics;
   readonly replica: Replica;
   readonly unit: ServingUnit;
-  /** Closes all of it. */
+  /** Closes everything of the thread. */
   readonly owned: AsyncDisposableStack;
 }
 
-/** One thread that serves: a serving unit on an event loop of its own, over a replica of the registries. */
+/** One serving thread: a serving unit on its own event loop, with a replica of the registries. */
 export class ServingThread {
   readonly #parts: ThreadParts;
   #cancelTelling: (() => void) | undefined;
@@ -41,7 +41,7 @@ export class ServingThread {
     return this.#parts.unit.port;
   }
 
-  /** Throws what stands against it (the address, a policy module); then nothing is left open. */
+  /** Throws if the address is not available or a policy module does not load; then nothing is left open. */
   static async start(start: Start, post: (message: FromThread) => void, clock: Clock): Promise<ServingThread> {
     await using stack = new AsyncDisposableStack();
     const config = configSchema.parse(start.config);
@@ -113,7 +113,7 @@ export class ServingThread {
     post({ type: "state", id, state: { active: unit.active, metrics: metrics.snapshot() } });
   }
 
-  /** Says how many requests are under way, now and again and again from now on. */
+  /** Reports the number of requests in flight, now and then in intervals. */
   #tellActive(): void {
     const { clock, post, unit } = this.#parts;
     post({ type: "active", active: unit.active });
@@ -127,7 +127,7 @@ export class ServingThread {
   }
 }
 
-/** Which limits there are that the control thread counts. */
+/** The limits that the control thread counts. */
 function limitsOf({ maxConcurrent, maxConcurrentOf }: GateSettings): {
   readonly hasGateway: boolean;
   readonly hasModel: boolean;

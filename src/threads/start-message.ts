@@ -19,16 +19,16 @@ export interface StartMessageDeps {
   readonly routes: readonly Route[];
 }
 
-/** What is told to one thread. */
+/** The facts for one thread. */
 export interface ThreadFacts {
   readonly number: number;
   readonly port: number;
-  /** Of the registries as they are now. */
+  /** Current version of the registries. */
   readonly version: number;
   readonly methodCell: SharedArrayBuffer;
 }
 
-/** The message that a thread begins with: the configuration, and the registries as they are now. */
+/** The start message of a thread: the configuration and the current registries. */
 export function startMessage(deps: StartMessageDeps, { number, port, version, methodCell }: ThreadFacts): Start {
   const { config, clock, ledger, policyMemory, workerRegistry, tokenizers, routes } = deps;
   const now = clock.now();

@@ -10,11 +10,11 @@ interface Setup {
   readonly clock: ManualClock;
   readonly handle: ThreadHandle;
   readonly thread: FakeThread;
-  /** What the handle passes on. */
+  /** Messages that the handle passes on. */
   readonly passed: readonly FromThread[];
-  /** How it ended, each time that it was said to be over. */
+  /** How the thread ended, for each call of `onOver`. */
   readonly ends: readonly ThreadEnd[];
-  /** What the starter was told, where it was: undefined for success. */
+  /** The result of `started`, once there is one; without an error it succeeded. */
   readonly started: () => { readonly error: unknown } | undefined;
 }
 
@@ -169,7 +169,7 @@ describe("what is known of a thread", () => {
     const second = handle.ask();
     clock.advance(1000);
     expect([await second, handle.metrics]).toEqual([undefined, {}]);
-    // Too late: nobody waits for it any more.
+    // It comes too late: the question is over.
     thread.say({ type: "state", id: 1, state: { active: 2, metrics: {} } });
   });
 

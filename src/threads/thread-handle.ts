@@ -4,16 +4,16 @@ import { createMethodCell, runningMethod } from "./method-cell.ts";
 import { HeldCalls } from "./held-calls.ts";
 import type { FromThread, Start, ThreadState, ToThread } from "./messages.ts";
 
-/** What runs a thread. A `Worker` stands behind it; a test brings its own. */
+/** Runs a thread: a `Worker`; tests pass a fake. */
 export interface ThreadPort {
   post(message: ToThread): void;
-  /** Ends it wherever it is, also in a loop; `onClosed` is called when it runs no more. */
+  /** Ends the thread at any point, even in an endless loop. `onClosed` is called when it has ended. */
   terminate(): void;
 }
 
 export interface ThreadEvents {
   onMessage(message: FromThread): void;
-  /** It failed with this, and is about to close. */
+  /** The thread failed for this reason, and is about to close. */
   onError(reason: string): void;
   onClosed(): void;
 }
@@ -22,42 +22,42 @@ export type Spawn = (events: ThreadEvents) => ThreadPort;
 
 export interface ThreadHandleDeps {
   readonly number: number;
-  /** Version of the registries that the thread begins with. */
+  /** Version of the registries in the start message. */
   readonly version: number;
   readonly clock: Clock;
   readonly spawn: Spawn;
   readonly startMessage: (methodCell: SharedArrayBuffer) => Start;
-  /** Gets all that the handle does not answer itself. */
+  /** Gets messages that the handle does not answer itself. */
   readonly onMessage: (handle: ThreadHandle, message: FromThread) => void;
-  /** Called once, when the thread runs no more and its calls are given back. */
+  /** Called once, when the thread has ended and its calls were released. */
   readonly onOver: (handle: ThreadHandle) => void;
 }
 
-/** Between two pings, ms. */
+/** Time between two pings, ms. */
 const PING_MS = 1000;
 /**
- * Pings without an answer after which a thread that serves is ended: no work of the gateway's own holds an event loop for so
- * long. They are counted by the control thread's own timer, so that a process that was stopped as a whole ends none.
+ * Unanswered pings after which a serving thread is ended: no work of the gateway itself blocks an event loop this long. The
+ * control thread's own timer counts them, so a process that was stopped as a whole ends no thread.
  */
 const MAX_SILENT_PINGS = 10;
-/** Pings without an answer while it starts: a busy machine may take long to load its code. */
+/** Unanswered pings after which a starting thread is ended: a busy machine may need long to load its code. */
 const MAX_SILENT_STARTING = 60;
-/** For a thread to run no more once it is told to end, ms. */
+/** Time for a thread to close after it was told to end, ms. */
 const CLOSE_MS = 5000;
-/** For a thread to say what it knows, ms: one that hangs must not hang the metrics. */
+/** Time for a thread to report its state, ms. A thread that hangs must not block the metrics. */
 const STATE_MS = 1000;
 
 /** How a thread ended. */
 export interface ThreadEnd {
   readonly reason: string;
-  /** Of the error that kept it from starting. */
+  /** Code of the error that kept it from starting. */
   readonly code: string | undefined;
-  /** The method of a policy module that it ran, where it was ended because it did not answer. */
+  /** The policy method that it was running, if it was ended because it did not answer. */
   readonly method: string | undefined;
 }
 
 /**
- * One thread that serves, as the control thread knows it:
+ * The control thread's handle of one serving thread:
  *
  *     starting --listening--> serving
  *        |                       |
@@ -65,15 +65,15 @@ export interface ThreadEnd {
  *        |                       |                                                                       ^
  *        +-----------------------+--closed by itself-----------------------------------------------------+
  *
- * In `over`, the only end, what the thread held is given back; then whoever owns the handle decides what comes next. Nobody
- * waits for a thread that is ending.
+ * `over` is the only end. What the thread held is given back there, and the owner of the handle decides what comes next. Changes
+ * do not wait for a thread that is ending.
  */
 export class ThreadHandle {
   readonly number: number;
   readonly calls = new HeldCalls();
-  /** Resolves when it listens, rejects where it is over before. */
+  /** Resolves when the thread listens; rejects if it is over before. */
   readonly started: Promise<void>;
-  /** Resolves when it is over. */
+  /** Resolves when the thread is over. */
   readonly ended: Promise<void>;
   readonly #deps: ThreadHandleDeps;
   readonly #port: ThreadPort;
@@ -99,7 +99,7 @@ export class ThreadHandle {
     this.#startedAt = deps.clock.now();
     this.started = this.#started.promise;
     this.started.catch(() => {
-      // Told by `onOver` as well, where nobody waits for the start.
+      // `onOver` reports it too, so it may stay unhandled here.
     });
     this.ended = this.#ended.promise;
     this.#port = deps.spawn({
@@ -115,22 +115,22 @@ export class ThreadHandle {
     return this.#state === "serving";
   }
 
-  /** Version of the registries that it has. */
+  /** Version of the thread's registries. */
   get version(): number {
     return this.#version;
   }
 
-  /** Requests under way, as it last said. */
+  /** Number of requests in flight in its last report. */
   get active(): number {
     return this.#active;
   }
 
-  /** What it had counted when it was asked last; undefined where nobody has asked. */
+  /** Its metrics in its last report; undefined where it has sent none. */
   get metrics(): MetricsSnapshot | undefined {
     return this.#metrics;
   }
 
-  /** It has listened, at some time. */
+  /** Whether it has ever listened. */
   get hasServed(): boolean {
     return this.#hasServed;
   }
@@ -139,7 +139,7 @@ export class ThreadHandle {
     return this.#deps.clock.now() - this.#startedAt;
   }
 
-  /** Why it is over. */
+  /** How it ended. */
   get howItEnded(): ThreadEnd {
     return this.#end;
   }
@@ -148,13 +148,13 @@ export class ThreadHandle {
     if (this.#state === "starting" || this.#state === "serving") this.#port.post(message);
   }
 
-  /** From now on it says how many requests it has under way; until it does it may have some. */
+  /** Makes it stop listening and report its requests in flight. Until its first report it may have some. */
   stopListening(): void {
     this.#active = Math.max(1, this.#active);
     this.post({ type: "stopListening" });
   }
 
-  /** What it knows of itself; undefined where it does not say so in time. */
+  /** Asks for its state; undefined if it does not answer in time. */
   ask(): Promise<ThreadState | undefined> {
     const id = this.#nextQuestion;
     this.#nextQuestion += 1;
@@ -169,13 +169,13 @@ export class ThreadHandle {
     return promise;
   }
 
-  /** Ends it, wherever it is. Later calls do nothing. */
+  /** Ends the thread in any state. Later calls do nothing. */
   end(reason: string, more: Partial<ThreadEnd> = {}): void {
     if (this.#state === "ending" || this.#state === "over") return;
     this.#state = "ending";
     this.#end = { code: undefined, method: undefined, ...more, reason };
     this.#cancelTimer();
-    // One that stands in native code may take its time: nothing of its own runs any more by then.
+    // A thread in native code may take long to close, but runs no JavaScript any more.
     this.#cancelTimer = this.#deps.clock.after(CLOSE_MS, () => this.#close());
     this.#port.terminate();
   }
@@ -183,7 +183,7 @@ export class ThreadHandle {
   #onMessage(message: FromThread): void {
     if (message.type === "log") this.#deps.onMessage(this, message);
     if (message.type === "log" || this.#state === "ending" || this.#state === "over") return;
-    // Whatever it says, it is not silent.
+    // Any message shows that it is alive.
     this.#silentPings = 0;
     switch (message.type) {
       case "pong":
@@ -201,7 +201,7 @@ export class ThreadHandle {
       case "listening":
         this.#state = "serving";
         this.#hasServed = true;
-        // Before anybody who waits for the start.
+        // Before the promise of the start resolves.
         this.#deps.onMessage(this, message);
         return this.#started.resolve();
       case "applied":

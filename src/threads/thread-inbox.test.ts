@@ -8,7 +8,7 @@ import { anyStart } from "../../test/support/start-message.ts";
 interface Setup {
   readonly inbox: ThreadInbox;
   readonly said: readonly FromThread[];
-  /** What the thread was handed. */
+  /** Messages that the thread got. */
   readonly handed: readonly ToThread[];
   readonly starting: PromiseWithResolvers<StartedThread>;
   listen(): Promise<void>;

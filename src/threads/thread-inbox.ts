@@ -7,8 +7,8 @@ export interface StartedThread {
 }
 
 /**
- * What comes to a thread from the control thread. The first message starts it; what comes while it starts is kept and taken up
- * in its order. It says `listening` or `failed`, once.
+ * Handles the control thread's messages to a serving thread. The first message starts the thread. Messages that arrive while it
+ * starts are kept and handled in order. It answers the start once, with `listening` or `failed`.
  */
 export class ThreadInbox {
   readonly #start: (message: Start) => Promise<StartedThread>;
@@ -24,7 +24,7 @@ export class ThreadInbox {
   onMessage(message: ToThread): void {
     if (message.type === "start") void this.#startThread(message);
     else if (this.#thread) this.#thread.onMessage(message);
-    // A thread that loads its code answers as well, unless the code hangs.
+    // A thread that is still starting answers too, unless its code hangs.
     else if (message.type === "ping") this.#post({ type: "pong" });
     else this.#early.push(message);
   }

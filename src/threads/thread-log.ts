@@ -2,10 +2,10 @@ import type { LogOutput } from "../observability/log-writer.ts";
 import type { Clock } from "../util/clock.ts";
 import type { FromThread } from "./messages.ts";
 
-/** Lines are gathered for so long, ms: a message for each would cost more than the line. */
+/** How long lines are gathered, ms, because a message for each would cost more than the line. */
 const GATHER_MS = 50;
 
-/** What the logger of a thread writes to: the lines go to the control thread, which has the output. */
+/** Output of a thread's logger. It sends the lines to the control thread, which has the real output. */
 export class ThreadLog implements LogOutput {
   readonly #post: (message: FromThread) => void;
   readonly #clock: Clock;

@@ -3,7 +3,7 @@ import type { FromThread, ToThread } from "./messages.ts";
 import { ServingThread } from "./serving-thread.ts";
 import { ThreadInbox } from "./thread-inbox.ts";
 
-/** Entry of a thread that serves. */
+/** Entry of a serving thread. */
 declare const self: {
   postMessage(message: FromThread): void;
   addEventListener(type: "message", listener: (event: { data: ToThread }) => void): void;

@@ -22,20 +22,20 @@ export interface ThreadPoolDeps extends AnswerCallDeps, StartMessageDeps {
   readonly ledger: LoadLedger;
   readonly policyFollower: Pick<PolicyFollower, "onFollowed">;
   readonly outcomes: OutcomeSink;
-  /** Takes lines that threads have written, whole ones. */
+  /** Writes complete log lines of threads. */
   readonly writeLog: (text: string) => void;
   readonly clock: Clock;
   readonly spawn: Spawn;
 }
 
-/** For the threads that serve to apply a change, ms: longer than any work that holds one up. */
+/** Time for serving threads to apply a change, ms: longer than any work that blocks a thread. */
 const SETTLED_MS = 5000;
-/** For the threads to close what they have, and for their last lines, ms. */
+/** Time for the threads to close, and to send their last log lines, ms. */
 const STOP_MS = 500;
 
 /**
- * The threads that serve. The control thread tells them of every change in its order, answers what they ask, and starts each
- * anew that is over, however it ended.
+ * The serving threads. It sends them every change in order, answers their calls, and restarts each thread that is over, however it
+ * ended.
  */
 export class ThreadPool {
   readonly #deps: ThreadPoolDeps;
@@ -43,10 +43,10 @@ export class ThreadPool {
   readonly #rests = new RestartRests();
   readonly #waiters = new Set<() => void>();
   readonly #stopFollowing: readonly (() => void)[];
-  /** Of the registries: how many changes there were. */
+  /** Version of the registries: the number of changes. */
   #version = 0;
   #port: number;
-  /** What threads that are over had counted. */
+  /** Counts of threads that are over. */
   #departed: MetricsSnapshot = {};
   #isLeaving = false;
   #isListening = true;
@@ -63,11 +63,11 @@ export class ThreadPool {
     ];
   }
 
-  /** Resolves when all threads listen. Rejects with what the first says that cannot; then no thread is left. */
+  /** Resolves when all threads listen. Rejects with the error of the first thread that cannot; then no thread is left. */
   static async start(deps: ThreadPoolDeps): Promise<ThreadPool> {
     const pool = new ThreadPool(deps);
     try {
-      // The first finds the port where any free one will do.
+      // The first thread finds the port, if any free one is allowed.
       await pool.#startThread(0).started;
       const others = Array.from({ length: deps.config.threads - 1 }, (_, index) => pool.#startThread(index + 1));
       await Promise.all(others.map(({ started }) => started));
@@ -82,7 +82,7 @@ export class ThreadPool {
     return this.#port;
   }
 
-  /** Requests under way on all threads, as of the last that they said; they say it from `stopListening` on. */
+  /** Requests in flight on all threads, from their last reports. They report from `stopListening` on. */
   get active(): number {
     let sum = 0;
     for (const { active } of this.#threads.values()) sum += active;
@@ -90,8 +90,8 @@ export class ThreadPool {
   }
 
   /**
-   * Resolves when all threads that serve have applied every change up to now. A thread that starts begins with them. A thread
-   * that does not answer in time is named in the log, and not waited for any longer.
+   * Resolves when all serving threads have applied every change so far. A starting thread begins with these changes. The log names a
+   * thread that does not answer in time, and nothing waits for it any longer.
    */
   async settled(): Promise<void> {
     const { clock, logger } = this.#deps;
@@ -109,8 +109,8 @@ export class ThreadPool {
   }
 
   /**
-   * What the threads have counted. For a thread that does not answer in time, and for those that are over, the counts that
-   * they said last: who reads the metrics would take a count that falls for a restart of the gateway.
+   * The counts of all threads. A thread that does not answer in time, or is over, keeps its last counts: a reader of the metrics would
+   * take a falling count for a restart of the gateway.
    */
   async snapshots(): Promise<MetricsSnapshot[]> {
     const threads = [...this.#threads.values()];
@@ -161,7 +161,7 @@ export class ThreadPool {
     return thread;
   }
 
-  /** The one end of a thread, and the one place where the next begins. */
+  /** Handles the end of a thread, and starts the next one. No other code does either. */
   #onOver(thread: ThreadHandle): void {
     const { ledger, logger, metrics, clock } = this.#deps;
     const { number, howItEnded, hasServed, livedMs } = thread;
@@ -169,7 +169,7 @@ export class ThreadPool {
     if (thread.metrics) this.#departed = countsOf([this.#departed, thread.metrics]);
     ledger.releaseThread(number);
     this.#wake();
-    // The first start is the caller's, who hears of it by `started`.
+    // The caller of the first start learns of it by `started`.
     const isFirst = !hasServed && !this.#rests.has(number);
     if (isFirst || this.#isStopping || !this.#isListening) return;
     const restMs = this.#rests.take(number, livedMs);
@@ -228,7 +228,7 @@ export class ThreadPool {
     for (const thread of this.#threads.values()) thread.post(message);
   }
 
-  /** Resolves when a thread begins to serve, applied a change or is over, or at `end`. */
+  /** Resolves when a thread begins to serve, has applied a change, or is over; at the latest at `end`. */
   #changed(end: number): Promise<void> {
     const { clock } = this.#deps;
     return new Promise((resolve) => {

@@ -2,10 +2,10 @@ import type { PdConnector } from "../connector.ts";
 import type { EngineConnectors } from "../engine.ts";
 import { oneToken } from "../kv-facts.ts";
 
-/** Whatever else: prefill makes one token, and what it says of its transfer goes to decode word for word. */
+/** Any other connector: prefill generates one token, and its transfer parameters go to decode unchanged. */
 export const passthrough: PdConnector = {
   name: "passthrough",
-  // A server takes `kv_transfer_params` where prefill can be asked for one token.
+  // A server accepts `kv_transfer_params` on routes where prefill can be asked for one token.
   serves: (endpoint) => endpoint.oneToken !== undefined,
   order: "prefill_first",
   isOneSequence: true,
@@ -18,7 +18,7 @@ export const passthrough: PdConnector = {
   decode: () => ({ members: new Map() }),
 };
 
-/** A connector that nobody here knows by name is passed through. */
+/** A connector with an unknown name is `passthrough`. */
 export const connectors: EngineConnectors = {
   named: new Map([["passthrough", passthrough]]),
   byDefault: passthrough,

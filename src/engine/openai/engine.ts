@@ -3,7 +3,7 @@ import { connectors } from "./connectors.ts";
 import { probe } from "./probe.ts";
 import { questions } from "./questions.ts";
 
-/** Whatever else answers OpenAI's API over HTTP, and a worker that has not said yet what it is. */
+/** Any other server of OpenAI's API over HTTP, and a worker whose engine is not known yet. */
 export const openai: Engine = {
   name: "openai",
   title: "OpenAI-compatible",

@@ -1,11 +1,11 @@
 import type { EngineProbe } from "../engine.ts";
 import { askServerInfo } from "../sglang/probe.ts";
 
-/** A server that names itself otherwise than the engines here, or not at all. */
+/** A server with a name that no engine here has, or without a name. */
 export const probe: EngineProbe = {
   owners: [],
   isKnownBy: () => false,
-  // Servers that are built on SGLang, or copied its pages, may name themselves as they like.
+  // Servers built on SGLang, or with copies of its pages, may have any name.
   askPages: askServerInfo,
   grpc: undefined,
 };

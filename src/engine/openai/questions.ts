@@ -10,5 +10,5 @@ export const EVERY_PAGE: PageQuestions = {
   profile: { start: "/start_profile", stop: "/stop_profile" },
 };
 
-/** It is not known which of them the server has, so each is tried. */
+/** The server may have any of the pages, so each is tried. */
 export const questions: EngineQuestions = { http: EVERY_PAGE, grpc: undefined };

@@ -12,7 +12,7 @@ import type { EngineCodec, GenerateCall } from "../codec.ts";
 import { anyOf, chunkStep, endStep, numbersOf } from "../engine-steps.ts";
 import { SGLANG } from "./methods.ts";
 
-/** SGLang's scheduler. Its messages have no place for a seed: one is taken from clients and has no effect. */
+/** SGLang's scheduler. Its messages have no seed: a client's seed is accepted and has no effect. */
 export const codec: EngineCodec = {
   methods: { generate: SGLANG.generate, embed: SGLANG.embed, abort: SGLANG.abort },
 
@@ -24,7 +24,7 @@ export const codec: EngineCodec = {
         tokenized: { originalText: call.text, inputIds: numbersOf(call.ids) },
         samplingParams: samplingParams(call),
         returnLogprob: request.logprobs !== undefined || request.promptLogprobs !== undefined,
-        // -1: of what is generated only.
+        // -1: log-probabilities of generated tokens only.
         logprobStartLen: request.promptLogprobs?.from ?? -1,
         topLogprobsNum: Math.max(request.logprobs?.top ?? 0, request.promptLogprobs?.top ?? 0),
         loraId: request.loraId ?? "",

@@ -2,7 +2,7 @@ import type { EngineConnectors } from "../engine.ts";
 import type { PdConnector, PdRequest, SharedIds } from "../connector.ts";
 import { bootstrapPort, dataParallelSize, withoutClients } from "../kv-facts.ts";
 
-/** Members by which SGLang chooses ranks: a client's are not taken. */
+/** Members that choose SGLang's ranks. A client's are dropped. */
 const SGLANG_RANKS = ["routed_dp_rank", "data_parallel_rank", "disagg_prefill_dp_rank"];
 
 /** SGLang: both legs get the same three members at the same time and meet in the room. Source: routing facts of SGLang's PD mode. */
@@ -13,7 +13,7 @@ const sglang: PdConnector = {
   isOneSequence: false,
   handsOver: undefined,
   merges: "input_logprobs",
-  // With any numbers of ranks: the decode worker is told which one prefills, and chooses its own.
+  // Any numbers of ranks fit: the decode worker gets the rank that prefills, and chooses its own.
   suffices: () => true,
   prefill(pd, shared) {
     const members = bootstrap(pd, shared);
@@ -46,7 +46,7 @@ function bootstrap(pd: PdRequest, { rooms }: SharedIds): Map<string, string> {
     .set("bootstrap_room", each(String));
 }
 
-/** Only SGLang's prefill workers are given a bootstrap port without the name of a connector. */
+/** A bootstrap port without the name of a connector means SGLang. */
 export const connectors: EngineConnectors = {
   named: new Map([["sglang", sglang]]),
   byDefault: sglang,

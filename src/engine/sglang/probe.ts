@@ -11,7 +11,7 @@ import { SGLANG } from "./methods.ts";
 
 const NOTHING = new Uint8Array(0);
 
-/** SGLang names itself in its list of models, and says its arguments on `/server_info`. */
+/** SGLang names itself in its list of models, and lists its arguments on `/server_info`. */
 export const probe: EngineProbe = {
   owners: ["sglang"],
   isKnownBy: ({ modelInfo }) => Object.keys(modelInfo).length > 0,
@@ -31,7 +31,7 @@ export const probe: EngineProbe = {
   },
 };
 
-/** What SGLang's server says of its arguments, under the page's new name and its old one. */
+/** Reads the arguments of SGLang's server, from the page's new name or its old one. */
 export async function askServerInfo({ modelInfo }: FirstPages, pages: PageReader): Promise<EngineFacts> {
   const server = await pages.firstOf(["/server_info", "/get_server_info"]);
   return {
@@ -45,7 +45,7 @@ export async function askServerInfo({ modelInfo }: FirstPages, pages: PageReader
   };
 }
 
-/** SGLang says among its arguments whether it is one half of a pair. */
+/** SGLang's arguments say whether it is one half of a pair. */
 function kvOf(args: JsonObject): KvTransferInfo | undefined {
   const mode = stringField(args, "disaggregation_mode");
   if (mode === undefined || mode === "null" || mode === "") return undefined;

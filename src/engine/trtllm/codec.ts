@@ -27,7 +27,7 @@ export const codec: EngineCodec = {
           numReturnSequences: request.n,
           temperature: sampling.temperature,
           topP: sampling.topP,
-          // Its zero is all tokens.
+          // Zero means all tokens.
           topK: sampling.topK === -1 ? 0 : sampling.topK,
           minP: sampling.minP,
           seed: seedOf(sampling.seed),

@@ -4,8 +4,8 @@ import { probe } from "./probe.ts";
 import { questions } from "./questions.ts";
 
 /**
- * TensorRT-LLM. From the field numbers of its service alone: no engine of it was at hand, and prefill and decode apart are not
- * spoken with it.
+ * TensorRT-LLM, written from the field numbers of its service only: no such engine was available to us. Prefill and decode on
+ * separate workers are not built for it.
  */
 export const trtllm: Engine = {
   name: "trtllm",

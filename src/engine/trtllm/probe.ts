@@ -9,11 +9,11 @@ const NOTHING = new Uint8Array(0);
 /** TensorRT-LLM names itself in its list of models, and has a gRPC service of its own. */
 export const probe: EngineProbe = {
   owners: ["tensorrt_llm"],
-  // It has no page of its own by which it could be told from others.
+  // It has no page that distinguishes it from other servers.
   isKnownBy: () => false,
   askPages: askServerInfo,
   grpc: {
-    // It says so in words; that it answers is what counts.
+    // Its answer has only words, so any answer counts as healthy.
     isHealthy: async (ask) =>
       !/unhealthy|error/i.test(HealthCheckResponse.decode(await ask(TRTLLM.healthCheck, NOTHING)).status),
     async askFacts(ask) {

@@ -12,7 +12,7 @@ import type { EngineCodec, GenerateCall } from "../codec.ts";
 import { chunkStep, endStep, numbersOf, seedOf } from "../engine-steps.ts";
 import { VLLM } from "./methods.ts";
 
-/** vLLM's engine service. A zero is how proto3 says nothing: `temperature` and the limits are optional there. */
+/** vLLM's engine service. In proto3 zero means unset, so `temperature` and the limits are optional fields. */
 export const codec: EngineCodec = {
   methods: { generate: VLLM.generate, embed: VLLM.embed, abort: VLLM.abort },
 
@@ -64,7 +64,7 @@ function samplingParams({ request, sampling, kv }: GenerateCall): SamplingParams
     maxTokens: isPrefill ? 1 : request.maxTokens,
     minTokens: isPrefill ? 0 : (request.minTokens ?? 0),
     stopTokenIds: [...request.stopTokenIds],
-    // It detokenises nothing; what is special is for the gateway to leave out.
+    // The engine does not detokenize; the gateway drops special tokens itself.
     skipSpecialTokens: request.skipSpecialTokens,
     spacesBetweenSpecialTokens: true,
     ignoreEos: request.ignoreEos,

@@ -4,7 +4,7 @@ import type { EngineConnectors } from "../engine.ts";
 import { bootstrapPort, dataParallelSize, kvAddress, oneToken, withoutClients } from "../kv-facts.ts";
 import { passthrough } from "../openai/connectors.ts";
 
-/** vLLM with NIXL: prefill makes one token and says where its blocks are, decode is given that word for word. */
+/** vLLM with NIXL: prefill generates one token and reports the place of its blocks, which decode gets unchanged. */
 const nixl: PdConnector = {
   ...passthrough,
   name: "nixl",
@@ -16,7 +16,7 @@ const nixl: PdConnector = {
   }),
 };
 
-/** vLLM with Mooncake: a transfer id of ours, under which decode pulls from prefill's bootstrap server. */
+/** vLLM with Mooncake: the gateway makes a transfer id, with which decode pulls from prefill's bootstrap server. */
 const mooncake: PdConnector = {
   name: "mooncake",
   serves: passthrough.serves,
@@ -30,7 +30,7 @@ const mooncake: PdConnector = {
       "kv_transfer_params",
       JSON.stringify({ do_remote_decode: true, do_remote_prefill: false, transfer_id: transferId }),
     ),
-    // Each rank is an engine of its own to its peers, so that decode must know which one it is.
+    // Peers see each rank as a separate engine, so decode must know the rank.
     ...(dataParallelSize(pd.prefill) > 1 ? { headers: `x-data-parallel-rank: ${rank}\r\n` } : {}),
   }),
   decode({ prefill }, { transferId, rank }) {
@@ -45,15 +45,15 @@ const mooncake: PdConnector = {
   },
 };
 
-/** vLLM's name of the engine that is this rank of a worker: the worker's own, with the rank where there are several. */
+/** vLLM's engine id of a worker's rank: the worker's own id, with the rank where there are several. */
 function engineIdOf(worker: Worker, rank: number): string | undefined {
   const id = worker.spec.labels["kv_engine_id"] ?? worker.info.kv?.engineId;
   return id === undefined || dataParallelSize(worker) === 1 ? id : `${id.replace(/_dp\d+$/, "")}_dp${rank}`;
 }
 
 /**
- * vLLM with P2pNccl: the request id names both addresses, and is the same at both. An engine derives the names of several
- * sequences from it, so that equal legs meet in all of them; a decode worker cannot do without.
+ * vLLM with P2pNccl: both legs have one request id, which has both addresses. An engine derives the names of several sequences from
+ * it, so equal legs meet in all of them. A decode worker needs it.
  */
 const p2pNccl: PdConnector = {
   name: "p2p_nccl",
@@ -62,16 +62,16 @@ const p2pNccl: PdConnector = {
   isOneSequence: false,
   handsOver: undefined,
   merges: "cached_tokens",
-  // An address is one engine's: of several ranks behind one worker it cannot be the right one's.
+  // An address belongs to one engine, so a worker with several ranks cannot have the right one.
   suffices: (worker) => kvAddress(worker) !== undefined && dataParallelSize(worker) === 1,
   prefill: (pd, { requestId }) => ({ members: oneToken(pd), requestId }),
   decode: (pd, { requestId }) => ({ members: withoutClients(pd, ["kv_transfer_params"]), requestId }),
 };
 
-/** Fails on requests without an id and the ports of the other side, which are not made here: no route is served with it. */
+/** Not built: its engines need an id and the ports of the other side in each request. It serves no route. */
 const moriio: PdConnector = { ...passthrough, name: "moriio", serves: () => false };
 
-/** By what vLLM and operators call theirs. */
+/** Connectors by the names that vLLM and operators use. */
 export const connectors: EngineConnectors = {
   named: new Map([
     ["nixlconnector", nixl],

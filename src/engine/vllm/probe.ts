@@ -13,8 +13,8 @@ const NOTHING = new Uint8Array(0);
 const NO_MEMBERS: JsonObject = {};
 
 /**
- * vLLM prints its configuration in development mode only (`VLLM_SERVER_DEV_MODE=1`), and looks at the whole machine for seconds
- * before it does so for the first time.
+ * vLLM prints its configuration only in development mode (`VLLM_SERVER_DEV_MODE=1`). For the first answer it inspects the whole
+ * machine, which takes seconds.
  */
 const CONFIGURATION = "/server_info?config_format=json";
 const SLOW = { patience: 4 };
@@ -24,7 +24,7 @@ export const probe: EngineProbe = {
   owners: ["vllm"],
   isKnownBy: ({ version }) => Object.keys(version).length > 0,
   async askPages(_first, pages) {
-    // The configuration says nothing that a regular worker is asked for.
+    // A regular worker needs nothing from the configuration.
     const server = pages.workerType === "regular" ? NO_MEMBERS : await pages.fields(CONFIGURATION, SLOW);
     return { model: undefined, version: undefined, maxModelLen: undefined, kv: await kvOf(server, pages) };
   },
@@ -71,7 +71,7 @@ async function kvOf(server: JsonObject, pages: PageReader): Promise<KvTransferIn
 function bootstrapPortOf(server: JsonObject, transfer: JsonObject, connector: string): number | undefined {
   const extra = objectField(transfer, "kv_connector_extra_config") ?? NO_MEMBERS;
   const port = saidCount(extra, "mooncake_bootstrap_port");
-  // vLLM prints the variable for whatever connector it has.
+  // vLLM prints this variable for every connector.
   if (port !== undefined || !connector.startsWith("Mooncake")) return port;
   return saidCount(objectField(server, "vllm_env") ?? NO_MEMBERS, "VLLM_MOONCAKE_BOOTSTRAP_PORT");
 }

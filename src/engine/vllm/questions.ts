@@ -8,7 +8,7 @@ export const questions: EngineQuestions = {
   http: {
     generates: ["/health"],
     modelInfo: [],
-    // These two are there in development mode only.
+    // These two exist in development mode only.
     serverInfo: ["/server_info"],
     flushCache: ["/reset_prefix_cache"],
     loads: [],
