@@ -64,10 +64,10 @@ export class ModelTexts implements Disposable {
 
   /** The model's text, at once if it is loaded. Rejects with tokenizer_unavailable. */
   of(model: string): ModelText | Promise<ModelText> {
-    const known = this.#texts.get(model);
     const tokenizer = this.#deps.tokenizers.get(model);
-    if (known && known.tokenizer === tokenizer) return known;
-    return tokenizer ? this.#make(model, tokenizer) : this.#find(model).then((found) => this.#make(model, found));
+    return tokenizer
+      ? this.#textWith(model, tokenizer)
+      : this.#find(model).then((found) => this.#textWith(model, found));
   }
 
   [Symbol.dispose](): void {
@@ -75,7 +75,9 @@ export class ModelTexts implements Disposable {
     this.#texts.clear();
   }
 
-  #make(model: string, tokenizer: Tokenizer): ModelText {
+  #textWith(model: string, tokenizer: Tokenizer): ModelText {
+    const known = this.#texts.get(model);
+    if (known && known.tokenizer === tokenizer) return known;
     const { settings } = this.#deps;
     const chatTemplate = templateOf(tokenizer);
     const about = { modelId: model, ...(chatTemplate === undefined ? {} : { chatTemplate }) };

@@ -1,0 +1,110 @@
+import { expect, test } from "bun:test";
+import { type FleetSetup, setUpFleet } from "../../../test/support/fleet.ts";
+import { writeTinyModel } from "../../../test/support/tiny-model.ts";
+import { PrefixCache } from "../../tokenizer/prefix-cache.ts";
+import { TokenizerRegistry, type TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
+import { ModelTexts, type ModelTextSettings } from "./model-text.ts";
+
+const { path } = await writeTinyModel();
+
+interface Setup extends FleetSetup {
+  readonly tokenizers: TokenizerRegistry;
+  readonly texts: ModelTexts;
+  /** Workers that were asked for their tokenizer. */
+  readonly fetched: string[];
+}
+
+function setUp(fetch: () => Promise<TokenizerSource>, settings: Partial<ModelTextSettings> = {}): Setup {
+  const fleet = setUpFleet();
+  const { registry: workers, clock } = fleet;
+  const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+  const tokenizers = new TokenizerRegistry();
+  const fetched: string[] = [];
+  const texts = new ModelTexts({
+    tokenizers,
+    workers,
+    clock,
+    logger: silent,
+    fetchTokenizer: (worker) => {
+      fetched.push(worker.url);
+      return fetch();
+    },
+    settings: {
+      tokenizerPath: undefined,
+      chatTemplate: undefined,
+      toolCallParser: undefined,
+      reasoningParser: undefined,
+      cacheBytes: 0,
+      ...settings,
+    },
+  });
+  return { ...fleet, tokenizers, texts, fetched };
+}
+
+const tiny = (): Promise<TokenizerSource> => Promise.resolve({ path });
+const broken = (): Promise<TokenizerSource> => Promise.reject(new Error("it has none"));
+const errorOf = async (work: () => unknown): Promise<unknown> => {
+  try {
+    return await work();
+  } catch (error) {
+    return error;
+  }
+};
+
+test("a model's tokenizer is that of a worker that sends one, asked once, and then there at once", async () => {
+  using setup = disposable(setUp(tiny));
+  setup.add("grpc://one:1", { modelId: "qwen3" });
+  const [one, two] = await Promise.all([setup.texts.of("qwen3"), setup.texts.of("qwen3")]);
+  expect([one === two, setup.fetched]).toEqual([true, ["grpc://one:1"]]);
+  expect(setup.texts.of("qwen3")).toBe(one);
+  expect([one.toolCallParser, one.reasoningParser, one.encoder === one.tokenizer]).toEqual(["qwen", "qwen3", true]);
+});
+
+test("the path of the configuration comes before the workers, and a worker's label before that", async () => {
+  using setup = disposable(setUp(broken, { tokenizerPath: path }));
+  setup.add("grpc://one:1", { modelId: "m" });
+  expect(await setup.texts.of("m")).toBeDefined();
+  expect(setup.fetched).toEqual([]);
+  using labelled = disposable(setUp(broken, { tokenizerPath: "/nowhere" }));
+  labelled.add("grpc://one:1", { modelId: "m", labels: { tokenizer_path: path } });
+  expect(await labelled.texts.of("m")).toBeDefined();
+});
+
+test("parsers that are named come before those of the model's name, and none may be wanted", async () => {
+  using setup = disposable(setUp(tiny, { toolCallParser: "none", reasoningParser: "deepseek_r1", cacheBytes: 1024 }));
+  setup.add("grpc://one:1", { modelId: "qwen3" });
+  const text = await setup.texts.of("qwen3");
+  expect([text.toolCallParser, text.reasoningParser]).toEqual([undefined, "deepseek_r1"]);
+  expect(text.encoder).toBeInstanceOf(PrefixCache);
+});
+
+test("each worker is asked once where none has a tokenizer, and all again after five seconds", async () => {
+  using setup = disposable(setUp(broken));
+  // Their becoming ready asks for it ahead of requests.
+  setup.add("grpc://one:1", { modelId: "m" }, false);
+  setup.add("grpc://two:1", { modelId: "m" }, false);
+  for (const { id } of setup.registry.all()) setup.registry.update(id, { status: "ready" });
+  const first = await errorOf(() => setup.texts.of("m"));
+  expect(first).toMatchObject({ code: "tokenizer_unavailable", details: { retryAfterSecs: 5 } });
+  const asked = setup.fetched.length;
+  expect(await errorOf(() => setup.texts.of("m"))).toBe(first);
+  expect(setup.fetched.length).toBe(asked);
+  setup.clock.advance(5000);
+  await errorOf(() => setup.texts.of("m"));
+  expect(setup.fetched.length).toBeGreaterThan(asked);
+});
+
+test("a model without workers has no tokenizer", async () => {
+  using setup = disposable(setUp(tiny));
+  expect(await errorOf(() => setup.texts.of("m"))).toMatchObject({ code: "tokenizer_unavailable" });
+});
+
+function disposable(setup: Setup): Setup & Disposable {
+  return {
+    ...setup,
+    [Symbol.dispose]: () => {
+      setup.texts[Symbol.dispose]();
+      setup.tokenizers[Symbol.dispose]();
+    },
+  };
+}
