@@ -1,112 +1,114 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { candidates, chosenBy } from "../../test/support/candidates.ts";
+import { join, relative } from "node:path";
+import { idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
-import type { PolicyParts } from "../policy/policy.ts";
 import { guardModule, loadPolicyModule, type PolicyModule } from "./policy-module.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "policy-module-"));
+const folder = mkdtempSync(join(tmpdir(), "pointsman-policy-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-let files = 0;
-
-/** The module with this text, loaded; or why it is not. */
-async function load(text: string): Promise<PolicyModule | string> {
-  files += 1;
-  const path = join(folder, `policy-${files}.ts`);
+let written = 0;
+/** A file with this text, and a name that no module has had. */
+function file(text: string): string {
+  written += 1;
+  const path = join(folder, `policy-${written}.ts`);
   writeFileSync(path, text);
-  return loadPolicyModule(path).catch((error: unknown) => String(error).replaceAll(path, "FILE"));
+  return path;
 }
 
+const OWN = `export default { name: "own", create: () => ({ name: "own", select: () => 0 }) };`;
+
 describe("a policy module", () => {
-  test("is its default export", async () => {
-    const module = await load('export default { name: "mine", create: () => ({ pick: () => 0 }) };');
-    expect(typeof module === "object" && module.name).toBe("mine");
+  test("is a file that exports a name and how to make the policy, wherever it is", async () => {
+    const path = file(OWN);
+    expect((await loadPolicyModule(path)).name).toBe("own");
+    expect((await loadPolicyModule(relative(process.cwd(), path))).name).toBe("own");
   });
 
-  const refused: readonly [what: string, text: string, reason: string][] = [
-    ["has no default export", "export const x = 1;", "must export default { name, create }"],
-    ["has no name", 'export default { name: "", create: () => ({ pick: () => 0 }) };', "must export default"],
-    ["has options that read nothing", 'export default { name: "m", create: () => ({}), options: {} };', "must export"],
-    ["cannot be parsed", "export default {\n  name: ;\n};", "line 2, column 9"],
-    ["throws when it is loaded", 'throw new Error("not today");', "not today"],
-    [
-      "takes the name of a built-in policy",
-      'export default { name: "random", create: () => ({ pick: () => 0 }) };',
-      "takes the name of a built-in policy, random",
-    ],
-    ["cannot make a policy", 'export default { name: "m", create() { throw new Error("no") } };', "create() of"],
-    ["makes something that cannot choose", 'export default { name: "m", create: () => ({}) };', "pick() or select()"],
-  ];
-  for (const [what, text, reason] of refused) {
-    test(`that ${what} is refused, and the reason says so`, async () => {
-      expect(await load(text)).toContain(reason);
+  const REFUSED: Readonly<Record<string, { readonly text?: string; readonly words: string }>> = {
+    "that is not there": { words: "there is no such file" },
+    "that does not parse": { text: "export default {\n  name:", words: "cannot be loaded: line 2, column" },
+    "that throws": { text: 'throw new Error("no network")', words: "cannot be loaded: no network" },
+    "without the export": { text: "export const name = 1;", words: "must export default { name, create }" },
+    "without a name": { text: 'export default { name: "", create: () => ({}) };', words: "must export default" },
+    "with the name of a built-in policy": { text: OWN.replaceAll("own", "random"), words: "name of a built-in policy" },
+    "whose create() throws": {
+      text: 'export default { name: "own", create() { throw new Error("no"); } };',
+      words: "create() of the policy module",
+    },
+    "that makes what chooses nobody": {
+      text: 'export default { name: "own", create: () => ({ name: "own" }) };',
+      words: "must return an object with pick() or select()",
+    },
+  };
+  for (const [name, { text, words }] of Object.entries(REFUSED)) {
+    test(`${name} is refused, and told why`, () => {
+      const path = text === undefined ? join(folder, "none.ts") : file(text);
+      expect(loadPolicyModule(path)).rejects.toMatchObject({
+        code: "invalid_request",
+        message: expect.stringContaining(words),
+      });
     });
   }
-
-  test("that is not there is refused", async () => {
-    const failure: unknown = await loadPolicyModule("/no/such/policy.ts").catch((error: unknown) => error);
-    expect(String(failure)).toContain("there is no such file");
-  });
-
-  test("that needs options is not made before a pattern gives them", async () => {
-    const module = await load(`export default {
-      name: "mine",
-      options: { parse(given) { if (given.size === undefined) throw new Error("size is missing"); return given; } },
-      create: (options) => { if (options.size < 1) throw new Error("too small"); return { pick: () => 0 }; },
-    };`);
-    expect(typeof module === "object" && module.name).toBe("mine");
-  });
 });
 
-describe("a guarded module", () => {
-  const PARTS: PolicyParts = { memory: (bytes) => new SharedArrayBuffer(bytes), random: () => 0, now: () => 0 };
+describe("what a module does wrong", () => {
+  const PARTS = { memory: (bytes: number) => new SharedArrayBuffer(bytes), random: () => 0.5, now: () => 0 };
 
-  /** Picks `times` times with a policy that fails each time; the reasons that the log has. */
-  function faults(times: number, reasonOf: (time: number) => string, pauseMs = 0): string[] {
+  function setUp(module: Partial<PolicyModule>): {
+    readonly clock: ManualClock;
+    readonly lines: readonly object[];
+    readonly maker: ReturnType<typeof guardModule>;
+  } {
     const clock = new ManualClock();
-    const told: string[] = [];
-    let time = 0;
-    const maker = guardModule(
-      {
-        name: "mine",
-        create: () => ({
-          pick: () => {
-            time += 1;
-            throw new Error(reasonOf(time));
-          },
-        }),
-      },
-      {
-        clock,
-        logger: {
-          debug: () => undefined,
-          info: () => undefined,
-          warn: () => undefined,
-          error: (fields) => void told.push("what" in fields ? String(fields.what) : ""),
-        },
-      },
-    );
-    const policy = maker.create({}, PARTS);
-    for (let count = 0; count < times; count += 1) {
-      try {
-        chosenBy(policy, candidates(0, 0));
-      } catch {
-        // The gateway answers this request with an error.
-      }
-      clock.advance(pauseMs);
-    }
-    return told;
+    const lines: object[] = [];
+    const ignore = (): void => undefined;
+    const logger = { debug: ignore, info: ignore, warn: ignore, error: (fields: object) => void lines.push(fields) };
+    const create = (): { name: string; select(): number } => ({ name: "own", select: () => 7 });
+    return { clock, lines, maker: guardModule({ name: "own", create, ...module }, { logger, clock }) };
   }
 
-  test("is told of the same fault once a minute, however often it fails", () => {
-    expect(faults(100, () => "broken")).toHaveLength(1);
-    expect(faults(3, () => "broken", 60_000)).toHaveLength(3);
+  test("is an error line once a minute, not once a request", () => {
+    const { clock, lines, maker } = setUp({});
+    const policy = maker.create({}, PARTS);
+    const pick = (): void => {
+      try {
+        policy.pick([idleCandidate(0), idleCandidate(1)], requestWith());
+      } catch {
+        // What a request is told is the guard's own test.
+      }
+    };
+    for (let count = 0; count < 5; count += 1) pick();
+    expect(lines).toMatchObject([{ policy: "own" }]);
+    clock.advance(60_000);
+    pick();
+    expect(lines.length).toBe(2);
   });
 
-  test("is told of each different fault", () => {
-    expect(faults(3, (time) => `broken ${time}`)).toHaveLength(3);
+  test("options for a module that takes none, and wrong ones for a module that does, are refused", () => {
+    expect(() => setUp({}).maker.check({ weight: 1 })).toThrow("takes no options");
+    const { maker } = setUp({
+      options: {
+        parse(given) {
+          throw new Error(`no ${JSON.stringify(given)}`);
+        },
+      },
+    });
+    expect(() => maker.check({ weight: 1 })).toThrow('the options of the policy own are not valid: no {"weight":1}');
+  });
+
+  test("options come to create() as the module reads them", () => {
+    const seen: unknown[] = [];
+    const { maker } = setUp({
+      options: { parse: (given) => ({ read: given }) },
+      create: (options) => {
+        seen.push(options);
+        return { name: "own", select: () => 0 };
+      },
+    });
+    maker.create({ weight: 1 }, PARTS);
+    expect(seen).toEqual([{ read: { weight: 1 } }]);
   });
 });

@@ -9,7 +9,7 @@ import { TokenAnswers } from "../router/grpc/token-answers.ts";
 import { RetryBudget } from "../router/retry-budget.ts";
 import { RouterFactory } from "../router/router-factory.ts";
 import { Routers } from "../router/routers.ts";
-import { StreamWatch } from "../router/stream-watch.ts";
+import type { StreamWatch } from "../router/stream-watch.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
@@ -27,6 +27,8 @@ export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFo
   readonly transport: Transport;
   readonly grpc: GrpcClient;
   readonly outcomes: OutcomeSink;
+  /** Looks at the streams of the unit. */
+  readonly watch: StreamWatch;
   /** Second attempts a second that are always allowed. */
   readonly retriesPerSec: number;
 }
@@ -40,7 +42,7 @@ const RETRY_RATIO = 0.2;
  */
 export function createRouters(parts: RouterParts, stack: DisposableStack): Routers {
   const { config, clock, logger, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes } = parts;
-  const { grpc, tokenizers } = parts;
+  const { grpc, tokenizers, watch } = parts;
   const deps = {
     workers: workerRegistry,
     policies: policyRegistry,
@@ -53,7 +55,7 @@ export function createRouters(parts: RouterParts, stack: DisposableStack): Route
     failureLog: new FailureLog(logger, clock),
     random: Math.random,
     budget: new RetryBudget({ ratio: RETRY_RATIO, minPerSec: parts.retriesPerSec }, clock),
-    streams: { watch: stack.use(new StreamWatch(clock)), clock, ...streamSettings(config) },
+    streams: { watch, clock, ...streamSettings(config) },
     ...routerSettings(config),
   };
   const client = new WorkerClient({ transport, grpc, clock });

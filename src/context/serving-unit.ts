@@ -1,5 +1,6 @@
 import type { GatewayError } from "../errors/errors.ts";
 import { ModelRouter } from "../router/model-router.ts";
+import { StreamWatch } from "../router/stream-watch.ts";
 import { type InferencePort, type InferencePortParts, openInferencePort } from "../server/inference-port.ts";
 import type { RouteAddress } from "../server/listener.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
@@ -17,8 +18,8 @@ import type { Shares } from "./shares.ts";
  */
 export interface ServingUnitParts<R extends RouteAddress>
   extends
-    Omit<RouterParts, "transport" | "grpc" | "retriesPerSec">,
-    Omit<InferencePortParts<R>, "settings" | "route" | "maxConnections" | "maxBytesInFlight"> {
+    Omit<RouterParts, "watch" | "transport" | "grpc" | "retriesPerSec">,
+    Omit<InferencePortParts<R>, "settings" | "watch" | "route" | "maxConnections" | "maxBytesInFlight"> {
   readonly finder: ModelFinder;
   readonly shares: Shares;
 }
@@ -45,12 +46,14 @@ export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts
       metrics.release("worker", before.url);
     }),
   );
-  const routers = createRouters({ ...parts, transport, grpc, retriesPerSec: shares.retriesPerSec }, stack);
+  const watch = stack.use(new StreamWatch(clock));
+  const routers = createRouters({ ...parts, watch, transport, grpc, retriesPerSec: shares.retriesPerSec }, stack);
   const router = new ModelRouter({ workers: workerRegistry, routers, finder });
   metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
   const port = stack.use(
     openInferencePort({
       ...parts,
+      watch,
       settings: inferencePortSettings(config),
       maxConnections: shares.clientConnections,
       maxBytesInFlight: shares.bytesInFlight,

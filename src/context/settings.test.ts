@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { loadConfig, NO_FLAGS } from "../config/load.ts";
-import { type Config, configSchema } from "../config/schema.ts";
+import type { Config } from "../config/schema.ts";
 import {
   acceptedTypes,
   boardSettings,
@@ -16,26 +16,27 @@ import {
 } from "./settings.ts";
 
 const { config: defaults } = loadConfig({ env: {}, flags: NO_FLAGS });
-const given = (options: Partial<Config>): Config => ({ ...defaults, ...options });
+const withOptions = (options: Partial<Config>): Config => ({ ...defaults, ...options });
 
-describe("times", () => {
-  test("of the configuration are seconds, and those of the parts milliseconds", () => {
-    const config = given({
+describe("routers", () => {
+  test("try once where second attempts are off, in either way of saying so", () => {
+    const attempts = (options: Partial<Config>): number => routerSettings(withOptions(options)).retry.maxAttempts;
+    expect([attempts({}), attempts({ disableRetries: true }), attempts({ retryMaxRetries: 0 })]).toEqual([2, 1, 1]);
+  });
+
+  test("wait no longer before a second attempt than the longest pause", () => {
+    const pauses = withOptions({ retryInitialBackoffMs: 500, retryMaxBackoffMs: 200 });
+    expect(routerSettings(pauses).retry.backoffMs).toBe(200);
+  });
+
+  test("have their bounds in milliseconds", () => {
+    const config = withOptions({
       connectTimeoutSecs: 1,
       firstByteTimeoutSecs: 2,
       idleTimeoutSecs: 3,
       requestTimeoutSecs: 4,
-      clientStallTimeoutSecs: 5,
-      streamKeepAliveSecs: 6,
-      drainTimeoutSecs: 7,
-      healthCheckIntervalSecs: 0.5,
-      healthCheckTimeoutSecs: 0.25,
-      workerStartupCheckInterval: 8,
-      workerStartupTimeoutSecs: 9,
-      cbTimeoutDurationSecs: 10,
-      cbWindowDurationSecs: 11,
-      outlierEjectionSecs: 12,
-      slowStartSecs: 13,
+      streamKeepAliveSecs: 5,
+      clientStallTimeoutSecs: 6,
     });
     expect(routerSettings(config).timeouts).toEqual({
       connectMs: 1000,
@@ -43,113 +44,122 @@ describe("times", () => {
       idleMs: 3000,
       totalMs: 4000,
     });
-    expect(streamSettings(config)).toEqual({ clientStallMs: 5000, keepAliveMs: 6000 });
-    expect(departureSettings(config)).toEqual({ drainTimeoutMs: 7000, removesUnhealthy: false });
-    const health = healthSettings(config);
-    expect([health.defaults.intervalMs, health.defaults.timeoutMs]).toEqual([500, 250]);
-    expect([health.startupIntervalMs, health.startupTimeoutMs]).toEqual([8000, 9000]);
-    expect(boardSettings(config)).toMatchObject({
-      breaker: { openMs: 10_000, windowMs: 11_000, ejectionMs: 12_000 },
-      outliers: { windowMs: 11_000 },
-      slowStartMs: 13_000,
-    });
+    expect(streamSettings(config)).toEqual({ keepAliveMs: 5000, clientStallMs: 6000 });
+    expect(streamSettings(withOptions({ streamKeepAliveSecs: 0 })).keepAliveMs).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test("of 0 between signs of life mean that none is sent", () => {
-    expect(streamSettings(given({ streamKeepAliveSecs: 0 })).keepAliveMs).toBe(Number.POSITIVE_INFINITY);
-  });
-});
-
-describe("second attempts", () => {
-  const attempts: readonly [what: string, options: Partial<Config>, maxAttempts: number][] = [
-    ["as long as nothing forbids them", {}, 2],
-    ["however many are allowed", { retryMaxRetries: 5 }, 2],
-    ["not where none is allowed", { retryMaxRetries: 0 }, 1],
-    ["not where they are switched off", { disableRetries: true }, 1],
-  ];
-  for (const [what, options, maxAttempts] of attempts) {
-    test(`there is one: ${what}`, () => {
-      expect(routerSettings(given(options)).retry.maxAttempts).toBe(maxAttempts);
-    });
-  }
-
-  test("wait no longer than the longest pause", () => {
-    const { retry } = routerSettings(given({ retryInitialBackoffMs: 500, retryMaxBackoffMs: 200 }));
-    expect(retry.backoffMs).toBe(200);
-  });
-});
-
-describe("lists of models", () => {
-  test("name the models whose streams another worker continues, and whose output is parsed", () => {
+  test("continue streams and parse answers of the models whose name fits", () => {
     const { continuesStreams, parsedOutput } = routerSettings(
-      given({ continueStreams: ["llama-*"], parseOutput: ["qwen*"], toolCallParser: "none" }),
+      withOptions({ continueStreams: ["a*"], parseOutput: ["b*"] }),
     );
-    expect(["llama-3", "qwen3", "x"].map((model) => continuesStreams(model))).toEqual([true, false, false]);
-    expect(["llama-3", "qwen3", "x"].map((model) => parsedOutput?.parsesOutput(model))).toEqual([false, true, false]);
-    expect(parsedOutput?.toolCallParser).toBe("none");
+    expect(["abc", "bcd"].map((model) => [continuesStreams(model), parsedOutput?.parsesOutput(model)])).toEqual([
+      [true, false],
+      [false, true],
+    ]);
+    expect(routerSettings(defaults).parsedOutput).toBeUndefined();
   });
 
-  test("that are empty parse nothing", () => {
-    expect(routerSettings(given({ parseOutput: [] })).parsedOutput).toBeUndefined();
+  test("tell clients to come back when a worker has been looked at again, in whole seconds and at least one", () => {
+    const secs = (healthCheckIntervalSecs: number): number =>
+      routerSettings(withOptions({ healthCheckIntervalSecs })).capacityRetryAfterSecs;
+    expect([secs(0.2), secs(7.5)]).toEqual([1, 8]);
+  });
+
+  test("take messages over gRPC that are as large as a client's request may be", () => {
+    const usual = grpcLimits(withOptions({ maxPayloadSize: 1 })).maxMessageBytes;
+    expect(usual).toBeGreaterThan(1);
+    expect(grpcLimits(withOptions({ maxPayloadSize: usual * 2 })).maxMessageBytes).toBe(usual * 2);
+  });
+});
+
+describe("what looks after the workers", () => {
+  test("has its times in milliseconds and its shares as parts of one", () => {
+    const config = withOptions({
+      cbWindowDurationSecs: 1,
+      cbTimeoutDurationSecs: 2,
+      outlierEjectionSecs: 3,
+      slowStartSecs: 4,
+      outlierMaxEjectionPercent: 25,
+      healthCheckIntervalSecs: 5,
+      healthCheckTimeoutSecs: 6,
+      workerStartupCheckInterval: 7,
+      workerStartupTimeoutSecs: 8,
+      drainTimeoutSecs: 9,
+    });
+    const { breaker, outliers, slowStartMs } = boardSettings(config);
+    expect([breaker.windowMs, outliers.windowMs, breaker.openMs, breaker.ejectionMs, slowStartMs]).toEqual([
+      1000, 1000, 2000, 3000, 4000,
+    ]);
+    expect([outliers.maxShare, registrySettings(config).maxEjectedShare]).toEqual([0.25, 0.25]);
+    const { defaults: health, startupIntervalMs, startupTimeoutMs } = healthSettings(config);
+    expect([health.intervalMs, health.timeoutMs, startupIntervalMs, startupTimeoutMs]).toEqual([
+      5000, 6000, 7000, 8000,
+    ]);
+    expect(departureSettings(config).drainTimeoutMs).toBe(9000);
+  });
+
+  test("takes workers of the type that the gateway is for, and of every type where it is for many models", () => {
+    const types = ["regular", "prefill", "decode"] as const;
+    const taken = (options: Partial<Config>): boolean[] =>
+      types.map((type) => acceptedTypes(withOptions(options))(type) === undefined);
+    expect(taken({})).toEqual([true, false, false]);
+    expect(taken({ pdDisaggregation: true })).toEqual([false, true, true]);
+    expect(taken({ enableIgw: true })).toEqual([true, true, true]);
+  });
+
+  test("lets a worker that lists nothing serve any model, unless the gateway is for many", () => {
+    const any = (enableIgw: boolean): boolean => registrySettings(withOptions({ enableIgw })).unlistedServeAny;
+    expect([any(false), any(true)]).toEqual([true, false]);
   });
 });
 
 describe("policies", () => {
-  test("have the options of the configuration, unless a pattern gives its own", () => {
-    const { modelPolicies } = configSchema.parse({
-      modelPolicies: { patterns: [{ match: "llama-*", policy: "cache_aware", config: { cacheThreshold: 0.7 } }] },
-    });
-    const settings = policySettings(given({ modelPolicies, cacheThreshold: 0.4, prefillPolicy: "random" }));
-    expect(settings.options["cache_aware"]).toMatchObject({ cacheThreshold: 0.4 });
+  test("of roles are those that are given, and of models those of the patterns, in their order", () => {
+    const settings = policySettings(
+      withOptions({
+        defaultPolicy: "random",
+        prefillPolicy: "round_robin",
+        modelPolicies: {
+          patterns: [
+            { match: "a*", policy: "cache_aware", config: { cacheThreshold: 0.7, maxTreeSize: undefined } },
+            { match: "*", policy: "random", config: {} },
+          ],
+        },
+      }),
+    );
+    expect(settings.defaultPolicy).toEqual({ policy: "random", config: {} });
+    expect(settings.roleDefaults).toEqual({ prefill: { policy: "round_robin", config: {} } });
     expect(settings.patterns).toEqual([
-      { match: "llama-*", policy: { policy: "cache_aware", config: { cacheThreshold: 0.7 } } },
-    ]);
-    expect(settings.roleDefaults).toEqual({ prefill: { policy: "random", config: {} } });
-  });
-});
-
-describe("which workers are taken", () => {
-  const taken = (options: Partial<Config>): string =>
-    (["regular", "prefill", "decode"] as const)
-      .filter((type) => acceptedTypes(given(options))(type) === undefined)
-      .join(" ");
-
-  test("depends on whether prefill and decode are apart", () => {
-    expect([
-      taken({}),
-      taken({ pdDisaggregation: true }),
-      taken({ enableIgw: true }),
-      taken({ enableIgw: true, pdDisaggregation: true }),
-    ]).toEqual(["regular", "prefill decode", "regular prefill decode", "regular prefill decode"]);
-  });
-
-  test("and one that lists no model serves any only where there is one model", () => {
-    expect([registrySettings(given({})), registrySettings(given({ enableIgw: true }))]).toEqual([
-      { maxEjectedShare: 0.5, unlistedServeAny: true },
-      { maxEjectedShare: 0.5, unlistedServeAny: false },
+      { match: "a*", policy: { policy: "cache_aware", config: { cacheThreshold: 0.7 } } },
+      { match: "*", policy: { policy: "random", config: {} } },
     ]);
   });
+
+  test("have the options that the configuration gives them", () => {
+    const { options } = policySettings(withOptions({ cacheThreshold: 0.9 }));
+    expect(options["cache_aware"]).toMatchObject({ cacheThreshold: 0.9 });
+    expect(options["round_robin"]).toEqual({});
+  });
 });
 
-test("a message over gRPC may be as large as a body, and is never bounded more closely than by default", () => {
-  const standard = grpcLimits(given({ maxPayloadSize: 1024 })).maxMessageBytes;
-  expect(grpcLimits(given({ maxPayloadSize: standard * 2 })).maxMessageBytes).toBe(standard * 2);
-});
-
-describe("names and files that are not there", () => {
-  test("are all told before anything starts", () => {
-    const config = given({ toolCallParser: "nope", reasoningParser: "none", chatTemplate: "/no/such/file" });
-    expect(settingsComplaints(config).map(({ path, text }) => `${String(path[0])}: ${text}`)).toEqual([
-      'toolCallParser: there is no parser "nope"; docs/parsers.md has them',
-      "chatTemplate: there is no file /no/such/file",
+describe("parsers and templates that do not exist", () => {
+  test("are told before anything is built, each with its option", () => {
+    const complaints = settingsComplaints(
+      withOptions({ toolCallParser: "nobody", reasoningParser: "none", chatTemplate: "/no/such/template" }),
+    );
+    expect(complaints.map(({ path, text }) => [path, text])).toEqual([
+      [["toolCallParser"], 'there is no parser "nobody"; docs/parsers.md has them'],
+      [["chatTemplate"], "there is no file /no/such/template"],
     ]);
     expect(settingsComplaints(defaults)).toEqual([]);
   });
 
-  test("refuse the start where nobody has looked before", () => {
-    expect(() => modelTextSettings(given({ chatTemplate: "/no/such/file" }))).toThrow("cannot be read");
-    expect(() => modelTextSettings(given({ reasoningParser: "nope" }))).toThrow(
-      'reasoning_parser: there is no parser "nope"',
-    );
+  test("are refused also where nobody looked before", () => {
+    const refused = (options: Partial<Config>): void => {
+      modelTextSettings(withOptions(options));
+    };
+    expect(() => refused({ reasoningParser: "nobody" })).toThrow('reasoning_parser: there is no parser "nobody"');
+    expect(() => refused({ chatTemplate: "/no/such/template" })).toThrow("chat_template: the file /no/such/template");
+    expect(modelTextSettings(withOptions({ toolCallParser: "none" })).toolCallParser).toBe("none");
   });
 });

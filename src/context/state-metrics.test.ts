@@ -1,51 +1,97 @@
-import { expect, test } from "bun:test";
-import { setUpFleet } from "../../test/support/fleet.ts";
-import { Metrics, type MetricsSnapshot } from "../observability/metrics.ts";
+import { describe, expect, test } from "bun:test";
+import { Metrics } from "../observability/metrics.ts";
+import { VERSION } from "../util/version.ts";
+import { LoadLedger } from "../worker/load-ledger.ts";
+import { WorkerFactory } from "../worker/worker-factory.ts";
+import { WorkerRegistry } from "../worker/worker-registry.ts";
+import type { Worker } from "../worker/worker.ts";
 import { exposeState } from "./state-metrics.ts";
 
-type Rows = Record<string, number | undefined>;
-
-/** The values of a metric, by its labels' values. */
-function valuesOf(snapshot: MetricsSnapshot, name: keyof MetricsSnapshot): Rows {
-  return Object.fromEntries(
-    (snapshot[name] ?? []).map((series) => [
-      Object.values(series.labels).join(" "),
-      "value" in series ? series.value : undefined,
-    ]),
-  );
+interface Setup {
+  readonly registry: WorkerRegistry;
+  readonly ledger: LoadLedger;
+  readonly panicking: Set<string>;
+  readonly stop: () => void;
+  add(url: string): Worker;
+  /** Lines of the page that begin so. */
+  lines(...names: string[]): string[];
 }
 
-test("the gauges say how the workers stand now, whatever was before", () => {
-  const { registry, ledger, add } = setUpFleet();
+function setUp(): Setup {
   const metrics = new Metrics();
-  exposeState({ metrics, workerRegistry: registry, outcomes: { panicking: ["m"] } });
-  const well = add("http://well:1", { modelId: "m" });
-  const out = add("http://out:1", { modelId: "m" });
-  add("http://new:1", {}, false);
-  using _lease = ledger.charge(well.slot, 5);
-  registry.update(out.id, { breakerState: "open", trouble: { reason: "faults", mayProve: false, since: 0 } });
-  const now = metrics.snapshot();
-  expect(valuesOf(now, "workers")).toEqual({ pending: 1, ready: 2, not_ready: 0, failed: 0, draining: 0 });
-  expect(valuesOf(now, "workerUp")).toEqual({ "http://well:1": 1, "http://out:1": 0, "http://new:1": 0 });
-  expect(valuesOf(now, "workersOut")).toEqual({ "http://out:1 faults": 1 });
-  expect(valuesOf(now, "breakerState")).toEqual({ "http://well:1": 0, "http://out:1": 2, "http://new:1": 0 });
-  expect(valuesOf(now, "inFlight")).toMatchObject({ "m http://well:1": 1, "m http://out:1": 0 });
-  expect(valuesOf(now, "panic")).toEqual({ m: 1 });
-  registry.update(out.id, { breakerState: "closed", trouble: undefined });
-  expect(valuesOf(metrics.snapshot(), "workersOut")).toEqual({});
-  expect(valuesOf(metrics.snapshot(), "workerUp")["http://out:1"]).toBe(1);
+  const ledger = new LoadLedger();
+  const registry = new WorkerRegistry({ ledger });
+  const panicking = new Set<string>();
+  const stop = exposeState({ metrics, workerRegistry: registry, outcomes: { panicking } });
+  return {
+    registry,
+    ledger,
+    panicking,
+    stop,
+    add(url) {
+      const worker = new WorkerFactory({ ledger }).createFromUrl(url, { modelId: "m" });
+      registry.register(worker);
+      return worker;
+    },
+    lines: (...names) =>
+      metrics
+        .expose()
+        .split("\n")
+        .filter((line) => names.some((name) => line.startsWith(`${name}{`))),
+  };
+}
+
+describe("the gauges of workers", () => {
+  test("say how many there are of each status, also of those that no worker has", () => {
+    const { registry, add, lines } = setUp();
+    registry.update(add("http://one:1").id, { status: "ready" });
+    add("http://two:1");
+    expect(lines("pointsman_workers")).toEqual([
+      'pointsman_workers{status="pending"} 1',
+      'pointsman_workers{status="ready"} 1',
+      'pointsman_workers{status="not_ready"} 0',
+      'pointsman_workers{status="failed"} 0',
+      'pointsman_workers{status="draining"} 0',
+    ]);
+  });
+
+  test("say what each has in flight, how its breaker stands and whether it takes requests", () => {
+    const { registry, ledger, add, lines } = setUp();
+    const { id, slot } = add("http://one:1");
+    ledger.charge(slot, 5);
+    const names = ["pointsman_requests_in_flight", "pointsman_breaker_state", "pointsman_worker_up"];
+    expect(lines(...names)).toEqual([
+      'pointsman_requests_in_flight{model="m",worker="http://one:1"} 1',
+      'pointsman_breaker_state{worker="http://one:1"} 0',
+      'pointsman_worker_up{worker="http://one:1"} 0',
+    ]);
+    registry.update(id, { status: "ready", breakerState: "open" });
+    expect(lines("pointsman_breaker_state", "pointsman_worker_up")).toEqual([
+      'pointsman_breaker_state{worker="http://one:1"} 2',
+      'pointsman_worker_up{worker="http://one:1"} 1',
+    ]);
+  });
+
+  test("of one that has left are gone, until it is over", () => {
+    const { registry, stop, add, lines } = setUp();
+    const [one, two] = [add("http://one:1"), add("http://two:1")];
+    expect(lines("pointsman_worker_up").length).toBe(2);
+    registry.remove(one.id);
+    expect(lines("pointsman_worker_up")).toEqual(['pointsman_worker_up{worker="http://two:1"} 0']);
+    stop();
+    registry.remove(two.id);
+    expect(lines("pointsman_worker_up")).toEqual([]);
+  });
 });
 
-test("a worker that has left leaves no series behind, until nobody listens any more", () => {
-  const { registry, add } = setUpFleet();
-  const metrics = new Metrics();
-  const stop = exposeState({ metrics, workerRegistry: registry, outcomes: { panicking: [] } });
-  const [one, two] = [add("http://one:1"), add("http://two:1")];
-  metrics.snapshot();
-  const { version } = metrics;
-  registry.remove(one.id);
-  expect([metrics.version, valuesOf(metrics.snapshot(), "workerUp")]).toEqual([version + 1, { "http://two:1": 1 }]);
-  stop();
-  registry.remove(two.id);
-  expect(metrics.version).toBe(version + 1);
+test("a model that has too few workers left to eject any is named, as long as it is so", () => {
+  const { panicking, lines } = setUp();
+  panicking.add("m");
+  expect(lines("pointsman_panic")).toEqual(['pointsman_panic{model="m"} 1']);
+  panicking.clear();
+  expect(lines("pointsman_panic")).toEqual([]);
+});
+
+test("the version is a label", () => {
+  expect(setUp().lines("pointsman_build_info")).toEqual([`pointsman_build_info{version="${VERSION}"} 1`]);
 });

@@ -59,7 +59,7 @@ const LAST_STEP_MS = 200;
  * Takes a request through its steps: authenticate, read the body, enter the gate, parse once, enter the model's gate, route. Each
  * step has its own errors and bound.
  */
-export class DataPlane {
+export class DataPlane implements Disposable {
   readonly #deps: DataPlaneDeps;
   /** Counts the bytes of requests that this data plane holds. */
   readonly budget: ByteBudget;
@@ -133,6 +133,11 @@ export class DataPlane {
       record.settle(statusIn(endpoint.dialect, error), error.code);
       return errorReply(error, endpoint.dialect, requestId);
     }
+  }
+
+  /** Its port is closed: no request that is left is timed any more. */
+  [Symbol.dispose](): void {
+    this.#deadlines[Symbol.dispose]();
   }
 
   onDefect({ cause }: GatewayError, requestId: string): void {

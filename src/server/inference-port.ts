@@ -1,7 +1,7 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { InferenceRequest } from "../router/router.ts";
-import { StreamWatch } from "../router/stream-watch.ts";
+import type { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
 import type { Clock } from "../util/clock.ts";
 import { Parsing } from "./api/parse.ts";
@@ -32,6 +32,8 @@ export interface InferencePortParts<R extends RouteAddress> {
   readonly maxBytesInFlight: number;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  /** Looks at the streams of the unit. */
+  readonly watch: StreamWatch;
   readonly auth: Auth;
   readonly gate: Gate;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
@@ -54,11 +56,10 @@ export function openInferencePort<R extends RouteAddress>(parts: InferencePortPa
   const { settings, metrics, clock } = parts;
   using stack = new DisposableStack();
   const pressure = stack.use(new Pressure(settings.pressure, clock));
-  const watch = stack.use(new StreamWatch(clock));
   const parsing = new Parsing();
   const route = (request: InferenceRequest): Promise<Reply> =>
     request.endpoint.work === "parse" ? parsing.answer(request) : parts.route(request);
-  const dataPlane = new DataPlane({ ...parts, settings: settings.dataPlane, route, pressure, watch });
+  const dataPlane = stack.use(new DataPlane({ ...parts, settings: settings.dataPlane, route, pressure }));
   const listener = listen({
     ...parts,
     settings: settings.listener,
