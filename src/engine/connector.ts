@@ -1,5 +1,6 @@
 import type { Endpoint } from "../protocol/endpoint.ts";
 import type { JsonBody } from "../protocol/json/json-body.ts";
+import type { KvHandover } from "./codec.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { Worker } from "../worker/worker.ts";
 
@@ -42,6 +43,11 @@ export interface PdConnector {
   readonly suffices: (worker: Worker, part: PdPart) => boolean;
   prefill(pd: PdRequest, shared: SharedIds): LegChange;
   decode(pd: PdRequest, shared: SharedIds): LegChange;
+  /**
+   * The same over gRPC, where each prompt is a call of its own and has one room. Undefined where the message has nothing of it. Where
+   * `handsOver` is set the decode worker is told what the prefill worker answered, and this is not asked for it.
+   */
+  handover(pd: PdRequest, shared: SharedIds, part: PdPart): KvHandover | undefined;
 }
 
 /** Ids that both legs of one request share. The gateway makes them, and never takes a client's. */

@@ -1,5 +1,6 @@
 import type { Worker } from "../worker/worker.ts";
-import type { PdRequest } from "./connector.ts";
+import type { KvHandover } from "./codec.ts";
+import type { PdPart, PdRequest } from "./connector.ts";
 
 /** Where prefill servers listen for decode servers unless told otherwise. */
 const USUAL_BOOTSTRAP_PORT = 8998;
@@ -28,4 +29,9 @@ export function withoutClients({ body }: PdRequest, names: readonly string[]): M
 /** Members that make prefill generate one token; none over gRPC, on a route whose body has no such members. */
 export function oneToken({ endpoint, body }: PdRequest): Map<string, string> {
   return endpoint.oneToken?.(body) ?? new Map();
+}
+
+/** Parameters of a connector of vLLM, for one worker of a pair over gRPC. */
+export function paramsFor(part: PdPart, json: string): KvHandover {
+  return { kind: "params", json, isPrefill: part === "prefill" };
 }

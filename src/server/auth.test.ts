@@ -26,7 +26,7 @@ function outcome(ask: () => unknown): string {
   }
 }
 
-const bearer = (key: string): Record<string, string> => ({ authorization: `Bearer ${key}` });
+const bearer = (key: string): Record<string, string> => ({ authorization: new Secret(key).bearer() });
 const ELSEWHERE = "10.0.0.7";
 
 describe("serving", () => {

@@ -1,6 +1,8 @@
 import type { PdConnector } from "../connector.ts";
 import type { EngineConnectors } from "../engine.ts";
-import { oneToken } from "../kv-facts.ts";
+import { oneToken, paramsFor } from "../kv-facts.ts";
+
+const REMOTE_DECODE = '{"do_remote_decode":true,"do_remote_prefill":false}';
 
 /** Any other connector: prefill generates one token, and its transfer parameters go to decode unchanged. */
 export const passthrough: PdConnector = {
@@ -12,10 +14,9 @@ export const passthrough: PdConnector = {
   handsOver: "kv_transfer_params",
   merges: "cached_tokens",
   suffices: () => true,
-  prefill: (pd) => ({
-    members: oneToken(pd).set("kv_transfer_params", '{"do_remote_decode":true,"do_remote_prefill":false}'),
-  }),
+  prefill: (pd) => ({ members: oneToken(pd).set("kv_transfer_params", REMOTE_DECODE) }),
   decode: () => ({ members: new Map() }),
+  handover: (_pd, _shared, part) => (part === "prefill" ? paramsFor(part, REMOTE_DECODE) : undefined),
 };
 
 /** A connector with an unknown name is `passthrough`. */

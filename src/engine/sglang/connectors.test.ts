@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import fc from "fast-check";
 import { pdRequest } from "../../../test/support/pd-request.ts";
 import { setUpFleet } from "../../../test/support/fleet.ts";
 import type { Worker } from "../../worker/worker.ts";
@@ -39,3 +40,16 @@ test("ranks that a client names are not taken", async () => {
   const { members } = sglang.decode(pd, IDS);
   expect([members.get("data_parallel_rank"), members.get("routed_dp_rank")]).toEqual(["null", "null"]);
 });
+
+test("over gRPC both meet in one room of 31 bits, which is still of the rank that prefills", () =>
+  fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 64 }), fc.bigInt(1n, 2n ** 63n - 1n), async (ranks, room) => {
+      const pd = await pdRequest({ prefill: prefillOf({ dp_size: String(ranks) }, 8997) });
+      const rank = Number(room % BigInt(ranks));
+      const told = sglang.handover(pd, { ...IDS, rank, rooms: [room] }, "prefill");
+      expect(told).toMatchObject({ kind: "room", host: "p", port: 8997 });
+      expect(sglang.handover(pd, { ...IDS, rank, rooms: [room] }, "decode")).toEqual(told);
+      const short = told?.kind === "room" ? told.room : 0;
+      expect([short > 0, short < 2 ** 31, short % ranks]).toEqual([true, true, rank]);
+    }),
+  ));

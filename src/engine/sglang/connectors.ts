@@ -25,7 +25,23 @@ const sglang: PdConnector = {
     if (dataParallelSize(pd.prefill) > 1) members.set("disagg_prefill_dp_rank", String(shared.rank));
     return { members };
   },
+  handover: ({ prefill }, { rooms, rank }) => ({
+    kind: "room",
+    host: new URL(prefill.url).hostname,
+    port: bootstrapPort(prefill),
+    room: shortRoom(rooms[0] ?? 0n, dataParallelSize(prefill), rank),
+  }),
 };
+
+/** Rooms are 31 bits over gRPC, as the field is an int32. */
+const ROOM_BITS = 0x7fff_ffffn;
+
+/** The room in 31 bits, still of the rank that prefills. */
+function shortRoom(room: bigint, ranks: number, rank: number): number {
+  const bits = Number(room & ROOM_BITS);
+  const moved = bits - (bits % ranks) + rank;
+  return moved > 0 && moved <= Number(ROOM_BITS) ? moved : rank + ranks;
+}
 
 function bootstrap(pd: PdRequest, { rooms }: SharedIds): Map<string, string> {
   const { prefill } = pd;

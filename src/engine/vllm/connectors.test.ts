@@ -80,3 +80,27 @@ test("MoRI-IO serves no route", async () => {
   const { endpoint } = await pdRequest({});
   expect([named("moriio").serves(endpoint), named("nixl").serves(endpoint)]).toEqual([false, true]);
 });
+
+describe("over gRPC", () => {
+  test("each connector tells a worker in its message what it tells it in a body", async () => {
+    const pd = await pdRequest({ prefill: worker({ kv_engine_id: "e" }) });
+    for (const name of ["nixl", "mooncake"]) {
+      const connector = named(name);
+      for (const part of ["prefill", "decode"] as const) {
+        const told = connector.handover(pd, IDS, part);
+        const inBody = connector[part](pd, IDS).members.get("kv_transfer_params");
+        expect(told).toEqual(
+          inBody === undefined ? undefined : { kind: "params", json: String(inBody), isPrefill: part === "prefill" },
+        );
+      }
+    }
+  });
+
+  test("P2pNccl has nothing in the message, as the request id says it all", async () => {
+    const pd = await pdRequest({});
+    expect([named("p2p_nccl").handover(pd, IDS, "prefill"), named("p2p_nccl").handover(pd, IDS, "decode")]).toEqual([
+      undefined,
+      undefined,
+    ]);
+  });
+});

@@ -1,19 +1,19 @@
 import type { Worker } from "../../worker/worker.ts";
-import type { PdConnector } from "../connector.ts";
+import type { PdConnector, PdPart, PdRequest, SharedIds } from "../connector.ts";
 import type { EngineConnectors } from "../engine.ts";
-import { bootstrapPort, dataParallelSize, kvAddress, oneToken, withoutClients } from "../kv-facts.ts";
+import { bootstrapPort, dataParallelSize, kvAddress, oneToken, paramsFor, withoutClients } from "../kv-facts.ts";
 import { passthrough } from "../openai/connectors.ts";
+
+/** NIXL reads all of these members, also those that the prefill worker fills in later. */
+const REMOTE_DECODE =
+  '{"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"remote_block_ids":null,"remote_host":null,"remote_port":null}';
 
 /** vLLM with NIXL: prefill generates one token and reports the place of its blocks, which decode gets unchanged. */
 const nixl: PdConnector = {
   ...passthrough,
   name: "nixl",
-  prefill: (pd) => ({
-    members: oneToken(pd).set(
-      "kv_transfer_params",
-      '{"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"remote_block_ids":null,"remote_host":null,"remote_port":null}',
-    ),
-  }),
+  prefill: (pd) => ({ members: oneToken(pd).set("kv_transfer_params", REMOTE_DECODE) }),
+  handover: (_pd, _shared, part) => (part === "prefill" ? paramsFor(part, REMOTE_DECODE) : undefined),
 };
 
 /** vLLM with Mooncake: the gateway makes a transfer id, with which decode pulls from prefill's bootstrap server. */
@@ -25,25 +25,27 @@ const mooncake: PdConnector = {
   handsOver: undefined,
   merges: "cached_tokens",
   suffices: (worker, part) => part === "decode" || engineIdOf(worker, 0) !== undefined,
-  prefill: (pd, { transferId, rank }) => ({
-    members: oneToken(pd).set(
-      "kv_transfer_params",
-      JSON.stringify({ do_remote_decode: true, do_remote_prefill: false, transfer_id: transferId }),
-    ),
+  prefill: (pd, shared) => ({
+    members: oneToken(pd).set("kv_transfer_params", mooncakeParams(pd, shared, "prefill")),
     // Peers see each rank as a separate engine, so decode must know the rank.
-    ...(dataParallelSize(pd.prefill) > 1 ? { headers: `x-data-parallel-rank: ${rank}\r\n` } : {}),
+    ...(dataParallelSize(pd.prefill) > 1 ? { headers: `x-data-parallel-rank: ${shared.rank}\r\n` } : {}),
   }),
-  decode({ prefill }, { transferId, rank }) {
-    const params = {
-      do_remote_decode: false,
-      do_remote_prefill: true,
-      transfer_id: transferId,
-      remote_engine_id: engineIdOf(prefill, rank),
-      remote_bootstrap_addr: `http://${new URL(prefill.url).hostname}:${bootstrapPort(prefill)}`,
-    };
-    return { members: new Map([["kv_transfer_params", JSON.stringify(params)]]) };
-  },
+  decode: (pd, shared) => ({ members: new Map([["kv_transfer_params", mooncakeParams(pd, shared, "decode")]]) }),
+  handover: (pd, shared, part) => paramsFor(part, mooncakeParams(pd, shared, part)),
 };
+
+/** Both workers get the transfer id; the decode worker also gets the engine and the address of the prefill worker. */
+function mooncakeParams({ prefill }: PdRequest, { transferId, rank }: SharedIds, part: PdPart): string {
+  if (part === "prefill")
+    return JSON.stringify({ do_remote_decode: true, do_remote_prefill: false, transfer_id: transferId });
+  return JSON.stringify({
+    do_remote_decode: false,
+    do_remote_prefill: true,
+    transfer_id: transferId,
+    remote_engine_id: engineIdOf(prefill, rank),
+    remote_bootstrap_addr: `http://${new URL(prefill.url).hostname}:${bootstrapPort(prefill)}`,
+  });
+}
 
 /** vLLM's engine id of a worker's rank: the worker's own id, with the rank where there are several. */
 function engineIdOf(worker: Worker, rank: number): string | undefined {
@@ -66,6 +68,8 @@ const p2pNccl: PdConnector = {
   suffices: (worker) => kvAddress(worker) !== undefined && dataParallelSize(worker) === 1,
   prefill: (pd, { requestId }) => ({ members: oneToken(pd), requestId }),
   decode: (pd, { requestId }) => ({ members: withoutClients(pd, ["kv_transfer_params"]), requestId }),
+  // The workers find each other by the request id alone.
+  handover: () => undefined,
 };
 
 /** Not built: its engines need an id and the ports of the other side in each request. It serves no route. */

@@ -2,10 +2,9 @@ import type { Metrics } from "../../observability/metrics.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { WorkerType } from "../../util/worker-type.ts";
 import type { ModelSnapshot } from "../../worker/model-snapshot.ts";
-import type { Worker } from "../../worker/worker.ts";
-import type { LegChange, PdRequest, SharedIds } from "../../engine/connector.ts";
+import type { PdRequest, SharedIds } from "../../engine/connector.ts";
 import { connectorOf, fitTogether } from "../../engine/connectors.ts";
-import { bootstrapPort, dataParallelSize } from "../../engine/kv-facts.ts";
+import { dataParallelSize, paramsFor } from "../../engine/kv-facts.ts";
 import { newSharedIds } from "../../engine/shared-ids.ts";
 import { countHandover, pdRefusal, PdTry } from "../pd/pd-try.ts";
 import type { WorkerResponse } from "../response-stage.ts";
@@ -18,11 +17,6 @@ import type { KvHandover } from "../../engine/codec.ts";
 import type { GrpcSenderDeps } from "./grpc-sender.ts";
 import type { EncodedPrompt } from "./prompt-encoder.ts";
 import { generationOf, readTokenRequest, tokenRefusal, type TokenRequest } from "./token-request.ts";
-
-/** Member of a connector's part of a body that gRPC engines take as a separate JSON text. */
-const KV_PARAMS = "kv_transfer_params";
-/** Rooms are 31 bits here, as the field is an int32. */
-const ROOM_BITS = 0x7fff_ffffn;
 
 /** The result of one prompt's prefill. */
 interface Prefilled {
@@ -53,8 +47,7 @@ export class GrpcPdSender implements Sender<TokenRequest> {
     this.#calls = new EngineCalls(deps);
   }
 
-  readonly fits = (prefill: Worker, decode: Worker): boolean =>
-    prefill.info.engine === decode.info.engine && fitTogether(prefill, decode);
+  readonly fits = fitTogether;
 
   refusal(endpoint: Endpoint): string | undefined {
     return pdRefusal(endpoint) ?? tokenRefusal(endpoint);
@@ -113,7 +106,7 @@ export class GrpcPdSender implements Sender<TokenRequest> {
       () =>
         Promise.all(
           prompts.map(async ({ prompt, ids, requestId, fromPrefill }) => {
-            const kv = handover(connector.prefill(asked, ids), asked, ids, true);
+            const kv = connector.handover(asked, ids, "prefill");
             const done = await this.#prefill(pd, { ...first, requestId, kv, rank: rankOf(asked, ids) }, prompt);
             Object.assign(fromPrefill, done.fromPrefill);
             return done.kvParams;
@@ -153,31 +146,12 @@ export class GrpcPdSender implements Sender<TokenRequest> {
     kvParams: readonly (string | undefined)[],
   ): WorkerResponse {
     const started = prompts.map(({ prompt, ids, requestId, fromPrefill }, at): Started => {
-      const own = handover(connector.decode(asked, ids), asked, ids, false);
-      const kv = connector.handsOver === undefined ? own : handedOver(kvParams[at]);
+      const kv =
+        connector.handsOver === undefined ? connector.handover(asked, ids, "decode") : handedOver(kvParams[at]);
       return { ...this.#calls.start(request, { ...to, requestId, kv }, prompt), fromPrefill };
     });
     return this.#calls.answer(request, to, started);
   }
-}
-/** The parameters of a leg, made from the connector's members for HTTP bodies. */
-function handover(
-  { members }: LegChange,
-  { prefill }: PdRequest,
-  { rooms, rank }: SharedIds,
-  isPrefill: boolean,
-): KvHandover | undefined {
-  const room = members.get("bootstrap_room");
-  if (room !== undefined) {
-    return {
-      kind: "room",
-      host: new URL(prefill.url).hostname,
-      port: bootstrapPort(prefill),
-      room: roomOf(rooms[0] ?? 0n, dataParallelSize(prefill), rank),
-    };
-  }
-  const json = members.get(KV_PARAMS);
-  return json === undefined ? undefined : { kind: "params", json: String(json), isPrefill };
 }
 
 /** The rank that prefills, where there are several; it agrees with the room. */
@@ -185,14 +159,7 @@ function rankOf({ prefill }: PdRequest, { rank }: SharedIds): number | undefined
   return dataParallelSize(prefill) > 1 ? rank : undefined;
 }
 
-/** A room of 31 bits that equals the rank modulo the number of ranks. */
-function roomOf(room: bigint, ranks: number, rank: number): number {
-  const bits = Number(room & ROOM_BITS);
-  const moved = bits - (bits % ranks) + rank;
-  return moved > 0 && moved <= Number(ROOM_BITS) ? moved : rank + ranks;
-}
-
 /** Without them decode prefills for itself. */
 function handedOver(kvParams: string | undefined): KvHandover | undefined {
-  return kvParams === undefined ? undefined : { kind: "params", json: kvParams, isPrefill: false };
+  return kvParams === undefined ? undefined : paramsFor("decode", kvParams);
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { Secret } from "../../util/secret.ts";
 import { numbersOf, publicPart } from "./worker-page.ts";
 
 test("what describes the model and its size passes, at any depth", () => {
@@ -20,7 +21,7 @@ test("what is not on the list stays, whatever it is called and wherever it stand
     api_key: secret,
     apiKey: secret,
     admin_api_key: secret,
-    authorization: `Bearer ${secret}`,
+    authorization: new Secret(secret).bearer(),
     credentials: { user: secret },
     env: { HF_TOKEN: secret },
     host: secret,
