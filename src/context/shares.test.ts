@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { Glob } from "bun";
 import { join } from "node:path";
 import { loadConfig, NO_FLAGS } from "../config/load.ts";
 import { SHARED_BOUNDS, sharesOf } from "./shares.ts";
@@ -25,6 +26,17 @@ describe("what one serving unit may have", () => {
   test("without a bound there is none for a part either", () => {
     expect(sharesOf({ ...config, maxConnectionsPerWorker: 0 }, 4).connectionsPerWorker).toBe(Number.POSITIVE_INFINITY);
   });
+});
+
+test("no bound is divided by the number of threads anywhere else", async () => {
+  const root = join(import.meta.dir, "..");
+  const dividing: string[] = [];
+  for await (const file of new Glob("**/*.ts").scan(root)) {
+    if (file.endsWith(".test.ts") || file === "context/shares.ts") continue;
+    const text = (await Bun.file(join(root, file)).text()).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
+    if (/\/ (?:\w+\.)?(?:threads|units)\b/.test(text)) dividing.push(file);
+  }
+  expect(dividing).toEqual([]);
 });
 
 test("the page on architecture names each bound that is divided", async () => {

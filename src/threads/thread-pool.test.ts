@@ -246,6 +246,19 @@ describe("a change", () => {
     await pool.settled();
   });
 
+  test("that makes a policy comes with the policy's memory, whoever listened to the registry first", async () => {
+    const { threads, start, change, deps } = setUpPool({ defaultPolicy: "cache_aware" });
+    await start();
+    change("m");
+    const { put, memory } = threads.latest(1).last("change") ?? {};
+    expect(put?.spec.modelId).toBe("m");
+    // The memory that the control thread's own policy has.
+    const own = deps.policyMemory.all().find(([model]) => model === "m");
+    expect(own && memory?.find(([model]) => model === "m")?.[1] === own[1]).toBe(true);
+    change("m");
+    expect(threads.latest(1).last("change")?.memory).toEqual([]);
+  });
+
   test("that a thread does not take is waited for within five seconds, and the log names the thread", async () => {
     const { threads, start, change, clock, lines } = setUpPool();
     const pool = await start();

@@ -91,7 +91,7 @@ export interface PoolSetup {
   readonly lines: readonly (readonly [level: string, fields: object, message: string | undefined])[];
   readonly deps: ThreadPoolDeps;
   /** Registers a worker, which is a change that all threads are told of. */
-  change(): void;
+  change(modelId?: string): void;
   /** A pool whose threads all listen. */
   start(): Promise<ThreadPool>;
 }
@@ -156,9 +156,9 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
     metrics,
     lines,
     deps,
-    change() {
+    change(modelId) {
       workers += 1;
-      registry.register(factory.createFromUrl(`http://w${workers}:1`));
+      registry.register(factory.createFromUrl(`http://w${workers}:1`, { modelId }));
     },
     async start() {
       const starting = ThreadPool.start(deps);
