@@ -2,9 +2,17 @@ import { expect, test } from "bun:test";
 import { inspect } from "node:util";
 import { Secret } from "./secret.ts";
 
-test("a secret says its value to who asks for it, and to nobody who prints it", () => {
-  const secret = new Secret("hush");
-  expect([secret.reveal(), secret.bearer()]).toEqual(["hush", "Bearer hush"]);
-  const printed = [String(secret), JSON.stringify({ secret }), inspect(secret), inspect({ deep: { secret } })];
-  for (const text of printed) expect(text).not.toContain("hush");
+const secret = new Secret("hunter2");
+
+test("a secret is given out by name only", () => {
+  expect([secret.reveal(), secret.bearer()]).toEqual(["hunter2", "Bearer hunter2"]);
+});
+
+test("a secret is redacted however it is printed", () => {
+  const printed = [String(secret), JSON.stringify({ secret }), inspect({ secret }), Bun.inspect({ secret })];
+  for (const text of printed) {
+    expect(text).toContain("[redacted]");
+    expect(text).not.toContain("hunter2");
+  }
+  expect(Object.values(secret)).toEqual([]);
 });
