@@ -33,9 +33,15 @@ export function workerRoutes(deps: WorkersDeps): Route[] {
     { method: "PUT", path: "/workers/:id", access: "admin", maxBodyBytes, handle: (call) => replace(deps, call) },
     { method: "PATCH", path: "/workers/:id", access: "admin", maxBodyBytes, handle: (call) => patch(deps, call) },
     { method: "DELETE", path: "/workers/:id", access: "admin", handle: (call) => remove(deps, call) },
-    { method: "POST", path: "/add_worker", access: "admin", maxBodyBytes, handle: (call) => seedAdd(deps, call) },
-    { method: "POST", path: "/remove_worker", access: "admin", maxBodyBytes, handle: (call) => seedRemove(deps, call) },
-    { method: "GET", path: "/list_workers", access: "admin", handle: () => seedList(deps) },
+    { method: "POST", path: "/add_worker", access: "admin", maxBodyBytes, handle: (call) => addWorker(deps, call) },
+    {
+      method: "POST",
+      path: "/remove_worker",
+      access: "admin",
+      maxBodyBytes,
+      handle: (call) => removeWorker(deps, call),
+    },
+    { method: "GET", path: "/list_workers", access: "admin", handle: () => listWorkers(deps) },
   ];
 }
 
@@ -106,14 +112,14 @@ async function remove(deps: WorkersDeps, call: Call): Promise<Reply> {
 }
 
 /** Takes a worker in the body, or its address in `?url=`. */
-async function seedAdd(deps: WorkersDeps, call: Call): Promise<Reply> {
+async function addWorker(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url");
   const body = url === null ? await readJson(call.request, deps.maxBodyBytes) : { url };
   const { message, worker } = deps.routerManager.addWorker(await admitted(deps, readWorkerSpec(body)));
   return jsonReply({ success: true, message: withUrlNotice(message, body), worker: workerView(worker) });
 }
 
-async function seedRemove(deps: WorkersDeps, call: Call): Promise<Reply> {
+async function removeWorker(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url") ?? stringField(await readJson(call.request, deps.maxBodyBytes), "url");
   if (url === undefined) throw new GatewayError("invalid_request", "url is missing", { param: "url" });
   const parsed = parseWorkerUrl(url);
@@ -129,7 +135,7 @@ function withUrlNotice(message: string, body: Readonly<Record<string, unknown>>)
   return notice === undefined ? message : `${message}; ${notice}`;
 }
 
-function seedList({ workerRegistry }: WorkersDeps): Reply {
+function listWorkers({ workerRegistry }: WorkersDeps): Reply {
   const workers = workerRegistry.all();
   return jsonReply({
     success: true,
