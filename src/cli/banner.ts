@@ -1,6 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import type { RunningServer } from "../server/server.ts";
 
+/** Facts of a gateway that has just started. */
 export interface StartFacts {
   readonly version: string;
   readonly config: Config;

@@ -8,6 +8,7 @@ import { keysOf } from "../util/objects.ts";
 import { closest } from "../util/suggest.ts";
 import { type GivenWord, isSwitch } from "./serve-options.ts";
 
+/** The command line of the gateway, read. */
 export interface ServeArguments {
   /** Path of the configuration file. */
   readonly file: string | undefined;

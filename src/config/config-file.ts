@@ -11,6 +11,7 @@ const MAX_ALIASES = 100;
 /** Most levels of nested mappings and lists; the deepest option has five. */
 const MAX_LEVELS = 32;
 
+/** Values before the schema has checked them. */
 export type RawObject = AnyRecord;
 
 /** A YAML file with its keys in camel case, which can find the place of a key. */

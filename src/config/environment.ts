@@ -13,6 +13,7 @@ export interface EnvironmentValue {
   readonly value: unknown;
 }
 
+/** The options that environment variables set. */
 export interface Environment {
   readonly values: readonly EnvironmentValue[];
   /** undefined where no variable names workers. */

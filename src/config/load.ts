@@ -26,6 +26,7 @@ export interface GivenFlags {
 
 export type { GivenWorker } from "./given-workers.ts";
 
+/** Everything that a configuration is merged from. */
 export interface ConfigSources {
   /** Path of the file, as the user gave it. */
   readonly file?: string | undefined;
@@ -41,6 +42,7 @@ export interface LoadedConfig {
   readonly notices: readonly string[];
 }
 
+/** A command line without flags. */
 export const NO_FLAGS: GivenFlags = { values: new Map(), workers: [] };
 
 /** Merges flags over environment over file over defaults. Throws ConfigError with all mistakes. */

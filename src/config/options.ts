@@ -6,6 +6,7 @@ import { type ConfigKey, configSchema, optionMeta } from "./schema.ts";
 
 export type OptionKind = "boolean" | "number" | "string" | "list";
 
+/** The main flag of an option. */
 export function flagName(key: ConfigKey): string {
   return optionMeta(key).flag ?? `--${snakeCase(key).replaceAll("_", "-")}`;
 }
@@ -21,10 +22,12 @@ export function envNameOfFlag(flag: string): string {
   return `POINTSMAN_${flag.slice(2).replaceAll("-", "_").toUpperCase()}`;
 }
 
+/** The main environment variable of an option. */
 export function envName(key: ConfigKey): string {
   return `POINTSMAN_${snakeCase(key).toUpperCase()}`;
 }
 
+/** How the text of an option is read, by the type in its schema. */
 export function optionKind(key: ConfigKey): OptionKind {
   const inner = unwrap(configSchema.shape[key]);
   if (inner instanceof z.ZodBoolean) return "boolean";

@@ -22,6 +22,7 @@ export interface OptionMeta {
   readonly fileOnly?: boolean;
 }
 
+/** Groups of options, in the order of the page and of `--help`. */
 export const OPTION_GROUPS = [
   "Listening",
   "Workers",
@@ -120,6 +121,7 @@ const workerHealthSchema = z.strictObject({
 /** A bound, because every listing of workers and every candidate of a policy carries the labels. */
 const MAX_LABELS = 64;
 
+/** Labels of a worker: names and values. */
 export const workerLabels = z
   .record(z.string().max(128), z.string().max(1024))
   .refine((labels) => Object.keys(labels).length <= MAX_LABELS, `must be ${MAX_LABELS} labels at most`);
@@ -163,6 +165,7 @@ const pattern = z
   })
   .superRefine(checkPatternOptions);
 
+/** All options of the gateway, keys in camel case. */
 export const configSchema = z.strictObject({
   host: host.default("127.0.0.1").meta({
     group: "Listening",
@@ -593,8 +596,10 @@ export const configSchema = z.strictObject({
 });
 
 type Checked = DeepReadonly<z.output<typeof configSchema>>;
+/** A checked configuration. */
 export type Config = Omit<Checked, "initialWorkers"> & { readonly initialWorkers: readonly InitialWorker[] };
 export type ConfigKey = keyof Config;
+/** A checked worker of the configuration or the API. */
 export type WorkerConfig = DeepReadonly<z.output<typeof workerSchema>>;
 /** A worker and the source that named it. `source` is not an option: `loadConfig` sets it. */
 export type InitialWorker = WorkerConfig & { readonly source?: WorkerOrigin };

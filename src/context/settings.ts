@@ -54,6 +54,7 @@ function parsedOutput(config: Config): ParsedOutputSettings {
   };
 }
 
+/** How long streams and their clients may be silent. */
 export function streamSettings(config: Config): Pick<StreamRelayDeps, "keepAliveMs" | "clientStallMs"> {
   return {
     keepAliveMs: ms(bound(config.streamKeepAliveSecs)),
@@ -61,6 +62,7 @@ export function streamSettings(config: Config): Pick<StreamRelayDeps, "keepAlive
   };
 }
 
+/** When breakers open, workers are ejected, and how slowly they come back. */
 export function boardSettings(config: Config): BoardSettings {
   const windowMs = ms(config.cbWindowDurationSecs);
   return {
@@ -88,6 +90,7 @@ export interface HealthConfig {
   readonly modelFallback: string | undefined;
 }
 
+/** How workers are probed. */
 export function healthSettings(config: Config): HealthConfig {
   return {
     defaults: {
@@ -115,6 +118,7 @@ export interface PolicySettings extends Required<
   readonly patterns: readonly { readonly match: string; readonly policy: PolicyConfig }[];
 }
 
+/** The policies of models and roles, with their options. */
 export function policySettings(config: Config): PolicySettings {
   return {
     options: optionsOfPolicies(config),

@@ -87,6 +87,7 @@ function doubtful(retry: RetryClass, meaning: string): ErrorRow {
   return { ...worker(502, retry, meaning), breaker: "doubtful" };
 }
 
+/** The rows by code. */
 export const ERRORS = {
   // Mistakes in what the client sent.
   invalid_json: client(400, "invalid_request_error", "The body is not JSON, is empty, or is not valid UTF-8."),
@@ -277,6 +278,7 @@ export const ERRORS = {
   },
 } as const satisfies Record<string, ErrorRow>;
 
+/** A code of the errors table. */
 export type ErrorCode = keyof typeof ERRORS;
 
 /** The row of a code, typed as a row. */

@@ -17,6 +17,7 @@ const FLUSH_MS = 200;
 /** Time for the last lines to leave when the gateway ends, ms. The reader may already be gone. */
 const LAST_FLUSH_MS = 1000;
 
+/** A logger with an output that must be closed. */
 export interface RunningLogger extends Logger, AsyncDisposable {
   /** Writes complete lines that another thread made. */
   writeLines(text: string): void;

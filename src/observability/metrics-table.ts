@@ -17,6 +17,7 @@ const DURATION_BUCKETS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 1
 const TTFT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const TPOT_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1];
 
+/** The rows by the name that the code uses. */
 export const METRICS = {
   requests: {
     name: "pointsman_requests_total",
@@ -217,6 +218,7 @@ export const METRICS = {
   },
 } as const satisfies Record<string, MetricRow>;
 
+/** The name of a metric in the code. */
 export type MetricName = keyof typeof METRICS;
 
 type NameOf<Kind extends MetricRow["kind"]> = {

@@ -32,6 +32,7 @@ export interface FailedAttempt {
   readonly code: string;
 }
 
+/** Gets each record when its request is over. */
 export interface RecordSink {
   /** Somebody wants to know why workers are chosen: records keep it. */
   readonly keepsDecisions?: boolean;

@@ -89,6 +89,7 @@ export function jsonString(text: string): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
+/** Whether the text is valid JSON. */
 export function isJson(text: string): boolean {
   return parseJson(text) !== undefined;
 }

@@ -28,6 +28,7 @@ export interface MarkerPlan {
   readonly roles: ReadonlyMap<string, MarkerRole>;
 }
 
+/** Makes the plan for a pair of formats. Callers keep it, because it is costly. */
 export function createMarkerPlan(
   marks: ReasoningMarks | undefined,
   format: CallFormat | undefined,

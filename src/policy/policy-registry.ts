@@ -177,6 +177,7 @@ function keyOf(model: string, role: WorkerType): string {
   return role === "regular" ? model : `${model}\u0000${role}`;
 }
 
+/** The policies of all models, for `GET /policies`. */
 export interface PolicyDescription {
   readonly default: PolicyConfig;
   readonly patterns: readonly (PolicyConfig & { readonly match: string })[];

@@ -12,12 +12,14 @@ const TIERS = [
   { blockBytes: 16_384, until: 1024 * 1024 },
 ] as const;
 
+/** Size of the first blocks of a prompt, bytes. Shorter prompts have no block. */
 export const SMALLEST_BLOCK_BYTES = TIERS[0].blockBytes;
 /** Up to here the loop below hashes blocks, 16 bytes at a time. */
 const SMALL_BYTES = TIERS[1].until;
 
 /** End of each block. */
 const ENDS = Int32Array.from(ends());
+/** Most blocks of a prompt. */
 export const MAX_BLOCKS = ENDS.length;
 const MAX_BYTES = ENDS[MAX_BLOCKS - 1] ?? 0;
 

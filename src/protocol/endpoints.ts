@@ -176,4 +176,5 @@ export type EndpointName = (typeof INFERENCE)[number]["name"] | (typeof PARSING)
 
 /** Every inference route. Adding one is adding a row above, of pieces that stand in the API's folder. */
 export const ENDPOINTS: readonly Endpoint<EndpointName>[] = INFERENCE;
+/** Routes that the gateway's parsers answer. */
 export const PARSE_ENDPOINTS: readonly Endpoint<EndpointName>[] = PARSING;

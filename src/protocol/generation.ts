@@ -19,6 +19,7 @@ export interface ChatPrompt {
   readonly kwargs: Readonly<Record<string, unknown>>;
 }
 
+/** A tool that the model may call. */
 export interface ToolSpec {
   readonly name: string;
   readonly description: string | undefined;
@@ -27,6 +28,7 @@ export interface ToolSpec {
   readonly isStrict: boolean;
 }
 
+/** One prompt: a conversation, a text or token ids. */
 export type Prompt =
   /** `addSpecialTokens`: whether the tokenizer's own special tokens are put around the text. */
   | { readonly kind: "text"; readonly text: string; readonly addSpecialTokens: boolean }
@@ -68,6 +70,7 @@ export type ToolChoice =
   /** The text is the arguments of this function. */
   | { readonly kind: "function"; readonly name: string; readonly form: "json_arguments" };
 
+/** A request to generate, for any engine that takes tokens. */
 export interface GenerationRequest {
   /** One prompt; several in a batch of completions or /generate. */
   readonly prompts: readonly Prompt[];
@@ -107,6 +110,7 @@ export interface TokenLogprob {
 /** Why an engine ended a sequence. */
 export type FinishReason = "stop" | "length" | "tool_calls" | "abort" | "content_filter";
 
+/** Token counts of an answer. */
 export interface TokenCount {
   readonly promptTokens: number;
   readonly completionTokens: number;
@@ -149,6 +153,7 @@ export interface AnswerPart {
   readonly finish: { readonly reason: FinishReason; readonly matched: string | number | undefined } | undefined;
 }
 
+/** Facts about an answer that its writer needs from the beginning. */
 export interface AnswerHead {
   readonly requestId: string;
   readonly model: string;

@@ -21,8 +21,11 @@ export type EventMeaning =
   /** The event tells of an error. It is the last one, and the relay writes its own error event in its place. */
   | { readonly kind: "failure"; readonly failure: EngineFailure };
 
+/** An event with a part of the answer. */
 export const DATA: EventMeaning = { kind: "data" };
+/** A comment or ping. */
 export const ASIDE: EventMeaning = { kind: "aside" };
+/** The last event. */
 export const END: EventMeaning = { kind: "end" };
 
 /** Whether the data are the end marker of most APIs. Some workers write white space around it. */

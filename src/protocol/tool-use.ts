@@ -11,6 +11,7 @@ export interface AskedChoice {
   readonly allowed?: readonly string[];
 }
 
+/** The tools for the model, and whether it must call one. */
 export interface ToolUse {
   /** The tools that the model is told of; undefined for none. */
   readonly tools: readonly ToolSpec[] | undefined;

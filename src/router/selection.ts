@@ -22,6 +22,7 @@ export interface Leg {
   readonly policy: Policy;
 }
 
+/** The legs of a request and what limits the choice of their workers. */
 export interface Choice {
   readonly legs: Legs<Leg>;
   /** Ids of workers that this request has already lost. */

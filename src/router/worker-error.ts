@@ -15,6 +15,7 @@ const UNAVAILABLE: ReadonlySet<number> = new Set([502, 504, 520, 524, 598, 599])
 /** Statuses of a proxy (Cloudflare) that could not reach the worker, which therefore has nothing of the request. */
 const NOT_REACHED: ReadonlySet<number> = new Set([521, 522, 523, 525, 526, 527, 530]);
 
+/** A worker's answer with a status outside 2xx. */
 export interface WorkerAnswer {
   readonly status: number;
   readonly headers: FieldReader;

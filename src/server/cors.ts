@@ -8,6 +8,7 @@ export interface Cors {
   preflight(request: ClientRequest): Reply | undefined;
 }
 
+/** `origins` may have `*` for any origin. Without origins nothing is allowed. */
 export function createCors(origins: readonly string[]): Cors {
   if (origins.length === 0) return { allow: () => undefined, preflight: () => undefined };
   const isAllowed = (origin: string | null): origin is string =>

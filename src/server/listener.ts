@@ -131,6 +131,7 @@ function isWebSocket({ method, headers }: ClientRequest): boolean {
   return method === "GET" && headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
+/** The URL of a port; an IPv6 address gets its brackets. */
 export function urlOf(port: number | undefined, host: string): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

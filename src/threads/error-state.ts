@@ -7,6 +7,7 @@ export function errorState({ code, message, details }: GatewayError): ErrorState
   return { code, message, details: rest };
 }
 
+/** The GatewayError of a state from another thread. */
 export function errorOf({ code, message, details }: ErrorState): GatewayError {
   return new Gateway(code, message, details);
 }

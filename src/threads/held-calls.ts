@@ -53,6 +53,7 @@ export class HeldCalls {
   }
 }
 
+/** Whether an answer is a place, which must be given back. */
 export function isPermit(answer: object): answer is Permit {
   return "release" in answer;
 }

@@ -50,12 +50,14 @@ export interface Change {
   readonly memory: readonly SharedPolicyMemory[];
 }
 
+/** An error as plain data. */
 export interface ErrorState {
   readonly code: ErrorCode;
   readonly message: string;
   readonly details: GatewayErrorDetails;
 }
 
+/** A message from the control thread to a serving thread. */
 export type ToThread =
   | Start
   | Change
@@ -76,6 +78,7 @@ export type Call =
   | { readonly what: "findModel"; readonly model: string }
   | ControlCall;
 
+/** A request for a control route, passed on by a serving thread. */
 export interface ControlCall extends RequestData {
   readonly what: "control";
   /** Index of the route in `Start`. */
@@ -84,6 +87,7 @@ export interface ControlCall extends RequestData {
   readonly requestId: string;
 }
 
+/** The answer to a ControlCall. */
 export interface ControlReply {
   readonly status: number;
   readonly headers: Record<string, string>;
@@ -96,6 +100,7 @@ export interface ThreadState {
   readonly metrics: MetricsSnapshot;
 }
 
+/** A message from a serving thread to the control thread. */
 export type FromThread =
   | { readonly type: "listening"; readonly port: number }
   | { readonly type: "failed"; readonly message: string; readonly code: string | undefined }

@@ -15,6 +15,7 @@ const METHODS = [
   "onEnd",
 ] as const satisfies readonly PolicyMethod[];
 
+/** Allocates the cell of one thread. */
 export function createMethodCell(): SharedArrayBuffer {
   return new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 }

@@ -11,6 +11,7 @@ export interface ThreadPort {
   terminate(): void;
 }
 
+/** Callbacks of a thread. */
 export interface ThreadEvents {
   onMessage(message: FromThread): void;
   /** The thread failed for this reason, and is about to close. */
@@ -18,6 +19,7 @@ export interface ThreadEvents {
   onClosed(): void;
 }
 
+/** Starts a thread. Tests pass a function that starts none. */
 export type Spawn = (events: ThreadEvents) => ThreadPort;
 
 export interface ThreadHandleDeps {

@@ -20,6 +20,7 @@ import {
 import { type TemplateTraits, traitsOf } from "./template/template-source.ts";
 import { endsInReasoning, isWithinReasoning, type ThinkingSwitch } from "./template/thinking.ts";
 
+/** A conversation to render, with the settings of the request. */
 export interface TemplateInput {
   /** Messages in the shape of the OpenAI API. */
   readonly messages: readonly AnyRecord[];
@@ -35,6 +36,7 @@ export interface TemplateInput {
   readonly now?: Date;
 }
 
+/** The text of a rendered prompt. */
 export interface RenderedPrompt {
   readonly text: string;
   /** Whether the prompt ends within reasoning, so that the answer's first token belongs to it. */

@@ -3,6 +3,7 @@ import { loadTokenizer, loadTokenizerFiles, type LoadOptions } from "./load/load
 import type { Tokenizer } from "./tokenizer.ts";
 import type { TokenizerFiles } from "./load/tokenizer-files.ts";
 
+/** Where a tokenizer comes from: a path, or files that a worker sent. */
 export type TokenizerSource = LoadOptions &
   (
     | { readonly path: string }

@@ -6,6 +6,7 @@ export interface Clock {
   after(delayMs: number, action: () => void): () => void;
 }
 
+/** The process's own monotonic clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(delayMs, action) {

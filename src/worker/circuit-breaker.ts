@@ -1,5 +1,6 @@
 import type { Clock } from "../util/clock.ts";
 
+/** States of a breaker; the drawing is above CircuitBreaker. */
 export type BreakerState = "closed" | "open" | "half_open";
 
 /** Why the breaker opened: it counted faults, the worker fails where the others do not, or the worker refused the gateway's credential. */

@@ -34,7 +34,7 @@ export interface Lease extends Disposable {
 
 /**
  * Counts for each worker the requests in flight, the prompt tokens that are not prefilled, and the sequences that decode. The
- * counts are 32-bit integers in shared memory, changed only by atomics, so several threads count in the same tables. A row has 32
+ * counts are 32-bit integers in shared memory. Several threads change them with atomics, a single thread with plain arithmetic. A row has 32
  * bytes. The control thread, whose ledger has no thread number, gives out the rows.
  */
 export class LoadLedger {

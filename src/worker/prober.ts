@@ -32,4 +32,5 @@ export interface WorkerProber {
   listing(worker: Worker, settings: HealthSettings): Promise<string | undefined>;
 }
 
+/** The prober of each protocol. */
 export type WorkerProbers = Readonly<Record<ConnectionMode, WorkerProber>>;

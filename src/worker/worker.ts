@@ -73,6 +73,7 @@ export interface KvTransferInfo {
  */
 export type TroubleReason = "faults" | "failures" | "suspected" | "credential" | "busy";
 
+/** Why and since when a ready worker is left out. */
 export interface Trouble {
   readonly reason: TroubleReason;
   /** Whether requests may probe the worker, one at a time. */

@@ -73,6 +73,7 @@ function isDigit(byte: number): boolean {
   return byte >= ZERO && byte <= NINE;
 }
 
+/** The error for a byte that cannot stand at this index. */
 export function unexpected(at: number): SyntaxError {
   return new SyntaxError(`unexpected byte at ${at}`);
 }

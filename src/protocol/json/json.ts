@@ -1,5 +1,6 @@
 import { GatewayError } from "../../errors/errors.ts";
 
+/** A parsed JSON object whose members are unknown. */
 export type JsonObject = { readonly [key: string]: unknown };
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -5,6 +5,7 @@ const answers: MemberBound = { kind: "number", least: 1, most: 1024 };
 export const TOKENS: MemberBound = { kind: "number", least: 0, most: 100_000_000 };
 /** Below the size of any vocabulary: an engine may fail as a whole where it is asked for more alternatives than it has tokens. */
 export const ALTERNATIVES: NumberBound = { kind: "number", least: -1, most: 16_384 };
+/** Bound of lists such as `tools` and `stop`. */
 export const ENTRIES: MemberBound = { kind: "list", most: 4096 };
 
 /** Of a conversation that is not answered, only turned into tokens. */

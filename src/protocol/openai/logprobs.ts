@@ -3,6 +3,7 @@ import type { TextLogprob } from "../generation.ts";
 /** The log-probability of an impossible token, because JSON has no -Infinity. vLLM and OpenAI use the same number. */
 const IMPOSSIBLE = -9999;
 
+/** A log-probability that JSON can express. */
 export function finite(logprob: number | undefined): number {
   return logprob === undefined || !Number.isFinite(logprob) ? IMPOSSIBLE : logprob;
 }

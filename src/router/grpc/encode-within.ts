@@ -15,6 +15,7 @@ const SLACK = 16;
 /** Most tokens where the model's length is unknown. */
 const MOST_TOKENS = 4_194_304;
 
+/** Bounds of a text that is encoded. */
 export interface EncodeBounds {
   /** Longest sequence of the model, tokens; undefined where it is unknown. */
   readonly maxModelLen: number | undefined;

@@ -49,6 +49,7 @@ export async function readTokenRequest(
   return { ...request, features: new TokenFeatures(prompts, features), prompts, text, job };
 }
 
+/** The generation of a request that generates. Throws internal_error for a request that embeds. */
 export function generationOf({ job }: TokenRequest): {
   readonly api: ApiRequest;
   readonly generation: GenerationRequest;

@@ -17,6 +17,7 @@ export interface ChoiceChange {
 }
 
 const NOTHING: readonly JsonObject[] = [];
+/** The choice stays unchanged. */
 export const UNCHANGED: ChoiceChange = { before: NOTHING, delta: undefined, finishReason: undefined, isIdle: false };
 
 /** Members of a delta or message in which engines put calls and reasoning that they parsed themselves. */

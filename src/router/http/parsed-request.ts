@@ -21,6 +21,7 @@ export interface ParsedOutputDeps {
   readonly parsedOutput: ParsedOutputSettings | undefined;
 }
 
+/** A request whose answer may be parsed by the gateway. */
 export interface ParsedRequest extends InferenceRequest {
   /** The parser of the answer; without one the answer passes unchanged. */
   readonly parser?: OutputParserOptions;

@@ -18,6 +18,7 @@ export function pdRefusal({ work }: Endpoint): string | undefined {
   return work === "embed" ? "prefill and decode workers generate text; this route needs a regular worker" : undefined;
 }
 
+/** Counts the outcome of a KV hand-over in the metrics. */
 export function countHandover(
   metrics: Metrics,
   { record }: InferenceRequest,

@@ -19,6 +19,7 @@ export interface BpePlan {
   readonly suffix: readonly number[];
 }
 
+/** A plan, or the reason why the TypeScript encoder cannot be used. */
 export type BpePlanResult =
   | { readonly ok: true; readonly plan: BpePlan }
   | { readonly ok: false; readonly reason: string };

@@ -78,6 +78,7 @@ export function concatenate(values: readonly Value[], meter: Meter): string {
   return text;
 }
 
+/** The value as a JavaScript number. A large integer may lose digits. */
 export function numberOf(value: number | bigint | boolean | Float): number {
   return value instanceof Float ? value.value : Number(value);
 }

@@ -36,6 +36,7 @@ const DICT_METHODS: ReadonlyMap<string, DictMethod> = new Map<string, DictMethod
   ],
 ]);
 
+/** Python's `dict.items()`. */
 export function itemsOf(dict: Dict): Tuple[] {
   return Array.from(dict, (pair) => new Tuple(pair));
 }

@@ -12,6 +12,7 @@ export interface GivenArguments {
 export type BinaryOperator = "+" | "-" | "*" | "/" | "//" | "%" | "**";
 export type CompareOperator = "==" | "!=" | "<" | "<=" | ">" | ">=" | "in" | "not in";
 
+/** A node that has a value. */
 export type Expression =
   | { readonly kind: "constant"; readonly value: Value }
   | { readonly kind: "name"; readonly name: string }
@@ -73,6 +74,7 @@ export interface MacroNode {
   readonly takesCaller: boolean;
 }
 
+/** A node that writes text or sets variables. */
 export type Statement =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "output"; readonly value: Expression }

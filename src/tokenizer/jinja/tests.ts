@@ -55,6 +55,7 @@ function isLetterCase(value: Value, runtime: Runtime, change: (text: string) => 
   return /\p{L}/u.test(text) && text === change(text);
 }
 
+/** Jinja's tests by name. */
 export const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
   plain("defined", (value) => !(value instanceof Undefined)),
   plain("undefined", (value) => value instanceof Undefined),

@@ -20,6 +20,7 @@ export type Value =
   | Undefined
   | HostObject;
 
+/** A key of a dict. */
 export type Key = null | boolean | number | bigint | string;
 export type Dict = ReadonlyMap<Key, Value>;
 
@@ -35,6 +36,7 @@ export class Float {
   }
 }
 
+/** Python's tuple. It is a class, because an array is Python's list. */
 export class Tuple {
   readonly items: readonly Value[];
 
@@ -133,11 +135,13 @@ export abstract class HostObject {
   abstract attribute(name: string): Value | undefined;
 }
 
+/** Arguments of a call: by position and by name. */
 export interface CallArguments {
   readonly positional: readonly Value[];
   readonly named: ReadonlyMap<string, Value>;
 }
 
+/** A function, method or macro that a template can call. */
 export class Callable extends HostObject {
   readonly typeName = "function";
   readonly name: string;
@@ -201,6 +205,7 @@ export function typeName(value: Value): string {
   return value instanceof Generated ? "generator" : "Undefined";
 }
 
+/** Python's `bool(value)`. */
 export function isTrue(value: Value): boolean {
   if (typeof value === "boolean") return value;
   if (value === null || value instanceof Undefined) return false;
@@ -220,6 +225,7 @@ export function charactersOf(text: string, meter: Meter): readonly string[] {
 
 const HAS_SURROGATES = /[\ud800-\udfff]/;
 
+/** Whether the text has surrogates, so that its UTF-16 units are not its characters. */
 export function hasSurrogates(text: string): boolean {
   return HAS_SURROGATES.test(text);
 }

@@ -15,6 +15,7 @@ interface Node {
   readonly kind?: unknown;
 }
 
+/** Finds the traits of a parsed template by walking through its nodes. */
 export function traitsOf(program: Program): TemplateTraits {
   const traits = { loopsOverContent: false, asksForNone: false, knowsDeveloper: false };
   // Variables that hold the content of a message.
