@@ -16,7 +16,7 @@ function ofBody(body: object = BODY, headers: Record<string, string> = {}): Body
   });
 }
 
-const encoded = (...ids: number[]) => ({ ids: Uint32Array.from(ids), text: "", startsInReasoning: false });
+const encoded = (...ids: number[]) => ({ ids: Uint32Array.from(ids) });
 
 describe("features of a body", () => {
   test("take four of its bytes for a token", () => {

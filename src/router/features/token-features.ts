@@ -1,17 +1,21 @@
 import type { RequestFeatures } from "../../policy/policy.ts";
 import { hashPrompt, type PromptBlocks } from "../../policy/prefix-blocks.ts";
-import type { EncodedPrompt } from "../grpc/prompt-encoder.ts";
+
+/** A prompt as token ids. */
+interface TokenPrompt {
+  readonly ids: Uint32Array;
+}
 
 /** Features of a request whose prompt is tokens: exact length, and blocks of token ids for the prefix index. */
 export class TokenFeatures implements RequestFeatures {
   readonly model: string;
   readonly isStream: boolean;
   readonly promptTokens: number;
-  readonly #prompts: readonly EncodedPrompt[];
+  readonly #prompts: readonly TokenPrompt[];
   readonly #body: RequestFeatures;
   #promptBlocks: PromptBlocks | undefined;
 
-  constructor(prompts: readonly EncodedPrompt[], body: RequestFeatures) {
+  constructor(prompts: readonly TokenPrompt[], body: RequestFeatures) {
     this.model = body.model;
     this.isStream = body.isStream;
     this.#prompts = prompts;
