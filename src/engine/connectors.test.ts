@@ -7,7 +7,7 @@ import { readJsonBody } from "../protocol/json/json-body.ts";
 import type { KvTransferInfo, Worker } from "../worker/worker.ts";
 import type { WorkerSpec } from "../worker/worker-spec.ts";
 import type { PdRequest } from "./connector.ts";
-import { connectorOf, fitTogether } from "./connectors.ts";
+import { connectorOf, fitTogether, hasPair } from "./connectors.ts";
 import { newSharedIds, sequences } from "./shared-ids.ts";
 
 let count = 0;
@@ -36,6 +36,41 @@ test("the connector is the operator's word, then the engine's, then what the eng
     ["passthrough", worker({})],
   ];
   for (const [name, one] of cases) expect([name, connectorOf(one).name]).toEqual([name, name]);
+});
+
+test("an engine without connectors forms no pairs, unless its operator names one", () => {
+  const trtllm = (): Worker => worker({}, undefined, "trtllm");
+  expect([connectorOf(trtllm()).name, fitTogether(trtllm(), trtllm())]).toEqual(["none", false]);
+  const named = (): Worker => worker({ labels: { kv_connector: "passthrough" } }, undefined, "trtllm");
+  expect(fitTogether(named(), named())).toBe(true);
+});
+
+describe("a pair among many", () => {
+  const label = (kv_connector: string, more: Record<string, string> = {}): Worker =>
+    worker({ labels: { kv_connector, ...more } });
+
+  test("is there where any two fit together", () => {
+    expect(hasPair([label("nixl"), label("sglang")], [label("passthrough"), label("sglang")])).toBe(true);
+    expect(hasPair([label("nixl")], [label("passthrough"), label("sglang")])).toBe(false);
+    expect(hasPair([], [label("sglang")])).toBe(false);
+  });
+
+  test("is none where the connector does not know enough of both", () => {
+    const known = label("mooncake", { kv_engine_id: "e" });
+    expect([hasPair([known], [label("mooncake")]), hasPair([label("mooncake")], [known])]).toEqual([true, false]);
+  });
+
+  test("is told as two of them by themselves are", () => {
+    const some = [
+      label("nixl"),
+      label("mooncake"),
+      label("mooncake", { kv_engine_id: "e" }),
+      worker({}, undefined, "trtllm"),
+    ];
+    for (const prefill of some) {
+      for (const decode of some) expect(hasPair([prefill], [decode])).toBe(fitTogether(prefill, decode));
+    }
+  });
 });
 
 test("workers fit that have one connector and what it needs", () => {

@@ -8,6 +8,9 @@ const ALL: readonly EngineConnectors[] = ENGINES.flatMap(({ connectors }) => con
 const BY_NAME: ReadonlyMap<string, PdConnector> = new Map(ALL.flatMap(({ named }) => [...named]));
 const MEANT_BY_BOOTSTRAP_PORT = ALL.find(({ isMeantByBootstrapPort }) => isMeantByBootstrapPort);
 
+/** Of an engine that has no connectors: its workers form no pairs. */
+const NO_PAIRS: PdConnector = { ...ofOthers.byDefault, name: "none", suffices: () => false };
+
 /** The connector with this name, in any case; an unknown one is `passthrough`. */
 export function connectorNamed(name: string): PdConnector {
   return BY_NAME.get(name.toLowerCase()) ?? ofOthers.byDefault;
@@ -19,7 +22,7 @@ export function connectorOf(worker: Worker): PdConnector {
   const told = spec.labels["kv_connector"] ?? info.kv?.connector;
   if (told !== undefined) return connectorNamed(told);
   const meant = spec.bootstrapPort === undefined ? undefined : MEANT_BY_BOOTSTRAP_PORT;
-  return (meant ?? engineOf(worker).connectors ?? ofOthers).byDefault;
+  return (meant ?? engineOf(worker).connectors)?.byDefault ?? NO_PAIRS;
 }
 
 /** Whether the KV cache can go from one worker to the other: both have one connector, and the gateway knows enough about each. Over gRPC both must have one engine. */

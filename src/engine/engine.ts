@@ -18,7 +18,7 @@ export interface Engine {
   readonly questions: EngineQuestions;
   /** How it is spoken to over gRPC; undefined where it has no such service. */
   readonly codec: EngineCodec | undefined;
-  /** Undefined where prefill and decode apart are not spoken with it: such a pair is passed through. */
+  /** Undefined where the gateway cannot hand its KV cache over: its workers form no pairs. */
   readonly connectors: EngineConnectors | undefined;
   /** Over HTTP it takes `BASE:ADAPTER` for a LoRA adapter, and `default` for its one model; over gRPC `default` alone. */
   readonly takesModelSpellings: boolean;

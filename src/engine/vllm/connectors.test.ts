@@ -61,6 +61,11 @@ describe("P2pNccl", () => {
     ).toEqual([false, true, false]);
   });
 
+  test("is not built over gRPC, where requests have ids of their own", () => {
+    const overGrpc = setUpFleet().add("grpc://p:1", { labels: { kv_address: "p:14579" } });
+    expect(named("p2p_nccl").suffices(overGrpc, "prefill")).toBe(false);
+  });
+
   test("gives both legs one request id, and takes the client's parameters away", async () => {
     const pd = await pdRequest({ body: { kv_transfer_params: { remote_host: "evil" } } });
     const p2p = named("p2p_nccl");
@@ -96,7 +101,7 @@ describe("over gRPC", () => {
     }
   });
 
-  test("P2pNccl has nothing in the message, as the request id says it all", async () => {
+  test("P2pNccl has nothing for the message", async () => {
     const pd = await pdRequest({});
     expect([named("p2p_nccl").handover(pd, IDS, "prefill"), named("p2p_nccl").handover(pd, IDS, "decode")]).toEqual([
       undefined,

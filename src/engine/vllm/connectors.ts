@@ -65,10 +65,11 @@ const p2pNccl: PdConnector = {
   handsOver: undefined,
   merges: "cached_tokens",
   // An address belongs to one engine, so a worker with several ranks cannot have the right one.
-  suffices: (worker) => kvAddress(worker) !== undefined && dataParallelSize(worker) === 1,
+  suffices: (worker) =>
+    worker.connectionMode === "http" && kvAddress(worker) !== undefined && dataParallelSize(worker) === 1,
   prefill: (pd, { requestId }) => ({ members: oneToken(pd), requestId }),
   decode: (pd, { requestId }) => ({ members: withoutClients(pd, ["kv_transfer_params"]), requestId }),
-  // The workers find each other by the request id alone.
+  // The workers find each other by the request id, which over gRPC is not the connector's.
   handover: () => undefined,
 };
 
