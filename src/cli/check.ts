@@ -2,12 +2,12 @@ import { stringify } from "yaml";
 import type { Config } from "../config/schema.ts";
 import { snakeCase } from "../util/case.ts";
 import { Secret } from "../util/secret.ts";
-import { loadGiven } from "./load-given.ts";
+import { loadFromArguments } from "./load-from-arguments.ts";
 import type { ServeArguments } from "./read-words.ts";
 
 /** `pointsman check`: prints the resulting configuration as YAML. Throws ConfigError. */
 export async function check(given: ServeArguments): Promise<void> {
-  const { config, notices } = loadGiven(given);
+  const { config, notices } = loadFromArguments(given);
   for (const notice of notices) process.stderr.write(`pointsman: ${notice}\n`);
   process.stdout.write(configPage(config));
 }

@@ -1,6 +1,6 @@
 import type { Logger } from "../observability/logger.ts";
 import { banner } from "./banner.ts";
-import { loadGiven } from "./load-given.ts";
+import { loadFromArguments } from "./load-from-arguments.ts";
 import type { ServeArguments } from "./read-words.ts";
 import { runUntil, startGateway } from "./run-gateway.ts";
 import { firstSignal, surviveSignals } from "./signals.ts";
@@ -8,7 +8,7 @@ import { VERSION } from "../util/version.ts";
 
 /** `pointsman`: runs the gateway. Throws ConfigError before anything is started. */
 export async function serve(given: ServeArguments): Promise<void> {
-  const { config, notices } = loadGiven(given);
+  const { config, notices } = loadFromArguments(given);
   const signal = firstSignal();
   let logger: Logger | undefined;
   surviveSignals(() => logger);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { WatchedRegistry } from "../../test/support/watched-registry.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { workerSchema } from "../config/schema.ts";
 import { loadConfig, NO_FLAGS } from "../config/load.ts";
@@ -7,7 +8,6 @@ import { Metrics } from "../observability/metrics.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Transport } from "../transport/upstream.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
-import { type ChangeListener, WorkerRegistry } from "../worker/worker-registry.ts";
 import { DEFAULT_SPEC } from "../worker/worker-spec.ts";
 import { type AppContext, type AppContextOverrides, createAppContext } from "./app-context.ts";
 
@@ -20,20 +20,6 @@ const config: Config = { ...defaults, logLevel: "silent", defaultPolicy: "round_
 const SPEC = { ...DEFAULT_SPEC, url: "http://new:1" };
 
 const quiet: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-
-/** A registry that knows how many listen to it. */
-class WatchedRegistry extends WorkerRegistry {
-  listeners = 0;
-
-  override onChange(listener: ChangeListener): () => void {
-    const stop = super.onChange(listener);
-    this.listeners += 1;
-    return () => {
-      stop();
-      this.listeners -= 1;
-    };
-  }
-}
 
 interface Setup {
   readonly clock: ManualClock;

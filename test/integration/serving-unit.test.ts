@@ -10,9 +10,9 @@ import { createAuth } from "../../src/server/auth.ts";
 import { LocalGate } from "../../src/server/gate.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { WorkerFactory } from "../../src/worker/worker-factory.ts";
-import { type ChangeListener, WorkerRegistry } from "../../src/worker/worker-registry.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
+import { WatchedRegistry } from "../support/watched-registry.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 
 const { config: defaults } = loadConfig({ env: {}, flags: NO_FLAGS });
@@ -24,20 +24,6 @@ afterEach(async () => {
   await opened.disposeAsync();
   opened = new AsyncDisposableStack();
 });
-
-/** A registry that knows how many listen to it. */
-class WatchedRegistry extends WorkerRegistry {
-  listeners = 0;
-
-  override onChange(listener: ChangeListener): () => void {
-    const stop = super.onChange(listener);
-    this.listeners += 1;
-    return () => {
-      stop();
-      this.listeners -= 1;
-    };
-  }
-}
 
 interface Setup {
   readonly clock: ManualClock;
