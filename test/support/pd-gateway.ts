@@ -1,4 +1,5 @@
 import { type Config, workerSchema } from "../../src/config/schema.ts";
+import type { AppContextOverrides } from "../../src/context/app-context.ts";
 import type { PdEngine } from "../engines/pd/pd-engine.ts";
 import type { PdDialect } from "../engines/pd/pd-options.ts";
 import type { PdFleet } from "./pd-engines.ts";
@@ -6,6 +7,7 @@ import { startGateway, type TestGateway } from "./gateway.ts";
 
 export interface PdGatewayOptions {
   readonly config?: Partial<Config>;
+  readonly overrides?: AppContextOverrides;
   /** What is said of each worker besides. */
   readonly worker?: (engine: PdEngine, index: number) => Readonly<Record<string, unknown>>;
 }
@@ -20,7 +22,8 @@ export function startPdGateway(
       workerSchema.parse({ ...workerOf(dialect, engine), ...options.worker?.(engine, index) }),
     ),
   );
-  return startGateway({ config: { pdDisaggregation: true, ...options.config, initialWorkers } });
+  const { config, overrides = {} } = options;
+  return startGateway({ config: { pdDisaggregation: true, ...config, initialWorkers }, overrides });
 }
 
 /** What an operator has to say of an engine of this dialect, as its engine does not. */
