@@ -12,7 +12,7 @@ const OPTIONS = z.strictObject({
     .max(1)
     .default(0.3)
     .meta({
-      description: "share of the prompt that a worker must have seen to be chosen for it, 0 to 1.",
+      description: "share of the prompt that a worker must have seen to be chosen for its cache, 0 to 1.",
       aliases: ["--cache-match-threshold"],
     }),
   balanceAbsThreshold: z
@@ -30,13 +30,16 @@ const OPTIONS = z.strictObject({
     .min(1)
     .max(1000)
     .default(1.5)
-    .meta({ description: "or this many times as many.", aliases: ["--spill-rel-threshold"] }),
+    .meta({
+      description: "a worker may also have this many times as many requests in flight as the least loaded one.",
+      aliases: ["--spill-rel-threshold"],
+    }),
   maxTreeSize: z
     .int()
     .min(65_536)
     .max(4_294_967_296)
     .default(67_108_864)
-    .meta({ description: "bytes of prompt that are remembered for a model." }),
+    .meta({ description: "bytes of prompts that the index of a model remembers." }),
 });
 
 /**
