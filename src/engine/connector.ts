@@ -44,8 +44,8 @@ export interface PdConnector {
   prefill(pd: PdRequest, shared: SharedIds): LegChange;
   decode(pd: PdRequest, shared: SharedIds): LegChange;
   /**
-   * The same over gRPC, where each prompt is a call of its own and has one room. Undefined where the message has nothing of it. Where
-   * `handsOver` is set the decode worker is told what the prefill worker answered, and this is not asked for it.
+   * The part of a gRPC message that takes the place of these members. Over gRPC each prompt is a separate call with one room.
+   * Undefined: the message has no such part. If `handsOver` is set, the decode worker gets the prefill worker's answer instead.
    */
   handover(pd: PdRequest, shared: SharedIds, part: PdPart): KvHandover | undefined;
 }

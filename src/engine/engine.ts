@@ -5,38 +5,38 @@ import type { EngineCodec } from "./codec.ts";
 import type { PdConnector } from "./connector.ts";
 
 /**
- * An inference engine: all that the gateway knows of one that it does not know of the others. Each has a folder beside this file,
- * with the same file names in each; a part that an engine does not have is undefined here and has no file there. Shared code
- * reads these properties and compares no names.
+ * What the gateway knows about one inference engine. Each engine has a folder beside this file, and all folders have the same file
+ * names. A part that an engine does not have is undefined here and has no file there. Shared code reads these properties; it never
+ * compares names of engines.
  */
 export interface Engine {
-  /** As in `WorkerInfo.engine`. */
+  /** The name that the prober stores in `WorkerInfo.engine`. */
   readonly name: string;
-  /** As its makers write it, for sentences. */
+  /** The name as its makers write it, for messages. */
   readonly title: string;
   readonly probe: EngineProbe;
   readonly questions: EngineQuestions;
-  /** How it is spoken to over gRPC; undefined where it has no such service. */
+  /** Undefined where the engine has no gRPC service. */
   readonly codec: EngineCodec | undefined;
-  /** Undefined where the gateway cannot hand its KV cache over: its workers form no pairs. */
+  /** Undefined where the gateway cannot hand over the engine's KV cache; its workers then form no pairs. */
   readonly connectors: EngineConnectors | undefined;
-  /** Over HTTP it takes `BASE:ADAPTER` for a LoRA adapter, and `default` for its one model; over gRPC `default` alone. */
+  /** Whether the engine accepts `default` as the name of its only model and, over HTTP, `BASE:ADAPTER` as the name of a LoRA adapter. */
   readonly takesModelSpellings: boolean;
 }
 
-/** `probe.ts`: how the gateway finds out that a worker is this engine, and what the worker then says of itself. */
+/** `probe.ts`: how the gateway recognises the engine, and reads what a worker reports about itself. */
 export interface EngineProbe {
-  /** What its HTTP server says in `owned_by` of the models that it lists. */
+  /** Values of `owned_by` in the engine's list of models. */
   readonly owners: readonly string[];
-  /** Whether these pages are its own. Asked where a server names no owner. */
+  /** Whether these pages come from the engine. Called for servers whose models have no `owned_by`. */
   isKnownBy(pages: FirstPages): boolean;
-  /** Reads the pages that only this engine has. Does not throw: a page that is not there says nothing. */
+  /** Reads the pages that only this engine has. Never throws: a missing page has no members. */
   askPages(first: FirstPages, pages: PageReader): Promise<EngineFacts>;
-  /** How its gRPC service is asked; undefined where it has none. */
+  /** Undefined where the engine has no gRPC service. */
   readonly grpc: GrpcProbe | undefined;
 }
 
-/** What every HTTP worker is asked first. A page that is not there is an empty object. */
+/** The pages that the prober asks of every HTTP worker first. A missing page is an empty object. */
 export interface FirstPages {
   /** `/get_model_info`, or `/model_info`. */
   readonly modelInfo: JsonObject;
@@ -48,23 +48,23 @@ export interface FirstPages {
 export interface PageReader {
   readonly url: string;
   readonly workerType: WorkerType;
-  /** The members of a page; none where it is not there, is no JSON object, or could not be had in time. */
+  /** The members of a page. No members: the page is missing, is not a JSON object, or did not come in time. */
   fields(path: string, options?: PageOptions): Promise<JsonObject>;
-  /** The first of the pages that has members. */
+  /** The first of these pages that has members. */
   firstOf(paths: readonly string[]): Promise<JsonObject>;
 }
 
-/** Where a page is not asked for as others are. */
+/** Exceptions for one page. */
 export interface PageOptions {
-  /** Another server than the worker's own. */
+  /** Asks this server instead of the worker's own. */
   readonly origin?: string;
-  /** Times as long as another answer may take. */
+  /** Factor for the time limit. */
   readonly patience?: number;
 }
 
-/** What only its own engine knows to read of a worker. */
+/** The facts that a worker reports on its engine's own pages or methods. */
 export interface EngineFacts {
-  /** The model that it serves, where its list of models names none. */
+  /** The model that the worker serves, if its list of models is empty. */
   readonly model: string | undefined;
   readonly version: string | undefined;
   /** Longest prompt plus answer, in tokens. */
@@ -72,23 +72,23 @@ export interface EngineFacts {
   readonly kv: KvTransferInfo | undefined;
 }
 
-/** One message to the worker, one back. Throws what `GrpcClient.unary` throws. */
+/** Sends a message to the worker and returns the answer. Throws what `GrpcClient.unary` throws. */
 export type GrpcAsk = (method: string, request: Uint8Array) => Promise<Uint8Array>;
 
-/** How its gRPC service is asked. Both methods reject with upstream_unimplemented where the worker has another engine's service. */
+/** Asks the engine's gRPC service. Both methods reject with upstream_unimplemented if the worker has another engine's service. */
 export interface GrpcProbe {
   isHealthy(ask: GrpcAsk): Promise<boolean>;
   askFacts(ask: GrpcAsk): Promise<EngineFacts>;
 }
 
-/** `questions.ts`: how operators' questions reach the engine, those that are no inference. */
+/** `questions.ts`: the pages and methods that answer operators' questions. */
 export interface EngineQuestions {
   readonly http: PageQuestions;
-  /** Undefined where it has no gRPC service. */
+  /** Undefined where the engine has no gRPC service. */
   readonly grpc: MethodQuestions | undefined;
 }
 
-/** Paths. Of several the first that the worker has is the one; with none the engine has no such page. */
+/** Paths, in the order in which the gateway tries them until the worker has one. An empty list: the engine has no such page. */
 export interface PageQuestions {
   /** GET. Generates a token, or at least says whether the engine is well. */
   readonly generates: readonly string[];
@@ -104,7 +104,7 @@ export interface PageQuestions {
   readonly profile: { readonly start: string; readonly stop: string };
 }
 
-/** Methods of its gRPC service; undefined: it has none for the question. */
+/** Methods of the gRPC service. Undefined: the service has no method for the question. */
 export interface MethodQuestions {
   readonly getTokenizer: string;
   readonly flushCache: string | undefined;
@@ -112,12 +112,12 @@ export interface MethodQuestions {
   readonly loads: ((ask: GrpcAsk) => Promise<JsonObject>) | undefined;
 }
 
-/** `connectors.ts`: how its KV cache is handed from prefill to decode workers. */
+/** `connectors.ts`: how the KV cache goes from prefill to decode workers. */
 export interface EngineConnectors {
-  /** By the names that the engine and operators use, in lower case. */
+  /** Connectors by the names that the engine and operators use, in lower case. */
   readonly named: ReadonlyMap<string, PdConnector>;
-  /** Of a worker of which no name is known. */
+  /** The connector of a worker that names none. */
   readonly byDefault: PdConnector;
-  /** A worker that was given a bootstrap port, and no name, has the default one, whatever engine it says it is. */
+  /** Whether a worker with a bootstrap port and no named connector gets the default connector, whichever engine it is. */
   readonly isMeantByBootstrapPort: boolean;
 }

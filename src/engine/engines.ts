@@ -7,24 +7,24 @@ import { sglang } from "./sglang/engine.ts";
 import { trtllm } from "./trtllm/engine.ts";
 import { vllm } from "./vllm/engine.ts";
 
-/** The engines that the gateway knows: the only list of them. A worker that does not name its engine is compared with each, in this order. */
+/** The only list of engines. The probers compare a worker that does not name its engine with each, in this order. */
 export const ENGINES: readonly Engine[] = [sglang, vllm, trtllm, openai];
 
 const BY_NAME: ReadonlyMap<string, Engine> = new Map(
   ENGINES.flatMap((engine) => [engine.name, ...engine.probe.owners].map((name) => [name, engine] as const)),
 );
 
-/** The engine of this name, or that calls itself so over HTTP; `openai` for a name that is none of theirs, and for no name. */
+/** The engine with this name or `owned_by` value; `openai` for an unknown name and for no name. */
 export function engineNamed(name: string | undefined): Engine {
   return (name === undefined ? undefined : BY_NAME.get(name)) ?? openai;
 }
 
-/** The engine that a worker's probe found out; `openai` until then. */
+/** The engine that the prober found for a worker; `openai` until the worker has answered. */
 export function engineOf({ info }: Pick<Worker, "info">): Engine {
   return engineNamed(info.engine);
 }
 
-/** How a worker's engine is spoken to over gRPC. Throws not_implemented where it has no gRPC service that is known here. */
+/** The codec for a worker's gRPC messages. Throws not_implemented if its engine has no gRPC service. */
 export function codecOf(worker: Pick<Worker, "info">): EngineCodec {
   const { codec } = engineOf(worker);
   if (codec) return codec;

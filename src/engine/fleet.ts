@@ -8,10 +8,10 @@ import { PageVoice } from "./page-voice.ts";
 import type { InfoPage, WorkerVoice } from "./voice.ts";
 import { addresseeOf, type WorkerClient } from "./worker-client.ts";
 
-/** Workers that are asked at the same time when all are asked. */
+/** Most workers that are asked at the same time. */
 const FAN_OUT = 32;
 
-/** What a fleet asks with. */
+/** The workers, and the client that asks them. */
 export interface FleetDeps {
   readonly workers: WorkerRegistry;
   readonly client: Pick<WorkerClient, "page" | "call">;
@@ -19,14 +19,14 @@ export interface FleetDeps {
   readonly timeoutMs: number;
 }
 
-/** How one worker took a question that all were asked. */
+/** One worker's answer to a question for all. Either `value` or `error` is set. */
 export interface FanOutResult<T> {
   readonly worker: Worker;
   readonly value: T | undefined;
   readonly error: GatewayError | undefined;
 }
 
-/** Operators' questions to the workers, those that are no inference: one that stands for all, or each of them. */
+/** Asks operators' questions, such as to flush caches: of all workers, or of any one. */
 export class Fleet {
   readonly #deps: FleetDeps;
 
@@ -34,14 +34,14 @@ export class Fleet {
     this.#deps = deps;
   }
 
-  /** Whether an available worker generates, or at least says that it is well. Throws no_available_workers, and what the question throws. */
+  /** Whether an available worker generates, or at least reports that it is well. Throws no_available_workers, and what `WorkerVoice` throws. */
   isAnyHealthy(): Promise<boolean> {
     return this.#voiceOf(this.#anyWorker()).isHealthy();
   }
 
   /**
-   * What an available worker says of its model or its server; no page where its engine has none. Throws no_available_workers, and
-   * what the question throws.
+   * The page of an available worker about its model or its server, and which worker it is. Throws no_available_workers, and what
+   * `WorkerVoice` throws.
    */
   async info(what: InfoPage): Promise<{ readonly worker: Worker; readonly page: JsonObject | undefined }> {
     const worker = this.#anyWorker();
@@ -56,7 +56,7 @@ export class Fleet {
     });
   }
 
-  /** What workers say of their load, in their own words. */
+  /** Asks all workers for the reports of their load. */
   loads(): Promise<FanOutResult<JsonObject>[]> {
     return this.#askAll(async (worker) => this.#voiceOf(worker).loads());
   }
@@ -69,7 +69,6 @@ export class Fleet {
     });
   }
 
-  /** Throws not_implemented where nobody knows how to speak to its engine. */
   #voiceOf(worker: Worker): WorkerVoice {
     const { client, timeoutMs } = this.#deps;
     const engine = engineOf(worker);

@@ -7,7 +7,7 @@ import { ENGINES, engineOf } from "./engines.ts";
 import { failureOf } from "./probe-client.ts";
 import { addresseeOf, type WorkerClient } from "./worker-client.ts";
 
-/** Asks gRPC workers. One whose engine is not known yet is asked for each engine's service in turn. */
+/** Asks gRPC workers. If a worker's engine is not known yet, it tries each engine's service in turn. */
 export function createGrpcProber(client: Pick<WorkerClient, "call">): WorkerProber {
   const question = <T>(
     worker: Worker,
@@ -42,7 +42,7 @@ const SERVICES = new Intl.ListFormat("en-GB").format(
   ENGINES.filter(({ probe }) => probe.grpc).map(({ title }) => title),
 );
 
-/** What the service that the worker has answered, or why there is no answer. */
+/** The answer of the worker's service with its engine, or why there is none. */
 type Answer<T> =
   | { readonly engine: Engine; readonly value: T; readonly failure?: undefined }
   | { readonly engine?: undefined; readonly value?: undefined; readonly failure: ProbeFailure };
@@ -74,7 +74,7 @@ async function firstKnown<T>(
     try {
       return { engine, value: await question(engine.probe.grpc) };
     } catch (thrown) {
-      // The worker lives and has another service; or it does not answer, which is the answer.
+      // Only a worker that has another service is asked further; any other failure is the result.
       const error = asGatewayError(thrown);
       if (error.code !== "upstream_unimplemented")
         return { failure: failureOf(error, "the health service", timeoutMs) };

@@ -8,27 +8,27 @@ import { ENGINES, engineNamed } from "./engines.ts";
 import type { Page, ProbeClient } from "./probe-client.ts";
 import { saidCount, saidText } from "./said.ts";
 
-/** Ids that one worker may list. */
+/** Most models that the prober takes from one worker's list. */
 const MAX_MODELS = 1000;
 
-/** A page of any OpenAI-compatible server. `owned_by` is the engine's name with those that have one; `max_model_len` is SGLang's and vLLM's. */
+/** Every OpenAI-compatible server has this page. Many write the engine's name in `owned_by`; SGLang and vLLM add `max_model_len`. */
 const MODELS_PATH = "/v1/models";
 const MODEL_INFO_PATHS = ["/get_model_info", "/model_info"];
 
 type Server = Pick<ProbeTarget, "url" | "apiKey" | "timeoutMs">;
 
-/** A worker as the prober needs to know it. */
+/** The worker to ask, and how. */
 export interface ProbeTarget {
   readonly url: string;
   readonly apiKey: Secret | undefined;
   readonly timeoutMs: number;
-  /** Prefill and decode workers are asked how their KV cache moves. */
+  /** Prefill and decode workers are also asked how their KV cache moves. */
   readonly workerType: WorkerType;
-  /** What the model is taken to be where the worker does not say (`--model-path`). */
+  /** The model to assume if the worker names none (`--model-path`). */
   readonly modelFallback: string | undefined;
 }
 
-/** Asks HTTP workers: the pages that any server may have, and then those of the engine that it is. */
+/** Asks HTTP workers for the pages that any server may have, and then for the pages of their engine. */
 export function createHttpProber(client: ProbeClient): WorkerProber {
   return {
     health: ({ url, spec }, { endpoint, timeoutMs }) =>
@@ -39,7 +39,7 @@ export function createHttpProber(client: ProbeClient): WorkerProber {
   };
 }
 
-/** Asks a worker what it is. A page that is not there, or is nonsense, says nothing; one that could not be asked leaves open what it says. */
+/** Asks a worker for its facts. `missing` is set if the worker did not answer for its list of models, so the health checker asks again. */
 export async function askWorker(target: ProbeTarget, client: ProbeClient): Promise<WorkerFacts> {
   const pages = new WorkerPages(target, client);
   const [models, modelInfo, version] = await Promise.all([
@@ -65,7 +65,7 @@ export async function askWorker(target: ProbeTarget, client: ProbeClient): Promi
   return { info, listing: listingIn(models), missing: models.kind === "failed" ? models.failure : undefined };
 }
 
-/** What the worker lists now, as one text; undefined where that cannot be had. */
+/** The worker's list of models as one text; undefined if the worker did not answer. */
 export async function listingOf(server: Server, client: ProbeClient): Promise<string | undefined> {
   return listingIn(await client.page({ ...server, path: MODELS_PATH }));
 }
@@ -76,7 +76,7 @@ function engineBehind(first: FirstPages): Engine | undefined {
 
 function listingIn(models: Page): string | undefined {
   if (models.kind === "failed") return undefined;
-  // `created` is the time of the question with vLLM, and so is no part of it.
+  // vLLM sets `created` to the time of the answer, so the text leaves it out.
   return JSON.stringify(cardsOf(models).map(({ id, maxModelLen, root, parent }) => [id, maxModelLen, root, parent]));
 }
 
@@ -111,7 +111,7 @@ class WorkerPages implements PageReader {
   }
 }
 
-/** The models that a page lists, each once. */
+/** The models in the list, each once. */
 function cardsOf(models: Page): readonly ModelCard[] {
   const byId = new Map<string, ModelCard>();
   for (const card of entriesOf(models)) {
@@ -128,7 +128,7 @@ function cardsOf(models: Page): readonly ModelCard[] {
   return [...byId.values()];
 }
 
-/** What the first model of the list says of its owner. */
+/** `owned_by` of the first model. */
 function ownerOf(models: Page): string | undefined {
   return saidText(entriesOf(models)[0] ?? NO_MEMBERS, "owned_by");
 }

@@ -2,15 +2,15 @@ import type { Worker } from "../worker/worker.ts";
 import type { KvHandover } from "./codec.ts";
 import type { PdPart, PdRequest } from "./connector.ts";
 
-/** Where prefill servers listen for decode servers unless told otherwise. */
+/** Default port at which prefill servers wait for decode servers. */
 const USUAL_BOOTSTRAP_PORT = 8998;
 
-/** Where a prefill worker waits for decode workers: as its operator says, as it says itself, or the usual one. */
+/** The port at which a prefill worker waits for decode workers: the operator's value, otherwise the worker's report, otherwise the default. */
 export function bootstrapPort({ spec, info }: Worker): number {
   return spec.bootstrapPort ?? info.kv?.bootstrapPort ?? USUAL_BOOTSTRAP_PORT;
 }
 
-/** As its operator says (label `dp_size`), or as it said itself. */
+/** A worker's number of data-parallel ranks: the label `dp_size`, otherwise the worker's report, otherwise 1. */
 export function dataParallelSize({ spec, info }: Worker): number {
   const told = Number(spec.labels["dp_size"]);
   return Number.isInteger(told) && told > 0 ? told : (info.kv?.dataParallelSize ?? 1);
@@ -31,7 +31,7 @@ export function oneToken({ endpoint, body }: PdRequest): Map<string, string> {
   return endpoint.oneToken?.(body) ?? new Map();
 }
 
-/** Parameters of a connector of vLLM, for one worker of a pair over gRPC. */
+/** The gRPC form of a vLLM connector's parameters. */
 export function paramsFor(part: PdPart, json: string): KvHandover {
   return { kind: "params", json, isPrefill: part === "prefill" };
 }

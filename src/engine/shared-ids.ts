@@ -2,7 +2,7 @@ import { GatewayError } from "../errors/errors.ts";
 import type { PdRequest, SharedIds } from "./connector.ts";
 import { dataParallelSize, kvAddress } from "./kv-facts.ts";
 
-/** Sequences that the request asks for. Throws invalid_request on too many. */
+/** Number of sequences that the request asks for. Throws invalid_request if they are too many. */
 export function sequences({ endpoint, body }: Pick<PdRequest, "endpoint" | "body">): number {
   const count = endpoint.sequences(body);
   if (count <= MAX_SEQUENCES) return count;

@@ -5,7 +5,7 @@ import { bootstrapPort, dataParallelSize, withoutClients } from "../kv-facts.ts"
 /** Members that choose SGLang's ranks. A client's are dropped. */
 const SGLANG_RANKS = ["routed_dp_rank", "data_parallel_rank", "disagg_prefill_dp_rank"];
 
-/** SGLang: both legs get the same three members at the same time and meet in the room. Source: routing facts of SGLang's PD mode. */
+/** SGLang: both workers get the same three members at the same time, and find each other by the room. */
 const sglang: PdConnector = {
   name: "sglang",
   serves: ({ takesRoom }) => takesRoom,
@@ -36,7 +36,7 @@ const sglang: PdConnector = {
 /** Rooms are 31 bits over gRPC, as the field is an int32. */
 const ROOM_BITS = 0x7fff_ffffn;
 
-/** The room in 31 bits, still of the rank that prefills. */
+/** A room of 31 bits that equals the rank modulo the number of ranks. */
 function shortRoom(room: bigint, ranks: number, rank: number): number {
   const bits = Number(room & ROOM_BITS);
   const moved = bits - (bits % ranks) + rank;

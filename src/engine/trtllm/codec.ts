@@ -13,7 +13,7 @@ import type { EngineCodec } from "../codec.ts";
 import { anyOf, finishReason, numbersOf, seedOf } from "../engine-steps.ts";
 import { TRTLLM } from "./methods.ts";
 
-/** TensorRT-LLM's service. Its limits are optional; its zero for `topK` is all tokens. */
+/** TensorRT-LLM's service. */
 export const codec: EngineCodec = {
   methods: { generate: TRTLLM.generate, embed: TRTLLM.embed, abort: TRTLLM.abort },
 

@@ -13,7 +13,7 @@ export const probe: EngineProbe = {
   isKnownBy: () => false,
   askPages: askServerInfo,
   grpc: {
-    // Its answer has only words, so any answer counts as healthy.
+    // The answer is a sentence. Only `unhealthy` or `error` in it means that the worker is not well.
     isHealthy: async (ask) =>
       !/unhealthy|error/i.test(HealthCheckResponse.decode(await ask(TRTLLM.healthCheck, NOTHING)).status),
     async askFacts(ask) {

@@ -69,7 +69,7 @@ const p2pNccl: PdConnector = {
     worker.connectionMode === "http" && kvAddress(worker) !== undefined && dataParallelSize(worker) === 1,
   prefill: (pd, { requestId }) => ({ members: oneToken(pd), requestId }),
   decode: (pd, { requestId }) => ({ members: withoutClients(pd, ["kv_transfer_params"]), requestId }),
-  // The workers find each other by the request id, which over gRPC is not the connector's.
+  // The workers find each other by the connector's request id, which gRPC requests do not have.
   handover: () => undefined,
 };
 

@@ -10,13 +10,13 @@ export interface ReadinessDeps {
   readonly isDraining: () => boolean;
 }
 
-/** Why the gateway should get no traffic. `code` is what a request would be refused with. */
+/** Why the gateway should get no traffic. `code` is the error that a request would get. */
 interface Unready {
   readonly code: ErrorCode;
   readonly reason: string;
 }
 
-/** 200 while a request could be served, else 503 with a code and the reason. Names no worker and no model: whoever asks needs no key. */
+/** 200 if the gateway could serve a request, otherwise 503 with a code and a reason. It names no worker and no model, because callers need no key. */
 export function readinessReply({ workerRegistry, isDraining }: ReadinessDeps): WholeReply {
   if (isDraining()) return unready({ code: "server_shutting_down", reason: "draining" });
   const { workers, available } = workerRegistry.getWorkersForModel(undefined);
@@ -29,7 +29,7 @@ function unready(why: Unready, more: object = {}): WholeReply {
   return jsonReply({ status: "not ready", ...why, ...more }, { status: 503 });
 }
 
-/** What a model may lack, the least first. */
+/** What a model may lack, from the least to the most. */
 const LACKS = [
   "no healthy prefill and decode workers that fit together",
   "no healthy decode workers",
@@ -38,7 +38,7 @@ const LACKS = [
 ] as const;
 type Lack = (typeof LACKS)[number];
 
-/** Undefined where some model can be served; else what the model lacks that lacks least. */
+/** Undefined if at least one model can be served. Otherwise the smallest lack of all models. */
 function whyNobodyServes(registry: WorkerRegistry): string | undefined {
   if (registry.count() === 0) return "no workers registered";
   const models = registry.models();
@@ -53,7 +53,7 @@ function whyNobodyServes(registry: WorkerRegistry): string | undefined {
   return LACKS.find((lack) => found.has(lack));
 }
 
-/** Undefined where there is a regular worker, or a prefill and a decode worker that fit together. */
+/** Undefined if a regular worker is available, or a prefill and a decode worker that fit together. */
 function lackOf(available: (type: WorkerType) => readonly Worker[]): Lack | undefined {
   if (available("regular").length > 0) return undefined;
   const [prefills, decodes] = [available("prefill"), available("decode")];
@@ -62,7 +62,7 @@ function lackOf(available: (type: WorkerType) => readonly Worker[]): Lack | unde
   return decodes.length > 0 ? LACKS[2] : LACKS[3];
 }
 
-/** How many of the workers that take no request had which last error, by code of the errors table. */
+/** Counts the last errors of the workers that take no requests, by code of the errors table. */
 function errorsOf(workers: readonly Worker[]): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const { status, trouble, lastError } of workers) {
