@@ -1,6 +1,7 @@
 import type { Bound } from "../lib/bounds.ts";
 import type { Section } from "../lib/section.ts";
-import { POLICIES, POLICY_NAMES } from "../../src/policy/policies.ts";
+import { POLICIES } from "../../src/policy/policies.ts";
+import { POLICY_NAMES } from "../../src/policy/policy-names.ts";
 import { createPolicy, requestWith } from "../../test/support/candidates.ts";
 import type { Policy, RequestFeatures } from "../../src/policy/policy.ts";
 import { hashPrompt } from "../../src/policy/prefix-blocks.ts";

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
-import { POLICIES, POLICY_NAMES } from "../policy/policies.ts";
+import { POLICIES } from "../policy/policies.ts";
+import { POLICY_NAMES } from "../policy/policy-names.ts";
 import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
 import { addServeOptions } from "./serve-options.ts";
 

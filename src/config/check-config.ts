@@ -1,6 +1,6 @@
 import { closest } from "../util/suggest.ts";
 import type { WorkerType } from "../util/worker-type.ts";
-import { canonicalPolicy, nearestPolicy, POLICY_NAMES } from "../policy/policies.ts";
+import { canonicalPolicy, nearestPolicy, POLICY_NAMES } from "../policy/policy-names.ts";
 import type { Complaint } from "./describe-issue.ts";
 import type { Config } from "./schema.ts";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { WorkerOrigin } from "./given-workers.ts";
-import { canonicalPolicy, POLICY_NAMES } from "../policy/policies.ts";
+import { canonicalPolicy, POLICY_NAMES } from "../policy/policy-names.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import { Secret } from "../util/secret.ts";
 import { WORKER_TYPES } from "../util/worker-type.ts";

@@ -1,4 +1,4 @@
-import { canonicalPolicy } from "../policy/policies.ts";
+import { canonicalPolicy } from "../policy/policy-names.ts";
 import type { WorkerSpec } from "../worker/worker-spec.ts";
 import type { WorkerConfig } from "./schema.ts";
 

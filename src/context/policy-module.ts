@@ -4,7 +4,7 @@ import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PolicyMaker, PolicyOptions } from "../policy/define-policy.ts";
 import { GuardedPolicy, type ModulePolicy, type PolicyFault, type PolicyWatch } from "../policy/guarded-policy.ts";
-import { POLICY_NAMES } from "../policy/policies.ts";
+import { POLICY_NAMES } from "../policy/policy-names.ts";
 import type { PolicyParts } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
 import { isRecord } from "../util/objects.ts";

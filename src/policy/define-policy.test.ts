@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { z } from "zod";
 import { idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import { definePolicy, type PolicyRow } from "./define-policy.ts";
-import { canonicalPolicy, nearestPolicy, POLICIES } from "./policies.ts";
+import { POLICIES } from "./policies.ts";
+import { canonicalPolicy, nearestPolicy } from "./policy-names.ts";
 import type { PolicyParts } from "./policy.ts";
 
 const PARTS: PolicyParts = { memory: (bytes) => new SharedArrayBuffer(bytes), random: () => 0, now: () => 7 };

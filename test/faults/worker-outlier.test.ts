@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { POLICY_NAMES } from "../../src/policy/policies.ts";
+import { POLICY_NAMES } from "../../src/policy/policy-names.ts";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { jsonAnswer, type RawEngine, type RawExchange, startEngine, startRawEngine } from "../support/engine.ts";
 import { CHAT, expectError } from "./apis.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { pages } from "../../scripts/generate-docs.ts";
-import { POLICY_NAMES } from "../../src/policy/policies.ts";
+import { POLICY_NAMES } from "../../src/policy/policy-names.ts";
 import { ERRORS } from "../../src/errors/errors.ts";
 import { ENDPOINTS } from "../../src/protocol/endpoints.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
