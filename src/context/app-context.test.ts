@@ -56,7 +56,7 @@ async function turn(): Promise<void> {
   for (let step = 0; step < 20; step += 1) await Promise.resolve();
 }
 
-/** Nothing runs any more: no timer, no listener, no probe however long one waits. */
+/** Expects that nothing runs any more: no timer, no listener, no probe at any later time. */
 async function expectNothingRuns({ clock, registry, sent }: Setup): Promise<void> {
   expect([clock.pending, registry.listeners]).toEqual([0, 0]);
   const before = sent();
@@ -65,7 +65,7 @@ async function expectNothingRuns({ clock, registry, sent }: Setup): Promise<void
   expect([sent() - before, clock.pending]).toEqual([0, 0]);
 }
 
-/** The parts, of which the look at one throws: the `count`th look that the context takes at any of them. */
+/** Parts of which the `count`th access by the context throws. */
 function failingAt(count: number, overrides: AppContextOverrides): AppContextOverrides {
   let looks = 0;
   return new Proxy(overrides, {

@@ -17,13 +17,13 @@ import { SGLANG } from "./sglang/methods.ts";
 import { TRTLLM } from "./trtllm/methods.ts";
 import { VLLM } from "./vllm/methods.ts";
 
-/** What a worker of the engine was seen to answer, and what the gateway must make of it. */
+/** Recorded answers of a worker of this engine, and the facts that the gateway must read from them. */
 interface Recorded {
   readonly engine: string;
-  /** By path. */
+  /** Pages by path. */
   readonly pages: Readonly<Record<string, unknown>>;
   readonly overHttp: Partial<WorkerInfo>;
-  /** By method. */
+  /** Messages by method. */
   readonly messages: Readonly<Record<string, Uint8Array>>;
   readonly overGrpc: Partial<WorkerInfo> | undefined;
 }

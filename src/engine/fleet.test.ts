@@ -15,7 +15,7 @@ type Answer = readonly [status: number, body?: string];
 
 interface Asked {
   readonly fleet: Fleet;
-  /** What was asked for: method and path of pages, and methods of services. */
+  /** The questions so far: method and path of pages, and methods of services. */
   readonly asked: string[];
 }
 

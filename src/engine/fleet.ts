@@ -15,7 +15,7 @@ const FAN_OUT = 32;
 export interface FleetDeps {
   readonly workers: WorkerRegistry;
   readonly client: Pick<WorkerClient, "page" | "call">;
-  /** For each question, ms. */
+  /** Time limit of each question, ms. */
   readonly timeoutMs: number;
 }
 

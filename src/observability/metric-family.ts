@@ -6,9 +6,9 @@ type Labels = Readonly<Record<string, string>>;
 export interface Series {
   /** Values of the labels that the metric's row names, in the row's order. */
   readonly labels: readonly string[];
-  /** What was counted or set; of a histogram the sum of what was observed. */
+  /** The counted or set value; for a histogram the sum of the observations. */
   readonly value: number;
-  /** Of a histogram: observations by the first bound that they do not exceed; the last number counts those above all bounds. */
+  /** For a histogram: number of observations for each bound, counted at the first bound that they do not exceed; the last number counts those above all bounds. */
   readonly buckets: readonly number[];
 }
 

@@ -9,7 +9,7 @@ const MAX_LABEL_VALUES = 256;
 /** Metrics of one thread as data, or of several added up. */
 export type MetricsSnapshot = Readonly<Partial<Record<MetricName, readonly Series[]>>>;
 
-/** Makes a metric's values when somebody asks for them: it is called at each scrape and gives each value to `set`. */
+/** Computes a metric's values at each scrape, and passes each value to `set`. */
 type Reader<Name extends MetricName> = (set: (labels: LabelsOf<Name>, value: number) => void) => void;
 
 /** The metrics of one gateway, or of one thread of it. Names and labels are those of the table. */
@@ -40,7 +40,7 @@ export class Metrics {
     return family.seriesOf(labels);
   }
 
-  /** From now on the values of the gauge, or of a counter that is kept elsewhere, are those that `reader` gives. */
+  /** Registers `reader`, which gives the values of a gauge, or of a counter that other code keeps. */
   read<Name extends Exclude<MetricName, HistogramName>>(name: Name, reader: Reader<Name>): void {
     const family = this.#families.get(name);
     if (!family) return;
@@ -63,7 +63,7 @@ export class Metrics {
     return value;
   }
 
-  /** The value is gone for good (a worker has left): its series go, and another value may take its place. */
+  /** Drops the series of a label's value that is gone for good (a worker has left), so that another value may take its place. */
   release(label: string, value: string): void {
     if (this.#seen.get(label)?.delete(value) !== true) return;
     this.#version += 1;
@@ -92,7 +92,7 @@ export class Metrics {
   }
 }
 
-/** What only grows, of several snapshots together: what a thread has counted stays counted when the thread is gone. */
+/** The counters of several snapshots together. The counts of a thread stay when the thread is gone. */
 export function countsOf(snapshots: readonly MetricsSnapshot[]): MetricsSnapshot {
   const families = mergedFamilies(snapshots);
   for (const [name, { row }] of families) if (row.kind === "gauge") families.delete(name);

@@ -10,14 +10,14 @@ export interface TokenCounts {
   readonly cachedTokens: number | undefined;
 }
 
-/** What a policy weighed when it chose a worker. */
+/** The facts of a policy's choice. */
 export interface Decision {
   readonly policy: string;
   /** Address of the worker that it chose. */
   readonly worker: string;
   /** How many workers it chose from. */
   readonly candidates: number;
-  /** What it expected the request to cost there, in a unit of its own; undefined where it says no costs. */
+  /** The expected cost there, in the policy's own unit; undefined where the policy gives no costs. */
   readonly cost: number | undefined;
   /** The candidates with the least costs, the least first. */
   readonly cheapest: readonly { readonly worker: string; readonly cost: number }[];
@@ -34,7 +34,7 @@ export interface FailedAttempt {
 
 /** Gets each record when its request is over. */
 export interface RecordSink {
-  /** Somebody wants to know why workers are chosen: records keep it. */
+  /** Whether records keep the facts of each choice. */
   readonly keepsDecisions?: boolean;
   /** Called once for each request, when its last byte has left or its client has gone. */
   settle(record: RequestRecord): void;
@@ -60,7 +60,7 @@ export class RequestRecord {
   prefillWorkerUrl: string | undefined;
   /** The policy of each leg, joined by `+`. */
   policy: string | undefined;
-  /** One for each worker that a policy chose, in their order; undefined where nobody wants to know. */
+  /** One for each worker that a policy chose, in order; undefined unless the log level is `debug`. */
   readonly decisions: Decision[] | undefined;
   attempts = 0;
   /** Attempts that failed, in order; undefined where none failed, as in nearly every request. */
@@ -79,7 +79,7 @@ export class RequestRecord {
   durationMs = 0;
   readonly #sink: RecordSink;
   readonly #clock: Clock;
-  /** What is done at the end; most requests have one or two of them. */
+  /** Actions at the end; most requests have one or two. */
   #firstAction: (() => void) | undefined;
   #otherActions: (() => void)[] | undefined;
   #isSettled = false;

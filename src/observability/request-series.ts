@@ -59,7 +59,7 @@ class EndpointSeries {
   }
 }
 
-/** Series by two labels. Both are bounded by whoever asks. */
+/** Series by two labels. The caller bounds the values of both. */
 class SeriesMap<S> {
   readonly #create: (first: string, second: string) => S;
   readonly #byFirst = new Map<string, Map<string, S>>();

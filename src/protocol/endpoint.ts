@@ -7,8 +7,8 @@ import type { EmbeddingRequest } from "./openai/embeddings.ts";
 import type { TextModel } from "./text-model.ts";
 
 /**
- * What the gateway knows of one inference route: a row of `endpoints.ts`. Whoever serves a request asks its row, and nobody compares
- * the row's name. A row is made by `generate`, `embed`, `tokenize` or `parse`, which ask for what such a route must have.
+ * Everything the gateway knows about one inference route: a row of `endpoints.ts`. Code that serves a request asks its row, and never
+ * compares the row's name. A row is made by `generate`, `embed`, `tokenize` or `parse`, which require the parts of that kind of route.
  */
 export interface Endpoint<Name extends string = string> {
   /** In metrics and logs. Paths may share one. */
@@ -17,7 +17,7 @@ export interface Endpoint<Name extends string = string> {
   readonly path: string;
   /** How errors and streams are written on it. */
   readonly dialect: Dialect;
-  /** What is done for a request. */
+  /** The kind of work for a request. */
   readonly work: EndpointWork;
   /** `worker`: the gateway's tokenizer answers only where workers have no such route (gRPC). The others need no worker. */
   readonly answeredBy: "worker" | "tokenizer" | "parser";
@@ -28,7 +28,7 @@ export interface Endpoint<Name extends string = string> {
   /** Members that are bounded before a worker gets the body. */
   readonly bounds: MemberBounds;
   /**
-   * Reads the body for an engine that speaks tokens; undefined where such engines do not serve the route. Throws invalid_request,
+   * Reads the body for a token engine; undefined where token engines do not serve the route. Throws invalid_request,
    * not_implemented.
    */
   readonly read: ((body: JsonBody) => EngineJob) | undefined;
@@ -67,7 +67,7 @@ export type EngineJob =
 
 const NO_BOUNDS: MemberBounds = new Map();
 
-/** What a row has that does not say otherwise. */
+/** Defaults of a row. */
 const PLAIN = {
   answeredBy: "worker",
   canStream: false,

@@ -19,7 +19,7 @@ interface Setup extends RoutingSetup {
   /** Models that workers were asked for. */
   readonly looked: string[];
   readonly lookUps: () => number;
-  /** What looking for a model comes to. */
+  /** Ends the search for a model. */
   find: () => void;
   route(options?: RequestOptions): Promise<unknown>;
 }

@@ -58,7 +58,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   #bytes = 0;
   #first: Uint8Array | undefined;
   #sink: ReplySink | undefined;
-  /** What the last write waits for. */
+  /** Resolves when the client has room for more after the last write. */
   #pressure: Promise<void> | undefined;
   /** Whether something was written since the last tick, and the time of the tick that saw the last write. */
   #isFresh = false;

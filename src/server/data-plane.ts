@@ -156,7 +156,7 @@ export class DataPlane implements Disposable {
     return record;
   }
 
-  /** Who asks, if they may, and if there is room for one more. Throws invalid_api_key, forbidden, overloaded, memory_full. */
+  /** Checks the caller's key and the pressure. Throws invalid_api_key, forbidden, overloaded, memory_full. */
   #admit(request: ClientRequest): Entry {
     const { auth, pressure } = this.#deps;
     const tenant = auth.serving(request);

@@ -1,20 +1,20 @@
 import type { MemberBound, MemberBounds, NumberBound } from "../member-bounds.ts";
 
 const answers: MemberBound = { kind: "number", least: 1, most: 1024 };
-/** Of a count of tokens. */
+/** Bound of a number of tokens. */
 export const TOKENS: MemberBound = { kind: "number", least: 0, most: 100_000_000 };
 /** Below the size of any vocabulary: an engine may fail as a whole where it is asked for more alternatives than it has tokens. */
 export const ALTERNATIVES: NumberBound = { kind: "number", least: -1, most: 16_384 };
 /** Bound of lists such as `tools` and `stop`. */
 export const ENTRIES: MemberBound = { kind: "list", most: 4096 };
 
-/** Of a conversation that is not answered, only turned into tokens. */
+/** Bounds of a conversation that is only turned into tokens. */
 export const TOOL_BOUNDS: MemberBounds = new Map<string, MemberBound>([
   ["tools", ENTRIES],
   ["functions", ENTRIES],
 ]);
 
-/** What OpenAI's API and the engines' additions to it have in common on every route that generates. */
+/** Bounds of the members that OpenAI's API, and the engines' additions to it, have on every route that generates. */
 export const GENERATION_BOUNDS: MemberBounds = new Map<string, MemberBound>([
   ...TOOL_BOUNDS,
   ["n", answers],

@@ -1,7 +1,7 @@
 import type { Route } from "../route.ts";
 import { jsonReply } from "../../transport/downstream.ts";
 
-/** What a PolicyRegistry says of itself. */
+/** The part of a PolicyRegistry that describes its policies. */
 export interface DescribedPolicies {
   describe(): object;
 }
