@@ -62,6 +62,54 @@ test("a policy of the operator's can be default, pattern and hint", () => {
   expect(registry.onWorkerAdded("n", "last").name).toBe("last");
 });
 
+describe("options of a policy", () => {
+  /** Instances write down what they are made with; an option that is negative is refused. */
+  function recording(): { readonly maker: PolicyMaker; readonly made: object[] } {
+    const made: object[] = [];
+    const check = (options: object): void => {
+      if (Object.values(options).some((value) => value < 0)) throw new Error("negative");
+    };
+    const maker: PolicyMaker = {
+      name: "own",
+      check,
+      create(options, { random, now }) {
+        check(options);
+        made.push({ ...options, drawn: random(), at: now() });
+        return { name: "own", pick: () => 0 };
+      },
+    };
+    return { maker, made };
+  }
+
+  test("are the gateway's, and a pattern's before them; instances get the gateway's clock and numbers", () => {
+    const { maker, made } = recording();
+    const registry = new PolicyRegistry({
+      defaultPolicy: policy("random"),
+      custom: [maker],
+      options: { own: { near: 1, far: 2 } },
+      random: () => 0.5,
+      now: () => 7,
+    });
+    registry.registerPattern("llama-*", { policy: "own", config: { far: 3 } });
+    registry.onWorkerAdded("llama-3");
+    registry.onWorkerAdded("qwen", "own");
+    expect(made).toEqual([
+      { near: 1, far: 3, drawn: 0.5, at: 7 },
+      { near: 1, far: 2, drawn: 0.5, at: 7 },
+    ]);
+  });
+
+  test("that are wrong are refused where they are given, before a worker comes", () => {
+    const { maker, made } = recording();
+    const registry = new PolicyRegistry({ defaultPolicy: policy("random"), custom: [maker] });
+    expect(() => registry.registerPattern("*", { policy: "own", config: { far: -1 } })).toThrow("negative");
+    expect(() => registry.registerPattern("*", { policy: "cache_aware", config: { cacheThreshold: 2 } })).toThrow(
+      "the option cache_threshold of the policy cache_aware",
+    );
+    expect(made).toEqual([]);
+  });
+});
+
 test("what it shows is what was configured and which model has what, and why", () => {
   const registry = create();
   registry.onWorkerAdded("llama-3");

@@ -1,0 +1,51 @@
+import { expect, test } from "bun:test";
+import { ManualClock } from "../../test/support/manual-clock.ts";
+import { isWritten, type Logger } from "./logger.ts";
+import { Metrics } from "./metrics.ts";
+import { createRecordSink, type Decision, RequestRecord } from "./request-record.ts";
+
+const DECISION: Decision = {
+  policy: "p",
+  worker: "http://a:1",
+  candidates: 3,
+  cost: 4,
+  cheapest: [{ worker: "http://a:1", cost: 4 }],
+  chargeTokens: 9,
+};
+
+/** Settles a record, and returns the lines that are written. */
+function settled(keepsDecisions: boolean): [message: string | undefined, fields: object][] {
+  const lines: [message: string | undefined, fields: object][] = [];
+  const write = (fields: object, message?: string): void => void lines.push([message, fields]);
+  const logger: Logger = { debug: write, info: write, warn: write, error: write };
+  const sink = createRecordSink(logger, new Metrics(), keepsDecisions);
+  const record = new RequestRecord("r1", "chat_completions", sink, new ManualClock());
+  record.decisions?.push(DECISION);
+  record.ttftMs = 12.345;
+  record.settle(200);
+  return lines;
+}
+
+test("a choice of a worker has a line before the access line, with what was expected and what came of it", () => {
+  const [choice, access, ...others] = settled(true);
+  expect([choice?.[0], access?.[0], others]).toEqual(["choice", "request", []]);
+  expect(choice?.[1]).toEqual({
+    request_id: "r1",
+    policy: "p",
+    worker_url: "http://a:1",
+    candidates: 3,
+    cost: 4,
+    cheapest: [{ worker_url: "http://a:1", cost: 4 }],
+    charge_tokens: 9,
+    ttft_ms: 12.3,
+  });
+});
+
+test("where nobody wants to know why workers are chosen the record keeps nothing of it", () => {
+  expect(settled(false).map(([message]) => message)).toEqual(["request"]);
+});
+
+test("choices are wanted at the levels at which their lines are written", () => {
+  const levels = ["trace", "debug", "info", "error", "silent"] as const;
+  expect(levels.filter((level) => isWritten("debug", level))).toEqual(["trace", "debug"]);
+});
