@@ -1,27 +1,26 @@
 import type { WorkerSpec } from "../worker-spec.ts";
 
 /**
- * What a source says, each time that it has something to say. `ready`: the whole set of workers that it wants from now on, not what
- * has changed of it; each spec carries the name of the source. `away`: it cannot say for now, as when a server does not answer;
- * the workers that it wanted stay.
+ * A report of a source. `ready`: the whole set of workers that it wants from now on, not only the changes; each spec has the name of
+ * the source. `away`: it cannot report at present, for example because a server does not answer; its workers stay.
  */
 export type SourceReport =
   | { readonly state: "ready"; readonly workers: readonly WorkerSpec[] }
   | { readonly state: "away"; readonly reason: string };
 
 /**
- * A place that says which workers the gateway should have: a file, the command line, a service registry. It only says what it wants;
- * the reconciler compares that with the registry and makes the changes.
+ * A place that names the workers of the gateway: a file, the command line, a service registry. It only reports what it wants; the
+ * reconciler compares that with the registry and makes the changes.
  */
 export interface WorkerSource {
   /** In snake case, unique among the sources. `GET /workers` shows it with each worker. */
   readonly name: string;
   /**
-   * Calls `onWanted` as soon as it knows which workers it wants, before this method returns where it knows already, and again after
-   * each change. Calling it twice with the same set changes nothing.
+   * Calls `onWanted` as soon as it knows which workers it wants (before this method returns, if it knows then), and again after each
+   * change. Calling it twice with the same set changes nothing.
    *
    * Resolves when the set is final, or when the signal aborts. May reject at any time: that counts as `away`, and the source is
-   * watched anew after a while, so a source needs no retries of its own.
+   * watched again after a while, so a source needs no retries of its own.
    */
   watch(onWanted: (report: SourceReport) => void, signal: AbortSignal): Promise<void>;
 }
