@@ -32,7 +32,7 @@ export class StringWords {
   plainEnd(at: number, until: number): number {
     const aligned = at + ((this.#from - at) & 3);
     const end = this.#oneByOne(at, Math.min(aligned, this.#bytes.length));
-    if (end < aligned) return end;
+    if (end < aligned || aligned >= until) return end;
     const words = this.#words;
     const last = Math.min(words.length, (until - this.#from) >> 2);
     let index = (aligned - this.#from) >> 2;
