@@ -56,12 +56,13 @@ function* readList(context: CallContext, ends: MarkerSet): Step<void> {
 function* readElement(context: CallContext, ends: MarkerSet, isAfterCall: boolean): Step<boolean> {
   const { input, isMarked } = context;
   if ((yield* peekSolid(input)) !== OPEN_BRACE) return isMarked && isAfterCall && (yield* passJson(input, drop));
-  const from = input.recorded.length;
+  input.recordPart();
   input.takeTo(input.at + 1);
   const kind = yield* readJsonCall(context, ends);
+  const element = input.stopPart();
   if (kind === "call") return true;
   if (kind === "broken" || (kind === "other" && !isMarked)) return false;
-  return yield* passRest(input, input.recorded.slice(from), drop);
+  return yield* passRest(input, element, drop);
 }
 
 /** Drops text: the record of the input still has it. */

@@ -20,9 +20,12 @@ export class TextInput {
   isEnded = false;
   #half = "";
   #recorded: string | undefined;
+  /** Text of a part within the recording. Cutting it out of the recording would copy the whole recording each time. */
+  #part: string | undefined;
   /** `rewind` goes back to this index; -1 where nothing is held. */
   #heldFrom = -1;
-  #recordedBefore = 0;
+  #recordedBefore: string | undefined;
+  #partBefore: string | undefined;
 
   feed(chunk: string): void {
     let added = this.#half === "" ? chunk : this.#half + chunk;
@@ -55,6 +58,7 @@ export class TextInput {
     const taken = this.text.slice(this.at, end);
     this.at = end;
     if (this.#recorded !== undefined) this.#recorded += taken;
+    if (this.#part !== undefined) this.#part += taken;
     return taken;
   }
 
@@ -83,7 +87,8 @@ export class TextInput {
   /** From here on readers only look ahead, until `release` or `rewind`. All units in between are kept, so hold for a few only. */
   hold(): void {
     this.#heldFrom = this.at;
-    this.#recordedBefore = this.#recorded?.length ?? 0;
+    this.#recordedBefore = this.#recorded;
+    this.#partBefore = this.#part;
   }
 
   release(): void {
@@ -94,7 +99,8 @@ export class TextInput {
   rewind(): void {
     this.at = this.#heldFrom;
     this.#heldFrom = -1;
-    this.#recorded = this.#recorded?.slice(0, this.#recordedBefore);
+    this.#recorded = this.#recordedBefore;
+    this.#part = this.#partBefore;
   }
 
   /** Begins a recording; `already` is consumed text that belongs to it. */
@@ -102,9 +108,16 @@ export class TextInput {
     this.#recorded = already;
   }
 
-  /** The recording so far. */
-  get recorded(): string {
-    return this.#recorded ?? "";
+  /** Begins to keep the text of a part by itself. */
+  recordPart(): void {
+    this.#part = "";
+  }
+
+  /** Returns the text since `recordPart`, and keeps it no longer. */
+  stopPart(): string {
+    const part = this.#part ?? "";
+    this.#part = undefined;
+    return part;
   }
 
   /** Ends the recording and returns it. */
