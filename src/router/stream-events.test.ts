@@ -24,7 +24,7 @@ function push(events: StreamEvents, text: string): string {
 
 function passes(events: StreamEvents, text: string): boolean {
   const bytes = Buffer.from(text);
-  return events.passes(bytes, 0, bytes.length);
+  return events.framer.passes(bytes, 0, bytes.length);
 }
 
 const LOUD: AnswerChange = {

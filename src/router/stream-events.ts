@@ -7,6 +7,8 @@ import type { StreamAccount } from "./response-stage.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
 import { engineError } from "./worker-error.ts";
 
+const NO_CHANGES: readonly AnswerChange[] = [];
+
 export interface StreamEventsParts {
   /** Reads the events. One reader serves the whole answer, even if several workers write parts of it. */
   readonly reader: StreamReader;
@@ -14,25 +16,26 @@ export interface StreamEventsParts {
   readonly eventNames: RegExp;
   /** Address of the worker, which must not be in an error for the client. */
   readonly origin: string;
-  readonly changes: readonly AnswerChange[];
+  readonly changes: readonly AnswerChange[] | undefined;
   readonly continuation: StreamContinuation | undefined;
 }
 
 /** Cuts one worker's stream into events, and changes, reads and counts each. Nothing else cuts a stream into events. */
 export class StreamEvents implements StreamAccount {
   readonly #parts: StreamEventsParts;
-  readonly #framer: SseFramer;
+  /** The relay asks it directly whether bytes pass: a stream's memory is cold when its next event comes, so few objects are touched. */
+  readonly framer: SseFramer;
   readonly #readEvent: ReadEvent = (name, data, value) => this.#read(name, data, value);
   readonly #onWritten: ((data: string) => void) | undefined;
   #failure: GatewayError | undefined;
 
   constructor(parts: StreamEventsParts) {
-    const { changes, continuation, reader } = parts;
+    const { changes = NO_CHANGES, continuation, reader } = parts;
     this.#parts = parts;
     this.#onWritten = continuation && ((data) => continuation.onEvent(data));
     // A continuation needs all text of the stream.
     const isTextRead = continuation !== undefined || changes.some(({ readsText }) => readsText);
-    this.#framer = new SseFramer(
+    this.framer = new SseFramer(
       changes.length > 0
         ? (name, data, text) => this.#change(name, data, text)
         : (name, data) => this.#read(name, data),
@@ -46,41 +49,36 @@ export class StreamEvents implements StreamAccount {
   }
 
   get events(): number {
-    return this.#framer.events;
+    return this.framer.events;
   }
 
   get isEnded(): boolean {
-    return this.#framer.isEnded;
+    return this.framer.isEnded;
   }
 
   /** Whether bytes have come after the last whole event. */
   get hasRest(): boolean {
-    return this.#framer.hasRest;
+    return this.framer.hasRest;
   }
 
   get usage(): StreamAccount["usage"] {
     return this.#parts.continuation?.usage ?? this.#parts.reader.usage;
   }
 
-  /** Whether these bytes are whole events that need no reading. They are then counted, and pass unchanged. */
-  passes(bytes: Uint8Array, from: number, to: number): boolean {
-    return this.#framer.passes(bytes, from, to);
-  }
-
   /** Takes the next bytes of the stream, and returns what passes now: whole events. Throws upstream_event_too_large. */
   push(chunk: Uint8Array): Uint8Array {
-    const events = this.#framer.push(chunk);
+    const events = this.framer.push(chunk);
     const { continuation } = this.#parts;
     return continuation?.isContinuing === true ? continuation.takeRewritten() : events;
   }
 
   /** Nothing passes any more. */
   end(): void {
-    this.#framer.end();
+    this.framer.end();
   }
 
   #change(name: string | undefined, data: string, text: string): Verdict | Instead {
-    return changeEvent(this.#parts.changes, { name, data, text }, this.#readEvent, this.#onWritten);
+    return changeEvent(this.#parts.changes ?? NO_CHANGES, { name, data, text }, this.#readEvent, this.#onWritten);
   }
 
   #read(name: string | undefined, data: string, value?: JsonObject): Verdict {

@@ -1,9 +1,9 @@
 import { asGatewayError, GatewayError, whyLeft } from "../errors/errors.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
 import type { Reply, ReplySink, ReplyStream } from "../transport/downstream.ts";
+import type { SseFramer } from "../transport/sse-framer.ts";
 import type { PieceTaker } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
-import type { AnswerChange } from "./answer-change.ts";
 import { errorEvent } from "./error-event.ts";
 import type { StreamAccount } from "./response-stage.ts";
 import type { InferenceRequest } from "./router.ts";
@@ -15,11 +15,9 @@ import { lostBeforeAnswer } from "./worker-error.ts";
 
 /** Largest stream. A million tokens of chat are 200 MB. */
 const MAX_STREAM_BYTES = 1024 * 1024 * 1024;
-
 /** Most bytes of comments and pings before the first event that are kept for the client; further ones are left out. */
 const MAX_HELD_BYTES = 65_536;
 const NO_BYTES = new Uint8Array(0);
-const NO_CHANGES: readonly AnswerChange[] = [];
 
 export interface StreamRelayDeps {
   readonly watch: StreamWatch;
@@ -47,8 +45,9 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   readonly #reader: StreamReader;
   readonly #continuation: StreamContinuation | undefined;
   #source: StreamSource;
-  /** Reads this worker's stream; undefined where the gateway wrote the stream, which needs no reading. */
+  /** Reads this worker's stream, and its framer; undefined where the gateway wrote the stream, which needs no reading. */
   #events: StreamEvents | undefined;
+  #framer: SseFramer | undefined;
   /** The account of this worker's stream: the stream's own, or the reader's. */
   #account: StreamAccount;
   /** Why a piece could not be passed on. */
@@ -80,7 +79,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     const { account, changes } = source.upstream;
     const isRead = continuation !== undefined || changes?.length || this.#reader.errorEvent !== undefined;
     if (account && !isRead) this.#account = account;
-    else this.#account = this.#events = this.#eventsOf(source);
+    else this.#account = this.#cut(source);
   }
 
   /**
@@ -171,7 +170,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     this.#eventsBefore += this.#account.events;
     this.#failure = undefined;
     this.#source = resumed;
-    this.#account = this.#events = this.#eventsOf(resumed);
+    this.#account = this.#cut(resumed);
     try {
       const events = await this.#read();
       resumed.attempt.prefillDone();
@@ -198,7 +197,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
 
   /** Takes a piece on the fast path. Returns false if the slow path must continue. */
   take(bytes: Uint8Array, from: number, to: number): boolean {
-    if (this.#bytes < MAX_STREAM_BYTES && (!this.#events || this.#events.passes(bytes, from, to))) {
+    if (this.#bytes < MAX_STREAM_BYTES && (!this.#framer || this.#framer.passes(bytes, from, to))) {
       this.#isFresh = true;
       this.#bytes += to - from;
       this.#pressure = this.#sink?.write(bytes, from, to);
@@ -254,14 +253,18 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     return Buffer.from(endEvent);
   }
 
-  #eventsOf({ upstream, attempt }: StreamSource): StreamEvents {
-    return new StreamEvents({
+  /** Cuts this source's stream into events from now on. */
+  #cut({ upstream, attempt }: StreamSource): StreamEvents {
+    const events = new StreamEvents({
       reader: this.#reader,
       eventNames: this.#request.endpoint.dialect.eventNames,
       origin: attempt.worker.url,
-      changes: upstream.changes ?? NO_CHANGES,
+      changes: upstream.changes,
       continuation: this.#continuation,
     });
+    this.#events = events;
+    this.#framer = events.framer;
+    return events;
   }
 
   async #write(sink: ReplySink, bytes: Uint8Array | string): Promise<void> {

@@ -102,11 +102,13 @@ export class Connection implements ExchangeConnection {
 
   received(bytes: Buffer): void {
     if (this.#exchange) this.#exchange.receive(bytes);
-    else {
-      this.close();
-      // Some servers say 408 before they close a socket on which nothing was asked (RFC 9110, section 15.5.9).
-      if (!REQUEST_TIMEOUT.test(bytes.toString("latin1", 0, REQUEST_TIMEOUT_BYTES))) this.outOfStep();
-    }
+    else this.#unasked(bytes);
+  }
+
+  #unasked(bytes: Buffer): void {
+    this.close();
+    // Some servers say 408 before they close a socket on which nothing was asked (RFC 9110, section 15.5.9).
+    if (!REQUEST_TIMEOUT.test(bytes.toString("latin1", 0, REQUEST_TIMEOUT_BYTES))) this.outOfStep();
   }
 
   drained(): void {
