@@ -99,13 +99,8 @@ export class MetricFamily {
 
   /** The series with these labels, made where it is not there yet. */
   seriesOf(labels: Labels): OwnSeries {
-    let key = "";
-    for (const name of this.#labelNames) key += `${labels[name]}\u0000`;
-    return this.#series.get(key) ?? this.#create(this.#valuesOf(labels));
-  }
-
-  #valuesOf(labels: Labels): string[] {
-    return this.#labelNames.map((name) => labels[name] ?? "");
+    const values = this.#labelNames.map((name) => labels[name] ?? "");
+    return this.#series.get(keyOf(values)) ?? this.#create(values);
   }
 
   #create(labels: readonly string[]): OwnSeries {
@@ -115,7 +110,7 @@ export class MetricFamily {
   }
 }
 
-/** The key of a series: each value with a character behind it that URLs and codes do not have. `seriesOf` makes the same of named labels. */
+/** The key of a series: each value with a character behind it that URLs and codes do not have. */
 function keyOf(values: readonly string[]): string {
   let key = "";
   for (const value of values) key += `${value}\u0000`;

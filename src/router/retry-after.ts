@@ -1,4 +1,4 @@
-import type { FieldReader } from "../transport/http1/fields.ts";
+import type { FieldReader } from "../util/header-reader.ts";
 
 /** Longest rest that the gateway accepts, ms. Clients give up after it. */
 const MAX_REST_MS = 120_000;

@@ -1,4 +1,4 @@
-import type { FieldReader } from "../transport/http1/fields.ts";
+import type { FieldReader } from "../util/header-reader.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { withoutOrigin } from "../util/without-origin.ts";
 import { retryAfterMs } from "./retry-after.ts";

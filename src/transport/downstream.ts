@@ -1,6 +1,5 @@
 import type { GatewayError } from "../errors/errors.ts";
-import type { HeaderReader } from "../util/header-reader.ts";
-import type { FieldReader } from "./http1/fields.ts";
+import type { FieldReader, HeaderReader } from "../util/header-reader.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
 /** A client's request and its answer, as the server and the code that answers see them. They come over HTTP/1.1, or as messages of another thread. */

@@ -1,5 +1,5 @@
+import type { FieldReader } from "../util/header-reader.ts";
 import type { GatewayError } from "../errors/errors.ts";
-import type { FieldReader } from "./http1/fields.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
 /** How a router talks to a worker over HTTP. One implementation speaks HTTP/1.1; tests pass their own. */

@@ -1,51 +1,20 @@
 import { expect, test } from "bun:test";
-import type { GenerationRequest } from "../../protocol/generation.ts";
+import { generateCall } from "../../../test/support/generate-call.ts";
 import { GenerateRequest, GenerateResponse } from "../../transport/grpc/generated/engine/trtllm.ts";
 import { codec } from "./codec.ts";
 
-const request: GenerationRequest = {
-  prompts: [],
-  n: 2,
-  sampling: {
-    temperature: 0.5,
-    topP: undefined,
-    topK: -1,
-    minP: undefined,
-    frequencyPenalty: undefined,
-    presencePenalty: undefined,
-    repetitionPenalty: undefined,
-    seed: 7,
-    logitBias: undefined,
-  },
-  maxTokens: 12,
-  minTokens: undefined,
-  stop: ["not for the engine"],
-  stopTokenIds: [5],
-  includeStop: false,
-  ignoreEos: false,
-  skipSpecialTokens: true,
-  logprobs: { top: 1 },
-  promptLogprobs: undefined,
-  echo: false,
-  constraint: { kind: "choice", choices: ["a.b", "c"] },
-  toolChoice: { kind: "none" },
-  parallelToolCalls: true,
-  separateReasoning: true,
-  priority: undefined,
-  loraId: undefined,
-};
-
 test("a request says what was asked for, in the engine's fields", () => {
-  const bytes = codec.encodeGenerate({
-    requestId: "r1",
-    ids: Uint32Array.of(1, 2, 3),
-    text: "abc",
-    request,
-    sampling: request.sampling,
-    isStreamed: true,
-    kv: undefined,
-    rank: undefined,
-  });
+  const bytes = codec.encodeGenerate(
+    generateCall({
+      n: 2,
+      sampling: { ...generateCall({}).sampling, temperature: 0.5, topK: -1, seed: 7 },
+      maxTokens: 12,
+      stop: ["not for the engine"],
+      stopTokenIds: [5],
+      logprobs: { top: 1 },
+      constraint: { kind: "choice", choices: ["a.b", "c"] },
+    }),
+  );
   const sent = GenerateRequest.decode(bytes);
   expect([sent.requestId, sent.tokenized?.inputTokenIds, sent.maxTokens, sent.streaming]).toEqual([
     "r1",

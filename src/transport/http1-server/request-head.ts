@@ -1,7 +1,8 @@
+import type { FieldReader } from "../../util/header-reader.ts";
 import { GatewayError } from "../../errors/errors.ts";
 import { type ClientRequest, RequestHeaders } from "../downstream.ts";
 import { BodyFramer, framerOf } from "../http1/body-framer.ts";
-import { type FieldReader, isKeptAlive, readFields } from "../http1/fields.ts";
+import { isKeptAlive, readFields } from "../http1/fields.ts";
 
 /** Longest head of a request (request line and headers). */
 export const MAX_HEAD_BYTES = 16_384;

@@ -1,4 +1,5 @@
-import { type FieldReader, lengthIn, readFields, type Refusal } from "./fields.ts";
+import type { FieldReader } from "../../util/header-reader.ts";
+import { lengthIn, readFields, type Refusal } from "./fields.ts";
 import { CR, LF, SEMICOLON, SPACE, TAB } from "../../util/ascii.ts";
 
 /** Longest trailer section. */

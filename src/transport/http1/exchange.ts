@@ -1,7 +1,7 @@
+import type { FieldReader } from "../../util/header-reader.ts";
 import { asGatewayError, clientClosed, GatewayError, tookTooLong, whyLeft } from "../../errors/errors.ts";
 import type { PieceTaker, UpstreamRequest, UpstreamResponse } from "../upstream.ts";
 import { type BodyFramer, bytesOf } from "./body-framer.ts";
-import type { FieldReader } from "./fields.ts";
 import { PieceQueue, type PieceSource } from "./piece-queue.ts";
 import { ReadPace } from "./read-pauses.ts";
 import { ResponseParser } from "./response-parser.ts";

@@ -1,11 +1,6 @@
 import type { GatewayError } from "../../errors/errors.ts";
 import { COLON, SPACE, TAB } from "../../util/ascii.ts";
-
-/** Header fields of a message by name, in lower case. A Map fits it by shape. */
-export interface FieldReader {
-  get(name: string): string | undefined;
-  has(name: string): boolean;
-}
+import type { FieldReader } from "../../util/header-reader.ts";
 
 /** Index of the blank line that ends a head, looked for from `from` on; -1 where it is not there yet. */
 export function indexOfBlankLine(bytes: Buffer, from: number): number {

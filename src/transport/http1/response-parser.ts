@@ -1,6 +1,7 @@
+import type { FieldReader } from "../../util/header-reader.ts";
 import { GatewayError } from "../../errors/errors.ts";
 import { BodyFramer, framerOf } from "./body-framer.ts";
-import { type FieldReader, type Fields, indexOfBlankLine, isKeptAlive, type LineEnd, readFields } from "./fields.ts";
+import { type Fields, indexOfBlankLine, isKeptAlive, type LineEnd, readFields } from "./fields.ts";
 import { CR, LF } from "../../util/ascii.ts";
 
 /** Longest head of an answer (status line and headers). Engines send a few hundred bytes. */
