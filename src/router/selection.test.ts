@@ -134,6 +134,59 @@ test("a proof is given back where the other leg has nobody", () => {
   expect(fleet.ledger.tryAcquireProbe(prefill.slot)).toBe(true);
 });
 
+describe("workers with different priorities", () => {
+  function fleetOf(...priorities: readonly number[]): { fleet: FleetSetup; workers: readonly Worker[] } {
+    const fleet = setUpFleet();
+    const workers = priorities.map((priority, index) => fleet.add(`http://w${index}:1`, { modelId: "m", priority }));
+    return { fleet, workers };
+  }
+  function selection(
+    { ledger, clock, registry }: FleetSetup,
+    draw = 0,
+    seen: (count: number) => void = () => {},
+  ): Selection {
+    const snapshot = registry.getWorkersForModel("m", "http", "regular");
+    const policy: Policy = { name: "last", pick: ({ length }) => (seen(length), length - 1) };
+    const deps = { ledger, clock, random: () => draw, capacityRetryAfterSecs: 5 };
+    const legs = { prefill: undefined, answer: { role: "regular", snapshot, policy } } as const;
+    return new Selection(deps, REQUEST, { legs, lost: NOBODY, fits: () => true });
+  }
+
+  test("only those with the highest are candidates, for any policy, however busy they are", () => {
+    const { fleet, workers } = fleetOf(50, 60, 60, 40);
+    for (let count = 0; count < 100; count += 1) fleet.ledger.charge(workers[1]?.slot ?? 0, 1000);
+    const counts: number[] = [];
+    expect(names(selection(fleet, 0, (count) => counts.push(count)).first())).toEqual(["w2"]);
+    expect(counts).toEqual([2]);
+  });
+
+  test("the next ones get the requests while all higher ones are down, ejected or asked to rest", () => {
+    const { fleet, workers } = fleetOf(60, 60, 50, 40);
+    const [one, two] = workers;
+    fleet.registry.update(one?.id ?? "", { status: "not_ready" });
+    expect(names(selection(fleet).first())).toEqual(["w1"]);
+    fleet.registry.update(two?.id ?? "", { restUntil: fleet.clock.now() + 1000 });
+    expect(names(selection(fleet).first())).toEqual(["w2"]);
+    fleet.registry.update(one?.id ?? "", { status: "ready" });
+    expect(names(selection(fleet).first())).toEqual(["w0"]);
+  });
+
+  test("a request that failed at the only one with the highest goes on to the next", () => {
+    const { fleet, workers } = fleetOf(50, 60, 40);
+    const tried = selection(fleet);
+    expect(names(tried.first())).toEqual(["w1"]);
+    expect(workers[1] && tried.leaveOut(workers[1])).toBe(true);
+    expect(names(tried.next())).toEqual(["w0"]);
+  });
+
+  test("one that is back and starts slowly leaves the rest of its share to the next ones", () => {
+    const { fleet, workers } = fleetOf(60, 50);
+    fleet.registry.update(workers[0]?.id ?? "", { slowStart: { since: 0, until: 1000 } });
+    fleet.clock.advance(400);
+    expect([names(selection(fleet, 0.39).first()), names(selection(fleet, 0.41).first())]).toEqual([["w0"], ["w1"]]);
+  });
+});
+
 describe("a policy that wants to hear more", () => {
   interface Curious extends Policy {
     /** Candidates of each pick, by the names of their hosts. */

@@ -4,6 +4,7 @@ import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
+import { preferredOf } from "../worker/preferred-workers.ts";
 import type { Chosen } from "./attempt.ts";
 import { decisionOf } from "./decision.ts";
 import type { InferenceRequest } from "./router.ts";
@@ -164,9 +165,11 @@ export class Selection {
       : decoders.filter((decode) => fits(prefill, decode));
   }
 
-  #chosen(leg: Leg, probe: Worker | undefined, candidates: readonly Worker[]): Chosen {
+  /** The policy's choice among the candidates with the highest priority that are left for this request. */
+  #chosen(leg: Leg, probe: Worker | undefined, able: readonly Worker[]): Chosen {
     if (probe) return { worker: probe, isProbe: true, pick: undefined };
     const { policy } = leg;
+    const candidates = leg.snapshot.hasPriorities ? preferredOf(able) : able;
     const { features, record } = this.#request;
     const costs = record.decisions && candidates.length > 0 ? policy.costs?.(candidates, features) : undefined;
     const picked = candidates.length > 0 ? policy.pick(candidates, features) : NOBODY;

@@ -1,5 +1,6 @@
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
 import type { WorkerType } from "../util/worker-type.ts";
+import { haveDifferentPriorities } from "./preferred-workers.ts";
 import { SlowStarts } from "./slow-starts.ts";
 import type { Worker, WorkerKind } from "./worker.ts";
 
@@ -33,6 +34,8 @@ export class ModelSnapshot {
    */
   readonly available: readonly Worker[];
   readonly isPanic: boolean;
+  /** Whether the operator gave the workers of `available` different priorities. */
+  readonly hasPriorities: boolean;
   /** Workers of `available` that get less than their share for now; undefined where there are none, as nearly always. */
   readonly slowStarts: SlowStarts | undefined;
   /** Workers that are ready, not resting, and left out, and that one request at a time may probe. */
@@ -64,6 +67,7 @@ export class ModelSnapshot {
     this.workers = workers;
     this.available = available;
     this.isPanic = isPanic;
+    this.hasPriorities = haveDifferentPriorities(available);
     this.slowStarts = SlowStarts.of(available);
     this.probation = probation;
     this.resting = resting;

@@ -20,8 +20,9 @@ export interface WorkerSpec {
   /** Policy for this worker's model. The first worker of a model decides. */
   readonly policyHint: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
-  /** For policy modules and tools. No built-in policy uses `priority` or `cost`. */
+  /** Workers with the highest priority get all requests, as long as one of them can take them. */
   readonly priority: number;
+  /** For policy modules and tools; no built-in policy uses it. */
   readonly cost: number;
   /** Health settings of this worker that differ from the configured ones. */
   readonly health: Partial<HealthSettings>;
