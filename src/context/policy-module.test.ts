@@ -55,7 +55,13 @@ describe("a policy module", () => {
 });
 
 describe("what a module does wrong", () => {
-  const PARTS = { memory: (bytes: number) => new SharedArrayBuffer(bytes), random: () => 0.5, now: () => 0 };
+  const PARTS = {
+    memory: (bytes: number) => new SharedArrayBuffer(bytes),
+    random: () => 0.5,
+    now: () => 0,
+    thread: 0,
+    threads: 1,
+  };
 
   function setUp(module: Partial<PolicyModule>): {
     readonly clock: ManualClock;

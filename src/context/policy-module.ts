@@ -50,6 +50,8 @@ const SAMPLE_PARTS: PolicyParts = {
   memory: (bytes) => new SharedArrayBuffer(bytes),
   random: Math.random,
   now: () => performance.now(),
+  thread: 0,
+  threads: 1,
 };
 
 /** Makes a sample instance before the gateway listens. A policy with required options is first made for its first pattern. */

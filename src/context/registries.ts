@@ -28,6 +28,8 @@ export interface RegistriesParts extends Pick<Registries, "ledger" | "policyMemo
   readonly config: Config;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Number of the serving thread, from 0; undefined on the control thread. */
+  readonly thread?: number | undefined;
   /** Gets the running methods of the operator's policy module, whose code has no bound. */
   readonly watch?: PolicyWatch;
   /** Registries that a test passes. */
@@ -51,6 +53,7 @@ async function createPolicyRegistry({
   policyMemory,
   logger,
   clock,
+  thread,
   watch,
 }: RegistriesParts): Promise<PolicyRegistry> {
   const { patterns, ...settings } = policySettings(config);
@@ -59,8 +62,17 @@ async function createPolicyRegistry({
     ...settings,
     memory: policyMemory,
     now: () => clock.now(),
+    ...threadOf(config, thread),
     custom: module ? [guardModule(module, { logger, clock, watch })] : [],
   });
   for (const { match, policy } of patterns) registry.registerPattern(match, policy);
   return registry;
+}
+
+/** A single thread does everything. Otherwise the control thread has instances of the policies too, and comes after those that serve. */
+function threadOf(
+  { threads }: Config,
+  thread: number | undefined,
+): { readonly thread: number; readonly threads: number } {
+  return threads === 1 ? { thread: 0, threads } : { thread: thread ?? threads, threads: threads + 1 };
 }

@@ -6,7 +6,13 @@ import { POLICIES } from "./policies.ts";
 import { canonicalPolicy, nearestPolicy } from "./policy-names.ts";
 import type { PolicyParts } from "./policy.ts";
 
-const PARTS: PolicyParts = { memory: (bytes) => new SharedArrayBuffer(bytes), random: () => 0, now: () => 7 };
+const PARTS: PolicyParts = {
+  memory: (bytes) => new SharedArrayBuffer(bytes),
+  random: () => 0,
+  now: () => 7,
+  thread: 0,
+  threads: 1,
+};
 
 const stubborn = definePolicy({
   name: "stubborn",

@@ -107,12 +107,18 @@ export class GuardedPolicy implements Policy {
 class GuardedPick implements Picked {
   readonly index: number;
   readonly chargeTokens: number | undefined;
+  readonly contextTokens: number | undefined;
+  readonly predictedTtftMs: number | undefined;
+  readonly predictedCachedTokens: number | undefined;
   readonly #inner: Picked;
   readonly #guard: Guard;
 
   constructor(inner: Picked, guard: Guard) {
     this.index = inner.index;
     this.chargeTokens = inner.chargeTokens;
+    this.contextTokens = inner.contextTokens;
+    this.predictedTtftMs = inner.predictedTtftMs;
+    this.predictedCachedTokens = inner.predictedCachedTokens;
     this.#inner = inner;
     this.#guard = guard;
   }
@@ -187,6 +193,9 @@ function isPicked(value: unknown, count: number): value is Picked {
     "index" in value &&
     isIndex(value.index, 0, count) &&
     (!("chargeTokens" in value) || isCharge(value.chargeTokens)) &&
+    (!("contextTokens" in value) || isCharge(value.contextTokens)) &&
+    (!("predictedTtftMs" in value) || isExpected(value.predictedTtftMs)) &&
+    (!("predictedCachedTokens" in value) || isExpected(value.predictedCachedTokens)) &&
     (!("onFirstToken" in value) || isHook(value.onFirstToken)) &&
     (!("onEnd" in value) || isHook(value.onEnd))
   );
@@ -194,6 +203,10 @@ function isPicked(value: unknown, count: number): value is Picked {
 
 function isCharge(value: unknown): boolean {
   return value === undefined || isIndex(value, 0, MAX_CHARGE_TOKENS + 1);
+}
+
+function isExpected(value: unknown): boolean {
+  return value === undefined || (typeof value === "number" && value >= 0 && value < Number.POSITIVE_INFINITY);
 }
 
 function isHook(value: unknown): boolean {
@@ -207,7 +220,7 @@ function isNumbers(value: unknown, count: number): value is readonly number[] {
 function wantedOf(method: PolicyMethod, count: number): string {
   const index = `an index from 0 to ${count - 1}, or -1 for none`;
   if (method === "select") return index;
-  return `${index}, or an object with such an index (chargeTokens a whole number up to ${MAX_CHARGE_TOKENS}, hooks functions)`;
+  return `${index}, or an object with such an index (chargeTokens and contextTokens whole numbers up to ${MAX_CHARGE_TOKENS}, hooks functions)`;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -24,6 +24,9 @@ export interface PolicyRegistryOptions {
   readonly custom?: readonly PolicyMaker[];
   readonly random?: PolicyParts["random"];
   readonly now?: PolicyParts["now"];
+  /** Which of how many threads this registry is on; the only one by default. */
+  readonly thread?: PolicyParts["thread"];
+  readonly threads?: PolicyParts["threads"];
 }
 
 /** Why a model has its policy. */
@@ -57,6 +60,8 @@ export class PolicyRegistry {
   readonly #memory: PolicyMemory;
   readonly #random: PolicyParts["random"];
   readonly #now: PolicyParts["now"];
+  readonly #thread: number;
+  readonly #threads: number;
 
   /** Throws invalid_request if a default policy is unknown, or has a wrong option. */
   constructor(options: PolicyRegistryOptions) {
@@ -65,6 +70,8 @@ export class PolicyRegistry {
     this.#memory = options.memory ?? new PolicyMemory();
     this.#random = options.random ?? Math.random;
     this.#now = options.now ?? (() => performance.now());
+    this.#thread = options.thread ?? 0;
+    this.#threads = options.threads ?? 1;
     this.#defaultConfig = options.defaultPolicy;
     this.#roleDefaults = options.roleDefaults ?? {};
     for (const { policy } of Object.values(this.#roleDefaults)) this.checkName(policy);
@@ -168,6 +175,8 @@ export class PolicyRegistry {
       memory: (bytes) => this.#memory.get(model, bytes),
       random: this.#random,
       now: this.#now,
+      thread: this.#thread,
+      threads: this.#threads,
     });
   }
 }

@@ -38,6 +38,10 @@ export interface Candidate {
   readonly pendingPromptTokens: number;
   /** Requests whose first token has come and whose answer has not ended. */
   readonly decoding: number;
+  /** Prompt tokens of the requests in flight, counted as `inFlight`: what their prompts occupy of its KV cache. */
+  readonly contextTokens: number;
+  /** Tokens that its KV cache holds, with its host tiers where it reports them; undefined where it does not say. */
+  readonly kvCapacityTokens?: number | undefined;
 }
 
 /** The view of a request that a policy gets. Costly values are methods, and are computed once. */
@@ -70,10 +74,43 @@ export interface Picked {
    * the first token. Without it: the whole prompt, and 0 for a decode worker.
    */
   readonly chargeTokens?: number | undefined;
+  /** Prompt tokens that the request occupies of the KV cache while it is in flight, a whole number from 0. Without it: the whole prompt. */
+  readonly contextTokens?: number | undefined;
+  /** Time from the charge to the first token that the policy expects, ms. */
+  readonly predictedTtftMs?: number | undefined;
+  /** Prompt tokens that the policy expects the worker to have cached when it prefills the request. */
+  readonly predictedCachedTokens?: number | undefined;
+  /** Why this candidate was chosen. */
+  readonly reason?: PickReason | undefined;
   /** Called when the first token arrives, `ms` after the worker was charged. At most once, and only before `onEnd`. */
   onFirstToken?(ms: number): void;
   /** Called once for each pick, when the request is over at this worker, with any outcome. */
   onEnd?(end: PickEnd): void;
+}
+
+/**
+ * Why a candidate was chosen:
+ * - `only_one`: there was no other.
+ * - `lowest_cost`: it had the lowest cost.
+ * - `deeper_match`: of the candidates with about the lowest cost it has most of the prompt in its cache.
+ * - `least_recent`: of those with the same match it was chosen least recently.
+ */
+export type PickReason = "only_one" | "lowest_cost" | "deeper_match" | "least_recent";
+
+/** What a policy expects of one candidate for one request. */
+export interface Explanation {
+  /** Index of the candidate. */
+  readonly index: number;
+  /** Its cost, in the unit of `costs`; lower is better. */
+  readonly cost: number;
+  /** The parts of the cost by their names, in snake case; their sum is the cost. */
+  readonly terms: Readonly<Record<string, number>>;
+  /** Time from the charge to the first token, ms. */
+  readonly predictedTtftMs: number;
+  /** Prompt tokens in its prefix cache, with a share of those that it is still prefilling for other requests. */
+  readonly cachedTokens: number;
+  /** Prompt tokens that it is still prefilling for other requests. */
+  readonly inFlightTokens: number;
 }
 
 /**
@@ -117,8 +154,40 @@ export interface Policy {
    * does not consider. Called right before `pick`, and only at log level `debug`.
    */
   costs?(candidates: readonly Candidate[], request: RequestFeatures): readonly number[];
+  /**
+   * Why `pick` would choose as it would: one explanation for each candidate that it would compare, in any order. Changes nothing.
+   * It makes objects, so it is called only where somebody asks.
+   */
+  explain?(candidates: readonly Candidate[], request: RequestFeatures): readonly Explanation[];
+  /**
+   * Another gateway's news of its own request at one of the candidates. The news may be late, and the parts of one request may come in
+   * any order.
+   */
+  hear?(news: PolicyNews, candidates: readonly Candidate[]): void;
   /** Called when a worker has left for good or was restarted: forget everything about it. */
   forget?(workerId: string, slot: number): void;
+}
+
+/**
+ * What one gateway tells the others of one of its requests. It has the time and the facts of the moment that it tells of, so that it
+ * means the same however late it arrives.
+ */
+export interface PolicyNews {
+  readonly kind: "sent" | "first_token" | "ended";
+  /** Name of the gateway that tells. */
+  readonly gateway: string;
+  /** Number of the request among those of that gateway. */
+  readonly request: number;
+  readonly workerId: string;
+  /** When it happened by the sender's clock, ms. All gateways must have about the same time. */
+  readonly at: number;
+  /** The charge in `pendingPromptTokens` until the first token. */
+  readonly workTokens: number;
+  /** The charge in `contextTokens` until the end. */
+  readonly contextTokens: number;
+  /** `hashes` and `bytes` of the prompt's blocks, for the prefix index. */
+  readonly hashes: Int32Array;
+  readonly bytes: number;
 }
 
 /**
@@ -136,4 +205,10 @@ export interface PolicyParts {
   readonly random: Random;
   /** Milliseconds since an arbitrary start, which differs between threads. */
   readonly now: () => number;
+  /** Number of this thread, from 0, among `threads`. No other living instance has this number and this `memory`. */
+  readonly thread: number;
+  /** Number of threads that have an instance on `memory`: those that serve, and the control thread where it is another. */
+  readonly threads: number;
+  /** Tells the other gateways what this policy's requests do; undefined where nobody listens. */
+  readonly tell?: ((news: PolicyNews) => void) | undefined;
 }

@@ -192,6 +192,14 @@ describe("the policy that chose the worker", () => {
     }
   });
 
+  test("may know the prompt's length better than the request's size tells it", () => {
+    const { begin, worker } = setUp();
+    begin();
+    expect(worker.contextTokens).toBe(7);
+    begin(false, { index: 0, chargeTokens: 1, contextTokens: 20 });
+    expect(worker.contextTokens).toBe(27);
+  });
+
   test("need not want to hear anything", () => {
     const { begin, worker } = setUp();
     const attempt = begin(false, { index: 0, chargeTokens: 2 });

@@ -66,9 +66,10 @@ export class Attempt {
     this.#isProbe = isProbe;
     this.#holdsProbe = isProbe;
     if (isProbe) this.#cancelProof = deps.clock.after(PROOF_MS, () => this.#letOthersProve());
+    const { promptTokens } = request.features;
     // A decode worker gets the prompt, but does not prefill it.
-    const promptTokens = worker.spec.workerType === "decode" ? 0 : request.features.promptTokens;
-    this.#lease = deps.ledger.charge(worker.slot, pick?.chargeTokens ?? promptTokens);
+    const toPrefill = worker.spec.workerType === "decode" ? 0 : promptTokens;
+    this.#lease = deps.ledger.charge(worker.slot, pick?.chargeTokens ?? toPrefill, pick?.contextTokens ?? promptTokens);
   }
 
   /** The error of a failed attempt; undefined while it runs, and after it was answered or abandoned. */

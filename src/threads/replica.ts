@@ -26,6 +26,7 @@ export class Replica {
         ...parts,
         ledger: new LoadLedger({ memory: start.ledger, thread: start.thread }),
         policyMemory,
+        thread: start.thread,
         watch: noteMethods(start.methodCell),
       },
       stack,

@@ -39,14 +39,25 @@ describe("ledger", () => {
     expect([ledger.inFlight(slot), ledger.pendingPromptTokens(slot), ledger.decoding(slot)]).toEqual([1, 0, 1]);
   });
 
+  test("the prompt's length is counted until the end, also where the worker has to prefill less of it", () => {
+    const ledger = new LoadLedger();
+    const slot = ledger.acquireSlot();
+    const lease = ledger.charge(slot, 100, 700);
+    lease.prefillDone();
+    expect([ledger.pendingPromptTokens(slot), ledger.contextTokens(slot)]).toEqual([0, 700]);
+    lease[Symbol.dispose]();
+    expect(ledger.contextTokens(slot)).toBe(0);
+  });
+
   test("a request that failed is in what policies see until that is given back, and in no other count", () => {
     const ledger = new LoadLedger();
     const slot = ledger.acquireSlot();
-    const lease = ledger.charge(slot, 700);
+    const lease = ledger.charge(slot, 700, 900);
     const giveBack = lease.fail();
     expect([ledger.load(slot), ledger.failedPromptTokens(slot), ledger.inFlight(slot), ledger.finished(slot)]).toEqual([
       1, 700, 0, 1,
     ]);
+    expect(ledger.contextTokens(slot)).toBe(900);
     expect(ledger.totals()).toEqual({ inFlight: 0, pendingPromptTokens: 0, decoding: 0 });
     lease[Symbol.dispose]();
     expect([lease.fail(), ledger.load(slot)]).toEqual([undefined, 1]);
@@ -55,6 +66,7 @@ describe("ledger", () => {
     expect(other).not.toBe(slot);
     giveBack?.();
     expect([ledger.load(slot), ledger.failedPromptTokens(slot), ledger.acquireSlot()]).toEqual([0, 0, slot]);
+    expect(ledger.contextTokens(slot)).toBe(0);
   });
 
   test("a thread that dies gives back what it kept of failed requests as well", () => {
@@ -63,8 +75,9 @@ describe("ledger", () => {
     const thread = new LoadLedger({ memory: control.memory, thread: 0 });
     thread.charge(slot, 5).fail();
     thread.charge(slot, 5);
-    expect([control.load(slot), control.inFlight(slot)]).toEqual([2, 1]);
+    expect([control.load(slot), control.inFlight(slot), control.contextTokens(slot)]).toEqual([2, 1, 10]);
     control.releaseThread(0);
+    expect(control.contextTokens(slot)).toBe(0);
     expect([control.load(slot), control.inFlight(slot), control.failedPromptTokens(slot)]).toEqual([0, 0, 0]);
   });
 

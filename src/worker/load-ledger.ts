@@ -14,9 +14,11 @@ const PROBING = 4;
 const LOAD = 5;
 /** Prompt tokens of requests that failed a moment ago. */
 const FAILED_PROMPT_TOKENS = 6;
+/** Prompt tokens of the requests in LOAD. */
+const CONTEXT_TOKENS = 7;
 const COLUMNS = 8;
 /** Columns that a dead thread's row gives back. */
-const HELD_COLUMNS = [IN_FLIGHT, PENDING_PROMPT_TOKENS, DECODING, LOAD, FAILED_PROMPT_TOKENS] as const;
+const HELD_COLUMNS = [IN_FLIGHT, PENDING_PROMPT_TOKENS, DECODING, LOAD, FAILED_PROMPT_TOKENS, CONTEXT_TOKENS] as const;
 
 /** Bytes of one table: one table counts for all threads, and one for each thread counts what it holds. */
 const TABLE_BYTES = SLOTS * COLUMNS * Int32Array.BYTES_PER_ELEMENT;
@@ -33,8 +35,8 @@ export interface Lease extends Disposable {
 }
 
 /**
- * Counts for each worker the requests in flight, the prompt tokens that are not prefilled, and the sequences that decode. The
- * counts are 32-bit integers in shared memory. Several threads change them with atomics, a single thread with plain arithmetic. A row has 32
+ * Counts for each worker the requests in flight, their prompt tokens, the prompt tokens that are not prefilled, and the sequences that
+ * decode. The counts are 32-bit integers in shared memory. Several threads change them with atomics, a single thread with plain arithmetic. A row has 32
  * bytes. The control thread, whose ledger has no thread number, gives out the rows.
  */
 export class LoadLedger {
@@ -96,6 +98,11 @@ export class LoadLedger {
     return Atomics.load(this.#cells, slot * COLUMNS + PENDING_PROMPT_TOKENS);
   }
 
+  /** Prompt tokens of the requests that `load` counts. */
+  contextTokens(slot: number): number {
+    return Atomics.load(this.#cells, slot * COLUMNS + CONTEXT_TOKENS);
+  }
+
   decoding(slot: number): number {
     return Atomics.load(this.#cells, slot * COLUMNS + DECODING);
   }
@@ -115,9 +122,12 @@ export class LoadLedger {
     Atomics.store(this.#cells, slot * COLUMNS + PROBING, 0);
   }
 
-  /** Counts a request until the returned lease is disposed. */
-  charge(slot: number, promptTokens: number): Lease {
-    return new CountedLease(this, slot, promptTokens);
+  /**
+   * Counts a request until the returned lease is disposed. `promptTokens`: what the worker has to prefill of it; `contextTokens`: the
+   * length of its prompt.
+   */
+  charge(slot: number, promptTokens: number, contextTokens = promptTokens): Lease {
+    return new CountedLease(this, slot, promptTokens, contextTokens);
   }
 
   /** Changes a count of a worker, of all threads and of this one: only leases do. */
@@ -178,18 +188,21 @@ class CountedLease implements Lease {
   readonly #ledger: LoadLedger;
   readonly #slot: number;
   readonly #promptTokens: number;
+  readonly #contextTokens: number;
   #pending: number;
   #isDecoding = false;
   #isOver = false;
 
-  constructor(ledger: LoadLedger, slot: number, promptTokens: number) {
+  constructor(ledger: LoadLedger, slot: number, promptTokens: number, contextTokens: number) {
     this.#ledger = ledger;
     this.#slot = slot;
     this.#promptTokens = promptTokens;
+    this.#contextTokens = contextTokens;
     this.#pending = promptTokens;
     ledger.add(slot, IN_FLIGHT, 1);
     ledger.add(slot, LOAD, 1);
     ledger.add(slot, PENDING_PROMPT_TOKENS, promptTokens);
+    ledger.add(slot, CONTEXT_TOKENS, contextTokens);
   }
 
   prefillDone(): void {
@@ -205,14 +218,19 @@ class CountedLease implements Lease {
     this.#ledger.add(this.#slot, FAILED_PROMPT_TOKENS, this.#promptTokens);
     this.#end();
     return () => {
-      this.#ledger.add(this.#slot, LOAD, -1);
       this.#ledger.add(this.#slot, FAILED_PROMPT_TOKENS, -this.#promptTokens);
+      this.#unload();
     };
   }
 
   [Symbol.dispose](): void {
     if (this.#isOver) return;
     this.#end();
+    this.#unload();
+  }
+
+  #unload(): void {
+    this.#ledger.add(this.#slot, CONTEXT_TOKENS, -this.#contextTokens);
     this.#ledger.add(this.#slot, LOAD, -1);
   }
 

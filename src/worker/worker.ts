@@ -195,6 +195,11 @@ export class Worker {
     return this.#ledger.pendingPromptTokens(this.slot) + this.#ledger.failedPromptTokens(this.slot);
   }
 
+  /** For policies: prompt tokens of the requests in `inFlight`. */
+  get contextTokens(): number {
+    return this.#ledger.contextTokens(this.slot);
+  }
+
   /** Requests whose first token has come and whose answer has not ended. */
   get decoding(): number {
     return this.#ledger.decoding(this.slot);

@@ -16,6 +16,8 @@ export function idleCandidate(slot: number): Candidate {
     inFlight: 0,
     pendingPromptTokens: 0,
     decoding: 0,
+    contextTokens: 0,
+    kvCapacityTokens: undefined,
   };
 }
 
@@ -44,6 +46,8 @@ const PARTS: PolicyParts = {
   memory: (bytes) => new SharedArrayBuffer(bytes),
   random: Math.random,
   now: () => 0,
+  thread: 0,
+  threads: 1,
 };
 
 /** An instance with options that differ from the defaults. */
