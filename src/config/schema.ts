@@ -583,6 +583,16 @@ export const configSchema = z.strictObject({
       group: "Observability",
       description: "Lowest level that is logged. Access lines are `info`. docs/logs.md has the fields of each line.",
     }),
+  record: z.string().min(1).optional().meta({
+    group: "Observability",
+    description:
+      "Records the traffic to this file, so that `pointsman simulate --trace FILE` can replay it: for each answered request its time, the lengths of prompt and answer, numbers for the blocks of the prompt and for the session (equal blocks have equal numbers), and the model; never text. A file that exists is not overwritten. docs/routing.md has the format.",
+  }),
+  recordMaxMb: z.int().min(1).max(1_000_000).default(1024).meta({
+    group: "Observability",
+    description:
+      "Largest size of the file of `record`, MB; further requests are not recorded. 1,024 MB hold about two million requests of 10,000 prompt tokens.",
+  }),
   prometheusHost: host.optional().meta({
     group: "Observability",
     description:

@@ -7,6 +7,7 @@ import { WorkerClient } from "../engine/worker-client.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { createLogger, type Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
+import type { Recording } from "../observability/recording.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -26,6 +27,7 @@ import { WorkerSources } from "../worker/sources/worker-sources.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import { configuredSources } from "./configured-sources.ts";
+import { openRecording } from "./open-recording.ts";
 import { openRegistries, type Registries } from "./registries.ts";
 import {
   acceptedTypes,
@@ -63,6 +65,8 @@ export interface AppContext extends AsyncDisposable, Registries {
   /** The sources of workers, without the API. */
   readonly workerSources: WorkerSources;
   readonly fleet: Fleet;
+  /** Writes the traffic of all threads to a file; undefined without `record`. */
+  readonly recording: Recording | undefined;
 }
 
 /** Longest wait of a request for an unknown model for the workers' listings, ms. */
@@ -81,6 +85,7 @@ export type AppContextOverrides = Partial<
     | "modelFinder"
     | "workerSources"
     | "writeLog"
+    | "recording"
   >
 >;
 
@@ -108,6 +113,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   addConfiguredWorkers(config, door.workerSources);
   stack.defer(exposeState({ ...base, ...registries, ...care }));
   const tokenizer = await startTokenizer(config, registries.tokenizers);
+  const recording = await openRecording(base, stack);
   const owned = stack.move();
   return {
     ...base,
@@ -116,6 +122,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     ...care,
     ...door,
     tokenizer,
+    recording,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

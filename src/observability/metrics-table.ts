@@ -107,6 +107,12 @@ export const METRICS = {
     labels: ["model"],
     buckets: TTFT_BUCKETS,
   },
+  recordedRequests: {
+    name: "pointsman_recorded_requests_total",
+    kind: "counter",
+    help: "Requests for the file of `--record`, by what became of them: `kept`, `dropped` (the disk is too slow or has failed), `full` (the file has its full size).",
+    labels: ["outcome"],
+  },
   threadRestarts: {
     name: "pointsman_thread_restarts_total",
     kind: "counter",

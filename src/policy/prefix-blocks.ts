@@ -38,9 +38,14 @@ function blocksIn(bytes: number): number {
   return blocks;
 }
 
+/** Where the first `blocks` blocks of a prompt end, bytes. */
+export function blocksEnd(blocks: number): number {
+  return blocks === 0 ? 0 : (ENDS[blocks - 1] ?? MAX_BYTES);
+}
+
 /** Share of a prompt that its first `blocks` blocks cover, 0 to 1. */
 export function matchedRatio(blocks: number, promptBytes: number): number {
-  return blocks === 0 ? 0 : (ENDS[blocks - 1] ?? 0) / Math.min(promptBytes, MAX_BYTES);
+  return blocksEnd(blocks) / Math.min(promptBytes, MAX_BYTES);
 }
 
 /** The hashed form of a prompt, which policies compare. */

@@ -1,5 +1,6 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import { recordTraffic, type TrafficSink, wallNow } from "../observability/recorded-request.ts";
 import type { InferenceRequest } from "../router/router.ts";
 import type { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
@@ -37,6 +38,8 @@ export interface InferencePortParts<R extends RouteAddress> {
   readonly auth: Auth;
   readonly gate: Gate;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
+  /** Gets what a recording keeps of each request; undefined where nothing is recorded. */
+  readonly recording?: TrafficSink | undefined;
   /** Routes other than inference, with their handlers. */
   readonly routes: readonly R[];
   readonly answer: (route: R, request: ControlRequest) => Promise<Reply>;
@@ -53,13 +56,24 @@ export interface InferencePort extends Disposable, Pick<Listener, "port" | "begi
  * is not available (EADDRINUSE, EACCES); then nothing is left open.
  */
 export function openInferencePort<R extends RouteAddress>(parts: InferencePortParts<R>): InferencePort {
-  const { settings, metrics, clock } = parts;
+  const { settings, metrics, clock, recording } = parts;
   using stack = new DisposableStack();
   const pressure = stack.use(new Pressure(settings.pressure, clock));
   const parsing = new Parsing();
   const route = (request: InferenceRequest): Promise<Reply> =>
     request.endpoint.work === "parse" ? parsing.answer(request) : parts.route(request);
-  const dataPlane = stack.use(new DataPlane({ ...parts, settings: settings.dataPlane, route, pressure }));
+  const recorded = (sink: TrafficSink, request: InferenceRequest): Promise<Reply> => {
+    if (request.endpoint.work === "generate") recordTraffic(sink, request, wallNow);
+    return route(request);
+  };
+  const dataPlane = stack.use(
+    new DataPlane({
+      ...parts,
+      settings: settings.dataPlane,
+      route: recording ? (request) => recorded(recording, request) : route,
+      pressure,
+    }),
+  );
   const listener = listen({
     ...parts,
     settings: settings.listener,

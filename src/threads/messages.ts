@@ -1,5 +1,6 @@
 import type { ErrorCode, GatewayErrorDetails } from "../errors/errors.ts";
 import type { MetricsSnapshot } from "../observability/metrics.ts";
+import type { RecordedRequest } from "../observability/recorded-request.ts";
 import type { SharedPolicyMemory } from "../policy/policy-memory.ts";
 import type { Entry } from "../server/gate.ts";
 import type { Access, Method } from "../server/route.ts";
@@ -65,6 +66,8 @@ export type ToThread =
   | { readonly type: "refusal"; readonly id: number; readonly error: ErrorState }
   | { readonly type: "ask"; readonly id: number }
   | { readonly type: "ping" }
+  /** The requests of the last `recorded` are taken; the next may come. */
+  | { readonly type: "recordingTaken" }
   | { readonly type: "leave" }
   | { readonly type: "stopListening" }
   | { readonly type: "failAll"; readonly error: ErrorState }
@@ -111,6 +114,8 @@ export type FromThread =
   | { readonly type: "pong" }
   | { readonly type: "outcome"; readonly workerId: string; readonly outcome: AttemptOutcome }
   | { readonly type: "log"; readonly text: string }
+  /** Requests for the recording, and how many more the thread could not keep. */
+  | { readonly type: "recorded"; readonly requests: readonly RecordedRequest[]; readonly lost: number }
   | { readonly type: "active"; readonly active: number }
   | { readonly type: "state"; readonly id: number; readonly state: ThreadState }
   /** The thread has closed everything. */

@@ -13,6 +13,7 @@ import { errorOf } from "./error-state.ts";
 import type { FromThread, Start, ToThread } from "./messages.ts";
 import { Replica } from "./replica.ts";
 import { ThreadLog } from "./thread-log.ts";
+import { ThreadRecording } from "./thread-recording.ts";
 
 /** Interval in which a draining thread reports its requests in flight to the control thread, ms. */
 const TELL_ACTIVE_MS = 20;
@@ -24,6 +25,7 @@ interface ThreadParts {
   readonly metrics: Metrics;
   readonly replica: Replica;
   readonly unit: ServingUnit;
+  readonly recording: ThreadRecording | undefined;
   /** Closes everything of the thread. */
   readonly owned: AsyncDisposableStack;
 }
@@ -54,6 +56,7 @@ export class ServingThread {
     const settings = serverSettings(config);
     const link = stack.adopt(new ControlLink(post, limitsOf(settings.gate)), (closing) => closing.close());
     const auth = createAuth(settings.auth);
+    const recording = config.record === undefined ? undefined : stack.use(new ThreadRecording(post, clock));
     const unit = stack.use(
       startServingUnit({
         ...replica.registries,
@@ -69,15 +72,16 @@ export class ServingThread {
         gate: link,
         outcomes: link,
         finder: link,
+        recording,
         routes: start.routes.map((route, index) => ({ ...route, index })),
         answer: (route, request) => askControl({ link, auth }, route, request),
       }),
     );
-    return new ServingThread({ clock, post, link, metrics, replica, unit, owned: stack.move() });
+    return new ServingThread({ clock, post, link, metrics, replica, unit, recording, owned: stack.move() });
   }
 
   onMessage(message: Exclude<ToThread, Start>): void {
-    const { link, unit, replica, post } = this.#parts;
+    const { link, unit, replica, recording, post } = this.#parts;
     switch (message.type) {
       case "change":
         replica.apply(message);
@@ -92,6 +96,9 @@ export class ServingThread {
         return;
       case "ping":
         post({ type: "pong" });
+        return;
+      case "recordingTaken":
+        recording?.onTaken();
         return;
       case "leave":
         unit.beginToLeave();

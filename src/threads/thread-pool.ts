@@ -2,6 +2,7 @@ import type { Config } from "../config/schema.ts";
 import { asGatewayError, type GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { countsOf, type Metrics, type MetricsSnapshot } from "../observability/metrics.ts";
+import type { Recording } from "../observability/recording.ts";
 import type { FollowedChange, PolicyFollower } from "../router/policy-follower.ts";
 import type { Clock } from "../util/clock.ts";
 import type { OutcomeSink } from "../worker/attempt-outcome.ts";
@@ -24,6 +25,8 @@ export interface ThreadPoolDeps extends AnswerCallDeps, StartMessageDeps {
   readonly outcomes: OutcomeSink;
   /** Writes complete log lines of threads. */
   readonly writeLog: (text: string) => void;
+  /** Gets what the threads record. */
+  readonly recording?: Pick<Recording, "record" | "lost"> | undefined;
   readonly clock: Clock;
   readonly spawn: Spawn;
 }
@@ -192,6 +195,10 @@ export class ThreadPool {
         return this.#deps.outcomes.report(message.workerId, message.outcome);
       case "log":
         return this.#deps.writeLog(message.text);
+      case "recorded":
+        for (const request of message.requests) this.#deps.recording?.record(request);
+        this.#deps.recording?.lost(message.lost);
+        return thread.post({ type: "recordingTaken" });
       case "call":
         void this.#answer(thread, message.id, message.call);
         return;
