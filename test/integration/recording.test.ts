@@ -50,7 +50,7 @@ for (const threads of [1, 2]) {
       // All six share the beginning, and each session has its number.
       expect(new Set(requests.map(({ hash_ids: blocks }) => (Array.isArray(blocks) ? blocks[4] : -1))).size).toBe(1);
       expect(new Set(requests.map(({ session }) => session)).size).toBe(2);
-      expect(requests.map(({ stream }) => stream).toSorted()).toEqual([false, false, false, true, true, true]);
+      expect(requests.filter(({ stream }) => stream === true)).toHaveLength(3);
       for (const word of [...SECRET.split(/[\s.]+/).filter((part) => part.length > 3), "Xanthippe", "Nebuchadnezzar"])
         expect(text).not.toContain(word);
       expect(statSync(file).mode & 0o777).toBe(0o600);
