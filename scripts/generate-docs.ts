@@ -9,6 +9,7 @@ import { ERRORS, errorRow } from "../src/errors/errors.ts";
 import { METRICS, type MetricRow } from "../src/observability/metrics-table.ts";
 import { REASONING_PARSERS } from "../src/parser/reasoning-parsers.ts";
 import { POLICIES } from "../src/policy/policies.ts";
+import { PICK_REASONS } from "../src/policy/pick-reasons.ts";
 import type { PolicyRow } from "../src/policy/define-policy.ts";
 import { TOOL_CALL_PARSERS } from "../src/parser/tool-call-parsers.ts";
 import { type AnyRecord, isRecord, keysOf } from "../src/util/objects.ts";
@@ -24,25 +25,36 @@ export function pages(): Readonly<Record<string, string>> {
     "docs/errors.md": errorsPage(),
     "docs/metrics.md": metricsPage(),
     "docs/parsers.md": parsersPage(),
+    "docs/decisions.md": decisionsPage(),
     "docs/policies.md": policiesPage(),
     "config.schema.json": `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
   };
 }
 
-/** The page as it is written by hand, with what is made of the rows and examples between its marks. */
 function policiesPage(): string {
-  const parts: Readonly<Record<string, readonly string[]>> = {
+  return filledPage("docs/policies.md", {
     policies: policyTable(),
     options: policyOptions(),
     "custom-policy": codeOf("custom-policy.ts", "ts"),
     "learning-policy": codeOf("learning-policy.ts", "ts"),
-  };
-  const page = readFileSync(join(ROOT, "docs/policies.md"), "utf8");
+  });
+}
+
+function decisionsPage(): string {
+  const reasons = Object.entries(PICK_REASONS).map(([name, meaning]) => `| ${code(name)} | ${meaning} |`);
+  return filledPage("docs/decisions.md", {
+    reasons: ["| reason | why the worker was chosen |", "|---|---|", ...reasons],
+  });
+}
+
+/** A page that is written by hand, with what is made of rows and examples between its marks. */
+function filledPage(path: string, parts: Readonly<Record<string, readonly string[]>>): string {
+  const page = readFileSync(join(ROOT, path), "utf8");
   return page.replace(
     /(<!-- made: ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g,
     (_whole, begin: string, part: string, end: string) => {
       const lines = parts[part];
-      if (!lines) throw new Error(`docs/policies.md has a place for ${part}, which nothing makes`);
+      if (!lines) throw new Error(`${path} has a place for ${part}, which nothing makes`);
       return `${begin}\n${lines.join("\n")}\n\n${end}`;
     },
   );

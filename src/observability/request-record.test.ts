@@ -2,15 +2,31 @@ import { expect, test } from "bun:test";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { isWritten, type Logger } from "./logger.ts";
 import { Metrics } from "./metrics.ts";
-import { createRecordSink, type Decision, RequestRecord } from "./request-record.ts";
+import type { Decision } from "./decision.ts";
+import { createRecordSink, RequestRecord } from "./request-record.ts";
 
 const DECISION: Decision = {
+  role: "regular",
   policy: "p",
   worker: "http://a:1",
+  reason: "lowest_cost",
   candidates: 3,
+  heldBack: 1,
+  unit: "s",
   cost: 4,
-  cheapest: [{ worker: "http://a:1", cost: 4 }],
+  considered: [
+    {
+      worker: "http://a:1",
+      cost: 4,
+      terms: { waiting: 4 },
+      predictedTtftMs: 12,
+      cachedTokens: 1,
+      inFlightTokens: 0,
+    },
+  ],
   chargeTokens: 9,
+  predictedTtftMs: 12.04,
+  predictedCachedTokens: 1,
 };
 
 /** Settles a record, and returns the lines that are written. */
@@ -31,12 +47,17 @@ test("a choice of a worker has a line before the access line, with what was expe
   expect([choice?.[0], access?.[0], others]).toEqual(["choice", "request", []]);
   expect(choice?.[1]).toEqual({
     request_id: "r1",
+    role: "regular",
     policy: "p",
     worker_url: "http://a:1",
+    reason: "lowest_cost",
     candidates: 3,
+    held_back: 1,
+    unit: "s",
     cost: 4,
     cheapest: [{ worker_url: "http://a:1", cost: 4 }],
     charge_tokens: 9,
+    predicted_ttft_ms: 12,
     ttft_ms: 12.3,
   });
 });

@@ -1,3 +1,4 @@
+import type { Decision } from "./decision.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
 import { RequestSeries } from "./request-series.ts";
@@ -8,21 +9,6 @@ export interface TokenCounts {
   readonly promptTokens: number | undefined;
   readonly completionTokens: number | undefined;
   readonly cachedTokens: number | undefined;
-}
-
-/** The facts of a policy's choice. */
-export interface Decision {
-  readonly policy: string;
-  /** Address of the worker that it chose. */
-  readonly worker: string;
-  /** How many workers it chose from. */
-  readonly candidates: number;
-  /** The expected cost there, in the policy's own unit; undefined where the policy gives no costs. */
-  readonly cost: number | undefined;
-  /** The candidates with the least costs, the least first. */
-  readonly cheapest: readonly { readonly worker: string; readonly cost: number }[];
-  /** Prompt tokens that it expected the worker to prefill; undefined where it did not say. */
-  readonly chargeTokens: number | undefined;
 }
 
 /** An attempt that did not serve the request. */
@@ -143,15 +129,20 @@ export function createRecordSink(logger: Logger, metrics: Metrics, keepsDecision
 }
 
 function decisionLine({ requestId, ttftMs }: RequestRecord, decision: Decision): object {
-  const { policy, worker, candidates, cost, cheapest, chargeTokens } = decision;
+  const { role, policy, worker, reason, candidates, unit, cost, considered } = decision;
   return {
     request_id: requestId,
+    role,
     policy,
     worker_url: worker,
+    reason,
     candidates,
+    held_back: decision.heldBack || undefined,
+    unit,
     cost,
-    cheapest: cheapest.length > 0 ? cheapest.map((one) => ({ worker_url: one.worker, cost: one.cost })) : undefined,
-    charge_tokens: chargeTokens,
+    cheapest: considered.length > 0 ? considered.map((one) => ({ worker_url: one.worker, cost: one.cost })) : undefined,
+    charge_tokens: decision.chargeTokens,
+    predicted_ttft_ms: round(decision.predictedTtftMs),
     ttft_ms: round(ttftMs),
   };
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { definePolicy } from "./define-policy.ts";
 import { LeastLoaded } from "./least-loaded.ts";
+import type { PickReason } from "./pick-reasons.ts";
 import type { Candidate, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
 import { matchedRatio, type PromptBlocks } from "./prefix-blocks.ts";
 import { OWNERS, PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
@@ -63,6 +64,7 @@ type CacheAwareOptions = z.output<typeof OPTIONS>;
 
 class CacheAware implements Policy {
   readonly name = "cache_aware";
+  lastReason: PickReason = "least_loaded";
   readonly #options: CacheAwareOptions;
   readonly #index: PrefixIndex;
   readonly #leastLoaded: LeastLoaded;
@@ -77,7 +79,9 @@ class CacheAware implements Policy {
 
   pick(candidates: readonly Candidate[], request: RequestFeatures): number {
     const leastLoaded = this.#leastLoaded.find(candidates);
-    const chosen = this.#bestMatch(candidates, leastLoaded, request.promptBlocks()) ?? leastLoaded;
+    const match = this.#bestMatch(candidates, leastLoaded, request.promptBlocks());
+    this.lastReason = match === undefined ? "least_loaded" : "cached_prefix";
+    const chosen = match ?? leastLoaded;
     const slot = candidates[chosen]?.slot;
     if (slot !== undefined) this.#index.insert(slot);
     return chosen;

@@ -38,10 +38,15 @@ function createConsistentHashing(random: Random): Policy {
   const leastLoaded = new LeastLoaded(random);
   // One ring for each list of candidates. A list is reused until the set changes, and few lists are in use at a time.
   const rings = new WeakMap<readonly Candidate[], Ring>();
+  let hasKey = false;
   return {
     name: "consistent_hashing",
+    get lastReason() {
+      return hasKey ? "session" : "least_loaded";
+    },
     pick(candidates, request) {
       const key = request.routingKey();
+      hasKey = key !== undefined;
       if (key === undefined) return leastLoaded.find(candidates);
       let ring = rings.get(candidates);
       if (!ring) {

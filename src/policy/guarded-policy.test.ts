@@ -245,3 +245,45 @@ test("costs of a module are one number for each candidate, or none at all", () =
     expect(said[0]).toContain("and should return 2 numbers");
   }
 });
+
+describe("explanations of a module", () => {
+  const explaining = (explain: () => unknown): Guarded =>
+    guard({ pick: () => 0, costs: () => [3, Number.NaN], explain });
+
+  test("are what it says of the candidates", () => {
+    const one = { index: 1, cost: 0.5, terms: { waiting: 0.5 }, predictedTtftMs: 500 };
+    expect(explaining(() => [one]).policy.explain(CANDIDATES, requestWith())).toEqual([one]);
+  });
+
+  test("are its costs where it has none", () => {
+    const { policy } = guard({ pick: () => 0, costs: () => [3, Number.NaN] });
+    expect(policy.explain(CANDIDATES, requestWith())).toEqual([{ index: 0, cost: 3, terms: {} }]);
+  });
+
+  test("that make no sense are said, and its costs take their place", () => {
+    for (const wrong of [
+      7,
+      {},
+      [{ index: 2, cost: 1, terms: {} }],
+      [{ index: 0, cost: "1", terms: {} }],
+      [{ index: 0, cost: 1, terms: { waiting: "long" } }],
+      [{ index: 0, cost: 1, terms: {}, predictedTtftMs: -1 }],
+    ]) {
+      const { policy, said } = explaining(() => wrong);
+      expect(policy.explain(CANDIDATES, requestWith())).toEqual([{ index: 0, cost: 3, terms: {} }]);
+      expect(said[0]).toMatch(/^explain\(\) returned (7|an object) and should return a list/);
+    }
+  });
+});
+
+test("predictions of a module pass on, and one that is no number refuses the request", () => {
+  const picked = guard({ pick: () => ({ index: 0, predictedTtftMs: 12.5, predictedCachedTokens: 7 }) }).policy.pick(
+    CANDIDATES,
+    requestWith(),
+  );
+  expect(picked).toMatchObject({ predictedTtftMs: 12.5, predictedCachedTokens: 7 });
+  for (const predictedTtftMs of [-1, "12", Number.NaN, Number.POSITIVE_INFINITY]) {
+    const { policy } = guard({ pick: () => ({ index: 0, predictedTtftMs }) });
+    expect(() => policy.pick(CANDIDATES, requestWith())).toThrow("the routing policy of this model failed");
+  }
+});

@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
-import type { Candidate, PickEnd, Picked, Policy, RequestFeatures } from "./policy.ts";
+import { explainedCosts } from "./explained-costs.ts";
+import type { Candidate, Explanation, PickEnd, Picked, Policy, RequestFeatures } from "./policy.ts";
 
 /** The older form of a module's policy, without `pick`: it returns only an index. */
 export interface SelectingPolicy {
@@ -12,7 +13,7 @@ export interface SelectingPolicy {
 export type ModulePolicy = Omit<Policy, "name"> | SelectingPolicy;
 
 /** The methods of an operator's policy. */
-export type PolicyMethod = "pick" | "select" | "costs" | "onFirstToken" | "onEnd" | "forget";
+export type PolicyMethod = "pick" | "select" | "costs" | "explain" | "onFirstToken" | "onEnd" | "forget";
 
 /** Gets the running method, so that another thread can say where this one hangs. */
 export interface PolicyWatch {
@@ -95,6 +96,22 @@ export class GuardedPolicy implements Policy {
     if (isNumbers(costs, candidates.length)) return costs;
     if (costs !== undefined) this.#guard.refuse("costs", costs, `${candidates.length} numbers`);
     return [];
+  }
+
+  /** Its costs without terms if the module's policy does not explain, or wrongly. */
+  explain(candidates: readonly Candidate[], request: RequestFeatures): readonly Explanation[] {
+    const inner = this.#inner;
+    if (inner && "explain" in inner && inner.explain) {
+      const explained = this.#guard.run("explain", () => inner.explain?.(candidates, request));
+      if (areExplanations(explained, candidates.length)) return explained;
+      if (explained !== undefined) this.#guard.refuse("explain", explained, EXPLANATIONS_WANTED);
+    }
+    return explainedCosts(this.costs(candidates, request));
+  }
+
+  get costUnit(): "s" | undefined {
+    const inner = this.#inner;
+    return inner && "costUnit" in inner && inner.costUnit === "s" ? "s" : undefined;
   }
 
   forget(workerId: string, slot: number): void {
@@ -209,6 +226,29 @@ function isExpected(value: unknown): boolean {
   return value === undefined || (typeof value === "number" && value >= 0 && value < Number.POSITIVE_INFINITY);
 }
 
+const EXPLANATIONS_WANTED =
+  "a list with the index, the cost and the terms of a candidate in each entry, all of them numbers";
+
+function areExplanations(value: unknown, count: number): value is readonly Explanation[] {
+  return Array.isArray(value) && value.every((one) => isExplanation(one, count));
+}
+
+function isExplanation(value: unknown, count: number): value is Explanation {
+  if (typeof value !== "object" || value === null) return false;
+  if (!("index" in value) || !("cost" in value) || !("terms" in value)) return false;
+  const { terms } = value;
+  return (
+    isIndex(value.index, 0, count) &&
+    typeof value.cost === "number" &&
+    typeof terms === "object" &&
+    terms !== null &&
+    Object.values(terms).every((term) => typeof term === "number") &&
+    (!("predictedTtftMs" in value) || isExpected(value.predictedTtftMs)) &&
+    (!("cachedTokens" in value) || isExpected(value.cachedTokens)) &&
+    (!("inFlightTokens" in value) || isExpected(value.inFlightTokens))
+  );
+}
+
 function isHook(value: unknown): boolean {
   return value === undefined || typeof value === "function";
 }
@@ -220,7 +260,7 @@ function isNumbers(value: unknown, count: number): value is readonly number[] {
 function wantedOf(method: PolicyMethod, count: number): string {
   const index = `an index from 0 to ${count - 1}, or -1 for none`;
   if (method === "select") return index;
-  return `${index}, or an object with such an index (chargeTokens and contextTokens whole numbers up to ${MAX_CHARGE_TOKENS}, hooks functions)`;
+  return `${index}, or an object with such an index (chargeTokens and contextTokens whole numbers up to ${MAX_CHARGE_TOKENS}, predictions numbers from 0, hooks functions)`;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

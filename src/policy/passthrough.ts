@@ -6,5 +6,5 @@ export const passthrough = definePolicy({
   chooses: "the first worker",
   goodFor: "a single worker",
   options: NO_OPTIONS,
-  create: () => ({ name: "passthrough", pick: () => 0 }),
+  create: () => ({ name: "passthrough", pick: () => 0, lastReason: "fixed" }),
 });

@@ -1,4 +1,5 @@
 import type { WorkerType } from "../util/worker-type.ts";
+import type { PickReason } from "./pick-reasons.ts";
 import type { PromptBlocks } from "./prefix-blocks.ts";
 
 /**
@@ -88,15 +89,6 @@ export interface Picked {
   onEnd?(end: PickEnd): void;
 }
 
-/**
- * Why a candidate was chosen:
- * - `only_one`: there was no other.
- * - `lowest_cost`: it had the lowest cost.
- * - `deeper_match`: of the candidates with about the lowest cost it has most of the prompt in its cache.
- * - `least_recent`: of those with the same match it was chosen least recently.
- */
-export type PickReason = "only_one" | "lowest_cost" | "deeper_match" | "least_recent";
-
 /** What a policy expects of one candidate for one request. */
 export interface Explanation {
   /** Index of the candidate. */
@@ -106,11 +98,11 @@ export interface Explanation {
   /** The parts of the cost by their names, in snake case; their sum is the cost. */
   readonly terms: Readonly<Record<string, number>>;
   /** Time from the charge to the first token, ms. */
-  readonly predictedTtftMs: number;
+  readonly predictedTtftMs?: number | undefined;
   /** Prompt tokens in its prefix cache, with a share of those that it is still prefilling for other requests. */
-  readonly cachedTokens: number;
+  readonly cachedTokens?: number | undefined;
   /** Prompt tokens that it is still prefilling for other requests. */
-  readonly inFlightTokens: number;
+  readonly inFlightTokens?: number | undefined;
 }
 
 /**
@@ -151,14 +143,18 @@ export interface Policy {
   pick(candidates: readonly Candidate[], request: RequestFeatures): number | Picked;
   /**
    * The cost of each candidate for the request, in their order, in the policy's own unit; lower is better. NaN for a candidate that it
-   * does not consider. Called right before `pick`, and only at log level `debug`.
+   * does not consider. Called right before `pick`, and only for requests whose choice is to be explained.
    */
   costs?(candidates: readonly Candidate[], request: RequestFeatures): readonly number[];
   /**
    * Why `pick` would choose as it would: one explanation for each candidate that it would compare, in any order. Changes nothing.
-   * It makes objects, so it is called only where somebody asks.
+   * It makes objects, so it is called only for requests whose choice is to be explained, right before `pick`; `costs` is not asked then.
    */
   explain?(candidates: readonly Candidate[], request: RequestFeatures): readonly Explanation[];
+  /** `s`: costs and terms are seconds. Without it they are the policy's own measure. */
+  readonly costUnit?: "s" | undefined;
+  /** Why the last pick chose as it did, where it returned an index and not a Picked. */
+  readonly lastReason?: PickReason | undefined;
   /**
    * Another gateway's news of its own request at one of the candidates. The news may be late, and the parts of one request may come in
    * any order.

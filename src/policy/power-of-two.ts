@@ -24,5 +24,6 @@ function createPowerOfTwo(random: Random): Policy {
       return (candidates[other]?.inFlight ?? 0) < (candidates[one]?.inFlight ?? 0) ? other : one;
     },
     costs: inFlightOf,
+    lastReason: "least_loaded",
   };
 }

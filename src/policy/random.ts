@@ -11,5 +11,5 @@ export const random = definePolicy({
 });
 
 function createRandom(draw: Random): Policy {
-  return { name: "random", pick: (candidates) => Math.floor(draw() * candidates.length) };
+  return { name: "random", pick: (candidates) => Math.floor(draw() * candidates.length), lastReason: "chance" };
 }

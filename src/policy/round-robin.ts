@@ -19,6 +19,7 @@ function createRoundRobin(memory: AllocateShared): Policy {
   const last = new Int32Array(memory(Int32Array.BYTES_PER_ELEMENT));
   return {
     name: "round_robin",
+    lastReason: "turn",
     pick(candidates) {
       // A single candidate, for example after a failure of the other, uses up no turn.
       if (candidates.length === 1) return 0;

@@ -17,5 +17,10 @@ export const shortestQueue = definePolicy({
 
 function createShortestQueue(random: Random): Policy {
   const leastLoaded = new LeastLoaded(random);
-  return { name: "shortest_queue", pick: (candidates) => leastLoaded.find(candidates), costs: inFlightOf };
+  return {
+    name: "shortest_queue",
+    pick: (candidates) => leastLoaded.find(candidates),
+    costs: inFlightOf,
+    lastReason: "least_loaded",
+  };
 }

@@ -1,6 +1,8 @@
 import type { BreakerNews, GatewayError } from "../errors/errors.ts";
+import type { Decision } from "../observability/decision.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { modelLabel } from "../observability/request-record.ts";
+import type { PickReason } from "../policy/pick-reasons.ts";
 import type { Picked, PickOutcome } from "../policy/policy.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
 import type { Clock } from "../util/clock.ts";
@@ -35,6 +37,13 @@ export interface Chosen {
   readonly isProbe: boolean;
   /** The policy's hooks and its charge for the attempt; undefined where the policy returned only an index. */
   readonly pick: Picked | undefined;
+  /** Name of the policy of the leg. */
+  readonly policy: string;
+  readonly reason: PickReason;
+  /** How many workers it was chosen from. */
+  readonly candidates: number;
+  /** undefined where nobody wants the choice explained. */
+  readonly decision: Decision | undefined;
 }
 
 /**
@@ -57,7 +66,11 @@ export class Attempt {
   #isOver = false;
   #failure: GatewayError | undefined;
 
-  constructor(deps: AttemptDeps, { worker, isProbe, pick }: Chosen, request: AttemptedRequest) {
+  constructor(
+    deps: AttemptDeps,
+    { worker, isProbe, pick }: Pick<Chosen, "worker" | "isProbe" | "pick">,
+    request: AttemptedRequest,
+  ) {
     this.worker = worker;
     this.#pick = pick;
     this.#chargedAt = pick ? deps.clock.now() : 0;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { requestWith } from "../../test/support/candidates.ts";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
-import type { Decision } from "../observability/request-record.ts";
+import type { Decision } from "../observability/decision.ts";
 import type { Picked, PickOutcome, Policy } from "../policy/policy.ts";
 import type { Worker } from "../worker/worker.ts";
 import { type Choice, Selection, type SelectionRequest } from "./selection.ts";
@@ -261,7 +261,11 @@ describe("a policy that wants to hear more", () => {
     expect([again.prefill?.pick === chosen.prefill?.pick, again.prefill?.pick?.chargeTokens]).toEqual([false, 3]);
     const plain = select(fleet);
     const first = plain.first();
-    expect(plain.again(first)).toEqual(first);
+    const same = { reason: "same_again", candidates: 1 } as const;
+    expect(plain.again(first)).toEqual({
+      prefill: first.prefill && { ...first.prefill, ...same },
+      answer: { ...first.answer, ...same },
+    });
   });
 
   test("is asked for costs only where somebody wants to know, and before it chooses", () => {
@@ -280,12 +284,16 @@ describe("a policy that wants to hear more", () => {
     const decisions: Decision[] = [];
     select(fleet, NOBODY, policy, { ...REQUEST, record: { decisions } }).first();
     expect(calls.slice(2)).toEqual(["costs", "pick", "costs", "pick"]);
-    expect(decisions[0]).toEqual({
+    expect(decisions[0]).toMatchObject({
+      role: "prefill",
       policy: "dear",
       worker: one.url,
+      reason: "unsaid",
       candidates: 2,
+      heldBack: 0,
+      unit: "score",
       cost: 10,
-      cheapest: [
+      considered: [
         { worker: "http://a3:1", cost: 9 },
         { worker: "http://a1:1", cost: 10 },
       ],

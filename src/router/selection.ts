@@ -6,7 +6,7 @@ import type { Worker } from "../worker/worker.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import { preferredOf } from "../worker/preferred-workers.ts";
 import type { Chosen } from "./attempt.ts";
-import { decisionOf } from "./decision.ts";
+import { decisionOf, explanationsOf } from "./decision.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { Legs } from "./try.ts";
@@ -89,9 +89,10 @@ export class Selection {
   }
 
   #sameAgain({ policy }: Leg, chosen: Chosen): Chosen {
-    if (!chosen.pick) return chosen;
+    const again: Chosen = { ...chosen, reason: "same_again", candidates: 1, decision: undefined };
+    if (!chosen.pick) return again;
     const picked = policy.pick([chosen.worker], this.#request.features);
-    return { ...chosen, pick: typeof picked === "number" ? undefined : picked };
+    return { ...again, pick: typeof picked === "number" ? undefined : picked };
   }
 
   /** Leaves a worker out. Returns false and changes nothing if no other worker could replace it. */
@@ -167,18 +168,21 @@ export class Selection {
 
   /** The policy's choice among the candidates with the highest priority that are left for this request. */
   #chosen(leg: Leg, probe: Worker | undefined, able: readonly Worker[]): Chosen {
-    if (probe) return { worker: probe, isProbe: true, pick: undefined };
     const { policy } = leg;
+    if (probe) return probing(policy, probe);
     const candidates = leg.snapshot.hasPriorities ? preferredOf(able) : able;
     const { features, record } = this.#request;
-    const costs = record.decisions && candidates.length > 0 ? policy.costs?.(candidates, features) : undefined;
+    const { decisions } = record;
+    const explanations = decisions && explanationsOf(policy, candidates, features);
     const picked = candidates.length > 0 ? policy.pick(candidates, features) : NOBODY;
     const pick = typeof picked === "number" ? undefined : picked;
     const index = typeof picked === "number" ? picked : picked.index;
     const worker = candidates[index];
     if (!worker) throw this.#nobody(leg.role === "regular" ? "no worker can" : `no ${leg.role} worker can`, leg);
-    record.decisions?.push(decisionOf({ policy: policy.name, candidates, index, costs, pick }));
-    return { worker, isProbe: false, pick };
+    const reason = candidates.length === 1 ? "only_one" : (pick?.reason ?? policy.lastReason ?? "unsaid");
+    const decision = explanations && decisionOf({ leg, candidates, index, reason, explanations, pick });
+    if (decision) decisions?.push(decision);
+    return { worker, isProbe: false, pick, policy: policy.name, reason, candidates: candidates.length, decision };
   }
 
   #nobody(who: string, { snapshot }: Leg): GatewayError {
@@ -196,6 +200,19 @@ export class Selection {
     }
     return undefined;
   }
+}
+
+/** The choice of a worker that is to be probed. The policy is not asked. */
+function probing({ name }: Policy, worker: Worker): Chosen {
+  return {
+    worker,
+    isProbe: true,
+    pick: undefined,
+    policy: name,
+    reason: "probe",
+    candidates: 1,
+    decision: undefined,
+  };
 }
 
 /** Tells the policy that its choice was not sent. */

@@ -30,7 +30,15 @@ function setUp(): Setup {
   const deps = { clock, ledger, metrics, outcomes, failedLoad: new FailedLoad(clock), failureLog };
   const record = new RequestRecord("r1", "chat_completions", { settle: () => undefined }, clock);
   const request = { body: { bytes: Buffer.from("{}") }, features: { model: "m", promptTokens: 7 }, record };
-  const chosen = (worker: Worker): Chosen => ({ worker, isProbe: false, pick: undefined });
+  const chosen = (worker: Worker): Chosen => ({
+    worker,
+    isProbe: false,
+    pick: undefined,
+    policy: "first",
+    reason: "fixed",
+    candidates: 1,
+    decision: undefined,
+  });
   return {
     prefiller,
     answerer,

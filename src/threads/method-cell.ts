@@ -11,6 +11,7 @@ const METHODS = [
   "forget",
   "pick",
   "costs",
+  "explain",
   "onFirstToken",
   "onEnd",
 ] as const satisfies readonly PolicyMethod[];
