@@ -28,8 +28,8 @@ export interface Decision {
   readonly candidates: number;
   /** Further workers that take requests and were no candidates: of a lower priority, in their slow start, already lost by this request, or no fit for the pair. */
   readonly heldBack: number;
-  /** `s`: costs are seconds. `score`: they are the policy's own measure. undefined where the policy gives none. */
-  readonly unit: "s" | "score" | undefined;
+  /** `s`: costs are seconds. `points`: they are the policy's own measure. undefined where the policy gives none. */
+  readonly unit: "s" | "points" | undefined;
   /** The cost of the chosen worker; undefined where the policy gives none. */
   readonly cost: number | undefined;
   /** The candidates with the least costs, the least first, and the chosen one. */

@@ -40,7 +40,7 @@ describe("a decision", () => {
 
   test("has the unit of the policy's costs", () => {
     const leg: Weighed["leg"] = { ...legOf(2), policy: { name: "p" } };
-    expect(decisionOf(weighed({ leg, explanations: costing([1]) })).unit).toBe("score");
+    expect(decisionOf(weighed({ leg, explanations: costing([1]) })).unit).toBe("points");
   });
 
   test("of a policy that explains nothing has no costs", () => {

@@ -44,7 +44,7 @@ export function decisionOf({ leg, candidates, index, reason, explanations, pick 
     reason,
     candidates: candidates.length,
     heldBack: Math.max(0, snapshot.available.length - candidates.length),
-    unit: explanations.length === 0 ? undefined : (policy.costUnit ?? "score"),
+    unit: explanations.length === 0 ? undefined : (policy.costUnit ?? "points"),
     cost: chosen?.cost,
     considered: consideredOf(explanations, chosen, candidates),
     chargeTokens: pick?.chargeTokens,

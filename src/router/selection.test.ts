@@ -291,7 +291,7 @@ describe("a policy that wants to hear more", () => {
       reason: "unsaid",
       candidates: 2,
       heldBack: 0,
-      unit: "score",
+      unit: "points",
       cost: 10,
       considered: [
         { worker: "http://a3:1", cost: 9 },
