@@ -5,4 +5,11 @@ import { runProgram } from "./cli/program.ts";
 import { serve } from "./cli/serve.ts";
 import { VERSION } from "./util/version.ts";
 
-await runProgram(process.argv.slice(2), VERSION, { serve, check, demo, engine });
+await runProgram(process.argv.slice(2), VERSION, {
+  serve,
+  check,
+  demo,
+  engine,
+  // Nothing of the simulation is loaded where a gateway serves.
+  simulate: async (given) => (await import("./cli/simulate.ts")).simulate(given),
+});

@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "policy/policy-names.ts",
     "server/server.ts",
     "server/serving-units.ts",
+    "simulate",
     "threads/spawn-worker.ts",
     "threads/thread-pool.ts",
     "util",
@@ -67,6 +68,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "util",
     "worker",
   ],
+  simulate: ["errors", "policy", "util", "worker/failed-load.ts", "worker/load-ledger.ts"],
   threads: [
     "config",
     "context",

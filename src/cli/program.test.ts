@@ -25,6 +25,7 @@ async function ran(...argv: string[]): Promise<Ran> {
       check: async (args) => void ([command, given] = ["check", args]),
       demo: async () => void (command = "demo"),
       engine: async (args) => void ([command, engine] = ["engine", args]),
+      simulate: async () => void (command = "simulate"),
     },
     { out: (text) => (out += text), err: (text) => (err += text), columns: undefined },
   );

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { POLICIES } from "../policy/policies.ts";
 import { POLICY_NAMES } from "../policy/policy-names.ts";
+import type { SimulateArguments } from "./simulate.ts";
 import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
 import { addServeOptions } from "./serve-options.ts";
 
@@ -17,6 +18,7 @@ export interface Commands {
   readonly check: (given: ServeArguments) => Promise<void>;
   readonly demo: (given: { readonly port: number | undefined }) => Promise<void>;
   readonly engine: (given: EngineArguments) => Promise<void>;
+  readonly simulate: (given: SimulateArguments) => Promise<void>;
 }
 
 /** Output of the program; tests pass a fake. */
@@ -114,6 +116,21 @@ function addSimulations(program: Command, commands: Commands): void {
         port: readPort(options.port) ?? 0,
         model: options.model ?? "sim-1",
         isInstant: options.instant === true,
+      }),
+    );
+  program
+    .command("simulate")
+    .description("judge policies on a load in virtual time")
+    .option("--load <name>", "the load", "chat")
+    .option("--policy <names...>", "the policies", ["oracle"])
+    .option("--seed <number>", "seed of the load and of the policies", Number, 1)
+    .option("--duration <secs>", "time in which requests arrive, s", Number, 60)
+    .action((options: { load: string; policy: readonly string[]; seed: number; duration: number }) =>
+      commands.simulate({
+        load: options.load,
+        policies: options.policy,
+        seed: options.seed,
+        durationSecs: options.duration,
       }),
     );
 }

@@ -56,6 +56,16 @@ export interface PromptBlocks {
   readonly bytes: number;
 }
 
+/**
+ * The blocks of a prompt that exists only in a simulation: `hashAt` gives a number for all of its text up to a byte, equal for
+ * equal texts.
+ */
+export function blocksOfText(bytes: number, hashAt: (end: number) => number): PromptBlocks {
+  const hashes = new Int32Array(blocksIn(bytes));
+  for (let block = 0; block < hashes.length; block += 1) hashes[block] = hashAt(ENDS[block] ?? 0) || 1;
+  return { hashes, bytes };
+}
+
 /** Scratch memory for the small blocks of the current prompt. */
 const WORDS = new Int32Array(SMALL_BYTES / 4);
 const BYTES = new Uint8Array(WORDS.buffer);

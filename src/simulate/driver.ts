@@ -1,0 +1,284 @@
+import type { PickOutcome, PickUsage, PolicyNews } from "../policy/policy.ts";
+import { SimFleet } from "./driver-fleet.ts";
+import { type SimPolicy, SimGateway } from "./driver-gateway.ts";
+import { ANSWERED, Records } from "./driver-records.ts";
+import { SimFeatures, type SimRequest } from "./driver-request.ts";
+import { idleTtftMs } from "./engine-models.ts";
+import type { EngineRequest } from "./engine-sequence.ts";
+import type { EngineEvents } from "./engine.ts";
+import type { Fault, Load, Session } from "./loads/load.ts";
+import { IdealCache } from "./loads/ideal-cache.ts";
+import { Texts } from "./loads/texts.ts";
+import { seededRandom } from "./seeded-random.ts";
+import { VirtualTime } from "./virtual-time.ts";
+
+/** What to run. */
+export interface RunOptions {
+  readonly load: Load;
+  readonly policy: SimPolicy;
+  readonly seed: number;
+  /** Gateways that share the requests at random; 1 by default. */
+  readonly gateways?: number;
+  /** How late gateways hear of each other's requests, ms; without it they are blind for each other. */
+  readonly newsDelayMs?: number | undefined;
+  /** Whether clients ask for streams; true by default. Without streams a gateway does not see first tokens. */
+  readonly isStream?: boolean;
+  /** Whether engines report `prompt_tokens` and `cached_tokens`; true by default. */
+  readonly reportsUsage?: boolean;
+  /** What engines report of their KV cache, as a multiple of the truth; 1 by default, undefined for engines that report nothing. */
+  readonly kvReportFactor?: number | undefined;
+  /** Called now and then with the virtual time, ms. */
+  readonly onProgress?: (atMs: number) => void;
+}
+
+/** What came of it. */
+export interface RunResult {
+  readonly load: Load;
+  readonly policy: string;
+  readonly seed: number;
+  readonly records: Records;
+  /** Sequences that engines have preempted. */
+  readonly preemptions: number;
+}
+
+/** Time until a dead worker's refusal arrives, ms. */
+const REFUSAL_MS = 1;
+/** Workers that a request is sent to at most. */
+const MAX_ATTEMPTS = 3;
+/** Virtual time between two calls of `onProgress`, ms. */
+const PROGRESS_EACH_MS = 1000;
+
+/** Runs a load in virtual time through gateways with a policy, until every request is over. Equal options give equal records. */
+export function runLoad(options: RunOptions): RunResult {
+  return new Run(options).run();
+}
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #time = new VirtualTime();
+  readonly #texts = new Texts();
+  readonly #records = new Records();
+  readonly #fleet: SimFleet;
+  readonly #gateways: readonly SimGateway[];
+  readonly #ideal = new IdealCache();
+  /** Gives each request to a gateway. */
+  readonly #split: () => number;
+  /** Requests at engines, by their rows. */
+  readonly #inFlight = new Map<number, SimRequest>();
+  readonly #blockTokens: number;
+
+  constructor(options: RunOptions) {
+    const { load, seed, gateways = 1 } = options;
+    this.#options = options;
+    this.#split = seededRandom(seed, 1);
+    this.#blockTokens = load.workers[0]?.engine.blockTokens ?? 1;
+    this.#fleet = new SimFleet(
+      load.workers,
+      () => this.#events(),
+      () => this.#time.now(),
+    );
+    this.#gateways = Array.from({ length: gateways }, (_, index) => this.#gateway(index));
+  }
+
+  #gateway(index: number): SimGateway {
+    const { load, policy, seed, newsDelayMs } = this.#options;
+    const factor = "kvReportFactor" in this.#options ? this.#options.kvReportFactor : 1;
+    const isAlone = (this.#options.gateways ?? 1) === 1;
+    return new SimGateway({
+      name: `g${index}`,
+      policy,
+      fleet: this.#fleet,
+      time: this.#time,
+      random: seededRandom(seed, 2, index),
+      kvCapacityTokens: load.workers.map(({ kvTokens }) => factor && Math.round(kvTokens * factor)),
+      tell: newsDelayMs === undefined || isAlone ? undefined : (news) => this.#carry(news, index, newsDelayMs),
+    });
+  }
+
+  #carry(news: PolicyNews, from: number, delayMs: number): void {
+    this.#time.after(delayMs, () => {
+      for (const [index, gateway] of this.#gateways.entries()) if (index !== from) gateway.hear(news);
+    });
+  }
+
+  run(): RunResult {
+    const { load, policy, seed, onProgress } = this.#options;
+    for (const session of load.sessions) this.#time.at(session.startAtMs, () => this.#arrive(session, 0));
+    for (const fault of load.faults) this.#time.at(fault.atMs, () => this.#strike(fault));
+    for (const [worker, { joinsAtMs }] of load.workers.entries()) {
+      if (joinsAtMs === 0) this.#join(worker);
+      else this.#time.at(joinsAtMs, () => this.#join(worker));
+    }
+    let nextProgress = PROGRESS_EACH_MS;
+    while (this.#step()) {
+      if (this.#time.now() < nextProgress) continue;
+      nextProgress = this.#time.now() + PROGRESS_EACH_MS;
+      onProgress?.(this.#time.now());
+    }
+    return { load, policy: policy.name, seed, records: this.#records, preemptions: this.#fleet.preemptions };
+  }
+
+  /** Lets the next thing happen. Returns false where nothing is left. */
+  #step(): boolean {
+    const engine = this.#fleet.next();
+    const engineAt = engine?.nextAt ?? Number.POSITIVE_INFINITY;
+    if (engine && engineAt <= this.#time.nextAt) {
+      this.#time.moveTo(engineAt);
+      engine.advance();
+      return true;
+    }
+    if (this.#time.nextAt === Number.POSITIVE_INFINITY) return false;
+    this.#time.fireNext();
+    return true;
+  }
+
+  #join(worker: number): void {
+    for (const gateway of this.#gateways) gateway.join(worker);
+  }
+
+  #arrive(session: Session, turnIndex: number): void {
+    const turn = session.turns[turnIndex];
+    if (!turn || this.#time.now() > this.#options.load.durationMs) return;
+    const { prompt, answer, outputTokens } = turn;
+    const blocks = this.#texts.blocksOf(prompt, answer, this.#blockTokens);
+    const engineRequest = { blocks, promptTokens: prompt.tokens, outputTokens, receivedTokens: 0 };
+    const row = this.#records.add(this.#time.now(), Math.floor(this.#split() * this.#gateways.length));
+    this.#describe(row, engineRequest);
+    const features = new SimFeatures(prompt, session.key, this.#options.isStream ?? true, this.#texts);
+    this.#send({ row, session, turnIndex, turn, features, engineRequest, lost: new Set(), attempt: undefined });
+  }
+
+  #describe(row: number, { blocks, promptTokens, outputTokens }: EngineRequest): void {
+    const whole = Math.min(blocks.length, Math.floor((promptTokens - 1) / this.#blockTokens));
+    const ideal = this.#ideal.hits(blocks, whole) * this.#blockTokens;
+    this.#ideal.add(blocks, Math.floor(promptTokens / this.#blockTokens));
+    this.#records.promptTokens[row] = promptTokens;
+    this.#records.outputTokens[row] = outputTokens;
+    this.#records.idealTokens[row] = ideal;
+    let bound = Number.POSITIVE_INFINITY;
+    for (const { engine, slowness } of this.#options.load.workers) {
+      bound = Math.min(bound, slowness * idleTtftMs(engine, promptTokens, ideal));
+    }
+    this.#records.boundMs[row] = bound;
+  }
+
+  #send(request: SimRequest): void {
+    const { row, features, engineRequest, lost } = request;
+    const gateway = this.#gatewayOf(request);
+    this.#fleet.chooseFor(engineRequest);
+    const choice = gateway.choose(features, lost);
+    if (!choice) {
+      this.#over(request);
+      return;
+    }
+    const { worker, picked, decisionUs } = choice;
+    this.#records.decisionUs[row] = decisionUs;
+    this.#records.predictedTtftMs[row] = picked?.predictedTtftMs ?? Number.NaN;
+    this.#records.predictedCachedTokens[row] = picked?.predictedCachedTokens ?? Number.NaN;
+    const now = this.#time.now();
+    const lease = gateway.charge(worker, picked, features);
+    request.attempt = { worker, picked, lease, chargedAt: now };
+    const { isDead, engine } = this.#fleet.engine(worker);
+    if (isDead || !this.#fleet.engine(worker).fits(engineRequest)) {
+      this.#time.after(REFUSAL_MS, () => this.#fail(request));
+      return;
+    }
+    this.#inFlight.set(row, request);
+    engine.submit(now, engineRequest, row);
+  }
+
+  #gatewayOf({ row }: SimRequest): SimGateway {
+    const gateway = this.#gateways[this.#records.gateway[row] ?? 0];
+    if (!gateway) throw new RangeError("a request has no gateway");
+    return gateway;
+  }
+
+  #events(): EngineEvents {
+    return {
+      onFirstToken: ({ tag, cachedTokens }, at) => {
+        const request = this.#inFlight.get(tag);
+        if (request) this.#firstToken(request, cachedTokens, at);
+      },
+      onDone: ({ tag, cachedTokens }, at) => {
+        const request = this.#inFlight.get(tag);
+        if (request) this.#done(request, cachedTokens, at);
+      },
+    };
+  }
+
+  #firstToken({ row, attempt, features }: SimRequest, cachedTokens: number, at: number): void {
+    this.#records.ttftMs[row] = at - (this.#records.arrivedAt[row] ?? 0);
+    this.#records.cachedTokens[row] = cachedTokens;
+    this.#records.worker[row] = attempt?.worker ?? -1;
+    this.#records.prefillWorker[row] = attempt?.worker ?? -1;
+    if (!attempt || !features.isStream) return;
+    attempt.lease.prefillDone();
+    attempt.picked?.onFirstToken?.(at - attempt.chargedAt);
+  }
+
+  #done(request: SimRequest, cachedTokens: number, at: number): void {
+    const { row, attempt, turn, engineRequest } = request;
+    this.#inFlight.delete(row);
+    this.#records.totalMs[row] = at - (this.#records.arrivedAt[row] ?? 0);
+    this.#records.outcome[row] = ANSWERED;
+    this.#ideal.add(engineRequest.blocks, engineRequest.blocks.length);
+    if (attempt) {
+      this.#gatewayOf(request).answered(attempt.worker, attempt.lease, attempt.chargedAt);
+      const usage = { promptTokens: turn.prompt.tokens, completionTokens: turn.outputTokens, cachedTokens };
+      this.#endAttempt(request, "answered", (this.#options.reportsUsage ?? true) ? usage : undefined);
+    }
+    this.#over(request);
+  }
+
+  #endAttempt({ attempt }: SimRequest, outcome: PickOutcome, usage: PickUsage | undefined): void {
+    attempt?.picked?.onEnd?.({ outcome, ms: this.#time.now() - attempt.chargedAt, usage });
+  }
+
+  /** The worker did not serve the request, which is sent to another one, if there is one and the request may try again. */
+  #fail(request: SimRequest): void {
+    const { row, attempt, lost } = request;
+    if (!attempt) return;
+    this.#inFlight.delete(row);
+    this.#gatewayOf(request).failed(attempt.worker, attempt.lease);
+    this.#endAttempt(request, "failed", undefined);
+    lost.add(attempt.worker);
+    request.attempt = undefined;
+    if (lost.size === MAX_ATTEMPTS) {
+      this.#over(request);
+      return;
+    }
+    this.#records.retries[row] = lost.size;
+    this.#send(request);
+  }
+
+  /** The session goes on after a pause, whatever became of the request. */
+  #over({ session, turnIndex }: SimRequest): void {
+    const next = session.turns[turnIndex + 1];
+    if (next) this.#time.after(next.thinkMs, () => this.#arrive(session, turnIndex + 1));
+  }
+
+  #strike(fault: Fault): void {
+    const worker = this.#fleet.engine(fault.worker);
+    const now = this.#time.now();
+    switch (fault.kind) {
+      case "slow":
+        worker.engine.slow(now, fault.slowness);
+        return;
+      case "freeze":
+        worker.engine.freeze(now, fault.ms);
+        return;
+      case "die":
+      case "restart":
+        worker.isDead = fault.kind === "die";
+        this.#lose(worker.engine.restart());
+        if (fault.kind === "restart") for (const gateway of this.#gateways) gateway.restarted(fault.worker);
+    }
+  }
+
+  #lose(sequences: readonly { readonly tag: number }[]): void {
+    for (const { tag } of sequences) {
+      const request = this.#inFlight.get(tag);
+      if (request) this.#fail(request);
+    }
+  }
+}
