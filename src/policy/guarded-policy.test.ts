@@ -287,3 +287,19 @@ test("predictions of a module pass on, and one that is no number refuses the req
     expect(() => policy.pick(CANDIDATES, requestWith())).toThrow("the routing policy of this model failed");
   }
 });
+
+test("news of caches reach a module that takes them, and a fault there is told; one that takes none has no method for them", () => {
+  const news: unknown[] = [];
+  const { policy, said } = guard({
+    pick: () => 0,
+    cacheNews: (slot: number, one: unknown) => {
+      if (slot === 2) throw new Error("no such slot");
+      news.push([slot, one]);
+    },
+  });
+  policy.cacheNews?.(1, { kind: "exact", isExact: true });
+  policy.cacheNews?.(2, { kind: "cleared" });
+  expect(news).toEqual([[1, { kind: "exact", isExact: true }]]);
+  expect(said).toEqual(["cacheNews() threw Error: no such slot"]);
+  expect(guard({ pick: () => 0 }).policy.cacheNews).toBeUndefined();
+});

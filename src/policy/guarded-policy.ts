@@ -13,7 +13,7 @@ export interface SelectingPolicy {
 export type ModulePolicy = Omit<Policy, "name"> | SelectingPolicy;
 
 /** The methods of an operator's policy. */
-export type PolicyMethod = "pick" | "select" | "costs" | "explain" | "onFirstToken" | "onEnd" | "forget";
+export type PolicyMethod = "pick" | "select" | "costs" | "explain" | "onFirstToken" | "onEnd" | "forget" | "cacheNews";
 
 /** Gets the running method, so that another thread can say where this one hangs. */
 export interface PolicyWatch {
@@ -117,6 +117,13 @@ export class GuardedPolicy implements Policy {
   forget(workerId: string, slot: number): void {
     const inner = this.#inner;
     if (inner?.forget) this.#guard.run("forget", () => inner.forget?.(workerId, slot));
+  }
+
+  /** Undefined where the module's policy takes no news: then nobody follows caches for it. */
+  get cacheNews(): Policy["cacheNews"] {
+    const inner = this.#inner;
+    if (!inner || !("cacheNews" in inner) || !inner.cacheNews) return undefined;
+    return (slot, news) => void this.#guard.run("cacheNews", () => inner.cacheNews?.(slot, news));
   }
 }
 

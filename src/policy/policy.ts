@@ -162,7 +162,23 @@ export interface Policy {
   hear?(news: PolicyNews, candidates: readonly Candidate[]): void;
   /** Called when a worker has left for good or was restarted: forget everything about it. */
   forget?(workerId: string, slot: number): void;
+  /**
+   * News of what a worker's KV cache holds, by the worker's own KV events. Called on the control thread only, so a policy keeps it in
+   * memory that all threads share. A policy without it works by what it sent.
+   */
+  readonly cacheNews?: ((slot: number, news: CacheNews) => void) | undefined;
 }
+
+/**
+ * What a worker's KV events say of its cache. `hashes` are those of `PromptBlocks`, made from token ids.
+ * - `stored`, `removed`: it has these blocks of prompts, or no longer.
+ * - `exact`: whether the news is complete from now on, so that it alone says what the worker has.
+ * - `cleared`: its cache is empty. What is known of its speed stays.
+ */
+export type CacheNews =
+  | { readonly kind: "stored" | "removed"; readonly hashes: Int32Array }
+  | { readonly kind: "exact"; readonly isExact: boolean }
+  | { readonly kind: "cleared" };
 
 /**
  * What one gateway tells the others of one of its requests. It has the time and the facts of the moment that it tells of, so that it

@@ -14,6 +14,7 @@ const METHODS = [
   "explain",
   "onFirstToken",
   "onEnd",
+  "cacheNews",
 ] as const satisfies readonly PolicyMethod[];
 
 /** Allocates the cell of one thread. */
