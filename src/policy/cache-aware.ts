@@ -4,7 +4,7 @@ import { LeastLoaded } from "./least-loaded.ts";
 import type { PickReason } from "./pick-reasons.ts";
 import type { Candidate, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
 import { matchedRatio, type PromptBlocks } from "./prefix-blocks.ts";
-import { OWNERS, PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
+import { PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
 
 const OPTIONS = z.strictObject({
   cacheThreshold: z
@@ -94,27 +94,34 @@ class CacheAware implements Policy {
   /** The candidate with the longest match among those whose load allows it; of equals the one with fewer requests in flight. */
   #bestMatch(candidates: readonly Candidate[], leastLoaded: number, prompt: PromptBlocks): number | undefined {
     const { cacheThreshold, balanceAbsThreshold, balanceRelThreshold } = this.#options;
-    let depth = this.#index.match(prompt);
-    if (matchedRatio(depth, prompt.bytes) <= cacheThreshold) return undefined;
+    if (matchedRatio(this.#index.match(prompt), prompt.bytes) <= cacheThreshold) return undefined;
     const least = candidates[leastLoaded]?.inFlight ?? 0;
     const bound = Math.max(least + balanceAbsThreshold, least * balanceRelThreshold);
     const places = this.#places(candidates);
     // Only candidates that the index names are compared, in a fleet of any size.
-    for (; matchedRatio(depth, prompt.bytes) > cacheThreshold; depth -= 1) {
-      const best = this.#leastLoadedOwner(candidates, places, depth, bound);
+    let next = 0;
+    for (let found = this.#index.find(1); next < found; found = this.#index.find(next + 1)) {
+      if (matchedRatio(this.#index.bytesAt(next), prompt.bytes) <= cacheThreshold) return undefined;
+      const best = this.#leastLoadedOf(candidates, places, next, found, bound);
       if (best >= 0) return best;
+      next = found;
     }
     return undefined;
   }
 
-  /** The least loaded candidate that has seen `depth` blocks and has at most `bound` requests in flight; -1 where there is none. */
-  #leastLoadedOwner(candidates: readonly Candidate[], places: Int32Array, depth: number, bound: number): number {
+  /** The least loaded of the candidates found, from number `from` to before `to`, with at most `bound` requests in flight; -1 for none. */
+  #leastLoadedOf(
+    candidates: readonly Candidate[],
+    places: Int32Array,
+    from: number,
+    to: number,
+    bound: number,
+  ): number {
     let best = -1;
     let least = Number.POSITIVE_INFINITY;
-    for (let which = 0; which < OWNERS; which += 1) {
-      const slot = this.#index.owner(depth, which);
+    for (let number = from; number < to; number += 1) {
       // The index may name any worker that ever had a slot, among them some that are not candidates.
-      const place = slot < 0 ? -1 : (places[slot] ?? -1);
+      const place = places[this.#index.slotAt(number)] ?? -1;
       const inFlight = place < 0 ? Number.POSITIVE_INFINITY : (candidates[place]?.inFlight ?? 0);
       if (inFlight > bound || inFlight >= least) continue;
       best = place;

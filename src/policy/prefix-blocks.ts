@@ -43,9 +43,9 @@ export function blocksEnd(blocks: number): number {
   return blocks === 0 ? 0 : (ENDS[blocks - 1] ?? MAX_BYTES);
 }
 
-/** Share of a prompt that its first `blocks` blocks cover, 0 to 1. */
-export function matchedRatio(blocks: number, promptBytes: number): number {
-  return blocksEnd(blocks) / Math.min(promptBytes, MAX_BYTES);
+/** Share of the part of a prompt that is compared, 0 to 1. */
+export function matchedRatio(matchedBytes: number, promptBytes: number): number {
+  return matchedBytes === 0 ? 0 : matchedBytes / Math.min(promptBytes, MAX_BYTES);
 }
 
 /** The hashed form of a prompt, which policies compare. */

@@ -1,0 +1,146 @@
+import { SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
+
+/** Places in each set. A new block takes the least recently used one. */
+const WAY_BITS = 3;
+const WAYS = 1 << WAY_BITS;
+/** Most workers that are remembered for a block; a further one replaces another. */
+export const OWNERS = 8;
+/** Cells of a set: the keys of its places, their times of last use (both in one cache line), and OWNERS entries for each place. */
+const SET_CELLS = WAYS * (2 + OWNERS);
+
+/** Bytes of memory for a table of so many blocks, rounded down to a power of two. */
+export function blockTableBytes(blocks: number): number {
+  return setsFor(blocks) * SET_CELLS * 4;
+}
+
+function setsFor(blocks: number): number {
+  return 2 ** Math.max(0, Math.floor(Math.log2(blocks / WAYS)));
+}
+
+/**
+ * A set-associative table from the hash of a block to the workers that have it. Its size is fixed, and it evicts as it inserts. Several
+ * threads read and write it without locks; what two of them write at once is lost, as by eviction.
+ */
+export class BlockTable {
+  /** All sets. The entries of a place are as in `VolumeClocks`, the empty ones (0) last; two places share a cache line. */
+  readonly cells: Int32Array;
+  readonly #setMask: number;
+  readonly #clocks: VolumeClocks;
+
+  /** `memory` has `blockTableBytes(blocks)` from `offset` on. */
+  constructor(memory: SharedArrayBuffer, offset: number, blocks: number, clocks: VolumeClocks) {
+    const sets = setsFor(blocks);
+    this.#setMask = sets - 1;
+    this.cells = new Int32Array(memory, offset, sets * SET_CELLS);
+    this.#clocks = clocks;
+  }
+
+  /** The place of a block; -1 if it is not known. */
+  placeOf(key: number): number {
+    const set = key & this.#setMask;
+    const first = set * SET_CELLS;
+    for (let way = 0; way < WAYS; way += 1) if (this.cells[first + way] === key) return set * WAYS + way;
+    return -1;
+  }
+
+  /** The place of a block; a new one takes an empty place of its set, or the least recently used one. */
+  placeFor(key: number): number {
+    const set = key & this.#setMask;
+    const first = set * SET_CELLS;
+    let way = 0;
+    // Places are taken in order, so that none behind an empty one is in use.
+    for (; way < WAYS; way += 1) {
+      const held = this.cells[first + way];
+      if (held === key) return set * WAYS + way;
+      if (held === 0) break;
+    }
+    if (way === WAYS) way = this.#leastRecentlyUsed(first + WAYS);
+    const place = set * WAYS + way;
+    this.cells[first + way] = key;
+    this.#clear(entriesOf(place), entriesOf(place));
+    return place;
+  }
+
+  /** Whether the place still is that of the block. */
+  holds(place: number, key: number): boolean {
+    return this.cells[keyOf(place)] === key;
+  }
+
+  /** When the block was last used by any worker. */
+  lastUse(place: number): number {
+    return this.cells[keyOf(place) + WAYS] ?? 0;
+  }
+
+  /**
+   * Makes the entry's worker an owner of the block. If it is one already, `kept` of its bits stay as they are. Owners that no longer have the
+   * block are removed first, if any may have lost it since its last use, so that the new time does not bring them back.
+   */
+  own(place: number, entry: number, kept: number, time: number): void {
+    const used = keyOf(place) + WAYS;
+    const lastUse = this.cells[used] ?? 0;
+    const first = entriesOf(place);
+    if (this.#clocks.mayHaveLostSince(lastUse)) this.#removeLost(first, lastUse);
+    let index = first;
+    for (; index < first + OWNERS; index += 1) {
+      const other = this.cells[index] ?? 0;
+      if (other === 0) break;
+      if (((other ^ entry) & SLOT_BITS) !== 0) continue;
+      this.cells[index] = this.#clocks.renewed(other, (entry & ~kept) | (other & kept));
+      this.cells[used] = time;
+      return;
+    }
+    if (index === first + OWNERS) index = this.#removeLost(first, lastUse);
+    this.cells[index < first + OWNERS ? index : first + (time & (OWNERS - 1))] = entry;
+    this.cells[used] = time;
+  }
+
+  /** The worker is no longer an owner of the block, if its entry has these bits. */
+  drop(key: number, slot: number, bits: number): void {
+    const place = this.placeOf(key);
+    if (place < 0) return;
+    const first = entriesOf(place);
+    let end = first;
+    for (let index = first; index < first + OWNERS; index += 1) {
+      const entry = this.cells[index] ?? 0;
+      if (entry === 0) break;
+      if ((entry & SLOT_BITS) !== slot || (entry & bits) !== bits) this.cells[end++] = entry;
+    }
+    this.#clear(end, first);
+  }
+
+  /** Moves the owners that still have the block together. Returns the index behind them. */
+  #removeLost(first: number, lastUse: number): number {
+    let end = first;
+    for (let index = first; index < first + OWNERS; index += 1) {
+      const entry = this.cells[index] ?? 0;
+      if (entry === 0) break;
+      if (this.#clocks.isAlive(entry, lastUse)) this.cells[end++] = entry;
+    }
+    this.#clear(end, first);
+    return end;
+  }
+
+  #clear(from: number, first: number): void {
+    for (let index = from; index < first + OWNERS; index += 1) this.cells[index] = 0;
+  }
+
+  /** The way of the set whose times begin at `times`. */
+  #leastRecentlyUsed(times: number): number {
+    let oldest = 0;
+    for (let way = 1; way < WAYS; way += 1) {
+      const used = this.cells[times + way] ?? 0;
+      if (((used - (this.cells[times + oldest] ?? 0)) | 0) < 0) oldest = way;
+    }
+    return oldest;
+  }
+}
+
+/** Index of the cell with a place's key; that of its time is WAYS behind. */
+function keyOf(place: number): number {
+  return (place >>> WAY_BITS) * SET_CELLS + (place & (WAYS - 1));
+}
+
+/** Index of the first of a place's OWNERS entries. */
+export function entriesOf(place: number): number {
+  return (place >>> WAY_BITS) * SET_CELLS + WAYS * 2 + (place & (WAYS - 1)) * OWNERS;
+}
