@@ -218,13 +218,15 @@ function errorsPage(): string {
     'OpenAI routes answer `{"error":{"message","type","param","code"}}`, all four keys always; `/v1/messages` answers `{"type":"error","error":{"type","message","code","param"},"request_id"}`. Every answer has `x-request-id`.',
     "Within a stream the same body is an event (`data:`, or `event: error` on `/v1/messages` and `/v1/responses`), and nothing follows it.",
     "",
-    "| code | status | OpenAI type | Anthropic type | retry | breaker | |",
-    "|---|---|---|---|---|---|---|",
+    "`next model` says whether the next fallback of a route is asked ([model-routes.md](model-routes.md)).",
+    "",
+    "| code | status | OpenAI type | Anthropic type | retry | breaker | next model | |",
+    "|---|---|---|---|---|---|---|---|",
   ];
   for (const name of keysOf(ERRORS)) {
     const row = errorRow(name);
     lines.push(
-      `| ${code(name)} | ${row.http} | ${row.openai} | ${row.anthropic} | ${row.retry.replaceAll("_", " ")} | ${row.breaker} | ${row.meaning} |`,
+      `| ${code(name)} | ${row.http} | ${row.openai} | ${row.anthropic} | ${row.retry.replaceAll("_", " ")} | ${row.breaker} | ${row.nextModel ? "yes" : "no"} | ${row.meaning} |`,
     );
   }
   return `${lines.join("\n")}\n`;

@@ -1,12 +1,13 @@
 import { closest } from "../util/suggest.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import { canonicalPolicy, nearestPolicy, POLICY_NAMES } from "../policy/policy-names.ts";
+import { checkModelRoutes } from "./check-model-routes.ts";
 import type { Complaint } from "./describe-issue.ts";
 import type { Config } from "./schema.ts";
 
 /** Finds options that are valid alone and wrong together. */
 export function checkConfig(config: Config): Complaint[] {
-  return [...checkWorkers(config), ...checkPolicies(config), ...checkAdmin(config)];
+  return [...checkWorkers(config), ...checkPolicies(config), ...checkModelRoutes(config), ...checkAdmin(config)];
 }
 
 function complaint(path: readonly PropertyKey[], text: string): Complaint {

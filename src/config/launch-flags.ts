@@ -53,7 +53,6 @@ const REFUSED: Rows = [
   ["authorities that sign workers' certificates are named by the variable NODE_EXTRA_CA_CERTS", "ca-cert-paths*"],
   ["tracing is not built yet; traceparent and tracestate are passed on to workers", "enable-trace otel-endpoint="],
   ["WebAssembly hooks are not built yet", "enable-wasm wasm-middleware="],
-  ["model aliases are not built yet; a request names the model as its worker does", "model-alias= static-aliases="],
   [
     "data-parallel ranks as workers of their own are not built yet; without the flag the engine spreads over its ranks",
     "dp-aware dp-minimum-tokens-scheduler",

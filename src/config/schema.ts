@@ -4,6 +4,7 @@ import { canonicalPolicy, POLICY_NAMES } from "../policy/policy-names.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import { Secret } from "../util/secret.ts";
 import { WORKER_TYPES } from "../util/worker-type.ts";
+import { modelAliasSchema, modelRouteSchema } from "./model-routes.ts";
 import { checkPatternOptions, patternOptions, POLICY_OPTIONS } from "./policy-options.ts";
 
 /**
@@ -353,6 +354,22 @@ export const configSchema = z.strictObject({
       description:
         "`patterns`: a list of `match` (a glob on the model's id), `policy` and `config`. The first pattern that matches is used.",
     }),
+  modelAliases: z
+    .array(modelAliasSchema)
+    .default([])
+    .meta({
+      group: "Routing",
+      flag: "--model-alias",
+      aliases: ["--static-aliases"],
+      description:
+        "Names that clients may ask for in place of a model's own: `NAME=MODEL`, repeatable. The client sees NAME in the answer and in `/v1/models`. docs/model-routes.md",
+    }),
+  modelRoutes: z.array(modelRouteSchema).default([]).meta({
+    group: "Routing",
+    fileOnly: true,
+    description:
+      "Names that clients may ask for, with the models that answer. Each has `model` (the name), `targets` (models that divide the requests by `weight` or `canary_percent`, or take those that `match`), `fallbacks` (models that are asked in order when the target cannot answer) and `listed` (whether `/v1/models` shows it). docs/model-routes.md",
+  }),
   policyModule: z.string().min(1).optional().meta({
     group: "Routing",
     description: "TypeScript file that exports a policy, which can then be named like a built-in one.",

@@ -10,6 +10,7 @@ import type { DrainTimes } from "../server/drain.ts";
 import type { ServerSettings } from "../server/server.ts";
 import { memoryLimitBytes } from "../util/memory-limit.ts";
 import { bound, ms } from "./bounds.ts";
+import { modelPlans } from "./model-plans.ts";
 
 /** The configuration in the units and shapes of the server. */
 
@@ -27,6 +28,7 @@ export function serverSettings(config: Config): ServerSettings {
     listener: listenerSettings(config),
     maxBodyBytes: config.maxPayloadSize,
     tokenizerFolder: config.tokenizerFolder,
+    plans: modelPlans(config),
   };
 }
 

@@ -7,6 +7,7 @@ import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
+import { modelPlans } from "./model-plans.ts";
 import { createRouters, type RouterParts } from "./routers.ts";
 import { inferencePortSettings } from "./server-settings.ts";
 import { grpcLimits } from "./settings.ts";
@@ -19,7 +20,7 @@ import type { Shares } from "./shares.ts";
 export interface ServingUnitParts<R extends RouteAddress>
   extends
     Omit<RouterParts, "watch" | "transport" | "grpc" | "retriesPerSec">,
-    Omit<InferencePortParts<R>, "settings" | "watch" | "route" | "maxConnections" | "maxBytesInFlight"> {
+    Omit<InferencePortParts<R>, "settings" | "watch" | "route" | "plans" | "maxConnections" | "maxBytesInFlight"> {
   readonly finder: ModelFinder;
   readonly shares: Shares;
 }
@@ -55,6 +56,7 @@ export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts
       ...parts,
       watch,
       settings: inferencePortSettings(config),
+      plans: modelPlans(config),
       maxConnections: shares.clientConnections,
       maxBytesInFlight: shares.bytesInFlight,
       route: (request) => router.route(request),

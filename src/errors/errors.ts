@@ -33,6 +33,8 @@ export interface ErrorRow {
   readonly retry: RetryClass;
   /** What the error says about the worker, for its circuit breaker and for ejection. */
   readonly breaker: BreakerNews;
+  /** Whether a fallback of the request's route is asked, because another model may answer where this one could not. */
+  readonly nextModel: boolean;
   /** Whether the client's SDK should send the request again. By default SDKs do so for 408, 409, 429 and 5xx. */
   readonly clientRetry: boolean;
   /** `error.type` in the OpenAI shape. */
@@ -49,6 +51,7 @@ function client(http: number, anthropic: string, meaning: string): ErrorRow {
     source: "client",
     retry: "never",
     breaker: "nothing",
+    nextModel: false,
     clientRetry: false,
     openai: "invalid_request_error",
     anthropic,
@@ -62,6 +65,7 @@ function capacity(meaning: string): ErrorRow {
     source: "gateway",
     retry: "never",
     breaker: "nothing",
+    nextModel: false,
     clientRetry: true,
     openai: "server_error",
     anthropic: "overloaded_error",
@@ -75,6 +79,7 @@ function worker(http: number, retry: RetryClass, meaning: string): ErrorRow {
     source: "worker",
     retry,
     breaker: "fault",
+    nextModel: true,
     // Only a request that never reached a worker cannot run twice.
     clientRetry: retry === "reachable_elsewhere",
     openai: "server_error",
@@ -85,6 +90,11 @@ function worker(http: number, retry: RetryClass, meaning: string): ErrorRow {
 
 function doubtful(retry: RetryClass, meaning: string): ErrorRow {
   return { ...worker(502, retry, meaning), breaker: "doubtful" };
+}
+
+/** A row of an error that is only this model's, so that a fallback of the route is asked. */
+function ofThisModel(row: ErrorRow): ErrorRow {
+  return { ...row, nextModel: true };
 }
 
 /** The rows by code. */
@@ -117,7 +127,7 @@ export const ERRORS = {
     ...client(403, "permission_error", "The API key is valid, but does not open this route."),
     openai: "permission_error",
   },
-  model_not_found: client(404, "not_found_error", "No worker serves this model."),
+  model_not_found: ofThisModel(client(404, "not_found_error", "No worker serves this model.")),
   unknown_url: client(404, "not_found_error", "There is no such route."),
   tokenizer_not_found: client(404, "not_found_error", "No tokenizer has this id or name."),
   worker_not_found: client(404, "not_found_error", "No worker has this id or URL."),
@@ -157,20 +167,25 @@ export const ERRORS = {
   },
   client_closed: client(499, "api_error", "The client left before the end. Only logs and metrics show this code."),
   // The gateway cannot do it now.
-  no_available_workers: capacity(
-    "Workers serve this model, but none can take a request now. `Retry-After` says when to try again.",
+  no_available_workers: ofThisModel(
+    capacity("Workers serve this model, but none can take a request now. `Retry-After` says when to try again."),
   ),
   upstream_connections_full: {
     ...capacity(
       "All `max_connections_per_worker` connections were in use, and none became free within `connect_timeout_secs`.",
     ),
+    nextModel: true,
     retry: "declined",
   },
-  tokenizer_unavailable: capacity(
-    "The model's workers take tokens, and the gateway does not have its tokenizer (yet). The message says why.",
+  tokenizer_unavailable: ofThisModel(
+    capacity(
+      "The model's workers take tokens, and the gateway does not have its tokenizer (yet). The message says why.",
+    ),
   ),
-  queue_full: capacity("The concurrency limit is reached and the queue is full. `Retry-After` says when to try again."),
-  queue_timeout: capacity("The request waited in the queue for `queue_timeout_secs`."),
+  queue_full: ofThisModel(
+    capacity("The concurrency limit is reached and the queue is full. `Retry-After` says when to try again."),
+  ),
+  queue_timeout: ofThisModel(capacity("The request waited in the queue for `queue_timeout_secs`.")),
   overloaded: capacity(
     "The gateway's event loop is late by more than `max_event_loop_delay_ms`. Requests would wait outside of any queue.",
   ),
@@ -245,6 +260,7 @@ export const ERRORS = {
   upstream_busy: {
     ...capacity("Every worker that was asked answered that it is full (429, 503 or 529)."),
     source: "worker",
+    nextModel: true,
     breaker: "answer",
     retry: "declined",
   },
@@ -260,6 +276,7 @@ export const ERRORS = {
   },
   upstream_model_missing: {
     ...client(404, "not_found_error", "The workers that were asked do not serve the model."),
+    nextModel: true,
     retry: "declined",
     breaker: "answer",
   },

@@ -88,6 +88,12 @@ export const METRICS = {
     help: "Second attempts, by the code of the error that made them necessary.",
     labels: ["code"],
   },
+  modelRoutes: {
+    name: "pointsman_model_route_requests_total",
+    kind: "counter",
+    help: "Models that were asked for a request to a route, by the outcome: answered, passed_on (it could not answer, and the next fallback was asked) or failed (the client got its error).",
+    labels: ["route", "model", "outcome"],
+  },
   continuations: {
     name: "pointsman_stream_continuations_total",
     kind: "counter",

@@ -18,6 +18,13 @@ export interface FailedAttempt {
   readonly code: string;
 }
 
+/** A model of a route that could not answer. */
+export interface FailedModel {
+  readonly model: string;
+  /** Code of the errors table. */
+  readonly code: string;
+}
+
 /** Gets each record when its request is over. */
 export interface RecordSink {
   /** Whether records keep the facts of each choice. */
@@ -35,8 +42,12 @@ export class RequestRecord {
   readonly endpoint: string;
   /** Time on the record's clock, which is the transports' clock, ms. */
   readonly startedAt: number;
-  /** The client's name for the model, once a worker may serve it. */
+  /** The name of the model that is asked, once a worker may serve it: the client's name, unless that is a route's. */
   model: string | undefined;
+  /** The client's name for the model, where it is the name of a route. */
+  route: string | undefined;
+  /** Models of the route that could not answer, in order; undefined where the first one asked did not fail. */
+  failedModels: FailedModel[] | undefined;
   /** Whether a worker lists the model. Only then its name becomes a label, so that clients cannot create labels. */
   isModelListed = false;
   workerId: string | undefined;
@@ -82,6 +93,11 @@ export class RequestRecord {
   noteFailure(url: string, code: string): void {
     this.failedAttempts ??= [];
     this.failedAttempts.push({ url, code });
+  }
+
+  noteFailedModel(model: string, code: string): void {
+    this.failedModels ??= [];
+    this.failedModels.push({ model, code });
   }
 
   /** Time since the start, ms. */
@@ -152,6 +168,8 @@ function accessLine(record: RequestRecord): object {
     request_id: record.requestId,
     endpoint: record.endpoint,
     model: record.model === undefined ? undefined : cut(record.model),
+    route: record.route,
+    failed_models: record.failedModels,
     worker: record.workerId,
     worker_url: record.workerUrl,
     prefill_worker: record.prefillWorkerId,

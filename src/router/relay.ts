@@ -35,7 +35,7 @@ export async function relay(
       return wholeReply(source, request, read instanceof Promise ? await read : read);
     }
     const stream = new StreamRelay(deps, request, source, continuation);
-    return await stream.begin(responseHeaders(request, "text/event-stream"));
+    return await stream.begin(answerHeaders(request, "text/event-stream"));
   } catch (error) {
     source.upstream.discard();
     throw error;
@@ -128,7 +128,7 @@ function wholeReply({ upstream, attempt }: StreamSource, request: InferenceReque
   if (!isPlainJson(upstream) && isBytes(upstream, request)) {
     const metadata = upstream.headers.get("metadata");
     record.tokens = metadata === undefined ? undefined : readUsage(jsonObjectOf(metadata));
-    response = { status, headers: responseHeaders(request, OCTETS), body };
+    response = { status, headers: answerHeaders(request, OCTETS), body };
     if (metadata !== undefined) response.headers["metadata"] = metadata;
   } else {
     record.tokens = readTokens(body);
@@ -141,7 +141,7 @@ function wholeReply({ upstream, attempt }: StreamSource, request: InferenceReque
 
 /** A complete answer with the headers of its API. */
 export function jsonAnswer(request: InferenceRequest, status: number, body: Uint8Array): Reply {
-  return { status, headers: responseHeaders(request, "application/json"), body };
+  return { status, headers: answerHeaders(request, "application/json"), body };
 }
 
 function readTokens(body: Uint8Array): ReturnType<typeof readUsage> {
@@ -174,6 +174,9 @@ function usageNearEnd(text: Buffer): ReturnType<typeof readUsage> {
   return undefined;
 }
 
+/** Header with the model that answered for a route; the body has the route's name. */
+const SERVED_MODEL = "x-pointsman-model";
+
 /** Headers of the client's answer. */
 export function responseHeaders(request: InferenceRequest, contentType: string): Record<string, string> {
   const headers: Record<string, string> = { "content-type": contentType };
@@ -184,4 +187,17 @@ export function responseHeaders(request: InferenceRequest, contentType: string):
     headers["x-accel-buffering"] = "no";
   }
   return headers;
+}
+
+/** Headers of an answer of which the first byte is there. Only then it is known which of a route's models has answered. */
+function answerHeaders(request: InferenceRequest, contentType: string): Record<string, string> {
+  const headers = responseHeaders(request, contentType);
+  const { route, model } = request.record;
+  if (route !== undefined && model !== undefined) headers[SERVED_MODEL] = inHeader(model);
+  return headers;
+}
+
+/** A model's name as the value of a header: what a header must not have is percent-encoded. */
+function inHeader(name: string): string {
+  return name.toWellFormed().replaceAll(/[^\u0021-\u007e]/gu, encodeURIComponent);
 }

@@ -16,10 +16,12 @@ export type RouterKind = WorkerKind;
 /** A request that has been read as far as routing needs. */
 export interface InferenceRequest {
   readonly endpoint: Endpoint;
-  /** The client's name for the model; undefined where it named none. */
+  /** Name of the model that is asked: the client's, or that of a route's target; undefined where the client named none. */
   readonly model: string | undefined;
+  /** The name of the model that the client's answer has, where the worker knows the model by another one. */
+  readonly answerName?: string | undefined;
   readonly isStream: boolean;
-  /** The body as the client sent it. */
+  /** The body as the client sent it; of a route's request with the name of the target. */
   readonly body: JsonBody;
   /** The client's headers, before any allow-list. */
   readonly headers: HeaderReader;

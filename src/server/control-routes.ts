@@ -1,5 +1,6 @@
 import type { Metrics } from "../observability/metrics.ts";
 import type { Fleet } from "../engine/fleet.ts";
+import type { ModelPlans } from "../router/model-plans.ts";
 import type { RouterManager } from "../router/router-manager.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
 import type { WorkerSources } from "../worker/sources/worker-sources.ts";
@@ -32,6 +33,8 @@ export interface ControlRoutesSettings {
   readonly maxBodyBytes: number;
   /** Folder in which paths of bodies must lie; undefined: bodies may not name paths. */
   readonly tokenizerFolder: string | undefined;
+  /** Which models answer for the names of the configuration; undefined where it has none. */
+  readonly plans: ModelPlans | undefined;
 }
 
 /** Values that change while the server runs. */
@@ -44,7 +47,7 @@ export interface ControlState {
 /** Probes, models, metrics and administration. `metrics` is one of them. */
 export function createControlRoutes(
   deps: ControlRoutesDeps,
-  { maxBodyBytes, tokenizerFolder }: ControlRoutesSettings,
+  { maxBodyBytes, tokenizerFolder, plans }: ControlRoutesSettings,
   { isDraining, units }: ControlState,
 ): { readonly all: readonly Route[]; readonly metrics: Route } {
   const metrics = metricsRoute(deps.metrics, async () => (await units()?.snapshots()) ?? []);
@@ -52,7 +55,7 @@ export function createControlRoutes(
   const all = [
     ...probeRoutes({ workerRegistry: deps.workerRegistry, fleet: deps.fleet, isDraining }),
     metrics,
-    ...modelRoutes(deps),
+    ...modelRoutes({ ...deps, plans }),
     ...workerRoutes({ ...deps, paths, maxBodyBytes }),
     ...policyRoutes(deps.policyRegistry),
     ...fleetRoutes(deps.fleet),

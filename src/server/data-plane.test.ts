@@ -43,6 +43,7 @@ function setUp(route: (request: InferenceRequest) => Promise<Reply>): Setup {
     gate,
     pressure: new Pressure({ maxLoopDelayMs: Infinity, maxResidentBytes: Infinity }, clock),
     watch: new StreamWatch(clock),
+    plans: undefined,
     route,
     maxBytesInFlight: 1_048_576,
   });

@@ -5,6 +5,8 @@ import { createRecordSink, type RecordSink, RequestRecord } from "../observabili
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { readJsonBody } from "../protocol/json/json-body.ts";
 import { AwaitedStream, type AwaitedStreamDeps } from "../router/awaited-stream.ts";
+import { askModels } from "../router/ask-models.ts";
+import type { ModelPlans } from "../router/model-plans.ts";
 import type { InferenceRequest } from "../router/router.ts";
 import type { StreamWatch } from "../router/stream-watch.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
@@ -44,6 +46,8 @@ export interface DataPlaneDeps {
   readonly pressure: Pressure;
   /** Sends signs of life to clients of streams that have not begun. */
   readonly watch: StreamWatch;
+  /** Which models answer for the names of the configuration; undefined where it has none. */
+  readonly plans: ModelPlans | undefined;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
   /** Most bytes of requests that are held at once. */
   readonly maxBytesInFlight: number;
@@ -125,7 +129,7 @@ export class DataPlane implements Disposable {
         record,
         isModelRequired: settings.isModelRequired && endpoint.work !== "parse",
       });
-      const begun = place ? place.then(() => this.#enterModel(understood, entry)) : this.#enterModel(understood, entry);
+      const begun = place ? place.then(() => this.#answer(understood, entry)) : this.#answer(understood, entry);
       return await (understood.isStream ? AwaitedStream.of(this.#awaited, understood, begun) : begun);
     } catch (thrown) {
       const error = request.signal.aborted ? whyLeft(request.signal.reason) : asGatewayError(thrown);
@@ -172,27 +176,50 @@ export class DataPlane implements Disposable {
       return undefined;
     }
     // The body is read meanwhile, so that the client of a stream gets signs of life.
-    const place = this.#inLine(entered, record);
+    const place = this.#inLine(entered).then((permit) => releaseAtEnd(record, permit));
     // If the body is refused, nothing waits for the place any more. It is given back when it arrives.
     place.catch(() => undefined);
     return place;
   }
 
-  #enterModel(understood: InferenceRequest, entry: Entry): Promise<Reply> {
-    const { gate, route } = this.#deps;
-    const { model, record, signal } = understood;
-    if (model !== undefined) {
-      const place = gate.enterModel(model, entry, signal);
-      if (place instanceof Promise) return this.#inLine(place, record).then(() => route(understood));
-      releaseAtEnd(record, place);
-    }
-    return route(understood);
+  /** Asks the model that the client named, or the models that answer for its name. */
+  #answer(understood: InferenceRequest, entry: Entry): Promise<Reply> {
+    const { plans, metrics, settings } = this.#deps;
+    const plan = plans?.planFor(understood, entry.tenant.name);
+    if (!plan) return this.#enterModel(understood, entry);
+    const deps = { metrics, totalMs: settings.totalMs };
+    return askModels(deps, understood, plan, (request) => this.#enterModel(request, entry));
   }
 
-  async #inLine(place: Promise<Permit>, record: RequestRecord): Promise<void> {
+  #enterModel(understood: InferenceRequest, entry: Entry): Promise<Reply> {
+    const { gate, route } = this.#deps;
+    const { model, signal } = understood;
+    if (model === undefined) return route(understood);
+    const place = gate.enterModel(model, entry, signal);
+    if (place instanceof Promise) return this.#inLine(place).then((permit) => this.#holding(permit, understood));
+    return place === NO_PERMIT ? route(understood) : this.#holding(place, understood);
+  }
+
+  /** Holds the place until the request is over, or its model could not answer: then another one may be asked. */
+  async #holding(permit: Permit, request: InferenceRequest): Promise<Reply> {
+    let isHeld = true;
+    const giveBack = (): void => {
+      if (isHeld) permit.release();
+      isHeld = false;
+    };
+    request.record.onSettled(giveBack);
+    try {
+      return await this.#deps.route(request);
+    } catch (error) {
+      giveBack();
+      throw error;
+    }
+  }
+
+  async #inLine(place: Promise<Permit>): Promise<Permit> {
     this.#waiting += 1;
     try {
-      releaseAtEnd(record, await place);
+      return await place;
     } finally {
       this.#waiting -= 1;
     }

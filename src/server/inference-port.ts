@@ -1,6 +1,7 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { recordTraffic, type TrafficSink, wallNow } from "../observability/recorded-request.ts";
+import type { ModelPlans } from "../router/model-plans.ts";
 import type { InferenceRequest } from "../router/router.ts";
 import type { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
@@ -37,6 +38,8 @@ export interface InferencePortParts<R extends RouteAddress> {
   readonly watch: StreamWatch;
   readonly auth: Auth;
   readonly gate: Gate;
+  /** Which models answer for the names of the configuration; undefined where it has none. */
+  readonly plans: ModelPlans | undefined;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
   /** Gets what a recording keeps of each request; undefined where nothing is recorded. */
   readonly recording?: TrafficSink | undefined;

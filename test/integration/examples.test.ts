@@ -66,3 +66,24 @@ test("two-models-igw.yaml: each model has its workers, its policy and its option
   }
   expect([a.requests.length + b.requests.length, c.requests.length]).toEqual([1, 1]);
 });
+
+test("model-routes.yaml: clients ask for names, and other models stand in for one that is down", async () => {
+  await using large = await startEngine({ model: "llama-70b" });
+  await using next = await startEngine({ model: "llama-70b-next" });
+  await using small = await startEngine({ model: "llama-8b" });
+  const config = loadExample("model-routes.yaml", {
+    "http://127.0.0.1:8101": large.url,
+    "http://127.0.0.1:8102": next.url,
+    "http://127.0.0.1:8103": small.url,
+  });
+  await using gateway = await startGateway({ config: { ...config, host: "127.0.0.1", port: 0, prometheusPort: 0 } });
+  const servedBy = async (model: string, headers: Record<string, string> = {}): Promise<string | null> =>
+    (await post(`${gateway.url}/v1/chat/completions`, { ...HELLO, model }, headers)).headers.get("x-pointsman-model");
+  expect(await servedBy("gpt-3.5-turbo")).toBe("llama-8b");
+  expect(await servedBy("gpt-4", { "x-canary": "always" })).toBe("llama-70b-next");
+  await Promise.all([large.refuse(), next.refuse()]);
+  expect(await servedBy("gpt-4")).toBe("llama-8b");
+  large.accept();
+  await small.refuse();
+  expect(await servedBy("llama-8b")).toBe("llama-70b");
+});

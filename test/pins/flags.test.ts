@@ -138,6 +138,8 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   clientStallTimeoutSecs: 120,
   clientIdleTimeoutSecs: 120,
   continueStreams: [],
+  modelAliases: [],
+  modelRoutes: [],
   parseOutput: [],
   pdDisaggregation: false,
   enableGrpc: false,

@@ -102,6 +102,24 @@ describe("a changed body", () => {
   });
 });
 
+test("a body with another value of one member is as if it had been read with it", () => {
+  const object = fc.dictionary(fc.string(), fc.jsonValue(), { minKeys: 1, maxKeys: 40 });
+  fc.assert(
+    fc.property(object, fc.nat(), fc.jsonValue(), (value, place, next) => {
+      const names = Object.keys(value).filter((name) => name !== "__proto__");
+      const name = names[place % Math.max(1, names.length)] ?? "";
+      const body = scanned(JSON.stringify(value)).withValue(name, JSON.stringify(next));
+      const again = scanned(textOf(body.bytes));
+      const spliced = scanned(JSON.stringify(value)).with(new Map([[name, JSON.stringify(next)]]));
+      expect(textOf(body.bytes)).toBe(names.length > 0 ? textOf(spliced) : JSON.stringify(value));
+      expect(body.members.map((member) => [member.name, member.start, member.end])).toEqual(
+        again.members.map((member) => [member.name, member.start, member.end]),
+      );
+      for (const one of names) expect(body.count(one)).toBe(again.count(one));
+    }),
+  );
+});
+
 describe("a body is refused", () => {
   test("with the code that says what is wrong with it", async () => {
     expect(await codeOf(Buffer.from([0x7b, 0xff, 0x7d]))).toBe("invalid_json");

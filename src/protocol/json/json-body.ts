@@ -3,7 +3,7 @@ import { GatewayError } from "../../errors/errors.ts";
 import { nextTurn } from "../../util/next-turn.ts";
 import { asBuffer, JsonScanner } from "./json-scanner.ts";
 import { readValue } from "./json-value.ts";
-import type { Member, Members } from "./members.ts";
+import { type Member, Members } from "./members.ts";
 import {
   BACKSLASH,
   CLOSE_BRACE,
@@ -67,6 +67,23 @@ export class JsonBody {
   hasMoreEntries(member: Member, most: number): boolean {
     const bytes = member.end - member.start;
     return bytes >= 2 * most && countEntries(this.bytes, member) > most;
+  }
+
+  /** A body with another value of one member, as JSON text. It is not scanned again. A body without the member stays as it is. */
+  withValue(name: string, value: string): JsonBody {
+    const replaced = this.#members.get(name);
+    if (!replaced) return this;
+    const put = Buffer.from(value);
+    const { start, end } = replaced;
+    const bytes = Buffer.concat([this.bytes.subarray(0, start), put, this.bytes.subarray(end)]);
+    const shift = put.length - (end - start);
+    const members = new Members();
+    for (const member of this.#members.list) {
+      if (member === replaced) members.add({ name, start, end: end + shift, commas: Number.NaN });
+      else if (member.start < start) members.add(member);
+      else members.add({ ...member, start: member.start + shift, end: member.end + shift });
+    }
+    return new JsonBody(bytes, members);
   }
 
   /** A copy of the body with these members replaced or added; `changes` has their values as JSON text. All other bytes stay. */

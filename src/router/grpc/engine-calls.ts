@@ -96,7 +96,7 @@ export class EngineCalls {
       settings,
       writer: api.createWriter({
         requestId: request.record.requestId,
-        model: request.record.model ?? "",
+        model: request.answerName ?? request.record.model ?? "",
         created: unixSecs(),
         now: unixSecs,
         promptTexts: request.prompts.map(({ text }) => text),
@@ -110,7 +110,7 @@ export class EngineCalls {
 
   /** Embeds all inputs of the request at one worker. */
   async embed(request: TokenRequest, worker: Worker, embedding: EmbeddingRequest): Promise<WorkerResponse> {
-    const { prompts, record, signal } = request;
+    const { prompts, record, signal, answerName } = request;
     const engine = codecOf(worker);
     const options = this.#optionsOf(request, worker, signal);
     const embeddings: EmbedAnswer[] = [];
@@ -131,7 +131,7 @@ export class EngineCalls {
       }
     };
     await Promise.all(Array.from({ length: Math.min(EMBED_LANES, prompts.length) }, lane));
-    return wholeResponse(embeddingsAnswer(record.model ?? "", embedding, embeddings));
+    return wholeResponse(embeddingsAnswer(answerName ?? record.model ?? "", embedding, embeddings));
   }
 
   /** Sends an Abort. An engine notices a cancelled call by itself, but an Abort frees its memory at once. */

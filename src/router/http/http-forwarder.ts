@@ -1,9 +1,12 @@
-import { headerLine, type Transport, type UpstreamResponse, type UpstreamTimeouts } from "../../transport/upstream.ts";
+import { headerLine, type Transport, type UpstreamTimeouts } from "../../transport/upstream.ts";
 import type { Worker } from "../../worker/worker.ts";
+import { ChangedResponse } from "../changed-response.ts";
 import { engineRequestId } from "../engine-request-id.ts";
+import type { WorkerResponse } from "../response-stage.ts";
 import type { InferenceRequest } from "../router.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 import { USER_AGENT } from "../../util/version.ts";
+import { ModelName } from "./model-name.ts";
 
 export interface HttpForwarderDeps {
   readonly transport: Transport;
@@ -51,9 +54,9 @@ export class HttpForwarder {
   }
 
   /** Throws what `Transport.send` throws. */
-  forward(request: InferenceRequest, to: Forwarding): Promise<UpstreamResponse> {
+  forward(request: InferenceRequest, to: Forwarding): Promise<WorkerResponse> {
     const { transport, timeouts } = this.#deps;
-    return transport.send(
+    const sent = transport.send(
       {
         origin: to.worker.url,
         method: "POST",
@@ -65,6 +68,7 @@ export class HttpForwarder {
       },
       to.signal,
     );
+    return request.answerName === undefined ? sent : renamed(sent, request.answerName);
   }
 
   #headers(request: InferenceRequest, { worker, requestId, headers = "" }: Forwarding): string {
@@ -80,4 +84,9 @@ export class HttpForwarder {
     if (key) lines += headerLine("authorization", key.bearer());
     return lines;
   }
+}
+
+/** The answer under the client's name for the model. It is changed before anything else reads it. */
+async function renamed(sent: Promise<WorkerResponse>, name: string): Promise<WorkerResponse> {
+  return new ChangedResponse(await sent, new ModelName(name));
 }

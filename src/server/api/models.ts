@@ -1,10 +1,12 @@
 import { GatewayError } from "../../errors/errors.ts";
+import type { ModelPlans, ModelRoute } from "../../router/model-plans.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Route } from "../route.ts";
 import { jsonReply } from "../../transport/downstream.ts";
 
 export interface ModelsDeps {
   readonly workerRegistry: WorkerRegistry;
+  readonly plans: ModelPlans | undefined;
 }
 
 interface ModelCard {
@@ -18,17 +20,20 @@ interface ModelCard {
   readonly parent?: string;
 }
 
-/** `GET /v1/models` and `GET /v1/models/{id}`, in OpenAI's shape; in Anthropic's for clients that send its version header. */
+/**
+ * `GET /v1/models` and `GET /v1/models/{id}`, in OpenAI's shape; in Anthropic's for clients that send its version header. The names of
+ * routes are models as well, while a worker serves one of theirs.
+ */
 export function modelRoutes(deps: ModelsDeps): Route[] {
   const created = Math.floor(Date.now() / 1000);
-  const card = (id: string): ModelCard => describe(deps.workerRegistry, id, created);
+  const catalog = new Catalog(deps, created);
   return [
     {
       method: "GET",
       path: "/v1/models",
       access: "serving",
       handle: ({ request }) => {
-        const cards = deps.workerRegistry.models().map(card);
+        const cards = catalog.all();
         return jsonReply(
           request.headers.has("anthropic-version") ? anthropicList(cards) : { object: "list", data: cards },
         );
@@ -39,14 +44,60 @@ export function modelRoutes(deps: ModelsDeps): Route[] {
       path: "/v1/models/*",
       access: "serving",
       handle: ({ request }) => {
-        const id = idIn(request.path);
-        if (!deps.workerRegistry.models().includes(id)) {
-          throw new GatewayError("model_not_found", "this model does not exist here", { param: "model" });
-        }
-        return jsonReply(request.headers.has("anthropic-version") ? anthropicCard(card(id)) : card(id));
+        const card = catalog.card(idIn(request.path));
+        if (!card) throw new GatewayError("model_not_found", "this model does not exist here", { param: "model" });
+        return jsonReply(request.headers.has("anthropic-version") ? anthropicCard(card) : card);
       },
     },
   ];
+}
+
+/** Everything that a client may name as a model. */
+class Catalog {
+  readonly #deps: ModelsDeps;
+  readonly #created: number;
+
+  constructor(deps: ModelsDeps, created: number) {
+    this.#deps = deps;
+    this.#created = created;
+  }
+
+  /** Models that workers serve, and routes that are listed, sorted by their names; each name once. */
+  all(): ModelCard[] {
+    const { workerRegistry, plans } = this.#deps;
+    const names = new Set(workerRegistry.models());
+    for (const { name, isListed } of plans?.routes ?? []) {
+      if (isListed) names.add(name);
+    }
+    return [...names].sort().flatMap((name) => this.card(name) ?? []);
+  }
+
+  /** undefined where nobody serves it. */
+  card(name: string): ModelCard | undefined {
+    const { workerRegistry, plans } = this.#deps;
+    const route = plans?.routes.find((one) => one.name === name);
+    if (plans && route) return this.#cardOf(route, plans);
+    return workerRegistry.models().includes(name) ? describe(workerRegistry, name, this.#created) : undefined;
+  }
+
+  /** The route's card has the smallest length of its targets, as a request may go to any of them. */
+  #cardOf(route: ModelRoute, plans: ModelPlans): ModelCard | undefined {
+    const { workerRegistry } = this.#deps;
+    const known = workerRegistry.models();
+    const targets = plans.targetsOf(route).filter((model) => known.includes(model));
+    const served = targets.length > 0 ? targets : plans.fallbacksOf(route).filter((model) => known.includes(model));
+    const cards = served.map((model) => describe(workerRegistry, model, this.#created));
+    const [first] = cards;
+    if (!first) return undefined;
+    const lengths = cards.flatMap(({ max_model_len }) => max_model_len ?? []);
+    return {
+      id: route.name,
+      object: "model",
+      created: first.created,
+      owned_by: first.owned_by,
+      ...(lengths.length > 0 ? { max_model_len: Math.min(...lengths) } : {}),
+    };
+  }
 }
 
 /** The id in a path; its slashes may be percent-encoded or not. */
