@@ -48,9 +48,6 @@ export const modelRouteSchema = z.strictObject({
   listed: z.boolean().default(true),
 });
 
-/** A route of the configuration. */
-export type ModelRouteConfig = z.output<typeof modelRouteSchema>;
-
 /** An alias: `NAME=MODEL`, or `NAME:MODEL` as production-stack writes it. */
 export const modelAliasSchema = z
   .string()

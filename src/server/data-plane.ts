@@ -5,9 +5,6 @@ import { createRecordSink, type RecordSink, RequestRecord } from "../observabili
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { readJsonBody } from "../protocol/json/json-body.ts";
 import { AwaitedStream, type AwaitedStreamDeps } from "../router/awaited-stream.ts";
-import { askModels } from "../router/ask-models.ts";
-import type { ModelPlans } from "../router/model-plans.ts";
-import type { InferenceRequest } from "../router/router.ts";
 import type { StreamWatch } from "../router/stream-watch.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import type { Clock } from "../util/clock.ts";
@@ -17,6 +14,7 @@ import { type BodyBounds, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { errorReply, statusIn } from "./error-reply.ts";
 import { type Entry, type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
+import { ModelEntry, type ModelEntryDeps } from "./model-entry.ts";
 import type { Pressure } from "./pressure.ts";
 import { readRequest } from "./read-request.ts";
 import { DeadlineLine } from "../util/deadline-line.ts";
@@ -35,7 +33,7 @@ export interface DataPlaneSettings {
   readonly keepsDecisions: boolean;
 }
 
-export interface DataPlaneDeps {
+export interface DataPlaneDeps extends Pick<ModelEntryDeps, "plans" | "route"> {
   readonly settings: DataPlaneSettings;
   /** The transports' clock: deadlines are times of it. */
   readonly clock: Clock;
@@ -46,9 +44,6 @@ export interface DataPlaneDeps {
   readonly pressure: Pressure;
   /** Sends signs of life to clients of streams that have not begun. */
   readonly watch: StreamWatch;
-  /** Which models answer for the names of the configuration; undefined where it has none. */
-  readonly plans: ModelPlans | undefined;
-  readonly route: (request: InferenceRequest) => Promise<Reply>;
   /** Most bytes of requests that are held at once. */
   readonly maxBytesInFlight: number;
 }
@@ -71,6 +66,7 @@ export class DataPlane implements Disposable {
   readonly #recordSink: RecordSink;
   readonly #awaited: AwaitedStreamDeps;
   readonly #deadlines: DeadlineLine<ClientRequest>;
+  readonly #models: ModelEntry;
   #active = 0;
   #waiting = 0;
 
@@ -89,6 +85,7 @@ export class DataPlane implements Disposable {
     );
     this.#bounds = { maxBytes: maxBodyBytes, timeoutMs: totalMs, stallMs: bodyStallMs };
     this.budget = new ByteBudget(deps.maxBytesInFlight);
+    this.#models = new ModelEntry({ ...deps, totalMs, inLine: (place) => this.#inLine(place) });
   }
 
   /** Number of requests that have not ended. */
@@ -129,7 +126,9 @@ export class DataPlane implements Disposable {
         record,
         isModelRequired: settings.isModelRequired && endpoint.work !== "parse",
       });
-      const begun = place ? place.then(() => this.#answer(understood, entry)) : this.#answer(understood, entry);
+      const begun = place
+        ? place.then(() => this.#models.answer(understood, entry))
+        : this.#models.answer(understood, entry);
       return await (understood.isStream ? AwaitedStream.of(this.#awaited, understood, begun) : begun);
     } catch (thrown) {
       const error = request.signal.aborted ? whyLeft(request.signal.reason) : asGatewayError(thrown);
@@ -180,40 +179,6 @@ export class DataPlane implements Disposable {
     // If the body is refused, nothing waits for the place any more. It is given back when it arrives.
     place.catch(() => undefined);
     return place;
-  }
-
-  /** Asks the model that the client named, or the models that answer for its name. */
-  #answer(understood: InferenceRequest, entry: Entry): Promise<Reply> {
-    const { plans, metrics, settings } = this.#deps;
-    const plan = plans?.planFor(understood, entry.tenant.name);
-    if (!plan) return this.#enterModel(understood, entry);
-    const deps = { metrics, totalMs: settings.totalMs };
-    return askModels(deps, understood, plan, (request) => this.#enterModel(request, entry));
-  }
-
-  #enterModel(understood: InferenceRequest, entry: Entry): Promise<Reply> {
-    const { gate, route } = this.#deps;
-    const { model, signal } = understood;
-    if (model === undefined) return route(understood);
-    const place = gate.enterModel(model, entry, signal);
-    if (place instanceof Promise) return this.#inLine(place).then((permit) => this.#holding(permit, understood));
-    return place === NO_PERMIT ? route(understood) : this.#holding(place, understood);
-  }
-
-  /** Holds the place until the request is over, or its model could not answer: then another one may be asked. */
-  async #holding(permit: Permit, request: InferenceRequest): Promise<Reply> {
-    let isHeld = true;
-    const giveBack = (): void => {
-      if (isHeld) permit.release();
-      isHeld = false;
-    };
-    request.record.onSettled(giveBack);
-    try {
-      return await this.#deps.route(request);
-    } catch (error) {
-      giveBack();
-      throw error;
-    }
   }
 
   async #inLine(place: Promise<Permit>): Promise<Permit> {

@@ -66,7 +66,9 @@ export function openInferencePort<R extends RouteAddress>(parts: InferencePortPa
   const route = (request: InferenceRequest): Promise<Reply> =>
     request.endpoint.work === "parse" ? parsing.answer(request) : parts.route(request);
   const recorded = (sink: TrafficSink, request: InferenceRequest): Promise<Reply> => {
-    if (request.endpoint.work === "generate") recordTraffic(sink, request, wallNow);
+    // A request that a fallback is asked for comes by once more.
+    const isNew = request.record.failedModels === undefined;
+    if (request.endpoint.work === "generate" && isNew) recordTraffic(sink, request, wallNow);
     return route(request);
   };
   const dataPlane = stack.use(

@@ -51,7 +51,7 @@ describe("over HTTP each route is asked for the model, and answers under the cli
       if (isNamed) expect(new Set(namesIn(text))).toEqual(new Set(["gpt-4"]));
       expect(text).not.toContain("sim-1");
       const asked = JSON.parse(engine.requests.at(-1)?.body ?? "") as { model: string };
-      expect(asked).toEqual({ ...body, model: "sim-1" } as typeof asked);
+      expect(asked).toEqual({ ...body, model: "sim-1" });
       const { model, route } = await line;
       expect([model, route]).toEqual(["sim-1", "gpt-4"]);
     });
