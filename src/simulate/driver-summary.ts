@@ -77,7 +77,7 @@ function largestShare(rows: readonly number[], { worker }: Records, workers: num
 }
 
 /** Mean and percentiles; the numbers need no order. */
-function spreadOf(numbers: readonly number[]): Spread {
+export function spreadOf(numbers: readonly number[]): Spread {
   const sorted = Float64Array.from(numbers).sort();
   const at = (share: number): number =>
     sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

@@ -1,0 +1,112 @@
+import { join } from "node:path";
+import { untilAnswers } from "../lib/engines.ts";
+import { type Program, startProgram } from "../lib/processes.ts";
+import { freePort, startTarget, type Target } from "../lib/targets.ts";
+import type { Sample } from "./client.ts";
+import { WORKERS } from "./load-of.ts";
+import type { QualityTarget } from "./quality-targets.ts";
+
+/** One load with one seed, for all gateways at once. */
+export interface Comparison {
+  readonly load: string;
+  readonly seed: number;
+  readonly seconds: number;
+  readonly traces: readonly string[];
+  readonly targets: readonly QualityTarget[];
+  /** Folder for what programs say. */
+  readonly logs: string;
+}
+
+/** What clients of one gateway saw. */
+export interface Run {
+  readonly load: string;
+  readonly seed: number;
+  readonly target: string;
+  readonly isPeer: boolean;
+  /** TTFT of answered requests in order, ms. */
+  readonly ttftMs: readonly number[];
+  readonly failures: number;
+  /** What the first failure was. */
+  readonly failure: string | null;
+}
+
+interface Lane {
+  readonly target: QualityTarget;
+  readonly gateway: Target;
+  readonly fleet: Program;
+  readonly beginUrl: string;
+}
+
+/** Starts a fleet and a gateway for each target, lets all clients begin at the same time, and stops everything. */
+export async function compareOn(comparison: Comparison): Promise<Run[]> {
+  const { targets } = comparison;
+  const lanes: Lane[] = [];
+  try {
+    for (const target of targets) {
+      const lane = await startLane(target, comparison);
+      if (lane) lanes.push(lane);
+    }
+    return await Promise.all(lanes.map((lane) => play(lane, comparison)));
+  } finally {
+    await Promise.all(lanes.flatMap(({ gateway, fleet }) => [gateway.stop(), fleet.stop()]));
+  }
+}
+
+function wordsOf({ load, seed, seconds, traces }: Comparison): readonly string[] {
+  return [load, String(seed), String(seconds), ...traces];
+}
+
+async function startLane(target: QualityTarget, comparison: Comparison): Promise<Lane | undefined> {
+  const { logs } = comparison;
+  const firstPort = await freePorts(WORKERS + 1);
+  const command = [process.execPath, join(import.meta.dir, "fleet.ts"), String(firstPort), ...wordsOf(comparison)];
+  const fleet = startProgram(command, join(logs, `fleet-${target.name}-${firstPort}.log`));
+  const workers = Array.from({ length: WORKERS }, (_, index) => `http://127.0.0.1:${firstPort + index}`);
+  try {
+    for (const url of workers) await untilAnswers(`${url}/health`);
+    const gateway = await startTarget(target.program, { policy: target.policy, workers, row: target.name }, logs);
+    if (gateway) return { target, gateway, fleet, beginUrl: `http://127.0.0.1:${firstPort + WORKERS}/` };
+    await fleet.stop();
+    return undefined;
+  } catch (error) {
+    await fleet.stop();
+    throw error;
+  }
+}
+
+/** The first of so many ports in a row that nobody has now. */
+async function freePorts(count: number): Promise<number> {
+  for (;;) {
+    const first = freePort();
+    try {
+      for (let port = first; port < first + count; port += 1) {
+        Bun.listen({ hostname: "127.0.0.1", port, socket: { data: () => undefined } }).stop(true);
+      }
+      return first;
+    } catch {
+      // Somebody has one of them.
+    }
+  }
+}
+
+async function play({ target, gateway, beginUrl }: Lane, comparison: Comparison): Promise<Run> {
+  const command = [process.execPath, join(import.meta.dir, "client.ts"), gateway.origin, ...wordsOf(comparison)];
+  const log = join(comparison.logs, `client-${target.name}-${comparison.load}-${comparison.seed}.log`);
+  await fetch(beginUrl);
+  const client = startProgram(command, log);
+  await client.exited;
+  const samples = (await Bun.file(log).text())
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as Sample);
+  const failed = samples.filter(({ failure, ttftMs }) => failure !== null || ttftMs === null);
+  return {
+    load: comparison.load,
+    seed: comparison.seed,
+    target: target.name,
+    isPeer: target.isPeer,
+    ttftMs: samples.flatMap(({ failure, ttftMs }) => (failure === null && ttftMs !== null ? [ttftMs] : [])),
+    failures: failed.length,
+    failure: failed[0]?.failure ?? null,
+  };
+}
