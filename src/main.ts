@@ -11,5 +11,5 @@ await runProgram(process.argv.slice(2), VERSION, {
   demo,
   engine,
   // Nothing of the simulation is loaded where a gateway serves.
-  simulate: async (given) => (await import("./cli/simulate.ts")).simulate(given),
+  simulate: async (argv) => (await import("./cli/simulate.ts")).simulate(argv),
 });

@@ -10,6 +10,7 @@ interface Ran {
   readonly command: string | undefined;
   readonly given: ServeArguments | undefined;
   readonly engine: EngineArguments | undefined;
+  readonly simulated: readonly string[] | undefined;
 }
 
 async function ran(...argv: string[]): Promise<Ran> {
@@ -17,6 +18,7 @@ async function ran(...argv: string[]): Promise<Ran> {
   let command: string | undefined;
   let given: ServeArguments | undefined;
   let engine: EngineArguments | undefined;
+  let simulated: readonly string[] | undefined;
   const code = await run(
     argv,
     "1.2.3",
@@ -25,11 +27,11 @@ async function ran(...argv: string[]): Promise<Ran> {
       check: async (args) => void ([command, given] = ["check", args]),
       demo: async () => void (command = "demo"),
       engine: async (args) => void ([command, engine] = ["engine", args]),
-      simulate: async () => void (command = "simulate"),
+      simulate: async (argv) => void ([command, simulated] = ["simulate", argv]),
     },
     { out: (text) => (out += text), err: (text) => (err += text), columns: undefined },
   );
-  return { code, out, err, command, given, engine };
+  return { code, out, err, command, given, engine, simulated };
 }
 
 async function given(...argv: string[]): Promise<ServeArguments["flags"]> {
@@ -60,6 +62,11 @@ describe("the command", () => {
     const { code, err } = await ran("engine", "--port", "x");
     expect([code, err]).toEqual([2, 'pointsman: --port: must be a whole number from 0 to 65535, not "x"\n']);
   });
+});
+
+test("simulate gets its words as they are, its help among them", async () => {
+  const { command, simulated, out } = await ran("simulate", "--load", "chat", "--no-stream", "--help", "--rate=2");
+  expect([command, simulated, out]).toEqual(["simulate", ["--load", "chat", "--no-stream", "--help", "--rate=2"], ""]);
 });
 
 describe("--help", () => {

@@ -2,7 +2,6 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { POLICIES } from "../policy/policies.ts";
 import { POLICY_NAMES } from "../policy/policy-names.ts";
-import type { SimulateArguments } from "./simulate.ts";
 import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
 import { addServeOptions } from "./serve-options.ts";
 
@@ -18,7 +17,7 @@ export interface Commands {
   readonly check: (given: ServeArguments) => Promise<void>;
   readonly demo: (given: { readonly port: number | undefined }) => Promise<void>;
   readonly engine: (given: EngineArguments) => Promise<void>;
-  readonly simulate: (given: SimulateArguments) => Promise<void>;
+  readonly simulate: (argv: readonly string[]) => Promise<void>;
 }
 
 /** Output of the program; tests pass a fake. */
@@ -120,19 +119,12 @@ function addSimulations(program: Command, commands: Commands): void {
     );
   program
     .command("simulate")
-    .description("judge policies on a load in virtual time")
-    .option("--load <name>", "the load", "chat")
-    .option("--policy <names...>", "the policies", ["oracle"])
-    .option("--seed <number>", "seed of the load and of the policies", Number, 1)
-    .option("--duration <secs>", "time in which requests arrive, s", Number, 60)
-    .action((options: { load: string; policy: readonly string[]; seed: number; duration: number }) =>
-      commands.simulate({
-        load: options.load,
-        policies: options.policy,
-        seed: options.seed,
-        durationSecs: options.duration,
-      }),
-    );
+    .description("judge policies in virtual time, on made-up loads or recorded traffic; it has its own --help")
+    // Its options are read where the simulation is loaded: a gateway that serves loads nothing of it.
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action((_options, command: Command) => commands.simulate(command.args));
 }
 
 /** Help of the default command's options, without lines that the program's own help has too. */
@@ -153,6 +145,7 @@ const EXAMPLES = `Examples:
   pointsman --worker-urls grpc://gpu1:50051 grpc://gpu2:50051 --port 8080
   pointsman --pd-disaggregation --prefill http://p1:30000 8998 --decode http://d1:30000
   pointsman check --config pointsman.yaml
+  pointsman simulate --help
 `;
 
 function readPort(text: string | undefined): number | undefined {

@@ -1,37 +1,44 @@
+import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { ConfigError } from "../config/config-error.ts";
-import { POLICIES } from "../policy/policies.ts";
-import { runLoad } from "../simulate/driver.ts";
-import type { SimPolicy } from "../simulate/driver-gateway.ts";
-import { summarize } from "../simulate/driver-summary.ts";
-import { LOADS } from "../simulate/loads/loads.ts";
-import { ORACLE } from "../simulate/oracle.ts";
+import { jsonReport } from "../simulate/report/json-report.ts";
+import { ProgressBar } from "../simulate/report/progress-bar.ts";
+import { LEGEND, textReport } from "../simulate/report/text-report.ts";
+import { runJobs } from "../simulate/run-jobs.ts";
+import { groupsOf } from "../simulate/study.ts";
+import { VERSION } from "../util/version.ts";
+import { readSimulateArguments } from "./simulate-arguments.ts";
 
-/** The command line of `pointsman simulate`. */
-export interface SimulateArguments {
-  readonly load: string;
-  readonly policies: readonly string[];
-  readonly seed: number;
-  readonly durationSecs: number;
-}
-
-/** `pointsman simulate`: runs policies on a load in virtual time and prints a line for each. Throws ConfigError for an unknown name. */
-export async function simulate({ load, policies, seed, durationSecs }: SimulateArguments): Promise<void> {
-  const row = LOADS.find(({ name }) => name === load);
-  if (!row)
-    throw new ConfigError("--load", `there is no load ${load}; there are ${LOADS.map(({ name }) => name).join(", ")}`);
-  const made = row.create({ seed, durationSecs });
-  for (const policy of policies.map(policyNamed)) {
-    const { ttft, tpot, goodput, hitRate, requests } = summarize(runLoad({ load: made, policy, seed }));
-    const times = `ttft mean ${ttft.mean.toFixed(1)} p99 ${ttft.p99.toFixed(0)} ms, tpot p90 ${tpot.p90.toFixed(1)} ms`;
-    process.stdout.write(
-      `${policy.name}: ${requests} requests, ${times}, goodput ${goodput.toFixed(3)}, hit rate ${hitRate.toFixed(3)}\n`,
-    );
+/** `pointsman simulate`: judges policies in virtual time and reports. Throws ConfigError, CommanderError. */
+export async function simulate(argv: readonly string[]): Promise<void> {
+  const { stdout, stderr } = process;
+  const output = { out: write(stdout), err: write(stderr), columns: stdout.isTTY ? stdout.columns : undefined };
+  const given = readSimulateArguments(argv, availableParallelism(), output);
+  // The tables go to standard output, so the bar is drawn beside it.
+  const bar = new ProgressBar({ columns: stderr.isTTY ? stderr.columns : undefined, write: write(stderr) }, () =>
+    performance.now(),
+  );
+  const outcomes = await runJobs(given.jobs, given.threads, (share, { load, policy, seed }) =>
+    bar.show(share, `${load}, ${policy}, seed ${seed}`),
+  );
+  bar.clear();
+  const groups = groupsOf(outcomes);
+  const json = jsonReport(groups, { version: VERSION, baseline: given.baseline, jobs: given.jobs });
+  if (given.json === "-") stdout.write(json);
+  else {
+    stdout.write(`${textReport(groups, given.baseline)}\n${LEGEND}`);
+    if (given.json !== undefined) save("--json", given.json, json);
   }
 }
 
-function policyNamed(name: string): SimPolicy {
-  if (name === ORACLE.name) return ORACLE;
-  const row = POLICIES.find((one) => one.name === name);
-  if (!row) throw new ConfigError("--policy", `there is no policy ${name}`);
-  return { name, create: (parts) => row.create({}, parts) };
+function write(stream: NodeJS.WriteStream): (text: string) => void {
+  return (text) => void stream.write(text);
+}
+
+function save(flag: string, path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (error) {
+    throw new ConfigError(flag, error instanceof Error ? error.message : String(error));
+  }
 }

@@ -1,11 +1,9 @@
 import { BoundedFile } from "./bounded-file.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
+import { RECORDING_FORMAT } from "../util/recording-format.ts";
 import { Numbering } from "./numbering.ts";
 import type { RecordedRequest, TrafficSink } from "./recorded-request.ts";
-
-/** Word of the first line of a recording, by which a reader knows it. */
-const RECORDING_FORMAT = "pointsman-recording";
 
 /** Most blocks whose numbers are known: of 512 tokens each on average, they are 500 million tokens, and about 60 MB of memory. */
 const MAX_BLOCKS = 1_000_000;

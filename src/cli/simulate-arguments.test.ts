@@ -1,0 +1,130 @@
+import { describe, expect, test } from "bun:test";
+import { LOADS } from "../simulate/loads/loads.ts";
+import { readSimulateArguments, type SimulateArguments } from "./simulate-arguments.ts";
+
+function read(...argv: readonly string[]): SimulateArguments {
+  return readSimulateArguments(argv, 3, { out: () => undefined, err: () => undefined, columns: undefined });
+}
+
+function policiesOf({ jobs }: SimulateArguments): string[] {
+  return [...new Set(jobs.map(({ policy }) => policy))];
+}
+
+describe("the command line of simulate", () => {
+  test("without a word runs the usual loads and policies with three seeds, beside the oracle", () => {
+    const given = read();
+    expect([...new Set(given.jobs.map(({ load }) => load))]).toEqual(["chat", "agent", "rag"]);
+    expect(policiesOf(given)[0]).toBe("oracle");
+    expect(policiesOf(given)).toContain("smg");
+    expect([...new Set(given.jobs.map(({ seed }) => seed))]).toEqual([1, 2, 3]);
+    expect([given.threads, given.baseline, given.json, given.plot]).toEqual([3, "oracle", undefined, undefined]);
+  });
+
+  test("makes one job for each load, rate, policy and seed", () => {
+    const { jobs } = read(
+      "--load",
+      "chat,rag",
+      "--rate",
+      "0.5,2",
+      "--policies",
+      "random",
+      "--policies",
+      "smg",
+      "--seeds",
+      "4",
+      "--seed",
+      "11",
+    );
+    expect(jobs).toHaveLength(2 * 2 * 3 * 4);
+    expect(new Set(jobs.map((job) => JSON.stringify(job))).size).toBe(jobs.length);
+    expect(Math.max(...jobs.map(({ seed }) => seed))).toBe(14);
+  });
+
+  test("sets the situation of all jobs", () => {
+    const [job] = read(
+      ...["--load", "rag", "--duration", "7.5", "--workers", "64", "--kv-tokens", "50000", "--slowness", "1.5"],
+      ...["--gateways", "4", "--news-ms", "0", "--no-stream", "--no-usage", "--kv-report", "none", "--slo", "500, 40"],
+      ...["--fault", "slow:0@60=3,freeze:1@30=6", "--fault", "die:2@40,restart:63@0.5"],
+    ).jobs;
+    expect(job).toMatchObject({
+      durationSecs: 7.5,
+      workers: 64,
+      kvTokens: 50_000,
+      slowness: 1.5,
+      gateways: 4,
+      newsMs: 0,
+      isStream: false,
+      reportsUsage: false,
+      kvReportFactor: undefined,
+      slo: { ttftMs: 500, tpotMs: 40 },
+      faults: [
+        { kind: "slow", worker: 0, atMs: 60_000, slowness: 3 },
+        { kind: "freeze", worker: 1, atMs: 30_000, ms: 6000 },
+        { kind: "die", worker: 2, atMs: 40_000 },
+        { kind: "restart", worker: 63, atMs: 500 },
+      ],
+    });
+  });
+
+  test("runs the policy that the others are compared with, and leaves the oracle out where it is asked to", () => {
+    expect(policiesOf(read("--policies", "smg", "--baseline", "random"))).toEqual(["oracle", "smg", "random"]);
+    expect(policiesOf(read("--policies", "smg", "--baseline", "random", "--no-oracle"))).toEqual(["smg", "random"]);
+    expect(policiesOf(read("--policies", "smg", "--no-oracle"))).toEqual(["smg"]);
+  });
+
+  test("takes all loads by one word", () => {
+    const loads = new Set(read("--load", "all", "--policies", "random").jobs.map(({ load }) => load));
+    expect([...loads]).toEqual(LOADS.map(({ name }) => name));
+  });
+});
+
+describe("a wrong word is told with its flag", () => {
+  const cases: readonly [argv: string, message: string][] = [
+    ["--load nope", '--load: unknown load "nope"'],
+    ["--policies nope", '--policies: unknown policy "nope"'],
+    ["--policies cache_aware:cache_threshold=7", "--policies: the option cache_threshold of the policy cache_aware"],
+    ["--baseline nope", '--baseline: unknown policy "nope"'],
+    ["--trace /nowhere", "--trace: /nowhere: there is no such file"],
+    ["--seeds 0", '--seeds: must be a whole number from 1 to 1000, not "0"'],
+    ["--seeds 1.5", '--seeds: must be a whole number from 1 to 1000, not "1.5"'],
+    ["--rate 1,-2", '--rate: must be a number above 0, not "-2"'],
+    ["--duration x", '--duration: must be a number above 0, not "x"'],
+    ["--news-ms -1", '--news-ms: must be a number from 0, not "-1"'],
+    ["--kv-report much", '--kv-report: must be a number above 0, not "much"'],
+    ["--slo 5", '--slo: must be two times in ms, as 2000,100, not "5"'],
+    ["--fault explode:1@2", '--fault: "explode:1@2" must be slow:WORKER@SECS=FACTOR'],
+    ["--fault slow:1@2", '--fault: "slow:1@2" must be'],
+    ["--fault die:1@2=3", '--fault: "die:1@2=3" must be'],
+    ["--workers 2 --fault die:2@1", "--load: the fault at worker 2: there are only 2 workers"],
+  ];
+  for (const [argv, message] of cases) {
+    test(argv, () => {
+      expect(() => read(...argv.split(" "))).toThrow(message);
+    });
+  }
+
+  test("an unknown option", () => {
+    expect(() => read("--polices", "x")).toThrow("--policies");
+  });
+});
+
+test("the help names each load and policy, and fits into 120 columns but for the sentences of policies", () => {
+  let out = "";
+  const output = { out: (text: string) => (out += text), err: () => undefined, columns: undefined };
+  expect(() => readSimulateArguments(["--help"], 1, output)).toThrow("outputHelp");
+  for (const { name } of LOADS) expect(out).toContain(`  ${name} `);
+  for (const text of [
+    "Traffic:",
+    "Policies:",
+    "Fleet:",
+    "Report:",
+    "Examples:",
+    "cache_aware",
+    "dynamo_lmetric",
+    "oracle",
+  ]) {
+    expect(out).toContain(text);
+  }
+  const options = out.slice(0, out.indexOf("Loads:"));
+  expect(Math.max(...options.split("\n").map((line) => line.length))).toBeLessThanOrEqual(120);
+});

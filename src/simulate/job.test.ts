@@ -1,0 +1,74 @@
+import { describe, expect, test } from "bun:test";
+import { type Job, loadOf, runJob } from "./job.ts";
+
+const JOB: Job = {
+  load: "chat",
+  isTrace: false,
+  policy: "round_robin",
+  seed: 5,
+  rate: 1,
+  durationSecs: 20,
+  workers: 4,
+  kvTokens: undefined,
+  slowness: 1,
+  gateways: 1,
+  newsMs: undefined,
+  isStream: true,
+  reportsUsage: true,
+  kvReportFactor: 1,
+  faults: [],
+  slo: undefined,
+};
+
+describe("the load of a job", () => {
+  test("has the fleet, the faults and the SLO that were asked for", () => {
+    const fault = { kind: "die", worker: 3, atMs: 10 } as const;
+    const load = loadOf({
+      ...JOB,
+      kvTokens: 5000,
+      slowness: 2,
+      faults: [fault],
+      slo: { ttftMs: 1, tpotMs: 2 },
+    });
+    expect(load.workers.map(({ kvTokens, slowness }) => [kvTokens, slowness])).toEqual(
+      Array.from({ length: 4 }, () => [5000, 2]),
+    );
+    expect([load.faults, load.slo, load.durationMs]).toEqual([[fault], { ttftMs: 1, tpotMs: 2 }, 20_000]);
+  });
+
+  test("that nobody knows is refused, with what was likely meant", () => {
+    expect(() => loadOf({ ...JOB, load: "chatt" })).toThrow('unknown load "chatt"; did you mean chat?');
+    expect(() => loadOf({ ...JOB, load: "zzzzzzzz" })).toThrow("the loads are chat");
+  });
+
+  test("with a fault at a worker that is not there is refused", () => {
+    const faults = [{ kind: "die", worker: 4, atMs: 0 }] as const;
+    expect(() => loadOf({ ...JOB, faults })).toThrow("the fault at worker 4: there are only 4 workers");
+  });
+});
+
+describe("a job", () => {
+  test("comes to the same each time it runs, but for the time of this machine", () => {
+    const [one, other] = [JOB, JOB].map((job) => runJob(job, () => undefined));
+    expect(one?.summary.requests).toBeGreaterThan(50);
+    expect(one?.ttftMs).toEqual(other?.ttftMs ?? []);
+    expect(one?.inFlight).toEqual(other?.inFlight ?? []);
+  });
+
+  test("says how far it is, and never goes back", () => {
+    const shares: number[] = [];
+    runJob(JOB, (share) => shares.push(share));
+    expect(shares.length).toBeGreaterThan(5);
+    expect(shares).toEqual(shares.toSorted((a, b) => a - b));
+    expect(Math.max(...shares)).toBe(1);
+  });
+
+  test("with engines twice as slow, or a worker that freezes, has later first tokens", () => {
+    const usual = runJob(JOB, () => undefined).summary.ttft.mean;
+    const slow = runJob({ ...JOB, slowness: 2 }, () => undefined).summary.ttft.mean;
+    const faults = [{ kind: "freeze", worker: 0, atMs: 5000, ms: 3000 }] as const;
+    const frozen = runJob({ ...JOB, faults }, () => undefined).summary.ttft.mean;
+    expect(slow).toBeGreaterThan(usual * 1.5);
+    expect(frozen).toBeGreaterThan(usual * 1.5);
+  });
+});

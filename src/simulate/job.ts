@@ -1,0 +1,88 @@
+import { GatewayError } from "../errors/errors.ts";
+import { closest } from "../util/suggest.ts";
+import { runLoad } from "./driver.ts";
+import type { Fault, Load, Slo } from "./loads/load.ts";
+import { LOADS } from "./loads/loads.ts";
+import { policyFrom } from "./named-policies.ts";
+import { type Outcome, outcomeOf } from "./outcome.ts";
+import { loadOfTrace } from "./traces/trace-load.ts";
+
+/** The situation that all runs of a study share. */
+export interface Situation {
+  readonly durationSecs: number;
+  /** Size of the fleet; undefined for that of the load. */
+  readonly workers: number | undefined;
+  readonly gateways: number;
+  /** How late gateways hear of each other's requests, ms; undefined for never. */
+  readonly newsMs: number | undefined;
+  /** Tokens of each worker's KV cache; undefined for those of the load. */
+  readonly kvTokens: number | undefined;
+  /** Steps of all engines take this many times as long. */
+  readonly slowness: number;
+  readonly isStream: boolean;
+  readonly reportsUsage: boolean;
+  /** What engines report of their KV cache, as a multiple of the truth; undefined for engines that report nothing. */
+  readonly kvReportFactor: number | undefined;
+  readonly faults: readonly Fault[];
+  /** In place of the load's own; undefined for that. */
+  readonly slo: Slo | undefined;
+}
+
+/** One run: a load, a policy, a seed and a rate. Plain data, so that threads can send it each other. */
+export interface Job extends Situation {
+  /** Name of a load, or path of a trace. */
+  readonly load: string;
+  readonly isTrace: boolean;
+  readonly policy: string;
+  readonly seed: number;
+  readonly rate: number;
+}
+
+/** The load of a job. Throws invalid_request for an unknown load, an unreadable trace, and a fault at a worker that is not there. */
+export function loadOf(job: Omit<Job, "policy">): Load {
+  const made = job.isTrace ? loadOfTrace(job.load, job) : named(job.load).create(sizeOf(job));
+  const missing = job.faults.find(({ worker }) => worker >= made.workers.length);
+  if (missing)
+    throw new GatewayError(
+      "invalid_request",
+      `the fault at worker ${missing.worker}: there are only ${made.workers.length} workers, from 0`,
+    );
+  const workers = made.workers.map((worker) => ({
+    ...worker,
+    kvTokens: job.kvTokens ?? worker.kvTokens,
+    slowness: worker.slowness * job.slowness,
+  }));
+  return { ...made, workers, faults: [...made.faults, ...job.faults], slo: job.slo ?? made.slo };
+}
+
+function named(load: string): (typeof LOADS)[number] {
+  const names = LOADS.map(({ name }) => name);
+  const row = LOADS.find(({ name }) => name === load);
+  if (row) return row;
+  const near = closest(load, names);
+  const hint = near === undefined ? `the loads are ${names.join(", ")}` : `did you mean ${near}?`;
+  throw new GatewayError("invalid_request", `unknown load ${JSON.stringify(load)}; ${hint}`);
+}
+
+function sizeOf({ seed, durationSecs, rate, workers }: Omit<Job, "policy">) {
+  return { seed, durationSecs, rate, ...(workers === undefined ? {} : { workers }) };
+}
+
+/** Runs a job. `onProgress` gets the share of the virtual time that is over, 0 to 1. */
+export function runJob(job: Job, onProgress: (share: number) => void): Outcome {
+  const load = loadOf(job);
+  const { gateways, newsMs, isStream, reportsUsage, kvReportFactor, seed } = job;
+  const startedAt = performance.now();
+  const result = runLoad({
+    load,
+    policy: policyFrom(job.policy),
+    seed,
+    gateways,
+    newsDelayMs: newsMs,
+    isStream,
+    reportsUsage,
+    kvReportFactor,
+    onProgress: (atMs) => onProgress(Math.min(1, atMs / load.durationMs)),
+  });
+  return outcomeOf(result, job.rate, performance.now() - startedAt);
+}

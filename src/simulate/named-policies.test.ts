@@ -1,0 +1,40 @@
+import { describe, expect, test } from "bun:test";
+import { POLICIES } from "../policy/policies.ts";
+import { BASELINES } from "./baselines/baselines.ts";
+import { expandGroups, NAMED_POLICIES, policyFrom } from "./named-policies.ts";
+
+describe("the names of policies", () => {
+  test("are each there once, our own first", () => {
+    const names = NAMED_POLICIES.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names).toEqual([...POLICIES.map(({ name }) => name), ...BASELINES.map(({ name }) => name), "oracle"]);
+  });
+
+  test("may be those of groups, without doubles and without the oracle", () => {
+    expect(expandGroups(["own"])).toEqual(POLICIES.map(({ name }) => name));
+    expect(expandGroups(["smg", "peers", "smg"])).toEqual(BASELINES.map(({ name }) => name));
+    expect(expandGroups(["all"])).toHaveLength(NAMED_POLICIES.length - 1);
+    expect(expandGroups(["oracle", "random"])).toEqual(["oracle", "random"]);
+  });
+
+  test("each make a policy", () => {
+    for (const { name } of NAMED_POLICIES) expect(policyFrom(name).name).toBe(name);
+  });
+});
+
+describe("a policy of a text", () => {
+  test("may have options, which its own schema checks", () => {
+    expect(policyFrom("cache_aware:cache_threshold=0.5:max_tree_size=65536").name).toBe(
+      "cache_aware:cache_threshold=0.5:max_tree_size=65536",
+    );
+    expect(() => policyFrom("cache_aware:cache_threshold=2")).toThrow("cache_threshold");
+    expect(() => policyFrom("cache_aware:nonsense=1")).toThrow("nonsense");
+    expect(() => policyFrom("cache_aware:cache_threshold")).toThrow("must be cache_aware:option=value");
+    expect(() => policyFrom("smg:a=1")).toThrow("smg takes no options");
+  });
+
+  test("may be an alias, and an unknown one is told what was likely meant", () => {
+    expect(policyFrom("consistent_hash").name).toBe("consistent_hash");
+    expect(() => policyFrom("cache_awar")).toThrow('unknown policy "cache_awar"; did you mean cache_aware?');
+  });
+});

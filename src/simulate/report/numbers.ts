@@ -1,0 +1,26 @@
+import type { Estimate } from "../statistics.ts";
+
+/** A number with about three digits, and `-` where there is none: 0.123, 4.56, 78.9, 1230. */
+export function short(value: number): string {
+  if (!Number.isFinite(value)) return "-";
+  const size = Math.abs(value);
+  if (size >= 100) return value.toFixed(0);
+  if (size >= 10) return value.toFixed(1);
+  return size >= 1 || size === 0 ? value.toFixed(2) : value.toFixed(3);
+}
+
+/** A time in ms in the unit in which it reads well. */
+export function time(ms: number): string {
+  if (!Number.isFinite(ms)) return "-";
+  return Math.abs(ms) >= 10_000 ? `${short(ms / 1000)} s` : `${short(ms)} ms`;
+}
+
+/** A share as percent, with one digit after the point. */
+export function percent(share: number): string {
+  return Number.isFinite(share) ? `${(share * 100).toFixed(1)} %` : "-";
+}
+
+/** A mean with half of its confidence interval, where it has one. */
+export function withHalf({ mean, half }: Estimate): string {
+  return Number.isFinite(half) ? `${short(mean)} ±${short(half)}` : short(mean);
+}

@@ -1,0 +1,106 @@
+import { readFileSync } from "node:fs";
+import { GatewayError } from "../../errors/errors.ts";
+import { type AnyRecord, isRecord } from "../../util/objects.ts";
+import { RECORDING_FORMAT } from "../../util/recording-format.ts";
+
+/** One request of a trace. */
+export interface TracedRequest {
+  /** When it came, ms after the beginning of the trace. */
+  readonly atMs: number;
+  readonly inputTokens: number;
+  /** Undefined where the trace does not know it. */
+  readonly outputTokens: number | undefined;
+  /** For each block of the prompt a number; equal numbers mean equal text from the beginning to the end of the block. */
+  readonly blocks: readonly number[];
+  /** Length of the prompt, bytes; undefined in a trace that counts only tokens. */
+  readonly promptBytes: number | undefined;
+  readonly isStream: boolean;
+  /** Number of its session; undefined where it has none. */
+  readonly session: number | undefined;
+}
+
+/** A trace as it stands in its file, in the order of arrival. */
+export interface Trace {
+  readonly requests: readonly TracedRequest[];
+  /** Where each block of a prompt ends, bytes; undefined in Mooncake's format, whose blocks have 512 tokens each. */
+  readonly blockEnds: readonly number[] | undefined;
+}
+
+/**
+ * Reads a trace of JSON lines: a recording of `serve --record`, which begins with a line that says so, or a file in Mooncake's format
+ * (`timestamp`, `input_length`, `output_length`, `hash_ids`). Throws invalid_request with the number of the line.
+ */
+export function readTrace(path: string): Trace {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+    const reason = isMissing ? "there is no such file" : String(cause);
+    throw new GatewayError("invalid_request", `${path}: ${reason}`, { cause });
+  }
+  return parseTrace(text, path);
+}
+
+/** Reads the text of a trace; `name` is for errors. */
+export function parseTrace(text: string, name: string): Trace {
+  const lines = text.split("\n");
+  const first = objectOf(lines[0] ?? "", `${name}:1`);
+  const blockEnds = first["format"] === RECORDING_FORMAT ? endsOf(first, `${name}:1`) : undefined;
+  const requests: TracedRequest[] = [];
+  for (let at = blockEnds ? 1 : 0; at < lines.length; at += 1) {
+    const line = lines[at] ?? "";
+    // A recording that was cut by a crash may end within a line.
+    const isCut = blockEnds !== undefined && at === lines.length - 1;
+    if (line.trim() !== "" && !isCut)
+      requests.push(requestOf(objectOf(line, `${name}:${at + 1}`), `${name}:${at + 1}`));
+  }
+  if (requests.length === 0) throw new GatewayError("invalid_request", `${name}: it has no request`);
+  requests.sort((a, b) => a.atMs - b.atMs);
+  return { requests, blockEnds };
+}
+
+function objectOf(line: string, where: string): AnyRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new GatewayError("invalid_request", `${where}: is no JSON`, { cause });
+  }
+  if (!isRecord(value)) throw new GatewayError("invalid_request", `${where}: must be an object`);
+  return value;
+}
+
+function endsOf(head: AnyRecord, where: string): readonly number[] {
+  if (head["version"] !== 1) {
+    throw new GatewayError(
+      "invalid_request",
+      `${where}: recordings of version ${String(head["version"])} are not known here`,
+    );
+  }
+  return numbersOf(head["block_ends"], `${where}: block_ends`);
+}
+
+function requestOf(line: AnyRecord, where: string): TracedRequest {
+  const number = (key: string, least: number): number => {
+    const value = line[key];
+    if (typeof value === "number" && Number.isFinite(value) && value >= least) return value;
+    throw new GatewayError("invalid_request", `${where}: ${key} must be a number from ${least}`);
+  };
+  const optional = (key: string, least: number): number | undefined =>
+    line[key] === undefined ? undefined : number(key, least);
+  return {
+    atMs: number("timestamp", 0),
+    inputTokens: Math.max(1, Math.round(number("input_length", 0))),
+    outputTokens: optional("output_length", 0),
+    blocks: numbersOf(line["hash_ids"], `${where}: hash_ids`),
+    promptBytes: optional("prompt_bytes", 0),
+    isStream: line["stream"] !== false,
+    session: optional("session", 0),
+  };
+}
+
+function numbersOf(value: unknown, where: string): number[] {
+  if (Array.isArray(value) && value.every((one): one is number => Number.isInteger(one))) return value;
+  throw new GatewayError("invalid_request", `${where} must be a list of whole numbers`);
+}

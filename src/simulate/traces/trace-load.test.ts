@@ -1,0 +1,129 @@
+import { describe, expect, test } from "bun:test";
+import { parseTrace, readTrace } from "./trace-file.ts";
+import { traceLoad } from "./trace-load.ts";
+
+const MOONCAKE = [
+  { timestamp: 3000, input_length: 1100, output_length: 9, hash_ids: [0, 5, 6] },
+  { timestamp: 0, input_length: 700, output_length: 4, hash_ids: [0, 3] },
+  { timestamp: 3000, input_length: 512, output_length: 0, hash_ids: [0] },
+];
+const RECORDING = [
+  { format: "pointsman-recording", version: 1, started: "2026-11-26T00:00:00.000Z", block_ends: [128, 256, 384] },
+  {
+    timestamp: 12.5,
+    input_length: 100,
+    output_length: 7,
+    hash_ids: [0, 1],
+    prompt_bytes: 300,
+    stream: true,
+    model: "m",
+    session: 0,
+  },
+  { timestamp: 10, input_length: 140, hash_ids: [0, 1, 2], prompt_bytes: 420, stream: false, model: "m" },
+];
+const OPTIONS = { seed: 1, durationSecs: 1e9, rate: 1, workers: 2 };
+
+function lines(objects: readonly object[]): string {
+  return objects.map((one) => `${JSON.stringify(one)}\n`).join("");
+}
+
+describe("a trace in Mooncake's format", () => {
+  const load = traceLoad(parseTrace(lines(MOONCAKE), "t"), "t", OPTIONS);
+
+  test("has blocks of 512 tokens, and the rest of a prompt is a block that ends early", () => {
+    const [first] = load.sessions;
+    expect(first?.turns[0]?.prompt).toEqual({
+      segments: [
+        { id: 0, tokens: 512 },
+        { id: 3, tokens: 188 },
+      ],
+      tokens: 700,
+      bytesPerToken: 4,
+    });
+    expect(load.workers).toHaveLength(2);
+  });
+
+  test("is spread over the buckets that its times were rounded to, in order and alike for one seed", () => {
+    const times = load.sessions.map(({ startAtMs }) => startAtMs);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+    expect(times[0]).toBeLessThan(3000);
+    for (const time of times.slice(1)) expect(time >= 3000 && time < 6000).toBe(true);
+    expect(new Set(times).size).toBe(3);
+    expect(traceLoad(parseTrace(lines(MOONCAKE), "t"), "t", OPTIONS)).toEqual(load);
+  });
+
+  test("has answers of at least one token", () => {
+    expect(load.sessions.map(({ turns }) => turns[0]?.outputTokens).toSorted((a = 0, b = 0) => a - b)).toEqual([
+      1, 4, 9,
+    ]);
+  });
+});
+
+describe("a recording", () => {
+  const load = traceLoad(parseTrace(lines(RECORDING), "t"), "t", OPTIONS);
+
+  test("keeps its times, and equal blocks have equally many tokens in each request", () => {
+    // 240 tokens in 720 bytes: a block of 128 bytes has 42.67 tokens.
+    expect(load.sessions.map(({ startAtMs }) => startAtMs)).toEqual([0, 2.5]);
+    expect(load.sessions.map(({ turns }) => turns[0]?.prompt.segments.map(({ tokens }) => tokens))).toEqual([
+      [43, 42, 43, 12],
+      [43, 42, 15],
+    ]);
+    expect(load.sessions.map(({ turns }) => turns[0]?.prompt.segments.slice(0, 2).map(({ id }) => id))).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
+    expect(load.sessions[0]?.turns[0]?.prompt.bytesPerToken).toBe(3);
+  });
+
+  test("shares sessions only where it says so, and takes the mean for an unknown length of an answer", () => {
+    const [unnamed, named] = load.sessions;
+    expect(named?.key).toBe(0);
+    expect(unnamed?.key).not.toBe(0);
+    expect(unnamed?.turns[0]?.outputTokens).toBe(7);
+  });
+
+  test("may end within a line, as one that was cut by a crash", () => {
+    expect(parseTrace(`${lines(RECORDING)}{"timesta`, "t").requests).toHaveLength(2);
+  });
+});
+
+describe("a replay", () => {
+  test("at twice the rate takes half the time", () => {
+    const load = traceLoad(parseTrace(lines(RECORDING), "t"), "t", { ...OPTIONS, rate: 2 });
+    expect(load.sessions.map(({ startAtMs }) => startAtMs)).toEqual([0, 1.25]);
+  });
+
+  test("of a part leaves out what comes later", () => {
+    const load = traceLoad(parseTrace(lines(MOONCAKE), "t"), "t", { ...OPTIONS, durationSecs: 2.9 });
+    expect(load.sessions).toHaveLength(1);
+    expect(load.durationMs).toBe(2900);
+  });
+});
+
+describe("a file that is no trace is refused, with its line", () => {
+  const head = RECORDING[0];
+  const cases: readonly [name: string, text: string, message: string][] = [
+    ["no JSON", "hello\n", "t:1: is no JSON"],
+    ["a line that is no JSON", `${lines(MOONCAKE)}hello\n`, "t:4: is no JSON"],
+    ["a list", "[]\n", "t:1: must be an object"],
+    ["no time", lines([{ ...MOONCAKE[0], timestamp: undefined }]), "t:1: timestamp must be a number from 0"],
+    [
+      "a time before the beginning",
+      lines([{ ...MOONCAKE[0], timestamp: -1 }]),
+      "t:1: timestamp must be a number from 0",
+    ],
+    ["no blocks", lines([{ ...MOONCAKE[0], hash_ids: "a" }]), "t:1: hash_ids must be a list of whole numbers"],
+    ["a newer recording", lines([{ ...head, version: 2 }]), "t:1: recordings of version 2 are not known here"],
+    ["no request", lines([head ?? {}]), "t: it has no request"],
+  ];
+  for (const [name, text, message] of cases) {
+    test(name, () => {
+      expect(() => parseTrace(text, "t")).toThrow(message);
+    });
+  }
+
+  test("a file that is not there", () => {
+    expect(() => readTrace("/nowhere/t.jsonl")).toThrow("/nowhere/t.jsonl: there is no such file");
+  });
+});

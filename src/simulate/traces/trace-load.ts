@@ -1,0 +1,117 @@
+import type { EngineModel } from "../engine-models.ts";
+import { V1_ENGINE } from "../engine-models.ts";
+import type { Load, Segment, Session } from "../loads/load.ts";
+import { seededRandom } from "../seeded-random.ts";
+import { readTrace, type Trace, type TracedRequest } from "./trace-file.ts";
+
+/** How a trace is replayed. */
+export interface TraceOptions {
+  readonly seed: number;
+  /** Length of the replay, s; what comes later is left out. */
+  readonly durationSecs: number;
+  /** How many times as fast as it was recorded. */
+  readonly rate: number;
+  /** Size of the fleet; 8 by default. */
+  readonly workers: number | undefined;
+}
+
+const USUAL_WORKERS = 8;
+/** Tokens of a block in Mooncake's format. */
+const BLOCK_TOKENS = 512;
+/** KV cache of a worker: that of a model of 32B on two H100s, with a host tier of ten times its size. */
+const KV_TOKENS = 3_072_000;
+const SLO = { ttftMs: 2000, tpotMs: 100 };
+/** Timestamps that are all multiples of this or more, ms, are rounded: requests of one are spread over the time up to the next. */
+const LEAST_BUCKET_MS = 1000;
+/** Numbers of sessions and texts from here on belong to one request only. */
+const OWN = 2 ** 30;
+
+/** The load of the trace in a file. Throws invalid_request if it cannot be read. */
+export function loadOfTrace(path: string, options: TraceOptions): Load {
+  return traceLoad(readTrace(path), path.split("/").at(-1) ?? path, options);
+}
+
+/** The load of a trace: each request comes when it came, whatever became of those before it. */
+export function traceLoad(
+  trace: Trace,
+  name: string,
+  { seed, durationSecs, rate, workers = USUAL_WORKERS }: TraceOptions,
+): Load {
+  const random = seededRandom(seed, 3);
+  const bucketMs = bucketOf(trace.requests);
+  const first = trace.requests[0]?.atMs ?? 0;
+  const toTokens = trace.blockEnds && tokensPerByte(trace.requests);
+  const usualOutput = meanOutput(trace.requests);
+  const engine: EngineModel = V1_ENGINE;
+  const sessions = trace.requests.map((request, index): Session => {
+    const segments = toTokens === undefined ? equalBlocks(request) : blocksOf(request, trace.blockEnds ?? [], toTokens);
+    const rest = request.inputTokens - segments.reduce((sum, { tokens }) => sum + tokens, 0);
+    if (rest > 0) segments.push({ id: OWN + index, tokens: rest });
+    const prompt = { segments, tokens: request.inputTokens, bytesPerToken: toTokens === undefined ? 4 : 1 / toTokens };
+    const outputTokens = Math.max(1, Math.round(request.outputTokens ?? usualOutput));
+    return {
+      startAtMs: (request.atMs - first + bucketMs * random()) / rate,
+      key: request.session ?? OWN + index,
+      turns: [{ prompt, outputTokens, answer: undefined, thinkMs: 0 }],
+    };
+  });
+  sessions.sort((a, b) => a.startAtMs - b.startAtMs);
+  const durationMs = Math.min(durationSecs * 1000, (sessions.at(-1)?.startAtMs ?? 0) + 1);
+  return {
+    name,
+    workers: Array.from({ length: workers }, () => ({ engine, kvTokens: KV_TOKENS, slowness: 1, joinsAtMs: 0 })),
+    sessions: sessions.filter(({ startAtMs }) => startAtMs <= durationMs),
+    faults: [],
+    slo: SLO,
+    durationMs,
+    // Caches are cold at the beginning of every replay, so that all of it counts.
+    warmupMs: 0,
+  };
+}
+
+/** The distance that all timestamps are multiples of, if they are rounded; 0 if they are not. */
+function bucketOf(requests: readonly TracedRequest[]): number {
+  let common = 0;
+  for (const { atMs } of requests) {
+    let [a, b] = [common, atMs];
+    while (b > 0) [a, b] = [b, a % b];
+    common = a;
+    if (common < LEAST_BUCKET_MS && common > 0) return 0;
+  }
+  return common;
+}
+
+/** One factor for the whole trace, so that equal blocks have equally many tokens in each request. */
+function tokensPerByte(requests: readonly TracedRequest[]): number {
+  const bytes = requests.reduce((sum, { promptBytes = 0 }) => sum + promptBytes, 0);
+  const tokens = requests.reduce(
+    (sum, { promptBytes = 0, inputTokens }) => sum + (promptBytes > 0 ? inputTokens : 0),
+    0,
+  );
+  return bytes === 0 ? 0.25 : tokens / bytes;
+}
+
+function meanOutput(requests: readonly TracedRequest[]): number {
+  const known = requests.flatMap(({ outputTokens }) => (outputTokens === undefined ? [] : [outputTokens]));
+  return known.length === 0 ? 1 : known.reduce((sum, one) => sum + one, 0) / known.length;
+}
+
+function equalBlocks({ blocks, inputTokens }: TracedRequest): Segment[] {
+  return segmentsUpTo(inputTokens, blocks, (block) => (block + 1) * BLOCK_TOKENS);
+}
+
+function blocksOf({ blocks, inputTokens }: TracedRequest, ends: readonly number[], toTokens: number): Segment[] {
+  return segmentsUpTo(inputTokens, blocks, (block) => Math.round((ends[block] ?? 0) * toTokens));
+}
+
+/** Segments of the blocks as far as the prompt reaches. A block's last part may be cut: it is then the beginning of the same text. */
+function segmentsUpTo(inputTokens: number, blocks: readonly number[], endOf: (block: number) => number): Segment[] {
+  const segments: Segment[] = [];
+  let start = 0;
+  for (const [block, id] of blocks.entries()) {
+    const end = Math.min(inputTokens, endOf(block));
+    if (end > start) segments.push({ id, tokens: end - start });
+    start = Math.max(start, end);
+  }
+  return segments;
+}
