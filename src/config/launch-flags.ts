@@ -149,11 +149,7 @@ const PARTS: Rows = [
   ["--enable-program-scheduling", "program-scheduling-config-json="],
   ["--enable-batch-api", "file-storage-class= file-storage-path= batch-processor="],
   ["--sentry-dsn", "sentry-traces-sample-rate= sentry-profile-session-sample-rate="],
-  [
-    "the policies manual and bucket",
-    "max-idle-secs= sticky-key-idle-secs= assignment-mode= bucket-adjust-interval-secs=",
-  ],
-  ["the policy prefix_hash", "prefix-token-count= prefix-hash-load-factor= prefix-hash-balance-abs-threshold="],
+  ["the policy manual", "max-idle-secs= sticky-key-idle-secs= assignment-mode="],
   [
     "the policy least_load",
     "least-load-kv-pressure-weight= least-load-default-throughput= least-load-mean-prefill-tokens= least-load-max-waiting-requests=",

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { POLICY_NAMES } from "../policy/policy-names.ts";
 import { ConfigError } from "./config-error.ts";
 import { type GivenFlags, type GivenWorker, loadConfig, NO_FLAGS } from "./load.ts";
 import { envName, flagName } from "./options.ts";
@@ -132,7 +133,7 @@ describe("refused with its place is", () => {
     [
       "an option that the policy does not have",
       "model_policies:\n  patterns:\n    - match: a\n      policy: random\n      config: {cache_threshold: 1}",
-      "5:15: model_policies.patterns[0].config is for cache_aware: no other policy takes options",
+      "5:15: model_policies.patterns[0].config must be empty: the policy random takes no options",
     ],
     ["a key given twice", "port: 1\nport: 2", "2:1: Map keys must be unique"],
     ["broken YAML", "port: [1", "1:9: "],
@@ -232,7 +233,7 @@ describe("refused with its place is", () => {
       "--retry-jitter-factor: must be a number from 0 to 1, not 2",
       "2:1: unknown key prot; did you mean port?",
       "7:10: the worker http://a:1 is given twice",
-      '8:17: unknown policy "nope"; the policies are cache_aware, shortest_queue, power_of_two, round_robin, random, consistent_hashing, passthrough',
+      `8:17: unknown policy "nope"; the policies are ${POLICY_NAMES.join(", ")}`,
     ]);
   });
 
@@ -480,8 +481,8 @@ describe("what is taken otherwise than it was given", () => {
   });
 
   test("a policy that is not built says what is nearest", () => {
-    expect(() => loaded([], { defaultPolicy: "least_load" })).toThrow(
-      "--policy: the policy least_load is not built yet; shortest_queue takes",
+    expect(() => loaded([], { defaultPolicy: "request_num" })).toThrow(
+      "--policy: the policy request_num is not built yet; shortest_queue takes",
     );
   });
 

@@ -67,8 +67,7 @@ export function checkPatternOptions(
   const keys = Object.keys(config);
   if (!row || keys.length === 0) return;
   if (Object.keys(row.options.shape).length === 0) {
-    const others = POLICIES.filter(({ options }) => Object.keys(options.shape).length > 0).map(({ name }) => name);
-    const message = `is for ${others.join(", ")}: no other policy takes options`;
+    const message = `must be empty: the policy ${policy} takes no options`;
     context.addIssue({ code: "custom", message, path: ["config"], input: config });
     return;
   }

@@ -61,7 +61,8 @@ async function createPolicyRegistry({
   const registry = new PolicyRegistry({
     ...settings,
     memory: policyMemory,
-    now: () => clock.now(),
+    // The clock of a thread begins with the thread.
+    now: () => performance.timeOrigin + clock.now(),
     ...threadOf(config, thread),
     custom: module ? [guardModule(module, { logger, clock, watch })] : [],
   });

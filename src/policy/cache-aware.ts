@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { definePolicy } from "./define-policy.ts";
 import { LeastLoaded } from "./least-loaded.ts";
+import { LOAD_BOUND_OPTIONS, mostInFlight } from "./load-bound.ts";
 import type { PickReason } from "./pick-reasons.ts";
 import type { Candidate, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
 import { matchedRatio, type PromptBlocks } from "./prefix-blocks.ts";
@@ -16,25 +17,7 @@ const OPTIONS = z.strictObject({
       description: "share of the prompt that a worker must have seen to be chosen for its cache, 0 to 1.",
       aliases: ["--cache-match-threshold"],
     }),
-  balanceAbsThreshold: z
-    .int()
-    .min(0)
-    .max(1_000_000)
-    .default(64)
-    .meta({
-      description:
-        "a worker may have this many requests more in flight than the least loaded one and still be chosen for its cache.",
-      aliases: ["--spill-abs-threshold"],
-    }),
-  balanceRelThreshold: z
-    .number()
-    .min(1)
-    .max(1000)
-    .default(1.5)
-    .meta({
-      description: "a worker may also have this many times as many requests in flight as the least loaded one.",
-      aliases: ["--spill-rel-threshold"],
-    }),
+  ...LOAD_BOUND_OPTIONS,
   maxTreeSize: z
     .int()
     .min(65_536)
@@ -53,7 +36,6 @@ export const cacheAware = definePolicy({
   chooses: "the worker with the longest prefix of the prompt, if its load allows it; else the least loaded",
   goodFor: "chat, agents, shared system prompts",
   nearestTo: {
-    prefix_hash: "sends prompts with one beginning to one worker",
     kv_aware: "remembers which worker has seen which prompt",
   },
   options: OPTIONS,
@@ -93,10 +75,10 @@ class CacheAware implements Policy {
 
   /** The candidate with the longest match among those whose load allows it; of equals the one with fewer requests in flight. */
   #bestMatch(candidates: readonly Candidate[], leastLoaded: number, prompt: PromptBlocks): number | undefined {
-    const { cacheThreshold, balanceAbsThreshold, balanceRelThreshold } = this.#options;
+    const { cacheThreshold } = this.#options;
     if (matchedRatio(this.#index.match(prompt), prompt.bytes) <= cacheThreshold) return undefined;
     const least = candidates[leastLoaded]?.inFlight ?? 0;
-    const bound = Math.max(least + balanceAbsThreshold, least * balanceRelThreshold);
+    const bound = mostInFlight(this.#options, least);
     const places = this.#places(candidates);
     // Only candidates that the index names are compared, in a fleet of any size.
     let next = 0;

@@ -8,6 +8,8 @@ export const PICK_REASONS = {
   least_recent: "Of those with the same match it was chosen least recently.",
   cached_prefix: "It has the longest prefix of the prompt in its cache, as far as the policy knows.",
   session: "The request's session, user or routing key belongs to it.",
+  prompt_hash: "The beginning of the prompt belongs to it, by a hash.",
+  length_range: "Prompts of this length belong to it.",
   least_loaded: "It had the least load, as the policy counts it.",
   turn: "It was its turn.",
   chance: "It was drawn at random.",

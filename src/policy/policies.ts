@@ -1,10 +1,13 @@
+import { bucket } from "./bucket.ts";
 import { cacheAware } from "./cache-aware.ts";
 import { consistentHashing } from "./consistent-hashing.ts";
 import { passthrough } from "./passthrough.ts";
 import { powerOfTwo } from "./power-of-two.ts";
+import { prefixHash } from "./prefix-hash.ts";
 import { random } from "./random.ts";
 import { roundRobin } from "./round-robin.ts";
 import { shortestQueue } from "./shortest-queue.ts";
+import { twoChoiceHash } from "./two-choice-hash.ts";
 
 /** All built-in policies, in the order of the pages and of `--help`. A new policy is added here. */
 export const POLICIES = [
@@ -14,5 +17,8 @@ export const POLICIES = [
   roundRobin,
   random,
   consistentHashing,
+  prefixHash,
+  twoChoiceHash,
+  bucket,
   passthrough,
 ] as const;

@@ -215,7 +215,10 @@ export type Random = () => number;
 export interface PolicyParts {
   readonly memory: AllocateShared;
   readonly random: Random;
-  /** Milliseconds since an arbitrary start, which differs between threads. */
+  /**
+   * Milliseconds since a start that all threads share, to within a millisecond, so that they can compare times. It is steady; only a
+   * thread that is started anew after a jump of the wall clock differs by that jump.
+   */
   readonly now: () => number;
   /** Number of this thread, from 0, among `threads`. No other living instance has this number and this `memory`. */
   readonly thread: number;

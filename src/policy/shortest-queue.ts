@@ -9,7 +9,8 @@ export const shortestQueue = definePolicy({
   goodFor: "prompts that share nothing",
   nearestTo: {
     least_load: "takes the worker with the fewest requests in flight",
-    bucket: "takes the worker with the fewest requests in flight",
+    least_request: "takes the worker with the fewest requests in flight",
+    request_num: "takes the worker with the fewest requests in flight",
   },
   options: NO_OPTIONS,
   create: (_options, { random }) => createShortestQueue(random),

@@ -140,7 +140,7 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
   {
     from: "smg, by the prompt's hash",
     line: "--worker-urls W1 W2 --policy prefix_hash",
-    becomes: ["--policy: the policy prefix_hash is not built yet; cache_aware"],
+    becomes: "serves",
   },
   {
     from: "smg, by a map of keys",
@@ -150,7 +150,7 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
   {
     from: "smg, by length",
     line: "--worker-urls W1 W2 --policy bucket",
-    becomes: ["--policy: the policy bucket is not built yet; shortest_queue"],
+    becomes: "serves",
   },
   {
     from: "vllm-router README, ranks",
