@@ -139,6 +139,8 @@ export const workerSchema = z.strictObject({
   labels: workerLabels.default({}),
   priority: z.number().min(0).max(1_000_000).default(50),
   cost: z.number().min(0).max(1_000_000).default(1),
+  /** Prompt tokens that its caches hold. */
+  kvCapacityTokens: z.int().min(1).max(1_000_000_000_000).optional(),
   health: workerHealthSchema.default({}),
 });
 
@@ -254,7 +256,7 @@ export const configSchema = z.strictObject({
       flag: "--worker",
       aliases: ["--worker-urls"],
       description:
-        "Workers known from the start. In the file each has `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `health`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list. `http(s)://` and `grpc(s)://` say what the worker speaks; an address without a scheme means HTTP.",
+        "Workers known from the start. In the file each has `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `kv_capacity_tokens`, `health`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list. `http(s)://` and `grpc(s)://` say what the worker speaks; an address without a scheme means HTTP.",
     }),
   workerApiKey: secret.optional().meta({
     group: "Workers",

@@ -11,6 +11,7 @@ test("a worker of the configuration is a spec of its source, in milliseconds", (
     bootstrapPort: 7,
     priority: 1,
     cost: 2,
+    kvCapacityTokens: 3_000_000,
     health: { endpoint: "/up", checkIntervalSecs: 0.5, timeoutSecs: 2, failureThreshold: 4, disableHealthCheck: false },
   });
   const { apiKey, ...spec } = specOf(worker, "file");
@@ -25,6 +26,7 @@ test("a worker of the configuration is a spec of its source, in milliseconds", (
     labels: {},
     priority: 1,
     cost: 2,
+    kvCapacityTokens: 3_000_000,
     health: { endpoint: "/up", intervalMs: 500, timeoutMs: 2000, failureThreshold: 4, disabled: false },
   });
 });

@@ -141,11 +141,14 @@ class Engine {
   readonly #options: EngineOptions;
   readonly #models: readonly string[];
   readonly #cache: PrefixCache;
+  readonly #kvTokens: number;
+  readonly #startedAt = Date.now();
 
   constructor(options: EngineOptions) {
     this.#options = options;
     this.#models = [options.model ?? "sim-1", ...(options.extraModels ?? [])];
-    this.#cache = new PrefixCache(options.kvTokens ?? 524_288);
+    this.#kvTokens = options.kvTokens ?? 524_288;
+    this.#cache = new PrefixCache(this.#kvTokens);
     this.scheduler = options.instant ? undefined : new Scheduler({ ...ENGINE_TIMING, ...options.timing }, systemClock);
   }
 
@@ -157,6 +160,8 @@ class Engine {
       kind,
       maxModelLen,
       cache: this.#cache,
+      kvTokens: this.#kvTokens,
+      startedAt: this.#startedAt,
       running: () => this.scheduler?.running ?? 0,
       waiting: () => this.scheduler?.waiting ?? 0,
       ...(role ? { role: role.info } : {}),

@@ -8,6 +8,10 @@ interface InfoFacts {
   readonly kind: "vllm" | "sglang";
   readonly maxModelLen: number;
   readonly cache: PrefixCache;
+  /** Tokens that the cache holds. */
+  readonly kvTokens: number;
+  /** Wall-clock time at which the engine began, ms since the epoch. */
+  readonly startedAt: number;
   readonly running: () => number;
   readonly waiting: () => number;
   /** Pages and facts that only one half of a prefill/decode pair has. */
@@ -76,6 +80,7 @@ function sglangRoutes(facts: InfoFacts, model: string): InfoRoutes {
       served_model_name: model,
       version: VERSION,
       context_length: facts.maxModelLen,
+      max_total_num_tokens: facts.kvTokens,
       api_key: "engine-secret",
       host: "127.0.0.1",
       ...facts.role?.serverArgs,
@@ -102,7 +107,7 @@ function sglangRoutes(facts: InfoFacts, model: string): InfoRoutes {
   };
 }
 
-function metrics({ kind, running, waiting, cache, role }: InfoFacts, model: string): string {
+function metrics({ kind, running, waiting, cache, role, kvTokens, startedAt }: InfoFacts, model: string): string {
   const labels = `{model_name="${model}"}`;
   const rows =
     kind === "vllm"
@@ -118,5 +123,16 @@ function metrics({ kind, running, waiting, cache, role }: InfoFacts, model: stri
         ];
   const page = (type: string) => (row: readonly (string | number)[]) =>
     `# TYPE ${row[0]} ${type}\n${row[0]}${labels} ${row[1]}\n`;
-  return [...rows.map(page("gauge")), ...(role?.counters() ?? []).map(page("counter"))].join("");
+  const facts = [
+    "# TYPE process_start_time_seconds gauge",
+    `process_start_time_seconds ${startedAt / 1000}`,
+    "# TYPE vllm:cache_config_info gauge",
+    `vllm:cache_config_info{block_size="16",engine="0",num_gpu_blocks="${Math.floor(kvTokens / 16)}"} 1.0`,
+    "",
+  ];
+  return [
+    ...rows.map(page("gauge")),
+    ...(role?.counters() ?? []).map(page("counter")),
+    kind === "vllm" ? facts.join("\n") : "",
+  ].join("");
 }

@@ -52,6 +52,8 @@ export interface PageReader {
   fields(path: string, options?: PageOptions): Promise<JsonObject>;
   /** The first of these pages that has members. */
   firstOf(paths: readonly string[]): Promise<JsonObject>;
+  /** The words of a page; empty if it is missing, or did not come in time. */
+  text(path: string): Promise<string>;
 }
 
 /** Exceptions for one page. */
@@ -69,16 +71,22 @@ export interface EngineFacts {
   readonly version: string | undefined;
   /** Longest prompt plus answer, in tokens. */
   readonly maxModelLen: number | undefined;
+  /** Tokens that its KV cache holds, over all data-parallel ranks. */
+  readonly kvCapacityTokens: number | undefined;
+  /** Wall-clock time at which its process began, ms since the epoch. */
+  readonly startedAt: number | undefined;
   readonly kv: KvTransferInfo | undefined;
 }
 
 /** Sends a message to the worker and returns the answer. Throws what `GrpcClient.unary` throws. */
 export type GrpcAsk = (method: string, request: Uint8Array) => Promise<Uint8Array>;
 
-/** Asks the engine's gRPC service. Both methods reject with upstream_unimplemented if the worker has another engine's service. */
+/** Asks the engine's gRPC service. `isHealthy` and `askFacts` reject with upstream_unimplemented if the worker has another engine's service. */
 export interface GrpcProbe {
   isHealthy(ask: GrpcAsk): Promise<boolean>;
   askFacts(ask: GrpcAsk): Promise<EngineFacts>;
+  /** Tokens that the KV cache holds, for an engine that has a method of its own for it. Never rejects. */
+  askCapacity?(ask: GrpcAsk): Promise<number | undefined>;
 }
 
 /** `questions.ts`: the pages and methods that answer operators' questions. */

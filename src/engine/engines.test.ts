@@ -34,6 +34,17 @@ const NO_KV: Pick<KvTransferInfo, "engineId" | "bootstrapPort" | "dataParallelSi
   dataParallelSize: 1,
 };
 
+const VLLM_METRICS = `# HELP process_start_time_seconds Start time of the process since unix epoch in seconds.
+# TYPE process_start_time_seconds gauge
+process_start_time_seconds 1.76418011125e+09
+# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig
+# TYPE vllm:cache_config_info gauge
+vllm:cache_config_info{block_size="16",cache_dtype="auto",enable_prefix_caching="True",engine="0",kv_cache_size_tokens="290912",num_cpu_blocks="None",num_gpu_blocks="18999",num_gpu_blocks_override="None"} 1.0
+vllm:cache_config_info{block_size="16",cache_dtype="auto",enable_prefix_caching="True",engine="1",num_cpu_blocks="None",num_gpu_blocks="18182",num_gpu_blocks_override="None"} 1.0
+# HELP vllm:num_requests_running Number of requests in model execution batches.
+vllm:num_requests_running{engine="0",model_name="qwen"} 0.0
+`;
+
 const RECORDED: readonly Recorded[] = [
   {
     engine: "sglang",
@@ -45,6 +56,9 @@ const RECORDED: readonly Recorded[] = [
         disaggregation_mode: "prefill",
         disaggregation_bootstrap_port: 8997,
         dp_size: 2,
+        status: "ready",
+        max_total_num_tokens: 20_480,
+        max_req_input_len: 20_474,
       },
     },
     overHttp: {
@@ -52,6 +66,8 @@ const RECORDED: readonly Recorded[] = [
       engine: "sglang",
       engineVersion: "0.5.6",
       maxModelLen: 32_768,
+      kvCapacityTokens: 40_960,
+      startedAt: undefined,
       kv: { ...NO_KV, connector: "sglang", bootstrapPort: 8997, dataParallelSize: 2 },
     },
     messages: {
@@ -63,6 +79,8 @@ const RECORDED: readonly Recorded[] = [
         sglangMessages.GetServerInfoResponse.fromPartial({
           sglangVersion: "0.5.6",
           serverArgs: { disaggregation_mode: "decode", dp_size: 4 },
+          maxTotalNumTokens: 30_000,
+          startTime: { seconds: 1_764_180_000n, nanos: 5 },
         }),
       ).finish(),
     },
@@ -71,6 +89,8 @@ const RECORDED: readonly Recorded[] = [
       engine: "sglang",
       engineVersion: "0.5.6",
       maxModelLen: 32_768,
+      kvCapacityTokens: 120_000,
+      startedAt: 1_764_180_000_000,
       kv: { ...NO_KV, connector: "sglang", dataParallelSize: 4 },
     },
   },
@@ -82,12 +102,16 @@ const RECORDED: readonly Recorded[] = [
       "/server_info?config_format=json": {
         vllm_config: { kv_transfer_config: { kv_connector: "NixlConnector", engine_id: "e1" } },
       },
+      "/metrics": VLLM_METRICS,
     },
     overHttp: {
       models: ["qwen"],
       engine: "vllm",
       engineVersion: "0.32.0",
       maxModelLen: 4096,
+      // The second engine is of a version that does not tell its tokens.
+      kvCapacityTokens: 290_912 + 18_182 * 16,
+      startedAt: 1_764_180_111_250,
       kv: { ...NO_KV, connector: "NixlConnector", engineId: "e1" },
     },
     messages: {
@@ -98,12 +122,22 @@ const RECORDED: readonly Recorded[] = [
       [VLLM.getServerInfo]: vllmMessages.GetServerInfoResponse.encode(
         vllmMessages.GetServerInfoResponse.fromPartial({ kvConnector: "NixlConnector", kvEngineId: "e1" }),
       ).finish(),
+      [VLLM.getLoads]: vllmMessages.GetLoadsResponse.encode(
+        vllmMessages.GetLoadsResponse.fromPartial({
+          loads: [
+            { dpRank: 0, maxTotalNumTokens: 290_912 },
+            { dpRank: 1, maxTotalNumTokens: 290_900 },
+          ],
+        }),
+      ).finish(),
     },
     overGrpc: {
       models: ["qwen"],
       engine: "vllm",
       engineVersion: undefined,
       maxModelLen: 4096,
+      kvCapacityTokens: 581_812,
+      startedAt: undefined,
       kv: { ...NO_KV, connector: "NixlConnector", engineId: "e1" },
     },
   },
@@ -192,6 +226,7 @@ for (const engine of ENGINES) {
           const value = recorded.pages[path];
           return value === undefined ? { kind: "none" } : { kind: "json", value };
         },
+        text: async ({ path }) => String(recorded.pages[path] ?? ""),
       });
       const worker = unknown("http://w:1");
       const { info, missing } = await prober.ask(worker, SETTINGS, undefined);

@@ -19,12 +19,8 @@ export function createGrpcProber(client: Pick<WorkerClient, "call">): WorkerProb
       ask(probe, (method, request) => client.call(to, method, request, timeoutMs)),
     );
   };
-  const askFacts = async (
-    worker: Worker,
-    settings: HealthSettings,
-    modelFallback: string | undefined,
-  ): Promise<WorkerFacts> =>
-    factsOf(await question(worker, settings, (probe, ask) => probe.askFacts(ask)), modelFallback);
+  const facts = (worker: Worker, settings: HealthSettings): Promise<Answer<EngineFacts>> =>
+    question(worker, settings, (probe, ask) => probe.askFacts(ask));
   return {
     async health(worker, settings) {
       const answer = await question(worker, settings, (probe, ask) => probe.isHealthy(ask));
@@ -33,8 +29,15 @@ export function createGrpcProber(client: Pick<WorkerClient, "call">): WorkerProb
         ? undefined
         : { code: "upstream_unavailable", reason: "its health service says that it is not well" };
     },
-    ask: askFacts,
-    listing: async (worker, settings) => (await askFacts(worker, settings, undefined)).listing,
+    ask: async (worker, settings, modelFallback) =>
+      factsOf(
+        await question(worker, settings, async (probe, ask) => {
+          const told = await probe.askFacts(ask);
+          return { ...told, kvCapacityTokens: told.kvCapacityTokens ?? (await probe.askCapacity?.(ask)) };
+        }),
+        modelFallback,
+      ),
+    listing: async (worker, settings) => factsOf(await facts(worker, settings), undefined).listing,
   };
 }
 
@@ -56,11 +59,18 @@ function factsOf({ engine, value, failure }: Answer<EngineFacts>, modelFallback:
       engine: engine?.name,
       engineVersion: value?.version,
       maxModelLen: value?.maxModelLen,
+      kvCapacityTokens: value?.kvCapacityTokens,
+      startedAt: value?.startedAt,
       kv: value?.kv,
     },
-    listing: value && JSON.stringify([value.model, value.maxModelLen]),
+    listing: value && JSON.stringify([value.model, value.maxModelLen, roughly(value.startedAt)]),
     missing: failure,
   };
+}
+
+/** A start to within ten seconds: engines that tell for how long they run tell a slightly different start each time. */
+function roughly(startedAt: number | undefined): number | undefined {
+  return startedAt === undefined ? undefined : Math.round(startedAt / 10_000);
 }
 
 async function firstKnown<T>(

@@ -14,6 +14,7 @@ function pagesClient(pages: Record<string, unknown>): ProbeClient {
       if (page === undefined) return { kind: "none" };
       return isFailed(page) ? page : { kind: "json", value: page };
     },
+    text: async ({ path }) => String(pages[path] ?? ""),
   };
 }
 
@@ -48,6 +49,8 @@ describe("asking a worker what it is", () => {
       engine: "vllm",
       engineVersion: "0.32",
       maxModelLen: 4096,
+      kvCapacityTokens: undefined,
+      startedAt: undefined,
       kv: undefined,
     });
   });
@@ -63,6 +66,8 @@ describe("asking a worker what it is", () => {
       engine: "sglang",
       engineVersion: "0.5",
       maxModelLen: undefined,
+      kvCapacityTokens: undefined,
+      startedAt: undefined,
       kv: undefined,
     });
   });
@@ -74,6 +79,8 @@ describe("asking a worker what it is", () => {
       engine: undefined,
       engineVersion: undefined,
       maxModelLen: undefined,
+      kvCapacityTokens: undefined,
+      startedAt: undefined,
       kv: undefined,
     };
     expect(await ask({})).toEqual(nothing);

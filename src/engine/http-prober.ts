@@ -60,6 +60,8 @@ export async function askWorker(target: ProbeTarget, client: ProbeClient): Promi
     engine: owner ?? engine?.name,
     engineVersion: facts.version ?? saidText(version, "version"),
     maxModelLen: main?.maxModelLen ?? facts.maxModelLen,
+    kvCapacityTokens: facts.kvCapacityTokens,
+    startedAt: facts.startedAt,
     kv: facts.kv,
   };
   return { info, listing: listingIn(models), missing: models.kind === "failed" ? models.failure : undefined };
@@ -100,6 +102,11 @@ class WorkerPages implements PageReader {
 
   async fields(path: string, options?: PageOptions): Promise<JsonObject> {
     return membersOf(await this.page(path, options));
+  }
+
+  text(path: string): Promise<string> {
+    const { url, apiKey, timeoutMs } = this.#target;
+    return this.#client.text({ url, path, apiKey, timeoutMs });
   }
 
   async firstOf(paths: readonly string[]): Promise<JsonObject> {

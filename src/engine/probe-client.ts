@@ -5,6 +5,8 @@ import type { Addressee, WorkerClient } from "./worker-client.ts";
 
 /** Largest answer that is read, bytes. */
 const MAX_BYTES = 1024 * 1024;
+/** As above, for pages of metrics: with many adapters and buckets they are long. */
+const MAX_TEXT_BYTES = 8 * 1024 * 1024;
 /** Most characters of a worker's own words about its failure. */
 const MAX_WORDS = 200;
 
@@ -20,11 +22,13 @@ export interface ProbeQuestion extends Addressee {
   readonly timeoutMs: number;
 }
 
-/** Asks HTTP workers for their health and their pages. Neither method throws. */
+/** Asks HTTP workers for their health and their pages. No method throws. */
 export interface ProbeClient {
   /** undefined if the worker answers 2xx in time. */
   health(question: ProbeQuestion): Promise<ProbeFailure | undefined>;
   page(question: ProbeQuestion): Promise<Page>;
+  /** A page of another kind than JSON; empty if there is none. */
+  text(question: ProbeQuestion): Promise<string>;
 }
 
 /** Reads answers of workers, and describes failures for operators. */
@@ -58,6 +62,16 @@ export function createProbeClient(client: Pick<WorkerClient, "page">): ProbeClie
       } catch (thrown) {
         return { kind: "failed", failure: unanswered(question, asGatewayError(thrown)) };
       }
+    },
+    async text(question) {
+      try {
+        const answer = await get(question);
+        if (isGood(answer.status)) return new TextDecoder().decode(await answer.bytes(MAX_TEXT_BYTES));
+        answer.discard();
+      } catch {
+        // A page that nobody must have: without it the worker has a fact less.
+      }
+      return "";
     },
   };
 }

@@ -153,6 +153,21 @@ test("a worker that has left is not remembered, and its successor does not inher
   expect(chosenBy(policy, now, prompt(`${story("ann")} next`))).toBe(1 - first);
 });
 
+test("a worker is taken for its cache only while its cache can hold the prompt, by its own capacity", () => {
+  const policy = create();
+  const [small, large] = [fakeWorker(0), fakeWorker(1)].map((worker, index) => ({
+    ...worker,
+    kvCapacityTokens: [1000, 100_000][index],
+  }));
+  if (!small || !large) throw new Error("no workers");
+  for (const worker of [small, large]) {
+    chosenBy(policy, [worker], prompt(story("ann")));
+    for (let count = 0; count < 5; count += 1) chosenBy(policy, [worker], prompt(story(`other ${count}`)));
+  }
+  large.inFlight = 3;
+  expect(chosenBy(policy, [small, large], prompt(`${story("ann")} next`))).toBe(1);
+});
+
 describe("a fleet of thousands", () => {
   test("each conversation goes home, and its home is found in every new list of workers", () => {
     const policy = create();

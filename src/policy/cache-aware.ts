@@ -26,6 +26,9 @@ const OPTIONS = z.strictObject({
     .meta({ description: "bytes of prompts that the index of a model remembers." }),
 });
 
+/** Of text, and of token ids. */
+const BYTES_PER_TOKEN = 4;
+
 /**
  * Remembers which workers were sent which prefixes of prompts, and compares each worker's own load for each request. A bound on the
  * whole fleet, as in other gateways, switches affinity off everywhere as soon as one worker is hot. The fleet then loses its cache
@@ -64,13 +67,18 @@ class CacheAware implements Policy {
     const match = this.#bestMatch(candidates, leastLoaded, request.promptBlocks());
     this.lastReason = match === undefined ? "least_loaded" : "cached_prefix";
     const chosen = match ?? leastLoaded;
-    const slot = candidates[chosen]?.slot;
-    if (slot !== undefined) this.#index.insert(slot);
+    const worker = candidates[chosen];
+    if (worker) this.#note(worker);
     return chosen;
   }
 
   forget(_workerId: string, slot: number): void {
     this.#index.forget(slot);
+  }
+
+  #note({ slot, kvCapacityTokens }: Candidate): void {
+    if (kvCapacityTokens !== undefined) this.#index.setBound(slot, kvCapacityTokens * BYTES_PER_TOKEN);
+    this.#index.insert(slot);
   }
 
   /** The candidate with the longest match among those whose load allows it; of equals the one with fewer requests in flight. */

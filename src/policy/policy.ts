@@ -42,7 +42,7 @@ export interface Candidate {
   /** Prompt tokens of the requests in flight, counted as `inFlight`: what their prompts occupy of its KV cache. */
   readonly contextTokens: number;
   /** Tokens that its KV cache holds, with its host tiers where it reports them; undefined where it does not say. */
-  readonly kvCapacityTokens?: number | undefined;
+  readonly kvCapacityTokens: number | undefined;
 }
 
 /** The view of a request that a policy gets. Costly values are methods, and are computed once. */
@@ -57,6 +57,8 @@ export interface RequestFeatures {
    * of these bytes. Text as UTF-8, token ids as 4 little-endian bytes each. Empty where there is no prompt.
    */
   promptBytes(): Uint8Array;
+  /** Whether the prompt's bytes are token ids, four bytes each; otherwise they are text, of which a token has about four. */
+  readonly isTokenized: boolean;
   /** The client's routing key (session or user); undefined without one. docs/policies.md lists its headers and members. */
   routingKey(): string | undefined;
   /** Hashes of the prompt's blocks. They are kept, so that a second attempt and both workers of a pair need no second hashing. */

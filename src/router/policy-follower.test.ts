@@ -85,6 +85,25 @@ describe("policies follow the workers", () => {
     expect(forgotten.length).toBe(4);
   });
 
+  test("a worker whose process began anew is forgotten, and one that tells the same start a little differently is not", () => {
+    const forgotten: string[] = [];
+    const { workers, add } = setUp("own", () => ({
+      name: "own",
+      pick: () => 0,
+      forget: (id) => void forgotten.push(id),
+    }));
+    const { id, info } = add("http://one:1");
+    const started = (startedAt: number | undefined): number => {
+      forgotten.length = 0;
+      workers.update(id, { status: "ready", info: { ...info, startedAt } });
+      return forgotten.length;
+    };
+    const before = started(1_764_180_000_000);
+    expect([before, started(1_764_180_000_900), started(1_764_180_000_000)]).toEqual([2, 0, 0]);
+    expect(started(1_764_180_060_000)).toBe(2);
+    expect(started(undefined)).toBe(0);
+  });
+
   test("a policy that fails to forget keeps no worker from leaving", () => {
     const { workers, policies, errors, add } = setUp("own", () => ({
       name: "own",

@@ -60,8 +60,8 @@ export class PolicyFollower implements Disposable {
     for (const one of has) {
       if (!isIn(had, one)) policies.onWorkerAdded(one.model, after?.spec.policyHint, one.role);
     }
-    // A lost worker comes back with an empty cache.
-    const isLost = before?.status === "ready" && after?.status === "not_ready";
+    // A worker that is lost, or is another process now, has an empty cache.
+    const isLost = (before?.status === "ready" && after?.status === "not_ready") || isRestarted(before, after);
     for (const one of had) {
       const isGone = !isIn(has, one);
       if (before && (isGone || isLost)) this.#forget(one, before);
@@ -84,6 +84,14 @@ export class PolicyFollower implements Disposable {
 interface Served {
   readonly model: string;
   readonly role: WorkerType;
+}
+
+/** Engines that tell for how long they run tell a slightly different start each time. */
+const SAME_START_MS = 5000;
+
+function isRestarted(before: Worker | undefined, after: Worker | undefined): boolean {
+  const [was, is] = [before?.info.startedAt, after?.info.startedAt];
+  return is !== undefined && Math.abs(is - (was ?? 0)) > SAME_START_MS;
 }
 
 /** The models that a worker counts for: none once it is leaving. */

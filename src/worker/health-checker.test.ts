@@ -12,6 +12,7 @@ describe("health", () => {
     probes: number;
     questions: number;
     models: Page;
+    metrics: string;
     readonly list: (...ids: string[]) => Page;
   }
   const silent: Logger = {
@@ -32,7 +33,7 @@ describe("health", () => {
       kind: "json",
       value: { data: ids.map((id) => ({ id, owned_by: "vllm" })) },
     });
-    const state: State = { isUp: true, probes: 0, questions: 0, models: models("found"), list: models };
+    const state: State = { isUp: true, probes: 0, questions: 0, models: models("found"), metrics: "", list: models };
     const prober = createHttpProber({
       async health() {
         state.probes += 1;
@@ -42,6 +43,7 @@ describe("health", () => {
         state.questions += 1;
         return path === "/v1/models" ? state.models : { kind: "none" };
       },
+      text: async () => state.metrics,
     });
     const checker = new HealthChecker({
       registry: setup.registry,
@@ -110,6 +112,48 @@ describe("health", () => {
     await pass(setup, 900);
     await pass(setup, 1200);
     expect(setup.registry.get(id)?.status).toBe("ready");
+  });
+
+  test("one that refused a single probe and answers again is asked anew, and counts as another process from then on", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup);
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    await pass(setup, 500);
+    const startedAt = (): number | undefined => setup.registry.get(id)?.info.startedAt;
+    expect(startedAt()).toBeUndefined();
+    state.isUp = false;
+    await pass(setup, 1000);
+    state.isUp = true;
+    await pass(setup, 1500);
+    expect([setup.registry.get(id)?.status, typeof startedAt()]).toEqual(["ready", "number"]);
+    const since = startedAt();
+    await pass(setup, 3000);
+    expect(startedAt()).toBe(since);
+  });
+
+  test("one that tells when it began is the same process after a refused probe, and tells its cache once, and again after it", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup);
+    const facts = (blocks: number): string =>
+      `process_start_time_seconds 1000\nvllm:cache_config_info{block_size="16",num_gpu_blocks="${blocks}"} 1\n`;
+    state.metrics = facts(10);
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    await pass(setup, 500);
+    const told = (): (number | undefined)[] => {
+      const worker = setup.registry.get(id);
+      return [worker?.info.startedAt, worker?.kvCapacityTokens];
+    };
+    expect(told()).toEqual([1_000_000, 160]);
+    state.metrics = facts(20);
+    await pass(setup, 3000);
+    expect(told()).toEqual([1_000_000, 160]);
+    state.isUp = false;
+    await pass(setup, 1000);
+    state.isUp = true;
+    await pass(setup, 1500);
+    expect(told()).toEqual([1_000_000, 320]);
   });
 
   test("unhealthy workers leave for good where that is wanted", async () => {

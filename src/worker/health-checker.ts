@@ -46,6 +46,8 @@ interface Watch {
   wasAsked: boolean;
   /** The worker's listing when it was asked for its facts. */
   listing: string | undefined;
+  /** It refused a connection since it was asked for its facts: the next answer may be another process's. */
+  wasDown: boolean;
   cancel: () => void;
 }
 
@@ -80,6 +82,7 @@ export class HealthChecker implements Disposable {
       isUnknown: true,
       wasAsked: false,
       listing: undefined,
+      wasDown: false,
       cancel: () => undefined,
     };
     this.#watches.set(id, watch);
@@ -176,6 +179,7 @@ export class HealthChecker implements Disposable {
     watch.successes += 1;
     const isNew = worker.status === "pending" || worker.status === "failed";
     if (!isNew && worker.status !== "ready" && watch.successes < settings.successThreshold) return;
+    if (watch.wasDown) watch.isUnknown = true;
     if (!watch.isUnknown && !settings.disabled) await this.#lookAtListing(watch, worker, settings);
     if (watch.isUnknown) {
       const failure = await this.#askFacts(watch, worker, settings);
@@ -208,7 +212,9 @@ export class HealthChecker implements Disposable {
     // Known facts stay if the worker could not be asked this time.
     if (missing) this.#note(watch, missing);
     const isKept = missing !== undefined && now.info.models.length > 0;
-    if (!isKept) this.#publish(now, info);
+    if (isKept) return missing;
+    this.#publish(now, { ...info, startedAt: info.startedAt ?? (watch.wasDown ? Date.now() : now.info.startedAt) });
+    watch.wasDown = false;
     return missing;
   }
 
@@ -223,6 +229,7 @@ export class HealthChecker implements Disposable {
   #onSilence(watch: Watch, settings: HealthSettings, failure: ProbeFailure): void {
     watch.successes = 0;
     watch.failures += 1;
+    if (failure.code === "upstream_connect_failed") watch.wasDown = true;
     const worker = this.#current(watch);
     if (!worker) return;
     if (worker.status === "pending") {

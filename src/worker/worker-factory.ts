@@ -15,6 +15,8 @@ const UNKNOWN_INFO: WorkerInfo = {
   engine: undefined,
   engineVersion: undefined,
   maxModelLen: undefined,
+  kvCapacityTokens: undefined,
+  startedAt: undefined,
   kv: undefined,
 };
 

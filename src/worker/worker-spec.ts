@@ -24,6 +24,8 @@ export interface WorkerSpec {
   readonly priority: number;
   /** For policy modules and tools; no built-in policy uses it. */
   readonly cost: number;
+  /** Prompt tokens that the worker keeps for later requests, with its host tiers; without it the worker's own report counts. */
+  readonly kvCapacityTokens: number | undefined;
   /** Health settings of this worker that differ from the configured ones. */
   readonly health: Partial<HealthSettings>;
 }
@@ -53,6 +55,7 @@ export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
   labels: {},
   priority: 50,
   cost: 1,
+  kvCapacityTokens: undefined,
   health: {},
 };
 
@@ -66,6 +69,7 @@ export function isSameSpec(a: WorkerSpec, b: WorkerSpec): boolean {
     a.policyHint === b.policyHint &&
     a.priority === b.priority &&
     a.cost === b.cost &&
+    a.kvCapacityTokens === b.kvCapacityTokens &&
     haveSameEntries(a.labels, b.labels) &&
     isProbedAlike(a, b)
   );

@@ -48,6 +48,13 @@ export interface WorkerInfo {
   readonly engineVersion: string | undefined;
   /** Longest prompt plus answer, in tokens, of the main model. */
   readonly maxModelLen: number | undefined;
+  /** Tokens that its KV cache holds. */
+  readonly kvCapacityTokens: number | undefined;
+  /**
+   * When its process began, ms since the epoch: by its own report, or when it answered again after it had refused connections. Undefined
+   * where neither is known.
+   */
+  readonly startedAt: number | undefined;
   /** How its KV cache reaches another engine; undefined where it reported no such thing. */
   readonly kv: KvTransferInfo | undefined;
 }
@@ -160,6 +167,11 @@ export class Worker {
     const named = this.spec.modelId;
     if (named === undefined || this.servesAny) return this.info.models;
     return this.info.models.includes(named) ? this.info.models : [named, ...this.info.models];
+  }
+
+  /** For policies: prompt tokens that it keeps for later requests; the operator's word comes before the engine's. */
+  get kvCapacityTokens(): number | undefined {
+    return this.spec.kvCapacityTokens ?? this.info.kvCapacityTokens;
   }
 
   get kind(): WorkerKind {

@@ -33,6 +33,7 @@ export function requestWith(features: Partial<RequestFeatures> = {}): RequestFea
     model: "m",
     isStream: false,
     promptTokens: 1,
+    isTokenized: false,
     promptBytes: () => new Uint8Array(0),
     promptBlocks: () => (blocks ??= hashPrompt(request.promptBytes())),
     routingKey: () => undefined,

@@ -25,6 +25,8 @@ export const probe: EngineProbe = {
         model: told(model.servedModelName) ?? told(model.modelPath),
         version: told(server.sglangVersion),
         maxModelLen: positive(model.maxContextLength),
+        kvCapacityTokens: ofAllRanks(positive(server.maxTotalNumTokens), server.serverArgs ?? {}),
+        startedAt: positive(Number(server.startTime?.seconds ?? 0) * 1000),
         kv: kvOf(server.serverArgs ?? {}),
       };
     },
@@ -41,8 +43,15 @@ export async function askServerInfo({ modelInfo }: FirstPages, pages: PageReader
       saidText(modelInfo, "model_path"),
     version: saidText(server, "version"),
     maxModelLen: saidCount(server, "context_length"),
+    kvCapacityTokens: ofAllRanks(saidCount(server, "max_total_num_tokens"), server),
+    startedAt: undefined,
     kv: kvOf(server),
   };
+}
+
+/** The server names the tokens of its first data-parallel rank; each rank has as many, and a cache of its own. */
+function ofAllRanks(tokens: number | undefined, args: JsonObject): number | undefined {
+  return tokens === undefined ? undefined : tokens * (saidCount(args, "dp_size") ?? 1);
 }
 
 /** SGLang's arguments say whether it is one half of a pair. */

@@ -22,6 +22,8 @@ export const probe: EngineProbe = {
         model: told(model.modelId),
         version: undefined,
         maxModelLen: positive(model.maxSeqLen),
+        kvCapacityTokens: undefined,
+        startedAt: undefined,
         kv: undefined,
       };
     },

@@ -1,11 +1,14 @@
 import { type JsonObject, objectField } from "../../protocol/json/json.ts";
 import {
+  GetLoadsRequest,
+  GetLoadsResponse,
   GetModelInfoResponse,
   GetServerInfoResponse,
   HealthCheckResponse,
 } from "../../transport/grpc/generated/engine/vllm.ts";
 import type { KvTransferInfo } from "../../worker/worker.ts";
-import type { EngineProbe, PageReader } from "../engine.ts";
+import type { EngineProbe, GrpcAsk, PageReader } from "../engine.ts";
+import { samplesOf } from "../exposition.ts";
 import { positive, saidCount, saidText, told } from "../said.ts";
 import { VLLM } from "./methods.ts";
 
@@ -26,7 +29,15 @@ export const probe: EngineProbe = {
   async askPages(_first, pages) {
     // A regular worker needs nothing from the configuration.
     const server = pages.workerType === "regular" ? NO_MEMBERS : await pages.fields(CONFIGURATION, SLOW);
-    return { model: undefined, version: undefined, maxModelLen: undefined, kv: await kvOf(server, pages) };
+    const metrics = await pages.text("/metrics");
+    return {
+      model: undefined,
+      version: undefined,
+      maxModelLen: undefined,
+      kvCapacityTokens: capacityIn(metrics),
+      startedAt: startIn(metrics),
+      kv: await kvOf(server, pages),
+    };
   },
   grpc: {
     isHealthy: async (ask) => HealthCheckResponse.decode(await ask(VLLM.healthCheck, NOTHING)).healthy,
@@ -37,11 +48,44 @@ export const probe: EngineProbe = {
         model: told(model.servedModelName) ?? told(model.modelPath),
         version: undefined,
         maxModelLen: positive(model.maxContextLength),
+        kvCapacityTokens: undefined,
+        startedAt: server.uptimeSeconds > 0 ? Date.now() - server.uptimeSeconds * 1000 : undefined,
         kv: grpcKvOf(server),
       };
     },
+    askCapacity: capacityByLoads,
   },
 };
+
+/**
+ * Each data-parallel engine has a sample of its own. Newer ones say how many tokens their blocks hold; blocks times their size is more
+ * than that where a model has several kinds of attention.
+ */
+function capacityIn(metrics: string): number | undefined {
+  let tokens = 0;
+  for (const { labels } of samplesOf(metrics, "vllm:cache_config_info")) {
+    const size = Number(labels.get("block_size")) * Number(labels.get("num_gpu_blocks"));
+    tokens += positive(Number(labels.get("kv_cache_size_tokens"))) ?? positive(size) ?? 0;
+  }
+  return positive(tokens);
+}
+
+/** The page has the time of the process, unless several processes serve it. */
+function startIn(metrics: string): number | undefined {
+  const [sample] = samplesOf(metrics, "process_start_time_seconds");
+  return sample && sample.value > 0 ? sample.value * 1000 : undefined;
+}
+
+/** The servicer tells the capacity of each data-parallel rank with its load. An older one has no such method. */
+async function capacityByLoads(ask: GrpcAsk): Promise<number | undefined> {
+  try {
+    const request = GetLoadsRequest.encode({ dpRank: undefined, include: [] }).finish();
+    const { loads } = GetLoadsResponse.decode(await ask(VLLM.getLoads, request));
+    return positive(loads.reduce((sum, { maxTotalNumTokens }) => sum + maxTotalNumTokens, 0));
+  } catch {
+    return undefined;
+  }
+}
 
 function grpcKvOf({ kvConnector, kvEngineId, dataParallelSize }: GetServerInfoResponse): KvTransferInfo | undefined {
   if (kvConnector === "") return undefined;

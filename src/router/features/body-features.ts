@@ -23,6 +23,7 @@ export interface BodyFeaturesSource {
 export class BodyFeatures implements RequestFeatures {
   readonly model: string;
   readonly isStream: boolean;
+  readonly isTokenized = false;
   readonly promptTokens: number;
   readonly #source: BodyFeaturesSource;
   #promptBytes: Uint8Array | undefined;

@@ -10,6 +10,7 @@ interface TokenPrompt {
 export class TokenFeatures implements RequestFeatures {
   readonly model: string;
   readonly isStream: boolean;
+  readonly isTokenized = true;
   readonly promptTokens: number;
   readonly #prompts: readonly TokenPrompt[];
   readonly #body: RequestFeatures;

@@ -28,6 +28,7 @@ const patchSchema = z.strictObject({
   labels: shape.labels.unwrap().optional(),
   priority: shape.priority.unwrap().optional(),
   cost: shape.cost.unwrap().optional(),
+  kvCapacityTokens: shape.kvCapacityTokens,
   health: shape.health.unwrap().optional(),
 } satisfies Record<keyof typeof shape, z.ZodType>);
 
@@ -52,6 +53,7 @@ export function patchWorkerSpec(before: WorkerSpec, body: Body): WorkerSpec {
     labels,
     priority: change.priority ?? before.priority,
     cost: change.cost ?? before.cost,
+    kvCapacityTokens: change.kvCapacityTokens ?? before.kvCapacityTokens,
     health: { ...before.health, ...healthOf(change.health ?? {}) },
   };
 }

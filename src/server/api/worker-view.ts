@@ -16,6 +16,7 @@ export function workerView(worker: Worker): object {
     runtime_type: info.engine ?? "unspecified",
     engine_version: info.engineVersion ?? null,
     max_model_len: info.maxModelLen ?? null,
+    kv_capacity_tokens: worker.kvCapacityTokens ?? null,
     status: worker.status,
     since: new Date(since(worker)).toISOString(),
     trouble: worker.trouble?.reason ?? null,
