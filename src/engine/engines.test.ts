@@ -226,7 +226,10 @@ for (const engine of ENGINES) {
           const value = recorded.pages[path];
           return value === undefined ? { kind: "none" } : { kind: "json", value };
         },
-        text: async ({ path }) => String(recorded.pages[path] ?? ""),
+        text: async ({ path }) => {
+          const value = recorded.pages[path];
+          return typeof value === "string" ? value : "";
+        },
       });
       const worker = unknown("http://w:1");
       const { info, missing } = await prober.ask(worker, SETTINGS, undefined);

@@ -14,8 +14,12 @@ function pagesClient(pages: Record<string, unknown>): ProbeClient {
       if (page === undefined) return { kind: "none" };
       return isFailed(page) ? page : { kind: "json", value: page };
     },
-    text: async ({ path }) => String(pages[path] ?? ""),
+    text: async ({ path }) => wordsOf(pages[path]),
   };
+}
+
+function wordsOf(page: unknown): string {
+  return typeof page === "string" ? page : "";
 }
 
 function isFailed(page: unknown): page is Extract<Page, { kind: "failed" }> {
