@@ -602,6 +602,16 @@ export const configSchema = z.strictObject({
       group: "Observability",
       description: "Lowest level that is logged. Access lines are `info`. docs/logs.md has the fields of each line.",
     }),
+  decisionLogSize: z.int().min(0).max(100_000).default(1000).meta({
+    group: "Observability",
+    description:
+      "Choices of workers that each thread keeps in memory for `GET /debug/decisions`: which worker each request went to and why, what was expected and what came; 0 keeps none. One takes some 300 bytes. Nothing of prompts, answers or keys is in it.",
+  }),
+  decisionExplainRatio: z.number().min(0).max(1).default(0.01).meta({
+    group: "Observability",
+    description:
+      "Share of the requests whose choice is kept with all candidates and the terms of their costs, 0 to 1. To compute them takes as long as to choose. With `log_level` `debug`, and for a request that asks for a receipt, they are always there.",
+  }),
   record: z.string().min(1).optional().meta({
     group: "Observability",
     description:

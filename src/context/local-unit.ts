@@ -1,3 +1,4 @@
+import type { DecisionQuery } from "../router/decision-log.ts";
 import type { ControlSide, ServingUnits } from "../server/serving-units.ts";
 import type { AppContext } from "./app-context.ts";
 import { type ServingUnit, startServingUnit } from "./serving-unit.ts";
@@ -27,6 +28,7 @@ export function startLocalUnit(context: AppContext, { auth, gate, control, route
   return Object.assign(unit, {
     settled: () => Promise.resolve(),
     snapshots: () => Promise.resolve([]),
+    findDecisions: async (query: DecisionQuery) => ({ tries: unit.decisions?.find(query) ?? [], silentThreads: [] }),
     stop: async () => unit[Symbol.dispose](),
   });
 }

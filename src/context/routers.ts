@@ -3,6 +3,7 @@ import { WorkerClient } from "../engine/worker-client.ts";
 import { fetchTokenizer } from "../engine/worker-tokenizer.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { AttemptDeps } from "../router/attempt.ts";
 import { FailureLog } from "../router/failure-log.ts";
 import { ModelTexts } from "../router/grpc/model-text.ts";
 import { TokenAnswers } from "../router/grpc/token-answers.ts";
@@ -31,6 +32,9 @@ export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFo
   readonly watch: StreamWatch;
   /** Second attempts a second that are always allowed. */
   readonly retriesPerSec: number;
+  /** Keeps the unit's choices; undefined where they are not kept. */
+  readonly decisions: AttemptDeps["decisions"];
+  readonly predictionErrors: AttemptDeps["predictionErrors"];
 }
 
 /** Second attempts for each request. */
@@ -54,6 +58,8 @@ export function createRouters(parts: RouterParts, stack: DisposableStack): Route
     failedLoad: stack.use(new FailedLoad(clock)),
     failureLog: new FailureLog(logger, clock),
     random: Math.random,
+    decisions: parts.decisions,
+    predictionErrors: parts.predictionErrors,
     budget: new RetryBudget({ ratio: RETRY_RATIO, minPerSec: parts.retriesPerSec }, clock),
     streams: { watch, clock, ...streamSettings(config) },
     ...routerSettings(config),

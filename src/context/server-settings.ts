@@ -29,6 +29,7 @@ export function serverSettings(config: Config): ServerSettings {
     maxBodyBytes: config.maxPayloadSize,
     tokenizerFolder: config.tokenizerFolder,
     plans: modelPlans(config),
+    decisionLogSize: config.decisionLogSize,
   };
 }
 
@@ -91,7 +92,8 @@ function dataPlaneSettings(config: Config): DataPlaneSettings {
     bodyStallMs: ms(config.bodyStallTimeoutSecs),
     maxBodyBytes: config.maxPayloadSize,
     isModelRequired: config.enableIgw,
-    keepsDecisions: isWritten("debug", config.logLevel),
+    logsDecisions: isWritten("debug", config.logLevel),
+    explainRatio: config.decisionLogSize === 0 ? 0 : config.decisionExplainRatio,
   };
 }
 

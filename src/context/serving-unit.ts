@@ -1,4 +1,6 @@
 import type { GatewayError } from "../errors/errors.ts";
+import { PredictionErrors } from "../observability/prediction-errors.ts";
+import { DecisionLog } from "../router/decision-log.ts";
 import { ModelRouter } from "../router/model-router.ts";
 import { StreamWatch } from "../router/stream-watch.ts";
 import { type InferencePort, type InferencePortParts, openInferencePort } from "../server/inference-port.ts";
@@ -19,7 +21,7 @@ import type { Shares } from "./shares.ts";
  */
 export interface ServingUnitParts<R extends RouteAddress>
   extends
-    Omit<RouterParts, "watch" | "transport" | "grpc" | "retriesPerSec">,
+    Omit<RouterParts, "watch" | "transport" | "grpc" | "retriesPerSec" | "decisions" | "predictionErrors">,
     Omit<InferencePortParts<R>, "settings" | "watch" | "route" | "plans" | "maxConnections" | "maxBytesInFlight"> {
   readonly finder: ModelFinder;
   readonly shares: Shares;
@@ -29,6 +31,8 @@ export interface ServingUnitParts<R extends RouteAddress>
 export interface ServingUnit extends InferencePort {
   /** The sockets to HTTP workers. */
   readonly transport: Transport;
+  /** Its last choices of workers; undefined where they are not kept. */
+  readonly decisions: DecisionLog | undefined;
   /** Ends every request that waits for a worker with this error. */
   failAll(error: GatewayError): void;
 }
@@ -48,7 +52,13 @@ export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts
     }),
   );
   const watch = stack.use(new StreamWatch(clock));
-  const routers = createRouters({ ...parts, watch, transport, grpc, retriesPerSec: shares.retriesPerSec }, stack);
+  const decisions = config.decisionLogSize === 0 ? undefined : new DecisionLog(config.decisionLogSize, clock);
+  const predictionErrors = new PredictionErrors(metrics);
+  const { retriesPerSec } = shares;
+  const routers = createRouters(
+    { ...parts, watch, transport, grpc, decisions, predictionErrors, retriesPerSec },
+    stack,
+  );
   const router = new ModelRouter({ workers: workerRegistry, routers, finder });
   metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
   const port = stack.use(
@@ -65,6 +75,7 @@ export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts
   const owned = stack.move();
   return {
     transport,
+    decisions,
     port: port.port,
     get active() {
       return port.active;

@@ -9,12 +9,13 @@ export interface MetricRow {
   readonly labels: readonly string[];
   /** How the values of several threads become one: `max` takes the largest. Without it they are added. */
   readonly over?: "max";
-  /** Upper bounds of the buckets, seconds, ascending, without +Inf. */
+  /** Upper bounds of the buckets, in the unit of the metric, ascending, without +Inf. */
   readonly buckets?: readonly number[];
 }
 
 const DURATION_BUCKETS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 const TTFT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const RATIO_BUCKETS = [0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10];
 const TPOT_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1];
 
 /** The rows by the name that the code uses. */
@@ -51,6 +52,19 @@ export const METRICS = {
     help: "Streams: time between the first and the last event, divided by the tokens after the first.",
     labels: ["model", "worker"],
     buckets: TPOT_BUCKETS,
+  },
+  ttftPredictionError: {
+    name: "pointsman_ttft_prediction_error",
+    kind: "histogram",
+    help: "Time from the send to the first token, divided by the time that the policy predicted: 1 is right, 2 is twice as late, 0.5 twice as early. For streams and prefill workers, with policies that predict.",
+    labels: ["model", "worker"],
+    buckets: RATIO_BUCKETS,
+  },
+  ttftPredictionErrorSeconds: {
+    name: "pointsman_ttft_prediction_error_seconds_total",
+    kind: "counter",
+    help: "Seconds by which first tokens came later than predicted (direction `late`), and earlier (`early`). The difference of the two for each request is the bias, the sum the mean error.",
+    labels: ["model", "worker", "direction"],
   },
   promptTokens: {
     name: "pointsman_prompt_tokens_total",

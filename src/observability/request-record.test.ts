@@ -30,13 +30,13 @@ const DECISION: Decision = {
 };
 
 /** Settles a record, and returns the lines that are written. */
-function settled(keepsDecisions: boolean): [message: string | undefined, fields: object][] {
+function settled(logsDecisions: boolean): [message: string | undefined, fields: object][] {
   const lines: [message: string | undefined, fields: object][] = [];
   const write = (fields: object, message?: string): void => void lines.push([message, fields]);
   const logger: Logger = { debug: write, info: write, warn: write, error: write };
-  const sink = createRecordSink(logger, new Metrics(), keepsDecisions);
+  const sink = createRecordSink(logger, new Metrics(), logsDecisions);
   const record = new RequestRecord("r1", "chat_completions", sink, new ManualClock());
-  record.decisions?.push(DECISION);
+  record.decisions = [DECISION];
   record.ttftMs = 12.345;
   record.settle(200);
   return lines;
@@ -62,7 +62,7 @@ test("a choice of a worker has a line before the access line, with what was expe
   });
 });
 
-test("where nobody wants to know why workers are chosen the record keeps nothing of it", () => {
+test("where the log has no lines of choices, those of a sample are not written either", () => {
   expect(settled(false).map(([message]) => message)).toEqual(["request"]);
 });
 

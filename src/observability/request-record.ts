@@ -27,8 +27,6 @@ export interface FailedModel {
 
 /** Gets each record when its request is over. */
 export interface RecordSink {
-  /** Whether records keep the facts of each choice. */
-  readonly keepsDecisions?: boolean;
   /** Called once for each request, when its last byte has left or its client has gone. */
   settle(record: RequestRecord): void;
 }
@@ -57,8 +55,8 @@ export class RequestRecord {
   prefillWorkerUrl: string | undefined;
   /** The policy of each leg, joined by `+`. */
   policy: string | undefined;
-  /** One for each worker that a policy chose, in order; undefined unless the log level is `debug`. */
-  readonly decisions: Decision[] | undefined;
+  /** One for each worker that a policy chose, in order; undefined where nobody wants the choices explained. */
+  decisions: Decision[] | undefined;
   attempts = 0;
   /** Attempts that failed, in order; undefined where none failed, as in nearly every request. */
   failedAttempts: FailedAttempt[] | undefined;
@@ -87,7 +85,6 @@ export class RequestRecord {
     this.#clock = clock;
     this.startedAt = clock.now();
     this.#sink = sink;
-    this.decisions = sink.keepsDecisions === true ? [] : undefined;
   }
 
   noteFailure(url: string, code: string): void {
@@ -131,14 +128,15 @@ export class RequestRecord {
 /** Longest name of a model in a line or a label, characters, because clients may send any. */
 const MAX_NAME_CHARS = 256;
 
-/** Counts, writes the access line, and before it a line for each decision where the record keeps them. */
-export function createRecordSink(logger: Logger, metrics: Metrics, keepsDecisions = false): RecordSink {
+/** Counts, writes the access line, and with `logsDecisions` before it a line for each decision that the record keeps. */
+export function createRecordSink(logger: Logger, metrics: Metrics, logsDecisions = false): RecordSink {
   const series = new RequestSeries(metrics);
   return {
-    keepsDecisions,
     settle(record) {
       count(record, metrics, series);
-      for (const decision of record.decisions ?? []) logger.debug(decisionLine(record, decision), "choice");
+      if (logsDecisions && record.decisions) {
+        for (const decision of record.decisions) logger.debug(decisionLine(record, decision), "choice");
+      }
       logger.info(accessLine(record), "request");
     },
   };

@@ -1,5 +1,6 @@
 import type { OwnSeries } from "./metric-family.ts";
 import type { Metrics } from "./metrics.ts";
+import { SeriesMap } from "./series-map.ts";
 
 type WorkerCounter = "promptTokens" | "cachedTokens" | "completionTokens" | "addedEndMarkers";
 type WorkerHistogram = "timeToFirstToken" | "timePerOutputToken";
@@ -56,34 +57,6 @@ class EndpointSeries {
     }
     requests.add(1);
     this.#duration.observe(duration);
-  }
-}
-
-/** Series by two labels. The caller bounds the values of both. */
-class SeriesMap<S> {
-  readonly #create: (first: string, second: string) => S;
-  readonly #byFirst = new Map<string, Map<string, S>>();
-
-  constructor(create: (first: string, second: string) => S) {
-    this.#create = create;
-  }
-
-  get(first: string, second: string): S {
-    let bySecond = this.#byFirst.get(first);
-    if (!bySecond) {
-      bySecond = new Map();
-      this.#byFirst.set(first, bySecond);
-    }
-    let series = bySecond.get(second);
-    if (series === undefined) {
-      series = this.#create(first, second);
-      bySecond.set(second, series);
-    }
-    return series;
-  }
-
-  clear(): void {
-    this.#byFirst.clear();
   }
 }
 

@@ -1,12 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
+import { chosen } from "../../test/support/routing.ts";
 import { GatewayError, type ErrorCode } from "../errors/errors.ts";
+import { PredictionErrors } from "../observability/prediction-errors.ts";
 import { RequestRecord } from "../observability/request-record.ts";
 import type { PickEnd, Picked, PickOutcome } from "../policy/policy.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import { FailedLoad } from "../worker/failed-load.ts";
 import type { Worker } from "../worker/worker.ts";
 import { Attempt, type AttemptedRequest } from "./attempt.ts";
+import { DecisionLog, type LoggedLeg } from "./decision-log.ts";
 import { FailureLog } from "./failure-log.ts";
 
 /** A choice that writes down what it hears, and what the ledger says at that time. */
@@ -29,6 +32,7 @@ class Hearing implements Picked {
 }
 
 interface Setup extends FleetSetup {
+  readonly log: DecisionLog;
   readonly worker: Worker;
   readonly record: RequestRecord;
   begin(isProbe?: boolean, pick?: Picked): Attempt;
@@ -40,7 +44,10 @@ function setUp(workerType: WorkerType = "regular"): Setup {
   const { clock, ledger, metrics, board: outcomes } = fleet;
   const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
   const failureLog = new FailureLog(silent, clock);
-  const deps = { clock, ledger, metrics, outcomes, failedLoad: new FailedLoad(clock), failureLog };
+  const predictionErrors = new PredictionErrors(metrics);
+  const failedLoad = new FailedLoad(clock);
+  const log = new DecisionLog(4, clock);
+  const deps = { clock, ledger, metrics, outcomes, failedLoad, failureLog, decisions: log, predictionErrors };
   const record = new RequestRecord("r1", "chat_completions", { settle: () => undefined }, clock);
   const request: AttemptedRequest = {
     body: { bytes: Buffer.from("{}") },
@@ -49,9 +56,10 @@ function setUp(workerType: WorkerType = "regular"): Setup {
   };
   return {
     ...fleet,
+    log,
     worker,
     record,
-    begin: (isProbe = false, pick?: Picked) => new Attempt(deps, { worker, isProbe, pick }, request),
+    begin: (isProbe = false, pick?: Picked) => new Attempt(deps, chosen(worker, { isProbe, pick }), request),
   };
 }
 
@@ -206,5 +214,55 @@ describe("the policy that chose the worker", () => {
     attempt.prefillDone();
     attempt.end();
     expect(worker.inFlight).toBe(0);
+  });
+});
+
+describe("the log of choices", () => {
+  const legOf = ({ log }: Setup): LoggedLeg | undefined =>
+    log.find({ requestId: "r1", model: undefined, worker: undefined, limit: 1 })[0]?.legs[0];
+
+  test("has the attempt while it runs, its first token, and its end with the worker's counts", () => {
+    const setup = setUp();
+    const { begin, clock, record } = setup;
+    record.attempts = 2;
+    const attempt = begin(false, { index: 0, chargeTokens: 5, predictedTtftMs: 40 });
+    expect(legOf(setup)).toMatchObject({ worker: "http://one:1", outcome: "running", predictedTtftMs: 40 });
+    clock.advance(30);
+    attempt.prefillDone();
+    clock.advance(20);
+    record.tokens = { promptTokens: 9, completionTokens: 4, cachedTokens: 3 };
+    attempt.end();
+    expect(legOf(setup)).toMatchObject({ ttftMs: 30, durationMs: 50, outcome: "ok", promptTokens: 9, cachedTokens: 3 });
+  });
+
+  test("has how an attempt failed or was abandoned", () => {
+    const failed = setUp();
+    failed.begin().end(new GatewayError("upstream_closed", "gone"));
+    expect(legOf(failed)?.outcome).toBe("upstream_closed");
+    const abandoned = setUp();
+    abandoned.begin().abandon();
+    expect(legOf(abandoned)?.outcome).toBe("abandoned");
+  });
+});
+
+describe("the time to the first token that was predicted", () => {
+  const counted = ({ metrics }: Setup): string | undefined =>
+    /^pointsman_ttft_prediction_error_sum\{model="other",worker="http:\/\/one:1"\} (\S+)$/m.exec(metrics.expose())?.[1];
+
+  test("is compared with the real one when it comes", () => {
+    const setup = setUp();
+    const attempt = setup.begin(false, { index: 0, predictedTtftMs: 40 });
+    setup.clock.advance(60);
+    attempt.prefillDone();
+    attempt.prefillDone();
+    expect(counted(setup)).toBe("1.5");
+  });
+
+  test("is not where nothing was predicted, or no first token came", () => {
+    const plain = setUp();
+    plain.begin(false, { index: 0 }).prefillDone();
+    const whole = setUp();
+    whole.begin(false, { index: 0, predictedTtftMs: 40 }).end();
+    expect([counted(plain), counted(whole)]).toEqual([undefined, undefined]);
   });
 });

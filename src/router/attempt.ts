@@ -1,14 +1,15 @@
 import type { BreakerNews, GatewayError } from "../errors/errors.ts";
-import type { Decision } from "../observability/decision.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { PredictionErrors } from "../observability/prediction-errors.ts";
 import { modelLabel } from "../observability/request-record.ts";
-import type { PickReason } from "../policy/pick-reasons.ts";
 import type { Picked, PickOutcome } from "../policy/policy.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
 import type { Clock } from "../util/clock.ts";
 import type { FailedLoad } from "../worker/failed-load.ts";
 import type { Lease, LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
+import type { Chosen } from "./chosen.ts";
+import type { DecisionLog, LoggedRequest } from "./decision-log.ts";
 import type { FailedRequest, FailureLog } from "./failure-log.ts";
 import type { InferenceRequest } from "./router.ts";
 
@@ -19,32 +20,20 @@ export interface AttemptDeps {
   readonly outcomes: OutcomeSink;
   readonly failedLoad: FailedLoad;
   readonly failureLog: FailureLog;
+  /** undefined where choices are not kept. */
+  readonly decisions: DecisionLog | undefined;
+  readonly predictionErrors: PredictionErrors;
 }
 
 /** The parts of a request that an attempt needs. */
 export type AttemptedRequest = FailedRequest & {
   readonly features: Pick<InferenceRequest["features"], "model" | "promptTokens">;
-  readonly record: Pick<InferenceRequest["record"], "noteFailure" | "startedAt" | "model" | "isModelListed" | "tokens">;
+  readonly record: Pick<InferenceRequest["record"], "noteFailure" | "startedAt" | "isModelListed" | "tokens"> &
+    LoggedRequest;
 };
 
 /** How long a probe blocks the next probe of its worker, ms, because answers may take long. */
 const PROOF_MS = 30_000;
-
-/** The worker that was chosen for one leg of a try. */
-export interface Chosen {
-  readonly worker: Worker;
-  /** Whether the request is a probe of a worker with a half-open breaker. */
-  readonly isProbe: boolean;
-  /** The policy's hooks and its charge for the attempt; undefined where the policy returned only an index. */
-  readonly pick: Picked | undefined;
-  /** Name of the policy of the leg. */
-  readonly policy: string;
-  readonly reason: PickReason;
-  /** How many workers it was chosen from. */
-  readonly candidates: number;
-  /** undefined where nobody wants the choice explained. */
-  readonly decision: Decision | undefined;
-}
 
 /**
  * One request at one worker. The ledger counts it from before the send until the attempt ends: when the last byte has been
@@ -58,22 +47,22 @@ export class Attempt {
   readonly #request: AttemptedRequest;
   readonly #isProbe: boolean;
   readonly #pick: Picked | undefined;
-  /** Time of the charge on the clock, ms; 0 where no hook needs it. */
+  /** Time of the charge on the clock, ms. */
   readonly #chargedAt: number;
+  /** Ticket of the choice in the log of decisions. */
+  readonly #ticket: number;
   #hasFirstToken = false;
   #holdsProbe: boolean;
   #cancelProof: (() => void) | undefined;
   #isOver = false;
   #failure: GatewayError | undefined;
 
-  constructor(
-    deps: AttemptDeps,
-    { worker, isProbe, pick }: Pick<Chosen, "worker" | "isProbe" | "pick">,
-    request: AttemptedRequest,
-  ) {
+  constructor(deps: AttemptDeps, chosen: Chosen, request: AttemptedRequest) {
+    const { worker, isProbe, pick } = chosen;
     this.worker = worker;
     this.#pick = pick;
-    this.#chargedAt = pick ? deps.clock.now() : 0;
+    this.#chargedAt = deps.clock.now();
+    this.#ticket = deps.decisions?.begin(chosen, request.record, this.#chargedAt) ?? 0;
     this.#deps = deps;
     this.#request = request;
     this.#isProbe = isProbe;
@@ -95,7 +84,18 @@ export class Attempt {
     if (this.#isOver || this.#hasFirstToken) return;
     this.#hasFirstToken = true;
     this.#lease.prefillDone();
-    this.#pick?.onFirstToken?.(this.#deps.clock.now() - this.#chargedAt);
+    const { clock, decisions } = this.#deps;
+    const ms = clock.now() - this.#chargedAt;
+    this.#pick?.onFirstToken?.(ms);
+    decisions?.firstToken(this.#ticket, ms);
+    const predictedMs = this.#pick?.predictedTtftMs;
+    if (predictedMs !== undefined) this.#notePrediction(predictedMs, ms);
+  }
+
+  #notePrediction(predictedMs: number, ms: number): void {
+    const { metrics, predictionErrors } = this.#deps;
+    const worker = metrics.bounded("worker", this.worker.url);
+    predictionErrors.note(worker, modelLabel(this.#request.record, metrics), predictedMs, ms);
   }
 
   /**
@@ -140,7 +140,7 @@ export class Attempt {
   #close(outcome: string, error?: GatewayError): void {
     this.#isOver = true;
     this.#cancelProof?.();
-    const { metrics, failedLoad } = this.#deps;
+    const { metrics, failedLoad, clock, decisions } = this.#deps;
     const { record } = this.#request;
     const model = modelLabel(record, metrics);
     if (error && isUnserved(error)) {
@@ -151,16 +151,9 @@ export class Attempt {
       if (outcome === "ok") failedLoad.answered(model, record.startedAt);
     }
     metrics.increment("attempts", { model, worker: metrics.bounded("worker", this.worker.url), outcome });
-    if (this.#pick?.onEnd) this.#tellPolicy(outcome, error);
-  }
-
-  #tellPolicy(outcome: string, error: GatewayError | undefined): void {
-    const { clock } = this.#deps;
-    this.#pick?.onEnd?.({
-      outcome: pickOutcome(outcome, error),
-      ms: clock.now() - this.#chargedAt,
-      usage: this.#request.record.tokens,
-    });
+    const ms = clock.now() - this.#chargedAt;
+    decisions?.end(this.#ticket, outcome, ms, record.tokens);
+    if (this.#pick?.onEnd) this.#pick.onEnd({ outcome: pickOutcome(outcome, error), ms, usage: record.tokens });
   }
 
   /** Reports an outcome. A plain answer is only counted in the ledger. */

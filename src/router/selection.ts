@@ -5,7 +5,7 @@ import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import { preferredOf } from "../worker/preferred-workers.ts";
-import type { Chosen } from "./attempt.ts";
+import type { Chosen } from "./chosen.ts";
 import { decisionOf, explanationsOf } from "./decision.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { WorkerType } from "../util/worker-type.ts";

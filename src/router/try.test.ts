@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
+import { chosen } from "../../test/support/routing.ts";
 import { setUpFleet } from "../../test/support/fleet.ts";
 import { GatewayError } from "../errors/errors.ts";
+import { PredictionErrors } from "../observability/prediction-errors.ts";
 import { RequestRecord } from "../observability/request-record.ts";
 import { FailedLoad } from "../worker/failed-load.ts";
 import type { Worker } from "../worker/worker.ts";
-import type { Chosen } from "./attempt.ts";
 import { FailureLog } from "./failure-log.ts";
 import { beginTry, failTry, type Try } from "./try.ts";
 
@@ -27,18 +28,11 @@ function setUp(): Setup {
   const { clock, ledger, metrics, board: outcomes } = fleet;
   const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
   const failureLog = new FailureLog(silent, clock);
-  const deps = { clock, ledger, metrics, outcomes, failedLoad: new FailedLoad(clock), failureLog };
+  const predictionErrors = new PredictionErrors(metrics);
+  const failedLoad = new FailedLoad(clock);
+  const deps = { clock, ledger, metrics, outcomes, failedLoad, failureLog, decisions: undefined, predictionErrors };
   const record = new RequestRecord("r1", "chat_completions", { settle: () => undefined }, clock);
   const request = { body: { bytes: Buffer.from("{}") }, features: { model: "m", promptTokens: 7 }, record };
-  const chosen = (worker: Worker): Chosen => ({
-    worker,
-    isProbe: false,
-    pick: undefined,
-    policy: "first",
-    reason: "fixed",
-    candidates: 1,
-    decision: undefined,
-  });
   return {
     prefiller,
     answerer,

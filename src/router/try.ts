@@ -1,7 +1,8 @@
 import type { GatewayError } from "../errors/errors.ts";
 import type { RequestRecord } from "../observability/request-record.ts";
 import type { Worker } from "../worker/worker.ts";
-import { Attempt, type AttemptDeps, type AttemptedRequest, type Chosen } from "./attempt.ts";
+import { Attempt, type AttemptDeps, type AttemptedRequest } from "./attempt.ts";
+import type { Chosen } from "./chosen.ts";
 
 /** A value for the worker that answers a request, and one for the prefill worker, if there are two. */
 export interface Legs<T> {

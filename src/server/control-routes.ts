@@ -5,6 +5,7 @@ import type { RouterManager } from "../router/router-manager.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
 import type { WorkerSources } from "../worker/sources/worker-sources.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
+import { decisionRoutes } from "./api/decisions.ts";
 import { fleetRoutes } from "./api/fleet.ts";
 import { FolderOfPaths } from "./api/folder-of-paths.ts";
 import { metricsRoute } from "./api/metrics.ts";
@@ -35,19 +36,21 @@ export interface ControlRoutesSettings {
   readonly tokenizerFolder: string | undefined;
   /** Which models answer for the names of the configuration; undefined where it has none. */
   readonly plans: ModelPlans | undefined;
+  /** Choices of workers that each thread keeps; 0: none. */
+  readonly decisionLogSize: number;
 }
 
 /** Values that change while the server runs. */
 export interface ControlState {
   readonly isDraining: () => boolean;
   /** undefined until the units have started. */
-  readonly units: () => Pick<ServingUnits, "snapshots"> | undefined;
+  readonly units: () => Pick<ServingUnits, "snapshots" | "findDecisions"> | undefined;
 }
 
 /** Probes, models, metrics and administration. `metrics` is one of them. */
 export function createControlRoutes(
   deps: ControlRoutesDeps,
-  { maxBodyBytes, tokenizerFolder, plans }: ControlRoutesSettings,
+  { maxBodyBytes, tokenizerFolder, plans, decisionLogSize }: ControlRoutesSettings,
   { isDraining, units }: ControlState,
 ): { readonly all: readonly Route[]; readonly metrics: Route } {
   const metrics = metricsRoute(deps.metrics, async () => (await units()?.snapshots()) ?? []);
@@ -58,6 +61,10 @@ export function createControlRoutes(
     ...modelRoutes({ ...deps, plans }),
     ...workerRoutes({ ...deps, paths, maxBodyBytes }),
     ...policyRoutes(deps.policyRegistry),
+    ...decisionRoutes({
+      logSize: decisionLogSize,
+      find: async (query) => (await units()?.findDecisions(query)) ?? { tries: [], silentThreads: [] },
+    }),
     ...fleetRoutes(deps.fleet),
     ...tokenizerRoutes({ tokenizers: deps.tokenizers, paths, maxBodyBytes }),
   ];

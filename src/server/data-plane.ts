@@ -29,8 +29,10 @@ export interface DataPlaneSettings {
   readonly maxBodyBytes: number;
   /** Whether a request must name a model. */
   readonly isModelRequired: boolean;
-  /** Whether the log has for each request what its policy weighed. */
-  readonly keepsDecisions: boolean;
+  /** Whether the log has a line for each choice of a worker, explained. */
+  readonly logsDecisions: boolean;
+  /** Share of the requests whose choices are explained where nobody asked, 0 to 1. */
+  readonly explainRatio: number;
 }
 
 export interface DataPlaneDeps extends Pick<ModelEntryDeps, "plans" | "route"> {
@@ -71,9 +73,9 @@ export class DataPlane implements Disposable {
   #waiting = 0;
 
   constructor(deps: DataPlaneDeps) {
-    const { keepAliveMs, totalMs, bodyStallMs, maxBodyBytes, keepsDecisions } = deps.settings;
+    const { keepAliveMs, totalMs, bodyStallMs, maxBodyBytes, logsDecisions } = deps.settings;
     this.#deps = deps;
-    this.#recordSink = createRecordSink(deps.logger, deps.metrics, keepsDecisions);
+    this.#recordSink = createRecordSink(deps.logger, deps.metrics, logsDecisions);
     this.#awaited = {
       watch: deps.watch,
       clock: deps.clock,
@@ -150,6 +152,7 @@ export class DataPlane implements Disposable {
   /** Counts the request until it is over, and bounds its time. */
   #open(endpoint: Endpoint, request: ClientRequest, requestId: string): RequestRecord {
     const record = new RequestRecord(requestId, endpoint.name, this.#recordSink, this.#deps.clock);
+    if (this.#explains()) record.decisions = [];
     this.#active += 1;
     const timed = this.#deadlines.add(request, record.startedAt);
     record.onSettled(() => {
@@ -157,6 +160,11 @@ export class DataPlane implements Disposable {
       this.#deadlines.delete(timed);
     });
     return record;
+  }
+
+  #explains(): boolean {
+    const { logsDecisions, explainRatio } = this.#deps.settings;
+    return logsDecisions || (explainRatio > 0 && Math.random() < explainRatio);
   }
 
   /** Checks the caller's key and the pressure. Throws invalid_api_key, forbidden, overloaded, memory_full. */

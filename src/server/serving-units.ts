@@ -1,5 +1,6 @@
 import type { GatewayError } from "../errors/errors.ts";
 import type { MetricsSnapshot } from "../observability/metrics.ts";
+import type { DecisionQuery, FoundDecisions } from "../router/decision-log.ts";
 import type { Auth } from "./auth.ts";
 import type { ControlApp } from "./control-app.ts";
 import type { LocalGate } from "./gate.ts";
@@ -20,6 +21,8 @@ export interface ServingUnits {
   settled(): Promise<void>;
   /** The metrics of units on other threads. */
   snapshots(): Promise<MetricsSnapshot[]>;
+  /** The last choices of workers, the newest first. */
+  findDecisions(query: DecisionQuery): Promise<FoundDecisions>;
   /** Closes every connection at once. */
   stop(): Promise<void>;
 }

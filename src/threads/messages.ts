@@ -2,6 +2,7 @@ import type { ErrorCode, GatewayErrorDetails } from "../errors/errors.ts";
 import type { MetricsSnapshot } from "../observability/metrics.ts";
 import type { RecordedRequest } from "../observability/recorded-request.ts";
 import type { SharedPolicyMemory } from "../policy/policy-memory.ts";
+import type { DecisionQuery, LoggedTry } from "../router/decision-log.ts";
 import type { Entry } from "../server/gate.ts";
 import type { Access, Method } from "../server/route.ts";
 import type { TokenizerChange } from "../tokenizer/tokenizer-registry.ts";
@@ -65,6 +66,7 @@ export type ToThread =
   | { readonly type: "reply"; readonly id: number; readonly value: unknown }
   | { readonly type: "refusal"; readonly id: number; readonly error: ErrorState }
   | { readonly type: "ask"; readonly id: number }
+  | { readonly type: "findDecisions"; readonly id: number; readonly query: DecisionQuery }
   | { readonly type: "ping" }
   /** The requests of the last `recorded` are taken; the next may come. */
   | { readonly type: "recordingTaken" }
@@ -118,5 +120,6 @@ export type FromThread =
   | { readonly type: "recorded"; readonly requests: readonly RecordedRequest[]; readonly lost: number }
   | { readonly type: "active"; readonly active: number }
   | { readonly type: "state"; readonly id: number; readonly state: ThreadState }
+  | { readonly type: "decisions"; readonly id: number; readonly tries: readonly LoggedTry[] }
   /** The thread has closed everything. */
   | { readonly type: "stopped" };

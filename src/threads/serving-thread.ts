@@ -94,6 +94,9 @@ export class ServingThread {
       case "ask":
         this.#tellState(message.id);
         return;
+      case "findDecisions":
+        post({ type: "decisions", id: message.id, tries: unit.decisions?.find(message.query) ?? [] });
+        return;
       case "ping":
         post({ type: "pong" });
         return;

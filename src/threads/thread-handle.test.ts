@@ -173,6 +173,18 @@ describe("what is known of a thread", () => {
     thread.say({ type: "state", id: 1, state: { active: 2, metrics: {} } });
   });
 
+  test("is asked for its choices of workers, within a second as well", async () => {
+    const { thread, handle, clock } = setUpServing();
+    const query = { requestId: "r1", model: undefined, worker: undefined, limit: 5 };
+    const first = handle.findDecisions(query);
+    expect(thread.last("findDecisions")).toEqual({ type: "findDecisions", id: 0, query });
+    thread.say({ type: "decisions", id: 0, tries: [] });
+    const second = handle.findDecisions(query);
+    clock.advance(1000);
+    expect([await first, await second]).toEqual([[], undefined]);
+    expect(await setUp().handle.findDecisions(query)).toBeUndefined();
+  });
+
   test("is nothing while it starts and once it ends, also for who has asked before", async () => {
     expect(await setUp().handle.ask()).toBeUndefined();
     const { handle } = setUpServing();

@@ -1,8 +1,10 @@
 import type { MetricsSnapshot } from "../observability/metrics.ts";
+import type { DecisionQuery, LoggedTry } from "../router/decision-log.ts";
 import type { Clock } from "../util/clock.ts";
 import { createMethodCell, runningMethod } from "./method-cell.ts";
 import { HeldCalls } from "./held-calls.ts";
 import type { FromThread, Start, ThreadState, ToThread } from "./messages.ts";
+import { Questions } from "./questions.ts";
 
 /** Runs a thread: a `Worker`; tests pass a fake. */
 export interface ThreadPort {
@@ -46,8 +48,8 @@ const MAX_SILENT_PINGS = 10;
 const MAX_SILENT_STARTING = 60;
 /** Time for a thread to close after it was told to end, ms. */
 const CLOSE_MS = 5000;
-/** Time for a thread to report its state, ms. A thread that hangs must not block the metrics. */
-const STATE_MS = 1000;
+/** Time for a thread to answer a question, ms. A thread that hangs must not block the metrics. */
+const ANSWER_MS = 1000;
 
 /** How a thread ended. */
 export interface ThreadEnd {
@@ -83,14 +85,14 @@ export class ThreadHandle {
   readonly #startedAt: number;
   readonly #started = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
-  readonly #questions = new Map<number, (state: ThreadState | undefined) => void>();
+  readonly #states: Questions<ThreadState>;
+  readonly #decisions: Questions<readonly LoggedTry[]>;
   #version: number;
   #active = 0;
   #metrics: MetricsSnapshot | undefined;
   #state: "starting" | "serving" | "ending" | "over" = "starting";
   #hasServed = false;
   #end: ThreadEnd = { reason: "the thread ended", code: undefined, method: undefined };
-  #nextQuestion = 0;
   #silentPings = 0;
   #cancelTimer: () => void = () => undefined;
 
@@ -99,6 +101,8 @@ export class ThreadHandle {
     this.number = deps.number;
     this.#version = deps.version;
     this.#startedAt = deps.clock.now();
+    this.#states = new Questions(deps.clock, ANSWER_MS);
+    this.#decisions = new Questions(deps.clock, ANSWER_MS);
     this.started = this.#started.promise;
     this.started.catch(() => {
       // `onOver` reports it too, so it may stay unhandled here.
@@ -158,17 +162,14 @@ export class ThreadHandle {
 
   /** Asks for its state; undefined if it does not answer in time. */
   ask(): Promise<ThreadState | undefined> {
-    const id = this.#nextQuestion;
-    this.#nextQuestion += 1;
-    const { promise, resolve } = Promise.withResolvers<ThreadState | undefined>();
     if (!this.isServing) return Promise.resolve(undefined);
-    const cancel = this.#deps.clock.after(STATE_MS, () => this.#onState(id, undefined));
-    this.#questions.set(id, (state) => {
-      cancel();
-      resolve(state);
-    });
-    this.post({ type: "ask", id });
-    return promise;
+    return this.#states.ask((id) => this.post({ type: "ask", id }));
+  }
+
+  /** Asks for its choices of workers; undefined if it does not answer in time. */
+  findDecisions(query: DecisionQuery): Promise<readonly LoggedTry[] | undefined> {
+    if (!this.isServing) return Promise.resolve(undefined);
+    return this.#decisions.ask((id) => this.post({ type: "findDecisions", id, query }));
   }
 
   /** Ends the thread in any state. Later calls do nothing. */
@@ -192,7 +193,9 @@ export class ThreadHandle {
         return;
       case "state":
         this.#metrics = message.state.metrics;
-        return this.#onState(message.id, message.state);
+        return this.#states.answer(message.id, message.state);
+      case "decisions":
+        return this.#decisions.answer(message.id, message.tries);
       case "active":
         this.#active = message.active;
         return;
@@ -212,12 +215,6 @@ export class ThreadHandle {
       default:
         this.#deps.onMessage(this, message);
     }
-  }
-
-  #onState(id: number, state: ThreadState | undefined): void {
-    const answer = this.#questions.get(id);
-    this.#questions.delete(id);
-    answer?.(state);
   }
 
   #schedulePing(): void {
@@ -240,7 +237,8 @@ export class ThreadHandle {
     this.#state = "over";
     this.#cancelTimer();
     this.calls.close();
-    for (const id of [...this.#questions.keys()]) this.#onState(id, undefined);
+    this.#states.close();
+    this.#decisions.close();
     const { reason, code } = this.#end;
     this.#started.reject(Object.assign(new Error(reason), code === undefined ? {} : { code }));
     this.#deps.onOver(this);

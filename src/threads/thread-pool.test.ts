@@ -3,6 +3,7 @@ import { GatewayError } from "../errors/errors.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { setUpPool, turn } from "../../test/support/fake-threads.ts";
 import { noteMethods } from "./method-cell.ts";
+import type { LoggedTry } from "../router/decision-log.ts";
 import type { ThreadState } from "./messages.ts";
 import { ThreadPool } from "./thread-pool.ts";
 
@@ -306,6 +307,39 @@ describe("what threads count", () => {
       threads.latest(1).say({ type: "listening", port: 4000 });
       expect(await page([0, 1])).toEqual([10 + 5 * times, 10]);
     }
+  });
+});
+
+describe("the choices of workers that threads keep", () => {
+  const query = { requestId: undefined, model: undefined, worker: undefined, limit: 3 };
+  const tryAt = (at: number): LoggedTry => ({
+    at,
+    requestId: `r${at}`,
+    endpoint: "chat_completions",
+    model: "m",
+    isStream: false,
+    attempt: 1,
+    legs: [],
+  });
+
+  test("are put in one order, the newest first, and cut to what was asked for", async () => {
+    const { threads, start } = setUpPool();
+    const pool = await start();
+    const asking = pool.findDecisions(query);
+    threads.latest(0).say({ type: "decisions", id: 0, tries: [tryAt(9), tryAt(4)] });
+    threads.latest(1).say({ type: "decisions", id: 0, tries: [tryAt(7), tryAt(5)] });
+    const { tries, silentThreads } = await asking;
+    expect([tries.map(({ at }) => at), silentThreads]).toEqual([[9, 7, 5], []]);
+  });
+
+  test("come without those of a thread that hangs, which is named", async () => {
+    const { threads, start, clock } = setUpPool();
+    const pool = await start();
+    const asking = pool.findDecisions(query);
+    threads.latest(0).say({ type: "decisions", id: 0, tries: [tryAt(9)] });
+    clock.advance(1000);
+    const { tries, silentThreads } = await asking;
+    expect([tries.map(({ at }) => at), silentThreads]).toEqual([[9], [1]]);
   });
 });
 

@@ -3,6 +3,7 @@ import { asGatewayError, type GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { countsOf, type Metrics, type MetricsSnapshot } from "../observability/metrics.ts";
 import type { Recording } from "../observability/recording.ts";
+import type { DecisionQuery, FoundDecisions } from "../router/decision-log.ts";
 import type { FollowedChange, PolicyFollower } from "../router/policy-follower.ts";
 import type { Clock } from "../util/clock.ts";
 import type { OutcomeSink } from "../worker/attempt-outcome.ts";
@@ -121,6 +122,15 @@ export class ThreadPool {
     const silent = threads.flatMap(({ metrics }, index) => (metrics && !states[index] ? [metrics] : []));
     const counts = countsOf([this.#departed, ...silent]);
     return [counts, ...states.flatMap((state) => (state ? [state.metrics] : []))];
+  }
+
+  /** The last choices of all threads, the newest first. */
+  async findDecisions(query: DecisionQuery): Promise<FoundDecisions> {
+    const threads = [...this.#threads.values()];
+    const answers = await Promise.all(threads.map((thread) => thread.findDecisions(query)));
+    const tries = answers.flatMap((found) => found ?? []).sort((a, b) => b.at - a.at);
+    const silentThreads = threads.flatMap(({ number }, index) => (answers[index] ? [] : [number]));
+    return { tries: tries.slice(0, query.limit), silentThreads };
   }
 
   beginToLeave(): void {

@@ -148,6 +148,8 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   pdDisaggregation: false,
   enableGrpc: false,
   tokenizerCacheBytes: 52_428_800,
+  decisionLogSize: 1000,
+  decisionExplainRatio: 0.01,
 };
 
 describe("defaults", () => {

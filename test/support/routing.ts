@@ -1,6 +1,8 @@
+import { PredictionErrors } from "../../src/observability/prediction-errors.ts";
 import { RequestRecord } from "../../src/observability/request-record.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import { Attempt } from "../../src/router/attempt.ts";
+import type { Chosen } from "../../src/router/chosen.ts";
 import { FailureLog } from "../../src/router/failure-log.ts";
 import type { DispatchDeps } from "../../src/router/retry.ts";
 import { RetryBudget } from "../../src/router/retry-budget.ts";
@@ -48,6 +50,8 @@ export function setUpRouting(settings: Partial<DispatchDeps> = {}): RoutingSetup
     outcomes,
     failedLoad: new FailedLoad(clock),
     failureLog: new FailureLog(silent, clock),
+    decisions: undefined,
+    predictionErrors: new PredictionErrors(metrics),
     random: () => 0,
     capacityRetryAfterSecs: 5,
     retry: { maxAttempts: 2, backoffMs: 50, jitterRatio: 0.5 },
@@ -76,7 +80,21 @@ export function setUpRouting(settings: Partial<DispatchDeps> = {}): RoutingSetup
     deps,
     client,
     request,
-    attempt: (worker, of = request()) => new Attempt(deps, { worker, isProbe: false, pick: undefined }, of),
+    attempt: (worker, of = request()) => new Attempt(deps, chosen(worker), of),
+  };
+}
+
+/** A choice of this worker, of which nothing else matters. */
+export function chosen(worker: Worker, more: Partial<Chosen> = {}): Chosen {
+  return {
+    worker,
+    isProbe: false,
+    pick: undefined,
+    policy: FIRST.name,
+    reason: "fixed",
+    candidates: 1,
+    decision: undefined,
+    ...more,
   };
 }
 
