@@ -50,6 +50,13 @@ export class Draw {
     return median * Math.exp(sigma * radius * Math.cos(2 * Math.PI * this.random()));
   }
 
+  /** One of some, each as likely as the others. */
+  oneOf<T>(some: readonly T[]): T {
+    const one = some[Math.floor(some.length * this.random())];
+    if (one === undefined) throw new RangeError("there is nothing to choose from");
+    return one;
+  }
+
   /** One of some, where the n-th is n to the power of `skew` times as rare as the first. */
   popular<T>(some: readonly T[], skew: number): T {
     let total = 0;
@@ -73,7 +80,7 @@ export class Draw {
 }
 
 /** A prompt of these texts. */
-function promptOf(segments: readonly Segment[], bytesPerToken = BYTES_PER_TOKEN): Prompt {
+export function promptOf(segments: readonly Segment[], bytesPerToken = BYTES_PER_TOKEN): Prompt {
   return { segments, tokens: segments.reduce((sum, { tokens }) => sum + tokens, 0), bytesPerToken };
 }
 
@@ -99,6 +106,8 @@ export function conversation(
 }
 
 /** A session of one request. */
-export function single(startAtMs: number, key: number, segments: readonly Segment[], outputTokens: number): Session {
-  return { startAtMs, key, turns: [{ prompt: promptOf(segments), outputTokens, answer: undefined, thinkMs: 0 }] };
+export function single(draw: Draw, startAtMs: number, segments: readonly Segment[], outputTokens: number): Session {
+  const outputs = Math.max(1, Math.round(outputTokens));
+  const turn = { prompt: promptOf(segments), outputTokens: outputs, answer: undefined, thinkMs: 0 };
+  return { startAtMs, key: draw.key(), turns: [turn] };
 }
