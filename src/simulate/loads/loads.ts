@@ -90,7 +90,7 @@ const V1_HOST = { ...V1, kvTokens: 3_072_000 };
 
 const CHAT = { ...LAB, sessions: chat, perSecond: 4 };
 const AGENT = { ...LAB, sessions: agents, perSecond: 1.6 };
-const LONG_CHAT = { ...V1, sessions: longChat, perSecond: 6 };
+const LONG_CHAT = { ...V1, sessions: longChat, perSecond: 4.6 };
 const firstIsSlow = (worker: number): Partial<WorkerSpec> => (worker === 0 ? { slowness: 3 } : {});
 
 /** All loads that need no file. */
@@ -111,7 +111,7 @@ export const LOADS: readonly LoadRow[] = [
     ...V1_HOST,
     engine: { ...V1_ENGINE, blockTokens: 64 },
     sessions: toolAgents,
-    perSecond: 0.12,
+    perSecond: 0.26,
   }),
   load("heavytail", "prompts that share nothing, some of them of up to 100,000 tokens", {
     ...V1,
@@ -120,6 +120,7 @@ export const LOADS: readonly LoadRow[] = [
   }),
   load("hetero", "long conversations; half the workers are 2.5 times slower and have half the memory", {
     ...LONG_CHAT,
+    perSecond: 3.9,
     worker: (worker) => (worker % 2 === 1 ? { slowness: 2.5, kvTokens: V1.kvTokens / 2 } : {}),
   }),
   load("join", "long conversations; one worker joins with an empty cache after a third of the time", {
@@ -133,7 +134,7 @@ export const LOADS: readonly LoadRow[] = [
   load("hotshift", "most questions are about one long document, which changes every minute", {
     ...V1,
     sessions: hotShift,
-    perSecond: 12,
+    perSecond: 11.5,
   }),
   load("freeze", "long conversations; one worker twice does nothing for 6 s", {
     ...LONG_CHAT,

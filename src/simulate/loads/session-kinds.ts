@@ -40,24 +40,24 @@ function exchange(draw: Draw, talk: Talk, turn: number): Exchange {
 export const chat: SessionKind = talks({
   systems: 10,
   systemTokens: 880,
-  firstTokens: 165,
-  nextTokens: 195,
+  firstTokens: 235,
+  nextTokens: 185,
   sigma: 0.6,
   answerTokens: 55,
-  turns: (draw) => 1 + Math.floor(draw.exponential(3.3)),
-  thinkMs: (draw) => draw.exponential(1900),
+  turns: (draw) => 1 + Math.floor(draw.exponential(2.6)),
+  thinkMs: (draw) => draw.exponential(350),
 });
 
 /** Agents that call tools: many turns, short pauses, a long system prompt. */
 export const agents: SessionKind = talks({
-  systems: 3,
-  systemTokens: 2400,
-  firstTokens: 1200,
-  nextTokens: 510,
-  sigma: 0.47,
-  answerTokens: 20,
-  turns: (draw) => draw.whole(6, 8),
-  thinkMs: (draw) => draw.exponential(450),
+  systems: 1,
+  systemTokens: 800,
+  firstTokens: 700,
+  nextTokens: 640,
+  sigma: 0.5,
+  answerTokens: 30,
+  turns: (draw) => draw.whole(5, 9),
+  thinkMs: (draw) => draw.exponential(150),
 });
 
 /** Long conversations with long answers: the batches of decode are what fills the workers. */
@@ -79,7 +79,7 @@ export const toolAgents: SessionKind = (draw, perSecond, untilMs) =>
     let tokens = draw.uniform(30_000, 40_000);
     const exchanges: Exchange[] = [{ message: draw.text(tokens), answer: draw.text(150), thinkMs: 0 }];
     while (tokens < most) {
-      const message = draw.text(draw.lognormal(1000, 1));
+      const message = draw.text(draw.lognormal(700, 1));
       const answer = draw.text(draw.lognormal(150, 0.5));
       tokens += message.tokens + answer.tokens;
       exchanges.push({ message, answer, thinkMs: draw.uniform(1000, 3000) });
@@ -89,11 +89,11 @@ export const toolAgents: SessionKind = (draw, perSecond, untilMs) =>
 
 /** Questions about documents, of which some are popular. */
 export const rag: SessionKind = (draw, perSecond, untilMs) => {
-  const system = draw.text(440);
-  const documents = draw.texts(120, () => draw.uniform(1150, 5900));
+  const system = draw.text(400);
+  const documents = draw.texts(160, () => draw.uniform(1150, 5900));
   return Array.from(draw.arrivals(perSecond, untilMs), (startAtMs) => {
-    const question = draw.text(draw.lognormal(30, 0.5));
-    return single(draw, startAtMs, [system, draw.popular(documents, 1.25), question], draw.lognormal(52, 0.5));
+    const question = draw.text(draw.lognormal(50, 0.5));
+    return single(draw, startAtMs, [system, draw.popular(documents, 1.2), question], draw.lognormal(52, 0.5));
   });
 };
 
@@ -121,14 +121,14 @@ export const siblings: SessionKind = (draw, perSecond, untilMs) => {
     const prefix = draw.text(FAMILY.prefixTokens);
     for (let member = 0; member < FAMILY.size; member += 1) {
       const startAtMs = at + draw.uniform(0, FAMILY.withinMs);
-      sessions.push(single(draw, startAtMs, [prefix, draw.text(draw.lognormal(100, 0.5))], draw.lognormal(150, 0.5)));
+      sessions.push(single(draw, startAtMs, [prefix, draw.text(draw.lognormal(100, 0.5))], draw.lognormal(60, 0.5)));
     }
   }
   return sessions.toSorted((one, other) => one.startAtMs - other.startAtMs);
 };
 
 /** Rate of the conversations around siblings with the usual fleet. */
-export const SIBLINGS_PER_SECOND = 1.8;
+export const SIBLINGS_PER_SECOND = 2.6;
 
 /** Time for which a document is hot, ms. */
 const HOT_MS = 60_000;
@@ -144,6 +144,6 @@ export const hotShift: SessionKind = (draw, perSecond, untilMs) => {
       hotUntil += HOT_MS;
     }
     const document = draw.random() < 0.8 ? hot : draw.oneOf(others);
-    return single(draw, startAtMs, [document, draw.text(draw.lognormal(250, 0.6))], draw.lognormal(200, 0.5));
+    return single(draw, startAtMs, [document, draw.text(draw.lognormal(400, 0.6))], draw.lognormal(200, 0.5));
   });
 };
