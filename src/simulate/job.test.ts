@@ -66,7 +66,7 @@ describe("a job", () => {
   test("with engines twice as slow, or a worker that freezes, has later first tokens", () => {
     const usual = runJob(JOB, () => undefined).summary.ttft.mean;
     const slow = runJob({ ...JOB, slowness: 2 }, () => undefined).summary.ttft.mean;
-    const faults = [{ kind: "freeze", worker: 0, atMs: 5000, ms: 3000 }] as const;
+    const faults = [{ kind: "freeze", worker: 0, atMs: 5000, ms: 6000 }] as const;
     const frozen = runJob({ ...JOB, faults }, () => undefined).summary.ttft.mean;
     expect(slow).toBeGreaterThan(usual * 1.5);
     expect(frozen).toBeGreaterThan(usual * 1.5);

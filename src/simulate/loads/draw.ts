@@ -80,7 +80,7 @@ export class Draw {
 }
 
 /** A prompt of these texts. */
-export function promptOf(segments: readonly Segment[], bytesPerToken = BYTES_PER_TOKEN): Prompt {
+function promptOf(segments: readonly Segment[], bytesPerToken = BYTES_PER_TOKEN): Prompt {
   return { segments, tokens: segments.reduce((sum, { tokens }) => sum + tokens, 0), bytesPerToken };
 }
 

@@ -50,10 +50,10 @@ interface LoadPlan {
 }
 
 /** Workers that the rates are for. */
-export const USUAL_WORKERS = 8;
+const USUAL_WORKERS = 8;
 
 /** Time that caches and learned rates are given, ms. */
-export function warmupMsOf({ durationSecs, warmupSecs }: Pick<LoadOptions, "durationSecs" | "warmupSecs">): number {
+function warmupMsOf({ durationSecs, warmupSecs }: Pick<LoadOptions, "durationSecs" | "warmupSecs">): number {
   return 1000 * (warmupSecs ?? Math.min(60, durationSecs / 4));
 }
 

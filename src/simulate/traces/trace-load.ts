@@ -21,8 +21,6 @@ const BLOCK_TOKENS = 512;
 /** KV cache of a worker: that of a model of 32B on two H100s, with a host tier of ten times its size. */
 const KV_TOKENS = 3_072_000;
 const SLO = { ttftMs: 2000, tpotMs: 100 };
-/** Timestamps that are all multiples of this or more, ms, are rounded: requests of one are spread over the time up to the next. */
-const LEAST_BUCKET_MS = 1000;
 /** Numbers of sessions and texts from here on belong to one request only. */
 const OWN = 2 ** 30;
 
@@ -38,11 +36,10 @@ export function traceLoad(
   { seed, durationSecs, rate, workers = USUAL_WORKERS }: TraceOptions,
 ): Load {
   const random = seededRandom(seed, 3);
-  const bucketMs = bucketOf(trace.requests);
-  const first = trace.requests[0]?.atMs ?? 0;
+  const times = spread(trace.requests, random);
   const toTokens = trace.blockEnds && tokensPerByte(trace.requests);
   const usualOutput = meanOutput(trace.requests);
-  const engine: EngineModel = V1_ENGINE;
+  const engine: EngineModel = trace.blockEnds ? V1_ENGINE : { ...V1_ENGINE, blockTokens: BLOCK_TOKENS };
   const sessions = trace.requests.map((request, index): Session => {
     const segments = toTokens === undefined ? equalBlocks(request) : blocksOf(request, trace.blockEnds ?? [], toTokens);
     const rest = request.inputTokens - segments.reduce((sum, { tokens }) => sum + tokens, 0);
@@ -50,7 +47,7 @@ export function traceLoad(
     const prompt = { segments, tokens: request.inputTokens, bytesPerToken: toTokens === undefined ? 4 : 1 / toTokens };
     const outputTokens = Math.max(1, Math.round(request.outputTokens ?? usualOutput));
     return {
-      startAtMs: (request.atMs - first + bucketMs * random()) / rate,
+      startAtMs: (times[index] ?? 0) / rate,
       key: request.session ?? OWN + index,
       turns: [{ prompt, outputTokens, answer: undefined, thinkMs: 0 }],
     };
@@ -69,16 +66,24 @@ export function traceLoad(
   };
 }
 
-/** The distance that all timestamps are multiples of, if they are rounded; 0 if they are not. */
-function bucketOf(requests: readonly TracedRequest[]): number {
-  let common = 0;
-  for (const { atMs } of requests) {
-    let [a, b] = [common, atMs];
-    while (b > 0) [a, b] = [b, a % b];
-    common = a;
-    if (common < LEAST_BUCKET_MS && common > 0) return 0;
+/**
+ * When each request comes, ms after the first timestamp. Those of one timestamp are spread at random until the next one: traces are
+ * written with coarse clocks, and no real load comes in such jolts. A request that has its timestamp for itself keeps it.
+ */
+function spread(requests: readonly TracedRequest[], random: () => number): number[] {
+  const start = requests[0]?.atMs ?? 0;
+  const times: number[] = [];
+  let gap = 0;
+  for (let first = 0; first < requests.length;) {
+    const from = requests[first]?.atMs ?? 0;
+    let next = first + 1;
+    while (requests[next]?.atMs === from) next += 1;
+    // After the last timestamp comes as much time as before it.
+    gap = (requests[next]?.atMs ?? from + gap) - from;
+    const width = next - first === 1 ? 0 : gap;
+    for (; first < next; first += 1) times.push(from - start + width * random());
   }
-  return common;
+  return times;
 }
 
 /** One factor for the whole trace, so that equal blocks have equally many tokens in each request. */
