@@ -121,7 +121,10 @@ export class EngineScheduler {
     return { sequences, decoding, contextTokens, prefillTokens, prefillSquares, steps };
   }
 
-  /** Steps until the first sequence ends, or fewer where the memory might not last so long. */
+  /**
+   * Steps until the first sequence ends, or fewer where the memory might not last so long. Answers are texts of their own: no step frees
+   * a block because its text turns out to be cached already.
+   */
   #repeats(running: readonly Sequence[]): number {
     let steps = Number.POSITIVE_INFINITY;
     for (const { request, generated } of running) steps = Math.min(steps, request.outputTokens - generated);

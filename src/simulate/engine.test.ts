@@ -40,7 +40,8 @@ function requestOf(
   model: EngineModel,
 ): EngineRequest {
   const whole = Math.floor((promptTokens + outputTokens) / model.blockTokens);
-  const shared = Math.floor((family * 64) / model.blockTokens);
+  // Answers are texts of their own.
+  const shared = Math.floor(Math.min(family * 64, promptTokens) / model.blockTokens);
   const blocks = Int32Array.from({ length: whole }, (_, index) =>
     index < shared ? 1 + family * 1000 + index : 100_000 + tag * 2000 + index,
   );
