@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { ConfigError } from "../config/config-error.ts";
+import { htmlPage } from "../simulate/report/html-page.ts";
 import { jsonReport } from "../simulate/report/json-report.ts";
 import { ProgressBar } from "../simulate/report/progress-bar.ts";
 import { LEGEND, textReport } from "../simulate/report/text-report.ts";
@@ -23,7 +24,9 @@ export async function simulate(argv: readonly string[]): Promise<void> {
   );
   bar.clear();
   const groups = groupsOf(outcomes);
-  const json = jsonReport(groups, { version: VERSION, baseline: given.baseline, jobs: given.jobs });
+  const facts = { version: VERSION, baseline: given.baseline, jobs: given.jobs };
+  const json = jsonReport(groups, facts);
+  if (given.plot !== undefined) save("--plot", given.plot, htmlPage(groups, facts));
   if (given.json === "-") stdout.write(json);
   else {
     stdout.write(`${textReport(groups, given.baseline)}\n${LEGEND}`);

@@ -12,6 +12,8 @@ export interface Outcome {
   readonly load: string;
   readonly policy: string;
   readonly seed: number;
+  /** Time in which requests arrived, s. */
+  readonly durationSecs: number;
   /** Requests as a multiple of the load's own rate. */
   readonly rate: number;
   readonly summary: Summary;
@@ -35,6 +37,7 @@ export function outcomeOf(result: RunResult, rate: number, tookMs: number): Outc
     load: load.name,
     policy,
     seed,
+    durationSecs: load.durationMs / 1000,
     rate,
     summary: summarize(result),
     ttftMs: quantiles(ttftMs, TTFT_STEPS),

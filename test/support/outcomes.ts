@@ -18,6 +18,7 @@ export function madeOutcome({ load, policy, seed, meanMs, rate = 1, goodput = 0.
     load,
     policy,
     seed,
+    durationSecs: 60,
     rate,
     summary: {
       requests: 1000,

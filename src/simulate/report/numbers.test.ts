@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { percent, short, time, withHalf } from "./numbers.ts";
+import { count, percent, short, withHalf } from "./numbers.ts";
 
 test("numbers have about three digits, and a dash stands for none", () => {
   expect([0, 0.1234, 1.234, 12.34, 123.4, 12_345, Number.NaN, Number.POSITIVE_INFINITY].map(short)).toEqual([
@@ -14,8 +14,8 @@ test("numbers have about three digits, and a dash stands for none", () => {
   ]);
 });
 
-test("times from ten seconds on are in seconds, shares in percent", () => {
-  expect([time(9999), time(10_000), time(Number.NaN)]).toEqual(["9999 ms", "10.0 s", "-"]);
+test("counts are whole where they can be, and shares are in percent", () => {
+  expect([count(0), count(12_345), count(0.5)]).toEqual(["0", "12345", "0.500"]);
   expect([percent(0.1234), percent(1), percent(Number.NaN)]).toEqual(["12.3 %", "100.0 %", "-"]);
 });
 

@@ -9,10 +9,9 @@ export function short(value: number): string {
   return size >= 1 || size === 0 ? value.toFixed(2) : value.toFixed(3);
 }
 
-/** A time in ms in the unit in which it reads well. */
-export function time(ms: number): string {
-  if (!Number.isFinite(ms)) return "-";
-  return Math.abs(ms) >= 10_000 ? `${short(ms / 1000)} s` : `${short(ms)} ms`;
+/** A mean of counts: whole where it is whole. */
+export function count(value: number): string {
+  return Number.isInteger(value) ? String(value) : short(value);
 }
 
 /** A share as percent, with one digit after the point. */

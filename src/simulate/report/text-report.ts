@@ -1,5 +1,6 @@
-import { type Cell, figure, type Group, overall, ratioTo } from "../study.ts";
-import { percent, short, time, withHalf } from "./numbers.ts";
+import { type Group, overall } from "../study.ts";
+import { fastestFirst, figuresOf, headline, headsOf } from "./columns.ts";
+import { short } from "./numbers.ts";
 import { type Column, textTable } from "./text-table.ts";
 
 /** The report of a study for a terminal: a table for each load and rate, and one over all of them. */
@@ -9,69 +10,22 @@ export function textReport(groups: readonly Group[], baseline: string): string {
 }
 
 function groupReport(group: Group, baseline: string): string {
-  const first = group.cells[0]?.outcomes[0]?.summary;
-  const seeds = group.cells[0]?.outcomes.length ?? 0;
-  const head =
-    `${group.load}${group.rate === 1 ? "" : ` at ${group.rate} times its rate`}: ${first?.requests ?? 0} requests a seed, ${seeds} ${seeds === 1 ? "seed" : "seeds"}; ` +
-    `no policy can be below ${time(first?.boundMs ?? Number.NaN)} (idle engines, one endless cache: hit rate ${percent(first?.idealHitRate ?? Number.NaN)})`;
-  const sorted = group.cells.toSorted((a, b) => meanTtft(a) - meanTtft(b));
-  return `${head}\n\n${textTable(
-    columnsOf(baseline),
-    sorted.map((cell) => rowOf(cell, group, baseline)),
-  )}`;
-}
-
-function meanTtft(cell: Cell): number {
-  return figure(cell, ({ summary }) => summary.ttft.mean).mean;
-}
-
-function columnsOf(baseline: string): readonly Column[] {
-  const numbers = [
-    "TTFT mean ms",
-    "p50",
-    "p90",
-    "p99",
-    "TPOT p50 ms",
-    "p90",
-    "goodput",
-    "hit rate",
-    "hotspot",
-    "failed",
-    "us/choice",
-    `/ ${baseline}`,
+  const columns: readonly Column[] = [
+    { head: "policy", align: "left" },
+    ...headsOf(baseline).map(({ head }) => ({ head, align: "right" }) as const),
   ];
-  return [{ head: "policy", align: "left" }, ...numbers.map((head) => ({ head, align: "right" }) as const)];
-}
-
-function rowOf(cell: Cell, group: Group, baseline: string): string[] {
-  const mean = (of: Parameters<typeof figure>[1]): number => figure(cell, of).mean;
-  const ratio = ratioTo(baseline, cell, group);
-  return [
-    cell.policy,
-    withHalf(figure(cell, ({ summary }) => summary.ttft.mean)),
-    short(mean(({ summary }) => summary.ttft.p50)),
-    short(mean(({ summary }) => summary.ttft.p90)),
-    short(mean(({ summary }) => summary.ttft.p99)),
-    short(mean(({ summary }) => summary.tpot.p50)),
-    short(mean(({ summary }) => summary.tpot.p90)),
-    percent(mean(({ summary }) => summary.goodput)),
-    percent(mean(({ summary }) => summary.hitRate)),
-    short(mean(({ summary }) => summary.hotspot)),
-    short(mean(({ summary }) => summary.failed)),
-    short(mean(({ summary }) => summary.decisionUs.p50)),
-    ratio ? withHalf(ratio) : "-",
-  ];
+  const rows = fastestFirst(group).map((cell) => [cell.policy, ...figuresOf(cell, group, baseline)]);
+  return `${headline(group)}\n\n${textTable(columns, rows)}`;
 }
 
 function overallReport(groups: readonly Group[], baseline: string): string {
   const rows = overall(groups, baseline).map(({ policy, mean, worst }) => [policy, short(mean), short(worst)]);
-  const head = `all loads: mean TTFT / that of ${baseline}`;
   const columns = [
     { head: "policy", align: "left" },
     { head: "geometric mean", align: "right" },
     { head: "worst", align: "right" },
   ] as const;
-  return rows.length === 0 ? "" : `${head}\n\n${textTable(columns, rows)}`;
+  return rows.length === 0 ? "" : `all loads: mean TTFT / that of ${baseline}\n\n${textTable(columns, rows)}`;
 }
 
 /** What the columns mean, for below the tables. */

@@ -1,0 +1,82 @@
+import type { Outcome } from "../outcome.ts";
+import { type Cell, figure, type Group, ratioTo } from "../study.ts";
+import { count, percent, short, withHalf } from "./numbers.ts";
+
+/** One figure of the tables. */
+interface FigureColumn {
+  /** Its head, and what it means. */
+  readonly head: string;
+  readonly means: string;
+  readonly of: (cell: Cell) => string;
+}
+
+/** Mean of a figure over the seeds. */
+function mean(of: (outcome: Outcome) => number, write = short): (cell: Cell) => string {
+  return (cell) => write(figure(cell, of).mean);
+}
+
+const FIGURES: readonly FigureColumn[] = [
+  {
+    head: "TTFT mean ms",
+    means: "time to the first token, with all attempts",
+    of: (cell) => withHalf(figure(cell, ({ summary }) => summary.ttft.mean)),
+  },
+  { head: "p50", means: "half of the requests are faster", of: mean(({ summary }) => summary.ttft.p50) },
+  { head: "p90", means: "nine of ten requests are faster", of: mean(({ summary }) => summary.ttft.p90) },
+  { head: "p99", means: "99 of 100 requests are faster", of: mean(({ summary }) => summary.ttft.p99) },
+  {
+    head: "TPOT p50 ms",
+    means: "mean time between the tokens of one answer",
+    of: mean(({ summary }) => summary.tpot.p50),
+  },
+  { head: "p90", means: "nine of ten answers are faster", of: mean(({ summary }) => summary.tpot.p90) },
+  {
+    head: "goodput",
+    means: "share of the requests that kept both bounds of the SLO",
+    of: mean(({ summary }) => summary.goodput, percent),
+  },
+  {
+    head: "hit rate",
+    means: "share of the prompt tokens that were cached",
+    of: mean(({ summary }) => summary.hitRate, percent),
+  },
+  {
+    head: "hotspot",
+    means: "the busiest worker's share of the requests, times the number of workers",
+    of: mean(({ summary }) => summary.hotspot),
+  },
+  { head: "failed", means: "requests that no worker answered", of: mean(({ summary }) => summary.failed, count) },
+  {
+    head: "us/choice",
+    means: "median time of a choice on this machine",
+    of: mean(({ summary }) => summary.decisionUs.p50),
+  },
+];
+
+/** Heads of the tables after the policy's name, with what each means. */
+export function headsOf(baseline: string): { readonly head: string; readonly means: string }[] {
+  const ratio = { head: `/ ${baseline}`, means: `mean TTFT divided by that of ${baseline} with the same seed` };
+  return [...FIGURES, ratio];
+}
+
+/** The figures of a policy, in the order of the heads. */
+export function figuresOf(cell: Cell, group: Group, baseline: string): string[] {
+  const ratio = ratioTo(baseline, cell, group);
+  return [...FIGURES.map(({ of }) => of(cell)), ratio ? withHalf(ratio) : "-"];
+}
+
+/** The policies of a group, the one with the least mean TTFT first. */
+export function fastestFirst({ cells }: Group): Cell[] {
+  const ttft = (cell: Cell): number => figure(cell, ({ summary }) => summary.ttft.mean).mean;
+  return cells.toSorted((a, b) => ttft(a) - ttft(b));
+}
+
+/** A sentence over a group's table. */
+export function headline(group: Group): string {
+  const first = group.cells[0]?.outcomes[0]?.summary;
+  const seeds = group.cells[0]?.outcomes.length ?? 0;
+  const rate = group.rate === 1 ? "" : ` at ${group.rate} times its rate`;
+  const bound = first ? `${short(first.boundMs)} ms` : "-";
+  const ideal = percent(first?.idealHitRate ?? Number.NaN);
+  return `${group.load}${rate}: ${first?.requests ?? 0} requests a seed, ${seeds} ${seeds === 1 ? "seed" : "seeds"}; no policy can be below ${bound} (idle engines, one endless cache: hit rate ${ideal})`;
+}

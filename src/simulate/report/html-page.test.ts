@@ -1,0 +1,88 @@
+import { describe, expect, test } from "bun:test";
+import { madeOutcome } from "../../../test/support/outcomes.ts";
+import { groupsOf } from "../study.ts";
+import { htmlPage } from "./html-page.ts";
+
+const FACTS = { version: "1.2.3", baseline: "oracle", jobs: [] };
+const POLICIES = ["oracle", ...Array.from({ length: 10 }, (_, index) => `policy_${index}`)];
+
+function pageOf(loads: readonly string[], rates: readonly number[], policies = POLICIES): string {
+  const outcomes = loads.flatMap((load) =>
+    rates.flatMap((rate) =>
+      policies.flatMap((policy, index) =>
+        [1, 2].map((seed) =>
+          madeOutcome({ load, policy, seed, rate, meanMs: 100 + 10 * index + seed, goodput: 1 - index / 20 }),
+        ),
+      ),
+    ),
+  );
+  return htmlPage(groupsOf(outcomes), FACTS);
+}
+
+/** The parts of the page between these tags. */
+function all(page: string, tag: string): string[] {
+  return page.match(new RegExp(`<${tag}[ >].*?</${tag}>`, "gs")) ?? [];
+}
+
+describe("the page", () => {
+  const page = pageOf(["chat", "rag"], [1]);
+
+  test("needs nothing else: no address of any kind is in it", () => {
+    expect(page).not.toMatch(/\b(?:src|href)="(?!#)/);
+    expect(page).not.toMatch(/https?:|url\(|@import/);
+  });
+
+  test("has a section for each load, with the ratios, the distribution and a map for each policy", () => {
+    const sections = all(page, "section");
+    expect(sections).toHaveLength(2);
+    expect(all(sections[0] ?? "", "h2")).toEqual(["<h2>chat</h2>"]);
+    expect(all(sections[0] ?? "", "svg")).toHaveLength(2 + POLICIES.length);
+    expect(all(sections[0] ?? "", "table")[0]?.match(/<tr/g)).toHaveLength(1 + POLICIES.length);
+  });
+
+  test("names each policy once in the key of a chart, where it can be reached by keyboard", () => {
+    const [, distribution = ""] = all(page, "svg");
+    for (const policy of POLICIES) {
+      expect(distribution.split(`<g class="key" tabindex="0" data-policy="${policy}">`)).toHaveLength(2);
+    }
+  });
+
+  test("gives eight policies a color of their own, dashes to the baseline, and grey to the rest", () => {
+    const [, distribution = ""] = all(page, "svg");
+    const styleOf = (policy: string): string | undefined =>
+      new RegExp(`<path class="series (\\w+)" data-policy="${policy}" d="[^"]*L`).exec(distribution)?.[1];
+    expect(POLICIES.map(styleOf)).toEqual(["base", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "other", "other"]);
+  });
+
+  test("draws goodput by rate only where there are several rates", () => {
+    expect(page).not.toContain("goodput by rate");
+    expect(pageOf(["chat"], [0.5, 1, 2])).toContain("chat: goodput by rate");
+  });
+
+  test("tells each drawing to those who do not see it", () => {
+    for (const svg of all(page, "svg")) expect(svg).toMatch(/^<svg [^>]*role="img" aria-label="[^"]{10,}"/);
+  });
+
+  test("has no number that is none, and every element is closed", () => {
+    expect(page.replace(/<script>.*<\/script>/s, "")).not.toMatch(/NaN|Infinity|undefined/);
+    for (const tag of ["svg", "g", "figure", "table", "section", "text"]) {
+      expect([tag, page.match(new RegExp(`<${tag}[ >]`, "g"))?.length]).toEqual([
+        tag,
+        page.match(new RegExp(`</${tag}>`, "g"))?.length,
+      ]);
+    }
+  });
+
+  test("takes a name with markup for text", () => {
+    const name = `<script>alert("x")</script>`;
+    const odd = pageOf([name], [1], ["oracle", name]);
+    expect(odd).not.toContain("<script>alert");
+    expect(odd).toContain("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;");
+  });
+});
+
+test("a study without the baseline has no ratios, and a page all the same", () => {
+  const page = pageOf(["chat"], [1], ["mine", "yours"]);
+  expect(page).not.toContain("mean TTFT divided by that of oracle, with");
+  expect(all(page, "svg")).toHaveLength(1 + 2);
+});
