@@ -4,13 +4,14 @@ import type { JsonBody } from "./json/json-body.ts";
 import type { MemberBounds } from "./member-bounds.ts";
 import type { Continuation } from "./openai/continuation.ts";
 import type { EmbeddingRequest } from "./openai/embeddings.ts";
+import type { PromptForm } from "./prompt.ts";
 import type { TextModel } from "./text-model.ts";
 
 /**
  * Everything the gateway knows about one inference route: a row of `endpoints.ts`. Code that serves a request asks its row, and never
  * compares the row's name. A row is made by `generate`, `embed`, `tokenize` or `parse`, which require the parts of that kind of route.
  */
-export interface Endpoint<Name extends string = string> {
+export interface Endpoint<Name extends string = string> extends PromptForm {
   /** In metrics and logs. Paths may share one. */
   readonly name: Name;
   /** On the gateway and on the worker alike. */
@@ -23,8 +24,6 @@ export interface Endpoint<Name extends string = string> {
   readonly answeredBy: "worker" | "tokenizer" | "parser";
   /** A body with `stream: true` is answered with an event stream. */
   readonly canStream: boolean;
-  /** Members of the body that make the prompt, in the order in which chat templates render them. */
-  readonly promptMembers: readonly string[];
   /** Members that are bounded before a worker gets the body. */
   readonly bounds: MemberBounds;
   /**
@@ -72,6 +71,7 @@ const PLAIN = {
   answeredBy: "worker",
   canStream: false,
   promptMembers: [],
+  hasCacheMarks: false,
   bounds: NO_BOUNDS,
   read: undefined,
   sequences: () => 1,
@@ -90,7 +90,8 @@ interface GenerateRow<Name extends string>
   extends
     Place<Name>,
     Pick<Endpoint, "canStream" | "promptMembers" | "bounds" | "sequences" | "continuation">,
-    Pick<Endpoint, "oneToken" | "takesRoom" | "canParseOutput"> {
+    Pick<Endpoint, "oneToken" | "takesRoom" | "canParseOutput">,
+    Partial<Pick<Endpoint, "hasCacheMarks">> {
   readonly read: (body: JsonBody) => ApiRequest;
 }
 
@@ -111,7 +112,8 @@ export function embed<const Name extends string>(row: EmbedRow<Name>): Endpoint<
   return { ...PLAIN, ...row, work: "embed", read: read && ((body) => ({ kind: "embed", embedding: read(body) })) };
 }
 
-interface TokenizeRow<Name extends string> extends Place<Name>, Pick<Endpoint, "promptMembers" | "bounds"> {
+interface TokenizeRow<Name extends string>
+  extends Place<Name>, Pick<Endpoint, "promptMembers" | "bounds">, Partial<Pick<Endpoint, "hasCacheMarks">> {
   readonly answeredBy: "worker" | "tokenizer";
   readonly answer: NonNullable<Endpoint["answer"]>;
 }

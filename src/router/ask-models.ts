@@ -56,7 +56,6 @@ function requestFor(request: InferenceRequest, model: string): InferenceRequest 
   if (model === request.model) return request;
   const { endpoint, isStream, headers } = request;
   const body = request.body.withValue("model", JSON.stringify(model));
-  const { promptMembers } = endpoint;
-  const features = new BodyFeatures({ model, isStream, body, promptMembers, headers });
+  const features = new BodyFeatures({ model, isStream, body, form: endpoint, headers });
   return { ...request, model, answerName: request.model, body, features };
 }

@@ -25,8 +25,7 @@ export function readRequest({ endpoint, request, body, record, isModelRequired }
   const isStream = readStream(body) && endpoint.canStream;
   record.isStream = isStream;
   checkMembers(body, endpoint.bounds);
-  const { promptMembers } = endpoint;
-  const features = new BodyFeatures({ model: model ?? "", isStream, body, promptMembers, headers });
+  const features = new BodyFeatures({ model: model ?? "", isStream, body, form: endpoint, headers });
   return { endpoint, model, isStream, body, headers, features, record, signal };
 }
 

@@ -1,7 +1,9 @@
 import type { RequestFeatures } from "../../policy/policy.ts";
 import { hashPrompt, type PromptBlocks } from "../../policy/prefix-blocks.ts";
 import type { JsonBody } from "../../protocol/json/json-body.ts";
-import { promptOf } from "../../protocol/prompt.ts";
+import { type Blob, blobsIn, savedBytes } from "../../protocol/media-blobs.ts";
+import { promptOf, type PromptForm } from "../../protocol/prompt.ts";
+import { promptKeys } from "../../protocol/prompt-key.ts";
 import { readRoutingKey } from "../../protocol/routing-key.ts";
 import type { HeaderReader } from "../../util/header-reader.ts";
 
@@ -14,8 +16,8 @@ export interface BodyFeaturesSource {
   readonly model: string;
   readonly isStream: boolean;
   readonly body: JsonBody;
-  /** Members of the body that make the prompt, in the order in which chat templates render them. */
-  readonly promptMembers: readonly string[];
+  /** Which members of the body make the prompt. */
+  readonly form: PromptForm;
   readonly headers: HeaderReader;
 }
 
@@ -26,23 +28,27 @@ export class BodyFeatures implements RequestFeatures {
   readonly isTokenized = false;
   readonly promptTokens: number;
   readonly #source: BodyFeaturesSource;
+  readonly #blobs: readonly Blob[];
   #promptBytes: Uint8Array | undefined;
   #promptBlocks: PromptBlocks | undefined;
 
   constructor(source: BodyFeaturesSource) {
+    const { bytes } = source.body;
     this.model = source.model;
     this.isStream = source.isStream;
-    this.promptTokens = Math.ceil(source.body.bytes.length / BYTES_PER_TOKEN);
     this.#source = source;
+    this.#blobs = blobsIn(bytes);
+    this.promptTokens = Math.ceil((bytes.length - savedBytes(this.#blobs)) / BYTES_PER_TOKEN);
   }
 
   promptBytes(): Uint8Array {
-    this.#promptBytes ??= promptOf(this.#source.body, this.#source.promptMembers);
+    const { body, form } = this.#source;
+    this.#promptBytes ??= promptOf(body, form, this.#blobs);
     return this.#promptBytes;
   }
 
   promptBlocks(): PromptBlocks {
-    this.#promptBlocks ??= hashPrompt(this.promptBytes());
+    this.#promptBlocks ??= hashPrompt(this.promptBytes(), promptKeys(this.#source.body, this.model).ofText);
     return this.#promptBlocks;
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { bodyOf } from "../../../test/support/answers.ts";
+import { endpointAt } from "../../../test/support/endpoints.ts";
 import { BodyFeatures } from "./body-features.ts";
 import { TokenFeatures } from "./token-features.ts";
 
@@ -11,7 +12,7 @@ function ofBody(body: object = BODY, headers: Record<string, string> = {}): Body
     model: "m",
     isStream: true,
     body: bodyOf(body),
-    promptMembers,
+    form: { promptMembers, hasCacheMarks: false },
     headers: new Headers(headers),
   });
 }
@@ -38,15 +39,85 @@ describe("features of a body", () => {
 
 describe("features of tokens", () => {
   test("know the exact length of all prompts, and have the first one's ids as bytes", () => {
-    const features = new TokenFeatures([encoded(1, 258), encoded(3)], ofBody());
+    const features = new TokenFeatures([encoded(1, 258), encoded(3)], ofBody(), bodyOf(BODY));
     expect(features.promptTokens).toBe(3);
     expect([...features.promptBytes()]).toEqual([1, 0, 0, 0, 2, 1, 0, 0]);
     expect(features.promptBlocks()).toBe(features.promptBlocks());
-    expect(new TokenFeatures([], ofBody()).promptBytes()).toHaveLength(0);
+    expect(new TokenFeatures([], ofBody(), bodyOf(BODY)).promptBytes()).toHaveLength(0);
   });
 
   test("have all else of the body", () => {
-    const features = new TokenFeatures([encoded(1)], ofBody());
+    const features = new TokenFeatures([encoded(1)], ofBody(), bodyOf(BODY));
     expect([features.model, features.isStream, features.routingKey()]).toEqual(["m", true, "u"]);
+  });
+});
+
+describe("what keeps equal prompts apart", () => {
+  const TEXT = "You are a helpful assistant. ".repeat(20);
+  const APIS: readonly (readonly [path: string, body: object])[] = [
+    ["/v1/chat/completions", { messages: [{ role: "user", content: TEXT }] }],
+    ["/v1/completions", { prompt: TEXT }],
+    ["/v1/messages", { messages: [{ role: "user", content: TEXT }], max_tokens: 5 }],
+    ["/v1/responses", { input: TEXT }],
+    ["/generate", { text: TEXT }],
+  ];
+  const hashes = (path: string, body: object, model = "m"): Int32Array =>
+    new BodyFeatures({
+      model,
+      isStream: false,
+      body: bodyOf(body),
+      form: endpointAt(path),
+      headers: new Headers(),
+    }).promptBlocks().hashes;
+
+  for (const [path, body] of APIS) {
+    describe(path, () => {
+      const plain = hashes(path, body);
+
+      test.each([
+        { cache_salt: "tenant-1" },
+        { cache_salt: "tenant-2" },
+        { extra_key: "k" },
+        { lora_path: "/loras/a" },
+        { chat_template_kwargs: { enable_thinking: false } },
+        { reasoning_effort: "high" },
+        { image_data: ["http://pictures/1.png"] },
+      ])("%j", (member) => {
+        const apart = hashes(path, { ...body, ...member });
+        expect(apart.length).toBe(plain.length);
+        expect([...apart].filter((hash) => plain.includes(hash))).toEqual([]);
+        // Equal ones are equal, wherever the member stands.
+        expect(hashes(path, { ...member, temperature: 1, ...body })).toEqual(apart);
+      });
+
+      test("a LoRA adapter of the model", () => {
+        const adapted = hashes(path, body, "m:adapter");
+        expect([...adapted].filter((hash) => plain.includes(hash))).toEqual([]);
+        expect(hashes(path, body, "m:other")).not.toEqual(adapted);
+      });
+
+      test("not what engines do not cache by", () => {
+        const ignored = { temperature: 0.3, user: "u", metadata: { id: 7 }, request_id: "r", cache_salt: null, n: 2 };
+        expect(hashes(path, { ...body, ...ignored })).toEqual(plain);
+      });
+    });
+  }
+
+  test("salts are the only thing that counts besides the tokens of a rendered prompt", () => {
+    const ids = [{ ids: Uint32Array.from({ length: 64 }, (_, index) => index) }];
+    const of = (member: object): Int32Array => {
+      const body = bodyOf({ ...BODY, ...member });
+      return new TokenFeatures(ids, ofBody(), body).promptBlocks().hashes;
+    };
+    expect(of({ reasoning_effort: "low" })).toEqual(of({}));
+    expect(of({ cache_salt: "tenant-1" })).not.toEqual(of({}));
+    expect(of({ cache_salt: "tenant-1" })).toEqual(of({ cache_salt: "tenant-1", user: "u" }));
+  });
+
+  test("an image counts for about 1,000 tokens, whatever its size", () => {
+    const data = Buffer.alloc(300_000, "image").toString("base64");
+    const tokensOf = (url: string): number =>
+      ofBody({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }] }).promptTokens;
+    expect(tokensOf(`data:image/png;base64,${data}`) - tokensOf("")).toBe(1024);
   });
 });

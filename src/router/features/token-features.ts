@@ -1,5 +1,7 @@
 import type { RequestFeatures } from "../../policy/policy.ts";
 import { hashPrompt, type PromptBlocks } from "../../policy/prefix-blocks.ts";
+import type { JsonBody } from "../../protocol/json/json-body.ts";
+import { promptKeys } from "../../protocol/prompt-key.ts";
 
 /** A prompt as token ids. */
 interface TokenPrompt {
@@ -13,13 +15,16 @@ export class TokenFeatures implements RequestFeatures {
   readonly isTokenized = true;
   readonly promptTokens: number;
   readonly #prompts: readonly TokenPrompt[];
-  readonly #body: RequestFeatures;
+  readonly #features: RequestFeatures;
+  readonly #body: JsonBody;
   #promptBlocks: PromptBlocks | undefined;
 
-  constructor(prompts: readonly TokenPrompt[], body: RequestFeatures) {
-    this.model = body.model;
-    this.isStream = body.isStream;
+  /** `features` and `body` are those of the request before it became tokens. */
+  constructor(prompts: readonly TokenPrompt[], features: RequestFeatures, body: JsonBody) {
+    this.model = features.model;
+    this.isStream = features.isStream;
     this.#prompts = prompts;
+    this.#features = features;
     this.#body = body;
     this.promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
   }
@@ -31,11 +36,11 @@ export class TokenFeatures implements RequestFeatures {
   }
 
   promptBlocks(): PromptBlocks {
-    this.#promptBlocks ??= hashPrompt(this.promptBytes());
+    this.#promptBlocks ??= hashPrompt(this.promptBytes(), promptKeys(this.#body, this.model).ofTokens);
     return this.#promptBlocks;
   }
 
   routingKey(): string | undefined {
-    return this.#body.routingKey();
+    return this.#features.routingKey();
   }
 }

@@ -46,7 +46,7 @@ export async function readTokenRequest(
     text,
     { maxModelLen: told ?? text.tokenizer.maxTokens, signal },
   );
-  return { ...request, features: new TokenFeatures(prompts, features), prompts, text, job };
+  return { ...request, features: new TokenFeatures(prompts, features, request.body), prompts, text, job };
 }
 
 /** The generation of a request that generates. Throws internal_error for a request that embeds. */
