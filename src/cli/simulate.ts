@@ -1,5 +1,6 @@
-import { writeFileSync } from "node:fs";
+import { accessSync, constants, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
 import { ConfigError } from "../config/config-error.ts";
 import { htmlPage } from "../simulate/report/html-page.ts";
 import { jsonReport } from "../simulate/report/json-report.ts";
@@ -15,6 +16,8 @@ export async function simulate(argv: readonly string[]): Promise<void> {
   const { stdout, stderr } = process;
   const output = { out: write(stdout), err: write(stderr), columns: stdout.isTTY ? stdout.columns : undefined };
   const given = readSimulateArguments(argv, availableParallelism(), output);
+  checkFolder("--json", given.json === "-" ? undefined : given.json);
+  checkFolder("--plot", given.plot);
   // The tables go to standard output, so the bar is drawn beside it.
   const bar = new ProgressBar({ columns: stderr.isTTY ? stderr.columns : undefined, write: write(stderr) }, () =>
     performance.now(),
@@ -36,6 +39,16 @@ export async function simulate(argv: readonly string[]): Promise<void> {
 
 function write(stream: NodeJS.WriteStream): (text: string) => void {
   return (text) => void stream.write(text);
+}
+
+/** Throws ConfigError before the work begins if its result could not be written. */
+function checkFolder(flag: string, path: string | undefined): void {
+  if (path === undefined) return;
+  try {
+    accessSync(dirname(path), constants.W_OK);
+  } catch (error) {
+    throw new ConfigError(flag, error instanceof Error ? error.message : String(error));
+  }
 }
 
 function save(flag: string, path: string, text: string): void {
