@@ -347,6 +347,11 @@ export const configSchema = z.strictObject({
     description:
       "Policy that chooses the decode worker where neither a pattern nor a worker's hint names one. Without it, the model's policy.",
   }),
+  pdSkipPrefill: z.boolean().default(true).meta({
+    group: "Routing",
+    description:
+      "Let a decode worker prefill the prompt itself where that costs less than a prefill worker and the hand-over of the KV cache. For policies that choose both workers at once, and connectors whose decode workers can do so (docs/pd.md).",
+  }),
   modelPolicies: z
     .strictObject({ patterns: z.array(pattern).default([]) })
     .default({ patterns: [] })

@@ -25,7 +25,13 @@ export function routerSettings(
   config: Config,
 ): Pick<
   HttpRouterDeps,
-  "retry" | "timeouts" | "forwardHeaders" | "capacityRetryAfterSecs" | "continuesStreams" | "parsedOutput"
+  | "retry"
+  | "timeouts"
+  | "forwardHeaders"
+  | "capacityRetryAfterSecs"
+  | "continuesStreams"
+  | "parsedOutput"
+  | "skipsPrefill"
 > {
   return {
     retry: {
@@ -40,6 +46,7 @@ export function routerSettings(
       totalMs: ms(config.requestTimeoutSecs),
     },
     continuesStreams: (model) => config.continueStreams.some((glob) => matchesGlob(glob, model)),
+    skipsPrefill: config.pdSkipPrefill,
     parsedOutput: config.parseOutput.length > 0 ? parsedOutput(config) : undefined,
     forwardHeaders: config.forwardHeaders,
     // Within this time a worker that is out is probed again.

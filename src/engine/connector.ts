@@ -35,6 +35,8 @@ export interface PdConnector {
   readonly order: "together" | "prefill_first";
   /** Whether prefill's answer serves one sequence only. Requests for several then go to the decode worker alone. */
   readonly isOneSequence: boolean;
+  /** Whether a decode worker answers a request that no prefill worker has had: it prefills for itself. */
+  readonly prefillsAlone: boolean;
   /** Member of prefill's answer that decode gets unchanged. */
   readonly handsOver: string | undefined;
   /** Which facts of prefill's answer go into decode's, because decode does not know them. */

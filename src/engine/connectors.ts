@@ -1,3 +1,4 @@
+import type { Endpoint } from "../protocol/endpoint.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { PdConnector, PdPart } from "./connector.ts";
 import type { EngineConnectors } from "./engine.ts";
@@ -9,7 +10,7 @@ const BY_NAME: ReadonlyMap<string, PdConnector> = new Map(ALL.flatMap(({ named }
 const MEANT_BY_BOOTSTRAP_PORT = ALL.find(({ isMeantByBootstrapPort }) => isMeantByBootstrapPort);
 
 /** Of an engine that has no connectors: its workers form no pairs. */
-const NO_PAIRS: PdConnector = { ...ofOthers.byDefault, name: "none", suffices: () => false };
+const NO_PAIRS: PdConnector = { ...ofOthers.byDefault, name: "none", prefillsAlone: false, suffices: () => false };
 
 /** The connector with this name, in any case; an unknown one is `passthrough`. */
 export function connectorNamed(name: string): PdConnector {
@@ -31,6 +32,12 @@ export function fitTogether(prefill: Worker, decode: Worker): boolean {
   if (connector !== connectorOf(decode)) return false;
   if (prefill.connectionMode === "grpc" && prefill.info.engine !== decode.info.engine) return false;
   return connector.suffices(prefill, "prefill") && connector.suffices(decode, "decode");
+}
+
+/** Whether a decode worker answers a request to this endpoint without a prefill worker. */
+export function prefillsAlone(decode: Worker, endpoint: Endpoint): boolean {
+  const connector = connectorOf(decode);
+  return connector.prefillsAlone && connector.serves(endpoint) && connector.suffices(decode, "decode");
 }
 
 /** Whether any two of them fit together; all have one protocol. It looks at each worker once. */

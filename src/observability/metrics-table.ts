@@ -117,7 +117,7 @@ export const METRICS = {
   kvTransfers: {
     name: "pointsman_kv_transfers_total",
     kind: "counter",
-    help: "Requests with prefill and decode apart, by what became of the KV cache: handed_over, failed, missing (prefill did not say where it is) or skipped (several sequences). With the last two the decode worker prefills.",
+    help: "Requests with prefill and decode apart, by what became of the KV cache: handed_over, failed, missing (prefill did not say where it is), skipped (several sequences) or not_needed (a separate prefill would have cost more). With the last three the decode worker prefills.",
     labels: ["model", "connector", "outcome"],
   },
   prefillDuration: {

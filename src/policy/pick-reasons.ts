@@ -14,6 +14,8 @@ export const PICK_REASONS = {
   turn: "It was its turn.",
   chance: "It was drawn at random.",
   fixed: "The policy prefers it whatever the load is.",
+  prefills_alone:
+    "It prefills the prompt itself, as that costs less than to let a prefill worker do it and to hand the KV cache over.",
   unsaid: "The policy does not say why: it is the operator's module.",
   only_one: "No other worker could take the request.",
   probe: "It was left out after failures, and this request finds out whether it answers again.",

@@ -91,6 +91,34 @@ export interface Picked {
   onEnd?(end: PickEnd): void;
 }
 
+/** The workers among which both workers of a request are chosen at once. */
+export interface PairCandidates {
+  /** Those that may prefill, as in `pick`; may be empty. */
+  readonly prefillers: readonly Candidate[];
+  /** Those that may decode; not empty. */
+  readonly decoders: readonly Candidate[];
+  /** The policy of the decode workers. */
+  readonly decodePolicy: Policy;
+  /** Whether the KV cache can go from a prefill to a decode worker, both by their indexes. */
+  fits(prefill: number, decode: number): boolean;
+  /** Whether a decode worker, by its index, may prefill the prompt itself, so that the request needs no prefill worker. */
+  prefillsAlone(decode: number): boolean;
+}
+
+/** A choice of both workers. Each has its own charge and hooks. */
+export interface PickedPair {
+  /** undefined: the decode worker prefills the prompt itself. */
+  readonly prefill: Picked | undefined;
+  readonly decode: Picked;
+}
+
+/** What a policy expects of the candidates of both legs. */
+export interface PairExplanations {
+  readonly prefill: readonly Explanation[];
+  /** For each decode worker the cheaper of its two ways: with the best prefill worker for it, or alone. */
+  readonly decode: readonly Explanation[];
+}
+
 /** What a policy expects of one candidate for one request. */
 export interface Explanation {
   /** Index of the candidate. */
@@ -153,6 +181,13 @@ export interface Policy {
    * It makes objects, so it is called only for requests whose choice is to be explained, right before `pick`; `costs` is not asked then.
    */
   explain?(candidates: readonly Candidate[], request: RequestFeatures): readonly Explanation[];
+  /**
+   * Chooses the prefill and the decode worker at once, where prefill and decode are on separate workers. Asked of the policy of the
+   * prefill workers. undefined: it leaves the choice to the policies of both legs, or no two fit.
+   */
+  pickPair?(candidates: PairCandidates, request: RequestFeatures): PickedPair | undefined;
+  /** As `explain`, for `pickPair`. undefined where that would leave the choice to others. */
+  explainPair?(candidates: PairCandidates, request: RequestFeatures): PairExplanations | undefined;
   /** `s`: costs and terms are seconds. Without it they are the policy's own measure. */
   readonly costUnit?: "s" | undefined;
   /** Why the last pick chose as it did, where it returned an index and not a Picked. */

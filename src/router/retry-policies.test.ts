@@ -32,7 +32,7 @@ async function ask(
     answer.end();
     return "answered";
   };
-  const choice = { legs, lost: new Set<string>(), fits: () => true };
+  const choice = { legs, lost: new Set<string>(), fits: () => true, prefillsAlone: () => false };
   const ended = await dispatch(setup.deps, { ...setup.request(), features }, choice, send).catch(
     (error: unknown) => error,
   );

@@ -3,7 +3,7 @@ import { FIRST, type RoutingSetup, setUpRouting } from "../../test/support/routi
 import { clientClosed, type ErrorCode, GatewayError } from "../errors/errors.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { dispatch } from "./retry.ts";
-import type { Choice } from "./selection.ts";
+import type { Choice } from "./choice.ts";
 import type { Try } from "./try.ts";
 
 const NOBODY: ReadonlySet<string> = new Set();
@@ -11,7 +11,7 @@ const NOBODY: ReadonlySet<string> = new Set();
 function choiceOf({ registry }: RoutingSetup): Choice {
   const snapshot = registry.getWorkersForModel("m", "http", "regular");
   const answer = { role: "regular", snapshot, policy: FIRST } as const;
-  return { legs: { prefill: undefined, answer }, lost: NOBODY, fits: () => true };
+  return { legs: { prefill: undefined, answer }, lost: NOBODY, fits: () => true, prefillsAlone: () => false };
 }
 
 /** Two workers, and the hosts that were asked until one answers; each failure in turn is this. */

@@ -3,7 +3,8 @@ import type { LeaveSignal } from "../util/leave-signal.ts";
 import type { AttemptDeps } from "./attempt.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import type { InferenceRequest } from "./router.ts";
-import { type Choice, Selection, type SelectionDeps } from "./selection.ts";
+import type { Choice } from "./choice.ts";
+import { Selection, type SelectionDeps } from "./selection.ts";
 import { beginTry, failTry, type Try } from "./try.ts";
 
 export interface RetrySettings {

@@ -4,7 +4,8 @@ import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import type { Decision } from "../observability/decision.ts";
 import type { Picked, PickOutcome, Policy } from "../policy/policy.ts";
 import type { Worker } from "../worker/worker.ts";
-import { type Choice, Selection, type SelectionRequest } from "./selection.ts";
+import type { Choice, SelectionRequest } from "./choice.ts";
+import { Selection } from "./selection.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
 const FIRST: Policy = { name: "first", pick: () => 0 };
@@ -31,6 +32,7 @@ function select(fleet: FleetSetup, lost = NOBODY, policy = FIRST, request = REQU
     legs: { prefill: leg("prefill"), answer: leg("decode") },
     lost,
     fits,
+    prefillsAlone: (decode) => decode.spec.labels["alone"] === "yes",
   });
 }
 
@@ -89,7 +91,7 @@ test("a worker in its slow start is a candidate for its share of the requests, w
     const snapshot = fleet.registry.getWorkersForModel("m", "http", "regular");
     const deps = { ledger, clock, random: () => draw, capacityRetryAfterSecs: 5 };
     const legs = { prefill: undefined, answer: { role: "regular", snapshot, policy: FIRST } } as const;
-    return names(new Selection(deps, REQUEST, { legs, lost, fits: () => true }).first());
+    return names(new Selection(deps, REQUEST, { legs, lost, fits: () => true, prefillsAlone: () => false }).first());
   };
   expect([pick(0.39), pick(0.41)]).toEqual([["one"], ["two"]]);
   fleet.clock.advance(600);
@@ -149,7 +151,7 @@ describe("workers with different priorities", () => {
     const policy: Policy = { name: "last", pick: ({ length }) => (seen(length), length - 1) };
     const deps = { ledger, clock, random: () => draw, capacityRetryAfterSecs: 5 };
     const legs = { prefill: undefined, answer: { role: "regular", snapshot, policy } } as const;
-    return new Selection(deps, REQUEST, { legs, lost: NOBODY, fits: () => true });
+    return new Selection(deps, REQUEST, { legs, lost: NOBODY, fits: () => true, prefillsAlone: () => false });
   }
 
   test("only those with the highest are candidates, for any policy, however busy they are", () => {

@@ -5,32 +5,11 @@ import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import { preferredOf } from "../worker/preferred-workers.ts";
+import type { Choice, Leg, SelectionRequest } from "./choice.ts";
 import type { Chosen } from "./chosen.ts";
 import { decisionOf, explanationsOf } from "./decision.ts";
-import type { InferenceRequest } from "./router.ts";
-import type { WorkerType } from "../util/worker-type.ts";
+import { canAnswer, choosePair } from "./pd/pair-selection.ts";
 import type { Legs } from "./try.ts";
-
-/** The parts of a request that the choice depends on. */
-export type SelectionRequest = Pick<InferenceRequest, "features"> & {
-  readonly record: Pick<InferenceRequest["record"], "decisions">;
-};
-
-/** One of the workers that a request needs: its candidates, and the policy that chooses among them. */
-export interface Leg {
-  readonly role: WorkerType;
-  readonly snapshot: ModelSnapshot;
-  readonly policy: Policy;
-}
-
-/** The legs of a request and what limits the choice of their workers. */
-export interface Choice {
-  readonly legs: Legs<Leg>;
-  /** Ids of workers that this request has already lost. */
-  readonly lost: ReadonlySet<string>;
-  /** Whether a decode worker can take over from a prefill worker. */
-  readonly fits: (prefill: Worker, decode: Worker) => boolean;
-}
 
 export interface SelectionDeps {
   readonly ledger: LoadLedger;
@@ -42,8 +21,8 @@ export interface SelectionDeps {
 }
 
 /**
- * Chooses the workers of a request: one for each leg, both at once. A policy over pairs could replace it: all candidates of both
- * legs are known here.
+ * Chooses the workers of a request: one for each leg, both at once. A policy that chooses pairs (`pickPair`) is asked for both; it may
+ * leave the prefill worker out, where the decode worker prefills for itself.
  */
 export class Selection {
   readonly #deps: SelectionDeps;
@@ -82,10 +61,19 @@ export class Selection {
   /** Chooses the same workers again. The earlier picks are over, so the policies are asked again, with these workers only. */
   again({ prefill, answer }: Legs<Chosen>): Legs<Chosen> {
     const { legs } = this.#choice;
+    if (legs.prefill && !prefill) return this.#aloneAgain(legs.prefill, answer);
     return {
       prefill: prefill && legs.prefill && this.#sameAgain(legs.prefill, prefill),
       answer: this.#sameAgain(legs.answer, answer),
     };
+  }
+
+  /** The decode worker prefills for itself once more. */
+  #aloneAgain(leg: Leg, answer: Chosen): Legs<Chosen> {
+    const workers = { prefillers: [], decoders: [answer.worker] };
+    const pick = choosePair(this.#choice, leg, workers, this.#request)?.answer.pick;
+    const again: Chosen = { ...answer, pick, reason: "same_again", candidates: 1, decision: undefined };
+    return { prefill: undefined, answer: again };
   }
 
   #sameAgain({ policy }: Leg, chosen: Chosen): Chosen {
@@ -101,7 +89,7 @@ export class Selection {
     if (spec.workerType === "prefill") this.#prefillers = prefillers.filter((one) => one.id !== id);
     else this.#answerers = answerers.filter((one) => one.id !== id);
     const isServed = this.#choice.legs.prefill
-      ? this.#prefillers.some((one) => this.#fitting(one, this.#answerers).length > 0)
+      ? canAnswer(this.#choice, { prefillers: this.#prefillers, decoders: this.#answerers })
       : this.#answerers.length > 0;
     if (!isServed) [this.#prefillers, this.#answerers] = [prefillers, answerers];
     return isServed;
@@ -134,6 +122,8 @@ export class Selection {
     decodeProbe: Worker | undefined,
   ): Legs<Chosen> {
     const decoders = this.#answerers;
+    const pair = prefillProbe || decodeProbe ? undefined : this.#pairAtOnce(prefillLeg, decodeLeg);
+    if (pair) return pair;
     if (decoders.length === 0 && !decodeProbe) throw this.#nobody("no decode worker can", decodeLeg);
     let prefillers = this.#prefillers;
     let proof = prefillProbe;
@@ -147,6 +137,15 @@ export class Selection {
       proof = undefined;
     } while (prefillers.length > 0);
     throw this.#nobody("no prefill and decode workers that fit together can", decodeLeg);
+  }
+
+  /** Both workers by a policy that chooses pairs; undefined where the policies of both legs choose. */
+  #pairAtOnce(prefillLeg: Leg, decodeLeg: Leg): Legs<Chosen> | undefined {
+    const workers = {
+      prefillers: preferred(prefillLeg, this.#prefillers),
+      decoders: preferred(decodeLeg, this.#answerers),
+    };
+    return choosePair(this.#choice, prefillLeg, workers, this.#request);
   }
 
   #pairWith(prefill: Chosen, leg: Leg, probe: Worker | undefined, candidates: readonly Worker[]): Legs<Chosen> {
@@ -170,7 +169,7 @@ export class Selection {
   #chosen(leg: Leg, probe: Worker | undefined, able: readonly Worker[]): Chosen {
     const { policy } = leg;
     if (probe) return probing(policy, probe);
-    const candidates = leg.snapshot.hasPriorities ? preferredOf(able) : able;
+    const candidates = preferred(leg, able);
     const { features, record } = this.#request;
     const { decisions } = record;
     const explanations = decisions && explanationsOf(policy, candidates, features);
@@ -213,6 +212,11 @@ function probing({ name }: Policy, worker: Worker): Chosen {
     candidates: 1,
     decision: undefined,
   };
+}
+
+/** Those with the highest priority of these workers. */
+function preferred({ snapshot }: Leg, able: readonly Worker[]): readonly Worker[] {
+  return snapshot.hasPriorities ? preferredOf(able) : able;
 }
 
 /** Tells the policy that its choice was not sent. */

@@ -15,6 +15,8 @@ export interface Sender<Prepared extends InferenceRequest = InferenceRequest> {
   readonly speaksTokens: boolean;
   /** Whether these two can serve one request together. */
   readonly fits: (prefill: Worker, decode: Worker) => boolean;
+  /** Whether a decode worker can answer a request to this endpoint without a prefill worker. */
+  readonly prefillsAlone: (decode: Worker, endpoint: Endpoint) => boolean;
   /** Why these workers cannot serve the endpoint, as a sentence for the client; undefined where they can. */
   refusal(endpoint: Endpoint): string | undefined;
   /** The types of the workers that a request to this endpoint needs. */

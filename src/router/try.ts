@@ -21,10 +21,9 @@ type TriedRequest = AttemptedRequest & {
 export function beginTry(deps: AttemptDeps, request: TriedRequest, { prefill, answer }: Legs<Chosen>): Try {
   const { record } = request;
   record.attempts += 1;
-  if (prefill) {
-    record.prefillWorkerId = prefill.worker.id;
-    record.prefillWorkerUrl = prefill.worker.url;
-  }
+  // A second try may do without a prefill worker.
+  record.prefillWorkerId = prefill?.worker.id;
+  record.prefillWorkerUrl = prefill?.worker.url;
   record.workerId = answer.worker.id;
   record.workerUrl = answer.worker.url;
   return {

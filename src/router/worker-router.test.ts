@@ -23,6 +23,7 @@ class PlayedSender implements Sender {
   readonly mode = "http";
   readonly speaksTokens = false;
   readonly fits = (): boolean => true;
+  readonly prefillsAlone = (): boolean => true;
   readonly tries: Try[] = [];
   readonly sent: InferenceRequest[] = [];
   roles = REGULAR;
@@ -77,7 +78,7 @@ function setUp(continues = false): Setup {
     lookUps: () => lookUps,
     async route(sender, options) {
       const router = new WorkerRouter(
-        { ...deps, workers, policies, streams, continuesStreams: () => continues },
+        { ...deps, workers, policies, streams, continuesStreams: () => continues, skipsPrefill: true },
         sender,
       );
       const asked = setup.request(options);

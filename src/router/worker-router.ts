@@ -10,7 +10,7 @@ import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { checkAnswer, relay } from "./relay.ts";
 import { dispatch, type DispatchDeps } from "./retry.ts";
 import type { InferenceRequest, Router } from "./router.ts";
-import type { Choice, Leg } from "./selection.ts";
+import type { Choice, Leg } from "./choice.ts";
 import type { Sender } from "./sender.ts";
 import type { Try } from "./try.ts";
 import { StreamContinuation } from "./stream-continuation.ts";
@@ -23,9 +23,12 @@ export interface WorkerRouterDeps extends DispatchDeps {
   readonly streams: StreamRelayDeps;
   /** Whether another worker continues a stream of this model when its worker is lost. */
   readonly continuesStreams: (model: string) => boolean;
+  /** Whether a decode worker may prefill for itself where that costs less than a separate prefill. */
+  readonly skipsPrefill: boolean;
 }
 
 const NOBODY: ReadonlySet<string> = new Set();
+const NEVER: Choice["prefillsAlone"] = () => false;
 
 /**
  * Takes a request to workers, and their answer to the client. It has the candidates, the choice, the retry, the relay, and the
@@ -80,7 +83,12 @@ export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> 
     const prefill = roles.prefill && prefillers && this.#legOf(roles.prefill, prefillers, model);
     const answer = this.#legOf(roles.answer, answerers, model);
     record.policy = prefill ? `${prefill.policy.name}+${answer.policy.name}` : answer.policy.name;
-    return { legs: { prefill, answer }, lost, fits };
+    return { legs: { prefill, answer }, lost, fits, prefillsAlone: prefill ? this.#aloneOn(endpoint) : NEVER };
+  }
+
+  #aloneOn(endpoint: Endpoint): Choice["prefillsAlone"] {
+    if (!this.#deps.skipsPrefill) return NEVER;
+    return (decode) => this.#sender.prefillsAlone(decode, endpoint);
   }
 
   /** Throws no_available_workers where there is no such worker. */

@@ -146,6 +146,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   modelRoutes: [],
   parseOutput: [],
   pdDisaggregation: false,
+  pdSkipPrefill: true,
   enableGrpc: false,
   tokenizerCacheBytes: 52_428_800,
   decisionLogSize: 1000,

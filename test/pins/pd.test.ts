@@ -122,7 +122,7 @@ test("names of connectors, as labels and engines say them", () => {
 test("the page on prefill and decode names every connector, label, metric and route", async () => {
   const page = await Bun.file(join(import.meta.dir, "../../docs/pd.md")).text();
   const labels = ["kv_connector", "kv_engine_id", "kv_address", "dp_size"];
-  const outcomes = ["handed_over", "missing", "skipped", "failed"];
+  const outcomes = ["handed_over", "missing", "skipped", "not_needed", "failed"];
   for (const name of [...Object.keys(CONNECTORS), ...outcomes]) expect(page).toContain(`\`${name}\``);
   for (const name of labels) expect(page).toContain(name);
   for (const { name } of [METRICS.kvTransfers, METRICS.prefillDuration, METRICS.attempts]) expect(page).toContain(name);

@@ -11,6 +11,7 @@ export const passthrough: PdConnector = {
   serves: (endpoint) => endpoint.oneToken !== undefined,
   order: "prefill_first",
   isOneSequence: true,
+  prefillsAlone: true,
   handsOver: "kv_transfer_params",
   merges: "cached_tokens",
   suffices: () => true,

@@ -11,6 +11,8 @@ const sglang: PdConnector = {
   serves: ({ takesRoom }) => takesRoom,
   order: "together",
   isOneSequence: false,
+  // A decode server takes a request without a room for a mistake: it has no prefill of its own.
+  prefillsAlone: false,
   handsOver: undefined,
   merges: "input_logprobs",
   // Any numbers of ranks fit: the decode worker gets the rank that prefills, and chooses its own.

@@ -22,6 +22,8 @@ const mooncake: PdConnector = {
   serves: passthrough.serves,
   order: "prefill_first",
   isOneSequence: true,
+  // Without parameters the engine has nothing to fetch, whatever its `kv_role` is.
+  prefillsAlone: true,
   handsOver: undefined,
   merges: "cached_tokens",
   suffices: (worker, part) => part === "decode" || engineIdOf(worker, 0) !== undefined,
@@ -62,6 +64,8 @@ const p2pNccl: PdConnector = {
   serves: passthrough.serves,
   order: "prefill_first",
   isOneSequence: false,
+  // A decode worker reads the addresses out of each request's id, and waits for the cache.
+  prefillsAlone: false,
   handsOver: undefined,
   merges: "cached_tokens",
   // An address belongs to one engine, so a worker with several ranks cannot have the right one.
@@ -74,7 +78,7 @@ const p2pNccl: PdConnector = {
 };
 
 /** Not built: its engines need an id and the ports of the other side in each request. It serves no route. */
-const moriio: PdConnector = { ...passthrough, name: "moriio", serves: () => false };
+const moriio: PdConnector = { ...passthrough, name: "moriio", serves: () => false, prefillsAlone: false };
 
 /** Connectors by the names that vLLM and operators use. */
 export const connectors: EngineConnectors = {

@@ -3,7 +3,7 @@ import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { WorkerType } from "../../util/worker-type.ts";
 import type { ModelSnapshot } from "../../worker/model-snapshot.ts";
 import type { PdRequest, SharedIds } from "../../engine/connector.ts";
-import { connectorOf, fitTogether } from "../../engine/connectors.ts";
+import { connectorOf, fitTogether, prefillsAlone } from "../../engine/connectors.ts";
 import { dataParallelSize, paramsFor } from "../../engine/kv-facts.ts";
 import { newSharedIds } from "../../engine/shared-ids.ts";
 import { countHandover, pdRefusal, PdTry } from "../pd/pd-try.ts";
@@ -48,6 +48,7 @@ export class GrpcPdSender implements Sender<TokenRequest> {
   }
 
   readonly fits = fitTogether;
+  readonly prefillsAlone = prefillsAlone;
 
   refusal(endpoint: Endpoint): string | undefined {
     return pdRefusal(endpoint) ?? tokenRefusal(endpoint);
@@ -63,7 +64,10 @@ export class GrpcPdSender implements Sender<TokenRequest> {
 
   async send(request: TokenRequest, { prefill, answer: decode }: Try): Promise<WorkerResponse> {
     const to = destinationOf(request, decode.worker);
-    if (!prefill) return this.#calls.generate(request, to);
+    if (!prefill) {
+      countHandover(this.#metrics, request, connectorOf(decode.worker), "not_needed");
+      return this.#calls.generate(request, to);
+    }
     const connector = connectorOf(prefill.worker);
     if (connector.isOneSequence && generationOf(request).generation.n > 1) {
       prefill.abandon();

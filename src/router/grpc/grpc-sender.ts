@@ -26,6 +26,7 @@ export class GrpcSender implements Sender<TokenRequest> {
   }
 
   readonly fits = (): boolean => true;
+  readonly prefillsAlone = (): boolean => false;
 
   refusal(endpoint: Endpoint): string | undefined {
     return tokenRefusal(endpoint);

@@ -6,7 +6,7 @@ import { OPEN_BRACE } from "../../util/ascii.ts";
 import type { WorkerType } from "../../util/worker-type.ts";
 import { ChangedResponse } from "../changed-response.ts";
 import type { LegChange, PdRequest } from "../../engine/connector.ts";
-import { connectorOf, fitTogether } from "../../engine/connectors.ts";
+import { connectorOf, fitTogether, prefillsAlone } from "../../engine/connectors.ts";
 import { newSharedIds, sequences } from "../../engine/shared-ids.ts";
 import type { PrefillAnswer } from "../pd/pd-exchange.ts";
 import { countHandover, pdRefusal, PdTry } from "../pd/pd-try.ts";
@@ -22,6 +22,10 @@ import { mergeOf } from "./pd-merge.ts";
 /** Largest answer of a prefill worker: log-probabilities of a long prompt are some tens of MB. */
 const MAX_PREFILL_BYTES = 64 * 1024 * 1024;
 
+/** Only the gateway may set it. */
+const PARAMS = "kv_transfer_params";
+const NO_PARAMS: ReadonlyMap<string, string> = new Map([[PARAMS, "null"]]);
+
 /**
  * Sends to a prefill and a decode worker over HTTP. The differences between engines are in their `connectors.ts`; the two
  * orders of the steps are here:
@@ -36,6 +40,7 @@ export class HttpPdSender implements Sender {
   readonly mode = "http";
   readonly speaksTokens = false;
   readonly fits = fitTogether;
+  readonly prefillsAlone = prefillsAlone;
   readonly #forwarder: HttpForwarder;
   readonly #metrics: Metrics;
 
@@ -58,7 +63,7 @@ export class HttpPdSender implements Sender {
 
   async send(request: InferenceRequest, { prefill, answer: decode }: Try): Promise<WorkerResponse> {
     const { body, endpoint } = request;
-    if (!prefill) return this.#alone(request, decode.worker, body.bytes);
+    if (!prefill) return this.#withoutPrefill(request, decode.worker);
     const connector = connectorOf(prefill.worker);
     if (!connector.serves(endpoint)) {
       const why = `${endpoint.path} cannot be served by workers with the ${connector.name} connector`;
@@ -67,10 +72,18 @@ export class HttpPdSender implements Sender {
     if (connector.isOneSequence && sequences(request) > 1) {
       prefill.abandon();
       countHandover(this.#metrics, request, connector, "skipped");
-      return this.#alone(request, decode.worker, body.with(new Map([["kv_transfer_params", "null"]])));
+      return this.#alone(request, decode.worker, body.with(NO_PARAMS));
     }
     const pd = new PdTry({ metrics: this.#metrics, request, connector, prefill, decode });
     return pd.run(() => (connector.order === "together" ? this.#together(pd) : this.#prefillFirst(pd)));
+  }
+
+  /** The choice was for the decode worker only: the route needs no other, or a separate prefill would cost more. */
+  #withoutPrefill(request: InferenceRequest, worker: Forwarding["worker"]): Promise<WorkerResponse> {
+    const { body, endpoint } = request;
+    if (endpoint.work === "generate") countHandover(this.#metrics, request, connectorOf(worker), "not_needed");
+    const isClients = body.raw(PARAMS) !== undefined;
+    return this.#alone(request, worker, isClients ? body.with(NO_PARAMS) : body.bytes);
   }
 
   /** Sends to the decode worker only, which prefills for itself. */

@@ -16,6 +16,7 @@ export class HttpSender implements Sender {
   }
 
   readonly fits = (): boolean => true;
+  readonly prefillsAlone = (): boolean => false;
 
   refusal(): undefined {
     return undefined;

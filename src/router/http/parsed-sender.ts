@@ -14,6 +14,7 @@ export class ParsedSender implements Sender<ParsedRequest> {
   readonly mode: ConnectionMode;
   readonly speaksTokens: boolean;
   readonly fits: Sender["fits"];
+  readonly prefillsAlone: Sender["prefillsAlone"];
   readonly #inner: Sender;
   readonly #settings: ParsedOutputSettings;
 
@@ -21,6 +22,7 @@ export class ParsedSender implements Sender<ParsedRequest> {
     this.mode = inner.mode;
     this.speaksTokens = inner.speaksTokens;
     this.fits = inner.fits;
+    this.prefillsAlone = inner.prefillsAlone;
     this.#inner = inner;
     this.#settings = settings;
   }

@@ -10,8 +10,11 @@ import type { PdConnector, PdRequest } from "../../engine/connector.ts";
 import { PdExchange } from "./pd-exchange.ts";
 import { PdResponse } from "./pd-response.ts";
 
-/** The outcome of the KV hand-over. `missing`: prefill did not say where the cache is, so decode prefills. `skipped`: prefill was not asked. */
-export type HandoverOutcome = "handed_over" | "missing" | "skipped" | "failed";
+/**
+ * The outcome of the KV hand-over. `missing`: prefill did not say where the cache is, so decode prefills. `skipped`: prefill was not asked,
+ * as the connector hands over one sequence only. `not_needed`: it was not asked, as decode prefills for itself at less cost.
+ */
+export type HandoverOutcome = "handed_over" | "missing" | "skipped" | "not_needed" | "failed";
 
 /** Why prefill and decode workers cannot serve an endpoint; undefined where they may. */
 export function pdRefusal({ work }: Endpoint): string | undefined {
