@@ -1,6 +1,7 @@
 import { bucket } from "./bucket.ts";
 import { cacheAware } from "./cache-aware.ts";
 import { consistentHashing } from "./consistent-hashing.ts";
+import { leastTtft } from "./least-ttft/least-ttft.ts";
 import { passthrough } from "./passthrough.ts";
 import { powerOfTwo } from "./power-of-two.ts";
 import { prefixHash } from "./prefix-hash.ts";
@@ -11,6 +12,7 @@ import { twoChoiceHash } from "./two-choice-hash.ts";
 
 /** All built-in policies, in the order of the pages and of `--help`. A new policy is added here. */
 export const POLICIES = [
+  leastTtft,
   cacheAware,
   shortestQueue,
   powerOfTwo,

@@ -52,6 +52,8 @@ export interface RequestFeatures {
   readonly isStream: boolean;
   /** Length of the prompt in tokens: counted for gRPC workers, otherwise estimated from the size of the body (4 bytes a token). */
   readonly promptTokens: number;
+  /** Whether `promptBytes` are token ids, so that 4 bytes are one token exactly. */
+  readonly isTokenized: boolean;
   /**
    * The prompt as bytes that are equal where prompts are equal: two requests that share a prompt prefix share a prefix
    * of these bytes. Text as UTF-8, token ids as 4 little-endian bytes each. Empty where there is no prompt.
@@ -261,6 +263,8 @@ export interface PolicyParts {
   readonly thread: number;
   /** Number of threads that have an instance on `memory`: those that serve, and the control thread where it is another. */
   readonly threads: number;
+  /** Name of this gateway among those that hear each other's news. */
+  readonly gateway?: string | undefined;
   /** Tells the other gateways what this policy's requests do; undefined where nobody listens. */
   readonly tell?: ((news: PolicyNews) => void) | undefined;
 }

@@ -14,6 +14,7 @@ export class TokenFeatures implements RequestFeatures {
   readonly isStream: boolean;
   readonly isTokenized = true;
   readonly promptTokens: number;
+  readonly isTokenized = true;
   readonly #prompts: readonly TokenPrompt[];
   readonly #features: RequestFeatures;
   readonly #body: JsonBody;

@@ -1,0 +1,59 @@
+import { CandidatePlaces } from "../candidate-places.ts";
+import type { PolicyParts } from "../policy.ts";
+import { PrefixIndex, prefixIndexBytes } from "../prefix-index.ts";
+import { Attention } from "./attention.ts";
+import { Chooser } from "./chooser.ts";
+import { Compared } from "./compared.ts";
+import { Learning } from "./learning.ts";
+import type { LeastTtftPick } from "./least-ttft-pick.ts";
+import { NewsLoad } from "./news-load.ts";
+import { PendingWork } from "./pending-work.ts";
+import { ServiceRates } from "./service-rates.ts";
+import { stateBytes, TIME } from "./shared-layout.ts";
+import { SharedTime } from "./shared-time.ts";
+import { UsageFeedback } from "./usage-feedback.ts";
+import { Weigher } from "./weigher.ts";
+import { WholeAnswers } from "./whole-answers.ts";
+import { WorkerBounds } from "./worker-bounds.ts";
+
+/** Everything that an instance knows and decides with. What decides is in memory that all threads share, besides each thread's own queues. */
+export interface Knowledge {
+  readonly cells: Float64Array;
+  readonly time: SharedTime;
+  readonly index: PrefixIndex;
+  readonly bounds: WorkerBounds;
+  readonly rates: ServiceRates;
+  readonly pending: PendingWork<LeastTtftPick>;
+  readonly news: NewsLoad;
+  readonly compared: Compared;
+  readonly weigher: Weigher;
+  readonly chooser: Chooser;
+  readonly learning: Learning;
+}
+
+/** Knowledge of a policy whose index remembers so many bytes of prompts. The index comes first in the memory, then the state of the rest. */
+export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowledge {
+  const { memory, random, now, thread, threads } = parts;
+  const stateFrom = Math.ceil(prefixIndexBytes(indexBytes) / 64) * 64;
+  const shared = memory(stateFrom + stateBytes(threads));
+  const cells = new Float64Array(shared, stateFrom);
+  const index = new PrefixIndex(indexBytes, shared);
+  const rates = new ServiceRates(cells);
+  const attention = new Attention(cells);
+  const feedback = new UsageFeedback(cells);
+  const pending = new PendingWork<LeastTtftPick>(cells, thread, threads);
+  const news = new NewsLoad(cells, index);
+  return {
+    cells,
+    time: new SharedTime(cells, TIME, now),
+    index,
+    bounds: new WorkerBounds(index),
+    rates,
+    pending,
+    news,
+    compared: new Compared({ index, places: new CandidatePlaces(), random }),
+    weigher: new Weigher({ cells, rates, pending, attention, feedback, index, foreign: news }),
+    chooser: new Chooser(cells),
+    learning: new Learning({ cells, rates, attention, feedback, whole: new WholeAnswers(cells) }),
+  };
+}

@@ -1,0 +1,66 @@
+import type { PickEnd } from "../policy.ts";
+import type { Attention } from "./attention.ts";
+import type { LeastTtftPick } from "./least-ttft-pick.ts";
+import type { ServiceRates } from "./service-rates.ts";
+import { FIRST_BYTE_AT, WHOLE_SEEN, workerAt } from "./shared-layout.ts";
+import type { UsageFeedback } from "./usage-feedback.ts";
+import type { WholeAnswers } from "./whole-answers.ts";
+
+/** With more tokens in flight before it, the work of a request is not known well enough to learn rates from it. */
+const MOST_IN_FLIGHT = 256;
+/** Only a request that waits for longer tells what a prefix in flight is worth, s: otherwise it is prefilled before its turn. */
+const LEAST_WAIT_S = 0.15;
+
+export interface LearningParts {
+  readonly cells: Float64Array;
+  readonly rates: ServiceRates;
+  readonly attention: Attention;
+  readonly feedback: UsageFeedback;
+  readonly whole: WholeAnswers;
+}
+
+/** Learns from this gateway's own requests: rates from first tokens, and what usage tells at the end. */
+export class Learning {
+  readonly #parts: LearningParts;
+
+  constructor(parts: LearningParts) {
+    this.#parts = parts;
+  }
+
+  /** The first token of a request came, `now` in s. */
+  firstToken(pick: LeastTtftPick, now: number): void {
+    const { cells, rates, attention } = this.#parts;
+    const at = workerAt(pick.slot);
+    const serviceS = now - Math.max(cells[at + FIRST_BYTE_AT] ?? 0, pick.sentAt);
+    cells[at + FIRST_BYTE_AT] = Math.max(cells[at + FIRST_BYTE_AT] ?? 0, now);
+    const isCertain = pick.fullTokens - pick.safeTokens <= MOST_IN_FLIGHT;
+    if (pick.isFirst && isCertain) {
+      attention.observe(pick.predictedCachedTokens, pick.uncached, serviceS - rates.overheadS(pick.slot), now);
+    }
+    rates.firstByte(pick.slot, pick.work + this.#wholeBefore(pick, at), serviceS, now, isCertain);
+  }
+
+  /** A request was answered. `tookS`: the whole time, s. */
+  answered(pick: LeastTtftPick, { usage }: PickEnd, tookS: number): void {
+    const { feedback, whole } = this.#parts;
+    const cached = usage?.cachedTokens;
+    feedback.answered(cached !== undefined);
+    if (usage?.promptTokens !== undefined && !pick.isTokenized) {
+      feedback.promptTokens(pick.prompt.bytes, usage.promptTokens);
+    }
+    const inFlight = pick.fullTokens - pick.safeTokens;
+    if (cached !== undefined && inFlight > MOST_IN_FLIGHT && pick.waitingS > LEAST_WAIT_S) {
+      feedback.cachedTokens(cached, pick.safeTokens, pick.fullTokens);
+    }
+    if (pick.shows === "whole") whole.observe(pick.slot, pick.work, usage?.completionTokens ?? 0, tookS);
+  }
+
+  /** Work of requests without streams that the worker prefilled in the same time, as far as no other first token has accounted for it. */
+  #wholeBefore(pick: LeastTtftPick, at: number): number {
+    const { cells } = this.#parts;
+    const seen = cells[at + WHOLE_SEEN] ?? 0;
+    if (pick.wholeSent <= seen) return 0;
+    cells[at + WHOLE_SEEN] = pick.wholeSent;
+    return Math.min(pick.wholeAhead, pick.wholeSent - seen);
+  }
+}

@@ -1,0 +1,111 @@
+import type { PickReason } from "../pick-reasons.ts";
+import type { PickEnd, Picked } from "../policy.ts";
+import type { PromptBlocks } from "../prefix-blocks.ts";
+import type { Linked } from "./linked-queues.ts";
+import type { PendingRequest } from "./pending-work.ts";
+import type { Weighed } from "./weighed.ts";
+
+/** Largest charge: sums of charges have 32 bits. */
+const MOST_TOKENS = 16_777_216;
+
+/** Hears what happens to a choice. */
+export interface PickOwner {
+  onFirstToken(pick: LeastTtftPick): void;
+  onEnd(pick: LeastTtftPick, end: PickEnd): void;
+}
+
+/** What a choice knows besides the weighing. */
+export interface PickFacts {
+  readonly reason: PickReason;
+  readonly workerId: string;
+  /** How often the worker had been forgotten. */
+  readonly era: number;
+  /** The instance's number of the facts. */
+  readonly number: number;
+  readonly prompt: PromptBlocks;
+  readonly shows: Shows;
+  readonly isTokenized: boolean;
+}
+
+/**
+ * What the gateway sees of the prefill: its end as the `first_token` (streams, and prefill workers), nothing (`whole` answers), or there is
+ * `no_prefill` (decode workers).
+ */
+export type Shows = "first_token" | "whole" | "no_prefill";
+
+/** One choice while its request is under way: what was expected of the worker, and its place in the worker's queue. */
+export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPick> {
+  readonly index: number;
+  readonly chargeTokens: number;
+  readonly contextTokens: number;
+  readonly predictedTtftMs: number;
+  readonly predictedCachedTokens: number;
+  readonly reason: PickReason;
+  readonly slot: number;
+  readonly sentAt: number;
+  readonly prompt: PromptBlocks;
+  readonly workerId: string;
+  readonly era: number;
+  readonly number: number;
+  readonly shows: Shows;
+  readonly isTokenized: boolean;
+  /** Cached tokens without and with those that were in flight, and tokens that are not cached. */
+  readonly safeTokens: number;
+  readonly fullTokens: number;
+  readonly uncached: number;
+  /** Expected times until it begins, s, and whether it found nothing pending. */
+  readonly waitingS: number;
+  readonly overheadS: number;
+  readonly isFirst: boolean;
+  /** Work of requests without streams that pended before it. */
+  readonly wholeAhead: number;
+  /** Work of requests without streams that the worker had been sent until then. */
+  wholeSent = 0;
+  doneAt = 0;
+  /** Its prompt is in the cache for certain. */
+  isSettled = false;
+  hasFirstToken = false;
+  before: LeastTtftPick | undefined = undefined;
+  after: LeastTtftPick | undefined = undefined;
+  readonly #owner: PickOwner;
+
+  /** The candidate at place `at` of those weighed. */
+  constructor(owner: PickOwner, weighed: Weighed, at: number, facts: PickFacts) {
+    this.#owner = owner;
+    this.index = weighed.index[at] ?? 0;
+    this.chargeTokens = Math.min(Math.ceil(weighed.work[at] ?? 0), MOST_TOKENS);
+    this.contextTokens = Math.min(Math.ceil(weighed.promptTokens), MOST_TOKENS);
+    this.predictedTtftMs = weighed.ttftS(at) * 1000;
+    this.predictedCachedTokens = weighed.cachedTokens[at] ?? 0;
+    this.reason = facts.reason;
+    this.slot = weighed.slot[at] ?? 0;
+    this.sentAt = weighed.now;
+    this.prompt = facts.prompt;
+    this.workerId = facts.workerId;
+    this.era = facts.era;
+    this.number = facts.number;
+    this.shows = facts.shows;
+    this.isTokenized = facts.isTokenized;
+    this.safeTokens = weighed.safeTokens[at] ?? 0;
+    this.fullTokens = weighed.fullTokens[at] ?? 0;
+    this.uncached = weighed.uncached[at] ?? 0;
+    this.waitingS = weighed.waitingS[at] ?? 0;
+    this.overheadS = weighed.overheadS[at] ?? 0;
+    this.isFirst = weighed.isFirst[at] === 1;
+    this.wholeAhead = weighed.wholeAhead[at] ?? 0;
+  }
+
+  get work(): number {
+    return this.chargeTokens;
+  }
+
+  onFirstToken(): void {
+    if (this.hasFirstToken) return;
+    this.hasFirstToken = true;
+    this.#owner.onFirstToken(this);
+  }
+
+  onEnd(end: PickEnd): void {
+    this.#owner.onEnd(this, end);
+  }
+}

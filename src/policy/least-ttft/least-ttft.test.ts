@@ -1,0 +1,158 @@
+import { describe, expect, test } from "bun:test";
+import { PolicyFleet, type SentRequest, streamOf, text } from "../../../test/support/policy-fleet.ts";
+import { requestWith } from "../../../test/support/candidates.ts";
+import type { Policy, RequestFeatures } from "../policy.ts";
+import { leastTtft } from "./least-ttft.ts";
+
+interface Setup {
+  readonly fleet: PolicyFleet;
+  readonly policy: Policy;
+}
+
+function setUp(workers: number, kvCapacityTokens?: (worker: number) => number | undefined): Setup {
+  const fleet = new PolicyFleet({ workers, ...(kvCapacityTokens ? { kvCapacityTokens } : {}) });
+  return { fleet, policy: fleet.create(leastTtft) };
+}
+
+/** Sends a request, has it answered at once, and returns its worker. */
+function answer({ fleet, policy }: Setup, request: RequestFeatures): number {
+  return fleet.send(policy, request).firstToken().end().slot;
+}
+
+/** Prompts of 1,000 tokens that share nothing. */
+function* distinct(): Generator<RequestFeatures, never> {
+  for (let number = 0; ; number += 1) yield streamOf(text(`prompt ${number}`, 4000));
+}
+
+/** Sends prompts that share nothing until this many pend or decode at each worker. */
+function fill({ fleet, policy }: Setup, count: number): SentRequest[] {
+  const prompts = distinct();
+  return Array.from({ length: count }, () => fleet.send(policy, prompts.next().value));
+}
+
+describe("on an idle fleet", () => {
+  test("prompts that share nothing go to each worker in turn", () => {
+    const setup = setUp(4);
+    const prompts = distinct();
+    const chosen = Array.from({ length: 8 }, () => answer(setup, prompts.next().value));
+    expect(new Set(chosen.slice(0, 4)).size).toBe(4);
+    expect(chosen.slice(4)).toEqual(chosen.slice(0, 4));
+  });
+
+  test("a conversation stays where its prefix is", () => {
+    const setup = setUp(4);
+    let prompt = text("system prompt", 4000);
+    const first = answer(setup, streamOf(prompt));
+    for (let turn = 0; turn < 6; turn += 1) {
+      prompt += text(`turn ${turn}`, 800);
+      expect(answer(setup, streamOf(prompt))).toBe(first);
+    }
+  });
+
+  test("the worker with the deeper match gets a prompt that costs the same anywhere", () => {
+    const setup = setUp(3);
+    // 128 bytes are 32 tokens, 4 ms: so many more than a tie that the match decides by its cost; then they are made equal.
+    const short = text("short prompt", 200);
+    const first = answer(setup, streamOf(short));
+    for (let turn = 0; turn < 5; turn += 1) expect(answer(setup, streamOf(short))).toBe(first);
+  });
+});
+
+describe("waiting", () => {
+  test("sends what shares nothing where the least work pends", () => {
+    const setup = setUp(2);
+    const { fleet, policy } = setup;
+    const long = fleet.send(policy, streamOf(text("a long prompt", 40_000)));
+    const others = [0, 1, 2].map((number) => fleet.send(policy, streamOf(text(`other ${number}`, 4000))));
+    for (const other of others) expect(other.slot).not.toBe(long.slot);
+  });
+
+  test("breaks affinity when the queue costs more than the prefix saves, and keeps it when not", () => {
+    const setup = setUp(2);
+    const { fleet, policy } = setup;
+    const document = text("document", 8000);
+    const owner = answer(setup, streamOf(document));
+    // 2,000 tokens are 250 ms of prefill; a queue of 800 tokens costs 165 ms.
+    const queue = fleet.send(policy, streamOf(document, text("question", 800)));
+    expect(queue.slot).toBe(owner);
+    expect(fleet.send(policy, streamOf(document, text("another", 400))).slot).toBe(owner);
+    for (let number = 0; number < 4; number += 1) fleet.send(policy, streamOf(document, text(`more ${number}`, 4000)));
+    expect(fleet.send(policy, streamOf(document, text("last", 400))).picked.reason).toBeDefined();
+    const counts = fleet.candidates.map(({ inFlight }) => inFlight);
+    expect(Math.min(...counts)).toBeGreaterThan(0);
+  });
+
+  test("counts a worker that is silent for longer than its oldest request explains as ever busier", () => {
+    const setup = setUp(2);
+    const { fleet, policy } = setup;
+    const [stalled] = fill(setup, 1);
+    fleet.nowMs += 20_000;
+    // The other worker has ten times the work, and makes progress.
+    const request = streamOf(text("big", 40_000));
+    const busy = fleet.send(policy, request);
+    expect(busy.slot).not.toBe(stalled?.slot);
+    const [one, other] = policy.costs?.(fleet.candidates, streamOf(text("next", 400))) ?? [];
+    const costs = [one ?? 0, other ?? 0];
+    expect(costs[stalled?.slot ?? 0]).toBeGreaterThan(costs[busy.slot] ?? 0);
+    expect(costs[stalled?.slot ?? 0]).toBeGreaterThan(20);
+  });
+
+  test("what waits is what was sent and has no first token: it leaves with that, or with the end", () => {
+    const setup = setUp(1);
+    const { fleet, policy } = setup;
+    const expected = (): number => policy.explain?.(fleet.candidates, requestWith())[0]?.terms["waiting"] ?? -1;
+    expect(expected()).toBe(0);
+    const [one, two] = fill(setup, 2);
+    // (10 ms + 2 * 125 ms) * 1.5
+    expect(expected()).toBeCloseTo(0.39, 3);
+    one?.firstToken();
+    expect(expected()).toBeCloseTo(0.2025, 3);
+    two?.end("failed");
+    expect(expected()).toBe(0);
+    expect(fleet.ledger.totals()).toEqual({ inFlight: 1, pendingPromptTokens: 0, decoding: 1 });
+  });
+});
+
+describe("prefixes in flight", () => {
+  test("draw siblings to their worker while it is soon free", () => {
+    const setup = setUp(4);
+    const { fleet, policy } = setup;
+    const prefix = text("a new prefix", 1200);
+    const first = fleet.send(policy, streamOf(prefix, text("one", 200)));
+    fleet.nowMs += 1;
+    // 300 tokens are in flight there: it would wait 47 ms, and prefill the prefix for 37 ms elsewhere.
+    const [at] =
+      policy
+        .explain?.(fleet.candidates, streamOf(prefix, text("two", 200)))
+        .filter(({ index }) => index === first.slot) ?? [];
+    expect(at?.inFlightTokens).toBeGreaterThan(250);
+    expect(at?.cachedTokens).toBeCloseTo(at?.inFlightTokens ?? 0, 6);
+  });
+
+  test("count for half where the wait is long, until usage tells what they are worth", () => {
+    const setup = setUp(1);
+    const { fleet, policy } = setup;
+    const prefix = text("a long new prefix", 16_000);
+    const cachedOf = (): number =>
+      policy.explain?.(fleet.candidates, streamOf(prefix, text("next", 400)))[0]?.cachedTokens ?? 0;
+    const first = fleet.send(policy, streamOf(prefix, text("one", 400)));
+    expect(cachedOf()).toBeCloseTo(2000, -2);
+    const siblings = [2, 3, 4].map((number) => fleet.send(policy, streamOf(prefix, text(`${number}`, 400))));
+    for (const sent of [first, ...siblings]) sent.firstToken();
+    for (const sent of siblings) sent.end("answered", { promptTokens: 4100, cachedTokens: 4000 });
+    const later = text("another long prefix", 16_000);
+    fleet.send(policy, streamOf(later));
+    const [weighed] = policy.explain?.(fleet.candidates, streamOf(later, text("next", 400))) ?? [];
+    expect((weighed?.cachedTokens ?? 0) / (weighed?.inFlightTokens ?? 1)).toBeGreaterThan(0.7);
+  });
+
+  test("are gone with a request that failed, or was not sent", () => {
+    for (const outcome of ["failed", "abandoned", "unsent"] as const) {
+      const setup = setUp(1);
+      const { fleet, policy } = setup;
+      const prompt = streamOf(text("prompt", 4000));
+      fleet.send(policy, prompt).end(outcome);
+      expect(policy.explain?.(fleet.candidates, prompt)[0]?.cachedTokens).toBe(0);
+    }
+  });
+});

@@ -1,0 +1,204 @@
+import { z } from "zod";
+import { definePolicy } from "../define-policy.ts";
+import { INDEX_SIZE } from "../index-size.ts";
+import {
+  type Candidate,
+  type Explanation,
+  NOBODY,
+  type PickEnd,
+  type Picked,
+  type Policy,
+  type PolicyNews,
+  type PolicyParts,
+  type RequestFeatures,
+} from "../policy.ts";
+import { explained } from "./explained.ts";
+import { createKnowledge, type Knowledge } from "./knowledge.ts";
+import { LeastTtftPick, type PickOwner, type Shows } from "./least-ttft-pick.ts";
+import { SLOTS, WHOLE_SENT, workerAt } from "./shared-layout.ts";
+import type { Weighed } from "./weighed.ts";
+
+const OPTIONS = z.strictObject({ maxTreeSize: INDEX_SIZE });
+
+/**
+ * Sends each request where its first token is expected soonest, with what it costs the requests around it. For each worker it knows the
+ * work that pends there, the prefixes that it has cached or is prefilling, how fast it prefills, how much decodes there, and
+ * how full its KV cache is: all from the gateway's own requests. `cost.ts` has the formula.
+ */
+export const leastTtft = definePolicy({
+  name: "least_ttft",
+  chooses: "the worker from which the first token is expected soonest, by its queue, its cached prefixes and its speed",
+  goodFor: "everything; the default",
+  nearestTo: { kv_aware: "knows which worker has seen which prompt, and what each has to do before it" },
+  options: OPTIONS,
+  create: ({ maxTreeSize }, parts) => new LeastTtft(maxTreeSize, parts),
+});
+
+class LeastTtft implements Policy, PickOwner {
+  readonly name = "least_ttft";
+  readonly costUnit = "s";
+  readonly #known: Knowledge;
+  readonly #tell: PolicyParts["tell"];
+  readonly #gateway: string;
+  /** By slot: how often the worker was forgotten. Requests from before say nothing about it. */
+  readonly #eras = new Int32Array(SLOTS);
+  #requests = 0;
+
+  constructor(indexBytes: number, parts: PolicyParts) {
+    this.#known = createKnowledge(indexBytes, parts);
+    this.#tell = parts.tell;
+    this.#gateway = parts.gateway ?? "";
+  }
+
+  pick(candidates: readonly Candidate[], request: RequestFeatures): number | Picked {
+    const { chooser } = this.#known;
+    const weighed = this.weigh(candidates, request);
+    if (weighed.count === 0) return NOBODY;
+    return this.take(candidates, request, chooser.choose(weighed));
+  }
+
+  costs(candidates: readonly Candidate[], request: RequestFeatures): readonly number[] {
+    const weighed = this.weigh(candidates, request, true);
+    const costs = candidates.map(() => Number.NaN);
+    for (let at = 0; at < weighed.count; at += 1) costs[weighed.index[at] ?? 0] = weighed.cost[at] ?? 0;
+    return costs;
+  }
+
+  explain(candidates: readonly Candidate[], request: RequestFeatures): readonly Explanation[] {
+    return explained(this.weigh(candidates, request, true));
+  }
+
+  hear(news: PolicyNews, candidates: readonly Candidate[]): void {
+    const candidate = candidates.find(({ id }) => id === news.workerId);
+    if (candidate) this.#known.news.hear(news, candidate.slot);
+  }
+
+  forget(_workerId: string, slot: number): void {
+    const { index, bounds, rates, pending, news } = this.#known;
+    this.#eras[slot] = (this.#eras[slot] ?? 0) + 1;
+    index.forget(slot);
+    bounds.forget(slot);
+    rates.forget(slot);
+    pending.forget(slot);
+    news.forget(slot);
+  }
+
+  /** Called by a choice whose request has its first token. */
+  onFirstToken(pick: LeastTtftPick): void {
+    if (!this.#isCurrent(pick)) return;
+    const { time, pending, learning } = this.#known;
+    const now = time.now();
+    if (pick.shows === "first_token") {
+      pending.endStream(pick.slot, pick);
+      learning.firstToken(pick, now);
+    }
+    this.#settle(pick, now);
+  }
+
+  /** Called by a choice whose request is over. */
+  onEnd(pick: LeastTtftPick, end: PickEnd): void {
+    const { time, index, pending, learning } = this.#known;
+    const { slot, shows } = pick;
+    const now = time.now();
+    if (!this.#isCurrent(pick)) return this.#say("ended", pick, now);
+    if (shows === "first_token" && !pick.hasFirstToken) pending.endStream(slot, pick);
+    if (shows === "whole") pending.endWhole(slot, pick);
+    if (end.outcome === "answered") {
+      this.#settle(pick, now);
+      learning.answered(pick, end, now - pick.sentAt);
+    } else if (!pick.isSettled) index.withdraw(pick.prompt, slot);
+    this.#say("ended", pick, now);
+  }
+
+  /** For a choice over pairs: weighs the candidates that are compared for a request. */
+  weigh(candidates: readonly Candidate[], request: RequestFeatures, isShown = false): Weighed {
+    const { time, index, compared, weigher, bounds } = this.#known;
+    const { weighed } = weigher;
+    const now = time.now();
+    index.match(request.promptBlocks());
+    const count = compared.choose(candidates, isShown);
+    weigher.begin(request, now);
+    for (let number = 0; number < count; number += 1) {
+      const place = compared.at(number);
+      const candidate = candidates[place];
+      if (!candidate) continue;
+      bounds.set(candidate, weigher.tokensPerByte);
+      weigher.add(candidate, place);
+    }
+    return weighed;
+  }
+
+  /** For a choice over pairs: takes the candidate at a place of those that were just weighed. */
+  take(candidates: readonly Candidate[], request: RequestFeatures, at: number): Picked {
+    const { index, weigher, chooser } = this.#known;
+    const { weighed } = weigher;
+    const candidate = candidates[weighed.index[at] ?? 0];
+    const pick = new LeastTtftPick(this, weighed, at, {
+      reason: chooser.reason,
+      workerId: candidate?.id ?? "",
+      era: this.#eras[weighed.slot[at] ?? 0] ?? 0,
+      number: this.#requests,
+      prompt: request.promptBlocks(),
+      shows: showsOf(candidate, request),
+      isTokenized: request.isTokenized,
+    });
+    this.#requests += 1;
+    chooser.note(pick.slot);
+    index.insert(pick.slot);
+    this.#queue(pick, weighed.prefillS[at] ?? 0);
+    this.#say("sent", pick, pick.sentAt);
+    this.#settlePrefilled(weighed);
+    return pick;
+  }
+
+  #queue(pick: LeastTtftPick, prefillS: number): void {
+    const { pending, cells } = this.#known;
+    const { slot, shows } = pick;
+    pick.wholeSent = cells[workerAt(slot) + WHOLE_SENT] ?? 0;
+    if (shows === "first_token") pending.sendStream(slot, pick);
+    else if (shows === "whole") pending.sendWhole(slot, pick, pick.sentAt + pick.waitingS + pick.overheadS, prefillS);
+  }
+
+  /** Settles requests without streams that are prefilled by now. */
+  #settlePrefilled({ count, slot, now }: Weighed): void {
+    const { pending } = this.#known;
+    for (let at = 0; at < count; at += 1) {
+      const worker = slot[at] ?? 0;
+      for (let pick = pending.takePrefilled(worker, now); pick; pick = pending.takePrefilled(worker, now)) {
+        this.#settle(pick, pick.doneAt);
+      }
+    }
+  }
+
+  /** The worker has prefilled the prompt, at this time. */
+  #settle(pick: LeastTtftPick, at: number): void {
+    if (pick.isSettled) return;
+    pick.isSettled = true;
+    this.#known.index.settle(pick.prompt, pick.slot);
+    this.#say("first_token", pick, at);
+  }
+
+  #isCurrent({ slot, era }: LeastTtftPick): boolean {
+    return this.#eras[slot] === era;
+  }
+
+  #say(kind: PolicyNews["kind"], pick: LeastTtftPick, at: number): void {
+    this.#tell?.({
+      kind,
+      gateway: this.#gateway,
+      request: pick.number,
+      workerId: pick.workerId,
+      at: at * 1000,
+      workTokens: pick.chargeTokens,
+      contextTokens: pick.contextTokens,
+      hashes: pick.prompt.hashes,
+      bytes: pick.prompt.bytes,
+    });
+  }
+}
+
+/** What will be seen of the prefill of a request at this worker. */
+function showsOf(candidate: Candidate | undefined, { isStream }: RequestFeatures): Shows {
+  if (candidate?.role === "decode") return "no_prefill";
+  return isStream || candidate?.role === "prefill" ? "first_token" : "whole";
+}

@@ -1,0 +1,156 @@
+import { addSample, agedBy, LineFit, weightOf } from "./decayed-sums.ts";
+import {
+  BATCH_AT,
+  BATCH_S,
+  BATCH_WORK,
+  CHANGES,
+  MEASURED,
+  POOL,
+  SLOTS,
+  SLOWNESS,
+  WORKER,
+  WORKER_SUMS,
+  workerAt,
+} from "./shared-layout.ts";
+
+/** First bytes of one worker within this time came from one step of the engine, s. */
+const ONE_STEP_S = 0.002;
+/** Share of the sums that a sample leaves of the samples before it. */
+const KEEP = 0.98;
+/** Time after which a sample of a worker counts half, s: a worker that is not used drifts back to the fleet's average and is tried again. */
+const HALF_LIFE_S = 60;
+/** The fleet's average counts as this many samples of each worker. */
+const POOL_WEIGHT = 3;
+/** What is taken for granted of the fleet: so many samples of this much work at the usual rates. */
+const PRIOR_WEIGHT = 2;
+const PRIOR_WORK = 1000;
+const USUAL_OVERHEAD_S = 0.01;
+/** Usual service time of a token, s. */
+export const USUAL_TOKEN_S = 1 / 8000;
+const MOST_OVERHEAD_S = 0.1;
+/** A sample counts at least as this share of what was expected, and at most as so many times that and a little more, s. */
+const LEAST_SHARE = 0.2;
+const MOST_TIMES = 3;
+const MOST_MORE_S = 0.02;
+/** Longest time for which fitted rates are used where nothing was measured, s: in that time samples hardly age. */
+const FRESH_S = 0.05;
+
+const PRIOR_CELLS = new Float64Array(6);
+addSample(
+  PRIOR_CELLS,
+  0,
+  { x: PRIOR_WORK, y: USUAL_OVERHEAD_S + PRIOR_WORK * USUAL_TOKEN_S, weight: PRIOR_WEIGHT, now: 0 },
+  1,
+);
+
+/**
+ * How fast each worker prefills: a fixed time for each request, and a time for each token of work. Both are learned from the time between
+ * first bytes, which is the service time of a request in a queue, so no model of the queue is needed. They contain what decoding costs.
+ *
+ * A worker's own samples stand beside the fleet's average, which counts as three of them. So a worker that joins is the
+ * average at once, and a stall moves little, but a lasting change moves the rates fully within a few samples.
+ *
+ * Where no answer is a stream there are no first bytes. Then a worker is as fast as usual, times what its whole answers took
+ * (`whole-answers.ts`).
+ */
+export class ServiceRates {
+  readonly #cells: Float64Array;
+  readonly #fit = new LineFit();
+  /** By slot: the rates as fitted last, until when they count, and the number of changes then. */
+  readonly #overheadS = new Float64Array(SLOTS);
+  readonly #tokenS = new Float64Array(SLOTS);
+  readonly #freshUntil = new Float64Array(SLOTS);
+  readonly #changes = new Float64Array(SLOTS).fill(-1);
+
+  constructor(cells: Float64Array) {
+    this.#cells = cells;
+  }
+
+  /** Makes the rates of a worker those of now; `overheadS` and `tokenS` tell them. */
+  refresh(slot: number, now: number): void {
+    const at = workerAt(slot);
+    if (this.#isBatchOver(at, now)) this.#flush(slot, at, now);
+    if (this.#changes[slot] === this.#changesOf(at) && now < (this.#freshUntil[slot] ?? 0)) return;
+    this.#fitAnew(slot, at, now);
+  }
+
+  /** Time that a request costs besides its tokens, s. */
+  overheadS(slot: number): number {
+    return this.#overheadS[slot] ?? 0;
+  }
+
+  /** Time for each token of work, s. */
+  tokenS(slot: number): number {
+    return this.#tokenS[slot] ?? 0;
+  }
+
+  /**
+   * A first byte came: the worker took `serviceS` for this much work. `isCertain` is false where the work is not known well, so that
+   * it must not be learned from.
+   */
+  firstByte(slot: number, work: number, serviceS: number, now: number, isCertain: boolean): void {
+    const at = workerAt(slot);
+    const cells = this.#cells;
+    const isSameStep = now - (cells[at + BATCH_AT] ?? 0) <= ONE_STEP_S && cells[at + BATCH_WORK] !== 0;
+    if (!isSameStep) this.#flush(slot, at, now);
+    cells[at + BATCH_WORK] = (cells[at + BATCH_WORK] ?? 0) + (isCertain ? work : Number.NaN);
+    cells[at + BATCH_S] = (cells[at + BATCH_S] ?? 0) + serviceS;
+    cells[at + BATCH_AT] = now;
+  }
+
+  /** Forgets a worker: the next one of this slot starts as the fleet's average. */
+  forget(slot: number): void {
+    const at = workerAt(slot);
+    const changes = this.#cells[at + CHANGES] ?? 0;
+    this.#cells.fill(0, at, at + WORKER);
+    this.#cells[at + CHANGES] = changes + 1;
+  }
+
+  /** Changes whenever the sums of the worker or of the fleet do, on any thread. */
+  #changesOf(at: number): number {
+    return (this.#cells[MEASURED] ?? 0) + (this.#cells[at + CHANGES] ?? 0);
+  }
+
+  #isBatchOver(at: number, now: number): boolean {
+    return this.#cells[at + BATCH_WORK] !== 0 && now - (this.#cells[at + BATCH_AT] ?? 0) > ONE_STEP_S;
+  }
+
+  /** Takes the first bytes of the last step into the sums. */
+  #flush(slot: number, at: number, now: number): void {
+    const cells = this.#cells;
+    const work = cells[at + BATCH_WORK] ?? 0;
+    const serviceS = cells[at + BATCH_S] ?? 0;
+    cells[at + BATCH_WORK] = 0;
+    cells[at + BATCH_S] = 0;
+    // Not a number: one of them must not be learned from.
+    if (!(work > 0)) return;
+    this.#fitAnew(slot, at, now);
+    const expectedS = this.overheadS(slot) + this.tokenS(slot) * work;
+    const y = Math.min(Math.max(serviceS, LEAST_SHARE * expectedS), MOST_TIMES * expectedS + MOST_MORE_S);
+    const sample = { x: work, y, weight: 1, now };
+    addSample(cells, at + WORKER_SUMS, sample, KEEP * agedBy(cells, at + WORKER_SUMS, now, HALF_LIFE_S));
+    addSample(cells, POOL, sample, KEEP);
+    cells[MEASURED] = (cells[MEASURED] ?? 0) + 1;
+    cells[at + CHANGES] = (cells[at + CHANGES] ?? 0) + 1;
+  }
+
+  #fitAnew(slot: number, at: number, now: number): void {
+    const cells = this.#cells;
+    this.#changes[slot] = this.#changesOf(at);
+    this.#freshUntil[slot] = now + FRESH_S;
+    if (cells[MEASURED] === 0) {
+      this.#overheadS[slot] = USUAL_OVERHEAD_S;
+      this.#tokenS[slot] = USUAL_TOKEN_S * (cells[at + SLOWNESS] || 1);
+      return;
+    }
+    const pool = POOL_WEIGHT / (weightOf(cells, POOL) + PRIOR_WEIGHT);
+    this.#fit
+      .clear()
+      .add(cells, at + WORKER_SUMS, agedBy(cells, at + WORKER_SUMS, now, HALF_LIFE_S))
+      .add(cells, POOL, pool)
+      .add(PRIOR_CELLS, 0, pool)
+      .fit(USUAL_OVERHEAD_S, 0, MOST_OVERHEAD_S);
+    this.#overheadS[slot] = this.#fit.intercept;
+    this.#tokenS[slot] = this.#fit.slope;
+  }
+}

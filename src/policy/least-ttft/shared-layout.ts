@@ -1,0 +1,66 @@
+import { SUMS } from "./decayed-sums.ts";
+
+/** Most workers that have a slot. */
+export const SLOTS = 16_384;
+
+/** Cells of the whole policy. */
+export const TIME = 0;
+/** Number of the latest choice. */
+export const TURN = 1;
+/** First bytes that were ever measured. */
+export const MEASURED = 2;
+/** Sums of the whole fleet: y is a service time, x its work. */
+export const POOL = 8;
+/** Sums for what attention costs. */
+export const ATTENTION = POOL + 8;
+/** What answers say: tokens for each byte, worth of a prefix in flight, and how often cached tokens were told and kept back. */
+export const USAGE = ATTENTION + 8;
+/** Seconds for each token of an answer, from answers that came whole. */
+export const TOKEN_S = USAGE + 4;
+const HEADER = 64;
+
+/** Cells of a worker: two cache lines. */
+export const WORKER = 16;
+/** Its sums, as POOL. */
+export const WORKER_SUMS = 0;
+/** Work, time and moment of the first bytes that came nearly at once and are not in the sums yet; NaN as work where they must not be. */
+export const BATCH_WORK = SUMS;
+export const BATCH_S = SUMS + 1;
+export const BATCH_AT = SUMS + 2;
+/** How often its rates have changed. */
+export const CHANGES = SUMS + 3;
+/** Time of its last first byte, s. */
+export const FIRST_BYTE_AT = SUMS + 4;
+/** Number of the last choice that fell on it. */
+export const CHOSEN = SUMS + 5;
+/** When it will have prefilled all requests without streams, s, by its rates. */
+export const WHOLE_DONE_AT = SUMS + 6;
+/** Work of all requests without streams that it was sent, and the part of it that has been accounted for. */
+export const WHOLE_SENT = SUMS + 7;
+export const WHOLE_SEEN = SUMS + 8;
+/** How many times longer than expected its whole answers take. */
+export const SLOWNESS = SUMS + 9;
+
+/** Cells of a worker for each thread, which only that thread writes. */
+export const ROW = 4;
+/** Oldest stream without a first byte: when it was sent, s (0: none), and its work. */
+export const OLDEST_AT = 0;
+export const OLDEST_WORK = 1;
+/** Requests without streams that are in flight: their work, and their number. */
+export const WHOLE_WORK = 2;
+export const WHOLE_COUNT = 3;
+
+/** Bytes of the state of a policy that so many threads share. Memory of slots that no worker has is never touched. */
+export function stateBytes(threads: number): number {
+  return (HEADER + SLOTS * (WORKER + threads * ROW)) * Float64Array.BYTES_PER_ELEMENT;
+}
+
+/** Number of the first cell of a worker. */
+export function workerAt(slot: number): number {
+  return HEADER + slot * WORKER;
+}
+
+/** Number of the first cell of a worker for a thread. */
+export function rowAt(thread: number, slot: number): number {
+  return HEADER + SLOTS * WORKER + (thread * SLOTS + slot) * ROW;
+}

@@ -1,0 +1,68 @@
+import { USAGE } from "./shared-layout.ts";
+
+/** Cells: tokens for each byte of text, worth of a prefix in flight (both 0: not learned), answers with and without cached tokens. */
+const TOKENS_PER_BYTE = USAGE;
+const SHARED = USAGE + 1;
+const TOLD = USAGE + 2;
+const UNTOLD = USAGE + 3;
+
+/** Tokens for each byte of a prompt of token ids, which are 4 bytes each, and of text until it is known. */
+export const EXACT_TOKENS_PER_BYTE = 0.25;
+const RATIO_WEIGHT = 0.02;
+/** Bounds of the ratio: nothing has more tokens than bytes. */
+const LEAST_RATIO = 1 / 64;
+const MOST_RATIO = 1;
+/** In shorter prompts, what the chat template adds is too large a part. */
+const LEAST_BYTES = 512;
+/** Worth of a prefix in flight until it is known, and the weight of a new value. */
+const USUAL_SHARED = 0.5;
+const SHARED_WEIGHT = 0.2;
+/** Answers without cached tokens after which the workers are taken to be such that never tell them. */
+const NEVER_TOLD = 8;
+
+/**
+ * What the token counts of answers say about all workers of a model: how many tokens a byte of text makes, and whether a prefix that a
+ * worker is still prefilling for one request saves work for the next one. That depends on the engine: some look for cached blocks
+ * when a request is admitted, which is before those of its sibling can be found.
+ */
+export class UsageFeedback {
+  readonly #cells: Float64Array;
+
+  constructor(cells: Float64Array) {
+    this.#cells = cells;
+  }
+
+  /** Tokens for each byte of text. */
+  get tokensPerByte(): number {
+    return this.#cells[TOKENS_PER_BYTE] || EXACT_TOKENS_PER_BYTE;
+  }
+
+  /** Share of a prefix in flight that saves work, 0 to 1, for a request that has to wait. 1 where workers never tell cached tokens. */
+  get shared(): number {
+    const cells = this.#cells;
+    if (cells[TOLD] === 0) return (cells[UNTOLD] ?? 0) < NEVER_TOLD ? USUAL_SHARED : 1;
+    // Kept as one more, because 0 means that nothing is known.
+    return (cells[SHARED] || 1 + USUAL_SHARED) - 1;
+  }
+
+  /** A prompt of `bytes` of text had so many tokens. */
+  promptTokens(bytes: number, tokens: number): void {
+    if (bytes < LEAST_BYTES || !(tokens > 0)) return;
+    const ratio = Math.min(Math.max(tokens / bytes, LEAST_RATIO), MOST_RATIO);
+    const known = this.tokensPerByte;
+    this.#cells[TOKENS_PER_BYTE] = known + RATIO_WEIGHT * (ratio - known);
+  }
+
+  /** An answer was over, with or without cached tokens in its usage. */
+  answered(tellsCached: boolean): void {
+    const cell = tellsCached ? TOLD : UNTOLD;
+    this.#cells[cell] = (this.#cells[cell] ?? 0) + 1;
+  }
+
+  /** A request that had to wait found `cached` tokens, where `safe` were there for certain and `full` with those in flight. */
+  cachedTokens(cached: number, safe: number, full: number): void {
+    const share = Math.min(Math.max((cached - safe) / (full - safe), 0), 1);
+    const known = this.shared;
+    this.#cells[SHARED] = 1 + known + SHARED_WEIGHT * (share - known);
+  }
+}
