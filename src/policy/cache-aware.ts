@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { CandidatePlaces } from "./candidate-places.ts";
 import { definePolicy } from "./define-policy.ts";
+import { INDEX_SIZE } from "./index-size.ts";
 import { LeastLoaded } from "./least-loaded.ts";
 import { LOAD_BOUND_OPTIONS, mostInFlight } from "./load-bound.ts";
 import type { PickReason } from "./pick-reasons.ts";
@@ -18,12 +20,7 @@ const OPTIONS = z.strictObject({
       aliases: ["--cache-match-threshold"],
     }),
   ...LOAD_BOUND_OPTIONS,
-  maxTreeSize: z
-    .int()
-    .min(65_536)
-    .max(4_294_967_296)
-    .default(67_108_864)
-    .meta({ description: "bytes of prompts that the index of a model remembers." }),
+  maxTreeSize: INDEX_SIZE,
 });
 
 /** Of text, and of token ids. */
@@ -39,7 +36,11 @@ export const cacheAware = definePolicy({
   chooses: "the worker with the longest prefix of the prompt, if its load allows it; else the least loaded",
   goodFor: "chat, agents, shared system prompts",
   nearestTo: {
+<<<<<<< HEAD
     kv_aware: "remembers which worker has seen which prompt",
+=======
+    prefix_hash: "sends prompts with one beginning to one worker",
+>>>>>>> 89433e5 (A policy sends each request where its first token is expected soonest)
   },
   options: OPTIONS,
   create: (options, parts) => new CacheAware(options, parts),
@@ -53,8 +54,7 @@ class CacheAware implements Policy {
   readonly #options: CacheAwareOptions;
   readonly #index: PrefixIndex;
   readonly #leastLoaded: LeastLoaded;
-  /** For each list of candidates: their indexes by slot. A list is reused until the set of workers changes. */
-  readonly #placesOf = new WeakMap<readonly Candidate[], Int32Array>();
+  readonly #places = new CandidatePlaces();
 
   constructor(options: CacheAwareOptions, { memory, random }: Pick<PolicyParts, "memory" | "random">) {
     this.#options = options;
@@ -86,8 +86,13 @@ class CacheAware implements Policy {
     const { cacheThreshold } = this.#options;
     if (matchedRatio(this.#index.match(prompt), prompt.bytes) <= cacheThreshold) return undefined;
     const least = candidates[leastLoaded]?.inFlight ?? 0;
+<<<<<<< HEAD
     const bound = mostInFlight(this.#options, least);
     const places = this.#places(candidates);
+=======
+    const bound = Math.max(least + balanceAbsThreshold, least * balanceRelThreshold);
+    const places = this.#places.of(candidates);
+>>>>>>> 89433e5 (A policy sends each request where its first token is expected soonest)
     // Only candidates that the index names are compared, in a fleet of any size.
     let next = 0;
     for (let found = this.#index.find(1); next < found; found = this.#index.find(next + 1)) {
@@ -118,16 +123,5 @@ class CacheAware implements Policy {
       least = inFlight;
     }
     return best;
-  }
-
-  #places(candidates: readonly Candidate[]): Int32Array {
-    const known = this.#placesOf.get(candidates);
-    if (known) return known;
-    let slots = 0;
-    for (const { slot } of candidates) slots = Math.max(slots, slot + 1);
-    const places = new Int32Array(slots).fill(-1);
-    for (const [place, { slot }] of candidates.entries()) places[slot] = place;
-    this.#placesOf.set(candidates, places);
-    return places;
   }
 }

@@ -46,7 +46,9 @@ describe("a model's policy", () => {
 
 test("an unknown policy is refused by name, with the known ones", () => {
   const registry = create();
-  expect(() => registry.onWorkerAdded("m", "nope")).toThrow('unknown policy "nope"; the policies are cache_aware');
+  expect(() => registry.onWorkerAdded("m", "nope")).toThrow(
+    'unknown policy "nope"; the policies are least_ttft, cache_aware',
+  );
   expect(() => registry.registerPattern("*", policy("nope"))).toThrow("unknown policy");
   expect(() => new PolicyRegistry({ defaultPolicy: policy("nope") })).toThrow("unknown policy");
 });

@@ -111,6 +111,11 @@ export class SentRequest {
     return this;
   }
 
+  /** Gives the load back, as the ledger does for a thread that died: the policy hears nothing. */
+  vanish(): void {
+    this.#lease[Symbol.dispose]();
+  }
+
   end(outcome: PickOutcome = "answered", usage: Partial<PickUsage> = {}): this {
     this.#lease[Symbol.dispose]();
     const ms = this.#fleet.nowMs - this.#sentAtMs;

@@ -16,6 +16,10 @@ function ratesAt(slot: number, now: number, of = rates): [overheadMs: number, to
   return [of.overheadS(slot) * 1e3, of.tokenS(slot) * 1e6];
 }
 
+function closeTo([overheadMs, tokenUs]: [number, number], digits: number): [number, number] {
+  return [expect.closeTo(overheadMs, digits), expect.closeTo(tokenUs, digits)];
+}
+
 /** First bytes of prompts of 500 and 4,000 tokens in turn, a second apart, of a worker with these rates. Returns the time. */
 function serve(slot: number, overheadS: number, tokenS: number, samples: number, from: number): number {
   let now = from;
@@ -89,7 +93,7 @@ describe("rates", () => {
     rates.firstByte(0, 1000, 0.001, 1.001, true);
     rates.firstByte(0, 1000, 0.001, 1.002, true);
     other.firstByte(0, 3000, 0.302, 1, true);
-    expect(ratesAt(0, 2)).toEqual(ratesAt(0, 2, other).map((rate) => expect.closeTo(rate, 6)));
+    expect(ratesAt(0, 2)).toEqual(closeTo(ratesAt(0, 2, other), 6));
   });
 
   test("learn nothing from a step with a first byte whose work is not known well", () => {
@@ -97,7 +101,7 @@ describe("rates", () => {
     const before = ratesAt(0, now + 0.5);
     rates.firstByte(0, 4000, 2, now + 1, true);
     rates.firstByte(0, 4000, 0.001, now + 1.001, false);
-    expect(ratesAt(0, now + 1.5)).toEqual(before.map((rate) => expect.closeTo(rate, 1)));
+    expect(ratesAt(0, now + 1.5)).toEqual(closeTo(before, 1));
     rates.firstByte(0, 4000, 2, now + 2, true);
     expect(ratesAt(0, now + 2.5)[1]).toBeGreaterThan(before[1] * 1.05);
   });

@@ -42,7 +42,7 @@ export const WHOLE_SEEN = SUMS + 8;
 export const SLOWNESS = SUMS + 9;
 
 /** Cells of a worker for each thread, which only that thread writes. */
-export const ROW = 4;
+const ROW = 4;
 /** Oldest stream without a first byte: when it was sent, s (0: none), and its work. */
 export const OLDEST_AT = 0;
 export const OLDEST_WORK = 1;
