@@ -11,10 +11,12 @@ export class LinkedQueues<Item extends Linked<Item>> {
 
   /** The oldest item of a worker. */
   head(slot: number): Item | undefined {
-    return this.#heads[slot];
+    return slot < this.#heads.length ? this.#heads[slot] : undefined;
   }
 
   push(slot: number, item: Item): void {
+    // One after the other: an array with gaps is a hash table.
+    while (this.#heads.length <= slot) this.#tails[this.#heads.push(undefined) - 1] = undefined;
     const tail = this.#tails[slot];
     item.before = tail;
     item.after = undefined;

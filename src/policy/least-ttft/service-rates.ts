@@ -43,6 +43,13 @@ addSample(
   1,
 );
 
+/** Cells of fitted rates: the rates, until when they count, and the number of changes then. */
+const OVERHEAD_S = 0;
+const TOKEN_S = 1;
+const FRESH_UNTIL = 2;
+const FITTED_CHANGES = 3;
+const FITTED = 4;
+
 /**
  * How fast each worker prefills: a fixed time for each request, and a time for each token of work. Both are learned from the time between
  * first bytes, which is the service time of a request in a queue, so no model of the queue is needed. They contain what decoding costs.
@@ -56,11 +63,8 @@ addSample(
 export class ServiceRates {
   readonly #cells: Float64Array;
   readonly #fit = new LineFit();
-  /** By slot: the rates as fitted last, until when they count, and the number of changes then. */
-  readonly #overheadS = new Float64Array(SLOTS);
-  readonly #tokenS = new Float64Array(SLOTS);
-  readonly #freshUntil = new Float64Array(SLOTS);
-  readonly #changes = new Float64Array(SLOTS).fill(-1);
+  /** By slot: its row in `#fitted`, side by side, as a choice reads all of it. */
+  readonly #fitted = new Float64Array(SLOTS * FITTED);
 
   constructor(cells: Float64Array) {
     this.#cells = cells;
@@ -70,18 +74,20 @@ export class ServiceRates {
   refresh(slot: number, now: number): void {
     const at = workerAt(slot);
     if (this.#isBatchOver(at, now)) this.#flush(slot, at, now);
-    if (this.#changes[slot] === this.#changesOf(at) && now < (this.#freshUntil[slot] ?? 0)) return;
+    const row = slot * FITTED;
+    const isSame = this.#fitted[row + FITTED_CHANGES] === this.#changesOf(at);
+    if (isSame && now < (this.#fitted[row + FRESH_UNTIL] ?? 0)) return;
     this.#fitAnew(slot, at, now);
   }
 
   /** Time that a request costs besides its tokens, s. */
   overheadS(slot: number): number {
-    return this.#overheadS[slot] ?? 0;
+    return this.#fitted[slot * FITTED + OVERHEAD_S] ?? 0;
   }
 
   /** Time for each token of work, s. */
   tokenS(slot: number): number {
-    return this.#tokenS[slot] ?? 0;
+    return this.#fitted[slot * FITTED + TOKEN_S] ?? 0;
   }
 
   /**
@@ -136,11 +142,13 @@ export class ServiceRates {
 
   #fitAnew(slot: number, at: number, now: number): void {
     const cells = this.#cells;
-    this.#changes[slot] = this.#changesOf(at);
-    this.#freshUntil[slot] = now + FRESH_S;
+    const fitted = this.#fitted;
+    const row = slot * FITTED;
+    fitted[row + FITTED_CHANGES] = this.#changesOf(at);
+    fitted[row + FRESH_UNTIL] = now + FRESH_S;
     if (cells[MEASURED] === 0) {
-      this.#overheadS[slot] = USUAL_OVERHEAD_S;
-      this.#tokenS[slot] = USUAL_TOKEN_S * (cells[at + SLOWNESS] || 1);
+      fitted[row + OVERHEAD_S] = USUAL_OVERHEAD_S;
+      fitted[row + TOKEN_S] = USUAL_TOKEN_S * (cells[at + SLOWNESS] || 1);
       return;
     }
     const pool = POOL_WEIGHT / (weightOf(cells, POOL) + PRIOR_WEIGHT);
@@ -150,7 +158,7 @@ export class ServiceRates {
       .add(cells, POOL, pool)
       .add(PRIOR_CELLS, 0, pool)
       .fit(USUAL_OVERHEAD_S, 0, MOST_OVERHEAD_S);
-    this.#overheadS[slot] = this.#fit.intercept;
-    this.#tokenS[slot] = this.#fit.slope;
+    fitted[row + OVERHEAD_S] = this.#fit.intercept;
+    fitted[row + TOKEN_S] = this.#fit.slope;
   }
 }

@@ -19,27 +19,28 @@ export const USAGE = ATTENTION + 8;
 export const TOKEN_S = USAGE + 4;
 const HEADER = 64;
 
-/** Cells of a worker: two cache lines. */
+/** Cells of a worker: two cache lines, of which each choice reads the first one. */
 export const WORKER = 16;
-/** Its sums, as POOL. */
-export const WORKER_SUMS = 0;
-/** Work, time and moment of the first bytes that came nearly at once and are not in the sums yet; NaN as work where they must not be. */
-export const BATCH_WORK = SUMS;
-export const BATCH_S = SUMS + 1;
-export const BATCH_AT = SUMS + 2;
 /** How often its rates have changed. */
-export const CHANGES = SUMS + 3;
+export const CHANGES = 0;
 /** Time of its last first byte, s. */
-export const FIRST_BYTE_AT = SUMS + 4;
+export const FIRST_BYTE_AT = 1;
 /** Number of the last choice that fell on it. */
-export const CHOSEN = SUMS + 5;
+export const CHOSEN = 2;
 /** When it will have prefilled all requests without streams, s, by its rates. */
-export const WHOLE_DONE_AT = SUMS + 6;
+export const WHOLE_DONE_AT = 3;
 /** Work of all requests without streams that it was sent, and the part of it that has been accounted for. */
-export const WHOLE_SENT = SUMS + 7;
-export const WHOLE_SEEN = SUMS + 8;
+export const WHOLE_SENT = 4;
+export const WHOLE_SEEN = 5;
+/** Work and moment of the first bytes that came nearly at once and are not in the sums yet; NaN as work where they must not be. */
+export const BATCH_WORK = 6;
+export const BATCH_AT = 7;
+/** Its sums, as POOL. */
+export const WORKER_SUMS = 8;
+/** Service time of the first bytes of BATCH_WORK. */
+export const BATCH_S = WORKER_SUMS + SUMS;
 /** How many times longer than expected its whole answers take. */
-export const SLOWNESS = SUMS + 9;
+export const SLOWNESS = BATCH_S + 1;
 
 /** Cells of a worker for each thread, which only that thread writes. */
 const ROW = 4;
