@@ -35,13 +35,6 @@ export const cacheAware = definePolicy({
   name: "cache_aware",
   chooses: "the worker with the longest prefix of the prompt, if its load allows it; else the least loaded",
   goodFor: "chat, agents, shared system prompts",
-  nearestTo: {
-<<<<<<< HEAD
-    kv_aware: "remembers which worker has seen which prompt",
-=======
-    prefix_hash: "sends prompts with one beginning to one worker",
->>>>>>> 89433e5 (A policy sends each request where its first token is expected soonest)
-  },
   options: OPTIONS,
   create: (options, parts) => new CacheAware(options, parts),
 });
@@ -86,13 +79,8 @@ class CacheAware implements Policy {
     const { cacheThreshold } = this.#options;
     if (matchedRatio(this.#index.match(prompt), prompt.bytes) <= cacheThreshold) return undefined;
     const least = candidates[leastLoaded]?.inFlight ?? 0;
-<<<<<<< HEAD
     const bound = mostInFlight(this.#options, least);
-    const places = this.#places(candidates);
-=======
-    const bound = Math.max(least + balanceAbsThreshold, least * balanceRelThreshold);
     const places = this.#places.of(candidates);
->>>>>>> 89433e5 (A policy sends each request where its first token is expected soonest)
     // Only candidates that the index names are compared, in a fleet of any size.
     let next = 0;
     for (let found = this.#index.find(1); next < found; found = this.#index.find(next + 1)) {
