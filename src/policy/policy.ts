@@ -52,8 +52,6 @@ export interface RequestFeatures {
   readonly isStream: boolean;
   /** Length of the prompt in tokens: counted for gRPC workers, otherwise estimated from the size of the body (4 bytes a token). */
   readonly promptTokens: number;
-  /** Whether `promptBytes` are token ids, so that 4 bytes are one token exactly. */
-  readonly isTokenized: boolean;
   /**
    * The prompt as bytes that are equal where prompts are equal: two requests that share a prompt prefix share a prefix
    * of these bytes. Text as UTF-8, token ids as 4 little-endian bytes each. Empty where there is no prompt.

@@ -27,7 +27,6 @@ export class BodyFeatures implements RequestFeatures {
   readonly isStream: boolean;
   readonly isTokenized = false;
   readonly promptTokens: number;
-  readonly isTokenized = false;
   readonly #source: BodyFeaturesSource;
   readonly #blobs: readonly Blob[];
   #promptBytes: Uint8Array | undefined;

@@ -14,7 +14,6 @@ export class TokenFeatures implements RequestFeatures {
   readonly isStream: boolean;
   readonly isTokenized = true;
   readonly promptTokens: number;
-  readonly isTokenized = true;
   readonly #prompts: readonly TokenPrompt[];
   readonly #features: RequestFeatures;
   readonly #body: JsonBody;
