@@ -43,6 +43,12 @@ export function blocksEnd(blocks: number): number {
   return blocks === 0 ? 0 : (ENDS[blocks - 1] ?? MAX_BYTES);
 }
 
+/** Size of the block that begins at a byte, where another one ends; 0 where nothing is compared any more. */
+export function blockBytesAt(byte: number): number {
+  for (const { blockBytes, until } of TIERS) if (byte < until) return blockBytes;
+  return 0;
+}
+
 /** Share of the part of a prompt that is compared, 0 to 1. */
 export function matchedRatio(matchedBytes: number, promptBytes: number): number {
   return matchedBytes === 0 ? 0 : matchedBytes / Math.min(promptBytes, MAX_BYTES);

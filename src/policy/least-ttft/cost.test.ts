@@ -51,8 +51,8 @@ describe("waiting", () => {
     );
   });
 
-  test("costs half as much again as it lasts", () => {
-    expect(waitingCost(2)).toBe(3);
+  test("costs half as much again as it lasts, but for the prefill of what the request needs itself", () => {
+    expect([waitingCost(2, 0), waitingCost(2, 1), waitingCost(2, 2), waitingCost(2, 9)]).toEqual([3, 2.5, 2, 2]);
   });
 });
 

@@ -49,9 +49,12 @@ export function waitingSeconds(
   return waitS + Math.max(0, elapsedS - LATE_FACTOR * oldestS - LATE_GRACE_S);
 }
 
-/** The cost of waiting, s. */
-export function waitingCost(waitingS: number): number {
-  return HEDGE * waitingS;
+/**
+ * The cost of waiting, s. `ownS` is the part of it in which the worker prefills what the request needs as well: that is no more waiting
+ * than its own prefill elsewhere would be.
+ */
+export function waitingCost(waitingS: number, ownS: number): number {
+  return HEDGE * waitingS - (HEDGE - 1) * Math.min(ownS, waitingS);
 }
 
 /** The cost of the request's own decode steps at a worker with so many requests in flight and so long contexts, s. */

@@ -1,9 +1,10 @@
 import type { PickEnd } from "../policy.ts";
+import { blockBytesAt } from "../prefix-blocks.ts";
 import type { Attention } from "./attention.ts";
 import type { LeastTtftPick } from "./least-ttft-pick.ts";
 import type { ServiceRates } from "./service-rates.ts";
 import { FIRST_BYTE_AT, WHOLE_SEEN, workerAt } from "./shared-layout.ts";
-import type { UsageFeedback } from "./usage-feedback.ts";
+import { EXACT_TOKENS_PER_BYTE, type UsageFeedback } from "./usage-feedback.ts";
 import type { WholeAnswers } from "./whole-answers.ts";
 
 /** With more tokens in flight before it, the work of a request is not known well enough to learn rates from it. */
@@ -48,11 +49,19 @@ export class Learning {
     if (usage?.promptTokens !== undefined && !pick.isTokenized) {
       feedback.promptTokens(pick.prompt.bytes, usage.promptTokens);
     }
-    const inFlight = pick.fullTokens - pick.safeTokens;
-    if (cached !== undefined && inFlight > MOST_IN_FLIGHT && pick.waitingS > LEAST_WAIT_S) {
-      feedback.cachedTokens(cached, pick.safeTokens, pick.fullTokens);
-    }
+    if (cached !== undefined) this.#found(pick, cached);
     if (pick.shows === "whole") whole.observe(pick.slot, pick.work, usage?.completionTokens ?? 0, tookS);
+  }
+
+  /** The worker told how many tokens it had cached. */
+  #found(pick: LeastTtftPick, cached: number): void {
+    const { feedback } = this.#parts;
+    const { matchedBytes, safeTokens, fullTokens, waitingS } = pick;
+    const inFlight = fullTokens - safeTokens;
+    if (inFlight > MOST_IN_FLIGHT && waitingS > LEAST_WAIT_S) feedback.cachedTokens(cached, safeTokens, fullTokens);
+    if (inFlight > 0 || matchedBytes === 0) return;
+    const bytes = cached / (pick.isTokenized ? EXACT_TOKENS_PER_BYTE : feedback.tokensPerByte);
+    feedback.cachedBytes(bytes, matchedBytes, blockBytesAt(matchedBytes));
   }
 
   /** Work of requests without streams that the worker prefilled in the same time, as far as no other first token has accounted for it. */

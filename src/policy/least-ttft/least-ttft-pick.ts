@@ -49,6 +49,8 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
   readonly number: number;
   readonly shows: Shows;
   readonly isTokenized: boolean;
+  /** Bytes of the prompt that the worker had, up to the end of a block. */
+  readonly matchedBytes: number;
   /** Cached tokens without and with those that were in flight, and tokens that are not cached. */
   readonly safeTokens: number;
   readonly fullTokens: number;
@@ -86,6 +88,7 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
     this.number = facts.number;
     this.shows = facts.shows;
     this.isTokenized = facts.isTokenized;
+    this.matchedBytes = weighed.matchedBytes[at] ?? 0;
     this.safeTokens = weighed.safeTokens[at] ?? 0;
     this.fullTokens = weighed.fullTokens[at] ?? 0;
     this.uncached = weighed.uncached[at] ?? 0;

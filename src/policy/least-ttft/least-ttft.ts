@@ -27,8 +27,8 @@ const OPTIONS = z.strictObject({ maxTreeSize: INDEX_SIZE });
  */
 export const leastTtft = definePolicy({
   name: "least_ttft",
-  chooses: "the worker from which the first token is expected soonest, by its queue, its cached prefixes and its speed",
-  goodFor: "everything; the default",
+  chooses: "the worker from which the first token is expected soonest, by its queue, cache and speed",
+  goodFor: "everything; workers of any speed, long prompts, shared prefixes",
   nearestTo: { kv_aware: "knows which worker has seen which prompt, and what each has to do before it" },
   options: OPTIONS,
   create: ({ maxTreeSize }, parts) => new LeastTtft(maxTreeSize, parts),

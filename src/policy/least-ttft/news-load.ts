@@ -22,6 +22,8 @@ interface ForeignRequest extends Linked<ForeignRequest> {
   isEnded: boolean;
 }
 
+const NOTHING = new Float64Array(0);
+
 /**
  * The load that other gateways put on the workers, by their news. News is late, so it is taken as of its own time: a request counts from
  * when it was sent, and a first token or an end that comes before the news of the request is kept until that comes. Only load and
@@ -34,10 +36,11 @@ export class NewsLoad implements ForeignLoad {
   readonly #index: PrefixIndex;
   readonly #requests = new Map<string, ForeignRequest>();
   readonly #queues = new LinkedQueues<ForeignRequest>();
-  readonly #work = new Float64Array(SLOTS);
-  readonly #inFlight = new Int32Array(SLOTS);
-  readonly #decoding = new Int32Array(SLOTS);
-  readonly #context = new Float64Array(SLOTS);
+  /** By slot; made with the first news, which most gateways never get. */
+  #work = NOTHING;
+  #inFlight = NOTHING;
+  #decoding = NOTHING;
+  #context = NOTHING;
 
   constructor(cells: Float64Array, index: PrefixIndex) {
     this.#cells = cells;
@@ -71,6 +74,7 @@ export class NewsLoad implements ForeignLoad {
   /** Takes news of a request at the worker of this slot. */
   hear(news: PolicyNews, slot: number): void {
     const at = news.at / 1000;
+    if (this.#work === NOTHING) this.#makeRoom();
     this.#dropOld(at);
     const key = `${news.gateway} ${news.request}`;
     const request = this.#requests.get(key) ?? this.#add(key, slot, at);
@@ -88,6 +92,13 @@ export class NewsLoad implements ForeignLoad {
       this.#uncount(request);
       this.#requests.delete(key);
     }
+  }
+
+  #makeRoom(): void {
+    this.#work = new Float64Array(SLOTS);
+    this.#inFlight = new Float64Array(SLOTS);
+    this.#decoding = new Float64Array(SLOTS);
+    this.#context = new Float64Array(SLOTS);
   }
 
   #add(key: string, slot: number, since: number): ForeignRequest {

@@ -3,7 +3,7 @@ import {
   OLDEST_AT,
   OLDEST_WORK,
   rowAt,
-  SLOTS,
+  usedAt,
   WHOLE_COUNT,
   WHOLE_DONE_AT,
   WHOLE_SENT,
@@ -50,9 +50,7 @@ export class PendingWork<Request extends PendingRequest & Linked<Request>> {
     this.#cells = cells;
     this.#thread = thread;
     this.#threads = threads;
-    const [from, to] = [rowAt(thread, 0), rowAt(thread, SLOTS)];
-    // Reads touch no memory for good; writes would.
-    for (let cell = from; cell < to; cell += 1) if (cells[cell] !== 0) cells[cell] = 0;
+    cells.fill(0, rowAt(thread, 0), rowAt(thread, cells[usedAt(threads, thread)] ?? 0));
   }
 
   /** Reads what all threads have published of a worker, for the getters below. */
@@ -143,13 +141,19 @@ export class PendingWork<Request extends PendingRequest & Linked<Request>> {
 
   #publish(slot: number): void {
     const oldest = this.#streams.head(slot);
-    const at = rowAt(this.#thread, slot);
+    const at = this.#ownRow(slot);
     this.#cells[at + OLDEST_AT] = oldest?.sentAt ?? 0;
     this.#cells[at + OLDEST_WORK] = oldest?.work ?? 0;
   }
 
+  #ownRow(slot: number): number {
+    const used = usedAt(this.#threads, this.#thread);
+    if (slot >= (this.#cells[used] ?? 0)) this.#cells[used] = slot + 1;
+    return rowAt(this.#thread, slot);
+  }
+
   #addWhole(slot: number, work: number, count: number): void {
-    const at = rowAt(this.#thread, slot);
+    const at = this.#ownRow(slot);
     const cells = this.#cells;
     cells[at + WHOLE_WORK] = Math.max(0, (cells[at + WHOLE_WORK] ?? 0) + work);
     cells[at + WHOLE_COUNT] = Math.max(0, (cells[at + WHOLE_COUNT] ?? 0) + count);

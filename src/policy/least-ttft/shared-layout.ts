@@ -13,10 +13,10 @@ export const MEASURED = 2;
 export const POOL = 8;
 /** Sums for what attention costs. */
 export const ATTENTION = POOL + 8;
-/** What answers say: tokens for each byte, worth of a prefix in flight, and how often cached tokens were told and kept back. */
+/** What answers say: `usage-feedback.ts`. */
 export const USAGE = ATTENTION + 8;
 /** Seconds for each token of an answer, from answers that came whole. */
-export const TOKEN_S = USAGE + 4;
+export const TOKEN_S = USAGE + 8;
 const HEADER = 64;
 
 /** Cells of a worker: two cache lines, of which each choice reads the first one. */
@@ -53,7 +53,7 @@ export const WHOLE_COUNT = 3;
 
 /** Bytes of the state of a policy that so many threads share. Memory of slots that no worker has is never touched. */
 export function stateBytes(threads: number): number {
-  return (HEADER + SLOTS * (WORKER + threads * ROW)) * Float64Array.BYTES_PER_ELEMENT;
+  return (usedAt(threads, 0) + threads) * Float64Array.BYTES_PER_ELEMENT;
 }
 
 /** Number of the first cell of a worker. */
@@ -64,4 +64,9 @@ export function workerAt(slot: number): number {
 /** Number of the first cell of a worker for a thread. */
 export function rowAt(thread: number, slot: number): number {
   return HEADER + SLOTS * WORKER + (thread * SLOTS + slot) * ROW;
+}
+
+/** Number of the cell that says how many of its rows, from the first, a thread has ever written. */
+export function usedAt(threads: number, thread: number): number {
+  return rowAt(threads, 0) + thread;
 }

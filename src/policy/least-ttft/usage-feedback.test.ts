@@ -69,6 +69,27 @@ describe("the worth of a prefix in flight", () => {
   });
 });
 
+describe("how far a prefix reaches beyond the blocks that are known", () => {
+  test("is half a block at first, and moves by a twentieth towards what each answer found", () => {
+    expect(feedback.beyond).toBe(0.5);
+    feedback.cachedBytes(5000, 4096, 1024);
+    expect(feedback.beyond).toBeCloseTo(0.5 + 0.05 * (904 / 1024 - 0.5), 9);
+  });
+
+  test("may be more than a block, as answers are cached too, and at most two", () => {
+    for (let answer = 0; answer < 200; answer += 1) feedback.cachedBytes(5600, 4096, 1024);
+    expect(feedback.beyond).toBeCloseTo(1.47, 2);
+    for (let answer = 0; answer < 200; answer += 1) feedback.cachedBytes(1e9, 4096, 1024);
+    expect(feedback.beyond).toBeCloseTo(2, 2);
+  });
+
+  test("is not learned from a worker that has evicted the prefix, nor where nothing is compared any more", () => {
+    feedback.cachedBytes(0, 4096, 1024);
+    feedback.cachedBytes(2_000_000, 1_048_576, 0);
+    expect(feedback.beyond).toBe(0.5);
+  });
+});
+
 test("all threads learn the same", () => {
   const other = new UsageFeedback(cells);
   feedback.promptTokens(1000, 500);

@@ -1,10 +1,14 @@
 import { USAGE } from "./shared-layout.ts";
 
-/** Cells: tokens for each byte of text, worth of a prefix in flight (both 0: not learned), answers with and without cached tokens. */
+/**
+ * Cells: tokens for each byte of text (0: not learned), answers with and without cached tokens, and two shares, each kept as one more, so
+ * that 0 means not learned: the worth of a prefix in flight, and how far a prefix reaches into a block beyond those that are known.
+ */
 const TOKENS_PER_BYTE = USAGE;
 const SHARED = USAGE + 1;
 const TOLD = USAGE + 2;
 const UNTOLD = USAGE + 3;
+const BEYOND = USAGE + 4;
 
 /** Tokens for each byte of a prompt of token ids, which are 4 bytes each, and of text until it is known. */
 export const EXACT_TOKENS_PER_BYTE = 0.25;
@@ -17,6 +21,12 @@ const LEAST_BYTES = 512;
 /** Worth of a prefix in flight until it is known, and the weight of a new value. */
 const USUAL_SHARED = 0.5;
 const SHARED_WEIGHT = 0.2;
+/** How far a prefix reaches into the next block until it is known, the weight of a new value, and the most: an answer is cached too. */
+const USUAL_BEYOND = 0.5;
+const BEYOND_WEIGHT = 0.05;
+const MOST_BEYOND = 2;
+/** A worker that found less than this share of what is known has evicted it. */
+const EVICTED = 0.9;
 /** Answers without cached tokens after which the workers are taken to be such that never tell them. */
 const NEVER_TOLD = 8;
 
@@ -41,8 +51,15 @@ export class UsageFeedback {
   get shared(): number {
     const cells = this.#cells;
     if (cells[TOLD] === 0) return (cells[UNTOLD] ?? 0) < NEVER_TOLD ? USUAL_SHARED : 1;
-    // Kept as one more, because 0 means that nothing is known.
     return (cells[SHARED] || 1 + USUAL_SHARED) - 1;
+  }
+
+  /**
+   * How far a prefix that is known up to the end of a block reaches into the next one, in sizes of that one. It may be more than one,
+   * because the answer to a prompt is in the cache as well, and the next prompt of a conversation begins with both.
+   */
+  get beyond(): number {
+    return (this.#cells[BEYOND] || 1 + USUAL_BEYOND) - 1;
   }
 
   /** A prompt of `bytes` of text had so many tokens. */
@@ -57,6 +74,14 @@ export class UsageFeedback {
   answered(tellsCached: boolean): void {
     const cell = tellsCached ? TOLD : UNTOLD;
     this.#cells[cell] = (this.#cells[cell] ?? 0) + 1;
+  }
+
+  /** A request found so many bytes cached where `matched` were known, in front of a block of this size. */
+  cachedBytes(cached: number, matched: number, blockBytes: number): void {
+    if (blockBytes === 0 || cached < EVICTED * matched) return;
+    const known = this.beyond;
+    const share = Math.min(Math.max((cached - matched) / blockBytes, 0), MOST_BEYOND);
+    this.#cells[BEYOND] = 1 + known + BEYOND_WEIGHT * (share - known);
   }
 
   /** A request that had to wait found `cached` tokens, where `safe` were there for certain and `full` with those in flight. */

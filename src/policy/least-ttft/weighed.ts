@@ -13,6 +13,8 @@ export class Weighed {
   /** Index among all candidates, and slot of the worker. */
   readonly index = new Int32Array(MOST_COMPARED);
   readonly slot = new Int32Array(MOST_COMPARED);
+  /** Bytes of the prompt that it has, up to the end of a block. */
+  readonly matchedBytes = column();
   /** Prompt tokens that it has cached: for certain, with those in flight, and as reckoned. */
   readonly safeTokens = column();
   readonly fullTokens = column();

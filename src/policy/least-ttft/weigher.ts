@@ -1,4 +1,5 @@
 import type { Candidate, RequestFeatures } from "../policy.ts";
+import { blockBytesAt } from "../prefix-blocks.ts";
 import type { PrefixIndex } from "../prefix-index.ts";
 import type { Attention } from "./attention.ts";
 import { decodeCost, evictionCost, heldUpCost, kvWallCost, prefillWork, waitingCost, waitingSeconds } from "./cost.ts";
@@ -40,6 +41,7 @@ export class Weigher {
   #tokensPerByte = EXACT_TOKENS_PER_BYTE;
   #attention = 0;
   #shared = 1;
+  #beyond = 0;
 
   constructor(parts: WeigherParts) {
     this.#parts = parts;
@@ -57,6 +59,7 @@ export class Weigher {
     this.#tokensPerByte = request.isTokenized ? EXACT_TOKENS_PER_BYTE : feedback.tokensPerByte;
     this.#attention = attention.perToken;
     this.#shared = feedback.shared;
+    this.#beyond = feedback.beyond;
     const isCounted = request.isTokenized || bytes === 0;
     const tokens = isCounted ? request.promptTokens : bytes * this.#tokensPerByte;
     this.weighed.promptTokens = Math.max(1, tokens);
@@ -139,27 +142,36 @@ export class Weigher {
     const { weighed } = this;
     const { index } = this.#parts;
     const number = index.numberOf(slot);
-    const full = number < 0 ? 0 : index.bytesAt(number) * this.#tokensPerByte;
+    const matchedBytes = number < 0 ? 0 : index.bytesAt(number);
+    const full = this.#tokensOf(matchedBytes);
+    const safe = number < 0 ? 0 : this.#tokensOf(index.safeBytesAt(number));
     const isSoon = (weighed.waitingS[at] ?? 0) < SOON_S;
-    const safe = number < 0 ? 0 : index.safeBytesAt(number) * this.#tokensPerByte;
     const cached = isSoon ? full : safe + this.#shared * (full - safe);
+    weighed.matchedBytes[at] = matchedBytes;
     weighed.fullTokens[at] = full;
     weighed.safeTokens[at] = safe;
     // An engine computes at least the last token anew.
     weighed.cachedTokens[at] = Math.max(0, Math.min(weighed.promptTokens - 1, cached));
   }
 
+  /** Tokens of a prefix that is known up to the end of a block: it reaches some way into the next one. */
+  #tokensOf(bytes: number): number {
+    return bytes === 0 ? 0 : (bytes + this.#beyond * blockBytesAt(bytes)) * this.#tokensPerByte;
+  }
+
   /** What the request costs those that decode there, and its own decoding among them. */
   #crowd(at: number, candidate: Candidate): void {
     const { weighed } = this;
-    const { pending, foreign } = this.#parts;
+    const { pending, foreign, rates } = this.#parts;
     const { slot } = candidate;
     const contextTokens = candidate.contextTokens + foreign.contextTokens(slot);
     const prefillS = weighed.prefillS[at] ?? 0;
     const whole = weighed.wholeAhead[at] ?? 0;
     const wholeDecoding = pending.wholeWork > 0 ? pending.wholeCount * (1 - whole / pending.wholeWork) : 0;
     const decoding = candidate.decoding + foreign.decoding(slot) + wholeDecoding;
-    weighed.waiting[at] = waitingCost(weighed.waitingS[at] ?? 0);
+    const sharedTokens = this.#shared * ((weighed.cachedTokens[at] ?? 0) - (weighed.safeTokens[at] ?? 0));
+    const ownS = Math.max(0, sharedTokens) * rates.tokenS(slot);
+    weighed.waiting[at] = waitingCost(weighed.waitingS[at] ?? 0, ownS);
     weighed.decode[at] = decodeCost(candidate.inFlight + foreign.inFlight(slot), contextTokens);
     weighed.heldUp[at] = heldUpCost(prefillS, decoding);
     weighed.kvWall[at] = kvWallCost(contextTokens + weighed.promptTokens, candidate.kvCapacityTokens);
