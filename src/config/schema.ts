@@ -83,6 +83,8 @@ const origin = z
 const NEVER_FORWARDED = new Set([
   "authorization",
   "x-api-key",
+  "x-pointsman-admin-key",
+  "x-pointsman-explain",
   "cookie",
   "host",
   "content-length",

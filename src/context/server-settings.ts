@@ -47,6 +47,7 @@ function authSettings(config: Config): AuthSettings {
     keys,
     admin: adminAccess(config, keys.length > 0),
     hosts: [config.host.toLowerCase(), config.adminHost.toLowerCase()],
+    hasAdminPort: config.adminPort !== undefined,
   };
 }
 

@@ -57,6 +57,10 @@ export class RequestRecord {
   policy: string | undefined;
   /** One for each worker that a policy chose, in order; undefined where nobody wants the choices explained. */
   decisions: Decision[] | undefined;
+  /** Why the last try goes to its workers, for the client; empty before the first try, undefined where the client did not ask. */
+  receipt: string | undefined;
+  /** Time from the send to the first token that the policy expected at the worker that answers, ms. */
+  predictedTtftMs: number | undefined;
   attempts = 0;
   /** Attempts that failed, in order; undefined where none failed, as in nearly every request. */
   failedAttempts: FailedAttempt[] | undefined;
@@ -179,6 +183,7 @@ function accessLine(record: RequestRecord): object {
     error: record.errorCode,
     stream: record.isStream,
     ttft_ms: round(record.ttftMs),
+    predicted_ttft_ms: round(record.predictedTtftMs),
     prompt_tokens: record.tokens?.promptTokens,
     completion_tokens: record.tokens?.completionTokens,
     cached_tokens: record.tokens?.cachedTokens,

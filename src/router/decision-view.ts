@@ -37,7 +37,7 @@ function legView({ decision, ...leg }: LoggedLeg): object {
 }
 
 /** A candidate as a policy weighed it. */
-function consideredView(one: ConsideredWorker): object {
+export function consideredView(one: ConsideredWorker): object {
   const terms = Object.entries(one.terms).map(([name, value]) => [name, roundCost(value)]);
   return {
     worker: one.worker,
@@ -50,11 +50,11 @@ function consideredView(one: ConsideredWorker): object {
 }
 
 /** To a tenth of a millisecond. */
-function roundMs(ms: number | undefined): number | undefined {
+export function roundMs(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms * 10) / 10;
 }
 
 /** To a microsecond where it is seconds. */
-function roundCost(cost: number | undefined): number | undefined {
+export function roundCost(cost: number | undefined): number | undefined {
   return cost === undefined ? undefined : Math.round(cost * 1e6) / 1e6;
 }

@@ -3,6 +3,7 @@ import { jsonObjectOf } from "../protocol/json/json.ts";
 import { readUsage } from "../protocol/usage.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { Attempt } from "./attempt.ts";
+import { RECEIPT_HEADER } from "./receipt.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
 import { StreamRelay, type StreamRelayDeps } from "./stream-relay.ts";
@@ -179,8 +180,10 @@ const SERVED_MODEL = "x-pointsman-model";
 
 /** Headers of the client's answer. */
 export function responseHeaders(request: InferenceRequest, contentType: string): Record<string, string> {
+  const { record } = request;
   const headers: Record<string, string> = { "content-type": contentType };
-  for (const name of request.endpoint.dialect.requestIdHeaders) headers[name] = request.record.requestId;
+  for (const name of request.endpoint.dialect.requestIdHeaders) headers[name] = record.requestId;
+  if (record.receipt) headers[RECEIPT_HEADER] = record.receipt;
   if (request.isStream) {
     headers["cache-control"] = "no-cache";
     // Without it, proxies such as nginx buffer the stream.

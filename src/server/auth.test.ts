@@ -90,3 +90,32 @@ describe("the administration", () => {
     expect(ask({ by: "this_machine" }, caller({}, ELSEWHERE), [])).toMatch(/^forbidden: .*`admin_api_key`/);
   });
 });
+
+describe("a receipt", () => {
+  const KEY = { by: "admin_key", key: new Secret("admin") } as const;
+
+  test("is for who has the admin key in the header of its own, beside the client's key", () => {
+    const ask = (fields: Record<string, string>): string =>
+      outcome(() => authWith(KEY).receipt(caller({ ...bearer("team-a"), ...fields }, ELSEWHERE)));
+    expect(ask({ "x-pointsman-admin-key": "admin" })).toBe("ok");
+    expect(ask({})).toStartWith("invalid_api_key: a receipt is the administration's: send");
+    expect(ask({ "x-pointsman-admin-key": "team-a" })).toStartWith("invalid_api_key");
+  });
+
+  test("is not for the admin key in the place of the client's", () => {
+    expect(outcome(() => authWith(KEY).receipt(caller(bearer("admin"))))).toStartWith("invalid_api_key");
+  });
+
+  test("is for who may administrate where there is no admin key", () => {
+    const open = authWith({ by: "this_machine" }, []);
+    expect(outcome(() => open.receipt(caller({})))).toBe("ok");
+    expect(outcome(() => open.receipt(caller({}, ELSEWHERE)))).toStartWith("forbidden");
+    expect(outcome(() => authWith({ by: "nobody" }).receipt(caller(bearer("team-a"))))).toStartWith("forbidden");
+  });
+
+  test("is not on the serving port where the administration has its own, unless there is an admin key", () => {
+    const apart = (admin: AdminAccess): Auth => createAuth({ keys: [], admin, hosts: [], hasAdminPort: true });
+    expect(outcome(() => apart({ by: "this_machine" }).receipt(caller({})))).toStartWith("forbidden: a receipt");
+    expect(outcome(() => apart(KEY).receipt(caller({ "x-pointsman-admin-key": "admin" })))).toBe("ok");
+  });
+});

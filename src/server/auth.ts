@@ -37,6 +37,8 @@ export interface AuthSettings {
   readonly admin: AdminAccess;
   /** Host names of the gateway in the configuration, in addition to those of loopback. */
   readonly hosts: readonly string[];
+  /** The administration has a port of its own: nothing of it is on the serving port, except for the admin key. */
+  readonly hasAdminPort?: boolean;
 }
 
 /** The parts of a request that identify its caller. */
@@ -47,6 +49,8 @@ export interface Auth {
   serving(caller: Caller): Tenant;
   /** Throws invalid_api_key; forbidden for a known key, or a machine, that does not open the administration. */
   admin(caller: Caller): void;
+  /** Throws invalid_api_key, forbidden for a client that may not know why its request goes where it goes. */
+  receipt(caller: Caller): void;
 }
 
 const EVERYBODY: Tenant = {
@@ -67,10 +71,22 @@ interface KnownKey {
  * A key comes as `Authorization: Bearer`, `x-api-key` or `api-key`. Clients also send credentials of other services, so one
  * known key among them is enough; two known keys must be equal.
  */
-export function createAuth({ keys, admin, hosts }: AuthSettings): Auth {
+export function createAuth({ keys, admin, hosts, hasAdminPort = false }: AuthSettings): Auth {
   const known: KnownKey[] = keys.map((tenant) => ({ digest: digest(tenant.key.reveal()), tenant }));
   if (admin.by === "admin_key") known.push({ digest: digest(admin.key.reveal()), tenant: undefined });
   const adminDigest = "key" in admin ? digest(admin.key.reveal()) : undefined;
+  const isAdmin = (caller: Caller): void => {
+    if (admin.by === "this_machine") {
+      checkLocal(caller, hosts);
+      return;
+    }
+    const given = givenKey(known, caller.headers);
+    if (!given) throw new GatewayError("invalid_api_key", KEY_WANTED[admin.by]);
+    if (!adminDigest || !timingSafeEqual(given.digest, adminDigest)) {
+      throw new GatewayError("forbidden", KEY_REFUSED[admin.by]);
+    }
+    if (admin.by === "api_key") checkLocal(caller, hosts);
+  };
   return {
     serving(caller) {
       if (keys.length === 0) {
@@ -81,20 +97,30 @@ export function createAuth({ keys, admin, hosts }: AuthSettings): Auth {
       if (!tenant) throw new GatewayError("invalid_api_key", SERVING_KEY_WANTED);
       return tenant;
     },
-    admin(caller) {
-      if (admin.by === "this_machine") {
-        checkLocal(caller, hosts);
-        return;
-      }
-      const given = givenKey(known, caller.headers);
-      if (!given) throw new GatewayError("invalid_api_key", KEY_WANTED[admin.by]);
-      if (!adminDigest || !timingSafeEqual(given.digest, adminDigest)) {
-        throw new GatewayError("forbidden", KEY_REFUSED[admin.by]);
-      }
-      if (admin.by === "api_key") checkLocal(caller, hosts);
+    admin: isAdmin,
+    receipt(caller) {
+      if (admin.by === "admin_key") checkReceiptKey(caller.headers, adminDigest);
+      else if (hasAdminPort) throw new GatewayError("forbidden", RECEIPT_KEY_NEEDED);
+      else isAdmin(caller);
     },
   };
 }
+
+/** A header of its own: the client's key may be in the others. */
+const ADMIN_KEY_HEADER = "x-pointsman-admin-key";
+
+/** Throws invalid_api_key. */
+function checkReceiptKey(headers: HeaderReader, adminDigest: Buffer | undefined): void {
+  const given = headers.get(ADMIN_KEY_HEADER);
+  if (given !== null && adminDigest && timingSafeEqual(digest(given), adminDigest)) return;
+  throw new GatewayError(
+    "invalid_api_key",
+    `a receipt is the administration's: send the gateway's \`admin_api_key\` as \`${ADMIN_KEY_HEADER}\``,
+  );
+}
+
+const RECEIPT_KEY_NEEDED =
+  "a receipt is the administration's, which has a port of its own: set `admin_api_key`, and send it as `x-pointsman-admin-key`";
 
 const SERVING_KEY_WANTED =
   "the API key is missing or wrong: send one of the gateway's (`api_key`, `api_keys`) as a bearer token";

@@ -12,11 +12,11 @@ import type { Permit } from "./admission.ts";
 import type { Auth } from "./auth.ts";
 import { type BodyBounds, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
-import { errorReply, statusIn } from "./error-reply.ts";
 import { type Entry, type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
 import { ModelEntry, type ModelEntryDeps } from "./model-entry.ts";
 import type { Pressure } from "./pressure.ts";
 import { readRequest } from "./read-request.ts";
+import { failedReply, noteReceiptWanted } from "./receipts.ts";
 import { DeadlineLine } from "../util/deadline-line.ts";
 
 export interface DataPlaneSettings {
@@ -110,7 +110,7 @@ export class DataPlane implements Disposable {
     const { gate, settings } = this.#deps;
     const record = this.#open(endpoint, request, requestId);
     try {
-      const entry = this.#admit(request);
+      const entry = this.#admit(request, record);
       if (!request.isWhole) {
         // A request takes its place when its body is complete, so a slow sender holds none. A request that would be refused is refused before it sends the body.
         const foreseen = gate.foresee(entry, request.signal);
@@ -135,8 +135,7 @@ export class DataPlane implements Disposable {
     } catch (thrown) {
       const error = request.signal.aborted ? whyLeft(request.signal.reason) : asGatewayError(thrown);
       if (error.code === "internal_error") this.onDefect(error, requestId);
-      record.settle(statusIn(endpoint.dialect, error), error.code);
-      return errorReply(error, endpoint.dialect, requestId);
+      return failedReply(error, endpoint.dialect, record);
     }
   }
 
@@ -167,10 +166,11 @@ export class DataPlane implements Disposable {
     return logsDecisions || (explainRatio > 0 && Math.random() < explainRatio);
   }
 
-  /** Checks the caller's key and the pressure. Throws invalid_api_key, forbidden, overloaded, memory_full. */
-  #admit(request: ClientRequest): Entry {
+  /** Checks the caller's key and the pressure. Throws invalid_request, invalid_api_key, forbidden, overloaded, memory_full. */
+  #admit(request: ClientRequest, record: RequestRecord): Entry {
     const { auth, pressure } = this.#deps;
     const tenant = auth.serving(request);
+    noteReceiptWanted(auth, request, record);
     pressure.check(this.#active - 1);
     return new HeaderEntry(tenant, request.headers);
   }
