@@ -3,9 +3,9 @@
  * time with the pace and the KV cache of `simulate`'s engines; all gateways get the same sessions at the same time, so whatever else the
  * machine does hits all of them. Results go to .bench/results/routing-quality.json, tables to standard output.
  *
- *   bun bench/routing-quality.ts [--loads agent,rag] [--seeds 1,2,3] [--seconds N] [--targets ...] [--traces FILE,FILE]
+ *   bun bench/routing-quality.ts [--loads agent,rag] [--seeds 1,2,3] [--seconds N] [--targets ...] [--conversation FILE] [--synthetic FILE]
  *
- * `--traces` names the files of the public traces for the loads that need them.
+ * The last two are files of Mooncake's traces with these names; without them their loads are left out.
  */
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,21 +22,30 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "1,2,3" },
     seconds: { type: "string" },
     targets: { type: "string", default: QUALITY_TARGETS.map(({ name }) => name).join(",") },
-    traces: { type: "string", default: "" },
+    conversation: { type: "string" },
+    synthetic: { type: "string" },
   },
 });
 const logs = mkdtempSync(join(tmpdir(), "pointsman-quality-"));
 const names = values.targets.split(",");
 const targets = QUALITY_TARGETS.filter(({ name }) => names.includes(name));
+const traces: Readonly<Record<string, string | undefined>> = {
+  conversation: values.conversation,
+  synthetic: values.synthetic,
+};
 const runs: Run[] = [];
 for (const name of values.loads.split(",")) {
   const row = QUALITY_LOADS.find((one) => one.name === name);
   if (!row) throw new Error(`no load is called ${name}`);
+  const trace = traces[name];
+  if (row.isTrace && trace === undefined) {
+    console.error(`${name}: --${name} names no file, left out`);
+    continue;
+  }
   for (const seed of values.seeds.split(",").map(Number)) {
     const seconds = Number(values.seconds ?? row.seconds);
     console.error(`${name}, seed ${seed}, ${seconds} s ...`);
-    const traces = values.traces.split(",").filter((file) => file !== "");
-    runs.push(...(await compareOn({ load: name, seed, seconds, traces, targets, logs })));
+    runs.push(...(await compareOn({ load: name, trace, seed, seconds, targets, logs })));
   }
 }
 const results = join(import.meta.dir, "../.bench/results");

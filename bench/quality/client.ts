@@ -1,5 +1,5 @@
 /**
- * The sessions of a load, sent to a gateway in real time: `bun bench/quality/client.ts ORIGIN LOAD SEED SECONDS TRACE...`. Prints one
+ * The sessions of a load, sent to a gateway in real time: `bun bench/quality/client.ts ORIGIN LOAD TRACE SEED SECONDS`. Prints one
  * line of JSON for each request.
  */
 import { MODEL } from "./engine-server.ts";
@@ -20,8 +20,8 @@ export interface Sample {
 /** After the last request was sent, its answers are waited for so long, ms. */
 const LAST_ANSWERS_MS = 60_000;
 
-const [origin = "", name = "", seed = "", seconds = "", ...traces] = process.argv.slice(2);
-const load = await loadOf(name, Number(seed), Number(seconds), traces);
+const [origin = "", ...played] = process.argv.slice(2);
+const load = loadOf(played);
 const fillers = new Map<number, Filler>();
 /** Texts of answers as they came, by the id of their segment. */
 const answers = new Map<number, string>();

@@ -3,15 +3,11 @@ import { untilAnswers } from "../lib/engines.ts";
 import { type Program, startProgram } from "../lib/processes.ts";
 import { freePort, startTarget, type Target } from "../lib/targets.ts";
 import type { Sample } from "./client.ts";
-import { WORKERS } from "./load-of.ts";
+import { type Played, WORKERS, wordsOf } from "./load-of.ts";
 import type { QualityTarget } from "./quality-targets.ts";
 
 /** One load with one seed, for all gateways at once. */
-export interface Comparison {
-  readonly load: string;
-  readonly seed: number;
-  readonly seconds: number;
-  readonly traces: readonly string[];
+export interface Comparison extends Played {
   readonly targets: readonly QualityTarget[];
   /** Folder for what programs say. */
   readonly logs: string;
@@ -50,10 +46,6 @@ export async function compareOn(comparison: Comparison): Promise<Run[]> {
   } finally {
     await Promise.all(lanes.flatMap(({ gateway, fleet }) => [gateway.stop(), fleet.stop()]));
   }
-}
-
-function wordsOf({ load, seed, seconds, traces }: Comparison): readonly string[] {
-  return [load, String(seed), String(seconds), ...traces];
 }
 
 async function startLane(target: QualityTarget, comparison: Comparison): Promise<Lane | undefined> {

@@ -1,14 +1,14 @@
 /**
- * The workers of a load as engines that answer in real time: `bun bench/quality/fleet.ts FIRST_PORT LOAD SEED SECONDS TRACE...`.
+ * The workers of a load as engines that answer in real time: `bun bench/quality/fleet.ts FIRST_PORT LOAD TRACE SEED SECONDS`.
  * Each worker listens on a port of its own. A request at the port after the last worker's begins the load's faults.
  */
 import { BlockIds } from "./block-ids.ts";
 import { EngineServer } from "./engine-server.ts";
 import { loadOf } from "./load-of.ts";
 
-const [port = "", name = "", seed = "", seconds = "", ...traces] = process.argv.slice(2);
+const [port = "", ...played] = process.argv.slice(2);
 const firstPort = Number(port);
-const load = await loadOf(name, Number(seed), Number(seconds), traces);
+const load = loadOf(played);
 const ids = new BlockIds();
 const servers = load.workers.map((spec) => new EngineServer(spec, ids));
 for (const [index, server] of servers.entries()) server.listen(firstPort + index);
