@@ -129,6 +129,25 @@ export const workerLabels = z
   .record(z.string().max(128), z.string().max(1024))
   .refine((labels) => Object.keys(labels).length <= MAX_LABELS, `must be ${MAX_LABELS} labels at most`);
 
+const kvEndpoint = z
+  .string()
+  .max(512)
+  .regex(
+    /^@?tcp:\/\/(\*|\{host\}|\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5}|\{port([+-]\d{1,5})?\})$/,
+    "must be a ZeroMQ address such as tcp://{host}:5557; {host}, {port} and {port+1} stand for those of the worker",
+  );
+const kvTopic = z.string().max(512);
+
+/** Where a worker's engine publishes KV events. */
+const kvEventsSchema = z.strictObject({
+  endpoint: kvEndpoint,
+  replayEndpoint: kvEndpoint
+    .refine((value) => !/^@|\*/.test(value), "must be an address where the engine waits")
+    .optional(),
+  topic: kvTopic.default(""),
+  ranks: z.int().min(1).max(31).default(1),
+});
+
 /** A worker, in the file and over the API. */
 export const workerSchema = z.strictObject({
   url: workerUrl,
@@ -144,6 +163,7 @@ export const workerSchema = z.strictObject({
   /** Prompt tokens that its caches hold. */
   kvCapacityTokens: z.int().min(1).max(1_000_000_000_000).optional(),
   health: workerHealthSchema.default({}),
+  kvEvents: z.union([z.literal(false), kvEventsSchema]).optional(),
 });
 
 const glob = z
@@ -269,6 +289,26 @@ export const configSchema = z.strictObject({
     group: "Workers",
     description:
       "One gateway for many models: a request must name its model. Without it a request without `model` goes to any worker.",
+  }),
+  kvEventsEndpoint: kvEndpoint.optional().meta({
+    group: "Workers",
+    description:
+      "Where the engines publish their KV events over ZeroMQ, for example `tcp://{host}:5557`: `{host}` and `{port}` stand for those of each worker's address, `{port+N}` for a port beside it. With `*` as host, or `@` before the address, the gateway waits there and engines connect to it. A worker's own `kv_events` comes before it; `kv_events: false` is none. Without both, the gateway knows of caches what it sent (docs/kv-events.md).",
+  }),
+  kvEventsReplayEndpoint: kvEndpoint.optional().meta({
+    group: "Workers",
+    description:
+      "Where engines answer for earlier events (vLLM's `replay_endpoint`), for example `tcp://{host}:5558`. Without it, what was published before the gateway came, or while a connection was lost, is not known.",
+  }),
+  kvEventsTopic: kvTopic.default("").meta({
+    group: "Workers",
+    description:
+      "Beginning of the topic of KV events; `{host}` and `{port}` stand for those of the worker. Needed where several engines publish to one address.",
+  }),
+  kvEventsMaxBytes: z.int().min(1_048_576).max(17_179_869_184).default(134_217_728).meta({
+    group: "Workers",
+    description:
+      "Memory for what one worker's KV events tell, bytes; a block of 16 tokens takes some 170. The default is enough for 12 million tokens. With more, the gateway knows of that worker's cache what it sent.",
   }),
   pdDisaggregation: z
     .boolean()

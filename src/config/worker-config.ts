@@ -19,7 +19,13 @@ export function specOf(worker: WorkerConfig, source: string): WorkerSpec {
     cost: worker.cost,
     kvCapacityTokens: worker.kvCapacityTokens,
     health: healthOf(worker.health),
+    kvEvents: kvEventsOf(worker.kvEvents),
   };
+}
+
+/** Where a worker publishes KV events, in the registry's shape. */
+export function kvEventsOf(given: WorkerConfig["kvEvents"]): WorkerSpec["kvEvents"] {
+  return given ? { ...given, replayEndpoint: given.replayEndpoint } : given;
 }
 
 /** The policy that a label names, as in other gateways. */

@@ -21,6 +21,7 @@ import type { OutcomeSink } from "../worker/attempt-outcome.ts";
 import { BreakerBoard } from "../worker/breaker-board.ts";
 import { HealthChecker } from "../worker/health-checker.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
+import type { KvEvents } from "../kv-events/kv-events.ts";
 import { FleetModelFinder, type ModelFinder } from "../worker/model-finder.ts";
 import { Reconciler } from "../worker/sources/reconciler.ts";
 import { WorkerSources } from "../worker/sources/worker-sources.ts";
@@ -28,6 +29,8 @@ import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import { configuredSources } from "./configured-sources.ts";
 import { openRecording } from "./open-recording.ts";
+import { exposeKvEvents } from "./kv-event-metrics.ts";
+import { openKvEvents } from "./open-kv-events.ts";
 import { openRegistries, type Registries } from "./registries.ts";
 import {
   acceptedTypes,
@@ -65,6 +68,8 @@ export interface AppContext extends AsyncDisposable, Registries {
   /** The sources of workers, without the API. */
   readonly workerSources: WorkerSources;
   readonly fleet: Fleet;
+  /** Follows what the workers' KV caches hold, by their own events. */
+  readonly kvEvents: Pick<KvEvents, "view" | "views">;
   /** Writes the traffic of all threads to a file; undefined without `record`. */
   readonly recording: Recording | undefined;
 }
@@ -84,6 +89,7 @@ export type AppContextOverrides = Partial<
     | "outcomes"
     | "modelFinder"
     | "workerSources"
+    | "kvEvents"
     | "writeLog"
     | "recording"
   >
@@ -112,6 +118,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const door = openDoor(step, { ...base, ...registries, ...care });
   addConfiguredWorkers(config, door.workerSources);
   stack.defer(exposeState({ ...base, ...registries, ...care }));
+  exposeKvEvents({ ...base, ...registries, ...care });
   const tokenizer = await startTokenizer(config, registries.tokenizers);
   const recording = await openRecording(base, stack);
   const owned = stack.move();
@@ -136,7 +143,9 @@ interface Step {
 
 type Base = Pick<AppContext, "config" | "clock" | "logger" | "writeLog" | "metrics">;
 type Wires = Pick<AppContext, "transport" | "grpc">;
-type Care = Pick<AppContext, "healthChecker" | "modelFinder" | "fleet"> & { readonly outcomes: BreakerBoard };
+type Care = Pick<AppContext, "healthChecker" | "modelFinder" | "fleet" | "kvEvents"> & {
+  readonly outcomes: BreakerBoard;
+};
 type Door = Pick<AppContext, "routerManager" | "workerSources">;
 
 /** Time, log and metrics. */
@@ -191,6 +200,7 @@ function openCare({ config, overrides, stack }: Step, parts: Base & Registries &
     outcomes,
     modelFinder: new FleetModelFinder({ clock, registry, askListings }),
     fleet: overrides.fleet ?? new Fleet({ workers: registry, client, timeoutMs }),
+    kvEvents: stack.use(openKvEvents({ ...parts, config })),
   };
 }
 

@@ -224,6 +224,42 @@ export const METRICS = {
     help: "Open sockets to workers.",
     labels: [],
   },
+  kvEventsExact: {
+    name: "pointsman_kv_events_exact",
+    kind: "gauge",
+    help: "1 while all KV events of the worker have come, so that its cache is known exactly; 0 while the gateway goes by what it sent. Only for workers whose events are followed.",
+    labels: ["worker"],
+  },
+  kvEventBatches: {
+    name: "pointsman_kv_event_batches_total",
+    kind: "counter",
+    help: "Batches of KV events that were taken in.",
+    labels: ["worker"],
+  },
+  kvEventGaps: {
+    name: "pointsman_kv_event_gaps_total",
+    kind: "counter",
+    help: "Times that batches of KV events were missing. They are asked for where the engine has a replay endpoint.",
+    labels: ["worker"],
+  },
+  kvEventRestarts: {
+    name: "pointsman_kv_event_restarts_total",
+    kind: "counter",
+    help: "Times that a worker's KV events began anew, because its engine was restarted.",
+    labels: ["worker"],
+  },
+  kvEventBlocks: {
+    name: "pointsman_kv_event_blocks",
+    kind: "gauge",
+    help: "Blocks of the engine's own size that the worker's cache holds, by its KV events.",
+    labels: ["worker"],
+  },
+  kvEventBytes: {
+    name: "pointsman_kv_event_bytes",
+    kind: "gauge",
+    help: "Memory of the gateway for what the worker's KV events tell.",
+    labels: ["worker"],
+  },
   residentBytes: {
     name: "process_resident_memory_bytes",
     kind: "gauge",

@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { CandidatePlaces } from "./candidate-places.ts";
 import { definePolicy } from "./define-policy.ts";
+import { tellIndex } from "./index-news.ts";
 import { INDEX_SIZE } from "./index-size.ts";
 import { LeastLoaded } from "./least-loaded.ts";
 import { LOAD_BOUND_OPTIONS, mostInFlight } from "./load-bound.ts";
 import type { PickReason } from "./pick-reasons.ts";
-import type { Candidate, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
+import type { CacheNews, Candidate, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
 import { matchedRatio, type PromptBlocks } from "./prefix-blocks.ts";
 import { PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
 
@@ -67,6 +68,10 @@ class CacheAware implements Policy {
 
   forget(_workerId: string, slot: number): void {
     this.#index.forget(slot);
+  }
+
+  cacheNews(slot: number, news: CacheNews): void {
+    tellIndex(this.#index, slot, news);
   }
 
   #note({ slot, kvCapacityTokens }: Candidate): void {

@@ -3,7 +3,7 @@ import type { WorkerType } from "../util/worker-type.ts";
 import type { PolicyMaker, PolicyOptions } from "./define-policy.ts";
 import { matchesGlob } from "./glob.ts";
 import { POLICIES } from "./policies.ts";
-import type { Policy, PolicyParts } from "./policy.ts";
+import type { CacheNews, Policy, PolicyParts } from "./policy.ts";
 import { PolicyMemory } from "./policy-memory.ts";
 
 /** A policy's name, with the options that differ from the gateway's. */
@@ -130,6 +130,17 @@ export class PolicyRegistry {
   forgetWorker(model: string, workerId: string, slot: number, role: WorkerType = "regular"): void {
     this.#models.get(keyOf(model, role))?.policy.forget?.(workerId, slot);
     this.#default.forget?.(workerId, slot);
+  }
+
+  /** Whether the policy of this model takes news of what caches hold. */
+  takesCacheNews(model: string, role: WorkerType): boolean {
+    return this.getPolicy(model, role)?.cacheNews !== undefined;
+  }
+
+  /** Tells the model's policy news of a worker's cache; without a model, the policy of requests that name none. */
+  cacheNews(model: string | undefined, role: WorkerType, slot: number, news: CacheNews): void {
+    const policy = model === undefined ? this.#default : this.getPolicy(model, role);
+    policy?.cacheNews?.(slot, news);
   }
 
   getPolicy(model: string, role: WorkerType = "regular"): Policy | undefined {

@@ -32,7 +32,7 @@ const NO_HASHES = new Int32Array(0);
 const SMALL_BLOCKS = ENDS.indexOf(SMALL_BYTES) + 1;
 
 /** Number of whole blocks of a prompt of this length. */
-function blocksIn(bytes: number): number {
+export function blocksIn(bytes: number): number {
   let blocks = Math.min(Math.floor(bytes / SMALLEST_BLOCK_BYTES), TIERS[0].until / SMALLEST_BLOCK_BYTES);
   while (blocks < MAX_BLOCKS && (ENDS[blocks] ?? 0) <= bytes) blocks += 1;
   return blocks;

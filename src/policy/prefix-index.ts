@@ -139,11 +139,20 @@ export class PrefixIndex {
 
   /** Forgets a worker that has left or restarted. Its slot may go to another worker. */
   forget(slot: number): void {
+    this.#now((now) => this.#clocks.forget(slot, now));
+  }
+
+  /** Forgets what a worker has, and that its KV events are complete: its cache was emptied. Its bound stays. */
+  clear(slot: number): void {
+    this.#now((now) => this.#clocks.clear(slot, now));
+  }
+
+  /** An insert that has a later time must see the change. One that came between gets an earlier time than the next try's. */
+  #now(change: (now: number) => void): void {
     let now: number;
-    // An insert that has a later time must see this one. One that came between gets an earlier time than the next try's.
     do {
       now = Atomics.load(this.#time, 0);
-      this.#clocks.forget(slot, now);
+      change(now);
     } while (Atomics.load(this.#time, 0) !== now);
   }
 

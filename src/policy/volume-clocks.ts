@@ -171,12 +171,17 @@ export class VolumeClocks {
 
   /** Forgets all blocks that were used at `time` or before, the bound, and that KV events are complete. */
   forget(slot: number, time: number): void {
+    this.clear(slot, time);
+    this.#cells[slot * CELLS + BOUND] = 0;
+  }
+
+  /** Forgets all blocks that were used at `time` or before, and that KV events are complete. */
+  clear(slot: number, time: number): void {
     const row = slot * CELLS;
     const clock = this.#cells[row + CLOCK] ?? 0;
     Atomics.store(this.#cells, row + FORGOTTEN, time);
     Atomics.store(this.#cells, row + AGED, time);
     this.#cells[LAST_LOSS] = time;
-    this.#cells[row + BOUND] = 0;
     this.#cells[row + MARK_TIME] = time;
     this.#cells[row + MARK_CLOCK] = clock;
     this.#cells[row + START] = clock;

@@ -13,7 +13,7 @@ import { modelRoutes } from "./api/models.ts";
 import { type DescribedPolicies, policyRoutes } from "./api/policies.ts";
 import { probeRoutes } from "./api/probes.ts";
 import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
-import { workerRoutes } from "./api/workers.ts";
+import { type KvEventsViewer, workerRoutes } from "./api/workers.ts";
 import type { Route } from "./route.ts";
 import type { ServingUnits } from "./serving-units.ts";
 
@@ -27,6 +27,7 @@ export interface ControlRoutesDeps {
   readonly healthChecker: HealthChecker;
   readonly workerSources: Pick<WorkerSources, "list">;
   readonly fleet: Fleet;
+  readonly kvEvents: KvEventsViewer;
 }
 
 export interface ControlRoutesSettings {

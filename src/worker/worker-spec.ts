@@ -28,6 +28,20 @@ export interface WorkerSpec {
   readonly kvCapacityTokens: number | undefined;
   /** Health settings of this worker that differ from the configured ones. */
   readonly health: Partial<HealthSettings>;
+  /** Where its engine publishes KV events; undefined: where the configuration says it for all workers; `false`: nowhere. */
+  readonly kvEvents: KvEventsSpec | false | undefined;
+}
+
+/** Where an engine publishes what its KV cache holds, over ZeroMQ. In each text `{host}` and `{port}` stand for those of the worker's address. */
+export interface KvEventsSpec {
+  /** `tcp://HOST:PORT` where the engine waits, `@tcp://HOST:PORT` or `tcp://*:PORT` where the gateway waits. */
+  readonly endpoint: string;
+  /** Where earlier batches can be asked for; undefined: nowhere. */
+  readonly replayEndpoint: string | undefined;
+  /** The wanted topics begin with this. */
+  readonly topic: string;
+  /** Data-parallel ranks, each of which has the next port. */
+  readonly ranks: number;
 }
 
 export interface HealthSettings {
@@ -57,6 +71,7 @@ export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
   cost: 1,
   kvCapacityTokens: undefined,
   health: {},
+  kvEvents: undefined,
 };
 
 /** Whether two specs of a worker are equal, including their source. */
@@ -71,6 +86,7 @@ export function isSameSpec(a: WorkerSpec, b: WorkerSpec): boolean {
     a.cost === b.cost &&
     a.kvCapacityTokens === b.kvCapacityTokens &&
     haveSameEntries(a.labels, b.labels) &&
+    isSameSource(a.kvEvents, b.kvEvents) &&
     isProbedAlike(a, b)
   );
 }
@@ -83,6 +99,11 @@ export function isProbedAlike(a: WorkerSpec, b: WorkerSpec): boolean {
     a.apiKey?.reveal() === b.apiKey?.reveal() &&
     haveSameEntries(a.health, b.health)
   );
+}
+
+/** Whether KV events come from the same place. */
+export function isSameSource(a: WorkerSpec["kvEvents"], b: WorkerSpec["kvEvents"]): boolean {
+  return a && b ? haveSameEntries({ ...a }, { ...b }) : a === b;
 }
 
 function haveSameEntries(a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean {

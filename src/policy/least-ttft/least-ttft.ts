@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { definePolicy } from "../define-policy.ts";
+import { tellIndex } from "../index-news.ts";
 import { INDEX_SIZE } from "../index-size.ts";
 import {
+  type CacheNews,
   type Candidate,
   type Explanation,
   NOBODY,
@@ -71,6 +73,11 @@ class LeastTtft implements Policy, PickOwner {
   hear(news: PolicyNews, candidates: readonly Candidate[]): void {
     const candidate = candidates.find(({ id }) => id === news.workerId);
     if (candidate) this.#known.news.hear(news, candidate.slot);
+  }
+
+  /** Blocks only: what is known of the worker's speed, and of its requests, does not depend on its cache. */
+  cacheNews(slot: number, news: CacheNews): void {
+    tellIndex(this.#known.index, slot, news);
   }
 
   forget(_workerId: string, slot: number): void {

@@ -3,7 +3,7 @@ import { camelKeys } from "../../config/config-file.ts";
 import { ConfigError } from "../../config/config-error.ts";
 import { asWritten, type Complaint, complaintsOf, dotted, sentence } from "../../config/describe-issue.ts";
 import { workerLabels, workerSchema } from "../../config/schema.ts";
-import { healthOf, labelledPolicy, specOf } from "../../config/worker-config.ts";
+import { healthOf, kvEventsOf, labelledPolicy, specOf } from "../../config/worker-config.ts";
 import { GatewayError } from "../../errors/errors.ts";
 import { isRecord } from "../../util/objects.ts";
 import { API_SOURCE, type WorkerSpec } from "../../worker/worker-spec.ts";
@@ -30,6 +30,7 @@ const patchSchema = z.strictObject({
   cost: shape.cost.unwrap().optional(),
   kvCapacityTokens: shape.kvCapacityTokens,
   health: shape.health.unwrap().optional(),
+  kvEvents: shape.kvEvents,
 } satisfies Record<keyof typeof shape, z.ZodType>);
 
 const mergedSchema = z.strictObject({ labels: workerLabels });
@@ -55,6 +56,7 @@ export function patchWorkerSpec(before: WorkerSpec, body: Body): WorkerSpec {
     cost: change.cost ?? before.cost,
     kvCapacityTokens: change.kvCapacityTokens ?? before.kvCapacityTokens,
     health: { ...before.health, ...healthOf(change.health ?? {}) },
+    kvEvents: change.kvEvents === undefined ? before.kvEvents : kvEventsOf(change.kvEvents),
   };
 }
 

@@ -1,7 +1,9 @@
+import { snakeCase } from "../../util/case.ts";
+import { isRecord } from "../../util/objects.ts";
 import type { Worker } from "../../worker/worker.ts";
 
-/** A worker as the API shows it, without its key. */
-export function workerView(worker: Worker): object {
+/** A worker as the API shows it, without its key. `kvEvents`: what is known of its KV events; undefined where they are not followed. */
+export function workerView(worker: Worker, kvEvents: object | undefined): object {
   const { spec, info } = worker;
   return {
     id: worker.id,
@@ -31,7 +33,13 @@ export function workerView(worker: Worker): object {
     priority: spec.priority,
     cost: spec.cost,
     has_api_key: spec.apiKey !== undefined,
+    kv_events: inSnakeCase(kvEvents) ?? null,
   };
+}
+
+function inSnakeCase(value: unknown): unknown {
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [snakeCase(key), inSnakeCase(one)]));
 }
 
 /** Since when the worker has its status, or is left out. */

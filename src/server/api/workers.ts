@@ -14,11 +14,17 @@ import { patchWorkerSpec, readWorkerSpec } from "./worker-body.ts";
 import { workerView } from "./worker-view.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
+/** Knows the state of the workers' KV events; undefined for a worker whose events are not followed. */
+export interface KvEventsViewer {
+  view(workerId: string): object | undefined;
+}
+
 export interface WorkersDeps {
   readonly workerRegistry: WorkerRegistry;
   readonly routerManager: RouterManager;
   readonly healthChecker: HealthChecker;
   readonly workerSources: Pick<WorkerSources, "list">;
+  readonly kvEvents: KvEventsViewer;
   readonly paths: FolderOfPaths;
   readonly maxBodyBytes: number;
 }
@@ -46,12 +52,13 @@ export function workerRoutes(deps: WorkersDeps): Route[] {
 }
 
 /** With `?model=` only the workers of that model. */
-function list({ workerRegistry, workerSources }: WorkersDeps, { query }: Call): Reply {
+function list(deps: WorkersDeps, { query }: Call): Reply {
+  const { workerRegistry, workerSources } = deps;
   const model = query.get("model");
   const workers = workerRegistry.all().filter((worker) => model === null || worker.models.includes(model));
   const count = (type: string): number => workers.filter((worker) => worker.spec.workerType === type).length;
   return jsonReply({
-    workers: workers.map(workerView),
+    workers: workers.map((worker) => viewOf(deps, worker)),
     total: workers.length,
     stats: { prefill_count: count("prefill"), decode_count: count("decode"), regular_count: count("regular") },
     sources: workerSources.list().map((source) => ({ ...source, reason: source.reason ?? null })),
@@ -64,7 +71,7 @@ async function create(deps: WorkersDeps, call: Call): Promise<Reply> {
   const { worker } = deps.routerManager.addWorker(spec);
   if (!wantsToWait(call)) return accepted(worker, withUrlNotice("the worker is being probed", body));
   const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
-  return jsonReply(workerView(settled ?? worker), { status: 201, headers: location(worker.id) });
+  return jsonReply(viewOf(deps, settled ?? worker), { status: 201, headers: location(worker.id) });
 }
 
 /** Checks that a label which makes the gateway read files names an allowed path. A label that the worker already had was allowed before. */
@@ -75,8 +82,12 @@ async function admitted({ paths }: WorkersDeps, spec: WorkerSpec, before?: Worke
   return { ...spec, labels: { ...spec.labels, [TOKENIZER_PATH_LABEL]: resolved } };
 }
 
+function viewOf({ kvEvents }: WorkersDeps, worker: Worker): object {
+  return workerView(worker, kvEvents.view(worker.id));
+}
+
 function show(deps: WorkersDeps, call: Call): Reply {
-  return jsonReply(workerView(find(deps, call)));
+  return jsonReply(viewOf(deps, find(deps, call)));
 }
 
 async function replace(deps: WorkersDeps, call: Call): Promise<Reply> {
@@ -100,7 +111,7 @@ async function patch(deps: WorkersDeps, call: Call): Promise<Reply> {
 async function updated(deps: WorkersDeps, call: Call, worker: Worker): Promise<Reply> {
   if (!wantsToWait(call)) return accepted(worker, "the worker is updated");
   const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
-  return jsonReply(workerView(settled ?? worker), { headers: location(worker.id) });
+  return jsonReply(viewOf(deps, settled ?? worker), { headers: location(worker.id) });
 }
 
 async function remove(deps: WorkersDeps, call: Call): Promise<Reply> {
@@ -116,7 +127,7 @@ async function addWorker(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url");
   const body = url === null ? await readJson(call.request, deps.maxBodyBytes) : { url };
   const { message, worker } = deps.routerManager.addWorker(await admitted(deps, readWorkerSpec(body)));
-  return jsonReply({ success: true, message: withUrlNotice(message, body), worker: workerView(worker) });
+  return jsonReply({ success: true, message: withUrlNotice(message, body), worker: viewOf(deps, worker) });
 }
 
 async function removeWorker(deps: WorkersDeps, call: Call): Promise<Reply> {
@@ -135,13 +146,13 @@ function withUrlNotice(message: string, body: Readonly<Record<string, unknown>>)
   return notice === undefined ? message : `${message}; ${notice}`;
 }
 
-function listWorkers({ workerRegistry }: WorkersDeps): Reply {
-  const workers = workerRegistry.all();
+function listWorkers(deps: WorkersDeps): Reply {
+  const workers = deps.workerRegistry.all();
   return jsonReply({
     success: true,
     message: `${workers.length} workers`,
     worker: null,
-    workers: workers.map(workerView),
+    workers: workers.map((worker) => viewOf(deps, worker)),
     urls: workers.map((worker) => worker.url),
   });
 }

@@ -1,0 +1,298 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { hashPrompt } from "../policy/prefix-blocks.ts";
+import type { BlocksStored, CacheEvent } from "./cache-event.ts";
+import { HeldBlocks } from "./held-blocks.ts";
+
+/** What policies would know: by adapter the hashes that are held. */
+function setUp(maxBytes = 10_000_000) {
+  const held = new Map<string, Set<number>>();
+  const of = (lora: string | undefined): Set<number> => {
+    const known = held.get(lora ?? "") ?? new Set<number>();
+    held.set(lora ?? "", known);
+    return known;
+  };
+  const blocks = new HeldBlocks(maxBytes, {
+    stored: (lora, hashes) => {
+      for (const hash of hashes) of(lora).add(hash);
+    },
+    removed: (lora, hashes) => {
+      for (const hash of hashes) of(lora).delete(hash);
+    },
+    cleared: () => held.clear(),
+  });
+  return {
+    blocks,
+    apply: (...events: readonly CacheEvent[]) => {
+      for (const event of events) blocks.apply(event);
+    },
+    /** Tokens of the prompt that the index would find. */
+    tokensOf: (tokens: readonly number[], lora?: string): number => {
+      const { hashes } = hashed(tokens);
+      const missing = hashes.findIndex((hash) => !of(lora).has(hash));
+      return (missing < 0 ? hashes.length : missing) * 32;
+    },
+    size: () => [...held.values()].reduce((sum, { size }) => sum + size, 0),
+  };
+}
+
+function hashed(tokens: readonly number[]): { readonly hashes: Int32Array } {
+  return hashPrompt(new Uint8Array(Uint32Array.from(tokens).buffer));
+}
+
+/** A prompt of `length` tokens that begins with `seed`. */
+function prompt(seed: number, length: number): number[] {
+  return Array.from({ length }, (_, at) => (seed * 7919 + at * at) % 32_000);
+}
+
+/** The name of the block that ends a prefix: equal where the prefixes are equal. */
+function keyOf(prefix: readonly number[], salt = ""): bigint {
+  return Bun.hash(`${salt}${prefix.join(",")}`);
+}
+
+/** The event for the blocks of a prompt from the token `from` on. */
+function stored(
+  tokens: readonly number[],
+  blockTokens: number,
+  from = 0,
+  change: Partial<BlocksStored> = {},
+): BlocksStored {
+  const count = Math.floor(tokens.length / blockTokens) - from / blockTokens;
+  const salt = change.lora ?? "";
+  return {
+    kind: "stored",
+    keys: Array.from({ length: count }, (_, at) => keyOf(tokens.slice(0, from + (at + 1) * blockTokens), salt)),
+    parent: from === 0 ? undefined : keyOf(tokens.slice(0, from), salt),
+    tokens: tokens.slice(from, from + count * blockTokens),
+    blockTokens,
+    lora: undefined,
+    tier: "GPU",
+    extraKeys: [],
+    group: undefined,
+    attention: undefined,
+    ...change,
+  };
+}
+
+/** The event for blocks of a prompt by their numbers. */
+function removed(tokens: readonly number[], blockTokens: number, numbers: readonly number[], tier = "GPU"): CacheEvent {
+  return {
+    kind: "removed",
+    keys: numbers.map((at) => keyOf(tokens.slice(0, (at + 1) * blockTokens))),
+    tier,
+    group: undefined,
+  };
+}
+
+describe("blocks of an engine", () => {
+  for (const blockTokens of [1, 16, 24, 32, 64, 256]) {
+    test(`of ${blockTokens} tokens have the hashes of the gateway's own prompts`, () => {
+      const { apply, tokensOf } = setUp();
+      const tokens = prompt(1, 768);
+      apply(stored(tokens, blockTokens));
+      expect(tokensOf(tokens)).toBe(768);
+      expect(tokensOf(prompt(2, 768))).toBe(0);
+    });
+  }
+
+  test("may come in parts, whose parents were named before", () => {
+    const { apply, tokensOf } = setUp();
+    const tokens = prompt(1, 20_000);
+    for (const from of [0, 160, 5008, 16_400]) apply(stored(tokens.slice(0, from === 0 ? 160 : undefined), 16, from));
+    const { hashes } = hashed(tokens);
+    expect(tokensOf(tokens)).toBe(hashes.length * 32);
+  });
+
+  test("are found as far as they are whole: half a block of the index is none", () => {
+    const { apply, tokensOf } = setUp();
+    const tokens = prompt(1, 112);
+    apply(stored(tokens, 16));
+    expect(tokensOf(prompt(1, 128))).toBe(96);
+    apply(stored(prompt(1, 128), 16, 112));
+    expect(tokensOf(prompt(1, 128))).toBe(128);
+  });
+
+  test("that go from the end on leave the beginning, and come back", () => {
+    const { apply, blocks, tokensOf } = setUp();
+    const tokens = prompt(1, 128);
+    apply(stored(tokens, 16), removed(tokens, 16, [7, 6, 5]));
+    expect([tokensOf(tokens), blocks.blocks]).toEqual([64, 5]);
+    apply(stored(tokens, 16, 80));
+    expect([tokensOf(tokens), blocks.blocks]).toEqual([128, 8]);
+  });
+
+  test("of which one in the middle goes are not found behind it, and it keeps its place for those behind it", () => {
+    const { apply, blocks, tokensOf } = setUp();
+    const tokens = prompt(1, 128);
+    apply(stored(tokens, 16), removed(tokens, 16, [3]));
+    expect(tokensOf(tokens)).toBe(32);
+    expect(blocks.blocks).toBe(8);
+    apply({ ...stored(tokens.slice(0, 64), 16, 48) });
+    expect(tokensOf(tokens)).toBe(128);
+    apply(removed(tokens, 16, [3]), removed(tokens, 16, [7, 6, 5, 4]));
+    // Nothing is left behind it, so its place is free.
+    expect(blocks.blocks).toBe(3);
+  });
+
+  test("count while any tier holds them", () => {
+    const { apply, tokensOf } = setUp();
+    const tokens = prompt(1, 64);
+    apply(stored(tokens, 16), { ...stored(tokens, 16), tier: "CPU", tokens: [] });
+    apply(removed(tokens, 16, [3, 2, 1, 0]));
+    expect(tokensOf(tokens)).toBe(64);
+    apply(removed(tokens, 16, [3, 2, 1, 0], "CPU"));
+    expect(tokensOf(tokens)).toBe(0);
+  });
+
+  test("that two requests computed at once are held twice", () => {
+    const { apply, tokensOf } = setUp();
+    const tokens = prompt(1, 64);
+    const last = { ...stored(tokens, 16, 48) };
+    apply(stored(tokens, 16), last, removed(tokens, 16, [3]));
+    expect(tokensOf(tokens)).toBe(64);
+    apply(removed(tokens, 16, [3]));
+    expect(tokensOf(tokens)).toBe(32);
+  });
+
+  test("of which a request asked for a full report are held once", () => {
+    const { apply, tokensOf } = setUp();
+    const tokens = prompt(1, 64);
+    apply(stored(tokens, 16), stored(tokens, 16), stored(tokens.slice(0, 32), 16), removed(tokens, 16, [3, 2]));
+    expect(tokensOf(tokens)).toBe(32);
+  });
+
+  test("of an adapter are the adapter's", () => {
+    const { apply, tokensOf } = setUp();
+    const tokens = prompt(1, 64);
+    apply(stored(tokens, 16, 0, { lora: "sql", extraKeys: [["sql"], ["sql"], ["sql"], ["sql"]] }));
+    expect([tokensOf(tokens, "sql"), tokensOf(tokens)]).toEqual([64, 0]);
+  });
+
+  test("with a picture, and all behind it, are none of the gateway's prompts; those before it are", () => {
+    const { apply, blocks, tokensOf } = setUp();
+    const tokens = prompt(1, 128);
+    apply(stored(tokens, 16, 0, { extraKeys: [[], [], [], [["picture", 3]], [], [], [], []] }));
+    expect([tokensOf(tokens), blocks.blocks]).toEqual([32, 8]);
+  });
+
+  test("of other kinds of attention, of further groups and of other sizes are left out and counted", () => {
+    const { apply, blocks, tokensOf } = setUp();
+    const tokens = prompt(1, 64);
+    apply(stored(tokens, 16, 0, { group: 1, attention: "sliding_window" }));
+    expect([tokensOf(tokens), blocks.oddities.foreign]).toEqual([0, 4]);
+    apply(stored(tokens, 16, 0, { group: 0, attention: "full_attention" }));
+    apply(stored(tokens, 16, 0, { group: 2, attention: "full_attention" }));
+    apply(stored(prompt(2, 64), 32, 0, { group: 0 }));
+    expect([tokensOf(tokens), tokensOf(prompt(2, 64)), blocks.oddities.foreign]).toEqual([64, 0, 10]);
+    apply({ ...removed(tokens, 16, [3, 2, 1, 0]), group: 2 } as CacheEvent);
+    expect(tokensOf(tokens)).toBe(64);
+  });
+
+  test("that follow an unknown block are counted; many of them are a fault", () => {
+    const { apply, blocks, tokensOf } = setUp();
+    const tokens = prompt(1, 128);
+    apply(stored(tokens, 16, 64));
+    expect([tokensOf(tokens), blocks.oddities.orphans, blocks.fault]).toEqual([0, 4, undefined]);
+    apply(stored(prompt(2, 1600), 16, 16));
+    expect(blocks.fault).toBe("103 of its blocks follow others that it has not named");
+    blocks.clear();
+    expect([blocks.oddities.orphans, blocks.fault]).toEqual([0, undefined]);
+  });
+
+  test("whose tokens and names do not fit are left out", () => {
+    const { apply, blocks } = setUp();
+    apply({ ...stored(prompt(1, 64), 16), tokens: [1, 2, 3] }, { ...stored(prompt(1, 64), 16), blockTokens: 0 });
+    expect([blocks.blocks, blocks.oddities.foreign]).toEqual([0, 8]);
+  });
+
+  test("are forgotten when the cache is emptied", () => {
+    const { apply, blocks, tokensOf } = setUp();
+    apply(stored(prompt(1, 64), 16), { kind: "cleared" });
+    expect([tokensOf(prompt(1, 64)), blocks.blocks]).toEqual([0, 0]);
+  });
+
+  test("are told once more to an index that has forgotten them, without those that are gone", () => {
+    const { apply, blocks, tokensOf, size } = setUp();
+    const tokens = prompt(1, 128);
+    apply(stored(tokens, 16), removed(tokens, 16, [7, 6]));
+    const before = size();
+    apply({ kind: "cleared" });
+    apply(stored(tokens, 16), removed(tokens, 16, [7, 6]));
+    blocks.tellAll();
+    expect([tokensOf(tokens), size()]).toEqual([96, before]);
+  });
+});
+
+test("memory has a bound: what comes later is not kept, and that is a fault until the cache is emptied", () => {
+  const { apply, blocks } = setUp(200_000);
+  for (let one = 0; one < 200; one += 1) apply(stored(prompt(one, 256), 16));
+  expect(blocks.bytes).toBeLessThan(400_000);
+  expect(blocks.fault).toBe("its blocks need more than the 200000 bytes that the gateway keeps for them");
+  apply({ kind: "cleared" });
+  expect([blocks.bytes, blocks.fault]).toEqual([0, undefined]);
+});
+
+test("places of blocks that are gone are used again", () => {
+  const { apply, blocks } = setUp();
+  for (let one = 0; one < 50; one += 1) {
+    const tokens = prompt(one, 1600);
+    apply(
+      stored(tokens, 16),
+      removed(
+        tokens,
+        16,
+        Array.from({ length: 100 }, (_, at) => 99 - at),
+      ),
+    );
+  }
+  expect(blocks.blocks).toBe(0);
+  expect(blocks.bytes).toBeLessThan(100_000);
+});
+
+test("whatever prompts an engine with room for few blocks gets, the index finds what the engine has, to the block", () => {
+  const BLOCK = 16;
+  const ROOM = 24;
+  /** An engine's cache: the end of the prompt that was used longest ago goes first. */
+  class Cache {
+    readonly lines = new Map<string, readonly number[]>();
+    events: CacheEvent[] = [];
+
+    use(tokens: readonly number[]): void {
+      const prefixes = Array.from({ length: Math.floor(tokens.length / BLOCK) }, (_, at) =>
+        tokens.slice(0, (at + 1) * BLOCK),
+      );
+      const known = prefixes.filter((prefix) => this.lines.has(prefix.join())).length;
+      // From the end on, so that the end is the oldest.
+      for (const prefix of prefixes.toReversed()) {
+        this.lines.delete(prefix.join());
+        this.lines.set(prefix.join(), prefix);
+      }
+      if (known < prefixes.length) this.events.push(stored(tokens, BLOCK, known * BLOCK));
+      for (const [key, prefix] of this.lines) {
+        if (this.lines.size <= ROOM) break;
+        this.lines.delete(key);
+        this.events.push({ kind: "removed", keys: [keyOf(prefix)], tier: "GPU", group: undefined });
+      }
+    }
+
+    tokensOf(tokens: readonly number[]): number {
+      let length = 0;
+      while (this.lines.has(tokens.slice(0, length + BLOCK).join()) && length < tokens.length) length += BLOCK;
+      return Math.floor(length / 32) * 32;
+    }
+  }
+  const turn = fc.record({ family: fc.nat(3), blocks: fc.integer({ min: 1, max: 12 }) });
+  fc.assert(
+    fc.property(fc.array(turn, { maxLength: 40 }), (turns) => {
+      const cache = new Cache();
+      const { apply, tokensOf } = setUp();
+      for (const { family, blocks } of turns) {
+        cache.use(prompt(family, blocks * BLOCK));
+        apply(...cache.events.splice(0));
+        for (let other = 0; other < 4; other += 1) {
+          expect(tokensOf(prompt(other, 192))).toBe(cache.tokensOf(prompt(other, 192)));
+        }
+      }
+    }),
+  );
+});

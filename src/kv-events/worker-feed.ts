@@ -1,0 +1,139 @@
+import type { LoadReport } from "./cache-event.ts";
+import type { RankEndpoints } from "./endpoints.ts";
+import { EventFeed } from "./event-feed.ts";
+import type { FeedCounts, FeedState } from "./feed-state.ts";
+import { HeldBlocks, type HeldSink } from "./held-blocks.ts";
+import { RankUnion } from "./rank-union.ts";
+import { Subscription, type SubscriptionParts } from "./subscription.ts";
+
+/** Where the knowledge of one worker's cache goes. */
+export interface WorkerFeedEvents extends HeldSink {
+  /** The events are complete from now on, or no longer. */
+  exact(isExact: boolean): void;
+  /** The state of the worker has changed: that of its worst rank. */
+  onState(state: FeedState, reason: string): void;
+}
+
+/** What operators see of a worker's events; counts of all its ranks together. */
+export interface WorkerFeedView extends Readonly<FeedCounts> {
+  readonly state: FeedState;
+  readonly reason: string;
+  readonly sequences: readonly number[];
+  readonly blocks: number;
+  readonly bytes: number;
+  readonly orphans: number;
+  readonly foreign: number;
+  readonly load: LoadReport | undefined;
+}
+
+interface Rank {
+  readonly feed: EventFeed;
+  readonly held: HeldBlocks;
+  readonly subscription: Subscription;
+}
+
+/** From best to worst. */
+const STATES: readonly FeedState[] = ["exact", "partial", "catching_up", "connecting"];
+
+/** Follows the KV events of all ranks of one worker. */
+export class WorkerFeed implements Disposable {
+  readonly #events: WorkerFeedEvents;
+  readonly #ranks: Rank[] = [];
+  #state: FeedState = "connecting";
+
+  /** `maxBytes`: memory for the blocks of all ranks. Throws where an address cannot be bound. */
+  constructor(
+    endpoints: readonly RankEndpoints[],
+    maxBytes: number,
+    parts: SubscriptionParts,
+    events: WorkerFeedEvents,
+  ) {
+    this.#events = events;
+    const union = endpoints.length > 1 ? new RankUnion(events) : undefined;
+    for (const [rank, one] of endpoints.entries()) {
+      const held = new HeldBlocks(maxBytes / endpoints.length, union?.of(rank) ?? this.#single());
+      const feed = new EventFeed({
+        clock: parts.clock,
+        blocks: held,
+        ask: one.replay && ((sequence) => this.#ranks[rank]?.subscription.ask(sequence) ?? false),
+        onState: () => this.#settle(),
+      });
+      this.#ranks.push({ feed, held, subscription: new Subscription(one, feed, parts) });
+    }
+  }
+
+  get isExact(): boolean {
+    return this.#state === "exact";
+  }
+
+  get view(): WorkerFeedView {
+    const worst = this.#worst();
+    const sum = (of: (rank: Rank) => number): number => this.#ranks.reduce((total, rank) => total + of(rank), 0);
+    return {
+      state: this.#state,
+      reason: worst?.feed.reason ?? "",
+      sequences: this.#ranks.map(({ feed }) => feed.next),
+      blocks: sum(({ held }) => held.blocks),
+      bytes: sum(({ held, feed }) => held.bytes + feed.heldBytes),
+      orphans: sum(({ held }) => held.oddities.orphans),
+      foreign: sum(({ held }) => held.oddities.foreign),
+      batches: sum(({ feed }) => feed.counts.batches),
+      gaps: sum(({ feed }) => feed.counts.gaps),
+      replays: sum(({ feed }) => feed.counts.replays),
+      restarts: sum(({ feed }) => feed.counts.restarts),
+      unreadable: sum(({ feed }) => feed.counts.unreadable),
+      load: this.#ranks.find(({ feed }) => feed.load)?.feed.load,
+    };
+  }
+
+  /** Says all of it once more, for a policy that has forgotten the worker or is new. */
+  tellAll(): void {
+    this.#events.exact(this.isExact);
+    for (const { held } of this.#ranks) held.tellAll();
+  }
+
+  setPaused(isPaused: boolean): void {
+    for (const { subscription } of this.#ranks) subscription.setPaused(isPaused);
+  }
+
+  [Symbol.dispose](): void {
+    for (const { feed, subscription } of this.#ranks) {
+      subscription[Symbol.dispose]();
+      feed[Symbol.dispose]();
+    }
+  }
+
+  /** The only rank: its cache is the worker's. */
+  #single(): HeldSink {
+    const events = this.#events;
+    return {
+      stored: (lora, hashes) => events.stored(lora, hashes),
+      removed: (lora, hashes) => events.removed(lora, hashes),
+      cleared: () => {
+        events.cleared();
+        // The index has forgotten that as well.
+        if (this.isExact) events.exact(true);
+      },
+    };
+  }
+
+  #settle(): void {
+    const worst = this.#worst();
+    const state = worst?.feed.state ?? "connecting";
+    if (state === this.#state) return;
+    const wasExact = this.isExact;
+    this.#state = state;
+    // What was told while they were not complete may have aged.
+    if (this.isExact) this.tellAll();
+    else if (wasExact) this.#events.exact(false);
+    this.#events.onState(state, worst?.feed.reason ?? "");
+  }
+
+  #worst(): Rank | undefined {
+    let worst: Rank | undefined;
+    for (const rank of this.#ranks) {
+      if (!worst || STATES.indexOf(rank.feed.state) > STATES.indexOf(worst.feed.state)) worst = rank;
+    }
+    return worst;
+  }
+}
