@@ -374,7 +374,7 @@ export const configSchema = z.strictObject({
     description:
       "Time that a removed worker has to finish its requests, seconds. Long generations take minutes; the 5 s of other gateways would cut them.",
   }),
-  defaultPolicy: policyName.default("cache_aware").meta({
+  defaultPolicy: policyName.default("least_ttft").meta({
     group: "Routing",
     flag: "--policy",
     description: `Policy of models without a pattern and without a worker's hint: ${POLICY_NAMES.join(", ")}, or the one of \`policy_module\`.`,

@@ -80,7 +80,7 @@ describe("a replica", () => {
     const worker = workerRegistry.get(id);
     expect([worker?.url, worker?.status, worker?.spec.apiKey?.reveal()]).toEqual(["http://one:1", "ready", "key"]);
     expect(workerRegistry.getWorkersForModel(MODEL).available.length).toBe(1);
-    expect(policyRegistry.getPolicy(MODEL)?.name).toBe("cache_aware");
+    expect(policyRegistry.getPolicy(MODEL)?.name).toBe("least_ttft");
   });
 
   test("counts in the ledger of all threads", async () => {
@@ -121,7 +121,7 @@ describe("a replica", () => {
     const id = control.add("http://one:1");
     const worker = control.registry.get(id);
     replica.apply(control.change({ put: worker && workerState(worker, 0), memory: [[MODEL, memory]] }));
-    expect(policyRegistry.getPolicy(MODEL)?.name).toBe("cache_aware");
+    expect(policyRegistry.getPolicy(MODEL)?.name).toBe("least_ttft");
     expect(policyMemory.get(MODEL, size)).toBe(memory);
   });
 });

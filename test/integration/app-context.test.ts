@@ -16,7 +16,7 @@ const quiet = { ...config, logLevel: "silent" as const };
 test("the registries have their workers before any router could be asked", async () => {
   await using context = await createAppContext(quiet);
   expect(context.workerRegistry.count()).toBe(2);
-  expect(context.policyRegistry.getDefaultPolicy().name).toBe("cache_aware");
+  expect(context.policyRegistry.getDefaultPolicy().name).toBe("least_ttft");
   expect(context.tokenizer).toBeUndefined();
 });
 

@@ -159,7 +159,7 @@ for (const threads of THREADS) {
       const policies = (await (await fetch(`${gateway.url}/policies`)).json()) as { models: object[] };
       expect(policies.models).toMatchObject([
         { model: "a", policy: "random", source: "hint" },
-        { model: "b", policy: "cache_aware", source: "default" },
+        { model: "b", policy: "least_ttft", source: "default" },
       ]);
     });
 
@@ -177,7 +177,7 @@ for (const threads of THREADS) {
     test("a conversation stays where its cache is, whatever connection it comes on", async () => {
       await using one = await startEngine();
       await using two = await startEngine();
-      await using gateway = await start("--policy", "cache_aware");
+      await using gateway = await start();
       await addWorker(gateway, { url: one.url });
       await addWorker(gateway, { url: two.url });
       for (let turn = 1; turn <= 12; turn += 1) {

@@ -72,7 +72,7 @@ test("a session is known by the headers that requests are read for", () => {
 /** Defaults of smg 1.9, which a script that swaps the binary relies on without naming them. */
 const FIELD_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   port: 30_000,
-  defaultPolicy: "cache_aware",
+  defaultPolicy: "least_ttft",
   cacheThreshold: 0.3,
   balanceAbsThreshold: 64,
   balanceRelThreshold: 1.5,
