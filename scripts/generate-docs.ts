@@ -11,6 +11,7 @@ import { REASONING_PARSERS } from "../src/parser/reasoning-parsers.ts";
 import { POLICIES } from "../src/policy/policies.ts";
 import { PICK_REASONS } from "../src/policy/pick-reasons.ts";
 import type { PolicyRow } from "../src/policy/define-policy.ts";
+import { BASELINES } from "../src/simulate/baselines/baselines.ts";
 import { TOOL_CALL_PARSERS } from "../src/parser/tool-call-parsers.ts";
 import { type AnyRecord, isRecord, keysOf } from "../src/util/objects.ts";
 import { snakeCase } from "../src/util/case.ts";
@@ -27,6 +28,7 @@ export function pages(): Readonly<Record<string, string>> {
     "docs/parsers.md": parsersPage(),
     "docs/decisions.md": decisionsPage(),
     "docs/policies.md": policiesPage(),
+    "docs/routing.md": routingPage(),
     "config.schema.json": `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
   };
 }
@@ -38,6 +40,11 @@ function policiesPage(): string {
     "custom-policy": codeOf("custom-policy.ts", "ts"),
     "learning-policy": codeOf("learning-policy.ts", "ts"),
   });
+}
+
+function routingPage(): string {
+  const rows = BASELINES.map(({ name, source, chooses }) => `| ${code(name)} | ${source} | ${chooses} |`);
+  return filledPage("docs/routing.md", { baselines: ["| name | formula of | chooses |", "|---|---|---|", ...rows] });
 }
 
 function decisionsPage(): string {

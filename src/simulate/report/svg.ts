@@ -36,3 +36,21 @@ export class SeriesStyles {
 
 /** Policies with a color of their own; further ones are grey. */
 const COLORS = 8;
+
+/** A drawing as a file of its own, with its style sheet: it is readable in a light and in a dark page. */
+export function standalone(drawing: string, style: string): string {
+  return `${drawing.replace(">", ` xmlns="http://www.w3.org/2000/svg"><style>${style}</style>`)}\n`;
+}
+
+/** Several drawings in rows of one drawing, each with this width and height. */
+export function tiled(drawings: readonly string[], columns: number, width: number, height: number): string {
+  const rows = Math.ceil(drawings.length / columns);
+  const tiles = drawings.map((drawing, index) => {
+    const [x, y] = [(index % columns) * (width + TILE_GAP), Math.floor(index / columns) * (height + TILE_GAP)];
+    return drawing.replace("<svg ", `<svg x="${x}" y="${y}" width="${width}" height="${height}" `);
+  });
+  const size = `${columns * (width + TILE_GAP) - TILE_GAP} ${rows * (height + TILE_GAP) - TILE_GAP}`;
+  return `<svg viewBox="0 0 ${size}" role="group">${tiles.join("")}</svg>`;
+}
+
+const TILE_GAP = 20;

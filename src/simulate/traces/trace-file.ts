@@ -93,7 +93,8 @@ function requestOf(line: AnyRecord, where: string): TracedRequest {
     atMs: number("timestamp", 0),
     inputTokens: Math.max(1, Math.round(number("input_length", 0))),
     outputTokens: optional("output_length", 0),
-    blocks: numbersOf(line["hash_ids"], `${where}: hash_ids`),
+    // Traces without them are of prompts that share nothing.
+    blocks: line["hash_ids"] === undefined ? [] : numbersOf(line["hash_ids"], `${where}: hash_ids`),
     promptBytes: optional("prompt_bytes", 0),
     isStream: line["stream"] !== false,
     session: optional("session", 0),

@@ -101,6 +101,33 @@ describe("a replay", () => {
   });
 });
 
+describe("a trace whose lengths and blocks do not fit together", () => {
+  const odd = (length: number, blocks: readonly number[] | undefined): unknown =>
+    traceLoad(
+      parseTrace(lines([{ timestamp: 0, input_length: length, output_length: 1, hash_ids: blocks }]), "t"),
+      "t",
+      OPTIONS,
+    ).sessions[0]?.turns[0]?.prompt;
+
+  test("has prompts of their lengths: blocks beyond the end are left out", () => {
+    expect(odd(20, [7, 8])).toMatchObject({ segments: [{ id: 7, tokens: 20 }], tokens: 20 });
+  });
+
+  test("has texts of their own where blocks are missing", () => {
+    expect(odd(700, [7])).toMatchObject({ segments: [{ id: 7, tokens: 512 }, { tokens: 188 }], tokens: 700 });
+    expect(odd(700, undefined)).toMatchObject({ segments: [{ tokens: 700 }], tokens: 700 });
+  });
+
+  test("replays each request, however fast", () => {
+    const many = Array.from({ length: 50 }, (_, index) => ({ ...MOONCAKE[index % 3], timestamp: 3000 * (index % 7) }));
+    for (const rate of [0.1, 1, 3, 100]) {
+      const load = traceLoad(parseTrace(lines(many), "t"), "t", { ...OPTIONS, rate });
+      expect(load.sessions).toHaveLength(50);
+      for (const { startAtMs } of load.sessions) expect(startAtMs).toBeLessThanOrEqual(load.durationMs);
+    }
+  });
+});
+
 describe("a file that is no trace is refused, with its line", () => {
   const head = RECORDING[0];
   const cases: readonly [name: string, text: string, message: string][] = [
