@@ -76,6 +76,13 @@ export class PolicyFleet {
     if (!worker) throw new Error("the policy chose nobody");
     return new SentRequest(this, worker, typeof picked === "number" ? { index } : picked, request.promptTokens);
   }
+
+  /** Sends a request where it was decided. */
+  sent(among: readonly Candidate[], picked: Picked, { promptTokens }: RequestFeatures): SentRequest {
+    const worker = among[picked.index];
+    if (!worker) throw new Error("the policy chose nobody");
+    return new SentRequest(this, worker, picked, promptTokens);
+  }
 }
 
 /** A request that was sent. */

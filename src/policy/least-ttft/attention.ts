@@ -20,6 +20,7 @@ const MOST = 2e-4;
  */
 export class Attention {
   readonly #cells: Float64Array;
+  #leader: Attention | undefined;
 
   constructor(cells: Float64Array) {
     this.#cells = cells;
@@ -28,10 +29,15 @@ export class Attention {
   /** For each token that is attended to, as a share of a token's own time. */
   get perToken(): number {
     const cells = this.#cells;
-    if (weightOf(cells, ATTENTION) < ENOUGH) return 0;
+    if (weightOf(cells, ATTENTION) < ENOUGH) return this.#leader?.perToken ?? 0;
     const slope = slopeOf(cells, ATTENTION, RIDGE);
     const alone = meanY(cells, ATTENTION) - slope * meanX(cells, ATTENTION);
     return alone > 0 ? Math.min(Math.max(slope / alone, 0), MOST) : 0;
+  }
+
+  /** Takes what the prefill workers of the same model have taught, until enough has been seen here. */
+  follow(leader: Attention): void {
+    this.#leader = leader;
   }
 
   /** A request that found nothing pending took `serviceS` besides the worker's overhead. */

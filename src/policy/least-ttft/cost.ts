@@ -16,8 +16,9 @@ const STEP_PER_SEQUENCE_S = 4.19e-4;
 const STEP_PER_TOKEN_S = 1.42e-7;
 /** Decode steps of the request itself that count. */
 const STEPS = 10;
-/** Share of the prefill by which each decoding sequence is held up. */
+/** Share of the prefill by which each decoding sequence is held up; at a decode worker, which has many of them, it weighs more. */
 const HELD_UP = 0.05;
+const HELD_UP_AT_DECODE = 0.2;
 /** Share of a prefill's time that it costs others when its new blocks push out old ones of a full cache. */
 const EVICTION = 0.3;
 /** Share of the KV cache that may be full at no cost, and the seconds for each whole capacity beyond it. */
@@ -62,9 +63,9 @@ export function decodeCost(inFlight: number, contextTokens: number): number {
   return STEPS * (STEP_PER_SEQUENCE_S * inFlight + STEP_PER_TOKEN_S * contextTokens);
 }
 
-/** The cost for the sequences that decode at the worker: the prefill holds them up, s. */
-export function heldUpCost(prefillS: number, decoding: number): number {
-  return HELD_UP * prefillS * decoding;
+/** The cost for the sequences that decode at the worker: the prefill holds them up, s. `isAtDecode`: it is a decode worker. */
+export function heldUpCost(prefillS: number, decoding: number, isAtDecode = false): number {
+  return (isAtDecode ? HELD_UP_AT_DECODE : HELD_UP) * prefillS * decoding;
 }
 
 /** The cost of the blocks that a prefill of this many uncached tokens pushes out of a cache that is full to the share `fill`, s. */

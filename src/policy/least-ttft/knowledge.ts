@@ -4,6 +4,7 @@ import { PrefixIndex, prefixIndexBytes } from "../prefix-index.ts";
 import { Attention } from "./attention.ts";
 import { Chooser } from "./chooser.ts";
 import { Compared } from "./compared.ts";
+import { Handover } from "./handover.ts";
 import { Learning } from "./learning.ts";
 import type { LeastTtftPick } from "./least-ttft-pick.ts";
 import { NewsLoad } from "./news-load.ts";
@@ -29,6 +30,9 @@ export interface Knowledge {
   readonly weigher: Weigher;
   readonly chooser: Chooser;
   readonly learning: Learning;
+  readonly attention: Attention;
+  readonly feedback: UsageFeedback;
+  readonly handover: Handover;
 }
 
 /** Knowledge of a policy whose index remembers so many bytes of prompts. The index comes first in the memory, then the state of the rest. */
@@ -55,5 +59,8 @@ export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowled
     weigher: new Weigher({ cells, rates, pending, attention, feedback, index, foreign: news }),
     chooser: new Chooser(cells),
     learning: new Learning({ cells, rates, attention, feedback, whole: new WholeAnswers(cells) }),
+    attention,
+    feedback,
+    handover: new Handover(cells),
   };
 }

@@ -49,7 +49,8 @@ export class Learning {
     if (usage?.promptTokens !== undefined && !pick.isTokenized) {
       feedback.promptTokens(pick.prompt.bytes, usage.promptTokens);
     }
-    if (cached !== undefined) this.#found(pick, cached);
+    // Of a pair, the prefill worker's count is told.
+    if (cached !== undefined && pick.shows !== "no_prefill") this.#found(pick, cached);
     if (pick.shows === "whole") whole.observe(pick.slot, pick.work, usage?.completionTokens ?? 0, tookS);
   }
 

@@ -2,6 +2,7 @@ import type { PickReason } from "../pick-reasons.ts";
 import type { PickEnd, Picked } from "../policy.ts";
 import type { PromptBlocks } from "../prefix-blocks.ts";
 import type { Linked } from "./linked-queues.ts";
+import type { PendingHandover } from "./handover.ts";
 import type { PendingRequest } from "./pending-work.ts";
 import type { Weighed } from "./weighed.ts";
 
@@ -10,7 +11,7 @@ const MOST_TOKENS = 16_777_216;
 
 /** Hears what happens to a choice. */
 export interface PickOwner {
-  onFirstToken(pick: LeastTtftPick): void;
+  onFirstToken(pick: LeastTtftPick, afterMs: number): void;
   onEnd(pick: LeastTtftPick, end: PickEnd): void;
 }
 
@@ -25,6 +26,16 @@ export interface PickFacts {
   readonly prompt: PromptBlocks;
   readonly shows: Shows;
   readonly isTokenized: boolean;
+  /** For the decode worker of a pair: what is expected of the prefill worker, and of the hand-over. */
+  readonly ahead: PrefillAhead | undefined;
+}
+
+/** What is expected of a prefill that a decode worker waits for. */
+export interface PrefillAhead {
+  /** Until the decode worker has the KV cache, s. */
+  readonly seconds: number;
+  /** Prompt tokens that the prefill worker has cached. */
+  readonly cachedTokens: number;
 }
 
 /**
@@ -67,6 +78,8 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
   /** Its prompt is in the cache for certain. */
   isSettled = false;
   hasFirstToken = false;
+  /** The hand-over of its KV cache, for both choices of a pair. */
+  handover: PendingHandover | undefined = undefined;
   before: LeastTtftPick | undefined = undefined;
   after: LeastTtftPick | undefined = undefined;
   readonly #owner: PickOwner;
@@ -77,8 +90,8 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
     this.index = weighed.index[at] ?? 0;
     this.chargeTokens = Math.min(Math.ceil(weighed.work[at] ?? 0), MOST_TOKENS);
     this.contextTokens = Math.min(Math.ceil(weighed.promptTokens), MOST_TOKENS);
-    this.predictedTtftMs = weighed.ttftS(at) * 1000;
-    this.predictedCachedTokens = weighed.cachedTokens[at] ?? 0;
+    this.predictedTtftMs = ((facts.ahead?.seconds ?? 0) + weighed.ttftS(at)) * 1000;
+    this.predictedCachedTokens = facts.ahead?.cachedTokens ?? weighed.cachedTokens[at] ?? 0;
     this.reason = facts.reason;
     this.slot = weighed.slot[at] ?? 0;
     this.sentAt = weighed.now;
@@ -102,10 +115,10 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
     return this.chargeTokens;
   }
 
-  onFirstToken(): void {
+  onFirstToken(ms: number): void {
     if (this.hasFirstToken) return;
     this.hasFirstToken = true;
-    this.#owner.onFirstToken(this);
+    this.#owner.onFirstToken(this, ms);
   }
 
   onEnd(end: PickEnd): void {

@@ -7,8 +7,11 @@ import {
   type Candidate,
   type Explanation,
   NOBODY,
+  type PairCandidates,
+  type PairExplanations,
   type PickEnd,
   type Picked,
+  type PickedPair,
   type Policy,
   type PolicyNews,
   type PolicyParts,
@@ -17,6 +20,7 @@ import {
 import { explained } from "./explained.ts";
 import { createKnowledge, type Knowledge } from "./knowledge.ts";
 import { LeastTtftPick, type PickOwner, type Shows } from "./least-ttft-pick.ts";
+import { PairChoice, type PairSide, type TakenAs } from "./pair-choice.ts";
 import { SLOTS, WHOLE_SENT, workerAt } from "./shared-layout.ts";
 import type { Weighed } from "./weighed.ts";
 
@@ -36,10 +40,12 @@ export const leastTtft = definePolicy({
   create: ({ maxTreeSize }, parts) => new LeastTtft(maxTreeSize, parts),
 });
 
-class LeastTtft implements Policy, PickOwner {
+class LeastTtft implements Policy, PickOwner, PairSide {
   readonly name = "least_ttft";
   readonly costUnit = "s";
-  readonly #known: Knowledge;
+  /** For a choice over pairs; others leave it alone. */
+  readonly known: Knowledge;
+  readonly #pairs = new PairChoice();
   readonly #tell: PolicyParts["tell"];
   readonly #gateway: string;
   /** By slot: how often the worker was forgotten. Requests from before say nothing about it. */
@@ -47,13 +53,13 @@ class LeastTtft implements Policy, PickOwner {
   #requests = 0;
 
   constructor(indexBytes: number, parts: PolicyParts) {
-    this.#known = createKnowledge(indexBytes, parts);
+    this.known = createKnowledge(indexBytes, parts);
     this.#tell = parts.tell;
     this.#gateway = parts.gateway ?? "";
   }
 
   pick(candidates: readonly Candidate[], request: RequestFeatures): number | Picked {
-    const { chooser } = this.#known;
+    const { chooser } = this.known;
     const weighed = this.weigh(candidates, request);
     if (weighed.count === 0) return NOBODY;
     return this.take(candidates, request, chooser.choose(weighed));
@@ -70,9 +76,24 @@ class LeastTtft implements Policy, PickOwner {
     return explained(this.weigh(candidates, request, true));
   }
 
+  pickPair(candidates: PairCandidates, request: RequestFeatures): PickedPair | undefined {
+    const decode = this.#decodeSideOf(candidates);
+    return decode && this.#pairs.pick({ prefill: this, decode, candidates, request });
+  }
+
+  explainPair(candidates: PairCandidates, request: RequestFeatures): PairExplanations | undefined {
+    const decode = this.#decodeSideOf(candidates);
+    return decode && this.#pairs.explain({ prefill: this, decode, candidates, request });
+  }
+
+  /** The instance of the decode workers; undefined where they have another policy, which only chooses by itself. */
+  #decodeSideOf({ decodePolicy }: PairCandidates): LeastTtft | undefined {
+    return decodePolicy instanceof LeastTtft && decodePolicy !== this ? decodePolicy : undefined;
+  }
+
   hear(news: PolicyNews, candidates: readonly Candidate[]): void {
     const candidate = candidates.find(({ id }) => id === news.workerId);
-    if (candidate) this.#known.news.hear(news, candidate.slot);
+    if (candidate) this.known.news.hear(news, candidate.slot);
   }
 
   /** Blocks only: what is known of the worker's speed, and of its requests, does not depend on its cache. */
@@ -81,7 +102,7 @@ class LeastTtft implements Policy, PickOwner {
   }
 
   forget(_workerId: string, slot: number): void {
-    const { index, bounds, rates, pending, news } = this.#known;
+    const { index, bounds, rates, pending, news } = this.known;
     this.#eras[slot] = (this.#eras[slot] ?? 0) + 1;
     index.forget(slot);
     bounds.forget(slot);
@@ -91,10 +112,12 @@ class LeastTtft implements Policy, PickOwner {
   }
 
   /** Called by a choice whose request has its first token. */
-  onFirstToken(pick: LeastTtftPick): void {
+  onFirstToken(pick: LeastTtftPick, afterMs: number): void {
     if (!this.#isCurrent(pick)) return;
-    const { time, pending, learning } = this.#known;
+    const { time, pending, learning, handover } = this.known;
     const now = time.now();
+    if (pick.handover && pick.shows === "no_prefill") handover.firstToken(pick.handover, afterMs, now);
+    else if (pick.handover) pick.handover.beganAfterMs = afterMs;
     if (pick.shows === "first_token") {
       pending.endStream(pick.slot, pick);
       learning.firstToken(pick, now);
@@ -104,7 +127,7 @@ class LeastTtft implements Policy, PickOwner {
 
   /** Called by a choice whose request is over. */
   onEnd(pick: LeastTtftPick, end: PickEnd): void {
-    const { time, index, pending, learning } = this.#known;
+    const { time, index, pending, learning } = this.known;
     const { slot, shows } = pick;
     const now = time.now();
     if (!this.#isCurrent(pick)) return this.#say("ended", pick, now);
@@ -117,9 +140,12 @@ class LeastTtft implements Policy, PickOwner {
     this.#say("ended", pick, now);
   }
 
-  /** For a choice over pairs: weighs the candidates that are compared for a request. */
-  weigh(candidates: readonly Candidate[], request: RequestFeatures, isShown = false): Weighed {
-    const { time, index, compared, weigher, bounds } = this.#known;
+  /**
+   * Weighs the candidates that are compared for a request. `isShown`: the next call compares the same ones. `isAlone`: decode workers
+   * prefill the prompt themselves.
+   */
+  weigh(candidates: readonly Candidate[], request: RequestFeatures, isShown = false, isAlone = false): Weighed {
+    const { time, index, compared, weigher, bounds } = this.known;
     const { weighed } = weigher;
     const now = time.now();
     index.match(request.promptBlocks());
@@ -130,24 +156,30 @@ class LeastTtft implements Policy, PickOwner {
       const candidate = candidates[place];
       if (!candidate) continue;
       bounds.set(candidate, weigher.tokensPerByte);
-      weigher.add(candidate, place);
+      weigher.add(candidate, place, isAlone);
     }
     return weighed;
   }
 
-  /** For a choice over pairs: takes the candidate at a place of those that were just weighed. */
-  take(candidates: readonly Candidate[], request: RequestFeatures, at: number): Picked {
-    const { index, weigher, chooser } = this.#known;
+  /** Takes the candidate at a place of those that were just weighed. `ahead`: a prefill worker has the prompt first. */
+  take(
+    candidates: readonly Candidate[],
+    request: RequestFeatures,
+    at: number,
+    { isAlone = false, ahead }: TakenAs = {},
+  ): LeastTtftPick {
+    const { index, weigher, chooser } = this.known;
     const { weighed } = weigher;
     const candidate = candidates[weighed.index[at] ?? 0];
     const pick = new LeastTtftPick(this, weighed, at, {
-      reason: chooser.reason,
+      reason: isAlone ? "prefills_alone" : chooser.reason,
       workerId: candidate?.id ?? "",
       era: this.#eras[weighed.slot[at] ?? 0] ?? 0,
       number: this.#requests,
       prompt: request.promptBlocks(),
-      shows: showsOf(candidate, request),
+      shows: showsOf(candidate, request, isAlone),
       isTokenized: request.isTokenized,
+      ahead,
     });
     this.#requests += 1;
     chooser.note(pick.slot);
@@ -159,7 +191,7 @@ class LeastTtft implements Policy, PickOwner {
   }
 
   #queue(pick: LeastTtftPick, prefillS: number): void {
-    const { pending, cells } = this.#known;
+    const { pending, cells } = this.known;
     const { slot, shows } = pick;
     pick.wholeSent = cells[workerAt(slot) + WHOLE_SENT] ?? 0;
     if (shows === "first_token") pending.sendStream(slot, pick);
@@ -168,7 +200,7 @@ class LeastTtft implements Policy, PickOwner {
 
   /** Settles requests without streams that are prefilled by now. */
   #settlePrefilled({ count, slot, now }: Weighed): void {
-    const { pending } = this.#known;
+    const { pending } = this.known;
     for (let at = 0; at < count; at += 1) {
       const worker = slot[at] ?? 0;
       for (let pick = pending.takePrefilled(worker, now); pick; pick = pending.takePrefilled(worker, now)) {
@@ -181,7 +213,7 @@ class LeastTtft implements Policy, PickOwner {
   #settle(pick: LeastTtftPick, at: number): void {
     if (pick.isSettled) return;
     pick.isSettled = true;
-    this.#known.index.settle(pick.prompt, pick.slot);
+    this.known.index.settle(pick.prompt, pick.slot);
     this.#say("first_token", pick, at);
   }
 
@@ -205,7 +237,7 @@ class LeastTtft implements Policy, PickOwner {
 }
 
 /** What will be seen of the prefill of a request at this worker. */
-function showsOf(candidate: Candidate | undefined, { isStream }: RequestFeatures): Shows {
-  if (candidate?.role === "decode") return "no_prefill";
+function showsOf(candidate: Candidate | undefined, { isStream }: RequestFeatures, isAlone: boolean): Shows {
+  if (candidate?.role === "decode" && !isAlone) return "no_prefill";
   return isStream || candidate?.role === "prefill" ? "first_token" : "whole";
 }

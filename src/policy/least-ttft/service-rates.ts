@@ -65,9 +65,15 @@ export class ServiceRates {
   readonly #fit = new LineFit();
   /** By slot: its row in `#fitted`, side by side, as a choice reads all of it. */
   readonly #fitted = new Float64Array(SLOTS * FITTED);
+  #leader: ServiceRates | undefined;
 
   constructor(cells: Float64Array) {
     this.#cells = cells;
+  }
+
+  /** Takes what the prefill workers of the same model have taught for granted, in place of the usual rates. */
+  follow(leader: ServiceRates): void {
+    this.#leader = leader;
   }
 
   /** Makes the rates of a worker those of now; `overheadS` and `tokenS` tell them. */
@@ -114,7 +120,13 @@ export class ServiceRates {
 
   /** Changes whenever the sums of the worker or of the fleet do, on any thread. */
   #changesOf(at: number): number {
-    return (this.#cells[MEASURED] ?? 0) + (this.#cells[at + CHANGES] ?? 0);
+    return this.#measured + (this.#cells[at + CHANGES] ?? 0);
+  }
+
+  /** How often rates were measured, here or where this instance takes them from. */
+  get #measured(): number {
+    const leader = this.#leader;
+    return (this.#cells[MEASURED] ?? 0) + (leader ? leader.#measured : 0);
   }
 
   #isBatchOver(at: number, now: number): boolean {
@@ -146,19 +158,30 @@ export class ServiceRates {
     const row = slot * FITTED;
     fitted[row + FITTED_CHANGES] = this.#changesOf(at);
     fitted[row + FRESH_UNTIL] = now + FRESH_S;
-    if (cells[MEASURED] === 0) {
+    if (this.#measured === 0) {
       fitted[row + OVERHEAD_S] = USUAL_OVERHEAD_S;
       fitted[row + TOKEN_S] = USUAL_TOKEN_S * (cells[at + SLOWNESS] || 1);
       return;
     }
     const pool = POOL_WEIGHT / (weightOf(cells, POOL) + PRIOR_WEIGHT);
-    this.#fit
+    const fit = this.#fit
       .clear()
       .add(cells, at + WORKER_SUMS, agedBy(cells, at + WORKER_SUMS, now, HALF_LIFE_S))
-      .add(cells, POOL, pool)
-      .add(PRIOR_CELLS, 0, pool)
-      .fit(USUAL_OVERHEAD_S, 0, MOST_OVERHEAD_S);
+      .add(cells, POOL, pool);
+    this.#addGranted(fit, pool);
+    fit.fit(USUAL_OVERHEAD_S, 0, MOST_OVERHEAD_S);
     fitted[row + OVERHEAD_S] = this.#fit.intercept;
     fitted[row + TOKEN_S] = this.#fit.slope;
+  }
+
+  /** Adds what is taken for granted of the fleet, times `share`. */
+  #addGranted(fit: LineFit, share: number): void {
+    const leader = this.#leader;
+    if (!leader || leader.#measured === 0) {
+      fit.add(PRIOR_CELLS, 0, share);
+      return;
+    }
+    const weight = (share * PRIOR_WEIGHT) / (weightOf(leader.#cells, POOL) + PRIOR_WEIGHT);
+    fit.add(leader.#cells, POOL, weight).add(PRIOR_CELLS, 0, weight);
   }
 }

@@ -17,6 +17,8 @@ export const ATTENTION = POOL + 8;
 export const USAGE = ATTENTION + 8;
 /** Seconds for each token of an answer, from answers that came whole. */
 export const TOKEN_S = USAGE + 8;
+/** Sums for what handing a KV cache over takes. */
+export const HANDOVER = TOKEN_S + 8;
 const HEADER = 64;
 
 /** Cells of a worker: two cache lines, of which each choice reads the first one. */

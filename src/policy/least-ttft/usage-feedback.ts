@@ -37,6 +37,7 @@ const NEVER_TOLD = 8;
  */
 export class UsageFeedback {
   readonly #cells: Float64Array;
+  #leader: UsageFeedback | undefined;
 
   constructor(cells: Float64Array) {
     this.#cells = cells;
@@ -44,7 +45,12 @@ export class UsageFeedback {
 
   /** Tokens for each byte of text. */
   get tokensPerByte(): number {
-    return this.#cells[TOKENS_PER_BYTE] || EXACT_TOKENS_PER_BYTE;
+    return this.#cells[TOKENS_PER_BYTE] || (this.#leader?.tokensPerByte ?? EXACT_TOKENS_PER_BYTE);
+  }
+
+  /** Takes the tokens of a byte from workers of the same model whose answers tell them, as long as none was told here. */
+  follow(leader: UsageFeedback): void {
+    this.#leader = leader;
   }
 
   /** Share of a prefix in flight that saves work, 0 to 1, for a request that has to wait. 1 where workers never tell cached tokens. */

@@ -67,16 +67,16 @@ export class Weigher {
     this.weighed.count = 0;
   }
 
-  /** Weighs one candidate; `index` is its index among all. */
-  add(candidate: Candidate, index: number): void {
+  /** Weighs one candidate; `index` is its index among all. `isAlone`: a decode worker prefills the prompt itself. */
+  add(candidate: Candidate, index: number, isAlone = false): void {
     const { weighed } = this;
     const at = weighed.count;
     weighed.count += 1;
     weighed.index[at] = index;
     weighed.slot[at] = candidate.slot;
     this.#parts.pending.look(candidate.slot);
-    // A decode worker gets the prompt's cache from a prefill worker.
-    if (candidate.role === "decode") this.#prefillsNothing(at, candidate.slot);
+    // A decode worker gets the prompt's cache from a prefill worker, unless it is to do without.
+    if (candidate.role === "decode" && !isAlone) this.#prefillsNothing(at, candidate.slot);
     else this.#prefill(at, candidate);
     this.#crowd(at, candidate);
   }
@@ -173,7 +173,7 @@ export class Weigher {
     const ownS = Math.max(0, sharedTokens) * rates.tokenS(slot);
     weighed.waiting[at] = waitingCost(weighed.waitingS[at] ?? 0, ownS);
     weighed.decode[at] = decodeCost(candidate.inFlight + foreign.inFlight(slot), contextTokens);
-    weighed.heldUp[at] = heldUpCost(prefillS, decoding);
+    weighed.heldUp[at] = heldUpCost(prefillS, decoding, candidate.role === "decode");
     weighed.kvWall[at] = kvWallCost(contextTokens + weighed.promptTokens, candidate.kvCapacityTokens);
     weighed.cost[at] =
       (weighed.waiting[at] ?? 0) +

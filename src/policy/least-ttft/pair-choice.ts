@@ -1,0 +1,191 @@
+import type {
+  Candidate,
+  Explanation,
+  PairCandidates,
+  PairExplanations,
+  PickedPair,
+  RequestFeatures,
+} from "../policy.ts";
+import { explained } from "./explained.ts";
+import { PendingHandover } from "./handover.ts";
+import type { Knowledge } from "./knowledge.ts";
+import type { LeastTtftPick, PrefillAhead } from "./least-ttft-pick.ts";
+import { MOST_COMPARED, type Weighed } from "./weighed.ts";
+
+/** How a worker is taken. */
+export interface TakenAs {
+  /** A decode worker prefills the prompt itself. */
+  readonly isAlone?: boolean;
+  /** A prefill worker has the prompt first. */
+  readonly ahead?: PrefillAhead | undefined;
+}
+
+/** The policy of one role. */
+export interface PairSide {
+  readonly known: Knowledge;
+  weigh(candidates: readonly Candidate[], request: RequestFeatures, isShown?: boolean, isAlone?: boolean): Weighed;
+  take(candidates: readonly Candidate[], request: RequestFeatures, at: number, as?: TakenAs): LeastTtftPick;
+}
+
+/** A request, and the workers of both roles that may have it. */
+export interface PairQuestion {
+  readonly prefill: PairSide;
+  readonly decode: PairSide;
+  readonly candidates: PairCandidates;
+  readonly request: RequestFeatures;
+}
+
+/**
+ * Chooses a prefill and a decode worker at once, or a decode worker alone. For each decode worker d there are two ways:
+ *
+ * ```
+ *   separate: cost of the cheapest prefill worker that fits + hand-over of what d does not have + decode and KV terms of d
+ *   alone:    waiting and prefill at d + what that holds up there + decode and KV terms of d
+ * ```
+ *
+ * The cheapest prefill worker is the same for each d that it fits, so this takes time in the number of workers, not of pairs.
+ */
+export class PairChoice {
+  /** By the place of a decode worker: the costs of both ways, s (Infinity where there is none), and the prefill worker's place. */
+  readonly separateS = new Float64Array(MOST_COMPARED);
+  readonly aloneS = new Float64Array(MOST_COMPARED);
+  readonly prefillAt = new Int32Array(MOST_COMPARED);
+  /** Time of the hand-over, s. */
+  readonly handoverS = new Float64Array(MOST_COMPARED);
+
+  /** undefined where no two workers fit, and no decode worker prefills alone. */
+  pick(question: PairQuestion): PickedPair | undefined {
+    const { prefill, decode, candidates, request } = question;
+    const at = this.#choose(question);
+    if (at < 0) return undefined;
+    const { decoders, prefillers } = candidates;
+    const { weighed } = decode.known.weigher;
+    if ((this.aloneS[at] ?? 0) < (this.separateS[at] ?? 0)) {
+      const alone = this.#again(question, weighed.index[at] ?? 0);
+      return { prefill: undefined, decode: decode.take(decoders, request, alone, { isAlone: true }) };
+    }
+    const from = this.prefillAt[at] ?? 0;
+    const ofPrefill = prefill.known.weigher.weighed;
+    const handover = new PendingHandover(missingTokens(weighed, at));
+    const ahead = {
+      seconds: ofPrefill.ttftS(from) + (this.handoverS[at] ?? 0),
+      cachedTokens: ofPrefill.cachedTokens[from] ?? 0,
+    };
+    const first = prefill.take(prefillers, request, from);
+    const second = decode.take(decoders, request, at, { ahead });
+    first.handover = second.handover = handover;
+    return { prefill: first, decode: second };
+  }
+
+  /** What `pick` would compare. */
+  explain(question: PairQuestion): PairExplanations | undefined {
+    const { prefill, decode, candidates, request } = question;
+    const alone = explained(decode.weigh(candidates.decoders, request, true, true));
+    if (this.#choose(question, true) < 0) return undefined;
+    const hasPrefill = candidates.prefillers.length > 0;
+    const ofPrefill = hasPrefill ? explained(prefill.known.weigher.weighed) : [];
+    const { weighed } = decode.known.weigher;
+    const ofDecode = alone.map((one, at) => ((this.aloneS[at] ?? 0) < (this.separateS[at] ?? 0) ? one : undefined));
+    return {
+      prefill: ofPrefill,
+      decode: ofDecode.map((one, at) => one ?? explainedSeparate(this, weighed, ofPrefill, at)),
+    };
+  }
+
+  /** The place of the chosen decode worker among those weighed, -1 for none. Its two ways are in the lists. */
+  #choose(question: PairQuestion, isShown = false): number {
+    const { prefill, decode, candidates, request } = question;
+    decode.known.rates.follow(prefill.known.rates);
+    decode.known.attention.follow(prefill.known.attention);
+    prefill.known.feedback.follow(decode.known.feedback);
+    this.#weighAlone(question);
+    const hasPrefill = candidates.prefillers.length > 0;
+    const ofPrefill = hasPrefill ? prefill.weigh(candidates.prefillers, request, isShown) : undefined;
+    const best = ofPrefill ? prefill.known.chooser.choose(ofPrefill) : -1;
+    const weighed = decode.weigh(candidates.decoders, request, isShown);
+    let isAny = false;
+    for (let at = 0; at < weighed.count; at += 1) {
+      this.#weighSeparate(question, ofPrefill, best, at);
+      const costS = Math.min(this.separateS[at] ?? 0, this.aloneS[at] ?? 0);
+      weighed.cost[at] = costS;
+      isAny ||= costS < NEVER;
+    }
+    return isAny ? decode.known.chooser.choose(weighed) : -1;
+  }
+
+  /** The costs of decode workers that prefill alone. */
+  #weighAlone({ decode, candidates, request }: PairQuestion): void {
+    const { decoders } = candidates;
+    this.aloneS.fill(NEVER);
+    let mayOne = false;
+    for (let index = 0; index < decoders.length && !mayOne; index += 1) mayOne = candidates.prefillsAlone(index);
+    if (!mayOne) return;
+    const weighed = decode.weigh(decoders, request, true, true);
+    for (let at = 0; at < weighed.count; at += 1) {
+      if (candidates.prefillsAlone(weighed.index[at] ?? 0)) this.aloneS[at] = weighed.cost[at] ?? NEVER;
+    }
+  }
+
+  /** The cost of the decode worker at a place with the cheapest prefill worker that fits. */
+  #weighSeparate({ decode, candidates }: PairQuestion, ofPrefill: Weighed | undefined, best: number, at: number): void {
+    const { weighed } = decode.known.weigher;
+    const index = weighed.index[at] ?? 0;
+    const from = ofPrefill ? cheapestFor(candidates, ofPrefill, best, index) : -1;
+    const handoverS = decode.known.handover.costS(missingTokens(weighed, at));
+    const costS = (ofPrefill?.cost[from] ?? NEVER) + handoverS + (weighed.cost[at] ?? 0);
+    this.prefillAt[at] = from;
+    this.handoverS[at] = handoverS;
+    this.separateS[at] = from < 0 ? NEVER : costS;
+  }
+
+  /** Weighs one decode worker once more, in the way that was chosen. Returns its place. */
+  #again({ decode, candidates }: PairQuestion, index: number): number {
+    const { weigher } = decode.known;
+    const candidate = candidates.decoders[index];
+    weigher.weighed.count = 0;
+    if (candidate) weigher.add(candidate, index, true);
+    return 0;
+  }
+}
+
+/** The cost of what cannot be done. */
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** Prompt tokens that the decode worker at a place has to be given. */
+function missingTokens({ promptTokens, cachedTokens }: Weighed, at: number): number {
+  return promptTokens - (cachedTokens[at] ?? 0);
+}
+
+/** The place of the cheapest prefill worker that fits this decode worker, -1 for none. `best` is the cheapest of all, which nearly always fits. */
+function cheapestFor(candidates: PairCandidates, ofPrefill: Weighed, best: number, decode: number): number {
+  if (best >= 0 && candidates.fits(ofPrefill.index[best] ?? 0, decode)) return best;
+  let cheapest = -1;
+  for (let at = 0; at < ofPrefill.count; at += 1) {
+    const isCheaper = cheapest < 0 || (ofPrefill.cost[at] ?? 0) < (ofPrefill.cost[cheapest] ?? 0);
+    if (isCheaper && candidates.fits(ofPrefill.index[at] ?? 0, decode)) cheapest = at;
+  }
+  return cheapest;
+}
+
+/** A decode worker that a prefill worker hands the KV cache to. */
+function explainedSeparate(
+  { prefillAt, handoverS, separateS }: PairChoice,
+  weighed: Weighed,
+  ofPrefill: readonly Explanation[],
+  at: number,
+): Explanation {
+  const from = ofPrefill[prefillAt[at] ?? 0];
+  const handover = handoverS[at] ?? 0;
+  return {
+    index: weighed.index[at] ?? 0,
+    cost: separateS[at] ?? 0,
+    terms: {
+      prefill_worker: from?.cost ?? 0,
+      hand_over: handover,
+      decode: weighed.decode[at] ?? 0,
+      kv_wall: weighed.kvWall[at] ?? 0,
+    },
+    predictedTtftMs: (from?.predictedTtftMs ?? 0) + handover * 1000,
+    cachedTokens: weighed.cachedTokens[at] ?? 0,
+  };
+}
