@@ -32,6 +32,8 @@ export interface GrpcEngineOptions {
   readonly role?: "regular" | "prefill" | "decode";
   /** Of vLLM's prefill/decode; NixlConnector if not said. */
   readonly connector?: VllmConnector;
+  /** Of vLLM's decode: it computes the prompt of a request without parameters itself, as vLLM does; otherwise it refuses the request. */
+  readonly prefillsAlone?: boolean;
   /** Where decode comes for the KV cache of a prefill: SGLang's bootstrap port, vLLM's side channel. 0 takes a free one. */
   readonly kvPort?: number;
   /** What goes wrong with a call, if anything. */
@@ -76,7 +78,13 @@ export async function startGrpcEngine(options: GrpcEngineOptions): Promise<Simul
   const identity = identityOf(options);
   const sglangPd = new SglangPd({ role: kind === "sglang" ? role : "regular", bootstrapPort: kvPort }, core);
   const vllmPd = new VllmPd(
-    { role: kind === "vllm" ? role : "regular", connector: options.connector, sidePort: kvPort, dataParallelSize },
+    {
+      role: kind === "vllm" ? role : "regular",
+      connector: options.connector,
+      prefillsAlone: options.prefillsAlone ?? false,
+      sidePort: kvPort,
+      dataParallelSize,
+    },
     core,
   );
   const handlers = kind === "sglang" ? sglangHandlers(core, identity, sglangPd) : vllmHandlers(core, identity, vllmPd);

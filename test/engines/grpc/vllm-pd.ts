@@ -9,6 +9,8 @@ export type VllmConnector = "NixlConnector" | "MooncakeConnector";
 export interface VllmPdOptions {
   readonly role: "regular" | "prefill" | "decode";
   readonly connector: VllmConnector | undefined;
+  /** Decode computes the prompt of a request without parameters itself. Otherwise a gateway that forgets them is found out. */
+  readonly prefillsAlone: boolean;
   /** Of the prefill's side channel; 0 takes a free one. */
   readonly sidePort: number;
   readonly dataParallelSize: number;
@@ -29,6 +31,7 @@ export class VllmPd {
   readonly #core: EngineCore;
   readonly #side: KvSideChannel | undefined;
   readonly #ranks: number;
+  readonly #prefillsAlone: boolean;
   /** Keys under which the prompts of running prefills are given out. */
   readonly #keys = new Map<EngineRecord, { readonly key: string; readonly ticket: string }>();
 
@@ -36,6 +39,7 @@ export class VllmPd {
     this.#role = options.role;
     this.#core = core;
     this.#ranks = options.dataParallelSize;
+    this.#prefillsAlone = options.prefillsAlone;
     this.connector = options.role === "regular" ? undefined : (options.connector ?? "NixlConnector");
     this.engineId = this.connector ? crypto.randomUUID() : "";
     if (options.role === "prefill") {
@@ -61,6 +65,8 @@ export class VllmPd {
     if (this.#role === "regular") return undefined;
     // With several answers vLLM has no hand-over: decode computes the prompt itself.
     if (this.#role === "decode" && (request.samplingParams?.n ?? 1) > 1) return undefined;
+    const isAlone = this.#role === "decode" && request.kvTransferParamsJson === undefined;
+    if (isAlone && this.#prefillsAlone) return undefined;
     const params = this.#params(record, request);
     if (this.#role === "prefill") {
       this.#open(record, request, params);
