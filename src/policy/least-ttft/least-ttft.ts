@@ -98,7 +98,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
 
   /** Blocks only: what is known of the worker's speed, and of its requests, does not depend on its cache. */
   cacheNews(slot: number, news: CacheNews): void {
-    tellIndex(this.#known.index, slot, news);
+    tellIndex(this.known.index, slot, news);
   }
 
   forget(_workerId: string, slot: number): void {
