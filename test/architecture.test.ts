@@ -41,7 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: ["errors", "protocol", "tokenizer", "transport", "util", "worker"],
   "engine-sim": ["protocol", "util"],
   errors: [],
-  "kv-events": ["observability", "policy", "util", "worker"],
+  "kv-events": ["observability", "policy", "protocol", "util", "worker"],
   observability: ["util"],
   parser: ["errors", "protocol", "util"],
   policy: ["errors", "util"],

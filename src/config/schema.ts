@@ -327,7 +327,7 @@ export const configSchema = z.strictObject({
   tokenizerPath: z.string().min(1).optional().meta({
     group: "Tokens",
     description:
-      "Folder with a tokenizer.json, for gRPC workers, which take tokens. Without it the gateway asks each worker for its tokenizer (`GetTokenizer`). A worker's label `tokenizer_path` names another folder.",
+      "Folder with a tokenizer.json, for gRPC workers, which take tokens, and for HTTP workers with KV events. Without it the gateway asks each gRPC worker for its tokenizer (`GetTokenizer`). A worker's label `tokenizer_path` names another folder.",
   }),
   tokenizerFolder: z.string().min(1).optional().meta({
     group: "Tokens",

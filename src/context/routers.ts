@@ -1,11 +1,8 @@
 import type { Config } from "../config/schema.ts";
-import { WorkerClient } from "../engine/worker-client.ts";
-import { fetchTokenizer } from "../engine/worker-tokenizer.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { AttemptDeps } from "../router/attempt.ts";
 import { FailureLog } from "../router/failure-log.ts";
-import { ModelTexts } from "../router/grpc/model-text.ts";
 import { TokenAnswers } from "../router/grpc/token-answers.ts";
 import { RetryBudget } from "../router/retry-budget.ts";
 import { RouterFactory } from "../router/router-factory.ts";
@@ -16,8 +13,9 @@ import type { Transport } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
 import type { OutcomeSink } from "../worker/attempt-outcome.ts";
 import { FailedLoad } from "../worker/failed-load.ts";
+import { createModelTexts } from "./model-texts.ts";
 import type { Registries } from "./registries.ts";
-import { modelTextSettings, routerSettings, streamSettings } from "./settings.ts";
+import { routerSettings, streamSettings } from "./settings.ts";
 
 /** Parts that the routers of one serving unit need. */
 export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFollower"> {
@@ -64,22 +62,13 @@ export function createRouters(parts: RouterParts, stack: DisposableStack): Route
     streams: { watch, clock, ...streamSettings(config) },
     ...routerSettings(config),
   };
-  const client = new WorkerClient({ transport, grpc, clock });
-  const texts = stack.use(
-    new ModelTexts({
-      tokenizers,
-      workers: workerRegistry,
-      logger,
-      clock,
-      fetchTokenizer: (worker) => fetchTokenizer(client, worker),
-      settings: modelTextSettings(config),
-    }),
-  );
+  const { texts, promptTokens } = createModelTexts(parts, stack);
   const tokenAnswers = new TokenAnswers({ workers: workerRegistry, tokenizers, texts });
   const grpcDeps = { ...deps, grpc, texts };
+  const httpDeps = { ...deps, promptTokens };
   const makers = {
-    http: () => RouterFactory.createHttpRouter(deps),
-    http_pd: () => RouterFactory.createHttpPdRouter(deps),
+    http: () => RouterFactory.createHttpRouter(httpDeps),
+    http_pd: () => RouterFactory.createHttpPdRouter(httpDeps),
     grpc: () => RouterFactory.createGrpcRouter(grpcDeps),
     grpc_pd: () => RouterFactory.createGrpcPdRouter(grpcDeps),
   };

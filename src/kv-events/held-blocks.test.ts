@@ -3,6 +3,9 @@ import fc from "fast-check";
 import { hashPrompt } from "../policy/prefix-blocks.ts";
 import type { BlocksStored, CacheEvent } from "./cache-event.ts";
 import { HeldBlocks } from "./held-blocks.ts";
+import { bodyOf } from "../../test/support/answers.ts";
+import { requestWith } from "../../test/support/candidates.ts";
+import { TokenFeatures } from "../router/features/token-features.ts";
 
 /** What policies would know: by adapter the hashes that are held. */
 function setUp(maxBytes = 10_000_000) {
@@ -32,6 +35,7 @@ function setUp(maxBytes = 10_000_000) {
       const missing = hashes.findIndex((hash) => !of(lora).has(hash));
       return (missing < 0 ? hashes.length : missing) * 32;
     },
+    known: (hash: number): boolean => of(undefined).has(hash),
     size: () => [...held.values()].reduce((sum, { size }) => sum + size, 0),
   };
 }
@@ -166,6 +170,19 @@ describe("blocks of an engine", () => {
     const tokens = prompt(1, 64);
     apply(stored(tokens, 16, 0, { lora: "sql", extraKeys: [["sql"], ["sql"], ["sql"], ["sql"]] }));
     expect([tokensOf(tokens, "sql"), tokensOf(tokens)]).toEqual([64, 0]);
+  });
+
+  test("of a salt are those of the prompts with this salt", () => {
+    const { apply, known, tokensOf } = setUp();
+    const tokens = prompt(1, 64);
+    apply(stored(tokens, 16, 0, { extraKeys: [["tenant-1"], [], [], []] }));
+    expect(tokensOf(tokens)).toBe(0);
+    const ofSalt = (salt: string): number[] => {
+      const body = bodyOf({ model: "m", messages: [], cache_salt: salt });
+      const features = requestWith({ model: "m" });
+      return [...new TokenFeatures([{ ids: Uint32Array.from(tokens) }], features, body).promptBlocks().hashes];
+    };
+    expect([ofSalt("tenant-1").every(known), ofSalt("tenant-2").some(known)]).toEqual([true, false]);
   });
 
   test("with a picture, and all behind it, are none of the gateway's prompts; those before it are", () => {

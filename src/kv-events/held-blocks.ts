@@ -1,4 +1,5 @@
 import { blocksIn, hashPrompt, SMALLEST_BLOCK_BYTES } from "../policy/prefix-blocks.ts";
+import { keyOfSalt } from "../protocol/prompt-key.ts";
 import { type BlockKey, type BlocksRemoved, type BlocksStored, type CacheEvent } from "./cache-event.ts";
 import { BlockStore, type CacheScope, NO_BLOCK } from "./block-store.ts";
 import type { MsgpackValue } from "./msgpack.ts";
@@ -180,7 +181,8 @@ export class HeldBlocks {
     if (!scope || blocksIn(end * TOKEN_BYTES) === before) return;
     if (this.#prompt.length < end) this.#prompt = new Uint32Array(2 ** Math.ceil(Math.log2(end)));
     store.readPrompt(last, this.#prompt);
-    const { hashes } = hashPrompt(new Uint8Array(this.#prompt.buffer, 0, end * TOKEN_BYTES));
+    const key = scope.salt === undefined ? 0 : keyOfSalt(scope.salt);
+    const { hashes } = hashPrompt(new Uint8Array(this.#prompt.buffer, 0, end * TOKEN_BYTES), key);
     for (const block of blocks.slice(news)) {
       if (!store.scope(block)) continue;
       const to = blocksIn(store.end(block) * TOKEN_BYTES);

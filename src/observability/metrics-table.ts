@@ -224,6 +224,12 @@ export const METRICS = {
     help: "Open sockets to workers.",
     labels: [],
   },
+  promptTokenizations: {
+    name: "pointsman_prompt_tokenizations_total",
+    kind: "counter",
+    help: "Prompts for HTTP workers with KV events, by how the policy got them: tokens; or text, because the model has no_tokenizer, the prompt was not_rendered, or the gateway's count of tokens differs from the engine's.",
+    labels: ["model", "outcome"],
+  },
   kvEventsExact: {
     name: "pointsman_kv_events_exact",
     kind: "gauge",

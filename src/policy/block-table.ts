@@ -108,6 +108,17 @@ export class BlockTable {
     this.#clear(end, first);
   }
 
+  /** Takes these bits off the worker's entry, if it is an owner of the block. */
+  clearBits(key: number, slot: number, bits: number): void {
+    const place = this.placeOf(key);
+    if (place < 0) return;
+    const first = entriesOf(place);
+    for (let index = first; index < first + OWNERS; index += 1) {
+      const entry = this.cells[index] ?? 0;
+      if ((entry & SLOT_BITS) === slot) this.cells[index] = entry & ~bits;
+    }
+  }
+
   /** Moves the owners that still have the block together. Returns the index behind them. */
   #removeLost(first: number, lastUse: number): number {
     let end = first;

@@ -45,6 +45,27 @@ test("while news is complete, what it has named does not age; when it no longer 
   expect(bytesOf(3)).toBe(0);
 });
 
+test("what was evicted before its request is settled stays away; what was stored meanwhile stays", () => {
+  const { index, bytesOf } = setUp();
+  tellIndex(index, 3, { kind: "exact", isExact: true });
+  for (const one of [prompt, other]) {
+    index.match(one);
+    index.insert(3);
+    tellIndex(index, 3, { kind: "stored", hashes: one.hashes });
+  }
+  tellIndex(index, 3, { kind: "removed", hashes: prompt.hashes.slice(2) });
+  index.settle(prompt, 3);
+  index.settle(other, 3);
+  expect([bytesOf(3), bytesOf(3, other)]).toEqual([256, 1024]);
+  // Of what the events have not named yet, the gateway knows that it was prefilled.
+  const third = hashPrompt(Buffer.alloc(1024, "c"));
+  index.match(third);
+  index.insert(3);
+  index.settle(third, 3);
+  bytesOf(3, third);
+  expect(index.safeBytesAt(index.numberOf(3))).toBe(1024);
+});
+
 test("a cache that was emptied is empty, for this worker only, and keeps its bound", () => {
   const { index, bytesOf } = setUp();
   index.setBound(3, 4096);

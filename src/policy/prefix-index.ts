@@ -126,8 +126,15 @@ export class PrefixIndex {
     return bytes - known;
   }
 
-  /** Notes that the worker has prefilled the prompt. */
+  /**
+   * Notes that the worker has prefilled the prompt. While its KV events are complete, this adds no block: what they have taken back
+   * meanwhile is evicted already.
+   */
   settle(prompt: PromptBlocks, slot: number): void {
+    if (this.#clocks.isExact(slot)) {
+      for (const hash of prompt.hashes) this.#table.clearBits(hash, slot, IN_FLIGHT_BIT);
+      return;
+    }
     this.#matched = 0;
     this.#note(prompt, slot, Atomics.load(this.#time, 0), undefined);
   }

@@ -138,14 +138,18 @@ export class VolumeClocks {
 
   /** An entry for a block that the worker's KV events name. */
   storedEntry(slot: number): number {
-    const isExact = this.#cells[slot * CELLS + IS_EXACT] === 1;
-    return isExact ? (STORED << STAMP_SHIFT) | OWNER_BIT | slot : this.entry(slot, this.now(slot), 0);
+    return this.isExact(slot) ? (STORED << STAMP_SHIFT) | OWNER_BIT | slot : this.entry(slot, this.now(slot), 0);
+  }
+
+  /** Whether the worker's KV events are complete. */
+  isExact(slot: number): boolean {
+    return this.#cells[slot * CELLS + IS_EXACT] === 1;
   }
 
   /** The entry that takes the place of `old`: `entry`, unless the worker's KV events keep the old one, whatever its age. */
   renewed(old: number, entry: number): number {
     const isStored = ((old ^ entry) & SLOT_BITS) === 0 && old >>> STAMP_SHIFT === STORED;
-    return isStored && this.#cells[(old & SLOT_BITS) * CELLS + IS_EXACT] === 1 ? old : entry;
+    return isStored && this.isExact(old & SLOT_BITS) ? old : entry;
   }
 
   /** Bytes of prompt that the worker's cache holds. What is known already ages from now on at the new pace. */

@@ -41,3 +41,8 @@ export function promptKeys(body: JsonBody, model: string): PromptKeys {
   }
   return ofText === 0 && ofTokens === 0 ? NO_KEYS : { ofText, ofTokens };
 }
+
+/** The part of `ofTokens` that a salt makes, for one that is known without a body. */
+export function keyOfSalt(salt: string): number {
+  return Bun.hash.xxHash32(JSON.stringify(salt), Bun.hash.xxHash32("cache_salt"));
+}

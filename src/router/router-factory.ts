@@ -6,6 +6,8 @@ import { HttpPdSender } from "./http/http-pd-sender.ts";
 import { HttpSender } from "./http/http-sender.ts";
 import type { ParsedOutputDeps, ParsedRequest } from "./http/parsed-request.ts";
 import { ParsedSender } from "./http/parsed-sender.ts";
+import type { PromptTokens } from "./http/prompt-tokens.ts";
+import { TokenizingSender } from "./http/tokenizing-sender.ts";
 import type { Sender } from "./sender.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "./worker-router.ts";
 
@@ -18,7 +20,9 @@ type GrpcRouter = WorkerRouter<TokenRequest>;
 /** A prefill and a decode worker over gRPC, which take tokens. */
 type GrpcPdRouter = WorkerRouter<TokenRequest>;
 
-export type HttpRouterDeps = WorkerRouterDeps & HttpForwarderDeps & ParsedOutputDeps;
+export type HttpRouterDeps = WorkerRouterDeps &
+  HttpForwarderDeps &
+  ParsedOutputDeps & { readonly promptTokens: PromptTokens };
 export type GrpcRouterDeps = WorkerRouterDeps & GrpcSenderDeps;
 
 /** Makes the four routers, each of the one `WorkerRouter` and its sender. */
@@ -41,6 +45,7 @@ export const RouterFactory = {
 } as const;
 
 function httpRouter(deps: HttpRouterDeps, sender: Sender): WorkerRouter<ParsedRequest> {
-  const { parsedOutput } = deps;
-  return parsedOutput ? new WorkerRouter(deps, new ParsedSender(sender, parsedOutput)) : new WorkerRouter(deps, sender);
+  const { parsedOutput, promptTokens } = deps;
+  const parsing: Sender<ParsedRequest> = parsedOutput ? new ParsedSender(sender, parsedOutput) : sender;
+  return new WorkerRouter(deps, new TokenizingSender(parsing, promptTokens));
 }

@@ -42,6 +42,8 @@ export class ModelSnapshot {
   readonly probation: readonly Worker[];
   /** Ready workers that have asked for a rest. */
   readonly resting: readonly Worker[];
+  /** Whether a worker has a setting of its own that says where it publishes KV events. */
+  readonly hasKvEvents: boolean;
   /** Kinds of these workers, in order of registration. */
   readonly kinds: readonly WorkerKind[];
   readonly #facts: SnapshotFacts;
@@ -52,8 +54,10 @@ export class ModelSnapshot {
     const probation: Worker[] = [];
     const resting: Worker[] = [];
     const kinds = new Set<WorkerKind>();
+    let hasKvEvents = false;
     for (const worker of workers) {
       kinds.add(worker.kind);
+      if (worker.spec.kvEvents) hasKvEvents = true;
       if (worker.status !== "ready") continue;
       if (worker.restUntil !== undefined) resting.push(worker);
       else {
@@ -71,6 +75,7 @@ export class ModelSnapshot {
     this.slowStarts = SlowStarts.of(available);
     this.probation = probation;
     this.resting = resting;
+    this.hasKvEvents = hasKvEvents;
     this.kinds = [...kinds];
     this.#facts = facts;
   }

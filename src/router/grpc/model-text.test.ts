@@ -3,6 +3,7 @@ import { type FleetSetup, setUpFleet } from "../../../test/support/fleet.ts";
 import { writeTinyModel } from "../../../test/support/tiny-model.ts";
 import { PrefixCache } from "../../tokenizer/prefix-cache.ts";
 import { TokenizerRegistry, type TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
+import { nextTurn } from "../../util/next-turn.ts";
 import { ModelTexts, type ModelTextSettings } from "./model-text.ts";
 
 const { path } = await writeTinyModel();
@@ -37,6 +38,7 @@ function setUp(fetch: () => Promise<TokenizerSource>, settings: Partial<ModelTex
       cacheBytes: 0,
       ...settings,
     },
+    followsCache: ({ spec }) => spec.kvEvents !== false && spec.kvEvents !== undefined,
   });
   return { ...fleet, tokenizers, texts, fetched };
 }
@@ -107,4 +109,21 @@ function disposable(setup: Setup): Setup & Disposable {
       setup.tokenizers[Symbol.dispose]();
     },
   };
+}
+
+test("the tokenizer of HTTP workers with KV events is loaded ahead where its folder is known, and nobody waits for it", async () => {
+  const kvEvents = { endpoint: "tcp://one:5557", replayEndpoint: undefined, topic: "", ranks: 1 };
+  using setup = disposable(setUp(tiny));
+  setup.add("http://one:1", { modelId: "unknown", kvEvents });
+  setup.add("http://two:1", { modelId: "other", labels: { tokenizer_path: path } });
+  expect([setup.texts.ifLoaded("unknown"), setup.tokenizers.list(), setup.fetched]).toEqual([undefined, [], []]);
+  setup.add("http://three:1", { modelId: "m", kvEvents, labels: { tokenizer_path: path } });
+  await nextTurn();
+  expect(setup.tokenizers.list().map(({ name }) => name)).toEqual(["m"]);
+  await setup.tokenizers.whenLoaded("m");
+  expect(setup.texts.ifLoaded("m")?.tokenizer).toBe(setup.tokenizers.get("m") ?? neverLoaded());
+});
+
+function neverLoaded(): never {
+  throw new Error("it was not loaded");
 }

@@ -40,6 +40,8 @@ export interface ModelTextsDeps {
   /** Asks a worker for its tokenizer (GetTokenizer). */
   readonly fetchTokenizer: (worker: Worker) => Promise<TokenizerSource>;
   readonly settings: ModelTextSettings;
+  /** Whether the worker's KV events are followed, so that policies compare its prompts as tokens. */
+  readonly followsCache: (worker: Worker) => boolean;
 }
 
 /** Time after which a failed source is tried again, ms. */
@@ -68,6 +70,15 @@ export class ModelTexts implements Disposable {
     return tokenizer
       ? this.#textWith(model, tokenizer)
       : this.#find(model).then((found) => this.#textWith(model, found));
+  }
+
+  /** The model's text if it is loaded. If it is not, and its tokenizer has a known place, it is looked for meanwhile. */
+  ifLoaded(model: string): ModelText | undefined {
+    const { tokenizers } = this.#deps;
+    const tokenizer = tokenizers.get(model);
+    if (tokenizer) return this.#textWith(model, tokenizer);
+    if (tokenizers.info(model) !== undefined || this.#pathOf(model) !== undefined) this.#findAhead(model);
+    return undefined;
   }
 
   [Symbol.dispose](): void {
@@ -125,11 +136,7 @@ export class ModelTexts implements Disposable {
   async #source(model: string): Promise<TokenizerSource> {
     const { workers, settings, fetchTokenizer } = this.#deps;
     const template = settings.chatTemplate === undefined ? {} : { chatTemplate: settings.chatTemplate };
-    const { available } = workers.getWorkersForModel(model, "grpc");
-    const named = available.find(({ spec }) => spec.labels[TOKENIZER_PATH_LABEL] !== undefined)?.spec.labels[
-      TOKENIZER_PATH_LABEL
-    ];
-    const path = named ?? settings.tokenizerPath;
+    const path = this.#pathOf(model);
     if (path !== undefined) return { path, ...template };
     let reason: unknown = "no worker of the model can be asked";
     const asked = new Set<string>();
@@ -147,8 +154,23 @@ export class ModelTexts implements Disposable {
     throw reason;
   }
 
+  /** The folder that a worker's label or the configuration names. */
+  #pathOf(model: string): string | undefined {
+    const { workers, settings } = this.#deps;
+    for (const { spec } of workers.getWorkersForModel(model).available) {
+      const named = spec.labels[TOKENIZER_PATH_LABEL];
+      if (named !== undefined) return named;
+    }
+    return settings.tokenizerPath;
+  }
+
   #onChange(before: Worker | undefined, after: Worker | undefined): void {
-    if (after?.status !== "ready" || before?.status === "ready" || after.connectionMode !== "grpc") return;
+    if (after?.status !== "ready" || before?.status === "ready") return;
+    if (after.connectionMode !== "grpc") {
+      // Only policies want its tokens, and they can do without.
+      if (this.#deps.followsCache(after)) for (const model of after.models) this.ifLoaded(model);
+      return;
+    }
     for (const model of after.models) {
       // This worker may have the tokenizer that others could not give.
       this.#failures.delete(model);

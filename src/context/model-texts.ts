@@ -1,0 +1,45 @@
+import type { Config } from "../config/schema.ts";
+import { WorkerClient } from "../engine/worker-client.ts";
+import { fetchTokenizer } from "../engine/worker-tokenizer.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { ModelTexts } from "../router/grpc/model-text.ts";
+import { PromptTokens } from "../router/http/prompt-tokens.ts";
+import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
+import type { Transport } from "../transport/upstream.ts";
+import type { Clock } from "../util/clock.ts";
+import type { Registries } from "./registries.ts";
+import { modelTextSettings } from "./settings.ts";
+
+/** Parts of a serving unit that its texts need. */
+export interface ModelTextsParts extends Pick<Registries, "tokenizers" | "workerRegistry" | "policyRegistry"> {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly transport: Transport;
+  readonly grpc: GrpcClient;
+}
+
+/** Makes what turns the models' texts into tokens, for requests to token engines and for policies. `stack` closes it. */
+export function createModelTexts(
+  parts: ModelTextsParts,
+  stack: DisposableStack,
+): { readonly texts: ModelTexts; readonly promptTokens: PromptTokens } {
+  const { config, clock, logger, metrics, transport, grpc, tokenizers, workerRegistry, policyRegistry } = parts;
+  const followsAll = config.kvEventsEndpoint !== undefined;
+  const client = new WorkerClient({ transport, grpc, clock });
+  const texts = stack.use(
+    new ModelTexts({
+      tokenizers,
+      workers: workerRegistry,
+      logger,
+      clock,
+      fetchTokenizer: (worker) => fetchTokenizer(client, worker),
+      settings: modelTextSettings(config),
+      followsCache: ({ spec }) => (spec.kvEvents === undefined ? followsAll : spec.kvEvents !== false),
+    }),
+  );
+  const promptTokens = new PromptTokens({ texts, policies: policyRegistry, metrics, logger, clock, followsAll });
+  return { texts, promptTokens };
+}

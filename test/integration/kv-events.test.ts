@@ -1,0 +1,181 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
+import { workerSchema } from "../../src/config/schema.ts";
+import { loadTokenizer } from "../../src/tokenizer/load/load-tokenizer.ts";
+import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
+import { KvPublisher } from "../engines/kv-publisher.ts";
+import { startEngine } from "../support/engine.ts";
+import { post, startGateway, type TestGateway } from "../support/gateway.ts";
+import { type TinyModel, writeTinyModel } from "../support/tiny-model.ts";
+
+/** Bounds of waits, ms: the ups and downs of connections take a few. */
+const WAIT_MS = 10_000;
+
+let model: TinyModel;
+let tokenizer: Tokenizer;
+beforeAll(async () => {
+  model = await writeTinyModel();
+  tokenizer = await loadTokenizer(model.path, {});
+});
+afterAll(() => {
+  tokenizer[Symbol.dispose]();
+  rmSync(model.path, { recursive: true, force: true });
+});
+
+interface Setup extends AsyncDisposable {
+  readonly gateway: TestGateway;
+  readonly engines: readonly SimulatedEngine[];
+  readonly publishers: KvPublisher[];
+  /** Sends the prompt. Returns the number of the engine that got it. */
+  send(text: string, extra?: object): Promise<number>;
+  /** The tokens that an engine would make of the prompt. */
+  tokensOf(text: string): Promise<Uint32Array>;
+  /** What `GET /workers` shows of the KV events of one worker. */
+  shown(number: number): Promise<Record<string, unknown>>;
+  until(number: number, is: (shown: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
+}
+
+/** Two engines with a publisher each, and a gateway that follows them. */
+async function setUp(
+  policy = "cache_aware",
+  change: { readonly tokenizerPath?: string | undefined } = {},
+): Promise<Setup> {
+  const engines = [await startEngine({ kind: "vllm", model: "m" }), await startEngine({ kind: "vllm", model: "m" })];
+  const publishers = [new KvPublisher(), new KvPublisher()];
+  const gateway = await startGateway({
+    config: {
+      defaultPolicy: policy,
+      tokenizerPath: model.path,
+      ...change,
+      initialWorkers: engines.map(({ url }, number) => ({
+        ...workerSchema.parse({ url, kvEvents: publishers[number]?.settings }),
+        source: "file" as const,
+      })),
+    },
+  });
+  const shown = async (number: number): Promise<Record<string, unknown>> => {
+    const page = (await (await fetch(`${gateway.url}/workers`)).json()) as {
+      readonly workers: readonly { readonly url: string; readonly kv_events: Record<string, unknown> }[];
+    };
+    return page.workers.find(({ url }) => url === engines[number]?.url)?.kv_events ?? {};
+  };
+  const until: Setup["until"] = async (number, is) => {
+    const end = performance.now() + WAIT_MS;
+    for (;;) {
+      const now = await shown(number);
+      if (is(now) || performance.now() > end) return now;
+      await Bun.sleep(5);
+    }
+  };
+  return {
+    gateway,
+    engines,
+    publishers,
+    shown,
+    until,
+    async send(text, extra = {}) {
+      const before = engines.map(({ requests }) => requests.length);
+      const answer = await post(`${gateway.url}/v1/chat/completions`, {
+        model: "m",
+        messages: [{ role: "user", content: text }],
+        max_tokens: 4,
+        ...extra,
+      });
+      expect(answer.status).toBe(200);
+      await answer.text();
+      return engines.findIndex(({ requests }, number) => requests.length > (before[number] ?? 0));
+    },
+    async tokensOf(text) {
+      const template = tokenizer.chatTemplates.get({ hasTools: false });
+      const rendered = template.render({
+        messages: [{ role: "user", content: text }],
+        addGenerationPrompt: true,
+        continueFinalMessage: false,
+        kwargs: {},
+      });
+      return tokenizer.encode(rendered.text, { addSpecialTokens: false });
+    },
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]();
+      for (const engine of engines) await engine.stop();
+      for (const publisher of publishers) publisher[Symbol.dispose]();
+    },
+  };
+}
+
+const isExact = ({ state }: Record<string, unknown>): boolean => state === "exact";
+/** A prompt of some hundred tokens that begins like no other. */
+const prompt = (name: string): string => `${name} ${"what the others said of it ".repeat(12)}`;
+
+describe("workers whose KV events are followed", () => {
+  test("get the prompts that their engines hold, though the gateway never sent them", async () => {
+    await using setup = await setUp();
+    for (const number of [0, 1]) expect(await setup.until(number, isExact)).toMatchObject({ state: "exact" });
+    // The model's tokenizer is loaded with the first request.
+    await setup.send("hello");
+    const end = performance.now() + WAIT_MS;
+    while (setup.gateway.context.tokenizers.get("m") === undefined && performance.now() < end) await Bun.sleep(5);
+    for (const [number, name] of [
+      [1, "a"],
+      [0, "b"],
+      [1, "c"],
+      [0, "d"],
+    ] as const) {
+      const tokens = await setup.tokensOf(prompt(name));
+      setup.publishers[number]?.store(tokens);
+      await setup.until(number, ({ blocks }) => Number(blocks) >= Math.floor(tokens.length / 16));
+      expect([name, await setup.send(prompt(name))]).toEqual([name, number]);
+    }
+    // It is evicted there, and the other engine has it.
+    const tokens = await setup.tokensOf(prompt("a"));
+    const { batches } = await setup.shown(1);
+    setup.publishers[1]?.remove(tokens);
+    setup.publishers[0]?.store(tokens);
+    await setup.until(1, (now) => Number(now["batches"]) >= Number(batches) + Math.floor(tokens.length / 16));
+    await setup.until(0, ({ blocks }) => Number(blocks) >= 3 * Math.floor(tokens.length / 16));
+    expect(await setup.send(prompt("a"))).toBe(0);
+  });
+
+  test("are asked for what was missed, are known anew after a restart, and are shown with it", async () => {
+    await using setup = await setUp();
+    const [publisher] = setup.publishers;
+    if (!publisher) throw new Error("no publisher");
+    await setup.until(0, isExact);
+    publisher.store(await setup.tokensOf(prompt("a")));
+    publisher.isMute = true;
+    publisher.store(await setup.tokensOf(prompt("b")));
+    publisher.isMute = false;
+    publisher.store(await setup.tokensOf(prompt("c")));
+    const caughtUp = await setup.until(0, (now) => isExact(now) && now["batches"] === 3);
+    expect(caughtUp).toMatchObject({ state: "exact", batches: 3, gaps: 1, restarts: 0, sequences: [3], orphans: 0 });
+    const { ports } = publisher;
+    publisher[Symbol.dispose]();
+    expect(await setup.until(0, ({ state }) => state === "connecting")).toMatchObject({ state: "connecting" });
+    setup.publishers[0] = new KvPublisher("kv@w", ports);
+    setup.publishers[0].store(await setup.tokensOf(prompt("d")));
+    const again = await setup.until(0, (now) => isExact(now) && now["batches"] === 4);
+    expect(again).toMatchObject({ state: "exact", restarts: 1, sequences: [1] });
+    const metrics = await (await fetch(`${setup.gateway.url}/metrics`)).text();
+    expect(metrics).toContain(`pointsman_kv_events_exact{worker="${setup.engines[0]?.url}"} 1`);
+    expect(metrics).toContain(`pointsman_kv_event_gaps_total{worker="${setup.engines[0]?.url}"} 1`);
+  });
+
+  test("of policies that compare no prefixes are not followed, nor those of a worker that says false", async () => {
+    await using setup = await setUp("round_robin");
+    await setup.send("hello");
+    expect(await setup.shown(0)).toEqual({});
+    const patched = await fetch(`${setup.gateway.url}/workers`);
+    expect(JSON.stringify(await patched.json())).toContain('"kv_events":null');
+  });
+
+  test("compare text where the model has no tokenizer, and count it", async () => {
+    await using setup = await setUp("cache_aware", { tokenizerPath: undefined });
+    await setup.until(0, isExact);
+    const first = await setup.send(prompt("a"));
+    // The gateway knows what it sent.
+    for (let round = 0; round < 3; round += 1) expect(await setup.send(prompt("a"))).toBe(first);
+    const metrics = await (await fetch(`${setup.gateway.url}/metrics`)).text();
+    expect(metrics).toContain('pointsman_prompt_tokenizations_total{model="m",outcome="no_tokenizer"} 4');
+  });
+});
