@@ -43,6 +43,7 @@ describe("the command line of simulate", () => {
   test("sets the situation of all jobs", () => {
     const [job] = read(
       ...["--load", "rag", "--duration", "7.5", "--workers", "64", "--kv-tokens", "50000", "--slowness", "1.5"],
+      ...["--pd", "24", "--hand-over-us", "2.5"],
       ...["--gateways", "4", "--news-ms", "0", "--no-stream", "--no-usage", "--kv-report", "none", "--slo", "500, 40"],
       ...["--fault", "slow:0@60=3,freeze:1@30=6", "--fault", "die:2@40,restart:63@0.5"],
     ).jobs;
@@ -51,6 +52,8 @@ describe("the command line of simulate", () => {
       workers: 64,
       kvTokens: 50_000,
       slowness: 1.5,
+      prefillWorkers: 24,
+      handOverUs: 2.5,
       gateways: 4,
       newsMs: 0,
       isStream: false,
@@ -95,6 +98,8 @@ describe("a wrong word is told with its flag", () => {
     ["--fault explode:1@2", '--fault: "explode:1@2" must be slow:WORKER@SECS=FACTOR'],
     ["--fault slow:1@2", '--fault: "slow:1@2" must be'],
     ["--fault die:1@2=3", '--fault: "die:1@2=3" must be'],
+    ["--workers 2 --pd 2", "--load: 2 workers: at least one of them must decode"],
+    ["--policies pairs", "--policies: pd_separate chooses pairs: it needs --pd"],
     ["--workers 2 --fault die:2@1", "--load: the fault at worker 2: there are only 2 workers"],
   ];
   for (const [argv, message] of cases) {

@@ -5,7 +5,7 @@ import { asGatewayError } from "../errors/errors.ts";
 import { type Job, loadOf, type Situation } from "../simulate/job.ts";
 import type { Fault, Slo } from "../simulate/loads/load.ts";
 import { LOADS } from "../simulate/loads/loads.ts";
-import { expandGroups, policyFrom } from "../simulate/named-policies.ts";
+import { expandGroups, NAMED_POLICIES, policyFrom } from "../simulate/named-policies.ts";
 import { simulateHelp } from "./simulate-help.ts";
 
 /** The command line of `pointsman simulate`, read and checked. */
@@ -34,6 +34,8 @@ interface Given {
   readonly workers?: string;
   readonly kvTokens?: string;
   readonly slowness: string;
+  readonly pd?: string;
+  readonly handOverUs: string;
   readonly gateways: string;
   readonly newsMs?: string;
   readonly stream: boolean;
@@ -144,6 +146,14 @@ function createCommand({ out, err, columns }: HelpOutput): Command {
         .helpGroup("Fleet:"),
     )
     .addOption(new Option("--no-usage", "engines report neither prompt_tokens nor cached_tokens").helpGroup("Fleet:"))
+    .addOption(
+      new Option("--pd <prefill>", "so many of the workers only prefill, and the others decode").helpGroup("Fleet:"),
+    )
+    .addOption(
+      new Option("--hand-over-us <us>", "time to hand the KV cache of a token over from prefill to decode")
+        .default("10")
+        .helpGroup("Fleet:"),
+    )
     .addOption(new Option("--gateways <n>", "gateways that share the traffic").default("1").helpGroup("Fleet:"))
     .addOption(
       new Option("--news-ms <ms>", "gateways hear of each other's requests this late (default: never)").helpGroup(
@@ -173,6 +183,7 @@ function argumentsOf(given: Given, cores: number): SimulateArguments {
   const rates = given.rate?.map((rate) => positive("--rate", rate)) ?? [1];
   const seeds = seedsOf(given);
   const traffic = trafficOf(given);
+  if (situation.prefillWorkers === 0) refusePairs(policies);
   const jobs = traffic.flatMap(({ load, isTrace }) =>
     rates.flatMap((rate) => {
       const durationSecs =
@@ -207,6 +218,12 @@ function policiesOf({ policies, baseline, oracle }: Given): string[] {
   return [...all];
 }
 
+/** A way to choose pairs says nothing of a fleet without pairs. */
+function refusePairs(policies: readonly string[]): void {
+  const pair = NAMED_POLICIES.find(({ name, kind }) => kind === "pair" && policies.includes(name));
+  if (pair) throw new ConfigError("--policies", `${pair.name} chooses pairs: it needs --pd`);
+}
+
 function seedsOf({ seed, seeds }: Given): number[] {
   const first = whole("--seed", seed, 0, 2 ** 31);
   return Array.from({ length: whole("--seeds", seeds, 1, 1000) }, (_, index) => first + index);
@@ -217,6 +234,8 @@ function situationOf(given: Given): Omit<Situation, "durationSecs"> {
     workers: optional(given.workers, (text) => whole("--workers", text, 1, 1024)),
     kvTokens: optional(given.kvTokens, (text) => whole("--kv-tokens", text, 1024, 1e9)),
     slowness: positive("--slowness", given.slowness),
+    prefillWorkers: optional(given.pd, (text) => whole("--pd", text, 1, 1023)) ?? 0,
+    handOverUs: atLeast0("--hand-over-us", given.handOverUs),
     gateways: whole("--gateways", given.gateways, 1, 64),
     newsMs: optional(given.newsMs, (text) => atLeast0("--news-ms", text)),
     isStream: given.stream,

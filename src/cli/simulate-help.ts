@@ -13,6 +13,9 @@ ${policies("own")}
 Formulas of other gateways, made anew from what they have published (docs/routing.md has the sources):
 ${policies("peer")}
 
+Ways to choose pairs with --pd, by the true state of each engine:
+${policies("pair")}
+
 Beside them:
 ${policies("oracle")}
 
@@ -28,6 +31,8 @@ Examples:
       your own traffic on another fleet; the file has no text
   pointsman simulate --load chat --fault slow:0@40=3,die:1@80
       a worker that is three times slower from second 40 on, and one that dies
+  pointsman simulate --load heavytail,toolagents --pd 4 --policies pairs
+      four workers that prefill and four that decode
   pointsman simulate --gateways 4 --news-ms 100
       four gateways that hear of each other's requests 100 ms late
 `;

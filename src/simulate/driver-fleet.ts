@@ -1,3 +1,4 @@
+import { idleTtftMs } from "./engine-models.ts";
 import type { EngineRequest } from "./engine-sequence.ts";
 import { type EngineEvents, SimEngine } from "./engine.ts";
 import type { WorkerSpec } from "./loads/load.ts";
@@ -9,8 +10,14 @@ export interface EngineView {
   readonly waiting: number;
   /** Prompt tokens that it has yet to prefill; those of waiting requests count in full. */
   readonly pendingTokens: number;
+  /** Sequences that decode, and the tokens of prompts and answers of all that run or wait. */
+  readonly decoding: number;
+  readonly contextTokens: number;
   /** Share of the KV cache that running sequences use, 0 to 1. */
   readonly kvUsed: number;
+  readonly kvTokens: number;
+  /** Prefill of the request being chosen for, with what the engine has in its cache now, if it did nothing else, ms. */
+  readonly ownPrefillMs: number;
   /** Tokens of the prompt being chosen for that it has in its cache now. */
   readonly hitTokens: number;
   /**
@@ -54,8 +61,25 @@ export class SimWorker implements EngineView {
     return this.engine.pendingTokens;
   }
 
+  get decoding(): number {
+    return this.engine.running.reduce((sum, one) => sum + (one.isDecoding ? 1 : 0), 0);
+  }
+
+  get contextTokens(): number {
+    const { running, waiting } = this.engine;
+    return [...running, ...waiting].reduce((sum, { known }) => sum + known, 0);
+  }
+
   get kvUsed(): number {
     return this.engine.kvUsed;
+  }
+
+  get kvTokens(): number {
+    return this.spec.kvTokens;
+  }
+
+  get ownPrefillMs(): number {
+    return this.spec.slowness * idleTtftMs(this.spec.engine, this.#chosenFor().promptTokens, this.hitTokens);
   }
 
   get hitTokens(): number {
@@ -77,8 +101,12 @@ export class SimFleet implements FleetView {
   readonly workers: readonly SimWorker[];
   #chosenFor: EngineRequest = { blocks: new Int32Array(0), promptTokens: 1, outputTokens: 1, receivedTokens: 0 };
 
-  constructor(specs: readonly WorkerSpec[], events: (worker: number) => EngineEvents, now: () => number) {
-    this.workers = specs.map((spec, worker) => new SimWorker(spec, events(worker), now, () => this.#chosenFor));
+  constructor(specs: readonly WorkerSpec[], events: () => EngineEvents, now: () => number) {
+    const told: EngineEvents = {
+      onFirstToken: (sequence, at) => events().onFirstToken(sequence, at),
+      onDone: (sequence, at) => events().onDone(sequence, at),
+    };
+    this.workers = specs.map((spec) => new SimWorker(spec, told, now, () => this.#chosenFor));
   }
 
   engine(slot: number): SimWorker {

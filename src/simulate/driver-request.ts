@@ -2,7 +2,7 @@ import type { Picked, RequestFeatures } from "../policy/policy.ts";
 import type { PromptBlocks } from "../policy/prefix-blocks.ts";
 import type { Lease } from "../worker/load-ledger.ts";
 import type { EngineRequest } from "./engine-sequence.ts";
-import type { Prompt, Session, Turn } from "./loads/load.ts";
+import type { Prompt, Session } from "./loads/load.ts";
 import type { Texts } from "./loads/texts.ts";
 import { seededRandom } from "./seeded-random.ts";
 
@@ -60,12 +60,19 @@ function bytesOf({ segments, tokens, bytesPerToken }: Prompt): Uint8Array {
   return bytes;
 }
 
-/** One attempt of a request at one worker. */
-export interface SimAttempt {
+/** What a request has at one worker. */
+export interface SimLeg {
   readonly worker: number;
   readonly picked: Picked | undefined;
   readonly lease: Lease;
   readonly chargedAt: number;
+}
+
+/** One attempt of a request: at the worker that answers and, for a pair, first at the one that prefills. */
+export interface SimAttempt {
+  readonly answer: SimLeg;
+  /** The leg that prefills, until it is over. */
+  prefill: SimLeg | undefined;
 }
 
 /** A request on its way through a gateway. */
@@ -75,7 +82,6 @@ export interface SimRequest {
   readonly session: Session;
   /** Its place among the turns of the session. */
   readonly turnIndex: number;
-  readonly turn: Turn;
   readonly features: SimFeatures;
   readonly engineRequest: EngineRequest;
   /** Workers that it was lost at. */

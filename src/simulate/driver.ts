@@ -1,13 +1,13 @@
-import type { PickOutcome, PickUsage, PolicyNews } from "../policy/policy.ts";
+import type { PolicyNews } from "../policy/policy.ts";
+import { Dispatch, type HandOver } from "./driver-dispatch.ts";
 import { SimFleet } from "./driver-fleet.ts";
 import { type SimPolicy, SimGateway } from "./driver-gateway.ts";
-import { ANSWERED, Records } from "./driver-records.ts";
+import { Records } from "./driver-records.ts";
 import { SimFeatures, type SimRequest } from "./driver-request.ts";
 import { idleTtftMs } from "./engine-models.ts";
 import type { EngineRequest } from "./engine-sequence.ts";
-import type { EngineEvents } from "./engine.ts";
-import type { Fault, Load, Session } from "./loads/load.ts";
 import { IdealCache } from "./loads/ideal-cache.ts";
+import type { Fault, Load, Session } from "./loads/load.ts";
 import { Texts } from "./loads/texts.ts";
 import { seededRandom } from "./seeded-random.ts";
 import { VirtualTime } from "./virtual-time.ts";
@@ -27,6 +27,10 @@ export interface RunOptions {
   readonly reportsUsage?: boolean;
   /** What engines report of their KV cache, as a multiple of the truth; 1 by default, undefined for engines that report nothing. */
   readonly kvReportFactor?: number | undefined;
+  /** How KV caches get from prefill to decode workers; 3 ms and 10 us a token by default. */
+  readonly handOver?: HandOver;
+  /** Whether decode workers may prefill prompts themselves; true by default. */
+  readonly prefillsAlone?: boolean;
   /** Called now and then with the virtual time, ms. */
   readonly onProgress?: (atMs: number) => void;
 }
@@ -41,12 +45,9 @@ export interface RunResult {
   readonly preemptions: number;
 }
 
-/** Time until a dead worker's refusal arrives, ms. */
-const REFUSAL_MS = 1;
-/** Workers that a request is sent to at most. */
-const MAX_ATTEMPTS = 3;
 /** Virtual time between two calls of `onProgress`, ms. */
 const PROGRESS_EACH_MS = 1000;
+const HAND_OVER: HandOver = { fixedMs: 3, tokenMs: 0.01 };
 
 /** Runs a load in virtual time through gateways with a policy, until every request is over. Equal options give equal records. */
 export function runLoad(options: RunOptions): RunResult {
@@ -60,28 +61,36 @@ class Run {
   readonly #records = new Records();
   readonly #fleet: SimFleet;
   readonly #gateways: readonly SimGateway[];
+  readonly #dispatch: Dispatch;
   readonly #ideal = new IdealCache();
   /** Gives each request to a gateway. */
   readonly #split: () => number;
-  /** Requests at engines, by their rows. */
-  readonly #inFlight = new Map<number, SimRequest>();
   readonly #blockTokens: number;
 
   constructor(options: RunOptions) {
-    const { load, seed, gateways = 1 } = options;
+    const { load, seed, gateways = 1, handOver = HAND_OVER, reportsUsage = true } = options;
     this.#options = options;
     this.#split = seededRandom(seed, 1);
     this.#blockTokens = load.workers[0]?.engine.blockTokens ?? 1;
     this.#fleet = new SimFleet(
       load.workers,
-      () => this.#events(),
+      () => this.#dispatch.events,
       () => this.#time.now(),
     );
     this.#gateways = Array.from({ length: gateways }, (_, index) => this.#gateway(index));
+    this.#dispatch = new Dispatch({
+      time: this.#time,
+      fleet: this.#fleet,
+      records: this.#records,
+      gatewayOf: (row) => this.#gatewayOf(row),
+      handOver,
+      reportsUsage,
+      onOver: (request) => this.#over(request),
+    });
   }
 
   #gateway(index: number): SimGateway {
-    const { load, policy, seed, newsDelayMs } = this.#options;
+    const { load, policy, seed, newsDelayMs, prefillsAlone = true } = this.#options;
     const factor = "kvReportFactor" in this.#options ? this.#options.kvReportFactor : 1;
     const isAlone = (this.#options.gateways ?? 1) === 1;
     return new SimGateway({
@@ -90,7 +99,11 @@ class Run {
       fleet: this.#fleet,
       time: this.#time,
       random: seededRandom(seed, 2, index),
-      kvCapacityTokens: load.workers.map(({ kvTokens }) => factor && Math.round(kvTokens * factor)),
+      workers: load.workers.map(({ kvTokens, role = "regular" }) => ({
+        role,
+        kvCapacityTokens: factor && Math.round(kvTokens * factor),
+      })),
+      prefillsAlone,
       tell: newsDelayMs === undefined || isAlone ? undefined : (news) => this.#carry(news, index, newsDelayMs),
     });
   }
@@ -99,6 +112,12 @@ class Run {
     this.#time.after(delayMs, () => {
       for (const [index, gateway] of this.#gateways.entries()) if (index !== from) gateway.hear(news);
     });
+  }
+
+  #gatewayOf(row: number): SimGateway {
+    const gateway = this.#gateways[this.#records.gateway[row] ?? 0];
+    if (!gateway) throw new RangeError("a request has no gateway");
+    return gateway;
   }
 
   run(): RunResult {
@@ -145,7 +164,7 @@ class Run {
     const row = this.#records.add(this.#time.now(), Math.floor(this.#split() * this.#gateways.length));
     this.#describe(row, engineRequest);
     const features = new SimFeatures(prompt, session.key, this.#options.isStream ?? true, this.#texts);
-    this.#send({ row, session, turnIndex, turn, features, engineRequest, lost: new Set(), attempt: undefined });
+    this.#dispatch.send({ row, session, turnIndex, features, engineRequest, lost: new Set(), attempt: undefined });
   }
 
   #describe(row: number, { blocks, promptTokens, outputTokens }: EngineRequest): void {
@@ -162,97 +181,9 @@ class Run {
     this.#records.boundMs[row] = bound;
   }
 
-  #send(request: SimRequest): void {
-    const { row, features, engineRequest, lost } = request;
-    const gateway = this.#gatewayOf(request);
-    this.#fleet.chooseFor(engineRequest);
-    const choice = gateway.choose(features, lost);
-    if (!choice) {
-      this.#over(request);
-      return;
-    }
-    const { worker, picked, decisionUs } = choice;
-    this.#records.decisionUs[row] = decisionUs;
-    this.#records.predictedTtftMs[row] = picked?.predictedTtftMs ?? Number.NaN;
-    this.#records.predictedCachedTokens[row] = picked?.predictedCachedTokens ?? Number.NaN;
-    const now = this.#time.now();
-    const lease = gateway.charge(worker, picked, features);
-    request.attempt = { worker, picked, lease, chargedAt: now };
-    const { isDead, engine } = this.#fleet.engine(worker);
-    if (isDead || !this.#fleet.engine(worker).fits(engineRequest)) {
-      this.#time.after(REFUSAL_MS, () => this.#fail(request));
-      return;
-    }
-    this.#inFlight.set(row, request);
-    engine.submit(now, engineRequest, row);
-  }
-
-  #gatewayOf({ row }: SimRequest): SimGateway {
-    const gateway = this.#gateways[this.#records.gateway[row] ?? 0];
-    if (!gateway) throw new RangeError("a request has no gateway");
-    return gateway;
-  }
-
-  #events(): EngineEvents {
-    return {
-      onFirstToken: ({ tag, cachedTokens }, at) => {
-        const request = this.#inFlight.get(tag);
-        if (request) this.#firstToken(request, cachedTokens, at);
-      },
-      onDone: ({ tag, cachedTokens }, at) => {
-        const request = this.#inFlight.get(tag);
-        if (request) this.#done(request, cachedTokens, at);
-      },
-    };
-  }
-
-  #firstToken({ row, attempt, features }: SimRequest, cachedTokens: number, at: number): void {
-    this.#records.ttftMs[row] = at - (this.#records.arrivedAt[row] ?? 0);
-    this.#records.cachedTokens[row] = cachedTokens;
-    this.#records.worker[row] = attempt?.worker ?? -1;
-    this.#records.prefillWorker[row] = attempt?.worker ?? -1;
-    if (!attempt || !features.isStream) return;
-    attempt.lease.prefillDone();
-    attempt.picked?.onFirstToken?.(at - attempt.chargedAt);
-  }
-
-  #done(request: SimRequest, cachedTokens: number, at: number): void {
-    const { row, attempt, turn, engineRequest } = request;
-    this.#inFlight.delete(row);
-    this.#records.totalMs[row] = at - (this.#records.arrivedAt[row] ?? 0);
-    this.#records.outcome[row] = ANSWERED;
-    this.#ideal.add(engineRequest.blocks, engineRequest.blocks.length);
-    if (attempt) {
-      this.#gatewayOf(request).answered(attempt.worker, attempt.lease, attempt.chargedAt);
-      const usage = { promptTokens: turn.prompt.tokens, completionTokens: turn.outputTokens, cachedTokens };
-      this.#endAttempt(request, "answered", (this.#options.reportsUsage ?? true) ? usage : undefined);
-    }
-    this.#over(request);
-  }
-
-  #endAttempt({ attempt }: SimRequest, outcome: PickOutcome, usage: PickUsage | undefined): void {
-    attempt?.picked?.onEnd?.({ outcome, ms: this.#time.now() - attempt.chargedAt, usage });
-  }
-
-  /** The worker did not serve the request, which is sent to another one, if there is one and the request may try again. */
-  #fail(request: SimRequest): void {
-    const { row, attempt, lost } = request;
-    if (!attempt) return;
-    this.#inFlight.delete(row);
-    this.#gatewayOf(request).failed(attempt.worker, attempt.lease);
-    this.#endAttempt(request, "failed", undefined);
-    lost.add(attempt.worker);
-    request.attempt = undefined;
-    if (lost.size === MAX_ATTEMPTS) {
-      this.#over(request);
-      return;
-    }
-    this.#records.retries[row] = lost.size;
-    this.#send(request);
-  }
-
   /** The session goes on after a pause, whatever became of the request. */
-  #over({ session, turnIndex }: SimRequest): void {
+  #over({ session, turnIndex, engineRequest: { blocks } }: SimRequest): void {
+    this.#ideal.add(blocks, blocks.length);
     const next = session.turns[turnIndex + 1];
     if (next) this.#time.after(next.thinkMs, () => this.#arrive(session, turnIndex + 1));
   }
@@ -270,15 +201,8 @@ class Run {
       case "die":
       case "restart":
         worker.isDead = fault.kind === "die";
-        this.#lose(worker.engine.restart());
+        this.#dispatch.lose(fault.worker, worker.engine.restart());
         if (fault.kind === "restart") for (const gateway of this.#gateways) gateway.restarted(fault.worker);
-    }
-  }
-
-  #lose(sequences: readonly { readonly tag: number }[]): void {
-    for (const { tag } of sequences) {
-      const request = this.#inFlight.get(tag);
-      if (request) this.#fail(request);
     }
   }
 }

@@ -11,6 +11,8 @@ const JOB: Job = {
   workers: 4,
   kvTokens: undefined,
   slowness: 1,
+  prefillWorkers: 0,
+  handOverUs: 10,
   gateways: 1,
   newsMs: undefined,
   isStream: true,
@@ -19,6 +21,26 @@ const JOB: Job = {
   faults: [],
   slo: undefined,
 };
+
+describe("a fleet that is divided", () => {
+  test("has its prefill workers first, and answers with pairs", () => {
+    const job: Job = { ...JOB, prefillWorkers: 3 };
+    expect(loadOf(job).workers.map(({ role }) => role)).toEqual(["prefill", "prefill", "prefill", "decode"]);
+    const outcome = runJob(job, () => undefined);
+    expect(outcome.summary.failed).toBe(0);
+    expect(outcome.summary.maxShare).toBe(1);
+  });
+
+  test("takes longer where the hand-over does", () => {
+    const ttft = (handOverUs: number): number =>
+      runJob({ ...JOB, prefillWorkers: 2, handOverUs }, () => undefined).summary.ttft.mean;
+    expect(ttft(500)).toBeGreaterThan(ttft(10) + 100);
+  });
+
+  test("needs a worker that decodes", () => {
+    expect(() => loadOf({ ...JOB, prefillWorkers: 4 })).toThrow("4 workers: at least one of them must decode");
+  });
+});
 
 describe("the load of a job", () => {
   test("has the fleet, the faults and the SLO that were asked for", () => {

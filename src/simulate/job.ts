@@ -1,4 +1,5 @@
 import { GatewayError } from "../errors/errors.ts";
+import type { WorkerType } from "../util/worker-type.ts";
 import { closest } from "../util/suggest.ts";
 import { runLoad } from "./driver.ts";
 import type { Fault, Load, Slo } from "./loads/load.ts";
@@ -12,6 +13,10 @@ export interface Situation {
   readonly durationSecs: number;
   /** Size of the fleet; undefined for that of the load. */
   readonly workers: number | undefined;
+  /** Workers that only prefill, the first ones of the fleet, while the others decode; 0 where each does both. */
+  readonly prefillWorkers: number;
+  /** Time to hand the KV cache of a token over from prefill to decode, us. */
+  readonly handOverUs: number;
   readonly gateways: number;
   /** How late gateways hear of each other's requests, ms; undefined for never. */
   readonly newsMs: number | undefined;
@@ -38,7 +43,10 @@ export interface Job extends Situation {
   readonly rate: number;
 }
 
-/** The load of a job. Throws invalid_request for an unknown load, an unreadable trace, and a fault at a worker that is not there. */
+/**
+ * The load of a job. Throws invalid_request for an unknown load, an unreadable trace, a fault at a worker that is not there, and a fleet
+ * without a worker that decodes.
+ */
 export function loadOf(job: Omit<Job, "policy">): Load {
   const made = job.isTrace ? loadOfTrace(job.load, job) : named(job.load).create(sizeOf(job));
   const missing = job.faults.find(({ worker }) => worker >= made.workers.length);
@@ -47,12 +55,21 @@ export function loadOf(job: Omit<Job, "policy">): Load {
       "invalid_request",
       `the fault at worker ${missing.worker}: there are only ${made.workers.length} workers, from 0`,
     );
-  const workers = made.workers.map((worker) => ({
+  if (job.prefillWorkers >= made.workers.length) {
+    throw new GatewayError("invalid_request", `${made.workers.length} workers: at least one of them must decode`);
+  }
+  const workers = made.workers.map((worker, index) => ({
     ...worker,
+    role: roleOf(index, job.prefillWorkers),
     kvTokens: job.kvTokens ?? worker.kvTokens,
     slowness: worker.slowness * job.slowness,
   }));
   return { ...made, workers, faults: [...made.faults, ...job.faults], slo: job.slo ?? made.slo };
+}
+
+function roleOf(worker: number, prefillWorkers: number): WorkerType {
+  if (prefillWorkers === 0) return "regular";
+  return worker < prefillWorkers ? "prefill" : "decode";
 }
 
 function named(load: string): (typeof LOADS)[number] {
@@ -68,10 +85,13 @@ function sizeOf({ seed, durationSecs, rate, workers }: Omit<Job, "policy">) {
   return { seed, durationSecs, rate, ...(workers === undefined ? {} : { workers }) };
 }
 
+/** Part of a hand-over of a KV cache that does not depend on its length, ms. */
+const HAND_OVER_MS = 3;
+
 /** Runs a job. `onProgress` gets the share of the virtual time that is over, 0 to 1. */
 export function runJob(job: Job, onProgress: (share: number) => void): Outcome {
   const load = loadOf(job);
-  const { gateways, newsMs, isStream, reportsUsage, kvReportFactor, seed } = job;
+  const { gateways, newsMs, isStream, reportsUsage, kvReportFactor, handOverUs, seed } = job;
   const startedAt = performance.now();
   const result = runLoad({
     load,
@@ -82,6 +102,7 @@ export function runJob(job: Job, onProgress: (share: number) => void): Outcome {
     isStream,
     reportsUsage,
     kvReportFactor,
+    handOver: { fixedMs: HAND_OVER_MS, tokenMs: handOverUs / 1000 },
     onProgress: (atMs) => onProgress(Math.min(1, atMs / load.durationMs)),
   });
   return outcomeOf(result, job.rate, performance.now() - startedAt);

@@ -2,18 +2,21 @@ import { describe, expect, test } from "bun:test";
 import { POLICIES } from "../policy/policies.ts";
 import { BASELINES } from "./baselines/baselines.ts";
 import { expandGroups, NAMED_POLICIES, policyFrom } from "./named-policies.ts";
+import { PAIR_WAYS } from "./pair-ways.ts";
 
 describe("the names of policies", () => {
   test("are each there once, our own first", () => {
     const names = NAMED_POLICIES.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
-    expect(names).toEqual([...POLICIES.map(({ name }) => name), ...BASELINES.map(({ name }) => name), "oracle"]);
+    const rows = [...POLICIES, ...BASELINES, ...PAIR_WAYS];
+    expect(names).toEqual([...rows.map(({ name }) => name), "oracle"]);
   });
 
   test("may be those of groups, without doubles and without the oracle", () => {
     expect(expandGroups(["own"])).toEqual(POLICIES.map(({ name }) => name));
     expect(expandGroups(["smg", "peers", "smg"])).toEqual(BASELINES.map(({ name }) => name));
-    expect(expandGroups(["all"])).toHaveLength(NAMED_POLICIES.length - 1);
+    expect(expandGroups(["all"])).toHaveLength(POLICIES.length + BASELINES.length);
+    expect(expandGroups(["pairs"])).toEqual(PAIR_WAYS.map(({ name }) => name));
     expect(expandGroups(["oracle", "random"])).toEqual(["oracle", "random"]);
   });
 

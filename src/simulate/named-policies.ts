@@ -7,23 +7,30 @@ import { closest } from "../util/suggest.ts";
 import { BASELINES } from "./baselines/baselines.ts";
 import type { SimPolicy } from "./driver-gateway.ts";
 import { ORACLE } from "./oracle.ts";
+import { PAIR_WAYS } from "./pair-ways.ts";
 
 /** A policy that can be simulated, and what it is. */
 export interface NamedPolicy {
   readonly name: string;
-  readonly kind: "own" | "peer" | "oracle";
+  readonly kind: "own" | "peer" | "pair" | "oracle";
   readonly chooses: string;
   /** Of a peer: where its formula was published. */
   readonly source: string | undefined;
 }
 
 /** Groups that a list of policies may name. */
-const GROUPS = { own: "our own policies", peers: "formulas of other gateways", all: "both" } as const;
+const GROUPS = {
+  own: "our own policies",
+  peers: "formulas of other gateways",
+  all: "both",
+  pairs: "ways to choose pairs, for a divided fleet",
+} as const;
 
 /** All policies that can be simulated: our own, those of other gateways, and the oracle. */
 export const NAMED_POLICIES: readonly NamedPolicy[] = [
   ...POLICIES.map(({ name, chooses }) => ({ name, kind: "own", chooses, source: undefined }) as const),
   ...BASELINES.map(({ name, chooses, source }) => ({ name, kind: "peer", chooses, source }) as const),
+  ...PAIR_WAYS.map(({ name, chooses }) => ({ name, kind: "pair", chooses, source: undefined }) as const),
   {
     name: ORACLE.name,
     kind: "oracle",
@@ -41,7 +48,13 @@ export function expandGroups(names: readonly string[]): string[] {
 }
 
 function isIn(group: string, kind: NamedPolicy["kind"]): boolean {
-  return kind !== "oracle" && (group === "all" || group === (kind === "own" ? "own" : "peers"));
+  const groups: Record<NamedPolicy["kind"], readonly string[]> = {
+    own: ["own", "all"],
+    peer: ["peers", "all"],
+    pair: ["pairs"],
+    oracle: [],
+  };
+  return groups[kind].includes(group);
 }
 
 /**
@@ -50,7 +63,7 @@ function isIn(group: string, kind: NamedPolicy["kind"]): boolean {
  */
 export function policyFrom(text: string): SimPolicy {
   const [given = "", ...options] = text.split(":");
-  const foreign = [...BASELINES, ORACLE].find(({ name }) => name === given);
+  const foreign = [...BASELINES, ...PAIR_WAYS, ORACLE].find(({ name }) => name === given);
   if (foreign) {
     if (options.length > 0) throw wrong(`${given} takes no options`);
     return foreign;

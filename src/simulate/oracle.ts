@@ -1,10 +1,12 @@
-import type { Candidate, Policy } from "../policy/policy.ts";
+import type { Candidate, PairCandidates, PickedPair, Policy, RequestFeatures } from "../policy/policy.ts";
 import type { FleetView } from "./driver-fleet.ts";
 import type { SimPolicy } from "./driver-gateway.ts";
+import { pairByCost } from "./pair-ways.ts";
 
 /**
  * Knows the true queue and cache of each engine, and sends each request where its own first token comes first. Greedy: it does not
- * know what comes later, so a policy that spreads prefixes early or keeps batches small can be better than it.
+ * know what comes later, so a policy that spreads prefixes early or keeps batches small can be better than it. Where prefill and decode
+ * are apart, it chooses pairs by their cost.
  */
 export const ORACLE: SimPolicy = { name: "oracle", create: ({ fleet }) => new Oracle(fleet) };
 
@@ -19,6 +21,10 @@ class Oracle implements Policy {
 
   constructor(fleet: FleetView) {
     this.#fleet = fleet;
+  }
+
+  pickPair(candidates: PairCandidates, { promptTokens }: RequestFeatures): PickedPair {
+    return pairByCost(candidates, this.#fleet, promptTokens);
   }
 
   pick(candidates: readonly Candidate[]): { readonly index: number; readonly predictedTtftMs: number } {

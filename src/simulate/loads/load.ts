@@ -1,3 +1,4 @@
+import type { WorkerType } from "../../util/worker-type.ts";
 import type { EngineModel } from "../engine-models.ts";
 
 /** A piece of text. Segments with the same id have the same text; a shorter one is the beginning of a longer one. */
@@ -43,6 +44,8 @@ export interface WorkerSpec {
   readonly slowness: number;
   /** The gateways know it from here on; 0 for a worker that is there from the start. */
   readonly joinsAtMs: number;
+  /** `regular` by default. Where there are prefill workers, every request is answered by a decode worker. */
+  readonly role?: WorkerType;
 }
 
 /**

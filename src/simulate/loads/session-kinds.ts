@@ -90,10 +90,10 @@ export const toolAgents: SessionKind = (draw, perSecond, untilMs) =>
 /** Questions about documents, of which some are popular. */
 export const rag: SessionKind = (draw, perSecond, untilMs) => {
   const system = draw.text(400);
-  const documents = draw.texts(160, () => draw.uniform(1150, 5900));
+  const documents = draw.texts(200, () => draw.uniform(1150, 5200));
   return Array.from(draw.arrivals(perSecond, untilMs), (startAtMs) => {
     const question = draw.text(draw.lognormal(50, 0.5));
-    return single(draw, startAtMs, [system, draw.popular(documents, 1.2), question], draw.lognormal(52, 0.5));
+    return single(draw, startAtMs, [system, draw.popular(documents, 1.3), question], draw.lognormal(52, 0.5));
   });
 };
 
@@ -121,7 +121,7 @@ export const siblings: SessionKind = (draw, perSecond, untilMs) => {
     const prefix = draw.text(FAMILY.prefixTokens);
     for (let member = 0; member < FAMILY.size; member += 1) {
       const startAtMs = at + draw.uniform(0, FAMILY.withinMs);
-      sessions.push(single(draw, startAtMs, [prefix, draw.text(draw.lognormal(100, 0.5))], draw.lognormal(60, 0.5)));
+      sessions.push(single(draw, startAtMs, [prefix, draw.text(draw.lognormal(100, 0.5))], draw.lognormal(180, 0.5)));
     }
   }
   return sessions.toSorted((one, other) => one.startAtMs - other.startAtMs);

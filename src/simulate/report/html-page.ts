@@ -103,6 +103,7 @@ function situationText({ version, jobs }: ReportFacts): string {
     `version ${version}`,
     `${new Set(jobs.map(({ seed }) => seed)).size} seeds`,
     `${job.gateways} ${job.gateways === 1 ? "gateway" : "gateways"}`,
+    ...(job.prefillWorkers === 0 ? [] : [`${job.prefillWorkers} workers only prefill`]),
     ...(job.newsMs === undefined ? [] : [`news ${job.newsMs} ms late`]),
     job.isStream ? "streams" : "whole answers",
     ...(job.reportsUsage ? [] : ["engines report no usage"]),
