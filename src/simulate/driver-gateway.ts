@@ -58,7 +58,7 @@ export interface SimChoice {
   readonly attempt: SimAttempt;
   /** The picks, for what they expected. */
   readonly picked: Picked | undefined;
-  /** Time that the policy took on this machine, us. */
+  /** Time that the policy took on this machine, without the hashing of the prompt, us. */
   readonly decisionUs: number;
 }
 
@@ -91,6 +91,7 @@ export class SimGateway {
         now: () => time.now(),
         thread: 0,
         threads: 1,
+        gateway: name,
         tell,
         fleet,
       });
@@ -130,6 +131,8 @@ export class SimGateway {
     const prefillers = without(this.#prefillers, lost);
     const answerers = without(this.#answerers, lost);
     if (answerers.length === 0) return undefined;
+    // A simulated prompt has no bytes, so the time to hash it would say nothing.
+    request.promptBlocks();
     const startedAt = Bun.nanoseconds();
     const isPair = this.#answerPolicy !== this.#policy;
     const pair = isPair ? this.#pickPair(prefillers, answerers, request) : this.#pickOne(answerers, request);

@@ -32,7 +32,7 @@ function spies(): { readonly policy: SimPolicy; readonly seen: Seen[] } {
     create: (parts): Policy => {
       const one: Seen = { parts, picks: 0, firsts: [], ends: [], heard: [], forgotten: [], sets: new Set() };
       seen.push(one);
-      const gateway = `g${seen.length - 1}`;
+      const gateway = parts.gateway ?? "";
       return {
         name: "spy",
         pick: (candidates, { promptTokens }) => {
@@ -123,6 +123,7 @@ describe("several gateways", () => {
     const sent = seen.reduce((sum, one) => sum + one.picks, 0);
     for (const [index, { heard, picks }] of seen.entries()) {
       expect(heard).toHaveLength(sent - picks);
+      expect(new Set(heard.map(({ news }) => news.gateway)).size).toBe(2);
       expect(heard.every(({ news }) => news.gateway !== `g${index}`)).toBe(true);
       for (const { news, at } of heard) expect(at - news.at).toBeCloseTo(100, 6);
     }

@@ -31,7 +31,7 @@ export interface Summary {
   readonly maxShare: number;
   /** `maxShare` times the number of workers: 1 where all get the same. */
   readonly hotspot: number;
-  /** Time of a decision on this machine, us. */
+  /** Time of a decision on this machine, without the hashing of the prompt, us. */
   readonly decisionUs: Spread;
   /** Mean distance between the TTFT that the policy expected and the one that came; NaN where it expects none. */
   readonly predictionErrorMs: number;
