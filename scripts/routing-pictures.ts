@@ -26,6 +26,8 @@ const USUAL: Omit<Job, "load" | "policy" | "seed" | "rate"> = {
   workers: undefined,
   kvTokens: undefined,
   slowness: 1,
+  prefillWorkers: 0,
+  handOverUs: 10,
   gateways: 1,
   newsMs: undefined,
   isStream: true,
