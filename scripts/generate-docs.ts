@@ -9,6 +9,7 @@ import { ERRORS, errorRow } from "../src/errors/errors.ts";
 import { METRICS, type MetricRow } from "../src/observability/metrics-table.ts";
 import { REASONING_PARSERS } from "../src/parser/reasoning-parsers.ts";
 import { POLICIES } from "../src/policy/policies.ts";
+import { SIGNALS } from "../src/policy/signal-counts.ts";
 import { PICK_REASONS } from "../src/policy/pick-reasons.ts";
 import type { PolicyRow } from "../src/policy/define-policy.ts";
 import { BASELINES } from "../src/simulate/baselines/baselines.ts";
@@ -37,6 +38,7 @@ function policiesPage(): string {
   return filledPage("docs/policies.md", {
     policies: policyTable(),
     options: policyOptions(),
+    signals: policySignals(),
     "custom-policy": codeOf("custom-policy.ts", "ts"),
     "learning-policy": codeOf("learning-policy.ts", "ts"),
   });
@@ -73,6 +75,16 @@ function policyTable(): string[] {
     return `| ${code(name)}${also} | ${chooses} | ${goodFor} |`;
   });
   return ["| name | chooses | good for |", "|---|---|---|", ...rows];
+}
+
+function policySignals(): string[] {
+  const rows = POLICIES.flatMap(({ name, signals }) =>
+    keysOf(SIGNALS).flatMap((signal) => {
+      const instead = signals?.[signal];
+      return instead === undefined ? [] : `| ${code(name)} | ${code(signal)}: ${SIGNALS[signal]} | ${instead} |`;
+    }),
+  );
+  return ["| policy | needs | without it |", "|---|---|---|", ...rows];
 }
 
 function policyOptions(): string[] {

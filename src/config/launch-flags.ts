@@ -62,10 +62,6 @@ const REFUSED: Rows = [
     "worker-overload-protection worker-overload-waiting-requests= worker-overload-token-usage=",
   ],
   ["metrics of engines are not collected; scrape the engines themselves", "engine-metrics"],
-  [
-    "a key that overrides the policy is not built yet; --policy consistent_hashing keeps a key on one worker",
-    "routing-key-override sticky-sessions",
-  ],
   ["there is no listener of its own for probes yet; /health and /readiness are on the main port", "health-check-port="],
   ["the RL control plane (/v1/rl) is not built yet", "enable-rl"],
   ["scheduling by program is not built yet", "enable-program-scheduling"],
@@ -101,6 +97,11 @@ const UNUSED: Rows = [
     "the gateway counts what it sends and polls no loads",
     "load-monitor-interval= disable-load-monitoring engine-stats-interval= request-stats-window= pd-admission-wait-secs=",
   ],
+  [
+    "rates are learned from first tokens, and each prompt's length is known",
+    "least-load-default-throughput= least-load-mean-prefill-tokens=",
+  ],
+  ["no worker is skipped for its line: a longer line costs more seconds", "least-load-max-waiting-requests="],
   ["workers are probed from the start", "worker-startup-delay="],
   ["--threads says how many threads serve", "runtime-worker-threads= num_workers= num-workers="],
   ["log lines go to standard output and no files are written; redirect them where you need them", "log-dir="],
@@ -149,11 +150,6 @@ const PARTS: Rows = [
   ["--enable-program-scheduling", "program-scheduling-config-json="],
   ["--enable-batch-api", "file-storage-class= file-storage-path= batch-processor="],
   ["--sentry-dsn", "sentry-traces-sample-rate= sentry-profile-session-sample-rate="],
-  ["the policy manual", "max-idle-secs= sticky-key-idle-secs= assignment-mode="],
-  [
-    "the policy least_load",
-    "least-load-kv-pressure-weight= least-load-default-throughput= least-load-mean-prefill-tokens= least-load-max-waiting-requests=",
-  ],
   [
     "the policy kv_aware",
     "kv-aware-threshold= kv-block-size= kv-hash-seed= pd-uncached-token-threshold= lmcache-controller-port= lmcache-controller-reply-port= lmcache-controller-heartbeat-port= lmcache-health-check-interval= lmcache-worker-timeout=",

@@ -419,6 +419,20 @@ export const configSchema = z.strictObject({
     description:
       "Names that clients may ask for, with the models that answer. Each has `model` (the name), `targets` (models that divide the requests by `weight` or `canary_percent`, or take those that `match`), `fallbacks` (models that are asked in order when the target cannot answer) and `listed` (whether `/v1/models` shows it). docs/model-routes.md",
   }),
+  stickySessions: z
+    .boolean()
+    .default(false)
+    .meta({
+      group: "Routing",
+      aliases: ["--routing-key-override"],
+      description:
+        "Requests with one routing key (docs/policies.md) stay on one worker, with any policy: it chooses a worker for the first of them, and again where the worker cannot take one, or where `sticky_override_secs` says so.",
+    }),
+  stickyOverrideSecs: z.number().min(0).max(86_400).default(1).meta({
+    group: "Routing",
+    description:
+      "With `sticky_sessions`: a session leaves its worker where waiting there takes so many seconds longer than waiting elsewhere and prefilling the whole prompt there. 86400 for never.",
+  }),
   policyModule: z.string().min(1).optional().meta({
     group: "Routing",
     description: "TypeScript file that exports a policy, which can then be named like a built-in one.",

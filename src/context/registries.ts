@@ -2,7 +2,8 @@ import type { Config } from "../config/schema.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PolicyWatch } from "../policy/guarded-policy.ts";
 import type { PolicyMemory } from "../policy/policy-memory.ts";
-import { PolicyRegistry } from "../policy/policy-registry.ts";
+import { PolicyRegistry, type SignalOwner } from "../policy/policy-registry.ts";
+import { type SignalNews, SIGNALS } from "../policy/signal-counts.ts";
 import { PolicyFollower } from "../router/policy-follower.ts";
 import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { Clock } from "../util/clock.ts";
@@ -64,10 +65,26 @@ async function createPolicyRegistry({
     // The clock of a thread begins with the thread.
     now: () => performance.timeOrigin + clock.now(),
     ...threadOf(config, thread),
+    onSignal: (of, news) => tellSignal(logger, of, news),
     custom: module ? [guardModule(module, { logger, clock, watch })] : [],
   });
   for (const { match, policy } of patterns) registry.registerPattern(match, policy);
   return registry;
+}
+
+/** A line when a policy begins to lack something that it needs to choose well, and one when it is there again. */
+function tellSignal(
+  logger: Logger,
+  { model, role, policy, without }: SignalOwner,
+  { signal, isMissing, share }: SignalNews,
+): void {
+  const fields = { model, role, policy, signal, without_share: Number(share.toFixed(2)) };
+  if (isMissing) {
+    logger.warn(
+      { ...fields, needs: SIGNALS[signal], instead: without },
+      "most requests lack a signal that the policy needs",
+    );
+  } else logger.info(fields, "the signal that the policy needs is there again");
 }
 
 /** A single thread does everything. Otherwise the control thread has instances of the policies too, and comes after those that serve. */

@@ -123,12 +123,20 @@ export interface PolicySettings extends Required<
   Pick<PolicyRegistryOptions, "defaultPolicy" | "roleDefaults" | "options">
 > {
   readonly patterns: readonly { readonly match: string; readonly policy: PolicyConfig }[];
+  readonly sessions: PolicyRegistryOptions["sessions"];
 }
 
 /** The policies of models and roles, with their options. */
 export function policySettings(config: Config): PolicySettings {
   return {
     options: optionsOfPolicies(config),
+    sessions: config.stickySessions
+      ? {
+          maxIdleSecs: config.maxIdleSecs,
+          maxSessions: config.maxSessions,
+          overrideSecs: config.stickyOverrideSecs,
+        }
+      : undefined,
     defaultPolicy: { policy: config.defaultPolicy, config: {} },
     roleDefaults: {
       ...(config.prefillPolicy === undefined ? {} : { prefill: { policy: config.prefillPolicy, config: {} } }),

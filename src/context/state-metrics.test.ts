@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import { Metrics } from "../observability/metrics.ts";
+import { PolicyRegistry } from "../policy/policy-registry.ts";
 import { VERSION } from "../util/version.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
@@ -11,6 +13,7 @@ interface Setup {
   readonly registry: WorkerRegistry;
   readonly ledger: LoadLedger;
   readonly panicking: Set<string>;
+  readonly policies: PolicyRegistry;
   readonly stop: () => void;
   add(url: string): Worker;
   /** Lines of the page that begin so. */
@@ -22,11 +25,16 @@ function setUp(): Setup {
   const ledger = new LoadLedger();
   const registry = new WorkerRegistry({ ledger });
   const panicking = new Set<string>();
-  const stop = exposeState({ metrics, workerRegistry: registry, outcomes: { panicking } });
+  const policies = new PolicyRegistry({
+    defaultPolicy: { policy: "consistent_hashing", config: {} },
+    sessions: { maxIdleSecs: 60, maxSessions: 64, overrideSecs: 1 },
+  });
+  const stop = exposeState({ metrics, workerRegistry: registry, policyRegistry: policies, outcomes: { panicking } });
   return {
     registry,
     ledger,
     panicking,
+    policies,
     stop,
     add(url) {
       const worker = new WorkerFactory({ ledger }).createFromUrl(url, { modelId: "m" });
@@ -94,4 +102,30 @@ test("a model that has too few workers left to eject any is named, as long as it
 
 test("the version is a label", () => {
   expect(setUp().lines("pointsman_build_info")).toEqual([`pointsman_build_info{version="${VERSION}"} 1`]);
+});
+
+test("the sessions and signals of policies are those that the policies have now", () => {
+  const { policies, lines } = setUp();
+  const { affinity, signals } = policies.onWorkerAdded("m");
+  const worker = idleCandidate(0);
+  for (const key of ["a", "b", undefined, "a"]) {
+    const request = requestWith({ routingKey: () => key });
+    affinity?.stayAt([worker], request);
+    affinity?.chosen(worker.slot);
+    signals?.onPick(request, worker);
+  }
+  expect(lines("pointsman_sessions")).toContain('pointsman_sessions{model="m",role="regular"} 2');
+  const outcomes = lines("pointsman_session_requests_total").filter((line) => line.includes('model="m"'));
+  expect(outcomes.map((line) => line.replace(/.*outcome=/, ""))).toEqual([
+    '"kept"} 1',
+    '"new"} 2',
+    '"lost"} 0',
+    '"moved"} 0',
+    '"finished"} 0',
+  ]);
+  expect(lines("pointsman_policy_requests_without_signal_total")).toEqual([
+    'pointsman_policy_requests_without_signal_total{model="m",role="regular",policy="consistent_hashing",signal="routing_key"} 1',
+  ]);
+  for (let count = 0; count < 40; count += 1) signals?.onPick(requestWith(), worker);
+  expect(lines("pointsman_policy_signal_missing")).toHaveLength(1);
 });

@@ -1,5 +1,7 @@
 import type { Metrics } from "../observability/metrics.ts";
 import type { BreakerState } from "../worker/circuit-breaker.ts";
+import type { PolicyRegistry } from "../policy/policy-registry.ts";
+import { SESSION_OUTCOMES } from "../policy/session-table.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { VERSION } from "../util/version.ts";
 
@@ -8,6 +10,7 @@ const BREAKER_VALUES: Readonly<Record<BreakerState, number>> = { closed: 0, half
 export interface StateMetricsDeps {
   readonly metrics: Metrics;
   readonly workerRegistry: WorkerRegistry;
+  readonly policyRegistry: Pick<PolicyRegistry, "sessionTables" | "signals">;
   readonly outcomes: { readonly panicking: Iterable<string> };
 }
 
@@ -15,7 +18,7 @@ export interface StateMetricsDeps {
  * Exposes gauges of the current state. They are read at each scrape, so requests count nothing for them. The series of a worker are
  * removed when it leaves. The returned function ends that.
  */
-export function exposeState({ metrics, workerRegistry, outcomes }: StateMetricsDeps): () => void {
+export function exposeState({ metrics, workerRegistry, policyRegistry, outcomes }: StateMetricsDeps): () => void {
   const worker = (url: string): string => metrics.bounded("worker", url);
   metrics.read("inFlight", (set) => {
     for (const { modelId, url, requestsInFlight } of workerRegistry.all()) {
@@ -46,6 +49,7 @@ export function exposeState({ metrics, workerRegistry, outcomes }: StateMetricsD
   metrics.read("panic", (set) => {
     for (const model of outcomes.panicking) set({ model: metrics.bounded("model", model) }, 1);
   });
+  exposePolicies(metrics, policyRegistry);
   metrics.read("residentBytes", (set) => set({}, process.memoryUsage.rss()));
   metrics.read("cpuSeconds", (set) => {
     const { user, system } = process.cpuUsage();
@@ -54,5 +58,31 @@ export function exposeState({ metrics, workerRegistry, outcomes }: StateMetricsD
   metrics.read("buildInfo", (set) => set({ version: VERSION }, 1));
   return workerRegistry.onChange((before, after) => {
     if (before && !after) metrics.release("worker", before.url);
+  });
+}
+
+/** The sessions that are remembered, and the signals that policies use. The counts of all threads are in one memory. */
+function exposePolicies(metrics: Metrics, policies: StateMetricsDeps["policyRegistry"]): void {
+  const labels = (model: string, role: string): { readonly model: string; readonly role: string } => ({
+    model: metrics.bounded("model", model || "unknown"),
+    role,
+  });
+  metrics.read("sessions", (set) => {
+    for (const { model, role, size } of policies.sessionTables()) set(labels(model, role), size());
+  });
+  metrics.read("sessionRequests", (set) => {
+    for (const { model, role, table } of policies.sessionTables()) {
+      for (const outcome of SESSION_OUTCOMES) set({ ...labels(model, role), outcome }, table.outcomes(outcome));
+    }
+  });
+  metrics.read("policyLacks", (set) => {
+    for (const { model, role, policy, signal, isMissing } of policies.signals()) {
+      if (isMissing) set({ ...labels(model, role), policy, signal }, 1);
+    }
+  });
+  metrics.read("policyWithout", (set) => {
+    for (const { model, role, policy, signal, without } of policies.signals()) {
+      set({ ...labels(model, role), policy, signal }, without);
+    }
   });
 }

@@ -187,6 +187,30 @@ export const METRICS = {
     help: "1 for each model that has too few workers left, so that the gateway also asks workers that are left out for failures.",
     labels: ["model"],
   },
+  sessions: {
+    name: "pointsman_sessions",
+    kind: "gauge",
+    help: "Sessions whose worker is remembered, by model and role: with `sticky_sessions`, or with a policy that remembers them.",
+    labels: ["model", "role"],
+  },
+  sessionRequests: {
+    name: "pointsman_session_requests_total",
+    kind: "counter",
+    help: "Requests of these sessions, by what became of the session: kept (its worker got the request), new, lost (its worker could not take the request), moved (staying would have cost more than leaving); and finished, by a client's word.",
+    labels: ["model", "role", "outcome"],
+  },
+  policyLacks: {
+    name: "pointsman_policy_signal_missing",
+    kind: "gauge",
+    help: "1 while most requests of a model lack a signal that its policy needs to choose well; `GET /policies` says what the policy does instead.",
+    labels: ["model", "role", "policy", "signal"],
+  },
+  policyWithout: {
+    name: "pointsman_policy_requests_without_signal_total",
+    kind: "counter",
+    help: "Requests for which a policy had to do without a signal that it needs to choose well.",
+    labels: ["model", "role", "policy", "signal"],
+  },
   admitted: {
     name: "pointsman_admitted_requests",
     kind: "gauge",

@@ -14,6 +14,7 @@ export const consistentHashing = definePolicy({
     rendezvous_hash: "keeps a session on one worker",
     session: "keeps a session on one worker",
   },
+  signals: { routing_key: "takes the least loaded worker" },
   options: NO_OPTIONS,
   create: (_options, { random }) => createConsistentHashing(random),
 });

@@ -83,6 +83,17 @@ test("a policy is found by its aliases, and a policy of another gateway by what 
     "random",
     "mine",
   ]);
-  expect(nearestPolicy("least_load")).toBe("shortest_queue takes the worker with the fewest requests in flight");
+  expect(nearestPolicy("request_num")).toBe("shortest_queue takes the worker with the fewest requests in flight");
   expect(nearestPolicy("mine")).toBeUndefined();
+});
+
+test("every policy of other gateways is a policy here, by its name or an alias, or has one that comes nearest", () => {
+  // What `--policy`, `--prefill-policy` and `--decode-policy` take in smg 1.13.0, sglang-router 0.3.2 and vllm-router 0.1.17.
+  const built =
+    "random round_robin passthrough cache_aware power_of_two least_load manual consistent_hashing prefix_hash bucket consistent_hash";
+  for (const name of built.split(" ")) {
+    expect([name, POLICIES.some((row) => row.name === canonicalPolicy(name))]).toEqual([name, true]);
+  }
+  for (const name of ["kv_aware", "sticky_least_loaded"])
+    expect([name, typeof nearestPolicy(name)]).toEqual([name, "string"]);
 });

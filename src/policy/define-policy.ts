@@ -2,6 +2,7 @@ import { z } from "zod";
 import { GatewayError } from "../errors/errors.ts";
 import { snakeCase } from "../util/case.ts";
 import type { Policy, PolicyParts } from "./policy.ts";
+import type { UsedSignals } from "./signal-counts.ts";
 
 /** Options of a policy from the configuration, keys in camel case. */
 export type PolicyOptions = Readonly<Record<string, unknown>>;
@@ -9,6 +10,8 @@ export type PolicyOptions = Readonly<Record<string, unknown>>;
 /** Makes instances of a policy: a row of POLICIES, or the operator's module. */
 export interface PolicyMaker {
   readonly name: string;
+  /** What it needs to choose well; nothing, where it is absent. */
+  readonly signals?: UsedSignals | undefined;
   /** Makes an instance for one model. Throws invalid_request for an unknown or wrong option. */
   create(options: PolicyOptions, parts: PolicyParts): Policy;
   /** Throws the error that `create` would throw for these options. */
@@ -30,6 +33,8 @@ interface PolicyDefinition<Name extends string, Shape extends PolicyShape> {
   readonly goodFor: string;
   /** Policies of other gateways that are not built here and are nearest to this one, with what this one does instead. */
   readonly nearestTo?: Readonly<Record<string, string>>;
+  /** What it needs to choose well, each with what it does without it, as words that continue the name. The gateway says when one is missing. */
+  readonly signals?: UsedSignals;
   /**
    * By key in camel case; each with a default, and with `description` (and `aliases` of its flag) in its `meta`. Each is an
    * option of the gateway under the same name, and can be set for one pattern of models. Two policies may have an option in
@@ -76,6 +81,7 @@ export function definePolicy<const Name extends string, Shape extends PolicyShap
     chooses: policy.chooses,
     goodFor: policy.goodFor,
     nearestTo: policy.nearestTo ?? {},
+    signals: policy.signals,
     options: schema,
     create: (given, parts) => create(read(given), parts),
     check: (given) => void read(given),

@@ -1,7 +1,10 @@
 import { bucket } from "./bucket.ts";
 import { cacheAware } from "./cache-aware.ts";
 import { consistentHashing } from "./consistent-hashing.ts";
+import { leastLoad } from "./least-load.ts";
 import { leastTtft } from "./least-ttft/least-ttft.ts";
+import { lmetric } from "./lmetric.ts";
+import { manual } from "./manual.ts";
 import { passthrough } from "./passthrough.ts";
 import { powerOfTwo } from "./power-of-two.ts";
 import { prefixHash } from "./prefix-hash.ts";
@@ -14,11 +17,14 @@ import { twoChoiceHash } from "./two-choice-hash.ts";
 export const POLICIES = [
   leastTtft,
   cacheAware,
+  leastLoad,
+  lmetric,
   shortestQueue,
   powerOfTwo,
   roundRobin,
   random,
   consistentHashing,
+  manual,
   prefixHash,
   twoChoiceHash,
   bucket,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { candidates, chosenBy } from "../../test/support/candidates.ts";
+import { candidates, chosenBy, idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import type { PolicyMaker } from "./define-policy.ts";
 import { matchesGlob } from "./glob.ts";
+import { PolicyMemory } from "./policy-memory.ts";
 import { PolicyRegistry } from "./policy-registry.ts";
 
 const policy = (name: string): { policy: string; config: Record<string, number> } => ({ policy: name, config: {} });
@@ -122,7 +123,93 @@ test("what it shows is what was configured and which model has what, and why", (
       { match: "llama-*", policy: "cache_aware", config: { cacheThreshold: 0.7 } },
       { match: "*-instruct", policy: "shortest_queue", config: {} },
     ],
-    models: [{ model: "llama-3", policy: "cache_aware", source: "pattern", workers: 2 }],
+    models: [
+      {
+        model: "llama-3",
+        policy: "cache_aware",
+        source: "pattern",
+        workers: 2,
+        signals: [
+          {
+            signal: "prompt",
+            needs: "a prompt in the request",
+            requests: 0,
+            without: 0,
+            missing: false,
+            instead: "takes the least loaded worker",
+          },
+        ],
+      },
+    ],
+  });
+});
+
+describe("a signal that a policy lacks", () => {
+  test("is told of with the model, the policy and what it does instead, once for all threads", () => {
+    const memory = new PolicyMemory();
+    const told: unknown[] = [];
+    const make = (): PolicyRegistry =>
+      new PolicyRegistry({
+        defaultPolicy: { policy: "consistent_hashing", config: {} },
+        memory,
+        now: () => 1000,
+        onSignal: (...news) => told.push(news),
+      });
+    const threads = [make(), make()].map((registry) => registry.onWorkerAdded("m", undefined, "prefill"));
+    for (let count = 0; count < 100; count += 1) {
+      for (const { signals } of threads) signals?.onPick(requestWith(), idleCandidate(0));
+    }
+    expect(told).toEqual([
+      [
+        { model: "m", role: "prefill", policy: "consistent_hashing", without: "takes the least loaded worker" },
+        { signal: "routing_key", isMissing: true, share: 1 },
+      ],
+    ]);
+  });
+});
+
+describe("sessions", () => {
+  const sessions = { maxIdleSecs: 60, maxSessions: 64, overrideSecs: 1 };
+  const keyed = requestWith({ routingKey: () => "a" });
+
+  test("stay with any policy where the operator wants it, and are finished in all of them", () => {
+    const registry = new PolicyRegistry({ defaultPolicy: { policy: "random", config: {} }, sessions, now: () => 0 });
+    const policy = registry.onWorkerAdded("m");
+    policy.affinity?.stayAt(workers, keyed);
+    policy.affinity?.chosen(1);
+    expect(policy.affinity?.stayAt(workers, keyed)).toBe(1);
+    expect(registry.sessionTables().map(({ model, size }) => [model, size()])).toEqual([
+      ["m", 1],
+      ["", 0],
+    ]);
+    expect([registry.finishSession("a"), registry.finishSession("a")]).toEqual([true, false]);
+    expect(policy.affinity?.stayAt(workers, keyed)).toBe(-1);
+  });
+
+  test("of a worker that left are forgotten", () => {
+    const registry = new PolicyRegistry({ defaultPolicy: { policy: "random", config: {} }, sessions });
+    const policy = registry.onWorkerAdded("m");
+    policy.affinity?.stayAt(workers, keyed);
+    policy.affinity?.chosen(1);
+    registry.forgetWorker("m", "w1", 1);
+    expect(policy.affinity?.stayAt(workers, keyed)).toBe(-1);
+  });
+
+  test("are the policy's own where it remembers them itself", () => {
+    const registry = new PolicyRegistry({ defaultPolicy: { policy: "manual", config: {} }, sessions, now: () => 0 });
+    const policy = registry.onWorkerAdded("m");
+    const chosen = chosenBy(policy, workers, keyed);
+    expect([policy.affinity, chosenBy(policy, workers, keyed)]).toEqual([undefined, chosen]);
+    expect(registry.finishSession("a")).toBe(true);
+  });
+
+  test("are nobody's without the option", () => {
+    const registry = new PolicyRegistry({ defaultPolicy: { policy: "random", config: {} } });
+    expect([registry.onWorkerAdded("m").affinity, registry.sessionTables(), registry.finishSession("a")]).toEqual([
+      undefined,
+      [],
+      false,
+    ]);
   });
 });
 

@@ -3,8 +3,12 @@ import type { WorkerType } from "../util/worker-type.ts";
 import type { PolicyMaker, PolicyOptions } from "./define-policy.ts";
 import { matchesGlob } from "./glob.ts";
 import { POLICIES } from "./policies.ts";
-import type { CacheNews, Policy, PolicyParts } from "./policy.ts";
+import type { KeptPolicy } from "./kept-policy.ts";
+import type { CacheNews, PolicyParts } from "./policy.ts";
 import { PolicyMemory } from "./policy-memory.ts";
+import { SessionAffinity, type SessionAffinityOptions } from "./session-affinity.ts";
+import type { SessionTable } from "./session-table.ts";
+import { type DescribedSignal, SignalCounts, type SignalNews, type SignalState } from "./signal-counts.ts";
 
 /** A policy's name, with the options that differ from the gateway's. */
 export interface PolicyConfig {
@@ -27,6 +31,29 @@ export interface PolicyRegistryOptions {
   /** Which of how many threads this registry is on; the only one by default. */
   readonly thread?: PolicyParts["thread"];
   readonly threads?: PolicyParts["threads"];
+  /** Sessions stay on their workers with any policy; undefined where only the policy decides. */
+  readonly sessions?: SessionAffinityOptions | undefined;
+  /** Is told when a policy begins to lack one of its signals, and when the signal is there again. */
+  readonly onSignal?: ((of: SignalOwner, news: SignalNews) => void) | undefined;
+}
+
+/** A policy whose signals are counted. */
+export interface SignalOwner {
+  /** Empty for the policy of requests without a model. */
+  readonly model: string;
+  readonly role: WorkerType;
+  readonly policy: string;
+  /** What the policy does without the signal, as words that continue its name. */
+  readonly without: string;
+}
+
+/** The sessions that one policy remembers. */
+export interface KeptSessions {
+  readonly model: string;
+  readonly role: WorkerType;
+  readonly table: SessionTable;
+  /** How many there are; it looks at all of them. */
+  readonly size: () => number;
 }
 
 /** Why a model has its policy. */
@@ -35,7 +62,7 @@ export type PolicySource = "hint" | "pattern" | "default";
 interface Assigned {
   readonly model: string;
   readonly role: WorkerType;
-  readonly policy: Policy;
+  readonly policy: KeptPolicy;
   readonly source: PolicySource;
   workers: number;
 }
@@ -52,7 +79,7 @@ export class PolicyRegistry {
   readonly #makers = new Map<string, PolicyMaker>();
   readonly #options: Readonly<Record<string, PolicyOptions>>;
   readonly #defaultConfig: PolicyConfig;
-  readonly #default: Policy;
+  readonly #default: KeptPolicy;
   readonly #patterns: { readonly match: string; readonly config: PolicyConfig }[] = [];
   readonly #roleDefaults: NonNullable<PolicyRegistryOptions["roleDefaults"]>;
   /** Policies by model and role. */
@@ -62,6 +89,8 @@ export class PolicyRegistry {
   readonly #now: PolicyParts["now"];
   readonly #thread: number;
   readonly #threads: number;
+  readonly #sessions: SessionAffinityOptions | undefined;
+  readonly #onSignal: NonNullable<PolicyRegistryOptions["onSignal"]>;
 
   /** Throws invalid_request if a default policy is unknown, or has a wrong option. */
   constructor(options: PolicyRegistryOptions) {
@@ -72,10 +101,12 @@ export class PolicyRegistry {
     this.#now = options.now ?? (() => performance.now());
     this.#thread = options.thread ?? 0;
     this.#threads = options.threads ?? 1;
+    this.#sessions = options.sessions;
+    this.#onSignal = options.onSignal ?? (() => undefined);
     this.#defaultConfig = options.defaultPolicy;
     this.#roleDefaults = options.roleDefaults ?? {};
     for (const { policy } of Object.values(this.#roleDefaults)) this.checkName(policy);
-    this.#default = this.#create(options.defaultPolicy, NO_MODEL);
+    this.#default = this.#create(options.defaultPolicy, NO_MODEL, "regular");
   }
 
   /**
@@ -102,7 +133,7 @@ export class PolicyRegistry {
   }
 
   /** Counts a new worker of the model. Returns the model's policy, which the first worker creates. */
-  onWorkerAdded(model: string, hint?: string, role: WorkerType = "regular"): Policy {
+  onWorkerAdded(model: string, hint?: string, role: WorkerType = "regular"): KeptPolicy {
     const key = keyOf(model, role);
     const known = this.#models.get(key);
     if (known) {
@@ -110,7 +141,7 @@ export class PolicyRegistry {
       return known.policy;
     }
     const { config, source } = this.#choose(model, hint, role);
-    const policy = this.#create(config, key);
+    const policy = this.#create(config, model, role);
     this.#models.set(key, { model, role, policy, source, workers: 1 });
     return policy;
   }
@@ -123,13 +154,15 @@ export class PolicyRegistry {
     assigned.workers -= 1;
     if (assigned.workers > 0) return;
     this.#models.delete(key);
-    this.#memory.drop(key);
+    for (const part of PARTS) this.#memory.drop(key + part);
   }
 
   /** Makes the model's policy forget a worker. */
   forgetWorker(model: string, workerId: string, slot: number, role: WorkerType = "regular"): void {
-    this.#models.get(keyOf(model, role))?.policy.forget?.(workerId, slot);
-    this.#default.forget?.(workerId, slot);
+    for (const policy of [this.#models.get(keyOf(model, role))?.policy, this.#default]) {
+      policy?.affinity?.forget(slot);
+      policy?.forget?.(workerId, slot);
+    }
   }
 
   /** Whether the policy of this model takes news of what caches hold. */
@@ -143,12 +176,12 @@ export class PolicyRegistry {
     policy?.cacheNews?.(slot, news);
   }
 
-  getPolicy(model: string, role: WorkerType = "regular"): Policy | undefined {
+  getPolicy(model: string, role: WorkerType = "regular"): KeptPolicy | undefined {
     return this.#models.get(keyOf(model, role))?.policy;
   }
 
   /** The policy for requests without a model. */
-  getDefaultPolicy(): Policy {
+  getDefaultPolicy(): KeptPolicy {
     return this.#default;
   }
 
@@ -165,8 +198,32 @@ export class PolicyRegistry {
           policy: policy.name,
           source,
           workers,
+          ...(policy.signals ? { signals: policy.signals.describe() } : {}),
         })),
     };
+  }
+
+  /** The sessions of each policy that remembers any; the model is empty for requests without one. */
+  sessionTables(): readonly KeptSessions[] {
+    const assigned = [...this.#models.values(), { model: NO_MODEL, role: "regular" as const, policy: this.#default }];
+    return assigned.flatMap(({ model, role, policy: { affinity, sessions } }) => {
+      const table = affinity?.table ?? sessions;
+      return table ? { model, role, table, size: () => table.size(this.#now()) } : [];
+    });
+  }
+
+  /** Forgets a session in every policy. Returns whether one knew it. */
+  finishSession(key: string): boolean {
+    let wasKnown = false;
+    for (const { table } of this.sessionTables()) wasKnown = table.finish(key, this.#now()) || wasKnown;
+    return wasKnown;
+  }
+
+  /** How it stands with the signals of each policy that uses any. */
+  *signals(): Generator<SignalState & Pick<SignalOwner, "model" | "role" | "policy">, void, void> {
+    for (const { model, role, policy } of this.#models.values()) {
+      for (const state of policy.signals?.states() ?? []) yield { ...state, model, role, policy: policy.name };
+    }
   }
 
   #choose(model: string, hint: string | undefined, role: WorkerType): { config: PolicyConfig; source: PolicySource } {
@@ -181,16 +238,34 @@ export class PolicyRegistry {
     return { ...this.#options[policy], ...config };
   }
 
-  #create(config: PolicyConfig, model: string): Policy {
-    return this.#maker(config.policy).create(this.#optionsOf(config), {
-      memory: (bytes) => this.#memory.get(model, bytes),
+  #create(config: PolicyConfig, model: string, role: WorkerType): KeptPolicy {
+    const maker = this.#maker(config.policy);
+    const key = keyOf(model, role);
+    const parts = {
       random: this.#random,
       now: this.#now,
       thread: this.#thread,
       threads: this.#threads,
-    });
+    };
+    const memory = (part: (typeof PARTS)[number]) => (bytes: number) => this.#memory.get(key + part, bytes);
+    const policy: KeptPolicy = maker.create(this.#optionsOf(config), { ...parts, memory: memory("") });
+    if (this.#sessions && !policy.sessions) {
+      policy.affinity = new SessionAffinity(this.#sessions, { ...parts, memory: memory(SESSIONS) });
+    }
+    const { signals } = maker;
+    if (signals) {
+      const tell = (news: SignalNews): void =>
+        this.#onSignal({ model, role, policy: policy.name, without: signals[news.signal] ?? "" }, news);
+      policy.signals = new SignalCounts(signals, memory(SIGNALS_PART), this.#now, tell);
+    }
+    return policy;
   }
 }
+
+/** Parts of a policy's key in the shared memory: the policy's own, its sessions, its signals. */
+const SESSIONS = "\u0000sessions";
+const SIGNALS_PART = "\u0000signals";
+const PARTS = ["", SESSIONS, SIGNALS_PART] as const;
 
 /** The key of a policy. A model with one role uses its own name as key, so that a request builds no string. */
 function keyOf(model: string, role: WorkerType): string {
@@ -208,5 +283,7 @@ export interface PolicyDescription {
     readonly policy: string;
     readonly source: PolicySource;
     readonly workers: number;
+    /** What the policy needs to choose well, and how often it was there. */
+    readonly signals?: readonly DescribedSignal[];
   }[];
 }

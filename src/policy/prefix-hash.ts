@@ -35,6 +35,7 @@ export const prefixHash = definePolicy({
     chwbl: "is consistent hashing with bounded loads",
     prefixhash: "is consistent hashing with bounded loads",
   },
+  signals: { prompt: "takes the least loaded worker" },
   options: OPTIONS,
   create: (options, { random }) => new PrefixHash(options, random),
 });

@@ -8,7 +8,6 @@ export const shortestQueue = definePolicy({
   chooses: "the worker with the fewest requests in flight",
   goodFor: "prompts that share nothing",
   nearestTo: {
-    least_load: "takes the worker with the fewest requests in flight",
     least_request: "takes the worker with the fewest requests in flight",
     request_num: "takes the worker with the fewest requests in flight",
   },

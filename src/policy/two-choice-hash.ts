@@ -22,6 +22,7 @@ export const twoChoiceHash = definePolicy({
   aliases: ["dualmap"],
   chooses: "the first of two workers of the prompt's beginning, or the second where it is quicker",
   goodFor: "shared documents or system prompts of which some are hot",
+  signals: { prompt: "takes the least loaded worker" },
   options: OPTIONS,
   create: ({ prefixTokenCount }, { random }) => new TwoChoiceHash(prefixTokenCount, random),
 });

@@ -47,8 +47,11 @@ export class Attempt {
   readonly #request: AttemptedRequest;
   readonly #isProbe: boolean;
   readonly #pick: Picked | undefined;
+  readonly #heardBy: Chosen["heardBy"];
   /** Time of the charge on the clock, ms. */
   readonly #chargedAt: number;
+  /** Prompt tokens that pended at the worker after the charge; 0 where nobody needs it. */
+  readonly #pendingTokens: number;
   /** Ticket of the choice in the log of decisions. */
   readonly #ticket: number;
   #hasFirstToken = false;
@@ -58,9 +61,10 @@ export class Attempt {
   #failure: GatewayError | undefined;
 
   constructor(deps: AttemptDeps, chosen: Chosen, request: AttemptedRequest) {
-    const { worker, isProbe, pick } = chosen;
+    const { worker, isProbe, pick, heardBy } = chosen;
     this.worker = worker;
     this.#pick = pick;
+    this.#heardBy = heardBy;
     this.#chargedAt = deps.clock.now();
     this.#ticket = deps.decisions?.begin(chosen, request.record, this.#chargedAt) ?? 0;
     this.#deps = deps;
@@ -72,6 +76,7 @@ export class Attempt {
     // A decode worker gets the prompt, but does not prefill it.
     const toPrefill = worker.spec.workerType === "decode" ? 0 : promptTokens;
     this.#lease = deps.ledger.charge(worker.slot, pick?.chargeTokens ?? toPrefill, pick?.contextTokens ?? promptTokens);
+    this.#pendingTokens = heardBy?.affinity ? deps.ledger.pendingPromptTokens(worker.slot) : 0;
   }
 
   /** The error of a failed attempt; undefined while it runs, and after it was answered or abandoned. */
@@ -87,6 +92,8 @@ export class Attempt {
     const { clock, decisions } = this.#deps;
     const ms = clock.now() - this.#chargedAt;
     this.#pick?.onFirstToken?.(ms);
+    // No tokens pend at a decode worker, so its first token says nothing about how fast it prefills.
+    this.#heardBy?.affinity?.rates.learn(this.worker.slot, this.#pendingTokens, ms);
     decisions?.firstToken(this.#ticket, ms);
     const predictedMs = this.#pick?.predictedTtftMs;
     if (predictedMs !== undefined) this.#notePrediction(predictedMs, ms);
@@ -148,7 +155,10 @@ export class Attempt {
       record.noteFailure(this.worker.url, error.code);
     } else {
       this.#lease[Symbol.dispose]();
-      if (outcome === "ok") failedLoad.answered(model, record.startedAt);
+      if (outcome === "ok") {
+        failedLoad.answered(model, record.startedAt);
+        this.#heardBy?.signals?.onAnswer(record.tokens);
+      }
     }
     metrics.increment("attempts", { model, worker: metrics.bounded("worker", this.worker.url), outcome });
     const ms = clock.now() - this.#chargedAt;

@@ -1,4 +1,4 @@
-import type { Policy } from "../policy/policy.ts";
+import type { KeptPolicy } from "../policy/kept-policy.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import type { Worker } from "../worker/worker.ts";
@@ -14,7 +14,7 @@ export type SelectionRequest = Pick<InferenceRequest, "features"> & {
 export interface Leg {
   readonly role: WorkerType;
   readonly snapshot: ModelSnapshot;
-  readonly policy: Policy;
+  readonly policy: KeptPolicy;
 }
 
 /** The legs of a request and what limits the choice of their workers. */

@@ -1,4 +1,5 @@
 import type { Decision } from "../observability/decision.ts";
+import type { KeptPolicy } from "../policy/kept-policy.ts";
 import type { PickReason } from "../policy/pick-reasons.ts";
 import type { Picked } from "../policy/policy.ts";
 import type { Worker } from "../worker/worker.ts";
@@ -10,6 +11,8 @@ export interface Chosen {
   readonly isProbe: boolean;
   /** The policy's hooks and its charge for the attempt; undefined where the policy returned only an index. */
   readonly pick: Picked | undefined;
+  /** The policy, where it chose: its sessions and signals hear of the attempt. undefined for a probe. */
+  readonly heardBy?: Pick<KeptPolicy, "affinity" | "signals"> | undefined;
   /** Name of the policy of the leg. */
   readonly policy: string;
   readonly reason: PickReason;

@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
-import { NOBODY, type Policy } from "../policy/policy.ts";
+import type { PickReason } from "../policy/pick-reasons.ts";
+import { NOBODY, type Picked, type Policy } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
@@ -145,7 +146,9 @@ export class Selection {
       prefillers: preferred(prefillLeg, this.#prefillers),
       decoders: preferred(decodeLeg, this.#answerers),
     };
-    return choosePair(this.#choice, prefillLeg, workers, this.#request);
+    const pair = choosePair(this.#choice, prefillLeg, workers, this.#request);
+    if (pair) decodeLeg.policy.signals?.onPick(this.#request.features, pair.answer.worker);
+    return pair;
   }
 
   #pairWith(prefill: Chosen, leg: Leg, probe: Worker | undefined, candidates: readonly Worker[]): Legs<Chosen> {
@@ -169,19 +172,32 @@ export class Selection {
   #chosen(leg: Leg, probe: Worker | undefined, able: readonly Worker[]): Chosen {
     const { policy } = leg;
     if (probe) return probing(policy, probe);
-    const candidates = preferred(leg, able);
+    const among = preferred(leg, able);
     const { features, record } = this.#request;
     const { decisions } = record;
+    const own = policy.affinity && ownOf(policy.affinity.stayAt(among, features), among);
+    const candidates = own ?? among;
     const explanations = decisions && explanationsOf(policy, candidates, features);
     const picked = candidates.length > 0 ? policy.pick(candidates, features) : NOBODY;
     const pick = typeof picked === "number" ? undefined : picked;
     const index = typeof picked === "number" ? picked : picked.index;
     const worker = candidates[index];
     if (!worker) throw this.#nobody(leg.role === "regular" ? "no worker can" : `no ${leg.role} worker can`, leg);
-    const reason = candidates.length === 1 ? "only_one" : (pick?.reason ?? policy.lastReason ?? "unsaid");
+    policy.affinity?.chosen(worker.slot);
+    policy.signals?.onPick(features, worker);
+    const reason = own ? "session" : reasonOf(policy, candidates, pick);
     const decision = explanations && decisionOf({ leg, candidates, index, reason, explanations, pick });
     if (decision) decisions?.push(decision);
-    return { worker, isProbe: false, pick, policy: policy.name, reason, candidates: candidates.length, decision };
+    return {
+      worker,
+      isProbe: false,
+      pick,
+      heardBy: policy,
+      policy: policy.name,
+      reason,
+      candidates: among.length,
+      decision,
+    };
   }
 
   #nobody(who: string, { snapshot }: Leg): GatewayError {
@@ -207,6 +223,7 @@ function probing({ name }: Policy, worker: Worker): Chosen {
     worker,
     isProbe: true,
     pick: undefined,
+    heardBy: undefined,
     policy: name,
     reason: "probe",
     candidates: 1,
@@ -217,6 +234,29 @@ function probing({ name }: Policy, worker: Worker): Chosen {
 /** Those with the highest priority of these workers. */
 function preferred({ snapshot }: Leg, able: readonly Worker[]): readonly Worker[] {
   return snapshot.hasPriorities ? preferredOf(able) : able;
+}
+
+function reasonOf(
+  { lastReason = "unsaid" }: Policy,
+  { length }: readonly Worker[],
+  pick: Picked | undefined,
+): PickReason {
+  return length === 1 ? "only_one" : (pick?.reason ?? lastReason);
+}
+
+/** Lists of one worker. Policies keep facts about a list, so each worker has one. */
+const ALONE = new WeakMap<Worker, readonly Worker[]>();
+
+/** The list with only the worker of this index; undefined for -1. */
+function ownOf(index: number, workers: readonly Worker[]): readonly Worker[] | undefined {
+  const worker = workers[index];
+  if (!worker) return undefined;
+  let list = ALONE.get(worker);
+  if (!list) {
+    list = [worker];
+    ALONE.set(worker, list);
+  }
+  return list;
 }
 
 /** Tells the policy that its choice was not sent. */

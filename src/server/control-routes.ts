@@ -12,6 +12,7 @@ import { metricsRoute } from "./api/metrics.ts";
 import { modelRoutes } from "./api/models.ts";
 import { type DescribedPolicies, policyRoutes } from "./api/policies.ts";
 import { probeRoutes } from "./api/probes.ts";
+import { type KeptSessions, sessionRoutes } from "./api/sessions.ts";
 import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
 import { type KvEventsViewer, workerRoutes } from "./api/workers.ts";
 import type { Route } from "./route.ts";
@@ -22,7 +23,7 @@ export interface ControlRoutesDeps {
   readonly metrics: Metrics;
   readonly tokenizers: TokenizerAdmin;
   readonly workerRegistry: WorkerRegistry;
-  readonly policyRegistry: DescribedPolicies;
+  readonly policyRegistry: DescribedPolicies & KeptSessions;
   readonly routerManager: RouterManager;
   readonly healthChecker: HealthChecker;
   readonly workerSources: Pick<WorkerSources, "list">;
@@ -62,6 +63,7 @@ export function createControlRoutes(
     ...modelRoutes({ ...deps, plans }),
     ...workerRoutes({ ...deps, paths, maxBodyBytes }),
     ...policyRoutes(deps.policyRegistry),
+    ...sessionRoutes(deps.policyRegistry),
     ...decisionRoutes({
       logSize: decisionLogSize,
       find: async (query) => (await units()?.findDecisions(query)) ?? { tries: [], silentThreads: [] },

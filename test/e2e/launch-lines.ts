@@ -123,7 +123,7 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
   {
     from: "a benchmark, smg by load",
     line: "launch --host 127.0.0.1 --worker-urls G1 --policy least_load",
-    becomes: ["--policy: the policy least_load is not built yet; shortest_queue"],
+    becomes: "starts",
   },
   {
     from: "smg helm chart, its defaults",
@@ -145,7 +145,7 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
   {
     from: "smg, by a map of keys",
     line: "--worker-urls W1 W2 --policy manual",
-    becomes: ["--policy: the policy manual is not built yet; consistent_hashing"],
+    becomes: "serves",
   },
   {
     from: "smg, by length",

@@ -36,6 +36,12 @@ export const leastTtft = definePolicy({
   chooses: "the worker from which the first token is expected soonest, by its queue, cache and speed",
   goodFor: "everything; workers of any speed, long prompts, shared prefixes",
   nearestTo: { kv_aware: "knows which worker has seen which prompt, and what each has to do before it" },
+  signals: {
+    prompt: "counts all tokens of each request as new",
+    first_token: "reckons with the time of whole answers, which says less",
+    kv_capacity: "takes the cache for large, and does not keep away from workers whose cache is full",
+    cached_tokens: "cannot check what it expects to be cached",
+  },
   options: OPTIONS,
   create: ({ maxTreeSize }, parts) => new LeastTtft(maxTreeSize, parts),
 });

@@ -31,6 +31,8 @@ export class BodyFeatures implements RequestFeatures {
   readonly #blobs: readonly Blob[];
   #promptBytes: Uint8Array | undefined;
   #promptBlocks: PromptBlocks | undefined;
+  /** null while nobody has asked. */
+  #routingKey: string | undefined | null = null;
 
   constructor(source: BodyFeaturesSource) {
     const { bytes } = source.body;
@@ -53,6 +55,7 @@ export class BodyFeatures implements RequestFeatures {
   }
 
   routingKey(): string | undefined {
-    return readRoutingKey(this.#source.headers, this.#source.body);
+    if (this.#routingKey === null) this.#routingKey = readRoutingKey(this.#source.headers, this.#source.body);
+    return this.#routingKey;
   }
 }
