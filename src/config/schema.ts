@@ -587,7 +587,7 @@ export const configSchema = z.strictObject({
   outlierFailureThreshold: count.default(5).meta({
     group: "Retries and circuit breaker",
     description:
-      "A worker is ejected when this many different requests fail at it within the window (500, an error within a stream, no answer), if they are at least half of its answers and the model's other workers do clearly better. 0: never. 5 is Envoy's number.",
+      "A worker is ejected when this many different requests fail at it within the window (500, an error within a stream, no answer), if they are at least half of its answers, or a tenth where the others have answered enough to compare, and the model's other workers do clearly better. 0: never. 5 is Envoy's number.",
   }),
   outlierEjectionSecs: secs.default(30).meta({
     group: "Retries and circuit breaker",

@@ -4,17 +4,12 @@ import { HashRings } from "./hash-ring.ts";
 import { LeastLoaded } from "./least-loaded.ts";
 import type { PickReason } from "./pick-reasons.ts";
 import type { Candidate, Policy, Random, RequestFeatures } from "./policy.ts";
+import { mostForPrefix, PREFIX_LOAD_OPTIONS } from "./prefix-load.ts";
 import { hashPromptStart, PREFIX_TOKEN_COUNT } from "./prompt-start.ts";
 
 const OPTIONS = z.strictObject({
   prefixTokenCount: PREFIX_TOKEN_COUNT,
-  prefixHashLoadFactor: z.number().min(1).max(100).default(1.25).meta({
-    description: "a worker gets no more of its own prompts when it has this many times the mean of requests in flight.",
-  }),
-  prefixHashBalanceAbsThreshold: z.int().min(0).max(1_000_000).default(10).meta({
-    description:
-      "a worker gets its own prompts in any case while it has at most this many requests more in flight than the mean.",
-  }),
+  ...PREFIX_LOAD_OPTIONS,
 });
 
 type PrefixHashOptions = z.output<typeof OPTIONS>;
@@ -58,7 +53,7 @@ class PrefixHash implements Policy {
     if (hash === undefined) return this.#leastLoaded.find(candidates);
     const ring = this.#rings.of(candidates);
     const first = ring.pointFrom(hash);
-    const most = this.#mostInFlight(candidates);
+    const most = mostForPrefix(this.#options, this.#leastLoaded, candidates);
     // After as many points as there are workers most have been seen; a walk over all points could take long.
     const points = Math.min(ring.size, candidates.length + MORE_POINTS);
     for (let point = first; point < first + points; point += 1) {
@@ -68,12 +63,5 @@ class PrefixHash implements Policy {
       return owner;
     }
     return this.#leastLoaded.find(candidates);
-  }
-
-  /** The load that one may have and still get its own prompts. The mean includes the request that is to be sent. */
-  #mostInFlight(candidates: readonly Candidate[]): number {
-    const { prefixHashLoadFactor, prefixHashBalanceAbsThreshold } = this.#options;
-    const mean = this.#leastLoaded.mean(candidates) + 1 / candidates.length;
-    return Math.max(mean * prefixHashLoadFactor, mean + prefixHashBalanceAbsThreshold);
   }
 }

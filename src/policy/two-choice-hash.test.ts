@@ -35,6 +35,17 @@ describe("two-choice hash", () => {
     expect(chosen.size).toBe(2);
   });
 
+  test("where both of its workers have far more requests than the mean, the least loaded of all gets a hot prefix", () => {
+    const policy = createPolicy(twoChoiceHash);
+    const both = new Set<number>();
+    for (let busy = 0; busy < 8; busy += 1) both.add(chosenBy(policy, waiting(8, busy, 100_000), asking("hot")));
+    const loads = (own: number): Candidate[] =>
+      workers(...Array.from({ length: 8 }, (_, index) => (both.has(index) ? own : 1)));
+    // With 12 at each of the two the mean is 3.75, and ten more than that are allowed.
+    expect(both.has(chosenBy(policy, loads(12), asking("hot")))).toBe(true);
+    expect(both.has(chosenBy(policy, loads(40), asking("hot")))).toBe(false);
+  });
+
   test("different prefixes are spread over the fleet", () => {
     const policy = createPolicy(twoChoiceHash);
     const idle = waiting(8, -1, 0);

@@ -4,9 +4,12 @@ import { type HashRing, HashRings, scramble } from "./hash-ring.ts";
 import { LeastLoaded } from "./least-loaded.ts";
 import type { PickReason } from "./pick-reasons.ts";
 import type { Candidate, Policy, Random, RequestFeatures } from "./policy.ts";
+import { mostForPrefix, PREFIX_LOAD_OPTIONS } from "./prefix-load.ts";
 import { hashPromptStart, PREFIX_TOKEN_COUNT } from "./prompt-start.ts";
 
-const OPTIONS = z.strictObject({ prefixTokenCount: PREFIX_TOKEN_COUNT });
+const OPTIONS = z.strictObject({ prefixTokenCount: PREFIX_TOKEN_COUNT, ...PREFIX_LOAD_OPTIONS });
+
+type TwoChoiceOptions = z.output<typeof OPTIONS>;
 
 /** Points of the second hash that are looked at for another worker than the first. */
 const LOOKS = 32;
@@ -14,8 +17,8 @@ const LOOKS = 32;
 /**
  * Two workers for each beginning of a prompt, by two hashes of it (after DualMap, arXiv 2602.06502). The first has the cache; the second
  * takes over where waiting at the first costs more than it saves: where more tokens pend there than pend at the second and this prompt
- * has together. A hot prefix thereby lives on two workers, never on the whole fleet. It remembers nothing, so several gateways and any
- * number of threads agree without talking.
+ * has together. A hot prefix thereby lives on two workers. Only where both have far more requests than the mean, the least loaded worker
+ * gets the request. It remembers nothing, so several gateways and any number of threads agree without talking.
  */
 export const twoChoiceHash = definePolicy({
   name: "two_choice_hash",
@@ -24,30 +27,34 @@ export const twoChoiceHash = definePolicy({
   goodFor: "shared documents or system prompts of which some are hot",
   signals: { prompt: "takes the least loaded worker" },
   options: OPTIONS,
-  create: ({ prefixTokenCount }, { random }) => new TwoChoiceHash(prefixTokenCount, random),
+  create: (options, { random }) => new TwoChoiceHash(options, random),
 });
 
 class TwoChoiceHash implements Policy {
   readonly name = "two_choice_hash";
   lastReason: PickReason = "prompt_hash";
-  readonly #prefixTokens: number;
+  readonly #options: TwoChoiceOptions;
   readonly #rings = new HashRings();
   readonly #leastLoaded: LeastLoaded;
 
-  constructor(prefixTokens: number, random: Random) {
-    this.#prefixTokens = prefixTokens;
+  constructor(options: TwoChoiceOptions, random: Random) {
+    this.#options = options;
     this.#leastLoaded = new LeastLoaded(random);
   }
 
   pick(candidates: readonly Candidate[], request: RequestFeatures): number {
-    const hash = hashPromptStart(request, this.#prefixTokens);
+    const hash = hashPromptStart(request, this.#options.prefixTokenCount);
     this.lastReason = hash === undefined ? "least_loaded" : "prompt_hash";
     if (hash === undefined) return this.#leastLoaded.find(candidates);
     const ring = this.#rings.of(candidates);
     const first = ring.ownerOf(hash);
     const second = this.#second(ring, hash, first);
     const [one, other] = [candidates[first], candidates[second]];
-    return one && other && isWorthIt(one, other, request.promptTokens) ? second : first;
+    const best = one && other && isWorthIt(one, other, request.promptTokens) ? second : first;
+    const most = mostForPrefix(this.#options, this.#leastLoaded, candidates);
+    if ((candidates[best]?.inFlight ?? 0) <= most) return best;
+    this.lastReason = "least_loaded";
+    return this.#leastLoaded.find(candidates);
   }
 
   /** Another worker than the first; -1 where there is none. */

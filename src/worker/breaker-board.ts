@@ -109,7 +109,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
       return;
     }
     const isFailure = news === "fault" || news === "doubtful" || news === "failure";
-    if (isFailure) this.#outliers.onFailure(worker, news === "fault" ? undefined : source);
+    if (isFailure) this.#outliers.onFailure(worker, source, news === "fault");
     if (isProbe && this.#outliers.isSuspected(worker.id)) {
       if (isFailure || error === undefined) this.#outliers.onProof(worker, isFailure, source);
     } else if (isProbe)

@@ -137,6 +137,117 @@ describe("a worker that fails where the others do not", () => {
   });
 });
 
+describe("a worker that fails at a part of what it gets while the others do not", () => {
+  /** Attempts in turn at all workers; every so manyth of the first one's fails. */
+  function serve(fleet: Setup, rounds: number, everyth: number): void {
+    for (let round = 1; round <= rounds; round += 1) {
+      for (const worker of fleet.workers) {
+        if (worker === fleet.workers[0] && round % everyth === 0) fleet.fails(worker, 1);
+        else fleet.answers(worker, 1);
+      }
+    }
+  }
+
+  for (const everyth of [3, 5, 8]) {
+    test(`is ejected: one in ${everyth} requests`, () => {
+      const fleet = setUp(4);
+      const [bad, ...others] = fleet.workers;
+      serve(fleet, 5 * everyth, everyth);
+      expect(fleet.state(bad)).toBe("closed suspected");
+      expect(urls(fleet)).toEqual(["http://w1:1", "http://w2:1", "http://w3:1"]);
+      for (const other of others) fleet.answers(other, 60);
+      sweep(fleet);
+      expect(fleet.registry.getWorkersForModel("a").probation).toHaveLength(1);
+      // It goes on as before: an answer, and then a failure.
+      for (let probe = 1; fleet.state(bad) === "closed suspected" && probe <= 60; probe += 1) {
+        fleet.proof(bad, probe % everyth === 0 ? nextSource++ : undefined);
+      }
+      expect(fleet.state(bad)).toBe("open failures");
+    });
+  }
+
+  test("is ejected by the few probes that there were when the time is over", () => {
+    const fleet = setUp(2);
+    serve(fleet, 18, 3);
+    expect(fleet.state(fleet.workers[0])).toBe("closed suspected");
+    fleet.answers(fleet.workers[1], 60);
+    sweep(fleet);
+    for (const source of [undefined, nextSource++, undefined]) fleet.proof(fleet.workers[0], source);
+    expect(fleet.state(fleet.workers[0])).toBe("closed suspected");
+    fleet.clock.advance(30_000);
+    expect(fleet.state(fleet.workers[0])).toBe("open failures");
+  });
+
+  test("is asked again where its probes are answered", () => {
+    const fleet = setUp(2);
+    serve(fleet, 18, 3);
+    expect(fleet.state(fleet.workers[0])).toBe("closed suspected");
+    fleet.answers(fleet.workers[1], 60);
+    sweep(fleet);
+    for (let probe = 0; probe < 30; probe += 1) fleet.proof(fleet.workers[0]);
+    expect([fleet.state(fleet.workers[0]), urls(fleet).length]).toEqual(["closed well", 2]);
+  });
+
+  test("stays where the others fail nearly as often", () => {
+    const fleet = setUp(2);
+    for (let round = 0; round < 100; round += 1) {
+      fleet.answers(fleet.workers[0], 4);
+      fleet.fails(fleet.workers[0], 1);
+      fleet.answers(fleet.workers[1], 7);
+      fleet.fails(fleet.workers[1], 1);
+    }
+    expect(fleet.workers.map((worker) => fleet.state(worker))).toEqual(["closed well", "closed well"]);
+  });
+
+  test("stays while the others have answered too little to compare it with", () => {
+    const fleet = setUp(2);
+    const [bad, other] = fleet.workers;
+    fleet.fails(bad, 1);
+    fleet.answers(bad, 80);
+    fleet.answers(other, 10);
+    fleet.fails(bad, 20);
+    expect(fleet.state(bad)).toBe("closed well");
+    fleet.answers(other, 40);
+    fleet.fails(bad, 1);
+    expect(fleet.state(bad)).toBe("closed suspected");
+  });
+
+  test("is not at fault where the failures go on at the others: they are one client's, whom affinity kept there", () => {
+    const fleet = setUp(3);
+    const [first, second] = fleet.workers;
+    serve(fleet, 15, 3);
+    expect(fleet.state(first)).toBe("closed suspected");
+    for (let round = 0; round < 20; round += 1) {
+      fleet.answers(second, 2);
+      fleet.fails(second, 1);
+    }
+    sweep(fleet);
+    expect(fleet.workers.map((worker) => fleet.state(worker))).toEqual(["closed well", "closed well", "closed well"]);
+  });
+
+  test("is ejected for connections that break, too, before they are half of its attempts", () => {
+    const fleet = setUp(2);
+    const [bad, good] = fleet.workers;
+    const fault = (isProbe: boolean, source: number | undefined): void => {
+      fleet.answers(bad, 1);
+      const error = { code: "upstream_reset", message: "reset" } as const;
+      fleet.board.report(bad?.id ?? "", { ...ANSWER, news: "fault", source, error, isProbe, holdsProbe: isProbe });
+    };
+    for (let round = 0; round < 20; round += 1) {
+      fleet.answers(bad, 2);
+      fleet.answers(good, 3);
+      // A worker that was never reached has no request to blame.
+      fault(false, round % 2 === 0 ? undefined : nextSource++);
+      if (fleet.state(bad) !== "closed well") break;
+    }
+    expect(fleet.state(bad)).toBe("closed suspected");
+    fleet.answers(good, 60);
+    sweep(fleet);
+    for (let probe = 0; probe < 4; probe += 1) fault(true, undefined);
+    expect(fleet.state(bad)).toBe("open failures");
+  });
+});
+
 describe("requests that fail everywhere", () => {
   test("one that is sent again and again ejects nobody", () => {
     const fleet = setUp(2);

@@ -4,6 +4,7 @@ import { type Count, FailureCounts } from "./failure-counts.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import type { Worker } from "./worker.ts";
 import { mostEjected } from "./model-snapshot.ts";
+import { CLEARLY_BETTER, EXPECTED_FAILURES, MOST, OutlierTrial, type Testimony } from "./outlier-trial.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 
 export interface OutlierSettings {
@@ -14,38 +15,16 @@ export interface OutlierSettings {
   readonly windowMs: number;
 }
 
-/** Least share of failed attempts with which a worker counts as failing. */
-const MIN_RATIO = 0.5;
-/** Others do clearly better if their share of failures is at most this multiple of the worker's. */
-const CLEARLY_BETTER = 0.5;
+/** Least share of failed attempts with which a worker counts as failing, where the others have answered enough to compare it with. */
+const MIN_RATIO = 0.1;
 /** Least number of attempts of a worker that others are compared with. */
 const MIN_ENDED = 2;
 /** How often running trials are checked, ms. It is short, because each request that a broken worker gets meanwhile fails. */
 const LOOK_MS = 10;
 /** Most workers that one trial watches. */
 const MAX_WITNESSES = 256;
-/** Answers of the other workers that decide a trial. */
-const TRIAL_ANSWERS = 10;
-/** Probes of a suspected worker that must fail to eject it, before as many succeed. */
-const PROOFS = 3;
-/** Longest time of each part of a trial, ms. Then the counts so far decide. */
-const TRIAL_MS = 30_000;
 /** After an acquittal the worker is not suspected for this time, ms. If the failures went on at the others, no worker of the model is. */
 const AFTER_ACQUITTAL_MS = 10_000;
-
-interface Trial {
-  readonly worker: Worker;
-  /** Beginning of the current part of the trial. */
-  startedAt: number;
-  /** The failures ended without the worker, so requests of other clients now probe it. */
-  isProving: boolean;
-  failedProofs: number;
-  goodProofs: number;
-  /** Share of the model's attempts that failed before the trial. */
-  readonly ratioBefore: number;
-  /** Workers that the trial watches, with their counts at its beginning. */
-  readonly witnesses: ReadonlyMap<string, Count>;
-}
 
 export interface OutlierDetectorDeps {
   readonly registry: WorkerRegistry;
@@ -67,15 +46,15 @@ export interface OutlierDetectorDeps {
  * that fail everywhere must not take the fleet from the others. So an experiment decides whether a worker is ejected:
  *
  * ```
- *            several different requests failed, at least half of the attempts that ended here,
- *            and no other worker is known to fail in the same way
+ *            several different requests failed: half of the attempts that ended here, and no other worker is known
+ *            to fail in the same way; or a tenth of them, and the others have answered enough and do clearly better
  *   trusted ------------------------------------------------------> suspected (others get the requests)
  *     ^                                                               |   |
  *     +--- the failures go on at the others: requests are at fault ---+   |
  *     |                                                                   |  the failures end
  *     |                                                                   v
- *     +--- three probes succeed first -------------------------- probed (one request at a time)
- *                                                                         +--- three fail first: ejected
+ *     +--- the probes are as of a well worker ------------------- probed (one request at a time)
+ *                                                                         +--- they are as before: ejected
  * ```
  *
  * The probes are for this case: a client sends a few requests that fail everywhere, and stops. The failures end although the worker
@@ -86,10 +65,12 @@ export interface OutlierDetectorDeps {
 export class OutlierDetector implements Disposable {
   readonly #deps: OutlierDetectorDeps;
   readonly #counts: FailureCounts;
-  readonly #trials = new Map<string, Trial>();
+  readonly #trials = new Map<string, OutlierTrial>();
   /** Until when no worker of a group is suspected; or one worker, where it has proved itself. */
   readonly #acquitted = new Map<string, number>();
   readonly #sweep: Sweep;
+  /** In place of a request's hash, which is not negative: no request is at fault where the worker was not reached. */
+  #neverReached = 0;
 
   constructor(deps: OutlierDetectorDeps) {
     this.#deps = deps;
@@ -97,11 +78,15 @@ export class OutlierDetector implements Disposable {
     this.#sweep = new Sweep(deps.clock, LOOK_MS, (now) => this.#look(now));
   }
 
-  /** An attempt failed. `source`: hash of its request, where the request may be at fault; undefined where the worker was never reached. */
-  onFailure(worker: Worker, source: number | undefined): void {
+  /**
+   * An attempt failed. `source`: hash of its request; undefined where the worker was never reached. `isFault`: the breaker counts it as
+   * well, and opens where most attempts end so.
+   */
+  onFailure(worker: Worker, source: number | undefined, isFault: boolean): void {
     if (this.#deps.settings.failureThreshold === 0) return;
-    this.#counts.add(worker, source);
-    if (source !== undefined && this.#isSuspicious(worker)) this.#suspect(worker);
+    this.#neverReached -= 1;
+    this.#counts.add(worker, source ?? this.#neverReached);
+    if (this.#isSuspicious(worker, isFault)) this.#suspect(worker);
   }
 
   /** Whether other workers fail as often with the same requests, or did so a moment ago. */
@@ -128,15 +113,9 @@ export class OutlierDetector implements Disposable {
   onProof(worker: Worker, isFailed: boolean, source: number | undefined): void {
     const trial = this.#trials.get(worker.id);
     if (!trial?.isProving) return;
-    if (!isFailed) {
-      trial.goodProofs += 1;
-      if (trial.goodProofs >= PROOFS) this.#acquit(trial, worker.id);
-    } else if (source === undefined || !this.#counts.failedElsewhere(worker, source)) {
-      trial.failedProofs += 1;
-      if (trial.failedProofs < PROOFS) return;
-      this.#end(trial);
-      this.#deps.onJudged(worker, true);
-    }
+    if (isFailed && source !== undefined && this.#counts.failedElsewhere(worker, source)) return;
+    trial.noteProbe(isFailed);
+    this.#judge(trial, this.#deps.clock.now());
   }
 
   /** Forgets a worker: it is a new process, or it is left out for another reason. */
@@ -150,12 +129,18 @@ export class OutlierDetector implements Disposable {
     this.#trials.clear();
   }
 
-  #isSuspicious(worker: Worker): boolean {
+  #isSuspicious(worker: Worker, isFault: boolean): boolean {
     if (worker.breakerState !== "closed" || this.#trials.has(worker.id) || this.#wasAcquitted(worker)) return false;
     if (this.#counts.sources(worker) < this.#deps.settings.failureThreshold) return false;
     const { ratio } = this.#counts.recent(worker);
     if (ratio < MIN_RATIO) return false;
     const others = this.#group(worker).filter((other) => other.id !== worker.id && this.#isTrusted(other));
+    if (ratio < MOST) {
+      const all = this.#sumOf(others);
+      return all.ended * ratio >= EXPECTED_FAILURES && all.failed <= all.ended * ratio * CLEARLY_BETTER;
+    }
+    // The breaker judges a worker whose attempts mostly end in faults.
+    if (isFault) return false;
     const best = this.#bestOf(others);
     return best === undefined || best <= ratio * CLEARLY_BETTER;
   }
@@ -172,43 +157,50 @@ export class OutlierDetector implements Disposable {
       this.#deps.onLimit(worker);
       return;
     }
-    this.#trials.set(worker.id, {
+    const trial = new OutlierTrial({
       worker,
       startedAt: clock.now(),
-      isProving: false,
-      failedProofs: 0,
-      goodProofs: 0,
-      ratioBefore: this.#ratioOf(ready),
+      ownRatio: this.#counts.recent(worker).ratio,
+      ratioBefore: ratioOf(this.#sumOf(ready)),
       witnesses: new Map(this.#witnesses(others).map((one) => [one.id, this.#counts.now(one)])),
     });
+    this.#trials.set(worker.id, trial);
     this.#sweep.wake();
     this.#deps.onSuspected(worker);
   }
 
   /** The workers that the trial watches: those that do not fail already, unless all do. */
   #witnesses(others: readonly Worker[]): readonly Worker[] {
-    const sound = others.filter((one) => this.#counts.recent(one).ratio < MIN_RATIO);
+    const sound = others.filter((one) => this.#counts.recent(one).ratio < MOST);
     return (sound.length > 0 ? sound : others).slice(0, MAX_WITNESSES);
   }
 
   #look(now: number): boolean {
     for (const trial of this.#trials.values()) {
       if (trial.isProving) {
-        if (now - trial.startedAt >= TRIAL_MS) this.#acquit(trial, trial.worker.id);
+        this.#judge(trial, now);
         continue;
       }
-      const haveEnded = this.#haveEnded(trial, now);
+      const haveEnded = trial.haveEnded(this.#testimony(trial), this.#deps.settings.failureThreshold, now);
       if (haveEnded === false) this.#acquit(trial, groupOf(trial.worker));
       else if (haveEnded) {
-        trial.isProving = true;
-        trial.startedAt = now;
+        trial.beginProving(now);
         this.#deps.onProving(trial.worker);
       }
     }
     return this.#trials.size > 0;
   }
 
-  #acquit(trial: Trial, whom: string): void {
+  #judge(trial: OutlierTrial, now: number): void {
+    const isGuilty = trial.verdict(now);
+    if (isGuilty === false) this.#acquit(trial, trial.worker.id);
+    else if (isGuilty) {
+      this.#end(trial);
+      this.#deps.onJudged(trial.worker, true);
+    }
+  }
+
+  #acquit(trial: OutlierTrial, whom: string): void {
     const now = this.#deps.clock.now();
     for (const [other, until] of this.#acquitted) if (until <= now) this.#acquitted.delete(other);
     this.#acquitted.set(whom, now + AFTER_ACQUITTAL_MS);
@@ -216,14 +208,13 @@ export class OutlierDetector implements Disposable {
     this.#deps.onJudged(trial.worker, false);
   }
 
-  #end({ worker }: Trial): void {
+  #end({ worker }: OutlierTrial): void {
     this.#trials.delete(worker.id);
     this.#counts.forget(worker);
   }
 
-  /** Whether the failures ended when the worker was left out; undefined while that is not known. */
-  #haveEnded({ ratioBefore, witnesses, startedAt }: Trial, now: number): boolean | undefined {
-    // Counts of the other workers since the beginning of the trial.
+  /** Counts of the other workers since the beginning of the trial. */
+  #testimony({ witnesses }: OutlierTrial): Testimony {
     let [ended, failed, underWay] = [0, 0, 0];
     for (const [id, before] of witnesses) {
       const witness = this.#deps.registry.get(id);
@@ -234,12 +225,7 @@ export class OutlierDetector implements Disposable {
       ended += share.ended;
       failed += share.failed;
     }
-    const haveEnded = failed <= ended * ratioBefore * CLEARLY_BETTER;
-    if (ended >= TRIAL_ANSWERS) return haveEnded;
-    if (failed >= this.#deps.settings.failureThreshold && !haveEnded) return false;
-    if (now - startedAt < TRIAL_MS) return undefined;
-    // Long answers in flight have at least not failed.
-    return haveEnded && ended + underWay > 0;
+    return { ended, failed, underWay };
   }
 
   /** The smallest share of failures among the workers; undefined where none has enough attempts. */
@@ -252,14 +238,14 @@ export class OutlierDetector implements Disposable {
     return best;
   }
 
-  #ratioOf(workers: readonly Worker[]): number {
+  #sumOf(workers: readonly Worker[]): Count {
     let [ended, failed] = [0, 0];
     for (const worker of workers) {
       const share = this.#counts.recent(worker);
       ended += share.ended;
       failed += share.failed;
     }
-    return ended === 0 ? 0 : failed / ended;
+    return { ended, failed };
   }
 
   #isTrusted({ id, breakerState }: Worker): boolean {
@@ -276,6 +262,10 @@ export class OutlierDetector implements Disposable {
     const { workers } = this.#deps.registry.getWorkersForModel(modelId, connectionMode, spec.workerType);
     return workers.filter(({ status }) => status === "ready");
   }
+}
+
+function ratioOf({ ended, failed }: Count): number {
+  return ended === 0 ? 0 : failed / ended;
 }
 
 /** Workers of one group do the same work. */
