@@ -199,6 +199,7 @@ describe("how much a file knows and says", () => {
     "config/schema.ts": "a table: one entry for each option",
     "config/launch-flags.ts": "a table: one row for each flag of other gateways",
     "errors/errors.ts": "a table: one row for each error",
+    "observability/metrics-table.ts": "a table: one row for each metric",
     "tokenizer/jinja/expression-parser.ts": "one grammar: its rules call each other",
     "transport/grpc/call.ts": "one state machine, drawn in it",
     "transport/http1-server/client-connection.ts": "one state machine, drawn in it",
