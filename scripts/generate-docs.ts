@@ -81,7 +81,7 @@ function policySignals(): string[] {
   const rows = POLICIES.flatMap(({ name, signals }) =>
     keysOf(SIGNALS).flatMap((signal) => {
       const instead = signals?.[signal];
-      return instead === undefined ? [] : `| ${code(name)} | ${code(signal)}: ${SIGNALS[signal]} | ${instead} |`;
+      return instead === undefined ? [] : `| ${code(name)} | ${code(signal)}: ${SIGNALS[signal].what} | ${instead} |`;
     }),
   );
   return ["| policy | needs | without it |", "|---|---|---|", ...rows];

@@ -79,12 +79,11 @@ function tellSignal(
   { signal, isMissing, share }: SignalNews,
 ): void {
   const fields = { model, role, policy, signal, without_share: Number(share.toFixed(2)) };
+  const { what, isVital } = SIGNALS[signal];
   if (isMissing) {
-    logger.warn(
-      { ...fields, needs: SIGNALS[signal], instead: without },
-      "most requests lack a signal that the policy needs",
-    );
-  } else logger.info(fields, "the signal that the policy needs is there again");
+    const level = isVital ? "warn" : "info";
+    logger[level]({ ...fields, needs: what, instead: without }, "most requests lack what the policy needs");
+  } else logger.info(fields, "what the policy needs is there again");
 }
 
 /** A single thread does everything. Otherwise the control thread has instances of the policies too, and comes after those that serve. */

@@ -1,13 +1,22 @@
 import type { AllocateShared, Candidate, PickUsage, RequestFeatures } from "./policy.ts";
 
-/** What a policy may need to choose well, and what is missing without it. `GET /policies` and the metrics use these names. */
+/** A signal: what it is, and whether a policy that needs it is another policy without it. Without the others it only chooses less well. */
+export interface SignalRow {
+  readonly what: string;
+  readonly isVital: boolean;
+}
+
+/** What a policy may need to choose well. `GET /policies` and the metrics use these names. */
 export const SIGNALS = {
-  routing_key: "a session, user or routing key of the request",
-  prompt: "a prompt in the request",
-  first_token: "streams, which show when the first token comes",
-  kv_capacity: "the size of the worker's KV cache, by its own report or `kv_capacity_tokens`",
-  cached_tokens: "the number of cached tokens in the usage of answers",
-} as const;
+  routing_key: { what: "a session, user or routing key of the request", isVital: true },
+  prompt: { what: "a prompt in the request", isVital: true },
+  first_token: { what: "streams, which show when the first token comes", isVital: false },
+  kv_capacity: {
+    what: "the size of the worker's KV cache, by its own report or `kv_capacity_tokens`",
+    isVital: false,
+  },
+  cached_tokens: { what: "the number of cached tokens in the usage of answers", isVital: false },
+} as const satisfies Record<string, SignalRow>;
 
 export type Signal = keyof typeof SIGNALS;
 
@@ -117,7 +126,7 @@ export class SignalCounts {
   describe(): DescribedSignal[] {
     return this.states().map(({ signal, requests, without, isMissing }) => ({
       signal,
-      needs: SIGNALS[signal],
+      needs: SIGNALS[signal].what,
       requests,
       without,
       missing: isMissing,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { startEngine } from "../support/engine.ts";
 import type { TestGateway } from "../support/gateway.ts";
 import { post, startGateway } from "../support/gateway.ts";
 import { startGrpcPd } from "../support/grpc-pd.ts";
@@ -112,4 +113,38 @@ test("a worker over gRPC that says UNAVAILABLE to everything is asked now and th
   expect(await askMany(gateway, TINY_MODEL)).toEqual({ 200: REQUESTS });
   expect(asked).toBeLessThan(REQUESTS / 4);
   expect(troubleOf(gateway, bad.url)).toBeOneOf(["busy", undefined]);
+});
+
+test("a worker of three that fails at a third of its requests is ejected, and the others serve", async () => {
+  const choice = { index: 0, message: { role: "assistant", content: "well" }, finish_reason: "stop" };
+  const answer = { id: "c", object: "chat.completion", model: "m", choices: [choice] };
+  let asked = 0;
+  const isTurn = (): boolean => (asked += 1) % 3 === 0;
+  const well = (): Response => Response.json(answer);
+  const bad = await startEngine({
+    model: "m",
+    respond: () => (isTurn() ? Response.json({ error: { message: "ECC error" } }, { status: 500 }) : well()),
+  });
+  const others = [await startEngine({ model: "m", respond: well }), await startEngine({ model: "m", respond: well })];
+  try {
+    await using gateway = await startGateway({
+      workers: [bad, ...others].map(({ url }) => url),
+      config: { outlierEjectionSecs: 60 },
+    });
+    let [sent, failed] = [0, 0];
+    const send = async (): Promise<void> => {
+      sent += 1;
+      const response = await post(gateway.url + CHAT, { ...QUESTION, model: "m", seed: sent, max_tokens: 4 });
+      await response.text();
+      if (response.status === 500) failed += 1;
+    };
+    await eventually(async () => (await send(), troubleOf(gateway, bad.url) === "failures"), "it is ejected");
+    // Five different ones make it suspected, and some of the probes fail.
+    expect(failed).toBeWithin(7, 16);
+    const before = failed;
+    for (let turn = 0; turn < 60; turn += 1) await send();
+    expect(failed).toBe(before);
+  } finally {
+    for (const engine of [bad, ...others]) await engine.stop();
+  }
 });
