@@ -1,16 +1,18 @@
-import { SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
+import { MANY_OWNERS, SharedBlocks, sharedBlocksCells } from "./shared-blocks.ts";
+import { OWNER_BIT, SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
 
 /** Places in each set. A new block takes the least recently used one. */
 const WAY_BITS = 3;
 const WAYS = 1 << WAY_BITS;
-/** Most workers that are remembered for a block; a further one replaces another. */
-export const OWNERS = 8;
+/** Workers that a place names. A block that more have gets a list in `SharedBlocks`. */
+const OWNERS = 8;
 /** Cells of a set: the keys of its places, their times of last use (both in one cache line), and OWNERS entries for each place. */
 const SET_CELLS = WAYS * (2 + OWNERS);
 
 /** Bytes of memory for a table of so many blocks, rounded down to a power of two. */
 export function blockTableBytes(blocks: number): number {
-  return setsFor(blocks) * SET_CELLS * 4;
+  const sets = setsFor(blocks);
+  return (sets * SET_CELLS + sharedBlocksCells(sets * WAYS)) * 4;
 }
 
 function setsFor(blocks: number): number {
@@ -22,17 +24,22 @@ function setsFor(blocks: number): number {
  * threads read and write it without locks; what two of them write at once is lost, as by eviction.
  */
 export class BlockTable {
-  /** All sets. The entries of a place are as in `VolumeClocks`, the empty ones (0) last; two places share a cache line. */
+  /** All sets, and then the lists of the shared blocks. The entries of a place are as in `VolumeClocks`, the empty ones (0) last; two places share a cache line. */
   readonly cells: Int32Array;
   readonly #setMask: number;
   readonly #clocks: VolumeClocks;
+  readonly #shared: SharedBlocks;
+  readonly #sharedFrom: number;
 
   /** `memory` has `blockTableBytes(blocks)` from `offset` on. */
   constructor(memory: SharedArrayBuffer, offset: number, blocks: number, clocks: VolumeClocks) {
     const sets = setsFor(blocks);
     this.#setMask = sets - 1;
-    this.cells = new Int32Array(memory, offset, sets * SET_CELLS);
+    const places = sets * WAYS;
+    this.#sharedFrom = sets * SET_CELLS;
+    this.cells = new Int32Array(memory, offset, this.#sharedFrom + sharedBlocksCells(places));
     this.#clocks = clocks;
+    this.#shared = new SharedBlocks(this.cells, this.#sharedFrom, places, clocks);
   }
 
   /** The place of a block; -1 if it is not known. */
@@ -71,6 +78,18 @@ export class BlockTable {
     return this.cells[keyOf(place) + WAYS] ?? 0;
   }
 
+  /** Index of the first of the block's entries, those of its list if it has one. */
+  firstEntry(place: number): number {
+    const first = entriesOf(place);
+    const shared = this.#shared.entriesOf(this.cells[first] ?? 0, this.cells[keyOf(place)] ?? 0);
+    return shared < 0 ? first : shared;
+  }
+
+  /** How many entries there are from a block's first one on. Those without an owner are 0, or have no OWNER_BIT. */
+  entryCount(first: number): number {
+    return first < this.#sharedFrom ? OWNERS : MANY_OWNERS;
+  }
+
   /**
    * Makes the entry's worker an owner of the block. If it is one already, `kept` of its bits stay as they are. Owners that no longer have the
    * block are removed first, if any may have lost it since its last use, so that the new time does not bring them back.
@@ -78,7 +97,15 @@ export class BlockTable {
   own(place: number, entry: number, kept: number, time: number): void {
     const used = keyOf(place) + WAYS;
     const lastUse = this.cells[used] ?? 0;
+    this.cells[used] = time;
+    const first = this.firstEntry(place);
+    if (first >= this.#sharedFrom) this.#shared.own(first, entry, kept, time, lastUse);
+    else this.#ownHere(place, entry, kept, time, lastUse);
+  }
+
+  #ownHere(place: number, entry: number, kept: number, time: number, lastUse: number): void {
     const first = entriesOf(place);
+    if (this.#isLink(first)) this.#clear(first, first);
     if (this.#clocks.mayHaveLostSince(lastUse)) this.#removeLost(first, lastUse);
     let index = first;
     for (; index < first + OWNERS; index += 1) {
@@ -86,19 +113,37 @@ export class BlockTable {
       if (other === 0) break;
       if (((other ^ entry) & SLOT_BITS) !== 0) continue;
       this.cells[index] = this.#clocks.renewed(other, (entry & ~kept) | (other & kept));
-      this.cells[used] = time;
       return;
     }
     if (index === first + OWNERS) index = this.#removeLost(first, lastUse);
-    this.cells[index < first + OWNERS ? index : first + (time & (OWNERS - 1))] = entry;
-    this.cells[used] = time;
+    if (index < first + OWNERS) this.cells[index] = entry;
+    else this.#share(place, entry, time);
+  }
+
+  /** Whether the entry is a link, here to a list that another block has taken. */
+  #isLink(first: number): boolean {
+    const entry = this.cells[first] ?? 0;
+    return entry !== 0 && (entry & OWNER_BIT) === 0;
+  }
+
+  #share(place: number, entry: number, time: number): void {
+    const first = entriesOf(place);
+    const owners = [...this.cells.subarray(first, first + OWNERS), entry];
+    this.#clear(first, first);
+    this.cells[first] = this.#shared.share(this.cells[keyOf(place)] ?? 0, owners, time);
   }
 
   /** The worker is no longer an owner of the block, if its entry has these bits. */
   drop(key: number, slot: number, bits: number): void {
     const place = this.placeOf(key);
     if (place < 0) return;
-    const first = entriesOf(place);
+    const first = this.firstEntry(place);
+    if (first >= this.#sharedFrom) this.#shared.drop(first, slot, bits);
+    else this.#dropHere(first, slot, bits);
+  }
+
+  #dropHere(first: number, slot: number, bits: number): void {
+    if (this.#isLink(first)) return;
     let end = first;
     for (let index = first; index < first + OWNERS; index += 1) {
       const entry = this.cells[index] ?? 0;
@@ -152,6 +197,6 @@ function keyOf(place: number): number {
 }
 
 /** Index of the first of a place's OWNERS entries. */
-export function entriesOf(place: number): number {
+function entriesOf(place: number): number {
   return (place >>> WAY_BITS) * SET_CELLS + WAYS * 2 + (place & (WAYS - 1)) * OWNERS;
 }

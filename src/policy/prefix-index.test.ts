@@ -53,13 +53,88 @@ function serve(index: PrefixIndex, text: string, slot: number): void {
   index.settle(blocksOf(text), slot);
 }
 
-test("names who has seen a prompt, up to eight", () => {
-  const index = createIndex();
-  insert(index, story("both"), 3, 9000);
-  expect(ownersOf(index, story("both"))).toEqual([3, 9000]);
-  insert(index, story("many"), ...Array.from({ length: 20 }, (_, slot) => slot));
-  expect(new Set(ownersOf(index, story("many"))).size).toBe(8);
-  expect(ownersOf(index, story("many"))).toContain(19);
+describe("who has seen a prompt", () => {
+  const upTo = (count: number): number[] => Array.from({ length: count }, (_, slot) => slot);
+
+  test("is named", () => {
+    const index = createIndex();
+    insert(index, story("both"), 3, 9000);
+    expect(ownersOf(index, story("both"))).toEqual([3, 9000]);
+  });
+
+  test.each([8, 9, 32, 64])(
+    "is named in a fleet of %p that shares a system prompt, each with all that it has",
+    (count) => {
+      const index = createIndex();
+      const system = story("You are a helpful assistant.", 1280);
+      for (const slot of upTo(count)) serve(index, `${system}${story(`user ${slot}`, 500)}`, slot);
+      expect(ownersOf(index, system)).toEqual(upTo(count));
+      const own = `${system}${story("user 5", 500)}`;
+      expect(holdersOf(index, own)).toEqual(
+        Object.fromEntries(upTo(count).map((slot) => [slot, slot === 5 ? [1664, 1664] : [1280, 1280]])),
+      );
+      index.match(blocksOf(own));
+      expect([index.find(1), index.slotAt(0)]).toEqual([1, 5]);
+    },
+  );
+
+  test("is named for at most 64, the newest of those whose slots are equal modulo 64", () => {
+    const index = createIndex();
+    insert(index, story("many"), ...upTo(150));
+    expect(ownersOf(index, story("many"))).toEqual(upTo(150).slice(-64));
+  });
+
+  test("is not found in the same order each time, where many have the same", () => {
+    const index = createIndex();
+    insert(index, story("many"), ...upTo(64));
+    const first = new Set<number>();
+    for (let count = 0; count < 640; count += 1) {
+      index.match(blocksOf(story("many")));
+      index.find(1);
+      first.add(index.slotAt(0));
+    }
+    expect(first.size).toBeGreaterThan(50);
+  });
+
+  test("among many is forgotten, withdrawn, settled and aged like among few", () => {
+    const index = createIndex();
+    const shared = story("shared", 1280);
+    for (const slot of upTo(20)) index.setBound(slot, 4096);
+    insert(index, shared, ...upTo(20));
+    index.settle(blocksOf(shared), 4);
+    index.withdraw(blocksOf(shared), 5);
+    index.withdraw(blocksOf(shared), 4);
+    index.forget(6);
+    for (let count = 0; count < 4; count += 1) insert(index, story(`other ${count}`, 1280), 7);
+    insert(index, shared, 8);
+    const held = holdersOf(index, shared);
+    expect(Object.keys(held).map(Number)).toEqual(upTo(20).filter((slot) => ![5, 6, 7].includes(slot)));
+    expect([held[4], held[8], held[9]]).toEqual([
+      [1280, 1280],
+      [1280, 0],
+      [1280, 0],
+    ]);
+    insert(index, shared, 6);
+    expect(holdersOf(index, shared)[6]).toEqual([1280, 0]);
+  });
+
+  test("many prompts of many workers push each other out, and what is left is right", () => {
+    const index = createIndex(256 * 1024);
+    const texts = Array.from({ length: 200 }, (_, name) => story(`text ${name}`, 1280));
+    // Each worker has each second text, so that wrong owners would show.
+    for (let round = 0; round < 3; round += 1) {
+      for (const [name, text] of texts.entries()) {
+        insert(index, text, ...upTo(40).filter((slot) => (slot + name) % 2 === 0));
+      }
+    }
+    let named = 0;
+    for (const [name, text] of texts.entries()) {
+      const owners = Object.keys(holdersOf(index, text)).map(Number);
+      named += owners.length;
+      expect([name, owners.filter((slot) => (slot + name) % 2 !== 0)]).toEqual([name, []]);
+    }
+    expect(named).toBeGreaterThan(100);
+  });
 });
 
 test("what is forgotten does not come back when others use the same blocks, nor for the slot's next worker", () => {

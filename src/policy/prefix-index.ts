@@ -1,6 +1,6 @@
-import { BlockTable, blockTableBytes, entriesOf, OWNERS } from "./block-table.ts";
+import { BlockTable, blockTableBytes } from "./block-table.ts";
 import { blocksEnd, MAX_BLOCKS, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
-import { IN_FLIGHT_BIT, SLOT_BITS, VOLUME_CLOCKS_BYTES, VolumeClocks } from "./volume-clocks.ts";
+import { IN_FLIGHT_BIT, OWNER_BIT, SLOT_BITS, VOLUME_CLOCKS_BYTES, VolumeClocks } from "./volume-clocks.ts";
 
 /** Most workers that one search finds. */
 const MOST_FOUND = 64;
@@ -202,10 +202,13 @@ export class PrefixIndex {
     const place = this.#places[block] ?? 0;
     const lastUse = this.#table.lastUse(place);
     const { cells } = this.#table;
-    const first = entriesOf(place);
-    for (let index = first; index < first + OWNERS; index += 1) {
-      const entry = cells[index] ?? 0;
-      if (entry === 0) break;
+    const first = this.#table.firstEntry(place);
+    const count = this.#table.entryCount(first);
+    // Of many equal owners none is always found first.
+    const shift = this.#search & (count - 1);
+    for (let step = 0; step < count; step += 1) {
+      const entry = cells[first + ((step + shift) & (count - 1))] ?? 0;
+      if ((entry & OWNER_BIT) === 0) continue;
       const number = this.numberOf(entry & SLOT_BITS);
       if (number < 0) {
         if (this.#found < MOST_FOUND && this.#clocks.isAlive(entry, lastUse)) this.#add(entry, blocksEnd(block + 1));

@@ -12,7 +12,7 @@ const SLOTS = 16_384;
  * `owner` is set in each entry, so that slot 0 differs from an empty place.
  */
 export const SLOT_BITS = SLOTS - 1;
-const OWNER_BIT = 1 << 14;
+export const OWNER_BIT = 1 << 14;
 /** The block belongs to a request that has no first token yet, so nobody knows whether it is in the worker's cache. */
 export const IN_FLIGHT_BIT = 1 << 15;
 const STAMP_SHIFT = 16;
