@@ -9,6 +9,7 @@ import { createLogger, type Logger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import type { Recording } from "../observability/recording.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
+import { CacheTrusts } from "../router/cache-trusts.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
@@ -70,6 +71,8 @@ export interface AppContext extends AsyncDisposable, Registries {
   readonly fleet: Fleet;
   /** Follows what the workers' KV caches hold, by their own events. */
   readonly kvEvents: Pick<KvEvents, "view" | "views">;
+  /** How far what is known of each worker's cache has been right. */
+  readonly cacheTrusts: Pick<CacheTrusts, "of">;
   /** Writes the traffic of all threads to a file; undefined without `record`. */
   readonly recording: Recording | undefined;
 }
@@ -87,6 +90,7 @@ export type AppContextOverrides = Partial<
     | "policyMemory"
     | "policyFollower"
     | "outcomes"
+    | "cacheTrusts"
     | "modelFinder"
     | "workerSources"
     | "kvEvents"
@@ -143,7 +147,7 @@ interface Step {
 
 type Base = Pick<AppContext, "config" | "clock" | "logger" | "writeLog" | "metrics">;
 type Wires = Pick<AppContext, "transport" | "grpc">;
-type Care = Pick<AppContext, "healthChecker" | "modelFinder" | "fleet" | "kvEvents"> & {
+type Care = Pick<AppContext, "healthChecker" | "modelFinder" | "fleet" | "kvEvents" | "cacheTrusts"> & {
   readonly outcomes: BreakerBoard;
 };
 type Door = Pick<AppContext, "routerManager" | "workerSources">;
@@ -194,10 +198,12 @@ function openCare({ config, overrides, stack }: Step, parts: Base & Registries &
       recheck: (id, what) => healthChecker.probeNow(id, what),
     }),
   );
+  const cacheTrusts = stack.use(new CacheTrusts({ workers: registry, policies: parts.policyRegistry, clock, logger }));
   const askListings = (): Promise<void> => healthChecker.askListings(LOOK_FOR_MODEL_MS);
   return {
     healthChecker,
     outcomes,
+    cacheTrusts,
     modelFinder: new FleetModelFinder({ clock, registry, askListings }),
     fleet: overrides.fleet ?? new Fleet({ workers: registry, client, timeoutMs }),
     kvEvents: stack.use(openKvEvents({ ...parts, config })),

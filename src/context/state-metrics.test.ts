@@ -14,6 +14,7 @@ interface Setup {
   readonly ledger: LoadLedger;
   readonly panicking: Set<string>;
   readonly policies: PolicyRegistry;
+  readonly trusts: Map<string, number>;
   readonly stop: () => void;
   add(url: string): Worker;
   /** Lines of the page that begin so. */
@@ -29,12 +30,21 @@ function setUp(): Setup {
     defaultPolicy: { policy: "consistent_hashing", config: {} },
     sessions: { maxIdleSecs: 60, maxSessions: 64, overrideSecs: 1 },
   });
-  const stop = exposeState({ metrics, workerRegistry: registry, policyRegistry: policies, outcomes: { panicking } });
+  const trusts = new Map<string, number>();
+  const cacheTrusts = { of: ({ url }: Worker) => trusts.get(url) };
+  const stop = exposeState({
+    metrics,
+    workerRegistry: registry,
+    policyRegistry: policies,
+    outcomes: { panicking },
+    cacheTrusts,
+  });
   return {
     registry,
     ledger,
     panicking,
     policies,
+    trusts,
     stop,
     add(url) {
       const worker = new WorkerFactory({ ledger }).createFromUrl(url, { modelId: "m" });
@@ -50,6 +60,13 @@ function setUp(): Setup {
 }
 
 describe("the gauges of workers", () => {
+  test("say how far what is known of a worker's cache has been right, where it is known", () => {
+    const { add, trusts, lines } = setUp();
+    for (const name of ["one", "two"]) add(`http://${name}:1`);
+    trusts.set("http://two:1", 0.25);
+    expect(lines("pointsman_cache_trust")).toEqual(['pointsman_cache_trust{worker="http://two:1"} 0.25']);
+  });
+
   test("say how many there are of each status, also of those that no worker has", () => {
     const { registry, add, lines } = setUp();
     registry.update(add("http://one:1").id, { status: "ready" });

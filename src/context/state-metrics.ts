@@ -1,4 +1,5 @@
 import type { Metrics } from "../observability/metrics.ts";
+import type { CacheTrusts } from "../router/cache-trusts.ts";
 import type { BreakerState } from "../worker/circuit-breaker.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import { SESSION_OUTCOMES } from "../policy/session-table.ts";
@@ -12,13 +13,20 @@ export interface StateMetricsDeps {
   readonly workerRegistry: WorkerRegistry;
   readonly policyRegistry: Pick<PolicyRegistry, "sessionTables" | "signals">;
   readonly outcomes: { readonly panicking: Iterable<string> };
+  readonly cacheTrusts: Pick<CacheTrusts, "of">;
 }
 
 /**
  * Exposes gauges of the current state. They are read at each scrape, so requests count nothing for them. The series of a worker are
  * removed when it leaves. The returned function ends that.
  */
-export function exposeState({ metrics, workerRegistry, policyRegistry, outcomes }: StateMetricsDeps): () => void {
+export function exposeState({
+  metrics,
+  workerRegistry,
+  policyRegistry,
+  outcomes,
+  cacheTrusts,
+}: StateMetricsDeps): () => void {
   const worker = (url: string): string => metrics.bounded("worker", url);
   metrics.read("inFlight", (set) => {
     for (const { modelId, url, requestsInFlight } of workerRegistry.all()) {
@@ -39,6 +47,12 @@ export function exposeState({ metrics, workerRegistry, policyRegistry, outcomes 
   metrics.read("workerUp", (set) => {
     for (const { url, status, trouble } of workerRegistry.all()) {
       set({ worker: worker(url) }, status === "ready" && !trouble ? 1 : 0);
+    }
+  });
+  metrics.read("cacheTrust", (set) => {
+    for (const one of workerRegistry.all()) {
+      const trust = cacheTrusts.of(one);
+      if (trust !== undefined) set({ worker: worker(one.url) }, trust);
     }
   });
   metrics.read("workersOut", (set) => {

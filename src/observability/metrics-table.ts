@@ -66,6 +66,18 @@ export const METRICS = {
     help: "Seconds by which first tokens came later than predicted (direction `late`), and earlier (`early`). The difference of the two for each request is the bias, the sum the mean error.",
     labels: ["model", "worker", "direction"],
   },
+  predictedCachedTokens: {
+    name: "pointsman_predicted_cached_prompt_tokens_total",
+    kind: "counter",
+    help: "Prompt tokens that the policy expected in the worker's prefix cache, of requests whose answers say how many were there.",
+    labels: ["model", "worker"],
+  },
+  foundCachedTokens: {
+    name: "pointsman_found_cached_prompt_tokens_total",
+    kind: "counter",
+    help: "Prompt tokens that were there, of the same requests. Divided by the predicted ones: 1 is right.",
+    labels: ["model", "worker"],
+  },
   promptTokens: {
     name: "pointsman_prompt_tokens_total",
     kind: "counter",
@@ -173,6 +185,12 @@ export const METRICS = {
     name: "pointsman_worker_up",
     kind: "gauge",
     help: "1 while the worker takes requests: it is ready, and it is not left out for failed requests. Otherwise 0; `GET /workers` says why.",
+    labels: ["worker"],
+  },
+  cacheTrust: {
+    name: "pointsman_cache_trust",
+    kind: "gauge",
+    help: "Share of what was predicted of the worker's prefix cache that the worker found there of late, 0.1 to 1, the lowest over its models. Policies that predict multiply by it. 1 until a worker has found less.",
     labels: ["worker"],
   },
   workersOut: {

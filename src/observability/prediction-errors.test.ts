@@ -49,3 +49,12 @@ test("a worker that left and comes again begins anew", () => {
   expect(valueOf(metrics, `pointsman_ttft_prediction_error_count{${LABELS}}`)).toBe("1");
   expect(valueOf(metrics, `pointsman_ttft_prediction_error_seconds_total{${LABELS},direction="late"}`)).toBe("0");
 });
+
+test("cached tokens that were predicted and found are summed, each as it is", () => {
+  const metrics = new Metrics();
+  const errors = new PredictionErrors(metrics);
+  errors.noteCached("w", "m", 1000, 600);
+  errors.noteCached("w", "m", 0, 40);
+  expect(valueOf(metrics, `pointsman_predicted_cached_prompt_tokens_total{${LABELS}}`)).toBe("1000");
+  expect(valueOf(metrics, `pointsman_found_cached_prompt_tokens_total{${LABELS}}`)).toBe("640");
+});

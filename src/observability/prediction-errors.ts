@@ -10,9 +10,11 @@ interface ErrorSeries {
   readonly ratio: OwnSeries;
   readonly late: OwnSeries;
   readonly early: OwnSeries;
+  readonly predictedCached: OwnSeries;
+  readonly foundCached: OwnSeries;
 }
 
-/** Compares the times to the first token that policies predict with the real ones, for the metrics. */
+/** Compares what policies predict, times to the first token and cached tokens, with what came, for the metrics. */
 export class PredictionErrors {
   readonly #metrics: Metrics;
   #version: number;
@@ -25,20 +27,33 @@ export class PredictionErrors {
       ratio: metrics.series("ttftPredictionError", { model, worker }),
       late: metrics.series("ttftPredictionErrorSeconds", { model, worker, direction: "late" }),
       early: metrics.series("ttftPredictionErrorSeconds", { model, worker, direction: "early" }),
+      predictedCached: metrics.series("predictedCachedTokens", { model, worker }),
+      foundCached: metrics.series("foundCachedTokens", { model, worker }),
     }));
   }
 
   /** `worker`, `model`: values of the labels, bounded by the caller. Times from the send to the first token, ms. */
   note(worker: string, model: string, predictedMs: number, actualMs: number): void {
+    const { ratio, late, early } = this.#seriesOf(worker, model);
+    ratio.observe(actualMs / Math.max(predictedMs, LEAST_MS));
+    const errorMs = actualMs - predictedMs;
+    if (errorMs > 0) late.add(errorMs / 1000);
+    else early.add(-errorMs / 1000);
+  }
+
+  /** The same for cached prompt tokens. */
+  noteCached(worker: string, model: string, predicted: number, found: number): void {
+    const { predictedCached, foundCached } = this.#seriesOf(worker, model);
+    predictedCached.add(predicted);
+    foundCached.add(found);
+  }
+
+  #seriesOf(worker: string, model: string): ErrorSeries {
     if (this.#version !== this.#metrics.version) {
       // A worker or model has left: its series are gone from the metrics.
       this.#version = this.#metrics.version;
       this.#workers.clear();
     }
-    const { ratio, late, early } = this.#workers.get(worker, model);
-    ratio.observe(actualMs / Math.max(predictedMs, LEAST_MS));
-    const errorMs = actualMs - predictedMs;
-    if (errorMs > 0) late.add(errorMs / 1000);
-    else early.add(-errorMs / 1000);
+    return this.#workers.get(worker, model);
   }
 }

@@ -197,6 +197,11 @@ export interface Policy {
    * any order.
    */
   hear?(news: PolicyNews, candidates: readonly Candidate[]): void;
+  /**
+   * How far what it knows of a worker's prefix cache has been right, 0 to 1, by the cached tokens that the worker counts; undefined where it
+   * keeps no such account. Called now and then, on any thread.
+   */
+  cacheTrust?(slot: number): number | undefined;
   /** Called when a worker has left for good or was restarted: forget everything about it. */
   forget?(workerId: string, slot: number): void;
   /**

@@ -1,12 +1,14 @@
 import { BlockTable, blockTableBytes } from "./block-table.ts";
 import { blocksEnd, MAX_BLOCKS, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
+import { CACHE_TRUST_BYTES, CacheTrust } from "./cache-trust.ts";
 import { IN_FLIGHT_BIT, OWNER_BIT, SLOT_BITS, VOLUME_CLOCKS_BYTES, VolumeClocks } from "./volume-clocks.ts";
 
 /** Most workers that one search finds. */
-const MOST_FOUND = 64;
-/** Where the parts are in the memory: the time, padded to a cache line, the clocks of the workers, and the blocks. */
+export const MOST_FOUND = 64;
+/** Where the parts are in the memory: the time, padded to a cache line, the clocks of the workers, the trust in them, and the blocks. */
 const CLOCKS_AT = 64;
-const TABLE_AT = CLOCKS_AT + VOLUME_CLOCKS_BYTES;
+const TRUST_AT = CLOCKS_AT + VOLUME_CLOCKS_BYTES;
+const TABLE_AT = TRUST_AT + CACHE_TRUST_BYTES;
 /** Inserts after which old times are moved up, so that differences of 32 bits stay correct. */
 const AGING_INSERTS = 2 ** 29;
 
@@ -38,6 +40,7 @@ export class PrefixIndex {
   /** Number of inserts so far, which is the time. It wraps, so times are compared by difference. */
   readonly #time: Int32Array;
   readonly #clocks: VolumeClocks;
+  readonly #trust: CacheTrust;
   readonly #table: BlockTable;
   /** The prompt of the last `match`, and the places of its first blocks. */
   #prompt = NOTHING;
@@ -61,6 +64,7 @@ export class PrefixIndex {
   constructor(maxBytes: number, memory: SharedArrayBuffer) {
     this.#time = new Int32Array(memory, 0, 1);
     this.#clocks = new VolumeClocks(memory, CLOCKS_AT, maxBytes);
+    this.#trust = new CacheTrust(memory, TRUST_AT);
     this.#table = new BlockTable(memory, TABLE_AT, maxBytes / SMALLEST_BLOCK_BYTES, this.#clocks);
   }
 
@@ -146,6 +150,7 @@ export class PrefixIndex {
 
   /** Forgets a worker that has left or restarted. Its slot may go to another worker. */
   forget(slot: number): void {
+    this.#trust.forget(slot);
     this.#now((now) => this.#clocks.forget(slot, now));
   }
 
@@ -174,6 +179,19 @@ export class PrefixIndex {
   /** Share of the worker's bound that is in use, 0 to 1. */
   fill(slot: number): number {
     return this.#clocks.fill(slot);
+  }
+
+  /**
+   * Compares what was known for certain of a worker's cache with what the worker found in it, both in tokens. `found`: undefined where its
+   * answer does not tell.
+   */
+  grade(slot: number, predicted: number, found: number | undefined): void {
+    this.#trust.grade(slot, predicted, found);
+  }
+
+  /** By how much to multiply what is known of the worker's cache, 0.1 to 1: the share that it found of it of late. */
+  trust(slot: number): number {
+    return this.#trust.of(slot);
   }
 
   /**

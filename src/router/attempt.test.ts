@@ -266,3 +266,29 @@ describe("the time to the first token that was predicted", () => {
     expect([counted(plain), counted(whole)]).toEqual([undefined, undefined]);
   });
 });
+
+describe("cached tokens that were predicted", () => {
+  const counted = ({ metrics }: Setup): (string | undefined)[] =>
+    ["predicted", "found"].map(
+      (what) =>
+        new RegExp(`^pointsman_${what}_cached_prompt_tokens_total\\{.*\\} (\\S+)$`, "m").exec(metrics.expose())?.[1],
+    );
+  const end = (setup: Setup, cachedTokens: number | undefined): void => {
+    const attempt = setup.begin(false, { index: 0, predictedCachedTokens: 500 });
+    setup.record.tokens = { promptTokens: 600, completionTokens: 5, cachedTokens };
+    attempt.end();
+  };
+
+  test("are compared with those that the answer tells", () => {
+    const setup = setUp();
+    end(setup, 320);
+    end(setup, 0);
+    expect(counted(setup)).toEqual(["1000", "320"]);
+  });
+
+  test("are not where the answer does not tell", () => {
+    const setup = setUp();
+    end(setup, undefined);
+    expect(counted(setup)).toEqual([undefined, undefined]);
+  });
+});

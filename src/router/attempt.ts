@@ -99,6 +99,14 @@ export class Attempt {
     if (predictedMs !== undefined) this.#notePrediction(predictedMs, ms);
   }
 
+  #noteCached(found: number | undefined, model: string): void {
+    const predicted = this.#pick?.predictedCachedTokens;
+    // For a pair, the cached tokens are those of the prefill worker.
+    if (predicted === undefined || found === undefined || this.worker.role === "decode") return;
+    const { metrics, predictionErrors } = this.#deps;
+    predictionErrors.noteCached(metrics.bounded("worker", this.worker.url), model, predicted, found);
+  }
+
   #notePrediction(predictedMs: number, ms: number): void {
     const { metrics, predictionErrors } = this.#deps;
     const worker = metrics.bounded("worker", this.worker.url);
@@ -163,6 +171,7 @@ export class Attempt {
     metrics.increment("attempts", { model, worker: metrics.bounded("worker", this.worker.url), outcome });
     const ms = clock.now() - this.#chargedAt;
     decisions?.end(this.#ticket, outcome, ms, record.tokens);
+    this.#noteCached(record.tokens?.cachedTokens, model);
     if (this.#pick?.onEnd) this.#pick.onEnd({ outcome: pickOutcome(outcome, error), ms, usage: record.tokens });
   }
 

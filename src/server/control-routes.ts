@@ -14,7 +14,7 @@ import { type DescribedPolicies, policyRoutes } from "./api/policies.ts";
 import { probeRoutes } from "./api/probes.ts";
 import { type KeptSessions, sessionRoutes } from "./api/sessions.ts";
 import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
-import { type KvEventsViewer, workerRoutes } from "./api/workers.ts";
+import { type CacheTrustViewer, type KvEventsViewer, workerRoutes } from "./api/workers.ts";
 import type { Route } from "./route.ts";
 import type { ServingUnits } from "./serving-units.ts";
 
@@ -26,6 +26,7 @@ export interface ControlRoutesDeps {
   readonly policyRegistry: DescribedPolicies & KeptSessions;
   readonly routerManager: RouterManager;
   readonly healthChecker: HealthChecker;
+  readonly cacheTrusts: CacheTrustViewer;
   readonly workerSources: Pick<WorkerSources, "list">;
   readonly fleet: Fleet;
   readonly kvEvents: KvEventsViewer;

@@ -1,6 +1,6 @@
 import type { Candidate, Random } from "../policy.ts";
 import type { CandidatePlaces } from "../candidate-places.ts";
-import type { PrefixIndex } from "../prefix-index.ts";
+import { MOST_FOUND, type PrefixIndex } from "../prefix-index.ts";
 import { MOST_COMPARED } from "./weighed.ts";
 
 /** In a fleet of more than MOST_COMPARED workers so many are compared: at least half of them at random, and the others by the prompt. */
@@ -39,13 +39,14 @@ export class Compared {
     const isAgain = this.#shown === candidates;
     this.#shown = isShown ? candidates : undefined;
     if (isAgain) {
-      index.find(count <= MOST_COMPARED ? count : OWNERS);
+      index.find(count <= MOST_COMPARED ? MOST_FOUND : OWNERS);
       return this.#count;
     }
     this.#turn = (this.#turn + 1) % count;
     this.#count = 0;
     if (count <= MOST_COMPARED) {
-      index.find(count);
+      // Some that are found may not be candidates.
+      index.find(MOST_FOUND);
       for (let look = 0; look < count; look += 1) this.#indexes[look] = (this.#turn + look) % count;
       this.#count = count;
     } else {

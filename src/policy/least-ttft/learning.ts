@@ -1,5 +1,6 @@
 import type { PickEnd } from "../policy.ts";
 import { blockBytesAt } from "../prefix-blocks.ts";
+import type { PrefixIndex } from "../prefix-index.ts";
 import type { Attention } from "./attention.ts";
 import type { LeastTtftPick } from "./least-ttft-pick.ts";
 import type { ServiceRates } from "./service-rates.ts";
@@ -18,6 +19,7 @@ export interface LearningParts {
   readonly attention: Attention;
   readonly feedback: UsageFeedback;
   readonly whole: WholeAnswers;
+  readonly index: Pick<PrefixIndex, "grade">;
 }
 
 /** Learns from this gateway's own requests: rates from first tokens, and what usage tells at the end. */
@@ -51,6 +53,7 @@ export class Learning {
     }
     // Of a pair, the prefill worker's count is told.
     if (cached !== undefined && pick.shows !== "no_prefill") this.#found(pick, cached);
+    if (usage?.promptTokens !== undefined && pick.shows !== "no_prefill") this.#grade(pick, usage.promptTokens, cached);
     if (pick.shows === "whole") whole.observe(pick.slot, pick.work, usage?.completionTokens ?? 0, tookS);
   }
 
@@ -63,6 +66,11 @@ export class Learning {
     if (inFlight > 0 || matchedBytes === 0) return;
     const bytes = cached / (pick.isTokenized ? EXACT_TOKENS_PER_BYTE : feedback.tokensPerByte);
     feedback.cachedBytes(bytes, matchedBytes, blockBytesAt(matchedBytes));
+  }
+
+  /** Shares of the prompt are compared, so that it does not matter how many tokens a byte of this prompt makes. */
+  #grade(pick: LeastTtftPick, promptTokens: number, cached: number | undefined): void {
+    this.#parts.index.grade(pick.slot, (pick.safeTokens / pick.contextTokens) * promptTokens, cached);
   }
 
   /** Work of requests without streams that the worker prefilled in the same time, as far as no other first token has accounted for it. */

@@ -107,6 +107,10 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     tellIndex(this.known.index, slot, news);
   }
 
+  cacheTrust(slot: number): number {
+    return this.known.index.trust(slot);
+  }
+
   forget(_workerId: string, slot: number): void {
     const { index, bounds, rates, pending, news } = this.known;
     this.#eras[slot] = (this.#eras[slot] ?? 0) + 1;

@@ -146,7 +146,7 @@ export class Weigher {
     const full = this.#tokensOf(matchedBytes);
     const safe = number < 0 ? 0 : this.#tokensOf(index.safeBytesAt(number));
     const isSoon = (weighed.waitingS[at] ?? 0) < SOON_S;
-    const cached = isSoon ? full : safe + this.#shared * (full - safe);
+    const cached = (isSoon ? full : safe + this.#shared * (full - safe)) * index.trust(slot);
     weighed.matchedBytes[at] = matchedBytes;
     weighed.fullTokens[at] = full;
     weighed.safeTokens[at] = safe;

@@ -2,8 +2,16 @@ import { snakeCase } from "../../util/case.ts";
 import { isRecord } from "../../util/objects.ts";
 import type { Worker } from "../../worker/worker.ts";
 
-/** A worker as the API shows it, without its key. `kvEvents`: what is known of its KV events; undefined where they are not followed. */
-export function workerView(worker: Worker, kvEvents: object | undefined): object {
+/** Knowledge of workers that is not theirs. */
+export interface WorkerKnowledge {
+  /** What is known of its KV events; undefined where they are not followed. */
+  readonly kvEvents: object | undefined;
+  /** How far what is known of its prefix cache has been right, 0.1 to 1; undefined where no policy keeps it. */
+  readonly cacheTrust: number | undefined;
+}
+
+/** A worker as the API shows it, without its key. */
+export function workerView(worker: Worker, { kvEvents, cacheTrust }: WorkerKnowledge): object {
   const { spec, info } = worker;
   return {
     id: worker.id,
@@ -19,6 +27,7 @@ export function workerView(worker: Worker, kvEvents: object | undefined): object
     engine_version: info.engineVersion ?? null,
     max_model_len: info.maxModelLen ?? null,
     kv_capacity_tokens: worker.kvCapacityTokens ?? null,
+    cache_trust: cacheTrust ?? null,
     status: worker.status,
     since: new Date(since(worker)).toISOString(),
     trouble: worker.trouble?.reason ?? null,

@@ -19,12 +19,18 @@ export interface KvEventsViewer {
   view(workerId: string): object | undefined;
 }
 
+/** Knows how far what is known of a worker's prefix cache has been right, 0.1 to 1; undefined where no policy keeps it. */
+export interface CacheTrustViewer {
+  of(worker: Worker): number | undefined;
+}
+
 export interface WorkersDeps {
   readonly workerRegistry: WorkerRegistry;
   readonly routerManager: RouterManager;
   readonly healthChecker: HealthChecker;
   readonly workerSources: Pick<WorkerSources, "list">;
   readonly kvEvents: KvEventsViewer;
+  readonly cacheTrusts: CacheTrustViewer;
   readonly paths: FolderOfPaths;
   readonly maxBodyBytes: number;
 }
@@ -82,8 +88,8 @@ async function admitted({ paths }: WorkersDeps, spec: WorkerSpec, before?: Worke
   return { ...spec, labels: { ...spec.labels, [TOKENIZER_PATH_LABEL]: resolved } };
 }
 
-function viewOf({ kvEvents }: WorkersDeps, worker: Worker): object {
-  return workerView(worker, kvEvents.view(worker.id));
+function viewOf({ kvEvents, cacheTrusts }: WorkersDeps, worker: Worker): object {
+  return workerView(worker, { kvEvents: kvEvents.view(worker.id), cacheTrust: cacheTrusts.of(worker) });
 }
 
 function show(deps: WorkersDeps, call: Call): Reply {
