@@ -58,7 +58,11 @@ function namedPolicies(config: Config): { readonly name: string; readonly path: 
     [config.defaultPolicy, ["defaultPolicy"]],
     [config.prefillPolicy, ["prefillPolicy"]],
     [config.decodePolicy, ["decodePolicy"]],
+    [config.shadowPolicy, ["shadowPolicy"]],
   ];
+  for (const [index, { policy }] of config.shadowPolicies.entries()) {
+    named.push([policy, ["shadowPolicies", index, "policy"]]);
+  }
   for (const [index, { policy }] of config.modelPolicies.patterns.entries()) {
     named.push([policy, ["modelPolicies", "patterns", index, "policy"]]);
   }

@@ -433,6 +433,17 @@ export const configSchema = z.strictObject({
     description:
       "With `sticky_sessions`: a session leaves its worker where waiting there takes so many seconds longer than waiting elsewhere and prefilling the whole prompt there. 86400 for never.",
   }),
+  shadowPolicy: policyName.optional().meta({
+    group: "Routing",
+    description:
+      "Policy that is evaluated on live traffic beside the real one of each model: it chooses too, and no request goes where it says. Metrics count how often both agree, and what its choices would have cost (docs/decisions.md). Each choice takes about three times as long. Prefill and decode workers have none.",
+  }),
+  shadowPolicies: z.array(pattern).default([]).meta({
+    group: "Routing",
+    fileOnly: true,
+    description:
+      "Shadow policies by model: a list of `match` (a glob on the model's id), `policy` and `config`. The first that matches is used; models without a match have the `shadow_policy`.",
+  }),
   policyModule: z.string().min(1).optional().meta({
     group: "Routing",
     description: "TypeScript file that exports a policy, which can then be named like a built-in one.",

@@ -8,6 +8,7 @@ import { POLICY_NAMES } from "../policy/policy-names.ts";
 import type { PolicyParts } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
 import { isRecord } from "../util/objects.ts";
+import { RareLines } from "./rare-lines.ts";
 
 /** The default export of a policy module. */
 export interface PolicyModule {
@@ -105,11 +106,6 @@ function isPosition(value: unknown): value is { readonly line: number; readonly 
   return typeof value === "object" && value !== null && "line" in value && "column" in value;
 }
 
-/** Shortest time between two equal complaints, ms, because a broken policy fails on every request. */
-const SILENCE_MS = 60_000;
-/** Most different complaints that are remembered. */
-const MAX_COMPLAINTS = 16;
-
 /** Gets the faults of a module. */
 export interface GuardParts {
   readonly logger: Logger;
@@ -120,13 +116,9 @@ export interface GuardParts {
 /** The policies of a module as the registry makes them, guarded. Each fault is an error line, the same one at most once a minute. */
 export function guardModule(module: PolicyModule, { logger, clock, watch }: GuardParts): PolicyMaker {
   const { name } = module;
-  const lastTold = new Map<string, number>();
+  const lines = new RareLines(clock);
   const onFault = ({ policy, what, stack }: PolicyFault): void => {
-    const now = clock.now();
-    if (now - (lastTold.get(what) ?? Number.NEGATIVE_INFINITY) < SILENCE_MS) return;
-    // The returned values may differ each time.
-    if (lastTold.size >= MAX_COMPLAINTS) lastTold.clear();
-    lastTold.set(what, now);
+    if (!lines.isDue(what)) return;
     logger.error({ policy, what, stack }, "the policy module fails");
   };
   return {

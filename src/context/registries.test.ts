@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { loadConfig, NO_FLAGS } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
+import { Metrics } from "../observability/metrics.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
@@ -14,7 +15,8 @@ const logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 function open(options: Partial<Config>, stack: AsyncDisposableStack): Promise<Registries> {
   const ledger = new LoadLedger();
   const config = { ...defaults, ...options };
-  return openRegistries({ config, ledger, policyMemory: new PolicyMemory(), logger, clock: new ManualClock() }, stack);
+  const parts = { config, ledger, policyMemory: new PolicyMemory(), logger, clock: new ManualClock() };
+  return openRegistries({ ...parts, metrics: new Metrics() }, stack);
 }
 
 function add({ ledger, workerRegistry }: Registries, modelId: string): void {

@@ -1,8 +1,10 @@
 import type { Config } from "../config/schema.ts";
 import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
 import type { PolicyWatch } from "../policy/guarded-policy.ts";
 import type { PolicyMemory } from "../policy/policy-memory.ts";
-import { PolicyRegistry, type SignalOwner } from "../policy/policy-registry.ts";
+import type { SignalOwner } from "../policy/kept-policy.ts";
+import { PolicyRegistry } from "../policy/policy-registry.ts";
 import { type SignalNews, SIGNALS } from "../policy/signal-counts.ts";
 import { PolicyFollower } from "../router/policy-follower.ts";
 import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
@@ -10,6 +12,7 @@ import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
 import { guardModule, loadPolicyModule } from "./policy-module.ts";
+import { createShadowEvents } from "./shadow-events.ts";
 import { policySettings, registrySettings } from "./settings.ts";
 
 /** The registries of workers, load, policies and tokenizers: the original on the control thread, a replica on a serving thread. */
@@ -29,6 +32,8 @@ export interface RegistriesParts extends Pick<Registries, "ledger" | "policyMemo
   readonly config: Config;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Counts what shadow policies choose. */
+  readonly metrics: Metrics;
   /** Number of the serving thread, from 0; undefined on the control thread. */
   readonly thread?: number | undefined;
   /** Gets the running methods of the operator's policy module, whose code has no bound. */
@@ -51,13 +56,14 @@ export async function openRegistries(parts: RegistriesParts, stack: AsyncDisposa
 
 async function createPolicyRegistry({
   config,
+  metrics,
   policyMemory,
   logger,
   clock,
   thread,
   watch,
 }: RegistriesParts): Promise<PolicyRegistry> {
-  const { patterns, ...settings } = policySettings(config);
+  const { patterns, shadows, ...settings } = policySettings(config);
   const module = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
   const registry = new PolicyRegistry({
     ...settings,
@@ -67,8 +73,10 @@ async function createPolicyRegistry({
     ...threadOf(config, thread),
     onSignal: (of, news) => tellSignal(logger, of, news),
     custom: module ? [guardModule(module, { logger, clock, watch })] : [],
+    shadowEvents: createShadowEvents(metrics, logger, clock),
   });
   for (const { match, policy } of patterns) registry.registerPattern(match, policy);
+  for (const { match, policy } of shadows) registry.registerShadow(match, policy);
   return registry;
 }
 

@@ -124,6 +124,8 @@ export interface PolicySettings extends Required<
 > {
   readonly patterns: readonly { readonly match: string; readonly policy: PolicyConfig }[];
   readonly sessions: PolicyRegistryOptions["sessions"];
+  /** Policies that are evaluated beside those of the models, by glob. */
+  readonly shadows: PolicySettings["patterns"];
 }
 
 /** The policies of models and roles, with their options. */
@@ -142,11 +144,18 @@ export function policySettings(config: Config): PolicySettings {
       ...(config.prefillPolicy === undefined ? {} : { prefill: { policy: config.prefillPolicy, config: {} } }),
       ...(config.decodePolicy === undefined ? {} : { decode: { policy: config.decodePolicy, config: {} } }),
     },
-    patterns: config.modelPolicies.patterns.map(({ match, policy, config: own }) => ({
-      match,
-      policy: { policy, config: given(own) },
-    })),
+    patterns: patternsOf(config.modelPolicies.patterns),
+    shadows: [
+      ...patternsOf(config.shadowPolicies),
+      ...(config.shadowPolicy === undefined
+        ? []
+        : [{ match: "*", policy: { policy: config.shadowPolicy, config: {} } }]),
+    ],
   };
+}
+
+function patternsOf(patterns: Config["modelPolicies"]["patterns"]): PolicySettings["patterns"] {
+  return patterns.map(({ match, policy, config }) => ({ match, policy: { policy, config: given(config) } }));
 }
 
 /** Limits of gRPC. A message may be as large as a client's request. */

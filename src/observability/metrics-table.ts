@@ -145,6 +145,24 @@ export const METRICS = {
     help: "Requests for the file of `--record`, by what became of them: `kept`, `dropped` (the disk is too slow or has failed), `full` (the file has its full size).",
     labels: ["outcome"],
   },
+  shadowChoices: {
+    name: "pointsman_shadow_choices_total",
+    kind: "counter",
+    help: "Choices of the shadow policy (label `policy`) beside the real one, by how they compare: same (it would have chosen the same worker), other, none (it would have chosen nobody), failed.",
+    labels: ["model", "policy", "choice"],
+  },
+  shadowPriced: {
+    name: "pointsman_shadow_priced_choices_total",
+    kind: "counter",
+    help: "Choices of the shadow policy whose cost is known, and that of the real choice: by these the two sums of pointsman_shadow_cost_seconds_total are to be divided.",
+    labels: ["model", "policy"],
+  },
+  shadowCosts: {
+    name: "pointsman_shadow_cost_seconds_total",
+    kind: "counter",
+    help: "Expected cost of the choices: seconds to the first token, with what the request costs those around it. Of those that the real policy made (choice `real`), and of those that the shadow would have made (`shadow`).",
+    labels: ["model", "policy", "choice"],
+  },
   threadRestarts: {
     name: "pointsman_thread_restarts_total",
     kind: "counter",

@@ -1,3 +1,4 @@
+import type { WorkerType } from "../util/worker-type.ts";
 import type { Policy } from "./policy.ts";
 import type { SessionAffinity } from "./session-affinity.ts";
 import type { SessionTable } from "./session-table.ts";
@@ -11,4 +12,14 @@ export interface KeptPolicy extends Policy {
   affinity?: SessionAffinity | undefined;
   /** Counts how often the policy has to do without what it needs. */
   signals?: SignalCounts | undefined;
+}
+
+/** A policy whose signals are counted. */
+export interface SignalOwner {
+  /** Empty for the policy of requests without a model. */
+  readonly model: string;
+  readonly role: WorkerType;
+  readonly policy: string;
+  /** What the policy does without the signal, as words that continue its name. */
+  readonly without: string;
 }

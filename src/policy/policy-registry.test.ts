@@ -238,3 +238,76 @@ describe("globs", () => {
     expect(performance.now() - started).toBeLessThan(100);
   });
 });
+
+describe("a shadow policy", () => {
+  const choices: string[] = [];
+  const shadowed = (): PolicyRegistry => {
+    choices.length = 0;
+    const registry = new PolicyRegistry({
+      defaultPolicy: policy("passthrough"),
+      shadowEvents: {
+        onChoice: (model, shadow, { outcome, shadowCostS }) =>
+          void choices.push(`${model} ${shadow} ${outcome} ${shadowCostS === undefined ? "without" : "with"} cost`),
+        onFault: (name, error) => void choices.push(`${name} failed: ${String(error)}`),
+      },
+    });
+    registry.registerShadow("llama-*", policy("round_robin"));
+    registry.registerShadow("*-instruct", policy("shortest_queue"));
+    return registry;
+  };
+
+  test("is evaluated for the models of the first pattern that fits, with what its choice would cost", () => {
+    const registry = shadowed();
+    for (const model of ["llama-3-instruct", "qwen-instruct", "gpt"]) registry.onWorkerAdded(model);
+    // The queue of the first worker is not the shortest.
+    const loaded = candidates(3, 0, 1);
+    for (const model of ["llama-3-instruct", "qwen-instruct", "gpt"]) {
+      const chosen = registry.getPolicy(model);
+      if (chosen) expect(chosenBy(chosen, loaded)).toBe(0);
+    }
+    expect(choices).toEqual([
+      "llama-3-instruct round_robin same with cost",
+      "qwen-instruct shortest_queue other with cost",
+    ]);
+  });
+
+  test("is shown beside the policy", () => {
+    const registry = shadowed();
+    registry.onWorkerAdded("llama-3");
+    registry.onWorkerAdded("gpt");
+    expect(registry.describe().models.map(({ model, policy: name, shadow }) => [model, name, shadow])).toEqual([
+      ["gpt", "passthrough", undefined],
+      ["llama-3", "passthrough", "round_robin"],
+    ]);
+  });
+
+  test("is none for workers of a pair", () => {
+    const registry = shadowed();
+    const pair = registry.onWorkerAdded("llama-3", undefined, "decode");
+    expect(chosenBy(pair, candidates(0, 0))).toBe(0);
+    expect([choices, registry.describe().models[0]?.shadow]).toEqual([[], undefined]);
+  });
+
+  test("has memory of its own, which threads share and which is dropped with the model", () => {
+    const memory = new PolicyMemory();
+    const registry = new PolicyRegistry({
+      defaultPolicy: policy("round_robin"),
+      memory,
+      shadowEvents: { onChoice: () => undefined, onFault: () => undefined },
+    });
+    registry.registerShadow("*", policy("round_robin"));
+    memory.takeUntold();
+    registry.onWorkerAdded("m");
+    const told = memory.takeUntold().map(([owner]) => owner);
+    expect(told).toEqual(["m", "m\u0000shadow", "m\u0000judge"]);
+    registry.onWorkerRemoved("m");
+    expect(memory.all().filter(([owner]) => owner.startsWith("m"))).toEqual([]);
+  });
+
+  test("must be known, and its options must be its own", () => {
+    expect(() => shadowed().registerShadow("*", policy("nope"))).toThrow("unknown policy");
+    expect(() => shadowed().registerShadow("*", { policy: "round_robin", config: { cacheThreshold: 1 } })).toThrow(
+      "cache_threshold",
+    );
+  });
+});

@@ -3,11 +3,12 @@ import type { WorkerType } from "../util/worker-type.ts";
 import type { PolicyMaker, PolicyOptions } from "./define-policy.ts";
 import { matchesGlob } from "./glob.ts";
 import { POLICIES } from "./policies.ts";
-import type { KeptPolicy } from "./kept-policy.ts";
+import type { KeptPolicy, SignalOwner } from "./kept-policy.ts";
 import type { CacheNews, PolicyParts } from "./policy.ts";
 import { PolicyMemory } from "./policy-memory.ts";
 import { SessionAffinity, type SessionAffinityOptions } from "./session-affinity.ts";
 import type { SessionTable } from "./session-table.ts";
+import { SHADOW_PARTS, type ShadowEvents, Shadows } from "./shadows.ts";
 import { type DescribedSignal, SignalCounts, type SignalNews, type SignalState } from "./signal-counts.ts";
 
 /** A policy's name, with the options that differ from the gateway's. */
@@ -35,16 +36,7 @@ export interface PolicyRegistryOptions {
   readonly sessions?: SessionAffinityOptions | undefined;
   /** Is told when a policy begins to lack one of its signals, and when the signal is there again. */
   readonly onSignal?: ((of: SignalOwner, news: SignalNews) => void) | undefined;
-}
-
-/** A policy whose signals are counted. */
-export interface SignalOwner {
-  /** Empty for the policy of requests without a model. */
-  readonly model: string;
-  readonly role: WorkerType;
-  readonly policy: string;
-  /** What the policy does without the signal, as words that continue its name. */
-  readonly without: string;
+  readonly shadowEvents?: ShadowEvents | undefined;
 }
 
 /** The sessions that one policy remembers. */
@@ -64,6 +56,8 @@ interface Assigned {
   readonly role: WorkerType;
   readonly policy: KeptPolicy;
   readonly source: PolicySource;
+  /** The policy that is evaluated beside it. */
+  readonly shadow: PolicyConfig | undefined;
   workers: number;
 }
 
@@ -91,6 +85,7 @@ export class PolicyRegistry {
   readonly #threads: number;
   readonly #sessions: SessionAffinityOptions | undefined;
   readonly #onSignal: NonNullable<PolicyRegistryOptions["onSignal"]>;
+  readonly #shadows: Shadows<PolicyConfig>;
 
   /** Throws invalid_request if a default policy is unknown, or has a wrong option. */
   constructor(options: PolicyRegistryOptions) {
@@ -103,6 +98,7 @@ export class PolicyRegistry {
     this.#threads = options.threads ?? 1;
     this.#sessions = options.sessions;
     this.#onSignal = options.onSignal ?? (() => undefined);
+    this.#shadows = new Shadows(options.shadowEvents);
     this.#defaultConfig = options.defaultPolicy;
     this.#roleDefaults = options.roleDefaults ?? {};
     for (const { policy } of Object.values(this.#roleDefaults)) this.checkName(policy);
@@ -116,6 +112,12 @@ export class PolicyRegistry {
   registerPattern(match: string, config: PolicyConfig): void {
     this.#maker(config.policy).check(this.#optionsOf(config));
     this.#patterns.push({ match, config });
+  }
+
+  /** Evaluates a policy beside those of the models whose id matches the glob. Throws as `registerPattern` does. */
+  registerShadow(match: string, config: PolicyConfig): void {
+    this.#maker(config.policy).check(this.#optionsOf(config));
+    this.#shadows.register(match, config);
   }
 
   /** Throws invalid_request if no policy has this name. */
@@ -141,8 +143,10 @@ export class PolicyRegistry {
       return known.policy;
     }
     const { config, source } = this.#choose(model, hint, role);
-    const policy = this.#create(config, model, role);
-    this.#models.set(key, { model, role, policy, source, workers: 1 });
+    // The policies of prefill and decode workers may choose both at once, so they have no shadows.
+    const shadow = role === "regular" ? this.#shadows.of(model) : undefined;
+    const policy = this.#create(config, model, role, shadow);
+    this.#models.set(key, { model, role, policy, source, shadow, workers: 1 });
     return policy;
   }
 
@@ -192,11 +196,12 @@ export class PolicyRegistry {
       patterns: this.#patterns.map(({ match, config }) => ({ match, policy: config.policy, config: config.config })),
       models: [...this.#models]
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([, { model, role, policy, source, workers }]) => ({
+        .map(([, { model, role, policy, source, shadow, workers }]) => ({
           model,
           ...(role === "regular" ? {} : { role }),
           policy: policy.name,
           source,
+          ...(shadow ? { shadow: shadow.policy } : {}),
           workers,
           ...(policy.signals ? { signals: policy.signals.describe() } : {}),
         })),
@@ -238,8 +243,7 @@ export class PolicyRegistry {
     return { ...this.#options[policy], ...config };
   }
 
-  #create(config: PolicyConfig, model: string, role: WorkerType): KeptPolicy {
-    const maker = this.#maker(config.policy);
+  #create(config: PolicyConfig, model: string, role: WorkerType, shadow?: PolicyConfig): KeptPolicy {
     const key = keyOf(model, role);
     const parts = {
       random: this.#random,
@@ -248,11 +252,14 @@ export class PolicyRegistry {
       threads: this.#threads,
     };
     const memory = (part: (typeof PARTS)[number]) => (bytes: number) => this.#memory.get(key + part, bytes);
-    const policy: KeptPolicy = maker.create(this.#optionsOf(config), { ...parts, memory: memory("") });
+    const make = (made: PolicyConfig, part: (typeof PARTS)[number]): KeptPolicy =>
+      this.#maker(made.policy).create(this.#optionsOf(made), { ...parts, memory: memory(part) });
+    const real = make(config, "");
+    const policy = shadow ? this.#shadows.beside(real, model, shadow, make) : real;
     if (this.#sessions && !policy.sessions) {
       policy.affinity = new SessionAffinity(this.#sessions, { ...parts, memory: memory(SESSIONS) });
     }
-    const { signals } = maker;
+    const { signals } = this.#maker(config.policy);
     if (signals) {
       const tell = (news: SignalNews): void =>
         this.#onSignal({ model, role, policy: policy.name, without: signals[news.signal] ?? "" }, news);
@@ -262,10 +269,10 @@ export class PolicyRegistry {
   }
 }
 
-/** Parts of a policy's key in the shared memory: the policy's own, its sessions, its signals. */
+/** Parts of a policy's key in the shared memory: the policy's own, its sessions, its signals, its shadow's. */
 const SESSIONS = "\u0000sessions";
 const SIGNALS_PART = "\u0000signals";
-const PARTS = ["", SESSIONS, SIGNALS_PART] as const;
+const PARTS = ["", SESSIONS, SIGNALS_PART, ...SHADOW_PARTS] as const;
 
 /** The key of a policy. A model with one role uses its own name as key, so that a request builds no string. */
 function keyOf(model: string, role: WorkerType): string {
@@ -282,6 +289,7 @@ export interface PolicyDescription {
     readonly role?: WorkerType;
     readonly policy: string;
     readonly source: PolicySource;
+    readonly shadow?: string;
     readonly workers: number;
     /** What the policy needs to choose well, and how often it was there. */
     readonly signals?: readonly DescribedSignal[];

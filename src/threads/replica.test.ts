@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { loadConfig, NO_FLAGS } from "../config/load.ts";
+import { Metrics } from "../observability/metrics.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
 import { LoadLedger } from "../worker/load-ledger.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
@@ -69,7 +70,11 @@ async function openReplica({ ledger, registry, memory, clock }: ReturnType<typeo
   const start = startMessage(deps, { number: 1, port: 0, version: 0, methodCell: createMethodCell() });
   const ignore = (): void => undefined;
   const logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
-  return Replica.open(structuredClone(start), { config: deps.config, logger, clock: new ManualClock() }, opened);
+  return Replica.open(
+    structuredClone(start),
+    { config: deps.config, logger, clock: new ManualClock(), metrics: new Metrics() },
+    opened,
+  );
 }
 
 describe("a replica", () => {

@@ -5,7 +5,7 @@ import { workerOf, type WorkerState } from "../worker/worker-state.ts";
 import { noteMethods } from "./method-cell.ts";
 import type { Change, Start } from "./messages.ts";
 
-export type ReplicaParts = Pick<RegistriesParts, "config" | "logger" | "clock">;
+export type ReplicaParts = Pick<RegistriesParts, "config" | "logger" | "clock" | "metrics">;
 
 /** A thread's replica of the control thread's registries. */
 export class Replica {

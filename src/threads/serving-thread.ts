@@ -52,7 +52,7 @@ export class ServingThread {
     });
     const logger = stack.use(createLogger(config.logLevel, log));
     const metrics = new Metrics();
-    const replica = await Replica.open(start, { config, logger, clock }, stack);
+    const replica = await Replica.open(start, { config, logger, clock, metrics }, stack);
     const settings = serverSettings(config);
     const link = stack.adopt(new ControlLink(post, limitsOf(settings.gate)), (closing) => closing.close());
     const auth = createAuth(settings.auth);

@@ -138,7 +138,8 @@ test("they are the administration's: nobody else may see them", async () => {
 describe("with several threads", () => {
   test("those of all threads are put together", async () => {
     await using engine = await startEngine();
-    await using gateway = await startProcess(["--threads", "2", "--worker", engine.url]);
+    await using gateway = await startProcess(["--threads", "2"]);
+    expect((await post(`${gateway.url}/workers?wait=true`, { url: engine.url })).status).toBe(201);
     const ids = Array.from({ length: 24 }, (_, index) => `r${index}`);
     await Promise.all(ids.map((id) => chat(gateway, id)));
     const found = await decisions(gateway, "?limit=1000");

@@ -43,7 +43,7 @@ async function setUp(): Promise<Setup> {
   const registry = new WatchedRegistry({ ledger });
   const metrics = new Metrics();
   const registries = await openRegistries(
-    { config, ledger, policyMemory: new PolicyMemory(), logger, clock, given: { workerRegistry: registry } },
+    { config, ledger, policyMemory: new PolicyMemory(), logger, clock, metrics, given: { workerRegistry: registry } },
     opened,
   );
   return {

@@ -181,6 +181,8 @@ describe("defaults", () => {
       "prefillPolicy",
       "prometheusHost",
       "reasoningParser",
+      "shadowPolicies",
+      "shadowPolicy",
       "tokenizerFolder",
       "tokenizerPath",
       "toolCallParser",
