@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { loadConfig, NO_FLAGS } from "../../src/config/load.ts";
 import { Secret } from "../../src/util/secret.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post, startGateway, type TestGateway } from "../support/gateway.ts";
+import { metricOf } from "../support/pd-gateway.ts";
 import { startProcess } from "../support/process.ts";
 
 const CHAT = "/v1/chat/completions";
@@ -15,7 +17,12 @@ interface Leg {
   readonly outcome: string;
   readonly ttft_ms?: number;
   readonly prompt_tokens?: number;
-  readonly considered?: readonly { readonly worker: string; readonly cost: number }[];
+  readonly predicted_ttft_ms?: number;
+  readonly considered?: readonly {
+    readonly worker: string;
+    readonly cost: number;
+    readonly terms?: Readonly<Record<string, number>>;
+  }[];
 }
 
 interface Decisions {
@@ -133,6 +140,35 @@ test("they are the administration's: nobody else may see them", async () => {
   const status = async (key: string): Promise<number> =>
     (await fetch(`${gateway.url}/debug/decisions`, { headers: { authorization: `Bearer ${key}` } })).status;
   expect([await status("admin"), await status("serving"), await status("other")]).toEqual([200, 403, 401]);
+});
+
+test("the default policy says in seconds what it expected of each candidate, and metrics compare it with what came", async () => {
+  await using one = await startEngine();
+  await using two = await startEngine();
+  const { config } = loadConfig({ env: {}, flags: NO_FLAGS });
+  await using gateway = await startGateway({
+    workers: [one.url, two.url],
+    config: { defaultPolicy: config.defaultPolicy, decisionExplainRatio: 1 },
+  });
+  for (const id of ["a", "b", "c"]) await chat(gateway, id, { stream: true });
+  const [leg] = (await decisions(gateway, "?request_id=c")).decisions[0]?.legs ?? [];
+  expect(leg?.considered?.map(({ worker }) => worker).sort()).toEqual([one.url, two.url].sort());
+  for (const { cost, terms = {} } of leg?.considered ?? []) {
+    expect(Object.keys(terms)).toContain("waiting");
+    const sum = Object.values(terms).reduce((total, term) => total + term, 0);
+    expect(sum).toBeCloseTo(cost, 4);
+  }
+  expect([leg?.policy, leg?.outcome]).toEqual([config.defaultPolicy, "ok"]);
+  expect(leg?.predicted_ttft_ms).toBeGreaterThan(0);
+  expect(leg?.ttft_ms).toBeGreaterThan(0);
+  expect(await metricOf(gateway, "pointsman_ttft_prediction_error_count", { model: "sim-1" })).toBe(3);
+  expect(gateway.lines.every((line) => Number(line["predicted_ttft_ms"]) > 0)).toBe(true);
+});
+
+test("where the administration has a port of its own they are there and nowhere else", async () => {
+  await using gateway = await startGateway({ config: { adminPort: 0 } });
+  const status = async (url = ""): Promise<number> => (await fetch(`${url}/debug/decisions`)).status;
+  expect([await status(gateway.url), await status(gateway.server.adminUrl)]).toEqual([404, 200]);
 });
 
 describe("with several threads", () => {
