@@ -83,7 +83,7 @@ export class Dispatch {
     const { fleet, time } = this.#deps;
     const engineRequest = { ...request.engineRequest, ...change };
     const at = fleet.engine(worker);
-    if (at.isDead || !at.fits(engineRequest)) {
+    if (at.isDead || !at.engine.fits(engineRequest)) {
       time.after(REFUSAL_MS, () => this.#fail(request, worker));
       return;
     }

@@ -89,11 +89,6 @@ export class SimWorker implements EngineView {
   predictTtftMs(limitMs?: number): number {
     return this.engine.predictTtftMs(this.#now(), this.#chosenFor(), limitMs);
   }
-
-  /** Whether the request and its answer fit into the KV cache at all; an engine refuses those that do not. */
-  fits({ promptTokens, outputTokens }: EngineRequest): boolean {
-    return promptTokens + outputTokens <= this.spec.kvTokens;
-  }
 }
 
 /** The workers of a run. */

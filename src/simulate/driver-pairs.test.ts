@@ -65,6 +65,13 @@ describe("a request of a pair", () => {
     }
   });
 
+  test("is never prefilled by a decode worker that cannot do so", () => {
+    for (const policy of PAIR_WAYS) {
+      const { records } = runLoad({ load: calmLoad(), policy, seed: 1, prefillsAlone: false });
+      for (let row = 0; row < records.length; row += 1) expect(records.prefillWorker[row]).toBeLessThan(2);
+    }
+  });
+
   test("is sent to another pair when either worker dies, and none is lost", () => {
     for (const worker of [0, 2]) {
       const load = calmLoad([{ kind: "die", atMs: 2050, worker }]);

@@ -238,6 +238,36 @@ describe("an engine", () => {
     expect([times.get(1)?.tokens, times.has(2), engine.kvUsed]).toEqual([1, false, 0]);
   });
 
+  test("takes a request that fills its last block, and says of a longer one that it does not fit", () => {
+    const { engine, times } = listened(V1_ENGINE, 6410);
+    const filling = requestOf(6390, 11, 0, 1, V1_ENGINE);
+    expect([engine.fits(filling), engine.fits({ ...filling, outputTokens: 12 })]).toEqual([true, false]);
+    engine.submit(0, filling, 1);
+    runUntil(engine);
+    expect([times.get(1)?.tokens, engine.preemptions, engine.waiting.length]).toEqual([11, 0, 0]);
+  });
+
+  test("shares the budget of one step among prompts: the second one gets what the first one leaves", () => {
+    const { engine } = listened(V1_ENGINE, 300_000);
+    engine.submit(0, requestOf(1, 1, 0, 0, V1_ENGINE), 0);
+    engine.submit(0, requestOf(5000, 1, 0, 1, V1_ENGINE), 1);
+    engine.submit(0, requestOf(5000, 1, 0, 2, V1_ENGINE), 2);
+    engine.advance();
+    expect(engine.running.map(({ scheduled }) => scheduled)).toEqual([5000, 3192]);
+  });
+
+  test("resumes a request that was preempted before those that came after it", () => {
+    const { engine, times } = listened(V1_ENGINE, 6400);
+    for (const tag of [1, 2]) engine.submit(0, requestOf(3100, 300, 0, tag, V1_ENGINE), tag);
+    runUntil(engine, 1000);
+    engine.submit(1000, requestOf(3000, 1, 0, 3, V1_ENGINE), 3);
+    while (engine.preemptions === 0) engine.advance();
+    expect(engine.waiting.map(({ tag }) => tag)).toEqual([2, 3]);
+    runUntil(engine);
+    expect(times.get(2)?.tokens).toBe(300);
+    expect(times.get(3)?.firstAt).toBeGreaterThan(times.get(1)?.doneAt ?? Number.POSITIVE_INFINITY);
+  });
+
   test("that freezes gives its next tokens that much later", () => {
     const { engine, times } = listened(LAB_ENGINE, 100_000);
     engine.submit(0, requestOf(600, 1, 0, 1, LAB_ENGINE), 1);

@@ -93,6 +93,14 @@ export class SimEngine {
     return this.#scheduler.cache.hitTokens(request);
   }
 
+  /**
+   * Whether the request and its answer fit into the cache when it runs alone, in whole blocks. The last token of an answer is never
+   * computed. One that does not fit must not be submitted: it would preempt itself and wait for ever.
+   */
+  fits({ promptTokens, outputTokens }: EngineRequest): boolean {
+    return Math.ceil((promptTokens + outputTokens - 1) / this.#model.blockTokens) <= this.#pool.capacity;
+  }
+
   /** Adds a request, which waits for the end of the step in progress. `tag` comes back with its events. */
   submit(now: number, request: EngineRequest, tag: number): Sequence {
     const sequence = new Sequence(request, tag);

@@ -93,7 +93,7 @@ function skipUnder(tokens: number): Choose {
   return (candidates, fleet, promptTokens) => {
     const { decode } = byCache(candidates, fleet, promptTokens);
     const engine = fleet.engine(candidates.decoders[decode.index]?.slot ?? 0);
-    const isShort = promptTokens - engine.hitTokens < tokens;
+    const isShort = candidates.prefillsAlone(decode.index) && promptTokens - engine.hitTokens < tokens;
     return { prefill: isShort ? undefined : bestPrefill(candidates, fleet), decode };
   };
 }
@@ -109,7 +109,10 @@ export function pairByCost(candidates: PairCandidates, fleet: FleetView, promptT
     (engine) =>
       engine.predictTtftMs() + HELD_UP * engine.ownPrefillMs * engine.decoding + decodeMs(engine, promptTokens),
   );
-  return alone.ms < prefill.ms + apart.ms ? { prefill: undefined, decode: alone } : { prefill, decode: apart };
+  const mayBeAlone = candidates.prefillsAlone(alone.index);
+  return mayBeAlone && alone.ms < prefill.ms + apart.ms
+    ? { prefill: undefined, decode: alone }
+    : { prefill, decode: apart };
 }
 
 /** All ways, for fleets whose workers prefill or decode. */
