@@ -45,6 +45,22 @@ for (const threads of THREADS) {
   describe(`with ${threads} threads`, () => {
     setDefaultTimeout(PATIENCE_MS);
 
+    test("an alias leads to its model on whichever thread it is asked", async () => {
+      await using engine = await startEngine();
+      await using gateway = await start("--model-alias", "gpt-4=sim-1");
+      await addWorker(gateway, { url: engine.url });
+      const names = await Promise.all(
+        Array.from({ length: 12 }, async () => {
+          const response = await chat(gateway, { ...HELLO, model: "gpt-4" });
+          const { model } = (await response.json()) as { model: string };
+          return [model, response.headers.get("x-pointsman-model")];
+        }),
+      );
+      expect(names).toEqual(Array.from({ length: 12 }, () => ["gpt-4", "sim-1"]));
+      const { data } = (await (await fetch(`${gateway.url}/v1/models`)).json()) as { data: { id: string }[] };
+      expect(data.map(({ id }) => id)).toEqual(["gpt-4", "sim-1"]);
+    });
+
     test("answers and streams come whole, whichever connection they are asked on", async () => {
       await using engine = await startEngine();
       await using gateway = await start();

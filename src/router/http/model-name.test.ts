@@ -27,6 +27,28 @@ describe("a whole answer", () => {
   });
 });
 
+describe("a large answer", () => {
+  const long = `[${"0.5,".repeat(40_000)}0.5]`;
+  const renamed = (json: string): string => Buffer.from(new ModelName("gpt-4").whole(Buffer.from(json))).toString();
+  const CASES: Readonly<Record<string, (name: string) => string>> = {
+    "before its data": (name) => `{"id":"a{\\"","model": "${name}","data":${long},"usage":{"model":"llama"}}`,
+    "after its data": (name) => `{"tools":[{"model":"llama"}],"data":${long},"model":"${name}","usage":{"n":1}} \n`,
+    "in its middle": (name) => `{"data":${long},"model":"${name}","more":${long}}`,
+    "after another one deeper down": (name) => `{"data":[{"model":"llama","v":${long}}],"model":"${name}"}`,
+    "with a quote": (name) => `{"data":${long},"note":"say \\"model\\":\\"x\\"","model":"${name}"}`,
+  };
+  for (const [where, json] of Object.entries(CASES)) {
+    test(`has the client's name, wherever it stands: ${where}`, () => {
+      expect(renamed(json('lla\\"ma'))).toBe(json("gpt-4"));
+    });
+  }
+
+  test("that has a name only deeper down stays", () => {
+    const json = `{"data":[{"model":"llama","v":${long}}],"last":{"model":"llama"}}`;
+    expect(renamed(json)).toBe(json);
+  });
+});
+
 describe("an event", () => {
   const change = new ModelName("gpt-4");
   const renamed = (data: string): string | undefined => change.event(data)?.data;

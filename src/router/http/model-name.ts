@@ -34,12 +34,62 @@ export class ModelName implements AnswerChange {
   }
 
   whole(body: Buffer): Uint8Array {
+    const near = body.length > SCANNED_WHOLE_BYTES ? nameNearEdge(body) : undefined;
+    if (near) {
+      return Buffer.concat([body.subarray(0, near.start), Buffer.from(this.#json), body.subarray(near.end)]);
+    }
     for (const place of PLACES) {
       const renamed = splice(body, place, (raw) => (raw && isText(raw) ? this.#json : undefined));
       if (renamed !== body) return renamed;
     }
     return body;
   }
+}
+
+/** Largest answer that is scanned from end to end in any case, bytes. Embeddings may be thousands of times larger. */
+const SCANNED_WHOLE_BYTES = 64 * 1024;
+/** How far from either end of a larger answer its name is looked for, bytes: engines write it before the long members or after them. */
+const EDGE_BYTES = 4096;
+const MEMBER = /^"model"\s*:\s*("(?:[^"\\]|\\.)*")/;
+
+/** Where the text of the answer's own name stands, if it is near the beginning or the end. `body` must be a JSON object. */
+function nameNearEdge(body: Buffer): { readonly start: number; readonly end: number } | undefined {
+  const head = body.toString("latin1", 0, EDGE_BYTES);
+  const first = head.indexOf('"model"');
+  if (first >= 0 && depthOf(head.slice(0, first)) === 1) return spanAt(head, first, 0);
+  const from = body.length - EDGE_BYTES;
+  const tail = body.toString("latin1", from).trimEnd();
+  const last = tail.lastIndexOf('"model"');
+  // All that is open at the name is the answer itself.
+  return last >= 0 && depthOf(tail.slice(last)) === -1 ? spanAt(tail, last, from) : undefined;
+}
+
+function spanAt(
+  text: string,
+  at: number,
+  offset: number,
+): { readonly start: number; readonly end: number } | undefined {
+  const found = MEMBER.exec(text.slice(at));
+  const [whole = "", name = ""] = found ?? [];
+  if (!found) return undefined;
+  const end = offset + at + whole.length;
+  return { start: end - name.length, end };
+}
+
+/** Brackets that are opened in JSON text beyond those that are closed; NaN where the text ends within a string. */
+function depthOf(json: string): number {
+  let depth = 0;
+  for (let at = 0; at < json.length; at += 1) {
+    const char = json[at];
+    if (char === "{" || char === "[") depth += 1;
+    else if (char === "}" || char === "]") depth -= 1;
+    else if (char === '"') {
+      at += 1;
+      while (at < json.length && json[at] !== '"') at += json[at] === "\\" ? 2 : 1;
+      if (at >= json.length) return Number.NaN;
+    }
+  }
+  return depth;
 }
 
 function changed(data: string): ChangedEvent {
