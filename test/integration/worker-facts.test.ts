@@ -287,3 +287,30 @@ describe("what the API says of a worker", () => {
     expect(await add({ tokenizerPath: "x" })).toContain("400");
   });
 });
+
+interface CacheView {
+  readonly url: string;
+  readonly kv_capacity_tokens: number | null;
+  readonly cache_trust: number | null;
+}
+
+test("what each worker's cache holds is told by vLLM and SGLang, and the operator's word comes before theirs", async () => {
+  await using vllm = await startEngine({ model: "m", kind: "vllm", kvTokens: 160_000 });
+  await using sglang = await startEngine({ model: "m", kind: "sglang", kvTokens: 70_000 });
+  await using given = await startEngine({ model: "m", kvTokens: 160_000 });
+  await using silent = playWorker("m");
+  const config = { defaultPolicy: "least_ttft" };
+  await using gateway = await startGateway({ workers: [vllm.url, sglang.url, silent.url], config });
+  await post(`${gateway.url}/workers?wait=true`, { url: given.url, kv_capacity_tokens: 3_000_000 });
+  const views = async (): Promise<readonly CacheView[]> =>
+    ((await (await fetch(`${gateway.url}/workers`)).json()) as { workers: CacheView[] }).workers;
+  await until(async () => (await views()).filter((view) => view.kv_capacity_tokens !== null).length === 3);
+  expect((await views()).map((view) => [view.url, view.kv_capacity_tokens, view.cache_trust])).toEqual([
+    [vllm.url, 160_000, 1],
+    [sglang.url, 70_000, 1],
+    [silent.url, null, 1],
+    [given.url, 3_000_000, 1],
+  ]);
+  const { status } = await post(`${gateway.url}/workers?wait=true`, { url: silent.url, kv_capacity_tokens: 0 });
+  expect(status).toBe(400);
+});
