@@ -123,7 +123,7 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
   {
     from: "a benchmark, smg by load",
     line: "launch --host 127.0.0.1 --worker-urls G1 --policy least_load",
-    becomes: "starts",
+    becomes: "serves",
   },
   {
     from: "smg helm chart, its defaults",
