@@ -131,16 +131,19 @@ export class PrefixIndex {
   }
 
   /**
-   * Notes that the worker has prefilled the prompt. While its KV events are complete, this adds no block: what they have taken back
-   * meanwhile is evicted already.
+   * Notes that the worker has prefilled the prompt. It had the first `safeBytes` before. While its KV events are complete, this adds no block:
+   * what they have taken back meanwhile is evicted already.
    */
-  settle(prompt: PromptBlocks, slot: number): void {
+  settle(prompt: PromptBlocks, slot: number, safeBytes = 0): void {
+    let first = 0;
+    while (first < prompt.hashes.length && blocksEnd(first + 1) <= safeBytes) first += 1;
+    if (first === prompt.hashes.length) return;
     if (this.#clocks.isExact(slot)) {
       for (const hash of prompt.hashes) this.#table.clearBits(hash, slot, IN_FLIGHT_BIT);
       return;
     }
     this.#matched = 0;
-    this.#note(prompt, slot, Atomics.load(this.#time, 0), undefined);
+    this.#note(prompt, slot, Atomics.load(this.#time, 0), undefined, first);
   }
 
   /** Takes back what `insert` noted and nobody has settled: the worker did not prefill the prompt. */
@@ -265,13 +268,13 @@ export class PrefixIndex {
     return number < 0 ? 0 : this.bytesAt(number);
   }
 
-  /** Makes the worker an owner of all blocks. Those behind `known` bytes are in flight; without it none is. */
-  #note({ hashes }: PromptBlocks, slot: number, time: number, known: number | undefined): void {
+  /** Makes the worker an owner of all blocks from `first` on. Those behind `known` bytes are in flight; without it none is. */
+  #note({ hashes }: PromptBlocks, slot: number, time: number, known: number | undefined, first = 0): void {
     const now = this.#clocks.now(slot);
     const ticksPerByte = this.#clocks.ticksPerByte(slot);
     const kept = known === undefined ? 0 : IN_FLIGHT_BIT;
     const knownBytes = known ?? Number.POSITIVE_INFINITY;
-    for (let block = 0; block < hashes.length; block += 1) {
+    for (let block = first; block < hashes.length; block += 1) {
       const key = hashes[block] ?? 0;
       let place = block < this.#matched ? (this.#places[block] ?? 0) : -1;
       if (place < 0 || !this.#table.holds(place, key)) place = this.#table.placeFor(key);

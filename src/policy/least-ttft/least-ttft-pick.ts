@@ -11,7 +11,7 @@ const MOST_TOKENS = 16_777_216;
 
 /** Hears what happens to a choice. */
 export interface PickOwner {
-  onFirstToken(pick: LeastTtftPick, afterMs: number): void;
+  onFirstToken(pick: LeastTtftPick, ms: number): void;
   onEnd(pick: LeastTtftPick, end: PickEnd): void;
 }
 
@@ -109,6 +109,11 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
     this.overheadS = weighed.overheadS[at] ?? 0;
     this.isFirst = weighed.isFirst[at] === 1;
     this.wholeAhead = weighed.wholeAhead[at] ?? 0;
+  }
+
+  /** Bytes of the prompt that the worker had for certain. */
+  get safeBytes(): number {
+    return this.safeTokens === this.fullTokens ? this.matchedBytes : 0;
   }
 
   get work(): number {

@@ -121,13 +121,13 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     news.forget(slot);
   }
 
-  /** Called by a choice whose request has its first token. */
-  onFirstToken(pick: LeastTtftPick, afterMs: number): void {
+  /** Called by a choice whose request has its first token, `ms` after it was made. */
+  onFirstToken(pick: LeastTtftPick, ms: number): void {
     if (!this.#isCurrent(pick)) return;
-    const { time, pending, learning, handover } = this.known;
-    const now = time.now();
-    if (pick.handover && pick.shows === "no_prefill") handover.firstToken(pick.handover, afterMs, now);
-    else if (pick.handover) pick.handover.beganAfterMs = afterMs;
+    const { pending, learning, handover } = this.known;
+    const now = pick.sentAt + ms / 1000;
+    if (pick.handover && pick.shows === "no_prefill") handover.firstToken(pick.handover, ms, now);
+    else if (pick.handover) pick.handover.beganAfterMs = ms;
     if (pick.shows === "first_token") {
       pending.endStream(pick.slot, pick);
       learning.firstToken(pick, now);
@@ -137,9 +137,9 @@ class LeastTtft implements Policy, PickOwner, PairSide {
 
   /** Called by a choice whose request is over. */
   onEnd(pick: LeastTtftPick, end: PickEnd): void {
-    const { time, index, pending, learning } = this.known;
+    const { index, pending, learning } = this.known;
     const { slot, shows } = pick;
-    const now = time.now();
+    const now = pick.sentAt + end.ms / 1000;
     if (!this.#isCurrent(pick)) return this.#say("ended", pick, now);
     if (shows === "first_token" && !pick.hasFirstToken) pending.endStream(slot, pick);
     if (shows === "whole") pending.endWhole(slot, pick);
@@ -223,7 +223,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   #settle(pick: LeastTtftPick, at: number): void {
     if (pick.isSettled) return;
     pick.isSettled = true;
-    this.known.index.settle(pick.prompt, pick.slot);
+    this.known.index.settle(pick.prompt, pick.slot, pick.safeBytes);
     this.#say("first_token", pick, at);
   }
 

@@ -128,9 +128,9 @@ export class Weigher {
     weighed.isFirst[at] = work > 0 ? 0 : 1;
     weighed.waitingS[at] = 0;
     if (work === 0) return;
-    const isForeign =
-      foreign.oldestAt(slot) > 0 && !(pending.oldestAt > 0 && pending.oldestAt <= foreign.oldestAt(slot));
-    const oldestAt = isForeign ? foreign.oldestAt(slot) : pending.oldestAt;
+    const foreignAt = foreign.oldestAt(slot);
+    const isForeign = foreignAt > 0 && (pending.oldestAt === 0 || foreignAt < pending.oldestAt);
+    const oldestAt = isForeign ? foreignAt : pending.oldestAt;
     const oldestWork = isForeign ? foreign.oldestWork(slot) : pending.oldestWork;
     const since = Math.max(oldestAt, cells[workerAt(slot) + FIRST_BYTE_AT] ?? 0);
     const elapsedS = oldestAt > 0 ? Math.max(0, now - since) : 0;
