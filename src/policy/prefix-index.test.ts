@@ -53,6 +53,19 @@ function serve(index: PrefixIndex, text: string, slot: number): void {
   index.settle(blocksOf(text), slot);
 }
 
+test("what a worker had for certain before need not be settled again, and the rest is", () => {
+  const index = createIndex();
+  const [before, whole] = [story("both", 1024), story("both", 4096)];
+  serve(index, before, 3);
+  insert(index, whole, 3);
+  expect(holdersOf(index, whole)[3]).toEqual([4096, 1024]);
+  index.settle(blocksOf(whole), 3, 2048);
+  // The last block is certain, so all before it are.
+  expect(holdersOf(index, whole)[3]).toEqual([4096, 4096]);
+  // Those that were said to be certain were left as they are.
+  expect(holdersOf(index, story("both", 2048))[3]).toEqual([2048, 1024]);
+});
+
 describe("who has seen a prompt", () => {
   const upTo = (count: number): number[] => Array.from({ length: count }, (_, slot) => slot);
 
