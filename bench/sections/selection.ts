@@ -37,7 +37,7 @@ const usual: Bound = {
 };
 
 /** Policies that read the prompt. */
-const READERS: readonly string[] = ["least_ttft", "cache_aware"];
+const READERS: ReadonlySet<string> = new Set(["least_ttft", "cache_aware"]);
 
 export const selection: Section = {
   name: "selection",
@@ -57,7 +57,7 @@ export const selection: Section = {
     await bench.rounds(async () => {
       for (const row of POLICIES) {
         const { name } = row;
-        for (const bytes of READERS.includes(name) ? PROMPTS : [300]) {
+        for (const bytes of READERS.has(name) ? PROMPTS : [300]) {
           const features = requests(bytes);
           for (const { count, fleet } of fleets) {
             const policy = createPolicy(row, {}, { now: () => performance.now() });
