@@ -58,7 +58,7 @@ export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowled
     compared: new Compared({ index, places: new CandidatePlaces(), random }),
     weigher: new Weigher({ cells, rates, pending, attention, feedback, index, foreign: news }),
     chooser: new Chooser(cells),
-    learning: new Learning({ cells, rates, attention, feedback, whole: new WholeAnswers(cells), index }),
+    learning: new Learning({ cells, rates, attention, feedback, whole: new WholeAnswers(cells), index, news }),
     attention,
     feedback,
     handover: new Handover(cells),

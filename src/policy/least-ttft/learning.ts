@@ -3,6 +3,7 @@ import { blockBytesAt } from "../prefix-blocks.ts";
 import type { PrefixIndex } from "../prefix-index.ts";
 import type { Attention } from "./attention.ts";
 import type { LeastTtftPick } from "./least-ttft-pick.ts";
+import type { NewsLoad } from "./news-load.ts";
 import type { ServiceRates } from "./service-rates.ts";
 import { FIRST_BYTE_AT, WHOLE_SEEN, workerAt } from "./shared-layout.ts";
 import { EXACT_TOKENS_PER_BYTE, type UsageFeedback } from "./usage-feedback.ts";
@@ -20,6 +21,7 @@ export interface LearningParts {
   readonly feedback: UsageFeedback;
   readonly whole: WholeAnswers;
   readonly index: Pick<PrefixIndex, "grade">;
+  readonly news: Pick<NewsLoad, "servedBefore">;
 }
 
 /** Learns from this gateway's own requests: rates from first tokens, and what usage tells at the end. */
@@ -32,7 +34,7 @@ export class Learning {
 
   /** The first token of a request came, `now` in s. */
   firstToken(pick: LeastTtftPick, now: number): void {
-    const { cells, rates, attention } = this.#parts;
+    const { cells, rates, attention, news } = this.#parts;
     const at = workerAt(pick.slot);
     const serviceS = now - Math.max(cells[at + FIRST_BYTE_AT] ?? 0, pick.sentAt);
     cells[at + FIRST_BYTE_AT] = Math.max(cells[at + FIRST_BYTE_AT] ?? 0, now);
@@ -40,7 +42,8 @@ export class Learning {
     if (pick.isFirst && isCertain) {
       attention.observe(pick.predictedCachedTokens, pick.uncached, serviceS - rates.overheadS(pick.slot), now);
     }
-    rates.firstByte(pick.slot, pick.work + this.#wholeBefore(pick, at), serviceS, now, isCertain);
+    const before = this.#wholeBefore(pick, at) + news.servedBefore(pick.slot, pick.sentAt);
+    rates.firstByte(pick.slot, pick.work + before, serviceS, now, isCertain);
   }
 
   /** A request was answered. `tookS`: the whole time, s. */

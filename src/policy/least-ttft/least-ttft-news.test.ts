@@ -121,6 +121,31 @@ describe("news of another gateway", () => {
     expect(gateways.expected(sent.slot, request)?.cachedTokens).toBe(0);
   });
 
+  test("is ahead of itself where a request of one's own that was sent later has its first token", () => {
+    const gateways = new Gateways();
+    const [fleet, policy] = [gateways.fleets[1], gateways.policies[1]];
+    const alone = fleet.candidates.slice(0, 1);
+    for (let round = 0; round < 60; round += 1) {
+      const [from, bytes] = [10_000 * (round + 1), round % 2 === 0 ? 2000 : 16_000];
+      gateways.nowMs = from;
+      const other = gateways.fleets[0].send(gateways.policies[0], streamOf(text(`other ${round}`, 8000)), alone);
+      const own = fleet.send(policy, streamOf(text(`own ${round}`, bytes)), alone);
+      gateways.carry(gateways.said.splice(0));
+      // 100 µs a token, for both; the news of the other's first token comes after one's own.
+      gateways.nowMs = from + 200;
+      other.firstToken();
+      gateways.nowMs = from + 200 + bytes / 40;
+      own.firstToken();
+      expect(gateways.expected(0)?.terms["waiting"]).toBe(0);
+      gateways.carry(gateways.said.splice(0));
+      gateways.nowMs = from + 5000;
+      for (const sent of [other, own]) sent.end();
+      gateways.carry(gateways.said.splice(0));
+    }
+    expect(gateways.expected(0)?.terms["prefill"]).toBeCloseTo(0.1, 2);
+    expect(gateways.expected(0)?.terms).toMatchObject({ decode: 0, held_up_decodes: 0 });
+  });
+
   test("that comes twice counts once, and what is over leaves nothing behind", () => {
     const gateways = new Gateways();
     const sent = gateways.fleets[0].send(gateways.policies[0], QUESTION).firstToken().end();

@@ -19,6 +19,8 @@ interface ForeignRequest extends Linked<ForeignRequest> {
   contextTokens: number;
   isSent: boolean;
   hasFirstToken: boolean;
+  /** Its prompt is in the worker's cache for certain. */
+  isSettled: boolean;
   isEnded: boolean;
 }
 
@@ -85,6 +87,23 @@ export class NewsLoad implements ForeignLoad {
     if (request.isSent && request.isEnded) this.#requests.delete(key);
   }
 
+  /**
+   * A request of this gateway that was sent at this time has its first token, so those of others that were sent before it have theirs, though
+   * the news of that is still on its way. Returns their work.
+   */
+  servedBefore(slot: number, sentAt: number): number {
+    let work = 0;
+    for (
+      let request = this.#queues.head(slot);
+      request && request.sentAt <= sentAt;
+      request = this.#queues.head(slot)
+    ) {
+      work += request.work;
+      this.#beginDecoding(request);
+    }
+    return work;
+  }
+
   /** Forgets all load of a worker that left or was restarted. */
   forget(slot: number): void {
     for (const [key, request] of this.#requests) {
@@ -110,6 +129,7 @@ export class NewsLoad implements ForeignLoad {
       contextTokens: 0,
       isSent: false,
       hasFirstToken: false,
+      isSettled: false,
       isEnded: false,
       before: undefined,
       after: undefined,
@@ -130,20 +150,28 @@ export class NewsLoad implements ForeignLoad {
       this.#index.match(news);
       this.#index.insert(slot);
     }
-    if (hasFirstToken) this.#index.settle(news, slot);
+    if (hasFirstToken) this.#settle(request, news);
     if (!isEnded) this.#count(request);
   }
 
   #firstToken(request: ForeignRequest, news: PolicyNews, at: number): void {
-    const { slot } = request;
+    const { slot, isSent } = request;
     const cell = workerAt(slot) + FIRST_BYTE_AT;
     this.#cells[cell] = Math.max(this.#cells[cell] ?? 0, at);
-    if (request.hasFirstToken) return;
+    if (!request.hasFirstToken) this.#beginDecoding(request);
+    if (isSent && !request.isSettled) this.#settle(request, news);
+  }
+
+  #beginDecoding(request: ForeignRequest): void {
     const isCounted = request.isSent && !request.isEnded;
     if (isCounted) this.#uncount(request);
     request.hasFirstToken = true;
     if (isCounted) this.#count(request);
-    if (request.isSent) this.#index.settle(news, slot);
+  }
+
+  #settle(request: ForeignRequest, news: PolicyNews): void {
+    request.isSettled = true;
+    this.#index.settle(news, request.slot);
   }
 
   #ended(request: ForeignRequest, news: PolicyNews): void {
