@@ -49,6 +49,10 @@ export class NewsLoad implements ForeignLoad {
     this.#index = index;
   }
 
+  get isSilent(): boolean {
+    return this.#work === NOTHING;
+  }
+
   pendingWork(slot: number): number {
     return this.#work[slot] ?? 0;
   }

@@ -14,6 +14,8 @@ const SOON_S = 0.15;
 
 /** Load that other gateways have put on a worker. */
 export interface ForeignLoad {
+  /** Nobody has ever told anything, so all of it is 0. */
+  readonly isSilent: boolean;
   pendingWork(slot: number): number;
   inFlight(slot: number): number;
   decoding(slot: number): number;
@@ -122,13 +124,15 @@ export class Weigher {
     const { now } = weighed;
     const tokenS = rates.tokenS(slot);
     const wholeAhead = Math.min(pending.wholeWork, Math.max(0, pending.wholeDoneAt(slot) - now) / tokenS);
-    const streams = Math.max(0, candidate.pendingPromptTokens - pending.wholeWork) + foreign.pendingWork(slot);
+    const { isSilent } = foreign;
+    const own = Math.max(0, candidate.pendingPromptTokens - pending.wholeWork);
+    const streams = isSilent ? own : own + foreign.pendingWork(slot);
     const work = streams + wholeAhead;
     weighed.wholeAhead[at] = wholeAhead;
     weighed.isFirst[at] = work > 0 ? 0 : 1;
     weighed.waitingS[at] = 0;
     if (work === 0) return;
-    const foreignAt = foreign.oldestAt(slot);
+    const foreignAt = isSilent ? 0 : foreign.oldestAt(slot);
     const isForeign = foreignAt > 0 && (pending.oldestAt === 0 || foreignAt < pending.oldestAt);
     const oldestAt = isForeign ? foreignAt : pending.oldestAt;
     const oldestWork = isForeign ? foreign.oldestWork(slot) : pending.oldestWork;
@@ -164,15 +168,17 @@ export class Weigher {
     const { weighed } = this;
     const { pending, foreign, rates } = this.#parts;
     const { slot } = candidate;
-    const contextTokens = candidate.contextTokens + foreign.contextTokens(slot);
+    const { isSilent } = foreign;
+    const contextTokens = candidate.contextTokens + (isSilent ? 0 : foreign.contextTokens(slot));
+    const inFlight = candidate.inFlight + (isSilent ? 0 : foreign.inFlight(slot));
     const prefillS = weighed.prefillS[at] ?? 0;
     const whole = weighed.wholeAhead[at] ?? 0;
     const wholeDecoding = pending.wholeWork > 0 ? pending.wholeCount * (1 - whole / pending.wholeWork) : 0;
-    const decoding = candidate.decoding + foreign.decoding(slot) + wholeDecoding;
+    const decoding = candidate.decoding + (isSilent ? 0 : foreign.decoding(slot)) + wholeDecoding;
     const sharedTokens = this.#shared * ((weighed.cachedTokens[at] ?? 0) - (weighed.safeTokens[at] ?? 0));
     const ownS = Math.max(0, sharedTokens) * rates.tokenS(slot);
     weighed.waiting[at] = waitingCost(weighed.waitingS[at] ?? 0, ownS);
-    weighed.decode[at] = decodeCost(candidate.inFlight + foreign.inFlight(slot), contextTokens);
+    weighed.decode[at] = decodeCost(inFlight, contextTokens);
     weighed.heldUp[at] = heldUpCost(prefillS, decoding, candidate.role === "decode");
     weighed.kvWall[at] = kvWallCost(contextTokens + weighed.promptTokens, candidate.kvCapacityTokens);
     weighed.cost[at] =
