@@ -93,6 +93,8 @@ describe("a wrong word is told with its flag", () => {
     ["--rate 1,-2", '--rate: must be a number above 0, not "-2"'],
     ["--duration x", '--duration: must be a number above 0, not "x"'],
     ["--news-ms -1", '--news-ms: must be a number from 0, not "-1"'],
+    ["--news-ms 100", "--news-ms: needs --gateways of at least 2"],
+    ["--fault die:1@1.2.3", '--fault: "die:1@1.2.3" must be'],
     ["--kv-report much", '--kv-report: must be a number above 0, not "much"'],
     ["--slo 5", '--slo: must be two times in ms, as 2000,100, not "5"'],
     ["--fault explode:1@2", '--fault: "explode:1@2" must be slow:WORKER@SECS=FACTOR'],

@@ -179,8 +179,10 @@ function createCommand({ out, err, columns }: HelpOutput): Command {
 
 function argumentsOf(given: Given, cores: number): SimulateArguments {
   const situation = situationOf(given);
+  if (situation.newsMs !== undefined && situation.gateways === 1)
+    throw new ConfigError("--news-ms", "needs --gateways of at least 2: a gateway that is alone hears of nobody");
   const policies = policiesOf(given);
-  const rates = given.rate?.map((rate) => positive("--rate", rate)) ?? [1];
+  const rates = [...new Set(given.rate?.map((rate) => positive("--rate", rate)) ?? [1])];
   const seeds = seedsOf(given);
   const traffic = trafficOf(given);
   if (situation.prefillWorkers === 0) refusePairs(policies);
@@ -246,7 +248,7 @@ function situationOf(given: Given): Omit<Situation, "durationSecs"> {
   };
 }
 
-const FAULT = /^(slow|freeze|die|restart):(\d+)@([\d.]+)(?:=([\d.]+))?$/;
+const FAULT = /^(slow|freeze|die|restart):(\d+)@(\d+(?:\.\d+)?)(?:=(\d+(?:\.\d+)?))?$/;
 
 function faultOf(text: string): Fault {
   const [, kind, place = "", at = "", value] = FAULT.exec(text) ?? [];

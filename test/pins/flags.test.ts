@@ -155,6 +155,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   pdSkipPrefill: true,
   enableGrpc: false,
   tokenizerCacheBytes: 52_428_800,
+  recordMaxMb: 1024,
   decisionLogSize: 1000,
   decisionExplainRatio: 0.01,
 };
@@ -183,6 +184,7 @@ describe("defaults", () => {
       "reasoningParser",
       "shadowPolicies",
       "shadowPolicy",
+      "record",
       "tokenizerFolder",
       "tokenizerPath",
       "toolCallParser",
