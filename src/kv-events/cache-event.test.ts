@@ -119,13 +119,35 @@ describe("a batch", () => {
     expect([loraOf(4, "sql"), loraOf(4, null), loraOf(null, null)]).toEqual(["sql", "4", undefined]);
   });
 
+  test("tokens may come with the next one each, or not at all where blocks are copied to another tier", () => {
+    const tokensIn = (...fields: readonly Packable[]): unknown => {
+      const [event] = read([0, [["BlockStored", [1], null, ...fields]]]).events;
+      return event?.kind === "stored" ? [event.tokens, event.blockTokens] : undefined;
+    };
+    expect(
+      tokensIn(
+        [
+          [1, 2],
+          [2, 3],
+        ],
+        2,
+      ),
+    ).toEqual([[1, 2], 2]);
+    expect([tokensIn(null, 16), tokensIn([]), tokensIn(null, null)]).toEqual([
+      [[], 16],
+      [[], 0],
+      [[], 0],
+    ]);
+  });
+
   test("that is none is refused", () => {
     for (const [batch, reason] of [
       [7, "neither an array nor a map"],
       [[0], "without a list of events"],
       [[0, [["BlockStored", 7, null, [1], 1]]], "without hashes"],
       [[0, [["BlockStored", [1.5, null], null, [1], 1]]], "a hash that is neither"],
-      [[0, [["BlockStored", [1], null, [[1, 2]], 1]]], "without tokens or size"],
+      [[0, [["BlockStored", [1], null, ["1"], 1]]], "without tokens or size"],
+      [[0, [["BlockStored", [1], null, [1]]]], "without tokens or size"],
       [[0, [["BlockRemoved"]]], "without hashes"],
     ] as const) {
       expect(() => read(batch)).toThrow(reason);

@@ -123,10 +123,10 @@ function readEvent(value: MsgpackValue): CacheEvent | undefined {
 }
 
 function stored(field: Field): BlocksStored {
-  const tokens = field("token_ids") ?? [];
+  const tokens = tokensOf(field("token_ids") ?? []);
   const extra = field("extra_keys");
-  const blockTokens = countOf(field("block_size"));
-  if (!isNumbers(tokens) || blockTokens === undefined) throw new MsgpackError("stored blocks without tokens or size");
+  const blockTokens = countOf(field("block_size")) ?? (tokens?.length === 0 ? 0 : undefined);
+  if (!tokens || blockTokens === undefined) throw new MsgpackError("stored blocks without tokens or size");
   const parent = field("parent_block_hash");
   return {
     kind: "stored",
@@ -156,6 +156,14 @@ function loraOf(field: Field): string | undefined {
   if (name !== undefined) return name;
   const id = countOf(field("lora_id"));
   return id === undefined ? undefined : String(id);
+}
+
+/** Engines that guess ahead (Eagle) name each token with the next one. */
+function tokensOf(value: MsgpackValue): readonly number[] | undefined {
+  if (isNumbers(value)) return value;
+  if (!isList(value)) return undefined;
+  const firsts = value.map((one) => (isList(one) ? one[0] : undefined));
+  return isNumbers(firsts) ? firsts : undefined;
 }
 
 function tierOf(field: Field): string {

@@ -35,6 +35,14 @@ describe("the endpoints of a worker", () => {
     expect(parseEndpoint("@tcp://127.0.0.1:5557")).toEqual({ hostname: "127.0.0.1", port: 5557, isBound: true });
   });
 
+  test("of the ranks and of their replays may not meet", () => {
+    const meeting = { ...spec, replayEndpoint: "tcp://{host}:5558" };
+    expect(endpointsOf({ ...meeting, ranks: 1 }, "http://w7:8000")).toHaveLength(1);
+    expect(() => endpointsOf({ ...meeting, ranks: 2 }, "http://w7:8000")).toThrow(
+      "the KV events of http://w7:8000: 2 ranks from port 5557 on, and their replays from 5558 on, would have ports in common",
+    );
+  });
+
   test("that are none are refused", () => {
     for (const wrong of ["", "5557", "ipc:///tmp/kv", "tcp://h", "tcp://h:x", "tcp://h:5557/x", "tcp://u@h:5557"]) {
       expect(parseEndpoint(wrong)).toStartWith("an endpoint is tcp://HOST:PORT");

@@ -17,12 +17,16 @@ export interface RankEndpoints {
 
 /**
  * The endpoints of a worker's ranks. `{host}` and `{port}` stand for the host and port of the worker's address, `{port+N}` and `{port-N}` for a
- * port beside it; each further rank has the next port, as engines do it.
+ * port beside it; each further rank has the next port, as engines do it. Throws RangeError for ports that do not exist or that two would have.
  */
 export function endpointsOf(spec: KvEventsSpec, workerUrl: string): readonly RankEndpoints[] {
   const live = placeOf(spec.endpoint, workerUrl);
   const replay = spec.replayEndpoint === undefined ? undefined : placeOf(spec.replayEndpoint, workerUrl);
   const topic = filled(spec.topic, workerUrl);
+  if (replay && replay.hostname === live.hostname && Math.abs(replay.port - live.port) < spec.ranks) {
+    const ports = `${spec.ranks} ranks from port ${live.port} on, and their replays from ${replay.port} on`;
+    throw new RangeError(`the KV events of ${workerUrl}: ${ports}, would have ports in common`);
+  }
   return Array.from({ length: spec.ranks }, (_, rank) => ({
     live: { ...live, port: live.port + rank },
     replay: replay && { ...replay, port: replay.port + rank },

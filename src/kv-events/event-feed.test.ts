@@ -16,6 +16,7 @@ function setUp(hasReplay = true) {
   const asked: number[] = [];
   const states: string[] = [];
   let canAsk = true;
+  let hangUps = 0;
   let fault: string | undefined;
   const feed = new EventFeed({
     clock,
@@ -32,6 +33,7 @@ function setUp(hasReplay = true) {
           return canAsk;
         }
       : undefined,
+    hangUpReplay: () => void (hangUps += 1),
     onState: (state, reason) => void states.push(`${state}: ${reason}`),
   });
   return {
@@ -40,6 +42,7 @@ function setUp(hasReplay = true) {
     applied,
     asked,
     states,
+    hangUps: () => hangUps,
     setCanAsk: (can: boolean) => (canAsk = can),
     setFault: (text: string | undefined) => (fault = text),
     /** Answers with the batches `from` to `to` of a process whose batch n has the key n + `base`. */
@@ -178,6 +181,20 @@ describe("a publisher with a replay", () => {
     expect([applied, feed.state]).toEqual([upTo(4), "exact"]);
   });
 
+  test("that does not answer is hung up on, so that a late answer is none of the next question", () => {
+    const { clock, feed, asked, answer, hangUps } = setUp();
+    feed.up();
+    clock.advance(5000);
+    expect(hangUps()).toBe(1);
+    // Its new connection: the next look asks.
+    feed.replayUp();
+    expect(asked).toEqual([0]);
+    clock.advance(25_000);
+    expect(asked).toEqual([0, 0]);
+    answer(0, 3);
+    expect(feed.state).toBe("exact");
+  });
+
   test("has more time while its answer is coming", () => {
     const { clock, feed, applied } = setUp();
     feed.up();
@@ -277,6 +294,14 @@ test("a batch that cannot be read makes the knowledge partial, and those behind 
   live(2);
   expect([applied, feed.state, feed.counts.unreadable]).toEqual([[0, 2], "partial", 1]);
   expect(states.at(-1)).toStartWith("partial: a batch cannot be read: ");
+});
+
+test("a message that is no batch makes the knowledge partial", () => {
+  const { feed, answer, states } = setUp();
+  feed.up();
+  answer(0, 0);
+  feed.malformed("a message of 2 frames");
+  expect([states.at(-1), feed.counts.unreadable]).toEqual(["partial: a message of 2 frames", 1]);
 });
 
 test("blocks that miss something make it partial, whatever the numbers say", () => {

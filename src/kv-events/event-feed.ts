@@ -2,6 +2,7 @@ import { type CacheEvent, eventsOf, type LoadReport } from "./cache-event.ts";
 import { Completeness } from "./completeness.ts";
 import { EarlyBatches } from "./early-batches.ts";
 import type { FeedCounts, FeedParts, FeedState } from "./feed-state.ts";
+import { FeedStatus } from "./feed-status.ts";
 
 /** Time for the next piece of an answer to a question, ms. vLLM looks for questions ten times a second. */
 const ANSWER_MS = 5000;
@@ -27,8 +28,7 @@ export class EventFeed implements Disposable {
   /** The engine's last report of its load, where it sends any. */
   load: LoadReport | undefined;
   readonly #parts: FeedParts;
-  #state: FeedState = "connecting";
-  #reason = "it was not reached yet";
+  readonly #status: FeedStatus;
   #isUp = false;
   /** Sequence number of the next batch. */
   #next = 0;
@@ -42,20 +42,23 @@ export class EventFeed implements Disposable {
   readonly #early = new EarlyBatches();
   /** The question that is under way. */
   #question: { readonly next: number; isChecked: boolean; isOther: boolean } | undefined;
+  /** The next ups of the replay are those of its new connection after a question without an answer. */
+  #isReplayNew = false;
   #cancelAnswer: () => void = () => undefined;
   #cancelLook: () => void = () => undefined;
 
   constructor(parts: FeedParts) {
     this.#parts = parts;
+    this.#status = new FeedStatus((state, reason) => parts.onState(state, reason));
   }
 
   get state(): FeedState {
-    return this.#state;
+    return this.#status.state;
   }
 
   /** Why it has this state, as a sentence for operators in which the publisher is "it". */
   get reason(): string {
-    return this.#reason;
+    return this.#status.reason;
   }
 
   /** Sequence number of the next batch. */
@@ -80,14 +83,16 @@ export class EventFeed implements Disposable {
   /** The connection of the subscription is lost. */
   down(reason: string): void {
     this.#stop();
-    this.#become("connecting", reason);
+    this.#status.become("connecting", reason);
   }
 
   /** The publisher's replay can be asked, from now or again. */
   replayUp(): void {
-    if (!this.#isUp || this.#question) return;
-    if (this.#known.mayRecover) this.#startAnew();
-    this.#check();
+    const isNew = this.#isReplayNew;
+    this.#isReplayNew = false;
+    // After a question without an answer the next look asks again.
+    if (isNew || !this.#isUp || this.#question) return;
+    this.#askAnew();
   }
 
   /** The publisher's replay is lost: no answer comes. */
@@ -105,6 +110,13 @@ export class EventFeed implements Disposable {
     this.#wasHeard = true;
     this.#offer(sequence, payload);
     if (!this.#question) this.#catchUp();
+  }
+
+  /** A message that is no batch: nobody can know what it would have said. */
+  malformed(reason: string): void {
+    this.counts.unreadable += 1;
+    this.#known.lose(reason);
+    if (this.#isUp && !this.#question) this.#settle();
   }
 
   /** A batch of the answer to a question. */
@@ -155,17 +167,21 @@ export class EventFeed implements Disposable {
       this.#wasHeard = false;
       this.#scheduleLook();
       if (this.#question || !this.#parts.ask) return;
-      if (this.#known.mayRecover) this.#startAnew();
-      else if (!isSilent) return;
-      this.#check();
+      if (isSilent || this.#known.mayRecover) this.#askAnew();
     });
+  }
+
+  /** Asks for everything if what was lost may be there, otherwise for what came since the last batch. */
+  #askAnew(): void {
+    if (this.#known.mayRecover) this.#startAnew();
+    this.#check();
   }
 
   /** Asks for the last batch again and all after it. */
   #check(): void {
     if (this.#ask(Math.max(0, this.#next - 1), this.#next === 0)) {
       // A question after a silence changes nothing as long as no answer says so.
-      if (this.#state === "connecting") this.#becomeBehind();
+      if (this.#status.state === "connecting") this.#status.becomeBehind();
       return;
     }
     if (this.#parts.ask) this.#known.lose("its replay endpoint cannot be reached", true);
@@ -177,7 +193,7 @@ export class EventFeed implements Disposable {
     while (this.#early.size > 0) {
       this.counts.gaps += 1;
       if (this.#ask(this.#next, true)) {
-        this.#becomeBehind();
+        this.#status.becomeBehind();
         return;
       }
       this.#skip();
@@ -195,7 +211,12 @@ export class EventFeed implements Disposable {
 
   #waitForAnswer(): void {
     this.#cancelAnswer();
-    this.#cancelAnswer = this.#parts.clock.after(ANSWER_MS, () => this.#giveUp("its replay endpoint does not answer"));
+    this.#cancelAnswer = this.#parts.clock.after(ANSWER_MS, () => {
+      // A late answer must not be taken for that of the next question.
+      this.#isReplayNew = true;
+      this.#parts.hangUpReplay();
+      this.#giveUp("its replay endpoint does not answer");
+    });
   }
 
   #giveUp(reason: string): void {
@@ -259,7 +280,7 @@ export class EventFeed implements Disposable {
 
   #onRestart(reason: string): void {
     this.counts.restarts += 1;
-    this.#become("catching_up", `the engine was restarted: ${reason}`);
+    this.#status.become("catching_up", `the engine was restarted: ${reason}`);
     this.#startAnew();
   }
 
@@ -272,18 +293,7 @@ export class EventFeed implements Disposable {
 
   /** Nothing is missing, or nothing can be done about it. */
   #settle(): void {
-    if (this.#known.isComplete) this.#become("exact", "all its batches have come");
-    else this.#become("partial", this.#known.reason);
-  }
-
-  #becomeBehind(): void {
-    this.#become("catching_up", "it was asked for the missing batches");
-  }
-
-  #become(state: FeedState, reason: string): void {
-    this.#reason = reason;
-    if (this.#state === state) return;
-    this.#state = state;
-    this.#parts.onState(state, reason);
+    if (this.#known.isComplete) this.#status.become("exact", "all its batches have come");
+    else this.#status.become("partial", this.#known.reason);
   }
 }

@@ -23,6 +23,8 @@ export interface FeedParts {
   readonly blocks: FeedBlocks;
   /** Asks for all batches from `sequence` on; false where the question cannot be sent now. Undefined: the publisher has no replay. */
   readonly ask: ((sequence: number) => boolean) | undefined;
+  /** Ends the connection to the replay, and makes a new one: what was asked on it is answered no more. */
+  hangUpReplay(): void;
   /** Called after each change of the state, with the reason as a sentence for operators. */
   onState(state: FeedState, reason: string): void;
 }

@@ -240,6 +240,20 @@ describe("blocks of an engine", () => {
   });
 });
 
+test("an event that names a block twice, or as its own parent, harms no other block", () => {
+  const { apply, blocks, tokensOf } = setUp();
+  const tokens = prompt(1, 64);
+  apply(stored(tokens, 16));
+  const [first = 0n] = stored(tokens, 16).keys;
+  apply({ ...stored(prompt(2, 32), 16), keys: [first, first] });
+  apply({ ...stored(prompt(3, 16), 16), keys: [first], parent: first });
+  expect([tokensOf(tokens), blocks.blocks]).toEqual([64, 4]);
+  apply({ ...stored(prompt(4, 32), 16), keys: [99, 99] }, { ...stored(prompt(5, 16), 16), keys: [98], parent: 98 });
+  expect(tokensOf(tokens)).toBe(64);
+  apply(removed(tokens, 16, [3, 2, 1]));
+  expect(tokensOf(tokens)).toBe(0);
+});
+
 test("memory has a bound: what comes later is not kept, and that is a fault until the cache is emptied", () => {
   const { apply, blocks } = setUp(200_000);
   for (let one = 0; one < 200; one += 1) apply(stored(prompt(one, 256), 16));

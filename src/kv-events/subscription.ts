@@ -33,7 +33,9 @@ export class Subscription implements Disposable {
   readonly #parts: SubscriptionParts;
   readonly #feed: EventFeed;
   readonly #live: Disposable & { setPaused(isPaused: boolean): void };
-  readonly #replay: ZmtpDialer | undefined;
+  readonly #dialReplay: (() => ZmtpDialer) | undefined;
+  #replay: ZmtpDialer | undefined;
+  #isPaused = false;
   #isLiveUp = false;
   #isReplayUp = false;
   #cancelWait: () => void = () => undefined;
@@ -45,8 +47,10 @@ export class Subscription implements Disposable {
     const settings = { maxMessageBytes: MAX_MESSAGE_BYTES, ttlMs: TTL_MS };
     const events = this.#liveEvents(topic);
     const dialing = { tcp, clock, random };
-    this.#replay =
-      replay && new ZmtpDialer(replay, { ...settings, type: "DEALER", topics: [] }, dialing, this.#replayEvents());
+    this.#dialReplay =
+      replay &&
+      (() => new ZmtpDialer(replay, { ...settings, type: "DEALER", topics: [] }, dialing, this.#replayEvents()));
+    this.#replay = this.#dialReplay?.();
     this.#live = live.isBound
       ? bound.subscribe(live, topic, events)
       : new ZmtpDialer(live, { ...settings, type: "SUB", topics: [topic] }, dialing, events);
@@ -59,8 +63,17 @@ export class Subscription implements Disposable {
     return this.#replay?.send([Buffer.alloc(0), bytes]) ?? false;
   }
 
+  /** Ends the connection to the replay, and makes a new one. */
+  hangUpReplay(): void {
+    this.#replay?.[Symbol.dispose]();
+    this.#isReplayUp = false;
+    this.#replay = this.#dialReplay?.();
+    this.#replay?.setPaused(this.#isPaused);
+  }
+
   /** Stops and goes on reading. */
   setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
     this.#live.setPaused(isPaused);
     this.#replay?.setPaused(isPaused);
   }
@@ -83,9 +96,14 @@ export class Subscription implements Disposable {
         }),
       onMessage: (frames) => {
         const [name, sequence, payload] = frames;
-        // What a publisher of another kind sends to the same address is none of ours.
-        if (frames.length !== 3 || !name || sequence?.length !== 8 || !payload) return;
-        if (!name.subarray(0, wanted.length).equals(wanted)) return;
+        // What others publish at the same address is none of ours.
+        if (!name?.subarray(0, wanted.length).equals(wanted)) return;
+        if (frames.length !== 3 || sequence?.length !== 8 || !payload) {
+          this.#inTurn(0, () =>
+            this.#feed.malformed(`a message of ${frames.length} frames is not topic, number and batch`),
+          );
+          return;
+        }
         const number = Number(sequence.readBigUInt64BE());
         this.#inTurn(payload.length, () => this.#feed.live(number, payload));
       },

@@ -56,6 +56,7 @@ export class WorkerFeed implements Disposable {
         clock: parts.clock,
         blocks: held,
         ask: one.replay && ((sequence) => this.#ranks[rank]?.subscription.ask(sequence) ?? false),
+        hangUpReplay: () => this.#ranks[rank]?.subscription.hangUpReplay(),
         onState: () => this.#settle(),
       });
       this.#ranks.push({ feed, held, subscription: new Subscription(one, feed, parts) });

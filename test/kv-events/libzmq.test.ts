@@ -92,6 +92,7 @@ function follow(live: Endpoint, replay: Endpoint | undefined, topic = "kv@") {
       fault: undefined,
     },
     ask: replay && ((sequence) => subscription?.ask(sequence) ?? false),
+    hangUpReplay: () => subscription?.hangUpReplay(),
     onState: told,
   });
   const bound = new BoundSockets({

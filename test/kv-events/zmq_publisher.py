@@ -9,6 +9,7 @@
 import json
 import sys
 import threading
+import time
 
 import zmq
 
@@ -41,8 +42,12 @@ class Publisher:
     @staticmethod
     def listen(socket, port):
         if port:
-            socket.bind(f"tcp://127.0.0.1:{port}")
-            return port
+            for _ in range(50):
+                try:
+                    socket.bind(f"tcp://127.0.0.1:{port}")
+                    return port
+                except zmq.ZMQError:
+                    time.sleep(0.1)  # A connection of before may still have the port.
         return socket.bind_to_random_port("tcp://127.0.0.1")
 
     def serve(self):
