@@ -37,7 +37,7 @@ export function createModelTexts(
       clock,
       fetchTokenizer: (worker) => fetchTokenizer(client, worker),
       settings: modelTextSettings(config),
-      followsCache: ({ spec }) => (spec.kvEvents === undefined ? followsAll : spec.kvEvents !== false),
+      followsCache: ({ kvEvents }) => (kvEvents === undefined ? followsAll : kvEvents !== false),
     }),
   );
   const promptTokens = new PromptTokens({ texts, policies: policyRegistry, metrics, logger, clock, followsAll });

@@ -1,6 +1,7 @@
 import type { JsonObject } from "../protocol/json/json.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { KvTransferInfo } from "../worker/worker.ts";
+import type { KvEventsSpec } from "../worker/worker-spec.ts";
 import type { EngineCodec } from "./codec.ts";
 import type { PdConnector } from "./connector.ts";
 
@@ -76,6 +77,8 @@ export interface EngineFacts {
   /** Wall-clock time at which its process began, ms since the epoch. */
   readonly startedAt: number | undefined;
   readonly kv: KvTransferInfo | undefined;
+  /** Where it publishes KV events, if it says so. */
+  readonly kvEvents?: KvEventsSpec | undefined;
 }
 
 /** Sends a message to the worker and returns the answer. Throws what `GrpcClient.unary` throws. */

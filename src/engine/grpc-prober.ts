@@ -62,6 +62,7 @@ function factsOf({ engine, value, failure }: Answer<EngineFacts>, modelFallback:
       kvCapacityTokens: value?.kvCapacityTokens,
       startedAt: value?.startedAt,
       kv: value?.kv,
+      kvEvents: value?.kvEvents,
     },
     listing: value && JSON.stringify([value.model, value.maxModelLen, roughly(value.startedAt)]),
     missing: failure,

@@ -63,6 +63,7 @@ export async function askWorker(target: ProbeTarget, client: ProbeClient): Promi
     kvCapacityTokens: facts.kvCapacityTokens,
     startedAt: facts.startedAt,
     kv: facts.kv,
+    kvEvents: facts.kvEvents,
   };
   return { info, listing: listingIn(models), missing: models.kind === "failed" ? models.failure : undefined };
 }

@@ -120,7 +120,7 @@ export class KvEvents implements Disposable {
   #wanted(worker: Worker): KvEventsSpec | undefined {
     const { policies, defaults } = this.#deps;
     if (worker.status === "draining") return undefined;
-    const spec = worker.spec.kvEvents === undefined ? defaults : worker.spec.kvEvents;
+    const spec = worker.spec.kvEvents ?? defaults ?? worker.info.kvEvents;
     if (!spec) return undefined;
     return worker.models.some((model) => policies.takesCacheNews(model, worker.role)) ? spec : undefined;
   }

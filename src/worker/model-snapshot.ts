@@ -42,7 +42,7 @@ export class ModelSnapshot {
   readonly probation: readonly Worker[];
   /** Ready workers that have asked for a rest. */
   readonly resting: readonly Worker[];
-  /** Whether a worker has a setting of its own that says where it publishes KV events. */
+  /** Whether a worker publishes KV events, by its spec or by its own report. */
   readonly hasKvEvents: boolean;
   /** Kinds of these workers, in order of registration. */
   readonly kinds: readonly WorkerKind[];
@@ -57,7 +57,7 @@ export class ModelSnapshot {
     let hasKvEvents = false;
     for (const worker of workers) {
       kinds.add(worker.kind);
-      if (worker.spec.kvEvents) hasKvEvents = true;
+      if (worker.kvEvents) hasKvEvents = true;
       if (worker.status !== "ready") continue;
       if (worker.restUntil !== undefined) resting.push(worker);
       else {

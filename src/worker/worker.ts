@@ -3,7 +3,7 @@ import { type ConnectionMode, connectionModeOf } from "../util/parse-worker-url.
 import type { WorkerType } from "../util/worker-type.ts";
 import type { BreakerState } from "./circuit-breaker.ts";
 import type { LoadLedger } from "./load-ledger.ts";
-import type { WorkerSpec } from "./worker-spec.ts";
+import type { KvEventsSpec, WorkerSpec } from "./worker-spec.ts";
 
 /**
  * ```
@@ -57,6 +57,8 @@ export interface WorkerInfo {
   readonly startedAt: number | undefined;
   /** How its KV cache reaches another engine; undefined where it reported no such thing. */
   readonly kv: KvTransferInfo | undefined;
+  /** Where it publishes KV events, if it says so; its spec and the configuration come before that. */
+  readonly kvEvents?: KvEventsSpec | undefined;
 }
 
 /** How an engine hands its KV cache over, or receives one, by its own report. */
@@ -225,6 +227,11 @@ export class Worker {
   /** Prompt tokens that it has not prefilled yet. */
   get promptTokensInFlight(): number {
     return this.#ledger.pendingPromptTokens(this.slot);
+  }
+
+  /** Where it publishes KV events: by its spec, otherwise by its own report. `false`: its events are not wanted. */
+  get kvEvents(): KvEventsSpec | false | undefined {
+    return this.spec.kvEvents ?? this.info.kvEvents;
   }
 
   with(change: WorkerChange): Worker {

@@ -7,6 +7,7 @@ import {
 import type { KvTransferInfo } from "../../worker/worker.ts";
 import type { EngineFacts, EngineProbe, FirstPages, PageReader } from "../engine.ts";
 import { positive, saidCount, saidText, told } from "../said.ts";
+import { kvEventsOf } from "../kv-event-facts.ts";
 import { SGLANG } from "./methods.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -28,6 +29,7 @@ export const probe: EngineProbe = {
         kvCapacityTokens: ofAllRanks(positive(server.maxTotalNumTokens), server.serverArgs ?? {}),
         startedAt: positive(Number(server.startTime?.seconds ?? 0) * 1000),
         kv: kvOf(server.serverArgs ?? {}),
+        kvEvents: kvEventsOf(server.serverArgs ?? {}),
       };
     },
   },
@@ -46,6 +48,7 @@ export async function askServerInfo({ modelInfo }: FirstPages, pages: PageReader
     kvCapacityTokens: ofAllRanks(saidCount(server, "max_total_num_tokens"), server),
     startedAt: undefined,
     kv: kvOf(server),
+    kvEvents: kvEventsOf(server),
   };
 }
 
