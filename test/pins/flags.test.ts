@@ -156,6 +156,8 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   enableGrpc: false,
   tokenizerCacheBytes: 52_428_800,
   recordMaxMb: 1024,
+  kvEventsMaxBytes: 134_217_728,
+  kvEventsTopic: "",
   decisionLogSize: 1000,
   decisionExplainRatio: 0.01,
 };
@@ -175,6 +177,8 @@ describe("defaults", () => {
       "chatTemplate",
       "decodePolicy",
       "initialWorkers",
+      "kvEventsEndpoint",
+      "kvEventsReplayEndpoint",
       "maxResidentBytes",
       "modelPath",
       "modelPolicies",
