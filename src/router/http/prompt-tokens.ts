@@ -39,9 +39,14 @@ export class PromptTokens {
     });
   }
 
-  /** Whether tokens say more to the policy than text. */
+  /** Whether KV events of any of these workers are followed. */
+  mayBeWanted({ hasKvEvents }: ModelSnapshot): boolean {
+    return hasKvEvents || this.#deps.followsAll;
+  }
+
+  /** Whether tokens say more to the policy of these workers than text. */
   areWanted({ endpoint, model }: InferenceRequest, serving: ModelSnapshot, role: WorkerType): boolean {
-    if (!this.#deps.followsAll && !serving.hasKvEvents) return false;
+    if (!this.mayBeWanted(serving)) return false;
     const name = model ?? serving.workers[0]?.modelId;
     return endpoint.read !== undefined && name !== undefined && this.#deps.policies.takesCacheNews(name, role);
   }

@@ -36,6 +36,7 @@ export class TokenizingSender<Prepared extends InferenceRequest> implements Send
 
   prepare(request: InferenceRequest, serving: ModelSnapshot): Prepared | Promise<Prepared> {
     const prepared = this.#inner.prepare(request, serving);
+    if (!this.#tokens.mayBeWanted(serving)) return prepared;
     const role = this.rolesFor(request.endpoint);
     const workers = serving.of(this.mode, role.prefill ?? role.answer);
     if (!this.#tokens.areWanted(request, workers, role.prefill ?? role.answer)) return prepared;
