@@ -26,48 +26,55 @@ export interface Run {
   readonly failure: string | null;
 }
 
+/** Ports of a fleet: one for each worker, and one that begins its faults. */
+const PORTS = WORKERS + 1;
+
+interface Fleet {
+  readonly target: QualityTarget;
+  readonly program: Program;
+  readonly workers: readonly string[];
+  readonly beginUrl: string;
+}
+
 interface Lane {
   readonly target: QualityTarget;
   readonly gateway: Target;
-  readonly fleet: Program;
   readonly beginUrl: string;
 }
 
 /** Starts a fleet and a gateway for each target, lets all clients begin at the same time, and stops everything. */
 export async function compareOn(comparison: Comparison): Promise<Run[]> {
-  const { targets } = comparison;
-  const lanes: Lane[] = [];
+  const { targets, logs } = comparison;
+  const firstPort = freePorts(targets.length * PORTS);
+  const fleets = targets.map((target, index) => startFleet(target, firstPort + index * PORTS, comparison));
+  const gateways: Target[] = [];
   try {
-    for (const target of targets) {
-      const lane = await startLane(target, comparison);
-      if (lane) lanes.push(lane);
-    }
-    return await Promise.all(lanes.map((lane) => play(lane, comparison)));
+    for (const { workers } of fleets) for (const url of workers) await untilAnswers(`${url}/health`);
+    const lanes = await Promise.all(
+      fleets.map(async ({ target, workers, beginUrl }): Promise<Lane | undefined> => {
+        const gateway = await startTarget(target.program, { policy: target.policy, workers, row: target.name }, logs);
+        if (gateway) gateways.push(gateway);
+        return gateway && { target, gateway, beginUrl };
+      }),
+    );
+    return await Promise.all(lanes.flatMap((lane) => (lane ? [play(lane, comparison)] : [])));
   } finally {
-    await Promise.all(lanes.flatMap(({ gateway, fleet }) => [gateway.stop(), fleet.stop()]));
+    await Promise.all([...gateways.map((gateway) => gateway.stop()), ...fleets.map(({ program }) => program.stop())]);
   }
 }
 
-async function startLane(target: QualityTarget, comparison: Comparison): Promise<Lane | undefined> {
-  const { logs } = comparison;
-  const firstPort = await freePorts(WORKERS + 1);
+function startFleet(target: QualityTarget, firstPort: number, comparison: Comparison): Fleet {
   const command = [process.execPath, join(import.meta.dir, "fleet.ts"), String(firstPort), ...wordsOf(comparison)];
-  const fleet = startProgram(command, join(logs, `fleet-${target.name}-${firstPort}.log`));
-  const workers = Array.from({ length: WORKERS }, (_, index) => `http://127.0.0.1:${firstPort + index}`);
-  try {
-    for (const url of workers) await untilAnswers(`${url}/health`);
-    const gateway = await startTarget(target.program, { policy: target.policy, workers, row: target.name }, logs);
-    if (gateway) return { target, gateway, fleet, beginUrl: `http://127.0.0.1:${firstPort + WORKERS}/` };
-    await fleet.stop();
-    return undefined;
-  } catch (error) {
-    await fleet.stop();
-    throw error;
-  }
+  return {
+    target,
+    program: startProgram(command, join(comparison.logs, `fleet-${target.name}-${firstPort}.log`)),
+    workers: Array.from({ length: WORKERS }, (_, index) => `http://127.0.0.1:${firstPort + index}`),
+    beginUrl: `http://127.0.0.1:${firstPort + WORKERS}/`,
+  };
 }
 
 /** The first of so many ports in a row that nobody has now. */
-async function freePorts(count: number): Promise<number> {
+function freePorts(count: number): number {
   for (;;) {
     const first = freePort();
     try {
