@@ -238,10 +238,11 @@ describe("refused with its place is", () => {
   });
 
   test("of a thousand things the first hundred, at once", () => {
-    const started = performance.now();
+    const started = process.cpuUsage();
     const lines = refusal(Array.from({ length: 5000 }, (_, at) => `prot_${at}: 1`).join("\n")).split("\n");
     expect([lines.length, lines.at(-1)]).toEqual([101, "config: and more is wrong"]);
-    expect(performance.now() - started).toBeLessThan(2000);
+    const { user, system } = process.cpuUsage(started);
+    expect((user + system) / 1000).toBeLessThan(2000);
   });
 
   test("each place where the text is no YAML", () => {
