@@ -17,7 +17,7 @@ test("the seed's YAML in IGW mode: each model has its own workers and its own po
     config: { defaultPolicy: config.defaultPolicy, modelPolicies: config.modelPolicies, enableIgw: true },
   });
   const policies = (await (await fetch(`${gateway.url}/policies`)).json()) as { models: object[] };
-  expect(policies.models).toEqual([
+  expect(policies.models).toMatchObject([
     { model: "llama-3", policy: "cache_aware", source: "pattern", workers: 2 },
     { model: "qwen-instruct", policy: "shortest_queue", source: "pattern", workers: 1 },
   ]);
