@@ -2,7 +2,7 @@
  * What a change costs or saves: checkouts of the gateway before the same engines, in turns, so that one number over the other
  * holds on a machine whose speed changes within the hour.
  *
- *   bun bench/compare.ts DIRECTORY DIRECTORY... [--rounds 9] [--policy round_robin] [--cases json]
+ *   bun bench/compare.ts DIRECTORY[=POLICY] DIRECTORY[=POLICY]... [--rounds 9] [--policy round_robin] [--cases json]
  *
  * Each directory is a checkout with its packages installed. CPU is that of the whole process, and the part of it outside of the kernel.
  */
@@ -80,7 +80,7 @@ const engines = await startEngines(logs, { firstPort: freePort(), ports: 1, addr
 const cases = CASES.filter(({ name }) => name.includes(values.cases));
 const checkouts: Checkout[] = [];
 for (const mode of new Set(cases.map((one) => one.mode))) {
-  for (const directory of positionals) checkouts.push(await start(resolve(directory), mode));
+  for (const given of positionals) checkouts.push(await start(given, mode));
 }
 for (const { origin } of checkouts) for (const one of WARM_UP) await run(origin, one);
 for (const one of cases) {
@@ -95,14 +95,17 @@ for (const one of cases) {
 for (const { program } of checkouts) await program.stop();
 await engines.program.stop();
 
-async function start(directory: string, mode: Mode): Promise<Checkout> {
+/** `given` is a directory, and after an equals sign its policy where that is not the policy of all. */
+async function start(given: string, mode: Mode): Promise<Checkout> {
+  const [path = "", policy = values.policy] = given.split("=");
+  const directory = resolve(path);
   const port = freePort();
   const command = [join(directory, "bin/pointsman"), "--host", "127.0.0.1", "--port", String(port)];
-  const options = ["--prometheus-port", "0", "--policy", values.policy, ...workersOf(mode)];
+  const options = ["--prometheus-port", "0", "--policy", policy, ...workersOf(mode)];
   const program = startProgram([...command, ...options], join(logs, `gateway-${port}.log`));
   const origin = `http://127.0.0.1:${port}`;
   await untilAnswers(`${origin}/readiness`);
-  return { directory, mode, origin, program, all: new Map(), user: new Map() };
+  return { directory: given, mode, origin, program, all: new Map(), user: new Map() };
 }
 
 function workersOf(mode: Mode): string[] {
