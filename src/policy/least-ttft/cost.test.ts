@@ -52,7 +52,11 @@ describe("waiting", () => {
   });
 
   test("costs half as much again as it lasts, but for the prefill of what the request needs itself", () => {
-    expect([waitingCost(2, 0), waitingCost(2, 1), waitingCost(2, 2), waitingCost(2, 9)]).toEqual([3, 2.5, 2, 2]);
+    expect([waitingCost(1, 0), waitingCost(1, 0.5), waitingCost(1, 1), waitingCost(1, 9)]).toEqual([1.5, 1.25, 1, 1]);
+  });
+
+  test("counts half as much again, but at most half a second more", () => {
+    expect([waitingCost(0.5, 0), waitingCost(2, 0), waitingCost(20, 0)]).toEqual([0.75, 2.5, 20.5]);
   });
 });
 

@@ -4,8 +4,12 @@
  * two or three times larger or smaller without much effect on any load that was measured.
  */
 
-/** Weight of waiting: what is known of a queue is less certain than the request's own prefill, so half as much again is reckoned. */
-const HEDGE = 1.5;
+/**
+ * What is known of a queue is less certain than the request's own prefill: half as much again is reckoned as waiting, and at most this much
+ * more, s. Without the bound, sessions with very long contexts leave their caches for what is only a doubt.
+ */
+const HEDGE = 0.5;
+const MOST_HEDGE_S = 0.5;
 /** Share of the time since the last sign of progress that is believed to have gone into the oldest request. */
 const PROGRESS = 0.75;
 /** A worker is late, and every further second counts as waiting, after this many times the oldest request's service time, and a grace, s. */
@@ -55,7 +59,7 @@ export function waitingSeconds(
  * than its own prefill elsewhere would be.
  */
 export function waitingCost(waitingS: number, ownS: number): number {
-  return HEDGE * waitingS - (HEDGE - 1) * Math.min(ownS, waitingS);
+  return waitingS + Math.min(HEDGE * Math.max(0, waitingS - ownS), MOST_HEDGE_S);
 }
 
 /** The cost of the request's own decode steps at a worker with so many requests in flight and so long contexts, s. */
