@@ -49,7 +49,7 @@ export const probe: EngineProbe = {
         version: undefined,
         maxModelLen: positive(model.maxContextLength),
         kvCapacityTokens: undefined,
-        startedAt: server.uptimeSeconds > 0 ? Date.now() - server.uptimeSeconds * 1000 : undefined,
+        startedAt: startFor(server.uptimeSeconds),
         kv: grpcKvOf(server),
       };
     },
@@ -125,4 +125,12 @@ async function mooncakeEngineId(pages: PageReader, port: number | undefined): Pr
   if (port === undefined) return undefined;
   const ranks = await pages.fields("/query", { origin: `http://${new URL(pages.url).hostname}:${port}` });
   return saidText(objectField(ranks, "0") ?? NO_MEMBERS, "engine_id");
+}
+
+/**
+ * When a process began that runs for so long, Unix ms; undefined where it does not say. The gateway's own clock is the wall clock at its
+ * start plus what has passed since: where somebody sets the wall clock, no engine looks as if it had begun anew.
+ */
+function startFor(uptimeSeconds: number): number | undefined {
+  return uptimeSeconds > 0 ? performance.timeOrigin + performance.now() - uptimeSeconds * 1000 : undefined;
 }
