@@ -224,7 +224,13 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
   {
     from: "production-stack README",
     line: "--port 8000 --service-discovery static --static-backends W1,W2,W3 --static-models sim-1,sim-1,sim-1 --static-aliases gpt4:sim-1 --static-model-types chat,chat,chat --static-backend-health-checks --engine-stats-interval 10 --log-stats --routing-logic roundrobin",
-    becomes: ["--static-aliases: model aliases are not built yet; a request names the model as its worker does"],
+    becomes: "serves",
+    notices: [
+      "--static-model-types changes nothing: every worker is asked for its health",
+      "--static-backend-health-checks changes nothing",
+      "--log-stats changes nothing: what is counted is at /metrics",
+      "--engine-stats-interval changes nothing: the gateway counts what it sends",
+    ],
   },
   {
     from: "production-stack, a script",
