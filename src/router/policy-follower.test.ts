@@ -99,9 +99,25 @@ describe("policies follow the workers", () => {
       return forgotten.length;
     };
     const before = started(1_764_180_000_000);
-    expect([before, started(1_764_180_000_900), started(1_764_180_000_000)]).toEqual([2, 0, 0]);
+    expect([before, started(1_764_180_000_900), started(1_764_180_000_000)]).toEqual([0, 0, 0]);
     expect(started(1_764_180_060_000)).toBe(2);
     expect(started(undefined)).toBe(0);
+  });
+
+  test("what a pending worker tells of its start makes nobody forget it", () => {
+    const forgotten: string[] = [];
+    const { workers, add } = setUp("own", () => ({
+      name: "own",
+      pick: () => 0,
+      forget: (workerId) => void forgotten.push(workerId),
+    }));
+    const { id, info } = add("http://one:1");
+    workers.update(id, { info: { ...info, startedAt: 1_700_000_000_000 } });
+    workers.update(id, { status: "ready" });
+    expect(forgotten).toEqual([]);
+    workers.update(id, { info: { ...info, startedAt: 1_700_000_060_000 } });
+    // By its policy, and by the one for requests without a model.
+    expect(forgotten).toEqual([id, id]);
   });
 
   test("a policy that fails to forget keeps no worker from leaving", () => {

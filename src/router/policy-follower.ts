@@ -89,9 +89,10 @@ interface Served {
 /** Engines that tell for how long they run tell a slightly different start each time. */
 const SAME_START_MS = 5000;
 
+/** A pending worker has had no request, so nobody knows anything of its cache. */
 function isRestarted(before: Worker | undefined, after: Worker | undefined): boolean {
   const [was, is] = [before?.info.startedAt, after?.info.startedAt];
-  return is !== undefined && Math.abs(is - (was ?? 0)) > SAME_START_MS;
+  return before?.status !== "pending" && is !== undefined && Math.abs(is - (was ?? 0)) > SAME_START_MS;
 }
 
 /** The models that a worker counts for: none once it is leaving. */
