@@ -30,13 +30,14 @@ const startedAt = performance.now();
 await Promise.race([Promise.all(load.sessions.map(play)), Bun.sleep(load.durationMs + LAST_ANSWERS_MS)]);
 process.exit(0);
 
+/** No turn is sent after the load's time, so nobody thinks until then either. */
 async function play(session: Session): Promise<void> {
   await Bun.sleep(Math.max(0, session.startAtMs - (performance.now() - startedAt)));
   for (const [index, turn] of session.turns.entries()) {
-    if (index > 0 && turn.thinkMs > 0) await Bun.sleep(turn.thinkMs);
-    if (performance.now() - startedAt > load.durationMs) return;
-    const sample = await ask(turn, session.key);
-    console.log(JSON.stringify(sample));
+    const thinkMs = index === 0 ? 0 : turn.thinkMs;
+    if (performance.now() - startedAt + thinkMs > load.durationMs) return;
+    if (thinkMs > 0) await Bun.sleep(thinkMs);
+    console.log(JSON.stringify(await ask(turn, session.key)));
   }
 }
 
