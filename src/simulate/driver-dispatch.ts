@@ -104,7 +104,8 @@ export class Dispatch {
       gatewayOf(row).firstToken(prefill);
       return;
     }
-    records.ttftMs[row] = time.now() - (records.arrivedAt[row] ?? 0);
+    // A stream whose worker was lost goes on at another one: its client has had the first token already.
+    if (Number.isNaN(records.ttftMs[row])) records.ttftMs[row] = time.now() - (records.arrivedAt[row] ?? 0);
     records.worker[row] = answer.worker;
     if (features.isStream) gatewayOf(row).firstToken(answer);
   }

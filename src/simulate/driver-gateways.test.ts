@@ -174,6 +174,16 @@ describe("a fault", () => {
     expect(later.length).toBeGreaterThan(0);
   });
 
+  test("after the first token of a stream does not change when its client got that", () => {
+    const { records: before } = run({ load: loadNamed("chat") });
+    const { records: after } = run({ load: loadNamed("chat", [{ kind: "restart", atMs: 8000, worker: 2 }]) });
+    const isEarly = (row: number): boolean =>
+      (after.retries[row] ?? 0) > 0 && (before.arrivedAt[row] ?? 0) + (before.ttftMs[row] ?? 0) < 8000;
+    const rows = Array.from({ length: after.length }, (_, row) => row).filter(isEarly);
+    expect(rows.length).toBeGreaterThan(0);
+    for (const row of rows) expect(after.ttftMs[row]).toBe(before.ttftMs[row] ?? 0);
+  });
+
   test("of a worker that freezes or is slow delays its own requests", () => {
     const mean = (faults: readonly Fault[]): number =>
       summarize(run({ load: loadNamed("chat", faults) }).result).ttft.mean;
