@@ -73,7 +73,7 @@ describe("what a request costs those around it", () => {
 
   test("new tokens push others out of a cache as far as it is full", () => {
     expect(evictionCost(1e-4, 1000, 0)).toBe(0);
-    expect(evictionCost(1e-4, 1000, 0.5)).toBeCloseTo(0.015, 9);
+    expect(evictionCost(1e-4, 1000, 0.5)).toBeCloseTo(0.05, 9);
   });
 
   test("the KV cache is a wall from nine tenths on, and none where its size is unknown", () => {

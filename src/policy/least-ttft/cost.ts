@@ -23,8 +23,11 @@ const STEPS = 10;
 /** Share of the prefill by which each decoding sequence is held up; at a decode worker, which has many of them, it weighs more. */
 const HELD_UP = 0.05;
 const HELD_UP_AT_DECODE = 0.2;
-/** Share of a prefill's time that it costs others when its new blocks push out old ones of a full cache. */
-const EVICTION = 0.3;
+/**
+ * Share of a prefill's time that it costs others when its new blocks push out old ones of a full cache: each old one is reckoned to be
+ * prefilled once more.
+ */
+const EVICTION = 1;
 /** Share of the KV cache that may be full at no cost, and the seconds for each whole capacity beyond it. */
 const WALL_AT = 0.9;
 const WALL_S = 10;

@@ -63,9 +63,9 @@ describe("the KV cache", () => {
       const terms = expected(policy, fleet, QUESTION)[0]?.terms ?? {};
       return [(terms["eviction"] ?? 0) / (terms["prefill"] ?? 1), terms["kv_wall"]];
     };
-    expect(termsWith(20_000)).toEqual([expect.closeTo(0.3, 6), 0]);
+    expect(termsWith(20_000)).toEqual([expect.closeTo(1, 6), 0]);
     const [half] = termsWith(80_000);
-    expect(half).toBeCloseTo(0.15, 1);
+    expect(half).toBeCloseTo(0.5, 1);
     expect(termsWith(undefined)).toEqual([0, 0]);
   });
 
