@@ -67,6 +67,14 @@ describe("the worth of a prefix in flight", () => {
     feedback.answered(true);
     expect(feedback.shared).toBe(0.5);
   });
+
+  test("is 1 where whole answers tell of cached tokens and most answers, which are streams, do not", () => {
+    feedback.answered(true);
+    for (let answer = 0; answer < 9; answer += 1) feedback.answered(false);
+    expect(feedback.shared).toBe(1);
+    feedback.cachedTokens(0, 0, 10_000);
+    expect(feedback.shared).toBeCloseTo(0.8, 9);
+  });
 });
 
 describe("how far a prefix reaches beyond the blocks that are known", () => {

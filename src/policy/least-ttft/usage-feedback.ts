@@ -27,8 +27,8 @@ const BEYOND_WEIGHT = 0.05;
 const MOST_BEYOND = 2;
 /** A worker that found less than this share of what is known has evicted it. */
 const EVICTED = 0.9;
-/** Answers without cached tokens after which the workers are taken to be such that never tell them. */
-const NEVER_TOLD = 8;
+/** So many more answers without cached tokens than with them, and most of them are taken not to tell. */
+const MOSTLY_UNTOLD = 8;
 
 /**
  * What the token counts of answers say about all workers of a model: how many tokens a byte of text makes, and whether a prefix that a
@@ -53,11 +53,12 @@ export class UsageFeedback {
     this.#leader = leader;
   }
 
-  /** Share of a prefix in flight that saves work, 0 to 1, for a request that has to wait. 1 where workers never tell cached tokens. */
+  /** Share of a prefix in flight that saves work, 0 to 1, for a request that has to wait. Not learned yet, it is a half, or 1 where most answers do not tell cached tokens. */
   get shared(): number {
     const cells = this.#cells;
-    if (cells[TOLD] === 0) return (cells[UNTOLD] ?? 0) < NEVER_TOLD ? USUAL_SHARED : 1;
-    return (cells[SHARED] || 1 + USUAL_SHARED) - 1;
+    // Kept as one more, because 0 means that nothing is known. Some answers may tell: those of streams often do not.
+    if (cells[SHARED]) return cells[SHARED] - 1;
+    return (cells[UNTOLD] ?? 0) - (cells[TOLD] ?? 0) < MOSTLY_UNTOLD ? USUAL_SHARED : 1;
   }
 
   /**
