@@ -28,7 +28,6 @@ function* ends(): Generator<number, void, void> {
   for (const { blockBytes, until } of TIERS) while (end < until) yield (end += blockBytes);
 }
 
-const NO_HASHES = new Int32Array(0);
 const SMALL_BLOCKS = ENDS.indexOf(SMALL_BYTES) + 1;
 
 /** Number of whole blocks of a prompt of this length. */
@@ -72,6 +71,9 @@ export function blocksOfText(bytes: number, hashAt: (end: number) => number): Pr
   return { hashes, bytes };
 }
 
+/** A prompt without a block. */
+export const NO_PROMPT: PromptBlocks = { hashes: new Int32Array(0), bytes: 0 };
+
 /** Scratch memory for the small blocks of the current prompt. */
 const WORDS = new Int32Array(SMALL_BYTES / 4);
 const BYTES = new Uint8Array(WORDS.buffer);
@@ -84,7 +86,7 @@ const BYTES = new Uint8Array(WORDS.buffer);
  */
 export function hashPrompt(prompt: Uint8Array, key = 0): PromptBlocks {
   const blocks = blocksIn(prompt.length);
-  if (blocks === 0) return { hashes: NO_HASHES, bytes: prompt.length };
+  if (blocks === 0) return { hashes: NO_PROMPT.hashes, bytes: prompt.length };
   const hashes = new Int32Array(blocks);
   const small = Math.min(blocks, SMALL_BLOCKS);
   BYTES.set(prompt.subarray(0, ENDS[small - 1]));

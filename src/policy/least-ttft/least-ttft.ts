@@ -158,9 +158,10 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     const { time, index, compared, weigher, bounds } = this.known;
     const { weighed } = weigher;
     const now = time.now();
-    index.match(request.promptBlocks());
+    const prompt = request.promptBlocks();
+    index.match(prompt);
     const count = compared.choose(candidates, isShown);
-    weigher.begin(request, now);
+    weigher.begin(request, prompt, now);
     for (let number = 0; number < count; number += 1) {
       const place = compared.at(number);
       const candidate = candidates[place];
@@ -186,7 +187,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
       workerId: candidate?.id ?? "",
       era: this.#eras[weighed.slot[at] ?? 0] ?? 0,
       number: this.#requests,
-      prompt: request.promptBlocks(),
+      prompt: weighed.prompt,
       shows: showsOf(candidate, request, isAlone),
       isTokenized: request.isTokenized,
       ahead,

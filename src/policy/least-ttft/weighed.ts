@@ -1,3 +1,5 @@
+import { NO_PROMPT, type PromptBlocks } from "../prefix-blocks.ts";
+
 /** Most candidates that are compared for one request. */
 export const MOST_COMPARED = 32;
 
@@ -9,6 +11,7 @@ export class Weighed {
   count = 0;
   /** When they were weighed, s. */
   now = 0;
+  prompt: PromptBlocks = NO_PROMPT;
   promptTokens = 0;
   /** Index among all candidates, and slot of the worker. */
   readonly index = new Int32Array(MOST_COMPARED);

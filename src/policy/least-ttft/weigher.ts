@@ -1,5 +1,5 @@
 import type { Candidate, RequestFeatures } from "../policy.ts";
-import { blockBytesAt } from "../prefix-blocks.ts";
+import { blockBytesAt, type PromptBlocks } from "../prefix-blocks.ts";
 import type { PrefixIndex } from "../prefix-index.ts";
 import type { Attention } from "./attention.ts";
 import { decodeCost, evictionCost, heldUpCost, kvWallCost, prefillWork, waitingCost, waitingSeconds } from "./cost.ts";
@@ -55,15 +55,16 @@ export class Weigher {
   }
 
   /** Begins with a request, whose prompt the index has matched. */
-  begin(request: RequestFeatures, now: number): void {
+  begin(request: RequestFeatures, prompt: PromptBlocks, now: number): void {
     const { feedback, attention } = this.#parts;
-    const { bytes } = request.promptBlocks();
+    const { bytes } = prompt;
     this.#tokensPerByte = request.isTokenized ? EXACT_TOKENS_PER_BYTE : feedback.tokensPerByte;
     this.#attention = attention.perToken;
     this.#shared = feedback.shared;
     this.#beyond = feedback.beyond;
     const isCounted = request.isTokenized || bytes === 0;
     const tokens = isCounted ? request.promptTokens : bytes * this.#tokensPerByte;
+    this.weighed.prompt = prompt;
     this.weighed.promptTokens = Math.max(1, tokens);
     this.weighed.now = now;
     this.weighed.count = 0;
