@@ -1,18 +1,10 @@
-import { z } from "zod";
 import { definePolicy } from "./define-policy.ts";
 import { HashRings } from "./hash-ring.ts";
 import { LeastLoaded } from "./least-loaded.ts";
 import type { PickReason } from "./pick-reasons.ts";
 import type { Candidate, Policy, Random, RequestFeatures } from "./policy.ts";
-import { mostForPrefix, PREFIX_LOAD_OPTIONS } from "./prefix-load.ts";
-import { hashPromptStart, PREFIX_TOKEN_COUNT } from "./prompt-start.ts";
-
-const OPTIONS = z.strictObject({
-  prefixTokenCount: PREFIX_TOKEN_COUNT,
-  ...PREFIX_LOAD_OPTIONS,
-});
-
-type PrefixHashOptions = z.output<typeof OPTIONS>;
+import { mostForPrefix, PREFIX_OPTIONS, type PrefixOptions } from "./prefix-load.ts";
+import { hashPromptStart } from "./prompt-start.ts";
 
 /** Points that are looked at in addition to one for each worker. */
 const MORE_POINTS = 64;
@@ -31,18 +23,18 @@ export const prefixHash = definePolicy({
     prefixhash: "is consistent hashing with bounded loads",
   },
   signals: { prompt: "takes the least loaded worker" },
-  options: OPTIONS,
+  options: PREFIX_OPTIONS,
   create: (options, { random }) => new PrefixHash(options, random),
 });
 
 class PrefixHash implements Policy {
   readonly name = "prefix_hash";
   lastReason: PickReason = "least_loaded";
-  readonly #options: PrefixHashOptions;
+  readonly #options: PrefixOptions;
   readonly #rings = new HashRings();
   readonly #leastLoaded: LeastLoaded;
 
-  constructor(options: PrefixHashOptions, random: Random) {
+  constructor(options: PrefixOptions, random: Random) {
     this.#options = options;
     this.#leastLoaded = new LeastLoaded(random);
   }

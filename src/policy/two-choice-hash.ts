@@ -1,15 +1,10 @@
-import { z } from "zod";
 import { definePolicy } from "./define-policy.ts";
 import { type HashRing, HashRings, scramble } from "./hash-ring.ts";
 import { LeastLoaded } from "./least-loaded.ts";
 import type { PickReason } from "./pick-reasons.ts";
 import type { Candidate, Policy, Random, RequestFeatures } from "./policy.ts";
-import { mostForPrefix, PREFIX_LOAD_OPTIONS } from "./prefix-load.ts";
-import { hashPromptStart, PREFIX_TOKEN_COUNT } from "./prompt-start.ts";
-
-const OPTIONS = z.strictObject({ prefixTokenCount: PREFIX_TOKEN_COUNT, ...PREFIX_LOAD_OPTIONS });
-
-type TwoChoiceOptions = z.output<typeof OPTIONS>;
+import { mostForPrefix, PREFIX_OPTIONS, type PrefixOptions } from "./prefix-load.ts";
+import { hashPromptStart } from "./prompt-start.ts";
 
 /** Points of the second hash that are looked at for another worker than the first. */
 const LOOKS = 32;
@@ -26,18 +21,18 @@ export const twoChoiceHash = definePolicy({
   chooses: "the first of two workers of the prompt's beginning, or the second where it is quicker",
   goodFor: "shared documents or system prompts of which some are hot",
   signals: { prompt: "takes the least loaded worker" },
-  options: OPTIONS,
+  options: PREFIX_OPTIONS,
   create: (options, { random }) => new TwoChoiceHash(options, random),
 });
 
 class TwoChoiceHash implements Policy {
   readonly name = "two_choice_hash";
   lastReason: PickReason = "prompt_hash";
-  readonly #options: TwoChoiceOptions;
+  readonly #options: PrefixOptions;
   readonly #rings = new HashRings();
   readonly #leastLoaded: LeastLoaded;
 
-  constructor(options: TwoChoiceOptions, random: Random) {
+  constructor(options: PrefixOptions, random: Random) {
     this.#options = options;
     this.#leastLoaded = new LeastLoaded(random);
   }
