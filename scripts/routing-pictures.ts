@@ -6,7 +6,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { Job } from "../src/simulate/job.ts";
+import { type Job, USUAL_SITUATION } from "../src/simulate/job.ts";
 import { expandGroups } from "../src/simulate/named-policies.ts";
 import { CHART_STYLE } from "../src/simulate/report/chart-style.ts";
 import { goodputChart, loadMaps, ratioChart, ttftChart } from "../src/simulate/report/charts.ts";
@@ -25,19 +25,8 @@ const STYLES = new SeriesStyles([...OURS, ...OTHERS, BASELINE], BASELINE);
 
 const USUAL: Omit<Job, "load" | "policy" | "seed" | "rate"> = {
   isTrace: false,
+  ...USUAL_SITUATION,
   durationSecs: 160,
-  workers: undefined,
-  kvTokens: undefined,
-  slowness: 1,
-  prefillWorkers: 0,
-  handOverUs: 10,
-  gateways: 1,
-  newsMs: undefined,
-  isStream: true,
-  reportsUsage: true,
-  kvReportFactor: 1,
-  faults: [],
-  slo: undefined,
 };
 
 interface Picture {

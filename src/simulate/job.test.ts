@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type Job, loadOf, runJob } from "./job.ts";
+import { type Job, loadOf, runJob, USUAL_SITUATION } from "./job.ts";
 
 const JOB: Job = {
   load: "chat",
@@ -7,19 +7,9 @@ const JOB: Job = {
   policy: "round_robin",
   seed: 5,
   rate: 1,
+  ...USUAL_SITUATION,
   durationSecs: 20,
   workers: 4,
-  kvTokens: undefined,
-  slowness: 1,
-  prefillWorkers: 0,
-  handOverUs: 10,
-  gateways: 1,
-  newsMs: undefined,
-  isStream: true,
-  reportsUsage: true,
-  kvReportFactor: 1,
-  faults: [],
-  slo: undefined,
 };
 
 describe("a fleet that is divided", () => {

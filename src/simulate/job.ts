@@ -33,6 +33,22 @@ export interface Situation {
   readonly slo: Slo | undefined;
 }
 
+/** One gateway before an undivided fleet of the load's own size, where nothing goes wrong. */
+export const USUAL_SITUATION: Omit<Situation, "durationSecs"> = {
+  workers: undefined,
+  kvTokens: undefined,
+  slowness: 1,
+  prefillWorkers: 0,
+  handOverUs: 10,
+  gateways: 1,
+  newsMs: undefined,
+  isStream: true,
+  reportsUsage: true,
+  kvReportFactor: 1,
+  faults: [],
+  slo: undefined,
+};
+
 /** One run: a load, a policy, a seed and a rate. Plain data, so that threads can send it each other. */
 export interface Job extends Situation {
   /** Name of a load, or path of a trace. */
