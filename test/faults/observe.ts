@@ -31,16 +31,23 @@ export async function expectSameProcessServes(gateway: FaultGateway): Promise<vo
 /** How far resident memory rises above where it stood, MB, until the work is done. */
 export async function rssRise(gateway: GatewayProcess, work: () => Promise<unknown>): Promise<number> {
   const before = gateway.rssMb();
-  let peak = before;
-  const timer = setInterval(() => {
-    peak = Math.max(peak, gateway.rssMb());
-  }, 5);
+  return (await rssDuring(gateway, work)).peak - before;
+}
+
+/** The least and the most resident memory of the process meanwhile, in MB. */
+export async function rssDuring(
+  gateway: GatewayProcess,
+  work: () => Promise<unknown>,
+): Promise<{ least: number; peak: number }> {
+  const seen = [gateway.rssMb()];
+  const timer = setInterval(() => seen.push(gateway.rssMb()), 5);
   try {
     await work();
   } finally {
     clearInterval(timer);
   }
-  return Math.max(peak, gateway.rssMb()) - before;
+  seen.push(gateway.rssMb());
+  return { least: Math.min(...seen), peak: Math.max(...seen) };
 }
 
 /** Resolves when it is so; looks each few milliseconds, and for five seconds at most. */

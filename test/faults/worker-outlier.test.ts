@@ -11,6 +11,8 @@ import { type FaultGateway, type Served, startFaultGateway } from "./setup.ts";
 const CLIENTS = 8;
 const REQUESTS = 120;
 const MOST_FAILED = 12;
+/** So many that no hash of session or prompt sends them all to the worker that works. */
+const CONVERSATIONS = 40;
 const EJECTION_MS = 400;
 
 const FLAGS = [...["--outlier-ejection-secs", String(EJECTION_MS / 1000)], ...["--slow-start-secs", "1"]];
@@ -43,7 +45,10 @@ async function startPair(model: string): Promise<{ bad: RawEngine; good: Simulat
 }
 
 async function askMany(to: FaultGateway, model: string): Promise<Reply[]> {
-  const key = (seed: number): Record<string, unknown> => ({ seed, user: `client-${seed % CLIENTS}` });
+  const key = (seed: number): Record<string, unknown> => {
+    const who = `client-${seed % CONVERSATIONS}`;
+    return { seed, user: who, messages: [{ role: "user", content: `Hello, I am ${who}` }] };
+  };
   return repeat(REQUESTS, CLIENTS, (seed) => ask(to, CHAT, model, key(seed)));
 }
 
