@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
-import { guardModule, loadPolicyModule, type PolicyModule } from "./policy-module.ts";
+import type { PolicyModule } from "../policy/policy-module.ts";
+import { guardModule, loadPolicyModule } from "./policy-module.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pointsman-policy-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -3,25 +3,13 @@ import { pathToFileURL } from "node:url";
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PolicyMaker, PolicyOptions } from "../policy/define-policy.ts";
-import { GuardedPolicy, type ModulePolicy, type PolicyFault, type PolicyWatch } from "../policy/guarded-policy.ts";
+import { GuardedPolicy, type PolicyFault, type PolicyWatch } from "../policy/guarded-policy.ts";
+import type { PolicyModule } from "../policy/policy-module.ts";
 import { POLICY_NAMES } from "../policy/policy-names.ts";
 import type { PolicyParts } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
 import { isRecord } from "../util/objects.ts";
 import { RareLines } from "./rare-lines.ts";
-
-/** The default export of a policy module. */
-export interface PolicyModule {
-  /** The policy's name in the configuration. */
-  readonly name: string;
-  /** Makes an instance for one model. */
-  readonly create: (options: unknown, parts: PolicyParts) => ModulePolicy;
-  /**
-   * Reads a pattern's `config`, keys in camel case, and returns the options for `create`. Throws if they are wrong. A zod schema
-   * fits. Without it the policy takes no options.
-   */
-  readonly options?: { readonly parse: (given: unknown) => unknown } | undefined;
-}
 
 /**
  * Loads a TypeScript or JavaScript file whose default export is a PolicyModule. Throws invalid_request, with the place if it is known,

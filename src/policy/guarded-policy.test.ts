@@ -1,13 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import { GatewayError } from "../errors/errors.ts";
-import {
-  GuardedPolicy,
-  type ModulePolicy,
-  type PolicyFault,
-  type PolicyMethod,
-  type SelectingPolicy,
-} from "./guarded-policy.ts";
+import { GuardedPolicy, type PolicyFault, type PolicyMethod } from "./guarded-policy.ts";
+import type { ModulePolicy, SelectingPolicy } from "./policy-module.ts";
 
 const CANDIDATES = [0, 1].map(idleCandidate);
 

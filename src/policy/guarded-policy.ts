@@ -1,16 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import { explainedCosts } from "./explained-costs.ts";
+import type { ModulePolicy } from "./policy-module.ts";
 import type { Candidate, Explanation, PickEnd, Picked, Policy, RequestFeatures } from "./policy.ts";
-
-/** The older form of a module's policy, without `pick`: it returns only an index. */
-export interface SelectingPolicy {
-  /** Index of the chosen candidate, or -1 for none of them. */
-  select(candidates: readonly Candidate[], request: RequestFeatures): number;
-  forget?(workerId: string, slot: number): void;
-}
-
-/** What `create()` of a module may return. If it has both methods, `pick` is used. */
-export type ModulePolicy = Omit<Policy, "name"> | SelectingPolicy;
 
 /** The methods of an operator's policy. */
 export type PolicyMethod = "pick" | "select" | "costs" | "explain" | "onFirstToken" | "onEnd" | "forget" | "cacheNews";

@@ -1,6 +1,7 @@
 import type { Job } from "./job.ts";
 import type { JobNews } from "./job-thread.ts";
 import type { Outcome } from "./outcome.ts";
+import { threadUrl } from "../util/thread-url.ts";
 
 /** Told of the work as it goes on: the share of all jobs that is done, 0 to 1, and a job that runs. */
 export type OnProgress = (share: number, job: Job) => void;
@@ -54,7 +55,7 @@ function runOn(thread: JobThread, job: Job, onShare: (share: number) => void): P
 }
 
 function spawnThread(): JobThread {
-  const worker = new Worker(new URL("job-thread.ts", import.meta.url).href);
+  const worker = new Worker(threadUrl("simulate/job-thread.ts"));
   let listener: (news: JobNews) => void = () => undefined;
   worker.addEventListener("message", ({ data }: { data: JobNews }) => listener(data));
   worker.addEventListener("error", (event) => {

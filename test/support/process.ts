@@ -34,11 +34,20 @@ export async function startProcess(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<GatewayProcess> {
-  const child = Bun.spawn([BIN, "--host", "127.0.0.1", "--port", "0", "--prometheus-port", "0", ...args], {
+  return startProgram([BIN], args, { ...process.env, ...env });
+}
+
+/** The same with another form of the program, such as the executable, and nothing in its environment but `env`. */
+export async function startProgram(
+  program: readonly string[],
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<GatewayProcess> {
+  const child = Bun.spawn([...program, "--host", "127.0.0.1", "--port", "0", "--prometheus-port", "0", ...args], {
     cwd: ELSEWHERE,
     stdout: "pipe",
     stderr: "inherit",
-    env: { ...process.env, ...env },
+    env: { ...env },
   });
   let output = "";
   const { promise: listening, resolve } = Promise.withResolvers<string>();

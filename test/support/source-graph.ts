@@ -31,13 +31,6 @@ export async function readSources(root: string): Promise<SourceFile[]> {
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-const THREAD_ENTRY = /new URL\("([^"]+\.ts)", import\.meta\.url\)/g;
-
-/** The files that a file starts threads with. */
-export function threadEntries({ path, text }: Pick<SourceFile, "path" | "text">): SourcePath[] {
-  return Array.from(text.matchAll(THREAD_ENTRY), ([, entry = ""]) => join(dirname(path), entry));
-}
-
 /** Groups of two or more files in which each file imports each other one, directly or through others. Each group is sorted. */
 export function importCycles(files: readonly Pick<SourceFile, "path" | "imports">[]): SourcePath[][] {
   return new CycleSearch(new Map(files.map(({ path, imports }) => [path, imports]))).run();

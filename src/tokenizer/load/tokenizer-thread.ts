@@ -3,6 +3,7 @@ import type { AddedToken } from "../bpe/added-tokens.ts";
 import type { BpePlanResult } from "../bpe/bpe-plan.ts";
 import type { DecoderPlan } from "../decode/decoder-plan.ts";
 import type { VocabularyTables } from "../bpe/vocabulary.ts";
+import { threadUrl } from "../../util/thread-url.ts";
 
 /** The parts of a loaded tokenizer that other threads get. */
 export interface ThreadTables {
@@ -43,7 +44,7 @@ type Question = ToTokenizerThread extends infer M ? (M extends ToTokenizerThread
  * call costs 80 µs in addition to its work. The code that starts the thread disposes of it, which also frees its memory.
  */
 export class TokenizerThread {
-  readonly #worker = new Worker(new URL("tokenizer-thread-main.ts", import.meta.url).href);
+  readonly #worker = new Worker(threadUrl("tokenizer/load/tokenizer-thread-main.ts"));
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #isOver = false;
