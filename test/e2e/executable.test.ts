@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
 import { startProgram } from "../support/process.ts";
@@ -90,3 +90,36 @@ test("the simulation's threads are in it", async () => {
   const { code, out } = await run(["simulate", ...traffic, "--policies", "random", "--threads", "2"]);
   expect([code, out.includes("random")]).toEqual([0, true]);
 }, 30_000);
+
+/** A root directory with the executable, the libraries that it names, and nothing else. */
+async function emptyRoot(): Promise<string> {
+  const root = join(folder, "root");
+  const copy = (from: string, to: string): void => {
+    mkdirSync(join(root, dirname(to)), { recursive: true });
+    copyFileSync(from, join(root, to));
+  };
+  copy(executable, "/pointsman");
+  const libraries = await Bun.spawn(["ldd", executable], { stdout: "pipe" }).stdout.text();
+  for (const [path] of libraries.matchAll(/\/\S+/g)) copy(path, path);
+  mkdirSync(join(root, "proc"));
+  return root;
+}
+
+/** Another user in a root directory that cannot be written to; takes the rights of root to set up. */
+const CONTAINER = `mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && mount -t proc proc "$0/proc" &&
+exec unshare --root="$0" --setuid 65532 --setgid 65532 /pointsman "$@"`;
+const canMount =
+  process.getuid?.() === 0 &&
+  Bun.spawnSync(["unshare", "--mount", "mount", "-t", "proc", "proc", "/proc"]).exitCode === 0;
+
+test.skipIf(!canMount)("as nobody, on a read-only root without a shell, it serves", async () => {
+  const program = ["unshare", "--mount", "sh", "-c", CONTAINER, await emptyRoot()];
+  await using engine = await startEngine({ model: "sim-1" });
+  const args = ["--threads", "2", "--shutdown-delay-secs", "0", "--worker-urls", engine.url];
+  await using gateway = await startProgram(program, args, { PATH: process.env["PATH"] });
+  while ((await fetch(`${gateway.url}/readiness`)).status !== 200) await Bun.sleep(20);
+  expect((await post(`${gateway.url}/v1/chat/completions`, HELLO)).status).toBe(200);
+  expect(await Bun.file(`/proc/${gateway.pid}/status`).text()).toMatch(/^Uid:\s+65532/m);
+  gateway.signal("SIGTERM");
+  expect(await gateway.exited).toBe(0);
+});
