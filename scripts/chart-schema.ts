@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** Keys of the configuration that the chart sets from other values. */
-const SET_BY_CHART = ["host", "port", "prometheus_port", "shutdown_delay_secs", "shutdown_grace_period_secs"];
+const SET_BY_CHART = new Set(["host", "port", "prometheus_port", "shutdown_delay_secs", "shutdown_grace_period_secs"]);
 
 const labels = z.record(z.string(), z.string());
 const port = z.int().min(1).max(65_535);
@@ -62,7 +62,7 @@ const chartValues = z.strictObject({
 /** The chart's `values.schema.json`: a mistake in the configuration is refused before anything is installed. */
 export function chartSchema(config: { readonly properties?: unknown }): object {
   const { $schema, ...schema } = z.toJSONSchema(chartValues, { io: "input" });
-  const own = Object.entries(config.properties ?? {}).filter(([key]) => !SET_BY_CHART.includes(key));
+  const own = Object.entries(config.properties ?? {}).filter(([key]) => !SET_BY_CHART.has(key));
   const file = { type: "object", properties: Object.fromEntries(own), additionalProperties: false };
   return {
     $schema,
