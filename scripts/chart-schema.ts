@@ -59,11 +59,18 @@ const chartValues = z.strictObject({
   extraVolumeMounts: objects,
 });
 
+/** Helm reads patterns as Go does (RE2), which writes a code point in another way. */
+function goPatterns(schema: unknown): unknown {
+  return JSON.parse(JSON.stringify(schema), (key, value: unknown) =>
+    key === "pattern" && typeof value === "string" ? value.replace(/\\u([0-9a-f]{4})/gi, String.raw`\x{$1}`) : value,
+  );
+}
+
 /** The chart's `values.schema.json`: a mistake in the configuration is refused before anything is installed. */
 export function chartSchema(config: { readonly properties?: unknown }): object {
   const { $schema, ...schema } = z.toJSONSchema(chartValues, { io: "input" });
   const own = Object.entries(config.properties ?? {}).filter(([key]) => !SET_BY_CHART.has(key));
-  const file = { type: "object", properties: Object.fromEntries(own), additionalProperties: false };
+  const file = { type: "object", properties: goPatterns(Object.fromEntries(own)), additionalProperties: false };
   return {
     $schema,
     title: "Values of the chart of pointsman",

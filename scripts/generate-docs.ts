@@ -17,6 +17,7 @@ import { TOOL_CALL_PARSERS } from "../src/parser/tool-call-parsers.ts";
 import { type AnyRecord, isRecord, keysOf } from "../src/util/objects.ts";
 import { snakeCase } from "../src/util/case.ts";
 import { chartSchema } from "./chart-schema.ts";
+import { migrationParts } from "./migration.ts";
 
 const KEYS = keysOf(configSchema.shape);
 const ROOT = join(import.meta.dir, "..");
@@ -31,6 +32,7 @@ export function pages(): Readonly<Record<string, string>> {
     "docs/decisions.md": decisionsPage(),
     "docs/policies.md": policiesPage(),
     "docs/routing.md": routingPage(),
+    "docs/migration.md": filledPage("docs/migration.md", migrationParts()),
     "config.schema.json": `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
     "deploy/helm/pointsman/values.schema.json": `${JSON.stringify(chartSchema(configJsonSchema()), undefined, 2)}\n`,
   };

@@ -63,10 +63,25 @@ const REFUSED: Rows = [
   ],
   ["metrics of engines are not collected; scrape the engines themselves", "engine-metrics"],
   ["there is no listener of its own for probes yet; /health and /readiness are on the main port", "health-check-port="],
+  [
+    "workers are not found by other means; name them with --worker-urls, in the file, or over POST /workers",
+    "discovery-provider= discovery-file= discovery-check-interval-secs=",
+  ],
   ["the RL control plane (/v1/rl) is not built yet", "enable-rl"],
   ["scheduling by program is not built yet", "enable-program-scheduling"],
   ["profiling through the gateway is not built yet; ask the worker", "profile"],
-  ["a limit on pictures is not built yet; --max-payload-size bounds a request", "mm-per-request-image-limit="],
+  [
+    "a limit on pictures is not built yet; --max-payload-size bounds a request",
+    "mm-per-request-image-limit= limit-mm-per-prompt=",
+  ],
+  [
+    "no request is refused for what engines report of their load; --max-concurrent-requests and --queue-size bound it",
+    "worker-overload-shed",
+  ],
+  [
+    "events of KV caches are followed where --kv-events-endpoint, or kv_events of a worker in the file, names their port",
+    "kv-event-source* kv-event-replay-source* pd-kv-events* kv-event-model= kv-event-block-size=",
+  ],
   [
     "workers do not register themselves; name them with --prefill and --decode, or add them over POST /workers",
     "vllm-discovery-address=",
@@ -86,12 +101,12 @@ const UNUSED: Rows = [
   ["tokenizers are loaded when a gRPC worker needs one, and only then", "disable-tokenizer-autoload"],
   [
     "the cache keeps prefixes of prompts (--tokenizer-cache-bytes), and whole prompts are prefixes too",
-    "tokenizer-cache-enable-l0 tokenizer-cache-l0-max-entries= tokenizer-cache-enable-l1",
+    "tokenizer-cache-enable-l0 tokenizer-cache-l0-max-entries= tokenizer-cache-l0-max-memory= tokenizer-cache-enable-l1",
   ],
   ["the prefix index evicts as it inserts", "eviction-interval= eviction-interval-secs="],
   [
     "the prefix index has blocks and bounds of its own (--max-tree-size)",
-    "block-size= cache-boundaries= cache-index= cache-ttl-secs= kv-indexer-ttl-secs= kv-indexer-max-entries= overlap-decay= selection-temperature= prefix-min-match-length=",
+    "block-size= kv-index= cache-boundaries= cache-index= cache-ttl-secs= kv-indexer-ttl-secs= kv-indexer-max-entries= overlap-decay= selection-temperature= router-temperature= prefix-min-match-length=",
   ],
   [
     "the gateway counts what it sends and polls no loads",
@@ -103,6 +118,18 @@ const UNUSED: Rows = [
   ],
   ["no worker is skipped for its line: a longer line costs more seconds", "least-load-max-waiting-requests="],
   ["workers are probed from the start", "worker-startup-delay="],
+  [
+    "a worker that joins is reckoned with as its fleet is, and one that is back begins with a part of its share (--slow-start-secs)",
+    "worker-warmup-secs= worker-warmup-share= worker-warmup-blocks= worker-warmup-thin-ratio= worker-warmup-divert-every=",
+  ],
+  [
+    "a worker that hangs is found by its probes, by --first-byte-timeout-secs and by its requests that take longer than expected",
+    "worker-stall-secs= worker-stale-secs= worker-wedge-secs=",
+  ],
+  ["requests in flight are compared", "power-of-two-load-metric="],
+  ["what was sent to a worker counts until its request has ended", "selection-accounting-ttl-ms= selection-policy="],
+  ["a request's head has 10 s", "header-read-timeout-secs="],
+  ["heap profiles are not built yet", "jemalloc-prof-dir="],
   ["--threads says how many threads serve", "runtime-worker-threads= num_workers= num-workers="],
   ["log lines go to standard output and no files are written; redirect them where you need them", "log-dir="],
   ["log lines are JSON", "log-json log-format="],
@@ -132,10 +159,13 @@ const PARTS: Rows = [
     "--service-discovery",
     "selector* service-discovery-port= service-discovery-namespace= prefill-selector* decode-selector* encode-selector* router-selector* model-id-from= prefill-bootstrap-port-annotation= kv-connector-annotation= kv-engine-id-annotation= k8s-service-discovery-type= k8s-port= k8s-namespace= k8s-label-selector= k8s-watcher-timeout-seconds=",
   ],
-  ["--enable-mesh", "mesh-server-name= mesh-host= mesh-advertise-host= mesh-port= mesh-peer-urls*"],
+  [
+    "--enable-mesh",
+    "mesh-server-name= mesh-host= mesh-advertise-host= mesh-port= mesh-peer-urls* mesh-tls-ca-cert= mesh-tls-cert= mesh-tls-key=",
+  ],
   [
     "--history-backend",
-    "schema-config= storage-context-headers* postgres-db-url= postgres-pool-max= postgres-pool-max-size= redis-url= redis-pool-max= redis-pool-max-size= redis-retention-days= oracle-wallet-path= oracle-tns-alias= oracle-dsn= oracle-connect-descriptor= oracle-user= oracle-username= oracle-password= oracle-external-auth oracle-pool-min= oracle-pool-max= oracle-pool-timeout-secs=",
+    "schema-config= storage-context-headers* history-memory-max-items= history-memory-max-responses= history-memory-retention-secs= max-background-responses= postgres-op-timeout-secs= redis-op-timeout-secs= postgres-db-url= postgres-pool-max= postgres-pool-max-size= redis-url= redis-pool-max= redis-pool-max-size= redis-retention-days= oracle-wallet-path= oracle-tns-alias= oracle-dsn= oracle-connect-descriptor= oracle-user= oracle-username= oracle-password= oracle-external-auth oracle-pool-min= oracle-pool-max= oracle-pool-timeout-secs=",
   ],
   ["--enable-trace", "otlp-traces-endpoint= otel-sampling-ratio= otel-excluded-paths* otel-service-name= otel-secure"],
   ["--wasm-middleware", "wasm-middleware-sha256= wasm-middleware-route="],
@@ -152,11 +182,11 @@ const PARTS: Rows = [
   ["--sentry-dsn", "sentry-traces-sample-rate= sentry-profile-session-sample-rate="],
   [
     "the policy kv_aware",
-    "kv-aware-threshold= kv-block-size= kv-hash-seed= pd-uncached-token-threshold= lmcache-controller-port= lmcache-controller-reply-port= lmcache-controller-heartbeat-port= lmcache-health-check-interval= lmcache-worker-timeout=",
+    "kv-aware-threshold= kv-aware-session-affinity-ttl-secs= kv-penalty-host= kv-penalty-external= kv-penalty-disk= kv-block-size= kv-hash-seed= pd-uncached-token-threshold= lmcache-controller-port= lmcache-controller-reply-port= lmcache-controller-heartbeat-port= lmcache-health-check-interval= lmcache-worker-timeout=",
   ],
   [
     "pictures in prompts of gRPC workers",
-    "multimodal-tensor-transport= multimodal-shm-min-bytes= multimodal-max-inflight-bytes= mm-processing= mm-pixel-cache-mb= mm-pixel-rdma log-mm-timing rdma-listen-ip= rdma-slot-ttl-s=",
+    "multimodal-tensor-transport= multimodal-shm-min-bytes= multimodal-max-inflight-bytes= mm-processing= mm-pixel-cache-mb= mm-pixel-rdma log-mm-timing mm-allow-private-media-hosts mm-allowed-media-domains= rdma-listen-ip= rdma-slot-ttl-s=",
   ],
   ["ipc:// workers", "zmq-engine-count="],
   ["WebRTC", "webrtc-bind-addr= webrtc-stun-server="],
@@ -242,6 +272,27 @@ const BY_VALUE: readonly ByValue[] = [
       { nixl: { connector: "nixl" }, mooncake: { connector: "mooncake" } },
       "must be nixl or mooncake; other connectors are labels of workers (docs/pd.md), and MoRI-IO is not built yet",
     ),
+  },
+  {
+    flags: "parser=",
+    text: "`legacy`: taken; else refused, as each model's own parser reads its answers",
+    judge: choice({ legacy: {} }, "must be legacy: each model's own parser reads its answers (--tool-call-parser)"),
+  },
+  {
+    flags: "prefill-max-inflight-requests-per-worker= prefill-queue-size= prefill-queue-timeout-secs=",
+    text: "`0` and less (off): taken; else refused, as prefill workers have no waiting line of their own",
+    judge: (value) =>
+      Number(value) <= 0
+        ? {}
+        : {
+            refusal:
+              "prefill workers have no waiting line of their own; --max-concurrent-requests bounds what runs at once",
+          },
+  },
+  {
+    flags: "disable-worker-overload-protection",
+    text: "as it is: no worker is left out for what its engine reports of its load",
+    judge: () => ({}),
   },
   {
     flags: "pd-pairing-mode=",

@@ -516,11 +516,17 @@ export const configSchema = z.strictObject({
     description:
       "Longest silence of a worker within an answer, seconds. Tokens arrive many times a second; a worker that sends none for two minutes hangs.",
   }),
-  streamKeepAliveSecs: z.number().min(0).max(86_400).default(15).meta({
-    group: "Admission and time",
-    description:
-      "After this silence, before or within a stream, the client gets a comment (`ping` on `/v1/messages`), seconds; 0 for never. It keeps proxies on the way from closing the connection. Before the first token it goes out with the head and status 200: a later error is then an event in the stream, and other workers may still be asked. It makes no difference what the request waits for: a queue, a worker, or the first token.",
-  }),
+  streamKeepAliveSecs: z
+    .number()
+    .min(0)
+    .max(86_400)
+    .default(15)
+    .meta({
+      group: "Admission and time",
+      aliases: ["--sse-keepalive-secs"],
+      description:
+        "After this silence, before or within a stream, the client gets a comment (`ping` on `/v1/messages`), seconds; 0 for never. It keeps proxies on the way from closing the connection. Before the first token it goes out with the head and status 200: a later error is then an event in the stream, and other workers may still be asked. It makes no difference what the request waits for: a queue, a worker, or the first token.",
+    }),
   clientStallTimeoutSecs: upToADay.default(120).meta({
     group: "Admission and time",
     description: "How long a client may read nothing of a stream while data waits for it, seconds.",
@@ -535,11 +541,17 @@ export const configSchema = z.strictObject({
     description:
       "Connections of one address at once, on each of the `threads`; a further one gets 429 and is closed. 0 for no bound: behind a proxy or a NAT all clients have one address.",
   }),
-  clientIdleTimeoutSecs: z.int().min(0).max(86_400).default(120).meta({
-    group: "Admission and time",
-    description:
-      "A client's connection is closed after this time without a request, or when the client reads nothing of a complete answer for this time, seconds; 0 for never. The default is longer than clients' own pools keep a connection. A connection with a request in flight is not idle.",
-  }),
+  clientIdleTimeoutSecs: z
+    .int()
+    .min(0)
+    .max(86_400)
+    .default(120)
+    .meta({
+      group: "Admission and time",
+      aliases: ["--idle-connection-timeout-secs"],
+      description:
+        "A client's connection is closed after this time without a request, or when the client reads nothing of a complete answer for this time, seconds; 0 for never. The default is longer than clients' own pools keep a connection. A connection with a request in flight is not idle.",
+    }),
   shutdownDelaySecs: z.number().min(0).max(3600).default(5).meta({
     group: "Admission and time",
     description:
