@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startGateway } from "../src/cli/run-gateway.ts";
-import { loadConfig, NO_FLAGS } from "../src/config/load.ts";
+import { type ConfigText, type LoadedConfig, loadConfig, NO_FLAGS } from "../src/config/load.ts";
 import { percentile } from "./lib/statistics.ts";
 
 /** Clients that ask at the same time. */
@@ -94,7 +94,9 @@ Object.assign(Bun, {
   },
 });
 
-const { context } = await startGateway(loadConfig({ file: writeConfig(), env: {}, flags: NO_FLAGS }).config);
+const load = (document?: ConfigText): LoadedConfig =>
+  loadConfig({ file: writeConfig(), document, env: {}, flags: NO_FLAGS });
+const { context } = await startGateway(load(), load);
 const [server] = listening;
 if (!server) throw new Error("the gateway does not listen");
 const request = message("POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1", {

@@ -1,8 +1,9 @@
-import { loadConfig } from "../config/load.ts";
+import { type ConfigText, type LoadedConfig, loadConfig } from "../config/load.ts";
 import { startEngine } from "../engine-sim/engine.ts";
 import { ConfigError } from "../config/config-error.ts";
-import type { Config } from "../config/schema.ts";
+import type { ConfigKey } from "../config/schema.ts";
 import { runUntil, startGateway, workersAsked } from "./run-gateway.ts";
+import { keysOf } from "../util/objects.ts";
 import { firstSignal } from "./signals.ts";
 
 const MODEL = "sim-1";
@@ -14,7 +15,10 @@ export async function demo({ port }: { readonly port: number | undefined }): Pro
   const signal = firstSignal();
   const engines = await Promise.all(Array.from({ length: ENGINES }, () => startEngine({ model: MODEL })));
   const urls = engines.map(({ url }) => url);
-  const gateway = await onUsualPort(port, (one) => startGateway(demoConfig(urls, one)));
+  const gateway = await onUsualPort(port, (one) => {
+    const load = (document?: ConfigText): LoadedConfig => demoConfig(urls, one, document);
+    return startGateway(load(), load);
+  });
   // The reader may send the printed requests at once.
   await workersAsked(gateway.context);
   process.stdout.write(welcome(gateway.server.url, urls));
@@ -31,17 +35,18 @@ export async function onUsualPort<T>(asked: number | undefined, start: (port: nu
   }
 }
 
-function demoConfig(workers: readonly string[], port: number): Config {
-  const { config } = loadConfig({ env: {}, flags: { values: new Map([["host", "127.0.0.1"]]), workers } });
-  return {
-    ...config,
-    host: "127.0.0.1",
-    port,
-    prometheusPort: 0,
-    logLevel: "warn",
-    shutdownDelaySecs: 0,
-    shutdownGracePeriodSecs: 2,
-  };
+/** What makes the demo small and quiet, as flags. */
+const FLAGS = {
+  host: "127.0.0.1",
+  prometheusPort: "0",
+  logLevel: "warn",
+  shutdownDelaySecs: "0",
+  shutdownGracePeriodSecs: "2",
+} satisfies Partial<Record<ConfigKey, string>>;
+
+function demoConfig(workers: readonly string[], port: number, document?: ConfigText): LoadedConfig {
+  const values = new Map<ConfigKey, string>(keysOf(FLAGS).map((key) => [key, FLAGS[key]]));
+  return loadConfig({ document, env: {}, flags: { values: values.set("port", String(port)), workers } });
 }
 
 /** The text for a person: the gateway's address, and requests to try. */

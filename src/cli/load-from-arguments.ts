@@ -1,8 +1,11 @@
-import { type LoadedConfig, loadConfig } from "../config/load.ts";
+import { type ConfigText, type LoadedConfig, loadConfig } from "../config/load.ts";
 import { settingsComplaints } from "../context/settings.ts";
 import type { ServeArguments } from "./read-words.ts";
 
-/** The configuration of the command line, the environment and the file. Throws ConfigError with all that is wrong in any of them. */
-export function loadFromArguments({ file, flags }: ServeArguments): LoadedConfig {
-  return loadConfig({ file, env: process.env, flags, check: settingsComplaints });
+/**
+ * The configuration of the command line, the environment and the file, or of a document in place of the file. Throws ConfigError with
+ * all that is wrong in any of them.
+ */
+export function loadFromArguments({ file, flags }: ServeArguments, document?: ConfigText): LoadedConfig {
+  return loadConfig({ file, document, env: process.env, flags, check: settingsComplaints });
 }

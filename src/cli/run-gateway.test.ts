@@ -10,7 +10,7 @@ async function endedBy(signal: NodeJS.Signals): Promise<string[]> {
   const ignore = (): void => undefined;
   const gateway = {
     context: {
-      config: { ...config, shutdownDelaySecs: 3, shutdownGracePeriodSecs: 9 },
+      live: { config: { ...config, shutdownDelaySecs: 3, shutdownGracePeriodSecs: 9 } },
       logger: {
         debug: ignore,
         warn: ignore,

@@ -1,5 +1,9 @@
+import { readConfigText } from "../config/config-file.ts";
+import type { ConfigText, LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { type AppContext, createAppContext } from "../context/app-context.ts";
+import { registerServer } from "../context/live-parts.ts";
+import { ConfigTransactions } from "../reload/transactions.ts";
 import { drainTimes, serverSettings } from "../context/server-settings.ts";
 import { startLocalUnit } from "../context/local-unit.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
@@ -13,17 +17,31 @@ import { ThreadPool } from "../threads/thread-pool.ts";
 export interface RunningGateway {
   readonly context: AppContext;
   readonly server: RunningServer;
+  readonly transactions: ConfigTransactions;
 }
 
-/** Makes the context and listens. If a later step fails, everything is closed again. Throws ConfigError. */
-export async function startGateway(config: Config): Promise<RunningGateway> {
+/** Reads the configuration with a text in place of the file that was given. Throws ConfigError. */
+type Load = (document: ConfigText) => LoadedConfig;
+
+/**
+ * Makes the context and listens. If a later step fails, everything is closed again. `load` reads later configurations. Throws
+ * ConfigError.
+ */
+export async function startGateway({ config, document }: LoadedConfig, load: Load): Promise<RunningGateway> {
   try {
     await using stack = new AsyncDisposableStack();
     const context = stack.use(await createAppContext(config));
     if (config.reusePort) await workersAsked(context);
+    const transactions = new ConfigTransactions(document, {
+      ...context,
+      load,
+      readFile: () => document && { name: document.name, text: readConfigText(document.name) },
+      wallNow: Date.now,
+    });
     const server = await startServer({ ...context, settings: serverSettings(config) }, unitsOf(context));
+    registerServer({ ...context, server });
     stack.move();
-    return { context, server };
+    return { context, server, transactions };
   } catch (error) {
     throw startError(error, config);
   }
@@ -57,7 +75,9 @@ function checkFree({ host, port }: Config): void {
 
 /** The parts of a gateway that its end needs. */
 export interface EndingGateway {
-  readonly context: Pick<AppContext, "config" | "logger" | typeof Symbol.asyncDispose>;
+  readonly context: Pick<AppContext, "logger" | typeof Symbol.asyncDispose> & {
+    readonly live: Pick<AppContext["live"], "config">;
+  };
   readonly server: Pick<RunningServer, "drain" | "stop">;
 }
 
@@ -70,7 +90,7 @@ export async function runUntil(
   const { context, server } = gateway;
   const name = await signal;
   context.logger.info({ signal: name }, "draining");
-  await server.drain(drainTimes(context.config, name));
+  await server.drain(drainTimes(context.live.config, name));
   await server.stop();
   context.logger.info({}, "stopped");
   await context[Symbol.asyncDispose]();

@@ -1,21 +1,31 @@
-import type { Logger } from "../observability/logger.ts";
 import { banner } from "./banner.ts";
 import { loadFromArguments } from "./load-from-arguments.ts";
 import type { ServeArguments } from "./read-words.ts";
-import { runUntil, startGateway } from "./run-gateway.ts";
+import { type RunningGateway, runUntil, startGateway } from "./run-gateway.ts";
 import { firstSignal, surviveSignals } from "./signals.ts";
+import type { ConfigTransactions } from "../reload/transactions.ts";
 import { VERSION } from "../util/version.ts";
 
 /** `pointsman`: runs the gateway. Throws ConfigError before anything is started. */
 export async function serve(given: ServeArguments): Promise<void> {
-  const { config, notices } = loadFromArguments(given);
+  const loaded = loadFromArguments(given);
+  const { config, notices } = loaded;
   const signal = firstSignal();
-  let logger: Logger | undefined;
-  surviveSignals(() => logger);
-  const gateway = await startGateway(config);
-  logger = gateway.context.logger;
+  let running: RunningGateway | undefined;
+  surviveSignals(
+    () => running?.context.logger,
+    () => running && reload(running.transactions),
+  );
+  const gateway = await startGateway(loaded, (document) => loadFromArguments(given, document));
+  running = gateway;
   const facts = { version: VERSION, config, server: gateway.server, workers: config.initialWorkers.length };
   process.stdout.write(banner(facts, process.stdout.isTTY));
   for (const notice of notices) gateway.context.logger.warn({}, notice);
   await runUntil(signal, gateway);
+}
+
+/** Reads the file again on SIGHUP. */
+function reload(transactions: ConfigTransactions): void {
+  // The log has said why.
+  transactions.change({ document: "file", via: "signal", by: "SIGHUP" }).catch(() => undefined);
 }

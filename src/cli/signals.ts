@@ -26,15 +26,16 @@ export function firstSignal(source: SignalSource = process): Promise<NodeJS.Sign
   return promise;
 }
 
-const NO_RELOAD =
-  "nothing is reloaded: change workers over the API; for other options start a new gateway on the same port (both with reuse_port), then send this one SIGTERM";
-
 /**
- * Ignores signals that other servers use (to read the configuration or open the log again), and that would end the process. Once
- * there is a logger, a line says so. Nothing is reloaded, because a configuration in force by halves is a state that no start has.
+ * Handles signals that would end the process: SIGHUP has the configuration read again, the others are those with which other servers
+ * open their log again. A line says that these do nothing. Before the gateway runs, all of them are ignored.
  */
-export function surviveSignals(logger: () => Logger | undefined, source: SignalSource = process): void {
-  source.on("SIGHUP", (signal) => logger()?.warn({ signal }, NO_RELOAD));
+export function surviveSignals(
+  logger: () => Logger | undefined,
+  reload: () => void,
+  source: SignalSource = process,
+): void {
+  source.on("SIGHUP", () => reload());
   for (const name of ["SIGUSR1", "SIGUSR2"] as const) {
     source.on(name, (signal) => logger()?.warn({ signal }, "this signal does nothing"));
   }

@@ -25,17 +25,15 @@ export interface ConfigFile {
   locateKey(path: readonly PropertyKey[], key: string): string;
 }
 
-/** Throws ConfigError where the file cannot be read, or is not a YAML mapping. */
-export function readConfigFile(path: string): ConfigFile {
-  let text: string;
+/** The text of a configuration file. Throws ConfigError where the file cannot be read, or is too large. */
+export function readConfigText(path: string): string {
   try {
     // One byte more than the limit, to recognise a larger file without reading it whole.
-    text = readStart(path, MAX_BYTES + 1);
+    return readStart(path, MAX_BYTES + 1);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     throw new ConfigError(path, code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`);
   }
-  return parseConfigFile(path, text);
 }
 
 function readStart(path: string, bytes: number): string {
@@ -53,7 +51,7 @@ function readStart(path: string, bytes: number): string {
 }
 
 /** Throws ConfigError where the text is not a YAML mapping. */
-function parseConfigFile(name: string, text: string): ConfigFile {
+export function parseConfigFile(name: string, text: string): ConfigFile {
   if (text.length > MAX_BYTES) throw new ConfigError(name, `the file is larger than ${MAX_BYTES} bytes`);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });

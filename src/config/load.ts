@@ -1,7 +1,7 @@
 import { isRecord } from "../util/objects.ts";
 import { leftOutNotice } from "../util/parse-worker-url.ts";
 import { checkConfig } from "./check-config.ts";
-import { type ConfigFile, readConfigFile, type RawObject } from "./config-file.ts";
+import { type ConfigFile, parseConfigFile, readConfigText, type RawObject } from "./config-file.ts";
 import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
 import { type Complaint, complaintsOf, MAX_COMPLAINTS, sentence } from "./describe-issue.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
@@ -30,14 +30,24 @@ export type { GivenWorker } from "./given-workers.ts";
 export interface ConfigSources {
   /** Path of the file, as the user gave it. */
   readonly file?: string | undefined;
+  /** The text that stands in for the file: then none is read. */
+  readonly document?: ConfigText | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly flags: GivenFlags;
   /** Further checks, which the schema cannot make. */
   readonly check?: (config: Config) => readonly Complaint[];
 }
 
+/** A text of configuration, and what messages call it. */
+export interface ConfigText {
+  readonly name: string;
+  readonly text: string;
+}
+
 export interface LoadedConfig {
   readonly config: Config;
+  /** The text of the file; undefined where there is none. */
+  readonly document: ConfigText | undefined;
   /** Notices for the operator: settings that the gateway takes in another way than they were given. */
   readonly notices: readonly string[];
 }
@@ -46,10 +56,17 @@ export interface LoadedConfig {
 export const NO_FLAGS: GivenFlags = { values: new Map(), workers: [] };
 
 /** Merges flags over environment over file over defaults. Throws ConfigError with all mistakes. */
-export function loadConfig({ file: flagFile, env, flags, check = () => [] }: ConfigSources): LoadedConfig {
+export function loadConfig({
+  file: flagFile,
+  document: given,
+  env,
+  flags,
+  check = () => [],
+}: ConfigSources): LoadedConfig {
   const environment = readEnvironment(env);
   const problems = [...(flags.problems ?? []), ...environment.problems];
-  const file = tryRead(flagFile ?? environment.file, problems);
+  const document = given ?? tryRead(flagFile ?? environment.file, problems);
+  const file = document === "unreadable" ? document : document && tryParse(document, problems);
   const merged = merge(file, environment, flags);
   const locate = locator(file, merged.origins, merged.named, merged.listed);
   const { complaints, config, indexOf } = judge(merged.values);
@@ -68,6 +85,7 @@ export function loadConfig({ file: flagFile, env, flags, check = () => [] }: Con
   const { config: keyed, notices } = withWorkers(config, merged);
   return {
     config: { ...keyed, threads: threadCount(keyed.threads) },
+    document: typeof document === "object" ? document : undefined,
     notices: [
       ...environment.notices,
       ...(flags.notices ?? []),
@@ -90,12 +108,22 @@ interface Merged {
   readonly inEnvironment: number;
 }
 
-function tryRead(path: string | undefined, problems: ConfigProblem[]): ConfigFile | "unreadable" | undefined {
+function tryRead(path: string | undefined, problems: ConfigProblem[]): ConfigText | "unreadable" | undefined {
   if (path === undefined) return undefined;
-  try {
-    const file = readConfigFile(path);
+  return orUnreadable(problems, () => ({ name: path, text: readConfigText(path) }));
+}
+
+function tryParse({ name, text }: ConfigText, problems: ConfigProblem[]): ConfigFile | "unreadable" {
+  return orUnreadable(problems, () => {
+    const file = parseConfigFile(name, text);
     problems.push(...file.problems);
     return file;
+  });
+}
+
+function orUnreadable<T>(problems: ConfigProblem[], read: () => T): T | "unreadable" {
+  try {
+    return read();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems.push(...error.problems);
@@ -199,7 +227,10 @@ function judge(values: RawObject): Judged {
  * Sets the source of each worker. Gives workers without a key the `worker_api_key`; without one, workers of flags and variables
  * get the `api_key`, if that is a flag or a variable too. A file gives each worker its own key.
  */
-function withWorkers(config: Config, { origins, named, listed, inEnvironment }: Merged): LoadedConfig {
+function withWorkers(
+  config: Config,
+  { origins, named, listed, inEnvironment }: Merged,
+): Pick<LoadedConfig, "config" | "notices"> {
   const inherited = origins.has("apiKey") && named.length > 0 ? config.apiKey : undefined;
   const keyOf = (index: number): Config["workerApiKey"] =>
     config.workerApiKey ?? (index < listed ? undefined : inherited);

@@ -5,7 +5,7 @@ import { createHttpProber } from "../engine/http-prober.ts";
 import { createProbeClient } from "../engine/probe-client.ts";
 import { WorkerClient } from "../engine/worker-client.ts";
 import { GatewayError } from "../errors/errors.ts";
-import { createLogger, type Logger } from "../observability/logger.ts";
+import { createLogger, type Logger, type RunningLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import type { Recording } from "../observability/recording.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
@@ -28,7 +28,6 @@ import { Reconciler } from "../worker/sources/reconciler.ts";
 import { WorkerSources } from "../worker/sources/worker-sources.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
-import { configuredSources } from "./configured-sources.ts";
 import { openRecording } from "./open-recording.ts";
 import { exposeKvEvents } from "./kv-event-metrics.ts";
 import { openKvEvents } from "./open-kv-events.ts";
@@ -41,6 +40,8 @@ import {
   healthSettings,
   modelTextSettings,
 } from "./settings.ts";
+import { followConfiguredWorkers, registerCare, registerRegistries } from "./live-parts.ts";
+import { LiveConfig } from "../reload/live-config.ts";
 import { exposeState } from "./state-metrics.ts";
 
 /**
@@ -48,7 +49,10 @@ import { exposeState } from "./state-metrics.ts";
  * Each part of the program gets only the parts that it needs; only the server gets the whole context, by shape.
  */
 export interface AppContext extends AsyncDisposable, Registries {
+  /** The configuration of the start. */
   readonly config: Config;
+  /** The configuration in force, and the parts that take changes of it. */
+  readonly live: LiveConfig;
   /** The clock of all waits of the context. */
   readonly clock: Clock;
   /** With `enable_grpc`, the tokenizer of `tokenizer_path`. It is loaded before anything listens. */
@@ -86,6 +90,7 @@ export type AppContextOverrides = Partial<
     AppContext,
     | keyof AsyncDisposable
     | "config"
+    | "live"
     | "tokenizer"
     | "policyMemory"
     | "policyFollower"
@@ -119,15 +124,24 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   );
   const wires = openWires(step, base, registries);
   const care = openCare(step, { ...base, ...registries, ...wires });
+  registerRegistries({
+    ...base,
+    ...registries,
+    isOwner: true,
+    onNewPolicies: () => care.kvEvents.tellAgain(),
+    logger: base,
+  });
   const door = openDoor(step, { ...base, ...registries, ...care });
-  addConfiguredWorkers(config, door.workerSources);
+  followConfiguredWorkers({ ...base, ...door });
+  registerCare({ ...base, ...care, ...door });
   stack.defer(exposeState({ ...base, ...registries, ...care }));
   exposeKvEvents({ ...base, ...registries, ...care });
   const tokenizer = await startTokenizer(config, registries.tokenizers);
   const recording = await openRecording(base, stack);
   const owned = stack.move();
+  const { setLevel: _, ...told } = base;
   return {
-    ...base,
+    ...told,
     ...registries,
     ...wires,
     ...care,
@@ -145,10 +159,12 @@ interface Step {
   readonly stack: AsyncDisposableStack;
 }
 
-type Base = Pick<AppContext, "config" | "clock" | "logger" | "writeLog" | "metrics">;
+type Base = Pick<AppContext, "config" | "live" | "clock" | "logger" | "writeLog" | "metrics"> &
+  Pick<RunningLogger, "setLevel">;
 type Wires = Pick<AppContext, "transport" | "grpc">;
-type Care = Pick<AppContext, "healthChecker" | "modelFinder" | "fleet" | "kvEvents" | "cacheTrusts"> & {
+type Care = Pick<AppContext, "healthChecker" | "modelFinder" | "fleet" | "cacheTrusts"> & {
   readonly outcomes: BreakerBoard;
+  readonly kvEvents: KvEvents;
 };
 type Door = Pick<AppContext, "routerManager" | "workerSources">;
 
@@ -157,9 +173,11 @@ function openBase({ config, overrides, stack }: Step): Base {
   const ownLogger = stack.use(createLogger(config.logLevel));
   return {
     config,
+    live: new LiveConfig(config),
     clock: overrides.clock ?? systemClock,
     logger: overrides.logger ?? ownLogger,
     writeLog: (text) => ownLogger.writeLines(text),
+    setLevel: (level) => ownLogger.setLevel(level),
     metrics: overrides.metrics ?? new Metrics(),
   };
 }
@@ -230,14 +248,6 @@ function openDoor({ config, overrides, stack }: Step, parts: Base & Registries &
     );
   const reconciler = new Reconciler({ registry: workerRegistry, door: routerManager, logger });
   return { routerManager, workerSources: stack.use(new WorkerSources({ reconciler, clock, logger })) };
-}
-
-/** Adds the workers of the file, the environment and the command line, before the registry has any reader. Throws if one is refused. */
-function addConfiguredWorkers(config: Config, sources: WorkerSources): void {
-  for (const source of configuredSources(config)) {
-    const [refusal] = sources.follow(source);
-    if (refusal) throw refusal;
-  }
 }
 
 /** Loads the tokenizer of `tokenizer_path` with `enable_grpc`, before the routers serve. Throws if it cannot be loaded. */

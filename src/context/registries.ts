@@ -63,10 +63,9 @@ async function createPolicyRegistry({
   thread,
   watch,
 }: RegistriesParts): Promise<PolicyRegistry> {
-  const { patterns, shadows, ...settings } = policySettings(config);
   const module = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
-  const registry = new PolicyRegistry({
-    ...settings,
+  return new PolicyRegistry({
+    ...policySettings(config),
     memory: policyMemory,
     // The clock of a thread begins with the thread.
     now: () => performance.timeOrigin + clock.now(),
@@ -75,9 +74,6 @@ async function createPolicyRegistry({
     custom: module ? [guardModule(module, { logger, clock, watch })] : [],
     shadowEvents: createShadowEvents(metrics, logger, clock),
   });
-  for (const { match, policy } of patterns) registry.registerPattern(match, policy);
-  for (const { match, policy } of shadows) registry.registerShadow(match, policy);
-  return registry;
 }
 
 /** A line when a policy begins to lack something that it needs to choose well, and one when it is there again. */

@@ -15,7 +15,7 @@ import type { OutcomeSink } from "../worker/attempt-outcome.ts";
 import { FailedLoad } from "../worker/failed-load.ts";
 import { createModelTexts } from "./model-texts.ts";
 import type { Registries } from "./registries.ts";
-import { routerSettings, streamSettings } from "./settings.ts";
+import { modelTextSettings, routerSettings, streamSettings } from "./settings.ts";
 
 /** Parts that the routers of one serving unit need. */
 export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFollower"> {
@@ -39,13 +39,13 @@ export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFo
 const RETRY_RATIO = 0.2;
 
 /**
- * Makes the routers, each at its first request. `stack` closes what they open. They share one retry budget and one watch over
- * streams.
+ * Opens what the routers of a serving unit share for good: the retry budget, the watch over streams, the models' texts. `stack` closes
+ * it. The returned function makes the routers of one configuration, each at its first request.
  */
-export function createRouters(parts: RouterParts, stack: DisposableStack): Routers {
-  const { config, clock, logger, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes } = parts;
+export function openRouters(parts: RouterParts, stack: DisposableStack): (config: Config) => Routers {
+  const { clock, logger, workerRegistry, policyRegistry, transport, ledger, metrics, outcomes } = parts;
   const { grpc, tokenizers, watch } = parts;
-  const deps = {
+  const kept = {
     workers: workerRegistry,
     policies: policyRegistry,
     transport,
@@ -59,18 +59,20 @@ export function createRouters(parts: RouterParts, stack: DisposableStack): Route
     decisions: parts.decisions,
     predictionErrors: parts.predictionErrors,
     budget: new RetryBudget({ ratio: RETRY_RATIO, minPerSec: parts.retriesPerSec }, clock),
-    streams: { watch, clock, ...streamSettings(config) },
-    ...routerSettings(config),
   };
   const { texts, promptTokens } = createModelTexts(parts, stack);
   const tokenAnswers = new TokenAnswers({ workers: workerRegistry, tokenizers, texts });
-  const grpcDeps = { ...deps, grpc, texts };
-  const httpDeps = { ...deps, promptTokens };
-  const makers = {
-    http: () => RouterFactory.createHttpRouter(httpDeps),
-    http_pd: () => RouterFactory.createHttpPdRouter(httpDeps),
-    grpc: () => RouterFactory.createGrpcRouter(grpcDeps),
-    grpc_pd: () => RouterFactory.createGrpcPdRouter(grpcDeps),
+  return (config) => {
+    const deps = { ...kept, streams: { watch, clock, ...streamSettings(config) }, ...routerSettings(config) };
+    texts.replace(modelTextSettings(config));
+    const grpcDeps = { ...deps, grpc, texts };
+    const httpDeps = { ...deps, promptTokens };
+    const makers = {
+      http: () => RouterFactory.createHttpRouter(httpDeps),
+      http_pd: () => RouterFactory.createHttpPdRouter(httpDeps),
+      grpc: () => RouterFactory.createGrpcRouter(grpcDeps),
+      grpc_pd: () => RouterFactory.createGrpcPdRouter(grpcDeps),
+    };
+    return new Routers(makers, tokenAnswers);
   };
-  return new Routers(makers, tokenAnswers);
 }

@@ -3,14 +3,22 @@ import { PredictionErrors } from "../observability/prediction-errors.ts";
 import { DecisionLog } from "../router/decision-log.ts";
 import { ModelRouter } from "../router/model-router.ts";
 import { StreamWatch } from "../router/stream-watch.ts";
-import { type InferencePort, type InferencePortParts, openInferencePort } from "../server/inference-port.ts";
+import {
+  type InferencePort,
+  type InferencePortParts,
+  type InferencePortWays,
+  openInferencePort,
+} from "../server/inference-port.ts";
 import type { RouteAddress } from "../server/listener.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import { modelPlans } from "./model-plans.ts";
-import { createRouters, type RouterParts } from "./routers.ts";
+import type { Config } from "../config/schema.ts";
+import type { LiveConfig } from "../reload/live-config.ts";
+import { openRouters, type RouterParts } from "./routers.ts";
+import { UNIT_KEYS } from "./live-keys.ts";
 import { inferencePortSettings } from "./server-settings.ts";
 import { grpcLimits } from "./settings.ts";
 import type { Shares } from "./shares.ts";
@@ -23,12 +31,14 @@ export interface ServingUnitParts<R extends RouteAddress>
   extends
     Omit<RouterParts, "watch" | "transport" | "grpc" | "retriesPerSec" | "decisions" | "predictionErrors">,
     Omit<InferencePortParts<R>, "settings" | "watch" | "route" | "plans" | "maxConnections" | "maxBytesInFlight"> {
+  /** Tells of changes of the configuration. */
+  readonly live: Pick<LiveConfig, "register">;
   readonly finder: ModelFinder;
   readonly shares: Shares;
 }
 
 /** Everything that serves requests on one thread, from the clients' sockets to the workers'. Disposing it closes all sockets at once. */
-export interface ServingUnit extends InferencePort {
+export interface ServingUnit extends Omit<InferencePort, "replace"> {
   /** The sockets to HTTP workers. */
   readonly transport: Transport;
   /** Its last choices of workers; undefined where they are not kept. */
@@ -55,23 +65,29 @@ export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts
   const decisions = config.decisionLogSize === 0 ? undefined : new DecisionLog(config.decisionLogSize, clock);
   const predictionErrors = new PredictionErrors(metrics);
   const { retriesPerSec } = shares;
-  const routers = createRouters(
+  const routersOf = openRouters(
     { ...parts, watch, transport, grpc, decisions, predictionErrors, retriesPerSec },
     stack,
   );
-  const router = new ModelRouter({ workers: workerRegistry, routers, finder });
+  const waysOf = (current: Config): InferencePortWays => {
+    const router = new ModelRouter({ workers: workerRegistry, routers: routersOf(current), finder });
+    return {
+      settings: inferencePortSettings(current),
+      plans: modelPlans(current),
+      route: (request) => router.route(request),
+    };
+  };
   metrics.read("upstreamSockets", (set) => set({}, transport.openSockets));
   const port = stack.use(
     openInferencePort({
       ...parts,
       watch,
-      settings: inferencePortSettings(config),
-      plans: modelPlans(config),
+      ...waysOf(config),
       maxConnections: shares.clientConnections,
       maxBytesInFlight: shares.bytesInFlight,
-      route: (request) => router.route(request),
     }),
   );
+  stack.defer(parts.live.register({ name: "serving", keys: UNIT_KEYS, apply: (next) => port.replace(waysOf(next)) }));
   const owned = stack.move();
   return {
     transport,

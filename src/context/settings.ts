@@ -9,14 +9,14 @@ import type { Complaint } from "../config/describe-issue.ts";
 import type { Config, ConfigKey } from "../config/schema.ts";
 import type { PolicyOptions } from "../policy/define-policy.ts";
 import { POLICIES } from "../policy/policies.ts";
-import type { PolicyConfig, PolicyRegistryOptions } from "../policy/policy-registry.ts";
+import type { PolicyChoice, PolicyPattern } from "../policy/policy-choice.ts";
 import { matchesGlob } from "../policy/glob.ts";
 import type { HttpRouterDeps } from "../router/router-factory.ts";
 import type { ParsedOutputSettings } from "../router/http/parsed-request.ts";
 import type { RouterManagerDeps } from "../router/router-manager.ts";
 import type { StreamRelayDeps } from "../router/stream-relay.ts";
 import type { BoardSettings } from "../worker/breaker-board.ts";
-import type { HealthSettings } from "../worker/worker-spec.ts";
+import type { ProbingSettings } from "../worker/worker-spec.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
 /** The configuration in the units and shapes of routers, policies and the parts that watch over workers. */
@@ -90,15 +90,8 @@ export function boardSettings(config: Config): BoardSettings {
   };
 }
 
-export interface HealthConfig {
-  readonly defaults: HealthSettings;
-  readonly startupIntervalMs: number;
-  readonly startupTimeoutMs: number;
-  readonly modelFallback: string | undefined;
-}
-
 /** How workers are probed. */
-export function healthSettings(config: Config): HealthConfig {
+export function healthSettings(config: Config): ProbingSettings {
   return {
     defaults: {
       endpoint: config.healthCheckEndpoint,
@@ -119,17 +112,8 @@ export function departureSettings(config: Config): Pick<RouterManagerDeps, "drai
   return { drainTimeoutMs: ms(config.drainTimeoutSecs), removesUnhealthy: config.removeUnhealthyWorkers };
 }
 
-export interface PolicySettings extends Required<
-  Pick<PolicyRegistryOptions, "defaultPolicy" | "roleDefaults" | "options">
-> {
-  readonly patterns: readonly { readonly match: string; readonly policy: PolicyConfig }[];
-  readonly sessions: PolicyRegistryOptions["sessions"];
-  /** Policies that are evaluated beside those of the models, by glob. */
-  readonly shadows: PolicySettings["patterns"];
-}
-
 /** The policies of models and roles, with their options. */
-export function policySettings(config: Config): PolicySettings {
+export function policySettings(config: Config): PolicyChoice {
   return {
     options: optionsOfPolicies(config),
     sessions: config.stickySessions
@@ -154,7 +138,7 @@ export function policySettings(config: Config): PolicySettings {
   };
 }
 
-function patternsOf(patterns: Config["modelPolicies"]["patterns"]): PolicySettings["patterns"] {
+function patternsOf(patterns: Config["modelPolicies"]["patterns"]): readonly PolicyPattern[] {
   return patterns.map(({ match, policy, config }) => ({ match, policy: { policy, config: given(config) } }));
 }
 

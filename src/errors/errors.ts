@@ -138,6 +138,22 @@ export const ERRORS = {
     "The client asked for a WebSocket. The gateway has none; send a POST to the route.",
   ),
   request_timeout: client(408, "invalid_request_error", "The head or the body of the request did not arrive in time."),
+  config_needs_restart: client(
+    409,
+    "invalid_request_error",
+    "A running gateway cannot change one of the options; the message names them, and nothing has changed.",
+  ),
+  config_version_mismatch: client(
+    412,
+    "invalid_request_error",
+    "The configuration has another version than `If-Match` says: somebody has changed it since. Nothing has changed.",
+  ),
+  config_not_applied: {
+    ...capacity("A part of the gateway could not carry out a checked configuration; the one before is in force again."),
+    http: 500,
+    clientRetry: false,
+    anthropic: "api_error",
+  },
   worker_exists: client(409, "invalid_request_error", "A worker with this URL is already registered."),
   request_too_large: client(413, "request_too_large", "The body is larger than `max_payload_size`."),
   unsupported_media_type: client(

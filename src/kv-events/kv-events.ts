@@ -91,6 +91,15 @@ export class KvEvents implements Disposable {
     for (const [id, { feed }] of this.#followed) yield [id, feed.view];
   }
 
+  /** Models may have new policies, which know nothing yet: they get all that is known. Workers that one wants now are followed. */
+  tellAgain(): void {
+    for (const worker of this.#deps.workers.all()) {
+      const isKnown = this.#followed.has(worker.id);
+      this.#onChange(worker, worker);
+      if (isKnown) this.#followed.get(worker.id)?.feed.tellAll();
+    }
+  }
+
   [Symbol.dispose](): void {
     this.#stopListening();
     for (const id of [...this.#followed.keys()]) this.#unfollow(id);

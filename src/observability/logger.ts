@@ -21,6 +21,8 @@ const LAST_FLUSH_MS = 1000;
 export interface RunningLogger extends Logger, AsyncDisposable {
   /** Writes complete lines that another thread made. */
   writeLines(text: string): void;
+  /** Writes lines of this level and above from now on. */
+  setLevel(level: LogLevel): void;
 }
 
 /** Numbers of the levels, the same as pino's, so that tools for pino's lines read ours. */
@@ -46,7 +48,7 @@ export function isWritten(level: LogLevel, least: LogLevel): boolean {
  */
 export function createLogger(level: LogLevel, output?: LogOutput): RunningLogger {
   const writer = new LogWriter(output ?? Bun.stdout.writer({ highWaterMark: BUFFER_BYTES }));
-  const least = LEVELS[level];
+  let least = LEVELS[level];
   const write = (number: number, fields: object, message?: string): void => {
     if (number >= least) writer.write(line(number, fields, message));
   };
@@ -58,6 +60,9 @@ export function createLogger(level: LogLevel, output?: LogOutput): RunningLogger
     warn: (fields, message) => write(LEVELS.warn, fields, message),
     error: (fields, message) => write(LEVELS.error, fields, message),
     writeLines: (text) => writer.write(text),
+    setLevel: (next) => {
+      least = LEVELS[next];
+    },
     async [Symbol.asyncDispose](): Promise<void> {
       clearInterval(timer);
       await Promise.race([writer.flush(), Bun.sleep(LAST_FLUSH_MS)]);

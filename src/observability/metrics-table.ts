@@ -338,6 +338,30 @@ export const METRICS = {
     help: "CPU time of the gateway, user and system.",
     labels: [],
   },
+  configVersion: {
+    name: "pointsman_config_version",
+    kind: "gauge",
+    help: "Version of the configuration in force: 1 at the start, one more with each change.",
+    labels: [],
+  },
+  configLastSuccess: {
+    name: "pointsman_config_last_success_timestamp_seconds",
+    kind: "gauge",
+    help: "When a configuration was last carried out, or found to be the one in force, in seconds since 1970.",
+    labels: [],
+  },
+  configFailures: {
+    name: "pointsman_config_failures_total",
+    kind: "counter",
+    help: "Changes of the configuration that were refused or not carried out, by the way that they came: signal, file, api.",
+    labels: ["via"],
+  },
+  configDiffers: {
+    name: "pointsman_config_differs_from_file",
+    kind: "gauge",
+    help: "1 while the configuration in force is not what the file says: changed over the API, or the file was refused.",
+    labels: [],
+  },
   buildInfo: {
     name: "pointsman_build_info",
     kind: "gauge",

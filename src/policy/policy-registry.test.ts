@@ -9,10 +9,22 @@ const policy = (name: string): { policy: string; config: Record<string, number> 
 const workers = candidates(0, 0, 0);
 
 function create(): PolicyRegistry {
-  const registry = new PolicyRegistry({ defaultPolicy: policy("round_robin") });
-  registry.registerPattern("llama-*", { policy: "cache_aware", config: { cacheThreshold: 0.7 } });
-  registry.registerPattern("*-instruct", policy("shortest_queue"));
-  return registry;
+  return new PolicyRegistry(usual);
+}
+
+const usual = {
+  defaultPolicy: policy("round_robin"),
+  patterns: [
+    { match: "llama-*", policy: { policy: "cache_aware", config: { cacheThreshold: 0.7 } } },
+    { match: "*-instruct", policy: policy("shortest_queue") },
+  ],
+};
+
+function withPattern(
+  one: { policy: string; config: Record<string, number> },
+  ...custom: PolicyMaker[]
+): PolicyRegistry {
+  return new PolicyRegistry({ ...usual, patterns: [{ match: "*", policy: one }], custom });
 }
 
 describe("a model's policy", () => {
@@ -50,7 +62,7 @@ test("an unknown policy is refused by name, with the known ones", () => {
   expect(() => registry.onWorkerAdded("m", "nope")).toThrow(
     'unknown policy "nope"; the policies are least_ttft, cache_aware',
   );
-  expect(() => registry.registerPattern("*", policy("nope"))).toThrow("unknown policy");
+  expect(() => withPattern(policy("nope"))).toThrow("unknown policy");
   expect(() => new PolicyRegistry({ defaultPolicy: policy("nope") })).toThrow("unknown policy");
 });
 
@@ -92,8 +104,8 @@ describe("options of a policy", () => {
       options: { own: { near: 1, far: 2 } },
       random: () => 0.5,
       now: () => 7,
+      patterns: [{ match: "llama-*", policy: { policy: "own", config: { far: 3 } } }],
     });
-    registry.registerPattern("llama-*", { policy: "own", config: { far: 3 } });
     registry.onWorkerAdded("llama-3");
     registry.onWorkerAdded("qwen", "own");
     expect(made).toEqual([
@@ -104,9 +116,8 @@ describe("options of a policy", () => {
 
   test("that are wrong are refused where they are given, before a worker comes", () => {
     const { maker, made } = recording();
-    const registry = new PolicyRegistry({ defaultPolicy: policy("random"), custom: [maker] });
-    expect(() => registry.registerPattern("*", { policy: "own", config: { far: -1 } })).toThrow("negative");
-    expect(() => registry.registerPattern("*", { policy: "cache_aware", config: { cacheThreshold: 2 } })).toThrow(
+    expect(() => withPattern({ policy: "own", config: { far: -1 } }, maker)).toThrow("negative");
+    expect(() => withPattern({ policy: "cache_aware", config: { cacheThreshold: 2 } }, maker)).toThrow(
       "the option cache_threshold of the policy cache_aware",
     );
     expect(made).toEqual([]);
@@ -243,17 +254,18 @@ describe("a shadow policy", () => {
   const choices: string[] = [];
   const shadowed = (): PolicyRegistry => {
     choices.length = 0;
-    const registry = new PolicyRegistry({
+    return new PolicyRegistry({
       defaultPolicy: policy("passthrough"),
+      shadows: [
+        { match: "llama-*", policy: policy("round_robin") },
+        { match: "*-instruct", policy: policy("shortest_queue") },
+      ],
       shadowEvents: {
         onChoice: (model, shadow, { outcome, shadowCostS }) =>
           void choices.push(`${model} ${shadow} ${outcome} ${shadowCostS === undefined ? "without" : "with"} cost`),
         onFault: (name, error) => void choices.push(`${name} failed: ${String(error)}`),
       },
     });
-    registry.registerShadow("llama-*", policy("round_robin"));
-    registry.registerShadow("*-instruct", policy("shortest_queue"));
-    return registry;
   };
 
   test("is evaluated for the models of the first pattern that fits, with what its choice would cost", () => {
@@ -293,9 +305,8 @@ describe("a shadow policy", () => {
     const registry = new PolicyRegistry({
       defaultPolicy: policy("round_robin"),
       memory,
-      shadowEvents: { onChoice: () => undefined, onFault: () => undefined },
+      shadows: [{ match: "*", policy: policy("round_robin") }],
     });
-    registry.registerShadow("*", policy("round_robin"));
     memory.takeUntold();
     registry.onWorkerAdded("m");
     const told = memory.takeUntold().map(([owner]) => owner);
@@ -305,9 +316,81 @@ describe("a shadow policy", () => {
   });
 
   test("must be known, and its options must be its own", () => {
-    expect(() => shadowed().registerShadow("*", policy("nope"))).toThrow("unknown policy");
-    expect(() => shadowed().registerShadow("*", { policy: "round_robin", config: { cacheThreshold: 1 } })).toThrow(
-      "cache_threshold",
-    );
+    const withShadow = (shadow: { policy: string; config: object }): PolicyRegistry =>
+      new PolicyRegistry({
+        ...usual,
+        shadows: [{ match: "*", policy: { policy: shadow.policy, config: { ...shadow.config } } }],
+      });
+    expect(() => withShadow(policy("nope"))).toThrow("unknown policy");
+    expect(() => withShadow({ policy: "round_robin", config: { cacheThreshold: 1 } })).toThrow("cache_threshold");
+  });
+});
+
+describe("another choice of policies", () => {
+  const choice = { roleDefaults: {}, options: {}, sessions: undefined, shadows: [], ...usual };
+
+  test("gives a new policy to the models that it concerns, and the others keep theirs with what they have learnt", () => {
+    const registry = create();
+    const [llama, gpt, hinted] = [
+      registry.onWorkerAdded("llama-3"),
+      registry.onWorkerAdded("gpt"),
+      registry.onWorkerAdded("qwen", "random"),
+    ];
+    expect(registry.replace({ ...choice, defaultPolicy: policy("shortest_queue") }, true)).toBe(true);
+    expect(registry.getPolicy("llama-3")).toBe(llama);
+    expect(registry.getPolicy("qwen")).toBe(hinted);
+    expect(registry.getPolicy("gpt")).not.toBe(gpt);
+    expect([registry.getPolicy("gpt")?.name, registry.getDefaultPolicy().name]).toEqual([
+      "shortest_queue",
+      "shortest_queue",
+    ]);
+    expect(registry.describe().default.policy).toBe("shortest_queue");
+  });
+
+  test("that is the same changes nothing", () => {
+    const registry = create();
+    const before = registry.onWorkerAdded("llama-3");
+    expect(registry.replace(choice, true)).toBe(false);
+    expect(registry.getPolicy("llama-3")).toBe(before);
+  });
+
+  test("is refused whole where a part of it is wrong", () => {
+    const registry = create();
+    const before = registry.onWorkerAdded("gpt");
+    const wrong = { ...choice, defaultPolicy: policy("random"), patterns: [{ match: "*", policy: policy("nope") }] };
+    expect(() => registry.replace(wrong, true)).toThrow("unknown policy");
+    expect(() => registry.check(wrong)).toThrow("unknown policy");
+    expect(registry.getPolicy("gpt")).toBe(before);
+    expect(registry.onWorkerAdded("new").name).toBe("round_robin");
+  });
+
+  test("gets new memory on the thread that allocates it, and that memory on the others", () => {
+    const [control, thread] = [new PolicyMemory(), new PolicyMemory()];
+    const owner = new PolicyRegistry({ ...usual, memory: control });
+    owner.onWorkerAdded("llama-3");
+    for (const entry of control.all()) thread.put(entry);
+    const replica = new PolicyRegistry({ ...usual, memory: thread });
+    replica.onWorkerAdded("llama-3");
+    const before = new Map(control.all()).get("llama-3");
+    const next = {
+      ...choice,
+      patterns: [{ match: "*", policy: { policy: "cache_aware", config: { cacheThreshold: 0.9 } } }],
+    };
+    owner.replace(next, true);
+    const after = new Map(control.all()).get("llama-3");
+    expect(after).not.toBe(before);
+    for (const entry of control.all()) thread.put(entry);
+    replica.replace(next, false);
+    expect(new Map(thread.all()).get("llama-3")).toBe(after);
+  });
+
+  test("applies to sessions and shadows too", () => {
+    const registry = create();
+    const before = registry.onWorkerAdded("gpt");
+    const sessions = { maxIdleSecs: 60, maxSessions: 100, overrideSecs: 1 };
+    registry.replace({ ...choice, sessions, shadows: [{ match: "gpt", policy: policy("random") }] }, true);
+    expect(registry.getPolicy("gpt")).not.toBe(before);
+    expect(registry.getPolicy("gpt")?.affinity).toBeDefined();
+    expect(registry.describe().models[0]?.shadow).toBe("random");
   });
 });

@@ -1,28 +1,22 @@
-import { GatewayError } from "../errors/errors.ts";
 import type { WorkerType } from "../util/worker-type.ts";
-import type { PolicyMaker, PolicyOptions } from "./define-policy.ts";
-import { matchesGlob } from "./glob.ts";
-import { POLICIES } from "./policies.ts";
+import type { PolicyMaker } from "./define-policy.ts";
 import type { KeptPolicy, SignalOwner } from "./kept-policy.ts";
+import {
+  type Chosen,
+  type PolicyChoice,
+  PolicyChooser,
+  type PolicyConfig,
+  type PolicySource,
+} from "./policy-choice.ts";
 import type { CacheNews, PolicyParts } from "./policy.ts";
 import { PolicyMemory } from "./policy-memory.ts";
-import { SessionAffinity, type SessionAffinityOptions } from "./session-affinity.ts";
+import { SessionAffinity } from "./session-affinity.ts";
 import type { SessionTable } from "./session-table.ts";
-import { SHADOW_PARTS, type ShadowEvents, Shadows } from "./shadows.ts";
+import { NO_SHADOW_EVENTS, SHADOW_PARTS, type ShadowEvents, withShadow } from "./shadows.ts";
 import { type DescribedSignal, SignalCounts, type SignalNews, type SignalState } from "./signal-counts.ts";
 
-/** A policy's name, with the options that differ from the gateway's. */
-export interface PolicyConfig {
-  readonly policy: string;
-  readonly config: PolicyOptions;
-}
-
-export interface PolicyRegistryOptions {
+export interface PolicyRegistryOptions extends Partial<PolicyChoice> {
   readonly defaultPolicy: PolicyConfig;
-  /** Defaults for the roles prefill and decode, where they differ. */
-  readonly roleDefaults?: Partial<Readonly<Record<Exclude<WorkerType, "regular">, PolicyConfig>>>;
-  /** By policy: its options where no pattern sets them. */
-  readonly options?: Readonly<Record<string, PolicyOptions>>;
   /** Memory that the policies of all threads share; without it each policy has its own. */
   readonly memory?: PolicyMemory;
   /** Policies in addition to the built-in ones. */
@@ -32,8 +26,6 @@ export interface PolicyRegistryOptions {
   /** Which of how many threads this registry is on; the only one by default. */
   readonly thread?: PolicyParts["thread"];
   readonly threads?: PolicyParts["threads"];
-  /** Sessions stay on their workers with any policy; undefined where only the policy decides. */
-  readonly sessions?: SessionAffinityOptions | undefined;
   /** Is told when a policy begins to lack one of its signals, and when the signal is there again. */
   readonly onSignal?: ((of: SignalOwner, news: SignalNews) => void) | undefined;
   readonly shadowEvents?: ShadowEvents | undefined;
@@ -48,16 +40,13 @@ export interface KeptSessions {
   readonly size: () => number;
 }
 
-/** Why a model has its policy. */
-export type PolicySource = "hint" | "pattern" | "default";
-
 interface Assigned {
   readonly model: string;
   readonly role: WorkerType;
-  readonly policy: KeptPolicy;
-  readonly source: PolicySource;
-  /** The policy that is evaluated beside it. */
-  readonly shadow: PolicyConfig | undefined;
+  /** The hint of the model's first worker. */
+  readonly hint: string | undefined;
+  chosen: Chosen;
+  policy: KeptPolicy;
   workers: number;
 }
 
@@ -70,12 +59,9 @@ const NO_MODEL = "";
  * default.
  */
 export class PolicyRegistry {
-  readonly #makers = new Map<string, PolicyMaker>();
-  readonly #options: Readonly<Record<string, PolicyOptions>>;
-  readonly #defaultConfig: PolicyConfig;
-  readonly #default: KeptPolicy;
-  readonly #patterns: { readonly match: string; readonly config: PolicyConfig }[] = [];
-  readonly #roleDefaults: NonNullable<PolicyRegistryOptions["roleDefaults"]>;
+  readonly #chooser: PolicyChooser;
+  #chosenDefault: Chosen;
+  #default: KeptPolicy;
   /** Policies by model and role. */
   readonly #models = new Map<string, Assigned>();
   readonly #memory: PolicyMemory;
@@ -83,55 +69,68 @@ export class PolicyRegistry {
   readonly #now: PolicyParts["now"];
   readonly #thread: number;
   readonly #threads: number;
-  readonly #sessions: SessionAffinityOptions | undefined;
   readonly #onSignal: NonNullable<PolicyRegistryOptions["onSignal"]>;
-  readonly #shadows: Shadows<PolicyConfig>;
+  readonly #shadowEvents: ShadowEvents;
 
-  /** Throws invalid_request if a default policy is unknown, or has a wrong option. */
+  /** Throws invalid_request if a policy is unknown, or has a wrong option. */
   constructor(options: PolicyRegistryOptions) {
-    for (const maker of [...POLICIES, ...(options.custom ?? [])]) this.#makers.set(maker.name, maker);
-    this.#options = options.options ?? {};
+    this.#chooser = new PolicyChooser(
+      { roleDefaults: {}, options: {}, sessions: undefined, patterns: [], shadows: [], ...options },
+      options.custom ?? [],
+    );
     this.#memory = options.memory ?? new PolicyMemory();
     this.#random = options.random ?? Math.random;
     this.#now = options.now ?? (() => performance.now());
     this.#thread = options.thread ?? 0;
     this.#threads = options.threads ?? 1;
-    this.#sessions = options.sessions;
     this.#onSignal = options.onSignal ?? (() => undefined);
-    this.#shadows = new Shadows(options.shadowEvents);
-    this.#defaultConfig = options.defaultPolicy;
-    this.#roleDefaults = options.roleDefaults ?? {};
-    for (const { policy } of Object.values(this.#roleDefaults)) this.checkName(policy);
-    this.#default = this.#create(options.defaultPolicy, NO_MODEL, "regular");
+    this.#shadowEvents = options.shadowEvents ?? NO_SHADOW_EVENTS;
+    this.#chosenDefault = this.#chooser.ofNoModel();
+    this.#default = this.#create(this.#chosenDefault, NO_MODEL, "regular");
+  }
+
+  /** Throws invalid_request if a policy of the choice is unknown, or has a wrong option. Changes nothing. */
+  check(choice: PolicyChoice): void {
+    this.#chooser.check(choice);
   }
 
   /**
-   * Gives models whose id matches the glob this policy; the first match counts. Throws invalid_request if the policy or one of its
-   * options is unknown.
+   * Gives the models the policies of another choice. A model whose policy, options, shadow and sessions are as before keeps its policy
+   * with all that it has learnt; the others get a new one. A request in flight keeps the policy that chose its worker.
+   * `isOwner`: this registry allocates the memory that policies share between threads; the others have got it already. Returns whether
+   * any policy is new. Throws what `check` throws, and what a policy module throws.
    */
-  registerPattern(match: string, config: PolicyConfig): void {
-    this.#maker(config.policy).check(this.#optionsOf(config));
-    this.#patterns.push({ match, config });
+  replace(choice: PolicyChoice, isOwner: boolean): boolean {
+    this.#chooser.replace(choice);
+    let hasNew = false;
+    const chosen = this.#chooser.ofNoModel();
+    if (chosen.made !== this.#chosenDefault.made) {
+      if (isOwner) this.#dropMemory(NO_MODEL);
+      this.#default = this.#create(chosen, NO_MODEL, "regular");
+      hasNew = true;
+    }
+    this.#chosenDefault = chosen;
+    for (const assigned of this.#models.values()) hasNew = this.#assignAnew(assigned, isOwner) || hasNew;
+    return hasNew;
   }
 
-  /** Evaluates a policy beside those of the models whose id matches the glob. Throws as `registerPattern` does. */
-  registerShadow(match: string, config: PolicyConfig): void {
-    this.#maker(config.policy).check(this.#optionsOf(config));
-    this.#shadows.register(match, config);
+  /** Returns whether the model has a new policy. */
+  #assignAnew(assigned: Assigned, isOwner: boolean): boolean {
+    const { model, role, hint, chosen: before } = assigned;
+    const chosen = this.#chooser.of(model, hint, role);
+    if (chosen.made === before.made) {
+      assigned.chosen = chosen;
+      return false;
+    }
+    if (isOwner) this.#dropMemory(keyOf(model, role));
+    assigned.policy = this.#create(chosen, model, role);
+    assigned.chosen = chosen;
+    return true;
   }
 
   /** Throws invalid_request if no policy has this name. */
   checkName(name: string): void {
-    this.#maker(name);
-  }
-
-  #maker(name: string): PolicyMaker {
-    const maker = this.#makers.get(name);
-    if (maker) return maker;
-    const known = [...this.#makers.keys()].join(", ");
-    throw new GatewayError("invalid_request", `unknown policy ${JSON.stringify(name)}; the policies are ${known}`, {
-      param: "policy",
-    });
+    this.#chooser.makerOf(name);
   }
 
   /** Counts a new worker of the model. Returns the model's policy, which the first worker creates. */
@@ -142,11 +141,9 @@ export class PolicyRegistry {
       known.workers += 1;
       return known.policy;
     }
-    const { config, source } = this.#choose(model, hint, role);
-    // The policies of prefill and decode workers may choose both at once, so they have no shadows.
-    const shadow = role === "regular" ? this.#shadows.of(model) : undefined;
-    const policy = this.#create(config, model, role, shadow);
-    this.#models.set(key, { model, role, policy, source, shadow, workers: 1 });
+    const chosen = this.#chooser.of(model, hint, role);
+    const policy = this.#create(chosen, model, role);
+    this.#models.set(key, { model, role, hint, chosen, policy, workers: 1 });
     return policy;
   }
 
@@ -158,6 +155,10 @@ export class PolicyRegistry {
     assigned.workers -= 1;
     if (assigned.workers > 0) return;
     this.#models.delete(key);
+    this.#dropMemory(key);
+  }
+
+  #dropMemory(key: string): void {
     for (const part of PARTS) this.#memory.drop(key + part);
   }
 
@@ -191,17 +192,18 @@ export class PolicyRegistry {
 
   /** For `GET /policies`. */
   describe(): PolicyDescription {
+    const { defaultPolicy, patterns } = this.#chooser.choice;
     return {
-      default: { policy: this.#defaultConfig.policy, config: this.#defaultConfig.config },
-      patterns: this.#patterns.map(({ match, config }) => ({ match, policy: config.policy, config: config.config })),
+      default: { policy: defaultPolicy.policy, config: defaultPolicy.config },
+      patterns: patterns.map(({ match, policy }) => ({ match, policy: policy.policy, config: policy.config })),
       models: [...this.#models]
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([, { model, role, policy, source, shadow, workers }]) => ({
+        .map(([, { model, role, policy, chosen, workers }]) => ({
           model,
           ...(role === "regular" ? {} : { role }),
           policy: policy.name,
-          source,
-          ...(shadow ? { shadow: shadow.policy } : {}),
+          source: chosen.source,
+          ...(chosen.shadow ? { shadow: chosen.shadow.policy } : {}),
           workers,
           ...(policy.signals ? { signals: policy.signals.describe() } : {}),
         })),
@@ -231,19 +233,7 @@ export class PolicyRegistry {
     }
   }
 
-  #choose(model: string, hint: string | undefined, role: WorkerType): { config: PolicyConfig; source: PolicySource } {
-    if (hint !== undefined) return { config: { policy: hint, config: {} }, source: "hint" };
-    const pattern = this.#patterns.find(({ match }) => matchesGlob(match, model));
-    if (pattern) return { config: pattern.config, source: "pattern" };
-    const config = role === "regular" ? this.#defaultConfig : (this.#roleDefaults[role] ?? this.#defaultConfig);
-    return { config, source: "default" };
-  }
-
-  #optionsOf({ policy, config }: PolicyConfig): PolicyOptions {
-    return { ...this.#options[policy], ...config };
-  }
-
-  #create(config: PolicyConfig, model: string, role: WorkerType, shadow?: PolicyConfig): KeptPolicy {
+  #create({ config, shadow }: Chosen, model: string, role: WorkerType): KeptPolicy {
     const key = keyOf(model, role);
     const parts = {
       random: this.#random,
@@ -253,13 +243,14 @@ export class PolicyRegistry {
     };
     const memory = (part: (typeof PARTS)[number]) => (bytes: number) => this.#memory.get(key + part, bytes);
     const make = (made: PolicyConfig, part: (typeof PARTS)[number]): KeptPolicy =>
-      this.#maker(made.policy).create(this.#optionsOf(made), { ...parts, memory: memory(part) });
+      this.#chooser.makerOf(made.policy).create(this.#chooser.optionsOf(made), { ...parts, memory: memory(part) });
     const real = make(config, "");
-    const policy = shadow ? this.#shadows.beside(real, model, shadow, make) : real;
-    if (this.#sessions && !policy.sessions) {
-      policy.affinity = new SessionAffinity(this.#sessions, { ...parts, memory: memory(SESSIONS) });
+    const policy = shadow ? withShadow({ real, model, shadow, events: this.#shadowEvents }, make) : real;
+    const { sessions } = this.#chooser.choice;
+    if (sessions && !policy.sessions) {
+      policy.affinity = new SessionAffinity(sessions, { ...parts, memory: memory(SESSIONS) });
     }
-    const { signals } = this.#maker(config.policy);
+    const { signals } = this.#chooser.makerOf(config.policy);
     if (signals) {
       const tell = (news: SignalNews): void =>
         this.#onSignal({ model, role, policy: policy.name, without: signals[news.signal] ?? "" }, news);

@@ -36,14 +36,26 @@ export interface WorkerApiResponse {
  * context change together. The routers see each change with their next request.
  */
 export class RouterManager implements Disposable {
-  readonly #deps: RouterManagerDeps;
+  #deps: RouterManagerDeps;
   readonly #stopListening: () => void;
 
   constructor(deps: RouterManagerDeps) {
     this.#deps = deps;
     this.#stopListening = deps.health.onUnhealthy((worker) => {
-      if (deps.removesUnhealthy) this.removeWorker(worker);
+      if (this.#deps.removesUnhealthy) this.removeWorker(worker);
     });
+  }
+
+  /** Changes how workers leave. Workers that drain keep their time. */
+  replace(departure: Pick<RouterManagerDeps, "drainTimeoutMs" | "removesUnhealthy">): void {
+    this.#deps = { ...this.#deps, ...departure };
+  }
+
+  /** Throws what `addWorker` would throw for this spec; where its source has a worker of this URL, what `updateWorker` would. */
+  checkWorker(spec: WorkerSpec): void {
+    this.#check(spec);
+    const before = this.#deps.workers.getByUrl(originOf(spec.url));
+    if (before?.spec.source === spec.source) this.#checkPolicy(before.with({ spec }), before.spec.policyHint);
   }
 
   /** Registers a worker and begins to probe it. Throws worker_exists, invalid_request. */
@@ -117,7 +129,7 @@ export class RouterManager implements Disposable {
       if (name === undefined || name === policyHint) continue;
       throw new GatewayError(
         "invalid_request",
-        `the model ${JSON.stringify(model)} has the policy ${name} since its first worker came; it changes when all of its workers have left, or with a restart`,
+        `the model ${JSON.stringify(model)} has the policy ${name} since its first worker came; give it another in model_policies, or when all of its workers have left`,
         { param: "policy" },
       );
     }

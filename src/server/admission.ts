@@ -43,6 +43,8 @@ interface Waiting {
 /** The places of one kind, and the line of requests that wait for them. */
 class Line {
   admitted = 0;
+  /** Number of places, as the last claim said. */
+  places = Number.POSITIVE_INFINITY;
   /** Waiting requests by class, in order of arrival. A request that gives up leaves the line at once. */
   readonly waiting: Readonly<Record<Priority, Set<Waiting>>> = { high: new Set(), normal: new Set(), low: new Set() };
   /** Time of the last release, and the average time between releases, ms. */
@@ -82,7 +84,7 @@ class Line {
 
 /** Counts the requests in flight of each kind, and serves the lines. */
 export class Admission implements Admitter {
-  readonly #settings: AdmissionSettings;
+  #settings: AdmissionSettings;
   readonly #clock: Clock;
   readonly #lines = new Map<string, Line>();
 
@@ -103,8 +105,26 @@ export class Admission implements Admitter {
     return sum;
   }
 
+  /**
+   * Changes the bounds. Where there are more places than before, those who wait get them. Where there are fewer, places are not given
+   * on until as many are left. Those who wait keep their time.
+   */
+  replace(settings: AdmissionSettings, placesOf: (kind: string) => number): void {
+    this.#settings = settings;
+    for (const [kind, line] of this.#lines) {
+      line.places = placesOf(kind);
+      while (line.admitted < line.places) {
+        const next = line.next();
+        if (!next) break;
+        line.admitted += 1;
+        next.grant();
+      }
+    }
+  }
+
   acquire(claim: Claim, signal: LeaveSignal): Permit | Promise<Permit> {
     const line = this.#lineOf(claim.kind);
+    line.places = claim.places;
     if (line.admitted < claim.places) {
       line.admitted += 1;
       return this.#permit(claim.kind, line);
@@ -175,7 +195,7 @@ export class Admission implements Admitter {
   /** Gives the place to the first in line, or frees it. */
   #release(kind: string, line: Line): void {
     line.onRelease(this.#clock.now());
-    const next = line.next();
+    const next = line.admitted > line.places ? undefined : line.next();
     if (next) {
       next.grant();
       return;

@@ -66,6 +66,31 @@ interface KnownKey {
   readonly tenant: Tenant | undefined;
 }
 
+/** A check of keys whose keys change while the gateway runs. A request is checked by those of the moment that it came. */
+export class LiveAuth implements Auth {
+  #auth: Auth;
+
+  constructor(settings: AuthSettings) {
+    this.#auth = createAuth(settings);
+  }
+
+  replace(settings: AuthSettings): void {
+    this.#auth = createAuth(settings);
+  }
+
+  serving(caller: Caller): Tenant {
+    return this.#auth.serving(caller);
+  }
+
+  admin(caller: Caller): void {
+    this.#auth.admin(caller);
+  }
+
+  receipt(caller: Caller): void {
+    this.#auth.receipt(caller);
+  }
+}
+
 /**
  * Makes the check of keys. It compares digests, which have one length, so the time of a comparison says nothing about the key.
  * A key comes as `Authorization: Bearer`, `x-api-key` or `api-key`. Clients also send credentials of other services, so one

@@ -37,8 +37,6 @@ export interface ControlRoutesSettings {
   readonly maxBodyBytes: number;
   /** Folder in which paths of bodies must lie; undefined: bodies may not name paths. */
   readonly tokenizerFolder: string | undefined;
-  /** Which models answer for the names of the configuration; undefined where it has none. */
-  readonly plans: ModelPlans | undefined;
   /** Choices of workers that each thread keeps; 0: none. */
   readonly decisionLogSize: number;
 }
@@ -48,13 +46,15 @@ export interface ControlState {
   readonly isDraining: () => boolean;
   /** undefined until the units have started. */
   readonly units: () => Pick<ServingUnits, "snapshots" | "findDecisions"> | undefined;
+  /** Which models answer for the names of the configuration; undefined where it has none. */
+  readonly plans: () => ModelPlans | undefined;
 }
 
 /** Probes, models, metrics and administration. `metrics` is one of them. */
 export function createControlRoutes(
   deps: ControlRoutesDeps,
-  { maxBodyBytes, tokenizerFolder, plans, decisionLogSize }: ControlRoutesSettings,
-  { isDraining, units }: ControlState,
+  { maxBodyBytes, tokenizerFolder, decisionLogSize }: ControlRoutesSettings,
+  { isDraining, units, plans }: ControlState,
 ): { readonly all: readonly Route[]; readonly metrics: Route } {
   const metrics = metricsRoute(deps.metrics, async () => (await units()?.snapshots()) ?? []);
   const paths = new FolderOfPaths(tokenizerFolder);

@@ -50,6 +50,19 @@ export interface DataPlaneDeps extends Pick<ModelEntryDeps, "plans" | "route"> {
   readonly maxBytesInFlight: number;
 }
 
+/** The part of the data plane that a change of the configuration replaces. A request keeps the one that it began with. */
+export type DataPlaneWays = Pick<DataPlaneDeps, "settings" | "plans" | "route">;
+
+/** The settings in force, and what is made of them. */
+interface Ways {
+  readonly settings: DataPlaneSettings;
+  readonly bounds: BodyBounds;
+  readonly recordSink: RecordSink;
+  readonly awaited: AwaitedStreamDeps;
+  readonly deadlines: DeadlineLine<ClientRequest>;
+  readonly models: ModelEntry;
+}
+
 /**
  * Steps that talk to workers keep the request's deadline themselves, because they know who is at fault. This much later, ms, every
  * other wait of the request is ended.
@@ -64,30 +77,21 @@ export class DataPlane implements Disposable {
   readonly #deps: DataPlaneDeps;
   /** Counts the bytes of requests that this data plane holds. */
   readonly budget: ByteBudget;
-  readonly #bounds: BodyBounds;
-  readonly #recordSink: RecordSink;
-  readonly #awaited: AwaitedStreamDeps;
-  readonly #deadlines: DeadlineLine<ClientRequest>;
-  readonly #models: ModelEntry;
+  #ways: Ways;
+  /** One for each time that requests were given since the start; a line of before has the requests that began with it. */
+  readonly #lines = new Map<number, DeadlineLine<ClientRequest>>();
   #active = 0;
   #waiting = 0;
 
   constructor(deps: DataPlaneDeps) {
-    const { keepAliveMs, totalMs, bodyStallMs, maxBodyBytes, logsDecisions } = deps.settings;
     this.#deps = deps;
-    this.#recordSink = createRecordSink(deps.logger, deps.metrics, logsDecisions);
-    this.#awaited = {
-      watch: deps.watch,
-      clock: deps.clock,
-      keepAliveMs,
-      onDefect: (error, requestId) => this.onDefect(error, requestId),
-    };
-    this.#deadlines = new DeadlineLine(deps.clock, totalMs + LAST_STEP_MS, (request) =>
-      request.giveUp?.(tookTooLong()),
-    );
-    this.#bounds = { maxBytes: maxBodyBytes, timeoutMs: totalMs, stallMs: bodyStallMs };
     this.budget = new ByteBudget(deps.maxBytesInFlight);
-    this.#models = new ModelEntry({ ...deps, totalMs, inLine: (place) => this.#inLine(place) });
+    this.#ways = this.#waysOf(deps);
+  }
+
+  /** Changes what the next requests get. */
+  replace(ways: DataPlaneWays): void {
+    this.#ways = this.#waysOf(ways);
   }
 
   /** Number of requests that have not ended. */
@@ -107,8 +111,9 @@ export class DataPlane implements Disposable {
 
   /** Answers a request. Never rejects: an error is an answer in the words of the endpoint's API. */
   async handle(endpoint: Endpoint, request: ClientRequest, requestId: string): Promise<Reply> {
-    const { gate, settings } = this.#deps;
-    const record = this.#open(endpoint, request, requestId);
+    const { gate } = this.#deps;
+    const ways = this.#ways;
+    const record = this.#open(endpoint, request, requestId, ways);
     try {
       const entry = this.#admit(request, record);
       if (!request.isWhole) {
@@ -116,7 +121,7 @@ export class DataPlane implements Disposable {
         const foreseen = gate.foresee(entry, request.signal);
         if (foreseen) await foreseen;
       }
-      const read = readBody(request, this.#bounds);
+      const read = readBody(request, ways.bounds);
       const bytes = read instanceof Promise ? await read : read;
       const place = this.#enter(entry, request, record);
       const parsed = readJsonBody(bytes);
@@ -126,12 +131,12 @@ export class DataPlane implements Disposable {
         request,
         body,
         record,
-        isModelRequired: settings.isModelRequired && endpoint.work !== "parse",
+        isModelRequired: ways.settings.isModelRequired && endpoint.work !== "parse",
       });
       const begun = place
-        ? place.then(() => this.#models.answer(understood, entry))
-        : this.#models.answer(understood, entry);
-      return await (understood.isStream ? AwaitedStream.of(this.#awaited, understood, begun) : begun);
+        ? place.then(() => ways.models.answer(understood, entry))
+        : ways.models.answer(understood, entry);
+      return await (understood.isStream ? AwaitedStream.of(ways.awaited, understood, begun) : begun);
     } catch (thrown) {
       const error = request.signal.aborted ? whyLeft(request.signal.reason) : asGatewayError(thrown);
       if (error.code === "internal_error") this.onDefect(error, requestId);
@@ -141,7 +146,7 @@ export class DataPlane implements Disposable {
 
   /** Its port is closed: no request that is left is timed any more. */
   [Symbol.dispose](): void {
-    this.#deadlines[Symbol.dispose]();
+    for (const line of this.#lines.values()) line[Symbol.dispose]();
   }
 
   onDefect({ cause }: GatewayError, requestId: string): void {
@@ -149,21 +154,43 @@ export class DataPlane implements Disposable {
   }
 
   /** Counts the request until it is over, and bounds its time. */
-  #open(endpoint: Endpoint, request: ClientRequest, requestId: string): RequestRecord {
-    const record = new RequestRecord(requestId, endpoint.name, this.#recordSink, this.#deps.clock);
-    if (this.#explains()) record.decisions = [];
+  #open(
+    endpoint: Endpoint,
+    request: ClientRequest,
+    requestId: string,
+    { settings, recordSink, deadlines }: Ways,
+  ): RequestRecord {
+    const record = new RequestRecord(requestId, endpoint.name, recordSink, this.#deps.clock);
+    if (explains(settings)) record.decisions = [];
     this.#active += 1;
-    const timed = this.#deadlines.add(request, record.startedAt);
+    const timed = deadlines.add(request, record.startedAt);
     record.onSettled(() => {
       this.#active -= 1;
-      this.#deadlines.delete(timed);
+      deadlines.delete(timed);
     });
     return record;
   }
 
-  #explains(): boolean {
-    const { logsDecisions, explainRatio } = this.#deps.settings;
-    return logsDecisions || (explainRatio > 0 && Math.random() < explainRatio);
+  #waysOf({ settings, plans, route }: DataPlaneWays): Ways {
+    const { logger, metrics, watch, clock, gate } = this.#deps;
+    const { keepAliveMs, totalMs, bodyStallMs, maxBodyBytes, logsDecisions } = settings;
+    return {
+      settings,
+      bounds: { maxBytes: maxBodyBytes, timeoutMs: totalMs, stallMs: bodyStallMs },
+      recordSink: createRecordSink(logger, metrics, logsDecisions),
+      awaited: { watch, clock, keepAliveMs, onDefect: (error, requestId) => this.onDefect(error, requestId) },
+      deadlines: this.#lineOf(totalMs + LAST_STEP_MS),
+      models: new ModelEntry({ metrics, gate, plans, route, totalMs, inLine: (place) => this.#inLine(place) }),
+    };
+  }
+
+  #lineOf(ms: number): DeadlineLine<ClientRequest> {
+    const known = this.#lines.get(ms);
+    if (known) return known;
+    for (const [length, line] of this.#lines) if (line.isEmpty) this.#lines.delete(length);
+    const line = new DeadlineLine<ClientRequest>(this.#deps.clock, ms, (request) => request.giveUp?.(tookTooLong()));
+    this.#lines.set(ms, line);
+    return line;
   }
 
   /** Checks the caller's key and the pressure. Throws invalid_request, invalid_api_key, forbidden, overloaded, memory_full. */
@@ -197,6 +224,11 @@ export class DataPlane implements Disposable {
       this.#waiting -= 1;
     }
   }
+}
+
+/** Whether the request's choices are kept with all candidates. */
+function explains({ logsDecisions, explainRatio }: DataPlaneSettings): boolean {
+  return logsDecisions || (explainRatio > 0 && Math.random() < explainRatio);
 }
 
 /** Logs a defect of the gateway. The client gets only the request id. */

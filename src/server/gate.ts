@@ -40,7 +40,7 @@ export const NO_PERMIT: Permit = { release: () => undefined };
 
 /** Counts requests against the limits of the tenant, the gateway and the model, and keeps the waiting lines. */
 export class LocalGate implements Gate {
-  readonly #settings: GateSettings;
+  #settings: GateSettings;
   readonly #admission: Admission;
   readonly #tenants: TenantLimits;
 
@@ -48,6 +48,14 @@ export class LocalGate implements Gate {
     this.#settings = settings;
     this.#admission = new Admission(settings, clock);
     this.#tenants = new TenantLimits(clock);
+  }
+
+  /** Changes the bounds. Requests that were let in without a bound are not counted under a new one. */
+  replace(settings: GateSettings): void {
+    this.#settings = settings;
+    this.#admission.replace(settings, (kind) =>
+      kind === GATEWAY ? settings.maxConcurrent : settings.maxConcurrentOf(kind),
+    );
   }
 
   /** Number of requests that were let in. */

@@ -9,7 +9,7 @@ import type { Clock } from "../util/clock.ts";
 import { Parsing } from "./api/parse.ts";
 import type { Auth } from "./auth.ts";
 import type { ControlRequest } from "./control-app.ts";
-import { DataPlane, type DataPlaneSettings } from "./data-plane.ts";
+import { DataPlane, type DataPlaneSettings, type DataPlaneWays } from "./data-plane.ts";
 import type { Gate } from "./gate.ts";
 import { listen, type Listener, type ListenerSettings, type RouteAddress } from "./listener.ts";
 import { Pressure, type PressureSettings } from "./pressure.ts";
@@ -52,7 +52,12 @@ export interface InferencePortParts<R extends RouteAddress> {
 export interface InferencePort extends Disposable, Pick<Listener, "port" | "beginToLeave" | "stopListening"> {
   /** Number of requests that have not ended. */
   readonly active: number;
+  /** Changes what the next requests get. Requests in flight keep what they began with. */
+  replace(ways: InferencePortWays): void;
 }
+
+/** The part of the port that a change of the configuration replaces. */
+export type InferencePortWays = Pick<InferencePortParts<never>, "settings" | "plans" | "route">;
 
 /**
  * Opens the port with its data plane, the checks of loop delay and memory, and their gauges. Throws Bun's error if the address
@@ -63,22 +68,12 @@ export function openInferencePort<R extends RouteAddress>(parts: InferencePortPa
   using stack = new DisposableStack();
   const pressure = stack.use(new Pressure(settings.pressure, clock));
   const parsing = new Parsing();
-  const route = (request: InferenceRequest): Promise<Reply> =>
-    request.endpoint.work === "parse" ? parsing.answer(request) : parts.route(request);
-  const recorded = (sink: TrafficSink, request: InferenceRequest): Promise<Reply> => {
-    // A request that a fallback is asked for comes by once more.
-    const isNew = request.record.failedModels === undefined;
-    if (request.endpoint.work === "generate" && isNew) recordTraffic(sink, request, wallNow);
-    return route(request);
+  const waysOf = ({ settings: { dataPlane: own }, plans, route: toWorkers }: InferencePortWays): DataPlaneWays => {
+    const route = (request: InferenceRequest): Promise<Reply> =>
+      request.endpoint.work === "parse" ? parsing.answer(request) : toWorkers(request);
+    return { settings: own, plans, route: recording ? recorded(recording, route) : route };
   };
-  const dataPlane = stack.use(
-    new DataPlane({
-      ...parts,
-      settings: settings.dataPlane,
-      route: recording ? (request) => recorded(recording, request) : route,
-      pressure,
-    }),
-  );
+  const dataPlane = stack.use(new DataPlane({ ...parts, ...waysOf(parts), pressure }));
   const listener = listen({
     ...parts,
     settings: settings.listener,
@@ -98,6 +93,23 @@ export function openInferencePort<R extends RouteAddress>(parts: InferencePortPa
     },
     beginToLeave: () => listener.beginToLeave(),
     stopListening: () => listener.stopListening(),
+    replace(ways) {
+      pressure.replace(ways.settings.pressure);
+      listener.replace(ways.settings.listener);
+      dataPlane.replace(waysOf(ways));
+    },
     [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+type Routing = (request: InferenceRequest) => Promise<Reply>;
+
+/** Routes requests, and passes what a recording keeps of each to the sink. */
+function recorded(sink: TrafficSink, route: Routing): Routing {
+  return (request) => {
+    // A request that a fallback is asked for comes by once more.
+    const isNew = request.record.failedModels === undefined;
+    if (request.endpoint.work === "generate" && isNew) recordTraffic(sink, request, wallNow);
+    return route(request);
   };
 }

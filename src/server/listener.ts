@@ -51,14 +51,18 @@ export interface ListenerDeps<R extends RouteAddress> {
 }
 
 /** An open port. */
-export type Listener = Pick<HttpServer, "port" | "connections" | "beginToLeave" | "stopListening" | "stop">;
+export interface Listener extends Pick<HttpServer, "port" | "connections" | "beginToLeave" | "stopListening" | "stop"> {
+  /** Changes the settings for the next requests, and the bounds of all connections. */
+  replace(settings: ListenerSettings): void;
+}
 
 /**
  * Listens, and routes requests by their raw paths. Throws Bun's error if the address is not available (EADDRINUSE, EACCES).
  */
 export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener {
-  const { settings, dataPlane } = deps;
-  const cors = createCors(settings.corsAllowedOrigins);
+  const { dataPlane } = deps;
+  let { settings } = deps;
+  let cors = createCors(settings.corsAllowedOrigins);
   const table = new RouteTable<Handler>();
   if (dataPlane) {
     for (const endpoint of [...ENDPOINTS, ...PARSE_ENDPOINTS]) {
@@ -87,7 +91,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     if (dataPlane?.isFull === true) reply.endsConnection = true;
     cors.allow(request, reply);
   };
-  return new HttpServer({
+  const server = new HttpServer({
     hostname: deps.hostname,
     port: deps.port,
     reusePort: deps.reusePort,
@@ -103,6 +107,20 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     },
     onDefect: (error) => deps.onDefect(asGatewayError(error), ""),
   });
+  return {
+    port: server.port,
+    get connections() {
+      return server.connections;
+    },
+    beginToLeave: () => server.beginToLeave(),
+    stopListening: () => server.stopListening(),
+    stop: () => server.stop(),
+    replace(next) {
+      settings = next;
+      cors = createCors(next.corsAllowedOrigins);
+      server.replace(next);
+    },
+  };
 }
 
 /** The answer to bytes that are not a request. Its API is unknown, so it has OpenAI's shape. */

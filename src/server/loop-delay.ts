@@ -23,7 +23,7 @@ interface Look {
  * the gateway sees them, and no other bound counts this wait.
  */
 export class LoopDelay implements Disposable {
-  readonly #maxMs: number;
+  #maxMs: number;
   readonly #clock: Clock;
   #looks: Look[] = [];
   #dueAt = 0;
@@ -40,6 +40,11 @@ export class LoopDelay implements Disposable {
   /** Delay that nine in ten measurements of the last second did not exceed, ms. */
   get ms(): number {
     return this.#ms;
+  }
+
+  /** Changes the bound of `check`. */
+  replace(maxMs: number): void {
+    this.#maxMs = maxMs;
   }
 
   /** Throws overloaded. */

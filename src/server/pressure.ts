@@ -19,6 +19,12 @@ export class Pressure implements Disposable {
     this.#memory = new ResidentMemory(maxResidentBytes, clock);
   }
 
+  /** Changes the bounds; what was measured counts on. */
+  replace({ maxLoopDelayMs, maxResidentBytes }: PressureSettings): void {
+    this.#loopDelay.replace(maxLoopDelayMs);
+    this.#memory.replace(maxResidentBytes);
+  }
+
   /** How late the event loop is, ms. */
   get loopDelayMs(): number {
     return this.#loopDelay.ms;

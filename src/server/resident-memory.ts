@@ -22,7 +22,7 @@ const THIS_PROCESS: MemoryOfProcess = {
  * on bytes and requests do not count.
  */
 export class ResidentMemory implements Disposable {
-  readonly #maxBytes: number;
+  #maxBytes: number;
   readonly #clock: Clock;
   readonly #process: MemoryOfProcess;
   #isFull = false;
@@ -34,6 +34,15 @@ export class ResidentMemory implements Disposable {
     this.#maxBytes = maxBytes;
     this.#clock = clock;
     this.#process = ofProcess;
+    if (maxBytes !== Number.POSITIVE_INFINITY) this.#look();
+  }
+
+  /** Changes the bound, and measures at once where there is one. */
+  replace(maxBytes: number): void {
+    if (maxBytes === this.#maxBytes) return;
+    this.#cancel();
+    this.#maxBytes = maxBytes;
+    this.#isFull = false;
     if (maxBytes !== Number.POSITIVE_INFINITY) this.#look();
   }
 

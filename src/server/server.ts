@@ -1,21 +1,29 @@
 import type { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
-import { type AuthSettings, createAuth } from "./auth.ts";
+import { type AuthSettings, LiveAuth } from "./auth.ts";
 import { ControlApp, routesOf } from "./control-app.ts";
 import { type ControlRoutesDeps, type ControlRoutesSettings, createControlRoutes } from "./control-routes.ts";
 import { logDefect } from "./data-plane.ts";
 import { drain, type DrainTimes } from "./drain.ts";
 import { type GateSettings, LocalGate } from "./gate.ts";
-import { urlOf } from "./listener.ts";
+import { type ListenerSettings, urlOf } from "./listener.ts";
+import type { ModelPlans } from "../router/model-plans.ts";
 import type { ServingUnits, StartServingUnits } from "./serving-units.ts";
 import { openSidePorts, type SidePortSettings } from "./side-ports.ts";
 
-export interface ServerSettings extends SidePortSettings, ControlRoutesSettings {
-  /** Host name of the main port, as the log shows it. */
-  readonly hostname: string;
+/** The settings of the server that change while it runs. */
+export interface LiveServerSettings {
   readonly auth: AuthSettings;
   readonly gate: GateSettings;
+  /** Which models answer for the names of the configuration; undefined where it has none. */
+  readonly plans: ModelPlans | undefined;
+  readonly listener: ListenerSettings;
+}
+
+export interface ServerSettings extends SidePortSettings, ControlRoutesSettings, LiveServerSettings {
+  /** Host name of the main port, as the log shows it. */
+  readonly hostname: string;
 }
 
 /** Parts that the server needs. An AppContext fits it by shape, except for the settings. */
@@ -32,6 +40,8 @@ export interface RunningServer {
   readonly adminUrl: string | undefined;
   /** URL of the metrics port, if there is one. */
   readonly metricsUrl: string | undefined;
+  /** Changes what the next requests get. Requests in flight keep what they began with. */
+  replace(settings: LiveServerSettings): void;
   /** Lets requests finish, and resolves when all have ended. Clients that are left at the end get an error. */
   drain(times: DrainTimes): Promise<void>;
   /** Closes every connection at once. */
@@ -44,12 +54,17 @@ export interface RunningServer {
  */
 export async function startServer(deps: ServerDeps, startUnits: StartServingUnits): Promise<RunningServer> {
   const { settings, metrics, logger, clock } = deps;
-  const auth = createAuth(settings.auth);
+  const auth = new LiveAuth(settings.auth);
   const gate = new LocalGate(settings.gate, clock);
   let units: ServingUnits | undefined;
   let isDraining = false;
+  let { plans } = settings;
   const onDefect = ({ cause }: GatewayError, requestId: string): void => logDefect(logger, cause, requestId);
-  const routes = createControlRoutes(deps, settings, { isDraining: () => isDraining, units: () => units });
+  const routes = createControlRoutes(deps, settings, {
+    isDraining: () => isDraining,
+    units: () => units,
+    plans: () => plans,
+  });
   const control = new ControlApp({ auth, onDefect, settled: async () => units?.settled(), routes: routes.all });
   metrics.read("queueDepth", (set) => set({}, gate.waiting));
   await using open = new AsyncDisposableStack();
@@ -68,6 +83,12 @@ export async function startServer(deps: ServerDeps, startUnits: StartServingUnit
     port: started.port,
     adminUrl: sidePorts.adminUrl,
     metricsUrl: sidePorts.metricsUrl,
+    replace(next) {
+      auth.replace(next.auth);
+      gate.replace(next.gate);
+      ({ plans } = next);
+      sidePorts.replace(next.listener);
+    },
     drain(times) {
       isDraining = true;
       return drain({ units: started, gate, reusePort: settings.reusePort, sidePorts, clock }, times);

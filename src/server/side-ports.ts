@@ -37,6 +37,8 @@ export interface SidePortsDeps {
 export interface SidePorts extends Disposable {
   readonly adminUrl: string | undefined;
   readonly metricsUrl: string | undefined;
+  /** Changes the bounds of connections, and what the next requests get. */
+  replace(settings: ListenerSettings): void;
   /** Accepts no new connections. */
   stopListening(): void;
 }
@@ -53,6 +55,10 @@ export function openSidePorts(deps: SidePortsDeps): SidePorts {
   return {
     adminUrl: admin && adminAddress && urlOf(admin.port, adminAddress.hostname),
     metricsUrl: metrics && metricsAddress && urlOf(metrics.port, metricsAddress.hostname),
+    replace: (settings) => {
+      admin?.replace(settings);
+      metrics?.replace({ idleMs: settings.idleMs, maxPerAddress: Number.POSITIVE_INFINITY });
+    },
     stopListening: () => {
       admin?.stopListening();
       metrics?.stopListening();
@@ -81,7 +87,7 @@ function listenForAdmin({ settings, metrics, control, onDefect }: SidePortsDeps,
 const MAX_SCRAPERS_BYTES = 1_048_576;
 
 /** Listens for metrics only, without a key, on the port that scrapers of other gateways know. */
-function listenForMetrics({ settings, metricsRoute, onDefect }: SidePortsDeps, address: Address): Listener {
+function listenForMetrics({ settings, metricsRoute, onDefect }: SidePortsDeps, address: Address): HttpServer {
   const { path, handle } = metricsRoute;
   return new HttpServer({
     ...address,

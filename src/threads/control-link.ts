@@ -13,19 +13,26 @@ interface Pending {
   reject(error: unknown): void;
 }
 
+/** Which limits the control thread counts. */
+export interface ExistingLimits {
+  readonly hasGateway: boolean;
+  readonly hasModel: boolean;
+}
+
 /** A serving thread's link to the control thread: calls, reports, and the gate. */
 export class ControlLink implements Gate, OutcomeSink, ModelFinder {
   readonly #post: (message: FromThread) => void;
   readonly #pending = new Map<number, Pending>();
-  readonly #limits: { readonly hasGateway: boolean; readonly hasModel: boolean };
+  #limits: ExistingLimits;
   #nextId = 0;
 
   /** `limits`: the limits that exist. Without a limit the control thread is not asked. */
-  constructor(
-    post: (message: FromThread) => void,
-    limits: { readonly hasGateway: boolean; readonly hasModel: boolean },
-  ) {
+  constructor(post: (message: FromThread) => void, limits: ExistingLimits) {
     this.#post = post;
+    this.#limits = limits;
+  }
+
+  replace(limits: ExistingLimits): void {
     this.#limits = limits;
   }
 

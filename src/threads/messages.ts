@@ -52,6 +52,23 @@ export interface Change {
   readonly memory: readonly SharedPolicyMemory[];
 }
 
+/**
+ * A step of a change of the configuration. `check`: only look at it. `apply`: carry it out; `memory` is that of policies that are new.
+ */
+export interface Configure {
+  readonly type: "configure";
+  readonly id: number;
+  readonly step: "check" | "apply";
+  /** As in `Start`. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly memory: readonly SharedPolicyMemory[];
+}
+
+/** The outcome of such a step: why the thread refuses; undefined where it does not. */
+export interface Configured {
+  readonly refusal: string | undefined;
+}
+
 /** An error as plain data. */
 export interface ErrorState {
   readonly code: ErrorCode;
@@ -63,6 +80,7 @@ export interface ErrorState {
 export type ToThread =
   | Start
   | Change
+  | Configure
   | { readonly type: "reply"; readonly id: number; readonly value: unknown }
   | { readonly type: "refusal"; readonly id: number; readonly error: ErrorState }
   | { readonly type: "ask"; readonly id: number }
@@ -121,5 +139,6 @@ export type FromThread =
   | { readonly type: "active"; readonly active: number }
   | { readonly type: "state"; readonly id: number; readonly state: ThreadState }
   | { readonly type: "decisions"; readonly id: number; readonly tries: readonly LoggedTry[] }
+  | { readonly type: "configured"; readonly id: number; readonly outcome: Configured }
   /** The thread has closed everything. */
   | { readonly type: "stopped" };

@@ -39,11 +39,16 @@ export class Replica {
 
   /** Applies a change. Its memory comes first, because the worker's policies are made with it. */
   apply({ put, removed, tokenizer, memory }: Change): void {
-    const { workerRegistry, policyMemory, tokenizers } = this.registries;
-    for (const entry of memory) policyMemory.put(entry);
+    const { workerRegistry, tokenizers } = this.registries;
+    this.takeMemory(memory);
     if (put) this.#put(put);
     if (removed !== undefined) workerRegistry.remove(removed);
     if (tokenizer) tokenizers.apply(tokenizer);
+  }
+
+  /** Takes memory that the control thread has allocated for policies. */
+  takeMemory(memory: Change["memory"]): void {
+    for (const entry of memory) this.registries.policyMemory.put(entry);
   }
 
   #put(state: WorkerState): void {

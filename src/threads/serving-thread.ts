@@ -1,16 +1,19 @@
 import { configSchema } from "../config/schema.ts";
+import { SERVER_KEYS } from "../context/live-keys.ts";
+import { registerRegistries } from "../context/live-parts.ts";
 import { serverSettings } from "../context/server-settings.ts";
 import { startServingUnit, type ServingUnit } from "../context/serving-unit.ts";
 import { sharesOf } from "../context/shares.ts";
 import { createLogger } from "../observability/logger.ts";
+import { LiveConfig } from "../reload/live-config.ts";
 import { Metrics } from "../observability/metrics.ts";
-import { createAuth } from "../server/auth.ts";
+import { LiveAuth } from "../server/auth.ts";
 import type { GateSettings } from "../server/gate.ts";
 import type { Clock } from "../util/clock.ts";
 import { askControl } from "./ask-control.ts";
 import { ControlLink } from "./control-link.ts";
 import { errorOf } from "./error-state.ts";
-import type { FromThread, Start, ToThread } from "./messages.ts";
+import type { Configure, FromThread, Start, ToThread } from "./messages.ts";
 import { Replica } from "./replica.ts";
 import { ThreadLog } from "./thread-log.ts";
 import { ThreadRecording } from "./thread-recording.ts";
@@ -19,6 +22,7 @@ import { ThreadRecording } from "./thread-recording.ts";
 const TELL_ACTIVE_MS = 20;
 
 interface ThreadParts {
+  readonly live: LiveConfig;
   readonly clock: Clock;
   readonly post: (message: FromThread) => void;
   readonly link: ControlLink;
@@ -53,13 +57,25 @@ export class ServingThread {
     const logger = stack.use(createLogger(config.logLevel, log));
     const metrics = new Metrics();
     const replica = await Replica.open(start, { config, logger, clock, metrics }, stack);
+    const live = new LiveConfig(config);
+    registerRegistries({ live, logger, ...replica.registries, isOwner: false });
     const settings = serverSettings(config);
     const link = stack.adopt(new ControlLink(post, limitsOf(settings.gate)), (closing) => closing.close());
-    const auth = createAuth(settings.auth);
+    const auth = new LiveAuth(settings.auth);
+    live.register({
+      name: "callers",
+      keys: SERVER_KEYS,
+      apply(next) {
+        const changed = serverSettings(next);
+        auth.replace(changed.auth);
+        link.replace(limitsOf(changed.gate));
+      },
+    });
     const recording = config.record === undefined ? undefined : stack.use(new ThreadRecording(post, clock));
     const unit = stack.use(
       startServingUnit({
         ...replica.registries,
+        live,
         config,
         clock,
         logger,
@@ -77,7 +93,7 @@ export class ServingThread {
         answer: (route, request) => askControl({ link, auth }, route, request),
       }),
     );
-    return new ServingThread({ clock, post, link, metrics, replica, unit, recording, owned: stack.move() });
+    return new ServingThread({ live, clock, post, link, metrics, replica, unit, recording, owned: stack.move() });
   }
 
   onMessage(message: Exclude<ToThread, Start>): void {
@@ -86,6 +102,9 @@ export class ServingThread {
       case "change":
         replica.apply(message);
         post({ type: "applied", version: message.version });
+        return;
+      case "configure":
+        void this.#configure(message);
         return;
       case "reply":
       case "refusal":
@@ -116,6 +135,23 @@ export class ServingThread {
       case "stop":
         void this.#stop();
     }
+  }
+
+  /** Begins at once, so that what the control thread says afterwards finds the change carried out. */
+  async #configure({ id, step, config, memory }: Configure): Promise<void> {
+    const { live, replica, post } = this.#parts;
+    let refusal: string | undefined;
+    try {
+      const next = configSchema.parse(config);
+      if (step === "check") await live.check(next);
+      else {
+        replica.takeMemory(memory);
+        await live.apply(next);
+      }
+    } catch (error) {
+      refusal = error instanceof Error ? error.message : String(error);
+    }
+    post({ type: "configured", id, outcome: { refusal } });
   }
 
   #tellState(id: number): void {

@@ -3,7 +3,7 @@ import type { DecisionQuery, LoggedTry } from "../router/decision-log.ts";
 import type { Clock } from "../util/clock.ts";
 import { createMethodCell, runningMethod } from "./method-cell.ts";
 import { HeldCalls } from "./held-calls.ts";
-import type { FromThread, Start, ThreadState, ToThread } from "./messages.ts";
+import type { Configure, Configured, FromThread, Start, ThreadState, ToThread } from "./messages.ts";
 import { Questions } from "./questions.ts";
 
 /** Runs a thread: a `Worker`; tests pass a fake. */
@@ -51,6 +51,9 @@ const CLOSE_MS = 5000;
 /** Time for a thread to answer a question, ms. A thread that hangs must not block the metrics. */
 const ANSWER_MS = 1000;
 
+/** Time for a thread to take a step of a change of the configuration, ms: longer than any work that blocks a thread. */
+const CONFIGURED_MS = 5000;
+
 /** How a thread ended. */
 export interface ThreadEnd {
   readonly reason: string;
@@ -87,6 +90,7 @@ export class ThreadHandle {
   readonly #ended = Promise.withResolvers<void>();
   readonly #states: Questions<ThreadState>;
   readonly #decisions: Questions<readonly LoggedTry[]>;
+  readonly #steps: Questions<Configured>;
   #version: number;
   #active = 0;
   #metrics: MetricsSnapshot | undefined;
@@ -103,6 +107,7 @@ export class ThreadHandle {
     this.#startedAt = deps.clock.now();
     this.#states = new Questions(deps.clock, ANSWER_MS);
     this.#decisions = new Questions(deps.clock, ANSWER_MS);
+    this.#steps = new Questions(deps.clock, CONFIGURED_MS);
     this.started = this.#started.promise;
     this.started.catch(() => {
       // `onOver` reports it too, so it may stay unhandled here.
@@ -172,6 +177,15 @@ export class ThreadHandle {
     return this.#decisions.ask((id) => this.post({ type: "findDecisions", id, query }));
   }
 
+  /**
+   * Asks for a step of a change of the configuration; undefined if it does not answer in time, or ends meanwhile. A thread that starts
+   * takes the step once it has started, and nobody waits for that.
+   */
+  async configure(message: Omit<Configure, "type" | "id">): Promise<Configured | undefined> {
+    const asked = this.#steps.ask((id) => this.post({ type: "configure", id, ...message }));
+    return this.isServing ? asked : { refusal: undefined };
+  }
+
   /** Ends the thread in any state. Later calls do nothing. */
   end(reason: string, more: Partial<ThreadEnd> = {}): void {
     if (this.#state === "ending" || this.#state === "over") return;
@@ -196,6 +210,8 @@ export class ThreadHandle {
         return this.#states.answer(message.id, message.state);
       case "decisions":
         return this.#decisions.answer(message.id, message.tries);
+      case "configured":
+        return this.#steps.answer(message.id, message.outcome);
       case "active":
         this.#active = message.active;
         return;
@@ -239,6 +255,7 @@ export class ThreadHandle {
     this.calls.close();
     this.#states.close();
     this.#decisions.close();
+    this.#steps.close();
     const { reason, code } = this.#end;
     this.#started.reject(Object.assign(new Error(reason), code === undefined ? {} : { code }));
     this.#deps.onOver(this);

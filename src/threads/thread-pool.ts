@@ -14,10 +14,14 @@ import { errorState } from "./error-state.ts";
 import { isPermit } from "./held-calls.ts";
 import type { Call, Change, FromThread, ToThread } from "./messages.ts";
 import { RestartRests } from "./restart-rests.ts";
+import { ThreadsConfig } from "./threads-config.ts";
+import type { LiveConfig } from "../reload/live-config.ts";
 import { startMessage, type StartMessageDeps } from "./start-message.ts";
 import { type Spawn, ThreadHandle } from "./thread-handle.ts";
 
 export interface ThreadPoolDeps extends AnswerCallDeps, StartMessageDeps {
+  /** Tells of changes of the configuration. */
+  readonly live: Pick<LiveConfig, "register">;
   readonly config: Config;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -43,6 +47,8 @@ const STOP_MS = 500;
  */
 export class ThreadPool {
   readonly #deps: ThreadPoolDeps;
+  /** What threads get when they start. */
+  #config: Config;
   readonly #threads = new Map<number, ThreadHandle>();
   readonly #rests = new RestartRests();
   readonly #waiters = new Set<() => void>();
@@ -59,10 +65,21 @@ export class ThreadPool {
   private constructor(deps: ThreadPoolDeps) {
     this.#deps = deps;
     this.#port = deps.config.port;
+    this.#config = deps.config;
     this.#stopFollowing = [
       deps.policyFollower.onFollowed((change) => this.#onFollowed(change)),
       deps.tokenizers.onChange((tokenizer) =>
         this.#tell({ put: undefined, removed: undefined, tokenizer, memory: [] }),
+      ),
+      deps.live.register(
+        new ThreadsConfig({
+          threads: () => this.#threads.values(),
+          memory: () => deps.policyMemory.all(),
+          logger: deps.logger,
+          onConfig: (config) => {
+            this.#config = config;
+          },
+        }),
       ),
     ];
   }
@@ -165,7 +182,7 @@ export class ThreadPool {
       ...facts,
       clock: this.#deps.clock,
       spawn: this.#deps.spawn,
-      startMessage: (methodCell) => startMessage(this.#deps, { ...facts, methodCell }),
+      startMessage: (methodCell) => startMessage({ ...this.#deps, config: this.#config }, { ...facts, methodCell }),
       onMessage: (from, message) => this.#onMessage(from, message),
       onOver: (ended) => this.#onOver(ended),
     });

@@ -35,6 +35,11 @@ export class DeadlineLine<T> implements Disposable {
     this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
   }
 
+  /** Whether no deadline is left. */
+  get isEmpty(): boolean {
+    return this.#first === undefined;
+  }
+
   /** `startedAt`: a time of the clock, not before that of the previous subject. */
   add(subject: T, startedAt: number): Timed<T> {
     const timed = new Timed(subject, startedAt + this.#ms);

@@ -46,7 +46,7 @@ interface Watched {
  * routers read only the registry.
  */
 export class BreakerBoard implements OutcomeSink, Disposable {
-  readonly #deps: BreakerBoardDeps;
+  #deps: BreakerBoardDeps;
   readonly #watched = new Map<string, Watched>();
   readonly #outliers: OutlierDetector;
   readonly #rests: WorkerRests;
@@ -58,9 +58,7 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     this.#deps = deps;
     this.#outliers = new OutlierDetector({
       ...deps,
-      settings: deps.settings.breaker.disabled
-        ? { ...deps.settings.outliers, failureThreshold: 0 }
-        : deps.settings.outliers,
+      settings: outlierSettings(deps.settings),
       onSuspected: (worker) => this.#onSuspected(worker),
       onProving: (worker) => this.#publish(worker.id, {}),
       onJudged: (worker, isGuilty) => this.#onJudged(worker, isGuilty),
@@ -73,6 +71,14 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     });
     this.#panic = new PanicWatch(deps.registry, deps.logger);
     this.#stopListening = deps.registry.onChange((before, after) => this.#onChange(before, after));
+  }
+
+  /** Changes when workers are left out. Breakers that are open keep the time that they opened for. */
+  replace(settings: BoardSettings): void {
+    this.#deps = { ...this.#deps, settings };
+    this.#outliers.replace(outlierSettings(settings));
+    this.#rests.replace(settings.breaker.windowMs);
+    for (const { breaker } of this.#watched.values()) breaker.replace(settings.breaker);
   }
 
   report(workerId: string, outcome: AttemptOutcome): void {
@@ -272,6 +278,10 @@ export class BreakerBoard implements OutcomeSink, Disposable {
     }
     this.#panic.onChange(before, after);
   }
+}
+
+function outlierSettings({ breaker, outliers }: BoardSettings): OutlierSettings {
+  return breaker.disabled ? { ...outliers, failureThreshold: 0 } : outliers;
 }
 
 /** Cancels the timers of a worker. */

@@ -61,7 +61,7 @@ export interface CircuitBreakerDeps {
  * fault, and its sender must not be able to take the fleet from the other clients.
  */
 export class CircuitBreaker {
-  readonly #deps: CircuitBreakerDeps;
+  #deps: CircuitBreakerDeps;
   #faults: Fault[] = [];
   #state: BreakerState = "closed";
   #cause: BreakerCause = "faults";
@@ -72,6 +72,12 @@ export class CircuitBreaker {
 
   constructor(deps: CircuitBreakerDeps) {
     this.#deps = deps;
+  }
+
+  /** Changes the settings. A breaker that is disabled by them closes. */
+  replace(settings: BreakerSettings): void {
+    this.#deps = { ...this.#deps, settings };
+    if (settings.disabled && this.#state !== "closed") this.reset();
   }
 
   get state(): BreakerState {

@@ -48,7 +48,7 @@ export interface FailureCountsDeps {
  * A request that failed at two workers is at fault itself, and does not count among the different requests of either.
  */
 export class FailureCounts {
-  readonly #deps: FailureCountsDeps;
+  #deps: FailureCountsDeps;
   #standings = new Map<string, Standing>();
   #halfSince = Number.NEGATIVE_INFINITY;
   /** The worker at which each request failed, in this half of the window and in the half before. */
@@ -57,6 +57,11 @@ export class FailureCounts {
 
   constructor(deps: FailureCountsDeps) {
     this.#deps = deps;
+  }
+
+  /** Changes the length of the window. */
+  replace(windowMs: number): void {
+    this.#deps = { ...this.#deps, windowMs };
   }
 
   /** Counts a failed attempt, which the ledger has already counted as ended. `source`: hash of its request, where the request may be at fault. */

@@ -3,7 +3,7 @@ import type { Clock } from "../util/clock.ts";
 import { ProbeEnds } from "./probe-ends.ts";
 import type { ProbeFailure, WorkerProbers } from "./prober.ts";
 import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
-import type { HealthSettings } from "./worker-spec.ts";
+import type { HealthSettings, ProbingSettings } from "./worker-spec.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
 
@@ -12,18 +12,11 @@ const MAX_PROBES = 64;
 /** Share of the interval over which probes are spread, so that a fleet is not probed all at once. */
 const JITTER_RATIO = 0.1;
 
-export interface HealthCheckerDeps {
+export interface HealthCheckerDeps extends ProbingSettings {
   readonly registry: WorkerRegistry;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly probers: WorkerProbers;
-  readonly defaults: HealthSettings;
-  /** Time between probes of a worker that has not answered yet, ms. */
-  readonly startupIntervalMs: number;
-  /** A new worker that has not answered for this time counts as failed, ms. The probes go on. */
-  readonly startupTimeoutMs: number;
-  /** Model of workers that do not say what they serve. */
-  readonly modelFallback: string | undefined;
 }
 
 /** After this time without an answer, the log names a new worker, ms; and again each time that the time has doubled. */
@@ -56,7 +49,7 @@ interface Watch {
  * first time, or again after it was down, is asked which models it serves. So is a worker whose listing has changed.
  */
 export class HealthChecker implements Disposable {
-  readonly #deps: HealthCheckerDeps;
+  #deps: HealthCheckerDeps;
   readonly #watches = new Map<string, Watch>();
   readonly #waiting: Watch[] = [];
   readonly #ends = new ProbeEnds();
@@ -66,6 +59,13 @@ export class HealthChecker implements Disposable {
 
   constructor(deps: HealthCheckerDeps) {
     this.#deps = deps;
+  }
+
+  /** Changes how workers are probed. Each worker is probed anew at once, so that no interval of before is waited for. */
+  replace(settings: ProbingSettings): void {
+    const what = settings.modelFallback === this.#deps.modelFallback ? "health" : "models";
+    this.#deps = { ...this.#deps, ...settings };
+    for (const id of this.#watches.keys()) this.probeNow(id, what);
   }
 
   /** Begins to probe a worker, or begins again after a change of the worker. */

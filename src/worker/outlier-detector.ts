@@ -63,7 +63,7 @@ export interface OutlierDetectorDeps {
  * Without another worker there is no experiment, and no worker is ejected.
  */
 export class OutlierDetector implements Disposable {
-  readonly #deps: OutlierDetectorDeps;
+  #deps: OutlierDetectorDeps;
   readonly #counts: FailureCounts;
   readonly #trials = new Map<string, OutlierTrial>();
   /** Until when no worker of a group is suspected; or one worker, where it has proved itself. */
@@ -76,6 +76,11 @@ export class OutlierDetector implements Disposable {
     this.#deps = deps;
     this.#counts = new FailureCounts({ ...deps, windowMs: deps.settings.windowMs });
     this.#sweep = new Sweep(deps.clock, LOOK_MS, (now) => this.#look(now));
+  }
+
+  replace(settings: OutlierSettings): void {
+    this.#deps = { ...this.#deps, settings };
+    this.#counts.replace(settings.windowMs);
   }
 
   /**

@@ -29,7 +29,7 @@ export interface WorkerRegistryDeps {
  */
 export class WorkerRegistry {
   readonly #ledger: LoadLedger;
-  readonly #maxEjectedShare: number;
+  #maxEjectedShare: number;
   readonly #unlistedServeAny: boolean;
   readonly #byId = new Map<string, Worker>();
   /** Ids of the workers that do not drain, by url. */
@@ -53,6 +53,12 @@ export class WorkerRegistry {
     this.#ledger = deps.ledger;
     this.#unlistedServeAny = deps.unlistedServeAny ?? true;
     this.#maxEjectedShare = deps.maxEjectedShare ?? 0.5;
+  }
+
+  /** Changes which share of a model's ready workers may be ejected; the next readers get new snapshots. */
+  replace({ maxEjectedShare }: { readonly maxEjectedShare: number }): void {
+    this.#maxEjectedShare = maxEjectedShare;
+    this.#snapshots.clear();
   }
 
   /** Increases with each change. */

@@ -32,6 +32,11 @@ export class WorkerRests implements Disposable {
     this.#declined = new FailureCounts(deps);
   }
 
+  /** Changes the window in which declined requests are counted. */
+  replace(windowMs: number): void {
+    this.#declined.replace(windowMs);
+  }
+
   /** Whether the worker declines most requests. It then gets only requests that no other worker can serve. */
   isDeclining(id: string): boolean {
     return this.#declining.has(id);

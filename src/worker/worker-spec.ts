@@ -55,6 +55,18 @@ export interface HealthSettings {
   readonly disabled: boolean;
 }
 
+/** How all workers are probed. */
+export interface ProbingSettings {
+  /** For workers without settings of their own. */
+  readonly defaults: HealthSettings;
+  /** Time between probes of a worker that has not answered yet, ms. */
+  readonly startupIntervalMs: number;
+  /** A new worker that has not answered for this time counts as failed, ms. The probes go on. */
+  readonly startupTimeoutMs: number;
+  /** Model of workers that do not say what they serve. */
+  readonly modelFallback: string | undefined;
+}
+
 /** Source of the workers that callers of the administration API added. */
 export const API_SOURCE = "api";
 

@@ -151,7 +151,7 @@ describe("SIGTERM while requests run", () => {
   });
 });
 
-test("row 102: SIGHUP with a file that has become nonsense: streams go on, requests are served, and a line says what to do", async () => {
+test("row 102: SIGHUP with a file that has become nonsense: nothing changes until the file is mended, and streams and requests go on", async () => {
   const file = join(ELSEWHERE, "row-102.yaml");
   writeFileSync(file, "queue_size: 7\n");
   await using gateway = await startFaultGateway(["--config", file]);
@@ -160,10 +160,10 @@ test("row 102: SIGHUP with a file that has become nonsense: streams go on, reque
   const stream = await post(gateway.url + CHAT, chat("m102", { stream: true, max_tokens: 20, ignore_eos: true }));
   writeFileSync(file, "queue_size: [many\n");
   const told = (): number =>
-    gateway.lines().filter(({ signal, msg }) => signal === "SIGHUP" && String(msg).includes("reuse_port")).length;
+    gateway.lines().filter(({ by, reason }) => by === "SIGHUP" && String(reason).includes("row-102.yaml:2:1")).length;
   for (let count = 1; count <= 2; count += 1) {
     gateway.signal("SIGHUP");
-    await eventually(() => told() === count, "it says that nothing is reloaded");
+    await eventually(() => told() === count, "it says where the file is wrong");
   }
   for (const name of ["SIGUSR1", "SIGUSR2"] as const) {
     gateway.signal(name);
@@ -171,9 +171,18 @@ test("row 102: SIGHUP with a file that has become nonsense: streams go on, reque
   }
   expect(await stream.text()).toEndWith("data: [DONE]\n\n");
   expect((await post(gateway.url + CHAT, chat("m102", { max_tokens: 1 }))).status).toBe(200);
+  expect(await gateway.metric("pointsman_config_version")).toBe(1);
+  expect(await gateway.metric("pointsman_config_failures_total", { via: "signal" })).toBe(2);
+  writeFileSync(file, "queue_size: 8\n");
+  gateway.signal("SIGHUP");
+  await eventually(
+    () => gateway.lines().some(({ msg }) => msg === "the configuration has changed"),
+    "it takes the mended file",
+  );
+  expect(await gateway.metric("pointsman_config_version")).toBe(2);
   observe(
     102,
-    "twice, SIGUSR1 and SIGUSR2, and a file that does not parse: told each time, the stream whole, then 200",
+    "twice, SIGUSR1 and SIGUSR2, and a file that does not parse: told each time with its place, the stream whole, then 200; mended, version 2",
   );
 });
 

@@ -421,7 +421,7 @@ const LIFE: readonly FaultRow[] = [
     row: 102,
     fault: "a bad configuration in a reload",
     expected:
-      "nothing is read again: SIGHUP, SIGUSR1 and SIGUSR2 do no harm, and a line says what to do instead. A new process takes over under `reuse_port` (row 100); one whose configuration is bad never listens (row 101)",
+      "the file is refused, with its mistakes and their places; what was in force goes on, streams and requests too. SIGUSR1 and SIGUSR2 do no harm, and a line says that they do nothing. Once the file is mended, the next SIGHUP takes it",
   },
   { row: 103, fault: "YAML made to do harm", expected: "refused within 200 ms and 32 MiB" },
   {

@@ -5,6 +5,7 @@ import { type ServingUnit, startServingUnit } from "../../src/context/serving-un
 import { sharesOf } from "../../src/context/shares.ts";
 import { GatewayError } from "../../src/errors/errors.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
+import { LiveConfig } from "../../src/reload/live-config.ts";
 import { PolicyMemory } from "../../src/policy/policy-memory.ts";
 import { createAuth } from "../../src/server/auth.ts";
 import { LocalGate } from "../../src/server/gate.ts";
@@ -58,6 +59,7 @@ async function setUp(): Promise<Setup> {
     },
     start: (port = 0) =>
       startServingUnit({
+        live: new LiveConfig(config),
         ...registries,
         config,
         clock,

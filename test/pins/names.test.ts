@@ -190,6 +190,10 @@ test("metrics", () => {
     "pointsman_kv_event_bytes",
     "process_resident_memory_bytes",
     "process_cpu_seconds_total",
+    "pointsman_config_version",
+    "pointsman_config_last_success_timestamp_seconds",
+    "pointsman_config_failures_total",
+    "pointsman_config_differs_from_file",
     "pointsman_build_info",
   ]);
 });
@@ -212,6 +216,9 @@ test("error codes and their statuses", () => {
     "405 method_not_allowed",
     "426 websocket_unsupported",
     "408 request_timeout",
+    "409 config_needs_restart",
+    "412 config_version_mismatch",
+    "500 config_not_applied",
     "409 worker_exists",
     "413 request_too_large",
     "415 unsupported_media_type",

@@ -29,7 +29,15 @@ test("the page on a request's life has every error of its way, and none that the
     .split("\n")
     .slice(2)
     .flatMap((line) => [...(line.split("|")[4] ?? "").matchAll(/`(\w+)`/g)].map(([, code]) => code ?? ""));
-  const ofAdministration = ["forbidden", "tokenizer_not_found", "worker_not_found", "worker_exists"];
+  const ofAdministration = [
+    "forbidden",
+    "tokenizer_not_found",
+    "worker_not_found",
+    "worker_exists",
+    "config_needs_restart",
+    "config_version_mismatch",
+    "config_not_applied",
+  ];
   expect([...new Set(named), ...ofAdministration].sort()).toEqual(Object.keys(ERRORS).sort());
 });
 

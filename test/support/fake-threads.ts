@@ -9,6 +9,7 @@ import { LocalGate } from "../../src/server/gate.ts";
 import type { FromThread, ToThread } from "../../src/threads/messages.ts";
 import type { Spawn, ThreadEvents } from "../../src/threads/thread-handle.ts";
 import { ThreadPool, type ThreadPoolDeps } from "../../src/threads/thread-pool.ts";
+import { LiveConfig } from "../../src/reload/live-config.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { WorkerFactory } from "../../src/worker/worker-factory.ts";
@@ -90,6 +91,7 @@ export interface PoolSetup {
   /** Lines of the log, with their level. */
   readonly lines: readonly (readonly [level: string, fields: object, message: string | undefined])[];
   readonly deps: ThreadPoolDeps;
+  readonly live: LiveConfig;
   /** Registers a worker, which is a change that all threads are told of. */
   change(modelId?: string): void;
   /** A pool whose threads all listen. */
@@ -126,8 +128,10 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
     defaultPolicy: { policy: config.defaultPolicy, config: {} },
     memory: policyMemory,
   });
+  const live = new LiveConfig(config);
   const deps: ThreadPoolDeps = {
     config,
+    live,
     logger,
     metrics,
     ledger,
@@ -156,6 +160,7 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
     metrics,
     lines,
     deps,
+    live,
     change(modelId) {
       workers += 1;
       registry.register(factory.createFromUrl(`http://w${workers}:1`, { modelId }));

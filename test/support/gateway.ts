@@ -1,6 +1,7 @@
 import { type GivenWorker, loadConfig } from "../../src/config/load.ts";
 import type { Config, ConfigKey } from "../../src/config/schema.ts";
 import { type AppContext, type AppContextOverrides, createAppContext } from "../../src/context/app-context.ts";
+import { registerServer } from "../../src/context/live-parts.ts";
 import { serverSettings } from "../../src/context/server-settings.ts";
 import { type LocalUnit, startLocalUnit } from "../../src/context/local-unit.ts";
 import type { Logger } from "../../src/observability/logger.ts";
@@ -68,6 +69,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     { ...context, settings: serverSettings(config) },
     async (controlSide) => (unit = startLocalUnit(context, controlSide)),
   );
+  registerServer({ ...context, server });
   if (!unit) throw new Error("the server has no serving unit");
   if (options.isUnready !== true) {
     const { signal } = new AbortController();

@@ -52,7 +52,7 @@ const RETRY_MS = 5000;
  * the model sends. It is loaded when the model's first worker is ready, if possible before the first request.
  */
 export class ModelTexts implements Disposable {
-  readonly #deps: ModelTextsDeps;
+  #deps: ModelTextsDeps;
   readonly #texts = new Map<string, ModelText>();
   readonly #failures = new Map<string, { readonly error: GatewayError; readonly at: number }>();
   readonly #finding = new Map<string, Promise<Tokenizer>>();
@@ -79,6 +79,21 @@ export class ModelTexts implements Disposable {
     if (tokenizer) return this.#textWith(model, tokenizer);
     if (tokenizers.info(model) !== undefined || this.#pathOf(model) !== undefined) this.#findAhead(model);
     return undefined;
+  }
+
+  /** Changes the parsers, and the size of caches. Where one changes, the caches of earlier prompts begin anew. */
+  replace(parsing: Pick<ModelTextSettings, "toolCallParser" | "reasoningParser" | "cacheBytes">): void {
+    const { settings } = this.#deps;
+    const { toolCallParser, reasoningParser, cacheBytes } = parsing;
+    if (
+      settings.toolCallParser === toolCallParser &&
+      settings.reasoningParser === reasoningParser &&
+      settings.cacheBytes === cacheBytes
+    ) {
+      return;
+    }
+    this.#deps = { ...this.#deps, settings: { ...settings, toolCallParser, reasoningParser, cacheBytes } };
+    this.#texts.clear();
   }
 
   [Symbol.dispose](): void {

@@ -6,7 +6,8 @@ import { jsonReply } from "../../transport/downstream.ts";
 
 export interface ModelsDeps {
   readonly workerRegistry: WorkerRegistry;
-  readonly plans: ModelPlans | undefined;
+  /** The routes in force; undefined where there are none. */
+  readonly plans: () => ModelPlans | undefined;
 }
 
 interface ModelCard {
@@ -64,7 +65,8 @@ class Catalog {
 
   /** Models that workers serve, and routes that are listed, sorted by their names; each name once. */
   all(): ModelCard[] {
-    const { workerRegistry, plans } = this.#deps;
+    const { workerRegistry } = this.#deps;
+    const plans = this.#deps.plans();
     const names = new Set(workerRegistry.models());
     for (const { name, isListed } of plans?.routes ?? []) {
       if (isListed) names.add(name);
@@ -74,7 +76,8 @@ class Catalog {
 
   /** undefined where nobody serves it. */
   card(name: string): ModelCard | undefined {
-    const { workerRegistry, plans } = this.#deps;
+    const { workerRegistry } = this.#deps;
+    const plans = this.#deps.plans();
     const route = plans?.routes.find((one) => one.name === name);
     if (plans && route) return this.#cardOf(route, plans);
     return workerRegistry.models().includes(name) ? describe(workerRegistry, name, this.#created) : undefined;

@@ -40,13 +40,14 @@ const LOOK_MS = 500;
  * (docs/adr/0004-own-http-server.md).
  */
 export class HttpServer implements ClientConnectionOwner {
-  readonly idleMs: number;
+  idleMs: number;
   isLeaving = false;
   readonly turns = new Turns();
   readonly account: ByteAccount;
   readonly #options: HttpServerOptions;
   readonly #clock: Clock;
   readonly #listener: TCPSocketListener<ClientConnection>;
+  #maxPerAddress: number;
   readonly #connections = new Set<ClientConnection>();
   readonly #perAddress = new Map<string, number>();
   readonly #sweep: Sweep;
@@ -57,6 +58,7 @@ export class HttpServer implements ClientConnectionOwner {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.idleMs = options.idleMs;
+    this.#maxPerAddress = options.maxPerAddress;
     this.account = options.account ?? NO_ACCOUNT;
     this.#most = options.maxConnections?.() ?? Number.POSITIVE_INFINITY;
     this.#sweep = new Sweep(this.#clock, LOOK_MS, (now) => this.#look(now));
@@ -99,6 +101,15 @@ export class HttpServer implements ClientConnectionOwner {
     const count = this.#perAddress.get(address) ?? 1;
     if (count > 1) this.#perAddress.set(address, count - 1);
     else this.#perAddress.delete(address);
+  }
+
+  /**
+   * Changes the bounds of connections, of those that are open too. Connections that were opened without a bound for their address are
+   * not counted under a new one.
+   */
+  replace({ idleMs, maxPerAddress }: Pick<HttpServerOptions, "idleMs" | "maxPerAddress">): void {
+    this.idleMs = idleMs;
+    this.#maxPerAddress = maxPerAddress;
   }
 
   /** Begins to drain: each answer ends its connection, so that clients connect elsewhere. */
@@ -144,7 +155,7 @@ export class HttpServer implements ClientConnectionOwner {
   }
 
   #opened(socket: Socket<ClientConnection>): void {
-    const address = this.#options.maxPerAddress === Number.POSITIVE_INFINITY ? undefined : socket.remoteAddress;
+    const address = this.#maxPerAddress === Number.POSITIVE_INFINITY ? undefined : socket.remoteAddress;
     const connection = new ClientConnection(socket, this, address);
     socket.data = connection;
     this.#connections.add(connection);
@@ -152,7 +163,7 @@ export class HttpServer implements ClientConnectionOwner {
     const count = address === undefined ? 0 : (this.#perAddress.get(address) ?? 0) + 1;
     if (address !== undefined) this.#perAddress.set(address, count);
     if (this.#connections.size > this.#most) connection.turnAway();
-    else if (count > this.#options.maxPerAddress) connection.refuseTooMany(this.#options.maxPerAddress);
+    else if (count > this.#maxPerAddress) connection.refuseTooMany(this.#maxPerAddress);
   }
 
   #look(now: number): boolean {

@@ -25,13 +25,26 @@ export interface WorkerSource {
   watch(onWanted: (report: SourceReport) => void, signal: AbortSignal): Promise<void>;
 }
 
-/** A source whose workers never change: the file and the command line. */
-export function fixedSource(name: string, workers: readonly WorkerSpec[]): WorkerSource {
-  return {
-    name,
-    watch(onWanted) {
-      onWanted({ state: "ready", workers });
-      return Promise.resolve();
-    },
-  };
+/** A source whose set is given: by the file, the environment, the command line. It changes when it is given another. */
+export class GivenSource implements WorkerSource {
+  readonly name: string;
+  #workers: readonly WorkerSpec[];
+  #onWanted: (report: SourceReport) => void = () => undefined;
+
+  constructor(name: string, workers: readonly WorkerSpec[]) {
+    this.name = name;
+    this.#workers = workers;
+  }
+
+  watch(onWanted: (report: SourceReport) => void, signal: AbortSignal): Promise<void> {
+    this.#onWanted = onWanted;
+    onWanted({ state: "ready", workers: this.#workers });
+    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  }
+
+  /** Reports another set, if it is watched. */
+  set(workers: readonly WorkerSpec[]): void {
+    this.#workers = workers;
+    this.#onWanted({ state: "ready", workers });
+  }
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { spec } from "../../../test/support/door.ts";
 import { GatewayError } from "../../errors/errors.ts";
-import { fixedSource, type SourceReport, type WorkerSource } from "./worker-source.ts";
+import { GivenSource, type SourceReport, type WorkerSource } from "./worker-source.ts";
 import { WorkerSources } from "./worker-sources.ts";
 
 const A = spec("http://a:1", "played");
@@ -77,8 +77,8 @@ function setUp(refusals: readonly GatewayError[] = []): Setup {
 test("what a source knows from the start is applied before it is followed further, and its refusals are returned", () => {
   const refusal = new GatewayError("worker_exists", "it is there");
   const { sources, applied, clock } = setUp([refusal]);
-  expect(sources.follow(fixedSource("file", [A]))).toEqual([refusal]);
-  expect(sources.follow(fixedSource("command_line", []))).toEqual([refusal]);
+  expect(sources.follow(new GivenSource("file", [A]))).toEqual([refusal]);
+  expect(sources.follow(new GivenSource("command_line", []))).toEqual([refusal]);
   expect([applied, clock.pending]).toEqual([
     [
       ["file", 1],
@@ -94,8 +94,8 @@ test("what a source knows from the start is applied before it is followed furthe
 
 test("two sources cannot have one name", () => {
   const { sources } = setUp();
-  sources.follow(fixedSource("file", []));
-  expect(() => sources.follow(fixedSource("file", []))).toThrow("two sources of workers called file");
+  sources.follow(new GivenSource("file", []));
+  expect(() => sources.follow(new GivenSource("file", []))).toThrow("two sources of workers called file");
 });
 
 describe("a source that reports later", () => {

@@ -1,0 +1,38 @@
+import type { ConfigKey } from "./schema.ts";
+
+const PORTS = "ports are opened at the start";
+const MEMORY = "memory is laid out at the start";
+const THREADS = "threads are started once";
+const KINDS = "the kinds of workers and models are settled at the start";
+const TOKENIZERS = "tokenizers are loaded once";
+const RECORDING = "the file is opened at the start";
+const KV_EVENTS = "connections for KV events are opened once for each worker";
+
+/** The options that a running gateway cannot change, with the reason. All others it takes at run time (`context/live-keys.ts`). */
+export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
+  host: PORTS,
+  port: PORTS,
+  adminPort: PORTS,
+  adminHost: PORTS,
+  reusePort: PORTS,
+  prometheusHost: PORTS,
+  prometheusPort: PORTS,
+  threads: THREADS,
+  maxPayloadSize: MEMORY,
+  maxRequestBytesInFlight: MEMORY,
+  maxConnectionsPerWorker: MEMORY,
+  decisionLogSize: MEMORY,
+  enableIgw: KINDS,
+  pdDisaggregation: KINDS,
+  enableGrpc: TOKENIZERS,
+  tokenizerPath: TOKENIZERS,
+  tokenizerFolder: TOKENIZERS,
+  chatTemplate: TOKENIZERS,
+  policyModule: "the code of a module is loaded once",
+  record: RECORDING,
+  recordMaxMb: RECORDING,
+  kvEventsEndpoint: KV_EVENTS,
+  kvEventsReplayEndpoint: KV_EVENTS,
+  kvEventsTopic: KV_EVENTS,
+  kvEventsMaxBytes: KV_EVENTS,
+};

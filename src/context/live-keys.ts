@@ -1,0 +1,93 @@
+import type { ConfigKey } from "../config/schema.ts";
+import { POLICY_OPTIONS } from "../config/policy-options.ts";
+import { keysOf } from "../util/objects.ts";
+
+/** The options that each part of a gateway takes at run time. `test/integration/reload.test.ts` compares them with the schema. */
+
+export const POLICY_KEYS: readonly ConfigKey[] = [
+  "defaultPolicy",
+  "prefillPolicy",
+  "decodePolicy",
+  "modelPolicies",
+  "stickySessions",
+  "stickyOverrideSecs",
+  "shadowPolicy",
+  "shadowPolicies",
+  ...keysOf(POLICY_OPTIONS),
+];
+
+export const WORKER_KEYS: readonly ConfigKey[] = ["initialWorkers", "workerApiKey"];
+
+/** Options of the parts that watch over workers. */
+export const CARE_KEYS: readonly ConfigKey[] = [
+  "modelPath",
+  "healthCheckEndpoint",
+  "healthCheckIntervalSecs",
+  "healthCheckTimeoutSecs",
+  "healthFailureThreshold",
+  "healthSuccessThreshold",
+  "disableHealthCheck",
+  "workerStartupTimeoutSecs",
+  "workerStartupCheckInterval",
+  "cbFailureThreshold",
+  "cbSuccessThreshold",
+  "cbTimeoutDurationSecs",
+  "cbWindowDurationSecs",
+  "outlierFailureThreshold",
+  "outlierEjectionSecs",
+  "slowStartSecs",
+  "disableCircuitBreaker",
+];
+
+export const LOG_KEYS: readonly ConfigKey[] = ["logLevel"];
+
+export const REGISTRY_KEYS: readonly ConfigKey[] = ["outlierMaxEjectionPercent"];
+
+export const DEPARTURE_KEYS: readonly ConfigKey[] = ["drainTimeoutSecs", "removeUnhealthyWorkers"];
+
+/** Options of what serves requests on one thread: routers, streams, admission by pressure, the listener. */
+export const UNIT_KEYS: readonly ConfigKey[] = [
+  "connectTimeoutSecs",
+  "firstByteTimeoutSecs",
+  "idleTimeoutSecs",
+  "requestTimeoutSecs",
+  "bodyStallTimeoutSecs",
+  "streamKeepAliveSecs",
+  "clientStallTimeoutSecs",
+  "clientIdleTimeoutSecs",
+  "maxConnectionsPerClient",
+  "maxEventLoopDelayMs",
+  "maxResidentBytes",
+  "retryMaxRetries",
+  "disableRetries",
+  "retryInitialBackoffMs",
+  "retryMaxBackoffMs",
+  "retryBackoffMultiplier",
+  "retryJitterFactor",
+  "continueStreams",
+  "pdSkipPrefill",
+  "parseOutput",
+  "toolCallParser",
+  "reasoningParser",
+  "tokenizerCacheBytes",
+  "forwardHeaders",
+  "requestIdHeaders",
+  "corsAllowedOrigins",
+  "modelRoutes",
+  "modelAliases",
+  "decisionExplainRatio",
+];
+
+/** Options of the server on the control thread: who may call, how many at once. */
+export const SERVER_KEYS: readonly ConfigKey[] = [
+  "apiKey",
+  "apiKeys",
+  "adminApiKey",
+  "maxConcurrentRequests",
+  "maxConcurrentRequestsPerModel",
+  "queueSize",
+  "queueTimeoutSecs",
+];
+
+/** Options that are read when the gateway ends. */
+export const END_KEYS: readonly ConfigKey[] = ["shutdownDelaySecs", "shutdownGracePeriodSecs"];

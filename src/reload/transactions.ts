@@ -1,0 +1,270 @@
+import { checkConfig } from "../config/check-config.ts";
+import { ConfigError } from "../config/config-error.ts";
+import { sentence } from "../config/describe-issue.ts";
+import type { ConfigText, LoadedConfig } from "../config/load.ts";
+import { NEEDS_RESTART } from "../config/needs-restart.ts";
+import type { Config } from "../config/schema.ts";
+import { GatewayError } from "../errors/errors.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { keysOf } from "../util/objects.ts";
+import { type ConfigDifference, differencesOf, inWords } from "./config-diff.ts";
+import { ConfigHistory, type HistoryEntry } from "./history.ts";
+import { ApplyError, type LiveConfig } from "./live-config.ts";
+
+/** The way that a change comes: a signal, the watched file, the administration. */
+export type ChangeVia = "signal" | "file" | "api";
+
+/** A change that somebody asks for. */
+export interface ChangeRequest {
+  /** `file`: read the file of the start again; otherwise the document itself. */
+  readonly document: ConfigText | "file";
+  readonly via: ChangeVia;
+  /** Who asks, for the log and the history. */
+  readonly by: string;
+  /** The version that the caller has seen: the change is refused where another is in force. */
+  readonly ifVersion?: number | undefined;
+  /** Only check it and tell the differences. */
+  readonly isDryRun?: boolean;
+  /** Carry out what a running gateway can take, and let the rest wait for a restart. Otherwise such a change is refused whole. */
+  readonly isPartial?: boolean;
+}
+
+/** What came of a change. */
+export interface ChangeResult {
+  /** The version in force now. */
+  readonly version: number;
+  /** Differences from what was in force, that were carried out; in a dry run, that would be. */
+  readonly changes: readonly ConfigDifference[];
+  /** Differences that wait for a restart. */
+  readonly waiting: readonly ConfigDifference[];
+  readonly notices: readonly string[];
+}
+
+export interface ConfigTransactionsDeps {
+  readonly live: LiveConfig;
+  /** Merges a document with the variables and flags of the start. Throws ConfigError. */
+  readonly load: (document: ConfigText) => LoadedConfig;
+  /** Reads the file of the start; undefined where there is none. Throws ConfigError. */
+  readonly readFile: () => ConfigText | undefined;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Time of the wall clock, ms since 1970. */
+  readonly wallNow: () => number;
+}
+
+/** Most changes that wait for their turn: each holds a document. */
+const MAX_WAITING = 8;
+/** The document of a gateway that was started without a file. */
+const NO_FILE: ConfigText = { name: "config", text: "" };
+
+/**
+ * The one way in which the configuration of a running gateway changes, whoever asks: one change at a time, read and validated whole,
+ * compared with what is in force, checked by all parts on all threads, and carried out by all of them or none.
+ */
+export class ConfigTransactions {
+  readonly #deps: ConfigTransactionsDeps;
+  readonly #history = new ConfigHistory();
+  #version = 1;
+  #document: ConfigText;
+  /** What the file said when it was read last; undefined where there is no file. */
+  #fileText: string | undefined;
+  /** Whether the document in force came over the API. */
+  #isByApi = false;
+  #waiting: readonly ConfigDifference[] = [];
+  #lastSuccess: number;
+  #queued = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** `document`: what the configuration in force was read from; undefined where there was no file. */
+  constructor(document: ConfigText | undefined, deps: ConfigTransactionsDeps) {
+    this.#deps = deps;
+    this.#document = document ?? NO_FILE;
+    this.#fileText = document?.text;
+    this.#lastSuccess = deps.wallNow();
+    this.#history.add({ version: 1, at: this.#lastSuccess, by: "start", changes: [], document: this.#document });
+    const { metrics } = deps;
+    metrics.read("configVersion", (set) => set({}, this.#version));
+    metrics.read("configLastSuccess", (set) => set({}, this.#lastSuccess / 1000));
+    metrics.read("configDiffers", (set) => set({}, this.differsFromFile ? 1 : 0));
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get config(): Config {
+    return this.#deps.live.config;
+  }
+
+  /** The text that the configuration in force was read from. */
+  get document(): ConfigText {
+    return this.#document;
+  }
+
+  /** Whether the file, as it was read last, says something else than what is in force. */
+  get differsFromFile(): boolean {
+    return this.#fileText !== undefined && this.#fileText !== this.#document.text;
+  }
+
+  /** Differences of the document in force that wait for a restart. */
+  get waiting(): readonly ConfigDifference[] {
+    return this.#waiting;
+  }
+
+  /** The configurations so far, the newest first. */
+  get history(): readonly HistoryEntry[] {
+    return this.#history.list();
+  }
+
+  /**
+   * Makes the change. Rejects with ConfigError where the document is not valid, with GatewayError otherwise: invalid_request (a part
+   * refuses), config_needs_restart, config_version_mismatch, config_not_applied, overloaded. Whenever it rejects, what was in force
+   * before is in force.
+   */
+  async change(request: ChangeRequest): Promise<ChangeResult> {
+    if (this.#queued >= MAX_WAITING) {
+      throw new GatewayError("overloaded", `${MAX_WAITING} changes of the configuration wait already`, {
+        retryAfterSecs: 1,
+      });
+    }
+    this.#queued += 1;
+    const mine = this.#turn.then(() => this.#take(request));
+    this.#turn = mine.catch(() => undefined);
+    try {
+      return await mine;
+    } finally {
+      this.#queued -= 1;
+    }
+  }
+
+  /**
+   * Makes an earlier configuration the one in force, under a new version; without a number, the one before. Variables and the files of
+   * secrets are read as they are now. Rejects with invalid_request where the version is not kept, and as `change` does.
+   */
+  async rollback(to: number | undefined, request: Omit<ChangeRequest, "document">): Promise<ChangeResult> {
+    const entry = to === undefined ? this.#history.list()[1] : this.#history.get(to);
+    if (!entry) {
+      const kept = this.#history.list().map(({ version }) => version);
+      const message = to === undefined ? "there is no configuration before this one" : `version ${to} is not kept`;
+      throw new GatewayError("invalid_request", `${message}; kept are ${kept.join(", ")}`, { param: "version" });
+    }
+    return this.change({ ...request, document: entry.document, by: `${request.by}, back to version ${entry.version}` });
+  }
+
+  async #take(request: ChangeRequest): Promise<ChangeResult> {
+    try {
+      return await this.#carryOut(request);
+    } catch (error) {
+      if (request.isDryRun !== true) this.#tellFailure(request, error);
+      throw error;
+    }
+  }
+
+  async #carryOut(request: ChangeRequest): Promise<ChangeResult> {
+    const { live, load } = this.#deps;
+    const { ifVersion, isDryRun = false, isPartial = false } = request;
+    if (ifVersion !== undefined && ifVersion !== this.#version) {
+      const message = `the configuration has version ${this.#version}, not ${ifVersion}`;
+      throw new GatewayError("config_version_mismatch", message);
+    }
+    const document = request.document === "file" ? this.#read() : request.document;
+    const { config: wanted, notices } = load(document);
+    const differences = differencesOf(live.config, wanted);
+    const waiting = differences.filter(({ restart }) => restart !== undefined);
+    if (waiting.length > 0 && !isPartial && !isDryRun) throw needsRestart(waiting);
+    const next = waiting.length > 0 ? withoutRestart(wanted, live.config) : wanted;
+    const changes = differences.filter(({ restart }) => restart === undefined);
+    await checkWith(live, next);
+    if (!isDryRun) await this.#apply(request, { document, next, changes, waiting });
+    return { version: this.#version, changes, waiting, notices };
+  }
+
+  /** The file as it is now. */
+  #read(): ConfigText {
+    const document = this.#deps.readFile();
+    if (document) this.#fileText = document.text;
+    return document ?? this.#document;
+  }
+
+  async #apply(
+    { by, via, document: asked }: ChangeRequest,
+    {
+      document,
+      next,
+      changes,
+      waiting,
+    }: Pick<ChangeResult, "changes" | "waiting"> & {
+      readonly document: ConfigText;
+      readonly next: Config;
+    },
+  ): Promise<void> {
+    const { live, logger, wallNow } = this.#deps;
+    const told = changes.map(inWords);
+    if (changes.length > 0) await carry(live, next);
+    const dropped = asked === "file" && this.#isByApi ? { replaces: "what was set over the API" } : {};
+    this.#isByApi = asked !== "file";
+    const at = wallNow();
+    this.#document = document;
+    this.#waiting = waiting;
+    this.#lastSuccess = at;
+    if (changes.length === 0) {
+      logger.info({ by, via, version: this.#version }, "the configuration is as before");
+    } else {
+      this.#version += 1;
+      this.#history.add({ version: this.#version, at, by, changes: told, document });
+      logger.info({ by, via, version: this.#version, changes: told, ...dropped }, "the configuration has changed");
+    }
+    if (waiting.length > 0) {
+      logger.warn({ by, via, options: waiting.map(inWords) }, "a part of the configuration waits for a restart");
+    }
+  }
+
+  #tellFailure({ by, via }: ChangeRequest, error: unknown): void {
+    const { logger, metrics } = this.#deps;
+    metrics.increment("configFailures", { via });
+    const fields = { by, via, version: this.#version, reason: error instanceof Error ? error.message : String(error) };
+    const stuck = error instanceof GatewayError && error.cause instanceof ApplyError ? error.cause.stuck : [];
+    if (stuck.length > 0) logger.error({ ...fields, stuck }, "parts could not go back to the configuration in force");
+    else logger.error(fields, "the configuration is not changed");
+  }
+}
+
+function needsRestart(waiting: readonly ConfigDifference[]): GatewayError {
+  const lines = waiting.map(inWords).join("; ");
+  return new GatewayError(
+    "config_needs_restart",
+    `nothing is changed, because a running gateway cannot take: ${lines}`,
+  );
+}
+
+/** The wanted configuration with the options in force that need a restart. */
+function withoutRestart(wanted: Config, inForce: Config): Config {
+  const kept = Object.fromEntries(keysOf(NEEDS_RESTART).map((key) => [key, inForce[key]]));
+  const mixed = { ...wanted, ...kept };
+  // Options that are valid in the document may not go together with those in force.
+  const [complaint] = checkConfig(mixed);
+  if (complaint) throw new GatewayError("invalid_request", `without a restart: ${sentence(complaint)}`);
+  return mixed;
+}
+
+async function checkWith(live: LiveConfig, next: Config): Promise<void> {
+  try {
+    await live.check(next);
+  } catch (error) {
+    if (error instanceof GatewayError || error instanceof ConfigError) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new GatewayError("invalid_request", message, { cause: error });
+  }
+}
+
+async function carry(live: LiveConfig, next: Config): Promise<void> {
+  try {
+    await live.apply(next);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new GatewayError("config_not_applied", `the configuration of before is in force again: ${message}`, {
+      cause,
+    });
+  }
+}

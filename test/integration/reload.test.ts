@@ -1,0 +1,133 @@
+import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { startEngine } from "../support/engine.ts";
+import { HELLO, post } from "../support/gateway.ts";
+import { ELSEWHERE, type GatewayProcess, startProcess } from "../support/process.ts";
+
+/** Writes the file and has it read; resolves with the line that says what came of it. */
+async function reload(gateway: GatewayProcess, file: string, text: string): Promise<Record<string, unknown>> {
+  const lines = (): Record<string, unknown>[] => gateway.lines().filter(({ by }) => by === "SIGHUP");
+  const before = lines().length;
+  writeFileSync(file, text);
+  gateway.signal("SIGHUP");
+  for (;;) {
+    const line = lines()[before];
+    if (line) return line;
+    await Bun.sleep(5);
+  }
+}
+
+const CHAT = "/v1/chat/completions";
+const named = (key: string): Record<string, string> => ({ authorization: `Bearer ${key}` });
+
+for (const threads of [1, 2]) {
+  test(`with ${threads} thread(s) a reload changes keys, limits, policies, workers, model names and the log level at once`, async () => {
+    await using one = await startEngine({ model: "sim-1" });
+    await using two = await startEngine({ model: "sim-2" });
+    const file = join(ELSEWHERE, `reload-${threads}.yaml`);
+    const first = `api_keys: [{ name: a, key: key-a }]\ninitial_workers: [{ url: "${one.url}" }]\nenable_igw: true\n`;
+    writeFileSync(file, first);
+    await using gateway = await startProcess(["--config", file, "--threads", String(threads)]);
+    const url = gateway.url + CHAT;
+    const ask = async (key: string, model: string): Promise<number> =>
+      (await post(url, { ...HELLO, model }, { ...named(key), connection: "close" })).status;
+    const untilServed = async (key: string, model: string): Promise<void> => {
+      while ((await ask(key, model)) !== 200) await Bun.sleep(10);
+    };
+    await untilServed("key-a", "sim-1");
+    expect([await ask("key-b", "sim-1"), await ask("key-a", "sim-2")]).toEqual([401, 404]);
+
+    const line = await reload(
+      gateway,
+      file,
+      [
+        "api_keys: [{ name: b, key: key-b }]",
+        `initial_workers: [{ url: "${one.url}" }, { url: "${two.url}" }]`,
+        "enable_igw: true",
+        "default_policy: round_robin",
+        "model_aliases: [alias=sim-1]",
+        "max_concurrent_requests: 100",
+        "log_level: debug",
+        "cors_allowed_origins: [https://a.example]",
+      ].join("\n"),
+    );
+    expect(line).toMatchObject({ msg: "the configuration has changed", via: "signal", version: 2 });
+    expect(JSON.stringify(line)).not.toMatch(/key-[ab]/);
+    for (let time = 0; time < 4 * threads; time += 1) {
+      expect([await ask("key-a", "sim-1"), await ask("key-b", "sim-1"), await ask("key-b", "alias")]).toEqual([
+        401, 200, 200,
+      ]);
+    }
+    await untilServed("key-b", "sim-2");
+    const allowed = await post(url, HELLO, { ...named("key-b"), origin: "https://a.example" });
+    expect(allowed.headers.get("access-control-allow-origin")).toBe("https://a.example");
+    expect(await gateway.metric("pointsman_config_version")).toBe(2);
+
+    const back = await reload(gateway, file, first);
+    expect(back).toMatchObject({ version: 3 });
+    await untilServed("key-a", "sim-1");
+    expect([await ask("key-b", "sim-1"), await ask("key-a", "alias")]).toEqual([401, 404]);
+  });
+}
+
+test("a reload that needs a restart, or that a part refuses, changes nothing", async () => {
+  await using engine = await startEngine();
+  const file = join(ELSEWHERE, "reload-refused.yaml");
+  const first = `initial_workers: [{ url: "${engine.url}" }]\n`;
+  writeFileSync(file, first);
+  await using gateway = await startProcess(["--config", file, "--threads", "2"]);
+  const refused = async (text: string): Promise<string> => String((await reload(gateway, file, text))["reason"]);
+  const wanted = "queue_size: 3\nlog_level: error\n";
+  expect(await refused(`${first}${wanted}decision_log_size: 4\n`)).toContain(
+    "decision_log_size: 1000 -> 4 (needs a restart",
+  );
+  expect(await refused(`${wanted}initial_workers: [{ url: "${engine.url}", worker_type: prefill }]\n`)).toContain(
+    "pd-disaggregation",
+  );
+  expect(await refused(`${first}${wanted}default_policy: nope\n`)).toContain('unknown policy "nope"');
+  expect(await refused(`${first}queue_size: many\n`)).toContain("reload-refused.yaml:2:13");
+  expect(await gateway.metric("pointsman_config_version")).toBe(1);
+  expect(await gateway.metric("pointsman_config_failures_total", { via: "signal" })).toBe(4);
+  expect(await gateway.metric("pointsman_config_differs_from_file")).toBe(1);
+  // Nothing of it was taken: an access line is written at the level of before.
+  const { headers } = await post(gateway.url + CHAT, HELLO);
+  await gateway.accessLine(headers.get("x-request-id") ?? "");
+  expect(await reload(gateway, file, first)).toMatchObject({ msg: "the configuration is as before", version: 1 });
+  expect(await gateway.metric("pointsman_config_differs_from_file")).toBe(0);
+});
+
+test("fifty reloads under load on two threads fail no request, and cut no stream", async () => {
+  await using one = await startEngine({ model: "sim-1" });
+  await using two = await startEngine({ model: "sim-1" });
+  const file = join(ELSEWHERE, "reload-load.yaml");
+  const configs = [
+    `initial_workers: [{ url: "${one.url}" }, { url: "${two.url}" }]\n`,
+    `initial_workers: [{ url: "${one.url}" }, { url: "${two.url}", cost: 2 }]\ndefault_policy: cache_aware\nmax_concurrent_requests: 64\nrequest_timeout_secs: 77\n`,
+    `initial_workers: [{ url: "${one.url}" }]\ndefault_policy: least_ttft\nsticky_sessions: true\nstream_keep_alive_secs: 3\n`,
+  ];
+  writeFileSync(file, configs[0] ?? "");
+  await using gateway = await startProcess(["--config", file, "--threads", "2"]);
+  while ((await post(gateway.url + CHAT, HELLO)).status !== 200) await Bun.sleep(10);
+  const load = { isOver: false };
+  const outcomes = new Map<string, number>();
+  const client = async (number: number): Promise<void> => {
+    for (let time = 0; !load.isOver; time += 1) {
+      const stream = (number + time) % 2 === 0;
+      const headers = time % 5 === 0 ? { connection: "close" } : {};
+      const answer = await post(gateway.url + CHAT, { ...HELLO, stream, max_tokens: 8 }, headers);
+      const text = await answer.text();
+      const isWhole = stream ? text.endsWith("data: [DONE]\n\n") : text.includes('"finish_reason"');
+      const outcome = answer.status === 200 && isWhole ? "whole" : `${answer.status} ${text.slice(0, 200)}`;
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+  };
+  const clients = Array.from({ length: 16 }, (_, number) => client(number));
+  for (let time = 1; time <= 50; time += 1) {
+    expect(await reload(gateway, file, configs[time % configs.length] ?? "")).toMatchObject({ version: time + 1 });
+  }
+  load.isOver = true;
+  await Promise.all(clients);
+  expect([...outcomes.keys()]).toEqual(["whole"]);
+  expect(outcomes.get("whole")).toBeGreaterThan(50);
+}, 60_000);
