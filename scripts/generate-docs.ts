@@ -147,7 +147,7 @@ function configPage(): string {
     "",
     "Made from `src/config/schema.ts` by `npm run generate`.",
     "",
-    "A flag overrides the environment, the environment overrides the file (`--config FILE` or `POINTSMAN_CONFIG`, YAML), and the file overrides the defaults. `pointsman check --config FILE` prints the resulting configuration, or all its mistakes.",
+    "A flag overrides the environment, the environment overrides the file (`--config FILE` or `POINTSMAN_CONFIG`, YAML), and the file overrides the defaults. `pointsman config check --config FILE` prints the resulting configuration, or all its mistakes.",
     "A variable is named after the key in the file or after one of the flags: `POINTSMAN_DEFAULT_POLICY` and `POINTSMAN_POLICY` are one option, and so are `POINTSMAN_INITIAL_WORKERS` and `POINTSMAN_WORKER_URLS`. `POINTSMAN_PREFILL` and `POINTSMAN_DECODE` name workers as the flags do. Keys in flags show in the list of processes; keys in variables and in the file do not.",
     "Lists are comma-separated in the environment, and comma- or space-separated after a flag. An empty variable counts as not set. `--no-` before the name of a switch, or `=false` after it, turns it off. Workers of the environment replace the file's; workers of flags are added to either.",
     "An unknown key or a value of the wrong type is an error: the gateway prints all errors with their places, and does not start. An unknown variable is only a warning at start-up, because Kubernetes sets some with the same prefix.",

@@ -8,6 +8,8 @@ import { VERSION } from "./util/version.ts";
 await runProgram(process.argv.slice(2), VERSION, {
   serve,
   check,
+  // What asks a running gateway loads nothing of one.
+  config: async (given) => (await import("./cli/ask-gateway.ts")).askGateway(given),
   demo,
   engine,
   // Nothing of the simulation is loaded where a gateway serves.

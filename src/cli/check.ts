@@ -4,7 +4,7 @@ import { shown } from "../config/shown-config.ts";
 import { loadFromArguments } from "./load-from-arguments.ts";
 import type { ServeArguments } from "./read-words.ts";
 
-/** `pointsman check`: prints the resulting configuration as YAML. Throws ConfigError. */
+/** `pointsman config check`: prints the resulting configuration as YAML. Throws ConfigError. */
 export async function check(given: ServeArguments): Promise<void> {
   const { config, notices } = loadFromArguments(given);
   for (const notice of notices) process.stderr.write(`pointsman: ${notice}\n`);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { ConfigArguments } from "./config-commands.ts";
 import { run, type EngineArguments } from "./program.ts";
 import type { ServeArguments } from "./read-words.ts";
 
@@ -9,6 +10,7 @@ interface Ran {
   /** The command that ran, with its arguments. */
   readonly command: string | undefined;
   readonly given: ServeArguments | undefined;
+  readonly asked: ConfigArguments | undefined;
   readonly engine: EngineArguments | undefined;
   readonly simulated: readonly string[] | undefined;
 }
@@ -17,6 +19,7 @@ async function ran(...argv: string[]): Promise<Ran> {
   let [out, err] = ["", ""];
   let command: string | undefined;
   let given: ServeArguments | undefined;
+  let asked: ConfigArguments | undefined;
   let engine: EngineArguments | undefined;
   let simulated: readonly string[] | undefined;
   const code = await run(
@@ -25,13 +28,17 @@ async function ran(...argv: string[]): Promise<Ran> {
     {
       serve: async (args) => void ([command, given] = ["serve", args]),
       check: async (args) => void ([command, given] = ["check", args]),
+      config: async (args) => {
+        [command, asked] = ["config", args];
+        return 1;
+      },
       demo: async () => void (command = "demo"),
       engine: async (args) => void ([command, engine] = ["engine", args]),
       simulate: async (argv) => void ([command, simulated] = ["simulate", argv]),
     },
     { out: (text) => (out += text), err: (text) => (err += text), columns: undefined },
   );
-  return { code, out, err, command, given, engine, simulated };
+  return { code, out, err, command, given, asked, engine, simulated };
 }
 
 async function given(...argv: string[]): Promise<ServeArguments["flags"]> {
@@ -50,7 +57,10 @@ describe("the command", () => {
     for (const argv of [[], ["serve"], ["launch"], ["start"], ["--port", "1"]]) {
       expect([argv, (await ran(...argv)).command]).toEqual([argv, "serve"]);
     }
-    expect((await ran("check", "-c", "x.yaml")).given?.file).toBe("x.yaml");
+    for (const check of [["check"], ["config", "check"]]) {
+      const { command, given: args } = await ran(...check, "-c", "x.yaml", "--port", "7");
+      expect([command, args?.file, args?.flags.values.get("port")]).toEqual(["check", "x.yaml", "7"]);
+    }
     expect((await ran("engine", "--port", "7", "--instant")).engine).toEqual({
       port: 7,
       model: "sim-1",
@@ -244,5 +254,40 @@ describe("words that are not understood", () => {
       "http://gpu1:8000: a worker is given as --worker-urls URL",
       "surprise: there is no such command, and options begin with --; see pointsman --help",
     ]);
+  });
+});
+
+describe("the commands that ask a running gateway", () => {
+  test("get the gateway's address, what opens it, and their own argument", async () => {
+    expect((await ran("config", "diff", "x.yaml", "--url", "http://g:1", "--admin-key-file", "k")).asked).toMatchObject(
+      {
+        command: "diff",
+        url: "http://g:1",
+        keyFile: "k",
+        file: "x.yaml",
+        version: undefined,
+        isPartial: false,
+      },
+    );
+    expect((await ran("config", "apply", "--partial", "--if-version", "3")).asked).toMatchObject({
+      command: "apply",
+      url: "http://127.0.0.1:30000",
+      file: undefined,
+      isPartial: true,
+      ifVersion: 3,
+    });
+    expect((await ran("config", "rollback", "4")).asked).toMatchObject({
+      command: "rollback",
+      version: 4,
+      file: undefined,
+    });
+    expect((await ran("config", "history")).asked).toMatchObject({ command: "history" });
+  });
+
+  test("say with what code to end, and a wrong version is a mistake of the command line", async () => {
+    expect((await ran("config", "diff")).code).toBe(1);
+    const wrong = await ran("config", "rollback", "last");
+    expect([wrong.code, wrong.err]).toEqual([2, 'pointsman: version: must be a whole number from 1, not "last"\n']);
+    expect((await ran("config", "apply", "--if-version", "0")).code).toBe(2);
   });
 });

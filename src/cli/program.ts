@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { POLICIES } from "../policy/policies.ts";
 import { POLICY_NAMES } from "../policy/policy-names.ts";
+import { addConfigCommands, type ConfigArguments } from "./config-commands.ts";
 import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
 import { addServeOptions } from "./serve-options.ts";
 
@@ -15,6 +16,8 @@ export interface EngineArguments {
 export interface Commands {
   readonly serve: (given: ServeArguments) => Promise<void>;
   readonly check: (given: ServeArguments) => Promise<void>;
+  /** A command about a running gateway. Resolves with the exit code. */
+  readonly config: (given: ConfigArguments) => Promise<number>;
   readonly demo: (given: { readonly port: number | undefined }) => Promise<void>;
   readonly engine: (given: EngineArguments) => Promise<void>;
   readonly simulate: (argv: readonly string[]) => Promise<void>;
@@ -52,9 +55,13 @@ export async function run(
   commands: Commands,
   terminal: Terminal,
 ): Promise<number | undefined> {
+  let code: number | undefined;
+  const exit = (given: number): void => {
+    code = given;
+  };
   try {
-    await createProgram(version, commands, terminal).parseAsync(plainSwitches(argv), { from: "user" });
-    return undefined;
+    await createProgram(version, commands, { terminal, exit }).parseAsync(plainSwitches(argv), { from: "user" });
+    return code;
   } catch (error) {
     if (error instanceof ConfigError) {
       for (const line of error.message.split("\n")) terminal.err(`pointsman: ${line}\n`);
@@ -66,7 +73,14 @@ export async function run(
   }
 }
 
-function createProgram(version: string, commands: Commands, { out, err, columns }: Terminal): Command {
+/** What a program writes to, and ends with. */
+interface Ending {
+  readonly terminal: Terminal;
+  readonly exit: (code: number) => void;
+}
+
+function createProgram(version: string, commands: Commands, { terminal, exit }: Ending): Command {
+  const { out, err, columns } = terminal;
   const program = new Command("pointsman")
     .description("LLM inference gateway: sends each request to the worker that will answer it first.")
     .version(version)
@@ -81,18 +95,20 @@ function createProgram(version: string, commands: Commands, { out, err, columns 
     .command("serve", { isDefault: true })
     .aliases(["launch", "start"])
     .description("run the gateway (the default command; also: start)");
-  const check = program
-    .command("check")
-    .description("validate a configuration and print what it comes to, secrets redacted");
+  const config = program.command("config").description("check a configuration, and change that of a running gateway");
+  const checks = [program.command("check", { hidden: true }), config.command("check")].map((command) =>
+    command.description("validate a configuration and print what it comes to, and where each value is from"),
+  );
   for (const [command, action] of [
-    [serve, commands.serve],
-    [check, commands.check],
-  ] as const) {
+    [serve, commands.serve] as const,
+    ...checks.map((command) => [command, commands.check] as const),
+  ]) {
     const words = addServeOptions(command);
     // Unknown options are reported later, together with all other mistakes.
     command.allowUnknownOption().allowExcessArguments();
     command.action(() => action(readWords(words, command.args)));
   }
+  addConfigCommands(config, async (given) => exit(await commands.config(given)));
   addSimulations(program, commands);
   program.addHelpText("after", () => `\n${optionsHelp(serve)}\n${policiesHelp()}\n${EXAMPLES}`);
   return program;
@@ -144,7 +160,8 @@ const EXAMPLES = `Examples:
   pointsman --worker-urls http://gpu1:8000 http://gpu2:8000
   pointsman --worker-urls grpc://gpu1:50051 grpc://gpu2:50051 --port 8080
   pointsman --pd-disaggregation --prefill http://p1:30000 8998 --decode http://d1:30000
-  pointsman check --config pointsman.yaml
+  pointsman config check --config pointsman.yaml
+  pointsman config diff pointsman.yaml
   pointsman simulate --help
 `;
 

@@ -38,7 +38,7 @@ export async function startGateway({ config, document }: LoadedConfig, load: Loa
       readFile: () => document && { name: document.name, text: readConfigText(document.name) },
       wallNow: Date.now,
     });
-    const server = await startServer({ ...context, settings: serverSettings(config) }, unitsOf(context));
+    const server = await startServer({ ...context, transactions, settings: serverSettings(config) }, unitsOf(context));
     registerServer({ ...context, server });
     stack.move();
     return { context, server, transactions };

@@ -16,6 +16,8 @@ export interface BodyBounds {
   readonly timeoutMs: number;
   /** Longest time without a byte of the body, ms. The body must also arrive at LEAST_RATE. */
   readonly stallMs: number;
+  /** Whether the body may be YAML as well. */
+  readonly takesYaml?: boolean | undefined;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface BodyBounds {
  * request_timeout, memory_full, client_closed, malformed_request, bad_content_encoding.
  */
 export function readBody(request: ClientRequest, bounds: BodyBounds): Uint8Array | Promise<Uint8Array> {
-  const told = checkHeaders(request.headers, bounds.maxBytes);
+  const told = checkHeaders(request.headers, bounds);
   const { length, coding } = told;
   // A short body usually arrives together with the head.
   const first = length === 0 ? NO_BYTES : request.read();
@@ -142,10 +144,15 @@ interface Told {
   readonly coding: string | undefined;
 }
 
-function checkHeaders(headers: HeaderReader, maxBytes: number): Told {
+function checkHeaders(headers: HeaderReader, { maxBytes, takesYaml }: BodyBounds): Told {
   const type = headers.get("content-type");
   if (type === null || (type !== "application/json" && !JSON_TYPE.test(type))) {
-    throw new GatewayError("unsupported_media_type", "the content type must be application/json");
+    // Neither is a type that a page of another site may send without being asked for (CORS).
+    if (takesYaml !== true)
+      throw new GatewayError("unsupported_media_type", "the content type must be application/json");
+    if (type === null || !YAML_TYPE.test(type)) {
+      throw new GatewayError("unsupported_media_type", "the content type must be application/yaml or application/json");
+    }
   }
   const coding = codingOf(headers.get("content-encoding"));
   const told = headers.get("content-length");
@@ -158,6 +165,7 @@ function checkHeaders(headers: HeaderReader, maxBytes: number): Told {
 const SHORT_BYTES = 65_536;
 /** Slowest pace of a longer body, bytes a second: a hundredth of the slowest mobile network. */
 const LEAST_RATE = 1024;
+const YAML_TYPE = /^(application|text)\/(x-)?yaml *(;|$)/i;
 const JSON_TYPE = /^application\/json *(;|$)/i;
 const NO_BYTES = new Uint8Array(0);
 

@@ -10,9 +10,14 @@ const BODY_TIMEOUT_MS = 10_000;
  * the client's key. Throws what `readBody` throws.
  */
 export async function readControlBody(
-  { maxBodyBytes }: Pick<Route, "maxBodyBytes">,
+  { maxBodyBytes, takesYaml }: Pick<Route, "maxBodyBytes" | "takesYaml">,
   request: ClientRequest,
 ): Promise<Uint8Array | undefined> {
   if (maxBodyBytes === undefined || !request.hasBody) return undefined;
-  return readBody(request, { maxBytes: maxBodyBytes, timeoutMs: BODY_TIMEOUT_MS, stallMs: BODY_TIMEOUT_MS });
+  return readBody(request, {
+    maxBytes: maxBodyBytes,
+    timeoutMs: BODY_TIMEOUT_MS,
+    stallMs: BODY_TIMEOUT_MS,
+    takesYaml,
+  });
 }

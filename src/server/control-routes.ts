@@ -5,6 +5,7 @@ import type { RouterManager } from "../router/router-manager.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
 import type { WorkerSources } from "../worker/sources/worker-sources.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
+import { type ConfigAdmin, configRoutes } from "./api/config.ts";
 import { decisionRoutes } from "./api/decisions.ts";
 import { fleetRoutes } from "./api/fleet.ts";
 import { FolderOfPaths } from "./api/folder-of-paths.ts";
@@ -30,6 +31,8 @@ export interface ControlRoutesDeps {
   readonly workerSources: Pick<WorkerSources, "list">;
   readonly fleet: Fleet;
   readonly kvEvents: KvEventsViewer;
+  /** The configuration in force, and changes of it. */
+  readonly transactions: ConfigAdmin;
 }
 
 export interface ControlRoutesSettings {
@@ -69,6 +72,7 @@ export function createControlRoutes(
       logSize: decisionLogSize,
       find: async (query) => (await units()?.findDecisions(query)) ?? { tries: [], silentThreads: [] },
     }),
+    ...configRoutes(deps.transactions),
     ...fleetRoutes(deps.fleet),
     ...tokenizerRoutes({ tokenizers: deps.tokenizers, paths, maxBodyBytes }),
   ];

@@ -23,5 +23,7 @@ export interface Route {
   readonly access: Access;
   /** Largest body that the route reads, bytes; undefined where it reads none. */
   readonly maxBodyBytes?: number | undefined;
+  /** Whether the body may be YAML as well as JSON. */
+  readonly takesYaml?: boolean | undefined;
   readonly handle: (call: Call) => Reply | Promise<Reply>;
 }

@@ -19,6 +19,8 @@ export interface ControlRoute {
   readonly access: Access;
   /** Largest body that the route reads, bytes; undefined where it reads none. */
   readonly maxBodyBytes: number | undefined;
+  /** Whether the body may be YAML as well as JSON. */
+  readonly takesYaml?: boolean | undefined;
 }
 
 /** Everything that a thread needs to start. */

@@ -44,7 +44,13 @@ export function startMessage(deps: StartMessageDeps, { number, port, version, me
     workers: workerRegistry.all().map((worker) => workerState(worker, now)),
     version,
     tokenizers: tokenizers.named(),
-    routes: routes.map(({ method, path, access, maxBodyBytes }) => ({ method, path, access, maxBodyBytes })),
+    routes: routes.map(({ method, path, access, maxBodyBytes, takesYaml }) => ({
+      method,
+      path,
+      access,
+      maxBodyBytes,
+      takesYaml,
+    })),
     methodCell,
   };
 }

@@ -6,6 +6,7 @@ import { serverSettings } from "../../src/context/server-settings.ts";
 import { type LocalUnit, startLocalUnit } from "../../src/context/local-unit.ts";
 import type { Logger } from "../../src/observability/logger.ts";
 import { type RunningServer, startServer } from "../../src/server/server.ts";
+import { ConfigTransactions } from "../../src/reload/transactions.ts";
 import type { Transport } from "../../src/transport/upstream.ts";
 
 export interface TestGateway extends AsyncDisposable {
@@ -65,8 +66,17 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   };
   const context = await createAppContext(config, { logger, ...options.overrides });
   let unit: LocalUnit | undefined;
+  const transactions = new ConfigTransactions(undefined, {
+    ...context,
+    load: (document) => {
+      const loaded = loadConfig({ document, env: {}, flags: { values: new Map(), workers: options.workers ?? [] } });
+      return { ...loaded, config: { ...loaded.config, port: 0, prometheusPort: 0, ...options.config } };
+    },
+    readFile: () => undefined,
+    wallNow: Date.now,
+  });
   const server = await startServer(
-    { ...context, settings: serverSettings(config) },
+    { ...context, transactions, settings: serverSettings(config) },
     async (controlSide) => (unit = startLocalUnit(context, controlSide)),
   );
   registerServer({ ...context, server });

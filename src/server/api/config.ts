@@ -1,0 +1,146 @@
+import { ConfigError } from "../../config/config-error.ts";
+import { shown } from "../../config/shown-config.ts";
+import { GatewayError } from "../../errors/errors.ts";
+import { type ConfigDifference, inWords } from "../../reload/config-diff.ts";
+import type { ChangeRequest, ChangeResult, ConfigTransactions } from "../../reload/transactions.ts";
+import { type ClientRequest, jsonReply, type Reply } from "../../transport/downstream.ts";
+import type { Call, Route } from "../route.ts";
+
+/** The part of ConfigTransactions that the administration uses. */
+export type ConfigAdmin = Pick<
+  ConfigTransactions,
+  "version" | "config" | "document" | "differsFromFile" | "waiting" | "history" | "change" | "rollback"
+>;
+
+/** Largest document, bytes; the same as for a file. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/**
+ * The configuration in force, its history, and changes of it. A body of `POST /config` is a document in the form of the file, YAML or
+ * JSON, which stands in for the file until that is read again. Secrets are in no answer.
+ */
+export function configRoutes(config: ConfigAdmin): Route[] {
+  const change = (path: string, handle: (call: Call) => Promise<ChangeResult>): Route => ({
+    method: "POST",
+    path,
+    access: "admin",
+    handle: async (call) => resultReply(await withoutConfigError(() => handle(call))),
+  });
+  return [
+    { method: "GET", path: "/config", access: "admin", handle: () => currentReply(config) },
+    { method: "GET", path: "/config/history", access: "admin", handle: () => historyReply(config) },
+    {
+      ...change("/config", async (call) => {
+        const text = await documentText(call.request);
+        return config.change({ ...askedBy(call, CHANGE), document: { name: "POST /config", text } });
+      }),
+      maxBodyBytes: MAX_BYTES,
+      takesYaml: true,
+    },
+    change("/config/reload", (call) => config.change({ ...askedBy(call, CHANGE), document: "file" })),
+    change("/config/rollback", (call) =>
+      config.rollback(readVersion(call.query.get("version")), askedBy(call, [...CHANGE, "version"])),
+    ),
+  ];
+}
+
+/** The body, which was read before. Throws invalid_request where there is none. */
+async function documentText(request: ClientRequest): Promise<string> {
+  const bytes = await request.read();
+  if (bytes && bytes.length > 0) return Buffer.from(bytes).toString("utf8");
+  throw new GatewayError("invalid_request", "the body must be a configuration, in the form of the file");
+}
+
+/** Parameters of each change. */
+const CHANGE = ["dry_run", "partial"] as const;
+
+function askedBy({ request, query }: Call, known: readonly string[]): Omit<ChangeRequest, "document"> {
+  for (const name of query.keys()) {
+    if (known.includes(name)) continue;
+    const message = `unknown parameter ${JSON.stringify(name)}; there are ${known.join(", ")}`;
+    throw new GatewayError("invalid_request", message, { param: name });
+  }
+  return {
+    via: "api",
+    by: `the administration API, from ${request.peerAddress}`,
+    ifVersion: readIfMatch(request.headers.get("if-match")),
+    isDryRun: readSwitch(query, "dry_run"),
+    isPartial: readSwitch(query, "partial"),
+  };
+}
+
+function readSwitch(query: URLSearchParams, name: (typeof CHANGE)[number]): boolean {
+  const value = query.get(name);
+  if (value === null || value === "false") return false;
+  if (value === "true" || value === "") return true;
+  throw new GatewayError("invalid_request", `${name} must be true or false`, { param: name });
+}
+
+function readVersion(text: string | null): number | undefined {
+  if (text === null) return undefined;
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new GatewayError("invalid_request", "version must be a whole number from 1", { param: "version" });
+}
+
+/** The version that the caller has seen (RFC 9110, section 13.1.1); undefined where any will do. */
+function readIfMatch(text: string | null): number | undefined {
+  if (text === null || text.trim() === "*") return undefined;
+  const [, version] = /^\s*(?:W\/)?"?(\d{1,9})"?\s*$/.exec(text) ?? [];
+  if (version !== undefined) return Number(version);
+  throw new GatewayError("invalid_request", 'If-Match must be the version of the configuration, such as "3", or *', {
+    param: "if-match",
+  });
+}
+
+/** A mistake in the document is the caller's. */
+async function withoutConfigError<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new GatewayError("invalid_request", error.message, { cause: error });
+  }
+}
+
+function currentReply({ version, config, document, differsFromFile, waiting }: ConfigAdmin): Reply {
+  return versioned(version, {
+    version,
+    read_from: document.name,
+    differs_from_file: differsFromFile,
+    waits_for_restart: waiting.map(differenceView),
+    config: shown(config),
+  });
+}
+
+function historyReply({ version, history }: ConfigAdmin): Reply {
+  return versioned(version, {
+    version,
+    history: history.map((entry) => ({
+      version: entry.version,
+      at: new Date(entry.at).toISOString(),
+      by: entry.by,
+      read_from: entry.document.name,
+      changes: entry.changes,
+    })),
+  });
+}
+
+function resultReply({ version, changes, waiting, notices }: ChangeResult): Reply {
+  return versioned(version, {
+    version,
+    changes: changes.map(differenceView),
+    waits_for_restart: waiting.map(differenceView),
+    notices,
+  });
+}
+
+function versioned(version: number, body: object): Reply {
+  const reply = jsonReply(body);
+  reply.headers["etag"] = `"${version}"`;
+  return reply;
+}
+
+function differenceView(difference: ConfigDifference): object {
+  const { path, kind, before, after } = difference;
+  return { path, kind, before, after, text: inWords(difference) };
+}
