@@ -1,11 +1,14 @@
+import { blocksEnd } from "./prefix-blocks.ts";
 import { MANY_OWNERS, SharedBlocks, sharedBlocksCells } from "./shared-blocks.ts";
-import { OWNER_BIT, SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
+import { OWNER_BIT, OWNER_BITS, SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
 
 /** Places in each set. A new block takes the least recently used one. */
 const WAY_BITS = 3;
 const WAYS = 1 << WAY_BITS;
 /** Workers that a place names. A block that more have gets a list in `SharedBlocks`. */
 const OWNERS = 8;
+/** What entries of one worker have in common. */
+const OWNER = SLOT_BITS | OWNER_BIT;
 /** Cells of a set: the keys of its places, their times of last use (both in one cache line), and OWNERS entries for each place. */
 const SET_CELLS = WAYS * (2 + OWNERS);
 
@@ -17,6 +20,24 @@ export function blockTableBytes(blocks: number): number {
 
 function setsFor(blocks: number): number {
   return 2 ** Math.max(0, Math.floor(Math.log2(blocks / WAYS)));
+}
+
+/** Blocks of a prompt. */
+interface BlockRange {
+  readonly hashes: Int32Array;
+  readonly places: Int32Array;
+  readonly matched: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What is noted of a worker that gets blocks. */
+interface Ownership {
+  readonly slot: number;
+  /** IN_FLIGHT_BIT or 0. */
+  readonly bits: number;
+  readonly kept: number;
+  readonly time: number;
 }
 
 /**
@@ -81,7 +102,9 @@ export class BlockTable {
   /** Index of the first of the block's entries, those of its list if it has one. */
   firstEntry(place: number): number {
     const first = entriesOf(place);
-    const shared = this.#shared.entriesOf(this.cells[first] ?? 0, this.cells[keyOf(place)] ?? 0);
+    const entry = this.cells[first] ?? 0;
+    if (entry === 0 || (entry & OWNER_BIT) !== 0) return first;
+    const shared = this.#shared.entriesOf(entry, this.cells[keyOf(place)] ?? 0);
     return shared < 0 ? first : shared;
   }
 
@@ -91,19 +114,82 @@ export class BlockTable {
   }
 
   /**
-   * Makes the entry's worker an owner of the block. If it is one already, `kept` of its bits stay as they are. Owners that no longer have the
-   * block are removed first, if any may have lost it since its last use, so that the new time does not bring them back.
+   * Of the blocks up to the number `block`, whose places are given, the last one that has other owners than the block whose first entry is at
+   * `like`, or has them in flight where that one does not; -1 for none. May also be one with the same owners.
    */
-  own(place: number, entry: number, kept: number, time: number): void {
+  lastUnlike(places: Int32Array, block: number, like: number): number {
+    if (like >= this.#sharedFrom) return this.#lastUnlikeShared(places, block, like);
+    let unlike = block;
+    while (unlike >= 0 && this.#areAlike(entriesOf(places[unlike] ?? 0), like)) unlike -= 1;
+    return unlike;
+  }
+
+  /** Whether the entries of two places have the same owners in the same order. */
+  #areAlike(first: number, like: number): boolean {
+    const { cells } = this;
+    for (let index = 0; index < OWNERS; index += 1) {
+      const entry = cells[first + index] ?? 0;
+      if (((entry ^ (cells[like + index] ?? 0)) & OWNER_BITS) !== 0) return false;
+      // The end, or a link to a list.
+      if ((entry & OWNER_BIT) === 0) return entry === 0;
+    }
+    return true;
+  }
+
+  #lastUnlikeShared(places: Int32Array, block: number, like: number): number {
+    let unlike = block;
+    for (; unlike >= 0; unlike -= 1) {
+      const first = this.firstEntry(places[unlike] ?? 0);
+      if (first < this.#sharedFrom || !this.#shared.areAlike(first, like)) break;
+    }
+    return unlike;
+  }
+
+  /**
+   * Makes a worker an owner of the blocks from the number `from` to before `to`. `places` of a prompt's first `matched` blocks are where they
+   * were a moment ago; the others get a place.
+   */
+  ownAll({ hashes, places, matched, from, to }: BlockRange, { slot, bits, kept, time }: Ownership): void {
+    const { cells } = this;
+    const clocks = this.#clocks;
+    const lastLoss = clocks.lastLoss;
+    const now = clocks.now(slot);
+    const ticksPerByte = clocks.ticksPerByte(slot);
+    // Where among the entries of the block before this one the worker stood: mostly it stands there again.
+    let likely = 0;
+    for (let block = from; block < to; block += 1) {
+      const key = hashes[block] ?? 0;
+      let place = block < matched ? (places[block] ?? 0) : -1;
+      if (place < 0 || cells[keyOf(place)] !== key) place = this.placeFor(key);
+      const entry = clocks.entry(slot, now, blocksEnd(block + 1) * ticksPerByte) | bits;
+      const used = keyOf(place) + WAYS;
+      const first = entriesOf(place);
+      const old = cells[first + likely] ?? 0;
+      const isHere = ((old ^ entry) & OWNER) === 0 && (((cells[used] ?? 0) - lastLoss) | 0) > 0;
+      if (isHere) {
+        cells[used] = time;
+        const next = clocks.renewed(old, (entry & ~kept) | (old & kept));
+        if (next !== old) cells[first + likely] = next;
+      } else likely = this.own(place, entry, kept, time);
+    }
+  }
+
+  /**
+   * Makes the entry's worker an owner of the block. If it is one already, `kept` of its bits stay as they are. Owners that no longer have the
+   * block are removed first, if any may have lost it since its last use, so that the new time does not bring them back. Returns which
+   * of the place's entries it is, 0 where it is in a list.
+   */
+  own(place: number, entry: number, kept: number, time: number): number {
     const used = keyOf(place) + WAYS;
     const lastUse = this.cells[used] ?? 0;
     this.cells[used] = time;
     const first = this.firstEntry(place);
-    if (first >= this.#sharedFrom) this.#shared.own(first, entry, kept, time, lastUse);
-    else this.#ownHere(place, entry, kept, time, lastUse);
+    if (first < this.#sharedFrom) return this.#ownHere(place, entry, kept, time, lastUse);
+    this.#shared.own(first, entry, kept, time, lastUse);
+    return 0;
   }
 
-  #ownHere(place: number, entry: number, kept: number, time: number, lastUse: number): void {
+  #ownHere(place: number, entry: number, kept: number, time: number, lastUse: number): number {
     const first = entriesOf(place);
     if (this.#isLink(first)) this.#clear(first, first);
     if (this.#clocks.mayHaveLostSince(lastUse)) this.#removeLost(first, lastUse);
@@ -113,11 +199,12 @@ export class BlockTable {
       if (other === 0) break;
       if (((other ^ entry) & SLOT_BITS) !== 0) continue;
       this.cells[index] = this.#clocks.renewed(other, (entry & ~kept) | (other & kept));
-      return;
+      return index - first;
     }
     if (index === first + OWNERS) index = this.#removeLost(first, lastUse);
-    if (index < first + OWNERS) this.cells[index] = entry;
-    else this.#share(place, entry, time);
+    if (index === first + OWNERS) return this.#share(place, entry, time);
+    this.cells[index] = entry;
+    return index - first;
   }
 
   /** Whether the entry is a link, here to a list that another block has taken. */
@@ -126,11 +213,12 @@ export class BlockTable {
     return entry !== 0 && (entry & OWNER_BIT) === 0;
   }
 
-  #share(place: number, entry: number, time: number): void {
+  #share(place: number, entry: number, time: number): number {
     const first = entriesOf(place);
     const owners = [...this.cells.subarray(first, first + OWNERS), entry];
     this.#clear(first, first);
     this.cells[first] = this.#shared.share(this.cells[keyOf(place)] ?? 0, owners, time);
+    return 0;
   }
 
   /** The worker is no longer an owner of the block, if its entry has these bits. */
@@ -157,10 +245,11 @@ export class BlockTable {
   clearBits(key: number, slot: number, bits: number): void {
     const place = this.placeOf(key);
     if (place < 0) return;
-    const first = entriesOf(place);
+    const first = this.firstEntry(place);
+    if (first >= this.#sharedFrom) return this.#shared.clearBits(first, slot, bits);
     for (let index = first; index < first + OWNERS; index += 1) {
       const entry = this.cells[index] ?? 0;
-      if ((entry & SLOT_BITS) === slot) this.cells[index] = entry & ~bits;
+      if ((entry & OWNER_BIT) !== 0 && (entry & SLOT_BITS) === slot) this.cells[index] = entry & ~bits;
     }
   }
 

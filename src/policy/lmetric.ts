@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CandidatePlaces } from "./candidate-places.ts";
+import { Compared } from "./compared.ts";
 import { definePolicy } from "./define-policy.ts";
 import type { PickReason } from "./pick-reasons.ts";
 import type { Candidate, PickEnd, Picked, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
@@ -11,10 +11,9 @@ const OPTIONS = z.strictObject({ maxTreeSize: INDEX_SIZE });
 
 /** Bytes of a prompt for each token; exact where the prompt is token ids. */
 const BYTES_PER_TOKEN = 4;
-/** With more candidates than this, the owners of the longest prefixes are compared with a sample of the others. */
-const LOOK_AT_ALL = 256;
-const OWNERS = 8;
-const SAMPLE = 64;
+/** Of so many candidates all are compared; of more, a sample. */
+const MOST_OF_ALL = 256;
+const SAMPLE = 72;
 
 /**
  * The product of the tokens that a worker would have to prefill before this request's first token and the size of its batch with it
@@ -36,17 +35,16 @@ export const lmetric = definePolicy({
 class LMetric implements Policy {
   readonly name = "lmetric";
   readonly #index: PrefixIndex;
-  readonly #random: PolicyParts["random"];
-  readonly #places = new CandidatePlaces();
-  #turn = 0;
+  readonly #compared: Compared;
   /** The best of the current pick, and its product. */
   #best = -1;
   #least = Number.POSITIVE_INFINITY;
   #leastInFlight = 0;
 
   constructor(maxTreeSize: number, { memory, random }: Pick<PolicyParts, "memory" | "random">) {
-    this.#index = new PrefixIndex(maxTreeSize, memory(prefixIndexBytes(maxTreeSize)));
-    this.#random = random;
+    const index = new PrefixIndex(maxTreeSize, memory(prefixIndexBytes(maxTreeSize)));
+    this.#index = index;
+    this.#compared = new Compared({ index, random, mostOfAll: MOST_OF_ALL, sample: SAMPLE });
   }
 
   pick(candidates: readonly Candidate[], request: RequestFeatures): Picked | number {
@@ -54,8 +52,10 @@ class LMetric implements Policy {
     this.#index.match(prompt);
     this.#best = -1;
     this.#least = Number.POSITIVE_INFINITY;
-    if (candidates.length <= LOOK_AT_ALL) this.#weighAll(candidates, request.promptTokens);
-    else this.#weighSome(candidates, request.promptTokens);
+    const count = this.#compared.choose(candidates, false);
+    for (let number = 0; number < count; number += 1) {
+      this.#weigh(candidates, this.#compared.at(number), request.promptTokens);
+    }
     const chosen = candidates[this.#best];
     if (!chosen) return 0;
     const toPrefill = this.#toPrefill(chosen, request.promptTokens);
@@ -66,31 +66,18 @@ class LMetric implements Policy {
 
   costs(candidates: readonly Candidate[], request: RequestFeatures): number[] {
     this.#index.match(request.promptBlocks());
-    this.#index.find(Number.POSITIVE_INFINITY);
-    return candidates.map((candidate) => this.#productOf(candidate, request.promptTokens));
+    const costs = candidates.map(() => Number.NaN);
+    const count = this.#compared.choose(candidates, true);
+    for (let number = 0; number < count; number += 1) {
+      const index = this.#compared.at(number);
+      const candidate = candidates[index];
+      if (candidate) costs[index] = this.#productOf(candidate, request.promptTokens);
+    }
+    return costs;
   }
 
   forget(_workerId: string, slot: number): void {
     this.#index.forget(slot);
-  }
-
-  #weighAll(candidates: readonly Candidate[], promptTokens: number): void {
-    this.#index.find(Number.POSITIVE_INFINITY);
-    this.#turn = (this.#turn + 1) % candidates.length;
-    for (let look = 0; look < candidates.length; look += 1) {
-      this.#weigh(candidates, (this.#turn + look) % candidates.length, promptTokens);
-    }
-  }
-
-  #weighSome(candidates: readonly Candidate[], promptTokens: number): void {
-    const places = this.#places.of(candidates);
-    const found = Math.min(OWNERS, this.#index.find(OWNERS));
-    for (let number = 0; number < found; number += 1) {
-      this.#weigh(candidates, places[this.#index.slotAt(number)] ?? -1, promptTokens);
-    }
-    for (let look = 0; look < SAMPLE; look += 1) {
-      this.#weigh(candidates, Math.floor(this.#random() * candidates.length), promptTokens);
-    }
   }
 
   #weigh(candidates: readonly Candidate[], index: number, promptTokens: number): void {

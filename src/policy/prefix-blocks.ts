@@ -32,8 +32,13 @@ const SMALL_BLOCKS = ENDS.indexOf(SMALL_BYTES) + 1;
 
 /** Number of whole blocks of a prompt of this length. */
 export function blocksIn(bytes: number): number {
-  let blocks = Math.min(Math.floor(bytes / SMALLEST_BLOCK_BYTES), TIERS[0].until / SMALLEST_BLOCK_BYTES);
-  while (blocks < MAX_BLOCKS && (ENDS[blocks] ?? 0) <= bytes) blocks += 1;
+  let blocks = 0;
+  let from = 0;
+  for (const { blockBytes, until } of TIERS) {
+    blocks += Math.floor((Math.min(bytes, until) - from) / blockBytes);
+    if (bytes <= until) break;
+    from = until;
+  }
   return blocks;
 }
 
@@ -42,10 +47,14 @@ export function blocksEnd(blocks: number): number {
   return blocks === 0 ? 0 : (ENDS[blocks - 1] ?? MAX_BYTES);
 }
 
+/** For each number of binary digits of a byte's position, the size of the blocks there. Tiers end at powers of two. */
+const BYTES_BY_DIGITS = Int32Array.from({ length: 32 }, (_, digits) => {
+  return TIERS.find(({ until }) => 2 ** digits <= until)?.blockBytes ?? 0;
+});
+
 /** Size of the block that begins at a byte, where another one ends; 0 where nothing is compared any more. */
 export function blockBytesAt(byte: number): number {
-  for (const { blockBytes, until } of TIERS) if (byte < until) return blockBytes;
-  return 0;
+  return BYTES_BY_DIGITS[32 - Math.clz32(byte)] ?? 0;
 }
 
 /** Share of the part of a prompt that is compared, 0 to 1. */

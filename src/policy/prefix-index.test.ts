@@ -466,6 +466,18 @@ describe("a worker with KV events", () => {
     expect(holdersOf(index, ann)).toEqual({ 1: [1024, 1024] });
   });
 
+  test("has it for certain from the first token on, in a block that many have as well", () => {
+    const index = createIndex();
+    index.setExact(1, true);
+    insert(index, ann, ...Array.from({ length: 20 }, (_, slot) => slot));
+    index.settle(blocksOf(ann), 1);
+    const held = holdersOf(index, ann);
+    expect([held[1], held[2]]).toEqual([
+      [1024, 1024],
+      [1024, 0],
+    ]);
+  });
+
   test("ages like any other when they are no longer complete", () => {
     const index = createIndex();
     index.setBound(1, 4096);

@@ -1,10 +1,9 @@
 import { BlockTable, blockTableBytes } from "./block-table.ts";
-import { blocksEnd, MAX_BLOCKS, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
+import { blocksEnd, blocksIn, MAX_BLOCKS, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
 import { CACHE_TRUST_BYTES, CacheTrust } from "./cache-trust.ts";
-import { IN_FLIGHT_BIT, OWNER_BIT, SLOT_BITS, VOLUME_CLOCKS_BYTES, VolumeClocks } from "./volume-clocks.ts";
+import { OwnerSearch } from "./owner-search.ts";
+import { IN_FLIGHT_BIT, VOLUME_CLOCKS_BYTES, VolumeClocks } from "./volume-clocks.ts";
 
-/** Most workers that one search finds. */
-export const MOST_FOUND = 64;
 /** Where the parts are in the memory: the time, padded to a cache line, the clocks of the workers, the trust in them, and the blocks. */
 const CLOCKS_AT = 64;
 const TRUST_AT = CLOCKS_AT + VOLUME_CLOCKS_BYTES;
@@ -46,19 +45,7 @@ export class PrefixIndex {
   #prompt = NOTHING;
   readonly #places = new Int32Array(MAX_BLOCKS);
   #matched = 0;
-  /** The workers that `find` found. */
-  readonly #slots = new Int32Array(MOST_FOUND);
-  readonly #bytes = new Int32Array(MOST_FOUND);
-  /** -1 while only blocks in flight were seen. */
-  readonly #safeBytes = new Int32Array(MOST_FOUND);
-  #found = 0;
-  /** The next block that a search looks at, towards the beginning; -1 after the last. */
-  #nextBlock = -1;
-  #unsafe = 0;
-  /** By slot: the search that found it, and its number among those found. */
-  readonly #foundBy = new Int32Array(SLOT_BITS + 1);
-  readonly #numbers = new Uint8Array(SLOT_BITS + 1);
-  #search = 0;
+  readonly #search: OwnerSearch;
 
   /** Room for `maxBytes` of prompt in small blocks, rounded down to a power of two; `memory` is of `prefixIndexBytes`. */
   constructor(maxBytes: number, memory: SharedArrayBuffer) {
@@ -66,6 +53,7 @@ export class PrefixIndex {
     this.#clocks = new VolumeClocks(memory, CLOCKS_AT, maxBytes);
     this.#trust = new CacheTrust(memory, TRUST_AT);
     this.#table = new BlockTable(memory, TABLE_AT, maxBytes / SMALLEST_BLOCK_BYTES, this.#clocks);
+    this.#search = new OwnerSearch(this.#table, this.#clocks, this.#places);
   }
 
   /** How many bytes of the prompt from its beginning are known. `find` and `insert` are about this prompt until the next one. */
@@ -79,10 +67,7 @@ export class PrefixIndex {
       this.#places[block] = place;
     }
     this.#matched = block;
-    this.#found = 0;
-    this.#unsafe = 0;
-    this.#nextBlock = block - 1;
-    this.#search = (this.#search + 1) | 0;
+    this.#search.begin(block);
     return blocksEnd(block);
   }
 
@@ -93,28 +78,26 @@ export class PrefixIndex {
    * their numbers from 0.
    */
   find(most: number): number {
-    while (this.#found < most && this.#nextBlock >= 0) this.#look();
-    return this.#found;
+    return this.#search.find(most);
   }
 
   slotAt(number: number): number {
-    return this.#slots[number] ?? -1;
+    return this.#search.slotAt(number);
   }
 
   /** Bytes of the prompt that this worker has or is about to have. */
   bytesAt(number: number): number {
-    return this.#bytes[number] ?? 0;
+    return this.#search.bytesAt(number);
   }
 
   /** Bytes of the prompt that this worker certainly was sent and has prefilled: without what is only in flight. */
   safeBytesAt(number: number): number {
-    if ((this.#safeBytes[number] ?? 0) < 0) this.#findSafe();
-    return this.#safeBytes[number] ?? 0;
+    return this.#search.safeBytesAt(number);
   }
 
   /** Number of a worker among those found; -1 if it is not among them. */
   numberOf(slot: number): number {
-    return this.#foundBy[slot] === this.#search ? (this.#numbers[slot] ?? 0) : -1;
+    return this.#search.numberOf(slot);
   }
 
   /**
@@ -123,10 +106,10 @@ export class PrefixIndex {
    */
   insert(slot: number): number {
     const { bytes } = this.#prompt;
-    const known = this.#bytesOf(slot);
+    const known = this.#search.bytesOf(slot);
     const time = this.#tick();
     this.#clocks.advance(slot, bytes - known, time);
-    this.#note(this.#prompt, slot, time, known);
+    this.#note(this.#prompt, slot, time, 0, blocksIn(known), IN_FLIGHT_BIT);
     return bytes - known;
   }
 
@@ -135,15 +118,14 @@ export class PrefixIndex {
    * what they have taken back meanwhile is evicted already.
    */
   settle(prompt: PromptBlocks, slot: number, safeBytes = 0): void {
-    let first = 0;
-    while (first < prompt.hashes.length && blocksEnd(first + 1) <= safeBytes) first += 1;
-    if (first === prompt.hashes.length) return;
+    const first = blocksIn(safeBytes);
+    if (first >= prompt.hashes.length) return;
     if (this.#clocks.isExact(slot)) {
       for (const hash of prompt.hashes) this.#table.clearBits(hash, slot, IN_FLIGHT_BIT);
       return;
     }
     this.#matched = 0;
-    this.#note(prompt, slot, Atomics.load(this.#time, 0), undefined, first);
+    this.#note(prompt, slot, Atomics.load(this.#time, 0), first, prompt.hashes.length, 0);
   }
 
   /** Takes back what `insert` noted and nobody has settled: the worker did not prefill the prompt. */
@@ -216,73 +198,16 @@ export class PrefixIndex {
     for (const hash of hashes) this.#table.drop(hash, slot, 0);
   }
 
-  /** Looks who is named at the next block towards the beginning of the prompt. */
-  #look(): void {
-    const block = this.#nextBlock;
-    this.#nextBlock -= 1;
-    const place = this.#places[block] ?? 0;
-    const lastUse = this.#table.lastUse(place);
-    const { cells } = this.#table;
-    const first = this.#table.firstEntry(place);
-    const count = this.#table.entryCount(first);
-    // Of many equal owners none is always found first.
-    const shift = this.#search & (count - 1);
-    for (let step = 0; step < count; step += 1) {
-      const entry = cells[first + ((step + shift) & (count - 1))] ?? 0;
-      if ((entry & OWNER_BIT) === 0) continue;
-      const number = this.numberOf(entry & SLOT_BITS);
-      if (number < 0) {
-        if (this.#found < MOST_FOUND && this.#clocks.isAlive(entry, lastUse)) this.#add(entry, blocksEnd(block + 1));
-      } else if ((entry & IN_FLIGHT_BIT) === 0 && (this.#safeBytes[number] ?? 0) < 0) {
-        this.#safeBytes[number] = blocksEnd(block + 1);
-        this.#unsafe -= 1;
-      }
-    }
-  }
-
-  #add(entry: number, bytes: number): void {
-    const slot = entry & SLOT_BITS;
-    const isSafe = (entry & IN_FLIGHT_BIT) === 0;
-    if (!isSafe) this.#unsafe += 1;
-    this.#slots[this.#found] = slot;
-    this.#bytes[this.#found] = bytes;
-    this.#safeBytes[this.#found] = isSafe ? bytes : -1;
-    this.#foundBy[slot] = this.#search;
-    this.#numbers[slot] = this.#found;
-    this.#found += 1;
-  }
-
-  /** Looks for the settled blocks of all workers that were found by blocks in flight. */
-  #findSafe(): void {
-    while (this.#unsafe > 0 && this.#nextBlock >= 0) this.#look();
-    for (let number = 0; number < this.#found; number += 1) {
-      if ((this.#safeBytes[number] ?? 0) < 0) this.#safeBytes[number] = 0;
-    }
-    this.#unsafe = 0;
-  }
-
-  /** Bytes of the prompt of the last `match` that the worker has. */
-  #bytesOf(slot: number): number {
-    while (this.#foundBy[slot] !== this.#search && this.#nextBlock >= 0) this.#look();
-    const number = this.numberOf(slot);
-    return number < 0 ? 0 : this.bytesAt(number);
-  }
-
-  /** Makes the worker an owner of all blocks from `first` on. Those behind `known` bytes are in flight; without it none is. */
-  #note({ hashes }: PromptBlocks, slot: number, time: number, known: number | undefined, first = 0): void {
-    const now = this.#clocks.now(slot);
-    const ticksPerByte = this.#clocks.ticksPerByte(slot);
-    const kept = known === undefined ? 0 : IN_FLIGHT_BIT;
-    const knownBytes = known ?? Number.POSITIVE_INFINITY;
-    for (let block = first; block < hashes.length; block += 1) {
-      const key = hashes[block] ?? 0;
-      let place = block < this.#matched ? (this.#places[block] ?? 0) : -1;
-      if (place < 0 || !this.#table.holds(place, key)) place = this.#table.placeFor(key);
-      const end = blocksEnd(block + 1);
-      const entry = this.#clocks.entry(slot, now, end * ticksPerByte);
-      if (end > knownBytes) this.#table.own(place, entry | IN_FLIGHT_BIT, 0, time);
-      else this.#table.own(place, entry, kept, time);
-    }
+  /** Makes the worker an owner of the prompt's blocks from `from` on, of those from `inFlightFrom` on in flight. `kept` of its bits stay before that. */
+  #note({ hashes }: PromptBlocks, slot: number, time: number, from: number, inFlightFrom: number, kept: number): void {
+    const places = this.#places,
+      matched = this.#matched;
+    this.#table.ownAll({ hashes, places, matched, from, to: inFlightFrom }, { slot, bits: 0, kept, time });
+    const to = hashes.length;
+    this.#table.ownAll(
+      { hashes, places, matched, from: inFlightFrom, to },
+      { slot, bits: IN_FLIGHT_BIT, kept: 0, time },
+    );
   }
 
   #tick(): number {

@@ -15,6 +15,8 @@ export const SLOT_BITS = SLOTS - 1;
 export const OWNER_BIT = 1 << 14;
 /** The block belongs to a request that has no first token yet, so nobody knows whether it is in the worker's cache. */
 export const IN_FLIGHT_BIT = 1 << 15;
+/** What an entry says besides its stamp. */
+export const OWNER_BITS = SLOT_BITS | OWNER_BIT | IN_FLIGHT_BIT;
 const STAMP_SHIFT = 16;
 const STAMP_MASK = 0xffff;
 /** In place of a stamp: the worker's own KV events say that it has the block. */
@@ -96,6 +98,11 @@ export class VolumeClocks {
   /** Whether a worker may have lost blocks since this time. */
   mayHaveLostSince(time: number): boolean {
     return ((time - (this.#cells[LAST_LOSS] ?? 0)) | 0) <= 0;
+  }
+
+  /** The last time at which a worker may have lost blocks. */
+  get lastLoss(): number {
+    return this.#cells[LAST_LOSS] ?? 0;
   }
 
   /** Notes that the worker got so many bytes that it did not have. `time` is the index's. */

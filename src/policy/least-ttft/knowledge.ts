@@ -1,9 +1,8 @@
-import { CandidatePlaces } from "../candidate-places.ts";
+import { Compared } from "../compared.ts";
 import type { PolicyParts } from "../policy.ts";
 import { PrefixIndex, prefixIndexBytes } from "../prefix-index.ts";
 import { Attention } from "./attention.ts";
 import { Chooser } from "./chooser.ts";
-import { Compared } from "./compared.ts";
 import { Handover } from "./handover.ts";
 import { Learning } from "./learning.ts";
 import type { LeastTtftPick } from "./least-ttft-pick.ts";
@@ -13,9 +12,13 @@ import { ServiceRates } from "./service-rates.ts";
 import { stateBytes, TIME } from "./shared-layout.ts";
 import { SharedTime } from "./shared-time.ts";
 import { UsageFeedback } from "./usage-feedback.ts";
+import { MOST_COMPARED } from "./weighed.ts";
 import { Weigher } from "./weigher.ts";
 import { WholeAnswers } from "./whole-answers.ts";
 import { WorkerBounds } from "./worker-bounds.ts";
+
+/** In a fleet of more than MOST_COMPARED workers so many are compared. More of them change nothing that could be measured with 64 workers. */
+const SAMPLE = 16;
 
 /** Everything that an instance knows and decides with. What decides is in memory that all threads share, besides each thread's own queues. */
 export interface Knowledge {
@@ -55,7 +58,7 @@ export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowled
     rates,
     pending,
     news,
-    compared: new Compared({ index, places: new CandidatePlaces(), random }),
+    compared: new Compared({ index, random, mostOfAll: MOST_COMPARED, sample: SAMPLE }),
     weigher: new Weigher({ cells, rates, pending, attention, feedback, index, foreign: news }),
     chooser: new Chooser(cells),
     learning: new Learning({ cells, rates, attention, feedback, whole: new WholeAnswers(cells), index, news }),
