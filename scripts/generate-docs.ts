@@ -14,9 +14,11 @@ import { PICK_REASONS } from "../src/policy/pick-reasons.ts";
 import type { PolicyRow } from "../src/policy/define-policy.ts";
 import { BASELINES } from "../src/simulate/baselines/baselines.ts";
 import { TOOL_CALL_PARSERS } from "../src/parser/tool-call-parsers.ts";
-import { type AnyRecord, isRecord, keysOf } from "../src/util/objects.ts";
+import { type AnyRecord, keysOf } from "../src/util/objects.ts";
 import { snakeCase } from "../src/util/case.ts";
 import { chartSchema } from "./chart-schema.ts";
+import { configJsonSchema } from "./json-schema.ts";
+import { openApi } from "./openapi.ts";
 import { migrationParts } from "./migration.ts";
 
 const KEYS = keysOf(configSchema.shape);
@@ -32,6 +34,7 @@ export function pages(): Readonly<Record<string, string>> {
     "docs/decisions.md": decisionsPage(),
     "docs/policies.md": policiesPage(),
     "docs/routing.md": routingPage(),
+    "docs/openapi.json": `${JSON.stringify(openApi(), undefined, 2)}\n`,
     "docs/migration.md": filledPage("docs/migration.md", migrationParts()),
     "config.schema.json": `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
     "deploy/helm/pointsman/values.schema.json": `${JSON.stringify(chartSchema(configJsonSchema()), undefined, 2)}\n`,
@@ -270,43 +273,6 @@ function metricsPage(): string {
     lines.push(`| ${code(row.name)} | ${row.kind} | ${row.labels.map(code).join(", ")} | ${row.help} |`);
   }
   return `${lines.join("\n")}\n`;
-}
-
-/** The JSON schema of the file, for editors. Its keys are the file's keys. */
-function configJsonSchema(): object {
-  const schema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" });
-  const { properties } = schema;
-  // zod leaves out the default of an option that has a transform.
-  for (const key of KEYS) {
-    const [property, value] = [properties?.[key], optionDefault(key)];
-    if (typeof property === "object" && isJson(value)) property.default ??= value;
-  }
-  return { ...snakeRecord(schema), title: "pointsman configuration" };
-}
-
-function isJson(value: unknown): value is string | number | boolean | unknown[] {
-  return ["string", "number", "boolean"].includes(typeof value) || Array.isArray(value);
-}
-
-/** Renames the keys under `properties` and `required`; all other keys belong to JSON Schema itself. */
-function snakeRecord(record: object): AnyRecord {
-  return Object.fromEntries(
-    Object.entries(record).flatMap(([key, inner]): [string, unknown][] => {
-      // These are metadata of options for the pages, not words of JSON Schema.
-      if (key === "group" || key === "flag" || key === "aliases" || key === "fileOnly") return [];
-      if (key === "properties" && isRecord(inner)) {
-        const properties = Object.entries(inner).map(([name, property]) => [snakeCase(name), snakeValue(property)]);
-        return [[key, Object.fromEntries(properties)]];
-      }
-      if (key === "required" && Array.isArray(inner)) return [[key, inner.map((name) => snakeCase(String(name)))]];
-      return [[key, snakeValue(inner)]];
-    }),
-  );
-}
-
-function snakeValue(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(snakeValue);
-  return isRecord(value) ? snakeRecord(value) : value;
 }
 
 function code(text: string): string {

@@ -18,7 +18,7 @@ export function readWorkerSpec(body: Body): WorkerSpec {
 const { shape } = workerSchema;
 
 /** The changeable fields of `workerSchema` with the same bounds. An absent field stays unchanged. */
-const patchSchema = z.strictObject({
+export const patchSchema = z.strictObject({
   url: shape.url.optional(),
   modelId: shape.modelId,
   apiKey: shape.apiKey,

@@ -1,0 +1,296 @@
+import { z } from "zod";
+import { workerSchema } from "../src/config/schema.ts";
+import { type ERRORS, errorRow } from "../src/errors/errors.ts";
+import type { Access } from "../src/server/route.ts";
+import { patchSchema } from "../src/server/api/worker-body.ts";
+import { VERSION } from "../src/util/version.ts";
+import { jsonSchemaOf } from "./json-schema.ts";
+
+/** What is said of a route that the gateway answers itself. */
+export interface RouteText {
+  readonly access: Access;
+  readonly summary: string;
+  /** Parameters of the query, and what each is. */
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: z.ZodType;
+  /** Status of success, and what is in its body; a text is the type of one that is not JSON. */
+  readonly answers: Readonly<Record<number, z.ZodType | string>>;
+  /** Codes of errors that belong to this route, beside those of every route. */
+  readonly errors?: readonly (keyof typeof ERRORS)[];
+}
+
+const worker = z.looseObject({
+  id: z.string(),
+  url: z.string(),
+  source: z.string(),
+  model_id: z.string().nullable(),
+  models: z.array(z.string()),
+  worker_type: z.enum(["regular", "prefill", "decode"]),
+  connection_mode: z.enum(["http", "grpc"]),
+  runtime_type: z.string(),
+  status: z.enum(["pending", "ready", "not_ready", "failed", "draining"]),
+  since: z.iso.datetime(),
+  trouble: z.string().nullable(),
+  last_error: z.object({ code: z.string(), message: z.string(), at: z.iso.datetime() }).nullable(),
+  is_healthy: z.boolean(),
+  breaker: z.string(),
+  load: z.int(),
+  pending_prompt_tokens: z.number(),
+  policy: z.string().nullable(),
+  labels: z.record(z.string(), z.string()),
+  kv_capacity_tokens: z.number().nullable(),
+  cache_trust: z.number().nullable(),
+  has_api_key: z.boolean(),
+});
+const workers = z.looseObject({
+  workers: z.array(worker),
+  total: z.int(),
+  stats: z.object({ prefill_count: z.int(), decode_count: z.int(), regular_count: z.int() }),
+  sources: z.array(z.looseObject({ reason: z.string().nullable() })),
+});
+const done = z.looseObject({ success: z.boolean(), message: z.string() });
+const fanOut = z.looseObject({
+  status: z.enum(["success", "partial_success"]),
+  message: z.string(),
+  total_workers: z.int(),
+  successful: z.array(z.string()),
+  failed: z.array(z.looseObject({ worker: z.string() })),
+});
+const accepted = z.looseObject({ status: z.string(), worker_id: z.string(), url: z.string() });
+const tokenizer = z.looseObject({ id: z.string(), name: z.string(), source: z.string(), status: z.string() });
+const anything = z.looseObject({});
+const WAIT = { wait: "`true`: answer when it is done" };
+const URL_QUERY = { url: "address of the worker, in place of a body" };
+const onlyUrl = z.looseObject({ url: z.string() });
+
+/** Each route that the gateway answers itself, by method and path. A test compares them with the route table. */
+export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
+  "GET /health": { access: "public", summary: "Whether the process lives", answers: { 200: "text/plain" } },
+  "GET /liveness": { access: "public", summary: "Whether the process lives", answers: { 200: "text/plain" } },
+  "GET /readiness": {
+    access: "public",
+    summary: "Whether a request could be served",
+    answers: { 200: z.looseObject({ status: z.string() }), 503: z.looseObject({ status: z.string() }) },
+  },
+  "GET /health_generate": { access: "public", summary: "Asks a worker for a token", answers: { 200: "text/plain" } },
+  "GET /get_model_info": { access: "serving", summary: "A worker's own page on its model", answers: { 200: anything } },
+  "GET /model_info": { access: "serving", summary: "As /get_model_info", answers: { 200: anything } },
+  "GET /get_server_info": {
+    access: "serving",
+    summary: "A worker's own page on its state",
+    answers: { 200: anything },
+  },
+  "GET /server_info": { access: "serving", summary: "As /get_server_info", answers: { 200: anything } },
+  "GET /metrics": { access: "public", summary: "Metrics in Prometheus' text form", answers: { 200: "text/plain" } },
+  "GET /v1/models": {
+    access: "serving",
+    summary: "The models that workers serve",
+    answers: { 200: z.looseObject({ data: z.array(z.looseObject({ id: z.string() })) }) },
+  },
+  "GET /v1/models/*": {
+    access: "serving",
+    summary: "One model",
+    answers: { 200: anything },
+    errors: ["model_not_found"],
+  },
+  "GET /workers": {
+    access: "admin",
+    summary: "All workers, with their states",
+    query: { model: "only the workers of this model" },
+    answers: { 200: workers },
+  },
+  "POST /workers": {
+    access: "admin",
+    summary: "Adds a worker",
+    query: WAIT,
+    body: workerSchema,
+    answers: { 201: worker, 202: accepted },
+    errors: ["invalid_request"],
+  },
+  "GET /workers/:id": {
+    access: "admin",
+    summary: "One worker",
+    answers: { 200: worker },
+    errors: ["worker_not_found"],
+  },
+  "PUT /workers/:id": {
+    access: "admin",
+    summary: "Replaces a worker's settings; its address stays",
+    query: WAIT,
+    body: workerSchema,
+    answers: { 200: worker, 202: accepted },
+    errors: ["invalid_request", "worker_not_found"],
+  },
+  "PATCH /workers/:id": {
+    access: "admin",
+    summary: "Changes the settings that are named; labels and health are merged",
+    query: WAIT,
+    body: patchSchema,
+    answers: { 200: worker, 202: accepted },
+    errors: ["invalid_request", "worker_not_found"],
+  },
+  "DELETE /workers/:id": {
+    access: "admin",
+    summary: "Drains a worker and removes it",
+    query: WAIT,
+    answers: { 200: accepted, 202: accepted },
+    errors: ["worker_not_found"],
+  },
+  "POST /add_worker": {
+    access: "admin",
+    summary: "Adds a worker, as sglang-router does",
+    query: URL_QUERY,
+    body: workerSchema,
+    answers: { 200: done },
+    errors: ["invalid_request"],
+  },
+  "POST /remove_worker": {
+    access: "admin",
+    summary: "Drains a worker and removes it, as sglang-router does",
+    query: URL_QUERY,
+    body: onlyUrl,
+    answers: { 200: done },
+    errors: ["worker_not_found"],
+  },
+  "GET /list_workers": {
+    access: "admin",
+    summary: "All workers, as sglang-router lists them",
+    answers: { 200: done.extend({ urls: z.array(z.string()) }) },
+  },
+  "GET /policies": { access: "admin", summary: "The policy of each model, and why", answers: { 200: anything } },
+  "DELETE /sessions/:key": {
+    access: "serving",
+    summary: "A session is over",
+    answers: { 200: z.object({ finished: z.boolean() }) },
+  },
+  "POST /finish_session": {
+    access: "serving",
+    summary: "A session is over, as vllm-router takes it",
+    query: { session_id: "the session" },
+    answers: { 200: z.object({ finished: z.boolean() }) },
+    errors: ["invalid_request"],
+  },
+  "GET /debug/decisions": {
+    access: "admin",
+    summary: "The last choices of workers, the newest first",
+    query: {
+      request_id: "only those of this request",
+      model: "only those of this model",
+      worker: "only those of this worker's address",
+      limit: "at most so many; 100",
+    },
+    answers: { 200: z.looseObject({ decisions: z.array(anything), log_size: z.int() }) },
+    errors: ["invalid_request"],
+  },
+  "POST /flush_cache": {
+    access: "admin",
+    summary: "Asks all workers to empty their caches",
+    answers: { 200: fanOut, 206: fanOut },
+  },
+  "GET /get_loads": { access: "admin", summary: "The load that the engines report", answers: { 200: anything } },
+  "POST /start_profile": {
+    access: "admin",
+    summary: "Starts the engines' own profilers",
+    answers: { 200: fanOut, 206: fanOut },
+  },
+  "POST /stop_profile": {
+    access: "admin",
+    summary: "Stops the engines' own profilers",
+    answers: { 200: fanOut, 206: fanOut },
+  },
+  "GET /v1/tokenizers": {
+    access: "admin",
+    summary: "The tokenizers that were added by name",
+    answers: { 200: z.object({ tokenizers: z.array(tokenizer) }) },
+  },
+  "POST /v1/tokenizers": {
+    access: "admin",
+    summary: "Loads a tokenizer from a folder of the gateway's machine",
+    body: z.looseObject({ name: z.string(), source: z.string(), chat_template_path: z.string().optional() }),
+    answers: { 202: z.looseObject({ id: z.string(), status: z.string() }) },
+    errors: ["invalid_request"],
+  },
+  "GET /v1/tokenizers/:id": { access: "admin", summary: "One tokenizer", answers: { 200: tokenizer } },
+  "GET /v1/tokenizers/:id/status": { access: "admin", summary: "Whether it is loaded", answers: { 200: anything } },
+  "DELETE /v1/tokenizers/:id": { access: "admin", summary: "Removes a tokenizer", answers: { 200: done } },
+};
+
+const error = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string(),
+  }),
+});
+
+/** OpenAPI 3.1 of the routes that the gateway answers itself; those that workers answer are in the APIs of their makers. */
+export function openApi(): object {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const [key, text] of Object.entries(ROUTE_TEXTS)) {
+    const [method = "", path = ""] = key.split(" ");
+    const written = path.replace(/:(\w+)/g, "{$1}").replace("/*", "/{id}");
+    paths[written] = { ...paths[written], [method.toLowerCase()]: operation(method, written, text) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: { title: "pointsman", version: VERSION, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
+    paths,
+    components: {
+      schemas: { Error: jsonSchemaOf(error) },
+      securitySchemes: {
+        serving: { type: "http", scheme: "bearer", description: "api_key, or one of api_keys" },
+        admin: { type: "http", scheme: "bearer", description: "admin_api_key" },
+      },
+    },
+  };
+}
+
+function operation(method: string, path: string, text: RouteText): object {
+  const inPath = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+  const inQuery = Object.entries(text.query ?? {}).map(([name, description]) => ({
+    name,
+    in: "query",
+    description,
+    schema: { type: "string" },
+  }));
+  return {
+    operationId: `${method.toLowerCase()}${path.replace(/\W+(\w?)/g, (_whole, next: string) => next.toUpperCase())}`,
+    summary: text.summary,
+    ...(text.access === "public" ? { security: [] } : { security: [{ [text.access]: [] }] }),
+    parameters: [...inPath, ...inQuery],
+    ...(text.body ? { requestBody: { content: { "application/json": { schema: jsonSchemaOf(text.body) } } } } : {}),
+    responses: { ...answersOf(text), ...errorsOf(text) },
+  };
+}
+
+function answersOf({ answers }: RouteText): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(answers).map(([status, body]) => [
+      status,
+      {
+        description: Number(status) < 300 ? "Success" : "Not now",
+        content: typeof body === "string" ? { [body]: {} } : { "application/json": { schema: jsonSchemaOf(body) } },
+      },
+    ]),
+  );
+}
+
+function errorsOf({ access, errors = [] }: RouteText): Record<string, object> {
+  const codes = [...errors, ...(access === "public" ? [] : (["invalid_api_key"] as const))];
+  const byStatus = Map.groupBy(codes, (code) => String(errorRow(code).http));
+  return Object.fromEntries(
+    Array.from(byStatus, ([status, named]) => [
+      status,
+      {
+        description: named.join(", "),
+        content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
+      },
+    ]),
+  );
+}

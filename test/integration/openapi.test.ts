@@ -1,0 +1,77 @@
+import { expect, test } from "bun:test";
+import { ROUTE_TEXTS } from "../../scripts/openapi.ts";
+import { serverSettings } from "../../src/context/server-settings.ts";
+import { createControlRoutes } from "../../src/server/control-routes.ts";
+import { startEngine } from "../support/engine.ts";
+import { post, startGateway, type TestGateway } from "../support/gateway.ts";
+
+/** Routes of which an answer is looked at, with what stands for the variables of their paths. */
+function pathsOf(workerId: string): Record<string, string> {
+  return { "GET /workers/:id": `/workers/${workerId}`, "GET /v1/models/*": "/v1/models/sim-1" };
+}
+const UNKNOWN = new Set(["GET /v1/tokenizers/:id", "GET /v1/tokenizers/:id/status"]);
+
+test("the description has each route that the gateway answers itself, with its access", async () => {
+  await using gateway = await startGateway();
+  const { context } = gateway;
+  const { all } = createControlRoutes(context, serverSettings(context.config), {
+    isDraining: () => false,
+    units: () => undefined,
+    plans: () => undefined,
+  });
+  const table = Object.fromEntries(all.map(({ method, path, access }) => [`${method} ${path}`, access]));
+  expect(Object.fromEntries(Object.entries(ROUTE_TEXTS).map(([key, { access }]) => [key, access]))).toEqual(table);
+});
+
+async function expectAsDescribed(
+  gateway: TestGateway,
+  key: string,
+  path: string,
+  init: RequestInit = {},
+): Promise<void> {
+  const [method = ""] = key.split(" ");
+  const reply = await fetch(gateway.url + path, { method, ...init });
+  const described = ROUTE_TEXTS[key]?.answers[reply.status];
+  expect([key, reply.status, described !== undefined]).toEqual([key, reply.status, true]);
+  if (typeof described === "string") expect(reply.headers.get("content-type")).toStartWith(described);
+  else {
+    const result = described?.safeParse(await reply.json());
+    expect([key, result?.error?.issues]).toEqual([key, undefined]);
+  }
+}
+
+test("what is asked for is answered as it is described", async () => {
+  await using engine = await startEngine({ model: "sim-1" });
+  await using gateway = await startGateway({ workers: [engine.url] });
+  const [worker] = gateway.context.workerRegistry.all();
+  const paths = pathsOf(worker?.id ?? "");
+  for (const key of Object.keys(ROUTE_TEXTS)) {
+    if (key.startsWith("GET ") && !UNKNOWN.has(key)) await expectAsDescribed(gateway, key, paths[key] ?? key.slice(4));
+  }
+  for (const key of ["POST /flush_cache", "POST /start_profile", "POST /stop_profile"]) {
+    await expectAsDescribed(gateway, key, key.slice(5));
+  }
+});
+
+test("a worker's life is answered as it is described", async () => {
+  await using engine = await startEngine({ model: "sim-1" });
+  await using gateway = await startGateway();
+  const json = (body: unknown): RequestInit => ({
+    body: JSON.stringify(body),
+    headers: { "content-type": "application/json" },
+  });
+  await expectAsDescribed(gateway, "POST /workers", "/workers?wait=true", json({ url: engine.url }));
+  const id = gateway.context.workerRegistry.all()[0]?.id ?? "";
+  await expectAsDescribed(gateway, "PATCH /workers/:id", `/workers/${id}`, json({ priority: 2 }));
+  await expectAsDescribed(gateway, "PUT /workers/:id", `/workers/${id}?wait=true`, json({ url: engine.url }));
+  await expectAsDescribed(gateway, "DELETE /workers/:id", `/workers/${id}?wait=true`);
+  await expectAsDescribed(gateway, "POST /add_worker", "/add_worker", json({ url: engine.url }));
+  await expectAsDescribed(gateway, "POST /remove_worker", `/remove_worker?url=${engine.url}`);
+  await expectAsDescribed(gateway, "POST /finish_session", "/finish_session?session_id=a");
+  await expectAsDescribed(gateway, "DELETE /sessions/:key", "/sessions/a");
+  const refused = await post(`${gateway.url}/workers`, { url: "ftp://x" });
+  expect([refused.status, await refused.json()]).toEqual([
+    400,
+    { error: { message: expect.any(String), type: expect.any(String), param: "url", code: "invalid_request" } },
+  ]);
+});
