@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { workerSchema } from "../src/config/schema.ts";
+import { configSchema, workerSchema } from "../src/config/schema.ts";
 import { type ERRORS, errorRow } from "../src/errors/errors.ts";
 import type { Access } from "../src/server/route.ts";
 import { patchSchema } from "../src/server/api/worker-body.ts";
@@ -59,6 +59,17 @@ const fanOut = z.looseObject({
 const accepted = z.looseObject({ status: z.string(), worker_id: z.string(), url: z.string() });
 const tokenizer = z.looseObject({ id: z.string(), name: z.string(), source: z.string(), status: z.string() });
 const anything = z.looseObject({});
+const difference = z.looseObject({ path: z.string(), kind: z.string(), text: z.string() });
+const changed = z.object({
+  version: z.int(),
+  changes: z.array(difference),
+  waits_for_restart: z.array(difference),
+  notices: z.array(z.string()),
+});
+const CHANGE_QUERY = {
+  dry_run: "`true`: say what would change, and change nothing",
+  partial: "`true`: take what needs no restart, in place of refusing the whole change",
+};
 const WAIT = { wait: "`true`: answer when it is done" };
 const URL_QUERY = { url: "address of the worker, in place of a body" };
 const onlyUrl = z.looseObject({ url: z.string() });
@@ -180,6 +191,45 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
       limit: "at most so many; 100",
     },
     answers: { 200: z.looseObject({ decisions: z.array(anything), log_size: z.int() }) },
+    errors: ["invalid_request"],
+  },
+  "GET /config": {
+    access: "admin",
+    summary: "The configuration in force, secrets redacted",
+    answers: {
+      200: z.looseObject({
+        version: z.int(),
+        differs_from_file: z.boolean(),
+        waits_for_restart: z.array(difference),
+        config: z.record(z.string(), z.unknown()),
+      }),
+    },
+  },
+  "GET /config/history": {
+    access: "admin",
+    summary: "The changes of the configuration, and who made them",
+    answers: { 200: z.looseObject({ version: z.int(), history: z.array(z.looseObject({ version: z.int() })) }) },
+  },
+  "POST /config": {
+    access: "admin",
+    summary: "Takes another configuration, whole or not at all; the body has the form of the file, YAML or JSON",
+    query: CHANGE_QUERY,
+    body: configSchema,
+    answers: { 200: changed },
+    errors: ["invalid_request"],
+  },
+  "POST /config/reload": {
+    access: "admin",
+    summary: "Reads the file again",
+    query: CHANGE_QUERY,
+    answers: { 200: changed },
+    errors: ["invalid_request"],
+  },
+  "POST /config/rollback": {
+    access: "admin",
+    summary: "Takes an earlier configuration again",
+    query: { ...CHANGE_QUERY, version: "the version to go back to; the one before" },
+    answers: { 200: changed },
     errors: ["invalid_request"],
   },
   "POST /flush_cache": {

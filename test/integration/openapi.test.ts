@@ -13,8 +13,8 @@ const UNKNOWN = new Set(["GET /v1/tokenizers/:id", "GET /v1/tokenizers/:id/statu
 
 test("the description has each route that the gateway answers itself, with its access", async () => {
   await using gateway = await startGateway();
-  const { context } = gateway;
-  const { all } = createControlRoutes(context, serverSettings(context.config), {
+  const { context, transactions } = gateway;
+  const { all } = createControlRoutes({ ...context, transactions }, serverSettings(context.config), {
     isDraining: () => false,
     units: () => undefined,
     plans: () => undefined,
@@ -48,6 +48,8 @@ test("what is asked for is answered as it is described", async () => {
   for (const key of Object.keys(ROUTE_TEXTS)) {
     if (key.startsWith("GET ") && !UNKNOWN.has(key)) await expectAsDescribed(gateway, key, paths[key] ?? key.slice(4));
   }
+  const yaml = { body: "default_policy: random", headers: { "content-type": "application/yaml" } };
+  await expectAsDescribed(gateway, "POST /config", "/config?dry_run=true", yaml);
   for (const key of ["POST /flush_cache", "POST /start_profile", "POST /stop_profile"]) {
     await expectAsDescribed(gateway, key, key.slice(5));
   }

@@ -13,6 +13,7 @@ export interface TestGateway extends AsyncDisposable {
   readonly url: string;
   readonly context: AppContext;
   readonly server: RunningServer;
+  readonly transactions: ConfigTransactions;
   /** What requests are sent to HTTP workers over. */
   readonly transport: Transport;
   /** Access lines so far. */
@@ -89,6 +90,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     url: server.url,
     context,
     server,
+    transactions,
     transport: unit.transport,
     lines,
     nextLine: () => new Promise((resolve) => waiting.push(resolve)),
