@@ -1,3 +1,4 @@
+import { choice } from "../sections/choice.ts";
 import { chunksCadence } from "../sections/chunks-cadence.ts";
 import { chunksSaturated } from "../sections/chunks-saturated.ts";
 import { fleet } from "../sections/fleet.ts";
@@ -24,6 +25,7 @@ const SECTIONS: readonly Section[] = [
   idleClients,
   fleet,
   selection,
+  choice,
 ];
 
 /** Those of the list of names, or all. Throws where a name is none. */
