@@ -3,7 +3,6 @@ import { loadFromArguments } from "./load-from-arguments.ts";
 import type { ServeArguments } from "./read-words.ts";
 import { type RunningGateway, runUntil, startGateway } from "./run-gateway.ts";
 import { firstSignal, surviveSignals } from "./signals.ts";
-import type { ConfigTransactions } from "../reload/transactions.ts";
 import { VERSION } from "../util/version.ts";
 
 /** `pointsman`: runs the gateway. Throws ConfigError before anything is started. */
@@ -14,7 +13,7 @@ export async function serve(given: ServeArguments): Promise<void> {
   let running: RunningGateway | undefined;
   surviveSignals(
     () => running?.context.logger,
-    () => running && reload(running.transactions),
+    () => running && reload(running),
   );
   const gateway = await startGateway(loaded, (document) => loadFromArguments(given, document));
   running = gateway;
@@ -24,8 +23,9 @@ export async function serve(given: ServeArguments): Promise<void> {
   await runUntil(signal, gateway);
 }
 
-/** Reads the file again on SIGHUP. */
-function reload(transactions: ConfigTransactions): void {
+/** Reads the file again on SIGHUP, and then the certificates, which may have changed where the file has not. */
+function reload({ transactions, context }: RunningGateway): void {
+  const isRead = transactions.change({ document: "file", via: "signal", by: "SIGHUP" });
   // The log has said why.
-  transactions.change({ document: "file", via: "signal", by: "SIGHUP" }).catch(() => undefined);
+  void isRead.catch(() => undefined).then(() => context.certificates.look());
 }

@@ -7,7 +7,13 @@ import type { Config } from "./schema.ts";
 
 /** Finds options that are valid alone and wrong together. */
 export function checkConfig(config: Config): Complaint[] {
-  return [...checkWorkers(config), ...checkPolicies(config), ...checkModelRoutes(config), ...checkAdmin(config)];
+  return [
+    ...checkWorkers(config),
+    ...checkPolicies(config),
+    ...checkModelRoutes(config),
+    ...checkAdmin(config),
+    ...checkTls(config),
+  ];
 }
 
 function complaint(path: readonly PropertyKey[], text: string): Complaint {
@@ -88,4 +94,27 @@ function checkAdmin(config: Config): Complaint[] {
   const serving = [config.apiKey, ...config.apiKeys.map(({ key }) => key)];
   if (!serving.some((key) => key && key.reveal() === config.adminApiKey?.reveal())) return [];
   return [complaint(["adminApiKey"], "the admin key must be another than those of clients")];
+}
+
+/** Finds options of TLS without those that they belong to. */
+function checkTls(config: Config): Complaint[] {
+  const { tlsCertPath, tlsKeyPath, adminPort } = config;
+  if ((tlsCertPath === undefined) !== (tlsKeyPath === undefined)) {
+    const missing = tlsKeyPath === undefined ? "tls_key_path" : "tls_cert_path";
+    return [complaint([tlsKeyPath === undefined ? "tlsCertPath" : "tlsKeyPath"], `needs ${missing} with it`)];
+  }
+  const hasTls = tlsCertPath !== undefined;
+  const alone = (
+    key: "tlsClientCaPath" | "adminTlsClientCaPath" | "prometheusTlsClientCaPath",
+    needed: string,
+  ): Complaint[] =>
+    config[key] === undefined ? [] : [complaint([key], `needs ${needed}: the port does not speak TLS`)];
+  return [
+    ...(hasTls ? [] : alone("tlsClientCaPath", "tls_cert_path")),
+    ...(hasTls && config.adminTls && adminPort !== undefined
+      ? []
+      : alone("adminTlsClientCaPath", "tls_cert_path, admin_port and admin_tls")),
+    ...(hasTls && config.prometheusTls ? [] : alone("prometheusTlsClientCaPath", "tls_cert_path and prometheus_tls")),
+    ...(!hasTls && config.prometheusTls ? [complaint(["prometheusTls"], "needs tls_cert_path")] : []),
+  ];
 }

@@ -15,6 +15,8 @@ export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
   adminPort: PORTS,
   adminHost: PORTS,
   reusePort: PORTS,
+  adminTls: PORTS,
+  prometheusTls: PORTS,
   prometheusHost: PORTS,
   prometheusPort: PORTS,
   threads: THREADS,

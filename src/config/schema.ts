@@ -65,6 +65,7 @@ const secret = z
   .transform((value) => new Secret(value));
 const name = z.string().min(1).max(256);
 const policyName = name.transform(canonicalPolicy);
+const filePath = z.string().min(1);
 const path = z.string().min(1).startsWith("/", "must begin with /");
 const host = z
   .string()
@@ -242,6 +243,42 @@ export const configSchema = z.strictObject({
     group: "Listening",
     description:
       "Share the ports (serving, administration, metrics) with another gateway, so that a new gateway can take over from an old one. Without it, a port that is in use is an error. The new gateway does not get the old one's state: workers that were added over the API, the prefix index, breakers. Any process of the same user can join a shared port. The gateway joins once it has asked its workers, after 10 s at most. When the old gateway leaves, Linux resets connections that wait to be accepted, unless `net.ipv4.tcp_migrate_req` is 1.",
+  }),
+  tlsCertPath: filePath.optional().meta({
+    group: "Listening",
+    description:
+      "File with the certificate (PEM) of the main port, followed by those between it and its authority. With it the port speaks TLS 1.2 and 1.3, and nothing else. The file is read again every 5 s, and at SIGHUP: a changed certificate is in force for the next connection, and those that are open go on (docs/tls.md).",
+  }),
+  tlsKeyPath: filePath.optional().meta({
+    group: "Listening",
+    description: "File with the private key (PEM, without a passphrase) of `tls_cert_path`.",
+  }),
+  tlsClientCaPath: filePath.optional().meta({
+    group: "Listening",
+    description:
+      "File with the certificates (PEM) of authorities. With it, clients of the main port must show a certificate of one of them.",
+  }),
+  tlsMinVersion: z
+    .enum(["1.2", "1.3"])
+    .default("1.2")
+    .meta({ group: "Listening", description: "Oldest version of TLS that the ports speak: `1.2` or `1.3`." }),
+  adminTls: z.boolean().default(true).meta({
+    group: "Listening",
+    description:
+      "With `tls_cert_path`, the admin port speaks TLS too, with the same certificate. The admin key would otherwise cross the network in the clear.",
+  }),
+  adminTlsClientCaPath: filePath.optional().meta({
+    group: "Listening",
+    description: "As `tls_client_ca_path`, for the admin port.",
+  }),
+  prometheusTls: z.boolean().default(false).meta({
+    group: "Listening",
+    description:
+      "With `tls_cert_path`, the metrics port speaks TLS too. By default it does not, as in other gateways: scrapers expect it plain.",
+  }),
+  prometheusTlsClientCaPath: filePath.optional().meta({
+    group: "Listening",
+    description: "As `tls_client_ca_path`, for the metrics port.",
   }),
   maxPayloadSize: z.int().min(1024).max(2_147_483_647).default(67_108_864).meta({
     group: "Listening",

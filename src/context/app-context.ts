@@ -28,6 +28,7 @@ import { Reconciler } from "../worker/sources/reconciler.ts";
 import { WorkerSources } from "../worker/sources/worker-sources.ts";
 import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
+import { Certificates } from "./certificates.ts";
 import { openRecording } from "./open-recording.ts";
 import { exposeKvEvents } from "./kv-event-metrics.ts";
 import { openKvEvents } from "./open-kv-events.ts";
@@ -77,6 +78,8 @@ export interface AppContext extends AsyncDisposable, Registries {
   readonly kvEvents: Pick<KvEvents, "view" | "views">;
   /** How far what is known of each worker's cache has been right. */
   readonly cacheTrusts: Pick<CacheTrusts, "of">;
+  /** The certificates of the gateway, and their next ones. */
+  readonly certificates: Pick<Certificates, "ports" | "onChange" | "look">;
   /** Writes the traffic of all threads to a file; undefined without `record`. */
   readonly recording: Recording | undefined;
 }
@@ -101,6 +104,7 @@ export type AppContextOverrides = Partial<
     | "kvEvents"
     | "writeLog"
     | "recording"
+    | "certificates"
   >
 >;
 
@@ -117,6 +121,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   await using stack = new AsyncDisposableStack();
   const step: Step = { config, overrides, stack };
   const base = openBase(step);
+  const certificates = stack.use(await Certificates.open(base));
   const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads === 1 ? 0 : config.threads });
   const registries = await openRegistries(
     { ...base, ledger, policyMemory: new PolicyMemory(), given: overrides },
@@ -136,6 +141,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   registerCare({ ...base, ...care, ...door });
   stack.defer(exposeState({ ...base, ...registries, ...care }));
   exposeKvEvents({ ...base, ...registries, ...care });
+  certificates.expose(base.metrics);
   const tokenizer = await startTokenizer(config, registries.tokenizers);
   const recording = await openRecording(base, stack);
   const owned = stack.move();
@@ -148,6 +154,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     ...door,
     tokenizer,
     recording,
+    certificates,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -89,5 +89,14 @@ export const SERVER_KEYS: readonly ConfigKey[] = [
   "queueTimeoutSecs",
 ];
 
+export const TLS_KEYS: readonly ConfigKey[] = [
+  "tlsCertPath",
+  "tlsKeyPath",
+  "tlsClientCaPath",
+  "tlsMinVersion",
+  "adminTlsClientCaPath",
+  "prometheusTlsClientCaPath",
+];
+
 /** Options that are read when the gateway ends. */
 export const END_KEYS: readonly ConfigKey[] = ["shutdownDelaySecs", "shutdownGracePeriodSecs"];

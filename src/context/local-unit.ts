@@ -18,6 +18,7 @@ export function startLocalUnit(context: AppContext, { auth, gate, control, route
     hostname: config.host,
     port: config.port,
     reusePort: config.reusePort,
+    tls: context.certificates.ports.main,
     finder: modelFinder,
     shares: sharesOf(config, 1),
     auth,

@@ -98,6 +98,7 @@ export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts
     },
     beginToLeave: () => port.beginToLeave(),
     stopListening: () => port.stopListening(),
+    replaceCertificate: (next) => port.replaceCertificate(next),
     failAll: (error) => {
       transport.failAll(error);
       grpc.failAll(error);

@@ -3,6 +3,7 @@ import { GatewayError } from "../errors/errors.ts";
 import { reasoningParserNamed, toolCallParserNamed } from "../parser/parser-names.ts";
 import type { ModelTextSettings } from "../router/grpc/model-text.ts";
 import { bound, ms } from "./bounds.ts";
+import { tlsComplaints } from "./tls-files.ts";
 import { refusedType } from "../config/check-config.ts";
 import { GRPC_LIMITS, type GrpcLimits } from "../transport/grpc/grpc-transport.ts";
 import type { Complaint } from "../config/describe-issue.ts";
@@ -182,7 +183,7 @@ export function settingsComplaints(config: Config): Complaint[] {
     noParser(reasoningParser),
   );
   check("chatTemplate", chatTemplate, existsSync, `there is no file ${chatTemplate}`);
-  return complaints;
+  return [...complaints, ...tlsComplaints(config)];
 }
 
 function parserNames(config: Config): Pick<ParsedOutputSettings, "toolCallParser" | "reasoningParser"> {

@@ -278,6 +278,18 @@ export const METRICS = {
     help: "Connections or bytes that were refused before a request was read, by code. No other metric counts them.",
     labels: ["code"],
   },
+  tlsHandshakes: {
+    name: "pointsman_tls_handshakes_total",
+    kind: "counter",
+    help: "TLS handshakes of clients, by result: ok; client_refused (the client does not accept the gateway's certificate), client_left, no_certificate and bad_certificate (of the client), protocol (no version or protocol in common), malformed, plain_http (a request without TLS), timeout, crowded_out (too many were unfinished).",
+    labels: ["result"],
+  },
+  certificateExpiry: {
+    name: "pointsman_certificate_expiry_seconds",
+    kind: "gauge",
+    help: "Time until a certificate of the gateway expires; negative once it has. Divided by 86400: days.",
+    labels: ["use", "path"],
+  },
   upstreamSockets: {
     name: "pointsman_upstream_sockets",
     kind: "gauge",

@@ -5,6 +5,7 @@ import type { ModelPlans } from "../router/model-plans.ts";
 import type { InferenceRequest } from "../router/router.ts";
 import type { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
+import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { Clock } from "../util/clock.ts";
 import { Parsing } from "./api/parse.ts";
 import type { Auth } from "./auth.ts";
@@ -28,6 +29,8 @@ export interface InferencePortParts<R extends RouteAddress> {
   readonly port: number;
   /** Whether other sockets may listen on the same port. */
   readonly reusePort: boolean;
+  /** The certificate of the port; undefined: it speaks no TLS. */
+  readonly tls: PortTls | undefined;
   /** Most client connections of this port at once. It changes with the process's limit of open files. */
   readonly maxConnections: () => number;
   /** Most bytes of requests that this port holds at once. */
@@ -49,7 +52,8 @@ export interface InferencePortParts<R extends RouteAddress> {
 }
 
 /** The port that clients send inference requests to. Disposing it closes every connection at once. */
-export interface InferencePort extends Disposable, Pick<Listener, "port" | "beginToLeave" | "stopListening"> {
+export interface InferencePort
+  extends Disposable, Pick<Listener, "port" | "beginToLeave" | "stopListening" | "replaceCertificate"> {
   /** Number of requests that have not ended. */
   readonly active: number;
   /** Changes what the next requests get. Requests in flight keep what they began with. */
@@ -98,6 +102,7 @@ export function openInferencePort<R extends RouteAddress>(parts: InferencePortPa
       listener.replace(ways.settings.listener);
       dataPlane.replace(waysOf(ways));
     },
+    replaceCertificate: (next) => listener.replaceCertificate(next),
     [Symbol.dispose]: () => owned.dispose(),
   };
 }

@@ -4,6 +4,7 @@ import { ENDPOINTS, PARSE_ENDPOINTS } from "../protocol/endpoints.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply, WholeReply } from "../transport/downstream.ts";
 import { HttpServer } from "../transport/http1-server/http-server.ts";
+import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { ControlRequest } from "./control-app.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { createCors } from "./cors.ts";
@@ -38,6 +39,8 @@ export interface ListenerDeps<R extends RouteAddress> {
   readonly hostname: string;
   readonly port: number;
   readonly reusePort: boolean;
+  /** The certificate of the port; undefined: it speaks no TLS. */
+  readonly tls: PortTls | undefined;
   /** undefined on a port without inference. */
   readonly dataPlane: DataPlane | undefined;
   readonly routes: readonly R[];
@@ -51,7 +54,10 @@ export interface ListenerDeps<R extends RouteAddress> {
 }
 
 /** An open port. */
-export interface Listener extends Pick<HttpServer, "port" | "connections" | "beginToLeave" | "stopListening" | "stop"> {
+export interface Listener extends Pick<
+  HttpServer,
+  "port" | "connections" | "beginToLeave" | "stopListening" | "stop" | "replaceCertificate"
+> {
   /** Changes the settings for the next requests, and the bounds of all connections. */
   replace(settings: ListenerSettings): void;
 }
@@ -92,9 +98,11 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     cors.allow(request, reply);
   };
   const server = new HttpServer({
+    tls: deps.tls,
     hostname: deps.hostname,
     port: deps.port,
     reusePort: deps.reusePort,
+    onHandshake: (result) => deps.metrics.increment("tlsHandshakes", { result }),
     idleMs: settings.idleMs,
     maxConnections: deps.maxConnections,
     maxPerAddress: settings.maxPerAddress,
@@ -115,6 +123,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     beginToLeave: () => server.beginToLeave(),
     stopListening: () => server.stopListening(),
     stop: () => server.stop(),
+    replaceCertificate: (next) => server.replaceCertificate(next),
     replace(next) {
       settings = next;
       cors = createCors(next.corsAllowedOrigins);
@@ -150,6 +159,6 @@ function isWebSocket({ method, headers }: ClientRequest): boolean {
 }
 
 /** The URL of a port; an IPv6 address gets its brackets. */
-export function urlOf(port: number | undefined, host: string): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+export function urlOf(port: number | undefined, host: string, isTls: boolean): string {
+  return `${isTls ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -1,5 +1,6 @@
 import type { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
+import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { Clock } from "../util/clock.ts";
 import { type AuthSettings, LiveAuth } from "./auth.ts";
 import { ControlApp, routesOf } from "./control-app.ts";
@@ -10,7 +11,7 @@ import { type GateSettings, LocalGate } from "./gate.ts";
 import { type ListenerSettings, urlOf } from "./listener.ts";
 import type { ModelPlans } from "../router/model-plans.ts";
 import type { ServingUnits, StartServingUnits } from "./serving-units.ts";
-import { openSidePorts, type SidePortSettings } from "./side-ports.ts";
+import { openSidePorts, type SideCertificates, type SidePortSettings } from "./side-ports.ts";
 
 /** The settings of the server that change while it runs. */
 export interface LiveServerSettings {
@@ -31,6 +32,14 @@ export interface ServerDeps extends ControlRoutesDeps {
   readonly settings: ServerSettings;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly certificates: ServerCertificates;
+}
+
+/** The certificates of all ports, which change while the server runs. */
+export interface ServerCertificates {
+  readonly ports: SideCertificates & { readonly main: PortTls | undefined };
+  /** Calls `listener` with the next ones. The returned function removes the listener. */
+  onChange(listener: (next: ServerCertificates["ports"]) => void): () => void;
 }
 
 export interface RunningServer {
@@ -53,7 +62,7 @@ export interface RunningServer {
  * is not available; then no port is open.
  */
 export async function startServer(deps: ServerDeps, startUnits: StartServingUnits): Promise<RunningServer> {
-  const { settings, metrics, logger, clock } = deps;
+  const { settings, metrics, logger, clock, certificates } = deps;
   const auth = new LiveAuth(settings.auth);
   const gate = new LocalGate(settings.gate, clock);
   let units: ServingUnits | undefined;
@@ -76,10 +85,25 @@ export async function startServer(deps: ServerDeps, startUnits: StartServingUnit
   });
   units = started;
   open.defer(() => started.stop());
-  const sidePorts = open.use(openSidePorts({ settings, metrics, control, metricsRoute: routes.metrics, onDefect }));
+  const sidePorts = open.use(
+    openSidePorts({
+      settings,
+      certificates: certificates.ports,
+      metrics,
+      control,
+      metricsRoute: routes.metrics,
+      onDefect,
+    }),
+  );
+  open.defer(
+    certificates.onChange((next) => {
+      started.replaceCertificate(next.main);
+      sidePorts.replaceCertificates(next);
+    }),
+  );
   const running = open.move();
   return {
-    url: urlOf(started.port, settings.hostname),
+    url: urlOf(started.port, settings.hostname, certificates.ports.main !== undefined),
     port: started.port,
     adminUrl: sidePorts.adminUrl,
     metricsUrl: sidePorts.metricsUrl,

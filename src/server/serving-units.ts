@@ -1,6 +1,7 @@
 import type { GatewayError } from "../errors/errors.ts";
 import type { MetricsSnapshot } from "../observability/metrics.ts";
 import type { DecisionQuery, FoundDecisions } from "../router/decision-log.ts";
+import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { Auth } from "./auth.ts";
 import type { ControlApp } from "./control-app.ts";
 import type { LocalGate } from "./gate.ts";
@@ -15,6 +16,8 @@ export interface ServingUnits {
   beginToLeave(): void;
   /** Accepts no new connections; requests in flight go on. */
   stopListening(): void;
+  /** As `HttpServer.replaceCertificate`, on every unit. */
+  replaceCertificate(next: PortTls | undefined): void;
   /** Ends every request that waits for a worker with this error. */
   failAll(error: GatewayError): void;
   /** Resolves when every unit has all changes of the registries so far. */

@@ -1,6 +1,7 @@
 import type { GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { HttpServer } from "../transport/http1-server/http-server.ts";
+import type { PortTls } from "../transport/tls/server-tls.ts";
 import { asGatewayError } from "../errors/errors.ts";
 import { sideConnectionLimit } from "../util/descriptor-limit.ts";
 import { ByteBudget } from "./byte-budget.ts";
@@ -25,7 +26,14 @@ export interface SidePortSettings {
   readonly maxBodyBytes: number;
 }
 
+/** The certificates of the ports beside the main one; undefined: the port speaks no TLS. */
+export interface SideCertificates {
+  readonly admin: PortTls | undefined;
+  readonly metrics: PortTls | undefined;
+}
+
 export interface SidePortsDeps {
+  readonly certificates: SideCertificates;
   readonly settings: SidePortSettings;
   readonly metrics: Metrics;
   readonly control: ControlApp;
@@ -41,11 +49,14 @@ export interface SidePorts extends Disposable {
   replace(settings: ListenerSettings): void;
   /** Accepts no new connections. */
   stopListening(): void;
+  /** As `HttpServer.replaceCertificate`, for each port. */
+  replaceCertificates(next: SideCertificates): void;
 }
 
 /** Throws Bun's error if an address is not available; then none of the ports is open. */
 export function openSidePorts(deps: SidePortsDeps): SidePorts {
-  const { admin: adminAddress, metrics: metricsAddress } = deps.settings;
+  const { certificates, settings } = deps;
+  const { admin: adminAddress, metrics: metricsAddress } = settings;
   using stack = new DisposableStack();
   const admin = adminAddress && listenForAdmin(deps, adminAddress);
   stack.defer(() => admin?.stop());
@@ -53,8 +64,9 @@ export function openSidePorts(deps: SidePortsDeps): SidePorts {
   stack.defer(() => metrics?.stop());
   const owned = stack.move();
   return {
-    adminUrl: admin && adminAddress && urlOf(admin.port, adminAddress.hostname),
-    metricsUrl: metrics && metricsAddress && urlOf(metrics.port, metricsAddress.hostname),
+    adminUrl: admin && adminAddress && urlOf(admin.port, adminAddress.hostname, certificates.admin !== undefined),
+    metricsUrl:
+      metrics && metricsAddress && urlOf(metrics.port, metricsAddress.hostname, certificates.metrics !== undefined),
     replace: (settings) => {
       admin?.replace(settings);
       metrics?.replace({ idleMs: settings.idleMs, maxPerAddress: Number.POSITIVE_INFINITY });
@@ -63,13 +75,21 @@ export function openSidePorts(deps: SidePortsDeps): SidePorts {
       admin?.stopListening();
       metrics?.stopListening();
     },
+    replaceCertificates(next) {
+      admin?.replaceCertificate(next.admin);
+      metrics?.replaceCertificate(next.metrics);
+    },
     [Symbol.dispose]: () => owned.dispose(),
   };
 }
 
-function listenForAdmin({ settings, metrics, control, onDefect }: SidePortsDeps, address: Address): Listener {
+function listenForAdmin(
+  { settings, certificates, metrics, control, onDefect }: SidePortsDeps,
+  address: Address,
+): Listener {
   return listen({
     ...address,
+    tls: certificates.admin,
     settings: settings.listener,
     reusePort: settings.reusePort,
     dataPlane: undefined,
@@ -87,9 +107,13 @@ function listenForAdmin({ settings, metrics, control, onDefect }: SidePortsDeps,
 const MAX_SCRAPERS_BYTES = 1_048_576;
 
 /** Listens for metrics only, without a key, on the port that scrapers of other gateways know. */
-function listenForMetrics({ settings, metricsRoute, onDefect }: SidePortsDeps, address: Address): HttpServer {
+function listenForMetrics(
+  { settings, certificates, metrics, metricsRoute, onDefect }: SidePortsDeps,
+  address: Address,
+): HttpServer {
   const { path, handle } = metricsRoute;
   return new HttpServer({
+    tls: certificates.metrics,
     ...address,
     reusePort: settings.reusePort,
     idleMs: settings.listener.idleMs,
@@ -101,6 +125,7 @@ function listenForMetrics({ settings, metricsRoute, onDefect }: SidePortsDeps, a
         ? handle({ request, requestId: "", params: {}, query: new URLSearchParams() })
         : refuse(unknownRoute(request.path)),
     refuse,
+    onHandshake: (result) => metrics.increment("tlsHandshakes", { result }),
     onDefect: (error) => onDefect(asGatewayError(error), ""),
   });
 }

@@ -7,6 +7,7 @@ import type { Entry } from "../server/gate.ts";
 import type { Access, Method } from "../server/route.ts";
 import type { TokenizerChange } from "../tokenizer/tokenizer-registry.ts";
 import type { RequestData } from "../transport/forwarded-request.ts";
+import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { AttemptOutcome } from "../worker/attempt-outcome.ts";
 import type { WorkerState } from "../worker/worker-state.ts";
 
@@ -33,6 +34,8 @@ export interface Start {
   readonly config: Readonly<Record<string, unknown>>;
   readonly hostname: string;
   readonly port: number;
+  /** The certificate of the port; undefined: it speaks no TLS. */
+  readonly tls: PortTls | undefined;
   readonly ledger: SharedArrayBuffer;
   readonly memory: readonly SharedPolicyMemory[];
   readonly workers: readonly WorkerState[];
@@ -92,6 +95,7 @@ export type ToThread =
   | { readonly type: "recordingTaken" }
   | { readonly type: "leave" }
   | { readonly type: "stopListening" }
+  | { readonly type: "certificate"; readonly next: PortTls | undefined }
   | { readonly type: "failAll"; readonly error: ErrorState }
   | { readonly type: "stop" };
 

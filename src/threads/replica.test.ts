@@ -66,6 +66,7 @@ async function openReplica({ ledger, registry, memory, clock }: ReturnType<typeo
     workerRegistry: registry,
     tokenizers: { onChange: () => () => undefined, named: () => [] },
     routes: [],
+    certificates: { ports: { main: undefined } },
   };
   const start = startMessage(deps, { number: 1, port: 0, version: 0, methodCell: createMethodCell() });
   const ignore = (): void => undefined;

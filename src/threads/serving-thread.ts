@@ -83,6 +83,7 @@ export class ServingThread {
         hostname: start.hostname,
         port: start.port,
         reusePort: true,
+        tls: start.tls,
         shares: sharesOf(config, start.threads),
         auth,
         gate: link,
@@ -128,6 +129,9 @@ export class ServingThread {
       case "stopListening":
         unit.stopListening();
         this.#tellActive();
+        return;
+      case "certificate":
+        unit.replaceCertificate(message.next);
         return;
       case "failAll":
         unit.failAll(errorOf(message.error));

@@ -3,6 +3,7 @@ import type { Config } from "../config/schema.ts";
 import type { PolicyMemory } from "../policy/policy-memory.ts";
 import type { Route } from "../server/route.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
+import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
@@ -17,6 +18,7 @@ export interface StartMessageDeps {
   readonly workerRegistry: WorkerRegistry;
   readonly tokenizers: Pick<TokenizerRegistry, "onChange" | "named">;
   readonly routes: readonly Route[];
+  readonly certificates: { readonly ports: { readonly main: PortTls | undefined } };
 }
 
 /** The facts for one thread. */
@@ -30,7 +32,7 @@ export interface ThreadFacts {
 
 /** The start message of a thread: the configuration and the current registries. */
 export function startMessage(deps: StartMessageDeps, { number, port, version, methodCell }: ThreadFacts): Start {
-  const { config, clock, ledger, policyMemory, workerRegistry, tokenizers, routes } = deps;
+  const { config, clock, ledger, policyMemory, workerRegistry, tokenizers, routes, certificates } = deps;
   const now = clock.now();
   return {
     type: "start",
@@ -39,6 +41,7 @@ export function startMessage(deps: StartMessageDeps, { number, port, version, me
     config: plainConfig(config),
     hostname: config.host,
     port,
+    tls: certificates.ports.main,
     ledger: ledger.memory,
     memory: policyMemory.all(),
     workers: workerRegistry.all().map((worker) => workerState(worker, now)),

@@ -12,7 +12,7 @@ import { workerState } from "../worker/worker-state.ts";
 import { answerCall, type AnswerCallDeps } from "./answer-call.ts";
 import { errorState } from "./error-state.ts";
 import { isPermit } from "./held-calls.ts";
-import type { Call, Change, FromThread, ToThread } from "./messages.ts";
+import type { Call, Change, FromThread, Start, ToThread } from "./messages.ts";
 import { RestartRests } from "./restart-rests.ts";
 import { ThreadsConfig } from "./threads-config.ts";
 import type { LiveConfig } from "../reload/live-config.ts";
@@ -158,6 +158,10 @@ export class ThreadPool {
   stopListening(): void {
     this.#isListening = false;
     for (const thread of this.#threads.values()) thread.stopListening();
+  }
+
+  replaceCertificate(next: Start["tls"]): void {
+    this.#broadcast({ type: "certificate", next });
   }
 
   failAll(error: GatewayError): void {

@@ -68,6 +68,7 @@ async function setUp(): Promise<Setup> {
         hostname: config.host,
         port,
         reusePort: false,
+        tls: undefined,
         auth: createAuth({ keys: [], admin: { by: "this_machine" }, hosts: [] }),
         gate: new LocalGate(
           { maxConcurrent: 9, maxConcurrentOf: () => 9, queueSize: 9, queueTimeoutMs: 60_000 },

@@ -146,6 +146,7 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
       answer: () => Promise.reject(new GatewayError("internal_error", "no control route is played here")),
     },
     routes: [],
+    certificates: { ports: { main: undefined } },
     writeLog: () => undefined,
     clock,
     spawn: threads.spawn,

@@ -14,7 +14,9 @@ interface StartedHttpServer extends Disposable {
 /** Only the server, with a handler in place of the gateway. An error that the handler throws is answered with its code. */
 export function startHttpServer(
   handle: (request: ClientRequest) => Promise<Reply> | Reply,
-  options: Partial<Pick<HttpServerOptions, "idleMs" | "maxPerAddress" | "maxConnections" | "account" | "clock">> = {},
+  options: Partial<
+    Pick<HttpServerOptions, "idleMs" | "maxPerAddress" | "maxConnections" | "account" | "clock" | "tls" | "onHandshake">
+  > = {},
 ): StartedHttpServer {
   const defects: unknown[] = [];
   const refused: string[] = [];

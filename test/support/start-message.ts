@@ -22,6 +22,7 @@ export function anyStart(options: Partial<Config> = {}): Start {
       workerRegistry: new WorkerRegistry({ ledger }),
       tokenizers: { onChange: () => () => undefined, named: () => [] },
       routes: [],
+      certificates: { ports: { main: undefined } },
     },
     { number: 0, port: 0, version: 0, methodCell: createMethodCell() },
   );

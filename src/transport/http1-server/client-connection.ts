@@ -9,6 +9,7 @@ import { IncomingRequest, memoryFull, type RequestConnection } from "./incoming-
 import { headOf, isTransient, type WholeAnswer, wholeAnswer } from "./answer-bytes.ts";
 import { AnswerSink, type SinkConnection } from "./answer-sink.ts";
 import { malformed, MAX_HEAD_BYTES, readRequestHead } from "./request-head.ts";
+import type { SocketUser } from "./socket-user.ts";
 import type { Turns, Waiting } from "./turns.ts";
 import { CR, LF } from "../../util/ascii.ts";
 
@@ -26,6 +27,9 @@ const HEAD_MS = 10_000;
 const LINGER_MS = 2000;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 const BLANK_LINE_BYTES = 4;
+
+/** What a connection needs of its socket, with TLS or without. */
+type ClientSocket = Pick<Socket, "remoteAddress" | "write" | "pause" | "resume" | "shutdown" | "terminate" | "end">;
 
 export interface ClientConnectionOwner {
   /** A connection is closed when its client sends no request for so long, or reads nothing of a whole answer, ms. */
@@ -59,10 +63,10 @@ export interface ClientConnectionOwner {
  *   gone <----- client closes, or time ---- leaving (our side is closed; what comes is dropped)
  * ```
  */
-export class ClientConnection implements RequestConnection, SinkConnection, Waiting {
+export class ClientConnection implements RequestConnection, SinkConnection, SocketUser, Waiting {
   readonly address: string | undefined;
   readonly #owner: ClientConnectionOwner;
-  readonly #socket: Socket<ClientConnection>;
+  readonly #socket: ClientSocket;
   #phase: "idle" | "head" | "busy" | "leaving" | "gone" = "idle";
   /** When the phase began, or when the client last read a part of an answer; on the owner's clock. */
   #since: number;
@@ -93,7 +97,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   #isHalfClosed = false;
 
   /** `address`: the client's address, if connections are counted by address. */
-  constructor(socket: Socket<ClientConnection>, owner: ClientConnectionOwner, address: string | undefined) {
+  constructor(socket: ClientSocket, owner: ClientConnectionOwner, address: string | undefined) {
     this.#socket = socket;
     this.address = address;
     this.#owner = owner;
@@ -193,6 +197,12 @@ export class ClientConnection implements RequestConnection, SinkConnection, Wait
   /** Closes the connection unless a request is under way. */
   closeIfIdle(): void {
     if (this.#phase === "idle") this.#leave();
+  }
+
+  /** Ends the connection with the answer to its request, or at once where it has none. */
+  endSoon(): void {
+    this.#isLast = true;
+    this.closeIfIdle();
   }
 
   close(): void {

@@ -1,10 +1,15 @@
-import type { Socket, TCPSocketListener } from "bun";
-import type { GatewayError } from "../../errors/errors.ts";
+import type { Socket, SocketHandler, TCPSocketListener } from "bun";
+import { GatewayError } from "../../errors/errors.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import { Sweep } from "../../util/sweep.ts";
 import type { ClientRequest, Reply, WholeReply } from "../downstream.ts";
+import { type PortTls, ServerTls } from "../tls/server-tls.ts";
+import { wholeAnswer } from "./answer-bytes.ts";
 import { ClientConnection, type ClientConnectionOwner } from "./client-connection.ts";
 import { type ByteAccount, NO_ACCOUNT } from "./byte-account.ts";
+import { malformed } from "./request-head.ts";
+import type { SocketUser } from "./socket-user.ts";
+import { type Handshake, type HandshakeEnd, TlsAcceptor, type TlsAcceptorOwner } from "./tls-acceptor.ts";
 import { Turns } from "./turns.ts";
 
 export interface HttpServerOptions {
@@ -21,6 +26,10 @@ export interface HttpServerOptions {
   readonly maxPerAddress: number;
   /** Counts the bytes that are held of requests. Without it they are not bounded. */
   readonly account?: ByteAccount;
+  /** With it, the port speaks TLS and nothing else. */
+  readonly tls?: PortTls | undefined;
+  /** Called at the end of each TLS handshake. `detail`: the words of the TLS library, if it had any. */
+  readonly onHandshake?: (end: HandshakeEnd, detail: string | undefined) => void;
   readonly clock?: Clock;
   /** Answers a request; never throws or rejects. */
   readonly handle: (request: ClientRequest) => Reply | Promise<Reply>;
@@ -39,14 +48,16 @@ const LOOK_MS = 500;
  * has closed its side for one that is gone, says nothing where its parser refuses, and does not show connections
  * (docs/adr/0004-own-http-server.md).
  */
-export class HttpServer implements ClientConnectionOwner {
+export class HttpServer implements ClientConnectionOwner, TlsAcceptorOwner {
   idleMs: number;
   isLeaving = false;
   readonly turns = new Turns();
   readonly account: ByteAccount;
   readonly #options: HttpServerOptions;
   readonly #clock: Clock;
-  readonly #listener: TCPSocketListener<ClientConnection>;
+  readonly #listener: Pick<TCPSocketListener, "port" | "stop">;
+  readonly #tls: ServerTls | undefined;
+  readonly #acceptor: TlsAcceptor | undefined;
   #maxPerAddress: number;
   readonly #connections = new Set<ClientConnection>();
   readonly #perAddress = new Map<string, number>();
@@ -62,6 +73,8 @@ export class HttpServer implements ClientConnectionOwner {
     this.account = options.account ?? NO_ACCOUNT;
     this.#most = options.maxConnections?.() ?? Number.POSITIVE_INFINITY;
     this.#sweep = new Sweep(this.#clock, LOOK_MS, (now) => this.#look(now));
+    this.#tls = options.tls && new ServerTls(options.tls);
+    this.#acceptor = this.#tls && new TlsAcceptor(this.#tls, this);
     this.#listener = this.#listen(options);
   }
 
@@ -69,9 +82,13 @@ export class HttpServer implements ClientConnectionOwner {
     return this.#listener.port;
   }
 
-  /** Connections that are open. */
+  /** Connections that are open, with those whose TLS handshake is not over. */
   get connections(): number {
-    return this.#connections.size;
+    return this.#connections.size + (this.#acceptor?.unfinished ?? 0);
+  }
+
+  get maxOpen(): number {
+    return this.#most;
   }
 
   now(): number {
@@ -96,7 +113,10 @@ export class HttpServer implements ClientConnectionOwner {
 
   gone(connection: ClientConnection): void {
     this.#connections.delete(connection);
-    const { address } = connection;
+    this.dropped(connection.address);
+  }
+
+  dropped(address: string | undefined): void {
     if (address === undefined) return;
     const count = this.#perAddress.get(address) ?? 1;
     if (count > 1) this.#perAddress.set(address, count - 1);
@@ -112,6 +132,34 @@ export class HttpServer implements ClientConnectionOwner {
     this.#maxPerAddress = maxPerAddress;
   }
 
+  secured(socket: Socket<SocketUser>, address: string | undefined): SocketUser {
+    const connection = new ClientConnection(socket, this, address);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  onHandshake(end: HandshakeEnd, detail: string | undefined): void {
+    this.#options.onHandshake?.(end, detail);
+  }
+
+  plainAnswer(): Uint8Array {
+    const reply = this.refuse(
+      malformed("this port speaks TLS, and the request came without it; use https:// in the URL"),
+    );
+    const { bytes, length, after } = wholeAnswer({ method: "GET", isHttp11: true }, reply, reply.body, true);
+    return Buffer.concat([bytes.subarray(0, length), after ?? new Uint8Array()]);
+  }
+
+  /**
+   * The next connections get this certificate, and those that are open go on with theirs. Where the authorities of clients have
+   * changed, these end with their answers, and unfinished handshakes at once. On a port without TLS, nothing happens.
+   */
+  replaceCertificate(next: PortTls | undefined): void {
+    if (!next || this.#tls?.replace(next) !== true) return;
+    this.#acceptor?.stop();
+    for (const connection of this.#connections) connection.endSoon();
+  }
+
   /** Begins to drain: each answer ends its connection, so that clients connect elsewhere. */
   beginToLeave(): void {
     this.isLeaving = true;
@@ -120,6 +168,7 @@ export class HttpServer implements ClientConnectionOwner {
   /** Accepts no connection any more and closes idle ones. Connections with a request go on. */
   stopListening(): void {
     this.#listener.stop(false);
+    this.#acceptor?.stop();
     for (const connection of this.#connections) connection.closeIfIdle();
   }
 
@@ -127,26 +176,18 @@ export class HttpServer implements ClientConnectionOwner {
   stop(): void {
     this.#listener.stop(false);
     this.#sweep[Symbol.dispose]();
+    this.#acceptor?.stop();
     for (const connection of this.#connections) connection.close();
   }
 
-  #listen({ hostname, port, reusePort }: HttpServerOptions): TCPSocketListener<ClientConnection> {
+  #listen({ hostname, port, reusePort }: HttpServerOptions): Pick<TCPSocketListener, "port" | "stop"> {
+    // Otherwise a client that has closed its side after its request would look as if it had left.
+    const address = { hostname, port, allowHalfOpen: true, ...(reusePort ? { reusePort } : {}) };
+    const acceptor = this.#acceptor;
     try {
-      return Bun.listen<ClientConnection>({
-        hostname,
-        port,
-        // Otherwise a client that has closed its side after its request would look as if it had left.
-        allowHalfOpen: true,
-        ...(reusePort ? { reusePort } : {}),
-        socket: {
-          open: (socket) => this.#opened(socket),
-          data: (socket, bytes) => socket.data.received(bytes),
-          drain: (socket) => socket.data.drained(),
-          end: (socket) => socket.data.ended(),
-          close: (socket, error) => socket.data.closed(error),
-          error: (socket, error) => socket.data.closed(error),
-        },
-      });
+      return acceptor
+        ? Bun.listen<Handshake | undefined>({ ...address, socket: this.#handshaking(acceptor) })
+        : Bun.listen<ClientConnection>({ ...address, socket: this.#plain() });
     } catch (error) {
       // Bun's message has the address and not the port.
       if (error instanceof Error) error.message = `port ${port}: ${error.message}`;
@@ -154,29 +195,76 @@ export class HttpServer implements ClientConnectionOwner {
     }
   }
 
+  #plain(): SocketHandler<ClientConnection> {
+    return {
+      open: (socket) => this.#opened(socket),
+      data: (socket, bytes) => socket.data.received(bytes),
+      drain: (socket) => socket.data.drained(),
+      end: (socket) => socket.data.ended(),
+      close: (socket, error) => socket.data.closed(error),
+      error: (socket, error) => socket.data.closed(error),
+    };
+  }
+
+  /** The socket below the TLS one tells only that it is there, and its first bytes. */
+  #handshaking(acceptor: TlsAcceptor): SocketHandler<Handshake | undefined> {
+    return {
+      open: (raw) => this.#acceptTls(acceptor, raw),
+      data: (raw, bytes) => acceptor.look(raw, bytes),
+    };
+  }
+
   #opened(socket: Socket<ClientConnection>): void {
-    const address = this.#maxPerAddress === Number.POSITIVE_INFINITY ? undefined : socket.remoteAddress;
+    const address = this.#addressOf(socket);
     const connection = new ClientConnection(socket, this, address);
     socket.data = connection;
     this.#connections.add(connection);
     this.#sweep.wake();
-    const count = address === undefined ? 0 : (this.#perAddress.get(address) ?? 0) + 1;
-    if (address !== undefined) this.#perAddress.set(address, count);
+    const count = this.#count(address);
     if (this.#connections.size > this.#most) connection.turnAway();
     else if (count > this.#maxPerAddress) connection.refuseTooMany(this.#maxPerAddress);
   }
 
+  /** A client for which there is no place is not told why: that would take a handshake. */
+  #acceptTls(acceptor: TlsAcceptor, raw: Socket<Handshake | undefined>): void {
+    const address = this.#addressOf(raw);
+    const count = this.#count(address);
+    const isFull = this.connections >= this.#most;
+    if (isFull || count > this.#maxPerAddress) {
+      this.refuse(new GatewayError(isFull ? "overloaded" : "too_many_connections", "no place for the connection"));
+      this.dropped(address);
+      raw.terminate();
+      return;
+    }
+    acceptor.accept(raw, address);
+    this.#sweep.wake();
+  }
+
+  /** The client's address, where connections are counted by address. */
+  #addressOf(socket: Pick<Socket, "remoteAddress">): string | undefined {
+    return this.#maxPerAddress === Number.POSITIVE_INFINITY ? undefined : socket.remoteAddress;
+  }
+
+  /** Counts one more connection of the address. Returns how many it has. */
+  #count(address: string | undefined): number {
+    if (address === undefined) return 0;
+    const count = (this.#perAddress.get(address) ?? 0) + 1;
+    this.#perAddress.set(address, count);
+    return count;
+  }
+
   #look(now: number): boolean {
     this.#most = this.#options.maxConnections?.() ?? Number.POSITIVE_INFINITY;
-    if (this.#connections.size > this.#most) this.#makeRoom();
+    if (this.connections > this.#most) this.#makeRoom();
     for (const connection of this.#connections) connection.checkTime(now);
-    return this.#connections.size > 0;
+    this.#acceptor?.checkTime(now);
+    return this.connections > 0;
   }
 
   /** Closes idle connections, the newest first. */
   #makeRoom(): void {
     for (const connection of [...this.#connections].toReversed()) {
-      if (this.#connections.size <= this.#most) return;
+      if (this.connections <= this.#most) return;
       if (connection.isIdle) connection.close();
     }
   }

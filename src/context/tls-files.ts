@@ -1,0 +1,134 @@
+import { readFileSync } from "node:fs";
+import type { Complaint } from "../config/describe-issue.ts";
+import type { Config, ConfigKey } from "../config/schema.ts";
+import {
+  type CertificateFacts,
+  type KeyPair,
+  notValidAt,
+  readAuthorities,
+  readKeyPair,
+} from "../transport/tls/certificate.ts";
+import type { PortTls } from "../transport/tls/server-tls.ts";
+
+/** The contents of files by path, or why one could not be read. */
+export type Contents = ReadonlyMap<string, string | Error>;
+
+/** The TLS of each port; undefined for a port without TLS. Plain data, so that a thread can be sent it. */
+export interface PortsTls {
+  readonly main: PortTls | undefined;
+  readonly admin: PortTls | undefined;
+  readonly metrics: PortTls | undefined;
+}
+
+/** A certificate of the gateway's own. */
+export interface OwnCertificate extends CertificateFacts {
+  /** What it is for: clients see it (`server`), or workers (`worker_client`). */
+  readonly use: "server";
+  readonly path: string;
+}
+
+/** What the files of a configuration say. */
+export interface TlsFiles {
+  readonly ports: PortsTls;
+  readonly certificates: readonly OwnCertificate[];
+  /** What makes the files useless: one cannot be read, or two do not belong together. */
+  readonly problems: readonly Complaint[];
+  /** Certificates that are not valid now. */
+  readonly notValid: readonly string[];
+}
+
+/** Paths of all files that the configuration names for TLS, each once. */
+export function tlsPaths(config: Config): string[] {
+  const { tlsCertPath, tlsKeyPath, tlsClientCaPath, adminTlsClientCaPath, prometheusTlsClientCaPath } = config;
+  const paths = [tlsCertPath, tlsKeyPath, tlsClientCaPath, adminTlsClientCaPath, prometheusTlsClientCaPath];
+  return [...new Set(paths.filter((path) => path !== undefined))];
+}
+
+/** Makes the TLS of all ports of the files' contents, and checks them. `nowMs`: ms since 1970. */
+export function readTls(config: Config, contents: Contents, nowMs: number): TlsFiles {
+  const reader = new TlsReader(contents, nowMs);
+  const { tlsCertPath, tlsKeyPath, tlsMinVersion: minVersion } = config;
+  const pair = reader.pair("server", ["tlsCertPath", tlsCertPath], ["tlsKeyPath", tlsKeyPath]);
+  const portOf = (isOn: boolean, key: ConfigKey, caPath: string | undefined): PortTls | undefined =>
+    pair && isOn ? { pair, minVersion, clientCa: reader.authorities(key, caPath) } : undefined;
+  return {
+    ports: {
+      main: portOf(true, "tlsClientCaPath", config.tlsClientCaPath),
+      admin: portOf(config.adminTls, "adminTlsClientCaPath", config.adminTlsClientCaPath),
+      metrics: portOf(config.prometheusTls, "prometheusTlsClientCaPath", config.prometheusTlsClientCaPath),
+    },
+    certificates: reader.certificates,
+    problems: reader.problems,
+    notValid: reader.notValid,
+  };
+}
+
+/** What is wrong with the files that the configuration names. Reads them. */
+export function tlsComplaints(config: Config): readonly Complaint[] {
+  const contents = new Map(tlsPaths(config).map((path) => [path, readNow(path)]));
+  return readTls(config, contents, Date.now()).problems;
+}
+
+function readNow(path: string): string | Error {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+/** An option with the path that it names, if it is set. */
+type NamedPath = readonly [key: ConfigKey, path: string | undefined];
+
+class TlsReader {
+  readonly problems: Complaint[] = [];
+  readonly certificates: OwnCertificate[] = [];
+  readonly notValid: string[] = [];
+  readonly #contents: Contents;
+  readonly #nowMs: number;
+
+  constructor(contents: Contents, nowMs: number) {
+    this.#contents = contents;
+    this.#nowMs = nowMs;
+  }
+
+  /** undefined where none is configured, or the files are useless. */
+  pair(use: OwnCertificate["use"], [certKey, certPath]: NamedPath, [keyKey, keyPath]: NamedPath): KeyPair | undefined {
+    const cert = this.#text(certKey, certPath);
+    const key = this.#text(keyKey, keyPath);
+    if (cert === undefined || key === undefined || certPath === undefined) return undefined;
+    const facts = this.#judged(certKey, `${certPath} and ${keyPath}`, () => readKeyPair({ cert, key }));
+    if (!facts) return undefined;
+    this.certificates.push({ ...facts, use, path: certPath });
+    const reason = notValidAt(facts, this.#nowMs);
+    if (reason !== undefined) this.notValid.push(`${certPath}: ${reason}`);
+    return { cert, key };
+  }
+
+  authorities(key: ConfigKey, path: string | undefined): string | undefined {
+    const pem = this.#text(key, path);
+    return pem !== undefined && this.#judged(key, path ?? "", () => readAuthorities(pem)) ? pem : undefined;
+  }
+
+  #text(key: ConfigKey, path: string | undefined): string | undefined {
+    if (path === undefined) return undefined;
+    const found = this.#contents.get(path);
+    if (typeof found === "string") return found;
+    const code = found && "code" in found ? String(found.code) : "not read";
+    this.#complain(key, `the file ${path} cannot be read (${code})`);
+    return undefined;
+  }
+
+  #judged<T>(key: ConfigKey, where: string, read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      this.#complain(key, `${where}: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
+  }
+
+  #complain(key: ConfigKey, text: string): void {
+    this.problems.push({ path: [key], text, isSentence: true });
+  }
+}

@@ -1,0 +1,166 @@
+import type { Socket, SocketHandler } from "bun";
+import type { ServerTls } from "../tls/server-tls.ts";
+import { failureOf, type HandshakeFailure } from "./handshake-failure.ts";
+import type { SocketUser } from "./socket-user.ts";
+
+/** Time for a whole handshake, ms: it takes two round trips. */
+const HANDSHAKE_MS = 10_000;
+/** Largest share of the places for connections that unfinished handshakes may have. With more, the oldest is closed for the next. */
+const HANDSHAKE_SHARE = 0.5;
+
+/** How a handshake ended: `ok`, or why there is no connection. */
+export type HandshakeEnd = "ok" | "timeout" | "crowded_out" | "plain_http" | HandshakeFailure;
+
+export interface TlsAcceptorOwner {
+  /** Most connections at once; Infinity for no bound. */
+  readonly maxOpen: number;
+  now(): number;
+  /** The handshake is over: returns who has the socket from now on. */
+  secured(socket: Socket<SocketUser>, address: string | undefined): SocketUser;
+  /** A socket from `accept` is gone before it became a connection. */
+  dropped(address: string | undefined): void;
+  /** Makes the answer to a request without TLS. */
+  plainAnswer(): Uint8Array;
+  /** `detail`: the words of the TLS library, if it had any. */
+  onHandshake(end: HandshakeEnd, detail: string | undefined): void;
+}
+
+/**
+ * Makes TLS of accepted sockets.
+ *
+ * ```
+ *   accepted -- upgraded with the certificate of now --> handshake -- done --> connection
+ *                                                            |
+ *                       fails, 10 s, no TLS, no room --> gone
+ * ```
+ */
+export class TlsAcceptor {
+  readonly #tls: ServerTls;
+  readonly #owner: TlsAcceptorOwner;
+  /** In order of arrival. */
+  readonly #unfinished = new Set<Handshake>();
+  readonly #handlers: SocketHandler<SocketUser> = {
+    binaryType: "buffer",
+    handshake: (socket, isDone, error) => this.#shaken(socket, isDone, error),
+    data: (socket, bytes) => socket.data.received(bytes),
+    drain: (socket) => socket.data.drained(),
+    end: (socket) => socket.data.ended(),
+    close: (socket, error) => socket.data.closed(error),
+    error: (socket, error) => socket.data.closed(error),
+  };
+
+  constructor(tls: ServerTls, owner: TlsAcceptorOwner) {
+    this.#tls = tls;
+    this.#owner = owner;
+  }
+
+  /** Handshakes that are not finished. */
+  get unfinished(): number {
+    return this.#unfinished.size;
+  }
+
+  /** Begins the handshake on a socket that was just accepted. */
+  accept(raw: Socket<Handshake | undefined>, address: string | undefined): void {
+    const handshake = new Handshake(address, this.#owner.now(), (gone) => this.#gone(gone));
+    raw.data = handshake;
+    const [, socket] = raw.upgradeTLS<SocketUser>({ tls: this.#tls.options, data: handshake, socket: this.#handlers });
+    handshake.socket = socket;
+    this.#unfinished.add(handshake);
+    const [oldest] = this.#unfinished;
+    if (oldest && this.#unfinished.size > this.#owner.maxOpen * HANDSHAKE_SHARE) this.#end(oldest, "crowded_out");
+  }
+
+  /** The first bytes of a socket, before the handshake reads them. Later ones are not looked at. */
+  look(raw: Socket<Handshake | undefined>, bytes: Buffer): void {
+    const handshake = raw.data;
+    if (!handshake) return;
+    raw.data = undefined;
+    const first = bytes[0] ?? 0;
+    if (first < LETTER_A || first > LETTER_Z) return;
+    // It is a request. The handshake fails now, and closes the socket behind this answer.
+    raw.write(this.#owner.plainAnswer());
+    handshake.end = "plain_http";
+  }
+
+  /** Called about twice a second. Ends the handshakes that take too long. */
+  checkTime(now: number): void {
+    for (const handshake of this.#unfinished) {
+      if (now - handshake.since < HANDSHAKE_MS) return;
+      this.#end(handshake, "timeout");
+    }
+  }
+
+  /** Ends all handshakes: the port accepts nobody any more. */
+  stop(): void {
+    for (const handshake of this.#unfinished) handshake.socket?.terminate();
+  }
+
+  #end(handshake: Handshake, end: HandshakeEnd): void {
+    handshake.end = end;
+    handshake.socket?.terminate();
+    // Where the runtime reports the end later, it finds the handshake gone.
+    handshake.closed(undefined);
+  }
+
+  #shaken(socket: Socket<SocketUser>, isDone: boolean, error: Error | null): void {
+    const handshake = socket.data;
+    if (!(handshake instanceof Handshake)) return;
+    const isAccepted = isDone && (!this.#tls.wantsCertificate || socket.authorized);
+    if (isAccepted) {
+      if (!this.#unfinished.delete(handshake)) return;
+      this.#owner.onHandshake("ok", undefined);
+      socket.data = this.#owner.secured(socket, handshake.address);
+      return;
+    }
+    handshake.end ??= failureOf(error);
+    handshake.detail = error?.message;
+    socket.terminate();
+    handshake.closed(undefined);
+  }
+
+  #gone(handshake: Handshake): void {
+    if (!this.#unfinished.delete(handshake)) return;
+    this.#owner.onHandshake(handshake.end ?? "client_left", handshake.detail);
+    this.#owner.dropped(handshake.address);
+  }
+}
+
+/** A socket until its handshake is over. */
+export class Handshake implements SocketUser {
+  readonly address: string | undefined;
+  /** When the socket was accepted, on the owner's clock. */
+  readonly since: number;
+  socket: Socket<SocketUser> | undefined;
+  /** Why there is no connection, once that is known. */
+  end: HandshakeEnd | undefined;
+  detail: string | undefined;
+  readonly #onGone: (handshake: Handshake) => void;
+
+  constructor(address: string | undefined, since: number, onGone: (handshake: Handshake) => void) {
+    this.address = address;
+    this.since = since;
+    this.#onGone = onGone;
+  }
+
+  /** Nothing can be read before the end of the handshake. */
+  received(): void {
+    this.socket?.terminate();
+  }
+
+  drained(): void {
+    // Nothing was written.
+  }
+
+  /** The client has closed its side, so the handshake cannot end well. */
+  ended(): void {
+    this.socket?.terminate();
+    this.closed(undefined);
+  }
+
+  closed(_cause: unknown): void {
+    this.#onGone(this);
+  }
+}
+
+const LETTER_A = 65;
+const LETTER_Z = 90;
