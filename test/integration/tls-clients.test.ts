@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import OpenAI from "openai";
 import { eventually } from "../faults/observe.ts";
@@ -138,9 +139,8 @@ describe("a gateway with TLS", () => {
     await using next = await startProcess([...words, "--port", String(port)]);
     old.signal("SIGTERM");
     let served = 0;
-    let isOver = false;
-    void old.exited.then(() => (isOver = true));
-    while (!isOver || served < 50) {
+    const isGone = (): boolean => !existsSync(`/proc/${old.pid}`);
+    while (!isGone() || served < 50) {
       const client = tlsClient(port);
       client.socket.write("GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n");
       await client.until("200 OK");
