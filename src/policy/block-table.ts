@@ -1,4 +1,4 @@
-import { blocksEnd } from "./prefix-blocks.ts";
+import { blocksEnd, MAX_BLOCKS } from "./prefix-blocks.ts";
 import { MANY_OWNERS, SharedBlocks, sharedBlocksCells } from "./shared-blocks.ts";
 import { OWNER_BIT, OWNER_BITS, SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
 
@@ -51,6 +51,8 @@ export class BlockTable {
   readonly #clocks: VolumeClocks;
   readonly #shared: SharedBlocks;
   readonly #sharedFrom: number;
+  /** Places of the blocks that are being owned; -1 for new ones. */
+  readonly #places = new Int32Array(MAX_BLOCKS);
 
   /** `memory` has `blockTableBytes(blocks)` from `offset` on. */
   constructor(memory: SharedArrayBuffer, offset: number, blocks: number, clocks: VolumeClocks) {
@@ -69,29 +71,6 @@ export class BlockTable {
     const first = set * SET_CELLS;
     for (let way = 0; way < WAYS; way += 1) if (this.cells[first + way] === key) return set * WAYS + way;
     return -1;
-  }
-
-  /** The place of a block; a new one takes an empty place of its set, or the least recently used one. */
-  placeFor(key: number): number {
-    const set = key & this.#setMask;
-    const first = set * SET_CELLS;
-    let way = 0;
-    // Places are taken in order, so that none behind an empty one is in use.
-    for (; way < WAYS; way += 1) {
-      const held = this.cells[first + way];
-      if (held === key) return set * WAYS + way;
-      if (held === 0) break;
-    }
-    if (way === WAYS) way = this.#leastRecentlyUsed(first + WAYS);
-    const place = set * WAYS + way;
-    this.cells[first + way] = key;
-    this.#clear(entriesOf(place), entriesOf(place));
-    return place;
-  }
-
-  /** Whether the place still is that of the block. */
-  holds(place: number, key: number): boolean {
-    return this.cells[keyOf(place)] === key;
   }
 
   /** When the block was last used by any worker. */
@@ -155,13 +134,18 @@ export class BlockTable {
     const lastLoss = clocks.lastLoss;
     const now = clocks.now(slot);
     const ticksPerByte = clocks.ticksPerByte(slot);
+    this.#findPlaces(hashes, Math.max(from, matched), to);
     // Where among the entries of the block before this one the worker stood: mostly it stands there again.
     let likely = 0;
     for (let block = from; block < to; block += 1) {
       const key = hashes[block] ?? 0;
-      let place = block < matched ? (places[block] ?? 0) : -1;
-      if (place < 0 || cells[keyOf(place)] !== key) place = this.placeFor(key);
       const entry = clocks.entry(slot, now, blocksEnd(block + 1) * ticksPerByte) | bits;
+      let place = (block < matched ? places[block] : this.#places[block]) ?? -1;
+      if (place >= 0 && cells[keyOf(place)] !== key) place = this.placeOf(key);
+      if (place < 0) {
+        this.#add(key, entry, time);
+        continue;
+      }
       const used = keyOf(place) + WAYS;
       const first = entriesOf(place);
       const old = cells[first + likely] ?? 0;
@@ -170,16 +154,49 @@ export class BlockTable {
         cells[used] = time;
         const next = clocks.renewed(old, (entry & ~kept) | (old & kept));
         if (next !== old) cells[first + likely] = next;
-      } else likely = this.own(place, entry, kept, time);
+      } else likely = this.#own(place, entry, kept, time);
     }
   }
 
+  /** One after the other, as a processor fetches several places at a time if nothing is done in between: twice as fast (Bun 1.4.5, 2026-11-26). */
+  #findPlaces(hashes: Int32Array, from: number, to: number): void {
+    for (let block = from; block < to; block += 1) this.#places[block] = this.placeOf(hashes[block] ?? 0);
+  }
+
+  /** Makes the entry's worker an owner of the block. */
+  own(key: number, entry: number, time: number): void {
+    const place = this.placeOf(key);
+    if (place < 0) this.#add(key, entry, time);
+    else this.#own(place, entry, 0, time);
+  }
+
+  /** A block that is new takes an empty place of its set, or the least recently used one. */
+  #add(key: number, entry: number, time: number): void {
+    const { cells } = this;
+    const set = key & this.#setMask;
+    const first = set * SET_CELLS;
+    let taken = 0;
+    for (let way = 0; way < WAYS; way += 1) {
+      // Places are taken in order, so that none behind an empty one is in use.
+      if (cells[first + way] === 0) {
+        taken = way;
+        break;
+      }
+      if ((((cells[first + WAYS + way] ?? 0) - (cells[first + WAYS + taken] ?? 0)) | 0) < 0) taken = way;
+    }
+    cells[first + taken] = key;
+    cells[first + WAYS + taken] = time;
+    const entries = entriesOf(set * WAYS + taken);
+    cells[entries] = entry;
+    this.#clear(entries + 1, entries);
+  }
+
   /**
-   * Makes the entry's worker an owner of the block. If it is one already, `kept` of its bits stay as they are. Owners that no longer have the
-   * block are removed first, if any may have lost it since its last use, so that the new time does not bring them back. Returns which
-   * of the place's entries it is, 0 where it is in a list.
+   * Makes the entry's worker an owner of the block at the place. If it is one already, `kept` of its bits stay as they are. Owners that no
+   * longer have the block are removed first, if any may have lost it since its last use, so that the new time does not bring them
+   * back. Returns which of the place's entries it is, 0 where it is in a list.
    */
-  own(place: number, entry: number, kept: number, time: number): number {
+  #own(place: number, entry: number, kept: number, time: number): number {
     const used = keyOf(place) + WAYS;
     const lastUse = this.cells[used] ?? 0;
     this.cells[used] = time;
@@ -267,16 +284,6 @@ export class BlockTable {
 
   #clear(from: number, first: number): void {
     for (let index = from; index < first + OWNERS; index += 1) this.cells[index] = 0;
-  }
-
-  /** The way of the set whose times begin at `times`. */
-  #leastRecentlyUsed(times: number): number {
-    let oldest = 0;
-    for (let way = 1; way < WAYS; way += 1) {
-      const used = this.cells[times + way] ?? 0;
-      if (((used - (this.cells[times + oldest] ?? 0)) | 0) < 0) oldest = way;
-    }
-    return oldest;
   }
 }
 

@@ -190,7 +190,7 @@ export class PrefixIndex {
   /** By its KV events the worker has these blocks. */
   store(slot: number, hashes: Iterable<number>): void {
     const time = this.#tick();
-    for (const hash of hashes) this.#table.own(this.#table.placeFor(hash), this.#clocks.storedEntry(slot), 0, time);
+    for (const hash of hashes) this.#table.own(hash, this.#clocks.storedEntry(slot), time);
   }
 
   /** By its KV events the worker no longer has these blocks. */
