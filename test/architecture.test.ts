@@ -26,6 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   config: ["errors", "policy/policies.ts", "policy/policy-names.ts", "util", "worker/worker-spec.ts"],
   context: [
+    "keys",
     "config",
     "engine",
     "errors",
@@ -45,6 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "engine-sim": ["protocol", "util"],
   errors: [],
   "kv-events": ["observability", "policy", "protocol", "util", "worker"],
+  keys: ["errors", "policy/glob.ts", "protocol/limit-headers.ts", "util"],
   observability: ["util"],
   parser: ["errors", "protocol", "util"],
   policy: ["errors", "util"],
@@ -63,6 +65,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "worker",
   ],
   server: [
+    "keys",
     "config",
     "engine",
     "errors",
@@ -77,6 +80,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   simulate: ["errors", "policy", "util", "worker/failed-load.ts", "worker/load-ledger.ts"],
   threads: [
+    "keys",
     "config",
     "context",
     "errors",

@@ -7,7 +7,9 @@ import { configPage } from "./check.ts";
 const { config: defaults } = loadConfig({ env: {}, flags: { ...NO_FLAGS, workers: ["http://one:1"] } });
 
 test("the page has the file's keys, options that are set, and no secret", () => {
-  const apiKeys = [{ name: "team", key: new Secret("hidden-too"), priority: "normal" as const }];
+  const apiKeys = [
+    { name: "team", key: new Secret("hidden-too"), priority: "normal" as const, roles: ["client" as const] },
+  ];
   const page = configPage({ ...defaults, apiKey: new Secret("hidden"), apiKeys, adminPort: undefined });
   expect(page).not.toContain("hidden");
   expect(parse(page)).toMatchObject({

@@ -210,11 +210,18 @@ export const configSchema = z.strictObject({
   apiKeys: z
     .array(
       z.strictObject({
-        name,
+        name: name.regex(/^[^\p{C}]*$/u, "must be one line of text"),
         key: secret,
+        roles: z
+          .array(z.enum(["client", "viewer", "operator", "admin"]))
+          .min(1)
+          .default(["client"]),
+        models: z.array(glob).max(256).optional(),
         maxConcurrentRequests: z.int().min(1).max(1_000_000).optional(),
         requestsPerMinute: z.int().min(1).max(100_000_000).optional(),
+        tokensPerMinute: z.int().min(1).max(1_000_000_000_000).optional(),
         priority: z.enum(["high", "normal", "low"]).default("normal"),
+        expiresAt: z.iso.datetime({ offset: true }).optional(),
       }),
     )
     .default([])
@@ -222,8 +229,13 @@ export const configSchema = z.strictObject({
       group: "Listening",
       fileOnly: true,
       description:
-        "Keys of several clients. Each has `name` and `key`, and may have limits of its own: `max_concurrent_requests` and `requests_per_minute` (429 beyond them), and `priority` (`high`, `normal` or `low`: higher priority leaves a queue first; a request may lower its own with `x-request-priority`).",
+        "Keys of several clients. Each has `name` and `key`, and may have limits of its own: `max_concurrent_requests`, `requests_per_minute` and `tokens_per_minute` (429 beyond them), `models` (patterns of those that it may use), `priority` (`high`, `normal` or `low`: higher priority leaves a queue first; a request may lower its own with `x-request-priority`), `expires_at` (a time such as 2027-01-31T00:00:00Z), and `roles` (`client`, `viewer`, `operator`, `admin`; a client unless it says so). docs/keys.md has more.",
     }),
+  authFailuresPerMinute: count.default(60).meta({
+    group: "Listening",
+    description:
+      "Wrong keys of one address in a minute that are answered with 401 and have a line in the log. Further ones get a short 429 and are only counted; right keys from the same address are served all the while. 0 for no bound. 60 show a misconfigured client, and keep a flood out of the log.",
+  }),
   adminPort: port.optional().meta({
     group: "Listening",
     description:

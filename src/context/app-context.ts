@@ -13,6 +13,9 @@ import { CacheTrusts } from "../router/cache-trusts.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
+import { KeyRing } from "../keys/key-ring.ts";
+import type { KeyLimits } from "../keys/limits.ts";
+import type { Auth } from "../server/auth.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
@@ -41,7 +44,9 @@ import {
   healthSettings,
   modelTextSettings,
 } from "./settings.ts";
-import { followConfiguredWorkers, registerCare, registerRegistries } from "./live-parts.ts";
+import { openAuth } from "./callers.ts";
+import { fixedKeys } from "./key-settings.ts";
+import { followConfiguredWorkers, registerCare, registerKeys, registerRegistries } from "./live-parts.ts";
 import { LiveConfig } from "../reload/live-config.ts";
 import { exposeState } from "./state-metrics.ts";
 
@@ -60,6 +65,12 @@ export interface AppContext extends AsyncDisposable, Registries {
   readonly tokenizer: Tokenizer | undefined;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  /** The gateway's keys, for all threads. */
+  readonly keys: KeyRing;
+  /** The check of callers on this thread. */
+  readonly auth: Auth;
+  /** Counts the requests of this thread against the limits of their callers. */
+  readonly limits: KeyLimits;
   /** Writes log lines of other threads; each ends with a line break. */
   readonly writeLog: (text: string) => void;
   /** Sockets for the gateway's own questions to workers. Requests have other sockets, so probes never wait behind them. */
@@ -94,6 +105,9 @@ export type AppContextOverrides = Partial<
     | keyof AsyncDisposable
     | "config"
     | "live"
+    | "keys"
+    | "auth"
+    | "limits"
     | "tokenizer"
     | "policyMemory"
     | "policyFollower"
@@ -122,6 +136,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const step: Step = { config, overrides, stack };
   const base = openBase(step);
   const certificates = stack.use(await Certificates.open(base));
+  const callers = openCallers(step, base);
   const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads === 1 ? 0 : config.threads });
   const registries = await openRegistries(
     { ...base, ledger, policyMemory: new PolicyMemory(), given: overrides },
@@ -148,6 +163,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const { setLevel: _, ...told } = base;
   return {
     ...told,
+    ...callers,
     ...registries,
     ...wires,
     ...care,
@@ -168,6 +184,7 @@ interface Step {
 
 type Base = Pick<AppContext, "config" | "live" | "clock" | "logger" | "writeLog" | "metrics"> &
   Pick<RunningLogger, "setLevel">;
+type Callers = Pick<AppContext, "keys" | "auth" | "limits">;
 type Wires = Pick<AppContext, "transport" | "grpc">;
 type Care = Pick<AppContext, "healthChecker" | "modelFinder" | "fleet" | "cacheTrusts"> & {
   readonly outcomes: BreakerBoard;
@@ -187,6 +204,13 @@ function openBase({ config, overrides, stack }: Step): Base {
     setLevel: (level) => ownLogger.setLevel(level),
     metrics: overrides.metrics ?? new Metrics(),
   };
+}
+
+/** Puts the keys into shared memory, and lets them follow changes of the configuration. Throws too_many_keys. */
+function openCallers({ config }: Step, { clock, live }: Base): Callers {
+  const keys = new KeyRing({ fixed: fixedKeys(config), capacity: 0, threads: config.threads, clock });
+  registerKeys({ live, keys });
+  return { keys, auth: openAuth({ config, live, table: keys.table(), clock }), limits: keys.limits() };
 }
 
 /** Opens the gateway's own connections to workers. They close when their worker leaves. */

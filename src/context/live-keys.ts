@@ -78,11 +78,14 @@ export const UNIT_KEYS: readonly ConfigKey[] = [
   "decisionExplainRatio",
 ];
 
-/** Options of the server on the control thread: who may call, how many at once. */
+/** Options that say who may call. */
+export const CALLER_KEYS: readonly ConfigKey[] = ["apiKey", "apiKeys", "adminApiKey"];
+
+/** Options of the check of callers on each thread. */
+export const AUTH_KEYS: readonly ConfigKey[] = ["authFailuresPerMinute"];
+
+/** Options of the server on the control thread: how many at once. */
 export const SERVER_KEYS: readonly ConfigKey[] = [
-  "apiKey",
-  "apiKeys",
-  "adminApiKey",
   "maxConcurrentRequests",
   "maxConcurrentRequestsPerModel",
   "queueSize",

@@ -7,6 +7,7 @@ import type { HealthChecker } from "../worker/health-checker.ts";
 import type { WorkerSources } from "../worker/sources/worker-sources.ts";
 import { ConfiguredSources, configuredWorkers } from "./configured-sources.ts";
 import {
+  CALLER_KEYS,
   CARE_KEYS,
   DEPARTURE_KEYS,
   END_KEYS,
@@ -17,7 +18,9 @@ import {
   WORKER_KEYS,
 } from "./live-keys.ts";
 import type { Registries } from "./registries.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 import type { RunningServer } from "../server/server.ts";
+import { fixedKeys } from "./key-settings.ts";
 import { serverSettings } from "./server-settings.ts";
 import { boardSettings, departureSettings, healthSettings, policySettings, registrySettings } from "./settings.ts";
 
@@ -104,10 +107,20 @@ export function registerCare({ live, healthChecker, outcomes, routerManager }: L
   });
 }
 
+/** Lets the keys, which all threads share, take changes of the configuration. */
+export function registerKeys({ live, keys }: Live & { readonly keys: Pick<KeyRing, "check" | "replace"> }): void {
+  live.register({
+    name: "keys",
+    keys: CALLER_KEYS,
+    check: (next) => keys.check(fixedKeys(next)),
+    apply: (next) => keys.replace(fixedKeys(next)),
+  });
+}
+
 /** Lets the server on the control thread take changes of the configuration. */
 export function registerServer({ live, server }: Live & { readonly server: Pick<RunningServer, "replace"> }): void {
   live.register({
-    name: "callers and limits",
+    name: "limits",
     keys: SERVER_KEYS,
     apply: (next) => server.replace(serverSettings(next)),
   });

@@ -1,50 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { loadConfig, NO_FLAGS } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
-import { Secret } from "../util/secret.ts";
 import { drainTimes, inferencePortSettings, serverSettings } from "./server-settings.ts";
 
 const { config: defaults } = loadConfig({ env: {}, flags: NO_FLAGS });
 const withOptions = (options: Partial<Config>): Config => ({ ...defaults, ...options });
 const { POSITIVE_INFINITY } = Number;
-
-describe("who opens the administration", () => {
-  const admin = (options: Partial<Config>): string => serverSettings(withOptions(options)).auth.admin.by;
-  const key = new Secret("key");
-  const ofTenant = { name: "t", key, priority: "normal" } as const;
-
-  test("is the admin key where there is one", () => {
-    expect(admin({ adminApiKey: key, apiKey: new Secret("other"), adminPort: 1 })).toBe("admin_key");
-  });
-
-  test("is whoever is on this machine, without keys or on a port of its own", () => {
-    expect([admin({}), admin({ apiKey: key, adminPort: 1 })]).toEqual(["this_machine", "this_machine"]);
-  });
-
-  test("is the one api_key, and nobody where there are only keys of clients", () => {
-    const apiKeys = [ofTenant];
-    expect([admin({ apiKey: key }), admin({ apiKey: key, apiKeys }), admin({ apiKeys })]).toEqual([
-      "api_key",
-      "api_key",
-      "nobody",
-    ]);
-  });
-});
-
-describe("keys", () => {
-  test("without limits of their own have none, and the api_key is one more", () => {
-    const apiKeys = [
-      { name: "a", key: new Secret("a"), priority: "high", maxConcurrentRequests: 2 },
-      { name: "b", key: new Secret("b"), priority: "low", requestsPerMinute: 9 },
-    ] as const;
-    const { keys } = serverSettings(withOptions({ apiKeys: [...apiKeys], apiKey: new Secret("c") })).auth;
-    expect(keys.map(({ name, maxConcurrent, requestsPerMinute }) => [name, maxConcurrent, requestsPerMinute])).toEqual([
-      ["a", 2, POSITIVE_INFINITY],
-      ["b", POSITIVE_INFINITY, 9],
-      ["default", POSITIVE_INFINITY, POSITIVE_INFINITY],
-    ]);
-  });
-});
 
 describe("ports", () => {
   test("metrics have one of their own, unless there is an admin port or none is wanted", () => {

@@ -1,6 +1,5 @@
 import type { Config } from "../config/schema.ts";
 import { isWritten } from "../observability/logger.ts";
-import type { AdminAccess, AuthSettings, TenantKey } from "../server/auth.ts";
 import type { DataPlaneSettings } from "../server/data-plane.ts";
 import type { GateSettings } from "../server/gate.ts";
 import type { InferencePortSettings } from "../server/inference-port.ts";
@@ -23,7 +22,6 @@ export function serverSettings(config: Config): ServerSettings {
     admin: adminPort === undefined ? undefined : { hostname: config.adminHost, port: adminPort },
     metrics: hasMetricsPort ? { hostname: config.prometheusHost ?? config.host, port: prometheusPort } : undefined,
     reusePort: config.reusePort,
-    auth: authSettings(config),
     gate: gateSettings(config),
     listener: listenerSettings(config),
     maxBodyBytes: config.maxPayloadSize,
@@ -31,31 +29,6 @@ export function serverSettings(config: Config): ServerSettings {
     plans: modelPlans(config),
     decisionLogSize: config.decisionLogSize,
   };
-}
-
-function authSettings(config: Config): AuthSettings {
-  const unlimited = { maxConcurrent: Number.POSITIVE_INFINITY, requestsPerMinute: Number.POSITIVE_INFINITY };
-  const keys: TenantKey[] = config.apiKeys.map((entry) => ({
-    name: entry.name,
-    key: entry.key,
-    priority: entry.priority,
-    maxConcurrent: entry.maxConcurrentRequests ?? unlimited.maxConcurrent,
-    requestsPerMinute: entry.requestsPerMinute ?? unlimited.requestsPerMinute,
-  }));
-  if (config.apiKey) keys.push({ name: "default", key: config.apiKey, priority: "normal", ...unlimited });
-  return {
-    keys,
-    admin: adminAccess(config, keys.length > 0),
-    hosts: [config.host.toLowerCase(), config.adminHost.toLowerCase()],
-    hasAdminPort: config.adminPort !== undefined,
-  };
-}
-
-/** What opens the administration. Serving routes with a key and an open administration would be a hole. */
-function adminAccess(config: Config, hasKeys: boolean): AdminAccess {
-  if (config.adminApiKey) return { by: "admin_key", key: config.adminApiKey };
-  if (config.adminPort !== undefined || !hasKeys) return { by: "this_machine" };
-  return config.apiKey ? { by: "api_key", key: config.apiKey } : { by: "nobody" };
 }
 
 function gateSettings(config: Config): GateSettings {

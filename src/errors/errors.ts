@@ -127,6 +127,14 @@ export const ERRORS = {
     ...client(403, "permission_error", "The API key is valid, but does not open this route."),
     openai: "permission_error",
   },
+  model_not_allowed: {
+    ...client(
+      403,
+      "permission_error",
+      "The API key may not use this model. `GET /v1/models` lists those that it may use.",
+    ),
+    openai: "permission_error",
+  },
   model_not_found: ofThisModel(client(404, "not_found_error", "No worker serves this model.")),
   unknown_url: client(404, "not_found_error", "There is no such route."),
   tokenizer_not_found: client(404, "not_found_error", "No tokenizer has this id or name."),
@@ -154,6 +162,11 @@ export const ERRORS = {
     clientRetry: false,
     anthropic: "api_error",
   },
+  key_not_found: client(404, "not_found_error", "No key has this id or name."),
+  key_exists: client(409, "invalid_request_error", "A valid key has this name already."),
+  key_is_fixed: client(409, "invalid_request_error", "The key is in the configuration, and is changed there."),
+  no_key_store: client(409, "invalid_request_error", "Keys are made where the gateway has a `key_store`."),
+  too_many_keys: client(409, "invalid_request_error", "The gateway holds as many keys as it can."),
   worker_exists: client(409, "invalid_request_error", "A worker with this URL is already registered."),
   request_too_large: client(413, "request_too_large", "The body is larger than `max_payload_size`."),
   unsupported_media_type: client(
@@ -177,9 +190,29 @@ export const ERRORS = {
     clientRetry: true,
   },
   rate_limit_exceeded: {
-    ...client(429, "rate_limit_error", "The limit of this API key is reached. `Retry-After` says when to try again."),
+    ...client(
+      429,
+      "rate_limit_error",
+      "A limit of this API key is reached: requests a minute, tokens a minute, or requests at once. `Retry-After` says when to try again.",
+    ),
     openai: "rate_limit_error",
     clientRetry: true,
+  },
+  request_over_limit: {
+    ...client(
+      429,
+      "rate_limit_error",
+      "The request alone may need more tokens than the API key has for a whole minute. A shorter prompt or a smaller `max_tokens` helps; waiting does not.",
+    ),
+    openai: "rate_limit_error",
+  },
+  too_many_wrong_keys: {
+    ...client(
+      429,
+      "rate_limit_error",
+      "The client's address has sent `auth_failures_per_minute` wrong keys. Right keys from the same address are served all the while.",
+    ),
+    openai: "rate_limit_error",
   },
   client_closed: client(499, "api_error", "The client left before the end. Only logs and metrics show this code."),
   // The gateway cannot do it now.

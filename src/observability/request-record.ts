@@ -42,6 +42,10 @@ export class RequestRecord {
   readonly startedAt: number;
   /** The name of the model that is asked, once a worker may serve it: the client's name, unless that is a route's. */
   model: string | undefined;
+  /** Name of the caller's key; undefined where the gateway has no keys, and until the caller is known. */
+  key: string | undefined;
+  /** It is neither logged nor counted: see `too_many_wrong_keys`. */
+  isUnlisted = false;
   /** The client's name for the model, where it is the name of a route. */
   route: string | undefined;
   /** Models of the route that could not answer, in order; undefined where the first one asked did not fail. */
@@ -125,7 +129,7 @@ export class RequestRecord {
     this.durationMs = this.elapsedMs;
     this.#firstAction?.();
     if (this.#otherActions) for (const action of this.#otherActions) action();
-    this.#sink.settle(this);
+    if (!this.isUnlisted) this.#sink.settle(this);
   }
 }
 
@@ -169,6 +173,7 @@ function accessLine(record: RequestRecord): object {
   return {
     request_id: record.requestId,
     endpoint: record.endpoint,
+    key: record.key,
     model: record.model === undefined ? undefined : cut(record.model),
     route: record.route,
     failed_models: record.failedModels,

@@ -1,4 +1,5 @@
 import type { ErrorFacts } from "./error-facts.ts";
+import type { LimitStates } from "./limit-headers.ts";
 import type { StreamReader } from "./stream-reader.ts";
 
 /** How the APIs that clients speak differ, as data: the shape of an error, and the events around a stream. */
@@ -19,6 +20,8 @@ export interface Dialect {
   readonly closingEvent: string | undefined;
   /** Bytes sent while a worker is silent, so that no proxy takes the connection for dead: a whole event, or a whole line of one. */
   readonly keepAliveEvent: string;
+  /** Adds the headers that tell a caller what is left of its limits. `wallNow`: ms since 1970. */
+  addLimits(headers: Record<string, string>, states: LimitStates, wallNow: number): void;
   /** Names of the response headers that carry the request id. */
   readonly requestIdHeaders: readonly string[];
 }

@@ -1,4 +1,5 @@
 import { GatewayError, whyLeft } from "../errors/errors.ts";
+import { PRIORITIES, type Priority } from "../keys/principal.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 
@@ -8,10 +9,6 @@ export interface AdmissionSettings {
   /** Longest wait, ms. */
   readonly queueTimeoutMs: number;
 }
-
-/** Classes of priority, in the order in which they are served. Within a class: first come, first served. */
-export const PRIORITIES = ["high", "normal", "low"] as const;
-export type Priority = (typeof PRIORITIES)[number];
 
 /** A request for a place. */
 export interface Claim {

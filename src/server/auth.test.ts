@@ -1,14 +1,23 @@
 import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
 import { RequestHeaders } from "../transport/downstream.ts";
+import { FailureBound } from "../keys/failure-bound.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
+import { type Principal, THIS_MACHINE } from "../keys/principal.ts";
+import { authOf, fixed, keyNamed } from "../../test/support/keys.ts";
+import type { LocalAdmin } from "../keys/key-memory.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
 import { Secret } from "../util/secret.ts";
-import { type AdminAccess, type Auth, createAuth, type Caller } from "./auth.ts";
+import type { Auth, AuthDeps, Caller } from "./auth.ts";
 
-const tenant = (name: string) =>
-  ({ name, priority: "normal", maxConcurrent: 1, requestsPerMinute: 1, key: new Secret(name) }) as const;
+const CLIENTS = [keyNamed("team-a"), keyNamed("team-b")];
+const ADMIN = keyNamed("admin", { roles: ["admin"] });
 
-function authWith(admin: AdminAccess, names: readonly string[] = ["team-a", "team-b"]): Auth {
-  return createAuth({ keys: names.map(tenant), admin, hosts: ["gateway.example"] });
+/** `api_key`: it is the first of the keys. */
+function authWith(localAdmin: LocalAdmin, records: readonly KeyRecord[] = CLIENTS, said: Partial<AuthDeps> = {}): Auth {
+  const keys = fixed(records, { localAdmin });
+  const marked = keys.keys.map((key, index) => ({ ...key, isLocalAdmin: localAdmin === "api_key" && index === 0 }));
+  return authOf({ ...keys, keys: marked }, { hosts: ["gateway.example"], ...said });
 }
 
 function caller(fields: Record<string, string>, peerAddress = "127.0.0.1"): Caller {
@@ -26,14 +35,16 @@ function outcome(ask: () => unknown): string {
   }
 }
 
+const nameOf = (found: Principal | Promise<Principal>): string => (found instanceof Promise ? "a promise" : found.name);
+
 const bearer = (key: string): Record<string, string> => ({ authorization: new Secret(key).bearer() });
 const ELSEWHERE = "10.0.0.7";
 
 describe("serving", () => {
-  const auth = authWith({ by: "nobody" });
+  const auth = authWith("nobody");
   const who = (fields: Record<string, string>): string => {
     try {
-      return auth.serving(caller(fields)).name;
+      return nameOf(auth.serving(caller(fields)));
     } catch {
       return "refused";
     }
@@ -58,64 +69,105 @@ describe("serving", () => {
 });
 
 describe("the administration", () => {
-  const ask = (admin: AdminAccess, given: Caller, names?: readonly string[]): string =>
-    outcome(() => authWith(admin, names).admin(given));
+  const ask = (localAdmin: LocalAdmin, given: Caller, records?: readonly KeyRecord[]): string =>
+    outcome(() => authWith(localAdmin, records).admin(given, "admin"));
 
   test("with an admin key that key opens it, from anywhere, and no other does", () => {
-    const admin: AdminAccess = { by: "admin_key", key: new Secret("admin") };
-    expect(ask(admin, caller({ ...bearer("admin"), "x-forwarded-for": "1.2.3.4" }, ELSEWHERE))).toBe("ok");
-    expect(ask(admin, caller({ ...bearer("admin"), "x-api-key": "foreign" }))).toBe("ok");
-    expect(ask(admin, caller({ ...bearer("admin"), "x-api-key": "team-a" }))).toStartWith("invalid_api_key");
-    expect(ask(admin, caller(bearer("team-a")))).toMatch(/^forbidden: .*`admin_api_key`/);
-    expect(ask(admin, caller({}))).toMatch(/^invalid_api_key: .*`admin_api_key`/);
+    const keys = [...CLIENTS, ADMIN];
+    expect(ask("nobody", caller({ ...bearer("admin"), "x-forwarded-for": "1.2.3.4" }, ELSEWHERE), keys)).toBe("ok");
+    expect(ask("nobody", caller({ ...bearer("admin"), "x-api-key": "foreign" }), keys)).toBe("ok");
+    expect(ask("nobody", caller({ ...bearer("admin"), "x-api-key": "team-a" }), keys)).toStartWith("invalid_api_key");
+    expect(ask("nobody", caller(bearer("team-a")), keys)).toMatch(/^forbidden: .*`admin_api_key`/);
+    expect(ask("nobody", caller({}), keys)).toMatch(/^invalid_api_key: .*`admin_api_key`/);
   });
 
   test("without one the api_key opens it from this machine only, and keys of clients do not", () => {
-    const admin: AdminAccess = { by: "api_key", key: new Secret("team-a") };
-    expect(ask(admin, caller(bearer("team-a")))).toBe("ok");
-    expect(ask(admin, caller(bearer("team-a"), "::ffff:127.0.0.1"))).toBe("ok");
-    expect(ask(admin, caller(bearer("team-a"), ELSEWHERE))).toMatch(/^forbidden: .*this machine only.*`admin_api_key`/);
-    expect(ask(admin, caller({ ...bearer("team-a"), forwarded: "for=1.2.3.4" }))).toStartWith("forbidden");
-    expect(ask(admin, caller(bearer("team-b")))).toMatch(/^forbidden: .*`admin_api_key`/);
-    expect(ask(admin, caller({}))).toMatch(/^invalid_api_key: .*`api_key`.*`admin_api_key`/);
+    expect(ask("api_key", caller(bearer("team-a")))).toBe("ok");
+    expect(ask("api_key", caller(bearer("team-a"), "::ffff:127.0.0.1"))).toBe("ok");
+    expect(ask("api_key", caller(bearer("team-a"), ELSEWHERE))).toMatch(
+      /^forbidden: .*this machine only.*`admin_api_key`/,
+    );
+    expect(ask("api_key", caller({ ...bearer("team-a"), forwarded: "for=1.2.3.4" }))).toStartWith("forbidden");
+    expect(ask("api_key", caller(bearer("team-b")))).toMatch(/^forbidden: .*`admin_api_key`/);
+    expect(ask("api_key", caller({}))).toMatch(/^invalid_api_key: .*`api_key`.*`admin_api_key`/);
   });
 
   test("with keys of clients only, nobody opens it, and the refusal names the option", () => {
-    expect(ask({ by: "nobody" }, caller(bearer("team-a")))).toMatch(/^forbidden: .*`admin_api_key`/);
-    expect(ask({ by: "nobody" }, caller({}))).toMatch(/^invalid_api_key: .*`admin_api_key`/);
+    expect(ask("nobody", caller(bearer("team-a")))).toMatch(/^forbidden: .*`admin_api_key`/);
+    expect(ask("nobody", caller({}))).toMatch(/^invalid_api_key: .*`admin_api_key`/);
   });
 
   test("without any key whoever is on this machine opens it", () => {
-    expect(ask({ by: "this_machine" }, caller({}), [])).toBe("ok");
-    expect(ask({ by: "this_machine" }, caller({}, ELSEWHERE), [])).toMatch(/^forbidden: .*`admin_api_key`/);
+    expect(ask("this_machine", caller({}), [])).toBe("ok");
+    expect(ask("this_machine", caller({}, ELSEWHERE), [])).toMatch(/^forbidden: .*`admin_api_key`/);
+  });
+
+  test("is open as far as the role of the key goes", () => {
+    const roles = ["viewer", "operator", "admin"] as const;
+    const auth = authWith("nobody", [...roles.map((role) => keyNamed(role, { roles: ["client", role] })), ...CLIENTS]);
+    const opened = [...roles, "team-a"].map((key) =>
+      roles.filter((needed) => outcome(() => auth.admin(caller(bearer(key), ELSEWHERE), needed)) === "ok"),
+    );
+    expect(opened).toEqual([["viewer"], ["viewer", "operator"], ["viewer", "operator", "admin"], []]);
+    expect(outcome(() => auth.admin(caller(bearer("viewer")), "operator"))).toContain("the role `operator`");
+  });
+
+  test("is told who opens it", () => {
+    const auth = authWith("this_machine", [ADMIN]);
+    const who = (given: Caller): string => nameOf(auth.admin(given, "operator"));
+    expect([who(caller(bearer("admin"), ELSEWHERE)), who(caller({}))]).toEqual(["admin", THIS_MACHINE.name]);
+  });
+});
+
+describe("a key that is valid no more", () => {
+  test("is refused, and the caller is told that it has expired", () => {
+    const auth = authWith("nobody", [keyNamed("old", { expiresAt: 1, roles: ["client", "admin"] })]);
+    expect(outcome(() => auth.serving(caller(bearer("old"))))).toBe("invalid_api_key: the API key has expired");
+    expect(outcome(() => auth.admin(caller(bearer("old")), "viewer"))).toBe("invalid_api_key: the API key has expired");
+  });
+});
+
+describe("an address with many wrong keys", () => {
+  test("is told so in short, and its right keys are taken all the while", () => {
+    const auth = authWith("nobody", CLIENTS, { failures: new FailureBound(2, new ManualClock()) });
+    const wrong = (from?: string): string => outcome(() => auth.serving(caller(bearer("guess"), from)));
+    expect([wrong(), wrong(), wrong()].map((told) => told.split(":")[0])).toEqual([
+      "invalid_api_key",
+      "invalid_api_key",
+      "too_many_wrong_keys",
+    ]);
+    expect(nameOf(auth.serving(caller(bearer("team-a"))))).toBe("team-a");
+    expect(wrong(ELSEWHERE)).toStartWith("invalid_api_key");
   });
 });
 
 describe("a receipt", () => {
-  const KEY = { by: "admin_key", key: new Secret("admin") } as const;
+  const keys = [...CLIENTS, ADMIN, keyNamed("viewer", { roles: ["viewer"] })];
 
-  test("is for who has the admin key in the header of its own, beside the client's key", () => {
+  test("is for who has a key for the administration in the header of its own, beside the client's key", () => {
     const ask = (fields: Record<string, string>): string =>
-      outcome(() => authWith(KEY).receipt(caller({ ...bearer("team-a"), ...fields }, ELSEWHERE)));
+      outcome(() => authWith("nobody", keys).receipt(caller({ ...bearer("team-a"), ...fields }, ELSEWHERE)));
     expect(ask({ "x-pointsman-admin-key": "admin" })).toBe("ok");
+    expect(ask({ "x-pointsman-admin-key": "viewer" })).toBe("ok");
     expect(ask({})).toStartWith("invalid_api_key: a receipt is the administration's: send");
     expect(ask({ "x-pointsman-admin-key": "team-a" })).toStartWith("invalid_api_key");
   });
 
   test("is not for the admin key in the place of the client's", () => {
-    expect(outcome(() => authWith(KEY).receipt(caller(bearer("admin"))))).toStartWith("invalid_api_key");
+    expect(outcome(() => authWith("nobody", keys).receipt(caller(bearer("admin"))))).toStartWith("invalid_api_key");
   });
 
   test("is for who may administrate where there is no admin key", () => {
-    const open = authWith({ by: "this_machine" }, []);
+    const open = authWith("this_machine", []);
     expect(outcome(() => open.receipt(caller({})))).toBe("ok");
     expect(outcome(() => open.receipt(caller({}, ELSEWHERE)))).toStartWith("forbidden");
-    expect(outcome(() => authWith({ by: "nobody" }).receipt(caller(bearer("team-a"))))).toStartWith("forbidden");
+    expect(outcome(() => authWith("nobody").receipt(caller(bearer("team-a"))))).toStartWith("invalid_api_key");
   });
 
   test("is not on the serving port where the administration has its own, unless there is an admin key", () => {
-    const apart = (admin: AdminAccess): Auth => createAuth({ keys: [], admin, hosts: [], hasAdminPort: true });
-    expect(outcome(() => apart({ by: "this_machine" }).receipt(caller({})))).toStartWith("forbidden: a receipt");
-    expect(outcome(() => apart(KEY).receipt(caller({ "x-pointsman-admin-key": "admin" })))).toBe("ok");
+    const apart = (localAdmin: LocalAdmin, records: readonly KeyRecord[] = []): Auth =>
+      authWith(localAdmin, records, { hasAdminPort: true });
+    expect(outcome(() => apart("this_machine").receipt(caller({})))).toStartWith("forbidden: a receipt");
+    expect(outcome(() => apart("nobody", keys).receipt(caller({ "x-pointsman-admin-key": "admin" })))).toBe("ok");
   });
 });

@@ -1,192 +1,194 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { GatewayError } from "../errors/errors.ts";
+import type { FailureBound } from "../keys/failure-bound.ts";
+import type { KeyTable, KnownKey } from "../keys/key-table.ts";
+import { type AdminRole, EVERYBODY, opens, type Principal, THIS_MACHINE } from "../keys/principal.ts";
 import type { ClientRequest } from "../transport/downstream.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
-import type { Secret } from "../util/secret.ts";
-import type { Priority } from "./admission.ts";
 import { checkLocal, checkNotRebound } from "./local-trust.ts";
 
-/** The caller, as far as limits need it. */
-export interface Tenant {
-  readonly name: string;
-  readonly priority: Priority;
-  /** Requests in flight at once; Infinity for no bound. */
-  readonly maxConcurrent: number;
-  /** Requests a minute; Infinity for no bound. */
-  readonly requestsPerMinute: number;
+/** Knows callers by tokens that another server has signed. */
+export interface TokenVerifier {
+  /** The caller; undefined where the text is no such token. Throws or rejects with invalid_api_key where the token is not valid. */
+  verify(token: string): Principal | Promise<Principal> | undefined;
 }
 
-export interface TenantKey extends Tenant {
-  readonly key: Secret;
-}
-
-/**
- * What opens the administration:
- * - `admin_key`: the admin key, from anywhere.
- * - `api_key`: without an admin key, the `api_key`, on this machine only.
- * - `nobody`: nothing, because there are keys of clients, but neither an admin key nor an `api_key`.
- * - `this_machine`: being on this machine, where there is no key, or the administration has its own port.
- */
-export type AdminAccess =
-  | { readonly by: "admin_key" | "api_key"; readonly key: Secret }
-  | { readonly by: "nobody" | "this_machine" };
-
-export interface AuthSettings {
-  /** Keys that open the serving routes. Without any, every caller is served. */
-  readonly keys: readonly TenantKey[];
-  readonly admin: AdminAccess;
+export interface AuthDeps {
+  readonly keys: KeyTable;
+  /** undefined where no tokens are taken. */
+  readonly tokens: TokenVerifier | undefined;
+  readonly failures: FailureBound;
   /** Host names of the gateway in the configuration, in addition to those of loopback. */
   readonly hosts: readonly string[];
-  /** The administration has a port of its own: nothing of it is on the serving port, except for the admin key. */
-  readonly hasAdminPort?: boolean;
+  /** The administration has a port of its own: nothing of it is on the serving port, except for a key that opens it. */
+  readonly hasAdminPort: boolean;
 }
 
 /** The parts of a request that identify its caller. */
 export type Caller = Pick<ClientRequest, "headers" | "peerAddress">;
 
+/** Says who a caller is. A promise comes only where a token must be verified that this thread has not seen. */
 export interface Auth {
-  /** Throws invalid_api_key; forbidden for a page in this machine's browser under a foreign host name. */
-  serving(caller: Caller): Tenant;
-  /** Throws invalid_api_key; forbidden for a known key, or a machine, that does not open the administration. */
-  admin(caller: Caller): void;
+  /** Throws invalid_api_key, too_many_wrong_keys; forbidden for a key that is no client's, and for a page in this machine's browser under a foreign host name. */
+  serving(caller: Caller): Principal | Promise<Principal>;
+  /** Throws invalid_api_key, too_many_wrong_keys; forbidden for a caller without the role. */
+  admin(caller: Caller, needed: AdminRole): Principal | Promise<Principal>;
   /** Throws invalid_api_key, forbidden for a client that may not know why its request goes where it goes. */
   receipt(caller: Caller): void;
 }
 
-const EVERYBODY: Tenant = {
-  name: "everybody",
-  priority: "normal",
-  maxConcurrent: Number.POSITIVE_INFINITY,
-  requestsPerMinute: Number.POSITIVE_INFINITY,
-};
-
-/** A key of the gateway, with its tenant; `undefined` for the admin key. */
-interface KnownKey {
-  readonly digest: Buffer;
-  readonly tenant: Tenant | undefined;
-}
-
-/** A check of keys whose keys change while the gateway runs. A request is checked by those of the moment that it came. */
-export class LiveAuth implements Auth {
-  #auth: Auth;
-
-  constructor(settings: AuthSettings) {
-    this.#auth = createAuth(settings);
-  }
-
-  replace(settings: AuthSettings): void {
-    this.#auth = createAuth(settings);
-  }
-
-  serving(caller: Caller): Tenant {
-    return this.#auth.serving(caller);
-  }
-
-  admin(caller: Caller): void {
-    this.#auth.admin(caller);
-  }
-
-  receipt(caller: Caller): void {
-    this.#auth.receipt(caller);
-  }
+/** Makes the check of callers. Keys are looked up by their digests, so the time of a look-up says nothing about a key. */
+export function createAuth(deps: AuthDeps): Auth {
+  return new KeyAuth(deps);
 }
 
 /**
- * Makes the check of keys. It compares digests, which have one length, so the time of a comparison says nothing about the key.
- * A key comes as `Authorization: Bearer`, `x-api-key` or `api-key`. Clients also send credentials of other services, so one
- * known key among them is enough; two known keys must be equal.
+ * A key comes as `Authorization: Bearer`, `x-api-key` or `api-key`. Clients also send credentials of other services, so one known key among
+ * them is enough; two known keys must be equal.
  */
-export function createAuth({ keys, admin, hosts, hasAdminPort = false }: AuthSettings): Auth {
-  const known: KnownKey[] = keys.map((tenant) => ({ digest: digest(tenant.key.reveal()), tenant }));
-  if (admin.by === "admin_key") known.push({ digest: digest(admin.key.reveal()), tenant: undefined });
-  const adminDigest = "key" in admin ? digest(admin.key.reveal()) : undefined;
-  const isAdmin = (caller: Caller): void => {
-    if (admin.by === "this_machine") {
+class KeyAuth implements Auth {
+  readonly #deps: AuthDeps;
+
+  constructor(deps: AuthDeps) {
+    this.#deps = deps;
+  }
+
+  serving(caller: Caller): Principal | Promise<Principal> {
+    const { keys, hosts } = this.#deps;
+    if (!keys.isClosed) {
+      checkNotRebound(caller, hosts);
+      return EVERYBODY;
+    }
+    const found = this.#find(caller.headers);
+    if (found instanceof Promise) return found.then(asClient, (error: unknown) => this.#failed(caller, error));
+    if (found === undefined || typeof found === "string") {
+      throw this.#wrong(caller, found === "expired" ? EXPIRED : SERVING_KEY_WANTED);
+    }
+    return asClient(found.principal);
+  }
+
+  admin(caller: Caller, needed: AdminRole): Principal | Promise<Principal> {
+    const found = this.#find(caller.headers);
+    if (found instanceof Promise) {
+      const failed = (error: unknown): never => this.#failed(caller, error);
+      return found.then((principal) => this.#administrator(caller, { principal, isLocalAdmin: false }, needed), failed);
+    }
+    return this.#administrator(caller, found, needed);
+  }
+
+  /** The key has a header of its own, because the client's key may be in the others. */
+  receipt(caller: Caller): void {
+    const { keys, hasAdminPort } = this.#deps;
+    const given = caller.headers.get(ADMIN_KEY_HEADER);
+    if (given !== null) {
+      const known = keys.find(given);
+      if (known && known !== "expired" && opens(known.principal.roles, "viewer")) return;
+      throw this.#wrong(caller, RECEIPT_KEY_WANTED);
+    }
+    if (keys.localAdmin === "nobody") throw this.#wrong(caller, RECEIPT_KEY_WANTED);
+    if (hasAdminPort) throw new GatewayError("forbidden", RECEIPT_KEY_NEEDED);
+    const found = this.#find(caller.headers);
+    this.#administrator(caller, found instanceof Promise ? undefined : found, "viewer");
+  }
+
+  #administrator(
+    caller: Caller,
+    found: Pick<KnownKey, "principal" | "isLocalAdmin"> | "expired" | undefined,
+    needed: AdminRole,
+  ): Principal {
+    const { keys, hosts } = this.#deps;
+    const { localAdmin } = keys;
+    const known = typeof found === "object" ? found : undefined;
+    if (known && opens(known.principal.roles, needed)) return known.principal;
+    if (localAdmin === "this_machine") {
       checkLocal(caller, hosts);
-      return;
+      return THIS_MACHINE;
     }
-    const given = givenKey(known, caller.headers);
-    if (!given) throw new GatewayError("invalid_api_key", KEY_WANTED[admin.by]);
-    if (!adminDigest || !timingSafeEqual(given.digest, adminDigest)) {
-      throw new GatewayError("forbidden", KEY_REFUSED[admin.by]);
+    if (!known) throw this.#wrong(caller, found === "expired" ? EXPIRED : KEY_WANTED[localAdmin]);
+    if (localAdmin !== "api_key" || !known.isLocalAdmin) {
+      throw new GatewayError("forbidden", `this key does not have the role \`${needed}\`: ${KEY_REFUSED[localAdmin]}`);
     }
-    if (admin.by === "api_key") checkLocal(caller, hosts);
-  };
-  return {
-    serving(caller) {
-      if (keys.length === 0) {
-        checkNotRebound(caller, hosts);
-        return EVERYBODY;
-      }
-      const tenant = givenKey(known, caller.headers)?.tenant;
-      if (!tenant) throw new GatewayError("invalid_api_key", SERVING_KEY_WANTED);
-      return tenant;
-    },
-    admin: isAdmin,
-    receipt(caller) {
-      if (admin.by === "admin_key") checkReceiptKey(caller.headers, adminDigest);
-      else if (hasAdminPort) throw new GatewayError("forbidden", RECEIPT_KEY_NEEDED);
-      else isAdmin(caller);
-    },
-  };
+    checkLocal(caller, hosts);
+    return { ...known.principal, roles: THIS_MACHINE.roles };
+  }
+
+  /** The caller's key; a promise of the caller where it has a token that must be verified; undefined where there is none, or two different ones. */
+  #find(headers: HeaderReader): KnownKey | Promise<Principal> | "expired" | undefined {
+    const { keys, tokens } = this.#deps;
+    const bearer = bearerOf(headers.get("authorization"));
+    let found = bearer === undefined ? undefined : keys.find(bearer);
+    for (const name of PLAIN_HEADERS) {
+      const text = headers.get(name);
+      if (text === null || text === bearer) continue;
+      const other = keys.find(text);
+      if (isKey(found) && isKey(other) && found.principal.row !== other.principal.row) return undefined;
+      if (!isKey(found)) found = other ?? found;
+    }
+    if (tokens === undefined || bearer === undefined || found !== undefined) return found;
+    return this.#verified(tokens, bearer);
+  }
+
+  #verified(tokens: TokenVerifier, text: string): KnownKey | Promise<Principal> | undefined {
+    const principal = tokens.verify(text);
+    if (principal === undefined || principal instanceof Promise) return principal;
+    return { principal, isLocalAdmin: false, version: 0, expiresAt: 0, previousUntil: 0 };
+  }
+
+  #failed(caller: Caller, error: unknown): never {
+    if (error instanceof GatewayError && error.code === "invalid_api_key") throw this.#wrong(caller, error.message);
+    throw error;
+  }
+
+  #wrong({ peerAddress }: Caller, message: string): GatewayError {
+    if (!this.#deps.failures.isBeyond(peerAddress)) return new GatewayError("invalid_api_key", message);
+    return new GatewayError("too_many_wrong_keys", "too many wrong keys came from this address", {
+      retryAfterSecs: 60,
+    });
+  }
 }
 
-/** A header of its own: the client's key may be in the others. */
+function isKey(found: KnownKey | "expired" | undefined): found is KnownKey {
+  return typeof found === "object";
+}
+
+function asClient(principal: Principal): Principal {
+  if (principal.roles.includes("client")) return principal;
+  // The key of an administrator is none of a client's: what it may do is not to be spread over the clients' programs.
+  throw new GatewayError("invalid_api_key", SERVING_KEY_WANTED);
+}
+
+const PLAIN_HEADERS = ["x-api-key", "api-key"] as const;
 const ADMIN_KEY_HEADER = "x-pointsman-admin-key";
 
-/** Throws invalid_api_key. */
-function checkReceiptKey(headers: HeaderReader, adminDigest: Buffer | undefined): void {
-  const given = headers.get(ADMIN_KEY_HEADER);
-  if (given !== null && adminDigest && timingSafeEqual(digest(given), adminDigest)) return;
-  throw new GatewayError(
-    "invalid_api_key",
-    `a receipt is the administration's: send the gateway's \`admin_api_key\` as \`${ADMIN_KEY_HEADER}\``,
-  );
-}
+const EXPIRED = "the API key has expired";
+
+const SERVING_KEY_WANTED =
+  "the API key is missing or wrong: send one of the gateway's keys for clients (`api_key`, `api_keys`, `pointsman keys create`) as a bearer token";
+
+const RECEIPT_KEY_WANTED =
+  "a receipt is the administration's: send the gateway's `admin_api_key`, or a key with the role `viewer`, as `x-pointsman-admin-key`";
 
 const RECEIPT_KEY_NEEDED =
   "a receipt is the administration's, which has a port of its own: set `admin_api_key`, and send it as `x-pointsman-admin-key`";
 
-const SERVING_KEY_WANTED =
-  "the API key is missing or wrong: send one of the gateway's (`api_key`, `api_keys`) as a bearer token";
-
 const KEY_WANTED = {
-  admin_key: "the admin key is missing or wrong: send the gateway's `admin_api_key` as a bearer token",
+  nobody:
+    "the admin key is missing or wrong: send the gateway's `admin_api_key`, or a key with a role for this route, as a bearer token",
   api_key:
     "the key is missing or wrong: send the gateway's `api_key` as a bearer token from its own machine, or set `admin_api_key`",
-  nobody: "no key opens the administration: set `admin_api_key`",
 } as const;
 
 const KEY_REFUSED = {
-  admin_key: "this key does not open the administration: send the gateway's `admin_api_key`",
-  api_key: "this key does not open the administration: send the gateway's `api_key`, or set `admin_api_key`",
-  nobody: "this key does not open the administration: set `admin_api_key`",
+  nobody: "send the gateway's `admin_api_key`, or a key with that role",
+  api_key: "send the gateway's `api_key`, or set `admin_api_key`",
 } as const;
 
-/** The gateway's key among the credentials of the request; undefined where there is none, or two different ones. */
-function givenKey(known: readonly KnownKey[], headers: HeaderReader): KnownKey | undefined {
-  let found: KnownKey | undefined;
-  for (const text of givenTexts(headers)) {
-    const given = digest(text);
-    const match = known.find((entry) => timingSafeEqual(given, entry.digest));
-    if (match && found && match !== found) return undefined;
-    found = match ?? found;
-  }
-  return found;
-}
-
-function givenTexts(headers: HeaderReader): string[] {
-  const authorization = headers.get("authorization");
-  const bearer = authorization === null ? undefined : BEARER.exec(authorization)?.[1];
-  const plain = headers.get("x-api-key");
-  const azure = headers.get("api-key");
-  const texts = new Set<string>();
-  for (const text of [bearer, plain, azure]) if (typeof text === "string") texts.add(text);
-  return [...texts];
+/** The token of `Authorization: Bearer`. */
+function bearerOf(authorization: string | null): string | undefined {
+  if (authorization === null) return undefined;
+  // Nearly every client writes exactly this.
+  if (authorization.startsWith("Bearer ") && !authorization.includes(" ", 7))
+    return authorization.slice(7) || undefined;
+  return BEARER.exec(authorization)?.[1];
 }
 
 const BEARER = /^Bearer +(\S+)$/i;
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
-}

@@ -1,11 +1,12 @@
 import { asGatewayError, clientClosed, type GatewayError } from "../errors/errors.ts";
+import type { Principal } from "../keys/principal.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import { ForwardedRequest } from "../transport/forwarded-request.ts";
 import type { Auth } from "./auth.ts";
 import { readControlBody } from "./control-body.ts";
 import { errorReply } from "./error-reply.ts";
-import type { Route } from "./route.ts";
+import { type Route, roleOf } from "./route.ts";
 
 export interface ControlAppDeps {
   readonly auth: Auth;
@@ -36,13 +37,12 @@ export class ControlApp {
   async answer(route: Route, { request, params, requestId }: ControlRequest): Promise<Reply> {
     const { auth, settled, onDefect } = this.#deps;
     try {
-      if (route.access === "serving") auth.serving(request);
-      if (route.access === "admin") auth.admin(request);
+      const principal = await callerOf(auth, route, request);
       const body = await readControlBody(route, request);
       const query = new URLSearchParams(request.query);
-      const reply = await route.handle({ request: withBody(request, body), requestId, params, query });
+      const reply = await route.handle({ request: withBody(request, body), requestId, params, query, principal });
       // The answer to a change waits until the change is in force on all threads.
-      if (route.access === "admin" && route.method !== "GET") await settled();
+      if (roleOf(route.access) !== undefined && route.method !== "GET") await settled();
       reply.headers["x-request-id"] = requestId;
       return reply;
     } catch (thrown) {
@@ -52,6 +52,19 @@ export class ControlApp {
       return errorReply(error, openaiDialect, requestId);
     }
   }
+}
+
+/**
+ * The caller of a route, which it may use; undefined for a public one. Throws invalid_api_key, too_many_wrong_keys, forbidden.
+ */
+export async function callerOf(
+  auth: Auth,
+  { access }: Pick<Route, "access">,
+  request: ClientRequest,
+): Promise<Principal | undefined> {
+  if (access === "serving") return auth.serving(request);
+  const role = roleOf(access);
+  return role && auth.admin(request, role);
 }
 
 /** The request with the body that was read; the request itself where none was. */
@@ -64,7 +77,7 @@ function withBody(request: ClientRequest, body: Uint8Array | undefined): ClientR
 /** The routes of one port. */
 export function routesOf(routes: readonly Route[], port: "main" | "admin", hasAdminPort: boolean): Route[] {
   return routes.filter(({ access, path }) => {
-    const isAdministration = access === "admin" || path === METRICS_PATH;
+    const isAdministration = roleOf(access) !== undefined || path === METRICS_PATH;
     if (port === "admin") return isAdministration || access === "public";
     return !isAdministration || !hasAdminPort;
   });

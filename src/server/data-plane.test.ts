@@ -6,15 +6,14 @@ import { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
 import { IncomingRequest } from "../transport/http1-server/incoming-request.ts";
 import { readRequestHead } from "../transport/http1-server/request-head.ts";
+import { authOf, ringOf } from "../../test/support/keys.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
-import { createAuth } from "./auth.ts";
 import { DataPlane } from "./data-plane.ts";
 import { LocalGate } from "./gate.ts";
 import { Pressure } from "./pressure.ts";
 
 const BODY = Buffer.from('{"model":"m","messages":[]}');
-const TENANT = { tenant: { name: "other", priority: "normal", maxConcurrent: 9, requestsPerMinute: 99 } } as const;
-const ENTRY = { ...TENANT, priority: "normal", patienceMs: Number.POSITIVE_INFINITY } as const;
+const ENTRY = { client: "other", priority: "normal", patienceMs: Number.POSITIVE_INFINITY } as const;
 
 interface Setup {
   readonly clock: ManualClock;
@@ -40,7 +39,8 @@ function setUp(route: (request: InferenceRequest) => Promise<Reply>): Setup {
     clock,
     logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     metrics: new Metrics(),
-    auth: createAuth({ keys: [], admin: { by: "this_machine" }, hosts: [] }),
+    auth: authOf(),
+    limits: ringOf().limits(),
     gate,
     pressure: new Pressure({ maxLoopDelayMs: Infinity, maxResidentBytes: Infinity }, clock),
     watch: new StreamWatch(clock),

@@ -9,14 +9,13 @@ import type { StreamWatch } from "../router/stream-watch.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Permit } from "./admission.ts";
-import type { Auth } from "./auth.ts";
 import { type BodyBounds, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
-import { type Entry, type Gate, HeaderEntry, NO_PERMIT } from "./gate.ts";
+import { type Gate, NO_PERMIT } from "./gate.ts";
 import { ModelEntry, type ModelEntryDeps } from "./model-entry.ts";
-import type { Pressure } from "./pressure.ts";
 import { readRequest } from "./read-request.ts";
-import { failedReply, noteReceiptWanted } from "./receipts.ts";
+import { failedReply } from "./receipts.ts";
+import { receive, type ReceptionDeps, type Visit } from "./visit.ts";
 import { DeadlineLine } from "../util/deadline-line.ts";
 
 export interface DataPlaneSettings {
@@ -35,15 +34,13 @@ export interface DataPlaneSettings {
   readonly explainRatio: number;
 }
 
-export interface DataPlaneDeps extends Pick<ModelEntryDeps, "plans" | "route"> {
+export interface DataPlaneDeps extends Pick<ModelEntryDeps, "plans" | "route">, ReceptionDeps {
   readonly settings: DataPlaneSettings;
   /** The transports' clock: deadlines are times of it. */
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly auth: Auth;
   readonly gate: Gate;
-  readonly pressure: Pressure;
   /** Sends signs of life to clients of streams that have not begun. */
   readonly watch: StreamWatch;
   /** Most bytes of requests that are held at once. */
@@ -114,15 +111,20 @@ export class DataPlane implements Disposable {
     const { gate } = this.#deps;
     const ways = this.#ways;
     const record = this.#open(endpoint, request, requestId, ways);
+    let visit: Visit | undefined;
     try {
-      const entry = this.#admit(request, record);
+      const received = receive(this.#deps, request, record, this.#active - 1);
+      const entry = received instanceof Promise ? await received : received;
+      visit = entry;
       if (!request.isWhole) {
         // A request takes its place when its body is complete, so a slow sender holds none. A request that would be refused is refused before it sends the body.
+        entry.foresee();
         const foreseen = gate.foresee(entry, request.signal);
         if (foreseen) await foreseen;
       }
       const read = readBody(request, ways.bounds);
       const bytes = read instanceof Promise ? await read : read;
+      entry.enter(record);
       const place = this.#enter(entry, request, record);
       const parsed = readJsonBody(bytes);
       const body = parsed instanceof Promise ? await parsed : parsed;
@@ -133,14 +135,20 @@ export class DataPlane implements Disposable {
         record,
         isModelRequired: ways.settings.isModelRequired && endpoint.work !== "parse",
       });
+      entry.ask(understood);
       const begun = place
         ? place.then(() => ways.models.answer(understood, entry))
         : ways.models.answer(understood, entry);
-      return await (understood.isStream ? AwaitedStream.of(ways.awaited, understood, begun) : begun);
+      const reply = await (understood.isStream ? AwaitedStream.of(ways.awaited, understood, begun) : begun);
+      entry.addHeaders(reply.headers, endpoint.dialect);
+      return reply;
     } catch (thrown) {
       const error = request.signal.aborted ? whyLeft(request.signal.reason) : asGatewayError(thrown);
       if (error.code === "internal_error") this.onDefect(error, requestId);
-      return failedReply(error, endpoint.dialect, record);
+      if (error.code === "too_many_wrong_keys") this.#brushOff(record, error);
+      const reply = failedReply(error, endpoint.dialect, record);
+      visit?.addHeaders(reply.headers, endpoint.dialect);
+      return reply;
     }
   }
 
@@ -193,17 +201,14 @@ export class DataPlane implements Disposable {
     return line;
   }
 
-  /** Checks the caller's key and the pressure. Throws invalid_request, invalid_api_key, forbidden, overloaded, memory_full. */
-  #admit(request: ClientRequest, record: RequestRecord): Entry {
-    const { auth, pressure } = this.#deps;
-    const tenant = auth.serving(request);
-    noteReceiptWanted(auth, request, record);
-    pressure.check(this.#active - 1);
-    return new HeaderEntry(tenant, request.headers);
+  /** Only a count is left of it: thousands of wrong keys a second would fill the log. */
+  #brushOff(record: RequestRecord, { code }: GatewayError): void {
+    record.isUnlisted = true;
+    this.#deps.metrics.increment("errors", { endpoint: record.endpoint, model: "other", code });
   }
 
   /** Takes a place, or a turn in the line for one: then the promise of it. */
-  #enter(entry: Entry, { signal }: ClientRequest, record: RequestRecord): Promise<void> | undefined {
+  #enter(entry: Visit, { signal }: ClientRequest, record: RequestRecord): Promise<void> | undefined {
     const entered = this.#deps.gate.enter(entry, signal);
     if (!(entered instanceof Promise)) {
       releaseAtEnd(record, entered);

@@ -1,3 +1,4 @@
+import type { KeyLimits } from "../keys/limits.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { recordTraffic, type TrafficSink, wallNow } from "../observability/recorded-request.ts";
@@ -40,6 +41,7 @@ export interface InferencePortParts<R extends RouteAddress> {
   /** Looks at the streams of the unit. */
   readonly watch: StreamWatch;
   readonly auth: Auth;
+  readonly limits: KeyLimits;
   readonly gate: Gate;
   /** Which models answer for the names of the configuration; undefined where it has none. */
   readonly plans: ModelPlans | undefined;

@@ -24,7 +24,7 @@ export class ModelEntry {
 
   /** Rejects with the errors of the gate and of the router. */
   answer(request: InferenceRequest, entry: Entry): Promise<Reply> {
-    const plan = this.#deps.plans?.planFor(request, entry.tenant.name);
+    const plan = this.#deps.plans?.planFor(request, entry.client);
     if (!plan) return this.#enter(request, entry);
     return askModels(this.#deps, request, plan, (named) => this.#enter(named, entry));
   }

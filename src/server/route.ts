@@ -1,9 +1,15 @@
+import type { AdminRole, Principal } from "../keys/principal.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** Who may call: everybody, clients with the API key, or operators. */
-export type Access = "public" | "serving" | "admin";
+/** Who may call: everybody, clients with a key, or who has the role. */
+export type Access = "public" | "serving" | AdminRole;
+
+/** The role that a route of the administration needs; undefined for the other routes. */
+export function roleOf(access: Access): AdminRole | undefined {
+  return access === "public" || access === "serving" ? undefined : access;
+}
 
 /** Arguments of a handler. */
 export interface Call {
@@ -11,6 +17,8 @@ export interface Call {
   readonly requestId: string;
   /** Values of `:name` in the path, decoded. */
   readonly params: Readonly<Record<string, string>>;
+  /** Who calls; undefined on a public route. */
+  readonly principal: Principal | undefined;
   /** The parsed query. */
   readonly query: URLSearchParams;
 }

@@ -2,7 +2,7 @@ import type { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { Clock } from "../util/clock.ts";
-import { type AuthSettings, LiveAuth } from "./auth.ts";
+import type { Auth } from "./auth.ts";
 import { ControlApp, routesOf } from "./control-app.ts";
 import { type ControlRoutesDeps, type ControlRoutesSettings, createControlRoutes } from "./control-routes.ts";
 import { logDefect } from "./data-plane.ts";
@@ -15,7 +15,6 @@ import { openSidePorts, type SideCertificates, type SidePortSettings } from "./s
 
 /** The settings of the server that change while it runs. */
 export interface LiveServerSettings {
-  readonly auth: AuthSettings;
   readonly gate: GateSettings;
   /** Which models answer for the names of the configuration; undefined where it has none. */
   readonly plans: ModelPlans | undefined;
@@ -30,6 +29,7 @@ export interface ServerSettings extends SidePortSettings, ControlRoutesSettings,
 /** Parts that the server needs. An AppContext fits it by shape, except for the settings. */
 export interface ServerDeps extends ControlRoutesDeps {
   readonly settings: ServerSettings;
+  readonly auth: Auth;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly certificates: ServerCertificates;
@@ -62,8 +62,7 @@ export interface RunningServer {
  * is not available; then no port is open.
  */
 export async function startServer(deps: ServerDeps, startUnits: StartServingUnits): Promise<RunningServer> {
-  const { settings, metrics, logger, clock, certificates } = deps;
-  const auth = new LiveAuth(settings.auth);
+  const { settings, auth, metrics, logger, clock, certificates } = deps;
   const gate = new LocalGate(settings.gate, clock);
   let units: ServingUnits | undefined;
   let isDraining = false;
@@ -108,7 +107,6 @@ export async function startServer(deps: ServerDeps, startUnits: StartServingUnit
     adminUrl: sidePorts.adminUrl,
     metricsUrl: sidePorts.metricsUrl,
     replace(next) {
-      auth.replace(next.auth);
       gate.replace(next.gate);
       ({ plans } = next);
       sidePorts.replace(next.listener);

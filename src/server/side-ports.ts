@@ -122,7 +122,7 @@ function listenForMetrics(
     account: new ByteBudget(MAX_SCRAPERS_BYTES),
     handle: async (request) =>
       request.path === path && (request.method === "GET" || request.method === "HEAD")
-        ? handle({ request, requestId: "", params: {}, query: new URLSearchParams() })
+        ? handle({ request, requestId: "", params: {}, query: new URLSearchParams(), principal: undefined })
         : refuse(unknownRoute(request.path)),
     refuse,
     onHandshake: (result) => metrics.increment("tlsHandshakes", { result }),

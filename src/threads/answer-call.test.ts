@@ -9,11 +9,7 @@ import { answerCall, type AnswerCallDeps } from "./answer-call.ts";
 import { isPermit } from "./held-calls.ts";
 import type { Call, ControlCall } from "./messages.ts";
 
-const ENTRY = {
-  tenant: { name: "t", priority: "normal", maxConcurrent: 1, requestsPerMinute: 1 },
-  priority: "normal",
-  patienceMs: 1,
-} as const;
+const ENTRY = { client: "t", priority: "normal", patienceMs: 1 } as const;
 const PERMIT: Permit = { release: () => undefined };
 const ROUTE: Route = { method: "POST", path: "/workers", access: "admin", handle: () => Promise.reject(new Error()) };
 const CONTROL: ControlCall = {

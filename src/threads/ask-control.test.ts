@@ -1,8 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { createAuth } from "../server/auth.ts";
 import { ForwardedRequest } from "../transport/forwarded-request.ts";
 import { LeaveController } from "../util/leave-signal.ts";
-import { Secret } from "../util/secret.ts";
+import { authOf, fixed, keyNamed } from "../../test/support/keys.ts";
 import { turn } from "../../test/support/fake-threads.ts";
 import { askControl } from "./ask-control.ts";
 import { ControlLink } from "./control-link.ts";
@@ -21,7 +20,7 @@ function setUp(): {
 } {
   const said: FromThread[] = [];
   const link = new ControlLink((message) => said.push(message), { hasGateway: false, hasModel: false });
-  const auth = createAuth({ keys: [], admin: { by: "admin_key", key: new Secret("right") }, hosts: [] });
+  const auth = authOf(fixed([keyNamed("right", { roles: ["admin"] })]));
   return {
     link,
     said,

@@ -1,7 +1,7 @@
 import { asGatewayError } from "../errors/errors.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { Auth } from "../server/auth.ts";
-import type { ControlRequest } from "../server/control-app.ts";
+import { callerOf, type ControlRequest } from "../server/control-app.ts";
 import { readControlBody } from "../server/control-body.ts";
 import { errorReply } from "../server/error-reply.ts";
 import type { Reply } from "../transport/downstream.ts";
@@ -20,8 +20,7 @@ export async function askControl(
   { request, params, requestId }: ControlRequest,
 ): Promise<Reply> {
   try {
-    if (route.access === "serving") auth.serving(request);
-    if (route.access === "admin") auth.admin(request);
+    await callerOf(auth, route, request);
     const body = await readControlBody(route, request);
     const { method, path, query, peerAddress } = request;
     const { value } = await link.call(

@@ -1,16 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import type { Tenant } from "../server/auth.ts";
 import { LeaveController } from "../util/leave-signal.ts";
 import { ControlLink } from "./control-link.ts";
 import type { FromThread } from "./messages.ts";
 
-const EVERYBODY: Tenant = {
-  name: "everybody",
-  priority: "normal",
-  maxConcurrent: Number.POSITIVE_INFINITY,
-  requestsPerMinute: Number.POSITIVE_INFINITY,
-};
-const ENTRY = { tenant: EVERYBODY, priority: "normal", patienceMs: Number.POSITIVE_INFINITY } as const;
+const ENTRY = { client: "everybody", priority: "normal", patienceMs: Number.POSITIVE_INFINITY } as const;
 
 function setUp(hasGateway = true): { readonly link: ControlLink; readonly said: FromThread[] } {
   const said: FromThread[] = [];

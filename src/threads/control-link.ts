@@ -1,6 +1,5 @@
 import { GatewayError, whyLeft } from "../errors/errors.ts";
 import type { Permit } from "../server/admission.ts";
-import type { Tenant } from "../server/auth.ts";
 import { type Entry, type Gate, NO_PERMIT } from "../server/gate.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
@@ -48,12 +47,12 @@ export class ControlLink implements Gate, OutcomeSink, ModelFinder {
   }
 
   enter(entry: Entry, signal: LeaveSignal): Permit | Promise<Permit> {
-    if (!this.#limits.hasGateway && !isLimited(entry.tenant)) return NO_PERMIT;
+    if (!this.#limits.hasGateway) return NO_PERMIT;
     return this.#permit({ what: "enter", entry: plain(entry) }, signal);
   }
 
   foresee(entry: Entry, signal: LeaveSignal): undefined | Promise<unknown> {
-    if (!this.#limits.hasGateway && !isLimited(entry.tenant)) return undefined;
+    if (!this.#limits.hasGateway) return undefined;
     return this.call({ what: "foresee", entry: plain(entry) }, signal);
   }
 
@@ -107,10 +106,6 @@ export class ControlLink implements Gate, OutcomeSink, ModelFinder {
 }
 
 /** An entry as plain data, which can be sent. */
-function plain({ tenant, priority, patienceMs }: Entry): Entry {
-  return { tenant, priority, patienceMs };
-}
-
-function isLimited({ maxConcurrent, requestsPerMinute }: Tenant): boolean {
-  return maxConcurrent !== Number.POSITIVE_INFINITY || requestsPerMinute !== Number.POSITIVE_INFINITY;
+function plain({ client, priority, patienceMs }: Entry): Entry {
+  return { client, priority, patienceMs };
 }

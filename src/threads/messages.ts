@@ -37,6 +37,8 @@ export interface Start {
   /** The certificate of the port; undefined: it speaks no TLS. */
   readonly tls: PortTls | undefined;
   readonly ledger: SharedArrayBuffer;
+  /** The table of keys: `keys/key-memory.ts`. */
+  readonly keys: SharedArrayBuffer;
   readonly memory: readonly SharedPolicyMemory[];
   readonly workers: readonly WorkerState[];
   /** Version of the registries with these workers and tokenizers. */

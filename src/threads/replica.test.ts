@@ -7,6 +7,7 @@ import { WorkerFactory } from "../worker/worker-factory.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
 import { workerState } from "../worker/worker-state.ts";
 import { Secret } from "../util/secret.ts";
+import { ringOf } from "../../test/support/keys.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import type { Change } from "./messages.ts";
 import { createMethodCell } from "./method-cell.ts";
@@ -62,6 +63,7 @@ async function openReplica({ ledger, registry, memory, clock }: ReturnType<typeo
     config: { ...config, threads: 2 },
     clock,
     ledger,
+    keys: ringOf(undefined, { threads: 2 }),
     policyMemory: memory,
     workerRegistry: registry,
     tokenizers: { onChange: () => () => undefined, named: () => [] },

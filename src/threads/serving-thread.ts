@@ -1,13 +1,14 @@
 import { configSchema } from "../config/schema.ts";
+import { openAuth } from "../context/callers.ts";
 import { SERVER_KEYS } from "../context/live-keys.ts";
 import { registerRegistries } from "../context/live-parts.ts";
 import { serverSettings } from "../context/server-settings.ts";
 import { startServingUnit, type ServingUnit } from "../context/serving-unit.ts";
 import { sharesOf } from "../context/shares.ts";
+import { openThreadKeys } from "../keys/key-ring.ts";
 import { createLogger } from "../observability/logger.ts";
 import { LiveConfig } from "../reload/live-config.ts";
 import { Metrics } from "../observability/metrics.ts";
-import { LiveAuth } from "../server/auth.ts";
 import type { GateSettings } from "../server/gate.ts";
 import type { Clock } from "../util/clock.ts";
 import { askControl } from "./ask-control.ts";
@@ -61,15 +62,12 @@ export class ServingThread {
     registerRegistries({ live, logger, ...replica.registries, isOwner: false });
     const settings = serverSettings(config);
     const link = stack.adopt(new ControlLink(post, limitsOf(settings.gate)), (closing) => closing.close());
-    const auth = new LiveAuth(settings.auth);
+    const { table, limits } = openThreadKeys(start.keys, start.thread, clock);
+    const auth = openAuth({ config, live, table, clock });
     live.register({
-      name: "callers",
+      name: "limits",
       keys: SERVER_KEYS,
-      apply(next) {
-        const changed = serverSettings(next);
-        auth.replace(changed.auth);
-        link.replace(limitsOf(changed.gate));
-      },
+      apply: (next) => link.replace(limitsOf(serverSettings(next).gate)),
     });
     const recording = config.record === undefined ? undefined : stack.use(new ThreadRecording(post, clock));
     const unit = stack.use(
@@ -86,6 +84,7 @@ export class ServingThread {
         tls: start.tls,
         shares: sharesOf(config, start.threads),
         auth,
+        limits,
         gate: link,
         outcomes: link,
         finder: link,

@@ -1,6 +1,7 @@
 import { plainConfig } from "../config/plain-config.ts";
 import type { Config } from "../config/schema.ts";
 import type { PolicyMemory } from "../policy/policy-memory.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 import type { Route } from "../server/route.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { PortTls } from "../transport/tls/server-tls.ts";
@@ -14,6 +15,8 @@ export interface StartMessageDeps {
   readonly config: Config;
   readonly clock: Clock;
   readonly ledger: LoadLedger;
+  /** The pool, which fits this too, also gives back what a thread held. */
+  readonly keys: Pick<KeyRing, "memory" | "noteClock" | "releaseThread">;
   readonly policyMemory: PolicyMemory;
   readonly workerRegistry: WorkerRegistry;
   readonly tokenizers: Pick<TokenizerRegistry, "onChange" | "named">;
@@ -32,8 +35,9 @@ export interface ThreadFacts {
 
 /** The start message of a thread: the configuration and the current registries. */
 export function startMessage(deps: StartMessageDeps, { number, port, version, methodCell }: ThreadFacts): Start {
-  const { config, clock, ledger, policyMemory, workerRegistry, tokenizers, routes, certificates } = deps;
+  const { config, clock, ledger, keys, policyMemory, workerRegistry, tokenizers, routes, certificates } = deps;
   const now = clock.now();
+  keys.noteClock();
   return {
     type: "start",
     thread: number,
@@ -43,6 +47,7 @@ export function startMessage(deps: StartMessageDeps, { number, port, version, me
     port,
     tls: certificates.ports.main,
     ledger: ledger.memory,
+    keys: keys.memory.buffer,
     memory: policyMemory.all(),
     workers: workerRegistry.all().map((worker) => workerState(worker, now)),
     version,

@@ -7,15 +7,8 @@ import type { LoggedTry } from "../router/decision-log.ts";
 import type { ThreadState } from "./messages.ts";
 import { ThreadPool } from "./thread-pool.ts";
 
-const EVERYBODY = {
-  name: "everybody",
-  priority: "normal",
-  maxConcurrent: Number.POSITIVE_INFINITY,
-  requestsPerMinute: Number.POSITIVE_INFINITY,
-} as const;
-
 function enter(id: number): Parameters<ReturnType<ReturnType<typeof setUpPool>["threads"]["latest"]>["say"]>[0] {
-  const entry = { tenant: EVERYBODY, priority: "normal", patienceMs: Number.POSITIVE_INFINITY } as const;
+  const entry = { client: "everybody", priority: "normal", patienceMs: Number.POSITIVE_INFINITY } as const;
   return { type: "call", id, call: { what: "enter", entry } };
 }
 

@@ -197,11 +197,12 @@ export class ThreadPool {
 
   /** Handles the end of a thread, and starts the next one. No other code does either. */
   #onOver(thread: ThreadHandle): void {
-    const { ledger, logger, metrics, clock } = this.#deps;
+    const { ledger, keys, logger, metrics, clock } = this.#deps;
     const { number, howItEnded, hasServed, livedMs } = thread;
     this.#threads.delete(number);
     if (thread.metrics) this.#departed = countsOf([this.#departed, thread.metrics]);
     ledger.releaseThread(number);
+    keys.releaseThread(number);
     this.#wake();
     // The caller of the first start learns of it by `started`.
     const isFirst = !hasServed && !this.#rests.has(number);

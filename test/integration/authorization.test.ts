@@ -75,6 +75,8 @@ for (const threads of [1, 2]) {
     const start = async (): Promise<{ gateway: GatewayProcess; engine: SimulatedEngine }> => {
       const engine = await startEngine();
       const flags = ["--api-key", SERVING_KEY, "--admin-api-key", ADMIN_KEY, "--threads", String(threads)];
+      // Each refusal is to be told by its own status.
+      flags.push("--auth-failures-per-minute", "0");
       return { engine, gateway: await startProcess(["--worker", engine.url, ...flags]) };
     };
     afterAll(async () => {

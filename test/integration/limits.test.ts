@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
+import type { Config } from "../../src/config/schema.ts";
 import { Secret } from "../../src/util/secret.ts";
 import { clientIdOf, type HeldEngine, startEngine, startHeldEngine } from "../support/engine.ts";
 import { HELLO, post, startGateway } from "../support/gateway.ts";
 
-const UNLIMITED = { maxConcurrentRequests: undefined, requestsPerMinute: undefined };
+const UNLIMITED: Pick<Config["apiKeys"][number], "roles"> = { roles: ["client"] };
 
 async function codeOf(response: Response): Promise<unknown[]> {
   const { error } = (await response.json()) as { error?: { code: string } };
@@ -84,7 +85,7 @@ test("a noisy key is held to its own limit, and another is not touched", async (
           name: "noisy",
           key: new Secret("n"),
           priority: "normal",
-          maxConcurrentRequests: undefined,
+          roles: ["client"],
           requestsPerMinute: 5,
         },
         { name: "quiet", key: new Secret("q"), priority: "normal", ...UNLIMITED },

@@ -7,13 +7,13 @@ import { GatewayError } from "../../src/errors/errors.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { LiveConfig } from "../../src/reload/live-config.ts";
 import { PolicyMemory } from "../../src/policy/policy-memory.ts";
-import { createAuth } from "../../src/server/auth.ts";
 import { LocalGate } from "../../src/server/gate.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { WorkerFactory } from "../../src/worker/worker-factory.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
 import { WatchedRegistry } from "../support/watched-registry.ts";
+import { authOf, ringOf } from "../support/keys.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 
 const { config: defaults } = loadConfig({ env: {}, flags: NO_FLAGS });
@@ -69,7 +69,8 @@ async function setUp(): Promise<Setup> {
         port,
         reusePort: false,
         tls: undefined,
-        auth: createAuth({ keys: [], admin: { by: "this_machine" }, hosts: [] }),
+        auth: authOf(),
+        limits: ringOf().limits(),
         gate: new LocalGate(
           { maxConcurrent: 9, maxConcurrentOf: () => 9, queueSize: 9, queueTimeoutMs: 60_000 },
           clock,

@@ -135,6 +135,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   // The field listens on all interfaces, its administration with it.
   host: "127.0.0.1",
   adminHost: "127.0.0.1",
+  authFailuresPerMinute: 60,
   apiKeys: [],
   threads: 1,
   reusePort: false,

@@ -10,6 +10,7 @@ import type { FromThread, ToThread } from "../../src/threads/messages.ts";
 import type { Spawn, ThreadEvents } from "../../src/threads/thread-handle.ts";
 import { ThreadPool, type ThreadPoolDeps } from "../../src/threads/thread-pool.ts";
 import { LiveConfig } from "../../src/reload/live-config.ts";
+import { ringOf } from "./keys.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { WorkerFactory } from "../../src/worker/worker-factory.ts";
@@ -135,6 +136,7 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
     logger,
     metrics,
     ledger,
+    keys: ringOf(undefined, { clock, threads: config.threads }),
     workerRegistry: registry,
     policyMemory,
     policyFollower: new PolicyFollower({ workers: registry, policies, memory: policyMemory, logger }),

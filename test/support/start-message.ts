@@ -6,6 +6,7 @@ import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { WorkerRegistry } from "../../src/worker/worker-registry.ts";
 import { loadConfig, NO_FLAGS } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
+import { ringOf } from "./keys.ts";
 import { ManualClock } from "./manual-clock.ts";
 
 /** A message that a thread can begin with. */
@@ -18,6 +19,7 @@ export function anyStart(options: Partial<Config> = {}): Start {
       config,
       clock: new ManualClock(),
       ledger,
+      keys: ringOf(undefined, { threads: config.threads }),
       policyMemory: new PolicyMemory(),
       workerRegistry: new WorkerRegistry({ ledger }),
       tokenizers: { onChange: () => () => undefined, named: () => [] },

@@ -27,8 +27,8 @@ export function configRoutes(config: ConfigAdmin): Route[] {
     handle: async (call) => resultReply(await withoutConfigError(() => handle(call))),
   });
   return [
-    { method: "GET", path: "/config", access: "admin", handle: () => currentReply(config) },
-    { method: "GET", path: "/config/history", access: "admin", handle: () => historyReply(config) },
+    { method: "GET", path: "/config", access: "viewer", handle: () => currentReply(config) },
+    { method: "GET", path: "/config/history", access: "viewer", handle: () => historyReply(config) },
     {
       ...change("/config", async (call) => {
         const text = await documentText(call.request);

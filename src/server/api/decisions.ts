@@ -16,7 +16,7 @@ const PARAMETERS: ReadonlySet<string> = new Set(["request_id", "model", "worker"
 
 /** `GET /debug/decisions`: the last choices of workers, the newest first. */
 export function decisionRoutes(deps: DecisionsDeps): Route[] {
-  return [{ method: "GET", path: "/debug/decisions", access: "admin", handle: ({ query }) => answer(deps, query) }];
+  return [{ method: "GET", path: "/debug/decisions", access: "viewer", handle: ({ query }) => answer(deps, query) }];
 }
 
 async function answer({ logSize, find }: DecisionsDeps, parameters: URLSearchParams): Promise<Reply> {

@@ -7,10 +7,10 @@ import { jsonReply, type Reply } from "../../transport/downstream.ts";
 /** Routes for all workers at once: flush caches, read loads, profile. */
 export function fleetRoutes(fleet: Fleet): Route[] {
   return [
-    { method: "POST", path: "/flush_cache", access: "admin", handle: () => flushCache(fleet) },
-    { method: "GET", path: "/get_loads", access: "admin", handle: () => getLoads(fleet) },
-    { method: "POST", path: "/start_profile", access: "admin", handle: () => profile(fleet, true) },
-    { method: "POST", path: "/stop_profile", access: "admin", handle: () => profile(fleet, false) },
+    { method: "POST", path: "/flush_cache", access: "operator", handle: () => flushCache(fleet) },
+    { method: "GET", path: "/get_loads", access: "viewer", handle: () => getLoads(fleet) },
+    { method: "POST", path: "/start_profile", access: "operator", handle: () => profile(fleet, true) },
+    { method: "POST", path: "/stop_profile", access: "operator", handle: () => profile(fleet, false) },
   ];
 }
 

@@ -1,4 +1,6 @@
 import { GatewayError } from "../../errors/errors.ts";
+import { allowsModel } from "../../keys/allowed-models.ts";
+import type { Principal } from "../../keys/principal.ts";
 import type { ModelPlans, ModelRoute } from "../../router/model-plans.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Route } from "../route.ts";
@@ -33,8 +35,8 @@ export function modelRoutes(deps: ModelsDeps): Route[] {
       method: "GET",
       path: "/v1/models",
       access: "serving",
-      handle: ({ request }) => {
-        const cards = catalog.all();
+      handle: ({ request, principal }) => {
+        const cards = catalog.all().filter(({ id }) => mayUse(principal, id));
         return jsonReply(
           request.headers.has("anthropic-version") ? anthropicList(cards) : { object: "list", data: cards },
         );
@@ -44,13 +46,19 @@ export function modelRoutes(deps: ModelsDeps): Route[] {
       method: "GET",
       path: "/v1/models/*",
       access: "serving",
-      handle: ({ request }) => {
+      handle: ({ request, principal }) => {
         const card = catalog.card(idIn(request.path));
-        if (!card) throw new GatewayError("model_not_found", "this model does not exist here", { param: "model" });
+        if (!card || !mayUse(principal, card.id))
+          throw new GatewayError("model_not_found", "this model does not exist here", { param: "model" });
         return jsonReply(request.headers.has("anthropic-version") ? anthropicCard(card) : card);
       },
     },
   ];
+}
+
+/** Whether the caller may use the model. It sees no others. */
+function mayUse(principal: Principal | undefined, model: string): boolean {
+  return principal === undefined || allowsModel(principal, model);
 }
 
 /** Everything that a client may name as a model. */

@@ -8,5 +8,5 @@ export interface DescribedPolicies {
 
 /** `GET /policies`: the default, the patterns, and the policy of each model with the reason. */
 export function policyRoutes(policies: DescribedPolicies): Route[] {
-  return [{ method: "GET", path: "/policies", access: "admin", handle: () => jsonReply(policies.describe()) }];
+  return [{ method: "GET", path: "/policies", access: "viewer", handle: () => jsonReply(policies.describe()) }];
 }

@@ -37,17 +37,17 @@ export function tokenizerRoutes(deps: TokenizersDeps): Route[] {
     {
       method: "GET",
       path: "/v1/tokenizers",
-      access: "admin",
+      access: "viewer",
       handle: () => jsonReply({ tokenizers: tokenizers.list().map(view) }),
     },
     { method: "POST", path: "/v1/tokenizers", access: "admin", maxBodyBytes, handle: (call) => add(deps, call) },
     {
       method: "GET",
       path: "/v1/tokenizers/:id",
-      access: "admin",
+      access: "viewer",
       handle: (call) => jsonReply(view(find(deps, call))),
     },
-    { method: "GET", path: "/v1/tokenizers/:id/status", access: "admin", handle: (call) => status(find(deps, call)) },
+    { method: "GET", path: "/v1/tokenizers/:id/status", access: "viewer", handle: (call) => status(find(deps, call)) },
     { method: "DELETE", path: "/v1/tokenizers/:id", access: "admin", handle: (call) => remove(deps, call) },
   ];
 }

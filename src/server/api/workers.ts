@@ -39,21 +39,21 @@ export interface WorkersDeps {
 export function workerRoutes(deps: WorkersDeps): Route[] {
   const { maxBodyBytes } = deps;
   return [
-    { method: "GET", path: "/workers", access: "admin", handle: (call) => list(deps, call) },
-    { method: "POST", path: "/workers", access: "admin", maxBodyBytes, handle: (call) => create(deps, call) },
-    { method: "GET", path: "/workers/:id", access: "admin", handle: (call) => show(deps, call) },
-    { method: "PUT", path: "/workers/:id", access: "admin", maxBodyBytes, handle: (call) => replace(deps, call) },
-    { method: "PATCH", path: "/workers/:id", access: "admin", maxBodyBytes, handle: (call) => patch(deps, call) },
-    { method: "DELETE", path: "/workers/:id", access: "admin", handle: (call) => remove(deps, call) },
-    { method: "POST", path: "/add_worker", access: "admin", maxBodyBytes, handle: (call) => addWorker(deps, call) },
+    { method: "GET", path: "/workers", access: "viewer", handle: (call) => list(deps, call) },
+    { method: "POST", path: "/workers", access: "operator", maxBodyBytes, handle: (call) => create(deps, call) },
+    { method: "GET", path: "/workers/:id", access: "viewer", handle: (call) => show(deps, call) },
+    { method: "PUT", path: "/workers/:id", access: "operator", maxBodyBytes, handle: (call) => replace(deps, call) },
+    { method: "PATCH", path: "/workers/:id", access: "operator", maxBodyBytes, handle: (call) => patch(deps, call) },
+    { method: "DELETE", path: "/workers/:id", access: "operator", handle: (call) => remove(deps, call) },
+    { method: "POST", path: "/add_worker", access: "operator", maxBodyBytes, handle: (call) => addWorker(deps, call) },
     {
       method: "POST",
       path: "/remove_worker",
-      access: "admin",
+      access: "operator",
       maxBodyBytes,
       handle: (call) => removeWorker(deps, call),
     },
-    { method: "GET", path: "/list_workers", access: "admin", handle: () => listWorkers(deps) },
+    { method: "GET", path: "/list_workers", access: "viewer", handle: () => listWorkers(deps) },
   ];
 }
 

@@ -1,0 +1,44 @@
+import type { Clock } from "../util/clock.ts";
+import { take } from "./token-bucket.ts";
+
+/** Most addresses that are counted. The one that was counted first is forgotten for a new one. */
+const MAX_ADDRESSES = 4096;
+
+/**
+ * Bounds how many wrong keys of one address are answered, logged and counted like other requests. Beyond that the address gets a short
+ * refusal. It does not keep a right key out: behind one address there may be a thousand clients.
+ */
+export class FailureBound {
+  #perMinute: number;
+  readonly #clock: Clock;
+  /** When the bucket of each address is full again; see `token-bucket.ts`. */
+  readonly #fullAt = new Map<string, number>();
+
+  /** `perMinute`: Infinity for no bound. */
+  constructor(perMinute: number, clock: Clock) {
+    this.#perMinute = perMinute;
+    this.#clock = clock;
+  }
+
+  replace(perMinute: number): void {
+    this.#perMinute = perMinute;
+    this.#fullAt.clear();
+  }
+
+  /** Counts a wrong key. Returns whether it is beyond the bound. */
+  isBeyond(address: string): boolean {
+    if (this.#perMinute === Number.POSITIVE_INFINITY) return false;
+    const now = this.#clock.now();
+    const known = this.#fullAt.get(address);
+    const next = take(known ?? 0, now, 1, this.#perMinute);
+    if (known === undefined && this.#fullAt.size >= MAX_ADDRESSES) this.#forgetOne();
+    if (next === undefined) return true;
+    this.#fullAt.set(address, next);
+    return false;
+  }
+
+  #forgetOne(): void {
+    const [first] = this.#fullAt.keys();
+    if (first !== undefined) this.#fullAt.delete(first);
+  }
+}

@@ -1,0 +1,108 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { Clock } from "../util/clock.ts";
+import { allocateKeyMemory, type KeyMemory, type LocalAdmin, openKeyMemory } from "./key-memory.ts";
+import type { KeyRecord } from "./key-record.ts";
+import { KeyTable } from "./key-table.ts";
+import { KeyTableWriter } from "./key-table-writer.ts";
+import { behindControl, KeyLimits, noteControlClock, releaseThreadRequests } from "./limits.ts";
+
+/** A key of the configuration. */
+export interface FixedKey {
+  readonly record: KeyRecord;
+  /** The `api_key`, where it opens the administration from the gateway's own machine. */
+  readonly isLocalAdmin: boolean;
+}
+
+/** The keys of the configuration, and who may come without one. */
+export interface FixedKeys {
+  readonly keys: readonly FixedKey[];
+  /** Whether a caller of the serving routes needs a key. */
+  readonly isClosed: boolean;
+  readonly localAdmin: LocalAdmin;
+}
+
+export interface KeyRingParts {
+  readonly fixed: FixedKeys;
+  /** Most keys. */
+  readonly capacity: number;
+  readonly threads: number;
+  readonly clock: Clock;
+}
+
+/** Keys that a gateway without a store holds at least, so that some can be added to its configuration while it runs. */
+const LEAST_CAPACITY = 1024;
+
+/** All keys of the gateway, on the control thread: those of the configuration. The threads read the same memory. */
+export class KeyRing {
+  readonly memory: KeyMemory;
+  readonly #writer: KeyTableWriter;
+  readonly #clock: Clock;
+  #fixed: ReadonlyMap<string, FixedKey> = new Map();
+
+  /** Throws too_many_keys. */
+  constructor({ fixed, capacity, threads, clock }: KeyRingParts) {
+    const rows = powerOfTwo(Math.max(LEAST_CAPACITY, capacity, 2 * fixed.keys.length));
+    this.memory = openKeyMemory(allocateKeyMemory(rows, threads));
+    this.#writer = new KeyTableWriter(this.memory);
+    this.#clock = clock;
+    this.replace(fixed);
+  }
+
+  /** The keys as the control thread looks them up. */
+  table(): KeyTable {
+    return new KeyTable(this.memory);
+  }
+
+  /** Counts the requests of the only thread. */
+  limits(): KeyLimits {
+    return new KeyLimits(this.memory, 0, this.#clock);
+  }
+
+  /** Throws too_many_keys where the keys of a changed configuration do not fit; nothing changes. */
+  check({ keys }: FixedKeys): void {
+    const others = this.#writer.size - this.#fixed.size;
+    if (others + keys.length <= this.#writer.capacity) return;
+    throw new GatewayError("too_many_keys", `the gateway holds ${this.#writer.capacity} keys at most; start it anew`);
+  }
+
+  /** Puts the keys of a changed configuration in the place of those before, on all threads at once. Throws too_many_keys; nothing changes then. */
+  replace(next: FixedKeys): void {
+    this.check(next);
+    const fixed = new Map(next.keys.map((key) => [key.record.id, key]));
+    // Nobody comes in without a key in between: what closes comes first, what opens last.
+    if (next.isClosed) this.#writer.setAccess(true, next.localAdmin);
+    for (const id of this.#fixed.keys()) if (!fixed.has(id)) this.#writer.remove(id);
+    for (const { record, isLocalAdmin } of fixed.values()) this.#writer.put(record, { isLocalAdmin });
+    if (!next.isClosed) this.#writer.setAccess(false, next.localAdmin);
+    this.#fixed = fixed;
+  }
+
+  /** Called right before a thread starts. */
+  noteClock(): void {
+    noteControlClock(this.memory, this.#clock);
+  }
+
+  /** A thread is over: what it held of its callers' limits is given back. */
+  releaseThread(thread: number): void {
+    releaseThreadRequests(this.memory, thread);
+  }
+}
+
+/** A serving thread's view of the ring, over the same memory. */
+export function openThreadKeys(
+  buffer: SharedArrayBuffer,
+  thread: number,
+  clock: Clock,
+): { readonly table: KeyTable; readonly limits: KeyLimits } {
+  const memory = openKeyMemory(buffer);
+  return {
+    table: new KeyTable(memory),
+    limits: new KeyLimits(memory, thread, clock, behindControl(memory, clock)),
+  };
+}
+
+function powerOfTwo(least: number): number {
+  let size = 1;
+  while (size < least) size *= 2;
+  return size;
+}

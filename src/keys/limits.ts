@@ -1,0 +1,181 @@
+import { GatewayError } from "../errors/errors.ts";
+import type { LimitState, LimitStates } from "../protocol/limit-headers.ts";
+import type { Clock } from "../util/clock.ts";
+import { type KeyMemory, ROW, ROW_BYTES } from "./key-memory.ts";
+import type { Limits, Principal } from "./principal.ts";
+import { fullInMs, remaining, settle, take, waitMs } from "./token-bucket.ts";
+
+/** One number of 64 bits, as the float and as the integer of the same bits. */
+const FLOAT = new Float64Array(1);
+const BITS = new BigInt64Array(FLOAT.buffer);
+
+/**
+ * Counts requests against the limits of their callers. The counts are in the key table's memory, so a limit holds over all threads without a
+ * message. Each thread has one, with its own row of requests in flight, so that what a thread held can be given back when it dies.
+ */
+export class KeyLimits {
+  readonly #memory: KeyMemory;
+  readonly #running: Int32Array;
+  readonly #clock: Clock;
+  /** The table's clock is the control thread's; what is to be added to this thread's own clock, ms. */
+  readonly #behindMs: number;
+
+  /** `behindMs`: see `behindControl`. */
+  constructor(memory: KeyMemory, thread: number, clock: Clock, behindMs = 0) {
+    this.#memory = memory;
+    this.#running = memory.runningOf(thread);
+    this.#clock = clock;
+    this.#behindMs = behindMs;
+  }
+
+  /** Counts a request. Throws rate_limit_exceeded; then nothing is counted. */
+  enter(principal: Principal, limits: Limits): void {
+    const { requestsPerMinute, maxConcurrent } = limits;
+    if (maxConcurrent !== Number.POSITIVE_INFINITY) this.#start(principal.row, maxConcurrent);
+    const wait = this.#take(principal.row, ROW.requestsFullAt, 1, requestsPerMinute);
+    if (wait === 0) return;
+    this.leave(principal, limits);
+    throw limited(`no more than ${requestsPerMinute} requests a minute with this key`, wait);
+  }
+
+  /** Throws what `enter` would throw now, and counts nothing. */
+  check({ row }: Principal, { requestsPerMinute, maxConcurrent }: Limits): void {
+    if (this.#runningAt(row) >= maxConcurrent) throw tooMany(maxConcurrent);
+    if (requestsPerMinute === Number.POSITIVE_INFINITY) return;
+    const wait = waitMs(this.#fullAt(row, ROW.requestsFullAt), this.#now(), 1, requestsPerMinute);
+    if (wait > 0) throw limited(`no more than ${requestsPerMinute} requests a minute with this key`, wait);
+  }
+
+  /** Takes the tokens that a request is expected to need. Throws rate_limit_exceeded, request_over_limit; then nothing is taken. */
+  reserve({ row }: Principal, { tokensPerMinute }: Limits, tokens: number): void {
+    if (tokensPerMinute === Number.POSITIVE_INFINITY) return;
+    const told = `no more than ${tokensPerMinute} tokens a minute with this key, and this request may need ${tokens}`;
+    if (tokens > tokensPerMinute) throw new GatewayError("request_over_limit", told);
+    const wait = this.#take(row, ROW.tokensFullAt, tokens, tokensPerMinute);
+    if (wait > 0) throw limited(told, wait);
+  }
+
+  /** Gives the request back that `enter` counted, because it was refused before any work was done for it. */
+  takeBack({ row }: Principal, { requestsPerMinute }: Limits): void {
+    if (requestsPerMinute !== Number.POSITIVE_INFINITY) this.#settle(row, ROW.requestsFullAt, -1, requestsPerMinute);
+  }
+
+  /** Corrects what `reserve` took by `more` tokens, which is negative where the request needed less. */
+  correct({ row }: Principal, { tokensPerMinute }: Limits, more: number): void {
+    if (tokensPerMinute !== Number.POSITIVE_INFINITY && more !== 0)
+      this.#settle(row, ROW.tokensFullAt, more, tokensPerMinute);
+  }
+
+  /** A request that `enter` counted is over. */
+  leave({ row }: Principal, { maxConcurrent }: Limits): void {
+    if (maxConcurrent === Number.POSITIVE_INFINITY) return;
+    Atomics.sub(this.#memory.ints, runningCell(row), 1);
+    Atomics.sub(this.#running, row, 1);
+  }
+
+  states({ row }: Principal, { requestsPerMinute, tokensPerMinute }: Limits): LimitStates {
+    return {
+      requests: this.#state(row, ROW.requestsFullAt, requestsPerMinute),
+      tokens: this.#state(row, ROW.tokensFullAt, tokensPerMinute),
+    };
+  }
+
+  #state(row: number, offset: number, perMinute: number): LimitState | undefined {
+    if (perMinute === Number.POSITIVE_INFINITY) return undefined;
+    const [fullAt, now] = [this.#fullAt(row, offset), this.#now()];
+    return { limit: perMinute, remaining: remaining(fullAt, now, perMinute), resetMs: fullInMs(fullAt, now) };
+  }
+
+  #start(row: number, most: number): void {
+    const { ints } = this.#memory;
+    const cell = runningCell(row);
+    for (;;) {
+      const running = Atomics.load(ints, cell);
+      if (running >= most) throw tooMany(most);
+      // The thread's own count first: if the thread dies in between, the limit lets one more through, and not one less for ever.
+      Atomics.add(this.#running, row, 1);
+      if (Atomics.compareExchange(ints, cell, running, running + 1) === running) return;
+      Atomics.sub(this.#running, row, 1);
+    }
+  }
+
+  /** Takes `cost` of a bucket. Returns 0, or the time until the bucket has so much, ms; then nothing is taken. */
+  #take(row: number, offset: number, cost: number, perMinute: number): number {
+    if (perMinute === Number.POSITIVE_INFINITY) return 0;
+    const { bits } = this.#memory;
+    const cell = (row * ROW_BYTES + offset) / 8;
+    const now = this.#now();
+    for (;;) {
+      const before = Atomics.load(bits, cell);
+      const fullAt = asFloat(before);
+      const next = take(fullAt, now, cost, perMinute);
+      if (next === undefined) return waitMs(fullAt, now, cost, perMinute);
+      if (Atomics.compareExchange(bits, cell, before, asBits(next)) === before) return 0;
+    }
+  }
+
+  #settle(row: number, offset: number, more: number, perMinute: number): void {
+    const { bits } = this.#memory;
+    const cell = (row * ROW_BYTES + offset) / 8;
+    const now = this.#now();
+    for (;;) {
+      const before = Atomics.load(bits, cell);
+      const next = asBits(settle(asFloat(before), now, more, perMinute));
+      if (Atomics.compareExchange(bits, cell, before, next) === before) return;
+    }
+  }
+
+  #fullAt(row: number, offset: number): number {
+    return asFloat(Atomics.load(this.#memory.bits, (row * ROW_BYTES + offset) / 8));
+  }
+
+  #runningAt(row: number): number {
+    return Atomics.load(this.#memory.ints, runningCell(row));
+  }
+
+  #now(): number {
+    return this.#clock.now() + this.#behindMs;
+  }
+}
+
+/** Gives back the requests in flight that a thread held when it died. */
+export function releaseThreadRequests(memory: KeyMemory, thread: number): void {
+  for (const [row, held] of memory.runningOf(thread).entries()) {
+    if (held === 0) continue;
+    Atomics.sub(memory.ints, runningCell(row), held);
+    Atomics.store(memory.runningOf(thread), row, 0);
+  }
+}
+
+/** Writes down what the control thread's clock says now. Called right before a thread starts, as the wall clock may have been set since. */
+export function noteControlClock({ origin }: KeyMemory, clock: Clock, wallNow: () => number = Date.now): void {
+  origin[0] = wallNow() - clock.now();
+}
+
+/** How far the clock of this thread, which has just started, is behind the control thread's, ms. */
+export function behindControl({ origin }: KeyMemory, clock: Clock, wallNow: () => number = Date.now): number {
+  return wallNow() - (origin[0] ?? 0) - clock.now();
+}
+
+function runningCell(row: number): number {
+  return (row * ROW_BYTES + ROW.running) / 4;
+}
+
+function asFloat(bits: bigint): number {
+  BITS[0] = bits;
+  return FLOAT[0] ?? 0;
+}
+
+function asBits(value: number): bigint {
+  FLOAT[0] = value;
+  return BITS[0] ?? 0n;
+}
+
+function tooMany(most: number): GatewayError {
+  return limited(`no more than ${most} requests at once with this key`, 1000);
+}
+
+function limited(message: string, waitedMs: number): GatewayError {
+  const retryAfterSecs = Math.max(1, Math.ceil(waitedMs / 1000));
+  return new GatewayError("rate_limit_exceeded", `${message}; try again in ${retryAfterSecs} s`, { retryAfterSecs });
+}
