@@ -105,13 +105,13 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     errors: ["model_not_found"],
   },
   "GET /workers": {
-    access: "admin",
+    access: "viewer",
     summary: "All workers, with their states",
     query: { model: "only the workers of this model" },
     answers: { 200: workers },
   },
   "POST /workers": {
-    access: "admin",
+    access: "operator",
     summary: "Adds a worker",
     query: WAIT,
     body: workerSchema,
@@ -119,13 +119,13 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     errors: ["invalid_request"],
   },
   "GET /workers/:id": {
-    access: "admin",
+    access: "viewer",
     summary: "One worker",
     answers: { 200: worker },
     errors: ["worker_not_found"],
   },
   "PUT /workers/:id": {
-    access: "admin",
+    access: "operator",
     summary: "Replaces a worker's settings; its address stays",
     query: WAIT,
     body: workerSchema,
@@ -133,7 +133,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     errors: ["invalid_request", "worker_not_found"],
   },
   "PATCH /workers/:id": {
-    access: "admin",
+    access: "operator",
     summary: "Changes the settings that are named; labels and health are merged",
     query: WAIT,
     body: patchSchema,
@@ -141,14 +141,14 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     errors: ["invalid_request", "worker_not_found"],
   },
   "DELETE /workers/:id": {
-    access: "admin",
+    access: "operator",
     summary: "Drains a worker and removes it",
     query: WAIT,
     answers: { 200: accepted, 202: accepted },
     errors: ["worker_not_found"],
   },
   "POST /add_worker": {
-    access: "admin",
+    access: "operator",
     summary: "Adds a worker, as sglang-router does",
     query: URL_QUERY,
     body: workerSchema,
@@ -156,7 +156,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     errors: ["invalid_request"],
   },
   "POST /remove_worker": {
-    access: "admin",
+    access: "operator",
     summary: "Drains a worker and removes it, as sglang-router does",
     query: URL_QUERY,
     body: onlyUrl,
@@ -164,11 +164,11 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     errors: ["worker_not_found"],
   },
   "GET /list_workers": {
-    access: "admin",
+    access: "viewer",
     summary: "All workers, as sglang-router lists them",
     answers: { 200: done.extend({ urls: z.array(z.string()) }) },
   },
-  "GET /policies": { access: "admin", summary: "The policy of each model, and why", answers: { 200: anything } },
+  "GET /policies": { access: "viewer", summary: "The policy of each model, and why", answers: { 200: anything } },
   "DELETE /sessions/:key": {
     access: "serving",
     summary: "A session is over",
@@ -182,7 +182,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     errors: ["invalid_request"],
   },
   "GET /debug/decisions": {
-    access: "admin",
+    access: "viewer",
     summary: "The last choices of workers, the newest first",
     query: {
       request_id: "only those of this request",
@@ -194,7 +194,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     errors: ["invalid_request"],
   },
   "GET /config": {
-    access: "admin",
+    access: "viewer",
     summary: "The configuration in force, secrets redacted",
     answers: {
       200: z.looseObject({
@@ -206,7 +206,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     },
   },
   "GET /config/history": {
-    access: "admin",
+    access: "viewer",
     summary: "The changes of the configuration, and who made them",
     answers: { 200: z.looseObject({ version: z.int(), history: z.array(z.looseObject({ version: z.int() })) }) },
   },
@@ -233,23 +233,23 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     errors: ["invalid_request"],
   },
   "POST /flush_cache": {
-    access: "admin",
+    access: "operator",
     summary: "Asks all workers to empty their caches",
     answers: { 200: fanOut, 206: fanOut },
   },
-  "GET /get_loads": { access: "admin", summary: "The load that the engines report", answers: { 200: anything } },
+  "GET /get_loads": { access: "viewer", summary: "The load that the engines report", answers: { 200: anything } },
   "POST /start_profile": {
-    access: "admin",
+    access: "operator",
     summary: "Starts the engines' own profilers",
     answers: { 200: fanOut, 206: fanOut },
   },
   "POST /stop_profile": {
-    access: "admin",
+    access: "operator",
     summary: "Stops the engines' own profilers",
     answers: { 200: fanOut, 206: fanOut },
   },
   "GET /v1/tokenizers": {
-    access: "admin",
+    access: "viewer",
     summary: "The tokenizers that were added by name",
     answers: { 200: z.object({ tokenizers: z.array(tokenizer) }) },
   },
@@ -260,8 +260,8 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     answers: { 202: z.looseObject({ id: z.string(), status: z.string() }) },
     errors: ["invalid_request"],
   },
-  "GET /v1/tokenizers/:id": { access: "admin", summary: "One tokenizer", answers: { 200: tokenizer } },
-  "GET /v1/tokenizers/:id/status": { access: "admin", summary: "Whether it is loaded", answers: { 200: anything } },
+  "GET /v1/tokenizers/:id": { access: "viewer", summary: "One tokenizer", answers: { 200: tokenizer } },
+  "GET /v1/tokenizers/:id/status": { access: "viewer", summary: "Whether it is loaded", answers: { 200: anything } },
   "DELETE /v1/tokenizers/:id": { access: "admin", summary: "Removes a tokenizer", answers: { 200: done } },
 };
 
@@ -289,8 +289,10 @@ export function openApi(): object {
     components: {
       schemas: { Error: jsonSchemaOf(error) },
       securitySchemes: {
-        serving: { type: "http", scheme: "bearer", description: "api_key, or one of api_keys" },
-        admin: { type: "http", scheme: "bearer", description: "admin_api_key" },
+        serving: { type: "http", scheme: "bearer", description: "A key of a client" },
+        viewer: { type: "http", scheme: "bearer", description: "A key with the role viewer, operator or admin" },
+        operator: { type: "http", scheme: "bearer", description: "A key with the role operator or admin" },
+        admin: { type: "http", scheme: "bearer", description: "The admin_api_key, or a key with the role admin" },
       },
     },
   };
