@@ -5,6 +5,7 @@ import { z } from "zod";
 import { foreignFlagRows } from "../src/config/launch-flags.ts";
 import { envName, flagName, optionDefault } from "../src/config/options.ts";
 import { type ConfigKey, configSchema, OPTION_GROUPS, optionMeta } from "../src/config/schema.ts";
+import { NEEDS_RESTART } from "../src/config/needs-restart.ts";
 import { ERRORS, errorRow } from "../src/errors/errors.ts";
 import { METRICS, type MetricRow } from "../src/observability/metrics-table.ts";
 import { REASONING_PARSERS } from "../src/parser/reasoning-parsers.ts";
@@ -154,22 +155,25 @@ function configPage(): string {
     "A variable is named after the key in the file or after one of the flags: `POINTSMAN_DEFAULT_POLICY` and `POINTSMAN_POLICY` are one option, and so are `POINTSMAN_INITIAL_WORKERS` and `POINTSMAN_WORKER_URLS`. `POINTSMAN_PREFILL` and `POINTSMAN_DECODE` name workers as the flags do. Keys in flags show in the list of processes; keys in variables and in the file do not.",
     "Lists are comma-separated in the environment, and comma- or space-separated after a flag. An empty variable counts as not set. `--no-` before the name of a switch, or `=false` after it, turns it off. Workers of the environment replace the file's; workers of flags are added to either.",
     "An unknown key or a value of the wrong type is an error: the gateway prints all errors with their places, and does not start. An unknown variable is only a warning at start-up, because Kubernetes sets some with the same prefix.",
-    "The file has no variables: `${NAME}` in it is an error, so that such a text never becomes a key.",
+    "In values of the file, `${NAME}` stands for the variable of that name, and `${NAME:-default}` for `default` where it is not set or empty; a variable that is not set is an error. The value has the type that the option wants, and is never read as YAML. `$${` stands for `${` itself. In `{ }` and `[ ]` such a value needs quotes.",
+    "Beside each secret, `NAME_file` names a file that holds it, such as a mounted Kubernetes secret: `api_key_file: /run/secrets/key` in place of `api_key`. The line break at its end is cut. In the output of `config check` a comment says where each value is from.",
+    "",
+    "An option with a reason in the column *restart* cannot be changed while the gateway runs; all others can ([reload.md](reload.md)).",
   ];
   for (const group of OPTION_GROUPS) {
     lines.push(
       "",
       `## ${group}`,
       "",
-      "| key in the file | flag | environment | type | default | |",
-      "|---|---|---|---|---|---|",
+      "| key in the file | flag | environment | type | default | | restart |",
+      "|---|---|---|---|---|---|---|",
     );
     for (const key of KEYS) {
       const meta = optionMeta(key);
       if (meta.group !== group) continue;
       const flag = meta.fileOnly ? "" : [flagName(key), ...(meta.aliases ?? [])].map(code).join(", ");
       lines.push(
-        `| ${code(snakeCase(key))} | ${flag} | ${meta.fileOnly ? "" : code(envName(key))} | ${typeOf(key)} | ${defaultOf(key)} | ${meta.description} |`,
+        `| ${code(snakeCase(key))} | ${flag} | ${meta.fileOnly ? "" : code(envName(key))} | ${typeOf(key)} | ${defaultOf(key)} | ${meta.description} | ${NEEDS_RESTART[key] ?? ""} |`,
       );
     }
   }

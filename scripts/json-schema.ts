@@ -7,7 +7,7 @@ import { type AnyRecord, isRecord, keysOf } from "../src/util/objects.ts";
 /** JSON Schema of what is given in this form, with the keys as files and bodies have them. */
 export function jsonSchemaOf(schema: z.ZodType): AnyRecord {
   const { $schema: _version, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
-  return snakeRecord(rest);
+  return snakeRecord(rest, false);
 }
 
 /** The JSON schema of the file, for editors. Its keys are the file's keys. */
@@ -19,30 +19,57 @@ export function configJsonSchema(): AnyRecord {
     const [property, value] = [properties?.[key], optionDefault(key)];
     if (typeof property === "object" && isJson(value)) property.default ??= value;
   }
-  return { ...snakeRecord(schema), title: "pointsman configuration" };
+  return { ...snakeRecord({ ...schema }, true), title: "pointsman configuration" };
 }
 
 function isJson(value: unknown): value is string | number | boolean | unknown[] {
   return ["string", "number", "boolean"].includes(typeof value) || Array.isArray(value);
 }
 
-/** Renames the keys under `properties` and `required`; all other keys belong to JSON Schema itself. */
-function snakeRecord(record: object): AnyRecord {
+/**
+ * Renames the keys under `properties` and `required`; all other keys belong to JSON Schema itself. `isFile`: there may be the file of a
+ * secret in place of it; bodies of the API name no files.
+ */
+function snakeRecord(record: AnyRecord, isFile: boolean): AnyRecord {
   return Object.fromEntries(
     Object.entries(record).flatMap(([key, inner]): [string, unknown][] => {
       // These are metadata of options for the pages, not words of JSON Schema.
-      if (key === "group" || key === "flag" || key === "aliases" || key === "fileOnly") return [];
+      if (key === "isSecret" || key === "group" || key === "flag" || key === "aliases" || key === "fileOnly") return [];
       if (key === "properties" && isRecord(inner)) {
-        const properties = Object.entries(inner).map(([name, property]) => [snakeCase(name), snakeValue(property)]);
-        return [[key, Object.fromEntries(properties)]];
+        const properties = Object.entries(inner).map(([name, property]) => [
+          snakeCase(name),
+          snakeValue(property, isFile),
+        ]);
+        return [[key, { ...(isFile ? secretFiles(inner) : {}), ...Object.fromEntries(properties) }]];
       }
-      if (key === "required" && Array.isArray(inner)) return [[key, inner.map((name) => snakeCase(String(name)))]];
-      return [[key, snakeValue(inner)]];
+      if (key === "required" && Array.isArray(inner)) {
+        // Instead of a secret there may be the name of its file.
+        const given = inner.map(String).filter((name) => !isFile || !isSecret(record, name));
+        return [[key, given.map(snakeCase)]];
+      }
+      return [[key, snakeValue(inner, isFile)]];
     }),
   );
 }
 
-function snakeValue(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(snakeValue);
-  return isRecord(value) ? snakeRecord(value) : value;
+/** For each secret the option beside it that names its file. */
+function secretFiles(properties: AnyRecord): AnyRecord {
+  const secrets = Object.keys(properties).filter((name) => isSecret({ properties }, name));
+  const description = (name: string): string => `File with the \`${snakeCase(name)}\`, in place of it.`;
+  return Object.fromEntries(
+    secrets.map((name) => [
+      `${snakeCase(name)}_file`,
+      { type: "string", minLength: 1, description: description(name) },
+    ]),
+  );
+}
+
+function isSecret({ properties }: AnyRecord, name: string): boolean {
+  const property = isRecord(properties) ? properties[name] : undefined;
+  return isRecord(property) && property["isSecret"] === true;
+}
+
+function snakeValue(value: unknown, isFile: boolean): unknown {
+  if (Array.isArray(value)) return value.map((item) => snakeValue(item, isFile));
+  return isRecord(value) ? snakeRecord(value, isFile) : value;
 }

@@ -1,4 +1,4 @@
-import { type ConfigText, type LoadedConfig, loadConfig } from "../config/load.ts";
+import { type ConfigSources, type ConfigText, type LoadedConfig, loadConfig } from "../config/load.ts";
 import { startEngine } from "../engine-sim/engine.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { ConfigKey } from "../config/schema.ts";
@@ -16,7 +16,8 @@ export async function demo({ port }: { readonly port: number | undefined }): Pro
   const engines = await Promise.all(Array.from({ length: ENGINES }, () => startEngine({ model: MODEL })));
   const urls = engines.map(({ url }) => url);
   const gateway = await onUsualPort(port, (one) => {
-    const load = (document?: ConfigText): LoadedConfig => demoConfig(urls, one, document);
+    const load = (document?: ConfigText, allowed?: ReadonlySet<string>): LoadedConfig =>
+      demoConfig(urls, one, { document, allowed });
     return startGateway(load(), load);
   });
   // The reader may send the printed requests at once.
@@ -44,9 +45,13 @@ const FLAGS = {
   shutdownGracePeriodSecs: "2",
 } satisfies Partial<Record<ConfigKey, string>>;
 
-function demoConfig(workers: readonly string[], port: number, document?: ConfigText): LoadedConfig {
+function demoConfig(
+  workers: readonly string[],
+  port: number,
+  given: Pick<ConfigSources, "document" | "allowed">,
+): LoadedConfig {
   const values = new Map<ConfigKey, string>(keysOf(FLAGS).map((key) => [key, FLAGS[key]]));
-  return loadConfig({ document, env: {}, flags: { values: values.set("port", String(port)), workers } });
+  return loadConfig({ ...given, env: {}, flags: { values: values.set("port", String(port)), workers } });
 }
 
 /** The text for a person: the gateway's address, and requests to try. */

@@ -1,7 +1,7 @@
 import type { ConfigProblem } from "../config/config-error.ts";
 import { type GivenWorker, givenWorkers, WORKER_FLAGS } from "../config/given-workers.ts";
 import { FOREIGN_FLAGS, type ForeignFlag, type Outcome } from "../config/launch-flags.ts";
-import type { GivenFlags } from "../config/load.ts";
+import type { GivenFlags } from "../config/merged.ts";
 import { flagNames, optionKind, splitList } from "../config/options.ts";
 import { type ConfigKey, configSchema } from "../config/schema.ts";
 import { keysOf } from "../util/objects.ts";

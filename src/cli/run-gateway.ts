@@ -1,9 +1,9 @@
 import { readConfigText } from "../config/config-file.ts";
-import type { ConfigText, LoadedConfig } from "../config/load.ts";
+import type { LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { type AppContext, createAppContext } from "../context/app-context.ts";
 import { registerServer } from "../context/live-parts.ts";
-import { ConfigTransactions } from "../reload/transactions.ts";
+import { ConfigTransactions, type ConfigTransactionsDeps } from "../reload/transactions.ts";
 import { drainTimes, serverSettings } from "../context/server-settings.ts";
 import { startLocalUnit } from "../context/local-unit.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
@@ -21,18 +21,19 @@ export interface RunningGateway {
 }
 
 /** Reads the configuration with a text in place of the file that was given. Throws ConfigError. */
-type Load = (document: ConfigText) => LoadedConfig;
+type Load = ConfigTransactionsDeps["load"];
 
 /**
  * Makes the context and listens. If a later step fails, everything is closed again. `load` reads later configurations. Throws
  * ConfigError.
  */
-export async function startGateway({ config, document }: LoadedConfig, load: Load): Promise<RunningGateway> {
+export async function startGateway(loaded: LoadedConfig, load: Load): Promise<RunningGateway> {
+  const { config, document } = loaded;
   try {
     await using stack = new AsyncDisposableStack();
     const context = stack.use(await createAppContext(config));
     if (config.reusePort) await workersAsked(context);
-    const transactions = new ConfigTransactions(document, {
+    const transactions = new ConfigTransactions(loaded, {
       ...context,
       load,
       readFile: () => document && { name: document.name, text: readConfigText(document.name) },

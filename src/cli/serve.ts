@@ -15,7 +15,7 @@ export async function serve(given: ServeArguments): Promise<void> {
     () => running?.context.logger,
     () => running && reload(running),
   );
-  const gateway = await startGateway(loaded, (document) => loadFromArguments(given, document));
+  const gateway = await startGateway(loaded, (document, allowed) => loadFromArguments(given, document, allowed));
   running = gateway;
   const facts = { version: VERSION, config, server: gateway.server, workers: config.initialWorkers.length };
   process.stdout.write(banner(facts, process.stdout.isTTY));

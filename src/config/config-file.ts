@@ -3,6 +3,7 @@ import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDo
 import { camelCase, snakeCase } from "../util/case.ts";
 import { type AnyRecord, isRecord } from "../util/objects.ts";
 import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
+import { fillVariables, type Outside } from "./variables.ts";
 
 /** Largest configuration file, bytes; a larger file is something else. */
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -19,6 +20,12 @@ export interface ConfigFile {
   readonly values: RawObject;
   /** Mistakes in the text that YAML itself allows. */
   readonly problems: readonly ConfigProblem[];
+  /** What the text takes from outside: variables as `${NAME}`. */
+  readonly references: readonly string[];
+  /** Whether the text has a value at this path. */
+  has(path: readonly PropertyKey[]): boolean;
+  /** The variables that the value at this path is made of. */
+  variablesAt(path: readonly PropertyKey[]): readonly string[];
   /** `file:line:column` of the value at this path, or of its nearest parent that is there. */
   locate(path: readonly PropertyKey[]): string;
   /** `file:line:column` of a key. */
@@ -51,7 +58,7 @@ function readStart(path: string, bytes: number): string {
 }
 
 /** Throws ConfigError where the text is not a YAML mapping. */
-export function parseConfigFile(name: string, text: string): ConfigFile {
+export function parseConfigFile(name: string, text: string, outside: Outside): ConfigFile {
   if (text.length > MAX_BYTES) throw new ConfigError(name, `the file is larger than ${MAX_BYTES} bytes`);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -66,21 +73,20 @@ export function parseConfigFile(name: string, text: string): ConfigFile {
       message: firstLine(message),
     })),
   );
-  const problems: ConfigProblem[] = [];
   visit(document, {
     Pair(_, { key }) {
       // The schema refuses the key among options, but would skip it among labels.
       if (isScalar(key) && key.value === "__proto__")
         throw new ConfigError(at(key.range?.[0]), "unknown key __proto__");
     },
-    Scalar(_, { value, range }) {
-      const [variable] = typeof value === "string" ? (VARIABLE.exec(value) ?? []) : [];
-      if (variable !== undefined) problems.push({ where: at(range?.[0]), message: unfilled(variable) });
-    },
   });
+  const { problems, byOffset } = fillVariables(document, outside, at);
   return {
     values: camelKeys(toObject(document, name, at)),
     problems,
+    references: [...new Set([...byOffset.values()].flat())],
+    has: (path) => document.hasIn(path.map(yamlKey)),
+    variablesAt: (path) => byOffset.get(offsetOf(document, path.map(yamlKey)) ?? -1) ?? [],
     locate: (path) => at(offsetOf(document, path.map(yamlKey))),
     locateKey(path, key) {
       const map = path.length === 0 ? document.contents : document.getIn(path.map(yamlKey), true);
@@ -90,13 +96,6 @@ export function parseConfigFile(name: string, text: string): ConfigFile {
       return pair && isScalar(pair.key) ? at(pair.key.range?.[0]) : at(offsetOf(document, path.map(yamlKey)));
     },
   };
-}
-
-/** Variables in the forms of shells and other configuration files. */
-const VARIABLE = /\$\{[^}]*\}|^\$[A-Za-z_]\w*$|^os\.environ\/\w+/;
-
-function unfilled(variable: string): string {
-  return `${variable} would be taken as it stands: the file has no variables; write the value, or set the option's own variable (POINTSMAN_...)`;
 }
 
 function toObject(document: Document, name: string, at: (offset: number) => string): RawObject {

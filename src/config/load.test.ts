@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { POLICY_NAMES } from "../policy/policy-names.ts";
 import { ConfigError } from "./config-error.ts";
-import { type GivenFlags, type GivenWorker, loadConfig, NO_FLAGS } from "./load.ts";
+import { type GivenWorker, loadConfig, NO_FLAGS } from "./load.ts";
+import type { GivenFlags } from "./merged.ts";
 import { envName, flagName } from "./options.ts";
 import { type Config, type ConfigKey, configSchema } from "./schema.ts";
 
@@ -172,20 +173,16 @@ describe("refused with its place is", () => {
     [
       "a variable that nobody fills in",
       "api_key: ${POINTSMAN_SECRET}",
-      "1:10: ${POINTSMAN_SECRET} would be taken as it stands: the file has no variables",
+      "1:10: the variable POINTSMAN_SECRET is not set; set it, or write ${POINTSMAN_SECRET:-default}",
     ],
     [
       "a variable within a value",
       "initial_workers:\n  - url: http://${HOST}:8000",
-      "2:10: ${HOST} would be taken as it stands",
+      "2:10: the variable HOST is not set",
     ],
     ["a variable as LiteLLM writes it", "api_key: os.environ/KEY", "1:10: os.environ/KEY would be taken as it stands"],
     ["a variable without braces", "api_key: $MY_API_KEY", "1:10: $MY_API_KEY would be taken as it stands"],
-    [
-      "a variable with a source",
-      "api_keys: [{name: a, key: '${env:KEY}'}]",
-      "1:27: ${env:KEY} would be taken as it stands",
-    ],
+    ["a variable with a source", "api_keys: [{name: a, key: '${env:KEY}'}]", "1:27: ${env:KEY} is no variable"],
     ["a list instead of a mapping", "- a\n- b", "1:1: the file must be a mapping"],
     [
       "a credential header to pass on",

@@ -1,28 +1,17 @@
 import { isRecord } from "../util/objects.ts";
+import type { Outside } from "./variables.ts";
 import { leftOutNotice } from "../util/parse-worker-url.ts";
 import { checkConfig } from "./check-config.ts";
 import { type ConfigFile, parseConfigFile, readConfigText, type RawObject } from "./config-file.ts";
 import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
-import { type Complaint, complaintsOf, MAX_COMPLAINTS, sentence } from "./describe-issue.ts";
-import { type Environment, readEnvironment } from "./environment.ts";
-import type { GivenWorker, WorkerOrigin } from "./given-workers.ts";
-import { coerce, flagName, splitList } from "./options.ts";
+import { type Complaint, complaintsOf, MAX_COMPLAINTS } from "./describe-issue.ts";
+import { readEnvironment } from "./environment.ts";
+import type { WorkerOrigin } from "./given-workers.ts";
+import { type GivenFlags, locator, merge, type Merged, type OriginOf, originsIn } from "./merged.ts";
 import { noticesOn } from "./notices.ts";
-import { type Config, type ConfigKey, configSchema } from "./schema.ts";
+import { type Config, configSchema } from "./schema.ts";
+import { readSecretFiles } from "./secret-files.ts";
 import { threadCount } from "./thread-count.ts";
-
-/** The given command line: option values as text, and the workers of all flags that name some. */
-export interface GivenFlags {
-  readonly values: ReadonlyMap<ConfigKey, string | boolean | readonly string[]>;
-  /** URLs of regular workers, or workers with more details from a flag. */
-  readonly workers: readonly (string | GivenWorker)[];
-  /** The flag that the user wrote, where it is not the option's own name. */
-  readonly names?: ReadonlyMap<ConfigKey, string>;
-  /** Mistakes in the words of the command line. */
-  readonly problems?: readonly ConfigProblem[];
-  /** Notices about flags that are accepted and change nothing. */
-  readonly notices?: readonly string[];
-}
 
 export type { GivenWorker } from "./given-workers.ts";
 
@@ -34,6 +23,8 @@ export interface ConfigSources {
   readonly document?: ConfigText | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly flags: GivenFlags;
+  /** What the document may take from outside of it, variables as `${NAME}` and files by their paths; undefined: anything. */
+  readonly allowed?: ReadonlySet<string> | undefined;
   /** Further checks, which the schema cannot make. */
   readonly check?: (config: Config) => readonly Complaint[];
 }
@@ -48,6 +39,9 @@ export interface LoadedConfig {
   readonly config: Config;
   /** The text of the file; undefined where there is none. */
   readonly document: ConfigText | undefined;
+  /** What the file takes from outside of it: variables as `${NAME}`, and the paths of files. */
+  readonly references: ReadonlySet<string>;
+  readonly originOf: OriginOf;
   /** Notices for the operator: settings that the gateway takes in another way than they were given. */
   readonly notices: readonly string[];
 }
@@ -61,18 +55,21 @@ export function loadConfig({
   document: given,
   env,
   flags,
+  allowed,
   check = () => [],
 }: ConfigSources): LoadedConfig {
   const environment = readEnvironment(env);
   const problems = [...(flags.problems ?? []), ...environment.problems];
   const document = given ?? tryRead(flagFile ?? environment.file, problems);
-  const file = document === "unreadable" ? document : document && tryParse(document, problems);
-  const merged = merge(file, environment, flags);
-  const locate = locator(file, merged.origins, merged.named, merged.listed);
-  const { complaints, config, indexOf } = judge(merged.values);
-  const wrong = [...complaints];
+  const parsed = document === "unreadable" ? document : document && tryParse(document, { env, allowed }, problems);
+  const file = parsed === "unreadable" ? undefined : parsed;
+  const merged = merge(file, environment, flags, problems);
+  const locate = locator(file, merged);
+  const secrets = readSecretFiles(merged.values, allowed && new Set([...allowed, ...givenTexts(merged)]));
+  const { complaints, config, indexOf } = judge(secrets.values);
+  const wrong = [...secrets.complaints, ...complaints];
   // The unreadable file may have the missing options.
-  if (config && file !== "unreadable") {
+  if (config && parsed !== "unreadable") {
     for (const complaint of [...checkConfig(config), ...check(config)]) {
       wrong.push({ ...complaint, path: indexOf(complaint.path) });
     }
@@ -86,6 +83,8 @@ export function loadConfig({
   return {
     config: { ...keyed, threads: threadCount(keyed.threads) },
     document: typeof document === "object" ? document : undefined,
+    references: new Set([...(file?.references ?? []), ...secrets.files.map((named) => named.file)]),
+    originOf: originsIn(file, merged),
     notices: [
       ...environment.notices,
       ...(flags.notices ?? []),
@@ -96,26 +95,14 @@ export function loadConfig({
   };
 }
 
-/** The merged values of all sources, before the checks. */
-interface Merged {
-  readonly values: RawObject;
-  /** The flag or variable of each option that was set by one. */
-  readonly origins: ReadonlyMap<string, string>;
-  /** Workers of variables and then of flags. They stand at the end of the list, after `listed` others. */
-  readonly named: readonly GivenWorker[];
-  readonly listed: number;
-  /** How many of `named` come from variables. */
-  readonly inEnvironment: number;
-}
-
 function tryRead(path: string | undefined, problems: ConfigProblem[]): ConfigText | "unreadable" | undefined {
   if (path === undefined) return undefined;
   return orUnreadable(problems, () => ({ name: path, text: readConfigText(path) }));
 }
 
-function tryParse({ name, text }: ConfigText, problems: ConfigProblem[]): ConfigFile | "unreadable" {
+function tryParse({ name, text }: ConfigText, outside: Outside, problems: ConfigProblem[]): ConfigFile | "unreadable" {
   return orUnreadable(problems, () => {
-    const file = parseConfigFile(name, text);
+    const file = parseConfigFile(name, text, outside);
     problems.push(...file.problems);
     return file;
   });
@@ -129,57 +116,6 @@ function orUnreadable<T>(problems: ConfigProblem[], read: () => T): T | "unreada
     problems.push(...error.problems);
     return "unreadable";
   }
-}
-
-function merge(file: ConfigFile | "unreadable" | undefined, environment: Environment, flags: GivenFlags): Merged {
-  const values: RawObject = typeof file === "object" ? { ...file.values } : {};
-  const origins = new Map<string, string>();
-  for (const { key, name, value } of environment.values) {
-    values[key] = value;
-    origins.set(key, name);
-  }
-  for (const [key, given] of flags.values) {
-    values[key] = fromFlag(key, given);
-    origins.set(key, flags.names?.get(key) ?? flagName(key));
-  }
-  const list = environment.workers === undefined ? (values["initialWorkers"] ?? []) : [];
-  const ofEnvironment = environment.workers ?? [];
-  const named = [
-    ...ofEnvironment,
-    ...flags.workers.map((worker) => (typeof worker === "string" ? { flag: "--worker", url: worker } : worker)),
-  ];
-  // The schema refuses a value that is not a list.
-  if (!Array.isArray(list)) return { values, origins, named: [], listed: 0, inEnvironment: 0 };
-  const entries: unknown[] = [...list, ...named.map(({ flag: _flag, ...worker }) => worker)];
-  values["initialWorkers"] = entries;
-  return { values, origins, named, listed: list.length, inEnvironment: ofEnvironment.length };
-}
-
-function fromFlag(key: ConfigKey, given: string | boolean | readonly string[]): unknown {
-  if (typeof given === "boolean") return given;
-  return typeof given === "string" ? coerce(key, given) : given.flatMap(splitList);
-}
-
-/** Returns a function that turns a complaint into a line: the place of the value, and the rest of the sentence. */
-function locator(
-  file: ConfigFile | "unreadable" | undefined,
-  origins: Merged["origins"],
-  named: Merged["named"],
-  listed: number,
-): (complaint: Complaint) => ConfigProblem {
-  return (complaint) => {
-    const [key, index, part] = complaint.path;
-    if (key === "initialWorkers" && typeof index === "number" && index >= listed) {
-      const flag = named[index - listed]?.flag ?? "--worker";
-      return { where: flag, message: sentence(complaint, part === "url" ? 3 : 2) };
-    }
-    const origin = origins.get(String(key));
-    if (origin !== undefined) return { where: origin, message: sentence(complaint, complaint.path.length) };
-    const { path, unknownKey } = complaint;
-    const inFile = typeof file === "object" ? file : undefined;
-    const where = unknownKey === undefined ? inFile?.locate(path) : inFile?.locateKey(path, unknownKey);
-    return { where: where ?? "config", message: sentence(complaint) };
-  };
 }
 
 interface Judged {
@@ -231,7 +167,8 @@ function withWorkers(
   config: Config,
   { origins, named, listed, inEnvironment }: Merged,
 ): Pick<LoadedConfig, "config" | "notices"> {
-  const inherited = origins.has("apiKey") && named.length > 0 ? config.apiKey : undefined;
+  const from = origins.get("apiKey") ?? origins.get("apiKeyFile");
+  const inherited = from !== undefined && named.length > 0 ? config.apiKey : undefined;
   const keyOf = (index: number): Config["workerApiKey"] =>
     config.workerApiKey ?? (index < listed ? undefined : inherited);
   const sourceOf = (index: number): WorkerOrigin => {
@@ -243,8 +180,16 @@ function withWorkers(
     return { ...worker, source: sourceOf(index), ...(apiKey === undefined ? {} : { apiKey }) };
   });
   const isSaid = inherited !== undefined && config.workerApiKey === undefined;
-  const notice = `${origins.get("apiKey")} is also sent to the workers that ${named[0]?.flag} names; --worker-api-key gives them another key`;
+  const notice = `${from} is also sent to the workers that ${named[0]?.flag} names; --worker-api-key gives them another key`;
   return { config: { ...config, initialWorkers }, notices: isSaid ? [notice] : [] };
+}
+
+/** The texts that variables and flags give. */
+function givenTexts({ values, origins }: Merged): string[] {
+  return [...origins.keys()].flatMap((key) => {
+    const value = values[key];
+    return typeof value === "string" ? [value] : [];
+  });
 }
 
 function urlNotices(workers: unknown): string[] {

@@ -29,7 +29,11 @@ export function envName(key: ConfigKey): string {
 
 /** How the text of an option is read, by the type in its schema. */
 export function optionKind(key: ConfigKey): OptionKind {
-  const inner = unwrap(configSchema.shape[key]);
+  return kindOf(configSchema.shape[key]);
+}
+
+function kindOf(type: z.core.$ZodType): OptionKind {
+  const inner = unwrap(type);
   if (inner instanceof z.ZodBoolean) return "boolean";
   if (inner instanceof z.ZodNumber) return "number";
   return inner instanceof z.ZodArray ? "list" : "string";
@@ -43,7 +47,12 @@ export function optionDefault(key: ConfigKey): unknown {
 
 /** Turns the text of a flag or variable into the value that the schema checks. Other text stays text, and the schema refuses it. */
 export function coerce(key: ConfigKey, text: string): unknown {
-  switch (optionKind(key)) {
+  return coerceAs(configSchema.shape[key], text);
+}
+
+/** Turns text into a value of a type; it stays text where there is no type, or it does not fit. */
+export function coerceAs(type: z.core.$ZodType | undefined, text: string): unknown {
+  switch (type && kindOf(type)) {
     case "boolean":
       return BOOLEANS.get(text.toLowerCase()) ?? text;
     case "number":
@@ -51,6 +60,7 @@ export function coerce(key: ConfigKey, text: string): unknown {
     case "list":
       return splitList(text);
     case "string":
+    case undefined:
       return text;
   }
 }

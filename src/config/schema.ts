@@ -59,6 +59,8 @@ const PLACEHOLDER = /^(\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\([^)]*\)|os\.environ\/.
 const secret = z
   .string()
   .min(1)
+  // Each has an option beside it that names a file with the secret (`secret-files.ts`).
+  .meta({ isSecret: true })
   // Someone may save the output of `check` as a file. Without this check, the gateway would run with a key that everybody knows.
   .refine((value) => value !== REDACTED, "is what stands in print for a secret; put the secret itself here")
   .refine((value) => !PLACEHOLDER.test(value), "is a variable that nobody has filled in, not a secret")
@@ -207,6 +209,11 @@ export const configSchema = z.strictObject({
     description:
       "Key that clients must send, as `Authorization: Bearer` or `x-api-key`. Without it every caller is served.",
   }),
+  apiKeyFile: z.string().min(1).optional().meta({
+    group: "Listening",
+    description:
+      "File with the `api_key`, such as a mounted Kubernetes secret; the line break at its end is cut. It is read again at each reload.",
+  }),
   apiKeys: z
     .array(
       z.strictObject({
@@ -229,7 +236,7 @@ export const configSchema = z.strictObject({
       group: "Listening",
       fileOnly: true,
       description:
-        "Keys of several clients. Each has `name` and `key`, and may have limits of its own: `max_concurrent_requests`, `requests_per_minute` and `tokens_per_minute` (429 beyond them), `models` (patterns of those that it may use), `priority` (`high`, `normal` or `low`: higher priority leaves a queue first; a request may lower its own with `x-request-priority`), `expires_at` (a time such as 2027-01-31T00:00:00Z), and `roles` (`client`, `viewer`, `operator`, `admin`; a client unless it says so). docs/keys.md has more.",
+        "Keys of several clients. Each has `name` and `key` (or `key_file`, the path of a file with it), and may have limits of its own: `max_concurrent_requests`, `requests_per_minute` and `tokens_per_minute` (429 beyond them), `models` (patterns of those that it may use), `priority` (`high`, `normal` or `low`: higher priority leaves a queue first; a request may lower its own with `x-request-priority`), `expires_at` (a time such as 2027-01-31T00:00:00Z), and `roles` (`client`, `viewer`, `operator`, `admin`; a client unless it says so). docs/keys.md has more.",
     }),
   authFailuresPerMinute: count.default(60).meta({
     group: "Listening",
@@ -250,6 +257,10 @@ export const configSchema = z.strictObject({
     group: "Listening",
     description:
       "Key of the administration. Callers on other machines need it, and no serving key opens the administration then. Without it, callers on this machine use the `api_key`, or no key where there is none.",
+  }),
+  adminApiKeyFile: z.string().min(1).optional().meta({
+    group: "Listening",
+    description: "File with the `admin_api_key`, as `api_key_file`.",
   }),
   reusePort: z.boolean().default(false).meta({
     group: "Listening",
@@ -327,12 +338,16 @@ export const configSchema = z.strictObject({
       flag: "--worker",
       aliases: ["--worker-urls"],
       description:
-        "Workers known from the start. In the file each has `url`, `model_id`, `api_key`, `policy`, `labels`, `priority`, `cost`, `kv_capacity_tokens`, `health`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list. `http(s)://` and `grpc(s)://` say what the worker speaks; an address without a scheme means HTTP.",
+        "Workers known from the start. In the file each has `url`, `model_id`, `api_key` (or `api_key_file`), `policy`, `labels`, `priority`, `cost`, `kv_capacity_tokens`, `health`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list. `http(s)://` and `grpc(s)://` say what the worker speaks; an address without a scheme means HTTP.",
     }),
   workerApiKey: secret.optional().meta({
     group: "Workers",
     description:
       "Key for the workers known from the start that have no key of their own. Without it, workers named by flags or variables get the `api_key`, if that was also a flag or a variable, as sglang-router does. Workers added over the API get neither key.",
+  }),
+  workerApiKeyFile: z.string().min(1).optional().meta({
+    group: "Workers",
+    description: "File with the `worker_api_key`, as `api_key_file`.",
   }),
   enableIgw: z.boolean().default(false).meta({
     group: "Workers",

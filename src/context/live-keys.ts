@@ -16,7 +16,7 @@ export const POLICY_KEYS: readonly ConfigKey[] = [
   ...keysOf(POLICY_OPTIONS),
 ];
 
-export const WORKER_KEYS: readonly ConfigKey[] = ["initialWorkers", "workerApiKey"];
+export const WORKER_KEYS: readonly ConfigKey[] = ["initialWorkers", "workerApiKey", "workerApiKeyFile"];
 
 /** Options of the parts that watch over workers. */
 export const CARE_KEYS: readonly ConfigKey[] = [
@@ -79,7 +79,7 @@ export const UNIT_KEYS: readonly ConfigKey[] = [
 ];
 
 /** Options that say who may call. */
-export const CALLER_KEYS: readonly ConfigKey[] = ["apiKey", "apiKeys", "adminApiKey"];
+export const CALLER_KEYS: readonly ConfigKey[] = ["apiKey", "apiKeyFile", "apiKeys", "adminApiKey", "adminApiKeyFile"];
 
 /** Options of the check of callers on each thread. */
 export const AUTH_KEYS: readonly ConfigKey[] = ["authFailuresPerMinute"];

@@ -10,6 +10,8 @@ export interface HistoryEntry {
   /** What it changed, one line for each difference; secrets are not in it. */
   readonly changes: readonly string[];
   readonly document: ConfigText;
+  /** What it took from outside of it. */
+  readonly references: ReadonlySet<string>;
 }
 
 /** Most configurations that are kept, and most characters of their documents and changes together. */

@@ -17,8 +17,13 @@ export type ChangeVia = "signal" | "file" | "api";
 
 /** A change that somebody asks for. */
 export interface ChangeRequest {
-  /** `file`: read the file of the start again; otherwise the document itself. */
+  /**
+   * `file`: read the file of the start again. Otherwise a document, which may name variables and files that the file names, and no
+   * others: the gateway may read what its callers may not.
+   */
   readonly document: ConfigText | "file";
+  /** What the document may name in place of that. */
+  readonly allowed?: ReadonlySet<string>;
   readonly via: ChangeVia;
   /** Who asks, for the log and the history. */
   readonly by: string;
@@ -43,14 +48,23 @@ export interface ChangeResult {
 
 export interface ConfigTransactionsDeps {
   readonly live: LiveConfig;
-  /** Merges a document with the variables and flags of the start. Throws ConfigError. */
-  readonly load: (document: ConfigText) => LoadedConfig;
+  /**
+   * Merges a document with the variables and flags of the start. `allowed`: what it may take from outside; undefined: anything. Throws
+   * ConfigError.
+   */
+  readonly load: (document: ConfigText, allowed: ReadonlySet<string> | undefined) => LoadedConfig;
   /** Reads the file of the start; undefined where there is none. Throws ConfigError. */
   readonly readFile: () => ConfigText | undefined;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Time of the wall clock, ms since 1970. */
   readonly wallNow: () => number;
+}
+
+/** A change that was checked. */
+interface Checked extends Pick<ChangeResult, "changes" | "waiting">, Pick<LoadedConfig, "references"> {
+  readonly document: ConfigText;
+  readonly next: Config;
 }
 
 /** Most changes that wait for their turn: each holds a document. */
@@ -67,6 +81,8 @@ export class ConfigTransactions {
   readonly #history = new ConfigHistory();
   #version = 1;
   #document: ConfigText;
+  /** What the file took from outside when it was read last. */
+  #allowed: ReadonlySet<string>;
   /** What the file said when it was read last; undefined where there is no file. */
   #fileText: string | undefined;
   /** Whether the document in force came over the API. */
@@ -76,13 +92,21 @@ export class ConfigTransactions {
   #queued = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** `document`: what the configuration in force was read from; undefined where there was no file. */
-  constructor(document: ConfigText | undefined, deps: ConfigTransactionsDeps) {
+  /** What the configuration in force was read from; without a document where there was no file. */
+  constructor({ document, references }: Pick<LoadedConfig, "document" | "references">, deps: ConfigTransactionsDeps) {
     this.#deps = deps;
     this.#document = document ?? NO_FILE;
+    this.#allowed = references;
     this.#fileText = document?.text;
     this.#lastSuccess = deps.wallNow();
-    this.#history.add({ version: 1, at: this.#lastSuccess, by: "start", changes: [], document: this.#document });
+    this.#history.add({
+      version: 1,
+      at: this.#lastSuccess,
+      by: "start",
+      changes: [],
+      document: this.#document,
+      references,
+    });
     const { metrics } = deps;
     metrics.read("configVersion", (set) => set({}, this.#version));
     metrics.read("configLastSuccess", (set) => set({}, this.#lastSuccess / 1000));
@@ -142,14 +166,20 @@ export class ConfigTransactions {
    * Makes an earlier configuration the one in force, under a new version; without a number, the one before. Variables and the files of
    * secrets are read as they are now. Rejects with invalid_request where the version is not kept, and as `change` does.
    */
-  async rollback(to: number | undefined, request: Omit<ChangeRequest, "document">): Promise<ChangeResult> {
+  async rollback(to: number | undefined, request: Omit<ChangeRequest, "document" | "allowed">): Promise<ChangeResult> {
     const entry = to === undefined ? this.#history.list()[1] : this.#history.get(to);
     if (!entry) {
       const kept = this.#history.list().map(({ version }) => version);
       const message = to === undefined ? "there is no configuration before this one" : `version ${to} is not kept`;
       throw new GatewayError("invalid_request", `${message}; kept are ${kept.join(", ")}`, { param: "version" });
     }
-    return this.change({ ...request, document: entry.document, by: `${request.by}, back to version ${entry.version}` });
+    const { document, references } = entry;
+    return this.change({
+      ...request,
+      document,
+      allowed: references,
+      by: `${request.by}, back to version ${entry.version}`,
+    });
   }
 
   async #take(request: ChangeRequest): Promise<ChangeResult> {
@@ -169,14 +199,20 @@ export class ConfigTransactions {
       throw new GatewayError("config_version_mismatch", message);
     }
     const document = request.document === "file" ? this.#read() : request.document;
-    const { config: wanted, notices } = load(document);
+    const isFile = request.document === "file";
+    const {
+      config: wanted,
+      notices,
+      references,
+    } = load(document, isFile ? undefined : (request.allowed ?? this.#allowed));
+    if (isFile) this.#allowed = references;
     const differences = differencesOf(live.config, wanted);
     const waiting = differences.filter(({ restart }) => restart !== undefined);
     if (waiting.length > 0 && !isPartial && !isDryRun) throw needsRestart(waiting);
     const next = waiting.length > 0 ? withoutRestart(wanted, live.config) : wanted;
     const changes = differences.filter(({ restart }) => restart === undefined);
     await checkWith(live, next);
-    if (!isDryRun) await this.#apply(request, { document, next, changes, waiting });
+    if (!isDryRun) await this.#apply(request, { document, references, next, changes, waiting });
     return { version: this.#version, changes, waiting, notices };
   }
 
@@ -189,15 +225,7 @@ export class ConfigTransactions {
 
   async #apply(
     { by, via, document: asked }: ChangeRequest,
-    {
-      document,
-      next,
-      changes,
-      waiting,
-    }: Pick<ChangeResult, "changes" | "waiting"> & {
-      readonly document: ConfigText;
-      readonly next: Config;
-    },
+    { document, references, next, changes, waiting }: Checked,
   ): Promise<void> {
     const { live, logger, wallNow } = this.#deps;
     const told = changes.map(inWords);
@@ -212,7 +240,7 @@ export class ConfigTransactions {
       logger.info({ by, via, version: this.#version }, "the configuration is as before");
     } else {
       this.#version += 1;
-      this.#history.add({ version: this.#version, at, by, changes: told, document });
+      this.#history.add({ version: this.#version, at, by, changes: told, document, references });
       logger.info({ by, via, version: this.#version, changes: told, ...dropped }, "the configuration has changed");
     }
     if (waiting.length > 0) {

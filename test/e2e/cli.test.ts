@@ -134,9 +134,9 @@ test("check prints what the configuration comes to, secrets redacted", async () 
   const path = file("good.yaml", "api_key: hush\nqueue_size: 7\ninitial_workers: [{url: http://a:1, api_key: hush}]\n");
   const { code, out } = await run(["check", "--config", path, "--port", "1234"], { POINTSMAN_CACHE_THRESHOLD: "0.9" });
   expect(code).toBe(0);
-  expect(out).toContain("queue_size: 7\n");
-  expect(out).toContain("port: 1234\n");
-  expect(out).toContain("cache_threshold: 0.9\n");
+  expect(out).toContain(`queue_size: 7 # ${path}:2:13\n`);
+  expect(out).toContain("port: 1234 # --port\n");
+  expect(out).toContain("cache_threshold: 0.9 # POINTSMAN_CACHE_THRESHOLD\n");
   expect(out).toContain('api_key: "[redacted]"');
   expect(out).not.toContain("hush");
   const again = file("again.yaml", out.replaceAll('"[redacted]"', "x"));

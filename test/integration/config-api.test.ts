@@ -237,3 +237,24 @@ test("the commands say what is wrong with the way to the gateway, with exit code
     err: expect.stringContaining("the admin key is missing or wrong"),
   });
 });
+
+test("a document over the API names no file and no variable that the gateway's own file does not name", async () => {
+  await using setup = await setUp("outside");
+  const { ask, base, file } = setup;
+  const secret = join(ELSEWHERE, "not-for-callers");
+  writeFileSync(secret, "what callers must not get");
+  const refused = async (text: string): Promise<string> => {
+    const answer = await ask("POST", "/config", base + text);
+    return `${answer.status} ${await answer.text()}`;
+  };
+  expect(await refused(`worker_api_key_file: ${secret}\n`)).toMatch(/^400 .*a document from elsewhere may not/);
+  expect(await refused("worker_api_key: ${HOME}\n")).toMatch(/^400 .*a document from elsewhere may not use it/);
+  // What the file names may be used, and an earlier configuration comes back with what it named.
+  writeFileSync(file, `${base}worker_api_key_file: ${secret}\n`);
+  expect((await ask("POST", "/config/reload")).status).toBe(200);
+  expect((await ask("POST", "/config", `${base}worker_api_key_file: ${secret}\nqueue_size: 7\n`)).status).toBe(200);
+  writeFileSync(file, base);
+  expect((await ask("POST", "/config/reload")).status).toBe(200);
+  expect(await refused(`worker_api_key_file: ${secret}\n`)).toMatch(/^400 /);
+  expect((await ask("POST", "/config/rollback?version=3")).status).toBe(200);
+});

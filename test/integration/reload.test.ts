@@ -131,3 +131,22 @@ test("fifty reloads under load on two threads fail no request, and cut no stream
   expect([...outcomes.keys()]).toEqual(["whole"]);
   expect(outcomes.get("whole")).toBeGreaterThan(50);
 }, 60_000);
+
+test("a secret in a file of its own is rotated by a reload; a key that is gone from there is refused", async () => {
+  await using engine = await startEngine();
+  const secret = join(ELSEWHERE, "client-key");
+  const file = join(ELSEWHERE, "reload-secret.yaml");
+  writeFileSync(secret, "key-one\n");
+  const text = `api_key_file: ${secret}\ninitial_workers: [{ url: "\${ENGINE}" }]\nlog_level: \${LEVEL:-debug}\n`;
+  writeFileSync(file, text);
+  await using gateway = await startProcess(["--config", file, "--threads", "2"], { ENGINE: engine.url });
+  const ask = async (key: string): Promise<number> =>
+    (await post(gateway.url + CHAT, HELLO, { ...named(key), connection: "close" })).status;
+  while ((await ask("key-one")) !== 200) await Bun.sleep(10);
+  writeFileSync(secret, "key-two\n");
+  expect(await reload(gateway, file, text)).toMatchObject({ version: 2, changes: ["~ api_key: another value"] });
+  for (let time = 0; time < 6; time += 1) expect([await ask("key-one"), await ask("key-two")]).toEqual([401, 200]);
+  writeFileSync(secret, "");
+  expect(String((await reload(gateway, file, text))["reason"])).toContain("it is empty");
+  expect(await ask("key-two")).toBe(200);
+});

@@ -183,9 +183,11 @@ describe("defaults", () => {
     const others = KEYS.filter((key) => !pinned.has(key));
     expect(others.sort()).toEqual([
       "adminApiKey",
+      "adminApiKeyFile",
       "adminPort",
       "adminTlsClientCaPath",
       "apiKey",
+      "apiKeyFile",
       "chatTemplate",
       "decodePolicy",
       "initialWorkers",
@@ -209,6 +211,7 @@ describe("defaults", () => {
       "tokenizerPath",
       "toolCallParser",
       "workerApiKey",
+      "workerApiKeyFile",
     ]);
   });
 });

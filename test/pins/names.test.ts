@@ -13,11 +13,13 @@ test("flags", () => {
   );
   expect(flags.sort()).toEqual([
     "--admin-api-key",
+    "--admin-api-key-file",
     "--admin-host",
     "--admin-port",
     "--admin-tls",
     "--admin-tls-client-ca-path",
     "--api-key",
+    "--api-key-file",
     "--assignment-mode",
     "--auth-failures-per-minute",
     "--backend-health-check-timeout-seconds",
@@ -138,6 +140,7 @@ test("flags", () => {
     "--vllm-pd-disaggregation",
     "--worker",
     "--worker-api-key",
+    "--worker-api-key-file",
     "--worker-auto-recovery",
     "--worker-startup-check-interval",
     "--worker-startup-timeout-secs",

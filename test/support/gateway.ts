@@ -67,15 +67,18 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   };
   const context = await createAppContext(config, { logger, ...options.overrides });
   let unit: LocalUnit | undefined;
-  const transactions = new ConfigTransactions(undefined, {
-    ...context,
-    load: (document) => {
-      const loaded = loadConfig({ document, env: {}, flags: { values: new Map(), workers: options.workers ?? [] } });
-      return { ...loaded, config: { ...loaded.config, port: 0, prometheusPort: 0, ...options.config } };
+  const transactions = new ConfigTransactions(
+    { document: undefined, references: new Set() },
+    {
+      ...context,
+      load: (document) => {
+        const loaded = loadConfig({ document, env: {}, flags: { values: new Map(), workers: options.workers ?? [] } });
+        return { ...loaded, config: { ...loaded.config, port: 0, prometheusPort: 0, ...options.config } };
+      },
+      readFile: () => undefined,
+      wallNow: Date.now,
     },
-    readFile: () => undefined,
-    wallNow: Date.now,
-  });
+  );
   const server = await startServer(
     { ...context, transactions, settings: serverSettings(config) },
     async (controlSide) => (unit = startLocalUnit(context, controlSide)),
