@@ -40,8 +40,11 @@ export interface CallFormat {
    * becomes no call comes out as content. After a call, `read` calls `input.record()` to mark where such text begins.
    */
   read(context: CallContext, opener: string): Step<void>;
-  /** True where `read` would make no call of an opener that this unit follows. A short cut for openers that are common in text. */
-  rejects?(opener: string, next: number): boolean;
+  /**
+   * Index up to which the opener at index `at` and what follows it are no call, as the text shows that has arrived; `at` where they may be one.
+   * A short cut for openers that are common in text: `read` would give the same text, at many times the cost.
+   */
+  plainTo?(text: string, at: number): number;
   /** Makes the id of a call, where the family has its own form. `number` counts the calls of the conversation from 0. */
   callId?(name: string, number: number): string;
 }

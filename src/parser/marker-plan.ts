@@ -46,11 +46,13 @@ export function createMarkerPlan(
   const starts = add("reasoning start", marks && [marks.start, ...(marks.otherStarts ?? [])]);
   const ends = add("reasoning end", marks && [marks.end, ...(marks.otherEnds ?? [])]);
   const reasoning = [...starts, ...ends];
+  const plainTo = (marker: string, text: string, at: number): number =>
+    roles.get(marker) === "opener" ? (format?.plainTo?.(text, at) ?? at) : at;
   return {
     marks,
     label: marks?.label === undefined ? undefined : new MarkerSet([marks.label]),
     format,
-    inContent: new MarkerSet([...reasoning, ...calls, ...closers, ...ignored, ...stops]),
+    inContent: new MarkerSet([...reasoning, ...calls, ...closers, ...ignored, ...stops], format?.plainTo && plainTo),
     // Models forget to close their reasoning, so marked calls also count within it.
     inReasoning: new MarkerSet([...reasoning, ...(format?.isMarked === true ? calls : []), ...stops]),
     roles,

@@ -1,11 +1,16 @@
+/** Index up to which the marker at index `at` and what follows it are plain text; `at` where the marker counts. */
+type PlainTo = (marker: string, text: string, at: number) => number;
+
 /** The markers of a format. Immutable: made once for a format and shared by all its parsers. */
 export class MarkerSet {
   readonly markers: readonly string[];
   /** Indexed by the low byte of a unit: 1 where some marker begins with such a unit. */
   readonly #first = new Uint8Array(256);
+  readonly #plainTo: PlainTo | undefined;
 
-  constructor(markers: readonly string[]) {
+  constructor(markers: readonly string[], plainTo?: PlainTo) {
     this.markers = [...new Set(markers)];
+    this.#plainTo = plainTo;
     for (const marker of this.markers) this.#first[marker.charCodeAt(0) & 0xff] = 1;
   }
 
@@ -14,10 +19,15 @@ export class MarkerSet {
     return this.#first[unit & 0xff] === 1;
   }
 
-  /** The first index in [`from`, `to`) where a marker stands, or where the text ends within a possible marker; otherwise `to`. */
+  /** The first index in [`from`, `to`) where a marker stands that is not plain text, or where the text ends within a possible marker; otherwise `to`. */
   find(text: string, from: number, to: number): number {
     for (let at = from; at < to; at += 1) {
-      if (this.#first[text.charCodeAt(at) & 0xff] === 1 && this.at(text, at, false) !== undefined) return at;
+      if (this.#first[text.charCodeAt(at) & 0xff] !== 1) continue;
+      const marker = this.at(text, at, false);
+      if (marker === undefined) continue;
+      const end = this.#plainTo?.(marker, text, at) ?? at;
+      if (end === at) return at;
+      at = end - 1;
     }
     return to;
   }

@@ -48,10 +48,8 @@ export class TextFlow implements CallContext {
       const marker = yield* textUntil(this.input, markers, this.writer.text);
       if (marker === undefined) return;
       const role = this.#plan.roles.get(marker);
-      if (role === "opener") {
-        if (this.#plan.format?.rejects?.(marker, this.input.peek()) === true) this.writer.text(marker);
-        else yield* this.#call(marker);
-      } else if (role !== undefined) {
+      if (role === "opener") yield* this.#call(marker);
+      else if (role !== undefined) {
         const wasReasoning = this.writer.isReasoning;
         this.#mark(marker, role);
         if (this.#plan.label && this.writer.isReasoning && !wasReasoning) yield* this.#skipLabel(this.#plan.label);

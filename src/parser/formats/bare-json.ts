@@ -1,7 +1,10 @@
 import type { CallFormat } from "../call-format.ts";
 import { readJsonCalls } from "../json-calls.ts";
+import { JsonExtent } from "../json-extent.ts";
 import { NO_ENDS, passRest } from "../json-value.ts";
-import { isSpace } from "../text-input.ts";
+
+/** Units in which it mostly shows that brackets are no JSON. */
+const LOOK_AHEAD = 16;
 
 /**
  * JSON anywhere in the text. A call is an object that names a declared tool and has arguments, or an array of these objects.
@@ -10,8 +13,7 @@ import { isSpace } from "../text-input.ts";
 export const bareJson: CallFormat = {
   openers: ["{", "["],
   isMarked: false,
-  // A key or the closing brace must follow the brace of an object. Other braces are code or prose.
-  rejects: (opener, next) => opener === "{" && next >= 0 && next !== 0x22 && next !== 0x7d && !isSpace(next),
+  plainTo: noJsonTo,
   *read(context, opener) {
     const { input, writer } = context;
     const before = writer.calls;
@@ -22,3 +24,16 @@ export const bareJson: CallFormat = {
     yield* passRest(input, seen, writer.text);
   },
 };
+
+/**
+ * As `CallFormat.plainTo`: up to where the text is seen not to be JSON. Mostly the brackets are of code or prose. Behind the first colon it may
+ * be nearly JSON, and a call all the same.
+ */
+function noJsonTo(text: string, at: number): number {
+  const extent = new JsonExtent(NO_ENDS);
+  const seen = text.slice(at, at + LOOK_AHEAD);
+  const end = extent.read(seen, 0);
+  if (extent.state !== "failed") return at;
+  const colon = seen.indexOf(":");
+  return colon >= 0 && colon < end ? at : at + end;
+}

@@ -18,9 +18,13 @@ export const pythonic: CallFormat = {
   openers: ["["],
   closers: ["<|python_end|>"],
   isMarked: false,
-  rejects: (_opener, next) => next >= 0 && !isNameUnit(next) && !isSpace(next),
+  plainTo: (text, at) => (at + 1 < text.length && !mayBeginList(text.charCodeAt(at + 1)) ? at + 1 : at),
   read: (context) => readCalls(context, true),
 };
+
+function mayBeginList(unit: number): boolean {
+  return isNameUnit(unit) || isSpace(unit);
+}
 
 /** `f(k=v)`, one a line, between tags: Olmo 3. */
 export const olmo3: CallFormat = {
