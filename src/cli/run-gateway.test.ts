@@ -19,6 +19,7 @@ async function endedBy(signal: NodeJS.Signals): Promise<string[]> {
       },
       [Symbol.asyncDispose]: async () => void steps.push("context closed"),
     },
+    watch: { [Symbol.dispose]: () => void steps.push("watch ended") },
     server: {
       drain: async ({ delayMs, graceMs }: { readonly delayMs: number; readonly graceMs: number }) =>
         void steps.push(`drained within ${delayMs} + ${graceMs} ms`),
@@ -31,6 +32,7 @@ async function endedBy(signal: NodeJS.Signals): Promise<string[]> {
 
 test("a signal drains, stops the server, closes the context and ends the process, in this order", async () => {
   expect(await endedBy("SIGTERM")).toEqual([
+    "watch ended",
     "draining",
     "drained within 3000 + 9000 ms",
     "server stopped",
@@ -41,5 +43,5 @@ test("a signal drains, stops the server, closes the context and ends the process
 });
 
 test("a gateway that is stopped by hand begins at once to end", async () => {
-  expect((await endedBy("SIGINT"))[1]).toBe("drained within 0 + 9000 ms");
+  expect((await endedBy("SIGINT"))[2]).toBe("drained within 0 + 9000 ms");
 });

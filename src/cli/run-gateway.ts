@@ -3,6 +3,8 @@ import type { LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { type AppContext, createAppContext } from "../context/app-context.ts";
 import { registerServer } from "../context/live-parts.ts";
+import { FileWatch } from "../reload/file-watch.ts";
+import { systemClock } from "../util/clock.ts";
 import { ConfigTransactions, type ConfigTransactionsDeps } from "../reload/transactions.ts";
 import { drainTimes, serverSettings } from "../context/server-settings.ts";
 import { startLocalUnit } from "../context/local-unit.ts";
@@ -18,6 +20,8 @@ export interface RunningGateway {
   readonly context: AppContext;
   readonly server: RunningServer;
   readonly transactions: ConfigTransactions;
+  /** Looks at the files of the configuration; undefined where it does not. */
+  readonly watch: Disposable | undefined;
 }
 
 /** Reads the configuration with a text in place of the file that was given. Throws ConfigError. */
@@ -42,10 +46,19 @@ export async function startGateway(loaded: LoadedConfig, load: Load): Promise<Ru
     const server = await startServer({ ...context, transactions, settings: serverSettings(config) }, unitsOf(context));
     registerServer({ ...context, server });
     stack.move();
-    return { context, server, transactions };
+    const watch = config.watchConfig && document ? watchFiles(document.name, transactions) : undefined;
+    return { context, server, transactions, watch };
   } catch (error) {
     throw startError(error, config);
   }
+}
+
+function watchFiles(file: string, transactions: ConfigTransactions): FileWatch {
+  return new FileWatch({
+    clock: systemClock,
+    files: () => [file, ...transactions.namedFiles],
+    onChange: () => transactions.change({ document: "file", via: "file", by: `the watch of ${file}` }),
+  });
 }
 
 /** How long a gateway that joins a shared port waits for its workers, ms. */
@@ -80,6 +93,7 @@ export interface EndingGateway {
     readonly live: Pick<AppContext["live"], "config">;
   };
   readonly server: Pick<RunningServer, "drain" | "stop">;
+  readonly watch: Disposable | undefined;
 }
 
 /** Runs until the signal, then drains, closes everything and ends the process with `exit`. */
@@ -88,8 +102,9 @@ export async function runUntil(
   gateway: EndingGateway,
   exit: (code: number) => void = (code) => process.exit(code),
 ): Promise<void> {
-  const { context, server } = gateway;
+  const { context, server, watch } = gateway;
   const name = await signal;
+  watch?.[Symbol.dispose]();
   context.logger.info({ signal: name }, "draining");
   await server.drain(drainTimes(context.live.config, name));
   await server.stop();

@@ -11,12 +11,18 @@ export async function serve(given: ServeArguments): Promise<void> {
   const { config, notices } = loaded;
   const signal = firstSignal();
   let running: RunningGateway | undefined;
+  let isReloadAsked = false;
   surviveSignals(
     () => running?.context.logger,
-    () => running && reload(running),
+    () => {
+      if (running) reload(running);
+      else isReloadAsked = true;
+    },
   );
   const gateway = await startGateway(loaded, (document, allowed) => loadFromArguments(given, document, allowed));
   running = gateway;
+  // The signal may have come after the file was read.
+  if (isReloadAsked) reload(gateway);
   const facts = { version: VERSION, config, server: gateway.server, workers: config.initialWorkers.length };
   process.stdout.write(banner(facts, process.stdout.isTTY));
   for (const notice of notices) gateway.context.logger.warn({}, notice);

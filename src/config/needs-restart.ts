@@ -14,6 +14,7 @@ export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
   port: PORTS,
   adminPort: PORTS,
   adminHost: PORTS,
+  watchConfig: "the watch begins at the start",
   reusePort: PORTS,
   adminTls: PORTS,
   prometheusTls: PORTS,

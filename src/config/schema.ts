@@ -262,6 +262,11 @@ export const configSchema = z.strictObject({
     group: "Listening",
     description: "File with the `admin_api_key`, as `api_key_file`.",
   }),
+  watchConfig: z.boolean().default(false).meta({
+    group: "Listening",
+    description:
+      "Look at the configuration file once a second, and at the files of secrets that it names, and take what they say as after SIGHUP. Links are followed, so that mounted config maps and secrets of Kubernetes are taken when they change. Off by default: saving a file should not change a gateway that nobody has told to (docs/reload.md).",
+  }),
   reusePort: z.boolean().default(false).meta({
     group: "Listening",
     description:

@@ -1,5 +1,5 @@
 import { NEEDS_RESTART } from "../config/needs-restart.ts";
-import type { Config, ConfigKey } from "../config/schema.ts";
+import { type Config, type ConfigKey, configSchema } from "../config/schema.ts";
 import { shown } from "../config/shown-config.ts";
 import { snakeCase } from "../util/case.ts";
 import { isRecord, keysOf } from "../util/objects.ts";
@@ -21,7 +21,7 @@ export interface ConfigDifference {
 
 /** The differences between two configurations, by option in the order of the schema. */
 export function differencesOf(before: Config, after: Config): ConfigDifference[] {
-  return keysOf(after).flatMap((key) => {
+  return keysOf(configSchema.shape).flatMap((key) => {
     const found: Found[] = [];
     compare(snakeCase(key), before[key], after[key], found);
     const restart = NEEDS_RESTART[key];

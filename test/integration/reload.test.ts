@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
@@ -150,3 +150,33 @@ test("a secret in a file of its own is rotated by a reload; a key that is gone f
   expect(String((await reload(gateway, file, text))["reason"])).toContain("it is empty");
   expect(await ask("key-two")).toBe(200);
 });
+
+test("a watched file is taken when it changes: written, renamed into place, or behind a link that is swapped", async () => {
+  await using engine = await startEngine();
+  const mount = join(ELSEWHERE, "mounted");
+  const text = (size: number): string => `queue_size: ${size}\ninitial_workers: [{ url: "${engine.url}" }]\n`;
+  /** As Kubernetes does it: the file is a link through `..data`, which is swapped by a rename. */
+  const swap = (generation: string, size: number): void => {
+    mkdirSync(join(mount, generation), { recursive: true });
+    writeFileSync(join(mount, generation, "p.yaml"), text(size));
+    symlinkSync(generation, join(mount, "..data_tmp"));
+    renameSync(join(mount, "..data_tmp"), join(mount, "..data"));
+  };
+  swap("..1", 1);
+  symlinkSync("..data/p.yaml", join(mount, "p.yaml"));
+  await using gateway = await startProcess(["--config", join(mount, "p.yaml"), "--watch-config", "--threads", "2"]);
+  const change = async (version: number): Promise<Record<string, unknown>> => {
+    for (;;) {
+      const line = gateway.lines().find((one) => one["version"] === version && one["via"] === "file");
+      if (line) return line;
+      await Bun.sleep(20);
+    }
+  };
+  swap("..2", 2);
+  expect(await change(2)).toMatchObject({ changes: ["~ queue_size: 1 -> 2"] });
+  writeFileSync(join(mount, "..2", "p.yaml"), text(3));
+  expect(await change(3)).toMatchObject({ changes: ["~ queue_size: 2 -> 3"] });
+  writeFileSync(join(mount, "..2", "p.yaml.new"), text(4));
+  renameSync(join(mount, "..2", "p.yaml.new"), join(mount, "..2", "p.yaml"));
+  expect(await change(4)).toMatchObject({ changes: ["~ queue_size: 3 -> 4"] });
+}, 30_000);

@@ -138,6 +138,7 @@ test("flags", () => {
     "--tokenizer-path",
     "--tool-call-parser",
     "--vllm-pd-disaggregation",
+    "--watch-config",
     "--worker",
     "--worker-api-key",
     "--worker-api-key-file",

@@ -2,7 +2,8 @@ import { ConfigError } from "../../config/config-error.ts";
 import { shown } from "../../config/shown-config.ts";
 import { GatewayError } from "../../errors/errors.ts";
 import { type ConfigDifference, inWords } from "../../reload/config-diff.ts";
-import type { ChangeRequest, ChangeResult, ConfigTransactions } from "../../reload/transactions.ts";
+import type { ChangeRequest, ChangeResult } from "../../reload/change.ts";
+import type { ConfigTransactions } from "../../reload/transactions.ts";
 import { type ClientRequest, jsonReply, type Reply } from "../../transport/downstream.ts";
 import type { Call, Route } from "../route.ts";
 
