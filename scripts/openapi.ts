@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { configSchema, workerSchema } from "../src/config/schema.ts";
+import { workerSchema } from "../src/config/schema.ts";
 import { type ERRORS, errorRow } from "../src/errors/errors.ts";
 import type { Access } from "../src/server/route.ts";
 import { patchSchema } from "../src/server/api/worker-body.ts";
@@ -34,6 +34,7 @@ const worker = z.looseObject({
   last_error: z.object({ code: z.string(), message: z.string(), at: z.iso.datetime() }).nullable(),
   is_healthy: z.boolean(),
   breaker: z.string(),
+  cordoned: z.boolean(),
   load: z.int(),
   pending_prompt_tokens: z.number(),
   policy: z.string().nullable(),
@@ -147,6 +148,18 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     answers: { 200: accepted, 202: accepted },
     errors: ["worker_not_found"],
   },
+  "POST /workers/:id/cordon": {
+    access: "operator",
+    summary: "The worker gets no new request, and keeps those that it has",
+    answers: { 200: worker },
+    errors: ["worker_not_found"],
+  },
+  "POST /workers/:id/uncordon": {
+    access: "operator",
+    summary: "The worker gets new requests again",
+    answers: { 200: worker },
+    errors: ["worker_not_found"],
+  },
   "POST /add_worker": {
     access: "operator",
     summary: "Adds a worker, as sglang-router does",
@@ -214,7 +227,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     access: "admin",
     summary: "Takes another configuration, whole or not at all; the body has the form of the file, YAML or JSON",
     query: CHANGE_QUERY,
-    body: configSchema,
+    body: z.looseObject({}).meta({ description: "in the form of the file: config.schema.json" }),
     answers: { 200: changed },
     errors: ["invalid_request"],
   },

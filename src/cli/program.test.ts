@@ -218,10 +218,12 @@ describe("flags of other gateways", () => {
       "--eviction-interval changes nothing: the prefix index evicts as it inserts",
       "--backend changes nothing: which engine a worker runs is asked of it",
     ]);
-    expect(await problems("--enable-mesh", "--dp-aware", "--selector", "a=b", "c=d", "--service-discovery")).toEqual([
+    expect(
+      await problems("--enable-mesh", "--dp-aware", "--selector", "a=b", "c=d", "--service-discovery", "external"),
+    ).toEqual([
       "--enable-mesh: several gateways that share state are not built yet; without the flag each runs by itself",
       "--dp-aware: data-parallel ranks as workers of their own are not built yet; without the flag the engine spreads over its ranks",
-      "--service-discovery: service discovery is not built yet; name the workers with --worker-urls, or add them over POST /workers",
+      "--service-discovery: must be nothing, k8s or static; other registries are not built yet: name the workers with --worker-urls",
     ]);
   });
 });

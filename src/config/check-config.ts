@@ -13,6 +13,7 @@ export function checkConfig(config: Config): Complaint[] {
     ...checkModelRoutes(config),
     ...checkAdmin(config),
     ...checkTls(config),
+    ...checkDiscovery(config),
   ];
 }
 
@@ -30,6 +31,26 @@ function checkWorkers(config: Config): Complaint[] {
     if (refusal !== undefined) complaints.push(complaint(["initialWorkers", index, "workerType"], refusal));
   }
   return complaints;
+}
+
+/** Without a selector every pod of the cluster would be a worker. */
+function checkDiscovery(config: Config): Complaint[] {
+  const { serviceDiscovery, selector, prefillSelector, decodeSelector, inferencePool } = config;
+  const isNamed = inferencePool !== undefined || selector.length + prefillSelector.length + decodeSelector.length > 0;
+  if (serviceDiscovery && !isNamed) {
+    return [
+      complaint(["selector"], "service discovery needs a selector of pods (--selector app=vllm) or an inference_pool"),
+    ];
+  }
+  if (!serviceDiscovery && isNamed) {
+    return [
+      complaint(
+        ["selector"],
+        "pods are looked for only with --service-discovery (service_discovery: true in the file)",
+      ),
+    ];
+  }
+  return [];
 }
 
 /** Why a gateway with one kind of workers refuses this type; undefined where it takes it. */

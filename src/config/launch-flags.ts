@@ -64,7 +64,7 @@ const REFUSED: Rows = [
   ["there is no listener of its own for probes yet; /health and /readiness are on the main port", "health-check-port="],
   [
     "workers are not found by other means; name them with --worker-urls, in the file, or over POST /workers",
-    "discovery-provider= discovery-file= discovery-check-interval-secs=",
+    "discovery-file= discovery-check-interval-secs=",
   ],
   ["the RL control plane (/v1/rl) is not built yet", "enable-rl"],
   ["scheduling by program is not built yet", "enable-program-scheduling"],
@@ -144,6 +144,8 @@ const UNUSED: Rows = [
     "a body is held until its request has ended (--max-payload-size, --max-request-bytes-in-flight)",
     "max-buffered-request-bytes=",
   ],
+  ["a worker's own report names its engine's id", "kv-engine-id-annotation="],
+  ["a watch of pods has no silence that ends it", "k8s-watcher-timeout-seconds="],
   ["changes of workers wait in no queue", "job-queue-capacity= job-queue-concurrency="],
   [
     "every worker is asked for its health (--health-check-endpoint), whatever kind of model it has",
@@ -154,10 +156,8 @@ const UNUSED: Rows = [
 
 /** Settings of features that are not built. They have no effect alone; the flag that asks for the feature is refused. */
 const PARTS: Rows = [
-  [
-    "--service-discovery",
-    "selector* service-discovery-port= service-discovery-namespace= prefill-selector* decode-selector* encode-selector* router-selector* model-id-from= prefill-bootstrap-port-annotation= kv-connector-annotation= kv-engine-id-annotation= k8s-service-discovery-type= k8s-port= k8s-namespace= k8s-label-selector= k8s-watcher-timeout-seconds=",
-  ],
+  ["encoders on workers of their own", "encode-selector*"],
+  ["several gateways that find each other", "router-selector*"],
   [
     "--enable-mesh",
     "mesh-server-name= mesh-host= mesh-advertise-host= mesh-port= mesh-peer-urls* mesh-tls-ca-cert= mesh-tls-cert= mesh-tls-key=",
@@ -210,7 +210,9 @@ function policyOf(policy: string): Outcome {
 }
 
 const DISCOVERY =
-  "service discovery is not built yet; name the workers with --worker-urls, or add them over POST /workers";
+  "must be nothing, k8s or static; other registries are not built yet: name the workers with --worker-urls";
+const FINDS_PODS: Outcome = { sets: ["serviceDiscovery", true] };
+
 const ENGINES = "which engine a worker runs is asked of it";
 
 interface ByValue {
@@ -243,8 +245,24 @@ const BY_VALUE: readonly ByValue[] = [
   },
   {
     flags: "service-discovery?",
-    text: "`static`: taken; else refused, as service discovery is not built yet",
-    judge: choice({ static: {} }, DISCOVERY),
+    text: "without a value, or `k8s`: as `--kubernetes`; `static`: taken, as workers are named by other flags; else refused",
+    judge: choice(
+      { "": FINDS_PODS, true: FINDS_PODS, k8s: FINDS_PODS, k8s_pod_ip: FINDS_PODS, static: {}, false: {} },
+      DISCOVERY,
+    ),
+  },
+  {
+    flags: "discovery-provider=",
+    text: "`kubernetes`: as `--kubernetes`; else refused, as workers are not read from files of that form",
+    judge: choice(
+      { kubernetes: FINDS_PODS },
+      "must be kubernetes; workers of a file are initial_workers in the configuration, which is read again when it changes",
+    ),
+  },
+  {
+    flags: "k8s-service-discovery-type=",
+    text: "`pod-ip`: taken; else refused, as workers are reached by their pods' addresses",
+    judge: choice({ "pod-ip": {} }, "must be pod-ip: workers are reached by their pods' addresses"),
   },
   {
     flags: "history-backend=",

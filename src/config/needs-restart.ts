@@ -6,6 +6,7 @@ const THREADS = "threads are started once";
 const KINDS = "the kinds of workers and models are settled at the start";
 const TOKENIZERS = "tokenizers are loaded once";
 const RECORDING = "the file is opened at the start";
+const CLUSTER = "pods are followed by what was given at the start";
 const KV_EVENTS = "connections for KV events are opened once for each worker";
 
 /** The options that a running gateway cannot change, with the reason. All others it takes at run time (`context/live-keys.ts`). */
@@ -34,6 +35,17 @@ export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
   policyModule: "the code of a module is loaded once",
   record: RECORDING,
   recordMaxMb: RECORDING,
+  serviceDiscovery: CLUSTER,
+  selector: CLUSTER,
+  prefillSelector: CLUSTER,
+  decodeSelector: CLUSTER,
+  serviceDiscoveryPort: CLUSTER,
+  serviceDiscoveryNamespace: CLUSTER,
+  inferencePool: CLUSTER,
+  modelIdFrom: CLUSTER,
+  prefillBootstrapPortAnnotation: CLUSTER,
+  kvConnectorAnnotation: CLUSTER,
+  kubeconfig: CLUSTER,
   kvEventsEndpoint: KV_EVENTS,
   kvEventsReplayEndpoint: KV_EVENTS,
   kvEventsTopic: KV_EVENTS,

@@ -4,6 +4,7 @@ import { canonicalPolicy, POLICY_NAMES } from "../policy/policy-names.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import { Secret } from "../util/secret.ts";
 import { WORKER_TYPES } from "../util/worker-type.ts";
+import { KUBERNETES_OPTIONS } from "./kubernetes-options.ts";
 import { modelAliasSchema, modelRouteSchema } from "./model-routes.ts";
 import { checkPatternOptions, patternOptions, POLICY_OPTIONS } from "./policy-options.ts";
 
@@ -27,6 +28,7 @@ export interface OptionMeta {
 export const OPTION_GROUPS = [
   "Listening",
   "Workers",
+  "Kubernetes",
   "Tokens",
   "Routing",
   "Admission and time",
@@ -163,6 +165,7 @@ export const workerSchema = z.strictObject({
   labels: workerLabels.default({}),
   priority: z.number().min(0).max(1_000_000).default(50),
   cost: z.number().min(0).max(1_000_000).default(1),
+  cordoned: z.boolean().default(false),
   /** Prompt tokens that its caches hold. */
   kvCapacityTokens: z.int().min(1).max(1_000_000_000_000).optional(),
   health: workerHealthSchema.default({}),
@@ -354,6 +357,7 @@ export const configSchema = z.strictObject({
     group: "Workers",
     description: "File with the `worker_api_key`, as `api_key_file`.",
   }),
+  ...KUBERNETES_OPTIONS,
   enableIgw: z.boolean().default(false).meta({
     group: "Workers",
     description:

@@ -26,6 +26,7 @@ test("a worker of the configuration is a spec of its source, in milliseconds", (
     labels: {},
     priority: 1,
     cost: 2,
+    isCordoned: false,
     kvCapacityTokens: 3_000_000,
     health: { endpoint: "/up", intervalMs: 500, timeoutMs: 2000, failureThreshold: 4, disabled: false },
     kvEvents: undefined,

@@ -17,6 +17,7 @@ export function specOf(worker: WorkerConfig, source: string): WorkerSpec {
     labels: worker.labels,
     priority: worker.priority,
     cost: worker.cost,
+    isCordoned: worker.cordoned,
     kvCapacityTokens: worker.kvCapacityTokens,
     health: healthOf(worker.health),
     kvEvents: kvEventsOf(worker.kvEvents),

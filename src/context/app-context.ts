@@ -46,6 +46,7 @@ import {
 } from "./settings.ts";
 import { openAuth } from "./callers.ts";
 import { fixedKeys } from "./key-settings.ts";
+import { followPods } from "./kubernetes-discovery.ts";
 import { followConfiguredWorkers, registerCare, registerKeys, registerRegistries } from "./live-parts.ts";
 import { LiveConfig } from "../reload/live-config.ts";
 import { exposeState } from "./state-metrics.ts";
@@ -153,8 +154,9 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   });
   const door = openDoor(step, { ...base, ...registries, ...care });
   followConfiguredWorkers({ ...base, ...door });
+  followPods({ ...base, ...door });
   registerCare({ ...base, ...care, ...door });
-  stack.defer(exposeState({ ...base, ...registries, ...care }));
+  stack.defer(exposeState({ ...base, ...registries, ...care, ...door }));
   exposeKvEvents({ ...base, ...registries, ...care });
   certificates.expose(base.metrics);
   const tokenizer = await startTokenizer(config, registries.tokenizers);

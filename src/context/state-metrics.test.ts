@@ -38,6 +38,7 @@ function setUp(): Setup {
     policyRegistry: policies,
     outcomes: { panicking },
     cacheTrusts,
+    workerSources: { list: () => [] },
   });
   return {
     registry,

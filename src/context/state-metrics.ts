@@ -1,3 +1,4 @@
+import type { WorkerSources } from "../worker/sources/worker-sources.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { CacheTrusts } from "../router/cache-trusts.ts";
 import type { BreakerState } from "../worker/circuit-breaker.ts";
@@ -14,6 +15,7 @@ export interface StateMetricsDeps {
   readonly policyRegistry: Pick<PolicyRegistry, "sessionTables" | "signals">;
   readonly outcomes: { readonly panicking: Iterable<string> };
   readonly cacheTrusts: Pick<CacheTrusts, "of">;
+  readonly workerSources: Pick<WorkerSources, "list">;
 }
 
 /**
@@ -26,6 +28,7 @@ export function exposeState({
   policyRegistry,
   outcomes,
   cacheTrusts,
+  workerSources,
 }: StateMetricsDeps): () => void {
   const worker = (url: string): string => metrics.bounded("worker", url);
   metrics.read("inFlight", (set) => {
@@ -45,8 +48,8 @@ export function exposeState({
     }
   });
   metrics.read("workerUp", (set) => {
-    for (const { url, status, trouble } of workerRegistry.all()) {
-      set({ worker: worker(url) }, status === "ready" && !trouble ? 1 : 0);
+    for (const { url, status, trouble, spec } of workerRegistry.all()) {
+      set({ worker: worker(url) }, status === "ready" && !trouble && !spec.isCordoned ? 1 : 0);
     }
   });
   metrics.read("cacheTrust", (set) => {
@@ -56,9 +59,13 @@ export function exposeState({
     }
   });
   metrics.read("workersOut", (set) => {
-    for (const { url, status, trouble } of workerRegistry.all()) {
+    for (const { url, status, trouble, spec } of workerRegistry.all()) {
+      if (spec.isCordoned && status === "ready") set({ worker: worker(url), reason: "cordoned" }, 1);
       if (trouble && status === "ready") set({ worker: worker(url), reason: trouble.reason }, 1);
     }
+  });
+  metrics.read("sourceUp", (set) => {
+    for (const { name, state } of workerSources.list()) set({ source: name }, state === "ready" ? 1 : 0);
   });
   metrics.read("panic", (set) => {
     for (const model of outcomes.panicking) set({ model: metrics.bounded("model", model) }, 1);

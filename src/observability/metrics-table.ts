@@ -199,6 +199,18 @@ export const METRICS = {
     help: "Times that a failing worker was not ejected, because as many of the model's workers as the limit allows were already left out.",
     labels: ["model"],
   },
+  kubernetesPods: {
+    name: "pointsman_kubernetes_pods",
+    kind: "gauge",
+    help: "Pods that the selectors choose (`seen`), and those of them that have a worker (`chosen`); the log says why the others have none.",
+    labels: ["state"],
+  },
+  sourceUp: {
+    name: "pointsman_worker_source_up",
+    kind: "gauge",
+    help: "1 while a source of workers says which it wants; 0 while it is away, for example because an API server does not answer. Its workers stay.",
+    labels: ["source"],
+  },
   workerUp: {
     name: "pointsman_worker_up",
     kind: "gauge",

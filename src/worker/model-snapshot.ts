@@ -29,7 +29,7 @@ export class ModelSnapshot {
   /** All workers that are not draining. Empty: no worker serves the model. */
   readonly workers: readonly Worker[];
   /**
-   * Workers that can take a request: ready, not resting, and not left out. If all are left out, or more are ejected than
+   * Workers that can take a request: ready, not cordoned, not resting, and not left out. If all are left out, or more are ejected than
    * the limit allows, those count too (`isPanic`): a worker that often fails is better than none.
    */
   readonly available: readonly Worker[];
@@ -58,7 +58,7 @@ export class ModelSnapshot {
     for (const worker of workers) {
       kinds.add(worker.kind);
       if (worker.kvEvents) hasKvEvents = true;
-      if (worker.status !== "ready") continue;
+      if (worker.status !== "ready" || worker.spec.isCordoned) continue;
       if (worker.restUntil !== undefined) resting.push(worker);
       else {
         able.push(worker);

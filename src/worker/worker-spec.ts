@@ -24,6 +24,8 @@ export interface WorkerSpec {
   readonly priority: number;
   /** For policy modules and tools; no built-in policy uses it. */
   readonly cost: number;
+  /** The worker gets no new request, and finishes those that it has: the operator or its platform wants it so. */
+  readonly isCordoned: boolean;
   /** Prompt tokens that the worker keeps for later requests, with its host tiers; without it the worker's own report counts. */
   readonly kvCapacityTokens: number | undefined;
   /** Health settings of this worker that differ from the configured ones. */
@@ -81,6 +83,7 @@ export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
   labels: {},
   priority: 50,
   cost: 1,
+  isCordoned: false,
   kvCapacityTokens: undefined,
   health: {},
   kvEvents: undefined,
@@ -96,6 +99,7 @@ export function isSameSpec(a: WorkerSpec, b: WorkerSpec): boolean {
     a.policyHint === b.policyHint &&
     a.priority === b.priority &&
     a.cost === b.cost &&
+    a.isCordoned === b.isCordoned &&
     a.kvCapacityTokens === b.kvCapacityTokens &&
     haveSameEntries(a.labels, b.labels) &&
     isSameSource(a.kvEvents, b.kvEvents) &&

@@ -62,7 +62,8 @@ const judgeOf = (flag: string, value = ""): Outcome | undefined =>
 test("a flag that asks for what is not built is refused, and what only tunes it is not", () => {
   expect(judgeOf("--enable-mesh")?.refusal).toStartWith("several gateways that share state are not built yet");
   expect(judgeOf("--mesh-port", "1")?.notice).toBe("it belongs to --enable-mesh, and that is not built yet");
-  expect(judgeOf("--service-discovery")?.refusal).toStartWith("service discovery is not built yet");
+  expect(judgeOf("--service-discovery")?.sets).toEqual(["serviceDiscovery", true]);
+  expect(judgeOf("--service-discovery", "external")?.refusal).toStartWith("must be nothing, k8s or static");
   expect(judgeOf("--service-discovery", "static")).toEqual({});
   expect(judgeOf("--intra-node-data-parallel-size", "1")).toEqual({});
   expect(judgeOf("--intra-node-data-parallel-size", "8")?.refusal).toContain("data-parallel ranks");
@@ -171,6 +172,13 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   adminTls: true,
   prometheusTls: false,
   decisionLogSize: 1000,
+  serviceDiscovery: false,
+  selector: [],
+  prefillSelector: [],
+  decodeSelector: [],
+  serviceDiscoveryPort: 80,
+  serviceDiscoveryNamespace: [],
+  prefillBootstrapPortAnnotation: "sglang.ai/bootstrap-port",
   decisionExplainRatio: 0.01,
 };
 
@@ -191,10 +199,14 @@ describe("defaults", () => {
       "apiKeyFile",
       "chatTemplate",
       "decodePolicy",
+      "inferencePool",
       "initialWorkers",
+      "kubeconfig",
+      "kvConnectorAnnotation",
       "kvEventsEndpoint",
       "kvEventsReplayEndpoint",
       "maxResidentBytes",
+      "modelIdFrom",
       "modelPath",
       "modelPolicies",
       "policyModule",

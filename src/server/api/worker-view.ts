@@ -32,6 +32,7 @@ export function workerView(worker: Worker, { kvEvents, cacheTrust }: WorkerKnowl
     since: new Date(since(worker)).toISOString(),
     trouble: worker.trouble?.reason ?? null,
     last_error: lastError(worker),
+    cordoned: spec.isCordoned,
     is_healthy: worker.status === "ready" && worker.trouble === undefined,
     breaker: worker.breakerState,
     is_resting: worker.restUntil !== undefined,

@@ -45,6 +45,8 @@ export function workerRoutes(deps: WorkersDeps): Route[] {
     { method: "PUT", path: "/workers/:id", access: "operator", maxBodyBytes, handle: (call) => replace(deps, call) },
     { method: "PATCH", path: "/workers/:id", access: "operator", maxBodyBytes, handle: (call) => patch(deps, call) },
     { method: "DELETE", path: "/workers/:id", access: "operator", handle: (call) => remove(deps, call) },
+    { method: "POST", path: "/workers/:id/cordon", access: "operator", handle: (call) => cordon(deps, call, true) },
+    { method: "POST", path: "/workers/:id/uncordon", access: "operator", handle: (call) => cordon(deps, call, false) },
     { method: "POST", path: "/add_worker", access: "operator", maxBodyBytes, handle: (call) => addWorker(deps, call) },
     {
       method: "POST",
@@ -112,6 +114,12 @@ async function patch(deps: WorkersDeps, call: Call): Promise<Reply> {
     worker,
   );
   return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
+}
+
+/** A cordoned worker gets no new request, and keeps those that it has. */
+function cordon(deps: WorkersDeps, call: Call, isCordoned: boolean): Reply {
+  const { id, spec } = findActive(deps, call);
+  return jsonReply(viewOf(deps, deps.routerManager.updateWorker(id, { ...spec, isCordoned }).worker));
 }
 
 async function updated(deps: WorkersDeps, call: Call, worker: Worker): Promise<Reply> {

@@ -1,0 +1,34 @@
+import { join } from "node:path";
+import { type Cluster, readText } from "./cluster.ts";
+import { readKubeconfig } from "./kubeconfig.ts";
+
+export interface ClusterPlaces {
+  /** The kubeconfig that the operator named; undefined: in the cluster its own account, elsewhere `KUBECONFIG` or `~/.kube/config`. */
+  readonly kubeconfig: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where a pod has its service account. */
+  readonly accountFolder?: string;
+}
+
+const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** Finds the cluster. Throws ClusterError where there is none, or what describes it cannot be used. */
+export function findCluster({ kubeconfig, env, accountFolder = ACCOUNT }: ClusterPlaces): Cluster {
+  const host = env["KUBERNETES_SERVICE_HOST"];
+  if (kubeconfig === undefined && host) return ownCluster(host, env["KUBERNETES_SERVICE_PORT"] ?? "443", accountFolder);
+  const path = kubeconfig ?? env["KUBECONFIG"]?.split(":", 1)[0] ?? join(env["HOME"] ?? "/", ".kube/config");
+  return readKubeconfig(path);
+}
+
+/** The cluster in which the gateway runs, as its service account. */
+function ownCluster(host: string, port: string, folder: string): Cluster {
+  const read = (name: string): string => readText(join(folder, name), "the pod's service account");
+  read("token");
+  return {
+    // An IPv6 address has brackets in a URL.
+    url: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    namespace: read("namespace").trim(),
+    tls: { ca: read("ca.crt") },
+    token: () => read("token").trim(),
+  };
+}

@@ -1,0 +1,242 @@
+import { describe, expect, test } from "bun:test";
+import { FakeApi, type FakeObject, settled } from "../../test/kubernetes/fake-api.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
+import type { SourceReport } from "../worker/sources/worker-source.ts";
+import { ApiError } from "./api-client.ts";
+import { type DiscoverySettings, KubernetesSource, readPool } from "./kubernetes-source.ts";
+
+const RULES: DiscoverySettings["rules"] = {
+  ports: [8000],
+  scheme: undefined,
+  isPd: false,
+  modelIdFrom: undefined,
+  bootstrapPortAnnotation: "sglang.ai/bootstrap-port",
+  kvConnectorAnnotation: undefined,
+  apiKey: undefined,
+};
+const SETTINGS: DiscoverySettings = {
+  namespaces: ["models"],
+  groups: [{ selector: ["app=vllm"], role: "regular" }],
+  pool: undefined,
+  rules: RULES,
+};
+
+interface Setup {
+  readonly api: FakeApi;
+  readonly source: KubernetesSource;
+  readonly reports: SourceReport[];
+  readonly told: string[];
+  readonly ended: () => unknown;
+  pod(uid: string, ip: string | undefined, isReady: boolean, more?: Record<string, unknown>): FakeObject;
+  start(): Promise<void>;
+  /** Lets what has changed be reported. */
+  pass(): Promise<void>;
+  /** The last report: addresses, with `-` before those that are cordoned. */
+  wanted(): readonly string[] | string;
+}
+
+function setUp(settings: Partial<DiscoverySettings> = {}): Setup {
+  const api = new FakeApi();
+  const clock = new ManualClock();
+  const told: string[] = [];
+  const reports: SourceReport[] = [];
+  let ended: unknown;
+  const source = new KubernetesSource({
+    api,
+    clock,
+    random: () => 0,
+    settings: { ...SETTINGS, ...settings },
+    logger: {
+      debug: () => undefined,
+      info: (fields) => told.push(`${String(Object(fields).pod)}: ${String(Object(fields).reason)}`),
+      warn: () => undefined,
+      error: () => undefined,
+    },
+  });
+  const pass = async (): Promise<void> => {
+    await settled();
+    clock.advance(20);
+    await settled();
+  };
+  return {
+    api,
+    source,
+    reports,
+    told,
+    ended: () => ended,
+    pass,
+    pod: (uid, ip, isReady, more = {}) =>
+      api.put(
+        uid,
+        {
+          spec: { containers: [] },
+          status: { phase: "Running", podIP: ip, conditions: [{ type: "Ready", status: isReady ? "True" : "False" }] },
+        },
+        { namespace: "models", ...more },
+      ),
+    async start() {
+      ended = undefined;
+      source
+        .watch((report) => reports.push(report), new AbortController().signal)
+        .then(
+          () => (ended = "over"),
+          (error: unknown) => (ended = error),
+        );
+      await pass();
+    },
+    wanted() {
+      const last = reports.at(-1);
+      if (last?.state !== "ready") return last?.reason ?? "nothing";
+      return last.workers.map(({ url, isCordoned }) => `${isCordoned ? "-" : ""}${url.slice("http://".length)}`);
+    },
+  };
+}
+
+describe("the pods of a selector", () => {
+  test("are wanted from the time that they are ready first", async () => {
+    const { api, start, pass, pod, wanted, told, source } = setUp();
+    pod("a", "10.0.0.1", true);
+    pod("b", undefined, false);
+    await start();
+    expect(api.lists).toEqual(["/api/v1/namespaces/models/pods"]);
+    expect(wanted()).toEqual(["10.0.0.1:8000"]);
+    api.say("MODIFIED", pod("b", "10.0.0.2", false));
+    await pass();
+    expect(wanted()).toEqual(["10.0.0.1:8000"]);
+    expect(source.view).toEqual({ podsSeen: 2, podsChosen: 1 });
+    api.say("MODIFIED", pod("b", "10.0.0.2", true));
+    await pass();
+    expect(wanted()).toEqual(["10.0.0.1:8000", "10.0.0.2:8000"]);
+    expect(told).toEqual(["b: it has no address yet", "b: it has not been ready yet"]);
+  });
+
+  test("are cordoned while they are not ready, and leave when they end", async () => {
+    const { api, start, pass, pod, wanted } = setUp();
+    pod("a", "10.0.0.1", true);
+    await start();
+    api.say("MODIFIED", pod("a", "10.0.0.1", false));
+    await pass();
+    expect(wanted()).toEqual(["-10.0.0.1:8000"]);
+    api.say("MODIFIED", pod("a", "10.0.0.1", true));
+    await pass();
+    expect(wanted()).toEqual(["10.0.0.1:8000"]);
+    api.say("MODIFIED", pod("a", "10.0.0.1", true, { deletionTimestamp: "2026-11-26T00:00:00Z" }));
+    await pass();
+    expect(wanted()).toEqual([]);
+  });
+
+  test("that come together make one report", async () => {
+    const { api, start, pass, pod, reports } = setUp();
+    await start();
+    for (let count = 0; count < 50; count += 1) api.say("ADDED", pod(`p${count}`, `10.0.1.${count}`, true));
+    await pass();
+    expect(reports).toHaveLength(2);
+  });
+
+  test("with the address of an earlier pod are other workers: the earlier one goes first", async () => {
+    const { api, start, pass, pod, reports, wanted } = setUp();
+    pod("a", "10.0.0.1", true);
+    pod("b", "10.0.0.2", true);
+    await start();
+    api.say("DELETED", api.remove("a"));
+    api.say("ADDED", pod("c", "10.0.0.1", true));
+    await pass();
+    const [, between, after] = reports;
+    expect(between).toMatchObject({ workers: [{ url: "http://10.0.0.2:8000" }] });
+    expect(after).toMatchObject({ workers: [{ url: "http://10.0.0.2:8000" }, { url: "http://10.0.0.1:8000" }] });
+    expect(wanted()).toHaveLength(2);
+  });
+
+  test("of which two have one address are one worker: that of the pod that is ready", async () => {
+    const { api, start, pass, pod, wanted } = setUp();
+    pod("a", "10.0.0.1", true);
+    await start();
+    api.say("MODIFIED", pod("a", "10.0.0.1", false));
+    api.say("ADDED", pod("b", "10.0.0.1", true));
+    await pass();
+    expect(wanted()).toEqual(["10.0.0.1:8000"]);
+  });
+
+  test("of two selectors have the role of the first that chooses them", async () => {
+    const { start, pod, reports } = setUp({
+      groups: [
+        { selector: ["role=prefill"], role: "prefill" },
+        { selector: ["role=decode"], role: "decode" },
+      ],
+    });
+    pod("a", "10.0.0.1", true);
+    await start();
+    expect(reports.at(-1)).toMatchObject({ workers: [{ workerType: "prefill" }] });
+  });
+
+  test("stay when the server cannot be reached, and are reported again when it is back", async () => {
+    const { api, start, pod, wanted, ended, reports } = setUp();
+    pod("a", "10.0.0.1", true);
+    await start();
+    api.failure = new ApiError(0, "refused");
+    api.endWatches(new ApiError(0, "reset"));
+    await settled();
+    expect(ended()).toMatchObject({ message: "reset" });
+    await start();
+    expect([ended(), wanted()]).toMatchObject([{ message: "refused" }, ["10.0.0.1:8000"]]);
+    api.failure = undefined;
+    const before = reports.length;
+    await start();
+    expect([reports.length > before, wanted(), api.lists.length]).toEqual([true, ["10.0.0.1:8000"], 1]);
+  });
+
+  test("are looked for in all namespaces where none is named", async () => {
+    const { api, start } = setUp({ namespaces: [] });
+    await start();
+    expect(api.lists).toEqual(["/api/v1/pods"]);
+  });
+});
+
+describe("an InferencePool", () => {
+  const POOL = { namespace: "models", name: "pool" };
+  const spec = (app: string, ...ports: number[]): Record<string, unknown> => ({
+    spec: { selector: { matchLabels: { app } }, targetPorts: ports.map((number) => ({ number })) },
+  });
+
+  test("is read with its labels, its ports and its protocol", () => {
+    expect(readPool(spec("vllm", 8000, 8001))).toEqual({ selector: ["app=vllm"], ports: [8000, 8001], isGrpc: false });
+    const grpc = { spec: { ...Object(spec("vllm", 50051)).spec, appProtocol: "kubernetes.io/h2c" } };
+    expect(readPool(grpc)?.isGrpc).toBe(true);
+    expect(readPool({ spec: { targetPorts: [] } })).toBeUndefined();
+  });
+
+  test("says which pods are workers, each of its ports one, and may change that", async () => {
+    const { api, start, pass, pod, wanted } = setUp({ pool: POOL, groups: [] });
+    const pool = api.put("pool", spec("vllm", 8000, 8001));
+    pod("a", "10.0.0.1", true);
+    await start();
+    await pass();
+    // One list of pools, one of pods.
+    expect(api.lists).toEqual([
+      "/apis/inference.networking.k8s.io/v1/namespaces/models/inferencepools",
+      "/api/v1/namespaces/models/pods",
+    ]);
+    expect(wanted()).toEqual(["10.0.0.1:8000", "10.0.0.1:8001"]);
+    expect(pool.metadata.uid).toBe("pool");
+    const watch = api.watches.find(({ path }) => path.includes("inferencepools"));
+    watch?.lines.push({ type: "MODIFIED", object: api.put("pool", spec("sglang", 9000)) });
+    watch?.wake();
+    await pass();
+    await pass();
+    expect(wanted()).toEqual(["10.0.0.1:9000"]);
+  });
+
+  test("that is not there is told, and takes no worker away", async () => {
+    const { api, start, pass, pod, wanted } = setUp({ pool: POOL, groups: [] });
+    pod("a", "10.0.0.1", true);
+    await start();
+    await pass();
+    expect(wanted()).toBe("there is no InferencePool models/pool");
+    const watch = api.watches.find(({ path }) => path.includes("inferencepools"));
+    watch?.lines.push({ type: "ADDED", object: api.put("pool", spec("vllm", 8000)) });
+    watch?.wake();
+    await pass();
+    await pass();
+    expect(wanted()).toEqual(["10.0.0.1:8000"]);
+  });
+});

@@ -1,0 +1,176 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ApiClient, ApiError } from "../../src/kubernetes/api-client.ts";
+import { startEngine } from "../support/engine.ts";
+import { startProcess } from "../support/process.ts";
+import { eventually } from "../faults/observe.ts";
+
+type Handler = (request: Request) => Response | Promise<Response>;
+let handler: Handler = () => new Response("", { status: 500 });
+let server: ReturnType<typeof Bun.serve>;
+beforeEach(() => {
+  server = Bun.serve({ port: 0, hostname: "127.0.0.1", idleTimeout: 0, fetch: (request) => handler(request) });
+});
+afterEach(() => server.stop(true));
+
+const signal = new AbortController().signal;
+const client = (token?: string): ApiClient =>
+  new ApiClient({ url: server.url.origin, namespace: "default", tls: {}, token: () => token });
+
+async function failureOf(work: Promise<unknown>): Promise<[number, string]> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof ApiError) return [error.status, error.message];
+  }
+  throw new Error("it did not fail as expected");
+}
+
+describe("the API server", () => {
+  test("is asked with the token and the query", async () => {
+    handler = (request) =>
+      Response.json({ url: new URL(request.url).search, key: request.headers.get("authorization") });
+    expect(await client("hush").get("/api/v1/pods", { labelSelector: "app=vllm,tier!=x" }, signal)).toEqual({
+      url: "?labelSelector=app%3Dvllm%2Ctier%21%3Dx",
+      key: "Bearer hush",
+    });
+  });
+
+  test("says in a refusal which right is missing, and the token is in no message", async () => {
+    const message = 'pods is forbidden: User "system:serviceaccount:default:pointsman" cannot list resource "pods"';
+    handler = () => Response.json({ kind: "Status", message }, { status: 403 });
+    expect(await failureOf(client("hush").get("/api/v1/pods", {}, signal))).toEqual([
+      403,
+      `/api/v1/pods: 403, ${message}`,
+    ]);
+    handler = () => new Response("<html>", { status: 502 });
+    expect(await failureOf(client("hush").get("/api/v1/pods", {}, signal))).toEqual([502, "/api/v1/pods: 502"]);
+  });
+
+  test("sends the token nowhere else", async () => {
+    handler = () => Response.redirect("http://127.0.0.1:1/stolen");
+    const [status, message] = await failureOf(client("hush").get("/api/v1/pods", {}, signal));
+    expect([status, message.includes("hush")]).toEqual([0, false]);
+  });
+
+  test("tells events that come in pieces, several at once, and empty lines between them", async () => {
+    const pieces = ['{"type":"A', 'DDED"}\n{"type":"MODIFIED"}\n', "\n", '{"type":"BOOKMARK"}\n{"type":"rest'];
+    handler = () =>
+      new Response(
+        new ReadableStream({
+          async start(controller) {
+            for (const piece of pieces) {
+              controller.enqueue(new TextEncoder().encode(piece));
+              await Bun.sleep(2);
+            }
+            controller.close();
+          },
+        }),
+      );
+    const types: unknown[] = [];
+    for await (const event of await client().open("/watch", {}, signal)) types.push(Object(event).type);
+    expect(types).toEqual(["ADDED", "MODIFIED", "BOOKMARK"]);
+  });
+
+  test("that sends an event without end is left", async () => {
+    const piece = new Uint8Array(1024 * 1024).fill(97);
+    handler = () => new Response(new ReadableStream({ pull: (controller) => controller.enqueue(piece) }));
+    const read = async (): Promise<void> => {
+      for await (const _ of await client().open("/watch", {}, signal));
+    };
+    expect(await failureOf(read())).toEqual([0, "/watch: an event of more than 8 MiB"]);
+  });
+
+  test("that breaks off is a failure, and not an end", async () => {
+    handler = () =>
+      new Response(
+        new ReadableStream({
+          async start(controller) {
+            controller.enqueue(new TextEncoder().encode('{"type":"ADDED"}\n'));
+            await Bun.sleep(5);
+            void server.stop(true);
+          },
+        }),
+      );
+    const read = async (): Promise<void> => {
+      for await (const _ of await client().open("/watch", {}, signal));
+    };
+    expect((await failureOf(read()))[0]).toBe(0);
+  });
+});
+
+/** A pod behind an engine of this process. */
+function podOf(uid: string, port: string, version: number, more: object = {}): object {
+  return {
+    metadata: {
+      uid,
+      name: uid,
+      namespace: "default",
+      resourceVersion: String(version),
+      annotations: { "smg.ai/worker-ports": port },
+      ...more,
+    },
+    spec: { containers: [] },
+    status: { phase: "Running", podIP: "127.0.0.1", conditions: [{ type: "Ready", status: "True" }] },
+  };
+}
+
+test("the program finds pods, serves from them, and drains one that is deleted, while a server lies and goes away", async () => {
+  await using one = await startEngine({ model: "sim-1" });
+  await using two = await startEngine({ model: "sim-1" });
+  const portOf = (url: string): string => new URL(url).port;
+  const listed = { metadata: { resourceVersion: "5" }, items: [podOf("a", portOf(one.url), 4)] };
+  let say: (event: object) => void = () => undefined;
+  let isAway = false;
+  handler = (request) => {
+    if (isAway) return new Response("", { status: 503 });
+    if (!request.url.includes("watch=true")) return Response.json(listed);
+    return new Response(
+      new ReadableStream({
+        start(controller) {
+          say = (event) => controller.enqueue(new TextEncoder().encode(`${JSON.stringify(event)}\n`));
+        },
+      }),
+    );
+  };
+  const kubeconfig = join(mkdtempSync(join(tmpdir(), "pointsman-kube-")), "config");
+  const context = { name: "c", context: { cluster: "c" } };
+  const file = {
+    "current-context": "c",
+    contexts: [context],
+    clusters: [{ name: "c", cluster: { server: server.url.origin } }],
+  };
+  writeFileSync(kubeconfig, JSON.stringify(file));
+  const flags = [
+    "--service-discovery",
+    "--selector",
+    "app=vllm",
+    "tier=gpu",
+    "--service-discovery-namespace",
+    "default",
+  ];
+  await using gateway = await startProcess([...flags, "--kubeconfig", kubeconfig, "--shutdown-delay-secs", "0"]);
+  const urls = async (): Promise<string[]> => {
+    const { workers } = (await (await fetch(`${gateway.url}/workers`)).json()) as { workers: Record<string, string>[] };
+    return workers.filter(({ status }) => status === "ready").map(({ url = "" }) => url);
+  };
+  await eventually(async () => (await urls()).includes(one.url), "the listed pod serves");
+  const second = podOf("b", portOf(two.url), 7);
+  for (const type of ["ADDED", "ADDED", "MODIFIED"]) say({ type, object: second });
+  await eventually(async () => (await urls()).includes(two.url), "the added pod serves");
+  // Late news of a pod that is gone brings nothing back.
+  say({ type: "DELETED", object: podOf("a", portOf(one.url), 8) });
+  say({ type: "MODIFIED", object: podOf("a", portOf(one.url), 6) });
+  await eventually(async () => !(await urls()).includes(one.url), "the deleted pod leaves");
+  isAway = true;
+  void server.stop(true);
+  await eventually(
+    () => gateway.lines().some(({ msg }) => String(msg).includes("is away")),
+    "it is told that the server is away",
+  );
+  expect(await urls()).toEqual([two.url]);
+  expect(await gateway.metric("pointsman_worker_source_up", { source: "kubernetes" })).toBe(0);
+  expect(await gateway.metric("pointsman_kubernetes_pods", { state: "chosen" })).toBe(1);
+});

@@ -1,0 +1,113 @@
+import { ApiError } from "../../src/kubernetes/api-client.ts";
+import type { ObjectReader } from "../../src/kubernetes/list-watch.ts";
+
+export interface FakeObject {
+  readonly metadata: {
+    readonly uid: string;
+    readonly resourceVersion: string;
+    readonly name: string;
+    [key: string]: unknown;
+  };
+  readonly [key: string]: unknown;
+}
+
+interface OpenWatch {
+  readonly path: string;
+  readonly from: string;
+  readonly lines: unknown[];
+  wake: () => void;
+  end: Error | "over" | undefined;
+}
+
+/**
+ * An API server in this process whose watches the test writes, so that it can tell the truth, be late, say things twice, or fail.
+ * Lists are always true.
+ */
+export class FakeApi implements ObjectReader {
+  readonly objects = new Map<string, FakeObject>();
+  readonly watches: OpenWatch[] = [];
+  /** What was listed, by path. */
+  readonly lists: string[] = [];
+  /** The next requests fail with it. */
+  failure: ApiError | undefined;
+  /** Most objects of one page of a list. */
+  pageSize = Number.POSITIVE_INFINITY;
+  #version = 100;
+
+  /** Adds or changes an object, and returns it at its new version; watches are not told. */
+  put(uid: string, rest: Record<string, unknown> = {}, metadata: Record<string, unknown> = {}): FakeObject {
+    this.#version += 1;
+    const object = { ...rest, metadata: { name: uid, ...metadata, uid, resourceVersion: String(this.#version) } };
+    this.objects.set(uid, object);
+    return object;
+  }
+
+  remove(uid: string): FakeObject {
+    const object = this.objects.get(uid);
+    if (!object) throw new Error(`there is no ${uid}`);
+    this.objects.delete(uid);
+    this.#version += 1;
+    return { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version) } };
+  }
+
+  get(path: string, query: Readonly<Record<string, string>>): Promise<unknown> {
+    if (this.failure) return Promise.reject(this.failure);
+    this.lists.push(path);
+    const from = Number(query["continue"] ?? 0);
+    const all = [...this.objects.values()];
+    const next = from + this.pageSize < all.length ? String(from + this.pageSize) : "";
+    const items = all.slice(from, from + Math.min(this.pageSize, all.length));
+    return Promise.resolve({ metadata: { resourceVersion: String(this.#version), continue: next }, items });
+  }
+
+  open(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<AsyncIterable<unknown>> {
+    if (this.failure) return Promise.reject(this.failure);
+    const watch: OpenWatch = {
+      path,
+      from: query["resourceVersion"] ?? "",
+      lines: [],
+      wake: () => undefined,
+      end: undefined,
+    };
+    this.watches.push(watch);
+    signal.addEventListener("abort", () => this.#end(watch, new ApiError(0, "aborted")), { once: true });
+    return Promise.resolve(linesOf(watch));
+  }
+
+  /** Says something on the newest watch of a path. */
+  say(type: string, object: unknown): void {
+    const watch = this.watches.findLast(({ end }) => end === undefined);
+    if (!watch) throw new Error("nobody watches");
+    watch.lines.push({ type, object });
+    watch.wake();
+  }
+
+  /** Ends all watches: as a server does after its time, or as a connection that breaks. */
+  endWatches(how: Error | "over"): void {
+    for (const watch of this.watches) this.#end(watch, how);
+  }
+
+  #end(watch: OpenWatch, how: Error | "over"): void {
+    watch.end ??= how;
+    watch.wake();
+  }
+}
+
+async function* linesOf(watch: OpenWatch): AsyncGenerator {
+  for (;;) {
+    const line = watch.lines.shift();
+    if (line !== undefined) yield line;
+    else if (watch.end === "over") return;
+    else if (watch.end) throw watch.end;
+    else {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      watch.wake = resolve;
+      await promise;
+    }
+  }
+}
+
+/** Lets everything that waits for nothing run. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+}
