@@ -4,7 +4,6 @@ import { createGrpcProber } from "../engine/grpc-prober.ts";
 import { createHttpProber } from "../engine/http-prober.ts";
 import { createProbeClient } from "../engine/probe-client.ts";
 import { WorkerClient } from "../engine/worker-client.ts";
-import { GatewayError } from "../errors/errors.ts";
 import { createLogger, type Logger, type RunningLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import type { Recording } from "../observability/recording.ts";
@@ -12,7 +11,6 @@ import { PolicyMemory } from "../policy/policy-memory.ts";
 import { CacheTrusts } from "../router/cache-trusts.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import { KeyRing } from "../keys/key-ring.ts";
 import type { KeyLimits } from "../keys/limits.ts";
 import type { Auth } from "../server/auth.ts";
@@ -36,20 +34,14 @@ import { openRecording } from "./open-recording.ts";
 import { exposeKvEvents } from "./kv-event-metrics.ts";
 import { openKvEvents } from "./open-kv-events.ts";
 import { openRegistries, type Registries } from "./registries.ts";
-import {
-  acceptedTypes,
-  boardSettings,
-  departureSettings,
-  grpcLimits,
-  healthSettings,
-  modelTextSettings,
-} from "./settings.ts";
+import { acceptedTypes, boardSettings, departureSettings, grpcLimits, healthSettings } from "./settings.ts";
 import { openAuth } from "./callers.ts";
 import { fixedKeys } from "./key-settings.ts";
 import { followPods } from "./kubernetes-discovery.ts";
 import { followConfiguredWorkers, registerCare, registerKeys, registerRegistries } from "./live-parts.ts";
 import { LiveConfig } from "../reload/live-config.ts";
 import { exposeState } from "./state-metrics.ts";
+import { startTokenizer } from "./start-tokenizer.ts";
 
 /**
  * Everything on the control thread that lives as long as the gateway: the registries, and the parts that watch over their workers.
@@ -281,21 +273,4 @@ function openDoor({ config, overrides, stack }: Step, parts: Base & Registries &
     );
   const reconciler = new Reconciler({ registry: workerRegistry, door: routerManager, logger });
   return { routerManager, workerSources: stack.use(new WorkerSources({ reconciler, clock, logger })) };
-}
-
-/** Loads the tokenizer of `tokenizer_path` with `enable_grpc`, before the routers serve. Throws if it cannot be loaded. */
-async function startTokenizer(config: Config, tokenizers: TokenizerRegistry): Promise<Tokenizer | undefined> {
-  const { enableGrpc, tokenizerPath } = config;
-  if (!enableGrpc || tokenizerPath === undefined) return undefined;
-  const name = config.modelPath ?? tokenizerPath;
-  const { chatTemplate } = modelTextSettings(config);
-  if (!tokenizers.info(name)) {
-    tokenizers.add(name, { path: tokenizerPath, ...(chatTemplate === undefined ? {} : { chatTemplate }) });
-  }
-  try {
-    return await tokenizers.whenLoaded(name);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new GatewayError("invalid_request", `tokenizer_path ${tokenizerPath}: ${reason}`, { cause });
-  }
 }

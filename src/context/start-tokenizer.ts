@@ -1,0 +1,22 @@
+import type { Config } from "../config/schema.ts";
+import { GatewayError } from "../errors/errors.ts";
+import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { modelTextSettings } from "./settings.ts";
+
+/** Loads the tokenizer of `tokenizer_path` with `enable_grpc`, before the routers serve. Throws if it cannot be loaded. */
+export async function startTokenizer(config: Config, tokenizers: TokenizerRegistry): Promise<Tokenizer | undefined> {
+  const { enableGrpc, tokenizerPath } = config;
+  if (!enableGrpc || tokenizerPath === undefined) return undefined;
+  const name = config.modelPath ?? tokenizerPath;
+  const { chatTemplate } = modelTextSettings(config);
+  if (!tokenizers.info(name)) {
+    tokenizers.add(name, { path: tokenizerPath, ...(chatTemplate === undefined ? {} : { chatTemplate }) });
+  }
+  try {
+    return await tokenizers.whenLoaded(name);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GatewayError("invalid_request", `tokenizer_path ${tokenizerPath}: ${reason}`, { cause });
+  }
+}
