@@ -39,15 +39,20 @@ export class OwnSeries implements Series {
   }
 }
 
+/** Series by the values of their labels, one after the other: a level for each label. */
+type Level = Map<string, Level | OwnSeries>;
+
 /**
- * The series of one metric. Every request counts here: a series is found by one look-up and changed in place. A metric
- * without labels has its one series from the beginning, with the value 0.
+ * The series of one metric. Every request counts here: a series is found label by label, without a key being made of them, and changed in
+ * place. A metric without labels has its one series from the beginning, with the value 0.
  */
 export class MetricFamily {
   readonly row: MetricRow;
   readonly #labelNames: readonly string[];
   readonly #bounds: readonly number[] | undefined;
   readonly #series = new Map<string, OwnSeries>();
+  /** The series that were asked for by their labels. */
+  readonly #byLabels: Level = new Map();
 
   constructor(row: MetricRow) {
     this.row = row;
@@ -80,11 +85,13 @@ export class MetricFamily {
   remove(label: string, value: string): void {
     const at = this.#labelNames.indexOf(label);
     if (at === -1) return;
+    this.#byLabels.clear();
     for (const [key, { labels }] of this.#series) if (labels[at] === value) this.#series.delete(key);
   }
 
   clear(): void {
     this.#series.clear();
+    this.#byLabels.clear();
     if (this.#labelNames.length === 0) this.#create([]);
   }
 
@@ -99,8 +106,26 @@ export class MetricFamily {
 
   /** The series with these labels, made where it is not there yet. */
   seriesOf(labels: Labels): OwnSeries {
+    let found: Level | OwnSeries | undefined = this.#byLabels;
+    for (const name of this.#labelNames) {
+      if (found instanceof Map) found = found.get(labels[name] ?? "");
+    }
+    return found instanceof OwnSeries ? found : this.#first(labels);
+  }
+
+  /** The series with labels that nobody has asked for before. */
+  #first(labels: Labels): OwnSeries {
     const values = this.#labelNames.map((name) => labels[name] ?? "");
-    return this.#series.get(keyOf(values)) ?? this.#create(values);
+    const series = this.#series.get(keyOf(values)) ?? this.#create(values);
+    let level = this.#byLabels;
+    for (const value of values.slice(0, -1)) {
+      const known = level.get(value);
+      const next: Level = known instanceof Map ? known : new Map();
+      level.set(value, next);
+      level = next;
+    }
+    if (values.length > 0) level.set(values.at(-1) ?? "", series);
+    return series;
   }
 
   #create(labels: readonly string[]): OwnSeries {

@@ -254,7 +254,7 @@ export class PolicyRegistry {
     if (signals) {
       const tell = (news: SignalNews): void =>
         this.#onSignal({ model, role, policy: policy.name, without: signals[news.signal] ?? "" }, news);
-      policy.signals = new SignalCounts(signals, memory(SIGNALS_PART), this.#now, tell);
+      policy.signals = new SignalCounts(signals, { ...parts, memory: memory(SIGNALS_PART), tell });
     }
     return policy;
   }

@@ -57,6 +57,8 @@ export interface RequestFeatures {
    * of these bytes. Text as UTF-8, token ids as 4 little-endian bytes each. Empty where there is no prompt.
    */
   promptBytes(): Uint8Array;
+  /** Whether `promptBytes` has any; made without them. */
+  hasPrompt(): boolean;
   /** Whether the prompt's bytes are token ids, four bytes each; otherwise they are text, of which a token has about four. */
   readonly isTokenized: boolean;
   /** The client's routing key (session or user); undefined without one. docs/policies.md lists its headers and members. */

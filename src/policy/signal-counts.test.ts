@@ -2,17 +2,17 @@ import { describe, expect, test } from "bun:test";
 import { idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import { SignalCounts, type SignalNews, type UsedSignals } from "./signal-counts.ts";
 
-function setUp(used: UsedSignals = { routing_key: "takes the least loaded worker" }) {
+function setUp(used: UsedSignals = { routing_key: "takes the least loaded worker" }, threads = 2) {
   const news: SignalNews[] = [];
   const clock = { ms: 1000 };
   let memory: SharedArrayBuffer | undefined;
   const make = (): SignalCounts =>
-    new SignalCounts(
-      used,
-      (bytes) => (memory ??= new SharedArrayBuffer(bytes)),
-      () => clock.ms,
-      (one) => news.push(one),
-    );
+    new SignalCounts(used, {
+      memory: (bytes) => (memory ??= new SharedArrayBuffer(bytes)),
+      now: () => clock.ms,
+      threads,
+      tell: (one) => news.push(one),
+    });
   const counts = make();
   return { counts, make, news, clock };
 }

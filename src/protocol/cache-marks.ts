@@ -1,4 +1,3 @@
-import { asBuffer } from "./json/json-scanner.ts";
 import { CLOSE_BRACE, COLON, COMMA, OPEN_BRACE, SPACE } from "../util/ascii.ts";
 
 /** The key as it stands in JSON. Within a string its quotes would be escaped. */
@@ -7,16 +6,22 @@ const NULL = Buffer.from("null");
 /** Longest mark. */
 const MAX_BYTES = 256;
 
+/** Where a member `cache_control` first stands in the bytes; -1 where it does not. */
+export function firstCacheMark(bytes: Buffer): number {
+  return bytes.indexOf(KEY);
+}
+
 /**
- * Where the members `cache_control` stand in the bytes of a prompt, each with one comma beside it. A client moves them to the newest
- * message with each request, so with them no prompt would begin like the one before. undefined where there is none.
+ * Where the members `cache_control` stand in the part of `bytes` from `from` to `to`, each with one comma beside it. A client moves them
+ * to the newest message with each request, so with them no prompt would begin like the one before. undefined where there is none.
  */
 export function cacheMarksIn(
-  member: Uint8Array,
+  bytes: Buffer,
+  from: number,
+  to: number,
 ): readonly { readonly start: number; readonly end: number }[] | undefined {
-  const bytes = asBuffer(member);
   let marks: { start: number; end: number }[] | undefined;
-  for (let at = bytes.indexOf(KEY); at >= 0; at = bytes.indexOf(KEY, at + KEY.length)) {
+  for (let at = bytes.indexOf(KEY, from); at >= 0 && at < to; at = bytes.indexOf(KEY, at + KEY.length)) {
     const end = valueEnd(bytes, at + KEY.length);
     if (end !== undefined) (marks ??= []).push(withComma(bytes, at, end));
   }

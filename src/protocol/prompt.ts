@@ -1,12 +1,13 @@
 import { billingLineIn } from "./billing-line.ts";
-import { cacheMarksIn } from "./cache-marks.ts";
+import { cacheMarksIn, firstCacheMark } from "./cache-marks.ts";
 import type { JsonBody } from "./json/json-body.ts";
+import type { Span } from "./json/members.ts";
 import { type Blob, stampOf } from "./media-blobs.ts";
 import { CLOSE_BRACKET } from "../util/ascii.ts";
 
 const NO_BYTES = new Uint8Array(0);
 
-/** A place in a member that is left out of the prompt, or that `by` takes. */
+/** A place in the body that is left out of the prompt, or that `by` takes. */
 interface Cut {
   readonly start: number;
   readonly end: number;
@@ -32,48 +33,66 @@ export function promptOf(
   { promptMembers, hasCacheMarks }: PromptForm,
   blobs: readonly Blob[],
 ): Uint8Array {
+  const { bytes } = body;
+  const hasMarks = hasCacheMarks && firstCacheMark(bytes) >= 0;
   let only: Uint8Array | undefined;
   let parts: Uint8Array[] | undefined;
   for (const name of promptMembers) {
-    const raw = body.raw(name);
-    if (!raw) continue;
-    const part = raw.at(-1) === CLOSE_BRACKET ? raw.subarray(0, -1) : raw;
-    const cuts = cutsOf(part, hasCacheMarks, body, blobs);
+    const span = body.span(name);
+    if (!span) continue;
+    const { start } = span;
+    const end = partEnd(bytes, span);
+    const cuts = cutsOf(bytes, start, end, hasMarks, blobs);
     if (cuts) {
       parts ??= only ? [only] : [];
-      addPieces(parts, part, cuts);
-    } else if (parts) parts.push(part);
-    else if (only === undefined) only = part;
-    else parts = [only, part];
+      addPieces(parts, bytes, start, end, cuts);
+    } else if (parts) parts.push(bytes.subarray(start, end));
+    else if (only === undefined) only = bytes.subarray(start, end);
+    else parts = [only, bytes.subarray(start, end)];
   }
   return parts ? Buffer.concat(parts) : (only ?? NO_BYTES);
 }
 
+/** The most bytes that `promptOf` can return, without a look at the prompt. */
+export function longestPrompt(body: JsonBody, { promptMembers }: PromptForm): number {
+  let most = 0;
+  for (const name of promptMembers) {
+    const span = body.span(name);
+    if (span) most += partEnd(body.bytes, span) - span.start;
+  }
+  return most;
+}
+
+/** End of a member's part of the prompt. */
+function partEnd(bytes: Uint8Array, { end }: Span): number {
+  return bytes[end - 1] === CLOSE_BRACKET ? end - 1 : end;
+}
+
+/** What is left out of the part of the body from `from` to `to`, in order; undefined where it is nothing. */
 function cutsOf(
-  part: Uint8Array,
+  bytes: Buffer,
+  from: number,
+  to: number,
   hasMarks: boolean,
-  body: JsonBody,
   blobs: readonly Blob[],
 ): readonly Cut[] | undefined {
-  const line = billingLineIn(part);
-  const marks = hasMarks ? cacheMarksIn(part) : undefined;
+  const line = billingLineIn(bytes, from, to);
+  const marks = hasMarks ? cacheMarksIn(bytes, from, to) : undefined;
   if (blobs.length === 0 && !marks) return line && [line];
   const cuts: Cut[] = [...(marks ?? []), ...(line ? [line] : [])];
-  const offset = part.byteOffset - body.bytes.byteOffset;
   for (const { start, end } of blobs) {
-    if (start < offset || end > offset + part.length) continue;
-    cuts.push({ start: start - offset, end: end - offset, by: stampOf(body.bytes.subarray(start, end)) });
+    if (start >= from && end <= to) cuts.push({ start, end, by: stampOf(bytes.subarray(start, end)) });
   }
   return cuts.length === 0 ? undefined : cuts.sort((a, b) => a.start - b.start);
 }
 
-function addPieces(parts: Uint8Array[], part: Uint8Array, cuts: readonly Cut[]): void {
-  let from = 0;
+function addPieces(parts: Uint8Array[], bytes: Uint8Array, first: number, last: number, cuts: readonly Cut[]): void {
+  let from = first;
   for (const { start, end, by } of cuts) {
     if (start < from) continue;
-    parts.push(part.subarray(from, start));
+    parts.push(bytes.subarray(from, start));
     if (by) parts.push(by);
     from = end;
   }
-  parts.push(part.subarray(from));
+  parts.push(bytes.subarray(from, last));
 }

@@ -15,14 +15,14 @@ describe("retry budget", () => {
     const clock = new ManualClock();
     expect(retriesLeft(new RetryBudget(SETTINGS, clock))).toBe(20);
     const busy = new RetryBudget(SETTINGS, clock);
-    for (let count = 0; count < 1000; count += 1) busy.onRequest();
+    for (let count = 0; count < 1000; count += 1) busy.onRequest(clock.now());
     expect(retriesLeft(busy)).toBe(220);
   });
 
   test("what was used comes back as it leaves the window, and so do the requests", () => {
     const clock = new ManualClock();
     const budget = new RetryBudget(SETTINGS, clock);
-    for (let count = 0; count < 100; count += 1) budget.onRequest();
+    for (let count = 0; count < 100; count += 1) budget.onRequest(clock.now());
     expect(retriesLeft(budget)).toBe(40);
     clock.advance(5000);
     expect(retriesLeft(budget)).toBe(0);

@@ -27,13 +27,15 @@ export class RetryBudget {
     this.#clock = clock;
   }
 
-  onRequest(): void {
+  /** Counts a request that came at this time of the clock, or a little later where another one has come since. */
+  onRequest(now: number): void {
+    this.#turn(now);
     this.#count(this.#requests);
   }
 
   /** Counts one more second attempt and returns true, if the budget has room. */
   tryRetry(): boolean {
-    this.#turn();
+    this.#turn(this.#clock.now());
     const { ratio, minPerSec } = this.#settings;
     const allowed = sum(this.#requests) * ratio + minPerSec * WINDOW_SECS;
     if (sum(this.#retries) + 1 > allowed) return false;
@@ -42,20 +44,19 @@ export class RetryBudget {
   }
 
   #count(ring: Int32Array): void {
-    this.#turn();
     const at = this.#second % WINDOW_SECS;
     ring[at] = (ring[at] ?? 0) + 1;
   }
 
   /** Clears the counts of the seconds that have passed since the last call. */
-  #turn(): void {
-    const now = Math.floor(this.#clock.now() / 1000);
-    const from = Math.max(this.#second + 1, now - WINDOW_SECS + 1);
-    for (let second = from; second <= now; second += 1) {
+  #turn(now: number): void {
+    const latest = Math.floor(now / 1000);
+    const from = Math.max(this.#second + 1, latest - WINDOW_SECS + 1);
+    for (let second = from; second <= latest; second += 1) {
       this.#requests[second % WINDOW_SECS] = 0;
       this.#retries[second % WINDOW_SECS] = 0;
     }
-    this.#second = Math.max(this.#second, now);
+    this.#second = Math.max(this.#second, latest);
   }
 }
 

@@ -43,7 +43,7 @@ export async function dispatch<T>(
   choice: Choice,
   send: SendTry<T>,
 ): Promise<T> {
-  deps.budget.onRequest();
+  deps.budget.onRequest(request.record.startedAt);
   const selection = new Selection(deps, request, choice);
   let chosen = selection.first();
   for (let count = 1; ; count += 1) {

@@ -77,12 +77,8 @@ describe("with sticky sessions", () => {
 
 test("what a policy lacks is counted with each choice, and not with a probe", () => {
   const { select, policy, workers, fleet } = setUp();
-  policy.signals = new SignalCounts(
-    { routing_key: "does something else" },
-    PARTS.memory,
-    () => 0,
-    () => undefined,
-  );
+  const parts = { memory: PARTS.memory, now: () => 0, threads: 1, tell: () => undefined };
+  policy.signals = new SignalCounts({ routing_key: "does something else" }, parts);
   select("a").first();
   select(undefined).first();
   if (workers[0]) fleet.fault(workers[0], 4);

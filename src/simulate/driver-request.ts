@@ -37,6 +37,10 @@ export class SimFeatures implements RequestFeatures {
     return this.#bytes;
   }
 
+  hasPrompt(): boolean {
+    return this.#prompt.tokens > 0;
+  }
+
   promptBlocks(): PromptBlocks {
     this.#blocks ??= this.#texts.promptBlocksOf(this.#prompt);
     return this.#blocks;

@@ -35,6 +35,7 @@ export function requestWith(features: Partial<RequestFeatures> = {}): RequestFea
     promptTokens: 1,
     isTokenized: false,
     promptBytes: () => new Uint8Array(0),
+    hasPrompt: () => request.promptBytes().length > 0,
     promptBlocks: () => (blocks ??= hashPrompt(request.promptBytes())),
     routingKey: () => undefined,
     ...features,

@@ -3,7 +3,7 @@ import { GatewayError } from "../../errors/errors.ts";
 import { nextTurn } from "../../util/next-turn.ts";
 import { asBuffer, JsonScanner } from "./json-scanner.ts";
 import { readValue } from "./json-value.ts";
-import { type Member, Members } from "./members.ts";
+import { type Member, Members, type Span } from "./members.ts";
 import {
   BACKSLASH,
   CLOSE_BRACE,
@@ -39,6 +39,11 @@ export class JsonBody {
   raw(name: string): Uint8Array | undefined {
     const span = this.#members.get(name);
     return span && this.bytes.subarray(span.start, span.end);
+  }
+
+  /** Where the member's value stands in `bytes`; undefined where the body has no such member. */
+  span(name: string): Span | undefined {
+    return this.#members.get(name);
   }
 
   /** The members in the order of the body. */

@@ -1,8 +1,8 @@
 import type { RequestFeatures } from "../../policy/policy.ts";
-import { hashPrompt, type PromptBlocks } from "../../policy/prefix-blocks.ts";
+import { hashPrompt, NO_PROMPT, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "../../policy/prefix-blocks.ts";
 import type { JsonBody } from "../../protocol/json/json-body.ts";
 import { type Blob, blobsIn, savedBytes } from "../../protocol/media-blobs.ts";
-import { promptOf, type PromptForm } from "../../protocol/prompt.ts";
+import { longestPrompt, promptOf, type PromptForm } from "../../protocol/prompt.ts";
 import { promptKeys } from "../../protocol/prompt-key.ts";
 import { readRoutingKey } from "../../protocol/routing-key.ts";
 import type { HeaderReader } from "../../util/header-reader.ts";
@@ -29,6 +29,8 @@ export class BodyFeatures implements RequestFeatures {
   readonly promptTokens: number;
   readonly #source: BodyFeaturesSource;
   readonly #blobs: readonly Blob[];
+  /** Most bytes of the prompt; -1 while nobody has asked. */
+  #longest = -1;
   #promptBytes: Uint8Array | undefined;
   #promptBlocks: PromptBlocks | undefined;
   /** null while nobody has asked. */
@@ -50,8 +52,24 @@ export class BodyFeatures implements RequestFeatures {
   }
 
   promptBlocks(): PromptBlocks {
-    this.#promptBlocks ??= hashPrompt(this.promptBytes(), promptKeys(this.#source.body, this.model).ofText);
+    this.#promptBlocks ??= this.#makeBlocks();
     return this.#promptBlocks;
+  }
+
+  hasPrompt(): boolean {
+    return this.#mostBytes() > 0;
+  }
+
+  /** A prompt that is shorter than any block is not looked at. */
+  #makeBlocks(): PromptBlocks {
+    const most = this.#mostBytes();
+    if (most < SMALLEST_BLOCK_BYTES) return { hashes: NO_PROMPT.hashes, bytes: most };
+    return hashPrompt(this.promptBytes(), promptKeys(this.#source.body, this.model).ofText);
+  }
+
+  #mostBytes(): number {
+    if (this.#longest < 0) this.#longest = longestPrompt(this.#source.body, this.#source.form);
+    return this.#longest;
   }
 
   routingKey(): string | undefined {

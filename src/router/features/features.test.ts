@@ -32,6 +32,16 @@ describe("features of a body", () => {
     expect(ofBody({ model: "m" }).promptBytes()).toHaveLength(0);
   });
 
+  test("tell without the prompt's bytes whether there is one", () => {
+    expect([ofBody().hasPrompt(), ofBody({ model: "m" }).hasPrompt()]).toEqual([true, false]);
+  });
+
+  test("of a prompt that is shorter than any block have its length and no block", () => {
+    const features = ofBody({ messages: ["x".repeat(60), "y"] });
+    expect(features.promptBlocks()).toEqual({ hashes: new Int32Array(0), bytes: features.promptBytes().length });
+    expect(ofBody({ messages: ["x".repeat(200)] }).promptBlocks().hashes).toHaveLength(1);
+  });
+
   test("have the key of a header before that of the body", () => {
     expect([ofBody().routingKey(), ofBody(BODY, { "x-session-id": "s" }).routingKey()]).toEqual(["u", "s"]);
   });
@@ -43,7 +53,9 @@ describe("features of tokens", () => {
     expect(features.promptTokens).toBe(3);
     expect([...features.promptBytes()]).toEqual([1, 0, 0, 0, 2, 1, 0, 0]);
     expect(features.promptBlocks()).toBe(features.promptBlocks());
-    expect(new TokenFeatures([], ofBody(), bodyOf(BODY)).promptBytes()).toHaveLength(0);
+    expect(features.hasPrompt()).toBe(true);
+    const empty = new TokenFeatures([], ofBody(), bodyOf(BODY));
+    expect([empty.promptBytes().length, empty.hasPrompt()]).toEqual([0, false]);
   });
 
   test("have all else of the body", () => {

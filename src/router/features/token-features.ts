@@ -35,6 +35,10 @@ export class TokenFeatures implements RequestFeatures {
     return ids ? new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength) : new Uint8Array(0);
   }
 
+  hasPrompt(): boolean {
+    return (this.#prompts[0]?.ids.length ?? 0) > 0;
+  }
+
   promptBlocks(): PromptBlocks {
     this.#promptBlocks ??= hashPrompt(this.promptBytes(), promptKeys(this.#body, this.model).ofTokens);
     return this.#promptBlocks;
