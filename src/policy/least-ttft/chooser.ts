@@ -1,6 +1,6 @@
 import type { PickReason } from "../pick-reasons.ts";
 import { CHOSEN, TURN, workerAt } from "./shared-layout.ts";
-import type { Weighed } from "./weighed.ts";
+import { COST, FULL_TOKENS, SLOT, type Weighed } from "./weighed.ts";
 
 /** Costs that differ by less are equal, s. */
 const EQUAL_S = 1e-4;
@@ -21,13 +21,13 @@ export class Chooser {
   /** The place of the chosen one; at least one candidate was weighed. */
   choose(weighed: Weighed): number {
     let least = Number.POSITIVE_INFINITY;
-    for (let at = 0; at < weighed.count; at += 1) least = Math.min(least, weighed.cost[at] ?? least);
+    for (let at = 0; at < weighed.count; at += 1) least = Math.min(least, weighed.of(at, COST));
     let chosen = -1;
     let deepest = 0;
     this.reason = "lowest_cost";
     for (let at = 0; at < weighed.count; at += 1) {
-      if ((weighed.cost[at] ?? 0) > least + EQUAL_S) continue;
-      const depth = weighed.fullTokens[at] ?? 0;
+      if (weighed.of(at, COST) > least + EQUAL_S) continue;
+      const depth = weighed.of(at, FULL_TOKENS);
       if (chosen >= 0) {
         if (depth !== deepest) this.reason = "deeper_match";
         else if (this.reason === "lowest_cost") this.reason = "least_recent";
@@ -46,8 +46,8 @@ export class Chooser {
     this.#cells[workerAt(slot) + CHOSEN] = turn;
   }
 
-  #isBefore({ slot }: Weighed, one: number, other: number): boolean {
-    return this.#turnOf(slot[one] ?? 0) < this.#turnOf(slot[other] ?? 0);
+  #isBefore(weighed: Weighed, one: number, other: number): boolean {
+    return this.#turnOf(weighed.of(one, SLOT)) < this.#turnOf(weighed.of(other, SLOT));
   }
 
   #turnOf(slot: number): number {

@@ -1,22 +1,36 @@
 import type { Explanation } from "../policy.ts";
-import type { Weighed } from "./weighed.ts";
+import {
+  CACHED_TOKENS,
+  COST,
+  DECODE,
+  EVICTION,
+  FULL_TOKENS,
+  HELD_UP,
+  INDEX,
+  KV_WALL,
+  OVERHEAD_S,
+  PREFILL_S,
+  SAFE_TOKENS,
+  WAITING,
+  type Weighed,
+} from "./weighed.ts";
 
 /** What was weighed, as objects: the terms of the cost are seconds. */
 export function explained(weighed: Weighed): Explanation[] {
   return Array.from({ length: weighed.count }, (_, at) => ({
-    index: weighed.index[at] ?? 0,
-    cost: weighed.cost[at] ?? 0,
+    index: weighed.of(at, INDEX),
+    cost: weighed.of(at, COST),
     terms: {
-      waiting: weighed.waiting[at] ?? 0,
-      overhead: weighed.overheadS[at] ?? 0,
-      prefill: weighed.prefillS[at] ?? 0,
-      decode: weighed.decode[at] ?? 0,
-      held_up_decodes: weighed.heldUp[at] ?? 0,
-      eviction: weighed.eviction[at] ?? 0,
-      kv_wall: weighed.kvWall[at] ?? 0,
+      waiting: weighed.of(at, WAITING),
+      overhead: weighed.of(at, OVERHEAD_S),
+      prefill: weighed.of(at, PREFILL_S),
+      decode: weighed.of(at, DECODE),
+      held_up_decodes: weighed.of(at, HELD_UP),
+      eviction: weighed.of(at, EVICTION),
+      kv_wall: weighed.of(at, KV_WALL),
     },
     predictedTtftMs: weighed.ttftS(at) * 1000,
-    cachedTokens: weighed.cachedTokens[at] ?? 0,
-    inFlightTokens: (weighed.fullTokens[at] ?? 0) - (weighed.safeTokens[at] ?? 0),
+    cachedTokens: weighed.of(at, CACHED_TOKENS),
+    inFlightTokens: weighed.of(at, FULL_TOKENS) - weighed.of(at, SAFE_TOKENS),
   }));
 }

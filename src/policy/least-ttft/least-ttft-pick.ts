@@ -4,7 +4,21 @@ import type { PromptBlocks } from "../prefix-blocks.ts";
 import type { Linked } from "./linked-queues.ts";
 import type { PendingHandover } from "./handover.ts";
 import type { PendingRequest } from "./pending-work.ts";
-import type { Weighed } from "./weighed.ts";
+import {
+  CACHED_TOKENS,
+  FULL_TOKENS,
+  INDEX,
+  IS_FIRST,
+  MATCHED_BYTES,
+  OVERHEAD_S,
+  SAFE_TOKENS,
+  SLOT,
+  UNCACHED,
+  WAITING_S,
+  type Weighed,
+  WHOLE_AHEAD,
+  WORK,
+} from "./weighed.ts";
 
 /** Largest charge: sums of charges have 32 bits. */
 const MOST_TOKENS = 16_777_216;
@@ -87,13 +101,13 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
   /** The candidate at place `at` of those weighed. */
   constructor(owner: PickOwner, weighed: Weighed, at: number, facts: PickFacts) {
     this.#owner = owner;
-    this.index = weighed.index[at] ?? 0;
-    this.chargeTokens = Math.min(Math.ceil(weighed.work[at] ?? 0), MOST_TOKENS);
+    this.index = weighed.of(at, INDEX);
+    this.chargeTokens = Math.min(Math.ceil(weighed.of(at, WORK)), MOST_TOKENS);
     this.contextTokens = Math.min(Math.ceil(weighed.promptTokens), MOST_TOKENS);
     this.predictedTtftMs = ((facts.ahead?.seconds ?? 0) + weighed.ttftS(at)) * 1000;
-    this.predictedCachedTokens = facts.ahead?.cachedTokens ?? weighed.cachedTokens[at] ?? 0;
+    this.predictedCachedTokens = facts.ahead?.cachedTokens ?? weighed.of(at, CACHED_TOKENS);
     this.reason = facts.reason;
-    this.slot = weighed.slot[at] ?? 0;
+    this.slot = weighed.of(at, SLOT);
     this.sentAt = weighed.now;
     this.prompt = facts.prompt;
     this.workerId = facts.workerId;
@@ -101,14 +115,14 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
     this.number = facts.number;
     this.shows = facts.shows;
     this.isTokenized = facts.isTokenized;
-    this.matchedBytes = weighed.matchedBytes[at] ?? 0;
-    this.safeTokens = weighed.safeTokens[at] ?? 0;
-    this.fullTokens = weighed.fullTokens[at] ?? 0;
-    this.uncached = weighed.uncached[at] ?? 0;
-    this.waitingS = weighed.waitingS[at] ?? 0;
-    this.overheadS = weighed.overheadS[at] ?? 0;
-    this.isFirst = weighed.isFirst[at] === 1;
-    this.wholeAhead = weighed.wholeAhead[at] ?? 0;
+    this.matchedBytes = weighed.of(at, MATCHED_BYTES);
+    this.safeTokens = weighed.of(at, SAFE_TOKENS);
+    this.fullTokens = weighed.of(at, FULL_TOKENS);
+    this.uncached = weighed.of(at, UNCACHED);
+    this.waitingS = weighed.of(at, WAITING_S);
+    this.overheadS = weighed.of(at, OVERHEAD_S);
+    this.isFirst = weighed.of(at, IS_FIRST) === 1;
+    this.wholeAhead = weighed.of(at, WHOLE_AHEAD);
   }
 
   /** Bytes of the prompt that the worker had for certain. */

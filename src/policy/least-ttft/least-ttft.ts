@@ -22,7 +22,7 @@ import { createKnowledge, type Knowledge } from "./knowledge.ts";
 import { LeastTtftPick, type PickOwner, type Shows } from "./least-ttft-pick.ts";
 import { PairChoice, type PairSide, type TakenAs } from "./pair-choice.ts";
 import { SLOTS, WHOLE_SENT, workerAt } from "./shared-layout.ts";
-import type { Weighed } from "./weighed.ts";
+import { COST, INDEX, PREFILL_S, SLOT, type Weighed } from "./weighed.ts";
 
 const OPTIONS = z.strictObject({ maxTreeSize: INDEX_SIZE });
 
@@ -74,7 +74,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   costs(candidates: readonly Candidate[], request: RequestFeatures): readonly number[] {
     const weighed = this.weigh(candidates, request, true);
     const costs = candidates.map(() => Number.NaN);
-    for (let at = 0; at < weighed.count; at += 1) costs[weighed.index[at] ?? 0] = weighed.cost[at] ?? 0;
+    for (let at = 0; at < weighed.count; at += 1) costs[weighed.of(at, INDEX)] = weighed.of(at, COST);
     return costs;
   }
 
@@ -181,11 +181,11 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   ): LeastTtftPick {
     const { index, weigher, chooser } = this.known;
     const { weighed } = weigher;
-    const candidate = candidates[weighed.index[at] ?? 0];
+    const candidate = candidates[weighed.of(at, INDEX)];
     const pick = new LeastTtftPick(this, weighed, at, {
       reason: isAlone ? "prefills_alone" : chooser.reason,
       workerId: candidate?.id ?? "",
-      era: this.#eras[weighed.slot[at] ?? 0] ?? 0,
+      era: this.#eras[weighed.of(at, SLOT)] ?? 0,
       number: this.#requests,
       prompt: weighed.prompt,
       shows: showsOf(candidate, request, isAlone),
@@ -195,7 +195,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     this.#requests += 1;
     chooser.note(pick.slot);
     index.insert(pick.slot);
-    this.#queue(pick, weighed.prefillS[at] ?? 0);
+    this.#queue(pick, weighed.of(at, PREFILL_S));
     this.#say("sent", pick, pick.sentAt);
     this.#settlePrefilled(weighed);
     return pick;
@@ -210,10 +210,11 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   }
 
   /** Settles requests without streams that are prefilled by now. */
-  #settlePrefilled({ count, slot, now }: Weighed): void {
+  #settlePrefilled(weighed: Weighed): void {
     const { pending } = this.known;
+    const { count, now } = weighed;
     for (let at = 0; at < count; at += 1) {
-      const worker = slot[at] ?? 0;
+      const worker = weighed.of(at, SLOT);
       for (let pick = pending.takePrefilled(worker, now); pick; pick = pending.takePrefilled(worker, now)) {
         this.#settle(pick, pick.doneAt);
       }

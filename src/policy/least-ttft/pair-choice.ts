@@ -10,7 +10,7 @@ import { explained } from "./explained.ts";
 import { PendingHandover } from "./handover.ts";
 import type { Knowledge } from "./knowledge.ts";
 import type { LeastTtftPick, PrefillAhead } from "./least-ttft-pick.ts";
-import { MOST_COMPARED, type Weighed } from "./weighed.ts";
+import { CACHED_TOKENS, COST, DECODE, INDEX, KV_WALL, MOST_COMPARED, ROW, type Weighed } from "./weighed.ts";
 
 /** How a worker is taken. */
 export interface TakenAs {
@@ -61,7 +61,7 @@ export class PairChoice {
     const { decoders, prefillers } = candidates;
     const { weighed } = decode.known.weigher;
     if ((this.aloneS[at] ?? 0) < (this.separateS[at] ?? 0)) {
-      const alone = this.#again(question, weighed.index[at] ?? 0);
+      const alone = this.#again(question, weighed.of(at, INDEX));
       return { prefill: undefined, decode: decode.take(decoders, request, alone, { isAlone: true }) };
     }
     const from = this.prefillAt[at] ?? 0;
@@ -69,7 +69,7 @@ export class PairChoice {
     const handover = new PendingHandover(missingTokens(weighed, at));
     const ahead = {
       seconds: ofPrefill.ttftS(from) + (this.handoverS[at] ?? 0),
-      cachedTokens: ofPrefill.cachedTokens[from] ?? 0,
+      cachedTokens: ofPrefill.of(from, CACHED_TOKENS),
     };
     const first = prefill.take(prefillers, request, from);
     const second = decode.take(decoders, request, at, { ahead });
@@ -107,7 +107,7 @@ export class PairChoice {
     for (let at = 0; at < weighed.count; at += 1) {
       this.#weighSeparate(question, ofPrefill, best, at);
       const costS = Math.min(this.separateS[at] ?? 0, this.aloneS[at] ?? 0);
-      weighed.cost[at] = costS;
+      weighed.cells[at * ROW + COST] = costS;
       isAny ||= costS < NEVER;
     }
     return isAny ? decode.known.chooser.choose(weighed) : -1;
@@ -122,20 +122,19 @@ export class PairChoice {
     if (!mayOne) return;
     const weighed = decode.weigh(decoders, request, true, true);
     for (let at = 0; at < weighed.count; at += 1) {
-      if (candidates.prefillsAlone(weighed.index[at] ?? 0)) this.aloneS[at] = weighed.cost[at] ?? NEVER;
+      if (candidates.prefillsAlone(weighed.of(at, INDEX))) this.aloneS[at] = weighed.of(at, COST);
     }
   }
 
   /** The cost of the decode worker at a place with the cheapest prefill worker that fits. */
   #weighSeparate({ decode, candidates }: PairQuestion, ofPrefill: Weighed | undefined, best: number, at: number): void {
     const { weighed } = decode.known.weigher;
-    const index = weighed.index[at] ?? 0;
+    const index = weighed.of(at, INDEX);
     const from = ofPrefill ? cheapestFor(candidates, ofPrefill, best, index) : -1;
     const handoverS = decode.known.handover.costS(missingTokens(weighed, at));
-    const costS = (ofPrefill?.cost[from] ?? NEVER) + handoverS + (weighed.cost[at] ?? 0);
     this.prefillAt[at] = from;
     this.handoverS[at] = handoverS;
-    this.separateS[at] = from < 0 ? NEVER : costS;
+    this.separateS[at] = ofPrefill && from >= 0 ? ofPrefill.of(from, COST) + handoverS + weighed.of(at, COST) : NEVER;
   }
 
   /** Weighs one decode worker once more, in the way that was chosen. Returns its place. */
@@ -152,17 +151,17 @@ export class PairChoice {
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** Prompt tokens that the decode worker at a place has to be given. */
-function missingTokens({ promptTokens, cachedTokens }: Weighed, at: number): number {
-  return promptTokens - (cachedTokens[at] ?? 0);
+function missingTokens(weighed: Weighed, at: number): number {
+  return weighed.promptTokens - weighed.of(at, CACHED_TOKENS);
 }
 
 /** The place of the cheapest prefill worker that fits this decode worker, -1 for none. `best` is the cheapest of all, which nearly always fits. */
 function cheapestFor(candidates: PairCandidates, ofPrefill: Weighed, best: number, decode: number): number {
-  if (best >= 0 && candidates.fits(ofPrefill.index[best] ?? 0, decode)) return best;
+  if (best >= 0 && candidates.fits(ofPrefill.of(best, INDEX), decode)) return best;
   let cheapest = -1;
   for (let at = 0; at < ofPrefill.count; at += 1) {
-    const isCheaper = cheapest < 0 || (ofPrefill.cost[at] ?? 0) < (ofPrefill.cost[cheapest] ?? 0);
-    if (isCheaper && candidates.fits(ofPrefill.index[at] ?? 0, decode)) cheapest = at;
+    const isCheaper = cheapest < 0 || ofPrefill.of(at, COST) < ofPrefill.of(cheapest, COST);
+    if (isCheaper && candidates.fits(ofPrefill.of(at, INDEX), decode)) cheapest = at;
   }
   return cheapest;
 }
@@ -177,15 +176,15 @@ function explainedSeparate(
   const from = ofPrefill[prefillAt[at] ?? 0];
   const handover = handoverS[at] ?? 0;
   return {
-    index: weighed.index[at] ?? 0,
+    index: weighed.of(at, INDEX),
     cost: separateS[at] ?? 0,
     terms: {
       prefill_worker: from?.cost ?? 0,
       hand_over: handover,
-      decode: weighed.decode[at] ?? 0,
-      kv_wall: weighed.kvWall[at] ?? 0,
+      decode: weighed.of(at, DECODE),
+      kv_wall: weighed.of(at, KV_WALL),
     },
     predictedTtftMs: (from?.predictedTtftMs ?? 0) + handover * 1000,
-    cachedTokens: weighed.cachedTokens[at] ?? 0,
+    cachedTokens: weighed.of(at, CACHED_TOKENS),
   };
 }

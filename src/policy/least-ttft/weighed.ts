@@ -3,9 +3,40 @@ import { NO_PROMPT, type PromptBlocks } from "../prefix-blocks.ts";
 /** Most candidates that are compared for one request. */
 export const MOST_COMPARED = 32;
 
+/** Cells of a candidate that was weighed: seconds and tokens, unless said otherwise. First its index among all, and its worker's slot. */
+export const INDEX = 0;
+export const SLOT = 1;
+/** Bytes of the prompt that it has, up to the end of a block. */
+export const MATCHED_BYTES = 2;
+/** Prompt tokens that it has cached: for certain, with those in flight, and as reckoned. */
+export const SAFE_TOKENS = 3;
+export const FULL_TOKENS = 4;
+export const CACHED_TOKENS = 5;
+/** What it must prefill: tokens, and work. */
+export const UNCACHED = 6;
+export const WORK = 7;
+/** 1 where nothing pends there, so that the request is prefilled at once. */
+export const IS_FIRST = 8;
+/** Until it begins, its worker's overhead if that is not part of the wait, and its prefill; together, the time to the first token. */
+export const WAITING_S = 9;
+export const OVERHEAD_S = 10;
+export const PREFILL_S = 11;
+/** Work of requests without streams that pend there. */
+export const WHOLE_AHEAD = 12;
+/** Terms of the cost. */
+export const WAITING = 13;
+export const DECODE = 14;
+export const HELD_UP = 15;
+export const EVICTION = 16;
+export const KV_WALL = 17;
+/** Their sum, with OVERHEAD_S and PREFILL_S. */
+export const COST = 18;
+/** Cells of one candidate: with a few more they would begin at a cache line each time, which is not faster. */
+export const ROW = 20;
+
 /**
- * What is known of the candidates that are compared for one request: for each of them a place in the lists below, which are used again for
- * the next request. Seconds and tokens, unless said otherwise.
+ * What is known of the candidates that are compared for one request: for each of them a row of cells, which are used again for the next
+ * request. All in one array: with one for each column a choice between two workers touched fifty cache lines.
  */
 export class Weighed {
   count = 0;
@@ -13,41 +44,16 @@ export class Weighed {
   now = 0;
   prompt: PromptBlocks = NO_PROMPT;
   promptTokens = 0;
-  /** Index among all candidates, and slot of the worker. */
-  readonly index = new Int32Array(MOST_COMPARED);
-  readonly slot = new Int32Array(MOST_COMPARED);
-  /** Bytes of the prompt that it has, up to the end of a block. */
-  readonly matchedBytes = column();
-  /** Prompt tokens that it has cached: for certain, with those in flight, and as reckoned. */
-  readonly safeTokens = column();
-  readonly fullTokens = column();
-  readonly cachedTokens = column();
-  /** What it must prefill: tokens, and work. */
-  readonly uncached = column();
-  readonly work = column();
-  /** 1 where nothing pends there, so that the request is prefilled at once. */
-  readonly isFirst = new Uint8Array(MOST_COMPARED);
-  /** Until it begins, its worker's overhead if that is not part of the wait, and its prefill; together, the time to the first token. */
-  readonly waitingS = column();
-  readonly overheadS = column();
-  readonly prefillS = column();
-  /** Work of requests without streams that pend there. */
-  readonly wholeAhead = column();
-  /** Terms of the cost. */
-  readonly waiting = column();
-  readonly decode = column();
-  readonly heldUp = column();
-  readonly eviction = column();
-  readonly kvWall = column();
-  /** Their sum, with `overheadS` and `prefillS`. */
-  readonly cost = column();
+  /** ROW cells for each place. */
+  readonly cells = new Float64Array(MOST_COMPARED * ROW);
+
+  /** A cell of the candidate at a place. */
+  of(at: number, cell: number): number {
+    return this.cells[at * ROW + cell] ?? 0;
+  }
 
   /** Time to the first token at the candidate of a place, s. */
   ttftS(at: number): number {
-    return (this.waitingS[at] ?? 0) + (this.overheadS[at] ?? 0) + (this.prefillS[at] ?? 0);
+    return this.of(at, WAITING_S) + this.of(at, OVERHEAD_S) + this.of(at, PREFILL_S);
   }
-}
-
-function column(): Float64Array {
-  return new Float64Array(MOST_COMPARED);
 }

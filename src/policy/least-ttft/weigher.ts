@@ -7,7 +7,29 @@ import type { PublishedWork } from "./pending-work.ts";
 import type { ServiceRates } from "./service-rates.ts";
 import { FIRST_BYTE_AT, workerAt } from "./shared-layout.ts";
 import { EXACT_TOKENS_PER_BYTE, type UsageFeedback } from "./usage-feedback.ts";
-import { Weighed } from "./weighed.ts";
+import {
+  CACHED_TOKENS,
+  COST,
+  DECODE,
+  EVICTION,
+  FULL_TOKENS,
+  HELD_UP,
+  INDEX,
+  IS_FIRST,
+  KV_WALL,
+  MATCHED_BYTES,
+  OVERHEAD_S,
+  PREFILL_S,
+  ROW,
+  SAFE_TOKENS,
+  SLOT,
+  UNCACHED,
+  WAITING,
+  WAITING_S,
+  Weighed,
+  WHOLE_AHEAD,
+  WORK,
+} from "./weighed.ts";
 
 /** A request that waits less than this meets the prefixes in flight before it as cached ones, s: they are prefilled before its turn. */
 const SOON_S = 0.15;
@@ -73,90 +95,95 @@ export class Weigher {
   /** Weighs one candidate; `index` is its index among all. `isAlone`: a decode worker prefills the prompt itself. */
   add(candidate: Candidate, index: number, isAlone = false): void {
     const { weighed } = this;
-    const at = weighed.count;
+    const { cells } = weighed;
+    const { slot } = candidate;
+    const row = weighed.count * ROW;
     weighed.count += 1;
-    weighed.index[at] = index;
-    weighed.slot[at] = candidate.slot;
-    this.#parts.pending.look(candidate.slot);
+    cells[row + INDEX] = index;
+    cells[row + SLOT] = slot;
+    this.#parts.pending.look(slot);
     // A decode worker gets the prompt's cache from a prefill worker, unless it is to do without.
-    if (candidate.role === "decode" && !isAlone) this.#prefillsNothing(at, candidate.slot);
-    else this.#prefill(at, candidate);
-    this.#crowd(at, candidate);
+    if (candidate.role === "decode" && !isAlone) this.#prefillsNothing(row, slot);
+    else this.#prefill(row, candidate);
+    this.#crowd(row, candidate);
   }
 
-  #prefillsNothing(at: number, slot: number): void {
-    const { weighed } = this;
-    weighed.waitingS[at] = 0;
-    weighed.isFirst[at] = 1;
-    weighed.wholeAhead[at] = 0;
-    this.#match(at, slot);
-    weighed.uncached[at] = 0;
-    weighed.work[at] = 0;
-    weighed.overheadS[at] = 0;
-    weighed.prefillS[at] = 0;
-    weighed.eviction[at] = 0;
+  #prefillsNothing(row: number, slot: number): void {
+    const { cells } = this.weighed;
+    cells[row + WAITING_S] = 0;
+    cells[row + IS_FIRST] = 1;
+    cells[row + WHOLE_AHEAD] = 0;
+    this.#match(row, slot, 0);
+    cells[row + UNCACHED] = 0;
+    cells[row + WORK] = 0;
+    cells[row + OVERHEAD_S] = 0;
+    cells[row + PREFILL_S] = 0;
+    cells[row + EVICTION] = 0;
   }
 
   /** Waiting, and the request's own prefill. */
-  #prefill(at: number, candidate: Candidate): void {
-    const { weighed } = this;
+  #prefill(row: number, candidate: Candidate): void {
+    const { cells, now, promptTokens } = this.weighed;
     const { rates, index } = this.#parts;
     const { slot } = candidate;
-    rates.refresh(slot, weighed.now);
-    this.#wait(at, candidate);
-    this.#match(at, slot);
-    const cached = weighed.cachedTokens[at] ?? 0;
-    const uncached = weighed.promptTokens - cached;
-    const work = prefillWork(cached, uncached, this.#attention);
+    rates.refresh(slot, now);
     const tokenS = rates.tokenS(slot);
-    weighed.uncached[at] = uncached;
-    weighed.work[at] = work;
-    weighed.overheadS[at] = weighed.isFirst[at] ? rates.overheadS(slot) : 0;
-    weighed.prefillS[at] = tokenS * work;
+    const overheadS = rates.overheadS(slot);
+    const work = this.#workBefore(row, candidate, tokenS);
+    const waitingS = work === 0 ? 0 : this.#waitFor(work, slot, overheadS, tokenS);
+    cells[row + IS_FIRST] = work > 0 ? 0 : 1;
+    cells[row + WAITING_S] = waitingS;
+    const cached = this.#match(row, slot, waitingS);
+    const uncached = promptTokens - cached;
+    const ownWork = prefillWork(cached, uncached, this.#attention);
+    cells[row + UNCACHED] = uncached;
+    cells[row + WORK] = ownWork;
+    cells[row + OVERHEAD_S] = work > 0 ? 0 : overheadS;
+    cells[row + PREFILL_S] = tokenS * ownWork;
     const fill = candidate.kvCapacityTokens === undefined ? 0 : index.fill(slot);
-    weighed.eviction[at] = evictionCost(tokenS, uncached, fill);
+    cells[row + EVICTION] = evictionCost(tokenS, uncached, fill);
   }
 
-  /** How long it waits for what pends there. */
-  #wait(at: number, candidate: Candidate): void {
-    const { weighed } = this;
-    const { rates, pending, foreign, cells } = this.#parts;
+  /** What pends there, in tokens of work. */
+  #workBefore(row: number, candidate: Candidate, tokenS: number): number {
+    const { cells, now } = this.weighed;
+    const { pending, foreign } = this.#parts;
     const { slot } = candidate;
-    const { now } = weighed;
-    const tokenS = rates.tokenS(slot);
-    const wholeAhead = Math.min(pending.wholeWork, Math.max(0, pending.wholeDoneAt(slot) - now) / tokenS);
-    const { isSilent } = foreign;
-    const own = Math.max(0, candidate.pendingPromptTokens - pending.wholeWork);
-    const streams = isSilent ? own : own + foreign.pendingWork(slot);
-    const work = streams + wholeAhead;
-    weighed.wholeAhead[at] = wholeAhead;
-    weighed.isFirst[at] = work > 0 ? 0 : 1;
-    weighed.waitingS[at] = 0;
-    if (work === 0) return;
-    const foreignAt = isSilent ? 0 : foreign.oldestAt(slot);
+    const { wholeWork } = pending;
+    const wholeAhead = wholeWork === 0 ? 0 : Math.min(wholeWork, Math.max(0, pending.wholeDoneAt(slot) - now) / tokenS);
+    cells[row + WHOLE_AHEAD] = wholeAhead;
+    const own = Math.max(0, candidate.pendingPromptTokens - wholeWork);
+    return wholeAhead + (foreign.isSilent ? own : own + foreign.pendingWork(slot));
+  }
+
+  /** How long it waits for that work, s. */
+  #waitFor(work: number, slot: number, overheadS: number, tokenS: number): number {
+    const { pending, foreign, cells } = this.#parts;
+    const foreignAt = foreign.isSilent ? 0 : foreign.oldestAt(slot);
     const isForeign = foreignAt > 0 && (pending.oldestAt === 0 || foreignAt < pending.oldestAt);
     const oldestAt = isForeign ? foreignAt : pending.oldestAt;
     const oldestWork = isForeign ? foreign.oldestWork(slot) : pending.oldestWork;
     const since = Math.max(oldestAt, cells[workerAt(slot) + FIRST_BYTE_AT] ?? 0);
-    const elapsedS = oldestAt > 0 ? Math.max(0, now - since) : 0;
-    weighed.waitingS[at] = Math.max(0, waitingSeconds(rates.overheadS(slot), tokenS, work, oldestWork, elapsedS));
+    const elapsedS = oldestAt > 0 ? Math.max(0, this.weighed.now - since) : 0;
+    return Math.max(0, waitingSeconds(overheadS, tokenS, work, oldestWork, elapsedS));
   }
 
-  /** How much of the prompt it has cached. */
-  #match(at: number, slot: number): void {
-    const { weighed } = this;
+  /** How much of the prompt it has cached, tokens. */
+  #match(row: number, slot: number, waitingS: number): number {
+    const { cells, promptTokens } = this.weighed;
     const { index } = this.#parts;
     const number = index.numberOf(slot);
     const matchedBytes = number < 0 ? 0 : index.bytesAt(number);
     const full = this.#tokensOf(matchedBytes);
     const safe = number < 0 ? 0 : this.#tokensOf(index.safeBytesAt(number));
-    const isSoon = (weighed.waitingS[at] ?? 0) < SOON_S;
-    const cached = (isSoon ? full : safe + this.#shared * (full - safe)) * index.trust(slot);
-    weighed.matchedBytes[at] = matchedBytes;
-    weighed.fullTokens[at] = full;
-    weighed.safeTokens[at] = safe;
+    const known = waitingS < SOON_S ? full : safe + this.#shared * (full - safe);
     // An engine computes at least the last token anew.
-    weighed.cachedTokens[at] = Math.max(0, Math.min(weighed.promptTokens - 1, cached));
+    const cached = known === 0 ? 0 : Math.max(0, Math.min(promptTokens - 1, known * index.trust(slot)));
+    cells[row + MATCHED_BYTES] = matchedBytes;
+    cells[row + FULL_TOKENS] = full;
+    cells[row + SAFE_TOKENS] = safe;
+    cells[row + CACHED_TOKENS] = cached;
+    return cached;
   }
 
   /** Tokens of a prefix that is known up to the end of a block: it reaches some way into the next one. */
@@ -165,30 +192,28 @@ export class Weigher {
   }
 
   /** What the request costs those that decode there, and its own decoding among them. */
-  #crowd(at: number, candidate: Candidate): void {
-    const { weighed } = this;
+  #crowd(row: number, candidate: Candidate): void {
+    const { cells, promptTokens } = this.weighed;
     const { pending, foreign, rates } = this.#parts;
     const { slot } = candidate;
     const { isSilent } = foreign;
     const contextTokens = candidate.contextTokens + (isSilent ? 0 : foreign.contextTokens(slot));
     const inFlight = candidate.inFlight + (isSilent ? 0 : foreign.inFlight(slot));
-    const prefillS = weighed.prefillS[at] ?? 0;
-    const whole = weighed.wholeAhead[at] ?? 0;
-    const wholeDecoding = pending.wholeWork > 0 ? pending.wholeCount * (1 - whole / pending.wholeWork) : 0;
+    const prefillS = cells[row + PREFILL_S] ?? 0;
+    const { wholeWork } = pending;
+    const wholeDecoding = wholeWork > 0 ? pending.wholeCount * (1 - (cells[row + WHOLE_AHEAD] ?? 0) / wholeWork) : 0;
     const decoding = candidate.decoding + (isSilent ? 0 : foreign.decoding(slot)) + wholeDecoding;
-    const sharedTokens = this.#shared * ((weighed.cachedTokens[at] ?? 0) - (weighed.safeTokens[at] ?? 0));
-    const ownS = Math.max(0, sharedTokens) * rates.tokenS(slot);
-    weighed.waiting[at] = waitingCost(weighed.waitingS[at] ?? 0, ownS);
-    weighed.decode[at] = decodeCost(inFlight, contextTokens);
-    weighed.heldUp[at] = heldUpCost(prefillS, decoding, candidate.role === "decode");
-    weighed.kvWall[at] = kvWallCost(contextTokens + weighed.promptTokens, candidate.kvCapacityTokens);
-    weighed.cost[at] =
-      (weighed.waiting[at] ?? 0) +
-      (weighed.overheadS[at] ?? 0) +
-      prefillS +
-      (weighed.decode[at] ?? 0) +
-      (weighed.heldUp[at] ?? 0) +
-      (weighed.eviction[at] ?? 0) +
-      (weighed.kvWall[at] ?? 0);
+    const sharedTokens = this.#shared * ((cells[row + CACHED_TOKENS] ?? 0) - (cells[row + SAFE_TOKENS] ?? 0));
+    const waitingS = cells[row + WAITING_S] ?? 0;
+    const waiting = waitingCost(waitingS, Math.max(0, sharedTokens) * rates.tokenS(slot));
+    const decode = decodeCost(inFlight, contextTokens);
+    const heldUp = heldUpCost(prefillS, decoding, candidate.role === "decode");
+    const kvWall = kvWallCost(contextTokens + promptTokens, candidate.kvCapacityTokens);
+    cells[row + WAITING] = waiting;
+    cells[row + DECODE] = decode;
+    cells[row + HELD_UP] = heldUp;
+    cells[row + KV_WALL] = kvWall;
+    cells[row + COST] =
+      waiting + (cells[row + OVERHEAD_S] ?? 0) + prefillS + decode + heldUp + (cells[row + EVICTION] ?? 0) + kvWall;
   }
 }
