@@ -98,7 +98,7 @@ export function hashPrompt(prompt: Uint8Array, key = 0): PromptBlocks {
   if (blocks === 0) return { hashes: NO_PROMPT.hashes, bytes: prompt.length };
   const hashes = new Int32Array(blocks);
   const small = Math.min(blocks, SMALL_BLOCKS);
-  BYTES.set(prompt.subarray(0, ENDS[small - 1]));
+  BYTES.set(prompt.length > SMALL_BYTES ? prompt.subarray(0, SMALL_BYTES) : prompt);
   const hash = hashSmall(hashes, small, key);
   if (blocks > small) hashLarge(hashes, prompt, hash);
   return { hashes, bytes: prompt.length };
