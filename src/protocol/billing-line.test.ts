@@ -41,7 +41,7 @@ describe("within the bytes of a member", () => {
       "x",
       '"x-',
       '"x-anthropic-',
-      "billing-header",
+      "billing-heade",
       ":",
       "header:",
       '"x-anthropic-billing-heade',
