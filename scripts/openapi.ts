@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { workerSchema } from "../src/config/schema.ts";
 import { type ERRORS, errorRow } from "../src/errors/errors.ts";
+import { changedKeySchema, newKeySchema, rotationSchema } from "../src/keys/key-wish.ts";
+import { PRIORITIES, ROLES } from "../src/keys/principal.ts";
 import type { Access } from "../src/server/route.ts";
 import { patchSchema } from "../src/server/api/worker-body.ts";
 import { VERSION } from "../src/util/version.ts";
@@ -56,6 +58,22 @@ const fanOut = z.looseObject({
   total_workers: z.int(),
   successful: z.array(z.string()),
   failed: z.array(z.looseObject({ worker: z.string() })),
+});
+const keyShape = z.object({
+  id: z.string(),
+  name: z.string(),
+  origin: z.enum(["store", "configuration"]),
+  state: z.enum(["valid", "revoked", "expired"]),
+  roles: z.array(z.enum(ROLES)),
+  models: z.array(z.string()).nullable(),
+  requests_per_minute: z.number().nullable(),
+  tokens_per_minute: z.number().nullable(),
+  max_concurrent_requests: z.number().nullable(),
+  priority: z.enum(PRIORITIES),
+  created_at: z.iso.datetime().nullable(),
+  expires_at: z.iso.datetime().nullable(),
+  revoked_at: z.iso.datetime().nullable(),
+  previous_valid_until: z.iso.datetime().nullable(),
 });
 const accepted = z.looseObject({ status: z.string(), worker_id: z.string(), url: z.string() });
 const tokenizer = z.looseObject({ id: z.string(), name: z.string(), source: z.string(), status: z.string() });
@@ -180,6 +198,68 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     access: "viewer",
     summary: "All workers, as sglang-router lists them",
     answers: { 200: done.extend({ urls: z.array(z.string()) }) },
+  },
+  "GET /keys": {
+    access: "viewer",
+    summary: "Keys of the configuration and of the key store",
+    query: { limit: "most keys of the store, 1000 by default", after: "the id behind which the list goes on" },
+    answers: { 200: z.object({ keys: z.array(keyShape) }) },
+  },
+  "POST /keys": {
+    access: "admin",
+    summary: "Makes a key; the answer is the only place where it is shown",
+    body: newKeySchema,
+    answers: { 201: keyShape.extend({ key: z.string() }) },
+    errors: ["invalid_request", "key_exists", "no_key_store", "too_many_keys"],
+  },
+  "GET /keys/:id": {
+    access: "viewer",
+    summary: "One key, by its id or name",
+    answers: { 200: keyShape },
+    errors: ["key_not_found"],
+  },
+  "PATCH /keys/:id": {
+    access: "admin",
+    summary: "Changes a key; null takes a limit, the expiry or the choice of models away",
+    body: changedKeySchema,
+    answers: { 200: keyShape },
+    errors: ["invalid_request", "key_not_found", "key_exists", "key_is_fixed", "no_key_store"],
+  },
+  "POST /keys/:id/rotate": {
+    access: "admin",
+    summary: "Gives a key a new text; the old one stays valid for `grace_secs`, a day by default",
+    body: rotationSchema,
+    answers: { 200: keyShape.extend({ key: z.string() }) },
+    errors: ["invalid_request", "key_not_found", "key_is_fixed", "no_key_store"],
+  },
+  "DELETE /keys/:id": {
+    access: "admin",
+    summary: "Revokes a key, in its new and its old text",
+    answers: { 200: keyShape },
+    errors: ["key_not_found", "key_is_fixed", "no_key_store"],
+  },
+  "GET /usage": {
+    access: "viewer",
+    summary: "What keys have used, by key, model and time",
+    query: {
+      window: "`minute` (kept for two days) or `day` (UTC, kept for 400 days), the default",
+      from: "begin, a time such as 2026-11-30T00:00:00Z; the last hour, or 30 days, by default",
+      to: "end",
+      by: "some of key, model and time, with commas between them; `key` by default",
+      key: "only this key, by name",
+      model: "only this model",
+      limit: "most rows, 1000 by default",
+    },
+    answers: {
+      200: z.object({
+        window: z.string(),
+        from: z.string(),
+        to: z.string(),
+        usage: z.array(anything),
+        is_cut: z.boolean(),
+      }),
+    },
+    errors: ["invalid_request", "no_key_store"],
   },
   "GET /policies": { access: "viewer", summary: "The policy of each model, and why", answers: { 200: anything } },
   "DELETE /sessions/:key": {

@@ -48,7 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   kubernetes: ["observability", "util", "worker"],
   "kv-events": ["observability", "policy", "protocol", "util", "worker"],
-  keys: ["errors", "policy/glob.ts", "protocol/limit-headers.ts", "util"],
+  keys: ["errors", "observability", "policy/glob.ts", "protocol/limit-headers.ts", "util"],
   observability: ["util"],
   parser: ["errors", "protocol", "util"],
   policy: ["errors", "util"],

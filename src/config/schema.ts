@@ -241,6 +241,26 @@ export const configSchema = z.strictObject({
       description:
         "Keys of several clients. Each has `name` and `key` (or `key_file`, the path of a file with it), and may have limits of its own: `max_concurrent_requests`, `requests_per_minute` and `tokens_per_minute` (429 beyond them), `models` (patterns of those that it may use), `priority` (`high`, `normal` or `low`: higher priority leaves a queue first; a request may lower its own with `x-request-priority`), `expires_at` (a time such as 2027-01-31T00:00:00Z), and `roles` (`client`, `viewer`, `operator`, `admin`; a client unless it says so). docs/keys.md has more.",
     }),
+  keyStore: z.string().min(1).optional().meta({
+    group: "Listening",
+    description:
+      "File of SQLite with keys that are made, rotated, limited and revoked while the gateway runs (`pointsman keys`, `/keys`), and with the usage of all keys. It is made where there is none, and has digests, no keys. With it, callers need a key from the first moment on. docs/keys.md has more.",
+  }),
+  metricsKeys: count.max(10_000).default(50).meta({
+    group: "Observability",
+    description:
+      "Keys that the metrics name, the first ones that are used; all others are one series. Each key has up to four series. `GET /usage` has all keys.",
+  }),
+  auditLog: z.string().min(1).optional().meta({
+    group: "Observability",
+    description:
+      "File that gets a JSON line for each change of the administration: who, what, from where, and the result; never a secret. Without it the lines are in the log.",
+  }),
+  auditLogMaxMb: z.int().min(1).max(100_000).default(100).meta({
+    group: "Observability",
+    description:
+      "Size at which the file of `audit_log` is renamed to `FILE.1`, in the place of the one before, MB. 100 MB hold about 400,000 changes.",
+  }),
   authFailuresPerMinute: count.default(60).meta({
     group: "Listening",
     description:

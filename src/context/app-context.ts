@@ -11,9 +11,6 @@ import { PolicyMemory } from "../policy/policy-memory.ts";
 import { CacheTrusts } from "../router/cache-trusts.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { KeyRing } from "../keys/key-ring.ts";
-import type { KeyLimits } from "../keys/limits.ts";
-import type { Auth } from "../server/auth.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
@@ -35,10 +32,9 @@ import { exposeKvEvents } from "./kv-event-metrics.ts";
 import { openKvEvents } from "./open-kv-events.ts";
 import { openRegistries, type Registries } from "./registries.ts";
 import { acceptedTypes, boardSettings, departureSettings, grpcLimits, healthSettings } from "./settings.ts";
-import { openAuth } from "./callers.ts";
-import { fixedKeys } from "./key-settings.ts";
+import { type Callers, openCallers } from "./callers.ts";
 import { followPods } from "./kubernetes-discovery.ts";
-import { followConfiguredWorkers, registerCare, registerKeys, registerRegistries } from "./live-parts.ts";
+import { followConfiguredWorkers, registerCare, registerRegistries } from "./live-parts.ts";
 import { LiveConfig } from "../reload/live-config.ts";
 import { exposeState } from "./state-metrics.ts";
 import { startTokenizer } from "./start-tokenizer.ts";
@@ -47,7 +43,7 @@ import { startTokenizer } from "./start-tokenizer.ts";
  * Everything on the control thread that lives as long as the gateway: the registries, and the parts that watch over their workers.
  * Each part of the program gets only the parts that it needs; only the server gets the whole context, by shape.
  */
-export interface AppContext extends AsyncDisposable, Registries {
+export interface AppContext extends AsyncDisposable, Registries, Callers {
   /** The configuration of the start. */
   readonly config: Config;
   /** The configuration in force, and the parts that take changes of it. */
@@ -58,12 +54,6 @@ export interface AppContext extends AsyncDisposable, Registries {
   readonly tokenizer: Tokenizer | undefined;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** The gateway's keys, for all threads. */
-  readonly keys: KeyRing;
-  /** The check of callers on this thread. */
-  readonly auth: Auth;
-  /** Counts the requests of this thread against the limits of their callers. */
-  readonly limits: KeyLimits;
   /** Writes log lines of other threads; each ends with a line break. */
   readonly writeLog: (text: string) => void;
   /** Sockets for the gateway's own questions to workers. Requests have other sockets, so probes never wait behind them. */
@@ -98,9 +88,7 @@ export type AppContextOverrides = Partial<
     | keyof AsyncDisposable
     | "config"
     | "live"
-    | "keys"
-    | "auth"
-    | "limits"
+    | keyof Callers
     | "tokenizer"
     | "policyMemory"
     | "policyFollower"
@@ -129,7 +117,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const step: Step = { config, overrides, stack };
   const base = openBase(step);
   const certificates = stack.use(await Certificates.open(base));
-  const callers = openCallers(step, base);
+  const callers = await openCallers(base, stack);
   const ledger = overrides.ledger ?? new LoadLedger({ threads: config.threads === 1 ? 0 : config.threads });
   const registries = await openRegistries(
     { ...base, ledger, policyMemory: new PolicyMemory(), given: overrides },
@@ -178,7 +166,6 @@ interface Step {
 
 type Base = Pick<AppContext, "config" | "live" | "clock" | "logger" | "writeLog" | "metrics"> &
   Pick<RunningLogger, "setLevel">;
-type Callers = Pick<AppContext, "keys" | "auth" | "limits">;
 type Wires = Pick<AppContext, "transport" | "grpc">;
 type Care = Pick<AppContext, "healthChecker" | "modelFinder" | "fleet" | "cacheTrusts"> & {
   readonly outcomes: BreakerBoard;
@@ -198,13 +185,6 @@ function openBase({ config, overrides, stack }: Step): Base {
     setLevel: (level) => ownLogger.setLevel(level),
     metrics: overrides.metrics ?? new Metrics(),
   };
-}
-
-/** Puts the keys into shared memory, and lets them follow changes of the configuration. Throws too_many_keys. */
-function openCallers({ config }: Step, { clock, live }: Base): Callers {
-  const keys = new KeyRing({ fixed: fixedKeys(config), capacity: 0, threads: config.threads, clock });
-  registerKeys({ live, keys });
-  return { keys, auth: openAuth({ config, live, table: keys.table(), clock }), limits: keys.limits() };
 }
 
 /** Opens the gateway's own connections to workers. They close when their worker leaves. */

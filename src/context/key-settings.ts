@@ -20,8 +20,8 @@ export function fixedKeys(config: Config): FixedKeys {
 }
 
 /** Whether callers of the serving routes need a key. */
-function needsKeys({ apiKey, apiKeys }: Config): boolean {
-  return apiKey !== undefined || apiKeys.length > 0;
+function needsKeys({ apiKey, apiKeys, keyStore }: Config): boolean {
+  return apiKey !== undefined || apiKeys.length > 0 || keyStore !== undefined;
 }
 
 /** What opens the administration besides a key with a role. Serving routes with a key and an open administration would be a hole. */

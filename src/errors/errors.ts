@@ -370,6 +370,8 @@ export interface GatewayErrorDetails {
   readonly facts?: Readonly<Record<string, unknown>>;
   /** The value of the `Allow` header. */
   readonly allow?: readonly string[];
+  /** Name of the caller's key, for the audit log (forbidden). */
+  readonly caller?: string;
   /** Further headers of the answer; names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly cause?: unknown;

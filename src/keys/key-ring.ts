@@ -32,7 +32,7 @@ export interface KeyRingParts {
 /** Keys that a gateway without a store holds at least, so that some can be added to its configuration while it runs. */
 const LEAST_CAPACITY = 1024;
 
-/** All keys of the gateway, on the control thread: those of the configuration. The threads read the same memory. */
+/** All keys of the gateway, on the control thread: those of the configuration and those of a store. The threads read the same memory. */
 export class KeyRing {
   readonly memory: KeyMemory;
   readonly #writer: KeyTableWriter;
@@ -75,6 +75,23 @@ export class KeyRing {
     for (const { record, isLocalAdmin } of fixed.values()) this.#writer.put(record, { isLocalAdmin });
     if (!next.isClosed) this.#writer.setAccess(false, next.localAdmin);
     this.#fixed = fixed;
+  }
+
+  /** Puts a key of the store in force as it is now, or takes it away where it is not valid any more. Throws too_many_keys. */
+  apply(record: KeyRecord): void {
+    if (record.revokedAt === undefined && record.expiresAt > Date.now()) this.#writer.put(record);
+    else this.#writer.remove(record.id);
+  }
+
+  /** Throws too_many_keys where one more does not fit. */
+  checkRoom(): void {
+    if (this.#writer.size < this.#writer.capacity) return;
+    throw new GatewayError("too_many_keys", `the gateway holds ${this.#writer.capacity} keys at most`);
+  }
+
+  /** The keys of the configuration. */
+  fixed(): KeyRecord[] {
+    return Array.from(this.#fixed.values(), ({ record }) => record);
   }
 
   /** Called right before a thread starts. */

@@ -72,11 +72,6 @@ export class KeyTableWriter {
     this.#freeRows.push(row);
   }
 
-  /** Ids of all keys. */
-  ids(): IterableIterator<string> {
-    return this.#rows.keys();
-  }
-
   #newRow(): number | undefined {
     const row = this.#freeRows.shift() ?? (this.#usedRows < this.#capacity ? this.#usedRows++ : undefined);
     if (row === undefined) return undefined;

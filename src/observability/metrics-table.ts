@@ -386,6 +386,18 @@ export const METRICS = {
     help: "1 while the configuration in force is not what the file says: changed over the API, or the file was refused.",
     labels: [],
   },
+  keyRequests: {
+    name: "pointsman_key_requests_total",
+    kind: "counter",
+    help: "Requests by the name of the caller's key: served, or failed for any reason. Keys beyond `metrics_keys` are `other`. Counted within a second.",
+    labels: ["key", "outcome"],
+  },
+  keyTokens: {
+    name: "pointsman_key_tokens_total",
+    kind: "counter",
+    help: "Tokens by the name of the caller's key, of prompts and completions, as the workers reported them.",
+    labels: ["key", "kind"],
+  },
   buildInfo: {
     name: "pointsman_build_info",
     kind: "gauge",

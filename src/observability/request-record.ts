@@ -31,6 +31,12 @@ export interface RecordSink {
   settle(record: RequestRecord): void;
 }
 
+/** Counts what each key has used. */
+export interface KeyTally {
+  /** `model`: as a label of metrics. */
+  count(key: string, model: string, record: RequestRecord): void;
+}
+
 /**
  * The facts of one request. The steps of the request fill it in, and it is settled once at the end. The access line and the
  * metrics are both made from it.
@@ -137,11 +143,17 @@ export class RequestRecord {
 const MAX_NAME_CHARS = 256;
 
 /** Counts, writes the access line, and with `logsDecisions` before it a line for each decision that the record keeps. */
-export function createRecordSink(logger: Logger, metrics: Metrics, logsDecisions = false): RecordSink {
+export function createRecordSink(
+  logger: Logger,
+  metrics: Metrics,
+  logsDecisions = false,
+  tally?: KeyTally,
+): RecordSink {
   const series = new RequestSeries(metrics);
   return {
     settle(record) {
-      count(record, metrics, series);
+      const model = count(record, metrics, series);
+      if (record.key !== undefined) tally?.count(record.key, model, record);
       if (logsDecisions && record.decisions) {
         for (const decision of record.decisions) logger.debug(decisionLine(record, decision), "choice");
       }
@@ -196,24 +208,26 @@ function accessLine(record: RequestRecord): object {
   };
 }
 
-function count(record: RequestRecord, metrics: Metrics, series: RequestSeries): void {
+/** Returns the model as a label. */
+function count(record: RequestRecord, metrics: Metrics, series: RequestSeries): string {
   const endpoint = record.endpoint;
   const model = modelLabel(record, metrics);
   series.ofEndpoint(endpoint, model).count(record.status, record.durationMs / 1000);
   if (record.errorCode !== undefined) metrics.increment("errors", { endpoint, model, code: record.errorCode });
-  if (record.workerUrl === undefined) return;
+  if (record.workerUrl === undefined) return model;
   const worker = series.ofWorker(metrics.bounded("worker", record.workerUrl), model);
   const completion = record.tokens?.completionTokens ?? (record.isStream ? record.events : undefined);
   if (record.tokens?.promptTokens) worker.increment("promptTokens", record.tokens.promptTokens);
   if (record.tokens?.cachedTokens) worker.increment("cachedTokens", record.tokens.cachedTokens);
   if (completion) worker.increment("completionTokens", completion);
   if (record.isEndMarkerAdded) worker.increment("addedEndMarkers");
-  if (record.ttftMs === undefined) return;
+  if (record.ttftMs === undefined) return model;
   worker.observe("timeToFirstToken", record.ttftMs / 1000);
   if (completion !== undefined && completion > 1 && record.lastEventMs !== undefined) {
     const perToken = (record.lastEventMs - record.ttftMs) / (completion - 1);
     worker.observe("timePerOutputToken", perToken / 1000);
   }
+  return model;
 }
 
 function cut(name: string): string {

@@ -105,7 +105,8 @@ class KeyAuth implements Auth {
     }
     if (!known) throw this.#wrong(caller, found === "expired" ? EXPIRED : KEY_WANTED[localAdmin]);
     if (localAdmin !== "api_key" || !known.isLocalAdmin) {
-      throw new GatewayError("forbidden", `this key does not have the role \`${needed}\`: ${KEY_REFUSED[localAdmin]}`);
+      const told = `this key does not have the role \`${needed}\`: ${KEY_REFUSED[localAdmin]}`;
+      throw new GatewayError("forbidden", told, { caller: known.principal.name });
     }
     checkLocal(caller, hosts);
     return { ...known.principal, roles: THIS_MACHINE.roles };

@@ -1,5 +1,6 @@
 import { asGatewayError, clientClosed, type GatewayError } from "../errors/errors.ts";
 import type { Principal } from "../keys/principal.ts";
+import type { AuditEntry, AuditLog } from "../observability/audit-log.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import { ForwardedRequest } from "../transport/forwarded-request.ts";
@@ -12,6 +13,8 @@ export interface ControlAppDeps {
   readonly auth: Auth;
   readonly routes: readonly Route[];
   readonly onDefect: (error: GatewayError, requestId: string) => void;
+  /** Gets each change, and each attempt of a known caller that was refused. */
+  readonly audit: AuditLog;
   /** Resolves when all threads have all changes so far. */
   readonly settled: () => Promise<void>;
 }
@@ -36,22 +39,56 @@ export class ControlApp {
 
   async answer(route: Route, { request, params, requestId }: ControlRequest): Promise<Reply> {
     const { auth, settled, onDefect } = this.#deps;
+    let principal: Principal | undefined;
+    let subject: string | undefined;
+    const note = (changed: string): void => {
+      subject = changed;
+    };
     try {
-      const principal = await callerOf(auth, route, request);
+      principal = await callerOf(auth, route, request);
       const body = await readControlBody(route, request);
       const query = new URLSearchParams(request.query);
-      const reply = await route.handle({ request: withBody(request, body), requestId, params, query, principal });
+      const reply = await route.handle({ request: withBody(request, body), requestId, params, query, principal, note });
       // The answer to a change waits until the change is in force on all threads.
-      if (roleOf(route.access) !== undefined && route.method !== "GET") await settled();
+      if (isChange(route)) {
+        await settled();
+        this.#audit(principal, request, { status: reply.status, request_id: requestId, subject });
+      }
       reply.headers["x-request-id"] = requestId;
       return reply;
     } catch (thrown) {
       // The client has left; its reason is no failure of the gateway.
       const error = request.signal.aborted ? clientClosed(thrown) : asGatewayError(thrown);
       if (error.code === "internal_error") onDefect(error, requestId);
-      return errorReply(error, openaiDialect, requestId);
+      const reply = errorReply(error, openaiDialect, requestId);
+      const facts = { status: reply.status, error: error.code, request_id: requestId, subject };
+      const known = principal ?? refusedCaller(error);
+      if (known && isChange(route)) this.#audit(known, request, facts);
+      return reply;
     }
   }
+
+  #audit(
+    principal: Pick<Principal, "name" | "roles"> | undefined,
+    { method, path, peerAddress }: ClientRequest,
+    facts: Pick<AuditEntry, "status" | "error" | "request_id" | "subject">,
+  ): void {
+    const { name = "", roles = [] } = principal ?? {};
+    this.#deps.audit.write({ who: name, roles, from: peerAddress, method, path: path.slice(0, MAX_PATH), ...facts });
+  }
+}
+
+/** Longest path in the audit log, characters. */
+const MAX_PATH = 512;
+
+/** Whether the route changes something of the gateway. */
+function isChange({ access, method }: Route): boolean {
+  return roleOf(access) !== undefined && method !== "GET";
+}
+
+/** A caller whose key does not have the role. */
+function refusedCaller({ details }: GatewayError): Pick<Principal, "name" | "roles"> | undefined {
+  return details.caller === undefined ? undefined : { name: details.caller, roles: [] };
 }
 
 /**

@@ -1,36 +1,27 @@
 import type { Metrics } from "../observability/metrics.ts";
 import type { Fleet } from "../engine/fleet.ts";
 import type { ModelPlans } from "../router/model-plans.ts";
-import type { RouterManager } from "../router/router-manager.ts";
-import type { HealthChecker } from "../worker/health-checker.ts";
-import type { WorkerSources } from "../worker/sources/worker-sources.ts";
-import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { type ConfigAdmin, configRoutes } from "./api/config.ts";
 import { decisionRoutes } from "./api/decisions.ts";
 import { fleetRoutes } from "./api/fleet.ts";
 import { FolderOfPaths } from "./api/folder-of-paths.ts";
+import { type KeysDeps, keyRoutes } from "./api/keys.ts";
 import { metricsRoute } from "./api/metrics.ts";
 import { modelRoutes } from "./api/models.ts";
 import { type DescribedPolicies, policyRoutes } from "./api/policies.ts";
 import { probeRoutes } from "./api/probes.ts";
 import { type KeptSessions, sessionRoutes } from "./api/sessions.ts";
 import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
-import { type CacheTrustViewer, type KvEventsViewer, workerRoutes } from "./api/workers.ts";
+import { type WorkersDeps, workerRoutes } from "./api/workers.ts";
 import type { Route } from "./route.ts";
 import type { ServingUnits } from "./serving-units.ts";
 
 /** Parts that the routes other than inference use. */
-export interface ControlRoutesDeps {
+export interface ControlRoutesDeps extends Omit<WorkersDeps, "paths" | "maxBodyBytes">, Pick<KeysDeps, "keyDesk"> {
   readonly metrics: Metrics;
   readonly tokenizers: TokenizerAdmin;
-  readonly workerRegistry: WorkerRegistry;
   readonly policyRegistry: DescribedPolicies & KeptSessions;
-  readonly routerManager: RouterManager;
-  readonly healthChecker: HealthChecker;
-  readonly cacheTrusts: CacheTrustViewer;
-  readonly workerSources: Pick<WorkerSources, "list">;
   readonly fleet: Fleet;
-  readonly kvEvents: KvEventsViewer;
   /** The configuration in force, and changes of it. */
   readonly transactions: ConfigAdmin;
 }
@@ -66,6 +57,7 @@ export function createControlRoutes(
     metrics,
     ...modelRoutes({ ...deps, plans }),
     ...workerRoutes({ ...deps, paths, maxBodyBytes }),
+    ...keyRoutes({ keyDesk: deps.keyDesk, maxBodyBytes }),
     ...policyRoutes(deps.policyRegistry),
     ...sessionRoutes(deps.policyRegistry),
     ...decisionRoutes({

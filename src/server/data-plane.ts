@@ -1,7 +1,7 @@
 import { asGatewayError, type GatewayError, tookTooLong, whyLeft } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { createRecordSink, type RecordSink, RequestRecord } from "../observability/request-record.ts";
+import { createRecordSink, type KeyTally, type RecordSink, RequestRecord } from "../observability/request-record.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { readJsonBody } from "../protocol/json/json-body.ts";
 import { AwaitedStream, type AwaitedStreamDeps } from "../router/awaited-stream.ts";
@@ -41,6 +41,8 @@ export interface DataPlaneDeps extends Pick<ModelEntryDeps, "plans" | "route">, 
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly gate: Gate;
+  /** Counts what each key has used. */
+  readonly tally?: KeyTally | undefined;
   /** Sends signs of life to clients of streams that have not begun. */
   readonly watch: StreamWatch;
   /** Most bytes of requests that are held at once. */
@@ -180,12 +182,12 @@ export class DataPlane implements Disposable {
   }
 
   #waysOf({ settings, plans, route }: DataPlaneWays): Ways {
-    const { logger, metrics, watch, clock, gate } = this.#deps;
+    const { logger, metrics, watch, clock, gate, tally } = this.#deps;
     const { keepAliveMs, totalMs, bodyStallMs, maxBodyBytes, logsDecisions } = settings;
     return {
       settings,
       bounds: { maxBytes: maxBodyBytes, timeoutMs: totalMs, stallMs: bodyStallMs },
-      recordSink: createRecordSink(logger, metrics, logsDecisions),
+      recordSink: createRecordSink(logger, metrics, logsDecisions, tally),
       awaited: { watch, clock, keepAliveMs, onDefect: (error, requestId) => this.onDefect(error, requestId) },
       deadlines: this.#lineOf(totalMs + LAST_STEP_MS),
       models: new ModelEntry({ metrics, gate, plans, route, totalMs, inLine: (place) => this.#inLine(place) }),

@@ -1,6 +1,7 @@
 import type { KeyLimits } from "../keys/limits.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { KeyTally } from "../observability/request-record.ts";
 import { recordTraffic, type TrafficSink, wallNow } from "../observability/recorded-request.ts";
 import type { ModelPlans } from "../router/model-plans.ts";
 import type { InferenceRequest } from "../router/router.ts";
@@ -42,6 +43,8 @@ export interface InferencePortParts<R extends RouteAddress> {
   readonly watch: StreamWatch;
   readonly auth: Auth;
   readonly limits: KeyLimits;
+  /** Counts what each key has used. */
+  readonly tally?: KeyTally | undefined;
   readonly gate: Gate;
   /** Which models answer for the names of the configuration; undefined where it has none. */
   readonly plans: ModelPlans | undefined;

@@ -19,6 +19,8 @@ export interface Call {
   readonly params: Readonly<Record<string, string>>;
   /** Who calls; undefined on a public route. */
   readonly principal: Principal | undefined;
+  /** Says in the audit log what the route has changed: a key's name, a worker's id. */
+  readonly note: (subject: string) => void;
   /** The parsed query. */
   readonly query: URLSearchParams;
 }

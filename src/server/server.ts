@@ -1,4 +1,5 @@
 import type { GatewayError } from "../errors/errors.ts";
+import type { AuditLog } from "../observability/audit-log.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { Clock } from "../util/clock.ts";
@@ -30,6 +31,7 @@ export interface ServerSettings extends SidePortSettings, ControlRoutesSettings,
 export interface ServerDeps extends ControlRoutesDeps {
   readonly settings: ServerSettings;
   readonly auth: Auth;
+  readonly audit: AuditLog;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly certificates: ServerCertificates;
@@ -73,7 +75,13 @@ export async function startServer(deps: ServerDeps, startUnits: StartServingUnit
     units: () => units,
     plans: () => plans,
   });
-  const control = new ControlApp({ auth, onDefect, settled: async () => units?.settled(), routes: routes.all });
+  const control = new ControlApp({
+    auth,
+    audit: deps.audit,
+    onDefect,
+    settled: async () => units?.settled(),
+    routes: routes.all,
+  });
   metrics.read("queueDepth", (set) => set({}, gate.waiting));
   await using open = new AsyncDisposableStack();
   const started = await startUnits({

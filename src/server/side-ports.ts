@@ -122,7 +122,14 @@ function listenForMetrics(
     account: new ByteBudget(MAX_SCRAPERS_BYTES),
     handle: async (request) =>
       request.path === path && (request.method === "GET" || request.method === "HEAD")
-        ? handle({ request, requestId: "", params: {}, query: new URLSearchParams(), principal: undefined })
+        ? handle({
+            request,
+            requestId: "",
+            params: {},
+            query: new URLSearchParams(),
+            principal: undefined,
+            note: () => undefined,
+          })
         : refuse(unknownRoute(request.path)),
     refuse,
     onHandshake: (result) => metrics.increment("tlsHandshakes", { result }),

@@ -1,4 +1,4 @@
-import { asGatewayError } from "../errors/errors.ts";
+import { asGatewayError, GatewayError } from "../errors/errors.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { Auth } from "../server/auth.ts";
 import { callerOf, type ControlRequest } from "../server/control-app.ts";
@@ -20,8 +20,8 @@ export async function askControl(
   { request, params, requestId }: ControlRequest,
 ): Promise<Reply> {
   try {
-    await callerOf(auth, route, request);
-    const body = await readControlBody(route, request);
+    const isRefused = await isKnownAndRefused(auth, route, request);
+    const body = isRefused ? undefined : await readControlBody(route, request);
     const { method, path, query, peerAddress } = request;
     const { value } = await link.call(
       {
@@ -42,5 +42,23 @@ export async function askControl(
     return value as ControlReply;
   } catch (thrown) {
     return errorReply(asGatewayError(thrown), openaiDialect, requestId);
+  }
+}
+
+/**
+ * Whether the caller is known and may not use the route: then the control thread refuses it, because that is written down in the audit log.
+ * Throws invalid_api_key, too_many_wrong_keys, and forbidden for a caller without a name.
+ */
+async function isKnownAndRefused(
+  auth: Auth,
+  route: ControlRoute,
+  request: ControlRequest["request"],
+): Promise<boolean> {
+  try {
+    await callerOf(auth, route, request);
+    return false;
+  } catch (error) {
+    if (error instanceof GatewayError && error.details.caller !== undefined) return true;
+    throw error;
   }
 }

@@ -1,4 +1,5 @@
 import type { ErrorCode, GatewayErrorDetails } from "../errors/errors.ts";
+import type { UsageRow } from "../keys/usage.ts";
 import type { MetricsSnapshot } from "../observability/metrics.ts";
 import type { RecordedRequest } from "../observability/recorded-request.ts";
 import type { SharedPolicyMemory } from "../policy/policy-memory.ts";
@@ -144,6 +145,8 @@ export type FromThread =
   | { readonly type: "log"; readonly text: string }
   /** Requests for the recording, and how many more the thread could not keep. */
   | { readonly type: "recorded"; readonly requests: readonly RecordedRequest[]; readonly lost: number }
+  /** What keys have used since the last message. */
+  | { readonly type: "used"; readonly rows: readonly UsageRow[] }
   | { readonly type: "active"; readonly active: number }
   | { readonly type: "state"; readonly id: number; readonly state: ThreadState }
   | { readonly type: "decisions"; readonly id: number; readonly tries: readonly LoggedTry[] }

@@ -1,11 +1,10 @@
 import { configSchema } from "../config/schema.ts";
-import { openAuth } from "../context/callers.ts";
+import { openThreadCallers } from "../context/thread-callers.ts";
 import { SERVER_KEYS } from "../context/live-keys.ts";
 import { registerRegistries } from "../context/live-parts.ts";
 import { serverSettings } from "../context/server-settings.ts";
 import { startServingUnit, type ServingUnit } from "../context/serving-unit.ts";
 import { sharesOf } from "../context/shares.ts";
-import { openThreadKeys } from "../keys/key-ring.ts";
 import { createLogger } from "../observability/logger.ts";
 import { LiveConfig } from "../reload/live-config.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -62,13 +61,14 @@ export class ServingThread {
     registerRegistries({ live, logger, ...replica.registries, isOwner: false });
     const settings = serverSettings(config);
     const link = stack.adopt(new ControlLink(post, limitsOf(settings.gate)), (closing) => closing.close());
-    const { table, limits } = openThreadKeys(start.keys, start.thread, clock);
-    const auth = openAuth({ config, live, table, clock });
     live.register({
       name: "limits",
       keys: SERVER_KEYS,
       apply: (next) => link.replace(limitsOf(serverSettings(next).gate)),
     });
+    const callers = stack.use(
+      openThreadCallers({ config, live, clock }, start, (rows) => post({ type: "used", rows })),
+    );
     const recording = config.record === undefined ? undefined : stack.use(new ThreadRecording(post, clock));
     const unit = stack.use(
       startServingUnit({
@@ -83,14 +83,15 @@ export class ServingThread {
         reusePort: true,
         tls: start.tls,
         shares: sharesOf(config, start.threads),
-        auth,
-        limits,
+        auth: callers.auth,
+        limits: callers.limits,
+        tally: callers.tally,
         gate: link,
         outcomes: link,
         finder: link,
         recording,
         routes: start.routes.map((route, index) => ({ ...route, index })),
-        answer: (route, request) => askControl({ link, auth }, route, request),
+        answer: (route, request) => askControl({ link, auth: callers.auth }, route, request),
       }),
     );
     return new ServingThread({ live, clock, post, link, metrics, replica, unit, recording, owned: stack.move() });

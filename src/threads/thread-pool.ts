@@ -30,6 +30,8 @@ export interface ThreadPoolDeps extends AnswerCallDeps, StartMessageDeps {
   readonly outcomes: OutcomeSink;
   /** Writes complete log lines of threads. */
   readonly writeLog: (text: string) => void;
+  /** Gets what keys have used. */
+  readonly usage: { add(rows: Extract<FromThread, { type: "used" }>["rows"]): void };
   /** Gets what the threads record. */
   readonly recording?: Pick<Recording, "record" | "lost"> | undefined;
   readonly clock: Clock;
@@ -227,6 +229,8 @@ export class ThreadPool {
         return this.#deps.outcomes.report(message.workerId, message.outcome);
       case "log":
         return this.#deps.writeLog(message.text);
+      case "used":
+        return this.#deps.usage.add(message.rows);
       case "recorded":
         for (const request of message.requests) this.#deps.recording?.record(request);
         this.#deps.recording?.lost(message.lost);

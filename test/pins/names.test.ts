@@ -21,6 +21,8 @@ test("flags", () => {
     "--api-key",
     "--api-key-file",
     "--assignment-mode",
+    "--audit-log",
+    "--audit-log-max-mb",
     "--auth-failures-per-minute",
     "--backend-health-check-timeout-seconds",
     "--balance-abs-threshold",
@@ -64,6 +66,7 @@ test("flags", () => {
     "--k8s-label-selector",
     "--k8s-namespace",
     "--k8s-port",
+    "--key-store",
     "--kubeconfig",
     "--kubernetes",
     "--kv-connector-annotation",
@@ -85,6 +88,7 @@ test("flags", () => {
     "--max-resident-bytes",
     "--max-sessions",
     "--max-tree-size",
+    "--metrics-keys",
     "--model",
     "--model-alias",
     "--model-id-from",
@@ -225,6 +229,8 @@ test("metrics", () => {
     "pointsman_config_last_success_timestamp_seconds",
     "pointsman_config_failures_total",
     "pointsman_config_differs_from_file",
+    "pointsman_key_requests_total",
+    "pointsman_key_tokens_total",
     "pointsman_build_info",
   ]);
 });

@@ -136,6 +136,7 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
     logger,
     metrics,
     ledger,
+    usage: { add: () => undefined },
     keys: ringOf(undefined, { clock, threads: config.threads }),
     workerRegistry: registry,
     policyMemory,

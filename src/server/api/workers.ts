@@ -77,6 +77,7 @@ async function create(deps: WorkersDeps, call: Call): Promise<Reply> {
   const body = await readJson(call.request, deps.maxBodyBytes);
   const spec = await admitted(deps, readWorkerSpec(body));
   const { worker } = deps.routerManager.addWorker(spec);
+  call.note(worker.id);
   if (!wantsToWait(call)) return accepted(worker, withUrlNotice("the worker is being probed", body));
   const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
   return jsonReply(viewOf(deps, settled ?? worker), { status: 201, headers: location(worker.id) });
@@ -100,6 +101,7 @@ function show(deps: WorkersDeps, call: Call): Reply {
 
 async function replace(deps: WorkersDeps, call: Call): Promise<Reply> {
   const worker = findActive(deps, call);
+  call.note(worker.id);
   const given = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
   // The worker still belongs to its first source.
   const spec = await admitted(deps, { ...given, source: worker.spec.source });
@@ -108,6 +110,7 @@ async function replace(deps: WorkersDeps, call: Call): Promise<Reply> {
 
 async function patch(deps: WorkersDeps, call: Call): Promise<Reply> {
   const worker = findActive(deps, call);
+  call.note(worker.id);
   const spec = await admitted(
     deps,
     patchWorkerSpec(worker.spec, await readJson(call.request, deps.maxBodyBytes)),
@@ -130,6 +133,7 @@ async function updated(deps: WorkersDeps, call: Call, worker: Worker): Promise<R
 
 async function remove(deps: WorkersDeps, call: Call): Promise<Reply> {
   const worker = findActive(deps, call);
+  call.note(worker.id);
   const { gone } = deps.routerManager.removeWorker(worker);
   if (!wantsToWait(call)) return accepted(worker, "the worker drains and is removed then");
   await gone;
@@ -141,6 +145,7 @@ async function addWorker(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url");
   const body = url === null ? await readJson(call.request, deps.maxBodyBytes) : { url };
   const { message, worker } = deps.routerManager.addWorker(await admitted(deps, readWorkerSpec(body)));
+  call.note(worker.id);
   return jsonReply({ success: true, message: withUrlNotice(message, body), worker: viewOf(deps, worker) });
 }
 
@@ -150,6 +155,7 @@ async function removeWorker(deps: WorkersDeps, call: Call): Promise<Reply> {
   const parsed = parseWorkerUrl(url);
   const worker = parsed.ok ? deps.workerRegistry.getByUrl(parsed.url) : undefined;
   if (!worker) throw new GatewayError("worker_not_found", "no worker has this url", { param: "url" });
+  call.note(worker.id);
   const { message } = deps.routerManager.removeWorker(worker);
   return jsonReply({ success: true, message, worker: null });
 }

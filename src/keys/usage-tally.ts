@@ -1,0 +1,74 @@
+import type { KeyTally, RequestRecord } from "../observability/request-record.ts";
+import type { Clock } from "../util/clock.ts";
+import { type UsageRow, WINDOW_MS } from "./usage.ts";
+
+/** How long a thread gathers, ms: a message for each request would cost more than the request's own counting. */
+const GATHER_MS = 1000;
+
+type Count = { -readonly [K in keyof UsageRow]: UsageRow[K] };
+
+/** Counts what the requests of one thread have used, by key and model, and passes the sums on once a second. */
+export class UsageTally implements KeyTally, Disposable {
+  readonly #pass: (rows: readonly UsageRow[]) => void;
+  readonly #clock: Clock;
+  readonly #wallNow: () => number;
+  readonly #counts = new Map<string, Map<string, Count>>();
+  #minute = 0;
+  #cancelFlush: (() => void) | undefined;
+
+  /** `wallNow`: ms since 1970. */
+  constructor(pass: (rows: readonly UsageRow[]) => void, clock: Clock, wallNow: () => number = Date.now) {
+    this.#pass = pass;
+    this.#clock = clock;
+    this.#wallNow = wallNow;
+  }
+
+  count(key: string, model: string, { errorCode, tokens, isStream, events }: RequestRecord): void {
+    const count = this.#countOf(key, model);
+    count.requests += 1;
+    if (errorCode !== undefined) count.errors += 1;
+    count.promptTokens += tokens?.promptTokens ?? 0;
+    count.completionTokens += tokens?.completionTokens ?? (isStream ? events : 0);
+    count.cachedTokens += tokens?.cachedTokens ?? 0;
+  }
+
+  /** Passes on what is counted. */
+  flush(): void {
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
+    const rows = [...this.#counts.values()].flatMap((byModel) => [...byModel.values()]);
+    this.#counts.clear();
+    if (rows.length > 0) this.#pass(rows);
+  }
+
+  [Symbol.dispose](): void {
+    this.flush();
+  }
+
+  #countOf(key: string, model: string): Count {
+    if (!this.#cancelFlush) {
+      this.#minute = Math.floor(this.#wallNow() / WINDOW_MS.minute) * WINDOW_MS.minute;
+      this.#cancelFlush = this.#clock.after(GATHER_MS, () => this.flush());
+    }
+    let byModel = this.#counts.get(key);
+    if (!byModel) {
+      byModel = new Map();
+      this.#counts.set(key, byModel);
+    }
+    let count = byModel.get(model);
+    if (!count) {
+      count = {
+        key,
+        model,
+        minute: this.#minute,
+        requests: 0,
+        errors: 0,
+        promptTokens: 0,
+        completionTokens: 0,
+        cachedTokens: 0,
+      };
+      byModel.set(model, count);
+    }
+    return count;
+  }
+}
