@@ -119,6 +119,19 @@ function checkAdmin(config: Config): Complaint[] {
 
 /** Finds options of TLS without those that they belong to. */
 function checkTls(config: Config): Complaint[] {
+  const { clientCertPath, clientKeyPath } = config;
+  const half =
+    (clientCertPath === undefined) === (clientKeyPath === undefined)
+      ? []
+      : [
+          clientKeyPath === undefined
+            ? complaint(["clientCertPath"], "needs client_key_path with it")
+            : complaint(["clientKeyPath"], "needs client_cert_path with it"),
+        ];
+  return [...half, ...checkPortTls(config)];
+}
+
+function checkPortTls(config: Config): Complaint[] {
   const { tlsCertPath, tlsKeyPath, adminPort } = config;
   if ((tlsCertPath === undefined) !== (tlsKeyPath === undefined)) {
     const missing = tlsKeyPath === undefined ? "tls_key_path" : "tls_cert_path";

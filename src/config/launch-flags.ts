@@ -48,8 +48,6 @@ const REFUSED: Rows = [
   ["a client is known by its key (api_keys in the file), not by a header", "trust-tenant-header"],
   ["keys are not validated elsewhere; --api-key or api_keys in the file name them", "api-key-validation-urls*"],
   ["priorities are set in the file, by key: api_keys[].priority (high, normal or low)", "priority-scheduler-enabled"],
-  ["a certificate of its own towards workers is not built yet", "client-cert-path= client-key-path="],
-  ["authorities that sign workers' certificates are named by the variable NODE_EXTRA_CA_CERTS", "ca-cert-paths*"],
   ["tracing is not built yet; traceparent and tracestate are passed on to workers", "enable-trace otel-endpoint="],
   ["WebAssembly hooks are not built yet", "enable-wasm wasm-middleware="],
   [

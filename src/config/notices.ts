@@ -28,6 +28,13 @@ export function noticesOn(config: Config, given: Readonly<RawObject>): string[] 
       "policy_module is loaded and nothing names its policy: give that name as --policy, or to a model or worker",
     );
   }
+  for (const { url, tls } of config.initialWorkers) {
+    if (tls?.insecureSkipVerify === true) {
+      notices.push(
+        `the certificate of ${url} is not checked (insecure_skip_verify): whoever is on the way reads everything`,
+      );
+    }
+  }
   const adminHost = config.adminPort === undefined ? config.host : config.adminHost;
   if (config.adminApiKey === undefined && !LOOPBACK.test(adminHost)) {
     notices.push(

@@ -75,6 +75,11 @@ const host = z
   .string()
   .min(1)
   .transform((value) => value.replace(/^\[(.*)\]$/, "$1"));
+/** The name of a certificate: a host name or an IP address. */
+const serverName = z
+  .string()
+  .max(253)
+  .regex(/^[A-Za-z0-9._:-]+$/, "must be a host name, as it stands in the worker's certificate");
 const headerName = z
   .string()
   .regex(/^[A-Za-z0-9-]{1,64}$/, "must be a header name")
@@ -153,6 +158,20 @@ const kvEventsSchema = z.strictObject({
   ranks: z.int().min(1).max(31).default(1),
 });
 
+/** How the TLS of one worker differs from that of the others. */
+const workerTlsSchema = z
+  .strictObject({
+    serverName: serverName.optional(),
+    caCertPath: filePath.optional(),
+    clientCertPath: filePath.optional(),
+    clientKeyPath: filePath.optional(),
+    insecureSkipVerify: z.boolean().optional(),
+  })
+  .refine(
+    ({ clientCertPath, clientKeyPath }) => (clientCertPath === undefined) === (clientKeyPath === undefined),
+    "must have both client_cert_path and client_key_path, or neither",
+  );
+
 /** A worker, in the file and over the API. */
 export const workerSchema = z.strictObject({
   url: workerUrl,
@@ -170,6 +189,7 @@ export const workerSchema = z.strictObject({
   kvCapacityTokens: z.int().min(1).max(1_000_000_000_000).optional(),
   health: workerHealthSchema.default({}),
   kvEvents: z.union([z.literal(false), kvEventsSchema]).optional(),
+  tls: workerTlsSchema.optional(),
 });
 
 const glob = z
@@ -366,7 +386,7 @@ export const configSchema = z.strictObject({
       flag: "--worker",
       aliases: ["--worker-urls"],
       description:
-        "Workers known from the start. In the file each has `url`, `model_id`, `api_key` (or `api_key_file`), `policy`, `labels`, `priority`, `cost`, `kv_capacity_tokens`, `health`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list. `http(s)://` and `grpc(s)://` say what the worker speaks; an address without a scheme means HTTP.",
+        "Workers known from the start. In the file each has `url`, `model_id`, `api_key` (or `api_key_file`), `policy`, `labels`, `priority`, `cost`, `kv_capacity_tokens`, `health`, `tls`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list. `http(s)://` and `grpc(s)://` say what the worker speaks; an address without a scheme means HTTP.",
     }),
   workerApiKey: secret.optional().meta({
     group: "Workers",
@@ -378,6 +398,29 @@ export const configSchema = z.strictObject({
     description: "File with the `worker_api_key`, as `api_key_file`.",
   }),
   ...KUBERNETES_OPTIONS,
+  caCertPaths: z
+    .array(filePath)
+    .default([])
+    .meta({
+      group: "Workers",
+      aliases: ["--ca-cert-path"],
+      description:
+        "Files with the certificates (PEM) of authorities that sign workers' certificates (`https://`, `grpcs://`), in addition to the public ones and those of the variable NODE_EXTRA_CA_CERTS. A worker's own `tls.ca_cert_path` replaces all of them (docs/tls.md).",
+    }),
+  clientCertPath: filePath.optional().meta({
+    group: "Workers",
+    description:
+      "File with the certificate (PEM) that the gateway shows to workers, for mutual TLS. The file is read again every 5 s, and at SIGHUP.",
+  }),
+  clientKeyPath: filePath.optional().meta({
+    group: "Workers",
+    description: "File with the private key (PEM, without a passphrase) of `client_cert_path`.",
+  }),
+  workerServerName: serverName.optional().meta({
+    group: "Workers",
+    description:
+      "Name that workers' certificates must be for, and that workers are asked for (SNI), in place of the host of their address. For workers that are known by IP addresses, as pods are. A worker's own `tls.server_name` comes before it.",
+  }),
   enableIgw: z.boolean().default(false).meta({
     group: "Workers",
     description:

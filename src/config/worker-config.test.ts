@@ -30,6 +30,7 @@ test("a worker of the configuration is a spec of its source, in milliseconds", (
     kvCapacityTokens: 3_000_000,
     health: { endpoint: "/up", intervalMs: 500, timeoutMs: 2000, failureThreshold: 4, disabled: false },
     kvEvents: undefined,
+    tls: undefined,
   });
 });
 

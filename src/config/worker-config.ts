@@ -21,6 +21,7 @@ export function specOf(worker: WorkerConfig, source: string): WorkerSpec {
     kvCapacityTokens: worker.kvCapacityTokens,
     health: healthOf(worker.health),
     kvEvents: kvEventsOf(worker.kvEvents),
+    tls: worker.tls,
   };
 }
 

@@ -12,8 +12,6 @@ import { CacheTrusts } from "../router/cache-trusts.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
-import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
-import { HttpTransport } from "../transport/http1/http-transport.ts";
 import type { Transport } from "../transport/upstream.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import type { OutcomeSink } from "../worker/attempt-outcome.ts";
@@ -38,6 +36,7 @@ import { followConfiguredWorkers, registerCare, registerRegistries } from "./liv
 import { LiveConfig } from "../reload/live-config.ts";
 import { exposeState } from "./state-metrics.ts";
 import { startTokenizer } from "./start-tokenizer.ts";
+import { openWorkerWires } from "./worker-wires.ts";
 
 /**
  * Everything on the control thread that lives as long as the gateway: the registries, and the parts that watch over their workers.
@@ -73,7 +72,7 @@ export interface AppContext extends AsyncDisposable, Registries, Callers {
   /** How far what is known of each worker's cache has been right. */
   readonly cacheTrusts: Pick<CacheTrusts, "of">;
   /** The certificates of the gateway, and their next ones. */
-  readonly certificates: Pick<Certificates, "ports" | "onChange" | "look">;
+  readonly certificates: Pick<Certificates, "current" | "onChange" | "look">;
   /** Writes the traffic of all threads to a file; undefined without `record`. */
   readonly recording: Recording | undefined;
 }
@@ -123,7 +122,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     { ...base, ledger, policyMemory: new PolicyMemory(), given: overrides },
     stack,
   );
-  const wires = openWires(step, base, registries);
+  const wires = openWires(step, base, registries, certificates);
   const care = openCare(step, { ...base, ...registries, ...wires });
   registerRegistries({
     ...base,
@@ -188,17 +187,25 @@ function openBase({ config, overrides, stack }: Step): Base {
 }
 
 /** Opens the gateway's own connections to workers. They close when their worker leaves. */
-function openWires({ config, overrides, stack }: Step, { clock }: Base, { workerRegistry }: Registries): Wires {
-  const transport = overrides.transport ?? stack.use(new HttpTransport(clock, Number.POSITIVE_INFINITY));
-  const grpc = overrides.grpc ?? stack.use(new GrpcTransport(grpcLimits(config), clock));
-  stack.defer(
-    workerRegistry.onChange((before, after) => {
-      if (!before || after) return;
-      transport.forget(before.url);
-      grpc.forget(before.url);
-    }),
+function openWires(
+  { config, overrides, stack }: Step,
+  { clock }: Base,
+  { workerRegistry }: Registries,
+  certificates: Certificates,
+): Wires {
+  const wires = openWorkerWires(
+    {
+      clock,
+      workerRegistry,
+      maxPerWorker: Number.POSITIVE_INFINITY,
+      grpcLimits: grpcLimits(config),
+      tls: certificates.current.workers,
+      given: overrides,
+    },
+    stack,
   );
-  return { transport, grpc };
+  stack.defer(certificates.onChange(({ workers }) => wires.replaceCertificates(workers)));
+  return { transport: wires.transport, grpc: wires.grpc };
 }
 
 /** Opens the parts that watch over the workers: health checks, breakers, questions to all of them. */

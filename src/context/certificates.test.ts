@@ -6,7 +6,7 @@ import type { Config } from "../config/schema.ts";
 import { Metrics } from "../observability/metrics.ts";
 import { Certificates } from "./certificates.ts";
 import { LiveConfig } from "../reload/live-config.ts";
-import type { PortsTls } from "./tls-files.ts";
+import type { GatewayTls } from "./tls-files.ts";
 
 const { first, second, expired } = TEST_PAIRS;
 const TLS: Partial<Config> = { tlsCertPath: "cert.pem", tlsKeyPath: "key.pem" };
@@ -16,7 +16,7 @@ interface Setup {
   readonly lines: [level: string, fields: object, message: string | undefined][];
   readonly clock: ManualClock;
   readonly metrics: Metrics;
-  readonly changes: PortsTls[];
+  readonly changes: GatewayTls[];
   readonly live: LiveConfig;
   put(pair: Partial<TestPair>): void;
   open(options?: Partial<Config>): Promise<Certificates>;
@@ -36,7 +36,7 @@ function setUp(pair: TestPair = first): Setup {
       void lines.push([level, fields, message]);
   const clock = new ManualClock();
   const metrics = new Metrics();
-  const changes: PortsTls[] = [];
+  const changes: GatewayTls[] = [];
   const live = new LiveConfig({ ...defaults, ...TLS });
   return {
     live,
@@ -61,7 +61,7 @@ function setUp(pair: TestPair = first): Setup {
           return text;
         },
       });
-      certificates.onChange((ports) => changes.push(ports));
+      certificates.onChange((next) => changes.push(next));
       return certificates;
     },
   };
@@ -78,16 +78,16 @@ describe("certificates", () => {
   test("without TLS read nothing and set no timer", async () => {
     const { clock, open, lines } = setUp();
     using certificates = await open({});
-    expect([certificates.ports.main, clock.pending, lines]).toEqual([undefined, 0, []]);
+    expect([certificates.current.main, clock.pending, lines]).toEqual([undefined, 0, []]);
   });
 
   test("are the main port's and the admin port's, and the metrics port's where it is asked for", async () => {
     const { open } = setUp();
     using certificates = await open();
-    expect(certificates.ports.main?.pair).toEqual({ cert: first.cert, key: first.key });
-    expect([certificates.ports.admin?.pair.cert, certificates.ports.metrics]).toEqual([first.cert, undefined]);
+    expect(certificates.current.main?.pair).toEqual({ cert: first.cert, key: first.key });
+    expect([certificates.current.admin?.pair.cert, certificates.current.metrics]).toEqual([first.cert, undefined]);
     using others = await open({ ...TLS, adminTls: false, prometheusTls: true, prometheusTlsClientCaPath: "ca.pem" });
-    expect([others.ports.admin, others.ports.metrics?.clientCa]).toEqual([undefined, TEST_CA]);
+    expect([others.current.admin, others.current.metrics?.clientCa]).toEqual([undefined, TEST_CA]);
   });
 
   test("that cannot be used end the start", async () => {
@@ -104,7 +104,7 @@ describe("certificates", () => {
   test("that have expired do not end the start, and the log says what clients will do", async () => {
     const { open, lines } = setUp(expired);
     using certificates = await open();
-    expect(certificates.ports.main?.pair.cert).toBe(expired.cert);
+    expect(certificates.current.main?.pair.cert).toBe(expired.cert);
     expect(levels(lines)[0]).toMatch(/^error: cert.pem: the certificate has expired at .*; clients will refuse it$/);
   });
 
@@ -116,7 +116,7 @@ describe("certificates", () => {
     await certificates.look();
     expect(changes.map(({ main }) => main?.pair.cert)).toEqual([second.cert]);
     await certificates.look();
-    expect([changes.length, certificates.ports.main?.pair.cert]).toEqual([1, second.cert]);
+    expect([changes.length, certificates.current.main?.pair.cert]).toEqual([1, second.cert]);
   });
 
   test("of which only one file has been written yet change nothing, and nothing is said of them", async () => {
@@ -141,7 +141,7 @@ describe("certificates", () => {
       using certificates = await open();
       put(pair);
       for (let count = 0; count < 5; count += 1) await certificates.look();
-      expect([changes, certificates.ports.main?.pair.cert]).toEqual([[], first.cert]);
+      expect([changes, certificates.current.main?.pair.cert]).toEqual([[], first.cert]);
       expect(levels(lines).slice(1)).toEqual([
         "error: changed certificates are not used; the earlier ones stay in force",
       ]);
@@ -188,9 +188,9 @@ describe("certificates", () => {
     const before = live.config;
     const next = { ...before, tlsCertPath: "next.pem", tlsKeyPath: "next.key" };
     await live.check(next);
-    expect(certificates.ports.main?.pair.cert).toBe(first.cert);
+    expect(certificates.current.main?.pair.cert).toBe(first.cert);
     await live.apply(next);
-    expect(certificates.ports.main?.pair.cert).toBe(second.cert);
+    expect(certificates.current.main?.pair.cert).toBe(second.cert);
     await live.check(before);
     await live.apply(before);
     expect(changes.map(({ main }) => main?.pair.cert)).toEqual([second.cert, first.cert]);
@@ -219,6 +219,6 @@ describe("certificates", () => {
     const next = { ...live.config, queueSize: 7 };
     await live.check(next);
     await live.apply(next);
-    expect(certificates.ports.main?.pair.cert).toBe(first.cert);
+    expect(certificates.current.main?.pair.cert).toBe(first.cert);
   });
 });

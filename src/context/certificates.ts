@@ -6,7 +6,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { LiveConfig } from "../reload/live-config.ts";
 import type { Clock } from "../util/clock.ts";
 import { TLS_KEYS } from "./live-keys.ts";
-import { type Contents, type PortsTls, readTls, type TlsFiles, tlsPaths } from "./tls-files.ts";
+import { type Contents, type GatewayTls, readTls, type TlsFiles, tlsPaths } from "./tls-files.ts";
 
 /** How often the files are read, ms. A renewed certificate is in force weeks before the old one ends. */
 const LOOK_MS = 5000;
@@ -35,7 +35,7 @@ interface Reading {
  */
 export class Certificates implements Disposable {
   readonly #deps: Required<CertificatesDeps>;
-  readonly #listeners = new Set<(ports: PortsTls) => void>();
+  readonly #listeners = new Set<(next: GatewayTls) => void>();
   /** Readings that a change of the configuration may put in force. */
   readonly #readings = new WeakMap<Config, Reading>();
   #inForce: Reading;
@@ -68,9 +68,9 @@ export class Certificates implements Disposable {
     return opened;
   }
 
-  /** The TLS of each port. */
-  get ports(): PortsTls {
-    return this.#inForce.files.ports;
+  /** What is in force. */
+  get current(): GatewayTls {
+    return this.#inForce.files.tls;
   }
 
   /** Shows the time until each certificate expires. */
@@ -81,8 +81,8 @@ export class Certificates implements Disposable {
     });
   }
 
-  /** Calls `listener` with the next TLS of each port when the files have changed. The returned function removes the listener. */
-  onChange(listener: (ports: PortsTls) => void): () => void {
+  /** Calls `listener` with what is in force next when the files have changed. The returned function removes the listener. */
+  onChange(listener: (next: GatewayTls) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -111,7 +111,7 @@ export class Certificates implements Disposable {
   /** Rejects with invalid_request. */
   async #check(next: Config): Promise<void> {
     const { config } = this.#inForce;
-    if (TLS_KEYS.every((key) => next[key] === config[key])) {
+    if (namesTheSame(next, config)) {
       // Files that are wrong by now do not keep other options from changing.
       this.#readings.set(next, { ...this.#inForce, config: next });
       return;
@@ -120,7 +120,7 @@ export class Certificates implements Disposable {
     refuseProblems(reading);
     const [wrong] = reading.files.notValid;
     if (wrong !== undefined) throw new GatewayError("invalid_request", wrong);
-    if ((reading.files.ports.main === undefined) !== (this.ports.main === undefined)) {
+    if ((reading.files.tls.main === undefined) !== (this.current.main === undefined)) {
       throw new GatewayError("invalid_request", "a port begins or ceases to speak TLS only with a restart");
     }
     this.#readings.set(next, reading);
@@ -137,9 +137,9 @@ export class Certificates implements Disposable {
   #put(next: Reading): void {
     const isChanged = !isSame(next.contents, this.#inForce.contents);
     this.#noTrouble();
-    this.#inForce = next;
+    this.#inForce = withFilesOf(this.#inForce, next);
     if (isChanged) this.#tell("certificates changed");
-    for (const listener of this.#listeners) listener(next.files.ports);
+    for (const listener of this.#listeners) listener(this.current);
     this.#lookLater();
   }
 
@@ -169,6 +169,17 @@ export class Certificates implements Disposable {
     this.#trouble = "";
     this.#toldTrouble = "";
   }
+}
+
+function namesTheSame(a: Config, b: Config): boolean {
+  return Bun.deepEquals([TLS_KEYS.map((key) => a[key]), tlsPaths(a)], [TLS_KEYS.map((key) => b[key]), tlsPaths(b)]);
+}
+
+/** A worker that was changed over the API may outlast the configuration that named its files. */
+function withFilesOf(before: Reading, next: Reading): Reading {
+  const { tls } = next.files;
+  const files = { ...before.files.tls.workers.files, ...tls.workers.files };
+  return { ...next, files: { ...next.files, tls: { ...tls, workers: { ...tls.workers, files } } } };
 }
 
 /** Throws invalid_request. */

@@ -99,6 +99,10 @@ export const TLS_KEYS: readonly ConfigKey[] = [
   "tlsMinVersion",
   "adminTlsClientCaPath",
   "prometheusTlsClientCaPath",
+  "caCertPaths",
+  "clientCertPath",
+  "clientKeyPath",
+  "workerServerName",
 ];
 
 /** Options that are read when the gateway ends. */

@@ -18,7 +18,7 @@ export function startLocalUnit(context: AppContext, { auth, gate, control, route
     hostname: config.host,
     port: config.port,
     reusePort: config.reusePort,
-    tls: context.certificates.ports.main,
+    certificates: context.certificates.current,
     finder: modelFinder,
     shares: sharesOf(config, 1),
     auth,

@@ -10,8 +10,7 @@ import {
   openInferencePort,
 } from "../server/inference-port.ts";
 import type { RouteAddress } from "../server/listener.ts";
-import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
-import { HttpTransport } from "../transport/http1/http-transport.ts";
+import type { UnitCertificates } from "../server/serving-units.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import { modelPlans } from "./model-plans.ts";
@@ -22,6 +21,7 @@ import { UNIT_KEYS } from "./live-keys.ts";
 import { inferencePortSettings } from "./server-settings.ts";
 import { grpcLimits } from "./settings.ts";
 import type { Shares } from "./shares.ts";
+import { openWorkerWires } from "./worker-wires.ts";
 
 /**
  * The parts of a serving unit. A single thread and each of several threads differ in the gate, in the receiver of outcomes and of
@@ -30,15 +30,21 @@ import type { Shares } from "./shares.ts";
 export interface ServingUnitParts<R extends RouteAddress>
   extends
     Omit<RouterParts, "watch" | "transport" | "grpc" | "retriesPerSec" | "decisions" | "predictionErrors">,
-    Omit<InferencePortParts<R>, "settings" | "watch" | "route" | "plans" | "maxConnections" | "maxBytesInFlight"> {
+    Omit<
+      InferencePortParts<R>,
+      "settings" | "watch" | "route" | "plans" | "maxConnections" | "maxBytesInFlight" | "tls"
+    > {
   /** Tells of changes of the configuration. */
   readonly live: Pick<LiveConfig, "register">;
+  readonly certificates: UnitCertificates;
   readonly finder: ModelFinder;
   readonly shares: Shares;
 }
 
 /** Everything that serves requests on one thread, from the clients' sockets to the workers'. Disposing it closes all sockets at once. */
-export interface ServingUnit extends Omit<InferencePort, "replace"> {
+export interface ServingUnit extends Omit<InferencePort, "replace" | "replaceCertificate"> {
+  /** See `ServingUnits.replaceCertificates`. */
+  replaceCertificates(next: UnitCertificates): void;
   /** The sockets to HTTP workers. */
   readonly transport: Transport;
   /** Its last choices of workers; undefined where they are not kept. */
@@ -49,16 +55,17 @@ export interface ServingUnit extends Omit<InferencePort, "replace"> {
 
 /** Throws GatewayError for a wrong setting, Bun's error for an address that is not available. Then nothing is left open. */
 export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts<R>): ServingUnit {
-  const { config, clock, metrics, workerRegistry, finder, shares } = parts;
+  const { config, clock, metrics, workerRegistry, finder, shares, certificates } = parts;
   using stack = new DisposableStack();
-  const transport = stack.use(new HttpTransport(clock, shares.connectionsPerWorker));
-  const grpc = stack.use(new GrpcTransport(grpcLimits(config), clock));
+  const maxPerWorker = shares.connectionsPerWorker;
+  const wires = openWorkerWires(
+    { clock, workerRegistry, maxPerWorker, grpcLimits: grpcLimits(config), tls: certificates.workers },
+    stack,
+  );
+  const { transport, grpc } = wires;
   stack.defer(
     workerRegistry.onChange((before, after) => {
-      if (!before || after) return;
-      transport.forget(before.url);
-      grpc.forget(before.url);
-      metrics.release("worker", before.url);
+      if (before && !after) metrics.release("worker", before.url);
     }),
   );
   const watch = stack.use(new StreamWatch(clock));
@@ -83,6 +90,7 @@ export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts
       ...parts,
       watch,
       ...waysOf(config),
+      tls: certificates.main,
       maxConnections: shares.clientConnections,
       maxBytesInFlight: shares.bytesInFlight,
     }),
@@ -98,7 +106,10 @@ export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts
     },
     beginToLeave: () => port.beginToLeave(),
     stopListening: () => port.stopListening(),
-    replaceCertificate: (next) => port.replaceCertificate(next),
+    replaceCertificates: (next) => {
+      port.replaceCertificate(next.main);
+      wires.replaceCertificates(next.workers);
+    },
     failAll: (error) => {
       transport.failAll(error);
       grpc.failAll(error);

@@ -9,27 +9,29 @@ import {
   readKeyPair,
 } from "../transport/tls/certificate.ts";
 import type { PortTls } from "../transport/tls/server-tls.ts";
+import type { WorkersTls } from "../transport/tls/worker-tls.ts";
 
 /** The contents of files by path, or why one could not be read. */
 export type Contents = ReadonlyMap<string, string | Error>;
 
-/** The TLS of each port; undefined for a port without TLS. Plain data, so that a thread can be sent it. */
-export interface PortsTls {
+/** The TLS of each port, undefined for a port without TLS, and towards workers. Plain data, so that a thread can be sent it. */
+export interface GatewayTls {
   readonly main: PortTls | undefined;
   readonly admin: PortTls | undefined;
   readonly metrics: PortTls | undefined;
+  readonly workers: WorkersTls;
 }
 
 /** A certificate of the gateway's own. */
 export interface OwnCertificate extends CertificateFacts {
   /** What it is for: clients see it (`server`), or workers (`worker_client`). */
-  readonly use: "server";
+  readonly use: "server" | "worker_client";
   readonly path: string;
 }
 
 /** What the files of a configuration say. */
 export interface TlsFiles {
-  readonly ports: PortsTls;
+  readonly tls: GatewayTls;
   readonly certificates: readonly OwnCertificate[];
   /** What makes the files useless: one cannot be read, or two do not belong together. */
   readonly problems: readonly Complaint[];
@@ -41,6 +43,8 @@ export interface TlsFiles {
 export function tlsPaths(config: Config): string[] {
   const { tlsCertPath, tlsKeyPath, tlsClientCaPath, adminTlsClientCaPath, prometheusTlsClientCaPath } = config;
   const paths = [tlsCertPath, tlsKeyPath, tlsClientCaPath, adminTlsClientCaPath, prometheusTlsClientCaPath];
+  paths.push(...config.caCertPaths, config.clientCertPath, config.clientKeyPath);
+  for (const { tls } of config.initialWorkers) paths.push(tls?.caCertPath, tls?.clientCertPath, tls?.clientKeyPath);
   return [...new Set(paths.filter((path) => path !== undefined))];
 }
 
@@ -48,18 +52,43 @@ export function tlsPaths(config: Config): string[] {
 export function readTls(config: Config, contents: Contents, nowMs: number): TlsFiles {
   const reader = new TlsReader(contents, nowMs);
   const { tlsCertPath, tlsKeyPath, tlsMinVersion: minVersion } = config;
-  const pair = reader.pair("server", ["tlsCertPath", tlsCertPath], ["tlsKeyPath", tlsKeyPath]);
+  const pair = reader.pair("server", [["tlsCertPath"], tlsCertPath], [["tlsKeyPath"], tlsKeyPath]);
   const portOf = (isOn: boolean, key: ConfigKey, caPath: string | undefined): PortTls | undefined =>
-    pair && isOn ? { pair, minVersion, clientCa: reader.authorities(key, caPath) } : undefined;
+    pair && isOn ? { pair, minVersion, clientCa: reader.authorities([[key], caPath]) } : undefined;
   return {
-    ports: {
+    tls: {
       main: portOf(true, "tlsClientCaPath", config.tlsClientCaPath),
       admin: portOf(config.adminTls, "adminTlsClientCaPath", config.adminTlsClientCaPath),
       metrics: portOf(config.prometheusTls, "prometheusTlsClientCaPath", config.prometheusTlsClientCaPath),
+      workers: workersTls(config, reader),
     },
     certificates: reader.certificates,
     problems: reader.problems,
     notValid: reader.notValid,
+  };
+}
+
+function workersTls(config: Config, reader: TlsReader): WorkersTls {
+  const { caCertPaths, clientCertPath, clientKeyPath } = config;
+  const authorities = caCertPaths.map((path, index) => reader.authorities([["caCertPaths", index], path]));
+  const files: Record<string, string> = {};
+  for (const [index, { tls }] of config.initialWorkers.entries()) {
+    if (!tls) continue;
+    const at = (part: keyof typeof tls): PropertyKey[] => ["initialWorkers", index, "tls", part];
+    const ca = reader.authorities([at("caCertPath"), tls.caCertPath]);
+    if (ca !== undefined && tls.caCertPath !== undefined) files[tls.caCertPath] = ca;
+    const { clientCertPath: certPath, clientKeyPath: keyPath } = tls;
+    const pair = reader.pair("worker_client", [at("clientCertPath"), certPath], [at("clientKeyPath"), keyPath]);
+    if (pair && certPath !== undefined && keyPath !== undefined) {
+      files[certPath] = pair.cert;
+      files[keyPath] = pair.key;
+    }
+  }
+  return {
+    authorities: authorities.filter((pem) => pem !== undefined),
+    pair: reader.pair("worker_client", [["clientCertPath"], clientCertPath], [["clientKeyPath"], clientKeyPath]),
+    serverName: config.workerServerName,
+    files,
   };
 }
 
@@ -78,7 +107,7 @@ function readNow(path: string): string | Error {
 }
 
 /** An option with the path that it names, if it is set. */
-type NamedPath = readonly [key: ConfigKey, path: string | undefined];
+type NamedPath = readonly [option: readonly PropertyKey[], path: string | undefined];
 
 class TlsReader {
   readonly problems: Complaint[] = [];
@@ -93,42 +122,44 @@ class TlsReader {
   }
 
   /** undefined where none is configured, or the files are useless. */
-  pair(use: OwnCertificate["use"], [certKey, certPath]: NamedPath, [keyKey, keyPath]: NamedPath): KeyPair | undefined {
-    const cert = this.#text(certKey, certPath);
-    const key = this.#text(keyKey, keyPath);
+  pair(use: OwnCertificate["use"], [certAt, certPath]: NamedPath, [keyAt, keyPath]: NamedPath): KeyPair | undefined {
+    const cert = this.#text(certAt, certPath);
+    const key = this.#text(keyAt, keyPath);
     if (cert === undefined || key === undefined || certPath === undefined) return undefined;
-    const facts = this.#judged(certKey, `${certPath} and ${keyPath}`, () => readKeyPair({ cert, key }));
+    const facts = this.#judged(certAt, `${certPath} and ${keyPath}`, () => readKeyPair({ cert, key }));
     if (!facts) return undefined;
-    this.certificates.push({ ...facts, use, path: certPath });
+    // Several workers may name the same files.
+    if (!this.certificates.some((known) => known.path === certPath && known.use === use))
+      this.certificates.push({ ...facts, use, path: certPath });
     const reason = notValidAt(facts, this.#nowMs);
     if (reason !== undefined) this.notValid.push(`${certPath}: ${reason}`);
     return { cert, key };
   }
 
-  authorities(key: ConfigKey, path: string | undefined): string | undefined {
-    const pem = this.#text(key, path);
-    return pem !== undefined && this.#judged(key, path ?? "", () => readAuthorities(pem)) ? pem : undefined;
+  authorities([option, path]: NamedPath): string | undefined {
+    const pem = this.#text(option, path);
+    return pem !== undefined && this.#judged(option, path ?? "", () => readAuthorities(pem)) ? pem : undefined;
   }
 
-  #text(key: ConfigKey, path: string | undefined): string | undefined {
+  #text(option: readonly PropertyKey[], path: string | undefined): string | undefined {
     if (path === undefined) return undefined;
     const found = this.#contents.get(path);
     if (typeof found === "string") return found;
     const code = found && "code" in found ? String(found.code) : "not read";
-    this.#complain(key, `the file ${path} cannot be read (${code})`);
+    this.#complain(option, `the file ${path} cannot be read (${code})`);
     return undefined;
   }
 
-  #judged<T>(key: ConfigKey, where: string, read: () => T): T | undefined {
+  #judged<T>(option: readonly PropertyKey[], where: string, read: () => T): T | undefined {
     try {
       return read();
     } catch (error) {
-      this.#complain(key, `${where}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#complain(option, `${where}: ${error instanceof Error ? error.message : String(error)}`);
       return undefined;
     }
   }
 
-  #complain(key: ConfigKey, text: string): void {
-    this.problems.push({ path: [key], text, isSentence: true });
+  #complain(option: readonly PropertyKey[], text: string): void {
+    this.problems.push({ path: option, text, isSentence: true });
   }
 }

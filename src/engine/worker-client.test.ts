@@ -15,7 +15,7 @@ interface GrpcCall {
 function setUp(): { client: WorkerClient; sent: UpstreamRequest[]; calls: GrpcCall[] } {
   const sent: UpstreamRequest[] = [];
   const calls: GrpcCall[] = [];
-  const rest = { openSockets: 0, failAll: () => undefined, forget: () => undefined };
+  const rest = { openSockets: 0, failAll: () => undefined, forget: () => undefined, renew: () => undefined };
   const transport: Transport = {
     ...rest,
     send: (request) => {

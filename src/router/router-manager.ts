@@ -69,6 +69,7 @@ export class RouterManager implements Disposable {
       { worker: worker.id, url: worker.url, source: spec.source, model: spec.modelId, policy_hint: spec.policyHint },
       "worker added",
     );
+    this.#warnOfUnchecked(spec);
     return { success: true, message: `Worker ${worker.id} added`, worker };
   }
 
@@ -90,6 +91,7 @@ export class RouterManager implements Disposable {
     const worker = workers.update(id, { spec });
     if (!isProbedAlike(before.spec, spec)) health.watch(id);
     logger.info({ worker: id, url: worker.url, source: spec.source }, "worker updated");
+    this.#warnOfUnchecked(spec);
     return { success: true, message: `Worker ${id} updated`, worker };
   }
 
@@ -117,6 +119,11 @@ export class RouterManager implements Disposable {
     const refusal = accepts(workerType);
     if (refusal !== undefined) throw new GatewayError("invalid_request", refusal, { param: "worker_type" });
     if (policyHint !== undefined) policies.checkName(policyHint);
+  }
+
+  #warnOfUnchecked({ url, tls }: WorkerSpec): void {
+    if (tls?.insecureSkipVerify !== true) return;
+    this.#deps.logger.warn({ url }, "the worker's certificate is not checked: whoever is on the way reads everything");
   }
 
   /** A model's first worker decides its policy, so a later hint would change nothing. Throws invalid_request. */

@@ -1,7 +1,6 @@
 import type { GatewayError } from "../errors/errors.ts";
 import type { AuditLog } from "../observability/audit-log.ts";
 import type { Logger } from "../observability/logger.ts";
-import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Auth } from "./auth.ts";
 import { ControlApp, routesOf } from "./control-app.ts";
@@ -11,7 +10,7 @@ import { drain, type DrainTimes } from "./drain.ts";
 import { type GateSettings, LocalGate } from "./gate.ts";
 import { type ListenerSettings, urlOf } from "./listener.ts";
 import type { ModelPlans } from "../router/model-plans.ts";
-import type { ServingUnits, StartServingUnits } from "./serving-units.ts";
+import type { ServingUnits, StartServingUnits, UnitCertificates } from "./serving-units.ts";
 import { openSidePorts, type SideCertificates, type SidePortSettings } from "./side-ports.ts";
 
 /** The settings of the server that change while it runs. */
@@ -37,11 +36,11 @@ export interface ServerDeps extends ControlRoutesDeps {
   readonly certificates: ServerCertificates;
 }
 
-/** The certificates of all ports, which change while the server runs. */
+/** The certificates of the gateway, which change while the server runs. */
 export interface ServerCertificates {
-  readonly ports: SideCertificates & { readonly main: PortTls | undefined };
+  readonly current: SideCertificates & UnitCertificates;
   /** Calls `listener` with the next ones. The returned function removes the listener. */
-  onChange(listener: (next: ServerCertificates["ports"]) => void): () => void;
+  onChange(listener: (next: ServerCertificates["current"]) => void): () => void;
 }
 
 export interface RunningServer {
@@ -95,7 +94,7 @@ export async function startServer(deps: ServerDeps, startUnits: StartServingUnit
   const sidePorts = open.use(
     openSidePorts({
       settings,
-      certificates: certificates.ports,
+      certificates: certificates.current,
       metrics,
       control,
       metricsRoute: routes.metrics,
@@ -104,13 +103,13 @@ export async function startServer(deps: ServerDeps, startUnits: StartServingUnit
   );
   open.defer(
     certificates.onChange((next) => {
-      started.replaceCertificate(next.main);
+      started.replaceCertificates(next);
       sidePorts.replaceCertificates(next);
     }),
   );
   const running = open.move();
   return {
-    url: urlOf(started.port, settings.hostname, certificates.ports.main !== undefined),
+    url: urlOf(started.port, settings.hostname, certificates.current.main !== undefined),
     port: started.port,
     adminUrl: sidePorts.adminUrl,
     metricsUrl: sidePorts.metricsUrl,

@@ -2,10 +2,18 @@ import type { GatewayError } from "../errors/errors.ts";
 import type { MetricsSnapshot } from "../observability/metrics.ts";
 import type { DecisionQuery, FoundDecisions } from "../router/decision-log.ts";
 import type { PortTls } from "../transport/tls/server-tls.ts";
+import type { WorkersTls } from "../transport/tls/worker-tls.ts";
 import type { Auth } from "./auth.ts";
 import type { ControlApp } from "./control-app.ts";
 import type { LocalGate } from "./gate.ts";
 import type { Route } from "./route.ts";
+
+/** The certificates that a serving unit needs. Plain data, so that a thread can be sent it. */
+export interface UnitCertificates {
+  /** Of the main port; undefined: it speaks no TLS. */
+  readonly main: PortTls | undefined;
+  readonly workers: WorkersTls;
+}
 
 /** Everything that serves inference on the main port: one serving unit on this thread, or one on each of several others. */
 export interface ServingUnits {
@@ -16,8 +24,8 @@ export interface ServingUnits {
   beginToLeave(): void;
   /** Accepts no new connections; requests in flight go on. */
   stopListening(): void;
-  /** As `HttpServer.replaceCertificate`, on every unit. */
-  replaceCertificate(next: PortTls | undefined): void;
+  /** The next connections, of clients and to workers, use these. Those that are open go on. */
+  replaceCertificates(next: UnitCertificates): void;
   /** Ends every request that waits for a worker with this error. */
   failAll(error: GatewayError): void;
   /** Resolves when every unit has all changes of the registries so far. */

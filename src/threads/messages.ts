@@ -6,9 +6,9 @@ import type { SharedPolicyMemory } from "../policy/policy-memory.ts";
 import type { DecisionQuery, LoggedTry } from "../router/decision-log.ts";
 import type { Entry } from "../server/gate.ts";
 import type { Access, Method } from "../server/route.ts";
+import type { UnitCertificates } from "../server/serving-units.ts";
 import type { TokenizerChange } from "../tokenizer/tokenizer-registry.ts";
 import type { RequestData } from "../transport/forwarded-request.ts";
-import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { AttemptOutcome } from "../worker/attempt-outcome.ts";
 import type { WorkerState } from "../worker/worker-state.ts";
 
@@ -35,8 +35,7 @@ export interface Start {
   readonly config: Readonly<Record<string, unknown>>;
   readonly hostname: string;
   readonly port: number;
-  /** The certificate of the port; undefined: it speaks no TLS. */
-  readonly tls: PortTls | undefined;
+  readonly certificates: UnitCertificates;
   readonly ledger: SharedArrayBuffer;
   /** The table of keys: `keys/key-memory.ts`. */
   readonly keys: SharedArrayBuffer;
@@ -98,7 +97,7 @@ export type ToThread =
   | { readonly type: "recordingTaken" }
   | { readonly type: "leave" }
   | { readonly type: "stopListening" }
-  | { readonly type: "certificate"; readonly next: PortTls | undefined }
+  | { readonly type: "certificates"; readonly next: UnitCertificates }
   | { readonly type: "failAll"; readonly error: ErrorState }
   | { readonly type: "stop" };
 

@@ -13,6 +13,7 @@ import type { Change } from "./messages.ts";
 import { createMethodCell } from "./method-cell.ts";
 import { Replica } from "./replica.ts";
 import { startMessage } from "./start-message.ts";
+import { PUBLIC_WORKERS } from "../transport/tls/worker-tls.ts";
 
 const { config } = loadConfig({ env: {}, flags: NO_FLAGS });
 const MODEL = "m";
@@ -68,7 +69,7 @@ async function openReplica({ ledger, registry, memory, clock }: ReturnType<typeo
     workerRegistry: registry,
     tokenizers: { onChange: () => () => undefined, named: () => [] },
     routes: [],
-    certificates: { ports: { main: undefined } },
+    certificates: { current: { main: undefined, workers: PUBLIC_WORKERS } },
   };
   const start = startMessage(deps, { number: 1, port: 0, version: 0, methodCell: createMethodCell() });
   const ignore = (): void => undefined;

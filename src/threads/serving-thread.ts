@@ -81,7 +81,7 @@ export class ServingThread {
         hostname: start.hostname,
         port: start.port,
         reusePort: true,
-        tls: start.tls,
+        certificates: start.certificates,
         shares: sharesOf(config, start.threads),
         auth: callers.auth,
         limits: callers.limits,
@@ -130,8 +130,8 @@ export class ServingThread {
         unit.stopListening();
         this.#tellActive();
         return;
-      case "certificate":
-        unit.replaceCertificate(message.next);
+      case "certificates":
+        unit.replaceCertificates(message.next);
         return;
       case "failAll":
         unit.failAll(errorOf(message.error));

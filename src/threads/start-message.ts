@@ -4,7 +4,7 @@ import type { PolicyMemory } from "../policy/policy-memory.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import type { Route } from "../server/route.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
-import type { PortTls } from "../transport/tls/server-tls.ts";
+import type { UnitCertificates } from "../server/serving-units.ts";
 import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
@@ -21,7 +21,7 @@ export interface StartMessageDeps {
   readonly workerRegistry: WorkerRegistry;
   readonly tokenizers: Pick<TokenizerRegistry, "onChange" | "named">;
   readonly routes: readonly Route[];
-  readonly certificates: { readonly ports: { readonly main: PortTls | undefined } };
+  readonly certificates: { readonly current: UnitCertificates };
 }
 
 /** The facts for one thread. */
@@ -45,7 +45,7 @@ export function startMessage(deps: StartMessageDeps, { number, port, version, me
     config: plainConfig(config),
     hostname: config.host,
     port,
-    tls: certificates.ports.main,
+    certificates: { main: certificates.current.main, workers: certificates.current.workers },
     ledger: ledger.memory,
     keys: keys.memory.buffer,
     memory: policyMemory.all(),

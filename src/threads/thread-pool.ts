@@ -162,8 +162,8 @@ export class ThreadPool {
     for (const thread of this.#threads.values()) thread.stopListening();
   }
 
-  replaceCertificate(next: Start["tls"]): void {
-    this.#broadcast({ type: "certificate", next });
+  replaceCertificates({ main, workers }: Start["certificates"]): void {
+    this.#broadcast({ type: "certificates", next: { main, workers } });
   }
 
   failAll(error: GatewayError): void {

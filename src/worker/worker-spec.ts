@@ -1,3 +1,4 @@
+import type { WorkerTlsSpec } from "../transport/tls/worker-tls.ts";
 import type { Secret } from "../util/secret.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
@@ -32,6 +33,8 @@ export interface WorkerSpec {
   readonly health: Partial<HealthSettings>;
   /** Where its engine publishes KV events; undefined: where the configuration says it for all workers; `false`: nowhere. */
   readonly kvEvents: KvEventsSpec | false | undefined;
+  /** How its TLS differs from that of the other workers; undefined: not at all. */
+  readonly tls: WorkerTlsSpec | undefined;
 }
 
 /** Where an engine publishes what its KV cache holds, over ZeroMQ. In each text `{host}` and `{port}` stand for those of the worker's address. */
@@ -87,6 +90,7 @@ export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
   kvCapacityTokens: undefined,
   health: {},
   kvEvents: undefined,
+  tls: undefined,
 };
 
 /** Whether two specs of a worker are equal, including their source. */
@@ -113,8 +117,14 @@ export function isProbedAlike(a: WorkerSpec, b: WorkerSpec): boolean {
     a.modelId === b.modelId &&
     a.workerType === b.workerType &&
     a.apiKey?.reveal() === b.apiKey?.reveal() &&
+    isSameTls(a.tls, b.tls) &&
     haveSameEntries(a.health, b.health)
   );
+}
+
+/** Whether a worker is spoken to with the same certificates. */
+export function isSameTls(a: WorkerSpec["tls"], b: WorkerSpec["tls"]): boolean {
+  return a && b ? haveSameEntries({ ...a }, { ...b }) : a === b;
 }
 
 /** Whether KV events come from the same place. */

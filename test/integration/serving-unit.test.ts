@@ -15,6 +15,7 @@ import { HELLO, post } from "../support/gateway.ts";
 import { WatchedRegistry } from "../support/watched-registry.ts";
 import { authOf, ringOf } from "../support/keys.ts";
 import { ManualClock } from "../support/manual-clock.ts";
+import { PUBLIC_WORKERS } from "../../src/transport/tls/worker-tls.ts";
 
 const { config: defaults } = loadConfig({ env: {}, flags: NO_FLAGS });
 const ignore = (): void => undefined;
@@ -68,7 +69,7 @@ async function setUp(): Promise<Setup> {
         hostname: config.host,
         port,
         reusePort: false,
-        tls: undefined,
+        certificates: { main: undefined, workers: PUBLIC_WORKERS },
         auth: authOf(),
         limits: ringOf().limits(),
         gate: new LocalGate(

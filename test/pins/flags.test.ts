@@ -16,7 +16,7 @@ const TAKEN = new Set(
 /** Flags of each, from its own sources (August to September 2026), that are no options of ours under the same name. */
 const FOREIGN: Readonly<Record<string, string>> = {
   "sglang-router":
-    "backend ca-cert-paths client-cert-path client-key-path control-plane-api-keys control-plane-audit-enabled decode-selector dp-aware enable-trace eviction-interval-secs history-backend jwt-audience jwt-issuer jwt-jwks-uri jwt-role-mapping log-dir mcp-config-path mini-lb oracle-connect-descriptor oracle-password oracle-pool-max oracle-pool-min oracle-pool-timeout-secs oracle-tns-alias oracle-username oracle-wallet-path otlp-traces-endpoint postgres-db-url postgres-pool-max prefill-selector prometheus-duration-buckets rate-limit-tokens-per-second redis-pool-max redis-retention-days redis-url selector service-discovery service-discovery-namespace service-discovery-port tokenizer-cache-enable-l0 tokenizer-cache-enable-l1 tokenizer-cache-l0-max-entries",
+    "backend control-plane-api-keys control-plane-audit-enabled decode-selector dp-aware enable-trace eviction-interval-secs history-backend jwt-audience jwt-issuer jwt-jwks-uri jwt-role-mapping log-dir mcp-config-path mini-lb oracle-connect-descriptor oracle-password oracle-pool-max oracle-pool-min oracle-pool-timeout-secs oracle-tns-alias oracle-username oracle-wallet-path otlp-traces-endpoint postgres-db-url postgres-pool-max prefill-selector prometheus-duration-buckets rate-limit-tokens-per-second redis-pool-max redis-retention-days redis-url selector service-discovery service-discovery-namespace service-discovery-port tokenizer-cache-enable-l0 tokenizer-cache-enable-l1 tokenizer-cache-l0-max-entries",
   smg: "discovery-provider discovery-file discovery-check-interval-secs balance-token-usage-threshold block-size cache-boundaries cache-index cache-match-threshold cache-ttl-secs connection-mode disable-audit-logging disable-load-monitoring disable-tokenizer-autoload dp-minimum-tokens-scheduler enable-mesh enable-rl enable-wasm encode encode-policy encode-selector engine-metrics epd-disaggregation eviction-interval health-check-port job-queue-capacity job-queue-concurrency jwt-role-claim kv-connector-annotation kv-engine-id-annotation kv-indexer-max-entries kv-indexer-ttl-secs least-load-default-throughput least-load-max-waiting-requests least-load-mean-prefill-tokens load-monitor-interval log-json log-mm-timing max-buffered-request-bytes mesh-advertise-host mesh-host mesh-peer-urls mesh-port mesh-server-name mm-per-request-image-limit mm-pixel-cache-mb mm-pixel-rdma mm-processing model-alias model-id-from multimodal-max-inflight-bytes multimodal-shm-min-bytes multimodal-tensor-transport oracle-dsn oracle-external-auth oracle-user overlap-decay overload-token-usage-threshold pd-admission-wait-secs pd-pairing-mode postgres-pool-max-size prefill-bootstrap-port-annotation priority-scheduler-config priority-scheduler-default-max-class priority-scheduler-enabled priority-scheduler-tenant-metric-top-n rdma-listen-ip rdma-slot-ttl-s redis-pool-max-size rl-control-timeout-secs rl-fanout-concurrency router-selector routing-key-headers runtime runtime-worker-threads schema-config selection-temperature spill-abs-threshold spill-rel-threshold storage-context-headers storage-hook-wasm-path stream-body-stall-timeout-secs tenant-api-key tenant-header-name tenant-rate-limit-config tenant-rate-limit-enabled trust-tenant-header upstream-http2 upstream-pool-idle-timeout-secs webrtc-bind-addr webrtc-stun-server worker-auto-recovery worker-overload-protection worker-overload-token-usage worker-overload-waiting-requests worker-startup-delay zmq-engine-count worker-overload-shed limit-mm-per-prompt worker-warmup-secs worker-warmup-share worker-warmup-blocks worker-warmup-thin-ratio worker-warmup-divert-every worker-stall-secs worker-stale-secs worker-wedge-secs power-of-two-load-metric selection-accounting-ttl-ms selection-policy header-read-timeout-secs jemalloc-prof-dir kv-index tokenizer-cache-l0-max-memory mesh-tls-ca-cert mesh-tls-cert mesh-tls-key history-memory-max-items history-memory-max-responses history-memory-retention-secs max-background-responses postgres-op-timeout-secs redis-op-timeout-secs mm-allow-private-media-hosts mm-allowed-media-domains parser prefill-max-inflight-requests-per-worker prefill-queue-size prefill-queue-timeout-secs disable-worker-overload-protection sse-keepalive-secs idle-connection-timeout-secs",
   "vllm-router":
     "api-key-validation-urls enable-program-scheduling intra-node-data-parallel-size kv-block-size kv-connector kv-hash-seed mode otel-excluded-paths otel-sampling-ratio pd-uncached-token-threshold profile program-scheduling-config-json vllm-discovery-address vllm-pd-disaggregation wasm-middleware wasm-middleware-route wasm-middleware-sha256 kv-event-source kv-event-replay-source pd-kv-events kv-event-model kv-event-block-size kv-aware-session-affinity-ttl-secs kv-penalty-host kv-penalty-external kv-penalty-disk router-temperature",
@@ -170,6 +170,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   recordMaxMb: 1024,
   kvEventsMaxBytes: 134_217_728,
   kvEventsTopic: "",
+  caCertPaths: [],
   tlsMinVersion: "1.2",
   adminTls: true,
   prometheusTls: false,
@@ -201,6 +202,8 @@ describe("defaults", () => {
       "apiKeyFile",
       "auditLog",
       "chatTemplate",
+      "clientCertPath",
+      "clientKeyPath",
       "decodePolicy",
       "inferencePool",
       "initialWorkers",
@@ -229,6 +232,7 @@ describe("defaults", () => {
       "toolCallParser",
       "workerApiKey",
       "workerApiKeyFile",
+      "workerServerName",
     ]);
   });
 });

@@ -15,6 +15,7 @@ import { ManualClock } from "./manual-clock.ts";
 import { LoadLedger } from "../../src/worker/load-ledger.ts";
 import { WorkerFactory } from "../../src/worker/worker-factory.ts";
 import { WorkerRegistry } from "../../src/worker/worker-registry.ts";
+import { PUBLIC_WORKERS } from "../../src/transport/tls/worker-tls.ts";
 
 /** A thread that a test plays: what it was told, and what it says. */
 export interface FakeThread {
@@ -149,7 +150,7 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
       answer: () => Promise.reject(new GatewayError("internal_error", "no control route is played here")),
     },
     routes: [],
-    certificates: { ports: { main: undefined } },
+    certificates: { current: { main: undefined, workers: PUBLIC_WORKERS } },
     writeLog: () => undefined,
     clock,
     spawn: threads.spawn,

@@ -44,6 +44,7 @@ export class PlayedGrpc implements GrpcClient {
   failAll(): void {}
 
   forget(): void {}
+  renew(): void {}
 }
 
 export class PlayedStream implements GrpcStream {

@@ -12,7 +12,9 @@ type Body = Readonly<Record<string, unknown>>;
 
 /** Reads a worker from the body of `POST` or `PUT`, keys in snake case. Throws invalid_request with the field. */
 export function readWorkerSpec(body: Body): WorkerSpec {
-  return specOf(parse(workerSchema, withPathAsLabel(body)), API_SOURCE);
+  const spec = specOf(parse(workerSchema, withPathAsLabel(body)), API_SOURCE);
+  withoutFiles(spec.tls);
+  return spec;
 }
 
 const { shape } = workerSchema;
@@ -32,6 +34,7 @@ export const patchSchema = z.strictObject({
   kvCapacityTokens: shape.kvCapacityTokens,
   health: shape.health.unwrap().optional(),
   kvEvents: shape.kvEvents,
+  tls: shape.tls,
 } satisfies Record<keyof typeof shape, z.ZodType>);
 
 const mergedSchema = z.strictObject({ labels: workerLabels });
@@ -59,7 +62,19 @@ export function patchWorkerSpec(before: WorkerSpec, body: Body): WorkerSpec {
     kvCapacityTokens: change.kvCapacityTokens ?? before.kvCapacityTokens,
     health: { ...before.health, ...healthOf(change.health ?? {}) },
     kvEvents: change.kvEvents === undefined ? before.kvEvents : kvEventsOf(change.kvEvents),
+    tls: change.tls === undefined ? before.tls : { ...before.tls, ...withoutFiles(change.tls) },
   };
+}
+
+/** Returns the TLS of a body. Throws invalid_request where it names files: the gateway may read files that its caller may not. */
+function withoutFiles(tls: WorkerSpec["tls"]): WorkerSpec["tls"] {
+  const { caCertPath, clientCertPath, clientKeyPath } = tls ?? {};
+  if (caCertPath === undefined && clientCertPath === undefined && clientKeyPath === undefined) return tls;
+  throw new GatewayError(
+    "invalid_request",
+    "tls: files are named in the configuration alone; over the API a worker may have server_name and insecure_skip_verify",
+    { param: "tls" },
+  );
 }
 
 /** Turns SGLang's `tokenizer_path` into a label. */

@@ -42,6 +42,7 @@ export function workerView(worker: Worker, { kvEvents, cacheTrust }: WorkerKnowl
     labels: spec.labels,
     priority: spec.priority,
     cost: spec.cost,
+    tls: inSnakeCase(spec.tls) ?? null,
     has_api_key: spec.apiKey !== undefined,
     kv_events: inSnakeCase(kvEvents) ?? null,
   };

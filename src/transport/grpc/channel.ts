@@ -1,4 +1,5 @@
 import { GatewayError } from "../../errors/errors.ts";
+import type { WorkerTls } from "../tls/worker-tls.ts";
 import type { GrpcCall } from "./call.ts";
 import { type GrpcConnectionOwner, GrpcConnection, type Keepalive, unreachable } from "./connection.ts";
 
@@ -18,6 +19,7 @@ export interface ChannelOwner {
 /** The connections to one worker, and the calls that wait for one. */
 export class GrpcChannel implements GrpcConnectionOwner {
   readonly #origin: string;
+  readonly #tls: Pick<WorkerTls, "of">;
   readonly #owner: ChannelOwner;
   readonly #connections = new Set<GrpcConnection>();
   /** Connections that are no longer given calls and still have some. */
@@ -26,8 +28,10 @@ export class GrpcChannel implements GrpcConnectionOwner {
   readonly #waiting = new Set<GrpcCall>();
   #keepalive: Keepalive;
 
-  constructor(origin: string, keepalive: Keepalive, owner: ChannelOwner) {
+  /** `tls`: asked for each connection, where the worker is spoken to with TLS. */
+  constructor(origin: string, tls: Pick<WorkerTls, "of">, keepalive: Keepalive, owner: ChannelOwner) {
     this.#origin = origin;
+    this.#tls = tls;
     this.#keepalive = keepalive;
     this.#owner = owner;
   }
@@ -65,6 +69,15 @@ export class GrpcChannel implements GrpcConnectionOwner {
     for (const call of [...this.#waiting]) call.fail(unreachable("the worker has left"));
     this.#waiting.clear();
     for (const connection of [...this.#connections]) {
+      if (connection.calls.size === 0) connection.close();
+      else connection.drain();
+    }
+  }
+
+  /** The worker is spoken to with other certificates now: the next calls get new connections. */
+  renew(): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.isConnecting) continue;
       if (connection.calls.size === 0) connection.close();
       else connection.drain();
     }
@@ -125,7 +138,8 @@ export class GrpcChannel implements GrpcConnectionOwner {
   #connect(call: GrpcCall): void {
     if (this.#connections.size >= MAX_CONNECTIONS) return;
     for (const connection of this.#connections) if (connection.isConnecting) return;
-    this.#connections.add(new GrpcConnection(this.#origin, call.reachDeadline, this));
+    const tls = this.#origin.startsWith("grpcs:") ? this.#tls.of(this.#origin) : undefined;
+    this.#connections.add(new GrpcConnection(this.#origin, tls, call.reachDeadline, this));
   }
 
   #unreached(): GatewayError {

@@ -1,5 +1,7 @@
 import { type ClientHttp2Session, connect } from "node:http2";
 import { GatewayError } from "../../errors/errors.ts";
+import { tlsFailureInWords } from "../tls/worker-failure.ts";
+import type { WorkerTlsOptions } from "../tls/worker-tls.ts";
 import type { CallConnection, GrpcCall } from "./call.ts";
 import { frameMessage } from "./message-framer.ts";
 import { grpcTimeout } from "./metadata.ts";
@@ -64,8 +66,9 @@ export class GrpcConnection implements CallConnection {
   #pingedAt: number | undefined;
   #idleSince: number;
 
-  constructor(origin: string, connectDeadline: number, owner: GrpcConnectionOwner) {
-    const isTls = origin.startsWith("grpcs:");
+  /** `tls`: the options of its TLS; undefined where there is none. */
+  constructor(origin: string, tls: WorkerTlsOptions | undefined, connectDeadline: number, owner: GrpcConnectionOwner) {
+    const isTls = tls !== undefined;
     this.origin = origin;
     this.#owner = owner;
     this.#connectDeadline = connectDeadline;
@@ -75,13 +78,14 @@ export class GrpcConnection implements CallConnection {
     this.#idleSince = this.#heardAt;
     const url = withPort(`${this.#scheme}://${this.#authority}`, isTls);
     this.#session = connect(url, {
+      ...tls,
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: MAX_HEAD_BYTES },
     });
     this.#session.on("connect", () => this.#session.setLocalWindowSize(WINDOW_BYTES));
     this.#session.on("remoteSettings", (settings) => this.#told(settings.maxConcurrentStreams));
     this.#session.on("goaway", (_code, lastStreamId, words) => this.#sentAway(lastStreamId, words));
     this.#session.on("error", (error) => {
-      this.#failure = error;
+      this.#failure = tlsFailureInWords(error);
     });
     this.#session.on("close", () => this.#becomeGone());
   }

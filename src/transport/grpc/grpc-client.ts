@@ -56,4 +56,6 @@ export interface GrpcClient {
   failAll(error: GatewayError): void;
   /** A worker has left: no new calls on its connections, which close when those under way have ended. */
   forget(origin: string): void;
+  /** A worker is spoken to with other certificates now: the next calls get new connections. */
+  renew(origin: string): void;
 }

@@ -1,6 +1,7 @@
 import { GatewayError, tookTooLong, whyLeft } from "../../errors/errors.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import { Sweep, SWEEP_MS } from "../../util/sweep.ts";
+import { PUBLIC_WORKERS, WorkerTls } from "../tls/worker-tls.ts";
 import { type CallOwner, GrpcCall } from "./call.ts";
 import { type ChannelOwner, GrpcChannel } from "./channel.ts";
 import type { Keepalive } from "./connection.ts";
@@ -23,13 +24,20 @@ export const GRPC_LIMITS: GrpcLimits = {
 export class GrpcTransport implements GrpcClient, ChannelOwner, CallOwner, Disposable {
   readonly #limits: GrpcLimits;
   readonly #clock: Clock;
+  readonly #tls: Pick<WorkerTls, "of">;
   readonly #channels = new Map<string, GrpcChannel>();
   /** Of workers that have left: calls under way go on. */
   readonly #leaving = new Set<GrpcChannel>();
   readonly #sweep: Sweep;
   #isClosed = false;
 
-  constructor(limits: GrpcLimits = GRPC_LIMITS, clock: Clock = systemClock) {
+  /** `tls`: says with which certificates workers are spoken to. */
+  constructor(
+    limits: GrpcLimits = GRPC_LIMITS,
+    clock: Clock = systemClock,
+    tls: Pick<WorkerTls, "of"> = new WorkerTls(PUBLIC_WORKERS, () => undefined),
+  ) {
+    this.#tls = tls;
     this.#limits = limits;
     this.#clock = clock;
     this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
@@ -74,6 +82,10 @@ export class GrpcTransport implements GrpcClient, ChannelOwner, CallOwner, Dispo
     channel.drain();
   }
 
+  renew(origin: string): void {
+    this.#channels.get(origin)?.renew();
+  }
+
   [Symbol.dispose](): void {
     this.#isClosed = true;
     this.#sweep[Symbol.dispose]();
@@ -110,7 +122,7 @@ export class GrpcTransport implements GrpcClient, ChannelOwner, CallOwner, Dispo
   #channel(origin: string): GrpcChannel {
     const known = this.#channels.get(origin);
     if (known) return known;
-    const channel = new GrpcChannel(origin, this.#limits.keepalive, this);
+    const channel = new GrpcChannel(origin, this.#tls, this.#limits.keepalive, this);
     this.#channels.set(origin, channel);
     return channel;
   }

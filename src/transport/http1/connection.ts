@@ -1,6 +1,8 @@
 import type { Socket } from "bun";
 import { GatewayError } from "../../errors/errors.ts";
 import type { Exchange, ExchangeConnection } from "./exchange.ts";
+import { isRefusal, isVerification, tlsFailureInWords } from "../tls/worker-failure.ts";
+import type { WorkerTlsOptions } from "../tls/worker-tls.ts";
 import type { PauseMs } from "./read-pauses.ts";
 
 /** A head and a body that fit in here together leave in one write. The bytes are overwritten by the next request. */
@@ -36,7 +38,7 @@ export class Connection implements ExchangeConnection {
   readonly ready: Promise<void>;
   readonly #ready = Promise.withResolvers<void>();
   readonly #owner: WorkerConnectionOwner;
-  readonly #isTls: boolean;
+  readonly #tls: WorkerTlsOptions | undefined;
   #socket: Socket<Connection> | undefined;
   #exchange: Exchange | undefined;
   /** Bytes that the socket did not accept yet. */
@@ -46,8 +48,9 @@ export class Connection implements ExchangeConnection {
   #isHeld = false;
   #isPausing = false;
 
-  constructor(isTls: boolean, owner: WorkerConnectionOwner) {
-    this.#isTls = isTls;
+  /** `tls`: the options of its TLS; undefined where there is none. */
+  constructor(tls: WorkerTlsOptions | undefined, owner: WorkerConnectionOwner) {
+    this.#tls = tls;
     this.#owner = owner;
     this.ready = this.#ready.promise;
     // Without this, an error that no request waits for would end the process.
@@ -72,17 +75,18 @@ export class Connection implements ExchangeConnection {
     this.#socket = socket;
     // The request that this connection was made for may have been given up meanwhile.
     if (this.#isGone) socket.terminate();
-    else if (!this.#isTls) this.#ready.resolve();
+    else if (!this.#tls) this.#ready.resolve();
   }
 
   /** The end of the TLS handshake. Nothing is written before it: it would be lost, or read by a stranger. */
   handshaken(error: Error | null): void {
-    if (error) {
-      this.#ready.reject(error);
-      this.close();
-    } else {
+    const isUnchecked = this.#tls?.rejectUnauthorized === false;
+    if (!error || (isUnchecked && isVerification(error))) {
       this.#ready.resolve();
+      return;
     }
+    this.#ready.reject(tlsFailureInWords(error));
+    this.close();
   }
 
   /** Writes the request. The connection must be ready, idle and not gone: on one that is gone nobody would end the exchange. */
@@ -122,7 +126,8 @@ export class Connection implements ExchangeConnection {
     const exchange = this.#exchange;
     this.#becomeGone();
     if (exchange && this.isReused && !exchange.hasBytes) exchange.fail(staleSocket());
-    else exchange?.closed();
+    // The runtime does not tell TLS's own word for the end from a connection that somebody on the way has cut.
+    else exchange?.closed(this.#tls === undefined);
   }
 
   /** The socket broke: reset, TLS failure, or time-out of the system. */
@@ -130,12 +135,17 @@ export class Connection implements ExchangeConnection {
     const exchange = this.#exchange;
     this.#becomeGone();
     if (!exchange) return;
-    if (this.isReused && !exchange.hasBytes) exchange.fail(staleSocket());
+    const why = this.#tls ? tlsFailureInWords(cause) : cause;
+    if (isRefusal(cause) && !this.isReused && !exchange.hasBytes) {
+      exchange.fail(new GatewayError("upstream_connect_failed", "the worker could not be reached", { cause: why }));
+    } else if (this.isReused && !exchange.hasBytes) exchange.fail(staleSocket());
     else
       exchange.fail(
         exchange.hasBytes
-          ? new GatewayError("upstream_reset", "the connection to the worker broke", { cause })
-          : new GatewayError("upstream_closed", "the connection to the worker broke before it answered", { cause }),
+          ? new GatewayError("upstream_reset", "the connection to the worker broke", { cause: why })
+          : new GatewayError("upstream_closed", "the connection to the worker broke before it answered", {
+              cause: why,
+            }),
       );
   }
 

@@ -116,10 +116,10 @@ export class Exchange implements UpstreamResponse {
     return true;
   }
 
-  /** The socket ended. */
-  closed(): void {
+  /** The socket ended. `isWord`: the end of the socket may be the end of the answer. */
+  closed(isWord: boolean): void {
     if (this.isOver) return;
-    if (this.#parser.end()) this.#finish(false);
+    if (isWord && this.#parser.end()) this.#finish(false);
     else if (this.#framer) {
       this.fail(new GatewayError("upstream_truncated", "the worker's answer ended before it was whole"));
     } else {

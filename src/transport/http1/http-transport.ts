@@ -7,6 +7,7 @@ import { Connection } from "./connection.ts";
 import { Exchange } from "./exchange.ts";
 import { ReadPauses } from "./read-pauses.ts";
 import { MAX_IDLE_MS, WorkerSockets } from "./worker-sockets.ts";
+import { PUBLIC_WORKERS, WorkerTls } from "../tls/worker-tls.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 import { LoopTurns } from "../../util/loop-turns.ts";
 
@@ -27,6 +28,7 @@ interface Way {
 export class HttpTransport implements Transport, Disposable {
   readonly #clock: Clock;
   readonly #maxPerWorker: number;
+  readonly #tls: Pick<WorkerTls, "of">;
   readonly #workers = new Map<string, WorkerSockets>();
   readonly #connections = new Set<Connection>();
   readonly #sweep: Sweep;
@@ -34,8 +36,16 @@ export class HttpTransport implements Transport, Disposable {
   readonly #turns = new LoopTurns();
   #isClosed = false;
 
-  /** `maxPerWorker`: sockets to one worker at once; requests beyond them wait their turn. */
-  constructor(clock: Clock = systemClock, maxPerWorker = Number.POSITIVE_INFINITY) {
+  /**
+   * `maxPerWorker`: sockets to one worker at once; requests beyond them wait their turn. `tls`: says with which certificates workers are
+   * spoken to.
+   */
+  constructor(
+    clock: Clock = systemClock,
+    maxPerWorker = Number.POSITIVE_INFINITY,
+    tls: Pick<WorkerTls, "of"> = new WorkerTls(PUBLIC_WORKERS, () => undefined),
+  ) {
+    this.#tls = tls;
     this.#clock = clock;
     this.#maxPerWorker = maxPerWorker;
     this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
@@ -77,7 +87,7 @@ export class HttpTransport implements Transport, Disposable {
     for (const { exchange } of [...this.#connections]) exchange?.fail(error);
   }
 
-  /** Closes idle sockets to a worker that has left or was restarted. */
+  /** Closes idle sockets to a worker that has left, was restarted or is spoken to with other certificates now. */
   forget(origin: string): void {
     this.#workers.get(origin)?.keepNone();
     this.#workers.delete(origin);
@@ -139,7 +149,8 @@ export class HttpTransport implements Transport, Disposable {
 
   async #connect(way: Way): Promise<Connection> {
     const { request, sockets, signal } = way;
-    const connection = new Connection(sockets.tls, sockets);
+    const tls = sockets.isTls ? this.#tls.of(request.origin) : undefined;
+    const connection = new Connection(tls, sockets);
     this.#connections.add(connection);
     this.#sweep.wake();
     const given = Promise.withResolvers<never>();
@@ -156,7 +167,7 @@ export class HttpTransport implements Transport, Disposable {
     const opening = Bun.connect({
       hostname: sockets.hostname,
       port: sockets.port,
-      tls: sockets.tls,
+      ...(tls ? { tls } : {}),
       socket: HANDLERS,
       data: connection,
     });

@@ -29,7 +29,7 @@ function create(maxOpen: number): {
     clock,
     open() {
       expect(sockets.tryTakePlace()).toBe(true);
-      return new Connection(false, sockets);
+      return new Connection(undefined, sockets);
     },
     turn() {
       const action = onTurn;

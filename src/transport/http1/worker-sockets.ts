@@ -55,7 +55,7 @@ export interface WorkerSocketsOptions {
 export class WorkerSockets implements WorkerConnectionOwner, Turning {
   readonly hostname: string;
   readonly port: number;
-  readonly tls: boolean;
+  readonly isTls: boolean;
   readonly #options: WorkerSocketsOptions;
   /** The longest idle comes first: a late answer has had the most time to show on it. */
   readonly #idle: Connection[] = [];
@@ -72,9 +72,9 @@ export class WorkerSockets implements WorkerConnectionOwner, Turning {
 
   constructor(url: string, options: WorkerSocketsOptions) {
     const parsed = new URL(url);
-    this.tls = parsed.protocol === "https:";
+    this.isTls = parsed.protocol === "https:";
     this.hostname = parsed.hostname.replace(/^\[|\]$/g, "");
-    const schemePort = this.tls ? 443 : 80;
+    const schemePort = this.isTls ? 443 : 80;
     this.port = parsed.port === "" ? schemePort : Number(parsed.port);
     this.#options = options;
   }

@@ -1,0 +1,64 @@
+import { type GrpcLimits, GrpcTransport } from "../transport/grpc/grpc-transport.ts";
+import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
+import { HttpTransport } from "../transport/http1/http-transport.ts";
+import { type WorkersTls, WorkerTls } from "../transport/tls/worker-tls.ts";
+import type { Transport } from "../transport/upstream.ts";
+import type { Clock } from "../util/clock.ts";
+import type { WorkerRegistry } from "../worker/worker-registry.ts";
+import { isSameTls } from "../worker/worker-spec.ts";
+
+export interface WorkerWiresParts {
+  readonly clock: Clock;
+  readonly workerRegistry: WorkerRegistry;
+  readonly maxPerWorker: number;
+  readonly grpcLimits: GrpcLimits;
+  readonly tls: WorkersTls;
+  /** Parts that a test passes. */
+  readonly given?: { readonly transport?: Transport; readonly grpc?: GrpcClient };
+}
+
+/** The connections of one thread to workers, for one purpose: requests, or the gateway's own questions. */
+export interface WorkerWires {
+  readonly transport: Transport;
+  readonly grpc: GrpcClient;
+  /** The next connections use these certificates. Those that carry a request go on. */
+  replaceCertificates(next: WorkersTls): void;
+}
+
+/** What closes the transports. */
+interface Owner {
+  use<T extends Disposable>(value: T): T;
+  defer(onDispose: () => void): void;
+}
+
+/** Opens both transports. They close their connections to a worker that has left, or is spoken to with other certificates. */
+export function openWorkerWires(parts: WorkerWiresParts, stack: Owner): WorkerWires {
+  const { clock, workerRegistry, maxPerWorker, grpcLimits, given = {} } = parts;
+  const tls = new WorkerTls(parts.tls, (origin) => workerRegistry.getByUrl(origin)?.spec.tls);
+  const transport = given.transport ?? stack.use(new HttpTransport(clock, maxPerWorker, tls));
+  const grpc = given.grpc ?? stack.use(new GrpcTransport(grpcLimits, clock, tls));
+  const renew = (origin: string): void => {
+    transport.forget(origin);
+    grpc.renew(origin);
+  };
+  stack.defer(
+    workerRegistry.onChange((before, after) => {
+      if (!before) return;
+      if (after && isSameTls(before.spec.tls, after.spec.tls)) return;
+      tls.forget(before.url);
+      if (after) return renew(after.url);
+      transport.forget(before.url);
+      grpc.forget(before.url);
+    }),
+  );
+  return {
+    transport,
+    grpc,
+    replaceCertificates(next) {
+      tls.replace(next);
+      for (const { url } of workerRegistry.all()) if (IS_TLS.test(url)) renew(url);
+    },
+  };
+}
+
+const IS_TLS = /^(https|grpcs):/;
