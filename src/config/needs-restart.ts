@@ -31,7 +31,6 @@ export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
   enableGrpc: TOKENIZERS,
   tokenizerPath: TOKENIZERS,
   tokenizerFolder: TOKENIZERS,
-  chatTemplate: TOKENIZERS,
   policyModule: "the code of a module is loaded once",
   keyStore: "the store of keys is opened at the start",
   metricsKeys: "series of metrics are kept as they are named first",

@@ -67,6 +67,7 @@ export const UNIT_KEYS: readonly ConfigKey[] = [
   "continueStreams",
   "pdSkipPrefill",
   "parseOutput",
+  "chatTemplate",
   "toolCallParser",
   "reasoningParser",
   "tokenizerCacheBytes",

@@ -6,6 +6,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import { ModelTexts } from "../router/grpc/model-text.ts";
 import { PromptTokens } from "../router/http/prompt-tokens.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
+import { ChatTemplate } from "../tokenizer/chat-template.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Registries } from "./registries.ts";
@@ -42,4 +43,10 @@ export function createModelTexts(
   );
   const promptTokens = new PromptTokens({ texts, policies: policyRegistry, metrics, logger, clock, followsAll });
   return { texts, promptTokens };
+}
+
+/** Throws invalid_request where the texts of models cannot be made: an unknown parser, or a template that is none. */
+export function checkModelTexts(config: Config): void {
+  const { chatTemplate } = modelTextSettings(config);
+  if (chatTemplate !== undefined) ChatTemplate.compile(chatTemplate);
 }

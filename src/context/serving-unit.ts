@@ -16,6 +16,7 @@ import type { ModelFinder } from "../worker/model-finder.ts";
 import { modelPlans } from "./model-plans.ts";
 import type { Config } from "../config/schema.ts";
 import type { LiveConfig } from "../reload/live-config.ts";
+import { checkModelTexts } from "./model-texts.ts";
 import { openRouters, type RouterParts } from "./routers.ts";
 import { UNIT_KEYS } from "./live-keys.ts";
 import { inferencePortSettings } from "./server-settings.ts";
@@ -95,7 +96,14 @@ export function startServingUnit<R extends RouteAddress>(parts: ServingUnitParts
       maxBytesInFlight: shares.bytesInFlight,
     }),
   );
-  stack.defer(parts.live.register({ name: "serving", keys: UNIT_KEYS, apply: (next) => port.replace(waysOf(next)) }));
+  stack.defer(
+    parts.live.register({
+      name: "serving",
+      keys: UNIT_KEYS,
+      check: checkModelTexts,
+      apply: (next) => port.replace(waysOf(next)),
+    }),
+  );
   const owned = stack.move();
   return {
     transport,

@@ -194,6 +194,12 @@ describe("the file", () => {
     expect(setup.lines.at(-1)?.[1]).not.toHaveProperty("replaces");
   });
 
+  test("is carried out each time that it is read, because files that it names may say something else", async () => {
+    const setup = setUp();
+    expect(await setup.reload()).toMatchObject({ version: 1, changes: [] });
+    expect(setup.applied).toHaveLength(1);
+  });
+
   test("that is refused differs from what is in force until it is mended", async () => {
     const setup = setUp();
     setup.file = "queue_size: many\n";

@@ -196,7 +196,8 @@ export class ConfigTransactions {
   ): Promise<void> {
     const { live, logger, wallNow } = this.#deps;
     const told = changes.map(inWords);
-    if (changes.length > 0) await carry(live, next);
+    // The files that it names may say something else now, such as a chat template.
+    if (changes.length > 0 || asked === "file") await carry(live, next);
     const dropped = asked === "file" && this.#isByApi ? { replaces: "what was set over the API" } : {};
     this.#isByApi = asked !== "file";
     const at = wallNow();

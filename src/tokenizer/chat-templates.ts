@@ -7,10 +7,19 @@ export class ChatTemplates {
   /** Tokens that templates know by name: `bos_token` and others. */
   readonly #namedTokens: Readonly<Record<string, string>>;
   readonly #compiled = new Map<string, ChatTemplate>();
+  readonly #isReplaced: boolean;
 
-  constructor(sources: ReadonlyMap<string, string>, namedTokens: Readonly<Record<string, string>>) {
+  /** `isReplaced`: the default one is not the model's own. */
+  constructor(sources: ReadonlyMap<string, string>, namedTokens: Readonly<Record<string, string>>, isReplaced = false) {
     this.#sources = sources;
     this.#namedTokens = namedTokens;
+    this.#isReplaced = isReplaced;
+  }
+
+  /** The same templates with another default one; these, where theirs was given with the tokenizer. */
+  withDefault(source: string): ChatTemplates {
+    if (this.#isReplaced) return this;
+    return new ChatTemplates(new Map([...this.#sources, ["default", source]]), this.#namedTokens, true);
   }
 
   get names(): readonly string[] {

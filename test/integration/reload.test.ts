@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
+import { TINY_MODEL, writeTinyModel } from "../support/tiny-model.ts";
 import { ELSEWHERE, type GatewayProcess, startProcess } from "../support/process.ts";
 
 /** Writes the file and has it read; resolves with the line that says what came of it. */
@@ -180,3 +182,27 @@ test("a watched file is taken when it changes: written, renamed into place, or b
   renameSync(join(mount, "..2", "p.yaml.new"), join(mount, "..2", "p.yaml"));
   expect(await change(4)).toMatchObject({ changes: ["~ queue_size: 3 -> 4"] });
 }, 30_000);
+
+test("a chat template is taken by a reload, also where only its file has changed; one that is none is refused", async () => {
+  const { path, tokenizer } = await writeTinyModel();
+  await using engine = await startGrpcEngine({ kind: "vllm", model: TINY_MODEL, tokenizer, tokenizerPath: path });
+  const template = join(ELSEWHERE, "template.jinja");
+  const file = join(ELSEWHERE, "reload-template.yaml");
+  const text = `chat_template: ${template}\ninitial_workers: [{ url: "${engine.url}" }]\n`;
+  writeFileSync(template, "one {{ messages[0].content }}");
+  writeFileSync(file, text);
+  await using gateway = await startProcess(["--config", file, "--threads", "2"]);
+  const tokens = async (): Promise<number> => {
+    const body = { model: TINY_MODEL, messages: [{ role: "user", content: "hello" }] };
+    const answer = await post(`${gateway.url}/tokenize`, body, { connection: "close" });
+    return ((await answer.json()) as { count?: number }).count ?? 0;
+  };
+  while ((await tokens()) === 0) await Bun.sleep(10);
+  const before = await tokens();
+  writeFileSync(template, "one {% if");
+  expect(String((await reload(gateway, file, text))["reason"])).toContain("template");
+  expect(await tokens()).toBe(before);
+  writeFileSync(template, "one more word and another {{ messages[0].content }}");
+  expect(await reload(gateway, file, text)).toMatchObject({ version: 1 });
+  for (let time = 0; time < 6; time += 1) expect(await tokens()).toBeGreaterThan(before);
+});

@@ -101,6 +101,7 @@ export function ended(
 export async function tinyText(): Promise<{ readonly text: ModelText; readonly idsOf: (text: string) => number[] }> {
   const { path, tokenizer: sim } = await writeTinyModel();
   const tokenizer = await loadTokenizer(path);
-  const text = { tokenizer, encoder: tokenizer, toolCallParser: undefined, reasoningParser: undefined };
+  const { chatTemplates } = tokenizer;
+  const text = { tokenizer, chatTemplates, encoder: tokenizer, toolCallParser: undefined, reasoningParser: undefined };
   return { text, idsOf: (words) => [...sim.encode(words)] };
 }

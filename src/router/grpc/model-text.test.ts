@@ -127,3 +127,32 @@ test("the tokenizer of HTTP workers with KV events is loaded ahead where its fol
 function neverLoaded(): never {
   throw new Error("it was not loaded");
 }
+
+test("another template or parser is in force for the next text; the tokenizer stays, and what was given out before", async () => {
+  const settings = { chatTemplate: "first", toolCallParser: undefined, reasoningParser: undefined, cacheBytes: 0 };
+  using setup = disposable(setUp(tiny, settings));
+  setup.add("grpc://one:1", { modelId: "qwen3" });
+  const before = await setup.texts.of("qwen3");
+  setup.texts.replace(settings);
+  expect(setup.texts.of("qwen3")).toBe(before);
+  setup.texts.replace({ ...settings, chatTemplate: "second", toolCallParser: "none" });
+  const after = await setup.texts.of("qwen3");
+  const templates = [before, after].map(({ chatTemplates }) => chatTemplates.sourceOf("default"));
+  expect(templates).toEqual(["first", "second"]);
+  expect([after.tokenizer === before.tokenizer, before.toolCallParser, after.toolCallParser]).toEqual([
+    true,
+    "qwen",
+    undefined,
+  ]);
+  setup.texts.replace({ ...settings, chatTemplate: undefined });
+  const own = await setup.texts.of("qwen3");
+  expect(own.chatTemplates).toBe(own.tokenizer.chatTemplates);
+});
+
+test("a template that was given with the tokenizer comes before the configured one", async () => {
+  using setup = disposable(setUp(tiny, { chatTemplate: "configured" }));
+  setup.tokenizers.add("m", { path, chatTemplate: "given" });
+  await setup.tokenizers.whenLoaded("m");
+  const { chatTemplates } = await setup.texts.of("m");
+  expect(chatTemplates.sourceOf("default")).toBe("given");
+});

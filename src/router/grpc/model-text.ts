@@ -4,16 +4,20 @@ import { reasoningParserFor, toolCallParserFor } from "../../parser/choose-parse
 import type { ReasoningParserName } from "../../parser/reasoning-parsers.ts";
 import type { ToolCallParserName } from "../../parser/tool-call-parsers.ts";
 import { PrefixCache } from "../../tokenizer/prefix-cache.ts";
+import type { ChatTemplates } from "../../tokenizer/chat-templates.ts";
 import type { Encoder, Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { TokenizerRegistry, TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { Clock } from "../../util/clock.ts";
+import { keysOf } from "../../util/objects.ts";
 import { TOKENIZER_PATH_LABEL } from "../../worker/worker-spec.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 
 /** Everything that turns one model's text into tokens, and its tokens into an answer. */
 export interface ModelText {
   readonly tokenizer: Tokenizer;
+  /** Those of the tokenizer, or with the configured one as default. */
+  readonly chatTemplates: ChatTemplates;
   /** The tokenizer with a cache of earlier prompts in front of it. */
   readonly encoder: Encoder;
   readonly toolCallParser: ToolCallParserName | undefined;
@@ -23,7 +27,7 @@ export interface ModelText {
 export interface ModelTextSettings {
   /** Path of the tokenizer for models without their own; undefined: workers are asked for theirs. */
   readonly tokenizerPath: string | undefined;
-  /** Source of the template that replaces the models' own. */
+  /** Source of the template that replaces the models' own, unless their tokenizer was named with one. */
   readonly chatTemplate: string | undefined;
   /** undefined: chosen by the model's name and template. */
   readonly toolCallParser: ToolCallParserName | "none" | undefined;
@@ -81,18 +85,15 @@ export class ModelTexts implements Disposable {
     return undefined;
   }
 
-  /** Changes the parsers, and the size of caches. Where one changes, the caches of earlier prompts begin anew. */
-  replace(parsing: Pick<ModelTextSettings, "toolCallParser" | "reasoningParser" | "cacheBytes">): void {
+  /**
+   * Changes the template, the parsers, and the size of caches. Where one changes, the caches of earlier prompts begin anew. Requests
+   * that have their text keep it.
+   */
+  replace(changed: Omit<ModelTextSettings, "tokenizerPath">): void {
     const { settings } = this.#deps;
-    const { toolCallParser, reasoningParser, cacheBytes } = parsing;
-    if (
-      settings.toolCallParser === toolCallParser &&
-      settings.reasoningParser === reasoningParser &&
-      settings.cacheBytes === cacheBytes
-    ) {
-      return;
-    }
-    this.#deps = { ...this.#deps, settings: { ...settings, toolCallParser, reasoningParser, cacheBytes } };
+    const next = { ...changed, tokenizerPath: settings.tokenizerPath };
+    if (keysOf(next).every((key) => next[key] === settings[key])) return;
+    this.#deps = { ...this.#deps, settings: next };
     this.#texts.clear();
   }
 
@@ -105,10 +106,13 @@ export class ModelTexts implements Disposable {
     const known = this.#texts.get(model);
     if (known && known.tokenizer === tokenizer) return known;
     const { settings } = this.#deps;
-    const chatTemplate = templateOf(tokenizer);
+    const own = tokenizer.chatTemplates;
+    const chatTemplates = settings.chatTemplate === undefined ? own : own.withDefault(settings.chatTemplate);
+    const chatTemplate = chatTemplates.sourceOf("default");
     const about = { modelId: model, ...(chatTemplate === undefined ? {} : { chatTemplate }) };
     const text: ModelText = {
       tokenizer,
+      chatTemplates,
       encoder: settings.cacheBytes > 0 ? new PrefixCache(tokenizer, settings.cacheBytes) : tokenizer,
       toolCallParser: chosen(settings.toolCallParser, () => toolCallParserFor(about)),
       reasoningParser: chosen(settings.reasoningParser, () => reasoningParserFor(about)),
@@ -149,10 +153,9 @@ export class ModelTexts implements Disposable {
   }
 
   async #source(model: string): Promise<TokenizerSource> {
-    const { workers, settings, fetchTokenizer } = this.#deps;
-    const template = settings.chatTemplate === undefined ? {} : { chatTemplate: settings.chatTemplate };
+    const { workers, fetchTokenizer } = this.#deps;
     const path = this.#pathOf(model);
-    if (path !== undefined) return { path, ...template };
+    if (path !== undefined) return { path };
     let reason: unknown = "no worker of the model can be asked";
     const asked = new Set<string>();
     // Looked up each time, because other workers may have become ready.
@@ -161,7 +164,7 @@ export class ModelTexts implements Disposable {
     for (let worker = next(); worker; worker = next()) {
       asked.add(worker.id);
       try {
-        return { ...(await fetchTokenizer(worker)), ...template };
+        return await fetchTokenizer(worker);
       } catch (error) {
         reason = error;
       }
@@ -202,10 +205,6 @@ export class ModelTexts implements Disposable {
 function chosen<T>(given: T | "none" | undefined, found: () => T | undefined): T | undefined {
   if (given === "none") return undefined;
   return given ?? found();
-}
-
-function templateOf({ chatTemplates }: Tokenizer): string | undefined {
-  return chatTemplates.sourceOf("default");
 }
 
 function unavailable(model: string, cause: unknown): GatewayError {

@@ -55,7 +55,7 @@ async function encodePrompt(prompt: Prompt, model: ModelText, bounds: EncodeBoun
       return { ids, text: prompt.text, startsInReasoning: false };
     }
     case "chat": {
-      const { text, startsInReasoning } = renderChat(prompt.chat, model.tokenizer);
+      const { text, startsInReasoning } = renderChat(prompt.chat, model.chatTemplates);
       const ids = await encodeWithin(text, model, { addSpecialTokens: false }, bounds);
       return { ids, text, startsInReasoning };
     }
@@ -65,7 +65,7 @@ async function encodePrompt(prompt: Prompt, model: ModelText, bounds: EncodeBoun
 /** Throws invalid_request with the template's own message. */
 export function renderChat(
   chat: ChatPrompt,
-  { chatTemplates }: ModelText["tokenizer"],
+  chatTemplates: ModelText["chatTemplates"],
 ): { readonly text: string; readonly startsInReasoning: boolean } {
   const hasTools = chat.tools !== undefined && chat.tools.length > 0;
   const template = chatTemplates.get({ hasTools });

@@ -44,10 +44,14 @@ export class TokenAnswers {
 }
 
 /** The model as the answers need it. `maxModelLen` is a worker's word, tokens; without it the tokenizer's own counts. */
-function textModel({ tokenizer, encoder }: ModelText, maxModelLen: number | undefined, signal: LeaveSignal): TextModel {
+function textModel(
+  { tokenizer, chatTemplates, encoder }: ModelText,
+  maxModelLen: number | undefined,
+  signal: LeaveSignal,
+): TextModel {
   return {
     maxModelLen: maxModelLen ?? tokenizer.maxTokens ?? 0,
-    renderChat: (chat) => renderChat(chat, tokenizer).text,
+    renderChat: (chat) => renderChat(chat, chatTemplates).text,
     async encode(text, addSpecialTokens) {
       if (signal.aborted) throw clientClosed(signal.reason);
       return encoder.encode(text, { addSpecialTokens }, signal);

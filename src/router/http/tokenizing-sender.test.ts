@@ -13,7 +13,14 @@ const TIMEOUTS = { connectMs: 1, firstByteMs: 2, idleMs: 3, totalMs: 60_000 };
 const KV_EVENTS = { endpoint: "tcp://one:5557", replayEndpoint: undefined, topic: "", ranks: 1 };
 
 const tokenizer = await loadTokenizer((await writeTinyModel()).path, {});
-const text: ModelText = { tokenizer, encoder: tokenizer, toolCallParser: undefined, reasoningParser: undefined };
+const { chatTemplates } = tokenizer;
+const text: ModelText = {
+  tokenizer,
+  chatTemplates,
+  encoder: tokenizer,
+  toolCallParser: undefined,
+  reasoningParser: undefined,
+};
 
 interface Options {
   readonly hasEvents?: boolean;

@@ -26,14 +26,14 @@ export async function loadTokenizerFiles(files: TokenizerFiles, options: LoadOpt
   const json = files.get("tokenizer.json");
   if (!json) throw new GatewayError("invalid_request", "there is no tokenizer.json", { param: "source" });
   const config = readTokenizerConfig(files);
-  const templates = new Map(config.templates);
-  if (options.chatTemplate !== undefined) templates.set("default", options.chatTemplate);
+  const own = new ChatTemplates(config.templates, config.namedTokens);
+  const chatTemplates = options.chatTemplate === undefined ? own : own.withDefault(options.chatTemplate);
   const thread = new TokenizerThread();
   try {
     const tables = await thread.load(json);
     return new ModelTokenizer({
       config,
-      chatTemplates: new ChatTemplates(templates, config.namedTokens),
+      chatTemplates,
       tables,
       thread,
     });
