@@ -94,15 +94,22 @@ export class BlockTable {
 
   /**
    * Of the blocks up to the number `block`, whose places are given, the last one that has other owners than the block whose first entry is at
-   * `like`, or has them in flight where that one does not; -1 for none. May also be one with the same owners.
+   * `like`, or has them in flight where that one does not; -1 for none. May also be one with the same owners. Steps grow and shrink: each
+   * block has the owners of those behind it and more, so two blocks with the same ones have no other between them, unless it was withdrawn.
    */
   lastUnlike(places: Int32Array, block: number, like: number): number {
     if (like >= this.#sharedFrom) return this.#lastUnlikeShared(places, block, like);
-    let unlike = block;
-    while (unlike >= 0 && this.#areAlike(entriesOf(places[unlike] ?? 0), like)) unlike -= 1;
+    let alike = block + 1;
+    let unlike = -1;
+    let step = 1;
+    while (alike - unlike > 1) {
+      const probe = Math.max(0, alike - step);
+      if (this.#areAlike(entriesOf(places[probe] ?? 0), like)) alike = probe;
+      else unlike = probe;
+      step = unlike < 0 ? step * 2 : (alike - unlike) >> 1;
+    }
     return unlike;
   }
-
   /** Whether the entries of two places have the same owners in the same order. */
   #areAlike(first: number, like: number): boolean {
     const { cells } = this;
@@ -115,6 +122,7 @@ export class BlockTable {
     return true;
   }
 
+  /** Step by step: of two owners with one place in a list, only one is named. */
   #lastUnlikeShared(places: Int32Array, block: number, like: number): number {
     let unlike = block;
     for (; unlike >= 0; unlike -= 1) {
