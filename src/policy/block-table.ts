@@ -1,16 +1,15 @@
 import { blocksEnd, MAX_BLOCKS } from "./prefix-blocks.ts";
+import { FEW_OWNERS, isLink, PlaceOwners } from "./place-owners.ts";
 import { MANY_OWNERS, SharedBlocks, sharedBlocksCells } from "./shared-blocks.ts";
-import { OWNER_BIT, OWNER_BITS, SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
+import { OWNER_BIT, SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
 
 /** Places in each set. A new block takes the least recently used one. */
 const WAY_BITS = 3;
 const WAYS = 1 << WAY_BITS;
-/** Workers that a place names. A block that more have gets a list in `SharedBlocks`. */
-const OWNERS = 8;
 /** What entries of one worker have in common. */
 const OWNER = SLOT_BITS | OWNER_BIT;
-/** Cells of a set: the keys of its places, their times of last use (both in one cache line), and OWNERS entries for each place. */
-const SET_CELLS = WAYS * (2 + OWNERS);
+/** Cells of a set: the keys of its places, their times of last use (both in one cache line), and FEW_OWNERS entries for each place. */
+const SET_CELLS = WAYS * (2 + FEW_OWNERS);
 
 /** Bytes of memory for a table of so many blocks, rounded down to a power of two. */
 export function blockTableBytes(blocks: number): number {
@@ -49,6 +48,7 @@ export class BlockTable {
   readonly cells: Int32Array;
   readonly #setMask: number;
   readonly #clocks: VolumeClocks;
+  readonly #few: PlaceOwners;
   readonly #shared: SharedBlocks;
   readonly #sharedFrom: number;
   /** Places of the blocks that are being owned; -1 for new ones. */
@@ -62,6 +62,7 @@ export class BlockTable {
     this.#sharedFrom = sets * SET_CELLS;
     this.cells = new Int32Array(memory, offset, this.#sharedFrom + sharedBlocksCells(places));
     this.#clocks = clocks;
+    this.#few = new PlaceOwners(this.cells, clocks);
     this.#shared = new SharedBlocks(this.cells, this.#sharedFrom, places, clocks);
   }
 
@@ -82,14 +83,14 @@ export class BlockTable {
   firstEntry(place: number): number {
     const first = entriesOf(place);
     const entry = this.cells[first] ?? 0;
-    if (entry === 0 || (entry & OWNER_BIT) !== 0) return first;
+    if (!isLink(entry)) return first;
     const shared = this.#shared.entriesOf(entry, this.cells[keyOf(place)] ?? 0);
     return shared < 0 ? first : shared;
   }
 
   /** How many entries there are from a block's first one on. Those without an owner are 0, or have no OWNER_BIT. */
   entryCount(first: number): number {
-    return first < this.#sharedFrom ? OWNERS : MANY_OWNERS;
+    return first < this.#sharedFrom ? FEW_OWNERS : MANY_OWNERS;
   }
 
   /**
@@ -104,24 +105,12 @@ export class BlockTable {
     let step = 1;
     while (alike - unlike > 1) {
       const probe = Math.max(0, alike - step);
-      if (this.#areAlike(entriesOf(places[probe] ?? 0), like)) alike = probe;
+      if (this.#few.areAlike(entriesOf(places[probe] ?? 0), like)) alike = probe;
       else unlike = probe;
       step = unlike < 0 ? step * 2 : (alike - unlike) >> 1;
     }
     return unlike;
   }
-  /** Whether the entries of two places have the same owners in the same order. */
-  #areAlike(first: number, like: number): boolean {
-    const { cells } = this;
-    for (let index = 0; index < OWNERS; index += 1) {
-      const entry = cells[first + index] ?? 0;
-      if (((entry ^ (cells[like + index] ?? 0)) & OWNER_BITS) !== 0) return false;
-      // The end, or a link to a list.
-      if ((entry & OWNER_BIT) === 0) return entry === 0;
-    }
-    return true;
-  }
-
   /** Step by step: of two owners with one place in a list, only one is named. */
   #lastUnlikeShared(places: Int32Array, block: number, like: number): number {
     let unlike = block;
@@ -194,9 +183,7 @@ export class BlockTable {
     }
     cells[first + taken] = key;
     cells[first + WAYS + taken] = time;
-    const entries = entriesOf(set * WAYS + taken);
-    cells[entries] = entry;
-    this.#clear(entries + 1, entries);
+    this.#few.begin(entriesOf(set * WAYS + taken), entry);
   }
 
   /**
@@ -209,41 +196,20 @@ export class BlockTable {
     const lastUse = this.cells[used] ?? 0;
     this.cells[used] = time;
     const first = this.firstEntry(place);
-    if (first < this.#sharedFrom) return this.#ownHere(place, entry, kept, time, lastUse);
-    this.#shared.own(first, entry, kept, time, lastUse);
-    return 0;
-  }
-
-  #ownHere(place: number, entry: number, kept: number, time: number, lastUse: number): number {
-    const first = entriesOf(place);
-    if (this.#isLink(first)) this.#clear(first, first);
-    if (this.#clocks.mayHaveLostSince(lastUse)) this.#removeLost(first, lastUse);
-    let index = first;
-    for (; index < first + OWNERS; index += 1) {
-      const other = this.cells[index] ?? 0;
-      if (other === 0) break;
-      if (((other ^ entry) & SLOT_BITS) !== 0) continue;
-      this.cells[index] = this.#clocks.renewed(other, (entry & ~kept) | (other & kept));
-      return index - first;
+    if (first >= this.#sharedFrom) {
+      this.#shared.own(first, entry, kept, time, lastUse);
+      return 0;
     }
-    if (index === first + OWNERS) index = this.#removeLost(first, lastUse);
-    if (index === first + OWNERS) return this.#share(place, entry, time);
-    this.cells[index] = entry;
-    return index - first;
+    const number = this.#few.own(first, entry, kept, lastUse);
+    if (number < 0) this.#share(place, entry, time);
+    return Math.max(0, number);
   }
 
-  /** Whether the entry is a link, here to a list that another block has taken. */
-  #isLink(first: number): boolean {
-    const entry = this.cells[first] ?? 0;
-    return entry !== 0 && (entry & OWNER_BIT) === 0;
-  }
-
-  #share(place: number, entry: number, time: number): number {
+  /** Moves the owners of a full place to a list, and one more. */
+  #share(place: number, entry: number, time: number): void {
     const first = entriesOf(place);
-    const owners = [...this.cells.subarray(first, first + OWNERS), entry];
-    this.#clear(first, first);
-    this.cells[first] = this.#shared.share(this.cells[keyOf(place)] ?? 0, owners, time);
-    return 0;
+    const owners = [...this.cells.subarray(first, first + FEW_OWNERS), entry];
+    this.#few.begin(first, this.#shared.share(this.cells[keyOf(place)] ?? 0, owners, time));
   }
 
   /** The worker is no longer an owner of the block, if its entry has these bits. */
@@ -252,18 +218,7 @@ export class BlockTable {
     if (place < 0) return;
     const first = this.firstEntry(place);
     if (first >= this.#sharedFrom) this.#shared.drop(first, slot, bits);
-    else this.#dropHere(first, slot, bits);
-  }
-
-  #dropHere(first: number, slot: number, bits: number): void {
-    if (this.#isLink(first)) return;
-    let end = first;
-    for (let index = first; index < first + OWNERS; index += 1) {
-      const entry = this.cells[index] ?? 0;
-      if (entry === 0) break;
-      if ((entry & SLOT_BITS) !== slot || (entry & bits) !== bits) this.cells[end++] = entry;
-    }
-    this.#clear(end, first);
+    else this.#few.drop(first, slot, bits);
   }
 
   /** Takes these bits off the worker's entry, if it is an owner of the block. */
@@ -271,27 +226,8 @@ export class BlockTable {
     const place = this.placeOf(key);
     if (place < 0) return;
     const first = this.firstEntry(place);
-    if (first >= this.#sharedFrom) return this.#shared.clearBits(first, slot, bits);
-    for (let index = first; index < first + OWNERS; index += 1) {
-      const entry = this.cells[index] ?? 0;
-      if ((entry & OWNER_BIT) !== 0 && (entry & SLOT_BITS) === slot) this.cells[index] = entry & ~bits;
-    }
-  }
-
-  /** Moves the owners that still have the block together. Returns the index behind them. */
-  #removeLost(first: number, lastUse: number): number {
-    let end = first;
-    for (let index = first; index < first + OWNERS; index += 1) {
-      const entry = this.cells[index] ?? 0;
-      if (entry === 0) break;
-      if (this.#clocks.isAlive(entry, lastUse)) this.cells[end++] = entry;
-    }
-    this.#clear(end, first);
-    return end;
-  }
-
-  #clear(from: number, first: number): void {
-    for (let index = from; index < first + OWNERS; index += 1) this.cells[index] = 0;
+    if (first >= this.#sharedFrom) this.#shared.clearBits(first, slot, bits);
+    else this.#few.clearBits(first, slot, bits);
   }
 }
 
@@ -300,7 +236,7 @@ function keyOf(place: number): number {
   return (place >>> WAY_BITS) * SET_CELLS + (place & (WAYS - 1));
 }
 
-/** Index of the first of a place's OWNERS entries. */
+/** Index of the first of a place's FEW_OWNERS entries. */
 function entriesOf(place: number): number {
-  return (place >>> WAY_BITS) * SET_CELLS + WAYS * 2 + (place & (WAYS - 1)) * OWNERS;
+  return (place >>> WAY_BITS) * SET_CELLS + WAYS * 2 + (place & (WAYS - 1)) * FEW_OWNERS;
 }
