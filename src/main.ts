@@ -10,6 +10,7 @@ await runProgram(process.argv.slice(2), VERSION, {
   check,
   // What asks a running gateway loads nothing of one.
   config: async (given) => (await import("./cli/ask-gateway.ts")).askGateway(given),
+  keys: async (given) => (await import("./cli/keys.ts")).keys(given),
   demo,
   engine,
   // Nothing of the simulation is loaded where a gateway serves.

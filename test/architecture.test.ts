@@ -13,6 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "context",
     "engine-sim",
     "errors",
+    "keys",
     "observability",
     "policy/policies.ts",
     "policy/policy-names.ts",

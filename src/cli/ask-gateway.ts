@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
-import { ConfigError } from "../config/config-error.ts";
 import { isRecord } from "../util/objects.ts";
-import type { ConfigArguments, GatewayAccess } from "./config-commands.ts";
+import { askAdministration, readText } from "./ask-administration.ts";
+import type { ConfigArguments } from "./config-commands.ts";
+import type { GatewayAccess } from "./gateway-access.ts";
 
 /** What the commands write to; tests pass a fake. */
 export interface AskOutput {
@@ -16,8 +16,6 @@ const PROCESS: AskOutput = {
   env: process.env,
 };
 
-/** Longest wait for the gateway's answer, ms: a change waits for the changes before it, and for each thread. */
-const ANSWER_MS = 60_000;
 /** Exit codes of `diff`, as those of the program of that name. The other commands end with SAME or throw. */
 const SAME = 0;
 const DIFFERENT = 1;
@@ -49,67 +47,22 @@ export async function askGateway(given: ConfigArguments, output: AskOutput = PRO
   return SAME;
 }
 
-interface Question {
+interface ConfigQuestion {
   readonly method: "GET" | "POST";
   readonly path: string;
   readonly body?: string | undefined;
 }
 
-async function ask(
-  { url, keyFile, caFile, ifVersion }: GatewayAccess & Pick<ConfigArguments, "ifVersion">,
+function ask(
+  { ifVersion, ...access }: GatewayAccess & Pick<ConfigArguments, "ifVersion">,
   { env }: AskOutput,
-  { method, path, body }: Question,
+  { method, path, body }: ConfigQuestion,
 ): Promise<Record<string, unknown>> {
-  const key = keyFile === undefined ? (env["POINTSMAN_ADMIN_API_KEY"] ?? "") : readText(keyFile).trimEnd();
   const headers = {
-    ...(key === "" ? {} : { authorization: `Bearer ${key}` }),
     ...(body === undefined ? {} : { "content-type": "application/yaml" }),
     ...(ifVersion === undefined ? {} : { "if-match": `"${ifVersion}"` }),
   };
-  let answer: Response;
-  let text: string;
-  try {
-    answer = await fetch(new URL(path, url), {
-      method,
-      headers,
-      signal: AbortSignal.timeout(ANSWER_MS),
-      // The key is for this gateway only.
-      redirect: "error",
-      ...(body === undefined ? {} : { body }),
-      ...(caFile === undefined ? {} : { tls: { ca: readText(caFile) } }),
-    });
-    text = await answer.text();
-  } catch (error) {
-    if (error instanceof ConfigError) throw error;
-    throw new ConfigError(
-      url,
-      `the gateway does not answer: ${error instanceof Error ? error.message : String(error)}`,
-    );
-  }
-  const said = parsed(text);
-  if (answer.ok && said) return said;
-  const error = said?.["error"];
-  const message =
-    isRecord(error) && typeof error["message"] === "string" ? error["message"] : `it answers ${answer.status}`;
-  throw new ConfigError(url, message);
-}
-
-function parsed(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    throw new ConfigError(path, code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`);
-  }
+  return askAdministration(access, env, { method, path, body, headers });
 }
 
 function printHistory(result: Readonly<Record<string, unknown>>, { out }: AskOutput): number {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { ConfigError } from "../config/config-error.ts";
+import { type AccessOptions, accessOf, addAccessOptions, type GatewayAccess } from "./gateway-access.ts";
 
 /** A `config` command that asks a running gateway. */
 export interface ConfigArguments extends GatewayAccess {
@@ -14,20 +15,8 @@ export interface ConfigArguments extends GatewayAccess {
   readonly ifVersion: number | undefined;
 }
 
-/** Where a gateway is, and what opens its administration. */
-export interface GatewayAccess {
-  readonly url: string;
-  /** File with the admin key. */
-  readonly keyFile: string | undefined;
-  /** File with the certificates of the authority that the gateway's certificate is from. */
-  readonly caFile: string | undefined;
-}
-
 /** Options of the commands that ask a running gateway. */
-interface ConfigOptions {
-  readonly url?: string;
-  readonly adminKeyFile?: string;
-  readonly caFile?: string;
+interface ConfigOptions extends AccessOptions {
   readonly partial?: boolean;
   readonly ifVersion?: string;
 }
@@ -35,21 +24,16 @@ interface ConfigOptions {
 /** Adds the commands that ask a running gateway to `pointsman config`. `ask` runs one. */
 export function addConfigCommands(config: Command, ask: (given: ConfigArguments) => Promise<void>): void {
   const add = (command: ConfigArguments["command"], argument: string | undefined, description: string): Command => {
-    const added = config
-      .command(argument === undefined ? command : `${command} [${argument}]`)
-      .description(description)
-      .option("--url <url>", "the gateway, or its admin port", "http://127.0.0.1:30000")
-      .option("--admin-key-file <file>", "file with the admin key; without it, POINTSMAN_ADMIN_API_KEY")
-      .option("--ca-file <file>", "certificates of the authority that the gateway's certificate is from");
+    const added = addAccessOptions(
+      config.command(argument === undefined ? command : `${command} [${argument}]`).description(description),
+    );
     return added.action(async (...given: unknown[]) => {
       const options: ConfigOptions = added.opts();
       const [first] = given;
       const text = typeof first === "string" ? first : undefined;
       await ask({
         command,
-        url: options.url ?? "",
-        keyFile: options.adminKeyFile,
-        caFile: options.caFile,
+        ...accessOf(options),
         file: command === "rollback" ? undefined : text,
         version: command === "rollback" ? readVersion("version", text) : undefined,
         isPartial: options.partial === true,

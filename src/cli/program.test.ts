@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { ConfigArguments } from "./config-commands.ts";
+import type { KeysArguments } from "./keys-commands.ts";
 import { run, type EngineArguments } from "./program.ts";
 import type { ServeArguments } from "./read-words.ts";
 
@@ -11,6 +12,7 @@ interface Ran {
   readonly command: string | undefined;
   readonly given: ServeArguments | undefined;
   readonly asked: ConfigArguments | undefined;
+  readonly keys: KeysArguments | undefined;
   readonly engine: EngineArguments | undefined;
   readonly simulated: readonly string[] | undefined;
 }
@@ -20,6 +22,7 @@ async function ran(...argv: string[]): Promise<Ran> {
   let command: string | undefined;
   let given: ServeArguments | undefined;
   let asked: ConfigArguments | undefined;
+  let keys: KeysArguments | undefined;
   let engine: EngineArguments | undefined;
   let simulated: readonly string[] | undefined;
   const code = await run(
@@ -32,13 +35,14 @@ async function ran(...argv: string[]): Promise<Ran> {
         [command, asked] = ["config", args];
         return 1;
       },
+      keys: async (args) => void ([command, keys] = ["keys", args]),
       demo: async () => void (command = "demo"),
       engine: async (args) => void ([command, engine] = ["engine", args]),
       simulate: async (argv) => void ([command, simulated] = ["simulate", argv]),
     },
     { out: (text) => (out += text), err: (text) => (err += text), columns: undefined },
   );
-  return { code, out, err, command, given, asked, engine, simulated };
+  return { code, out, err, command, given, asked, keys, engine, simulated };
 }
 
 async function given(...argv: string[]): Promise<ServeArguments["flags"]> {
@@ -291,5 +295,52 @@ describe("the commands that ask a running gateway", () => {
     const wrong = await ran("config", "rollback", "last");
     expect([wrong.code, wrong.err]).toEqual([2, 'pointsman: version: must be a whole number from 1, not "last"\n']);
     expect((await ran("config", "apply", "--if-version", "0")).code).toBe(2);
+  });
+});
+
+describe("keys", () => {
+  test("a command says what the key is to be, in the words of the route that does the same", async () => {
+    const words =
+      "keys create team --role client viewer --models a-* b --requests-per-minute 5 --tokens-per-minute none";
+    const { keys } = await ran(...words.split(" "), "--expires-in", "90d", "--key-store", "k.db");
+    expect(keys).toEqual({
+      command: "create",
+      key: "team",
+      wish: {
+        roles: ["client", "viewer"],
+        models: ["a-*", "b"],
+        requests_per_minute: 5,
+        tokens_per_minute: null,
+        expires_in_secs: 90 * 86_400,
+      },
+      store: "k.db",
+      gateway: { url: "http://127.0.0.1:30000", keyFile: undefined, caFile: undefined },
+      isJson: false,
+    });
+  });
+
+  test("without a store a running gateway is asked", async () => {
+    const { keys } = await ran("keys", "rotate", "team", "--grace", "12h", "--url", "http://h:1", "--json");
+    expect(keys).toMatchObject({
+      command: "rotate",
+      key: "team",
+      wish: { grace_secs: 43_200 },
+      store: undefined,
+      gateway: { url: "http://h:1" },
+      isJson: true,
+    });
+  });
+
+  test("a word that is wrong is told with its flag", async () => {
+    for (const [flag, value] of [
+      ["--requests-per-minute", "0"],
+      ["--tokens-per-minute", "many"],
+      ["--expires-in", "soon"],
+    ] as const) {
+      const { code, err, command } = await ran("keys", "create", "team", flag, value);
+      expect([code, command]).toEqual([2, undefined]);
+      expect(err).toStartWith(`pointsman: ${flag}: must be a`);
+    }
+    expect((await ran("keys", "create")).code).toBe(2);
   });
 });

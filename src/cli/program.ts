@@ -3,6 +3,7 @@ import { ConfigError } from "../config/config-error.ts";
 import { POLICIES } from "../policy/policies.ts";
 import { POLICY_NAMES } from "../policy/policy-names.ts";
 import { addConfigCommands, type ConfigArguments } from "./config-commands.ts";
+import { addKeysCommands, type KeysArguments } from "./keys-commands.ts";
 import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
 import { addServeOptions } from "./serve-options.ts";
 
@@ -18,6 +19,8 @@ export interface Commands {
   readonly check: (given: ServeArguments) => Promise<void>;
   /** A command about a running gateway. Resolves with the exit code. */
   readonly config: (given: ConfigArguments) => Promise<number>;
+  /** A command about keys, in their store or at a running gateway. */
+  readonly keys: (given: KeysArguments) => Promise<void>;
   readonly demo: (given: { readonly port: number | undefined }) => Promise<void>;
   readonly engine: (given: EngineArguments) => Promise<void>;
   readonly simulate: (argv: readonly string[]) => Promise<void>;
@@ -109,6 +112,10 @@ function createProgram(version: string, commands: Commands, { terminal, exit }: 
     command.action(() => action(readWords(words, command.args)));
   }
   addConfigCommands(config, async (given) => exit(await commands.config(given)));
+  addKeysCommands(
+    program.command("keys").description("make, change, rotate and revoke keys of clients"),
+    commands.keys,
+  );
   addSimulations(program, commands);
   program.addHelpText("after", () => `\n${optionsHelp(serve)}\n${policiesHelp()}\n${EXAMPLES}`);
   return program;
@@ -162,6 +169,7 @@ const EXAMPLES = `Examples:
   pointsman --pd-disaggregation --prefill http://p1:30000 8998 --decode http://d1:30000
   pointsman config check --config pointsman.yaml
   pointsman config diff pointsman.yaml
+  pointsman keys create search-team --tokens-per-minute 2000000 --key-store keys.db
   pointsman simulate --help
 `;
 

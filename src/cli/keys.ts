@@ -1,0 +1,157 @@
+import { ConfigError } from "../config/config-error.ts";
+import { GatewayError } from "../errors/errors.ts";
+import { KeyAdmin } from "../keys/key-admin.ts";
+import { keyView } from "../keys/key-view.ts";
+import { SqliteKeyStore } from "../keys/sqlite-key-store.ts";
+import { isRecord } from "../util/objects.ts";
+import { askAdministration } from "./ask-administration.ts";
+import type { KeysArguments } from "./keys-commands.ts";
+
+/** What the commands write to; tests pass a fake. */
+export interface KeysOutput {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+const PROCESS: KeysOutput = {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  env: process.env,
+};
+
+type Answer = Readonly<Record<string, unknown>>;
+
+/** Keys on one page of a list. */
+const PAGE = 1000;
+
+/**
+ * `pointsman keys`: in the file of the store, or over the administration of a running gateway. A key's text is alone on the standard output,
+ * so that a script can take it. Throws ConfigError.
+ */
+export async function keys(given: KeysArguments, output: KeysOutput = PROCESS): Promise<void> {
+  const { command, isJson } = given;
+  if (command === "list") {
+    const all = given.store === undefined ? await listOfGateway(given, output) : await listOfStore(given.store);
+    output.out(isJson ? json({ keys: all }) : table(all));
+    return;
+  }
+  const answer =
+    given.store === undefined ? await changeAtGateway(given, output) : await changeInStore(given.store, given);
+  const { key: text, ...view } = answer;
+  if (isJson) output.out(json(answer));
+  else if (typeof text === "string") output.out(`${text}\n`);
+  else output.out(lines(view));
+  if (!isJson && typeof text === "string") output.err(`pointsman: the key ${said(view["name"])} is shown this once\n`);
+}
+
+async function changeAtGateway({ command, key, wish, gateway }: KeysArguments, { env }: KeysOutput): Promise<Answer> {
+  const path = `/keys/${encodeURIComponent(key)}`;
+  const body = JSON.stringify(command === "create" ? { ...wish, name: key } : wish);
+  const headers = { "content-type": "application/json" };
+  switch (command) {
+    case "create":
+      return askAdministration(gateway, env, { method: "POST", path: "/keys", body, headers });
+    case "update":
+      return askAdministration(gateway, env, { method: "PATCH", path, body, headers });
+    case "rotate":
+      return askAdministration(gateway, env, { method: "POST", path: `${path}/rotate`, body, headers });
+    case "revoke":
+      return askAdministration(gateway, env, { method: "DELETE", path });
+    case "show":
+    case "list":
+      return askAdministration(gateway, env, { method: "GET", path });
+  }
+}
+
+async function changeInStore(path: string, { command, key, wish }: KeysArguments): Promise<Answer> {
+  return inStore(path, async (admin) => {
+    switch (command) {
+      case "create":
+        return shown(await admin.create({ ...wish, name: key }));
+      case "update":
+        return viewOf(await admin.update(key, wish));
+      case "rotate":
+        return shown(await admin.rotate(key, wish));
+      case "revoke":
+        return viewOf(await admin.revoke(key));
+      case "show":
+      case "list":
+        return viewOf(await admin.show(key));
+    }
+  });
+}
+
+async function listOfGateway({ gateway }: KeysArguments, { env }: KeysOutput): Promise<Answer[]> {
+  const all: Answer[] = [];
+  for (let after = ""; ;) {
+    const query = after === "" ? "" : `&after=${encodeURIComponent(after)}`;
+    const answer = await askAdministration(gateway, env, { method: "GET", path: `/keys?limit=${PAGE}${query}` });
+    const page = Array.isArray(answer["keys"]) ? answer["keys"].filter(isRecord) : [];
+    all.push(...page);
+    if (page.length < PAGE) return all;
+    after = said(page.at(-1)?.["id"]);
+  }
+}
+
+function listOfStore(path: string): Promise<Answer[]> {
+  return inStore(path, async (admin) => {
+    const all: Answer[] = [];
+    for (let after: string | undefined; ;) {
+      const page = await admin.list(PAGE, after);
+      all.push(...page.map(viewOf));
+      if (page.length < PAGE) return all;
+      after = page.at(-1)?.id;
+    }
+  });
+}
+
+async function inStore<T>(path: string, action: (admin: KeyAdmin) => Promise<T>): Promise<T> {
+  try {
+    await using store = SqliteKeyStore.open(path);
+    return await action(new KeyAdmin(store));
+  } catch (error) {
+    if (error instanceof GatewayError) throw new ConfigError(path, error.message);
+    throw error;
+  }
+}
+
+function viewOf(record: Parameters<typeof keyView>[0]): Answer {
+  return { ...keyView(record, "store", Date.now()) };
+}
+
+function shown({ record, text }: Awaited<ReturnType<KeyAdmin["create"]>>): Answer {
+  return { ...viewOf(record), key: text };
+}
+
+const COLUMNS = ["id", "name", "state", "roles", "models", "priority", "expires_at"] as const;
+
+function table(all: readonly Answer[]): string {
+  const rows = [[...COLUMNS], ...all.map((key) => COLUMNS.map((column) => said(key[column])))];
+  const widths = COLUMNS.map((_column, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
+    .join("");
+}
+
+function lines(view: Answer): string {
+  return Object.entries(view)
+    .map(([name, value]) => `${name}: ${said(value)}\n`)
+    .join("");
+}
+
+function said(value: unknown): string {
+  if (value === null || value === undefined) return "-";
+  if (Array.isArray(value)) return value.map(said).join(",");
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}
