@@ -2,22 +2,29 @@
  * Whether the gateway holds what it should not: mixed load at a bounded rate, half of the clients leaving early, while engines are
  * killed and come back and workers are changed over the API. Exits with 1 where a bound is broken.
  *
- *   bun bench/soak.ts [--minutes 30] [--rate 60] [--threads 1]
+ *   bun bench/soak.ts [--minutes 30] [--rate 60] [--threads 1] [--tls] [--idle 10000]
+ *
+ * With `--tls`, clients speak TLS and the certificate is renewed every 20 seconds; with `--idle`, so many further clients are connected and
+ * never ask, but for one request a minute each.
  */
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { SoakFleet } from "./lib/soak-fleet.ts";
+import { IdleClients, renewInTurn } from "./lib/soak-idle.ts";
 import { SoakLoad } from "./lib/soak-load.ts";
 import { growth, type Sample, SoakWatch } from "./lib/soak-watch.ts";
 import { startTarget } from "./lib/targets.ts";
+import { writeTlsFiles } from "./lib/tls-files.ts";
 
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "30" },
     rate: { type: "string", default: "60" },
     threads: { type: "string", default: "1" },
+    tls: { type: "boolean", default: false },
+    idle: { type: "string", default: "0" },
   },
 });
 const minutes = Number(values.minutes);
@@ -41,14 +48,28 @@ const SHOWN = 20;
 const logs = mkdtempSync(join(tmpdir(), "pointsman-soak-"));
 await using fleet = await SoakFleet.start(logs, ENGINES);
 const flags = ["--health-check-interval-secs", "1", "--drain-timeout-secs", "10", "--threads", values.threads];
-const gateway = await startTarget("pointsman", { policy: "cache_aware", workers: fleet.urls, flags }, logs);
+// Of this process alone: its clients do not know the authority.
+if (values.tls) process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
+const tls = values.tls ? writeTlsFiles(logs) : undefined;
+const gateway = await startTarget(
+  "pointsman",
+  { policy: "cache_aware", workers: fleet.urls, flags, ...(tls ? { tls } : {}) },
+  logs,
+);
 if (!gateway) throw new Error("the gateway did not come up");
 try {
   const watch = new SoakWatch(gateway);
   await Bun.sleep(SAMPLE_MS);
   const before = await watch.look();
+  const idle = await IdleClients.open(gateway.origin, Number(values.idle));
+  const renewals = tls && renewInTurn(tls);
   const load = new SoakLoad(gateway.origin);
-  const running = [load.run(Number(values.rate)), fleet.killInTurn(), fleet.changeInTurn(gateway.origin)];
+  const running = [
+    load.run(Number(values.rate)),
+    fleet.killInTurn(),
+    fleet.changeInTurn(gateway.origin),
+    idle.askInTurn(),
+  ];
   const until = performance.now() + minutes * 60_000;
   while (performance.now() < until) {
     await Bun.sleep(SAMPLE_MS);
@@ -57,12 +78,16 @@ try {
   const slope = growth(watch.samples);
   load.stop();
   fleet.stop();
+  renewals?.[Symbol.dispose]();
+  const lost = idle.close();
   await Promise.all(running);
   await Bun.sleep(QUIET_MS);
   const end = await watch.look();
   printCounts("client", load.outcomes);
   printCounts("error, as the gateway counted it", await watch.errorCodes());
+  console.log(`${Number(values.idle)} idle clients, ${lost} of them lost; ${renewals?.count ?? 0} certificates\n`);
   report(load, watch, { slope, before, end });
+  if (lost > 0) process.exitCode = 1;
 } finally {
   await gateway.stop();
 }

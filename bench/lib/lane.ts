@@ -11,16 +11,28 @@ export class Lane {
   readonly #reader = new AnswerReader();
   #socket: Socket<Lane> | undefined;
   #unsent: Uint8Array | undefined;
+  readonly #secured = Promise.withResolvers<void>();
   #onAnswer: ((answer: Answer | undefined) => void) | undefined;
 
   private constructor() {}
 
   /** Rejects where nobody listens. Whoever opens it closes it. */
   static async open(origin: string): Promise<Lane> {
-    const { hostname, port } = new URL(origin);
+    const { hostname, port, protocol } = new URL(origin);
     const lane = new Lane();
-    lane.#socket = await Bun.connect<Lane>({ hostname, port: Number(port), data: lane, socket: HANDLERS });
+    const address = { hostname, port: Number(port), data: lane, socket: HANDLERS };
+    if (protocol === "http:") {
+      lane.#socket = await Bun.connect<Lane>(address);
+      return lane;
+    }
+    lane.#socket = await Bun.connect<Lane>({ ...address, tls: { rejectUnauthorized: false } });
+    await lane.#secured.promise;
     return lane;
+  }
+
+  /** The TLS handshake is over. */
+  shaken(): void {
+    this.#secured.resolve();
   }
 
   /** Calls back with the whole answer, or with undefined where the connection broke before. */
@@ -60,6 +72,7 @@ export class Lane {
 
   ended(why: string): void {
     this.broken ??= why;
+    this.#secured.resolve();
     this.#finish(this.#reader.endOfConnection());
   }
 
@@ -77,6 +90,7 @@ export class Lane {
 
 const HANDLERS: SocketHandler<Lane> = {
   binaryType: "buffer",
+  handshake: (socket) => socket.data.shaken(),
   data: (socket, bytes) => socket.data.received(bytes),
   drain: (socket) => socket.data.drained(),
   close: (socket) => socket.data.ended("closed by the other side"),

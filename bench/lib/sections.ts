@@ -10,6 +10,7 @@ import { memory } from "../sections/memory.ts";
 import { prompts } from "../sections/prompts.ts";
 import { selection } from "../sections/selection.ts";
 import { threads } from "../sections/threads.ts";
+import { tlsClients } from "../sections/tls-clients.ts";
 import type { Section } from "./section.ts";
 
 /** In the order of the report. */
@@ -23,6 +24,7 @@ const SECTIONS: readonly Section[] = [
   threads,
   memory,
   idleClients,
+  tlsClients,
   fleet,
   selection,
   choice,

@@ -20,7 +20,8 @@ const PATIENCE_MS = 30_000;
 /** One client on a connection of its own. Resolves with how it ended; the connection is closed then. */
 export async function visit(origin: string, { request, leaveAfterBytes, leaveAfterMs }: Visit): Promise<VisitOutcome> {
   const { promise, resolve } = Promise.withResolvers<VisitOutcome>();
-  const { hostname, port } = new URL(origin);
+  const { hostname, port, protocol } = new URL(origin);
+  const isTls = protocol === "https:";
   let unsent = request.subarray(0, leaveAfterBytes);
   let received = "";
   const send = (socket: Socket): void => {
@@ -30,8 +31,12 @@ export async function visit(origin: string, { request, leaveAfterBytes, leaveAft
   const socket = await Bun.connect({
     hostname,
     port: Number(port),
+    ...(isTls ? { tls: { rejectUnauthorized: false } } : {}),
     socket: {
-      open: send,
+      open: (socket) => {
+        if (!isTls) send(socket);
+      },
+      handshake: send,
       drain: (socket) => {
         if (unsent.length > 0) send(socket);
       },

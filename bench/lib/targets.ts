@@ -18,6 +18,8 @@ export interface StartOptions {
   readonly flags?: readonly string[];
   /** For gateways of Python wheels alone. */
   readonly peerFlags?: readonly string[];
+  /** Files of the certificate and key with which clients are spoken to; for pointsman and nginx alone. */
+  readonly tls?: { readonly certPath: string; readonly keyPath: string };
   /** Row in the tables where it is not the name. */
   readonly row?: string;
 }
@@ -36,15 +38,16 @@ const root = join(import.meta.dir, "../..");
 const peers = process.env["POINTSMAN_PEERS"] ?? join(root, ".bench/peers");
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  pointsman: ({ port }, { policy, workers, flags = [] }) => [
+  pointsman: ({ port }, { policy, workers, flags = [], tls }) => [
     join(root, "bin/pointsman"),
     ...["--host", "127.0.0.1", "--port", String(port), "--prometheus-port", "0", "--policy", policy],
     ...flags,
+    ...(tls ? ["--tls-cert-path", tls.certPath, "--tls-key-path", tls.keyPath] : []),
     ...["--worker-urls", ...workers],
   ],
-  nginx: (place, { workers }) => {
+  nginx: (place, { workers, tls }) => {
     const nginx = Bun.which("nginx", { PATH: `${process.env["PATH"]}:/usr/sbin` });
-    return nginx ? [nginx, "-c", nginxConfig(place, workers), "-g", "daemon off;"] : undefined;
+    return nginx ? [nginx, "-c", nginxConfig(place, workers, tls), "-g", "daemon off;"] : undefined;
   },
   "vllm-router": peer("vllm-router", ["vllm-router"]),
   // It brings a command of the same name as smg's.
@@ -66,7 +69,10 @@ function peer(dir: string, [command = "", ...words]: readonly string[]): Command
   };
 }
 
-function nginxConfig({ port, logs }: Place, workers: readonly string[]): string {
+function nginxConfig({ port, logs }: Place, workers: readonly string[], tls: StartOptions["tls"]): string {
+  // As pointsman does it: no cache of sessions, but tickets.
+  const secure =
+    tls && `ssl_certificate ${tls.certPath}; ssl_certificate_key ${tls.keyPath}; ssl_protocols TLSv1.2 TLSv1.3;`;
   const path = join(logs, `nginx-${port}.conf`);
   const servers = workers.map((url) => `server ${url.replace("http://", "")};`).join(" ");
   writeFileSync(
@@ -80,7 +86,7 @@ http {
   client_max_body_size 64m; client_body_buffer_size 1m; keepalive_requests 1000000;
   upstream engines { ${servers} keepalive 256; keepalive_requests 1000000; }
   server {
-    listen 127.0.0.1:${port};
+    listen 127.0.0.1:${port}${secure ? " ssl" : ""}; ${secure ?? ""}
     location / {
       proxy_pass http://engines; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
     }
@@ -118,7 +124,7 @@ export async function startTarget(name: string, options: StartOptions, logs: str
   }
   const log = join(logs, `${row}-${place.port}.log`);
   const program = startProgram(command, log);
-  const origin = `http://127.0.0.1:${place.port}`;
+  const origin = `${options.tls ? "https" : "http"}://127.0.0.1:${place.port}`;
   if (await answers(origin, program)) return { name: row, origin, pid: program.pid, stop: () => program.stop() };
   console.error(`  ${name}: did not come up, left out; what it said is in ${log}`);
   await program.stop();
@@ -131,7 +137,12 @@ async function answers(origin: string, program: Program): Promise<boolean> {
   const exited = program.exited.then(() => true);
   for (let tries = 0; tries < 100; tries += 1) {
     try {
-      const response = await fetch(`${origin}/v1/chat/completions`, { method: "POST", headers, body });
+      const response = await fetch(`${origin}/v1/chat/completions`, {
+        method: "POST",
+        headers,
+        body,
+        tls: { rejectUnauthorized: false },
+      });
       if (response.status === 200) return true;
     } catch {
       // Not listening yet.

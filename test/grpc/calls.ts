@@ -3,11 +3,13 @@ import { type ErrorCode, GatewayError } from "../../src/errors/errors.ts";
 import type { GrpcCallOptions, GrpcStream } from "../../src/transport/grpc/grpc-client.ts";
 import { GRPC_LIMITS, type GrpcLimits, GrpcTransport } from "../../src/transport/grpc/grpc-transport.ts";
 
+import type { WorkerTls } from "../../src/transport/tls/worker-tls.ts";
+
 /** Bounds that no test waits for. */
 export const PATIENT = { connectMs: 5000, firstByteMs: 10_000, idleMs: 10_000 };
 
-export function startTransport(limits: Partial<GrpcLimits> = {}): GrpcTransport {
-  return new GrpcTransport({ ...GRPC_LIMITS, ...limits });
+export function startTransport(limits: Partial<GrpcLimits> = {}, tls?: WorkerTls): GrpcTransport {
+  return new GrpcTransport({ ...GRPC_LIMITS, ...limits }, undefined, tls);
 }
 
 /** Options with time enough for everything, unless said otherwise. */
