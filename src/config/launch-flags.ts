@@ -48,7 +48,6 @@ const REFUSED: Rows = [
   ["a client is known by its key (api_keys in the file), not by a header", "trust-tenant-header"],
   ["keys are not validated elsewhere; --api-key or api_keys in the file name them", "api-key-validation-urls*"],
   ["priorities are set in the file, by key: api_keys[].priority (high, normal or low)", "priority-scheduler-enabled"],
-  ["tracing is not built yet; traceparent and tracestate are passed on to workers", "enable-trace otel-endpoint="],
   ["WebAssembly hooks are not built yet", "enable-wasm wasm-middleware="],
   [
     "data-parallel ranks as workers of their own are not built yet; without the flag the engine spreads over its ranks",
@@ -144,6 +143,10 @@ const UNUSED: Rows = [
   ],
   ["a worker's own report names its engine's id", "kv-engine-id-annotation="],
   ["a watch of pods has no silence that ends it", "k8s-watcher-timeout-seconds="],
+  [
+    "traces leave out nothing that the gateway routes, and go over HTTP or HTTPS as their endpoint says (OTEL_SERVICE_NAME names the service)",
+    "otel-excluded-paths* otel-service-name= otel-secure",
+  ],
   ["changes of workers wait in no queue", "job-queue-capacity= job-queue-concurrency="],
   [
     "every worker is asked for its health (--health-check-endpoint), whatever kind of model it has",
@@ -164,7 +167,6 @@ const PARTS: Rows = [
     "--history-backend",
     "schema-config= storage-context-headers* history-memory-max-items= history-memory-max-responses= history-memory-retention-secs= max-background-responses= postgres-op-timeout-secs= redis-op-timeout-secs= postgres-db-url= postgres-pool-max= postgres-pool-max-size= redis-url= redis-pool-max= redis-pool-max-size= redis-retention-days= oracle-wallet-path= oracle-tns-alias= oracle-dsn= oracle-connect-descriptor= oracle-user= oracle-username= oracle-password= oracle-external-auth oracle-pool-min= oracle-pool-max= oracle-pool-timeout-secs=",
   ],
-  ["--enable-trace", "otlp-traces-endpoint= otel-sampling-ratio= otel-excluded-paths* otel-service-name= otel-secure"],
   ["--wasm-middleware", "wasm-middleware-sha256= wasm-middleware-route="],
   ["--encode", "encode-policy="],
   ["--trust-tenant-header", "tenant-header-name="],
@@ -352,6 +354,11 @@ const BY_VALUE: readonly ByValue[] = [
     flags: "balance-token-usage-threshold= overload-token-usage-threshold=",
     text: "`1` and more (off): taken; else refused, as the loads of engines are not polled",
     judge: offAtOne,
+  },
+  {
+    flags: "enable-trace",
+    text: "as `--otlp-traces-endpoint http://localhost:4318`, where no other endpoint is given",
+    judge: () => ({ sets: ["tracesEndpoint", "http://localhost:4318"] }),
   },
   {
     flags: "debug detailed_debug",

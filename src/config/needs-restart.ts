@@ -7,6 +7,7 @@ const KINDS = "the kinds of workers and models are settled at the start";
 const TOKENIZERS = "tokenizers are loaded once";
 const RECORDING = "the file is opened at the start";
 const CLUSTER = "pods are followed by what was given at the start";
+const TRACES = "the way to the collector is opened at the start";
 const KV_EVENTS = "connections for KV events are opened once for each worker";
 
 /** The options that a running gateway cannot change, with the reason. All others it takes at run time (`context/live-keys.ts`). */
@@ -36,6 +37,8 @@ export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
   metricsKeys: "series of metrics are kept as they are named first",
   auditLog: RECORDING,
   auditLogMaxMb: RECORDING,
+  tracesEndpoint: TRACES,
+  tracesSampleRatio: TRACES,
   record: RECORDING,
   recordMaxMb: RECORDING,
   serviceDiscovery: CLUSTER,

@@ -139,6 +139,12 @@ export const workerLabels = z
   .record(z.string().max(128), z.string().max(1024))
   .refine((labels) => Object.keys(labels).length <= MAX_LABELS, `must be ${MAX_LABELS} labels at most`);
 
+/** Whether a text is the address of a collector: a URL over HTTP, or a host and a port. */
+function isCollector(text: string): boolean {
+  const url = URL.parse(text.includes("://") ? text : `http://${text}`);
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && !/\s/.test(text);
+}
+
 const kvEndpoint = z
   .string()
   .max(512)
@@ -832,6 +838,32 @@ export const configSchema = z.strictObject({
     description:
       "Share of the requests whose choice is kept with all candidates and the terms of their costs, 0 to 1. To compute them takes as long as to choose. With `log_level` `debug`, and for a request that asks for a receipt, they are always there.",
   }),
+  tracesEndpoint: z
+    .string()
+    .refine(isCollector, "must be the address of a collector, such as http://collector:4318")
+    .refine(
+      (text) => !/:4317(\/|$)/.test(text),
+      "4317 is the port of OTLP over gRPC; the gateway speaks OTLP over HTTP, as a rule on port 4318",
+    )
+    .optional()
+    .meta({
+      group: "Observability",
+      flag: "--otlp-traces-endpoint",
+      aliases: ["--otel-endpoint"],
+      description:
+        "OpenTelemetry collector that gets the traces, over HTTP: `HOST:PORT`, or a URL, to which `/v1/traces` is added if it has no path. Without it, `OTEL_EXPORTER_OTLP_ENDPOINT`, and without that no request is traced ([traces.md](traces.md)).",
+    }),
+  tracesSampleRatio: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .meta({
+      group: "Observability",
+      aliases: ["--otel-sampling-ratio"],
+      description:
+        "Share of the traces that begin at the gateway which are sampled, 0 to 1. Without it, `OTEL_TRACES_SAMPLER`, and without that all. A caller that sends `traceparent` has decided already.",
+    }),
   record: z.string().min(1).optional().meta({
     group: "Observability",
     description:

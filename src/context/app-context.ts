@@ -7,6 +7,8 @@ import { WorkerClient } from "../engine/worker-client.ts";
 import { createLogger, type Logger, type RunningLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import type { Recording } from "../observability/recording.ts";
+import type { SpanExporter } from "../observability/traces/span-exporter.ts";
+import type { Tracer } from "../observability/traces/tracer.ts";
 import { PolicyMemory } from "../policy/policy-memory.ts";
 import { CacheTrusts } from "../router/cache-trusts.ts";
 import { RouterManager } from "../router/router-manager.ts";
@@ -26,6 +28,7 @@ import { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import { Certificates } from "./certificates.ts";
 import { openRecording } from "./open-recording.ts";
+import { openTraces, tracerOf } from "./open-traces.ts";
 import { exposeKvEvents } from "./kv-event-metrics.ts";
 import { openKvEvents } from "./open-kv-events.ts";
 import { openRegistries, type Registries } from "./registries.ts";
@@ -75,6 +78,9 @@ export interface AppContext extends AsyncDisposable, Registries, Callers {
   readonly certificates: Pick<Certificates, "current" | "onChange" | "look">;
   /** Writes the traffic of all threads to a file; undefined without `record`. */
   readonly recording: Recording | undefined;
+  /** Sends the spans of all threads; undefined where no request is traced. */
+  readonly spans: SpanExporter | undefined;
+  readonly tracer: Tracer | undefined;
 }
 
 /** Longest wait of a request for an unknown model for the workers' listings, ms. */
@@ -98,6 +104,8 @@ export type AppContextOverrides = Partial<
     | "kvEvents"
     | "writeLog"
     | "recording"
+    | "spans"
+    | "tracer"
     | "certificates"
   >
 >;
@@ -140,6 +148,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   certificates.expose(base.metrics);
   const tokenizer = await startTokenizer(config, registries.tokenizers);
   const recording = await openRecording(base, stack);
+  const spans = openTraces(base, stack);
   const owned = stack.move();
   const { setLevel: _, ...told } = base;
   return {
@@ -151,6 +160,8 @@ export async function createAppContext(config: Config, overrides: AppContextOver
     ...door,
     tokenizer,
     recording,
+    spans,
+    tracer: tracerOf(config, spans),
     certificates,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

@@ -139,6 +139,12 @@ export const METRICS = {
     labels: ["model"],
     buckets: TTFT_BUCKETS,
   },
+  spans: {
+    name: "pointsman_spans_total",
+    kind: "counter",
+    help: "Spans of traced requests, by what became of them: `sent` to the collector, or `dropped` (the collector does not take them, or is too slow).",
+    labels: ["outcome"],
+  },
   recordedRequests: {
     name: "pointsman_recorded_requests_total",
     kind: "counter",

@@ -2,6 +2,7 @@ import type { Decision } from "./decision.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
 import { RequestSeries } from "./request-series.ts";
+import type { RequestTrace } from "./traces/request-trace.ts";
 import type { Clock } from "../util/clock.ts";
 
 /** Token counts of an answer, as the worker reported them; undefined where it did not. */
@@ -69,6 +70,8 @@ export class RequestRecord {
   decisions: Decision[] | undefined;
   /** Why the last try goes to its workers, for the client; empty before the first try, undefined where the client did not ask. */
   receipt: string | undefined;
+  /** Its spans, where it is traced. */
+  trace: RequestTrace | undefined;
   /** Time from the send to the first token that the policy expected at the worker that answers, ms. */
   predictedTtftMs: number | undefined;
   attempts = 0;

@@ -20,6 +20,8 @@ export interface Endpoint<Name extends string = string> extends PromptForm {
   readonly dialect: Dialect;
   /** The kind of work for a request. */
   readonly work: EndpointWork;
+  /** The same in traces: OpenTelemetry's `gen_ai.operation.name`, where it has one for it. */
+  readonly operation: string;
   /** `worker`: the gateway's tokenizer answers only where workers have no such route (gRPC). The others need no worker. */
   readonly answeredBy: "worker" | "tokenizer" | "parser";
   /** A body with `stream: true` is answered with an event stream. */
@@ -91,6 +93,7 @@ interface GenerateRow<Name extends string>
     Place<Name>,
     Pick<Endpoint, "canStream" | "promptMembers" | "bounds" | "sequences" | "continuation">,
     Pick<Endpoint, "oneToken" | "takesRoom" | "canParseOutput">,
+    Pick<Endpoint, "operation">,
     Partial<Pick<Endpoint, "hasCacheMarks">> {
   readonly read: (body: JsonBody) => ApiRequest;
 }
@@ -109,7 +112,13 @@ interface EmbedRow<Name extends string> extends Place<Name>, Pick<Endpoint, "pro
 /** A route on which workers embed, classify or score. */
 export function embed<const Name extends string>(row: EmbedRow<Name>): Endpoint<Name> {
   const { read } = row;
-  return { ...PLAIN, ...row, work: "embed", read: read && ((body) => ({ kind: "embed", embedding: read(body) })) };
+  return {
+    ...PLAIN,
+    ...row,
+    work: "embed",
+    operation: "embeddings",
+    read: read && ((body) => ({ kind: "embed", embedding: read(body) })),
+  };
 }
 
 interface TokenizeRow<Name extends string>
@@ -120,7 +129,7 @@ interface TokenizeRow<Name extends string>
 
 /** A route that a tokenizer answers, a worker's or the gateway's. */
 export function tokenize<const Name extends string>(row: TokenizeRow<Name>): Endpoint<Name> {
-  return { ...PLAIN, ...row, work: "tokenize" };
+  return { ...PLAIN, ...row, work: "tokenize", operation: "tokenize" };
 }
 
 interface ParseRow<Name extends string> extends Place<Name> {
@@ -129,5 +138,5 @@ interface ParseRow<Name extends string> extends Place<Name> {
 
 /** A route that the gateway's parsers answer. */
 export function parse<const Name extends string>(row: ParseRow<Name>): Endpoint<Name> {
-  return { ...PLAIN, ...row, work: "parse", answeredBy: "parser" };
+  return { ...PLAIN, ...row, work: "parse", operation: "parse", answeredBy: "parser" };
 }

@@ -35,6 +35,7 @@ function pooling<const Name extends string>(path: string, name: Name, ...promptM
 const INFERENCE = [
   generate({
     name: "chat_completions",
+    operation: "chat",
     path: "/v1/chat/completions",
     dialect: openaiDialect,
     canStream: true,
@@ -49,6 +50,7 @@ const INFERENCE = [
   }),
   generate({
     name: "completions",
+    operation: "text_completion",
     path: "/v1/completions",
     dialect: openaiDialect,
     canStream: true,
@@ -78,6 +80,7 @@ const INFERENCE = [
   pooling("/pooling", "pooling", "messages", "input"),
   generate({
     name: "responses",
+    operation: "chat",
     path: "/v1/responses",
     dialect: responsesDialect,
     canStream: true,
@@ -92,6 +95,7 @@ const INFERENCE = [
   }),
   generate({
     name: "messages",
+    operation: "chat",
     path: "/v1/messages",
     dialect: anthropicDialect,
     canStream: true,
@@ -117,6 +121,7 @@ const INFERENCE = [
   }),
   generate({
     name: "generate",
+    operation: "text_completion",
     path: "/generate",
     dialect: sglangDialect,
     canStream: true,

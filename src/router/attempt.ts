@@ -2,6 +2,7 @@ import type { BreakerNews, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { PredictionErrors } from "../observability/prediction-errors.ts";
 import { modelLabel } from "../observability/request-record.ts";
+import type { TracedChoice } from "../observability/traces/request-trace.ts";
 import type { Picked, PickOutcome } from "../policy/policy.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
 import type { Clock } from "../util/clock.ts";
@@ -28,7 +29,10 @@ export interface AttemptDeps {
 /** The parts of a request that an attempt needs. */
 export type AttemptedRequest = FailedRequest & {
   readonly features: Pick<InferenceRequest["features"], "model" | "promptTokens">;
-  readonly record: Pick<InferenceRequest["record"], "noteFailure" | "startedAt" | "isModelListed" | "tokens"> &
+  readonly record: Pick<
+    InferenceRequest["record"],
+    "noteFailure" | "startedAt" | "isModelListed" | "tokens" | "trace"
+  > &
     LoggedRequest;
 };
 
@@ -54,6 +58,8 @@ export class Attempt {
   readonly #pendingTokens: number;
   /** Ticket of the choice in the log of decisions. */
   readonly #ticket: number;
+  /** Number of the attempt among the spans of the request, where it is traced. */
+  readonly #span: number;
   #hasFirstToken = false;
   #holdsProbe: boolean;
   #cancelProof: (() => void) | undefined;
@@ -67,6 +73,7 @@ export class Attempt {
     this.#heardBy = heardBy;
     this.#chargedAt = deps.clock.now();
     this.#ticket = deps.decisions?.begin(chosen, request.record, this.#chargedAt) ?? 0;
+    this.#span = request.record.trace?.begin(tracedChoice(chosen)) ?? 0;
     this.#deps = deps;
     this.#request = request;
     this.#isProbe = isProbe;
@@ -95,6 +102,7 @@ export class Attempt {
     // No tokens pend at a decode worker, so its first token says nothing about how fast it prefills.
     this.#heardBy?.affinity?.rates.learn(this.worker.slot, this.#pendingTokens, ms);
     decisions?.firstToken(this.#ticket, ms);
+    this.#request.record.trace?.firstToken(this.#span);
     const predictedMs = this.#pick?.predictedTtftMs;
     if (predictedMs !== undefined) this.#notePrediction(predictedMs, ms);
   }
@@ -171,6 +179,7 @@ export class Attempt {
     metrics.increment("attempts", { model, worker: metrics.bounded("worker", this.worker.url), outcome });
     const ms = clock.now() - this.#chargedAt;
     decisions?.end(this.#ticket, outcome, ms, record.tokens);
+    record.trace?.end(this.#span, error?.code);
     this.#noteCached(record.tokens?.cachedTokens, model);
     if (this.#pick?.onEnd) this.#pick.onEnd({ outcome: pickOutcome(outcome, error), ms, usage: record.tokens });
   }
@@ -198,6 +207,19 @@ export class Attempt {
       error: { code: error.code, message: message ?? error.message },
     });
   }
+}
+
+function tracedChoice({ worker, policy, reason, candidates, pick, decision }: Chosen): TracedChoice {
+  return {
+    url: worker.url,
+    role: worker.spec.workerType,
+    policy,
+    reason,
+    candidates,
+    considered: decision?.considered.map(({ worker: url, cost }) => `${url} ${cost.toPrecision(3)}`),
+    predictedTtftMs: pick?.predictedTtftMs,
+    predictedCachedTokens: pick?.predictedCachedTokens,
+  };
 }
 
 const NOTHING: AttemptOutcome = {

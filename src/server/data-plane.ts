@@ -2,6 +2,7 @@ import { asGatewayError, type GatewayError, tookTooLong, whyLeft } from "../erro
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createRecordSink, type KeyTally, type RecordSink, RequestRecord } from "../observability/request-record.ts";
+import { type Tracer, traced } from "../observability/traces/tracer.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { readJsonBody } from "../protocol/json/json-body.ts";
 import { AwaitedStream, type AwaitedStreamDeps } from "../router/awaited-stream.ts";
@@ -47,6 +48,8 @@ export interface DataPlaneDeps extends Pick<ModelEntryDeps, "plans" | "route">, 
   readonly watch: StreamWatch;
   /** Most bytes of requests that are held at once. */
   readonly maxBytesInFlight: number;
+  /** Decides which requests are traced; undefined where none is. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** The part of the data plane that a change of the configuration replaces. A request keeps the one that it began with. */
@@ -171,7 +174,9 @@ export class DataPlane implements Disposable {
     { settings, recordSink, deadlines }: Ways,
   ): RequestRecord {
     const record = new RequestRecord(requestId, endpoint.name, recordSink, this.#deps.clock);
-    if (explains(settings)) record.decisions = [];
+    const { tracer } = this.#deps;
+    if (tracer) record.trace = tracer.begin(endpoint, request.headers, () => record.elapsedMs);
+    if (record.trace || explains(settings)) record.decisions = [];
     this.#active += 1;
     const timed = deadlines.add(request, record.startedAt);
     record.onSettled(() => {
@@ -187,7 +192,7 @@ export class DataPlane implements Disposable {
     return {
       settings,
       bounds: { maxBytes: maxBodyBytes, timeoutMs: totalMs, stallMs: bodyStallMs },
-      recordSink: createRecordSink(logger, metrics, logsDecisions, tally),
+      recordSink: traced(createRecordSink(logger, metrics, logsDecisions, tally), this.#deps.tracer),
       awaited: { watch, clock, keepAliveMs, onDefect: (error, requestId) => this.onDefect(error, requestId) },
       deadlines: this.#lineOf(totalMs + LAST_STEP_MS),
       models: new ModelEntry({ metrics, gate, plans, route, totalMs, inLine: (place) => this.#inLine(place) }),

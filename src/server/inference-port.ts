@@ -1,3 +1,4 @@
+import type { Tracer } from "../observability/traces/tracer.ts";
 import type { KeyLimits } from "../keys/limits.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -49,6 +50,8 @@ export interface InferencePortParts<R extends RouteAddress> {
   /** Which models answer for the names of the configuration; undefined where it has none. */
   readonly plans: ModelPlans | undefined;
   readonly route: (request: InferenceRequest) => Promise<Reply>;
+  /** Decides which requests are traced; undefined where none is. */
+  readonly tracer?: Tracer | undefined;
   /** Gets what a recording keeps of each request; undefined where nothing is recorded. */
   readonly recording?: TrafficSink | undefined;
   /** Routes other than inference, with their handlers. */

@@ -79,6 +79,7 @@ describe("a request for a stream", () => {
 describe("an endpoint that the gateway has not heard of", () => {
   const madeUp = generate({
     name: "made_up",
+    operation: "chat",
     path: "/v1/made-up",
     dialect: openaiDialect,
     canStream: true,

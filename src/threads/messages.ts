@@ -1,3 +1,4 @@
+import type { Span } from "../observability/traces/span.ts";
 import type { ErrorCode, GatewayErrorDetails } from "../errors/errors.ts";
 import type { UsageRow } from "../keys/usage.ts";
 import type { MetricsSnapshot } from "../observability/metrics.ts";
@@ -146,6 +147,7 @@ export type FromThread =
   | { readonly type: "recorded"; readonly requests: readonly RecordedRequest[]; readonly lost: number }
   /** What keys have used since the last message. */
   | { readonly type: "used"; readonly rows: readonly UsageRow[] }
+  | { readonly type: "spans"; readonly spans: readonly Span[] }
   | { readonly type: "active"; readonly active: number }
   | { readonly type: "state"; readonly id: number; readonly state: ThreadState }
   | { readonly type: "decisions"; readonly id: number; readonly tries: readonly LoggedTry[] }

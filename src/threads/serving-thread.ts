@@ -17,6 +17,7 @@ import type { Configure, FromThread, Start, ToThread } from "./messages.ts";
 import { Replica } from "./replica.ts";
 import { ThreadLog } from "./thread-log.ts";
 import { ThreadRecording } from "./thread-recording.ts";
+import { openThreadTracer } from "./thread-spans.ts";
 
 /** Interval in which a draining thread reports its requests in flight to the control thread, ms. */
 const TELL_ACTIVE_MS = 20;
@@ -90,6 +91,7 @@ export class ServingThread {
         outcomes: link,
         finder: link,
         recording,
+        tracer: openThreadTracer({ config, post, clock }, stack),
         routes: start.routes.map((route, index) => ({ ...route, index })),
         answer: (route, request) => askControl({ link, auth: callers.auth }, route, request),
       }),

@@ -34,6 +34,8 @@ export interface ThreadPoolDeps extends AnswerCallDeps, StartMessageDeps {
   readonly usage: { add(rows: Extract<FromThread, { type: "used" }>["rows"]): void };
   /** Gets what the threads record. */
   readonly recording?: Pick<Recording, "record" | "lost"> | undefined;
+  /** Sends the spans of the threads. */
+  readonly spans?: { add(spans: Extract<FromThread, { readonly type: "spans" }>["spans"]): void } | undefined;
   readonly clock: Clock;
   readonly spawn: Spawn;
 }
@@ -235,6 +237,8 @@ export class ThreadPool {
         for (const request of message.requests) this.#deps.recording?.record(request);
         this.#deps.recording?.lost(message.lost);
         return thread.post({ type: "recordingTaken" });
+      case "spans":
+        return this.#deps.spans?.add(message.spans);
       case "call":
         void this.#answer(thread, message.id, message.call);
         return;

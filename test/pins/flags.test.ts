@@ -230,6 +230,8 @@ describe("defaults", () => {
       "tokenizerFolder",
       "tokenizerPath",
       "toolCallParser",
+      "tracesEndpoint",
+      "tracesSampleRatio",
       "workerApiKey",
       "workerApiKeyFile",
       "workerServerName",

@@ -148,11 +148,12 @@ export class EngineCalls {
     });
   }
 
-  #optionsOf(request: InferenceRequest, { spec }: Worker, signal: LeaveSignal): GrpcCallOptions {
+  #optionsOf(request: InferenceRequest, { spec, url }: Worker, signal: LeaveSignal): GrpcCallOptions {
     const { timeouts } = this.#deps;
+    const traced = request.record.trace?.headers(url);
     const metadata: Record<string, string> = { "x-request-id": request.record.requestId };
     for (const name of FORWARDED) {
-      const value = request.headers.get(name);
+      const value = traced?.[name] ?? request.headers.get(name);
       if (value !== null) metadata[name] = value;
     }
     if (spec.apiKey) metadata["authorization"] = spec.apiKey.bearer();

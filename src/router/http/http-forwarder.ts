@@ -76,8 +76,9 @@ export class HttpForwarder {
     let lines = `content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ${id}\r\n${headers}`;
     // Each value is one line: the reader of the head refused all others.
     lines += `user-agent: ${request.headers.get("user-agent") ?? USER_AGENT}\r\n`;
+    const traced = request.record.trace?.headers(worker.url);
     for (const name of this.#forwarded) {
-      const value = request.headers.get(name);
+      const value = traced?.[name] ?? request.headers.get(name);
       if (value !== null) lines += `${name}: ${value}\r\n`;
     }
     const key = worker.spec.apiKey;

@@ -1,0 +1,29 @@
+/** A value of an attribute; lists are of texts. */
+export type AttributeValue = string | number | boolean | readonly string[];
+/** Attributes by their names; undefined ones are left out. */
+export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
+
+export interface SpanEvent {
+  readonly name: string;
+  /** Wall-clock time, ms since the epoch. */
+  readonly at: number;
+  readonly attributes: Attributes;
+}
+
+/** A span that has ended. */
+export interface Span {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string | undefined;
+  readonly tracestate: string | undefined;
+  readonly name: string;
+  /** `server`: what a client asked the gateway; `client`: what the gateway asked a worker. */
+  readonly kind: "server" | "client";
+  /** Wall-clock times, ms since the epoch. */
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly attributes: Attributes;
+  readonly events: readonly SpanEvent[];
+  /** Code of the error that it ended with. */
+  readonly error: string | undefined;
+}
