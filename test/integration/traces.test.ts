@@ -119,7 +119,7 @@ test("a request whose caller does not sample it, and each one where no collector
 
 test("a collector that is away costs spans, and no request", async () => {
   await using engine = await startEngine({ model: "sim-1" });
-  collector.stop(true);
+  void collector.stop(true);
   await using gateway = await startProcess([
     "--enable-trace",
     "--otlp-traces-endpoint",
