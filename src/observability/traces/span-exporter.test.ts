@@ -47,7 +47,7 @@ function setUp(): Setup {
     logger: { debug: note, info: note, warn: note, error: note },
     onCount: (outcome, count) => (setup.counts[outcome] += count),
     send(_url, init) {
-      const body = JSON.parse(String(init.body)) as { resourceSpans: { scopeSpans: { spans: unknown[] }[] }[] };
+      const body = JSON.parse(init.body) as { resourceSpans: { scopeSpans: { spans: unknown[] }[] }[] };
       setup.exports.push(body.resourceSpans[0]?.scopeSpans[0]?.spans.length ?? 0);
       setup.headers.push(init.headers);
       return setup.answer();

@@ -19,7 +19,7 @@ export interface SpanExporterParts {
   readonly logger: Logger;
   /** Called with spans that were sent, or that nobody will get. */
   readonly onCount: (outcome: "sent" | "dropped", spans: number) => void;
-  readonly send?: (url: string, init: RequestInit) => Promise<Response>;
+  readonly send?: (url: string, init: RequestInit & { readonly body: string }) => Promise<Response>;
 }
 
 /** Spans of one export, and time after which fewer are sent, ms (the defaults of OpenTelemetry's batch processor, a second instead of five). */
