@@ -163,3 +163,82 @@ test("at the end all who wait are refused", async () => {
   admission.refuseAll(new GatewayError("server_shutting_down", "bye"));
   expect(await waiting).toBe("server_shutting_down");
 });
+
+test("more places go to those who wait, at once and in their order", async () => {
+  const { admission, acquire } = create(1, 9);
+  void acquire(signal);
+  const order: number[] = [];
+  for (const number of [1, 2, 3]) void Promise.resolve(acquire(signal)).then(() => order.push(number));
+  admission.replace({ queueSize: 9, queueTimeoutMs: 1000 }, () => 3);
+  await Promise.resolve();
+  await Promise.resolve();
+  expect([order, admission.admitted(GATEWAY), admission.waiting]).toEqual([[1, 2], 3, 1]);
+  admission.replace({ queueSize: 9, queueTimeoutMs: 1000 }, () => Number.POSITIVE_INFINITY);
+  expect([admission.admitted(GATEWAY), admission.waiting]).toEqual([4, 0]);
+});
+
+test("with fewer places nobody is ended, and a free place is not given on until as many are left", async () => {
+  const { admission, acquire } = create(3, 9);
+  const held = [acquire(signal), acquire(signal), acquire(signal)] as Permit[];
+  let isIn = false;
+  const waiting = Promise.resolve(acquire(signal)).then((permit) => {
+    isIn = true;
+    return permit;
+  });
+  admission.replace({ queueSize: 9, queueTimeoutMs: 1000 }, () => 1);
+  held[0]?.release();
+  held[1]?.release();
+  await Promise.resolve();
+  expect([isIn, admission.admitted(GATEWAY)]).toEqual([false, 1]);
+  held[2]?.release();
+  (await waiting).release();
+  expect([admission.admitted(GATEWAY), admission.waiting]).toEqual([0, 0]);
+});
+
+test("a shorter queue refuses new requests, and keeps those that wait", () => {
+  const { admission, acquire } = create(1, 9);
+  void acquire(signal);
+  void Promise.resolve(acquire(signal)).catch(() => undefined);
+  admission.replace({ queueSize: 1, queueTimeoutMs: 1000 }, () => 1);
+  expect(() => acquire(signal)).toThrow("the queue is full");
+  expect(admission.waiting).toBe(1);
+});
+
+test("whatever changes, no more are let in than there are places, and nobody is forgotten", () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant("acquire" as const) }),
+    fc.record({ kind: fc.constant("release" as const) }),
+    fc.record({ kind: fc.constant("replace" as const), places: fc.integer({ min: 1, max: 5 }) }),
+  );
+  return fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const clock = new ManualClock();
+      const admission = new Admission({ queueSize: 1000, queueTimeoutMs: 1000 }, clock);
+      let places = 3;
+      let asked = 0;
+      let most = 0;
+      const held: Permit[] = [];
+      const letIn = (permit: Permit): void => void held.push(permit);
+      for (const one of steps) {
+        if (one.kind === "acquire") {
+          asked += 1;
+          const claim: Claim = { kind: GATEWAY, places, priority: "normal", patienceMs: Number.POSITIVE_INFINITY };
+          const permit = admission.acquire(claim, signal);
+          if (permit instanceof Promise) void permit.then(letIn);
+          else letIn(permit);
+        } else if (one.kind === "release") {
+          if (held.length > 0) asked -= 1;
+          held.shift()?.release();
+        } else {
+          ({ places } = one);
+          admission.replace({ queueSize: 1000, queueTimeoutMs: 1000 }, () => places);
+        }
+        for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+        // Those who were in before a bound was lowered stay.
+        most = Math.max(places, Math.min(most, held.length));
+        expect(held.length).toBeLessThanOrEqual(most);
+        expect([held.length + admission.waiting, held.length >= Math.min(asked, places)]).toEqual([asked, true]);
+      }
+    }),
+  );
+});

@@ -15,6 +15,16 @@ import { Pressure } from "./pressure.ts";
 const BODY = Buffer.from('{"model":"m","messages":[]}');
 const ENTRY = { client: "other", priority: "normal", patienceMs: Number.POSITIVE_INFINITY } as const;
 
+const SETTINGS = {
+  keepAliveMs: 15_000,
+  totalMs: 1000,
+  bodyStallMs: 30_000,
+  maxBodyBytes: 1024,
+  isModelRequired: false,
+  logsDecisions: false,
+  explainRatio: 0,
+};
+
 interface Setup {
   readonly clock: ManualClock;
   readonly gate: LocalGate;
@@ -27,15 +37,7 @@ function setUp(route: (request: InferenceRequest) => Promise<Reply>): Setup {
   const far = 60_000;
   const gate = new LocalGate({ maxConcurrent: 1, maxConcurrentOf: () => 1, queueSize: 9, queueTimeoutMs: far }, clock);
   const dataPlane = new DataPlane({
-    settings: {
-      keepAliveMs: 15_000,
-      totalMs: 1000,
-      bodyStallMs: 30_000,
-      maxBodyBytes: 1024,
-      isModelRequired: false,
-      logsDecisions: false,
-      explainRatio: 0,
-    },
+    settings: SETTINGS,
     clock,
     logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     metrics: new Metrics(),
@@ -136,4 +138,43 @@ test("what a client is told of whom it waited for is on the clock of all that wa
   incoming.end();
   await reply;
   expect(seen).toEqual([70, 30, 30]);
+});
+
+test("a request keeps the time and the way that it began with, and the next one has those of the change", async () => {
+  if (!CHAT) throw new Error("no endpoint");
+  const begun: string[] = [];
+  const hanging =
+    (name: string) =>
+    ({ signal: ofRequest }: InferenceRequest): Promise<Reply> => {
+      begun.push(name);
+      return new Promise((_, reject) => ofRequest.addEventListener("abort", () => reject(ofRequest.reason)));
+    };
+  const { clock, dataPlane, gate, request } = setUp(hanging("before"));
+  gate.replace({ maxConcurrent: 9, maxConcurrentOf: () => 9, queueSize: 9, queueTimeoutMs: 60_000 });
+  const over: string[] = [];
+  const ask = (name: string): void => {
+    const incoming = request();
+    incoming.offer(Buffer.from(BODY));
+    incoming.end();
+    void dataPlane.handle(CHAT, incoming, name).then(({ status }) => over.push(`${name} ${status}`));
+  };
+  ask("first");
+  await settle();
+  dataPlane.replace({ settings: { ...SETTINGS, totalMs: 5000 }, plans: undefined, route: hanging("after") });
+  ask("second");
+  await settle();
+  expect([begun, dataPlane.active]).toEqual([["before", "after"], 2]);
+  clock.advance(1300);
+  await settle();
+  expect(over).toEqual(["first 504"]);
+  // Back to the first time, whose line is still there.
+  dataPlane.replace({ settings: SETTINGS, plans: undefined, route: hanging("again") });
+  ask("third");
+  await settle();
+  clock.advance(1300);
+  await settle();
+  expect(over).toEqual(["first 504", "third 504"]);
+  clock.advance(3000);
+  await settle();
+  expect([over, dataPlane.active]).toEqual([["first 504", "third 504", "second 504"], 0]);
 });

@@ -177,13 +177,9 @@ export class ThreadHandle {
     return this.#decisions.ask((id) => this.post({ type: "findDecisions", id, query }));
   }
 
-  /**
-   * Asks for a step of a change of the configuration; undefined if it does not answer in time, or ends meanwhile. A thread that starts
-   * takes the step once it has started, and nobody waits for that.
-   */
-  async configure(message: Omit<Configure, "type" | "id">): Promise<Configured | undefined> {
-    const asked = this.#steps.ask((id) => this.post({ type: "configure", id, ...message }));
-    return this.isServing ? asked : { refusal: undefined };
+  /** Asks a serving thread for a step of a change of the configuration; undefined if it does not answer in time, or ends meanwhile. */
+  configure(message: Omit<Configure, "type" | "id">): Promise<Configured | undefined> {
+    return this.#steps.ask((id) => this.post({ type: "configure", id, ...message }));
   }
 
   /** Ends the thread in any state. Later calls do nothing. */

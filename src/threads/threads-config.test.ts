@@ -76,3 +76,18 @@ test("a thread that does not answer to a change is ended, and begins anew with i
   setup.clock.advance(1000);
   expect(setup.threads.latest(1).last("start")?.config["queueSize"]).toBe(7);
 });
+
+test("a thread that starts while the configuration changes begins anew with it", async () => {
+  const setup = setUpPool();
+  await setup.start();
+  setup.threads.latest(1).fail("it broke");
+  setup.threads.latest(1).close();
+  setup.clock.advance(1000);
+  const starting = setup.threads.latest(1);
+  const applying = setup.live.apply(wanted(setup));
+  answer(setup, undefined);
+  await applying;
+  expect([starting.isTerminated, starting.last("start")?.config["queueSize"]]).toEqual([true, 2]);
+  setup.clock.advance(1000);
+  expect(setup.threads.latest(1).last("start")?.config["queueSize"]).toBe(7);
+});

@@ -50,6 +50,11 @@ export class ThreadsConfig implements ConfigParticipant {
     const failures: string[] = [];
     const waits = [...threads()].map(async (thread) => {
       const { number } = thread;
+      if (!thread.isServing) {
+        // It has begun with the configuration of before, and nobody would hear it refuse this one.
+        thread.end("the configuration has changed while it started");
+        return;
+      }
       const outcome = await thread.configure(message);
       if (outcome?.refusal !== undefined) failures.push(`thread ${number}: ${outcome.refusal}`);
       if (outcome || !thread.isServing) return;

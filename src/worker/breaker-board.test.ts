@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ANSWER, type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
+import { ANSWER, BOARD_SETTINGS, type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import type { Worker } from "./worker.ts";
 
 /** A worker with its breaker: threshold 4, two probes to close, open for 1 s, window 10 s. */
@@ -33,6 +33,29 @@ describe("breaker", () => {
     expect(state()).toBe("closed");
     fault(worker, 2, 8);
     expect(state()).toBe("open");
+  });
+
+  test("goes by the settings of a change from then on, and stays open for the time that it opened for", () => {
+    const { worker, fault, state, clock, board } = setUp();
+    const settings = BOARD_SETTINGS;
+    board.replace({ ...settings, breaker: { ...settings.breaker, failureThreshold: 2, openMs: 9000 } });
+    fault(worker, 2);
+    expect(state()).toBe("open");
+    board.replace(settings);
+    clock.advance(8999);
+    expect(state()).toBe("open");
+    clock.advance(1);
+    expect(state()).toBe("half_open");
+  });
+
+  test("that is switched off by a change closes, and counts nothing", () => {
+    const { worker, fault, state, board } = setUp();
+    const settings = BOARD_SETTINGS;
+    fault(worker, 4);
+    board.replace({ ...settings, breaker: { ...settings.breaker, disabled: true } });
+    expect(state()).toBe("closed");
+    fault(worker, 40);
+    expect(state()).toBe("closed");
   });
 
   test("faults that are older than the window do not count", () => {

@@ -266,6 +266,33 @@ describe("health", () => {
     expect(setup.registry.get(id)?.lastError).toMatchObject({ code: "upstream_connect_failed" });
   });
 
+  test("a change of the interval counts at once, and checks that were switched off begin", async () => {
+    const setup = setUpFleet();
+    const defaults = {
+      endpoint: "/health",
+      intervalMs: 60_000,
+      timeoutMs: 100,
+      failureThreshold: 1,
+      successThreshold: 1,
+      disabled: true,
+    };
+    const settings = { defaults, startupIntervalMs: 100, startupTimeoutMs: 5000, modelFallback: undefined };
+    const { checker, state } = watch(setup, settings);
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    await pass(setup, 200);
+    expect(state.probes).toBe(0);
+    checker.replace({ ...settings, defaults: { ...defaults, disabled: false } });
+    await settle();
+    expect(state.probes).toBe(1);
+    await pass(setup, 1000);
+    expect(state.probes).toBe(1);
+    checker.replace({ ...settings, defaults: { ...defaults, disabled: false, intervalMs: 500 } });
+    state.isUp = false;
+    await pass(setup, 1000);
+    expect(setup.registry.get(id)?.status).toBe("not_ready");
+  });
+
   test("after it is closed nothing is probed", async () => {
     const setup = setUpFleet();
     const { checker, state } = watch(setup);

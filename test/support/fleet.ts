@@ -9,7 +9,8 @@ import { WorkerRegistry } from "../../src/worker/worker-registry.ts";
 import type { Worker } from "../../src/worker/worker.ts";
 import type { WorkerSpec } from "../../src/worker/worker-spec.ts";
 
-const BOARD_SETTINGS: BoardSettings = {
+/** Threshold 4, two probes to close, open for 1 s, window 10 s. */
+export const BOARD_SETTINGS: BoardSettings = {
   breaker: {
     failureThreshold: 4,
     successThreshold: 2,

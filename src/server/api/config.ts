@@ -25,7 +25,11 @@ export function configRoutes(config: ConfigAdmin): Route[] {
     method: "POST",
     path,
     access: "admin",
-    handle: async (call) => resultReply(await withoutConfigError(() => handle(call))),
+    handle: async (call) => {
+      const result = await withoutConfigError(() => handle(call));
+      call.note(`configuration ${result.version}`);
+      return resultReply(result);
+    },
   });
   return [
     { method: "GET", path: "/config", access: "viewer", handle: () => currentReply(config) },
@@ -55,7 +59,7 @@ async function documentText(request: ClientRequest): Promise<string> {
 /** Parameters of each change. */
 const CHANGE = ["dry_run", "partial"] as const;
 
-function askedBy({ request, query }: Call, known: readonly string[]): Omit<ChangeRequest, "document"> {
+function askedBy({ request, query, principal }: Call, known: readonly string[]): Omit<ChangeRequest, "document"> {
   for (const name of query.keys()) {
     if (known.includes(name)) continue;
     const message = `unknown parameter ${JSON.stringify(name)}; there are ${known.join(", ")}`;
@@ -63,7 +67,7 @@ function askedBy({ request, query }: Call, known: readonly string[]): Omit<Chang
   }
   return {
     via: "api",
-    by: `the administration API, from ${request.peerAddress}`,
+    by: `${principal?.name ?? "the administration"}, from ${request.peerAddress}`,
     ifVersion: readIfMatch(request.headers.get("if-match")),
     isDryRun: readSwitch(query, "dry_run"),
     isPartial: readSwitch(query, "partial"),
