@@ -64,11 +64,12 @@ async function createPolicyRegistry({
   watch,
 }: RegistriesParts): Promise<PolicyRegistry> {
   const module = config.policyModule === undefined ? undefined : await loadPolicyModule(config.policyModule);
+  // The clock of a thread begins with the thread.
+  const { timeOrigin } = performance;
   return new PolicyRegistry({
     ...policySettings(config),
     memory: policyMemory,
-    // The clock of a thread begins with the thread.
-    now: () => performance.timeOrigin + clock.now(),
+    now: () => timeOrigin + clock.now(),
     ...threadOf(config, thread),
     onSignal: (of, news) => tellSignal(logger, of, news),
     custom: module ? [guardModule(module, { logger, clock, watch })] : [],

@@ -129,13 +129,13 @@ export class RequestRecord {
     }
   }
 
-  /** Ends the request with this status. Later calls do nothing. */
-  settle(status: number, errorCode?: string): void {
+  /** Ends the request with this status. Later calls do nothing. `now`: the time of the clock, where the caller has read it. */
+  settle(status: number, errorCode?: string, now = this.#clock.now()): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
     this.status = status;
     this.errorCode = errorCode;
-    this.durationMs = this.elapsedMs;
+    this.durationMs = now - this.startedAt;
     this.#firstAction?.();
     if (this.#otherActions) for (const action of this.#otherActions) action();
     if (!this.isUnlisted) this.#sink.settle(this);

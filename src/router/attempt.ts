@@ -53,7 +53,9 @@ export class Attempt {
   readonly #pick: Picked | undefined;
   readonly #heardBy: Chosen["heardBy"];
   /** Time of the charge on the clock, ms. */
-  readonly #chargedAt: number;
+  readonly chargedAt: number;
+  /** Time of the end on the clock, ms; undefined while it runs. */
+  endedAt: number | undefined;
   /** Prompt tokens that pended at the worker after the charge; 0 where nobody needs it. */
   readonly #pendingTokens: number;
   /** Ticket of the choice in the log of decisions. */
@@ -71,8 +73,8 @@ export class Attempt {
     this.worker = worker;
     this.#pick = pick;
     this.#heardBy = heardBy;
-    this.#chargedAt = deps.clock.now();
-    this.#ticket = deps.decisions?.begin(chosen, request.record, this.#chargedAt) ?? 0;
+    this.chargedAt = deps.clock.now();
+    this.#ticket = deps.decisions?.begin(chosen, request.record, this.chargedAt) ?? 0;
     this.#span = request.record.trace?.begin(tracedChoice(chosen)) ?? 0;
     this.#deps = deps;
     this.#request = request;
@@ -97,7 +99,7 @@ export class Attempt {
     this.#hasFirstToken = true;
     this.#lease.prefillDone();
     const { clock, decisions } = this.#deps;
-    const ms = clock.now() - this.#chargedAt;
+    const ms = clock.now() - this.chargedAt;
     this.#pick?.onFirstToken?.(ms);
     // No tokens pend at a decode worker, so its first token says nothing about how fast it prefills.
     this.#heardBy?.affinity?.rates.learn(this.worker.slot, this.#pendingTokens, ms);
@@ -177,7 +179,8 @@ export class Attempt {
       }
     }
     metrics.increment("attempts", { model, worker: metrics.bounded("worker", this.worker.url), outcome });
-    const ms = clock.now() - this.#chargedAt;
+    this.endedAt = clock.now();
+    const ms = this.endedAt - this.chargedAt;
     decisions?.end(this.#ticket, outcome, ms, record.tokens);
     record.trace?.end(this.#span, error?.code);
     this.#noteCached(record.tokens?.cachedTokens, model);

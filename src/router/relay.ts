@@ -136,7 +136,7 @@ function wholeReply({ upstream, attempt }: StreamSource, request: InferenceReque
     response = jsonAnswer(request, status, body);
   }
   attempt.end();
-  record.settle(status);
+  record.settle(status, undefined, attempt.endedAt);
   return response;
 }
 

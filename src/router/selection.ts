@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { PickReason } from "../policy/pick-reasons.ts";
+import type { Decision } from "../observability/decision.ts";
 import { NOBODY, type Picked, type Policy } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
@@ -8,7 +9,7 @@ import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import { preferredOf } from "../worker/preferred-workers.ts";
 import type { Choice, Leg, SelectionRequest } from "./choice.ts";
 import type { Chosen } from "./chosen.ts";
-import { decisionOf, explanationsOf } from "./decision.ts";
+import { decisionOf, explanationsOf, type Weighed } from "./decision.ts";
 import { canAnswer, choosePair } from "./pd/pair-selection.ts";
 import type { Legs } from "./try.ts";
 
@@ -174,10 +175,9 @@ export class Selection {
     if (probe) return probing(policy, probe);
     const among = preferred(leg, able);
     const { features, record } = this.#request;
-    const { decisions } = record;
     const own = policy.affinity && ownOf(policy.affinity.stayAt(among, features), among);
     const candidates = own ?? among;
-    const explanations = decisions && explanationsOf(policy, candidates, features);
+    const explanations = record.decisions && explanationsOf(policy, candidates, features);
     const picked = candidates.length > 0 ? policy.pick(candidates, features) : NOBODY;
     const pick = typeof picked === "number" ? undefined : picked;
     const index = typeof picked === "number" ? picked : picked.index;
@@ -186,8 +186,7 @@ export class Selection {
     policy.affinity?.chosen(worker.slot);
     policy.signals?.onPick(features, worker);
     const reason = own ? "session" : reasonOf(policy, candidates, pick);
-    const decision = explanations && decisionOf({ leg, candidates, index, reason, explanations, pick });
-    if (decision) decisions?.push(decision);
+    const decision = explanations && this.#decide({ leg, candidates, index, reason, explanations, pick });
     return {
       worker,
       isProbe: false,
@@ -198,6 +197,13 @@ export class Selection {
       candidates: among.length,
       decision,
     };
+  }
+
+  /** Keeps the choice with its reasons. Apart from `#chosen`, which the few requests that are explained had compiled again and again. */
+  #decide(weighed: Weighed): Decision {
+    const decision = decisionOf(weighed);
+    this.#request.record.decisions?.push(decision);
+    return decision;
   }
 
   #nobody(who: string, { snapshot }: Leg): GatewayError {

@@ -25,6 +25,8 @@ export interface UpstreamRequest {
   readonly timeouts: UpstreamTimeouts;
   /** On the transport's clock, ms: past it the exchange ends with `upstream_timeout`, wherever it is. */
   readonly deadline: number;
+  /** The time on the transport's clock, ms, where the caller has read it a moment ago. */
+  readonly now?: number | undefined;
   /** The socket carries no other request after this one and is closed when the answer is whole. */
   readonly isLast?: true;
 }

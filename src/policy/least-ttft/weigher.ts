@@ -175,7 +175,8 @@ export class Weigher {
     const number = index.numberOf(slot);
     const matchedBytes = number < 0 ? 0 : index.bytesAt(number);
     const full = this.#tokensOf(matchedBytes);
-    const safe = number < 0 ? 0 : this.#tokensOf(index.safeBytesAt(number));
+    const safeBytes = number < 0 ? 0 : index.safeBytesAt(number);
+    const safe = safeBytes === matchedBytes ? full : this.#tokensOf(safeBytes);
     const known = waitingS < SOON_S ? full : safe + this.#shared * (full - safe);
     // An engine computes at least the last token anew.
     const cached = known === 0 ? 0 : Math.max(0, Math.min(promptTokens - 1, known * index.trust(slot)));

@@ -36,6 +36,8 @@ export interface Forwarding {
   readonly worker: Worker;
   readonly body: Uint8Array;
   readonly signal: LeaveSignal;
+  /** When its attempt began, if that was in the same turn of the event loop; ms on the transport's clock. */
+  readonly now?: number | undefined;
   /** The request id that the workers of one try share; without it the worker gets its own id. */
   readonly requestId?: string | undefined;
   /** Further header lines. */
@@ -64,6 +66,7 @@ export class HttpForwarder {
         headers: this.#headers(request, to),
         body: to.body,
         timeouts,
+        now: to.now,
         deadline: request.record.startedAt + timeouts.totalMs,
       },
       to.signal,

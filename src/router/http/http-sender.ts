@@ -30,7 +30,8 @@ export class HttpSender implements Sender {
     return request;
   }
 
-  send(request: InferenceRequest, { answer: { worker } }: Try): Promise<WorkerResponse> {
-    return this.#forwarder.forward(request, { worker, body: request.body.bytes, signal: request.signal });
+  send(request: InferenceRequest, { answer: { worker, chargedAt } }: Try): Promise<WorkerResponse> {
+    const { body, signal } = request;
+    return this.#forwarder.forward(request, { worker, body: body.bytes, signal, now: chargedAt });
   }
 }

@@ -53,7 +53,7 @@ export class HttpTransport implements Transport, Disposable {
   }
 
   send(request: UpstreamRequest, signal: LeaveSignal | undefined): Promise<UpstreamResponse> {
-    const now = this.#clock.now();
+    const { now = this.#clock.now() } = request;
     const refusal = this.#refusal(request, signal, now);
     if (refusal) return Promise.reject(refusal);
     const sockets = this.#socketsOf(request.origin);
