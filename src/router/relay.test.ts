@@ -23,7 +23,7 @@ async function relayed(upstream: PlayedResponse, options: RequestOptions = {}): 
   let reply: Reply | undefined;
   let error: GatewayError | undefined;
   try {
-    reply = await relay(deps, request, { upstream, attempt }, undefined);
+    reply = await relay(deps, request, { sent: Promise.resolve(upstream), attempt }, undefined);
   } catch (thrown) {
     error = asGatewayError(thrown);
   }

@@ -4,6 +4,7 @@ import { readUsage } from "../protocol/usage.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { Attempt } from "./attempt.ts";
 import { RECEIPT_HEADER } from "./receipt.ts";
+import type { WorkerResponse } from "./response-stage.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
 import { StreamRelay, type StreamRelayDeps } from "./stream-relay.ts";
@@ -18,6 +19,13 @@ const MAX_ERROR_BYTES = 256 * 1024;
 /** Largest answer, bytes, that is parsed whole to check that it is JSON. Of a larger one only its ends and its usage are read. */
 const PARSED_WHOLE_BYTES = 64 * 1024;
 
+/** A request that is under way to a worker. */
+export interface SentRequest {
+  /** Resolves with the worker's answer once its head is there. */
+  readonly sent: Promise<WorkerResponse>;
+  readonly attempt: Attempt;
+}
+
 /**
  * Turns a worker's answer into the client's. Throws GatewayError while the client has not seen a byte; later errors are
  * events in the stream. Ends the attempt and settles the record when the last byte has left.
@@ -25,9 +33,10 @@ const PARSED_WHOLE_BYTES = 64 * 1024;
 export async function relay(
   deps: StreamRelayDeps,
   request: InferenceRequest,
-  source: StreamSource,
+  { sent, attempt }: SentRequest,
   continuation: StreamContinuation | undefined,
 ): Promise<Reply> {
+  const source: StreamSource = { upstream: await sent, attempt };
   try {
     const refused = checkAnswer(source, request);
     if (refused) await refused;

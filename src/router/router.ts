@@ -40,6 +40,6 @@ export interface Router {
   readonly speaksTokens: boolean;
   /** Why it cannot serve the endpoint, as a sentence for the client; undefined where it can. */
   refusal(endpoint: Endpoint): string | undefined;
-  /** `serving`: the workers of the request's model, as they were when the router was picked. */
+  /** Throws or rejects. `serving`: the workers of the request's model, as they were when the router was picked. */
   route(request: InferenceRequest, serving: ModelSnapshot): Promise<Reply>;
 }
