@@ -66,6 +66,9 @@ export class Weigher {
   #attention = 0;
   #shared = 1;
   #beyond = 0;
+  /** The prefix of this request whose tokens were worked out last; 0 for none. */
+  #lastBytes = 0;
+  #lastTokens = 0;
 
   constructor(parts: WeigherParts) {
     this.#parts = parts;
@@ -84,6 +87,7 @@ export class Weigher {
     this.#attention = attention.perToken;
     this.#shared = feedback.shared;
     this.#beyond = feedback.beyond;
+    this.#lastBytes = 0;
     const isCounted = request.isTokenized || bytes === 0;
     const tokens = isCounted ? request.promptTokens : bytes * this.#tokensPerByte;
     this.weighed.prompt = prompt;
@@ -187,9 +191,14 @@ export class Weigher {
     return cached;
   }
 
-  /** Tokens of a prefix that is known up to the end of a block: it reaches some way into the next one. */
+  /** Tokens of a prefix that is known up to the end of a block: it reaches some way into the next one. Many candidates have the same. */
   #tokensOf(bytes: number): number {
-    return bytes === 0 ? 0 : (bytes + this.#beyond * blockBytesAt(bytes)) * this.#tokensPerByte;
+    if (bytes === 0) return 0;
+    if (bytes !== this.#lastBytes) {
+      this.#lastBytes = bytes;
+      this.#lastTokens = (bytes + this.#beyond * blockBytesAt(bytes)) * this.#tokensPerByte;
+    }
+    return this.#lastTokens;
   }
 
   /** What the request costs those that decode there, and its own decoding among them. */
