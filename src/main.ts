@@ -11,6 +11,7 @@ await runProgram(process.argv.slice(2), VERSION, {
   // What asks a running gateway loads nothing of one.
   config: async (given) => (await import("./cli/ask-gateway.ts")).askGateway(given),
   keys: async (given) => (await import("./cli/keys.ts")).keys(given),
+  workers: async (given) => (await import("./cli/workers.ts")).workers(given),
   demo,
   engine,
   // Nothing of the simulation is loaded where a gateway serves.

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { type AccessOptions, accessOf, addAccessOptions, type GatewayAccess } from "./gateway-access.ts";
+import { readSeconds } from "./read-seconds.ts";
 
 /** A `keys` command. */
 export interface KeysArguments {
@@ -106,11 +107,6 @@ function limit(flag: string, text: string | undefined): number | null | undefine
   throw new ConfigError(flag, `must be a whole number from 1, or none, not ${JSON.stringify(text)}`);
 }
 
-const UNITS: Readonly<Record<string, number>> = { "": 1, s: 1, m: 60, h: 3600, d: 86_400 };
-
 function seconds(flag: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const [, digits = "", unit = ""] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
-  if (digits !== "") return Number(digits) * (UNITS[unit] ?? 1);
-  throw new ConfigError(flag, `must be a time such as 90s, 12h or 7d, not ${JSON.stringify(text)}`);
+  return text === undefined ? undefined : readSeconds(flag, text);
 }

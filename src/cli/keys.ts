@@ -6,6 +6,7 @@ import { SqliteKeyStore } from "../keys/sqlite-key-store.ts";
 import { isRecord } from "../util/objects.ts";
 import { askAdministration } from "./ask-administration.ts";
 import type { KeysArguments } from "./keys-commands.ts";
+import { textTable } from "./text-table.ts";
 
 /** What the commands write to; tests pass a fake. */
 export interface KeysOutput {
@@ -128,16 +129,7 @@ const COLUMNS = ["id", "name", "state", "roles", "models", "priority", "expires_
 
 function table(all: readonly Answer[]): string {
   const rows = [[...COLUMNS], ...all.map((key) => COLUMNS.map((column) => said(key[column])))];
-  const widths = COLUMNS.map((_column, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
-    .join("");
+  return textTable(rows);
 }
 
 function lines(view: Answer): string {

@@ -3,6 +3,7 @@ import type { ConfigArguments } from "./config-commands.ts";
 import type { KeysArguments } from "./keys-commands.ts";
 import { run, type EngineArguments } from "./program.ts";
 import type { ServeArguments } from "./read-words.ts";
+import type { WorkersArguments } from "./workers-commands.ts";
 
 interface Ran {
   readonly code: number | undefined;
@@ -13,6 +14,7 @@ interface Ran {
   readonly given: ServeArguments | undefined;
   readonly asked: ConfigArguments | undefined;
   readonly keys: KeysArguments | undefined;
+  readonly workers: WorkersArguments | undefined;
   readonly engine: EngineArguments | undefined;
   readonly simulated: readonly string[] | undefined;
 }
@@ -23,6 +25,7 @@ async function ran(...argv: string[]): Promise<Ran> {
   let given: ServeArguments | undefined;
   let asked: ConfigArguments | undefined;
   let keys: KeysArguments | undefined;
+  let workers: WorkersArguments | undefined;
   let engine: EngineArguments | undefined;
   let simulated: readonly string[] | undefined;
   const code = await run(
@@ -36,13 +39,17 @@ async function ran(...argv: string[]): Promise<Ran> {
         return 1;
       },
       keys: async (args) => void ([command, keys] = ["keys", args]),
+      workers: async (args) => {
+        [command, workers] = ["workers", args];
+        return 1;
+      },
       demo: async () => void (command = "demo"),
       engine: async (args) => void ([command, engine] = ["engine", args]),
       simulate: async (argv) => void ([command, simulated] = ["simulate", argv]),
     },
     { out: (text) => (out += text), err: (text) => (err += text), columns: undefined },
   );
-  return { code, out, err, command, given, asked, keys, engine, simulated };
+  return { code, out, err, command, given, asked, keys, workers, engine, simulated };
 }
 
 async function given(...argv: string[]): Promise<ServeArguments["flags"]> {
@@ -343,4 +350,12 @@ describe("keys", () => {
     }
     expect((await ran("keys", "create")).code).toBe(2);
   });
+});
+
+test("a command about workers names one of them, and how long to wait", async () => {
+  const { code, command, workers } = await ran("workers", "drain", "http://gpu1:8000", "--timeout", "90s");
+  expect([code, command]).toEqual([1, "workers"]);
+  expect(workers).toMatchObject({ command: "drain", worker: "http://gpu1:8000", timeoutSecs: 90 });
+  expect((await ran("workers", "remove", "w-1")).workers?.timeoutSecs).toBe(600);
+  expect((await ran("workers", "drain", "w-1", "--timeout", "soon")).err).toContain("--timeout: must be a time");
 });

@@ -6,6 +6,7 @@ import { addConfigCommands, type ConfigArguments } from "./config-commands.ts";
 import { addKeysCommands, type KeysArguments } from "./keys-commands.ts";
 import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
 import { addServeOptions } from "./serve-options.ts";
+import { addWorkersCommands, type WorkersArguments } from "./workers-commands.ts";
 
 export interface EngineArguments {
   readonly port: number;
@@ -21,6 +22,8 @@ export interface Commands {
   readonly config: (given: ConfigArguments) => Promise<number>;
   /** A command about keys, in their store or at a running gateway. */
   readonly keys: (given: KeysArguments) => Promise<void>;
+  /** A command about the workers of a running gateway. Resolves with the exit code. */
+  readonly workers: (given: WorkersArguments) => Promise<number>;
   readonly demo: (given: { readonly port: number | undefined }) => Promise<void>;
   readonly engine: (given: EngineArguments) => Promise<void>;
   readonly simulate: (argv: readonly string[]) => Promise<void>;
@@ -116,6 +119,10 @@ function createProgram(version: string, commands: Commands, { terminal, exit }: 
     program.command("keys").description("make, change, rotate and revoke keys of clients"),
     commands.keys,
   );
+  addWorkersCommands(
+    program.command("workers").description("list, cordon, drain and remove the workers of a running gateway"),
+    async (given) => exit(await commands.workers(given)),
+  );
   addSimulations(program, commands);
   program.addHelpText("after", () => `\n${optionsHelp(serve)}\n${policiesHelp()}\n${EXAMPLES}`);
   return program;
@@ -170,6 +177,7 @@ const EXAMPLES = `Examples:
   pointsman config check --config pointsman.yaml
   pointsman config diff pointsman.yaml
   pointsman keys create search-team --tokens-per-minute 2000000 --key-store keys.db
+  pointsman workers drain http://gpu1:8000
   pointsman simulate --help
 `;
 

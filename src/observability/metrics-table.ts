@@ -220,7 +220,7 @@ export const METRICS = {
   workerUp: {
     name: "pointsman_worker_up",
     kind: "gauge",
-    help: "1 while the worker takes requests: it is ready, and it is not left out for failed requests. Otherwise 0; `GET /workers` says why.",
+    help: "1 while the worker takes requests: it is ready, it is not cordoned, and it is not left out for failed requests. Otherwise 0; `GET /workers` says why.",
     labels: ["worker"],
   },
   cacheTrust: {
@@ -232,7 +232,7 @@ export const METRICS = {
   workersOut: {
     name: "pointsman_worker_out",
     kind: "gauge",
-    help: "1 for each ready worker that is left out, by reason: faults, failures, suspected (it may be ejected), credential, busy (it asked to rest).",
+    help: "1 for each ready worker that is left out, by reason: faults, failures, suspected (it may be ejected), credential, busy (it asked to rest), cordoned (an operator or its source gives it no new requests).",
     labels: ["worker", "reason"],
   },
   panic: {

@@ -1,0 +1,99 @@
+import { expect, test } from "bun:test";
+import type { Question } from "./ask-administration.ts";
+import { workers, type WorkersTools } from "./workers.ts";
+import type { WorkersArguments } from "./workers-commands.ts";
+
+type View = Readonly<Record<string, unknown>>;
+
+const VIEW: View = {
+  id: "w-1",
+  url: "http://gpu1:8000",
+  status: "ready",
+  cordoned: false,
+  trouble: null,
+  load: 0,
+  models: ["m-1", "m-1:lora"],
+  worker_type: "regular",
+  runtime_type: "vllm",
+  source: "file",
+};
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  readonly asked: readonly string[];
+}
+
+/** Runs a command at a gateway whose worker has one of `loads` at each look. With `isGoneThen` it is no worker afterwards. */
+async function ran(given: Partial<WorkersArguments>, loads: readonly number[] = [], isGoneThen = false): Promise<Ran> {
+  let [out, err, time, looks] = ["", "", 0, 0];
+  const asked: string[] = [];
+  const tools: WorkersTools = {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    now: () => time,
+    sleep: async (ms) => void (time += ms),
+    async ask({ method, path }: Question) {
+      asked.push(`${method} ${path}`);
+      if (method === "DELETE") return { status: "accepted", worker_id: "w-1", url: VIEW["url"] };
+      if (method === "POST") return { ...VIEW, cordoned: path.endsWith("/cordon") };
+      const load = loads[looks++] ?? (isGoneThen ? undefined : loads.at(-1));
+      return { workers: load === undefined && isGoneThen ? [] : [{ ...VIEW, cordoned: looks > 0, load: load ?? 0 }] };
+    },
+  };
+  const code = await workers(
+    {
+      command: "list",
+      worker: "",
+      model: undefined,
+      timeoutSecs: 60,
+      gateway: { url: "http://gateway", keyFile: undefined, caFile: undefined },
+      isJson: false,
+      ...given,
+    },
+    tools,
+  );
+  return { code, out, err, asked };
+}
+
+test("the list is a table, of one model where it is named", async () => {
+  const { code, out, asked } = await ran({ command: "list", model: "m 1" }, [3]);
+  expect([code, asked]).toEqual([0, ["GET /workers?model=m%201"]]);
+  expect(out).toBe(
+    "URL               STATE           IN FLIGHT  MODELS        TYPE     ENGINE  SOURCE  ID\n" +
+      "http://gpu1:8000  ready,cordoned  3          m-1,m-1:lora  regular  vllm    file    w-1\n",
+  );
+});
+
+test("a worker is named by its address too", async () => {
+  const { asked, out } = await ran({ command: "cordon", worker: "http://gpu1:8000" });
+  expect(asked).toEqual(["POST /workers/http%3A%2F%2Fgpu1%3A8000/cordon"]);
+  expect(out).toContain("ready,cordoned");
+  expect((await ran({ command: "uncordon", worker: "w-1" })).out).not.toContain("cordoned");
+});
+
+test("a drain cordons, tells each change of what is in flight, and ends with the last request", async () => {
+  const { code, err, asked } = await ran({ command: "drain", worker: "w-1" }, [2, 2, 1, 0]);
+  expect(code).toBe(0);
+  expect(err).toBe("pointsman: http://gpu1:8000 has 2 in flight\npointsman: http://gpu1:8000 has 1 in flight\n");
+  expect(asked).toEqual(["POST /workers/w-1/cordon", ...Array.from({ length: 4 }, () => "GET /workers")]);
+});
+
+test("a drain that takes longer than its bound ends with 1 and says how it goes on", async () => {
+  const { code, out, err, asked } = await ran({ command: "drain", worker: "w-1", timeoutSecs: 2 }, [1]);
+  expect([code, out]).toEqual([1, ""]);
+  expect(err).toEndWith("the wait is over; the worker stays cordoned, and its requests go on\n");
+  expect(asked.length).toBe(6);
+});
+
+test("a removal waits until the worker is gone", async () => {
+  const { code, out, err } = await ran({ command: "remove", worker: "w-1" }, [1, 0], true);
+  expect([code, out]).toEqual([0, "http://gpu1:8000 is removed\n"]);
+  expect(err).toContain("has 1 in flight");
+});
+
+test("with --json the last state is printed as JSON", async () => {
+  const { out } = await ran({ command: "drain", worker: "w-1", isJson: true }, [0]);
+  expect(JSON.parse(out)).toMatchObject({ id: "w-1", cordoned: true, load: 0 });
+});

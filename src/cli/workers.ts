@@ -1,0 +1,149 @@
+import { isRecord } from "../util/objects.ts";
+import { askAdministration, type Question } from "./ask-administration.ts";
+import { textTable } from "./text-table.ts";
+import type { WorkersArguments } from "./workers-commands.ts";
+
+/** What the commands need of the process; tests pass a fake. */
+export interface WorkersTools {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Asks the gateway. Throws ConfigError where it refuses, or cannot be reached. */
+  readonly ask: (question: Question) => Promise<Readonly<Record<string, unknown>>>;
+  /** Time since an arbitrary start, ms. */
+  readonly now: () => number;
+  readonly sleep: (ms: number) => Promise<void>;
+}
+
+type View = Readonly<Record<string, unknown>>;
+
+/** Exit codes: the command did what it says, or its wait has ended before. */
+const DONE = 0;
+const STILL_BUSY = 1;
+
+/** Time between two looks at a worker that drains, ms. */
+const LOOK_MS = 500;
+
+/**
+ * `pointsman workers`: asks a running gateway over its administration. Resolves with the exit code: 1 where a worker still had requests at the
+ * end of the wait. Throws ConfigError where the gateway refuses, or cannot be reached.
+ */
+export async function workers(given: WorkersArguments, tools: WorkersTools = toolsOf(given)): Promise<number> {
+  const path = `/workers/${encodeURIComponent(given.worker)}`;
+  switch (given.command) {
+    case "list":
+      return list(given, tools);
+    case "cordon":
+    case "uncordon":
+      return show(given, tools, await tools.ask({ method: "POST", path: `${path}/${given.command}` }));
+    case "drain":
+      return drain(given, tools, await tools.ask({ method: "POST", path: `${path}/cordon` }));
+    case "remove":
+      return remove(given, tools, await tools.ask({ method: "DELETE", path }));
+  }
+}
+
+function toolsOf({ gateway }: WorkersArguments): WorkersTools {
+  return {
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+    ask: (question) => askAdministration(gateway, process.env, question),
+    now: () => performance.now(),
+    sleep: (ms) => Bun.sleep(ms),
+  };
+}
+
+async function list({ model, isJson }: WorkersArguments, { ask, out }: WorkersTools): Promise<number> {
+  const query = model === undefined ? "" : `?model=${encodeURIComponent(model)}`;
+  const answer = await ask({ method: "GET", path: `/workers${query}` });
+  out(isJson ? json(answer) : workersTable(viewsOf(answer)));
+  return DONE;
+}
+
+async function drain(given: WorkersArguments, tools: WorkersTools, cordoned: View): Promise<number> {
+  const last = await watch(given, tools, { id: cordoned["id"], isOver: (view) => loadOf(view) === 0 });
+  if (last === "late") {
+    tools.err("pointsman: the wait is over; the worker stays cordoned, and its requests go on\n");
+    return STILL_BUSY;
+  }
+  return show(given, tools, last ?? { ...cordoned, status: "removed", load: 0 });
+}
+
+async function remove(given: WorkersArguments, tools: WorkersTools, taken: View): Promise<number> {
+  const last = await watch(given, tools, { id: taken["worker_id"], isOver: () => false });
+  if (last === "late") {
+    tools.err("pointsman: the wait is over; the gateway goes on draining the worker, and removes it then\n");
+    return STILL_BUSY;
+  }
+  const removed = { status: "removed", worker_id: taken["worker_id"], url: taken["url"] };
+  tools.out(given.isJson ? json(removed) : `${said(taken["url"])} is removed\n`);
+  return DONE;
+}
+
+interface Watched {
+  readonly id: unknown;
+  readonly isOver: (view: View) => boolean;
+}
+
+/** Tells each change of the requests in flight, until they are over, the worker is gone (undefined), or the time is up (late). */
+async function watch(
+  { timeoutSecs }: WorkersArguments,
+  { ask, err, now, sleep }: WorkersTools,
+  { id, isOver }: Watched,
+): Promise<View | "late" | undefined> {
+  const end = now() + timeoutSecs * 1000;
+  let told: number | undefined;
+  for (;;) {
+    const view = viewsOf(await ask({ method: "GET", path: "/workers" })).find((one) => one["id"] === id);
+    if (view === undefined || isOver(view)) return view;
+    const load = loadOf(view);
+    if (load !== told) err(`pointsman: ${said(view["url"])} has ${load} in flight\n`);
+    told = load;
+    const left = end - now();
+    if (left <= 0) return "late";
+    await sleep(Math.min(LOOK_MS, left));
+  }
+}
+
+function show({ isJson }: WorkersArguments, { out }: WorkersTools, view: View): number {
+  out(isJson ? json(view) : workersTable([view]));
+  return DONE;
+}
+
+function workersTable(views: readonly View[]): string {
+  const head = ["URL", "STATE", "IN FLIGHT", "MODELS", "TYPE", "ENGINE", "SOURCE", "ID"];
+  const rows = views.map((view) => [
+    said(view["url"]),
+    stateOf(view),
+    String(loadOf(view)),
+    said(view["models"]),
+    said(view["worker_type"]),
+    said(view["runtime_type"]),
+    said(view["source"]),
+    said(view["id"]),
+  ]);
+  return textTable([head, ...rows]);
+}
+
+/** The worker's state in a word, with what keeps requests from it. */
+function stateOf(view: View): string {
+  const { status, cordoned, trouble } = view;
+  const reasons = [cordoned === true ? "cordoned" : "", typeof trouble === "string" ? trouble : ""];
+  return [said(status), ...reasons.filter((reason) => reason !== "")].join(",");
+}
+
+function viewsOf(answer: View): View[] {
+  return Array.isArray(answer["workers"]) ? answer["workers"].filter(isRecord) : [];
+}
+
+function loadOf(view: View): number {
+  return typeof view["load"] === "number" ? view["load"] : 0;
+}
+
+function said(value: unknown): string {
+  if (Array.isArray(value)) return value.map(said).join(",") || "-";
+  return typeof value === "string" && value !== "" ? value : "-";
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}
