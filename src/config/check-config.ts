@@ -12,6 +12,7 @@ export function checkConfig(config: Config): Complaint[] {
     ...checkPolicies(config),
     ...checkModelRoutes(config),
     ...checkAdmin(config),
+    ...checkTokens(config),
     ...checkTls(config),
     ...checkDiscovery(config),
   ];
@@ -108,6 +109,14 @@ function refusedPolicy(given: string): string | undefined {
   const near = closest(name, POLICY_NAMES);
   const hint = near === undefined ? `the policies are ${POLICY_NAMES.join(", ")}` : `did you mean ${near}?`;
   return `unknown policy ${JSON.stringify(name)}; ${hint}`;
+}
+
+/** A token of the issuer for another service must not open the gateway. */
+function checkTokens({ jwtIssuer, jwtAudience }: Config): Complaint[] {
+  if ((jwtIssuer === undefined) === (jwtAudience === undefined)) return [];
+  return jwtIssuer === undefined
+    ? [complaint(["jwtAudience"], "says nothing without jwt_issuer")]
+    : [complaint(["jwtIssuer"], "needs jwt_audience: what the gateway's tokens are for")];
 }
 
 /** A client's key must not open the administration from anywhere. */

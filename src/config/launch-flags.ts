@@ -36,11 +36,14 @@ const REFUSED: Rows = [
   ["MCP is not built yet; clients call their tools themselves", "mcp-config-path="],
   ["hooks on stored responses are not built yet", "storage-hook-wasm-path="],
   [
-    "keys for operators with roles are not built yet; --admin-api-key opens the administration",
-    "control-plane-api-keys* jwt-issuer= jwt-audience= jwt-jwks-uri= jwt-role-claim= jwt-role-mapping*",
+    "keys for operators are set in the file (api_keys, each with roles), or made by `pointsman keys create --role`",
+    "control-plane-api-keys*",
   ],
-  ["an audit log is not built yet; changes of workers are in the log", "control-plane-audit-enabled"],
-  ["keys of several clients are set in the file: api_keys, each with a name", "tenant-api-key="],
+  [
+    "changes of the administration are in the log, or in the file that --audit-log names",
+    "control-plane-audit-enabled",
+  ],
+  ["keys of several clients are set in the file (api_keys), or made by `pointsman keys create`", "tenant-api-key="],
   [
     "limits of a client are set in the file, by key: api_keys[].requests_per_minute and max_concurrent_requests",
     "tenant-rate-limit-enabled",
@@ -131,7 +134,10 @@ const UNUSED: Rows = [
   ["log lines are JSON", "log-json log-format="],
   ["what is counted is at /metrics", "log-stats log-stats-interval="],
   ["the buckets of histograms are fixed", "prometheus-duration-buckets*"],
-  ["there is no audit log", "disable-audit-logging"],
+  [
+    "changes of the administration are always on record: in the log, or in the file that --audit-log names",
+    "disable-audit-logging",
+  ],
   ["prefill and decode go through the same router with or without it", "mini-lb"],
   [
     "connections to workers are HTTP/1.1, and the gateway manages them",

@@ -5,6 +5,7 @@ const MEMORY = "memory is laid out at the start";
 const THREADS = "threads are started once";
 const KINDS = "the kinds of workers and models are settled at the start";
 const TOKENIZERS = "tokenizers are loaded once";
+const ISSUER = "the code for tokens is loaded at the start";
 const RECORDING = "the file is opened at the start";
 const CLUSTER = "pods are followed by what was given at the start";
 const TRACES = "the way to the collector is opened at the start";
@@ -33,6 +34,14 @@ export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
   tokenizerPath: TOKENIZERS,
   tokenizerFolder: TOKENIZERS,
   policyModule: "the code of a module is loaded once",
+  jwtIssuer: ISSUER,
+  jwtAudience: ISSUER,
+  jwtJwksUri: ISSUER,
+  jwtAlgorithms: ISSUER,
+  jwtNameClaim: ISSUER,
+  jwtRoleClaim: ISSUER,
+  jwtRoleMapping: ISSUER,
+  jwtModelsClaim: ISSUER,
   keyStore: "the store of keys is opened at the start",
   metricsKeys: "series of metrics are kept as they are named first",
   auditLog: RECORDING,

@@ -287,6 +287,66 @@ export const configSchema = z.strictObject({
     description:
       "Size at which the file of `audit_log` is renamed to `FILE.1`, in the place of the one before, MB. 100 MB hold about 400,000 changes.",
   }),
+  jwtIssuer: z
+    .string()
+    .regex(/^https?:\/\/\S+$/, "must be the address of an issuer, as its tokens name it in `iss`")
+    .optional()
+    .meta({
+      group: "Listening",
+      description:
+        "Issuer of tokens (JWT) that callers may send in the place of a key. The gateway reads its keys at the start, every ten minutes, and when a token has another one; while the issuer is away, its last good keys stay in force. With it, callers need a token or a key. docs/keys.md has more.",
+    }),
+  jwtAudience: z.string().min(1).optional().meta({
+    group: "Listening",
+    description:
+      "What tokens must be for: their `aud`. `jwt_issuer` needs it: else tokens for other services of the issuer would open the gateway.",
+  }),
+  jwtJwksUri: z
+    .string()
+    .regex(/^https?:\/\/\S+$/, "must be an address that begins with https:// or http://")
+    .optional()
+    .meta({
+      group: "Listening",
+      description:
+        "Address of the issuer's keys. Without it, the one that the issuer's discovery document names (`/.well-known/openid-configuration`).",
+    }),
+  jwtAlgorithms: z
+    .array(z.enum(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]))
+    .min(1)
+    .default(["RS256", "ES256"])
+    .meta({
+      group: "Listening",
+      description:
+        "Algorithms of tokens' signatures that are taken: `RS256`, `ES256` and their like. None with a shared secret.",
+    }),
+  jwtNameClaim: z.string().min(1).max(256).default("sub").meta({
+    group: "Listening",
+    description: "Claim of a token with the name of its bearer, as logs, metrics and usage show it.",
+  }),
+  jwtRoleClaim: z.string().min(1).max(256).default("roles").meta({
+    group: "Listening",
+    description: "Claim of a token with its roles: a list, or a text with spaces between them.",
+  }),
+  jwtRoleMapping: z
+    .array(
+      z
+        .string()
+        .regex(
+          /^[^=]+=(client|viewer|operator|admin|user)$/,
+          "must be such as `platform-team=admin`; the roles are client, viewer, operator and admin",
+        ),
+    )
+    .default([])
+    .meta({
+      group: "Listening",
+      description:
+        "Roles under the issuer's names, such as `platform-team=admin`; `user` is another word for `client`. With it, a token without such a role opens nothing. Without it, the names are the gateway's, and a token without one is a client's.",
+    }),
+  jwtModelsClaim: z.string().min(1).max(256).default("models").meta({
+    group: "Listening",
+    description:
+      "Claim of a token with the patterns of models that it may use: a list. A token without it may use all.",
+  }),
   authFailuresPerMinute: count.default(60).meta({
     group: "Listening",
     description:

@@ -5,17 +5,17 @@ import { KeyRing } from "../keys/key-ring.ts";
 import type { KeyStore } from "../keys/key-store.ts";
 import type { KeyLimits } from "../keys/limits.ts";
 import { StoreFollower } from "../keys/store-follower.ts";
+import type { Verify } from "../keys/token-cache.ts";
 import { UsageBook } from "../keys/usage-book.ts";
 import { UsageTally } from "../keys/usage-tally.ts";
 import { type AuditEntry, AuditFile, type AuditLog, auditToLog } from "../observability/audit-log.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import type { LiveConfig } from "../reload/live-config.ts";
 import type { Auth } from "../server/auth.ts";
-import type { Clock } from "../util/clock.ts";
 import { fixedKeys } from "./key-settings.ts";
 import { registerKeys } from "./live-parts.ts";
-import { openAuth } from "./thread-callers.ts";
+import { openTokens } from "./open-tokens.ts";
+import { openAuth, type ThreadCallersParts } from "./thread-callers.ts";
 
 /** What the control thread knows of callers, for all threads. */
 export interface Callers {
@@ -25,6 +25,8 @@ export interface Callers {
   readonly keyDesk: KeyDesk;
   /** The check of callers on this thread. */
   readonly auth: Auth;
+  /** Verifies tokens for all threads. */
+  readonly verifyToken: Verify;
   /** Counts the requests of this thread against the limits of their callers. */
   readonly limits: KeyLimits;
   /** Counts what each key has used on this thread. */
@@ -35,12 +37,9 @@ export interface Callers {
   readonly audit: AuditLog;
 }
 
-export interface CallersParts {
-  readonly config: Config;
-  readonly live: Pick<LiveConfig, "register">;
+export interface CallersParts extends Omit<ThreadCallersParts, "verify"> {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly clock: Clock;
 }
 
 /** Most keys of a gateway with a store. They take some 25 MB. */
@@ -58,13 +57,15 @@ export async function openCallers(parts: CallersParts, stack: AsyncDisposableSta
   registerKeys({ live, keys });
   const audit = openAudit(config, logger);
   const follower = store && stack.use(await follow(store, keys, audit, parts));
+  const verifyToken = await openTokens(parts, stack);
   const usage = stack.use(new UsageBook({ store, metrics, namedKeys: config.metricsKeys, logger, clock }));
   return {
     keys,
     audit,
     usage,
     keyDesk: new KeyDesk({ ring: keys, store, onChange: (record) => follower?.noteOwn(record) }),
-    auth: openAuth({ config, live, table: keys.table(), clock }),
+    verifyToken,
+    auth: openAuth({ config, live, table: keys.table(), clock, verify: verifyToken }),
     limits: keys.limits(),
     tally: stack.use(new UsageTally((rows) => usage.add(rows), clock)),
   };

@@ -3,7 +3,8 @@ import { digestOf } from "../keys/api-key.ts";
 import type { LocalAdmin } from "../keys/key-memory.ts";
 import { type KeyRecord, UNLIMITED } from "../keys/key-record.ts";
 import type { FixedKey, FixedKeys } from "../keys/key-ring.ts";
-import type { Role } from "../keys/principal.ts";
+import type { TokenSettings } from "../keys/jwt-verifier.ts";
+import { type Role, ROLES } from "../keys/principal.ts";
 
 type ConfiguredKey = Config["apiKeys"][number];
 
@@ -20,8 +21,8 @@ export function fixedKeys(config: Config): FixedKeys {
 }
 
 /** Whether callers of the serving routes need a key. */
-function needsKeys({ apiKey, apiKeys, keyStore }: Config): boolean {
-  return apiKey !== undefined || apiKeys.length > 0 || keyStore !== undefined;
+function needsKeys({ apiKey, apiKeys, keyStore, jwtIssuer }: Config): boolean {
+  return apiKey !== undefined || apiKeys.length > 0 || keyStore !== undefined || jwtIssuer !== undefined;
 }
 
 /** What opens the administration besides a key with a role. Serving routes with a key and an open administration would be a hole. */
@@ -61,5 +62,27 @@ function plainRecord(name: string, text: string, role: Role): KeyRecord {
     createdAt: 0,
     expiresAt: Number.POSITIVE_INFINITY,
     revokedAt: undefined,
+  };
+}
+
+/** Which tokens are taken; undefined where none are. */
+export function tokenSettings(config: Config): TokenSettings | undefined {
+  const { jwtIssuer: issuer, jwtAudience: audience } = config;
+  if (issuer === undefined || audience === undefined) return undefined;
+  const mapping = config.jwtRoleMapping.map((text): [string, Role | undefined] => {
+    const at = text.lastIndexOf("=");
+    const role = text.slice(at + 1);
+    return [text.slice(0, at), role === "user" ? "client" : ROLES.find((one) => one === role)];
+  });
+  return {
+    issuer,
+    audience,
+    algorithms: config.jwtAlgorithms,
+    claims: {
+      nameClaim: config.jwtNameClaim,
+      roleClaim: config.jwtRoleClaim,
+      roleMapping: new Map(mapping.flatMap(([name, role]) => (role ? [[name, role]] : []))),
+      modelsClaim: config.jwtModelsClaim,
+    },
   };
 }

@@ -3,6 +3,7 @@ import { FailureBound } from "../keys/failure-bound.ts";
 import { openThreadKeys } from "../keys/key-ring.ts";
 import type { KeyTable } from "../keys/key-table.ts";
 import type { KeyLimits } from "../keys/limits.ts";
+import { TokenCache, type Verify } from "../keys/token-cache.ts";
 import type { UsageRow } from "../keys/usage.ts";
 import { UsageTally } from "../keys/usage-tally.ts";
 import type { LiveConfig } from "../reload/live-config.ts";
@@ -22,6 +23,8 @@ export interface ThreadCallersParts {
   readonly config: Config;
   readonly live: Pick<LiveConfig, "register">;
   readonly clock: Clock;
+  /** Verifies tokens, on the control thread. */
+  readonly verify: Verify;
 }
 
 /** Opens a serving thread's view of the keys, over the control thread's memory. `passUsage` gets what keys have used. */
@@ -40,7 +43,7 @@ export interface OpenAuthParts extends ThreadCallersParts {
 }
 
 /** Makes a thread's check of callers. */
-export function openAuth({ config, live, table, clock }: OpenAuthParts): Auth {
+export function openAuth({ config, live, table, clock, verify }: OpenAuthParts): Auth {
   const failures = new FailureBound(bound(config.authFailuresPerMinute), clock);
   live.register({
     name: "wrong keys",
@@ -49,7 +52,7 @@ export function openAuth({ config, live, table, clock }: OpenAuthParts): Auth {
   });
   return createAuth({
     keys: table,
-    tokens: undefined,
+    tokens: config.jwtIssuer === undefined ? undefined : new TokenCache(verify),
     failures,
     hosts: [config.host.toLowerCase(), config.adminHost.toLowerCase()],
     hasAdminPort: config.adminPort !== undefined,

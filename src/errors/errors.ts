@@ -219,6 +219,9 @@ export const ERRORS = {
   no_available_workers: ofThisModel(
     capacity("Workers serve this model, but none can take a request now. `Retry-After` says when to try again."),
   ),
+  token_keys_unavailable: capacity(
+    "The issuer of tokens (`jwt_issuer`) has not answered yet, so no token can be verified. Once it has, its keys are kept.",
+  ),
   upstream_connections_full: {
     ...capacity(
       "All `max_connections_per_worker` connections were in use, and none became free within `connect_timeout_secs`.",

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
+import { EVERYBODY } from "../keys/principal.ts";
 import type { Permit } from "../server/admission.ts";
 import type { ControlRequest } from "../server/control-app.ts";
 import type { Route } from "../server/route.ts";
@@ -10,6 +11,7 @@ import { isPermit } from "./held-calls.ts";
 import type { Call, ControlCall } from "./messages.ts";
 
 const ENTRY = { client: "t", priority: "normal", patienceMs: 1 } as const;
+const VERIFIED = { principal: EVERYBODY, expiresAt: 7 };
 const PERMIT: Permit = { release: () => undefined };
 const ROUTE: Route = { method: "POST", path: "/workers", access: "admin", handle: () => Promise.reject(new Error()) };
 const CONTROL: ControlCall = {
@@ -33,6 +35,7 @@ function setUp(parts: Partial<AnswerCallDeps> = {}): { readonly deps: AnswerCall
       foresee: (entry) => (asked.push(["foresee", entry]), undefined),
       enterModel: (model, entry) => (asked.push(["enterModel", model, entry]), Promise.resolve(PERMIT)),
     },
+    verifyToken: () => Promise.resolve(VERIFIED),
     modelFinder: {
       find: (model) => {
         asked.push(["find", model]);
@@ -57,6 +60,10 @@ describe("a call of a thread", () => {
       ["enter", ENTRY],
       ["enterModel", "m", ENTRY],
     ]);
+  });
+
+  test("for the bearer of a token is answered with the bearer", async () => {
+    expect(await ask(setUp().deps, { what: "verifyToken", token: "a.b.c" })).toEqual(VERIFIED);
   });
 
   test("that only waits is answered with nothing that would be held", async () => {

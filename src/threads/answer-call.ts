@@ -1,3 +1,4 @@
+import type { Verify } from "../keys/token-cache.ts";
 import type { ControlApp } from "../server/control-app.ts";
 import type { Permit } from "../server/admission.ts";
 import type { Gate } from "../server/gate.ts";
@@ -11,6 +12,7 @@ import type { Call, ControlCall, ControlReply } from "./messages.ts";
 export interface AnswerCallDeps {
   readonly gate: Gate;
   readonly modelFinder: ModelFinder;
+  readonly verifyToken: Verify;
   readonly control: Pick<ControlApp, "answer">;
   /** The routes of the serving threads' port; a call names one by its index. */
   readonly routes: readonly Route[];
@@ -35,6 +37,8 @@ export async function answerCall(deps: AnswerCallDeps, call: Call, signal: Leave
     case "findModel":
       await modelFinder.find(call.model, signal);
       return DONE;
+    case "verifyToken":
+      return deps.verifyToken(call.token);
     case "foresee":
       await gate.foresee(call.entry, signal);
       return DONE;

@@ -3,9 +3,10 @@ import type { Permit } from "../server/admission.ts";
 import { type Entry, type Gate, NO_PERMIT } from "../server/gate.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
+import type { VerifiedToken } from "../keys/token-claims.ts";
 import { errorOf } from "./error-state.ts";
 import type { Call, FromThread, ToThread } from "./messages.ts";
-import type { LeaveSignal } from "../util/leave-signal.ts";
+import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
 
 interface Pending {
   resolve(value: unknown): void;
@@ -58,6 +59,13 @@ export class ControlLink implements Gate, OutcomeSink, ModelFinder {
 
   async find(model: string, signal: LeaveSignal): Promise<void> {
     await this.call({ what: "findModel", model }, signal);
+  }
+
+  /** The bearer of a token, as the control thread has verified it. A client that leaves does not end that: others may wait for the same. */
+  async verifyToken(token: string): Promise<VerifiedToken> {
+    const { value } = await this.call({ what: "verifyToken", token }, new LeaveController());
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- from our own other thread
+    return value as VerifiedToken;
   }
 
   enterModel(model: string, entry: Entry, signal: LeaveSignal): Permit | Promise<Permit> {

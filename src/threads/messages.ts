@@ -108,6 +108,8 @@ export type Call =
   | { readonly what: "foresee"; readonly entry: Entry }
   | { readonly what: "enterModel"; readonly model: string; readonly entry: Entry }
   | { readonly what: "findModel"; readonly model: string }
+  /** Is answered with a VerifiedToken. */
+  | { readonly what: "verifyToken"; readonly token: string }
   | ControlCall;
 
 /** A request for a control route, passed on by a serving thread. */

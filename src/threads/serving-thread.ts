@@ -68,7 +68,9 @@ export class ServingThread {
       apply: (next) => link.replace(limitsOf(serverSettings(next).gate)),
     });
     const callers = stack.use(
-      openThreadCallers({ config, live, clock }, start, (rows) => post({ type: "used", rows })),
+      openThreadCallers({ config, live, clock, verify: (token) => link.verifyToken(token) }, start, (rows) =>
+        post({ type: "used", rows }),
+      ),
     );
     const recording = config.record === undefined ? undefined : stack.use(new ThreadRecording(post, clock));
     const unit = stack.use(

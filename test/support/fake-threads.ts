@@ -137,6 +137,7 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
     logger,
     metrics,
     ledger,
+    verifyToken: () => Promise.reject(new GatewayError("invalid_api_key", "no tokens are taken here")),
     usage: { add: () => undefined },
     keys: ringOf(undefined, { clock, threads: config.threads }),
     workerRegistry: registry,

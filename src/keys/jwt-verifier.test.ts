@@ -1,0 +1,118 @@
+import { describe, expect, test } from "bun:test";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { ManualClock } from "../../test/support/manual-clock.ts";
+import { JwtVerifier } from "./jwt-verifier.ts";
+import { KeySet } from "./key-set.ts";
+
+const ISSUER = "https://issuer.example";
+const ignore = (): void => undefined;
+
+async function setUp(): Promise<{
+  readonly clock: ManualClock;
+  readonly verifier: JwtVerifier;
+  readonly keySet: KeySet;
+  /** Pages that were asked for. */
+  readonly asked: string[];
+  readonly errors: string[];
+  /** Replaces the issuer's keys by a new one with this id. Returns a function that signs a token with it. */
+  rotate(kid: string): Promise<(sub: string) => Promise<string>>;
+  setAway(isAway: boolean): void;
+}> {
+  let keys: object[] = [];
+  let isAway = false;
+  const clock = new ManualClock();
+  const asked: string[] = [];
+  const errors: string[] = [];
+  const logger = {
+    debug: ignore,
+    info: ignore,
+    warn: ignore,
+    error: (_: object, text?: string) => void errors.push(text ?? ""),
+  };
+  const get = async (url: string): Promise<unknown> => {
+    asked.push(url);
+    if (isAway) throw new Error("away");
+    return url.endsWith("/keys") ? { keys } : { jwks_uri: `${ISSUER}/keys` };
+  };
+  const keySet = new KeySet({ issuer: ISSUER, jwksUri: undefined, logger, clock, get });
+  const claims = { nameClaim: "sub", roleClaim: "roles", roleMapping: new Map(), modelsClaim: "models" };
+  const verifier = new JwtVerifier({ issuer: ISSUER, audience: "g", algorithms: ["ES256"], claims }, keySet);
+  return {
+    clock,
+    verifier,
+    keySet,
+    asked,
+    errors,
+    setAway: (next) => void (isAway = next),
+    async rotate(kid) {
+      const { publicKey, privateKey } = await generateKeyPair("ES256");
+      keys = [{ ...(await exportJWK(publicKey)), kid }];
+      return (sub) =>
+        new SignJWT({ sub })
+          .setProtectedHeader({ alg: "ES256", kid })
+          .setIssuer(ISSUER)
+          .setAudience("g")
+          .setExpirationTime("5 minutes")
+          .sign(privateKey);
+    },
+  };
+}
+
+describe("the keys of an issuer", () => {
+  test("are found by its discovery document, and read again when a token has another key, or the same name for one", async () => {
+    const { clock, verifier, keySet, asked, rotate } = await setUp();
+    const first = await rotate("k1");
+    await keySet.refresh();
+    expect(asked).toEqual([`${ISSUER}/.well-known/openid-configuration`, `${ISSUER}/keys`]);
+    expect((await verifier.verify(await first("ann"))).principal.name).toBe("ann");
+    clock.advance(60_000);
+    const second = await rotate("k2");
+    expect((await verifier.verify(await second("bob"))).principal.name).toBe("bob");
+    clock.advance(60_000);
+    const third = await rotate("k2");
+    expect((await verifier.verify(await third("cem"))).principal.name).toBe("cem");
+    expect(asked).toHaveLength(6);
+  });
+
+  test("are not read more than once in half a minute, whatever tokens come", async () => {
+    const { clock, verifier, keySet, asked, rotate } = await setUp();
+    await rotate("k1");
+    await keySet.refresh();
+    const foreign = await (await setUp()).rotate("k9");
+    for (let count = 0; count < 20; count += 1) {
+      expect(verifier.verify(await foreign(`a${count}`))).rejects.toMatchObject({ code: "invalid_api_key" });
+    }
+    expect(asked).toHaveLength(2);
+    clock.advance(29_000);
+    await verifier.verify(await foreign("b")).catch(ignore);
+    expect(asked).toHaveLength(2);
+    clock.advance(2000);
+    await verifier.verify(await foreign("c")).catch(ignore);
+    expect(asked).toHaveLength(4);
+  });
+
+  test("stay in force while the issuer is away, which is told once, and are asked for until it is back", async () => {
+    const { clock, verifier, keySet, errors, rotate, setAway } = await setUp();
+    const sign = await rotate("k1");
+    await keySet.refresh();
+    setAway(true);
+    for (let count = 0; count < 25; count += 1) {
+      clock.advance(60_000);
+      await keySet.refresh();
+    }
+    expect(errors).toEqual(["the issuer's keys cannot be read; its last good keys stay in force"]);
+    expect((await verifier.verify(await sign("ann"))).principal.name).toBe("ann");
+    setAway(false);
+    const next = await rotate("k2");
+    clock.advance(30_000);
+    await keySet.refresh();
+    expect((await verifier.verify(await next("bob"))).principal.name).toBe("bob");
+  });
+
+  test("that never came make tokens wait, and not wrong", async () => {
+    const { verifier, rotate, setAway } = await setUp();
+    const sign = await rotate("k1");
+    setAway(true);
+    expect(verifier.verify(await sign("ann"))).rejects.toMatchObject({ code: "token_keys_unavailable", status: 503 });
+  });
+});

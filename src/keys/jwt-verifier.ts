@@ -1,0 +1,77 @@
+import { jwtVerify, type JWTVerifyGetKey, type JWTVerifyResult } from "jose";
+import { GatewayError } from "../errors/errors.ts";
+import { type KeySet, mayBeOfNewKeys } from "./key-set.ts";
+import { bearerOf, type ClaimSettings, type VerifiedToken } from "./token-claims.ts";
+
+/** Which tokens are taken. */
+export interface TokenSettings {
+  readonly issuer: string;
+  readonly audience: string;
+  /** Algorithms of signatures; a token with another one is refused whatever its key says. */
+  readonly algorithms: readonly string[];
+  readonly claims: ClaimSettings;
+}
+
+/** How far the issuer's clock may be from ours, s. */
+const SKEW_SECS = 30;
+
+/** Verifies JSON Web Tokens of one issuer, on the control thread. */
+export class JwtVerifier {
+  readonly #settings: TokenSettings;
+  readonly #keySet: Pick<KeySet, "keys" | "refresh">;
+
+  constructor(settings: TokenSettings, keySet: Pick<KeySet, "keys" | "refresh">) {
+    this.#settings = settings;
+    this.#keySet = keySet;
+  }
+
+  /** Rejects with invalid_api_key, token_keys_unavailable. */
+  async verify(token: string): Promise<VerifiedToken> {
+    if (!this.#keySet.keys) await this.#keySet.refresh();
+    const { keys } = this.#keySet;
+    if (!keys)
+      throw new GatewayError("token_keys_unavailable", "the issuer of tokens does not answer", { retryAfterSecs: 30 });
+    try {
+      return this.#bearer(await this.#check(token, keys));
+    } catch (error) {
+      if (error instanceof GatewayError || !mayBeOfNewKeys(error)) throw refusal(error);
+    }
+    await this.#keySet.refresh();
+    try {
+      return this.#bearer(await this.#check(token, this.#keySet.keys ?? keys));
+    } catch (error) {
+      throw refusal(error);
+    }
+  }
+
+  #check(token: string, keys: JWTVerifyGetKey): Promise<JWTVerifyResult> {
+    const { issuer, audience, algorithms } = this.#settings;
+    return jwtVerify(token, keys, {
+      issuer,
+      audience,
+      algorithms: [...algorithms],
+      clockTolerance: SKEW_SECS,
+      requiredClaims: ["exp"],
+    });
+  }
+
+  #bearer({ payload }: JWTVerifyResult): VerifiedToken {
+    const verified = bearerOf(payload, this.#settings.claims);
+    return { ...verified, expiresAt: verified.expiresAt + SKEW_SECS * 1000 };
+  }
+}
+
+/** The reason, without anything of the token. */
+function refusal(error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error;
+  const code = error instanceof Error && "code" in error ? REASONS.get(String(error.code)) : undefined;
+  return new GatewayError("invalid_api_key", code ?? "the token is not valid", { cause: error });
+}
+
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ["ERR_JWT_EXPIRED", "the token has expired"],
+  ["ERR_JWT_CLAIM_VALIDATION_FAILED", "the token is of another issuer, for another audience, or not valid yet"],
+  ["ERR_JOSE_ALG_NOT_ALLOWED", "the token's signature is of an algorithm that is not taken"],
+  ["ERR_JWKS_NO_MATCHING_KEY", "the token is signed with a key that its issuer does not have"],
+  ["ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "the token's signature is wrong"],
+]);

@@ -1,0 +1,121 @@
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
+import type { Logger } from "../observability/logger.ts";
+import type { Clock } from "../util/clock.ts";
+
+export interface KeySetParts {
+  readonly issuer: string;
+  /** Where the issuer's keys are; undefined: where its discovery document says (OpenID Connect Discovery 1.0, section 4). */
+  readonly jwksUri: string | undefined;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Gets a page. Tests pass a function that asks nobody. */
+  readonly get?: (url: string) => Promise<unknown>;
+}
+
+/** Time between two looks at the issuer's keys, and least time between two that tokens ask for, ms. */
+const REFRESH_MS = 600_000;
+const COOLDOWN_MS = 30_000;
+/** Time for one answer of the issuer, ms, and its largest size. */
+const ANSWER_MS = 5000;
+const MAX_BYTES = 1_048_576;
+const MAX_KEYS = 100;
+
+/**
+ * The public keys of an issuer of tokens. They are read at the start and every ten minutes, and when a token comes that none of them fits, at most
+ * once in 30 s. While the issuer is away, the last good keys stay in force.
+ */
+export class KeySet implements Disposable {
+  readonly #parts: KeySetParts;
+  readonly #get: (url: string) => Promise<unknown>;
+  #keys: JWTVerifyGetKey | undefined;
+  #reading: Promise<void> | undefined;
+  #readAt = Number.NEGATIVE_INFINITY;
+  #isFailing = false;
+  #cancel: (() => void) | undefined;
+
+  constructor(parts: KeySetParts) {
+    this.#parts = parts;
+    this.#get = parts.get ?? getJson;
+  }
+
+  /** The last good keys; undefined where the issuer has not answered yet. */
+  get keys(): JWTVerifyGetKey | undefined {
+    return this.#keys;
+  }
+
+  /** Reads the keys, unless that was done a moment ago. Never rejects: `keys` says what there is. */
+  refresh(): Promise<void> {
+    const { clock } = this.#parts;
+    if (this.#reading) return this.#reading;
+    if (clock.now() - this.#readAt < COOLDOWN_MS) return Promise.resolve();
+    this.#readAt = clock.now();
+    this.#reading = this.#read().finally(() => {
+      this.#reading = undefined;
+      this.#cancel?.();
+      this.#cancel = clock.after(this.#isFailing ? COOLDOWN_MS : REFRESH_MS, () => void this.refresh());
+    });
+    return this.#reading;
+  }
+
+  [Symbol.dispose](): void {
+    this.#cancel?.();
+  }
+
+  async #read(): Promise<void> {
+    const { issuer, logger } = this.#parts;
+    try {
+      const { keys } = readKeys(await this.#get(await this.#address()));
+      this.#keys = createLocalJWKSet({ keys });
+      if (this.#isFailing) logger.info({ issuer, keys: keys.length }, "the issuer of tokens answers again");
+      this.#isFailing = false;
+    } catch (error) {
+      const told = this.#keys ? "its last good keys stay in force" : "no token can be verified";
+      if (!this.#isFailing) logger.error({ issuer, error: String(error) }, `the issuer's keys cannot be read; ${told}`);
+      this.#isFailing = true;
+    }
+  }
+
+  async #address(): Promise<string> {
+    const { issuer, jwksUri } = this.#parts;
+    if (jwksUri !== undefined) return jwksUri;
+    const page = await this.#get(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`);
+    const found = typeof page === "object" && page !== null && "jwks_uri" in page ? page.jwks_uri : undefined;
+    if (typeof found !== "string" || !/^https?:\/\//.test(found))
+      throw new Error("the discovery document has no jwks_uri");
+    return found;
+  }
+}
+
+/** Whether newer keys of the issuer may verify a token that failed with this error. */
+export function mayBeOfNewKeys(error: unknown): boolean {
+  // An issuer may also give a new key the id of an old one.
+  return error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWSSignatureVerificationFailed;
+}
+
+function readKeys(page: unknown): JSONWebKeySet {
+  const keys: unknown = typeof page === "object" && page !== null && "keys" in page ? page.keys : undefined;
+  if (!Array.isArray(keys) || keys.length === 0 || keys.length > MAX_KEYS || !keys.every(isKey))
+    throw new Error(`the answer is no key set of 1 to ${MAX_KEYS} keys`);
+  return { keys };
+}
+
+function isKey(value: unknown): value is JSONWebKeySet["keys"][number] {
+  return typeof value === "object" && value !== null && "kty" in value && typeof value.kty === "string";
+}
+
+async function getJson(url: string): Promise<unknown> {
+  const answer = await fetch(url, {
+    signal: AbortSignal.timeout(ANSWER_MS),
+    redirect: "error",
+    headers: { accept: "application/json", "accept-encoding": "identity" },
+  });
+  if (!answer.ok || !answer.body) throw new Error(`${url} answers ${answer.status}`);
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of answer.body) {
+    size += piece.length;
+    if (size > MAX_BYTES) throw new Error(`${url} answers with more than 1 MiB`);
+    pieces.push(piece);
+  }
+  return JSON.parse(Buffer.concat(pieces).toString()) as unknown;
+}

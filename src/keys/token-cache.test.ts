@@ -1,0 +1,72 @@
+import { describe, expect, test } from "bun:test";
+import { GatewayError } from "../errors/errors.ts";
+import { EVERYBODY } from "./principal.ts";
+import { TokenCache } from "./token-cache.ts";
+import type { VerifiedToken } from "./token-claims.ts";
+
+const ANN: VerifiedToken = { principal: { ...EVERYBODY, name: "ann" }, expiresAt: 1000 };
+const TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln";
+
+function setUp(answer: () => Promise<VerifiedToken> = async () => ANN): {
+  cache: TokenCache;
+  asked: string[];
+  at(time: number): void;
+} {
+  let now = 0;
+  const asked: string[] = [];
+  const cache = new TokenCache(
+    (token) => {
+      asked.push(token);
+      return answer();
+    },
+    () => now,
+  );
+  return { cache, asked, at: (time) => void (now = time) };
+}
+
+describe("a token", () => {
+  test("is verified once, however many requests come with it, and is known until it expires", async () => {
+    const { cache, asked, at } = setUp();
+    const both = [cache.verify(TOKEN), cache.verify(TOKEN)];
+    expect((await Promise.all(both)).map((found) => found?.name)).toEqual(["ann", "ann"]);
+    at(999);
+    expect([cache.verify(TOKEN), asked.length]).toEqual([ANN.principal, 1]);
+    at(1000);
+    expect(() => cache.verify(TOKEN)).toThrow("the token has expired");
+  });
+
+  test("that is wrong is not verified again for a while, so that it costs little", async () => {
+    const { cache, asked, at } = setUp(() => Promise.reject(new GatewayError("invalid_api_key", "no")));
+    expect(cache.verify(TOKEN)).rejects.toMatchObject({ code: "invalid_api_key" });
+    await Bun.sleep(0);
+    expect(() => cache.verify(TOKEN)).toThrow("no");
+    at(10_000);
+    expect(cache.verify(TOKEN)).rejects.toMatchObject({ code: "invalid_api_key" });
+    expect(asked).toHaveLength(2);
+  });
+
+  test("that could not be verified for now is asked for again", async () => {
+    const { cache, asked } = setUp(() => Promise.reject(new GatewayError("token_keys_unavailable", "away")));
+    for (let time = 0; time < 2; time += 1) {
+      await Promise.resolve(cache.verify(TOKEN)).catch(() => undefined);
+    }
+    expect(asked).toHaveLength(2);
+  });
+
+  test("is not what an API key looks like", () => {
+    const { cache, asked } = setUp();
+    for (const text of ["pm-abc-def", "sk-123", "a.b.c", `${TOKEN}.x`, `${TOKEN} `, `eyJ${"a".repeat(20_000)}.a.b`]) {
+      expect(cache.verify(text)).toBeUndefined();
+    }
+    expect(asked).toEqual([]);
+  });
+
+  test("is known as one of ten thousand: older ones are forgotten", async () => {
+    const { cache, asked } = setUp();
+    const text = (number: number): string => `${TOKEN}${number}`;
+    for (let number = 0; number <= 10_000; number += 1) await cache.verify(text(number));
+    expect(cache.verify(text(1))).not.toBeInstanceOf(Promise);
+    expect(cache.verify(text(0))).toBeInstanceOf(Promise);
+    expect(asked).toHaveLength(10_002);
+  });
+});

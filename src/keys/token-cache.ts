@@ -1,0 +1,85 @@
+import { GatewayError } from "../errors/errors.ts";
+import { digestOf } from "./api-key.ts";
+import type { Principal } from "./principal.ts";
+import type { VerifiedToken } from "./token-claims.ts";
+
+/** Verifies a token: here, or on the control thread. Rejects with invalid_api_key, token_keys_unavailable. */
+export type Verify = (token: string) => Promise<VerifiedToken>;
+
+/** Longest token, characters: a head has 16 KiB. */
+const MAX_TOKEN_CHARS = 12_288;
+/** Most tokens that are known, and most that are known to be wrong. The oldest is forgotten for a new one. */
+const MAX_KNOWN = 10_000;
+const MAX_WRONG = 1000;
+/** How long a wrong token is refused without a new look, ms. */
+const WRONG_MS = 10_000;
+
+/** Three parts of base64url (RFC 7515, section 7.1); a header is JSON, so the first part begins so. */
+const TOKEN = /^eyJ[\w-]*\.[\w-]+\.[\w-]+$/;
+
+/**
+ * One thread's knowledge of tokens: each is verified once, and then known by its digest until it expires. Requests with a token that is being
+ * verified wait for the same answer.
+ */
+export class TokenCache {
+  readonly #verify: Verify;
+  readonly #wallNow: () => number;
+  readonly #known = new Map<string, VerifiedToken>();
+  /** Refusals, and when they were made. */
+  readonly #wrong = new Map<string, { readonly at: number; readonly error: GatewayError }>();
+  readonly #asked = new Map<string, Promise<Principal>>();
+
+  /** `wallNow`: ms since 1970. */
+  constructor(verify: Verify, wallNow: () => number = Date.now) {
+    this.#verify = verify;
+    this.#wallNow = wallNow;
+  }
+
+  /** Forgets all tokens: what they are to say has changed. */
+  clear(): void {
+    this.#known.clear();
+    this.#wrong.clear();
+  }
+
+  /** The bearer; undefined where the text is no token. Throws, or rejects with, invalid_api_key, token_keys_unavailable. */
+  verify(text: string): Principal | Promise<Principal> | undefined {
+    if (text.length > MAX_TOKEN_CHARS || !TOKEN.test(text)) return undefined;
+    const id = Buffer.from(digestOf(text)).toString("latin1");
+    const known = this.#known.get(id);
+    if (known) return this.#bearer(id, known);
+    const wrong = this.#wrong.get(id);
+    if (wrong && this.#wallNow() - wrong.at < WRONG_MS) throw wrong.error;
+    const asked = this.#asked.get(id) ?? this.#ask(id, text);
+    this.#asked.set(id, asked);
+    return asked;
+  }
+
+  #bearer(id: string, { principal, expiresAt }: VerifiedToken): Principal {
+    if (this.#wallNow() < expiresAt) return principal;
+    this.#known.delete(id);
+    throw new GatewayError("invalid_api_key", "the token has expired");
+  }
+
+  async #ask(id: string, text: string): Promise<Principal> {
+    try {
+      const verified = await this.#verify(text);
+      keep(this.#known, id, verified, MAX_KNOWN);
+      return verified.principal;
+    } catch (error) {
+      if (error instanceof GatewayError && error.code === "invalid_api_key")
+        keep(this.#wrong, id, { at: this.#wallNow(), error }, MAX_WRONG);
+      throw error;
+    } finally {
+      this.#asked.delete(id);
+    }
+  }
+}
+
+function keep<V>(map: Map<string, V>, id: string, value: V, most: number): void {
+  map.delete(id);
+  if (map.size >= most) {
+    const [oldest] = map.keys();
+    if (oldest !== undefined) map.delete(oldest);
+  }
+  map.set(id, value);
+}

@@ -1,0 +1,170 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { exportJWK, generateKeyPair, type GenerateKeyPairResult, SignJWT } from "jose";
+import { startEngine } from "../support/engine.ts";
+import { HELLO, post } from "../support/gateway.ts";
+import { type GatewayProcess, startProcess } from "../support/process.ts";
+
+/** An issuer of tokens, whose keys a test changes. */
+class Issuer implements Disposable {
+  isAway = false;
+  asked = 0;
+  readonly #server: ReturnType<typeof Bun.serve>;
+  readonly #keys = new Map<string, GenerateKeyPairResult>();
+
+  constructor() {
+    this.#server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: (request) => this.#answer(new URL(request.url).pathname),
+    });
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#server.port}`;
+  }
+
+  async addKey(id: string): Promise<void> {
+    this.#keys.set(id, await generateKeyPair("ES256"));
+  }
+
+  dropKey(id: string): void {
+    this.#keys.delete(id);
+  }
+
+  async sign(
+    id: string,
+    claims: object,
+    said: { audience?: string; issuer?: string; expires?: string } = {},
+  ): Promise<string> {
+    const pair = this.#keys.get(id);
+    if (!pair) throw new Error(`no key ${id}`);
+    return new SignJWT({ sub: "ann", ...claims })
+      .setProtectedHeader({ alg: "ES256", kid: id })
+      .setIssuer(said.issuer ?? this.url)
+      .setAudience(said.audience ?? "gateway")
+      .setExpirationTime(said.expires ?? "5 minutes")
+      .sign(pair.privateKey);
+  }
+
+  async #answer(path: string): Promise<Response> {
+    if (this.isAway) return new Response("away", { status: 503 });
+    if (path === "/.well-known/openid-configuration") return Response.json({ jwks_uri: `${this.url}/keys` });
+    this.asked += 1;
+    const keys = await Promise.all(
+      [...this.#keys].map(async ([kid, { publicKey }]) => ({ ...(await exportJWK(publicKey)), kid, alg: "ES256" })),
+    );
+    return Response.json({ keys });
+  }
+
+  [Symbol.dispose](): void {
+    void this.#server.stop(true);
+  }
+}
+
+const issuer = new Issuer();
+afterAll(() => issuer[Symbol.dispose]());
+
+async function chat(
+  gateway: GatewayProcess,
+  token: string,
+  said: object = {},
+): Promise<readonly [number, string | undefined]> {
+  const response = await post(
+    `${gateway.url}/v1/chat/completions`,
+    { ...HELLO, ...said },
+    { authorization: `Bearer ${token}` },
+  );
+  const body = (await response.json()) as { error?: { code: string; message: string } };
+  return [response.status, body.error?.message];
+}
+
+async function ready(args: readonly string[]): Promise<GatewayProcess> {
+  const gateway = await startProcess([...args, "--auth-failures-per-minute", "0"]);
+  for (let turn = 0; turn < 400 && !(await fetch(`${gateway.url}/readiness`)).ok; turn += 1) await Bun.sleep(25);
+  return gateway;
+}
+
+for (const threads of [1, 2]) {
+  describe(`with ${threads} threads`, () => {
+    const flags = ["--jwt-issuer", issuer.url, "--jwt-audience", "gateway", "--threads", String(threads)];
+
+    test("a token opens what its claims say, and a wrong one nothing", async () => {
+      issuer.isAway = false;
+      await issuer.addKey("k1");
+      await using engine = await startEngine();
+      await using gateway = await ready([
+        "--worker",
+        engine.url,
+        ...flags,
+        "--jwt-role-mapping",
+        "platform=admin",
+        "staff=client",
+      ]);
+      const staff = await issuer.sign("k1", { roles: ["staff"] });
+      for (let count = 0; count < 8; count += 1) expect(await chat(gateway, staff)).toEqual([200, undefined]);
+      const some = await issuer.sign("k1", { roles: "staff", models: ["other-*"] });
+      expect((await chat(gateway, some))[0]).toBe(403);
+
+      const refused: readonly (readonly [string, string, string])[] = [
+        [
+          "for another service",
+          await issuer.sign("k1", { roles: "staff" }, { audience: "another" }),
+          "another issuer, for another audience",
+        ],
+        ["of another issuer", await issuer.sign("k1", { roles: "staff" }, { issuer: "http://evil" }), "another issuer"],
+        ["that has expired", await issuer.sign("k1", { roles: "staff" }, { expires: "-2 minutes" }), "has expired"],
+        ["without a role", await issuer.sign("k1", {}), "missing or wrong"],
+        ["with another signature", `${staff.slice(0, -6)}AAAAAA`, "signature is wrong"],
+        [
+          "without a signature",
+          `${Buffer.from('{"alg":"none"}').toString("base64url")}.${staff.split(".")[1]}.`,
+          "missing or wrong",
+        ],
+      ];
+      for (const [name, token, message] of refused) {
+        const [status, told] = await chat(gateway, token);
+        expect([name, status]).toEqual([name, 401]);
+        expect(told).toContain(message);
+      }
+      // The public key as a shared secret: the attack that a pinned algorithm ends.
+      const confused = await new SignJWT({ sub: "eve", roles: "staff" })
+        .setProtectedHeader({ alg: "HS256", kid: "k1" })
+        .setIssuer(issuer.url)
+        .setAudience("gateway")
+        .setExpirationTime("5 minutes")
+        .sign(new TextEncoder().encode("x".repeat(32)));
+      expect((await chat(gateway, confused))[0]).toBe(401);
+
+      const status = async (token: string): Promise<number> =>
+        (await fetch(`${gateway.url}/workers`, { headers: { authorization: `Bearer ${token}` } })).status;
+      expect([await status(await issuer.sign("k1", { roles: "platform" })), await status(staff)]).toEqual([200, 403]);
+      const id = `tokens-${threads}`;
+      await post(`${gateway.url}/v1/chat/completions`, HELLO, { authorization: `Bearer ${staff}`, "x-request-id": id });
+      expect(await gateway.accessLine(id)).toMatchObject({ key: "ann", status: 200 });
+      expect(gateway.output).not.toContain(staff.slice(-20));
+    }, 30_000);
+
+    test("a new key of the issuer is taken when its first token comes, and its last keys are kept while it is away", async () => {
+      issuer.isAway = false;
+      await issuer.addKey("k1");
+      await using engine = await startEngine();
+      await using gateway = await ready(["--worker", engine.url, ...flags]);
+      expect((await chat(gateway, await issuer.sign("k1", {})))[0]).toBe(200);
+      const before = issuer.asked;
+      issuer.isAway = true;
+      expect((await chat(gateway, await issuer.sign("k1", { sub: "bob" })))[0]).toBe(200);
+      expect(issuer.asked).toBe(before);
+    }, 30_000);
+  });
+}
+
+test("a gateway whose issuer does not answer says so to tokens, and takes keys", async () => {
+  issuer.isAway = true;
+  await issuer.addKey("k1");
+  await using engine = await startEngine();
+  const flags = ["--jwt-issuer", issuer.url, "--jwt-audience", "gateway", "--api-key", "client-key"];
+  await using gateway = await ready(["--worker", engine.url, ...flags]);
+  const [status, told] = await chat(gateway, await issuer.sign("k1", {}));
+  expect([status, told]).toEqual([503, "the issuer of tokens does not answer"]);
+  expect((await chat(gateway, "client-key"))[0]).toBe(200);
+}, 30_000);
