@@ -1,6 +1,7 @@
 /** `npm run generate`: writes the pages and the JSON schema that are made from tables. A test compares them with the tables. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { stringify } from "yaml";
 import { z } from "zod";
 import { foreignFlagRows } from "../src/config/launch-flags.ts";
 import { envName, flagName, optionDefault } from "../src/config/options.ts";
@@ -21,6 +22,7 @@ import { chartSchema } from "./chart-schema.ts";
 import { configJsonSchema } from "./json-schema.ts";
 import { openApi } from "./openapi.ts";
 import { migrationParts } from "./migration.ts";
+import { alertRules, dashboard } from "./monitoring.ts";
 
 const KEYS = keysOf(configSchema.shape);
 const ROOT = join(import.meta.dir, "..");
@@ -38,6 +40,8 @@ export function pages(): Readonly<Record<string, string>> {
     "docs/openapi.json": `${JSON.stringify(openApi(), undefined, 2)}\n`,
     "docs/migration.md": filledPage("docs/migration.md", migrationParts()),
     "config.schema.json": `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
+    "deploy/helm/pointsman/files/dashboard.json": `${JSON.stringify(dashboard(), undefined, 2)}\n`,
+    "deploy/helm/pointsman/files/alerts.yaml": stringify(alertRules(), { lineWidth: 0 }),
     "deploy/helm/pointsman/values.schema.json": `${JSON.stringify(chartSchema(configJsonSchema()), undefined, 2)}\n`,
   };
 }
