@@ -54,6 +54,7 @@ const MAY_BE_EMPTY = [
   "panic",
   "certificateExpiry",
   "threadRestarts",
+  "configFailures",
 ] as const;
 
 async function freePort(): Promise<number> {
