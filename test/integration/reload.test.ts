@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { startEngine } from "../support/engine.ts";
@@ -205,4 +205,40 @@ test("a chat template is taken by a reload, also where only its file has changed
   writeFileSync(template, "one more word and another {{ messages[0].content }}");
   expect(await reload(gateway, file, text)).toMatchObject({ version: 1 });
   for (let time = 0; time < 6; time += 1) expect(await tokens()).toBeGreaterThan(before);
+});
+
+test("many signals at once, and a file that is gone, do no harm; a worker that has left is asked nothing any more", async () => {
+  let questions = 0;
+  const leaving = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: () => {
+      questions += 1;
+      return new Response("", { status: 503 });
+    },
+  });
+  using _closing = { [Symbol.dispose]: () => void leaving.stop(true) };
+  await using engine = await startEngine();
+  const file = join(ELSEWHERE, "reload-signals.yaml");
+  const text = (...urls: string[]): string =>
+    `health_check_interval_secs: 0.05\ninitial_workers: [${urls.map((url) => `{ url: "${url}" }`).join(", ")}]\n`;
+  writeFileSync(file, text(engine.url, leaving.url.origin));
+  await using gateway = await startProcess(["--config", file, "--threads", "2"]);
+  while (questions < 3) await Bun.sleep(10);
+  for (let time = 0; time < 50; time += 1) gateway.signal("SIGHUP");
+  expect(await reload(gateway, file, text(engine.url))).toMatchObject({ by: "SIGHUP" });
+  while ((await gateway.metric("pointsman_workers")) !== 1) await Bun.sleep(10);
+  await Bun.sleep(200);
+  const before = questions;
+  await Bun.sleep(500);
+  expect(questions).toBe(before);
+  const refusals = (): Record<string, unknown>[] =>
+    gateway.lines().filter(({ reason }) => String(reason).includes("there is no such file"));
+  rmSync(file);
+  gateway.signal("SIGHUP");
+  while (refusals().length === 0) await Bun.sleep(10);
+  while ((await post(gateway.url + CHAT, HELLO)).status !== 200) await Bun.sleep(10);
+  expect(await reload(gateway, file, `${text(engine.url)}queue_size: 3\n`)).toMatchObject({
+    changes: ["~ queue_size: 100 -> 3"],
+  });
 });
