@@ -208,12 +208,12 @@ test("a chat template is taken by a reload, also where only its file has changed
 });
 
 test("many signals at once, and a file that is gone, do no harm; a worker that has left is asked nothing any more", async () => {
-  let questions = 0;
+  const asked = { questions: 0 };
   const leaving = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
     fetch: () => {
-      questions += 1;
+      asked.questions += 1;
       return new Response("", { status: 503 });
     },
   });
@@ -224,14 +224,14 @@ test("many signals at once, and a file that is gone, do no harm; a worker that h
     `health_check_interval_secs: 0.05\ninitial_workers: [${urls.map((url) => `{ url: "${url}" }`).join(", ")}]\n`;
   writeFileSync(file, text(engine.url, leaving.url.origin));
   await using gateway = await startProcess(["--config", file, "--threads", "2"]);
-  while (questions < 3) await Bun.sleep(10);
+  while (asked.questions < 3) await Bun.sleep(10);
   for (let time = 0; time < 50; time += 1) gateway.signal("SIGHUP");
   expect(await reload(gateway, file, text(engine.url))).toMatchObject({ by: "SIGHUP" });
   while ((await gateway.metric("pointsman_workers")) !== 1) await Bun.sleep(10);
   await Bun.sleep(200);
-  const before = questions;
+  const before = asked.questions;
   await Bun.sleep(500);
-  expect(questions).toBe(before);
+  expect(asked.questions).toBe(before);
   const refusals = (): Record<string, unknown>[] =>
     gateway.lines().filter(({ reason }) => String(reason).includes("there is no such file"));
   rmSync(file);
