@@ -12,9 +12,9 @@ export interface StartFacts {
 /** The level of the log's first line. */
 const INFO = 30;
 
-/** The text at start-up: a few lines for a person at a terminal, otherwise one JSON line. */
-export function banner({ version, config, server, workers }: StartFacts, isTerminal: boolean): string {
-  if (!isTerminal) {
+/** The text at start-up: a few lines for a person where log lines are text, otherwise one JSON line. */
+export function banner({ version, config, server, workers }: StartFacts, isText: boolean): string {
+  if (!isText) {
     const line = {
       event: "listening",
       level: INFO,

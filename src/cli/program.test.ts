@@ -220,12 +220,13 @@ describe("flags of other gateways", () => {
     ]);
     const { values: own } = await given("--debug", "--log-level", "error");
     expect(own.get("logLevel")).toBe("error");
+    const { values: json } = await given("--log-json");
+    expect(json.get("logFormat")).toBe("json");
   });
 
   test("that change nothing are said, and those that cannot be had are all told", async () => {
-    const { notices } = await given("--log-json", "--eviction-interval", "120", "--backend", "sglang");
+    const { notices } = await given("--eviction-interval", "120", "--backend", "sglang");
     expect(notices).toEqual([
-      "--log-json changes nothing: log lines are JSON",
       "--eviction-interval changes nothing: the prefix index evicts as it inserts",
       "--backend changes nothing: which engine a worker runs is asked of it",
     ]);

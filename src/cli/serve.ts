@@ -3,6 +3,7 @@ import { loadFromArguments } from "./load-from-arguments.ts";
 import type { ServeArguments } from "./read-words.ts";
 import { type RunningGateway, runUntil, startGateway } from "./run-gateway.ts";
 import { firstSignal, surviveSignals } from "./signals.ts";
+import { isTextual, logSurroundings } from "../observability/log-line.ts";
 import { VERSION } from "../util/version.ts";
 
 /** `pointsman`: runs the gateway. Throws ConfigError before anything is started. */
@@ -24,7 +25,7 @@ export async function serve(given: ServeArguments): Promise<void> {
   // The signal may have come after the file was read.
   if (isReloadAsked) reload(gateway);
   const facts = { version: VERSION, config, server: gateway.server, workers: config.initialWorkers.length };
-  process.stdout.write(banner(facts, process.stdout.isTTY));
+  process.stdout.write(banner(facts, isTextual(config.logFormat, logSurroundings())));
   for (const notice of notices) gateway.context.logger.warn({}, notice);
   await runUntil(signal, gateway);
 }

@@ -131,7 +131,6 @@ const UNUSED: Rows = [
   ["heap profiles are not built yet", "jemalloc-prof-dir="],
   ["--threads says how many threads serve", "runtime-worker-threads= num_workers= num-workers="],
   ["log lines go to standard output and no files are written; redirect them where you need them", "log-dir="],
-  ["log lines are JSON", "log-json log-format="],
   ["what is counted is at /metrics", "log-stats log-stats-interval="],
   ["the buckets of histograms are fixed", "prometheus-duration-buckets*"],
   [
@@ -370,6 +369,11 @@ const BY_VALUE: readonly ByValue[] = [
     flags: "debug detailed_debug",
     text: "as `--log-level debug`",
     judge: () => ({ sets: ["logLevel", "debug"] }),
+  },
+  {
+    flags: "log-json",
+    text: "as `--log-format json`",
+    judge: () => ({ sets: ["logFormat", "json"] }),
   },
 ];
 

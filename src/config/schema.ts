@@ -888,6 +888,11 @@ export const configSchema = z.strictObject({
       group: "Observability",
       description: "Lowest level that is logged. Access lines are `info`. docs/logs.md has the fields of each line.",
     }),
+  logFormat: z.enum(["auto", "json", "text"]).default("auto").meta({
+    group: "Observability",
+    description:
+      "How log lines look: `json`, one object a line for programs; `text`, for a person; `auto` is `text` where standard output is a terminal, and `json` elsewhere. Text has colours on a terminal, unless `NO_COLOR` is set.",
+  }),
   decisionLogSize: z.int().min(0).max(100_000).default(1000).meta({
     group: "Observability",
     description:

@@ -4,6 +4,7 @@ import { createGrpcProber } from "../engine/grpc-prober.ts";
 import { createHttpProber } from "../engine/http-prober.ts";
 import { createProbeClient } from "../engine/probe-client.ts";
 import { WorkerClient } from "../engine/worker-client.ts";
+import { lineForm, logSurroundings } from "../observability/log-line.ts";
 import { createLogger, type Logger, type RunningLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import type { Recording } from "../observability/recording.ts";
@@ -185,7 +186,7 @@ type Door = Pick<AppContext, "routerManager" | "workerSources">;
 
 /** Time, log and metrics. */
 function openBase({ config, overrides, stack }: Step): Base {
-  const ownLogger = stack.use(createLogger(config.logLevel));
+  const ownLogger = stack.use(createLogger(config.logLevel, lineForm(config.logFormat, logSurroundings())));
   return {
     config,
     live: new LiveConfig(config),

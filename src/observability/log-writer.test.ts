@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { jsonLine } from "./log-line.ts";
 import { type LogOutput, LogWriter } from "./log-writer.ts";
 
 /** An output whose reader can hang. */
@@ -26,7 +27,7 @@ function output(): LogOutput & { readonly text: string; hang(): void; resume(): 
 
 test("lines go out in order", async () => {
   const out = output();
-  const writer = new LogWriter(out);
+  const writer = new LogWriter(out, jsonLine);
   writer.write("one\n");
   writer.write("two\n");
   await writer.flush();
@@ -35,7 +36,7 @@ test("lines go out in order", async () => {
 
 test("a reader that hangs costs a bounded amount of memory, and is told what it missed", async () => {
   const out = output();
-  const writer = new LogWriter(out);
+  const writer = new LogWriter(out, jsonLine);
   out.hang();
   const flushing = writer.flush();
   const line = `${"x".repeat(999)}\n`;
@@ -53,12 +54,15 @@ test("a reader that hangs costs a bounded amount of memory, and is told what it 
 });
 
 test("an output that fails does not stop who writes", async () => {
-  const writer = new LogWriter({
-    write: () => {
-      throw new Error("EPIPE");
+  const writer = new LogWriter(
+    {
+      write: () => {
+        throw new Error("EPIPE");
+      },
+      flush: () => Promise.reject(new Error("EPIPE")),
     },
-    flush: () => Promise.reject(new Error("EPIPE")),
-  });
+    jsonLine,
+  );
   writer.write("one\n");
   await writer.flush();
 });

@@ -1,3 +1,5 @@
+import type { LineForm } from "./log-line.ts";
+
 /** Where bytes go; Bun's own buffered writer of a file fits. */
 export interface LogOutput {
   write(text: string): number | Promise<number>;
@@ -11,6 +13,9 @@ const MAX_WAITING_CHARS = 1024 * 1024;
 /** Characters that are gathered for one write. */
 const GATHERED_CHARS = 32_768;
 
+/** The level of the line that says how many lines were dropped. */
+const WARN = 40;
+
 /** Writes lines later, in large pieces. When the reader hangs, it drops lines and counts them; when the reader is back, it writes how many were dropped. */
 export class LogWriter {
   readonly #output: LogOutput;
@@ -19,8 +24,11 @@ export class LogWriter {
   #dropped = 0;
   #flushing: Promise<void> | undefined;
 
-  constructor(output: LogOutput) {
+  readonly #form: LineForm;
+
+  constructor(output: LogOutput, form: LineForm) {
     this.#output = output;
+    this.#form = form;
   }
 
   /** Lines that were dropped and not reported yet. */
@@ -59,9 +67,9 @@ export class LogWriter {
     if (!(await this.#guard(() => this.#output.flush()))) return;
     this.#waitingChars -= leaving;
     if (this.#dropped === 0 || this.#waitingChars > MAX_WAITING_CHARS) return;
-    const line = { level: 40, time: new Date().toISOString(), dropped: this.#dropped, msg: "log lines dropped" };
+    const line = this.#form(WARN, { dropped: this.#dropped }, "log lines dropped");
     this.#dropped = 0;
-    this.write(`${JSON.stringify(line)}\n`);
+    this.write(line);
   }
 
   async #guard(action: () => number | Promise<number>): Promise<boolean> {

@@ -132,7 +132,6 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
     notices: [
       `--eviction-interval ${INDEX} evicts as it inserts`,
       `--block-size ${INDEX} has blocks and bounds of its own`,
-      "--log-json changes nothing: log lines are JSON",
       "retry_max_retries 5 is taken as 1",
     ],
   },

@@ -87,6 +87,7 @@ test("flags", () => {
     "--kv-events-replay-endpoint",
     "--kv-events-topic",
     "--least-load-kv-pressure-weight",
+    "--log-format",
     "--log-level",
     "--max-concurrent-requests",
     "--max-concurrent-requests-per-model",

@@ -1,0 +1,104 @@
+import { isatty } from "node:tty";
+
+/** How log lines look: JSON for programs, or text for a person. `auto`: text where standard output is a terminal. */
+export type LogFormat = "auto" | "json" | "text";
+
+/** Writes a line of a level (numbers as in pino) with its fields and message. It ends with a line feed. */
+export type LineForm = (level: number, fields: object, message: string | undefined) => string;
+
+/** What decides the look of lines. */
+export interface LogSurroundings {
+  /** Whether standard output is a terminal. */
+  readonly isTerminal: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+const STANDARD_OUTPUT = 1;
+
+/** Those of this process. Threads of it see the same. */
+export function logSurroundings(): LogSurroundings {
+  return { isTerminal: isatty(STANDARD_OUTPUT), env: process.env };
+}
+
+/** Whether lines are text. */
+export function isTextual(format: LogFormat, { isTerminal }: LogSurroundings): boolean {
+  return format === "text" || (format === "auto" && isTerminal);
+}
+
+/** The form of lines in this format. Text has colours on a terminal, unless NO_COLOR is set (https://no-color.org) or the terminal is dumb. */
+export function lineForm(format: LogFormat, around: LogSurroundings): LineForm {
+  if (!isTextual(format, around)) return jsonLine;
+  const { isTerminal, env } = around;
+  return isTerminal && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb" ? colouredLine : textLine;
+}
+
+/** pino's form: level, time, the fields, msg. */
+export function jsonLine(level: number, fields: object, message: string | undefined): string {
+  const members = JSON.stringify(fields).slice(1, -1);
+  const text = message === undefined ? "" : `${members === "" ? "" : ","}"msg":${JSON.stringify(message)}`;
+  return `{"level":${level},"time":"${timeNow()}",${members}${text}}\n`;
+}
+
+function textLine(level: number, fields: object, message: string | undefined): string {
+  return `${timeNow()} ${nameOf(level)} ${words(fields, message)}\n`;
+}
+
+function colouredLine(level: number, fields: object, message: string | undefined): string {
+  return `${DIM}${timeNow()}${PLAIN} ${colourOf(level)}${nameOf(level)}${PLAIN} ${words(fields, message)}\n`;
+}
+
+const DIM = "\u001B[2m";
+const PLAIN = "\u001B[0m";
+const COLOURS: readonly (readonly [least: number, colour: string])[] = [
+  [50, "\u001B[31m"],
+  [40, "\u001B[33m"],
+  [30, "\u001B[32m"],
+];
+
+function colourOf(level: number): string {
+  return COLOURS.find(([least]) => level >= least)?.[1] ?? DIM;
+}
+
+function nameOf(level: number): string {
+  if (level >= 50) return "ERROR";
+  if (level >= 40) return "WARN ";
+  return level >= 30 ? "INFO " : "DEBUG";
+}
+
+/** The message, then `name=value` for each field that has a value. */
+function words(fields: object, message: string | undefined): string {
+  const parts = message === undefined ? [] : [clean(message)];
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined) parts.push(`${clean(name)}=${valueText(value)}`);
+  }
+  return parts.join(" ");
+}
+
+/** A string that is one plain word stands as it is, all else as JSON. */
+function valueText(value: unknown): string {
+  if (typeof value === "string" && /^[^\s"={}[\]]+$/.test(value)) return clean(value);
+  return clean(JSON.stringify(value) ?? String(value));
+}
+
+/** Control characters are written as escapes, so that no text of a client or a worker can steer the terminal or look like a line of its own. */
+function clean(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- these are what is looked for
+  return text.replace(/[\u0000-\u001F\u007F-\u009F\u2028\u2029\u202A-\u202E\u2066-\u2069]/g, escaped);
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+let lastMs = 0;
+let lastTime = "";
+
+/** The time as text, kept for a millisecond, because many lines have the same one. */
+function timeNow(): string {
+  const now = Date.now();
+  if (now !== lastMs) {
+    lastMs = now;
+    lastTime = new Date(now).toISOString();
+  }
+  return lastTime;
+}
