@@ -8,6 +8,7 @@ import { envName, flagName, optionDefault } from "../src/config/options.ts";
 import { type ConfigKey, configSchema, OPTION_GROUPS, optionMeta } from "../src/config/schema.ts";
 import { NEEDS_RESTART } from "../src/config/needs-restart.ts";
 import { ERRORS, errorRow } from "../src/errors/errors.ts";
+import { COMPAT } from "../src/observability/compat-table.ts";
 import { METRICS, type MetricRow } from "../src/observability/metrics-table.ts";
 import { REASONING_PARSERS } from "../src/parser/reasoning-parsers.ts";
 import { POLICIES } from "../src/policy/policies.ts";
@@ -280,7 +281,29 @@ function metricsPage(): string {
   for (const row of Object.values(METRICS) as MetricRow[]) {
     lines.push(`| ${code(row.name)} | ${row.kind} | ${row.labels.map(code).join(", ")} | ${row.help} |`);
   }
+  lines.push(...compatText());
   return `${lines.join("\n")}\n`;
+}
+
+function compatText(): string[] {
+  const lines = [
+    "",
+    "## Names of other programs",
+    "",
+    "Made from `src/observability/compat-table.ts`. With `metrics_compat: [smg, vllm, llm-d]`, or some of them, `/metrics` has these names too, so that dashboards and autoscalers that ask for them work. They are made at each scrape of the gateway's own metrics, summed over the labels that they do not have, with the gateway's buckets. Labels that the gateway does not know (smg's `router_type`, `connection_mode`, `path`) are not there, and `endpoint` has the gateway's names of routes. Demand is the requests in flight and those that wait for admission; what waits within an engine is not known to the gateway, so `vllm:num_requests_waiting` leaves it out. llm-d's `llm_d_epp_flow_control_pool_saturation` is not given: it is made of queues and caches of engines, which the gateway does not poll.",
+    "",
+    "| set | name | labels | is |",
+    "|---|---|---|---|",
+  ];
+  for (const [set, rows] of Object.entries(COMPAT)) {
+    for (const { name, of, labels } of rows) {
+      const named = Object.entries(labels).map(([label, from]) =>
+        code(from.startsWith("=") ? `${label}="${from.slice(1)}"` : label),
+      );
+      lines.push(`| ${set} | ${code(name)} | ${named.join(", ")} | ${code(METRICS[of].name)} |`);
+    }
+  }
+  return lines;
 }
 
 function code(text: string): string {

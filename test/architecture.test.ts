@@ -347,6 +347,7 @@ describe("the name of an engine", () => {
     "cli/read-words.ts": "a launch flag of another gateway has one",
     "config/": "descriptions of options and launch flags of other gateways have them",
     "engine-sim/": "it plays engines, and knows nothing of the gateway",
+    "observability/compat-table.ts": "metrics of other programs are called after them",
     "protocol/dialect.ts": "the API of SGLang is called after it",
     "protocol/sglang/": "the API of SGLang is called after it",
     "simulate/baselines/": "formulas of other gateways are called after them, some of which come with an engine",

@@ -28,6 +28,7 @@ export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
   maxRequestBytesInFlight: MEMORY,
   maxConnectionsPerWorker: MEMORY,
   decisionLogSize: MEMORY,
+  metricsCompat: "names of metrics are settled at the start",
   logFormat: "each thread has the form of its lines from the start",
   enableIgw: KINDS,
   pdDisaggregation: KINDS,

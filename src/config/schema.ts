@@ -888,6 +888,14 @@ export const configSchema = z.strictObject({
       group: "Observability",
       description: "Lowest level that is logged. Access lines are `info`. docs/logs.md has the fields of each line.",
     }),
+  metricsCompat: z
+    .array(z.enum(["smg", "vllm", "llm-d"]))
+    .default([])
+    .meta({
+      group: "Observability",
+      description:
+        "Other programs whose names `/metrics` has beside the gateway's own, so that their dashboards and autoscalers work: `smg`, `vllm`, `llm-d`. docs/metrics.md lists the names.",
+    }),
   logFormat: z.enum(["auto", "json", "text"]).default("auto").meta({
     group: "Observability",
     description:

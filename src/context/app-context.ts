@@ -4,7 +4,6 @@ import { createGrpcProber } from "../engine/grpc-prober.ts";
 import { createHttpProber } from "../engine/http-prober.ts";
 import { createProbeClient } from "../engine/probe-client.ts";
 import { WorkerClient } from "../engine/worker-client.ts";
-import { lineForm, logSurroundings } from "../observability/log-line.ts";
 import { createLogger, type Logger, type RunningLogger } from "../observability/logger.ts";
 import { Metrics } from "../observability/metrics.ts";
 import type { Recording } from "../observability/recording.ts";
@@ -186,7 +185,7 @@ type Door = Pick<AppContext, "routerManager" | "workerSources">;
 
 /** Time, log and metrics. */
 function openBase({ config, overrides, stack }: Step): Base {
-  const ownLogger = stack.use(createLogger(config.logLevel, lineForm(config.logFormat, logSurroundings())));
+  const ownLogger = stack.use(createLogger(config.logLevel, config.logFormat));
   return {
     config,
     live: new LiveConfig(config),

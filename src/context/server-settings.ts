@@ -28,6 +28,7 @@ export function serverSettings(config: Config): ServerSettings {
     tokenizerFolder: config.tokenizerFolder,
     plans: modelPlans(config),
     decisionLogSize: config.decisionLogSize,
+    metricsCompat: config.metricsCompat,
   };
 }
 

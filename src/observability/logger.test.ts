@@ -1,10 +1,9 @@
 import { expect, test } from "bun:test";
-import { jsonLine } from "./log-line.ts";
 import { createLogger } from "./logger.ts";
 
 test("a line is one JSON object with level, time, the fields and the message", async () => {
   let text = "";
-  const logger = createLogger("info", jsonLine, { write: (line) => (text += line).length, flush: () => 0 });
+  const logger = createLogger("info", "json", { write: (line) => (text += line).length, flush: () => 0 });
   logger.debug({ hidden: true }, "not at this level");
   logger.info({ request_id: 'a"b\n', missing: undefined, count: 3 }, "request");
   logger.warn({}, "alone");

@@ -1,4 +1,4 @@
-import { jsonLine, type LineForm } from "./log-line.ts";
+import { lineForm, type LogFormat, logSurroundings } from "./log-line.ts";
 import { type LogOutput, LogWriter } from "./log-writer.ts";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
@@ -43,10 +43,11 @@ export function isWritten(level: LogLevel, least: LogLevel): boolean {
 }
 
 /**
- * Writes lines of this form to standard output, or to `output`. A line waits at most 200 ms; dispose writes the rest. pino itself cost a tenth of the CPU of a small request (2026-11-24), this costs a
+ * Writes lines of this format to standard output, or to `output`. A line waits at most 200 ms; dispose writes the rest. pino itself cost a tenth of the CPU of a small request (2026-11-24), this costs a
  * fiftieth.
  */
-export function createLogger(level: LogLevel, form: LineForm = jsonLine, output?: LogOutput): RunningLogger {
+export function createLogger(level: LogLevel, format: LogFormat, output?: LogOutput): RunningLogger {
+  const form = lineForm(format, logSurroundings());
   const writer = new LogWriter(output ?? Bun.stdout.writer({ highWaterMark: BUFFER_BYTES }), form);
   let least = LEVELS[level];
   const write = (number: number, fields: object, message?: string): void => {

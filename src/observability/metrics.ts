@@ -1,4 +1,6 @@
 import { keysOf } from "../util/objects.ts";
+import type { CompatSet } from "./compat-table.ts";
+import { exposeCompat } from "./compat.ts";
 import { exposeFamily } from "./exposition.ts";
 import { MetricFamily, type OwnSeries, type Series } from "./metric-family.ts";
 import { type CounterName, type HistogramName, type LabelsOf, type MetricName, METRICS } from "./metrics-table.ts";
@@ -70,11 +72,12 @@ export class Metrics {
     for (const family of this.#families.values()) family.remove(label, value);
   }
 
-  /** A page in the Prometheus text format: these metrics, with those of other threads added to them. */
-  expose(others: readonly MetricsSnapshot[] = []): string {
+  /** A page in the Prometheus text format: these metrics, with those of other threads added to them, and under the names of `compat` too. */
+  expose(others: readonly MetricsSnapshot[] = [], compat: readonly CompatSet[] = []): string {
     this.#readAll();
     const families = others.length === 0 ? this.#families : mergedFamilies([this.#snapshot(), ...others]);
-    return Array.from(families.values(), (family) => exposeFamily(family.row, family.snapshot())).join("\n");
+    const own = Array.from(families.values(), (family) => exposeFamily(family.row, family.snapshot())).join("\n");
+    return own + exposeCompat(compat, (name) => families.get(name)?.snapshot() ?? []);
   }
 
   /** The values that the metrics have now. */

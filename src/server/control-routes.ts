@@ -1,3 +1,4 @@
+import type { CompatSet } from "../observability/compat-table.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Fleet } from "../engine/fleet.ts";
 import type { ModelPlans } from "../router/model-plans.ts";
@@ -33,6 +34,8 @@ export interface ControlRoutesSettings {
   readonly tokenizerFolder: string | undefined;
   /** Choices of workers that each thread keeps; 0: none. */
   readonly decisionLogSize: number;
+  /** Other programs whose names metrics have too. */
+  readonly metricsCompat: readonly CompatSet[];
 }
 
 /** Values that change while the server runs. */
@@ -47,10 +50,10 @@ export interface ControlState {
 /** Probes, models, metrics and administration. `metrics` is one of them. */
 export function createControlRoutes(
   deps: ControlRoutesDeps,
-  { maxBodyBytes, tokenizerFolder, decisionLogSize }: ControlRoutesSettings,
+  { maxBodyBytes, tokenizerFolder, decisionLogSize, metricsCompat }: ControlRoutesSettings,
   { isDraining, units, plans }: ControlState,
 ): { readonly all: readonly Route[]; readonly metrics: Route } {
-  const metrics = metricsRoute(deps.metrics, async () => (await units()?.snapshots()) ?? []);
+  const metrics = metricsRoute(deps.metrics, metricsCompat, async () => (await units()?.snapshots()) ?? []);
   const paths = new FolderOfPaths(tokenizerFolder);
   const all = [
     ...probeRoutes({ workerRegistry: deps.workerRegistry, fleet: deps.fleet, isDraining }),

@@ -5,7 +5,6 @@ import { registerRegistries } from "../context/live-parts.ts";
 import { serverSettings } from "../context/server-settings.ts";
 import { startServingUnit, type ServingUnit } from "../context/serving-unit.ts";
 import { sharesOf } from "../context/shares.ts";
-import { lineForm, logSurroundings } from "../observability/log-line.ts";
 import { createLogger } from "../observability/logger.ts";
 import { LiveConfig } from "../reload/live-config.ts";
 import { Metrics } from "../observability/metrics.ts";
@@ -56,7 +55,7 @@ export class ServingThread {
     const log = stack.adopt(new ThreadLog(post, clock), (lines) => {
       lines.flush();
     });
-    const logger = stack.use(createLogger(config.logLevel, lineForm(config.logFormat, logSurroundings()), log));
+    const logger = stack.use(createLogger(config.logLevel, config.logFormat, log));
     const metrics = new Metrics();
     const replica = await Replica.open(start, { config, logger, clock, metrics }, stack);
     const live = new LiveConfig(config);

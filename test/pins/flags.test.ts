@@ -124,6 +124,7 @@ const FIELD_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
 /** Where ours is another one on purpose; the description of the option says why. */
 const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   logFormat: "auto",
+  metricsCompat: [],
   maxPayloadSize: 67_108_864,
   watchConfig: false,
   corsAllowedOrigins: [],

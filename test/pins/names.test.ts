@@ -101,6 +101,7 @@ test("flags", () => {
     "--max-resident-bytes",
     "--max-sessions",
     "--max-tree-size",
+    "--metrics-compat",
     "--metrics-keys",
     "--model",
     "--model-alias",
