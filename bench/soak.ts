@@ -84,6 +84,7 @@ try {
   await Bun.sleep(QUIET_MS);
   const end = await watch.look();
   printCounts("client", load.outcomes);
+  if (tls) printCounts("TLS handshake", await watch.handshakes());
   printCounts("error, as the gateway counted it", await watch.errorCodes());
   console.log(`${Number(values.idle)} idle clients, ${lost} of them lost; ${renewals?.count ?? 0} certificates\n`);
   report(load, watch, { slope, before, end });

@@ -11,6 +11,8 @@ export interface Sample {
 
 const ERROR_COUNT = /^pointsman_request_errors_total\{.*code="(\w+)".*\} (\d+)$/gm;
 
+const HANDSHAKES = /^pointsman_tls_handshakes_total\{result="(\w+)"\} (\d+)$/gm;
+
 /** What the gateway holds, looked at again and again. */
 export class SoakWatch {
   readonly samples: Sample[] = [];
@@ -40,6 +42,12 @@ export class SoakWatch {
       counts.set(code, (counts.get(code) ?? 0) + Number(count));
     }
     return counts;
+  }
+
+  /** TLS handshakes by how they ended. */
+  async handshakes(): Promise<Map<string, number>> {
+    const found = (await this.#metrics()).matchAll(HANDSHAKES);
+    return new Map([...found].map(([, result = "", count]) => [result, Number(count)]));
   }
 
   async #metrics(): Promise<string> {

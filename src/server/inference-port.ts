@@ -62,7 +62,7 @@ export interface InferencePortParts<R extends RouteAddress> {
 /** The port that clients send inference requests to. Disposing it closes every connection at once. */
 export interface InferencePort
   extends Disposable, Pick<Listener, "port" | "beginToLeave" | "stopListening" | "replaceCertificate"> {
-  /** Number of requests that have not ended. */
+  /** Number of requests that have not ended, and of TLS handshakes that have not: their clients are about to ask. */
   readonly active: number;
   /** Changes what the next requests get. Requests in flight keep what they began with. */
   replace(ways: InferencePortWays): void;
@@ -101,7 +101,7 @@ export function openInferencePort<R extends RouteAddress>(parts: InferencePortPa
   return {
     port: listener.port,
     get active() {
-      return dataPlane.active;
+      return dataPlane.active + listener.unfinished;
     },
     beginToLeave: () => listener.beginToLeave(),
     stopListening: () => listener.stopListening(),

@@ -56,7 +56,7 @@ export interface ListenerDeps<R extends RouteAddress> {
 /** An open port. */
 export interface Listener extends Pick<
   HttpServer,
-  "port" | "connections" | "beginToLeave" | "stopListening" | "stop" | "replaceCertificate"
+  "port" | "connections" | "unfinished" | "beginToLeave" | "stopListening" | "stop" | "replaceCertificate"
 > {
   /** Changes the settings for the next requests, and the bounds of all connections. */
   replace(settings: ListenerSettings): void;
@@ -119,6 +119,9 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     port: server.port,
     get connections() {
       return server.connections;
+    },
+    get unfinished() {
+      return server.unfinished;
     },
     beginToLeave: () => server.beginToLeave(),
     stopListening: () => server.stopListening(),

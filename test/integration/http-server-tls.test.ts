@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { connect as connectTcp } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { textReply } from "../../src/transport/downstream.ts";
 import type { HandshakeEnd } from "../../src/transport/http1-server/tls-acceptor.ts";
 import type { PortTls } from "../../src/transport/tls/server-tls.ts";
@@ -237,13 +238,20 @@ describe("handshakes", () => {
     third.socket.destroy();
   });
 
-  test("under way end when the port accepts nobody any more", async () => {
+  test("under way go on when the port accepts nobody any more, and their clients are answered", async () => {
     using started = startHttpServer(echo, { tls: FIRST });
-    const client = silentClient(started.server.port);
-    await eventually(() => started.server.connections === 1, "one connection");
+    const up = connectTcp(started.server.port, "127.0.0.1");
+    await eventually(() => started.server.unfinished === 1, "it has begun");
+    started.server.beginToLeave();
     started.server.stopListening();
-    await client.closed;
-    expect(started.server.connections).toBe(0);
+    const socket = connectTls({ socket: up, servername: "localhost", ca: TEST_CA });
+    socket.write(GET);
+    let text = "";
+    socket.on("data", (bytes: Buffer) => (text += bytes.toString("latin1")));
+    await new Promise((resolve) => socket.on("close", resolve));
+    expect(text).toContain("GET /hello");
+    expect(text.toLowerCase()).toContain("connection: close");
+    expect(started.server.unfinished).toBe(0);
   });
 
   test("of clients that do not know the authority are counted as refused by the client", async () => {

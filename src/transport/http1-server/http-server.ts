@@ -84,7 +84,12 @@ export class HttpServer implements ClientConnectionOwner, TlsAcceptorOwner {
 
   /** Connections that are open, with those whose TLS handshake is not over. */
   get connections(): number {
-    return this.#connections.size + (this.#acceptor?.unfinished ?? 0);
+    return this.#connections.size + this.unfinished;
+  }
+
+  /** Connections whose TLS handshake is not over. Their clients have not been able to ask yet. */
+  get unfinished(): number {
+    return this.#acceptor?.unfinished ?? 0;
   }
 
   get maxOpen(): number {
@@ -165,10 +170,9 @@ export class HttpServer implements ClientConnectionOwner, TlsAcceptorOwner {
     this.isLeaving = true;
   }
 
-  /** Accepts no connection any more and closes idle ones. Connections with a request go on. */
+  /** Accepts no connection any more and closes idle ones. Connections with a request, and TLS handshakes under way, go on. */
   stopListening(): void {
     this.#listener.stop(false);
-    this.#acceptor?.stop();
     for (const connection of this.#connections) connection.closeIfIdle();
   }
 

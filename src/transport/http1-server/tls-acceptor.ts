@@ -90,7 +90,7 @@ export class TlsAcceptor {
     }
   }
 
-  /** Ends all handshakes: the port accepts nobody any more. */
+  /** Ends all handshakes. */
   stop(): void {
     for (const handshake of this.#unfinished) handshake.socket?.terminate();
   }
