@@ -54,7 +54,7 @@ const CASES: readonly Case[] = [
 /** Until Bun's compiler is done with them. */
 const WARM_UP: readonly Omit<Case, "mode">[] = [
   { name: "streams", load: streamedChat(100, 0), lanes: 16, total: 600 },
-  { name: "requests", load: smallChat(), lanes: 32, total: 30_000 },
+  { name: "requests", load: smallChat(), lanes: 32, total: 120_000 },
 ];
 
 interface Checkout {

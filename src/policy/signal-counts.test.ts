@@ -40,6 +40,13 @@ describe("a signal", () => {
     expect(counts.states()).toEqual([{ signal: "routing_key", requests: 464, without: 232, isMissing: false }]);
   });
 
+  test.each([1, 2])("is counted where %d threads count", (threads) => {
+    const { counts } = setUp(undefined, threads);
+    send(counts, 5);
+    send(counts, 3, keyed);
+    expect(counts.states()).toEqual([{ signal: "routing_key", requests: 8, without: 5, isMissing: false }]);
+  });
+
   test("that some requests lack is not missing", () => {
     const { counts, news, clock } = setUp();
     for (let round = 0; round < 50; round += 1) {

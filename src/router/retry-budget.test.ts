@@ -19,6 +19,16 @@ describe("retry budget", () => {
     expect(retriesLeft(busy)).toBe(220);
   });
 
+  test("a request that came long ago and was sent only now counts as one of the last", () => {
+    const clock = new ManualClock();
+    const budget = new RetryBudget(SETTINGS, clock);
+    const cameAt = clock.now();
+    clock.advance(60_000);
+    budget.onRequest(clock.now());
+    for (let count = 0; count < 99; count += 1) budget.onRequest(cameAt);
+    expect(retriesLeft(budget)).toBe(40);
+  });
+
   test("what was used comes back as it leaves the window, and so do the requests", () => {
     const clock = new ManualClock();
     const budget = new RetryBudget(SETTINGS, clock);
