@@ -15,6 +15,7 @@ export function checkConfig(config: Config): Complaint[] {
     ...checkTokens(config),
     ...checkTls(config),
     ...checkDiscovery(config),
+    ...checkNames(config),
   ];
 }
 
@@ -52,6 +53,25 @@ function checkDiscovery(config: Config): Complaint[] {
     ];
   }
   return [];
+}
+
+/** Names are of one role, and have workers of kinds that the gateway takes. */
+function checkNames(config: Config): Complaint[] {
+  const roles = [
+    ["workerDns", "regular"],
+    ["prefillDns", "prefill"],
+    ["decodeDns", "decode"],
+  ] as const;
+  const seen = new Set<string>();
+  return roles.flatMap(([key, type]) =>
+    config[key].flatMap((text, index) => {
+      const refusal = config.enableIgw ? undefined : refusedType(type, config.pdDisaggregation);
+      if (refusal !== undefined) return [complaint([key, index], refusal)];
+      if (seen.has(text)) return [complaint([key, index], `the name ${text} is given twice`)];
+      seen.add(text);
+      return [];
+    }),
+  );
 }
 
 /** Why a gateway with one kind of workers refuses this type; undefined where it takes it. */

@@ -4,6 +4,7 @@ import { canonicalPolicy, POLICY_NAMES } from "../policy/policy-names.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import { Secret } from "../util/secret.ts";
 import { WORKER_TYPES } from "../util/worker-type.ts";
+import { DNS_OPTIONS } from "./dns-options.ts";
 import { KUBERNETES_OPTIONS } from "./kubernetes-options.ts";
 import { modelAliasSchema, modelRouteSchema } from "./model-routes.ts";
 import { checkPatternOptions, patternOptions, POLICY_OPTIONS } from "./policy-options.ts";
@@ -463,6 +464,7 @@ export const configSchema = z.strictObject({
     group: "Workers",
     description: "File with the `worker_api_key`, as `api_key_file`.",
   }),
+  ...DNS_OPTIONS,
   ...KUBERNETES_OPTIONS,
   caCertPaths: z
     .array(filePath)

@@ -34,6 +34,7 @@ import { openKvEvents } from "./open-kv-events.ts";
 import { openRegistries, type Registries } from "./registries.ts";
 import { acceptedTypes, boardSettings, departureSettings, grpcLimits, healthSettings } from "./settings.ts";
 import { type Callers, openCallers } from "./callers.ts";
+import { followNames } from "./dns-discovery.ts";
 import { followPods } from "./kubernetes-discovery.ts";
 import { followConfiguredWorkers, registerCare, registerRegistries } from "./live-parts.ts";
 import { LiveConfig } from "../reload/live-config.ts";
@@ -141,6 +142,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   });
   const door = openDoor(step, { ...base, ...registries, ...care });
   followConfiguredWorkers({ ...base, ...door });
+  followNames({ ...base, ...door });
   followPods({ ...base, ...door });
   registerCare({ ...base, ...care, ...door });
   stack.defer(exposeState({ ...base, ...registries, ...care, ...door }));

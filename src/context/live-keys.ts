@@ -18,6 +18,9 @@ export const POLICY_KEYS: readonly ConfigKey[] = [
 
 export const WORKER_KEYS: readonly ConfigKey[] = ["initialWorkers", "workerApiKey", "workerApiKeyFile"];
 
+/** Options of the names whose records are workers. */
+export const DNS_KEYS: readonly ConfigKey[] = ["workerDns", "prefillDns", "decodeDns"];
+
 /** Options of the parts that watch over workers. */
 export const CARE_KEYS: readonly ConfigKey[] = [
   "modelPath",

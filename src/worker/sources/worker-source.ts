@@ -13,7 +13,7 @@ export type SourceReport =
  * reconciler compares that with the registry and makes the changes.
  */
 export interface WorkerSource {
-  /** In snake case, unique among the sources. `GET /workers` shows it with each worker. */
+  /** Unique among the sources: a word in snake case, and what tells several of a kind apart, such as `dns:http://engines:8000`. `GET /workers` shows it with each worker. */
   readonly name: string;
   /**
    * Calls `onWanted` as soon as it knows which workers it wants (before this method returns, if it knows then), and again after each
