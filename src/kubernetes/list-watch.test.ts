@@ -121,6 +121,19 @@ describe("a collection", () => {
     expect([api.lists.length, api.watches.at(-1)?.from, changes()]).toEqual([1, "101", before + 1]);
   });
 
+  test("is listed anew where the server says that the version is yet to come, as one that was restored does", async () => {
+    const { api, list, start, ended } = setUp();
+    api.put("a", { value: "1" });
+    await start();
+    api.endWatches(new ApiError(504, "Timeout: Too large resource version: 101, current: 7"));
+    await settled();
+    expect([ended(), list.values()]).toMatchObject([{ status: 504 }, ["1"]]);
+    api.remove("a");
+    api.put("b", { value: "2" });
+    await start();
+    expect([list.values(), api.lists.length]).toEqual([["2"], 2]);
+  });
+
   test("is no longer waited for when a watch outlives its time by 20 s", async () => {
     const { api, start, clock } = setUp();
     await start();

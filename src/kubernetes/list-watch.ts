@@ -119,11 +119,12 @@ export class ListWatch<T> {
       }
     } catch (error) {
       if (signal.aborted || overdue.signal.aborted) return;
-      if (!(error instanceof ApiError) || error.status !== 410) {
-        this.#isAway = true;
-        throw error;
-      }
-      this.#version = undefined;
+      const status = error instanceof ApiError ? error.status : 0;
+      // 504: the server, restored from a backup, does not know the version yet ("Too large resource version"), and may never know it.
+      if (status === 410 || status === 504) this.#version = undefined;
+      if (status === 410) return;
+      this.#isAway = true;
+      throw error;
     } finally {
       cancel();
     }
