@@ -204,6 +204,30 @@ describe("handshakes", () => {
     expect([ends, started.server.connections]).toEqual([["timeout"], 0]);
   });
 
+  test("are not given up because the process stood still", async () => {
+    // Its timers come late after that, one of each kind.
+    let elapsedMs = 0;
+    const due: (() => void)[] = [];
+    const clock = {
+      now: () => elapsedMs,
+      after: (_delayMs: number, action: () => void) => {
+        due.push(action);
+        return () => undefined;
+      },
+    };
+    using started = startHttpServer(echo, { tls: FIRST, clock });
+    const up = connectTcp(started.server.port, "127.0.0.1");
+    await eventually(() => started.server.unfinished === 1, "it has begun");
+    elapsedMs = 60_000;
+    for (const action of due.splice(0)) action();
+    expect(started.server.unfinished).toBe(1);
+    const socket = connectTls({ socket: up, servername: "localhost", ca: TEST_CA });
+    const text = new Promise((resolve) => socket.once("data", (bytes: Buffer) => resolve(bytes.toString("latin1"))));
+    socket.write(GET);
+    expect(await text).toStartWith("HTTP/1.1 200 OK");
+    socket.destroy();
+  });
+
   test("take at most half of the places: the oldest makes room for the next", async () => {
     const ends: HandshakeEnd[] = [];
     using started = startHttpServer(echo, {

@@ -261,7 +261,7 @@ export class HttpServer implements ClientConnectionOwner, TlsAcceptorOwner {
     this.#most = this.#options.maxConnections?.() ?? Number.POSITIVE_INFINITY;
     if (this.connections > this.#most) this.#makeRoom();
     for (const connection of this.#connections) connection.checkTime(now);
-    this.#acceptor?.checkTime(now);
+    this.#acceptor?.checkTime();
     return this.connections > 0;
   }
 

@@ -3,8 +3,11 @@ import type { ServerTls } from "../tls/server-tls.ts";
 import { failureOf, type HandshakeFailure } from "./handshake-failure.ts";
 import type { SocketUser } from "./socket-user.ts";
 
-/** Time for a whole handshake, ms: it takes two round trips. */
-const HANDSHAKE_MS = 10_000;
+/**
+ * Looks at an unfinished handshake, two a second, after which it is given up: some 10 s, and it takes two round trips. They are counted in place of
+ * the time, so that a process that stood still does not give up the clients whose bytes have come meanwhile.
+ */
+const HANDSHAKE_LOOKS = 20;
 /** Largest share of the places for connections that unfinished handshakes may have. With more, the oldest is closed for the next. */
 const HANDSHAKE_SHARE = 0.5;
 
@@ -14,7 +17,6 @@ export type HandshakeEnd = "ok" | "timeout" | "crowded_out" | "plain_http" | Han
 export interface TlsAcceptorOwner {
   /** Most connections at once; Infinity for no bound. */
   readonly maxOpen: number;
-  now(): number;
   /** The handshake is over: returns who has the socket from now on. */
   secured(socket: Socket<SocketUser>, address: string | undefined): SocketUser;
   /** A socket from `accept` is gone before it became a connection. */
@@ -61,7 +63,7 @@ export class TlsAcceptor {
 
   /** Begins the handshake on a socket that was just accepted. */
   accept(raw: Socket<Handshake | undefined>, address: string | undefined): void {
-    const handshake = new Handshake(address, this.#owner.now(), (gone) => this.#gone(gone));
+    const handshake = new Handshake(address, (gone) => this.#gone(gone));
     raw.data = handshake;
     const [, socket] = raw.upgradeTLS<SocketUser>({ tls: this.#tls.options, data: handshake, socket: this.#handlers });
     handshake.socket = socket;
@@ -83,10 +85,10 @@ export class TlsAcceptor {
   }
 
   /** Called about twice a second. Ends the handshakes that take too long. */
-  checkTime(now: number): void {
+  checkTime(): void {
     for (const handshake of this.#unfinished) {
-      if (now - handshake.since < HANDSHAKE_MS) return;
-      this.#end(handshake, "timeout");
+      handshake.looks += 1;
+      if (handshake.looks > HANDSHAKE_LOOKS) this.#end(handshake, "timeout");
     }
   }
 
@@ -128,17 +130,16 @@ export class TlsAcceptor {
 /** A socket until its handshake is over. */
 export class Handshake implements SocketUser {
   readonly address: string | undefined;
-  /** When the socket was accepted, on the owner's clock. */
-  readonly since: number;
+  /** How often it was found unfinished. */
+  looks = 0;
   socket: Socket<SocketUser> | undefined;
   /** Why there is no connection, once that is known. */
   end: HandshakeEnd | undefined;
   detail: string | undefined;
   readonly #onGone: (handshake: Handshake) => void;
 
-  constructor(address: string | undefined, since: number, onGone: (handshake: Handshake) => void) {
+  constructor(address: string | undefined, onGone: (handshake: Handshake) => void) {
     this.address = address;
-    this.since = since;
     this.#onGone = onGone;
   }
 
