@@ -11,6 +11,7 @@ import {
   OVERHEAD_S,
   PREFILL_S,
   SAFE_TOKENS,
+  UNHEARD,
   WAITING,
   type Weighed,
 } from "./weighed.ts";
@@ -28,6 +29,7 @@ export function explained(weighed: Weighed): Explanation[] {
       held_up_decodes: weighed.of(at, HELD_UP),
       eviction: weighed.of(at, EVICTION),
       kv_wall: weighed.of(at, KV_WALL),
+      unheard: weighed.of(at, UNHEARD),
     },
     predictedTtftMs: weighed.ttftS(at) * 1000,
     cachedTokens: weighed.of(at, CACHED_TOKENS),

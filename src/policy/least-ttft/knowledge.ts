@@ -40,7 +40,7 @@ export interface Knowledge {
 
 /** Knowledge of a policy whose index remembers so many bytes of prompts. The index comes first in the memory, then the state of the rest. */
 export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowledge {
-  const { memory, random, now, thread, threads } = parts;
+  const { memory, random, now, thread, threads, gateway = "" } = parts;
   const stateFrom = Math.ceil(prefixIndexBytes(indexBytes) / 64) * 64;
   const shared = memory(stateFrom + stateBytes(threads));
   const cells = new Float64Array(shared, stateFrom);
@@ -49,7 +49,7 @@ export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowled
   const attention = new Attention(cells);
   const feedback = new UsageFeedback(cells);
   const pending = new PendingWork<LeastTtftPick>(cells, thread, threads);
-  const news = new NewsLoad(cells, index);
+  const news = new NewsLoad(cells, index, gateway);
   return {
     cells,
     time: new SharedTime(cells, TIME, now),

@@ -59,6 +59,26 @@ describe("news of another gateway", () => {
     ]);
   });
 
+  test("that comes late makes each gateway reckon with what is still under way, at each worker with another share", () => {
+    const gateways = new Gateways();
+    expect(gateways.expected(0)?.terms["unheard"]).toBe(0);
+    for (let request = 0; request < 50; request += 1) {
+      gateways.nowMs = 1000 + request * 100;
+      const sent = gateways.fleets[0].send(gateways.policies[0], streamOf(text(`other ${request}`, 4000)));
+      sent.firstToken();
+      sent.end();
+      gateways.nowMs = 1100 + request * 100;
+      gateways.carry(gateways.said.splice(0));
+    }
+    const [one, two] = [gateways.expected(0), gateways.expected(1)];
+    const shares = [one, two].map((each) => each?.terms["unheard"] ?? 0);
+    expect(Math.min(...shares)).toBeGreaterThan(0);
+    expect(Math.abs((shares[0] ?? 0) - (shares[1] ?? 0))).toBeGreaterThan(0.001);
+    for (const each of [one, two]) {
+      expect(Object.values(each?.terms ?? {}).reduce((sum, term) => sum + term, 0)).toBeCloseTo(each?.cost ?? 0, 9);
+    }
+  });
+
   test("is counted like a request of one's own: pending, decoding, over", () => {
     const gateways = new Gateways();
     const sent = gateways.fleets[0].send(gateways.policies[0], streamOf(text("other", 4000)));

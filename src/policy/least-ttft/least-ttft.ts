@@ -99,7 +99,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
 
   hear(news: PolicyNews, candidates: readonly Candidate[]): void {
     const candidate = candidates.find(({ id }) => id === news.workerId);
-    if (candidate) this.known.news.hear(news, candidate.slot);
+    if (candidate) this.known.news.hear(news, candidate.slot, this.known.time.now());
   }
 
   /** Blocks only: what is known of the worker's speed, and of its requests, does not depend on its cache. */

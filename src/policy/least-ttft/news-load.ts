@@ -2,6 +2,7 @@ import type { PolicyNews } from "../policy.ts";
 import type { PrefixIndex } from "../prefix-index.ts";
 import { type Linked, LinkedQueues } from "./linked-queues.ts";
 import { FIRST_BYTE_AT, SLOTS, workerAt } from "./shared-layout.ts";
+import { UnheardWork } from "./unheard-work.ts";
 import type { ForeignLoad } from "./weigher.ts";
 
 /** Longest time for which a request of another gateway counts, s: the gateway may be gone without having said that it ended. */
@@ -34,6 +35,7 @@ const NOTHING = new Float64Array(0);
  * It belongs to one thread: news reaches each thread's instance by itself.
  */
 export class NewsLoad implements ForeignLoad {
+  readonly unheard: UnheardWork;
   readonly #cells: Float64Array;
   readonly #index: PrefixIndex;
   readonly #requests = new Map<string, ForeignRequest>();
@@ -44,7 +46,9 @@ export class NewsLoad implements ForeignLoad {
   #decoding = NOTHING;
   #context = NOTHING;
 
-  constructor(cells: Float64Array, index: PrefixIndex) {
+  /** `gateway` is the name of this gateway. */
+  constructor(cells: Float64Array, index: PrefixIndex, gateway: string) {
+    this.unheard = new UnheardWork(gateway);
     this.#cells = cells;
     this.#index = index;
   }
@@ -77,15 +81,15 @@ export class NewsLoad implements ForeignLoad {
     return this.#queues.head(slot)?.work ?? 0;
   }
 
-  /** Takes news of a request at the worker of this slot. */
-  hear(news: PolicyNews, slot: number): void {
+  /** Takes news of a request at the worker of this slot. It came at `now`, s. */
+  hear(news: PolicyNews, slot: number, now: number): void {
     const at = news.at / 1000;
     if (this.#work === NOTHING) this.#makeRoom();
     this.#dropOld(at);
     const key = `${news.gateway} ${news.request}`;
     const request = this.#requests.get(key) ?? this.#add(key, slot, at);
     if (request.slot !== slot) return;
-    if (news.kind === "sent") this.#sent(request, news, at);
+    if (news.kind === "sent") this.#sent(request, news, at, now);
     else if (news.kind === "first_token") this.#firstToken(request, news, at);
     else this.#ended(request, news);
     if (request.isSent && request.isEnded) this.#requests.delete(key);
@@ -142,8 +146,9 @@ export class NewsLoad implements ForeignLoad {
     return request;
   }
 
-  #sent(request: ForeignRequest, news: PolicyNews, at: number): void {
+  #sent(request: ForeignRequest, news: PolicyNews, at: number, now: number): void {
     if (request.isSent) return;
+    this.unheard.heard(now, at, news.workTokens);
     request.isSent = true;
     request.sentAt = at;
     request.work = news.workTokens;

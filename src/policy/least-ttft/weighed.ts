@@ -29,8 +29,9 @@ export const DECODE = 14;
 export const HELD_UP = 15;
 export const EVICTION = 16;
 export const KV_WALL = 17;
+export const UNHEARD = 18;
 /** Their sum, with OVERHEAD_S and PREFILL_S. */
-export const COST = 18;
+export const COST = 19;
 /** Cells of one candidate: with a few more they would begin at a cache line each time, which is not faster. */
 export const ROW = 20;
 

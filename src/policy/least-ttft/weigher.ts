@@ -6,6 +6,7 @@ import { decodeCost, evictionCost, heldUpCost, kvWallCost, prefillWork, waitingC
 import type { PublishedWork } from "./pending-work.ts";
 import type { ServiceRates } from "./service-rates.ts";
 import { FIRST_BYTE_AT, workerAt } from "./shared-layout.ts";
+import type { UnheardWork } from "./unheard-work.ts";
 import { EXACT_TOKENS_PER_BYTE, type UsageFeedback } from "./usage-feedback.ts";
 import {
   CACHED_TOKENS,
@@ -24,6 +25,7 @@ import {
   SAFE_TOKENS,
   SLOT,
   UNCACHED,
+  UNHEARD,
   WAITING,
   WAITING_S,
   Weighed,
@@ -38,6 +40,8 @@ const SOON_S = 0.15;
 export interface ForeignLoad {
   /** Nobody has ever told anything, so all of it is 0. */
   readonly isSilent: boolean;
+  /** What they have sent and not told yet. */
+  readonly unheard: Pick<UnheardWork, "expected" | "shareOf">;
   pendingWork(slot: number): number;
   inFlight(slot: number): number;
   decoding(slot: number): number;
@@ -66,6 +70,8 @@ export class Weigher {
   #attention = 0;
   #shared = 1;
   #beyond = 0;
+  /** Work of other gateways of which there is no news yet, tokens. */
+  #unheard = 0;
   /** The prefix of this request whose tokens were worked out last; 0 for none. */
   #lastBytes = 0;
   #lastTokens = 0;
@@ -81,12 +87,13 @@ export class Weigher {
 
   /** Begins with a request, whose prompt the index has matched. */
   begin(request: RequestFeatures, prompt: PromptBlocks, now: number): void {
-    const { feedback, attention } = this.#parts;
+    const { feedback, attention, foreign } = this.#parts;
     const { bytes } = prompt;
     this.#tokensPerByte = request.isTokenized ? EXACT_TOKENS_PER_BYTE : feedback.tokensPerByte;
     this.#attention = attention.perToken;
     this.#shared = feedback.shared;
     this.#beyond = feedback.beyond;
+    this.#unheard = foreign.isSilent ? 0 : foreign.unheard.expected(now);
     this.#lastBytes = 0;
     const isCounted = request.isTokenized || bytes === 0;
     const tokens = isCounted ? request.promptTokens : bytes * this.#tokensPerByte;
@@ -123,6 +130,7 @@ export class Weigher {
     cells[row + OVERHEAD_S] = 0;
     cells[row + PREFILL_S] = 0;
     cells[row + EVICTION] = 0;
+    cells[row + UNHEARD] = 0;
   }
 
   /** Waiting, and the request's own prefill. */
@@ -146,6 +154,7 @@ export class Weigher {
     cells[row + PREFILL_S] = tokenS * ownWork;
     const fill = candidate.kvCapacityTokens === undefined ? 0 : index.fill(slot);
     cells[row + EVICTION] = evictionCost(tokenS, uncached, fill);
+    cells[row + UNHEARD] = this.#unheard === 0 ? 0 : tokenS * this.#unheard * this.#parts.foreign.unheard.shareOf(slot);
   }
 
   /** What pends there, in tokens of work. */
@@ -224,6 +233,13 @@ export class Weigher {
     cells[row + HELD_UP] = heldUp;
     cells[row + KV_WALL] = kvWall;
     cells[row + COST] =
-      waiting + (cells[row + OVERHEAD_S] ?? 0) + prefillS + decode + heldUp + (cells[row + EVICTION] ?? 0) + kvWall;
+      waiting +
+      (cells[row + OVERHEAD_S] ?? 0) +
+      prefillS +
+      decode +
+      heldUp +
+      (cells[row + EVICTION] ?? 0) +
+      kvWall +
+      (cells[row + UNHEARD] ?? 0);
   }
 }
