@@ -2,9 +2,10 @@
  * CPU of the gateway's own code for one request. Clients and workers are objects of this process in the place of sockets: neither the
  * kernel nor another process is in the figure, and it repeats within a few per cent where figures over real sockets differ by a third.
  *
- *   bun bench/in-process.ts [--requests 60000] [--policy round_robin] [--bytes 20]
+ *   bun bench/in-process.ts [--requests 60000] [--policy round_robin] [--bytes 20] [--keys 0] [--log-level info]
  *
- * `--bytes`: length of the prompt. Prints µs of CPU a request: the least of all batches of a thousand, the tenth percentile, the median.
+ * `--bytes`: length of the prompt. `--keys`: keys of a store, each with all kinds of limits; each request has another one. `--log-level warn`
+ * leaves the access line out. Prints µs of CPU a request: the least of all batches of a thousand, the tenth percentile, the median.
  * With `BUN_JSC_useJITDump=1`, `perf record -k mono` and `perf inject -j` a profile has the names of the functions.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -13,6 +14,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startGateway } from "../src/cli/run-gateway.ts";
 import { type ConfigText, type LoadedConfig, loadConfig, NO_FLAGS } from "../src/config/load.ts";
+import { storeKeys } from "./lib/stored-keys.ts";
 import { percentile } from "./lib/statistics.ts";
 
 /** Clients that ask at the same time. */
@@ -69,6 +71,8 @@ const { values } = parseArgs({
     requests: { type: "string", default: "61440" },
     policy: { type: "string", default: "round_robin" },
     bytes: { type: "string", default: "20" },
+    keys: { type: "string", default: "0" },
+    "log-level": { type: "string", default: "info" },
   },
 });
 
@@ -94,16 +98,26 @@ Object.assign(Bun, {
   },
 });
 
+const directory = mkdtempSync(join(tmpdir(), "pointsman-in-process-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+const storePath = join(directory, "keys.db");
+const texts = await storeKeys(storePath, Number(values.keys));
 const load = (document?: ConfigText): LoadedConfig =>
   loadConfig({ file: writeConfig(), document, env: {}, flags: NO_FLAGS });
 const { context } = await startGateway(load(), load);
 const [server] = listening;
 if (!server) throw new Error("the gateway does not listen");
-const request = message("POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1", {
-  model: "sim",
-  messages: [{ role: "user", content: "x".repeat(Number(values.bytes)) }],
-  max_tokens: 16,
-});
+const requests = (texts.length === 0 ? [undefined] : texts).map((text) =>
+  message(
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1${text === undefined ? "" : `\r\nauthorization: Bearer ${text}`}`,
+    {
+      model: "sim",
+      messages: [{ role: "user", content: "x".repeat(Number(values.bytes)) }],
+      max_tokens: 16,
+    },
+  ),
+);
+let nextRequest = 0;
 /** Answers so far, and those among them that were no success. */
 const got = { answers: 0, failures: 0 };
 const clients = Array.from({ length: LANES }, () => new FakeSocket(undefined, onAnswer));
@@ -124,7 +138,8 @@ for (let done = 0; done < Number(values.requests); done += BATCH) {
 }
 spent.sort((a, b) => a - b);
 const [least, tenth, half] = [0, 0.1, 0.5].map((share) => percentile(spent, share).toFixed(2));
-console.error(`${values.policy}, ${request.length} bytes: ${least} µs, tenth percentile ${tenth}, median ${half}`);
+const what = `${values.policy}, ${requests[0]?.length} bytes, ${texts.length} keys`;
+console.error(`${what}: ${least} µs, tenth percentile ${tenth}, median ${half}`);
 await context[Symbol.asyncDispose]();
 process.exit(0);
 
@@ -142,7 +157,10 @@ function workersAnswer(): void {
 async function run(to: Handlers, count: number): Promise<void> {
   for (const until = got.answers + count; got.answers < until;) {
     const before = got.answers;
-    for (const client of clients) to.data(client, Buffer.from(request));
+    for (const client of clients) {
+      to.data(client, Buffer.from(requests[nextRequest] ?? ""));
+      nextRequest = (nextRequest + 1) % requests.length;
+    }
     for (let turns = 0; got.answers - before < LANES; turns += 1) {
       if (turns > MOST_TURNS || got.failures > 0)
         throw new Error(`${got.answers} answers, ${got.failures} of them no success`);
@@ -161,8 +179,6 @@ function message(head: string, value: object): Buffer {
 
 /** Path of a configuration with two workers that nobody probes. */
 function writeConfig(): string {
-  const directory = mkdtempSync(join(tmpdir(), "pointsman-in-process-"));
-  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
   const path = join(directory, "config.yaml");
   const workers = [1, 2].map((last) => ({ url: `http://127.0.0.${last}:1` }));
   const config = {
@@ -170,6 +186,8 @@ function writeConfig(): string {
     port: 1,
     prometheus_port: 0,
     disable_health_check: true,
+    log_level: values["log-level"],
+    ...(texts.length === 0 ? {} : { key_store: storePath }),
     default_policy: values.policy,
     initial_workers: workers,
   };

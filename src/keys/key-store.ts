@@ -17,8 +17,8 @@ export interface KeyChanges {
  * table of its own beside these, with the same rule: additions, never values that were read before.
  */
 export interface KeyStore extends AsyncDisposable {
-  /** Keys that are neither revoked nor expired. */
-  load(): Promise<KeyChanges>;
+  /** Passes each key that is neither revoked nor expired to `take`, and holds no more of them than one page. Resolves with the position. */
+  load(take: (record: KeyRecord) => void): Promise<number>;
   /** Keys that were made, changed or revoked behind the position; those that have expired too. */
   changesSince(position: number): Promise<KeyChanges>;
   /** All keys, in the order in which they were made; `after`: behind the one with this id. */

@@ -1,7 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { LimitState, LimitStates } from "../protocol/limit-headers.ts";
 import type { Clock } from "../util/clock.ts";
-import { type KeyMemory, ROW, ROW_BYTES } from "./key-memory.ts";
+import { HEADER, type KeyMemory, ROW, ROW_BYTES } from "./key-memory.ts";
 import type { Limits, Principal } from "./principal.ts";
 import { fullInMs, remaining, settle, take, waitMs } from "./token-bucket.ts";
 
@@ -16,6 +16,8 @@ const BITS = new BigInt64Array(FLOAT.buffer);
 export class KeyLimits {
   readonly #memory: KeyMemory;
   readonly #running: Int32Array;
+  /** Several threads change the buckets: with atomics, which only integers have. One thread does it with plain arithmetic. */
+  readonly #isShared: boolean;
   readonly #clock: Clock;
   /** The table's clock is the control thread's; what is to be added to this thread's own clock, ms. */
   readonly #behindMs: number;
@@ -24,6 +26,7 @@ export class KeyLimits {
   constructor(memory: KeyMemory, thread: number, clock: Clock, behindMs = 0) {
     this.#memory = memory;
     this.#running = memory.runningOf(thread);
+    this.#isShared = (memory.header[HEADER.threads] ?? 1) > 1;
     this.#clock = clock;
     this.#behindMs = behindMs;
   }
@@ -102,9 +105,16 @@ export class KeyLimits {
   /** Takes `cost` of a bucket. Returns 0, or the time until the bucket has so much, ms; then nothing is taken. */
   #take(row: number, offset: number, cost: number, perMinute: number): number {
     if (perMinute === Number.POSITIVE_INFINITY) return 0;
-    const { bits } = this.#memory;
+    const { bits, floats } = this.#memory;
     const cell = (row * ROW_BYTES + offset) / 8;
     const now = this.#now();
+    if (!this.#isShared) {
+      const fullAt = floats[cell] ?? 0;
+      const next = take(fullAt, now, cost, perMinute);
+      if (next === undefined) return waitMs(fullAt, now, cost, perMinute);
+      floats[cell] = next;
+      return 0;
+    }
     for (;;) {
       const before = Atomics.load(bits, cell);
       const fullAt = asFloat(before);
@@ -115,9 +125,13 @@ export class KeyLimits {
   }
 
   #settle(row: number, offset: number, more: number, perMinute: number): void {
-    const { bits } = this.#memory;
+    const { bits, floats } = this.#memory;
     const cell = (row * ROW_BYTES + offset) / 8;
     const now = this.#now();
+    if (!this.#isShared) {
+      floats[cell] = settle(floats[cell] ?? 0, now, more, perMinute);
+      return;
+    }
     for (;;) {
       const before = Atomics.load(bits, cell);
       const next = asBits(settle(asFloat(before), now, more, perMinute));
@@ -126,7 +140,8 @@ export class KeyLimits {
   }
 
   #fullAt(row: number, offset: number): number {
-    return asFloat(Atomics.load(this.#memory.bits, (row * ROW_BYTES + offset) / 8));
+    const cell = (row * ROW_BYTES + offset) / 8;
+    return this.#isShared ? asFloat(Atomics.load(this.#memory.bits, cell)) : (this.#memory.floats[cell] ?? 0);
   }
 
   #runningAt(row: number): number {

@@ -9,6 +9,8 @@ import type { UsageQuery, UsageRow, UsageTotal } from "./usage.ts";
 
 /** Version of the tables, in `PRAGMA user_version`. */
 const VERSION = 1;
+/** Keys that are read at once. */
+const PAGE = 1000;
 /** How long a write waits for one of another process, ms. */
 const BUSY_MS = 5000;
 
@@ -88,9 +90,17 @@ export class SqliteKeyStore implements KeyStore {
     }
   }
 
-  async load(): Promise<KeyChanges> {
-    const now = this.#wallNow();
-    return this.#changes("revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $now)", { now });
+  async load(take: (record: KeyRecord) => void): Promise<number> {
+    // Changes that come while the pages are read are read again by the first look behind this position.
+    const position = this.#lastPosition();
+    const sql = `SELECT ${COLUMNS}, rowid AS place FROM keys WHERE rowid > $after AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $now) ORDER BY rowid LIMIT ${PAGE}`;
+    const query = this.#database.query<KeyRow & { place: number }, [{ after: number; now: number }]>(sql);
+    for (let after = 0; ;) {
+      const rows = query.all({ after, now: this.#wallNow() });
+      for (const row of rows) take(recordOf(row));
+      after = rows.at(-1)?.place ?? after;
+      if (rows.length < PAGE) return position;
+    }
   }
 
   async changesSince(position: number): Promise<KeyChanges> {
@@ -150,12 +160,14 @@ export class SqliteKeyStore implements KeyStore {
       const rows = this.#database
         .query<KeyRow, [Record<string, number>]>(`SELECT ${COLUMNS} FROM keys WHERE ${where} ORDER BY position`)
         .all(values);
-      const last = this.#database
-        .query<{ last: number }, []>("SELECT coalesce(max(position), 0) AS last FROM keys")
-        .get();
-      return { keys: rows.map(recordOf), position: last?.last ?? 0 };
+      return { keys: rows.map(recordOf), position: this.#lastPosition() };
     });
     return read();
+  }
+
+  #lastPosition(): number {
+    const row = this.#database.query<{ last: number }, []>("SELECT coalesce(max(position), 0) AS last FROM keys").get();
+    return row?.last ?? 0;
   }
 
   /** Throws key_exists. */

@@ -16,6 +16,9 @@ export interface StoreFollowerParts {
 /** Time between two looks at the store, ms. A look at a file that nobody has changed takes microseconds. */
 const LOOK_MS = 500;
 
+/** Keys after which the garbage of reading them is collected, at the start. */
+const COLLECT_AFTER = 10_000;
+
 /**
  * Brings the keys of a store into the table: all of them at the start, and then what other processes change. While the store cannot be read,
  * the keys that are known stay in force.
@@ -36,9 +39,13 @@ export class StoreFollower implements Disposable {
   /** Reads all keys. Rejects with the store's error, and with too_many_keys. */
   static async start(parts: StoreFollowerParts): Promise<StoreFollower> {
     const follower = new StoreFollower(parts);
-    const { keys, position } = await parts.store.load();
-    for (const record of keys) parts.ring.apply(record);
-    follower.#position = position;
+    let read = 0;
+    follower.#position = await parts.store.load((record) => {
+      parts.ring.apply(record);
+      read += 1;
+      // What was read to fill the table is garbage: of a hundred thousand keys, more than the table itself.
+      if (read % COLLECT_AFTER === 0) Bun.gc(true);
+    });
     follower.#schedule();
     return follower;
   }

@@ -20,31 +20,36 @@ const WINDOW_SECS = 60;
 
 /** Adds `ratelimit-policy` and `ratelimit`. Source: draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4. */
 function addStandardHeaders(headers: Headers, { requests, tokens }: LimitStates): void {
-  const named = [
-    ["requests", requests],
-    ["tokens", tokens],
-  ] as const;
-  const policies: string[] = [];
-  const states: string[] = [];
-  for (const [name, state] of named) {
-    if (!state) continue;
-    policies.push(`"${name}";q=${state.limit};w=${WINDOW_SECS}`);
-    states.push(`"${name}";r=${state.remaining};t=${Math.ceil(state.resetMs / 1000)}`);
-  }
-  if (policies.length === 0) return;
-  headers["ratelimit-policy"] = policies.join(", ");
-  headers["ratelimit"] = states.join(", ");
+  if (!requests && !tokens) return;
+  const between = requests && tokens ? ", " : "";
+  headers["ratelimit-policy"] =
+    `${requests ? policyOf("requests", requests) : ""}${between}${tokens ? policyOf("tokens", tokens) : ""}`;
+  headers["ratelimit"] =
+    `${requests ? stateOf("requests", requests) : ""}${between}${tokens ? stateOf("tokens", tokens) : ""}`;
+}
+
+function policyOf(name: string, { limit }: LimitState): string {
+  return `"${name}";q=${limit};w=${WINDOW_SECS}`;
+}
+
+function stateOf(name: string, { remaining, resetMs }: LimitState): string {
+  return `"${name}";r=${remaining};t=${Math.ceil(resetMs / 1000)}`;
 }
 
 /** Adds the standard's headers and `x-ratelimit-*`. Source: OpenAI API reference, rate limits in headers. */
 export function addOpenaiLimits(headers: Headers, states: LimitStates): void {
   addStandardHeaders(headers, states);
-  for (const name of ["requests", "tokens"] as const) {
-    const state = states[name];
-    if (!state) continue;
-    headers[`x-ratelimit-limit-${name}`] = String(state.limit);
-    headers[`x-ratelimit-remaining-${name}`] = String(state.remaining);
-    headers[`x-ratelimit-reset-${name}`] = duration(state.resetMs);
+  const { requests, tokens } = states;
+  // The names are written out: they are joined for no request.
+  if (requests) {
+    headers["x-ratelimit-limit-requests"] = String(requests.limit);
+    headers["x-ratelimit-remaining-requests"] = String(requests.remaining);
+    headers["x-ratelimit-reset-requests"] = duration(requests.resetMs);
+  }
+  if (tokens) {
+    headers["x-ratelimit-limit-tokens"] = String(tokens.limit);
+    headers["x-ratelimit-remaining-tokens"] = String(tokens.remaining);
+    headers["x-ratelimit-reset-tokens"] = duration(tokens.resetMs);
   }
 }
 

@@ -17,11 +17,12 @@ export class MemoryKeyStore implements KeyStore {
     this.#now = now;
   }
 
-  async load(): Promise<KeyChanges> {
+  async load(take: (record: KeyRecord) => void): Promise<number> {
     this.#check();
     const isValid = ({ revokedAt, expiresAt }: KeyRecord): boolean =>
       revokedAt === undefined && expiresAt > this.#now();
-    return { keys: this.#records().filter(isValid), position: this.#position };
+    for (const record of this.#records().filter(isValid)) take(record);
+    return this.#position;
   }
 
   async changesSince(position: number): Promise<KeyChanges> {
