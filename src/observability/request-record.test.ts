@@ -70,3 +70,17 @@ test("choices are wanted at the levels at which their lines are written", () => 
   const levels = ["trace", "debug", "info", "error", "silent"] as const;
   expect(levels.filter((level) => isWritten("debug", level))).toEqual(["trace", "debug"]);
 });
+
+test("docs/logs.md has each field of the access line, and no other", async () => {
+  const page = await Bun.file(`${import.meta.dir}/../../docs/logs.md`).text();
+  const [, section = ""] = /## The access line\n([\s\S]*?)\n## /.exec(page) ?? [];
+  const documented = section
+    .split("\n")
+    .filter((line) => line.startsWith("| `"))
+    .flatMap((line) => [...(line.split("|")[1] ?? "").matchAll(/`(\w+)`/g)].map(([, name]) => name));
+  let fields: object = {};
+  const ignore = (): void => undefined;
+  const logger = { debug: ignore, info: (given: object) => void (fields = given), warn: ignore, error: ignore };
+  new RequestRecord("id", "chat_completions", createRecordSink(logger, new Metrics()), new ManualClock()).settle(200);
+  expect(new Set(documented)).toEqual(new Set<string | undefined>(Object.keys(fields)));
+});
