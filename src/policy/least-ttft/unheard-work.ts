@@ -1,6 +1,8 @@
 /** How fast the rate of the others' requests follows them, s, and the weight of the latest news in how late news comes. */
 const RATE_S = 20;
 const LATE_WEIGHT = 0.05;
+/** Largest share that is reckoned with at a worker: 1 on average. With half of it, or with more, gateways meet more often (heavy tails, 4 gateways). */
+const MOST_SHARE = 2;
 /** News that says to be later than this comes from a gateway whose clock is wrong, s. */
 const MOST_LATE_S = 5;
 
@@ -35,12 +37,12 @@ export class UnheardWork {
     return this.#lateS * this.#rateAt(now);
   }
 
-  /** The share of it that this gateway reckons with at the worker of a slot, 0 to 1. */
+  /** The share of it that this gateway reckons with at the worker of a slot, 0 to 2. */
   shareOf(slot: number): number {
     let hash = Math.imul(this.#seed + 1, 0x9e3779b1) ^ Math.imul(slot + 1, 0x85ebca77);
     hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
     hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-    return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32;
+    return (MOST_SHARE * ((hash ^ (hash >>> 16)) >>> 0)) / 2 ** 32;
   }
 
   #rateAt(now: number): number {
