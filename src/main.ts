@@ -12,6 +12,7 @@ await runProgram(process.argv.slice(2), VERSION, {
   config: async (given) => (await import("./cli/ask-gateway.ts")).askGateway(given),
   keys: async (given) => (await import("./cli/keys.ts")).keys(given),
   workers: async (given) => (await import("./cli/workers.ts")).workers(given),
+  top: async (given) => (await import("./cli/top.ts")).top(given),
   demo,
   engine,
   // Nothing of the simulation is loaded where a gateway serves.

@@ -43,6 +43,10 @@ async function ran(...argv: string[]): Promise<Ran> {
         [command, workers] = ["workers", args];
         return 1;
       },
+      top: async () => {
+        command = "top";
+        return 0;
+      },
       demo: async () => void (command = "demo"),
       engine: async (args) => void ([command, engine] = ["engine", args]),
       simulate: async (argv) => void ([command, simulated] = ["simulate", argv]),

@@ -6,6 +6,7 @@ import { addConfigCommands, type ConfigArguments } from "./config-commands.ts";
 import { addKeysCommands, type KeysArguments } from "./keys-commands.ts";
 import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
 import { addServeOptions } from "./serve-options.ts";
+import { addTopCommand, type TopArguments } from "./top-command.ts";
 import { addWorkersCommands, type WorkersArguments } from "./workers-commands.ts";
 
 export interface EngineArguments {
@@ -22,6 +23,8 @@ export interface Commands {
   readonly config: (given: ConfigArguments) => Promise<number>;
   /** A command about keys, in their store or at a running gateway. */
   readonly keys: (given: KeysArguments) => Promise<void>;
+  /** Shows the fleet of a running gateway. Resolves with the exit code. */
+  readonly top: (given: TopArguments) => Promise<number>;
   /** A command about the workers of a running gateway. Resolves with the exit code. */
   readonly workers: (given: WorkersArguments) => Promise<number>;
   readonly demo: (given: { readonly port: number | undefined }) => Promise<void>;
@@ -122,6 +125,10 @@ function createProgram(version: string, commands: Commands, { terminal, exit }: 
   addWorkersCommands(
     program.command("workers").description("list, cordon, drain and remove the workers of a running gateway"),
     async (given) => exit(await commands.workers(given)),
+  );
+  addTopCommand(
+    program.command("top").description("the workers of a running gateway, with what they do, anew each second"),
+    async (given) => exit(await commands.top(given)),
   );
   addSimulations(program, commands);
   program.addHelpText("after", () => `\n${optionsHelp(serve)}\n${policiesHelp()}\n${EXAMPLES}`);

@@ -1,0 +1,41 @@
+import type { Command } from "commander";
+import { type AccessOptions, accessOf, addAccessOptions, type GatewayAccess } from "./gateway-access.ts";
+import { readSeconds } from "./read-seconds.ts";
+
+/** The `top` command. */
+export interface TopArguments {
+  readonly gateway: GatewayAccess;
+  /** Where the metrics are, if not on the port of the administration. */
+  readonly metricsUrl: string | undefined;
+  /** Time between two looks, s. */
+  readonly intervalSecs: number;
+  /** Print one table, and end. */
+  readonly isOnce: boolean;
+  readonly isJson: boolean;
+}
+
+interface TopOptions extends AccessOptions {
+  readonly metricsUrl?: string;
+  readonly interval?: string;
+  readonly once?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds `pointsman top`. */
+export function addTopCommand(command: Command, run: (given: TopArguments) => Promise<void>): void {
+  addAccessOptions(command)
+    .option("--metrics-url <url>", "page of metrics, if it is not beside the administration")
+    .option("--interval <time>", "time between two looks (default: 1s)")
+    .option("--once", "print one table, and end")
+    .option("--json", "print the rows of one table as JSON, and end")
+    .action(async () => {
+      const options: TopOptions = command.opts();
+      await run({
+        gateway: accessOf(options),
+        metricsUrl: options.metricsUrl,
+        intervalSecs: readSeconds("--interval", options.interval ?? "1s"),
+        isOnce: options.once === true,
+        isJson: options.json === true,
+      });
+    });
+}

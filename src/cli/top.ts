@@ -1,0 +1,195 @@
+import { ConfigError } from "../config/config-error.ts";
+import { askAdministration } from "./ask-administration.ts";
+import { ratesBetween, type Sample, sampleOf, type WorkerRates } from "./fleet-samples.ts";
+import { textTable } from "./text-table.ts";
+import type { TopArguments } from "./top-command.ts";
+
+/** What the command needs of the process; tests pass a fake. */
+export interface TopTools {
+  readonly out: (text: string) => void;
+  /** A look at the gateway. Throws ConfigError where it refuses, or cannot be reached. */
+  readonly look: () => Promise<Sample>;
+  readonly sleep: (ms: number) => Promise<void>;
+  /** Keys that were pressed since the last call, in order; undefined: the program is to end. */
+  readonly keys: () => string | undefined;
+  /** Size of the terminal; undefined where the output is none. */
+  readonly size: () => { readonly columns: number; readonly rows: number } | undefined;
+}
+
+/** Rates are over the last looks, of so many seconds. */
+const WINDOW_SECS = 10;
+const DONE = 0;
+
+/** What the table is sorted by, with the key that chooses it. */
+const ORDERS: readonly (readonly [key: string, name: string, of: (row: WorkerRates) => number | string])[] = [
+  ["u", "url", ({ url }) => url],
+  ["f", "in flight", ({ inFlight }) => -inFlight],
+  ["r", "requests", ({ requests }) => -requests],
+  ["t", "TTFT p95", ({ ttftP95 = 0 }) => -ttftP95],
+  ["e", "errors", ({ failedShare = 0 }) => -failedShare],
+];
+
+/** Clears the screen and goes to its corner; the other screen of the terminal, on and off. */
+const CLEAR = "\u001b[H\u001b[2J";
+const OTHER_SCREEN = { on: "\u001b[?1049h\u001b[?25l", off: "\u001b[?25h\u001b[?1049l" };
+
+/**
+ * `pointsman top`: the workers of a running gateway, with what they do, anew each second. With `--once`, `--json` or where the output is no
+ * terminal, once. Resolves with the exit code. Throws ConfigError where the gateway refuses, or cannot be reached at first.
+ */
+export async function top(given: TopArguments, tools: TopTools = toolsOf(given)): Promise<number> {
+  const samples = [await tools.look()];
+  if (given.isOnce || given.isJson || tools.size() === undefined) return once(given, tools, samples);
+  tools.out(OTHER_SCREEN.on);
+  try {
+    await refresh(given, tools, samples);
+  } finally {
+    tools.out(OTHER_SCREEN.off);
+  }
+  return DONE;
+}
+
+async function once({ intervalSecs, isJson }: TopArguments, tools: TopTools, samples: Sample[]): Promise<number> {
+  await tools.sleep(intervalSecs * 1000);
+  const [before] = samples;
+  const after = await tools.look();
+  const rows = ratesBetween(before ?? after, after);
+  tools.out(isJson ? `${JSON.stringify(rows, undefined, 2)}\n` : tableOf(rows));
+  return DONE;
+}
+
+async function refresh({ intervalSecs }: TopArguments, tools: TopTools, samples: Sample[]): Promise<void> {
+  let order = 0;
+  let trouble = "";
+  for (;;) {
+    const [before] = samples;
+    const after = samples.at(-1);
+    if (before && after) tools.out(CLEAR + screen(ratesBetween(before, after), order, trouble, tools.size()));
+    await tools.sleep(intervalSecs * 1000);
+    const pressed = tools.keys();
+    if (pressed === undefined || /[q\u0003]/.test(pressed)) return;
+    for (const key of pressed) {
+      const chosen = ORDERS.findIndex(([name]) => name === key);
+      if (chosen >= 0) order = chosen;
+    }
+    try {
+      samples.push(await tools.look());
+      trouble = "";
+    } catch (error) {
+      // A gateway that restarts comes back.
+      if (!(error instanceof ConfigError)) throw error;
+      trouble = error.message;
+    }
+    while (samples.length > Math.max(2, Math.ceil(WINDOW_SECS / intervalSecs))) samples.shift();
+  }
+}
+
+/** The whole picture, cut to the terminal. */
+export function screen(
+  rows: readonly WorkerRates[],
+  order: number,
+  trouble: string,
+  size: { readonly columns: number; readonly rows: number } | undefined,
+): string {
+  const [, name, of] = ORDERS[order] ?? ["", "url", ({ url }: WorkerRates) => url];
+  const sorted = rows.toSorted((one, other) => compare(of(one), of(other)) || compare(one.url, other.url));
+  const sum = (value: (row: WorkerRates) => number): string =>
+    value1(rows.reduce((total, row) => total + value(row), 0));
+  const head = `pointsman top   workers ${rows.length}   in flight ${sum((row) => row.inFlight)}   requests/s ${sum((row) => row.requests)}   tokens/s ${sum((row) => row.tokens)}`;
+  const keys = `sorted by ${name}   ${ORDERS.map(([key, what]) => `${key} ${what}`).join("   ")}   q quit`;
+  const lines = [head, trouble, ...tableOf(sorted).trimEnd().split("\n")];
+  const { columns = 120, rows: height = 40 } = size ?? {};
+  return [...lines.slice(0, height - 1), keys].map((line) => line.slice(0, columns)).join("\n");
+}
+
+function compare(one: number | string, other: number | string): number {
+  if (one === other) return 0;
+  return one < other ? -1 : 1;
+}
+
+function tableOf(rows: readonly WorkerRates[]): string {
+  const head = [
+    "WORKER",
+    "STATE",
+    "IN FLIGHT",
+    "PENDING",
+    "REQ/S",
+    "TOK/S",
+    "TTFT P50",
+    "P95",
+    "CACHED",
+    "FAILED",
+    "MODELS",
+  ];
+  return textTable([
+    head,
+    ...rows.map((row) => [
+      row.url,
+      row.state,
+      String(row.inFlight),
+      String(row.pendingTokens),
+      value1(row.requests),
+      value1(row.tokens),
+      seconds(row.ttftP50),
+      seconds(row.ttftP95),
+      percent(row.cachedShare),
+      percent(row.failedShare),
+      row.models.join(",") || "-",
+    ]),
+  ]);
+}
+
+function value1(value: number): string {
+  return value >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(1);
+}
+
+function seconds(value: number | undefined): string {
+  if (value === undefined) return "-";
+  return value < 1 ? `${(value * 1000).toFixed(0)} ms` : `${value.toFixed(1)} s`;
+}
+
+function percent(value: number | undefined): string {
+  return value === undefined ? "-" : `${(value * 100).toFixed(0)} %`;
+}
+
+function toolsOf({ gateway, metricsUrl }: TopArguments): TopTools {
+  let pressed = "";
+  const { stdin, stdout } = process;
+  if (stdin.isTTY && stdout.isTTY) {
+    stdin.setRawMode(true);
+    stdin.on("data", (bytes) => (pressed += String(bytes)));
+    stdin.unref();
+  }
+  return {
+    out: (text) => stdout.write(text),
+    async look() {
+      const workers = await askAdministration(gateway, process.env, { method: "GET", path: "/workers" });
+      return sampleOf(performance.now(), workers, await pageOf(metricsUrl ?? new URL("/metrics", gateway.url).href));
+    },
+    sleep: (ms) => Bun.sleep(ms),
+    keys() {
+      const keys = pressed;
+      pressed = "";
+      return keys;
+    },
+    // A terminal that does not know its size says 0.
+    size: () => (stdout.isTTY ? { columns: stdout.columns || 120, rows: stdout.rows || 40 } : undefined),
+  };
+}
+
+/** Time for the page of metrics, ms. */
+const PAGE_MS = 10_000;
+
+async function pageOf(url: string): Promise<string> {
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(PAGE_MS) });
+    if (answer.ok) return await answer.text();
+    throw new ConfigError(url, `it answers ${answer.status}`);
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw new ConfigError(
+      url,
+      `the page of metrics cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
