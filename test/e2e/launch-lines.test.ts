@@ -34,6 +34,17 @@ const LITELLM = `model_list:
 litellm_settings: {}
 `;
 
+/** Lines that look for pods find a cluster that does not answer. */
+const KUBECONFIG = join(ELSEWHERE, "kubeconfig");
+writeFileSync(
+  KUBECONFIG,
+  JSON.stringify({
+    "current-context": "none",
+    contexts: [{ name: "none", context: { cluster: "none" } }],
+    clusters: [{ name: "none", cluster: { server: "http://127.0.0.1:9" } }],
+  }),
+);
+
 const owned = new AsyncDisposableStack();
 const words = new Map<string, string>();
 const outcomes = new Map<LaunchLine, Outcome>();
@@ -99,7 +110,7 @@ async function run({ line, becomes }: LaunchLine): Promise<Outcome> {
     cwd: ELSEWHERE,
     stdout: "pipe",
     stderr: "inherit",
-    env: process.env,
+    env: { ...process.env, KUBECONFIG },
   });
   let output = "";
   const { promise: listening, resolve } = Promise.withResolvers<string>();

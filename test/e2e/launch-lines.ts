@@ -17,7 +17,6 @@ export interface LaunchLine {
 
 const INDEX = "changes nothing: the prefix index";
 const RANKS = "--intra-node-data-parallel-size: data-parallel ranks as workers of their own are not built yet";
-const NO_CLUSTER = "service_discovery: the kubeconfig cannot be read";
 
 export const LAUNCH_LINES: readonly LaunchLine[] = [
   { from: "sglang README, regular", line: "--worker-urls W1 W2 --policy cache_aware", becomes: "serves" },
@@ -50,7 +49,8 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
   {
     from: "sglang README, service discovery",
     line: "--service-discovery --selector app=sglang-worker role=inference --service-discovery-namespace sglang-system --service-discovery-port 8000",
-    becomes: [NO_CLUSTER],
+    becomes: "starts",
+    notices: ["source of workers is away"],
   },
   {
     from: "sglang README, mini-lb",
