@@ -18,6 +18,8 @@ export interface TopTools {
 
 /** Rates are over the last looks, of so many seconds. */
 const WINDOW_SECS = 10;
+/** What a terminal in raw mode sends for Ctrl-C. */
+const CTRL_C = "\u0003";
 const DONE = 0;
 
 /** What the table is sorted by, with the key that chooses it. */
@@ -67,7 +69,7 @@ async function refresh({ intervalSecs }: TopArguments, tools: TopTools, samples:
     if (before && after) tools.out(CLEAR + screen(ratesBetween(before, after), order, trouble, tools.size()));
     await tools.sleep(intervalSecs * 1000);
     const pressed = tools.keys();
-    if (pressed === undefined || /[q\u0003]/.test(pressed)) return;
+    if (pressed === undefined || pressed.includes("q") || pressed.includes(CTRL_C)) return;
     for (const key of pressed) {
       const chosen = ORDERS.findIndex(([name]) => name === key);
       if (chosen >= 0) order = chosen;
