@@ -63,7 +63,7 @@ const REFUSED: Rows = [
   ["metrics of engines are not collected; scrape the engines themselves", "engine-metrics"],
   ["there is no listener of its own for probes yet; /health and /readiness are on the main port", "health-check-port="],
   [
-    "workers are not found by other means; name them with --worker-urls, in the file, or over POST /workers",
+    "a manifest of workers is not read; name them as initial_workers in the configuration, which --watch-config reads again when it changes",
     "discovery-file= discovery-check-interval-secs=",
   ],
   ["the RL control plane (/v1/rl) is not built yet", "enable-rl"],
