@@ -21,32 +21,51 @@ export async function askAdministration(
   { method, path, body, headers = {} }: Question,
 ): Promise<Record<string, unknown>> {
   const key = keyFile === undefined ? (env["POINTSMAN_ADMIN_API_KEY"] ?? "") : readText(keyFile).trimEnd();
-  let answer: Response;
-  let text: string;
-  try {
-    answer = await fetch(new URL(path, url), {
+  const { status, text } = await answerOf(
+    { url, path, caFile },
+    {
       method,
       headers: { ...(key === "" ? {} : { authorization: `Bearer ${key}` }), ...headers },
-      signal: AbortSignal.timeout(ANSWER_MS),
-      // The key is for this gateway only.
-      redirect: "error",
       ...(body === undefined ? {} : { body }),
+    },
+  );
+  const said = parsed(text);
+  if (isSuccess(status) && said) return said;
+  const error = said?.["error"];
+  const message = isRecord(error) && typeof error["message"] === "string" ? error["message"] : `it answers ${status}`;
+  throw new ConfigError(url, message);
+}
+
+/** A page of a running gateway that takes no key, as text. Throws ConfigError where it has none, or cannot be reached. */
+export async function pageOf(url: string, caFile: string | undefined): Promise<string> {
+  const { status, text } = await answerOf({ url, path: "", caFile }, {});
+  if (isSuccess(status)) return text;
+  throw new ConfigError(url, `it answers ${status}`);
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** Throws ConfigError where the gateway cannot be reached. */
+async function answerOf(
+  { url, path, caFile }: Pick<GatewayAccess, "url" | "caFile"> & Pick<Question, "path">,
+  init: RequestInit,
+): Promise<{ readonly status: number; readonly text: string }> {
+  try {
+    const answer = await fetch(new URL(path, url), {
+      ...init,
+      signal: AbortSignal.timeout(ANSWER_MS),
+      // A key is for this gateway only.
+      redirect: "error",
       ...(caFile === undefined ? {} : { tls: { ca: readText(caFile) } }),
     });
-    text = await answer.text();
+    return { status: answer.status, text: await answer.text() };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    throw new ConfigError(
-      url,
-      `the gateway does not answer: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(url, `the gateway does not answer: ${reason}`);
   }
-  const said = parsed(text);
-  if (answer.ok && said) return said;
-  const error = said?.["error"];
-  const message =
-    isRecord(error) && typeof error["message"] === "string" ? error["message"] : `it answers ${answer.status}`;
-  throw new ConfigError(url, message);
 }
 
 function parsed(text: string): Record<string, unknown> | undefined {

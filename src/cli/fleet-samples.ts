@@ -1,4 +1,4 @@
-import { isRecord } from "../util/objects.ts";
+import { stateOf, viewsOf, type WorkerView } from "./worker-views.ts";
 
 /** What one look at a gateway tells of a worker. Counters run since its start. */
 export interface WorkerSample {
@@ -39,21 +39,19 @@ export interface WorkerRates extends Pick<WorkerSample, "url" | "state" | "inFli
 type Series = readonly (readonly [labels: ReadonlyMap<string, string>, value: number])[];
 
 /** Reads a look out of `GET /workers` and the page of metrics. */
-export function sampleOf(at: number, workers: Readonly<Record<string, unknown>>, page: string): Sample {
+export function sampleOf(at: number, workers: WorkerView, page: string): Sample {
   const series = readPage(page);
-  const views = Array.isArray(workers["workers"]) ? workers["workers"].filter(isRecord) : [];
-  return { at, workers: views.map((view) => workerSample(view, series)) };
+  return { at, workers: viewsOf(workers).map((view) => workerSample(view, series)) };
 }
 
-function workerSample(view: Readonly<Record<string, unknown>>, series: ReadonlyMap<string, Series>): WorkerSample {
+function workerSample(view: WorkerView, series: ReadonlyMap<string, Series>): WorkerSample {
   const url = text(view["url"]);
   const of = (name: string): Series => (series.get(name) ?? []).filter(([labels]) => labels.get("worker") === url);
   const sum = (list: Series): number => list.reduce((total, [, value]) => total + value, 0);
   const attempts = of("pointsman_worker_attempts_total");
-  const reasons = [view["cordoned"] === true ? "cordoned" : "", text(view["trouble"])].filter((word) => word !== "");
   return {
     url,
-    state: [text(view["status"]), ...reasons].join(","),
+    state: stateOf(view),
     inFlight: number(view["load"]),
     pendingTokens: number(view["pending_prompt_tokens"]),
     models: Array.isArray(view["models"]) ? view["models"].map(text) : [],

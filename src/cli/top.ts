@@ -1,5 +1,5 @@
 import { ConfigError } from "../config/config-error.ts";
-import { askAdministration } from "./ask-administration.ts";
+import { askAdministration, pageOf } from "./ask-administration.ts";
 import { ratesBetween, type Sample, sampleOf, type WorkerRates } from "./fleet-samples.ts";
 import { textTable } from "./text-table.ts";
 import type { TopArguments } from "./top-command.ts";
@@ -166,7 +166,8 @@ function toolsOf({ gateway, metricsUrl }: TopArguments): TopTools {
     out: (text) => stdout.write(text),
     async look() {
       const workers = await askAdministration(gateway, process.env, { method: "GET", path: "/workers" });
-      return sampleOf(performance.now(), workers, await pageOf(metricsUrl ?? new URL("/metrics", gateway.url).href));
+      const page = await pageOf(metricsUrl ?? new URL("/metrics", gateway.url).href, gateway.caFile);
+      return sampleOf(performance.now(), workers, page);
     },
     sleep: (ms) => Bun.sleep(ms),
     keys() {
@@ -177,21 +178,4 @@ function toolsOf({ gateway, metricsUrl }: TopArguments): TopTools {
     // A terminal that does not know its size says 0.
     size: () => (stdout.isTTY ? { columns: stdout.columns || 120, rows: stdout.rows || 40 } : undefined),
   };
-}
-
-/** Time for the page of metrics, ms. */
-const PAGE_MS = 10_000;
-
-async function pageOf(url: string): Promise<string> {
-  try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(PAGE_MS) });
-    if (answer.ok) return await answer.text();
-    throw new ConfigError(url, `it answers ${answer.status}`);
-  } catch (error) {
-    if (error instanceof ConfigError) throw error;
-    throw new ConfigError(
-      url,
-      `the page of metrics cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    );
-  }
 }

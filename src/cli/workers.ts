@@ -1,6 +1,6 @@
-import { isRecord } from "../util/objects.ts";
 import { askAdministration, type Question } from "./ask-administration.ts";
 import { textTable } from "./text-table.ts";
+import { stateOf, viewsOf, type WorkerView as View } from "./worker-views.ts";
 import type { WorkersArguments } from "./workers-commands.ts";
 
 /** What the commands need of the process; tests pass a fake. */
@@ -13,8 +13,6 @@ export interface WorkersTools {
   readonly now: () => number;
   readonly sleep: (ms: number) => Promise<void>;
 }
-
-type View = Readonly<Record<string, unknown>>;
 
 /** Exit codes: the command did what it says, or its wait has ended before. */
 const DONE = 0;
@@ -122,17 +120,6 @@ function workersTable(views: readonly View[]): string {
     said(view["id"]),
   ]);
   return textTable([head, ...rows]);
-}
-
-/** The worker's state in a word, with what keeps requests from it. */
-function stateOf(view: View): string {
-  const { status, cordoned, trouble } = view;
-  const reasons = [cordoned === true ? "cordoned" : "", typeof trouble === "string" ? trouble : ""];
-  return [said(status), ...reasons.filter((reason) => reason !== "")].join(",");
-}
-
-function viewsOf(answer: View): View[] {
-  return Array.isArray(answer["workers"]) ? answer["workers"].filter(isRecord) : [];
 }
 
 function loadOf(view: View): number {

@@ -1,13 +1,9 @@
 import { expect, test } from "bun:test";
 import { ManualClock } from "../../test/support/manual-clock.ts";
+import { settled } from "../../test/support/settled.ts";
 import { configSchema } from "../config/schema.ts";
 import type { WorkerSource } from "../worker/sources/worker-source.ts";
 import { FollowedNames } from "./dns-discovery.ts";
-
-/** Lets everything that waits for nothing run. */
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 30; turn += 1) await Promise.resolve();
-}
 
 test("names come, go and come back with the configuration, and their workers have the key that it gives them", async () => {
   const reported = new Map<string, unknown>();

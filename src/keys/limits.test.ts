@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { fixed, keyNamed, ringOf } from "../../test/support/keys.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
-import { GatewayError } from "../errors/errors.ts";
+import { refusal } from "../../test/support/refusal.ts";
 import { UNLIMITED } from "./key-record.ts";
 import { type KeyRing, openThreadKeys } from "./key-ring.ts";
 import { behindControl, noteControlClock } from "./limits.ts";
@@ -17,15 +17,6 @@ function create(
   const found = ring.table().find("a");
   if (typeof found !== "object") throw new Error("there is no such key");
   return { clock, ring, principal: found.principal, limits };
-}
-
-function refusal(action: () => unknown): unknown[] {
-  try {
-    action();
-    return [];
-  } catch (error) {
-    return error instanceof GatewayError ? [error.code, error.status, error.details.retryAfterSecs] : [error];
-  }
 }
 
 describe("requests at once", () => {

@@ -1,24 +1,17 @@
 import { describe, expect, test } from "bun:test";
-import { FakeApi, type FakeObject, settled } from "../../test/kubernetes/fake-api.ts";
+import { FakeApi, type FakeObject } from "../../test/kubernetes/fake-api.ts";
+import { POD_RULES } from "../../test/kubernetes/pod-rules.ts";
+import { settled } from "../../test/support/settled.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import type { SourceReport } from "../worker/sources/worker-source.ts";
 import { ApiError } from "./api-client.ts";
 import { type DiscoverySettings, KubernetesSource, readPool } from "./kubernetes-source.ts";
 
-const RULES: DiscoverySettings["rules"] = {
-  ports: [8000],
-  scheme: undefined,
-  isPd: false,
-  modelIdFrom: undefined,
-  bootstrapPortAnnotation: "sglang.ai/bootstrap-port",
-  kvConnectorAnnotation: undefined,
-  apiKey: undefined,
-};
 const SETTINGS: DiscoverySettings = {
   namespaces: ["models"],
   groups: [{ selector: ["app=vllm"], role: "regular" }],
   pool: undefined,
-  rules: RULES,
+  rules: POD_RULES,
 };
 
 interface Setup {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { FakeApi, type FakeObject, settled } from "../../test/kubernetes/fake-api.ts";
+import { FakeApi, type FakeObject } from "../../test/kubernetes/fake-api.ts";
+import { settled } from "../../test/support/settled.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { ApiError } from "./api-client.ts";
 import { ListWatch } from "./list-watch.ts";

@@ -1,16 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { POD_RULES } from "../../test/kubernetes/pod-rules.ts";
 import type { Pod } from "./pod.ts";
 import { type PodRules, workersOfPod } from "./pod-workers.ts";
-
-const RULES: PodRules = {
-  ports: [8000],
-  scheme: undefined,
-  isPd: false,
-  modelIdFrom: undefined,
-  bootstrapPortAnnotation: "sglang.ai/bootstrap-port",
-  kvConnectorAnnotation: undefined,
-  apiKey: undefined,
-};
 
 function podWith(parts: Partial<Pod> = {}): Pod {
   return {
@@ -30,7 +21,7 @@ function podWith(parts: Partial<Pod> = {}): Pod {
 
 /** What is wanted of each worker of the pod; why it has none. */
 function outcome(parts: Partial<Pod>, rules: Partial<PodRules> = {}, role?: "prefill" | "decode"): unknown {
-  const found = workersOfPod(podWith(parts), role, { ...RULES, ...rules });
+  const found = workersOfPod(podWith(parts), role, { ...POD_RULES, ...rules });
   if ("none" in found) return found.none;
   return found.workers.map(({ url, workerType, bootstrapPort, modelId, isCordoned, labels }) => ({
     url,
@@ -46,7 +37,7 @@ const REGULAR = { url: "http://10.0.0.7:8000", workerType: "regular" };
 describe("a pod that is chosen", () => {
   test("is a worker at its address and the usual port, and says which pod it is", () => {
     expect(outcome({})).toEqual([REGULAR]);
-    const found = workersOfPod(podWith(), undefined, RULES);
+    const found = workersOfPod(podWith(), undefined, POD_RULES);
     expect("workers" in found && found.workers[0]?.labels).toEqual({
       pod_name: "vllm-0",
       pod_namespace: "models",
@@ -84,7 +75,7 @@ describe("a pod that is chosen", () => {
 
 describe("the ports of a pod", () => {
   const urls = (annotations: Record<string, string>, ports = [8000]): unknown => {
-    const found = workersOfPod(podWith({ annotations }), undefined, { ...RULES, ports });
+    const found = workersOfPod(podWith({ annotations }), undefined, { ...POD_RULES, ports });
     return "none" in found ? found.none : found.workers.map(({ url }) => url.slice("http://10.0.0.7:".length));
   };
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { GatewayError } from "../errors/errors.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
+import { refusal } from "../../test/support/refusal.ts";
 import type { Priority } from "../keys/principal.ts";
 import type { Permit } from "./admission.ts";
 import { type Entry, type GateSettings, LocalGate, patienceOf, priorityOf } from "./gate.ts";
@@ -13,15 +13,6 @@ function create(settings: Partial<GateSettings> = {}): { gate: LocalGate; clock:
   const clock = new ManualClock();
   const usual = { maxConcurrent: FREE, maxConcurrentOf: () => FREE, queueSize: 10, queueTimeoutMs: 1000 };
   return { gate: new LocalGate({ ...usual, ...settings }, clock), clock };
-}
-
-function refusal(action: () => unknown): unknown[] {
-  try {
-    action();
-    return [];
-  } catch (error) {
-    return error instanceof GatewayError ? [error.code, error.status, error.details.retryAfterSecs] : [error];
-  }
 }
 
 test("the places of a model are its own", async () => {

@@ -106,8 +106,3 @@ async function* linesOf(watch: OpenWatch): AsyncGenerator {
     }
   }
 }
-
-/** Lets everything that waits for nothing run. */
-export async function settled(): Promise<void> {
-  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
-}

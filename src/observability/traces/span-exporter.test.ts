@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
+import { settled } from "../../../test/support/settled.ts";
 import type { Span } from "./span.ts";
 import { SpanExporter } from "./span-exporter.ts";
 
@@ -54,10 +55,6 @@ function setUp(): Setup {
     },
   });
   return Object.assign(setup, { exporter });
-}
-
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 30; turn += 1) await Promise.resolve();
 }
 
 describe("spans", () => {

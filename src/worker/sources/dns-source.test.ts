@@ -1,13 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
+import { settled } from "../../../test/support/settled.ts";
 import { DEFAULT_SPEC } from "../worker-spec.ts";
 import { DnsSource, type NameResolver, type ServiceRecord } from "./dns-source.ts";
 import type { SourceReport } from "./worker-source.ts";
-
-/** Lets everything that waits for nothing run. */
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 30; turn += 1) await Promise.resolve();
-}
 
 interface Answers {
   addresses: readonly string[] | Error;
