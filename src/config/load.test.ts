@@ -61,6 +61,8 @@ describe("refused with its place is", () => {
       "requestTimeoutSecs: 5",
       "1:1: unknown key requestTimeoutSecs; did you mean request_timeout_secs?",
     ],
+    ["a flag's name", "policy: random", "1:1: unknown key policy; did you mean default_policy?"],
+    ["another word for workers", "workers: []", "1:1: unknown key workers; did you mean initial_workers?"],
     [
       "an unknown key of a worker",
       "initial_workers:\n  - url: http://a:1\n    modle_id: x",
