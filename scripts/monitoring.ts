@@ -125,6 +125,13 @@ export const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])
         about: "Workers that were taken out, a second.",
         lines: [[rate("ejections", "worker, reason"), "{{worker}} {{reason}}"]],
       },
+      {
+        title: "Silence of the sources",
+        unit: "s",
+        about:
+          "Time since a source of workers (DNS, Kubernetes, a file) last said that its workers are so. An API server says so every five minutes at least.",
+        lines: [[`time() - min by (source) (${name("sourceHeard")}${CHOSEN})`, "{{source}}"]],
+      },
     ],
   ],
   [
@@ -342,6 +349,14 @@ export const ALERTS: readonly Alert[] = [
     severity: "warning",
     summary: "The source of workers {{ $labels.source }} is away",
     description: "Workers stay as they were. GET /workers says why, under sources.",
+  },
+  {
+    alert: "PointsmanSourceDeaf",
+    expr: `time() - min by (job, source) (${name("sourceHeard")}) > 600`,
+    for: "1m",
+    severity: "warning",
+    summary: "Nothing was heard of the source of workers {{ $labels.source }} for ten minutes",
+    description: "Workers stay as they were, and new ones are not found. docs/kubernetes.md.",
   },
   {
     alert: "PointsmanCertificateExpires",

@@ -7,7 +7,6 @@ const KINDS = "the kinds of workers and models are settled at the start";
 const TOKENIZERS = "tokenizers are loaded once";
 const ISSUER = "the code for tokens is loaded at the start";
 const RECORDING = "the file is opened at the start";
-const CLUSTER = "pods are followed by what was given at the start";
 const TRACES = "the way to the collector is opened at the start";
 const KV_EVENTS = "connections for KV events are opened once for each worker";
 
@@ -52,17 +51,6 @@ export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
   tracesSampleRatio: TRACES,
   record: RECORDING,
   recordMaxMb: RECORDING,
-  serviceDiscovery: CLUSTER,
-  selector: CLUSTER,
-  prefillSelector: CLUSTER,
-  decodeSelector: CLUSTER,
-  serviceDiscoveryPort: CLUSTER,
-  serviceDiscoveryNamespace: CLUSTER,
-  inferencePool: CLUSTER,
-  modelIdFrom: CLUSTER,
-  prefillBootstrapPortAnnotation: CLUSTER,
-  kvConnectorAnnotation: CLUSTER,
-  kubeconfig: CLUSTER,
   kvEventsEndpoint: KV_EVENTS,
   kvEventsReplayEndpoint: KV_EVENTS,
   kvEventsTopic: KV_EVENTS,

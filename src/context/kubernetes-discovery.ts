@@ -1,52 +1,120 @@
 import type { Config } from "../config/schema.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { ApiClient } from "../kubernetes/api-client.ts";
-import { ClusterError } from "../kubernetes/cluster.ts";
+import type { PodGroup } from "../kubernetes/chosen-pods.ts";
+import { type Cluster, ClusterError } from "../kubernetes/cluster.ts";
 import { findCluster } from "../kubernetes/find-cluster.ts";
-import { type DiscoverySettings, KubernetesSource, type PodGroup } from "../kubernetes/kubernetes-source.ts";
+import { KubernetesSource, type PodWish } from "../kubernetes/kubernetes-source.ts";
 import type { ModelIdFrom } from "../kubernetes/pod-workers.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { LiveConfig } from "../reload/live-config.ts";
 import type { Clock } from "../util/clock.ts";
 import type { WorkerSources } from "../worker/sources/worker-sources.ts";
+import { KUBERNETES_KEYS, WORKER_KEYS } from "./live-keys.ts";
 
-export interface DiscoveryParts {
-  readonly config: Config;
+export interface PodDiscoveryParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly workerSources: Pick<WorkerSources, "follow">;
+  /** Finds the cluster of a `kubeconfig`; tests pass their own. Throws ClusterError. */
+  readonly find?: (kubeconfig: string | undefined) => FoundCluster;
 }
 
-/** Follows the pods of a cluster, where the configuration wants it. Throws invalid_request where the cluster cannot be found. */
-export function followPods({ config, clock, logger, metrics, workerSources }: DiscoveryParts): void {
-  if (!config.serviceDiscovery) return;
-  try {
-    const cluster = findCluster({ kubeconfig: config.kubeconfig, env: process.env });
-    const settings = discoverySettings(config, cluster.namespace);
-    const api = new ApiClient(cluster);
-    const source = new KubernetesSource({ api, settings, clock, logger, random: Math.random });
-    logger.info({ cluster: cluster.url, namespaces: settings.namespaces.join(",") || "all" }, "looking for pods");
-    workerSources.follow(source);
-    metrics.read("kubernetesPods", (set) => {
+/**
+ * Follows the pods of a cluster, where the configuration wants it, and takes changes of that. Throws invalid_request where the cluster
+ * cannot be found.
+ */
+export function followPods({
+  config,
+  live,
+  ...parts
+}: PodDiscoveryParts & { readonly config: Config; readonly live: Pick<LiveConfig, "register"> }): void {
+  const pods = new FollowedPods(parts);
+  pods.want(config);
+  live.register({
+    name: "pods",
+    // With another key for workers, those in pods have that one too.
+    keys: [...KUBERNETES_KEYS, ...WORKER_KEYS],
+    check: (next) => pods.check(next),
+    apply: (next) => pods.want(next),
+  });
+}
+
+/** A cluster, and what speaks to it. */
+type FoundCluster = Pick<Cluster, "url" | "namespace"> & Pick<PodWish, "api">;
+
+/** The pods that the configuration wants for workers. Where it no longer wants any, their source stays, and wants nothing. */
+export class FollowedPods {
+  readonly #parts: PodDiscoveryParts;
+  #source: KubernetesSource | undefined;
+  /** The cluster that is spoken to now, and the option by which it was found. */
+  #cluster: (FoundCluster & Pick<Config, "kubeconfig">) | undefined;
+
+  constructor(parts: PodDiscoveryParts) {
+    this.#parts = parts;
+  }
+
+  /** Throws invalid_request where the cluster cannot be found. */
+  check(config: Config): void {
+    if (config.serviceDiscovery) this.#clusterOf(config);
+  }
+
+  /** Makes workers of the pods that this configuration chooses, and of no others. Throws as `check` does. */
+  want(config: Config): void {
+    const { clock, logger, workerSources } = this.#parts;
+    const before = this.#cluster;
+    this.#cluster = config.serviceDiscovery ? this.#clusterOf(config) : undefined;
+    if (this.#cluster && this.#cluster !== before) logger.info({ cluster: this.#cluster.url }, "looking for pods");
+    const wish = this.#cluster && wishOf(config, this.#cluster);
+    if (this.#source || !wish) {
+      this.#source?.want(wish);
+      return;
+    }
+    this.#source = new KubernetesSource({ clock, logger, random: Math.random });
+    this.#source.want(wish);
+    workerSources.follow(this.#source);
+    this.#expose(this.#source);
+  }
+
+  /** The same cluster as before, unless the option names another: a change of other options asks nothing of the files. */
+  #clusterOf({ kubeconfig }: Config): FoundCluster & Pick<Config, "kubeconfig"> {
+    const { find = findHere } = this.#parts;
+    if (this.#cluster && this.#cluster.kubeconfig === kubeconfig) return this.#cluster;
+    try {
+      return { ...find(kubeconfig), kubeconfig };
+    } catch (error) {
+      if (!(error instanceof ClusterError)) throw error;
+      throw new GatewayError("invalid_request", `service_discovery: ${error.message}`, { cause: error });
+    }
+  }
+
+  #expose(source: KubernetesSource): void {
+    this.#parts.metrics.read("kubernetesPods", (set) => {
       const { podsSeen, podsChosen } = source.view;
       set({ state: "seen" }, podsSeen);
       set({ state: "chosen" }, podsChosen);
     });
-  } catch (error) {
-    if (!(error instanceof ClusterError)) throw error;
-    throw new GatewayError("invalid_request", `service_discovery: ${error.message}`, { cause: error });
   }
 }
 
-function discoverySettings(config: Config, ownNamespace: string): DiscoverySettings {
+function findHere(kubeconfig: string | undefined): FoundCluster {
+  const cluster = findCluster({ kubeconfig, env: process.env });
+  return { url: cluster.url, namespace: cluster.namespace, api: new ApiClient(cluster) };
+}
+
+function wishOf(config: Config, { api, namespace: ownNamespace }: FoundCluster): PodWish {
   const [namespace, name] = config.inferencePool?.includes("/")
     ? config.inferencePool.split("/", 2)
     : [config.serviceDiscoveryNamespace[0] ?? ownNamespace, config.inferencePool];
   return {
-    namespaces: config.serviceDiscoveryNamespace,
-    groups: podGroups(config),
-    pool: name === undefined || namespace === undefined ? undefined : { name, namespace },
+    api,
+    choice: {
+      namespaces: config.serviceDiscoveryNamespace,
+      groups: podGroups(config),
+      pool: name === undefined || namespace === undefined ? undefined : { name, namespace },
+    },
     rules: {
       ports: [config.serviceDiscoveryPort],
       scheme: undefined,

@@ -1,4 +1,5 @@
 import type { ConfigKey } from "../config/schema.ts";
+import { KUBERNETES_OPTIONS } from "../config/kubernetes-options.ts";
 import { POLICY_OPTIONS } from "../config/policy-options.ts";
 import { keysOf } from "../util/objects.ts";
 
@@ -20,6 +21,9 @@ export const WORKER_KEYS: readonly ConfigKey[] = ["initialWorkers", "workerApiKe
 
 /** Options of the names whose records are workers. */
 export const DNS_KEYS: readonly ConfigKey[] = ["workerDns", "prefillDns", "decodeDns"];
+
+/** Options of the pods that are workers. */
+export const KUBERNETES_KEYS: readonly ConfigKey[] = keysOf(KUBERNETES_OPTIONS);
 
 /** Options of the parts that watch over workers. */
 export const CARE_KEYS: readonly ConfigKey[] = [

@@ -67,6 +67,11 @@ export function exposeState({
   metrics.read("sourceUp", (set) => {
     for (const { name, state } of workerSources.list()) set({ source: name }, state === "ready" ? 1 : 0);
   });
+  metrics.read("sourceHeard", (set) => {
+    for (const { name, silentMs } of workerSources.list()) {
+      if (silentMs !== undefined) set({ source: name }, (Date.now() - silentMs) / 1000);
+    }
+  });
   metrics.read("panic", (set) => {
     for (const model of outcomes.panicking) set({ model: metrics.bounded("model", model) }, 1);
   });

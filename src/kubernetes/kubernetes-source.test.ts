@@ -4,18 +4,22 @@ import { POD_RULES } from "../../test/kubernetes/pod-rules.ts";
 import { settled } from "../../test/support/settled.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import type { SourceReport } from "../worker/sources/worker-source.ts";
+import { Secret } from "../util/secret.ts";
 import { ApiError } from "./api-client.ts";
-import { type DiscoverySettings, KubernetesSource, readPool } from "./kubernetes-source.ts";
+import type { PodChoice } from "./chosen-pods.ts";
+import { readPool } from "./inference-pool.ts";
+import { KubernetesSource, type PodWish } from "./kubernetes-source.ts";
 
-const SETTINGS: DiscoverySettings = {
+const CHOICE: PodChoice = {
   namespaces: ["models"],
   groups: [{ selector: ["app=vllm"], role: "regular" }],
   pool: undefined,
-  rules: POD_RULES,
 };
 
 interface Setup {
   readonly api: FakeApi;
+  readonly clock: ManualClock;
+  readonly wish: PodWish;
   readonly source: KubernetesSource;
   readonly reports: SourceReport[];
   readonly told: string[];
@@ -28,17 +32,16 @@ interface Setup {
   wanted(): readonly string[] | string;
 }
 
-function setUp(settings: Partial<DiscoverySettings> = {}): Setup {
+function setUp(choice: Partial<PodChoice> = {}): Setup {
   const api = new FakeApi();
   const clock = new ManualClock();
   const told: string[] = [];
   const reports: SourceReport[] = [];
   let ended: unknown;
+  const wish: PodWish = { api, choice: { ...CHOICE, ...choice }, rules: POD_RULES };
   const source = new KubernetesSource({
-    api,
     clock,
     random: () => 0,
-    settings: { ...SETTINGS, ...settings },
     logger: {
       debug: () => undefined,
       info: (fields) => told.push(`${String(Object(fields).pod)}: ${String(Object(fields).reason)}`),
@@ -46,6 +49,7 @@ function setUp(settings: Partial<DiscoverySettings> = {}): Setup {
       error: () => undefined,
     },
   });
+  source.want(wish);
   const pass = async (): Promise<void> => {
     await settled();
     clock.advance(20);
@@ -53,6 +57,8 @@ function setUp(settings: Partial<DiscoverySettings> = {}): Setup {
   };
   return {
     api,
+    clock,
+    wish,
     source,
     reports,
     told,
@@ -185,6 +191,94 @@ describe("the pods of a selector", () => {
   });
 });
 
+describe("another wish", () => {
+  const choiceOf = (app: string): PodChoice => ({ ...CHOICE, groups: [{ selector: [`app=${app}`], role: "regular" }] });
+
+  test("chooses other pods: those of before stay until the others are listed", async () => {
+    const { api, source, wish, start, pass, pod, wanted, reports } = setUp();
+    pod("a", "10.0.0.1", true, { labels: { app: "vllm" } });
+    pod("b", "10.0.0.2", true, { labels: { app: "sglang" } });
+    await start();
+    expect(wanted()).toEqual(["10.0.0.1:8000"]);
+    const before = reports.length;
+    source.want({ ...wish, choice: choiceOf("sglang") });
+    expect(reports).toHaveLength(before);
+    await pass();
+    expect([wanted(), api.lists.length, source.view]).toEqual([["10.0.0.2:8000"], 2, { podsSeen: 1, podsChosen: 1 }]);
+    // Late news of what is no longer chosen.
+    api.watches[0]?.lines.push({ type: "MODIFIED", object: pod("a", "10.0.0.9", true) });
+    api.watches[0]?.wake();
+    await pass();
+    expect(wanted()).toEqual(["10.0.0.2:8000"]);
+  });
+
+  test("chooses other pods while the server is away: nobody leaves before it answers", async () => {
+    const { api, source, wish, start, pod, wanted, ended } = setUp();
+    pod("a", "10.0.0.1", true, { labels: { app: "vllm" } });
+    pod("b", "10.0.0.2", true, { labels: { app: "sglang" } });
+    await start();
+    api.failure = new ApiError(0, "refused");
+    source.want({ ...wish, choice: choiceOf("sglang") });
+    await settled();
+    expect([ended(), wanted()]).toMatchObject([{ message: "refused" }, ["10.0.0.1:8000"]]);
+    api.failure = undefined;
+    await start();
+    expect(wanted()).toEqual(["10.0.0.2:8000"]);
+  });
+
+  test("makes other workers of the same pods without asking the server", async () => {
+    const { api, source, wish, start, pass, pod, reports } = setUp();
+    pod("a", "10.0.0.1", true);
+    await start();
+    source.want({ ...wish, rules: { ...POD_RULES, ports: [9000], apiKey: new Secret("next") } });
+    await pass();
+    const last = reports.at(-1);
+    const said = last?.state === "ready" ? last.workers.map(({ url, apiKey }) => [url, apiKey?.reveal()]) : [];
+    expect([said, api.lists.length, api.watches.length]).toEqual([[["http://10.0.0.1:9000", "next"]], 1, 1]);
+  });
+
+  test("of another cluster has its pods, and none at all lets them leave", async () => {
+    const { source, wish, start, pass, pod, wanted } = setUp();
+    pod("a", "10.0.0.1", true);
+    await start();
+    const other = new FakeApi();
+    other.put("z", {
+      spec: { containers: [] },
+      status: { phase: "Running", podIP: "10.9.0.1", conditions: [{ type: "Ready", status: "True" }] },
+    });
+    source.want({ ...wish, api: other });
+    await pass();
+    expect(wanted()).toEqual(["10.9.0.1:8000"]);
+    source.want(undefined);
+    await pass();
+    expect([wanted(), source.view]).toEqual([[], { podsSeen: 0, podsChosen: 0 }]);
+    source.want(wish);
+    await pass();
+    expect(wanted()).toEqual(["10.0.0.1:8000"]);
+  });
+});
+
+test("the last news is that of the list of which nothing has been heard for longest: a list, an event, a bookmark, or a watch that was taken", async () => {
+  const { api, clock, source, start, pod } = setUp({ namespaces: ["one", "two"] });
+  expect(source.heardAt).toBeUndefined();
+  pod("a", "10.0.0.1", true);
+  await start();
+  const from = source.heardAt ?? 0;
+  clock.advance(60_000);
+  api.watches[0]?.lines.push({ type: "BOOKMARK", object: { metadata: { resourceVersion: "200" } } });
+  api.watches[0]?.wake();
+  await settled();
+  expect(source.heardAt).toBe(from);
+  api.watches[1]?.lines.push({ type: "BOOKMARK", object: { metadata: { resourceVersion: "200" } } });
+  api.watches[1]?.wake();
+  await settled();
+  expect(source.heardAt).toBe(clock.now());
+  clock.advance(5000);
+  api.endWatches("over");
+  await settled();
+  expect(source.heardAt).toBe(clock.now());
+});
+
 describe("an InferencePool", () => {
   const POOL = { namespace: "models", name: "pool" };
   const spec = (app: string, ...ports: number[]): Record<string, unknown> => ({
@@ -231,5 +325,34 @@ describe("an InferencePool", () => {
     await pass();
     await pass();
     expect(wanted()).toEqual(["10.0.0.1:8000"]);
+  });
+
+  test("that is gone is told, and its pods are followed on: those that end leave, and it may come back", async () => {
+    const { api, start, pass, pod, wanted, reports } = setUp({ pool: POOL, groups: [] });
+    api.put("pool", spec("vllm", 8000));
+    pod("a", "10.0.0.1", true);
+    pod("b", "10.0.0.2", true);
+    await start();
+    await pass();
+    const tell = async (kind: string, type: string, object: FakeObject): Promise<void> => {
+      const watch = api.watches.find(({ path }) => path.endsWith(kind));
+      watch?.lines.push({ type, object });
+      watch?.wake();
+      await pass();
+      await pass();
+    };
+    await tell("inferencepools", "DELETED", api.remove("pool"));
+    expect(wanted()).toBe("there is no InferencePool models/pool");
+    await tell("pods", "DELETED", api.remove("b"));
+    expect(reports.at(-1)).toMatchObject({ state: "away", workers: [{ url: "http://10.0.0.1:8000" }] });
+    await tell("inferencepools", "ADDED", api.put("again", spec("vllm", 8000)));
+    expect(wanted()).toEqual(["10.0.0.1:8000"]);
+  });
+
+  test("of a kind that the cluster does not know is told in words", async () => {
+    const { api, start, ended } = setUp({ pool: POOL, groups: [] });
+    api.failure = new ApiError(404, "/apis/inference.networking.k8s.io: 404");
+    await start();
+    expect(ended()).toMatchObject({ message: expect.stringContaining("CustomResourceDefinition is not installed") });
   });
 });

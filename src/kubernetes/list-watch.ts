@@ -55,6 +55,7 @@ export class ListWatch<T> {
   #isAway = false;
   /** Version up to which the objects are known; undefined before the first list. */
   #version: string | undefined;
+  #heardAt: number | undefined;
 
   constructor(parts: ListWatchParts<T>) {
     this.#parts = parts;
@@ -63,6 +64,11 @@ export class ListWatch<T> {
   /** Whether the collection was listed once. */
   get isListed(): boolean {
     return this.#version !== undefined;
+  }
+
+  /** When the server last said how the collection is: a list, a watch that it took, an event or a bookmark; in ms of the clock. */
+  get heardAt(): number | undefined {
+    return this.#heardAt;
   }
 
   values(): T[] {
@@ -74,11 +80,21 @@ export class ListWatch<T> {
     const { clock } = this.#parts;
     while (!signal.aborted) {
       const from = clock.now();
-      if (this.#version === undefined) await this.#list(signal);
+      if (this.#version === undefined) await this.#listUnless(signal);
+      if (signal.aborted) return;
       await this.#watch(this.#version ?? "", signal);
       const took = clock.now() - from;
       if (took < LEAST_MS && !signal.aborted)
         await new Promise<void>((resolve) => clock.after(LEAST_MS - took, resolve));
+    }
+  }
+
+  /** A list that is no longer wanted is no failure. */
+  async #listUnless(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#list(signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
     }
   }
 
@@ -95,6 +111,7 @@ export class ListWatch<T> {
       if (page === undefined) this.#version = version;
     }
     this.#objects = objects;
+    this.#heardAt = this.#parts.clock.now();
     this.#parts.onChange();
   }
 
@@ -131,6 +148,7 @@ export class ListWatch<T> {
   }
 
   #onOpen(): void {
+    this.#heardAt = this.#parts.clock.now();
     if (!this.#isAway) return;
     this.#isAway = false;
     this.#parts.onChange();
@@ -145,6 +163,7 @@ export class ListWatch<T> {
       this.#version = undefined;
       return "expired";
     }
+    this.#heardAt = this.#parts.clock.now();
     if (type === "BOOKMARK") this.#version = z.looseObject({ metadata: meta }).parse(object).metadata.resourceVersion;
     else {
       const { uid, resourceVersion } = objectBody.parse(object).metadata;

@@ -217,6 +217,12 @@ export const METRICS = {
     help: "1 while a source of workers says which it wants; 0 while it is away, for example because an API server does not answer. Its workers stay.",
     labels: ["source"],
   },
+  sourceHeard: {
+    name: "pointsman_worker_source_last_heard_timestamp_seconds",
+    kind: "gauge",
+    help: "When a source of workers last heard that its workers are so: an answer of the DNS, a look at a file, a word of the API server. In a quiet cluster that is at most five minutes ago; longer, and the gateway is deaf to what happens there. In Unix seconds.",
+    labels: ["source"],
+  },
   workerUp: {
     name: "pointsman_worker_up",
     kind: "gauge",

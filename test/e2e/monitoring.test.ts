@@ -55,6 +55,7 @@ const MAY_BE_EMPTY = [
   "certificateExpiry",
   "threadRestarts",
   "configFailures",
+  "sourceHeard",
 ] as const;
 
 async function freePort(): Promise<number> {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ApiClient, ApiError } from "../../src/kubernetes/api-client.ts";
 import { startEngine } from "../support/engine.ts";
+import { HELLO, post } from "../support/gateway.ts";
 import { startProcess } from "../support/process.ts";
 import { eventually } from "../faults/observe.ts";
 
@@ -117,6 +118,18 @@ function podOf(uid: string, port: string, version: number, more: object = {}): o
   };
 }
 
+/** A kubeconfig of the server, in a folder of its own. */
+function writeKubeconfig(): string {
+  const kubeconfig = join(mkdtempSync(join(tmpdir(), "pointsman-kube-")), "config");
+  const file = {
+    "current-context": "c",
+    contexts: [{ name: "c", context: { cluster: "c" } }],
+    clusters: [{ name: "c", cluster: { server: server.url.origin } }],
+  };
+  writeFileSync(kubeconfig, JSON.stringify(file));
+  return kubeconfig;
+}
+
 test("the program finds pods, serves from them, and drains one that is deleted, while a server lies and goes away", async () => {
   await using one = await startEngine({ model: "sim-1" });
   await using two = await startEngine({ model: "sim-1" });
@@ -135,14 +148,7 @@ test("the program finds pods, serves from them, and drains one that is deleted, 
       }),
     );
   };
-  const kubeconfig = join(mkdtempSync(join(tmpdir(), "pointsman-kube-")), "config");
-  const context = { name: "c", context: { cluster: "c" } };
-  const file = {
-    "current-context": "c",
-    contexts: [context],
-    clusters: [{ name: "c", cluster: { server: server.url.origin } }],
-  };
-  writeFileSync(kubeconfig, JSON.stringify(file));
+  const kubeconfig = writeKubeconfig();
   const flags = [
     "--service-discovery",
     "--selector",
@@ -173,4 +179,53 @@ test("the program finds pods, serves from them, and drains one that is deleted, 
   expect(await urls()).toEqual([two.url]);
   expect(await gateway.metric("pointsman_worker_source_up", { source: "kubernetes" })).toBe(0);
   expect(await gateway.metric("pointsman_kubernetes_pods", { state: "chosen" })).toBe(1);
+});
+
+test("a reload gives the program another selector and other keys for its pods, and turns discovery off and on", async () => {
+  await using one = await startEngine({ model: "sim-1" });
+  await using two = await startEngine({ model: "sim-1" });
+  const podsBy: Readonly<Record<string, object>> = {
+    "app=one": podOf("a", new URL(one.url).port, 4),
+    "app=two": podOf("b", new URL(two.url).port, 4),
+  };
+  handler = ({ url }) => {
+    const { searchParams } = new URL(url);
+    if (searchParams.get("watch") === "true") return new Response(new ReadableStream({}));
+    const item = podsBy[searchParams.get("labelSelector") ?? ""];
+    return Response.json({ metadata: { resourceVersion: "5" }, items: item ? [item] : [] });
+  };
+  const kubeconfig = writeKubeconfig();
+  const file = join(kubeconfig, "../pointsman.yaml");
+  const on = (app: string, key: string): string =>
+    `service_discovery: true\nselector: [app=${app}]\nworker_api_key: ${key}\nkubeconfig: ${kubeconfig}\n`;
+  writeFileSync(file, on("one", "first"));
+  await using gateway = await startProcess(["--config", file, "--shutdown-delay-secs", "0"]);
+  const reload = (text: string): void => {
+    writeFileSync(file, text);
+    gateway.signal("SIGHUP");
+  };
+  const serving = async (): Promise<string[]> => {
+    const { workers } = (await (await fetch(`${gateway.url}/workers`)).json()) as { workers: Record<string, string>[] };
+    return workers.filter(({ status }) => status === "ready").map(({ url = "" }) => url);
+  };
+  const serves = (...urls: string[]): Promise<void> =>
+    eventually(async () => (await serving()).join() === urls.join(), `${urls.join(" and ")} serve`);
+  const keyOfRequest = async (engine: typeof one): Promise<string | undefined> => {
+    await (await post(`${gateway.url}/v1/chat/completions`, HELLO)).text();
+    return engine.requests.at(-1)?.headers["authorization"];
+  };
+  await serves(one.url);
+  expect(await keyOfRequest(one)).toBe("Bearer first");
+  reload(on("one", "second"));
+  await eventually(async () => (await keyOfRequest(one)) === "Bearer second", "the worker gets the other key");
+  reload(on("two", "second"));
+  await serves(two.url);
+  expect(await keyOfRequest(two)).toBe("Bearer second");
+  reload(`${on("two", "second")}service_discovery_port: 0\n`);
+  await eventually(() => gateway.output.includes("service_discovery_port"), "a mistake is told");
+  reload(`worker_api_key: second\n`);
+  await serves();
+  reload(on("one", "third"));
+  await serves(one.url);
+  expect(await keyOfRequest(one)).toBe("Bearer third");
 });

@@ -206,7 +206,9 @@ describe("the REST API", () => {
       [one.url, "command_line", 2],
       [two.url, "api", 1],
     ]);
-    expect(json["sources"]).toEqual([{ name: "command_line", state: "ready", reason: null, wanted: 1, refused: 0 }]);
+    expect(json["sources"]).toEqual([
+      { name: "command_line", state: "ready", reason: null, wanted: 1, refused: 0, silent_secs: null },
+    ]);
   });
 
   test("the list keeps to a model", async () => {

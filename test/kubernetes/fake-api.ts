@@ -54,7 +54,7 @@ export class FakeApi implements ObjectReader {
     if (this.failure) return Promise.reject(this.failure);
     this.lists.push(path);
     const from = Number(query["continue"] ?? 0);
-    const all = [...this.objects.values()];
+    const all = [...this.objects.values()].filter((object) => isChosen(object, query["labelSelector"] ?? ""));
     const next = from + this.pageSize < all.length ? String(from + this.pageSize) : "";
     const items = all.slice(from, from + Math.min(this.pageSize, all.length));
     return Promise.resolve({ metadata: { resourceVersion: String(this.#version), continue: next }, items });
@@ -91,6 +91,16 @@ export class FakeApi implements ObjectReader {
     watch.end ??= how;
     watch.wake();
   }
+}
+
+/** Whether the object has the labels of a selector such as `app=vllm,tier=gpu`. One that has no labels at all is chosen by each. */
+function isChosen({ metadata }: FakeObject, selector: string): boolean {
+  const { labels } = metadata;
+  if (labels === undefined || selector === "") return true;
+  return selector.split(",").every((term) => {
+    const [key = "", value] = term.split("=");
+    return Object(labels)[key] === value;
+  });
 }
 
 async function* linesOf(watch: OpenWatch): AsyncGenerator {

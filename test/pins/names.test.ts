@@ -223,6 +223,7 @@ test("metrics", () => {
     "pointsman_ejections_limited_total",
     "pointsman_kubernetes_pods",
     "pointsman_worker_source_up",
+    "pointsman_worker_source_last_heard_timestamp_seconds",
     "pointsman_worker_up",
     "pointsman_cache_trust",
     "pointsman_worker_out",

@@ -69,7 +69,11 @@ function list(deps: WorkersDeps, { query }: Call): Reply {
     workers: workers.map((worker) => viewOf(deps, worker)),
     total: workers.length,
     stats: { prefill_count: count("prefill"), decode_count: count("decode"), regular_count: count("regular") },
-    sources: workerSources.list().map((source) => ({ ...source, reason: source.reason ?? null })),
+    sources: workerSources.list().map(({ silentMs, ...source }) => ({
+      ...source,
+      reason: source.reason ?? null,
+      silent_secs: silentMs === undefined ? null : Math.round(silentMs / 1000),
+    })),
   });
 }
 

@@ -211,3 +211,16 @@ test("the watch ends when it is told to, though nobody answers", async () => {
   await watched;
   expect([failure(), clock.pending]).toEqual(["Error: the watch has ended", 0]);
 });
+
+test("a name is heard with each answer that has records, and is silent while it gets none", async () => {
+  const { dns, clock, source, next } = setUp("http://engines:8000");
+  dns.answers.addresses = ["10.0.0.1"];
+  expect(source.heardAt).toBeUndefined();
+  await next();
+  await next();
+  const before = clock.now();
+  expect(source.heardAt).toBe(before);
+  dns.answers.addresses = [];
+  await next();
+  expect([source.heardAt, clock.now() > before]).toEqual([before, true]);
+});

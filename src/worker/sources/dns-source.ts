@@ -55,12 +55,18 @@ export class DnsSource implements WorkerSource {
   readonly #parts: DnsSourceParts;
   readonly #known = new Map<string, Known>();
   #template: WorkerSpec | undefined;
+  #heardAt: number | undefined;
   #wake: () => void = () => undefined;
 
   constructor(parts: DnsSourceParts) {
     this.name = parts.name;
     this.#parts = parts;
     this.#template = parts.template;
+  }
+
+  /** The time of the last answer with records. */
+  get heardAt(): number | undefined {
+    return this.#template && this.#heardAt;
   }
 
   async watch(onWanted: (report: SourceReport) => void, signal: AbortSignal): Promise<void> {
@@ -88,6 +94,7 @@ export class DnsSource implements WorkerSource {
     const { host, places } = await this.#ask(template, signal);
     if (signal.aborted || template !== this.#template) return;
     if (places.length === 0) throw new Error(`${host} has no records`);
+    this.#heardAt = this.#parts.clock.now();
     const seen = new Set<string>();
     for (const { url, priority } of places) {
       if (seen.has(url)) continue;

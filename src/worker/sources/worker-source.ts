@@ -2,11 +2,12 @@ import type { WorkerSpec } from "../worker-spec.ts";
 
 /**
  * A report of a source. `ready`: the whole set of workers that it wants from now on, not only the changes; each spec has the name of
- * the source. `away`: it cannot report at present, for example because a server does not answer; its workers stay.
+ * the source. `away`: it cannot report at present, for example because a server does not answer. Its workers stay, or are those of
+ * `workers`, where it still knows what becomes of them.
  */
 export type SourceReport =
   | { readonly state: "ready"; readonly workers: readonly WorkerSpec[] }
-  | { readonly state: "away"; readonly reason: string };
+  | { readonly state: "away"; readonly reason: string; readonly workers?: readonly WorkerSpec[] };
 
 /**
  * A place that names the workers of the gateway: a file, the command line, a service registry. It only reports what it wants; the
@@ -15,6 +16,8 @@ export type SourceReport =
 export interface WorkerSource {
   /** Unique among the sources: a word in snake case, and what tells several of a kind apart, such as `dns:http://engines:8000`. `GET /workers` shows it with each worker. */
   readonly name: string;
+  /** When it last heard that its workers are so, in ms of the gateway's clock. Sources that have nobody to hear from do not have it. */
+  readonly heardAt?: number | undefined;
   /**
    * Calls `onWanted` as soon as it knows which workers it wants (before this method returns, if it knows then), and again after each
    * change. Calling it twice with the same set changes nothing.

@@ -87,9 +87,31 @@ test("what a source knows from the start is applied before it is followed furthe
     0,
   ]);
   expect(sources.list()).toEqual([
-    { name: "file", state: "ready", reason: undefined, wanted: 1, refused: 1 },
-    { name: "command_line", state: "ready", reason: undefined, wanted: 0, refused: 1 },
+    { name: "file", state: "ready", reason: undefined, wanted: 1, refused: 1, silentMs: undefined },
+    { name: "command_line", state: "ready", reason: undefined, wanted: 0, refused: 1, silentMs: undefined },
   ]);
+});
+
+test("a source that is away may still know that some of its workers leave", () => {
+  const { sources, applied, lines } = setUp();
+  const { source, report } = played();
+  sources.follow(source);
+  report({ state: "ready", workers: [A, { ...A, url: "http://b:1" }] });
+  for (let time = 0; time < 2; time += 1) report({ state: "away", reason: "its list is gone", workers: [A] });
+  expect(applied.map(([, count]) => count)).toEqual([2, 1, 1]);
+  expect(lines).toEqual([["warn", "source of workers is away; its workers stay"]]);
+  expect(sources.list()).toMatchObject([{ state: "away", reason: "its list is gone", wanted: 1 }]);
+});
+
+test("a source that hears of its workers shows for how long it has been silent", () => {
+  const { sources, clock } = setUp();
+  const { source } = played();
+  const heard = { ...source, heardAt: clock.now() };
+  sources.follow(heard);
+  clock.advance(7000);
+  expect(sources.list()).toMatchObject([{ silentMs: 7000 }]);
+  heard.heardAt = clock.now();
+  expect(sources.list()).toMatchObject([{ silentMs: 0 }]);
 });
 
 test("two sources cannot have one name", () => {
@@ -139,7 +161,7 @@ describe("a source that is away", () => {
     for (let time = 0; time < 3; time += 1) report({ state: "away", reason: "no answer" });
     expect([applied.length, sources.list()]).toEqual([
       1,
-      [{ name: "played", state: "away", reason: "no answer", wanted: 1, refused: 0 }],
+      [{ name: "played", state: "away", reason: "no answer", wanted: 1, refused: 0, silentMs: undefined }],
     ]);
     report({ state: "away", reason: "refused" });
     report({ state: "ready", workers: [A] });

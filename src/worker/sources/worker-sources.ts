@@ -2,6 +2,7 @@ import type { GatewayError } from "../../errors/errors.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { Reconciler } from "./reconciler.ts";
+import type { WorkerSpec } from "../worker-spec.ts";
 import type { SourceReport, WorkerSource } from "./worker-source.ts";
 
 /** Shortest and longest time between a failure of a source and the next try, ms. It doubles with each failure; a report resets it. */
@@ -14,7 +15,7 @@ export interface SourceView {
   /**
    * - `starting`: it has said nothing yet.
    * - `ready`: the workers that it wants are those of its last report.
-   * - `away`: it cannot say; the workers of its last report stay.
+   * - `away`: it cannot say, or not all; the workers of its last report stay.
    */
   readonly state: "starting" | "ready" | "away";
   /** Why it is away. */
@@ -22,6 +23,8 @@ export interface SourceView {
   /** Number of workers in its last report, and how many of them were refused. */
   readonly wanted: number;
   readonly refused: number;
+  /** Time since it last heard that its workers are so, ms; undefined where it has not yet, or hears from nobody. */
+  readonly silentMs: number | undefined;
 }
 
 export interface WorkerSourcesDeps {
@@ -86,12 +89,14 @@ export class WorkerSources implements Disposable {
 
   /** The sources in the order of `follow`. */
   list(): readonly SourceView[] {
+    const now = this.#deps.clock.now();
     return [...this.#followed.values()].map(({ source, state, reason, wanted, refusals }) => ({
       name: source.name,
       state,
       reason,
       wanted,
       refused: refusals.length,
+      silentMs: source.heardAt === undefined ? undefined : now - source.heardAt,
     }));
   }
 
@@ -127,7 +132,7 @@ export class WorkerSources implements Disposable {
   }
 
   #onReport(followed: Followed, report: SourceReport): void {
-    const { reconciler, logger } = this.#deps;
+    const { logger } = this.#deps;
     const { name } = followed.source;
     followed.heard.resolve();
     if (report.state === "away") {
@@ -136,13 +141,17 @@ export class WorkerSources implements Disposable {
       }
       followed.state = "away";
       followed.reason = report.reason;
-      return;
+    } else {
+      if (followed.state === "away") logger.info({ source: name }, "source of workers is back");
+      followed.state = "ready";
+      followed.reason = undefined;
+      followed.retryMs = RETRY_MS;
     }
-    if (followed.state === "away") logger.info({ source: name }, "source of workers is back");
-    followed.state = "ready";
-    followed.reason = undefined;
-    followed.wanted = report.workers.length;
-    followed.retryMs = RETRY_MS;
-    followed.refusals = reconciler.apply(name, report.workers);
+    if (report.workers) this.#take(followed, report.workers);
+  }
+
+  #take(followed: Followed, workers: readonly WorkerSpec[]): void {
+    followed.wanted = workers.length;
+    followed.refusals = this.#deps.reconciler.apply(followed.source.name, workers);
   }
 }
