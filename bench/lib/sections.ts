@@ -5,6 +5,7 @@ import { fleet } from "../sections/fleet.ts";
 import { idleClients } from "../sections/idle-clients.ts";
 import { jsonCacheAware } from "../sections/json-cache-aware.ts";
 import { jsonRoundRobin } from "../sections/json-round-robin.ts";
+import { keys } from "../sections/keys.ts";
 import { latency } from "../sections/latency.ts";
 import { memory } from "../sections/memory.ts";
 import { prompts } from "../sections/prompts.ts";
@@ -17,6 +18,7 @@ import type { Section } from "./section.ts";
 const SECTIONS: readonly Section[] = [
   jsonRoundRobin,
   jsonCacheAware,
+  keys,
   prompts,
   chunksSaturated,
   chunksCadence,

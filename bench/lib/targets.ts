@@ -133,7 +133,7 @@ export async function startTarget(name: string, options: StartOptions, logs: str
 
 async function answers(origin: string, program: Program): Promise<boolean> {
   const body = JSON.stringify({ model: "bench", messages: [{ role: "user", content: "hello" }] });
-  const headers = { "content-type": "application/json" };
+  const headers = { "content-type": "application/json", authorization: "Bearer client-key" };
   const exited = program.exited.then(() => true);
   for (let tries = 0; tries < 100; tries += 1) {
     try {

@@ -31,11 +31,16 @@ export class KeyLimits {
     this.#behindMs = behindMs;
   }
 
-  /** Counts a request. Throws rate_limit_exceeded; then nothing is counted. */
-  enter(principal: Principal, limits: Limits): void {
+  /** The time of the table's clock, ms. */
+  now(): number {
+    return this.#clock.now() + this.#behindMs;
+  }
+
+  /** Counts a request at `now`. Throws rate_limit_exceeded; then nothing is counted. */
+  enter(principal: Principal, limits: Limits, now = this.now()): void {
     const { requestsPerMinute, maxConcurrent } = limits;
     if (maxConcurrent !== Number.POSITIVE_INFINITY) this.#start(principal.row, maxConcurrent);
-    const wait = this.#take(principal.row, ROW.requestsFullAt, 1, requestsPerMinute);
+    const wait = this.#take(principal.row, ROW.requestsFullAt, 1, requestsPerMinute, now);
     if (wait === 0) return;
     this.leave(principal, limits);
     throw limited(`no more than ${requestsPerMinute} requests a minute with this key`, wait);
@@ -45,17 +50,18 @@ export class KeyLimits {
   check({ row }: Principal, { requestsPerMinute, maxConcurrent }: Limits): void {
     if (this.#runningAt(row) >= maxConcurrent) throw tooMany(maxConcurrent);
     if (requestsPerMinute === Number.POSITIVE_INFINITY) return;
-    const wait = waitMs(this.#fullAt(row, ROW.requestsFullAt), this.#now(), 1, requestsPerMinute);
+    const wait = waitMs(this.#fullAt(row, ROW.requestsFullAt), this.now(), 1, requestsPerMinute);
     if (wait > 0) throw limited(`no more than ${requestsPerMinute} requests a minute with this key`, wait);
   }
 
-  /** Takes the tokens that a request is expected to need. Throws rate_limit_exceeded, request_over_limit; then nothing is taken. */
-  reserve({ row }: Principal, { tokensPerMinute }: Limits, tokens: number): void {
+  /** Takes, at `now`, the tokens that a request is expected to need. Throws rate_limit_exceeded, request_over_limit; then nothing is taken. */
+  reserve({ row }: Principal, { tokensPerMinute }: Limits, tokens: number, now = this.now()): void {
     if (tokensPerMinute === Number.POSITIVE_INFINITY) return;
+    const isOver = tokens > tokensPerMinute;
+    const wait = isOver ? 0 : this.#take(row, ROW.tokensFullAt, tokens, tokensPerMinute, now);
+    if (!isOver && wait === 0) return;
     const told = `no more than ${tokensPerMinute} tokens a minute with this key, and this request may need ${tokens}`;
-    if (tokens > tokensPerMinute) throw new GatewayError("request_over_limit", told);
-    const wait = this.#take(row, ROW.tokensFullAt, tokens, tokensPerMinute);
-    if (wait > 0) throw limited(told, wait);
+    throw isOver ? new GatewayError("request_over_limit", told) : limited(told, wait);
   }
 
   /** Gives the request back that `enter` counted, because it was refused before any work was done for it. */
@@ -77,15 +83,16 @@ export class KeyLimits {
   }
 
   states({ row }: Principal, { requestsPerMinute, tokensPerMinute }: Limits): LimitStates {
+    const now = this.now();
     return {
-      requests: this.#state(row, ROW.requestsFullAt, requestsPerMinute),
-      tokens: this.#state(row, ROW.tokensFullAt, tokensPerMinute),
+      requests: this.#state(row, ROW.requestsFullAt, requestsPerMinute, now),
+      tokens: this.#state(row, ROW.tokensFullAt, tokensPerMinute, now),
     };
   }
 
-  #state(row: number, offset: number, perMinute: number): LimitState | undefined {
+  #state(row: number, offset: number, perMinute: number, now: number): LimitState | undefined {
     if (perMinute === Number.POSITIVE_INFINITY) return undefined;
-    const [fullAt, now] = [this.#fullAt(row, offset), this.#now()];
+    const fullAt = this.#fullAt(row, offset);
     return { limit: perMinute, remaining: remaining(fullAt, now, perMinute), resetMs: fullInMs(fullAt, now) };
   }
 
@@ -103,11 +110,10 @@ export class KeyLimits {
   }
 
   /** Takes `cost` of a bucket. Returns 0, or the time until the bucket has so much, ms; then nothing is taken. */
-  #take(row: number, offset: number, cost: number, perMinute: number): number {
+  #take(row: number, offset: number, cost: number, perMinute: number, now: number): number {
     if (perMinute === Number.POSITIVE_INFINITY) return 0;
     const { bits, floats } = this.#memory;
     const cell = (row * ROW_BYTES + offset) / 8;
-    const now = this.#now();
     if (!this.#isShared) {
       const fullAt = floats[cell] ?? 0;
       const next = take(fullAt, now, cost, perMinute);
@@ -127,7 +133,8 @@ export class KeyLimits {
   #settle(row: number, offset: number, more: number, perMinute: number): void {
     const { bits, floats } = this.#memory;
     const cell = (row * ROW_BYTES + offset) / 8;
-    const now = this.#now();
+    // What is given back is given back whatever the time.
+    const now = more > 0 ? this.now() : 0;
     if (!this.#isShared) {
       floats[cell] = settle(floats[cell] ?? 0, now, more, perMinute);
       return;
@@ -146,10 +153,6 @@ export class KeyLimits {
 
   #runningAt(row: number): number {
     return Atomics.load(this.#memory.ints, runningCell(row));
-  }
-
-  #now(): number {
-    return this.#clock.now() + this.#behindMs;
   }
 }
 

@@ -20,8 +20,8 @@ export interface Dialect {
   readonly closingEvent: string | undefined;
   /** Bytes sent while a worker is silent, so that no proxy takes the connection for dead: a whole event, or a whole line of one. */
   readonly keepAliveEvent: string;
-  /** Adds the headers that tell a caller what is left of its limits. `wallNow`: ms since 1970. */
-  addLimits(headers: Record<string, string>, states: LimitStates, wallNow: number): void;
+  /** The header lines that tell a caller what is left of its limits, each with its CRLF. */
+  limitLines(states: LimitStates): string;
   /** Names of the response headers that carry the request id. */
   readonly requestIdHeaders: readonly string[];
 }

@@ -13,62 +13,83 @@ export interface LimitStates {
   readonly tokens: LimitState | undefined;
 }
 
-type Headers = Record<string, string>;
-
 /** Seconds for which a limit holds. */
 const WINDOW_SECS = 60;
 
-/** Adds `ratelimit-policy` and `ratelimit`. Source: draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4. */
-function addStandardHeaders(headers: Headers, { requests, tokens }: LimitStates): void {
-  if (!requests && !tokens) return;
-  const between = requests && tokens ? ", " : "";
-  headers["ratelimit-policy"] =
-    `${requests ? policyOf("requests", requests) : ""}${between}${tokens ? policyOf("tokens", tokens) : ""}`;
-  headers["ratelimit"] =
-    `${requests ? stateOf("requests", requests) : ""}${between}${tokens ? stateOf("tokens", tokens) : ""}`;
+/** The lines `ratelimit-policy` and `ratelimit`. Source: draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4. */
+function standardLines({ requests, tokens }: LimitStates): string {
+  if (requests && tokens) {
+    return (
+      `ratelimit-policy: "requests";q=${requests.limit};w=${WINDOW_SECS}, "tokens";q=${tokens.limit};w=${WINDOW_SECS}\r\n` +
+      `ratelimit: "requests";r=${requests.remaining};t=${secs(requests)}, "tokens";r=${tokens.remaining};t=${secs(tokens)}\r\n`
+    );
+  }
+  if (requests) return lineOfOne("requests", requests);
+  return tokens ? lineOfOne("tokens", tokens) : "";
 }
 
-function policyOf(name: string, { limit }: LimitState): string {
-  return `"${name}";q=${limit};w=${WINDOW_SECS}`;
+function lineOfOne(name: string, state: LimitState): string {
+  return (
+    `ratelimit-policy: "${name}";q=${state.limit};w=${WINDOW_SECS}\r\n` +
+    `ratelimit: "${name}";r=${state.remaining};t=${secs(state)}\r\n`
+  );
 }
 
-function stateOf(name: string, { remaining, resetMs }: LimitState): string {
-  return `"${name}";r=${remaining};t=${Math.ceil(resetMs / 1000)}`;
+function secs({ resetMs }: LimitState): number {
+  return Math.ceil(resetMs / 1000);
 }
 
-/** Adds the standard's headers and `x-ratelimit-*`. Source: OpenAI API reference, rate limits in headers. */
-export function addOpenaiLimits(headers: Headers, states: LimitStates): void {
-  addStandardHeaders(headers, states);
+/** The standard's lines and `x-ratelimit-*`, each with its CRLF. Source: OpenAI API reference, rate limits in headers. */
+export function openaiLimitLines(states: LimitStates): string {
   const { requests, tokens } = states;
-  // The names are written out: they are joined for no request.
-  if (requests) {
-    headers["x-ratelimit-limit-requests"] = String(requests.limit);
-    headers["x-ratelimit-remaining-requests"] = String(requests.remaining);
-    headers["x-ratelimit-reset-requests"] = duration(requests.resetMs);
-  }
-  if (tokens) {
-    headers["x-ratelimit-limit-tokens"] = String(tokens.limit);
-    headers["x-ratelimit-remaining-tokens"] = String(tokens.remaining);
-    headers["x-ratelimit-reset-tokens"] = duration(tokens.resetMs);
-  }
+  let lines = standardLines(states);
+  if (requests) lines += openaiLines("requests", requests);
+  if (tokens) lines += openaiLines("tokens", tokens);
+  return lines;
 }
 
-/** Adds the standard's headers and `anthropic-ratelimit-*`. Source: Anthropic API reference, rate limits. `wallNow`: ms since 1970. */
-export function addAnthropicLimits(headers: Headers, states: LimitStates, wallNow: number): void {
-  addStandardHeaders(headers, states);
-  for (const name of ["requests", "tokens"] as const) {
-    const state = states[name];
-    if (!state) continue;
-    headers[`anthropic-ratelimit-${name}-limit`] = String(state.limit);
-    headers[`anthropic-ratelimit-${name}-remaining`] = String(state.remaining);
-    const resetAt = Math.ceil((wallNow + state.resetMs) / 1000) * 1000;
-    headers[`anthropic-ratelimit-${name}-reset`] = `${new Date(resetAt).toISOString().slice(0, 19)}Z`;
+function openaiLines(name: string, { limit, remaining, resetMs }: LimitState): string {
+  return (
+    `x-ratelimit-limit-${name}: ${limit}\r\nx-ratelimit-remaining-${name}: ${remaining}\r\n` +
+    `x-ratelimit-reset-${name}: ${duration(resetMs)}\r\n`
+  );
+}
+
+/**
+ * The standard's lines and `anthropic-ratelimit-*`, each with its CRLF. Source: Anthropic API reference, rate limits. `wallNow`: ms since
+ * 1970.
+ */
+export function anthropicLimitLines(states: LimitStates, wallNow = Date.now()): string {
+  const { requests, tokens } = states;
+  let lines = standardLines(states);
+  if (requests) lines += anthropicLines("requests", requests, wallNow);
+  if (tokens) lines += anthropicLines("tokens", tokens, wallNow);
+  return lines;
+}
+
+function anthropicLines(name: string, { limit, remaining, resetMs }: LimitState, wallNow: number): string {
+  return (
+    `anthropic-ratelimit-${name}-limit: ${limit}\r\nanthropic-ratelimit-${name}-remaining: ${remaining}\r\n` +
+    `anthropic-ratelimit-${name}-reset: ${timeOf(Math.ceil((wallNow + resetMs) / 1000))}\r\n`
+  );
+}
+
+let lastSecond = 0;
+let lastTime = "";
+
+/** A second since 1970 as Anthropic writes it, kept until another one is asked for. */
+function timeOf(second: number): string {
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastTime = `${new Date(second * 1000).toISOString().slice(0, 19)}Z`;
   }
+  return lastTime;
 }
 
 /** A duration as OpenAI writes it: `120ms`, `1.5s`, `6m0s`. */
 function duration(ms: number): string {
   if (ms < 1000) return `${Math.ceil(ms)}ms`;
-  const secs = Math.ceil(ms / 100) / 10;
-  return secs < 60 ? `${secs}s` : `${Math.floor(secs / 60)}m${Math.ceil(secs % 60)}s`;
+  if (ms <= 59_900) return `${Math.ceil(ms / 100) / 10}s`;
+  const whole = Math.ceil(ms / 1000);
+  return `${Math.floor(whole / 60)}m${whole % 60}s`;
 }

@@ -145,14 +145,14 @@ export class DataPlane implements Disposable {
         ? place.then(() => ways.models.answer(understood, entry))
         : ways.models.answer(understood, entry);
       const reply = await (understood.isStream ? AwaitedStream.of(ways.awaited, understood, begun) : begun);
-      entry.addHeaders(reply.headers, endpoint.dialect);
+      entry.addLimits(reply, endpoint.dialect);
       return reply;
     } catch (thrown) {
       const error = request.signal.aborted ? whyLeft(request.signal.reason) : asGatewayError(thrown);
       if (error.code === "internal_error") this.onDefect(error, requestId);
       if (error.code === "too_many_wrong_keys") this.#brushOff(record, error);
       const reply = failedReply(error, endpoint.dialect, record);
-      visit?.addHeaders(reply.headers, endpoint.dialect);
+      visit?.addLimits(reply, endpoint.dialect);
       return reply;
     }
   }

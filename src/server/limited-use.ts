@@ -16,6 +16,8 @@ export class LimitedUse {
   readonly #keys: KeyLimits;
   readonly #principal: Principal;
   readonly #limits: Limits;
+  /** When the request was counted, on the clock of the limits. Its tokens are taken as of then, for a clock is dear. */
+  #enteredAt = 0;
   #reserved = 0;
   #promptTokens = 0;
   #isGenerated = false;
@@ -33,7 +35,8 @@ export class LimitedUse {
 
   /** Counts the request. Throws rate_limit_exceeded. */
   enter(record: RequestRecord): void {
-    this.#keys.enter(this.#principal, this.#limits);
+    this.#enteredAt = this.#keys.now();
+    this.#keys.enter(this.#principal, this.#limits, this.#enteredAt);
     record.onSettled(() => this.#settle(record));
   }
 
@@ -43,13 +46,14 @@ export class LimitedUse {
     this.#isGenerated = endpoint.work === "generate";
     this.#promptTokens = features.promptTokens;
     const answers = this.#isGenerated ? askedTokens(body) * endpoint.sequences(body) : 0;
-    this.#keys.reserve(this.#principal, this.#limits, this.#promptTokens + answers);
-    this.#reserved = this.#promptTokens + answers;
+    const tokens = this.#promptTokens + answers;
+    this.#keys.reserve(this.#principal, this.#limits, tokens, this.#enteredAt);
+    this.#reserved = tokens;
   }
 
-  /** Adds what is left of the limits to the headers of an answer. */
-  addHeaders(headers: Record<string, string>, dialect: Dialect): void {
-    dialect.addLimits(headers, this.#keys.states(this.#principal, this.#limits), Date.now());
+  /** What is left of the limits, as header lines. */
+  linesIn(dialect: Dialect): string {
+    return dialect.limitLines(this.#keys.states(this.#principal, this.#limits));
   }
 
   #settle(record: RequestRecord): void {

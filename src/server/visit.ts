@@ -5,7 +5,7 @@ import type { RequestRecord } from "../observability/request-record.ts";
 import type { Dialect } from "../protocol/dialect.ts";
 import type { InferenceRequest } from "../router/router.ts";
 import { allowsModel } from "../keys/allowed-models.ts";
-import type { ClientRequest } from "../transport/downstream.ts";
+import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
 import type { Auth } from "./auth.ts";
 import { type Entry, patienceOf, priorityOf } from "./gate.ts";
@@ -89,9 +89,9 @@ export class Visit implements Entry {
     this.#use?.reserve(request);
   }
 
-  /** Adds what is left of the caller's limits to the headers of an answer. */
-  addHeaders(headers: Record<string, string>, dialect: Dialect): void {
-    this.#use?.addHeaders(headers, dialect);
+  /** Adds what is left of the caller's limits to an answer. */
+  addLimits(reply: Reply, dialect: Dialect): void {
+    if (this.#use !== undefined) reply.lines = this.#use.linesIn(dialect);
   }
 }
 

@@ -86,6 +86,8 @@ export interface Reply {
   readonly status: number;
   /** Names in lower case, without those of framing (length, encoding, connection, date). */
   readonly headers: Record<string, string>;
+  /** Further header fields as lines, each with its CRLF. Whoever sets them vouches for their form: they are made of names and numbers. */
+  lines?: string;
   readonly body: Uint8Array | string | ReplyStream;
   /** The connection is not used for another request. */
   endsConnection?: boolean;

@@ -1,7 +1,7 @@
 import { MessagesReader } from "./stream-reader.ts";
 import type { Dialect } from "../dialect.ts";
 import type { ErrorFacts } from "../error-facts.ts";
-import { addAnthropicLimits } from "../limit-headers.ts";
+import { anthropicLimitLines } from "../limit-headers.ts";
 
 /** Source: Anthropic API reference, errors. Anthropic's SDKs read `request-id`, and drop events without an `event:` line. */
 function errorBody(facts: ErrorFacts): object {
@@ -28,6 +28,6 @@ export const anthropicDialect: Dialect = {
   endEvent: undefined,
   closingEvent: undefined,
   keepAliveEvent: 'event: ping\ndata: {"type":"ping"}\n\n',
-  addLimits: addAnthropicLimits,
+  limitLines: anthropicLimitLines,
   requestIdHeaders: ["x-request-id", "request-id"],
 };

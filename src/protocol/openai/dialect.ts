@@ -1,7 +1,7 @@
 import { ChoicesReader, ResponsesReader } from "./stream-reader.ts";
 import type { Dialect } from "../dialect.ts";
 import type { ErrorFacts } from "../error-facts.ts";
-import { addOpenaiLimits } from "../limit-headers.ts";
+import { openaiLimitLines } from "../limit-headers.ts";
 
 /** The error object of the OpenAI API reference. It always has all four keys. */
 function errorBody(facts: ErrorFacts): object {
@@ -24,7 +24,7 @@ export const openaiDialect: Dialect = {
   // A comment line without a blank line behind it. The standard allows both. SDKs of Go and Python take the blank line for the
   // end of an event and fail on its empty JSON. No reader is known that fails on a comment above an event's data.
   keepAliveEvent: ": keep-alive\n",
-  addLimits: addOpenaiLimits,
+  limitLines: openaiLimitLines,
   requestIdHeaders: ["x-request-id"],
 };
 

@@ -22,9 +22,10 @@ export function isTransient(bytes: Uint8Array): boolean {
 }
 
 /** Status line and headers, with the blank line. Throws RangeError on a header that would not be one line. */
-export function headOf(asked: Asked, { status, headers }: Reply, framing: Framing, closes: boolean): string {
+export function headOf(asked: Asked, { status, headers, lines }: Reply, framing: Framing, closes: boolean): string {
   let head = `HTTP/1.1 ${status} ${REASONS[status] ?? "Unknown"}\r\n`;
   for (const name of Object.keys(headers)) head += headerLine(name, headers[name] ?? "");
+  if (lines !== undefined) head += lines;
   if (closes) head += "connection: close\r\n";
   else if (!asked.isHttp11) head += "connection: keep-alive\r\n";
   if (framing === "chunked") head += "transfer-encoding: chunked\r\n";
