@@ -1,9 +1,15 @@
 import type { PickReason } from "../pick-reasons.ts";
 import { CHOSEN, TURN, workerAt } from "./shared-layout.ts";
-import { COST, FULL_TOKENS, SLOT, type Weighed } from "./weighed.ts";
+import { COST, DECODE, FULL_TOKENS, SLOT, WAITING, type Weighed } from "./weighed.ts";
 
 /** Costs that differ by less are equal, s. */
 const EQUAL_S = 1e-4;
+/**
+ * Costs of workers that do nothing are equal where they differ by less than this, s, or by this share. They differ by what was learned of
+ * the workers' speed only, and that is not known better: one that was never asked would never be.
+ */
+const EQUAL_IDLE_S = 0.002;
+const EQUAL_IDLE_SHARE = 0.1;
 
 /**
  * Chooses the candidate with the lowest cost. Of equals it takes the one that has most of the prompt, so that a prefix stays where it is,
@@ -20,13 +26,16 @@ export class Chooser {
 
   /** The place of the chosen one; at least one candidate was weighed. */
   choose(weighed: Weighed): number {
-    let least = Number.POSITIVE_INFINITY;
-    for (let at = 0; at < weighed.count; at += 1) least = Math.min(least, weighed.of(at, COST));
+    const cheapest = cheapestOf(weighed);
+    const least = weighed.of(cheapest, COST);
+    const most = least + EQUAL_S;
+    const mostIdle = isIdle(weighed, cheapest) ? least + Math.max(EQUAL_IDLE_S, EQUAL_IDLE_SHARE * least) : most;
     let chosen = -1;
     let deepest = 0;
     this.reason = "lowest_cost";
     for (let at = 0; at < weighed.count; at += 1) {
-      if (weighed.of(at, COST) > least + EQUAL_S) continue;
+      const cost = weighed.of(at, COST);
+      if (cost > mostIdle || (cost > most && !isIdle(weighed, at))) continue;
       const depth = weighed.of(at, FULL_TOKENS);
       if (chosen >= 0) {
         if (depth !== deepest) this.reason = "deeper_match";
@@ -53,4 +62,17 @@ export class Chooser {
   #turnOf(slot: number): number {
     return this.#cells[workerAt(slot) + CHOSEN] ?? 0;
   }
+}
+
+function cheapestOf(weighed: Weighed): number {
+  let cheapest = 0;
+  for (let at = 1; at < weighed.count; at += 1) {
+    if (weighed.of(at, COST) < weighed.of(cheapest, COST)) cheapest = at;
+  }
+  return cheapest;
+}
+
+/** Nothing waits and nothing decodes there. */
+function isIdle(weighed: Weighed, at: number): boolean {
+  return weighed.of(at, DECODE) === 0 && weighed.of(at, WAITING) === 0;
 }

@@ -67,8 +67,13 @@ describe("what a request costs those around it", () => {
     expect(decodeCost(10, 100_000)).toBeCloseTo(0.0419 + 0.142, 9);
   });
 
-  test("each decoding sequence is held up for a twentieth of the prefill", () => {
+  test("each decoding sequence is held up for a twentieth of the prefill, and all together for a quarter", () => {
     expect(heldUpCost(2, 3)).toBeCloseTo(0.3, 9);
+    expect([heldUpCost(2, 5), heldUpCost(2, 50)]).toEqual([0.5, 0.5]);
+  });
+
+  test("at a decode worker each counts for a fifth, however many there are", () => {
+    expect(heldUpCost(2, 50, true)).toBeCloseTo(20, 9);
   });
 
   test("new tokens push others out of a cache as far as it is full", () => {

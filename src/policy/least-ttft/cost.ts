@@ -20,8 +20,13 @@ const STEP_PER_SEQUENCE_S = 4.19e-4;
 const STEP_PER_TOKEN_S = 1.42e-7;
 /** Decode steps of the request itself that count. */
 const STEPS = 10;
-/** Share of the prefill by which each decoding sequence is held up; at a decode worker, which has many of them, it weighs more. */
+/**
+ * Share of the prefill by which each decoding sequence is held up, and the most of it that all of them together count for: without the
+ * bound, a batch of twenty-five makes each uncached token more than twice as dear, and caches outweigh queues. At a decode worker, which
+ * has many of them, each weighs more, and there is no bound.
+ */
 const HELD_UP = 0.05;
+const MOST_HELD_UP = 0.25;
 const HELD_UP_AT_DECODE = 0.2;
 /**
  * Share of a prefill's time that it costs others when its new blocks push out old ones of a full cache: each old one is reckoned to be
@@ -72,7 +77,7 @@ export function decodeCost(inFlight: number, contextTokens: number): number {
 
 /** The cost for the sequences that decode at the worker: the prefill holds them up, s. `isAtDecode`: it is a decode worker. */
 export function heldUpCost(prefillS: number, decoding: number, isAtDecode = false): number {
-  return (isAtDecode ? HELD_UP_AT_DECODE : HELD_UP) * prefillS * decoding;
+  return prefillS * (isAtDecode ? HELD_UP_AT_DECODE * decoding : Math.min(HELD_UP * decoding, MOST_HELD_UP));
 }
 
 /** The cost of the blocks that a prefill of this many uncached tokens pushes out of a cache that is full to the share `fill`, s. */

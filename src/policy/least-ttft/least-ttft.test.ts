@@ -49,6 +49,37 @@ describe("on an idle fleet", () => {
     }
   });
 
+  test("prompts that share nothing go to all workers alike, once it has shown that it is much faster than is taken for granted", () => {
+    const setup = setUp(8);
+    const { fleet, policy } = setup;
+    const sent = Array<number>(8).fill(0);
+    for (let number = 0; number < 400; number += 1) {
+      const tokens = 100 + ((number * 137) % 900);
+      const request = fleet.send(policy, streamOf(text(`prompt ${number}`, 4 * tokens)));
+      // 100,000 tokens a second, in steps that begin each millisecond.
+      fleet.nowMs += 1 + tokens / 100 + ((number * 31) % 10) / 10;
+      request.firstToken();
+      fleet.nowMs += 500;
+      request.end();
+      if (number >= 80) sent[request.slot] = (sent[request.slot] ?? 0) + 1;
+    }
+    expect(Math.max(...sent)).toBeLessThan(1.25 * (320 / 8));
+    expect(Math.min(...sent)).toBeGreaterThan(0.75 * (320 / 8));
+  });
+
+  test("a worker that is clearly slower than the others gets less, although it is idle", () => {
+    const setup = setUp(4);
+    const { fleet, policy } = setup;
+    const sent = Array<number>(4).fill(0);
+    for (let number = 0; number < 100; number += 1) {
+      const request = fleet.send(policy, streamOf(text(`prompt ${number}`, 4000)));
+      fleet.nowMs += request.slot === 0 ? 400 : 130;
+      request.firstToken().end();
+      sent[request.slot] = (sent[request.slot] ?? 0) + 1;
+    }
+    expect(sent[0]).toBeLessThan(10);
+  });
+
   test("the worker with the deeper match gets a prompt that costs the same anywhere", () => {
     const setup = setUp(3);
     // 128 bytes are 32 tokens, 4 ms: so many more than a tie that the match decides by its cost; then they are made equal.

@@ -49,6 +49,13 @@ describe("rates", () => {
     expect(joined[1] / own[1]).toBeCloseTo(1, 1);
   });
 
+  test("of a worker that joins a fast fleet have nothing left of the usual ones after a few hundred samples", () => {
+    const now = serve(0, 0.001, 1e-5, 300, 0);
+    const [overheadMs, tokenUs] = ratesAt(7, now + 1);
+    expect(overheadMs).toBeCloseTo(1, 0);
+    expect(tokenUs / 10).toBeCloseTo(1, 1);
+  });
+
   test("tell a worker that is three times slower from the others", () => {
     let now = 0;
     for (let round = 0; round < 30; round += 1) {

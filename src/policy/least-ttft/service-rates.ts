@@ -21,7 +21,7 @@ const KEEP = 0.98;
 const HALF_LIFE_S = 60;
 /** The fleet's average counts as this many samples of each worker. */
 const POOL_WEIGHT = 3;
-/** What is taken for granted of the fleet: so many samples of this much work at the usual rates. */
+/** What is taken for granted of the fleet: so many samples of this much work at the usual rates, which age as the fleet's own do. */
 const PRIOR_WEIGHT = 2;
 const PRIOR_WORK = 1000;
 const USUAL_OVERHEAD_S = 0.01;
@@ -163,12 +163,13 @@ export class ServiceRates {
       fitted[row + TOKEN_S] = USUAL_TOKEN_S * (cells[at + SLOWNESS] || 1);
       return;
     }
-    const pool = POOL_WEIGHT / (weightOf(cells, POOL) + PRIOR_WEIGHT);
+    const grantedShare = KEEP ** (cells[MEASURED] ?? 0);
+    const pool = POOL_WEIGHT / (weightOf(cells, POOL) + PRIOR_WEIGHT * grantedShare);
     const fit = this.#fit
       .clear()
       .add(cells, at + WORKER_SUMS, agedBy(cells, at + WORKER_SUMS, now, HALF_LIFE_S))
       .add(cells, POOL, pool);
-    this.#addGranted(fit, pool);
+    this.#addGranted(fit, pool * grantedShare);
     fit.fit(USUAL_OVERHEAD_S, 0, MOST_OVERHEAD_S);
     fitted[row + OVERHEAD_S] = this.#fit.intercept;
     fitted[row + TOKEN_S] = this.#fit.slope;
