@@ -8,6 +8,7 @@ import { envName, flagName, optionDefault } from "../src/config/options.ts";
 import { type ConfigKey, configSchema, OPTION_GROUPS, optionMeta } from "../src/config/schema.ts";
 import { NEEDS_RESTART } from "../src/config/needs-restart.ts";
 import { ERRORS, errorRow } from "../src/errors/errors.ts";
+import { ACCESS_FIELDS } from "../src/observability/access-fields.ts";
 import { COMPAT } from "../src/observability/compat-table.ts";
 import { METRICS, type MetricRow } from "../src/observability/metrics-table.ts";
 import { REASONING_PARSERS } from "../src/parser/reasoning-parsers.ts";
@@ -25,6 +26,7 @@ import { openApi } from "./openapi.ts";
 import { migrationParts } from "./migration.ts";
 import { alertRules, dashboard } from "./monitoring.ts";
 
+const COMBINED = { mean: "the mean", max: "the largest" } as const;
 const KEYS = keysOf(configSchema.shape);
 const ROOT = join(import.meta.dir, "..");
 
@@ -38,6 +40,7 @@ export function pages(): Readonly<Record<string, string>> {
     "docs/decisions.md": decisionsPage(),
     "docs/policies.md": policiesPage(),
     "docs/routing.md": routingPage(),
+    "docs/logs.md": filledPage("docs/logs.md", { "access-line": accessFields() }),
     "docs/openapi.json": `${JSON.stringify(openApi(), undefined, 2)}\n`,
     "docs/migration.md": filledPage("docs/migration.md", migrationParts()),
     "config.schema.json": `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
@@ -67,6 +70,11 @@ function decisionsPage(): string {
   return filledPage("docs/decisions.md", {
     reasons: ["| reason | why the worker was chosen |", "|---|---|", ...reasons],
   });
+}
+
+function accessFields(): string[] {
+  const rows = Object.entries(ACCESS_FIELDS).map(([name, says]) => `| ${code(name)} | ${says} |`);
+  return ["| field | |", "|---|---|", ...rows];
 }
 
 /** A page that is written by hand, with what is made of rows and examples between its marks. */
@@ -290,17 +298,25 @@ function compatText(): string[] {
     "",
     "## Names of other programs",
     "",
-    "Made from `src/observability/compat-table.ts`. With `metrics_compat: [smg, vllm, llm-d]`, or some of them, `/metrics` has these names too, so that dashboards and autoscalers that ask for them work. They are made at each scrape of the gateway's own metrics, summed over the labels that they do not have, with the gateway's buckets. Labels that the gateway does not know (smg's `router_type`, `connection_mode`, `path`) are not there, and `endpoint` has the gateway's names of routes. Demand is the requests in flight and those that wait for admission; what waits within an engine is not known to the gateway, so `vllm:num_requests_waiting` leaves it out. llm-d's `llm_d_epp_flow_control_pool_saturation` is not given: it is made of queues and caches of engines, which the gateway does not poll.",
+    "Made from `src/observability/compat-table.ts`. With `metrics_compat: [smg, vllm, llm-d]`, or some of them, `/metrics` has these names too, so that dashboards and autoscalers that ask for them work. They are made at each scrape of the gateway's own metrics, added up over the labels that they do not have (or their mean or largest value, where the table says so), with the gateway's buckets. Labels that the gateway does not know (smg's `router_type`, `connection_mode`, `path`) are not there, and `endpoint` has the gateway's names of routes.",
+    "",
+    "**Demand** is the requests in flight, those that wait for admission, and those that wait within engines. **Saturation** comes from the engines: with `metrics_compat` the gateway asks each worker's engine every 10 s (`engine_load_interval_secs`) for its requests and the share of its KV cache. vLLM answers on `/metrics`, SGLang on `/v1/loads` or `/get_load`, both over gRPC with `GetLoads`. A report counts until it is three intervals old. Other engines do not report their load; for them, and while reports are missing, saturation is the prompt tokens in flight against the size of the KV cache, if that is known (`kv_capacity_tokens`, or by the engine's word), and nothing otherwise: a value that the gateway does not know is absent, not 0. A rule of an autoscaler must therefore say what absence means (KEDA: `ignoreNullValues: false`).",
+    "",
+    "`pointsman_saturation` has the scale of llm-d's utilization detector: 1 where 5 requests wait at each engine, or 80 % of the KV caches are taken. All workers are one pool, `pointsman`; where several models are served, the fullest counts. Unlike llm-d's, a worker that does not answer is left out of the mean and does not count as full, because the gateway leaves it out of the choice too.",
+    "",
+    "One Prometheus should not scrape both the gateway with `vllm` names and the engines behind it into the same sums: their requests would count twice.",
     "",
     "| set | name | labels | is |",
     "|---|---|---|---|",
   ];
   for (const [set, rows] of Object.entries(COMPAT)) {
-    for (const { name, of, labels } of rows) {
+    for (const { name, of, labels, combine } of rows) {
       const named = Object.entries(labels).map(([label, from]) =>
         code(from.startsWith("=") ? `${label}="${from.slice(1)}"` : label),
       );
-      lines.push(`| ${set} | ${code(name)} | ${named.join(", ")} | ${code(METRICS[of].name)} |`);
+      lines.push(
+        `| ${set} | ${code(name)} | ${named.join(", ")} | ${code(METRICS[of].name)}${combine === undefined ? "" : `, ${COMBINED[combine]}`} |`,
+      );
     }
   }
   return lines;

@@ -108,8 +108,8 @@ const UNUSED: Rows = [
     "block-size= kv-index= cache-boundaries= cache-index= cache-ttl-secs= kv-indexer-ttl-secs= kv-indexer-max-entries= overlap-decay= selection-temperature= router-temperature= prefix-min-match-length=",
   ],
   [
-    "the gateway counts what it sends and polls no loads",
-    "load-monitor-interval= disable-load-monitoring engine-stats-interval= request-stats-window= pd-admission-wait-secs=",
+    "the gateway counts what it sends, and policies need no loads of engines",
+    "disable-load-monitoring request-stats-window= pd-admission-wait-secs=",
   ],
   [
     "rates are learned from first tokens, and each prompt's length is known",

@@ -28,6 +28,7 @@ export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
   maxConnectionsPerWorker: MEMORY,
   decisionLogSize: MEMORY,
   metricsCompat: "names of metrics are settled at the start",
+  engineLoadIntervalSecs: "the questions to engines begin at the start",
   logFormat: "each thread has the form of its lines from the start",
   enableIgw: KINDS,
   pdDisaggregation: KINDS,

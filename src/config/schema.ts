@@ -898,6 +898,17 @@ export const configSchema = z.strictObject({
       description:
         "Other programs whose names `/metrics` has beside the gateway's own, so that their dashboards and autoscalers work: `smg`, `vllm`, `llm-d`. docs/metrics.md lists the names.",
     }),
+  engineLoadIntervalSecs: z
+    .number()
+    .max(DAY_SECS)
+    .refine((value) => value === 0 || value >= 1, "must be 0 (never) or at least 1")
+    .optional()
+    .meta({
+      group: "Observability",
+      aliases: ["--load-monitor-interval", "--engine-stats-interval"],
+      description:
+        "How often the workers' engines are asked for the requests and KV cache that they hold, seconds; 0: never. For metrics only: no policy needs it. 10 where `metrics_compat` names anything, otherwise never, because each worker answers a page or a call for it.",
+    }),
   logFormat: z.enum(["auto", "json", "text"]).default("auto").meta({
     group: "Observability",
     description:
@@ -957,7 +968,7 @@ export const configSchema = z.strictObject({
   prometheusPort: port.default(29_000).meta({
     group: "Observability",
     description:
-      "A second port for `/metrics`, where scrapers of other gateways look, and for the probes `/health`, `/liveness` and `/readiness`; 0 for none. The main port has them too.",
+      "A second port for `/metrics`, where scrapers of other gateways look; 0 for none. The main port has `/metrics` too.",
   }),
 });
 

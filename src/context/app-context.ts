@@ -30,9 +30,17 @@ import { Certificates } from "./certificates.ts";
 import { openRecording } from "./open-recording.ts";
 import { openTraces, tracerOf } from "./open-traces.ts";
 import { exposeKvEvents } from "./kv-event-metrics.ts";
+import { exposeLoads } from "./load-metrics.ts";
 import { openKvEvents } from "./open-kv-events.ts";
 import { openRegistries, type Registries } from "./registries.ts";
-import { acceptedTypes, boardSettings, departureSettings, grpcLimits, healthSettings } from "./settings.ts";
+import {
+  acceptedTypes,
+  boardSettings,
+  departureSettings,
+  grpcLimits,
+  healthSettings,
+  loadIntervalMs,
+} from "./settings.ts";
 import { type Callers, openCallers } from "./callers.ts";
 import { followNames } from "./dns-discovery.ts";
 import { followPods } from "./kubernetes-discovery.ts";
@@ -147,6 +155,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   registerCare({ ...base, ...care, ...door });
   stack.defer(exposeState({ ...base, ...registries, ...care, ...door }));
   exposeKvEvents({ ...base, ...registries, ...care });
+  stack.use(exposeLoads({ ...base, ...registries, ...care, everyMs: loadIntervalMs(config) }));
   certificates.expose(base.metrics);
   const tokenizer = await startTokenizer(config, registries.tokenizers);
   const recording = await openRecording(base, stack);

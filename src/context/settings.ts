@@ -234,3 +234,12 @@ export function registrySettings(config: Config): {
 } {
   return { maxEjectedShare: config.outlierMaxEjectionPercent / 100, unlistedServeAny: !config.enableIgw };
 }
+
+/** How often engines are asked for their load where `metrics_compat` is set and the interval is not, s. Prometheus scrapes every 15 to 60 s as a rule. */
+const USUAL_LOAD_INTERVAL_SECS = 10;
+
+/** Time between two questions to engines for their load, ms; 0: they are not asked. */
+export function loadIntervalMs(config: Pick<Config, "engineLoadIntervalSecs" | "metricsCompat">): number {
+  const usual = config.metricsCompat.length > 0 ? USUAL_LOAD_INTERVAL_SECS : 0;
+  return (config.engineLoadIntervalSecs ?? usual) * 1000;
+}

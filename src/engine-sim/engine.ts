@@ -164,6 +164,7 @@ class Engine {
       startedAt: this.#startedAt,
       running: () => this.scheduler?.running ?? 0,
       waiting: () => this.scheduler?.waiting ?? 0,
+      heldTokens: () => this.scheduler?.heldTokens ?? 0,
       ...(role ? { role: role.info } : {}),
     });
     for (const [path, handle] of Object.entries(info))

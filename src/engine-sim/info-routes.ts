@@ -14,6 +14,8 @@ interface InfoFacts {
   readonly startedAt: number;
   readonly running: () => number;
   readonly waiting: () => number;
+  /** Tokens in its KV cache that running requests take. */
+  readonly heldTokens: () => number;
   /** Pages and facts that only one half of a prefill/decode pair has. */
   readonly role?: RoleInfo;
 }
@@ -101,19 +103,23 @@ function sglangRoutes(facts: InfoFacts, model: string): InfoRoutes {
           dp_rank: 0,
           num_reqs: facts.running() + facts.waiting(),
           num_waiting_reqs: facts.waiting(),
-          num_tokens: facts.cache.tokens,
+          num_tokens: facts.heldTokens(),
         },
       ]),
   };
 }
 
-function metrics({ kind, running, waiting, cache, role, kvTokens, startedAt }: InfoFacts, model: string): string {
+function metrics(
+  { kind, running, waiting, heldTokens, cache, role, kvTokens, startedAt }: InfoFacts,
+  model: string,
+): string {
   const labels = `{model_name="${model}"}`;
   const rows =
     kind === "vllm"
       ? [
           ["vllm:num_requests_running", running()],
           ["vllm:num_requests_waiting", waiting()],
+          ["vllm:kv_cache_usage_perc", Math.min(1, heldTokens() / kvTokens)],
           ["vllm:kv_cache_tokens", cache.tokens],
         ]
       : [

@@ -24,6 +24,8 @@ export const ENGINE_TIMING: EngineTiming = {
 interface Sequence {
   prefillLeft: number;
   tokensLeft: number;
+  /** Tokens of it in the KV cache, without those that were there before. */
+  held: number;
   readonly onToken: () => void;
 }
 
@@ -51,9 +53,16 @@ export class Scheduler {
     return this.#waiting.size;
   }
 
+  /** Tokens in the KV cache that running sequences have computed. */
+  get heldTokens(): number {
+    let tokens = 0;
+    for (const { held } of this.#running) tokens += held;
+    return tokens;
+  }
+
   /** Adds a sequence and calls `onToken` each time that a real engine would give a token. The returned function takes the sequence out. */
   add(prefillTokens: number, tokens: number, onToken: () => void): () => void {
-    const sequence: Sequence = { prefillLeft: Math.max(1, prefillTokens), tokensLeft: tokens, onToken };
+    const sequence: Sequence = { prefillLeft: Math.max(1, prefillTokens), tokensLeft: tokens, held: 0, onToken };
     this.#waiting.add(sequence);
     this.#schedule();
     return () => {
@@ -97,6 +106,7 @@ export class Scheduler {
         const taken = Math.min(budget, sequence.prefillLeft);
         budget -= taken;
         sequence.prefillLeft -= taken;
+        sequence.held += taken;
         // The step that prefills the last of a prompt gives the first token.
         if (sequence.prefillLeft === 0) produced.push(sequence);
       }
@@ -111,6 +121,7 @@ export class Scheduler {
     for (const sequence of sequences) {
       if (!this.#running.has(sequence)) continue;
       sequence.tokensLeft -= 1;
+      sequence.held += 1;
       if (sequence.tokensLeft <= 0) this.#running.delete(sequence);
       sequence.onToken();
     }

@@ -110,9 +110,16 @@ export interface PageQuestions {
   /** POST: empties the prefix cache. */
   readonly flushCache: readonly string[];
   /** GET: requests and tokens that the engine holds. */
-  readonly loads: readonly string[];
+  readonly loads: readonly LoadsPage[];
   /** POST. */
   readonly profile: { readonly start: string; readonly stop: string };
+}
+
+/** A page about the load, and what it says in the members of SGLang's `/v1/loads`: `loads`, one entry for each data-parallel rank. */
+export interface LoadsPage {
+  readonly path: string;
+  /** Undefined where the text says nothing about a load. Throws SyntaxError where it is no JSON and should be. */
+  readonly read: (text: string) => JsonObject | undefined;
 }
 
 /** Methods of the gRPC service. Undefined: the service has no method for the question. */

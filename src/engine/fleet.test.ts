@@ -110,10 +110,15 @@ describe("the load", () => {
     expect((await now.fleet.loads())[0]?.value).toEqual({ load: 7 });
   });
 
-  test("is not asked of an engine that has no page for it", async () => {
-    const { fleet, asked } = setUp({ "http://w:1": "vllm" });
-    expect((await fleet.loads())[0]?.error?.message).toBe("the worker does not report its load");
-    expect(asked).toEqual([]);
+  test("is among vLLM's metrics, and a worker without the page does not report it", async () => {
+    const metrics = 'vllm:num_requests_running{engine="0"} 2\nvllm:num_requests_waiting{engine="0"} 1\n';
+    const { fleet } = setUp({ "http://w:1": "vllm" }, { "/metrics": [200, metrics] });
+    expect((await fleet.loads())[0]?.value).toEqual({
+      loads: [{ dp_rank: 0, num_running_reqs: 2, num_waiting_reqs: 1 }],
+    });
+    const none = setUp({ "http://w:1": "vllm" });
+    expect((await none.fleet.loads())[0]?.error?.message).toBe("the worker does not report its load");
+    expect(none.asked).toEqual(["GET /metrics"]);
   });
 
   test("is told over gRPC with the members of the page", async () => {

@@ -1,5 +1,5 @@
 import { GatewayError } from "../errors/errors.ts";
-import { isJsonObject, jsonObjectOf, type JsonObject } from "../protocol/json/json.ts";
+import { jsonObjectOf, type JsonObject } from "../protocol/json/json.ts";
 import type { PageQuestions } from "./engine.ts";
 import type { InfoPage, WorkerVoice } from "./voice.ts";
 import type { Addressee, WorkerClient } from "./worker-client.ts";
@@ -42,13 +42,10 @@ export class PageVoice implements WorkerVoice {
   }
 
   async loads(): Promise<JsonObject> {
-    for (const path of this.#pages.loads) {
+    for (const { path, read } of this.#pages.loads) {
       const answer = await this.#ask("GET", path);
-      if (answer.status !== 200) continue;
-      const value: unknown = JSON.parse(textOf(answer));
-      // Older SGLang answers with one entry for each data-parallel rank.
-      if (Array.isArray(value)) return { loads: value };
-      if (isJsonObject(value)) return value;
+      const loads = answer.status === 200 ? read(textOf(answer)) : undefined;
+      if (loads) return loads;
     }
     throw new GatewayError("upstream_error", "the worker does not report its load");
   }

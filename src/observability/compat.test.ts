@@ -65,7 +65,7 @@ test("states have the other program's numbers", () => {
 test("what an autoscaler asks for is there before the first worker and request", () => {
   const lines = added(new Metrics(), "llm-d", "vllm");
   expect(lines).toContain('llm_d_epp_ready_endpoints{name="pointsman"} 0');
-  expect(lines).toContain('llm_d_epp_flow_control_queue_size{fairness_id="",priority=""} 0');
+  expect(lines).toContain('llm_d_epp_flow_control_queue_size{fairness_id="",priority="",inference_pool="pointsman"} 0');
   expect(lines).toContain("vllm:num_requests_waiting 0");
 });
 
@@ -79,4 +79,20 @@ test("each label comes from one of ours, and no name is ours", () => {
     ]);
     expect(rows.map((row) => row.name)).not.toContain(name);
   }
+});
+
+test("a mean or the largest of several series is one series, and there is none where nothing is known", () => {
+  const metrics = new Metrics();
+  expect(added(metrics, "llm-d").filter((line) => line.includes("average_queue_size"))).toEqual([]);
+  metrics.read("engineWaiting", (set) => {
+    for (const [worker, value] of Object.entries({ a: 1, b: 4 })) set({ model: "m", worker }, value);
+  });
+  metrics.read("saturation", (set) => {
+    for (const [model, value] of Object.entries({ m: 0.2, n: 1.5 })) set({ model, stage: "effective" }, value);
+  });
+  const lines = added(metrics, "llm-d", "vllm");
+  expect(lines).toContain('llm_d_epp_average_queue_size{name="pointsman"} 2.5');
+  expect(lines).toContain('llm_d_epp_flow_control_pool_saturation{inference_pool="pointsman",stage="effective"} 1.5');
+  expect(lines).toContain('llm_d_epp_per_endpoint_queue_size{name="pointsman",model_server_endpoint="b"} 4');
+  expect(lines).toContain("vllm:num_requests_waiting 5");
 });

@@ -16,18 +16,34 @@ export function exposeCompat(sets: readonly CompatSet[], seriesOf: SeriesOf): st
     const family = families.get(row.name) ?? new MetricFamily(rowOf(row));
     families.set(row.name, family);
     // A series that is not there reads as no demand to some autoscalers, so one that is known beforehand is there from the beginning.
-    if (Object.values(row.labels).every(isFixed)) family.merge(mapped(row, NOTHING));
-    for (const series of seriesOf(row.of)) family.merge(mapped(row, series));
+    // A mean or a largest value of nothing is none.
+    if (row.combine === undefined && Object.values(row.labels).every(isFixed)) family.merge(mapped(row, NOTHING));
+    const renamed = seriesOf(row.of).map((series) => mapped(row, series));
+    for (const series of row.combine === undefined ? renamed : combined(row.combine, renamed)) family.merge(series);
   }
   return Array.from(families.values(), (family) => `\n${exposeFamily(family.row, family.snapshot())}`).join("");
 }
 
-function rowOf({ name, of, labels }: CompatRow): MetricRow {
+/** One series for those with the same labels. */
+function combined(how: "mean" | "max", series: readonly Series[]): Series[] {
+  const groups = Map.groupBy(series, ({ labels }) => labels.join("\u0000"));
+  return Array.from(groups.values(), (group) => {
+    const values = group.map(({ value }) => value);
+    const sum = values.reduce((total, value) => total + value, 0);
+    return {
+      labels: group[0]?.labels ?? [],
+      value: how === "max" ? Math.max(...values) : sum / values.length,
+      buckets: [],
+    };
+  });
+}
+
+function rowOf({ name, of, labels, combine }: CompatRow): MetricRow {
   const { kind, ...own }: MetricRow = METRICS[of];
   return {
     name,
     kind,
-    help: `As ${own.name}.`,
+    help: combine === undefined ? `As ${own.name}.` : `As ${own.name}, the ${combine} of its series.`,
     labels: Object.keys(labels),
     ...(own.over === undefined ? {} : { over: own.over }),
     ...(own.buckets === undefined ? {} : { buckets: own.buckets }),

@@ -34,7 +34,7 @@ test("a metric without labels is 0 from the beginning, and again when it is clea
   const family = new MetricFamily(LATEST);
   const zero = [{ labels: [], value: 0, buckets: [] }];
   expect(family.snapshot()).toEqual(zero);
-  family.set({}, 3);
+  family.gather({}, 3);
   family.clear();
   expect(family.snapshot()).toEqual(zero);
 });

@@ -70,8 +70,16 @@ export class MetricFamily {
     this.seriesOf(labels).observe(value);
   }
 
-  set(labels: Labels, value: number): void {
-    this.seriesOf(labels).value = value;
+  /**
+   * Adds one of the values that make a gauge at a scrape, after `clear`. What has the same labels, as the models and workers beyond the
+   * bound have, becomes one as the row says.
+   */
+  gather(labels: Labels, value: number): void {
+    const { size } = this.#series;
+    const series = this.seriesOf(labels);
+    const isFirst = this.#series.size > size || this.#labelNames.length === 0;
+    if (isFirst) series.value = value;
+    else series.value = this.row.over === "max" ? Math.max(series.value, value) : series.value + value;
   }
 
   /** Adds a series of another thread: its counts to ours, and its value too, or the larger of the two where the row says so. */

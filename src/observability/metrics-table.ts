@@ -7,7 +7,7 @@ export interface MetricRow {
   readonly kind: "counter" | "gauge" | "histogram";
   readonly help: string;
   readonly labels: readonly string[];
-  /** How the values of several threads become one: `max` takes the largest. Without it they are added. */
+  /** How the values of several threads, and of models and workers that count as `other`, become one: `max` takes the largest. Without it they are added. */
   readonly over?: "max";
   /** Upper bounds of the buckets, in the unit of the metric, ascending, without +Inf. */
   readonly buckets?: readonly number[];
@@ -181,6 +181,39 @@ export const METRICS = {
     help: "Requests that a worker has and has not finished yet.",
     labels: ["model", "worker"],
   },
+  engineRunning: {
+    name: "pointsman_engine_running_requests",
+    kind: "gauge",
+    help: "Requests that the worker's engine computes, by its own report. Only for engines that report their load, and only where they are asked (`engine_load_interval_secs`).",
+    labels: ["model", "worker"],
+  },
+  engineWaiting: {
+    name: "pointsman_engine_waiting_requests",
+    kind: "gauge",
+    help: "Requests that wait within the worker's engine, by its own report, likewise.",
+    labels: ["model", "worker"],
+  },
+  engineKvUsage: {
+    name: "pointsman_engine_kv_usage_ratio",
+    kind: "gauge",
+    help: "Share of the engine's KV cache that running requests take, 0 to 1, by its own report, likewise.",
+    labels: ["model", "worker"],
+    over: "max",
+  },
+  workerSaturation: {
+    name: "pointsman_worker_saturation",
+    kind: "gauge",
+    help: "How full a ready worker is; from 1 on, more requests only wait. By the engine's report (source `engine`) the larger of its waiting requests / 5 and its KV usage / 0.8, as llm-d has it. Without a report (source `gateway`) the prompt tokens of its requests in flight / 0.8 of what its KV cache holds. Not there where the gateway knows neither.",
+    labels: ["model", "worker", "source"],
+    over: "max",
+  },
+  saturation: {
+    name: "pointsman_saturation",
+    kind: "gauge",
+    help: "Mean of pointsman_worker_saturation over a model's workers that take requests, by stage: prefill; decode (also workers that do both); effective, the larger of the two. `effective` is 1 where no worker takes requests.",
+    labels: ["model", "stage"],
+    over: "max",
+  },
   workers: {
     name: "pointsman_workers",
     kind: "gauge",
@@ -192,6 +225,7 @@ export const METRICS = {
     kind: "gauge",
     help: "Circuit breaker of a worker: 0 closed, 1 half-open, 2 open.",
     labels: ["worker"],
+    over: "max",
   },
   ejections: {
     name: "pointsman_worker_ejections_total",
@@ -234,6 +268,7 @@ export const METRICS = {
     kind: "gauge",
     help: "Share of what was predicted of the worker's prefix cache that the worker found there of late, 0.1 to 1, the lowest over its models. Policies that predict multiply by it. 1 until a worker has found less.",
     labels: ["worker"],
+    over: "max",
   },
   workersOut: {
     name: "pointsman_worker_out",

@@ -76,3 +76,20 @@ test("every metric of the page has its HELP and its TYPE once, before its sample
   }
   expect(new Set(families).size).toBe(families.length);
 });
+
+test("values of a gauge with the same labels, as workers beyond the bound have, are added up, or are the largest", () => {
+  const metrics = new Metrics();
+  metrics.read("inFlight", (set) => {
+    for (const value of [2, 3]) set({ model: "m", worker: "other" }, value);
+  });
+  metrics.read("breakerState", (set) => {
+    for (const value of [0, 2, 1]) set({ worker: "other" }, value);
+  });
+  metrics.read("certificateExpiry", (set) => set({ use: "server", path: "/c" }, -5));
+  for (let scrape = 0; scrape < 2; scrape += 1) {
+    const page = metrics.expose();
+    expect(page).toContain('pointsman_requests_in_flight{model="m",worker="other"} 5\n');
+    expect(page).toContain('pointsman_breaker_state{worker="other"} 2\n');
+    expect(page).toContain('pointsman_certificate_expiry_seconds{use="server",path="/c"} -5\n');
+  }
+});

@@ -48,7 +48,7 @@ export class Metrics {
     if (!family) return;
     this.#readers.set(name, () => {
       family.clear();
-      reader((labels, value) => family.set(labels, value));
+      reader((labels, value) => family.gather(labels, value));
     });
   }
 

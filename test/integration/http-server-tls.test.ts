@@ -210,7 +210,6 @@ describe("handshakes", () => {
     const due: (() => void)[] = [];
     const clock = {
       now: () => elapsedMs,
-      recent: () => elapsedMs,
       after: (_delayMs: number, action: () => void) => {
         due.push(action);
         return () => undefined;

@@ -215,6 +215,7 @@ describe("defaults", () => {
       "clientCertPath",
       "clientKeyPath",
       "decodePolicy",
+      "engineLoadIntervalSecs",
       "inferencePool",
       "initialWorkers",
       "jwtAudience",

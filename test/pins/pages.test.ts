@@ -4,10 +4,7 @@ import { pages } from "../../scripts/generate-docs.ts";
 import { POLICY_NAMES } from "../../src/policy/policy-names.ts";
 import { ERRORS } from "../../src/errors/errors.ts";
 import { ENDPOINTS } from "../../src/protocol/endpoints.ts";
-import { Metrics } from "../../src/observability/metrics.ts";
-import { createRecordSink, RequestRecord } from "../../src/observability/request-record.ts";
 import { ROUTING_KEY_HEADERS } from "../../src/protocol/routing-key.ts";
-import { systemClock } from "../../src/util/clock.ts";
 
 const root = join(import.meta.dir, "../..");
 
@@ -49,22 +46,4 @@ test("the page on a request's life has every error of its way, and none that the
 test("the routes' page names every inference route", async () => {
   const page = await Bun.file(join(root, "docs/routes.md")).text();
   for (const { path } of ENDPOINTS) expect(page).toContain(`\`${path}\``);
-});
-
-test("the page on logs has every field of the access line, and none that there is not", async () => {
-  const page = await Bun.file(join(root, "docs/logs.md")).text();
-  const table = page.slice(page.indexOf("## The access line"), page.indexOf("## Other lines"));
-  const documented = table
-    .split("\n")
-    .filter((line) => line.startsWith("| `"))
-    .flatMap((line) => [...(line.split("|")[1] ?? "").matchAll(/`(\w+)`/g)].map(([, field]) => field ?? ""));
-  let fields: string[] = [];
-  const logger = {
-    debug: () => undefined,
-    info: (line: object) => void (fields = Object.keys(line)),
-    warn: () => undefined,
-    error: () => undefined,
-  };
-  new RequestRecord("id", "chat_completions", createRecordSink(logger, new Metrics()), systemClock).settle(200);
-  expect(documented.sort()).toEqual(fields.sort());
 });

@@ -1,4 +1,5 @@
 import type { EngineQuestions, PageQuestions } from "../engine.ts";
+import { JSON_LOADS } from "../loads-pages.ts";
 
 /** All pages that any engine has for the question. */
 export const EVERY_PAGE: PageQuestions = {
@@ -6,7 +7,7 @@ export const EVERY_PAGE: PageQuestions = {
   modelInfo: ["/get_model_info", "/model_info"],
   serverInfo: ["/get_server_info", "/server_info"],
   flushCache: ["/flush_cache", "/reset_prefix_cache"],
-  loads: ["/v1/loads", "/get_load"],
+  loads: JSON_LOADS,
   profile: { start: "/start_profile", stop: "/stop_profile" },
 };
 

@@ -1,5 +1,6 @@
 import { GetLoadsRequest, GetLoadsResponse } from "../../transport/grpc/generated/engine/sglang.ts";
 import type { EngineQuestions } from "../engine.ts";
+import { JSON_LOADS } from "../loads-pages.ts";
 import { loadsOf } from "../scheduler-loads.ts";
 import { SGLANG } from "./methods.ts";
 
@@ -10,7 +11,7 @@ export const questions: EngineQuestions = {
     modelInfo: ["/get_model_info", "/model_info"],
     serverInfo: ["/get_server_info", "/server_info"],
     flushCache: ["/flush_cache"],
-    loads: ["/v1/loads", "/get_load"],
+    loads: JSON_LOADS,
     profile: { start: "/start_profile", stop: "/stop_profile" },
   },
   grpc: {

@@ -41,8 +41,6 @@ export interface ClientConnectionOwner {
   /** Counts the bytes that are held of requests. */
   readonly account: ByteAccount;
   now(): number;
-  /** As `Clock.recent`. */
-  recent(): number;
   /** Answers a request; never throws or rejects. */
   handle(request: ClientRequest): Reply | Promise<Reply>;
   /** Adds to an answer, right before it is written, what all answers have. */
@@ -420,7 +418,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Sock
   #answered(): void {
     this.#request?.over();
     this.#request = undefined;
-    this.#since = this.#owner.recent();
+    this.#since = this.#owner.now();
     const unsent = this.#whenSent();
     if (unsent) void unsent.then(() => this.#next());
     else this.#next();

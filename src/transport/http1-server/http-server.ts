@@ -100,10 +100,6 @@ export class HttpServer implements ClientConnectionOwner, TlsAcceptorOwner {
     return this.#clock.now();
   }
 
-  recent(): number {
-    return this.#clock.recent();
-  }
-
   handle(request: ClientRequest): Reply | Promise<Reply> {
     return this.#options.handle(request);
   }

@@ -10,8 +10,6 @@ const SCRATCH: Buffer = Buffer.allocUnsafeSlow(32_768);
 
 export interface WorkerConnectionOwner {
   now(): number;
-  /** As `Clock.recent`. */
-  recent(): number;
   /** The connection can take another request. */
   idle(connection: Connection): void;
   /** Calls `pauseOver` after so long at most. */
@@ -189,7 +187,7 @@ export class Connection implements ExchangeConnection {
       return;
     }
     this.isReused = true;
-    this.idleSince = this.#owner.recent();
+    this.idleSince = this.#owner.now();
     this.#owner.idle(this);
   }
 
