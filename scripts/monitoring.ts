@@ -129,7 +129,7 @@ export const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])
         title: "Silence of the sources",
         unit: "s",
         about:
-          "Time since a source of workers (DNS, Kubernetes, a file) last said that its workers are so. An API server says so every five minutes at least.",
+          "Time since a source of workers (DNS, Kubernetes) last said that its workers are so. An API server says so every five minutes at least.",
         lines: [[`time() - min by (source) (${name("sourceHeard")}${CHOSEN})`, "{{source}}"]],
       },
     ],

@@ -3,7 +3,7 @@ import type { LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { type AppContext, createAppContext } from "../context/app-context.ts";
 import { registerServer } from "../context/live-parts.ts";
-import { FileWatch } from "../reload/file-watch.ts";
+import { FileWatch } from "../util/file-watch.ts";
 import { systemClock } from "../util/clock.ts";
 import { ConfigTransactions, type ConfigTransactionsDeps } from "../reload/transactions.ts";
 import { drainTimes, serverSettings } from "../context/server-settings.ts";

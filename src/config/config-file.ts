@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { type Document, isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, visit } from "yaml";
+import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Pair, parseDocument, visit } from "yaml";
 import { camelCase, snakeCase } from "../util/case.ts";
 import { type AnyRecord, isRecord } from "../util/objects.ts";
 import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
@@ -57,11 +57,11 @@ function readStart(path: string, bytes: number): string {
   }
 }
 
-/** Throws ConfigError where the text is not a YAML mapping. */
-export function parseConfigFile(name: string, text: string, outside: Outside): ConfigFile {
+/** Throws ConfigError where the text is not a YAML mapping. `listKey`: a list counts as a mapping that has it under this key, in snake case. */
+export function parseConfigFile(name: string, text: string, outside: Outside, listKey?: string): ConfigFile {
   if (text.length > MAX_BYTES) throw new ConfigError(name, `the file is larger than ${MAX_BYTES} bytes`);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document: Document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const at = (offset: number | undefined): string => {
     const { line, col } = lines.linePos(offset ?? 0);
     return `${name}:${line}:${col}`;
@@ -73,6 +73,11 @@ export function parseConfigFile(name: string, text: string, outside: Outside): C
       message: firstLine(message),
     })),
   );
+  if (listKey !== undefined && isSeq(document.contents)) {
+    const list = document.contents;
+    document.contents = document.createNode({});
+    document.set(listKey, list);
+  }
   visit(document, {
     Pair(_, { key }) {
       // The schema refuses the key among options, but would skip it among labels.

@@ -63,7 +63,7 @@ const REFUSED: Rows = [
   ["metrics of engines are not collected; scrape the engines themselves", "engine-metrics"],
   ["there is no listener of its own for probes yet; /health and /readiness are on the main port", "health-check-port="],
   [
-    "a manifest of workers is not read; name them as initial_workers in the configuration, which --watch-config reads again when it changes",
+    "a manifest in smg's form is not read; --workers-file names a list of workers, which is read again when it changes (docs/workers-file.md)",
     "discovery-file= discovery-check-interval-secs=",
   ],
   ["the RL control plane (/v1/rl) is not built yet", "enable-rl"],
@@ -88,7 +88,10 @@ const REFUSED: Rows = [
   ["a path in front of all routes is not built yet; let the proxy in front remove it", "root-path="],
   ["callbacks are not built yet; --policy-module loads a policy of your own", "callbacks="],
   ["batches and files are not built yet", "enable-batch-api"],
-  ["nothing is reloaded; workers change over the API", "dynamic-config-yaml= dynamic-config-json="],
+  [
+    "production-stack's dynamic configuration is not read; workers change by --workers-file, --watch-config or the API",
+    "dynamic-config-yaml= dynamic-config-json=",
+  ],
   ["the features behind these gates are not built yet", "feature-gates="],
   ["Sentry is not built yet; errors are in the log", "sentry-dsn="],
   ["prefill and decode workers are named with --prefill and --decode", "prefill-model-labels= decode-model-labels="],

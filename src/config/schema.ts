@@ -455,6 +455,11 @@ export const configSchema = z.strictObject({
       description:
         "Workers known from the start. In the file each has `url`, `model_id`, `api_key` (or `api_key_file`), `policy`, `labels`, `priority`, `cost`, `kv_capacity_tokens`, `health`, `tls`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list. `http(s)://` and `grpc(s)://` say what the worker speaks; an address without a scheme means HTTP.",
     }),
+  workersFile: filePath.optional().meta({
+    group: "Workers",
+    description:
+      "File with a list of workers in YAML or JSON, each as in `initial_workers`. It is looked at once a second, and what it names is what is there, from this source: a program, or a mounted config map of Kubernetes, may add and remove workers by it. A file that is missing or has a mistake changes nothing, and the log and `GET /workers` say so ([workers-file.md](workers-file.md)).",
+  }),
   workerApiKey: secret.optional().meta({
     group: "Workers",
     description:

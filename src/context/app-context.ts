@@ -48,6 +48,7 @@ import { followConfiguredWorkers, registerCare, registerRegistries } from "./liv
 import { LiveConfig } from "../reload/live-config.ts";
 import { exposeState } from "./state-metrics.ts";
 import { startTokenizer } from "./start-tokenizer.ts";
+import { followWorkersFile } from "./workers-file.ts";
 import { openWorkerWires } from "./worker-wires.ts";
 
 /**
@@ -151,6 +152,7 @@ export async function createAppContext(config: Config, overrides: AppContextOver
   const door = openDoor(step, { ...base, ...registries, ...care });
   followConfiguredWorkers({ ...base, ...door });
   followNames({ ...base, ...door });
+  followWorkersFile({ ...base, ...door });
   followPods({ ...base, ...door });
   registerCare({ ...base, ...care, ...door });
   stack.defer(exposeState({ ...base, ...registries, ...care, ...door }));

@@ -22,6 +22,9 @@ export const WORKER_KEYS: readonly ConfigKey[] = ["initialWorkers", "workerApiKe
 /** Options of the names whose records are workers. */
 export const DNS_KEYS: readonly ConfigKey[] = ["workerDns", "prefillDns", "decodeDns"];
 
+/** Options of the file that names workers. */
+export const FILE_KEYS: readonly ConfigKey[] = ["workersFile"];
+
 /** Options of the pods that are workers. */
 export const KUBERNETES_KEYS: readonly ConfigKey[] = keysOf(KUBERNETES_OPTIONS);
 

@@ -254,7 +254,7 @@ export const METRICS = {
   sourceHeard: {
     name: "pointsman_worker_source_last_heard_timestamp_seconds",
     kind: "gauge",
-    help: "When a source of workers last heard that its workers are so: an answer of the DNS, a look at a file, a word of the API server. In a quiet cluster that is at most five minutes ago; longer, and the gateway is deaf to what happens there. In Unix seconds.",
+    help: "When a source of workers last heard that its workers are so: an answer of the DNS, a word of the API server. In a quiet cluster that is at most five minutes ago; longer, and the gateway is deaf to what happens there. In Unix seconds.",
     labels: ["source"],
   },
   workerUp: {

@@ -9,6 +9,8 @@ import type { Worker } from "./worker.ts";
 describe("health", () => {
   interface State {
     isUp: boolean;
+    /** It accepts connections, and does not answer. */
+    isSilent: boolean;
     probes: number;
     questions: number;
     models: Page;
@@ -25,6 +27,15 @@ describe("health", () => {
     for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
   };
 
+  const DEFAULTS = {
+    endpoint: "/health",
+    intervalMs: 1000,
+    timeoutMs: 100,
+    failureThreshold: 3,
+    successThreshold: 2,
+    disabled: false,
+  };
+
   function watch(
     setup: FleetSetup,
     options: Partial<HealthCheckerDeps> = {},
@@ -33,10 +44,19 @@ describe("health", () => {
       kind: "json",
       value: { data: ids.map((id) => ({ id, owned_by: "vllm" })) },
     });
-    const state: State = { isUp: true, probes: 0, questions: 0, models: models("found"), metrics: "", list: models };
+    const state: State = {
+      isUp: true,
+      isSilent: false,
+      probes: 0,
+      questions: 0,
+      models: models("found"),
+      metrics: "",
+      list: models,
+    };
     const prober = createHttpProber({
       async health() {
         state.probes += 1;
+        if (state.isSilent) return { code: "upstream_timeout", reason: "no answer" };
         return state.isUp ? undefined : { code: "upstream_connect_failed", reason: "it refuses connections" };
       },
       async page({ path }) {
@@ -50,14 +70,7 @@ describe("health", () => {
       clock: setup.clock,
       logger: silent,
       probers: { http: prober, grpc: prober },
-      defaults: {
-        endpoint: "/health",
-        intervalMs: 1000,
-        timeoutMs: 100,
-        failureThreshold: 3,
-        successThreshold: 2,
-        disabled: false,
-      },
+      defaults: DEFAULTS,
       startupIntervalMs: 100,
       startupTimeoutMs: 5000,
       modelFallback: undefined,
@@ -112,6 +125,47 @@ describe("health", () => {
     await pass(setup, 900);
     await pass(setup, 1200);
     expect(setup.registry.get(id)?.status).toBe("ready");
+  });
+
+  test("the more workers there are, the more seldom each well one is asked for its listing, once a minute at least", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup, { defaults: { ...DEFAULTS, intervalMs: 10_000 } });
+    const ids = Array.from({ length: 1000 }, (_, index) => setup.add(`http://w${index}:1`, {}, false).id);
+    for (const id of ids) checker.watch(id);
+    await pass(setup, 20_000);
+    const before = { ...state };
+    await pass(setup, 60_000);
+    const probes = state.probes - before.probes;
+    expect(probes).toBeGreaterThanOrEqual(6000);
+    expect(probes).toBeLessThan(6700);
+    const questions = state.questions - before.questions;
+    expect(questions).toBeGreaterThan(800);
+    expect(questions).toBeLessThan(1300);
+    state.models = state.list("other");
+    await pass(setup, 70_000);
+    expect(ids.every((id) => setup.registry.get(id)?.modelId === "other")).toBe(true);
+  });
+
+  test("after a failed probe, and when a listing is asked for, a worker of a large fleet is asked for it at once", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup, { defaults: { ...DEFAULTS, intervalMs: 10_000 } });
+    for (let index = 1; index < 1000; index += 1) setup.add(`http://w${index}:1`, {}, false);
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    // The first listing after that of the start.
+    await pass(setup, 12_000);
+    state.models = state.list("second");
+    state.isSilent = true;
+    await pass(setup, 11_000);
+    state.isSilent = false;
+    await pass(setup, 11_000);
+    expect(setup.registry.get(id)?.modelId).toBe("second");
+    state.models = state.list("third");
+    await pass(setup, 11_000);
+    expect(setup.registry.get(id)?.modelId).toBe("second");
+    checker.probeNow(id, "listing");
+    await settle();
+    expect(setup.registry.get(id)?.modelId).toBe("third");
   });
 
   test("one that refused a single probe and answers again is asked anew, and counts as another process from then on", async () => {

@@ -1,16 +1,25 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
 import { ProbeEnds } from "./probe-ends.ts";
+import { newWatch, type ProbeWatch } from "./probe-watch.ts";
 import type { ProbeFailure, WorkerProbers } from "./prober.ts";
 import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
 import type { HealthSettings, ProbingSettings } from "./worker-spec.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
+import { Deadlines } from "../util/deadlines.ts";
 import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
 
 /** Most workers that are probed at the same time. */
 const MAX_PROBES = 64;
 /** Share of the interval over which probes are spread, so that a fleet is not probed all at once. */
 const JITTER_RATIO = 0.1;
+/**
+ * Time between two questions to a worker for its listing, ms: for each worker of the fleet, and at most. So a fleet of up to ninety is
+ * asked with each probe, and 1,000 workers are not asked 100 times a second for what hardly ever changes. A failed probe, a request for
+ * a model that nobody is known to serve, and one that a worker refuses as it has no such model have the worker asked at once.
+ */
+const LISTING_PER_WORKER_MS = 100;
+const MAX_LISTING_MS = 60_000;
 
 export interface HealthCheckerDeps extends ProbingSettings {
   readonly registry: WorkerRegistry;
@@ -19,46 +28,24 @@ export interface HealthCheckerDeps extends ProbingSettings {
   readonly probers: WorkerProbers;
 }
 
-/** After this time without an answer, the log names a new worker, ms; and again each time that the time has doubled. */
-const PENDING_MS = 10_000;
-
-/** State of one worker between its probes. */
-interface Watch {
-  readonly id: string;
-  readonly since: number;
-  /** The log says that the worker is still pending after this time, ms. */
-  tellPendingMs: number;
-  failures: number;
-  successes: number;
-  isProbing: boolean;
-  /** Another probe was requested while one was running. */
-  isAskedAgain: boolean;
-  /** The next answered probe must also ask for the worker's facts. */
-  isUnknown: boolean;
-  /** The facts were asked for since the worker was added, changed or came back, even if it did not give all of them. */
-  wasAsked: boolean;
-  /** The worker's listing when it was asked for its facts. */
-  listing: string | undefined;
-  /** It refused a connection since it was asked for its facts: the next answer may be another process's. */
-  wasDown: boolean;
-  cancel: () => void;
-}
-
 /**
  * Probes each worker at its interval and moves it through the states in `worker.ts`. A worker that answers for the
  * first time, or again after it was down, is asked which models it serves. So is a worker whose listing has changed.
  */
 export class HealthChecker implements Disposable {
   #deps: HealthCheckerDeps;
-  readonly #watches = new Map<string, Watch>();
-  readonly #waiting: Watch[] = [];
+  readonly #watches = new Map<string, ProbeWatch>();
+  readonly #waiting: ProbeWatch[] = [];
   readonly #ends = new ProbeEnds();
+  /** Probes that are due in the same tenth of a second begin together: to wake up for each takes more CPU than the probe. */
+  readonly #due: Deadlines;
   readonly #unhealthyListeners = new Set<(worker: Worker) => void>();
   #running = 0;
   #isClosed = false;
 
   constructor(deps: HealthCheckerDeps) {
     this.#deps = deps;
+    this.#due = new Deadlines(deps.clock);
   }
 
   /** Changes how workers are probed. Each worker is probed anew at once, so that no interval of before is waited for. */
@@ -71,32 +58,20 @@ export class HealthChecker implements Disposable {
   /** Begins to probe a worker, or begins again after a change of the worker. */
   watch(id: string): void {
     this.#watches.get(id)?.cancel();
-    const watch: Watch = {
-      id,
-      since: this.#deps.clock.now(),
-      tellPendingMs: PENDING_MS,
-      failures: 0,
-      successes: 0,
-      isProbing: false,
-      isAskedAgain: false,
-      isUnknown: true,
-      wasAsked: false,
-      listing: undefined,
-      wasDown: false,
-      cancel: () => undefined,
-    };
+    const watch = newWatch(id, this.#deps.clock.now());
     this.#watches.set(id, watch);
     this.#enqueue(watch);
   }
 
   /**
-   * Probes a worker at once, for example when a request could not reach it. `models`: also asks which models it serves. A
-   * worker has at most one running probe.
+   * Probes a worker at once, for example when a request could not reach it. `listing`: also asks whether its models are others than before;
+   * `models`: also asks which models it serves. A worker has at most one running probe.
    */
-  probeNow(id: string, what: "health" | "models" = "health"): void {
+  probeNow(id: string, what: "health" | "listing" | "models" = "health"): void {
     const watch = this.#watches.get(id);
     if (!watch) return;
     if (what === "models") watch.isUnknown = true;
+    if (what === "listing") watch.listingDueAt = Number.NEGATIVE_INFINITY;
     if (watch.isProbing) watch.isAskedAgain = true;
     else {
       watch.cancel();
@@ -108,7 +83,7 @@ export class HealthChecker implements Disposable {
   async askListings(withinMs: number): Promise<void> {
     const { registry, clock } = this.#deps;
     const asked = registry.all().filter(({ status }) => status === "ready");
-    for (const { id } of asked) this.probeNow(id);
+    for (const { id } of asked) this.probeNow(id, "listing");
     const isOver = (): boolean => asked.every(({ id }) => this.#watches.get(id)?.isProbing !== true);
     const late = new LeaveController();
     const cancel = clock.after(withinMs, () => late.leave(new Error("late")));
@@ -142,9 +117,10 @@ export class HealthChecker implements Disposable {
     for (const watch of this.#watches.values()) watch.cancel();
     this.#watches.clear();
     this.#waiting.length = 0;
+    this.#due[Symbol.dispose]();
   }
 
-  #enqueue(watch: Watch): void {
+  #enqueue(watch: ProbeWatch): void {
     watch.isProbing = true;
     this.#waiting.push(watch);
     this.#startProbes();
@@ -162,7 +138,7 @@ export class HealthChecker implements Disposable {
     }
   }
 
-  async #probe(watch: Watch): Promise<void> {
+  async #probe(watch: ProbeWatch): Promise<void> {
     const worker = this.#current(watch);
     if (!worker) return;
     const settings = { ...this.#deps.defaults, ...worker.spec.health };
@@ -175,7 +151,7 @@ export class HealthChecker implements Disposable {
     this.#ends.announce();
   }
 
-  async #onAnswer(watch: Watch, worker: Worker, settings: HealthSettings): Promise<void> {
+  async #onAnswer(watch: ProbeWatch, worker: Worker, settings: HealthSettings): Promise<void> {
     watch.successes += 1;
     const isNew = worker.status === "pending" || worker.status === "failed";
     if (!isNew && worker.status !== "ready" && watch.successes < settings.successThreshold) return;
@@ -195,13 +171,17 @@ export class HealthChecker implements Disposable {
   }
 
   /** Asks for the listing again: models come, go and change while a worker is well, and the worker may be a new process since the last probe. */
-  async #lookAtListing(watch: Watch, worker: Worker, settings: HealthSettings): Promise<void> {
+  async #lookAtListing(watch: ProbeWatch, worker: Worker, settings: HealthSettings): Promise<void> {
+    const { clock, registry } = this.#deps;
+    if (clock.now() < watch.listingDueAt) return;
     const listing = await this.#deps.probers[worker.connectionMode].listing(worker, settings);
-    if (listing !== undefined && listing !== watch.listing) watch.isUnknown = true;
+    if (listing === undefined) return;
+    watch.listingDueAt = clock.now() + Math.min(MAX_LISTING_MS, registry.count() * LISTING_PER_WORKER_MS);
+    if (listing !== watch.listing) watch.isUnknown = true;
   }
 
   /** Asks for the worker's facts and publishes them. Returns why it could not learn them; the next probe then asks again. */
-  async #askFacts(watch: Watch, worker: Worker, settings: HealthSettings): Promise<ProbeFailure | undefined> {
+  async #askFacts(watch: ProbeWatch, worker: Worker, settings: HealthSettings): Promise<ProbeFailure | undefined> {
     const prober = this.#deps.probers[worker.connectionMode];
     const { info, listing, missing } = await prober.ask(worker, settings, this.#deps.modelFallback);
     const now = this.#current(watch);
@@ -226,9 +206,10 @@ export class HealthChecker implements Disposable {
     logger.info({ worker: worker.id, url: worker.url, before, models: info.models }, "worker's models changed");
   }
 
-  #onSilence(watch: Watch, settings: HealthSettings, failure: ProbeFailure): void {
+  #onSilence(watch: ProbeWatch, settings: HealthSettings, failure: ProbeFailure): void {
     watch.successes = 0;
     watch.failures += 1;
+    watch.listingDueAt = Number.NEGATIVE_INFINITY;
     if (failure.code === "upstream_connect_failed") watch.wasDown = true;
     const worker = this.#current(watch);
     if (!worker) return;
@@ -246,7 +227,7 @@ export class HealthChecker implements Disposable {
     } else this.#note(watch, failure);
   }
 
-  #tellPending(watch: Watch, { url }: Worker, waitedMs: number, { reason }: ProbeFailure): void {
+  #tellPending(watch: ProbeWatch, { url }: Worker, waitedMs: number, { reason }: ProbeFailure): void {
     if (waitedMs < watch.tellPendingMs) return;
     watch.tellPendingMs *= 2;
     this.#deps.logger.warn(
@@ -256,13 +237,13 @@ export class HealthChecker implements Disposable {
   }
 
   /** Publishes the worker's last error, unless it is the same as before. */
-  #note(watch: Watch, { code, reason }: ProbeFailure): void {
+  #note(watch: ProbeWatch, { code, reason }: ProbeFailure): void {
     const last = this.#current(watch)?.lastError;
     if (last?.code === code && last.message === reason) return;
     this.#deps.registry.update(watch.id, { lastError: { code, message: reason, at: Date.now() } });
   }
 
-  #become(watch: Watch, status: WorkerStatus, failure?: ProbeFailure): void {
+  #become(watch: ProbeWatch, status: WorkerStatus, failure?: ProbeFailure): void {
     const worker = this.#current(watch);
     if (!worker || worker.status === status) return;
     const { models, engine } = this.#deps.registry.update(watch.id, { status, statusSince: Date.now() }).info;
@@ -272,7 +253,7 @@ export class HealthChecker implements Disposable {
     else logger.info({ ...fields, models, engine }, "worker status");
   }
 
-  #scheduleNext(watch: Watch, settings: HealthSettings): void {
+  #scheduleNext(watch: ProbeWatch, settings: HealthSettings): void {
     if (watch.isAskedAgain) {
       watch.isAskedAgain = false;
       this.#enqueue(watch);
@@ -283,11 +264,11 @@ export class HealthChecker implements Disposable {
     const isSettled = status !== "pending" && !watch.isUnknown;
     const interval = isSettled ? settings.intervalMs : Math.min(this.#deps.startupIntervalMs, settings.intervalMs);
     const delayMs = interval * (1 - JITTER_RATIO * Math.random());
-    watch.cancel = this.#deps.clock.after(delayMs, () => this.#enqueue(watch));
+    watch.cancel = this.#due.after(delayMs, () => this.#enqueue(watch));
   }
 
   /** The worker, if this watch is the current one and the worker is not leaving. */
-  #current(watch: Watch): Worker | undefined {
+  #current(watch: ProbeWatch): Worker | undefined {
     if (this.#isClosed || this.#watches.get(watch.id) !== watch) return undefined;
     const worker = this.#deps.registry.get(watch.id);
     if (worker && worker.status !== "draining") return worker;

@@ -44,6 +44,7 @@ export class Connection implements ExchangeConnection {
   /** Bytes that the socket did not accept yet. */
   #unsent: Uint8Array | undefined;
   #isGone = false;
+  #isReady = false;
   /** Reads stand still: the reader is slow, or a fast stream pauses. */
   #isHeld = false;
   #isPausing = false;
@@ -75,18 +76,23 @@ export class Connection implements ExchangeConnection {
     this.#socket = socket;
     // The request that this connection was made for may have been given up meanwhile.
     if (this.#isGone) socket.terminate();
-    else if (!this.#tls) this.#ready.resolve();
+    else if (!this.#tls) this.#becomeReady();
   }
 
   /** The end of the TLS handshake. Nothing is written before it: it would be lost, or read by a stranger. */
   handshaken(error: Error | null): void {
     const isUnchecked = this.#tls?.rejectUnauthorized === false;
     if (!error || (isUnchecked && isVerification(error))) {
-      this.#ready.resolve();
+      this.#becomeReady();
       return;
     }
     this.#ready.reject(tlsFailureInWords(error));
     this.close();
+  }
+
+  #becomeReady(): void {
+    this.#isReady = true;
+    this.#ready.resolve();
   }
 
   /** Writes the request. The connection must be ready, idle and not gone: on one that is gone nobody would end the exchange. */
@@ -207,7 +213,8 @@ export class Connection implements ExchangeConnection {
   #becomeGone(): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    this.#ready.reject(new Error("the connection ended before it could be used"));
+    // An error is not made for nothing: its stack costs more than the rest of the end.
+    if (!this.#isReady) this.#ready.reject(new Error("the connection ended before it could be used"));
     this.#exchange = undefined;
     this.#socket = undefined;
     this.#unsent = undefined;

@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import type { Clock } from "../util/clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** Time between two looks, ms. */
 const LOOK_MS = 1000;
@@ -7,7 +7,7 @@ const LOOK_MS = 1000;
 const RETRY_MS = 30_000;
 
 export interface FileWatchDeps {
-  /** The files at this moment: the configuration, and those that it names. */
+  /** The files at this moment: the one that is read, and those that it names. */
   readonly files: () => readonly string[];
   readonly clock: Clock;
   /** Reads the files again. Rejects where what they say is refused. */
@@ -36,6 +36,11 @@ export class FileWatch implements Disposable {
     this.#read = this.#states();
     this.#seen = this.#read;
     this.#cancel = this.#schedule();
+  }
+
+  /** Reads the files at once, for the first time. Begins before it returns. */
+  readNow(): void {
+    void this.#readAgain(this.#read);
   }
 
   [Symbol.dispose](): void {

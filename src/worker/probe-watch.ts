@@ -1,0 +1,45 @@
+/** After this time without an answer, the log names a new worker, ms; and again each time that the time has doubled. */
+const PENDING_MS = 10_000;
+
+/** State of one worker between its probes. */
+export interface ProbeWatch {
+  readonly id: string;
+  readonly since: number;
+  /** The log says that the worker is still pending after this time, ms. */
+  tellPendingMs: number;
+  failures: number;
+  successes: number;
+  isProbing: boolean;
+  /** Another probe was requested while one was running. */
+  isAskedAgain: boolean;
+  /** The next answered probe must also ask for the worker's facts. */
+  isUnknown: boolean;
+  /** The facts were asked for since the worker was added, changed or came back, even if it did not give all of them. */
+  wasAsked: boolean;
+  /** The worker's listing when it was asked for its facts. */
+  listing: string | undefined;
+  /** When the next answered probe must also ask for the listing, in ms of the clock. */
+  listingDueAt: number;
+  /** It refused a connection since it was asked for its facts: the next answer may be another process's. */
+  wasDown: boolean;
+  cancel: () => void;
+}
+
+/** The state of a worker that was not probed yet, from `now` on. */
+export function newWatch(id: string, now: number): ProbeWatch {
+  return {
+    id,
+    since: now,
+    tellPendingMs: PENDING_MS,
+    failures: 0,
+    successes: 0,
+    isProbing: false,
+    isAskedAgain: false,
+    isUnknown: true,
+    wasAsked: false,
+    listing: undefined,
+    listingDueAt: now,
+    wasDown: false,
+    cancel: () => undefined,
+  };
+}
