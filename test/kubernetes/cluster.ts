@@ -33,14 +33,19 @@ export async function revokeRights(api: RealApi): Promise<void> {
 
 export interface PodState {
   readonly ip: string;
-  readonly port: number | string;
+  /** The port of its engine, in its annotation; undefined: it does not say it. */
+  readonly port?: number | string;
   readonly isReady?: boolean;
+  /** Its label `app`. */
+  readonly app?: string;
 }
 
 /** Makes a pod, as a controller would. */
 export async function makePod(api: RealApi, name: string, state: PodState): Promise<void> {
+  const { port, app = "vllm" } = state;
+  const annotations = port === undefined ? {} : { "smg.ai/worker-ports": String(port) };
   await api.post(PODS, {
-    metadata: { name, labels: { app: "vllm" }, annotations: { "smg.ai/worker-ports": String(state.port) } },
+    metadata: { name, labels: { app }, annotations },
     spec: { nodeName: "node-1", containers: [{ name: "engine", image: "engine" }] },
   });
   await setPod(api, name, state);
@@ -50,7 +55,7 @@ export async function makePod(api: RealApi, name: string, state: PodState): Prom
 export async function setPod(
   api: RealApi,
   name: string,
-  { ip, isReady = true }: Omit<PodState, "port">,
+  { ip, isReady = true }: Pick<PodState, "ip" | "isReady">,
 ): Promise<void> {
   const conditions = [{ type: "Ready", status: isReady ? "True" : "False" }];
   await api.patch(`${PODS}/${name}/status`, {
@@ -61,6 +66,14 @@ export async function setPod(
 /** Ends a pod at once, as its kubelet does when its containers have ended. */
 export function endPod(api: RealApi, name: string): Promise<void> {
   return api.delete(`${PODS}/${name}`, "?gracePeriodSeconds=0");
+}
+
+/** Resolves when it is so; it must be so within 40 s, as a failed source is asked again after up to 30 s. */
+export async function soon(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (const until = performance.now() + 40_000; performance.now() < until; await Bun.sleep(20)) {
+    if (await isSo()) return;
+  }
+  throw new Error(`it did not come to pass within 40 s: ${isSo.toString()}`);
 }
 
 /** Does the work for each of `count` numbers, some at a time. */

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
 import { type GatewayProcess, startProcess } from "../support/process.ts";
-import { applyRights, endPod, forEach, makePod, PODS, revokeRights, setPod } from "./cluster.ts";
+import { applyRights, endPod, forEach, makePod, PODS, revokeRights, setPod, soon } from "./cluster.ts";
 import { APISERVER, RealApi } from "./real-api.ts";
 
 const SECS = 1000;
@@ -211,14 +211,6 @@ async function startFleet(): Promise<
     },
     [Symbol.asyncDispose]: () => server.stop(true),
   };
-}
-
-/** Resolves when it is so; it must be so within 40 s, as a failed source is asked again after up to 30 s. */
-async function soon(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const until = performance.now() + 40 * SECS; performance.now() < until; await Bun.sleep(20)) {
-    if (await isSo()) return;
-  }
-  throw new Error(`it did not come to pass within 40 s: ${isSo.toString()}`);
 }
 
 /** CPU time of a process, ms. */
