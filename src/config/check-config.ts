@@ -38,7 +38,8 @@ function checkWorkers(config: Config): Complaint[] {
 /** Without a selector every pod of the cluster would be a worker. */
 function checkDiscovery(config: Config): Complaint[] {
   const { serviceDiscovery, selector, prefillSelector, decodeSelector, inferencePool } = config;
-  const isNamed = inferencePool !== undefined || selector.length + prefillSelector.length + decodeSelector.length > 0;
+  const selects = selector.length + prefillSelector.length + decodeSelector.length > 0;
+  const isNamed = inferencePool !== undefined || selects;
   if (serviceDiscovery && !isNamed) {
     return [
       complaint(["selector"], "service discovery needs a selector of pods (--selector app=vllm) or an inference_pool"),
@@ -51,6 +52,9 @@ function checkDiscovery(config: Config): Complaint[] {
         "pods are looked for only with --service-discovery (service_discovery: true in the file)",
       ),
     ];
+  }
+  if (inferencePool !== undefined && selects) {
+    return [complaint(["inferencePool"], "an inference_pool chooses the pods by itself: leave out the selectors")];
   }
   return [];
 }

@@ -249,6 +249,7 @@ describe("defaults", () => {
       "workerApiKey",
       "workerApiKeyFile",
       "workerServerName",
+      "workersFile",
     ]);
   });
 });

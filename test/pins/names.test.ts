@@ -189,6 +189,7 @@ test("flags", () => {
     "--worker-startup-check-interval",
     "--worker-startup-timeout-secs",
     "--worker-urls",
+    "--workers-file",
   ]);
 });
 

@@ -30,8 +30,33 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end }}
 
+{{/* Whether the main port speaks TLS, and whether clients must show a certificate: "true", or nothing. */}}
+{{- define "pointsman.tls" -}}
+{{- if or .Values.tls.secretName .Values.config.tls_cert_path }}true{{ end }}
+{{- end }}
+{{- define "pointsman.mutualTls" -}}
+{{- if or .Values.tls.clientCaKey .Values.config.tls_client_ca_path }}true{{ end }}
+{{- end }}
+
+{{/* The port that kubelet probes, and how: the main port, or that of the metrics where the main one wants a certificate. */}}
+{{- define "pointsman.probePort" -}}
+{{- if include "pointsman.mutualTls" . -}}
+port: metrics
+scheme: {{ ternary "HTTPS" "HTTP" (default false .Values.config.prometheus_tls) }}
+{{- else -}}
+port: http
+scheme: {{ ternary "HTTPS" "HTTP" (eq (include "pointsman.tls" .) "true") }}
+{{- end }}
+{{- end }}
+
 {{/* The configuration file. What the chart decides comes last. */}}
 {{- define "pointsman.config" -}}
 {{- $own := dict "host" "0.0.0.0" "port" (int .Values.ports.http) "prometheus_port" (int .Values.ports.metrics) "shutdown_delay_secs" .Values.shutdown.delaySecs "shutdown_grace_period_secs" .Values.shutdown.graceSecs }}
+{{- if .Values.tls.secretName }}
+{{- $own = mergeOverwrite $own (dict "tls_cert_path" "/etc/pointsman-tls/tls.crt" "tls_key_path" "/etc/pointsman-tls/tls.key") }}
+{{- with .Values.tls.clientCaKey }}
+{{- $own = mergeOverwrite $own (dict "tls_client_ca_path" (printf "/etc/pointsman-tls/%s" .)) }}
+{{- end }}
+{{- end }}
 {{- toYaml (mergeOverwrite (deepCopy .Values.config) $own) }}
 {{- end }}
