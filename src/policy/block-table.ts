@@ -1,4 +1,4 @@
-import { blocksEnd, MAX_BLOCKS } from "./prefix-blocks.ts";
+import { blocksEnd } from "./prefix-blocks.ts";
 import { FEW_OWNERS, isLink, PlaceOwners } from "./place-owners.ts";
 import { MANY_OWNERS, SharedBlocks, sharedBlocksCells } from "./shared-blocks.ts";
 import { OWNER_BIT, SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
@@ -21,11 +21,11 @@ function setsFor(blocks: number): number {
   return 2 ** Math.max(0, Math.floor(Math.log2(blocks / WAYS)));
 }
 
-/** Blocks of a prompt. */
+/** The blocks of a prompt from the number `from` to before `to`. */
 interface BlockRange {
   readonly hashes: Int32Array;
+  /** Where each of them was a moment ago, -1 where it was not known: see `findPlaces`. */
   readonly places: Int32Array;
-  readonly matched: number;
   readonly from: number;
   readonly to: number;
 }
@@ -51,8 +51,6 @@ export class BlockTable {
   readonly #few: PlaceOwners;
   readonly #shared: SharedBlocks;
   readonly #sharedFrom: number;
-  /** Places of the blocks that are being owned; -1 for new ones. */
-  readonly #places = new Int32Array(MAX_BLOCKS);
 
   /** `memory` has `blockTableBytes(blocks)` from `offset` on. */
   constructor(memory: SharedArrayBuffer, offset: number, blocks: number, clocks: VolumeClocks) {
@@ -122,22 +120,20 @@ export class BlockTable {
   }
 
   /**
-   * Makes a worker an owner of the blocks from the number `from` to before `to`. `places` of a prompt's first `matched` blocks are where they
-   * were a moment ago; the others get a place.
+   * Makes a worker an owner of these blocks. Those that have no place get one.
    */
-  ownAll({ hashes, places, matched, from, to }: BlockRange, { slot, bits, kept, time }: Ownership): void {
+  ownAll({ hashes, places, from, to }: BlockRange, { slot, bits, kept, time }: Ownership): void {
     const { cells } = this;
     const clocks = this.#clocks;
     const lastLoss = clocks.lastLoss;
     const now = clocks.now(slot);
     const ticksPerByte = clocks.ticksPerByte(slot);
-    this.#findPlaces(hashes, Math.max(from, matched), to);
     // Where among the entries of the block before this one the worker stood: mostly it stands there again.
     let likely = 0;
     for (let block = from; block < to; block += 1) {
       const key = hashes[block] ?? 0;
       const entry = clocks.entry(slot, now, blocksEnd(block + 1) * ticksPerByte) | bits;
-      let place = (block < matched ? places[block] : this.#places[block]) ?? -1;
+      let place = places[block] ?? -1;
       if (place >= 0 && cells[keyOf(place)] !== key) place = this.placeOf(key);
       if (place < 0) {
         this.#add(key, entry, time);
@@ -155,9 +151,21 @@ export class BlockTable {
     }
   }
 
-  /** One after the other, as a processor fetches several places at a time if nothing is done in between: twice as fast (Bun 1.4.5, 2026-11-26). */
-  #findPlaces(hashes: Int32Array, from: number, to: number): void {
-    for (let block = from; block < to; block += 1) this.#places[block] = this.placeOf(hashes[block] ?? 0);
+  /**
+   * Puts the places of the blocks from the number `from` on into `places`, -1 for those that are not known. The sets are first looked at one
+   * after the other, with nothing done in between, as a processor then fetches many of them from memory at a time.
+   */
+  findPlaces(hashes: Int32Array, from: number, places: Int32Array): void {
+    const { cells } = this;
+    const mask = this.#setMask;
+    for (let block = from; block < hashes.length; block += 1) {
+      const key = hashes[block] ?? 0;
+      const set = key & mask;
+      places[block] = cells[set * SET_CELLS] === key ? set * WAYS : -1;
+    }
+    for (let block = from; block < hashes.length; block += 1) {
+      if ((places[block] ?? -1) < 0) places[block] = this.placeOf(hashes[block] ?? 0);
+    }
   }
 
   /** Makes the entry's worker an owner of the block. */

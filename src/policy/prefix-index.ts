@@ -41,10 +41,11 @@ export class PrefixIndex {
   readonly #clocks: VolumeClocks;
   readonly #trust: CacheTrust;
   readonly #table: BlockTable;
-  /** The prompt of the last `match`, and the places of its first blocks. */
+  /** The prompt of the last `match`, and the places of its blocks. */
   #prompt = NOTHING;
   readonly #places = new Int32Array(MAX_BLOCKS);
-  #matched = 0;
+  /** Places of the blocks of a prompt that is settled. */
+  readonly #settling = new Int32Array(MAX_BLOCKS);
   readonly #search: OwnerSearch;
 
   /** Room for `maxBytes` of prompt in small blocks, rounded down to a power of two; `memory` is of `prefixIndexBytes`. */
@@ -60,15 +61,11 @@ export class PrefixIndex {
   match(prompt: PromptBlocks): number {
     const { hashes } = prompt;
     this.#prompt = prompt;
-    let block = 0;
-    for (; block < hashes.length; block += 1) {
-      const place = this.#table.placeOf(hashes[block] ?? 0);
-      if (place < 0) break;
-      this.#places[block] = place;
-    }
-    this.#matched = block;
-    this.#search.begin(block);
-    return blocksEnd(block);
+    this.#table.findPlaces(hashes, 0, this.#places);
+    let matched = 0;
+    while (matched < hashes.length && (this.#places[matched] ?? -1) >= 0) matched += 1;
+    this.#search.begin(matched);
+    return blocksEnd(matched);
   }
 
   /**
@@ -109,7 +106,13 @@ export class PrefixIndex {
     const known = this.#search.bytesOf(slot);
     const time = this.#tick();
     this.#clocks.advance(slot, bytes - known, time);
-    this.#note(this.#prompt, slot, time, 0, blocksIn(known), IN_FLIGHT_BIT);
+    const { hashes } = this.#prompt;
+    const places = this.#places;
+    const newFrom = blocksIn(known);
+    // What is in flight already stays so.
+    this.#table.ownAll({ hashes, places, from: 0, to: newFrom }, { slot, bits: 0, kept: IN_FLIGHT_BIT, time });
+    const rest = { hashes, places, from: newFrom, to: hashes.length };
+    this.#table.ownAll(rest, { slot, bits: IN_FLIGHT_BIT, kept: 0, time });
     return bytes - known;
   }
 
@@ -117,15 +120,17 @@ export class PrefixIndex {
    * Notes that the worker has prefilled the prompt. It had the first `safeBytes` before. While its KV events are complete, this adds no block:
    * what they have taken back meanwhile is evicted already.
    */
-  settle(prompt: PromptBlocks, slot: number, safeBytes = 0): void {
-    const first = blocksIn(safeBytes);
-    if (first >= prompt.hashes.length) return;
+  settle({ hashes }: PromptBlocks, slot: number, safeBytes = 0): void {
+    const from = blocksIn(safeBytes);
+    if (from >= hashes.length) return;
     if (this.#clocks.isExact(slot)) {
-      for (const hash of prompt.hashes) this.#table.clearBits(hash, slot, IN_FLIGHT_BIT);
+      for (const hash of hashes) this.#table.clearBits(hash, slot, IN_FLIGHT_BIT);
       return;
     }
-    this.#matched = 0;
-    this.#note(prompt, slot, Atomics.load(this.#time, 0), first, prompt.hashes.length, 0);
+    const places = this.#settling;
+    this.#table.findPlaces(hashes, from, places);
+    const blocks = { hashes, places, from, to: hashes.length };
+    this.#table.ownAll(blocks, { slot, bits: 0, kept: 0, time: Atomics.load(this.#time, 0) });
   }
 
   /** Takes back what `insert` noted and nobody has settled: the worker did not prefill the prompt. */
@@ -196,18 +201,6 @@ export class PrefixIndex {
   /** By its KV events the worker no longer has these blocks. */
   remove(slot: number, hashes: Iterable<number>): void {
     for (const hash of hashes) this.#table.drop(hash, slot, 0);
-  }
-
-  /** Makes the worker an owner of the prompt's blocks from `from` on, of those from `inFlightFrom` on in flight. `kept` of its bits stay before that. */
-  #note({ hashes }: PromptBlocks, slot: number, time: number, from: number, inFlightFrom: number, kept: number): void {
-    const places = this.#places,
-      matched = this.#matched;
-    this.#table.ownAll({ hashes, places, matched, from, to: inFlightFrom }, { slot, bits: 0, kept, time });
-    const to = hashes.length;
-    this.#table.ownAll(
-      { hashes, places, matched, from: inFlightFrom, to },
-      { slot, bits: IN_FLIGHT_BIT, kept: 0, time },
-    );
   }
 
   #tick(): number {
