@@ -2,10 +2,11 @@
  * CPU of the gateway's own code for one request. Clients and workers are objects of this process in the place of sockets: neither the
  * kernel nor another process is in the figure, and it repeats within a few per cent where figures over real sockets differ by a third.
  *
- *   bun bench/in-process.ts [--requests 60000] [--policy round_robin] [--bytes 20] [--keys 0] [--log-level info]
+ *   bun bench/in-process.ts [--requests 60000] [--policy round_robin] [--bytes 20] [--keys 0] [--wrong]
+ *     [--log-level info]
  *
- * `--bytes`: length of the prompt. `--keys`: keys of a store, each with all kinds of limits; each request has another one. `--log-level warn`
- * leaves the access line out. Prints µs of CPU a request: the least of all batches of a thousand, the tenth percentile, the median.
+ * `--bytes`: length of the prompt. `--keys`: keys of a store, each with all kinds of limits; each request has another one; `--wrong`: their texts
+ * are wrong, and each request is refused. `--log-level warn` leaves the access line out. Prints µs of CPU a request: the least of all batches of a thousand, the tenth percentile, the median.
  * With `BUN_JSC_useJITDump=1`, `perf record -k mono` and `perf inject -j` a profile has the names of the functions.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -72,11 +73,13 @@ const { values } = parseArgs({
     policy: { type: "string", default: "round_robin" },
     bytes: { type: "string", default: "20" },
     keys: { type: "string", default: "0" },
+    wrong: { type: "boolean", default: false },
     "log-level": { type: "string", default: "info" },
   },
 });
 
-const DIGIT_2 = 0x32;
+/** First digit of the status that every request must be answered with. */
+const WANTED_DIGIT = values.wrong ? 0x34 : 0x32;
 /** POST, which is no question of the gateway's own. */
 const LETTER_P = 0x50;
 
@@ -101,7 +104,8 @@ Object.assign(Bun, {
 const directory = mkdtempSync(join(tmpdir(), "pointsman-in-process-"));
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 const storePath = join(directory, "keys.db");
-const texts = await storeKeys(storePath, Number(values.keys));
+const stored = await storeKeys(storePath, Number(values.keys));
+const texts = values.wrong ? stored.map((text) => `${text}x`) : stored;
 const load = (document?: ConfigText): LoadedConfig =>
   loadConfig({ file: writeConfig(), document, env: {}, flags: NO_FLAGS });
 const { context } = await startGateway(load(), load);
@@ -118,7 +122,7 @@ const requests = (texts.length === 0 ? [undefined] : texts).map((text) =>
   ),
 );
 let nextRequest = 0;
-/** Answers so far, and those among them that were no success. */
+/** Answers so far, and those among them that were not as they must be. */
 const got = { answers: 0, failures: 0 };
 const clients = Array.from({ length: LANES }, () => new FakeSocket(undefined, onAnswer));
 for (const client of clients) server.open(client);
@@ -138,14 +142,14 @@ for (let done = 0; done < Number(values.requests); done += BATCH) {
 }
 spent.sort((a, b) => a - b);
 const [least, tenth, half] = [0, 0.1, 0.5].map((share) => percentile(spent, share).toFixed(2));
-const what = `${values.policy}, ${requests[0]?.length} bytes, ${texts.length} keys`;
+const what = `${values.policy}, ${requests[0]?.length} bytes, ${texts.length}${values.wrong ? " wrong" : ""} keys`;
 console.error(`${what}: ${least} µs, tenth percentile ${tenth}, median ${half}`);
 await context[Symbol.asyncDispose]();
 process.exit(0);
 
 function onAnswer(bytes: Uint8Array): void {
-  // The second word of the status line begins with the digit 2.
-  if (bytes[9] !== DIGIT_2) got.failures += 1;
+  // The second word of the status line.
+  if (bytes[9] !== WANTED_DIGIT) got.failures += 1;
   got.answers += 1;
 }
 
@@ -163,7 +167,7 @@ async function run(to: Handlers, count: number): Promise<void> {
     }
     for (let turns = 0; got.answers - before < LANES; turns += 1) {
       if (turns > MOST_TURNS || got.failures > 0)
-        throw new Error(`${got.answers} answers, ${got.failures} of them no success`);
+        throw new Error(`${got.answers} answers, ${got.failures} of them wrong`);
       await new Promise<void>((resolve) => setImmediate(resolve));
       workersAnswer();
     }

@@ -1,6 +1,7 @@
 /**
- * What a flood of wrong keys does to clients with right ones: the latencies of a steady client alone, and beside so many requests a second with
- * wrong keys, in turns.
+ * What a flood of wrong keys does to clients with right ones: the latencies of a steady client alone, beside so many requests a second with wrong
+ * keys, and beside the same flood at a bare server of Bun's, in turns. Flood, client, engine, gateway and bare server share the machine: what the
+ * flood takes from all of them without ever meeting the gateway is in the third figure, so the second over the third is the gateway's own part.
  *
  *   bun bench/wrong-keys.ts [--wrong 10000] [--right 200] [--turns 6] [--secs 4]
  */
@@ -19,13 +20,15 @@ const { values } = parseArgs({
     turns: { type: "string", default: "6" },
     secs: { type: "string", default: "4" },
     flood: { type: "string" },
+    bare: { type: "boolean", default: false },
   },
 });
 const HEAD = "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json";
 const BODY = JSON.stringify({ model: "sim-1", messages: [{ role: "user", content: "x" }], max_tokens: 1 });
-/** Connections of the flood, and how often it sends, ms. */
+/** Connections of the flood, how often it sends, ms, and how many of its requests may be without an answer. */
 const LANES = 16;
-const TICK_MS = 5;
+const MOST_UNANSWERED = 320;
+const TICK_MS = 1;
 
 function message(key: string): string {
   return `${HEAD}\r\nauthorization: Bearer ${key}\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`;
@@ -51,7 +54,7 @@ async function flood(port: number, secs: number, perSec: number): Promise<void> 
   const startedAt = performance.now();
   let sent = 0;
   for (let now = startedAt; now - startedAt < secs * 1000; now = performance.now()) {
-    const due = Math.min(((now - startedAt) * perSec) / 1000, answers + 4 * LANES * TICK_MS);
+    const due = Math.min(((now - startedAt) * perSec) / 1000, answers + MOST_UNANSWERED);
     for (; sent < due; sent += 1) lanes[sent % LANES]?.write(bytes);
     await Bun.sleep(TICK_MS);
   }
@@ -86,6 +89,22 @@ async function right(port: number, key: string, secs: number, perSec: number): P
   return took;
 }
 
+/** Answers everything with 401 and looks at nothing. Prints its port. */
+function serveBare(): void {
+  const body = JSON.stringify({ error: { message: "no", type: "invalid_request_error", param: null, code: "no" } });
+  const { port } = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: () => new Response(body, { status: 401, headers: { "content-type": "application/json" } }),
+  });
+  console.log(port);
+}
+
+/** Runs this file as another process. */
+function another(...args: readonly string[]): Bun.Subprocess<"ignore", "pipe", "inherit"> {
+  return Bun.spawn([process.execPath, import.meta.path, ...args], { stdout: "pipe" });
+}
+
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "pointsman-wrong-keys-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -102,37 +121,38 @@ async function main(): Promise<void> {
   })();
   while (!(await fetch(`http://127.0.0.1:${port}/readiness`)).ok) await Bun.sleep(20);
   const [secs, perSec] = [Number(values.secs), Number(values.right)];
+  const bare = another("--bare");
+  const barePort = Number(Buffer.from((await bare.stdout.getReader().read()).value ?? []).toString());
   await right(port, key, secs, perSec);
-  const alone: number[] = [];
-  const beside: number[] = [];
-  let refused = 0;
+  const floods: readonly (readonly [what: string, port: number | undefined])[] = [
+    ["alone", undefined],
+    ["beside a flood at a bare server", barePort],
+    ["beside a flood of wrong keys", port],
+  ];
+  const took = floods.map((): number[] => []);
+  const answered = floods.map(() => 0);
   for (let turn = 0; turn < Number(values.turns); turn += 1) {
-    alone.push(...(await right(port, key, secs, perSec)));
-    const child = Bun.spawn(
-      [
-        process.execPath,
-        import.meta.path,
-        "--flood",
-        String(port),
-        "--secs",
-        String(secs + 1),
-        "--wrong",
-        values.wrong,
-      ],
-      { stdout: "pipe" },
-    );
-    await Bun.sleep(500);
-    beside.push(...(await right(port, key, secs, perSec)));
-    refused += Number(await new Response(child.stdout).text());
+    for (const [index, [, at]] of floods.entries()) {
+      const child =
+        at === undefined
+          ? undefined
+          : another("--flood", String(at), "--secs", String(secs + 1), "--wrong", values.wrong);
+      await Bun.sleep(500);
+      took[index]?.push(...(await right(port, key, secs, perSec)));
+      if (child) answered[index] = (answered[index] ?? 0) + Number(await new Response(child.stdout).text());
+    }
   }
-  const told = (took: number[]): string => {
-    took.sort((a, b) => a - b);
-    return [0.5, 0.99].map((share) => percentile(took, share).toFixed(2)).join(" and ");
-  };
-  const rate = Math.round(refused / (Number(values.turns) * (secs + 1)));
-  console.error(`p50 and p99, ms: alone ${told(alone)}; beside ${rate} wrong keys a second ${told(beside)}`);
+  for (const [index, [what]] of floods.entries()) {
+    const all = took[index]?.toSorted((a, b) => a - b) ?? [];
+    const [half, most] = [0.5, 0.99].map((share) => percentile(all, share).toFixed(2));
+    const rate = Math.round((answered[index] ?? 0) / (Number(values.turns) * (secs + 1)));
+    console.error(`${what}: p50 ${half} ms, p99 ${most} ms; ${rate} a second were refused`);
+  }
   gateway.kill();
+  bare.kill();
   process.exit(0);
 }
 
-await (values.flood === undefined ? main() : flood(Number(values.flood), Number(values.secs), Number(values.wrong)));
+if (values.bare) serveBare();
+else
+  await (values.flood === undefined ? main() : flood(Number(values.flood), Number(values.secs), Number(values.wrong)));

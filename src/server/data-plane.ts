@@ -1,4 +1,4 @@
-import { asGatewayError, type GatewayError, tookTooLong, whyLeft } from "../errors/errors.ts";
+import { asGatewayError, GatewayError, tookTooLong, whyLeft } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createRecordSink, type KeyTally, type RecordSink, RequestRecord } from "../observability/request-record.ts";
@@ -12,11 +12,12 @@ import type { Clock } from "../util/clock.ts";
 import type { Permit } from "./admission.ts";
 import { type BodyBounds, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import { errorReply } from "./error-reply.ts";
 import { type Gate, NO_PERMIT } from "./gate.ts";
 import { ModelEntry, type ModelEntryDeps } from "./model-entry.ts";
 import { readRequest } from "./read-request.ts";
 import { failedReply } from "./receipts.ts";
-import { receive, type ReceptionDeps, type Visit } from "./visit.ts";
+import { type Found, identify, receive, type ReceptionDeps, type Visit } from "./visit.ts";
 import { DeadlineLine } from "../util/deadline-line.ts";
 
 export interface DataPlaneSettings {
@@ -112,13 +113,22 @@ export class DataPlane implements Disposable {
   }
 
   /** Answers a request. Never rejects: an error is an answer in the words of the endpoint's API. */
-  async handle(endpoint: Endpoint, request: ClientRequest, requestId: string): Promise<Reply> {
+  handle(endpoint: Endpoint, request: ClientRequest, requestId: string): Promise<Reply> {
+    const found = identify(this.#deps, request);
+    if (!(found instanceof GatewayError && found.code === "too_many_wrong_keys"))
+      return this.#serve(endpoint, request, requestId, found);
+    // Thousands a second must not cost more than the answer.
+    this.#brushOff(endpoint.name, found);
+    return Promise.resolve(errorReply(found, endpoint.dialect, requestId));
+  }
+
+  async #serve(endpoint: Endpoint, request: ClientRequest, requestId: string, found: Found): Promise<Reply> {
     const { gate } = this.#deps;
     const ways = this.#ways;
     const record = this.#open(endpoint, request, requestId, ways);
     let visit: Visit | undefined;
     try {
-      const received = receive(this.#deps, request, record, this.#active - 1);
+      const received = receive(this.#deps, found, request, record, this.#active - 1);
       const entry = received instanceof Promise ? await received : received;
       visit = entry;
       if (!request.isWhole) {
@@ -150,7 +160,10 @@ export class DataPlane implements Disposable {
     } catch (thrown) {
       const error = request.signal.aborted ? whyLeft(request.signal.reason) : asGatewayError(thrown);
       if (error.code === "internal_error") this.onDefect(error, requestId);
-      if (error.code === "too_many_wrong_keys") this.#brushOff(record, error);
+      if (error.code === "too_many_wrong_keys") {
+        record.isUnlisted = true;
+        this.#brushOff(record.endpoint, error);
+      }
       const reply = failedReply(error, endpoint.dialect, record);
       visit?.addLimits(reply, endpoint.dialect);
       return reply;
@@ -208,10 +221,9 @@ export class DataPlane implements Disposable {
     return line;
   }
 
-  /** Only a count is left of it: thousands of wrong keys a second would fill the log. */
-  #brushOff(record: RequestRecord, { code }: GatewayError): void {
-    record.isUnlisted = true;
-    this.#deps.metrics.increment("errors", { endpoint: record.endpoint, model: "other", code });
+  /** Only a count is left of the request: thousands of wrong keys a second would fill the log. */
+  #brushOff(endpoint: string, { code }: GatewayError): void {
+    this.#deps.metrics.increment("errors", { endpoint, model: "other", code });
   }
 
   /** Takes a place, or a turn in the line for one: then the promise of it. */
