@@ -67,6 +67,15 @@ describe("the table of keys", () => {
     expect(["a", "b", "c", "d", "e"].map((name) => nameOf(reader.find(name)))).toEqual(["a", undefined, "c", "d", "e"]);
   });
 
+  test("tells apart keys that are kept in the same place", () => {
+    const { writer, reader } = create(32_768);
+    const names = Array.from({ length: 16_386 }, (_, index) => `team-${index}`);
+    for (const name of names) writer.put(keyNamed(name, { models: [`${name}-*`] }));
+    for (const name of ["team-0", "team-16384", "team-0", "team-1", "team-16385"]) {
+      expect(reader.find(name)).toMatchObject({ principal: { name, models: [`${name}-*`] } });
+    }
+  });
+
   test("finds what a map of the same keys finds, whatever is put, changed, rotated and taken away", () => {
     const name = fc.integer({ min: 0, max: 40 });
     const step = fc.oneof(

@@ -1,7 +1,7 @@
 import { DIGEST_BYTES, digestOf } from "./api-key.ts";
 import { firstCell, HEADER, type KeyMemory, LOCAL_ADMIN, type LocalAdmin, ROW, ROW_BYTES } from "./key-memory.ts";
 import { isLimited } from "./key-record.ts";
-import { type Limits, PRIORITIES, type Principal, ROLES } from "./principal.ts";
+import { type Limits, PRIORITIES, type Principal, type Role, ROLES } from "./principal.ts";
 
 /** Bits of a row's flags. */
 export const FLAG = { roles: 0, priority: 4, isLocalAdmin: 6 } as const;
@@ -18,8 +18,10 @@ export interface KnownKey {
   readonly previousUntil: number;
 }
 
-/** Most keys that a thread keeps as objects. The next use of another one reads its row again, which takes 2 µs. */
-const MAX_KEPT = 16_384;
+/** Keys that a thread keeps as objects, a power of two: some 4 MB. Of two whose rows end in the same bits, the one that came last is kept. */
+const KEPT = 16_384;
+/** Most lists of models that are kept. Many keys have the same one. */
+const MAX_LISTS = 1024;
 
 /**
  * A thread's view of all keys. It finds a key by its digest in shared memory, so a key that was made or revoked counts from the next request on,
@@ -28,12 +30,16 @@ const MAX_KEPT = 16_384;
 export class KeyTable {
   readonly memory: KeyMemory;
   readonly #digest = new Uint8Array(DIGEST_BYTES);
-  readonly #kept = new Map<number, KnownKey>();
+  readonly #kept: (KnownKey | undefined)[];
+  readonly #reader: RowReader;
   readonly #wallNow: () => number;
 
   /** `wallNow`: ms since 1970. */
   constructor(memory: KeyMemory, wallNow: () => number = Date.now) {
     this.memory = memory;
+    const capacity = memory.header[HEADER.capacity] ?? 0;
+    this.#kept = Array.from({ length: Math.min(KEPT, capacity) });
+    this.#reader = new RowReader(memory);
     this.#wallNow = wallNow;
   }
 
@@ -97,47 +103,75 @@ export class KeyTable {
 
   #read(row: number): KnownKey {
     const version = Atomics.load(this.memory.ints, (row * ROW_BYTES + ROW.version) / 4);
-    const kept = this.#kept.get(row);
-    if (kept?.version === version) return kept;
-    const known = readRow(this.memory, row, version);
-    if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
-    this.#kept.set(row, known);
+    const place = row & (this.#kept.length - 1);
+    const kept = this.#kept[place];
+    if (kept?.version === version && kept.principal.row === row) return kept;
+    const known = this.#reader.read(row, version);
+    this.#kept[place] = known;
     return known;
   }
 }
 
-function readRow(memory: KeyMemory, row: number, version: number): KnownKey {
-  const { ints, floats, texts } = memory;
-  const int = (offset: number): number => ints[(row * ROW_BYTES + offset) / 4] ?? 0;
-  const float = (offset: number): number => floats[(row * ROW_BYTES + offset) / 8] ?? 0;
-  const flags = int(ROW.flags);
-  const { name, models } = readText(texts, int(ROW.textAt), int(ROW.textLength));
-  const limits: Limits = {
-    requestsPerMinute: float(ROW.requestsPerMinute),
-    tokensPerMinute: float(ROW.tokensPerMinute),
-    maxConcurrent: float(ROW.maxConcurrent),
-  };
-  return {
-    principal: {
-      name,
-      models,
-      roles: ROLES.filter((_role, index) => (flags & (1 << (FLAG.roles + index))) !== 0),
-      priority: PRIORITIES[(flags >> FLAG.priority) & 3] ?? "normal",
-      limits: isLimited(limits) ? limits : undefined,
-      row,
-    },
-    isLocalAdmin: (flags & (1 << FLAG.isLocalAdmin)) !== 0,
-    version,
-    expiresAt: float(ROW.expiresAt),
-    previousUntil: float(ROW.previousUntil),
-  };
-}
+/** Makes objects of rows. What many keys have in common is one object. */
+class RowReader {
+  readonly #memory: KeyMemory;
+  readonly #roles: readonly (readonly Role[])[];
+  readonly #lists = new Map<string, readonly string[]>();
+  /** A copy of a row's text: another thread may write while it is decoded. */
+  #copy: Buffer = Buffer.allocUnsafeSlow(256);
 
-/** The name, and behind it the patterns of models, each on a line of its own; see `rowText`. */
-function readText(texts: Uint8Array, at: number, length: number): Pick<Principal, "name" | "models"> {
-  // A change in the middle of the read may leave any bytes; what was read is thrown away then.
-  const [name = "", ...models] = Buffer.from(texts.slice(at, at + length))
-    .toString("utf8")
-    .split("\n");
-  return { name, models: models.length === 0 ? undefined : models };
+  constructor(memory: KeyMemory) {
+    this.#memory = memory;
+    this.#roles = Array.from({ length: 1 << ROLES.length }, (_, bits) =>
+      ROLES.filter((_role, index) => (bits & (1 << index)) !== 0),
+    );
+  }
+
+  read(row: number, version: number): KnownKey {
+    const { ints, floats } = this.#memory;
+    const [word, double] = [(row * ROW_BYTES) / 4, (row * ROW_BYTES) / 8];
+    const flags = ints[word + ROW.flags / 4] ?? 0;
+    const limits: Limits = {
+      requestsPerMinute: floats[double + ROW.requestsPerMinute / 8] ?? 0,
+      tokensPerMinute: floats[double + ROW.tokensPerMinute / 8] ?? 0,
+      maxConcurrent: floats[double + ROW.maxConcurrent / 8] ?? 0,
+    };
+    const text = this.#textAt(ints[word + ROW.textAt / 4] ?? 0, ints[word + ROW.textLength / 4] ?? 0);
+    const end = text.indexOf("\n");
+    return {
+      principal: {
+        name: end < 0 ? text : text.slice(0, end),
+        models: end < 0 ? undefined : this.#listOf(text.slice(end + 1)),
+        roles: this.#roles[(flags >> FLAG.roles) & ((1 << ROLES.length) - 1)] ?? [],
+        priority: PRIORITIES[(flags >> FLAG.priority) & 3] ?? "normal",
+        limits: isLimited(limits) ? limits : undefined,
+        row,
+      },
+      isLocalAdmin: (flags & (1 << FLAG.isLocalAdmin)) !== 0,
+      version,
+      expiresAt: floats[double + ROW.expiresAt / 8] ?? 0,
+      previousUntil: floats[double + ROW.previousUntil / 8] ?? 0,
+    };
+  }
+
+  /**
+   * The name, and behind it the patterns of models, each on a line of its own; see `rowText`. A change in the middle of the read may leave any
+   * bytes; what was read is thrown away then.
+   */
+  #textAt(at: number, length: number): string {
+    const { texts } = this.#memory;
+    if (length > this.#copy.length) this.#copy = Buffer.allocUnsafeSlow(Math.min(2 * length, texts.length));
+    for (let byte = 0; byte < length; byte += 1) this.#copy[byte] = texts[at + byte] ?? 0;
+    return this.#copy.toString("utf8", 0, length);
+  }
+
+  #listOf(lines: string): readonly string[] {
+    let list = this.#lists.get(lines);
+    if (!list) {
+      list = lines.split("\n");
+      if (this.#lists.size >= MAX_LISTS) this.#lists.clear();
+      this.#lists.set(lines, list);
+    }
+    return list;
+  }
 }

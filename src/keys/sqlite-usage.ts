@@ -6,7 +6,7 @@ const SWEEP_MS = 3_600_000;
 
 const SUMS = ["requests", "errors", "prompt_tokens", "completion_tokens", "cached_tokens"] as const;
 const ADD = `INSERT INTO usage (window, time, key, model, ${SUMS.join(", ")})
-  VALUES ($window, $time, $key, $model, ${SUMS.map((name) => `$${name}`).join(", ")})
+  VALUES (${Array.from({ length: 4 + SUMS.length }, () => "?").join(", ")})
   ON CONFLICT DO UPDATE SET ${SUMS.map((name) => `${name} = ${name} + excluded.${name}`).join(", ")}`;
 
 type Sums = Readonly<Record<(typeof SUMS)[number], number>>;
@@ -28,7 +28,7 @@ export class SqliteUsage {
     const statement = this.#database.query(ADD);
     const run = this.#database.transaction(() => {
       for (const row of rows) {
-        for (const window of ["minute", "day"] as const) statement.run(valuesOf(row, window));
+        for (const window of ["minute", "day"] as const) statement.run(...valuesOf(row, window));
       }
       this.#sweep();
     });
@@ -67,18 +67,11 @@ function timeFirst(one: string, other: string): number {
   return Number(other === "time") - Number(one === "time");
 }
 
-function valuesOf(row: UsageRow, window: UsageWindow): Record<string, string | number> {
-  return {
-    window,
-    time: Math.floor(row.minute / WINDOW_MS[window]) * WINDOW_MS[window],
-    key: row.key,
-    model: row.model,
-    requests: row.requests,
-    errors: row.errors,
-    prompt_tokens: row.promptTokens,
-    completion_tokens: row.completionTokens,
-    cached_tokens: row.cachedTokens,
-  };
+/** In the order of the statement. */
+function valuesOf(row: UsageRow, window: UsageWindow): (string | number)[] {
+  const { minute, key, model, requests, errors, promptTokens, completionTokens, cachedTokens } = row;
+  const time = Math.floor(minute / WINDOW_MS[window]) * WINDOW_MS[window];
+  return [window, time, key, model, requests, errors, promptTokens, completionTokens, cachedTokens];
 }
 
 function totalOf(row: TotalRow): UsageTotal {

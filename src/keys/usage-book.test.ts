@@ -83,6 +83,28 @@ describe("the usage of keys", () => {
     expect(await total()).toBe(3);
   });
 
+  test("of very many keys is written in slices; what comes behind one that fails is kept, and nothing is written twice", async () => {
+    const sizes: number[] = [];
+    const all = new MemoryKeyStore();
+    const store = {
+      async addUsage(rows: readonly UsageRow[]): Promise<void> {
+        sizes.push(rows.length);
+        if (sizes.length === 3) throw new Error("the disk is full");
+        await all.addUsage(rows);
+      },
+    };
+    const logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+    const clock = new ManualClock();
+    await using book = new UsageBook({ store, metrics: new Metrics(), namedKeys: 1, logger, clock });
+    book.add(Array.from({ length: 1000 }, (_, index) => row(`team-${index}`)));
+    await book.flush();
+    expect(sizes).toEqual([256, 256, 256]);
+    await book.flush();
+    expect(sizes).toEqual([256, 256, 256, 256, 232]);
+    const rows = await all.usage({ window: "day", from: 0, to: 1e15, by: ["key"], limit: 2000 });
+    expect(rows.map(({ requests }) => requests)).toEqual(Array.from({ length: 1000 }, () => 1));
+  });
+
   test("has a series for the first keys, and one for all others", () => {
     const { book, metrics } = setUp();
     book.add([row("a"), row("b", { errors: 1 }), row("c"), row("d"), row("a")]);

@@ -1,6 +1,7 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Clock } from "../util/clock.ts";
+import { nextTurn } from "../util/next-turn.ts";
 import type { KeyStore } from "./key-store.ts";
 import type { UsageRow } from "./usage.ts";
 
@@ -18,6 +19,8 @@ export interface UsageBookParts {
 const WRITE_MS = 2000;
 /** Most rows that wait for the store; more are lost, and the log says so. */
 const MAX_WAITING = 200_000;
+/** Rows that are written at once. Requests run in between: a hundred thousand rows take half a second. */
+const SLICE_ROWS = 256;
 /** Name of the series of keys that are not named. */
 const OTHERS = "other";
 
@@ -96,14 +99,18 @@ export class UsageBook implements AsyncDisposable {
     const { store, logger } = this.#parts;
     const rows = [...this.#waiting.values()];
     this.#waiting.clear();
+    let written = 0;
     try {
-      await store?.addUsage(rows);
+      for (; written < rows.length; written += SLICE_ROWS) {
+        if (written > 0) await nextTurn();
+        await store?.addUsage(rows.slice(written, written + SLICE_ROWS));
+      }
       if (this.#lost > 0)
         logger.error({ requests: this.#lost }, "the usage of requests is lost: the key store was away too long");
       [this.#isFailing, this.#lost] = [false, 0];
     } catch (error) {
       // They are written with the next ones.
-      for (const row of rows) this.#keep(row);
+      for (const row of rows.slice(written)) this.#keep(row);
       if (!this.#isFailing)
         logger.error({ error: String(error) }, "usage cannot be written to the key store, and is kept in memory");
       this.#isFailing = true;

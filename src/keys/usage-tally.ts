@@ -12,6 +12,7 @@ export class UsageTally implements KeyTally, Disposable {
   readonly #pass: (rows: readonly UsageRow[]) => void;
   readonly #clock: Clock;
   readonly #wallNow: () => number;
+  /** By model and key: there are few models, and may be very many keys. */
   readonly #counts = new Map<string, Map<string, Count>>();
   #minute = 0;
   #cancelFlush: (() => void) | undefined;
@@ -36,7 +37,7 @@ export class UsageTally implements KeyTally, Disposable {
   flush(): void {
     this.#cancelFlush?.();
     this.#cancelFlush = undefined;
-    const rows = [...this.#counts.values()].flatMap((byModel) => [...byModel.values()]);
+    const rows = [...this.#counts.values()].flatMap((byKey) => [...byKey.values()]);
     this.#counts.clear();
     if (rows.length > 0) this.#pass(rows);
   }
@@ -50,12 +51,12 @@ export class UsageTally implements KeyTally, Disposable {
       this.#minute = Math.floor(this.#wallNow() / WINDOW_MS.minute) * WINDOW_MS.minute;
       this.#cancelFlush = this.#clock.after(GATHER_MS, () => this.flush());
     }
-    let byModel = this.#counts.get(key);
-    if (!byModel) {
-      byModel = new Map();
-      this.#counts.set(key, byModel);
+    let byKey = this.#counts.get(model);
+    if (!byKey) {
+      byKey = new Map();
+      this.#counts.set(model, byKey);
     }
-    let count = byModel.get(model);
+    let count = byKey.get(key);
     if (!count) {
       count = {
         key,
@@ -67,7 +68,7 @@ export class UsageTally implements KeyTally, Disposable {
         completionTokens: 0,
         cachedTokens: 0,
       };
-      byModel.set(model, count);
+      byKey.set(key, count);
     }
     return count;
   }
