@@ -166,6 +166,12 @@ export const ERRORS = {
   key_exists: client(409, "invalid_request_error", "A valid key has this name already."),
   key_is_fixed: client(409, "invalid_request_error", "The key is in the configuration, and is changed there."),
   no_key_store: client(409, "invalid_request_error", "Keys are made where the gateway has a `key_store`."),
+  key_store_failed: {
+    ...capacity(
+      "The file of `key_store` is locked, full, damaged, or another one than at the start; the message says which. Nothing has changed, and known keys stay in force.",
+    ),
+    anthropic: "api_error",
+  },
   too_many_keys: client(409, "invalid_request_error", "The gateway holds as many keys as it can."),
   worker_exists: client(409, "invalid_request_error", "A worker with this URL is already registered."),
   request_too_large: client(413, "request_too_large", "The body is larger than `max_payload_size`."),

@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { keyNamed } from "../../test/support/keys.ts";
 import { MemoryKeyStore } from "../../test/support/memory-key-store.ts";
 import { digestOf } from "./api-key.ts";
+import { nextTurn } from "../util/next-turn.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { KeyStore } from "./key-store.ts";
 import { SqliteKeyStore } from "./sqlite-key-store.ts";
@@ -181,6 +182,43 @@ describe("a file of SQLite", () => {
     await Bun.write(text, "this is no database, however long it may be ".repeat(40));
     expect(() => SqliteKeyStore.open(text)).toThrow(`key_store ${text}`);
     expect(() => SqliteKeyStore.open(join(folder, "none", "x.db"))).toThrow("key_store");
+  });
+
+  test("that another process writes to is waited for, while everything else goes on", async () => {
+    const path = join(folder, "locked.db");
+    await using store = SqliteKeyStore.open(path, () => NOW);
+    const { Database } = await import("bun:sqlite");
+    const other = new Database(path);
+    other.run("BEGIN IMMEDIATE");
+    let isWritten = false;
+    const writing = store.insert(keyNamed("a")).then(() => (isWritten = true));
+    for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+    expect(isWritten).toBe(false);
+    expect(await store.find("a")).toBeUndefined();
+    other.run("COMMIT");
+    await writing;
+    expect((await store.find("a"))?.name).toBe("a");
+    other.close();
+  });
+
+  test("that was deleted, replaced or damaged is told so, and is not written to", async () => {
+    const damage: readonly (readonly [string, (path: string) => void, RegExp])[] = [
+      ["deleted", (path) => rmSync(path), /the file was deleted; start the gateway anew/],
+      ["replaced", (path) => renameSync(`${path}.new`, path), /the file was replaced; start the gateway anew/],
+      ["cut", (path) => truncateSync(path, 100), /disk|malformed|not a database/],
+    ];
+    for (const [what, harm, told] of damage) {
+      const path = join(folder, `${what}.db`);
+      await SqliteKeyStore.open(`${path}.new`, () => NOW)[Symbol.asyncDispose]();
+      // What another connection has written out of the log into the file is what is damaged.
+      await SqliteKeyStore.open(path, () => NOW)[Symbol.asyncDispose]();
+      await using store = SqliteKeyStore.open(path, () => NOW);
+      harm(path);
+      expect(store.insert(keyNamed("b"))).rejects.toMatchObject({
+        code: "key_store_failed",
+        message: expect.stringMatching(told),
+      });
+    }
   });
 
   test("forgets usage by minute after two days, and keeps that by day", async () => {

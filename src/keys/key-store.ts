@@ -12,7 +12,7 @@ export interface KeyChanges {
  * Where keys and their usage are kept. The gateway reads all valid keys at the start and then only changes, by position: another process (the
  * command line, a second gateway) may write to the same store, and each learns of the others' changes. Nothing of it is on the way of a request.
  *
- * All methods may be remote: they return promises, and reject with the store's error. `usage` is only ever added to, so several gateways add
+ * All methods may be remote: they return promises, and reject with key_store_failed where the store is away. `usage` is only ever added to, so several gateways add
  * theirs without knowing of each other. What budgets need, a part of what is left that a gateway takes in advance and settles later, is a
  * table of its own beside these, with the same rule: additions, never values that were read before.
  */

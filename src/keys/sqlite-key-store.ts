@@ -5,14 +5,15 @@ import type { KeyRecord } from "./key-record.ts";
 import { type KeyRow, recordOf, rowOf } from "./key-row.ts";
 import type { KeyChanges, KeyStore } from "./key-store.ts";
 import { SqliteUsage } from "./sqlite-usage.ts";
+import { StoreFile } from "./store-file.ts";
 import type { UsageQuery, UsageRow, UsageTotal } from "./usage.ts";
 
 /** Version of the tables, in `PRAGMA user_version`. */
 const VERSION = 1;
 /** Keys that are read at once. */
 const PAGE = 1000;
-/** How long a write waits for one of another process, ms. */
-const BUSY_MS = 5000;
+/** How long the start waits for another process that writes, ms. */
+const OPENING_MS = 5000;
 
 const TABLES = `
 CREATE TABLE keys (
@@ -60,14 +61,16 @@ const UPDATE = `UPDATE keys SET ${COLUMNS.replaceAll(/\w+/g, "$& = $$$&")}, posi
  */
 export class SqliteKeyStore implements KeyStore {
   readonly #database: Database;
+  readonly #file: StoreFile;
   readonly #usage: SqliteUsage;
   readonly #wallNow: () => number;
   /** What SQLite said of changes of other connections the last time. */
   #dataVersion = -1;
   #position = -1;
 
-  private constructor(database: Database, wallNow: () => number) {
+  private constructor(database: Database, file: StoreFile, wallNow: () => number) {
     this.#database = database;
+    this.#file = file;
     this.#wallNow = wallNow;
     this.#usage = new SqliteUsage(database, wallNow);
   }
@@ -78,11 +81,12 @@ export class SqliteKeyStore implements KeyStore {
       // SQLite gives its other files the permissions of this one.
       closeSync(openSync(path, "a", 0o600));
       const database = new Database(path, { create: true, strict: true });
-      database.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
+      database.run(`PRAGMA busy_timeout = ${OPENING_MS}`);
       database.run("PRAGMA journal_mode = WAL");
       database.run("PRAGMA synchronous = NORMAL");
       createTables(database);
-      return new SqliteKeyStore(database, wallNow);
+      database.run("PRAGMA busy_timeout = 0");
+      return new SqliteKeyStore(database, new StoreFile(path), wallNow);
     } catch (cause) {
       if (cause instanceof GatewayError) throw cause;
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -103,7 +107,11 @@ export class SqliteKeyStore implements KeyStore {
     }
   }
 
-  async changesSince(position: number): Promise<KeyChanges> {
+  changesSince(position: number): Promise<KeyChanges> {
+    return this.#file.attempt(() => this.#changesSince(position));
+  }
+
+  #changesSince(position: number): KeyChanges {
     // SQLite counts commits of other connections, which costs no read of the table.
     const version = this.#pragma("data_version");
     if (version === this.#dataVersion && position === this.#position) return { keys: [], position };
@@ -117,20 +125,22 @@ export class SqliteKeyStore implements KeyStore {
     const from = after === undefined ? "0" : "(SELECT rowid FROM keys WHERE id = $after)";
     const sql = `SELECT ${COLUMNS} FROM keys WHERE rowid > ${from} ORDER BY rowid LIMIT $limit`;
     const values = after === undefined ? { limit } : { limit, after };
-    return this.#database.query<KeyRow, [typeof values]>(sql).all(values).map(recordOf);
+    return this.#file.attempt(() => this.#database.query<KeyRow, [typeof values]>(sql).all(values).map(recordOf));
   }
 
   async find(idOrName: string): Promise<KeyRecord | undefined> {
     const sql = `SELECT ${COLUMNS} FROM keys WHERE id = $name OR name = $name ORDER BY id = $name DESC, revoked_at IS NULL DESC, rowid DESC LIMIT 1`;
-    const row = this.#database.query<KeyRow, [{ name: string }]>(sql).get({ name: idOrName });
+    const row = await this.#file.attempt(() =>
+      this.#database.query<KeyRow, [{ name: string }]>(sql).get({ name: idOrName }),
+    );
     return row ? recordOf(row) : undefined;
   }
 
-  async insert(record: KeyRecord): Promise<void> {
-    this.#write(INSERT, record);
+  insert(record: KeyRecord): Promise<void> {
+    return this.#file.attempt(() => this.#write(INSERT, record));
   }
 
-  async update(id: string, change: (record: KeyRecord) => KeyRecord): Promise<KeyRecord> {
+  update(id: string, change: (record: KeyRecord) => KeyRecord): Promise<KeyRecord> {
     const run = this.#database.transaction(() => {
       const row = this.#database
         .query<KeyRow, [{ id: string }]>(`SELECT ${COLUMNS} FROM keys WHERE id = $id`)
@@ -140,15 +150,15 @@ export class SqliteKeyStore implements KeyStore {
       this.#write(UPDATE, record);
       return record;
     });
-    return run.immediate();
+    return this.#file.attempt(() => run.immediate());
   }
 
-  async addUsage(rows: readonly UsageRow[]): Promise<void> {
-    this.#usage.add(rows);
+  addUsage(rows: readonly UsageRow[]): Promise<void> {
+    return this.#file.attempt(() => this.#usage.add(rows));
   }
 
-  async usage(query: UsageQuery): Promise<readonly UsageTotal[]> {
-    return this.#usage.find(query);
+  usage(query: UsageQuery): Promise<readonly UsageTotal[]> {
+    return this.#file.attempt(() => this.#usage.find(query));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -306,6 +306,7 @@ test("error codes and their statuses", () => {
     "429 too_many_wrong_keys",
     "499 client_closed",
     "503 no_available_workers",
+    "503 key_store_failed",
     "503 token_keys_unavailable",
     "503 upstream_connections_full",
     "503 tokenizer_unavailable",
