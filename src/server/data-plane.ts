@@ -12,11 +12,10 @@ import type { Clock } from "../util/clock.ts";
 import type { Permit } from "./admission.ts";
 import { type BodyBounds, readBody } from "./body.ts";
 import { ByteBudget } from "./byte-budget.ts";
-import { errorReply } from "./error-reply.ts";
 import { type Gate, NO_PERMIT } from "./gate.ts";
 import { ModelEntry, type ModelEntryDeps } from "./model-entry.ts";
 import { readRequest } from "./read-request.ts";
-import { failedReply } from "./receipts.ts";
+import { brushOff, failedReply } from "./receipts.ts";
 import { type Found, identify, receive, type ReceptionDeps, type Visit } from "./visit.ts";
 import { DeadlineLine } from "../util/deadline-line.ts";
 
@@ -118,8 +117,7 @@ export class DataPlane implements Disposable {
     if (!(found instanceof GatewayError && found.code === "too_many_wrong_keys"))
       return this.#serve(endpoint, request, requestId, found);
     // Thousands a second must not cost more than the answer.
-    this.#brushOff(endpoint.name, found);
-    return Promise.resolve(errorReply(found, endpoint.dialect, requestId));
+    return Promise.resolve(brushOff(this.#deps.metrics, endpoint, found, requestId));
   }
 
   async #serve(endpoint: Endpoint, request: ClientRequest, requestId: string, found: Found): Promise<Reply> {
@@ -162,7 +160,8 @@ export class DataPlane implements Disposable {
       if (error.code === "internal_error") this.onDefect(error, requestId);
       if (error.code === "too_many_wrong_keys") {
         record.isUnlisted = true;
-        this.#brushOff(record.endpoint, error);
+        record.settle(error.status, error.code);
+        return brushOff(this.#deps.metrics, endpoint, error, requestId);
       }
       const reply = failedReply(error, endpoint.dialect, record);
       visit?.addLimits(reply, endpoint.dialect);
@@ -219,11 +218,6 @@ export class DataPlane implements Disposable {
     const line = new DeadlineLine<ClientRequest>(this.#deps.clock, ms, (request) => request.giveUp?.(tookTooLong()));
     this.#lines.set(ms, line);
     return line;
-  }
-
-  /** Only a count is left of the request: thousands of wrong keys a second would fill the log. */
-  #brushOff(endpoint: string, { code }: GatewayError): void {
-    this.#deps.metrics.increment("errors", { endpoint, model: "other", code });
   }
 
   /** Takes a place, or a turn in the line for one: then the promise of it. */

@@ -35,6 +35,7 @@ test("the page on a request's life has every error of its way, and none that the
     "key_exists",
     "key_is_fixed",
     "no_key_store",
+    "key_store_failed",
     "too_many_keys",
     "config_needs_restart",
     "config_version_mismatch",
