@@ -34,9 +34,40 @@ export function lineForm(format: LogFormat, around: LogSurroundings): LineForm {
 
 /** pino's form: level, time, the fields, msg. */
 export function jsonLine(level: number, fields: object, message: string | undefined): string {
-  const members = JSON.stringify(fields).slice(1, -1);
-  const text = message === undefined ? "" : `${members === "" ? "" : ","}"msg":${JSON.stringify(message)}`;
-  return `{"level":${level},"time":"${timeNow()}",${members}${text}}\n`;
+  return jsonOf(level, JSON.stringify(fields).slice(1, -1), message);
+}
+
+/** As `jsonLine`, with the members of the fields' object as text. */
+export function jsonOf(level: number, members: string, message: string | undefined): string {
+  if (members === "") return `${headOf(level).slice(0, -1)}${endOf(message)}`;
+  return headOf(level) + members + endOf(message);
+}
+
+let lastLevel = 0;
+let lastHeadTime = "";
+let lastHead = "";
+
+/** The beginning of a line, kept for as long as the time's text is: a text of few parts is put together quickly. */
+function headOf(level: number): string {
+  const time = timeNow();
+  if (time !== lastHeadTime || level !== lastLevel) {
+    lastLevel = level;
+    lastHeadTime = time;
+    lastHead = `{"level":${level},"time":"${time}",`;
+  }
+  return lastHead;
+}
+
+let lastMessage: string | undefined = "";
+let lastEnd = ',"msg":""}\n';
+
+/** The end of a line behind a member, kept for the next line: most lines have the message of the line before. */
+function endOf(message: string | undefined): string {
+  if (message !== lastMessage) {
+    lastMessage = message;
+    lastEnd = message === undefined ? "}\n" : `,"msg":${JSON.stringify(message)}}\n`;
+  }
+  return lastEnd;
 }
 
 function textLine(level: number, fields: object, message: string | undefined): string {

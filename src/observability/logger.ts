@@ -1,4 +1,4 @@
-import { lineForm, type LogFormat, logSurroundings } from "./log-line.ts";
+import { jsonLine, jsonOf, lineForm, type LogFormat, logSurroundings } from "./log-line.ts";
 import { type LogOutput, LogWriter } from "./log-writer.ts";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
@@ -9,6 +9,13 @@ export interface Logger {
   info(fields: object, message?: string): void;
   warn(fields: object, message?: string): void;
   error(fields: object, message?: string): void;
+  /**
+   * As `info`, where lines are JSON: `membersOf` writes the fields of the subject as the members of an object, without its braces. It is asked
+   * only where the line is written. undefined where lines are text.
+   */
+  readonly infoMembers?:
+    | (<Subject>(membersOf: (subject: Subject) => string, subject: Subject, message: string) => void)
+    | undefined;
 }
 
 /** Lines are gathered up to this size, or until the next tick of the flush timer. */
@@ -60,6 +67,12 @@ export function createLogger(level: LogLevel, format: LogFormat, output?: LogOut
     info: (fields, message) => write(LEVELS.info, fields, message),
     warn: (fields, message) => write(LEVELS.warn, fields, message),
     error: (fields, message) => write(LEVELS.error, fields, message),
+    infoMembers:
+      form === jsonLine
+        ? (membersOf, subject, message) => {
+            if (LEVELS.info >= least) writer.write(jsonOf(LEVELS.info, membersOf(subject), message));
+          }
+        : undefined,
     writeLines: (text) => writer.write(text),
     setLevel: (next) => {
       least = LEVELS[next];

@@ -1,4 +1,4 @@
-import type { AccessLine } from "./access-fields.ts";
+import { AccessText, accessFields, cut, roundMs } from "./access-line.ts";
 import type { Decision } from "./decision.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
@@ -44,6 +44,7 @@ export interface KeyTally {
  * metrics are both made from it.
  */
 export class RequestRecord {
+  /** Of the characters that `requestIdOf` lets through, which all stand for themselves in JSON. */
   readonly requestId: string;
   readonly endpoint: string;
   /** Time on the record's clock, which is the transports' clock, ms. */
@@ -143,9 +144,6 @@ export class RequestRecord {
   }
 }
 
-/** Longest name of a model in a line or a label, characters, because clients may send any. */
-const MAX_NAME_CHARS = 256;
-
 /** Counts, writes the access line, and with `logsDecisions` before it a line for each decision that the record keeps. */
 export function createRecordSink(
   logger: Logger,
@@ -154,6 +152,8 @@ export function createRecordSink(
   tally?: KeyTally,
 ): RecordSink {
   const series = new RequestSeries(metrics);
+  const text = new AccessText();
+  const membersOf = (record: RequestRecord): string => text.of(record);
   return {
     settle(record) {
       const model = count(record, metrics, series);
@@ -161,7 +161,8 @@ export function createRecordSink(
       if (logsDecisions && record.decisions) {
         for (const decision of record.decisions) logger.debug(decisionLine(record, decision), "choice");
       }
-      logger.info(accessLine(record), "request");
+      if (logger.infoMembers) logger.infoMembers(membersOf, record, "request");
+      else logger.info(accessFields(record), "request");
     },
   };
 }
@@ -180,35 +181,8 @@ function decisionLine({ requestId, ttftMs }: RequestRecord, decision: Decision):
     cost,
     cheapest: considered.length > 0 ? considered.map((one) => ({ worker_url: one.worker, cost: one.cost })) : undefined,
     charge_tokens: decision.chargeTokens,
-    predicted_ttft_ms: round(decision.predictedTtftMs),
-    ttft_ms: round(ttftMs),
-  };
-}
-
-function accessLine(record: RequestRecord): AccessLine {
-  return {
-    request_id: record.requestId,
-    endpoint: record.endpoint,
-    key: record.key,
-    model: record.model === undefined ? undefined : cut(record.model),
-    route: record.route,
-    failed_models: record.failedModels,
-    worker: record.workerId,
-    worker_url: record.workerUrl,
-    prefill_worker: record.prefillWorkerId,
-    prefill_worker_url: record.prefillWorkerUrl,
-    policy: record.policy,
-    attempts: record.attempts,
-    failed: record.failedAttempts,
-    status: record.status,
-    error: record.errorCode,
-    stream: record.isStream,
-    ttft_ms: round(record.ttftMs),
-    predicted_ttft_ms: round(record.predictedTtftMs),
-    prompt_tokens: record.tokens?.promptTokens,
-    completion_tokens: record.tokens?.completionTokens,
-    cached_tokens: record.tokens?.cachedTokens,
-    duration_ms: round(record.durationMs),
+    predicted_ttft_ms: roundMs(decision.predictedTtftMs),
+    ttft_ms: roundMs(ttftMs),
   };
 }
 
@@ -234,18 +208,10 @@ function count(record: RequestRecord, metrics: Metrics, series: RequestSeries): 
   return model;
 }
 
-function cut(name: string): string {
-  return name.length > MAX_NAME_CHARS ? name.slice(0, MAX_NAME_CHARS) : name;
-}
-
 /** The model as a label of metrics. */
 export function modelLabel(
   { model, isModelListed }: Pick<RequestRecord, "model" | "isModelListed">,
   metrics: Pick<Metrics, "bounded">,
 ): string {
   return model !== undefined && isModelListed ? metrics.bounded("model", cut(model)) : "other";
-}
-
-function round(ms: number | undefined): number | undefined {
-  return ms === undefined ? undefined : Math.round(ms * 10) / 10;
 }

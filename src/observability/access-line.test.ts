@@ -1,0 +1,57 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { ManualClock } from "../../test/support/manual-clock.ts";
+import { AccessText, accessFields } from "./access-line.ts";
+import { RequestRecord } from "./request-record.ts";
+
+const NAME = fc.string({ maxLength: 300, unit: "grapheme" });
+const COUNT = fc.option(fc.oneof(fc.nat(), fc.double()), { nil: undefined });
+const MS = fc.oneof(fc.nat(300), fc.double({ min: 0, max: 300, noNaN: true }), fc.double());
+
+/** Records of which many have the same worker and model, as in a gateway. */
+const RECORD = fc.record({
+  requestId: fc.stringMatching(/^[\w.:-]{1,128}$/),
+  endpoint: fc.constantFrom("chat_completions", "messages"),
+  key: fc.option(NAME, { nil: undefined }),
+  model: fc.option(fc.oneof(fc.constantFrom("m", 'a"b'), NAME), { nil: undefined }),
+  route: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: NAME }),
+  worker: fc.constantFrom(undefined, "w1", "w2"),
+  workerUrl: fc.constantFrom("http://a:1", "http://b:2/ü"),
+  prefill: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.constant("w3") }),
+  policy: fc.constantFrom(undefined, "least_ttft", 'own "policy"'),
+  attempts: fc.constantFrom(1, 1, 1, 0, 2),
+  failed: fc.constantFrom(undefined, undefined, undefined, [{ url: "http://a:1", code: "upstream_closed" }]),
+  status: fc.constantFrom(200, 200, 200, 201, 503),
+  error: fc.constantFrom(undefined, undefined, undefined, "upstream_closed"),
+  isStream: fc.boolean(),
+  ttftMs: fc.option(MS, { nil: undefined }),
+  predictedTtftMs: fc.option(MS, { nil: undefined }),
+  tokens: fc.option(fc.record({ promptTokens: COUNT, completionTokens: COUNT, cachedTokens: COUNT }), {
+    nil: undefined,
+  }),
+  durationMs: MS,
+});
+
+test("the text of an access line is the JSON of its fields, whatever lines were written before", () => {
+  fc.assert(
+    fc.property(fc.array(RECORD, { maxLength: 20 }), (all) => {
+      const text = new AccessText();
+      for (const one of all) {
+        const record = new RequestRecord(one.requestId, one.endpoint, { settle: () => undefined }, new ManualClock());
+        const { worker, prefill, failed, error, requestId: _id, endpoint: _endpoint, ...rest } = one;
+        Object.assign(record, rest, { workerId: worker, prefillWorkerId: prefill, prefillWorkerUrl: prefill });
+        Object.assign(record, { failedAttempts: failed, errorCode: error });
+        expect(`{${text.of(record)}}`).toBe(JSON.stringify(accessFields(record)));
+      }
+    }),
+  );
+});
+
+test("lines of more workers and models than are kept are right too", () => {
+  const text = new AccessText();
+  for (const number of Array.from({ length: 3000 }).keys()) {
+    const record = new RequestRecord("r", "chat_completions", { settle: () => undefined }, new ManualClock());
+    Object.assign(record, { workerId: `w${number % 1500}`, model: "m", attempts: 1, status: 200 });
+    expect(JSON.parse(`{${text.of(record)}}`)).toMatchObject({ worker: `w${number % 1500}`, model: "m" });
+  }
+});
