@@ -15,6 +15,10 @@ class LateClock implements Clock {
     return this.#now;
   }
 
+  recent(): number {
+    return this.#now;
+  }
+
   after(delayMs: number, action: () => void): () => void {
     const timer = { at: this.#now + delayMs, action };
     this.#timer = timer;

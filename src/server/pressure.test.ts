@@ -23,7 +23,7 @@ test("a loop that is late refuses, also a request that is the only one", () => {
   // Each timer fires 300 ms late.
   using pressure = new Pressure(
     { ...NONE, maxLoopDelayMs: 200 },
-    { now: () => (now += 300), after: clock.after.bind(clock) },
+    { now: () => (now += 300), recent: () => now, after: clock.after.bind(clock) },
   );
   clock.advance(2000);
   expect(pressure.loopDelayMs).toBeGreaterThan(200);

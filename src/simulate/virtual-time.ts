@@ -18,6 +18,10 @@ export class VirtualTime implements Clock {
     return this.#now;
   }
 
+  recent(): number {
+    return this.#now;
+  }
+
   /** When the next timer fires; Infinity where there is none. */
   get nextAt(): number {
     return this.#timers[0]?.at ?? Number.POSITIVE_INFINITY;

@@ -210,6 +210,7 @@ describe("handshakes", () => {
     const due: (() => void)[] = [];
     const clock = {
       now: () => elapsedMs,
+      recent: () => elapsedMs,
       after: (_delayMs: number, action: () => void) => {
         due.push(action);
         return () => undefined;

@@ -14,6 +14,10 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
+  recent(): number {
+    return this.#now;
+  }
+
   after(delayMs: number, action: () => void): () => void {
     const timer = { at: this.#now + delayMs, action };
     this.#timers.push(timer);

@@ -23,14 +23,34 @@ export function isTransient(bytes: Uint8Array): boolean {
 
 /** Status line and headers, with the blank line. Throws RangeError on a header that would not be one line. */
 export function headOf(asked: Asked, { status, headers, lines }: Reply, framing: Framing, closes: boolean): string {
-  let head = `HTTP/1.1 ${status} ${REASONS[status] ?? "Unknown"}\r\n`;
-  for (const name of Object.keys(headers)) head += headerLine(name, headers[name] ?? "");
+  let head = statusLine(status);
+  for (const name of Object.keys(headers)) head += lineOf(name, headers[name] ?? "");
   if (lines !== undefined) head += lines;
   if (closes) head += "connection: close\r\n";
   else if (!asked.isHttp11) head += "connection: keep-alive\r\n";
   if (framing === "chunked") head += "transfer-encoding: chunked\r\n";
   else if (framing !== "until close" && status !== 204) head += `content-length: ${framing.length}\r\n`;
-  return `${head}date: ${dateNow()}\r\n\r\n`;
+  return head + lastLines();
+}
+
+/** Lines of the statuses and content types that came before: most answers have one of a few, and a text of few parts is quickly put together. */
+const statusLines: string[] = [];
+const typeLines = new Map<string, string>();
+/** More of them come only of workers that name a new type in each answer. */
+const MAX_TYPES = 64;
+
+function statusLine(status: number): string {
+  return (statusLines[status] ??= `HTTP/1.1 ${status} ${REASONS[status] ?? "Unknown"}\r\n`);
+}
+
+function lineOf(name: string, value: string): string {
+  if (name !== "content-type") return headerLine(name, value);
+  const known = typeLines.get(value);
+  if (known !== undefined) return known;
+  if (typeLines.size >= MAX_TYPES) typeLines.clear();
+  const line = headerLine(name, value);
+  typeLines.set(value, line);
+  return line;
 }
 
 /** Bytes to be written: the first `length` of `bytes`. */
@@ -111,16 +131,16 @@ export function endOf(head: string, isChunked: boolean): Uint8Array {
 const LAST_CHUNK: Buffer = Buffer.from("0\r\n\r\n");
 
 let dateSecond = 0;
-let date = "";
+let endOfHead = "";
 
-/** The Date field (RFC 9110, section 6.6.1), made anew each second. */
-function dateNow(): string {
+/** The Date field (RFC 9110, section 6.6.1) and the blank line, made anew each second. */
+function lastLines(): string {
   const second = Math.floor(Date.now() / 1000);
   if (second !== dateSecond) {
     dateSecond = second;
-    date = new Date(second * 1000).toUTCString();
+    endOfHead = `date: ${new Date(second * 1000).toUTCString()}\r\n\r\n`;
   }
-  return date;
+  return endOfHead;
 }
 
 const REASONS: Readonly<Record<number, string>> = {

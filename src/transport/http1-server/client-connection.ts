@@ -41,6 +41,8 @@ export interface ClientConnectionOwner {
   /** Counts the bytes that are held of requests. */
   readonly account: ByteAccount;
   now(): number;
+  /** As `Clock.recent`. */
+  recent(): number;
   /** Answers a request; never throws or rejects. */
   handle(request: ClientRequest): Reply | Promise<Reply>;
   /** Adds to an answer, right before it is written, what all answers have. */
@@ -418,7 +420,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Sock
   #answered(): void {
     this.#request?.over();
     this.#request = undefined;
-    this.#since = this.#owner.now();
+    this.#since = this.#owner.recent();
     const unsent = this.#whenSent();
     if (unsent) void unsent.then(() => this.#next());
     else this.#next();

@@ -100,6 +100,10 @@ export class HttpServer implements ClientConnectionOwner, TlsAcceptorOwner {
     return this.#clock.now();
   }
 
+  recent(): number {
+    return this.#clock.recent();
+  }
+
   handle(request: ClientRequest): Reply | Promise<Reply> {
     return this.#options.handle(request);
   }

@@ -10,6 +10,8 @@ const SCRATCH: Buffer = Buffer.allocUnsafeSlow(32_768);
 
 export interface WorkerConnectionOwner {
   now(): number;
+  /** As `Clock.recent`. */
+  recent(): number;
   /** The connection can take another request. */
   idle(connection: Connection): void;
   /** Calls `pauseOver` after so long at most. */
@@ -193,7 +195,7 @@ export class Connection implements ExchangeConnection {
       return;
     }
     this.isReused = true;
-    this.idleSince = this.#owner.now();
+    this.idleSince = this.#owner.recent();
     this.#owner.idle(this);
   }
 

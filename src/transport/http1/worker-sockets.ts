@@ -83,6 +83,10 @@ export class WorkerSockets implements WorkerConnectionOwner, Turning {
     return this.#options.clock.now();
   }
 
+  recent(): number {
+    return this.#options.clock.recent();
+  }
+
   takeIdle(now = this.now()): Connection | undefined {
     const oldest = now - MAX_IDLE_MS;
     for (let first = this.#idle[0]; first; first = this.#idle[0]) {
