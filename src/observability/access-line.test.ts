@@ -13,6 +13,7 @@ const RECORD = fc.record({
   requestId: fc.stringMatching(/^[\w.:-]{1,128}$/),
   endpoint: fc.constantFrom("chat_completions", "messages"),
   key: fc.option(NAME, { nil: undefined }),
+  isModelListed: fc.constantFrom(true, true, false),
   model: fc.option(fc.oneof(fc.constantFrom("m", 'a"b'), NAME), { nil: undefined }),
   route: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: NAME }),
   worker: fc.constantFrom(undefined, "w1", "w2"),
@@ -47,11 +48,24 @@ test("the text of an access line is the JSON of its fields, whatever lines were 
   );
 });
 
+function answeredBy(worker: string, model: string, isModelListed = true): RequestRecord {
+  const record = new RequestRecord("r", "chat_completions", { settle: () => undefined }, new ManualClock());
+  return Object.assign(record, { workerId: worker, model, isModelListed, attempts: 1, status: 200 });
+}
+
 test("lines of more workers and models than are kept are right too", () => {
   const text = new AccessText();
-  for (const number of Array.from({ length: 3000 }).keys()) {
-    const record = new RequestRecord("r", "chat_completions", { settle: () => undefined }, new ManualClock());
-    Object.assign(record, { workerId: `w${number % 1500}`, model: "m", attempts: 1, status: 200 });
-    expect(JSON.parse(`{${text.of(record)}}`)).toMatchObject({ worker: `w${number % 1500}`, model: "m" });
+  for (const number of Array.from({ length: 40_000 }).keys()) {
+    const worker = `w${number % 20_000}`;
+    expect(JSON.parse(`{${text.of(answeredBy(worker, "m"))}}`)).toMatchObject({ worker, model: "m" });
   }
+});
+
+test("names that clients made up are not kept", () => {
+  const text = new AccessText();
+  const names = Array.from({ length: 2000 }, (_, number) => `"made up" ${number}`);
+  const of = (isListed: boolean): unknown[] =>
+    names.map((name) => (JSON.parse(`{${text.of(answeredBy("w", name, isListed))}}`) as { model: string }).model);
+  expect([of(false), text.kept]).toEqual([names, 0]);
+  expect([of(true), text.kept]).toEqual([names, names.length]);
 });

@@ -3,8 +3,8 @@ import { SeriesMap } from "./series-map.ts";
 
 /** Longest name of a model in a line or a label, characters, because clients may send any. */
 const MAX_NAME_CHARS = 256;
-/** Most pairs of a worker and a model whose text is kept. */
-const MAX_KEPT = 1024;
+/** Most pairs of a worker and a model whose text is kept, some 300 bytes each: as many as there can be workers. */
+const MAX_KEPT = 16_384;
 /** Times up to here, in tenths of a millisecond, are made text once. */
 const USUAL_TENTHS = 2048;
 
@@ -14,6 +14,7 @@ export interface AccessFacts {
   readonly endpoint: string;
   readonly key: string | undefined;
   readonly model: string | undefined;
+  readonly isModelListed: boolean;
   readonly route: string | undefined;
   readonly failedModels: readonly object[] | undefined;
   readonly workerId: string | undefined;
@@ -80,18 +81,19 @@ class CommonText {
  * 2026-11-27): what requests to one worker have in common is made text once, and a text of few parts is put together quickly.
  */
 export class AccessText {
-  #kept = 0;
+  /** Pairs of a worker and a model whose text is kept. */
+  kept = 0;
   readonly #common = new SeriesMap<CommonText>(() => {
-    this.#kept += 1;
+    this.kept += 1;
     return new CommonText();
   });
 
   /** The members, without braces. */
   of(record: AccessFacts): string {
     const { workerId, model } = record;
-    // A longer name is cut, and would be kept whole.
-    const isKept = workerId !== undefined && model !== undefined && model.length <= MAX_NAME_CHARS;
-    if (!isKept || !isPlain(record)) return JSON.stringify(accessFields(record)).slice(1, -1);
+    if (workerId === undefined || model === undefined || !isPlain(record, model)) {
+      return JSON.stringify(accessFields(record)).slice(1, -1);
+    }
     // Of the id each character stands for itself: see `requestIdOf`.
     let text = `"request_id":"${record.requestId}","endpoint":"${record.endpoint}`;
     text += record.key === undefined ? '",' : `","key":${JSON.stringify(record.key)},`;
@@ -107,8 +109,8 @@ export class AccessText {
   }
 
   #commonOf(record: AccessFacts, worker: string, model: string): string {
-    if (this.#kept > MAX_KEPT) {
-      this.#kept = 0;
+    if (this.kept > MAX_KEPT) {
+      this.kept = 0;
       this.#common.clear();
     }
     const common = this.#common.get(worker, model);
@@ -123,9 +125,11 @@ export class AccessText {
   }
 }
 
-/** Whether one worker answered it at the first try, under the model's own name. */
-function isPlain(record: AccessFacts): boolean {
+/** Whether one worker answered it at the first try, under the model's own name, which is one of a few: clients may send any. */
+function isPlain(record: AccessFacts, model: string): boolean {
   return (
+    record.isModelListed &&
+    model.length <= MAX_NAME_CHARS &&
     record.status === 200 &&
     record.attempts === 1 &&
     record.errorCode === undefined &&
