@@ -43,7 +43,9 @@ export interface Terminal {
 const PROCESS: Terminal = {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
-  columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+  get columns(): number | undefined {
+    return process.stdout.isTTY ? process.stdout.columns : undefined;
+  },
 };
 
 /** Exit code for an invalid command line or file. */
@@ -89,7 +91,7 @@ interface Ending {
 }
 
 function createProgram(version: string, commands: Commands, { terminal, exit }: Ending): Command {
-  const { out, err, columns } = terminal;
+  const { out, err } = terminal;
   const program = new Command("pointsman")
     .description("LLM inference gateway: sends each request to the worker that will answer it first.")
     .version(version)
@@ -97,7 +99,7 @@ function createProgram(version: string, commands: Commands, { terminal, exit }: 
     .configureOutput({
       writeOut: out,
       writeErr: err,
-      getOutHelpWidth: () => columns ?? HELP_COLUMNS,
+      getOutHelpWidth: () => terminal.columns ?? HELP_COLUMNS,
       outputError: (text, write) => write(text.replace(/^error: /, "pointsman: ")),
     });
   const serve = program

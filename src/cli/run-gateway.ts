@@ -10,10 +10,8 @@ import { drainTimes, serverSettings } from "../context/server-settings.ts";
 import { startLocalUnit } from "../context/local-unit.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import type { StartServingUnits } from "../server/serving-units.ts";
-import { spawnWorker } from "../threads/spawn-worker.ts";
 import { untilLeft } from "../util/until-left.ts";
 import { startError } from "./start-error.ts";
-import { ThreadPool } from "../threads/thread-pool.ts";
 
 /** A running gateway, with its parts for the end. */
 export interface RunningGateway {
@@ -77,6 +75,10 @@ function unitsOf(context: AppContext): StartServingUnits {
   if (config.threads === 1) return async (controlSide) => startLocalUnit(context, controlSide);
   return async (controlSide) => {
     if (!config.reusePort) checkFree(config);
+    const [{ ThreadPool }, { spawnWorker }] = await Promise.all([
+      import("../threads/thread-pool.ts"),
+      import("../threads/spawn-worker.ts"),
+    ]);
     return ThreadPool.start({ ...context, ...controlSide, spawn: spawnWorker });
   };
 }

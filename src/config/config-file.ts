@@ -1,9 +1,10 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, type Pair, parseDocument, visit } from "yaml";
+import type { Document, Pair } from "yaml";
 import { camelCase, snakeCase } from "../util/case.ts";
 import { type AnyRecord, isRecord } from "../util/objects.ts";
 import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
 import { fillVariables, type Outside } from "./variables.ts";
+import { yaml } from "./yaml.ts";
 
 /** Largest configuration file, bytes; a larger file is something else. */
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -60,6 +61,7 @@ function readStart(path: string, bytes: number): string {
 /** Throws ConfigError where the text is not a YAML mapping. `listKey`: a list counts as a mapping that has it under this key, in snake case. */
 export function parseConfigFile(name: string, text: string, outside: Outside, listKey?: string): ConfigFile {
   if (text.length > MAX_BYTES) throw new ConfigError(name, `the file is larger than ${MAX_BYTES} bytes`);
+  const { isMap, isScalar, isSeq, LineCounter, parseDocument, visit } = yaml();
   const lines = new LineCounter();
   const document: Document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const at = (offset: number | undefined): string => {
@@ -118,7 +120,7 @@ function toObject(document: Document, name: string, at: (offset: number) => stri
 function offsetOf(document: Document, path: readonly PropertyKey[]): number | undefined {
   for (let length = path.length; length > 0; length -= 1) {
     const node = document.getIn(path.slice(0, length), true);
-    if (isNode(node)) return node.range?.[0];
+    if (yaml().isNode(node)) return node.range?.[0];
   }
   return undefined;
 }

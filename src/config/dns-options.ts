@@ -1,7 +1,10 @@
-import { isIP } from "node:net";
+import type * as Net from "node:net";
 import { z } from "zod";
 import { isServiceName } from "../util/dns-name.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
+import { lazy } from "../util/lazy.ts";
+
+const net = lazy((): typeof Net => require("node:net"));
 
 const workerName = z
   .string()
@@ -16,7 +19,7 @@ function refusalOf(text: string): string | undefined {
   const parsed = parseWorkerUrl(text);
   if (!parsed.ok) return `must be a URL such as http://engines:8000: ${parsed.reason}`;
   const { hostname, port, protocol } = new URL(parsed.url);
-  if (hostname.startsWith("[") || isIP(hostname) !== 0)
+  if (hostname.startsWith("[") || net().isIP(hostname) !== 0)
     return "must have a name: an address is a worker of --worker-urls";
   if (isServiceName(hostname)) return port === "" ? undefined : "must have no port: the SRV records say the ports";
   // The certificate of an engine names the name, and its addresses are what is connected to.

@@ -1,8 +1,9 @@
-import { type Document, isPair, isScalar, isSeq, type Node, visit } from "yaml";
+import type { Document, Node } from "yaml";
 import { camelCase } from "../util/case.ts";
 import type { ConfigProblem } from "./config-error.ts";
 import { coerceAs, typeAt } from "./options.ts";
 import { configSchema } from "./schema.ts";
+import { yaml } from "./yaml.ts";
 
 /** What a text of configuration may take from outside of it. */
 export interface Outside {
@@ -31,7 +32,7 @@ const OTHER_FORM = /^\$([A-Za-z_]\w*)$|^os\.environ\/(\w+)/;
 export function fillVariables(document: Document, outside: Outside, at: (offset: number) => string): Filled {
   const problems: ConfigProblem[] = [];
   const byOffset = new Map<number, readonly string[]>();
-  visit(document, {
+  yaml().visit(document, {
     Scalar(key, node, ancestors) {
       const { value, range } = node;
       if (typeof value !== "string" || !/\$|^os\.environ/.test(value)) return undefined;
@@ -113,6 +114,7 @@ class Filler {
 
 /** The path of a node in the schema's keys. */
 function pathOf(ancestors: readonly unknown[], node: unknown): PropertyKey[] {
+  const { isPair, isScalar, isSeq } = yaml();
   const path: PropertyKey[] = [];
   for (const [index, ancestor] of ancestors.entries()) {
     if (isPair(ancestor) && isScalar(ancestor.key)) path.push(camelCase(String(ancestor.key.value)));

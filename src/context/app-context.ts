@@ -43,7 +43,7 @@ import {
 } from "./settings.ts";
 import { type Callers, openCallers } from "./callers.ts";
 import { followNames } from "./dns-discovery.ts";
-import { followPods } from "./kubernetes-discovery.ts";
+import { followPods } from "./follow-pods.ts";
 import { followConfiguredWorkers, registerCare, registerRegistries } from "./live-parts.ts";
 import { LiveConfig } from "../reload/live-config.ts";
 import { exposeState } from "./state-metrics.ts";

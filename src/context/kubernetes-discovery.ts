@@ -8,10 +8,8 @@ import { KubernetesSource, type PodWish } from "../kubernetes/kubernetes-source.
 import type { ModelIdFrom } from "../kubernetes/pod-workers.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import type { LiveConfig } from "../reload/live-config.ts";
 import type { Clock } from "../util/clock.ts";
 import type { WorkerSources } from "../worker/sources/worker-sources.ts";
-import { KUBERNETES_KEYS, WORKER_KEYS } from "./live-keys.ts";
 
 export interface PodDiscoveryParts {
   readonly clock: Clock;
@@ -20,26 +18,6 @@ export interface PodDiscoveryParts {
   readonly workerSources: Pick<WorkerSources, "follow">;
   /** Finds the cluster of a `kubeconfig`; tests pass their own. Throws ClusterError. */
   readonly find?: (kubeconfig: string | undefined) => FoundCluster;
-}
-
-/**
- * Follows the pods of a cluster, where the configuration wants it, and takes changes of that. Throws invalid_request where the cluster
- * cannot be found.
- */
-export function followPods({
-  config,
-  live,
-  ...parts
-}: PodDiscoveryParts & { readonly config: Config; readonly live: Pick<LiveConfig, "register"> }): void {
-  const pods = new FollowedPods(parts);
-  pods.want(config);
-  live.register({
-    name: "pods",
-    // With another key for workers, those in pods have that one too.
-    keys: [...KUBERNETES_KEYS, ...WORKER_KEYS],
-    check: (next) => pods.check(next),
-    apply: (next) => pods.want(next),
-  });
 }
 
 /** A cluster, and what speaks to it. */

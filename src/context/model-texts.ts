@@ -1,16 +1,18 @@
 import type { Config } from "../config/schema.ts";
 import { WorkerClient } from "../engine/worker-client.ts";
-import { fetchTokenizer } from "../engine/worker-tokenizer.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { ModelTexts } from "../router/grpc/model-text.ts";
 import { PromptTokens } from "../router/http/prompt-tokens.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
-import { ChatTemplate } from "../tokenizer/chat-template.ts";
+import type * as Templates from "../tokenizer/chat-template.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
+import { lazy } from "../util/lazy.ts";
 import type { Registries } from "./registries.ts";
 import { modelTextSettings } from "./settings.ts";
+
+const templates = lazy((): typeof Templates => require("../tokenizer/chat-template.ts"));
 
 /** Parts of a serving unit that its texts need. */
 export interface ModelTextsParts extends Pick<Registries, "tokenizers" | "workerRegistry" | "policyRegistry"> {
@@ -36,7 +38,7 @@ export function createModelTexts(
       workers: workerRegistry,
       logger,
       clock,
-      fetchTokenizer: (worker) => fetchTokenizer(client, worker),
+      fetchTokenizer: async (worker) => (await import("../engine/worker-tokenizer.ts")).fetchTokenizer(client, worker),
       settings: modelTextSettings(config),
       followsCache: ({ kvEvents }) => (kvEvents === undefined ? followsAll : kvEvents !== false),
     }),
@@ -48,5 +50,5 @@ export function createModelTexts(
 /** Throws invalid_request where the texts of models cannot be made: an unknown parser, or a template that is none. */
 export function checkModelTexts(config: Config): void {
   const { chatTemplate } = modelTextSettings(config);
-  if (chatTemplate !== undefined) ChatTemplate.compile(chatTemplate);
+  if (chatTemplate !== undefined) templates().ChatTemplate.compile(chatTemplate);
 }

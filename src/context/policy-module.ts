@@ -1,5 +1,4 @@
 import { isAbsolute, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PolicyMaker, PolicyOptions } from "../policy/define-policy.ts";
@@ -21,7 +20,7 @@ export async function loadPolicyModule(path: string): Promise<PolicyModule> {
     throw invalid(`the policy module ${path} cannot be loaded: there is no such file`);
   let loaded: unknown;
   try {
-    loaded = await import(pathToFileURL(absolute).href);
+    loaded = await import(Bun.pathToFileURL(absolute).href);
   } catch (cause) {
     throw invalid(`the policy module ${path} cannot be loaded: ${reasonOf(cause)}`, cause);
   }

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { GatewayError } from "../errors/errors.ts";
-import { reasoningParserNamed, toolCallParserNamed } from "../parser/parser-names.ts";
+import type * as ParserNames from "../parser/parser-names.ts";
 import type { ModelTextSettings } from "../router/grpc/model-text.ts";
 import { bound, ms } from "./bounds.ts";
 import { tlsComplaints } from "./tls-files.ts";
 import { refusedType } from "../config/check-config.ts";
-import { GRPC_LIMITS, type GrpcLimits } from "../transport/grpc/grpc-transport.ts";
+import { GRPC_LIMITS, type GrpcLimits } from "../transport/grpc/grpc-limits.ts";
 import type { Complaint } from "../config/describe-issue.ts";
 import type { Config, ConfigKey } from "../config/schema.ts";
 import type { PolicyOptions } from "../policy/define-policy.ts";
@@ -18,7 +18,11 @@ import type { RouterManagerDeps } from "../router/router-manager.ts";
 import type { StreamRelayDeps } from "../router/stream-relay.ts";
 import type { BoardSettings } from "../worker/breaker-board.ts";
 import type { ProbingSettings } from "../worker/worker-spec.ts";
+import { lazy } from "../util/lazy.ts";
 import type { WorkerType } from "../util/worker-type.ts";
+
+/** With the names come the parsers. */
+const parserTables = lazy((): typeof ParserNames => require("../parser/parser-names.ts"));
 
 /** The configuration in the units and shapes of routers, policies and the parts that watch over workers. */
 
@@ -175,11 +179,16 @@ export function settingsComplaints(config: Config): Complaint[] {
   };
   const { toolCallParser, reasoningParser, chatTemplate } = config;
   const noParser = (name = ""): string => `there is no parser ${JSON.stringify(name)}; docs/parsers.md has them`;
-  check("toolCallParser", toolCallParser, (name) => toolCallParserNamed(name) !== undefined, noParser(toolCallParser));
+  check(
+    "toolCallParser",
+    toolCallParser,
+    (name) => parserTables().toolCallParserNamed(name) !== undefined,
+    noParser(toolCallParser),
+  );
   check(
     "reasoningParser",
     reasoningParser,
-    (name) => reasoningParserNamed(name) !== undefined,
+    (name) => parserTables().reasoningParserNamed(name) !== undefined,
     noParser(reasoningParser),
   );
   check("chatTemplate", chatTemplate, existsSync, `there is no file ${chatTemplate}`);
@@ -188,8 +197,12 @@ export function settingsComplaints(config: Config): Complaint[] {
 
 function parserNames(config: Config): Pick<ParsedOutputSettings, "toolCallParser" | "reasoningParser"> {
   return {
-    toolCallParser: parserName(config.toolCallParser, "tool_call_parser", toolCallParserNamed),
-    reasoningParser: parserName(config.reasoningParser, "reasoning_parser", reasoningParserNamed),
+    toolCallParser: parserName(config.toolCallParser, "tool_call_parser", (name) =>
+      parserTables().toolCallParserNamed(name),
+    ),
+    reasoningParser: parserName(config.reasoningParser, "reasoning_parser", (name) =>
+      parserTables().reasoningParserNamed(name),
+    ),
   };
 }
 

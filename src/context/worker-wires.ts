@@ -1,5 +1,6 @@
-import { type GrpcLimits, GrpcTransport } from "../transport/grpc/grpc-transport.ts";
+import type { GrpcLimits } from "../transport/grpc/grpc-limits.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
+import { LateGrpcTransport } from "../transport/grpc/late-grpc-transport.ts";
 import { HttpTransport } from "../transport/http1/http-transport.ts";
 import { type WorkersTls, WorkerTls } from "../transport/tls/worker-tls.ts";
 import type { Transport } from "../transport/upstream.ts";
@@ -36,7 +37,7 @@ export function openWorkerWires(parts: WorkerWiresParts, stack: Owner): WorkerWi
   const { clock, workerRegistry, maxPerWorker, grpcLimits, given = {} } = parts;
   const tls = new WorkerTls(parts.tls, (origin) => workerRegistry.getByUrl(origin)?.spec.tls);
   const transport = given.transport ?? stack.use(new HttpTransport(clock, maxPerWorker, tls));
-  const grpc = given.grpc ?? stack.use(new GrpcTransport(grpcLimits, clock, tls));
+  const grpc = given.grpc ?? stack.use(new LateGrpcTransport(grpcLimits, clock, tls));
   const renew = (origin: string): void => {
     transport.forget(origin);
     grpc.renew(origin);

@@ -41,9 +41,10 @@ export function createGrpcProber(client: Pick<WorkerClient, "call">): WorkerProb
   };
 }
 
-const SERVICES = new Intl.ListFormat("en-GB").format(
-  ENGINES.filter(({ probe }) => probe.grpc).map(({ title }) => title),
-);
+function namesOfServices(): string {
+  const titles = ENGINES.filter(({ probe }) => probe.grpc).map(({ title }) => title);
+  return new Intl.ListFormat("en-GB").format(titles);
+}
 
 /** The answer of the worker's service with its engine, or why there is none. */
 type Answer<T> =
@@ -91,5 +92,7 @@ async function firstKnown<T>(
         return { failure: failureOf(error, "the health service", timeoutMs) };
     }
   }
-  return { failure: { code: "upstream_unimplemented", reason: `it has none of the gRPC services of ${SERVICES}` } };
+  return {
+    failure: { code: "upstream_unimplemented", reason: `it has none of the gRPC services of ${namesOfServices()}` },
+  };
 }

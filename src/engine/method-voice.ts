@@ -1,15 +1,12 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { JsonObject } from "../protocol/json/json.ts";
-import {
-  FlushCacheRequest,
-  FlushCacheResponse,
-  ProfileResponse,
-  StartProfileRequest,
-  StopProfileRequest,
-} from "../transport/grpc/generated/engine/common.ts";
+import type * as Messages from "../transport/grpc/generated/engine/common.ts";
+import { lazy } from "../util/lazy.ts";
 import type { Engine, GrpcAsk, MethodQuestions } from "./engine.ts";
 import type { WorkerVoice } from "./voice.ts";
 import type { Addressee, WorkerClient } from "./worker-client.ts";
+
+const messages = lazy((): typeof Messages => require("../transport/grpc/generated/engine/common.ts"));
 
 /** Operators' questions to one gRPC worker, each for a method that its engine's service has. */
 export class MethodVoice implements WorkerVoice {
@@ -36,8 +33,10 @@ export class MethodVoice implements WorkerVoice {
   async flushCache(): Promise<void> {
     const { flushCache } = this.#methods();
     if (flushCache === undefined) throw noMethod("to flush its cache");
-    const request = FlushCacheRequest.encode({ timeoutS: this.#timeoutMs / 1000 }).finish();
-    const { success, message } = FlushCacheResponse.decode(await this.#ask(flushCache, request));
+    const request = messages()
+      .FlushCacheRequest.encode({ timeoutS: this.#timeoutMs / 1000 })
+      .finish();
+    const { success, message } = messages().FlushCacheResponse.decode(await this.#ask(flushCache, request));
     if (!success) throw new GatewayError("upstream_error", `the worker did not flush its cache: ${message}`);
   }
 
@@ -51,9 +50,11 @@ export class MethodVoice implements WorkerVoice {
     const { profile } = this.#methods();
     if (!profile) throw noMethod("to profile");
     const request = isStart
-      ? StartProfileRequest.encode(StartProfileRequest.fromPartial({})).finish()
-      : StopProfileRequest.encode({}).finish();
-    const { success, message } = ProfileResponse.decode(await this.#ask(profile[isStart ? "start" : "stop"], request));
+      ? messages().StartProfileRequest.encode(messages().StartProfileRequest.fromPartial({})).finish()
+      : messages().StopProfileRequest.encode({}).finish();
+    const { success, message } = messages().ProfileResponse.decode(
+      await this.#ask(profile[isStart ? "start" : "stop"], request),
+    );
     if (!success) throw new GatewayError("upstream_error", `the worker did not profile: ${message}`);
   }
 

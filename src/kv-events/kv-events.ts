@@ -1,16 +1,13 @@
 import type { Logger } from "../observability/logger.ts";
 import type { CacheNews } from "../policy/policy.ts";
-import type { Clock } from "../util/clock.ts";
-import { LoopTurns } from "../util/loop-turns.ts";
+import { lazy } from "../util/lazy.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { Worker } from "../worker/worker.ts";
 import { isSameSource, type KvEventsSpec } from "../worker/worker-spec.ts";
-import { BoundSockets } from "./bound-sockets.ts";
-import { endpointsOf } from "./endpoints.ts";
-import { Pump } from "./pump.ts";
-import { MAX_MESSAGE_BYTES, type SubscriptionParts, TTL_MS } from "./subscription.ts";
-import { WorkerFeed, type WorkerFeedView } from "./worker-feed.ts";
-import type { Tcp } from "./zmtp/tcp.ts";
+import type * as FollowingModule from "./following.ts";
+import type { WorkerFeed, WorkerFeedView } from "./worker-feed.ts";
+
+const load = lazy((): typeof FollowingModule => require("./following.ts"));
 
 /** The policies of the models, as far as they take news of caches. */
 interface NewsPolicies {
@@ -25,19 +22,14 @@ type OnFollowed = (
   listener: (change: { readonly before: Worker | undefined; readonly after: Worker | undefined }) => void,
 ) => () => void;
 
-export interface KvEventsDeps {
+export interface KvEventsDeps extends Omit<FollowingModule.FollowingDeps, "onPause"> {
   /** Called after the policies have followed a change of a worker. */
   readonly onFollowed: OnFollowed;
   readonly workers: { all(): readonly Worker[]; get(id: string): Worker | undefined };
   readonly policies: NewsPolicies;
-  readonly tcp: Tcp;
-  readonly clock: Clock;
   readonly logger: Logger;
-  readonly random: () => number;
   /** Where workers without a setting of their own publish; undefined: nowhere. */
   readonly defaults: KvEventsSpec | undefined;
-  /** Memory for the blocks of one worker, bytes. */
-  readonly maxBytesPerWorker: number;
 }
 
 /** A worker that is not reached within this time is named in the log, ms. */
@@ -57,25 +49,15 @@ interface Followed {
  */
 export class KvEvents implements Disposable {
   readonly #deps: KvEventsDeps;
-  readonly #parts: SubscriptionParts;
   readonly #followed = new Map<string, Followed>();
   /** Workers whose events cannot be followed, with the reason. */
   readonly #refused = new Map<string, string>();
   readonly #stopListening: () => void;
-  readonly #bound: BoundSockets;
+  /** Undefined until a worker is followed. */
+  #following: FollowingModule.Following | undefined;
 
   constructor(deps: KvEventsDeps) {
     this.#deps = deps;
-    const { tcp, clock, random } = deps;
-    this.#bound = new BoundSockets({ tcp, clock, settings: { maxMessageBytes: MAX_MESSAGE_BYTES, ttlMs: TTL_MS } });
-    const pump = new Pump({
-      now: () => clock.now(),
-      turns: new LoopTurns(),
-      onPause: (isPaused) => {
-        for (const { feed } of this.#followed.values()) feed.setPaused(isPaused);
-      },
-    });
-    this.#parts = { tcp, clock, random, bound: this.#bound, pump };
     this.#stopListening = deps.onFollowed(({ before, after }) => this.#onChange(before, after));
     for (const worker of deps.workers.all()) this.#onChange(undefined, worker);
   }
@@ -103,7 +85,16 @@ export class KvEvents implements Disposable {
   [Symbol.dispose](): void {
     this.#stopListening();
     for (const id of [...this.#followed.keys()]) this.#unfollow(id);
-    this.#bound[Symbol.dispose]();
+    this.#following?.[Symbol.dispose]();
+  }
+
+  #open(): FollowingModule.Following {
+    return new (load().Following)({
+      ...this.#deps,
+      onPause: (isPaused) => {
+        for (const { feed } of this.#followed.values()) feed.setPaused(isPaused);
+      },
+    });
   }
 
   #onChange(before: Worker | undefined, after: Worker | undefined): void {
@@ -135,11 +126,12 @@ export class KvEvents implements Disposable {
   }
 
   #follow({ id, url, slot }: Worker, spec: KvEventsSpec): void {
-    const { clock, logger, maxBytesPerWorker } = this.#deps;
+    const { clock, logger } = this.#deps;
+    this.#following ??= this.#open();
     const fields = { worker: id, url };
     let isExact = false;
     try {
-      const feed = new WorkerFeed(endpointsOf(spec, url), maxBytesPerWorker, this.#parts, {
+      const feed = this.#following.follow(spec, url, {
         stored: (lora, hashes) => this.#tell(id, slot, lora, { kind: "stored", hashes }),
         removed: (lora, hashes) => this.#tell(id, slot, lora, { kind: "removed", hashes }),
         cleared: () => this.#tellAll(id, slot, { kind: "cleared" }),

@@ -1,4 +1,8 @@
-import { isatty } from "node:tty";
+import { fstatSync } from "node:fs";
+import type * as Tty from "node:tty";
+import { lazy } from "../util/lazy.ts";
+
+const tty = lazy((): typeof Tty => require("node:tty"));
 
 /** How log lines look: JSON for programs, or text for a person. `auto`: text where standard output is a terminal. */
 export type LogFormat = "auto" | "json" | "text";
@@ -17,7 +21,17 @@ const STANDARD_OUTPUT = 1;
 
 /** Those of this process. Threads of it see the same. */
 export function logSurroundings(): LogSurroundings {
-  return { isTerminal: isatty(STANDARD_OUTPUT), env: process.env };
+  return { isTerminal: isTerminal(STANDARD_OUTPUT), env: process.env };
+}
+
+/** `node:tty` takes 1.5 MB, so it is asked only about what may be a terminal at all. */
+function isTerminal(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isCharacterDevice() && tty().isatty(descriptor);
+  } catch {
+    // It is closed.
+    return false;
+  }
 }
 
 /** Whether lines are text. */

@@ -1,15 +1,20 @@
-import { GrpcPdSender } from "./grpc/grpc-pd-sender.ts";
-import { GrpcSender, type GrpcSenderDeps } from "./grpc/grpc-sender.ts";
+import { lazy } from "../util/lazy.ts";
+import type * as GrpcPd from "./grpc/grpc-pd-sender.ts";
+import type * as Grpc from "./grpc/grpc-sender.ts";
 import type { TokenRequest } from "./grpc/token-request.ts";
 import { HttpForwarder, type HttpForwarderDeps } from "./http/http-forwarder.ts";
 import { HttpPdSender } from "./http/http-pd-sender.ts";
 import { HttpSender } from "./http/http-sender.ts";
 import type { ParsedOutputDeps, ParsedRequest } from "./http/parsed-request.ts";
-import { ParsedSender } from "./http/parsed-sender.ts";
+import type * as Parsed from "./http/parsed-sender.ts";
 import type { PromptTokens } from "./http/prompt-tokens.ts";
 import { TokenizingSender } from "./http/tokenizing-sender.ts";
 import type { Sender } from "./sender.ts";
 import { WorkerRouter, type WorkerRouterDeps } from "./worker-router.ts";
+
+const grpc = lazy((): typeof Grpc => require("./grpc/grpc-sender.ts"));
+const grpcPd = lazy((): typeof GrpcPd => require("./grpc/grpc-pd-sender.ts"));
+const parsed = lazy((): typeof Parsed => require("./http/parsed-sender.ts"));
 
 /** One worker over HTTP for each request. */
 type HttpRouter = WorkerRouter<ParsedRequest>;
@@ -23,7 +28,7 @@ type GrpcPdRouter = WorkerRouter<TokenRequest>;
 export type HttpRouterDeps = WorkerRouterDeps &
   HttpForwarderDeps &
   ParsedOutputDeps & { readonly promptTokens: PromptTokens };
-export type GrpcRouterDeps = WorkerRouterDeps & GrpcSenderDeps;
+export type GrpcRouterDeps = WorkerRouterDeps & Grpc.GrpcSenderDeps;
 
 /** Makes the four routers, each of the one `WorkerRouter` and its sender. */
 export const RouterFactory = {
@@ -36,16 +41,16 @@ export const RouterFactory = {
   },
 
   createGrpcRouter(deps: GrpcRouterDeps): GrpcRouter {
-    return new WorkerRouter(deps, new GrpcSender(deps));
+    return new WorkerRouter(deps, new (grpc().GrpcSender)(deps));
   },
 
   createGrpcPdRouter(deps: GrpcRouterDeps): GrpcPdRouter {
-    return new WorkerRouter(deps, new GrpcPdSender(deps));
+    return new WorkerRouter(deps, new (grpcPd().GrpcPdSender)(deps));
   },
 } as const;
 
 function httpRouter(deps: HttpRouterDeps, sender: Sender): WorkerRouter<ParsedRequest> {
   const { parsedOutput, promptTokens } = deps;
-  const parsing: Sender<ParsedRequest> = parsedOutput ? new ParsedSender(sender, parsedOutput) : sender;
+  const parsing: Sender<ParsedRequest> = parsedOutput ? new (parsed().ParsedSender)(sender, parsedOutput) : sender;
   return new WorkerRouter(deps, new TokenizingSender(parsing, promptTokens));
 }

@@ -1,7 +1,12 @@
-import { pipeline } from "node:stream/promises";
+import type * as Streams from "node:stream/promises";
 import type { Transform } from "node:stream";
-import zlib from "node:zlib";
+import type * as Zlib from "node:zlib";
 import { GatewayError } from "../errors/errors.ts";
+import { lazy } from "../util/lazy.ts";
+
+/** The decoders come with the first compressed body. */
+const zlib = lazy((): typeof Zlib => require("node:zlib"));
+const streams = lazy((): typeof Streams => require("node:stream/promises"));
 
 /** Size of decoded pieces, bytes. A bomb can exceed the bound on a body by one piece. */
 const PIECE_BYTES = 65_536;
@@ -13,20 +18,20 @@ export const DECODER_BYTES = 262_144;
 /** Makes a decoder; `first` is the first byte of the body. */
 type MakeDecoder = (first: number) => Transform;
 
-const gzip: MakeDecoder = () => zlib.createGunzip({ chunkSize: PIECE_BYTES });
+const gzip: MakeDecoder = () => zlib().createGunzip({ chunkSize: PIECE_BYTES });
 const DECODERS: Readonly<Record<string, MakeDecoder>> = {
   gzip,
   "x-gzip": gzip,
   // In the standard, `deflate` means zlib's form; some clients send raw deflate.
   deflate: (first) =>
     isZlibHeader(first)
-      ? zlib.createInflate({ chunkSize: PIECE_BYTES })
-      : zlib.createInflateRaw({ chunkSize: PIECE_BYTES }),
-  br: () => zlib.createBrotliDecompress({ chunkSize: PIECE_BYTES }),
+      ? zlib().createInflate({ chunkSize: PIECE_BYTES })
+      : zlib().createInflateRaw({ chunkSize: PIECE_BYTES }),
+  br: () => zlib().createBrotliDecompress({ chunkSize: PIECE_BYTES }),
   zstd: () =>
-    zlib.createZstdDecompress({
+    zlib().createZstdDecompress({
       chunkSize: PIECE_BYTES,
-      params: { [zlib.constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG },
+      params: { [zlib().constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG },
     }),
 };
 /** Value of Accept-Encoding, which tells a client the accepted encodings (RFC 9110, section 12.5.3). */
@@ -57,7 +62,7 @@ export async function decode(
   const decoder = DECODERS[coding]?.(first.done === true ? 0 : (first.value[0] ?? 0));
   if (!decoder) throw new Error(`no decoder for ${coding}`);
   try {
-    await pipeline(continued(first, source), decoder, async (decoded: AsyncIterable<Buffer>) => {
+    await streams().pipeline(continued(first, source), decoder, async (decoded: AsyncIterable<Buffer>) => {
       for await (const piece of decoded) take(piece);
     });
   } catch (thrown) {

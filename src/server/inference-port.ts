@@ -10,13 +10,16 @@ import type { StreamWatch } from "../router/stream-watch.ts";
 import type { Reply } from "../transport/downstream.ts";
 import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { Clock } from "../util/clock.ts";
-import { Parsing } from "./api/parse.ts";
+import { lazy } from "../util/lazy.ts";
+import type * as Parses from "./api/parse.ts";
 import type { Auth } from "./auth.ts";
 import type { ControlRequest } from "./control-app.ts";
 import { DataPlane, type DataPlaneSettings, type DataPlaneWays } from "./data-plane.ts";
 import type { Gate } from "./gate.ts";
 import { listen, type Listener, type ListenerSettings, type RouteAddress } from "./listener.ts";
 import { Pressure, type PressureSettings } from "./pressure.ts";
+
+const parses = lazy((): typeof Parses => require("./api/parse.ts"));
 
 export interface InferencePortSettings {
   readonly listener: ListenerSettings;
@@ -79,10 +82,10 @@ export function openInferencePort<R extends RouteAddress>(parts: InferencePortPa
   const { settings, metrics, clock, recording } = parts;
   using stack = new DisposableStack();
   const pressure = stack.use(new Pressure(settings.pressure, clock));
-  const parsing = new Parsing();
+  const parsing = lazy(() => new (parses().Parsing)());
   const waysOf = ({ settings: { dataPlane: own }, plans, route: toWorkers }: InferencePortWays): DataPlaneWays => {
     const route = (request: InferenceRequest): Promise<Reply> =>
-      request.endpoint.work === "parse" ? parsing.answer(request) : toWorkers(request);
+      request.endpoint.work === "parse" ? parsing().answer(request) : toWorkers(request);
     return { settings: own, plans, route: recording ? recorded(recording, route) : route };
   };
   const dataPlane = stack.use(new DataPlane({ ...parts, ...waysOf(parts), pressure }));

@@ -1,3 +1,4 @@
+import { forgetStart } from "../util/after-start.ts";
 import { systemClock } from "../util/clock.ts";
 import type { FromThread, ToThread } from "./messages.ts";
 import { ServingThread } from "./serving-thread.ts";
@@ -10,5 +11,9 @@ declare const self: {
 };
 
 const post = (message: FromThread): void => self.postMessage(message);
-const inbox = new ThreadInbox((start) => ServingThread.start(start, post, systemClock), post);
+const inbox = new ThreadInbox(async (start) => {
+  const thread = await ServingThread.start(start, post, systemClock);
+  forgetStart();
+  return thread;
+}, post);
 self.addEventListener("message", ({ data }) => inbox.onMessage(data));

@@ -1,5 +1,5 @@
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
-import { loadTokenizer, loadTokenizerFiles, type LoadOptions } from "./load/load-tokenizer.ts";
+import type { LoadOptions } from "./load/load-tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import type { TokenizerFiles } from "./load/tokenizer-files.ts";
 
@@ -175,6 +175,7 @@ function sourceName(source: TokenizerSource): string {
   return "path" in source ? source.path : source.key;
 }
 
-function loadFrom(source: TokenizerSource): Promise<Tokenizer> {
+async function loadFrom(source: TokenizerSource): Promise<Tokenizer> {
+  const { loadTokenizer, loadTokenizerFiles } = await import("./load/load-tokenizer.ts");
   return "path" in source ? loadTokenizer(source.path, source) : loadTokenizerFiles(source.files, source);
 }

@@ -1,7 +1,8 @@
 import { expect } from "bun:test";
 import { type ErrorCode, GatewayError } from "../../src/errors/errors.ts";
 import type { GrpcCallOptions, GrpcStream } from "../../src/transport/grpc/grpc-client.ts";
-import { GRPC_LIMITS, type GrpcLimits, GrpcTransport } from "../../src/transport/grpc/grpc-transport.ts";
+import { GRPC_LIMITS, type GrpcLimits } from "../../src/transport/grpc/grpc-limits.ts";
+import { GrpcTransport } from "../../src/transport/grpc/grpc-transport.ts";
 
 import type { WorkerTls } from "../../src/transport/tls/worker-tls.ts";
 

@@ -1,8 +1,12 @@
+import { lazy } from "../../util/lazy.ts";
+import type { EngineCodec } from "../codec.ts";
 import type { Engine } from "../engine.ts";
 import { connectors } from "./connectors.ts";
-import { codec } from "./codec.ts";
+import type * as Codec from "./codec.ts";
 import { probe } from "./probe.ts";
 import { questions } from "./questions.ts";
+
+const load = lazy((): typeof Codec => require("./codec.ts"));
 
 /** SGLang, over HTTP and gRPC. */
 export const sglang: Engine = {
@@ -10,7 +14,9 @@ export const sglang: Engine = {
   title: "SGLang",
   probe,
   questions,
-  codec,
+  get codec(): EngineCodec {
+    return load().codec;
+  },
   connectors,
   takesModelSpellings: true,
 };

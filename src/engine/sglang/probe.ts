@@ -1,14 +1,13 @@
 import { type JsonObject, stringField } from "../../protocol/json/json.ts";
-import {
-  GetModelInfoResponse,
-  GetServerInfoResponse,
-  HealthCheckResponse,
-} from "../../transport/grpc/generated/engine/sglang.ts";
+import type * as Messages from "../../transport/grpc/generated/engine/sglang.ts";
+import { lazy } from "../../util/lazy.ts";
 import type { KvTransferInfo } from "../../worker/worker.ts";
 import type { EngineFacts, EngineProbe, FirstPages, PageReader } from "../engine.ts";
 import { positive, saidCount, saidText, told } from "../said.ts";
 import { kvEventsOf } from "../kv-event-facts.ts";
 import { SGLANG } from "./methods.ts";
+
+const messages = lazy((): typeof Messages => require("../../transport/grpc/generated/engine/sglang.ts"));
 
 const NOTHING = new Uint8Array(0);
 
@@ -18,10 +17,10 @@ export const probe: EngineProbe = {
   isKnownBy: ({ modelInfo }) => Object.keys(modelInfo).length > 0,
   askPages: askServerInfo,
   grpc: {
-    isHealthy: async (ask) => HealthCheckResponse.decode(await ask(SGLANG.healthCheck, NOTHING)).healthy,
+    isHealthy: async (ask) => messages().HealthCheckResponse.decode(await ask(SGLANG.healthCheck, NOTHING)).healthy,
     async askFacts(ask) {
-      const model = GetModelInfoResponse.decode(await ask(SGLANG.getModelInfo, NOTHING));
-      const server = GetServerInfoResponse.decode(await ask(SGLANG.getServerInfo, NOTHING));
+      const model = messages().GetModelInfoResponse.decode(await ask(SGLANG.getModelInfo, NOTHING));
+      const server = messages().GetServerInfoResponse.decode(await ask(SGLANG.getServerInfo, NOTHING));
       return {
         model: told(model.servedModelName) ?? told(model.modelPath),
         version: told(server.sglangVersion),

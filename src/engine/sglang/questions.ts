@@ -1,8 +1,11 @@
-import { GetLoadsRequest, GetLoadsResponse } from "../../transport/grpc/generated/engine/sglang.ts";
+import type * as Messages from "../../transport/grpc/generated/engine/sglang.ts";
+import { lazy } from "../../util/lazy.ts";
 import type { EngineQuestions } from "../engine.ts";
 import { JSON_LOADS } from "../loads-pages.ts";
 import { loadsOf } from "../scheduler-loads.ts";
 import { SGLANG } from "./methods.ts";
+
+const messages = lazy((): typeof Messages => require("../../transport/grpc/generated/engine/sglang.ts"));
 
 /** SGLang has a page and a method for each question. */
 export const questions: EngineQuestions = {
@@ -19,8 +22,8 @@ export const questions: EngineQuestions = {
     flushCache: SGLANG.flushCache,
     profile: { start: SGLANG.startProfile, stop: SGLANG.stopProfile },
     async loads(ask) {
-      const request = GetLoadsRequest.encode({ dpRank: undefined, include: [] }).finish();
-      return loadsOf(GetLoadsResponse.decode(await ask(SGLANG.getLoads, request)));
+      const request = messages().GetLoadsRequest.encode({ dpRank: undefined, include: [] }).finish();
+      return loadsOf(messages().GetLoadsResponse.decode(await ask(SGLANG.getLoads, request)));
     },
   },
 };

@@ -1,7 +1,11 @@
+import { lazy } from "../../util/lazy.ts";
+import type { EngineCodec } from "../codec.ts";
 import type { Engine } from "../engine.ts";
-import { codec } from "./codec.ts";
+import type * as Codec from "./codec.ts";
 import { probe } from "./probe.ts";
 import { questions } from "./questions.ts";
+
+const load = lazy((): typeof Codec => require("./codec.ts"));
 
 /**
  * TensorRT-LLM, written from the field numbers of its service only: no such engine was available to us. Prefill and decode on
@@ -12,7 +16,9 @@ export const trtllm: Engine = {
   title: "TensorRT-LLM",
   probe,
   questions,
-  codec,
+  get codec(): EngineCodec {
+    return load().codec;
+  },
   connectors: undefined,
   takesModelSpellings: false,
 };

@@ -1,8 +1,11 @@
-import { GetModelInfoResponse, HealthCheckResponse } from "../../transport/grpc/generated/engine/trtllm.ts";
+import type * as Messages from "../../transport/grpc/generated/engine/trtllm.ts";
+import { lazy } from "../../util/lazy.ts";
 import type { EngineProbe } from "../engine.ts";
 import { askServerInfo } from "../sglang/probe.ts";
 import { positive, told } from "../said.ts";
 import { TRTLLM } from "./methods.ts";
+
+const messages = lazy((): typeof Messages => require("../../transport/grpc/generated/engine/trtllm.ts"));
 
 const NOTHING = new Uint8Array(0);
 
@@ -15,9 +18,9 @@ export const probe: EngineProbe = {
   grpc: {
     // The answer is a sentence. Only `unhealthy` or `error` in it means that the worker is not well.
     isHealthy: async (ask) =>
-      !/unhealthy|error/i.test(HealthCheckResponse.decode(await ask(TRTLLM.healthCheck, NOTHING)).status),
+      !/unhealthy|error/i.test(messages().HealthCheckResponse.decode(await ask(TRTLLM.healthCheck, NOTHING)).status),
     async askFacts(ask) {
-      const model = GetModelInfoResponse.decode(await ask(TRTLLM.getModelInfo, NOTHING));
+      const model = messages().GetModelInfoResponse.decode(await ask(TRTLLM.getModelInfo, NOTHING));
       return {
         model: told(model.modelId),
         version: undefined,

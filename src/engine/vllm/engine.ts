@@ -1,8 +1,12 @@
+import { lazy } from "../../util/lazy.ts";
+import type { EngineCodec } from "../codec.ts";
 import type { Engine } from "../engine.ts";
 import { connectors } from "./connectors.ts";
-import { codec } from "./codec.ts";
+import type * as Codec from "./codec.ts";
 import { probe } from "./probe.ts";
 import { questions } from "./questions.ts";
+
+const load = lazy((): typeof Codec => require("./codec.ts"));
 
 /** vLLM, over HTTP and gRPC. */
 export const vllm: Engine = {
@@ -10,7 +14,9 @@ export const vllm: Engine = {
   title: "vLLM",
   probe,
   questions,
-  codec,
+  get codec(): EngineCodec {
+    return load().codec;
+  },
   connectors,
   takesModelSpellings: false,
 };

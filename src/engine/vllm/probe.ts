@@ -1,16 +1,13 @@
 import { type JsonObject, objectField } from "../../protocol/json/json.ts";
-import {
-  GetLoadsRequest,
-  GetLoadsResponse,
-  GetModelInfoResponse,
-  GetServerInfoResponse,
-  HealthCheckResponse,
-} from "../../transport/grpc/generated/engine/vllm.ts";
+import type * as Messages from "../../transport/grpc/generated/engine/vllm.ts";
+import { lazy } from "../../util/lazy.ts";
 import type { KvTransferInfo } from "../../worker/worker.ts";
 import type { EngineProbe, GrpcAsk, PageReader } from "../engine.ts";
 import { samplesOf } from "../exposition.ts";
 import { positive, saidCount, saidText, told } from "../said.ts";
 import { VLLM } from "./methods.ts";
+
+const messages = lazy((): typeof Messages => require("../../transport/grpc/generated/engine/vllm.ts"));
 
 const NOTHING = new Uint8Array(0);
 const NO_MEMBERS: JsonObject = {};
@@ -40,10 +37,10 @@ export const probe: EngineProbe = {
     };
   },
   grpc: {
-    isHealthy: async (ask) => HealthCheckResponse.decode(await ask(VLLM.healthCheck, NOTHING)).healthy,
+    isHealthy: async (ask) => messages().HealthCheckResponse.decode(await ask(VLLM.healthCheck, NOTHING)).healthy,
     async askFacts(ask) {
-      const model = GetModelInfoResponse.decode(await ask(VLLM.getModelInfo, NOTHING));
-      const server = GetServerInfoResponse.decode(await ask(VLLM.getServerInfo, NOTHING));
+      const model = messages().GetModelInfoResponse.decode(await ask(VLLM.getModelInfo, NOTHING));
+      const server = messages().GetServerInfoResponse.decode(await ask(VLLM.getServerInfo, NOTHING));
       return {
         model: told(model.servedModelName) ?? told(model.modelPath),
         version: undefined,
@@ -79,15 +76,19 @@ function startIn(metrics: string): number | undefined {
 /** The servicer tells the capacity of each data-parallel rank with its load. An older one has no such method. */
 async function capacityByLoads(ask: GrpcAsk): Promise<number | undefined> {
   try {
-    const request = GetLoadsRequest.encode({ dpRank: undefined, include: [] }).finish();
-    const { loads } = GetLoadsResponse.decode(await ask(VLLM.getLoads, request));
+    const request = messages().GetLoadsRequest.encode({ dpRank: undefined, include: [] }).finish();
+    const { loads } = messages().GetLoadsResponse.decode(await ask(VLLM.getLoads, request));
     return positive(loads.reduce((sum, { maxTotalNumTokens }) => sum + maxTotalNumTokens, 0));
   } catch {
     return undefined;
   }
 }
 
-function grpcKvOf({ kvConnector, kvEngineId, dataParallelSize }: GetServerInfoResponse): KvTransferInfo | undefined {
+function grpcKvOf({
+  kvConnector,
+  kvEngineId,
+  dataParallelSize,
+}: Messages.GetServerInfoResponse): KvTransferInfo | undefined {
   if (kvConnector === "") return undefined;
   return {
     connector: kvConnector,

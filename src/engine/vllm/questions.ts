@@ -1,5 +1,6 @@
-import { GetLoadsRequest, GetLoadsResponse } from "../../transport/grpc/generated/engine/vllm.ts";
 import type { JsonObject } from "../../protocol/json/json.ts";
+import type * as Messages from "../../transport/grpc/generated/engine/vllm.ts";
+import { lazy } from "../../util/lazy.ts";
 import type { EngineQuestions } from "../engine.ts";
 import { samplesOf } from "../exposition.ts";
 import { loadsOf } from "../scheduler-loads.ts";
@@ -12,6 +13,8 @@ const MEMBERS: readonly (readonly [metric: string, member: string])[] = [
   ["vllm:gpu_cache_usage_perc", "token_usage"],
   ["vllm:kv_cache_usage_perc", "token_usage"],
 ];
+
+const messages = lazy((): typeof Messages => require("../../transport/grpc/generated/engine/vllm.ts"));
 
 /** vLLM has a method for each question, and pages for some. */
 export const questions: EngineQuestions = {
@@ -29,8 +32,8 @@ export const questions: EngineQuestions = {
     flushCache: VLLM.flushCache,
     profile: { start: VLLM.startProfile, stop: VLLM.stopProfile },
     async loads(ask) {
-      const request = GetLoadsRequest.encode({ dpRank: undefined, include: [] }).finish();
-      return loadsOf(GetLoadsResponse.decode(await ask(VLLM.getLoads, request)));
+      const request = messages().GetLoadsRequest.encode({ dpRank: undefined, include: [] }).finish();
+      return loadsOf(messages().GetLoadsResponse.decode(await ask(VLLM.getLoads, request)));
     },
   },
 };

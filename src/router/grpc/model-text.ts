@@ -1,17 +1,22 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { Logger } from "../../observability/logger.ts";
-import { reasoningParserFor, toolCallParserFor } from "../../parser/choose-parser.ts";
+import type * as Choosing from "../../parser/choose-parser.ts";
 import type { ReasoningParserName } from "../../parser/reasoning-parsers.ts";
 import type { ToolCallParserName } from "../../parser/tool-call-parsers.ts";
-import { PrefixCache } from "../../tokenizer/prefix-cache.ts";
+import type * as Caching from "../../tokenizer/prefix-cache.ts";
 import type { ChatTemplates } from "../../tokenizer/chat-templates.ts";
 import type { Encoder, Tokenizer } from "../../tokenizer/tokenizer.ts";
 import type { TokenizerRegistry, TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
 import type { Worker } from "../../worker/worker.ts";
 import type { Clock } from "../../util/clock.ts";
+import { lazy } from "../../util/lazy.ts";
 import { keysOf } from "../../util/objects.ts";
 import { TOKENIZER_PATH_LABEL } from "../../worker/worker-spec.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
+
+/** The parsers and the cache come with the first tokenizer. */
+const parsers = lazy((): typeof Choosing => require("../../parser/choose-parser.ts"));
+const caches = lazy((): typeof Caching => require("../../tokenizer/prefix-cache.ts"));
 
 /** Everything that turns one model's text into tokens, and its tokens into an answer. */
 export interface ModelText {
@@ -113,9 +118,9 @@ export class ModelTexts implements Disposable {
     const text: ModelText = {
       tokenizer,
       chatTemplates,
-      encoder: settings.cacheBytes > 0 ? new PrefixCache(tokenizer, settings.cacheBytes) : tokenizer,
-      toolCallParser: chosen(settings.toolCallParser, () => toolCallParserFor(about)),
-      reasoningParser: chosen(settings.reasoningParser, () => reasoningParserFor(about)),
+      encoder: settings.cacheBytes > 0 ? new (caches().PrefixCache)(tokenizer, settings.cacheBytes) : tokenizer,
+      toolCallParser: chosen(settings.toolCallParser, () => parsers().toolCallParserFor(about)),
+      reasoningParser: chosen(settings.reasoningParser, () => parsers().reasoningParserFor(about)),
     };
     this.#texts.set(model, text);
     return text;

@@ -4,21 +4,8 @@ import { Sweep, SWEEP_MS } from "../../util/sweep.ts";
 import { PUBLIC_WORKERS, WorkerTls } from "../tls/worker-tls.ts";
 import { type CallOwner, GrpcCall } from "./call.ts";
 import { type ChannelOwner, GrpcChannel } from "./channel.ts";
-import type { Keepalive } from "./connection.ts";
 import type { GrpcCallOptions, GrpcClient, GrpcStream } from "./grpc-client.ts";
-
-export interface GrpcLimits {
-  /** Longest message that is taken from a worker, bytes. */
-  readonly maxMessageBytes: number;
-  /** How a worker that stands still without closing anything is noticed. */
-  readonly keepalive: Keepalive;
-}
-
-/** gRPC's own limit of 4 MiB is less than an embedding of a large batch or the log probabilities of a long answer. */
-export const GRPC_LIMITS: GrpcLimits = {
-  maxMessageBytes: 16_777_216,
-  keepalive: { intervalMs: 30_000, timeoutMs: 10_000 },
-};
+import { GRPC_LIMITS, type GrpcLimits } from "./grpc-limits.ts";
 
 /** gRPC to workers over `node:http2`: unary calls and server streams, which is all that engines have. */
 export class GrpcTransport implements GrpcClient, ChannelOwner, CallOwner, Disposable {

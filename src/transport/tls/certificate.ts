@@ -1,4 +1,8 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import type * as Crypto from "node:crypto";
+import { lazy } from "../../util/lazy.ts";
+
+/** It is loaded with the first certificate. */
+const crypto = lazy((): typeof Crypto => require("node:crypto"));
 
 /** A certificate, with those between it and its authority behind it, and its private key: PEM text. */
 export interface KeyPair {
@@ -40,27 +44,27 @@ export function notValidAt({ notBeforeMs, notAfterMs }: CertificateFacts, nowMs:
   return undefined;
 }
 
-function certificatesIn(pem: string): X509Certificate[] {
+function certificatesIn(pem: string): Crypto.X509Certificate[] {
   return (pem.match(CERTIFICATE) ?? []).map((text) => {
     try {
-      return new X509Certificate(text);
+      return new (crypto().X509Certificate)(text);
     } catch (cause) {
       throw new Error("a certificate in it cannot be read", { cause });
     }
   });
 }
 
-function privateKeyIn(pem: string): KeyObject {
+function privateKeyIn(pem: string): Crypto.KeyObject {
   if (!PRIVATE_KEY.test(pem)) throw new Error("there is no private key in it (-----BEGIN PRIVATE KEY-----)");
   if (ENCRYPTED.test(pem)) throw new Error("the private key is encrypted; the gateway needs it without a passphrase");
   try {
-    return createPrivateKey(pem);
+    return crypto().createPrivateKey(pem);
   } catch (cause) {
     throw new Error("the private key in it cannot be read", { cause });
   }
 }
 
-function factsOf(certificate: X509Certificate): CertificateFacts {
+function factsOf(certificate: Crypto.X509Certificate): CertificateFacts {
   return {
     subject: certificate.subject.replaceAll("\n", ", "),
     names: certificate.subjectAltName?.split(", ") ?? [],

@@ -1,5 +1,8 @@
-import { getCACertificates } from "node:tls";
+import type * as Tls from "node:tls";
+import { lazy } from "../../util/lazy.ts";
 import type { KeyPair } from "./certificate.ts";
+
+const tls = lazy((): typeof Tls => require("node:tls"));
 
 /** How one worker's TLS differs from that of all workers. Paths are those of files. */
 export interface WorkerTlsSpec {
@@ -98,5 +101,5 @@ export class WorkerTls {
 
 /** undefined where the runtime's own authorities are enough. */
 function trustedBy({ authorities }: WorkersTls): readonly string[] | undefined {
-  return authorities.length === 0 ? undefined : [...getCACertificates("default"), ...authorities];
+  return authorities.length === 0 ? undefined : [...tls().getCACertificates("default"), ...authorities];
 }
