@@ -1,13 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { GatewayError } from "../errors/errors.ts";
-import type * as ParserNames from "../parser/parser-names.ts";
 import type { ModelTextSettings } from "../router/grpc/model-text.ts";
 import { bound, ms } from "./bounds.ts";
+import { parserComplaints, parserNames } from "./parser-settings.ts";
 import { tlsComplaints } from "./tls-files.ts";
 import { refusedType } from "../config/check-config.ts";
 import { GRPC_LIMITS, type GrpcLimits } from "../transport/grpc/grpc-limits.ts";
 import type { Complaint } from "../config/describe-issue.ts";
-import type { Config, ConfigKey } from "../config/schema.ts";
+import type { Config } from "../config/schema.ts";
 import type { PolicyOptions } from "../policy/define-policy.ts";
 import { POLICIES } from "../policy/policies.ts";
 import type { PolicyChoice, PolicyPattern } from "../policy/policy-choice.ts";
@@ -18,11 +18,7 @@ import type { RouterManagerDeps } from "../router/router-manager.ts";
 import type { StreamRelayDeps } from "../router/stream-relay.ts";
 import type { BoardSettings } from "../worker/breaker-board.ts";
 import type { ProbingSettings } from "../worker/worker-spec.ts";
-import { lazy } from "../util/lazy.ts";
 import type { WorkerType } from "../util/worker-type.ts";
-
-/** With the names come the parsers. */
-const parserTables = lazy((): typeof ParserNames => require("../parser/parser-names.ts"));
 
 /** The configuration in the units and shapes of routers, policies and the parts that watch over workers. */
 
@@ -172,52 +168,12 @@ function readTemplate(path: string): string {
 
 /** Finds wrong names of parsers and files, before anything is made of them. */
 export function settingsComplaints(config: Config): Complaint[] {
-  const complaints: Complaint[] = [];
-  const check = (key: ConfigKey, name: string | undefined, isKnown: (name: string) => boolean, text: string): void => {
-    if (name === undefined || name === "none" || isKnown(name)) return;
-    complaints.push({ path: [key], text, isSentence: true });
-  };
-  const { toolCallParser, reasoningParser, chatTemplate } = config;
-  const noParser = (name = ""): string => `there is no parser ${JSON.stringify(name)}; docs/parsers.md has them`;
-  check(
-    "toolCallParser",
-    toolCallParser,
-    (name) => parserTables().toolCallParserNamed(name) !== undefined,
-    noParser(toolCallParser),
-  );
-  check(
-    "reasoningParser",
-    reasoningParser,
-    (name) => parserTables().reasoningParserNamed(name) !== undefined,
-    noParser(reasoningParser),
-  );
-  check("chatTemplate", chatTemplate, existsSync, `there is no file ${chatTemplate}`);
+  const { chatTemplate } = config;
+  const complaints = parserComplaints(config);
+  if (chatTemplate !== undefined && chatTemplate !== "none" && !existsSync(chatTemplate)) {
+    complaints.push({ path: ["chatTemplate"], text: `there is no file ${chatTemplate}`, isSentence: true });
+  }
   return [...complaints, ...tlsComplaints(config)];
-}
-
-function parserNames(config: Config): Pick<ParsedOutputSettings, "toolCallParser" | "reasoningParser"> {
-  return {
-    toolCallParser: parserName(config.toolCallParser, "tool_call_parser", (name) =>
-      parserTables().toolCallParserNamed(name),
-    ),
-    reasoningParser: parserName(config.reasoningParser, "reasoning_parser", (name) =>
-      parserTables().reasoningParserNamed(name),
-    ),
-  };
-}
-
-function parserName<T extends string>(
-  given: string | undefined,
-  option: string,
-  named: (name: string) => T | undefined,
-): T | "none" | undefined {
-  if (given === undefined || given === "none") return given;
-  const name = named(given);
-  if (name !== undefined) return name;
-  throw new GatewayError(
-    "invalid_request",
-    `${option}: there is no parser ${JSON.stringify(given)}; docs/parsers.md has them`,
-  );
 }
 
 /** Why a worker of this type is refused; undefined where it is accepted. */

@@ -31,6 +31,27 @@ export async function readSources(root: string): Promise<SourceFile[]> {
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
+/** Imports of values, which load a module as soon as the file is loaded; not those of types, and not `import()` or `require()`. */
+const VALUE_IMPORT = /^(?:import|export) (?!type\b)(?:[^"';]*? from )?"([^"]+)";$/gm;
+
+/** The files and the modules of the runtime (`node:tls`) that are loaded with `entry`: its imports of values, their imports, and so on. */
+export function loadedFrom(
+  files: readonly Pick<SourceFile, "path" | "text">[],
+  entry: SourcePath,
+): ReadonlySet<string> {
+  const texts = new Map(files.map(({ path, text }) => [path, text]));
+  const loaded = new Set<string>();
+  const open = [entry];
+  for (let path = open.pop(); path !== undefined; path = open.pop()) {
+    if (loaded.has(path)) continue;
+    loaded.add(path);
+    for (const [, target = ""] of (texts.get(path) ?? "").matchAll(VALUE_IMPORT)) {
+      open.push(target.startsWith(".") ? join(dirname(path), target) : target);
+    }
+  }
+  return loaded;
+}
+
 /** Groups of two or more files in which each file imports each other one, directly or through others. Each group is sorted. */
 export function importCycles(files: readonly Pick<SourceFile, "path" | "imports">[]): SourcePath[][] {
   return new CycleSearch(new Map(files.map(({ path, imports }) => [path, imports]))).run();
