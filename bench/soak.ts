@@ -121,7 +121,11 @@ function report(
     `\nRSS ${before.rssMb.toFixed(0)} MB before, at most ${most(({ rssMb }) => rssMb)}, ${end.rssMb.toFixed(0)} at the end; at most ` +
       `${most(({ sockets }) => sockets)} sockets and ${most(({ inFlight }) => inFlight)} leases and permits.`,
   );
-  for (const { kind, outcome } of unexplained.slice(0, SHOWN)) console.log(`unexplained: ${kind} ${outcome}`);
+  for (const { kind, outcome, at, ms } of unexplained.slice(0, SHOWN)) {
+    console.log(
+      `unexplained: ${kind} ${outcome} after ${ms.toFixed(0)} ms, ${(at / 1000).toFixed(0)} s from the start`,
+    );
+  }
   for (const error of fleet.apiErrors.slice(0, SHOWN)) console.log(`API: ${error}`);
   process.exitCode = checks.every(Boolean) ? 0 : 1;
 }

@@ -6,6 +6,8 @@ export interface SoakOutcome {
   readonly outcome: string;
   /** When it ended, performance.now(). */
   readonly at: number;
+  /** How long it took, ms. */
+  readonly ms: number;
 }
 
 const BIG_BYTES = 300_000;
@@ -46,11 +48,13 @@ export class SoakLoad {
   }
 
   async #visit(wanted: Visit): Promise<void> {
+    const from = performance.now();
     const outcome = await visit(this.#origin, wanted).catch(() => "not_connected");
     const key = `${wanted.kind} ${outcome}`;
     this.outcomes.set(key, (this.outcomes.get(key) ?? 0) + 1);
     if (outcome !== "ok" && outcome !== "left") {
-      this.errors.push({ kind: wanted.kind, outcome, at: performance.now() });
+      const at = performance.now();
+      this.errors.push({ kind: wanted.kind, outcome, at, ms: at - from });
     }
   }
 }
