@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
 import { BIN } from "../support/process.ts";
+import { TEST_CERT, TEST_KEY } from "../support/tls.ts";
+import { mountSecret } from "../support/tls-files.ts";
 import { APISERVER, RealApi } from "./real-api.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -40,10 +42,11 @@ const CONTAINER = "spec.template.spec.containers.0";
 const POOL = ["discovery.enabled=true", "discovery.namespace=models", "discovery.inferencePool=pool"];
 const SELECTOR = ["discovery.enabled=true", "discovery.selector.app=vllm"];
 
-/** What the program makes of the configuration and the arguments of the deployment. */
-function checked(objects: readonly Manifest[]): string {
+/** What the program makes of the configuration and the arguments of the deployment, with the Secret mounted in a folder of the test's. */
+function checked(objects: readonly Manifest[], mounted = "/nowhere"): string {
   const file = join(folder, "pointsman.yaml");
-  writeFileSync(file, String(Object(part(objects, "ConfigMap", "data"))["pointsman.yaml"]));
+  const config = String(Object(part(objects, "ConfigMap", "data"))["pointsman.yaml"]);
+  writeFileSync(file, config.replaceAll("/etc/pointsman-tls/", `${mounted}/`));
   const args = z.array(z.string()).parse(part(objects, "Deployment", `${CONTAINER}.args`));
   const given = args.map((arg) => (arg === "/etc/pointsman/pointsman.yaml" ? file : arg));
   const { exitCode, stdout } = Bun.spawnSync([BIN, "config", "check", ...given]);
@@ -52,6 +55,9 @@ function checked(objects: readonly Manifest[]): string {
 }
 
 describe.skipIf(HELM === undefined)(title, () => {
+  // Each case starts programs, which take their time on a busy machine.
+  setDefaultTimeout(60_000);
+
   test("asks for the rights of the file that users apply, and for those of pools only where one is used", () => {
     const file = objectsIn(readFileSync(join(ROOT, "deploy/kubernetes/rbac.yaml"), "utf8"));
     expect(part(render(...POOL), "Role", "rules")).toEqual(part(file, "Role", "rules"));
@@ -72,14 +78,12 @@ describe.skipIf(HELM === undefined)(title, () => {
     expect(pool).toMatch(/service_discovery_namespace:[^:]*- models/);
     const pd = ["discovery.enabled=true", "discovery.prefillSelector.role=p", "discovery.decodeSelector.role=d"];
     expect(checked(render(...pd))).toContain("pd_disaggregation: true");
-    const tls = checked(render("tls.secretName=cert", "tls.clientCaKey=ca.crt"));
-    for (const [option, file] of [
-      ["tls_cert_path", "tls.crt"],
-      ["tls_key_path", "tls.key"],
-      ["tls_client_ca_path", "ca.crt"],
-    ]) {
-      expect(tls).toContain(`${option}: /etc/pointsman-tls/${file}`);
-    }
+    // The program reads the files of certificates, too.
+    using secret = mountSecret({ cert: TEST_CERT, key: TEST_KEY });
+    const tls = checked(render("tls.secretName=cert", "tls.clientCaKey=ca.crt"), dirname(secret.certPath));
+    expect(tls).toContain(`tls_cert_path: ${secret.certPath}`);
+    expect(tls).toContain(`tls_key_path: ${secret.keyPath}`);
+    expect(tls).toContain(`tls_client_ca_path: ${secret.caPath}`);
   });
 
   test("has kubelet probe a port that it can: in the clear, over TLS, and the metrics port where clients need a certificate", () => {
