@@ -79,6 +79,25 @@ describe("a collection", () => {
     expect([list.values(), changes()]).toEqual([["3"], 5]);
   });
 
+  test("takes back an object that left and is chosen again under the same uid, and no late news of before", async () => {
+    const { api, list, start } = setUp();
+    await start();
+    const first = api.put("a", { value: "1" });
+    api.say("ADDED", first);
+    // Its labels have changed, so the selector no longer chooses it, and then chooses it again.
+    const left = api.remove("a");
+    api.say("DELETED", left);
+    api.say("MODIFIED", first);
+    await settled();
+    expect(list.values()).toEqual([]);
+    api.say("ADDED", api.put("a", { value: "2" }));
+    await settled();
+    expect(list.values()).toEqual(["2"]);
+    api.say("DELETED", left);
+    await settled();
+    expect(list.values()).toEqual(["2"]);
+  });
+
   test("goes on from the last version, bookmarks included, when the server ends a watch", async () => {
     const { api, start, clock } = setUp();
     await start();
@@ -177,19 +196,20 @@ describe("a collection", () => {
   });
 
   test("comes to the truth however often events are doubled, and in whatever order they come", async () => {
-    const step = fc.record({ uid: fc.constantFrom("a", "b", "c"), isDelete: fc.boolean() });
+    const step = fc.record({ uid: fc.constantFrom("a", "b", "c"), isDelete: fc.boolean(), isSame: fc.boolean() });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.infiniteStream(fc.nat(99)), async (steps, draws) => {
         const { api, list, start, stop } = setUp();
         await start();
         const events: [string, FakeObject][] = [];
         let count = 0;
-        for (const { uid, isDelete } of steps) {
-          // A uid never comes back: what is made again under the same name has another one.
+        for (const { uid, isDelete, isSame } of steps) {
           const known = [...api.objects.keys()].find((key) => key.startsWith(uid));
           count += 1;
           if (isDelete && known !== undefined) events.push(["DELETED", api.remove(known)]);
-          else if (known === undefined) events.push(["ADDED", api.put(`${uid}${count}`, { value: String(count) })]);
+          // What is made again has another uid; what is chosen again, because its labels have changed, has the same.
+          else if (known === undefined)
+            events.push(["ADDED", api.put(isSame ? uid : `${uid}${count}`, { value: String(count) })]);
           else events.push(["MODIFIED", api.put(known, { value: String(count) })]);
         }
         const mixed = [...events, ...events].map((event) => ({ event, at: draws.next().value ?? 0 }));

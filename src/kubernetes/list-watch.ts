@@ -19,6 +19,9 @@ const OVERDUE_SECS = 20;
 /** A server that ends each watch at once is asked no more often than this, ms. */
 const LEAST_MS = 1000;
 
+/** Objects that have left and are remembered: late news is of some of the last ones. */
+const MOST_LEFT = 10_000;
+
 const meta = z.looseObject({ resourceVersion: z.string().default(""), continue: z.string().optional() });
 const listBody = z.looseObject({ metadata: meta, items: z.array(z.unknown()).default([]) });
 const objectBody = z.looseObject({ metadata: z.looseObject({ uid: z.string(), resourceVersion: z.string() }) });
@@ -49,8 +52,8 @@ export class ListWatch<T> {
   readonly #parts: ListWatchParts<T>;
   /** By uid. */
   #objects = new Map<string, Kept<T>>();
-  /** Uids of objects that were deleted since the last list: no uid comes twice, so what is said of them later is late. */
-  #deleted = new Set<string>();
+  /** Versions at which objects left, by uid, the latest of them: what is said of an older version is late. One that is chosen again, because its labels have changed, is of a newer one. */
+  #left = new Map<string, string>();
   /** The last watch broke. */
   #isAway = false;
   /** Version up to which the objects are known; undefined before the first list. */
@@ -101,7 +104,7 @@ export class ListWatch<T> {
   async #list(signal: AbortSignal): Promise<void> {
     const { api, path, query } = this.#parts;
     const objects = new Map<string, Kept<T>>();
-    this.#deleted = new Set();
+    this.#left = new Map();
     for (let page: string | undefined = "", version = ""; page !== undefined;) {
       const more: Record<string, string> = page === "" ? {} : { continue: page };
       const body = listBody.parse(await api.get(path, { ...query, limit: String(PAGE), ...more }, signal));
@@ -168,14 +171,21 @@ export class ListWatch<T> {
     else {
       const { uid, resourceVersion } = objectBody.parse(object).metadata;
       if (!isOlder(resourceVersion, this.#version ?? "")) this.#version = resourceVersion;
-      const isChange = type === "DELETED" ? this.#delete(uid) : this.#put(this.#objects, object);
+      const isChange = type === "DELETED" ? this.#delete(uid, resourceVersion) : this.#put(this.#objects, object);
       if (isChange) this.#parts.onChange();
     }
     return "taken";
   }
 
-  #delete(uid: string): boolean {
-    this.#deleted.add(uid);
+  /** Returns whether the object was there. */
+  #delete(uid: string, version: string): boolean {
+    const known = this.#objects.get(uid);
+    // Late news: it was chosen again since, and may have left again.
+    if (isOlder(version, known?.version ?? this.#left.get(uid) ?? "")) return false;
+    this.#left.delete(uid);
+    this.#left.set(uid, version);
+    const [oldest = uid] = this.#left.size > MOST_LEFT ? this.#left.keys() : [];
+    if (oldest !== uid) this.#left.delete(oldest);
     return this.#objects.delete(uid);
   }
 
@@ -183,7 +193,9 @@ export class ListWatch<T> {
   #put(objects: Map<string, Kept<T>>, object: unknown): boolean {
     const { uid, resourceVersion } = objectBody.parse(object).metadata;
     const known = objects.get(uid);
-    if (this.#deleted.has(uid) || (known && isOlder(resourceVersion, known.version))) return false;
+    const left = this.#left.get(uid);
+    if (left !== undefined && !isOlder(left, resourceVersion)) return false;
+    if (known && isOlder(resourceVersion, known.version)) return false;
     const value = this.#parts.read(object);
     if (value === undefined) return objects.delete(uid);
     objects.set(uid, { value, version: resourceVersion });

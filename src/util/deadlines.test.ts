@@ -26,3 +26,12 @@ test("one that is added while others are looked at is not lost", () => {
   clock.advance(500);
   expect(ran).toBe(1);
 });
+
+test("those that may wait are looked after more seldom", () => {
+  const clock = new ManualClock();
+  const deadlines = new Deadlines(clock, 1000);
+  const ran: number[] = [];
+  for (const delay of [100, 900, 1001]) deadlines.after(delay, () => ran.push(clock.now()));
+  clock.advance(3000);
+  expect(ran).toEqual([1000, 1000, 2000]);
+});

@@ -15,12 +15,13 @@ export class Deadlines implements Disposable {
   readonly #pending = new Set<Deadline>();
   readonly #sweep: Sweep;
 
-  constructor(clock: Clock) {
+  /** `everyMs`: they are run at most so much later than they are due. */
+  constructor(clock: Clock, everyMs = SWEEP_MS) {
     this.#clock = clock;
-    this.#sweep = new Sweep(clock, SWEEP_MS, (now) => this.#look(now));
+    this.#sweep = new Sweep(clock, everyMs, (now) => this.#look(now));
   }
 
-  /** Runs `onDue` once, `delayMs` from now or up to 100 ms later. The returned function cancels it. */
+  /** Runs `onDue` once, `delayMs` from now or up to 100 ms (`everyMs`) later. The returned function cancels it. */
   after(delayMs: number, onDue: () => void): () => void {
     const deadline = { at: this.#clock.now() + delayMs, onDue };
     this.#pending.add(deadline);

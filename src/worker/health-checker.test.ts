@@ -146,6 +146,24 @@ describe("health", () => {
     expect(ids.every((id) => setup.registry.get(id)?.modelId === "other")).toBe(true);
   });
 
+  test("probes of a large fleet begin four times a second, some of them together, and none later than that", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup, { defaults: { ...DEFAULTS, intervalMs: 10_000 } });
+    for (let index = 0; index < 1000; index += 1) checker.watch(setup.add(`http://w${index}:1`, {}, false).id);
+    await pass(setup, 15_000);
+    const started: number[] = [];
+    for (let step = 0; step < 200; step += 1) {
+      const before = state.probes;
+      await pass(setup, 50);
+      if (state.probes > before) started.push(state.probes - before);
+    }
+    expect(started.length).toBeGreaterThan(20);
+    expect(started.length).toBeLessThanOrEqual(41);
+    // Within the interval and a quarter of a second each is probed once, or twice.
+    await pass(setup, 250);
+    expect(started.reduce((sum, count) => sum + count)).toBeGreaterThan(950);
+  });
+
   test("after a failed probe, and when a listing is asked for, a worker of a large fleet is asked for it at once", async () => {
     const setup = setUpFleet();
     const { checker, state } = watch(setup, { defaults: { ...DEFAULTS, intervalMs: 10_000 } });

@@ -11,8 +11,11 @@ import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
 
 /** Most workers that are probed at the same time. */
 const MAX_PROBES = 64;
-/** Share of the interval over which probes are spread, so that a fleet is not probed all at once. */
+/** Share of the interval over which probes are spread, so that a fleet is not probed all at once. The first of a settled worker is spread over all of it. */
 const JITTER_RATIO = 0.1;
+/** Probes that are so far off are looked after this often, ms; nearer ones ten times a second. 1,000 workers are then 26 at a time. */
+const LATER_MS = 5000;
+const LATER_EVERY_MS = 250;
 /**
  * Time between two questions to a worker for its listing, ms: for each worker of the fleet, and at most. So a fleet of up to ninety is
  * asked with each probe, and 1,000 workers are not asked 100 times a second for what hardly ever changes. A failed probe, a request for
@@ -37,15 +40,17 @@ export class HealthChecker implements Disposable {
   readonly #watches = new Map<string, ProbeWatch>();
   readonly #waiting: ProbeWatch[] = [];
   readonly #ends = new ProbeEnds();
-  /** Probes that are due in the same tenth of a second begin together: to wake up for each takes more CPU than the probe. */
-  readonly #due: Deadlines;
+  /** Probes that are due at about the same time begin together: to wake up for each takes more CPU than the probe. */
+  readonly #soon: Deadlines;
+  readonly #later: Deadlines;
   readonly #unhealthyListeners = new Set<(worker: Worker) => void>();
   #running = 0;
   #isClosed = false;
 
   constructor(deps: HealthCheckerDeps) {
     this.#deps = deps;
-    this.#due = new Deadlines(deps.clock);
+    this.#soon = new Deadlines(deps.clock);
+    this.#later = new Deadlines(deps.clock, LATER_EVERY_MS);
   }
 
   /** Changes how workers are probed. Each worker is probed anew at once, so that no interval of before is waited for. */
@@ -117,7 +122,8 @@ export class HealthChecker implements Disposable {
     for (const watch of this.#watches.values()) watch.cancel();
     this.#watches.clear();
     this.#waiting.length = 0;
-    this.#due[Symbol.dispose]();
+    this.#soon[Symbol.dispose]();
+    this.#later[Symbol.dispose]();
   }
 
   #enqueue(watch: ProbeWatch): void {
@@ -263,8 +269,11 @@ export class HealthChecker implements Disposable {
     const status = this.#current(watch)?.status;
     const isSettled = status !== "pending" && !watch.isUnknown;
     const interval = isSettled ? settings.intervalMs : Math.min(this.#deps.startupIntervalMs, settings.intervalMs);
-    const delayMs = interval * (1 - JITTER_RATIO * Math.random());
-    watch.cancel = this.#due.after(delayMs, () => this.#enqueue(watch));
+    const spread = isSettled && !watch.isSpread ? 1 : JITTER_RATIO;
+    watch.isSpread = isSettled;
+    const delayMs = interval * (1 - spread * Math.random());
+    const due = delayMs < LATER_MS ? this.#soon : this.#later;
+    watch.cancel = due.after(delayMs, () => this.#enqueue(watch));
   }
 
   /** The worker, if this watch is the current one and the worker is not leaving. */

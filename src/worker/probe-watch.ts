@@ -10,6 +10,8 @@ export interface ProbeWatch {
   failures: number;
   successes: number;
   isProbing: boolean;
+  /** Its probes are not at the same time as those of workers that came with it. */
+  isSpread: boolean;
   /** Another probe was requested while one was running. */
   isAskedAgain: boolean;
   /** The next answered probe must also ask for the worker's facts. */
@@ -34,6 +36,7 @@ export function newWatch(id: string, now: number): ProbeWatch {
     failures: 0,
     successes: 0,
     isProbing: false,
+    isSpread: false,
     isAskedAgain: false,
     isUnknown: true,
     wasAsked: false,

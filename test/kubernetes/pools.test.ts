@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { startEngine } from "../support/engine.ts";
 import { type GatewayProcess, startProcess } from "../support/process.ts";
-import { applyRights, endPod, makePod, revokeRights, soon } from "./cluster.ts";
+import { applyRights, endPod, makePod, PODS, revokeRights, soon } from "./cluster.ts";
 import { APISERVER, RealApi } from "./real-api.ts";
 
 const SECS = 1000;
@@ -122,6 +122,11 @@ describe.skipIf(APISERVER === undefined)(title, () => {
       // Each of its ports is a worker.
       await serves(one.url, two.url);
       await api.patch(`${POOLS}/pool`, poolOf("vllm", two.url));
+      await serves(two.url);
+      // A pod that is no longer chosen, and then is again.
+      await api.patch(`${PODS}/a`, { metadata: { labels: { app: "resting" } } });
+      await serves();
+      await api.patch(`${PODS}/a`, { metadata: { labels: { app: "vllm" } } });
       await serves(two.url);
       await api.patch(`${POOLS}/pool`, poolOf("sglang", two.url));
       await serves(three.url);

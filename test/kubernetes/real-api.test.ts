@@ -172,8 +172,8 @@ describe.skipIf(APISERVER === undefined)(title, () => {
       await forEach(300, (index) => setPod(api, `pod-${index}`, { ip: fleet.ip(4096 + index) }));
       const moved = async (): Promise<number> => (await workers()).filter(({ url }) => fleet.place(url) >= 4096).length;
       await soon(async () => (await moved()) === 300 && (await are(count)));
-      // What joined is probed and compiled by then.
-      await Bun.sleep(5 * SECS);
+      // By then each is probed twice, and what does it is compiled.
+      await Bun.sleep(20 * SECS);
       const cpu = cpuMs(gateway.pid);
       await Bun.sleep(20 * SECS);
       const percent = (cpuMs(gateway.pid) - cpu) / 200;
