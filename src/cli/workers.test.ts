@@ -18,6 +18,15 @@ const VIEW: View = {
   source: "file",
 };
 
+const LIST: WorkersArguments = {
+  command: "list",
+  worker: "",
+  model: undefined,
+  timeoutSecs: 60,
+  gateway: { url: "http://gateway", keyFile: undefined, caFile: undefined },
+  isJson: false,
+};
+
 interface Ran {
   readonly code: number;
   readonly out: string;
@@ -42,19 +51,22 @@ async function ran(given: Partial<WorkersArguments>, loads: readonly number[] = 
       return { workers: load === undefined && isGoneThen ? [] : [{ ...VIEW, cordoned: looks > 0, load: load ?? 0 }] };
     },
   };
-  const code = await workers(
-    {
-      command: "list",
-      worker: "",
-      model: undefined,
-      timeoutSecs: 60,
-      gateway: { url: "http://gateway", keyFile: undefined, caFile: undefined },
-      isJson: false,
-      ...given,
-    },
-    tools,
-  );
+  const code = await workers({ ...LIST, ...given }, tools);
   return { code, out, err, asked };
+}
+
+/** What `list` prints of these workers. */
+async function tableOf(views: readonly View[]): Promise<string> {
+  let text = "";
+  const out = (more: string): void => void (text += more);
+  await workers(LIST, {
+    out,
+    err: out,
+    now: () => 0,
+    sleep: () => Promise.resolve(),
+    ask: async () => ({ workers: views }),
+  });
+  return text;
 }
 
 test("the list is a table, of one model where it is named", async () => {
@@ -63,6 +75,22 @@ test("the list is a table, of one model where it is named", async () => {
   expect(out).toBe(
     "URL               STATE           IN FLIGHT  MODELS        TYPE     ENGINE  SOURCE  ID\n" +
       "http://gpu1:8000  ready,cordoned  3          m-1,m-1:lora  regular  vllm    file    w-1\n",
+  );
+});
+
+test("a worker that gets no requests has the reason behind it, on one line", async () => {
+  const broken = {
+    ...VIEW,
+    status: "not_ready",
+    is_healthy: false,
+    last_error: { code: "upstream_error", message: "it answers\n500", at: "2026-11-27T00:00:00.000Z" },
+  };
+  // What happened before is not why a worker that gets requests gets none.
+  const back = { ...broken, status: "ready", is_healthy: true };
+  expect(await tableOf([broken, back])).toBe(
+    "URL               STATE      IN FLIGHT  MODELS        TYPE     ENGINE  SOURCE  ID   WHY\n" +
+      "http://gpu1:8000  not_ready  0          m-1,m-1:lora  regular  vllm    file    w-1  it answers 500\n" +
+      "http://gpu1:8000  ready      0          m-1,m-1:lora  regular  vllm    file    w-1\n",
   );
 });
 

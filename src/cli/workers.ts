@@ -1,4 +1,5 @@
 import { askAdministration, type Question } from "./ask-administration.ts";
+import { isRecord } from "../util/objects.ts";
 import { textTable } from "./text-table.ts";
 import { stateOf, viewsOf, type WorkerView as View } from "./worker-views.ts";
 import type { WorkersArguments } from "./workers-commands.ts";
@@ -107,8 +108,10 @@ function show({ isJson }: WorkersArguments, { out }: WorkersTools, view: View): 
   return DONE;
 }
 
+/** The column with the reasons is there where a worker gets no requests. */
 function workersTable(views: readonly View[]): string {
   const head = ["URL", "STATE", "IN FLIGHT", "MODELS", "TYPE", "ENGINE", "SOURCE", "ID"];
+  if (views.some((view) => whyNot(view) !== "")) head.push("WHY");
   const rows = views.map((view) => [
     said(view["url"]),
     stateOf(view),
@@ -118,8 +121,15 @@ function workersTable(views: readonly View[]): string {
     said(view["runtime_type"]),
     said(view["source"]),
     said(view["id"]),
+    whyNot(view),
   ]);
   return textTable([head, ...rows]);
+}
+
+/** Why the worker gets no requests, in the gateway's words, on one line; empty where it gets some. */
+function whyNot({ is_healthy: isHealthy, last_error: error }: View): string {
+  if (isHealthy !== false || !isRecord(error) || typeof error["message"] !== "string") return "";
+  return error["message"].replaceAll(/\p{Cc}+/gu, " ");
 }
 
 function loadOf(view: View): number {

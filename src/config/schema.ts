@@ -973,7 +973,7 @@ export const configSchema = z.strictObject({
   prometheusPort: port.default(29_000).meta({
     group: "Observability",
     description:
-      "A second port for `/metrics`, where scrapers of other gateways look; 0 for none. The main port has `/metrics` too.",
+      "A second port for `/metrics`, where scrapers of other gateways look, and for the probes `/health`, `/liveness` and `/readiness`; 0 for none. The main port has them too.",
   }),
 });
 

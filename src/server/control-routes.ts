@@ -10,7 +10,7 @@ import { type KeysDeps, keyRoutes } from "./api/keys.ts";
 import { metricsRoute } from "./api/metrics.ts";
 import { modelRoutes } from "./api/models.ts";
 import { type DescribedPolicies, policyRoutes } from "./api/policies.ts";
-import { probeRoutes } from "./api/probes.ts";
+import { engineProbeRoutes, stateProbeRoutes } from "./api/probes.ts";
 import { type KeptSessions, sessionRoutes } from "./api/sessions.ts";
 import { type TokenizerAdmin, tokenizerRoutes } from "./api/tokenizers.ts";
 import { type WorkersDeps, workerRoutes } from "./api/workers.ts";
@@ -47,16 +47,18 @@ export interface ControlState {
   readonly plans: () => ModelPlans | undefined;
 }
 
-/** Probes, models, metrics and administration. `metrics` is one of them. */
+/** Probes, models, metrics and administration. Those of `onMetricsPort` are among them: metrics, and the probes that say how this process is. */
 export function createControlRoutes(
   deps: ControlRoutesDeps,
   { maxBodyBytes, tokenizerFolder, decisionLogSize, metricsCompat }: ControlRoutesSettings,
   { isDraining, units, plans }: ControlState,
-): { readonly all: readonly Route[]; readonly metrics: Route } {
+): { readonly all: readonly Route[]; readonly onMetricsPort: readonly Route[] } {
   const metrics = metricsRoute(deps.metrics, metricsCompat, async () => (await units()?.snapshots()) ?? []);
   const paths = new FolderOfPaths(tokenizerFolder);
+  const stateProbes = stateProbeRoutes({ workerRegistry: deps.workerRegistry, isDraining });
   const all = [
-    ...probeRoutes({ workerRegistry: deps.workerRegistry, fleet: deps.fleet, isDraining }),
+    ...stateProbes,
+    ...engineProbeRoutes(deps.fleet),
     metrics,
     ...modelRoutes({ ...deps, plans }),
     ...workerRoutes({ ...deps, paths, maxBodyBytes }),
@@ -71,5 +73,5 @@ export function createControlRoutes(
     ...fleetRoutes(deps.fleet),
     ...tokenizerRoutes({ tokenizers: deps.tokenizers, paths, maxBodyBytes }),
   ];
-  return { all, metrics };
+  return { all, onMetricsPort: [...stateProbes, metrics] };
 }

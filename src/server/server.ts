@@ -97,7 +97,7 @@ export async function startServer(deps: ServerDeps, startUnits: StartServingUnit
       certificates: certificates.current,
       metrics,
       control,
-      metricsRoute: routes.metrics,
+      metricsPortRoutes: routes.onMetricsPort,
       onDefect,
     }),
   );

@@ -37,7 +37,7 @@ export interface SidePortsDeps {
   readonly settings: SidePortSettings;
   readonly metrics: Metrics;
   readonly control: ControlApp;
-  readonly metricsRoute: Route;
+  readonly metricsPortRoutes: readonly Route[];
   readonly onDefect: (error: GatewayError, requestId: string) => void;
 }
 
@@ -106,12 +106,12 @@ function listenForAdmin(
 /** Most bytes held for scrapers, which send only heads. */
 const MAX_SCRAPERS_BYTES = 1_048_576;
 
-/** Listens for metrics only, without a key, on the port that scrapers of other gateways know. */
+/** Listens for metrics and probes only, without a key, on the port that scrapers of other gateways know. */
 function listenForMetrics(
-  { settings, certificates, metrics, metricsRoute, onDefect }: SidePortsDeps,
+  { settings, certificates, metrics, metricsPortRoutes, onDefect }: SidePortsDeps,
   address: Address,
 ): HttpServer {
-  const { path, handle } = metricsRoute;
+  const handlers = new Map(metricsPortRoutes.map(({ path, handle }) => [path, handle]));
   return new HttpServer({
     tls: certificates.metrics,
     ...address,
@@ -120,17 +120,12 @@ function listenForMetrics(
     maxConnections: sideConnectionLimit,
     maxPerAddress: Number.POSITIVE_INFINITY,
     account: new ByteBudget(MAX_SCRAPERS_BYTES),
-    handle: async (request) =>
-      request.path === path && (request.method === "GET" || request.method === "HEAD")
-        ? handle({
-            request,
-            requestId: "",
-            params: {},
-            query: new URLSearchParams(),
-            principal: undefined,
-            note: () => undefined,
-          })
-        : refuse(unknownRoute(request.path)),
+    handle: async (request) => {
+      const handle = request.method === "GET" || request.method === "HEAD" ? handlers.get(request.path) : undefined;
+      if (!handle) return refuse(unknownRoute(request.path));
+      const query = new URLSearchParams();
+      return handle({ request, requestId: "", params: {}, query, principal: undefined, note: () => undefined });
+    },
     refuse,
     onHandshake: (result) => metrics.increment("tlsHandshakes", { result }),
     onDefect: (error) => onDefect(asGatewayError(error), ""),

@@ -173,6 +173,11 @@ print(sum(1 for _ in client.chat.completions.create(model="sim-1", messages=mess
     const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
     expect(metrics).toContain('pointsman_tls_handshakes_total{result="no_certificate"} 1');
     expect(metrics).toMatch(/pointsman_certificate_expiry_seconds\{use="server",path="[^"]*tls.crt"\} \d{9,}/);
+    // A prober without a certificate.
+    const statusOf = async (path: string): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${metricsPort}${path}`)).status;
+    const paths = ["/health", "/liveness", "/readiness", "/workers"];
+    expect(await Promise.all(paths.map(statusOf))).toEqual([200, 200, 503, 404]);
   }, 20_000);
 
   test("has its metrics port speak TLS where it is told to", async () => {

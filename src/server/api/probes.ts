@@ -9,28 +9,33 @@ import { readinessReply } from "./readiness.ts";
 import { publicPart } from "./worker-page.ts";
 import { jsonReply, type Reply, textReply } from "../../transport/downstream.ts";
 
-export interface ProbesDeps {
+export interface StateProbesDeps {
   readonly workerRegistry: WorkerRegistry;
-  readonly fleet: Fleet;
   readonly isDraining: () => boolean;
 }
 
 /** How long an answer of `/health_generate` is shared, ms. A worker generates a token for it, and callers need no key. */
 const GENERATES_KEPT_MS = 1000;
 
-/** Routes that say whether the process lives, whether it may get traffic, whether an engine generates, and what the engines are. */
-export function probeRoutes(deps: ProbesDeps): Route[] {
+/** Routes that say whether the process lives, and whether it may get traffic. */
+export function stateProbeRoutes(deps: StateProbesDeps): Route[] {
   const alive = (): Reply => textReply("OK");
-  const generates = new SharedAnswer(() => deps.fleet.isAnyHealthy(), GENERATES_KEPT_MS, systemClock);
   return [
     { method: "GET", path: "/health", access: "public", handle: alive },
     { method: "GET", path: "/liveness", access: "public", handle: alive },
     { method: "GET", path: "/readiness", access: "public", handle: () => readinessReply(deps) },
+  ];
+}
+
+/** Routes that ask engines: whether one generates, and what they are. */
+export function engineProbeRoutes(fleet: Fleet): Route[] {
+  const generates = new SharedAnswer(() => fleet.isAnyHealthy(), GENERATES_KEPT_MS, systemClock);
+  return [
     { method: "GET", path: "/health_generate", access: "public", handle: () => healthGenerate(generates) },
-    info("/get_model_info", "modelInfo", modelInfo, deps.fleet),
-    info("/model_info", "modelInfo", modelInfo, deps.fleet),
-    info("/get_server_info", "serverInfo", serverInfo, deps.fleet),
-    info("/server_info", "serverInfo", serverInfo, deps.fleet),
+    info("/get_model_info", "modelInfo", modelInfo, fleet),
+    info("/model_info", "modelInfo", modelInfo, fleet),
+    info("/get_server_info", "serverInfo", serverInfo, fleet),
+    info("/server_info", "serverInfo", serverInfo, fleet),
   ];
 }
 
