@@ -973,7 +973,7 @@ export const configSchema = z.strictObject({
   prometheusPort: port.default(29_000).meta({
     group: "Observability",
     description:
-      "A second port for `/metrics`, where scrapers of other gateways look, and for the probes `/health`, `/liveness` and `/readiness`; 0 for none. The main port has them too.",
+      "A second port for `/metrics`, where scrapers of other gateways look, and for the probes `/health`, `/liveness` and `/readiness`; 0 for none. The main port has them too. With an `admin_port` there is no such port: the metrics are there.",
   }),
 });
 

@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { ROUTE_TEXTS } from "../../scripts/openapi.ts";
 import { pages } from "../../scripts/generate-docs.ts";
 import { POLICY_NAMES } from "../../src/policy/policy-names.ts";
 import { ERRORS } from "../../src/errors/errors.ts";
-import { ENDPOINTS } from "../../src/protocol/endpoints.ts";
+import { ENDPOINTS, PARSE_ENDPOINTS } from "../../src/protocol/endpoints.ts";
 import { ROUTING_KEY_HEADERS } from "../../src/protocol/routing-key.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -47,4 +48,23 @@ test("the page on a request's life has every error of its way, and none that the
 test("the routes' page names every inference route", async () => {
   const page = await Bun.file(join(root, "docs/routes.md")).text();
   for (const { path } of ENDPOINTS) expect(page).toContain(`\`${path}\``);
+});
+
+test("the page on security names every route that takes no key, and every one beside inference that a client's key opens", async () => {
+  const page = await Bun.file(join(root, "docs/security.md")).text();
+  const rows = page
+    .slice(page.indexOf("| routes | port |"))
+    .split("\n")
+    .slice(2, 4)
+    .map((row) => Array.from((row.split(" | ")[0] ?? "").matchAll(/`([^`]+)`/g), ([, route]) => route).sort());
+  const withAccess = (wanted: string): string[] =>
+    Object.entries(ROUTE_TEXTS)
+      .filter(([, { access }]) => access === wanted)
+      .map(([route]) => route.replace("/*", "/{id}").replaceAll(/:(\w+)/g, "{$1}"))
+      .sort();
+  // Of the routes that are rows of endpoints, those that the gateway answers itself.
+  const own = [...PARSE_ENDPOINTS.map(({ path }) => path), "/v1/tokenize", "/v1/detokenize"].map(
+    (path) => `POST ${path}`,
+  );
+  expect(rows).toEqual([[...withAccess("serving"), ...own].sort(), withAccess("public")]);
 });
