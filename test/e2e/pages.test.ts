@@ -109,13 +109,18 @@ test("every link between pages leads to a file, and to a heading of it", () => {
   expect(broken).toEqual([]);
 });
 
+/** A list of workers, as a file of workers has it, is that of a configuration. */
+function asConfiguration(text: string): string {
+  return Array.isArray(parse(text)) ? `initial_workers:\n${text.replaceAll(/^/gm, "  ")}` : text;
+}
+
 describe("a configuration in a page", () => {
   for (const { place, text } of blocksOfKind("yaml")) {
     test(`${place} is valid`, () => {
       const folder = mkdtempSync(join(tmpdir(), "pointsman-page-"));
       try {
         const file = join(folder, "pointsman.yaml");
-        writeFileSync(file, text.replaceAll(/(_file: *)([\w./-]+)$/gm, `$1${join(folder, "secret")}`));
+        writeFileSync(file, asConfiguration(text).replaceAll(/(_file: *)([\w./-]+)$/gm, `$1${join(folder, "secret")}`));
         writeFileSync(join(folder, "secret"), "a-secret");
         const names = Array.from(text.matchAll(/(?<!\$)\$\{(\w+)\}/g), ([, name = ""]) => name);
         const env = Object.fromEntries(names.map((name) => [name, `value-of-${name}`]));

@@ -56,7 +56,7 @@ test("the page on security names every route that takes no key, and every one be
     .slice(page.indexOf("| routes | port |"))
     .split("\n")
     .slice(2, 4)
-    .map((row) => Array.from((row.split(" | ")[0] ?? "").matchAll(/`([^`]+)`/g), ([, route]) => route).sort());
+    .map((row) => Array.from((row.split(" | ")[0] ?? "").matchAll(/`([^`]+)`/g), ([, route = ""]) => route).sort());
   const withAccess = (wanted: string): string[] =>
     Object.entries(ROUTE_TEXTS)
       .filter(([, { access }]) => access === wanted)

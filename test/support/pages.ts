@@ -21,7 +21,7 @@ export const BLOCK_KINDS = {
   "sh cluster": "wants a cluster: the files, flags and values of the chart that it names must be there",
   "sh elsewhere": "wants a registry, a daemon or minutes: the scripts, files and flags that it names must be there",
   "sh engine": "starts an engine, which is not here: nothing in it is the gateway's",
-  yaml: "is a configuration of the gateway, and valid; where it begins with the name of a file, commands behind it find that file",
+  yaml: "is a configuration of the gateway or a list of workers, and valid; where it begins with the name of a file, commands behind it find that file",
   "yaml prometheus": "is a part of Prometheus' configuration: the metrics that it names must be there",
   promql: "the metrics that it names must be there",
   json: "is JSON",
