@@ -151,9 +151,20 @@ export class BlockTable {
     }
   }
 
+  /** Puts the places of a prompt's first blocks into `places`, up to one that is not known. Returns how many there are. */
+  findKnown(hashes: Int32Array, places: Int32Array): number {
+    let block = 0;
+    for (; block < hashes.length; block += 1) {
+      const place = this.placeOf(hashes[block] ?? 0);
+      if (place < 0) break;
+      places[block] = place;
+    }
+    return block;
+  }
+
   /**
-   * Puts the places of the blocks from the number `from` on into `places`, -1 for those that are not known. The sets are first looked at one
-   * after the other, with nothing done in between, as a processor then fetches many of them from memory at a time.
+   * Puts the places of the blocks from the number `from` on into `places`, -1 for those that are not known. The first place of each set is
+   * looked at before the others of any, with nothing done in between: a processor then fetches many sets from memory at a time.
    */
   findPlaces(hashes: Int32Array, from: number, places: Int32Array): void {
     const { cells } = this;

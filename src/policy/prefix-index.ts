@@ -61,9 +61,8 @@ export class PrefixIndex {
   match(prompt: PromptBlocks): number {
     const { hashes } = prompt;
     this.#prompt = prompt;
-    this.#table.findPlaces(hashes, 0, this.#places);
-    let matched = 0;
-    while (matched < hashes.length && (this.#places[matched] ?? -1) >= 0) matched += 1;
+    const matched = this.#table.findKnown(hashes, this.#places);
+    this.#table.findPlaces(hashes, matched, this.#places);
     this.#search.begin(matched);
     return blocksEnd(matched);
   }
