@@ -80,12 +80,21 @@ describe("the command", () => {
       port: 7,
       model: "sim-1",
       isInstant: true,
+      dpSize: 1,
     });
+    expect((await ran("engine", "--dp-size", "8")).engine?.dpSize).toBe(8);
   });
 
   test("that has a port refuses what is none", async () => {
     const { code, err } = await ran("engine", "--port", "x");
     expect([code, err]).toEqual([2, 'pointsman: --port: must be a whole number from 0 to 65535, not "x"\n']);
+    for (const ranks of ["0", "1025", "x", "1.5"]) {
+      const wrong = await ran("engine", "--dp-size", ranks);
+      expect([wrong.code, wrong.err]).toEqual([
+        2,
+        `pointsman: --dp-size: must be a whole number from 1 to 1024, not ${JSON.stringify(ranks)}\n`,
+      ]);
+    }
   });
 });
 
@@ -235,10 +244,10 @@ describe("flags of other gateways", () => {
       "--backend changes nothing: which engine a worker runs is asked of it",
     ]);
     expect(
-      await problems("--enable-mesh", "--dp-aware", "--selector", "a=b", "c=d", "--service-discovery", "external"),
+      await problems("--enable-mesh", "--enable-rl", "--selector", "a=b", "c=d", "--service-discovery", "external"),
     ).toEqual([
       "--enable-mesh: several gateways that share state are not built yet; without the flag each runs by itself",
-      "--dp-aware: data-parallel ranks as workers of their own are not built yet; without the flag the engine spreads over its ranks",
+      "--enable-rl: the RL control plane (/v1/rl) is not built yet",
       "--service-discovery: must be nothing, k8s or static; other registries are not built yet: name the workers with --worker-urls",
     ]);
   });

@@ -13,6 +13,8 @@ export interface EngineArguments {
   readonly port: number;
   readonly model: string;
   readonly isInstant: boolean;
+  /** Data-parallel ranks. */
+  readonly dpSize: number;
 }
 
 /** The actions of the commands; the program only reads the command line. */
@@ -149,11 +151,13 @@ function addSimulations(program: Command, commands: Commands): void {
     .option("--port <port>", "port; 0 takes a free one", "0")
     .option("--model <id>", "model that it serves", "sim-1")
     .option("--instant", "answer at once instead of at an engine's pace")
-    .action((options: { port?: string; model?: string; instant?: boolean }) =>
+    .option("--dp-size <ranks>", "data-parallel ranks, 1 to 1024", "1")
+    .action((options: { port?: string; model?: string; instant?: boolean; dpSize?: string }) =>
       commands.engine({
         port: readPort(options.port) ?? 0,
         model: options.model ?? "sim-1",
         isInstant: options.instant === true,
+        dpSize: readRanks(options.dpSize ?? "1"),
       }),
     );
   program
@@ -195,4 +199,10 @@ function readPort(text: string | undefined): number | undefined {
   const port = Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
   throw new ConfigError("--port", `must be a whole number from 0 to 65535, not ${JSON.stringify(text)}`);
+}
+
+function readRanks(text: string): number {
+  const ranks = Number(text);
+  if (Number.isInteger(ranks) && ranks >= 1 && ranks <= 1024) return ranks;
+  throw new ConfigError("--dp-size", `must be a whole number from 1 to 1024, not ${JSON.stringify(text)}`);
 }

@@ -59,7 +59,8 @@ async function list({ model, isJson }: WorkersArguments, { ask, out }: WorkersTo
 }
 
 async function drain(given: WorkersArguments, tools: WorkersTools, cordoned: View): Promise<number> {
-  const last = await watch(given, tools, { id: cordoned["id"], isOver: (view) => loadOf(view) === 0 });
+  const { id, url } = cordoned;
+  const last = await watch(given, tools, { id, url, isOver: (view) => loadOf(view) === 0 });
   if (last === "late") {
     tools.err("pointsman: the wait is over; the worker stays cordoned, and its requests go on\n");
     return STILL_BUSY;
@@ -68,7 +69,7 @@ async function drain(given: WorkersArguments, tools: WorkersTools, cordoned: Vie
 }
 
 async function remove(given: WorkersArguments, tools: WorkersTools, taken: View): Promise<number> {
-  const last = await watch(given, tools, { id: taken["worker_id"], isOver: () => false });
+  const last = await watch(given, tools, { id: taken["worker_id"], url: taken["url"], isOver: () => false });
   if (last === "late") {
     tools.err("pointsman: the wait is over; the gateway goes on draining the worker, and removes it then\n");
     return STILL_BUSY;
@@ -80,6 +81,8 @@ async function remove(given: WorkersArguments, tools: WorkersTools, taken: View)
 
 interface Watched {
   readonly id: unknown;
+  /** Its address or name. All data-parallel ranks of an address are watched together. */
+  readonly url: unknown;
   readonly isOver: (view: View) => boolean;
 }
 
@@ -87,13 +90,13 @@ interface Watched {
 async function watch(
   { timeoutSecs }: WorkersArguments,
   { ask, err, now, sleep }: WorkersTools,
-  { id, isOver }: Watched,
+  watched: Watched,
 ): Promise<View | "late" | undefined> {
   const end = now() + timeoutSecs * 1000;
   let told: number | undefined;
   for (;;) {
-    const view = viewsOf(await ask({ method: "GET", path: "/workers" })).find((one) => one["id"] === id);
-    if (view === undefined || isOver(view)) return view;
+    const view = together(viewsOf(await ask({ method: "GET", path: "/workers" })), watched);
+    if (view === undefined || watched.isOver(view)) return view;
     const load = loadOf(view);
     if (load !== told) err(`pointsman: ${said(view["url"])} has ${load} in flight\n`);
     told = load;
@@ -101,6 +104,13 @@ async function watch(
     if (left <= 0) return "late";
     await sleep(Math.min(LOOK_MS, left));
   }
+}
+
+/** The worker, or the ranks of the address as one; undefined where none is left. */
+function together(views: readonly View[], { id, url }: Watched): View | undefined {
+  const ranks = views.filter((one) => one["dp_base_url"] === url);
+  if (ranks.length === 0) return views.find((one) => one["id"] === id);
+  return { ...ranks[0], url, dp_rank: null, load: ranks.reduce((sum, rank) => sum + loadOf(rank), 0) };
 }
 
 function show({ isJson }: WorkersArguments, { out }: WorkersTools, view: View): number {

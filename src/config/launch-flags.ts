@@ -53,10 +53,6 @@ const REFUSED: Rows = [
   ["priorities are set in the file, by key: api_keys[].priority (high, normal or low)", "priority-scheduler-enabled"],
   ["WebAssembly hooks are not built yet", "enable-wasm wasm-middleware="],
   [
-    "data-parallel ranks as workers of their own are not built yet; without the flag the engine spreads over its ranks",
-    "dp-aware dp-minimum-tokens-scheduler",
-  ],
-  [
     "the loads of engines are not polled: the gateway counts what it sends; --max-concurrent-requests bounds it",
     "worker-overload-protection worker-overload-waiting-requests= worker-overload-token-usage=",
   ],
@@ -120,6 +116,10 @@ const UNUSED: Rows = [
   ],
   ["no worker is skipped for its line: a longer line costs more seconds", "least-load-max-waiting-requests="],
   ["workers are probed from the start", "worker-startup-delay="],
+  [
+    "with --dp-aware the tokens that each data-parallel rank holds are counted, and the policy chooses among the ranks",
+    "dp-minimum-tokens-scheduler",
+  ],
   [
     "a worker that joins is reckoned with as its fleet is, and one that is back begins with a part of its share (--slow-start-secs)",
     "worker-warmup-secs= worker-warmup-share= worker-warmup-blocks= worker-warmup-thin-ratio= worker-warmup-divert-every=",
@@ -276,14 +276,6 @@ const BY_VALUE: readonly ByValue[] = [
     flags: "history-backend=",
     text: "`none`: taken; else refused, as stored responses are not built yet",
     judge: choice({ none: {} }, "stored responses are not built yet; only none is possible"),
-  },
-  {
-    flags: "intra-node-data-parallel-size=",
-    text: "`1`: taken; else refused, as data-parallel ranks as workers of their own are not built yet",
-    judge: choice(
-      { "1": {} },
-      "data-parallel ranks as workers of their own are not built yet; with 1, or without the flag, the engine spreads over its ranks",
-    ),
   },
   {
     flags: "mode=",

@@ -179,6 +179,8 @@ const workerTlsSchema = z
     "must have both client_cert_path and client_key_path, or neither",
   );
 
+const dpSize = z.int().min(1).max(1024);
+
 /** A worker, in the file and over the API. */
 export const workerSchema = z.strictObject({
   url: workerUrl,
@@ -197,6 +199,8 @@ export const workerSchema = z.strictObject({
   health: workerHealthSchema.default({}),
   kvEvents: z.union([z.literal(false), kvEventsSchema]).optional(),
   tls: workerTlsSchema.optional(),
+  /** Most data-parallel ranks behind the address that are workers of their own; 1: none. */
+  dpSize: dpSize.optional(),
 });
 
 const glob = z
@@ -453,7 +457,7 @@ export const configSchema = z.strictObject({
       flag: "--worker",
       aliases: ["--worker-urls"],
       description:
-        "Workers known from the start. In the file each has `url`, `model_id`, `api_key` (or `api_key_file`), `policy`, `labels`, `priority`, `cost`, `kv_capacity_tokens`, `health`, `tls`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list. `http(s)://` and `grpc(s)://` say what the worker speaks; an address without a scheme means HTTP.",
+        "Workers known from the start. In the file each has `url`, `model_id`, `api_key` (or `api_key_file`), `policy`, `labels`, `priority`, `cost`, `kv_capacity_tokens`, `health`, `tls`, `dp_size`. As flags: `--worker URL`, repeatable, or `--worker-urls URL...`; the two make one list. `http(s)://` and `grpc(s)://` say what the worker speaks; an address without a scheme means HTTP.",
     }),
   workersFile: filePath.optional().meta({
     group: "Workers",
@@ -576,6 +580,17 @@ export const configSchema = z.strictObject({
     group: "Workers",
     aliases: ["--model"],
     description: "Model of workers that do not report which model they serve.",
+  }),
+  dpAware: z.boolean().default(false).meta({
+    group: "Workers",
+    description:
+      "Data-parallel ranks behind a worker's address are workers of their own, named `ADDRESS@RANK`: each engine is asked how many it has, and each request names its rank. Without it an engine is one worker and spreads requests over its ranks itself. For SGLang and vLLM, over HTTP and gRPC. docs/data-parallel.md has more.",
+  }),
+  dpSize: dpSize.optional().meta({
+    group: "Workers",
+    aliases: ["--intra-node-data-parallel-size"],
+    description:
+      "Most data-parallel ranks of a worker's address that are workers of their own, and how many there are where an engine does not say. More than 1 has the effect of `dp_aware`; 1 leaves the ranks to the engine. A worker's own `dp_size` comes before it. Without it, as many as the engine says.",
   }),
   drainTimeoutSecs: upToADay.default(180).meta({
     group: "Workers",

@@ -12,6 +12,7 @@ test("a worker of the configuration is a spec of its source, in milliseconds", (
     priority: 1,
     cost: 2,
     kvCapacityTokens: 3_000_000,
+    dpSize: 8,
     health: { endpoint: "/up", checkIntervalSecs: 0.5, timeoutSecs: 2, failureThreshold: 4, disableHealthCheck: false },
   });
   const { apiKey, ...spec } = specOf(worker, "file");
@@ -31,6 +32,7 @@ test("a worker of the configuration is a spec of its source, in milliseconds", (
     health: { endpoint: "/up", intervalMs: 500, timeoutMs: 2000, failureThreshold: 4, disabled: false },
     kvEvents: undefined,
     tls: undefined,
+    dpSize: 8,
   });
 });
 

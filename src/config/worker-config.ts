@@ -22,6 +22,7 @@ export function specOf(worker: WorkerConfig, source: string): WorkerSpec {
     health: healthOf(worker.health),
     kvEvents: kvEventsOf(worker.kvEvents),
     tls: worker.tls,
+    dpSize: worker.dpSize,
   };
 }
 

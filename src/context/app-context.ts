@@ -40,6 +40,7 @@ import {
   grpcLimits,
   healthSettings,
   loadIntervalMs,
+  rankSettings,
 } from "./settings.ts";
 import { type Callers, openCallers } from "./callers.ts";
 import { followNames } from "./dns-discovery.ts";
@@ -278,6 +279,7 @@ function openDoor({ config, overrides, stack }: Step, parts: Base & Registries &
         health: healthChecker,
         drainer,
         accepts: acceptedTypes(config),
+        ranks: rankSettings(config),
         logger,
         ...departureSettings(config),
       }),

@@ -113,6 +113,11 @@ export function departureSettings(config: Config): Pick<RouterManagerDeps, "drai
   return { drainTimeoutMs: ms(config.drainTimeoutSecs), removesUnhealthy: config.removeUnhealthyWorkers };
 }
 
+/** Whether data-parallel ranks are workers of their own. */
+export function rankSettings({ dpAware, dpSize }: Config): RouterManagerDeps["ranks"] {
+  return { isDpAware: dpAware, dpSize };
+}
+
 /** The policies of models and roles, with their options. */
 export function policySettings(config: Config): PolicyChoice {
   return {

@@ -6,6 +6,7 @@ import { type WorkersTls, WorkerTls } from "../transport/tls/worker-tls.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
+import type { Worker } from "../worker/worker.ts";
 import { isSameTls } from "../worker/worker-spec.ts";
 
 export interface WorkerWiresParts {
@@ -45,11 +46,13 @@ export function openWorkerWires(parts: WorkerWiresParts, stack: Owner): WorkerWi
   stack.defer(
     workerRegistry.onChange((before, after) => {
       if (!before) return;
+      if (!after && hasOtherRanks(workerRegistry, before)) return;
       if (after && isSameTls(before.spec.tls, after.spec.tls)) return;
-      tls.forget(before.url);
-      if (after) return renew(after.url);
-      transport.forget(before.url);
-      grpc.forget(before.url);
+      const address = before.spec.url;
+      tls.forget(address);
+      if (after) return renew(address);
+      transport.forget(address);
+      grpc.forget(address);
     }),
   );
   return {
@@ -57,9 +60,15 @@ export function openWorkerWires(parts: WorkerWiresParts, stack: Owner): WorkerWi
     grpc,
     replaceCertificates(next) {
       tls.replace(next);
-      for (const { url } of workerRegistry.all()) if (IS_TLS.test(url)) renew(url);
+      const addresses = new Set(workerRegistry.all().map(({ spec }) => spec.url));
+      for (const address of addresses) if (IS_TLS.test(address)) renew(address);
     },
   };
+}
+
+/** Whether other data-parallel ranks use the connections of one that has left. */
+function hasOtherRanks(registry: WorkerRegistry, { rank, spec }: Worker): boolean {
+  return rank !== undefined && registry.all().some((other) => other.spec.url === spec.url);
 }
 
 const IS_TLS = /^(https|grpcs):/;

@@ -1,8 +1,9 @@
 import type { BunRequest } from "bun";
-import { jsonObjectOf } from "../protocol/json/json.ts";
+import { type JsonObject, jsonObjectOf } from "../protocol/json/json.ts";
 import { systemClock } from "../util/clock.ts";
 import { countMessageTokens, messages } from "./anthropic-messages.ts";
 import { constrainedText } from "./constraint.ts";
+import { type EngineRank, namedRank } from "./engine-rank.ts";
 import { generate, type Plan, planGeneration } from "./generation.ts";
 import type { GenerationRun } from "./generation-run.ts";
 import { infoRoutes, type RoleInfo } from "./info-routes.ts";
@@ -27,8 +28,10 @@ export interface EngineOptions {
   /** The engine gives all tokens at once, instead of at the pace of `timing`. */
   readonly instant?: boolean;
   readonly timing?: Partial<EngineTiming>;
-  /** Tokens that the prefix cache holds. */
+  /** Tokens that the prefix cache of each rank holds. */
   readonly kvTokens?: number;
+  /** Data-parallel ranks, each with a cache and a pace of its own; 1 by default. */
+  readonly dpSize?: number;
   readonly maxModelLen?: number;
   /** Called for each inference request; a response that it returns is sent in place of the engine's own. Tests let the engine fail so. */
   readonly respond?: (request: RecordedRequest) => Response | Promise<Response> | undefined;
@@ -50,6 +53,8 @@ export interface RecordedRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** The data-parallel rank that answers it. */
+  readonly rank: number;
   /** Aborted when the client closes the connection. */
   readonly signal: AbortSignal;
 }
@@ -117,7 +122,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<Simulate
     server = undefined;
   };
   const stop = async (): Promise<void> => {
-    engine.scheduler?.stop();
+    engine.stop();
     await refuse();
   };
   return {
@@ -137,10 +142,10 @@ export async function startEngine(options: EngineOptions = {}): Promise<Simulate
 class Engine {
   readonly stats: EngineStats = { started: 0, finished: 0, aborted: 0 };
   readonly requests: RecordedRequest[] = [];
-  readonly scheduler: Scheduler | undefined;
   readonly #options: EngineOptions;
   readonly #models: readonly string[];
-  readonly #cache: PrefixCache;
+  readonly #ranks: readonly EngineRank[];
+  #nextRank = 0;
   readonly #kvTokens: number;
   readonly #startedAt = Date.now();
 
@@ -148,8 +153,14 @@ class Engine {
     this.#options = options;
     this.#models = [options.model ?? "sim-1", ...(options.extraModels ?? [])];
     this.#kvTokens = options.kvTokens ?? 524_288;
-    this.#cache = new PrefixCache(this.#kvTokens);
-    this.scheduler = options.instant ? undefined : new Scheduler({ ...ENGINE_TIMING, ...options.timing }, systemClock);
+    this.#ranks = Array.from({ length: options.dpSize ?? 1 }, () => ({
+      cache: new PrefixCache(this.#kvTokens),
+      scheduler: options.instant ? undefined : new Scheduler({ ...ENGINE_TIMING, ...options.timing }, systemClock),
+    }));
+  }
+
+  stop(): void {
+    for (const { scheduler } of this.#ranks) scheduler?.stop();
   }
 
   routes(): Record<string, (request: BunRequest) => Promise<Response>> {
@@ -159,12 +170,9 @@ class Engine {
       models: this.#models,
       kind,
       maxModelLen,
-      cache: this.#cache,
+      ranks: this.#ranks,
       kvTokens: this.#kvTokens,
       startedAt: this.#startedAt,
-      running: () => this.scheduler?.running ?? 0,
-      waiting: () => this.scheduler?.waiting ?? 0,
-      heldTokens: () => this.scheduler?.heldTokens ?? 0,
       ...(role ? { role: role.info } : {}),
     });
     for (const [path, handle] of Object.entries(info))
@@ -183,12 +191,16 @@ class Engine {
   async #infer(request: BunRequest, path: string, handler: Handler): Promise<Response> {
     const body = await request.text();
     const { method, signal } = request;
-    const recorded = { method, path, headers: Object.fromEntries(request.headers), body, signal };
+    const headers: Record<string, string> = Object.fromEntries(request.headers);
+    const json = jsonObjectOf(body);
+    const chosen = this.#rankFor(headers, json ?? {});
+    const rank = typeof chosen === "number" ? chosen : 0;
+    const recorded = { method, path, headers, body, rank, signal };
     this.requests.push(recorded);
     if (this.requests.length > KEPT_REQUESTS) this.requests.shift();
     const refusal = this.#refusal(request) ?? (await this.#options.respond?.(recorded));
     if (refusal) return refusal;
-    const json = jsonObjectOf(body);
+    if (typeof chosen !== "number") return chosen;
     if (!json) return errorReply(400, "BadRequestError", "the body is not a JSON object");
     // vLLM and SGLang take an empty model name for the model that they serve.
     const named = json["model"];
@@ -200,8 +212,8 @@ class Engine {
     const run: GenerationRun = {
       model,
       body: json,
-      plan: (prompt, begun) => planGeneration(json, prompt, this.#cache, begun, says),
-      tokens: (plan) => this.#counted(plan, signal),
+      plan: (prompt, begun) => planGeneration(json, prompt, this.#rankAt(rank).cache, begun, says),
+      tokens: (plan) => this.#counted(plan, this.#rankAt(rank).scheduler, signal),
       events: eventReply,
       hasPrompt: true,
     };
@@ -209,10 +221,26 @@ class Engine {
     return role ? role.serve(recorded, run, handler) : handler(run);
   }
 
-  async *#counted(plan: Plan, signal: AbortSignal): AsyncGenerator<string, void, void> {
+  /** The rank that a request names, otherwise the next in turn; an answer where there is no such rank. */
+  #rankFor(headers: Readonly<Record<string, string>>, body: JsonObject): number | Response {
+    const { kind = "vllm" } = this.#options;
+    return namedRank({ kind, headers, body }, this.#ranks.length) ?? this.#nextRank++ % this.#ranks.length;
+  }
+
+  #rankAt(index: number): EngineRank {
+    const rank = this.#ranks[index];
+    if (!rank) throw new Error(`the engine has no rank ${index}`);
+    return rank;
+  }
+
+  async *#counted(
+    plan: Plan,
+    scheduler: Scheduler | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<string, void, void> {
     this.stats.started += 1;
     let isWhole = false;
-    const tokens = generate(plan, this.scheduler);
+    const tokens = generate(plan, scheduler);
     // The signal tells at once of a client that leaves between two tokens.
     const leave = (): void => void tokens.return();
     signal.addEventListener("abort", leave, { once: true });

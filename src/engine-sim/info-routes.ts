@@ -1,21 +1,17 @@
 import { isJsonObject, type JsonObject, stringField } from "../protocol/json/json.ts";
 import { countTokens } from "./text.ts";
-import type { PrefixCache } from "./prefix-cache.ts";
+import type { EngineRank } from "./engine-rank.ts";
 import { nowSecs } from "./reply.ts";
 
 interface InfoFacts {
   readonly models: readonly string[];
   readonly kind: "vllm" | "sglang";
   readonly maxModelLen: number;
-  readonly cache: PrefixCache;
-  /** Tokens that the cache holds. */
+  readonly ranks: readonly EngineRank[];
+  /** Tokens that the cache of each rank holds. */
   readonly kvTokens: number;
   /** Wall-clock time at which the engine began, ms since the epoch. */
   readonly startedAt: number;
-  readonly running: () => number;
-  readonly waiting: () => number;
-  /** Tokens in its KV cache that running requests take. */
-  readonly heldTokens: () => number;
   /** Pages and facts that only one half of a prefill/decode pair has. */
   readonly role?: RoleInfo;
 }
@@ -64,11 +60,15 @@ export function infoRoutes(facts: InfoFacts): InfoRoutes {
   return { ...common, ...own, ...facts.role?.routes };
 }
 
-function vllmRoutes({ cache }: InfoFacts): InfoRoutes {
+function clearCaches({ ranks }: InfoFacts): void {
+  for (const { cache } of ranks) cache.clear();
+}
+
+function vllmRoutes(facts: InfoFacts): InfoRoutes {
   return {
     "/version": () => Response.json({ version: VERSION }),
     "/reset_prefix_cache": () => {
-      cache.clear();
+      clearCaches(facts);
       return new Response("");
     },
   };
@@ -83,6 +83,7 @@ function sglangRoutes(facts: InfoFacts, model: string): InfoRoutes {
       version: VERSION,
       context_length: facts.maxModelLen,
       max_total_num_tokens: facts.kvTokens,
+      dp_size: facts.ranks.length,
       api_key: "engine-secret",
       host: "127.0.0.1",
       ...facts.role?.serverArgs,
@@ -94,51 +95,63 @@ function sglangRoutes(facts: InfoFacts, model: string): InfoRoutes {
     "/get_server_info": serverInfo,
     "/server_info": serverInfo,
     "/flush_cache": () => {
-      facts.cache.clear();
+      clearCaches(facts);
       return new Response("Cache flushed.\n");
     },
     "/get_load": () =>
-      Response.json([
-        {
-          dp_rank: 0,
-          num_reqs: facts.running() + facts.waiting(),
-          num_waiting_reqs: facts.waiting(),
-          num_tokens: facts.heldTokens(),
-        },
-      ]),
+      Response.json(
+        facts.ranks.map((rank, index) => ({
+          dp_rank: index,
+          num_reqs: runningAt(rank) + waitingAt(rank),
+          num_waiting_reqs: waitingAt(rank),
+          num_tokens: heldAt(rank),
+        })),
+      ),
   };
 }
 
-function metrics(
-  { kind, running, waiting, heldTokens, cache, role, kvTokens, startedAt }: InfoFacts,
-  model: string,
-): string {
-  const labels = `{model_name="${model}"}`;
-  const rows =
-    kind === "vllm"
-      ? [
-          ["vllm:num_requests_running", running()],
-          ["vllm:num_requests_waiting", waiting()],
-          ["vllm:kv_cache_usage_perc", Math.min(1, heldTokens() / kvTokens)],
-          ["vllm:kv_cache_tokens", cache.tokens],
-        ]
-      : [
-          ["sglang:num_running_reqs", running()],
-          ["sglang:num_queue_reqs", waiting()],
-          ["sglang:num_used_tokens", cache.tokens],
-        ];
-  const page = (type: string) => (row: readonly (string | number)[]) =>
-    `# TYPE ${row[0]} ${type}\n${row[0]}${labels} ${row[1]}\n`;
+const runningAt = ({ scheduler }: EngineRank): number => scheduler?.running ?? 0;
+const waitingAt = ({ scheduler }: EngineRank): number => scheduler?.waiting ?? 0;
+/** Tokens in its KV cache that running requests take. */
+const heldAt = ({ scheduler }: EngineRank): number => scheduler?.heldTokens ?? 0;
+
+type Gauge = readonly [name: string, valueOf: (rank: EngineRank) => number];
+
+const SGLANG_GAUGES: readonly Gauge[] = [
+  ["sglang:num_running_reqs", runningAt],
+  ["sglang:num_queue_reqs", waitingAt],
+  ["sglang:num_used_tokens", ({ cache }) => cache.tokens],
+];
+
+function vllmGauges(kvTokens: number): readonly Gauge[] {
+  return [
+    ["vllm:num_requests_running", runningAt],
+    ["vllm:num_requests_waiting", waitingAt],
+    ["vllm:kv_cache_usage_perc", (rank) => Math.min(1, heldAt(rank) / kvTokens)],
+    ["vllm:kv_cache_tokens", ({ cache }) => cache.tokens],
+  ];
+}
+
+function metrics({ kind, ranks, role, kvTokens, startedAt }: InfoFacts, model: string): string {
+  const rankLabel = kind === "vllm" ? "engine" : "dp_rank";
+  const gauges = (kind === "vllm" ? vllmGauges(kvTokens) : SGLANG_GAUGES).map(([name, valueOf]) => {
+    const samples = ranks.map(
+      (rank, index) => `${name}{${rankLabel}="${index}",model_name="${model}"} ${valueOf(rank)}\n`,
+    );
+    return `# TYPE ${name} gauge\n${samples.join("")}`;
+  });
+  const blocks = Math.floor(kvTokens / 16);
   const facts = [
     "# TYPE process_start_time_seconds gauge",
     `process_start_time_seconds ${startedAt / 1000}`,
     "# TYPE vllm:cache_config_info gauge",
-    `vllm:cache_config_info{block_size="16",engine="0",num_gpu_blocks="${Math.floor(kvTokens / 16)}"} 1.0`,
+    ...ranks.map(
+      (_, rank) => `vllm:cache_config_info{block_size="16",engine="${rank}",num_gpu_blocks="${blocks}"} 1.0`,
+    ),
     "",
   ];
-  return [
-    ...rows.map(page("gauge")),
-    ...(role?.counters() ?? []).map(page("counter")),
-    kind === "vllm" ? facts.join("\n") : "",
-  ].join("");
+  const counters = (role?.counters() ?? []).map(
+    ([name, value]) => `# TYPE ${name} counter\n${name}{model_name="${model}"} ${value}\n`,
+  );
+  return [...gauges, ...counters, kind === "vllm" ? facts.join("\n") : ""].join("");
 }

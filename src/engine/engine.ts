@@ -4,6 +4,7 @@ import type { KvTransferInfo } from "../worker/worker.ts";
 import type { KvEventsSpec } from "../worker/worker-spec.ts";
 import type { EngineCodec } from "./codec.ts";
 import type { PdConnector } from "./connector.ts";
+import type { RankPin } from "./rank-pin.ts";
 
 /**
  * What the gateway knows about one inference engine. Each engine has a folder beside this file, and all folders have the same file
@@ -21,6 +22,8 @@ export interface Engine {
   readonly codec: EngineCodec | undefined;
   /** Undefined where the gateway cannot hand over the engine's KV cache; its workers then form no pairs. */
   readonly connectors: EngineConnectors | undefined;
+  /** Undefined where a request cannot choose the engine's data-parallel rank. */
+  readonly rankPin: RankPin | undefined;
   /** Whether the engine accepts `default` as the name of its only model and, over HTTP, `BASE:ADAPTER` as the name of a LoRA adapter. */
   readonly takesModelSpellings: boolean;
 }
@@ -79,6 +82,8 @@ export interface EngineFacts {
   readonly kv: KvTransferInfo | undefined;
   /** Where it publishes KV events, if it says so. */
   readonly kvEvents?: KvEventsSpec | undefined;
+  /** Its data-parallel ranks. */
+  readonly dataParallelSize?: number | undefined;
 }
 
 /** Sends a message to the worker and returns the answer. Throws what `GrpcClient.unary` throws. */

@@ -1,5 +1,5 @@
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
-import type { JsonObject } from "../protocol/json/json.ts";
+import { isJsonObject, type JsonObject, numberField } from "../protocol/json/json.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { engineOf } from "./engines.ts";
@@ -56,9 +56,16 @@ export class Fleet {
     });
   }
 
-  /** Asks all workers for the reports of their load. */
-  loads(): Promise<FanOutResult<JsonObject>[]> {
-    return this.#askAll(async (worker) => this.#voiceOf(worker).loads());
+  /** Asks all workers for the reports of their load. Each data-parallel rank gets its part of the engine's report. */
+  async loads(): Promise<FanOutResult<JsonObject>[]> {
+    const { workers } = this.#deps;
+    const results = await this.#askAll(async (worker) => this.#voiceOf(worker).loads());
+    return results.flatMap((result) => {
+      const ranks = result.worker.rank ? workers.at(result.worker.spec.url) : [];
+      return ranks.length === 0
+        ? [result]
+        : ranks.map((worker) => ({ ...result, worker, value: result.value && partOf(result.value, worker) }));
+    });
   }
 
   /** Starts or stops the engines' own profilers. */
@@ -85,8 +92,13 @@ export class Fleet {
     throw new GatewayError("no_available_workers", "no worker can answer now", { retryAfterSecs: 1 });
   }
 
+  /** Asks one worker of each address. */
   async #askAll<T>(question: (worker: Worker) => Promise<T>): Promise<FanOutResult<T>[]> {
-    const workers = this.#deps.workers.all().filter((worker) => worker.status !== "draining");
+    const byAddress = new Map<string, Worker>();
+    for (const worker of this.#deps.workers.all()) {
+      if (worker.status !== "draining" && !byAddress.has(worker.spec.url)) byAddress.set(worker.spec.url, worker);
+    }
+    const workers = [...byAddress.values()];
     const results: FanOutResult<T>[] = [];
     let next = 0;
     const lane = async (): Promise<void> => {
@@ -98,6 +110,18 @@ export class Fleet {
     await Promise.all(Array.from({ length: Math.min(FAN_OUT, workers.length) }, lane));
     return results;
   }
+}
+
+/**
+ * The report's entry of a data-parallel rank; all where the worker is all ranks. Entries count from the lowest: a vLLM server with hybrid
+ * load balancing numbers its ranks on from those of the nodes before it.
+ */
+function partOf(report: JsonObject, { pinnedRank }: Worker): JsonObject {
+  const { loads } = report;
+  if (pinnedRank === undefined || !Array.isArray(loads)) return report;
+  const number = (entry: JsonObject): number => numberField(entry, "dp_rank") ?? 0;
+  const entries = loads.filter(isJsonObject).toSorted((a, b) => number(a) - number(b));
+  return { ...report, loads: entries.slice(pinnedRank, pinnedRank + 1) };
 }
 
 async function attempt<T>(worker: Worker, question: (worker: Worker) => Promise<T>): Promise<FanOutResult<T>> {

@@ -5,6 +5,7 @@ import type { ProbeFailure, WorkerFacts, WorkerProber } from "../worker/prober.t
 import type { Engine, EngineFacts, GrpcAsk, GrpcProbe } from "./engine.ts";
 import { ENGINES, engineOf } from "./engines.ts";
 import { failureOf } from "./probe-client.ts";
+import { ranksOf } from "./rank-pin.ts";
 import { addresseeOf, type WorkerClient } from "./worker-client.ts";
 
 /** Asks gRPC workers. If a worker's engine is not known yet, it tries each engine's service in turn. */
@@ -64,6 +65,7 @@ function factsOf({ engine, value, failure }: Answer<EngineFacts>, modelFallback:
       startedAt: value?.startedAt,
       kv: value?.kv,
       kvEvents: value?.kvEvents,
+      dataParallelSize: engine && ranksOf(engine, value),
     },
     listing: value && JSON.stringify([value.model, value.maxModelLen, roughly(value.startedAt)]),
     missing: failure,

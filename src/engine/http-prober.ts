@@ -6,6 +6,7 @@ import type { ModelCard, WorkerInfo } from "../worker/worker.ts";
 import type { Engine, FirstPages, PageOptions, PageReader } from "./engine.ts";
 import { ENGINES, engineNamed } from "./engines.ts";
 import type { Page, ProbeClient } from "./probe-client.ts";
+import { ranksOf } from "./rank-pin.ts";
 import { saidCount, saidText } from "./said.ts";
 
 /** Most models that the prober takes from one worker's list. */
@@ -31,11 +32,11 @@ export interface ProbeTarget {
 /** Asks HTTP workers for the pages that any server may have, and then for the pages of their engine. */
 export function createHttpProber(client: ProbeClient): WorkerProber {
   return {
-    health: ({ url, spec }, { endpoint, timeoutMs }) =>
-      client.health({ url, apiKey: spec.apiKey, path: endpoint, timeoutMs }),
-    ask: ({ url, spec }, { timeoutMs }, modelFallback) =>
-      askWorker({ url, apiKey: spec.apiKey, timeoutMs, workerType: spec.workerType, modelFallback }, client),
-    listing: ({ url, spec }, { timeoutMs }) => listingOf({ url, apiKey: spec.apiKey, timeoutMs }, client),
+    health: ({ spec }, { endpoint, timeoutMs }) =>
+      client.health({ url: spec.url, apiKey: spec.apiKey, path: endpoint, timeoutMs }),
+    ask: ({ spec }, { timeoutMs }, modelFallback) =>
+      askWorker({ url: spec.url, apiKey: spec.apiKey, timeoutMs, workerType: spec.workerType, modelFallback }, client),
+    listing: ({ spec }, { timeoutMs }) => listingOf({ url: spec.url, apiKey: spec.apiKey, timeoutMs }, client),
   };
 }
 
@@ -64,6 +65,7 @@ export async function askWorker(target: ProbeTarget, client: ProbeClient): Promi
     startedAt: facts.startedAt,
     kv: facts.kv,
     kvEvents: facts.kvEvents,
+    dataParallelSize: ranksOf(engine ?? engineNamed(owner), facts),
   };
   return { info, listing: listingIn(models), missing: models.kind === "failed" ? models.failure : undefined };
 }

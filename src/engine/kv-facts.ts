@@ -10,10 +10,14 @@ export function bootstrapPort({ spec, info }: Worker): number {
   return spec.bootstrapPort ?? info.kv?.bootstrapPort ?? USUAL_BOOTSTRAP_PORT;
 }
 
-/** A worker's number of data-parallel ranks: the label `dp_size`, otherwise the worker's report, otherwise 1. */
-export function dataParallelSize({ spec, info }: Worker): number {
+/**
+ * The number of data-parallel ranks of a worker's engine: the label `dp_size`, otherwise the engine's report, otherwise the ranks that are
+ * workers of their own, otherwise 1.
+ */
+export function dataParallelSize({ spec, info, rank }: Worker): number {
   const told = Number(spec.labels["dp_size"]);
-  return Number.isInteger(told) && told > 0 ? told : (info.kv?.dataParallelSize ?? 1);
+  if (Number.isInteger(told) && told > 0) return told;
+  return info.kv?.dataParallelSize ?? info.dataParallelSize ?? rank?.of ?? 1;
 }
 
 /** A worker's address for P2pNccl transfers, `host:port`, from its label `kv_address`. */

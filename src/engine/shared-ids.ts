@@ -15,8 +15,9 @@ const MAX_SEQUENCES = 16_384;
 /** Makes fresh ids for each try: a failed room or transfer is not used again. Each of `count` sequences gets a room. */
 export function newSharedIds(pd: PdRequest, count = sequences(pd)): SharedIds {
   const ranks = BigInt(dataParallelSize(pd.prefill));
-  // One rank for the whole batch, because the body names it once.
-  const rank = randomBits() % ranks;
+  // One rank for the whole batch, because the body names it once: the worker's, or any where the worker is all ranks.
+  const { pinnedRank } = pd.prefill;
+  const rank = pinnedRank === undefined ? randomBits() % ranks : BigInt(pinnedRank);
   const rooms = Array.from({ length: count }, () => roomOfRank(rank, ranks));
   const uuid = Bun.randomUUIDv7();
   const [from = "", to = ""] = [pd.prefill, pd.decode].map(kvAddress);

@@ -73,8 +73,8 @@ export class WorkerClient {
 }
 
 /** The worker itself, with its own key. */
-export function addresseeOf({ url, spec }: Worker): Addressee {
-  return { url, apiKey: spec.apiKey };
+export function addresseeOf({ spec }: Worker): Addressee {
+  return { url: spec.url, apiKey: spec.apiKey };
 }
 
 const OWN_HEADERS = `accept: application/json\r\naccept-encoding: identity\r\nconnection: close\r\n${headerLine("user-agent", USER_AGENT)}`;

@@ -7,6 +7,12 @@ export interface Endpoint extends TcpAddress {
   readonly isBound: boolean;
 }
 
+/** The part of a worker that says where its engine publishes. */
+export interface RankedAddress {
+  readonly rank: { readonly index: number; readonly of: number } | undefined;
+  readonly spec: { readonly url: string };
+}
+
 /** Where one rank of a worker publishes. */
 export interface RankEndpoints {
   readonly live: Endpoint;
@@ -15,8 +21,14 @@ export interface RankEndpoints {
   readonly topic: string;
 }
 
+/** The endpoints of all that a worker stands for: of one rank where it is one of several workers of an engine, otherwise of all ranks. */
+export function endpointsFor(spec: KvEventsSpec, { rank, spec: { url } }: RankedAddress): readonly RankEndpoints[] {
+  if (rank === undefined || rank.of === 1) return endpointsOf(spec, url);
+  return endpointsOf({ ...spec, ranks: Math.max(spec.ranks, rank.of) }, url).slice(rank.index, rank.index + 1);
+}
+
 /**
- * The endpoints of a worker's ranks. `{host}` and `{port}` stand for the host and port of the worker's address, `{port+N}` and `{port-N}` for a
+ * The endpoints of an engine's ranks. `{host}` and `{port}` stand for the host and port of the worker's address, `{port+N}` and `{port-N}` for a
  * port beside it; each further rank has the next port, as engines do it. Throws RangeError for ports that do not exist or that two would have.
  */
 export function endpointsOf(spec: KvEventsSpec, workerUrl: string): readonly RankEndpoints[] {

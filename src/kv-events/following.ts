@@ -2,7 +2,7 @@ import type { Clock } from "../util/clock.ts";
 import { LoopTurns } from "../util/loop-turns.ts";
 import type { KvEventsSpec } from "../worker/worker-spec.ts";
 import { BoundSockets } from "./bound-sockets.ts";
-import { endpointsOf } from "./endpoints.ts";
+import { endpointsFor, type RankedAddress } from "./endpoints.ts";
 import { Pump } from "./pump.ts";
 import { MAX_MESSAGE_BYTES, type SubscriptionParts, TTL_MS } from "./subscription.ts";
 import { WorkerFeed, type WorkerFeedEvents } from "./worker-feed.ts";
@@ -31,9 +31,9 @@ export class Following implements Disposable {
     this.#parts = { tcp, clock, random, bound: this.#bound, pump };
   }
 
-  /** Begins to follow the worker with this URL. Throws where it cannot be followed. */
-  follow(spec: KvEventsSpec, url: string, events: WorkerFeedEvents): WorkerFeed {
-    return new WorkerFeed(endpointsOf(spec, url), this.#maxBytes, this.#parts, events);
+  /** Begins to follow this worker. Throws where it cannot be followed. */
+  follow(spec: KvEventsSpec, worker: RankedAddress, events: WorkerFeedEvents): WorkerFeed {
+    return new WorkerFeed(endpointsFor(spec, worker), this.#maxBytes, this.#parts, events);
   }
 
   [Symbol.dispose](): void {

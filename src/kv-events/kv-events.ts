@@ -37,6 +37,8 @@ const TELL_UNREACHED_MS = 10_000;
 
 interface Followed {
   readonly spec: KvEventsSpec;
+  /** How many of its engine's ranks are workers: the endpoints depend on it. */
+  readonly ranks: number | undefined;
   readonly feed: WorkerFeed;
   readonly cancelTell: () => void;
 }
@@ -101,7 +103,7 @@ export class KvEvents implements Disposable {
     const id = (after ?? before)?.id ?? "";
     const known = this.#followed.get(id);
     const spec = after && this.#wanted(after);
-    if (!after || !spec || (known && !isSameSource(known.spec, spec))) {
+    if (!after || !spec || (known && (!isSameSource(known.spec, spec) || known.ranks !== after.rank?.of))) {
       this.#refused.delete(id);
       this.#unfollow(id);
     }
@@ -125,13 +127,14 @@ export class KvEvents implements Disposable {
     return worker.models.some((model) => policies.takesCacheNews(model, worker.role)) ? spec : undefined;
   }
 
-  #follow({ id, url, slot }: Worker, spec: KvEventsSpec): void {
+  #follow(worker: Worker, spec: KvEventsSpec): void {
+    const { id, url, slot } = worker;
     const { clock, logger } = this.#deps;
     this.#following ??= this.#open();
     const fields = { worker: id, url };
     let isExact = false;
     try {
-      const feed = this.#following.follow(spec, url, {
+      const feed = this.#following.follow(spec, worker, {
         stored: (lora, hashes) => this.#tell(id, slot, lora, { kind: "stored", hashes }),
         removed: (lora, hashes) => this.#tell(id, slot, lora, { kind: "removed", hashes }),
         cleared: () => this.#tellAll(id, slot, { kind: "cleared" }),
@@ -147,7 +150,7 @@ export class KvEvents implements Disposable {
         const { state, reason } = feed.view;
         if (state === "connecting") logger.warn({ ...fields, state, reason }, "the KV events of a worker do not come");
       });
-      this.#followed.set(id, { spec, feed, cancelTell });
+      this.#followed.set(id, { spec, ranks: worker.rank?.of, feed, cancelTell });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#refused.set(id, reason);

@@ -215,6 +215,7 @@ export class Attempt {
 function tracedChoice({ worker, policy, reason, candidates, pick, decision }: Chosen): TracedChoice {
   return {
     url: worker.url,
+    address: worker.spec.url,
     role: worker.spec.workerType,
     policy,
     reason,

@@ -88,7 +88,7 @@ export async function checkStatus(upstream: UpstreamResponse, attempt: Attempt, 
 async function readError(upstream: UpstreamResponse, attempt: Attempt, path: string): Promise<GatewayError> {
   const { status, headers } = upstream;
   const body = await upstream.bytes(MAX_ERROR_BYTES);
-  return workerError({ status, headers, body, origin: attempt.worker.url, path });
+  return workerError({ status, headers, body, origin: attempt.worker.spec.url, path });
 }
 
 /** Refuses an answer with another content type than the request asked for. */

@@ -54,7 +54,7 @@ export async function dispatch<T>(
       const error = asGatewayError(thrown);
       const failed = failTry(tried, error);
       if (count >= deps.retry.maxAttempts || error.row.retry === "never" || request.signal.aborted) throw error;
-      const hasOthers = failed.filter((worker) => selection.leaveOut(worker)).length > 0;
+      const hasOthers = failed.filter((worker) => selection.leaveOut(worker, error)).length > 0;
       const isSameAgain = !hasOthers && error.code === "upstream_stale_socket";
       if ((!hasOthers && !isSameAgain) || !deps.budget.tryRetry()) throw error;
       if (isSameAgain) await pause(deps, request.signal);

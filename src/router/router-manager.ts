@@ -1,13 +1,15 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
+import { changeAddress } from "../worker/change-address.ts";
 import type { HealthChecker } from "../worker/health-checker.ts";
 import type { Worker } from "../worker/worker.ts";
-import { isProbedAlike, type WorkerSpec } from "../worker/worker-spec.ts";
+import { isProbedAlike, isSameSpec, type WorkerSpec } from "../worker/worker-spec.ts";
 import type { WorkerDrainer } from "../worker/worker-drainer.ts";
 import { originOf, type WorkerFactory } from "../worker/worker-factory.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import type { WorkerType } from "../util/worker-type.ts";
+import { RankKeeper, type RankSettings } from "./rank-keeper.ts";
 
 export interface RouterManagerDeps {
   readonly workers: WorkerRegistry;
@@ -22,6 +24,8 @@ export interface RouterManagerDeps {
   readonly drainTimeoutMs: number;
   /** Whether a worker that fails its checks is removed for good. */
   readonly removesUnhealthy: boolean;
+  /** Whether data-parallel ranks are workers of their own. */
+  readonly ranks: RankSettings;
 }
 
 /** The answer of the administration API to a change of workers. */
@@ -37,10 +41,19 @@ export interface WorkerApiResponse {
  */
 export class RouterManager implements Disposable {
   #deps: RouterManagerDeps;
+  readonly #ranks: RankKeeper;
   readonly #stopListening: () => void;
 
   constructor(deps: RouterManagerDeps) {
     this.#deps = deps;
+    const { workers, factory, logger, ranks: settings } = deps;
+    this.#ranks = new RankKeeper({
+      workers,
+      factory,
+      logger,
+      settings,
+      removeRank: (worker) => void this.removeRank(worker),
+    });
     this.#stopListening = deps.health.onUnhealthy((worker) => {
       if (this.#deps.removesUnhealthy) this.removeWorker(worker);
     });
@@ -58,11 +71,14 @@ export class RouterManager implements Disposable {
     if (before?.spec.source === spec.source) this.#checkPolicy(before.with({ spec }), before.spec.policyHint);
   }
 
-  /** Registers a worker and begins to probe it. Throws worker_exists, invalid_request. */
+  /**
+   * Registers a worker and begins to probe it. Where data-parallel ranks are workers, it is rank 0, and the others come once the engine has
+   * said how many it has. Throws worker_exists, invalid_request.
+   */
   addWorker(spec: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
     const { factory, workers, health, logger } = this.#deps;
     this.#check(spec);
-    const worker = factory.createFromUrl(spec.url, spec);
+    const worker = factory.createFromUrl(spec.url, spec, this.#ranks.first(spec));
     workers.register(worker);
     health.watch(worker.id);
     logger.info(
@@ -74,32 +90,87 @@ export class RouterManager implements Disposable {
   }
 
   /**
-   * Changes a worker's spec. Its URL and its requests stay. The worker is probed again if the change affects its probes. Throws worker_not_found, invalid_request.
+   * Brings a data-parallel rank back that was removed, with the spec of the others of its address. Throws worker_exists, and invalid_request
+   * where the ranks of the address are not workers or there is no such rank.
+   */
+  addRank(url: string, index: number): WorkerApiResponse & { readonly worker: Worker } {
+    const worker = this.#ranks.bringBack(originOf(url), index);
+    return { success: true, message: `Worker ${worker.id} added`, worker };
+  }
+
+  /**
+   * Changes the spec of a worker, and of all other data-parallel ranks of its address. Its URL and its requests stay. The worker is probed
+   * again if the change affects its probes. Where the ranks become workers of their own, or no longer are, others take its place, and it is
+   * drained. Throws worker_not_found, invalid_request.
    */
   updateWorker(id: string, given: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
-    const { workers, health, logger } = this.#deps;
-    const before = workers.get(id);
+    const { workers, health } = this.#deps;
+    const { before, spec } = this.#checkChange(id, given);
+    if ((this.#ranks.first(spec) === undefined) !== (before.rank === undefined)) {
+      this.removeWorker(before);
+      return this.addWorker(spec);
+    }
+    changeAddress(workers, spec.url, () => ({ spec }));
+    if (!isProbedAlike(before.spec, spec)) health.watch(id);
+    return this.#updated(before.id, spec);
+  }
+
+  /**
+   * Changes one data-parallel rank alone: whether it is cordoned, its priority, cost and labels. Another worker is changed as by
+   * `updateWorker`. Throws worker_not_found, invalid_request.
+   */
+  updateRank(id: string, given: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
+    const { before, spec } = this.#checkChange(id, given);
+    if (before.rank === undefined) return this.updateWorker(id, given);
+    const { isCordoned, priority, cost, labels } = spec;
+    if (!isSameSpec({ ...before.spec, isCordoned, priority, cost, labels }, spec)) {
+      throw new GatewayError(
+        "invalid_request",
+        `the data-parallel ranks of an address differ in cordoned, priority, cost and labels alone; change ${spec.url} for all of them`,
+      );
+    }
+    this.#deps.workers.update(id, { spec });
+    return this.#updated(id, spec);
+  }
+
+  #checkChange(id: string, given: WorkerSpec): { readonly before: Worker; readonly spec: WorkerSpec } {
+    const before = this.#deps.workers.get(id);
     if (!before || before.status === "draining") {
       throw new GatewayError("worker_not_found", "no worker has this id");
     }
     const spec = { ...given, url: originOf(given.url) };
-    if (spec.url !== before.url) {
+    if (spec.url !== before.spec.url) {
       throw new GatewayError("invalid_request", "the url of a worker cannot change", { param: "url" });
     }
     this.#check(spec);
     this.#checkPolicy(before.with({ spec }), before.spec.policyHint);
-    const worker = workers.update(id, { spec });
-    if (!isProbedAlike(before.spec, spec)) health.watch(id);
-    logger.info({ worker: id, url: worker.url, source: spec.source }, "worker updated");
+    return { before, spec };
+  }
+
+  #updated(id: string, spec: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
+    const { workers, logger } = this.#deps;
+    // A rank that the change itself has taken away is answered for by the lowest that is left.
+    const worker = workers.get(id) ?? workers.getByUrl(spec.url);
+    if (!worker) throw new GatewayError("worker_not_found", "no worker has this id");
+    logger.info({ worker: worker.id, url: worker.url, source: spec.source }, "worker updated");
     this.#warnOfUnchecked(spec);
     return { success: true, message: `Worker ${id} updated`, worker };
   }
 
   /**
-   * Drains a worker: it gets no new request from now, and its requests in flight may finish. `gone` resolves when it has left the
-   * registry. Throws worker_not_found, also where it is draining already.
+   * Drains a worker, with all other data-parallel ranks of its address: they get no new request from now, and their requests in flight may
+   * finish. `gone` resolves when they have left the registry. Throws worker_not_found, also where it is draining already.
    */
-  removeWorker({ id, url, spec }: Worker): WorkerApiResponse & { readonly gone: Promise<void> } {
+  removeWorker(worker: Worker): WorkerApiResponse & { readonly gone: Promise<void> } {
+    const all = this.#deps.workers.at(worker.spec.url);
+    // One that drains already is no longer among them, and is refused.
+    const removed = all.some(({ id }) => id === worker.id) ? all : [worker];
+    const gone = Promise.all(removed.map((one) => this.removeRank(one).gone)).then(() => undefined);
+    return { success: true, message: `Worker ${worker.id} removed`, worker: undefined, gone };
+  }
+
+  /** Drains this worker alone, and leaves the other ranks of its address. Otherwise as `removeWorker`. */
+  removeRank({ id, url, spec }: Worker): WorkerApiResponse & { readonly gone: Promise<void> } {
     const { workers, drainer, drainTimeoutMs, logger } = this.#deps;
     const fields = { worker: id, url, source: spec.source };
     const { promise: gone, resolve } = Promise.withResolvers<void>();
@@ -143,6 +214,7 @@ export class RouterManager implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#ranks[Symbol.dispose]();
     this.#stopListening();
   }
 }

@@ -85,11 +85,21 @@ export class Selection {
     return { ...again, pick: typeof picked === "number" ? undefined : picked };
   }
 
-  /** Leaves a worker out. Returns false and changes nothing if no other worker could replace it. */
-  leaveOut({ id, spec }: Worker): boolean {
+  /**
+   * Leaves a worker out. Returns false and changes nothing if no other worker could replace it. Where a data-parallel rank is broken or
+   * cannot be reached, so are probably the other ranks of its engine: they replace it only where nobody else can and the engine was reached.
+   */
+  leaveOut(worker: Worker, error?: GatewayError): boolean {
+    const isOther = ({ id }: Worker): boolean => id !== worker.id;
+    if (worker.rank === undefined || error?.row.breaker !== "fault") return this.#keep(worker, isOther);
+    const isElsewhere = this.#keep(worker, ({ spec }) => spec.url !== worker.spec.url);
+    return isElsewhere || (error.row.retry !== "reachable_elsewhere" && this.#keep(worker, isOther));
+  }
+
+  #keep({ spec }: Worker, isKept: (worker: Worker) => boolean): boolean {
     const [prefillers, answerers] = [this.#prefillers, this.#answerers];
-    if (spec.workerType === "prefill") this.#prefillers = prefillers.filter((one) => one.id !== id);
-    else this.#answerers = answerers.filter((one) => one.id !== id);
+    if (spec.workerType === "prefill") this.#prefillers = prefillers.filter(isKept);
+    else this.#answerers = answerers.filter(isKept);
     const isServed = this.#choice.legs.prefill
       ? canAnswer(this.#choice, { prefillers: this.#prefillers, decoders: this.#answerers })
       : this.#answerers.length > 0;

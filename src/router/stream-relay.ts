@@ -258,7 +258,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     const events = new StreamEvents({
       reader: this.#reader,
       eventNames: this.#request.endpoint.dialect.eventNames,
-      origin: attempt.worker.url,
+      origin: attempt.worker.spec.url,
       changes: upstream.changes,
       continuation: this.#continuation,
     });

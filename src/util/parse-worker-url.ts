@@ -53,6 +53,17 @@ export function parseWorkerUrl(text: string): ParsedWorkerUrl {
   return { ok: true, url: origin, connectionMode, ...(hasVersion ? { leftOut: "/v1" } : {}) };
 }
 
+/** A data-parallel rank of an address, as workers are named. */
+const RANK_NAME = /^(.+)@(\d{1,4})$/;
+
+/** The name of a worker in the form of the registry: its address, or `ADDRESS@RANK`. Undefined where it is neither. */
+export function workerNameOf(text: string): string | undefined {
+  const [, address = text, rank] = RANK_NAME.exec(text.trim()) ?? [];
+  const parsed = parseWorkerUrl(address);
+  if (!parsed.ok) return undefined;
+  return rank === undefined ? parsed.url : `${parsed.url}@${Number(rank)}`;
+}
+
 /** The protocol of a worker's address as `parseWorkerUrl` returns it. */
 export function connectionModeOf(url: string): ConnectionMode {
   return url.startsWith("grpc") ? "grpc" : "http";

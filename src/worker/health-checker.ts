@@ -1,5 +1,6 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
+import { changeAddress } from "./change-address.ts";
 import { ProbeEnds } from "./probe-ends.ts";
 import { newWatch, type ProbeWatch } from "./probe-watch.ts";
 import type { ProbeFailure, WorkerProbers } from "./prober.ts";
@@ -32,11 +33,13 @@ export interface HealthCheckerDeps extends ProbingSettings {
 }
 
 /**
- * Probes each worker at its interval and moves it through the states in `worker.ts`. A worker that answers for the
- * first time, or again after it was down, is asked which models it serves. So is a worker whose listing has changed.
+ * Probes each address at its interval and moves it through the states in `worker.ts`. A worker that answers for the
+ * first time, or again after it was down, is asked which models it serves. So is a worker whose listing has changed. What an
+ * address answers holds for all data-parallel ranks behind it.
  */
 export class HealthChecker implements Disposable {
   #deps: HealthCheckerDeps;
+  /** By address. */
   readonly #watches = new Map<string, ProbeWatch>();
   readonly #waiting: ProbeWatch[] = [];
   readonly #ends = new ProbeEnds();
@@ -57,24 +60,29 @@ export class HealthChecker implements Disposable {
   replace(settings: ProbingSettings): void {
     const what = settings.modelFallback === this.#deps.modelFallback ? "health" : "models";
     this.#deps = { ...this.#deps, ...settings };
-    for (const id of this.#watches.keys()) this.probeNow(id, what);
+    for (const watch of this.#watches.values()) this.#probeNow(watch, what);
   }
 
-  /** Begins to probe a worker, or begins again after a change of the worker. */
+  /** Begins to probe a worker's address, or begins again after a change of the worker. */
   watch(id: string): void {
-    this.#watches.get(id)?.cancel();
-    const watch = newWatch(id, this.#deps.clock.now());
-    this.#watches.set(id, watch);
+    const address = this.#deps.registry.get(id)?.spec.url;
+    if (address === undefined) return;
+    this.#watches.get(address)?.cancel();
+    const watch = newWatch(address, this.#deps.clock.now());
+    this.#watches.set(address, watch);
     this.#enqueue(watch);
   }
 
   /**
    * Probes a worker at once, for example when a request could not reach it. `listing`: also asks whether its models are others than before;
-   * `models`: also asks which models it serves. A worker has at most one running probe.
+   * `models`: also asks which models it serves. An address has at most one running probe.
    */
   probeNow(id: string, what: "health" | "listing" | "models" = "health"): void {
-    const watch = this.#watches.get(id);
-    if (!watch) return;
+    const watch = this.#watchOf(id);
+    if (watch) this.#probeNow(watch, what);
+  }
+
+  #probeNow(watch: ProbeWatch, what: "health" | "listing" | "models"): void {
     if (what === "models") watch.isUnknown = true;
     if (what === "listing") watch.listingDueAt = Number.NEGATIVE_INFINITY;
     if (watch.isProbing) watch.isAskedAgain = true;
@@ -87,9 +95,10 @@ export class HealthChecker implements Disposable {
   /** Probes every ready worker at once, including its listing. Resolves when all were probed, or after `withinMs`. */
   async askListings(withinMs: number): Promise<void> {
     const { registry, clock } = this.#deps;
-    const asked = registry.all().filter(({ status }) => status === "ready");
-    for (const { id } of asked) this.probeNow(id, "listing");
-    const isOver = (): boolean => asked.every(({ id }) => this.#watches.get(id)?.isProbing !== true);
+    const ready = registry.all().filter(({ status }) => status === "ready");
+    const asked = new Set(ready.flatMap(({ id }) => this.#watchOf(id) ?? []));
+    for (const watch of asked) this.#probeNow(watch, "listing");
+    const isOver = (): boolean => [...asked].every((watch) => !watch.isProbing || !this.#current(watch));
     const late = new LeaveController();
     const cancel = clock.after(withinMs, () => late.leave(new Error("late")));
     try {
@@ -106,7 +115,7 @@ export class HealthChecker implements Disposable {
     for (;;) {
       const worker = this.#deps.registry.get(id);
       const isOut = worker?.status === "failed" || worker?.status === "not_ready" || worker?.status === "draining";
-      if (!worker || isOut || (worker.status === "ready" && this.#watches.get(id)?.wasAsked === true)) return worker;
+      if (!worker || isOut || (worker.status === "ready" && this.#watchOf(id)?.wasAsked === true)) return worker;
       await this.#ends.next(signal);
     }
   }
@@ -199,14 +208,19 @@ export class HealthChecker implements Disposable {
     if (missing) this.#note(watch, missing);
     const isKept = missing !== undefined && now.info.models.length > 0;
     if (isKept) return missing;
-    this.#publish(now, { ...info, startedAt: info.startedAt ?? (watch.wasDown ? Date.now() : now.info.startedAt) });
+    this.#publish(now, {
+      ...info,
+      startedAt: info.startedAt ?? (watch.wasDown ? Date.now() : now.info.startedAt),
+      // A page that did not come in time must not take ranks away.
+      dataParallelSize: info.dataParallelSize ?? now.info.dataParallelSize,
+    });
     watch.wasDown = false;
     return missing;
   }
 
   #publish(worker: Worker, info: WorkerInfo): void {
     const { registry, logger } = this.#deps;
-    registry.update(worker.id, { info });
+    changeAddress(registry, worker.spec.url, () => ({ info }));
     const before = worker.info.models;
     if (before.length === 0 || before.join("\n") === info.models.join("\n")) return;
     logger.info({ worker: worker.id, url: worker.url, before, models: info.models }, "worker's models changed");
@@ -233,27 +247,32 @@ export class HealthChecker implements Disposable {
     } else this.#note(watch, failure);
   }
 
-  #tellPending(watch: ProbeWatch, { url }: Worker, waitedMs: number, { reason }: ProbeFailure): void {
+  #tellPending(watch: ProbeWatch, { id, url }: Worker, waitedMs: number, { reason }: ProbeFailure): void {
     if (waitedMs < watch.tellPendingMs) return;
     watch.tellPendingMs *= 2;
     this.#deps.logger.warn(
-      { worker: watch.id, url, reason, pending_secs: Math.round(waitedMs / 1000) },
+      { worker: id, url, reason, pending_secs: Math.round(waitedMs / 1000) },
       "worker is still pending",
     );
   }
 
   /** Publishes the worker's last error, unless it is the same as before. */
   #note(watch: ProbeWatch, { code, reason }: ProbeFailure): void {
-    const last = this.#current(watch)?.lastError;
-    if (last?.code === code && last.message === reason) return;
-    this.#deps.registry.update(watch.id, { lastError: { code, message: reason, at: Date.now() } });
+    const at = Date.now();
+    changeAddress(this.#deps.registry, watch.address, ({ lastError: last }) =>
+      last?.code === code && last.message === reason ? undefined : { lastError: { code, message: reason, at } },
+    );
   }
 
   #become(watch: ProbeWatch, status: WorkerStatus, failure?: ProbeFailure): void {
     const worker = this.#current(watch);
     if (!worker || worker.status === status) return;
-    const { models, engine } = this.#deps.registry.update(watch.id, { status, statusSince: Date.now() }).info;
-    const fields = { worker: watch.id, url: worker.url, from: worker.status, to: status };
+    const statusSince = Date.now();
+    changeAddress(this.#deps.registry, watch.address, (one) =>
+      one.status === status ? undefined : { status, statusSince },
+    );
+    const { models, engine } = worker.info;
+    const fields = { worker: worker.id, url: worker.url, from: worker.status, to: status };
     const { logger } = this.#deps;
     if (failure) logger.warn({ ...fields, reason: failure.reason }, "worker status");
     else logger.info({ ...fields, models, engine }, "worker status");
@@ -276,12 +295,15 @@ export class HealthChecker implements Disposable {
     watch.cancel = due.after(delayMs, () => this.#enqueue(watch));
   }
 
-  /** The worker, if this watch is the current one and the worker is not leaving. */
+  /** The worker, or the lowest rank of the address, if this watch is the current one and not all are leaving. */
   #current(watch: ProbeWatch): Worker | undefined {
-    if (this.#isClosed || this.#watches.get(watch.id) !== watch) return undefined;
-    const worker = this.#deps.registry.get(watch.id);
-    if (worker && worker.status !== "draining") return worker;
-    this.#watches.delete(watch.id);
-    return undefined;
+    if (this.#isClosed || this.#watches.get(watch.address) !== watch) return undefined;
+    const worker = this.#deps.registry.getByUrl(watch.address);
+    if (!worker) this.#watches.delete(watch.address);
+    return worker;
+  }
+
+  #watchOf(id: string): ProbeWatch | undefined {
+    return this.#watches.get(this.#deps.registry.get(id)?.spec.url ?? "");
   }
 }

@@ -1,9 +1,9 @@
 /** After this time without an answer, the log names a new worker, ms; and again each time that the time has doubled. */
 const PENDING_MS = 10_000;
 
-/** State of one worker between its probes. */
+/** State of one address between its probes: of a worker, or of all data-parallel ranks that are workers there. */
 export interface ProbeWatch {
-  readonly id: string;
+  readonly address: string;
   readonly since: number;
   /** The log says that the worker is still pending after this time, ms. */
   tellPendingMs: number;
@@ -27,10 +27,10 @@ export interface ProbeWatch {
   cancel: () => void;
 }
 
-/** The state of a worker that was not probed yet, from `now` on. */
-export function newWatch(id: string, now: number): ProbeWatch {
+/** The state of an address that was not probed yet, from `now` on. */
+export function newWatch(address: string, now: number): ProbeWatch {
   return {
-    id,
+    address,
     since: now,
     tellPendingMs: PENDING_MS,
     failures: 0,

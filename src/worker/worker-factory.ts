@@ -1,7 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import type { LoadLedger } from "./load-ledger.ts";
-import { Worker, type WorkerInfo } from "./worker.ts";
+import { type Rank, Worker, type WorkerInfo } from "./worker.ts";
 import { DEFAULT_SPEC, type WorkerSpec } from "./worker-spec.ts";
 
 export interface WorkerFactoryDeps {
@@ -29,15 +29,16 @@ export class WorkerFactory {
   }
 
   /**
-   * Makes a worker from its address and the known parts of its spec. Throws invalid_request for an invalid address, and where
-   * the ledger has no row left.
+   * Makes a worker from its address and the known parts of its spec; with `rank`, one for this rank of the address. Throws invalid_request
+   * for an invalid address, and where the ledger has no row left.
    */
-  createFromUrl(url: string, said: Partial<WorkerSpec> = {}): Worker {
+  createFromUrl(url: string, said: Partial<WorkerSpec> = {}, rank?: Rank): Worker {
     const { ledger } = this.#deps;
     const spec = { ...DEFAULT_SPEC, ...said, url: originOf(url) };
     return new Worker({
       id: Bun.randomUUIDv7(),
       spec,
+      rank,
       status: "pending",
       statusSince: Date.now(),
       info: UNKNOWN_INFO,

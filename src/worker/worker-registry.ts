@@ -2,6 +2,7 @@ import { GatewayError } from "../errors/errors.ts";
 import type { LoadLedger } from "./load-ledger.ts";
 import { ModelSnapshot } from "./model-snapshot.ts";
 import type { ConnectionMode } from "../util/parse-worker-url.ts";
+import { RankTable } from "./rank-table.ts";
 import type { Worker, WorkerChange } from "./worker.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
@@ -34,6 +35,8 @@ export class WorkerRegistry {
   readonly #byId = new Map<string, Worker>();
   /** Ids of the workers that do not drain, by url. */
   readonly #byUrl = new Map<string, string>();
+  /** The addresses whose data-parallel ranks are workers of their own. */
+  readonly #ranks = new RankTable();
   /** The workers of each model by id; those of any model under ANY_MODEL. */
   readonly #members = new Map<string, Map<string, Worker>>();
   /** Models that a known worker joined later, for example by its probe. Their workers are not in order of registration. */
@@ -81,10 +84,17 @@ export class WorkerRegistry {
     return this.#byId.get(id);
   }
 
-  /** The worker with this url that does not drain. */
+  /** The worker with this url that does not drain. For the address of several ranks it is the lowest of them. */
   getByUrl(url: string): Worker | undefined {
-    const id = this.#byUrl.get(url);
+    const id = this.#byUrl.get(url) ?? this.#ranks.at(url)[0];
     return id === undefined ? undefined : this.#byId.get(id);
+  }
+
+  /** The workers at this address that do not drain: one, or its ranks, the lowest first. */
+  at(address: string): readonly Worker[] {
+    const single = this.#byUrl.get(address);
+    const ids = single === undefined ? this.#ranks.at(address) : [single];
+    return ids.flatMap((id) => this.#byId.get(id) ?? []);
   }
 
   /** Whether some worker can be asked for this model: it lists the model, or serves any. */
@@ -105,13 +115,13 @@ export class WorkerRegistry {
 
   /** Adds a worker and returns its id. Throws worker_exists if a worker with this URL is registered and not leaving. */
   register(worker: Worker): string {
-    if (this.#byUrl.has(worker.url)) {
+    if (this.getByUrl(worker.url) ?? this.#byUrl.get(worker.spec.url)) {
       // The worker was made for this call and is not kept.
       this.#ledger.releaseSlot(worker.slot);
       throw new GatewayError("worker_exists", "a worker with this url is registered already", { param: "url" });
     }
     this.#byId.set(worker.id, worker);
-    this.#byUrl.set(worker.url, worker.id);
+    this.#name(worker);
     this.#join(worker, this.#keysOf(worker), true);
     this.#changed(undefined, worker);
     return worker.id;
@@ -122,11 +132,8 @@ export class WorkerRegistry {
     const before = this.#byId.get(worker.id);
     const has = worker.status === "draining" ? [] : this.#keysOf(worker);
     this.#byId.set(worker.id, worker);
-    if (worker.status === "draining") {
-      if (this.#byUrl.get(worker.url) === worker.id) this.#byUrl.delete(worker.url);
-    } else {
-      this.#byUrl.set(worker.url, worker.id);
-    }
+    if (worker.status === "draining") this.#unname(worker);
+    else this.#name(worker);
     if (before)
       this.#leave(
         before,
@@ -158,7 +165,7 @@ export class WorkerRegistry {
   beginDrain(id: string): Worker {
     const worker = this.#byId.get(id);
     if (!worker || worker.status === "draining") throw new GatewayError("worker_not_found", "no worker has this id");
-    this.#byUrl.delete(worker.url);
+    this.#unname(worker);
     return this.update(id, { status: "draining", statusSince: Date.now() });
   }
 
@@ -168,7 +175,7 @@ export class WorkerRegistry {
     if (!worker) return false;
     this.#leave(worker, this.#keysOf(worker));
     this.#byId.delete(id);
-    if (this.#byUrl.get(worker.url) === id) this.#byUrl.delete(worker.url);
+    this.#unname(worker);
     this.#ledger.releaseSlot(worker.slot);
     this.#changed(worker, undefined);
     return true;
@@ -191,6 +198,17 @@ export class WorkerRegistry {
   onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #name(worker: Worker): void {
+    this.#byUrl.set(worker.url, worker.id);
+    this.#ranks.add(worker);
+  }
+
+  /** The url is free from now on, unless another worker has it already. */
+  #unname(worker: Worker): void {
+    if (this.#byUrl.get(worker.url) === worker.id) this.#byUrl.delete(worker.url);
+    this.#ranks.delete(worker);
   }
 
   #build(key: string): ModelSnapshot {

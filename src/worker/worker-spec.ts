@@ -27,7 +27,7 @@ export interface WorkerSpec {
   readonly cost: number;
   /** The worker gets no new request, and finishes those that it has: the operator or its platform wants it so. */
   readonly isCordoned: boolean;
-  /** Prompt tokens that the worker keeps for later requests, with its host tiers; without it the worker's own report counts. */
+  /** Prompt tokens that all of the address's ranks together keep for later requests, with their host tiers; without it the worker's own report counts. */
   readonly kvCapacityTokens: number | undefined;
   /** Health settings of this worker that differ from the configured ones. */
   readonly health: Partial<HealthSettings>;
@@ -35,6 +35,11 @@ export interface WorkerSpec {
   readonly kvEvents: KvEventsSpec | false | undefined;
   /** How its TLS differs from that of the other workers; undefined: not at all. */
   readonly tls: WorkerTlsSpec | undefined;
+  /**
+   * Most data-parallel ranks behind the address that are workers of their own, 1 to 1024. 1: none, the engine spreads requests over its ranks.
+   * Undefined: as the configuration says for all workers.
+   */
+  readonly dpSize: number | undefined;
 }
 
 /** Where an engine publishes what its KV cache holds, over ZeroMQ. In each text `{host}` and `{port}` stand for those of the worker's address. */
@@ -91,6 +96,7 @@ export const DEFAULT_SPEC: Omit<WorkerSpec, "url"> = {
   health: {},
   kvEvents: undefined,
   tls: undefined,
+  dpSize: undefined,
 };
 
 /** Whether two specs of a worker are equal, including their source. */
@@ -105,6 +111,7 @@ export function isSameSpec(a: WorkerSpec, b: WorkerSpec): boolean {
     a.cost === b.cost &&
     a.isCordoned === b.isCordoned &&
     a.kvCapacityTokens === b.kvCapacityTokens &&
+    a.dpSize === b.dpSize &&
     haveSameEntries(a.labels, b.labels) &&
     isSameSource(a.kvEvents, b.kvEvents) &&
     isProbedAlike(a, b)

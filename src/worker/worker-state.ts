@@ -14,9 +14,11 @@ export interface WorkerState extends Omit<WorkerParts, "spec" | "restUntil" | "s
 
 /** `now` is on this thread's clock. */
 export function workerState(worker: Worker, now: number): WorkerState {
-  const { id, spec, status, statusSince, info, breakerState, restUntil, trouble, lastError, slowStart, slot } = worker;
+  const { id, spec, rank, status, statusSince, info, breakerState, restUntil, trouble, lastError, slowStart, slot } =
+    worker;
   return {
     id,
+    rank,
     spec: { ...spec, apiKey: spec.apiKey?.reveal() },
     status,
     statusSince,

@@ -51,6 +51,7 @@ const outcomes = new Map<LaunchLine, Outcome>();
 
 beforeAll(async () => {
   for (const name of ["W1", "W2", "W3", "W4"]) words.set(name, owned.use(await startEngine()).url);
+  for (const name of ["D1", "D2"]) words.set(name, owned.use(await startEngine({ dpSize: 8 })).url);
   const tiny = await writeTinyModel();
   for (const name of ["G1", "G2"]) {
     const { tokenizer, path: tokenizerPath } = tiny;

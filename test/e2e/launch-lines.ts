@@ -2,7 +2,7 @@
 export interface LaunchLine {
   readonly from: string;
   /**
-   * `W1` to `W4` stand for workers over HTTP, `G1` and `G2` over gRPC, `S1` to `S4` for SGLang's prefill and decode with the
+   * `W1` to `W4` stand for workers over HTTP, `G1` and `G2` over gRPC, `D1` and `D2` for engines of eight ranks, `S1` to `S4` for SGLang's prefill and decode with the
    * bootstrap ports `B1` and `B2`, `M3` and `M4` for Mooncake's pair, `TOKENIZER` for a tokenizer.json.
    */
   readonly line: string;
@@ -16,7 +16,6 @@ export interface LaunchLine {
 }
 
 const INDEX = "changes nothing: the prefix index";
-const RANKS = "--intra-node-data-parallel-size: data-parallel ranks as workers of their own are not built yet";
 
 export const LAUNCH_LINES: readonly LaunchLine[] = [
   { from: "sglang README, regular", line: "--worker-urls W1 W2 --policy cache_aware", becomes: "serves" },
@@ -153,8 +152,8 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
   },
   {
     from: "vllm-router README, ranks",
-    line: "--worker-urls W1 W2 --policy consistent_hash --intra-node-data-parallel-size 8",
-    becomes: [RANKS],
+    line: "--worker-urls D1 D2 --policy consistent_hash --intra-node-data-parallel-size 8",
+    becomes: "serves",
   },
   {
     from: "vllm-router README, NIXL",
@@ -217,7 +216,7 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
   {
     from: "vllm-router, a script",
     line: "--policy round_robin --vllm-pd-disaggregation --prefill W1 --decode W3 --host 127.0.0.1 --port 8090 --dp-aware --log-level debug",
-    becomes: ["--dp-aware: data-parallel ranks as workers of their own are not built yet"],
+    becomes: "serves",
   },
   { from: "vllm-router, Python's levels", line: "--worker-urls W1 --log-level warning", becomes: "serves" },
   {

@@ -65,8 +65,7 @@ test("a flag that asks for what is not built is refused, and what only tunes it 
   expect(judgeOf("--service-discovery")?.sets).toEqual(["serviceDiscovery", true]);
   expect(judgeOf("--service-discovery", "external")?.refusal).toStartWith("must be nothing, k8s or static");
   expect(judgeOf("--service-discovery", "static")).toEqual({});
-  expect(judgeOf("--intra-node-data-parallel-size", "1")).toEqual({});
-  expect(judgeOf("--intra-node-data-parallel-size", "8")?.refusal).toContain("data-parallel ranks");
+  expect(judgeOf("--dp-minimum-tokens-scheduler")?.notice).toStartWith("with --dp-aware the tokens that each");
   expect(judgeOf("--rate-limit-tokens-per-second", "0")).toEqual({});
   expect(judgeOf("--rate-limit-tokens-per-second", "5")?.refusal).toContain("requests_per_minute");
 });
@@ -183,6 +182,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   prometheusTls: false,
   decisionLogSize: 1000,
   serviceDiscovery: false,
+  dpAware: false,
   selector: [],
   prefillSelector: [],
   workerDns: [],
@@ -215,6 +215,7 @@ describe("defaults", () => {
       "clientCertPath",
       "clientKeyPath",
       "decodePolicy",
+      "dpSize",
       "engineLoadIntervalSecs",
       "inferencePool",
       "initialWorkers",

@@ -44,6 +44,7 @@ export function setUpDoor(deps: Partial<RouterManagerDeps> = {}): DoorSetup {
     accepts: () => undefined,
     drainTimeoutMs: 60_000,
     removesUnhealthy: false,
+    ranks: { isDpAware: false, dpSize: undefined },
     ...deps,
   });
   return {

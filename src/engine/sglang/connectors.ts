@@ -29,7 +29,7 @@ const sglang: PdConnector = {
   },
   handover: ({ prefill }, { rooms, rank }) => ({
     kind: "room",
-    host: new URL(prefill.url).hostname,
+    host: new URL(prefill.spec.url).hostname,
     port: bootstrapPort(prefill),
     room: shortRoom(rooms[0] ?? 0n, dataParallelSize(prefill), rank),
   }),
@@ -47,7 +47,7 @@ function shortRoom(room: bigint, ranks: number, rank: number): number {
 
 function bootstrap(pd: PdRequest, { rooms }: SharedIds): Map<string, string> {
   const { prefill } = pd;
-  const host = JSON.stringify(new URL(prefill.url).hostname);
+  const host = JSON.stringify(new URL(prefill.spec.url).hostname);
   const port = String(bootstrapPort(prefill));
   const isBatch = rooms.length > 1;
   const each = (value: (room: bigint) => string): string =>

@@ -18,5 +18,7 @@ export const sglang: Engine = {
     return load().codec;
   },
   connectors,
+  // The newer name and the older one: a version reads one or both.
+  rankPin: { members: ["routed_dp_rank", "data_parallel_rank"], cleared: ["disagg_prefill_dp_rank"] },
   takesModelSpellings: true,
 };

@@ -29,6 +29,7 @@ export const probe: EngineProbe = {
         startedAt: positive(Number(server.startTime?.seconds ?? 0) * 1000),
         kv: kvOf(server.serverArgs ?? {}),
         kvEvents: kvEventsOf(server.serverArgs ?? {}),
+        dataParallelSize: saidCount(server.serverArgs ?? {}, "dp_size"),
       };
     },
   },
@@ -48,6 +49,7 @@ export async function askServerInfo({ modelInfo }: FirstPages, pages: PageReader
     startedAt: undefined,
     kv: kvOf(server),
     kvEvents: kvEventsOf(server),
+    dataParallelSize: saidCount(server, "dp_size"),
   };
 }
 

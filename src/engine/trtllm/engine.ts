@@ -20,5 +20,6 @@ export const trtllm: Engine = {
     return load().codec;
   },
   connectors: undefined,
+  rankPin: undefined,
   takesModelSpellings: false,
 };

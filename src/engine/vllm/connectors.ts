@@ -3,6 +3,7 @@ import type { PdConnector, PdPart, PdRequest, SharedIds } from "../connector.ts"
 import type { EngineConnectors } from "../engine.ts";
 import { bootstrapPort, dataParallelSize, kvAddress, oneToken, paramsFor, withoutClients } from "../kv-facts.ts";
 import { passthrough } from "../openai/connectors.ts";
+import { RANK_HEADER } from "../rank-pin.ts";
 
 /** NIXL reads all of these members, also those that the prefill worker fills in later. */
 const REMOTE_DECODE =
@@ -30,7 +31,7 @@ const mooncake: PdConnector = {
   prefill: (pd, shared) => ({
     members: oneToken(pd).set("kv_transfer_params", mooncakeParams(pd, shared, "prefill")),
     // Peers see each rank as a separate engine, so decode must know the rank.
-    ...(dataParallelSize(pd.prefill) > 1 ? { headers: `x-data-parallel-rank: ${shared.rank}\r\n` } : {}),
+    ...(dataParallelSize(pd.prefill) > 1 ? { headers: `${RANK_HEADER}: ${shared.rank}\r\n` } : {}),
   }),
   decode: (pd, shared) => ({ members: new Map([["kv_transfer_params", mooncakeParams(pd, shared, "decode")]]) }),
   handover: (pd, shared, part) => paramsFor(part, mooncakeParams(pd, shared, part)),
@@ -45,7 +46,7 @@ function mooncakeParams({ prefill }: PdRequest, { transferId, rank }: SharedIds,
     do_remote_prefill: true,
     transfer_id: transferId,
     remote_engine_id: engineIdOf(prefill, rank),
-    remote_bootstrap_addr: `http://${new URL(prefill.url).hostname}:${bootstrapPort(prefill)}`,
+    remote_bootstrap_addr: `http://${new URL(prefill.spec.url).hostname}:${bootstrapPort(prefill)}`,
   });
 }
 

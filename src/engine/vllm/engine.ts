@@ -18,5 +18,6 @@ export const vllm: Engine = {
     return load().codec;
   },
   connectors,
+  rankPin: { members: [], cleared: [] },
   takesModelSpellings: false,
 };

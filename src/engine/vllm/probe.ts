@@ -34,6 +34,7 @@ export const probe: EngineProbe = {
       kvCapacityTokens: capacityIn(metrics),
       startedAt: startIn(metrics),
       kv: await kvOf(server, pages),
+      dataParallelSize: enginesIn(metrics),
     };
   },
   grpc: {
@@ -48,6 +49,7 @@ export const probe: EngineProbe = {
         kvCapacityTokens: undefined,
         startedAt: startFor(server.uptimeSeconds),
         kv: grpcKvOf(server),
+        dataParallelSize: positive(server.dataParallelSize),
       };
     },
     askCapacity: capacityByLoads,
@@ -65,6 +67,19 @@ function capacityIn(metrics: string): number | undefined {
     tokens += positive(Number(labels.get("kv_cache_size_tokens"))) ?? positive(size) ?? 0;
   }
   return positive(tokens);
+}
+
+/**
+ * Each data-parallel rank that the server passes requests to is an engine of its own on the page. With hybrid load balancing those are the
+ * ranks of its own node, and requests name them from 0 too.
+ */
+function enginesIn(metrics: string): number | undefined {
+  const engines = new Set<string>();
+  for (const metric of ["vllm:cache_config_info", "vllm:num_requests_running"]) {
+    for (const { labels } of samplesOf(metrics, metric)) engines.add(labels.get("engine") ?? "");
+  }
+  engines.delete("");
+  return positive(engines.size);
 }
 
 /** The page has the time of the process, unless several processes serve it. */

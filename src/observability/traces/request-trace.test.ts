@@ -26,6 +26,7 @@ function choice(url: string): TracedChoice {
   const expected = { predictedTtftMs: 12.5, predictedCachedTokens: 64 };
   return {
     url,
+    address: url.replace(/@\d+$/, ""),
     role: "regular",
     policy: "least_ttft",
     reason: "lowest_cost",

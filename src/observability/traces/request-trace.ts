@@ -10,7 +10,10 @@ export interface TracedRequest {
 
 /** Why a worker is asked. */
 export interface TracedChoice {
+  /** The worker's name. */
   readonly url: string;
+  /** Where the request goes: scheme, host and port. */
+  readonly address: string;
   readonly role: string;
   readonly policy: string;
   readonly reason: string;
@@ -154,7 +157,7 @@ export class RequestTrace {
 
   #attemptSpan(span: AttemptSpan, at: number, record: TracedEnd): Span {
     const { choice, startedMs, firstTokenMs } = span;
-    const { hostname, port } = new URL(choice.url);
+    const { hostname, port } = new URL(choice.address);
     const endedMs = span.endedMs ?? record.durationMs;
     return {
       ...this.#common(span.spanId),

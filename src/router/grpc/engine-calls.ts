@@ -70,7 +70,10 @@ export class EngineCalls {
       rank,
     });
     const options = this.#optionsOf(request, worker, to.signal);
-    return { stream: this.#deps.grpc.serverStream(worker.url, engine.methods.generate, message, options), requestId };
+    return {
+      stream: this.#deps.grpc.serverStream(worker.spec.url, engine.methods.generate, message, options),
+      requestId,
+    };
   }
 
   /** All prompts of the request at one worker. */
@@ -121,7 +124,7 @@ export class EngineCalls {
         if (!prompt) return;
         const message = engine.encodeEmbed(`${engineRequestId(record)}-${at}`, prompt.ids, prompt.text);
         try {
-          const answer = await this.#deps.grpc.unary(worker.url, engine.methods.embed, message, options);
+          const answer = await this.#deps.grpc.unary(worker.spec.url, engine.methods.embed, message, options);
           embeddings[at] = engine.decodeEmbed(answer);
         } catch (error) {
           // Stops the other lanes.
@@ -143,7 +146,7 @@ export class EngineCalls {
       timeouts,
       ...(key ? { metadata: { authorization: key.bearer() } } : {}),
     };
-    grpc.unary(worker.url, engine.methods.abort, engine.encodeAbort(requestId), options).catch(() => {
+    grpc.unary(worker.spec.url, engine.methods.abort, engine.encodeAbort(requestId), options).catch(() => {
       // The engine is gone, or does not know the request: there is nothing to stop.
     });
   }
@@ -171,7 +174,7 @@ export function destinationOf(request: TokenRequest, worker: Worker): Destinatio
     // Whole answers are enough, unless the gateway must stop the engine at a stop string.
     isStreamed: request.isStream || generation.stop.length > 0,
     kv: undefined,
-    rank: undefined,
+    rank: worker.pinnedRank,
     signal: request.signal,
   };
 }

@@ -3,6 +3,7 @@ import type { Worker } from "../../worker/worker.ts";
 import { ChangedResponse } from "../changed-response.ts";
 import { engineRequestId } from "../engine-request-id.ts";
 import type { WorkerResponse } from "../response-stage.ts";
+import { RANK_HEADER } from "../../engine/rank-pin.ts";
 import type { InferenceRequest } from "../router.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 import { USER_AGENT } from "../../util/version.ts";
@@ -60,7 +61,7 @@ export class HttpForwarder {
     const { transport, timeouts } = this.#deps;
     const sent = transport.send(
       {
-        origin: to.worker.url,
+        origin: to.worker.spec.url,
         method: "POST",
         path: request.endpoint.path,
         headers: this.#headers(request, to),
@@ -81,6 +82,8 @@ export class HttpForwarder {
     lines += `user-agent: ${request.headers.get("user-agent") ?? USER_AGENT}\r\n`;
     const traced = request.record.trace?.headers(worker.url);
     for (const name of this.#forwarded) {
+      // The gateway has chosen the rank, and an engine would read the client's line too.
+      if (name === RANK_HEADER && headers !== "") continue;
       const value = traced?.[name] ?? request.headers.get(name);
       if (value !== null) lines += `${name}: ${value}\r\n`;
     }

@@ -1,12 +1,11 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
-import { memberAt } from "../../protocol/json/splice.ts";
-import { OPEN_BRACE } from "../../util/ascii.ts";
 import type { WorkerType } from "../../util/worker-type.ts";
 import { ChangedResponse } from "../changed-response.ts";
 import type { LegChange, PdRequest } from "../../engine/connector.ts";
 import { connectorOf, fitTogether, prefillsAlone } from "../../engine/connectors.ts";
+import { pinnedBody, rankHeader } from "../../engine/pinned-request.ts";
 import { newSharedIds, sequences } from "../../engine/shared-ids.ts";
 import type { PrefillAnswer } from "../pd/pd-exchange.ts";
 import { countHandover, pdRefusal, PdTry } from "../pd/pd-try.ts";
@@ -16,6 +15,7 @@ import type { InferenceRequest } from "../router.ts";
 import { DECODE_ONLY, PAIR, type Sender } from "../sender.ts";
 import type { Legs, Try } from "../try.ts";
 import type { Forwarding, HttpForwarder } from "./http-forwarder.ts";
+import { handedOver } from "./handed-over.ts";
 import { MergedResponse } from "./merged-response.ts";
 import { mergeOf } from "./pd-merge.ts";
 
@@ -62,7 +62,7 @@ export class HttpPdSender implements Sender {
   }
 
   async send(request: InferenceRequest, { prefill, answer: decode }: Try): Promise<WorkerResponse> {
-    const { body, endpoint } = request;
+    const { endpoint } = request;
     if (!prefill) return this.#withoutPrefill(request, decode.worker);
     const connector = connectorOf(prefill.worker);
     if (!connector.serves(endpoint)) {
@@ -72,7 +72,7 @@ export class HttpPdSender implements Sender {
     if (connector.isOneSequence && sequences(request) > 1) {
       prefill.abandon();
       countHandover(this.#metrics, request, connector, "skipped");
-      return this.#alone(request, decode.worker, body.with(NO_PARAMS));
+      return this.#alone(request, decode.worker, NO_PARAMS);
     }
     const pd = new PdTry({ metrics: this.#metrics, request, connector, prefill, decode });
     return pd.run(() => (connector.order === "together" ? this.#together(pd) : this.#prefillFirst(pd)));
@@ -83,12 +83,18 @@ export class HttpPdSender implements Sender {
     const { body, endpoint } = request;
     if (endpoint.work === "generate") countHandover(this.#metrics, request, connectorOf(worker), "not_needed");
     const isClients = body.raw(PARAMS) !== undefined;
-    return this.#alone(request, worker, isClients ? body.with(NO_PARAMS) : body.bytes);
+    return this.#alone(request, worker, isClients ? NO_PARAMS : undefined);
   }
 
   /** Sends to the decode worker only, which prefills for itself. */
-  #alone(request: InferenceRequest, worker: Forwarding["worker"], body: Uint8Array): Promise<WorkerResponse> {
-    return this.#forwarder.forward(request, { worker, body, signal: request.signal });
+  #alone(
+    request: InferenceRequest,
+    worker: Forwarding["worker"],
+    members: LegChange["members"] | undefined,
+  ): Promise<WorkerResponse> {
+    const { body, signal } = request;
+    const to = { worker, body: pinnedBody(worker, body, members), headers: rankHeader(worker), signal };
+    return this.#forwarder.forward(request, to);
   }
 
   async #together(pd: PdTry): Promise<WorkerResponse> {
@@ -120,7 +126,7 @@ export class HttpPdSender implements Sender {
     return pd.prefilled(
       async () => {
         const { worker } = prefill;
-        const upstream = await this.#forwarder.forward(request, { worker, ...sent(pd.asked, change), signal });
+        const upstream = await this.#forwarder.forward(request, { worker, ...sent(pd.asked, worker, change), signal });
         await checkStatus(upstream, prefill, request.endpoint.path);
         return upstream.bytes(MAX_PREFILL_BYTES);
       },
@@ -131,29 +137,16 @@ export class HttpPdSender implements Sender {
 
   #decode(pd: PdTry, change: LegChange): Promise<WorkerResponse> {
     const { decode, decodeSignal: signal } = pd.exchange;
-    const to = { worker: decode.worker, ...sent(pd.asked, change), signal };
+    const to = { worker: decode.worker, ...sent(pd.asked, decode.worker, change), signal };
     return pd.decoded(() => this.#forwarder.forward(pd.request, to));
   }
 }
 
-/** Members of decode's body, with what prefill's answer hands over. Counts how the hand-over went. */
-function handedOver(pd: PdTry, { members }: LegChange, answer: Uint8Array | undefined): LegChange["members"] {
-  const { handsOver } = pd.connector;
-  if (handsOver === undefined) {
-    pd.countHandover("handed_over");
-    return members;
-  }
-  const params = answer && memberAt(answer, [handsOver]);
-  const isThere = params !== undefined && params[0] === OPEN_BRACE;
-  pd.countHandover(isThere ? "handed_over" : "missing");
-  // Without them decode prefills for itself. That is correct but slow, so it is counted.
-  return new Map([...members, [handsOver, isThere ? params : "null"]]);
-}
-
-/** Both legs have one request id, because engines may find each other by it. */
+/** Both legs have one request id, because engines may find each other by it. A leg for a rank names the rank, whatever the connector does. */
 function sent(
   { body, requestId: ofBoth }: PdRequest,
+  worker: Forwarding["worker"],
   { members, requestId = ofBoth, headers }: LegChange,
 ): { readonly body: Uint8Array; readonly requestId: string; readonly headers: string | undefined } {
-  return { body: body.with(members), requestId, headers };
+  return { body: pinnedBody(worker, body, members), requestId, headers: rankHeader(worker) ?? headers };
 }

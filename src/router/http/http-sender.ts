@@ -1,3 +1,4 @@
+import { pinnedBody, rankHeader } from "../../engine/pinned-request.ts";
 import type { Legs, Try } from "../try.ts";
 import type { WorkerResponse } from "../response-stage.ts";
 import type { InferenceRequest } from "../router.ts";
@@ -32,6 +33,10 @@ export class HttpSender implements Sender {
 
   send(request: InferenceRequest, { answer: { worker, chargedAt } }: Try): Promise<WorkerResponse> {
     const { body, signal } = request;
-    return this.#forwarder.forward(request, { worker, body: body.bytes, signal, now: chargedAt });
+    if (worker.pinnedRank === undefined) {
+      return this.#forwarder.forward(request, { worker, body: body.bytes, signal, now: chargedAt });
+    }
+    const to = { worker, body: pinnedBody(worker, body), headers: rankHeader(worker), signal, now: chargedAt };
+    return this.#forwarder.forward(request, to);
   }
 }

@@ -33,10 +33,10 @@ function countOf(results: readonly FanOutResult<true>[]): number {
 }
 
 function outcome(results: readonly FanOutResult<true>[], all: string, some: string, counts: object): Reply {
-  const successful = results.filter((result) => result.value).map((result) => result.worker.url);
+  const successful = results.filter((result) => result.value).map((result) => result.worker.spec.url);
   const failed = results
     .filter((result) => result.error)
-    .map((result) => ({ worker: result.worker.url, error: result.error?.message }));
+    .map((result) => ({ worker: result.worker.spec.url, error: result.error?.message }));
   const isWhole = failed.length === 0;
   const grpc = results.filter(({ worker }) => worker.connectionMode === "grpc").length;
   return jsonReply(

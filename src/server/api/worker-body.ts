@@ -19,6 +19,18 @@ export function readWorkerSpec(body: Body): WorkerSpec {
 
 const { shape } = workerSchema;
 
+const rankSchema = z.strictObject({ url: shape.url, dpRank: z.int().min(0).max(1023) });
+
+/**
+ * Reads the data-parallel rank that a body of `POST` brings back: `url` and `dp_rank`, and nothing else. Undefined for a body without
+ * `dp_rank`. Throws invalid_request with the field.
+ */
+export function readRank(body: Body): { readonly url: string; readonly index: number } | undefined {
+  if (body["dp_rank"] === undefined || body["dp_rank"] === null) return undefined;
+  const { url, dpRank } = parse(rankSchema, body);
+  return { url, index: dpRank };
+}
+
 /** The changeable fields of `workerSchema` with the same bounds. An absent field stays unchanged. */
 export const patchSchema = z.strictObject({
   url: shape.url.optional(),
@@ -35,6 +47,7 @@ export const patchSchema = z.strictObject({
   health: shape.health.unwrap().optional(),
   kvEvents: shape.kvEvents,
   tls: shape.tls,
+  dpSize: shape.dpSize,
 } satisfies Record<keyof typeof shape, z.ZodType>);
 
 const mergedSchema = z.strictObject({ labels: workerLabels });
@@ -63,6 +76,7 @@ export function patchWorkerSpec(before: WorkerSpec, body: Body): WorkerSpec {
     health: { ...before.health, ...healthOf(change.health ?? {}) },
     kvEvents: change.kvEvents === undefined ? before.kvEvents : kvEventsOf(change.kvEvents),
     tls: change.tls === undefined ? before.tls : { ...before.tls, ...withoutFiles(change.tls) },
+    dpSize: change.dpSize ?? before.dpSize,
   };
 }
 

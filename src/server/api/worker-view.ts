@@ -16,6 +16,9 @@ export function workerView(worker: Worker, { kvEvents, cacheTrust }: WorkerKnowl
   return {
     id: worker.id,
     url: worker.url,
+    dp_base_url: worker.rank ? spec.url : null,
+    dp_rank: worker.rank?.index ?? null,
+    dp_size: worker.rank?.of ?? null,
     source: spec.source,
     model_id: worker.modelId,
     models: worker.models,

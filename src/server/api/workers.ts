@@ -7,10 +7,10 @@ import type { WorkerSources } from "../../worker/sources/worker-sources.ts";
 import { TOKENIZER_PATH_LABEL, type WorkerSpec } from "../../worker/worker-spec.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import type { Call, Route } from "../route.ts";
-import { leftOutNotice, parseWorkerUrl } from "../../util/parse-worker-url.ts";
+import { leftOutNotice, workerNameOf } from "../../util/parse-worker-url.ts";
 import type { FolderOfPaths } from "./folder-of-paths.ts";
 import { readJson } from "./json-request.ts";
-import { patchWorkerSpec, readWorkerSpec } from "./worker-body.ts";
+import { patchWorkerSpec, readRank, readWorkerSpec } from "./worker-body.ts";
 import { workerView } from "./worker-view.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
 
@@ -79,8 +79,10 @@ function list(deps: WorkersDeps, { query }: Call): Reply {
 
 async function create(deps: WorkersDeps, call: Call): Promise<Reply> {
   const body = await readJson(call.request, deps.maxBodyBytes);
-  const spec = await admitted(deps, readWorkerSpec(body));
-  const { worker } = deps.routerManager.addWorker(spec);
+  const rank = readRank(body);
+  const { worker } = rank
+    ? deps.routerManager.addRank(rank.url, rank.index)
+    : deps.routerManager.addWorker(await admitted(deps, readWorkerSpec(body)));
   call.note(worker.id);
   if (!wantsToWait(call)) return accepted(worker, withUrlNotice("the worker is being probed", body));
   const settled = await deps.healthChecker.waitUntilSettled(worker.id, call.request.signal);
@@ -100,33 +102,44 @@ function viewOf({ kvEvents, cacheTrusts }: WorkersDeps, worker: Worker): object 
 }
 
 function show(deps: WorkersDeps, call: Call): Reply {
-  return jsonReply(viewOf(deps, find(deps, call)));
+  return jsonReply(viewOfAll(deps, find(deps, call)));
 }
 
 async function replace(deps: WorkersDeps, call: Call): Promise<Reply> {
-  const worker = findActive(deps, call);
+  const found = findActive(deps, call);
+  const { worker } = found;
   call.note(worker.id);
   const given = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
   // The worker still belongs to its first source.
   const spec = await admitted(deps, { ...given, source: worker.spec.source });
-  return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
+  return updated(deps, call, change(deps, found, spec));
 }
 
 async function patch(deps: WorkersDeps, call: Call): Promise<Reply> {
-  const worker = findActive(deps, call);
+  const found = findActive(deps, call);
+  const { worker } = found;
   call.note(worker.id);
   const spec = await admitted(
     deps,
     patchWorkerSpec(worker.spec, await readJson(call.request, deps.maxBodyBytes)),
     worker,
   );
-  return updated(deps, call, deps.routerManager.updateWorker(worker.id, spec).worker);
+  return updated(deps, call, change(deps, found, spec));
+}
+
+/** Changes the worker, or all data-parallel ranks where the address was named. */
+function change({ routerManager }: WorkersDeps, { worker, isWhole }: Found, spec: WorkerSpec): Worker {
+  return (isWhole ? routerManager.updateWorker(worker.id, spec) : routerManager.updateRank(worker.id, spec)).worker;
 }
 
 /** A cordoned worker gets no new request, and keeps those that it has. */
 function cordon(deps: WorkersDeps, call: Call, isCordoned: boolean): Reply {
-  const { id, spec } = findActive(deps, call);
-  return jsonReply(viewOf(deps, deps.routerManager.updateWorker(id, { ...spec, isCordoned }).worker));
+  const { workerRegistry, routerManager } = deps;
+  const found = findActive(deps, call);
+  // Each rank keeps its own priority, cost and labels.
+  const named = found.isWhole ? workerRegistry.at(found.worker.spec.url) : [found.worker];
+  for (const { id, spec } of named) routerManager.updateRank(id, { ...spec, isCordoned });
+  return jsonReply(viewOfAll(deps, { ...found, worker: workerRegistry.get(found.worker.id) ?? found.worker }));
 }
 
 async function updated(deps: WorkersDeps, call: Call, worker: Worker): Promise<Reply> {
@@ -136,12 +149,15 @@ async function updated(deps: WorkersDeps, call: Call, worker: Worker): Promise<R
 }
 
 async function remove(deps: WorkersDeps, call: Call): Promise<Reply> {
-  const worker = findActive(deps, call);
+  const found = findActive(deps, call);
+  const { worker, isWhole } = found;
   call.note(worker.id);
-  const { gone } = deps.routerManager.removeWorker(worker);
-  if (!wantsToWait(call)) return accepted(worker, "the worker drains and is removed then");
+  const { routerManager } = deps;
+  const { gone } = isWhole ? routerManager.removeWorker(worker) : routerManager.removeRank(worker);
+  const named = { id: worker.id, url: isWhole ? worker.spec.url : worker.url };
+  if (!wantsToWait(call)) return accepted(named, "the worker drains and is removed then");
   await gone;
-  return jsonReply({ status: "removed", worker_id: worker.id, url: worker.url });
+  return jsonReply({ status: "removed", worker_id: named.id, url: named.url });
 }
 
 /** Takes a worker in the body, or its address in `?url=`. */
@@ -156,11 +172,12 @@ async function addWorker(deps: WorkersDeps, call: Call): Promise<Reply> {
 async function removeWorker(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url") ?? stringField(await readJson(call.request, deps.maxBodyBytes), "url");
   if (url === undefined) throw new GatewayError("invalid_request", "url is missing", { param: "url" });
-  const parsed = parseWorkerUrl(url);
-  const worker = parsed.ok ? deps.workerRegistry.getByUrl(parsed.url) : undefined;
+  const name = workerNameOf(url);
+  const worker = name === undefined ? undefined : deps.workerRegistry.getByUrl(name);
   if (!worker) throw new GatewayError("worker_not_found", "no worker has this url", { param: "url" });
   call.note(worker.id);
-  const { message } = deps.routerManager.removeWorker(worker);
+  const { routerManager } = deps;
+  const { message } = worker.url === name ? routerManager.removeRank(worker) : routerManager.removeWorker(worker);
   return jsonReply({ success: true, message, worker: null });
 }
 
@@ -181,19 +198,43 @@ function listWorkers(deps: WorkersDeps): Reply {
   });
 }
 
-function find({ workerRegistry }: WorkersDeps, { params }: Call): Worker {
+/** What a caller named: a worker, or with its address all data-parallel ranks, of which this is the lowest. */
+interface Found {
+  readonly worker: Worker;
+  readonly isWhole: boolean;
+}
+
+function find({ workerRegistry }: WorkersDeps, { params }: Call): Found {
   const id = params["id"] ?? "";
-  const parsed = parseWorkerUrl(id);
-  const worker = workerRegistry.get(id) ?? (parsed.ok ? workerRegistry.getByUrl(parsed.url) : undefined);
+  const name = workerNameOf(id);
+  const byId = workerRegistry.get(id);
+  const worker = byId ?? (name === undefined ? undefined : workerRegistry.getByUrl(name));
   if (!worker) throw new GatewayError("worker_not_found", "no worker has this id or url");
-  return worker;
+  return { worker, isWhole: worker.rank !== undefined && !byId && worker.url !== name };
+}
+
+/** A worker; for an address with ranks the lowest one, under the name of the address, with the load of all. */
+function viewOfAll(deps: WorkersDeps, { worker, isWhole }: Found): object {
+  const view = viewOf(deps, worker);
+  if (!isWhole) return view;
+  const ranks = deps.workerRegistry.at(worker.spec.url);
+  const sum = (of: (rank: Worker) => number): number => ranks.reduce((total, rank) => total + of(rank), 0);
+  return {
+    ...view,
+    url: worker.spec.url,
+    dp_rank: null,
+    load: sum(({ requestsInFlight }) => requestsInFlight),
+    pending_prompt_tokens: sum(({ promptTokensInFlight }) => promptTokensInFlight),
+  };
 }
 
 /** Finds a worker that is not leaving; a leaving worker can only be looked at. */
-function findActive(deps: WorkersDeps, call: Call): Worker {
-  const worker = find(deps, call);
-  if (worker.status === "draining") throw new GatewayError("worker_not_found", "this worker is being removed");
-  return worker;
+function findActive(deps: WorkersDeps, call: Call): Found {
+  const found = find(deps, call);
+  if (found.worker.status === "draining") {
+    throw new GatewayError("worker_not_found", "this worker is being removed");
+  }
+  return found;
 }
 
 function wantsToWait({ query }: Call): boolean {
@@ -201,7 +242,7 @@ function wantsToWait({ query }: Call): boolean {
   return value !== null && value !== "false" && value !== "0";
 }
 
-function accepted(worker: Worker, message: string): Reply {
+function accepted(worker: Pick<Worker, "id" | "url">, message: string): Reply {
   const { location: path } = location(worker.id);
   return jsonReply(
     { status: "accepted", worker_id: worker.id, url: worker.url, location: path, message },
