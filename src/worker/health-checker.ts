@@ -2,7 +2,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
 import { changeAddress } from "./change-address.ts";
 import { ProbeEnds } from "./probe-ends.ts";
-import { newWatch, type ProbeWatch } from "./probe-watch.ts";
+import { listingIntervalMs, newWatch, type ProbeWatch } from "./probe-watch.ts";
 import type { ProbeFailure, WorkerProbers } from "./prober.ts";
 import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
 import type { HealthSettings, ProbingSettings } from "./worker-spec.ts";
@@ -17,14 +17,6 @@ const JITTER_RATIO = 0.1;
 /** Probes that are so far off are looked after this often, ms; nearer ones ten times a second. 1,000 workers are then 26 at a time. */
 const LATER_MS = 5000;
 const LATER_EVERY_MS = 250;
-/**
- * Time between two questions to a worker for its listing, ms: for each worker of the fleet, and at most. So a fleet of up to ninety is
- * asked with each probe, and 1,000 workers are not asked 100 times a second for what hardly ever changes. A failed probe, a request for
- * a model that nobody is known to serve, and one that a worker refuses as it has no such model have the worker asked at once.
- */
-const LISTING_PER_WORKER_MS = 100;
-const MAX_LISTING_MS = 60_000;
-
 export interface HealthCheckerDeps extends ProbingSettings {
   readonly registry: WorkerRegistry;
   readonly clock: Clock;
@@ -34,12 +26,11 @@ export interface HealthCheckerDeps extends ProbingSettings {
 
 /**
  * Probes each address at its interval and moves it through the states in `worker.ts`. A worker that answers for the
- * first time, or again after it was down, is asked which models it serves. So is a worker whose listing has changed. What an
- * address answers holds for all data-parallel ranks behind it.
+ * first time, or again after it was down, is asked which models it serves. So is one whose listing has changed. All ranks of an address
+ * are well, or none is.
  */
 export class HealthChecker implements Disposable {
   #deps: HealthCheckerDeps;
-  /** By address. */
   readonly #watches = new Map<string, ProbeWatch>();
   readonly #waiting: ProbeWatch[] = [];
   readonly #ends = new ProbeEnds();
@@ -191,7 +182,7 @@ export class HealthChecker implements Disposable {
     if (clock.now() < watch.listingDueAt) return;
     const listing = await this.#deps.probers[worker.connectionMode].listing(worker, settings);
     if (listing === undefined) return;
-    watch.listingDueAt = clock.now() + Math.min(MAX_LISTING_MS, registry.count() * LISTING_PER_WORKER_MS);
+    watch.listingDueAt = clock.now() + listingIntervalMs(registry.count());
     if (listing !== watch.listing) watch.isUnknown = true;
   }
 

@@ -46,3 +46,15 @@ export function newWatch(address: string, now: number): ProbeWatch {
     cancel: () => undefined,
   };
 }
+
+const LISTING_PER_WORKER_MS = 100;
+const MAX_LISTING_MS = 60_000;
+
+/**
+ * The time between two questions to a worker for its listing, ms: for each worker of the fleet, and at most. So a fleet of up to ninety is
+ * asked with each probe, and 1,000 workers are not asked 100 times a second for what hardly ever changes. A failed probe, a request for
+ * a model that nobody is known to serve, and one that a worker refuses as it has no such model have the worker asked at once.
+ */
+export function listingIntervalMs(workers: number): number {
+  return Math.min(MAX_LISTING_MS, workers * LISTING_PER_WORKER_MS);
+}
