@@ -107,21 +107,22 @@ test("row 104: nothing that waits or measures reads the wall clock", async () =>
     if (name.endsWith(".test.ts") || name.startsWith("engine-sim/")) continue;
     if (/Date\.now\(|new Date\(\)/.test(readFileSync(join(root, name), "utf8"))) readers.push(name);
   }
-  // What they print: the time in a log line, since when a worker is as it is, when a model or an answer was made, what
+  // What they print: the time in a log line, when a source of workers was last heard, since when a worker is as it is, when a model or an answer was made, what
   // templates ask for, and the Date of an answer; and what ends at a date: a worker's Retry-After, keys, their limits, and certificates.
   expect(readers.sort()).toEqual([
     "cli/banner.ts",
     "cli/keys.ts",
     "context/certificates.ts",
+    "context/state-metrics.ts",
     "context/tls-files.ts",
     "keys/key-ring.ts",
     "observability/audit-log.ts",
     "observability/log-line.ts",
+    "protocol/limit-headers.ts",
     "router/grpc/engine-calls.ts",
     "router/worker-error.ts",
     "server/api/keys.ts",
     "server/api/models.ts",
-    "server/limited-use.ts",
     "tokenizer/chat-template.ts",
     "transport/http1-server/answer-bytes.ts",
     "worker/breaker-board.ts",
