@@ -178,6 +178,7 @@ function checkPortTls(config: Config): Complaint[] {
     config[key] === undefined ? [] : [complaint([key], `needs ${needed}: the port does not speak TLS`)];
   return [
     ...(hasTls ? [] : alone("tlsClientCaPath", "tls_cert_path")),
+    ...(hasTls || config.tlsCertificates.length === 0 ? [] : [complaint(["tlsCertificates"], "needs tls_cert_path")]),
     ...(hasTls && config.adminTls && adminPort !== undefined
       ? []
       : alone("adminTlsClientCaPath", "tls_cert_path, admin_port and admin_tls")),

@@ -395,6 +395,16 @@ export const configSchema = z.strictObject({
     group: "Listening",
     description: "File with the private key (PEM, without a passphrase) of `tls_cert_path`.",
   }),
+  tlsCertificates: z
+    .array(z.strictObject({ certPath: filePath, keyPath: filePath }))
+    .max(1000)
+    .default([])
+    .meta({
+      group: "Listening",
+      fileOnly: true,
+      description:
+        "Further certificates for the ports that speak TLS, each with `cert_path` and `key_path`. A client that asks for a server name (SNI) gets the one that is for it, by the host names in the certificates; every other client gets that of `tls_cert_path`. Their files are read again like that one's (docs/tls.md).",
+    }),
   tlsClientCaPath: filePath.optional().meta({
     group: "Listening",
     description:

@@ -106,6 +106,7 @@ export const SERVER_KEYS: readonly ConfigKey[] = [
 export const TLS_KEYS: readonly ConfigKey[] = [
   "tlsCertPath",
   "tlsKeyPath",
+  "tlsCertificates",
   "tlsClientCaPath",
   "tlsMinVersion",
   "adminTlsClientCaPath",

@@ -4,7 +4,7 @@ import { loadConfig, NO_FLAGS } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { readTls, type TlsFiles, tlsPaths } from "./tls-files.ts";
 
-const { first, second, client } = TEST_PAIRS;
+const { first, second, client, named, nameless } = TEST_PAIRS;
 const FILES = new Map<string, string>([
   ["tls.crt", first.cert],
   ["tls.key", first.key],
@@ -12,6 +12,10 @@ const FILES = new Map<string, string>([
   ["client.crt", client.cert],
   ["client.key", client.key],
   ["other.key", second.key],
+  ["named.crt", named.cert],
+  ["nameless.crt", nameless.cert],
+  ["nameless.key", nameless.key],
+  ["named.key", named.key],
   ["empty", ""],
 ]);
 
@@ -56,12 +60,37 @@ describe("the files of TLS", () => {
     expect(Object.keys(tls.workers.files).toSorted()).toEqual(["ca.crt", "client.crt", "client.key"]);
   });
 
+  test("with several certificates have them with their host names, that of tls_cert_path first", () => {
+    const tlsCertificates = [{ certPath: "named.crt", keyPath: "named.key" }];
+    const { tls, certificates, problems } = read(configWith({ ...MAIN, tlsCertificates, prometheusTls: true }));
+    expect(problems).toEqual([]);
+    const both = [
+      { pair: { cert: first.cert, key: first.key }, names: ["localhost"] },
+      { pair: { cert: named.cert, key: named.key }, names: ["Models.example", "*.models.example"] },
+    ];
+    expect([tls.main?.named, tls.metrics?.named]).toEqual([both, both]);
+    expect(certificates.map(({ path }) => path)).toEqual(["tls.crt", "named.crt"]);
+    expect(read(configWith(MAIN)).tls.main?.named).toBeUndefined();
+  });
+
   const wrong: readonly [what: string, config: Config, path: readonly PropertyKey[], text: string][] = [
     [
       "a key of another certificate",
       configWith({ ...MAIN, tlsKeyPath: "other.key" }),
       ["tlsCertPath"],
       "tls.crt and other.key: the private key belongs to another certificate",
+    ],
+    [
+      "a further certificate without a host name",
+      configWith({ ...MAIN, tlsCertificates: [{ certPath: "nameless.crt", keyPath: "nameless.key" }] }),
+      ["tlsCertificates", 0, "certPath"],
+      "nameless.crt: it has no host name (subjectAltName), so no client would get it",
+    ],
+    [
+      "a further certificate with the key of another",
+      configWith({ ...MAIN, tlsCertificates: [{ certPath: "named.crt", keyPath: "other.key" }] }),
+      ["tlsCertificates", 0, "certPath"],
+      "named.crt and other.key: the private key belongs to another certificate",
     ],
     [
       "a file that is not there",

@@ -8,7 +8,7 @@ import {
   readAuthorities,
   readKeyPair,
 } from "../transport/tls/certificate.ts";
-import type { PortTls } from "../transport/tls/server-tls.ts";
+import type { NamedPair, PortTls } from "../transport/tls/server-tls.ts";
 import type { WorkersTls } from "../transport/tls/worker-tls.ts";
 
 /** The contents of files by path, or why one could not be read. */
@@ -43,6 +43,7 @@ export interface TlsFiles {
 export function tlsPaths(config: Config): string[] {
   const { tlsCertPath, tlsKeyPath, tlsClientCaPath, adminTlsClientCaPath, prometheusTlsClientCaPath } = config;
   const paths = [tlsCertPath, tlsKeyPath, tlsClientCaPath, adminTlsClientCaPath, prometheusTlsClientCaPath];
+  for (const { certPath, keyPath } of config.tlsCertificates) paths.push(certPath, keyPath);
   paths.push(...config.caCertPaths, config.clientCertPath, config.clientKeyPath);
   for (const { tls } of config.initialWorkers) paths.push(tls?.caCertPath, tls?.clientCertPath, tls?.clientKeyPath);
   return [...new Set(paths.filter((path) => path !== undefined))];
@@ -53,8 +54,15 @@ export function readTls(config: Config, contents: Contents, nowMs: number): TlsF
   const reader = new TlsReader(contents, nowMs);
   const { tlsCertPath, tlsKeyPath, tlsMinVersion: minVersion } = config;
   const pair = reader.pair("server", [["tlsCertPath"], tlsCertPath], [["tlsKeyPath"], tlsKeyPath]);
+  const others = config.tlsCertificates.flatMap(({ certPath, keyPath }, index) => {
+    const at = (part: "certPath" | "keyPath"): PropertyKey[] => ["tlsCertificates", index, part];
+    return reader.named([at("certPath"), certPath], [at("keyPath"), keyPath]) ?? [];
+  });
+  const named = pair && [{ pair, names: hostNamesOf(readKeyPair(pair)) }, ...others];
   const portOf = (isOn: boolean, key: ConfigKey, caPath: string | undefined): PortTls | undefined =>
-    pair && isOn ? { pair, minVersion, clientCa: reader.authorities([[key], caPath]) } : undefined;
+    pair && isOn
+      ? { pair, ...(others.length === 0 ? {} : { named }), minVersion, clientCa: reader.authorities([[key], caPath]) }
+      : undefined;
   return {
     tls: {
       main: portOf(true, "tlsClientCaPath", config.tlsClientCaPath),
@@ -106,6 +114,11 @@ function readNow(path: string): string | Error {
   }
 }
 
+/** The host names among what a certificate is for. */
+function hostNamesOf({ names }: CertificateFacts): readonly string[] {
+  return names.flatMap((name) => (name.startsWith("DNS:") ? [name.slice("DNS:".length)] : []));
+}
+
 /** An option with the path that it names, if it is set. */
 type NamedPath = readonly [option: readonly PropertyKey[], path: string | undefined];
 
@@ -134,6 +147,19 @@ class TlsReader {
     const reason = notValidAt(facts, this.#nowMs);
     if (reason !== undefined) this.notValid.push(`${certPath}: ${reason}`);
     return { cert, key };
+  }
+
+  /** A pair that is chosen by its names. */
+  named(certificate: NamedPath, key: NamedPath): NamedPair | undefined {
+    const pair = this.pair("server", certificate, key);
+    if (!pair) return undefined;
+    const names = hostNamesOf(readKeyPair(pair));
+    if (names.length > 0) return { pair, names };
+    this.#complain(
+      certificate[0],
+      `${certificate[1]}: it has no host name (subjectAltName), so no client would get it`,
+    );
+    return undefined;
   }
 
   authorities([option, path]: NamedPath): string | undefined {

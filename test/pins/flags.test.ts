@@ -177,6 +177,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   kvEventsMaxBytes: 134_217_728,
   kvEventsTopic: "",
   caCertPaths: [],
+  tlsCertificates: [],
   tlsMinVersion: "1.2",
   adminTls: true,
   prometheusTls: false,

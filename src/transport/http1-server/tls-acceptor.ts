@@ -50,6 +50,11 @@ export class TlsAcceptor {
     close: (socket, error) => socket.data.closed(error),
     error: (socket, error) => socket.data.closed(error),
   };
+  /** `serverName` is asked before the certificate is sent, as `node:tls` asks it for its `SNICallback`; Bun's types do not name it. */
+  readonly #namingHandlers = {
+    ...this.#handlers,
+    serverName: (_user: unknown, name: string) => this.#tls.contextFor(name),
+  };
 
   constructor(tls: ServerTls, owner: TlsAcceptorOwner) {
     this.#tls = tls;
@@ -65,7 +70,8 @@ export class TlsAcceptor {
   accept(raw: Socket<Handshake | undefined>, address: string | undefined): void {
     const handshake = new Handshake(address, (gone) => this.#gone(gone));
     raw.data = handshake;
-    const [, socket] = raw.upgradeTLS<SocketUser>({ tls: this.#tls.options, data: handshake, socket: this.#handlers });
+    const handlers = this.#tls.choosesByName ? this.#namingHandlers : this.#handlers;
+    const [, socket] = raw.upgradeTLS<SocketUser>({ tls: this.#tls.options, data: handshake, socket: handlers });
     handshake.socket = socket;
     this.#unfinished.add(handshake);
     const [oldest] = this.#unfinished;

@@ -22,6 +22,11 @@ describe("a certificate and its key", () => {
       { cert: first.cert, key: second.key },
       "the private key belongs to another certificate",
     ],
+    [
+      "with certificates behind it that have not issued it",
+      { cert: `${first.cert}${second.cert}`, key: first.key },
+      "none of the certificates behind the first one has issued it",
+    ],
     ["without a certificate", { cert: "", key: first.key }, "there is no certificate in it"],
     ["with the two in each other's place", { cert: first.key, key: first.cert }, "there is no certificate in it"],
     ["without a key", { cert: first.cert, key: first.cert }, "there is no private key in it"],

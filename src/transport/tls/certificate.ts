@@ -24,9 +24,12 @@ export interface CertificateFacts {
 
 /** Reads a pair. Throws an Error whose message says in a few words what is wrong: no certificate, no key, two that do not belong together. */
 export function readKeyPair({ cert, key }: KeyPair): CertificateFacts {
-  const [first] = certificatesIn(cert);
+  const [first, ...others] = certificatesIn(cert);
   if (!first) throw new Error("there is no certificate in it (-----BEGIN CERTIFICATE-----)");
   if (!first.checkPrivateKey(privateKeyIn(key))) throw new Error("the private key belongs to another certificate");
+  // Those of the certificate before, left behind a renewed one: clients could not get from one to the other.
+  if (others.length > 0 && !first.checkIssued(first) && !others.some((other) => first.checkIssued(other)))
+    throw new Error("none of the certificates behind the first one has issued it");
   return factsOf(first);
 }
 
