@@ -69,9 +69,15 @@ function writeHosts(): void {
 /** The gateway's files; `/etc/pointsman/new` has the pair of a renewal. */
 function writeCertificates(): void {
   mkdirSync("/etc/pointsman/new", { recursive: true });
-  const { first, second } = TEST_PAIRS;
+  const { first, second, named } = TEST_PAIRS;
   for (const name of ["ca.crt", "other-ca.crt"]) writeFileSync(join("/etc/pointsman", name), TEST_CA);
-  for (const [name, pair] of Object.entries({ tls: first, "new/tls": second, client: first, other: first })) {
+  for (const [name, pair] of Object.entries({
+    tls: first,
+    "new/tls": second,
+    client: first,
+    other: first,
+    "models.example": named,
+  })) {
     writeFileSync(`/etc/pointsman/${name}.crt`, pair.cert);
     writeFileSync(`/etc/pointsman/${name}.key`, pair.key, { mode: 0o600 });
   }
