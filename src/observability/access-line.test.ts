@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { ManualClock } from "../../test/support/manual-clock.ts";
+import { ACCESS_FIELDS } from "./access-fields.ts";
 import { AccessText, accessFields } from "./access-line.ts";
 import { RequestRecord } from "./request-record.ts";
 
@@ -52,6 +53,16 @@ function answeredBy(worker: string, model: string, isModelListed = true): Reques
   const record = new RequestRecord("r", "chat_completions", { settle: () => undefined }, new ManualClock());
   return Object.assign(record, { workerId: worker, model, isModelListed, attempts: 1, status: 200 });
 }
+
+test("the text that is kept for a worker leaves no field of the line out but those that such lines do not have", () => {
+  const record = Object.assign(answeredBy("w", "m"), { key: "k", workerUrl: "http://a:1", policy: "p", ttftMs: 1 });
+  Object.assign(record, { predictedTtftMs: 2, tokens: { promptTokens: 1, completionTokens: 2, cachedTokens: 3 } });
+  const text = new AccessText();
+  const written = Object.keys(JSON.parse(`{${text.of(record)}}`) as object);
+  const others = ["route", "failed_models", "prefill_worker", "prefill_worker_url", "failed", "error"];
+  expect(text.kept).toBe(1);
+  expect([...written, ...others].toSorted()).toEqual(Object.keys(ACCESS_FIELDS).toSorted());
+});
 
 test("lines of more workers and models than are kept are right too", () => {
   const text = new AccessText();
