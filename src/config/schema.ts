@@ -143,7 +143,7 @@ export const workerLabels = z
 /** Whether a text is the address of a collector: a URL over HTTP, or a host and a port. */
 function isCollector(text: string): boolean {
   const url = URL.parse(text.includes("://") ? text : `http://${text}`);
-  return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && !/\s/.test(text);
+  return url !== null && /^(https?|grpcs?):$/.test(url.protocol) && url.username === "" && !/\s/.test(text);
 }
 
 const kvEndpoint = z
@@ -957,17 +957,13 @@ export const configSchema = z.strictObject({
   tracesEndpoint: z
     .string()
     .refine(isCollector, "must be the address of a collector, such as http://collector:4318")
-    .refine(
-      (text) => !/:4317(\/|$)/.test(text),
-      "4317 is the port of OTLP over gRPC; the gateway speaks OTLP over HTTP, as a rule on port 4318",
-    )
     .optional()
     .meta({
       group: "Observability",
       flag: "--otlp-traces-endpoint",
       aliases: ["--otel-endpoint"],
       description:
-        "OpenTelemetry collector that gets the traces, over HTTP: `HOST:PORT`, or a URL, to which `/v1/traces` is added if it has no path. Without it, `OTEL_EXPORTER_OTLP_ENDPOINT`, and without that no request is traced ([traces.md](traces.md)).",
+        "OpenTelemetry collector that gets the traces: `HOST:PORT`, or a URL. Over HTTP, `/v1/traces` is added if it has no path; port 4317, `grpc://` and `grpcs://` are OTLP over gRPC. Without it, `OTEL_EXPORTER_OTLP_ENDPOINT`, and without that no request is traced ([traces.md](traces.md)).",
     }),
   tracesSampleRatio: z
     .number()

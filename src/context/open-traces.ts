@@ -1,11 +1,15 @@
 import type { Config } from "../config/schema.ts";
+import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { wallNow } from "../observability/recorded-request.ts";
 import type { Attributes } from "../observability/traces/span.ts";
-import { type ExportSettings, SpanExporter } from "../observability/traces/span-exporter.ts";
+import { deliverOverHttp, type ExportSettings, type TraceProtocol } from "../observability/traces/otlp-http.ts";
+import { SpanExporter } from "../observability/traces/span-exporter.ts";
 import { Tracer } from "../observability/traces/tracer.ts";
+import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import type { Clock } from "../util/clock.ts";
+import { deliverOverGrpc } from "./grpc-collector.ts";
 import { VERSION } from "../util/version.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -18,17 +22,24 @@ export interface TraceSettings extends ExportSettings {
 }
 
 const DEFAULT_SAMPLER = "parentbased_always_on";
+const PROTOCOLS: readonly string[] = ["http/json", "http/protobuf", "grpc"] satisfies TraceProtocol[];
+/** The port of OTLP over gRPC. */
+const GRPC_PORT = "4317";
 
 /**
  * Settings of traces; undefined where there are none. The configuration comes before the variables of the OpenTelemetry specification
- * (`OTEL_EXPORTER_OTLP_*`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_SDK_DISABLED`).
+ * (`OTEL_EXPORTER_OTLP_*`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_EXPORTER`, `OTEL_SDK_DISABLED`).
+ * Throws invalid_request where a variable names a protocol that there is not, or an address that is none.
  */
 export function traceSettings({ tracesEndpoint, tracesSampleRatio }: TraceConfig, env: Env): TraceSettings | undefined {
-  const url = tracesEndpoint === undefined ? endpointOf(env) : tracesUrl(tracesEndpoint);
-  if (url === undefined || env["OTEL_SDK_DISABLED"]?.toLowerCase() === "true") return undefined;
+  const given = tracesEndpoint ?? endpointOf(env);
+  if (given === undefined || isOff(env)) return undefined;
+  const address = addressOf(given);
+  const protocol = protocolOf(address, env);
   const sampler = env["OTEL_TRACES_SAMPLER"] ?? DEFAULT_SAMPLER;
   return {
-    url,
+    protocol,
+    url: protocol === "grpc" ? grpcOrigin(address) : httpUrl(address),
     headers: {
       ...pairs(env["OTEL_EXPORTER_OTLP_HEADERS"]),
       ...pairs(env["OTEL_EXPORTER_OTLP_TRACES_HEADERS"]),
@@ -40,7 +51,11 @@ export function traceSettings({ tracesEndpoint, tracesSampleRatio }: TraceConfig
   };
 }
 
-/** Variables name the collector, and the one for traces its whole address. */
+function isOff(env: Env): boolean {
+  return env["OTEL_SDK_DISABLED"]?.toLowerCase() === "true" || env["OTEL_TRACES_EXPORTER"] === "none";
+}
+
+/** Variables name the collector, to whose path `/v1/traces` is added over HTTP, and the one for traces its whole address. */
 function endpointOf(env: Env): string | undefined {
   const whole = env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
   if (whole) return whole;
@@ -48,10 +63,40 @@ function endpointOf(env: Env): string | undefined {
   return base ? `${base.replace(/\/+$/, "")}/v1/traces` : undefined;
 }
 
-/** The address of the option: a host and port, a collector, or a whole address. */
-function tracesUrl(text: string): string {
-  const url = new URL(text.includes("://") ? text : `http://${text}`);
-  return url.pathname === "/" ? new URL("/v1/traces", url).href : url.href;
+/** A host and port, a collector, or a whole address. */
+function addressOf(text: string): URL {
+  const url = URL.parse(text.includes("://") ? text : `http://${text}`);
+  if (url && /^(https?|grpcs?):$/.test(url.protocol) && url.host !== "") return url;
+  throw new GatewayError("invalid_request", `${JSON.stringify(text)} is not the address of a collector of traces`);
+}
+
+/** What the address says by its scheme comes first, then the variables, then its port. */
+function protocolOf(address: URL, env: Env): TraceProtocol {
+  if (address.protocol.startsWith("grpc")) return "grpc";
+  const name = env["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"]
+    ? "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+    : "OTEL_EXPORTER_OTLP_PROTOCOL";
+  const given = env[name];
+  if (!given) return address.port === GRPC_PORT ? "grpc" : "http/json";
+  if (isProtocol(given)) return given;
+  throw new GatewayError(
+    "invalid_request",
+    `${name}: there is no protocol ${JSON.stringify(given)}; one of ${PROTOCOLS.join(", ")}`,
+  );
+}
+
+function isProtocol(text: string): text is TraceProtocol {
+  return PROTOCOLS.includes(text);
+}
+
+/** Collectors of vendors are `https://HOST` with its usual port; all others wait on the port of the protocol. */
+function grpcOrigin({ protocol, hostname, port }: URL): string {
+  const usual = protocol === "https:" ? "443" : GRPC_PORT;
+  return `${protocol.endsWith("s:") ? "grpcs" : "grpc"}://${hostname}:${port || usual}`;
+}
+
+function httpUrl(address: URL): string {
+  return address.pathname === "/" ? new URL("/v1/traces", address).href : address.href;
 }
 
 function ratioOf(sampler: string, argument: string | undefined): number {
@@ -102,9 +147,13 @@ export function openTraces(
   const settings = traceSettings(config, process.env);
   if (!settings) return undefined;
   const onCount = (outcome: string, spans: number): void => metrics.increment("spans", { outcome }, spans);
-  const exporter = new SpanExporter({ settings, clock, logger, onCount });
+  const deliver =
+    settings.protocol === "grpc"
+      ? deliverOverGrpc(settings, stack.use(new GrpcTransport(undefined, clock)), clock)
+      : deliverOverHttp(settings);
+  const exporter = new SpanExporter({ url: settings.url, deliver, clock, logger, onCount });
   stack.defer(() => exporter.close());
-  logger.info({ url: settings.url, ratio: settings.ratio }, "traces are sent");
+  logger.info({ url: settings.url, protocol: settings.protocol, ratio: settings.ratio }, "traces are sent");
   return exporter;
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { z } from "zod";
+import { type RpcCall, RpcError, startRpcServer, STATUS } from "../engines/grpc/rpc-server.ts";
 import { eventually } from "../faults/observe.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
@@ -138,7 +139,38 @@ test("a collector that is away costs spans, and no request", async () => {
   expect(await gateway.metric("pointsman_spans_total", { outcome: "dropped" })).toBeGreaterThan(0);
 }, 20_000);
 
-test("an address that cannot be one, and the port of another protocol, are refused at the start", async () => {
+test("over gRPC each batch is a call with the collector's headers, and a collector that is busy is asked again", async () => {
+  const calls: { readonly bytes: number; readonly key: string | undefined; readonly names: boolean }[] = [];
+  const handlers = new Map([
+    [
+      "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+      async function* (request: Uint8Array, { metadata }: RpcCall) {
+        const text = new TextDecoder().decode(request);
+        calls.push({ bytes: request.length, key: metadata["x-key"], names: /chat sim-1/.test(text) });
+        if (calls.length === 1) throw new RpcError(STATUS.unavailable, "busy");
+        yield new Uint8Array(0);
+      },
+    ],
+  ]);
+  const server = await startRpcServer(0, handlers);
+  await using engine = await startEngine({ model: "sim-1" });
+  await using gateway = await startProcess(["--worker-urls", engine.url], {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${server.port}`,
+    OTEL_EXPORTER_OTLP_PROTOCOL: "grpc",
+    OTEL_EXPORTER_OTLP_HEADERS: "X-Key=secret",
+  });
+  while ((await fetch(`${gateway.url}/readiness`)).status !== 200) await Bun.sleep(20);
+  await (await post(`${gateway.url}/v1/chat/completions`, HELLO)).text();
+  await eventually(() => calls.length === 2, "the batch is sent again");
+  await eventually(
+    async () => (await gateway.metric("pointsman_spans_total", { outcome: "sent" })) === 2,
+    "it is counted",
+  );
+  expect(calls[1]).toEqual({ bytes: calls[0]?.bytes ?? 0, key: "secret", names: true });
+  server.die();
+}, 20_000);
+
+test("an address that cannot be one, and a protocol that there is not, are refused at the start", async () => {
   const check = async (endpoint: string): Promise<string> => {
     const child = Bun.spawn(["bin/pointsman", "check", "--otlp-traces-endpoint", endpoint], {
       stderr: "pipe",
@@ -147,5 +179,12 @@ test("an address that cannot be one, and the port of another protocol, are refus
     return child.stderr.text();
   };
   expect(await check("ftp://x")).toContain("must be the address of a collector");
-  expect(await check("localhost:4317")).toContain("4317 is the port of OTLP over gRPC");
-});
+  await using engine = await startEngine({ model: "sim-1" });
+  const wrong = Bun.spawn(["bin/pointsman", "--worker-urls", engine.url, "--port", "0"], {
+    env: { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: "http://c:4318", OTEL_EXPORTER_OTLP_PROTOCOL: "zipkin" },
+    stderr: "pipe",
+    stdout: "ignore",
+  });
+  expect(await wrong.stderr.text()).toContain('OTEL_EXPORTER_OTLP_PROTOCOL: there is no protocol "zipkin"');
+  expect(await wrong.exited).not.toBe(0);
+}, 30_000);

@@ -1,8 +1,5 @@
+import { KINDS, nanos, STATUS_ERROR } from "./otlp-numbers.ts";
 import type { Attributes, AttributeValue, Span } from "./span.ts";
-
-/** Numbers of SpanKind and StatusCode (opentelemetry-proto, trace/v1/trace.proto). */
-const KINDS = { server: 2, client: 3 } as const;
-const STATUS_ERROR = 2;
 
 /** Spans as the body of an OTLP export over HTTP (OTLP 1.x, JSON: ids in hexadecimal digits, 64-bit numbers as texts). */
 export function exportBody(spans: readonly Span[], resource: Attributes, version: string): string {
@@ -49,10 +46,4 @@ function valueOf(value: AttributeValue): object {
   if (typeof value === "boolean") return { boolValue: value };
   if (typeof value === "number") return Number.isInteger(value) ? { intValue: String(value) } : { doubleValue: value };
   return { arrayValue: { values: value.map((text) => ({ stringValue: text })) } };
-}
-
-/** Milliseconds with a fraction as whole nanoseconds: more digits than a number has. */
-function nanos(ms: number): string {
-  const whole = Math.floor(ms);
-  return `${whole}${String(Math.floor((ms - whole) * 1e6)).padStart(6, "0")}`;
 }

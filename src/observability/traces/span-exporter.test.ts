@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { settled } from "../../../test/support/settled.ts";
+import { deliverOverHttp } from "./otlp-http.ts";
 import type { Span } from "./span.ts";
 import { SpanExporter } from "./span-exporter.ts";
 
@@ -42,17 +43,18 @@ function setUp(): Setup {
     answer: () => Promise.resolve(new Response("{}")),
   };
   const note = (_fields: object, text: string): void => void setup.told.push(text);
+  const settings = { protocol: "http/json", headers: { "x-key": "k" }, resource: {}, version: "1" } as const;
   const exporter = new SpanExporter({
-    settings: { url: "http://collector/v1/traces", headers: { "x-key": "k" }, resource: {}, version: "1" },
-    clock,
-    logger: { debug: note, info: note, warn: note, error: note },
-    onCount: (outcome, count) => (setup.counts[outcome] += count),
-    send(_url, init) {
-      const body = JSON.parse(init.body) as { resourceSpans: { scopeSpans: { spans: unknown[] }[] }[] };
+    url: "http://collector/v1/traces",
+    deliver: deliverOverHttp({ ...settings, url: "http://collector/v1/traces" }, (_url, init) => {
+      const body = JSON.parse(String(init.body)) as { resourceSpans: { scopeSpans: { spans: unknown[] }[] }[] };
       setup.exports.push(body.resourceSpans[0]?.scopeSpans[0]?.spans.length ?? 0);
       setup.headers.push(init.headers);
       return setup.answer();
-    },
+    }),
+    clock,
+    logger: { debug: note, info: note, warn: note, error: note },
+    onCount: (outcome, count) => (setup.counts[outcome] += count),
   });
   return Object.assign(setup, { exporter });
 }

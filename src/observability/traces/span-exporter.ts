@@ -1,25 +1,16 @@
 import type { Clock } from "../../util/clock.ts";
 import type { Logger } from "../logger.ts";
-import { exportBody } from "./otlp-json.ts";
-import type { Attributes, Span } from "./span.ts";
-
-/** Where spans go, and who sends them. */
-export interface ExportSettings {
-  /** `http(s)://HOST:PORT/v1/traces`. */
-  readonly url: string;
-  /** Further headers, such as a key of the collector's. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly resource: Attributes;
-  readonly version: string;
-}
+import type { Deliver } from "./otlp-http.ts";
+import type { Span } from "./span.ts";
 
 export interface SpanExporterParts {
-  readonly settings: ExportSettings;
+  /** The collector's address, for the log. */
+  readonly url: string;
+  readonly deliver: Deliver;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called with spans that were sent, or that nobody will get. */
   readonly onCount: (outcome: "sent" | "dropped", spans: number) => void;
-  readonly send?: (url: string, init: RequestInit & { readonly body: string }) => Promise<Response>;
 }
 
 /** Spans of one export, and time after which fewer are sent, ms (the defaults of OpenTelemetry's batch processor, a second instead of five). */
@@ -27,12 +18,9 @@ const BATCH = 512;
 const GATHER_MS = 1000;
 /** Most spans that wait; further ones are dropped. */
 const MOST_WAITING = 8192;
-/** Time for the collector to answer, ms. */
-const SEND_MS = 10_000;
 /** Time for the last spans when the gateway ends, ms. */
 const LAST_MS = 2000;
-/** Answers that mean "try again" (OTLP, "Retryable Response Codes"), tries, and the wait before the second one, ms. */
-const RETRYABLE = new Set([429, 502, 503, 504]);
+/** Tries of a batch that the collector may take later, and the wait before the second one, ms. */
 const TRIES = 3;
 const WAIT_MS = 1000;
 
@@ -95,33 +83,21 @@ export class SpanExporter {
 
   /** Returns why the batch was not taken. */
   async #send(batch: readonly Span[]): Promise<string | undefined> {
-    const { settings, clock, send = fetch } = this.#parts;
-    const body = exportBody(batch, settings.resource, settings.version);
-    let failure = "";
-    for (let attempt = 1; attempt <= TRIES; attempt += 1) {
-      try {
-        const headers = { "content-type": "application/json", ...settings.headers };
-        const reply = await send(settings.url, { method: "POST", headers, body, signal: AbortSignal.timeout(SEND_MS) });
-        await reply.arrayBuffer();
-        if (reply.ok) return undefined;
-        failure = `the collector answered ${reply.status}`;
-        if (!RETRYABLE.has(reply.status)) return failure;
-      } catch (error) {
-        failure = error instanceof Error ? error.message : String(error);
-      }
-      if (this.#isOver || attempt === TRIES) break;
+    const { clock, deliver } = this.#parts;
+    for (let attempt = 1; ; attempt += 1) {
+      const refusal = await deliver(batch);
+      if (!refusal?.mayRepeat || this.#isOver || attempt === TRIES) return refusal?.reason;
       await new Promise<void>((resolve) => void clock.after(WAIT_MS * attempt, resolve));
     }
-    return failure;
   }
 
   /** Tells each change between working and failing once. */
   #tell(failure: string | undefined): void {
-    const { logger, settings } = this.#parts;
+    const { logger, url } = this.#parts;
     const isFailing = failure !== undefined;
     if (isFailing === this.#isFailing) return;
     this.#isFailing = isFailing;
-    if (isFailing) logger.warn({ url: settings.url, reason: failure }, "traces are not taken; spans are dropped");
-    else logger.info({ url: settings.url }, "traces are taken again");
+    if (isFailing) logger.warn({ url, reason: failure }, "traces are not taken; spans are dropped");
+    else logger.info({ url }, "traces are taken again");
   }
 }

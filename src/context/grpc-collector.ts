@@ -1,0 +1,29 @@
+import { asGatewayError, type ErrorCode } from "../errors/errors.ts";
+import { type Deliver, DELIVERY_MS, type ExportSettings } from "../observability/traces/otlp-http.ts";
+import { exportMessage } from "../observability/traces/otlp-protobuf.ts";
+import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
+import type { Clock } from "../util/clock.ts";
+
+const EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+/** With these the collector would refuse the same batch again. */
+const FINAL: readonly ErrorCode[] = ["upstream_rejected", "upstream_auth_failed", "upstream_unimplemented"];
+
+/** OTLP over gRPC: each batch is one call. */
+export function deliverOverGrpc(
+  { url, headers, resource, version }: ExportSettings,
+  grpc: Pick<GrpcClient, "unary">,
+  clock: Clock,
+): Deliver {
+  const metadata = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+  const timeouts = { connectMs: DELIVERY_MS, firstByteMs: DELIVERY_MS, idleMs: DELIVERY_MS };
+  return async (batch) => {
+    const message = exportMessage(batch, resource, version);
+    try {
+      await grpc.unary(url, EXPORT, message, { deadline: clock.now() + DELIVERY_MS, timeouts, metadata });
+      return undefined;
+    } catch (thrown) {
+      const { code, message: words } = asGatewayError(thrown);
+      return { reason: `${code}: ${words}`, mayRepeat: !FINAL.includes(code) };
+    }
+  };
+}
