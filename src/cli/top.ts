@@ -1,6 +1,7 @@
 import { ConfigError } from "../config/config-error.ts";
 import { askAdministration, pageOf } from "./ask-administration.ts";
 import { ratesBetween, type Sample, sampleOf, type WorkerRates } from "./fleet-samples.ts";
+import { Keyboard, LEAVES } from "./keyboard.ts";
 import { textTable } from "./text-table.ts";
 import type { TopArguments } from "./top-command.ts";
 
@@ -18,8 +19,6 @@ export interface TopTools {
 
 /** Rates are over the last looks, of so many seconds. */
 const WINDOW_SECS = 10;
-/** What a terminal in raw mode sends for Ctrl-C. */
-const CTRL_C = "\u0003";
 const DONE = 0;
 
 /** What the table is sorted by, with the key that chooses it. */
@@ -69,7 +68,7 @@ async function refresh({ intervalSecs }: TopArguments, tools: TopTools, samples:
     if (before && after) tools.out(CLEAR + screen(ratesBetween(before, after), order, trouble, tools.size()));
     await tools.sleep(intervalSecs * 1000);
     const pressed = tools.keys();
-    if (pressed === undefined || pressed.includes("q") || pressed.includes(CTRL_C)) return;
+    if (pressed === undefined || LEAVES.some((key) => pressed.includes(key))) return;
     for (const key of pressed) {
       const chosen = ORDERS.findIndex(([name]) => name === key);
       if (chosen >= 0) order = chosen;
@@ -155,13 +154,8 @@ function percent(value: number | undefined): string {
 }
 
 function toolsOf({ gateway, metricsUrl }: TopArguments): TopTools {
-  let pressed = "";
-  const { stdin, stdout } = process;
-  if (stdin.isTTY && stdout.isTTY) {
-    stdin.setRawMode(true);
-    stdin.on("data", (bytes) => (pressed += String(bytes)));
-    stdin.unref();
-  }
+  const { stdout } = process;
+  const keyboard = stdout.isTTY ? new Keyboard() : undefined;
   return {
     out: (text) => stdout.write(text),
     async look() {
@@ -169,12 +163,8 @@ function toolsOf({ gateway, metricsUrl }: TopArguments): TopTools {
       const page = await pageOf(metricsUrl ?? new URL("/metrics", gateway.url).href, gateway.caFile);
       return sampleOf(performance.now(), workers, page);
     },
-    sleep: (ms) => Bun.sleep(ms),
-    keys() {
-      const keys = pressed;
-      pressed = "";
-      return keys;
-    },
+    sleep: (ms) => keyboard?.sleep(ms) ?? Bun.sleep(ms),
+    keys: () => keyboard?.take(),
     // A terminal that does not know its size says 0.
     size: () => (stdout.isTTY ? { columns: stdout.columns || 120, rows: stdout.rows || 40 } : undefined),
   };

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
+import { failureOf } from "../../test/support/failure-of.ts";
 import type { Question } from "./ask-administration.ts";
+import { textTable } from "./text-table.ts";
 import { workers, type WorkersTools } from "./workers.ts";
 import type { WorkersArguments } from "./workers-commands.ts";
 
@@ -35,7 +37,12 @@ interface Ran {
 }
 
 /** Runs a command at a gateway whose worker has one of `loads` at each look. With `isGoneThen` it is no worker afterwards. */
-async function ran(given: Partial<WorkersArguments>, loads: readonly number[] = [], isGoneThen = false): Promise<Ran> {
+async function ran(
+  given: Partial<WorkersArguments>,
+  loads: readonly number[] = [],
+  isGoneThen = false,
+  uncordonedAt = Number.POSITIVE_INFINITY,
+): Promise<Ran> {
   let [out, err, time, looks] = ["", "", 0, 0];
   const asked: string[] = [];
   const tools: WorkersTools = {
@@ -48,7 +55,9 @@ async function ran(given: Partial<WorkersArguments>, loads: readonly number[] = 
       if (method === "DELETE") return { status: "accepted", worker_id: "w-1", url: VIEW["url"] };
       if (method === "POST") return { ...VIEW, cordoned: path.endsWith("/cordon") };
       const load = loads[looks++] ?? (isGoneThen ? undefined : loads.at(-1));
-      return { workers: load === undefined && isGoneThen ? [] : [{ ...VIEW, cordoned: looks > 0, load: load ?? 0 }] };
+      return {
+        workers: load === undefined && isGoneThen ? [] : [{ ...VIEW, cordoned: looks < uncordonedAt, load: load ?? 0 }],
+      };
     },
   };
   const code = await workers({ ...LIST, ...given }, tools);
@@ -113,6 +122,22 @@ test("a drain that takes longer than its bound ends with 1 and says how it goes 
   expect([code, out]).toEqual([1, ""]);
   expect(err).toEndWith("the wait is over; the worker stays cordoned, and its requests go on\n");
   expect(asked.length).toBe(6);
+});
+
+test("a drain of a worker that somebody uncordons has not come to its end", async () => {
+  const { code, out, err } = await ran({ command: "drain", worker: "w-1" }, [2, 1, 0], false, 2);
+  expect([code, out]).toEqual([1, ""]);
+  expect(err).toEndWith("the worker was uncordoned meanwhile, and takes requests again\n");
+});
+
+test("a command for a worker that is not named asks nothing", async () => {
+  expect(await failureOf(ran({ command: "remove", worker: "" }))).toMatchObject({
+    message: "remove: name the worker by its id or url",
+  });
+});
+
+test("control characters of a worker's names are written as escapes", () => {
+  expect(textTable([["A"], ["m\u001b]0;title\u0007\n"]])).toBe("A\nm\\u001b]0;title\\u0007\\u000a\n");
 });
 
 test("a removal waits until the worker is gone", async () => {

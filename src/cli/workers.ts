@@ -1,5 +1,6 @@
 import { askAdministration, type Question } from "./ask-administration.ts";
 import { isRecord } from "../util/objects.ts";
+import { ConfigError } from "../config/config-error.ts";
 import { textTable } from "./text-table.ts";
 import { stateOf, viewsOf, type WorkerView as View } from "./worker-views.ts";
 import type { WorkersArguments } from "./workers-commands.ts";
@@ -24,9 +25,11 @@ const LOOK_MS = 500;
 
 /**
  * `pointsman workers`: asks a running gateway over its administration. Resolves with the exit code: 1 where a worker still had requests at the
- * end of the wait. Throws ConfigError where the gateway refuses, or cannot be reached.
+ * end of the wait, or was uncordoned by somebody else. Throws ConfigError where the gateway refuses, or cannot be reached.
  */
 export async function workers(given: WorkersArguments, tools: WorkersTools = toolsOf(given)): Promise<number> {
+  if (given.command !== "list" && given.worker === "")
+    throw new ConfigError(given.command, "name the worker by its id or url");
   const path = `/workers/${encodeURIComponent(given.worker)}`;
   switch (given.command) {
     case "list":
@@ -60,9 +63,13 @@ async function list({ model, isJson }: WorkersArguments, { ask, out }: WorkersTo
 
 async function drain(given: WorkersArguments, tools: WorkersTools, cordoned: View): Promise<number> {
   const { id, url } = cordoned;
-  const last = await watch(given, tools, { id, url, isOver: (view) => loadOf(view) === 0 });
+  const last = await watch(given, tools, { id, url, isOver: (view) => loadOf(view) === 0 || !isCordoned(view) });
   if (last === "late") {
     tools.err("pointsman: the wait is over; the worker stays cordoned, and its requests go on\n");
+    return STILL_BUSY;
+  }
+  if (last && !isCordoned(last)) {
+    tools.err("pointsman: the worker was uncordoned meanwhile, and takes requests again\n");
     return STILL_BUSY;
   }
   return show(given, tools, last ?? { ...cordoned, status: "removed", load: 0 });
@@ -110,7 +117,8 @@ async function watch(
 function together(views: readonly View[], { id, url }: Watched): View | undefined {
   const ranks = views.filter((one) => one["dp_base_url"] === url);
   if (ranks.length === 0) return views.find((one) => one["id"] === id);
-  return { ...ranks[0], url, dp_rank: null, load: ranks.reduce((sum, rank) => sum + loadOf(rank), 0) };
+  const cordoned = ranks.every(isCordoned);
+  return { ...ranks[0], url, dp_rank: null, cordoned, load: ranks.reduce((sum, rank) => sum + loadOf(rank), 0) };
 }
 
 function show({ isJson }: WorkersArguments, { out }: WorkersTools, view: View): number {
@@ -140,6 +148,10 @@ function workersTable(views: readonly View[]): string {
 function whyNot({ is_healthy: isHealthy, last_error: error }: View): string {
   if (isHealthy !== false || !isRecord(error) || typeof error["message"] !== "string") return "";
   return error["message"].replaceAll(/\p{Cc}+/gu, " ");
+}
+
+function isCordoned(view: View): boolean {
+  return view["cordoned"] === true;
 }
 
 function loadOf(view: View): number {

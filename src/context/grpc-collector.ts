@@ -6,7 +6,7 @@ import type { Clock } from "../util/clock.ts";
 
 const EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 /** With these the collector would refuse the same batch again. */
-const FINAL: readonly ErrorCode[] = ["upstream_rejected", "upstream_auth_failed", "upstream_unimplemented"];
+const FINAL: ReadonlySet<ErrorCode> = new Set(["upstream_rejected", "upstream_auth_failed", "upstream_unimplemented"]);
 
 /** OTLP over gRPC: each batch is one call. */
 export function deliverOverGrpc(
@@ -23,7 +23,7 @@ export function deliverOverGrpc(
       return undefined;
     } catch (thrown) {
       const { code, message: words } = asGatewayError(thrown);
-      return { reason: `${code}: ${words}`, mayRepeat: !FINAL.includes(code) };
+      return { reason: `${code}: ${words}`, mayRepeat: !FINAL.has(code) };
     }
   };
 }

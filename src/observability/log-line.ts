@@ -112,21 +112,21 @@ function nameOf(level: number): string {
 
 /** The message, then `name=value` for each field that has a value. */
 function words(fields: object, message: string | undefined): string {
-  const parts = message === undefined ? [] : [clean(message)];
+  const parts = message === undefined ? [] : [withoutControls(message)];
   for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) parts.push(`${clean(name)}=${valueText(value)}`);
+    if (value !== undefined) parts.push(`${withoutControls(name)}=${valueText(value)}`);
   }
   return parts.join(" ");
 }
 
 /** A string that is one plain word stands as it is, all else as JSON. */
 function valueText(value: unknown): string {
-  if (typeof value === "string" && /^[^\s"={}[\]]+$/.test(value)) return clean(value);
-  return clean(JSON.stringify(value) ?? String(value));
+  if (typeof value === "string" && /^[^\s"={}[\]]+$/.test(value)) return withoutControls(value);
+  return withoutControls(JSON.stringify(value) ?? String(value));
 }
 
 /** Control characters are written as escapes, so that no text of a client or a worker can steer the terminal or look like a line of its own. */
-function clean(text: string): string {
+export function withoutControls(text: string): string {
   // oxlint-disable-next-line no-control-regex -- these are what is looked for
   return text.replace(/[\u0000-\u001F\u007F-\u009F\u2028\u2029\u202A-\u202E\u2066-\u2069]/g, escaped);
 }

@@ -76,7 +76,9 @@ const attributes: fc.Arbitrary<Attributes> = fc.dictionary(
   fc.oneof(fc.string(), fc.boolean(), fc.maxSafeInteger(), fc.constant(0.25), fc.array(fc.string())),
 );
 const id = (digits: number): fc.Arbitrary<string> =>
-  fc.array(fc.constantFrom(..."0123456789abcdef"), { minLength: digits, maxLength: digits }).map((all) => all.join(""));
+  fc
+    .array(fc.integer({ min: 0, max: 15 }), { minLength: digits, maxLength: digits })
+    .map((all) => all.map((digit) => digit.toString(16)).join(""));
 const moment = fc.integer({ min: 1_700_000_000_000, max: 1_900_000_000_000 }).map((ms) => ms + 0.25);
 const span: fc.Arbitrary<Span> = fc.record({
   traceId: id(32),

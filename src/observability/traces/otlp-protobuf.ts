@@ -1,4 +1,4 @@
-import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { KINDS, nanos, STATUS_ERROR } from "./otlp-numbers.ts";
 import type { Attributes, AttributeValue, Span, SpanEvent } from "./span.ts";
 
@@ -18,8 +18,7 @@ export function exportMessage(spans: readonly Span[], resource: Attributes, vers
   );
 }
 
-/** Wire types: varint, 64 bits, length and bytes, 32 bits. */
-const [VARINT, BITS64, TEXT, BITS32] = [0, 1, 2, 5];
+const { Varint: VARINT, Bit64: BITS64, LengthDelimited: TEXT, Bit32: BITS32 } = WireType;
 
 function writeSpan(to: BinaryWriter, span: Span): void {
   to.tag(1, TEXT).bytes(Uint8Array.fromHex(span.traceId));

@@ -19,6 +19,10 @@ export interface TracedRequest {
   readonly session: number | undefined;
 }
 
+/** Longest prompt and answer: longer ones are no request of any model, and their blocks would not fit into memory. */
+const MOST_TOKENS = 10_000_000;
+const MOST_BYTES = 1_000_000_000;
+
 /** A trace as it stands in its file, in the order of arrival. */
 export interface Trace {
   readonly requests: readonly TracedRequest[];
@@ -44,7 +48,9 @@ export function readTrace(path: string): Trace {
 
 /** Reads the text of a trace; `name` is for errors. */
 export function parseTrace(text: string, name: string): Trace {
-  const lines = text.split("\n");
+  // Some editors write a byte order mark.
+  const lines = text.replace(/^\uFEFF/, "").split("\n");
+  if (lines.every((line) => line.trim() === "")) throw new GatewayError("invalid_request", `${name}: it is empty`);
   const first = objectOf(lines[0] ?? "", `${name}:1`);
   const blockEnds = first["format"] === RECORDING_FORMAT ? endsOf(first, `${name}:1`) : undefined;
   const requests: TracedRequest[] = [];
@@ -82,20 +88,21 @@ function endsOf(head: AnyRecord, where: string): readonly number[] {
 }
 
 function requestOf(line: AnyRecord, where: string): TracedRequest {
-  const number = (key: string, least: number): number => {
+  const number = (key: string, least: number, most = Number.MAX_VALUE): number => {
     const value = line[key];
-    if (typeof value === "number" && Number.isFinite(value) && value >= least) return value;
-    throw new GatewayError("invalid_request", `${where}: ${key} must be a number from ${least}`);
+    if (typeof value === "number" && value >= least && value <= most) return value;
+    const end = most === Number.MAX_VALUE ? "" : ` to ${most}`;
+    throw new GatewayError("invalid_request", `${where}: ${key} must be a number from ${least}${end}`);
   };
-  const optional = (key: string, least: number): number | undefined =>
-    line[key] === undefined ? undefined : number(key, least);
+  const optional = (key: string, least: number, most?: number): number | undefined =>
+    line[key] === undefined ? undefined : number(key, least, most);
   return {
     atMs: number("timestamp", 0),
-    inputTokens: Math.max(1, Math.round(number("input_length", 0))),
-    outputTokens: optional("output_length", 0),
+    inputTokens: Math.max(1, Math.round(number("input_length", 0, MOST_TOKENS))),
+    outputTokens: optional("output_length", 0, MOST_TOKENS),
     // Traces without them are of prompts that share nothing.
     blocks: line["hash_ids"] === undefined ? [] : numbersOf(line["hash_ids"], `${where}: hash_ids`),
-    promptBytes: optional("prompt_bytes", 0),
+    promptBytes: optional("prompt_bytes", 0, MOST_BYTES),
     isStream: line["stream"] !== false,
     session: optional("session", 0),
   };

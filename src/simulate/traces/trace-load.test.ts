@@ -131,6 +131,12 @@ describe("a trace whose lengths and blocks do not fit together", () => {
 describe("a file that is no trace is refused, with its line", () => {
   const head = RECORDING[0];
   const cases: readonly [name: string, text: string, message: string][] = [
+    ["nothing", "\n \n", "t: it is empty"],
+    [
+      "a prompt that no model takes",
+      lines([{ ...MOONCAKE[0], input_length: 1e12 }]),
+      "t:1: input_length must be a number from 0 to 10000000",
+    ],
     ["no JSON", "hello\n", "t:1: is no JSON"],
     ["a line that is no JSON", `${lines(MOONCAKE)}hello\n`, "t:4: is no JSON"],
     ["a list", "[]\n", "t:1: must be an object"],
@@ -153,4 +159,8 @@ describe("a file that is no trace is refused, with its line", () => {
   test("a file that is not there", () => {
     expect(() => readTrace("/nowhere/t.jsonl")).toThrow("/nowhere/t.jsonl: there is no such file");
   });
+});
+
+test("a byte order mark at the beginning is passed over", () => {
+  expect(parseTrace(`\uFEFF${lines(MOONCAKE)}`, "t")).toEqual(parseTrace(lines(MOONCAKE), "t"));
 });
