@@ -327,6 +327,28 @@ describe("a port that wants certificates of its clients", () => {
     stranger.socket.write(GET);
     expect(await stranger.closed).toBe("");
   });
+
+  test("takes no session up again that was begun under other authorities", async () => {
+    for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+      using started = startHttpServer(echo, { tls: MUTUAL });
+      const first = tlsClient(started.server.port, { ...TEST_PAIRS.client, maxVersion });
+      const sessions: Buffer[] = [];
+      first.socket.on("session", (session: Buffer) => sessions.push(session));
+      first.socket.write(GET);
+      await first.until("GET /hello");
+      await eventually(() => sessions.length > 0, "a session");
+      first.socket.destroy();
+      const session = sessions.at(-1);
+      const again = tlsClient(started.server.port, { ...TEST_PAIRS.client, maxVersion, session });
+      await again.secured;
+      expect(again.socket.isSessionReused()).toBe(true);
+      again.socket.destroy();
+      started.server.replaceCertificate({ ...MUTUAL, clientCa: TEST_PAIRS.named.cert });
+      const late = tlsClient(started.server.port, { ...TEST_PAIRS.client, maxVersion, session });
+      late.socket.write(GET);
+      expect(await late.closed).toBe("");
+    }
+  });
 });
 
 describe("a certificate that is replaced", () => {
