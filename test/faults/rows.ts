@@ -17,7 +17,6 @@ export interface FaultSection {
 }
 
 const NO_STORE = "no state is kept outside the process: no stored responses, no background responses, no shared limits";
-const NO_JWT = "no JWT is taken; keys are the only credentials";
 const NO_MCP = "there is no MCP client";
 
 const WORKERS: readonly FaultRow[] = [
@@ -466,8 +465,17 @@ const STATE: readonly FaultRow[] = [
     fault: "keys that are missing, bent, or of another port",
     expected: "401 in the same words, 403 for a known key that is no admin's, admin paths unknown on the serving port",
   },
-  { row: 116, fault: "JWTs", reason: NO_JWT },
-  { row: 117, fault: "JWKS", reason: NO_JWT },
+  {
+    row: 116,
+    fault: "tokens that are bent, forged, early, late, for others or huge",
+    expected: "401 `invalid_api_key`, no worker hears of them, and no part of them stands in the log",
+  },
+  {
+    row: 117,
+    fault: "the issuer's keys: away, slow, huge, or no keys",
+    expected:
+      "tokens of its last good keys are taken; where it has never had any, 503 `token_keys_unavailable` within 8 s; keys work all the while",
+  },
   { row: 118, fault: "the time that a key takes", expected: "Welch's t within 4.5" },
   { row: 119, fault: "a client's credentials at the worker", expected: "none; each worker has its own key" },
   {
@@ -682,6 +690,73 @@ const REPORTED: readonly FaultRow[] = [
   },
 ];
 
+/** What is done to keys, their store, and TLS on both sides. */
+const CREDENTIALS: readonly FaultRow[] = [
+  {
+    row: 160,
+    fault: "a key that is cut, longer, of other letters, huge, expired, revoked or rotated away",
+    expected:
+      "401 on every thread, at once where it was changed, and no worker hears of it; who has an expired one is told so",
+  },
+  {
+    row: 161,
+    fault: "a key is revoked while its stream runs",
+    expected: "the stream ends whole, and the next request is 401",
+  },
+  {
+    row: 162,
+    fault: "another process holds the lock of the key store",
+    expected:
+      "requests go on; a change waits up to 5 s for it and is then 503 `key_store_failed`; usage is written when it is gone, once",
+  },
+  {
+    row: 163,
+    fault: "the file of the key store is moved away or replaced",
+    expected:
+      "known keys stay in force, changes are 503 `key_store_failed`, one line says so; when it is back it is used again",
+  },
+  {
+    row: 164,
+    fault: "the file of the key store is damaged",
+    expected: "known keys stay in force, and changes are 503 `key_store_failed`",
+  },
+  {
+    row: 165,
+    fault: "clients of a key with limits leave, and its workers fail",
+    expected: "its places are free again, and what failed at the worker costs it no tokens",
+  },
+  {
+    row: 166,
+    fault: "handshakes that are not finished, come a byte at a time, are huge, are none, or ask for HTTP/2 alone",
+    expected: "a slow one is finished, the others end their connection alone, and requests without TLS are told 400",
+  },
+  {
+    row: 167,
+    fault: "a client renegotiates TLS 1.2",
+    expected: "its connection ends, and no other",
+  },
+  {
+    row: 168,
+    fault: "the files of a renewed certificate are cut, of two holders, or gone",
+    expected: "the certificate of before stays in force, and a line says why",
+  },
+  {
+    row: 169,
+    fault: "clients without a certificate, with one that has expired, or of another authority, where one is wanted",
+    expected: "their connection ends before a request is read, and is counted by its kind",
+  },
+  {
+    row: 170,
+    fault: "a worker's certificate has expired, is for another name, or is its own authority",
+    expected: "it gets no request; the operator reads why, and the client does not",
+  },
+  {
+    row: 171,
+    fault: "a worker closes the connection within its handshake, or never finishes it",
+    expected: "502 or 504 within the time for connecting; well again, it serves",
+  },
+];
+
 export const SECTIONS: readonly FaultSection[] = [
   { title: "Workers over HTTP", rows: WORKERS },
   { title: "Workers over gRPC", rows: GRPC },
@@ -689,4 +764,5 @@ export const SECTIONS: readonly FaultSection[] = [
   { title: "Load and life", rows: LIFE },
   { title: "State, dependencies, identity", rows: STATE },
   { title: "What reviews and public reports found", rows: REPORTED },
+  { title: "Keys and TLS", rows: CREDENTIALS },
 ];

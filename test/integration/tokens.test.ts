@@ -1,65 +1,9 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { exportJWK, generateKeyPair, type GenerateKeyPairResult, SignJWT } from "jose";
+import { SignJWT } from "jose";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
+import { Issuer } from "../support/issuer.ts";
 import { type GatewayProcess, startProcess } from "../support/process.ts";
-
-/** An issuer of tokens, whose keys a test changes. */
-class Issuer implements Disposable {
-  isAway = false;
-  asked = 0;
-  readonly #server: ReturnType<typeof Bun.serve>;
-  readonly #keys = new Map<string, GenerateKeyPairResult>();
-
-  constructor() {
-    this.#server = Bun.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      fetch: (request) => this.#answer(new URL(request.url).pathname),
-    });
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.#server.port}`;
-  }
-
-  async addKey(id: string): Promise<void> {
-    this.#keys.set(id, await generateKeyPair("ES256"));
-  }
-
-  dropKey(id: string): void {
-    this.#keys.delete(id);
-  }
-
-  async sign(
-    id: string,
-    claims: object,
-    said: { audience?: string; issuer?: string; expires?: string } = {},
-  ): Promise<string> {
-    const pair = this.#keys.get(id);
-    if (!pair) throw new Error(`no key ${id}`);
-    return new SignJWT({ sub: "ann", ...claims })
-      .setProtectedHeader({ alg: "ES256", kid: id })
-      .setIssuer(said.issuer ?? this.url)
-      .setAudience(said.audience ?? "gateway")
-      .setExpirationTime(said.expires ?? "5 minutes")
-      .sign(pair.privateKey);
-  }
-
-  async #answer(path: string): Promise<Response> {
-    if (this.isAway) return new Response("away", { status: 503 });
-    if (path === "/.well-known/openid-configuration") return Response.json({ jwks_uri: `${this.url}/keys` });
-    this.asked += 1;
-    const keys = await Promise.all(
-      [...this.#keys].map(async ([kid, { publicKey }]) => ({ ...(await exportJWK(publicKey)), kid, alg: "ES256" })),
-    );
-    return Response.json({ keys });
-  }
-
-  [Symbol.dispose](): void {
-    void this.#server.stop(true);
-  }
-}
 
 const issuer = new Issuer();
 afterAll(() => issuer[Symbol.dispose]());
