@@ -16,7 +16,8 @@ export interface FaultSection {
   readonly rows: readonly FaultRow[];
 }
 
-const NO_STORE = "no state is kept outside the process: no stored responses, no background responses, no shared limits";
+const NO_STORE =
+  "no state of requests is kept outside the process: no stored responses, no background responses, no shared limits";
 const NO_MCP = "there is no MCP client";
 
 const WORKERS: readonly FaultRow[] = [
