@@ -296,7 +296,7 @@ test("row 170: a worker whose certificate has expired, is for another name or of
 }, 20_000);
 
 test("row 171: a worker that closes the connection within its handshake, or never finishes it: an error within the bounds", async () => {
-  const at = await freePort();
+  const at = freePort();
   const good = startTlsWorker(first, at);
   await using _served = await gateway.serve("m171", [`https://127.0.0.1:${at}`]);
   expect((await send("m171")).status).toBe(200);
