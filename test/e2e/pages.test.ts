@@ -31,6 +31,8 @@ const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
   "--disaggregation-bootstrap-port": "SGLang",
   "--enable-cache-report": "SGLang",
   "--kv-transfer-config": "vLLM",
+  "--data-parallel-size": "vLLM",
+  "--data-parallel-hybrid-lb": "vLLM",
   "--enable-prompt-tokens-details": "vLLM",
   "--network": "docker",
   "--sections": "bench/run.ts",
