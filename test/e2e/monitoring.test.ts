@@ -44,6 +44,23 @@ test("each expression of the dashboard and the alerts groups by labels that its 
   }
 });
 
+/** What autoscalers and dashboards of other programs ask for: demand, saturation, and what is up. */
+const OTHERS_ASK = [
+  'max(llm_d_epp_flow_control_pool_saturation{inference_pool="pointsman"})',
+  'sum(llm_d_epp_request_running{model_name="sim-1"})',
+  "sum(llm_d_epp_flow_control_queue_size)",
+  "inference_pool_average_kv_cache_utilization",
+  "inference_pool_average_queue_size",
+  "inference_pool_ready_pods",
+  "vllm:num_requests_waiting",
+  "sum(vllm:num_requests_running)",
+  "vllm:kv_cache_usage_perc",
+  "sum by (model) (rate(vllm:num_incoming_requests_total[5s]))",
+  "smg_engine_token_usage",
+  "sum(smg_worker_requests_active)",
+  "smg_queue_depth",
+];
+
 /** Metrics that a gateway without trouble, and with an engine without a cache, does not have yet. */
 const MAY_BE_EMPTY = [
   "cachedTokens",
@@ -76,7 +93,8 @@ test.skipIf(!hasPrometheus)(
       expect.stringContaining(`${ALERTS.length} rules found`),
     ]);
     await using engine = await startEngine({ model: "sim-1" });
-    await using gateway = await startProcess(["--worker-urls", engine.url]);
+    const compat = ["--metrics-compat", "smg,vllm,llm-d", "--engine-load-interval-secs", "1"];
+    await using gateway = await startProcess(["--worker-urls", engine.url, ...compat]);
     while ((await fetch(`${gateway.url}/readiness`)).status !== 200) await Bun.sleep(20);
     const folder = mkdtempSync(join(tmpdir(), "pointsman-prometheus-"));
     const target = JSON.stringify(new URL(gateway.url).host);
@@ -103,7 +121,7 @@ test.skipIf(!hasPrometheus)(
         }
         await Bun.sleep(1000);
       }
-      for (const expression of EXPRESSIONS) {
+      for (const expression of [...EXPRESSIONS, ...OTHERS_ASK]) {
         const query = expression
           .replaceAll("$__rate_interval", "5s")
           .replaceAll("$job", ".*")
