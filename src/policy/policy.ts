@@ -89,8 +89,16 @@ export interface Picked {
   readonly reason?: PickReason | undefined;
   /** Called when the first token arrives, `ms` after the worker was charged. At most once, and only before `onEnd`. */
   onFirstToken?(ms: number): void;
+  /** As in PieceHearer. A choice without it hears of no pieces; one of an operator's module never has it. */
+  readonly onPiece?: PieceHearer["onPiece"];
   /** Called once for each pick, when the request is over at this worker, with any outcome. */
   onEnd?(end: PickEnd): void;
+}
+
+/** Hears of the pieces of a stream. */
+export interface PieceHearer {
+  /** Called for each piece that comes after the first token, `ms` after the worker was charged. It must be quick, and never throws. */
+  onPiece(ms: number): void;
 }
 
 /** The workers among which both workers of a request are chosen at once. */

@@ -169,6 +169,11 @@ class ShadowedPick implements Picked {
     this.#onFault = onFault;
   }
 
+  onPiece(ms: number): void {
+    this.#real?.onPiece?.(ms);
+    this.#tellFollowers((pick) => pick.onPiece?.(ms));
+  }
+
   onFirstToken(ms: number): void {
     this.#real?.onFirstToken?.(ms);
     this.#tellFollowers((pick) => pick.onFirstToken?.(ms));

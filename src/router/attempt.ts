@@ -3,7 +3,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { PredictionErrors } from "../observability/prediction-errors.ts";
 import { modelLabel } from "../observability/request-record.ts";
 import type { TracedChoice } from "../observability/traces/request-trace.ts";
-import type { Picked, PickOutcome } from "../policy/policy.ts";
+import type { Picked, PickOutcome, PieceHearer } from "../policy/policy.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
 import type { Clock } from "../util/clock.ts";
 import type { FailedLoad } from "../worker/failed-load.ts";
@@ -109,6 +109,11 @@ export class Attempt {
     if (predictedMs !== undefined) this.#notePrediction(predictedMs, ms);
   }
 
+  /** Hears of each piece of the stream; undefined where nobody wants to. */
+  get hearer(): PieceHearer | undefined {
+    return hearsPieces(this.#pick) ? this.#pick : undefined;
+  }
+
   #noteCached(found: number | undefined, model: string): void {
     const predicted = this.#pick?.predictedCachedTokens;
     // For a pair, the cached tokens are those of the prefill worker.
@@ -210,6 +215,10 @@ export class Attempt {
       error: { code: error.code, message: message ?? error.message },
     });
   }
+}
+
+function hearsPieces(pick: Picked | undefined): pick is Picked & PieceHearer {
+  return pick?.onPiece !== undefined;
 }
 
 function tracedChoice({ worker, policy, reason, candidates, pick, decision }: Chosen): TracedChoice {

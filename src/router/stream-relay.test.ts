@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { PlayedClient, PlayedResponse, type RoutingSetup, setUpRouting } from "../../test/support/routing.ts";
+import type { Picked } from "../policy/policy.ts";
 import { clientClosed, GatewayError } from "../errors/errors.ts";
 import { isReplyStream, type Reply } from "../transport/downstream.ts";
 import type { WorkerResponse } from "./response-stage.ts";
@@ -17,7 +18,7 @@ const DONE = "data: [DONE]\n\n";
 interface Setup extends RoutingSetup {
   readonly asked: InferenceRequest;
   readonly watch: StreamWatch;
-  begin(upstream: WorkerResponse): Promise<Reply>;
+  begin(upstream: WorkerResponse, pick?: Picked): Promise<Reply>;
   /** The stream as the client gets it. */
   relayed(upstream: WorkerResponse, client?: PlayedClient): Promise<string>;
 }
@@ -28,8 +29,8 @@ function setUp(path = "/v1/chat/completions"): Setup {
   const asked = setup.request({ path, isStream: true });
   const watch = new StreamWatch(setup.clock);
   const deps = { watch, clock: setup.clock, keepAliveMs: KEEP_ALIVE_MS, clientStallMs: STALL_MS };
-  const begin = (upstream: WorkerResponse): Promise<Reply> =>
-    new StreamRelay(deps, asked, { upstream, attempt: setup.attempt(worker, asked) }, undefined).begin({});
+  const begin = (upstream: WorkerResponse, pick?: Picked): Promise<Reply> =>
+    new StreamRelay(deps, asked, { upstream, attempt: setup.attempt(worker, asked, pick) }, undefined).begin({});
   return {
     ...setup,
     asked,
@@ -55,6 +56,17 @@ describe("a stream that ends well", () => {
     expect(upstream.followed).toBe(4);
     expect(setup.asked.record).toMatchObject({ status: 200, events: 4, errorCode: undefined });
     expect([setup.ledger.totals().inFlight, setup.watch.size]).toEqual([0, 0]);
+  });
+
+  test("tells the policy of each piece after the first, with the time since the worker was charged", async () => {
+    const setup = setUp();
+    const told: number[] = [];
+    const pick = { index: 0, onPiece: (ms: number) => void told.push(ms) };
+    const upstream = new PlayedResponse(WHOLE);
+    const { body } = await setup.begin(upstream, pick);
+    setup.clock.advance(120);
+    if (isReplyStream(body)) await body.run(new PlayedClient());
+    expect(told).toEqual([120, 120, 120, 120]);
   });
 
   test("is given its end marker where each answer has ended", async () => {

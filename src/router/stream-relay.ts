@@ -1,4 +1,5 @@
 import { asGatewayError, GatewayError, whyLeft } from "../errors/errors.ts";
+import type { PieceHearer } from "../policy/policy.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
 import type { Reply, ReplySink, ReplyStream } from "../transport/downstream.ts";
 import type { SseFramer } from "../transport/sse-framer.ts";
@@ -9,7 +10,7 @@ import type { StreamAccount } from "./response-stage.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
 import { StreamEvents } from "./stream-events.ts";
-import type { StreamSource } from "./stream-source.ts";
+import { finishUpstream, type StreamSource } from "./stream-source.ts";
 import type { StreamWatch, WatchedStream } from "./stream-watch.ts";
 import { lostBeforeAnswer } from "./worker-error.ts";
 
@@ -54,6 +55,8 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   #failure: GatewayError | undefined;
   /** Number of events with data that earlier workers sent. */
   #eventsBefore = 0;
+  #hearer: PieceHearer | undefined;
+  #chargedAt = 0;
   #bytes = 0;
   #first: Uint8Array | undefined;
   #sink: ReplySink | undefined;
@@ -94,10 +97,8 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     }
     const { record } = this.#request;
     record.ttftMs = record.elapsedMs;
-    const { upstream, attempt } = this.#source;
-    attempt.prefillDone();
-    upstream.begun?.();
-    return { status: upstream.status, headers, body: this };
+    this.#began();
+    return { status: this.#source.upstream.status, headers, body: this };
   }
 
   /** Reads up to the first event that is a part of the answer. A few comments and pings before it are held. */
@@ -160,7 +161,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
       this.#sink = undefined;
       this.#settle(failure);
     }
-    void this.#finishUpstream();
+    void finishUpstream(this.#source, this.#events?.hasRest === true);
   }
 
   /** After the loss of the worker: the first events of another worker that continues. Throws where none does. */
@@ -173,12 +174,19 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     this.#account = this.#cut(resumed);
     try {
       const events = await this.#read();
-      resumed.attempt.prefillDone();
-      resumed.upstream.begun?.();
+      this.#began();
       return events;
     } catch (thrown) {
       return this.#resume(asGatewayError(thrown));
     }
+  }
+
+  /** This worker's first event of the answer is there. */
+  #began(): void {
+    const { upstream, attempt } = this.#source;
+    attempt.prefillDone();
+    ({ hearer: this.#hearer, chargedAt: this.#chargedAt } = attempt);
+    upstream.begun?.();
   }
 
   /** Passes events on as they arrive, on the fast path. Returns true if it can be called again. */
@@ -196,7 +204,8 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
   }
 
   /** Takes a piece on the fast path. Returns false if the slow path must continue. */
-  take(bytes: Uint8Array, from: number, to: number): boolean {
+  take(bytes: Uint8Array, from: number, to: number, at = this.#hearer && this.#deps.clock.now()): boolean {
+    if (at !== undefined) this.#hearer?.onPiece(at - this.#chargedAt);
     if (this.#bytes < MAX_STREAM_BYTES && (!this.#framer || this.#framer.passes(bytes, from, to))) {
       this.#isFresh = true;
       this.#bytes += to - from;
@@ -286,15 +295,5 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     record.tokens = this.#account.usage;
     attempt.end(failure);
     record.settle(failure?.code === "client_closed" ? failure.status : upstream.status, failure?.code);
-  }
-
-  /** Reads the end of the body after the end marker, so that the connection can be used again. */
-  async #finishUpstream(): Promise<void> {
-    const { upstream } = this.#source;
-    try {
-      if (this.#events?.hasRest || (await upstream.read())) upstream.discard();
-    } catch {
-      // The client has its whole answer. A connection that ends badly is just not used again.
-    }
   }
 }

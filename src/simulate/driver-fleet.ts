@@ -1,5 +1,6 @@
 import { idleTtftMs } from "./engine-models.ts";
 import type { EngineRequest } from "./engine-sequence.ts";
+import type { StepTimes } from "./engine-step.ts";
 import { type EngineEvents, SimEngine } from "./engine.ts";
 import type { WorkerSpec } from "./loads/load.ts";
 
@@ -16,6 +17,8 @@ export interface EngineView {
   /** Share of the KV cache that running sequences use, 0 to 1. */
   readonly kvUsed: number;
   readonly kvTokens: number;
+  /** The last step at the end of which each sequence that decodes there got a token; undefined where there was none. */
+  readonly lastGiving: StepTimes | undefined;
   /** Prefill of the request being chosen for, with what the engine has in its cache now, if it did nothing else, ms. */
   readonly ownPrefillMs: number;
   /** Tokens of the prompt being chosen for that it has in its cache now. */
@@ -76,6 +79,10 @@ export class SimWorker implements EngineView {
 
   get kvTokens(): number {
     return this.spec.kvTokens;
+  }
+
+  get lastGiving(): StepTimes | undefined {
+    return this.engine.lastGiving(this.#now());
   }
 
   get ownPrefillMs(): number {

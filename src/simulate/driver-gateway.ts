@@ -14,6 +14,7 @@ import { LoadLedger } from "../worker/load-ledger.ts";
 import { SimCandidate } from "./driver-candidate.ts";
 import type { FleetView } from "./driver-fleet.ts";
 import { MODEL, type SimAttempt, type SimFeatures, type SimLeg } from "./driver-request.ts";
+import { OpenStreams } from "./driver-streams.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** The parts for an instance of a policy in a simulation: what the product gives it, and the fleet for those that look into engines. */
@@ -69,6 +70,7 @@ export class SimGateway {
   readonly #ledger = new LoadLedger();
   readonly #failedLoad: FailedLoad;
   readonly #prefillsAlone: boolean;
+  readonly #streams: OpenStreams;
   /** All workers of the fleet by their slots, known or not. */
   readonly #workers: readonly SimCandidate[];
   /** The policy of the workers that prefill, and of those that answer: the same where they are not apart. */
@@ -83,6 +85,7 @@ export class SimGateway {
     this.#time = time;
     this.#failedLoad = new FailedLoad(time);
     this.#prefillsAlone = prefillsAlone;
+    this.#streams = new OpenStreams(fleet, workers.length);
     this.#workers = workers.map((worker) => new SimCandidate(this.#ledger.acquireSlot(), worker, this.#ledger));
     const create = (): Policy =>
       policy.create({
@@ -133,6 +136,7 @@ export class SimGateway {
     if (answerers.length === 0) return undefined;
     // A simulated prompt has no bytes, so the time to hash it would say nothing.
     request.promptBlocks();
+    this.#streams.tell();
     const startedAt = Bun.nanoseconds();
     const isPair = this.#answerPolicy !== this.#policy;
     const pair = isPair ? this.#pickPair(prefillers, answerers, request) : this.#pickOne(answerers, request);
@@ -175,14 +179,17 @@ export class SimGateway {
   }
 
   /** The first token of this leg has come. */
-  firstToken({ lease, picked, chargedAt }: SimLeg): void {
+  firstToken(leg: SimLeg): void {
+    const { lease, picked, chargedAt } = leg;
     lease.prefillDone();
     picked?.onFirstToken?.(this.#time.now() - chargedAt);
+    this.#streams.begin(leg);
   }
 
   /** The leg is over. A worker that fails a few times in a row is left out. */
   end(leg: SimLeg, outcome: PickOutcome, usage: PickUsage | undefined): void {
     const { worker, lease, picked, chargedAt } = leg;
+    this.#streams.end(leg);
     const candidate = this.#workers[worker];
     if (outcome === "failed") {
       this.#failedLoad.keep(lease, MODEL);

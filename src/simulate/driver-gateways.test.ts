@@ -80,6 +80,35 @@ describe("a policy of a simulated gateway", () => {
     expect(Object.keys(one?.ends[0]?.usage ?? {})).toEqual(["promptTokens", "completionTokens", "cachedTokens"]);
   });
 
+  test("hears before each choice of the last step of each worker that gives streams tokens, and of nothing without streams", () => {
+    const load = loadNamed("chat");
+    const stepsOf = (isStream: boolean): number[] => {
+      let heard: number[] = [];
+      const steps: number[] = [];
+      const policy: SimPolicy = {
+        name: "listener",
+        create: ({ now }) => ({
+          name: "listener",
+          pick: () => {
+            const [first, last] = [Math.min(...heard), Math.max(...heard)];
+            if (heard.length > 0) steps.push(last - first, now() - last);
+            heard = [];
+            const chargedAt = now();
+            return { index: 0, onPiece: (ms) => void heard.push(chargedAt + ms) };
+          },
+        }),
+      };
+      runLoad({ load, policy, seed: 1, isStream });
+      return steps;
+    };
+    const steps = stepsOf(true);
+    expect(steps.length).toBeGreaterThan(100);
+    // A step of the engine takes 8 ms and more, and the next one has not ended yet.
+    expect(Math.min(...steps.filter((_, index) => index % 2 === 0))).toBeGreaterThan(8);
+    expect(Math.min(...steps.filter((_, index) => index % 2 === 1))).toBeGreaterThanOrEqual(0);
+    expect(stepsOf(false)).toEqual([]);
+  });
+
   test("hears of no first token without streams, and of no counts where engines report none", () => {
     const { seen } = run({ isStream: false, reportsUsage: false });
     expect(seen[0]?.firsts).toEqual([]);

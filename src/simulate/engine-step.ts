@@ -14,6 +14,12 @@ export interface Batch {
   readonly steps: number;
 }
 
+/** When a step began and ended, ms. */
+export interface StepTimes {
+  readonly startAt: number;
+  readonly endAt: number;
+}
+
 /** One step, or several that only decode the same sequences and are carried out at once. Times in ms. */
 export class EngineStep {
   readonly #startAt: number;
@@ -59,6 +65,21 @@ export class EngineStep {
     let steps = Math.max(1, Math.min(this.#steps, Math.floor(this.#stepsIn(elapsedMs))));
     while (steps < this.#steps && this.#lengthMs(steps) < elapsedMs) steps += 1;
     this.#steps = steps;
+  }
+
+  /** The last of the steps that was over at `now`; undefined where none was. */
+  lastOver(now: number): StepTimes | undefined {
+    const over = Math.min(this.#steps - 1, Math.floor(this.#stepsIn(now - this.#startAt) + 2e-6));
+    return over < 1 ? undefined : this.#timesOf(over);
+  }
+
+  /** The last one of the steps. */
+  get last(): StepTimes {
+    return { ...this.#timesOf(this.#steps), endAt: this.endAt };
+  }
+
+  #timesOf(step: number): StepTimes {
+    return { startAt: this.#startAt + this.#lengthMs(step - 1), endAt: this.#startAt + this.#lengthMs(step) };
   }
 
   /** It ends so much later. */

@@ -2,7 +2,7 @@ import { BlockPool } from "./block-pool.ts";
 import type { EngineModel } from "./engine-models.ts";
 import { EngineScheduler } from "./engine-scheduler.ts";
 import { type EngineRequest, Sequence } from "./engine-sequence.ts";
-import { EngineStep } from "./engine-step.ts";
+import { EngineStep, type StepTimes } from "./engine-step.ts";
 
 /** What an engine reports. Times are those of the step that gave the token. */
 export interface EngineEvents {
@@ -41,6 +41,8 @@ export class SimEngine {
   #running: Sequence[] = [];
   /** The steps in progress; undefined while it is idle. */
   #step: EngineStep | undefined;
+  /** The last step that gave a token, before those in progress. */
+  #lastGiving: StepTimes | undefined;
   #isAdvancing = false;
   #frozenUntil = 0;
 
@@ -63,6 +65,11 @@ export class SimEngine {
 
   get waiting(): readonly Sequence[] {
     return this.#waiting;
+  }
+
+  /** The last step, up to `now`, at the end of which it gave tokens; undefined where it has given none. */
+  lastGiving(now: number): StepTimes | undefined {
+    return this.#step?.lastOver(now) ?? this.#lastGiving;
   }
 
   /** Preemptions so far. */
@@ -197,9 +204,14 @@ export class SimEngine {
     this.#step = EngineStep.plan(this.#model, this.#slowness, startAt, batch);
   }
 
-  #finish({ steps, endAt }: EngineStep): void {
+  #finish(step: EngineStep): void {
+    const { steps, endAt } = step;
     const running = this.#running;
-    for (const sequence of running) if (sequence.scheduled > 0) this.#compute(sequence, steps, endAt);
+    let hasGiven = false;
+    for (const sequence of running) {
+      if (sequence.scheduled > 0 && this.#compute(sequence, steps, endAt)) hasGiven = true;
+    }
+    if (hasGiven) this.#lastGiving = step.last;
     let kept = 0;
     for (const sequence of running) {
       if (sequence.isAborted || sequence.isDone) this.#scheduler.cache.release(sequence);
@@ -208,18 +220,20 @@ export class SimEngine {
     running.length = kept;
   }
 
-  #compute(sequence: Sequence, steps: number, at: number): void {
+  /** Returns whether the sequence has got a token. */
+  #compute(sequence: Sequence, steps: number, at: number): boolean {
     const { isDecoding } = sequence;
     const tokens = sequence.scheduled * steps;
     sequence.scheduled = 0;
     this.#scheduler.cache.reserve(sequence, tokens);
     sequence.computed += tokens;
     this.#scheduler.cache.name(sequence, sequence.computed);
-    if (sequence.isAborted || (!isDecoding && sequence.rest > 0)) return;
+    if (sequence.isAborted || (!isDecoding && sequence.rest > 0)) return false;
     const isFirst = sequence.generated === 0;
     sequence.generated += isDecoding ? steps : 1;
     if (isFirst) this.#events.onFirstToken(sequence, at);
     else this.#events.onToken?.(sequence, at);
     if (sequence.isDone) this.#events.onDone(sequence, at);
+    return true;
   }
 }

@@ -33,8 +33,11 @@ export interface UpstreamRequest {
 
 /** Takes the pieces of a body as they come. */
 export interface PieceTaker {
-  /** A piece lies in `bytes`, which are its own, from `from` up to `to`. False: no more for now. Never throws. */
-  take(bytes: Uint8Array, from: number, to: number): boolean;
+  /**
+   * A piece lies in `bytes`, which are its own, from `from` up to `to`. `at`: when it came, ms on the clock; now, if it is left out. False:
+   * no more for now. Never throws.
+   */
+  take(bytes: Uint8Array, from: number, to: number, at?: number): boolean;
 }
 
 export interface UpstreamResponse {

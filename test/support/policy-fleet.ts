@@ -111,6 +111,11 @@ export class SentRequest {
     return this;
   }
 
+  /** Another token of the stream has come. */
+  piece(): void {
+    this.picked.onPiece?.(this.#fleet.nowMs - this.#sentAtMs);
+  }
+
   /** Fails the request, whose load the gateway keeps. */
   fail(): this {
     this.#lease.fail();

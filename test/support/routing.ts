@@ -26,7 +26,7 @@ export interface RoutingSetup extends FleetSetup {
   /** Ends the request of this signal, as its client does by leaving. */
   readonly client: LeaveController;
   request(options?: RequestOptions): InferenceRequest;
-  attempt(worker: Worker, request?: InferenceRequest): Attempt;
+  attempt(worker: Worker, request?: InferenceRequest, pick?: Chosen["pick"]): Attempt;
 }
 
 export interface RequestOptions {
@@ -80,7 +80,7 @@ export function setUpRouting(settings: Partial<DispatchDeps> = {}): RoutingSetup
     deps,
     client,
     request,
-    attempt: (worker, of = request()) => new Attempt(deps, chosen(worker), of),
+    attempt: (worker, of = request(), pick) => new Attempt(deps, chosen(worker, { pick }), of),
   };
 }
 

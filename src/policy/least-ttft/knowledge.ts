@@ -12,6 +12,7 @@ import { ServiceRates } from "./service-rates.ts";
 import { stateBytes, TIME } from "./shared-layout.ts";
 import { SharedTime } from "./shared-time.ts";
 import { UsageFeedback } from "./usage-feedback.ts";
+import { StreamPulse } from "./stream-pulse.ts";
 import { MOST_COMPARED } from "./weighed.ts";
 import { Weigher } from "./weigher.ts";
 import { WholeAnswers } from "./whole-answers.ts";
@@ -28,6 +29,7 @@ export interface Knowledge {
   readonly bounds: WorkerBounds;
   readonly rates: ServiceRates;
   readonly pending: PendingWork<LeastTtftPick>;
+  readonly pulse: StreamPulse;
   readonly news: NewsLoad;
   readonly compared: Compared;
   readonly weigher: Weigher;
@@ -49,6 +51,7 @@ export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowled
   const attention = new Attention(cells);
   const feedback = new UsageFeedback(cells);
   const pending = new PendingWork<LeastTtftPick>(cells, thread, threads);
+  const pulse = new StreamPulse(cells);
   const news = new NewsLoad(cells, index, gateway);
   return {
     cells,
@@ -57,9 +60,10 @@ export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowled
     bounds: new WorkerBounds(index),
     rates,
     pending,
+    pulse,
     news,
     compared: new Compared({ index, random, mostOfAll: MOST_COMPARED, sample: SAMPLE }),
-    weigher: new Weigher({ cells, rates, pending, attention, feedback, index, foreign: news }),
+    weigher: new Weigher({ cells, rates, pending, pulse, attention, feedback, index, foreign: news }),
     chooser: new Chooser(cells),
     learning: new Learning({ cells, rates, attention, feedback, whole: new WholeAnswers(cells), index, news }),
     attention,

@@ -26,6 +26,7 @@ const MOST_TOKENS = 16_777_216;
 /** Hears what happens to a choice. */
 export interface PickOwner {
   onFirstToken(pick: LeastTtftPick, ms: number): void;
+  onPiece(pick: LeastTtftPick, ms: number): void;
   onEnd(pick: LeastTtftPick, end: PickEnd): void;
 }
 
@@ -138,6 +139,10 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
     if (this.hasFirstToken) return;
     this.hasFirstToken = true;
     this.#owner.onFirstToken(this, ms);
+  }
+
+  onPiece(ms: number): void {
+    this.#owner.onPiece(this, ms);
   }
 
   onEnd(end: PickEnd): void {

@@ -124,15 +124,21 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   /** Called by a choice whose request has its first token, `ms` after it was made. */
   onFirstToken(pick: LeastTtftPick, ms: number): void {
     if (!this.#isCurrent(pick)) return;
-    const { pending, learning, handover } = this.known;
+    const { pending, learning, handover, pulse } = this.known;
     const now = pick.sentAt + ms / 1000;
     if (pick.handover && pick.shows === "no_prefill") handover.firstToken(pick.handover, ms, now);
     else if (pick.handover) pick.handover.beganAfterMs = ms;
+    pulse.began(pick.slot, now);
     if (pick.shows === "first_token") {
       pending.endStream(pick.slot, pick);
       learning.firstToken(pick, now);
     }
     this.#settle(pick, now);
+  }
+
+  /** Called by a choice whose stream had another piece, `ms` after it was made. */
+  onPiece(pick: LeastTtftPick, ms: number): void {
+    if (this.#isCurrent(pick)) this.known.pulse.heard(pick.slot, pick.sentAt + ms / 1000);
   }
 
   /** Called by a choice whose request is over. */

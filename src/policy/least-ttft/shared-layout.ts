@@ -21,8 +21,8 @@ export const TOKEN_S = USAGE + 8;
 export const HANDOVER = TOKEN_S + 8;
 const HEADER = 64;
 
-/** Cells of a worker: two cache lines, of which each choice reads the first one. */
-export const WORKER = 16;
+/** Cells of a worker: three cache lines, of which each choice reads the first one, and the last one where something decodes. */
+export const WORKER = 24;
 /** How often its rates have changed. */
 export const CHANGES = 0;
 /** Time of its last first byte, s. */
@@ -43,6 +43,10 @@ export const WORKER_SUMS = 8;
 export const BATCH_S = WORKER_SUMS + SUMS;
 /** How many times longer than expected its whole answers take. */
 export const SLOWNESS = BATCH_S + 1;
+/** Its last step that gave tokens to streams: when the first of them came, s, how long it was, s (0: not known), and how many pieces came of it. */
+export const STEP_AT = 16;
+export const STEP_S = 17;
+export const STEP_PIECES = 18;
 
 /** Cells of a worker for each thread, which only that thread writes. */
 const ROW = 4;

@@ -5,6 +5,7 @@ import type { Attention } from "./attention.ts";
 import { decodeCost, evictionCost, heldUpCost, kvWallCost, prefillWork, waitingCost, waitingSeconds } from "./cost.ts";
 import type { PublishedWork } from "./pending-work.ts";
 import type { ServiceRates } from "./service-rates.ts";
+import type { StreamPulse } from "./stream-pulse.ts";
 import { FIRST_BYTE_AT, workerAt } from "./shared-layout.ts";
 import type { UnheardWork } from "./unheard-work.ts";
 import { EXACT_TOKENS_PER_BYTE, type UsageFeedback } from "./usage-feedback.ts";
@@ -55,6 +56,7 @@ export interface WeigherParts {
   readonly cells: Float64Array;
   readonly rates: ServiceRates;
   readonly pending: PublishedWork;
+  readonly pulse: StreamPulse;
   readonly attention: Attention;
   readonly feedback: UsageFeedback;
   readonly index: PrefixIndex;
@@ -142,7 +144,7 @@ export class Weigher {
     const tokenS = rates.tokenS(slot);
     const overheadS = rates.overheadS(slot);
     const work = this.#workBefore(row, candidate, tokenS);
-    const waitingS = work === 0 ? 0 : this.#waitFor(work, slot, overheadS, tokenS);
+    const waitingS = work === 0 ? this.#silence(candidate) : this.#waitFor(work, candidate, overheadS, tokenS);
     cells[row + IS_FIRST] = work > 0 ? 0 : 1;
     cells[row + WAITING_S] = waitingS;
     const cached = this.#match(row, slot, waitingS);
@@ -150,7 +152,7 @@ export class Weigher {
     const ownWork = prefillWork(cached, uncached, this.#attention);
     cells[row + UNCACHED] = uncached;
     cells[row + WORK] = ownWork;
-    cells[row + OVERHEAD_S] = work > 0 ? 0 : overheadS;
+    cells[row + OVERHEAD_S] = work > 0 ? 0 : this.#overheadNow(candidate, overheadS);
     cells[row + PREFILL_S] = tokenS * ownWork;
     const fill = candidate.kvCapacityTokens === undefined ? 0 : index.fill(slot);
     cells[row + EVICTION] = evictionCost(tokenS, uncached, fill);
@@ -170,15 +172,30 @@ export class Weigher {
   }
 
   /** How long it waits for that work, s. */
-  #waitFor(work: number, slot: number, overheadS: number, tokenS: number): number {
-    const { pending, foreign, cells } = this.#parts;
+  #waitFor(work: number, { slot, decoding }: Candidate, overheadS: number, tokenS: number): number {
+    const { now } = this.weighed;
+    const { pending, foreign, cells, pulse } = this.#parts;
     const foreignAt = foreign.isSilent ? 0 : foreign.oldestAt(slot);
     const isForeign = foreignAt > 0 && (pending.oldestAt === 0 || foreignAt < pending.oldestAt);
     const oldestAt = isForeign ? foreignAt : pending.oldestAt;
     const oldestWork = isForeign ? foreign.oldestWork(slot) : pending.oldestWork;
     const since = Math.max(oldestAt, cells[workerAt(slot) + FIRST_BYTE_AT] ?? 0);
-    const elapsedS = oldestAt > 0 ? Math.max(0, this.weighed.now - since) : 0;
-    return Math.max(0, waitingSeconds(overheadS, tokenS, work, oldestWork, elapsedS));
+    const from = oldestAt > 0 ? Math.min(since, now) : now;
+    const waitS = waitingSeconds(overheadS, tokenS, work, oldestWork, now - from);
+    if (decoding === 0) return Math.max(0, waitS);
+    return Math.max(0, waitS + pulse.untilNextStepS(slot, from)) + pulse.silentS(slot, decoding, from, now);
+  }
+
+  /** What its silence counts for where nothing pends, s. */
+  #silence({ slot, decoding }: Candidate): number {
+    const { now } = this.weighed;
+    return decoding === 0 ? 0 : this.#parts.pulse.silentS(slot, decoding, now, now);
+  }
+
+  /** The overhead of a request that begins with the next step, s: less where the step in progress is nearly over. */
+  #overheadNow({ slot, decoding }: Candidate, overheadS: number): number {
+    if (decoding === 0) return overheadS;
+    return Math.max(0, overheadS + this.#parts.pulse.untilNextStepS(slot, this.weighed.now));
   }
 
   /** How much of the prompt it has cached, tokens. */

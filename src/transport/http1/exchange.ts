@@ -210,11 +210,15 @@ export class Exchange implements UpstreamResponse {
     else this.fail(clientClosed());
   }
 
-  /** Reads a fast stream in larger pieces. */
-  #pauseIfHot(bytes: number): void {
+  /** Hands a piece to the taker. Reads a fast stream in larger pieces. */
+  #give(taker: PieceTaker, { bytes, from, to, isDone }: BodyFramer): void {
     const connection = this.#connection;
-    const ms = connection && this.#pace?.after(bytes, connection.now());
-    if (ms) connection.pauseReads(ms);
+    const now = connection?.now();
+    if (!taker.take(bytes, from, to, now)) this.#unfollow();
+    else if (connection && now !== undefined && !isDone) {
+      const ms = this.#pace?.after(to - from, now);
+      if (ms) connection.pauseReads(ms);
+    }
   }
 
   #unfollow(): void {
@@ -226,9 +230,8 @@ export class Exchange implements UpstreamResponse {
 
   #offer(framer: BodyFramer): void {
     const taker = this.#taker;
-    if (!taker) this.#pieces.offer(bytesOf(framer));
-    else if (!taker.take(framer.bytes, framer.from, framer.to)) this.#unfollow();
-    else if (!framer.isDone) this.#pauseIfHot(framer.to - framer.from);
+    if (taker) this.#give(taker, framer);
+    else this.#pieces.offer(bytesOf(framer));
   }
 
   #finish(isReusable: boolean): void {
