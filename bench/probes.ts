@@ -23,11 +23,19 @@ const count = Number(values.workers);
 const interval = Number(values.interval);
 const secs = Number(values.secs);
 
+let isOver = false;
+
+/** Says that a gateway has ended which should not have. */
+async function tellEnd({ exited }: Program, checkout: string): Promise<void> {
+  await exited;
+  if (!isOver) console.error(`the gateway of ${checkout} has ended`);
+}
+
 /** A gateway of one checkout, whose workers are all ready. */
 async function startGateway(checkout: string, config: string, log: string): Promise<Program> {
   const program = startProgram([join(checkout, "bin/pointsman"), "--config", config], log);
   const urlIn = (): string | undefined => /"event":"listening".*?"url":"([^"]+)"/.exec(readFileSync(log, "utf8"))?.[1];
-  void program.exited.then((code) => console.error(`the gateway of ${checkout} has ended: ${code}`));
+  void tellEnd(program, checkout);
   while (urlIn() === undefined) await Bun.sleep(50);
   const ready = async (): Promise<number> => {
     const { workers } = Object(await (await fetch(`${urlIn()}/workers`)).json());
@@ -73,5 +81,6 @@ for (const [index, { pid }] of programs.entries()) {
   console.log(`${checkouts[index]}: ${percent.toFixed(2)} % of a core`);
 }
 console.log(`${count} workers, each probed every ${interval} s; load ${readFileSync("/proc/loadavg", "utf8").trim()}`);
+isOver = true;
 for (const program of programs) await program.stop();
 process.exit(0);

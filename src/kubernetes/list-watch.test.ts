@@ -65,6 +65,20 @@ describe("a collection", () => {
     expect(api.watches[0]?.from).toBe("105");
   });
 
+  test("whose list expires between two of its pages is listed from the first one", async () => {
+    const { api, list, start, ended } = setUp();
+    api.pageSize = 2;
+    for (const uid of ["a", "b", "c"]) api.put(uid, { value: uid });
+    const whole = api.get.bind(api);
+    api.get = (path, query) =>
+      query["continue"] === undefined ? whole(path, query) : Promise.reject(new ApiError(410, "expired"));
+    await start();
+    expect([ended(), list.isListed]).toMatchObject([{ status: 410 }, false]);
+    api.get = whole;
+    await start();
+    expect(list.values()).toEqual(["a", "b", "c"]);
+  });
+
   test("follows what is added, changed and deleted", async () => {
     const { api, list, start, changes } = setUp();
     await start();
