@@ -150,3 +150,27 @@ test("with --json the last state is printed as JSON", async () => {
   const { out } = await ran({ command: "drain", worker: "w-1", isJson: true }, [0]);
   expect(JSON.parse(out)).toMatchObject({ id: "w-1", cordoned: true, load: 0 });
 });
+
+test("the ranks of an address are drained and removed as one", async () => {
+  const ADDRESS = "http://gpu1:8000";
+  const rank = (index: number, load: number): View => ({
+    ...VIEW,
+    id: `w-${index}`,
+    url: `${ADDRESS}@${index}`,
+    dp_base_url: ADDRESS,
+    load,
+  });
+  const looks: View[][] = [[rank(0, 2), rank(1, 1)], [rank(1, 1)], []];
+  let [out, err] = ["", ""];
+  const tools: WorkersTools = {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    now: () => 0,
+    sleep: () => Promise.resolve(),
+    ask: async ({ method }) =>
+      method === "DELETE" ? { worker_id: "w-0", url: ADDRESS } : { workers: looks.shift() ?? [] },
+  };
+  expect(await workers({ ...LIST, command: "remove", worker: ADDRESS }, tools)).toBe(0);
+  expect(err).toBe(`pointsman: ${ADDRESS} has 3 in flight\npointsman: ${ADDRESS} has 1 in flight\n`);
+  expect(out).toBe(`${ADDRESS} is removed\n`);
+});

@@ -153,6 +153,41 @@ describe("asking a worker what it is", () => {
     expect(await kvOf("NixlConnector")).toMatchObject({ engineId: "e7", bootstrapPort: undefined });
   });
 
+  test("the ranks of an engine are as many as it says: SGLang its dp_size, vLLM the engines on its page of metrics", async () => {
+    const sglang = async (dp_size: unknown): Promise<unknown> =>
+      (await ask({ "/get_model_info": { model_path: "m" }, "/get_server_info": { dp_size } })).dataParallelSize;
+    for (const [said, ranks] of [
+      [8, 8],
+      [0, undefined],
+      [-1, undefined],
+      ["8", undefined],
+      [2.5, undefined],
+      [undefined, undefined],
+    ]) {
+      expect(await sglang(said)).toBe(ranks);
+    }
+    // With hybrid load balancing a node's engines go on counting from those of the node before it.
+    const engines = [4, 5, 6]
+      .map((engine) => `vllm:num_requests_running{engine="${engine}",model_name="m"} 0.0\n`)
+      .join("");
+    const info = async (metrics: string): Promise<unknown> => {
+      const client: ProbeClient = { ...pagesClient(vllm), text: async () => metrics };
+      const target = {
+        url: "http://w",
+        apiKey: undefined,
+        timeoutMs: 1,
+        workerType: "regular",
+        modelFallback: undefined,
+      } as const;
+      return (await askWorker(target, client)).info.dataParallelSize;
+    };
+    expect([
+      await info(engines),
+      await info('vllm:num_requests_running{model_name="m"} 0.0\n'),
+      await info(""),
+    ]).toEqual([3, undefined, undefined]);
+  });
+
   test("a worker of SGLang says its part, its bootstrap port and its ranks", async () => {
     const pages = {
       "/get_model_info": { model_path: "m" },

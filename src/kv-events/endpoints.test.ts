@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { endpointsOf, parseEndpoint } from "./endpoints.ts";
+import { endpointsFor, endpointsOf, parseEndpoint } from "./endpoints.ts";
 
 const spec = { endpoint: "tcp://{host}:5557", replayEndpoint: undefined, topic: "", ranks: 1 };
 
@@ -52,4 +52,24 @@ describe("the endpoints of a worker", () => {
       "the KV events of http://w7:8000: there is no port 68000",
     );
   });
+});
+
+test("a rank that is a worker of its own has the one port of its number, whatever the number of ranks", () => {
+  const spec = { endpoint: "tcp://{host}:5557", replayEndpoint: "tcp://{host}:6557", topic: "", ranks: 1 };
+  const at = (index: number, of: number): number[] =>
+    endpointsFor(spec, { rank: { index, of }, spec: { url: "http://w7:8000" } }).flatMap(({ live, replay }) => [
+      live.port,
+      replay?.port ?? 0,
+    ]);
+  expect([at(0, 1), at(0, 64), at(3, 64), at(63, 64)]).toEqual([
+    [5557, 6557],
+    [5557, 6557],
+    [5560, 6560],
+    [5620, 6620],
+  ]);
+  const whole = { rank: undefined, spec: { url: "http://w7:8000" } };
+  expect(endpointsFor({ ...spec, ranks: 3 }, whole).map(({ live }) => live.port)).toEqual([5557, 5558, 5559]);
+  expect(() =>
+    endpointsFor({ ...spec, replayEndpoint: "tcp://{host}:5560" }, { ...whole, rank: { index: 0, of: 4 } }),
+  ).toThrow("would have ports in common");
 });

@@ -3,7 +3,9 @@ import { requestWith } from "../../test/support/candidates.ts";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import type { Decision } from "../observability/decision.ts";
 import type { Picked, PickOutcome, Policy } from "../policy/policy.ts";
+import { type ErrorCode, GatewayError } from "../errors/errors.ts";
 import type { Worker } from "../worker/worker.ts";
+import { WorkerFactory } from "../worker/worker-factory.ts";
 import type { Choice, SelectionRequest } from "./choice.ts";
 import { Selection } from "./selection.ts";
 import type { WorkerType } from "../util/worker-type.ts";
@@ -78,6 +80,32 @@ test("one that failed is left out where a fitting one can take its place, and ke
   const other = select(fleet);
   expect(other.leaveOut(failed)).toBe(true);
   expect(names(other.next())).toEqual(["a3", "a2"]);
+});
+
+test("a rank whose engine is broken or out of reach takes the other ranks with it, where somebody else is left", () => {
+  const ofEngine = (fleet: FleetSetup, name: string, of: number): Worker[] =>
+    Array.from({ length: of }, (_, index) => {
+      const spec = { modelId: "m", workerType: "decode", labels: { kind: "a" } } as const;
+      const worker = new WorkerFactory({ ledger: fleet.ledger }).createFromUrl(`http://${name}:1`, spec, { index, of });
+      fleet.registry.register(worker);
+      return fleet.registry.update(worker.id, { status: "ready" });
+    });
+  const next = (others: number, code?: ErrorCode): [boolean, string | undefined] => {
+    const fleet = setUpFleet();
+    add(fleet, "prefill", "a0");
+    const [first] = ofEngine(fleet, "one", 3);
+    if (others > 0) ofEngine(fleet, "two", others);
+    const selection = select(fleet);
+    const isLeftOut = first !== undefined && selection.leaveOut(first, code && new GatewayError(code, "it failed"));
+    return [isLeftOut, isLeftOut ? selection.next().answer.worker.url : undefined];
+  };
+  expect(next(2, "upstream_connect_failed")).toEqual([true, "http://two:1@0"]);
+  expect(next(2, "upstream_closed")).toEqual([true, "http://two:1@0"]);
+  // Alone, the engine may have lost one connection; but nobody is asked again who cannot be reached.
+  expect(next(0, "upstream_closed")).toEqual([true, "http://one:1@1"]);
+  expect(next(0, "upstream_connect_failed")).toEqual([false, undefined]);
+  // What one rank refuses, another one may take.
+  expect(next(2, "upstream_busy")).toEqual([true, "http://one:1@1"]);
 });
 
 test("a worker in its slow start is a candidate for its share of the requests, whatever the policy", () => {

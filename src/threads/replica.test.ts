@@ -121,6 +121,22 @@ describe("a replica", () => {
     expect([workerRegistry.count(), policyRegistry.getPolicy(MODEL)]).toEqual([0, undefined]);
   });
 
+  test("knows which rank of its address a worker is", async () => {
+    const control = setUpControl();
+    const replica = await openReplica(control);
+    const { registry, ledger } = control;
+    const rank = { index: 3, of: 8 };
+    const worker = new WorkerFactory({ ledger }).createFromUrl("http://one:1", { modelId: MODEL }, rank);
+    registry.register(worker);
+    replica.apply(control.change({ put: structuredClone(workerState(worker, 0)) }));
+    const { workerRegistry } = replica.registries;
+    const there = workerRegistry.getByUrl("http://one:1@3");
+    expect([there?.rank, there?.pinnedRank, there?.url]).toEqual([rank, 3, "http://one:1@3"]);
+    expect(workerRegistry.at("http://one:1").length).toBe(1);
+    replica.apply(control.change({ put: workerState(worker.with({ status: "draining" }), 0) }));
+    expect(workerRegistry.at("http://one:1")).toEqual([]);
+  });
+
   test("makes the policy of a new model with the memory that comes with the change", async () => {
     const control = setUpControl();
     const replica = await openReplica(control);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { connectionModeOf, leftOutNotice, parseWorkerUrl } from "./parse-worker-url.ts";
+import { connectionModeOf, leftOutNotice, parseWorkerUrl, workerNameOf } from "./parse-worker-url.ts";
 
 describe("addresses", () => {
   test("become origins", () => {
@@ -63,5 +63,14 @@ test("an address says by itself how its worker is spoken to", () => {
   for (const address of ["http://a:1", "https://a", "a:1", "grpc://a:1", "grpcs://a:1", "GRPC://A:1"]) {
     const parsed = parseWorkerUrl(address);
     expect([address, parsed.ok && connectionModeOf(parsed.url)]).toEqual([address, parsed.ok && parsed.connectionMode]);
+  }
+});
+
+test("a worker is named by its address, and a data-parallel rank by its number behind it", () => {
+  expect(
+    ["HTTP://GPU1:8080/", "gpu1:8080@3", " http://[::1]:8000@07 ", "grpc://gpu1:50051@0"].map(workerNameOf),
+  ).toEqual(["http://gpu1:8080", "http://gpu1:8080@3", "http://[::1]:8000@7", "grpc://gpu1:50051@0"]);
+  for (const text of ["", "ftp://a@1", "http://a:1@", "http://user:key@a:1", "http://a:1@12345"]) {
+    expect(workerNameOf(text)).toBeUndefined();
   }
 });

@@ -5,6 +5,7 @@ import { HealthChecker, type HealthCheckerDeps } from "./health-checker.ts";
 import { createHttpProber } from "../engine/http-prober.ts";
 import type { Page } from "../engine/probe-client.ts";
 import type { Worker } from "./worker.ts";
+import { WorkerFactory } from "./worker-factory.ts";
 
 describe("health", () => {
   interface State {
@@ -93,6 +94,35 @@ describe("health", () => {
     checker.watch(id);
     await settle();
     expect([setup.registry.get(id)?.status, setup.registry.get(id)?.modelId]).toEqual(["ready", "found"]);
+  });
+
+  test("an address with ranks is probed once for all of them, whichever of them have left", async () => {
+    const setup = setUpFleet();
+    const { registry } = setup;
+    const { checker, state } = watch(setup);
+    const factory = new WorkerFactory({ ledger: setup.ledger });
+    const ids = [0, 1, 2].map((index) =>
+      registry.register(factory.createFromUrl("http://one:1", {}, { index, of: 3 })),
+    );
+    checker.watch(ids[0] ?? "");
+    await settle();
+    const statuses = (): (string | undefined)[] => ids.map((id) => registry.get(id)?.status);
+    expect([statuses(), state.probes]).toEqual([["ready", "ready", "ready"], 1]);
+    expect(registry.at("http://one:1").map(({ modelId }) => modelId)).toEqual(["found", "found", "found"]);
+    registry.remove(ids[0] ?? "");
+    state.isUp = false;
+    await pass(setup, 4000);
+    expect(statuses()).toEqual([undefined, "not_ready", "not_ready"]);
+    expect(registry.get(ids[2] ?? "")?.lastError?.code).toBe("upstream_connect_failed");
+    state.isUp = true;
+    const before = state.probes;
+    checker.probeNow(ids[1] ?? "");
+    checker.probeNow(ids[2] ?? "");
+    await settle();
+    // The second question of the two is asked when the first is answered.
+    expect(state.probes - before).toBe(2);
+    await pass(setup, 3000);
+    expect(statuses()).toEqual([undefined, "ready", "ready"]);
   });
 
   test("one that is not up yet stays pending, is shown as failed in time, and is ready when it comes", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { setUpFleet } from "../../test/support/fleet.ts";
 import type { Worker, WorkerInfo } from "./worker.ts";
+import { WorkerFactory } from "./worker-factory.ts";
 
 const infoOf = (worker: Worker | undefined): WorkerInfo => {
   if (!worker) throw new Error("no such worker");
@@ -18,6 +19,40 @@ describe("registry", () => {
     expect([registry.models(), registry.count()]).toEqual([["a", "b"], 2]);
     expect(registry.getWorkersForModel("c").workers).toEqual([]);
     expect(registry.getWorkersForModel(undefined).workers).toHaveLength(2);
+  });
+
+  test("finds the ranks of an address by it, the lowest first, and each by its name", () => {
+    const { registry, ledger, add } = setUpFleet();
+    const factory = new WorkerFactory({ ledger });
+    const rank = (index: number): string =>
+      registry.register(factory.createFromUrl("http://one:1", { modelId: "a" }, { index, of: 3 }));
+    add("http://two:1", { modelId: "a" });
+    const [two, none, one] = [rank(2), rank(0), rank(1)];
+    expect(registry.at("http://one:1").map(({ id }) => id)).toEqual([none, one, two]);
+    expect(registry.at("http://two:1").map(({ url }) => url)).toEqual(["http://two:1"]);
+    expect([registry.getByUrl("http://one:1")?.id, registry.getByUrl("http://one:1@2")?.id]).toEqual([none, two]);
+    expect([registry.count(), registry.getWorkersForModel("a").workers.length]).toEqual([4, 4]);
+    registry.beginDrain(none);
+    expect([registry.getByUrl("http://one:1")?.id, registry.getByUrl("http://one:1@0")]).toEqual([one, undefined]);
+    registry.remove(none);
+    registry.remove(one);
+    registry.remove(two);
+    expect([registry.at("http://one:1"), registry.getByUrl("http://one:1"), registry.count()]).toEqual([
+      [],
+      undefined,
+      1,
+    ]);
+  });
+
+  test("takes no worker for an address whose ranks are there, and no rank for one that has a worker", () => {
+    const { registry, ledger, add } = setUpFleet();
+    const factory = new WorkerFactory({ ledger });
+    registry.register(factory.createFromUrl("http://one:1", {}, { index: 3, of: 4 }));
+    expect(() => registry.register(factory.createFromUrl("http://one:1"))).toThrow("registered already");
+    add("http://two:1");
+    expect(() => registry.register(factory.createFromUrl("http://two:1", {}, { index: 0, of: 4 }))).toThrow(
+      "registered already",
+    );
   });
 
   test("gives every reader the same snapshot until something changes", () => {
