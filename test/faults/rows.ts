@@ -210,17 +210,6 @@ const WORKERS: readonly FaultRow[] = [
     fault: "a worker closes idle connections just as requests come",
     expected: "no client sees an error; generations are the requests and at most the counted unclear ones",
   },
-  {
-    row: 170,
-    fault: "an engine that says it has 0, 1,000,000,000 or half a data-parallel rank",
-    expected: "it is one worker, its requests name no rank, and the log says what it said",
-  },
-  {
-    row: 171,
-    fault: "an engine that refuses a data-parallel rank which it says it has",
-    expected: "its other ranks serve; `dp_size` keeps the rank out, and then no request asks for it",
-    deviation: "requests for the rank get the engine's 400: it looks like any other refusal of a request",
-  },
 ];
 
 const GRPC: readonly FaultRow[] = [
@@ -766,6 +755,17 @@ const CREDENTIALS: readonly FaultRow[] = [
     row: 171,
     fault: "a worker closes the connection within its handshake, or never finishes it",
     expected: "502 or 504 within the time for connecting; well again, it serves",
+  },
+  {
+    row: 172,
+    fault: "an engine that says it has 0, 1,000,000,000 or half a data-parallel rank",
+    expected: "it is one worker, its requests name no rank, and the log says what it said",
+  },
+  {
+    row: 173,
+    fault: "an engine that refuses a data-parallel rank which it says it has",
+    expected: "its other ranks serve; `dp_size` keeps the rank out, and then no request asks for it",
+    deviation: "requests for the rank get the engine's 400: it looks like any other refusal of a request",
   },
 ];
 

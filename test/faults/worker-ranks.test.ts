@@ -35,7 +35,7 @@ async function remove(address: string): Promise<void> {
   await fetch(`${gateway.url}/workers/${encodeURIComponent(address)}?wait=true`, { method: "DELETE" });
 }
 
-test("row 170: a number of ranks that no engine has brings no worker, and the engine serves without a rank", async () => {
+test("row 172: a number of ranks that no engine has brings no worker, and the engine serves without a rank", async () => {
   const said = [0, -1, 1.5, "8", null, 1025, 1e9, Number.MAX_SAFE_INTEGER];
   for (const [index, dpSize] of said.entries()) {
     const model = `m170-${index}`;
@@ -49,10 +49,10 @@ test("row 170: a number of ranks that no engine has brings no worker, and the en
   }
   const told = (): number => gateway.output.split("more than 1024 data-parallel ranks").length - 1;
   await eventually(() => told() === 3, "the three numbers that are too large are in the log");
-  observe(170, `${said.length} numbers: one worker each, no rank named, ${told()} told in the log`);
+  observe(172, `${said.length} numbers: one worker each, no rank named, ${told()} told in the log`);
 });
 
-test("row 171: a rank that the engine refuses is its own trouble, and dp_size keeps it out", async () => {
+test("row 173: a rank that the engine refuses is its own trouble, and dp_size keeps it out", async () => {
   const refusing: EngineOptions = {
     kind: "vllm",
     model: "m171",
@@ -79,5 +79,5 @@ test("row 171: a rank that the engine refuses is its own trouble, and dp_size ke
   expect(tally(served.map(({ status }) => status))).toEqual({ "200": 8 });
   expect(engine.requests.slice(asked).filter(({ rank }) => rank > 1)).toEqual([]);
   await remove(engine.url);
-  observe(171, "4 of 8 answered, the others 400 in the engine's words; with dp_size 2, 8 of 8");
+  observe(173, "4 of 8 answered, the others 400 in the engine's words; with dp_size 2, 8 of 8");
 });
