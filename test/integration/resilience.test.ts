@@ -216,15 +216,20 @@ test("with a key set, serving routes want it, probes do not, and it opens the ad
 
 test("loads and caches of all workers are asked and flushed together; a page of a worker loses its secrets", async () => {
   await using one = await startEngine({ kind: "sglang" });
-  await using two = await startEngine({ kind: "vllm" });
+  const two = await startEngine({ kind: "vllm" });
   await using gateway = await startGateway({ workers: [one.url, two.url] });
   const flushed = await fetch(`${gateway.url}/flush_cache`, { method: "POST" });
   expect([flushed.status, ((await flushed.json()) as { workers_flushed: number }).workers_flushed]).toEqual([200, 2]);
-  const loads = (await (await fetch(`${gateway.url}/get_loads`)).json()) as { workers: { load: number }[] };
-  expect(loads.workers.map(({ load }) => load)).toEqual([0, -1]);
+  const loads = async (): Promise<number[]> => {
+    const answer = (await (await fetch(`${gateway.url}/get_loads`)).json()) as { workers: { load: number }[] };
+    return answer.workers.map(({ load }) => load);
+  };
+  expect(await loads()).toEqual([0, 0]);
   const info = await (await fetch(`${gateway.url}/get_server_info`)).text();
   expect(info).toContain("sim-1");
   expect(info).not.toContain("engine-secret");
+  await two[Symbol.asyncDispose]();
+  expect(await loads()).toEqual([0, -1]);
 });
 
 test("metrics count what the access line says, and no client can make up their labels", async () => {
