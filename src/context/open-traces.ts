@@ -7,10 +7,10 @@ import type { Attributes } from "../observability/traces/span.ts";
 import { deliverOverHttp, type ExportSettings, type TraceProtocol } from "../observability/traces/otlp-http.ts";
 import { SpanExporter } from "../observability/traces/span-exporter.ts";
 import { Tracer } from "../observability/traces/tracer.ts";
-import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import type { Clock } from "../util/clock.ts";
-import { deliverOverGrpc } from "./grpc-collector.ts";
+import { lazy } from "../util/lazy.ts";
 import { VERSION } from "../util/version.ts";
+import type * as GrpcCollector from "./grpc-collector.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 export type TraceConfig = Pick<Config, "tracesEndpoint" | "tracesSampleRatio">;
@@ -20,6 +20,9 @@ export interface TraceSettings extends ExportSettings {
   readonly ratio: number;
   readonly isParentBased: boolean;
 }
+
+/** Takes gRPC and protobuf, which few need. */
+const grpcCollector = lazy((): typeof GrpcCollector => require("./grpc-collector.ts"));
 
 const DEFAULT_SAMPLER = "parentbased_always_on";
 const PROTOCOLS: readonly string[] = ["http/json", "http/protobuf", "grpc"] satisfies TraceProtocol[];
@@ -148,9 +151,7 @@ export function openTraces(
   if (!settings) return undefined;
   const onCount = (outcome: string, spans: number): void => metrics.increment("spans", { outcome }, spans);
   const deliver =
-    settings.protocol === "grpc"
-      ? deliverOverGrpc(settings, stack.use(new GrpcTransport(undefined, clock)), clock)
-      : deliverOverHttp(settings);
+    settings.protocol === "grpc" ? grpcCollector().deliverOverGrpc(settings, clock, stack) : deliverOverHttp(settings);
   const exporter = new SpanExporter({ url: settings.url, deliver, clock, logger, onCount });
   stack.defer(() => exporter.close());
   logger.info({ url: settings.url, protocol: settings.protocol, ratio: settings.ratio }, "traces are sent");

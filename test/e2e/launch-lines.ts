@@ -227,7 +227,6 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
       "--static-model-types changes nothing: every worker is asked for its health",
       "--static-backend-health-checks changes nothing",
       "--log-stats changes nothing: what is counted is at /metrics",
-      "--engine-stats-interval changes nothing: the gateway counts what it sends",
     ],
   },
   {
@@ -238,7 +237,6 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
       "--static-model-types changes nothing: every worker is asked for its health",
       "--log-stats changes nothing: what is counted is at /metrics",
       "--log-stats-interval changes nothing",
-      "--engine-stats-interval changes nothing: the gateway counts what it sends",
       "--request-stats-window changes nothing",
     ],
   },
