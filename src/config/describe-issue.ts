@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { camelCase, snakeCase } from "../util/case.ts";
 import { type AnyRecord, isRecord, keysOf } from "../util/objects.ts";
+import { lazy } from "../util/lazy.ts";
 import { closest } from "../util/suggest.ts";
 import { flagNames, typeAt } from "./options.ts";
 import { configSchema } from "./schema.ts";
@@ -79,15 +80,13 @@ const LITELLM_KEYS: ReadonlySet<string> = new Set([
 ]);
 
 /** The file's key for words of the command line: `policy` stands for `--policy`, which is `default_policy` in the file. */
-const KEY_OF_WORD: ReadonlyMap<string, string> = new Map([
-  ...keysOf(configSchema.shape).flatMap((key) =>
+const keyOfWord = lazy(() => {
+  const flagWords = keysOf(configSchema.shape).flatMap((key) =>
     flagNames(key).map((flag): [string, string] => [flag.slice(2).replaceAll("-", "_"), snakeCase(key)]),
-  ),
-  ...["workers", "prefill", "decode", "prefill_workers", "decode_workers"].map((word): [string, string] => [
-    word,
-    "initial_workers",
-  ]),
-]);
+  );
+  const workerWords = ["workers", "prefill", "decode", "prefill_workers", "decode_workers"];
+  return new Map([...flagWords, ...workerWords.map((word): [string, string] => [word, "initial_workers"])]);
+});
 
 function unknownKeyText(key: string, path: readonly PropertyKey[], schema: z.core.$ZodType): string {
   const type = typeAt(schema, path);
@@ -95,7 +94,7 @@ function unknownKeyText(key: string, path: readonly PropertyKey[], schema: z.cor
   if (path.length === 0 && LITELLM_KEYS.has(snakeCase(key))) {
     return `unknown key ${asWritten(key)}, which is LiteLLM's: here models are what workers serve (initial_workers)`;
   }
-  const word = path.length === 0 ? KEY_OF_WORD.get(snakeCase(key)) : undefined;
+  const word = path.length === 0 ? keyOfWord().get(snakeCase(key)) : undefined;
   const near = word !== undefined && known.includes(word) ? word : closest(snakeCase(key), known);
   return `unknown key ${dotted(path, asWritten(key))}${near === undefined ? "" : `; did you mean ${near}?`}`;
 }

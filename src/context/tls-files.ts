@@ -53,15 +53,15 @@ export function tlsPaths(config: Config): string[] {
 export function readTls(config: Config, contents: Contents, nowMs: number): TlsFiles {
   const reader = new TlsReader(contents, nowMs);
   const { tlsCertPath, tlsKeyPath, tlsMinVersion: minVersion } = config;
-  const pair = reader.pair("server", [["tlsCertPath"], tlsCertPath], [["tlsKeyPath"], tlsKeyPath]);
+  const first = reader.named([["tlsCertPath"], tlsCertPath], [["tlsKeyPath"], tlsKeyPath]);
   const others = config.tlsCertificates.flatMap(({ certPath, keyPath }, index) => {
     const at = (part: "certPath" | "keyPath"): PropertyKey[] => ["tlsCertificates", index, part];
-    return reader.named([at("certPath"), certPath], [at("keyPath"), keyPath]) ?? [];
+    return reader.chosenByName([at("certPath"), certPath], [at("keyPath"), keyPath]) ?? [];
   });
-  const named = pair && [{ pair, names: hostNamesOf(readKeyPair(pair)) }, ...others];
+  const named = first && others.length > 0 ? { named: [first, ...others] } : {};
   const portOf = (isOn: boolean, key: ConfigKey, caPath: string | undefined): PortTls | undefined =>
-    pair && isOn
-      ? { pair, ...(others.length === 0 ? {} : { named }), minVersion, clientCa: reader.authorities([[key], caPath]) }
+    first && isOn
+      ? { pair: first.pair, ...named, minVersion, clientCa: reader.authorities([[key], caPath]) }
       : undefined;
   return {
     tls: {
@@ -135,7 +135,25 @@ class TlsReader {
   }
 
   /** undefined where none is configured, or the files are useless. */
-  pair(use: OwnCertificate["use"], [certAt, certPath]: NamedPath, [keyAt, keyPath]: NamedPath): KeyPair | undefined {
+  pair(use: OwnCertificate["use"], certificate: NamedPath, key: NamedPath): KeyPair | undefined {
+    return this.#read(use, certificate, key)?.pair;
+  }
+
+  /** A pair of the ports, with the host names that it is for. */
+  named(certificate: NamedPath, key: NamedPath): NamedPair | undefined {
+    return this.#read("server", certificate, key);
+  }
+
+  /** A pair of the ports that clients get by its names alone. */
+  chosenByName(certificate: NamedPath, key: NamedPath): NamedPair | undefined {
+    const named = this.named(certificate, key);
+    if (named?.names.length !== 0) return named;
+    const [option, path] = certificate;
+    this.#complain(option, `${path}: it has no host name (subjectAltName), so no client would get it`);
+    return undefined;
+  }
+
+  #read(use: OwnCertificate["use"], [certAt, certPath]: NamedPath, [keyAt, keyPath]: NamedPath): NamedPair | undefined {
     const cert = this.#text(certAt, certPath);
     const key = this.#text(keyAt, keyPath);
     if (cert === undefined || key === undefined || certPath === undefined) return undefined;
@@ -146,20 +164,7 @@ class TlsReader {
       this.certificates.push({ ...facts, use, path: certPath });
     const reason = notValidAt(facts, this.#nowMs);
     if (reason !== undefined) this.notValid.push(`${certPath}: ${reason}`);
-    return { cert, key };
-  }
-
-  /** A pair that is chosen by its names. */
-  named(certificate: NamedPath, key: NamedPath): NamedPair | undefined {
-    const pair = this.pair("server", certificate, key);
-    if (!pair) return undefined;
-    const names = hostNamesOf(readKeyPair(pair));
-    if (names.length > 0) return { pair, names };
-    this.#complain(
-      certificate[0],
-      `${certificate[1]}: it has no host name (subjectAltName), so no client would get it`,
-    );
-    return undefined;
+    return { pair: { cert, key }, names: hostNamesOf(facts) };
   }
 
   authorities([option, path]: NamedPath): string | undefined {
