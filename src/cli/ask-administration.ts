@@ -21,7 +21,7 @@ export async function askAdministration(
   { method, path, body, headers = {} }: Question,
 ): Promise<Record<string, unknown>> {
   const key = keyFile === undefined ? (env["POINTSMAN_ADMIN_API_KEY"] ?? "") : readText(keyFile).trimEnd();
-  const { status, text } = await answerOf(
+  const { isOk, status, text } = await answerOf(
     { url, path, caFile },
     {
       method,
@@ -30,7 +30,7 @@ export async function askAdministration(
     },
   );
   const said = parsed(text);
-  if (isSuccess(status) && said) return said;
+  if (isOk && said) return said;
   const error = said?.["error"];
   const message = isRecord(error) && typeof error["message"] === "string" ? error["message"] : `it answers ${status}`;
   throw new ConfigError(url, message);
@@ -38,20 +38,16 @@ export async function askAdministration(
 
 /** A page of a running gateway that takes no key, as text. Throws ConfigError where it has none, or cannot be reached. */
 export async function pageOf(url: string, caFile: string | undefined): Promise<string> {
-  const { status, text } = await answerOf({ url, path: "", caFile }, {});
-  if (isSuccess(status)) return text;
+  const { isOk, status, text } = await answerOf({ url, path: "", caFile }, {});
+  if (isOk) return text;
   throw new ConfigError(url, `it answers ${status}`);
-}
-
-function isSuccess(status: number): boolean {
-  return status >= 200 && status < 300;
 }
 
 /** Throws ConfigError where the gateway cannot be reached. */
 async function answerOf(
   { url, path, caFile }: Pick<GatewayAccess, "url" | "caFile"> & Pick<Question, "path">,
   init: RequestInit,
-): Promise<{ readonly status: number; readonly text: string }> {
+): Promise<{ readonly isOk: boolean; readonly status: number; readonly text: string }> {
   try {
     const answer = await fetch(new URL(path, url), {
       ...init,
@@ -60,7 +56,7 @@ async function answerOf(
       redirect: "error",
       ...(caFile === undefined ? {} : { tls: { ca: readText(caFile) } }),
     });
-    return { status: answer.status, text: await answer.text() };
+    return { isOk: answer.ok, status: answer.status, text: await answer.text() };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     const reason = error instanceof Error ? error.message : String(error);

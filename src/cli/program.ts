@@ -8,6 +8,7 @@ import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
 import { addServeOptions } from "./serve-options.ts";
 import { addTopCommand, type TopArguments } from "./top-command.ts";
 import { addWorkersCommands, type WorkersArguments } from "./workers-commands.ts";
+import { MAX_RANKS } from "../util/parse-worker-url.ts";
 
 export interface EngineArguments {
   readonly port: number;
@@ -151,13 +152,13 @@ function addSimulations(program: Command, commands: Commands): void {
     .option("--port <port>", "port; 0 takes a free one", "0")
     .option("--model <id>", "model that it serves", "sim-1")
     .option("--instant", "answer at once instead of at an engine's pace")
-    .option("--dp-size <ranks>", "data-parallel ranks, 1 to 1024", "1")
+    .option("--dp-size <ranks>", `data-parallel ranks, 1 to ${MAX_RANKS}`, "1")
     .action((options: { port?: string; model?: string; instant?: boolean; dpSize?: string }) =>
       commands.engine({
         port: readPort(options.port) ?? 0,
         model: options.model ?? "sim-1",
         isInstant: options.instant === true,
-        dpSize: readRanks(options.dpSize ?? "1"),
+        dpSize: readWhole("--dp-size", options.dpSize ?? "1", 1, MAX_RANKS),
       }),
     );
   program
@@ -195,14 +196,11 @@ const EXAMPLES = `Examples:
 `;
 
 function readPort(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const port = Number(text);
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
-  throw new ConfigError("--port", `must be a whole number from 0 to 65535, not ${JSON.stringify(text)}`);
+  return text === undefined ? undefined : readWhole("--port", text, 0, 65_535);
 }
 
-function readRanks(text: string): number {
-  const ranks = Number(text);
-  if (Number.isInteger(ranks) && ranks >= 1 && ranks <= 1024) return ranks;
-  throw new ConfigError("--dp-size", `must be a whole number from 1 to 1024, not ${JSON.stringify(text)}`);
+function readWhole(flag: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new ConfigError(flag, `must be a whole number from ${least} to ${most}, not ${JSON.stringify(text)}`);
 }

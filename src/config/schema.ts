@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { WorkerOrigin } from "./given-workers.ts";
 import { canonicalPolicy, POLICY_NAMES } from "../policy/policy-names.ts";
-import { parseWorkerUrl } from "../util/parse-worker-url.ts";
+import { MAX_RANKS, parseWorkerUrl } from "../util/parse-worker-url.ts";
 import { Secret } from "../util/secret.ts";
 import { WORKER_TYPES } from "../util/worker-type.ts";
 import { DNS_OPTIONS } from "./dns-options.ts";
@@ -179,7 +179,7 @@ const workerTlsSchema = z
     "must have both client_cert_path and client_key_path, or neither",
   );
 
-const dpSize = z.int().min(1).max(1024);
+const dpSize = z.int().min(1).max(MAX_RANKS);
 
 /** A worker, in the file and over the API. */
 export const workerSchema = z.strictObject({

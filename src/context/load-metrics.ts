@@ -78,13 +78,9 @@ function stagesOf(
   workers: readonly Worker[],
   loadOf: (worker: Worker) => EngineLoad | undefined,
 ): Map<string, Map<string, number>> {
-  const models = new Map<string, { readonly up: Worker[] }>();
-  for (const worker of workers) {
-    const model = models.get(worker.modelId) ?? { up: [] };
-    models.set(worker.modelId, model);
-    if (worker.status === "ready" && !worker.trouble && !worker.spec.isCordoned) model.up.push(worker);
-  }
-  return new Map(Array.from(models, ([model, { up }]) => [model, meansOf(up, loadOf)]));
+  const isUp = ({ status, trouble, spec }: Worker): boolean => status === "ready" && !trouble && !spec.isCordoned;
+  const models = Map.groupBy(workers, ({ modelId }) => modelId);
+  return new Map(Array.from(models, ([model, all]) => [model, meansOf(all.filter(isUp), loadOf)]));
 }
 
 function meansOf(up: readonly Worker[], loadOf: (worker: Worker) => EngineLoad | undefined): Map<string, number> {

@@ -1,7 +1,7 @@
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
 import type { WorkerType } from "../util/worker-type.ts";
-import type { SourceReport, WorkerSource } from "../worker/sources/worker-source.ts";
+import { type SourceReport, untilAborted, type WorkerSource } from "../worker/sources/worker-source.ts";
 import type { WorkerSpec } from "../worker/worker-spec.ts";
 import { ApiError } from "./api-client.ts";
 import { ChosenPods, type PodChoice } from "./chosen-pods.ts";
@@ -105,7 +105,7 @@ export class KubernetesSource implements WorkerSource {
     if (this.#chosen) return this.#chosen.run(stop);
     this.#view = NOTHING_SEEN;
     this.#replace([], new Map());
-    return new Promise((resolve) => stop.addEventListener("abort", () => resolve(), { once: true }));
+    return untilAborted(stop);
   }
 
   #choose({ api, choice }: PodWish): ChosenPods {

@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type DoorSetup, setUpDoor, spec } from "../../test/support/door.ts";
 import type { Worker } from "../worker/worker.ts";
-import { MAX_RANKS, type RankSettings } from "./rank-keeper.ts";
+import { MAX_RANKS } from "../util/parse-worker-url.ts";
+import type { RankSettings } from "./rank-keeper.ts";
 
 const ONE = "http://one:1";
 const AWARE: RankSettings = { isDpAware: true, dpSize: undefined };

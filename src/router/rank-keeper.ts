@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
+import { MAX_RANKS } from "../util/parse-worker-url.ts";
 import { changeAddress } from "../worker/change-address.ts";
 import type { Rank, Worker } from "../worker/worker.ts";
 import type { WorkerFactory } from "../worker/worker-factory.ts";
@@ -22,9 +23,6 @@ export interface RankKeeperDeps {
   /** Drains one rank, then removes it. */
   readonly removeRank: (worker: Worker) => void;
 }
-
-/** Most ranks of one address. Far more than any engine has; a wrong number must not fill the registry. */
-export const MAX_RANKS = 1024;
 
 /**
  * Gives each data-parallel rank of an engine a worker. An address begins with rank 0. Once the engine has said how many ranks it has, the

@@ -53,6 +53,8 @@ export function parseWorkerUrl(text: string): ParsedWorkerUrl {
   return { ok: true, url: origin, connectionMode, ...(hasVersion ? { leftOut: "/v1" } : {}) };
 }
 
+/** Most data-parallel ranks of one address. Far more than any engine has; a wrong number must not fill the registry. */
+export const MAX_RANKS = 1024;
 /** A data-parallel rank of an address, as workers are named. */
 const RANK_NAME = /^(.+)@(\d{1,4})$/;
 

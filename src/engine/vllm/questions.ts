@@ -6,7 +6,7 @@ import { samplesOf } from "../exposition.ts";
 import { loadsOf } from "../scheduler-loads.ts";
 import { VLLM } from "./methods.ts";
 
-/** vLLM's metrics, by the member of a load that they are. The share of the KV cache had the second name before version 0.9. */
+/** vLLM's metrics, by the member of a load that they are. The share of the KV cache has the first of its two names in older versions. */
 const MEMBERS: readonly (readonly [metric: string, member: string])[] = [
   ["vllm:num_requests_running", "num_running_reqs"],
   ["vllm:num_requests_waiting", "num_waiting_reqs"],

@@ -6,6 +6,7 @@ import { workerLabels, workerSchema } from "../../config/schema.ts";
 import { healthOf, kvEventsOf, labelledPolicy, specOf } from "../../config/worker-config.ts";
 import { GatewayError } from "../../errors/errors.ts";
 import { isRecord } from "../../util/objects.ts";
+import { MAX_RANKS } from "../../util/parse-worker-url.ts";
 import { API_SOURCE, type WorkerSpec } from "../../worker/worker-spec.ts";
 
 type Body = Readonly<Record<string, unknown>>;
@@ -19,7 +20,13 @@ export function readWorkerSpec(body: Body): WorkerSpec {
 
 const { shape } = workerSchema;
 
-const rankSchema = z.strictObject({ url: shape.url, dpRank: z.int().min(0).max(1023) });
+const rankSchema = z.strictObject({
+  url: shape.url,
+  dpRank: z
+    .int()
+    .min(0)
+    .max(MAX_RANKS - 1),
+});
 
 /**
  * Reads the data-parallel rank that a body of `POST` brings back: `url` and `dp_rank`, and nothing else. Undefined for a body without

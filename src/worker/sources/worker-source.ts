@@ -28,6 +28,11 @@ export interface WorkerSource {
   watch(onWanted: (report: SourceReport) => void, signal: AbortSignal): Promise<void>;
 }
 
+/** Resolves when a signal aborts that has not yet. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
 /** A source whose set is given: by the file, the environment, the command line. It changes when it is given another. */
 export class GivenSource implements WorkerSource {
   readonly name: string;
@@ -42,7 +47,7 @@ export class GivenSource implements WorkerSource {
   watch(onWanted: (report: SourceReport) => void, signal: AbortSignal): Promise<void> {
     this.#onWanted = onWanted;
     onWanted({ state: "ready", workers: this.#workers });
-    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    return untilAborted(signal);
   }
 
   /** Reports another set, if it is watched. */
