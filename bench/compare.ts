@@ -2,9 +2,11 @@
  * What a change costs or saves: checkouts of the gateway before the same engines, in turns, so that one number over the other
  * holds on a machine whose speed changes within the hour.
  *
- *   bun bench/compare.ts DIRECTORY[=POLICY] DIRECTORY[=POLICY]... [--rounds 9] [--policy round_robin] [--cases json]
+ *   bun bench/compare.ts DIRECTORY[=POLICY] DIRECTORY[=POLICY]... [--rounds 9] [--starts 1] [--policy round_robin] [--cases json]
  *
- * Each directory is a checkout with its packages installed. CPU is that of the whole process, and the part of it outside of the kernel.
+ * Each directory is a checkout with its packages installed. CPU is that of the whole process, and the part of it outside of the kernel. A process
+ * keeps a speed of its own: two of the same checkout differ by up to a tenth. `--starts` starts all of them so often, each time with another
+ * one first, and gives the mean of the ratios (six starts of equal checkouts: 1.03).
  */
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -71,6 +73,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: "string", default: "9" },
+    starts: { type: "string", default: "1" },
     policy: { type: "string", default: "round_robin" },
     cases: { type: "string", default: "" },
   },
@@ -78,22 +81,45 @@ const { values, positionals } = parseArgs({
 const logs = mkdtempSync(join(tmpdir(), "pointsman-compare-"));
 const engines = await startEngines(logs, { firstPort: freePort(), ports: 1, addresses: 2 });
 const cases = CASES.filter(({ name }) => name.includes(values.cases));
-const checkouts: Checkout[] = [];
-for (const mode of new Set(cases.map((one) => one.mode))) {
-  for (const given of positionals) checkouts.push(await start(given, mode));
+/** By case and directory: CPU over that of the first directory, one of each start. */
+const ratios = new Map<string, number[]>();
+const starts = Number(values.starts);
+for (let start = 0; start < starts; start += 1) {
+  const turn = start % positionals.length;
+  await compareOnce([...positionals.slice(turn), ...positionals.slice(0, turn)]);
 }
-for (const { origin } of checkouts) for (const one of WARM_UP) await run(origin, one);
-for (const one of cases) {
-  const compared = checkouts.filter(({ mode }) => mode === one.mode);
-  for (let round = 0; round < Number(values.rounds); round += 1)
-    for (const checkout of compared) await measure(checkout, one);
+for (const [row, all] of starts > 1 ? ratios : []) {
+  const mean = Math.exp(all.reduce((sum, ratio) => sum + Math.log(ratio), 0) / all.length);
+  console.log(`${row}: ${mean.toFixed(3)} of ${positionals[0]} (${all.map((ratio) => ratio.toFixed(2)).join(" ")})`);
+}
+await engines.program.stop();
+
+/** Starts all checkouts in this order, measures them in turns, and stops them. */
+async function compareOnce(given: readonly string[]): Promise<void> {
+  const checkouts: Checkout[] = [];
+  for (const mode of new Set(cases.map((one) => one.mode))) {
+    for (const one of given) checkouts.push(await start(one, mode));
+  }
+  for (const { origin } of checkouts) for (const one of WARM_UP) await run(origin, one);
+  for (const one of cases) {
+    const compared = checkouts.filter(({ mode }) => mode === one.mode);
+    for (let round = 0; round < Number(values.rounds); round += 1)
+      for (const checkout of compared) await measure(checkout, one);
+    tell(one.name, compared);
+  }
+  for (const { program } of checkouts) await program.stop();
+}
+
+function tell(name: string, compared: readonly Checkout[]): void {
+  const first = compared.find(({ directory }) => directory === positionals[0]);
   for (const { directory, all, user } of compared) {
-    const told = [all, user].map((of) => median(of.get(one.name) ?? []).toFixed(2));
-    console.log(`${one.name}: ${told[0]} µs, ${told[1]} outside of the kernel: ${directory}`);
+    const [cpu = Number.NaN, outside = Number.NaN] = [all, user].map((of) => median(of.get(name) ?? []));
+    console.log(`${name}: ${cpu.toFixed(2)} µs, ${outside.toFixed(2)} outside of the kernel: ${directory}`);
+    if (directory === positionals[0]) continue;
+    const row = `${name}, ${directory}`;
+    ratios.set(row, [...(ratios.get(row) ?? []), cpu / median(first?.all.get(name) ?? [])]);
   }
 }
-for (const { program } of checkouts) await program.stop();
-await engines.program.stop();
 
 /** `given` is a directory, and after an equals sign its policy where that is not the policy of all. */
 async function start(given: string, mode: Mode): Promise<Checkout> {

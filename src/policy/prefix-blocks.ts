@@ -7,9 +7,13 @@ const TIERS = [
   { blockBytes: 128, until: 4 * 1024 },
   { blockBytes: 256, until: 16 * 1024 },
   { blockBytes: 1024, until: 64 * 1024 },
-  { blockBytes: 4096, until: 256 * 1024 },
-  // 260,000 tokens; the rest of the prompt is ignored.
-  { blockBytes: 16_384, until: 1024 * 1024 },
+  { blockBytes: 4096, until: 128 * 1024 },
+  { blockBytes: 8192, until: 256 * 1024 },
+  { blockBytes: 16_384, until: 512 * 1024 },
+  { blockBytes: 32_768, until: 1024 * 1024 },
+  { blockBytes: 65_536, until: 2048 * 1024 },
+  // A million tokens; the rest of the prompt is ignored.
+  { blockBytes: 131_072, until: 4096 * 1024 },
 ] as const;
 
 /** Size of the first blocks of a prompt, bytes. Shorter prompts have no block. */

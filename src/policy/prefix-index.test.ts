@@ -205,7 +205,7 @@ test("a worker is forgotten at once, however much is known of it", () => {
 
 test("blocks of long prompts become larger, and the share that matches is of bytes", () => {
   const index = createIndex(8 * 1024 * 1024);
-  const long = story("long", 2 * 1024 * 1024);
+  const long = story("long", 5 * 1024 * 1024);
   insert(index, long, 1);
   for (const [bytes, whole] of [
     [127, 0],
@@ -215,7 +215,7 @@ test("blocks of long prompts become larger, and the share that matches is of byt
     [8448, 8448],
     [17_000, 16_384],
     [400_000, 393_216],
-    [1024 * 1024, 1024 * 1024],
+    [4 * 1024 * 1024, 4 * 1024 * 1024],
   ] as const) {
     expect([bytes, matchedRatio(knownOf(index, long.slice(0, bytes)), bytes)]).toEqual([bytes, whole / bytes]);
   }
@@ -247,6 +247,20 @@ test("stays within its size under prompts without end, and keeps what is used", 
   }
   expect(knownOf(index, kept)).toBe(1280);
   expect(knownOf(index, story("once 5", 512))).toBe(0);
+});
+
+test("keeps a prompt that one worker uses again and again, however much new prompt the others get meanwhile", () => {
+  const maxBytes = 16 * MIB;
+  const index = createIndex(maxBytes);
+  const used = story("the same", 40_000);
+  insert(index, used, 0);
+  // Eight times what the index has room for.
+  for (let other = 0; other < (8 * maxBytes) / 40_000; other += 1) {
+    insert(index, story(`other ${other}`, 40_000), 1 + (other % 7));
+    if (other % 20 === 0) insert(index, used, 0);
+    expect(knownOf(index, used)).toBe(blocksEnd(blocksOf(used).hashes.length));
+  }
+  expect(ownersOf(index, used)).toEqual([0]);
 });
 
 test("tells a prompt from one that differs in its first byte only", () => {

@@ -61,9 +61,10 @@ export class PrefixIndex {
   match(prompt: PromptBlocks): number {
     const { hashes } = prompt;
     this.#prompt = prompt;
-    const matched = this.#table.findKnown(hashes, this.#places);
-    this.#table.findPlaces(hashes, matched, this.#places);
-    this.#search.begin(matched);
+    const { sets } = this.#table;
+    const matched = sets.findKnown(hashes, this.#places);
+    sets.findPlaces(hashes, matched, this.#places);
+    this.#search.begin(hashes, matched);
     return blocksEnd(matched);
   }
 
@@ -127,7 +128,7 @@ export class PrefixIndex {
       return;
     }
     const places = this.#settling;
-    this.#table.findPlaces(hashes, from, places);
+    this.#table.sets.findPlaces(hashes, from, places);
     const blocks = { hashes, places, from, to: hashes.length };
     this.#table.ownAll(blocks, { slot, bits: 0, kept: 0, time: Atomics.load(this.#time, 0) });
   }

@@ -24,6 +24,8 @@ const STORED = STAMP_MASK;
 
 /** Units of a stamp in one bound. Five bounds fit into the 16 bits of a stamp, which is why an age is never ambiguous (see `isAlive`). */
 const BOUND_UNITS = 8192;
+/** By so much a block may seem older than it is. */
+const RECENT_UNITS = BOUND_UNITS / 32;
 /** Ticks of a clock in a unit. A tick of the largest bound is as long as the smallest block. */
 const TICK_BITS = 8;
 const BOUND_TICKS = BOUND_UNITS << TICK_BITS;
@@ -60,6 +62,15 @@ export const VOLUME_CLOCKS_BYTES = (SLOTS + 1) * CELLS * 4;
 
 /** Times of the index more than this ago are moved up, so that differences of 32 bits stay correct. */
 const MAX_AGE = 2 ** 30;
+
+/**
+ * Whether an entry was made or renewed while the last thirty-second part of the worker's bound came, its clock being at `now`. It may stay as it is
+ * when its block is used again.
+ */
+export function isRecent(entry: number, now: number): boolean {
+  const stamp = entry >>> STAMP_SHIFT;
+  return stamp !== STORED && (((now >>> TICK_BITS) - stamp) & STAMP_MASK) < RECENT_UNITS;
+}
 
 /**
  * How long a worker keeps a block. Its cache drops the least recently used block when it needs room, so what matters is not time but how
