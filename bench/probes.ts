@@ -1,8 +1,9 @@
 /**
- * What the probes of many quiet workers cost: the CPU time of gateways that do nothing else. Gateways of other checkouts run at the same
+ * What the probes of many quiet workers cost, or with `--down` of as many that refuse connections: the CPU time of gateways that do
+ * nothing else. They have been down for `--down` seconds when the measurement begins. Gateways of other checkouts run at the same
  * time beside this one's, so that the load of the machine is the same for all.
  *
- *   bun bench/probes.ts [--workers 1000] [--interval 10] [--secs 30] [--beside CHECKOUT]...
+ *   bun bench/probes.ts [--workers 1000] [--interval 10] [--secs 30] [--down SECS] [--beside CHECKOUT]...
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     workers: { type: "string", default: "1000" },
     interval: { type: "string", default: "10" },
     secs: { type: "string", default: "30" },
+    down: { type: "string" },
     beside: { type: "string", multiple: true, default: [] },
   },
 });
@@ -74,13 +76,20 @@ for (const [index, checkout] of checkouts.entries()) {
 }
 // Each worker is probed twice before the measurement.
 await Bun.sleep(2000 * interval);
+if (values.down !== undefined) {
+  await fleet.stop(true);
+  await Bun.sleep(Number(values.down) * 1000);
+}
 const before = programs.map(({ pid }) => cpuMicros(pid));
 await Bun.sleep(secs * 1000);
 for (const [index, { pid }] of programs.entries()) {
   const percent = (cpuMicros(pid) - (before[index] ?? 0)) / (secs * 10_000);
   console.log(`${checkouts[index]}: ${percent.toFixed(2)} % of a core`);
 }
-console.log(`${count} workers, each probed every ${interval} s; load ${readFileSync("/proc/loadavg", "utf8").trim()}`);
+const state = values.down === undefined ? "" : `, down for ${values.down} s`;
+console.log(
+  `${count} workers, each probed every ${interval} s${state}; load ${readFileSync("/proc/loadavg", "utf8").trim()}`,
+);
 isOver = true;
 for (const program of programs) await program.stop();
 process.exit(0);

@@ -908,7 +908,7 @@ export const configSchema = z.strictObject({
   workerStartupCheckInterval: upToADay.default(1).meta({
     group: "Health checks",
     description:
-      "Time between two checks of a worker that has not answered yet, seconds. Other gateways wait 30; a worker that is up would wait that long for its first request.",
+      "Time between two checks of a worker that is new or down, at first, seconds; later a tenth of the time for which it has been so, at most 10 s or the interval of well workers. Other gateways wait 30 from the start; a worker that is up would wait that long for its first request.",
   }),
   logLevel: z
     .preprocess(

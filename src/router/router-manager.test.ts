@@ -50,6 +50,19 @@ describe("a worker that is changed", () => {
     expect(registry.all().map(({ connectionMode }) => connectionMode)).toEqual(["http", "grpc"]);
   });
 
+  test("is probed at once when it is uncordoned and is not ready, and otherwise at its time", () => {
+    const { door, registry, returned } = setUpDoor();
+    const { id } = door.addWorker({ ...before, isCordoned: true }).worker;
+    door.updateWorker(id, { ...before, isCordoned: true, cost: 2 });
+    expect(returned).toEqual([]);
+    door.updateWorker(id, before);
+    expect(returned).toEqual([id]);
+    registry.update(id, { status: "ready" });
+    door.updateWorker(id, { ...before, isCordoned: true });
+    door.updateWorker(id, before);
+    expect(returned).toEqual([id]);
+  });
+
   test("is probed anew where its probes depend on the change, and only then", () => {
     const { door, watched } = setUpDoor();
     const { id } = door.addWorker(before).worker;

@@ -16,7 +16,7 @@ export interface RouterManagerDeps {
   readonly policies: PolicyRegistry;
   readonly logger: Logger;
   readonly factory: WorkerFactory;
-  readonly health: Pick<HealthChecker, "watch" | "onUnhealthy">;
+  readonly health: Pick<HealthChecker, "watch" | "mayBeBack" | "onUnhealthy">;
   readonly drainer: WorkerDrainer;
   /** Why a worker of this type is refused; undefined where it is accepted. */
   readonly accepts: (type: WorkerType) => string | undefined;
@@ -112,6 +112,7 @@ export class RouterManager implements Disposable {
     }
     changeAddress(workers, spec.url, () => ({ spec }));
     if (!isProbedAlike(before.spec, spec)) health.watch(id);
+    else this.#hearOfReturn(before, spec);
     return this.#updated(before.id, spec);
   }
 
@@ -130,7 +131,13 @@ export class RouterManager implements Disposable {
       );
     }
     this.#deps.workers.update(id, { spec });
+    this.#hearOfReturn(before, spec);
     return this.#updated(id, spec);
+  }
+
+  /** One that is uncordoned, by an operator or because its pod is ready again, is expected to serve, and is probed at once where it does not. */
+  #hearOfReturn({ id, spec: before, status }: Worker, { isCordoned }: WorkerSpec): void {
+    if (before.isCordoned && !isCordoned && status !== "ready") this.#deps.health.mayBeBack(id);
   }
 
   #checkChange(id: string, given: WorkerSpec): { readonly before: Worker; readonly spec: WorkerSpec } {

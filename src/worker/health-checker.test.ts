@@ -361,11 +361,95 @@ describe("health", () => {
       ["worker is still pending", "it refuses connections"],
     ]);
     state.isUp = true;
-    await pass(setup, 200);
+    await pass(setup, 1100);
     state.isUp = false;
     await pass(setup, 4000);
     expect(warnings.slice(2)).toEqual([["worker status", "it refuses connections"]]);
     expect(setup.registry.get(id)?.lastError).toMatchObject({ code: "upstream_connect_failed" });
+  });
+
+  /** Probes in each of so many seconds. */
+  async function probesBySecond(setup: FleetSetup, state: State, seconds: number): Promise<number[]> {
+    const found: number[] = [];
+    for (let second = 0; second < seconds; second += 1) {
+      const before = state.probes;
+      await pass(setup, 1000);
+      found.push(state.probes - before);
+    }
+    return found;
+  }
+
+  test("one that is down is probed each second at first, and after a tenth of the time that it has been down, at most the interval", async () => {
+    const setup = setUpFleet();
+    const settings = { defaults: { ...DEFAULTS, intervalMs: 10_000 }, startupIntervalMs: 1000, startupTimeoutMs: 5000 };
+    const { checker, state } = watch(setup, settings);
+    state.isUp = false;
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    const seconds = await probesBySecond(setup, state, 200);
+    const within = (from: number, to: number): number => seconds.slice(from, to).reduce((sum, count) => sum + count, 0);
+    expect(within(0, 10)).toBeGreaterThanOrEqual(9);
+    expect(within(30, 60)).toBeLessThanOrEqual(9);
+    expect(within(100, 200)).toBeGreaterThanOrEqual(9);
+    expect(within(100, 200)).toBeLessThanOrEqual(12);
+    // It serves again within the interval, once it is up.
+    state.isUp = true;
+    await pass(setup, 10_250);
+    expect(setup.registry.get(id)?.status).toBe("ready");
+  });
+
+  test("one that was down for long and answers again is asked the further times soon", async () => {
+    const setup = setUpFleet();
+    const defaults = { ...DEFAULTS, intervalMs: 10_000, successThreshold: 4 };
+    const { checker, state } = watch(setup, { defaults, startupIntervalMs: 1000 });
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    await pass(setup, 1000);
+    state.isUp = false;
+    await pass(setup, 200_000);
+    expect(setup.registry.get(id)?.status).toBe("not_ready");
+    state.isUp = true;
+    await pass(setup, 10_250 + 3300);
+    expect(setup.registry.get(id)?.status).toBe("ready");
+  });
+
+  test("one that is said to be back is probed at once, and each second from then on, and so is any when a model is looked for", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup, { defaults: { ...DEFAULTS, intervalMs: 60_000 }, startupIntervalMs: 1000 });
+    state.isUp = false;
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    await pass(setup, 200_000);
+    const before = state.probes;
+    checker.mayBeBack(id);
+    await settle();
+    expect(state.probes - before).toBe(1);
+    await pass(setup, 5000);
+    expect(state.probes - before).toBeGreaterThanOrEqual(5);
+    await pass(setup, 200_000);
+    state.isUp = true;
+    await checker.askListings(2000);
+    await settle();
+    expect(setup.registry.get(id)?.status).toBe("ready");
+  });
+
+  test("workers that swallow their probes do not keep well ones from being probed", async () => {
+    const setup = setUpFleet();
+    const { promise: never } = Promise.withResolvers<undefined>();
+    const prober = createHttpProber({
+      health: async ({ url }) => (url.startsWith("http://hole") ? never : undefined),
+      page: async () => ({ kind: "none" }),
+      text: async () => "",
+    });
+    const { checker } = watch(setup, { probers: { http: prober, grpc: prober } });
+    const well = setup.add("http://well:1", {}, false).id;
+    checker.watch(well);
+    await pass(setup, 1000);
+    for (let index = 0; index < 1000; index += 1) checker.watch(setup.add(`http://hole${index}:1`, {}, false).id);
+    await pass(setup, 1000);
+    setup.registry.update(well, { status: "not_ready" });
+    await pass(setup, 2000);
+    expect(setup.registry.get(well)?.status).toBe("ready");
   });
 
   test("a change of the interval counts at once, and checks that were switched off begin", async () => {

@@ -2,7 +2,8 @@ import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
 import { changeAddress } from "./change-address.ts";
 import { ProbeEnds } from "./probe-ends.ts";
-import { listingIntervalMs, newWatch, type ProbeWatch } from "./probe-watch.ts";
+import { ProbeLanes } from "./probe-lanes.ts";
+import { listingIntervalMs, newWatch, type ProbeWatch, restlessIntervalMs } from "./probe-watch.ts";
 import type { ProbeFailure, WorkerProbers } from "./prober.ts";
 import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
 import type { HealthSettings, ProbingSettings } from "./worker-spec.ts";
@@ -10,8 +11,6 @@ import type { WorkerRegistry } from "./worker-registry.ts";
 import { Deadlines } from "../util/deadlines.ts";
 import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
 
-/** Most workers that are probed at the same time. */
-const MAX_PROBES = 64;
 /** Share of the interval over which probes are spread, so that a fleet is not probed all at once. The first of a settled worker is spread over all of it. */
 const JITTER_RATIO = 0.1;
 /** Probes that are so far off are looked after this often, ms; nearer ones ten times a second. 1,000 workers are then 26 at a time. */
@@ -25,20 +24,19 @@ export interface HealthCheckerDeps extends ProbingSettings {
 }
 
 /**
- * Probes each address at its interval and moves it through the states in `worker.ts`. A worker that answers for the
- * first time, or again after it was down, is asked which models it serves. So is one whose listing has changed. All ranks of an address
- * are well, or none is.
+ * Probes each address at its interval, one that is down at first more often (`restlessIntervalMs`), and moves it through the states in
+ * `worker.ts`. A worker that answers for the first time, or again after it was down, is asked which models it serves. So is one whose
+ * listing has changed. All ranks of an address are well, or none is.
  */
 export class HealthChecker implements Disposable {
   #deps: HealthCheckerDeps;
   readonly #watches = new Map<string, ProbeWatch>();
-  readonly #waiting: ProbeWatch[] = [];
+  readonly #lanes = new ProbeLanes((watch: ProbeWatch) => this.#probe(watch));
   readonly #ends = new ProbeEnds();
   /** Probes that are due at about the same time begin together: to wake up for each takes more CPU than the probe. */
   readonly #soon: Deadlines;
   readonly #later: Deadlines;
   readonly #unhealthyListeners = new Set<(worker: Worker) => void>();
-  #running = 0;
   #isClosed = false;
 
   constructor(deps: HealthCheckerDeps) {
@@ -73,6 +71,13 @@ export class HealthChecker implements Disposable {
     if (watch) this.#probeNow(watch, what);
   }
 
+  /** Somebody who should know says that a worker may be well again: it is probed at once, and often for a while. */
+  mayBeBack(id: string): void {
+    const watch = this.#watchOf(id);
+    if (watch) watch.restlessSince = this.#deps.clock.now();
+    this.probeNow(id);
+  }
+
   #probeNow(watch: ProbeWatch, what: "health" | "listing" | "models"): void {
     if (what === "models") watch.isUnknown = true;
     if (what === "listing") watch.listingDueAt = Number.NEGATIVE_INFINITY;
@@ -83,9 +88,10 @@ export class HealthChecker implements Disposable {
     }
   }
 
-  /** Probes every ready worker at once, including its listing. Resolves when all were probed, or after `withinMs`. */
+  /** Probes every ready worker at once, including its listing, and the others as well. Resolves when the ready ones were probed, or after `withinMs`. */
   async askListings(withinMs: number): Promise<void> {
     const { registry, clock } = this.#deps;
+    for (const watch of this.#watches.values()) if (watch.restlessSince !== undefined) this.#probeNow(watch, "health");
     const ready = registry.all().filter(({ status }) => status === "ready");
     const asked = new Set(ready.flatMap(({ id }) => this.#watchOf(id) ?? []));
     for (const watch of asked) this.#probeNow(watch, "listing");
@@ -121,27 +127,14 @@ export class HealthChecker implements Disposable {
     this.#isClosed = true;
     for (const watch of this.#watches.values()) watch.cancel();
     this.#watches.clear();
-    this.#waiting.length = 0;
+    this.#lanes.clear();
     this.#soon[Symbol.dispose]();
     this.#later[Symbol.dispose]();
   }
 
   #enqueue(watch: ProbeWatch): void {
     watch.isProbing = true;
-    this.#waiting.push(watch);
-    this.#startProbes();
-  }
-
-  #startProbes(): void {
-    while (this.#running < MAX_PROBES) {
-      const watch = this.#waiting.shift();
-      if (!watch) return;
-      this.#running += 1;
-      void this.#probe(watch).finally(() => {
-        this.#running -= 1;
-        this.#startProbes();
-      });
-    }
+    this.#lanes.add(watch, watch.restlessSince === undefined ? "well" : "down");
   }
 
   async #probe(watch: ProbeWatch): Promise<void> {
@@ -278,7 +271,14 @@ export class HealthChecker implements Disposable {
     if (settings.disabled) return;
     const status = this.#current(watch)?.status;
     const isSettled = status !== "pending" && !watch.isUnknown;
-    const interval = isSettled ? settings.intervalMs : Math.min(this.#deps.startupIntervalMs, settings.intervalMs);
+    const { clock, startupIntervalMs } = this.#deps;
+    watch.restlessSince = isSettled ? undefined : (watch.restlessSince ?? clock.now());
+    // One that is out and answers is back after a few more answers, which are asked for soon.
+    const isComing = status !== "ready" && watch.successes > 0;
+    const downMs = isComing ? 0 : clock.now() - (watch.restlessSince ?? clock.now());
+    const interval = isSettled
+      ? settings.intervalMs
+      : restlessIntervalMs(downMs, startupIntervalMs, settings.intervalMs);
     const spread = isSettled && !watch.isSpread ? 1 : JITTER_RATIO;
     watch.isSpread = isSettled;
     const delayMs = interval * (1 - spread * Math.random());

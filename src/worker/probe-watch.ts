@@ -9,6 +9,8 @@ export interface ProbeWatch {
   tellPendingMs: number;
   failures: number;
   successes: number;
+  /** Since when it has been new, down or without known facts, in ms of the clock; undefined while it is well. */
+  restlessSince: number | undefined;
   isProbing: boolean;
   /** Its probes are not at the same time as those of workers that came with it. */
   isSpread: boolean;
@@ -35,6 +37,7 @@ export function newWatch(address: string, now: number): ProbeWatch {
     tellPendingMs: PENDING_MS,
     failures: 0,
     successes: 0,
+    restlessSince: now,
     isProbing: false,
     isSpread: false,
     isAskedAgain: false,
@@ -57,4 +60,18 @@ const MAX_LISTING_MS = 60_000;
  */
 export function listingIntervalMs(workers: number): number {
   return Math.min(MAX_LISTING_MS, workers * LISTING_PER_WORKER_MS);
+}
+
+/** Share of the time that a worker has been down, after which it is probed once more. */
+const RESTLESS_SHARE = 0.1;
+/** Most time between two probes of a worker that is down, ms, where well ones are probed more seldom. */
+const MAX_RESTLESS_MS = 10_000;
+
+/**
+ * The time between two probes of a worker that is new or down, ms: a tenth of the time for which it has been so, at least `firstMs`, and at
+ * most 10 s or `intervalMs`, the interval of well workers. So one that is away for a moment is asked each second, one that has been away for a minute and a
+ * half costs no more than a well one, and a worker that comes back waits a tenth of its absence at most.
+ */
+export function restlessIntervalMs(downMs: number, firstMs: number, intervalMs: number): number {
+  return Math.min(intervalMs, Math.max(firstMs, Math.min(downMs * RESTLESS_SHARE, MAX_RESTLESS_MS)));
 }

@@ -14,6 +14,8 @@ export interface DoorSetup extends FleetSetup {
   readonly follower: PolicyFollower;
   /** Ids of the workers that were to be probed from now on, in order. */
   readonly watched: readonly string[];
+  /** Ids of the workers that were said to be back, in order. */
+  readonly returned: readonly string[];
   /** A worker that was ready has failed its checks. */
   fallSilent(worker: Worker): void;
   /** Every worker of the registry: url, source, and `draining` where it is. */
@@ -27,6 +29,7 @@ export function setUpDoor(deps: Partial<RouterManagerDeps> = {}): DoorSetup {
   const policies = new PolicyRegistry({ defaultPolicy: { policy: "round_robin", config: {} } });
   const follower = new PolicyFollower({ workers: registry, policies, memory: new PolicyMemory(), logger });
   const watched: string[] = [];
+  const returned: string[] = [];
   const listeners = new Set<(worker: Worker) => void>();
   const door = new RouterManager({
     workers: registry,
@@ -35,6 +38,7 @@ export function setUpDoor(deps: Partial<RouterManagerDeps> = {}): DoorSetup {
     factory: new WorkerFactory({ ledger }),
     health: {
       watch: (id) => watched.push(id),
+      mayBeBack: (id) => returned.push(id),
       onUnhealthy: (listener) => {
         listeners.add(listener);
         return () => listeners.delete(listener);
@@ -53,6 +57,7 @@ export function setUpDoor(deps: Partial<RouterManagerDeps> = {}): DoorSetup {
     policies,
     follower,
     watched,
+    returned,
     fallSilent: (worker) => {
       for (const listener of listeners) listener(worker);
     },
