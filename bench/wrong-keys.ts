@@ -3,7 +3,7 @@
  * keys, and beside the same flood at a bare server of Bun's, in turns. Flood, client, engine, gateway and bare server share the machine: what the
  * flood takes from all of them without ever meeting the gateway is in the third figure, so the second over the third is the gateway's own part.
  *
- *   bun bench/wrong-keys.ts [--wrong 10000] [--right 200] [--turns 6] [--secs 4]
+ *   bun bench/wrong-keys.ts [--wrong 10000] [--right 200] [--turns 5] [--secs 3]
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,8 +17,8 @@ const { values } = parseArgs({
   options: {
     wrong: { type: "string", default: "10000" },
     right: { type: "string", default: "200" },
-    turns: { type: "string", default: "6" },
-    secs: { type: "string", default: "4" },
+    turns: { type: "string", default: "5" },
+    secs: { type: "string", default: "3" },
     flood: { type: "string" },
     bare: { type: "boolean", default: false },
   },

@@ -36,6 +36,11 @@ export class KeyLimits {
     return this.#clock.now() + this.#behindMs;
   }
 
+  /** The same without a look at the clock, for the limits of a minute: as somebody has told it, a few ms ago at most. */
+  recent(): number {
+    return this.#clock.recent() + this.#behindMs;
+  }
+
   /** Counts a request at `now`. Throws rate_limit_exceeded; then nothing is counted. */
   enter(principal: Principal, limits: Limits, now = this.now()): void {
     const { requestsPerMinute, maxConcurrent } = limits;
@@ -83,7 +88,7 @@ export class KeyLimits {
   }
 
   states({ row }: Principal, { requestsPerMinute, tokensPerMinute }: Limits): LimitStates {
-    const now = this.now();
+    const now = this.recent();
     return {
       requests: this.#state(row, ROW.requestsFullAt, requestsPerMinute, now),
       tokens: this.#state(row, ROW.tokensFullAt, tokensPerMinute, now),

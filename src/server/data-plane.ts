@@ -187,7 +187,7 @@ export class DataPlane implements Disposable {
   ): RequestRecord {
     const record = new RequestRecord(requestId, endpoint.name, recordSink, this.#deps.clock);
     const { tracer } = this.#deps;
-    if (tracer) record.trace = tracer.begin(endpoint, request.headers, () => record.elapsedMs);
+    if (tracer) record.trace = tracer.begin(endpoint, request.headers, record);
     if (record.trace || explains(settings)) record.decisions = [];
     this.#active += 1;
     const timed = deadlines.add(request, record.startedAt);

@@ -35,7 +35,7 @@ export class LimitedUse {
 
   /** Counts the request. Throws rate_limit_exceeded. */
   enter(record: RequestRecord): void {
-    this.#enteredAt = this.#keys.now();
+    this.#enteredAt = this.#keys.recent();
     this.#keys.enter(this.#principal, this.#limits, this.#enteredAt);
     record.onSettled(() => this.#settle(record));
   }

@@ -40,13 +40,13 @@ interface Setup {
   readonly tracer: Tracer;
   readonly sent: Span[];
   /** Ms since the request began. */
-  at: number;
+  elapsedMs: number;
 }
 
 function setUp(ratio = 1, isParentBased = true): Setup {
   const sent: Span[] = [];
   const exporter = { add: (spans: readonly Span[]) => void sent.push(...spans) };
-  return { tracer: new Tracer({ ratio, isParentBased, exporter, wallNow: () => 1_000_000 }), sent, at: 0 };
+  return { tracer: new Tracer({ ratio, isParentBased, exporter, wallNow: () => 1_000_000 }), sent, elapsedMs: 0 };
 }
 
 function headers(flags: string | undefined, tracestate?: string): Headers {
@@ -59,7 +59,7 @@ function headers(flags: string | undefined, tracestate?: string): Headers {
 describe("which requests are traced", () => {
   test("the caller decides where it sent its context, and the share where it did not", () => {
     const isTraced = (ratio: number, flags: string | undefined, isParentBased = true): boolean =>
-      setUp(ratio, isParentBased).tracer.begin(REQUEST, headers(flags), () => 0) !== undefined;
+      setUp(ratio, isParentBased).tracer.begin(REQUEST, headers(flags), { elapsedMs: 0 }) !== undefined;
     expect([isTraced(0, "01"), isTraced(1, "00"), isTraced(0, undefined), isTraced(1, undefined)]).toEqual([
       true,
       false,
@@ -73,16 +73,16 @@ describe("which requests are traced", () => {
 describe("the spans of a request", () => {
   test("are what the client asked, and below it each attempt at a worker", () => {
     const setup = setUp();
-    const trace = setup.tracer.begin(REQUEST, headers("01", "vendor=1"), () => setup.at);
+    const trace = setup.tracer.begin(REQUEST, headers("01", "vendor=1"), setup);
     if (!trace) throw new Error("it is not traced");
-    setup.at = 10;
+    setup.elapsedMs = 10;
     const first = trace.begin(choice("http://one:8000"));
-    setup.at = 40;
+    setup.elapsedMs = 40;
     trace.end(first, "upstream_unreachable");
     const second = trace.begin(choice("http://two:8000"));
-    setup.at = 130;
+    setup.elapsedMs = 130;
     trace.firstToken(second);
-    setup.at = 300;
+    setup.elapsedMs = 300;
     trace.end(second, undefined);
     setup.tracer.end(trace, END);
     const [server, failed, answered] = setup.sent;
@@ -141,7 +141,7 @@ describe("the spans of a request", () => {
 
   test("tell each worker the attempt that it belongs to", () => {
     const setup = setUp();
-    const trace = setup.tracer.begin(REQUEST, headers("01", "vendor=1"), () => 0);
+    const trace = setup.tracer.begin(REQUEST, headers("01", "vendor=1"), { elapsedMs: 0 });
     trace?.begin(choice("http://one:8000"));
     trace?.begin(choice("http://two:8000"));
     const [one, two] = ["http://one:8000", "http://two:8000"].map((url) => trace?.headers(url));
@@ -154,7 +154,7 @@ describe("the spans of a request", () => {
   test("begin a trace of their own where the caller sent none, or nonsense", () => {
     const setup = setUp();
     for (const sent of [new Headers(), new Headers({ traceparent: "nonsense", tracestate: "vendor=1" })]) {
-      const trace = setup.tracer.begin(REQUEST, sent, () => 0);
+      const trace = setup.tracer.begin(REQUEST, sent, { elapsedMs: 0 });
       if (trace) setup.tracer.end(trace, END);
     }
     const [one, two] = setup.sent;
@@ -166,7 +166,7 @@ describe("the spans of a request", () => {
   test("of a client's own mistake are no error, and those of the gateway's failure are", () => {
     const errorOf = (status: number, errorCode: string): string | undefined => {
       const setup = setUp();
-      const trace = setup.tracer.begin(REQUEST, headers(undefined), () => 0);
+      const trace = setup.tracer.begin(REQUEST, headers(undefined), { elapsedMs: 0 });
       if (trace) setup.tracer.end(trace, { ...END, status, errorCode });
       return setup.sent[0]?.error;
     };

@@ -47,6 +47,12 @@ export interface TracedEnd {
   readonly durationMs: number;
 }
 
+/** The clock of a request. RequestRecord fits it by shape. */
+export interface RequestTime {
+  /** Time since the request began, ms. */
+  readonly elapsedMs: number;
+}
+
 /** Of every inference route. */
 const METHOD = "POST";
 
@@ -70,41 +76,47 @@ export class RequestTrace {
   readonly #spanId = randomId(8);
   readonly #tracestate: string | undefined;
   readonly #startedAt: number;
-  readonly #now: () => number;
+  readonly #time: RequestTime;
   readonly #attempts: AttemptSpan[] = [];
 
-  /** `startedAt`: wall-clock time, ms; `now`: ms since then. */
+  /** `startedAt`: wall-clock time, ms. */
   constructor(parts: {
     readonly request: TracedRequest;
     readonly parent: TraceContext | undefined;
     readonly traceId: string;
     readonly tracestate: string | undefined;
     readonly startedAt: number;
-    readonly now: () => number;
+    readonly time: RequestTime;
   }) {
     this.#request = parts.request;
     this.#parent = parts.parent;
     this.#traceId = parts.traceId;
     this.#tracestate = parts.tracestate;
     this.#startedAt = parts.startedAt;
-    this.#now = parts.now;
+    this.#time = parts.time;
   }
 
   /** An attempt at a worker begins. Returns its number. */
   begin(choice: TracedChoice): number {
-    const span = { choice, spanId: randomId(8), startedMs: this.#now(), firstTokenMs: undefined, endedMs: undefined };
+    const span = {
+      choice,
+      spanId: randomId(8),
+      startedMs: this.#time.elapsedMs,
+      firstTokenMs: undefined,
+      endedMs: undefined,
+    };
     return this.#attempts.push({ ...span, error: undefined }) - 1;
   }
 
   firstToken(attempt: number): void {
     const span = this.#attempts[attempt];
-    if (span) span.firstTokenMs ??= this.#now();
+    if (span) span.firstTokenMs ??= this.#time.elapsedMs;
   }
 
   end(attempt: number, error: string | undefined): void {
     const span = this.#attempts[attempt];
     if (!span || span.endedMs !== undefined) return;
-    span.endedMs = this.#now();
+    span.endedMs = this.#time.elapsedMs;
     span.error = error;
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { isInShare, randomId, readTraceparent, writeTraceparent } from "./trace-context.ts";
+import { idInShare, isInShare, randomId, readTraceparent, writeTraceparent } from "./trace-context.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN = "00f067aa0ba902b7";
@@ -72,5 +72,27 @@ describe("the share of traces that is sampled", () => {
     );
     expect(ids.filter((id) => isInShare(id, 0.01))).toHaveLength(10);
     expect(ids.filter((id) => isInShare(id, 0.25))).toHaveLength(250);
+  });
+
+  test("is that share of the new traces, whose ids are in it for everybody", () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 1e-9, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+        (ratio, drawn) => {
+          const id = idInShare(ratio, () => drawn);
+          expect(id !== undefined).toBe(drawn < ratio);
+          if (id === undefined) return;
+          expect(id).toMatch(/^[0-9a-f]{32}$/);
+          expect(isInShare(id, ratio)).toBe(true);
+        },
+      ),
+    );
+  });
+
+  test("has ids from all of it", () => {
+    const draws = [0, 0, 0, 0.5, 0, 0.999_999_99];
+    const lasts = [1, 2, 3].map(() => idInShare(0.001, () => draws.shift() ?? 0)?.slice(18, 26));
+    expect(lasts).toEqual(["ffbe76c8", "ffdf3b64", "ffffffff"]);
   });
 });

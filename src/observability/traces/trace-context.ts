@@ -42,3 +42,18 @@ export function isInShare(traceId: string, ratio: number): boolean {
   if (ratio >= 1) return true;
   return Number.parseInt(traceId.slice(18, 32), 16) >= (1 - ratio) * 2 ** 56;
 }
+
+/** Largest number of seven bytes that a number has exactly. */
+const LAST_IN_SHARE = 2 ** 56 - 8;
+
+/**
+ * The id of a new trace that is in the share, as `isInShare` has it; undefined for the others, for which no id is made. `draw`: from 0 to
+ * before 1.
+ */
+export function idInShare(ratio: number, draw: () => number = Math.random): string | undefined {
+  if (draw() >= ratio) return undefined;
+  const id = randomId(16);
+  if (isInShare(id, ratio)) return id;
+  const place = Math.min(LAST_IN_SHARE, Math.ceil((1 - ratio + draw() * ratio) * 2 ** 56));
+  return id.slice(0, 18) + BigInt(place).toString(16).padStart(14, "0");
+}

@@ -1,7 +1,7 @@
-import { RequestTrace, type TracedEnd, type TracedRequest } from "./request-trace.ts";
+import { type RequestTime, RequestTrace, type TracedEnd, type TracedRequest } from "./request-trace.ts";
 import type { RecordSink } from "../request-record.ts";
 import type { SpanExporter } from "./span-exporter.ts";
-import { isInShare, randomId, readTraceparent } from "./trace-context.ts";
+import { idInShare, isInShare, readTraceparent } from "./trace-context.ts";
 
 export interface TracerParts {
   /** Share of the traces that begin here which are sampled, 0 to 1. */
@@ -23,24 +23,25 @@ export class Tracer {
     this.#parts = parts;
   }
 
-  /** The trace of a request; undefined where it is not sampled. `now`: ms since the request began. */
+  /** The trace of a request; undefined where it is not sampled. */
   begin(
     request: TracedRequest,
     headers: { get(name: string): string | null },
-    now: () => number,
+    time: RequestTime,
   ): RequestTrace | undefined {
     const { ratio, isParentBased, wallNow } = this.#parts;
     const parent = readTraceparent(headers.get("traceparent"));
-    const traceId = parent?.traceId ?? randomId(16);
-    if (!(parent && isParentBased ? parent.isSampled : isInShare(traceId, ratio))) return undefined;
+    const traceId = parent ? parent.traceId : idInShare(ratio);
+    if (traceId === undefined) return undefined;
+    if (parent && !(isParentBased ? parent.isSampled : isInShare(traceId, ratio))) return undefined;
     const state = parent ? headers.get("tracestate") : null;
     return new RequestTrace({
       request,
       parent,
       traceId,
       tracestate: state === null || state.length > MAX_STATE ? undefined : state,
-      startedAt: wallNow() - now(),
-      now,
+      startedAt: wallNow() - time.elapsedMs,
+      time,
     });
   }
 
