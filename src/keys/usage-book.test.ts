@@ -67,6 +67,31 @@ describe("the usage of keys", () => {
     expect(await total()).toBe(8);
   });
 
+  test("is written in the order of the store's table, and after a long write not before twenty times as long", async () => {
+    const { clock, book, store } = setUp();
+    const written: string[] = [];
+    let tookMs = 300;
+    store.addUsage = async (rows) => {
+      written.push(rows.map(({ key, minute }) => `${minute / 60_000}${key}`).join(" "));
+      clock.advance(tookMs);
+    };
+    book.add([row("b"), row("c", { minute: 0 }), row("a"), row("d", { minute: 0 })]);
+    clock.advance(2000);
+    await settle();
+    expect(written).toEqual(["0c 0d 1a 1b"]);
+    tookMs = 0;
+    book.add([row("e")]);
+    clock.advance(5900);
+    await settle();
+    expect(written).toHaveLength(1);
+    clock.advance(100);
+    await settle();
+    book.add([row("f")]);
+    clock.advance(2000);
+    await settle();
+    expect(written.slice(1)).toEqual(["1e", "1f"]);
+  });
+
   test("that the store does not take is kept, told once, and written once when it does", async () => {
     const { clock, store, book, errors, total } = setUp();
     store.failure = new Error("the disk is full");
