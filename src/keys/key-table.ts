@@ -30,6 +30,7 @@ const MAX_LISTS = 1024;
 export class KeyTable {
   readonly memory: KeyMemory;
   readonly #digest = new Uint8Array(DIGEST_BYTES);
+  readonly #words = new Int32Array(this.#digest.buffer);
   readonly #kept: (KnownKey | undefined)[];
   readonly #reader: RowReader;
   readonly #wallNow: () => number;
@@ -55,10 +56,10 @@ export class KeyTable {
 
   /** The key with this text; `expired` where it was valid once; undefined where there is none. */
   find(text: string): KnownKey | "expired" | undefined {
-    const digest = digestOf(text, this.#digest);
+    digestOf(text, this.#digest);
     for (;;) {
       const version = this.#settledVersion();
-      const cell = this.#search(digest);
+      const cell = this.#search();
       if (cell !== 0) {
         const known = this.#read((cell >> 1) - 1);
         // The control thread may have changed the row meanwhile.
@@ -82,22 +83,23 @@ export class KeyTable {
     }
   }
 
-  /** The cell of the index for this digest; 0 where there is none. */
-  #search(digest: Uint8Array): number {
+  /** The cell of the index for the digest; 0 where there is none. */
+  #search(): number {
     const { index } = this.memory;
-    for (let at = firstCell(digest, 0, index.length); ; at = (at + 1) & (index.length - 1)) {
+    for (let at = firstCell(this.#digest, 0, index.length); ; at = (at + 1) & (index.length - 1)) {
       const cell = Atomics.load(index, at);
       if (cell === 0) return 0;
-      if (this.#isDigest(digest, cell)) return cell;
+      if (this.#isDigest(cell)) return cell;
     }
   }
 
-  /** Compares all bytes, whichever differ. */
-  #isDigest(digest: Uint8Array, cell: number): boolean {
-    const { bytes } = this.memory;
-    const at = ((cell >> 1) - 1) * ROW_BYTES + ((cell & 1) === 1 ? ROW.previousDigest : ROW.digest);
+  /** Compares all words of the digest, whichever differ. */
+  #isDigest(cell: number): boolean {
+    const { ints } = this.memory;
+    const at = (((cell >> 1) - 1) * ROW_BYTES + ((cell & 1) === 1 ? ROW.previousDigest : ROW.digest)) / 4;
     let difference = 0;
-    for (let byte = 0; byte < DIGEST_BYTES; byte += 1) difference |= (bytes[at + byte] ?? 0) ^ (digest[byte] ?? 0);
+    for (let word = 0; word < DIGEST_BYTES / 4; word += 1)
+      difference |= (ints[at + word] ?? 0) ^ (this.#words[word] ?? 0);
     return difference === 0;
   }
 
@@ -117,6 +119,7 @@ class RowReader {
   readonly #memory: KeyMemory;
   readonly #roles: readonly (readonly Role[])[];
   readonly #lists = new Map<string, readonly string[]>();
+  #lastLimits: Limits = { requestsPerMinute: 0, tokensPerMinute: 0, maxConcurrent: 0 };
   /** A copy of a row's text: another thread may write while it is decoded. */
   #copy: Buffer = Buffer.allocUnsafeSlow(256);
 
@@ -131,11 +134,7 @@ class RowReader {
     const { ints, floats } = this.#memory;
     const [word, double] = [(row * ROW_BYTES) / 4, (row * ROW_BYTES) / 8];
     const flags = ints[word + ROW.flags / 4] ?? 0;
-    const limits: Limits = {
-      requestsPerMinute: floats[double + ROW.requestsPerMinute / 8] ?? 0,
-      tokensPerMinute: floats[double + ROW.tokensPerMinute / 8] ?? 0,
-      maxConcurrent: floats[double + ROW.maxConcurrent / 8] ?? 0,
-    };
+    const limits = this.#limitsAt(double);
     const text = this.#textAt(ints[word + ROW.textAt / 4] ?? 0, ints[word + ROW.textLength / 4] ?? 0);
     const end = text.indexOf("\n");
     return {
@@ -144,7 +143,7 @@ class RowReader {
         models: end < 0 ? undefined : this.#listOf(text.slice(end + 1)),
         roles: this.#roles[(flags >> FLAG.roles) & ((1 << ROLES.length) - 1)] ?? [],
         priority: PRIORITIES[(flags >> FLAG.priority) & 3] ?? "normal",
-        limits: isLimited(limits) ? limits : undefined,
+        limits,
         row,
       },
       isLocalAdmin: (flags & (1 << FLAG.isLocalAdmin)) !== 0,
@@ -152,6 +151,21 @@ class RowReader {
       expiresAt: floats[double + ROW.expiresAt / 8] ?? 0,
       previousUntil: floats[double + ROW.previousUntil / 8] ?? 0,
     };
+  }
+
+  /** Those of the key that was read before, where they are equal: many keys have the same ones. */
+  #limitsAt(double: number): Limits | undefined {
+    const { floats } = this.#memory;
+    const requestsPerMinute = floats[double + ROW.requestsPerMinute / 8] ?? 0;
+    const tokensPerMinute = floats[double + ROW.tokensPerMinute / 8] ?? 0;
+    const maxConcurrent = floats[double + ROW.maxConcurrent / 8] ?? 0;
+    const last = this.#lastLimits;
+    const areEqual =
+      last.requestsPerMinute === requestsPerMinute &&
+      last.tokensPerMinute === tokensPerMinute &&
+      last.maxConcurrent === maxConcurrent;
+    if (!areEqual) this.#lastLimits = { requestsPerMinute, tokensPerMinute, maxConcurrent };
+    return isLimited(this.#lastLimits) ? this.#lastLimits : undefined;
   }
 
   /**
