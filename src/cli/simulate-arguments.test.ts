@@ -42,13 +42,13 @@ describe("the command line of simulate", () => {
 
   test("sets the situation of all jobs", () => {
     const [job] = read(
-      ...["--load", "rag", "--duration", "7.5", "--workers", "64", "--kv-tokens", "50000", "--slowness", "1.5"],
+      ...["--load", "rag", "--duration", "60.5", "--workers", "64", "--kv-tokens", "50000", "--slowness", "1.5"],
       ...["--pd", "24", "--hand-over-us", "2.5"],
       ...["--gateways", "4", "--news-ms", "0", "--no-stream", "--no-usage", "--kv-report", "none", "--slo", "500, 40"],
       ...["--fault", "slow:0@60=3,freeze:1@30=6", "--fault", "die:2@40,restart:63@0.5"],
     ).jobs;
     expect(job).toMatchObject({
-      durationSecs: 7.5,
+      durationSecs: 60.5,
       workers: 64,
       kvTokens: 50_000,
       slowness: 1.5,
@@ -72,7 +72,8 @@ describe("the command line of simulate", () => {
   test("runs the policy that the others are compared with, and leaves the oracle out where it is asked to", () => {
     expect(policiesOf(read("--policies", "smg", "--baseline", "random"))).toEqual(["oracle", "smg", "random"]);
     expect(policiesOf(read("--policies", "smg", "--baseline", "random", "--no-oracle"))).toEqual(["smg", "random"]);
-    expect(policiesOf(read("--policies", "smg", "--no-oracle"))).toEqual(["smg"]);
+    const alone = read("--policies", "smg,random", "--no-oracle");
+    expect([policiesOf(alone), alone.baseline]).toEqual([["smg", "random"], "smg"]);
   });
 
   test("takes all loads by one word", () => {
@@ -100,13 +101,26 @@ describe("a wrong word is told with its flag", () => {
     ["--fault explode:1@2", '--fault: "explode:1@2" must be slow:WORKER@SECS=FACTOR'],
     ["--fault slow:1@2", '--fault: "slow:1@2" must be'],
     ["--fault die:1@2=3", '--fault: "die:1@2=3" must be'],
-    ["--workers 2 --pd 2", "--load: 2 workers: at least one of them must decode"],
+    ["--workers 2 --pd 2", "--pd: chat has 2 workers: at least one of them must decode"],
+    ["--hand-over-us 5", "--hand-over-us: needs --pd"],
+    ["--json a.html --plot ./a.html", "--plot: names the file of --json"],
+    ["--baseline oracle --no-oracle", "--baseline: --no-oracle leaves the oracle out"],
+    ["--policies zzzzzzzz", '--policies: unknown policy "zzzzzzzz"; pointsman simulate --help lists them'],
+    ["--rate 1e9", "--load: it would have more than a million requests"],
+    ["--load siblings --duration 1e12", "--load: it would have more than a million requests"],
+    ["--duration 5 --fault die:0@5", "--fault: second 5: chat ends at second 5"],
     ["--policies pairs", "--policies: pd_separate chooses pairs: it needs --pd"],
-    ["--workers 2 --fault die:2@1", "--load: the fault at worker 2: there are only 2 workers"],
+    ["--workers 2 --fault die:2@1", "--fault: worker 2: chat has only 2, from 0"],
   ];
   for (const [argv, message] of cases) {
     test(argv, () => {
       expect(() => read(...argv.split(" "))).toThrow(message);
+    });
+  }
+
+  for (const flag of ["--load", "--trace", "--policies", "--rate", "--fault"]) {
+    test(`${flag} with nothing in its list`, () => {
+      for (const empty of ["", " , "]) expect(() => read(flag, empty)).toThrow(`${flag}: has no value`);
     });
   }
 

@@ -1,12 +1,21 @@
-import { Command, Option } from "commander";
+import { resolve } from "node:path";
 import { ConfigError } from "../config/config-error.ts";
 import { splitList } from "../config/options.ts";
 import { asGatewayError } from "../errors/errors.ts";
 import { type Job, loadOf, type Situation } from "../simulate/job.ts";
-import type { Fault, Slo } from "../simulate/loads/load.ts";
+import type { Fault, Load, Slo } from "../simulate/loads/load.ts";
 import { LOADS } from "../simulate/loads/loads.ts";
 import { expandGroups, NAMED_POLICIES, policyFrom } from "../simulate/named-policies.ts";
-import { simulateHelp } from "./simulate-help.ts";
+import { ORACLE } from "../simulate/oracle.ts";
+import {
+  createSimulateCommand,
+  type Given,
+  type HelpOutput,
+  USUAL_DURATION_SECS,
+  USUAL_HAND_OVER_US,
+  USUAL_LOADS,
+  USUAL_POLICIES,
+} from "./simulate-command.ts";
 
 /** The command line of `pointsman simulate`, read and checked. */
 export interface SimulateArguments {
@@ -20,168 +29,24 @@ export interface SimulateArguments {
   readonly plot: string | undefined;
 }
 
-/** The words as the parser of the command line gives them. */
-interface Given {
-  readonly load?: readonly string[];
-  readonly trace?: readonly string[];
-  readonly policies?: readonly string[];
-  readonly baseline: string;
-  readonly oracle: boolean;
-  readonly seeds: string;
-  readonly seed: string;
-  readonly duration?: string;
-  readonly rate?: readonly string[];
-  readonly workers?: string;
-  readonly kvTokens?: string;
-  readonly slowness: string;
-  readonly pd?: string;
-  readonly handOverUs: string;
-  readonly gateways: string;
-  readonly newsMs?: string;
-  readonly stream: boolean;
-  readonly usage: boolean;
-  readonly kvReport: string;
-  readonly fault?: readonly string[];
-  readonly slo?: string;
-  readonly threads?: string;
-  readonly json?: string;
-  readonly plot?: string;
-}
-
-/** Where the text of the help goes. */
-export interface HelpOutput {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-  readonly columns: number | undefined;
-}
-
-const USUAL_LOADS = ["chat", "agent", "rag"];
-const USUAL_POLICIES = ["own", "smg", "gie", "llmd"];
-const USUAL_DURATION_SECS = 120;
 /** A trace is replayed to its end. */
 const WHOLE_TRACE_SECS = 1e9;
-const ORACLE = "oracle";
 
 /**
  * Reads the command line of `pointsman simulate`. `cores` is the number of threads that run by default. Throws ConfigError for a wrong
  * value, and CommanderError for an unknown option and after the help.
  */
 export function readSimulateArguments(argv: readonly string[], cores: number, output: HelpOutput): SimulateArguments {
-  const command = createCommand(output);
+  const command = createSimulateCommand(output);
   command.parse(argv, { from: "user" });
   return argumentsOf(command.opts<Given>(), cores);
 }
 
-function createCommand({ out, err, columns }: HelpOutput): Command {
-  const list = (value: string, before: readonly string[] = []): readonly string[] => [...before, ...splitList(value)];
-  const lists = (flags: string, description: string): Option => new Option(flags, description).argParser(list);
-  return new Command("pointsman simulate")
-    .description("Judges policies in virtual time: no worker, no network, the product's own policies.")
-    .exitOverride()
-    .allowExcessArguments(false)
-    .configureOutput({
-      writeOut: out,
-      writeErr: err,
-      getOutHelpWidth: () => columns ?? 120,
-      outputError: (text, write) => write(text.replace(/^error: /, "pointsman: ")),
-    })
-    .addOption(
-      lists("--load <names>", `made-up loads, or all (default: ${USUAL_LOADS.join(",")})`).helpGroup("Traffic:"),
-    )
-    .addOption(
-      lists("--trace <files>", "recordings of serve --record, or files in Mooncake's format").helpGroup("Traffic:"),
-    )
-    .addOption(
-      new Option(
-        "--duration <secs>",
-        `time in which requests arrive (default: ${USUAL_DURATION_SECS}; traces: all)`,
-      ).helpGroup("Traffic:"),
-    )
-    .addOption(
-      lists(
-        "--rate <factors>",
-        "requests as multiples of the load's own rate; several draw goodput by rate (default: 1)",
-      ).helpGroup("Traffic:"),
-    )
-    .addOption(
-      new Option("--seeds <n>", "runs with seeds of their own; several give confidence")
-        .default("3")
-        .helpGroup("Traffic:"),
-    )
-    .addOption(new Option("--seed <n>", "the first seed").default("1").helpGroup("Traffic:"))
-    .addOption(
-      new Option("--no-stream", "clients ask for whole answers: gateways see no first token").helpGroup("Traffic:"),
-    )
-    .addOption(
-      lists(
-        "--policies <names>",
-        `policies, or the groups own, peers, all (default: ${USUAL_POLICIES.join(",")})`,
-      ).helpGroup("Policies:"),
-    )
-    .addOption(
-      new Option("--baseline <name>", "the policy that the others are compared with")
-        .default(ORACLE)
-        .helpGroup("Policies:"),
-    )
-    .addOption(new Option("--no-oracle", "leave the oracle out; it takes most of the time").helpGroup("Policies:"))
-    .addOption(
-      new Option("--workers <n>", "size of the fleet; made-up loads grow with it (default: 8)").helpGroup("Fleet:"),
-    )
-    .addOption(
-      new Option("--kv-tokens <n>", "tokens of each worker's KV cache (default: as in the load)").helpGroup("Fleet:"),
-    )
-    .addOption(
-      new Option("--slowness <factor>", "steps of engines take this many times as long")
-        .default("1")
-        .helpGroup("Fleet:"),
-    )
-    .addOption(
-      lists("--fault <faults>", "what goes wrong: slow:0@60=3, freeze:1@30=6, die:2@40, restart:3@50").helpGroup(
-        "Fleet:",
-      ),
-    )
-    .addOption(
-      new Option("--kv-report <factor>", "what engines say of their KV cache, as a multiple of the truth, or none")
-        .default("1")
-        .helpGroup("Fleet:"),
-    )
-    .addOption(new Option("--no-usage", "engines report neither prompt_tokens nor cached_tokens").helpGroup("Fleet:"))
-    .addOption(
-      new Option("--pd <prefill>", "so many of the workers only prefill, and the others decode").helpGroup("Fleet:"),
-    )
-    .addOption(
-      new Option("--hand-over-us <us>", "time to hand the KV cache of a token over from prefill to decode")
-        .default("10")
-        .helpGroup("Fleet:"),
-    )
-    .addOption(new Option("--gateways <n>", "gateways that share the traffic").default("1").helpGroup("Fleet:"))
-    .addOption(
-      new Option("--news-ms <ms>", "gateways hear of each other's requests this late (default: never)").helpGroup(
-        "Fleet:",
-      ),
-    )
-    .addOption(
-      new Option("--slo <ttft,tpot>", "bounds of a good answer, ms (default: as in the load)").helpGroup("Report:"),
-    )
-    .addOption(
-      new Option("--json <file>", "write all figures; - for standard output, without tables").helpGroup("Report:"),
-    )
-    .addOption(
-      new Option("--plot <file.html>", "write one page with charts, which needs nothing else").helpGroup("Report:"),
-    )
-    .addOption(
-      new Option("--threads <n>", "runs at the same time (default: one for each core)")
-
-        .helpGroup("Report:"),
-    )
-    .addHelpText("after", simulateHelp);
-}
-
 function argumentsOf(given: Given, cores: number): SimulateArguments {
   const situation = situationOf(given);
-  if (situation.newsMs !== undefined && situation.gateways === 1)
-    throw new ConfigError("--news-ms", "needs --gateways of at least 2: a gateway that is alone hears of nobody");
-  const policies = policiesOf(given);
+  refuseIdleOptions(given, situation);
+  const baseline = baselineOf(given);
+  const policies = policiesOf(given, baseline);
   const rates = [...new Set(given.rate?.map((rate) => positive("--rate", rate)) ?? [1])];
   const seeds = seedsOf(given);
   const traffic = trafficOf(given);
@@ -191,13 +56,46 @@ function argumentsOf(given: Given, cores: number): SimulateArguments {
       const durationSecs =
         given.duration === undefined ? usualDuration(isTrace) : positive("--duration", given.duration);
       const base = { ...situation, load, isTrace, rate, durationSecs };
-      checked(isTrace ? "--trace" : "--load", () => loadOf({ ...base, seed: seeds[0] ?? 1 }));
+      checkFleet(
+        base,
+        checked(isTrace ? "--trace" : "--load", () => loadOf({ ...base, seed: seeds[0] ?? 1 })),
+      );
       return policies.flatMap((policy) => seeds.map((seed): Job => ({ ...base, policy, seed })));
     }),
   );
   const threads = optional(given.threads, (text) => whole("--threads", text, 1, 256)) ?? cores;
-  const { baseline, json, plot } = given;
-  return { jobs, baseline, threads, json, plot };
+  return { jobs, baseline, threads, json: given.json, plot: given.plot };
+}
+
+/** An option that would change nothing, or what another one has done, is a mistake. */
+function refuseIdleOptions(
+  { handOverUs, json, plot }: Given,
+  { newsMs, gateways, prefillWorkers }: Omit<Situation, "durationSecs">,
+): void {
+  if (newsMs !== undefined && gateways === 1)
+    throw new ConfigError("--news-ms", "needs --gateways of at least 2: a gateway that is alone hears of nobody");
+  if (handOverUs !== undefined && prefillWorkers === 0)
+    throw new ConfigError("--hand-over-us", "needs --pd: workers that do both hand nothing over");
+  if (json !== undefined && plot !== undefined && resolve(json) === resolve(plot))
+    throw new ConfigError("--plot", "names the file of --json");
+}
+
+/** Refuses a fault that never happens, and a fleet where nobody decodes. */
+function checkFleet({ faults, prefillWorkers }: Situation, { name, workers, durationMs }: Load): void {
+  for (const { worker, atMs } of faults) {
+    if (worker >= workers.length)
+      throw new ConfigError("--fault", `worker ${worker}: ${name} has only ${workers.length}, from 0`);
+    if (atMs >= durationMs)
+      throw new ConfigError("--fault", `second ${atMs / 1000}: ${name} ends at second ${durationMs / 1000}`);
+  }
+  if (prefillWorkers >= workers.length)
+    throw new ConfigError("--pd", `${name} has ${workers.length} workers: at least one of them must decode`);
+}
+
+/** The oracle; without it the first of the policies. */
+function baselineOf({ baseline, oracle, policies }: Given): string {
+  if (baseline === ORACLE.name && !oracle) throw new ConfigError("--baseline", "--no-oracle leaves the oracle out");
+  return baseline ?? (oracle ? ORACLE.name : (expandGroups(policies ?? USUAL_POLICIES)[0] ?? ORACLE.name));
 }
 
 function usualDuration(isTrace: boolean): number {
@@ -213,9 +111,9 @@ function trafficOf({ load, trace = [] }: Given): { readonly load: string; readon
   ];
 }
 
-function policiesOf({ policies, baseline, oracle }: Given): string[] {
+function policiesOf({ policies, oracle }: Given, baseline: string): string[] {
   const asked = expandGroups(policies ?? USUAL_POLICIES);
-  const all = new Set([...(oracle ? [ORACLE] : []), ...asked, ...(oracle || baseline !== ORACLE ? [baseline] : [])]);
+  const all = new Set([...(oracle ? [ORACLE.name] : []), ...asked, baseline]);
   for (const policy of all) checked(asked.includes(policy) ? "--policies" : "--baseline", () => policyFrom(policy));
   return [...all];
 }
@@ -237,7 +135,7 @@ function situationOf(given: Given): Omit<Situation, "durationSecs"> {
     kvTokens: optional(given.kvTokens, (text) => whole("--kv-tokens", text, 1024, 1e9)),
     slowness: positive("--slowness", given.slowness),
     prefillWorkers: optional(given.pd, (text) => whole("--pd", text, 1, 1023)) ?? 0,
-    handOverUs: atLeast0("--hand-over-us", given.handOverUs),
+    handOverUs: optional(given.handOverUs, (text) => atLeast0("--hand-over-us", text)) ?? USUAL_HAND_OVER_US,
     gateways: whole("--gateways", given.gateways, 1, 64),
     newsMs: optional(given.newsMs, (text) => atLeast0("--news-ms", text)),
     isStream: given.stream,

@@ -1,4 +1,4 @@
-import { accessSync, constants, writeFileSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import { ConfigError } from "../config/config-error.ts";
@@ -16,8 +16,8 @@ export async function simulate(argv: readonly string[]): Promise<void> {
   const { stdout, stderr } = process;
   const output = { out: write(stdout), err: write(stderr), columns: stdout.isTTY ? stdout.columns : undefined };
   const given = readSimulateArguments(argv, availableParallelism(), output);
-  checkFolder("--json", given.json === "-" ? undefined : given.json);
-  checkFolder("--plot", given.plot);
+  checkPlace("--json", given.json === "-" ? undefined : given.json);
+  checkPlace("--plot", given.plot);
   // The tables go to standard output, so the bar is drawn beside it.
   const bar = new ProgressBar({ columns: stderr.isTTY ? stderr.columns : undefined, write: write(stderr) }, () =>
     performance.now(),
@@ -42,12 +42,13 @@ function write(stream: NodeJS.WriteStream): (text: string) => void {
 }
 
 /** Throws ConfigError before the work begins if its result could not be written. */
-function checkFolder(flag: string, path: string | undefined): void {
+function checkPlace(flag: string, path: string | undefined): void {
   if (path === undefined) return;
   try {
     accessSync(dirname(path), constants.W_OK);
+    if (existsSync(path)) closeSync(openSync(path, "r+"));
   } catch (error) {
-    throw new ConfigError(flag, error instanceof Error ? error.message : String(error));
+    throw unwritable(flag, path, error);
   }
 }
 
@@ -55,6 +56,14 @@ function save(flag: string, path: string, text: string): void {
   try {
     writeFileSync(path, text);
   } catch (error) {
-    throw new ConfigError(flag, error instanceof Error ? error.message : String(error));
+    throw unwritable(flag, path, error);
   }
+}
+
+function unwritable(flag: string, path: string, error: unknown): ConfigError {
+  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+  return new ConfigError(
+    flag,
+    `${path}: ${code === "ENOENT" ? "there is no such folder" : `cannot be written (${code})`}`,
+  );
 }

@@ -83,8 +83,12 @@ export class Dispatch {
     const { fleet, time } = this.#deps;
     const engineRequest = { ...request.engineRequest, ...change };
     const at = fleet.engine(worker);
-    if (at.isDead || !at.engine.fits(engineRequest)) {
+    if (at.isDead) {
       time.after(REFUSAL_MS, () => this.#fail(request, worker));
+      return;
+    }
+    if (!at.engine.fits(engineRequest)) {
+      time.after(REFUSAL_MS, () => this.#refuse(request));
       return;
     }
     this.#atEngines.set(row, request);
@@ -144,6 +148,17 @@ export class Dispatch {
   /** Engines have lost these sequences. */
   lose(worker: number, sequences: readonly Sequence[]): void {
     for (const sequence of sequences) this.#withRequest(sequence, (request) => this.#fail(request, worker));
+  }
+
+  /** The request is too long for the worker. As with real engines its client is told so: nobody else is asked, and no worker is to blame. */
+  #refuse(request: SimRequest): void {
+    const { row, attempt } = request;
+    if (!attempt) return;
+    request.attempt = undefined;
+    for (const leg of [attempt.prefill, attempt.answer]) {
+      if (leg) this.#deps.gatewayOf(row).end(leg, "abandoned", undefined);
+    }
+    this.#deps.onOver(request);
   }
 
   /** A worker did not serve the request, which is sent to another one, if there is one and the request may try again. */

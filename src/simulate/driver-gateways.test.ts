@@ -220,14 +220,6 @@ describe("a fault", () => {
     expect(mean([{ kind: "freeze", atMs: 5000, worker: 1, ms: 6000 }])).toBeGreaterThan(usual);
     expect(mean([{ kind: "slow", atMs: 5000, worker: 1, slowness: 3 }])).toBeGreaterThan(usual);
   });
-
-  test("that a request does not fit into any worker's memory fails it after three workers have refused it", () => {
-    const load = loadNamed("chat");
-    const small = { ...load, workers: load.workers.map((worker) => ({ ...worker, kvTokens: 700 })) };
-    const { result, records } = run({ load: small });
-    expect(summarize(result).failed).toBe(records.length);
-    expect(records.retries[0]).toBe(2);
-  });
 });
 
 test("a worker that joins later gets requests only from then on", () => {

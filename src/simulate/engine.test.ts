@@ -247,6 +247,13 @@ describe("an engine", () => {
     expect([times.get(1)?.tokens, engine.preemptions, engine.waiting.length]).toEqual([11, 0, 0]);
   });
 
+  test("predicts no first token of a prompt that is larger than its cache, and one where only the answer does not fit", () => {
+    const { engine } = listened(V1_ENGINE, 6400);
+    expect(engine.predictTtftMs(0, requestOf(6401, 1, 0, 1, V1_ENGINE))).toBe(Number.POSITIVE_INFINITY);
+    const long = requestOf(6400, 1000, 0, 1, V1_ENGINE);
+    expect(engine.predictTtftMs(0, long)).toBeCloseTo(idleTtftMs(V1_ENGINE, 6400, 0), 6);
+  });
+
   test("shares the budget of one step among prompts: the second one gets what the first one leaves", () => {
     const { engine } = listened(V1_ENGINE, 300_000);
     engine.submit(0, requestOf(1, 1, 0, 0, V1_ENGINE), 0);

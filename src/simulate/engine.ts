@@ -102,10 +102,12 @@ export class SimEngine {
 
   /**
    * Whether the request and its answer fit into the cache when it runs alone, in whole blocks. The last token of an answer is never
-   * computed. One that does not fit must not be submitted: it would preempt itself and wait for ever.
+   * computed. One that does not fit must not be submitted: it would preempt itself and wait for ever. Where the memory bounds only what
+   * is cached, all fit.
    */
   fits({ promptTokens, outputTokens }: EngineRequest): boolean {
-    return Math.ceil((promptTokens + outputTokens - 1) / this.#model.blockTokens) <= this.#pool.capacity;
+    const blocks = Math.ceil((promptTokens + outputTokens - 1) / this.#model.blockTokens);
+    return this.#model.memory === "cache_only" || blocks <= this.#pool.capacity;
   }
 
   /** Adds a request, which waits for the end of the step in progress. `tag` comes back with its events. */
@@ -162,9 +164,10 @@ export class SimEngine {
 
   /**
    * When this request would get its first token if it came now and nothing after it, ms from now. Exact: the engine is run ahead on
-   * copies, and its cache is put back. Infinity where it takes longer than `limitMs`.
+   * copies, and its cache is put back. Infinity where it takes longer than `limitMs`, and where the prompt does not fit into the cache.
    */
   predictTtftMs(now: number, request: EngineRequest, limitMs = Number.POSITIVE_INFINITY): number {
+    if (!this.fits({ ...request, outputTokens: 1 })) return Number.POSITIVE_INFINITY;
     let firstAt = Number.POSITIVE_INFINITY;
     const probe = { tag: -1 };
     const events: EngineEvents = {

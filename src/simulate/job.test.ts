@@ -26,10 +26,6 @@ describe("a fleet that is divided", () => {
       runJob({ ...JOB, prefillWorkers: 2, handOverUs }, () => undefined).summary.ttft.mean;
     expect(ttft(500)).toBeGreaterThan(ttft(10) + 100);
   });
-
-  test("needs a worker that decodes", () => {
-    expect(() => loadOf({ ...JOB, prefillWorkers: 4 })).toThrow("4 workers: at least one of them must decode");
-  });
 });
 
 describe("the load of a job", () => {
@@ -51,11 +47,6 @@ describe("the load of a job", () => {
   test("that nobody knows is refused, with what was likely meant", () => {
     expect(() => loadOf({ ...JOB, load: "chatt" })).toThrow('unknown load "chatt"; did you mean chat?');
     expect(() => loadOf({ ...JOB, load: "zzzzzzzz" })).toThrow("the loads are chat");
-  });
-
-  test("with a fault at a worker that is not there is refused", () => {
-    const faults = [{ kind: "die", worker: 4, atMs: 0 }] as const;
-    expect(() => loadOf({ ...JOB, faults })).toThrow("the fault at worker 4: there are only 4 workers");
   });
 });
 

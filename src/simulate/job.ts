@@ -59,21 +59,9 @@ export interface Job extends Situation {
   readonly rate: number;
 }
 
-/**
- * The load of a job. Throws invalid_request for an unknown load, an unreadable trace, a fault at a worker that is not there, and a fleet
- * without a worker that decodes.
- */
+/** The load of a job. Throws invalid_request for an unknown load, one that is too large, and an unreadable trace. */
 export function loadOf(job: Omit<Job, "policy">): Load {
   const made = job.isTrace ? loadOfTrace(job.load, job) : named(job.load).create(sizeOf(job));
-  const missing = job.faults.find(({ worker }) => worker >= made.workers.length);
-  if (missing)
-    throw new GatewayError(
-      "invalid_request",
-      `the fault at worker ${missing.worker}: there are only ${made.workers.length} workers, from 0`,
-    );
-  if (job.prefillWorkers >= made.workers.length) {
-    throw new GatewayError("invalid_request", `${made.workers.length} workers: at least one of them must decode`);
-  }
   const workers = made.workers.map((worker, index) => ({
     ...worker,
     role: roleOf(index, job.prefillWorkers),

@@ -81,7 +81,7 @@ function unknown(name: string): string {
     name,
     NAMED_POLICIES.map((one) => one.name),
   );
-  return `unknown policy ${JSON.stringify(name)}${near === undefined ? "" : `; did you mean ${near}?`}`;
+  return `unknown policy ${JSON.stringify(name)}${near === undefined ? "; pointsman simulate --help lists them" : `; did you mean ${near}?`}`;
 }
 
 function readOptions({ name }: Pick<PolicyRow, "name">, options: readonly string[]): PolicyOptions {

@@ -1,9 +1,13 @@
+import { GatewayError } from "../../errors/errors.ts";
 import type { Random } from "../../policy/policy.ts";
 import { seededRandom } from "../seeded-random.ts";
 import type { Prompt, Segment, Session, Turn } from "./load.ts";
 
 /** Bytes of a token of usual text. */
 const BYTES_PER_TOKEN = 4;
+
+/** Most texts of a load. Each request has one or two, so these are one or two million requests, which take up to 2 GB. */
+const MOST_TEXTS = 2_000_000;
 
 /** Draws the numbers and the texts of one load. */
 export class Draw {
@@ -15,9 +19,13 @@ export class Draw {
     this.random = seededRandom(seed, Bun.hash.xxHash32(name));
   }
 
-  /** A text that nobody else has. */
+  /** A text that nobody else has. Throws invalid_request where the load has grown beyond what fits into memory. */
   text(tokens: number): Segment {
     this.#segments += 1;
+    if (this.#segments > MOST_TEXTS) {
+      const reason = "it would have more than a million requests; take a lower rate, a shorter time or fewer workers";
+      throw new GatewayError("invalid_request", reason);
+    }
     return { id: this.#segments, tokens: Math.max(1, Math.round(tokens)) };
   }
 

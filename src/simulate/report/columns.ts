@@ -76,7 +76,10 @@ export function headline(group: Group): string {
   const first = group.cells[0]?.outcomes[0]?.summary;
   const seeds = group.cells[0]?.outcomes.length ?? 0;
   const rate = group.rate === 1 ? "" : ` at ${group.rate} times its rate`;
-  const bound = first ? `${short(first.boundMs)} ms` : "-";
-  const ideal = percent(first?.idealHitRate ?? Number.NaN);
-  return `${group.load}${rate}: ${first?.requests ?? 0} requests a seed, ${seeds} ${seeds === 1 ? "seed" : "seeds"}; no policy can be below ${bound} (idle engines, one endless cache: hit rate ${ideal})`;
+  const { requests = 0, boundMs = Number.NaN, idealHitRate = Number.NaN } = first ?? {};
+  const bound = Number.isNaN(boundMs)
+    ? "none was answered"
+    : `no policy can be below ${short(boundMs)} ms (idle engines, one endless cache: hit rate ${percent(idealHitRate)})`;
+  const [plural, plurals] = [requests === 1 ? "" : "s", seeds === 1 ? "" : "s"];
+  return `${group.load}${rate}: ${requests} request${plural} a seed, ${seeds} seed${plurals}; ${bound}`;
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
 import { GatewayError } from "../../errors/errors.ts";
 import { type AnyRecord, isRecord } from "../../util/objects.ts";
 import { RECORDING_FORMAT } from "../../util/recording-format.ts";
@@ -21,26 +22,32 @@ export interface TracedRequest {
 
 /** Longest prompt and answer: longer ones are no request of any model, and their blocks would not fit into memory. */
 const MOST_TOKENS = 10_000_000;
+/** Longest prompt, and longest text of a compressed file, bytes. */
 const MOST_BYTES = 1_000_000_000;
 
 /** A trace as it stands in its file, in the order of arrival. */
 export interface Trace {
   readonly requests: readonly TracedRequest[];
-  /** Where each block of a prompt ends, bytes; undefined in Mooncake's format, whose blocks have 512 tokens each. */
+  /** Where each block of a prompt ends, bytes; undefined in Mooncake's format, whose blocks have equally many tokens. */
   readonly blockEnds: readonly number[] | undefined;
+  /** Tokens of each block in Mooncake's format. */
+  readonly blockTokens: number;
 }
 
 /**
  * Reads a trace of JSON lines: a recording of `serve --record`, which begins with a line that says so, or a file in Mooncake's format
- * (`timestamp`, `input_length`, `output_length`, `hash_ids`). Throws invalid_request with the number of the line.
+ * (`timestamp`, `input_length`, `output_length`, `hash_ids`). Either may be compressed with gzip. Throws invalid_request with the number of the line.
  */
 export function readTrace(path: string): Trace {
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    const bytes = readFileSync(path);
+    text = (
+      bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes, { maxOutputLength: MOST_BYTES }) : bytes
+    ).toString();
   } catch (cause) {
-    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    const reason = isMissing ? "there is no such file" : String(cause);
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const reason = code === "ENOENT" ? "there is no such file" : `cannot be read (${code})`;
     throw new GatewayError("invalid_request", `${path}: ${reason}`, { cause });
   }
   return parseTrace(text, path);
@@ -63,7 +70,23 @@ export function parseTrace(text: string, name: string): Trace {
   }
   if (requests.length === 0) throw new GatewayError("invalid_request", `${name}: it has no request`);
   requests.sort((a, b) => a.atMs - b.atMs);
-  return { requests, blockEnds };
+  return { requests, blockEnds, blockTokens: blockTokensOf(requests) };
+}
+
+/** Tokens of a block in Mooncake's own files. */
+export const MOONCAKE_BLOCK_TOKENS = 512;
+
+/**
+ * How many tokens a block has: 512, unless prompts have more blocks than that. Other programs write the format with the blocks of an
+ * engine, as of 16 tokens; it does not say so, but a prompt of n blocks is longer than n - 1 of them.
+ */
+function blockTokensOf(requests: readonly TracedRequest[]): number {
+  let most = MOONCAKE_BLOCK_TOKENS;
+  for (const { inputTokens, blocks } of requests) {
+    if (blocks.length > 1) most = Math.min(most, Math.floor((inputTokens - 1) / (blocks.length - 1)));
+  }
+  // Blocks have a power of two in every engine that writes such files.
+  return 2 ** Math.floor(Math.log2(Math.max(1, most)));
 }
 
 function objectOf(line: string, where: string): AnyRecord {

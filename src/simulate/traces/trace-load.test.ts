@@ -1,4 +1,8 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { parseTrace, readTrace } from "./trace-file.ts";
 import { traceLoad } from "./trace-load.ts";
 
@@ -88,6 +92,48 @@ describe("a recording", () => {
   });
 });
 
+describe("blocks of other programs' files in Mooncake's format", () => {
+  test("have the size that the longest list of blocks tells, and the load says so", () => {
+    for (const blockTokens of [1, 16, 64, 256, 512]) {
+      const requests = [3, 1000, 5000].map((length) => ({
+        timestamp: 0,
+        input_length: length,
+        output_length: 1,
+        hash_ids: Array.from({ length: Math.ceil(length / blockTokens) }, (_, index) => index),
+      }));
+      const load = traceLoad(parseTrace(lines(requests), "t"), "t", OPTIONS);
+      const longest = load.sessions.map(({ turns }) => turns[0]?.prompt).find((prompt) => prompt?.tokens === 5000);
+      expect(longest?.segments[0]).toEqual({ id: 0, tokens: blockTokens });
+      expect(longest?.segments).toHaveLength(Math.ceil(5000 / blockTokens));
+      expect(load.workers[0]?.engine.blockTokens).toBe(blockTokens);
+      expect(load.name).toBe(blockTokens === 512 ? "t" : `t (blocks of ${blockTokens} tokens)`);
+    }
+  });
+
+  test("may be missing at the end of prompts: that does not make them larger or smaller", () => {
+    const requests = [{ timestamp: 0, input_length: 9000, output_length: 1, hash_ids: [1, 2, 3] }];
+    expect(parseTrace(lines(requests), "t").blockTokens).toBe(512);
+  });
+});
+
+describe("a file", () => {
+  const dir = mkdtempSync(join(tmpdir(), "trace-"));
+  afterAll(() => rmSync(dir, { recursive: true }));
+
+  test("may be compressed", () => {
+    const path = join(dir, "t.jsonl.gz");
+    writeFileSync(path, gzipSync(lines(RECORDING)));
+    expect(readTrace(path)).toEqual(parseTrace(lines(RECORDING), "t"));
+  });
+
+  test("that cannot be read is told in plain words", () => {
+    expect(() => readTrace(join(dir, "none"))).toThrow(`${dir}/none: there is no such file`);
+    expect(() => readTrace(dir)).toThrow(`${dir}: cannot be read (EISDIR)`);
+    writeFileSync(join(dir, "cut.gz"), gzipSync(lines(RECORDING)).subarray(0, 40));
+    expect(() => readTrace(join(dir, "cut.gz"))).toThrow(`${dir}/cut.gz: cannot be read (`);
+  });
+});
+
 describe("a replay", () => {
   test("at twice the rate takes half the time", () => {
     const load = traceLoad(parseTrace(lines(RECORDING), "t"), "t", { ...OPTIONS, rate: 2 });
@@ -110,7 +156,11 @@ describe("a trace whose lengths and blocks do not fit together", () => {
     ).sessions[0]?.turns[0]?.prompt;
 
   test("has prompts of their lengths: blocks beyond the end are left out", () => {
-    expect(odd(20, [7, 8])).toMatchObject({ segments: [{ id: 7, tokens: 20 }], tokens: 20 });
+    const recording = `${lines([RECORDING[0] ?? {}])}${lines([{ timestamp: 0, input_length: 20, prompt_bytes: 120, hash_ids: [7, 8] }])}`;
+    expect(traceLoad(parseTrace(recording, "t"), "t", OPTIONS).sessions[0]?.turns[0]?.prompt).toMatchObject({
+      segments: [{ id: 7, tokens: 20 }],
+      tokens: 20,
+    });
   });
 
   test("has texts of their own where blocks are missing", () => {

@@ -2,7 +2,7 @@ import type { EngineModel } from "../engine-models.ts";
 import { V1_ENGINE } from "../engine-models.ts";
 import type { Load, Segment, Session } from "../loads/load.ts";
 import { seededRandom } from "../seeded-random.ts";
-import { readTrace, type Trace, type TracedRequest } from "./trace-file.ts";
+import { MOONCAKE_BLOCK_TOKENS, readTrace, type Trace, type TracedRequest } from "./trace-file.ts";
 
 /** How a trace is replayed. */
 export interface TraceOptions {
@@ -16,8 +16,6 @@ export interface TraceOptions {
 }
 
 const USUAL_WORKERS = 8;
-/** Tokens of a block in Mooncake's format. */
-const BLOCK_TOKENS = 512;
 /** KV cache of a worker: that of a model of 32B on two H100s, with a host tier of ten times its size. */
 const KV_TOKENS = 3_072_000;
 const SLO = { ttftMs: 2000, tpotMs: 100 };
@@ -26,7 +24,7 @@ const OWN = 2 ** 30;
 
 /** The load of the trace in a file. Throws invalid_request if it cannot be read. */
 export function loadOfTrace(path: string, options: TraceOptions): Load {
-  return traceLoad(readTrace(path), path.split("/").at(-1) ?? path, options);
+  return traceLoad(readTrace(path), path, options);
 }
 
 /** The load of a trace: each request comes when it came, whatever became of those before it. */
@@ -39,9 +37,11 @@ export function traceLoad(
   const times = spread(trace.requests, random);
   const toTokens = trace.blockEnds && tokensPerByte(trace.requests);
   const usualOutput = meanOutput(trace.requests);
-  const engine: EngineModel = trace.blockEnds ? V1_ENGINE : { ...V1_ENGINE, blockTokens: BLOCK_TOKENS };
+  const { blockTokens } = trace;
+  const engine: EngineModel = trace.blockEnds ? V1_ENGINE : { ...V1_ENGINE, blockTokens };
   const sessions = trace.requests.map((request, index): Session => {
-    const segments = toTokens === undefined ? equalBlocks(request) : blocksOf(request, trace.blockEnds ?? [], toTokens);
+    const segments =
+      toTokens === undefined ? equalBlocks(request, blockTokens) : blocksOf(request, trace.blockEnds ?? [], toTokens);
     const rest = request.inputTokens - segments.reduce((sum, { tokens }) => sum + tokens, 0);
     if (rest > 0) segments.push({ id: OWN + index, tokens: rest });
     const prompt = { segments, tokens: request.inputTokens, bytesPerToken: toTokens === undefined ? 4 : 1 / toTokens };
@@ -54,8 +54,10 @@ export function traceLoad(
   });
   sessions.sort((a, b) => a.startAtMs - b.startAtMs);
   const durationMs = Math.min(durationSecs * 1000, (sessions.at(-1)?.startAtMs ?? 0) + 1);
+  // What was read out of the lengths is told, so that whoever knows better sees it.
+  const isUsual = trace.blockEnds !== undefined || blockTokens === MOONCAKE_BLOCK_TOKENS;
   return {
-    name,
+    name: isUsual ? name : `${name} (blocks of ${blockTokens} tokens)`,
     workers: Array.from({ length: workers }, () => ({ engine, kvTokens: KV_TOKENS, slowness: 1, joinsAtMs: 0 })),
     sessions: sessions.filter(({ startAtMs }) => startAtMs <= durationMs),
     faults: [],
@@ -101,8 +103,8 @@ function meanOutput(requests: readonly TracedRequest[]): number {
   return known.length === 0 ? 1 : known.reduce((sum, one) => sum + one, 0) / known.length;
 }
 
-function equalBlocks({ blocks, inputTokens }: TracedRequest): Segment[] {
-  return segmentsUpTo(inputTokens, blocks, (block) => (block + 1) * BLOCK_TOKENS);
+function equalBlocks({ blocks, inputTokens }: TracedRequest, blockTokens: number): Segment[] {
+  return segmentsUpTo(inputTokens, blocks, (block) => (block + 1) * blockTokens);
 }
 
 function blocksOf({ blocks, inputTokens }: TracedRequest, ends: readonly number[], toTokens: number): Segment[] {
