@@ -187,3 +187,28 @@ describe("prefixes in flight", () => {
     }
   });
 });
+
+describe("what is explained", () => {
+  /** Each worker in turn is the one whose first token has not been learned from yet. */
+  test.each([0, 1, 2, 3])("is what is chosen by, also where worker %d has just shown its speed", (slot) => {
+    const setup = setUp(4);
+    const { fleet, policy } = setup;
+    const prompts = distinct();
+    let sent = fleet.send(policy, prompts.next().value);
+    while (sent.slot !== slot) sent = fleet.send(policy, prompts.next().value);
+    fleet.nowMs += 900;
+    sent.firstToken();
+    fleet.nowMs += 50;
+    const request = prompts.next().value;
+    const explained = policy.explain?.(fleet.candidates, request) ?? [];
+    expect(policy.explain?.(fleet.candidates, request)).toEqual([...explained]);
+    const picked = policy.pick(fleet.candidates, request);
+    if (typeof picked === "number") throw new Error("the policy expects nothing");
+    const chosen = explained.find(({ index }) => index === picked.index);
+    expect(picked.predictedTtftMs).toBe(chosen?.predictedTtftMs ?? Number.NaN);
+    expect(picked.predictedCachedTokens).toBe(chosen?.cachedTokens ?? Number.NaN);
+    // Those that nothing was learned of are the fleet's average: all alike.
+    const overheads = explained.filter(({ index }) => index !== slot).map(({ terms }) => terms["prefill"]);
+    expect(new Set(overheads).size).toBe(1);
+  });
+});

@@ -161,12 +161,13 @@ class LeastTtft implements Policy, PickOwner, PairSide {
    * prefill the prompt themselves.
    */
   weigh(candidates: readonly Candidate[], request: RequestFeatures, isShown = false, isAlone = false): Weighed {
-    const { time, index, compared, weigher, bounds } = this.known;
+    const { time, index, compared, weigher, bounds, rates } = this.known;
     const { weighed } = weigher;
     const now = time.now();
     const prompt = request.promptBlocks();
     index.match(prompt);
     const count = compared.choose(candidates, isShown);
+    for (let number = 0; number < count; number += 1) rates.settle(candidates[compared.at(number)]?.slot ?? 0, now);
     weigher.begin(request, prompt, now);
     for (let number = 0; number < count; number += 1) {
       const place = compared.at(number);

@@ -12,6 +12,7 @@ beforeEach(() => {
 
 /** The rates of a worker at a time: ms for each request, µs for each token. */
 function ratesAt(slot: number, now: number, of = rates): [overheadMs: number, tokenUs: number] {
+  of.settle(slot, now);
   of.refresh(slot, now);
   return [of.overheadS(slot) * 1e3, of.tokenS(slot) * 1e6];
 }

@@ -76,10 +76,18 @@ export class ServiceRates {
     this.#leader = leader;
   }
 
+  /**
+   * Learns from the first bytes of a worker's last step, once it is over. That moves the fleet's average too, so a choice settles all
+   * workers that it compares before it asks for the rates of any.
+   */
+  settle(slot: number, now: number): void {
+    const at = workerAt(slot);
+    if (this.#isBatchOver(at, now)) this.#flush(slot, at, now);
+  }
+
   /** Makes the rates of a worker those of now; `overheadS` and `tokenS` tell them. */
   refresh(slot: number, now: number): void {
     const at = workerAt(slot);
-    if (this.#isBatchOver(at, now)) this.#flush(slot, at, now);
     const row = slot * FITTED;
     const isSame = this.#fitted[row + FITTED_CHANGES] === this.#changesOf(at);
     if (isSame && now < (this.#fitted[row + FRESH_UNTIL] ?? 0)) return;

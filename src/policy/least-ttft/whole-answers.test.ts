@@ -4,6 +4,7 @@ import { stateBytes } from "./shared-layout.ts";
 import { WholeAnswers } from "./whole-answers.ts";
 
 function tokenUs(rates: ServiceRates, slot: number): number {
+  rates.settle(slot, 1);
   rates.refresh(slot, 1);
   return rates.tokenS(slot) * 1e6;
 }
