@@ -34,7 +34,7 @@ async function setUp(): Promise<{
     if (isAway) throw new Error("away");
     return url.endsWith("/keys") ? { keys } : { jwks_uri: `${ISSUER}/keys` };
   };
-  const keySet = new KeySet({ issuer: ISSUER, jwksUri: undefined, logger, clock, get });
+  const keySet = new KeySet({ issuer: ISSUER, jwksUri: undefined, logger, clock, get, random: () => 0 });
   const claims = { nameClaim: "sub", roleClaim: "roles", roleMapping: new Map(), modelsClaim: "models" };
   const verifier = new JwtVerifier({ issuer: ISSUER, audience: "g", algorithms: ["ES256"], claims }, keySet);
   return {
@@ -113,6 +113,30 @@ describe("the keys of an issuer", () => {
     const { verifier, rotate, setAway } = await setUp();
     const sign = await rotate("k1");
     setAway(true);
-    expect(verifier.verify(await sign("ann"))).rejects.toMatchObject({ code: "token_keys_unavailable", status: 503 });
+    const failure: unknown = await verifier.verify(await sign("ann")).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "token_keys_unavailable", status: 503 });
+    expect(String(failure)).toEndWith("which asks it again in 1 s");
+  });
+
+  test("that could not be read are asked for after half a second and twice as long each time, up to 30 s, whatever tokens come", async () => {
+    const { clock, verifier, asked, rotate, setAway } = await setUp();
+    const sign = await rotate("k1");
+    const token = await sign("ann");
+    setAway(true);
+    await verifier.verify(token).catch(ignore);
+    const askedAt: number[] = [];
+    for (let half = 1; half <= 240; half += 1) {
+      const before = asked.length;
+      clock.advance(500);
+      for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+      // Each finds no keys, and asks for none.
+      await expect(verifier.verify(token)).rejects.toMatchObject({ code: "token_keys_unavailable" });
+      if (asked.length > before) askedAt.push(half / 2);
+    }
+    expect(askedAt).toEqual([0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5]);
+    expect(asked).toHaveLength(9);
+    setAway(false);
+    clock.advance(30_000);
+    expect((await verifier.verify(token)).principal.name).toBe("ann");
   });
 });

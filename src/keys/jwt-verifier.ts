@@ -18,9 +18,9 @@ const SKEW_SECS = 30;
 /** Verifies JSON Web Tokens of one issuer, on the control thread. */
 export class JwtVerifier {
   readonly #settings: TokenSettings;
-  readonly #keySet: Pick<KeySet, "keys" | "refresh">;
+  readonly #keySet: Pick<KeySet, "keys" | "refresh" | "retryAfterSecs">;
 
-  constructor(settings: TokenSettings, keySet: Pick<KeySet, "keys" | "refresh">) {
+  constructor(settings: TokenSettings, keySet: Pick<KeySet, "keys" | "refresh" | "retryAfterSecs">) {
     this.#settings = settings;
     this.#keySet = keySet;
   }
@@ -28,9 +28,11 @@ export class JwtVerifier {
   /** Rejects with invalid_api_key, token_keys_unavailable. */
   async verify(token: string): Promise<VerifiedToken> {
     if (!this.#keySet.keys) await this.#keySet.refresh();
-    const { keys } = this.#keySet;
-    if (!keys)
-      throw new GatewayError("token_keys_unavailable", "the issuer of tokens does not answer", { retryAfterSecs: 30 });
+    const { keys, retryAfterSecs } = this.#keySet;
+    if (!keys) {
+      const message = `the token cannot be verified: its issuer has not answered the gateway yet, which asks it again in ${retryAfterSecs} s`;
+      throw new GatewayError("token_keys_unavailable", message, { retryAfterSecs });
+    }
     try {
       return this.#bearer(await this.#check(token, keys));
     } catch (error) {

@@ -10,11 +10,18 @@ export interface KeySetParts {
   readonly clock: Clock;
   /** Gets a page. Tests pass a function that asks nobody. */
   readonly get?: (url: string) => Promise<unknown>;
+  /** From 0 up to 1. Tests pass one that they know. */
+  readonly random?: () => number;
 }
 
 /** Time between two looks at the issuer's keys, and least time between two that tokens ask for, ms. */
 const REFRESH_MS = 600_000;
 const COOLDOWN_MS = 30_000;
+/** Time between two looks while the issuer does not answer, ms: first, and after it has doubled with each look. */
+const FIRST_RETRY_MS = 500;
+const MAX_RETRY_MS = 30_000;
+/** Share of that time by which it may be shorter, so that gateways that began together do not ask together. */
+const JITTER_RATIO = 0.2;
 /** Time for one answer of the issuer, ms, and its largest size. */
 const ANSWER_MS = 5000;
 const MAX_BYTES = 1_048_576;
@@ -22,15 +29,18 @@ const MAX_KEYS = 100;
 
 /**
  * The public keys of an issuer of tokens. They are read at the start and every ten minutes, and when a token comes that none of them fits, at most
- * once in 30 s. While the issuer is away, the last good keys stay in force.
+ * once in 30 s. While the issuer is away, the last good keys stay in force, and it is asked after half a second, then after twice as long each
+ * time, up to 30 s; tokens do not make it be asked sooner.
  */
 export class KeySet implements Disposable {
   readonly #parts: KeySetParts;
   readonly #get: (url: string) => Promise<unknown>;
   #keys: JWTVerifyGetKey | undefined;
   #reading: Promise<void> | undefined;
-  #readAt = Number.NEGATIVE_INFINITY;
-  #isFailing = false;
+  /** When tokens may have the keys read again, in ms of the clock. */
+  #nextAt = Number.NEGATIVE_INFINITY;
+  /** Looks in a row that have failed. */
+  #failures = 0;
   #cancel: (() => void) | undefined;
 
   constructor(parts: KeySetParts) {
@@ -47,14 +57,29 @@ export class KeySet implements Disposable {
   refresh(): Promise<void> {
     const { clock } = this.#parts;
     if (this.#reading) return this.#reading;
-    if (clock.now() - this.#readAt < COOLDOWN_MS) return Promise.resolve();
-    this.#readAt = clock.now();
+    if (clock.now() < this.#nextAt) return Promise.resolve();
+    this.#nextAt = clock.now() + COOLDOWN_MS;
     this.#reading = this.#read().finally(() => {
       this.#reading = undefined;
       this.#cancel?.();
-      this.#cancel = clock.after(this.#isFailing ? COOLDOWN_MS : REFRESH_MS, () => void this.refresh());
+      const retryMs = this.#retryMs();
+      if (retryMs !== undefined) this.#nextAt = clock.now() + retryMs;
+      this.#cancel = clock.after(retryMs ?? REFRESH_MS, () => void this.refresh());
     });
     return this.#reading;
+  }
+
+  /** Time until the issuer may be asked again, s. */
+  get retryAfterSecs(): number {
+    return Math.max(1, Math.ceil((this.#nextAt - this.#parts.clock.now()) / 1000));
+  }
+
+  /** Time until the next look at an issuer that does not answer, ms; undefined where it does. */
+  #retryMs(): number | undefined {
+    if (this.#failures === 0) return undefined;
+    const { random = Math.random } = this.#parts;
+    const doubled = FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10);
+    return Math.min(MAX_RETRY_MS, doubled) * (1 - JITTER_RATIO * random());
   }
 
   [Symbol.dispose](): void {
@@ -66,12 +91,13 @@ export class KeySet implements Disposable {
     try {
       const { keys } = readKeys(await this.#get(await this.#address()));
       this.#keys = createLocalJWKSet({ keys });
-      if (this.#isFailing) logger.info({ issuer, keys: keys.length }, "the issuer of tokens answers again");
-      this.#isFailing = false;
+      if (this.#failures > 0) logger.info({ issuer, keys: keys.length }, "the issuer of tokens answers again");
+      this.#failures = 0;
     } catch (error) {
       const told = this.#keys ? "its last good keys stay in force" : "no token can be verified";
-      if (!this.#isFailing) logger.error({ issuer, error: String(error) }, `the issuer's keys cannot be read; ${told}`);
-      this.#isFailing = true;
+      if (this.#failures === 0)
+        logger.error({ issuer, error: String(error) }, `the issuer's keys cannot be read; ${told}`);
+      this.#failures += 1;
     }
   }
 
