@@ -14,7 +14,17 @@ export interface Question {
 /** Longest wait for the gateway's answer, ms: a change waits for the changes before it, and for each thread. */
 const ANSWER_MS = 60_000;
 
-/** The gateway's answer, a JSON object. Throws ConfigError where the gateway refuses, or cannot be reached. */
+/** The gateway has refused a question. `code` is a row of docs/errors.md, empty where the answer names none. */
+export class RefusedError extends ConfigError {
+  readonly code: string;
+
+  constructor(where: string, message: string, code: string) {
+    super(where, message);
+    this.code = code;
+  }
+}
+
+/** The gateway's answer, a JSON object. Throws RefusedError, and ConfigError where the gateway cannot be reached. */
 export async function askAdministration(
   { url, keyFile, caFile }: GatewayAccess,
   env: Readonly<Record<string, string | undefined>>,
@@ -33,7 +43,7 @@ export async function askAdministration(
   if (isOk && said) return said;
   const error = said?.["error"];
   const message = isRecord(error) && typeof error["message"] === "string" ? error["message"] : `it answers ${status}`;
-  throw new ConfigError(url, message);
+  throw new RefusedError(url, message, isRecord(error) && typeof error["code"] === "string" ? error["code"] : "");
 }
 
 /** A page of a running gateway that takes no key, as text. Throws ConfigError where it has none, or cannot be reached. */

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { failureOf } from "../../test/support/failure-of.ts";
-import type { Question } from "./ask-administration.ts";
+import { type Question, RefusedError } from "./ask-administration.ts";
 import { textTable } from "./text-table.ts";
 import { workers, type WorkersTools } from "./workers.ts";
 import type { WorkersArguments } from "./workers-commands.ts";
@@ -36,6 +36,10 @@ interface Ran {
   readonly asked: readonly string[];
 }
 
+function gone(): RefusedError {
+  return new RefusedError("http://gateway", "no worker has this id or url", "worker_not_found");
+}
+
 /** Runs a command at a gateway whose worker has one of `loads` at each look. With `isGoneThen` it is no worker afterwards. */
 async function ran(
   given: Partial<WorkersArguments>,
@@ -55,9 +59,10 @@ async function ran(
       if (method === "DELETE") return { status: "accepted", worker_id: "w-1", url: VIEW["url"] };
       if (method === "POST") return { ...VIEW, cordoned: path.endsWith("/cordon") };
       const load = loads[looks++] ?? (isGoneThen ? undefined : loads.at(-1));
-      return {
-        workers: load === undefined && isGoneThen ? [] : [{ ...VIEW, cordoned: looks < uncordonedAt, load: load ?? 0 }],
-      };
+      if (load === undefined && isGoneThen) throw gone();
+      const status = given.command === "remove" ? "draining" : "ready";
+      const view = { ...VIEW, status, cordoned: looks < uncordonedAt, load: load ?? 0 };
+      return path.startsWith("/workers/") ? view : { workers: [view] };
     },
   };
   const code = await workers({ ...LIST, ...given }, tools);
@@ -114,7 +119,7 @@ test("a drain cordons, tells each change of what is in flight, and ends with the
   const { code, err, asked } = await ran({ command: "drain", worker: "w-1" }, [2, 2, 1, 0]);
   expect(code).toBe(0);
   expect(err).toBe("pointsman: http://gpu1:8000 has 2 in flight\npointsman: http://gpu1:8000 has 1 in flight\n");
-  expect(asked).toEqual(["POST /workers/w-1/cordon", ...Array.from({ length: 4 }, () => "GET /workers")]);
+  expect(asked).toEqual(["POST /workers/w-1/cordon", ...Array.from({ length: 4 }, () => "GET /workers/w-1")]);
 });
 
 test("a drain that takes longer than its bound ends with 1 and says how it goes on", async () => {
@@ -153,24 +158,36 @@ test("with --json the last state is printed as JSON", async () => {
 
 test("the ranks of an address are drained and removed as one", async () => {
   const ADDRESS = "http://gpu1:8000";
-  const rank = (index: number, load: number): View => ({
-    ...VIEW,
-    id: `w-${index}`,
-    url: `${ADDRESS}@${index}`,
-    dp_base_url: ADDRESS,
-    load,
-  });
-  const looks: View[][] = [[rank(0, 2), rank(1, 1)], [rank(1, 1)], []];
+  const loads = [3, 1];
+  const asked: string[] = [];
   let [out, err] = ["", ""];
   const tools: WorkersTools = {
     out: (text) => void (out += text),
     err: (text) => void (err += text),
     now: () => 0,
     sleep: () => Promise.resolve(),
-    ask: async ({ method }) =>
-      method === "DELETE" ? { worker_id: "w-0", url: ADDRESS } : { workers: looks.shift() ?? [] },
+    ask: async ({ method, path }) => {
+      asked.push(`${method} ${path}`);
+      if (method === "DELETE") return { worker_id: "w-0", url: ADDRESS };
+      const load = loads.shift();
+      if (load === undefined) throw gone();
+      return { ...VIEW, id: "w-0", url: ADDRESS, status: "draining", load };
+    },
   };
   expect(await workers({ ...LIST, command: "remove", worker: ADDRESS }, tools)).toBe(0);
   expect(err).toBe(`pointsman: ${ADDRESS} has 3 in flight\npointsman: ${ADDRESS} has 1 in flight\n`);
   expect(out).toBe(`${ADDRESS} is removed\n`);
+  const look = `GET /workers/${encodeURIComponent(ADDRESS)}`;
+  expect(asked).toEqual([look.replace("GET", "DELETE"), look, look, look]);
+});
+
+test("a worker that was removed and added anew is gone", async () => {
+  const tools: WorkersTools = {
+    out: () => undefined,
+    err: () => undefined,
+    now: () => 0,
+    sleep: () => Promise.resolve(),
+    ask: async ({ method }) => (method === "DELETE" ? { worker_id: "w-1", url: VIEW["url"] } : VIEW),
+  };
+  expect(await workers({ ...LIST, command: "remove", worker: "http://gpu1:8000" }, tools)).toBe(0);
 });

@@ -1,4 +1,4 @@
-import { askAdministration, type Question } from "./ask-administration.ts";
+import { askAdministration, type Question, RefusedError } from "./ask-administration.ts";
 import { isRecord } from "../util/objects.ts";
 import { ConfigError } from "../config/config-error.ts";
 import { textTable } from "./text-table.ts";
@@ -9,7 +9,7 @@ import type { WorkersArguments } from "./workers-commands.ts";
 export interface WorkersTools {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
-  /** Asks the gateway. Throws ConfigError where it refuses, or cannot be reached. */
+  /** Asks the gateway. Throws RefusedError where it refuses, and ConfigError where it cannot be reached. */
   readonly ask: (question: Question) => Promise<Readonly<Record<string, unknown>>>;
   /** Time since an arbitrary start, ms. */
   readonly now: () => number;
@@ -62,8 +62,7 @@ async function list({ model, isJson }: WorkersArguments, { ask, out }: WorkersTo
 }
 
 async function drain(given: WorkersArguments, tools: WorkersTools, cordoned: View): Promise<number> {
-  const { id, url } = cordoned;
-  const last = await watch(given, tools, { id, url, isOver: (view) => loadOf(view) === 0 || !isCordoned(view) });
+  const last = await watch(given, tools, (view) => loadOf(view) === 0 || !isCordoned(view));
   if (last === "late") {
     tools.err("pointsman: the wait is over; the worker stays cordoned, and its requests go on\n");
     return STILL_BUSY;
@@ -76,7 +75,8 @@ async function drain(given: WorkersArguments, tools: WorkersTools, cordoned: Vie
 }
 
 async function remove(given: WorkersArguments, tools: WorkersTools, taken: View): Promise<number> {
-  const last = await watch(given, tools, { id: taken["worker_id"], url: taken["url"], isOver: () => false });
+  // A worker that is there and does not drain has been added anew.
+  const last = await watch(given, tools, (view) => view["status"] !== "draining");
   if (last === "late") {
     tools.err("pointsman: the wait is over; the gateway goes on draining the worker, and removes it then\n");
     return STILL_BUSY;
@@ -86,24 +86,17 @@ async function remove(given: WorkersArguments, tools: WorkersTools, taken: View)
   return DONE;
 }
 
-interface Watched {
-  readonly id: unknown;
-  /** Its address or name. All data-parallel ranks of an address are watched together. */
-  readonly url: unknown;
-  readonly isOver: (view: View) => boolean;
-}
-
 /** Tells each change of the requests in flight, until they are over, the worker is gone (undefined), or the time is up (late). */
 async function watch(
-  { timeoutSecs }: WorkersArguments,
+  { worker, timeoutSecs }: WorkersArguments,
   { ask, err, now, sleep }: WorkersTools,
-  watched: Watched,
+  isOver: (view: View) => boolean,
 ): Promise<View | "late" | undefined> {
   const end = now() + timeoutSecs * 1000;
   let told: number | undefined;
   for (;;) {
-    const view = together(viewsOf(await ask({ method: "GET", path: "/workers" })), watched);
-    if (view === undefined || watched.isOver(view)) return view;
+    const view = await look(ask, worker);
+    if (view === undefined || isOver(view)) return view;
     const load = loadOf(view);
     if (load !== told) err(`pointsman: ${said(view["url"])} has ${load} in flight\n`);
     told = load;
@@ -113,12 +106,14 @@ async function watch(
   }
 }
 
-/** The worker, or the ranks of the address as one; undefined where none is left. */
-function together(views: readonly View[], { id, url }: Watched): View | undefined {
-  const ranks = views.filter((one) => one["dp_base_url"] === url);
-  if (ranks.length === 0) return views.find((one) => one["id"] === id);
-  const cordoned = ranks.every(isCordoned);
-  return { ...ranks[0], url, dp_rank: null, cordoned, load: ranks.reduce((sum, rank) => sum + loadOf(rank), 0) };
+/** The worker, or the ranks of an address as one; undefined where there is none. */
+async function look(ask: WorkersTools["ask"], name: string): Promise<View | undefined> {
+  try {
+    return await ask({ method: "GET", path: `/workers/${encodeURIComponent(name)}` });
+  } catch (error) {
+    if (error instanceof RefusedError && error.code === "worker_not_found") return undefined;
+    throw error;
+  }
 }
 
 function show({ isJson }: WorkersArguments, { out }: WorkersTools, view: View): number {

@@ -158,10 +158,37 @@ describe("an address with ranks over the API", () => {
     expect((await administer(gateway, "GET", path(4))).status).toBe(404);
   });
 
+  test("is shown by its name, with the load of all, while its ranks drain, and until the last of them has left", async () => {
+    const { engine, gateway, path } = await four();
+    await using _engine = engine;
+    await using _gateway = gateway;
+    const { ledger, workerRegistry } = gateway.context;
+    const [first, second] = workerRegistry.all().map(({ slot }) => slot);
+    const leases = [first, first, second].map((slot = 0) => ledger.charge(slot, 0, 0));
+    const show = async (named: string): Promise<unknown> => (await administer(gateway, "GET", named)).json();
+    expect(await show(path())).toMatchObject({ status: "ready", load: 3 });
+    const taken = await administer(gateway, "DELETE", path());
+    expect([taken.status, await taken.json()]).toMatchObject([202, { url: engine.url }]);
+    expect(await show(path())).toMatchObject({ url: engine.url, status: "draining", load: 3 });
+    expect(await show(path(1))).toMatchObject({ url: `${engine.url}@1`, status: "draining", load: 1 });
+    expect(await codeOf(await administer(gateway, "DELETE", path()))).toBe("worker_not_found");
+    for (const lease of leases) lease[Symbol.dispose]();
+    await eventually(async () => (await administer(gateway, "GET", path())).status === 404, "gone");
+  });
+
   test("is cordoned as one or rank by rank", async () => {
     const { engine, gateway, path } = await four();
     await using _engine = engine;
     await using _gateway = gateway;
+    const cordoned = async (): Promise<unknown> => {
+      const view: unknown = await (await administer(gateway, "GET", path())).json();
+      return Object(view).cordoned;
+    };
+    await administer(gateway, "POST", `${path(0)}/cordon`);
+    expect(await cordoned()).toBe(false);
+    await administer(gateway, "POST", `${path()}/cordon`);
+    expect(await cordoned()).toBe(true);
+    await administer(gateway, "POST", `${path()}/uncordon`);
     await administer(gateway, "POST", `${path(1)}/cordon`);
     await administer(gateway, "POST", `${path(2)}/cordon`);
     await ask(gateway, 4);

@@ -208,21 +208,29 @@ function find({ workerRegistry }: WorkersDeps, { params }: Call): Found {
   const id = params["id"] ?? "";
   const name = workerNameOf(id);
   const byId = workerRegistry.get(id);
-  const worker = byId ?? (name === undefined ? undefined : workerRegistry.getByUrl(name));
+  const worker =
+    byId ?? (name === undefined ? undefined : (workerRegistry.getByUrl(name) ?? leaving(workerRegistry, name)[0]));
   if (!worker) throw new GatewayError("worker_not_found", "no worker has this id or url");
   return { worker, isWhole: worker.rank !== undefined && !byId && worker.url !== name };
 }
 
-/** A worker; for an address with ranks the lowest one, under the name of the address, with the load of all. */
+/** The workers with this name or at this address, where all of them drain. */
+function leaving(workers: WorkersDeps["workerRegistry"], name: string): readonly Worker[] {
+  return workers.all().filter(({ url, spec }) => url === name || spec.url === name);
+}
+
+/** A worker; for an address with ranks the lowest one, under the name of the address, with the load of all. It is cordoned if all are. */
 function viewOfAll(deps: WorkersDeps, { worker, isWhole }: Found): object {
   const view = viewOf(deps, worker);
   if (!isWhole) return view;
-  const ranks = deps.workerRegistry.at(worker.spec.url);
+  const active = deps.workerRegistry.at(worker.spec.url);
+  const ranks = active.length > 0 ? active : leaving(deps.workerRegistry, worker.spec.url);
   const sum = (of: (rank: Worker) => number): number => ranks.reduce((total, rank) => total + of(rank), 0);
   return {
     ...view,
     url: worker.spec.url,
     dp_rank: null,
+    cordoned: ranks.every(({ spec }) => spec.isCordoned),
     load: sum(({ requestsInFlight }) => requestsInFlight),
     pending_prompt_tokens: sum(({ promptTokensInFlight }) => promptTokensInFlight),
   };
