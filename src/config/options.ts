@@ -41,8 +41,13 @@ function kindOf(type: z.core.$ZodType): OptionKind {
 
 /** The default in the user's spelling; undefined where there is none. */
 export function optionDefault(key: ConfigKey): unknown {
-  const option = configSchema.shape[key];
-  return option instanceof z.ZodDefault ? option.def.defaultValue : undefined;
+  return defaultOf(configSchema, key);
+}
+
+/** The default of a member of an object's type; undefined where there is none. */
+export function defaultOf(type: z.core.$ZodType | undefined, member: string): unknown {
+  const found = type instanceof z.ZodObject ? type.shape[member] : undefined;
+  return found instanceof z.ZodDefault ? found.def.defaultValue : undefined;
 }
 
 /** Turns the text of a flag or variable into the value that the schema checks. Other text stays text, and the schema refuses it. */

@@ -34,12 +34,24 @@ describe("the differences between two configurations", () => {
         "initial_workers: [{ url: http://a:1, cost: 2, labels: { zone: y, rackName: z } }]\nmodel_policies: { patterns: [{ match: m, policy: round_robin }] }\n",
       ),
     ).toEqual([
-      expect.stringMatching(/^- initial_workers\[http:\/\/b:1\]: \{"url":"http:\/\/b:1",/),
+      '- initial_workers[http://b:1]: {"url":"http://b:1"}',
       "~ initial_workers[http://a:1].labels.zone: x -> y",
       "+ initial_workers[http://a:1].labels.rackName: z",
       "~ initial_workers[http://a:1].cost: 1 -> 2",
       "~ model_policies.patterns[m].policy: random -> round_robin",
     ]);
+  });
+
+  test("show of an entry that comes or goes what was written, and none of its defaults", () => {
+    const text =
+      "initial_workers: [{ url: http://a:1, priority: 50, labels: { zone: x }, health: { timeout_secs: 3 } }]\napi_keys: [{ name: a, key: first-secret, priority: low }]\nmodel_policies: { patterns: [{ match: m, policy: cache_aware, config: { cache_threshold: 0.7 } }] }\n";
+    const entries = [
+      'model_policies.patterns[m]: {"match":"m","policy":"cache_aware","config":{"cache_threshold":0.7}}',
+      'api_keys[a]: {"name":"a","key":"[redacted]","priority":"low"}',
+      'initial_workers[http://a:1]: {"url":"http://a:1","labels":{"zone":"x"},"health":{"timeout_secs":3}}',
+    ];
+    expect(lines(text, "").toSorted()).toEqual(entries.map((entry) => `- ${entry}`).toSorted());
+    expect(lines("", text).toSorted()).toEqual(entries.map((entry) => `+ ${entry}`).toSorted());
   });
 
   test("see another order, because the first pattern that matches is used", () => {

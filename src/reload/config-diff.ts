@@ -1,4 +1,5 @@
 import { NEEDS_RESTART } from "../config/needs-restart.ts";
+import { defaultOf, typeAt } from "../config/options.ts";
 import { type Config, type ConfigKey, configSchema } from "../config/schema.ts";
 import { shown } from "../config/shown-config.ts";
 import { snakeCase } from "../util/case.ts";
@@ -12,7 +13,7 @@ export interface ConfigDifference {
   /** Its name in the file, and the place within it: `initial_workers[http://a:8000].cost`. */
   readonly path: string;
   readonly kind: "added" | "removed" | "changed";
-  /** The values as in a file; undefined where there is none. */
+  /** The values as in a file, without what is as it would be if nothing were written; undefined where there is none. */
   readonly before?: unknown;
   readonly after?: unknown;
   /** Why a running gateway cannot take it; undefined where it can. */
@@ -23,7 +24,7 @@ export interface ConfigDifference {
 export function differencesOf(before: Config, after: Config): ConfigDifference[] {
   return keysOf(configSchema.shape).flatMap((key) => {
     const found: Found[] = [];
-    compare(snakeCase(key), before[key], after[key], found);
+    compare({ path: snakeCase(key), keys: [key] }, before[key], after[key], found);
     const restart = NEEDS_RESTART[key];
     return found.map((one) => ({ key, ...one, ...(restart === undefined ? {} : { restart }) }));
   });
@@ -31,27 +32,46 @@ export function differencesOf(before: Config, after: Config): ConfigDifference[]
 
 type Found = Pick<ConfigDifference, "path" | "kind" | "before" | "after">;
 
-function compare(path: string, before: unknown, after: unknown, found: Found[]): void {
+/** Where a value is: in words, and by the keys of the schema. */
+interface Place {
+  readonly path: string;
+  readonly keys: readonly PropertyKey[];
+}
+
+function compare({ path, keys }: Place, before: unknown, after: unknown, found: Found[]): void {
   if (isSame(before, after)) return;
   if (isRecord(before) && isRecord(after) && !(before instanceof Secret) && !(after instanceof Secret)) {
     const isLabels = path.endsWith(".labels");
     for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
+      const inner = { path: `${path}.${isLabels ? key : snakeCase(key)}`, keys: [...keys, key] };
       // What set a worker is no option.
-      if (key !== "source") compare(`${path}.${isLabels ? key : snakeCase(key)}`, before[key], after[key], found);
+      if (key !== "source") compare(inner, before[key], after[key], found);
     }
     return;
   }
   if (Array.isArray(before) && Array.isArray(after) && comparesByName(before, after)) {
-    compareNamed(path, before, after, found);
+    compareNamed({ path, keys }, before, after, found);
     return;
   }
   const kind = before === undefined ? "added" : after === undefined ? "removed" : "changed";
   found.push({
     path,
     kind,
-    ...(before === undefined ? {} : { before: shown(before) }),
-    ...(after === undefined ? {} : { after: shown(after) }),
+    ...(before === undefined ? {} : { before: shown(written(keys, before)) }),
+    ...(after === undefined ? {} : { after: shown(written(keys, after)) }),
   });
+}
+
+/** A value without the members that have their defaults, which most files do not write. */
+function written(keys: readonly PropertyKey[], value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((entry: unknown) => written([...keys, 0], entry));
+  if (!isRecord(value) || value instanceof Secret) return value;
+  const type = typeAt(configSchema, keys);
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key, inner]) => inner === undefined || !isSame(inner, defaultOf(type, key)))
+      .map(([key, inner]) => [key, written([...keys, key], inner)]),
+  );
 }
 
 /** Members that name an entry of a list, the first that it has. */
@@ -74,11 +94,17 @@ function comparesByName(...lists: readonly (readonly unknown[])[]): boolean {
   });
 }
 
-function compareNamed(path: string, before: readonly unknown[], after: readonly unknown[], found: Found[]): void {
+function compareNamed(
+  { path, keys }: Place,
+  before: readonly unknown[],
+  after: readonly unknown[],
+  found: Found[],
+): void {
   const old = new Map(before.map((entry) => [nameOf(entry), entry]));
   const names = after.map(nameOf);
-  for (const [name, entry] of old) if (!names.includes(name)) compare(`${path}[${name}]`, entry, undefined, found);
-  for (const entry of after) compare(`${path}[${nameOf(entry)}]`, old.get(nameOf(entry)), entry, found);
+  const placeOf = (name = ""): Place => ({ path: `${path}[${name}]`, keys: [...keys, 0] });
+  for (const [name, entry] of old) if (!names.includes(name)) compare(placeOf(name), entry, undefined, found);
+  for (const entry of after) compare(placeOf(nameOf(entry)), old.get(nameOf(entry)), entry, found);
   const kept = names.filter((name) => old.has(name));
   const order = [...old.keys()].filter((name) => names.includes(name));
   // The order decides which pattern or target comes first.
