@@ -62,11 +62,14 @@ function watchFiles(file: string, transactions: ConfigTransactions): FileWatch {
 /** How long a gateway that joins a shared port waits for its workers, ms. */
 const WORKERS_MS = 10_000;
 
-/** Waits until the workers were asked. On a shared port the kernel sends clients at once, so the workers must be known before. */
+/**
+ * Waits until the workers were asked. On a shared port the kernel sends clients at once, so the workers that are well must be known before. One
+ * that cannot be reached is not waited for.
+ */
 export async function workersAsked({ workerRegistry, healthChecker, workerSources }: AppContext): Promise<void> {
   const signal = AbortSignal.timeout(WORKERS_MS);
   await untilLeft(workerSources.heard(), signal).catch(() => undefined);
-  await Promise.allSettled(workerRegistry.all().map(({ id }) => healthChecker.waitUntilSettled(id, signal)));
+  await Promise.allSettled(workerRegistry.all().map(({ id }) => healthChecker.waitUntilProbed(id, signal)));
 }
 
 /** One serving unit on this thread, or one on each of several others. */

@@ -384,7 +384,7 @@ export const configSchema = z.strictObject({
   reusePort: z.boolean().default(false).meta({
     group: "Listening",
     description:
-      "Share the ports (serving, administration, metrics) with another gateway, so that a new gateway can take over from an old one. Without it, a port that is in use is an error. The new gateway does not get the old one's state: workers that were added over the API, the prefix index, breakers. Any process of the same user can join a shared port. The gateway joins once it has asked its workers, after 10 s at most. When the old gateway leaves, Linux resets connections that wait to be accepted, unless `net.ipv4.tcp_migrate_req` is 1.",
+      "Share the ports (serving, administration, metrics) with another gateway, so that a new gateway can take over from an old one. Without it, a port that is in use is an error. The new gateway does not get the old one's state: workers that were added over the API, the prefix index, breakers. Any process of the same user can join a shared port. The gateway joins once each of its workers has answered or failed a first check, after 10 s at most. When the old gateway leaves, Linux resets connections that wait to be accepted, unless `net.ipv4.tcp_migrate_req` is 1.",
   }),
   tlsCertPath: filePath.optional().meta({
     group: "Listening",

@@ -368,6 +368,25 @@ describe("health", () => {
     expect(setup.registry.get(id)?.lastError).toMatchObject({ code: "upstream_connect_failed" });
   });
 
+  test("whoever waits for the first probe goes on when it fails, and whoever waits for the worker goes on when it is out", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup);
+    const over: string[] = [];
+    const { id } = setup.add("http://one:1", {}, false);
+    const { signal } = new AbortController();
+    state.isUp = false;
+    checker.watch(id);
+    void checker.waitUntilProbed(id, signal).then((worker) => over.push(`probed: ${worker?.status}`));
+    void checker.waitUntilSettled(id, signal).then((worker) => over.push(`settled: ${worker?.status}`));
+    await settle();
+    expect(over).toEqual(["probed: pending"]);
+    await pass(setup, 6000);
+    expect(over).toEqual(["probed: pending", "settled: failed"]);
+    state.isUp = true;
+    await pass(setup, 2000);
+    expect((await checker.waitUntilProbed(id, signal))?.status).toBe("ready");
+  });
+
   /** Probes in each of so many seconds. */
   async function probesBySecond(setup: FleetSetup, state: State, seconds: number): Promise<number[]> {
     const found: number[] = [];

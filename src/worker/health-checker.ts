@@ -3,7 +3,14 @@ import type { Clock } from "../util/clock.ts";
 import { changeAddress } from "./change-address.ts";
 import { ProbeEnds } from "./probe-ends.ts";
 import { ProbeLanes } from "./probe-lanes.ts";
-import { listingIntervalMs, newWatch, type ProbeWatch, restlessIntervalMs } from "./probe-watch.ts";
+import {
+  hasSettled,
+  listingIntervalMs,
+  newWatch,
+  type ProbeWatch,
+  restlessIntervalMs,
+  tellPending,
+} from "./probe-watch.ts";
 import type { ProbeFailure, WorkerProbers } from "./prober.ts";
 import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
 import type { HealthSettings, ProbingSettings } from "./worker-spec.ts";
@@ -62,10 +69,7 @@ export class HealthChecker implements Disposable {
     this.#enqueue(watch);
   }
 
-  /**
-   * Probes a worker at once, for example when a request could not reach it. `listing`: also asks whether its models are others than before;
-   * `models`: also asks which models it serves. An address has at most one running probe.
-   */
+  /** Probes a worker at once, one probe at a time. `listing`: also asks whether its models are others than before; `models`: also which models it serves. */
   probeNow(id: string, what: "health" | "listing" | "models" = "health"): void {
     const watch = this.#watchOf(id);
     if (watch) this.#probeNow(watch, what);
@@ -108,13 +112,17 @@ export class HealthChecker implements Disposable {
   }
 
   /** Resolves to the worker once it is ready and its facts were asked for, or once it is out; to undefined if it has left. Rejects with the signal's reason. */
-  async waitUntilSettled(id: string, signal: LeaveSignal): Promise<Worker | undefined> {
+  async waitUntilSettled(id: string, signal: LeaveSignal, isEnough = hasSettled): Promise<Worker | undefined> {
     for (;;) {
       const worker = this.#deps.registry.get(id);
-      const isOut = worker?.status === "failed" || worker?.status === "not_ready" || worker?.status === "draining";
-      if (!worker || isOut || (worker.status === "ready" && this.#watchOf(id)?.wasAsked === true)) return worker;
+      if (!worker || isEnough(worker, this.#watchOf(id))) return worker;
       await this.#ends.next(signal);
     }
+  }
+
+  /** Resolves like `waitUntilSettled`, and also once the worker has failed a probe. */
+  waitUntilProbed(id: string, signal: LeaveSignal): Promise<Worker | undefined> {
+    return this.waitUntilSettled(id, signal, (worker, watch) => hasSettled(worker, watch) || watch?.failures !== 0);
   }
 
   /** Calls `listener` when a ready worker has failed its checks. The returned function removes the listener. */
@@ -221,7 +229,7 @@ export class HealthChecker implements Disposable {
       const waitedMs = this.#deps.clock.now() - watch.since;
       this.#note(watch, failure);
       if (waitedMs >= this.#deps.startupTimeoutMs) this.#become(watch, "failed", failure);
-      else this.#tellPending(watch, worker, waitedMs, failure);
+      else tellPending(watch, worker, waitedMs, failure, this.#deps.logger);
     } else if (worker.status === "ready" && watch.failures >= settings.failureThreshold) {
       watch.isUnknown = true;
       watch.wasAsked = false;
@@ -229,15 +237,6 @@ export class HealthChecker implements Disposable {
       this.#become(watch, "not_ready", failure);
       for (const listener of this.#unhealthyListeners) listener(worker);
     } else this.#note(watch, failure);
-  }
-
-  #tellPending(watch: ProbeWatch, { id, url }: Worker, waitedMs: number, { reason }: ProbeFailure): void {
-    if (waitedMs < watch.tellPendingMs) return;
-    watch.tellPendingMs *= 2;
-    this.#deps.logger.warn(
-      { worker: id, url, reason, pending_secs: Math.round(waitedMs / 1000) },
-      "worker is still pending",
-    );
   }
 
   /** Publishes the worker's last error, unless it is the same as before. */

@@ -1,3 +1,7 @@
+import type { Logger } from "../observability/logger.ts";
+import type { ProbeFailure } from "./prober.ts";
+import type { Worker } from "./worker.ts";
+
 /** After this time without an answer, the log names a new worker, ms; and again each time that the time has doubled. */
 const PENDING_MS = 10_000;
 
@@ -48,6 +52,24 @@ export function newWatch(address: string, now: number): ProbeWatch {
     wasDown: false,
     cancel: () => undefined,
   };
+}
+
+/** Has the log name a worker that is new and does not answer, when it has waited for longer than was told last. */
+export function tellPending(
+  watch: ProbeWatch,
+  { id, url }: Worker,
+  waitedMs: number,
+  { reason }: ProbeFailure,
+  logger: Logger,
+): void {
+  if (waitedMs < watch.tellPendingMs) return;
+  watch.tellPendingMs *= 2;
+  logger.warn({ worker: id, url, reason, pending_secs: Math.round(waitedMs / 1000) }, "worker is still pending");
+}
+
+/** Whether the worker is ready and its facts were asked for, or it is out. */
+export function hasSettled({ status }: Worker, watch: ProbeWatch | undefined): boolean {
+  return status === "ready" ? watch?.wasAsked === true : status !== "pending";
 }
 
 const LISTING_PER_WORKER_MS = 100;
