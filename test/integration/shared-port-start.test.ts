@@ -12,7 +12,7 @@ test("a gateway that joins a shared port knows the workers that are well, and do
     "--worker",
     engine.url,
     "--worker",
-    `http://127.0.0.1:${await freePort()}`,
+    `http://127.0.0.1:${freePort()}`,
   ]);
   // It would give up after 10 s.
   expect(performance.now() - since).toBeLessThan(8000);
