@@ -203,8 +203,12 @@ describe("a file of SQLite", () => {
 
   test("that was deleted, replaced or damaged is told so, and is not written to", async () => {
     const damage: readonly (readonly [string, (path: string) => void, RegExp])[] = [
-      ["deleted", (path) => rmSync(path), /the file was deleted; start the gateway anew/],
-      ["replaced", (path) => renameSync(`${path}.new`, path), /the file was replaced; start the gateway anew/],
+      ["deleted", (path) => rmSync(path), /the file was deleted; put it back, or start the gateway anew/],
+      [
+        "replaced",
+        (path) => renameSync(`${path}.new`, path),
+        /the file was replaced; put it back, or start the gateway anew/,
+      ],
       ["cut", (path) => truncateSync(path, 100), /disk|malformed|not a database/],
     ];
     for (const [what, harm, told] of damage) {

@@ -1,5 +1,6 @@
 import { Database } from "bun:sqlite";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, statfsSync } from "node:fs";
+import { dirname } from "node:path";
 import { GatewayError } from "../errors/errors.ts";
 import type { KeyRecord } from "./key-record.ts";
 import { type KeyRow, recordOf, rowOf } from "./key-row.ts";
@@ -90,7 +91,7 @@ export class SqliteKeyStore implements KeyStore {
     } catch (cause) {
       if (cause instanceof GatewayError) throw cause;
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new GatewayError("invalid_request", `key_store ${path}: ${reason}`, { cause });
+      throw new GatewayError("invalid_request", `key_store ${path}: ${reason}${fullDisk(path)}`, { cause });
     }
   }
 
@@ -198,6 +199,15 @@ export class SqliteKeyStore implements KeyStore {
   #pragma(name: string): number {
     const row = this.#database.query<Record<string, number>, []>(`PRAGMA ${name}`).get();
     return row?.[name] ?? 0;
+  }
+}
+
+/** SQLite calls some of its writes to a full disk "disk I/O error", so the message says it. */
+function fullDisk(path: string): string {
+  try {
+    return statfsSync(dirname(path)).bavail === 0 ? "; no space is left on its disk" : "";
+  } catch {
+    return "";
   }
 }
 

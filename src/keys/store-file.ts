@@ -39,7 +39,7 @@ export class StoreFile {
   #checkSame(): void {
     const now = statSync(this.#path, { throwIfNoEntry: false });
     if (now?.ino === this.#opened.ino && now.dev === this.#opened.dev) return;
-    throw failed(`the file was ${now ? "replaced" : "deleted"}; start the gateway anew`);
+    throw failed(`the file was ${now ? "replaced" : "deleted"}; put it back, or start the gateway anew`);
   }
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AuditEntry, AuditFile } from "./audit-log.ts";
@@ -43,6 +43,26 @@ test("a full file takes the place of the one before it, so that two hold all", (
   const sizes = [path, `${path}.1`].map((one) => statSync(one).size);
   expect(Math.max(...sizes)).toBeLessThanOrEqual(1000);
   expect(readFileSync(path, "utf8")).toContain('"r19"');
+});
+
+test("an entry behind one that could not be written whole has a line of its own", () => {
+  const path = join(folder, "d", "a.jsonl");
+  mkdirSync(join(folder, "d"));
+  const file = new AuditFile(path, 1e6, logger);
+  rmSync(join(folder, "d"), { recursive: true });
+  file.write(ENTRY);
+  failures.length = 0;
+  mkdirSync(join(folder, "d"));
+  // What a disk had room for.
+  writeFileSync(path, '{"time":"20');
+  file.write(ENTRY);
+  file.write(ENTRY);
+  const [cut, ...whole] = readFileSync(path, "utf8").trimEnd().split("\n");
+  expect([cut, whole.length, whole.every((line) => "who" in Object(JSON.parse(line)))]).toEqual([
+    '{"time":"20',
+    2,
+    true,
+  ]);
 });
 
 test("an entry that cannot be written is in the log, whole", () => {

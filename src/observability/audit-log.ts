@@ -37,6 +37,8 @@ export class AuditFile implements AuditLog {
   readonly #maxBytes: number;
   readonly #logger: Logger;
   #bytes: number;
+  /** A full disk may have taken the beginning of a line. */
+  #mayBeCut = false;
 
   /** Throws the error of the file system where the file cannot be written. */
   constructor(path: string, maxBytes: number, logger: Logger) {
@@ -48,13 +50,15 @@ export class AuditFile implements AuditLog {
   }
 
   write(entry: AuditEntry): void {
-    const line = `${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`;
+    const line = `${this.#mayBeCut ? "\n" : ""}${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`;
     const length = Buffer.byteLength(line);
     try {
       if (this.#bytes > 0 && this.#bytes + length > this.#maxBytes) this.#rotate();
       appendFileSync(this.#path, line, { mode: 0o600 });
       this.#bytes += length;
+      this.#mayBeCut = false;
     } catch (error) {
+      this.#mayBeCut = true;
       // The change has happened: the entry is not lost, and the operator sees that the file fails.
       this.#logger.error({ ...entry, cause: String(error) }, "the audit log cannot be written");
     }

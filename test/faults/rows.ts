@@ -766,6 +766,23 @@ const CREDENTIALS: readonly FaultRow[] = [
     expected: "its other ranks serve; `dp_size` keeps the rank out, and then no request asks for it",
     deviation: "requests for the rank get the engine's 400: it looks like any other refusal of a request",
   },
+  {
+    row: 174,
+    fault: "the disk of the key store and of the audit log is full",
+    expected:
+      "known keys stay in force; a change is 503 `key_store_failed` and leaves nothing; once there is room changes are taken, usage of meanwhile is written, and each line of the audit log stands alone; entries that did not fit are in the log",
+  },
+  {
+    row: 175,
+    fault:
+      "a gateway starts with its key store or audit log on a disk that is read-only or full, or in a folder that is not there",
+    expected: "it ends with 2 and says which option, which file and why; the keys of the file are there afterwards",
+  },
+  {
+    row: 176,
+    fault: "the folder of the key store vanishes while the gateway runs",
+    expected: "known keys stay in force, changes are 503 `key_store_failed`, and one line says so",
+  },
 ];
 
 export const SECTIONS: readonly FaultSection[] = [
