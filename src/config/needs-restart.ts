@@ -8,7 +8,6 @@ const TOKENIZERS = "tokenizers are loaded once";
 const ISSUER = "the code for tokens is loaded at the start";
 const RECORDING = "the file is opened at the start";
 const TRACES = "the way to the collector is opened at the start";
-const RANKS = "the ranks of workers are settled at the start; a worker's own dp_size changes at once";
 const KV_EVENTS = "connections for KV events are opened once for each worker";
 
 /** The options that a running gateway cannot change, with the reason. All others it takes at run time (`context/live-keys.ts`). */
@@ -32,8 +31,6 @@ export const NEEDS_RESTART: Readonly<Partial<Record<ConfigKey, string>>> = {
   engineLoadIntervalSecs: "the questions to engines begin at the start",
   logFormat: "each thread has the form of its lines from the start",
   enableIgw: KINDS,
-  dpAware: RANKS,
-  dpSize: RANKS,
   pdDisaggregation: KINDS,
   enableGrpc: TOKENIZERS,
   tokenizerPath: TOKENIZERS,

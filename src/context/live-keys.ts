@@ -53,6 +53,8 @@ export const LOG_KEYS: readonly ConfigKey[] = ["logLevel"];
 
 export const REGISTRY_KEYS: readonly ConfigKey[] = ["outlierMaxEjectionPercent"];
 
+export const RANK_KEYS: readonly ConfigKey[] = ["dpAware", "dpSize"];
+
 export const DEPARTURE_KEYS: readonly ConfigKey[] = ["drainTimeoutSecs", "removeUnhealthyWorkers"];
 
 /** Options of what serves requests on one thread: routers, streams, admission by pressure, the listener. */

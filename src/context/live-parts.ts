@@ -13,6 +13,7 @@ import {
   END_KEYS,
   LOG_KEYS,
   POLICY_KEYS,
+  RANK_KEYS,
   REGISTRY_KEYS,
   SERVER_KEYS,
   WORKER_KEYS,
@@ -22,7 +23,14 @@ import type { KeyRing } from "../keys/key-ring.ts";
 import type { RunningServer } from "../server/server.ts";
 import { fixedKeys } from "./key-settings.ts";
 import { serverSettings } from "./server-settings.ts";
-import { boardSettings, departureSettings, healthSettings, policySettings, registrySettings } from "./settings.ts";
+import {
+  boardSettings,
+  departureSettings,
+  healthSettings,
+  policySettings,
+  rankSettings,
+  registrySettings,
+} from "./settings.ts";
 
 /** What a part needs in order to take changes of the configuration. */
 interface Live {
@@ -101,9 +109,9 @@ export function registerCare({ live, healthChecker, outcomes, routerManager }: L
     },
   });
   live.register({
-    name: "departure of workers",
-    keys: DEPARTURE_KEYS,
-    apply: (next) => routerManager.replace(departureSettings(next)),
+    name: "departure and ranks of workers",
+    keys: [...DEPARTURE_KEYS, ...RANK_KEYS],
+    apply: (next) => routerManager.replace({ ...departureSettings(next), ranks: rankSettings(next) }),
   });
 }
 

@@ -199,6 +199,35 @@ describe("an address with ranks", () => {
     expect(urls(setup)).toEqual(named(0, 1));
   });
 
+  test("is ready at once as what the options make of it, and is probed again", () => {
+    const setup = four();
+    for (const { id } of setup.registry.at(ONE)) setup.registry.update(id, { status: "ready" });
+    const departure = { drainTimeoutMs: 1000, removesUnhealthy: false };
+    const change = (isDpAware: boolean, dpSize?: number): readonly (readonly [string, string])[] => {
+      setup.door.replace({ ...departure, ranks: { isDpAware, dpSize } });
+      return setup.registry.at(ONE).map(({ url, status }) => [url, status] as const);
+    };
+    const ready = (...names: string[]): (readonly [string, string])[] => names.map((name) => [name, "ready"]);
+    const probes = setup.watched.length;
+    expect(change(false)).toEqual(ready(ONE));
+    expect(setup.registry.getByUrl(ONE)?.models).toEqual(["m"]);
+    expect(setup.watched.length).toBe(probes + 1);
+    expect(change(true)).toEqual(ready(...named(0, 1, 2, 3)));
+    expect(change(true, 2)).toEqual(ready(...named(0, 1)));
+    expect(change(true)).toEqual(ready(...named(0, 1, 2, 3)));
+    const before = setup.registry.at(ONE).map(({ id }) => id);
+    change(true);
+    expect(setup.registry.at(ONE).map(({ id }) => id)).toEqual(before);
+    expect(change(true, 1)).toEqual(ready(ONE));
+  });
+
+  test("that has not answered yet begins with rank 0 when its ranks become workers", () => {
+    const setup = setUp({ isDpAware: false, dpSize: undefined });
+    setup.door.addWorker(spec(ONE, "file"));
+    setup.door.replace({ drainTimeoutMs: 1000, removesUnhealthy: false, ranks: { isDpAware: true, dpSize: 4 } });
+    expect(urls(setup)).toEqual(named(0));
+  });
+
   test("has fewer or more ranks when its dp_size changes", () => {
     const setup = four();
     setup.door.updateWorker(at(setup, 0).id, spec(ONE, "file", { dpSize: 2 }));

@@ -30,20 +30,27 @@ export interface RankKeeperDeps {
  */
 export class RankKeeper implements Disposable {
   readonly #deps: RankKeeperDeps;
+  #settings: RankSettings;
   readonly #stopListening: () => void;
 
   constructor(deps: RankKeeperDeps) {
     this.#deps = deps;
+    this.#settings = deps.settings;
     this.#stopListening = deps.workers.onChange((before, after) => {
       if (!before || !after?.rank || after.status === "draining") return;
-      if (before.info !== after.info || before.spec.dpSize !== after.spec.dpSize) this.#settle(after);
+      if (before.info !== after.info || before.spec.dpSize !== after.spec.dpSize) this.settle(after);
     });
+  }
+
+  /** Changes which ranks are workers, from the next worker on, and of an address that is settled again. */
+  replace(settings: RankSettings): void {
+    this.#settings = settings;
   }
 
   /** The rank of an address's first worker; undefined where the worker is all of the address. */
   first(spec: WorkerSpec): Rank | undefined {
     const given = this.#given(spec);
-    return (given === undefined ? this.#deps.settings.isDpAware : given > 1) ? { index: 0, of: 1 } : undefined;
+    return (given === undefined ? this.#settings.isDpAware : given > 1) ? { index: 0, of: 1 } : undefined;
   }
 
   /** Adds a rank that an operator has removed. Throws worker_exists, invalid_request. */
@@ -66,7 +73,7 @@ export class RankKeeper implements Disposable {
   }
 
   /** Adds and removes ranks until the address has as many as it should have. */
-  #settle({ spec, info }: Worker): void {
+  settle({ spec, info }: Worker): void {
     const { workers, logger, removeRank } = this.#deps;
     const there = workers.at(spec.url);
     const [lowest] = there;
@@ -111,7 +118,7 @@ export class RankKeeper implements Disposable {
   }
 
   #given({ dpSize }: WorkerSpec): number | undefined {
-    return dpSize ?? this.#deps.settings.dpSize;
+    return dpSize ?? this.#settings.dpSize;
   }
 
   [Symbol.dispose](): void {

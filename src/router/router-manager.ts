@@ -59,9 +59,40 @@ export class RouterManager implements Disposable {
     });
   }
 
-  /** Changes how workers leave. Workers that drain keep their time. */
-  replace(departure: Pick<RouterManagerDeps, "drainTimeoutMs" | "removesUnhealthy">): void {
-    this.#deps = { ...this.#deps, ...departure };
+  /**
+   * Changes how workers leave, and which data-parallel ranks are workers. Workers that drain keep their time. Where the ranks of an address become
+   * workers, or no longer are, others take its place at once, with what is known of it, and it is drained.
+   */
+  replace(given: Pick<RouterManagerDeps, "drainTimeoutMs" | "removesUnhealthy" | "ranks">): void {
+    this.#deps = { ...this.#deps, ...given };
+    this.#ranks.replace(given.ranks);
+    const { workers } = this.#deps;
+    const addresses = new Set(workers.all().flatMap(({ spec, status }) => (status === "draining" ? [] : spec.url)));
+    for (const address of addresses) {
+      const [lowest] = workers.at(address);
+      if (!lowest) continue;
+      if (this.#isOtherwise(lowest, lowest.spec)) this.#exchange(lowest, lowest.spec);
+      else if (lowest.rank && lowest.status !== "pending") this.#ranks.settle(lowest);
+    }
+  }
+
+  /** Whether the ranks of the worker's address are workers, and should be none by this spec, or the other way round. */
+  #isOtherwise({ rank }: Worker, spec: WorkerSpec): boolean {
+    return (this.#ranks.first(spec) === undefined) !== (rank === undefined);
+  }
+
+  /** Puts rank 0, or the whole address, in the place of what is there, which is drained. In one turn, so that no request finds neither. */
+  #exchange(before: Worker, spec: WorkerSpec): Worker {
+    const { factory, workers, health, logger } = this.#deps;
+    const made = factory.createFromUrl(spec.url, spec, this.#ranks.first(spec));
+    const { info, status, statusSince, lastError } = before;
+    const worker = isProbedAlike(before.spec, spec) ? made.with({ info, status, statusSince, lastError }) : made;
+    this.removeWorker(before);
+    workers.register(worker);
+    logger.info({ worker: worker.id, url: worker.url, source: spec.source }, "worker added");
+    if (worker.rank && worker.status !== "pending") this.#ranks.settle(worker);
+    health.watch(worker.id);
+    return worker;
   }
 
   /** Throws what `addWorker` would throw for this spec; where its source has a worker of this URL, what `updateWorker` would. */
@@ -106,10 +137,7 @@ export class RouterManager implements Disposable {
   updateWorker(id: string, given: WorkerSpec): WorkerApiResponse & { readonly worker: Worker } {
     const { workers, health } = this.#deps;
     const { before, spec } = this.#checkChange(id, given);
-    if ((this.#ranks.first(spec) === undefined) !== (before.rank === undefined)) {
-      this.removeWorker(before);
-      return this.addWorker(spec);
-    }
+    if (this.#isOtherwise(before, spec)) return this.#updated(this.#exchange(before, spec).id, spec);
     changeAddress(workers, spec.url, () => ({ spec }));
     if (!isProbedAlike(before.spec, spec)) health.watch(id);
     else this.#hearOfReturn(before, spec);

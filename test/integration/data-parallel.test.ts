@@ -1,10 +1,14 @@
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { EngineOptions, RecordedRequest, SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { dataOf, eventsOf } from "../support/answers.ts";
 import { eventually, openaiError } from "../faults/observe.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post, startGateway, type TestGateway } from "../support/gateway.ts";
 import { metricOf } from "../support/pd-gateway.ts";
+import { startProcess } from "../support/process.ts";
 
 const CHAT = "/v1/chat/completions";
 const AWARE = { dpAware: true };
@@ -319,3 +323,42 @@ describe("health", () => {
     expect(resting.map(({ url }) => url)).toEqual([`${engine.url}@2`]);
   });
 });
+
+test("a reload makes the ranks of engines workers, and makes them none, and no request fails meanwhile", async () => {
+  await using engine = await startEngine({ kind: "vllm", dpSize: 4 });
+  const file = join(mkdtempSync(join(tmpdir(), "pointsman-ranks-")), "config.yaml");
+  const write = (option: string): void =>
+    writeFileSync(file, `initial_workers: [{ url: "${engine.url}" }]\n${option}\n`);
+  write("");
+  await using gateway = await startProcess(["--config", file, "--threads", "2"]);
+  const urls = async (): Promise<string> => {
+    const { workers } = (await (await fetch(`${gateway.url}/workers`)).json()) as { workers: Record<string, string>[] };
+    const there = workers.filter(({ status }) => status === "ready");
+    return there.map(({ url = "" }) => url.replace(engine.url, "")).join();
+  };
+  await eventually(async () => (await fetch(`${gateway.url}/readiness`)).ok, "it is ready");
+  const statuses = new Map<number, number>();
+  let isOver = false;
+  const traffic = (async (): Promise<void> => {
+    while (!isOver) {
+      const answer = await post(`${gateway.url}${CHAT}`, HELLO);
+      await answer.text();
+      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
+    }
+  })();
+  const steps = [
+    ["dp_aware: true", "@0,@1,@2,@3"],
+    ["dp_size: 2", "@0,@1"],
+    ["dp_size: 3", "@0,@1,@2"],
+    ["", ""],
+  ] as const;
+  for (const [option, names] of steps) {
+    write(option);
+    gateway.signal("SIGHUP");
+    await eventually(async () => (await urls()) === names, `${option}: ${names}`);
+  }
+  isOver = true;
+  await traffic;
+  expect([...statuses.keys()]).toEqual([200]);
+  expect(new Set(engine.requests.map(({ rank }) => rank)).size).toBeGreaterThan(1);
+}, 30_000);
