@@ -5,11 +5,12 @@ import { join } from "node:path";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { startEngine } from "../support/engine.ts";
 import { post } from "../support/gateway.ts";
-import { BIN, type GatewayProcess, startProgram } from "../support/process.ts";
-import { eventually, observe } from "./observe.ts";
-import { startOf } from "./start-of.ts";
+import { BIN, startProgram } from "../support/process.ts";
+import { eventually, expectSameProcessServes, observe } from "./observe.ts";
+import { type FaultGateway, faultGatewayOf } from "./setup.ts";
 
 const ADMIN = { authorization: "Bearer root-key", "content-type": "application/json" };
+const CALL = { authorization: "Bearer client-key" };
 
 /** A disk of its own in a mount namespace of its own, which only root may make; other users' runs skip these faults. */
 const MOUNTS = 'mount -t tmpfs -o size=1m none "$0" && exec "$@"';
@@ -34,8 +35,8 @@ rm "$0/filler"
 "$1" keys list --key-store "$0/keys.db" | grep -o kept
 `;
 
-/** Keys that a gateway has before any is made: the one of the administrator. */
-const KEYS_OF_START = 1;
+/** Keys that the gateway has before any is made: the one of clients, and that of the administrator. */
+const KEYS_OF_START = 2;
 
 interface Answer {
   readonly status: number;
@@ -47,23 +48,31 @@ interface Answer {
 /** A gateway whose key store and audit log are on a small disk. */
 class OnDisk implements AsyncDisposable {
   readonly #folder: string;
-  readonly gateway: GatewayProcess;
-  readonly #startedAt: ReturnType<typeof startOf>;
+  readonly gateway: FaultGateway;
 
-  private constructor(folder: string, gateway: GatewayProcess) {
+  private constructor(folder: string, gateway: FaultGateway) {
     this.#folder = folder;
     this.gateway = gateway;
-    this.#startedAt = startOf(gateway.pid);
   }
 
   static async start(engine: SimulatedEngine): Promise<OnDisk> {
     const folder = mkdtempSync(join(tmpdir(), "pointsman-fault-disk-"));
     const program = ["unshare", "--mount", "sh", "-c", MOUNTS, folder, BIN];
     const flags = [
-      ...["--worker", engine.url, "--admin-api-key", "root-key", "--key-store", join(folder, "keys.db")],
+      ...[
+        "--worker",
+        engine.url,
+        "--api-key",
+        "client-key",
+        "--admin-api-key",
+        "root-key",
+        "--key-store",
+        join(folder, "keys.db"),
+      ],
       ...["--audit-log", join(folder, "audit.jsonl"), "--auth-failures-per-minute", "0"],
     ];
-    const disk = new OnDisk(folder, await startProgram(program, flags, { ...process.env }));
+    const gateway = await startProgram(program, flags, { ...process.env });
+    const disk = new OnDisk(folder, faultGatewayOf(gateway, { call: CALL, admin: ADMIN }));
     await eventually(async () => (await fetch(`${disk.gateway.url}/readiness`)).ok, "it is ready");
     return disk;
   }
@@ -123,10 +132,6 @@ class OnDisk implements AsyncDisposable {
     return this.gateway.lines().filter((line) => line["msg"] === text).length;
   }
 
-  expectSameProcess(): void {
-    expect(startOf(this.gateway.pid)).toBe(this.#startedAt);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.gateway[Symbol.asyncDispose]();
     rmSync(this.#folder, { recursive: true, force: true });
@@ -135,13 +140,18 @@ class OnDisk implements AsyncDisposable {
 
 describe.skipIf(!canMount)("the disk of the key store", () => {
   let engine: SimulatedEngine;
+  let disk: OnDisk;
   beforeAll(async () => {
     engine = await startEngine({ model: "m" });
+    disk = await OnDisk.start(engine);
   });
-  afterAll(async () => engine.stop());
+  afterAll(async () => {
+    await expectSameProcessServes(disk.gateway);
+    await disk[Symbol.asyncDispose]();
+    await engine.stop();
+  });
 
   test("row 174: is full: known keys stay in force, changes are refused and leave nothing, and usage is written when there is room", async () => {
-    await using disk = await OnDisk.start(engine);
     const { key } = await disk.create("known");
     const empty = disk.fill();
     // What SQLite and the audit log have of their own last blocks may hold a few more.
@@ -170,7 +180,6 @@ describe.skipIf(!canMount)("the disk of the key store", () => {
     // Each change is in the file or in the log.
     const changes = 1 + refused.length + (made - KEYS_OF_START - 1) + 1;
     expect(whole.length + disk.told("the audit log cannot be written")).toBe(changes);
-    disk.expectSameProcess();
     observe(
       174,
       `20 changes: 503 \`key_store_failed\`; 20 requests: 200, all in the usage afterwards; ${whole.length} changes in the audit log, ${changes - whole.length} in the log`,
@@ -204,8 +213,7 @@ describe.skipIf(!canMount)("the disk of the key store", () => {
   }, 60_000);
 
   test("row 176: vanishes: known keys stay in force, changes are refused, and one line says so", async () => {
-    await using disk = await OnDisk.start(engine);
-    const { key } = await disk.create("known");
+    const { key } = await disk.create("last");
     disk.run("umount", "--lazy");
     await eventually(
       () => disk.told("the key store cannot be read; known keys stay in force") === 1,
@@ -216,7 +224,6 @@ describe.skipIf(!canMount)("the disk of the key store", () => {
     expect(error?.message).toContain("the file was deleted; put it back, or start the gateway anew");
     for (let count = 0; count < 10; count += 1) expect(await disk.ask(key)).toBe(200);
     expect(disk.told("the key store cannot be read; known keys stay in force")).toBe(1);
-    disk.expectSameProcess();
     observe(176, "a change: 503 `key_store_failed`; 10 requests with a known key: 200; one line in the log");
   }, 60_000);
 });

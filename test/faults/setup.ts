@@ -38,10 +38,14 @@ export interface Credentials {
 
 export async function startFaultGateway(
   flags: readonly string[] = [],
-  { call, admin }: Credentials = { call: {}, admin: {} },
+  credentials: Credentials = { call: {}, admin: {} },
   env: Readonly<Record<string, string>> = {},
 ): Promise<FaultGateway> {
-  const gateway = await startProcess([...FLAGS, ...flags], env);
+  return faultGatewayOf(await startProcess([...FLAGS, ...flags], env), credentials);
+}
+
+/** A gateway that was started in another way. */
+export function faultGatewayOf(gateway: GatewayProcess, { call, admin }: Credentials): FaultGateway {
   return Object.assign(gateway, {
     startedAt: startOf(gateway.pid),
     callHeaders: call,
