@@ -9,6 +9,9 @@ import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
 import { startProcess } from "../support/process.ts";
 
+/** Times of checks that a test can wait for. */
+const QUICK = ["--health-check-interval-secs", "0.1", "--worker-startup-check-interval", "0.05"];
+
 async function urlsOf(gateway: string): Promise<string[]> {
   const { workers } = (await (await fetch(`${gateway}/workers`)).json()) as { workers: Record<string, string>[] };
   return workers.filter(({ status }) => status === "ready").map(({ url = "" }) => url);
@@ -31,6 +34,21 @@ test("the program serves from the addresses of a name, says when one is not foun
   gateway.signal("SIGHUP");
   await eventually(async () => (await urlsOf(gateway.url)).length === 1, "the worker is back");
 });
+
+test("an engine behind a name has a worker for each of its data-parallel ranks, and another number of them when it comes back", async () => {
+  const engine = await startEngine({ kind: "sglang", model: "sim-1", dpSize: 3 });
+  const port = Number(new URL(engine.url).port);
+  await using gateway = await startProcess(["--worker-dns", `http://localhost:${port}`, "--dp-aware", ...QUICK]);
+  const ranks = async (): Promise<string> =>
+    (await urlsOf(gateway.url)).map((url) => url.slice(url.lastIndexOf("@"))).toSorted().join();
+  await eventually(async () => (await ranks()) === "@0,@1,@2", "each rank serves");
+  for (let count = 0; count < 9; count += 1) await (await post(`${gateway.url}/v1/chat/completions`, HELLO)).text();
+  expect(new Set(engine.requests.map(({ rank }) => rank)).size).toBe(3);
+  await engine.stop();
+  await eventually(async () => (await ranks()) === "", "none serves");
+  await using _next = await startEngine({ kind: "sglang", model: "sim-1", dpSize: 2, port });
+  await eventually(async () => (await ranks()) === "@0,@1", "the ranks of the new engine serve");
+}, 30_000);
 
 test("SRV records are read from a DNS server", async () => {
   const server = createSocket("udp4");

@@ -229,3 +229,51 @@ test("a reload gives the program another selector and other keys for its pods, a
   await serves(one.url);
   expect(await keyOfRequest(one)).toBe("Bearer third");
 });
+
+test("pods whose engines have data-parallel ranks bring a worker for each rank, and take all of them with them", async () => {
+  await using engine = await startEngine({ kind: "vllm", model: "sim-1", dpSize: 3 });
+  await using other = await startEngine({ kind: "vllm", model: "sim-1", dpSize: 2 });
+  const pods = [podOf("a", new URL(engine.url).port, 4), podOf("b", new URL(other.url).port, 4)];
+  let say: (event: object) => void = () => undefined;
+  handler = ({ url }) => {
+    if (new URL(url).searchParams.get("watch") !== "true")
+      return Response.json({ metadata: { resourceVersion: "5" }, items: pods });
+    return new Response(
+      new ReadableStream({
+        start(controller) {
+          say = (event) => controller.enqueue(new TextEncoder().encode(`${JSON.stringify(event)}\n`));
+        },
+      }),
+    );
+  };
+  const flags = ["--service-discovery", "--selector", "app=vllm", "--kubeconfig", writeKubeconfig(), "--dp-aware"];
+  await using gateway = await startProcess([...flags, "--shutdown-delay-secs", "0"]);
+  const serving = async (): Promise<string> => {
+    const { workers } = (await (await fetch(`${gateway.url}/workers`)).json()) as {
+      workers: { url: string; status: string; cordoned: boolean }[];
+    };
+    const able = workers.filter(({ status, cordoned }) => status === "ready" && !cordoned);
+    const names = able.map(({ url }) => url.replace(engine.url, "a").replace(other.url, "b"));
+    return names.toSorted().join();
+  };
+  await eventually(async () => (await serving()) === "a@0,a@1,a@2,b@0,b@1", "each rank serves");
+  for (let count = 0; count < 30; count += 1) {
+    const answer = await post(`${gateway.url}/v1/chat/completions`, HELLO);
+    expect([answer.status, (await answer.text()) !== ""]).toEqual([200, true]);
+  }
+  expect(new Set(engine.requests.map(({ rank }) => rank)).size).toBe(3);
+  // Late and doubled news of a pod that is not ready, and then is, are for all of its ranks.
+  const notReady = { phase: "Running", podIP: "127.0.0.1", conditions: [{ type: "Ready", status: "False" }] };
+  const unready = { ...podOf("a", new URL(engine.url).port, 7), status: notReady };
+  for (let count = 0; count < 2; count += 1) say({ type: "MODIFIED", object: unready });
+  await eventually(async () => (await serving()) === "b@0,b@1", "no rank of the pod gets requests");
+  say({ type: "MODIFIED", object: podOf("a", new URL(engine.url).port, 8) });
+  await eventually(async () => (await serving()) === "a@0,a@1,a@2,b@0,b@1", "all ranks are back");
+  say({ type: "DELETED", object: podOf("a", new URL(engine.url).port, 9) });
+  await eventually(async () => (await serving()) === "b@0,b@1", "all ranks of the pod leave");
+  // The pod of the same address is another engine, with another number of ranks.
+  await engine.stop();
+  await using next = await startEngine({ kind: "vllm", model: "sim-1", dpSize: 1, port: Number(new URL(engine.url).port) });
+  say({ type: "ADDED", object: podOf("c", new URL(next.url).port, 10) });
+  await eventually(async () => (await serving()) === "a@0,b@0,b@1", "its one rank serves");
+}, 30_000);

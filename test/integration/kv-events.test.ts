@@ -86,22 +86,38 @@ async function setUp(
       await answer.text();
       return engines.findIndex(({ requests }, number) => requests.length > (before[number] ?? 0));
     },
-    async tokensOf(text) {
-      const template = tokenizer.chatTemplates.get({ hasTools: false });
-      const rendered = template.render({
-        messages: [{ role: "user", content: text }],
-        addGenerationPrompt: true,
-        continueFinalMessage: false,
-        kwargs: {},
-      });
-      return tokenizer.encode(rendered.text, { addSpecialTokens: false });
-    },
+    tokensOf,
     async [Symbol.asyncDispose]() {
       await gateway[Symbol.asyncDispose]();
       for (const engine of engines) await engine.stop();
       for (const publisher of publishers) publisher[Symbol.dispose]();
     },
   };
+}
+
+async function tokensOf(text: string): Promise<Uint32Array> {
+  const template = tokenizer.chatTemplates.get({ hasTools: false });
+  const rendered = template.render({
+    messages: [{ role: "user", content: text }],
+    addGenerationPrompt: true,
+    continueFinalMessage: false,
+    kwargs: {},
+  });
+  return tokenizer.encode(rendered.text, { addSpecialTokens: false });
+}
+
+/** Publishers of two ranks: the second has the ports behind those of the first. */
+function neighbours(): readonly [KvPublisher, KvPublisher] {
+  for (;;) {
+    const first = new KvPublisher();
+    const { live, replay } = first.ports;
+    try {
+      return [first, new KvPublisher("kv@w", { live: live + 1, replay: replay + 1 })];
+    } catch {
+      // Another program has such a port.
+      first[Symbol.dispose]();
+    }
+  }
 }
 
 const isExact = ({ state }: Record<string, unknown>): boolean => state === "exact";
@@ -160,6 +176,57 @@ describe("workers whose KV events are followed", () => {
     expect(metrics).toContain(`pointsman_kv_events_exact{worker="${setup.engines[0]?.url}"} 1`);
     expect(metrics).toContain(`pointsman_kv_event_gaps_total{worker="${setup.engines[0]?.url}"} 1`);
   });
+
+  test("are followed rank by rank where ranks are workers, and a prompt goes to the rank that holds it", async () => {
+    await using engine = await startEngine({ kind: "vllm", model: "m", dpSize: 2 });
+    const [first, second] = neighbours();
+    using _first = first;
+    using _second = second;
+    await using gateway = await startGateway({
+      config: {
+        defaultPolicy: "cache_aware",
+        tokenizerPath: model.path,
+        dpAware: true,
+        initialWorkers: [
+          { ...workerSchema.parse({ url: engine.url, kvEvents: first.settings }), source: "file" as const },
+        ],
+      },
+    });
+    const shown = async (rank: number): Promise<Record<string, unknown>> => {
+      const name = encodeURIComponent(`${engine.url}@${rank}`);
+      const view = (await (await fetch(`${gateway.url}/workers/${name}`)).json()) as Record<string, unknown>;
+      return Object(view["kv_events"] ?? {});
+    };
+    const until = async (is: () => Promise<boolean>): Promise<void> => {
+      for (const end = performance.now() + WAIT_MS; !(await is()) && performance.now() < end; ) await Bun.sleep(5);
+    };
+    await until(async () => isExact(await shown(0)) && isExact(await shown(1)));
+    expect([await shown(0), await shown(1)]).toMatchObject([{ state: "exact" }, { state: "exact" }]);
+    const send = async (text: string): Promise<number | undefined> => {
+      const messages = [{ role: "user", content: text }];
+      const answer = await post(`${gateway.url}/v1/chat/completions`, { model: "m", messages, max_tokens: 2 });
+      expect([answer.status, (await answer.text()) !== ""]).toEqual([200, true]);
+      return engine.requests.at(-1)?.rank;
+    };
+    await send("hello");
+    await until(async () => gateway.context.tokenizers.get("m") !== undefined);
+    for (const [rank, name] of [
+      [1, "a"],
+      [0, "b"],
+      [1, "c"],
+      [0, "d"],
+    ] as const) {
+      const tokens = await tokensOf(prompt(name));
+      const { blocks } = await shown(rank);
+      (rank === 0 ? first : second).store(tokens);
+      await until(async () => Number((await shown(rank))["blocks"]) >= Number(blocks) + Math.floor(tokens.length / 16) - 1);
+      expect([name, await send(prompt(name))]).toEqual([name, rank]);
+    }
+    // A publisher that is lost is the loss of one rank.
+    second[Symbol.dispose]();
+    await until(async () => !isExact(await shown(1)));
+    expect([isExact(await shown(0)), isExact(await shown(1))]).toEqual([true, false]);
+  }, 30_000);
 
   test("of policies that compare no prefixes are not followed, nor those of a worker that says false", async () => {
     await using setup = await setUp("round_robin");
