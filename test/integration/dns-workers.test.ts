@@ -40,7 +40,10 @@ test("an engine behind a name has a worker for each of its data-parallel ranks, 
   const port = Number(new URL(engine.url).port);
   await using gateway = await startProcess(["--worker-dns", `http://localhost:${port}`, "--dp-aware", ...QUICK]);
   const ranks = async (): Promise<string> =>
-    (await urlsOf(gateway.url)).map((url) => url.slice(url.lastIndexOf("@"))).toSorted().join();
+    (await urlsOf(gateway.url))
+      .map((url) => url.slice(url.lastIndexOf("@")))
+      .toSorted()
+      .join();
   await eventually(async () => (await ranks()) === "@0,@1,@2", "each rank serves");
   for (let count = 0; count < 9; count += 1) await (await post(`${gateway.url}/v1/chat/completions`, HELLO)).text();
   expect(new Set(engine.requests.map(({ rank }) => rank)).size).toBe(3);

@@ -273,7 +273,12 @@ test("pods whose engines have data-parallel ranks bring a worker for each rank, 
   await eventually(async () => (await serving()) === "b@0,b@1", "all ranks of the pod leave");
   // The pod of the same address is another engine, with another number of ranks.
   await engine.stop();
-  await using next = await startEngine({ kind: "vllm", model: "sim-1", dpSize: 1, port: Number(new URL(engine.url).port) });
+  await using next = await startEngine({
+    kind: "vllm",
+    model: "sim-1",
+    dpSize: 1,
+    port: Number(new URL(engine.url).port),
+  });
   say({ type: "ADDED", object: podOf("c", new URL(next.url).port, 10) });
   await eventually(async () => (await serving()) === "a@0,b@0,b@1", "its one rank serves");
 }, 30_000);

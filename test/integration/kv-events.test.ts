@@ -198,7 +198,7 @@ describe("workers whose KV events are followed", () => {
       return Object(view["kv_events"] ?? {});
     };
     const until = async (is: () => Promise<boolean>): Promise<void> => {
-      for (const end = performance.now() + WAIT_MS; !(await is()) && performance.now() < end; ) await Bun.sleep(5);
+      for (const end = performance.now() + WAIT_MS; !(await is()) && performance.now() < end;) await Bun.sleep(5);
     };
     await until(async () => isExact(await shown(0)) && isExact(await shown(1)));
     expect([await shown(0), await shown(1)]).toMatchObject([{ state: "exact" }, { state: "exact" }]);
@@ -219,7 +219,9 @@ describe("workers whose KV events are followed", () => {
       const tokens = await tokensOf(prompt(name));
       const { blocks } = await shown(rank);
       (rank === 0 ? first : second).store(tokens);
-      await until(async () => Number((await shown(rank))["blocks"]) >= Number(blocks) + Math.floor(tokens.length / 16) - 1);
+      await until(
+        async () => Number((await shown(rank))["blocks"]) >= Number(blocks) + Math.floor(tokens.length / 16) - 1,
+      );
       expect([name, await send(prompt(name))]).toEqual([name, rank]);
     }
     // A publisher that is lost is the loss of one rank.
