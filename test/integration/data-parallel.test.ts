@@ -338,9 +338,9 @@ test("a reload makes the ranks of engines workers, and makes them none, and no r
   };
   await eventually(async () => (await fetch(`${gateway.url}/readiness`)).ok, "it is ready");
   const statuses = new Map<number, number>();
-  let isOver = false;
+  const over = new AbortController();
   const traffic = (async (): Promise<void> => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const answer = await post(`${gateway.url}${CHAT}`, HELLO);
       await answer.text();
       statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
@@ -357,7 +357,7 @@ test("a reload makes the ranks of engines workers, and makes them none, and no r
     gateway.signal("SIGHUP");
     await eventually(async () => (await urls()) === names, `${option}: ${names}`);
   }
-  isOver = true;
+  over.abort();
   await traffic;
   expect([...statuses.keys()]).toEqual([200]);
   expect(new Set(engine.requests.map(({ rank }) => rank)).size).toBeGreaterThan(1);
