@@ -200,7 +200,11 @@ describe("blocks of an engine", () => {
     apply(stored(tokens, 16, 0, { group: 0, attention: "full_attention" }));
     apply(stored(tokens, 16, 0, { group: 2, attention: "full_attention" }));
     apply(stored(prompt(2, 64), 32, 0, { group: 0 }));
-    expect([tokensOf(tokens), tokensOf(prompt(2, 64)), blocks.oddities.foreign]).toEqual([64, 0, 10]);
+    expect([tokensOf(tokens), tokensOf(prompt(2, 64)), blocks.oddities]).toEqual([
+      64,
+      0,
+      { orphans: 0, misfits: 2, foreign: 8 },
+    ]);
     apply({ ...removed(tokens, 16, [3, 2, 1, 0]), group: 2 } as CacheEvent);
     expect(tokensOf(tokens)).toBe(64);
   });
@@ -219,7 +223,22 @@ describe("blocks of an engine", () => {
   test("whose tokens and names do not fit are left out", () => {
     const { apply, blocks } = setUp();
     apply({ ...stored(prompt(1, 64), 16), tokens: [1, 2, 3] }, { ...stored(prompt(1, 64), 16), blockTokens: 0 });
-    expect([blocks.blocks, blocks.oddities.foreign]).toEqual([0, 8]);
+    expect([blocks.blocks, blocks.oddities.misfits, blocks.fault]).toEqual([0, 8, undefined]);
+  });
+
+  test("of another size than the first one are a fault where they are many, and so are those without their tokens", () => {
+    const { apply, blocks, tokensOf } = setUp();
+    apply(stored(prompt(1, 64), 16), stored(prompt(2, 63 * 32), 32));
+    expect([tokensOf(prompt(2, 64)), blocks.fault]).toEqual([0, undefined]);
+    apply(stored(prompt(3, 64), 32));
+    expect(blocks.fault).toBe("65 of its blocks do not have the 16 tokens of its first block");
+    // Where they are few beside the others, the others count.
+    apply(stored(prompt(4, 16 * 1000), 16));
+    expect(blocks.fault).toBeUndefined();
+    blocks.clear();
+    expect(blocks.oddities.misfits).toBe(0);
+    apply({ ...stored(prompt(1, 16 * 64), 16), tokens: [1, 2, 3] });
+    expect(blocks.fault).toBe("64 of its blocks do not have the tokens that it gives them");
   });
 
   test("are forgotten when the cache is emptied", () => {

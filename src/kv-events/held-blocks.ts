@@ -9,9 +9,9 @@ import { Tiers } from "./tiers.ts";
 const TOKEN_BYTES = 4;
 /** Largest block of an engine, tokens. Engines have 1 to 256. */
 const MAX_BLOCK_TOKENS = 8192;
-/** So many blocks without a known prompt, and one for so many known ones, are a fault. A few are those of hybrid models. */
-const MIN_ORPHANS = 64;
-const MAX_ORPHAN_RATIO = 10;
+/** So many blocks that cannot be placed, and one for so many known ones, are a fault. A few without a known prompt are those of hybrid models. */
+const MIN_UNPLACED = 64;
+const MAX_UNPLACED_RATIO = 10;
 
 /** Gets the blocks of prompts, hashed as the policies' index hashes them, that the engine now holds or no longer holds. */
 export interface HeldSink {
@@ -25,7 +25,9 @@ export interface HeldSink {
 interface Oddities {
   /** Blocks whose parent no event has stored, so that their prompt is not known. */
   orphans: number;
-  /** Blocks of other kinds of attention, with pictures, or of another size than the engine's first block. */
+  /** Blocks of another size than the engine's first one, or with more or fewer tokens than they should have. */
+  misfits: number;
+  /** Blocks of other kinds of attention, and of further groups of layers. */
   foreign: number;
 }
 
@@ -41,7 +43,7 @@ export class HeldBlocks {
   readonly #maxBytes: number;
   readonly #sink: HeldSink;
   readonly #tiers = new Tiers();
-  readonly #odd: Oddities = { orphans: 0, foreign: 0 };
+  readonly #odd: Oddities = { orphans: 0, misfits: 0, foreign: 0 };
   #store: BlockStore | undefined;
   /** The group of layers whose blocks are followed. */
   #group: number | undefined;
@@ -71,9 +73,15 @@ export class HeldBlocks {
   /** Why it misses blocks although it got all events, as a sentence for operators; undefined where it does not. */
   get fault(): string | undefined {
     if (this.#isFull) return `its blocks need more than the ${this.#maxBytes} bytes that the gateway keeps for them`;
-    const { orphans } = this.#odd;
-    if (orphans < MIN_ORPHANS || orphans * MAX_ORPHAN_RATIO < this.blocks) return undefined;
-    return `${orphans} of its blocks follow others that it has not named`;
+    const { orphans, misfits } = this.#odd;
+    if (this.#areMany(orphans)) return `${orphans} of its blocks follow others that it has not named`;
+    if (!this.#areMany(misfits)) return undefined;
+    const size = this.#store ? `${this.#store.blockTokens} tokens of its first block` : "tokens that it gives them";
+    return `${misfits} of its blocks do not have the ${size}`;
+  }
+
+  #areMany(unplaced: number): boolean {
+    return unplaced >= MIN_UNPLACED && unplaced * MAX_UNPLACED_RATIO >= this.blocks;
   }
 
   /** Takes an event in. Reports of load say nothing of blocks. */
@@ -89,6 +97,7 @@ export class HeldBlocks {
     this.#group = undefined;
     this.#isFull = false;
     this.#odd.orphans = 0;
+    this.#odd.misfits = 0;
     this.#odd.foreign = 0;
     this.#sink.cleared();
   }
@@ -112,7 +121,7 @@ export class HeldBlocks {
     } else if (tokens.length === keys.length * blockTokens && blockTokens > 0 && blockTokens <= MAX_BLOCK_TOKENS) {
       this.#take(event);
     } else {
-      this.#odd.foreign += keys.length;
+      this.#odd.misfits += keys.length;
     }
   }
 
@@ -127,7 +136,7 @@ export class HeldBlocks {
     const { keys, blockTokens, tier } = event;
     const store = (this.#store ??= new BlockStore(blockTokens, hashesEach(blockTokens)));
     const parent = event.parent === undefined ? NO_BLOCK : store.find(event.parent);
-    if (store.blockTokens !== blockTokens) this.#odd.foreign += keys.length;
+    if (store.blockTokens !== blockTokens) this.#odd.misfits += keys.length;
     else if (event.parent !== undefined && parent === NO_BLOCK) this.#odd.orphans += keys.length;
     else if (parent === NO_BLOCK && this.#areHeld(keys, tier)) return;
     else this.#append(store, parent, event);

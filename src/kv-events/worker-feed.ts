@@ -22,6 +22,7 @@ export interface WorkerFeedView extends Readonly<FeedCounts> {
   readonly blocks: number;
   readonly bytes: number;
   readonly orphans: number;
+  readonly misfits: number;
   readonly foreign: number;
   readonly load: LoadReport | undefined;
 }
@@ -77,6 +78,7 @@ export class WorkerFeed implements Disposable {
       blocks: sum(({ held }) => held.blocks),
       bytes: sum(({ held, feed }) => held.bytes + feed.heldBytes),
       orphans: sum(({ held }) => held.oddities.orphans),
+      misfits: sum(({ held }) => held.oddities.misfits),
       foreign: sum(({ held }) => held.oddities.foreign),
       batches: sum(({ feed }) => feed.counts.batches),
       gaps: sum(({ feed }) => feed.counts.gaps),

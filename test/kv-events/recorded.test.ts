@@ -44,7 +44,7 @@ test("what vLLM published is read to the last field, and each block has its pare
       held.apply(event);
     }
     expect(engine.size).toBeLessThan(64);
-    expect([held.oddities, held.fault]).toEqual([{ orphans: 0, foreign: 0 }, undefined]);
+    expect([held.oddities, held.fault]).toEqual([{ orphans: 0, misfits: 0, foreign: 0 }, undefined]);
     // A block of the index is one of 32 tokens here.
     expect(known.size).toBe(engine.size);
   }
