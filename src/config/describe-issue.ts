@@ -45,7 +45,8 @@ export function complaintsOf(
     const value = valueAt(input, path);
     if (value === undefined && issue.code === "invalid_type") return [{ path, text: "is missing" }];
     const type = typeAt(schema, path);
-    return [{ path, text: type ? `must be ${expectedOf(type)}${shown(value, path)}` : "is not valid" }];
+    const expected = type && expectedOf(type);
+    return [{ path, text: expected ? `must be ${expected}${shown(value, path, expected)}` : "is not valid" }];
   });
   return told.slice(0, MAX_COMPLAINTS);
 }
@@ -99,6 +100,8 @@ function unknownKeyText(key: string, path: readonly PropertyKey[], schema: z.cor
   return `unknown key ${dotted(path, asWritten(key))}${near === undefined ? "" : `; did you mean ${near}?`}`;
 }
 
+const LIST = "a list";
+
 /** Describes the expected value: "a whole number from 1 to 65535". */
 function expectedOf(type: z.core.$ZodType): string {
   const schema: AnyRecord = z.toJSONSchema(type, { io: "input", unrepresentable: "any" });
@@ -114,12 +117,17 @@ function expectedOf(type: z.core.$ZodType): string {
       return `a number ${from} ${Number(schema["maximum"])}`;
     }
     case "array":
-      return "a list";
+      return `${LIST}${entriesOf(schema)}`;
     case "object":
       return "a mapping of options";
     default:
       return textOf(schema);
   }
+}
+
+function entriesOf({ minItems, maxItems }: AnyRecord): string {
+  if (typeof maxItems !== "number") return typeof minItems === "number" ? " that is not empty" : "";
+  return ` of ${typeof minItems === "number" ? `${minItems} to` : "at most"} ${maxItems} entries`;
 }
 
 function textOf({ minLength, maxLength }: AnyRecord): string {
@@ -128,9 +136,9 @@ function textOf({ minLength, maxLength }: AnyRecord): string {
 }
 
 /** Shows the given value: `, not "many"`. Empty for a value that may be a secret. */
-function shown(value: unknown, path: readonly PropertyKey[]): string {
+function shown(value: unknown, path: readonly PropertyKey[], expected: string): string {
   if (/key$/i.test(String(path.at(-1)))) return "";
-  if (Array.isArray(value)) return ", not a list";
+  if (Array.isArray(value)) return expected.startsWith(LIST) ? `, not one of ${value.length}` : ", not a list";
   if (isRecord(value)) return ", not a mapping";
   const text = JSON.stringify(value) ?? String(value);
   return `, not ${text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text}`;

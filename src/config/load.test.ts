@@ -78,6 +78,16 @@ describe("refused with its place is", () => {
       "initial_workers:\n  - url: http://a:1\n    health: {timeout_sec: 1}",
       "3:14: unknown key initial_workers[0].health.timeout_sec; did you mean timeout_secs?",
     ],
+    [
+      "a list with too few entries",
+      "model_routes: [{model: a, targets: []}]",
+      "1:36: model_routes[0].targets must be a list of 1 to 16 entries, not one of 0",
+    ],
+    [
+      "a list with too many entries",
+      `worker_dns: [${Array.from({ length: 65 }, () => "http://e:1").join(", ")}]`,
+      "1:13: worker_dns must be a list of at most 64 entries, not one of 65",
+    ],
     ["workers that are no list", "initial_workers: {url: x}", "1:18: initial_workers must be a list, not a mapping"],
     [
       "a worker that is only an address",
