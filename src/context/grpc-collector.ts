@@ -1,7 +1,8 @@
 import { asGatewayError, type ErrorCode } from "../errors/errors.ts";
-import { type Deliver, DELIVERY_MS, type ExportSettings } from "../observability/traces/otlp-http.ts";
+import { type Deliver, type ExportSettings } from "../observability/traces/otlp-http.ts";
 import { exportMessage } from "../observability/traces/otlp-protobuf.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
+import { PUBLIC_WORKERS, WorkerTls } from "../transport/tls/worker-tls.ts";
 import type { Clock } from "../util/clock.ts";
 
 const EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -10,17 +11,18 @@ const FINAL: ReadonlySet<ErrorCode> = new Set(["upstream_rejected", "upstream_au
 
 /** OTLP over gRPC: each batch is one call. `stack` closes the connections. */
 export function deliverOverGrpc(
-  { url, headers, resource, version }: ExportSettings,
+  { url, headers, resource, version, timeoutMs, tls }: ExportSettings,
   clock: Clock,
   stack: AsyncDisposableStack,
 ): Deliver {
-  const grpc = stack.use(new GrpcTransport(undefined, clock));
+  const certificates = { ...PUBLIC_WORKERS, authorities: tls?.ca === undefined ? [] : [tls.ca], pair: tls?.pair };
+  const grpc = stack.use(new GrpcTransport(undefined, clock, new WorkerTls(certificates, () => undefined)));
   const metadata = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-  const timeouts = { connectMs: DELIVERY_MS, firstByteMs: DELIVERY_MS, idleMs: DELIVERY_MS };
+  const timeouts = { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs };
   return async (batch) => {
     const message = exportMessage(batch, resource, version);
     try {
-      await grpc.unary(url, EXPORT, message, { deadline: clock.now() + DELIVERY_MS, timeouts, metadata });
+      await grpc.unary(url, EXPORT, message, { deadline: clock.now() + timeoutMs, timeouts, metadata });
       return undefined;
     } catch (thrown) {
       const { code, message: words } = asGatewayError(thrown);

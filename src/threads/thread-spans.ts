@@ -1,6 +1,7 @@
 import type { Span } from "../observability/traces/span.ts";
 import type { Clock } from "../util/clock.ts";
-import { type TraceConfig, traceSettings, tracerOf } from "../context/open-traces.ts";
+import { tracerOf } from "../context/open-traces.ts";
+import { type TraceConfig, traceSettings } from "../context/trace-settings.ts";
 import type { Tracer } from "../observability/traces/tracer.ts";
 import type { FromThread } from "./messages.ts";
 

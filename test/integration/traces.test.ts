@@ -5,6 +5,8 @@ import { eventually } from "../faults/observe.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
 import { startProcess } from "../support/process.ts";
+import { TEST_CA, TEST_CERT, TEST_KEY, TEST_PAIRS } from "../support/tls.ts";
+import { mountSecret } from "../support/tls-files.ts";
 
 const attribute = z.strictObject({
   key: z.string().min(1),
@@ -168,6 +170,40 @@ test("over gRPC each batch is a call with the collector's headers, and a collect
   );
   expect(calls[1]).toEqual({ bytes: calls[0]?.bytes ?? 0, key: "secret", names: true });
   server.die();
+}, 20_000);
+
+test("a collector behind TLS of its own authority, which wants a certificate, gets compressed batches as the variables say", async () => {
+  using secret = mountSecret(TEST_PAIRS.client);
+  const seen: string[] = [];
+  const secure = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    tls: { cert: TEST_CERT, key: TEST_KEY, ca: TEST_CA, requestCert: true, rejectUnauthorized: true },
+    async fetch(request) {
+      const bytes = Bun.gunzipSync(new Uint8Array(await request.arrayBuffer()));
+      const { resourceSpans } = exported.parse(JSON.parse(Buffer.from(bytes).toString()));
+      const found = resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans));
+      seen.push(`${request.headers.get("content-encoding")} ${found.length}`);
+      return Response.json({});
+    },
+  });
+  await using engine = await startEngine({ model: "sim-1" });
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `https://localhost:${secure.port}`,
+    OTEL_EXPORTER_OTLP_COMPRESSION: "gzip",
+    OTEL_EXPORTER_OTLP_CERTIFICATE: secret.caPath,
+    OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: secret.certPath,
+    OTEL_EXPORTER_OTLP_CLIENT_KEY: secret.keyPath,
+    OTEL_BSP_SCHEDULE_DELAY: "50",
+    OTEL_BSP_MAX_QUEUE_SIZE: "many",
+  };
+  await using gateway = await startProcess(["--worker-urls", engine.url], env);
+  while ((await fetch(`${gateway.url}/readiness`)).status !== 200) await Bun.sleep(20);
+  await (await post(`${gateway.url}/v1/chat/completions`, HELLO)).text();
+  await eventually(() => seen.length > 0, "the batch is there");
+  expect(seen).toEqual(["gzip 2"]);
+  expect(gateway.lines().filter(({ msg }) => String(msg).startsWith("OTEL_BSP_MAX_QUEUE_SIZE is"))).toHaveLength(1);
+  await secure.stop(true);
 }, 20_000);
 
 test("an address that cannot be one, and a protocol that there is not, are refused at the start", async () => {

@@ -11,6 +11,20 @@ export interface ExportSettings {
   readonly headers: Readonly<Record<string, string>>;
   readonly resource: Attributes;
   readonly version: string;
+  /** Longest wait for the collector's answer to a batch, ms. */
+  readonly timeoutMs: number;
+  /** Whether batches over HTTP are compressed with gzip. */
+  readonly isCompressed: boolean;
+  /** undefined: the collector's certificate is checked against the public authorities, and it is shown none. */
+  readonly tls?: CollectorTls;
+}
+
+/** Certificates (PEM) for the way to the collector. */
+export interface CollectorTls {
+  /** The authority of the collector's certificate, in place of the public ones over HTTP, and beside them over gRPC. */
+  readonly ca?: string;
+  /** What the collector is shown. */
+  readonly pair?: { readonly cert: string; readonly key: string };
 }
 
 /** Values of `OTEL_EXPORTER_OTLP_PROTOCOL` (OpenTelemetry specification, "Specify Protocol"). */
@@ -25,24 +39,32 @@ export interface Refusal {
 /** Sends a batch to the collector. Undefined: it was taken. Never rejects. */
 export type Deliver = (batch: readonly Span[]) => Promise<Refusal | undefined>;
 
-/** Time for the collector to answer, ms. */
+/** Time for the collector to answer unless a variable says another one, ms (the default of OpenTelemetry). */
 export const DELIVERY_MS = 10_000;
 /** Answers that mean "try again" (OTLP, "Retryable Response Codes"). */
 const RETRYABLE = new Set([429, 502, 503, 504]);
 
-type Send = (url: string, init: RequestInit & { readonly body: string | Uint8Array<ArrayBuffer> }) => Promise<Response>;
+type Body = string | Uint8Array<ArrayBuffer>;
+type Send = (url: string, init: BunFetchRequestInit & { readonly body: Body }) => Promise<Response>;
 
 /** OTLP over HTTP. */
 export function deliverOverHttp(settings: ExportSettings, send: Send = fetch): Deliver {
-  const { protocol, url, resource, version } = settings;
+  const { protocol, url, resource, version, timeoutMs, isCompressed, tls } = settings;
   const isJson = protocol === "http/json";
-  const headers = { "content-type": isJson ? "application/json" : "application/x-protobuf", ...settings.headers };
+  const headers = {
+    "content-type": isJson ? "application/json" : "application/x-protobuf",
+    ...(isCompressed ? { "content-encoding": "gzip" } : {}),
+    ...settings.headers,
+  };
+  const secure = tls && { tls: { ...(tls.ca === undefined ? {} : { ca: tls.ca }), ...tls.pair } };
   return async (batch) => {
     try {
-      const body = isJson
+      const written = isJson
         ? exportBody(batch, resource, version)
         : (await import("./otlp-protobuf.ts")).exportMessage(batch, resource, version);
-      const reply = await send(url, { method: "POST", headers, body, signal: AbortSignal.timeout(DELIVERY_MS) });
+      const body = isCompressed ? Bun.gzipSync(written) : written;
+      const signal = AbortSignal.timeout(timeoutMs);
+      const reply = await send(url, { method: "POST", headers, body, signal, ...secure });
       await reply.arrayBuffer();
       if (reply.ok) return undefined;
       return { reason: `the collector answered ${reply.status}`, mayRepeat: RETRYABLE.has(reply.status) };

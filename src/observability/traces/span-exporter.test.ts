@@ -3,7 +3,7 @@ import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { settled } from "../../../test/support/settled.ts";
 import { deliverOverHttp } from "./otlp-http.ts";
 import type { Span } from "./span.ts";
-import { SpanExporter } from "./span-exporter.ts";
+import { type Batching, BATCHING, SpanExporter } from "./span-exporter.ts";
 
 function spans(count: number): Span[] {
   return Array.from({ length: count }, (_, index) => ({
@@ -32,7 +32,7 @@ interface Setup {
   answer: () => Promise<Response>;
 }
 
-function setUp(): Setup {
+function setUp(batching: Batching = BATCHING): Setup {
   const clock = new ManualClock();
   const setup = {
     clock,
@@ -43,7 +43,14 @@ function setUp(): Setup {
     answer: () => Promise.resolve(new Response("{}")),
   };
   const note = (_fields: object, text: string): void => void setup.told.push(text);
-  const settings = { protocol: "http/json", headers: { "x-key": "k" }, resource: {}, version: "1" } as const;
+  const settings = {
+    protocol: "http/json",
+    headers: { "x-key": "k" },
+    resource: {},
+    version: "1",
+    timeoutMs: 10_000,
+    isCompressed: false,
+  } as const;
   const exporter = new SpanExporter({
     url: "http://collector/v1/traces",
     deliver: deliverOverHttp({ ...settings, url: "http://collector/v1/traces" }, (_url, init) => {
@@ -52,6 +59,7 @@ function setUp(): Setup {
       setup.headers.push(init.headers);
       return setup.answer();
     }),
+    batching,
     clock,
     logger: { debug: note, info: note, warn: note, error: note },
     onCount: (outcome, count) => (setup.counts[outcome] += count),
@@ -73,6 +81,47 @@ describe("spans", () => {
     exporter.add(spans(512));
     await settled();
     expect(exports).toEqual([5, 512]);
+  });
+
+  test("are gathered by the bounds that it was given", async () => {
+    const { exporter, clock, exports, counts } = setUp({ gatherMs: 200, maxBatch: 3, maxWaiting: 5 });
+    exporter.add(spans(2));
+    clock.advance(200);
+    await settled();
+    expect(exports).toEqual([2]);
+    exporter.add(spans(4));
+    await settled();
+    expect(exports).toEqual([2, 3, 1]);
+    exporter.add(spans(6));
+    expect(counts).toEqual({ sent: 6, dropped: 6 });
+  });
+
+  test("are compressed, and the connection has the certificates that it was given, where that is wanted", async () => {
+    const sent: { headers: unknown; text: string; tls: unknown }[] = [];
+    const deliver = deliverOverHttp(
+      {
+        protocol: "http/json",
+        url: "https://collector/v1/traces",
+        headers: {},
+        resource: {},
+        version: "1",
+        timeoutMs: 1000,
+        isCompressed: true,
+        tls: { ca: "ca", pair: { cert: "cert", key: "key" } },
+      },
+      async (_url, { headers, body, tls }) => {
+        sent.push({ headers, text: Buffer.from(Bun.gunzipSync(Buffer.from(body))).toString(), tls });
+        return new Response("{}");
+      },
+    );
+    expect(await deliver(spans(1))).toBeUndefined();
+    expect(sent).toEqual([
+      {
+        headers: { "content-type": "application/json", "content-encoding": "gzip" },
+        text: expect.stringContaining('"resourceSpans"'),
+        tls: { ca: "ca", cert: "cert", key: "key" },
+      },
+    ]);
   });
 
   test("are sent again where the collector is busy, three times at most", async () => {

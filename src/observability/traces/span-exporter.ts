@@ -7,17 +7,25 @@ export interface SpanExporterParts {
   /** The collector's address, for the log. */
   readonly url: string;
   readonly deliver: Deliver;
+  readonly batching: Batching;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called with spans that were sent, or that nobody will get. */
   readonly onCount: (outcome: "sent" | "dropped", spans: number) => void;
 }
 
-/** Spans of one export, and time after which fewer are sent, ms (the defaults of OpenTelemetry's batch processor, a second instead of five). */
-const BATCH = 512;
-const GATHER_MS = 1000;
-/** Most spans that wait; further ones are dropped. */
-const MOST_WAITING = 8192;
+/** How spans are gathered for exports. */
+export interface Batching {
+  /** Time after which a batch that is not full is sent, ms. */
+  readonly gatherMs: number;
+  /** Most spans of one export. */
+  readonly maxBatch: number;
+  /** Most spans that wait; further ones are dropped. */
+  readonly maxWaiting: number;
+}
+
+/** OpenTelemetry's batch processor has the same batch, five seconds, and 2,048 spans that wait: a busy gateway has more of them. */
+export const BATCHING: Batching = { gatherMs: 1000, maxBatch: 512, maxWaiting: 8192 };
 /** Time for the last spans when the gateway ends, ms. */
 const LAST_MS = 2000;
 /** Tries of a batch that the collector may take later, and the wait before the second one, ms. */
@@ -38,14 +46,15 @@ export class SpanExporter {
   }
 
   add(spans: readonly Span[]): void {
-    const room = this.#isOver ? 0 : MOST_WAITING - this.#waiting.length;
+    const { maxBatch, gatherMs } = this.#parts.batching;
+    const room = this.#isOver ? 0 : this.#parts.batching.maxWaiting - this.#waiting.length;
     if (spans.length > room) {
       this.#parts.onCount("dropped", spans.length);
       return;
     }
     this.#waiting.push(...spans);
-    if (this.#waiting.length >= BATCH) this.#start();
-    else this.#cancelTimer ??= this.#parts.clock.after(GATHER_MS, () => this.#start());
+    if (this.#waiting.length >= maxBatch) this.#start();
+    else this.#cancelTimer ??= this.#parts.clock.after(gatherMs, () => this.#start());
   }
 
   /** Sends what waits, for two seconds at most. Spans that come later are dropped. */
@@ -66,13 +75,13 @@ export class SpanExporter {
     this.#sending ??= this.#sendAll().finally(() => {
       this.#sending = undefined;
       if (this.#waiting.length > 0 && !this.#isOver)
-        this.#cancelTimer ??= this.#parts.clock.after(GATHER_MS, () => this.#start());
+        this.#cancelTimer ??= this.#parts.clock.after(this.#parts.batching.gatherMs, () => this.#start());
     });
   }
 
   async #sendAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, BATCH);
+      const batch = this.#waiting.splice(0, this.#parts.batching.maxBatch);
       const failure = await this.#send(batch);
       this.#parts.onCount(failure === undefined ? "sent" : "dropped", batch.length);
       this.#tell(failure);
