@@ -5,7 +5,7 @@ import { eventually } from "../faults/observe.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
 import { startProcess } from "../support/process.ts";
-import { TEST_CA, TEST_CERT, TEST_KEY, TEST_PAIRS } from "../support/tls.ts";
+import { TEST_CA, TEST_PAIRS } from "../support/tls.ts";
 import { mountSecret } from "../support/tls-files.ts";
 
 const attribute = z.strictObject({
@@ -178,7 +178,7 @@ test("a collector behind TLS of its own authority, which wants a certificate, ge
   const secure = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
-    tls: { cert: TEST_CERT, key: TEST_KEY, ca: TEST_CA, requestCert: true, rejectUnauthorized: true },
+    tls: { ...TEST_PAIRS.first, ca: TEST_CA, requestCert: true, rejectUnauthorized: true },
     async fetch(request) {
       const bytes = Bun.gunzipSync(new Uint8Array(await request.arrayBuffer()));
       const { resourceSpans } = exported.parse(JSON.parse(Buffer.from(bytes).toString()));
