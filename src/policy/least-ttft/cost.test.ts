@@ -51,12 +51,12 @@ describe("waiting", () => {
     );
   });
 
-  test("costs half as much again as it lasts, but for the prefill of what the request needs itself", () => {
-    expect([waitingCost(1, 0), waitingCost(1, 0.5), waitingCost(1, 1), waitingCost(1, 9)]).toEqual([1.5, 1.25, 1, 1]);
+  test("costs twice as much as it lasts, but for the prefill of what the request needs itself", () => {
+    expect([0, 0.25, 0.5, 5].map((ownS) => waitingCost(0.5, ownS))).toEqual([1, 0.75, 0.5, 0.5]);
   });
 
-  test("counts half as much again, but at most half a second more", () => {
-    expect([waitingCost(0.5, 0), waitingCost(2, 0), waitingCost(20, 0)]).toEqual([0.75, 2.5, 20.5]);
+  test("counts twice, but for at most half a second more", () => {
+    expect([waitingCost(0.25, 0), waitingCost(2, 0), waitingCost(20, 0)]).toEqual([0.5, 2.5, 20.5]);
   });
 });
 
@@ -81,10 +81,10 @@ describe("what a request costs those around it", () => {
     expect(evictionCost(1e-4, 1000, 0.5)).toBeCloseTo(0.05, 9);
   });
 
-  test("the KV cache is a wall from nine tenths on, and none where its size is unknown", () => {
-    expect(kvWallCost(90_000, 100_000)).toBe(0);
-    expect(kvWallCost(100_000, 100_000)).toBeCloseTo(1, 9);
-    expect(kvWallCost(200_000, 100_000)).toBeCloseTo(11, 9);
+  test("the KV cache is a wall from nineteen twentieths on, and none where its size is unknown", () => {
+    expect(kvWallCost(95_000, 100_000)).toBe(0);
+    expect(kvWallCost(100_000, 100_000)).toBeCloseTo(0.5, 9);
+    expect(kvWallCost(200_000, 100_000)).toBeCloseTo(10.5, 9);
     expect(kvWallCost(1e9, undefined)).toBe(0);
   });
 });

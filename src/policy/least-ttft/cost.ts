@@ -5,10 +5,10 @@
  */
 
 /**
- * What is known of a queue is less certain than the request's own prefill: half as much again is reckoned as waiting, and at most this much
- * more, s. Without the bound, sessions with very long contexts leave their caches for what is only a doubt.
+ * What is known of a queue is less certain than the request's own prefill, and who waits there makes others wait as well: waiting counts
+ * twice, but for at most this much more, s. Without the bound, sessions with very long contexts leave their caches for what is only a doubt.
  */
-const HEDGE = 0.5;
+const HEDGE = 1;
 const MOST_HEDGE_S = 0.5;
 /** Share of the time since the last sign of progress that is believed to have gone into the oldest request. */
 const PROGRESS = 0.75;
@@ -33,8 +33,11 @@ const HELD_UP_AT_DECODE = 0.2;
  * prefilled once more.
  */
 const EVICTION = 1;
-/** Share of the KV cache that may be full at no cost, and the seconds for each whole capacity beyond it. */
-const WALL_AT = 0.9;
+/**
+ * Share of the KV cache that may be full at no cost, and the seconds for each whole capacity beyond it. Nobody waits before it is full, so a
+ * wall much further down only drives sessions away from what is cached for them; one at its end leaves no room for answers to grow.
+ */
+const WALL_AT = 0.95;
 const WALL_S = 10;
 
 /**

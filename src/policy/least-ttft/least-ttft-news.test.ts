@@ -84,7 +84,7 @@ describe("news of another gateway", () => {
     const sent = gateways.fleets[0].send(gateways.policies[0], streamOf(text("other", 4000)));
     const { slot } = sent;
     gateways.carry(gateways.said.splice(0));
-    expect(gateways.expected(slot)?.terms["waiting"]).toBeCloseTo(0.2025, 4);
+    expect(gateways.expected(slot)?.terms["waiting"]).toBeCloseTo(0.27, 4);
     expect(gateways.expected(slot)?.terms["decode"]).toBeGreaterThan(0);
     expect(gateways.expected(1 - slot)?.cost).toBeLessThan(gateways.expected(slot)?.cost ?? 0);
     sent.firstToken();
@@ -113,7 +113,7 @@ describe("news of another gateway", () => {
     gateways.nowMs = 1100;
     gateways.carry(gateways.said);
     // 100 ms of the 135 have passed: three quarters of them are believed.
-    expect(gateways.expected(slot)?.terms["waiting"]).toBeCloseTo(1.5 * (0.135 - 0.075), 4);
+    expect(gateways.expected(slot)?.terms["waiting"]).toBeCloseTo(2 * (0.135 - 0.075), 4);
   });
 
   test("of a first token that comes before the news of its request is not undone by that", () => {

@@ -134,10 +134,10 @@ describe("waiting", () => {
     const expected = (): number => policy.explain?.(fleet.candidates, requestWith())[0]?.terms["waiting"] ?? -1;
     expect(expected()).toBe(0);
     const [one, two] = fill(setup, 2);
-    // (10 ms + 2 * 125 ms) * 1.5
-    expect(expected()).toBeCloseTo(0.39, 3);
+    // (10 ms + 2 * 125 ms) * 2
+    expect(expected()).toBeCloseTo(0.52, 3);
     one?.firstToken();
-    expect(expected()).toBeCloseTo(0.2025, 3);
+    expect(expected()).toBeCloseTo(0.27, 3);
     two?.end("failed");
     expect(expected()).toBe(0);
     expect(fleet.ledger.totals()).toEqual({ inFlight: 1, pendingPromptTokens: 0, decoding: 1 });
