@@ -211,4 +211,22 @@ describe("what is explained", () => {
     const overheads = explained.filter(({ index }) => index !== slot).map(({ terms }) => terms["prefill"]);
     expect(new Set(overheads).size).toBe(1);
   });
+
+  test("is what is chosen by, although time goes on meanwhile and the queues with it", () => {
+    const setup = setUp(2);
+    const { fleet, policy } = setup;
+    fill(setup, 6);
+    fleet.nowMs += 20;
+    const [request, next] = [streamOf(text("a", 4000)), streamOf(text("b", 4000))];
+    const explained = policy.explain?.(fleet.candidates, request) ?? [];
+    expect(explained.every(({ terms }) => (terms["waiting"] ?? 0) > 0)).toBe(true);
+    fleet.nowMs += 5;
+    const picked = policy.pick(fleet.candidates, request);
+    if (typeof picked === "number") throw new Error("the policy expects nothing");
+    expect(picked.predictedTtftMs).toBe(explained.find(({ index }) => index === picked.index)?.predictedTtftMs ?? 0);
+    // The next one is weighed as of its own time.
+    const before = policy.costs?.(fleet.candidates, next) ?? [];
+    fleet.nowMs += 5;
+    expect(policy.costs?.(fleet.candidates, next)[0]).toBeLessThan(before[0] ?? 0);
+  });
 });

@@ -57,6 +57,9 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   /** By slot: how often the worker was forgotten. Requests from before say nothing about it. */
   readonly #eras = new Int32Array(SLOTS);
   #requests = 0;
+  /** The request that was explained and is not sent yet, and when, s: its choice is made as of then, so by the same numbers. */
+  #explained: WeakRef<RequestFeatures> | undefined;
+  #explainedAt = 0;
 
   constructor(indexBytes: number, parts: PolicyParts) {
     this.known = createKnowledge(indexBytes, parts);
@@ -79,6 +82,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   }
 
   explain(candidates: readonly Candidate[], request: RequestFeatures): readonly Explanation[] {
+    this.#explains(request);
     return explained(this.weigh(candidates, request, true));
   }
 
@@ -89,7 +93,10 @@ class LeastTtft implements Policy, PickOwner, PairSide {
 
   explainPair(candidates: PairCandidates, request: RequestFeatures): PairExplanations | undefined {
     const decode = this.#decodeSideOf(candidates);
-    return decode && this.#pairs.explain({ prefill: this, decode, candidates, request });
+    if (!decode) return undefined;
+    this.#explains(request);
+    decode.#explains(request);
+    return this.#pairs.explain({ prefill: this, decode, candidates, request });
   }
 
   /** The instance of the decode workers; undefined where they have another policy, which only chooses by itself. */
@@ -164,11 +171,12 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     const { time, index, compared, weigher, bounds, rates } = this.known;
     const { weighed } = weigher;
     const now = time.now();
+    const asOf = this.#explained?.deref() === request ? this.#explainedAt : now;
     const prompt = request.promptBlocks();
     index.match(prompt);
     const count = compared.choose(candidates, isShown);
-    for (let number = 0; number < count; number += 1) rates.settle(candidates[compared.at(number)]?.slot ?? 0, now);
-    weigher.begin(request, prompt, now);
+    for (let number = 0; number < count; number += 1) rates.settle(candidates[compared.at(number)]?.slot ?? 0, asOf);
+    weigher.begin(request, prompt, asOf);
     for (let number = 0; number < count; number += 1) {
       const place = compared.at(number);
       const candidate = candidates[place];
@@ -176,7 +184,13 @@ class LeastTtft implements Policy, PickOwner, PairSide {
       bounds.set(candidate, weigher.tokensPerByte);
       weigher.add(candidate, place, isAlone);
     }
+    weighed.now = now;
     return weighed;
+  }
+
+  #explains(request: RequestFeatures): void {
+    this.#explained = new WeakRef(request);
+    this.#explainedAt = this.known.time.now();
   }
 
   /** Takes the candidate at a place of those that were just weighed. `ahead`: a prefill worker has the prompt first. */
@@ -200,6 +214,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
       ahead,
     });
     this.#requests += 1;
+    this.#explained = undefined;
     chooser.note(pick.slot);
     index.insert(pick.slot);
     this.#queue(pick, weighed.of(at, PREFILL_S));
