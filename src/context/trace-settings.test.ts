@@ -145,6 +145,14 @@ test("a value that is not understood is told by its variable, and is as if it we
   });
 });
 
+test("an exporter that there is not is told, and one list that has OTLP is not", () => {
+  expect(settings({ OTEL_TRACES_EXPORTER: "console" }, "c:4318")?.notices).toEqual([
+    'OTEL_TRACES_EXPORTER is "console": spans are sent by OTLP all the same, or not at all with "none"',
+  ]);
+  for (const fine of ["", "otlp", "console, OTLP"])
+    expect(settings({ OTEL_TRACES_EXPORTER: fine }, "c:4318")?.notices).toEqual([]);
+});
+
 test("exports over HTTP are compressed where the variables want it, and those over gRPC are not, which is told", () => {
   expect(settings({ OTEL_EXPORTER_OTLP_COMPRESSION: "gzip" }, "c:4318")).toMatchObject({
     isCompressed: true,

@@ -47,6 +47,7 @@ export function traceSettings({ tracesEndpoint, tracesSampleRatio }: TraceConfig
   const address = addressOf(given);
   const protocol = protocolOf(address, env);
   const reader = new VariableReader(env);
+  noticeExporter(reader, env);
   const sampler = reader.oneOf("OTEL_TRACES_SAMPLER", SAMPLERS) ?? DEFAULT_SAMPLER;
   const argument = sampler.endsWith("traceidratio") ? reader.ratio("OTEL_TRACES_SAMPLER_ARG") : undefined;
   return {
@@ -69,6 +70,15 @@ export function traceSettings({ tracesEndpoint, tracesSampleRatio }: TraceConfig
 
 function isOff(env: Env): boolean {
   return env["OTEL_SDK_DISABLED"]?.toLowerCase() === "true" || env["OTEL_TRACES_EXPORTER"]?.toLowerCase() === "none";
+}
+
+/** Another exporter than that of OTLP, such as `console`, is not there, and must not be thought to be. */
+function noticeExporter(reader: VariableReader, env: Env): void {
+  const text = env["OTEL_TRACES_EXPORTER"]?.trim().toLowerCase();
+  if (!text || text.split(/\s*,\s*/).includes("otlp")) return;
+  reader.notices.push(
+    `OTEL_TRACES_EXPORTER is ${JSON.stringify(text)}: spans are sent by OTLP all the same, or not at all with "none"`,
+  );
 }
 
 /** The name of a variable of the exporter: the one for traces where it is set, and otherwise the one for all signals. */
