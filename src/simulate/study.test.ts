@@ -104,6 +104,7 @@ test("the JSON has each figure of each seed, and parses", () => {
       {
         load: "chat",
         rate: 1,
+        duration_secs: 60,
         policies: [
           { policy: "oracle", ratio: { mean: 1, half: 0 } },
           {

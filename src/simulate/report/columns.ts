@@ -18,7 +18,7 @@ function mean(of: (outcome: Outcome) => number, write = short): (cell: Cell) => 
 const FIGURES: readonly FigureColumn[] = [
   {
     head: "TTFT mean ms",
-    means: "time to the first token, with all attempts",
+    means: "time to the first token, with all attempts, of the requests that were answered",
     of: (cell) => withHalf(figure(cell, ({ summary }) => summary.ttft.mean)),
   },
   { head: "p50", means: "half of the requests are faster", of: mean(({ summary }) => summary.ttft.p50) },
@@ -32,7 +32,7 @@ const FIGURES: readonly FigureColumn[] = [
   { head: "p90", means: "nine of ten answers are faster", of: mean(({ summary }) => summary.tpot.p90) },
   {
     head: "goodput",
-    means: "share of the requests that kept both bounds of the SLO",
+    means: "share of all requests that kept both bounds of the SLO",
     of: mean(({ summary }) => summary.goodput, percent),
   },
   {

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { madeOutcome } from "../../../test/support/outcomes.ts";
+import { type Job, USUAL_SITUATION } from "../job.ts";
 import { groupsOf } from "../study.ts";
 import { htmlPage } from "./html-page.ts";
 
+const JOB = { ...USUAL_SITUATION, durationSecs: 5, load: "chat", isTrace: false, policy: "mine", seed: 1, rate: 1 };
 const FACTS = { version: "1.2.3", baseline: "oracle", jobs: [] };
 const POLICIES = ["oracle", ...Array.from({ length: 10 }, (_, index) => `policy_${index}`)];
 
@@ -85,4 +87,26 @@ test("a study without the baseline has no ratios, and a page all the same", () =
   const page = pageOf(["chat"], [1], ["mine", "yours"]);
   expect(page).not.toContain("mean TTFT divided by that of oracle, with");
   expect(all(page, "svg")).toHaveLength(1 + 2);
+});
+
+test("a page says in what way its fleet and its engines are not the usual ones", () => {
+  const situationOf = (change: Partial<Job>): string => {
+    const page = htmlPage([], { ...FACTS, jobs: [{ ...JOB, ...change }] });
+    return /<p class="soft">(.*?)<\/p>/.exec(page)?.[1] ?? "";
+  };
+  expect(situationOf({})).toBe("version 1.2.3 · 1 seed · 1 gateway · streams.");
+  const others: readonly [Partial<Job>, string][] = [
+    [{ workers: 12 }, "12 workers"],
+    [{ prefillWorkers: 1, handOverUs: 5 }, "1 worker for prefill only, hand-over 5 us a token"],
+    [{ kvTokens: 50_000 }, "KV caches of 50000 tokens"],
+    [{ slowness: 1.5 }, "steps take 1.5 times as long"],
+    [{ slo: { ttftMs: 500, tpotMs: 40 } }, "SLO 500 ms to the first token and 40 ms for each other one"],
+    [{ kvReportFactor: 4 }, "engines report 4 times their KV cache"],
+    [{ kvReportFactor: undefined }, "engines do not report their KV cache"],
+    [{ gateways: 2, newsMs: 50 }, "2 gateways · news 50 ms late"],
+    [{ isStream: false }, "whole answers"],
+    [{ reportsUsage: false }, "engines report no usage"],
+    [{ faults: [{ kind: "die", worker: 1, atMs: 2000 }] }, "die of worker 1 at 2 s"],
+  ];
+  for (const [change, text] of others) expect(situationOf(change)).toContain(text);
 });

@@ -99,16 +99,33 @@ function overallTable(groups: readonly Group[], baseline: string): string {
 function situationText({ version, jobs }: ReportFacts): string {
   const [job] = jobs;
   if (!job) return `version ${version}`;
+  const { workers, prefillWorkers, kvTokens, slowness, slo } = job;
   const parts = [
     `version ${version}`,
-    `${new Set(jobs.map(({ seed }) => seed)).size} seeds`,
-    `${job.gateways} ${job.gateways === 1 ? "gateway" : "gateways"}`,
-    ...(job.prefillWorkers === 0 ? [] : [`${job.prefillWorkers} workers only prefill`]),
+    counted(new Set(jobs.map(({ seed }) => seed)).size, "seed"),
+    counted(job.gateways, "gateway"),
+    ...(workers === undefined ? [] : [counted(workers, "worker")]),
+    ...(prefillWorkers === 0
+      ? []
+      : [`${counted(prefillWorkers, "worker")} for prefill only, hand-over ${job.handOverUs} us a token`]),
+    ...(kvTokens === undefined ? [] : [`KV caches of ${kvTokens} tokens`]),
+    ...(slowness === 1 ? [] : [`steps take ${slowness} times as long`]),
+    ...(slo === undefined ? [] : [`SLO ${slo.ttftMs} ms to the first token and ${slo.tpotMs} ms for each other one`]),
     ...(job.newsMs === undefined ? [] : [`news ${job.newsMs} ms late`]),
     job.isStream ? "streams" : "whole answers",
     ...(job.reportsUsage ? [] : ["engines report no usage"]),
-    ...(job.kvReportFactor === 1 ? [] : [`engines report ${job.kvReportFactor ?? "nothing"} of their KV cache`]),
+    ...(job.kvReportFactor === 1 ? [] : [kvReportText(job.kvReportFactor)]),
     ...job.faults.map(({ kind, worker, atMs }) => `${kind} of worker ${worker} at ${atMs / 1000} s`),
   ];
   return `${parts.join(" · ")}.`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function kvReportText(factor: number | undefined): string {
+  return factor === undefined
+    ? "engines do not report their KV cache"
+    : `engines report ${factor} times their KV cache`;
 }

@@ -11,7 +11,15 @@ export interface ReportFacts {
 
 /** All figures of a study as JSON: times in ms, shares from 0 to 1, `half` half of the 95 % confidence interval over seeds (null for one seed). */
 export function jsonReport(groups: readonly Group[], { version, baseline, jobs }: ReportFacts): string {
-  const { load: _load, isTrace: _isTrace, policy: _policy, seed: _seed, rate: _rate, ...situation } = jobs[0] ?? {};
+  const {
+    load: _load,
+    isTrace: _isTrace,
+    policy: _policy,
+    seed: _seed,
+    rate: _rate,
+    durationSecs: _secs,
+    ...situation
+  } = jobs[0] ?? {};
   const report = {
     version,
     baseline,
@@ -19,6 +27,7 @@ export function jsonReport(groups: readonly Group[], { version, baseline, jobs }
     groups: groups.map((group) => ({
       load: group.load,
       rate: group.rate,
+      duration_secs: group.cells[0]?.outcomes[0]?.durationSecs,
       policies: group.cells.map((cell) => cellReport(cell, group, baseline)),
     })),
     overall: overall(groups, baseline),

@@ -30,7 +30,8 @@ function overallReport(groups: readonly Group[], baseline: string): string {
 
 /** What the columns mean, for below the tables. */
 export const LEGEND = `\
-TTFT: time to the first token, with all attempts. TPOT: mean time between tokens of one answer. goodput: share of the requests that kept
-both bounds of the SLO. hit rate: share of prompt tokens that were cached. hotspot: the busiest worker's share of the requests, times the
-number of workers. us/choice: median time of a choice on this machine. ±: half of the 95 % confidence interval over seeds.
+TTFT: time to the first token, with all attempts, of the requests that were answered. TPOT: mean time between tokens of one answer.
+goodput: share of all requests that kept both bounds of the SLO. hit rate: share of prompt tokens that were cached. hotspot: the busiest
+worker's share of the requests, times the number of workers. us/choice: median time of a choice on this machine. ±: half of the 95 %
+confidence interval over seeds.
 `;
