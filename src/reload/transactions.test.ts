@@ -212,6 +212,15 @@ describe("the file", () => {
 });
 
 describe("a rollback", () => {
+  test("that waits behind a change goes back to what was in force before that change", async () => {
+    const { change, live, transactions } = setUp();
+    await change("queue_size: 2\n");
+    const third = change("queue_size: 3\n");
+    const back = transactions.rollback(undefined, { via: "api", by: "me" });
+    expect(await Promise.all([third, back])).toMatchObject([{ version: 3 }, { version: 4 }]);
+    expect([live.config.queueSize, transactions.history[0]?.by]).toEqual([2, "me, back to version 2"]);
+  });
+
   test("brings back the text of before, under a new version; twice is there and back again", async () => {
     const { change, live, transactions } = setUp();
     await change("queue_size: 2\n");

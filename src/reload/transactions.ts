@@ -113,14 +113,27 @@ export class ConfigTransactions {
    * refuses), config_needs_restart, config_version_mismatch, config_not_applied, overloaded. Whenever it rejects, what was in force
    * before is in force.
    */
-  async change(request: ChangeRequest): Promise<ChangeResult> {
+  change(request: ChangeRequest): Promise<ChangeResult> {
+    return this.#inTurn(() => request);
+  }
+
+  /**
+   * Makes an earlier configuration the one in force, under a new version; without a number, the one before. Variables and the files of
+   * secrets are read as they are now. Rejects with invalid_request where the version is not kept, and as `change` does.
+   */
+  rollback(to: number | undefined, request: Omit<ChangeRequest, "document" | "allowed">): Promise<ChangeResult> {
+    // Which one is before this one is known once the changes that wait have been made.
+    return this.#inTurn(() => this.#back(to, request));
+  }
+
+  async #inTurn(requestOf: () => ChangeRequest): Promise<ChangeResult> {
     if (this.#queued >= MAX_WAITING) {
       throw new GatewayError("overloaded", `${MAX_WAITING} changes of the configuration wait already`, {
         retryAfterSecs: 1,
       });
     }
     this.#queued += 1;
-    const mine = this.#turn.then(() => this.#take(request));
+    const mine = this.#turn.then(() => this.#take(requestOf()));
     this.#turn = mine.catch(() => undefined);
     try {
       return await mine;
@@ -129,24 +142,16 @@ export class ConfigTransactions {
     }
   }
 
-  /**
-   * Makes an earlier configuration the one in force, under a new version; without a number, the one before. Variables and the files of
-   * secrets are read as they are now. Rejects with invalid_request where the version is not kept, and as `change` does.
-   */
-  async rollback(to: number | undefined, request: Omit<ChangeRequest, "document" | "allowed">): Promise<ChangeResult> {
+  /** The request that goes back to a version. Throws invalid_request where it is not kept. */
+  #back(to: number | undefined, request: Omit<ChangeRequest, "document" | "allowed">): ChangeRequest {
     const entry = to === undefined ? this.#history.list()[1] : this.#history.get(to);
     if (!entry) {
       const kept = this.#history.list().map(({ version }) => version);
       const message = to === undefined ? "there is no configuration before this one" : `version ${to} is not kept`;
       throw new GatewayError("invalid_request", `${message}; kept are ${kept.join(", ")}`, { param: "version" });
     }
-    const { document, references } = entry;
-    return this.change({
-      ...request,
-      document,
-      allowed: references,
-      by: `${request.by}, back to version ${entry.version}`,
-    });
+    const { document, references, version } = entry;
+    return { ...request, document, allowed: references, by: `${request.by}, back to version ${version}` };
   }
 
   async #take(request: ChangeRequest): Promise<ChangeResult> {
