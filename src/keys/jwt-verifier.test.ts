@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { JwtVerifier } from "./jwt-verifier.ts";
 import { KeySet } from "./key-set.ts";
@@ -16,10 +16,13 @@ async function setUp(): Promise<{
   readonly errors: string[];
   /** Replaces the issuer's keys by a new one with this id. Returns a function that signs a token with it. */
   rotate(kid: string): Promise<(sub: string) => Promise<string>>;
+  /** Signs these claims with the issuer's key. */
+  signAs(claims: JWTPayload): Promise<string>;
   setAway(isAway: boolean): void;
 }> {
   let keys: object[] = [];
   let isAway = false;
+  let own: { readonly kid: string; readonly key: CryptoKey } | undefined;
   const clock = new ManualClock();
   const asked: string[] = [];
   const errors: string[] = [];
@@ -44,9 +47,14 @@ async function setUp(): Promise<{
     asked,
     errors,
     setAway: (next) => void (isAway = next),
+    async signAs(said) {
+      if (!own) throw new Error("the issuer has no key yet");
+      return new SignJWT(said).setProtectedHeader({ alg: "ES256", kid: own.kid }).sign(own.key);
+    },
     async rotate(kid) {
       const { publicKey, privateKey } = await generateKeyPair("ES256");
       keys = [{ ...(await exportJWK(publicKey)), kid }];
+      own = { kid, key: privateKey };
       return (sub) =>
         new SignJWT({ sub })
           .setProtectedHeader({ alg: "ES256", kid })
@@ -140,4 +148,27 @@ describe("the keys of an issuer", () => {
     clock.advance(30_000);
     expect((await verifier.verify(token)).principal.name).toBe("ann");
   });
+});
+
+test("a token that is refused is told the claim that does not fit, and nothing that it says", async () => {
+  const { verifier, keySet, signAs, rotate } = await setUp();
+  await rotate("k1");
+  await keySet.refresh();
+  const fits = { iss: ISSUER, aud: "g", sub: "ann", exp: 4_000_000_000 };
+  const cases: readonly (readonly [change: object, told: string])[] = [
+    [{ iss: "https://other.example" }, "the token is of another issuer"],
+    [{ iss: undefined }, "the token is of another issuer"],
+    [{ aud: "h" }, "the token is for another audience"],
+    [{ aud: undefined }, "the token is for another audience"],
+    [{ nbf: 3_900_000_000 }, "the token is not valid yet"],
+    [{ exp: undefined }, "the token does not say when it expires"],
+    [{ exp: 1 }, "the token has expired"],
+  ];
+  expect((await verifier.verify(await signAs(fits))).principal.name).toBe("ann");
+  for (const [change, message] of cases) {
+    const refused: unknown = await verifier
+      .verify(await signAs({ ...fits, ...change }))
+      .catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "invalid_api_key", message });
+  }
 });

@@ -1,4 +1,4 @@
-import { jwtVerify, type JWTVerifyGetKey, type JWTVerifyResult } from "jose";
+import { errors, jwtVerify, type JWTVerifyGetKey, type JWTVerifyResult } from "jose";
 import { GatewayError } from "../errors/errors.ts";
 import { type KeySet, mayBeOfNewKeys } from "./key-set.ts";
 import { bearerOf, type ClaimSettings, type VerifiedToken } from "./token-claims.ts";
@@ -66,13 +66,25 @@ export class JwtVerifier {
 /** The reason, without anything of the token. */
 function refusal(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;
-  const code = error instanceof Error && "code" in error ? REASONS.get(String(error.code)) : undefined;
-  return new GatewayError("invalid_api_key", code ?? "the token is not valid", { cause: error });
+  const known =
+    error instanceof errors.JWTClaimValidationFailed
+      ? CLAIM_REASONS.get(error.claim)
+      : error instanceof errors.JOSEError
+        ? REASONS.get(error.code)
+        : undefined;
+  return new GatewayError("invalid_api_key", known ?? "the token is not valid", { cause: error });
 }
+
+/** By the claim that is missing, or is not as it must be. */
+const CLAIM_REASONS: ReadonlyMap<string, string> = new Map([
+  ["iss", "the token is of another issuer"],
+  ["aud", "the token is for another audience"],
+  ["nbf", "the token is not valid yet"],
+  ["exp", "the token does not say when it expires"],
+]);
 
 const REASONS: ReadonlyMap<string, string> = new Map([
   ["ERR_JWT_EXPIRED", "the token has expired"],
-  ["ERR_JWT_CLAIM_VALIDATION_FAILED", "the token is of another issuer, for another audience, or not valid yet"],
   ["ERR_JOSE_ALG_NOT_ALLOWED", "the token's signature is of an algorithm that is not taken"],
   ["ERR_JWKS_NO_MATCHING_KEY", "the token is signed with a key that its issuer does not have"],
   ["ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "the token's signature is wrong"],

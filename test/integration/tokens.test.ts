@@ -53,7 +53,7 @@ for (const threads of [1, 2]) {
         [
           "for another service",
           await issuer.sign("k1", { roles: "staff" }, { audience: "another" }),
-          "another issuer, for another audience",
+          "the token is for another audience",
         ],
         ["of another issuer", await issuer.sign("k1", { roles: "staff" }, { issuer: "http://evil" }), "another issuer"],
         ["that has expired", await issuer.sign("k1", { roles: "staff" }, { expires: "-2 minutes" }), "has expired"],
