@@ -30,7 +30,7 @@ export async function askAdministration(
   env: Readonly<Record<string, string | undefined>>,
   { method, path, body, headers = {} }: Question,
 ): Promise<Record<string, unknown>> {
-  const key = keyFile === undefined ? (env["POINTSMAN_ADMIN_API_KEY"] ?? "") : readText(keyFile).trimEnd();
+  const key = keyFile === undefined ? (env["POINTSMAN_ADMIN_API_KEY"] ?? "") : readKey(keyFile);
   const { isOk, status, text } = await answerOf(
     { url, path, caFile },
     {
@@ -58,6 +58,9 @@ async function answerOf(
   { url, path, caFile }: Pick<GatewayAccess, "url" | "caFile"> & Pick<Question, "path">,
   init: RequestInit,
 ): Promise<{ readonly isOk: boolean; readonly status: number; readonly text: string }> {
+  // `fetch` would send what is not over TLS, and the key with it, to the proxy that these variables name. It reads them with each request
+  // (Bun 1.4.5, 2026-11-27).
+  for (const name of ["http_proxy", "HTTP_PROXY"]) delete process.env[name];
   try {
     const answer = await fetch(new URL(path, url), {
       ...init,
@@ -81,6 +84,12 @@ function parsed(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
+}
+
+function readKey(path: string): string {
+  const key = readText(path).trimEnd();
+  if (key === "") throw new ConfigError(path, "there is no key in the file");
+  return key;
 }
 
 /** The text of a file. Throws ConfigError. */

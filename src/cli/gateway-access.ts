@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { ConfigError } from "../config/config-error.ts";
 
 /** Where a running gateway is, and what opens its administration. */
 export interface GatewayAccess {
@@ -26,7 +27,17 @@ export function addAccessOptions(command: Command): Command {
     .option("--ca-file <file>", "certificates of the authority that the gateway's certificate is from");
 }
 
-/** Where the gateway is, by these options. */
-export function accessOf({ url, adminKeyFile, caFile }: AccessOptions): GatewayAccess {
-  return { url: url ?? USUAL_URL, keyFile: adminKeyFile, caFile };
+/** Where the gateway is, by these options. Throws ConfigError. */
+export function accessOf({ url = USUAL_URL, adminKeyFile, caFile }: AccessOptions): GatewayAccess {
+  const { pathname, search } = readUrl("--url", url);
+  if (pathname !== "/" || search !== "")
+    throw new ConfigError("--url", `must have no path, unlike ${JSON.stringify(url)}`);
+  return { url, keyFile: adminKeyFile, caFile };
+}
+
+/** An address that `flag` gives. Throws ConfigError. */
+export function readUrl(flag: string, text: string): URL {
+  const url = URL.parse(text);
+  if (url?.protocol === "http:" || url?.protocol === "https:") return url;
+  throw new ConfigError(flag, `must be an address such as ${USUAL_URL}, not ${JSON.stringify(text)}`);
 }

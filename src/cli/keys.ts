@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { ConfigError } from "../config/config-error.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { KeyAdmin } from "../keys/key-admin.ts";
@@ -66,7 +67,7 @@ async function changeAtGateway({ command, key, wish, gateway }: KeysArguments, {
 }
 
 async function changeInStore(path: string, { command, key, wish }: KeysArguments): Promise<Answer> {
-  return inStore(path, async (admin) => {
+  const change = async (admin: KeyAdmin): Promise<Answer> => {
     switch (command) {
       case "create":
         return shown(await admin.create({ ...wish, name: key }));
@@ -80,7 +81,8 @@ async function changeInStore(path: string, { command, key, wish }: KeysArguments
       case "list":
         return viewOf(await admin.show(key));
     }
-  });
+  };
+  return inStore(path, change, { mayMake: command === "create" });
 }
 
 async function listOfGateway({ gateway }: KeysArguments, { env }: KeysOutput): Promise<Answer[]> {
@@ -107,8 +109,10 @@ function listOfStore(path: string): Promise<Answer[]> {
   });
 }
 
-async function inStore<T>(path: string, action: (admin: KeyAdmin) => Promise<T>): Promise<T> {
+async function inStore<T>(path: string, action: (admin: KeyAdmin) => Promise<T>, { mayMake = false } = {}): Promise<T> {
   try {
+    // A list of a file that is spelt wrong must not be an empty one, and leave a new file behind.
+    if (!mayMake && !existsSync(path)) throw new ConfigError(path, "there is no such file; `keys create` makes one");
     await using store = SqliteKeyStore.open(path);
     return await action(new KeyAdmin(store));
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type AccessOptions, accessOf, addAccessOptions, type GatewayAccess } from "./gateway-access.ts";
+import { type AccessOptions, accessOf, addAccessOptions, type GatewayAccess, readUrl } from "./gateway-access.ts";
 import { readSeconds } from "./read-seconds.ts";
 
 /** The `top` command. */
@@ -32,7 +32,7 @@ export function addTopCommand(command: Command, run: (given: TopArguments) => Pr
       const options: TopOptions = command.opts();
       await run({
         gateway: accessOf(options),
-        metricsUrl: options.metricsUrl,
+        metricsUrl: options.metricsUrl === undefined ? undefined : readUrl("--metrics-url", options.metricsUrl).href,
         intervalSecs: readSeconds("--interval", options.interval ?? "1s"),
         isOnce: options.once === true,
         isJson: options.json === true,

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BIN, ELSEWHERE, startProcess } from "../support/process.ts";
@@ -13,8 +13,13 @@ interface Ran {
   readonly err: string;
 }
 
-async function keys(...words: string[]): Promise<Ran> {
-  const child = Bun.spawn([BIN, "keys", ...words], { cwd: ELSEWHERE, stdout: "pipe", stderr: "pipe" });
+function keys(...words: string[]): Promise<Ran> {
+  return keysWith({}, ...words);
+}
+
+async function keysWith(more: Readonly<Record<string, string>>, ...words: string[]): Promise<Ran> {
+  const env = { ...process.env, ...more };
+  const child = Bun.spawn([BIN, "keys", ...words], { cwd: ELSEWHERE, env, stdout: "pipe", stderr: "pipe" });
   const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
   return { code: await child.exited, out, err };
 }
@@ -55,4 +60,39 @@ test("and at a running gateway", async () => {
   await tryAll(["--url", gateway.url, "--admin-key-file", keyFile]);
   const refused = await keys("list", "--url", gateway.url);
   expect([refused.code, refused.err]).toEqual([2, expect.stringContaining("`admin_api_key`")]);
+}, 60_000);
+
+test("a store that is not there is made by `create` only: a name that is spelt wrong is told, and leaves no file", async () => {
+  const store = join(folder, "spelt-wrong.db");
+  for (const words of [["list"], ["show", "a"], ["update", "a"], ["rotate", "a"], ["revoke", "a"]]) {
+    expect(await keys(...words, "--key-store", store)).toEqual({
+      code: 2,
+      out: "",
+      err: `pointsman: ${store}: there is no such file; \`keys create\` makes one\n`,
+    });
+  }
+  expect(existsSync(store)).toBe(false);
+}, 60_000);
+
+test("the admin key goes to the gateway alone, whatever proxy the environment names, and an empty file is none", async () => {
+  const seen: string[] = [];
+  using proxy = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch(request) {
+      seen.push(request.url);
+      return new Response("a proxy", { status: 502 });
+    },
+  });
+  await using gateway = await startProcess(["--key-store", join(folder, "proxied.db"), "--admin-api-key", "root-key"]);
+  const through = `http://127.0.0.1:${proxy.port}`;
+  const env = { http_proxy: through, HTTP_PROXY: through, POINTSMAN_ADMIN_API_KEY: "root-key" };
+  expect(await keysWith(env, "list", "--url", gateway.url)).toMatchObject({ code: 0, err: "" });
+  expect(seen).toEqual([]);
+  const empty = join(folder, "empty");
+  writeFileSync(empty, "\n");
+  expect(await keys("list", "--url", gateway.url, "--admin-key-file", empty)).toMatchObject({
+    code: 2,
+    err: `pointsman: ${empty}: there is no key in the file\n`,
+  });
 }, 60_000);
