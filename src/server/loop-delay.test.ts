@@ -58,6 +58,17 @@ test("a long pause or two refuse nobody", () => {
   }
 });
 
+test("nor do they at the start, where few measurements were made", () => {
+  for (const before of [0, 1, 5, 12]) {
+    const { clock, delay } = create();
+    clock.fire(0, before);
+    clock.fire(5000, 2);
+    expect(() => delay.check()).not.toThrow();
+    clock.fire(5000);
+    expect(() => delay.check()).toThrow(expect.objectContaining({ code: "overloaded" }));
+  }
+});
+
 test("a thread that is always late refuses, and stops a second after it no longer is", () => {
   const { clock, delay } = create();
   clock.fire(0, 40);

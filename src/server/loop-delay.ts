@@ -9,7 +9,8 @@ const LEAST_LOOKS = 20;
 /**
  * Share of the measurements that must be in time. It is not 0.99: of some twenty measurements that is the worst one, so one long
  * pause (a body of 64 MiB, a stopped process) would refuse a second of requests that could be served. Two late measurements never
- * refuse requests; three may.
+ * refuse requests; three may. Those that a thread has not made yet count as in time: a thread that has just started was late because
+ * it loaded its modules.
  */
 const SHARE = 0.9;
 
@@ -67,7 +68,8 @@ export class LoopDelay implements Disposable {
     this.#looks.push({ at, lateMs: Math.max(0, at - this.#dueAt) });
     while (this.#looks.length > LEAST_LOOKS && (this.#looks[0]?.at ?? at) < at - WINDOW_MS) this.#looks.shift();
     const sorted = this.#looks.map(({ lateMs }) => lateMs).sort((one, other) => one - other);
-    this.#ms = sorted[Math.ceil(sorted.length * SHARE) - 1] ?? 0;
+    const count = Math.max(sorted.length, LEAST_LOOKS);
+    this.#ms = sorted[Math.ceil(count * SHARE) - 1 - (count - sorted.length)] ?? 0;
     this.#schedule();
   }
 }
