@@ -1,24 +1,26 @@
 /**
- * What a flood of wrong keys does to clients with right ones: the latencies of a steady client alone, beside so many requests a second with wrong
- * keys, and beside the same flood at a bare server of Bun's, in turns. Flood, client, engine, gateway and bare server share the machine: what the
- * flood takes from all of them without ever meeting the gateway is in the third figure, so the second over the third is the gateway's own part.
+ * What a flood of wrong keys does to clients with right ones: the latencies of a steady client alone, beside a flood of so many requests a second
+ * at a bare server of Bun's, and beside the same flood of wrong keys at the gateway, in turns. Flood, client, engine, gateway and bare server share the machine: what the
+ * flood takes from all of them without ever meeting the gateway is in the second figure, so the third over the second is the gateway's own part.
+ * Each ratio is the median of those of the turns, whose three figures are of the same seconds. It ends by itself within 80 s: a turn that might
+ * last longer does not begin, and a request without an answer fails the run.
  *
- *   bun bench/wrong-keys.ts [--wrong 10000] [--right 200] [--turns 5] [--secs 3]
+ *   bun bench/wrong-keys.ts [--wrong 10000] [--right 200] [--turns 6] [--secs 2]
  */
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startEngine } from "../src/engine-sim/engine.ts";
-import { percentile } from "./lib/statistics.ts";
+import { median, percentile } from "./lib/statistics.ts";
 import { storeKeys } from "./lib/stored-keys.ts";
 
 const { values } = parseArgs({
   options: {
     wrong: { type: "string", default: "10000" },
     right: { type: "string", default: "200" },
-    turns: { type: "string", default: "5" },
-    secs: { type: "string", default: "3" },
+    turns: { type: "string", default: "6" },
+    secs: { type: "string", default: "2" },
     flood: { type: "string" },
     bare: { type: "boolean", default: false },
   },
@@ -29,6 +31,10 @@ const BODY = JSON.stringify({ model: "sim-1", messages: [{ role: "user", content
 const LANES = 16;
 const MOST_UNANSWERED = 320;
 const TICK_MS = 1;
+/** No turn begins that might end later than this, ms after the start. */
+const LAST_END_MS = 65_000;
+/** How long an answer, and a gateway that starts, may take, ms. */
+const MOST_WAIT_MS = 10_000;
 
 function message(key: string): string {
   return `${HEAD}\r\nauthorization: Bearer ${key}\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`;
@@ -78,7 +84,10 @@ async function right(port: number, key: string, secs: number, perSec: number): P
     if (wait > 0) await Bun.sleep(wait);
     const begun = performance.now();
     const ask = async (): Promise<void> => {
-      const answer = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, request);
+      const answer = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
+        ...request,
+        signal: AbortSignal.timeout(MOST_WAIT_MS),
+      });
       await answer.arrayBuffer();
       if (answer.status !== 200) throw new Error(`a right key is answered ${answer.status}`);
       took.push(performance.now() - begun);
@@ -105,51 +114,96 @@ function another(...args: readonly string[]): Bun.Subprocess<"ignore", "pipe", "
   return Bun.spawn([process.execPath, import.meta.path, ...args], { stdout: "pipe" });
 }
 
-async function main(): Promise<void> {
+/** Starts a gateway with one key in a store. What was started ends with this process. */
+async function startGateway(): Promise<{ readonly port: number; readonly key: string }> {
   const folder = mkdtempSync(join(tmpdir(), "pointsman-wrong-keys-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const store = join(folder, "keys.db");
   const [key = ""] = await storeKeys(store, 1);
   const engine = await startEngine({ model: "sim-1", instant: true });
   const args = ["--port", "0", "--prometheus-port", "0", "--key-store", store, "--worker", engine.url];
   const gateway = Bun.spawn([process.execPath, join(import.meta.dir, "../src/main.ts"), ...args], { stdout: "pipe" });
+  process.on("exit", () => {
+    gateway.kill();
+    rmSync(folder, { recursive: true, force: true });
+  });
   const reader = gateway.stdout.getReader();
   const first = await reader.read();
   const port = Number(/"url":"http:\/\/[^:"]+:(\d+)"/.exec(Buffer.from(first.value ?? []).toString())?.[1]);
   void (async () => {
     while (!(await reader.read()).done) continue;
   })();
-  while (!(await fetch(`http://127.0.0.1:${port}/readiness`)).ok) await Bun.sleep(20);
-  const [secs, perSec] = [Number(values.secs), Number(values.right)];
+  const until = performance.now() + MOST_WAIT_MS;
+  while (!(await fetch(`http://127.0.0.1:${port}/readiness`)).ok) {
+    if (performance.now() > until) throw new Error("the gateway does not get ready");
+    await Bun.sleep(20);
+  }
+  return { port, key };
+}
+
+async function startBare(): Promise<number> {
   const bare = another("--bare");
-  const barePort = Number(Buffer.from((await bare.stdout.getReader().read()).value ?? []).toString());
-  await right(port, key, secs, perSec);
-  const floods: readonly (readonly [what: string, port: number | undefined])[] = [
-    ["alone", undefined],
-    ["beside a flood at a bare server", barePort],
-    ["beside a flood of wrong keys", port],
-  ];
-  const took = floods.map((): number[] => []);
-  const answered = floods.map(() => 0);
+  process.on("exit", () => bare.kill());
+  return Number(Buffer.from((await bare.stdout.getReader().read()).value ?? []).toString());
+}
+
+/** One figure of all turns. */
+interface Case {
+  readonly what: string;
+  /** Where the flood goes. */
+  readonly floodedPort: number | undefined;
+  /** Latencies of each turn, in rising order, ms. */
+  readonly turns: (readonly number[])[];
+  /** Answers that the flood got. */
+  refused: number;
+}
+
+async function takeTurn(one: Case, ask: () => Promise<number[]>, secs: number): Promise<void> {
+  const child =
+    one.floodedPort === undefined
+      ? undefined
+      : another("--flood", String(one.floodedPort), "--secs", String(secs + 1), "--wrong", values.wrong);
+  await Bun.sleep(500);
+  one.turns.push((await ask()).toSorted((a, b) => a - b));
+  if (child) one.refused += Number(await new Response(child.stdout).text());
+}
+
+function told({ what, turns, refused }: Case, secs: number): string {
+  const all = turns.flat().toSorted((a, b) => a - b);
+  const [half, most] = [0.5, 0.99].map((share) => percentile(all, share).toFixed(2));
+  return `${what}: p50 ${half} ms, p99 ${most} ms; ${Math.round(refused / (turns.length * (secs + 1)))} a second were refused`;
+}
+
+/** The median of the turns' ratios of a percentile, and the least and the most of them. */
+function ratio(over: Case, under: Case, share: number): string {
+  const ratios = over.turns.map((turn, at) => percentile(turn, share) / percentile(under.turns[at] ?? [], share));
+  const [least, most] = [Math.min(...ratios), Math.max(...ratios)].map((one) => one.toFixed(2));
+  return `${median(ratios).toFixed(2)} (${least}-${most})`;
+}
+
+async function main(): Promise<void> {
+  const [{ port, key }, barePort] = await Promise.all([startGateway(), startBare()]);
+  const [secs, perSec] = [Number(values.secs), Number(values.right)];
+  const ask = (): Promise<number[]> => right(port, key, secs, perSec);
+  await ask();
+  const alone: Case = { what: "alone", floodedPort: undefined, turns: [], refused: 0 };
+  const bare: Case = { what: "beside a flood at a bare server", floodedPort: barePort, turns: [], refused: 0 };
+  const wrong: Case = { what: "beside a flood of wrong keys", floodedPort: port, turns: [], refused: 0 };
+  let longest = 0;
   for (let turn = 0; turn < Number(values.turns); turn += 1) {
-    for (const [index, [, at]] of floods.entries()) {
-      const child =
-        at === undefined
-          ? undefined
-          : another("--flood", String(at), "--secs", String(secs + 1), "--wrong", values.wrong);
-      await Bun.sleep(500);
-      took[index]?.push(...(await right(port, key, secs, perSec)));
-      if (child) answered[index] = (answered[index] ?? 0) + Number(await new Response(child.stdout).text());
-    }
+    const begun = performance.now();
+    if (begun + longest > LAST_END_MS) break;
+    // Each goes first, second and third equally often.
+    const order = [alone, bare, wrong].map((_, at, all) => all[(at + turn) % all.length]);
+    for (const one of order) if (one) await takeTurn(one, ask, secs);
+    longest = Math.max(longest, performance.now() - begun);
   }
-  for (const [index, [what]] of floods.entries()) {
-    const all = took[index]?.toSorted((a, b) => a - b) ?? [];
-    const [half, most] = [0.5, 0.99].map((share) => percentile(all, share).toFixed(2));
-    const rate = Math.round((answered[index] ?? 0) / (Number(values.turns) * (secs + 1)));
-    console.error(`${what}: p50 ${half} ms, p99 ${most} ms; ${rate} a second were refused`);
-  }
-  gateway.kill();
-  bare.kill();
+  for (const one of [alone, bare, wrong]) console.error(told(one, secs));
+  for (const [what, under] of [
+    ["alone", alone],
+    ["a flood at a bare server", bare],
+  ] as const)
+    console.error(`wrong keys over ${what}: p50 ${ratio(wrong, under, 0.5)}, p99 ${ratio(wrong, under, 0.99)}`);
+  console.error(`${alone.turns.length} turns of ${secs} s; load ${loadavg()[0]?.toFixed(2)}`);
   process.exit(0);
 }
 
