@@ -17,7 +17,12 @@ export class ConfigError extends Error {
   }
 }
 
+/** Most mistakes that are told: nobody reads more, and they go into a line of the log. */
+const MAX_PROBLEMS = 100;
+
 /** Throws ConfigError where there is a problem. */
-export function throwProblems([first, ...others]: readonly ConfigProblem[]): void {
+export function throwProblems(problems: readonly ConfigProblem[]): void {
+  const [first, ...others] = problems.slice(0, MAX_PROBLEMS);
+  if (problems.length > MAX_PROBLEMS) others.push({ where: "config", message: "and more is wrong" });
   if (first) throw new ConfigError(first.where, first.message, others);
 }

@@ -254,6 +254,17 @@ describe("refused with its place is", () => {
     expect((user + system) / 1000).toBeLessThan(2000);
   });
 
+  test.each([
+    ["of an option that is there many times", "queue_size: 1\n".repeat(2000)],
+    ["of lines that are no YAML", "a: b: c\n".repeat(2000)],
+    ["of lists in lists", "[".repeat(20_000)],
+    ["of variables that are not set", Array.from({ length: 2000 }, (_, row) => `k${row}: \${NONE_${row}}\n`).join("")],
+  ])("%s, as far as anybody reads", (_, text) => {
+    const lines = refusal(text).split("\n");
+    expect([lines.length, lines.at(-1)]).toEqual([101, "config: and more is wrong"]);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(500);
+  });
+
   test("each place where the text is no YAML", () => {
     expect(refusal("port: 1\nport: 2\nhost: [a").split("\n").length).toBe(2);
   });
