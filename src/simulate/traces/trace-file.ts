@@ -61,12 +61,13 @@ export function parseTrace(text: string, name: string): Trace {
   const first = objectOf(lines[0] ?? "", `${name}:1`);
   const blockEnds = first["format"] === RECORDING_FORMAT ? endsOf(first, `${name}:1`) : undefined;
   const requests: TracedRequest[] = [];
+  const ids = new BlockIds();
   for (let at = blockEnds ? 1 : 0; at < lines.length; at += 1) {
     const line = lines[at] ?? "";
     // A recording that was cut by a crash may end within a line.
     const isCut = blockEnds !== undefined && at === lines.length - 1;
     if (line.trim() !== "" && !isCut)
-      requests.push(requestOf(objectOf(line, `${name}:${at + 1}`), `${name}:${at + 1}`));
+      requests.push(requestOf(objectOf(line, `${name}:${at + 1}`), `${name}:${at + 1}`, ids));
   }
   if (requests.length === 0) throw new GatewayError("invalid_request", `${name}: it has no request`);
   requests.sort((a, b) => a.atMs - b.atMs);
@@ -92,12 +93,36 @@ function blockTokensOf(requests: readonly TracedRequest[]): number {
 function objectOf(line: string, where: string): AnyRecord {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = JSON.parse(withLongIdsAsText(line));
   } catch (cause) {
     throw new GatewayError("invalid_request", `${where}: is no JSON`, { cause });
   }
   if (!isRecord(value)) throw new GatewayError("invalid_request", `${where}: must be an object`);
   return value;
+}
+
+const LONG_NUMBER = /(?<!["\d])-?\d{16,}/g;
+
+/** Puts numbers of blocks that a double could not hold in quotes. */
+function withLongIdsAsText(line: string): string {
+  if (!/\d{16}/.test(line)) return line;
+  return line.replace(/"hash_ids"\s*:\s*\[[^\]]*\]/, (list) => list.replace(LONG_NUMBER, '"$&"'));
+}
+
+/** Numbers of blocks from here on are given by `BlockIds`; texts have numbers of 31 bits, of which the upper half is for those of one request. */
+const GIVEN_FROM = 2 ** 29;
+
+/** Small numbers for blocks whose own ones are too large, such as hashes of 64 bits: equal ones get the same number. */
+class BlockIds {
+  readonly #given = new Map<string, number>();
+
+  of(id: number | string): number {
+    if (typeof id === "number" && id >= 0 && id < GIVEN_FROM) return id;
+    const key = String(id);
+    const known = this.#given.get(key) ?? GIVEN_FROM + this.#given.size;
+    this.#given.set(key, known);
+    return known;
+  }
 }
 
 function endsOf(head: AnyRecord, where: string): readonly number[] {
@@ -110,7 +135,7 @@ function endsOf(head: AnyRecord, where: string): readonly number[] {
   return numbersOf(head["block_ends"], `${where}: block_ends`);
 }
 
-function requestOf(line: AnyRecord, where: string): TracedRequest {
+function requestOf(line: AnyRecord, where: string, ids: BlockIds): TracedRequest {
   const number = (key: string, least: number, most = Number.MAX_VALUE): number => {
     const value = line[key];
     if (typeof value === "number" && value >= least && value <= most) return value;
@@ -124,11 +149,18 @@ function requestOf(line: AnyRecord, where: string): TracedRequest {
     inputTokens: Math.max(1, Math.round(number("input_length", 0, MOST_TOKENS))),
     outputTokens: optional("output_length", 0, MOST_TOKENS),
     // Traces without them are of prompts that share nothing.
-    blocks: line["hash_ids"] === undefined ? [] : numbersOf(line["hash_ids"], `${where}: hash_ids`),
+    blocks: line["hash_ids"] === undefined ? [] : idsOf(line["hash_ids"], `${where}: hash_ids`).map((id) => ids.of(id)),
     promptBytes: optional("prompt_bytes", 0, MOST_BYTES),
     isStream: line["stream"] !== false,
     session: optional("session", 0),
   };
+}
+
+function idsOf(value: unknown, where: string): readonly (number | string)[] {
+  const isText = (one: unknown): one is string => typeof one === "string" && /^-?\d+$/.test(one);
+  if (Array.isArray(value) && value.every((one): one is number | string => Number.isInteger(one) || isText(one)))
+    return value;
+  return numbersOf(value, where);
 }
 
 function numbersOf(value: unknown, where: string): number[] {

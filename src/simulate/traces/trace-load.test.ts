@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { Texts } from "../loads/texts.ts";
 import { parseTrace, readTrace } from "./trace-file.ts";
 import { traceLoad } from "./trace-load.ts";
 
@@ -113,6 +114,40 @@ describe("blocks of other programs' files in Mooncake's format", () => {
   test("may be missing at the end of prompts: that does not make them larger or smaller", () => {
     const requests = [{ timestamp: 0, input_length: 9000, output_length: 1, hash_ids: [1, 2, 3] }];
     expect(parseTrace(lines(requests), "t").blockTokens).toBe(512);
+  });
+});
+
+describe("numbers of blocks that are hashes", () => {
+  const load = (ids: readonly string[]): readonly number[] =>
+    parseTrace(
+      ids
+        .map((id, at) => `{"timestamp": ${at}, "input_length": 512, "output_length": 1, "hash_ids": [ ${id} ]}\n`)
+        .join(""),
+      "t",
+    ).requests.map(({ blocks }) => blocks[0] ?? -1);
+
+  test("of 64 bits are equal only where all of their bits are", () => {
+    const ids = ["18446744073709551615", "18446744073709551614", "9223372036854775807", "-9223372036854775808"];
+    // These have equal lower 32 bits, or differ only by what a double rounds off.
+    const near = ["4294967297", "1", "9007199254740993", "9007199254740992", "1073741824", "536870912"];
+    const all = load([...ids, ...near, ...ids, ...near]);
+    expect(new Set(all).size).toBe(10);
+    expect(all.slice(10)).toEqual(all.slice(0, 10));
+    expect(Math.max(...all)).toBeLessThan(2 ** 30);
+  });
+
+  test("are found again by a cache in the replay", () => {
+    const lines = [0, 1, 2].map(
+      (at) =>
+        `{"timestamp": ${1000 * at}, "input_length": 1024, "output_length": 1, "hash_ids": [18446744073709551615, 4294967297]}`,
+    );
+    const replay = traceLoad(parseTrace(lines.join("\n"), "t"), "t", OPTIONS);
+    const texts = new Texts();
+    const blocks = replay.sessions.map(({ turns }) =>
+      turns[0] === undefined ? [] : [...texts.blocksOf(turns[0].prompt, undefined, 512)],
+    );
+    expect(blocks[0]).toHaveLength(2);
+    expect(blocks).toEqual([blocks[0] ?? [], blocks[0] ?? [], blocks[0] ?? []]);
   });
 });
 
