@@ -61,6 +61,7 @@ function readStart(path: string, bytes: number): string {
 /** Throws ConfigError where the text is not a YAML mapping. `listKey`: a list counts as a mapping that has it under this key, in snake case. */
 export function parseConfigFile(name: string, text: string, outside: Outside, listKey?: string): ConfigFile {
   if (text.length > MAX_BYTES) throw new ConfigError(name, `the file is larger than ${MAX_BYTES} bytes`);
+  checkBrackets(name, text);
   const { isMap, isScalar, isSeq, LineCounter, parseDocument, visit } = yaml();
   const lines = new LineCounter();
   const document: Document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -103,6 +104,18 @@ export function parseConfigFile(name: string, text: string, outside: Outside, li
       return pair && isScalar(pair.key) ? at(pair.key.range?.[0]) : at(offsetOf(document, path.map(yamlKey)));
     },
   };
+}
+
+/** Most brackets that are open at once, those in texts and comments too. The library takes minutes for five thousand. */
+const MAX_OPEN = 512;
+
+/** Throws ConfigError where more brackets are open at once than any configuration has. */
+function checkBrackets(name: string, text: string): void {
+  let open = 0;
+  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
+    open = bracket === "[" || bracket === "{" ? open + 1 : Math.max(0, open - 1);
+    if (open > MAX_OPEN) throw new ConfigError(name, `more than ${MAX_LEVELS} levels`);
+  }
 }
 
 function toObject(document: Document, name: string, at: (offset: number) => string): RawObject {

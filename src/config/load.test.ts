@@ -257,12 +257,18 @@ describe("refused with its place is", () => {
   test.each([
     ["of an option that is there many times", "queue_size: 1\n".repeat(2000)],
     ["of lines that are no YAML", "a: b: c\n".repeat(2000)],
-    ["of lists in lists", "[".repeat(20_000)],
     ["of variables that are not set", Array.from({ length: 2000 }, (_, row) => `k${row}: \${NONE_${row}}\n`).join("")],
   ])("%s, as far as anybody reads", (_, text) => {
     const lines = refusal(text).split("\n");
     expect([lines.length, lines.at(-1)]).toEqual([101, "config: and more is wrong"]);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(500);
+  });
+
+  test.each([
+    ["lists", "[".repeat(20_000)],
+    ["mappings", `${"{a: ".repeat(5000)}1${"}".repeat(5000)}`],
+  ])("of %s that are nested far too deep, before they are read", (_, text) => {
+    expect(refusal(text)).toEndWith("more than 32 levels");
   });
 
   test("each place where the text is no YAML", () => {
