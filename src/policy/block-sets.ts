@@ -6,12 +6,8 @@ const WAYS = 1 << WAY_BITS;
 /** Cells of a set: the keys of its places, their times of last use (both in one cache line), and FEW_OWNERS entries for each place. */
 const SET_CELLS = WAYS * (2 + FEW_OWNERS);
 
-/** The first blocks of a prompt, the second ones and so on, so many each, are mostly known and used together. */
-export const GROUP = 8;
 /** In place of a block's place: it is not in the table. */
 export const UNKNOWN = -1;
-/** In place of a block's place: nobody has looked for it yet. */
-const NOT_LOOKED = -2;
 
 /** Number of sets that have so many places, rounded down to a power of two. */
 export function setsFor(blocks: number): number {
@@ -63,32 +59,15 @@ export class BlockSets {
     return UNKNOWN;
   }
 
-  /**
-   * Looks for the first blocks of a prompt, up to one that is not known. Returns how many there are. Of a group of which the last block is
-   * known, so are the others, and `placeAt` looks for them where somebody asks: in between, one may have been evicted.
-   */
+  /** Puts the places of a prompt's first blocks into `places`, up to one that is not known. Returns how many there are. */
   findKnown(hashes: Int32Array, places: Int32Array): number {
-    let known = 0;
-    for (let last = GROUP - 1; last < hashes.length; last += GROUP) {
-      const place = this.placeOf(hashes[last] ?? 0);
+    let block = 0;
+    for (; block < hashes.length; block += 1) {
+      const place = this.placeOf(hashes[block] ?? 0);
       if (place < 0) break;
-      for (let block = known; block < last; block += 1) places[block] = NOT_LOOKED;
-      places[last] = place;
-      known = last + 1;
+      places[block] = place;
     }
-    for (; known < hashes.length; known += 1) {
-      const place = this.placeOf(hashes[known] ?? 0);
-      if (place < 0) break;
-      places[known] = place;
-    }
-    return known;
-  }
-
-  /** The place of one of the blocks that `findKnown` found, or UNKNOWN. */
-  placeAt(hashes: Int32Array, places: Int32Array, block: number): number {
-    let place = places[block] ?? UNKNOWN;
-    if (place === NOT_LOOKED) places[block] = place = this.placeOf(hashes[block] ?? 0);
-    return place;
+    return block;
   }
 
   /**

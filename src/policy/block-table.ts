@@ -1,4 +1,4 @@
-import { BlockSets, cellsOf, entriesCell, GROUP, keyCell, placesOf, setsFor, UNKNOWN, useCell } from "./block-sets.ts";
+import { BlockSets, cellsOf, entriesCell, keyCell, placesOf, setsFor, UNKNOWN, useCell } from "./block-sets.ts";
 import { FEW_OWNERS, isLink, PlaceOwners } from "./place-owners.ts";
 import { blocksEnd } from "./prefix-blocks.ts";
 import { MANY_OWNERS, SharedBlocks, sharedBlocksCells } from "./shared-blocks.ts";
@@ -6,6 +6,8 @@ import { IN_FLIGHT_BIT, isRecent, OWNER_BIT, SLOT_BITS, type VolumeClocks } from
 
 /** What entries of one worker have in common. */
 const OWNER = SLOT_BITS | OWNER_BIT;
+/** Blocks of a prompt that are noted together, mostly. */
+const GROUP = 8;
 /** A use need not be noted again for one insert for each so many places of the table: meanwhile new blocks take a few per cent of them. */
 const PLACES_PER_INSERT = 1024;
 
@@ -84,15 +86,14 @@ export class BlockTable {
    * in flight where that one does not; -1 for none. May also be one with the same owners. Steps grow and shrink: each block has the owners
    * of those behind it and more, so two blocks with the same ones have no other between them, unless it was withdrawn.
    */
-  lastUnlike(hashes: Int32Array, places: Int32Array, block: number, like: number): number {
-    if (like >= this.#sharedFrom) return this.#lastUnlikeShared(hashes, places, block, like);
+  lastUnlike(places: Int32Array, block: number, like: number): number {
+    if (like >= this.#sharedFrom) return this.#lastUnlikeShared(places, block, like);
     let alike = block + 1;
     let unlike = -1;
     let step = 1;
     while (alike - unlike > 1) {
       const probe = Math.max(0, alike - step);
-      const place = this.sets.placeAt(hashes, places, probe);
-      if (place < 0 || this.#few.areAlike(entriesCell(place), like)) alike = probe;
+      if (this.#few.areAlike(entriesCell(places[probe] ?? 0), like)) alike = probe;
       else unlike = probe;
       step = unlike < 0 ? step * 2 : (alike - unlike) >> 1;
     }
@@ -100,12 +101,10 @@ export class BlockTable {
   }
 
   /** Step by step: of two owners with one place in a list, only one is named. */
-  #lastUnlikeShared(hashes: Int32Array, places: Int32Array, block: number, like: number): number {
+  #lastUnlikeShared(places: Int32Array, block: number, like: number): number {
     let unlike = block;
     for (; unlike >= 0; unlike -= 1) {
-      const place = this.sets.placeAt(hashes, places, unlike);
-      if (place < 0) continue;
-      const first = this.firstEntry(place);
+      const first = this.firstEntry(places[unlike] ?? 0);
       if (first < this.#sharedFrom || !this.#shared.areAlike(first, like)) break;
     }
     return unlike;
@@ -123,7 +122,7 @@ export class BlockTable {
     const ticksPerByte = clocks.ticksPerByte(slot);
     const owner = OWNER_BIT | slot;
     const cleared = IN_FLIGHT_BIT & ~kept;
-    const mayStay = (bits | cleared) === 0;
+    let mayStay = (bits | cleared) === 0;
     // Where among the entries of the block before this one the worker stood: mostly it stands there again.
     let likely = 0;
     for (let block = from; block < to; block += 1) {
@@ -135,9 +134,11 @@ export class BlockTable {
           block = last;
           continue;
         }
+        // Mostly none of the others may stay either.
+        mayStay = false;
       }
       const key = hashes[block] ?? 0;
-      let place = this.sets.placeAt(hashes, places, block);
+      let place = places[block] ?? UNKNOWN;
       if (place >= 0 && cells[keyCell(place)] !== key) place = this.sets.placeOf(key);
       if (place < 0) {
         this.#add(key, clocks.entry(slot, now, blocksEnd(block + 1) * ticksPerByte) | bits, time);

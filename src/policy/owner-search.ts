@@ -14,7 +14,6 @@ export class OwnerSearch {
   readonly #table: BlockTable;
   readonly #clocks: VolumeClocks;
   readonly #places: Int32Array;
-  #hashes: Int32Array = new Int32Array(0);
   readonly #slots = new Int32Array(MOST_FOUND);
   readonly #bytes = new Int32Array(MOST_FOUND);
   /** -1 while only blocks in flight were seen. */
@@ -38,9 +37,8 @@ export class OwnerSearch {
     this.#places = places;
   }
 
-  /** Begins a search among the first `count` blocks of a prompt. */
-  begin(hashes: Int32Array, count: number): void {
-    this.#hashes = hashes;
+  /** Begins a search among the first `count` blocks of the prompt. */
+  begin(count: number): void {
     this.#found = 0;
     this.#unsafe = 0;
     this.#nextBlock = count - 1;
@@ -84,11 +82,10 @@ export class OwnerSearch {
   /** Looks who is named at the next block towards the beginning of the prompt. */
   #look(): void {
     let block = this.#nextBlock;
-    if (this.#lookedAt >= 0) block = this.#table.lastUnlike(this.#hashes, this.#places, block, this.#lookedAt);
+    if (this.#lookedAt >= 0) block = this.#table.lastUnlike(this.#places, block, this.#lookedAt);
     this.#nextBlock = block - 1;
     if (block < 0) return;
-    const place = this.#table.sets.placeAt(this.#hashes, this.#places, block);
-    if (place < 0) return;
+    const place = this.#places[block] ?? 0;
     const first = this.#table.firstEntry(place);
     this.#lookedAt = first;
     const lastUse = this.#table.lastUse(place);

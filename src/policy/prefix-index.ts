@@ -64,7 +64,7 @@ export class PrefixIndex {
     const { sets } = this.#table;
     const matched = sets.findKnown(hashes, this.#places);
     sets.findPlaces(hashes, matched, this.#places);
-    this.#search.begin(hashes, matched);
+    this.#search.begin(matched);
     return blocksEnd(matched);
   }
 
