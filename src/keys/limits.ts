@@ -36,7 +36,7 @@ export class KeyLimits {
     return this.#clock.now() + this.#behindMs;
   }
 
-  /** The same without a look at the clock, for the limits of a minute: as somebody has told it, a few ms ago at most. */
+  /** The time that somebody on this thread asked for last, as each step of a request does: a look at the clock less, for the limits of a minute. */
   recent(): number {
     return this.#clock.recent() + this.#behindMs;
   }

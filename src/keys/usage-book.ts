@@ -43,18 +43,13 @@ export class UsageBook implements AsyncDisposable {
 
   /** Takes what a thread has counted. */
   add(rows: readonly UsageRow[]): void {
-    const others = { requests: 0, errors: 0, promptTokens: 0, completionTokens: 0 };
+    let others: UsageRow | undefined;
     for (const row of rows) {
       if (this.#isNamed(row.key)) this.#count(row.key, row);
-      else {
-        others.requests += row.requests;
-        others.errors += row.errors;
-        others.promptTokens += row.promptTokens;
-        others.completionTokens += row.completionTokens;
-      }
+      else others = others ? sum(others, row) : row;
       if (this.#parts.store) this.#keep(row);
     }
-    if (others.requests > 0) this.#count(OTHERS, others);
+    if (others) this.#count(OTHERS, others);
     if (this.#waiting.size > 0) this.#schedule();
   }
 
@@ -75,7 +70,7 @@ export class UsageBook implements AsyncDisposable {
       this.#parts.logger.error({ rows: this.#waiting.size }, "usage is lost: the key store fails");
   }
 
-  #count(key: string, { requests, errors, promptTokens, completionTokens }: Counted): void {
+  #count(key: string, { requests, errors, promptTokens, completionTokens }: UsageRow): void {
     const { metrics } = this.#parts;
     metrics.increment("keyRequests", { key, outcome: "served" }, requests - errors);
     if (errors > 0) metrics.increment("keyRequests", { key, outcome: "failed" }, errors);
@@ -133,8 +128,6 @@ export class UsageBook implements AsyncDisposable {
     }
   }
 }
-
-type Counted = Pick<UsageRow, "requests" | "errors" | "promptTokens" | "completionTokens">;
 
 function byPlace(one: UsageRow, other: UsageRow): number {
   if (one.minute !== other.minute) return one.minute - other.minute;
