@@ -259,7 +259,7 @@ function openCare({ config, overrides, stack }: Step, parts: Base & Registries &
     healthChecker,
     outcomes,
     cacheTrusts,
-    modelFinder: new FleetModelFinder({ clock, registry, askListings }),
+    modelFinder: new FleetModelFinder({ clock, registry, askListings, probeSoon: (id) => healthChecker.probeSoon(id) }),
     fleet: overrides.fleet ?? new Fleet({ workers: registry, client, timeoutMs }),
     kvEvents: stack.use(openKvEvents({ ...parts, config })),
   };

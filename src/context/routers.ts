@@ -13,6 +13,8 @@ import type { Transport } from "../transport/upstream.ts";
 import type { Clock } from "../util/clock.ts";
 import type { OutcomeSink } from "../worker/attempt-outcome.ts";
 import { FailedLoad } from "../worker/failed-load.ts";
+import type { ModelFinder } from "../worker/model-finder.ts";
+import { WantedWorkers } from "../worker/wanted-workers.ts";
 import { createModelTexts } from "./model-texts.ts";
 import type { Registries } from "./registries.ts";
 import { modelTextSettings, routerSettings, streamSettings } from "./settings.ts";
@@ -26,6 +28,7 @@ export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFo
   readonly transport: Transport;
   readonly grpc: GrpcClient;
   readonly outcomes: OutcomeSink;
+  readonly finder: Pick<ModelFinder, "wanted">;
   /** Looks at the streams of the unit. */
   readonly watch: StreamWatch;
   /** Second attempts a second that are always allowed. */
@@ -56,6 +59,7 @@ export function openRouters(parts: RouterParts, stack: DisposableStack): (config
     failedLoad: stack.use(new FailedLoad(clock)),
     failureLog: new FailureLog(logger, clock),
     random: Math.random,
+    wanted: new WantedWorkers(clock, parts.finder),
     decisions: parts.decisions,
     predictionErrors: parts.predictionErrors,
     budget: new RetryBudget({ ratio: RETRY_RATIO, minPerSec: parts.retriesPerSec }, clock),

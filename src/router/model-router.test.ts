@@ -68,6 +68,7 @@ function setUp(refused: readonly RouterKind[] = []): Setup {
         result.find();
         return Promise.resolve();
       },
+      wanted: () => undefined,
     },
   });
   return result;

@@ -23,7 +23,13 @@ function setUp(policy: KeptPolicy = createPolicy(roundRobin)): Setup {
   const fleet = setUpFleet();
   const workers = [0, 1, 2].map((index) => fleet.add(`http://w${index}:1`, { modelId: "m" }));
   policy.affinity = new SessionAffinity({ maxIdleSecs: 60, maxSessions: 64, overrideSecs: 1 }, PARTS);
-  const deps = { ledger: fleet.ledger, clock: fleet.clock, random: () => 0, capacityRetryAfterSecs: 5 };
+  const deps = {
+    ledger: fleet.ledger,
+    clock: fleet.clock,
+    random: () => 0,
+    capacityRetryAfterSecs: 5,
+    wanted: { ask: () => undefined },
+  };
   return {
     fleet,
     workers,

@@ -7,7 +7,7 @@ import { type ErrorCode, GatewayError } from "../errors/errors.ts";
 import type { Worker } from "../worker/worker.ts";
 import { WorkerFactory } from "../worker/worker-factory.ts";
 import type { Choice, SelectionRequest } from "./choice.ts";
-import { Selection } from "./selection.ts";
+import { Selection, type SelectionDeps } from "./selection.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
 const FIRST: Policy = { name: "first", pick: () => 0 };
@@ -22,7 +22,13 @@ function add(fleet: FleetSetup, workerType: WorkerType, name: string): Worker {
 }
 
 /** Prefill and decode workers whose names begin with the same letter fit together. */
-function select(fleet: FleetSetup, lost = NOBODY, policy = FIRST, request = REQUEST): Selection {
+function select(
+  fleet: FleetSetup,
+  lost = NOBODY,
+  policy = FIRST,
+  request = REQUEST,
+  wanted: SelectionDeps["wanted"] = { ask: () => undefined },
+): Selection {
   const leg = (role: "prefill" | "decode"): Choice["legs"]["answer"] => ({
     role,
     snapshot: fleet.registry.getWorkersForModel("m", "http", role),
@@ -30,7 +36,7 @@ function select(fleet: FleetSetup, lost = NOBODY, policy = FIRST, request = REQU
   });
   const fits = (one: Worker, other: Worker): boolean => one.spec.labels["kind"] === other.spec.labels["kind"];
   const { ledger, clock } = fleet;
-  return new Selection({ ledger, clock, random: () => 0, capacityRetryAfterSecs: 5 }, request, {
+  return new Selection({ ledger, clock, random: () => 0, capacityRetryAfterSecs: 5, wanted }, request, {
     legs: { prefill: leg("prefill"), answer: leg("decode") },
     lost,
     fits,
@@ -66,6 +72,21 @@ test("where nobody fits, and where a leg has nobody, it says which", () => {
   expect(() => select(fleet).first()).toThrow("no prefill and decode workers that fit together can");
   fleet.registry.update(decode.id, { status: "not_ready" });
   expect(() => select(fleet).first()).toThrow("no decode worker can take this request now");
+});
+
+test("each leg of which no worker can take the request is told of, and no other", () => {
+  const fleet = setUpFleet();
+  const told: string[][] = [];
+  const wanted: SelectionDeps["wanted"] = { ask: ({ workers }) => told.push(workers.map(({ url }) => url)) };
+  const refused = (): void => expect(() => select(fleet, NOBODY, FIRST, REQUEST, wanted).first()).toThrow("can");
+  const [prefill, decode] = [add(fleet, "prefill", "a1"), add(fleet, "decode", "b2")];
+  refused();
+  expect(told).toEqual([]);
+  fleet.registry.update(decode.id, { status: "not_ready" });
+  refused();
+  fleet.registry.update(prefill.id, { status: "not_ready" });
+  refused();
+  expect(told).toEqual([["http://b2:1"], ["http://a1:1"], ["http://b2:1"]]);
 });
 
 test("one that failed is left out where a fitting one can take its place, and kept where none can", () => {
@@ -117,7 +138,7 @@ test("a worker in its slow start is a candidate for its share of the requests, w
   const { ledger, clock } = fleet;
   const pick = (draw: number, lost = NOBODY): string[] => {
     const snapshot = fleet.registry.getWorkersForModel("m", "http", "regular");
-    const deps = { ledger, clock, random: () => draw, capacityRetryAfterSecs: 5 };
+    const deps = { ledger, clock, random: () => draw, capacityRetryAfterSecs: 5, wanted: { ask: () => undefined } };
     const legs = { prefill: undefined, answer: { role: "regular", snapshot, policy: FIRST } } as const;
     return names(new Selection(deps, REQUEST, { legs, lost, fits: () => true, prefillsAlone: () => false }).first());
   };
@@ -177,7 +198,7 @@ describe("workers with different priorities", () => {
   ): Selection {
     const snapshot = registry.getWorkersForModel("m", "http", "regular");
     const policy: Policy = { name: "last", pick: ({ length }) => (seen(length), length - 1) };
-    const deps = { ledger, clock, random: () => draw, capacityRetryAfterSecs: 5 };
+    const deps = { ledger, clock, random: () => draw, capacityRetryAfterSecs: 5, wanted: { ask: () => undefined } };
     const legs = { prefill: undefined, answer: { role: "regular", snapshot, policy } } as const;
     return new Selection(deps, REQUEST, { legs, lost: NOBODY, fits: () => true, prefillsAlone: () => false });
   }

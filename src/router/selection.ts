@@ -6,6 +6,7 @@ import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
+import type { WantedWorkers } from "../worker/wanted-workers.ts";
 import { preferredOf } from "../worker/preferred-workers.ts";
 import type { Choice, Leg, SelectionRequest } from "./choice.ts";
 import type { Chosen } from "./chosen.ts";
@@ -20,6 +21,8 @@ export interface SelectionDeps {
   readonly random: () => number;
   /** `Retry-After` where no worker can take a request now, s. */
   readonly capacityRetryAfterSecs: number;
+  /** Is asked for workers of which none can take a request. */
+  readonly wanted: Pick<WantedWorkers, "ask">;
 }
 
 /**
@@ -217,7 +220,10 @@ export class Selection {
   }
 
   #nobody(who: string, { snapshot }: Leg): GatewayError {
-    const { clock, capacityRetryAfterSecs } = this.#deps;
+    const { clock, capacityRetryAfterSecs, wanted } = this.#deps;
+    const { prefill, answer } = this.#choice.legs;
+    if (prefill?.snapshot.available.length === 0) wanted.ask(prefill.snapshot);
+    if (answer.snapshot.available.length === 0) wanted.ask(answer.snapshot);
     return new GatewayError("no_available_workers", `${who} take this request now`, {
       retryAfterSecs: secsUntilRested(clock.now(), snapshot.resting) ?? capacityRetryAfterSecs,
     });

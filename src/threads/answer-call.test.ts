@@ -41,6 +41,7 @@ function setUp(parts: Partial<AnswerCallDeps> = {}): { readonly deps: AnswerCall
         asked.push(["find", model]);
         return Promise.resolve();
       },
+      wanted: () => undefined,
     },
     control: { answer: () => Promise.reject(new Error("nobody answers")) },
     routes: [ROUTE],
@@ -81,7 +82,7 @@ describe("a call of a thread", () => {
 
   test("that is refused fails with the refusal", async () => {
     const refusal = new GatewayError("model_not_found", "no worker has it");
-    const { deps } = setUp({ modelFinder: { find: () => Promise.reject(refusal) } });
+    const { deps } = setUp({ modelFinder: { find: () => Promise.reject(refusal), wanted: () => undefined } });
     expect(ask(deps, { what: "findModel", model: "m" })).rejects.toBe(refusal);
   });
 });

@@ -31,6 +31,12 @@ describe("a thread's way to the control thread", () => {
     expect(said.map((message) => message.type)).toEqual(["call", "call"]);
   });
 
+  test("workers that requests found down are named to the control thread, and nothing is waited for", () => {
+    const { link, said } = setUp();
+    link.wanted(["one", "two"]);
+    expect(said).toEqual([{ type: "wanted", workers: ["one", "two"] }]);
+  });
+
   test("a place is given back once", async () => {
     const { link, said } = setUp();
     const entering = link.enter(ENTRY, new LeaveController());

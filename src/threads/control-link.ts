@@ -61,6 +61,10 @@ export class ControlLink implements Gate, OutcomeSink, ModelFinder {
     await this.call({ what: "findModel", model }, signal);
   }
 
+  wanted(workers: readonly string[]): void {
+    this.#post({ type: "wanted", workers });
+  }
+
   /** The bearer of a token, as the control thread has verified it. A client that leaves does not end that: others may wait for the same. */
   async verifyToken(token: string): Promise<VerifiedToken> {
     const { value } = await this.call({ what: "verifyToken", token }, new LeaveController());

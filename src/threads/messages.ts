@@ -144,6 +144,8 @@ export type FromThread =
   | { readonly type: "release"; readonly id: number }
   | { readonly type: "pong" }
   | { readonly type: "outcome"; readonly workerId: string; readonly outcome: AttemptOutcome }
+  /** Requests want these workers, and found them down. */
+  | { readonly type: "wanted"; readonly workers: readonly string[] }
   | { readonly type: "log"; readonly text: string }
   /** Requests for the recording, and how many more the thread could not keep. */
   | { readonly type: "recorded"; readonly requests: readonly RecordedRequest[]; readonly lost: number }

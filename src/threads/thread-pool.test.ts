@@ -47,6 +47,22 @@ describe("the start", () => {
   });
 });
 
+test("workers that a thread's requests found down are named to the one who has them probed", async () => {
+  const { threads, deps } = setUpPool();
+  const wanted: (readonly string[])[] = [];
+  const starting = ThreadPool.start({
+    ...deps,
+    modelFinder: { ...deps.modelFinder, wanted: (workers) => wanted.push(workers) },
+  });
+  for (const number of [0, 1]) {
+    threads.latest(number).say({ type: "listening", port: 4000 });
+    await turn();
+  }
+  await starting;
+  threads.latest(1).say({ type: "wanted", workers: ["one", "two"] });
+  expect(wanted).toEqual([["one", "two"]]);
+});
+
 describe("a thread that dies", () => {
   test("is started anew after 100 ms, twice that each time it dies young, up to 10 s", async () => {
     const { threads, start, clock, lines } = setUpPool();

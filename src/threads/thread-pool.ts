@@ -229,6 +229,8 @@ export class ThreadPool {
         return this.#wake();
       case "outcome":
         return this.#deps.outcomes.report(message.workerId, message.outcome);
+      case "wanted":
+        return this.#deps.modelFinder.wanted(message.workers);
       case "log":
         return this.#deps.writeLog(message.text);
       case "used":

@@ -258,6 +258,73 @@ describe("health", () => {
     expect(told()).toEqual([1_000_000, 320]);
   });
 
+  /** A worker that has been down for so long that it is probed each ten seconds only. */
+  async function longDown(setup: FleetSetup): Promise<{ checker: HealthChecker; state: State; id: string }> {
+    const { checker, state } = watch(setup, { defaults: { ...DEFAULTS, intervalMs: 60_000 }, startupIntervalMs: 1000 });
+    const { id } = setup.add("http://one:1", {}, false);
+    state.isUp = false;
+    checker.watch(id);
+    await pass(setup, 150_000);
+    return { checker, state, id };
+  }
+
+  test("one that is down is probed within an interval of its last probe when a request wants it, and then serves", async () => {
+    const setup = setUpFleet();
+    const { checker, state, id } = await longDown(setup);
+    checker.probeSoon(id);
+    await pass(setup, 1200);
+    state.isUp = true;
+    const before = state.probes;
+    checker.probeSoon(id);
+    await pass(setup, 1200);
+    expect([setup.registry.get(id)?.status, state.probes - before]).toEqual(["ready", 1]);
+  });
+
+  test("requests that want a worker 20 times a second, which stays down, have it probed once in an interval", async () => {
+    const setup = setUpFleet();
+    const { checker, state, id } = await longDown(setup);
+    const before = state.probes;
+    for (let step = 0; step < 400; step += 1) {
+      checker.probeSoon(id);
+      await pass(setup, 50);
+    }
+    expect(state.probes - before).toBeGreaterThanOrEqual(17);
+    expect(state.probes - before).toBeLessThanOrEqual(21);
+    // When nobody wants it any more, it is probed as seldom as before.
+    const later = state.probes;
+    await pass(setup, 30_000);
+    expect(state.probes - later).toBeLessThanOrEqual(5);
+  });
+
+  test("requests that want a large fleet which is all down have at most 200 probes a second made", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup, { defaults: { ...DEFAULTS, intervalMs: 60_000 }, startupIntervalMs: 100 });
+    const ids = Array.from({ length: 600 }, (_, index) => setup.add(`http://w${index}:1`, {}, false).id);
+    state.isUp = false;
+    for (const id of ids) checker.watch(id);
+    await pass(setup, 150_000);
+    const before = state.probes;
+    for (let step = 0; step < 120; step += 1) {
+      for (const id of ids) checker.probeSoon(id);
+      await pass(setup, 50);
+    }
+    expect(state.probes - before).toBeGreaterThan(600);
+    // 6 s at 200 a second, and the first one of each, which was due.
+    expect(state.probes - before).toBeLessThanOrEqual(1800);
+  });
+
+  test("a request that wants a worker that is well has it probed no sooner", async () => {
+    const setup = setUpFleet();
+    const { checker, state } = watch(setup);
+    const { id } = setup.add("http://one:1", {}, false);
+    checker.watch(id);
+    await pass(setup, 2000);
+    const before = state.probes;
+    for (let count = 0; count < 10; count += 1) checker.probeSoon(id);
+    await settle();
+    expect(state.probes).toBe(before);
+  });
+
   test("unhealthy workers leave for good where that is wanted", async () => {
     const setup = setUpFleet();
     const { checker, state } = watch(setup);

@@ -3,6 +3,7 @@ import type { Clock } from "../util/clock.ts";
 import { changeAddress } from "./change-address.ts";
 import { ProbeEnds } from "./probe-ends.ts";
 import { ProbeLanes } from "./probe-lanes.ts";
+import { ProbeTimetable } from "./probe-timetable.ts";
 import {
   hasSettled,
   listingIntervalMs,
@@ -10,19 +11,14 @@ import {
   type ProbeWatch,
   restlessIntervalMs,
   tellPending,
+  wantedIntervalMs,
 } from "./probe-watch.ts";
 import type { ProbeFailure, WorkerProbers } from "./prober.ts";
 import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
 import type { HealthSettings, ProbingSettings } from "./worker-spec.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
-import { Deadlines } from "../util/deadlines.ts";
 import { LeaveController, type LeaveSignal } from "../util/leave-signal.ts";
 
-/** Share of the interval over which probes are spread, so that a fleet is not probed all at once. The first of a settled worker is spread over all of it. */
-const JITTER_RATIO = 0.1;
-/** Probes that are so far off are looked after this often, ms; nearer ones ten times a second. 1,000 workers are then 26 at a time. */
-const LATER_MS = 5000;
-const LATER_EVERY_MS = 250;
 export interface HealthCheckerDeps extends ProbingSettings {
   readonly registry: WorkerRegistry;
   readonly clock: Clock;
@@ -40,16 +36,13 @@ export class HealthChecker implements Disposable {
   readonly #watches = new Map<string, ProbeWatch>();
   readonly #lanes = new ProbeLanes((watch: ProbeWatch) => this.#probe(watch));
   readonly #ends = new ProbeEnds();
-  /** Probes that are due at about the same time begin together: to wake up for each takes more CPU than the probe. */
-  readonly #soon: Deadlines;
-  readonly #later: Deadlines;
+  readonly #timetable: ProbeTimetable;
   readonly #unhealthyListeners = new Set<(worker: Worker) => void>();
   #isClosed = false;
 
   constructor(deps: HealthCheckerDeps) {
     this.#deps = deps;
-    this.#soon = new Deadlines(deps.clock);
-    this.#later = new Deadlines(deps.clock, LATER_EVERY_MS);
+    this.#timetable = new ProbeTimetable(deps.clock, (watch) => this.#enqueue(watch));
   }
 
   /** Changes how workers are probed. Each worker is probed anew at once, so that no interval of before is waited for. */
@@ -80,6 +73,17 @@ export class HealthChecker implements Disposable {
     const watch = this.#watchOf(id);
     if (watch) watch.restlessSince = this.#deps.clock.now();
     this.probeNow(id);
+  }
+
+  /**
+   * A request found that this worker and all others of its model are down: if it is down, its next probe comes an interval
+   * (`wantedIntervalMs`) after the last one, where it would have come later.
+   */
+  probeSoon(id: string): void {
+    const watch = this.#watchOf(id);
+    if (!watch || watch.restlessSince === undefined || watch.isProbing) return;
+    const { registry, startupIntervalMs } = this.#deps;
+    this.#timetable.bringForward(watch, wantedIntervalMs(registry.count(), startupIntervalMs));
   }
 
   #probeNow(watch: ProbeWatch, what: "health" | "listing" | "models"): void {
@@ -136,8 +140,7 @@ export class HealthChecker implements Disposable {
     for (const watch of this.#watches.values()) watch.cancel();
     this.#watches.clear();
     this.#lanes.clear();
-    this.#soon[Symbol.dispose]();
-    this.#later[Symbol.dispose]();
+    this.#timetable[Symbol.dispose]();
   }
 
   #enqueue(watch: ProbeWatch): void {
@@ -154,6 +157,7 @@ export class HealthChecker implements Disposable {
     if (failure) this.#onSilence(watch, settings, failure);
     else await this.#onAnswer(watch, worker, settings);
     watch.isProbing = false;
+    watch.probedAt = this.#deps.clock.now();
     if (this.#current(watch)) this.#scheduleNext(watch, settings);
     this.#ends.announce();
   }
@@ -278,11 +282,7 @@ export class HealthChecker implements Disposable {
     const interval = isSettled
       ? settings.intervalMs
       : restlessIntervalMs(downMs, startupIntervalMs, settings.intervalMs);
-    const spread = isSettled && !watch.isSpread ? 1 : JITTER_RATIO;
-    watch.isSpread = isSettled;
-    const delayMs = interval * (1 - spread * Math.random());
-    const due = delayMs < LATER_MS ? this.#soon : this.#later;
-    watch.cancel = due.after(delayMs, () => this.#enqueue(watch));
+    this.#timetable.put(watch, interval, isSettled);
   }
 
   /** The worker, or the lowest rank of the address, if this watch is the current one and not all are leaving. */

@@ -9,18 +9,22 @@ interface Setup {
   readonly served: Set<string>;
   /** Rounds of questions so far; each function ends its round. */
   readonly rounds: (() => void)[];
+  /** Workers that were to be probed soon. */
+  readonly probed: readonly string[];
 }
 
 function setUp(workers = 2): Setup {
   const clock = new ManualClock();
   const served = new Set(["known"]);
   const rounds: (() => void)[] = [];
+  const probed: string[] = [];
   const finder = new FleetModelFinder({
     clock,
     registry: { serves: (model) => served.has(model), count: () => workers },
     askListings: () => new Promise((resolve) => rounds.push(resolve)),
+    probeSoon: (id) => probed.push(id),
   });
-  return { finder, clock, served, rounds };
+  return { finder, clock, served, rounds, probed };
 }
 
 const settle = async (): Promise<void> => {
@@ -74,4 +78,10 @@ test("who leaves waits no longer, and the round goes on for the others", async (
   expect(await left).toBe("gone");
   rounds[0]?.();
   await stays;
+});
+
+test("workers that a request wanted are each probed soon", () => {
+  const { finder, probed } = setUp();
+  finder.wanted(["one", "two"]);
+  expect(probed).toEqual(["one", "two"]);
 });

@@ -2,10 +2,12 @@ import type { Clock } from "../util/clock.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 import { untilLeft } from "../util/until-left.ts";
 
-/** Looks for a model that no known worker serves. A worker may have loaded it since it was asked last. */
+/** Has workers asked for requests that nobody can take: of a model that no known worker serves, and of one whose workers are all down. */
 export interface ModelFinder {
-  /** Resolves when the workers were asked, or will not be asked now. Rejects with the signal's reason. */
+  /** Looks for the model: a worker may have loaded it since it was asked last. Resolves when the workers were asked, or will not be asked now. Rejects with the signal's reason. */
   find(model: string, signal: LeaveSignal): Promise<void>;
+  /** Has those of these workers that are down probed soon. May be called for each request: each is probed once in an interval at most (`wantedIntervalMs`). */
+  wanted(workerIds: readonly string[]): void;
 }
 
 export interface FleetModelFinderDeps {
@@ -13,6 +15,8 @@ export interface FleetModelFinderDeps {
   readonly registry: { serves(model: string): boolean; count(): number };
   /** Asks every ready worker for its listing. Resolves when all have answered, or have taken too long. */
   readonly askListings: () => Promise<void>;
+  /** Probes the worker soon if it is down. */
+  readonly probeSoon: (workerId: string) => void;
 }
 
 /** Most rounds of questions in a row without a pause. */
@@ -41,6 +45,10 @@ export class FleetModelFinder implements ModelFinder {
     if (registry.serves(model) || registry.count() === 0) return;
     this.#round ??= this.#begin();
     if (this.#round) await untilLeft(this.#round, signal);
+  }
+
+  wanted(workerIds: readonly string[]): void {
+    for (const id of workerIds) this.#deps.probeSoon(id);
   }
 
   #begin(): Promise<void> | undefined {

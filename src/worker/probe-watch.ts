@@ -16,6 +16,9 @@ export interface ProbeWatch {
   /** Since when it has been new, down or without known facts, in ms of the clock; undefined while it is well. */
   restlessSince: number | undefined;
   isProbing: boolean;
+  /** When its last probe ended, and when the next one is due, in ms of the clock; 0 and Infinity where there is none. */
+  probedAt: number;
+  dueAt: number;
   /** Its probes are not at the same time as those of workers that came with it. */
   isSpread: boolean;
   /** Another probe was requested while one was running. */
@@ -43,6 +46,8 @@ export function newWatch(address: string, now: number): ProbeWatch {
     successes: 0,
     restlessSince: now,
     isProbing: false,
+    probedAt: 0,
+    dueAt: Number.POSITIVE_INFINITY,
     isSpread: false,
     isAskedAgain: false,
     isUnknown: true,
@@ -96,4 +101,14 @@ const MAX_RESTLESS_MS = 10_000;
  */
 export function restlessIntervalMs(downMs: number, firstMs: number, intervalMs: number): number {
   return Math.min(intervalMs, Math.max(firstMs, Math.min(downMs * RESTLESS_SHARE, MAX_RESTLESS_MS)));
+}
+
+const WANTED_PER_WORKER_MS = 5;
+
+/**
+ * The least time from the end of a probe to the next, ms, for a worker that is down and that a request has wanted. It is that of a worker
+ * that has just gone down, and 5 ms for each worker of the fleet, so that clients of a fleet that is all down have at most 200 probes a second made.
+ */
+export function wantedIntervalMs(workers: number, firstMs: number): number {
+  return Math.max(firstMs, workers * WANTED_PER_WORKER_MS);
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { Secret } from "../../src/util/secret.ts";
 import { openRaw, rawPost } from "../support/client.ts";
 import { startEngine, startRawEngine } from "../support/engine.ts";
@@ -74,6 +74,22 @@ describe("a second attempt", () => {
     expect((await post(`${gateway.url}/v1/chat/completions`, RAW)).status).toBe(200);
     expect((await line)["attempts"]).toBe(2);
   });
+});
+
+test("a request whose model's workers are all down is refused, and has them probed soon", async () => {
+  const engine = await startEngine();
+  await using gateway = await startGateway({
+    workers: [engine.url],
+    config: { healthCheckIntervalSecs: 0.05, healthFailureThreshold: 1 },
+  });
+  const { workerRegistry, healthChecker } = gateway.context;
+  const [worker] = workerRegistry.all();
+  await engine.stop();
+  const { signal } = new AbortController();
+  await healthChecker.waitUntilSettled(worker?.id ?? "", signal, ({ status }) => status === "not_ready");
+  const probed = spyOn(healthChecker, "probeSoon");
+  expect(await codeOf(await post(`${gateway.url}/v1/chat/completions`, HELLO))).toEqual([503, "no_available_workers"]);
+  expect(probed.mock.calls).toEqual([[worker?.id ?? ""]]);
 });
 
 describe("bounds on time", () => {

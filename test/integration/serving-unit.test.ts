@@ -77,7 +77,7 @@ async function setUp(): Promise<Setup> {
           clock,
         ),
         outcomes: { report: ignore },
-        finder: { find: () => Promise.resolve() },
+        finder: { find: () => Promise.resolve(), wanted: ignore },
         shares: sharesOf(config, 1),
         routes: [],
         answer: () => Promise.reject(new Error("there are no such routes")),

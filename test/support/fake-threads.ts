@@ -146,7 +146,7 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
     tokenizers: { onChange: () => () => undefined, named: () => [] },
     outcomes: { report: () => undefined },
     gate,
-    modelFinder: { find: () => Promise.resolve() },
+    modelFinder: { find: () => Promise.resolve(), wanted: () => undefined },
     control: {
       answer: () => Promise.reject(new GatewayError("internal_error", "no control route is played here")),
     },

@@ -54,6 +54,7 @@ export function setUpRouting(settings: Partial<DispatchDeps> = {}): RoutingSetup
     predictionErrors: new PredictionErrors(metrics),
     random: () => 0,
     capacityRetryAfterSecs: 5,
+    wanted: { ask: () => undefined },
     retry: { maxAttempts: 2, backoffMs: 50, jitterRatio: 0.5 },
     budget: new RetryBudget({ minPerSec: 10, ratio: 0.2 }, clock),
     ...settings,

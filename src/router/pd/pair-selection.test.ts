@@ -58,12 +58,16 @@ function select(fleet: FleetSetup, policy: Policy, decisions?: Decision[]): Sele
   });
   const { ledger, clock } = fleet;
   const request: SelectionRequest = { features: requestWith(), record: { decisions } };
-  return new Selection({ ledger, clock, random: () => 0, capacityRetryAfterSecs: 5 }, request, {
-    legs: { prefill: leg("prefill"), answer: leg("decode") },
-    lost: new Set(),
-    fits: (one, other) => one.spec.labels["kind"] === other.spec.labels["kind"],
-    prefillsAlone: (decode) => decode.spec.labels["alone"] === "yes",
-  });
+  return new Selection(
+    { ledger, clock, random: () => 0, capacityRetryAfterSecs: 5, wanted: { ask: () => undefined } },
+    request,
+    {
+      legs: { prefill: leg("prefill"), answer: leg("decode") },
+      lost: new Set(),
+      fits: (one, other) => one.spec.labels["kind"] === other.spec.labels["kind"],
+      prefillsAlone: (decode) => decode.spec.labels["alone"] === "yes",
+    },
+  );
 }
 
 const names = ({ prefill, answer }: ReturnType<Selection["first"]>): string =>
