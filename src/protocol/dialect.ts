@@ -1,6 +1,8 @@
 import type { ErrorFacts } from "./error-facts.ts";
+import type { JsonBody } from "./json/json-body.ts";
 import type { LimitStates } from "./limit-headers.ts";
 import type { StreamReader } from "./stream-reader.ts";
+import type { Usage } from "./usage.ts";
 
 /** How the APIs that clients speak differ, as data: the shape of an error, and the events around a stream. */
 export interface Dialect {
@@ -12,8 +14,10 @@ export interface Dialect {
   errorEvent(facts: ErrorFacts): string;
   /** Matches the names of the API's own events. An event of another name is left out of the stream where it is not JSON. */
   readonly eventNames: RegExp;
-  /** Makes a reader for one stream of a worker. */
-  createStreamReader(): StreamReader;
+  /** Makes a reader for one stream that answers this body. */
+  createStreamReader(body: JsonBody): StreamReader;
+  /** The usage in a whole answer to this body. */
+  usageOf(answer: unknown, body: JsonBody): Usage | undefined;
   /** Event that the gateway adds to a whole answer whose worker left out the end marker; undefined where a whole answer cannot be told. */
   readonly endEvent: string | undefined;
   /** Event that the gateway adds behind the last one, where the API asks for it; undefined where it does not. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { bodyOf } from "../../test/support/answers.ts";
 import { anthropicDialect } from "./anthropic/dialect.ts";
 import type { Dialect } from "./dialect.ts";
 import { openaiDialect, responsesDialect } from "./openai/dialect.ts";
@@ -15,12 +16,14 @@ const FACTS = {
 };
 
 function follow(dialect: Dialect, events: readonly (object | string)[]): { reader: StreamReader; kinds: string[] } {
-  const reader = dialect.createStreamReader();
+  const reader = dialect.createStreamReader(NO_BODY);
   const kinds = events.map(
     (event) => reader.onEvent(undefined, typeof event === "string" ? event : JSON.stringify(event)).kind,
   );
   return { reader, kinds };
 }
+
+const NO_BODY = bodyOf({});
 
 describe("chat", () => {
   test("is finished when every choice that began has said why it stopped", () => {
@@ -47,7 +50,7 @@ describe("chat", () => {
 
   test("what is not an object is refused", () => {
     for (const data of ["{not json", "[]", "1", '{"a":1'])
-      expect(() => openaiDialect.createStreamReader().onEvent(undefined, data)).toThrow(SyntaxError);
+      expect(() => openaiDialect.createStreamReader(NO_BODY).onEvent(undefined, data)).toThrow(SyntaxError);
   });
 });
 
@@ -56,7 +59,7 @@ test("errors that engines tell within a stream, in all their shapes", () => {
     { error: { message: "out of memory", code: 500 } },
     { error: "out of memory" },
     { object: "error", message: "out of memory", code: 400 },
-  ].map((event) => openaiDialect.createStreamReader().onEvent(undefined, JSON.stringify(event)));
+  ].map((event) => openaiDialect.createStreamReader(NO_BODY).onEvent(undefined, JSON.stringify(event)));
   expect(failures).toEqual([
     { kind: "failure", failure: { message: "out of memory", status: 500 } },
     { kind: "failure", failure: { message: "out of memory", status: undefined } },
@@ -80,7 +83,9 @@ test("an error that is empty beside an answer is none, and alone it is one", () 
 
 test("an event by the name of error is one, whatever its data says", () => {
   for (const dialect of [openaiDialect, sglangDialect, anthropicDialect, responsesDialect]) {
-    const meaning = dialect.createStreamReader().onEvent("error", '{"type":"internal","detail":"gone","code":503}');
+    const meaning = dialect
+      .createStreamReader(NO_BODY)
+      .onEvent("error", '{"type":"internal","detail":"gone","code":503}');
     expect([dialect.name, meaning]).toMatchObject([dialect.name, { kind: "failure", failure: { status: 503 } }]);
   }
 });
@@ -88,13 +93,13 @@ test("an event by the name of error is one, whatever its data says", () => {
 test("the end marker may have white space around it", () => {
   for (const dialect of [openaiDialect, sglangDialect, anthropicDialect, responsesDialect])
     for (const data of ["[DONE]", "[DONE] ", " [DONE]\t"])
-      expect(dialect.createStreamReader().onEvent(undefined, data).kind).toBe("end");
+      expect(dialect.createStreamReader(NO_BODY).onEvent(undefined, data).kind).toBe("end");
 });
 
 test("pings in JSON say nothing of the answer", () => {
   expect(follow(anthropicDialect, [{ type: "ping" }]).kinds).toEqual(["aside"]);
   expect(follow(responsesDialect, [{ type: "keepalive", sequence_number: 3 }]).kinds).toEqual(["aside"]);
-  expect(openaiDialect.createStreamReader().onEvent("ping", '{"type":"ping"}').kind).toBe("aside");
+  expect(openaiDialect.createStreamReader(NO_BODY).onEvent("ping", '{"type":"ping"}').kind).toBe("aside");
 });
 
 test("messages: the prompt is counted in the first event and the answer in the last", () => {
@@ -122,7 +127,7 @@ test("responses: a cut one ends as failed, with the next number and what it was"
     response: { ...response, status: "failed", error: { code: "upstream_reset", message: "it broke" } },
   });
   expect(event).toEndWith("data: [DONE]\n\n");
-  expect(responsesDialect.createStreamReader().errorEvent?.(FACTS)).toStartWith("event: error\n");
+  expect(responsesDialect.createStreamReader(NO_BODY).errorEvent?.(FACTS)).toStartWith("event: error\n");
 });
 
 test("a reason that says nothing ends nothing, in every API that has one", () => {

@@ -96,12 +96,12 @@ export class AwaitedStream implements WatchedStream, ReplyStream {
   }
 
   #fail(thrown: unknown, sink: ReplySink): void {
-    const { record, signal, endpoint } = this.#request;
+    const { record, signal, endpoint, body } = this.#request;
     const error = signal.aborted ? whyLeft(signal.reason) : asGatewayError(thrown);
     if (error.code === "internal_error") this.#deps.onDefect(error, record.requestId);
     if (error.code === "client_closed") record.settle(error.status, error.code);
     else {
-      void sink.write(Buffer.from(errorEvent(this.#request, error, endpoint.dialect.createStreamReader())));
+      void sink.write(Buffer.from(errorEvent(this.#request, error, endpoint.dialect.createStreamReader(body))));
       record.settle(200, error.code);
     }
   }

@@ -1,6 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
 import { jsonObjectOf } from "../protocol/json/json.ts";
-import { readUsage } from "../protocol/usage.ts";
+import { readUsage, type Usage } from "../protocol/usage.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
 import type { Attempt } from "./attempt.ts";
 import { RECEIPT_HEADER } from "./receipt.ts";
@@ -141,7 +141,7 @@ function wholeReply({ upstream, attempt }: StreamSource, request: InferenceReque
     response = { status, headers: answerHeaders(request, OCTETS), body };
     if (metadata !== undefined) response.headers["metadata"] = metadata;
   } else {
-    record.tokens = readTokens(body);
+    record.tokens = readTokens(body, request);
     response = jsonAnswer(request, status, body);
   }
   attempt.end();
@@ -154,10 +154,12 @@ export function jsonAnswer(request: InferenceRequest, status: number, body: Uint
   return { status, headers: answerHeaders(request, "application/json"), body };
 }
 
-function readTokens(body: Uint8Array): ReturnType<typeof readUsage> {
+function readTokens(body: Uint8Array, request: InferenceRequest): Usage | undefined {
   const text = body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   try {
-    if (body.length <= PARSED_WHOLE_BYTES) return readUsage(JSON.parse(text.toString()));
+    if (body.length <= PARSED_WHOLE_BYTES) {
+      return request.endpoint.dialect.usageOf(JSON.parse(text.toString()), request.body);
+    }
     const first = text[0];
     const last = text
       .toString("latin1", Math.max(0, text.length - 16))
@@ -171,7 +173,7 @@ function readTokens(body: Uint8Array): ReturnType<typeof readUsage> {
 }
 
 /** Reads the usage of a large answer without parsing all of it: the last object with that name. */
-function usageNearEnd(text: Buffer): ReturnType<typeof readUsage> {
+function usageNearEnd(text: Buffer): Usage | undefined {
   const at = text.lastIndexOf('"usage":');
   const from = text.indexOf("{", at);
   if (at < 0 || from < 0) return undefined;

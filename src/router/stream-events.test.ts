@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { bodyOf } from "../../test/support/answers.ts";
 import { endpointAt } from "../../test/support/endpoints.ts";
 import type { AnswerChange } from "./answer-change.ts";
 import { StreamEvents } from "./stream-events.ts";
@@ -7,7 +8,7 @@ const { dialect } = endpointAt("/v1/chat/completions");
 
 function eventsOf(changes: readonly AnswerChange[] = []): StreamEvents {
   return new StreamEvents({
-    reader: dialect.createStreamReader(),
+    reader: dialect.createStreamReader(bodyOf({})),
     eventNames: dialect.eventNames,
     origin: "http://worker:1",
     changes,

@@ -78,7 +78,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     this.#request = request;
     this.#source = source;
     this.#continuation = continuation;
-    this.#reader = request.endpoint.dialect.createStreamReader();
+    this.#reader = request.endpoint.dialect.createStreamReader(request.body);
     const { account, changes } = source.upstream;
     const isRead = continuation !== undefined || changes?.length || this.#reader.errorEvent !== undefined;
     if (account && !isRead) this.#account = account;

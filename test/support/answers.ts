@@ -105,8 +105,8 @@ export function dataOf<T>(stream: string): T[] {
 }
 
 /** Follows a stream as the gateway follows those of workers: whether it ended, and what it used. */
-export function follow(dialect: Dialect, stream: string): { kinds: string[]; usage: unknown } {
-  const reader = dialect.createStreamReader();
+export function follow(dialect: Dialect, stream: string, body: object = {}): { kinds: string[]; usage: unknown } {
+  const reader = dialect.createStreamReader(bodyOf(body));
   const kinds = eventsOf(stream).map(({ name, data }) => reader.onEvent(name, data).kind);
   return { kinds, usage: reader.usage };
 }

@@ -2,6 +2,7 @@ import { MessagesReader } from "./stream-reader.ts";
 import type { Dialect } from "../dialect.ts";
 import type { ErrorFacts } from "../error-facts.ts";
 import { anthropicLimitLines } from "../limit-headers.ts";
+import { readUsage } from "../usage.ts";
 
 /** Source: Anthropic API reference, errors. Anthropic's SDKs read `request-id`, and drop events without an `event:` line. */
 function errorBody(facts: ErrorFacts): object {
@@ -25,6 +26,7 @@ export const anthropicDialect: Dialect = {
   errorEvent: (facts) => `event: error\ndata: ${JSON.stringify(errorBody(facts))}\n\n`,
   eventNames: /^(?:error|message|message_.*|content_block_.*)$/,
   createStreamReader: () => new MessagesReader(),
+  usageOf: readUsage,
   endEvent: undefined,
   closingEvent: undefined,
   keepAliveEvent: 'event: ping\ndata: {"type":"ping"}\n\n',

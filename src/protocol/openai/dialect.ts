@@ -2,6 +2,7 @@ import { ChoicesReader, ResponsesReader } from "./stream-reader.ts";
 import type { Dialect } from "../dialect.ts";
 import type { ErrorFacts } from "../error-facts.ts";
 import { openaiLimitLines } from "../limit-headers.ts";
+import { readUsage } from "../usage.ts";
 
 /** The error object of the OpenAI API reference. It always has all four keys. */
 function errorBody(facts: ErrorFacts): object {
@@ -19,6 +20,7 @@ export const openaiDialect: Dialect = {
   // The API does not name its events. `message` is the default of the standard; the others are names that engines use.
   eventNames: /^(?:message|error|completion|chat\.completion\.chunk|text_completion)$/,
   createStreamReader: () => new ChoicesReader(),
+  usageOf: readUsage,
   endEvent: "data: [DONE]\n\n",
   closingEvent: undefined,
   // A comment line without a blank line behind it. The standard allows both. SDKs of Go and Python take the blank line for the

@@ -13,11 +13,16 @@ const PROMPTS: readonly PromptList[] = [
 
 /** Answers to `/generate`: `sampling_params.n` for each of its prompts. */
 export function sampleCount(body: JsonBody): number {
-  return promptCount(body, PROMPTS) * answersEach(samplesEach(body));
+  return promptCount(body, PROMPTS) * samplesEach(body);
+}
+
+/** Answers to each prompt of a body of `/generate`. */
+export function samplesEach(body: JsonBody): number {
+  return answersEach(samplesOf(body));
 }
 
 /** SGLang takes parameters for all prompts, or one object for each prompt; then all of them must have the same `n`. */
-function samplesEach(body: JsonBody): unknown {
+function samplesOf(body: JsonBody): unknown {
   const params = body.raw("sampling_params");
   if (params?.[0] !== OPEN_BRACKET) return params && jsonOf(memberAt(params, ["n"]));
   const all = jsonOf(params);

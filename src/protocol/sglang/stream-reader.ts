@@ -1,3 +1,4 @@
+import type { JsonBody } from "../json/json-body.ts";
 import { numberField, objectField } from "../json/json.ts";
 import {
   DATA,
@@ -8,20 +9,29 @@ import {
   isEndMarker,
   parseEvent,
   type StreamReader,
-  UsageKeeper,
 } from "../stream-reader.ts";
+import { readUsage, type Usage } from "../usage.ts";
+import { usageOfSamples } from "./usage-of-answers.ts";
 
 /** Reads streams of SGLang's `/generate`: each event has counts and the finish reason in `meta_info`; `[DONE]` ends the stream. */
 export class GenerateReader implements StreamReader {
-  readonly #usage = new UsageKeeper();
+  readonly #body: JsonBody;
+  /** The last usage of each answer, by its index. */
+  readonly #usages = new Map<number, Usage>();
   readonly #answers = new FinishedAnswers();
+
+  constructor(body: JsonBody) {
+    this.#body = body;
+  }
 
   onEvent(name: string | undefined, data: string): EventMeaning {
     if (isEndMarker(data)) return END;
     const event = parseEvent(data);
-    this.#usage.read(event);
     // Each answer of a batch has its own events.
-    this.#answers.read(numberField(event, "index") ?? 0, objectField(event, "meta_info")?.["finish_reason"]);
+    const index = numberField(event, "index") ?? 0;
+    const usage = readUsage(event);
+    if (usage) this.#usages.set(index, usage);
+    this.#answers.read(index, objectField(event, "meta_info")?.["finish_reason"]);
     const failure = engineFailure(event, name);
     return failure ? { kind: "failure", failure } : DATA;
   }
@@ -30,7 +40,7 @@ export class GenerateReader implements StreamReader {
     return this.#answers.areAll(answers);
   }
 
-  get usage(): UsageKeeper["usage"] {
-    return this.#usage.usage;
+  get usage(): Usage | undefined {
+    return usageOfSamples(this.#usages, this.#body);
   }
 }
