@@ -85,6 +85,14 @@ const changed = z.object({
   waits_for_restart: z.array(difference),
   notices: z.array(z.string()),
 });
+const pastConfig = z.looseObject({
+  version: z.int(),
+  at: z.string(),
+  by: z.string(),
+  read_from: z.string(),
+  changes: z.array(z.string()),
+  waits_for_restart: z.array(z.string()),
+});
 const CHANGE_QUERY = {
   dry_run: "`true`: say what would change, and change nothing",
   partial: "`true`: take what needs no restart, in place of refusing the whole change",
@@ -301,7 +309,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
   "GET /config/history": {
     access: "viewer",
     summary: "The changes of the configuration, and who made them",
-    answers: { 200: z.looseObject({ version: z.int(), history: z.array(z.looseObject({ version: z.int() })) }) },
+    answers: { 200: z.looseObject({ version: z.int(), history: z.array(pastConfig) }) },
   },
   "POST /config": {
     access: "admin",

@@ -7,8 +7,10 @@ export interface HistoryEntry {
   readonly at: number;
   /** Who brought it. */
   readonly by: string;
-  /** What it changed, one line for each difference; secrets are not in it. */
+  /** What it changed, or would at the next start, one line for each difference; secrets are not in it. */
   readonly changes: readonly string[];
+  /** What of it waits for a restart, in the same form. */
+  readonly waiting: readonly string[];
   readonly document: ConfigText;
   /** What it took from outside of it. */
   readonly references: ReadonlySet<string>;
@@ -38,9 +40,9 @@ export class ConfigHistory {
 
   #chars(): number {
     let chars = 0;
-    for (const { document, changes } of this.#entries) {
+    for (const { document, changes, waiting } of this.#entries) {
       chars += document.text.length;
-      for (const change of changes) chars += change.length;
+      for (const line of [...changes, ...waiting]) chars += line.length;
     }
     return chars;
   }

@@ -119,8 +119,29 @@ describe("a change", () => {
       1,
       ["threads"],
     ]);
-    expect(await change("queue_size: 2\nthreads: 1\n")).toMatchObject({ version: 2, waiting: [] });
+    expect(await change("queue_size: 2\nthreads: 1\n")).toMatchObject({ version: 3, waiting: [] });
     expect(transactions.waiting).toEqual([]);
+  });
+
+  test("that only puts options in wait for a restart is a version as any other, and so is one that takes them back", async () => {
+    const { change, live, lines, metric, transactions } = setUp();
+    const waits = { isPartial: true };
+    const threads = (from: number, to: number): string =>
+      `~ threads: ${from} -> ${to} (needs a restart: threads are started once)`;
+    expect(await change("queue_size: 1\nthreads: 3\n", waits)).toMatchObject({ version: 2, changes: [] });
+    expect(await change("queue_size: 2\n", { ifVersion: 1 })).toBe("config_version_mismatch");
+    // The same once more, in other words.
+    expect(await change("threads: 3\nqueue_size: 1 # as before\n", waits)).toMatchObject({ version: 2 });
+    expect(await change("queue_size: 1\nthreads: 4\n", { ...waits, ifVersion: 2 })).toMatchObject({ version: 3 });
+    expect(await change("queue_size: 1\n")).toMatchObject({ version: 4, changes: [], waiting: [] });
+    expect(transactions.history.map(({ version, changes, waiting }) => [version, changes, waiting])).toEqual([
+      [4, [threads(4, 1)], []],
+      [3, [threads(3, 4)], [threads(1, 4)]],
+      [2, [threads(1, 3)], [threads(1, 3)]],
+      [1, [], []],
+    ]);
+    expect([live.config.threads, metric("pointsman_config_version")]).toEqual([1, "4"]);
+    expect(lines[0]?.[1]).toEqual({ by: "me", via: "api", version: 2, changes: [threads(1, 3)] });
   });
 
   test("whose part does not go with what stays in force is refused", async () => {
@@ -233,6 +254,17 @@ describe("a rollback", () => {
     expect([live.config.queueSize, transactions.history[0]?.by]).toEqual([1, "me, back to version 1"]);
     const refusal: unknown = await transactions.rollback(9, asked).catch((error: unknown) => error);
     expect(refusal).toMatchObject({ code: "invalid_request" });
+  });
+
+  test("to what was before an option waited for a restart has it wait no more, and one back to it has it wait again", async () => {
+    const { change, live, transactions } = setUp();
+    const asked = { via: "api", by: "me" } as const;
+    const waiting = (): string[] => transactions.waiting.map(({ path }) => path);
+    await change("queue_size: 2\nthreads: 3\n", { isPartial: true });
+    expect(await transactions.rollback(undefined, asked)).toMatchObject({ version: 3, waiting: [] });
+    expect([live.config.queueSize, waiting()]).toEqual([1, []]);
+    expect(await transactions.rollback(2, asked)).toMatchObject({ version: 4, waiting: [{ path: "threads" }] });
+    expect([live.config.queueSize, live.config.threads, waiting()]).toEqual([2, 1, ["threads"]]);
   });
 
   test("reaches back through the last fifty configurations", async () => {

@@ -26,6 +26,9 @@ export interface ConfigTransactionsDeps {
 /** A change that was checked. */
 interface Checked extends Pick<ChangeResult, "changes" | "waiting">, Pick<LoadedConfig, "references"> {
   readonly document: ConfigText;
+  /** What the document comes to. */
+  readonly wanted: Config;
+  /** The same with the options in force that need a restart. */
   readonly next: Config;
 }
 
@@ -49,6 +52,8 @@ export class ConfigTransactions {
   #fileText: string | undefined;
   /** Whether the document in force came over the API. */
   #isByApi = false;
+  /** What the document in force comes to, with the options that wait for a restart. */
+  #wanted: Config;
   #waiting: readonly ConfigDifference[] = [];
   #lastSuccess: number;
   #queued = 0;
@@ -57,6 +62,7 @@ export class ConfigTransactions {
   /** What the configuration in force was read from; without a document where there was no file. */
   constructor({ document, references }: Pick<LoadedConfig, "document" | "references">, deps: ConfigTransactionsDeps) {
     this.#deps = deps;
+    this.#wanted = deps.live.config;
     this.#document = document ?? NO_FILE;
     this.#allowed = references;
     this.#fileText = document?.text;
@@ -66,6 +72,7 @@ export class ConfigTransactions {
       at: this.#lastSuccess,
       by: "start",
       changes: [],
+      waiting: [],
       document: this.#document,
       references,
     });
@@ -150,8 +157,10 @@ export class ConfigTransactions {
       const message = to === undefined ? "there is no configuration before this one" : `version ${to} is not kept`;
       throw new GatewayError("invalid_request", `${message}; kept are ${kept.join(", ")}`, { param: "version" });
     }
-    const { document, references, version } = entry;
-    return { ...request, document, allowed: references, by: `${request.by}, back to version ${version}` };
+    const { document, references, version, waiting } = entry;
+    // What waited for a restart then was agreed to.
+    const isPartial = request.isPartial === true || waiting.length > 0;
+    return { ...request, document, allowed: references, isPartial, by: `${request.by}, back to version ${version}` };
   }
 
   async #take(request: ChangeRequest): Promise<ChangeResult> {
@@ -184,7 +193,7 @@ export class ConfigTransactions {
     const next = waiting.length > 0 ? withoutRestart(wanted, live.config) : wanted;
     const changes = differences.filter(({ restart }) => restart === undefined);
     await checkWith(live, next);
-    if (!isDryRun) await this.#apply(request, { document, references, next, changes, waiting });
+    if (!isDryRun) await this.#apply(request, { document, references, wanted, next, changes, waiting });
     return { version: this.#version, changes, waiting, notices };
   }
 
@@ -197,27 +206,30 @@ export class ConfigTransactions {
 
   async #apply(
     { by, via, document: asked }: ChangeRequest,
-    { document, references, next, changes, waiting }: Checked,
+    { document, references, wanted, next, changes, waiting }: Checked,
   ): Promise<void> {
     const { live, logger, wallNow } = this.#deps;
-    const told = changes.map(inWords);
+    // An option that waits for a restart, or does so no more, is a change as well.
+    const told = differencesOf(this.#wanted, wanted).map(inWords);
+    const waits = waiting.map(inWords);
     // The files that it names may say something else now, such as a chat template.
     if (changes.length > 0 || asked === "file") await carry(live, next);
     const dropped = asked === "file" && this.#isByApi ? { replaces: "what was set over the API" } : {};
     this.#isByApi = asked !== "file";
     const at = wallNow();
     this.#document = document;
+    this.#wanted = wanted;
     this.#waiting = waiting;
     this.#lastSuccess = at;
-    if (changes.length === 0) {
+    if (told.length === 0) {
       logger.info({ by, via, version: this.#version }, "the configuration is as before");
     } else {
       this.#version += 1;
-      this.#history.add({ version: this.#version, at, by, changes: told, document, references });
+      this.#history.add({ version: this.#version, at, by, changes: told, waiting: waits, document, references });
       logger.info({ by, via, version: this.#version, changes: told, ...dropped }, "the configuration has changed");
     }
-    if (waiting.length > 0) {
-      logger.warn({ by, via, options: waiting.map(inWords) }, "a part of the configuration waits for a restart");
+    if (waits.length > 0) {
+      logger.warn({ by, via, options: waits }, "a part of the configuration waits for a restart");
     }
   }
 

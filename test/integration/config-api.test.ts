@@ -152,6 +152,24 @@ for (const threads of ["1", "2"]) {
         waits_for_restart: [{ path: "decision_log_size", before: 1000, after: 5 }],
         config: { queue_size: 7, decision_log_size: 1000 },
       });
+      // An option that waits is a change that others see: its version is another, and the history has it.
+      const waits = `${base}decision_log_size: 6\nqueue_size: 7\n`;
+      const sixth = await ask("POST", "/config?partial=true", waits, { "if-match": '"2"' });
+      expect([sixth.headers.get("etag"), await json(sixth)]).toMatchObject(['"3"', { version: 3, changes: [] }]);
+      expect(await refused(waits, "?partial=true", { "if-match": '"2"' })).toContain("412 config_version_mismatch");
+      const line = (from: number, to: number): string =>
+        `~ decision_log_size: ${from} -> ${to} (needs a restart: memory is laid out at the start)`;
+      expect(await json(ask("GET", "/config/history"))).toMatchObject({
+        history: [
+          { version: 3, changes: [line(5, 6)], waits_for_restart: [line(1000, 6)] },
+          { version: 2, changes: ["~ queue_size: 100 -> 7", line(1000, 5)], waits_for_restart: [line(1000, 5)] },
+          { version: 1, changes: [], waits_for_restart: [] },
+        ],
+      });
+      expect(await json(ask("POST", "/config/rollback"))).toMatchObject({
+        version: 4,
+        waits_for_restart: [{ path: "decision_log_size", after: 5 }],
+      });
     });
   });
 }

@@ -126,6 +126,7 @@ function historyReply({ version, history }: ConfigAdmin): Reply {
       by: entry.by,
       read_from: entry.document.name,
       changes: entry.changes,
+      waits_for_restart: entry.waiting,
     })),
   });
 }
