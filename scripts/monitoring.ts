@@ -295,12 +295,21 @@ function rate5m(metric: Metric, by: string, filter = ""): string {
 
 export const ALERTS: readonly Alert[] = [
   {
+    alert: "PointsmanAbsent",
+    expr: `absent(${name("buildInfo")})`,
+    for: "5m",
+    severity: "critical",
+    summary: "No gateway is scraped",
+    description: "None runs, or Prometheus does not reach its metrics. docs/monitoring.md.",
+  },
+  {
     alert: "PointsmanNoWorker",
-    expr: `max by (job) (${name("workerUp")}) == 0`,
+    // A gateway without any worker has no series of workers.
+    expr: `sum by (job, instance) (${name("workerUp")}) == 0 or sum by (job, instance) (${name("workers")}) == 0`,
     for: "1m",
     severity: "critical",
-    summary: "No worker takes requests",
-    description: "GET /workers says why: last_error and trouble of each.",
+    summary: "No worker takes requests of {{ $labels.instance }}",
+    description: "GET /workers says why: last_error and trouble of each, and the state of the sources of workers.",
   },
   {
     alert: "PointsmanWorkerOut",
@@ -317,6 +326,15 @@ export const ALERTS: readonly Alert[] = [
     severity: "critical",
     summary: "More than 2 % of the requests end with 5xx",
     description: "pointsman_request_errors_total has the codes, the access line of each request its workers.",
+  },
+  {
+    alert: "PointsmanModelFails",
+    expr: `${rate5m("requests", "job, model", '{status=~"5.."}')} / ${rate5m("requests", "job, model")} > 0.5`,
+    for: "5m",
+    severity: "critical",
+    summary: "More than half of the requests for {{ $labels.model }} end with 5xx",
+    description:
+      "Among many requests for other models the share of all stays small. docs/operating.md: which worker is broken, and why.",
   },
   {
     alert: "PointsmanRefusing",
@@ -373,6 +391,15 @@ export const ALERTS: readonly Alert[] = [
     severity: "warning",
     summary: "A change of the configuration was refused",
     description: "The log says why; the configuration before is in force. docs/reload.md.",
+  },
+  {
+    alert: "PointsmanConfigDiffers",
+    expr: `max by (job, instance) (${name("configDiffers")}) == 1`,
+    for: "1h",
+    severity: "warning",
+    summary: "{{ $labels.instance }} runs with another configuration than its file has",
+    description:
+      "It was changed over the API, or the file was refused: a restart would bring something else. docs/reload.md.",
   },
   {
     alert: "PointsmanLoopDelay",

@@ -84,7 +84,9 @@ function readPage(page: string): Map<string, Series> {
     const map = new Map(
       Array.from(labels.matchAll(LABEL), ([, key = "", given = ""]) => [key, given.replace(/\\(.)/g, "$1")]),
     );
-    found.set(name, [...(found.get(name) ?? []), [map, Number(value)]]);
+    const series = found.get(name);
+    if (series) series.push([map, Number(value)]);
+    else found.set(name, [[map, Number(value)]]);
   }
   return found;
 }

@@ -108,10 +108,12 @@ describe("elsewhere, and with --once or --json", () => {
     const piped = await run({}, "", { size: () => undefined });
     expect(piped.output.split("\n")[0]).toStartWith("WORKER");
     expect((await run({ isOnce: true }, "")).output).toBe(piped.output);
-    const rows = JSON.parse((await run({ isJson: true }, "")).output) as { url: string; requests: number }[];
-    expect(rows.map(({ url, requests }) => [url, requests])).toEqual([
-      ["http://a:1", 5],
-      ["http://b:1", 2],
+    const rows: unknown = JSON.parse((await run({ isJson: true }, "")).output);
+    const nothing = { ttft_p50_secs: null, ttft_p95_secs: null, cached_share: null, failed_share: 0 };
+    const row = { state: "ready", pending_tokens: 0, tokens_per_second: 0, models: ["m"], ...nothing };
+    expect(rows).toEqual([
+      { url: "http://a:1", in_flight: 1, requests_per_second: 5, ...row },
+      { url: "http://b:1", in_flight: 7, requests_per_second: 2, ...row },
     ]);
   });
 

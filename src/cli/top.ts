@@ -55,7 +55,7 @@ async function once({ intervalSecs, isJson }: TopArguments, tools: TopTools, sam
   const [before] = samples;
   const after = await tools.look();
   const rows = ratesBetween(before ?? after, after);
-  tools.out(isJson ? `${JSON.stringify(rows, undefined, 2)}\n` : tableOf(rows));
+  tools.out(isJson ? `${JSON.stringify(rows.map(jsonOf), undefined, 2)}\n` : tableOf(rows));
   return DONE;
 }
 
@@ -138,6 +138,23 @@ function tableOf(rows: readonly WorkerRates[]): string {
       row.models.join(",") || "-",
     ]),
   ]);
+}
+
+/** A row for programs: rates a second, times in seconds, shares from 0 to 1; null where nothing happened that could be measured. */
+function jsonOf(row: WorkerRates): Readonly<Record<string, unknown>> {
+  return {
+    url: row.url,
+    state: row.state,
+    in_flight: row.inFlight,
+    pending_tokens: row.pendingTokens,
+    requests_per_second: row.requests,
+    tokens_per_second: row.tokens,
+    ttft_p50_secs: row.ttftP50 ?? null,
+    ttft_p95_secs: row.ttftP95 ?? null,
+    cached_share: row.cachedShare ?? null,
+    failed_share: row.failedShare ?? null,
+    models: row.models,
+  };
 }
 
 function value1(value: number): string {

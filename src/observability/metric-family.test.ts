@@ -17,6 +17,16 @@ test("each set of labels is counted by itself, whatever the order in which they 
   ]);
 });
 
+test("series that the row names are there before anything is counted, and are counted in", () => {
+  const family = new MetricFamily({ ...COUNTER, labels: ["via"], from: [["signal"], ["api"]] });
+  family.increment({ via: "api" }, 1);
+  family.merge({ labels: ["signal"], value: 2, buckets: [] });
+  expect(family.snapshot().map(({ labels, value }) => [...labels, value])).toEqual([
+    ["signal", 2],
+    ["api", 1],
+  ]);
+});
+
 test("labels that are the same when put behind each other are told apart", () => {
   const family = new MetricFamily(COUNTER);
   family.increment({ model: "ab", worker: "c" }, 1);

@@ -44,7 +44,7 @@ type Level = Map<string, Level | OwnSeries>;
 
 /**
  * The series of one metric. Every request counts here: a series is found label by label, without a key being made of them, and changed in
- * place. A metric without labels has its one series from the beginning, with the value 0.
+ * place. A metric without labels has its one series from the beginning, with the value 0, and one whose row names series has these.
  */
 export class MetricFamily {
   readonly row: MetricRow;
@@ -101,6 +101,7 @@ export class MetricFamily {
     this.#series.clear();
     this.#byLabels.clear();
     if (this.#labelNames.length === 0) this.#create([]);
+    for (const labels of this.row.from ?? []) this.#create(labels);
   }
 
   /** Copies of the series, in the order in which they were first counted. */

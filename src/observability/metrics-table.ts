@@ -11,6 +11,11 @@ export interface MetricRow {
   readonly over?: "max";
   /** Upper bounds of the buckets, in the unit of the metric, ascending, without +Inf. */
   readonly buckets?: readonly number[];
+  /**
+   * Labels of the series that are there from the start, with 0, in the order of `labels`: `increase()` does not see a series that begins
+   * with 1, so an alert on it would miss the first time.
+   */
+  readonly from?: readonly (readonly string[])[];
 }
 
 const DURATION_BUCKETS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
@@ -426,6 +431,7 @@ export const METRICS = {
     kind: "counter",
     help: "Changes of the configuration that were refused or not carried out, by the way that they came: signal, file, api.",
     labels: ["via"],
+    from: [["signal"], ["file"], ["api"]],
   },
   configDiffers: {
     name: "pointsman_config_differs_from_file",

@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { startEngine } from "../support/engine.ts";
@@ -52,6 +61,21 @@ test("it has the sources, the types, the pages and the licence, and no tests", (
     expect(files).toContain(path);
   }
   expect(files.filter((path) => path.endsWith(".test.ts") || path.startsWith("test"))).toEqual([]);
+});
+
+test("each page in it leads only to files that are in it too", () => {
+  const pages = readdirSync(installed, { recursive: true }).map(String);
+  const links = pages
+    .filter((path) => path.endsWith(".md") && !path.startsWith("src"))
+    .flatMap((page) =>
+      Array.from(readFileSync(join(installed, page), "utf8").matchAll(/\]\(([^)#\s]+)/g), ([, link = ""]) => [
+        page,
+        link,
+      ]),
+    )
+    .filter(([, link = ""]) => !/^[a-z]+:/.test(link));
+  expect(links.length).toBeGreaterThan(50);
+  expect(links.filter(([page = "", link = ""]) => !existsSync(join(installed, dirname(page), link)))).toEqual([]);
 });
 
 test("what it needs is installed without running a script of any package", () => {
