@@ -15,10 +15,12 @@ export interface RouteText {
   /** Parameters of the query, and what each is. */
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: z.ZodType;
+  /** How the body may come: YAML as well as JSON, or not at all, because a parameter or a default says the same. */
+  readonly bodyMay?: readonly ("be YAML" | "be left out")[];
   /** Status of success, and what is in its body; a text is the type of one that is not JSON. */
   readonly answers: Readonly<Record<number, z.ZodType | string>>;
   /** Codes of errors that belong to this route, beside those of every route. */
-  readonly errors?: readonly (keyof typeof ERRORS)[];
+  readonly errors?: readonly ErrorCode[];
 }
 
 const worker = z.looseObject({
@@ -110,15 +112,36 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     summary: "Whether a request could be served",
     answers: { 200: z.looseObject({ status: z.string() }), 503: z.looseObject({ status: z.string() }) },
   },
-  "GET /health_generate": { access: "public", summary: "Asks a worker for a token", answers: { 200: "text/plain" } },
-  "GET /get_model_info": { access: "serving", summary: "A worker's own page on its model", answers: { 200: anything } },
-  "GET /model_info": { access: "serving", summary: "As /get_model_info", answers: { 200: anything } },
+  "GET /health_generate": {
+    access: "public",
+    summary: "Asks a worker for a token",
+    answers: { 200: "text/plain" },
+    errors: ["no_available_workers"],
+  },
+  "GET /get_model_info": {
+    access: "serving",
+    summary: "A worker's own page on its model",
+    answers: { 200: anything },
+    errors: ["no_available_workers"],
+  },
+  "GET /model_info": {
+    access: "serving",
+    summary: "As /get_model_info",
+    answers: { 200: anything },
+    errors: ["no_available_workers"],
+  },
   "GET /get_server_info": {
     access: "serving",
     summary: "A worker's own page on its state",
     answers: { 200: anything },
+    errors: ["no_available_workers"],
   },
-  "GET /server_info": { access: "serving", summary: "As /get_server_info", answers: { 200: anything } },
+  "GET /server_info": {
+    access: "serving",
+    summary: "As /get_server_info",
+    answers: { 200: anything },
+    errors: ["no_available_workers"],
+  },
   "GET /metrics": { access: "public", summary: "Metrics in Prometheus' text form", answers: { 200: "text/plain" } },
   "GET /v1/models": {
     access: "serving",
@@ -143,7 +166,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     query: WAIT,
     body: workerSchema,
     answers: { 201: worker, 202: accepted },
-    errors: ["invalid_request"],
+    errors: ["invalid_request", "worker_not_found", "worker_exists"],
   },
   "GET /workers/:id": {
     access: "viewer",
@@ -191,16 +214,18 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     summary: "Adds a worker, as sglang-router does",
     query: URL_QUERY,
     body: workerSchema,
+    bodyMay: ["be left out"],
     answers: { 200: done },
-    errors: ["invalid_request"],
+    errors: ["invalid_request", "worker_not_found", "worker_exists"],
   },
   "POST /remove_worker": {
     access: "operator",
     summary: "Drains a worker and removes it, as sglang-router does",
     query: URL_QUERY,
     body: onlyUrl,
+    bodyMay: ["be left out"],
     answers: { 200: done },
-    errors: ["worker_not_found"],
+    errors: ["invalid_request", "worker_not_found"],
   },
   "GET /list_workers": {
     access: "viewer",
@@ -212,6 +237,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     summary: "Keys of the configuration and of the key store",
     query: { limit: "most keys of the store, 1000 by default", after: "the id behind which the list goes on" },
     answers: { 200: z.object({ keys: z.array(keyShape) }) },
+    errors: ["invalid_request"],
   },
   "POST /keys": {
     access: "admin",
@@ -237,6 +263,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     access: "admin",
     summary: "Gives a key a new text; the old one stays valid for `grace_secs`, a day by default",
     body: rotationSchema,
+    bodyMay: ["be left out"],
     answers: { 200: keyShape.extend({ key: z.string() }) },
     errors: ["invalid_request", "key_not_found", "key_is_fixed", "no_key_store"],
   },
@@ -316,22 +343,23 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     summary: "Takes another configuration, whole or not at all; the body has the form of the file, YAML or JSON",
     query: CHANGE_QUERY,
     body: z.looseObject({}).meta({ description: "in the form of the file: config.schema.json" }),
+    bodyMay: ["be YAML"],
     answers: { 200: changed },
-    errors: ["invalid_request"],
+    errors: ["invalid_request", "config_needs_restart", "config_version_mismatch", "config_not_applied", "overloaded"],
   },
   "POST /config/reload": {
     access: "admin",
     summary: "Reads the file again",
     query: CHANGE_QUERY,
     answers: { 200: changed },
-    errors: ["invalid_request"],
+    errors: ["invalid_request", "config_needs_restart", "config_version_mismatch", "config_not_applied", "overloaded"],
   },
   "POST /config/rollback": {
     access: "admin",
     summary: "Takes an earlier configuration again",
     query: { ...CHANGE_QUERY, version: "the version to go back to; the one before" },
     answers: { 200: changed },
-    errors: ["invalid_request"],
+    errors: ["invalid_request", "config_needs_restart", "config_version_mismatch", "config_not_applied", "overloaded"],
   },
   "POST /flush_cache": {
     access: "operator",
@@ -361,9 +389,24 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
     answers: { 202: z.looseObject({ id: z.string(), status: z.string() }) },
     errors: ["invalid_request"],
   },
-  "GET /v1/tokenizers/:id": { access: "viewer", summary: "One tokenizer", answers: { 200: tokenizer } },
-  "GET /v1/tokenizers/:id/status": { access: "viewer", summary: "Whether it is loaded", answers: { 200: anything } },
-  "DELETE /v1/tokenizers/:id": { access: "admin", summary: "Removes a tokenizer", answers: { 200: done } },
+  "GET /v1/tokenizers/:id": {
+    access: "viewer",
+    summary: "One tokenizer",
+    answers: { 200: tokenizer },
+    errors: ["tokenizer_not_found"],
+  },
+  "GET /v1/tokenizers/:id/status": {
+    access: "viewer",
+    summary: "Whether it is loaded",
+    answers: { 200: anything },
+    errors: ["tokenizer_not_found"],
+  },
+  "DELETE /v1/tokenizers/:id": {
+    access: "admin",
+    summary: "Removes a tokenizer",
+    answers: { 200: done },
+    errors: ["tokenizer_not_found"],
+  },
 };
 
 const error = z.object({
@@ -417,8 +460,21 @@ function operation(method: string, path: string, text: RouteText): object {
     summary: text.summary,
     ...(text.access === "public" ? { security: [] } : { security: [{ [text.access]: [] }] }),
     parameters: [...inPath, ...inQuery],
-    ...(text.body ? { requestBody: { content: { "application/json": { schema: jsonSchemaOf(text.body) } } } } : {}),
-    responses: { ...answersOf(text), ...errorsOf(text) },
+    ...bodyOf(text),
+    responses: {
+      ...errorsOf(text),
+      ...answersOf(text),
+      default: { description: "Any other error: docs/errors.md", ...ERROR },
+    },
+  };
+}
+
+function bodyOf({ body, bodyMay = [] }: RouteText): object {
+  if (!body) return {};
+  const content = { schema: jsonSchemaOf(body) };
+  const yaml = bodyMay.includes("be YAML") ? { "application/yaml": content } : {};
+  return {
+    requestBody: { required: !bodyMay.includes("be left out"), content: { "application/json": content, ...yaml } },
   };
 }
 
@@ -434,16 +490,36 @@ function answersOf({ answers }: RouteText): Record<string, object> {
   );
 }
 
-function errorsOf({ access, errors = [] }: RouteText): Record<string, object> {
-  const codes = [...errors, ...(access === "public" ? [] : (["invalid_api_key"] as const))];
-  const byStatus = Map.groupBy(codes, (code) => String(errorRow(code).http));
+const ERROR = { content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } } };
+
+type ErrorCode = keyof typeof ERRORS;
+
+/** Why a caller is not let in. */
+const OF_CALLERS: readonly ErrorCode[] = [
+  "invalid_api_key",
+  "forbidden",
+  "too_many_wrong_keys",
+  "token_keys_unavailable",
+];
+/** What may be wrong with a body. */
+const OF_BODIES: readonly ErrorCode[] = [
+  "invalid_json",
+  "invalid_body",
+  "invalid_request",
+  "request_timeout",
+  "request_too_large",
+  "unsupported_media_type",
+  "bad_content_encoding",
+];
+
+/** Codes of errors with which a route may answer, beside those that any request may get. */
+export function errorCodesOf({ access, body, errors = [] }: RouteText): ReadonlySet<ErrorCode> {
+  return new Set([...errors, ...(body ? OF_BODIES : []), ...(access === "public" ? [] : OF_CALLERS)]);
+}
+
+function errorsOf(text: RouteText): Record<string, object> {
+  const byStatus = Map.groupBy(errorCodesOf(text), (code) => String(errorRow(code).http));
   return Object.fromEntries(
-    Array.from(byStatus, ([status, named]) => [
-      status,
-      {
-        description: named.join(", "),
-        content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
-      },
-    ]),
+    Array.from(byStatus, ([status, named]) => [status, { description: named.join(", "), ...ERROR }]),
   );
 }
