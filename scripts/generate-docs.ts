@@ -46,6 +46,7 @@ export function pages(): Readonly<Record<string, string>> {
     "config.schema.json": `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`,
     "deploy/helm/pointsman/files/dashboard.json": `${JSON.stringify(dashboard(), undefined, 2)}\n`,
     "deploy/helm/pointsman/files/alerts.yaml": stringify(alertRules(), { lineWidth: 0 }),
+    "deploy/helm/pointsman/files/needs-restart.json": `${JSON.stringify(keysOf(NEEDS_RESTART).map(snakeCase), undefined, 2)}\n`,
     "deploy/helm/pointsman/values.schema.json": `${JSON.stringify(chartSchema(configJsonSchema()), undefined, 2)}\n`,
   };
 }

@@ -18,9 +18,12 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const manifest = z.looseObject({ kind: z.string(), metadata: z.looseObject({ name: z.string() }) });
 type Manifest = z.output<typeof manifest>;
 
+/** A name that is a number where YAML does not have it in quotes. */
+const TEXT = "7000007";
+
 /** What Helm says to these values: the objects, or why it refuses them. */
 function render(...values: readonly string[]): readonly Manifest[] {
-  const sets = values.flatMap((value) => ["--set", value]);
+  const sets = values.flatMap((value) => [value.includes(TEXT) ? "--set-string" : "--set", value]);
   const args = ["template", "gate", join(ROOT, "deploy/helm/pointsman"), "--namespace", "edge", ...sets];
   const { exitCode, stdout, stderr } = Bun.spawnSync([HELM ?? "helm", ...args]);
   if (exitCode !== 0) throw new Error(stderr.toString());
@@ -136,6 +139,62 @@ describe.skipIf(HELM === undefined)(title, () => {
     });
   });
 
+  test("shows the metrics where they are with an admin port, and no port that nobody outside of the pod reaches", () => {
+    const shown = (...values: readonly string[]): unknown => {
+      const objects = render(...values);
+      return [part(objects, "Deployment", `${CONTAINER}.ports.1`), part(objects, "Service", "spec.ports.1")];
+    };
+    const at = (port: number): unknown => [
+      { name: "metrics", containerPort: port },
+      { name: "metrics", port, targetPort: "metrics" },
+    ];
+    const admin = ["config.admin_port=29001", "config.admin_host=0.0.0.0"];
+    expect(shown()).toEqual(at(29_000));
+    expect(shown(...admin)).toEqual(at(29_001));
+    for (const hidden of ["config.admin_port=29001", "config.prometheus_host=127.0.0.1"]) {
+      expect(shown(hidden)).toEqual([undefined, undefined]);
+    }
+    expect(checked(render(...admin))).toContain("admin_port: 29001");
+    const tls = [...admin, "tls.secretName=cert", "tls.clientCaKey=ca.crt", "serviceMonitor.enabled=true"];
+    const monitored = (...values: readonly string[]): unknown => {
+      const objects = render(...tls, ...values);
+      const probe = part(objects, "Deployment", `${CONTAINER}.readinessProbe.httpGet.scheme`);
+      return [probe, part(objects, "ServiceMonitor", "spec.endpoints.0.scheme")];
+    };
+    expect(monitored()).toEqual(["HTTPS", "https"]);
+    expect(monitored("config.admin_tls=false")).toEqual(["HTTP", undefined]);
+  });
+
+  test("starts its pods anew for a change of the configuration; where they watch it, only for what needs a restart", () => {
+    const checksum = (...values: readonly string[]): unknown =>
+      Object(part(render(...values), "Deployment", "spec.template.metadata.annotations"))["checksum/config"];
+    const watched = "config.watch_config=true";
+    expect(checksum("config.queue_size=7")).not.toBe(checksum());
+    expect(checksum(watched, "config.queue_size=7")).toBe(checksum(watched));
+    for (const value of ["config.threads=3", "shutdown.graceSecs=7", "ports.http=31000"]) {
+      expect([value, checksum(watched, value) === checksum(watched)]).toEqual([value, value.startsWith("shutdown")]);
+    }
+  });
+
+  test("leaves names texts that look like numbers", () => {
+    const names = [
+      "existingSecret",
+      "priorityClassName",
+      "tls.secretName",
+      "serviceAccount.name",
+      "discovery.namespace",
+    ];
+    const more = ["discovery.selector.app", "config.worker_server_name", "podLabels.a", "nodeSelector.a", "image.tag"];
+    const values = [...names, ...more].map((name) => `${name}=${TEXT}`);
+    const objects = render("discovery.enabled=true", "serviceMonitor.enabled=true", "alerts.enabled=true", ...values);
+    const texts = JSON.stringify(objects).match(new RegExp(`(?<!\\d)${TEXT}(?!\\d)`, "g")) ?? [];
+    expect(texts.length).toBeGreaterThan(names.length + more.length);
+    JSON.stringify(objects, (_key, value: unknown) => {
+      expect(value).not.toBe(Number(TEXT));
+      return value;
+    });
+  });
+
   test("refuses values that cannot work, before anything is installed", () => {
     const refused = [
       [["discovery.enabled=true"], "discovery.enabled needs discovery.selector"],
@@ -145,6 +204,14 @@ describe.skipIf(HELM === undefined)(title, () => {
         ["tls.secretName=a", "tls.clientCaKey=b", "config.prometheus_tls_client_ca_path=/c"],
         "kubelet has no certificate",
       ],
+      [
+        ["tls.secretName=a", "tls.clientCaKey=b", "config.admin_port=1", "config.admin_tls_client_ca_path=/c"],
+        "kubelet has no certificate",
+      ],
+      [["tls.secretName=a", "config.tls_cert_path=/c"], "both name the certificate"],
+      [["config.service_discovery=true"], "set discovery.enabled in its place"],
+      [["serviceMonitor.enabled=true", "config.admin_port=1"], "set config.admin_host to 0.0.0.0"],
+      [["serviceMonitor.enabled=true", "config.prometheus_host=localhost"], "set config.prometheus_host to 0.0.0.0"],
       [["tls.secret=cert"], "tls"],
       [["config.queue_sise=3"], "queue_sise"],
       [["ports.http=70000"], "ports"],
@@ -180,6 +247,14 @@ describe.skipIf(!canApply)(
       const objects = render(...POOL, ...kinds, "tls.secretName=cert", "tls.clientCaKey=ca.crt");
       expect(new Set(objects.map(({ kind }) => kind))).toEqual(new Set(Object.keys(PATHS)));
       for (const object of objects) await api.post(`${PATHS[object.kind]}?fieldValidation=Strict`, object);
+      const names = ["existingSecret", "priorityClassName", "tls.secretName", "serviceAccount.name"];
+      const others = render(...names.map((name) => `${name}=${TEXT}`));
+      for (const { metadata, ...object } of others) {
+        const path = `${PATHS[object.kind]}?fieldValidation=Strict&dryRun=All`;
+        // The API server has no class of that priority; that it reads the name is enough.
+        const answer = await api.post(path, { ...object, metadata: { ...metadata, name: "other" } }).catch(String);
+        expect(String(answer)).not.toContain("unmarshal");
+      }
     }, 60_000);
   },
 );

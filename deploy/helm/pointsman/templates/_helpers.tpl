@@ -4,7 +4,7 @@
 
 {{- define "pointsman.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "pointsman.labels" -}}
@@ -38,14 +38,36 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if or .Values.tls.clientCaKey .Values.config.tls_client_ca_path }}true{{ end }}
 {{- end }}
 
+{{/* Where metrics and probes are beside the main port: on the metrics port, or with config.admin_port on that. As JSON; `open`: from other pods too. */}}
+{{- define "pointsman.metrics" -}}
+{{- $config := .Values.config }}
+{{- $tls := eq (include "pointsman.tls" .) "true" }}
+{{- $found := dict "port" (int .Values.ports.metrics) "host" (default "0.0.0.0" $config.prometheus_host) "tls" (and $tls (default false $config.prometheus_tls)) "mutual" (default "" $config.prometheus_tls_client_ca_path) }}
+{{- if $config.admin_port }}
+{{- $found = dict "port" (int $config.admin_port) "host" (default "127.0.0.1" $config.admin_host) "tls" (and $tls (ne (toString $config.admin_tls) "false")) "mutual" (default "" $config.admin_tls_client_ca_path) }}
+{{- end }}
+{{- set $found "open" (not (has $found.host (list "127.0.0.1" "localhost" "::1"))) | toJson }}
+{{- end }}
+
 {{/* The port that kubelet probes, and how: the main port, or that of the metrics where the main one wants a certificate. */}}
 {{- define "pointsman.probePort" -}}
 {{- if include "pointsman.mutualTls" . -}}
+{{- $metrics := fromJson (include "pointsman.metrics" .) -}}
 port: metrics
-scheme: {{ ternary "HTTPS" "HTTP" (default false .Values.config.prometheus_tls) }}
+scheme: {{ ternary "HTTPS" "HTTP" $metrics.tls }}
 {{- else -}}
 port: http
 scheme: {{ ternary "HTTPS" "HTTP" (eq (include "pointsman.tls" .) "true") }}
+{{- end }}
+{{- end }}
+
+{{/* What brings new pods when it changes: the configuration; where the gateway watches its file, only what needs a restart. */}}
+{{- define "pointsman.restartsWith" -}}
+{{- if .Values.config.watch_config }}
+{{- $config := fromYaml (include "pointsman.config" .) }}
+{{- range fromJsonArray (.Files.Get "files/needs-restart.json") }}{{ printf "%s=%s\n" . (get $config . | toJson) }}{{ end }}
+{{- else }}
+{{- include "pointsman.config" . }}
 {{- end }}
 {{- end }}
 
