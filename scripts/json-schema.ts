@@ -4,6 +4,17 @@ import { configSchema } from "../src/config/schema.ts";
 import { snakeCase } from "../src/util/case.ts";
 import { type AnyRecord, isRecord, keysOf } from "../src/util/objects.ts";
 
+/** Metadata of options for pages and notices, which are not words of JSON Schema. */
+const OWN_META: ReadonlySet<string> = new Set<string>([
+  "isSecret",
+  "group",
+  "flag",
+  "aliases",
+  "fileOnly",
+  "policies",
+  "onlyWith",
+]);
+
 /** JSON Schema of what is given in this form, with the keys as files and bodies have them. */
 export function jsonSchemaOf(schema: z.ZodType): AnyRecord {
   const { $schema: _version, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
@@ -33,8 +44,7 @@ function isJson(value: unknown): value is string | number | boolean | unknown[] 
 function snakeRecord(record: AnyRecord, isFile: boolean): AnyRecord {
   return Object.fromEntries(
     Object.entries(record).flatMap(([key, inner]): [string, unknown][] => {
-      // These are metadata of options for the pages, not words of JSON Schema.
-      if (key === "isSecret" || key === "group" || key === "flag" || key === "aliases" || key === "fileOnly") return [];
+      if (OWN_META.has(key)) return [];
       if (key === "properties" && isRecord(inner)) {
         const properties = Object.entries(inner).map(([name, property]) => [
           snakeCase(name),

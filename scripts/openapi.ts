@@ -329,6 +329,7 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
         version: z.int(),
         differs_from_file: z.boolean(),
         waits_for_restart: z.array(difference),
+        notices: z.array(z.string()),
         config: z.record(z.string(), z.unknown()),
       }),
     },

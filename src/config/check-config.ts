@@ -105,7 +105,7 @@ function isBuiltIn(given: string): boolean {
 }
 
 /** All policies that the configuration names, with their places. */
-function namedPolicies(config: Config): { readonly name: string; readonly path: readonly PropertyKey[] }[] {
+export function namedPolicies(config: Config): { readonly name: string; readonly path: readonly PropertyKey[] }[] {
   const named: [name: string | undefined, path: readonly PropertyKey[]][] = [
     [config.defaultPolicy, ["defaultPolicy"]],
     [config.prefillPolicy, ["prefillPolicy"]],

@@ -4,6 +4,7 @@ import { isModuleUnused } from "./check-config.ts";
 import type { RawObject } from "./config-file.ts";
 import { optionDefault } from "./options.ts";
 import type { Config } from "./schema.ts";
+import { unusedOptions } from "./unused-options.ts";
 
 /** Notices for the operator: settings that are taken in another way than they were given, or that may have an unwanted effect. */
 export function noticesOn(config: Config, given: Readonly<RawObject>): string[] {
@@ -41,7 +42,7 @@ export function noticesOn(config: Config, given: Readonly<RawObject>): string[] 
       `the administration on ${adminHost} is open to this machine only: set admin_api_key to use it from elsewhere`,
     );
   }
-  return notices;
+  return [...notices, ...unusedOptions(config, given)];
 }
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/;

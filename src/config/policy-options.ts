@@ -30,7 +30,7 @@ function gather(): Map<string, KnownOption> {
   return known;
 }
 
-/** Entries for the configuration's schema. Each has the policy's name and the policy's own description. */
+/** Entries for the configuration's schema. Each names the policies that read it, and has their own description. */
 export const POLICY_OPTIONS = entries();
 
 function entries(): PolicyOptionShape {
@@ -38,7 +38,7 @@ function entries(): PolicyOptionShape {
     [...KNOWN].map(([key, { schema, policies }]) => {
       const meta = z.globalRegistry.get(schema);
       const description = `${policies.join(", ")}: ${meta?.description}`;
-      return [key, schema.meta({ ...meta, group: "Routing", description })];
+      return [key, schema.meta({ ...meta, group: "Routing", policies, description })];
     }),
   );
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- made of the very shapes that the type merges

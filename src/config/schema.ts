@@ -23,6 +23,10 @@ export interface OptionMeta {
   readonly aliases?: readonly string[];
   /** The option exists in the file only, because a flag cannot hold its structure. */
   readonly fileOnly?: boolean;
+  /** The policies that read the option; undefined where it is not one of policies'. */
+  readonly policies?: readonly string[];
+  /** The option has an effect only where one of these is on, or one of `policies` is used. */
+  readonly onlyWith?: readonly ConfigKey[];
 }
 
 /** Groups of options, in the order of the page and of `--help`. */
@@ -615,19 +619,25 @@ export const configSchema = z.strictObject({
   }),
   prefillPolicy: policyName.optional().meta({
     group: "Routing",
+    onlyWith: ["pdDisaggregation", "enableIgw"],
     description:
       "Policy that chooses the prefill worker where neither a pattern nor a worker's hint names one. Without it, the model's policy.",
   }),
   decodePolicy: policyName.optional().meta({
     group: "Routing",
+    onlyWith: ["pdDisaggregation", "enableIgw"],
     description:
       "Policy that chooses the decode worker where neither a pattern nor a worker's hint names one. Without it, the model's policy.",
   }),
-  pdSkipPrefill: z.boolean().default(true).meta({
-    group: "Routing",
-    description:
-      "Let a decode worker prefill the prompt itself where that costs less than a prefill worker and the hand-over of the KV cache. For policies that choose both workers at once, and connectors whose decode workers can do so (docs/pd.md).",
-  }),
+  pdSkipPrefill: z
+    .boolean()
+    .default(true)
+    .meta({
+      group: "Routing",
+      onlyWith: ["pdDisaggregation", "enableIgw"],
+      description:
+        "Let a decode worker prefill the prompt itself where that costs less than a prefill worker and the hand-over of the KV cache. For policies that choose both workers at once, and connectors whose decode workers can do so (docs/pd.md).",
+    }),
   modelPolicies: z
     .strictObject({ patterns: z.array(pattern).default([]) })
     .default({ patterns: [] })
@@ -662,11 +672,17 @@ export const configSchema = z.strictObject({
       description:
         "Requests with one routing key (docs/policies.md) stay on one worker, with any policy: it chooses a worker for the first of them, and again where the worker cannot take one, or where `sticky_override_secs` says so.",
     }),
-  stickyOverrideSecs: z.number().min(0).max(86_400).default(1).meta({
-    group: "Routing",
-    description:
-      "With `sticky_sessions`: a session leaves its worker where waiting there takes so many seconds longer than waiting elsewhere and prefilling the whole prompt there. 86400 for never.",
-  }),
+  stickyOverrideSecs: z
+    .number()
+    .min(0)
+    .max(86_400)
+    .default(1)
+    .meta({
+      group: "Routing",
+      onlyWith: ["stickySessions"],
+      description:
+        "With `sticky_sessions`: a session leaves its worker where waiting there takes so many seconds longer than waiting elsewhere and prefilling the whole prompt there. 86400 for never.",
+    }),
   shadowPolicy: policyName.optional().meta({
     group: "Routing",
     description:

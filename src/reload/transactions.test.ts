@@ -198,6 +198,19 @@ describe("a change", () => {
   });
 });
 
+test("what the operator should know of a configuration is told once, and is there as long as it holds", async () => {
+  const { change, lines, transactions } = setUp({}, "host: 127.0.0.1\n");
+  const warned = (): string[] => lines.flatMap(([level, , message]) => (level === "warn" ? [message] : []));
+  const notice = "cache_threshold has no effect with the policy least_ttft: it is an option of cache_aware";
+  expect(transactions.notices).toEqual([]);
+  const text = "host: 127.0.0.1\ncache_threshold: 0.9\n";
+  expect(await change(text)).toMatchObject({ notices: [notice] });
+  expect(await change(`${text}queue_size: 3\n`)).toMatchObject({ notices: [notice] });
+  expect([transactions.notices, warned()]).toEqual([[notice], [notice]]);
+  expect(await change(`${text}default_policy: cache_aware\n`)).toMatchObject({ notices: [] });
+  expect(transactions.notices).toEqual([]);
+});
+
 describe("the file", () => {
   test("is what counts when it is read: what came over the API goes, and the log says so", async () => {
     const setup = setUp();

@@ -24,7 +24,7 @@ export interface ConfigTransactionsDeps {
 }
 
 /** A change that was checked. */
-interface Checked extends Pick<ChangeResult, "changes" | "waiting">, Pick<LoadedConfig, "references"> {
+interface Checked extends Pick<ChangeResult, "changes" | "waiting" | "notices">, Pick<LoadedConfig, "references"> {
   readonly document: ConfigText;
   /** What the document comes to. */
   readonly wanted: Config;
@@ -55,13 +55,18 @@ export class ConfigTransactions {
   /** What the document in force comes to, with the options that wait for a restart. */
   #wanted: Config;
   #waiting: readonly ConfigDifference[] = [];
+  #notices: readonly string[];
   #lastSuccess: number;
   #queued = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   /** What the configuration in force was read from; without a document where there was no file. */
-  constructor({ document, references }: Pick<LoadedConfig, "document" | "references">, deps: ConfigTransactionsDeps) {
+  constructor(
+    { document, references, notices }: Pick<LoadedConfig, "document" | "references" | "notices">,
+    deps: ConfigTransactionsDeps,
+  ) {
     this.#deps = deps;
+    this.#notices = notices;
     this.#wanted = deps.live.config;
     this.#document = document ?? NO_FILE;
     this.#allowed = references;
@@ -108,6 +113,11 @@ export class ConfigTransactions {
   /** Differences of the document in force that wait for a restart. */
   get waiting(): readonly ConfigDifference[] {
     return this.#waiting;
+  }
+
+  /** What the operator should know of the configuration in force, such as options that have no effect. */
+  get notices(): readonly string[] {
+    return this.#notices;
   }
 
   /** The configurations so far, the newest first. */
@@ -193,7 +203,7 @@ export class ConfigTransactions {
     const next = waiting.length > 0 ? withoutRestart(wanted, live.config) : wanted;
     const changes = differences.filter(({ restart }) => restart === undefined);
     await checkWith(live, next);
-    if (!isDryRun) await this.#apply(request, { document, references, wanted, next, changes, waiting });
+    if (!isDryRun) await this.#apply(request, { document, references, wanted, next, changes, waiting, notices });
     return { version: this.#version, changes, waiting, notices };
   }
 
@@ -206,7 +216,7 @@ export class ConfigTransactions {
 
   async #apply(
     { by, via, document: asked }: ChangeRequest,
-    { document, references, wanted, next, changes, waiting }: Checked,
+    { document, references, wanted, next, changes, waiting, notices }: Checked,
   ): Promise<void> {
     const { live, logger, wallNow } = this.#deps;
     // An option that waits for a restart, or does so no more, is a change as well.
@@ -220,6 +230,8 @@ export class ConfigTransactions {
     this.#document = document;
     this.#wanted = wanted;
     this.#waiting = waiting;
+    for (const notice of notices) if (!this.#notices.includes(notice)) logger.warn({ by, via }, notice);
+    this.#notices = notices;
     this.#lastSuccess = at;
     if (told.length === 0) {
       logger.info({ by, via, version: this.#version }, "the configuration is as before");

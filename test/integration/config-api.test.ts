@@ -74,6 +74,7 @@ for (const threads of ["1", "2"]) {
         version: 1,
         differs_from_file: false,
         waits_for_restart: [],
+        notices: [],
         config: { queue_size: 100, api_key: "[redacted]", admin_api_key: "[redacted]" },
       });
 

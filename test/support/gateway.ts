@@ -68,7 +68,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
   const context = await createAppContext(config, { logger, ...options.overrides });
   let unit: LocalUnit | undefined;
   const transactions = new ConfigTransactions(
-    { document: undefined, references: new Set() },
+    { document: undefined, references: new Set(), notices: [] },
     {
       ...context,
       load: (document) => {

@@ -10,7 +10,7 @@ import type { Call, Route } from "../route.ts";
 /** The part of ConfigTransactions that the administration uses. */
 export type ConfigAdmin = Pick<
   ConfigTransactions,
-  "version" | "config" | "document" | "differsFromFile" | "waiting" | "history" | "change" | "rollback"
+  "version" | "config" | "document" | "differsFromFile" | "waiting" | "notices" | "history" | "change" | "rollback"
 >;
 
 /** Largest document, bytes; the same as for a file. */
@@ -107,12 +107,13 @@ async function withoutConfigError<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function currentReply({ version, config, document, differsFromFile, waiting }: ConfigAdmin): Reply {
+function currentReply({ version, config, document, differsFromFile, waiting, notices }: ConfigAdmin): Reply {
   return versioned(version, {
     version,
     read_from: document.name,
     differs_from_file: differsFromFile,
     waits_for_restart: waiting.map(differenceView),
+    notices,
     config: shown(config),
   });
 }
