@@ -160,7 +160,7 @@ describe("a change", () => {
     expect(await change("queue_size: 2\n", { ifVersion: 2 })).toBe("config_version_mismatch");
     expect(await change("queue_size: 13\n")).toBe("invalid_request");
     expect(await change("queue_size: 2\n", { ifVersion: 1 })).toMatchObject({ version: 2 });
-    expect([applied.length, metric("pointsman_config_failures_total")]).toEqual([1, "2"]);
+    expect([applied.length, metric('pointsman_config_failures_total{via="api"}')]).toEqual([1, "2"]);
   });
 
   test("that a part cannot carry out is undone, and the log says so and which part is stuck", async () => {
