@@ -4,6 +4,7 @@ import { hashPrompt } from "../policy/prefix-blocks.ts";
 import type { BlocksStored, CacheEvent } from "./cache-event.ts";
 import { HeldBlocks } from "./held-blocks.ts";
 import { bodyOf } from "../../test/support/answers.ts";
+import { readJsonBody } from "../protocol/json/json-body.ts";
 import { requestWith } from "../../test/support/candidates.ts";
 import { TokenFeatures } from "../router/features/token-features.ts";
 
@@ -183,6 +184,17 @@ describe("blocks of an engine", () => {
       return [...new TokenFeatures([{ ids: Uint32Array.from(tokens) }], features, body).promptBlocks().hashes];
     };
     expect([ofSalt("tenant-1").every(known), ofSalt("tenant-2").some(known)]).toEqual([true, false]);
+  });
+
+  test("of a salt are those of the prompts with this salt, however the client's JSON writes its characters", async () => {
+    const { apply, known } = setUp();
+    const tokens = prompt(1, 64);
+    apply(stored(tokens, 16, 0, { extraKeys: [["Bahnhof Köln"], [], [], []] }));
+    for (const text of ['{"cache_salt":"Bahnhof Köln"}', '{"cache_salt":"Bahnhof\\u0020K\\u00f6ln"}']) {
+      const body = await readJsonBody(Buffer.from(text));
+      const features = new TokenFeatures([{ ids: Uint32Array.from(tokens) }], requestWith({ model: "m" }), body);
+      expect([text, [...features.promptBlocks().hashes].every(known)]).toEqual([text, true]);
+    }
   });
 
   test("with a picture, and all behind it, are none of the gateway's prompts; those before it are", () => {

@@ -159,7 +159,7 @@ export interface PickEnd {
   readonly outcome: PickOutcome;
   /** Time since the worker was charged, ms; 0 where it was not charged. */
   readonly ms: number;
-  /** The worker's token counts, if it reported them before the end; for a pair only the decode worker's. */
+  /** The worker's token counts, if it reported them before the end. */
   readonly usage: PickUsage | undefined;
 }
 
@@ -192,11 +192,13 @@ export interface Policy {
    */
   explain?(candidates: readonly Candidate[], request: RequestFeatures): readonly Explanation[];
   /**
-   * Chooses the prefill and the decode worker at once, where prefill and decode are on separate workers. Asked of the policy of the
-   * prefill workers. undefined: it leaves the choice to the policies of both legs, or no two fit.
+   * Whether it chooses the prefill and the decode worker at once, where prefill and decode are on separate workers and the decode workers
+   * have this policy. Asked of the policy of the prefill workers.
    */
+  pairsWith?(decodePolicy: Policy): boolean;
+  /** Chooses both workers at once, where `pairsWith` says so. undefined: no two fit, and no decode worker prefills alone. */
   pickPair?(candidates: PairCandidates, request: RequestFeatures): PickedPair | undefined;
-  /** As `explain`, for `pickPair`. undefined where that would leave the choice to others. */
+  /** As `explain`, for `pickPair`. */
   explainPair?(candidates: PairCandidates, request: RequestFeatures): PairExplanations | undefined;
   /** `s`: costs and terms are seconds. Without it they are the policy's own measure. */
   readonly costUnit?: "s" | undefined;

@@ -70,6 +70,7 @@ describe("a session", () => {
     expect(affinity.stayAt(others, of("a"))).toBe(-1);
     affinity.chosen(1);
     expect(affinity.stayAt(workers(0, 0, 0), of("a"))).toBe(1);
+    affinity.chosen(1);
     expect([affinity.table.outcomes("new"), affinity.table.outcomes("lost"), affinity.table.outcomes("kept")]).toEqual([
       1, 1, 1,
     ]);

@@ -22,8 +22,10 @@ export class SessionAffinity {
   readonly #now: PolicyParts["now"];
   readonly #shortestWait: LeastLoaded;
   readonly #places = new CandidatePlaces();
-  /** What becomes of the session of the current request; undefined where it stays, or has no key. */
-  #outcome: Exclude<SessionOutcome, "kept" | "finished"> | undefined;
+  /** What becomes of the session of the current request, if its worker gets it; undefined where the request has no key. */
+  #outcome: Exclude<SessionOutcome, "finished"> | undefined;
+  /** The worker with which it stays, where the outcome is `kept`. */
+  #own = -1;
 
   constructor(
     options: SessionAffinityOptions,
@@ -35,7 +37,7 @@ export class SessionAffinity {
     this.#shortestWait = new LeastLoaded(random, (candidate) => this.#waitSecs(candidate));
   }
 
-  /** Index of the worker with which the request's session stays; -1 where the policy chooses among all: `chosen` says whom, then. */
+  /** Index of the worker with which the request's session stays; -1 where the policy chooses among all. `chosen` says whom. */
   stayAt(candidates: readonly Candidate[], request: RequestFeatures): number {
     this.#outcome = undefined;
     const key = request.routingKey();
@@ -45,7 +47,8 @@ export class SessionAffinity {
     const place = slot < 0 ? -1 : (this.#places.of(candidates)[slot] ?? -1);
     const own = candidates[place];
     if (own && !this.#pays(own, candidates, request)) {
-      this.table.keep(now);
+      this.#outcome = "kept";
+      this.#own = slot;
       return place;
     }
     if (slot < 0) this.#outcome = "new";
@@ -53,13 +56,15 @@ export class SessionAffinity {
     return -1;
   }
 
-  /** The policy has chosen this worker for the request of the last `stayAt`. */
+  /** This worker was chosen for the request of the last `stayAt`. */
   chosen(slot: number): void {
     const outcome = this.#outcome;
     if (outcome === undefined) return;
     this.#outcome = undefined;
+    if (outcome === "kept" && slot === this.#own) return this.table.keep(this.#now());
     this.table.assign(slot, this.#now());
-    this.table.note(outcome);
+    // Of a pair, the other worker may not fit the session's.
+    this.table.note(outcome === "kept" ? "lost" : outcome);
   }
 
   forget(slot: number): void {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { candidates, requestWith } from "../../test/support/candidates.ts";
+import { candidates, createPolicy, requestWith } from "../../test/support/candidates.ts";
 import { GatewayError } from "../errors/errors.ts";
+import { leastTtft } from "./least-ttft/least-ttft.ts";
 import type { PickEnd, Picked, Policy } from "./policy.ts";
 import { type ShadowChoice, ShadowedPolicy } from "./shadowed-policy.ts";
 
@@ -69,7 +70,34 @@ function pickedBy({ policy }: Setup, among = THREE): Picked {
   return typeof picked === "number" ? { index: picked } : picked;
 }
 
+/** What a policy may have, and whether it has it with a shadow as well. The policies of pairs have no shadow; costs come with `explain`. */
+const WITH_SHADOW: Readonly<Record<keyof Policy, boolean>> = {
+  name: true,
+  pick: true,
+  costs: false,
+  explain: true,
+  pairsWith: false,
+  pickPair: false,
+  explainPair: false,
+  costUnit: true,
+  lastReason: true,
+  hear: true,
+  cacheTrust: true,
+  forget: true,
+  cacheNews: true,
+};
+
 describe("a shadow", () => {
+  test("takes nothing from the real policy: all that the gateway asks it is answered as without a shadow", () => {
+    const real = createPolicy(leastTtft);
+    const { policy } = setUp(real, new Playing("shadow", 0));
+    for (const [member, isThere] of Object.entries(WITH_SHADOW))
+      expect([member, member in policy]).toEqual([member, isThere]);
+    expect(policy.cacheTrust(1)).toBe(real.cacheTrust?.(1));
+    expect(policy.cacheTrust(1)).toBe(1);
+    expect(setUp(new Playing("real", 0), real).policy.cacheTrust(1)).toBeUndefined();
+  });
+
   test("decides nothing: requests go where the real policy says", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 }), fc.integer({ min: -1, max: 3 }), (real, shadow) => {

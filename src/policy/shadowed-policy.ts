@@ -82,6 +82,10 @@ export class ShadowedPolicy implements KeptPolicy {
     judge.hear?.(news, candidates);
   }
 
+  cacheTrust(slot: number): number | undefined {
+    return this.#parts.real.cacheTrust?.(slot);
+  }
+
   forget(workerId: string, slot: number): void {
     const { real, shadow, judge } = this.#parts;
     real.forget?.(workerId, slot);

@@ -1,3 +1,4 @@
+import { BACKSLASH } from "../util/ascii.ts";
 import type { JsonBody } from "./json/json-body.ts";
 
 /** Members by which engines keep equal prompts apart in their caches: the salt of a tenant, SGLang's key, and its LoRA adapter. */
@@ -5,8 +6,24 @@ const CACHE_MEMBERS: ReadonlySet<string> = new Set(["cache_salt", "extra_key", "
 
 /** Members that decide with the messages what the template makes of them, and media that are not among the prompt's members. */
 const TEMPLATE_MEMBERS: ReadonlySet<string> = new Set([
-  ...["chat_template", "chat_template_kwargs", "reasoning_effort", "reasoning", "thinking", "documents"],
-  ...["mm_processor_kwargs", "image_data", "video_data", "audio_data", "input_embeds", "prompt_embeds"],
+  ...[
+    "chat_template",
+    "chat_template_kwargs",
+    "reasoning_effort",
+    "reasoning",
+    "thinking",
+    "output_config",
+    "documents",
+  ],
+  ...[
+    "mm_processor_kwargs",
+    "media_io_kwargs",
+    "image_data",
+    "video_data",
+    "audio_data",
+    "input_embeds",
+    "prompt_embeds",
+  ],
 ]);
 
 const NULL_BYTES = 4;
@@ -35,7 +52,9 @@ export function promptKeys(body: JsonBody, model: string): PromptKeys {
     if (!isOfCache && !TEMPLATE_MEMBERS.has(name)) continue;
     const value = body.bytes.subarray(start, end);
     if (value.length === NULL_BYTES && value.toString() === "null") continue;
-    const key = Bun.hash.xxHash32(value, Bun.hash.xxHash32(name));
+    // Clients may write characters as escapes; an engine's events tell the salt as it is.
+    const isEscaped = isOfCache && value.includes(BACKSLASH);
+    const key = Bun.hash.xxHash32(isEscaped ? JSON.stringify(body.value(name)) : value, Bun.hash.xxHash32(name));
     ofText ^= key;
     if (isOfCache) ofTokens ^= key;
   }

@@ -286,6 +286,23 @@ describe("cached tokens that were predicted", () => {
     expect(counted(setup)).toEqual(["1000", "320"]);
   });
 
+  test("of a pair are those of its prefill worker, by what its own answer tells", () => {
+    const pick = { index: 0, predictedCachedTokens: 500 };
+    const tokens = { promptTokens: 600, completionTokens: 1, cachedTokens: 320 };
+    const prefill = setUp("prefill");
+    prefill.begin(false, pick).end(undefined, tokens);
+    expect(counted(prefill)).toEqual(["500", "320"]);
+    const decode = setUp("decode");
+    decode.record.prefillWorkerId = "p";
+    decode.record.tokens = tokens;
+    decode.begin(false, pick).end();
+    expect(counted(decode)).toEqual([undefined, undefined]);
+    // It has prefilled alone.
+    decode.record.prefillWorkerId = undefined;
+    decode.begin(false, pick).end();
+    expect(counted(decode)).toEqual(["500", "320"]);
+  });
+
   test("are not where the answer does not tell", () => {
     const setup = setUp();
     end(setup, undefined);

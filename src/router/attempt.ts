@@ -1,7 +1,7 @@
 import type { BreakerNews, GatewayError } from "../errors/errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { PredictionErrors } from "../observability/prediction-errors.ts";
-import { modelLabel } from "../observability/request-record.ts";
+import { modelLabel, type TokenCounts } from "../observability/request-record.ts";
 import type { TracedChoice } from "../observability/traces/request-trace.ts";
 import type { Picked, PickOutcome, PieceHearer } from "../policy/policy.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
@@ -31,7 +31,7 @@ export type AttemptedRequest = FailedRequest & {
   readonly features: Pick<InferenceRequest["features"], "model" | "promptTokens">;
   readonly record: Pick<
     InferenceRequest["record"],
-    "noteFailure" | "startedAt" | "isModelListed" | "tokens" | "trace"
+    "noteFailure" | "startedAt" | "isModelListed" | "prefillWorkerId" | "tokens" | "trace"
   > &
     LoggedRequest;
 };
@@ -116,8 +116,9 @@ export class Attempt {
 
   #noteCached(found: number | undefined, model: string): void {
     const predicted = this.#pick?.predictedCachedTokens;
-    // For a pair, the cached tokens are those of the prefill worker.
-    if (predicted === undefined || found === undefined || this.worker.role === "decode") return;
+    if (predicted === undefined || found === undefined) return;
+    // The cached tokens of a pair are those of its prefill worker.
+    if (this.worker.role === "decode" && this.#request.record.prefillWorkerId !== undefined) return;
     const { metrics, predictionErrors } = this.#deps;
     predictionErrors.noteCached(metrics.bounded("worker", this.worker.url), model, predicted, found);
   }
@@ -129,13 +130,13 @@ export class Attempt {
   }
 
   /**
-   * Ends the attempt: gives the charge back and reports the outcome. The record must have the worker's usage before. Later calls
-   * do nothing.
+   * Ends the attempt: gives the charge back and reports the outcome. The record must have the worker's usage before; `own` is that of
+   * a prefill worker, whose answer is not the client's. Later calls do nothing.
    */
-  end(error?: GatewayError): void {
+  end(error?: GatewayError, own?: TokenCounts): void {
     if (this.#isOver) return;
     this.#failure = error;
-    this.#close(error?.code ?? "ok", error);
+    this.#close(error?.code ?? "ok", error, own);
     this.#report(error);
   }
 
@@ -167,12 +168,13 @@ export class Attempt {
     this.#holdsProbe = false;
   }
 
-  #close(outcome: string, error?: GatewayError): void {
+  #close(outcome: string, error?: GatewayError, own?: TokenCounts): void {
     this.#isOver = true;
     this.#cancelProof?.();
     const { metrics, failedLoad, clock, decisions } = this.#deps;
     const { record } = this.#request;
     const model = modelLabel(record, metrics);
+    const tokens = own ?? record.tokens;
     if (error && isUnserved(error)) {
       failedLoad.keep(this.#lease, model);
       record.noteFailure(this.worker.url, error.code);
@@ -180,16 +182,16 @@ export class Attempt {
       this.#lease[Symbol.dispose]();
       if (outcome === "ok") {
         failedLoad.answered(model, record.startedAt);
-        this.#heardBy?.signals?.onAnswer(record.tokens);
+        this.#heardBy?.signals?.onAnswer(tokens);
       }
     }
     metrics.increment("attempts", { model, worker: metrics.bounded("worker", this.worker.url), outcome });
     this.endedAt = clock.now();
     const ms = this.endedAt - this.chargedAt;
-    decisions?.end(this.#ticket, outcome, ms, record.tokens);
+    decisions?.end(this.#ticket, outcome, ms, tokens);
     record.trace?.end(this.#span, error?.code);
-    this.#noteCached(record.tokens?.cachedTokens, model);
-    if (this.#pick?.onEnd) this.#pick.onEnd({ outcome: pickOutcome(outcome, error), ms, usage: record.tokens });
+    this.#noteCached(tokens?.cachedTokens, model);
+    if (this.#pick?.onEnd) this.#pick.onEnd({ outcome: pickOutcome(outcome, error), ms, usage: tokens });
   }
 
   /** Reports an outcome. A plain answer is only counted in the ledger. */

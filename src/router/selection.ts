@@ -12,6 +12,7 @@ import type { Choice, Leg, SelectionRequest } from "./choice.ts";
 import type { Chosen } from "./chosen.ts";
 import { decisionOf, explanationsOf, type Weighed } from "./decision.ts";
 import { canAnswer, choosePair } from "./pd/pair-selection.ts";
+import { sessionWorker } from "./session-worker.ts";
 import type { Legs } from "./try.ts";
 
 export interface SelectionDeps {
@@ -137,7 +138,7 @@ export class Selection {
     decodeProbe: Worker | undefined,
   ): Legs<Chosen> {
     const decoders = this.#answerers;
-    const pair = prefillProbe || decodeProbe ? undefined : this.#pairAtOnce(prefillLeg, decodeLeg);
+    const pair = prefillProbe ? undefined : this.#pairAtOnce(prefillLeg, decodeLeg, decodeProbe);
     if (pair) return pair;
     if (decoders.length === 0 && !decodeProbe) throw this.#nobody("no decode worker can", decodeLeg);
     let prefillers = this.#prefillers;
@@ -155,14 +156,16 @@ export class Selection {
   }
 
   /** Both workers by a policy that chooses pairs; undefined where the policies of both legs choose. */
-  #pairAtOnce(prefillLeg: Leg, decodeLeg: Leg): Legs<Chosen> | undefined {
-    const workers = {
-      prefillers: preferred(prefillLeg, this.#prefillers),
-      decoders: preferred(decodeLeg, this.#answerers),
-    };
-    const pair = choosePair(this.#choice, prefillLeg, workers, this.#request);
-    if (pair) decodeLeg.policy.signals?.onPick(this.#request.features, pair.answer.worker);
-    return pair;
+  #pairAtOnce(prefillLeg: Leg, decodeLeg: Leg, decodeProbe: Worker | undefined): Legs<Chosen> | undefined {
+    const prefillers = preferred(prefillLeg, this.#prefillers);
+    if (decodeProbe) {
+      // A probe is no choice of a policy; but without any prefill worker, only a pair's policy can do without one.
+      if (prefillers.length > 0) return undefined;
+      const alone = choosePair(this.#choice, prefillLeg, { prefillers, decoders: [decodeProbe] }, this.#request);
+      if (alone) return { ...alone, answer: { ...alone.answer, isProbe: true, reason: "probe" } };
+    }
+    const decoders = preferred(decodeLeg, this.#answerers);
+    return choosePair(this.#choice, prefillLeg, { prefillers, decoders }, this.#request);
   }
 
   #pairWith(prefill: Chosen, leg: Leg, probe: Worker | undefined, candidates: readonly Worker[]): Legs<Chosen> {
@@ -188,7 +191,7 @@ export class Selection {
     if (probe) return probing(policy, probe);
     const among = preferred(leg, able);
     const { features, record } = this.#request;
-    const own = policy.affinity && ownOf(policy.affinity.stayAt(among, features), among);
+    const own = sessionWorker(policy, among, features);
     const candidates = own ?? among;
     const explanations = record.decisions && explanationsOf(policy, candidates, features);
     const picked = candidates.length > 0 ? policy.pick(candidates, features) : NOBODY;
@@ -264,21 +267,6 @@ function reasonOf(
   pick: Picked | undefined,
 ): PickReason {
   return length === 1 ? "only_one" : (pick?.reason ?? lastReason);
-}
-
-/** Lists of one worker. Policies keep facts about a list, so each worker has one. */
-const ALONE = new WeakMap<Worker, readonly Worker[]>();
-
-/** The list with only the worker of this index; undefined for -1. */
-function ownOf(index: number, workers: readonly Worker[]): readonly Worker[] | undefined {
-  const worker = workers[index];
-  if (!worker) return undefined;
-  let list = ALONE.get(worker);
-  if (!list) {
-    list = [worker];
-    ALONE.set(worker, list);
-  }
-  return list;
 }
 
 /** Tells the policy that its choice was not sent. */

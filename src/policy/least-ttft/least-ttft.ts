@@ -86,6 +86,10 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     return explained(this.weigh(candidates, request, true));
   }
 
+  pairsWith(decodePolicy: Policy): boolean {
+    return decodePolicy instanceof LeastTtft && decodePolicy !== this;
+  }
+
   pickPair(candidates: PairCandidates, request: RequestFeatures): PickedPair | undefined {
     const decode = this.#decodeSideOf(candidates);
     return decode && this.#pairs.pick({ prefill: this, decode, candidates, request });

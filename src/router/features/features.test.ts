@@ -93,6 +93,8 @@ describe("what keeps equal prompts apart", () => {
         { lora_path: "/loras/a" },
         { chat_template_kwargs: { enable_thinking: false } },
         { reasoning_effort: "high" },
+        { output_config: { effort: "high" } },
+        { media_io_kwargs: { video: { num_frames: 8 } } },
         { image_data: ["http://pictures/1.png"] },
       ])("%j", (member) => {
         const apart = hashes(path, { ...body, ...member });

@@ -1,4 +1,5 @@
 import type { Metrics } from "../../observability/metrics.ts";
+import type { TokenCounts } from "../../observability/request-record.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { WorkerType } from "../../util/worker-type.ts";
 import type { ModelSnapshot } from "../../worker/model-snapshot.ts";
@@ -106,8 +107,8 @@ export class GrpcPdSender implements Sender<TokenRequest> {
   ): Promise<(string | undefined)[]> {
     const { connector, asked, exchange } = pd;
     const first = { ...to, worker: asked.prefill, isStreamed: false, signal: exchange.prefillSignal };
-    return pd.prefilled(
-      () =>
+    return pd.prefilled({
+      answered: () =>
         Promise.all(
           prompts.map(async ({ prompt, ids, requestId, fromPrefill }) => {
             const kv = connector.handover(asked, ids, "prefill");
@@ -116,11 +117,12 @@ export class GrpcPdSender implements Sender<TokenRequest> {
             return done.kvParams;
           }),
         ),
-      (done) =>
+      outcomeOf: (done) =>
         connector.handsOver === undefined || done.every((kvParams) => kvParams !== undefined)
           ? "handed_over"
           : "missing",
-    );
+      tokensOf: () => tokensOf(prompts),
+    });
   }
 
   /** Reads the prefill of one prompt to its end. */
@@ -156,6 +158,15 @@ export class GrpcPdSender implements Sender<TokenRequest> {
     });
     return this.#calls.answer(request, to, started);
   }
+}
+
+/** The prefill worker's own counts, over all prompts. */
+function tokensOf(prompts: readonly PairedPrompt[]): TokenCounts {
+  return {
+    promptTokens: prompts.reduce((sum, { prompt }) => sum + prompt.ids.length, 0),
+    completionTokens: undefined,
+    cachedTokens: prompts.reduce((sum, { fromPrefill }) => sum + (fromPrefill.cachedTokens ?? 0), 0),
+  };
 }
 
 /** The rank that prefills, where there are several; it agrees with the room. */

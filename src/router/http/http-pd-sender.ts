@@ -15,7 +15,7 @@ import type { InferenceRequest } from "../router.ts";
 import { DECODE_ONLY, PAIR, type Sender } from "../sender.ts";
 import type { Legs, Try } from "../try.ts";
 import type { Forwarding, HttpForwarder } from "./http-forwarder.ts";
-import { handedOver } from "./handed-over.ts";
+import { handedOver, prefillTokens } from "./prefill-answer.ts";
 import { MergedResponse } from "./merged-response.ts";
 import { mergeOf } from "./pd-merge.ts";
 
@@ -123,16 +123,17 @@ export class HttpPdSender implements Sender {
   #prefill(pd: PdTry, change: LegChange): PrefillAnswer {
     const { request, exchange, connector } = pd;
     const { prefill, prefillSignal: signal } = exchange;
-    return pd.prefilled(
-      async () => {
+    return pd.prefilled({
+      answered: async () => {
         const { worker } = prefill;
         const upstream = await this.#forwarder.forward(request, { worker, ...sent(pd.asked, worker, change), signal });
         await checkStatus(upstream, prefill, request.endpoint.path);
         return upstream.bytes(MAX_PREFILL_BYTES);
       },
       // Where decode comes later, the hand-over shows the outcome.
-      () => (connector.order === "together" ? "handed_over" : undefined),
-    );
+      outcomeOf: () => (connector.order === "together" ? "handed_over" : undefined),
+      tokensOf: (answer) => prefillTokens(answer, request),
+    });
   }
 
   #decode(pd: PdTry, change: LegChange): Promise<WorkerResponse> {

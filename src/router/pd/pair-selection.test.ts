@@ -2,6 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { requestWith } from "../../../test/support/candidates.ts";
 import { type FleetSetup, setUpFleet } from "../../../test/support/fleet.ts";
 import type { Decision } from "../../observability/decision.ts";
+import type { KeptPolicy } from "../../policy/kept-policy.ts";
+import { SessionAffinity } from "../../policy/session-affinity.ts";
+import { SignalCounts } from "../../policy/signal-counts.ts";
 import type { Explanation, PairCandidates, PairExplanations, PickedPair, Policy } from "../../policy/policy.ts";
 import type { WorkerType } from "../../util/worker-type.ts";
 import type { Worker } from "../../worker/worker.ts";
@@ -9,13 +12,19 @@ import type { Choice, SelectionRequest } from "../choice.ts";
 import { Selection } from "../selection.ts";
 
 /** Prefers a decode worker that prefills alone, then the first pair that fits. */
-class Pairing implements Policy {
+class Pairing implements KeptPolicy {
   readonly name = "pairing";
   readonly asked: PairCandidates[] = [];
   readonly ends: string[] = [];
+  affinity?: SessionAffinity;
+  signals?: SignalCounts;
 
   pick(): number {
     return 0;
+  }
+
+  pairsWith(decodePolicy: Policy): boolean {
+    return decodePolicy instanceof Pairing;
   }
 
   pickPair(candidates: PairCandidates): PickedPair | undefined {
@@ -49,15 +58,25 @@ function add(fleet: FleetSetup, workerType: WorkerType, name: string, labels: Re
   return fleet.add(`http://${name}:1`, { modelId: "m", workerType, labels: { kind: name[0] ?? "", ...labels } });
 }
 
+interface SelectOptions {
+  readonly decisions?: Decision[];
+  readonly decodePolicy?: KeptPolicy;
+  readonly session?: string;
+}
+
 /** Workers whose names begin with the same letter fit together; a decode worker with the label `alone` prefills for itself. */
-function select(fleet: FleetSetup, policy: Policy, decisions?: Decision[]): Selection {
+function select(
+  fleet: FleetSetup,
+  policy: KeptPolicy,
+  { decisions, decodePolicy = policy, session }: SelectOptions = {},
+): Selection {
   const leg = (role: "prefill" | "decode"): Choice["legs"]["answer"] => ({
     role,
     snapshot: fleet.registry.getWorkersForModel("m", "http", role),
-    policy,
+    policy: role === "prefill" ? policy : decodePolicy,
   });
   const { ledger, clock } = fleet;
-  const request: SelectionRequest = { features: requestWith(), record: { decisions } };
+  const request: SelectionRequest = { features: requestWith({ routingKey: () => session }), record: { decisions } };
   return new Selection(
     { ledger, clock, random: () => 0, capacityRetryAfterSecs: 5, wanted: { ask: () => undefined } },
     request,
@@ -122,6 +141,20 @@ describe("a policy that chooses pairs", () => {
     expect(policy.asked).toEqual([]);
   });
 
+  test("is asked for a probe of a decode worker that prefills alone while no prefill worker can be asked", () => {
+    const fleet = setUpFleet();
+    const one = add(fleet, "decode", "a2", { alone: "yes" });
+    const prefill = add(fleet, "prefill", "a1");
+    fleet.registry.update(prefill.id, { status: "not_ready" });
+    fleet.fault(one, 4);
+    fleet.clock.advance(1000);
+    const { answer } = select(fleet, new Pairing()).first();
+    expect([answer.worker.url, answer.isProbe, answer.reason]).toEqual(["http://a2:1", true, "probe"]);
+    // While that probe is under way, other requests go to another decode worker.
+    add(fleet, "decode", "a3", { alone: "yes" });
+    expect(names(select(fleet, new Pairing()).first())).toBe("nobody a3");
+  });
+
   test("is asked among the workers with the highest priority", () => {
     const fleet = setUpFleet();
     add(fleet, "prefill", "a1");
@@ -131,7 +164,78 @@ describe("a policy that chooses pairs", () => {
   });
 });
 
+/** A policy that keeps sessions on their workers and counts whether prompts are there. */
+function keeping(): Pairing {
+  const policy = new Pairing();
+  const parts = { memory: (bytes: number) => new SharedArrayBuffer(bytes), random: () => 0, now: () => 0 };
+  policy.affinity = new SessionAffinity({ maxIdleSecs: 60, maxSessions: 64, overrideSecs: 1 }, parts);
+  policy.signals = new SignalCounts({ prompt: "guesses" }, { ...parts, threads: 1, tell: () => undefined });
+  return policy;
+}
+
+describe("with sticky sessions", () => {
+  const outcomes = ({ affinity }: Pairing): number[] =>
+    (["new", "kept", "lost"] as const).map((outcome) => affinity?.table.outcomes(outcome) ?? 0);
+
+  test("a session stays on its worker of each leg, and both policies hear of it", () => {
+    const fleet = setUpFleet();
+    for (const name of ["a1", "b1"]) add(fleet, "prefill", name);
+    for (const name of ["a2", "b2"]) add(fleet, "decode", name);
+    const [prefill, decode] = [keeping(), keeping()];
+    const pick = (session: string): ReturnType<Selection["first"]> =>
+      select(fleet, prefill, { decodePolicy: decode, session }).first();
+    expect(names(pick("one"))).toBe("a1 a2");
+    // Now the policy would take others.
+    for (const { url, id } of fleet.registry.all())
+      if (url.startsWith("http://a")) fleet.registry.update(id, { status: "not_ready" });
+    expect(names(pick("two"))).toBe("b1 b2");
+    for (const { id } of fleet.registry.all()) fleet.registry.update(id, { status: "ready" });
+    const again = pick("two");
+    expect([names(again), again.prefill?.reason, again.answer.reason]).toEqual(["b1 b2", "session", "session"]);
+    expect([again.prefill?.candidates, again.answer.candidates]).toEqual([2, 2]);
+    for (const policy of [prefill, decode]) {
+      expect(outcomes(policy)).toEqual([2, 1, 0]);
+      expect(policy.signals?.describe()[0]?.requests).toBe(3);
+    }
+    expect([again.prefill?.heardBy === prefill, again.answer.heardBy === decode]).toEqual([true, true]);
+  });
+
+  test("a session whose workers no longer fit together gets others", () => {
+    const fleet = setUpFleet();
+    add(fleet, "prefill", "a1");
+    const decodes = [add(fleet, "decode", "a2"), add(fleet, "decode", "b2")];
+    const [prefill, decode] = [keeping(), keeping()];
+    const features = requestWith({ routingKey: () => "one" });
+    decode.affinity?.stayAt(decodes, features);
+    decode.affinity?.chosen(decodes[1]?.slot ?? -1);
+    const chosen = select(fleet, prefill, { decodePolicy: decode, session: "one" }).first();
+    expect([names(chosen), chosen.answer.reason, outcomes(decode)]).toEqual(["a1 a2", "lowest_cost", [1, 0, 1]]);
+  });
+
+  test("a session that needs no prefill worker keeps its decode worker", () => {
+    const fleet = setUpFleet();
+    add(fleet, "prefill", "a1");
+    for (const name of ["a2", "a3"]) add(fleet, "decode", name, { alone: "yes" });
+    const [prefill, decode] = [keeping(), keeping()];
+    const pick = (): ReturnType<Selection["first"]> =>
+      select(fleet, prefill, { decodePolicy: decode, session: "one" }).first();
+    expect([names(pick()), names(pick()), pick().answer.reason]).toEqual(["nobody a2", "nobody a2", "prefills_alone"]);
+    expect([outcomes(prefill), outcomes(decode)]).toEqual([
+      [0, 0, 0],
+      [1, 2, 0],
+    ]);
+  });
+});
+
 describe("after a failure", () => {
+  test("a prefill worker is not replaced by a decode worker whose policy chooses no pairs", () => {
+    const fleet = setUpFleet();
+    const prefill = add(fleet, "prefill", "a1");
+    add(fleet, "decode", "a2", { alone: "yes" });
+    const apart: Policy = { name: "apart", pick: () => 0 };
+    expect(select(fleet, new Pairing(), { decodePolicy: apart }).leaveOut(prefill)).toBe(false);
+  });
+
   test("the next choice is without the worker, and a decode worker that prefills alone is enough", () => {
     const fleet = setUpFleet();
     const prefill = add(fleet, "prefill", "a1");
@@ -161,7 +265,7 @@ test("what the policy expected is in the record of both choices, where somebody 
   for (const name of ["a1", "b1"]) add(fleet, "prefill", name);
   add(fleet, "decode", "b2");
   const decisions: Decision[] = [];
-  select(fleet, new Pairing(), decisions).first();
+  select(fleet, new Pairing(), { decisions }).first();
   expect(decisions.map(({ role, worker, cost }) => [role, worker, cost])).toEqual([
     ["prefill", "http://b1:1", 2],
     ["decode", "http://b2:1", 1],

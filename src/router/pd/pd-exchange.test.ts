@@ -56,7 +56,7 @@ describe("while both are under way", () => {
     running.exchange.decodeFailed(SILENT);
     expect(failures(running)).toEqual(["upstream_timeout", "upstream_timeout"]);
     const over = setUp();
-    over.exchange.prefillDone();
+    over.exchange.prefillDone(undefined);
     over.exchange.decodeFailed(SILENT);
     expect(failures(over)).toEqual([undefined, undefined]);
   });
@@ -92,7 +92,7 @@ describe("a client that leaves", () => {
 
   test("when both are over ends nothing any more", () => {
     const setup = setUp();
-    setup.exchange.prefillDone();
+    setup.exchange.prefillDone(undefined);
     setup.exchange.decodeDone();
     setup.client.leave(clientClosed());
     expect(ended(setup)).toEqual([false, false]);

@@ -1,4 +1,5 @@
 import { clientClosed, type GatewayError } from "../../errors/errors.ts";
+import type { TokenCounts } from "../../observability/request-record.ts";
 import type { Attempt } from "../attempt.ts";
 import type { LeaveSignal } from "../../util/leave-signal.ts";
 
@@ -45,10 +46,10 @@ export class PdExchange {
     return this.#decodeControl.signal;
   }
 
-  /** Prefill's answer is complete. */
-  prefillDone(): void {
+  /** Prefill's answer is complete, with these counts. */
+  prefillDone(tokens: TokenCounts | undefined): void {
     this.prefill.prefillDone();
-    this.prefill.end();
+    this.prefill.end(undefined, tokens);
     this.#prefillEnded();
   }
 

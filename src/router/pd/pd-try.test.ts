@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { PlayedResponse, type RoutingSetup, setUpRouting } from "../../../test/support/routing.ts";
 import { connectorNamed } from "../../engine/connectors.ts";
+import type { PickEnd } from "../../policy/policy.ts";
 import { GatewayError } from "../../errors/errors.ts";
 import { PdTry } from "./pd-try.ts";
 
@@ -8,14 +9,18 @@ const LOST = new GatewayError("upstream_closed", "gone");
 
 interface Setup extends RoutingSetup {
   readonly pd: PdTry;
+  /** What the policy of the prefill worker heard. */
+  readonly ends: readonly PickEnd[];
 }
 
 function setUp(): Setup {
   const setup = setUpRouting();
-  const prefill = setup.attempt(setup.add("http://p:1", { modelId: "m", workerType: "prefill" }));
+  const ends: PickEnd[] = [];
+  const pick = { index: 0, onEnd: (end: PickEnd) => void ends.push(end) };
+  const prefill = setup.attempt(setup.add("http://p:1", { modelId: "m", workerType: "prefill" }), undefined, pick);
   const decode = setup.attempt(setup.add("http://d:1", { modelId: "m", workerType: "decode" }));
   const parts = { metrics: setup.metrics, request: setup.request(), connector: connectorNamed("nixl") };
-  return { ...setup, pd: new PdTry({ ...parts, prefill, decode }) };
+  return { ...setup, ends, pd: new PdTry({ ...parts, prefill, decode }) };
 }
 
 const handovers = ({ metrics }: Setup): string[] =>
@@ -36,13 +41,14 @@ test("connectors are told of both workers and of the id that both get", () => {
 describe("prefill", () => {
   test("that went well ends its attempt, and counts the hand-over and how long it took", async () => {
     const setup = setUp();
-    const answer = await setup.pd.prefilled(
-      async () => {
+    const answer = await setup.pd.prefilled({
+      answered: async () => {
         setup.clock.advance(2000);
         return 7;
       },
-      () => "handed_over",
-    );
+      outcomeOf: () => "handed_over",
+      tokensOf: () => undefined,
+    });
     expect([answer, setup.ledger.inFlight(setup.pd.exchange.prefill.worker.slot)]).toEqual([7, 0]);
     expect(handovers(setup)).toEqual(["handed_over"]);
     expect(setup.metrics.expose()).toMatch(/pointsman_prefill_duration_seconds_sum\{[^}]*\} 2\n/);
@@ -50,19 +56,28 @@ describe("prefill", () => {
 
   test("of which only what comes later can tell counts no hand-over yet", async () => {
     const setup = setUp();
-    await setup.pd.prefilled(
-      async () => 7,
-      () => undefined,
-    );
+    await setup.pd.prefilled({
+      answered: async () => 7,
+      outcomeOf: () => undefined,
+      tokensOf: () => undefined,
+    });
     expect(handovers(setup)).toEqual([]);
+  });
+
+  test("tells its policy what its own answer counts", async () => {
+    const { pd, ends } = setUp();
+    const tokens = { promptTokens: 900, completionTokens: 1, cachedTokens: 640 };
+    await pd.prefilled({ answered: async () => 7, outcomeOf: () => undefined, tokensOf: () => tokens });
+    expect(ends).toEqual([{ outcome: "answered", ms: 0, usage: tokens }]);
   });
 
   test("that failed throws why, is counted, and ends decode", async () => {
     const setup = setUp();
-    const failing = setup.pd.prefilled(
-      () => Promise.reject(LOST),
-      () => "handed_over",
-    );
+    const failing = setup.pd.prefilled({
+      answered: () => Promise.reject(LOST),
+      outcomeOf: () => "handed_over",
+      tokensOf: () => undefined,
+    });
     expect(await errorOf(failing)).toBe(LOST);
     expect([handovers(setup), setup.pd.exchange.decodeSignal.aborted]).toEqual([["failed"], true]);
   });

@@ -1,6 +1,6 @@
 import { asGatewayError } from "../../errors/errors.ts";
 import type { Metrics } from "../../observability/metrics.ts";
-import { modelLabel } from "../../observability/request-record.ts";
+import { modelLabel, type TokenCounts } from "../../observability/request-record.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { Attempt } from "../attempt.ts";
 import { engineRequestId } from "../engine-request-id.ts";
@@ -37,6 +37,15 @@ export interface PdTryParts<Request extends InferenceRequest> {
   readonly connector: PdConnector;
   readonly prefill: Attempt;
   readonly decode: Attempt;
+}
+
+/** How a sender lets a worker prefill. */
+export interface Prefilling<Answer> {
+  readonly answered: () => Promise<Answer>;
+  /** undefined where only a later step knows the outcome. */
+  readonly outcomeOf: (answer: Answer) => HandoverOutcome | undefined;
+  /** The worker's own counts; undefined where it tells none. */
+  readonly tokensOf: (answer: Answer) => TokenCounts | undefined;
 }
 
 /** One try of a request at a prefill and a decode worker, whose connector hands the KV cache over. */
@@ -77,20 +86,14 @@ export class PdTry<Request extends InferenceRequest = InferenceRequest> {
     countHandover(this.#metrics, this.request, this.connector, outcome);
   }
 
-  /**
-   * Waits for prefill, and reports its outcome to the exchange and the metrics. `outcomeOf` returns undefined where only a later step
-   * knows the outcome. Throws prefill's error.
-   */
-  async prefilled<Answer>(
-    prefill: () => Promise<Answer>,
-    outcomeOf: (answer: Answer) => HandoverOutcome | undefined,
-  ): Promise<Answer> {
+  /** Waits for prefill, and reports its outcome to the exchange and the metrics. Throws prefill's error. */
+  async prefilled<Answer>({ answered, outcomeOf, tokensOf }: Prefilling<Answer>): Promise<Answer> {
     const { exchange, request } = this;
     const { record } = request;
     const startedAtMs = record.elapsedMs;
     try {
-      const answer = await prefill();
-      exchange.prefillDone();
+      const answer = await answered();
+      exchange.prefillDone(tokensOf(answer));
       const labels = { model: modelLabel(record, this.#metrics) };
       this.#metrics.observe("prefillDuration", labels, (record.elapsedMs - startedAtMs) / 1000);
       const outcome = outcomeOf(answer);
