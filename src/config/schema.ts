@@ -330,18 +330,20 @@ export const configSchema = z.strictObject({
     }),
   jwtNameClaim: z.string().min(1).max(256).default("sub").meta({
     group: "Listening",
-    description: "Claim of a token with the name of its bearer, as logs, metrics and usage show it.",
+    description:
+      "Claim of a token with the name of its bearer, as logs, metrics and usage show it. A claim within another has a dot before it: `user.email`.",
   }),
   jwtRoleClaim: z.string().min(1).max(256).default("roles").meta({
     group: "Listening",
-    description: "Claim of a token with its roles: a list, or a text with spaces between them.",
+    description:
+      "Claim of a token with its roles: a list, or a text with spaces between them. A claim within another has a dot before it, such as Keycloak's `realm_access.roles`; names that have dots themselves are written as they are.",
   }),
   jwtRoleMapping: z
     .array(
       z
         .string()
         .regex(
-          /^[^=]+=(client|viewer|operator|admin|user)$/,
+          /^.+=(client|viewer|operator|admin|user)$/,
           "must be such as `platform-team=admin`; the roles are client, viewer, operator and admin",
         ),
     )
@@ -354,7 +356,7 @@ export const configSchema = z.strictObject({
   jwtModelsClaim: z.string().min(1).max(256).default("models").meta({
     group: "Listening",
     description:
-      "Claim of a token with the patterns of models that it may use: a list. A token without it may use all.",
+      "Claim of a token with the patterns of models that it may use: a list, or a text with spaces between them. A token without it may use all. A claim within another is named as in `jwt_role_claim`.",
   }),
   authFailuresPerMinute: count.default(60).meta({
     group: "Listening",

@@ -102,6 +102,28 @@ for (const threads of [1, 2]) {
   });
 }
 
+test("roles within another claim open what they map to, and models may be words of a text", async () => {
+  issuer.isAway = false;
+  await issuer.addKey("k1");
+  await using engine = await startEngine();
+  await using gateway = await ready([
+    "--worker",
+    engine.url,
+    ...["--jwt-issuer", issuer.url, "--jwt-audience", "gateway", "--jwt-role-claim", "resource_access.my.client.roles"],
+    ...["--jwt-role-mapping", "ops=viewer", "staff=client"],
+  ]);
+  const sign = (roles: unknown, more = {}): Promise<string> =>
+    issuer.sign("k1", { resource_access: { "my.client": { roles } }, ...more });
+  const view = async (token: string): Promise<number> =>
+    (await fetch(`${gateway.url}/workers`, { headers: { authorization: `Bearer ${token}` } })).status;
+  const statuses = async (token: string): Promise<number[]> => [await view(token), (await chat(gateway, token))[0]];
+  expect(await statuses(await sign(["default-roles", "ops"]))).toEqual([200, 401]);
+  expect(await statuses(await sign("ops staff"))).toEqual([200, 200]);
+  expect(await statuses(await issuer.sign("k1", { roles: ["ops", "staff"] }))).toEqual([403, 401]);
+  expect((await chat(gateway, await sign("staff", { models: "a-* sim-1" })))[0]).toBe(200);
+  expect((await chat(gateway, await sign("staff", { models: "a-* b-*" })))[0]).toBe(403);
+}, 30_000);
+
 test("a gateway whose issuer does not answer says so to tokens, and takes keys", async () => {
   issuer.isAway = true;
   await issuer.addKey("k1");
