@@ -325,7 +325,7 @@ describe("an endpoint's name stands in its row, in the room of the APIs, and now
   test("only the record of a request takes the name, for metrics and logs", () => {
     expect(found(/\bendpoint\.name\b/g)).toEqual([
       "server/data-plane.ts: endpoint.name",
-      "server/receipts.ts: endpoint.name",
+      "server/refusals.ts: endpoint.name",
     ]);
     expect(found(/\{[^{}]*\bname\b[^{}]*\}\s*(?::\s*Endpoint\b|=\s*(?:\w+\.)*endpoint\b)/g)).toEqual([]);
   });

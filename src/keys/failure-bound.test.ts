@@ -19,6 +19,41 @@ test("an address that is counted no more begins again, and the memory stays boun
   expect(bound.isBeyond("first")).toBe(false);
 });
 
+test("a look at an address counts nothing, and says whether its next wrong key is beyond the bound", () => {
+  const clock = new ManualClock();
+  const bound = new FailureBound(2, clock);
+  expect([bound.isUsedUp("a"), bound.isBeyond("a"), bound.isUsedUp("a"), bound.isBeyond("a")]).toEqual([
+    false,
+    false,
+    false,
+    false,
+  ]);
+  expect([bound.isUsedUp("a"), bound.isUsedUp("a"), bound.isUsedUp("b")]).toEqual([true, true, false]);
+  clock.advance(30_000);
+  expect([bound.isUsedUp("a"), bound.isBeyond("a"), bound.isBeyond("a")]).toEqual([false, false, true]);
+});
+
+test("it is a flood from the first wrong key beyond the bound until ten seconds after the last, or until the bound is changed", () => {
+  const clock = new ManualClock();
+  const bound = new FailureBound(1, clock);
+  const isFlooded = (): boolean => bound.isFlooded;
+  bound.isBeyond("a");
+  expect(isFlooded()).toBe(false);
+  bound.isBeyond("a");
+  clock.advance(9999);
+  expect(isFlooded()).toBe(true);
+  bound.isBeyond("a");
+  clock.advance(9999);
+  expect(isFlooded()).toBe(true);
+  clock.advance(1);
+  expect(isFlooded()).toBe(false);
+  bound.isBeyond("b");
+  bound.isBeyond("b");
+  expect(isFlooded()).toBe(true);
+  bound.replace(5);
+  expect([isFlooded(), bound.isUsedUp("b")]).toEqual([false, false]);
+});
+
 test("without a bound none is beyond it", () => {
   const bound = new FailureBound(Number.POSITIVE_INFINITY, new ManualClock());
   expect(Array.from({ length: 100 }, () => bound.isBeyond("a")).some(Boolean)).toBe(false);

@@ -1,6 +1,8 @@
 import type { Clock } from "../util/clock.ts";
 import { take } from "./token-bucket.ts";
 
+/** Time after the last wrong key beyond the bound for which a flood is thought to go on, ms. */
+const FLOOD_MS = 10_000;
 /** Most addresses that are counted. The one that was counted first is forgotten for a new one. */
 const MAX_ADDRESSES = 4096;
 
@@ -13,6 +15,7 @@ export class FailureBound {
   readonly #clock: Clock;
   /** When the bucket of each address is full again; see `token-bucket.ts`. */
   readonly #fullAt = new Map<string, number>();
+  #floodedUntil = Number.NEGATIVE_INFINITY;
 
   /** `perMinute`: Infinity for no bound. */
   constructor(perMinute: number, clock: Clock) {
@@ -23,6 +26,12 @@ export class FailureBound {
   replace(perMinute: number): void {
     this.#perMinute = perMinute;
     this.#fullAt.clear();
+    this.#floodedUntil = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Whether a wrong key beyond the bound came in the last ten seconds, of any address. */
+  get isFlooded(): boolean {
+    return this.#clock.recent() < this.#floodedUntil;
   }
 
   /** Counts a wrong key. Returns whether it is beyond the bound. */
@@ -32,9 +41,18 @@ export class FailureBound {
     const known = this.#fullAt.get(address);
     const next = take(known ?? 0, now, 1, this.#perMinute);
     if (known === undefined && this.#fullAt.size >= MAX_ADDRESSES) this.#forgetOne();
-    if (next === undefined) return true;
+    if (next === undefined) {
+      this.#floodedUntil = now + FLOOD_MS;
+      return true;
+    }
     this.#fullAt.set(address, next);
     return false;
+  }
+
+  /** Whether the next wrong key of the address will be beyond the bound. Counts nothing. */
+  isUsedUp(address: string): boolean {
+    const known = this.#fullAt.get(address);
+    return known !== undefined && take(known, this.#clock.now(), 1, this.#perMinute) === undefined;
   }
 
   #forgetOne(): void {

@@ -41,23 +41,26 @@ export class TokenCache {
     this.#wrong.clear();
   }
 
-  /** The bearer; undefined where the text is no token. Throws, or rejects with, invalid_api_key, token_keys_unavailable. */
-  verify(text: string): Principal | Promise<Principal> | undefined {
+  /**
+   * The bearer, or a promise of it where the token must be verified; invalid_api_key where it is known to be wrong; undefined where the text is no
+   * token. Rejects with invalid_api_key, token_keys_unavailable.
+   */
+  verify(text: string): Principal | Promise<Principal> | GatewayError | undefined {
     if (text.length > MAX_TOKEN_CHARS || !TOKEN.test(text)) return undefined;
     const id = Buffer.from(digestOf(text)).toString("latin1");
     const known = this.#known.get(id);
     if (known) return this.#bearer(id, known);
     const wrong = this.#wrong.get(id);
-    if (wrong && this.#wallNow() - wrong.at < WRONG_MS) throw wrong.error;
+    if (wrong && this.#wallNow() - wrong.at < WRONG_MS) return wrong.error;
     const asked = this.#asked.get(id) ?? this.#ask(id, text);
     this.#asked.set(id, asked);
     return asked;
   }
 
-  #bearer(id: string, { principal, expiresAt }: VerifiedToken): Principal {
+  #bearer(id: string, { principal, expiresAt }: VerifiedToken): Principal | GatewayError {
     if (this.#wallNow() < expiresAt) return principal;
     this.#known.delete(id);
-    throw new GatewayError("invalid_api_key", "the token has expired");
+    return new GatewayError("invalid_api_key", "the token has expired");
   }
 
   async #ask(id: string, text: string): Promise<Principal> {

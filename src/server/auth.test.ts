@@ -3,12 +3,12 @@ import { GatewayError } from "../errors/errors.ts";
 import { RequestHeaders } from "../transport/downstream.ts";
 import { FailureBound } from "../keys/failure-bound.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
-import { type Principal, THIS_MACHINE } from "../keys/principal.ts";
+import { EVERYBODY, type Principal, THIS_MACHINE } from "../keys/principal.ts";
 import { authOf, fixed, keyNamed } from "../../test/support/keys.ts";
 import type { LocalAdmin } from "../keys/key-memory.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import { Secret } from "../util/secret.ts";
-import type { Auth, AuthDeps, Caller } from "./auth.ts";
+import type { Auth, AuthDeps, Caller, TokenVerifier } from "./auth.ts";
 
 const CLIENTS = [keyNamed("team-a"), keyNamed("team-b")];
 const ADMIN = keyNamed("admin", { roles: ["admin"] });
@@ -138,6 +138,61 @@ describe("an address with many wrong keys", () => {
     ]);
     expect(nameOf(auth.serving(caller(bearer("team-a"))))).toBe("team-a");
     expect(wrong(ELSEWHERE)).toStartWith("invalid_api_key");
+  });
+});
+
+describe("one wrong key too many is told by the head alone", () => {
+  const clock = new ManualClock();
+  const flooded = (said: Partial<AuthDeps> = {}): Auth => {
+    const keys = [...CLIENTS, ADMIN, keyNamed("old", { expiresAt: 1 })];
+    const auth = authWith("nobody", keys, { failures: new FailureBound(1, clock), ...said });
+    for (let count = 0; count < 2; count += 1) outcome(() => auth.serving(caller(bearer("guess"))));
+    return auth;
+  };
+  const isOneTooMany = (auth: Auth, fields: Record<string, string>, from?: string): boolean => {
+    const { headers, peerAddress } = caller(fields, from);
+    return auth.isOneTooMany(headers, { peerAddress });
+  };
+
+  test("where it is wrong, not there or valid no more", () => {
+    const auth = flooded();
+    expect(auth.isFlooded).toBe(true);
+    const fields = [
+      bearer("guess"),
+      { "x-api-key": "guess" },
+      {},
+      bearer("old"),
+      { ...bearer("team-a"), "api-key": "team-b" },
+    ];
+    expect(fields.map((given) => isOneTooMany(auth, given))).toEqual([true, true, true, true, true]);
+  });
+
+  test("and not where it is right, where its address has sent few, or where another answer is due", () => {
+    const auth = flooded();
+    expect(isOneTooMany(auth, bearer("team-a"))).toBe(false);
+    expect(isOneTooMany(auth, { ...bearer("guess"), "x-api-key": "team-a" })).toBe(false);
+    expect(isOneTooMany(auth, bearer("guess"), ELSEWHERE)).toBe(false);
+    // A known key that is no client's is told so.
+    expect(isOneTooMany(auth, bearer("admin"))).toBe(false);
+  });
+
+  test("and not before a token was verified; once it is known to be wrong, it counts as a wrong key", () => {
+    const wrong = new GatewayError("invalid_api_key", "the token has expired");
+    const answers: Record<string, ReturnType<TokenVerifier["verify"]>> = {
+      new: Promise.resolve(EVERYBODY),
+      right: EVERYBODY,
+      wrong,
+    };
+    const failures = new FailureBound(3, clock);
+    const auth = flooded({ failures, tokens: { verify: (token) => answers[token] } });
+    expect(outcome(() => auth.serving(caller(bearer("wrong"))))).toBe("invalid_api_key: the token has expired");
+    const seen = (): boolean[] => ["new", "right", "wrong", "none"].map((token) => isOneTooMany(auth, bearer(token)));
+    expect(seen()).toEqual([false, false, true, true]);
+    expect(outcome(() => auth.serving(caller(bearer("wrong"))))).toStartWith("too_many_wrong_keys");
+  });
+
+  test("and not where callers need no key", () => {
+    expect(isOneTooMany(authWith("this_machine", []), {})).toBe(false);
   });
 });
 

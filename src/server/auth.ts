@@ -8,8 +8,8 @@ import { checkLocal, checkNotRebound } from "./local-trust.ts";
 
 /** Knows callers by tokens that another server has signed. */
 export interface TokenVerifier {
-  /** The caller; undefined where the text is no such token. Throws or rejects with invalid_api_key where the token is not valid. */
-  verify(token: string): Principal | Promise<Principal> | undefined;
+  /** The caller; undefined where the text is no such token. invalid_api_key, as a value or a rejection, where the token is not valid. */
+  verify(token: string): Principal | Promise<Principal> | GatewayError | undefined;
 }
 
 export interface AuthDeps {
@@ -32,6 +32,13 @@ export interface Auth {
   serving(caller: Caller): Principal | Promise<Principal>;
   /** Throws invalid_api_key, too_many_wrong_keys; forbidden for a caller without the role. */
   admin(caller: Caller, needed: AdminRole): Principal | Promise<Principal>;
+  /** Whether some address has sent too many wrong keys lately. Only then `isOneTooMany` is worth asking. */
+  readonly isFlooded: boolean;
+  /**
+   * Whether a request for inference has a wrong key, and its address has sent too many: then it gets a short refusal and no further look. Never
+   * throws. False where its token must be verified first.
+   */
+  isOneTooMany(headers: HeaderReader, from: Pick<Caller, "peerAddress">): boolean;
   /** Throws invalid_api_key, forbidden for a client that may not know why its request goes where it goes. */
   receipt(caller: Caller): void;
 }
@@ -60,10 +67,19 @@ class KeyAuth implements Auth {
     }
     const found = this.#find(caller.headers);
     if (found instanceof Promise) return found.then(asClient, (error: unknown) => this.#failed(caller, error));
-    if (found === undefined || typeof found === "string") {
-      throw this.#wrong(caller, found === "expired" ? EXPIRED : SERVING_KEY_WANTED);
-    }
+    if (!isKey(found)) throw this.#wrong(caller, toldOf(found) ?? SERVING_KEY_WANTED);
     return asClient(found.principal);
+  }
+
+  get isFlooded(): boolean {
+    return this.#deps.failures.isFlooded;
+  }
+
+  isOneTooMany(headers: HeaderReader, { peerAddress }: Pick<Caller, "peerAddress">): boolean {
+    const { keys, failures } = this.#deps;
+    if (!keys.isClosed || !failures.isUsedUp(peerAddress)) return false;
+    const found = this.#find(headers);
+    return !(found instanceof Promise) && !isKey(found) && failures.isBeyond(peerAddress);
   }
 
   admin(caller: Caller, needed: AdminRole): Principal | Promise<Principal> {
@@ -92,18 +108,18 @@ class KeyAuth implements Auth {
 
   #administrator(
     caller: Caller,
-    found: Pick<KnownKey, "principal" | "isLocalAdmin"> | "expired" | undefined,
+    found: Pick<KnownKey, "principal" | "isLocalAdmin"> | NoKey,
     needed: AdminRole,
   ): Principal {
     const { keys, hosts } = this.#deps;
     const { localAdmin } = keys;
-    const known = typeof found === "object" ? found : undefined;
+    const known = isKey(found) ? found : undefined;
     if (known && opens(known.principal.roles, needed)) return known.principal;
     if (localAdmin === "this_machine") {
       checkLocal(caller, hosts);
       return THIS_MACHINE;
     }
-    if (!known) throw this.#wrong(caller, found === "expired" ? EXPIRED : KEY_WANTED[localAdmin]);
+    if (!known) throw this.#wrong(caller, toldOf(found) ?? KEY_WANTED[localAdmin]);
     if (localAdmin !== "api_key" || !known.isLocalAdmin) {
       const told = `this key does not have the role \`${needed}\`: ${KEY_REFUSED[localAdmin]}`;
       throw new GatewayError("forbidden", told, { caller: known.principal.name });
@@ -112,11 +128,11 @@ class KeyAuth implements Auth {
     return { ...known.principal, roles: THIS_MACHINE.roles };
   }
 
-  /** The caller's key; a promise of the caller where it has a token that must be verified; undefined where there is none, or two different ones. */
-  #find(headers: HeaderReader): KnownKey | Promise<Principal> | "expired" | undefined {
+  /** The caller's key, or a promise of the caller where it has a token that must be verified. */
+  #find(headers: HeaderReader): KnownKey | Promise<Principal> | NoKey {
     const { keys, tokens } = this.#deps;
     const bearer = bearerOf(headers.get("authorization"));
-    let found = bearer === undefined ? undefined : keys.find(bearer);
+    let found: KnownKey | NoKey = bearer === undefined ? undefined : keys.find(bearer);
     for (const name of PLAIN_HEADERS) {
       const text = headers.get(name);
       if (text === null || text === bearer) continue;
@@ -128,9 +144,9 @@ class KeyAuth implements Auth {
     return this.#verified(tokens, bearer);
   }
 
-  #verified(tokens: TokenVerifier, text: string): KnownKey | Promise<Principal> | undefined {
+  #verified(tokens: TokenVerifier, text: string): KnownKey | Promise<Principal> | NoKey {
     const principal = tokens.verify(text);
-    if (principal === undefined || principal instanceof Promise) return principal;
+    if (principal === undefined || principal instanceof Promise || principal instanceof GatewayError) return principal;
     return { principal, isLocalAdmin: false, version: 0, expiresAt: 0, previousUntil: 0 };
   }
 
@@ -144,8 +160,17 @@ class KeyAuth implements Auth {
   }
 }
 
-function isKey(found: KnownKey | "expired" | undefined): found is KnownKey {
-  return typeof found === "object";
+/** What there may be in the place of a known key: one that is valid no more, a token that is wrong, none or two that differ. */
+type NoKey = "expired" | GatewayError | undefined;
+
+function isKey<K extends Pick<KnownKey, "principal">>(found: K | NoKey): found is K {
+  return typeof found === "object" && "principal" in found;
+}
+
+/** What the caller is told of the credential that it has sent; undefined where there is nothing to tell. */
+function toldOf(found: unknown): string | undefined {
+  if (found === "expired") return EXPIRED;
+  return found instanceof GatewayError ? found.message : undefined;
 }
 
 function asClient(principal: Principal): Principal {
@@ -154,10 +179,14 @@ function asClient(principal: Principal): Principal {
   throw new GatewayError("invalid_api_key", SERVING_KEY_WANTED);
 }
 
-/** One for all, as an error of its own costs a third of the refusal. */
-const TOO_MANY = new GatewayError("too_many_wrong_keys", "too many wrong keys came from this address", {
-  retryAfterSecs: 60,
-});
+/** One for all: an error has a stack, which costs more than the refusal. */
+export const TOO_MANY: GatewayError = new GatewayError(
+  "too_many_wrong_keys",
+  "too many wrong keys came from this address",
+  {
+    retryAfterSecs: 60,
+  },
+);
 
 const PLAIN_HEADERS = ["x-api-key", "api-key"] as const;
 const ADMIN_KEY_HEADER = "x-pointsman-admin-key";

@@ -3,7 +3,7 @@ import type { ClientRequest, Reply } from "../transport/downstream.ts";
 /** Cross-origin access for the configured origins, none by default. */
 export interface Cors {
   /** Adds the CORS headers for the request's origin to the answer, if the origin is allowed. */
-  allow(request: ClientRequest, reply: Reply): void;
+  allow(request: Pick<ClientRequest, "headers">, reply: Reply): void;
   /** The answer to a preflight of an allowed origin; undefined where the request is not one. */
   preflight(request: ClientRequest): Reply | undefined;
 }

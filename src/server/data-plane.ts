@@ -1,4 +1,4 @@
-import { asGatewayError, GatewayError, tookTooLong, whyLeft } from "../errors/errors.ts";
+import { asGatewayError, type GatewayError, tookTooLong, whyLeft } from "../errors/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createRecordSink, type KeyTally, type RecordSink, RequestRecord } from "../observability/request-record.ts";
@@ -15,8 +15,8 @@ import { ByteBudget } from "./byte-budget.ts";
 import { type Gate, NO_PERMIT } from "./gate.ts";
 import { ModelEntry, type ModelEntryDeps } from "./model-entry.ts";
 import { readRequest } from "./read-request.ts";
-import { brushOff, failedReply } from "./receipts.ts";
-import { type Found, identify, receive, type ReceptionDeps, type Visit } from "./visit.ts";
+import { Refusals } from "./refusals.ts";
+import { receive, type ReceptionDeps, type Visit } from "./visit.ts";
 import { DeadlineLine } from "../util/deadline-line.ts";
 
 export interface DataPlaneSettings {
@@ -79,6 +79,7 @@ export class DataPlane implements Disposable {
   readonly #deps: DataPlaneDeps;
   /** Counts the bytes of requests that this data plane holds. */
   readonly budget: ByteBudget;
+  readonly refusals: Refusals;
   #ways: Ways;
   /** One for each time that requests were given since the start; a line of before has the requests that began with it. */
   readonly #lines = new Map<number, DeadlineLine<ClientRequest>>();
@@ -89,6 +90,7 @@ export class DataPlane implements Disposable {
     this.#deps = deps;
     this.budget = new ByteBudget(deps.maxBytesInFlight);
     this.#ways = this.#waysOf(deps);
+    this.refusals = new Refusals(deps);
   }
 
   /** Changes what the next requests get. */
@@ -112,21 +114,13 @@ export class DataPlane implements Disposable {
   }
 
   /** Answers a request. Never rejects: an error is an answer in the words of the endpoint's API. */
-  handle(endpoint: Endpoint, request: ClientRequest, requestId: string): Promise<Reply> {
-    const found = identify(this.#deps, request);
-    if (!(found instanceof GatewayError && found.code === "too_many_wrong_keys"))
-      return this.#serve(endpoint, request, requestId, found);
-    // Thousands a second must not cost more than the answer.
-    return Promise.resolve(brushOff(this.#deps.metrics, endpoint, found, requestId));
-  }
-
-  async #serve(endpoint: Endpoint, request: ClientRequest, requestId: string, found: Found): Promise<Reply> {
+  async handle(endpoint: Endpoint, request: ClientRequest, requestId: string): Promise<Reply> {
     const { gate } = this.#deps;
     const ways = this.#ways;
     const record = this.#open(endpoint, request, requestId, ways);
     let visit: Visit | undefined;
     try {
-      const received = receive(this.#deps, found, request, record, this.#active - 1);
+      const received = receive(this.#deps, request, record, this.#active - 1);
       const entry = received instanceof Promise ? await received : received;
       visit = entry;
       if (!request.isWhole) {
@@ -158,12 +152,7 @@ export class DataPlane implements Disposable {
     } catch (thrown) {
       const error = request.signal.aborted ? whyLeft(request.signal.reason) : asGatewayError(thrown);
       if (error.code === "internal_error") this.onDefect(error, requestId);
-      if (error.code === "too_many_wrong_keys") {
-        record.isUnlisted = true;
-        record.settle(error.status, error.code);
-        return brushOff(this.#deps.metrics, endpoint, error, requestId);
-      }
-      const reply = failedReply(error, endpoint.dialect, record);
+      const reply = this.refusals.of(error, endpoint, record);
       visit?.addLimits(reply, endpoint.dialect);
       return reply;
     }

@@ -4,6 +4,7 @@ import { ENDPOINTS, PARSE_ENDPOINTS } from "../protocol/endpoints.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply, WholeReply } from "../transport/downstream.ts";
 import { HttpServer } from "../transport/http1-server/http-server.ts";
+import type { RequestHead } from "../transport/http1-server/request-head.ts";
 import type { PortTls } from "../transport/tls/server-tls.ts";
 import type { ControlRequest } from "./control-app.ts";
 import type { ByteBudget } from "./byte-budget.ts";
@@ -15,6 +16,7 @@ import type { Method } from "./route.ts";
 import { RouteTable } from "./route-table.ts";
 import { unknownRoute } from "./unknown-route.ts";
 
+type Peer = Pick<ClientRequest, "peerAddress">;
 type Handler = (request: ClientRequest, requestId: string, params: Readonly<Record<string, string>>) => Promise<Reply>;
 
 /** The public part of a route. Its handler may be on another thread. */
@@ -71,10 +73,11 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
   let cors = createCors(settings.corsAllowedOrigins);
   const table = new RouteTable<Handler>();
   if (dataPlane) {
-    for (const endpoint of [...ENDPOINTS, ...PARSE_ENDPOINTS]) {
+    for (const endpoint of INFERENCE) {
       table.add("POST", endpoint.path, (request, requestId) => dataPlane.handle(endpoint, request, requestId));
     }
   }
+  const endpoints = new Map(dataPlane ? INFERENCE.map((endpoint) => [endpoint.path, endpoint]) : []);
   for (const route of deps.routes) {
     table.add(route.method, route.path, (request, requestId, params) =>
       deps.answer(route, { request, params, requestId }).catch((thrown: unknown) => refused(thrown, requestId)),
@@ -93,7 +96,12 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
       return refused(thrown, requestId);
     }
   };
-  const finish = (request: ClientRequest, reply: Reply): void => {
+  const screen = ({ method, path, headers }: RequestHead, from: Peer): WholeReply | undefined => {
+    if (dataPlane?.refusals.isFlooded !== true || method !== "POST") return undefined;
+    const endpoint = endpoints.get(path);
+    return endpoint && dataPlane.refusals.screen(endpoint, headers, from, settings.requestIdHeaders);
+  };
+  const finish = (request: Pick<ClientRequest, "headers">, reply: Reply): void => {
     if (dataPlane?.isFull === true) reply.endsConnection = true;
     cors.allow(request, reply);
   };
@@ -107,6 +115,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     maxConnections: deps.maxConnections,
     maxPerAddress: settings.maxPerAddress,
     account: deps.account,
+    screen,
     handle: answer,
     finish,
     refuse: (error) => {
@@ -134,6 +143,8 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
     },
   };
 }
+
+const INFERENCE = [...ENDPOINTS, ...PARSE_ENDPOINTS];
 
 /** The answer to bytes that are not a request. Its API is unknown, so it has OpenAI's shape. */
 export function refuse(error: GatewayError): WholeReply {

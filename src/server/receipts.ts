@@ -1,8 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
-import type { Metrics } from "../observability/metrics.ts";
 import type { RequestRecord } from "../observability/request-record.ts";
 import type { Dialect } from "../protocol/dialect.ts";
-import type { Endpoint } from "../protocol/endpoint.ts";
 import { RECEIPT_HEADER } from "../router/receipt.ts";
 import type { WholeReply } from "../transport/downstream.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
@@ -29,12 +27,6 @@ export function failedReply(error: GatewayError, dialect: Dialect, record: Reque
   const reply = errorReply(error, dialect, record.requestId);
   if (record.receipt) reply.headers[RECEIPT_HEADER] = record.receipt;
   return reply;
-}
-
-/** The answer to a wrong key beyond the bound. Only a count is left of the request: thousands of them a second would fill the log. */
-export function brushOff(metrics: Metrics, endpoint: Endpoint, error: GatewayError, requestId: string): WholeReply {
-  metrics.increment("errors", { endpoint: endpoint.name, model: "other", code: error.code });
-  return errorReply(error, endpoint.dialect, requestId);
 }
 
 function isWanted(headers: HeaderReader): boolean {

@@ -1,4 +1,4 @@
-import { asGatewayError, GatewayError } from "../errors/errors.ts";
+import { GatewayError } from "../errors/errors.ts";
 import type { KeyLimits } from "../keys/limits.ts";
 import type { Principal, Priority } from "../keys/principal.ts";
 import type { RequestRecord } from "../observability/request-record.ts";
@@ -19,30 +19,17 @@ export interface ReceptionDeps {
   readonly pressure: Pressure;
 }
 
-/** Who a caller is: at once, once its token is verified, or not at all. */
-export type Found = Principal | Promise<Principal> | GatewayError;
-
-/** Finds out who the caller is. */
-export function identify({ auth }: ReceptionDeps, request: ClientRequest): Found {
-  try {
-    return auth.serving(request);
-  } catch (thrown) {
-    return asGatewayError(thrown);
-  }
-}
-
 /**
- * Lets the caller in, and checks the pressure; `active` is the number of other requests. A promise comes only for a token that must be
+ * Finds out who the caller is, lets it in, and checks the pressure; `active` is the number of other requests. A promise comes only for a token that must be
  * verified first. Throws invalid_request, invalid_api_key, too_many_wrong_keys, forbidden, overloaded, memory_full.
  */
 export function receive(
   deps: ReceptionDeps,
-  found: Found,
   request: ClientRequest,
   record: RequestRecord,
   active: number,
 ): Visit | Promise<Visit> {
-  if (found instanceof GatewayError) throw found;
+  const found = deps.auth.serving(request);
   if (found instanceof Promise) return found.then((principal) => admitted(deps, request, record, active, principal));
   return admitted(deps, request, record, active, found);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { textReply } from "../../src/transport/downstream.ts";
+import { type ClientRequest, type Reply, textReply } from "../../src/transport/downstream.ts";
 import { head, openWire } from "../faults/wire.ts";
 import { bodyOf, startHttpServer } from "../support/http-server.ts";
 
@@ -11,23 +11,33 @@ describe("a client that sends thousands of requests behind each other", () => {
     "without a body": head("GET /many", []),
     "with a body": `${head("POST /many", ["content-length: 5"])}hello`,
     "that are refused": head("GET /many", ["x-unknown: 1"]),
+    "that are answered from their heads": head("GET /many", ["x-screened: 1"]),
   };
   for (const [name, request] of Object.entries(kinds)) {
     test(`${name} does not hold up one that sends a single one`, async () => {
       let many = 0;
       let manyMeanwhile = 0;
-      using started = startHttpServer(async (request) => {
+      const count = (): void => {
+        many += 1;
+        if (many !== 100) return;
+        manyMeanwhile = many;
+        void other.write(head("GET /one", []));
+      };
+      const handle = async (request: ClientRequest): Promise<Reply> => {
         if (request.path === "/one") {
           manyMeanwhile = many - manyMeanwhile;
           return textReply("one");
         }
-        many += 1;
-        if (many === 100) {
-          manyMeanwhile = many;
-          void other.write(head("GET /one", []));
-        }
+        count();
         await bodyOf(request);
         return textReply("many", { status: request.headers.has("x-unknown") ? 404 : 200 });
+      };
+      using started = startHttpServer(handle, {
+        screen({ headers }) {
+          if (!headers.has("x-screened")) return undefined;
+          count();
+          return textReply("many", { status: 429 });
+        },
       });
       using other = await openWire(started.url);
       using wire = await openWire(started.url);

@@ -15,7 +15,10 @@ interface StartedHttpServer extends Disposable {
 export function startHttpServer(
   handle: (request: ClientRequest) => Promise<Reply> | Reply,
   options: Partial<
-    Pick<HttpServerOptions, "idleMs" | "maxPerAddress" | "maxConnections" | "account" | "clock" | "tls" | "onHandshake">
+    Pick<
+      HttpServerOptions,
+      "idleMs" | "screen" | "maxPerAddress" | "maxConnections" | "account" | "clock" | "tls" | "onHandshake"
+    >
   > = {},
 ): StartedHttpServer {
   const defects: unknown[] = [];

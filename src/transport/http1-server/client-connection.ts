@@ -8,7 +8,7 @@ import type { ByteAccount } from "./byte-account.ts";
 import { IncomingRequest, memoryFull, type RequestConnection } from "./incoming-request.ts";
 import { headOf, isTransient, type WholeAnswer, wholeAnswer } from "./answer-bytes.ts";
 import { AnswerSink, type SinkConnection } from "./answer-sink.ts";
-import { malformed, MAX_HEAD_BYTES, readRequestHead } from "./request-head.ts";
+import { malformed, MAX_HEAD_BYTES, readRequestHead, type RequestHead } from "./request-head.ts";
 import type { SocketUser } from "./socket-user.ts";
 import type { Turns, Waiting } from "./turns.ts";
 import { CR, LF } from "../../util/ascii.ts";
@@ -43,10 +43,12 @@ export interface ClientConnectionOwner {
   now(): number;
   /** As `Clock.recent`. */
   recent(): number;
+  /** The answer to a request that is not worth more than a look at its head; undefined where it is to be handled. Never throws. */
+  screen(head: RequestHead, from: Pick<ClientRequest, "peerAddress">): WholeReply | undefined;
   /** Answers a request; never throws or rejects. */
   handle(request: ClientRequest): Reply | Promise<Reply>;
   /** Adds to an answer, right before it is written, what all answers have. */
-  finish(request: ClientRequest, reply: Reply): void;
+  finish(request: Pick<ClientRequest, "headers">, reply: Reply): void;
   /** Makes the answer to bytes that are not a request. */
   refuse(error: GatewayError): WholeReply;
   /** Called when writing an answer threw, which is a defect of ours. */
@@ -69,6 +71,7 @@ export class ClientConnection implements RequestConnection, SinkConnection, Sock
   readonly address: string | undefined;
   readonly #owner: ClientConnectionOwner;
   readonly #socket: ClientSocket;
+  #peerAddress: string | undefined;
   #phase: "idle" | "head" | "busy" | "leaving" | "gone" = "idle";
   /** When the phase began, or when the client last read a part of an answer; on the owner's clock. */
   #since: number;
@@ -107,9 +110,9 @@ export class ClientConnection implements RequestConnection, SinkConnection, Sock
     this.#since = owner.now();
   }
 
-  /** Read when somebody asks; empty once the socket is gone. */
+  /** Read when somebody asks first; empty where the socket was gone then. */
   get peerAddress(): string {
-    return this.#socket.remoteAddress ?? "";
+    return (this.#peerAddress ??= this.address ?? this.#socket.remoteAddress ?? "");
   }
 
   received(bytes: Buffer): void {
@@ -297,26 +300,48 @@ export class ClientConnection implements RequestConnection, SinkConnection, Sock
   #begin(bytes: Buffer, end: number): void {
     this.#searched = 0;
     this.#emptyBytes = 0;
-    let request: IncomingRequest;
-    let framer: BodyFramer;
+    let head: RequestHead;
     try {
-      const head = readRequestHead(bytes.toString("latin1", 0, end));
-      request = new IncomingRequest(head, this, this.#owner.account);
-      framer = head.framer;
+      head = readRequestHead(bytes.toString("latin1", 0, end));
     } catch (error) {
       this.#refuse(error instanceof GatewayError ? error : malformed("it cannot be read"), bytes);
       return;
     }
+    const brief = this.#owner.screen(head, this);
+    if (brief) {
+      this.#takeRest(head, bytes, end);
+      this.#answerBriefly(head, brief);
+      return;
+    }
+    const request = new IncomingRequest(head, this, this.#owner.account);
     this.#phase = "busy";
     this.#request = request;
+    this.#takeRest(head, bytes, end);
+    const replying = this.#owner.handle(request);
+    if (replying instanceof Promise) void replying.then((reply) => this.#replied(request, reply));
+    else this.#replied(request, replying);
+  }
+
+  /** Takes what came behind a head that ends at `end`. */
+  #takeRest({ framer }: RequestHead, bytes: Buffer, end: number): void {
     const from = end + BLANK_LINE_BYTES;
     if (!framer.isDone) {
       this.#framer = framer;
       if (from < bytes.length) this.#takeBody(framer, bytes, from);
     } else if (from < bytes.length) this.#keepAhead(bytes.subarray(from));
-    const replying = this.#owner.handle(request);
-    if (replying instanceof Promise) void replying.then((reply) => this.#replied(request, reply));
-    else this.#replied(request, replying);
+  }
+
+  /** Answers a request that nobody handles. Its body is dropped. */
+  #answerBriefly(head: RequestHead, reply: WholeReply): void {
+    this.#phase = "busy";
+    try {
+      this.#owner.finish(head, reply);
+      this.#decideLast(head, reply, head.expectsContinue);
+      this.#writeWhole(wholeAnswer(head, reply, reply.body, this.#isLast));
+      this.#answered();
+    } catch (error) {
+      this.#break(error);
+    }
   }
 
   #replied(request: IncomingRequest, reply: Reply): void {
@@ -366,18 +391,20 @@ export class ClientConnection implements RequestConnection, SinkConnection, Sock
       if (isReplyStream(reply.body)) runNowhere(reply.body);
       return;
     }
-    const framer = this.#framer;
-    if (framer) {
-      // The connection is used again only if the rest of the body is small and the client will send it.
-      if (request.isAwaitingContinue || framer.missing > MAX_DROPPED_BYTES) this.#isLast = true;
-      request.drop();
-    }
-    if (!request.keepAlive || reply.endsConnection === true || this.#owner.isLeaving) this.#isLast = true;
+    this.#decideLast(request, reply, request.isAwaitingContinue);
+    if (this.#framer) request.drop();
     if (isReplyStream(reply.body)) this.#answerInPieces(request, reply, reply.body);
     else {
       this.#writeWhole(wholeAnswer(request, reply, reply.body, this.#isLast));
       this.#answered();
     }
+  }
+
+  /** Whether this answer ends the connection. It is used again only if the rest of the body is small and the client will send it. */
+  #decideLast({ keepAlive }: Pick<RequestHead, "keepAlive">, reply: Reply, awaitsContinue: boolean): void {
+    const framer = this.#framer;
+    const isBodyLeft = framer !== undefined && (awaitsContinue || framer.missing > MAX_DROPPED_BYTES);
+    if (isBodyLeft || !keepAlive || reply.endsConnection === true || this.#owner.isLeaving) this.#isLast = true;
   }
 
   #answerInPieces(request: IncomingRequest, reply: Reply, body: ReplyStream): void {

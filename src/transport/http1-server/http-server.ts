@@ -7,7 +7,7 @@ import { type PortTls, ServerTls } from "../tls/server-tls.ts";
 import { wholeAnswer } from "./answer-bytes.ts";
 import { ClientConnection, type ClientConnectionOwner } from "./client-connection.ts";
 import { type ByteAccount, NO_ACCOUNT } from "./byte-account.ts";
-import { malformed } from "./request-head.ts";
+import { malformed, type RequestHead } from "./request-head.ts";
 import type { SocketUser } from "./socket-user.ts";
 import { type Handshake, type HandshakeEnd, TlsAcceptor, type TlsAcceptorOwner } from "./tls-acceptor.ts";
 import { Turns } from "./turns.ts";
@@ -31,10 +31,12 @@ export interface HttpServerOptions {
   /** Called at the end of each TLS handshake. `detail`: the words of the TLS library, if it had any. */
   readonly onHandshake?: (end: HandshakeEnd, detail: string | undefined) => void;
   readonly clock?: Clock;
+  /** See `ClientConnectionOwner.screen`. */
+  readonly screen?: ClientConnectionOwner["screen"];
   /** Answers a request; never throws or rejects. */
   readonly handle: (request: ClientRequest) => Reply | Promise<Reply>;
   /** Adds to an answer, right before it is written, what all answers have. */
-  readonly finish?: (request: ClientRequest, reply: Reply) => void;
+  readonly finish?: (request: Pick<ClientRequest, "headers">, reply: Reply) => void;
   /** Makes the answer to bytes that are not a request, and to an address that has too many connections. */
   readonly refuse: (error: GatewayError) => WholeReply;
   readonly onDefect: (error: unknown) => void;
@@ -108,7 +110,11 @@ export class HttpServer implements ClientConnectionOwner, TlsAcceptorOwner {
     return this.#options.handle(request);
   }
 
-  finish(request: ClientRequest, reply: Reply): void {
+  screen(head: RequestHead, from: Pick<ClientRequest, "peerAddress">): WholeReply | undefined {
+    return this.#options.screen?.(head, from);
+  }
+
+  finish(request: Pick<ClientRequest, "headers">, reply: Reply): void {
     this.#options.finish?.(request, reply);
   }
 
