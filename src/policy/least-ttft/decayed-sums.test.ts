@@ -77,6 +77,50 @@ test("sums are added by their shares", () => {
   expect(fit.slope).toBeCloseTo(0.2 / 1000, 12);
 });
 
+test("another line is added as so many samples, with its times multiplied", () => {
+  const [fit, other] = [new LineFit(), new LineFit()];
+  const line = sumsOf([
+    [1000, 0.11],
+    [4000, 0.41],
+    [7000, 0.71],
+  ]);
+  other.clear().add(line, 0, 5).fit(0, 0, 0.1);
+  fit.clear().addLine(other, 3, 2).fit(0, 0, 0.1);
+  expect([fit.intercept, fit.slope]).toEqual([expect.closeTo(0.02, 9), expect.closeTo(2e-4, 12)]);
+  // As many samples that are as slow as the line, at twice the pace: half way.
+  fit.clear().addLine(other, 3, 2).add(line, 0, 1).fit(0, 0, 0.1);
+  expect(fit.slope).toBeCloseTo(1.5e-4, 12);
+});
+
+test("samples that took k times as long as a line says are k times as slow, the less so the more is taken for granted", () => {
+  const line = new LineFit();
+  line
+    .clear()
+    .add(
+      sumsOf([
+        [1000, 0.11],
+        [4000, 0.41],
+      ]),
+      0,
+      1,
+    )
+    .fit(0, 0, 0.1);
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 20_000 }), { minLength: 1, maxLength: 30 }),
+      fc.double({ min: 0.2, max: 5, noNaN: true }),
+      fc.double({ min: 0.01, max: 1, noNaN: true }),
+      (lengths, times, share) => {
+        const samples = sumsOf(lengths.map((x) => [x, times * (0.01 + 1e-4 * x)]));
+        expect(line.timesOf(samples, 0, share, 0)).toBeCloseTo(times, 9);
+        const granted = line.timesOf(samples, 0, share, 1);
+        expect(granted >= Math.min(1, times) - 1e-9 && granted <= Math.max(1, times) + 1e-9).toBe(true);
+      },
+    ),
+  );
+  expect(line.timesOf(sumsOf([]), 0, 1, 1)).toBe(1);
+});
+
 test("older samples count less with each new one, and with time", () => {
   const cells = sumsOf(
     [

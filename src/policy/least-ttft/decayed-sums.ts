@@ -84,6 +84,27 @@ export class LineFit {
     return this;
   }
 
+  /** Adds the samples of another one as `weight` of them, with each y times `times`. */
+  addLine(other: LineFit, weight: number, times: number): this {
+    const share = weight / other.#weight;
+    this.#weight += weight;
+    this.#x += share * other.#x;
+    this.#y += share * times * other.#y;
+    this.#xx += share * other.#xx;
+    this.#xy += share * times * other.#xy;
+    return this;
+  }
+
+  /**
+   * How many times as large as the fitted line says the y of other samples are: of their sums, times `share`, beside `granted` samples of
+   * this line's own as which they are taken for granted.
+   */
+  timesOf(cells: Float64Array, at: number, share: number, granted: number): number {
+    const alike = (granted * this.#y) / this.#weight;
+    const [weight, x, y] = [cells[at + WEIGHT] ?? 0, cells[at + X] ?? 0, cells[at + Y] ?? 0];
+    return (alike + share * y) / (alike + share * (this.intercept * weight + this.slope * x));
+  }
+
   /**
    * The line of least squares whose intercept is within bounds and whose slope is above 0. Where all x are about equal, the intercept is
    * `usual`.

@@ -66,6 +66,25 @@ describe("rates", () => {
     expect(ratesAt(1, now + 1)[1] / ratesAt(0, now + 1)[1]).toBeGreaterThan(2.5);
   });
 
+  test("of a worker that is slower say so of long prompts after one short one", () => {
+    const now = serve(0, 0.01, 1e-4, 30, 0);
+    rates.firstByte(1, 500, 3 * (0.01 + 1e-4 * 500), now + 1, true);
+    const [overheadMs, tokenUs] = ratesAt(1, now + 2);
+    const [usualMs, usualUs] = ratesAt(9, now + 2);
+    expect((overheadMs + 4 * tokenUs) / (usualMs + 4 * usualUs)).toBeGreaterThan(1.15);
+    rates.firstByte(1, 500, 3 * (0.01 + 1e-4 * 500), now + 3, true);
+    rates.firstByte(1, 4000, 3 * (0.01 + 1e-4 * 4000), now + 4, true);
+    expect(ratesAt(1, now + 5)[1] / ratesAt(9, now + 5)[1]).toBeGreaterThan(2);
+  });
+
+  test("of long prompts stay near the usual ones while there were only short ones, whatever little things they tell", () => {
+    for (let sample = 1; sample <= 10; sample += 1) {
+      // About as long for 100 tokens as for 300: a line through these alone would make 20,000 tokens take next to nothing.
+      rates.firstByte(0, 100 + 20 * sample, 0.02 + (sample % 2) / 1000, sample, true);
+    }
+    expect(ratesAt(0, 20)[1]).toBeGreaterThan(40);
+  });
+
   test("of a worker that was not used for minutes drift back to the fleet's average", () => {
     let now = serve(0, 0.01, 1e-4, 40, 0);
     now = serve(1, 0.01, 3e-4, 20, now);

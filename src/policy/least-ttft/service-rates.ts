@@ -19,11 +19,18 @@ const ONE_STEP_S = 0.002;
 const KEEP = 0.98;
 /** Time after which a sample of a worker counts half, s: a worker that is not used drifts back to the fleet's average and is tried again. */
 const HALF_LIFE_S = 60;
-/** The fleet's average counts as this many samples of each worker. */
+/** The fleet's average, at the worker's own pace, counts as this many samples of each worker. */
 const POOL_WEIGHT = 3;
-/** What is taken for granted of the fleet: so many samples of this much work at the usual rates, which age as the fleet's own do. */
+/** Until it is known better, a worker has the fleet's pace: that counts as so many samples of its own. */
+const PACE_WEIGHT = 1;
+/**
+ * What is taken for granted of the fleet: so many samples at the usual rates, of which each sample of the fleet leaves this share. One half of
+ * them has no work and the other half this much: samples of one length would leave it to short prompts, whose times hardly differ, to say
+ * what long ones take. For a fleet that is much faster that is far from true, so it is forgotten sooner than samples are.
+ */
 const PRIOR_WEIGHT = 2;
-const PRIOR_WORK = 1000;
+const PRIOR_WORK = 4000;
+const KEEP_PRIOR = 0.95;
 const USUAL_OVERHEAD_S = 0.01;
 /** Usual service time of a token, s. */
 export const USUAL_TOKEN_S = 1 / 8000;
@@ -36,12 +43,9 @@ const MOST_MORE_S = 0.02;
 const FRESH_S = 0.05;
 
 const PRIOR_CELLS = new Float64Array(6);
-addSample(
-  PRIOR_CELLS,
-  0,
-  { x: PRIOR_WORK, y: USUAL_OVERHEAD_S + PRIOR_WORK * USUAL_TOKEN_S, weight: PRIOR_WEIGHT, now: 0 },
-  1,
-);
+for (const x of [0, PRIOR_WORK]) {
+  addSample(PRIOR_CELLS, 0, { x, y: USUAL_OVERHEAD_S + x * USUAL_TOKEN_S, weight: PRIOR_WEIGHT / 2, now: 0 }, 1);
+}
 
 /** Cells of fitted rates: the rates, until when they count, and the number of changes then. */
 const OVERHEAD_S = 0;
@@ -55,7 +59,9 @@ const FITTED = 4;
  * first bytes, which is the service time of a request in a queue, so no model of the queue is needed. They contain what decoding costs.
  *
  * A worker's own samples stand beside the fleet's average, which counts as three of them. So a worker that joins is the
- * average at once, and a stall moves little, but a lasting change moves the rates fully within a few samples.
+ * average at once, and a stall moves little, but a lasting change moves the rates fully within a few samples. The average is taken times
+ * the worker's pace: how many times as long as the average says its own samples took. One sample already says that of prompts of all
+ * lengths, where the worker's own line takes many. Else a fleet of two generations sends long prompts to the old one for as long.
  *
  * Where no answer is a stream there are no first bytes. Then a worker is as fast as usual, times what its whole answers took
  * (`whole-answers.ts`).
@@ -63,6 +69,9 @@ const FITTED = 4;
 export class ServiceRates {
   readonly #cells: Float64Array;
   readonly #fit = new LineFit();
+  /** The fleet's average, and the number of measurements that it is of. */
+  readonly #fleet = new LineFit();
+  #fleetMeasured = 0;
   /** By slot: its row in `#fitted`, side by side, as a choice reads all of it. */
   readonly #fitted = new Float64Array(SLOTS * FITTED);
   #leader: ServiceRates | undefined;
@@ -74,6 +83,7 @@ export class ServiceRates {
   /** Takes what the prefill workers of the same model have taught for granted, in place of the usual rates. */
   follow(leader: ServiceRates): void {
     this.#leader = leader;
+    this.#fleetMeasured = 0;
   }
 
   /**
@@ -171,16 +181,28 @@ export class ServiceRates {
       fitted[row + TOKEN_S] = USUAL_TOKEN_S * (cells[at + SLOWNESS] || 1);
       return;
     }
-    const grantedShare = KEEP ** (cells[MEASURED] ?? 0);
-    const pool = POOL_WEIGHT / (weightOf(cells, POOL) + PRIOR_WEIGHT * grantedShare);
-    const fit = this.#fit
+    const fleet = this.#average();
+    const own = agedBy(cells, at + WORKER_SUMS, now, HALF_LIFE_S);
+    const pace = fleet.timesOf(cells, at + WORKER_SUMS, own, PACE_WEIGHT);
+    this.#fit
       .clear()
-      .add(cells, at + WORKER_SUMS, agedBy(cells, at + WORKER_SUMS, now, HALF_LIFE_S))
-      .add(cells, POOL, pool);
-    this.#addGranted(fit, pool * grantedShare);
-    fit.fit(USUAL_OVERHEAD_S, 0, MOST_OVERHEAD_S);
+      .addLine(fleet, POOL_WEIGHT, pace)
+      .add(cells, at + WORKER_SUMS, own);
+    this.#fit.fit(USUAL_OVERHEAD_S, 0, MOST_OVERHEAD_S);
     fitted[row + OVERHEAD_S] = this.#fit.intercept;
     fitted[row + TOKEN_S] = this.#fit.slope;
+  }
+
+  /** The fleet's average, with what is taken for granted. */
+  #average(): LineFit {
+    const cells = this.#cells;
+    const fleet = this.#fleet;
+    if (this.#fleetMeasured === this.#measured) return fleet;
+    this.#fleetMeasured = this.#measured;
+    fleet.clear().add(cells, POOL, 1);
+    this.#addGranted(fleet, KEEP_PRIOR ** (cells[MEASURED] ?? 0));
+    fleet.fit(USUAL_OVERHEAD_S, 0, MOST_OVERHEAD_S);
+    return fleet;
   }
 
   /** Adds what is taken for granted of the fleet, times `share`. */

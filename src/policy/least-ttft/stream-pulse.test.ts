@@ -3,6 +3,9 @@ import fc from "fast-check";
 import { stateBytes } from "./shared-layout.ts";
 import { StreamPulse } from "./stream-pulse.ts";
 
+/** An overhead that bounds no step of these tests, s. */
+const LONG_S = 10;
+
 let pulse = new StreamPulse(new Float64Array(0));
 
 beforeEach(() => {
@@ -22,35 +25,42 @@ function steps(slot: number, streams: number, stepS: number, count = 4, from = 1
 describe("the step in progress", () => {
   test("ends up to half a step later than on average where it has just begun, and earlier where it is nearly over", () => {
     const at = steps(0, 3, 0.04);
-    expect(pulse.untilNextStepS(0, at)).toBeCloseTo(0.02, 9);
-    expect(pulse.untilNextStepS(0, at + 0.02)).toBeCloseTo(0, 9);
-    expect(pulse.untilNextStepS(0, at + 0.04)).toBeCloseTo(-0.02, 9);
-    expect(pulse.untilNextStepS(0, at + 5)).toBeCloseTo(-0.02, 9);
+    expect(pulse.untilNextStepS(0, at, LONG_S)).toBeCloseTo(0.02, 9);
+    expect(pulse.untilNextStepS(0, at + 0.02, LONG_S)).toBeCloseTo(0, 9);
+    expect(pulse.untilNextStepS(0, at + 0.04, LONG_S)).toBeCloseTo(-0.02, 9);
+    expect(pulse.untilNextStepS(0, at + 5, LONG_S)).toBeCloseTo(-0.02, 9);
   });
 
   test("says nothing of a wait that began before it", () => {
     const at = steps(0, 3, 0.04);
-    expect(pulse.untilNextStepS(0, at - 0.001)).toBe(0);
+    expect(pulse.untilNextStepS(0, at - 0.001, LONG_S)).toBe(0);
   });
 
   test("is not known of a worker that gave no tokens", () => {
-    expect(pulse.untilNextStepS(7, 100)).toBe(0);
+    expect(pulse.untilNextStepS(7, 100, LONG_S)).toBe(0);
     pulse.heard(7, 100);
-    expect(pulse.untilNextStepS(7, 100)).toBe(0);
+    expect(pulse.untilNextStepS(7, 100, LONG_S)).toBe(0);
   });
 
   test("is not as long as a silence, or a prefill, that came before it", () => {
     for (const silence of [0.3, 0.9, 60]) {
       const at = steps(0, 3, 0.04, 4, 100 + silence) + silence;
       pulse.heard(0, at);
-      expect(pulse.untilNextStepS(0, at)).toBeLessThanOrEqual(0.04 + 1e-9);
+      expect(pulse.untilNextStepS(0, at, LONG_S)).toBeLessThanOrEqual(0.04 + 1e-9);
     }
   });
 
   test("is as long as the steps of decoding: a first token, which a prefill came before, does not tell", () => {
     const at = steps(0, 3, 0.04);
     pulse.began(0, at + 0.5);
-    expect(pulse.untilNextStepS(0, at + 0.5)).toBeCloseTo(0.02, 9);
+    expect(pulse.untilNextStepS(0, at + 0.5, LONG_S)).toBeCloseTo(0.02, 9);
+  });
+
+  test("moves the wait by at most half of the worker's overhead, where pieces have several tokens", () => {
+    const at = steps(0, 3, 0.16);
+    expect(pulse.untilNextStepS(0, at, 0.03)).toBeCloseTo(0.015, 9);
+    expect(pulse.untilNextStepS(0, at + 0.08, 0.03)).toBeCloseTo(0, 9);
+    expect(pulse.untilNextStepS(0, at + 0.16, 0.03)).toBeCloseTo(-0.015, 9);
   });
 
   test("never moves the wait by more than half a step, and on average not at all", () => {
@@ -60,7 +70,7 @@ describe("the step in progress", () => {
         const stepS = stepMs / 1000;
         const at = steps(0, Math.min(streams, 1 + Math.floor(stepMs / 3)), stepS, 12);
         const shares = Array.from({ length: 100 }, (_, part) => (part + 0.5) / 100);
-        const moves = shares.map((share) => pulse.untilNextStepS(0, at + share * stepS));
+        const moves = shares.map((share) => pulse.untilNextStepS(0, at + share * stepS, LONG_S));
         expect(Math.max(...moves.map(Math.abs))).toBeLessThanOrEqual(stepS / 2 + 1e-9);
         expect(moves.reduce((sum, move) => sum + move, 0) / 100).toBeCloseTo(0, 6);
       }),

@@ -8,6 +8,11 @@ const MOST_STEP_S = 1;
 /** What is longer than so many of the steps before, and than this time, s, was a prefill or a stall, and the next step is not. */
 const MOST_TIMES = 2;
 const USUAL_STEP_S = 0.05;
+/**
+ * The step in progress moves a wait by at most this share of the worker's overhead, which has a whole step in it. Where engines put several
+ * tokens into a piece, the time between pieces is several steps.
+ */
+const MOST_OF_OVERHEAD = 0.5;
 /** A worker is silent after so many steps without a token, and a grace, s. Each further second counts as several, up to a most, s. */
 const SILENT_STEPS = 3;
 const SILENT_GRACE_S = 0.03;
@@ -53,14 +58,18 @@ export class StreamPulse {
     cells[at + STEP_PIECES] = 1;
   }
 
-  /** How much later than half a step, which is the average, the step in progress at the time `at` ends, s. Below 0: earlier. */
-  untilNextStepS(slot: number, at: number): number {
+  /**
+   * How much later than half a step, which is the average, the step in progress at the time `at` ends, s. Below 0: earlier. `overheadS` is
+   * the worker's.
+   */
+  untilNextStepS(slot: number, at: number, overheadS: number): number {
     const worker = workerAt(slot);
     const stepS = this.#cells[worker + STEP_S] ?? 0;
     const sinceS = at - (this.#cells[worker + STEP_AT] ?? 0);
     // A step has ended since.
     if (sinceS < 0) return 0;
-    return Math.max(0, stepS - sinceS) - stepS / 2;
+    const most = MOST_OF_OVERHEAD * overheadS;
+    return Math.max(-most, Math.min(Math.max(0, stepS - sinceS) - stepS / 2, most));
   }
 
   /**

@@ -44,11 +44,25 @@ describe("the worth of a prefix in flight", () => {
   test("goes to 1 where siblings find all of it, as with vLLM, and to 0 where they find nothing", () => {
     feedback.answered(true);
     feedback.cachedTokens(2000, 1000, 2000);
-    expect(feedback.shared).toBeCloseTo(0.6, 12);
+    expect(feedback.shared).toBeCloseTo(0.75, 12);
     for (let answer = 0; answer < 50; answer += 1) feedback.cachedTokens(2000, 1000, 2000);
     expect(feedback.shared).toBeCloseTo(1, 3);
     for (let answer = 0; answer < 50; answer += 1) feedback.cachedTokens(1000, 1000, 2000);
     expect(feedback.shared).toBeCloseTo(0, 3);
+  });
+
+  test("is the mean of a half and the first values, and moves by a fifth towards each later one", () => {
+    feedback.answered(true);
+    for (const [found, mean] of [
+      [1500, 0.5],
+      [2000, (0.5 + 0.5 + 1) / 3],
+      [1000, (0.5 + 0.5 + 1 + 0) / 4],
+      [2000, 0.5 + 0.2 * 0.5],
+      [2000, 0.6 + 0.2 * 0.4],
+    ] as const) {
+      feedback.cachedTokens(found, 1000, 2000);
+      expect(feedback.shared).toBeCloseTo(mean, 12);
+    }
   });
 
   test("stays from 0 to 1 whatever an engine says", () => {
@@ -73,7 +87,7 @@ describe("the worth of a prefix in flight", () => {
     for (let answer = 0; answer < 9; answer += 1) feedback.answered(false);
     expect(feedback.shared).toBe(1);
     feedback.cachedTokens(0, 0, 10_000);
-    expect(feedback.shared).toBeCloseTo(0.8, 9);
+    expect(feedback.shared).toBeCloseTo(0.5, 9);
   });
 });
 

@@ -9,6 +9,8 @@ const SHARED = USAGE + 1;
 const TOLD = USAGE + 2;
 const UNTOLD = USAGE + 3;
 const BEYOND = USAGE + 4;
+/** How often the worth of a prefix in flight was seen. */
+const SHARED_SEEN = USAGE + 5;
 
 /** Tokens for each byte of a prompt of token ids, which are 4 bytes each, and of text until it is known. */
 export const EXACT_TOKENS_PER_BYTE = 0.25;
@@ -18,9 +20,12 @@ const LEAST_RATIO = 1 / 64;
 const MOST_RATIO = 1;
 /** In shorter prompts, what the chat template adds is too large a part. */
 const LEAST_BYTES = 512;
-/** Worth of a prefix in flight until it is known, and the weight of a new value. */
+/**
+ * Worth of a prefix in flight until it is known, and the least weight of a new value. The first ones weigh more, as what is usual counts as
+ * one value: a fleet would send two families of siblings the wrong way before it knew its engines.
+ */
 const USUAL_SHARED = 0.5;
-const SHARED_WEIGHT = 0.2;
+const LEAST_SHARED_WEIGHT = 0.2;
 /** How far a prefix reaches into the next block until it is known, the weight of a new value, and the most: an answer is cached too. */
 const USUAL_BEYOND = 0.5;
 const BEYOND_WEIGHT = 0.05;
@@ -95,6 +100,8 @@ export class UsageFeedback {
   cachedTokens(cached: number, safe: number, full: number): void {
     const share = Math.min(Math.max((cached - safe) / (full - safe), 0), 1);
     const known = this.shared;
-    this.#cells[SHARED] = 1 + known + SHARED_WEIGHT * (share - known);
+    const seen = (this.#cells[SHARED_SEEN] ?? 0) + 1;
+    this.#cells[SHARED_SEEN] = seen;
+    this.#cells[SHARED] = 1 + known + Math.max(1 / (seen + 1), LEAST_SHARED_WEIGHT) * (share - known);
   }
 }

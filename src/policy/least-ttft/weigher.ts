@@ -183,7 +183,7 @@ export class Weigher {
     const from = oldestAt > 0 ? Math.min(since, now) : now;
     const waitS = waitingSeconds(overheadS, tokenS, work, oldestWork, now - from);
     if (decoding === 0) return Math.max(0, waitS);
-    return Math.max(0, waitS + pulse.untilNextStepS(slot, from)) + pulse.silentS(slot, decoding, from, now);
+    return Math.max(0, waitS + pulse.untilNextStepS(slot, from, overheadS)) + pulse.silentS(slot, decoding, from, now);
   }
 
   /** What its silence counts for where nothing pends, s. */
@@ -195,7 +195,7 @@ export class Weigher {
   /** The overhead of a request that begins with the next step, s: less where the step in progress is nearly over. */
   #overheadNow({ slot, decoding }: Candidate, overheadS: number): number {
     if (decoding === 0) return overheadS;
-    return Math.max(0, overheadS + this.#parts.pulse.untilNextStepS(slot, this.weighed.now));
+    return Math.max(0, overheadS + this.#parts.pulse.untilNextStepS(slot, this.weighed.now, overheadS));
   }
 
   /** How much of the prompt it has cached, tokens. */
