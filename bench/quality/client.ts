@@ -10,6 +10,8 @@ import type { Segment, Session, Turn } from "../../src/simulate/loads/load.ts";
 
 /** What became of a request. Times in ms; `ttftMs` is null where it failed. */
 export interface Sample {
+  /** Place of its session in the load. */
+  readonly session: number;
   readonly atMs: number;
   readonly ttftMs: number | null;
   readonly totalMs: number;
@@ -27,21 +29,24 @@ const fillers = new Map<number, Filler>();
 const answers = new Map<number, string>();
 const startedAt = performance.now();
 
-await Promise.race([Promise.all(load.sessions.map(play)), Bun.sleep(load.durationMs + LAST_ANSWERS_MS)]);
+await Promise.race([
+  Promise.all(load.sessions.map((session, place) => play(session, place))),
+  Bun.sleep(load.durationMs + LAST_ANSWERS_MS),
+]);
 process.exit(0);
 
 /** No turn is sent after the load's time, so nobody thinks until then either. */
-async function play(session: Session): Promise<void> {
+async function play(session: Session, place: number): Promise<void> {
   await Bun.sleep(Math.max(0, session.startAtMs - (performance.now() - startedAt)));
   for (const [index, turn] of session.turns.entries()) {
     const thinkMs = index === 0 ? 0 : turn.thinkMs;
     if (performance.now() - startedAt + thinkMs > load.durationMs) return;
     if (thinkMs > 0) await Bun.sleep(thinkMs);
-    console.log(JSON.stringify(await ask(turn, session.key)));
+    console.log(JSON.stringify(await ask(turn, session.key, place)));
   }
 }
 
-async function ask(turn: Turn, key: number): Promise<Sample> {
+async function ask(turn: Turn, key: number, session: number): Promise<Sample> {
   const { prompt, outputTokens, answer } = turn;
   const messages = prompt.segments.map((segment, index) => ({
     role: index === 0 ? "system" : answers.has(segment.id) ? "assistant" : "user",
@@ -60,9 +65,10 @@ async function ask(turn: Turn, key: number): Promise<Sample> {
     if (answer) answers.set(answer.id, text);
     const totalMs = performance.now() - from;
     const failure = isWhole ? null : `status ${response.status}, stream not whole`;
-    return { atMs, ttftMs: firstAt === undefined ? null : firstAt - from, totalMs, outputTokens, failure };
+    return { session, atMs, ttftMs: firstAt === undefined ? null : firstAt - from, totalMs, outputTokens, failure };
   } catch (error) {
-    return { atMs, ttftMs: null, totalMs: performance.now() - from, outputTokens, failure: String(error) };
+    const totalMs = performance.now() - from;
+    return { session, atMs, ttftMs: null, totalMs, outputTokens, failure: String(error) };
   }
 }
 

@@ -21,6 +21,8 @@ export interface Run {
   readonly isPeer: boolean;
   /** TTFT of answered requests in order, ms. */
   readonly ttftMs: readonly number[];
+  /** The session of each of them, by its place in the load. */
+  readonly sessions: readonly number[];
   readonly failures: number;
   /** What the first failure was. */
   readonly failure: string | null;
@@ -99,12 +101,14 @@ async function play({ target, gateway, beginUrl }: Lane, comparison: Comparison)
     .filter((line) => line.startsWith("{"))
     .map((line) => JSON.parse(line) as Sample);
   const failed = samples.filter(({ failure, ttftMs }) => failure !== null || ttftMs === null);
+  const answered = samples.filter((sample) => !failed.includes(sample));
   return {
     load: comparison.load,
     seed: comparison.seed,
     target: target.name,
     isPeer: target.isPeer,
-    ttftMs: samples.flatMap(({ failure, ttftMs }) => (failure === null && ttftMs !== null ? [ttftMs] : [])),
+    ttftMs: answered.flatMap(({ ttftMs }) => ttftMs ?? []),
+    sessions: answered.map(({ session }) => session),
     failures: failed.length,
     failure: failed[0]?.failure ?? null,
   };
