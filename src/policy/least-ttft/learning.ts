@@ -34,7 +34,7 @@ export class Learning {
 
   /** The first token of a request came, `now` in s. */
   firstToken(pick: LeastTtftPick, now: number): void {
-    const { cells, rates, attention, news } = this.#parts;
+    const { cells, rates, attention, feedback, news } = this.#parts;
     const at = workerAt(pick.slot);
     const serviceS = now - Math.max(cells[at + FIRST_BYTE_AT] ?? 0, pick.sentAt);
     cells[at + FIRST_BYTE_AT] = Math.max(cells[at + FIRST_BYTE_AT] ?? 0, now);
@@ -42,6 +42,7 @@ export class Learning {
     if (pick.isFirst && isCertain) {
       attention.observe(pick.predictedCachedTokens, pick.uncached, serviceS - rates.overheadS(pick.slot), now);
     }
+    if (!isCertain && pick.waitingS > LEAST_WAIT_S && !feedback.tellsCached) this.#foundByTime(pick, serviceS);
     const before = this.#wholeBefore(pick, at) + news.servedBefore(pick.slot, pick.sentAt);
     rates.firstByte(pick.slot, pick.work + before, serviceS, now, isCertain);
   }
@@ -58,6 +59,17 @@ export class Learning {
     if (cached !== undefined && pick.shows !== "no_prefill") this.#found(pick, cached);
     if (usage?.promptTokens !== undefined && pick.shows !== "no_prefill") this.#grade(pick, usage.promptTokens, cached);
     if (pick.shows === "whole") whole.observe(pick.slot, pick.work, usage?.completionTokens ?? 0, tookS);
+  }
+
+  /**
+   * Where answers do not tell cached tokens, the time between first tokens says whether a prefix that was in flight was prefilled once more.
+   * It also says so sooner: not at the end of the answer, but at its beginning.
+   */
+  #foundByTime({ slot, contextTokens, fullTokens, safeTokens }: LeastTtftPick, serviceS: number): void {
+    const { rates, feedback } = this.#parts;
+    const tokenS = rates.tokenS(slot);
+    const newS = tokenS * Math.max(0, contextTokens - fullTokens);
+    if (tokenS > 0) feedback.sharedSeen(1 - (serviceS - newS) / (tokenS * (fullTokens - safeTokens)));
   }
 
   /** The worker told how many tokens it had cached. */

@@ -177,6 +177,32 @@ describe("prefixes in flight", () => {
     expect((weighed?.cachedTokens ?? 0) / (weighed?.inFlightTokens ?? 1)).toBeGreaterThan(0.7);
   });
 
+  test("count for what the time between first tokens tells, where usage does not", () => {
+    for (const shares of [true, false]) {
+      const setup = setUp(1);
+      const { fleet, policy } = setup;
+      for (let number = 0; number < 20; number += 1) {
+        const request = fleet.send(policy, streamOf(text(`prompt ${number}`, 8000)));
+        // 10 ms, and 4,000 tokens a second.
+        fleet.nowMs += 510;
+        request.firstToken().end();
+      }
+      const prefix = text("a long new prefix", 16_000);
+      const ends = ["one", "two", "three", "four", "five", "six", "seven"];
+      const sent = ends.map((end) => fleet.send(policy, streamOf(prefix, text(end, 400))));
+      for (const [number, request] of sent.entries()) {
+        fleet.nowMs += number > 0 && shares ? 1 : 1035;
+        request.firstToken();
+      }
+      for (const request of sent) request.end();
+      const later = text("another long prefix", 16_000);
+      fleet.send(policy, streamOf(later));
+      const [weighed] = policy.explain?.(fleet.candidates, streamOf(later, text("next", 400))) ?? [];
+      const worth = (weighed?.cachedTokens ?? 0) / (weighed?.inFlightTokens ?? 1);
+      expect(shares ? worth : 1 - worth).toBeGreaterThan(0.8);
+    }
+  });
+
   test("are gone with a request that failed, or was not sent", () => {
     for (const outcome of ["failed", "abandoned", "unsent"] as const) {
       const setup = setUp(1);

@@ -61,9 +61,19 @@ export class UsageFeedback {
   /** Share of a prefix in flight that saves work, 0 to 1, for a request that has to wait. Not learned yet, it is a half, or 1 where most answers do not tell cached tokens. */
   get shared(): number {
     const cells = this.#cells;
-    // Kept as one more, because 0 means that nothing is known. Some answers may tell: those of streams often do not.
+    // Kept as one more, because 0 means that nothing is known.
     if (cells[SHARED]) return cells[SHARED] - 1;
-    return (cells[UNTOLD] ?? 0) - (cells[TOLD] ?? 0) < MOSTLY_UNTOLD ? USUAL_SHARED : 1;
+    return this.#isMostlyUntold ? 1 : USUAL_SHARED;
+  }
+
+  /** Whether answers tell how many tokens they found cached. */
+  get tellsCached(): boolean {
+    return (this.#cells[TOLD] ?? 0) > 0 && !this.#isMostlyUntold;
+  }
+
+  /** Some answers may tell: those of streams often do not. */
+  get #isMostlyUntold(): boolean {
+    return (this.#cells[UNTOLD] ?? 0) - (this.#cells[TOLD] ?? 0) >= MOSTLY_UNTOLD;
   }
 
   /**
@@ -98,7 +108,12 @@ export class UsageFeedback {
 
   /** A request that had to wait found `cached` tokens, where `safe` were there for certain and `full` with those in flight. */
   cachedTokens(cached: number, safe: number, full: number): void {
-    const share = Math.min(Math.max((cached - safe) / (full - safe), 0), 1);
+    this.sharedSeen((cached - safe) / (full - safe));
+  }
+
+  /** A prefix in flight saved a request that had to wait this share of its prefill; of what is below 0 or above 1, the bound counts. */
+  sharedSeen(saved: number): void {
+    const share = Math.min(Math.max(saved, 0), 1);
     const known = this.shared;
     const seen = (this.#cells[SHARED_SEEN] ?? 0) + 1;
     this.#cells[SHARED_SEEN] = seen;
