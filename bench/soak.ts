@@ -2,9 +2,10 @@
  * Whether the gateway holds what it should not: mixed load at a bounded rate, half of the clients leaving early, while engines are
  * killed and come back and workers are changed over the API. Exits with 1 where a bound is broken.
  *
- *   bun bench/soak.ts [--minutes 30] [--rate 60] [--threads 1] [--tls] [--idle 10000]
+ *   bun bench/soak.ts [--minutes 30] [--rate 60] [--threads 1] [--policy least_ttft] [--everything] [--tls] [--idle 10000]
  *
- * With `--tls`, clients speak TLS and the certificate is renewed every 20 seconds; with `--idle`, so many further clients are connected and
+ * With `--everything`, keys, limits, an audit log, traces, a recording and a shadow policy are on, and operators change keys and the
+ * configuration all the time. With `--tls`, clients speak TLS and the certificate is renewed every 20 seconds; with `--idle`, so many further clients are connected and
  * never ask, but for one request a minute each.
  */
 import { mkdtempSync } from "node:fs";
@@ -15,6 +16,7 @@ import { SoakFleet } from "./lib/soak-fleet.ts";
 import { IdleClients, renewInTurn } from "./lib/soak-idle.ts";
 import { SoakLoad } from "./lib/soak-load.ts";
 import { growth, type Sample, SoakWatch } from "./lib/soak-watch.ts";
+import { SoakOperators } from "./lib/soak-operators.ts";
 import { startTarget } from "./lib/targets.ts";
 import { writeTlsFiles } from "./lib/tls-files.ts";
 
@@ -23,6 +25,8 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "30" },
     rate: { type: "string", default: "60" },
     threads: { type: "string", default: "1" },
+    policy: { type: "string", default: "least_ttft" },
+    everything: { type: "boolean", default: false },
     tls: { type: "boolean", default: false },
     idle: { type: "string", default: "0" },
   },
@@ -47,13 +51,23 @@ const SHOWN = 20;
 
 const logs = mkdtempSync(join(tmpdir(), "pointsman-soak-"));
 await using fleet = await SoakFleet.start(logs, ENGINES);
-const flags = ["--health-check-interval-secs", "1", "--drain-timeout-secs", "10", "--threads", values.threads];
+using operators = values.everything ? new SoakOperators(join(logs, "operators")) : undefined;
+fleet.headers = operators?.headers ?? {};
+const flags = [
+  ...(operators?.flags ?? []),
+  "--health-check-interval-secs",
+  "1",
+  "--drain-timeout-secs",
+  "10",
+  "--threads",
+  values.threads,
+];
 // Of this process alone: its clients do not know the authority.
 if (values.tls) process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
 const tls = values.tls ? writeTlsFiles(logs) : undefined;
 const gateway = await startTarget(
   "pointsman",
-  { policy: "cache_aware", workers: fleet.urls, flags, ...(tls ? { tls } : {}) },
+  { policy: values.policy, workers: fleet.urls, flags, ...(tls ? { tls } : {}) },
   logs,
 );
 if (!gateway) throw new Error("the gateway did not come up");
@@ -69,6 +83,7 @@ try {
     fleet.killInTurn(),
     fleet.changeInTurn(gateway.origin),
     idle.askInTurn(),
+    operators?.workInTurn(gateway.origin),
   ];
   const until = performance.now() + minutes * 60_000;
   while (performance.now() < until) {
@@ -78,6 +93,7 @@ try {
   const slope = growth(watch.samples);
   load.stop();
   fleet.stop();
+  operators?.stop();
   renewals?.[Symbol.dispose]();
   const lost = idle.close();
   await Promise.all(running);
@@ -107,14 +123,17 @@ function report(
   const unexplained = load.errors.filter(
     ({ outcome, at }) => !(LOST_WITH_A_WORKER.test(outcome) && fleet.explains(at)),
   );
-  console.log(`${minutes} minutes, ${load.count} clients, ${fleet.kills} engines killed, ${fleet.changes} changes\n`);
+  const apiErrors = [...fleet.apiErrors, ...(operators?.wrongAnswers ?? [])];
+  console.log(
+    `${minutes} minutes, ${load.count} clients, ${fleet.kills} engines killed, ${fleet.changes} changes, ${operators?.turns ?? 0} turns of operators\n`,
+  );
   console.log("| | bound | measured |\n|---|---|---|");
   const checks = [
     check("slope of the least RSS of each minute, MB", slope, MAX_SLOPE, 2),
     check("requests in flight at the end", end.inFlight, 0, 0),
     check("sockets at the end", end.sockets, before.sockets + SPARE_SOCKETS, 0),
     check("errors that nothing explains", unexplained.length, 0, 0),
-    check("answers of the API that were errors", fleet.apiErrors.length, 0, 0),
+    check("answers of the API that were errors", apiErrors.length, 0, 0),
   ];
   const most = (of: (sample: Sample) => number): string => Math.max(...watch.samples.map(of)).toFixed(0);
   console.log(
@@ -126,7 +145,7 @@ function report(
       `unexplained: ${kind} ${outcome} after ${ms.toFixed(0)} ms, ${(at / 1000).toFixed(0)} s from the start`,
     );
   }
-  for (const error of fleet.apiErrors.slice(0, SHOWN)) console.log(`API: ${error}`);
+  for (const error of apiErrors.slice(0, SHOWN)) console.log(`API: ${error}`);
   process.exitCode = checks.every(Boolean) ? 0 : 1;
 }
 

@@ -22,6 +22,8 @@ export class SoakFleet implements AsyncDisposable {
   readonly #losses: Loss[] = [];
   /** What the API answered that it should not have. */
   readonly apiErrors: string[] = [];
+  /** Of each call of the API. */
+  headers: Readonly<Record<string, string>> = {};
   kills = 0;
   changes = 0;
   #isOver = false;
@@ -99,7 +101,7 @@ export class SoakFleet implements AsyncDisposable {
   }
 
   async #idOf(origin: string, url: string): Promise<string> {
-    const { workers } = (await (await fetch(`${origin}/workers`)).json()) as {
+    const { workers } = (await (await fetch(`${origin}/workers`, { headers: this.headers })).json()) as {
       workers: readonly { readonly id: string; readonly url: string; readonly status: string }[];
     };
     return workers.find((worker) => worker.url === url && worker.status !== "draining")?.id ?? "none";
@@ -108,7 +110,7 @@ export class SoakFleet implements AsyncDisposable {
   async #call(origin: string, method: string, path: string, body?: object): Promise<void> {
     const response = await fetch(`${origin}${path}`, {
       method,
-      headers: { "content-type": "application/json" },
+      headers: { ...this.headers, "content-type": "application/json" },
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
     const text = await response.text();
