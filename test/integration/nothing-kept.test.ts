@@ -3,6 +3,8 @@ import { heapStats } from "bun:jsc";
 import type { Logger } from "../../src/observability/logger.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { Secret } from "../../src/util/secret.ts";
+import { startGrpcPd } from "../support/grpc-pd.ts";
+import { TINY_MODEL } from "../support/tiny-model.ts";
 import { post, startGateway, type TestGateway } from "../support/gateway.ts";
 
 const WAVES = 20;
@@ -55,7 +57,7 @@ const KEY = { authorization: "Bearer k" };
 const CHAT = { model: "m", messages: [{ role: "user", content: "x" }] };
 
 /** One client's request, which half of them do not wait for. */
-async function ask({ url }: TestGateway, number: number): Promise<void> {
+async function ask({ url }: TestGateway, number: number, model = CHAT.model): Promise<void> {
   const controller = new AbortController();
   try {
     const response = await fetch(`${url}/v1/chat/completions`, {
@@ -63,7 +65,7 @@ async function ask({ url }: TestGateway, number: number): Promise<void> {
       signal: controller.signal,
       headers: { ...KEY, "content-type": "application/json" },
       body: JSON.stringify({
-        ...CHAT,
+        model,
         stream: number % 2 === 0,
         max_tokens: 20,
         messages: [{ role: "user", content: "x".repeat(number % 3 === 0 ? 20_000 : 50) }],
@@ -76,9 +78,9 @@ async function ask({ url }: TestGateway, number: number): Promise<void> {
   }
 }
 
-async function waves(gateway: TestGateway): Promise<void> {
+async function waves(gateway: TestGateway, model = CHAT.model): Promise<void> {
   for (let wave = 0; wave < WAVES; wave += 1) {
-    await Promise.all(Array.from({ length: CLIENTS }, (_, number) => ask(gateway, number)));
+    await Promise.all(Array.from({ length: CLIENTS }, (_, number) => ask(gateway, number, model)));
   }
 }
 
@@ -129,6 +131,36 @@ for (const [title, config] of [
     await expectNothingKept(() => waves(gateway));
   }, 60_000);
 }
+
+test("nothing is kept of requests to pairs over HTTP", async () => {
+  using prefill = startForgetfulEngine();
+  using decode = startForgetfulEngine();
+  const at = ({ port }: Bun.Server<undefined>): string => `http://127.0.0.1:${port}`;
+  await using gateway = await startGateway({
+    workers: [
+      { flag: "--prefill", url: at(prefill), workerType: "prefill", bootstrapPort: 8998 },
+      { flag: "--decode", url: at(decode), workerType: "decode" },
+    ],
+    config: { ...EVERYTHING, defaultPolicy: "least_ttft" },
+    overrides: { logger: QUIET },
+  });
+  expect((await post(`${gateway.url}/v1/chat/completions`, CHAT, KEY)).status).toBe(200);
+  await expectNothingKept(() => waves(gateway));
+}, 60_000);
+
+test("nothing is kept of requests to pairs over gRPC", async () => {
+  const config = { ...EVERYTHING, defaultPolicy: "least_ttft" };
+  await using setup = await startGrpcPd({
+    kind: "sglang",
+    engine: { keptRecords: 0 },
+    config,
+    overrides: { logger: QUIET },
+  });
+  expect((await post(`${setup.gateway.url}/v1/chat/completions`, { ...CHAT, model: TINY_MODEL }, KEY)).status).toBe(
+    200,
+  );
+  await expectNothingKept(() => waves(setup.gateway, TINY_MODEL));
+}, 60_000);
 
 test("nothing is kept of workers that came, served and went, and of configurations that were in force", async () => {
   using engine = startForgetfulEngine();

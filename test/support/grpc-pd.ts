@@ -1,5 +1,6 @@
 import type { GivenWorker } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
+import type { AppContextOverrides } from "../../src/context/app-context.ts";
 import type { EngineFault, EngineRecord } from "../engines/grpc/engine-core.ts";
 import { type GrpcEngineOptions, type SimulatedGrpcEngine, startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import { startGateway, type TestGateway } from "./gateway.ts";
@@ -14,6 +15,7 @@ export interface GrpcPdOptions {
   readonly count?: number;
   readonly engine?: Partial<GrpcEngineOptions>;
   readonly config?: Partial<Config>;
+  readonly overrides?: AppContextOverrides;
 }
 
 export interface GrpcPdSetup extends AsyncDisposable {
@@ -33,7 +35,7 @@ const TINY = writeTinyModel();
 
 /** Prefill and decode engines that speak the tiny model over gRPC, and a gateway before them. */
 export async function startGrpcPd(options: GrpcPdOptions): Promise<GrpcPdSetup> {
-  const { kind, connector, count = 2, engine = {}, config = {} } = options;
+  const { kind, connector, count = 2, engine = {}, config = {}, overrides = {} } = options;
   const tiny = await TINY;
   let fault: GrpcPdSetup["fault"];
   const start = (role: Side): Promise<SimulatedGrpcEngine[]> =>
@@ -58,7 +60,7 @@ export async function startGrpcPd(options: GrpcPdOptions): Promise<GrpcPdSetup> 
     }),
     ...decodes.map(({ url }): GivenWorker => ({ flag: "--decode", url, workerType: "decode" })),
   ];
-  const gateway = await startGateway({ workers, config });
+  const gateway = await startGateway({ workers, config, overrides });
   const all = [...prefills, ...decodes];
   return {
     gateway,

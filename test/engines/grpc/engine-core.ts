@@ -44,11 +44,11 @@ export interface EngineCoreOptions {
   /** `undefined` answers without waiting. */
   readonly timing: Partial<EngineTiming> | undefined;
   readonly kvTokens: number;
+  readonly keptRecords: number;
   readonly fault: ((record: EngineRecord) => EngineFault | undefined) | undefined;
   readonly die: () => void;
 }
 
-const KEPT_RECORDS = 1000;
 let lastOrder = 0;
 
 /** What a job needs besides the call. */
@@ -103,7 +103,7 @@ export class EngineCore {
       tokens: 0,
     };
     this.records.push(record);
-    if (this.records.length > KEPT_RECORDS) this.records.shift();
+    if (this.records.length > this.#options.keptRecords) this.records.shift();
     return record;
   }
 

@@ -26,6 +26,8 @@ export interface GrpcEngineOptions {
   readonly timing?: Partial<EngineTiming>;
   /** Tokens that its prefix cache holds. */
   readonly kvTokens?: number;
+  /** Calls that it remembers; 1,000 if not said. */
+  readonly keptRecords?: number;
   readonly maxModelLen?: number;
   readonly dataParallelSize?: number;
   readonly defaultSamplingParamsJson?: string;
@@ -47,7 +49,7 @@ export interface SimulatedGrpcEngine extends AsyncDisposable {
   readonly kvPort: number;
   /** vLLM's `kv_engine_id`; empty without a connector. */
   readonly kvEngineId: string;
-  /** Calls that carry a request id, in order of arrival, the last 1,000 of them. */
+  /** Calls that carry a request id, in order of arrival, the last `keptRecords` of them. */
   readonly records: readonly EngineRecord[];
   /** What was against the prefill/decode protocol. */
   readonly violations: readonly string[];
@@ -72,6 +74,7 @@ export async function startGrpcEngine(options: GrpcEngineOptions): Promise<Simul
     answer: options.answer,
     timing: options.timing ?? timingOf(options.msPerToken ?? 0),
     kvTokens: options.kvTokens ?? 524_288,
+    keptRecords: options.keptRecords ?? 1000,
     fault: options.fault,
     die: () => die(),
   });

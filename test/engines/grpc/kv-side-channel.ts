@@ -2,6 +2,8 @@ import { isJsonObject, stringField } from "../../../src/protocol/json/json.ts";
 
 /** How long the two halves of a request wait for each other, ms. */
 const MEET_MS = 5000;
+/** Keys that are remembered, the last ones: many more than are under way at a time. */
+const KEPT_KEYS = 256;
 
 /** What a decode engine says when it comes for the KV cache of a prompt. */
 export interface KvClaim {
@@ -55,6 +57,7 @@ export class KvSideChannel {
     const ready = Promise.withResolvers<string | undefined>();
     const taken = Promise.withResolvers<void>();
     this.#entries.set(key, { promptHash, ticket, isClaimed: false, ready, taken });
+    if (this.#entries.size > KEPT_KEYS) for (const oldest of this.#entries.keys().take(1)) this.#entries.delete(oldest);
     return true;
   }
 
