@@ -83,7 +83,7 @@ try {
     fleet.killInTurn(),
     fleet.changeInTurn(gateway.origin),
     idle.askInTurn(),
-    operators?.workInTurn(gateway.origin),
+    ...(operators ? [operators.workInTurn(gateway.origin)] : []),
   ];
   const until = performance.now() + minutes * 60_000;
   while (performance.now() < until) {

@@ -83,7 +83,7 @@ export class SoakOperators implements Disposable {
 
   [Symbol.dispose](): void {
     this.stop();
-    this.#collector.stop(true);
+    void this.#collector.stop(true);
   }
 
   /** A key's whole life, with a request by each of its texts. */
