@@ -25,7 +25,7 @@ export interface OptionMeta {
   readonly fileOnly?: boolean;
   /** The policies that read the option; undefined where it is not one of policies'. */
   readonly policies?: readonly string[];
-  /** The option has an effect only where one of these is on, or one of `policies` is used. */
+  /** The option has an effect only where one of these is on or given, or one of `policies` is used. */
   readonly onlyWith?: readonly ConfigKey[];
 }
 
@@ -358,6 +358,37 @@ export const configSchema = z.strictObject({
     description:
       "Claim of a token with the patterns of models that it may use: a list, or a text with spaces between them. A token without it may use all. A claim within another is named as in `jwt_role_claim`.",
   }),
+  jwtRequestsPerMinute: z
+    .int()
+    .min(0)
+    .max(100_000_000)
+    .default(0)
+    .meta({
+      group: "Listening",
+      onlyWith: ["jwtIssuer"],
+      description:
+        "Requests a minute of each bearer of a token, by `jwt_name_claim`; 0 for no bound. The limits of bearers are counted as those of keys are (docs/keys.md), for up to 16,384 bearers at a time.",
+    }),
+  jwtTokensPerMinute: z
+    .int()
+    .min(0)
+    .max(1_000_000_000_000)
+    .default(0)
+    .meta({
+      group: "Listening",
+      onlyWith: ["jwtIssuer"],
+      description: "Tokens of prompts and answers a minute of each bearer of a token; 0 for no bound.",
+    }),
+  jwtMaxConcurrentRequests: z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(0)
+    .meta({
+      group: "Listening",
+      onlyWith: ["jwtIssuer"],
+      description: "Requests in flight at once of each bearer of a token; 0 for no bound.",
+    }),
   authFailuresPerMinute: count.default(60).meta({
     group: "Listening",
     description:

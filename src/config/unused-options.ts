@@ -17,11 +17,15 @@ export function unusedOptions(config: Config, given: Readonly<RawObject>): strin
 function whyUnused(key: ConfigKey, config: Config, used: readonly string[]): string | undefined {
   const { policies = [], onlyWith = [] } = optionMeta(key);
   if (policies.length + onlyWith.length === 0) return undefined;
-  if (policies.some((name) => used.includes(name)) || onlyWith.some((name) => config[name] === true)) return undefined;
+  if (policies.some((name) => used.includes(name)) || onlyWith.some((name) => isOn(config[name]))) return undefined;
   const [name, switches] = [snakeCase(key), onlyWith.map(snakeCase)];
   if (policies.length === 0) return `${name} has no effect without ${switches.join(" or ")}`;
   const named = `the ${used.length === 1 ? "policy" : "policies"} ${listed(used)}`;
   return `${name} has no effect with ${named}: it is an option of ${listed([...policies, ...switches])}`;
+}
+
+function isOn(value: unknown): boolean {
+  return value !== undefined && value !== false;
 }
 
 /** `a`, `a and b`, `a, b and c`. */

@@ -44,6 +44,8 @@ export interface CallersParts extends Omit<ThreadCallersParts, "verify"> {
 
 /** Most keys of a gateway with a store. They take some 25 MB. */
 const STORE_CAPACITY = 131_072;
+/** Most bearers of tokens whose limits are counted. They take some 3 MB where limits are set. */
+const MOST_BEARERS = 16_384;
 
 /**
  * Puts the keys into memory that all threads share, and lets them follow changes of the configuration and of the store. `stack` closes it.
@@ -53,11 +55,12 @@ export async function openCallers(parts: CallersParts, stack: AsyncDisposableSta
   const { config, live, logger, metrics, clock } = parts;
   const store = await openStore(config, stack);
   const capacity = store ? STORE_CAPACITY : 0;
-  const keys = new KeyRing({ fixed: fixedKeys(config), capacity, threads: config.threads, clock });
+  const bearers = config.jwtIssuer === undefined ? 0 : MOST_BEARERS;
+  const keys = new KeyRing({ fixed: fixedKeys(config), capacity, bearers, threads: config.threads, clock });
   registerKeys({ live, keys });
   const audit = openAudit(config, logger);
   const follower = store && stack.use(await follow(store, keys, audit, parts));
-  const verifyToken = await openTokens(parts, stack);
+  const verifyToken = await openTokens(parts, keys, stack);
   const usage = stack.use(new UsageBook({ store, metrics, namedKeys: config.metricsKeys, logger, clock }));
   return {
     keys,

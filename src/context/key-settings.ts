@@ -4,7 +4,8 @@ import type { LocalAdmin } from "../keys/key-memory.ts";
 import { type KeyRecord, UNLIMITED } from "../keys/key-record.ts";
 import type { FixedKey, FixedKeys } from "../keys/key-ring.ts";
 import type { TokenSettings } from "../keys/jwt-verifier.ts";
-import { type Role, ROLES } from "../keys/principal.ts";
+import { type Limits, type Role, ROLES } from "../keys/principal.ts";
+import { bound } from "./bounds.ts";
 
 type ConfiguredKey = Config["apiKeys"][number];
 
@@ -45,6 +46,15 @@ function recordOf(key: ConfiguredKey): KeyRecord {
       maxConcurrent: maxConcurrentRequests ?? UNLIMITED.maxConcurrent,
     },
     expiresAt: key.expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(key.expiresAt),
+  };
+}
+
+/** The limits of each bearer of a token. */
+export function bearerLimits(config: Config): Limits {
+  return {
+    requestsPerMinute: bound(config.jwtRequestsPerMinute),
+    tokensPerMinute: bound(config.jwtTokensPerMinute),
+    maxConcurrent: bound(config.jwtMaxConcurrentRequests),
   };
 }
 

@@ -94,6 +94,13 @@ export const UNIT_KEYS: readonly ConfigKey[] = [
 /** Options that say who may call. */
 export const CALLER_KEYS: readonly ConfigKey[] = ["apiKey", "apiKeyFile", "apiKeys", "adminApiKey", "adminApiKeyFile"];
 
+/** Options of the limits of each bearer of a token. */
+export const BEARER_KEYS: readonly ConfigKey[] = [
+  "jwtRequestsPerMinute",
+  "jwtTokensPerMinute",
+  "jwtMaxConcurrentRequests",
+];
+
 /** Options of the check of callers on each thread. */
 export const AUTH_KEYS: readonly ConfigKey[] = ["authFailuresPerMinute"];
 

@@ -3,14 +3,16 @@ import { FailureBound } from "../keys/failure-bound.ts";
 import { openThreadKeys } from "../keys/key-ring.ts";
 import type { KeyTable } from "../keys/key-table.ts";
 import type { KeyLimits } from "../keys/limits.ts";
+import { rowVersion } from "../keys/subject-rows.ts";
 import { TokenCache, type Verify } from "../keys/token-cache.ts";
+import type { VerifiedToken } from "../keys/token-claims.ts";
 import type { UsageRow } from "../keys/usage.ts";
 import { UsageTally } from "../keys/usage-tally.ts";
 import type { LiveConfig } from "../reload/live-config.ts";
 import { type Auth, createAuth } from "../server/auth.ts";
 import type { Clock } from "../util/clock.ts";
 import { bound } from "./bounds.ts";
-import { AUTH_KEYS } from "./live-keys.ts";
+import { AUTH_KEYS, BEARER_KEYS } from "./live-keys.ts";
 
 /** What one thread needs of callers. */
 export interface ThreadCallers extends Disposable {
@@ -45,14 +47,21 @@ export interface OpenAuthParts extends ThreadCallersParts {
 /** Makes a thread's check of callers. */
 export function openAuth({ config, live, table, clock, verify }: OpenAuthParts): Auth {
   const failures = new FailureBound(bound(config.authFailuresPerMinute), clock);
+  const isCurrent = ({ principal, rowVersion: version }: VerifiedToken): boolean =>
+    rowVersion(table.memory, principal.row) === version;
+  const tokens = config.jwtIssuer === undefined ? undefined : new TokenCache(verify, isCurrent);
   live.register({
-    name: "wrong keys",
-    keys: AUTH_KEYS,
-    apply: (next) => failures.replace(bound(next.authFailuresPerMinute)),
+    name: "callers",
+    keys: [...AUTH_KEYS, ...BEARER_KEYS],
+    apply(next, previous) {
+      failures.replace(bound(next.authFailuresPerMinute));
+      // Tokens are admitted anew, with the limits that the control thread has by now.
+      if (BEARER_KEYS.some((key) => next[key] !== previous[key])) tokens?.clear();
+    },
   });
   return createAuth({
     keys: table,
-    tokens: config.jwtIssuer === undefined ? undefined : new TokenCache(verify),
+    tokens,
     failures,
     hosts: [config.host.toLowerCase(), config.adminHost.toLowerCase()],
     hasAdminPort: config.adminPort !== undefined,

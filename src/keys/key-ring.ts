@@ -4,6 +4,7 @@ import { allocateKeyMemory, type KeyMemory, type LocalAdmin, openKeyMemory } fro
 import type { KeyRecord } from "./key-record.ts";
 import { KeyTable } from "./key-table.ts";
 import { KeyTableWriter } from "./key-table-writer.ts";
+import { SubjectRows } from "./subject-rows.ts";
 import { behindControl, KeyLimits, noteControlClock, releaseThreadRequests } from "./limits.ts";
 
 /** A key of the configuration. */
@@ -25,6 +26,8 @@ export interface KeyRingParts {
   readonly fixed: FixedKeys;
   /** Most keys. */
   readonly capacity: number;
+  /** Most bearers of tokens whose limits are counted; none where no tokens are taken. */
+  readonly bearers?: number;
   readonly threads: number;
   readonly clock: Clock;
 }
@@ -40,10 +43,10 @@ export class KeyRing {
   #fixed: ReadonlyMap<string, FixedKey> = new Map();
 
   /** Throws too_many_keys. */
-  constructor({ fixed, capacity, threads, clock }: KeyRingParts) {
-    const rows = powerOfTwo(Math.max(LEAST_CAPACITY, capacity, 2 * fixed.keys.length));
+  constructor({ fixed, capacity, bearers = 0, threads, clock }: KeyRingParts) {
+    const rows = powerOfTwo(Math.max(LEAST_CAPACITY, capacity, 2 * fixed.keys.length) + bearers);
     this.memory = openKeyMemory(allocateKeyMemory(rows, threads));
-    this.#writer = new KeyTableWriter(this.memory);
+    this.#writer = new KeyTableWriter(this.memory, rows - bearers);
     this.#clock = clock;
     this.replace(fixed);
   }
@@ -56,6 +59,11 @@ export class KeyRing {
   /** Counts the requests of the only thread. */
   limits(): KeyLimits {
     return new KeyLimits(this.memory, 0, this.#clock);
+  }
+
+  /** Counts the requests of bearers of tokens, in the rows that were reserved for them. */
+  subjects(): SubjectRows {
+    return new SubjectRows({ memory: this.memory, newRow: () => this.#writer.reserveRow(), clock: this.#clock });
   }
 
   /** Throws too_many_keys where the keys of a changed configuration do not fit; nothing changes. */

@@ -96,6 +96,7 @@ for (const [name, open] of KINDS) {
         const at = day + minute * 60_000;
         return {
           key,
+          isBearer: false,
           model,
           minute: at,
           requests,
@@ -230,6 +231,7 @@ describe("a file of SQLite", () => {
     await using store = SqliteKeyStore.open(join(folder, "old.db"), () => now);
     const row = (minute: number): UsageRow => ({
       key: "a",
+      isBearer: false,
       model: "m",
       minute,
       requests: 1,

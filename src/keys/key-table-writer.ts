@@ -19,12 +19,15 @@ export class KeyTableWriter {
   readonly #rows = new Map<string, number>();
   /** Rows whose key is gone, the oldest first: requests of that key may still be in flight. */
   readonly #freeRows: number[] = [];
+  /** Rows that were ever used, those that were reserved among them. */
   #usedRows = 0;
+  #reservedRows = 0;
 
-  constructor(memory: KeyMemory) {
+  /** `capacity`: most keys; the rows besides are for `reserveRow`. */
+  constructor(memory: KeyMemory, capacity: number) {
     this.#memory = memory;
     this.#arena = new TextArena(memory.texts);
-    this.#capacity = memory.header[HEADER.capacity] ?? 0;
+    this.#capacity = capacity;
   }
 
   /** Number of keys. */
@@ -72,9 +75,16 @@ export class KeyTableWriter {
     this.#freeRows.push(row);
   }
 
+  /** A row for counts that are no key's; undefined where none is left of those that were reserved. It is not given back. */
+  reserveRow(): number | undefined {
+    if (this.#reservedRows >= (this.#memory.header[HEADER.capacity] ?? 0) - this.#capacity) return undefined;
+    this.#reservedRows += 1;
+    return this.#usedRows++;
+  }
+
   #newRow(): number | undefined {
-    const row = this.#freeRows.shift() ?? (this.#usedRows < this.#capacity ? this.#usedRows++ : undefined);
-    if (row === undefined) return undefined;
+    if (this.#rows.size >= this.#capacity) return undefined;
+    const row = this.#freeRows.shift() ?? this.#usedRows++;
     const base = row * ROW_BYTES;
     this.#memory.bits.fill(0n, (base + ROW.requestsFullAt) / 8, (base + ROW.running) / 8);
     return row;

@@ -11,7 +11,7 @@ import { KeyTableWriter } from "./key-table-writer.ts";
 function create(capacity = 64): { writer: KeyTableWriter; reader: KeyTable; at(time: number): KeyTable } {
   const buffer = allocateKeyMemory(capacity, 1);
   const open = (now: number): KeyTable => new KeyTable(openKeyMemory(buffer), () => now);
-  return { writer: new KeyTableWriter(openKeyMemory(buffer)), reader: open(0), at: open };
+  return { writer: new KeyTableWriter(openKeyMemory(buffer), capacity), reader: open(0), at: open };
 }
 
 const nameOf = (found: ReturnType<KeyTable["find"]>): string | undefined =>

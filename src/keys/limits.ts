@@ -44,28 +44,29 @@ export class KeyLimits {
   /** Counts a request at `now`. Throws rate_limit_exceeded; then nothing is counted. */
   enter(principal: Principal, limits: Limits, now = this.now()): void {
     const { requestsPerMinute, maxConcurrent } = limits;
-    if (maxConcurrent !== Number.POSITIVE_INFINITY) this.#start(principal.row, maxConcurrent);
+    if (maxConcurrent !== Number.POSITIVE_INFINITY) this.#start(principal, maxConcurrent);
     const wait = this.#take(principal.row, ROW.requestsFullAt, 1, requestsPerMinute, now);
     if (wait === 0) return;
     this.leave(principal, limits);
-    throw limited(`no more than ${requestsPerMinute} requests a minute with this key`, wait);
+    throw limited(`no more than ${requestsPerMinute} requests a minute ${byWhom(principal)}`, wait);
   }
 
   /** Throws what `enter` would throw now, and counts nothing. */
-  check({ row }: Principal, { requestsPerMinute, maxConcurrent }: Limits): void {
-    if (this.#runningAt(row) >= maxConcurrent) throw tooMany(maxConcurrent);
+  check(principal: Principal, { requestsPerMinute, maxConcurrent }: Limits): void {
+    const { row } = principal;
+    if (this.#runningAt(row) >= maxConcurrent) throw tooMany(principal, maxConcurrent);
     if (requestsPerMinute === Number.POSITIVE_INFINITY) return;
     const wait = waitMs(this.#fullAt(row, ROW.requestsFullAt), this.now(), 1, requestsPerMinute);
-    if (wait > 0) throw limited(`no more than ${requestsPerMinute} requests a minute with this key`, wait);
+    if (wait > 0) throw limited(`no more than ${requestsPerMinute} requests a minute ${byWhom(principal)}`, wait);
   }
 
   /** Takes, at `now`, the tokens that a request is expected to need. Throws rate_limit_exceeded, request_over_limit; then nothing is taken. */
-  reserve({ row }: Principal, { tokensPerMinute }: Limits, tokens: number, now = this.now()): void {
+  reserve(principal: Principal, { tokensPerMinute }: Limits, tokens: number, now = this.now()): void {
     if (tokensPerMinute === Number.POSITIVE_INFINITY) return;
     const isOver = tokens > tokensPerMinute;
-    const wait = isOver ? 0 : this.#take(row, ROW.tokensFullAt, tokens, tokensPerMinute, now);
+    const wait = isOver ? 0 : this.#take(principal.row, ROW.tokensFullAt, tokens, tokensPerMinute, now);
     if (!isOver && wait === 0) return;
-    const told = `no more than ${tokensPerMinute} tokens a minute with this key, and this request may need ${tokens}`;
+    const told = `no more than ${tokensPerMinute} tokens a minute ${byWhom(principal)}, and this request may need ${tokens}`;
     throw isOver ? new GatewayError("request_over_limit", told) : limited(told, wait);
   }
 
@@ -101,12 +102,13 @@ export class KeyLimits {
     return { limit: perMinute, remaining: remaining(fullAt, now, perMinute), resetMs: fullInMs(fullAt, now) };
   }
 
-  #start(row: number, most: number): void {
+  #start(principal: Principal, most: number): void {
+    const { row } = principal;
     const { ints } = this.#memory;
     const cell = runningCell(row);
     for (;;) {
       const running = Atomics.load(ints, cell);
-      if (running >= most) throw tooMany(most);
+      if (running >= most) throw tooMany(principal, most);
       // The thread's own count first: if the thread dies in between, the limit lets one more through, and not one less for ever.
       Atomics.add(this.#running, row, 1);
       if (Atomics.compareExchange(ints, cell, running, running + 1) === running) return;
@@ -170,6 +172,13 @@ export function releaseThreadRequests(memory: KeyMemory, thread: number): void {
   }
 }
 
+/** Whether a caller has no request in flight and has used nothing of its limits at `now`, on the table's clock, ms. */
+export function isIdle({ ints, bits }: KeyMemory, row: number, now: number): boolean {
+  const base = row * ROW_BYTES;
+  const isFull = (offset: number): boolean => asFloat(Atomics.load(bits, (base + offset) / 8)) <= now;
+  return Atomics.load(ints, runningCell(row)) === 0 && isFull(ROW.requestsFullAt) && isFull(ROW.tokensFullAt);
+}
+
 /** Writes down what the control thread's clock says now. Called right before a thread starts, as the wall clock may have been set since. */
 export function noteControlClock({ origin }: KeyMemory, clock: Clock, wallNow: () => number = Date.now): void {
   origin[0] = wallNow() - clock.now();
@@ -194,8 +203,12 @@ function asBits(value: number): bigint {
   return BITS[0] ?? 0n;
 }
 
-function tooMany(most: number): GatewayError {
-  return limited(`no more than ${most} requests at once with this key`, 1000);
+function byWhom({ isBearer }: Principal): string {
+  return isBearer ? "by the bearer of this token" : "with this key";
+}
+
+function tooMany(principal: Principal, most: number): GatewayError {
+  return limited(`no more than ${most} requests at once ${byWhom(principal)}`, 1000);
 }
 
 function limited(message: string, waitedMs: number): GatewayError {

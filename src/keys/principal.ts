@@ -24,13 +24,15 @@ export interface Limits {
 export interface Principal {
   /** In access lines, metrics, usage and the audit log. */
   readonly name: string;
+  /** It comes from a JWT: its name is one of any number. */
+  readonly isBearer?: true;
   readonly roles: readonly Role[];
   readonly priority: Priority;
   /** Patterns (`*`, `?`) of the models that it may ask; undefined for all. */
   readonly models: readonly string[] | undefined;
   /** undefined where none is set. */
   readonly limits: Limits | undefined;
-  /** Row of the key table with the counts of its limits; -1 where it has none. */
+  /** Row of the key table: the key's, or one that counts a bearer's requests; -1 where there is none. */
   readonly row: number;
 }
 

@@ -4,24 +4,28 @@ import { EVERYBODY } from "./principal.ts";
 import { TokenCache } from "./token-cache.ts";
 import type { VerifiedToken } from "./token-claims.ts";
 
-const ANN: VerifiedToken = { principal: { ...EVERYBODY, name: "ann" }, expiresAt: 1000 };
+const ANN: VerifiedToken = { principal: { ...EVERYBODY, name: "ann" }, expiresAt: 1000, rowVersion: 0 };
 const TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln";
 
 function setUp(answer: () => Promise<VerifiedToken> = async () => ANN): {
   cache: TokenCache;
   asked: string[];
   at(time: number): void;
+  /** The row of limits goes to another bearer. */
+  takeRow(): void;
 } {
   let now = 0;
+  let version = 0;
   const asked: string[] = [];
   const cache = new TokenCache(
     (token) => {
       asked.push(token);
       return answer();
     },
+    ({ rowVersion }) => rowVersion === version,
     () => now,
   );
-  return { cache, asked, at: (time) => void (now = time) };
+  return { cache, asked, at: (time) => void (now = time), takeRow: () => void (version += 1) };
 }
 
 describe("a token", () => {
@@ -54,6 +58,33 @@ describe("a token", () => {
       await Promise.resolve(cache.verify(TOKEN)).catch(() => undefined);
     }
     expect(asked).toHaveLength(2);
+  });
+
+  test("is verified again where its bearer's row of limits has gone to another, and only where it has one", async () => {
+    const limited = { ...ANN, principal: { ...ANN.principal, row: 3 } };
+    for (const [verified, times] of [
+      [limited, 2],
+      [ANN, 1],
+    ] as const) {
+      const { cache, asked, takeRow } = setUp(async () => verified);
+      await cache.verify(TOKEN);
+      expect([cache.verify(TOKEN), asked.length]).toEqual([verified.principal, 1]);
+      takeRow();
+      await cache.verify(TOKEN);
+      expect(asked).toHaveLength(times);
+    }
+  });
+
+  test("that is asked for while all are forgotten is not known afterwards: what it says may have changed", async () => {
+    const answer = Promise.withResolvers<VerifiedToken>();
+    const { cache, asked } = setUp(() => answer.promise);
+    const first = cache.verify(TOKEN);
+    cache.clear();
+    answer.resolve(ANN);
+    await first;
+    await cache.verify(TOKEN);
+    expect(asked).toHaveLength(2);
+    expect(cache.verify(TOKEN)).toEqual(ANN.principal);
   });
 
   test("is not what an API key looks like", () => {

@@ -23,20 +23,26 @@ const TOKEN = /^eyJ[\w-]*\.[\w-]+\.[\w-]+$/;
  */
 export class TokenCache {
   readonly #verify: Verify;
+  readonly #isCurrent: (verified: VerifiedToken) => boolean;
   readonly #wallNow: () => number;
   readonly #known = new Map<string, VerifiedToken>();
   /** Refusals, and when they were made. */
   readonly #wrong = new Map<string, { readonly at: number; readonly error: GatewayError }>();
   readonly #asked = new Map<string, Promise<Principal>>();
 
-  /** `wallNow`: ms since 1970. */
-  constructor(verify: Verify, wallNow: () => number = Date.now) {
+  /** Grows when all tokens are forgotten. */
+  #epoch = 0;
+
+  /** `isCurrent`: whether the bearer's limits are still counted where they were; if not, it is verified again. `wallNow`: ms since 1970. */
+  constructor(verify: Verify, isCurrent: (verified: VerifiedToken) => boolean, wallNow: () => number = Date.now) {
     this.#verify = verify;
+    this.#isCurrent = isCurrent;
     this.#wallNow = wallNow;
   }
 
   /** Forgets all tokens: what they are to say has changed. */
   clear(): void {
+    this.#epoch += 1;
     this.#known.clear();
     this.#wrong.clear();
   }
@@ -49,7 +55,7 @@ export class TokenCache {
     if (text.length > MAX_TOKEN_CHARS || !TOKEN.test(text)) return undefined;
     const id = Buffer.from(digestOf(text)).toString("latin1");
     const known = this.#known.get(id);
-    if (known) return this.#bearer(id, known);
+    if (known && (known.principal.row < 0 || this.#isCurrent(known))) return this.#bearer(id, known);
     const wrong = this.#wrong.get(id);
     if (wrong && this.#wallNow() - wrong.at < WRONG_MS) return wrong.error;
     const asked = this.#asked.get(id) ?? this.#ask(id, text);
@@ -64,9 +70,10 @@ export class TokenCache {
   }
 
   async #ask(id: string, text: string): Promise<Principal> {
+    const epoch = this.#epoch;
     try {
       const verified = await this.#verify(text);
-      keep(this.#known, id, verified, MAX_KNOWN);
+      if (epoch === this.#epoch) keep(this.#known, id, verified, MAX_KNOWN);
       return verified.principal;
     } catch (error) {
       if (error instanceof GatewayError && error.code === "invalid_api_key")

@@ -10,7 +10,16 @@ const rolesOf = (roles: unknown, roleMapping: ReadonlyMap<string, Role> = new Ma
 test("a token's claims say who its bearer is, and until when", () => {
   expect(bearerOf({ sub: "ann", exp: 100, roles: "viewer", models: ["llama-*"] }, SETTINGS)).toEqual({
     expiresAt: 100_000,
-    principal: { name: "ann", roles: ["viewer"], priority: "normal", models: ["llama-*"], limits: undefined, row: -1 },
+    rowVersion: 0,
+    principal: {
+      name: "ann",
+      isBearer: true,
+      roles: ["viewer"],
+      priority: "normal",
+      models: ["llama-*"],
+      limits: undefined,
+      row: -1,
+    },
   });
 });
 

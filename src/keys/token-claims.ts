@@ -18,6 +18,8 @@ export interface VerifiedToken {
   readonly principal: Principal;
   /** ms since 1970. */
   readonly expiresAt: number;
+  /** Version of the row that the principal was given, where it has limits: with another version the row is another bearer's. */
+  readonly rowVersion: number;
 }
 
 const MAX_MODELS = 256;
@@ -33,8 +35,10 @@ export function bearerOf(claims: Readonly<Record<string, unknown>>, settings: Cl
   if (typeof exp !== "number") throw refused("the token does not expire");
   return {
     expiresAt: exp * 1000,
+    rowVersion: 0,
     principal: {
       name,
+      isBearer: true,
       roles: rolesIn(claimAt(claims, settings.roleClaim), settings.roleMapping),
       priority: "normal",
       models: modelsIn(claimAt(claims, settings.modelsClaim), settings.modelsClaim),

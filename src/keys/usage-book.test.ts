@@ -38,6 +38,7 @@ function setUp(namedKeys = 2): {
 function row(key: string, said: Partial<UsageRow> = {}): UsageRow {
   return {
     key,
+    isBearer: false,
     model: "m",
     minute: 60_000,
     requests: 1,
@@ -90,6 +91,27 @@ describe("the usage of keys", () => {
     clock.advance(2000);
     await settle();
     expect(written.slice(1)).toEqual(["1e", "1f"]);
+  });
+
+  test("of bearers of tokens is kept by name for the first 16,384 of a day, and for all others together; keys have their names", async () => {
+    const { book, store } = setUp(0);
+    const day = 86_400_000;
+    const bearers = (from: number, to: number, minute: number): UsageRow[] =>
+      Array.from({ length: to - from }, (_, index) => row(`user-${from + index}`, { isBearer: true, minute }));
+    book.add(bearers(0, 16_384, day));
+    book.add([...bearers(16_383, 16_386, day), row("key", { minute: day })]);
+    book.add(bearers(16_385, 16_386, 2 * day));
+    await book.flush();
+    const rows = await store.usage({ window: "day", from: 0, to: 1e15, by: ["key", "time"], limit: 20_000 });
+    const of = (name: string): unknown[] =>
+      rows.filter(({ key }) => key === name).map(({ time, requests }) => [time, requests]);
+    expect([rows.length, of("user-16383"), of("other"), of("key"), of("user-16385")]).toEqual([
+      16_387,
+      [[day, 2]],
+      [[day, 2]],
+      [[day, 1]],
+      [[2 * day, 1]],
+    ]);
   });
 
   test("that the store does not take is kept, told once, and written once when it does", async () => {
@@ -168,7 +190,7 @@ describe("a thread's count", () => {
     tally.count("a", "n", record);
     expect(passed).toEqual([]);
     clock.advance(1000);
-    const sum = { minute: 60_000, cachedTokens: 0 };
+    const sum = { isBearer: false, minute: 60_000, cachedTokens: 0 };
     expect(passed).toEqual([
       [
         { key: "a", model: "m", requests: 2, errors: 0, promptTokens: 10, completionTokens: 14, ...sum },

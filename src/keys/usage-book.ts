@@ -3,7 +3,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { Clock } from "../util/clock.ts";
 import { nextTurn } from "../util/next-turn.ts";
 import type { KeyStore } from "./key-store.ts";
-import type { UsageRow } from "./usage.ts";
+import { type UsageRow, WINDOW_MS } from "./usage.ts";
 
 export interface UsageBookParts {
   /** undefined where usage is only counted. */
@@ -23,7 +23,9 @@ const MOST_REST_MS = 20_000;
 const MAX_WAITING = 200_000;
 /** Rows that are written at once. Requests run in between: a hundred thousand rows take half a second. */
 const SLICE_ROWS = 256;
-/** Name of the series of keys that are not named. */
+/** Most bearers of tokens whose usage of a day (UTC) the store has by their names; that of others is one row. An issuer may have any number. */
+const MOST_BEARERS_A_DAY = 16_384;
+/** Name of the series of keys that are not named, and of the rows of bearers that are not. */
 const OTHERS = "other";
 
 /** The usage of all threads, on the control thread: it counts it in metrics, and writes it to the store, one write at a time. */
@@ -33,6 +35,8 @@ export class UsageBook implements AsyncDisposable {
   readonly #named = new Set<string>();
   #cancelWrite: (() => void) | undefined;
   #writing: Promise<void> | undefined;
+  readonly #bearers = new Set<string>();
+  #day = 0;
   #isFailing = false;
   #lost = 0;
   #restMs = WRITE_MS;
@@ -47,7 +51,7 @@ export class UsageBook implements AsyncDisposable {
     for (const row of rows) {
       if (this.#isNamed(row.key)) this.#count(row.key, row);
       else others = others ? sum(others, row) : row;
-      if (this.#parts.store) this.#keep(row);
+      if (this.#parts.store) this.#keep(row.isBearer ? this.#ofBearer(row) : row);
     }
     if (others) this.#count(OTHERS, others);
     if (this.#waiting.size > 0) this.#schedule();
@@ -84,6 +88,19 @@ export class UsageBook implements AsyncDisposable {
     if (this.#named.size >= this.#parts.namedKeys) return false;
     this.#named.add(key);
     return true;
+  }
+
+  /** The row, under its bearer's name if that is among the first of its day. */
+  #ofBearer(row: UsageRow): UsageRow {
+    const day = Math.floor(row.minute / WINDOW_MS.day);
+    if (day > this.#day) {
+      this.#bearers.clear();
+      this.#day = day;
+    }
+    if (this.#bearers.has(row.key)) return row;
+    if (this.#bearers.size >= MOST_BEARERS_A_DAY) return { ...row, key: OTHERS };
+    this.#bearers.add(row.key);
+    return row;
   }
 
   #keep(row: UsageRow): void {

@@ -24,8 +24,8 @@ export class UsageTally implements KeyTally, Disposable {
     this.#wallNow = wallNow;
   }
 
-  count(key: string, model: string, { errorCode, tokens, isStream, events }: RequestRecord): void {
-    const count = this.#countOf(key, model);
+  count(key: string, model: string, { isBearer, errorCode, tokens, isStream, events }: RequestRecord): void {
+    const count = this.#countOf(key, isBearer, model);
     count.requests += 1;
     if (errorCode !== undefined) count.errors += 1;
     count.promptTokens += tokens?.promptTokens ?? 0;
@@ -46,7 +46,7 @@ export class UsageTally implements KeyTally, Disposable {
     this.flush();
   }
 
-  #countOf(key: string, model: string): Count {
+  #countOf(key: string, isBearer: boolean, model: string): Count {
     if (!this.#cancelFlush) {
       this.#minute = Math.floor(this.#wallNow() / WINDOW_MS.minute) * WINDOW_MS.minute;
       this.#cancelFlush = this.#clock.after(GATHER_MS, () => this.flush());
@@ -60,6 +60,7 @@ export class UsageTally implements KeyTally, Disposable {
     if (!count) {
       count = {
         key,
+        isBearer,
         model,
         minute: this.#minute,
         requests: 0,

@@ -13,6 +13,8 @@ export interface Usage {
 export interface UsageRow extends Usage {
   /** Name of the key. */
   readonly key: string;
+  /** Whether it is the name of a token's bearer. */
+  readonly isBearer: boolean;
   readonly model: string;
   /** Begin of the minute, ms since 1970. */
   readonly minute: number;

@@ -79,6 +79,8 @@ export class RequestRecord {
   attempts = 0;
   /** Attempts that failed, in order; undefined where none failed, as in nearly every request. */
   failedAttempts: FailedAttempt[] | undefined;
+  /** `key` is the name of a token's bearer. */
+  isBearer = false;
   isStream = false;
   /** Time from the start to the first event of a stream, ms. */
   ttftMs: number | undefined;

@@ -43,6 +43,7 @@ function admitted(
 ): Visit {
   // The caller where the gateway has no keys has no name.
   if (principal.name !== "") record.key = principal.name;
+  if (principal.isBearer) record.isBearer = true;
   noteReceiptWanted(auth, request, record);
   pressure.check(active);
   return new Visit(principal, request.headers, limits);

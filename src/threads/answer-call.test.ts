@@ -11,7 +11,7 @@ import { isPermit } from "./held-calls.ts";
 import type { Call, ControlCall } from "./messages.ts";
 
 const ENTRY = { client: "t", priority: "normal", patienceMs: 1 } as const;
-const VERIFIED = { principal: EVERYBODY, expiresAt: 7 };
+const VERIFIED = { principal: EVERYBODY, expiresAt: 7, rowVersion: 0 };
 const PERMIT: Permit = { release: () => undefined };
 const ROUTE: Route = { method: "POST", path: "/workers", access: "admin", handle: () => Promise.reject(new Error()) };
 const CONTROL: ControlCall = {

@@ -1,9 +1,11 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { SignJWT } from "jose";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
 import { Issuer } from "../support/issuer.ts";
-import { type GatewayProcess, startProcess } from "../support/process.ts";
+import { ELSEWHERE, type GatewayProcess, startProcess } from "../support/process.ts";
 
 const issuer = new Issuer();
 afterAll(() => issuer[Symbol.dispose]());
@@ -100,6 +102,51 @@ for (const threads of [1, 2]) {
       expect(issuer.asked).toBe(before);
     }, 30_000);
   });
+}
+
+for (const threads of ["1", "2"]) {
+  test(`each bearer of tokens has its own limits, which a change of the configuration changes, with ${threads} thread(s)`, async () => {
+    issuer.isAway = false;
+    await issuer.addKey("k1");
+    await using engine = await startEngine();
+    const file = join(ELSEWHERE, `token-limits-${threads}.yaml`);
+    const write = (perMinute: number): void =>
+      writeFileSync(
+        file,
+        JSON.stringify({
+          initial_workers: [{ url: engine.url }],
+          admin_api_key: "the-admin-key",
+          jwt_issuer: issuer.url,
+          jwt_audience: "gateway",
+          jwt_requests_per_minute: perMinute,
+          jwt_tokens_per_minute: 100_000,
+          threads: Number(threads),
+        }),
+      );
+    write(3);
+    await using gateway = await ready(["--config", file]);
+    const ask = (token: string): Promise<Response> =>
+      post(`${gateway.url}/v1/chat/completions`, HELLO, { authorization: `Bearer ${token}`, connection: "close" });
+    const ann = [await issuer.sign("k1", {}), await issuer.sign("k1", { other: 1 })] as const;
+    const answers: Response[] = [];
+    for (let count = 0; count < 4; count += 1) answers.push(await ask(ann[count % 2] ?? ""));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429]);
+    expect(answers.map(({ headers }) => headers.get("x-ratelimit-remaining-requests"))).toEqual(["2", "1", "0", "0"]);
+    expect(answers[0]?.headers.get("x-ratelimit-limit-tokens")).toBe("100000");
+    expect(await answers[3]?.json()).toMatchObject({
+      error: {
+        code: "rate_limit_exceeded",
+        message: expect.stringContaining("no more than 3 requests a minute by the bearer of this token; try again in"),
+      },
+    });
+    expect(Number(answers[3]?.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect((await ask(await issuer.sign("k1", { sub: "bob" }))).status).toBe(200);
+    write(1000);
+    const admin = { authorization: "Bearer the-admin-key" };
+    expect((await fetch(`${gateway.url}/config/reload`, { method: "POST", headers: admin })).status).toBe(200);
+    const after = await ask(ann[0]);
+    expect([after.status, after.headers.get("x-ratelimit-limit-requests")]).toEqual([200, "1000"]);
+  }, 30_000);
 }
 
 test("roles within another claim open what they map to, and models may be words of a text", async () => {
