@@ -200,7 +200,10 @@ const PARTS: Rows = [
 ];
 
 /** Headers in which `consistent_hashing` finds its key. A test in `test/pins/` compares them with the headers that the server reads. */
-export const SESSION_HEADERS = ["x-routing-key", "x-smg-routing-key", "x-session-id", "x-user-id"] as const;
+export const SESSION_HEADERS = [
+  ...["x-routing-key", "x-smg-routing-key", "x-session-id", "x-dynamo-session-id", "x-litellm-session-id"],
+  ...["x-session-affinity", "x-claude-code-session-id", "session-id", "session_id", "x-user-id"],
+] as const;
 
 function sessionHeader(value: string): Outcome {
   const other = value.split(/[\s,]+/).find((name) => !SESSION_HEADERS.some((known) => known === name.toLowerCase()));
