@@ -99,7 +99,9 @@ export class WorkerFeed implements Disposable {
     for (const { subscription } of this.#ranks) subscription.setPaused(isPaused);
   }
 
+  /** Ends the feed. Whoever it was complete for has to do without it from now on. */
   [Symbol.dispose](): void {
+    if (this.isExact) this.#events.exact(false);
     for (const { feed, subscription } of this.#ranks) {
       subscription[Symbol.dispose]();
       feed[Symbol.dispose]();

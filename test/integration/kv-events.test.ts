@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { rmSync } from "node:fs";
 import type { SimulatedEngine } from "../../src/engine-sim/engine.ts";
 import { workerSchema } from "../../src/config/schema.ts";
@@ -236,6 +236,34 @@ describe("workers whose KV events are followed", () => {
     expect(await setup.shown(0)).toEqual({});
     const patched = await fetch(`${setup.gateway.url}/workers`);
     expect(JSON.stringify(await patched.json())).toContain('"kv_events":null');
+  });
+
+  test("are taken by what they are sent once they are no longer followed, and anew where another endpoint is told", async () => {
+    await using setup = await setUp();
+    const { policyRegistry, workerRegistry } = setup.gateway.context;
+    const [engine] = setup.engines;
+    const { id, slot } = workerRegistry.getByUrl(engine?.url ?? "") ?? {};
+    const news = spyOn(policyRegistry, "cacheNews");
+    const exacts = (): boolean[] =>
+      news.mock.calls.flatMap(([model, , of, one]) =>
+        model === "m" && of === slot && one.kind === "exact" ? [one.isExact] : [],
+      );
+    const tell = async (kvEvents: object | false): Promise<void> => {
+      const body = JSON.stringify({ kv_events: kvEvents });
+      const init = { method: "PATCH", headers: { "content-type": "application/json" }, body };
+      expect((await fetch(`${setup.gateway.url}/workers/${id}`, init)).status).toBe(202);
+    };
+    await setup.until(0, isExact);
+    await tell(false);
+    expect(exacts().at(-1)).toBe(false);
+    using other = new KvPublisher();
+    const { endpoint, replayEndpoint, topic } = other.settings;
+    await tell({ endpoint, replay_endpoint: replayEndpoint, topic });
+    await setup.until(0, isExact);
+    expect(exacts().at(-1)).toBe(true);
+    await tell({ endpoint: "tcp://127.0.0.1:1" });
+    expect(exacts().at(-1)).toBe(false);
+    news.mockRestore();
   });
 
   test("compare text where the model has no tokenizer, and count it", async () => {
