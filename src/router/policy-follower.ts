@@ -2,6 +2,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { PolicyMemory, SharedPolicyMemory } from "../policy/policy-memory.ts";
 import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { WorkerType } from "../util/worker-type.ts";
+import { isOtherStart } from "../worker/known-facts.ts";
 import type { Worker } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
 
@@ -86,13 +87,9 @@ interface Served {
   readonly role: WorkerType;
 }
 
-/** Engines that tell for how long they run tell a slightly different start each time. */
-const SAME_START_MS = 5000;
-
 /** A pending worker has had no request, so nobody knows anything of its cache. */
 function isRestarted(before: Worker | undefined, after: Worker | undefined): boolean {
-  const [was, is] = [before?.info.startedAt, after?.info.startedAt];
-  return before?.status !== "pending" && is !== undefined && Math.abs(is - (was ?? 0)) > SAME_START_MS;
+  return before?.status !== "pending" && isOtherStart(before?.info.startedAt, after?.info.startedAt);
 }
 
 /** The models that a worker counts for: none once it is leaving. */

@@ -14,6 +14,7 @@ import {
   wantedIntervalMs,
 } from "./probe-watch.ts";
 import type { ProbeFailure, WorkerProbers } from "./prober.ts";
+import { factsAfter } from "./known-facts.ts";
 import type { Worker, WorkerInfo, WorkerStatus } from "./worker.ts";
 import type { HealthSettings, ProbingSettings } from "./worker-spec.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
@@ -204,12 +205,7 @@ export class HealthChecker implements Disposable {
     if (missing) this.#note(watch, missing);
     const isKept = missing !== undefined && now.info.models.length > 0;
     if (isKept) return missing;
-    this.#publish(now, {
-      ...info,
-      startedAt: info.startedAt ?? (watch.wasDown ? Date.now() : now.info.startedAt),
-      // A page that did not come in time must not take ranks away.
-      dataParallelSize: info.dataParallelSize ?? now.info.dataParallelSize,
-    });
+    this.#publish(now, factsAfter(info, now.info, watch.wasDown));
     watch.wasDown = false;
     return missing;
   }
