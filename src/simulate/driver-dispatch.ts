@@ -22,6 +22,7 @@ export interface DispatchDeps {
   readonly time: VirtualTime;
   readonly fleet: SimFleet;
   readonly records: Records;
+  readonly gateways: readonly SimGateway[];
   readonly gatewayOf: (row: number) => SimGateway;
   readonly handOver: HandOver;
   /** Whether engines report token counts. */
@@ -62,8 +63,10 @@ export class Dispatch {
   /** Sends a request to the workers that its gateway chooses. */
   send(request: SimRequest): void {
     const { row, features, engineRequest, lost } = request;
-    const { fleet, records, gatewayOf, onOver } = this.#deps;
+    const { fleet, records, gateways, gatewayOf, onOver } = this.#deps;
     fleet.chooseFor(engineRequest);
+    // Tokens come to each gateway when engines give them, whoever chooses.
+    for (const gateway of gateways) gateway.hearStreams();
     const choice = gatewayOf(row).choose(features, lost);
     if (!choice) {
       onOver(request);

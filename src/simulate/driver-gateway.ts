@@ -129,6 +129,11 @@ export class SimGateway {
     if (this.#answerPolicy !== this.#policy) this.#answerPolicy.hear?.(news, this.#answerers);
   }
 
+  /** Hears what its streams have got until now. */
+  hearStreams(): void {
+    this.#streams.tell();
+  }
+
   /** Chooses the workers of a request and counts it there; undefined where no worker can be chosen. */
   choose(request: SimFeatures, lost: ReadonlySet<number>): SimChoice | undefined {
     const prefillers = without(this.#prefillers, lost);
@@ -136,7 +141,6 @@ export class SimGateway {
     if (answerers.length === 0) return undefined;
     // A simulated prompt has no bytes, so the time to hash it would say nothing.
     request.promptBlocks();
-    this.#streams.tell();
     const startedAt = Bun.nanoseconds();
     const isPair = this.#answerPolicy !== this.#policy;
     const pair = isPair ? this.#pickPair(prefillers, answerers, request) : this.#pickOne(answerers, request);

@@ -158,6 +158,30 @@ describe("several gateways", () => {
     }
   });
 
+  test("hear the tokens of their streams when engines give them, whoever chooses meanwhile", () => {
+    let most = 0;
+    const policy: SimPolicy = {
+      name: "listener",
+      create: ({ now }) => {
+        const heard = new Set<number>();
+        return {
+          name: "listener",
+          pick: () => {
+            most = Math.max(most, heard.size);
+            heard.clear();
+            const chargedAt = now();
+            return { index: 0, onPiece: (ms) => void heard.add(Math.round(chargedAt + ms)) };
+          },
+        };
+      },
+    };
+    runLoad({ load: loadNamed("chat"), policy, seed: 1 });
+    // Beginning and end of the last step of the one worker.
+    expect(most).toBe(2);
+    runLoad({ load: loadNamed("chat"), policy, seed: 1, gateways: 3 });
+    expect(most).toBeGreaterThan(4);
+  });
+
   test("count only their own requests in their ledgers", () => {
     let most = 0;
     const policy: SimPolicy = {

@@ -82,6 +82,7 @@ class Run {
       time: this.#time,
       fleet: this.#fleet,
       records: this.#records,
+      gateways: this.#gateways,
       gatewayOf: (row) => this.#gatewayOf(row),
       handOver,
       reportsUsage,

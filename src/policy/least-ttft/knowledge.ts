@@ -13,6 +13,7 @@ import { stateBytes, TIME } from "./shared-layout.ts";
 import { SharedTime } from "./shared-time.ts";
 import { UsageFeedback } from "./usage-feedback.ts";
 import { StreamPulse } from "./stream-pulse.ts";
+import { UnheardCost } from "./unheard-cost.ts";
 import { MOST_COMPARED } from "./weighed.ts";
 import { Weigher } from "./weigher.ts";
 import { WholeAnswers } from "./whole-answers.ts";
@@ -31,6 +32,7 @@ export interface Knowledge {
   readonly pending: PendingWork<LeastTtftPick>;
   readonly pulse: StreamPulse;
   readonly news: NewsLoad;
+  readonly unheard: UnheardCost;
   readonly compared: Compared;
   readonly weigher: Weigher;
   readonly chooser: Chooser;
@@ -62,6 +64,7 @@ export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowled
     pending,
     pulse,
     news,
+    unheard: new UnheardCost(news.unheard, rates),
     compared: new Compared({ index, random, mostOfAll: MOST_COMPARED, sample: SAMPLE }),
     weigher: new Weigher({ cells, rates, pending, pulse, attention, feedback, index, foreign: news }),
     chooser: new Chooser(cells),

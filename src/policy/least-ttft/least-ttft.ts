@@ -110,7 +110,10 @@ class LeastTtft implements Policy, PickOwner, PairSide {
 
   hear(news: PolicyNews, candidates: readonly Candidate[]): void {
     const candidate = candidates.find(({ id }) => id === news.workerId);
-    if (candidate) this.known.news.hear(news, candidate.slot, this.known.time.now());
+    if (!candidate) return;
+    const { news: others, time, unheard } = this.known;
+    others.hear(news, candidate.slot, time.now());
+    unheard.know(candidates);
   }
 
   /** Blocks only: what is known of the worker's speed, and of its requests, does not depend on its cache. */
@@ -172,7 +175,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
    * prefill the prompt themselves.
    */
   weigh(candidates: readonly Candidate[], request: RequestFeatures, isShown = false, isAlone = false): Weighed {
-    const { time, index, compared, weigher, bounds, rates } = this.known;
+    const { time, index, compared, weigher, bounds, rates, news, unheard } = this.known;
     const { weighed } = weigher;
     const now = time.now();
     const asOf = this.#explained?.deref() === request ? this.#explainedAt : now;
@@ -188,6 +191,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
       bounds.set(candidate, weigher.tokensPerByte);
       weigher.add(candidate, place, isAlone);
     }
+    if (!news.isSilent) unheard.addTo(weighed);
     weighed.now = now;
     return weighed;
   }

@@ -35,6 +35,7 @@ const NOTHING = new Float64Array(0);
  * It belongs to one thread: news reaches each thread's instance by itself.
  */
 export class NewsLoad implements ForeignLoad {
+  /** What they have sent and not told yet. */
   readonly unheard: UnheardWork;
   readonly #cells: Float64Array;
   readonly #index: PrefixIndex;
@@ -148,7 +149,7 @@ export class NewsLoad implements ForeignLoad {
 
   #sent(request: ForeignRequest, news: PolicyNews, at: number, now: number): void {
     if (request.isSent) return;
-    this.unheard.heard(now, at, news.workTokens);
+    this.unheard.heard(news.gateway, now, at, news.workTokens);
     request.isSent = true;
     request.sentAt = at;
     request.work = news.workTokens;

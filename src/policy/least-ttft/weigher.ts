@@ -7,7 +7,6 @@ import type { PublishedWork } from "./pending-work.ts";
 import type { ServiceRates } from "./service-rates.ts";
 import type { StreamPulse } from "./stream-pulse.ts";
 import { FIRST_BYTE_AT, workerAt } from "./shared-layout.ts";
-import type { UnheardWork } from "./unheard-work.ts";
 import { EXACT_TOKENS_PER_BYTE, type UsageFeedback } from "./usage-feedback.ts";
 import {
   CACHED_TOKENS,
@@ -41,8 +40,6 @@ const SOON_S = 0.15;
 export interface ForeignLoad {
   /** Nobody has ever told anything, so all of it is 0. */
   readonly isSilent: boolean;
-  /** What they have sent and not told yet. */
-  readonly unheard: Pick<UnheardWork, "expected" | "shareOf">;
   pendingWork(slot: number): number;
   inFlight(slot: number): number;
   decoding(slot: number): number;
@@ -72,8 +69,6 @@ export class Weigher {
   #attention = 0;
   #shared = 1;
   #beyond = 0;
-  /** Work of other gateways of which there is no news yet, tokens. */
-  #unheard = 0;
   /** The prefix of this request whose tokens were worked out last; 0 for none. */
   #lastBytes = 0;
   #lastTokens = 0;
@@ -89,13 +84,12 @@ export class Weigher {
 
   /** Begins with a request, whose prompt the index has matched. */
   begin(request: RequestFeatures, prompt: PromptBlocks, now: number): void {
-    const { feedback, attention, foreign } = this.#parts;
+    const { feedback, attention } = this.#parts;
     const { bytes } = prompt;
     this.#tokensPerByte = request.isTokenized ? EXACT_TOKENS_PER_BYTE : feedback.tokensPerByte;
     this.#attention = attention.perToken;
     this.#shared = feedback.shared;
     this.#beyond = feedback.beyond;
-    this.#unheard = foreign.isSilent ? 0 : foreign.unheard.expected(now);
     this.#lastBytes = 0;
     const isCounted = request.isTokenized || bytes === 0;
     const tokens = isCounted ? request.promptTokens : bytes * this.#tokensPerByte;
@@ -156,7 +150,7 @@ export class Weigher {
     cells[row + PREFILL_S] = tokenS * ownWork;
     const fill = candidate.kvCapacityTokens === undefined ? 0 : index.fill(slot);
     cells[row + EVICTION] = evictionCost(tokenS, uncached, fill);
-    cells[row + UNHEARD] = this.#unheard === 0 ? 0 : tokenS * this.#unheard * this.#parts.foreign.unheard.shareOf(slot);
+    cells[row + UNHEARD] = 0;
   }
 
   /** What pends there, in tokens of work. */
@@ -250,13 +244,6 @@ export class Weigher {
     cells[row + HELD_UP] = heldUp;
     cells[row + KV_WALL] = kvWall;
     cells[row + COST] =
-      waiting +
-      (cells[row + OVERHEAD_S] ?? 0) +
-      prefillS +
-      decode +
-      heldUp +
-      (cells[row + EVICTION] ?? 0) +
-      kvWall +
-      (cells[row + UNHEARD] ?? 0);
+      waiting + (cells[row + OVERHEAD_S] ?? 0) + prefillS + decode + heldUp + (cells[row + EVICTION] ?? 0) + kvWall;
   }
 }
