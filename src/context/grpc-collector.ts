@@ -3,6 +3,7 @@ import { type Deliver, type ExportSettings } from "../observability/traces/otlp-
 import { exportMessage } from "../observability/traces/otlp-protobuf.ts";
 import { GrpcTransport } from "../transport/grpc/grpc-transport.ts";
 import { PUBLIC_WORKERS, WorkerTls } from "../transport/tls/worker-tls.ts";
+import { fetchFailure } from "../util/fetch-failure.ts";
 import type { Clock } from "../util/clock.ts";
 
 const EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -25,8 +26,10 @@ export function deliverOverGrpc(
       await grpc.unary(url, EXPORT, message, { deadline: clock.now() + timeoutMs, timeouts, metadata });
       return undefined;
     } catch (thrown) {
-      const { code, message: words } = asGatewayError(thrown);
-      return { reason: `${code}: ${words}`, mayRepeat: !FINAL.has(code) };
+      const error = asGatewayError(thrown);
+      // The transport speaks of workers; what the collector or the system said of it is behind that.
+      const said = error.cause === undefined ? error.message : fetchFailure(error.cause);
+      return { reason: `the collector cannot be asked: ${said}`, mayRepeat: !FINAL.has(error.code) };
     }
   };
 }

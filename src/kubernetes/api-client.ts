@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { fetchFailure } from "../util/fetch-failure.ts";
 import type { Cluster } from "./cluster.ts";
 
 /** A refusal of the API server, or a failure to reach it. `status` is 0 where it did not answer. */
@@ -11,8 +12,8 @@ export class ApiError extends Error {
   }
 }
 
-/** Time in which the head of an answer must come, ms. */
-const HEAD_MS = 15_000;
+/** Time in which the head of an answer must come, ms; and the whole answer, where it is none of a watch. */
+const BOUNDS = { headMs: 15_000, wholeMs: 60_000 };
 /** Largest event of a watch, characters: a pod may have some hundreds of kB of annotations. */
 const MAX_LINE = 8 * 1024 * 1024;
 
@@ -21,14 +22,17 @@ const statusBody = z.looseObject({ message: z.string() });
 /** Reads objects from the API server. Each call is one request. */
 export class ApiClient {
   readonly #cluster: Cluster;
+  readonly #bounds: typeof BOUNDS;
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, bounds = BOUNDS) {
     this.#cluster = cluster;
+    this.#bounds = bounds;
   }
 
   /** The JSON at a path. Throws ApiError. */
   async get(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown> {
-    const reply = await this.#ask(path, query, signal);
+    using late = new Deadline(this.#bounds.wholeMs);
+    const reply = await this.#ask(path, query, AbortSignal.any([signal, late.signal]));
     try {
       return await reply.json();
     } catch (cause) {
@@ -61,11 +65,12 @@ export class ApiClient {
     }
   }
 
+  /** Resolves with an answer that is no refusal; its body is the caller's to read, and to bound. */
   async #ask(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response> {
     const { url, tls, token } = this.#cluster;
     const bearer = token();
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(new Error("no answer within 15 s")), HEAD_MS);
+    // Of a refusal the words are read as well.
+    using late = new Deadline(this.#bounds.headMs);
     let reply: Response;
     try {
       reply = await fetch(`${url}${path}?${new URLSearchParams(query).toString()}`, {
@@ -78,17 +83,40 @@ export class ApiClient {
       });
     } catch (cause) {
       throw failure(path, cause);
-    } finally {
-      clearTimeout(timer);
     }
     if (reply.ok) return reply;
     throw new ApiError(reply.status, await refusal(path, reply));
   }
 }
 
+/** Aborts after a time, unless it is disposed of before. */
+class Deadline implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(ms: number) {
+    const words = `the answer was not there within ${ms / 1000} s`;
+    this.#timer = setTimeout(() => this.#controller.abort(new Error(words)), ms);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Any error of following a collection as one of the API server's. */
+export function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  return new ApiError(0, error instanceof Error ? error.message : String(error), { cause: error });
+}
+
 function failure(path: string, cause: unknown): ApiError {
   if (cause instanceof ApiError) return cause;
-  return new ApiError(0, `${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  return new ApiError(0, `${path}: ${fetchFailure(cause)}`, { cause });
 }
 
 /** What the server said, in one sentence. For 403 it names the right that is missing. */

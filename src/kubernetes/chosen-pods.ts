@@ -1,7 +1,8 @@
 import type { Clock } from "../util/clock.ts";
 import { type LabelSelector, selectorQuery } from "../util/label-selector.ts";
 import type { WorkerType } from "../util/worker-type.ts";
-import { ApiError } from "./api-client.ts";
+import { RETRY_MS } from "../worker/sources/worker-source.ts";
+import { ApiError, asApiError } from "./api-client.ts";
 import { NO_POOLS, type Pool, type PoolName, poolPath, poolQuery, readPool } from "./inference-pool.ts";
 import { ListWatch, type ObjectReader } from "./list-watch.ts";
 import { type Pod, readPod } from "./pod.ts";
@@ -40,11 +41,19 @@ export interface ChosenPodsParts {
 interface Followed {
   readonly group: PodGroup;
   readonly list: ListWatch<Pod>;
+  /** Why the collection cannot be followed at present. */
+  failure: ApiError | undefined;
+  /** Wait after its next failure, ms. */
+  retryMs: number;
 }
+
+/** What the server does not show to the gateway, or does not have. */
+const HIDDEN = new Set([401, 403, 404]);
 
 /**
  * The pods that selectors choose, or an InferencePool: each of their collections is followed, and that of the pool. Where the pool is
- * gone, the pods of its last state are followed on, so that those that end are known.
+ * gone, the pods of its last state are followed on, so that those that end are known. Where one of several collections cannot be
+ * followed, as when rights in one namespace are revoked, the others are followed on, and that one is tried again after a while.
  */
 export class ChosenPods {
   readonly #parts: ChosenPodsParts;
@@ -62,14 +71,17 @@ export class ChosenPods {
     this.#followed = choice.pool ? [] : this.#follow(choice.groups);
   }
 
-  /** Whether all collections were listed, so that the set of pods is whole. */
+  /** Whether all collections that the server shows were listed, so that the set of pods is whole. */
   get isListed(): boolean {
-    return this.#followed.length > 0 && this.#followed.every(({ list }) => list.isListed);
+    const { length } = this.#followed;
+    return length > 0 && this.#followed.every(({ list, failure }) => list.isListed || HIDDEN.has(failure?.status ?? 0));
   }
 
-  /** Why the pods are not known, or may not be the right ones, though the server answers. */
+  /** Why the pods are not known, or may not be all or the right ones, though the server answers. */
   get lack(): string | undefined {
     const { pool } = this.#parts.choice;
+    const failures = new Set(this.#followed.flatMap(({ failure }) => failure?.message ?? []));
+    if (failures.size > 0) return [...failures].join("; ");
     if (!pool || !this.#pools?.isListed || this.#pools.values().length > 0) return undefined;
     return `there is no InferencePool ${pool.namespace}/${pool.name}`;
   }
@@ -99,15 +111,35 @@ export class ChosenPods {
     }
   }
 
-  /** Follows them until the signal aborts. Rejects with ApiError as soon as one collection cannot be followed; all can be followed again then. */
+  /**
+   * Follows them until the signal aborts. Rejects with ApiError when none of the collections can be followed, or the pool cannot; all can
+   * be followed again then.
+   */
   async run(signal: AbortSignal): Promise<void> {
     const others = new AbortController();
     const stop = AbortSignal.any([signal, others.signal]);
+    for (const followed of this.#followed) followed.failure = undefined;
     try {
       if (this.#pools) await this.#runPool(this.#pools, stop);
-      else await Promise.all(this.#followed.map(({ list }) => list.run(stop)));
+      else await Promise.all(this.#followed.map((followed) => this.#keep(followed, stop)));
     } finally {
       others.abort();
+    }
+  }
+
+  /** Follows one collection, again and again while another one can be followed. Rejects with ApiError where none can. */
+  async #keep(followed: Followed, signal: AbortSignal): Promise<void> {
+    const { clock, onChange } = this.#parts;
+    while (!signal.aborted) {
+      try {
+        await followed.list.run(signal);
+      } catch (error) {
+        followed.failure = asApiError(error);
+        if (this.#followed.every(({ failure }) => failure)) throw followed.failure;
+        onChange();
+        await pause(clock, followed.retryMs, signal);
+        followed.retryMs = Math.min(RETRY_MS.most, followed.retryMs * 2);
+      }
     }
   }
 
@@ -147,14 +179,16 @@ export class ChosenPods {
     const { namespaces, pool } = this.#parts.choice;
     const places = pool ? [pool.namespace] : namespaces.length > 0 ? namespaces : [undefined];
     return groups.flatMap((group) =>
-      places.map((place) => ({
-        group,
-        list: this.#listOf(
-          place === undefined ? "/api/v1/pods" : `/api/v1/namespaces/${place}/pods`,
-          selectorQuery(group.selector),
-          readPod,
-        ),
-      })),
+      places.map((place) => {
+        const path = place === undefined ? "/api/v1/pods" : `/api/v1/namespaces/${place}/pods`;
+        const onChange = (): void => {
+          followed.failure = undefined;
+          followed.retryMs = RETRY_MS.least;
+        };
+        const list = this.#listOf(path, selectorQuery(group.selector), readPod, onChange);
+        const followed: Followed = { group, list, failure: undefined, retryMs: RETRY_MS.least };
+        return followed;
+      }),
     );
   }
 
@@ -162,6 +196,7 @@ export class ChosenPods {
     path: string,
     query: Readonly<Record<string, string>>,
     read: (object: unknown) => T | undefined,
+    onHeard: () => void = () => undefined,
   ): ListWatch<T> {
     const { api, clock, random, onChange } = this.#parts;
     return new ListWatch({
@@ -172,11 +207,27 @@ export class ChosenPods {
       query,
       read,
       onChange: () => {
+        onHeard();
         this.#followPool?.();
         onChange();
       },
     });
   }
+}
+
+/** Resolves after the time, or when the signal aborts. */
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(ms, resolve);
+    signal.addEventListener(
+      "abort",
+      () => {
+        cancel();
+        resolve();
+      },
+      { once: true },
+    );
+  });
 }
 
 /** Of a cluster that does not know the kind, the API server says no more than 404. */

@@ -83,6 +83,72 @@ describe("a kubeconfig", () => {
     const path = kubeconfig("home/.kube/config", { token: "home" });
     expect(findCluster({ kubeconfig: undefined, env: { HOME: join(folder, "home") } }).token()).toBe("home");
     expect(findCluster({ kubeconfig: undefined, env: { KUBECONFIG: `${path}:/other` } }).token()).toBe("home");
+    expect(findCluster({ kubeconfig: undefined, env: { KUBECONFIG: "", HOME: join(folder, "home") } }).token()).toBe(
+      "home",
+    );
+  });
+
+  test("of several files in KUBECONFIG is all of them: the first that names a thing counts, and paths are beside their file", () => {
+    write("two/token", "from the second\n");
+    const second = write(
+      "two/config",
+      JSON.stringify({
+        "current-context": "other",
+        contexts: [{ name: "here", context: { cluster: "c", user: "u" } }],
+        clusters: [{ name: "c", cluster: { server: "https://second:6443" } }],
+        users: [{ name: "u", user: { tokenFile: "token" } }],
+      }),
+    );
+    const first = write(
+      "one/config",
+      JSON.stringify({
+        "current-context": "here",
+        clusters: [{ name: "c", cluster: { server: "https://first:6443" } }],
+      }),
+    );
+    const KUBECONFIG = `${join(folder, "missing")}:${first}::${second}`;
+    const cluster = findCluster({ kubeconfig: undefined, env: { KUBECONFIG } });
+    expect([cluster.url, cluster.namespace, cluster.token()]).toEqual([
+      "https://first:6443",
+      "default",
+      "from the second",
+    ]);
+    const env = { KUBECONFIG: join(folder, "missing") };
+    expect(() => findCluster({ kubeconfig: undefined, env })).toThrow("the kubeconfig cannot be read");
+  });
+
+  test("is read as kubectl writes it: what is not there is null or empty, and entries for other programs may be anything", () => {
+    const path = write(
+      "kubectl",
+      `
+apiVersion: v1
+kind: Config
+preferences: {}
+current-context: here
+contexts:
+- context: { cluster: c, user: "", namespace: "" }
+  name: here
+- context: null
+  name: gone
+- { name: "" }
+clusters:
+- cluster: { server: "https://127.0.0.1:6443", certificate-authority-data: "", tls-server-name: "" }
+  name: c
+- cluster: { server: "" }
+  name: broken
+users: null
+`,
+    );
+    const cluster = read(path);
+    expect([cluster.url, cluster.namespace, cluster.tls, cluster.token()]).toEqual([
+      "https://127.0.0.1:6443",
+      "default",
+      {},
+      undefined,
+    ]);
+    const none = 'clusters: null\ncontexts: null\ncurrent-context: ""\nkind: Config\nusers: null\n';
+    expect(() => read(write("none", none))).toThrow("has no current-context");
+    expect(() => read(write("blank", ""))).toThrow("has no current-context");
   });
 
   test("comes before the service account where it is given", () => {
@@ -98,5 +164,9 @@ describe("a kubeconfig", () => {
     expect(() => read(write("list", "[]"))).toThrow("is no kubeconfig");
     const user = { exec: { command: "aws" } };
     expect(() => read(kubeconfig("exec", user))).toThrow("signs in with exec, which is not built: make a token");
+    expect(() => read(kubeconfig("as", { token: "t", as: "admin" }))).toThrow("signs in with as, which is not built");
+    const proxy = { "proxy-url": "http://proxy:3128" };
+    expect(() => read(kubeconfig("proxy", { token: "t" }, proxy))).toThrow("through proxy-url, which is not built");
+    expect(() => read(kubeconfig("address", {}, { server: "nowhere" }))).toThrow("the cluster c: server: Invalid URL");
   });
 });

@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { type Cluster, readText } from "./cluster.ts";
 import { readKubeconfig } from "./kubeconfig.ts";
 
@@ -16,8 +17,15 @@ const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 export function findCluster({ kubeconfig, env, accountFolder = ACCOUNT }: ClusterPlaces): Cluster {
   const host = env["KUBERNETES_SERVICE_HOST"];
   if (kubeconfig === undefined && host) return ownCluster(host, env["KUBERNETES_SERVICE_PORT"] ?? "443", accountFolder);
-  const path = kubeconfig ?? env["KUBECONFIG"]?.split(":", 1)[0] ?? join(env["HOME"] ?? "/", ".kube/config");
-  return readKubeconfig(path);
+  return readKubeconfig(kubeconfig === undefined ? usualFiles(env) : [kubeconfig]);
+}
+
+/** Where kubectl looks. Files of `KUBECONFIG` that are not there are left out, unless none is. */
+function usualFiles(env: ClusterPlaces["env"]): string[] {
+  const given = (env["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
+  if (given.length === 0) return [join(env["HOME"] || "/", ".kube/config")];
+  const there = given.filter((path) => existsSync(path));
+  return there.length > 0 ? there : given;
 }
 
 /** The cluster in which the gateway runs, as its service account. */

@@ -279,6 +279,63 @@ test("the last news is that of the list of which nothing has been heard for long
   expect(source.heardAt).toBe(clock.now());
 });
 
+describe("of several namespaces", () => {
+  const [ONE, TWO] = ["/api/v1/namespaces/one/pods", "/api/v1/namespaces/two/pods"];
+  const FORBIDDEN = new ApiError(403, `${TWO}: 403, pods is forbidden`);
+  const urls = ({ reports }: Setup): unknown => reports.at(-1)?.workers?.map(({ url }) => url);
+
+  test("one that the gateway may not see keeps no others from being followed, and the source says why it does not know all", async () => {
+    const set = setUp({ namespaces: ["one", "two"] });
+    const { api, start, pass, pod, reports } = set;
+    api.failures.set(TWO, FORBIDDEN);
+    const first = pod("a", "10.0.0.1", true);
+    await start();
+    await pass();
+    expect([reports.at(-1)?.state, urls(set)]).toEqual(["away", ["http://10.0.0.1:8000"]]);
+    expect(reports.at(-1)).toMatchObject({ reason: FORBIDDEN.message });
+    api.say("MODIFIED", pod("a", "10.0.0.1", true, { deletionTimestamp: "2026-11-26T00:00:00Z" }), ONE);
+    api.say("ADDED", pod("b", "10.0.0.2", true), ONE);
+    await pass();
+    expect([first.metadata.uid, urls(set)]).toEqual(["a", ["http://10.0.0.2:8000"]]);
+  });
+
+  test("one whose rights come later is followed then, and one whose rights go keeps its workers", async () => {
+    const set = setUp({ namespaces: ["one", "two"] });
+    const { api, clock, start, pass, pod, reports, ended } = set;
+    api.failures.set(TWO, FORBIDDEN);
+    pod("a", "10.0.0.1", true);
+    await start();
+    await pass();
+    api.failures.clear();
+    clock.advance(1000);
+    await pass();
+    expect([reports.at(-1)?.state, api.lists]).toEqual(["ready", [ONE, TWO]]);
+    api.failures.set(TWO, FORBIDDEN);
+    api.endWatches("over");
+    clock.advance(1000);
+    await pass();
+    await pass();
+    expect([reports.at(-1)?.state, urls(set), ended()]).toEqual(["away", ["http://10.0.0.1:8000"], undefined]);
+    api.say("ADDED", pod("b", "10.0.0.2", true), ONE);
+    await pass();
+    expect(urls(set)).toEqual(["http://10.0.0.1:8000", "http://10.0.0.2:8000"]);
+  });
+
+  test("one that does not answer is waited for, so that nothing is taken for gone; where none answers, the source has failed", async () => {
+    const set = setUp({ namespaces: ["one", "two"] });
+    const { api, start, pass, pod, reports, ended } = set;
+    pod("a", "10.0.0.1", true);
+    api.failures.set(TWO, new ApiError(0, "it broke the connection"));
+    await start();
+    await pass();
+    expect(reports).toEqual([{ state: "away", reason: "it broke the connection" }]);
+    api.failure = new ApiError(0, "it refuses connections");
+    api.endWatches(new ApiError(0, "it broke the connection"));
+    await pass();
+    expect(ended()).toMatchObject({ message: "it broke the connection" });
+  });
+});
+
 describe("an InferencePool", () => {
   const POOL = { namespace: "models", name: "pool" };
   const spec = (app: string, ...ports: number[]): Record<string, unknown> => ({

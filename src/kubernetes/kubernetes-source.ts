@@ -3,7 +3,7 @@ import type { Clock } from "../util/clock.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import { type SourceReport, untilAborted, type WorkerSource } from "../worker/sources/worker-source.ts";
 import type { WorkerSpec } from "../worker/worker-spec.ts";
-import { ApiError } from "./api-client.ts";
+import { asApiError } from "./api-client.ts";
 import { ChosenPods, type PodChoice } from "./chosen-pods.ts";
 import type { ObjectReader } from "./list-watch.ts";
 import type { Pod } from "./pod.ts";
@@ -89,7 +89,7 @@ export class KubernetesSource implements WorkerSource {
     try {
       while (!signal.aborted) await this.#follow(signal);
     } catch (error) {
-      throw error instanceof ApiError ? error : new ApiError(0, String(error), { cause: error });
+      throw asApiError(error);
     } finally {
       this.#turnTo = undefined;
       this.#cancelReport?.();

@@ -65,6 +65,13 @@ describe("a collection", () => {
     expect(api.watches[0]?.from).toBe("105");
   });
 
+  test("without objects may have null for a list of them", async () => {
+    const { api, list, start } = setUp();
+    api.get = () => Promise.resolve({ metadata: { resourceVersion: "7" }, items: null });
+    await start();
+    expect([list.isListed, list.values(), api.watches[0]?.from]).toEqual([true, [], "7"]);
+  });
+
   test("whose list expires between two of its pages is listed from the first one", async () => {
     const { api, list, start, ended } = setUp();
     api.pageSize = 2;

@@ -23,7 +23,8 @@ const LEAST_MS = 1000;
 const MOST_LEFT = 10_000;
 
 const meta = z.looseObject({ resourceVersion: z.string().default(""), continue: z.string().optional() });
-const listBody = z.looseObject({ metadata: meta, items: z.array(z.unknown()).default([]) });
+/** Servers written in Go may write a list without items as null. */
+const listBody = z.looseObject({ metadata: meta, items: z.array(z.unknown()).nullish() });
 const objectBody = z.looseObject({ metadata: z.looseObject({ uid: z.string(), resourceVersion: z.string() }) });
 const eventBody = z.looseObject({ type: z.string(), object: z.unknown() });
 const goneBody = z.looseObject({ code: z.number().optional(), message: z.string().optional() });
@@ -108,7 +109,7 @@ export class ListWatch<T> {
     for (let page: string | undefined = "", version = ""; page !== undefined;) {
       const more: Record<string, string> = page === "" ? {} : { continue: page };
       const body = listBody.parse(await api.get(path, { ...query, limit: String(PAGE), ...more }, signal));
-      for (const item of body.items) this.#put(objects, item);
+      for (const item of body.items ?? []) this.#put(objects, item);
       version = body.metadata.resourceVersion;
       page = body.metadata.continue === "" ? undefined : body.metadata.continue;
       if (page === undefined) this.#version = version;

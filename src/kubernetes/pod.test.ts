@@ -43,6 +43,19 @@ describe("a pod", () => {
     }
   });
 
+  test("may have null for what is empty, and its engine in a sidecar", () => {
+    const metadata = { ...POD.metadata, labels: null, annotations: null };
+    const bare = { metadata, spec: { containers: null }, status: { conditions: null } };
+    expect(readPod(bare)).toMatchObject({ labels: {}, annotations: {}, portNames: new Map(), isReady: false });
+    const initContainers = [{ name: "proxy", ports: [{ name: "grpc-proxy", containerPort: 8000 }] }, { ports: null }];
+    expect(readPod({ ...POD, spec: { ...POD.spec, initContainers } })?.portNames).toEqual(
+      new Map([
+        [8000, "grpc-proxy"],
+        [50051, "grpc"],
+      ]),
+    );
+  });
+
   test("is nothing where the object is something else", () => {
     fc.assert(fc.property(fc.jsonValue(), (value) => readPod(value) === undefined));
   });

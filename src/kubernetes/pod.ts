@@ -18,7 +18,15 @@ export interface Pod {
   readonly portNames: ReadonlyMap<number, string>;
 }
 
-const strings = z.record(z.string(), z.string()).default({});
+/** Servers written in Go may write what is empty as null. */
+const strings = z.record(z.string(), z.string()).nullish();
+const containers = z
+  .array(
+    z.looseObject({
+      ports: z.array(z.looseObject({ name: z.string().optional(), containerPort: z.number() })).nullish(),
+    }),
+  )
+  .nullish();
 const schema = z.looseObject({
   metadata: z.looseObject({
     uid: z.string(),
@@ -31,20 +39,16 @@ const schema = z.looseObject({
   spec: z
     .looseObject({
       nodeName: z.string().optional(),
-      containers: z
-        .array(
-          z.looseObject({
-            ports: z.array(z.looseObject({ name: z.string().optional(), containerPort: z.number() })).default([]),
-          }),
-        )
-        .default([]),
+      containers,
+      // An engine, or what stands before it, may be a sidecar, which is an init container that goes on running.
+      initContainers: containers,
     })
     .prefault({}),
   status: z
     .looseObject({
       phase: z.string().default("Pending"),
       podIP: z.string().optional(),
-      conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).default([]),
+      conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).nullish(),
     })
     .prefault({}),
 });
@@ -54,14 +58,15 @@ export function readPod(object: unknown): Pod | undefined {
   const parsed = schema.safeParse(object);
   if (!parsed.success) return undefined;
   const { metadata, spec, status } = parsed.data;
-  const ports = spec.containers.flatMap((container) => container.ports);
-  const isReady = status.conditions.some(({ type, status: state }) => type === "Ready" && state === "True");
+  const all = [...(spec.initContainers ?? []), ...(spec.containers ?? [])];
+  const ports = all.flatMap((container) => container.ports ?? []);
+  const isReady = (status.conditions ?? []).some(({ type, status: state }) => type === "Ready" && state === "True");
   return {
     uid: metadata.uid,
     name: metadata.name,
     namespace: metadata.namespace,
-    labels: metadata.labels,
-    annotations: metadata.annotations,
+    labels: metadata.labels ?? {},
+    annotations: metadata.annotations ?? {},
     ip: status.podIP === "" ? undefined : status.podIP,
     node: spec.nodeName,
     isReady: isReady && status.phase === "Running",

@@ -17,8 +17,8 @@ beforeEach(() => {
 afterEach(() => server.stop(true));
 
 const signal = new AbortController().signal;
-const client = (token?: string): ApiClient =>
-  new ApiClient({ url: server.url.origin, namespace: "default", tls: {}, token: () => token });
+const client = (token?: string, bounds?: { headMs: number; wholeMs: number }): ApiClient =>
+  new ApiClient({ url: server.url.origin, namespace: "default", tls: {}, token: () => token }, bounds);
 
 async function failureOf(work: Promise<unknown>): Promise<[number, string]> {
   try {
@@ -73,6 +73,40 @@ describe("the API server", () => {
     const types: unknown[] = [];
     for await (const event of await client().open("/watch", {}, signal)) types.push(Object(event).type);
     expect(types).toEqual(["ADDED", "MODIFIED", "BOOKMARK"]);
+  });
+
+  test("that falls silent within a list or a refusal is left, and one that is silent within a watch is not", async () => {
+    const begun = '{"metadata":{"resourceVersion":"1"},"items":[';
+    const silent = (status: number): Response =>
+      new Response(
+        new ReadableStream({
+          start: (controller) => controller.enqueue(new TextEncoder().encode(begun)),
+          pull: () => new Promise<void>(() => undefined),
+        }),
+        { status },
+      );
+    handler = () => silent(200);
+    const quick = { headMs: 10_000, wholeMs: 50 };
+    const late = "/api/v1/pods: the answer was not there within 0.05 s";
+    expect(await failureOf(client(undefined, quick).get("/api/v1/pods", {}, signal))).toEqual([0, late]);
+    handler = () => silent(503);
+    const hasty = { headMs: 50, wholeMs: 10_000 };
+    expect(await failureOf(client(undefined, hasty).get("/api/v1/pods", {}, signal))).toEqual([
+      503,
+      "/api/v1/pods: 503",
+    ]);
+    handler = () => silent(200);
+    const end = new AbortController();
+    const events = (await client(undefined, { headMs: 50, wholeMs: 50 }).open("/watch", {}, end.signal))[
+      Symbol.asyncIterator
+    ]();
+    const next = events.next().then(
+      () => "an event",
+      () => "over",
+    );
+    expect(await Promise.race([next, Bun.sleep(150).then(() => "silent")])).toBe("silent");
+    end.abort();
+    expect(await next).toBe("over");
   });
 
   test("that sends an event without end is left", async () => {

@@ -30,6 +30,8 @@ export class FakeApi implements ObjectReader {
   readonly lists: string[] = [];
   /** The next requests fail with it. */
   failure: ApiError | undefined;
+  /** Requests for these paths fail with it. */
+  readonly failures = new Map<string, ApiError>();
   /** Most objects of one page of a list. */
   pageSize = Number.POSITIVE_INFINITY;
   #version = 100;
@@ -51,7 +53,8 @@ export class FakeApi implements ObjectReader {
   }
 
   get(path: string, query: Readonly<Record<string, string>>): Promise<unknown> {
-    if (this.failure) return Promise.reject(this.failure);
+    const failure = this.failure ?? this.failures.get(path);
+    if (failure) return Promise.reject(failure);
     this.lists.push(path);
     const from = Number(query["continue"] ?? 0);
     const all = [...this.objects.values()].filter((object) => isChosen(object, query["labelSelector"] ?? ""));
@@ -61,7 +64,8 @@ export class FakeApi implements ObjectReader {
   }
 
   open(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<AsyncIterable<unknown>> {
-    if (this.failure) return Promise.reject(this.failure);
+    const failure = this.failure ?? this.failures.get(path);
+    if (failure) return Promise.reject(failure);
     const watch: OpenWatch = {
       path,
       from: query["resourceVersion"] ?? "",
@@ -74,9 +78,9 @@ export class FakeApi implements ObjectReader {
     return Promise.resolve(linesOf(watch));
   }
 
-  /** Says something on the newest watch of a path. */
-  say(type: string, object: unknown): void {
-    const watch = this.watches.findLast(({ end }) => end === undefined);
+  /** Says something on the newest watch, or on the newest of a path. */
+  say(type: string, object: unknown, path?: string): void {
+    const watch = this.watches.findLast((one) => one.end === undefined && one.path === (path ?? one.path));
     if (!watch) throw new Error("nobody watches");
     watch.lines.push({ type, object });
     watch.wake();

@@ -1,3 +1,4 @@
+import { fetchFailure } from "../../util/fetch-failure.ts";
 import { exportBody } from "./otlp-json.ts";
 import type { Attributes, Span } from "./span.ts";
 
@@ -69,7 +70,7 @@ export function deliverOverHttp(settings: ExportSettings, send: Send = fetch): D
       if (reply.ok) return undefined;
       return { reason: `the collector answered ${reply.status}`, mayRepeat: RETRYABLE.has(reply.status) };
     } catch (error) {
-      return { reason: error instanceof Error ? error.message : String(error), mayRepeat: true };
+      return { reason: `the collector cannot be asked: ${fetchFailure(error)}`, mayRepeat: true };
     }
   };
 }

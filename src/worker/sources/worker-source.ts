@@ -9,6 +9,9 @@ export type SourceReport =
   | { readonly state: "ready"; readonly workers: readonly WorkerSpec[] }
   | { readonly state: "away"; readonly reason: string; readonly workers?: readonly WorkerSpec[] };
 
+/** Shortest and longest time between a failure and the next try, ms. It doubles with each failure in a row. */
+export const RETRY_MS = { least: 1000, most: 30_000 };
+
 /**
  * A place that names the workers of the gateway: a file, the command line, a service registry. It only reports what it wants; the
  * reconciler compares that with the registry and makes the changes.

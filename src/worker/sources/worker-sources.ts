@@ -3,11 +3,7 @@ import type { Logger } from "../../observability/logger.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { WorkerSpec } from "../worker-spec.ts";
-import type { SourceReport, WorkerSource } from "./worker-source.ts";
-
-/** Shortest and longest time between a failure of a source and the next try, ms. It doubles with each failure; a report resets it. */
-const RETRY_MS = 1000;
-const MAX_RETRY_MS = 30_000;
+import { RETRY_MS, type SourceReport, type WorkerSource } from "./worker-source.ts";
 
 /** State of a source, for `GET /workers`. */
 export interface SourceView {
@@ -74,7 +70,7 @@ export class WorkerSources implements Disposable {
       reason: undefined,
       wanted: 0,
       refusals: [],
-      retryMs: RETRY_MS,
+      retryMs: RETRY_MS.least,
       heard: Promise.withResolvers(),
     };
     this.#followed.set(name, followed);
@@ -128,7 +124,7 @@ export class WorkerSources implements Disposable {
       void this.#watch(followed);
     });
     this.#timers.add(cancel);
-    followed.retryMs = Math.min(MAX_RETRY_MS, followed.retryMs * 2);
+    followed.retryMs = Math.min(RETRY_MS.most, followed.retryMs * 2);
   }
 
   #onReport(followed: Followed, report: SourceReport): void {
@@ -145,7 +141,7 @@ export class WorkerSources implements Disposable {
       if (followed.state === "away") logger.info({ source: name }, "source of workers is back");
       followed.state = "ready";
       followed.reason = undefined;
-      followed.retryMs = RETRY_MS;
+      followed.retryMs = RETRY_MS.least;
     }
     if (report.workers) this.#take(followed, report.workers);
   }
