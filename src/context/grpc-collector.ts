@@ -12,18 +12,21 @@ const FINAL: ReadonlySet<ErrorCode> = new Set(["upstream_rejected", "upstream_au
 
 /** OTLP over gRPC: each batch is one call. `stack` closes the connections. */
 export function deliverOverGrpc(
-  { url, headers, resource, version, timeoutMs, tls }: ExportSettings,
+  { url, headers, resource, version, timeoutMs, isCompressed, tls }: ExportSettings,
   clock: Clock,
   stack: AsyncDisposableStack,
 ): Deliver {
   const certificates = { ...PUBLIC_WORKERS, authorities: tls?.ca === undefined ? [] : [tls.ca], pair: tls?.pair };
   const grpc = stack.use(new GrpcTransport(undefined, clock, new WorkerTls(certificates, () => undefined)));
-  const metadata = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+  const given = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
+  const metadata = { ...Object.fromEntries(given), ...(isCompressed ? { "grpc-encoding": "gzip" } : {}) };
   const timeouts = { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs };
-  return async (batch) => {
-    const message = exportMessage(batch, resource, version);
+  return async (batch, withinMs) => {
+    const written = exportMessage(batch, resource, version);
+    const message = isCompressed ? Bun.gzipSync(written) : written;
+    const deadline = clock.now() + Math.min(timeoutMs, withinMs);
     try {
-      await grpc.unary(url, EXPORT, message, { deadline: clock.now() + timeoutMs, timeouts, metadata });
+      await grpc.unary(url, EXPORT, message, { deadline, timeouts, metadata, isCompressed });
       return undefined;
     } catch (thrown) {
       const error = asGatewayError(thrown);

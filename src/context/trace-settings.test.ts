@@ -86,7 +86,7 @@ test("an empty variable is none, and names are read whatever their case", () => 
     isParentBased: true,
     resource: { "service.name": "pointsman" },
     timeoutMs: 10_000,
-    batching: { gatherMs: 1000, maxBatch: 512, maxWaiting: 8192 },
+    batching: { gatherMs: 1000, maxBatch: 512, maxWaiting: 8192, exportMs: 30_000 },
     notices: [],
   });
   expect(target({ OTEL_EXPORTER_OTLP_PROTOCOL: "HTTP/Protobuf" }, "c:4318")).toStartWith("http/protobuf ");
@@ -109,11 +109,12 @@ test("the time of an export and the bounds of batches are those of the variables
     OTEL_BSP_SCHEDULE_DELAY: "250",
     OTEL_BSP_MAX_QUEUE_SIZE: "100",
     OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "512",
+    OTEL_BSP_EXPORT_TIMEOUT: "7000",
   };
   expect(settings(env, "c:4318")).toMatchObject({
     timeoutMs: 3000,
     // A larger batch than the queue would never be full.
-    batching: { gatherMs: 250, maxBatch: 100, maxWaiting: 100 },
+    batching: { gatherMs: 250, maxBatch: 100, maxWaiting: 100, exportMs: 7000 },
     notices: [],
   });
 });
@@ -153,15 +154,18 @@ test("an exporter that there is not is told, and one list that has OTLP is not",
     expect(settings({ OTEL_TRACES_EXPORTER: fine }, "c:4318")?.notices).toEqual([]);
 });
 
-test("exports over HTTP are compressed where the variables want it, and those over gRPC are not, which is told", () => {
+test("exports are compressed where the variables want it, over HTTP and over gRPC", () => {
   expect(settings({ OTEL_EXPORTER_OTLP_COMPRESSION: "gzip" }, "c:4318")).toMatchObject({
     isCompressed: true,
     notices: [],
   });
   expect(settings({ OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: "gzip" }, "c:4317")).toMatchObject({
-    isCompressed: false,
-    notices: ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION is for exports over HTTP: over gRPC they are not compressed"],
+    isCompressed: true,
+    notices: [],
   });
+  expect(
+    settings({ OTEL_EXPORTER_OTLP_COMPRESSION: "gzip", OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: "none" }, "c:4317"),
+  ).toMatchObject({ isCompressed: false });
 });
 
 test("the certificates of the way to the collector are read from the files that the variables name", () => {

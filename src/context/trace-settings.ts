@@ -62,7 +62,7 @@ export function traceSettings({ tracesEndpoint, tracesSampleRatio }: TraceConfig
     ratio: tracesSampleRatio ?? (sampler.endsWith("always_off") ? 0 : (argument ?? 1)),
     isParentBased: sampler.startsWith("parentbased_"),
     timeoutMs: reader.count(ofTraces(env, "TIMEOUT"), MOST.ms) ?? DELIVERY_MS,
-    isCompressed: isCompressed(protocol, reader, env),
+    isCompressed: reader.oneOf(ofTraces(env, "COMPRESSION"), ["none", "gzip"]) === "gzip",
     batching: batchingOf(reader),
     notices: reader.notices,
   };
@@ -87,13 +87,6 @@ function ofTraces(env: Env, name: string): string {
   return env[own] ? own : `OTEL_EXPORTER_OTLP_${name}`;
 }
 
-function isCompressed(protocol: TraceProtocol, reader: VariableReader, env: Env): boolean {
-  const name = ofTraces(env, "COMPRESSION");
-  if (reader.oneOf(name, ["none", "gzip"]) !== "gzip") return false;
-  if (protocol === "grpc") reader.notices.push(`${name} is for exports over HTTP: over gRPC they are not compressed`);
-  return protocol !== "grpc";
-}
-
 function batchingOf(reader: VariableReader): Batching {
   const maxWaiting = reader.count("OTEL_BSP_MAX_QUEUE_SIZE", MOST.spans) ?? BATCHING.maxWaiting;
   const batch = reader.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", MOST.spans) ?? BATCHING.maxBatch;
@@ -102,6 +95,7 @@ function batchingOf(reader: VariableReader): Batching {
     // A batch that is larger than the queue would never be full.
     maxBatch: Math.min(batch, maxWaiting),
     maxWaiting,
+    exportMs: reader.count("OTEL_BSP_EXPORT_TIMEOUT", MOST.ms) ?? BATCHING.exportMs,
   };
 }
 

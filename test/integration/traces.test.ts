@@ -4,7 +4,7 @@ import { type RpcCall, RpcError, startRpcServer, STATUS } from "../engines/grpc/
 import { eventually } from "../faults/observe.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
-import { startProcess } from "../support/process.ts";
+import { type GatewayProcess, startProcess } from "../support/process.ts";
 import { TEST_CA, TEST_PAIRS } from "../support/tls.ts";
 import { mountSecret } from "../support/tls-files.ts";
 
@@ -206,6 +206,52 @@ test("a collector behind TLS of its own authority, which wants a certificate, ge
   await eventually(() => told() === 1, "it is told that a variable is left out");
   await secure.stop(true);
 }, 20_000);
+
+test("a gRPC collector behind TLS of its own authority, which wants a certificate, gets compressed batches; without the certificate it gets none", async () => {
+  using secret = mountSecret(TEST_PAIRS.client);
+  const calls: { readonly encoding: string | undefined; readonly names: boolean }[] = [];
+  const handlers = new Map([
+    [
+      "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+      async function* (request: Uint8Array, { metadata }: RpcCall) {
+        const text = new TextDecoder().decode(request);
+        calls.push({ encoding: metadata["grpc-encoding"], names: /chat sim-1/.test(text) });
+        yield new Uint8Array(0);
+      },
+    ],
+  ]);
+  const server = await startRpcServer(0, handlers, { ...TEST_PAIRS.first, ca: TEST_CA });
+  await using engine = await startEngine({ model: "sim-1" });
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `grpcs://localhost:${server.port}`,
+    OTEL_EXPORTER_OTLP_COMPRESSION: "gzip",
+    OTEL_EXPORTER_OTLP_CERTIFICATE: secret.caPath,
+    OTEL_BSP_SCHEDULE_DELAY: "50",
+    OTEL_BSP_EXPORT_TIMEOUT: "2500",
+  };
+  const pair = {
+    OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: secret.certPath,
+    OTEL_EXPORTER_OTLP_CLIENT_KEY: secret.keyPath,
+  };
+  const chat = async (gateway: GatewayProcess): Promise<void> => {
+    while ((await fetch(`${gateway.url}/readiness`)).status !== 200) await Bun.sleep(20);
+    await (await post(`${gateway.url}/v1/chat/completions`, HELLO)).text();
+  };
+  {
+    await using gateway = await startProcess(["--worker-urls", engine.url], { ...env, ...pair });
+    await chat(gateway);
+    await eventually(() => calls.length > 0, "the batch is there");
+    expect(calls).toEqual([{ encoding: "gzip", names: true }]);
+  }
+  await using stranger = await startProcess(["--worker-urls", engine.url], env);
+  await chat(stranger);
+  await eventually(
+    () => stranger.lines().some(({ msg }) => String(msg).startsWith("traces are not taken")),
+    "it is told",
+  );
+  expect(calls).toHaveLength(1);
+  server.die();
+}, 30_000);
 
 test("an address that cannot be one, and a protocol that there is not, are refused at the start", async () => {
   const check = async (endpoint: string): Promise<string> => {

@@ -14,7 +14,7 @@ export interface ExportSettings {
   readonly version: string;
   /** Longest wait for the collector's answer to a batch, ms. */
   readonly timeoutMs: number;
-  /** Whether batches over HTTP are compressed with gzip. */
+  /** Whether batches are compressed with gzip. */
   readonly isCompressed: boolean;
   /** undefined: the collector's certificate is checked against the public authorities, and it is shown none. */
   readonly tls?: CollectorTls;
@@ -37,8 +37,8 @@ export interface Refusal {
   readonly mayRepeat: boolean;
 }
 
-/** Sends a batch to the collector. Undefined: it was taken. Never rejects. */
-export type Deliver = (batch: readonly Span[]) => Promise<Refusal | undefined>;
+/** Sends a batch to the collector, and waits for its answer as long as the settings say, and no longer than `withinMs`. Undefined: it was taken. Never rejects. */
+export type Deliver = (batch: readonly Span[], withinMs: number) => Promise<Refusal | undefined>;
 
 /** Time for the collector to answer unless a variable says another one, ms (the default of OpenTelemetry). */
 export const DELIVERY_MS = 10_000;
@@ -58,13 +58,13 @@ export function deliverOverHttp(settings: ExportSettings, send: Send = fetch): D
     ...settings.headers,
   };
   const secure = tls && { tls: { ...(tls.ca === undefined ? {} : { ca: tls.ca }), ...tls.pair } };
-  return async (batch) => {
+  return async (batch, withinMs) => {
     try {
       const written = isJson
         ? exportBody(batch, resource, version)
         : (await import("./otlp-protobuf.ts")).exportMessage(batch, resource, version);
       const body = isCompressed ? Bun.gzipSync(written) : written;
-      const signal = AbortSignal.timeout(timeoutMs);
+      const signal = AbortSignal.timeout(Math.min(timeoutMs, withinMs));
       const reply = await send(url, { method: "POST", headers, body, signal, ...secure });
       await reply.arrayBuffer();
       if (reply.ok) return undefined;

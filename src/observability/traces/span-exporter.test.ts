@@ -84,7 +84,7 @@ describe("spans", () => {
   });
 
   test("are gathered by the bounds that it was given", async () => {
-    const { exporter, clock, exports, counts } = setUp({ gatherMs: 200, maxBatch: 3, maxWaiting: 5 });
+    const { exporter, clock, exports, counts } = setUp({ ...BATCHING, gatherMs: 200, maxBatch: 3, maxWaiting: 5 });
     exporter.add(spans(2));
     clock.advance(200);
     await settled();
@@ -114,7 +114,7 @@ describe("spans", () => {
         return new Response("{}");
       },
     );
-    expect(await deliver(spans(1))).toBeUndefined();
+    expect(await deliver(spans(1), 1000)).toBeUndefined();
     expect(sent).toEqual([
       {
         headers: { "content-type": "application/json", "content-encoding": "gzip" },
@@ -134,6 +134,32 @@ describe("spans", () => {
     }
     await settled();
     expect([setup.exports, setup.counts]).toEqual([[512, 512, 512], { sent: 0, dropped: 512 }]);
+  });
+
+  test("are given up where another try would begin too late, and no try may last longer than what is left", async () => {
+    const clock = new ManualClock();
+    const within: number[] = [];
+    const reasons: object[] = [];
+    const note = (fields: object): void => void reasons.push(fields);
+    const exporter = new SpanExporter({
+      url: "u",
+      deliver: async (_batch, withinMs) => {
+        within.push(withinMs);
+        clock.advance(800);
+        return { reason: "busy", mayRepeat: true };
+      },
+      batching: { ...BATCHING, exportMs: 3000 },
+      clock,
+      logger: { debug: note, info: note, warn: note, error: note },
+      onCount: () => undefined,
+    });
+    exporter.add(spans(512));
+    for (let second = 0; second < 5; second += 1) {
+      await settled();
+      clock.advance(1000);
+    }
+    // 0.8 s for the try, 1 s of rest, 0.8 s: two more seconds of rest would be too late.
+    expect([within, reasons]).toEqual([[3000, 1200], [{ url: "u", reason: "busy" }]]);
   });
 
   test("are dropped where the collector refuses them, and each change is told once", async () => {

@@ -22,10 +22,12 @@ export interface Batching {
   readonly maxBatch: number;
   /** Most spans that wait; further ones are dropped. */
   readonly maxWaiting: number;
+  /** Longest time for a batch from its first try to the end of its last, ms. */
+  readonly exportMs: number;
 }
 
-/** OpenTelemetry's batch processor has the same batch, five seconds, and 2,048 spans that wait: a busy gateway has more of them. */
-export const BATCHING: Batching = { gatherMs: 1000, maxBatch: 512, maxWaiting: 8192 };
+/** OpenTelemetry's batch processor has the same batch and longest time, five seconds, and 2,048 spans that wait: a busy gateway has more of them. */
+export const BATCHING: Batching = { gatherMs: 1000, maxBatch: 512, maxWaiting: 8192, exportMs: 30_000 };
 /** Time for the last spans when the gateway ends, ms. */
 const LAST_MS = 2000;
 /** Tries of a batch that the collector may take later, and the wait before the second one, ms. */
@@ -92,11 +94,14 @@ export class SpanExporter {
 
   /** Returns why the batch was not taken. */
   async #send(batch: readonly Span[]): Promise<string | undefined> {
-    const { clock, deliver } = this.#parts;
+    const { clock, deliver, batching } = this.#parts;
+    const endsAt = clock.now() + batching.exportMs;
     for (let attempt = 1; ; attempt += 1) {
-      const refusal = await deliver(batch);
+      const refusal = await deliver(batch, endsAt - clock.now());
       if (!refusal?.mayRepeat || this.#isOver || attempt === TRIES) return refusal?.reason;
-      await new Promise<void>((resolve) => void clock.after(WAIT_MS * attempt, resolve));
+      const waitMs = WAIT_MS * attempt;
+      if (clock.now() + waitMs >= endsAt) return refusal.reason;
+      await new Promise<void>((resolve) => void clock.after(waitMs, resolve));
     }
   }
 

@@ -137,7 +137,7 @@ export class GrpcConnection implements CallConnection {
       if (this.#calls.size === 0) this.#heardAt = now;
       this.#calls.add(call);
       call.started(this, stream, now);
-      stream.end(frameMessage(message));
+      stream.end(frameMessage(message, options.isCompressed));
       return true;
     } catch (error) {
       // It broke since we last heard of it: its `close` is on the way.

@@ -11,6 +11,8 @@ export interface GrpcCallOptions {
   readonly timeouts: UpstreamTimeouts;
   /** Names in lower case. Values are ASCII; a binary one is base64 under a name that ends in `-bin`. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** The message is compressed already, as `grpc-encoding` of the metadata says. */
+  readonly isCompressed?: boolean;
   readonly signal?: LeaveSignal | undefined;
 }
 

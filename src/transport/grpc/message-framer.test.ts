@@ -5,13 +5,21 @@ import { GatewayError } from "../../errors/errors.ts";
 import { frameMessage, MessageFramer } from "./message-framer.ts";
 
 describe("MessageFramer", () => {
+  test("reads a message that was framed as compressed as what it was before", () => {
+    const framer = new MessageFramer(100);
+    framer.encoding = "gzip";
+    const out: Uint8Array[] = [];
+    framer.push(frameMessage(Bun.gzipSync(Buffer.from("spans")), true), out);
+    expect(out.map((message) => Buffer.from(message).toString())).toEqual(["spans"]);
+  });
+
   test("gives the same messages however they are cut", () => {
     fc.assert(
       fc.property(
         fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 8 }),
         fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 30 }),
         (messages, cuts) => {
-          const bytes = Buffer.concat(messages.map(frameMessage));
+          const bytes = Buffer.concat(messages.map((message) => frameMessage(message)));
           const framer = new MessageFramer(100);
           const out: Uint8Array[] = [];
           for (let at = 0, turn = 0; at < bytes.length; turn += 1) {

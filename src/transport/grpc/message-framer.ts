@@ -75,9 +75,9 @@ export class MessageFramer {
 }
 
 /** A message with its prefix, ready to be written. */
-export function frameMessage(message: Uint8Array): Uint8Array {
+export function frameMessage(message: Uint8Array, isCompressed = false): Uint8Array {
   const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
-  framed[0] = 0;
+  framed[0] = isCompressed ? 1 : 0;
   framed.writeUInt32BE(message.length, 1);
   framed.set(message, PREFIX_BYTES);
   return framed;

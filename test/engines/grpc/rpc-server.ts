@@ -1,4 +1,10 @@
-import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  createSecureServer,
+  createServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 
 const PREFIX_BYTES = 5;
 
@@ -46,11 +52,17 @@ export interface RpcServer {
   drain(): void;
 }
 
-/** A gRPC server of unary methods and server streams, on loopback, without TLS. */
-export function startRpcServer(port: number, handlers: ReadonlyMap<string, RpcHandler>): Promise<RpcServer> {
+/** A gRPC server of unary methods and server streams, on loopback. `tls`: its certificate, and the authority of those that it wants to see. */
+export function startRpcServer(
+  port: number,
+  handlers: ReadonlyMap<string, RpcHandler>,
+  tls?: { readonly cert: string; readonly key: string; readonly ca: string },
+): Promise<RpcServer> {
   const sessions = new Set<ServerHttp2Session>();
   // Clients that leave by the hundred are what it is there for, not an attack.
-  const server = createServer({ streamResetBurst: 1_000_000, streamResetRate: 1_000_000 });
+  const server = tls
+    ? createSecureServer({ ...tls, requestCert: true, rejectUnauthorized: true })
+    : createServer({ streamResetBurst: 1_000_000, streamResetRate: 1_000_000 });
   server.on("session", (session: ServerHttp2Session) => {
     sessions.add(session);
     session.on("error", () => undefined);
@@ -133,7 +145,9 @@ async function requestOf(stream: ServerHttp2Stream): Promise<Uint8Array> {
     stream.once("end", resolve);
     stream.once("close", resolve);
   });
-  return Buffer.concat(pieces).subarray(PREFIX_BYTES);
+  const bytes = Buffer.concat(pieces);
+  const message = bytes.subarray(PREFIX_BYTES);
+  return bytes[0] === 1 ? Bun.gunzipSync(message) : message;
 }
 
 function respond(stream: ServerHttp2Stream): void {
