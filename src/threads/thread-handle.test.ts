@@ -120,7 +120,12 @@ describe("pings", () => {
     expect(ends).toEqual([]);
     clock.advance(1000);
     expect(ends).toEqual([
-      { reason: "it did not answer for 10 s", code: undefined, method: "pick() of the policy module" },
+      {
+        reason: "it did not answer for 10 s",
+        code: undefined,
+        isOutdated: false,
+        method: "pick() of the policy module",
+      },
     ]);
   });
 

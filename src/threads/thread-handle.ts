@@ -61,6 +61,8 @@ export interface ThreadEnd {
   readonly code: string | undefined;
   /** The policy method that it was running, if it was ended because it did not answer. */
   readonly method: string | undefined;
+  /** The configuration changed while it started, so the next one begins with the new one; nothing was wrong with the thread. */
+  readonly isOutdated: boolean;
 }
 
 /**
@@ -96,7 +98,7 @@ export class ThreadHandle {
   #metrics: MetricsSnapshot | undefined;
   #state: "starting" | "serving" | "ending" | "over" = "starting";
   #hasServed = false;
-  #end: ThreadEnd = { reason: "the thread ended", code: undefined, method: undefined };
+  #end: ThreadEnd = { reason: "the thread ended", code: undefined, method: undefined, isOutdated: false };
   #silentPings = 0;
   #cancelTimer: () => void = () => undefined;
 
@@ -186,7 +188,7 @@ export class ThreadHandle {
   end(reason: string, more: Partial<ThreadEnd> = {}): void {
     if (this.#state === "ending" || this.#state === "over") return;
     this.#state = "ending";
-    this.#end = { code: undefined, method: undefined, ...more, reason };
+    this.#end = { code: undefined, method: undefined, isOutdated: false, ...more, reason };
     this.#cancelTimer();
     // A thread in native code may take long to close, but runs no JavaScript any more.
     this.#cancelTimer = this.#deps.clock.after(CLOSE_MS, () => this.#close());
@@ -256,5 +258,20 @@ export class ThreadHandle {
     this.#started.reject(Object.assign(new Error(reason), code === undefined ? {} : { code }));
     this.#deps.onOver(this);
     this.#ended.resolve();
+  }
+}
+
+/**
+ * Starts a thread for the first time, and anew each time that the configuration changes while it starts: the next one begins with the new
+ * one. Resolves when it listens; rejects with why it cannot start.
+ */
+export async function firstStart(start: () => Pick<ThreadHandle, "started" | "howItEnded">): Promise<void> {
+  for (;;) {
+    const thread = start();
+    try {
+      return await thread.started;
+    } catch (error) {
+      if (!thread.howItEnded.isOutdated) throw error;
+    }
   }
 }

@@ -17,7 +17,7 @@ import { RestartRests } from "./restart-rests.ts";
 import { ThreadsConfig } from "./threads-config.ts";
 import type { LiveConfig } from "../reload/live-config.ts";
 import { startMessage, type StartMessageDeps } from "./start-message.ts";
-import { type Spawn, ThreadHandle } from "./thread-handle.ts";
+import { firstStart, type Spawn, ThreadHandle } from "./thread-handle.ts";
 
 export interface ThreadPoolDeps extends AnswerCallDeps, StartMessageDeps {
   /** Tells of changes of the configuration. */
@@ -91,11 +91,11 @@ export class ThreadPool {
   /** Resolves when all threads listen. Rejects with the error of the first thread that cannot; then no thread is left. */
   static async start(deps: ThreadPoolDeps): Promise<ThreadPool> {
     const pool = new ThreadPool(deps);
+    const start = (number: number): Promise<void> => firstStart(() => pool.#startThread(number));
     try {
       // The first thread finds the port, if any free one is allowed.
-      await pool.#startThread(0).started;
-      const others = Array.from({ length: deps.config.threads - 1 }, (_, index) => pool.#startThread(index + 1));
-      await Promise.all(others.map(({ started }) => started));
+      await start(0);
+      await Promise.all(Array.from({ length: deps.config.threads - 1 }, (_, index) => start(index + 1)));
       return pool;
     } catch (error) {
       await pool.stop();
@@ -211,6 +211,7 @@ export class ThreadPool {
     // The caller of the first start learns of it by `started`.
     const isFirst = !hasServed && !this.#rests.has(number);
     if (isFirst || this.#isStopping || !this.#isListening) return;
+    if (howItEnded.isOutdated) return void this.#startThread(number);
     const restMs = this.#rests.take(number, livedMs);
     const { reason, method } = howItEnded;
     logger.error({ thread: number, reason, doing: method, restart_ms: restMs }, "a thread died and is started anew");

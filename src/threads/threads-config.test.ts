@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { setUpPool, turn } from "../../test/support/fake-threads.ts";
 import type { Configure } from "./messages.ts";
+import { ThreadPool } from "./thread-pool.ts";
 
 /** The last step that a thread was asked for. */
 function step(told: Configure | undefined): Configure {
@@ -88,6 +89,49 @@ test("a thread that starts while the configuration changes begins anew with it",
   answer(setup, undefined);
   await applying;
   expect([starting.isTerminated, starting.last("start")?.config["queueSize"]]).toEqual([true, 2]);
-  setup.clock.advance(1000);
   expect(setup.threads.latest(1).last("start")?.config["queueSize"]).toBe(7);
+  // The thread that broke is the only one that died.
+  expect(setup.lines.filter(([, , message]) => message === "a thread died and is started anew")).toHaveLength(1);
+});
+
+test("a gateway whose configuration changes while its threads start for the first time starts with the new one", async () => {
+  const setup = setUpPool();
+  const starting = ThreadPool.start(setup.deps);
+  const change = async (queueSize: number): Promise<void> => {
+    const applying = setup.live.apply({ ...setup.deps.config, queueSize });
+    await turn();
+    for (const thread of setup.threads.all) {
+      const asked = thread.last("configure");
+      if (asked && !thread.isTerminated)
+        thread.say({ type: "configured", id: asked.id, outcome: { refusal: undefined } });
+    }
+    await applying;
+    await turn();
+  };
+  await turn();
+  await change(7);
+  setup.threads.latest(0).say({ type: "listening", port: 1234 });
+  await turn();
+  await change(8);
+  await change(9);
+  setup.threads.latest(1).say({ type: "listening", port: 1234 });
+  const pool = await starting;
+  const begunWith = setup.threads.all.map((thread) => thread.last("start")?.config["queueSize"]);
+  expect([begunWith, setup.lines]).toEqual([[2, 7, 7, 8, 9], []]);
+  const stopping = pool.stop();
+  for (const number of [0, 1]) setup.threads.latest(number).say({ type: "stopped" });
+  await stopping;
+});
+
+test("a thread that cannot start ends the start, also after a change of the configuration", async () => {
+  const setup = setUpPool();
+  const starting = ThreadPool.start(setup.deps).then(
+    () => "it started",
+    (error: unknown) => String(error),
+  );
+  await turn();
+  await setup.live.apply(wanted(setup));
+  await turn();
+  setup.threads.latest(0).say({ type: "failed", message: "the port is in use", code: "EADDRINUSE" });
+  expect([await starting, setup.threads.all.length]).toEqual(["Error: the port is in use", 2]);
 });

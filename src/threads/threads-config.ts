@@ -52,7 +52,7 @@ export class ThreadsConfig implements ConfigParticipant {
       const { number } = thread;
       if (!thread.isServing) {
         // It has begun with the configuration of before, and nobody would hear it refuse this one.
-        thread.end("the configuration has changed while it started");
+        thread.end("the configuration has changed while it started", { isOutdated: true });
         return;
       }
       const outcome = await thread.configure(message);
