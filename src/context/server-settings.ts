@@ -27,6 +27,7 @@ export function serverSettings(config: Config): ServerSettings {
     maxBodyBytes: config.maxPayloadSize,
     tokenizerFolder: config.tokenizerFolder,
     plans: modelPlans(config),
+    skipsPrefill: config.pdSkipPrefill,
     decisionLogSize: config.decisionLogSize,
     metricsCompat: config.metricsCompat,
   };

@@ -36,8 +36,13 @@ export function fitTogether(prefill: Worker, decode: Worker): boolean {
 
 /** Whether a decode worker answers a request to this endpoint without a prefill worker. */
 export function prefillsAlone(decode: Worker, endpoint: Endpoint): boolean {
+  return mayPrefillAlone(decode) && connectorOf(decode).serves(endpoint);
+}
+
+/** Whether a decode worker answers requests without a prefill worker, to the endpoints that its connector serves. */
+export function mayPrefillAlone(decode: Worker): boolean {
   const connector = connectorOf(decode);
-  return connector.prefillsAlone && connector.serves(endpoint) && connector.suffices(decode, "decode");
+  return connector.prefillsAlone && connector.suffices(decode, "decode");
 }
 
 /** Whether any two of them fit together; all have one protocol. It looks at each worker once. */

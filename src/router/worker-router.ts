@@ -1,5 +1,4 @@
 import { GatewayError } from "../errors/errors.ts";
-import type { PolicyRegistry } from "../policy/policy-registry.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import { readJsonBody } from "../protocol/json/json-body.ts";
 import type { Reply } from "../transport/downstream.ts";
@@ -11,6 +10,7 @@ import { checkAnswer, relay } from "./relay.ts";
 import { dispatch, type DispatchDeps } from "./retry.ts";
 import type { InferenceRequest, Router } from "./router.ts";
 import type { Choice, Leg } from "./choice.ts";
+import { choosesPairs, type LegPolicies, policyOf } from "./pd/pair-policies.ts";
 import type { Sender } from "./sender.ts";
 import { StreamContinuation } from "./stream-continuation.ts";
 import type { StreamRelayDeps } from "./stream-relay.ts";
@@ -18,7 +18,7 @@ import type { StreamSource } from "./stream-source.ts";
 
 export interface WorkerRouterDeps extends DispatchDeps {
   readonly workers: Pick<WorkerRegistry, "getWorkersForModel" | "lists">;
-  readonly policies: Pick<PolicyRegistry, "getPolicy" | "getDefaultPolicy">;
+  readonly policies: LegPolicies;
   readonly streams: StreamRelayDeps;
   /** Whether another worker continues a stream of this model when its worker is lost. */
   readonly continuesStreams: (model: string) => boolean;
@@ -81,10 +81,20 @@ export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> 
     record.model = model;
     // A name that a worker lists may be a label of metrics.
     record.isModelListed = named === undefined ? this.#deps.workers.lists(model) : serving.isListed;
+    const prefillsAlone = roles.prefill ? this.#aloneOn(endpoint) : NEVER;
     const prefill = roles.prefill && prefillers && this.#legOf(roles.prefill, prefillers, model);
     const answer = this.#legOf(roles.answer, answerers, model);
+    if (prefillers?.workers.length === 0 && !this.#servesAlone(model, answerers, prefillsAlone)) {
+      throw legMissing("prefill");
+    }
+    if (answerers.workers.length === 0) throw legMissing(roles.answer);
     record.policy = prefill ? `${prefill.policy.name}+${answer.policy.name}` : answer.policy.name;
-    return { legs: { prefill, answer }, lost, fits, prefillsAlone: prefill ? this.#aloneOn(endpoint) : NEVER };
+    return { legs: { prefill, answer }, lost, fits, prefillsAlone };
+  }
+
+  /** Whether decode workers serve the model's requests while it has no prefill worker at all. */
+  #servesAlone(model: string, { available }: ModelSnapshot, prefillsAlone: Choice["prefillsAlone"]): boolean {
+    return choosesPairs(this.#deps.policies, model) && available.some(prefillsAlone);
   }
 
   #aloneOn(endpoint: Endpoint): Choice["prefillsAlone"] {
@@ -92,11 +102,8 @@ export class WorkerRouter<Prepared extends InferenceRequest = InferenceRequest> 
     return (decode) => this.#sender.prefillsAlone(decode, endpoint);
   }
 
-  /** Throws no_available_workers where there is no such worker. */
   #legOf(role: WorkerType, snapshot: ModelSnapshot, model: string): Leg {
-    if (snapshot.workers.length === 0) throw legMissing(role);
-    const { policies } = this.#deps;
-    return { role, snapshot, policy: policies.getPolicy(model, role) ?? policies.getDefaultPolicy() };
+    return { role, snapshot, policy: policyOf(this.#deps.policies, model, role) };
   }
 
   /** undefined where no worker would continue this stream. */

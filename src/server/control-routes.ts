@@ -2,6 +2,7 @@ import type { CompatSet } from "../observability/compat-table.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Fleet } from "../engine/fleet.ts";
 import type { ModelPlans } from "../router/model-plans.ts";
+import { choosesPairs, type LegPolicies } from "../router/pd/pair-policies.ts";
 import { type ConfigAdmin, configRoutes } from "./api/config.ts";
 import { decisionRoutes } from "./api/decisions.ts";
 import { fleetRoutes } from "./api/fleet.ts";
@@ -21,7 +22,7 @@ import type { ServingUnits } from "./serving-units.ts";
 export interface ControlRoutesDeps extends Omit<WorkersDeps, "paths" | "maxBodyBytes">, Pick<KeysDeps, "keyDesk"> {
   readonly metrics: Metrics;
   readonly tokenizers: TokenizerAdmin;
-  readonly policyRegistry: DescribedPolicies & KeptSessions;
+  readonly policyRegistry: DescribedPolicies & KeptSessions & LegPolicies;
   readonly fleet: Fleet;
   /** The configuration in force, and changes of it. */
   readonly transactions: ConfigAdmin;
@@ -45,17 +46,24 @@ export interface ControlState {
   readonly units: () => Pick<ServingUnits, "snapshots" | "findDecisions"> | undefined;
   /** Which models answer for the names of the configuration; undefined where it has none. */
   readonly plans: () => ModelPlans | undefined;
+  /** Whether a decode worker may prefill for itself. */
+  readonly skipsPrefill: () => boolean;
 }
 
 /** Probes, models, metrics and administration. Those of `onMetricsPort` are among them: metrics, and the probes that say how this process is. */
 export function createControlRoutes(
   deps: ControlRoutesDeps,
   { maxBodyBytes, tokenizerFolder, decisionLogSize, metricsCompat }: ControlRoutesSettings,
-  { isDraining, units, plans }: ControlState,
+  { isDraining, units, plans, skipsPrefill }: ControlState,
 ): { readonly all: readonly Route[]; readonly onMetricsPort: readonly Route[] } {
   const metrics = metricsRoute(deps.metrics, metricsCompat, async () => (await units()?.snapshots()) ?? []);
   const paths = new FolderOfPaths(tokenizerFolder);
-  const stateProbes = stateProbeRoutes({ workerRegistry: deps.workerRegistry, isDraining });
+  const { workerRegistry, policyRegistry } = deps;
+  const stateProbes = stateProbeRoutes({
+    workerRegistry,
+    isDraining,
+    skipsPrefill: (model) => skipsPrefill() && choosesPairs(policyRegistry, model),
+  });
   const all = [
     ...stateProbes,
     ...engineProbeRoutes(deps.fleet),

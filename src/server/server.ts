@@ -18,6 +18,8 @@ export interface LiveServerSettings {
   readonly gate: GateSettings;
   /** Which models answer for the names of the configuration; undefined where it has none. */
   readonly plans: ModelPlans | undefined;
+  /** Whether a decode worker may prefill for itself. */
+  readonly skipsPrefill: boolean;
   readonly listener: ListenerSettings;
 }
 
@@ -67,12 +69,13 @@ export async function startServer(deps: ServerDeps, startUnits: StartServingUnit
   const gate = new LocalGate(settings.gate, clock);
   let units: ServingUnits | undefined;
   let isDraining = false;
-  let { plans } = settings;
+  let { plans, skipsPrefill } = settings;
   const onDefect = ({ cause }: GatewayError, requestId: string): void => logDefect(logger, cause, requestId);
   const routes = createControlRoutes(deps, settings, {
     isDraining: () => isDraining,
     units: () => units,
     plans: () => plans,
+    skipsPrefill: () => skipsPrefill,
   });
   const control = new ControlApp({
     auth,
@@ -115,7 +118,7 @@ export async function startServer(deps: ServerDeps, startUnits: StartServingUnit
     metricsUrl: sidePorts.metricsUrl,
     replace(next) {
       gate.replace(next.gate);
-      ({ plans } = next);
+      ({ plans, skipsPrefill } = next);
       sidePorts.replace(next.listener);
     },
     drain(times) {

@@ -131,6 +131,33 @@ describe("prefill workers that are down", () => {
     expect(asked(fleet.prefills)).toBe(0);
   });
 
+  test("are not missed where none is registered any more, as when their pods are gone", async () => {
+    await using fleet = await startPdFleet({ dialect: "nixl" });
+    await using gateway = await startPdGateway([["nixl", fleet]], { config: BY_COST });
+    const status = async (path: string): Promise<number> => (await fetch(`${gateway.url}${path}`)).status;
+    const { workerRegistry } = gateway.context;
+    for (const { url } of fleet.prefills) workerRegistry.remove(workerRegistry.getByUrl(url)?.id ?? "");
+    const response = await post(`${gateway.url}${CHAT}`, LONG);
+    expect([response.status, await status("/readiness")]).toEqual([200, 200]);
+    expect(answerText(await response.json())).toBe(await fleet.referenceText(CHAT, LONG));
+  });
+
+  test("are missed by decode workers that cannot do without, and where every prefill is wanted apart", async () => {
+    for (const [dialect, pdSkipPrefill] of [
+      ["sglang", true],
+      ["nixl", false],
+    ] as const) {
+      await using fleet = await startPdFleet({ dialect });
+      await using gateway = await startPdGateway([[dialect, fleet]], { config: { ...BY_COST, pdSkipPrefill } });
+      const { workerRegistry } = gateway.context;
+      for (const { url } of fleet.prefills) workerRegistry.remove(workerRegistry.getByUrl(url)?.id ?? "");
+      const response = await post(`${gateway.url}${CHAT}`, SHORT);
+      const readiness = await fetch(`${gateway.url}/readiness`);
+      expect([response.status, readiness.status]).toEqual([503, 503]);
+      expect(await response.text()).toContain("the model has no prefill worker");
+    }
+  });
+
   test("that fails a request is replaced by the decode worker's own prefill", async () => {
     const fault = { kind: "close" } as const;
     await using fleet = await startPdFleet({ dialect: "nixl", prefills: 1, decodes: 1, faults: { prefills: [fault] } });

@@ -1,24 +1,18 @@
 import type { Fleet } from "../../engine/fleet.ts";
 import type { InfoPage } from "../../engine/voice.ts";
 import type { Worker } from "../../worker/worker.ts";
-import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 import { systemClock } from "../../util/clock.ts";
 import type { Route } from "../route.ts";
 import { SharedAnswer } from "../shared-answer.ts";
-import { readinessReply } from "./readiness.ts";
+import { type ReadinessDeps, readinessReply } from "./readiness.ts";
 import { publicPart } from "./worker-page.ts";
 import { jsonReply, type Reply, textReply } from "../../transport/downstream.ts";
-
-export interface StateProbesDeps {
-  readonly workerRegistry: WorkerRegistry;
-  readonly isDraining: () => boolean;
-}
 
 /** How long an answer of `/health_generate` is shared, ms. A worker generates a token for it, and callers need no key. */
 const GENERATES_KEPT_MS = 1000;
 
 /** Routes that say whether the process lives, and whether it may get traffic. */
-export function stateProbeRoutes(deps: StateProbesDeps): Route[] {
+export function stateProbeRoutes(deps: ReadinessDeps): Route[] {
   const alive = (): Reply => textReply("OK");
   return [
     { method: "GET", path: "/health", access: "public", handle: alive },

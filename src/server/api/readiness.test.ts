@@ -18,8 +18,12 @@ function fleetOf(...workers: readonly Given[]): FleetSetup {
 }
 
 /** Status, code and reason of the answer. */
-function readinessOf({ registry }: FleetSetup, isDraining = false): readonly unknown[] {
-  const reply = readinessReply({ workerRegistry: registry, isDraining: () => isDraining });
+function readinessOf({ registry }: FleetSetup, { isDraining = false, skips = false } = {}): readonly unknown[] {
+  const reply = readinessReply({
+    workerRegistry: registry,
+    isDraining: () => isDraining,
+    skipsPrefill: (model) => skips && model === "m",
+  });
   const body = JSON.parse(Buffer.from(reply.body).toString()) as Record<string, unknown>;
   return [reply.status, body["code"], body["reason"]];
 }
@@ -42,6 +46,22 @@ test("without workers, and with none that is well, it is told which of the two",
 test("half of a pair serves nothing", () => {
   expect(readinessOf(fleetOf(["http://p:1", prefill]))).toEqual(refused("no healthy decode workers"));
   expect(readinessOf(fleetOf(["http://d:1", decode]))).toEqual(refused("no healthy prefill workers"));
+});
+
+test("decode workers that prefill alone are enough, where that is wanted and the model's policies choose so", () => {
+  const noPrefill = refused("no healthy prefill workers");
+  const alone = fleetOf(["http://d:1", decode, "vllm"]);
+  expect([readinessOf(alone), readinessOf(alone, { skips: true })]).toEqual([noPrefill, READY]);
+  // One with the connector of another engine beside it serves no pair.
+  const unfit = fleetOf(["http://p:1", prefill, "sglang"], ["http://d:1", decode, "vllm"]);
+  expect(readinessOf(unfit, { skips: true })).toEqual(READY);
+  expect(readinessOf(fleetOf(["http://d:1", decode, "sglang"]), { skips: true })).toEqual(noPrefill);
+  expect(readinessOf(fleetOf(["http://d:1", { ...decode, modelId: "other" }, "vllm"]), { skips: true })).toEqual(
+    noPrefill,
+  );
+  expect(readinessOf(fleetOf(["http://p:1", prefill, "vllm"]), { skips: true })).toEqual(
+    refused("no healthy decode workers"),
+  );
 });
 
 test("halves of different models, or spoken to differently, are no pair", () => {
@@ -86,7 +106,7 @@ test("a worker that serves any model serves those of half a pair", () => {
 });
 
 test("a gateway that shuts down says so, whoever is well", () => {
-  expect(readinessOf(fleetOf(["http://a:1", { modelId: "m" }]), true)).toEqual([
+  expect(readinessOf(fleetOf(["http://a:1", { modelId: "m" }]), { isDraining: true })).toEqual([
     503,
     "server_shutting_down",
     "draining",

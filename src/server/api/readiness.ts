@@ -1,4 +1,4 @@
-import { hasPair } from "../../engine/connectors.ts";
+import { hasPair, mayPrefillAlone } from "../../engine/connectors.ts";
 import type { ErrorCode } from "../../errors/errors.ts";
 import { jsonReply, type WholeReply } from "../../transport/downstream.ts";
 import type { WorkerType } from "../../util/worker-type.ts";
@@ -8,6 +8,8 @@ import type { WorkerRegistry } from "../../worker/worker-registry.ts";
 export interface ReadinessDeps {
   readonly workerRegistry: WorkerRegistry;
   readonly isDraining: () => boolean;
+  /** Whether decode workers of this model may serve its requests without a prefill worker. */
+  readonly skipsPrefill: (model: string) => boolean;
 }
 
 /** Why the gateway should get no traffic. `code` is the error that a request would get. */
@@ -17,10 +19,10 @@ interface Unready {
 }
 
 /** 200 if the gateway could serve a request, otherwise 503 with a code and a reason. It names no worker and no model, because callers need no key. */
-export function readinessReply({ workerRegistry, isDraining }: ReadinessDeps): WholeReply {
+export function readinessReply({ workerRegistry, isDraining, skipsPrefill }: ReadinessDeps): WholeReply {
   if (isDraining()) return unready({ code: "server_shutting_down", reason: "draining" });
   const { workers, available } = workerRegistry.getWorkersForModel(undefined);
-  const reason = whyNobodyServes(workerRegistry);
+  const reason = whyNobodyServes(workerRegistry, skipsPrefill);
   if (reason !== undefined) return unready({ code: "no_available_workers", reason }, { errors: errorsOf(workers) });
   return jsonReply({ status: "ready", healthy_workers: available.length, total_workers: workers.length });
 }
@@ -39,14 +41,14 @@ const LACKS = [
 type Lack = (typeof LACKS)[number];
 
 /** Undefined if at least one model can be served. Otherwise the smallest lack of all models. */
-function whyNobodyServes(registry: WorkerRegistry): string | undefined {
+function whyNobodyServes(registry: WorkerRegistry, skipsPrefill: ReadinessDeps["skipsPrefill"]): string | undefined {
   if (registry.count() === 0) return "no workers registered";
   const models = registry.models();
   const found = new Set<Lack>();
   for (const model of models.length > 0 ? models : [undefined]) {
     for (const mode of ["http", "grpc"] as const) {
       const lack = lackOf((type) => registry.getWorkersForModel(model, mode, type).available);
-      if (lack === undefined) return undefined;
+      if (lack === undefined || (mayDoWithout(lack) && servesAlone(registry, model, skipsPrefill))) return undefined;
       found.add(lack);
     }
   }
@@ -60,6 +62,21 @@ function lackOf(available: (type: WorkerType) => readonly Worker[]): Lack | unde
   if (prefills.length > 0 && decodes.length > 0) return hasPair(prefills, decodes) ? undefined : LACKS[0];
   if (prefills.length > 0) return LACKS[1];
   return decodes.length > 0 ? LACKS[2] : LACKS[3];
+}
+
+/** Whether decode workers may serve all the same. */
+function mayDoWithout(lack: Lack): boolean {
+  return lack === LACKS[0] || lack === LACKS[2];
+}
+
+function servesAlone(
+  registry: WorkerRegistry,
+  model: string | undefined,
+  skipsPrefill: ReadinessDeps["skipsPrefill"],
+): boolean {
+  const decodes = registry.getWorkersForModel(model).available.filter(({ role }) => role === "decode");
+  const [{ modelId = "" } = {}] = decodes;
+  return decodes.some(mayPrefillAlone) && skipsPrefill(model ?? modelId);
 }
 
 /** Counts the last errors of the workers that take no requests, by code of the errors table. */
