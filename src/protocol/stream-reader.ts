@@ -1,15 +1,9 @@
 import { isFinishReason } from "./finish-reason.ts";
-import { isJsonObject, type JsonObject, numberField, stringField } from "./json/json.ts";
+import type { EngineFailure } from "./engine-failure.ts";
+import { isJsonObject, type JsonObject } from "./json/json.ts";
 import type { ErrorFacts } from "./error-facts.ts";
 import type { EventTemplate } from "./event-template.ts";
 import { mergeUsage, readUsage, type Usage } from "./usage.ts";
-
-/** An error that an engine tells within a stream. */
-export interface EngineFailure {
-  readonly message: string;
-  /** HTTP status that the engine names; undefined where it names none. */
-  readonly status: number | undefined;
-}
 
 /** What a stream's event means to the relay that passes it on. */
 export type EventMeaning =
@@ -74,33 +68,6 @@ export class UsageKeeper {
   get usage(): Usage | undefined {
     return mergeUsage(this.#first, this.#last);
   }
-}
-
-/**
- * The error that an event tells of; undefined where it tells of none. OpenAI writes `{error: {message, code}}`, SGLang
- * `{error: "text"}` and older vLLM `{object: "error", message, code}`; an event named `error` is an error whatever it says.
- */
-export function engineFailure(event: JsonObject, name?: string): EngineFailure | undefined {
-  const error = errorIn(event) ?? (name === "error" ? event : undefined);
-  if (!error) return undefined;
-  const code = numberField(error, "code") ?? numberField(event, "status_code");
-  return {
-    message: stringField(error, "message") ?? stringField(event, "error") ?? "the engine failed within the stream",
-    status: code !== undefined && code >= 400 && code < 600 ? code : undefined,
-  };
-}
-
-/** The error in an event. An empty `error` beside other members counts for nothing, as some engines write one into every event. */
-function errorIn(event: JsonObject): JsonObject | undefined {
-  const { error } = event;
-  if (event["object"] === "error") return isJsonObject(error) ? error : event;
-  if (typeof error === "string") return error !== "" || isAlone(event) ? event : undefined;
-  if (!isJsonObject(error)) return undefined;
-  return isAlone(event) || Object.values(error).some((value) => value !== null && value !== "") ? error : undefined;
-}
-
-function isAlone(event: JsonObject): boolean {
-  return Object.keys(event).length === 1;
 }
 
 /** Remembers which answers of a stream have said why they stopped. */

@@ -49,6 +49,35 @@ describe("a whole answer", () => {
     expect(told.record).toMatchObject({ status: 200, tokens: { promptTokens: 1, completionTokens: 2 } });
   });
 
+  test("in whose place an error stands is that error: the worker's fault, its being full, or the client's mistake", async () => {
+    const code = async (body: object): Promise<unknown> => {
+      const { error, reply } = await relayed(json(JSON.stringify(body)));
+      expect(reply).toBeUndefined();
+      return [error?.code, error?.status];
+    };
+    for (const body of [
+      { object: "error", message: "out of memory" },
+      { error: { message: "out of memory", code: 500 } },
+      { error: "out of memory" },
+      { type: "error", error: { type: "api_error", message: "out of memory" } },
+    ]) {
+      expect([body, await code(body)]).toEqual([body, ["upstream_error", 500]]);
+    }
+    expect(await code({ error: { message: "full", code: 429 } })).toEqual(["upstream_busy", 503]);
+    expect(await code({ error: { message: "too long", code: 400 } })).toEqual(["upstream_rejected", 400]);
+  });
+
+  test("that has an error beside it is an answer", async () => {
+    for (const body of [
+      '{"object":"response","status":"failed","output":[],"error":{"code":"server_error","message":"x"}}',
+      '{"choices":[{"finish_reason":"stop"}],"error":{"message":"late"}}',
+      '{"choices":[],"error":null}',
+      '{"tokens":[1],"error":""}',
+    ]) {
+      expect(bodyOf(await relayed(json(body)))).toBe(body);
+    }
+  });
+
   test("is taken under any name that JSON has, and under none", async () => {
     for (const type of ["application/json; charset=utf-8", "application/problem+json", ""]) {
       expect((await relayed(json("{}", type))).reply?.status).toBe(200);

@@ -1,4 +1,5 @@
 import { GatewayError } from "../errors/errors.ts";
+import { failureOfAnswer } from "../protocol/engine-failure.ts";
 import { jsonObjectOf } from "../protocol/json/json.ts";
 import { readUsage, type Usage } from "../protocol/usage.ts";
 import type { UpstreamResponse } from "../transport/upstream.ts";
@@ -9,7 +10,7 @@ import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
 import { StreamRelay, type StreamRelayDeps } from "./stream-relay.ts";
 import type { StreamSource } from "./stream-source.ts";
-import { workerError } from "./worker-error.ts";
+import { engineError, workerError } from "./worker-error.ts";
 import type { Reply } from "../transport/downstream.ts";
 
 /** Largest answer that is not streamed. 2,048 embeddings of 4,096 numbers as text are 170 MB. */
@@ -141,7 +142,7 @@ function wholeReply({ upstream, attempt }: StreamSource, request: InferenceReque
     response = { status, headers: answerHeaders(request, OCTETS), body };
     if (metadata !== undefined) response.headers["metadata"] = metadata;
   } else {
-    record.tokens = readTokens(body, request);
+    record.tokens = readTokens(body, request, attempt);
     response = jsonAnswer(request, status, body);
   }
   attempt.end();
@@ -154,22 +155,37 @@ export function jsonAnswer(request: InferenceRequest, status: number, body: Uint
   return { status, headers: answerHeaders(request, "application/json"), body };
 }
 
-function readTokens(body: Uint8Array, request: InferenceRequest): Usage | undefined {
+/** The counts of a whole answer. Throws invalid_upstream_response, and the engine's error where that stands in its place. */
+function readTokens(body: Uint8Array, request: InferenceRequest, { worker }: Attempt): Usage | undefined {
   const text = body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  if (body.length > PARSED_WHOLE_BYTES) return tokensOfLarge(text);
+  let answer: unknown;
   try {
-    if (body.length <= PARSED_WHOLE_BYTES) {
-      return request.endpoint.dialect.usageOf(JSON.parse(text.toString()), request.body);
-    }
-    const first = text[0];
-    const last = text
-      .toString("latin1", Math.max(0, text.length - 16))
-      .trimEnd()
-      .at(-1);
-    if ((first === 123 && last === "}") || (first === 91 && last === "]")) return usageNearEnd(text);
+    answer = JSON.parse(text.toString());
   } catch {
-    // Falls through: a body that is not JSON is not an answer.
+    throw notJson();
   }
-  throw new GatewayError("invalid_upstream_response", "the worker's answer is not valid JSON");
+  const failure = failureOfAnswer(answer);
+  if (failure) throw engineError("upstream_error", failure, worker.spec.url);
+  return request.endpoint.dialect.usageOf(answer, request.body);
+}
+
+function notJson(): GatewayError {
+  return new GatewayError("invalid_upstream_response", "the worker's answer is not valid JSON");
+}
+
+function tokensOfLarge(text: Buffer): Usage | undefined {
+  const first = text[0];
+  const last = text
+    .toString("latin1", Math.max(0, text.length - 16))
+    .trimEnd()
+    .at(-1);
+  if (!(first === 123 && last === "}") && !(first === 91 && last === "]")) throw notJson();
+  try {
+    return usageNearEnd(text);
+  } catch {
+    throw notJson();
+  }
 }
 
 /** Reads the usage of a large answer without parsing all of it: the last object with that name. */

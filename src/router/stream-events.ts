@@ -86,7 +86,7 @@ export class StreamEvents implements StreamAccount {
     try {
       const meaning = reader.onEvent(name, data, value);
       if (meaning.kind === "failure") {
-        this.#failure = engineError(meaning.failure, origin);
+        this.#failure = engineError("upstream_stream_error", meaning.failure, origin);
         return "stop";
       }
       if (meaning.kind === "aside") return "aside";

@@ -83,8 +83,12 @@ test("what a worker says of its own failure is kept for the log, and not told to
     "HTTP 500",
   ]);
   expect(workerError(answer(500, "Traceback")).message).not.toContain("Traceback");
-  expect(engineError({ message: "out of memory", status: 529 }, "http://w:1").code).toBe("upstream_busy");
-  expect(engineError({ message: "out of memory", status: undefined }, "http://w:1").cause).toBe("out of memory");
+  expect(engineError("upstream_stream_error", { message: "out of memory", status: 529 }, "http://w:1").code).toBe(
+    "upstream_busy",
+  );
+  expect(
+    engineError("upstream_stream_error", { message: "out of memory", status: undefined }, "http://w:1").cause,
+  ).toBe("out of memory");
 });
 
 test("a worker that is full rests where it says for how long, at most two minutes", () => {

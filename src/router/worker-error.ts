@@ -2,7 +2,7 @@ import type { FieldReader } from "../util/header-reader.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { withoutOrigin } from "../util/without-origin.ts";
 import { retryAfterMs } from "./retry-after.ts";
-import type { EngineFailure } from "../protocol/stream-reader.ts";
+import type { EngineFailure } from "../protocol/engine-failure.ts";
 import { isJsonObject, type JsonObject, jsonObjectOf, objectField, stringField } from "../protocol/json/json.ts";
 
 /** Most bytes read of a failed worker's answer; its log line has room for less. */
@@ -79,13 +79,24 @@ function wordsOf({ status, body }: WorkerAnswer): string {
   return `HTTP ${status}${words === "" ? "" : `: ${words}`}`;
 }
 
-/** The error for an engine's error within a stream, with the status that it would have had. */
-export function engineError({ message, status }: EngineFailure, origin: string): GatewayError {
+/** What the client hears of an engine's error under a status of success, by where it stands. */
+const FAILURES = {
+  upstream_stream_error: "the engine failed within the stream",
+  upstream_error: "the worker failed on this request",
+} as const;
+
+/**
+ * The error for an engine's error within a stream (`upstream_stream_error`) or in the place of a whole answer (`upstream_error`), with the
+ * status that it would have had.
+ */
+export function engineError(
+  code: keyof typeof FAILURES,
+  { message, status }: EngineFailure,
+  origin: string,
+): GatewayError {
   if (status !== undefined && FULL.has(status)) return busy(undefined);
   // An engine's words about its own failure are for the log only: they may have paths, addresses and prompts.
-  if (status === undefined || status >= 500) {
-    return new GatewayError("upstream_stream_error", "the engine failed within the stream", { cause: message });
-  }
+  if (status === undefined || status >= 500) return new GatewayError(code, FAILURES[code], { cause: message });
   return new GatewayError("upstream_rejected", withoutOrigin(message, origin), { status });
 }
 

@@ -2,13 +2,13 @@ import {
   ASIDE,
   DATA,
   END,
-  engineFailure,
   type EventMeaning,
   isEndMarker,
   parseEvent,
   type StreamReader,
   UsageKeeper,
 } from "../stream-reader.ts";
+import { engineFailure } from "../engine-failure.ts";
 
 /** Reads streams of `/v1/messages`: the first event counts the prompt, the last but one counts the answer, `message_stop` ends the stream. */
 export class MessagesReader implements StreamReader {

@@ -5,7 +5,6 @@ import {
   ASIDE,
   DATA,
   END,
-  engineFailure,
   type EventMeaning,
   FinishedAnswers,
   isEndMarker,
@@ -13,6 +12,7 @@ import {
   type StreamReader,
   UsageKeeper,
 } from "../stream-reader.ts";
+import { engineFailure } from "../engine-failure.ts";
 
 /** Reads streams of chat and completions: each choice ends with its own `finish_reason`, the stream with `[DONE]`. */
 export class ChoicesReader implements StreamReader {

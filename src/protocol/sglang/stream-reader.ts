@@ -3,13 +3,13 @@ import { numberField, objectField } from "../json/json.ts";
 import {
   DATA,
   END,
-  engineFailure,
   type EventMeaning,
   FinishedAnswers,
   isEndMarker,
   parseEvent,
   type StreamReader,
 } from "../stream-reader.ts";
+import { engineFailure } from "../engine-failure.ts";
 import { readUsage, type Usage } from "../usage.ts";
 import { usageOfSamples } from "./usage-of-answers.ts";
 
