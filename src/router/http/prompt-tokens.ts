@@ -62,7 +62,10 @@ export class PromptTokens {
       if (!features) return this.#asText(request, model, "not_rendered");
       this.#count(model, "tokens");
       const { record } = request;
-      record.onSettled(() => this.#agreement.note(model, features.promptTokens, record.tokens?.promptTokens));
+      record.onSettled(() => {
+        // Another model of the route may have answered.
+        if (record.model === model) this.#agreement.note(model, features.promptTokens, record.tokens?.promptTokens);
+      });
       return { ...request, features };
     } catch (error) {
       if (error instanceof GatewayError && error.code === "client_closed") throw error;

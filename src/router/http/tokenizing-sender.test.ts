@@ -106,3 +106,15 @@ test("the policy gets the text once the engine counts other tokens in most reque
   expect((await made).features).toBe(request.features);
   expect(lines).toHaveLength(1);
 });
+
+test("tokens that another model of a route has counted say nothing of this one's tokenizer", async () => {
+  const { prepare, lines } = setUp();
+  for (let request = 0; request < 20; request += 1) {
+    const { record, features } = await prepare({ body: CHAT }).made;
+    record.model = "fallback";
+    record.tokens = { promptTokens: features.promptTokens + 2, completionTokens: 1, cachedTokens: 0 };
+    record.settle(200);
+  }
+  expect((await prepare({ body: CHAT }).made).features.isTokenized).toBe(true);
+  expect(lines).toEqual([]);
+});

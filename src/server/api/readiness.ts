@@ -75,8 +75,8 @@ function servesAlone(
   skipsPrefill: ReadinessDeps["skipsPrefill"],
 ): boolean {
   const decodes = registry.getWorkersForModel(model).available.filter(({ role }) => role === "decode");
-  const [{ modelId = "" } = {}] = decodes;
-  return decodes.some(mayPrefillAlone) && skipsPrefill(model ?? modelId);
+  const [first] = decodes;
+  return first !== undefined && decodes.some(mayPrefillAlone) && skipsPrefill(model ?? first.modelId);
 }
 
 /** Counts the last errors of the workers that take no requests, by code of the errors table. */
