@@ -54,6 +54,19 @@ test("it is a flood from the first wrong key beyond the bound until ten seconds 
   expect([isFlooded(), bound.isUsedUp("b")]).toEqual([false, false]);
 });
 
+test("new tokens are verified as they come, but of all addresses whose wrong keys are used up a hundred a second", () => {
+  const clock = new ManualClock();
+  const bound = new FailureBound(1, clock);
+  const verified = (address: string, count = 150): number =>
+    Array.from({ length: count }, () => bound.mayVerify(address)).filter(Boolean).length;
+  expect(verified("a")).toBe(150);
+  bound.isBeyond("a");
+  bound.isBeyond("b");
+  expect([verified("a", 60), verified("b", 60), verified("c", 60)]).toEqual([60, 40, 60]);
+  clock.advance(1000);
+  expect([verified("a"), verified("b")]).toEqual([100, 0]);
+});
+
 test("without a bound none is beyond it", () => {
   const bound = new FailureBound(Number.POSITIVE_INFINITY, new ManualClock());
   expect(Array.from({ length: 100 }, () => bound.isBeyond("a")).some(Boolean)).toBe(false);

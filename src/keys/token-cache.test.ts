@@ -7,6 +7,8 @@ import type { VerifiedToken } from "./token-claims.ts";
 const ANN: VerifiedToken = { principal: { ...EVERYBODY, name: "ann" }, expiresAt: 1000, rowVersion: 0 };
 const TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln";
 
+const yes = (): boolean => true;
+
 function setUp(answer: () => Promise<VerifiedToken> = async () => ANN): {
   cache: TokenCache;
   asked: string[];
@@ -31,31 +33,31 @@ function setUp(answer: () => Promise<VerifiedToken> = async () => ANN): {
 describe("a token", () => {
   test("is verified once, however many requests come with it, and is known until it expires", async () => {
     const { cache, asked, at } = setUp();
-    const both = [cache.verify(TOKEN), cache.verify(TOKEN)];
+    const both = [cache.verify(TOKEN, yes), cache.verify(TOKEN, yes)];
     expect((await Promise.all(both.map((found) => Promise.resolve(found)))).map((found) => found)).toEqual([
       ANN.principal,
       ANN.principal,
     ]);
     at(999);
-    expect([cache.verify(TOKEN), asked.length]).toEqual([ANN.principal, 1]);
+    expect([cache.verify(TOKEN, yes), asked.length]).toEqual([ANN.principal, 1]);
     at(1000);
-    expect(cache.verify(TOKEN)).toMatchObject({ code: "invalid_api_key", message: "the token has expired" });
+    expect(cache.verify(TOKEN, yes)).toMatchObject({ code: "invalid_api_key", message: "the token has expired" });
   });
 
   test("that is wrong is not verified again for a while, so that it costs little", async () => {
     const { cache, asked, at } = setUp(() => Promise.reject(new GatewayError("invalid_api_key", "no")));
-    expect(cache.verify(TOKEN)).rejects.toMatchObject({ code: "invalid_api_key" });
+    expect(cache.verify(TOKEN, yes)).rejects.toMatchObject({ code: "invalid_api_key" });
     await Bun.sleep(0);
-    expect(cache.verify(TOKEN)).toMatchObject({ code: "invalid_api_key", message: "no" });
+    expect(cache.verify(TOKEN, yes)).toMatchObject({ code: "invalid_api_key", message: "no" });
     at(10_000);
-    expect(cache.verify(TOKEN)).rejects.toMatchObject({ code: "invalid_api_key" });
+    expect(cache.verify(TOKEN, yes)).rejects.toMatchObject({ code: "invalid_api_key" });
     expect(asked).toHaveLength(2);
   });
 
   test("that could not be verified for now is asked for again", async () => {
     const { cache, asked } = setUp(() => Promise.reject(new GatewayError("token_keys_unavailable", "away")));
     for (let time = 0; time < 2; time += 1) {
-      await Promise.resolve(cache.verify(TOKEN)).catch(() => undefined);
+      await Promise.resolve(cache.verify(TOKEN, yes)).catch(() => undefined);
     }
     expect(asked).toHaveLength(2);
   });
@@ -67,10 +69,10 @@ describe("a token", () => {
       [ANN, 1],
     ] as const) {
       const { cache, asked, takeRow } = setUp(async () => verified);
-      await cache.verify(TOKEN);
-      expect([cache.verify(TOKEN), asked.length]).toEqual([verified.principal, 1]);
+      await cache.verify(TOKEN, yes);
+      expect([cache.verify(TOKEN, yes), asked.length]).toEqual([verified.principal, 1]);
       takeRow();
-      await cache.verify(TOKEN);
+      await cache.verify(TOKEN, yes);
       expect(asked).toHaveLength(times);
     }
   });
@@ -78,19 +80,30 @@ describe("a token", () => {
   test("that is asked for while all are forgotten is not known afterwards: what it says may have changed", async () => {
     const answer = Promise.withResolvers<VerifiedToken>();
     const { cache, asked } = setUp(() => answer.promise);
-    const first = cache.verify(TOKEN);
+    const first = cache.verify(TOKEN, yes);
     cache.clear();
     answer.resolve(ANN);
     await first;
-    await cache.verify(TOKEN);
+    await cache.verify(TOKEN, yes);
     expect(asked).toHaveLength(2);
-    expect(cache.verify(TOKEN)).toEqual(ANN.principal);
+    expect(cache.verify(TOKEN, yes)).toEqual(ANN.principal);
+  });
+
+  test("that nobody knows yet is refused where it may not be verified; one that is known, or is being verified, is not", async () => {
+    const { cache, asked } = setUp();
+    const no = (): boolean => false;
+    expect(cache.verify(TOKEN, no)).toMatchObject({ code: "invalid_api_key" });
+    expect([cache.verify("sk-123", no), asked]).toEqual([undefined, []]);
+    const first = cache.verify(TOKEN, yes);
+    expect(cache.verify(TOKEN, no)).toBe(first);
+    await first;
+    expect([cache.verify(TOKEN, no), asked.length]).toEqual([ANN.principal, 1]);
   });
 
   test("is not what an API key looks like", () => {
     const { cache, asked } = setUp();
     for (const text of ["pm-abc-def", "sk-123", "a.b.c", `${TOKEN}.x`, `${TOKEN} `, `eyJ${"a".repeat(20_000)}.a.b`]) {
-      expect(cache.verify(text)).toBeUndefined();
+      expect(cache.verify(text, yes)).toBeUndefined();
     }
     expect(asked).toEqual([]);
   });
@@ -98,9 +111,9 @@ describe("a token", () => {
   test("is known as one of ten thousand: older ones are forgotten", async () => {
     const { cache, asked } = setUp();
     const text = (number: number): string => `${TOKEN}${number}`;
-    for (let number = 0; number <= 10_000; number += 1) await cache.verify(text(number));
-    expect(cache.verify(text(1))).not.toBeInstanceOf(Promise);
-    expect(cache.verify(text(0))).toBeInstanceOf(Promise);
+    for (let number = 0; number <= 10_000; number += 1) await cache.verify(text(number), yes);
+    expect(cache.verify(text(1), yes)).not.toBeInstanceOf(Promise);
+    expect(cache.verify(text(0), yes)).toBeInstanceOf(Promise);
     expect(asked).toHaveLength(10_002);
   });
 });

@@ -49,18 +49,21 @@ export class TokenCache {
 
   /**
    * The bearer, or a promise of it where the token must be verified; invalid_api_key where it is known to be wrong; undefined where the text is no
-   * token. Rejects with invalid_api_key, token_keys_unavailable.
+   * token. Rejects with invalid_api_key, token_keys_unavailable. `mayVerify` is asked before a token is verified that is not known yet.
    */
-  verify(text: string): Principal | Promise<Principal> | GatewayError | undefined {
+  verify(text: string, mayVerify: () => boolean): Principal | Promise<Principal> | GatewayError | undefined {
     if (text.length > MAX_TOKEN_CHARS || !TOKEN.test(text)) return undefined;
     const id = Buffer.from(digestOf(text)).toString("latin1");
     const known = this.#known.get(id);
     if (known && (known.principal.row < 0 || this.#isCurrent(known))) return this.#bearer(id, known);
     const wrong = this.#wrong.get(id);
     if (wrong && this.#wallNow() - wrong.at < WRONG_MS) return wrong.error;
-    const asked = this.#asked.get(id) ?? this.#ask(id, text);
-    this.#asked.set(id, asked);
-    return asked;
+    const asked = this.#asked.get(id);
+    if (asked) return asked;
+    if (!mayVerify()) return NOT_NOW;
+    const asking = this.#ask(id, text);
+    this.#asked.set(id, asking);
+    return asking;
   }
 
   #bearer(id: string, { principal, expiresAt }: VerifiedToken): Principal | GatewayError {
@@ -84,6 +87,8 @@ export class TokenCache {
     }
   }
 }
+
+const NOT_NOW: GatewayError = new GatewayError("invalid_api_key", "too many tokens wait to be verified");
 
 function keep<V>(map: Map<string, V>, id: string, value: V, most: number): void {
   map.delete(id);

@@ -191,6 +191,17 @@ describe("one wrong key too many is told by the head alone", () => {
     expect(outcome(() => auth.serving(caller(bearer("wrong"))))).toStartWith("too_many_wrong_keys");
   });
 
+  test("and a token that nobody knows yet is one where too many wait to be verified", () => {
+    const failures = new FailureBound(1, new ManualClock());
+    const verify = (_: string, mayVerify: () => boolean): GatewayError | Promise<Principal> =>
+      mayVerify() ? Promise.resolve(EVERYBODY) : new GatewayError("invalid_api_key", "not now");
+    const auth = flooded({ failures, tokens: { verify } });
+    failures.isBeyond("127.0.0.1");
+    const seen = Array.from({ length: 150 }, () => isOneTooMany(auth, bearer("new")));
+    expect(seen.filter(Boolean)).toHaveLength(50);
+    expect(isOneTooMany(auth, bearer("new"), ELSEWHERE)).toBe(false);
+  });
+
   test("and not where callers need no key", () => {
     expect(isOneTooMany(authWith("this_machine", []), {})).toBe(false);
   });

@@ -8,8 +8,11 @@ import { checkLocal, checkNotRebound } from "./local-trust.ts";
 
 /** Knows callers by tokens that another server has signed. */
 export interface TokenVerifier {
-  /** The caller; undefined where the text is no such token. invalid_api_key, as a value or a rejection, where the token is not valid. */
-  verify(token: string): Principal | Promise<Principal> | GatewayError | undefined;
+  /**
+   * The caller; undefined where the text is no such token. invalid_api_key, as a value or a rejection, where the token is not valid, or not known
+   * yet and `mayVerify` says no.
+   */
+  verify(token: string, mayVerify: () => boolean): Principal | Promise<Principal> | GatewayError | undefined;
 }
 
 export interface AuthDeps {
@@ -65,7 +68,7 @@ class KeyAuth implements Auth {
       checkNotRebound(caller, hosts);
       return EVERYBODY;
     }
-    const found = this.#find(caller.headers);
+    const found = this.#find(caller.headers, caller);
     if (found instanceof Promise) return found.then(asClient, (error: unknown) => this.#failed(caller, error));
     if (!isKey(found)) throw this.#wrong(caller, toldOf(found) ?? SERVING_KEY_WANTED);
     return asClient(found.principal);
@@ -75,15 +78,15 @@ class KeyAuth implements Auth {
     return this.#deps.failures.isFlooded;
   }
 
-  isOneTooMany(headers: HeaderReader, { peerAddress }: Pick<Caller, "peerAddress">): boolean {
+  isOneTooMany(headers: HeaderReader, from: Pick<Caller, "peerAddress">): boolean {
     const { keys, failures } = this.#deps;
-    if (!keys.isClosed || !failures.isUsedUp(peerAddress)) return false;
-    const found = this.#find(headers);
-    return !(found instanceof Promise) && !isKey(found) && failures.isBeyond(peerAddress);
+    if (!keys.isClosed || !failures.isUsedUp(from.peerAddress)) return false;
+    const found = this.#find(headers, from);
+    return !(found instanceof Promise) && !isKey(found) && failures.isBeyond(from.peerAddress);
   }
 
   admin(caller: Caller, needed: AdminRole): Principal | Promise<Principal> {
-    const found = this.#find(caller.headers);
+    const found = this.#find(caller.headers, caller);
     if (found instanceof Promise) {
       const failed = (error: unknown): never => this.#failed(caller, error);
       return found.then((principal) => this.#administrator(caller, { principal, isLocalAdmin: false }, needed), failed);
@@ -102,7 +105,7 @@ class KeyAuth implements Auth {
     }
     if (keys.localAdmin === "nobody") throw this.#wrong(caller, RECEIPT_KEY_WANTED);
     if (hasAdminPort) throw new GatewayError("forbidden", RECEIPT_KEY_NEEDED);
-    const found = this.#find(caller.headers);
+    const found = this.#find(caller.headers, caller);
     this.#administrator(caller, found instanceof Promise ? undefined : found, "viewer");
   }
 
@@ -129,7 +132,7 @@ class KeyAuth implements Auth {
   }
 
   /** The caller's key, or a promise of the caller where it has a token that must be verified. */
-  #find(headers: HeaderReader): KnownKey | Promise<Principal> | NoKey {
+  #find(headers: HeaderReader, from: Pick<Caller, "peerAddress">): KnownKey | Promise<Principal> | NoKey {
     const { keys, tokens } = this.#deps;
     const bearer = bearerOf(headers.get("authorization"));
     let found: KnownKey | NoKey = bearer === undefined ? undefined : keys.find(bearer);
@@ -141,11 +144,7 @@ class KeyAuth implements Auth {
       if (!isKey(found)) found = other ?? found;
     }
     if (tokens === undefined || bearer === undefined || found !== undefined) return found;
-    return this.#verified(tokens, bearer);
-  }
-
-  #verified(tokens: TokenVerifier, text: string): KnownKey | Promise<Principal> | NoKey {
-    const principal = tokens.verify(text);
+    const principal = tokens.verify(bearer, () => this.#deps.failures.mayVerify(from.peerAddress));
     if (principal === undefined || principal instanceof Promise || principal instanceof GatewayError) return principal;
     return { principal, isLocalAdmin: false, version: 0, expiresAt: 0, previousUntil: 0 };
   }
