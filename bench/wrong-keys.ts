@@ -2,18 +2,25 @@
  * What a flood of wrong keys does to clients with right ones: the latencies of a steady client alone, beside a flood of so many requests a second
  * at a bare server of Bun's, and beside the same flood of wrong keys at the gateway, in turns. Flood, client, engine, gateway and bare server share the machine: what the
  * flood takes from all of them without ever meeting the gateway is in the second figure, so the third over the second is the gateway's own part.
- * Each ratio is the median of those of the turns, whose three figures are of the same seconds. It ends by itself within 80 s: a turn that might
- * last longer does not begin, and a request without an answer fails the run.
+ * Each ratio is the median of those of the turns, whose three figures are of the same seconds; beside it that of all turns' requests together.
+ * Before the turns both servers are flooded for a second each, until Bun's compiler is done with what a flood runs. It ends by itself within 80 s: a turn
+ * that might last longer does not begin, and a request without an answer fails the run.
  *
- *   bun bench/wrong-keys.ts [--wrong 10000] [--right 200] [--turns 6] [--secs 2]
+ *   bun bench/wrong-keys.ts [--wrong 10000] [--right 200] [--turns 6] [--secs 2] [--fresh] [--tls] [--tokens]
+ *
+ * `--fresh`: each wrong key comes over a connection of its own. `--tls`: with TLS. `--tokens`: the wrong keys are tokens of an issuer that the
+ * gateway takes, each with another wrong signature.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startEngine } from "../src/engine-sim/engine.ts";
+import { Issuer } from "../test/support/issuer.ts";
 import { median, percentile } from "./lib/statistics.ts";
 import { storeKeys } from "./lib/stored-keys.ts";
+import { writeTlsFiles } from "./lib/tls-files.ts";
+import { BODY, flood, serveBare } from "./lib/wrong-flood.ts";
 
 const { values } = parseArgs({
   options: {
@@ -21,52 +28,21 @@ const { values } = parseArgs({
     right: { type: "string", default: "200" },
     turns: { type: "string", default: "6" },
     secs: { type: "string", default: "2" },
+    fresh: { type: "boolean", default: false },
+    tls: { type: "boolean", default: false },
+    tokens: { type: "boolean", default: false },
     flood: { type: "string" },
+    token: { type: "string" },
     bare: { type: "boolean", default: false },
   },
 });
-const HEAD = "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json";
-const BODY = JSON.stringify({ model: "sim-1", messages: [{ role: "user", content: "x" }], max_tokens: 1 });
-/** Connections of the flood, how often it sends, ms, and how many of its requests may be without an answer. */
-const LANES = 16;
-const MOST_UNANSWERED = 320;
-const TICK_MS = 1;
 /** No turn begins that might end later than this, ms after the start. */
 const LAST_END_MS = 65_000;
 /** How long an answer, and a gateway that starts, may take, ms. */
 const MOST_WAIT_MS = 10_000;
-
-function message(key: string): string {
-  return `${HEAD}\r\nauthorization: Bearer ${key}\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`;
-}
-
-/** Sends wrong keys for so many seconds. Prints how many were answered. */
-async function flood(port: number, secs: number, perSec: number): Promise<void> {
-  let answers = 0;
-  const bytes = Buffer.from(message(`pm-${"a".repeat(12)}-${"b".repeat(43)}`));
-  const lanes = await Promise.all(
-    Array.from({ length: LANES }, () =>
-      Bun.connect({
-        hostname: "127.0.0.1",
-        port,
-        socket: {
-          data: (_socket, data) => {
-            answers += data.toString("latin1").split("HTTP/1.1 4").length - 1;
-          },
-        },
-      }),
-    ),
-  );
-  const startedAt = performance.now();
-  let sent = 0;
-  for (let now = startedAt; now - startedAt < secs * 1000; now = performance.now()) {
-    const due = Math.min(((now - startedAt) * perSec) / 1000, answers + MOST_UNANSWERED);
-    for (; sent < due; sent += 1) lanes[sent % LANES]?.write(bytes);
-    await Bun.sleep(TICK_MS);
-  }
-  console.log(answers);
-  process.exit(0);
-}
+const SCHEME = values.tls ? "https" : "http";
+/** The certificate is for localhost; who has signed it does not matter here. */
+const TLS = values.tls ? { tls: { rejectUnauthorized: false } } : {};
 
 /** Latencies of a client that asks at a steady pace, ms. */
 async function right(port: number, key: string, secs: number, perSec: number): Promise<number[]> {
@@ -84,8 +60,9 @@ async function right(port: number, key: string, secs: number, perSec: number): P
     if (wait > 0) await Bun.sleep(wait);
     const begun = performance.now();
     const ask = async (): Promise<void> => {
-      const answer = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
+      const answer = await fetch(`${SCHEME}://127.0.0.1:${port}/v1/chat/completions`, {
         ...request,
+        ...TLS,
         signal: AbortSignal.timeout(MOST_WAIT_MS),
       });
       await answer.arrayBuffer();
@@ -98,29 +75,36 @@ async function right(port: number, key: string, secs: number, perSec: number): P
   return took;
 }
 
-/** Answers everything with 401 and looks at nothing. Prints its port. */
-function serveBare(): void {
-  const body = JSON.stringify({ error: { message: "no", type: "invalid_request_error", param: null, code: "no" } });
-  const { port } = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    fetch: () => new Response(body, { status: 401, headers: { "content-type": "application/json" } }),
-  });
-  console.log(port);
-}
-
 /** Runs this file as another process. */
 function another(...args: readonly string[]): Bun.Subprocess<"ignore", "pipe", "inherit"> {
   return Bun.spawn([process.execPath, import.meta.path, ...args], { stdout: "pipe" });
 }
 
-/** Starts a gateway with one key in a store. What was started ends with this process. */
-async function startGateway(): Promise<{ readonly port: number; readonly key: string }> {
+interface Started {
+  readonly port: number;
+  readonly key: string;
+  /** A token that the gateway would take; undefined where it takes none. */
+  readonly token: string | undefined;
+}
+
+/** Starts a gateway with one key in a store, and with an issuer of tokens where these are wanted. What was started ends with this process. */
+async function startGateway(): Promise<Started> {
   const folder = mkdtempSync(join(tmpdir(), "pointsman-wrong-keys-"));
   const store = join(folder, "keys.db");
   const [key = ""] = await storeKeys(store, 1);
   const engine = await startEngine({ model: "sim-1", instant: true });
   const args = ["--port", "0", "--prometheus-port", "0", "--key-store", store, "--worker", engine.url];
+  if (values.tls) {
+    const { certPath, keyPath } = writeTlsFiles(folder);
+    args.push("--tls-cert-path", certPath, "--tls-key-path", keyPath);
+  }
+  let token: string | undefined;
+  if (values.tokens) {
+    const issuer = new Issuer();
+    await issuer.addKey("k1");
+    token = await issuer.sign("k1", { roles: ["client"] });
+    args.push("--jwt-issuer", issuer.url, "--jwt-audience", "gateway");
+  }
   const gateway = Bun.spawn([process.execPath, join(import.meta.dir, "../src/main.ts"), ...args], { stdout: "pipe" });
   process.on("exit", () => {
     gateway.kill();
@@ -128,20 +112,20 @@ async function startGateway(): Promise<{ readonly port: number; readonly key: st
   });
   const reader = gateway.stdout.getReader();
   const first = await reader.read();
-  const port = Number(/"url":"http:\/\/[^:"]+:(\d+)"/.exec(Buffer.from(first.value ?? []).toString())?.[1]);
+  const port = Number(/"url":"https?:\/\/[^:"]+:(\d+)"/.exec(Buffer.from(first.value ?? []).toString())?.[1]);
   void (async () => {
     while (!(await reader.read()).done) continue;
   })();
   const until = performance.now() + MOST_WAIT_MS;
-  while (!(await fetch(`http://127.0.0.1:${port}/readiness`)).ok) {
+  while (!(await fetch(`${SCHEME}://127.0.0.1:${port}/readiness`, TLS)).ok) {
     if (performance.now() > until) throw new Error("the gateway does not get ready");
     await Bun.sleep(20);
   }
-  return { port, key };
+  return { port, key, token };
 }
 
 async function startBare(): Promise<number> {
-  const bare = another("--bare");
+  const bare = another("--bare", ...kindOfFlood(undefined));
   process.on("exit", () => bare.kill());
   return Number(Buffer.from((await bare.stdout.getReader().read()).value ?? []).toString());
 }
@@ -157,11 +141,22 @@ interface Case {
   refused: number;
 }
 
-async function takeTurn(one: Case, ask: () => Promise<number[]>, secs: number): Promise<void> {
-  const child =
-    one.floodedPort === undefined
-      ? undefined
-      : another("--flood", String(one.floodedPort), "--secs", String(secs + 1), "--wrong", values.wrong);
+function kindOfFlood(token: string | undefined): string[] {
+  const flags = [values.fresh ? "--fresh" : "", values.tls ? "--tls" : ""].filter((flag) => flag !== "");
+  return token === undefined ? flags : [...flags, "--token", token];
+}
+
+function startFlood(port: number, secs: number, token: string | undefined): ReturnType<typeof another> {
+  return another("--flood", String(port), "--secs", String(secs), "--wrong", values.wrong, ...kindOfFlood(token));
+}
+
+async function takeTurn(
+  one: Case,
+  token: string | undefined,
+  ask: () => Promise<number[]>,
+  secs: number,
+): Promise<void> {
+  const child = one.floodedPort === undefined ? undefined : startFlood(one.floodedPort, secs + 1, token);
   await Bun.sleep(500);
   one.turns.push((await ask()).toSorted((a, b) => a - b));
   if (child) one.refused += Number(await new Response(child.stdout).text());
@@ -173,18 +168,24 @@ function told({ what, turns, refused }: Case, secs: number): string {
   return `${what}: p50 ${half} ms, p99 ${most} ms; ${Math.round(refused / (turns.length * (secs + 1)))} a second were refused`;
 }
 
-/** The median of the turns' ratios of a percentile, and the least and the most of them. */
+/** The median of the turns' ratios of a percentile, the least and the most of them, and the ratio of all turns together. */
 function ratio(over: Case, under: Case, share: number): string {
+  const ofAll = ({ turns }: Case): number =>
+    percentile(
+      turns.flat().toSorted((a, b) => a - b),
+      share,
+    );
   const ratios = over.turns.map((turn, at) => percentile(turn, share) / percentile(under.turns[at] ?? [], share));
   const [least, most] = [Math.min(...ratios), Math.max(...ratios)].map((one) => one.toFixed(2));
-  return `${median(ratios).toFixed(2)} (${least}-${most})`;
+  return `${median(ratios).toFixed(2)} (${least}-${most}; together ${(ofAll(over) / ofAll(under)).toFixed(2)})`;
 }
 
 async function main(): Promise<void> {
-  const [{ port, key }, barePort] = await Promise.all([startGateway(), startBare()]);
+  const [{ port, key, token }, barePort] = await Promise.all([startGateway(), startBare()]);
   const [secs, perSec] = [Number(values.secs), Number(values.right)];
   const ask = (): Promise<number[]> => right(port, key, secs, perSec);
   await ask();
+  for (const flooded of [barePort, port]) await startFlood(flooded, 1, token).exited;
   const alone: Case = { what: "alone", floodedPort: undefined, turns: [], refused: 0 };
   const bare: Case = { what: "beside a flood at a bare server", floodedPort: barePort, turns: [], refused: 0 };
   const wrong: Case = { what: "beside a flood of wrong keys", floodedPort: port, turns: [], refused: 0 };
@@ -194,7 +195,7 @@ async function main(): Promise<void> {
     if (begun + longest > LAST_END_MS) break;
     // Each goes first, second and third equally often.
     const order = [alone, bare, wrong].map((_, at, all) => all[(at + turn) % all.length]);
-    for (const one of order) if (one) await takeTurn(one, ask, secs);
+    for (const one of order) if (one) await takeTurn(one, token, ask, secs);
     longest = Math.max(longest, performance.now() - begun);
   }
   for (const one of [alone, bare, wrong]) console.error(told(one, secs));
@@ -207,6 +208,14 @@ async function main(): Promise<void> {
   process.exit(0);
 }
 
-if (values.bare) serveBare();
+if (values.bare) serveBare(values.tls);
+else if (values.flood === undefined) await main();
 else
-  await (values.flood === undefined ? main() : flood(Number(values.flood), Number(values.secs), Number(values.wrong)));
+  await flood({
+    port: Number(values.flood),
+    secs: Number(values.secs),
+    perSec: Number(values.wrong),
+    isFresh: values.fresh,
+    isTls: values.tls,
+    token: values.token,
+  });
