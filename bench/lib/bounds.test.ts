@@ -28,6 +28,11 @@ describe("a bound", () => {
     expect(verdict(floor, results([["pointsman", 1.9]]))).toEqual(["gain", "≥ 2 x", "1.90 x FAIL"]);
   });
 
+  test("says how certain its value is, where that is known", () => {
+    const bound = { ...valueBound("cost", "cpu", 5, " x"), interval: () => ({ from: 3.5, to: 4.567 }) };
+    expect(verdict(bound, results([["pointsman", 4]]))[2]).toBe("4.00 x (3.50 to 4.57) PASS");
+  });
+
   test("says nothing where nobody was there to compare with", () => {
     expect(verdict(ratioBound("cost", "cpu", ["a"], 1), results([["pointsman", 1]]))[2]).toBe("not measured");
     expect(verdict(ratioBound("cost", "cpu", ["a"], 1), undefined)[2]).toBe("not measured");

@@ -1,4 +1,5 @@
 import type { Results } from "./results.ts";
+import type { Mean } from "./statistics.ts";
 
 /** The Rust gateways of the field. */
 export const RUST_PEERS = ["vllm-router", "sglang-router", "smg"] as const;
@@ -17,6 +18,8 @@ export interface Bound {
   readonly isFloor?: boolean;
   /** Undefined where it cannot be said: a peer is not installed, or nothing was measured. */
   value(results: Results): number | undefined;
+  /** How certain the value is; undefined where nothing is known of that. */
+  interval?(results: Results): Pick<Mean, "from" | "to"> | undefined;
 }
 
 /** Ours, compared with the best of the peers in the same run. */
@@ -45,5 +48,7 @@ export function verdict(bound: Bound, results: Results | undefined): readonly [w
   const wanted = `${sign} ${bound.limit}${bound.unit}`;
   if (value === undefined || Number.isNaN(value)) return [bound.what, wanted, "not measured"];
   const isHeld = bound.isFloor ? value >= bound.limit : value <= bound.limit;
-  return [bound.what, wanted, `${value.toFixed(2)}${bound.unit} ${isHeld ? "PASS" : "FAIL"}`];
+  const interval = results && bound.interval?.(results);
+  const certain = interval ? ` (${interval.from.toFixed(2)} to ${interval.to.toFixed(2)})` : "";
+  return [bound.what, wanted, `${value.toFixed(2)}${bound.unit}${certain} ${isHeld ? "PASS" : "FAIL"}`];
 }
