@@ -44,6 +44,8 @@ function attributesOf(attributes: Attributes): object[] {
 function valueOf(value: AttributeValue): object {
   if (typeof value === "string") return { stringValue: value };
   if (typeof value === "boolean") return { boolValue: value };
-  if (typeof value === "number") return Number.isInteger(value) ? { intValue: String(value) } : { doubleValue: value };
+  if (typeof value === "number")
+    return Number.isSafeInteger(value) ? { intValue: String(value) } : { doubleValue: value };
+  if ("measured" in value) return { doubleValue: value.measured };
   return { arrayValue: { values: value.map((text) => ({ stringValue: text })) } };
 }

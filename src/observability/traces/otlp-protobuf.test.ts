@@ -3,7 +3,7 @@ import { BinaryReader } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { exportBody } from "./otlp-json.ts";
 import { exportMessage } from "./otlp-protobuf.ts";
-import type { Attributes, Span } from "./span.ts";
+import { type Attributes, measured, type Span } from "./span.ts";
 
 /** A field of a message: its name in the JSON form, and how its value is read from the wire. */
 type Field = readonly [name: string, read: (reader: BinaryReader) => unknown, isList?: boolean];
@@ -73,7 +73,14 @@ const REQUEST: Shape = {
 
 const attributes: fc.Arbitrary<Attributes> = fc.dictionary(
   fc.string(),
-  fc.oneof(fc.string(), fc.boolean(), fc.maxSafeInteger(), fc.constant(0.25), fc.array(fc.string())),
+  fc.oneof(
+    fc.string(),
+    fc.boolean(),
+    fc.maxSafeInteger(),
+    fc.double({ noNaN: true, noDefaultInfinity: true }),
+    fc.nat().map(measured),
+    fc.array(fc.string()),
+  ),
 );
 const id = (digits: number): fc.Arbitrary<string> =>
   fc

@@ -61,7 +61,8 @@ function writeValue(to: BinaryWriter, value: AttributeValue): void {
   else if (typeof value === "number") {
     if (Number.isSafeInteger(value)) to.tag(3, VARINT).int64(value);
     else to.tag(4, BITS64).double(value);
-  } else {
+  } else if ("measured" in value) to.tag(4, BITS64).double(value.measured);
+  else {
     member(to, 5, (list) => {
       for (const text of value) member(list, 1, (one) => one.tag(1, TEXT).string(text));
     });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { exportBody } from "./otlp-json.ts";
 import type { TracedChoice, TracedEnd } from "./request-trace.ts";
-import type { Span } from "./span.ts";
+import { measured, type Span } from "./span.ts";
 import { Tracer } from "./tracer.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -116,7 +116,7 @@ describe("the spans of a request", () => {
       "pointsman.reason": "lowest_cost",
       "pointsman.candidates": 8,
       "pointsman.considered": ["a 1"],
-      "pointsman.predicted_ttft_ms": 12.5,
+      "pointsman.predicted_ttft_ms": { measured: 12.5 },
     });
     expect(failed).toMatchObject({
       parentSpanId: server?.spanId ?? "",
@@ -133,10 +133,23 @@ describe("the spans of a request", () => {
     });
     expect(failed?.attributes["gen_ai.usage.input_tokens"]).toBeUndefined();
     expect(answered?.attributes).toMatchObject({
-      "gen_ai.server.time_to_first_token": 0.09,
+      "gen_ai.server.time_to_first_token": { measured: 0.09 },
       "gen_ai.usage.output_tokens": 7,
       "pointsman.attempt": 2,
     });
+  });
+
+  test("have times as numbers of floating point, also where they are whole, and addresses of IPv6 without brackets", () => {
+    const setup = setUp();
+    const trace = setup.tracer.begin(REQUEST, headers("01"), { elapsedMs: 0 });
+    trace?.begin({ ...choice("http://[fd00::7]:8000"), predictedTtftMs: 12 });
+    trace?.firstToken(0);
+    if (trace) setup.tracer.end(trace, { ...END, ttftMs: 130 });
+    const body = exportBody(setup.sent, {}, "1.2.3");
+    for (const name of ["pointsman.ttft_ms", "pointsman.predicted_ttft_ms", "gen_ai.server.time_to_first_token"]) {
+      expect(body).toMatch(new RegExp(`"key":"${name}","value":\\{"doubleValue":\\d+\\}`));
+    }
+    expect(setup.sent.at(-1)?.attributes).toMatchObject({ "server.address": "fd00::7", "server.port": 8000 });
   });
 
   test("tell each worker the attempt that it belongs to", () => {
@@ -187,7 +200,7 @@ test("a body of an export has hexadecimal ids, nanoseconds as text, and typed va
     kind: "client",
     startedAt: 1_764_201_600_000.25,
     endedAt: 1_764_201_600_001,
-    attributes: { text: "a", whole: 7, part: 0.5, is: true, list: ["x"], none: undefined },
+    attributes: { text: "a", whole: 7, part: 0.5, time: measured(3), is: true, list: ["x"], none: undefined },
     events: [{ name: "e", at: 1_764_201_600_000.5, attributes: {} }],
     error: "upstream_error",
   };
@@ -211,6 +224,7 @@ test("a body of an export has hexadecimal ids, nanoseconds as text, and typed va
                   { key: "text", value: { stringValue: "a" } },
                   { key: "whole", value: { intValue: "7" } },
                   { key: "part", value: { doubleValue: 0.5 } },
+                  { key: "time", value: { doubleValue: 3 } },
                   { key: "is", value: { boolValue: true } },
                   { key: "list", value: { arrayValue: { values: [{ stringValue: "x" }] } } },
                 ],

@@ -1,5 +1,5 @@
 import { randomId, type TraceContext, writeTraceparent } from "./trace-context.ts";
-import type { Attributes, Span, SpanEvent } from "./span.ts";
+import { type Attributes, measured, type Span, type SpanEvent } from "./span.ts";
 
 /** What a request is, for the names of its spans. */
 export interface TracedRequest {
@@ -159,7 +159,7 @@ export class RequestTrace {
         "pointsman.policy": record.policy,
         "pointsman.attempts": record.attempts,
         "pointsman.stream": record.isStream,
-        "pointsman.ttft_ms": ttftMs,
+        "pointsman.ttft_ms": measured(ttftMs),
       },
       events: [...choices, ...(ttftMs === undefined ? [] : [this.#event("pointsman.first_token", ttftMs, {})])],
       // A client's own mistake is no error of the server (HTTP semantic conventions).
@@ -179,14 +179,17 @@ export class RequestTrace {
       startedAt: this.#startedAt + startedMs,
       endedAt: this.#startedAt + endedMs,
       attributes: {
-        "server.address": hostname,
+        // An IPv6 address has brackets in a URL alone.
+        "server.address": hostname.replace(/^\[|\]$/g, ""),
         "server.port": port === "" ? undefined : Number(port),
         "error.type": span.error,
         // Only the attempt that was answered has the tokens of the answer.
         ...this.#genAi(span.error === undefined ? record : { ...record, tokens: undefined }),
         "pointsman.attempt": at + 1,
         "pointsman.role": choice.role,
-        "gen_ai.server.time_to_first_token": firstTokenMs === undefined ? undefined : (firstTokenMs - startedMs) / 1000,
+        "gen_ai.server.time_to_first_token": measured(
+          firstTokenMs === undefined ? undefined : (firstTokenMs - startedMs) / 1000,
+        ),
       },
       events: firstTokenMs === undefined ? [] : [this.#event("pointsman.first_token", firstTokenMs, {})],
       error: span.error,
@@ -221,7 +224,7 @@ function routeOf(choice: TracedChoice): Attributes {
     "pointsman.reason": choice.reason,
     "pointsman.candidates": choice.candidates,
     "pointsman.considered": choice.considered,
-    "pointsman.predicted_ttft_ms": choice.predictedTtftMs,
+    "pointsman.predicted_ttft_ms": measured(choice.predictedTtftMs),
     "pointsman.predicted_cached_tokens": choice.predictedCachedTokens,
   };
 }

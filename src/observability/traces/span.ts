@@ -1,5 +1,9 @@
-/** A value of an attribute; lists are of texts. */
-export type AttributeValue = string | number | boolean | readonly string[];
+/** A measured value. It is written as one of floating point also where it is whole: stores of traces take one type for an attribute. */
+export interface Measured {
+  readonly measured: number;
+}
+/** A value of an attribute. Numbers are whole ones; lists are of texts. */
+export type AttributeValue = string | number | boolean | Measured | readonly string[];
 /** Attributes by their names; undefined ones are left out. */
 export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 
@@ -26,4 +30,9 @@ export interface Span {
   readonly events: readonly SpanEvent[];
   /** Code of the error that it ended with. */
   readonly error: string | undefined;
+}
+
+/** A measured value for an attribute; undefined where there is none. */
+export function measured(value: number | undefined): Measured | undefined {
+  return value === undefined ? undefined : { measured: value };
 }
