@@ -110,6 +110,11 @@ describe("a wrong word is told with its flag", () => {
     ["--load siblings --duration 1e12", "--load: it would have more than a million requests"],
     ["--duration 5 --fault die:0@5", "--fault: second 5: chat ends at second 5"],
     ["--policies pairs", "--policies: pd_separate chooses pairs: it needs --pd"],
+    [
+      "--policies late_oracle",
+      "--policies: late_oracle hears late of other gateways: it needs --gateways and --news-ms",
+    ],
+    ["--baseline late_oracle --gateways 2", "--policies: late_oracle hears late of other gateways"],
     ["--workers 2 --fault die:2@1", "--fault: worker 2: chat has only 2, from 0"],
   ];
   for (const [argv, message] of cases) {

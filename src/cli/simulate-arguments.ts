@@ -6,7 +6,7 @@ import { type Job, loadOf, type Situation } from "../simulate/job.ts";
 import type { Fault, Load, Slo } from "../simulate/loads/load.ts";
 import { LOADS } from "../simulate/loads/loads.ts";
 import { expandGroups, NAMED_POLICIES, policyFrom } from "../simulate/named-policies.ts";
-import { ORACLE } from "../simulate/oracle.ts";
+import { LATE_ORACLE, ORACLE } from "../simulate/oracle.ts";
 import {
   createSimulateCommand,
   type Given,
@@ -51,6 +51,7 @@ function argumentsOf(given: Given, cores: number): SimulateArguments {
   const seeds = seedsOf(given);
   const traffic = trafficOf(given);
   if (situation.prefillWorkers === 0) refusePairs(policies);
+  if (situation.newsMs === undefined) refuseLate(policies);
   const jobs = traffic.flatMap(({ load, isTrace }) =>
     rates.flatMap((rate) => {
       const durationSecs =
@@ -122,6 +123,14 @@ function policiesOf({ policies, oracle }: Given, baseline: string): string[] {
 function refusePairs(policies: readonly string[]): void {
   const pair = NAMED_POLICIES.find(({ name, kind }) => kind === "pair" && policies.includes(name));
   if (pair) throw new ConfigError("--policies", `${pair.name} chooses pairs: it needs --pd`);
+}
+
+function refuseLate(policies: readonly string[]): void {
+  if (!policies.some((policy) => policyFrom(policy).isLate)) return;
+  throw new ConfigError(
+    "--policies",
+    `${LATE_ORACLE.name} hears late of other gateways: it needs --gateways and --news-ms`,
+  );
 }
 
 function seedsOf({ seed, seeds }: Given): number[] {

@@ -83,7 +83,7 @@ export class Dispatch {
 
   #submit(request: SimRequest, { worker }: SimLeg, change: { outputTokens?: number; receivedTokens?: number }): void {
     const { row } = request;
-    const { fleet, time } = this.#deps;
+    const { fleet, time, gatewayOf } = this.#deps;
     const engineRequest = { ...request.engineRequest, ...change };
     const at = fleet.engine(worker);
     if (at.isDead) {
@@ -95,7 +95,7 @@ export class Dispatch {
       return;
     }
     this.#atEngines.set(row, request);
-    at.engine.submit(time.now(), engineRequest, row);
+    at.submit(gatewayOf(row).name, engineRequest, row);
   }
 
   #firstToken({ row, attempt, features }: SimRequest, { cachedTokens }: Sequence): void {

@@ -1,8 +1,10 @@
 import { idleTtftMs } from "./engine-models.ts";
-import type { EngineRequest } from "./engine-sequence.ts";
+import type { EngineRequest, Sequence } from "./engine-sequence.ts";
 import type { StepTimes } from "./engine-step.ts";
 import { type EngineEvents, SimEngine } from "./engine.ts";
-import type { WorkerSpec } from "./loads/load.ts";
+import { LateEngine } from "./late-engine.ts";
+import type { Fault, WorkerSpec } from "./loads/load.ts";
+import type { VirtualTime } from "./virtual-time.ts";
 
 /** The true state of one engine, for policies that scrape or know it. No gateway sees this without asking the engine. */
 export interface EngineView {
@@ -28,6 +30,11 @@ export interface EngineView {
    * longer than `limitMs`.
    */
   predictTtftMs(limitMs?: number): number;
+  /**
+   * The same as far as a gateway can know that hears late of everything but its own requests; exact where it hears at once. Only for policies
+   * that ask for it (`SimPolicy.isLate`).
+   */
+  predictLateTtftMs(gateway: string, limitMs: number): number;
 }
 
 /** The engines of a run, by the slots of their workers. */
@@ -40,16 +47,38 @@ export class SimWorker implements EngineView {
   readonly spec: WorkerSpec;
   readonly engine: SimEngine;
   isDead = false;
-  readonly #now: () => number;
+  readonly #time: VirtualTime;
   readonly #chosenFor: () => EngineRequest;
+  /** The engine as it was some time ago, where a policy wants to know. */
+  readonly #late: LateEngine | undefined;
 
-  /** `chosenFor` is the request that a policy chooses for at present. */
-  constructor(spec: WorkerSpec, events: EngineEvents, now: () => number, chosenFor: () => EngineRequest) {
+  /** `chosenFor` is the request that a policy chooses for at present. `lateMs` is how late the engine is seen by policies that see it late. */
+  constructor(
+    spec: WorkerSpec,
+    events: EngineEvents,
+    time: VirtualTime,
+    chosenFor: () => EngineRequest,
+    lateMs: number | undefined,
+  ) {
     this.spec = spec;
     const { engine: model, kvTokens, slowness } = spec;
     this.engine = new SimEngine({ model, kvTokens, slowness }, events);
-    this.#now = now;
+    this.#time = time;
     this.#chosenFor = chosenFor;
+    this.#late = lateMs === undefined ? undefined : new LateEngine(spec, time, lateMs);
+  }
+
+  /** A gateway sends it a request. `tag` comes back with the engine's events. */
+  submit(gateway: string, request: EngineRequest, tag: number): void {
+    this.engine.submit(this.#time.now(), request, tag);
+    this.#late?.submit(gateway, request);
+  }
+
+  /** Something goes wrong with it. Returns the requests that it has lost. */
+  strike(fault: Fault): readonly Sequence[] {
+    this.#late?.later((twin, at) => strikeEngine(twin, fault, at));
+    if (fault.kind === "die") this.isDead = true;
+    return strikeEngine(this.engine, fault, this.#time.now());
   }
 
   get running(): number {
@@ -82,7 +111,7 @@ export class SimWorker implements EngineView {
   }
 
   get lastGiving(): StepTimes | undefined {
-    return this.engine.lastGiving(this.#now());
+    return this.engine.lastGiving(this.#time.now());
   }
 
   get ownPrefillMs(): number {
@@ -94,7 +123,25 @@ export class SimWorker implements EngineView {
   }
 
   predictTtftMs(limitMs?: number): number {
-    return this.engine.predictTtftMs(this.#now(), this.#chosenFor(), limitMs);
+    return this.engine.predictTtftMs(this.#time.now(), this.#chosenFor(), limitMs);
+  }
+
+  predictLateTtftMs(gateway: string, limitMs: number): number {
+    return this.#late?.predictTtftMs(gateway, this.#chosenFor(), limitMs) ?? this.predictTtftMs(limitMs);
+  }
+}
+
+function strikeEngine(engine: SimEngine, fault: Fault, at: number): readonly Sequence[] {
+  switch (fault.kind) {
+    case "slow":
+      engine.slow(at, fault.slowness);
+      return [];
+    case "freeze":
+      engine.freeze(at, fault.ms);
+      return [];
+    case "die":
+    case "restart":
+      return engine.restart();
   }
 }
 
@@ -103,12 +150,13 @@ export class SimFleet implements FleetView {
   readonly workers: readonly SimWorker[];
   #chosenFor: EngineRequest = { blocks: new Int32Array(0), promptTokens: 1, outputTokens: 1, receivedTokens: 0 };
 
-  constructor(specs: readonly WorkerSpec[], events: () => EngineEvents, now: () => number) {
+  /** `lateMs`: how late policies see the engines that see them late; undefined where none does. */
+  constructor(specs: readonly WorkerSpec[], events: () => EngineEvents, time: VirtualTime, lateMs?: number) {
     const told: EngineEvents = {
       onFirstToken: (sequence, at) => events().onFirstToken(sequence, at),
       onDone: (sequence, at) => events().onDone(sequence, at),
     };
-    this.workers = specs.map((spec) => new SimWorker(spec, told, now, () => this.#chosenFor));
+    this.workers = specs.map((spec) => new SimWorker(spec, told, time, () => this.#chosenFor, lateMs));
   }
 
   engine(slot: number): SimWorker {

@@ -25,6 +25,8 @@ export interface SimPolicyParts extends PolicyParts {
 /** A policy to judge: one of the product, or a baseline. */
 export interface SimPolicy {
   readonly name: string;
+  /** It asks what the engines were like when the latest news was sent that gateways have by now. */
+  readonly isLate?: boolean;
   /** Makes an instance for one gateway, and one more for its decode workers where prefill and decode are apart. */
   create(parts: SimPolicyParts): Policy;
 }

@@ -5,6 +5,7 @@ import type { SimPolicy, SimPolicyParts } from "./driver-gateway.ts";
 import { summarize } from "./driver-summary.ts";
 import type { Fault, Load } from "./loads/load.ts";
 import { LOADS } from "./loads/loads.ts";
+import { LATE_ORACLE, ORACLE } from "./oracle.ts";
 
 function loadNamed(name: string, faults?: readonly Fault[]): Load {
   const row = LOADS.find((one) => one.name === name);
@@ -201,6 +202,24 @@ describe("several gateways", () => {
     };
     runLoad({ load: loadNamed("agent"), policy, seed: 1, gateways: 2 });
     expect(most).toBe(0);
+  });
+});
+
+describe("an oracle that hears late", () => {
+  const mean = (policy: SimPolicy, options: Partial<RunOptions> = {}): number =>
+    summarize(runLoad({ load: loadNamed("agent"), policy, seed: 1, ...options })).ttft.mean;
+
+  test("chooses as the oracle does where there is nobody else", () => {
+    const [late, exact] = [LATE_ORACLE, ORACLE].map((policy) => runLoad({ load: loadNamed("die"), policy, seed: 1 }));
+    expect(late?.records.worker).toEqual(exact?.records.worker ?? new Int32Array());
+  });
+
+  test("loses by what others send meanwhile, and more the later it hears", () => {
+    const gateways = 4;
+    const exact = mean(ORACLE, { gateways });
+    const late = mean(LATE_ORACLE, { gateways, newsDelayMs: 100 });
+    expect(late).toBeGreaterThan(exact);
+    expect(mean(LATE_ORACLE, { gateways, newsDelayMs: 2000 })).toBeGreaterThan(late);
   });
 });
 

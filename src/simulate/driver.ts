@@ -75,7 +75,8 @@ class Run {
     this.#fleet = new SimFleet(
       load.workers,
       () => this.#dispatch.events,
-      () => this.#time.now(),
+      this.#time,
+      options.policy.isLate ? (options.newsDelayMs ?? 0) : undefined,
     );
     this.#gateways = Array.from({ length: gateways }, (_, index) => this.#gateway(index));
     this.#dispatch = new Dispatch({
@@ -190,20 +191,8 @@ class Run {
   }
 
   #strike(fault: Fault): void {
-    const worker = this.#fleet.engine(fault.worker);
-    const now = this.#time.now();
-    switch (fault.kind) {
-      case "slow":
-        worker.engine.slow(now, fault.slowness);
-        return;
-      case "freeze":
-        worker.engine.freeze(now, fault.ms);
-        return;
-      case "die":
-      case "restart":
-        worker.isDead = fault.kind === "die";
-        this.#dispatch.lose(fault.worker, worker.engine.restart());
-        if (fault.kind === "restart") for (const gateway of this.#gateways) gateway.restarted(fault.worker);
-    }
+    const lost = this.#fleet.engine(fault.worker).strike(fault);
+    this.#dispatch.lose(fault.worker, lost);
+    if (fault.kind === "restart") for (const gateway of this.#gateways) gateway.restarted(fault.worker);
   }
 }

@@ -13,6 +13,12 @@ export interface EngineEvents {
   onToken?(sequence: Sequence, at: number): void;
 }
 
+/** A request and when an engine gets it, ms. */
+export interface SentRequest {
+  readonly request: EngineRequest;
+  readonly at: number;
+}
+
 /** Makes an engine: its model, what its cache holds, and its pace. */
 export interface EngineOptions {
   readonly model: EngineModel;
@@ -162,11 +168,22 @@ export class SimEngine {
     this.#begin(step.endAt);
   }
 
+  /** Carries out what has ended by `at`. */
+  advanceTo(at: number): void {
+    while (this.nextAt <= at) this.advance();
+  }
+
   /**
    * When this request would get its first token if it came now and nothing after it, ms from now. Exact: the engine is run ahead on
    * copies, and its cache is put back. Infinity where it takes longer than `limitMs`, and where the prompt does not fit into the cache.
+   * `until`: requests that it gets until now, in order; only an engine that has not been advanced for a while has yet to get any.
    */
-  predictTtftMs(now: number, request: EngineRequest, limitMs = Number.POSITIVE_INFINITY): number {
+  predictTtftMs(
+    now: number,
+    request: EngineRequest,
+    limitMs = Number.POSITIVE_INFINITY,
+    until: readonly SentRequest[] = [],
+  ): number {
     if (!this.fits({ ...request, outputTokens: 1 })) return Number.POSITIVE_INFINITY;
     let firstAt = Number.POSITIVE_INFINITY;
     const probe = { tag: -1 };
@@ -178,6 +195,11 @@ export class SimEngine {
     };
     this.#pool.begin();
     const ahead = this.#copy(events);
+    for (const sent of until) {
+      ahead.advanceTo(sent.at);
+      ahead.submit(sent.at, sent.request, 0);
+    }
+    ahead.advanceTo(now);
     ahead.submit(now, request, probe.tag);
     while (firstAt === Number.POSITIVE_INFINITY && ahead.nextAt - now <= limitMs) ahead.advance();
     this.#pool.rollBack();

@@ -9,10 +9,10 @@ describe("the names of policies", () => {
     const names = NAMED_POLICIES.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     const rows = [...POLICIES, ...BASELINES, ...PAIR_WAYS];
-    expect(names).toEqual([...rows.map(({ name }) => name), "oracle"]);
+    expect(names).toEqual([...rows.map(({ name }) => name), "oracle", "late_oracle"]);
   });
 
-  test("may be those of groups, without doubles and without the oracle", () => {
+  test("may be those of groups, without doubles and without the oracles", () => {
     expect(expandGroups(["own"])).toEqual(POLICIES.map(({ name }) => name));
     expect(expandGroups(["smg", "peers", "smg"])).toEqual(BASELINES.map(({ name }) => name));
     expect(expandGroups(["all"])).toHaveLength(POLICIES.length + BASELINES.length);

@@ -6,7 +6,7 @@ import { camelCase } from "../util/case.ts";
 import { closest } from "../util/suggest.ts";
 import { BASELINES } from "./baselines/baselines.ts";
 import type { SimPolicy } from "./driver-gateway.ts";
-import { ORACLE } from "./oracle.ts";
+import { LATE_ORACLE, ORACLE } from "./oracle.ts";
 import { PAIR_WAYS } from "./pair-ways.ts";
 
 /** A policy that can be simulated, and what it is. */
@@ -37,6 +37,12 @@ export const NAMED_POLICIES: readonly NamedPolicy[] = [
     chooses: "the worker where this request's first token comes first, by the true state of each engine",
     source: undefined,
   },
+  {
+    name: LATE_ORACLE.name,
+    kind: "oracle",
+    chooses: "the same by what a gateway can know that hears of the others late: for --gateways with --news-ms",
+    source: undefined,
+  },
 ];
 
 /** Replaces the names of groups by their policies. A policy that is named twice is there once. */
@@ -63,7 +69,7 @@ function isIn(group: string, kind: NamedPolicy["kind"]): boolean {
  */
 export function policyFrom(text: string): SimPolicy {
   const [given = "", ...options] = text.split(":");
-  const foreign = [...BASELINES, ...PAIR_WAYS, ORACLE].find(({ name }) => name === given);
+  const foreign = [...BASELINES, ...PAIR_WAYS, ORACLE, LATE_ORACLE].find(({ name }) => name === given);
   if (foreign) {
     if (options.length > 0) throw wrong(`${given} takes no options`);
     return foreign;

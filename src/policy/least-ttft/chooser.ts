@@ -1,12 +1,13 @@
 import type { PickReason } from "../pick-reasons.ts";
 import { CHOSEN, TURN, workerAt } from "./shared-layout.ts";
-import { COST, DECODE, FULL_TOKENS, SLOT, WAITING, type Weighed } from "./weighed.ts";
+import { COST, DECODE, FULL_TOKENS, SLOT, UNHEARD, WAITING, type Weighed } from "./weighed.ts";
 
 /** Costs that differ by less are equal, s. */
 const EQUAL_S = 1e-4;
 /**
  * Costs of workers that do nothing are equal where they differ by less than this, s, or by this share. They differ by what was learned of
- * the workers' speed only, and that is not known better: one that was never asked would never be.
+ * the workers' speed only, and that is not known better: one that was never asked would never be. What other gateways may have sent there
+ * is no matter of speed, and makes them differ.
  */
 const EQUAL_IDLE_S = 0.002;
 const EQUAL_IDLE_SHARE = 0.1;
@@ -35,7 +36,7 @@ export class Chooser {
     this.reason = "lowest_cost";
     for (let at = 0; at < weighed.count; at += 1) {
       const cost = weighed.of(at, COST);
-      if (cost > mostIdle || (cost > most && !isIdle(weighed, at))) continue;
+      if (cost > mostIdle || (cost > most && !(isIdle(weighed, at) && isAsUnheard(weighed, at, cheapest)))) continue;
       const depth = weighed.of(at, FULL_TOKENS);
       if (chosen >= 0) {
         if (depth !== deepest) this.reason = "deeper_match";
@@ -75,4 +76,9 @@ function cheapestOf(weighed: Weighed): number {
 /** Nothing waits and nothing decodes there. */
 function isIdle(weighed: Weighed, at: number): boolean {
   return weighed.of(at, DECODE) === 0 && weighed.of(at, WAITING) === 0;
+}
+
+/** No more is expected there of other gateways than at the cheapest one. */
+function isAsUnheard(weighed: Weighed, at: number, cheapest: number): boolean {
+  return weighed.of(at, UNHEARD) <= (1 + EQUAL_IDLE_SHARE) * weighed.of(cheapest, UNHEARD) + EQUAL_S;
 }

@@ -79,6 +79,25 @@ describe("news of another gateway", () => {
     }
   });
 
+  test("that is a little late makes idle workers differ, although nobody knows which is faster", () => {
+    const gateways = new Gateways();
+    const chosen = new Set<number>();
+    for (let request = 0; request < 60; request += 1) {
+      gateways.nowMs = 1000 + request * 400;
+      const other = gateways.fleets[0].send(gateways.policies[0], streamOf(text(`other ${request}`, 4000)));
+      gateways.nowMs = 1004 + request * 400;
+      gateways.carry(gateways.said.splice(0));
+      gateways.nowMs = 1150 + request * 400;
+      other.firstToken().end();
+      gateways.carry(gateways.said.splice(0));
+      const own = gateways.fleets[1].send(gateways.policies[1], streamOf(text(`own ${request}`, 4000)));
+      gateways.nowMs = 1290 + request * 400;
+      own.firstToken().end();
+      if (request >= 30) chosen.add(own.slot);
+    }
+    expect(chosen.size).toBe(1);
+  });
+
   test("is counted like a request of one's own: pending, decoding, over", () => {
     const gateways = new Gateways();
     const sent = gateways.fleets[0].send(gateways.policies[0], streamOf(text("other", 4000)));
