@@ -56,6 +56,11 @@ export class Compared {
     return this.#count;
   }
 
+  /** Those that were shown are chosen from: the next call compares others. */
+  taken(): void {
+    this.#shown = undefined;
+  }
+
   at(number: number): number {
     return this.#indexes[number] ?? 0;
   }

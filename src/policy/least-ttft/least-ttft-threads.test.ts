@@ -43,6 +43,22 @@ describe("threads on one memory", () => {
     }
   });
 
+  test("what a thread explains is what it chooses by, whatever the other sends in between, and the next choice knows of that", () => {
+    const { fleet, threads } = setUp(2);
+    const [one, two] = threads;
+    const explained = one.explain?.(fleet.candidates, QUESTION) ?? [];
+    const cheapest = explained.toSorted((a, b) => a.cost - b.cost)[0];
+    // The other thread gives the very worker that is the cheapest much to do.
+    const other = fleet.send(two, streamOf(text("other", 400_000)));
+    const third = fleet.send(two, streamOf(text("third", 400_000)));
+    expect(new Set([other.slot, third.slot]).size).toBe(2);
+    const picked = one.pick(fleet.candidates, QUESTION);
+    if (typeof picked === "number") throw new Error("the policy expects nothing");
+    expect([picked.index, picked.predictedTtftMs]).toEqual([cheapest?.index ?? -1, cheapest?.predictedTtftMs]);
+    const [next] = one.explain?.(fleet.candidates, streamOf(text("next", 4000))) ?? [];
+    expect(next?.terms["waiting"]).toBeGreaterThan(10);
+  });
+
   test("a request that waits on one thread is waiting for the other, and its stall too", () => {
     const { fleet, threads } = setUp(2);
     const [one, two] = threads;

@@ -46,6 +46,17 @@ export const leastTtft = definePolicy({
   create: ({ maxTreeSize }, parts) => new LeastTtft(maxTreeSize, parts),
 });
 
+/**
+ * The request whose candidates were weighed for an explanation, until it is sent or something else is weighed. Its choice is made of these
+ * numbers: weighed once more they would be others, as other threads send requests meanwhile.
+ */
+interface Shown {
+  readonly request: RequestFeatures;
+  readonly candidates: readonly Candidate[];
+  /** For a choice over pairs, whose costs are others. */
+  readonly isPair: boolean;
+}
+
 class LeastTtft implements Policy, PickOwner, PairSide {
   readonly name = "least_ttft";
   readonly costUnit = "s";
@@ -57,9 +68,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   /** By slot: how often the worker was forgotten. Requests from before say nothing about it. */
   readonly #eras = new Int32Array(SLOTS);
   #requests = 0;
-  /** The request that was explained and is not sent yet, and when, s: its choice is made as of then, so by the same numbers. */
-  #explained: WeakRef<RequestFeatures> | undefined;
-  #explainedAt = 0;
+  #shown: Shown | undefined;
 
   constructor(indexBytes: number, parts: PolicyParts) {
     this.known = createKnowledge(indexBytes, parts);
@@ -68,10 +77,10 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   }
 
   pick(candidates: readonly Candidate[], request: RequestFeatures): number | Picked {
-    const { chooser } = this.known;
-    const weighed = this.weigh(candidates, request);
+    const isShown = this.isShown(candidates, request, false);
+    const weighed = isShown ? this.known.weigher.weighed : this.weigh(candidates, request);
     if (weighed.count === 0) return NOBODY;
-    return this.take(candidates, request, chooser.choose(weighed));
+    return this.take(candidates, request, this.known.chooser.choose(weighed));
   }
 
   costs(candidates: readonly Candidate[], request: RequestFeatures): readonly number[] {
@@ -82,8 +91,9 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   }
 
   explain(candidates: readonly Candidate[], request: RequestFeatures): readonly Explanation[] {
-    this.#explains(request);
-    return explained(this.weigh(candidates, request, true));
+    const explanations = explained(this.weigh(candidates, request, true));
+    this.#shown = { request, candidates, isPair: false };
+    return explanations;
   }
 
   pairsWith(decodePolicy: Policy): boolean {
@@ -97,10 +107,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
 
   explainPair(candidates: PairCandidates, request: RequestFeatures): PairExplanations | undefined {
     const decode = this.#decodeSideOf(candidates);
-    if (!decode) return undefined;
-    this.#explains(request);
-    decode.#explains(request);
-    return this.#pairs.explain({ prefill: this, decode, candidates, request });
+    return decode && this.#pairs.explain({ prefill: this, decode, candidates, request });
   }
 
   /** The instance of the decode workers; undefined where they have another policy, which only chooses by itself. */
@@ -178,12 +185,12 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     const { time, index, compared, weigher, bounds, rates, news, unheard } = this.known;
     const { weighed } = weigher;
     const now = time.now();
-    const asOf = this.#explained?.deref() === request ? this.#explainedAt : now;
+    this.#shown = undefined;
     const prompt = request.promptBlocks();
     index.match(prompt);
     const count = compared.choose(candidates, isShown);
-    for (let number = 0; number < count; number += 1) rates.settle(candidates[compared.at(number)]?.slot ?? 0, asOf);
-    weigher.begin(request, prompt, asOf);
+    for (let number = 0; number < count; number += 1) rates.settle(candidates[compared.at(number)]?.slot ?? 0, now);
+    weigher.begin(request, prompt, now);
     for (let number = 0; number < count; number += 1) {
       const place = compared.at(number);
       const candidate = candidates[place];
@@ -196,9 +203,14 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     return weighed;
   }
 
-  #explains(request: RequestFeatures): void {
-    this.#explained = new WeakRef(request);
-    this.#explainedAt = this.known.time.now();
+  isShown(candidates: readonly Candidate[], request: RequestFeatures, isPair = true): boolean {
+    const shown = this.#shown;
+    if (shown === undefined) return false;
+    return shown.request === request && shown.candidates === candidates && shown.isPair === isPair;
+  }
+
+  show(candidates: readonly Candidate[], request: RequestFeatures): void {
+    this.#shown = { request, candidates, isPair: true };
   }
 
   /** Takes the candidate at a place of those that were just weighed. `ahead`: a prefill worker has the prompt first. */
@@ -208,7 +220,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     at: number,
     { isAlone = false, ahead }: TakenAs = {},
   ): LeastTtftPick {
-    const { index, weigher, chooser } = this.known;
+    const { index, weigher, chooser, compared } = this.known;
     const { weighed } = weigher;
     const candidate = candidates[weighed.of(at, INDEX)];
     const pick = new LeastTtftPick(this, weighed, at, {
@@ -222,7 +234,8 @@ class LeastTtft implements Policy, PickOwner, PairSide {
       ahead,
     });
     this.#requests += 1;
-    this.#explained = undefined;
+    if (this.#shown) compared.taken();
+    this.#shown = undefined;
     chooser.note(pick.slot);
     index.insert(pick.slot);
     this.#queue(pick, weighed.of(at, PREFILL_S));

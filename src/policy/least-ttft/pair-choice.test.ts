@@ -187,6 +187,21 @@ test("an explanation has for each decode worker its cheaper way, and the choice 
   }
 });
 
+test("a choice over pairs is made of the numbers that were explained, although time goes on meanwhile", () => {
+  for (const mayBeAlone of [true, false]) {
+    pairs.mayBeAlone = mayBeAlone;
+    pairs.send(streamOf(text("before", 40_000)));
+    const request = streamOf(text(`asked ${mayBeAlone}`, 3000));
+    const candidates = pairs.candidates();
+    const explained = pairs.prefill.explainPair?.(candidates, request);
+    pairs.advance(50);
+    const pair = pairs.prefill.pickPair?.(candidates, request);
+    const chosen = explained?.decode.find(({ index }) => index === pair?.decode.index);
+    expect(pair?.prefill === undefined).toBe(mayBeAlone);
+    expect(pair?.decode.predictedTtftMs).toBeCloseTo(chosen?.predictedTtftMs ?? 0, 6);
+  }
+});
+
 test("the decode worker's first token is expected after the prefill and the hand-over", () => {
   pairs.mayBeAlone = false;
   const { pair } = pairs.send(LONG);

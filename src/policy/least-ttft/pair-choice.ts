@@ -25,6 +25,10 @@ export interface PairSide {
   readonly known: Knowledge;
   weigh(candidates: readonly Candidate[], request: RequestFeatures, isShown?: boolean, isAlone?: boolean): Weighed;
   take(candidates: readonly Candidate[], request: RequestFeatures, at: number, as?: TakenAs): LeastTtftPick;
+  /** What was weighed last is shown for these candidates; the choice is then made of it. */
+  show(candidates: readonly Candidate[], request: RequestFeatures): void;
+  /** Whether it was, and nothing has been weighed since. */
+  isShown(candidates: readonly Candidate[], request: RequestFeatures): boolean;
 }
 
 /** A request, and the workers of both roles that may have it. */
@@ -53,15 +57,20 @@ export class PairChoice {
   /** Time of the hand-over, s. */
   readonly handoverS = new Float64Array(MOST_COMPARED);
 
+  /** What was explained last: the place of the decode worker, and the rows of decode workers that prefill alone. */
+  #shownAt = -1;
+  #shownAlone: Float64Array = NO_ROWS;
+
   /** undefined where no two workers fit, and no decode worker prefills alone. */
   pick(question: PairQuestion): PickedPair | undefined {
     const { prefill, decode, candidates, request } = question;
-    const at = this.#choose(question);
-    if (at < 0) return undefined;
     const { decoders, prefillers } = candidates;
+    const isShown = decode.isShown(decoders, request) && prefill.isShown(prefillers, request);
+    const at = isShown ? this.#shownAt : this.#choose(question);
+    if (at < 0) return undefined;
     const { weighed } = decode.known.weigher;
     if ((this.aloneS[at] ?? 0) < (this.separateS[at] ?? 0)) {
-      const alone = this.#again(question, weighed.of(at, INDEX));
+      const alone = isShown ? this.#asShown(weighed, at) : this.#again(question, weighed.of(at, INDEX));
       return { prefill: undefined, decode: decode.take(decoders, request, alone, { isAlone: true }) };
     }
     const from = this.prefillAt[at] ?? 0;
@@ -80,8 +89,13 @@ export class PairChoice {
   /** What `pick` would compare. */
   explain(question: PairQuestion): PairExplanations | undefined {
     const { prefill, decode, candidates, request } = question;
-    const alone = explained(decode.weigh(candidates.decoders, request, true, true));
-    if (this.#choose(question, true) < 0) return undefined;
+    const weighedAlone = decode.weigh(candidates.decoders, request, true, true);
+    const alone = explained(weighedAlone);
+    this.#shownAlone = weighedAlone.cells.slice(0, weighedAlone.count * ROW);
+    this.#shownAt = this.#choose(question, weighedAlone);
+    if (this.#shownAt < 0) return undefined;
+    prefill.show(candidates.prefillers, request);
+    decode.show(candidates.decoders, request);
     const hasPrefill = candidates.prefillers.length > 0;
     const ofPrefill = hasPrefill ? explained(prefill.known.weigher.weighed) : [];
     const { weighed } = decode.known.weigher;
@@ -92,13 +106,17 @@ export class PairChoice {
     };
   }
 
-  /** The place of the chosen decode worker among those weighed, -1 for none. Its two ways are in the lists. */
-  #choose(question: PairQuestion, isShown = false): number {
+  /**
+   * The place of the chosen decode worker among those weighed, -1 for none. Its two ways are in the lists. `alone`: the decode workers as they
+   * have just been weighed to prefill alone.
+   */
+  #choose(question: PairQuestion, alone?: Weighed): number {
     const { prefill, decode, candidates, request } = question;
     decode.known.rates.follow(prefill.known.rates);
     decode.known.attention.follow(prefill.known.attention);
     prefill.known.feedback.follow(decode.known.feedback);
-    this.#weighAlone(question);
+    const isShown = alone !== undefined;
+    this.#weighAlone(question, alone);
     const hasPrefill = candidates.prefillers.length > 0;
     const ofPrefill = hasPrefill ? prefill.weigh(candidates.prefillers, request, isShown) : undefined;
     const best = ofPrefill ? prefill.known.chooser.choose(ofPrefill) : -1;
@@ -114,13 +132,13 @@ export class PairChoice {
   }
 
   /** The costs of decode workers that prefill alone. */
-  #weighAlone({ decode, candidates, request }: PairQuestion): void {
+  #weighAlone({ decode, candidates, request }: PairQuestion, alone: Weighed | undefined): void {
     const { decoders } = candidates;
     this.aloneS.fill(NEVER);
     let mayOne = false;
     for (let index = 0; index < decoders.length && !mayOne; index += 1) mayOne = candidates.prefillsAlone(index);
     if (!mayOne) return;
-    const weighed = decode.weigh(decoders, request, true, true);
+    const weighed = alone ?? decode.weigh(decoders, request, true, true);
     for (let at = 0; at < weighed.count; at += 1) {
       if (candidates.prefillsAlone(weighed.of(at, INDEX))) this.aloneS[at] = weighed.of(at, COST);
     }
@@ -137,6 +155,13 @@ export class PairChoice {
     this.separateS[at] = ofPrefill && from >= 0 ? ofPrefill.of(from, COST) + handoverS + weighed.of(at, COST) : NEVER;
   }
 
+  /** Puts the row of a decode worker that prefills alone first, as it was shown. Returns its place. */
+  #asShown(weighed: Weighed, at: number): number {
+    weighed.cells.set(this.#shownAlone.subarray(at * ROW, (at + 1) * ROW));
+    weighed.count = 1;
+    return 0;
+  }
+
   /** Weighs one decode worker once more, in the way that was chosen. Returns its place. */
   #again({ decode, candidates }: PairQuestion, index: number): number {
     const { weigher } = decode.known;
@@ -147,6 +172,7 @@ export class PairChoice {
   }
 }
 
+const NO_ROWS = new Float64Array(0);
 /** The cost of what cannot be done. */
 const NEVER = Number.POSITIVE_INFINITY;
 
