@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { ConfigError } from "../config/config-error.ts";
+import { fetchFailure } from "../util/fetch-failure.ts";
 import { isRecord } from "../util/objects.ts";
 import type { GatewayAccess } from "./gateway-access.ts";
 
@@ -10,6 +11,9 @@ export interface Question {
   readonly body?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
 }
+
+/** Variables that name a proxy for what is not over TLS. */
+const READING_PROXIES = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] as const;
 
 /** Longest wait for the gateway's answer, ms: a change waits for the changes before it, and for each thread. */
 const ANSWER_MS = 60_000;
@@ -60,20 +64,19 @@ async function answerOf(
 ): Promise<{ readonly isOk: boolean; readonly status: number; readonly text: string }> {
   // `fetch` would send what is not over TLS, and the key with it, to the proxy that these variables name. It reads them with each request
   // (Bun 1.4.5, 2026-11-27).
-  for (const name of ["http_proxy", "HTTP_PROXY"]) delete process.env[name];
+  if (!url.startsWith("https:")) for (const name of READING_PROXIES) delete process.env[name];
   try {
     const answer = await fetch(new URL(path, url), {
       ...init,
       signal: AbortSignal.timeout(ANSWER_MS),
       // A key is for this gateway only.
       redirect: "error",
-      ...(caFile === undefined ? {} : { tls: { ca: readText(caFile) } }),
+      ...(caFile === undefined ? {} : { tls: { ca: readAuthority(caFile) } }),
     });
     return { isOk: answer.ok, status: answer.status, text: await answer.text() };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ConfigError(url, `the gateway does not answer: ${reason}`);
+    throw new ConfigError(url, `the gateway does not answer: ${fetchFailure(error)}`);
   }
 }
 
@@ -90,6 +93,12 @@ function readKey(path: string): string {
   const key = readText(path).trimEnd();
   if (key === "") throw new ConfigError(path, "there is no key in the file");
   return key;
+}
+
+function readAuthority(path: string): string {
+  const text = readText(path);
+  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
+  throw new ConfigError(path, "there is no certificate (PEM) in the file");
 }
 
 /** The text of a file. Throws ConfigError. */

@@ -57,7 +57,7 @@ export async function openCallers(parts: CallersParts, stack: AsyncDisposableSta
   const capacity = store ? STORE_CAPACITY : 0;
   const bearers = config.jwtIssuer === undefined ? 0 : MOST_BEARERS;
   const keys = new KeyRing({ fixed: fixedKeys(config), capacity, bearers, threads: config.threads, clock });
-  registerKeys({ live, keys });
+  registerKeys({ live, keys, store });
   const audit = openAudit(config, logger);
   const follower = store && stack.use(await follow(store, keys, audit, parts));
   const verifyToken = await openTokens(parts, keys, stack);

@@ -19,7 +19,9 @@ import {
   WORKER_KEYS,
 } from "./live-keys.ts";
 import type { Registries } from "./registries.ts";
+import { GatewayError } from "../errors/errors.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
+import type { KeyStore } from "../keys/key-store.ts";
 import type { RunningServer } from "../server/server.ts";
 import { fixedKeys } from "./key-settings.ts";
 import { serverSettings } from "./server-settings.ts";
@@ -116,13 +118,37 @@ export function registerCare({ live, healthChecker, outcomes, routerManager }: L
 }
 
 /** Lets the keys, which all threads share, take changes of the configuration. */
-export function registerKeys({ live, keys }: Live & { readonly keys: Pick<KeyRing, "check" | "replace"> }): void {
+export function registerKeys({
+  live,
+  keys,
+  store,
+}: Live & {
+  readonly keys: Pick<KeyRing, "check" | "replace" | "hasFixed">;
+  readonly store: Pick<KeyStore, "find"> | undefined;
+}): void {
   live.register({
     name: "keys",
     keys: CALLER_KEYS,
-    check: (next) => keys.check(fixedKeys(next)),
+    async check(next) {
+      const fixed = fixedKeys(next);
+      keys.check(fixed);
+      for (const { record } of fixed.keys) {
+        // One that was there before was told then.
+        if (!keys.hasFixed(record.name)) await refuseTaken(store, record.name);
+      }
+    },
     apply: (next) => keys.replace(fixedKeys(next)),
   });
+}
+
+/** Usage is counted by name: a new key of the configuration must not have that of a key of the store. Rejects with key_exists. */
+async function refuseTaken(store: Pick<KeyStore, "find"> | undefined, name: string): Promise<void> {
+  const taken = await store?.find(name);
+  if (taken?.name !== name || taken.revokedAt !== undefined) return;
+  throw new GatewayError(
+    "key_exists",
+    `the key store has a valid key named ${JSON.stringify(name)}: revoke it, or rename one`,
+  );
 }
 
 /** Lets the server on the control thread take changes of the configuration. */

@@ -102,6 +102,12 @@ export class KeyRing {
     return Array.from(this.#fixed.values(), ({ record }) => record);
   }
 
+  /** Whether a key of the configuration has this name. */
+  hasFixed(name: string): boolean {
+    for (const { record } of this.#fixed.values()) if (record.name === name) return true;
+    return false;
+  }
+
   /** Called right before a thread starts. */
   noteClock(): void {
     noteControlClock(this.memory, this.#clock);

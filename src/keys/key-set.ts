@@ -1,3 +1,4 @@
+import { fetchFailure } from "../util/fetch-failure.ts";
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
@@ -96,7 +97,7 @@ export class KeySet implements Disposable {
     } catch (error) {
       const told = this.#keys ? "its last good keys stay in force" : "no token can be verified";
       if (this.#failures === 0)
-        logger.error({ issuer, error: String(error) }, `the issuer's keys cannot be read; ${told}`);
+        logger.error({ issuer, error: fetchFailure(error) }, `the issuer's keys cannot be read; ${told}`);
       this.#failures += 1;
     }
   }

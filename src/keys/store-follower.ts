@@ -6,7 +6,7 @@ import type { KeyStore } from "./key-store.ts";
 
 export interface StoreFollowerParts {
   readonly store: Pick<KeyStore, "load" | "changesSince">;
-  readonly ring: Pick<KeyRing, "apply">;
+  readonly ring: Pick<KeyRing, "apply" | "hasFixed">;
   /** Is told of each key that another process has changed. */
   readonly onForeignChange: (record: KeyRecord) => void;
   readonly logger: Logger;
@@ -42,6 +42,7 @@ export class StoreFollower implements Disposable {
     let read = 0;
     follower.#position = await parts.store.load((record) => {
       parts.ring.apply(record);
+      follower.#lookAtName(record);
       read += 1;
       // What was read to fill the table is garbage: of a hundred thousand keys, more than the table itself.
       if (read % COLLECT_AFTER === 0) Bun.gc(true);
@@ -87,6 +88,18 @@ export class StoreFollower implements Disposable {
     } catch (error) {
       logger.error({ key: record.name, error: String(error) }, "a key of the store is not in force");
     }
-    if (!this.#own.delete(record.id)) onForeignChange(record);
+    if (this.#own.delete(record.id)) return;
+    this.#lookAtName(record);
+    onForeignChange(record);
+  }
+
+  /** The administration refuses such a name, but a process that changes the file itself does not know the configuration. */
+  #lookAtName({ id, name, revokedAt }: KeyRecord): void {
+    const { ring, logger } = this.#parts;
+    if (revokedAt === undefined && ring.hasFixed(name))
+      logger.warn(
+        { key: name, id },
+        "a key of the store has the name of a key of the configuration: the usage of both is counted as one",
+      );
   }
 }

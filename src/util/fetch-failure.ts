@@ -24,5 +24,6 @@ const WORDS: readonly (readonly [code: RegExp, words: string])[] = [
     /^(UNABLE_TO_\w+|SELF_SIGNED_\w+|DEPTH_ZERO_\w+|CERT_UNTRUSTED|CERT_SIGNATURE_FAILURE)$/,
     "no authority that is trusted here has signed its certificate",
   ],
+  [/^ERR_PROXY_TUNNEL$/, "the proxy that the environment names makes no tunnel to it"],
   [/^UnexpectedRedirect$/, "it sends the question on to another address, which is not asked"],
 ];

@@ -2,7 +2,10 @@ import { afterAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { eventually } from "../faults/observe.ts";
 import { BIN, ELSEWHERE, startProcess } from "../support/process.ts";
+import { TEST_PAIRS } from "../support/tls.ts";
+import { mountSecret } from "../support/tls-files.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pointsman-keys-cli-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -94,5 +97,76 @@ test("the admin key goes to the gateway alone, whatever proxy the environment na
   expect(await keys("list", "--url", gateway.url, "--admin-key-file", empty)).toMatchObject({
     code: 2,
     err: `pointsman: ${empty}: there is no key in the file\n`,
+  });
+}, 60_000);
+
+test("a key that the file gets under the name of a key of the configuration is told by the gateway, and one the other way round is refused", async () => {
+  const store = join(folder, "names.db");
+  const file = join(folder, "names.yaml");
+  const write = (...names: string[]): void =>
+    writeFileSync(
+      file,
+      JSON.stringify({
+        key_store: store,
+        admin_api_key: "root-key",
+        api_keys: names.map((name) => ({ name, key: `the-text-of-${name}` })),
+      }),
+    );
+  write("search");
+  await using gateway = await startProcess(["--config", file]);
+  expect((await keys("create", "search", "--key-store", store)).code).toBe(0);
+  expect((await keys("create", "batch", "--key-store", store)).code).toBe(0);
+  const told = (): unknown[] =>
+    gateway.lines().filter(({ msg }) => String(msg).includes("the usage of both is counted as one"));
+  await eventually(() => told().length > 0, "it is told");
+  expect(told()).toMatchObject([{ key: "search" }]);
+  write("search", "batch");
+  const headers = { authorization: "Bearer root-key" };
+  const answer = await fetch(`${gateway.url}/config/reload`, { method: "POST", headers });
+  expect([answer.status, await answer.json()]).toMatchObject([
+    409,
+    { error: { code: "key_exists", message: expect.stringContaining('the key store has a valid key named "batch"') } },
+  ]);
+  expect((await keys("revoke", "batch", "--key-store", store)).code).toBe(0);
+  expect((await fetch(`${gateway.url}/config/reload`, { method: "POST", headers })).status).toBe(200);
+}, 60_000);
+
+test("why a gateway does not answer is told in words, with exit code 2", async () => {
+  using secret = mountSecret(TEST_PAIRS.client);
+  using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: (socket) => void socket.end() } });
+  using secure = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    tls: TEST_PAIRS.first,
+    fetch: () => new Response(""),
+  });
+  using elsewhere = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: () => Response.redirect("http://x.test/"),
+  });
+  const none = join(folder, "no-certificate.pem");
+  writeFileSync(none, "hello");
+  const cases: readonly (readonly [url: string, words: string, ...more: string[]])[] = [
+    ["http://127.0.0.1:9", "it refuses connections: nobody listens at this address (ECONNREFUSED)"],
+    ["http://no-such-host.invalid:1", "its name does not resolve (ENOTFOUND)"],
+    [`http://127.0.0.1:${silent.port}`, "it broke the connection (ECONNRESET)"],
+    [`https://127.0.0.1:${elsewhere.port}`, "the TLS handshake failed: it speaks no TLS there"],
+    [`https://localhost:${secure.port}`, "no authority that is trusted here has signed its certificate"],
+    [`http://127.0.0.1:${elsewhere.port}`, "it sends the question on to another address, which is not asked"],
+  ];
+  for (const [url, words] of cases) {
+    const { code, out, err } = await keys("list", "--url", url);
+    expect([code, out, err]).toEqual([
+      2,
+      "",
+      expect.stringContaining(`pointsman: ${url}: the gateway does not answer: ${words}`),
+    ]);
+  }
+  const found = await keys("list", "--url", `https://localhost:${secure.port}`, "--ca-file", secret.caPath);
+  expect([found.code, found.err]).toEqual([2, `pointsman: https://localhost:${secure.port}: it answers 200\n`]);
+  expect(await keys("list", "--url", `https://localhost:${secure.port}`, "--ca-file", none)).toMatchObject({
+    code: 2,
+    err: `pointsman: ${none}: there is no certificate (PEM) in the file\n`,
   });
 }, 60_000);
