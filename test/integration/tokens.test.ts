@@ -2,9 +2,12 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SignJWT } from "jose";
+import { eventually } from "../faults/observe.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
 import { Issuer } from "../support/issuer.ts";
+import { TEST_PAIRS } from "../support/tls.ts";
+import { mountSecret } from "../support/tls-files.ts";
 import { ELSEWHERE, type GatewayProcess, startProcess } from "../support/process.ts";
 
 const issuer = new Issuer();
@@ -169,6 +172,34 @@ test("roles within another claim open what they map to, and models may be words 
   expect(await statuses(await issuer.sign("k1", { roles: ["ops", "staff"] }))).toEqual([403, 401]);
   expect((await chat(gateway, await sign("staff", { models: "a-* sim-1" })))[0]).toBe(200);
   expect((await chat(gateway, await sign("staff", { models: "a-* b-*" })))[0]).toBe(403);
+}, 30_000);
+
+test("an issuer whose certificate is of an authority of one's own is read where NODE_EXTRA_CA_CERTS names that, and the log says what is missing", async () => {
+  using secret = mountSecret(TEST_PAIRS.client);
+  await issuer.addKey("k1");
+  const keySet = await issuer.keySet();
+  using secure = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    tls: TEST_PAIRS.first,
+    fetch: () => Response.json(keySet),
+  });
+  await using engine = await startEngine();
+  const url = `https://localhost:${secure.port}`;
+  const flags = [
+    ...["--worker", engine.url, "--jwt-issuer", url, "--jwt-audience", "gateway", "--jwt-jwks-uri", `${url}/keys`],
+    ...["--auth-failures-per-minute", "0"],
+  ];
+  const token = await issuer.sign("k1", {}, { issuer: url });
+  {
+    await using gateway = await startProcess(flags, { NODE_EXTRA_CA_CERTS: secret.caPath });
+    for (let turn = 0; turn < 400 && !(await fetch(`${gateway.url}/readiness`)).ok; turn += 1) await Bun.sleep(25);
+    expect(await chat(gateway, token)).toEqual([200, undefined]);
+  }
+  await using stranger = await startProcess(flags);
+  expect((await chat(stranger, token))[0]).toBe(503);
+  const told = (): boolean => stranger.output.includes("no authority that is trusted here has signed its certificate");
+  await eventually(told, "the log says what is missing");
 }, 30_000);
 
 test("a gateway whose issuer does not answer says so to tokens, and takes keys", async () => {
