@@ -72,6 +72,22 @@ describe("a worker between two looks", () => {
   });
 });
 
+test("a worker that the metrics count among others has no rates", () => {
+  const lumped = 'pointsman_worker_attempts_total{model="m",worker="other",outcome="ok"}';
+  const look = (count: number, at: number): ReturnType<typeof sampleOf> =>
+    sampleOf(
+      at,
+      { workers: [view, { ...view, url: "http://two:8000" }] },
+      `${page(count, 0, count, 1, 1)}\n${lumped} ${count}`,
+    );
+  const rates = ratesBetween(look(0, 0), look(10, 1000));
+  expect(rates.map(({ requests, tokens }) => [requests, tokens])).toEqual([
+    [10, 10],
+    [undefined, undefined],
+  ]);
+  expect(rates[1]?.failedShare).toBeUndefined();
+});
+
 test("a quantile is linear within its bucket, and the last bound where it is beyond", () => {
   const buckets: [number, number][] = [
     [0.1, 10],

@@ -8,7 +8,8 @@ export interface WorkerSample {
   readonly inFlight: number;
   readonly pendingTokens: number;
   readonly models: readonly string[];
-  readonly attempts: number;
+  /** Attempts at it; undefined where its counts are among those of `other`, as those of the 257th worker are. */
+  readonly attempts: number | undefined;
   readonly failed: number;
   readonly answerTokens: number;
   readonly promptTokens: number;
@@ -26,10 +27,11 @@ export interface Sample {
 
 /** A worker between two looks: rates are a second. */
 export interface WorkerRates extends Pick<WorkerSample, "url" | "state" | "inFlight" | "pendingTokens" | "models"> {
-  readonly requests: number;
+  /** undefined where its counts are not known; then nothing of the rest is. */
+  readonly requests: number | undefined;
   /** Share of the attempts that failed; undefined where there were none. */
   readonly failedShare: number | undefined;
-  readonly tokens: number;
+  readonly tokens: number | undefined;
   readonly cachedShare: number | undefined;
   /** Of the streams between the looks, s; undefined where there was none. */
   readonly ttftP50: number | undefined;
@@ -49,13 +51,16 @@ function workerSample(view: WorkerView, series: ReadonlyMap<string, Series>): Wo
   const of = (name: string): Series => (series.get(name) ?? []).filter(([labels]) => labels.get("worker") === url);
   const sum = (list: Series): number => list.reduce((total, [, value]) => total + value, 0);
   const attempts = of("pointsman_worker_attempts_total");
+  const isUnknown =
+    attempts.length === 0 &&
+    series.get("pointsman_worker_attempts_total")?.some(([labels]) => labels.get("worker") === "other") === true;
   return {
     url,
     state: stateOf(view),
     inFlight: number(view["load"]),
     pendingTokens: number(view["pending_prompt_tokens"]),
     models: Array.isArray(view["models"]) ? view["models"].map(text) : [],
-    attempts: sum(attempts),
+    attempts: isUnknown ? undefined : sum(attempts),
     failed: sum(attempts.filter(([labels]) => labels.get("outcome") !== "ok")),
     answerTokens: sum(of("pointsman_completion_tokens_total")),
     promptTokens: sum(of("pointsman_prompt_tokens_total")),
@@ -108,7 +113,8 @@ export function ratesBetween(before: Sample, after: Sample): WorkerRates[] {
   return after.workers.map((now) => {
     const was = known.get(now.url);
     const grown = (key: "attempts" | "failed" | "answerTokens" | "promptTokens" | "cachedTokens"): number =>
-      Math.max(0, now[key] - (was?.[key] ?? 0));
+      Math.max(0, (now[key] ?? 0) - (was?.[key] ?? 0));
+    const isKnown = now.attempts !== undefined;
     const then = new Map(was?.ttft);
     const streams = now.ttft.map(([bound, count]): [number, number] => [
       bound,
@@ -120,9 +126,9 @@ export function ratesBetween(before: Sample, after: Sample): WorkerRates[] {
       inFlight: now.inFlight,
       pendingTokens: now.pendingTokens,
       models: now.models,
-      requests: grown("attempts") / secs,
+      requests: isKnown ? grown("attempts") / secs : undefined,
       failedShare: share(grown("failed"), grown("attempts")),
-      tokens: grown("answerTokens") / secs,
+      tokens: isKnown ? grown("answerTokens") / secs : undefined,
       cachedShare: share(grown("cachedTokens"), grown("promptTokens")),
       ttftP50: quantile(streams, 0.5),
       ttftP95: quantile(streams, 0.95),

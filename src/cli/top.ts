@@ -25,7 +25,7 @@ const DONE = 0;
 const ORDERS: readonly (readonly [key: string, name: string, of: (row: WorkerRates) => number | string])[] = [
   ["u", "url", ({ url }) => url],
   ["f", "in flight", ({ inFlight }) => -inFlight],
-  ["r", "requests", ({ requests }) => -requests],
+  ["r", "requests", ({ requests = 0 }) => -requests],
   ["t", "TTFT p95", ({ ttftP95 = 0 }) => -ttftP95],
   ["e", "errors", ({ failedShare = 0 }) => -failedShare],
 ];
@@ -94,8 +94,8 @@ export function screen(
 ): string {
   const [, name, of] = ORDERS[order] ?? ["", "url", ({ url }: WorkerRates) => url];
   const sorted = rows.toSorted((one, other) => compare(of(one), of(other)) || compare(one.url, other.url));
-  const sum = (value: (row: WorkerRates) => number): string =>
-    value1(rows.reduce((total, row) => total + value(row), 0));
+  const sum = (value: (row: WorkerRates) => number | undefined): string =>
+    value1(rows.reduce((total, row) => total + (value(row) ?? 0), 0));
   const head = `pointsman top   workers ${rows.length}   in flight ${sum((row) => row.inFlight)}   requests/s ${sum((row) => row.requests)}   tokens/s ${sum((row) => row.tokens)}`;
   const keys = `sorted by ${name}   ${ORDERS.map(([key, what]) => `${key} ${what}`).join("   ")}   q quit`;
   const lines = [head, trouble, ...tableOf(sorted).trimEnd().split("\n")];
@@ -147,8 +147,8 @@ function jsonOf(row: WorkerRates): Readonly<Record<string, unknown>> {
     state: row.state,
     in_flight: row.inFlight,
     pending_tokens: row.pendingTokens,
-    requests_per_second: row.requests,
-    tokens_per_second: row.tokens,
+    requests_per_second: row.requests ?? null,
+    tokens_per_second: row.tokens ?? null,
     ttft_p50_secs: row.ttftP50 ?? null,
     ttft_p95_secs: row.ttftP95 ?? null,
     cached_share: row.cachedShare ?? null,
@@ -157,7 +157,8 @@ function jsonOf(row: WorkerRates): Readonly<Record<string, unknown>> {
   };
 }
 
-function value1(value: number): string {
+function value1(value: number | undefined): string {
+  if (value === undefined) return "-";
   return value >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(1);
 }
 

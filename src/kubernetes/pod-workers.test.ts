@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { POD_RULES } from "../../test/kubernetes/pod-rules.ts";
+import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import type { Pod } from "./pod.ts";
 import { type PodRules, workersOfPod } from "./pod-workers.ts";
 
@@ -48,6 +50,27 @@ describe("a pod that is chosen", () => {
 
   test("has brackets around an IPv6 address", () => {
     expect(outcome({ ip: "fd00::7" })).toEqual([{ ...REGULAR, url: "http://[fd00::7]:8000" }]);
+  });
+
+  test("comes to workers or to a reason, whatever a server says of it", () => {
+    const ports = fc.array(fc.integer({ min: -1, max: 70_000 }), { minLength: 1, maxLength: 3 });
+    const ip = fc.oneof(fc.ipV4(), fc.ipV6(), fc.string(), fc.constantFrom("fe80::1%eth0", "a/b", "u@h", "[::1]"));
+    const annotations = fc.dictionary(
+      fc.constantFrom("smg.ai/worker-ports", "llm-d.ai/active-ports", "sglang.ai/bootstrap-port"),
+      fc.oneof(fc.string(), ports.map(String)),
+    );
+    fc.assert(
+      fc.property(ip, ports, annotations, (address, numbers, notes) => {
+        const found = workersOfPod(podWith({ ip: address, annotations: notes }), "prefill", {
+          ...POD_RULES,
+          ports: numbers,
+        });
+        if ("none" in found) return found.none.length > 0;
+        return found.workers.every(({ url }) => parseWorkerUrl(url).ok);
+      }),
+    );
+    expect(outcome({ ip: "a/b" })).toBe("its address a/b and port 8000 make no URL");
+    expect(outcome({}, { ports: [8000, 70_000] })).toBe("its address 10.0.0.7 and port 70000 make no URL");
   });
 
   test("is cordoned while it is not ready", () => {

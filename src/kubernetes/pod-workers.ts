@@ -56,18 +56,23 @@ export function workersOfPod(pod: Pod, role: WorkerType | undefined, rules: PodR
   const workerType = role ?? roleOf(pod, rules);
   const bootstrap = bootstrapPorts(pod, rules, ports.list.length);
   if ("none" in bootstrap) return bootstrap;
+  const urls = ports.list.map((port) => urlOf(pod, ip, port, rules));
+  const wrong = urls.indexOf(undefined);
+  if (wrong >= 0) return { none: `its address ${ip} and port ${ports.list[wrong]} make no URL` };
   return {
-    workers: ports.list.map((port, place) => ({
-      ...DEFAULT_SPEC,
-      url: urlOf(pod, ip, port, rules),
-      source: KUBERNETES_SOURCE,
-      workerType,
-      modelId: modelIdOf(pod, rules),
-      apiKey: rules.apiKey,
-      bootstrapPort: workerType === "prefill" ? bootstrap.list[place] : undefined,
-      isCordoned: !pod.isReady,
-      labels: labelsOf(pod, rules),
-    })),
+    workers: urls
+      .filter((url) => url !== undefined)
+      .map((url, place) => ({
+        ...DEFAULT_SPEC,
+        url,
+        source: KUBERNETES_SOURCE,
+        workerType,
+        modelId: modelIdOf(pod, rules),
+        apiKey: rules.apiKey,
+        bootstrapPort: workerType === "prefill" ? bootstrap.list[place] : undefined,
+        isCordoned: !pod.isReady,
+        labels: labelsOf(pod, rules),
+      })),
   };
 }
 
@@ -112,12 +117,11 @@ function roleOf(pod: Pod, { isPd }: PodRules): WorkerType {
   return pod.labels[ROLE_LABEL] === "prefill" ? "prefill" : "decode";
 }
 
-function urlOf(pod: Pod, ip: string, port: number, { scheme }: PodRules): string {
+function urlOf(pod: Pod, ip: string, port: number, { scheme }: PodRules): string | undefined {
   // Kubernetes names ports by their protocols: `grpc`, or `grpc-` and a name of one's own.
   const byName = /^grpc(-|$)/.test(pod.portNames.get(port) ?? "") ? "grpc" : "http";
   const parsed = parseWorkerUrl(`${scheme ?? byName}://${ip.includes(":") ? `[${ip}]` : ip}:${port}`);
-  if (!parsed.ok) throw new Error(`a pod's address makes no url: ${ip}:${port}`);
-  return parsed.url;
+  return parsed.ok ? parsed.url : undefined;
 }
 
 function modelIdOf(pod: Pod, { modelIdFrom }: PodRules): string | undefined {
