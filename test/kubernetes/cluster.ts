@@ -38,15 +38,17 @@ export interface PodState {
   readonly isReady?: boolean;
   /** Its label `app`. */
   readonly app?: string;
+  /** Further members of its `spec`. */
+  readonly spec?: Readonly<Record<string, unknown>>;
 }
 
 /** Makes a pod, as a controller would. */
 export async function makePod(api: RealApi, name: string, state: PodState): Promise<void> {
-  const { port, app = "vllm" } = state;
+  const { port, app = "vllm", spec = {} } = state;
   const annotations = port === undefined ? {} : { "smg.ai/worker-ports": String(port) };
   await api.post(PODS, {
     metadata: { name, labels: { app }, annotations },
-    spec: { nodeName: "node-1", containers: [{ name: "engine", image: "engine" }] },
+    spec: { nodeName: "node-1", containers: [{ name: "engine", image: "engine" }], ...spec },
   });
   await setPod(api, name, state);
 }

@@ -155,6 +155,68 @@ describe.skipIf(APISERVER === undefined)(title, () => {
   );
 
   test(
+    "pods of odd kinds are workers for as long as they serve: on the host's network, with two addresses, other labels and ports, finalizers, sidecars",
+    async () => {
+      await using one = await startEngine({ model: "odd" });
+      await using two = await startEngine({ model: "odd" });
+      const [first, second] = [new URL(one.url).port, new URL(two.url).port];
+      const urls = async (): Promise<string[]> =>
+        (await workers()).flatMap(({ url, labels }) => (labels["pod_name"]?.startsWith("odd") ? [url] : [])).toSorted();
+      const are = (...ports: readonly string[]): Promise<void> =>
+        soon(
+          async () =>
+            (await urls()).join() ===
+            ports
+              .map((port) => `http://127.0.0.1:${port}`)
+              .toSorted()
+              .join(),
+        );
+      const at = `${PODS}/odd`;
+      // Two pods of one node's network have one address.
+      await makePod(api, "odd", { ip: "127.0.0.1", port: first, spec: { hostNetwork: true } });
+      await makePod(api, "odd-2", { ip: "127.0.0.1", port: second, spec: { hostNetwork: true } });
+      await are(first, second);
+      await endPod(api, "odd-2");
+      await are(first);
+      const dual = [{ ip: "127.0.0.1" }, { ip: "::1" }];
+      await api.patch(`${at}/status`, { status: { podIPs: dual } });
+      await api.patch(at, { metadata: { annotations: { "smg.ai/worker-ports": second } } });
+      await are(second);
+      await api.patch(at, { metadata: { labels: { app: "other" } } });
+      await are();
+      await api.patch(at, { metadata: { labels: { app: "vllm" } } });
+      await are(second);
+      await api.patch(at, { metadata: { annotations: { "smg.ai/worker-ports": "none" } } });
+      await are();
+      await soon(() => hasLogged("which is no list of ports"));
+      await api.patch(at, { metadata: { annotations: { "smg.ai/worker-ports": `${first} ${second}` } } });
+      await are(first, second);
+      // What holds the object does not hold the engine.
+      await api.patch(at, { metadata: { finalizers: ["example.com/hold"] } });
+      await endPod(api, "odd");
+      await are();
+      expect(Object(await api.get(at))["metadata"]["deletionTimestamp"]).toBeString();
+      await api.patch(at, { metadata: { finalizers: null } });
+      await makePod(api, "odd-failed", { ip: "127.0.0.1", port: first });
+      await are(first);
+      await api.patch(`${PODS}/odd-failed/status`, { status: { phase: "Failed" } });
+      await are();
+      await endPod(api, "odd-failed");
+      const proxy = {
+        name: "proxy",
+        image: "proxy",
+        restartPolicy: "Always",
+        ports: [{ name: "grpc", containerPort: 7 }],
+      };
+      await makePod(api, "odd-sidecar", { ip: "127.0.0.1", port: 7, spec: { initContainers: [proxy] } });
+      await soon(async () => (await urls()).join() === "grpc://127.0.0.1:7");
+      await endPod(api, "odd-sidecar");
+      await are();
+    },
+    120 * SECS,
+  );
+
+  test(
     "a thousand pods join, flap and change their addresses, and cost less than 2 % of a core when they are quiet",
     async () => {
       await using fleet = await startFleet();
