@@ -4,11 +4,10 @@ import { take } from "./token-bucket.ts";
 /** Time after the last wrong key beyond the bound for which a flood is thought to go on, ms. */
 const FLOOD_MS = 10_000;
 /**
- * New tokens that are verified in a second for all addresses together whose wrong keys are used up. One takes some 0.2 ms of CPU, so that a flood
- * of made-up ones would leave nothing for right keys.
+ * Time between two new tokens that are verified for addresses whose wrong keys are used up, all of them together, ms. One takes some 0.2 ms of
+ * CPU: a flood of made-up ones would leave nothing for right keys, and a hundred in a row would hold them up for 20 ms.
  */
-const MAX_TOKENS = 100;
-const SECOND_MS = 1000;
+const TOKEN_MS = 10;
 /** Most addresses that are counted. The one that was counted first is forgotten for a new one. */
 const MAX_ADDRESSES = 4096;
 
@@ -22,9 +21,8 @@ export class FailureBound {
   /** When the bucket of each address is full again; see `token-bucket.ts`. */
   readonly #fullAt = new Map<string, number>();
   #floodedUntil = Number.NEGATIVE_INFINITY;
-  /** The second in which tokens are counted, and how many were verified in it. */
-  #secondEndsAt = Number.NEGATIVE_INFINITY;
-  #tokens = 0;
+  /** When the next new token may be verified for an address whose wrong keys are used up. */
+  #nextTokenAt = Number.NEGATIVE_INFINITY;
 
   /** `perMinute`: Infinity for no bound. */
   constructor(perMinute: number, clock: Clock) {
@@ -64,16 +62,13 @@ export class FailureBound {
     return known !== undefined && take(known, this.#clock.now(), 1, this.#perMinute) === undefined;
   }
 
-  /** Whether a token of this address that nobody knows yet may be verified now. Where it may, it is counted. */
+  /** Whether a token of this address that nobody knows yet may be verified now. Where it may, the next one waits its time. */
   mayVerify(address: string): boolean {
     if (!this.isUsedUp(address)) return true;
     const now = this.#clock.now();
-    if (now >= this.#secondEndsAt) {
-      this.#secondEndsAt = now + SECOND_MS;
-      this.#tokens = 0;
-    }
-    this.#tokens += 1;
-    return this.#tokens <= MAX_TOKENS;
+    if (now < this.#nextTokenAt) return false;
+    this.#nextTokenAt = now + TOKEN_MS;
+    return true;
   }
 
   #forgetOne(): void {

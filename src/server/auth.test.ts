@@ -197,8 +197,8 @@ describe("one wrong key too many is told by the head alone", () => {
       mayVerify() ? Promise.resolve(EVERYBODY) : new GatewayError("invalid_api_key", "not now");
     const auth = flooded({ failures, tokens: { verify } });
     failures.isBeyond("127.0.0.1");
-    const seen = Array.from({ length: 150 }, () => isOneTooMany(auth, bearer("new")));
-    expect(seen.filter(Boolean)).toHaveLength(50);
+    const seen = Array.from({ length: 3 }, () => isOneTooMany(auth, bearer("new")));
+    expect(seen).toEqual([false, true, true]);
     expect(isOneTooMany(auth, bearer("new"), ELSEWHERE)).toBe(false);
   });
 
