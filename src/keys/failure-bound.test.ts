@@ -54,7 +54,7 @@ test("it is a flood from the first wrong key beyond the bound until ten seconds 
   expect([isFlooded(), bound.isUsedUp("b")]).toEqual([false, false]);
 });
 
-test("new tokens are verified as they come, but of all addresses whose wrong keys are used up one each ten milliseconds", () => {
+test("new tokens are verified as they come, but of all addresses whose wrong keys are used up twenty a second, one by one", () => {
   const clock = new ManualClock();
   const bound = new FailureBound(1, clock);
   const verified = (address: string, count = 150): number =>
@@ -63,7 +63,7 @@ test("new tokens are verified as they come, but of all addresses whose wrong key
   bound.isBeyond("a");
   bound.isBeyond("b");
   expect([verified("a"), verified("b"), verified("c")]).toEqual([1, 0, 150]);
-  clock.advance(9);
+  clock.advance(49);
   expect(verified("b")).toBe(0);
   clock.advance(1);
   expect([verified("b"), verified("a")]).toEqual([1, 0]);

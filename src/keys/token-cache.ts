@@ -1,5 +1,5 @@
 import { GatewayError } from "../errors/errors.ts";
-import { digestOf } from "./api-key.ts";
+import { DIGEST_BYTES, digestOf } from "./api-key.ts";
 import type { Principal } from "./principal.ts";
 import type { VerifiedToken } from "./token-claims.ts";
 
@@ -28,6 +28,7 @@ export class TokenCache {
   readonly #known = new Map<string, VerifiedToken>();
   /** Refusals, and when they were made. */
   readonly #wrong = new Map<string, { readonly at: number; readonly error: GatewayError }>();
+  readonly #digest: Buffer = Buffer.alloc(DIGEST_BYTES);
   readonly #asked = new Map<string, Promise<Principal>>();
 
   /** Grows when all tokens are forgotten. */
@@ -53,7 +54,8 @@ export class TokenCache {
    */
   verify(text: string, mayVerify: () => boolean): Principal | Promise<Principal> | GatewayError | undefined {
     if (text.length > MAX_TOKEN_CHARS || !TOKEN.test(text)) return undefined;
-    const id = Buffer.from(digestOf(text)).toString("latin1");
+    digestOf(text, this.#digest);
+    const id = this.#digest.toString("latin1");
     const known = this.#known.get(id);
     if (known && (known.principal.row < 0 || this.#isCurrent(known))) return this.#bearer(id, known);
     const wrong = this.#wrong.get(id);
