@@ -77,7 +77,7 @@ export class SimWorker implements EngineView {
   /** Something goes wrong with it. Returns the requests that it has lost. */
   strike(fault: Fault): readonly Sequence[] {
     this.#late?.later((twin, at) => strikeEngine(twin, fault, at));
-    if (fault.kind === "die") this.isDead = true;
+    if (fault.kind === "die" || fault.kind === "restart") this.isDead = fault.kind === "die";
     return strikeEngine(this.engine, fault, this.#time.now());
   }
 

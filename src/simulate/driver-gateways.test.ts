@@ -246,6 +246,15 @@ describe("a fault", () => {
     expect(later.length).toBeGreaterThan(0);
   });
 
+  test("of a worker that dies is over when it restarts before anybody has noticed", () => {
+    const faults: readonly Fault[] = [
+      { kind: "die", atMs: 200, worker: 2 },
+      { kind: "restart", atMs: 210, worker: 2 },
+    ];
+    const { records } = run({ load: loadNamed("chat", faults) });
+    expect(Array.from(records.worker.subarray(0, records.length))).toContain(2);
+  });
+
   test("after the first token of a stream does not change when its client got that", () => {
     const { records: before } = run({ load: loadNamed("chat") });
     const { records: after } = run({ load: loadNamed("chat", [{ kind: "restart", atMs: 8000, worker: 2 }]) });
