@@ -237,6 +237,17 @@ describe("flags of other gateways", () => {
     expect(json.get("logFormat")).toBe("json");
   });
 
+  test("have what the other gateway has with them, where the line does not say it", async () => {
+    const found = async (...more: string[]): Promise<unknown> => {
+      const { values } = await given("--service-discovery", "k8s", ...more);
+      return [values.get("serviceDiscoveryPort"), values.get("serviceDiscoveryNamespace")];
+    };
+    expect(await found()).toEqual(["8000", ["default"]]);
+    expect(await found("--k8s-port", "9", "--k8s-namespace", "models")).toEqual(["9", ["models"]]);
+    const { values } = await given("--service-discovery");
+    expect(values.has("serviceDiscoveryPort")).toBe(false);
+  });
+
   test("that change nothing are said, and those that cannot be had are all told", async () => {
     const { notices } = await given("--eviction-interval", "120", "--backend", "sglang");
     expect(notices).toEqual([

@@ -108,12 +108,18 @@ class WordReader {
     };
   }
 
-  #apply(flag: string, { refusal, notice, sets }: Outcome): void {
+  #apply(flag: string, { refusal, notice, sets, usual = {} }: Outcome): void {
     if (refusal !== undefined) this.#problems.push({ where: flag, message: refusal });
     if (notice !== undefined) this.#notices.push(`${flag} changes nothing: ${notice}`);
-    if (sets === undefined || this.#values.has(sets[0])) return;
-    this.#values.set(...sets);
-    this.#names.set(sets[0], flag);
+    if (sets !== undefined) this.#set(flag, ...sets);
+    for (const key of keysOf(usual)) this.#set(flag, key, usual[key]);
+  }
+
+  /** Sets an option that no word has set itself. */
+  #set(flag: string, key: ConfigKey, value: string | boolean | string[] | undefined): void {
+    if (value === undefined || this.#values.has(key)) return;
+    this.#values.set(key, value);
+    this.#names.set(key, flag);
   }
 
   #workers(): GivenWorker[] {

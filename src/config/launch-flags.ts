@@ -19,6 +19,8 @@ export interface Outcome {
   readonly notice?: string;
   /** The option that the flag sets. */
   readonly sets?: readonly [key: ConfigKey, value: string | boolean];
+  /** Options that the other gateway has with the flag, where the line does not say them. */
+  readonly usual?: Readonly<Partial<Record<ConfigKey, string | string[]>>>;
   /** The `kv_connector` label that the flag gives to the workers of `--prefill` and `--decode`. */
   readonly connector?: string;
 }
@@ -223,6 +225,11 @@ function policyOf(policy: string): Outcome {
 const DISCOVERY =
   "must be nothing, k8s or static; other registries are not built yet: name the workers with --worker-urls";
 const FINDS_PODS: Outcome = { sets: ["serviceDiscovery", true] };
+/** As production-stack's router does. */
+const FINDS_VLLM_PODS: Outcome = {
+  ...FINDS_PODS,
+  usual: { serviceDiscoveryPort: "8000", serviceDiscoveryNamespace: ["default"] },
+};
 
 const ENGINES = "which engine a worker runs is asked of it";
 
@@ -256,9 +263,9 @@ const BY_VALUE: readonly ByValue[] = [
   },
   {
     flags: "service-discovery?",
-    text: "without a value, or `k8s`: as `--kubernetes`; `static`: taken, as workers are named by other flags; else refused",
+    text: "without a value: as `--kubernetes`; `k8s`: likewise, with the port 8000 and the namespace `default`, unless the line has others; `static`: taken, as workers are named by other flags; else refused",
     judge: choice(
-      { "": FINDS_PODS, true: FINDS_PODS, k8s: FINDS_PODS, k8s_pod_ip: FINDS_PODS, static: {}, false: {} },
+      { "": FINDS_PODS, true: FINDS_PODS, k8s: FINDS_VLLM_PODS, k8s_pod_ip: FINDS_VLLM_PODS, static: {}, false: {} },
       DISCOVERY,
     ),
   },

@@ -241,6 +241,16 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
     ],
   },
   {
+    from: "production-stack, pods",
+    line: "--port 8001 --service-discovery k8s --k8s-label-selector environment=router,release=router --routing-logic roundrobin --engine-stats-interval 10 --log-stats",
+    becomes: "starts",
+    notices: [
+      "--log-stats changes nothing: what is counted is at /metrics",
+      "source of workers is away",
+      "/api/v1/namespaces/default/pods",
+    ],
+  },
+  {
     from: "production-stack, sessions",
     line: "--port 18090 --static-backends W1 --static-models sim-1 --routing-logic session --session-key x-user-id",
     becomes: "serves",
