@@ -2,8 +2,9 @@ import { z } from "zod";
 import { Compared } from "./compared.ts";
 import { definePolicy } from "./define-policy.ts";
 import type { PickReason } from "./pick-reasons.ts";
-import type { Candidate, PickEnd, Picked, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
+import type { CacheNews, Candidate, PickEnd, Picked, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
 import type { PromptBlocks } from "./prefix-blocks.ts";
+import { tellIndex } from "./index-news.ts";
 import { INDEX_SIZE } from "./index-size.ts";
 import { PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
 
@@ -78,6 +79,10 @@ class LMetric implements Policy {
 
   forget(_workerId: string, slot: number): void {
     this.#index.forget(slot);
+  }
+
+  cacheNews(slot: number, news: CacheNews): void {
+    tellIndex(this.#index, slot, news);
   }
 
   #weigh(candidates: readonly Candidate[], index: number, promptTokens: number): void {

@@ -20,6 +20,29 @@ function draws(...values: number[]): () => number {
   return () => values[turn++ % values.length] ?? 0;
 }
 
+/** Policies that remember prefixes of prompts. */
+const WITH_INDEX = POLICIES.filter(({ options }) => "maxTreeSize" in options.shape);
+
+describe("every policy that remembers prefixes goes by the KV events of its workers", () => {
+  test.each(WITH_INDEX.map((row) => [row.name, row] as const))("%s", (_, row) => {
+    const policy = createPolicy(row);
+    const ids = Uint32Array.from({ length: 512 }, (_id, at) => at);
+    const bytes = new Uint8Array(ids.buffer);
+    const features = requestWith({ promptTokens: ids.length, isTokenized: true, promptBytes: () => bytes });
+    for (const slot of [0, 1, 2]) policy.cacheNews?.(slot, { kind: "exact", isExact: true });
+    for (const owner of [2, 0, 1]) {
+      const { hashes } = features.promptBlocks();
+      policy.cacheNews?.(owner, { kind: "stored", hashes });
+      expect(chosenBy(policy, workers(0, 0, 0), features)).toBe(owner);
+      for (const slot of [0, 1, 2]) policy.cacheNews?.(slot, { kind: "removed", hashes });
+    }
+  });
+
+  test("there are three of them", () => {
+    expect(WITH_INDEX.map(({ name }) => name)).toEqual(["least_ttft", "cache_aware", "lmetric"]);
+  });
+});
+
 test("every policy chooses a candidate, of one and of many, whatever their load", () => {
   fc.assert(
     fc.property(
