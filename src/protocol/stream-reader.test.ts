@@ -109,8 +109,18 @@ test("messages: the prompt is counted in the first event and the answer in the l
     { type: "message_delta", usage: { output_tokens: 5 } },
     { type: "message_stop" },
   ]);
-  expect(kinds).toEqual(["data", "data", "data", "end"]);
+  expect(kinds).toEqual(["aside", "data", "data", "end"]);
   expect(reader.usage).toMatchObject({ promptTokens: 7, completionTokens: 5 });
+});
+
+test("responses: what announces an answer before its prompt is prefilled is no part of it", () => {
+  const { kinds } = follow(responsesDialect, [
+    { type: "response.created", sequence_number: 0, response: {} },
+    { type: "response.queued", sequence_number: 1, response: {} },
+    { type: "response.in_progress", sequence_number: 2, response: {} },
+    { type: "response.output_item.added", sequence_number: 3, item: {} },
+  ]);
+  expect(kinds).toEqual(["aside", "aside", "aside", "data"]);
 });
 
 test("responses: a cut one ends as failed, with the next number and what it was", () => {

@@ -8,7 +8,7 @@ import { mergeUsage, readUsage, type Usage } from "./usage.ts";
 /** What a stream's event means to the relay that passes it on. */
 export type EventMeaning =
   | { readonly kind: "data" }
-  /** The event only keeps the connection alive. */
+  /** The event keeps the connection alive or announces the answer: it passes, and is no part of the answer. */
   | { readonly kind: "aside" }
   /** The event is the last one. */
   | { readonly kind: "end" }
@@ -17,7 +17,7 @@ export type EventMeaning =
 
 /** An event with a part of the answer. */
 export const DATA: EventMeaning = { kind: "data" };
-/** A comment or ping. */
+/** A comment, a ping or an announcement. */
 export const ASIDE: EventMeaning = { kind: "aside" };
 /** The last event. */
 export const END: EventMeaning = { kind: "end" };

@@ -87,6 +87,49 @@ describe("a stream that ends well", () => {
   });
 });
 
+describe("an answer that is announced before its prompt is prefilled", () => {
+  const event = (type: string, more: object = {}): string =>
+    `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
+  const END = event("response.completed", { response: {} });
+
+  async function told(instructions: string): Promise<{ ms: number[]; ttftMs: number | undefined; isWhole: boolean }> {
+    const setup = setUp("/v1/responses");
+    const announced = ["created", "in_progress"].map((what) =>
+      event(`response.${what}`, { response: { id: "r", instructions } }),
+    );
+    const delta = event("response.output_text.delta", { delta: "hi" });
+    const pieces = [...announced, delta, END];
+    const upstream = new PlayedResponse(pieces);
+    let read = 0;
+    const played: WorkerResponse = {
+      status: 200,
+      headers: upstream.headers,
+      read() {
+        if (read === announced.length) setup.clock.advance(700);
+        const piece = pieces[read];
+        read += 1;
+        return piece === undefined ? undefined : Buffer.from(piece);
+      },
+      bytes: () => new Uint8Array(0),
+      discard: () => undefined,
+    };
+    const ms: number[] = [];
+    const client = new PlayedClient();
+    const { body } = await setup.begin(played, { index: 0, onFirstToken: (after) => void ms.push(after) });
+    if (isReplyStream(body)) await body.run(client);
+    return { ms, ttftMs: setup.asked.record.ttftMs, isWhole: client.text.startsWith(pieces.join("")) };
+  }
+
+  test("has its first token when its first part comes, and the client gets all of it", async () => {
+    expect(await told("be brief")).toEqual({ ms: [700], ttftMs: 700, isWhole: true });
+    expect(await told("x".repeat(500_000))).toEqual({ ms: [700], ttftMs: 700, isWhole: true });
+  });
+
+  test("begins at once where more was announced than is held", async () => {
+    expect(await told("x".repeat(1_100_000))).toEqual({ ms: [0], ttftMs: 0, isWhole: true });
+  });
+});
+
 describe("a stream that was written here", () => {
   /** Says of itself what is read of it, in two pieces. */
   function written(): WorkerResponse {

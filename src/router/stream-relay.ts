@@ -16,8 +16,8 @@ import { lostBeforeAnswer } from "./worker-error.ts";
 
 /** Largest stream. A million tokens of chat are 200 MB. */
 const MAX_STREAM_BYTES = 1024 * 1024 * 1024;
-/** Most bytes of comments and pings before the first event that are kept for the client; further ones are left out. */
-const MAX_HELD_BYTES = 65_536;
+/** Most bytes before the first part of the answer that are held: pings, and what announces the answer. With more the stream begins. */
+const MAX_HELD_BYTES = 1_048_576;
 const NO_BYTES = new Uint8Array(0);
 
 export interface StreamRelayDeps {
@@ -101,15 +101,16 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     return { status: this.#source.upstream.status, headers, body: this };
   }
 
-  /** Reads up to the first event that is a part of the answer. A few comments and pings before it are held. */
+  /** Reads up to the first event that is a part of the answer. What comes before it is held. */
   async #readFirst(): Promise<Uint8Array> {
     let held: Uint8Array | undefined;
     for (;;) {
       const events = await this.#read();
       if (!events) throw new GatewayError("upstream_truncated", "the worker's stream ended before its first event");
-      if (this.#account.events > 0 || this.#account.isEnded) return held ? Buffer.concat([held, events]) : events;
-      const heldBytes = held?.length ?? 0;
-      if (heldBytes + events.length <= MAX_HELD_BYTES) held = Buffer.concat([held ?? NO_BYTES, events]);
+      const { events: parts, isEnded } = this.#account;
+      const bytes = (held?.length ?? 0) + events.length;
+      if (parts > 0 || isEnded || bytes > MAX_HELD_BYTES) return held ? Buffer.concat([held, events]) : events;
+      held = Buffer.concat([held ?? NO_BYTES, events]);
     }
   }
 

@@ -125,19 +125,24 @@ describe("the Anthropic SDK", () => {
       expect(error).toBeInstanceOf(Anthropic.NotFoundError);
       expect(error instanceof Anthropic.APIError && error.requestID).toBeTruthy();
     }
+    const start = 'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":1}}}\n\n';
+    const block =
+      'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n';
+    let sent = start + block;
     await using cut = await startEngine({
-      respond: () =>
-        new Response(
-          'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":1}}}\n\n',
-          { headers: { "content-type": "text/event-stream" } },
-        ),
+      respond: () => new Response(sent, { headers: { "content-type": "text/event-stream" } }),
     });
     await using other = await startGateway({ workers: [cut.url] });
     const here = new Anthropic({ baseURL: other.url, apiKey: "x", maxRetries: 0 });
     const stream = await here.messages.create({ ...ask, stream: true });
     const read = async (): Promise<void> => {
-      for await (const event of stream) expect(event.type).toBe("message_start");
+      for await (const event of stream) expect(event.type).toBeOneOf(["message_start", "content_block_start"]);
     };
-    expect(read()).rejects.toThrow("ended before the answer was whole");
+    const broke: unknown = await read().catch((error: unknown) => error);
+    expect(String(broke)).toContain("ended before the answer was whole");
+    // Nothing of the answer has come, so its error is a status.
+    sent = start;
+    const broken: unknown = await here.messages.create({ ...ask, stream: true }).catch((error: unknown) => error);
+    expect(broken).toBeInstanceOf(Anthropic.InternalServerError);
   });
 });

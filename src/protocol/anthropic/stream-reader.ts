@@ -23,7 +23,8 @@ export class MessagesReader implements StreamReader {
     if (type === "message_start" || type === "message_delta") this.#usage.read(event);
     const failure = type === "error" || name === "error" ? engineFailure(event, "error") : undefined;
     if (failure) return { kind: "failure", failure };
-    return type === "ping" ? ASIDE : DATA;
+    // Some servers send the first event before they prefill the prompt.
+    return type === "ping" || type === "message_start" ? ASIDE : DATA;
   }
 
   /** Always false: only the last event shows that the stream is complete. */

@@ -77,7 +77,7 @@ export class ResponsesReader implements StreamReader {
     // Pings of engines and relays have no number, and must not count.
     const isOwn = typeof type !== "string" || type.startsWith("response.");
     if (isOwn || number !== undefined) this.#nextNumber = (number ?? this.#nextNumber) + 1;
-    return isOwn ? DATA : ASIDE;
+    return isOwn && !(typeof type === "string" && ANNOUNCEMENTS.has(type)) ? DATA : ASIDE;
   }
 
   get usage(): UsageKeeper["usage"] {
@@ -102,4 +102,6 @@ function frame(event: { readonly type: string; readonly [key: string]: unknown }
   return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 
+/** Events that engines send as soon as they have the request, before they prefill it: they show no first token. */
+const ANNOUNCEMENTS = new Set(["response.created", "response.queued", "response.in_progress"]);
 const LAST_EVENTS = new Set(["response.completed", "response.incomplete", "response.failed"]);

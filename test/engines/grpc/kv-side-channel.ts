@@ -2,8 +2,8 @@ import { isJsonObject, stringField } from "../../../src/protocol/json/json.ts";
 
 /** How long the two halves of a request wait for each other, ms. */
 const MEET_MS = 5000;
-/** Keys that are remembered, the last ones: many more than are under way at a time. */
-const KEPT_KEYS = 256;
+/** Keys that are remembered, the last ones: more than the prompts of the largest batch of the tests, 400. */
+const KEPT_KEYS = 512;
 
 /** What a decode engine says when it comes for the KV cache of a prompt. */
 export interface KvClaim {
