@@ -114,6 +114,10 @@ describe("a wrong word is told with its flag", () => {
       "--policies late_oracle",
       "--policies: late_oracle hears late of other gateways: it needs --gateways and --news-ms",
     ],
+    [
+      "--policies late_oracle --gateways 2 --news-ms 100 --pd 2",
+      "--policies: late_oracle chooses no pairs: leave --pd out",
+    ],
     ["--baseline late_oracle --gateways 2", "--policies: late_oracle hears late of other gateways"],
     ["--workers 2 --fault die:2@1", "--fault: worker 2: chat has only 2, from 0"],
   ];

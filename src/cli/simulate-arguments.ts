@@ -51,7 +51,7 @@ function argumentsOf(given: Given, cores: number): SimulateArguments {
   const seeds = seedsOf(given);
   const traffic = trafficOf(given);
   if (situation.prefillWorkers === 0) refusePairs(policies);
-  if (situation.newsMs === undefined) refuseLate(policies);
+  refuseLate(policies, situation);
   const jobs = traffic.flatMap(({ load, isTrace }) =>
     rates.flatMap((rate) => {
       const durationSecs =
@@ -125,12 +125,16 @@ function refusePairs(policies: readonly string[]): void {
   if (pair) throw new ConfigError("--policies", `${pair.name} chooses pairs: it needs --pd`);
 }
 
-function refuseLate(policies: readonly string[]): void {
+function refuseLate(
+  policies: readonly string[],
+  { newsMs, prefillWorkers }: Pick<Situation, "newsMs" | "prefillWorkers">,
+): void {
   if (!policies.some((policy) => policyFrom(policy).isLate)) return;
-  throw new ConfigError(
-    "--policies",
-    `${LATE_ORACLE.name} hears late of other gateways: it needs --gateways and --news-ms`,
-  );
+  const { name } = LATE_ORACLE;
+  if (newsMs === undefined) {
+    throw new ConfigError("--policies", `${name} hears late of other gateways: it needs --gateways and --news-ms`);
+  }
+  if (prefillWorkers > 0) throw new ConfigError("--policies", `${name} chooses no pairs: leave --pd out`);
 }
 
 function seedsOf({ seed, seeds }: Given): number[] {
