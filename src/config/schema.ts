@@ -392,7 +392,7 @@ export const configSchema = z.strictObject({
   authFailuresPerMinute: count.default(60).meta({
     group: "Listening",
     description:
-      "Wrong keys of one address in a minute that are answered with 401 and have a line in the log. Further ones get a short 429 and are only counted; right keys from the same address are served all the while. 0 for no bound. 60 show a misconfigured client, and keep a flood out of the log.",
+      "Wrong keys of one address (of IPv6: of one network of 64 bits) in a minute that are answered with 401 and have a line in the log. Further ones get a short 429 and are only counted; right keys from the same address are served all the while. 0 for no bound. 60 show a misconfigured client, and keep a flood out of the log.",
   }),
   adminPort: port.optional().meta({
     group: "Listening",

@@ -69,6 +69,24 @@ test("new tokens are verified as they come, but of all addresses whose wrong key
   expect([verified("b"), verified("a")]).toEqual([1, 0]);
 });
 
+test("the addresses of one IPv6 network of 64 bits are counted together, and those of IPv4 each by itself", () => {
+  const same: readonly (readonly [string, string, boolean])[] = [
+    ["2001:db8:0:1::1", "2001:db8:0:1:ffff:2:3:4", true],
+    ["2001:db8::1", "2001:db8:0:0:5::", true],
+    ["2001:db8:0:1::1", "2001:db8:0:2::1", false],
+    ["2001:db8::1:0:0:0:1", "2001:db8:0:1::9", true],
+    ["2001:db8::1:0:0:1", "2001:db8:0:1::9", false],
+    ["::1", "::2", true],
+    ["10.0.0.1", "10.0.0.2", false],
+    ["::ffff:10.0.0.1", "::ffff:10.0.0.2", false],
+  ];
+  for (const [one, other, isSame] of same) {
+    const bound = new FailureBound(1, new ManualClock());
+    bound.isBeyond(one);
+    expect([one, other, bound.isUsedUp(other)]).toEqual([one, other, isSame]);
+  }
+});
+
 test("without a bound none is beyond it", () => {
   const bound = new FailureBound(Number.POSITIVE_INFINITY, new ManualClock());
   expect(Array.from({ length: 100 }, () => bound.isBeyond("a")).some(Boolean)).toBe(false);

@@ -66,7 +66,10 @@ describe("a request that is answered from its head", () => {
       using started = startScreening();
       using wire = await openWire(started.url, request);
       await wire.closed;
-      expect((await wire.answers(1)).map(({ status, body }) => [status, body])).toEqual([[429, "no /a"]]);
+      const answers = await wire.answers(1);
+      expect(answers.map(({ status, body, headers }) => [status, body, headers.get("connection")])).toEqual([
+        [429, "no /a", "close"],
+      ]);
       expect([started.handled, started.defects]).toEqual([[], []]);
     });
   }
