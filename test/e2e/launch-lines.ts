@@ -244,11 +244,7 @@ export const LAUNCH_LINES: readonly LaunchLine[] = [
     from: "production-stack, pods",
     line: "--port 8001 --service-discovery k8s --k8s-label-selector environment=router,release=router --routing-logic roundrobin --engine-stats-interval 10 --log-stats",
     becomes: "starts",
-    notices: [
-      "--log-stats changes nothing: what is counted is at /metrics",
-      "source of workers is away",
-      "/api/v1/namespaces/default/pods",
-    ],
+    notices: ["--log-stats changes nothing: what is counted is at /metrics", "source of workers is away"],
   },
   {
     from: "production-stack, sessions",
