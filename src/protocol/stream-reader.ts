@@ -42,6 +42,8 @@ export interface StreamReader {
   /** Whether at least `answers` answers have said why they stopped and none runs on: then only the end marker can be missing. */
   hasFinished(answers: number): boolean;
   readonly usage: Usage | undefined;
+  /** How many events have announced the answer so far. Unlike pings, clients need them. */
+  readonly announced?: number;
   /** The event that tells of an error at this point of the stream, for APIs in which it depends on what came before. */
   errorEvent?(facts: ErrorFacts): string;
 }

@@ -1,3 +1,4 @@
+import { HeldEvents } from "./held-events.ts";
 import { asGatewayError, GatewayError, whyLeft } from "../errors/errors.ts";
 import type { PieceHearer } from "../policy/policy.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
@@ -16,8 +17,6 @@ import { lostBeforeAnswer } from "./worker-error.ts";
 
 /** Largest stream. A million tokens of chat are 200 MB. */
 const MAX_STREAM_BYTES = 1024 * 1024 * 1024;
-/** Most bytes before the first part of the answer that are held: pings, and what announces the answer. With more the stream begins. */
-const MAX_HELD_BYTES = 1_048_576;
 const NO_BYTES = new Uint8Array(0);
 
 export interface StreamRelayDeps {
@@ -103,14 +102,14 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
 
   /** Reads up to the first event that is a part of the answer. What comes before it is held. */
   async #readFirst(): Promise<Uint8Array> {
-    let held: Uint8Array | undefined;
+    const held = new HeldEvents();
     for (;;) {
+      const { announced = 0 } = this.#reader;
       const events = await this.#read();
       if (!events) throw new GatewayError("upstream_truncated", "the worker's stream ended before its first event");
-      const { events: parts, isEnded } = this.#account;
-      const bytes = (held?.length ?? 0) + events.length;
-      if (parts > 0 || isEnded || bytes > MAX_HELD_BYTES) return held ? Buffer.concat([held, events]) : events;
-      held = Buffer.concat([held ?? NO_BYTES, events]);
+      if (this.#account.events > 0 || this.#account.isEnded) return held.with(events);
+      const isAnnouncement = (this.#reader.announced ?? 0) > announced;
+      if (held.hold(events, isAnnouncement)) return held.with(NO_BYTES);
     }
   }
 

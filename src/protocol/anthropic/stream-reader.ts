@@ -12,6 +12,7 @@ import { engineFailure } from "../engine-failure.ts";
 
 /** Reads streams of `/v1/messages`: the first event counts the prompt, the last but one counts the answer, `message_stop` ends the stream. */
 export class MessagesReader implements StreamReader {
+  announced = 0;
   readonly #usage = new UsageKeeper();
 
   onEvent(name: string | undefined, data: string): EventMeaning {
@@ -24,6 +25,7 @@ export class MessagesReader implements StreamReader {
     const failure = type === "error" || name === "error" ? engineFailure(event, "error") : undefined;
     if (failure) return { kind: "failure", failure };
     // Some servers send the first event before they prefill the prompt.
+    if (type === "message_start") this.announced += 1;
     return type === "ping" || type === "message_start" ? ASIDE : DATA;
   }
 

@@ -57,6 +57,7 @@ export class ChoicesReader implements StreamReader {
 
 /** Reads streams of the Responses API: typed, numbered events, with three possible last ones. */
 export class ResponsesReader implements StreamReader {
+  announced = 0;
   readonly #usage = new UsageKeeper();
   #response: JsonObject | undefined;
   #nextNumber = 0;
@@ -77,7 +78,11 @@ export class ResponsesReader implements StreamReader {
     // Pings of engines and relays have no number, and must not count.
     const isOwn = typeof type !== "string" || type.startsWith("response.");
     if (isOwn || number !== undefined) this.#nextNumber = (number ?? this.#nextNumber) + 1;
-    return isOwn && !(typeof type === "string" && ANNOUNCEMENTS.has(type)) ? DATA : ASIDE;
+    if (typeof type === "string" && ANNOUNCEMENTS.has(type)) {
+      this.announced += 1;
+      return ASIDE;
+    }
+    return isOwn ? DATA : ASIDE;
   }
 
   get usage(): UsageKeeper["usage"] {
