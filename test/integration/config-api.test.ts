@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
-import { BIN, ELSEWHERE, type GatewayProcess, startProcess } from "../support/process.ts";
+import { BIN, ELSEWHERE, type GatewayProcess, startProcess, SURROUNDINGS } from "../support/process.ts";
 
 const ADMIN = "the-admin-key-of-these-tests";
 const SERVING = "the-key-of-a-client-of-these-tests";
@@ -44,6 +44,7 @@ async function setUp(name: string, ...args: string[]): Promise<Setup> {
       const child = Bun.spawn([BIN, "config", ...argv, "--url", gateway.url, "--admin-key-file", KEY_FILE], {
         stdout: "pipe",
         stderr: "pipe",
+        env: SURROUNDINGS,
       });
       const [out, err, code] = await Promise.all([
         new Response(child.stdout).text(),
@@ -241,7 +242,7 @@ test("the commands diff, apply, rollback and history do the same from a shell", 
 test("the commands say what is wrong with the way to the gateway, with exit code 2", async () => {
   const ask = (...argv: string[]): { code: number; err: string } => {
     const { exitCode, stderr } = Bun.spawnSync([BIN, "config", "diff", ...argv], {
-      env: { ...process.env, POINTSMAN_ADMIN_API_KEY: "" },
+      env: { ...SURROUNDINGS, POINTSMAN_ADMIN_API_KEY: "" },
     });
     return { code: exitCode, err: stderr.toString() };
   };

@@ -29,12 +29,17 @@ export interface GatewayProcess extends AsyncDisposable {
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
 }
 
+/** The environment of the tests without the variables that are theirs, as the program would take them for options of its own. */
+export const SURROUNDINGS: Readonly<Record<string, string | undefined>> = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith("POINTSMAN_")),
+);
+
 /** Starts the program on a free port of loopback and waits until it has printed that it listens. */
 export async function startProcess(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<GatewayProcess> {
-  return startProgram([BIN], args, { ...process.env, ...env });
+  return startProgram([BIN], args, { ...SURROUNDINGS, ...env });
 }
 
 /**
