@@ -333,7 +333,10 @@ test("whatever the model writes, no text is lost and every event is one", async 
       expect(said).toEqual(saidInWhole(await whole(rawWhole([texts.join("")]), HERMES))[0] as Said);
       const words = (text: string): number => text.split("word").length;
       const told = [said?.content, said?.reasoning, ...(said?.calls ?? []).map((call) => call.arguments)].join("\n");
-      expect(words(told)).toBe(words(texts.join("")));
+      // Of an answer that ends within a key of a call, that key is left out: nobody knows what it would have become.
+      const text = texts.join("");
+      expect(words(told)).toBeGreaterThanOrEqual(words(text.replace(/"[^"]*$/, "")));
+      expect(words(told)).toBeLessThanOrEqual(words(text));
       const reader = new ChoicesReader();
       for (const one of eventsOf(stream)) reader.onEvent(undefined, JSON.stringify(one));
       expect(reader.hasFinished(1)).toBe(true);
