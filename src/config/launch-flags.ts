@@ -1,4 +1,5 @@
 import type { ConfigKey } from "./schema.ts";
+import { SESSION_HEADERS } from "../util/session-headers.ts";
 
 /**
  * A flag from the scripts of sglang-router, smg, vllm-router, production-stack or LiteLLM that is no option here. A flag
@@ -200,12 +201,6 @@ const PARTS: Rows = [
   ["ipc:// workers", "zmq-engine-count="],
   ["WebRTC", "webrtc-bind-addr= webrtc-stun-server="],
 ];
-
-/** Headers in which `consistent_hashing` finds its key. A test in `test/pins/` compares them with the headers that the server reads. */
-export const SESSION_HEADERS = [
-  ...["x-routing-key", "x-smg-routing-key", "x-session-id", "x-dynamo-session-id", "x-litellm-session-id"],
-  ...["x-session-affinity", "x-claude-code-session-id", "session-id", "session_id", "x-user-id"],
-] as const;
 
 function sessionHeader(value: string): Outcome {
   const other = value.split(/[\s,]+/).find((name) => !SESSION_HEADERS.some((known) => known === name.toLowerCase()));

@@ -1,19 +1,11 @@
 import { isJsonObject, stringField } from "./json/json.ts";
 import type { JsonBody } from "./json/json-body.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
-
-/**
- * Headers that may hold the routing key; the first that is there counts: those of gateways, of coding agents (OpenCode, Claude Code, Codex),
- * and of users. Request ids are not among them, as each request has another.
- */
-export const ROUTING_KEY_HEADERS = [
-  ...["x-routing-key", "x-smg-routing-key", "x-session-id", "x-dynamo-session-id", "x-litellm-session-id"],
-  ...["x-session-affinity", "x-claude-code-session-id", "session-id", "session_id", "x-user-id"],
-] as const;
+import { SESSION_HEADERS } from "../util/session-headers.ts";
 
 /** The session or user that a request belongs to, from a header or else from the body; undefined where neither names one. Cut to 256 characters. */
 export function readRoutingKey(headers: HeaderReader, body: JsonBody): string | undefined {
-  for (const name of ROUTING_KEY_HEADERS) {
+  for (const name of SESSION_HEADERS) {
     const key = asRoutingKey(headers.get(name));
     if (key !== undefined) return key;
   }

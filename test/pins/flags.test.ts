@@ -1,10 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { FOREIGN_FLAGS, type Outcome, SESSION_HEADERS } from "../../src/config/launch-flags.ts";
+import { FOREIGN_FLAGS, type Outcome } from "../../src/config/launch-flags.ts";
 import { flagName, optionDefault } from "../../src/config/options.ts";
 import { type ConfigKey, configSchema, optionMeta } from "../../src/config/schema.ts";
 import { fateOf } from "../../scripts/migration.ts";
 import { PEERS } from "../../scripts/peer-flags.ts";
-import { ROUTING_KEY_HEADERS } from "../../src/protocol/routing-key.ts";
 
 /** What users of other gateways have in their scripts: each flag is taken or refused with a sentence. */
 
@@ -71,7 +70,6 @@ test("a flag that asks for what is not built is refused, and what only tunes it 
 });
 
 test("a session is known by the headers that requests are read for", () => {
-  expect(SESSION_HEADERS).toEqual(ROUTING_KEY_HEADERS);
   expect(judgeOf("--session-key", "X-User-Id")).toEqual({});
   expect(judgeOf("--session-key", "x-team")?.refusal).toContain("x-team is not read");
 });

@@ -5,7 +5,7 @@ import { pages } from "../../scripts/generate-docs.ts";
 import { POLICY_NAMES } from "../../src/policy/policy-names.ts";
 import { ERRORS } from "../../src/errors/errors.ts";
 import { ENDPOINTS, PARSE_ENDPOINTS } from "../../src/protocol/endpoints.ts";
-import { ROUTING_KEY_HEADERS } from "../../src/protocol/routing-key.ts";
+import { SESSION_HEADERS } from "../../src/util/session-headers.ts";
 
 const root = join(import.meta.dir, "../..");
 
@@ -17,7 +17,7 @@ for (const [path, text] of Object.entries(pages())) {
 
 test("the policies' page names each of them, and the headers of the routing key", async () => {
   const page = await Bun.file(join(root, "docs/policies.md")).text();
-  for (const name of [...POLICY_NAMES, ...ROUTING_KEY_HEADERS]) expect(page).toContain(`\`${name}\``);
+  for (const name of [...POLICY_NAMES, ...SESSION_HEADERS]) expect(page).toContain(`\`${name}\``);
 });
 
 test("the page on a request's life has every error of its way, and none that there is not", async () => {

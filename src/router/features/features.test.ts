@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { bodyOf } from "../../../test/support/answers.ts";
 import { endpointAt } from "../../../test/support/endpoints.ts";
 import { BodyFeatures } from "./body-features.ts";
-import { ROUTING_KEY_HEADERS } from "../../protocol/routing-key.ts";
+import { SESSION_HEADERS } from "../../util/session-headers.ts";
 import { TokenFeatures } from "./token-features.ts";
 
 const BODY = { model: "m", messages: [{ role: "user", content: "Where?" }], tools: [{ name: "f" }], user: "u" };
@@ -46,7 +46,7 @@ describe("features of a body", () => {
   test("have the key of a header before that of the body", () => {
     expect([ofBody().routingKey(), ofBody(BODY, { "x-session-id": "s" }).routingKey()]).toEqual(["u", "s"]);
     // Of several headers the first of the list counts.
-    const names = [...ROUTING_KEY_HEADERS];
+    const names = [...SESSION_HEADERS];
     for (const [at, name] of names.entries()) {
       const later = names.slice(at).map((other) => [other, `key of ${other}`]);
       expect(ofBody(BODY, Object.fromEntries(later)).routingKey()).toBe(`key of ${name}`);
