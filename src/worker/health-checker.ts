@@ -205,7 +205,7 @@ export class HealthChecker implements Disposable {
     if (missing) this.#note(watch, missing);
     const isKept = missing !== undefined && now.info.models.length > 0;
     if (isKept) return missing;
-    this.#publish(now, factsAfter(info, now.info, watch.wasDown));
+    this.#publish(now, factsAfter(info, now.info, watch.wasDown ? Date.now() : undefined));
     watch.wasDown = false;
     return missing;
   }

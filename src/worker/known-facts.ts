@@ -5,16 +5,16 @@ const SAME_START_MS = 5000;
 
 /**
  * What is known of a worker that was asked again: what it said now, and what it said before where it did not say it this time, because a
- * page that does not come in time takes nothing away. Of another process only the number of ranks is kept. `wasDown`: it had refused
- * connections meanwhile.
+ * page that does not come in time takes nothing away. Of another process only the number of ranks is kept. `backAt`: where it had refused
+ * connections meanwhile, when it was there again, ms since the epoch.
  */
-export function factsAfter(said: WorkerInfo, before: WorkerInfo, wasDown: boolean): WorkerInfo {
+export function factsAfter(said: WorkerInfo, before: WorkerInfo, backAt: number | undefined): WorkerInfo {
   const facts = {
     ...said,
-    startedAt: said.startedAt ?? (wasDown ? Date.now() : before.startedAt),
+    startedAt: said.startedAt ?? backAt ?? before.startedAt,
     dataParallelSize: said.dataParallelSize ?? before.dataParallelSize,
   };
-  if (isAnother(said, before, wasDown)) return facts;
+  if (isAnother(said, before, backAt !== undefined)) return facts;
   return {
     ...facts,
     engine: said.engine ?? before.engine,

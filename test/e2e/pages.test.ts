@@ -34,6 +34,7 @@ const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
   "--data-parallel-size": "vLLM",
   "--data-parallel-hybrid-lb": "vLLM",
   "--enable-prompt-tokens-details": "vLLM",
+  "--stream-interval": "vLLM",
   "--network": "docker",
   "--sections": "bench/run.ts",
   "--run": "test/faults",

@@ -45,7 +45,10 @@ interface Answer {
 }
 
 function eventsOf(stream: string): Answer[] {
-  return [...stream.matchAll(/^data: (\{.*)$/gm)].map(([, json = ""]) => JSON.parse(json) as Answer);
+  return stream
+    .split("\n")
+    .filter((line) => line.startsWith("data: {"))
+    .map((line) => JSON.parse(line.slice("data: ".length)) as Answer);
 }
 
 function add(said: Said, { choices = [], usage }: Answer): Said {

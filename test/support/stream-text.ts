@@ -13,9 +13,12 @@ export function streamText(stream: string): string {
 
 /** The data of each event, where it is JSON. */
 export function eventsOf(stream: string): JsonObject[] {
-  return [...stream.matchAll(/^data: (\{.*\})\r?$/gm)].map(([, json]) => {
-    const event: unknown = JSON.parse(json ?? "");
-    return isJsonObject(event) ? event : {};
+  // Not by `.` and `$`: JSON may have line separators of Unicode, where they end too.
+  return stream.split("\n").flatMap((line) => {
+    const json = /^data: (\{[^]*\})\r?$/.exec(line)?.[1];
+    if (json === undefined) return [];
+    const event: unknown = JSON.parse(json);
+    return isJsonObject(event) ? [event] : [{}];
   });
 }
 
