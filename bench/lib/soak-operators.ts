@@ -71,8 +71,7 @@ export class SoakOperators implements Disposable {
       await this.#changeConfiguration(origin);
       await this.#look(origin);
       for (let wrong = 0; wrong < WRONG_KEYS; wrong += 1) {
-        const key = `wrong-${this.turns}-${wrong}`;
-        await this.#call(origin, { method: "POST", path: "/v1/chat/completions", body: question(), key, status: 401 });
+        await this.#expectRefusal(origin, `wrong-${this.turns}-${wrong}`);
       }
     }
   }
@@ -104,9 +103,7 @@ export class SoakOperators implements Disposable {
     for (const key of keys) await this.#ask(origin, key);
     await this.#call(origin, { method: "PATCH", path: `/keys/${name}`, body: { requests_per_minute: 50 } });
     await this.#call(origin, { method: "DELETE", path: `/keys/${name}` });
-    for (const key of keys) {
-      await this.#call(origin, { method: "POST", path: "/v1/chat/completions", body: question(), key, status: 401 });
-    }
+    for (const key of keys) await this.#expectRefusal(origin, key);
   }
 
   /** By the file, by a document and back. */
@@ -122,29 +119,20 @@ export class SoakOperators implements Disposable {
     for (const path of ["/workers", "/usage", "/policies", "/config", "/config/history", "/debug/decisions", "/keys"]) {
       await this.#call(origin, { method: "GET", path });
     }
-    const headers = {
-      authorization: "Bearer client-key",
-      "content-type": "application/json",
-      "x-pointsman-explain": "1",
-      "x-pointsman-admin-key": ADMIN_KEY,
-    };
-    // A worker that is killed meanwhile makes an error of it, which the load counts, and nobody here.
-    await fetch(`${origin}/v1/chat/completions`, {
-      method: "POST",
-      headers,
-      body: JSON.stringify(question()),
-      tls: ANY,
-    });
+    await this.#ask(origin, "client-key", { "x-pointsman-explain": "1", "x-pointsman-admin-key": ADMIN_KEY });
   }
 
-  /** A request to a worker, which may have been killed. */
-  async #ask(origin: string, key: string): Promise<void> {
-    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
-    const init = { method: "POST", headers, body: JSON.stringify(question()), tls: ANY };
-    const response = await fetch(`${origin}/v1/chat/completions`, init);
+  /** A request to a worker with a valid key. The worker may be killed meanwhile, so only what a wrong key would get is wrong. */
+  async #ask(origin: string, key: string, more: Readonly<Record<string, string>> = {}): Promise<void> {
+    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", ...more };
+    const response = await fetch(origin + CHAT, { method: "POST", headers, body: JSON.stringify(QUESTION), tls: ANY });
     const text = await response.text();
     if (response.status === 401 || response.status === 429)
       this.wrongAnswers.push(`a valid key: ${response.status} ${text}`);
+  }
+
+  async #expectRefusal(origin: string, key: string): Promise<void> {
+    await this.#call(origin, { method: "POST", path: CHAT, body: QUESTION, key, status: 401 });
   }
 
   async #call(origin: string, { method, path, body, key = ADMIN_KEY, status = 200 }: Call): Promise<unknown> {
@@ -168,9 +156,8 @@ export class SoakOperators implements Disposable {
 /** Clients here do not know the authority of the gateway's certificate. */
 const ANY = { rejectUnauthorized: false };
 
-function question(): object {
-  return { model: "bench", messages: [{ role: "user", content: "hello" }] };
-}
+const CHAT = "/v1/chat/completions";
+const QUESTION = { model: "bench", messages: [{ role: "user", content: "hello" }] };
 
 function textOf(answer: unknown): string {
   return typeof answer === "object" && answer !== null && "key" in answer ? String(answer.key) : "none";
