@@ -24,6 +24,7 @@ export const bucket = definePolicy({
   name: "bucket",
   chooses: "the worker of the prompt's range of lengths, unless it has too many requests",
   goodFor: "prefill workers, prompts of very different lengths that share nothing",
+  keepsMemory: true,
   options: OPTIONS,
   create: (options, parts) => new Bucket(options, parts),
 });

@@ -37,6 +37,7 @@ export const cacheAware = definePolicy({
   chooses: "the worker with the longest prefix of the prompt, if its load allows it; else the least loaded",
   goodFor: "chat, agents, shared system prompts",
   signals: { prompt: "takes the least loaded worker" },
+  keepsMemory: true,
   options: OPTIONS,
   create: (options, parts) => new CacheAware(options, parts),
 });

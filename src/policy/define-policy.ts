@@ -12,6 +12,8 @@ export interface PolicyMaker {
   readonly name: string;
   /** What it needs to choose well; nothing, where it is absent. */
   readonly signals?: UsedSignals | undefined;
+  /** Whether what it has in its memory stays right with other options, as long as the memory has the same size. */
+  readonly keepsMemory?: boolean | undefined;
   /** Makes an instance for one model. Throws invalid_request for an unknown or wrong option. */
   create(options: PolicyOptions, parts: PolicyParts): Policy;
   /** Throws the error that `create` would throw for these options. */
@@ -35,6 +37,11 @@ interface PolicyDefinition<Name extends string, Shape extends PolicyShape> {
   readonly nearestTo?: Readonly<Record<string, string>>;
   /** What it needs to choose well, each with what it does without it, as words that continue the name. The gateway says when one is missing. */
   readonly signals?: UsedSignals;
+  /**
+   * Whether a change of its options keeps what it has in its memory, where the memory has the same size with them. Requests in flight may
+   * still ask the instance of before, so two instances of one thread must be able to share it.
+   */
+  readonly keepsMemory?: boolean;
   /**
    * By key in camel case; each with a default, and with `description` (and `aliases` of its flag) in its `meta`. Each is an
    * option of the gateway under the same name, and can be set for one pattern of models. Two policies may have an option in
@@ -82,6 +89,7 @@ export function definePolicy<const Name extends string, Shape extends PolicyShap
     goodFor: policy.goodFor,
     nearestTo: policy.nearestTo ?? {},
     signals: policy.signals,
+    keepsMemory: policy.keepsMemory,
     options: schema,
     create: (given, parts) => create(read(given), parts),
     check: (given) => void read(given),

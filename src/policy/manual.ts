@@ -30,6 +30,7 @@ export const manual = definePolicy({
       "keeps a session on one worker; with --assignment-mode min_group a new one gets the worker with the fewest",
   },
   signals: { routing_key: "takes a worker by assignment_mode for each request" },
+  keepsMemory: true,
   options: OPTIONS,
   create: (options, parts) => new Manual(options, parts),
 });

@@ -41,8 +41,18 @@ export interface Chosen {
   readonly source: PolicySource;
   /** The policy that is evaluated beside it. */
   readonly shadow: PolicyConfig | undefined;
-  /** All that the policy is made of, as text: two policies with one text are the same. */
-  readonly made: string;
+  /** Sessions stay on their workers in front of it; undefined where only the policy decides. */
+  readonly sessions: SessionAffinityOptions | undefined;
+  readonly madeOf: MadeOf;
+}
+
+/** What each part of a model's policy is made of, as text: two parts with one text are the same. */
+export interface MadeOf {
+  readonly policy: string;
+  /** Empty without one. */
+  readonly shadow: string;
+  /** Empty without them. */
+  readonly sessions: string;
 }
 
 /** Chooses the policy of a model: the hint of its first worker, otherwise the first pattern that matches, otherwise the default. */
@@ -91,20 +101,13 @@ export class PolicyChooser {
 
   /** The policy for requests without a model. */
   ofNoModel(): Chosen {
-    const { defaultPolicy } = this.#choice;
-    return {
-      config: defaultPolicy,
-      source: "default",
-      shadow: undefined,
-      made: this.#madeOf(defaultPolicy, undefined),
-    };
+    return this.#with({ config: this.#choice.defaultPolicy, source: "default" }, undefined);
   }
 
   of(model: string, hint: string | undefined, role: WorkerType): Chosen {
-    const { config, source } = this.#choose(model, hint, role);
     // The policies of prefill and decode workers may choose both at once, so they have no shadows.
     const shadow = role === "regular" ? firstMatch(this.#choice.shadows, model) : undefined;
-    return { config, source, shadow, made: this.#madeOf(config, shadow) };
+    return this.#with(this.#choose(model, hint, role), shadow);
   }
 
   #choose(model: string, hint: string | undefined, role: WorkerType): Pick<Chosen, "config" | "source"> {
@@ -116,9 +119,19 @@ export class PolicyChooser {
     return { config, source: "default" };
   }
 
-  #madeOf(config: PolicyConfig, shadow: PolicyConfig | undefined): string {
-    const told = (one: PolicyConfig): unknown => [one.policy, this.optionsOf(one)];
-    return JSON.stringify([told(config), shadow ? told(shadow) : null, this.#choice.sessions ?? null]);
+  #with(choice: Pick<Chosen, "config" | "source">, shadow: PolicyConfig | undefined): Chosen {
+    const { sessions } = this.#choice;
+    const told = (one: PolicyConfig): string => JSON.stringify([one.policy, this.optionsOf(one)]);
+    return {
+      ...choice,
+      shadow,
+      sessions,
+      madeOf: {
+        policy: told(choice.config),
+        shadow: shadow ? told(shadow) : "",
+        sessions: sessions ? JSON.stringify(sessions) : "",
+      },
+    };
   }
 }
 

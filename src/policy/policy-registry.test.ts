@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { candidates, chosenBy, idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import type { PolicyMaker } from "./define-policy.ts";
+import type { KeptPolicy } from "./kept-policy.ts";
+import type { RequestFeatures } from "./policy.ts";
 import { matchesGlob } from "./glob.ts";
 import { PolicyMemory } from "./policy-memory.ts";
 import { PolicyRegistry } from "./policy-registry.ts";
@@ -372,10 +374,8 @@ describe("another choice of policies", () => {
     const replica = new PolicyRegistry({ ...usual, memory: thread });
     replica.onWorkerAdded("llama-3");
     const before = new Map(control.all()).get("llama-3");
-    const next = {
-      ...choice,
-      patterns: [{ match: "*", policy: { policy: "cache_aware", config: { cacheThreshold: 0.9 } } }],
-    };
+    // Its index is as large as that of the policy before.
+    const next = { ...choice, patterns: [{ match: "*", policy: policy("lmetric") }] };
     owner.replace(next, true);
     const after = new Map(control.all()).get("llama-3");
     expect(after).not.toBe(before);
@@ -384,13 +384,88 @@ describe("another choice of policies", () => {
     expect(new Map(thread.all()).get("llama-3")).toBe(after);
   });
 
-  test("applies to sessions and shadows too", () => {
-    const registry = create();
-    const before = registry.onWorkerAdded("gpt");
-    const sessions = { maxIdleSecs: 60, maxSessions: 100, overrideSecs: 1 };
-    registry.replace({ ...choice, sessions, shadows: [{ match: "gpt", policy: policy("random") }] }, true);
-    expect(registry.getPolicy("gpt")).not.toBe(before);
-    expect(registry.getPolicy("gpt")?.affinity).toBeDefined();
-    expect(registry.describe().models[0]?.shadow).toBe("random");
+  const sessions = { maxIdleSecs: 60, maxSessions: 128, overrideSecs: 1 };
+  const asking = (key: string): RequestFeatures => requestWith({ routingKey: () => key });
+
+  test("of shadows and sessions leaves the policy itself as it is, with what it has learnt", () => {
+    const registry = new PolicyRegistry({ ...choice, defaultPolicy: policy("lmetric") });
+    const prompt = { promptBytes: () => Buffer.from("a prompt that one worker has".repeat(20)), promptTokens: 140 };
+    const asked = (): number => chosenBy(known(registry, "gpt"), workers, requestWith(prompt));
+    registry.onWorkerAdded("gpt");
+    const [before, home] = [registry.getPolicy("gpt"), asked()];
+    const shadows = [{ match: "gpt", policy: policy("random") }];
+    for (const next of [
+      { sessions },
+      { sessions, shadows },
+      { shadows },
+      { sessions: { ...sessions, overrideSecs: 9 } },
+      {},
+    ]) {
+      registry.replace({ ...choice, defaultPolicy: policy("lmetric"), ...next }, true);
+      const now = known(registry, "gpt");
+      expect(registry.describe().models[0]?.shadow).toBe("shadows" in next ? "random" : undefined);
+      expect([now === before, now.affinity !== undefined]).toEqual([!("shadows" in next), "sessions" in next]);
+      expect([asked(), asked(), asked()]).toEqual([home, home, home]);
+    }
+  });
+
+  test("keeps sessions while there are any, whatever becomes of the policy, on all threads", () => {
+    const [control, thread] = [new PolicyMemory(), new PolicyMemory()];
+    const began = { ...choice, sessions };
+    const [owner, replica] = [control, thread].map((memory) => new PolicyRegistry({ ...began, memory, now: () => 0 }));
+    if (!owner || !replica) throw new Error("two registries");
+    const share = (): void => {
+      for (const entry of control.all()) thread.put(entry);
+    };
+    owner.onWorkerAdded("gpt");
+    share();
+    const first = known(replica, "gpt", () => replica.onWorkerAdded("gpt")).affinity;
+    expect(first?.stayAt(workers, asking("s"))).toBe(-1);
+    first?.chosen(2);
+    for (const next of [
+      { defaultPolicy: policy("random") },
+      { shadows: [{ match: "*", policy: policy("random") }] },
+      { sessions: { ...sessions, overrideSecs: 5, maxIdleSecs: 30 } },
+    ]) {
+      owner.replace({ ...began, ...next }, true);
+      share();
+      replica.replace({ ...began, ...next }, false);
+      expect([owner, replica].map((one) => known(one, "gpt").affinity?.stayAt(workers, asking("s")))).toEqual([2, 2]);
+    }
+    owner.replace({ ...began, sessions: undefined }, true);
+    owner.replace(began, true);
+    expect(known(owner, "gpt").affinity?.stayAt(workers, asking("s"))).toBe(-1);
+  });
+
+  test.each([
+    ["manual", { maxIdleSecs: 60 }, { maxIdleSecs: 60, assignmentMode: "min_load" }, true],
+    ["manual", { maxSessions: 128 }, { maxSessions: 4096 }, false],
+    ["cache_aware", { cacheThreshold: 0.5 }, { cacheThreshold: 0.2, balanceAbsThreshold: 5 }, true],
+  ])("of options of %s from %j to %j keeps what it knows: %j", (name, from, to, isKept) => {
+    const registry = new PolicyRegistry({ defaultPolicy: { policy: name, config: from }, random: () => 0.99 });
+    const turn = requestWith({
+      routingKey: () => "s",
+      promptBytes: () => Buffer.from("a prompt that one worker has".repeat(20)),
+    });
+    registry.onWorkerAdded("gpt");
+    const before = known(registry, "gpt");
+    const home = chosenBy(before, workers, turn);
+    registry.replace({ ...choice, patterns: [], defaultPolicy: { policy: name, config: to } }, true);
+    const after = known(registry, "gpt");
+    expect(after).not.toBe(before);
+    // Without its memory it takes the worker with the least load.
+    const busy = workers.map((worker, index) => ({ ...worker, inFlight: index === home ? 4 : 0 }));
+    chosenBy(after, busy, turn);
+    expect([after.sessions ? after.sessions.outcomes("kept") === 1 : after.lastReason === "cached_prefix"]).toEqual([
+      isKept,
+    ]);
   });
 });
+
+/** The model's policy, which there is. */
+function known(registry: PolicyRegistry, model: string, begin?: () => void): KeptPolicy {
+  begin?.();
+  const policy = registry.getPolicy(model);
+  if (!policy) throw new Error(`${model} has no policy`);
+  return policy;
+}
