@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { ProbeFailure, WorkerFacts } from "../worker/prober.ts";
 import type { WorkerInfo } from "../worker/worker.ts";
+import { UNKNOWN_INFO } from "../worker/worker-factory.ts";
 import { askWorker, listingOf } from "./http-prober.ts";
 import type { Page, ProbeClient } from "./probe-client.ts";
 import type { WorkerType } from "../util/worker-type.ts";
@@ -77,19 +78,9 @@ describe("asking a worker what it is", () => {
   });
 
   test("one that says nothing, or nonsense", async () => {
-    const nothing = {
-      models: [],
-      cards: [],
-      engine: undefined,
-      engineVersion: undefined,
-      maxModelLen: undefined,
-      kvCapacityTokens: undefined,
-      startedAt: undefined,
-      kv: undefined,
-    };
-    expect(await ask({})).toEqual(nothing);
-    expect(await ask({ "/v1/models": { data: [{ id: 7 }, null, { id: "x".repeat(9999) }] } })).toEqual(nothing);
-    expect(await ask({}, "fallback")).toEqual({ ...nothing, models: ["fallback"] });
+    expect(await ask({})).toEqual(UNKNOWN_INFO);
+    expect(await ask({ "/v1/models": { data: [{ id: 7 }, null, { id: "x".repeat(9999) }] } })).toEqual(UNKNOWN_INFO);
+    expect(await ask({}, "fallback")).toEqual({ ...UNKNOWN_INFO, models: ["fallback"] });
   });
 
   test("a page that is not there says nothing, and one that could not be asked leaves it open", async () => {

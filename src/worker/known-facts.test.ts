@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { factsAfter } from "./known-facts.ts";
 import type { WorkerInfo } from "./worker.ts";
+import { UNKNOWN_INFO } from "./worker-factory.ts";
 
 const KNOWN: WorkerInfo = {
   models: ["m"],
@@ -15,16 +16,7 @@ const KNOWN: WorkerInfo = {
   dataParallelSize: 2,
 };
 /** Only the list of models came in time. */
-const SAID: WorkerInfo = {
-  models: ["m", "adapter"],
-  cards: [],
-  engine: undefined,
-  engineVersion: undefined,
-  maxModelLen: undefined,
-  kvCapacityTokens: undefined,
-  startedAt: undefined,
-  kv: undefined,
-};
+const SAID: WorkerInfo = { ...UNKNOWN_INFO, models: ["m", "adapter"] };
 
 describe("a worker that is asked again", () => {
   test("keeps what it said before where a page does not come in time, and takes what it says anew", () => {

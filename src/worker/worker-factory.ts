@@ -8,8 +8,8 @@ export interface WorkerFactoryDeps {
   readonly ledger: LoadLedger;
 }
 
-/** Facts of a worker that has not been asked yet. */
-const UNKNOWN_INFO: WorkerInfo = {
+/** Facts of a worker that has said nothing. */
+export const UNKNOWN_INFO: WorkerInfo = {
   models: [],
   cards: [],
   engine: undefined,
