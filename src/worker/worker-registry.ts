@@ -20,7 +20,7 @@ export interface WorkerRegistryDeps {
    * models, the worker would answer for another worker's model. Default: true.
    */
   readonly unlistedServeAny?: boolean;
-  /** Largest share of a model's workers that may be ejected at once, 0 to 1. Default: 0.5. */
+  /** Largest share of a model's ready workers that may be ejected at once, 0 to 1; beyond it ejections are ignored. Default: 0.5. */
   readonly maxEjectedShare?: number;
 }
 
@@ -51,7 +51,6 @@ export class WorkerRegistry {
   #all: readonly Worker[] | undefined;
   #models: readonly string[] | undefined;
 
-  /** `maxEjectedShare`: if a larger share of a model's ready workers is ejected, ejections are ignored. */
   constructor(deps: WorkerRegistryDeps) {
     this.#ledger = deps.ledger;
     this.#unlistedServeAny = deps.unlistedServeAny ?? true;
@@ -120,27 +119,16 @@ export class WorkerRegistry {
       this.#ledger.releaseSlot(worker.slot);
       throw new GatewayError("worker_exists", "a worker with this url is registered already", { param: "url" });
     }
-    this.#byId.set(worker.id, worker);
     this.#name(worker);
-    this.#join(worker, this.#keysOf(worker), true);
-    this.#changed(undefined, worker);
+    this.#publish(undefined, worker);
     return worker.id;
   }
 
   /** Puts a worker from another thread: it replaces the worker with its id, or is added. */
   put(worker: Worker): void {
-    const before = this.#byId.get(worker.id);
-    const has = worker.status === "draining" ? [] : this.#keysOf(worker);
-    this.#byId.set(worker.id, worker);
     if (worker.status === "draining") this.#unname(worker);
     else this.#name(worker);
-    if (before)
-      this.#leave(
-        before,
-        this.#keysOf(before).filter((key) => !has.includes(key)),
-      );
-    this.#join(worker, has, before === undefined);
-    this.#changed(before, worker);
+    this.#publish(this.#byId.get(worker.id), worker);
   }
 
   /** Replaces a worker by its next version, and returns that. Throws worker_not_found. */
@@ -148,16 +136,7 @@ export class WorkerRegistry {
     const before = this.#byId.get(id);
     if (!before) throw new GatewayError("worker_not_found", "no worker has this id");
     const after = before.with(change);
-    const had = this.#keysOf(before);
-    const has = after.status === "draining" ? [] : this.#keysOf(after);
-    this.#byId.set(id, after);
-    // A worker that stays with a model keeps its place there, because policies depend on the order.
-    this.#leave(
-      before,
-      had.filter((key) => !has.includes(key)),
-    );
-    this.#join(after, has, false);
-    this.#changed(before, after);
+    this.#publish(before, after);
     return after;
   }
 
@@ -200,6 +179,18 @@ export class WorkerRegistry {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Puts a worker, or its next version, among the workers of its models; one that drains among none. */
+  #publish(before: Worker | undefined, after: Worker): void {
+    const has = after.status === "draining" ? [] : this.#keysOf(after);
+    this.#byId.set(after.id, after);
+    // A worker that stays with a model keeps its place there, because policies depend on the order.
+    const left = before ? this.#keysOf(before).filter((key) => !has.includes(key)) : [];
+    if (before) this.#leave(before, left);
+    this.#join(after, has, before === undefined);
+    this.#changed(before, after);
+  }
+
+  /** The url is the worker's from now on. */
   #name(worker: Worker): void {
     this.#byUrl.set(worker.url, worker.id);
     this.#ranks.add(worker);
