@@ -1,5 +1,5 @@
-/** Number of slots, as many as the load ledger has. */
-const SLOTS = 16_384;
+import { SLOTS } from "../util/slots.ts";
+
 /** Cells of a slot: what is missing from full trust, in 65,536ths, and 1 once the worker has told cached tokens. */
 const CELLS = 2;
 const MISSING = 0;

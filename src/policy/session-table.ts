@@ -1,3 +1,4 @@
+import { SLOTS } from "../util/slots.ts";
 import type { AllocateShared } from "./policy.ts";
 
 /** Places in each set of the table. A new session takes a free place, one that is idle for too long, or the one that is idle longest. */
@@ -6,8 +7,6 @@ const WAYS = 8;
 const CELLS = 4;
 const SLOT = 2;
 const USED = 3;
-/** More than the number of slots can be. */
-const SLOTS = 16_384;
 /** Cells before the places: the time of the last count, and the outcomes. */
 const HEADER = 16;
 /** Seed of the second hash. */
@@ -60,7 +59,7 @@ export class SessionTable {
     this.#maxIdleSecs = maxIdleSecs;
   }
 
-  /** Slot of the session's worker; -1 where the session is not known. `assign` and `touch` are about this session until the next `find`. */
+  /** Slot of the session's worker; -1 where the session is not known. `keep` and `assign` are about this session until the next `find`. */
   find(key: string, nowMs: number): number {
     this.#one = Bun.hash.xxHash32(key) | 0;
     this.#other = Bun.hash.xxHash32(key, SECOND_SEED) | 0;

@@ -1,5 +1,4 @@
-/** Number of slots, as many as the load ledger has. */
-const SLOTS = 16_384;
+import { SLOTS } from "../util/slots.ts";
 
 /**
  * An entry of the prefix index says in 32 bits that a worker has a block:

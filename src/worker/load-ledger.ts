@@ -1,7 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
+import { SLOTS } from "../util/slots.ts";
 
-/** Most workers that can be counted at once. */
-const SLOTS = 16_384;
 /** Columns of a slot. */
 const IN_FLIGHT = 0;
 const PENDING_PROMPT_TOKENS = 1;
