@@ -85,7 +85,7 @@ export interface Picked {
   readonly predictedTtftMs?: number | undefined;
   /** Prompt tokens that the policy expects the worker to have cached when it prefills the request. */
   readonly predictedCachedTokens?: number | undefined;
-  /** Why this candidate was chosen. */
+  /** Why this candidate was chosen. One of an operator's module is not taken over. */
   readonly reason?: PickReason | undefined;
   /** Called when the first token arrives, `ms` after the worker was charged. At most once, and only before `onEnd`. */
   onFirstToken?(ms: number): void;
@@ -202,7 +202,7 @@ export interface Policy {
   explainPair?(candidates: PairCandidates, request: RequestFeatures): PairExplanations | undefined;
   /** `s`: costs and terms are seconds. Without it they are the policy's own measure. */
   readonly costUnit?: "s" | undefined;
-  /** Why the last pick chose as it did, where it returned an index and not a Picked. */
+  /** Why the last pick chose as it did, where it returned an index and not a Picked. One of an operator's module is not taken over. */
   readonly lastReason?: PickReason | undefined;
   /**
    * Another gateway's news of its own request at one of the candidates. The news may be late, and the parts of one request may come in

@@ -3,13 +3,14 @@ import { type RequestOptions, type RoutingSetup, setUpRouting } from "../../test
 import { clientClosed, GatewayError } from "../errors/errors.ts";
 import { jsonReply } from "../transport/downstream.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
+import type { WorkerKind } from "../worker/worker.ts";
 import { ModelRouter } from "./model-router.ts";
-import type { InferenceRequest, Router, RouterKind } from "./router.ts";
+import type { InferenceRequest, Router } from "./router.ts";
 import { Routers } from "./routers.ts";
 
 interface Routed {
   /** Which router got the request, `local` for the gateway's own tokenizer. */
-  by: RouterKind | "local" | undefined;
+  by: WorkerKind | "local" | undefined;
   request: InferenceRequest | undefined;
   serving: ModelSnapshot | undefined;
 }
@@ -24,13 +25,13 @@ interface Setup extends RoutingSetup {
   route(options?: RequestOptions): Promise<unknown>;
 }
 
-function setUp(refused: readonly RouterKind[] = []): Setup {
+function setUp(refused: readonly WorkerKind[] = []): Setup {
   const setup = setUpRouting();
   const { registry } = setup;
   const routed: Routed = { by: undefined, request: undefined, serving: undefined };
   const looked: string[] = [];
   let lookUps = 0;
-  const maker = (by: RouterKind) => (): Router => ({
+  const maker = (by: WorkerKind) => (): Router => ({
     speaksTokens: by.startsWith("grpc"),
     refusal: () => (refused.includes(by) ? "not this one" : undefined),
     route: (request, serving) => {

@@ -5,8 +5,9 @@ import { untilLeft } from "../util/until-left.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
+import type { WorkerKind } from "../worker/worker.ts";
 import type { WorkerRegistry } from "../worker/worker-registry.ts";
-import type { InferenceRequest, Router, RouterKind } from "./router.ts";
+import type { InferenceRequest, Router } from "./router.ts";
 import type { Routers } from "./routers.ts";
 import { servedName } from "./served-name.ts";
 
@@ -87,7 +88,7 @@ export class ModelRouter {
 }
 
 /** Requests in flight for each worker that can take one more, of the busier leg; Infinity where a leg has no such worker. */
-function loadOf(serving: ModelSnapshot, kind: RouterKind): number {
+function loadOf(serving: ModelSnapshot, kind: WorkerKind): number {
   const [mode, roles] = LEGS[kind];
   let load = 0;
   for (const role of roles) {
@@ -100,7 +101,7 @@ function loadOf(serving: ModelSnapshot, kind: RouterKind): number {
 }
 
 /** Protocol and roles of the workers of each kind. */
-const LEGS: Readonly<Record<RouterKind, readonly [mode: ConnectionMode, roles: readonly WorkerType[]]>> = {
+const LEGS: Readonly<Record<WorkerKind, readonly [mode: ConnectionMode, roles: readonly WorkerType[]]>> = {
   http: ["http", ["regular"]],
   http_pd: ["http", ["prefill", "decode"]],
   grpc: ["grpc", ["regular"]],

@@ -12,6 +12,7 @@ import { StreamRelay, type StreamRelayDeps } from "./stream-relay.ts";
 import type { StreamSource } from "./stream-source.ts";
 import { engineError, workerError } from "./worker-error.ts";
 import type { Reply } from "../transport/downstream.ts";
+import { CLOSE_BRACE, OPEN_BRACE, OPEN_BRACKET } from "../util/ascii.ts";
 
 /** Largest answer that is not streamed. 2,048 embeddings of 4,096 numbers as text are 170 MB. */
 const MAX_ANSWER_BYTES = 512 * 1024 * 1024;
@@ -180,7 +181,7 @@ function tokensOfLarge(text: Buffer): Usage | undefined {
     .toString("latin1", Math.max(0, text.length - 16))
     .trimEnd()
     .at(-1);
-  if (!(first === 123 && last === "}") && !(first === 91 && last === "]")) throw notJson();
+  if (!(first === OPEN_BRACE && last === "}") && !(first === OPEN_BRACKET && last === "]")) throw notJson();
   try {
     return usageNearEnd(text);
   } catch {
@@ -195,8 +196,8 @@ function usageNearEnd(text: Buffer): Usage | undefined {
   if (at < 0 || from < 0) return undefined;
   let depth = 0;
   for (let index = from; index < text.length; index += 1) {
-    if (text[index] === 123) depth += 1;
-    else if (text[index] === 125) depth -= 1;
+    if (text[index] === OPEN_BRACE) depth += 1;
+    else if (text[index] === CLOSE_BRACE) depth -= 1;
     if (depth === 0) return readUsage({ usage: JSON.parse(text.toString("utf8", from, index + 1)) });
   }
   return undefined;

@@ -3,15 +3,9 @@ import type { RequestFeatures } from "../policy/policy.ts";
 import type { JsonBody } from "../protocol/json/json-body.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
 import type { ModelSnapshot } from "../worker/model-snapshot.ts";
-import type { WorkerKind } from "../worker/worker.ts";
 import type { LeaveSignal } from "../util/leave-signal.ts";
 import type { HeaderReader } from "../util/header-reader.ts";
 import type { Reply } from "../transport/downstream.ts";
-
-export type { RequestFeatures };
-
-/** Which of the four routers: the kind of the workers that it sends to. */
-export type RouterKind = WorkerKind;
 
 /** A request that has been read as far as routing needs. */
 export interface InferenceRequest {

@@ -1,8 +1,9 @@
-import type { InferenceRequest, Router, RouterKind } from "./router.ts";
 import type { Reply } from "../transport/downstream.ts";
+import type { WorkerKind } from "../worker/worker.ts";
+import type { InferenceRequest, Router } from "./router.ts";
 
 /** Makes the router of each kind. */
-export type RouterMakers = Partial<Readonly<Record<RouterKind, () => Router>>>;
+export type RouterMakers = Partial<Readonly<Record<WorkerKind, () => Router>>>;
 
 /** Answers a request without a worker; throws as a router does. */
 export interface LocalAnswers {
@@ -12,7 +13,7 @@ export interface LocalAnswers {
 /** The routers of one serving unit. Each is made at its first use, so a fleet of one kind has one router. */
 export class Routers {
   readonly #makers: RouterMakers;
-  readonly #made = new Map<RouterKind, Router>();
+  readonly #made = new Map<WorkerKind, Router>();
   readonly #local: LocalAnswers;
 
   constructor(makers: RouterMakers, local: LocalAnswers) {
@@ -25,7 +26,7 @@ export class Routers {
     return this.#local;
   }
 
-  get(kind: RouterKind): Router | undefined {
+  get(kind: WorkerKind): Router | undefined {
     const made = this.#made.get(kind);
     if (made) return made;
     const router = this.#makers[kind]?.();

@@ -4,7 +4,7 @@ import type { GivenWorker } from "../../src/config/load.ts";
 import { type GrpcEngineOptions, startGrpcEngine } from "../engines/grpc/grpc-engine.ts";
 import type { PdDialect } from "../engines/pd/pd-options.ts";
 import { isJsonObject, type JsonObject, numberField, objectField } from "../../src/protocol/json/json.ts";
-import type { RouterKind } from "../../src/router/router.ts";
+import type { WorkerKind } from "../../src/worker/worker.ts";
 import { startEngine } from "../support/engine.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { startPdFleet } from "../support/pd-engines.ts";
@@ -27,7 +27,7 @@ export interface Asked {
 }
 
 export interface Target extends AsyncDisposable {
-  readonly kind: RouterKind;
+  readonly kind: WorkerKind;
   readonly engine: "vllm" | "sglang";
   readonly model: string;
   readonly gateway: TestGateway;
@@ -66,7 +66,7 @@ export const TARGETS: Readonly<Record<string, Start>> = {
 };
 
 /** Targets on which a case stands for the same thing: those of these kinds, or all. */
-export function overTargets(cases: (target: () => Target) => void, kinds?: readonly RouterKind[]): void {
+export function overTargets(cases: (target: () => Target) => void, kinds?: readonly WorkerKind[]): void {
   for (const [name, start] of Object.entries(TARGETS)) {
     if (kinds && !kinds.some((kind) => kind === kindOf(name))) continue;
     describe(name, () => {
@@ -86,7 +86,7 @@ export function overTargets(cases: (target: () => Target) => void, kinds?: reado
   }
 }
 
-function kindOf(name: string): RouterKind {
+function kindOf(name: string): WorkerKind {
   const isPd = name.startsWith("prefill");
   if (name.includes("gRPC")) return isPd ? "grpc_pd" : "grpc";
   return isPd ? "http_pd" : "http";
@@ -175,7 +175,7 @@ interface GrpcFleet {
   readonly engines: readonly Engine[];
 }
 
-function grpcTarget(kind: RouterKind, gateway: TestGateway, { tiny, options, engines }: GrpcFleet): Target {
+function grpcTarget(kind: WorkerKind, gateway: TestGateway, { tiny, options, engines }: GrpcFleet): Target {
   const records = (): Engine["records"] => engines.at(-1)?.records ?? [];
   const generation = (): Engine["records"][number] | undefined =>
     records().findLast(({ method }) => method === "Generate");
@@ -199,7 +199,7 @@ function grpcTarget(kind: RouterKind, gateway: TestGateway, { tiny, options, eng
 }
 
 function common(
-  kind: RouterKind,
+  kind: WorkerKind,
   gateway: TestGateway,
   tiny: TinyModel | undefined,
 ): Pick<Target, "kind" | "model" | "gateway" | "client" | "tiny"> {
