@@ -568,7 +568,7 @@ export const configSchema = z.strictObject({
   kvEventsMaxBytes: z.int().min(1_048_576).max(17_179_869_184).default(134_217_728).meta({
     group: "Workers",
     description:
-      "Memory for what one worker's KV events tell, bytes; a block of 16 tokens takes some 170. The default is enough for 12 million tokens. With more, the gateway knows of that worker's cache what it sent.",
+      "Memory for what one worker's KV events tell, bytes; a block of 16 tokens takes some 200. The default is enough for 10 million tokens. With more, the gateway knows of that worker's cache what it sent.",
   }),
   pdDisaggregation: z
     .boolean()

@@ -5,10 +5,12 @@ export const NO_BLOCK = -1;
 
 /** Blocks for which there is room at first. */
 const FIRST_BLOCKS = 256;
-/** Approximate bytes of a key and its place in the map. */
-const KEY_BYTES = 64;
-/** Bytes of a block's numbers: parent, end, holds, children, scope. */
-const NUMBERS_BYTES = 4 * 4 + 8;
+/** Approximate bytes of a key of each kind and its places: measured with 300,000 (Bun 1.4.5, 2026-11-27). A text has one byte for each character more. */
+const NUMBER_BYTES = 72;
+const BIGINT_BYTES = 104;
+const TEXT_BYTES = 112;
+/** Bytes of a block's numbers: parent, end, holds, children. */
+const COLUMNS_BYTES = 4 * 4;
 
 /** What the hashes of a prompt's blocks depend on besides its tokens: the adapter, and the client's salt. */
 export interface CacheScope {
@@ -17,29 +19,39 @@ export interface CacheScope {
 }
 
 /**
- * The blocks of one engine's cache as columns of numbers, so that one of 16 tokens takes some 170 bytes. A block has a number while it is kept.
+ * The blocks of one engine's cache as columns of numbers, so that one of 16 tokens takes some 200 bytes. A block has a number while it is kept.
  * All blocks have as many tokens.
  */
 export class BlockStore {
   readonly blockTokens: number;
   /** The prompt's hashes that a block completes; 0 where it completes fewer than `hashesEach`. */
   readonly hashesEach: number;
+  readonly #maxBytes: number;
+  /** Bytes of the keys. */
+  #keyBytes = 0;
   readonly #numbers = new Map<BlockKey, number>();
   #keys: (BlockKey | undefined)[] = [];
   #scopes: (CacheScope | undefined)[] = [];
-  #parents = new Int32Array(FIRST_BLOCKS);
-  #ends = new Int32Array(FIRST_BLOCKS);
-  #holds = new Int32Array(FIRST_BLOCKS);
-  #children = new Int32Array(FIRST_BLOCKS);
+  #parents: Int32Array;
+  #ends: Int32Array;
+  #holds: Int32Array;
+  #children: Int32Array;
   #tokens: Uint32Array;
   #hashes: Int32Array;
   readonly #free: number[] = [];
 
-  constructor(blockTokens: number, hashesEach: number) {
+  /** `maxBytes`: memory that it may take. */
+  constructor(blockTokens: number, hashesEach: number, maxBytes: number) {
     this.blockTokens = blockTokens;
     this.hashesEach = hashesEach;
-    this.#tokens = new Uint32Array(FIRST_BLOCKS * blockTokens);
-    this.#hashes = new Int32Array(FIRST_BLOCKS * hashesEach);
+    this.#maxBytes = maxBytes;
+    const size = Math.min(FIRST_BLOCKS, this.#most);
+    this.#parents = new Int32Array(size);
+    this.#ends = new Int32Array(size);
+    this.#holds = new Int32Array(size);
+    this.#children = new Int32Array(size);
+    this.#tokens = new Uint32Array(size * blockTokens);
+    this.#hashes = new Int32Array(size * hashesEach);
   }
 
   /** Blocks that are kept. */
@@ -49,8 +61,32 @@ export class BlockStore {
 
   /** Memory that it takes, bytes, approximately. */
   get bytes(): number {
-    const each = NUMBERS_BYTES + 4 * (this.blockTokens + this.hashesEach);
-    return this.#ends.length * each + this.#numbers.size * KEY_BYTES;
+    return this.#ends.length * this.#columnsBytes + this.#keyBytes;
+  }
+
+  /** Whether one more block fits into the memory that it may take. */
+  get hasRoom(): boolean {
+    const isPlaceFree = this.#free.length > 0 || this.#keys.length < this.#ends.length;
+    return (
+      this.#keyBytes + TEXT_BYTES < this.#maxBytes - this.#columnsBytes * this.#ends.length &&
+      (isPlaceFree || this.#next > this.#ends.length)
+    );
+  }
+
+  /** Bytes of one block in the columns. */
+  get #columnsBytes(): number {
+    return COLUMNS_BYTES + 4 * (this.blockTokens + this.hashesEach);
+  }
+
+  /** Blocks for which there may be room, with keys of the size that they have on average. */
+  get #most(): number {
+    const keyBytes = this.size === 0 ? NUMBER_BYTES : this.#keyBytes / this.size;
+    return Math.floor(this.#maxBytes / (this.#columnsBytes + keyBytes));
+  }
+
+  /** Places that there are when it grows the next time. */
+  get #next(): number {
+    return Math.min(this.#most, this.#ends.length * 2);
   }
 
   /** The block's number; NO_BLOCK if it is not kept. */
@@ -63,6 +99,7 @@ export class BlockStore {
     const block = this.#free.pop() ?? this.#keys.length;
     if (block >= this.#ends.length) this.#grow();
     this.#numbers.set(key, block);
+    this.#keyBytes += bytesOf(key);
     this.#keys[block] = key;
     this.#scopes[block] = scope;
     this.#parents[block] = parent;
@@ -80,7 +117,7 @@ export class BlockStore {
     for (let at = block; at !== NO_BLOCK && this.holds(at) === 0 && this.#children[at] === 0;) {
       const parent = this.#parents[at] ?? NO_BLOCK;
       const key = this.#keys[at];
-      if (key !== undefined) this.#numbers.delete(key);
+      if (key !== undefined && this.#numbers.delete(key)) this.#keyBytes -= bytesOf(key);
       this.#keys[at] = undefined;
       this.#scopes[at] = undefined;
       this.#free.push(at);
@@ -133,7 +170,7 @@ export class BlockStore {
   }
 
   #grow(): void {
-    const size = this.#ends.length * 2;
+    const size = this.#next;
     this.#parents = grown(this.#parents, new Int32Array(size));
     this.#ends = grown(this.#ends, new Int32Array(size));
     this.#holds = grown(this.#holds, new Int32Array(size));
@@ -141,6 +178,11 @@ export class BlockStore {
     this.#tokens = grown(this.#tokens, new Uint32Array(size * this.blockTokens));
     this.#hashes = grown(this.#hashes, new Int32Array(size * this.hashesEach));
   }
+}
+
+function bytesOf(key: BlockKey): number {
+  if (typeof key === "number") return NUMBER_BYTES;
+  return typeof key === "bigint" ? BIGINT_BYTES : TEXT_BYTES + key.length;
 }
 
 function grown<T extends Int32Array | Uint32Array>(from: T, to: T): T {

@@ -13,9 +13,18 @@ export interface BoundSocketsParts {
 /** One worker's part of a bound address. */
 interface Subscriber {
   readonly topic: Buffer;
-  readonly events: LinkEvents;
+  readonly events: SubscriberEvents;
   /** The engine's connection, once a message of its topic has come on it. */
   link: ZmtpLink | undefined;
+  /** Connections in whose place another one came. */
+  readonly replaced: WeakSet<ZmtpLink>;
+  isPaused: boolean;
+}
+
+/** What a worker hears of a bound address. */
+export interface SubscriberEvents extends LinkEvents {
+  /** A message came on a connection in whose place another one had come: two engines publish with the worker's topic. It is not delivered. */
+  onRival(): void;
 }
 
 /** An address where engines connect. */
@@ -44,7 +53,7 @@ export class BoundSockets implements Disposable {
   subscribe(
     { hostname, port }: Endpoint,
     topic: string,
-    events: LinkEvents,
+    events: SubscriberEvents,
   ): Disposable & { setPaused(isPaused: boolean): void } {
     const name = `${hostname}:${port}`;
     const bound = this.#bound.get(name) ?? this.#listen(name, { hostname, port });
@@ -54,11 +63,14 @@ export class BoundSockets implements Disposable {
         throw new Error(`another worker's events come to ${name} with the topic ${JSON.stringify(topic)}`);
       }
     }
-    const subscriber: Subscriber = { topic: wanted, events, link: undefined };
+    const subscriber: Subscriber = { topic: wanted, events, link: undefined, replaced: new WeakSet(), isPaused: false };
     bound.subscribers.add(subscriber);
     return {
       // All workers of the address are paused together, by each of them.
-      setPaused: (isPaused) => subscriber.link?.setPaused(isPaused),
+      setPaused: (isPaused) => {
+        subscriber.isPaused = isPaused;
+        subscriber.link?.setPaused(isPaused);
+      },
       [Symbol.dispose]: () => {
         bound.subscribers.delete(subscriber);
         if (bound.subscribers.size === 0) this.#close(name, bound);
@@ -115,11 +127,24 @@ function deliver({ subscribers }: Bound, link: ZmtpLink, frames: readonly Buffer
     if (name.subarray(0, topic.length).equals(topic) && topic.length >= (best?.topic.length ?? 0)) best = subscriber;
   }
   if (!best) return;
-  if (best.link !== link) {
-    // A new process of the engine may come before the old connection is known to be gone.
-    if (best.link) best.events.onDown("another connection took its place");
-    best.link = link;
-    best.events.onUp();
-  }
+  if (best.link !== link && !takePlace(best, link)) return;
   best.events.onMessage(frames);
+}
+
+/** Makes this connection the subscriber's. False where it was so before another one came, which is still there. */
+function takePlace(subscriber: Subscriber, link: ZmtpLink): boolean {
+  const { events, replaced } = subscriber;
+  if (subscriber.link) {
+    if (replaced.has(link)) {
+      events.onRival();
+      return false;
+    }
+    // A new process of the engine may come before the old connection is known to be gone.
+    replaced.add(subscriber.link);
+    events.onDown("another connection took its place");
+  }
+  subscriber.link = link;
+  if (subscriber.isPaused) link.setPaused(true);
+  events.onUp();
+  return true;
 }

@@ -12,7 +12,9 @@ const STORED = {
   tokens: [1, 2, 3, 4],
   blockTokens: 2,
   lora: undefined,
+  salt: undefined,
   tier: "GPU",
+  isRemote: false,
   extraKeys: [],
   group: undefined,
   attention: undefined,
@@ -90,8 +92,8 @@ describe("a batch", () => {
         ],
       ]).events,
     ).toEqual([
-      { kind: "removed", keys: [1, -2], tier: "CPU", group: 3 },
-      { kind: "removed", keys: [1], tier: "GPU", group: undefined },
+      { kind: "removed", keys: [1, -2], tier: "CPU", isRemote: false, group: 3 },
+      { kind: "removed", keys: [1], tier: "GPU", isRemote: false, group: undefined },
       { kind: "cleared" },
       { kind: "cleared" },
     ]);
@@ -117,6 +119,42 @@ describe("a batch", () => {
       return event?.kind === "stored" ? event.lora : undefined;
     };
     expect([loraOf(4, "sql"), loraOf(4, null), loraOf(null, null)]).toEqual(["sql", "4", undefined]);
+  });
+
+  test("a salt of SGLang is a field of its own, or in arrays a map behind the tier, and is no adapter", () => {
+    for (const event of [
+      { ...MAP_EVENT, cache_salt: "tenant-1", session_id: "s" },
+      [...ARRAY_EVENT, "GPU", { cache_salt: "tenant-1", session_id: "s" }],
+    ]) {
+      expect(read([1.5, [event], null]).events).toEqual([{ ...STORED, salt: "tenant-1" }]);
+    }
+    for (const event of [[...ARRAY_EVENT, "GPU", { session_id: "s" }], { ...MAP_EVENT, session_id: "s" }]) {
+      expect(read([1.5, [event], null]).events).toEqual([STORED]);
+    }
+  });
+
+  test("storage that is not the engine's own is told from its own, and what another owner stores in a tier from what the engine does", () => {
+    const placesOf = (place: { readonly [key: string]: Packable }): unknown =>
+      read([
+        0,
+        [
+          { ...MAP_EVENT, ...place },
+          { type: "BlockRemoved", block_hashes: [1], ...place },
+        ],
+      ]).events.map((event) => ("tier" in event ? [event.tier, event.isRemote] : []));
+    expect(placesOf({ medium: "STORAGE", locality: "REMOTE" })).toEqual([
+      ["STORAGE", true],
+      ["STORAGE", true],
+    ]);
+    expect(placesOf({ medium: "STORAGE", locality: "LOCAL", ownership: "other" })).toEqual([
+      ["STORAGE other", false],
+      ["STORAGE other", false],
+    ]);
+    const array = [...ARRAY_EVENT, "STORAGE", null, null, 0, "full_attention", null, "REMOTE"];
+    expect(read([0, [array, ["BlockRemoved", [1], "STORAGE", 0, "REMOTE"]]]).events).toMatchObject([
+      { tier: "STORAGE", isRemote: true },
+      { tier: "STORAGE", isRemote: true },
+    ]);
   });
 
   test("tokens may come with the next one each, or not at all where blocks are copied to another tier", () => {

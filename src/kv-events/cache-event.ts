@@ -14,8 +14,12 @@ export interface BlocksStored {
   readonly blockTokens: number;
   /** Name of the LoRA adapter. */
   readonly lora: string | undefined;
+  /** The client's salt, where the engine tells it by itself (SGLang); vLLM has it among the extra keys of a prompt's first block. */
+  readonly salt: string | undefined;
   /** Where: `GPU`, `CPU`, `DISK`, or what the engine calls it. */
   readonly tier: string;
+  /** The tier is not the engine's own but storage elsewhere, which other engines may use as well. */
+  readonly isRemote: boolean;
   /** For each block what its hash depends on besides tokens: adapter, salt, pictures. Empty where the engine does not say. */
   readonly extraKeys: readonly (readonly MsgpackValue[])[];
   /** Group of layers, in models with several kinds of attention. */
@@ -29,6 +33,7 @@ export interface BlocksRemoved {
   readonly kind: "removed";
   readonly keys: readonly BlockKey[];
   readonly tier: string;
+  readonly isRemote: boolean;
   readonly group: number | undefined;
 }
 
@@ -64,8 +69,11 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
     "extra_keys",
     "group_idx",
     "kv_cache_spec_kind",
+    "kv_cache_spec_sliding_window",
+    "locality",
+    "ownership",
   ],
-  BlockRemoved: ["block_hashes", "medium", "group_idx"],
+  BlockRemoved: ["block_hashes", "medium", "group_idx", "locality", "ownership"],
   AllBlocksCleared: [],
   LoadStat: ["running", "waiting", "num_tokens", "max_total_num_tokens"],
 };
@@ -96,10 +104,10 @@ export function readBatch(payload: Uint8Array): CacheEventBatch {
   return { events, skipped, rank: countOf(field("data_parallel_rank") ?? field("attn_dp_rank")) };
 }
 
-/** The events of a batch, or why it cannot be read. */
-export function eventsOf(payload: Uint8Array): readonly CacheEvent[] | string {
+/** A batch, or why it cannot be read. */
+export function batchOf(payload: Uint8Array): CacheEventBatch | string {
   try {
-    return readBatch(payload).events;
+    return readBatch(payload);
   } catch (error) {
     return `a batch cannot be read: ${error instanceof Error ? error.message : String(error)}`;
   }
@@ -114,7 +122,7 @@ function readEvent(value: MsgpackValue): CacheEvent | undefined {
     case "BlockStored":
       return stored(field);
     case "BlockRemoved":
-      return { kind: "removed", keys: keysOf(field), tier: tierOf(field), group: countOf(field("group_idx")) };
+      return { kind: "removed", keys: keysOf(field), ...placeOf(field), group: countOf(field("group_idx")) };
     case "AllBlocksCleared":
       return { kind: "cleared" };
     default:
@@ -135,7 +143,8 @@ function stored(field: Field): BlocksStored {
     tokens,
     blockTokens,
     lora: loraOf(field),
-    tier: tierOf(field),
+    salt: saltOf(field),
+    ...placeOf(field),
     extraKeys: isList(extra) ? extra.map((keys) => (isList(keys) ? keys : [])) : [],
     group: countOf(field("group_idx")),
     attention: textOf(field("kv_cache_spec_kind")),
@@ -158,6 +167,12 @@ function loraOf(field: Field): string | undefined {
   return id === undefined ? undefined : String(id);
 }
 
+/** SGLang names the salt in a field of its own; before its events were maps, in a map where vLLM's arrays have the adapter's name. */
+function saltOf(field: Field): string | undefined {
+  const metadata = field("lora_name");
+  return textOf(metadata instanceof Map ? metadata.get("cache_salt") : field("cache_salt"));
+}
+
 /** Engines that guess ahead (Eagle) name each token with the next one. */
 function tokensOf(value: MsgpackValue): readonly number[] | undefined {
   if (isNumbers(value)) return value;
@@ -166,8 +181,11 @@ function tokensOf(value: MsgpackValue): readonly number[] | undefined {
   return isNumbers(firsts) ? firsts : undefined;
 }
 
-function tierOf(field: Field): string {
-  return textOf(field("medium")) ?? DEFAULT_TIER;
+/** The tier. What another owner than the engine stores there (vLLM's `ownership`) it also removes by itself, so it is a tier of its own. */
+function placeOf(field: Field): { readonly tier: string; readonly isRemote: boolean } {
+  const medium = textOf(field("medium")) ?? DEFAULT_TIER;
+  const owner = textOf(field("ownership"));
+  return { tier: owner === undefined ? medium : `${medium} ${owner}`, isRemote: field("locality") === "REMOTE" };
 }
 
 function keysOf(field: Field): BlockKey[] {

@@ -100,7 +100,7 @@ describe("a publisher with a replay", () => {
     expect([asked, feed.state, applied]).toEqual([[0, 2], "catching_up", upTo(1)]);
     answer(2, 5);
     expect([applied, feed.state]).toEqual([upTo(6), "exact"]);
-    expect(feed.counts).toEqual({ batches: 7, gaps: 1, replays: 2, restarts: 0, unreadable: 0 });
+    expect(feed.counts).toEqual({ batches: 7, gaps: 1, replays: 2, restarts: 0, unreadable: 0, unknown: 0 });
   });
 
   test("whose answer has holes is asked again as long as that helps", () => {
@@ -206,6 +206,16 @@ describe("a publisher with a replay", () => {
     expect([applied, feed.state]).toEqual([upTo(4), "exact"]);
   });
 
+  test("whose answer goes in a circle is given up like one that does not answer", () => {
+    const { clock, feed, hangUps } = setUp();
+    feed.up();
+    for (let second = 0; second < 6; second += 1) {
+      for (const number of [0, 1]) feed.replayed(number, batch(number));
+      clock.advance(1000);
+    }
+    expect([feed.state, feed.reason, hangUps()]).toEqual(["partial", "its replay endpoint does not answer", 1]);
+  });
+
   test("that cannot be asked yet is asked when it can be", () => {
     const { feed, applied, asked, answer, setCanAsk } = setUp();
     setCanAsk(false);
@@ -294,6 +304,13 @@ test("a batch that cannot be read makes the knowledge partial, and those behind 
   live(2);
   expect([applied, feed.state, feed.counts.unreadable]).toEqual([[0, 2], "partial", 1]);
   expect(states.at(-1)).toStartWith("partial: a batch cannot be read: ");
+});
+
+test("events of kinds that the gateway does not know are counted, and those around them count", () => {
+  const { feed, applied } = setUp(false);
+  feed.up();
+  feed.live(0, writeMsgpack([0, [["BlockMigrated", [1], "peer"], ["BlockStored", [2], null, [2], 1, null], {}]]));
+  expect([feed.state, feed.counts.unknown, applied]).toEqual(["exact", 2, [2]]);
 });
 
 test("a message that is no batch makes the knowledge partial", () => {

@@ -1,4 +1,4 @@
-import { type CacheEvent, eventsOf, type LoadReport } from "./cache-event.ts";
+import { batchOf, type CacheEvent, type LoadReport } from "./cache-event.ts";
 import { Completeness } from "./completeness.ts";
 import { EarlyBatches } from "./early-batches.ts";
 import type { FeedCounts, FeedParts, FeedState } from "./feed-state.ts";
@@ -24,7 +24,7 @@ const LOOK_MS = 30_000;
  * ```
  */
 export class EventFeed implements Disposable {
-  readonly counts: FeedCounts = { batches: 0, gaps: 0, replays: 0, restarts: 0, unreadable: 0 };
+  readonly counts: FeedCounts = { batches: 0, gaps: 0, replays: 0, restarts: 0, unreadable: 0, unknown: 0 };
   /** The engine's last report of its load, where it sends any. */
   load: LoadReport | undefined;
   readonly #parts: FeedParts;
@@ -41,7 +41,7 @@ export class EventFeed implements Disposable {
   #lastLive = -1;
   readonly #early = new EarlyBatches();
   /** The question that is under way. */
-  #question: { readonly next: number; isChecked: boolean; isOther: boolean } | undefined;
+  #question: { readonly next: number; isChecked: boolean; isOther: boolean; last: number } | undefined;
   /** The next ups of the replay are those of its new connection after a question without an answer. */
   #isReplayNew = false;
   #cancelAnswer: () => void = () => undefined;
@@ -122,12 +122,12 @@ export class EventFeed implements Disposable {
   /** A batch of the answer to a question. */
   replayed(sequence: number, payload: Uint8Array): void {
     const question = this.#question;
-    if (!question) return;
+    // An answer counts up. What does not is none, and does not keep the feed waiting.
+    if (!question || sequence <= question.last) return;
+    question.last = sequence;
     this.#waitForAnswer();
-    if (!question.isChecked) {
-      question.isChecked = true;
-      question.isOther = sequence === question.next - 1 && Bun.hash(payload) !== this.#lastBatch;
-    }
+    if (!question.isChecked) question.isOther = sequence === question.next - 1 && Bun.hash(payload) !== this.#lastBatch;
+    question.isChecked = true;
     if (!question.isOther) this.#offer(sequence, payload);
   }
 
@@ -142,8 +142,7 @@ export class EventFeed implements Disposable {
       this.#check();
       return;
     }
-    // It has published nothing yet.
-    if (this.#next === 0 && this.#early.size === 0) this.#known.begin();
+    if (this.#next === 0 && this.#early.size === 0) this.#known.begin(); // It has published nothing yet.
     if (this.#next === question.next) this.#skip();
     this.#catchUp();
   }
@@ -204,7 +203,7 @@ export class EventFeed implements Disposable {
   #ask(from: number, isChecked: boolean): boolean {
     if (this.#parts.ask?.(from) !== true) return false;
     this.counts.replays += 1;
-    this.#question = { next: this.#next, isChecked, isOther: false };
+    this.#question = { next: this.#next, isChecked, isOther: false, last: -1 };
     this.#waitForAnswer();
     return true;
   }
@@ -255,13 +254,14 @@ export class EventFeed implements Disposable {
     this.#next += 1;
     this.#lastBatch = Bun.hash(payload);
     this.counts.batches += 1;
-    const events = eventsOf(payload);
-    if (typeof events === "string") {
+    const batch = batchOf(payload);
+    if (typeof batch === "string") {
       this.counts.unreadable += 1;
-      this.#known.lose(events);
+      this.#known.lose(batch);
       return;
     }
-    for (const event of events) this.#apply(event);
+    this.counts.unknown += batch.skipped;
+    for (const event of batch.events) this.#apply(event);
     const { fault } = this.#parts.blocks;
     if (fault !== undefined) this.#known.lose(fault);
   }

@@ -36,4 +36,6 @@ export interface FeedCounts {
   replays: number;
   restarts: number;
   unreadable: number;
+  /** Events of kinds that the gateway does not know. */
+  unknown: number;
 }

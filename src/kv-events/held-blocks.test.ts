@@ -71,12 +71,21 @@ function stored(
     tokens: tokens.slice(from, from + count * blockTokens),
     blockTokens,
     lora: undefined,
+    salt: undefined,
     tier: "GPU",
+    isRemote: false,
     extraKeys: [],
     group: undefined,
     attention: undefined,
     ...change,
   };
+}
+
+/** The hashes of a request with these tokens and this salt. */
+function ofSalt(tokens: readonly number[], salt: string): number[] {
+  const body = bodyOf({ model: "m", messages: [], cache_salt: salt });
+  const features = requestWith({ model: "m" });
+  return [...new TokenFeatures([{ ids: Uint32Array.from(tokens) }], features, body).promptBlocks().hashes];
 }
 
 /** The event for blocks of a prompt by their numbers. */
@@ -85,6 +94,7 @@ function removed(tokens: readonly number[], blockTokens: number, numbers: readon
     kind: "removed",
     keys: numbers.map((at) => keyOf(tokens.slice(0, (at + 1) * blockTokens))),
     tier,
+    isRemote: false,
     group: undefined,
   };
 }
@@ -178,12 +188,43 @@ describe("blocks of an engine", () => {
     const tokens = prompt(1, 64);
     apply(stored(tokens, 16, 0, { extraKeys: [["tenant-1"], [], [], []] }));
     expect(tokensOf(tokens)).toBe(0);
-    const ofSalt = (salt: string): number[] => {
-      const body = bodyOf({ model: "m", messages: [], cache_salt: salt });
-      const features = requestWith({ model: "m" });
-      return [...new TokenFeatures([{ ids: Uint32Array.from(tokens) }], features, body).promptBlocks().hashes];
-    };
-    expect([ofSalt("tenant-1").every(known), ofSalt("tenant-2").some(known)]).toEqual([true, false]);
+    expect([ofSalt(tokens, "tenant-1").every(known), ofSalt(tokens, "tenant-2").some(known)]).toEqual([true, false]);
+  });
+
+  test("of a salt that the engine tells by itself, or in both ways, are those of the prompts with this salt", () => {
+    for (const extraKeys of [[], [["tenant-1"], [], [], []]]) {
+      const { apply, known, tokensOf } = setUp();
+      const tokens = prompt(1, 64);
+      apply(
+        stored(tokens.slice(0, 32), 16, 0, { salt: "tenant-1", extraKeys }),
+        stored(tokens, 16, 32, { salt: "tenant-1" }),
+      );
+      expect([
+        tokensOf(tokens),
+        ofSalt(tokens, "tenant-1").every(known),
+        ofSalt(tokens, "tenant-2").some(known),
+      ]).toEqual([0, true, false]);
+    }
+  });
+
+  test("in storage that is not the engine's own do not count, and their removal takes nothing away", () => {
+    const { apply, blocks, tokensOf } = setUp();
+    const tokens = prompt(1, 64);
+    apply(stored(tokens, 16, 0, { tier: "STORAGE", isRemote: true }));
+    expect([tokensOf(tokens), blocks.oddities.foreign]).toEqual([0, 4]);
+    apply(stored(tokens, 16), { ...removed(tokens, 16, [3, 2, 1, 0]), isRemote: true } as CacheEvent);
+    expect(tokensOf(tokens)).toBe(64);
+  });
+
+  test("of which none is of full attention are a fault where they are many", () => {
+    const { apply, blocks } = setUp();
+    const window = { group: 0, attention: "sliding_window" };
+    apply(stored(prompt(1, 63 * 16), 16, 0, window));
+    expect(blocks.fault).toBeUndefined();
+    apply(stored(prompt(2, 16), 16, 0, window));
+    expect(blocks.fault).toBe("none of the 64 blocks that it named is of full attention and in its own memory");
+    apply(stored(prompt(3, 64), 16, 0, { group: 1, attention: "full_attention" }));
+    expect(blocks.fault).toBeUndefined();
   });
 
   test("of a salt are those of the prompts with this salt, however the client's JSON writes its characters", async () => {
@@ -286,12 +327,27 @@ test("an event that names a block twice, or as its own parent, harms no other bl
 });
 
 test("memory has a bound: what comes later is not kept, and that is a fault until the cache is emptied", () => {
-  const { apply, blocks } = setUp(200_000);
-  for (let one = 0; one < 200; one += 1) apply(stored(prompt(one, 256), 16));
-  expect(blocks.bytes).toBeLessThan(400_000);
-  expect(blocks.fault).toBe("its blocks need more than the 200000 bytes that the gateway keeps for them");
-  apply({ kind: "cleared" });
-  expect([blocks.bytes, blocks.fault]).toEqual([0, undefined]);
+  const asText = ({ keys, parent, ...rest }: BlocksStored): BlocksStored => ({
+    ...rest,
+    keys: keys.map((key) => String(key).padEnd(32)),
+    parent: parent === undefined ? undefined : String(parent).padEnd(32),
+  });
+  for (const named of [(event: BlocksStored) => event, asText]) {
+    const { apply, blocks } = setUp(200_000);
+    for (let one = 0; one < 200; one += 1) apply(named(stored(prompt(one, 256), 16)));
+    // What it has set aside is used, but for the half of a key.
+    expect([blocks.bytes <= 200_000, blocks.bytes > 150_000]).toEqual([true, true]);
+    expect(blocks.fault).toBe("its blocks need more than the 200000 bytes that the gateway keeps for them");
+    apply({ kind: "cleared" });
+    expect([blocks.bytes, blocks.fault]).toEqual([0, undefined]);
+  }
+});
+
+test("blocks that are too large for the memory that there is are not kept", () => {
+  const { apply, blocks } = setUp(20_000);
+  apply(stored(prompt(1, 8192), 8192));
+  expect([blocks.blocks, blocks.bytes]).toEqual([0, 0]);
+  expect(blocks.fault).toBe("its blocks need more than the 20000 bytes that the gateway keeps for them");
 });
 
 test("places of blocks that are gone are used again", () => {
@@ -333,7 +389,7 @@ test("whatever prompts an engine with room for few blocks gets, the index finds 
       for (const [key, prefix] of this.lines) {
         if (this.lines.size <= ROOM) break;
         this.lines.delete(key);
-        this.events.push({ kind: "removed", keys: [keyOf(prefix)], tier: "GPU", group: undefined });
+        this.events.push({ kind: "removed", keys: [keyOf(prefix)], tier: "GPU", isRemote: false, group: undefined });
       }
     }
 

@@ -27,7 +27,7 @@ interface Oddities {
   orphans: number;
   /** Blocks of another size than the engine's first one, or with more or fewer tokens than they should have. */
   misfits: number;
-  /** Blocks of other kinds of attention, and of further groups of layers. */
+  /** Blocks of other kinds of attention, of further groups of layers, and in storage that is not the engine's own. */
   foreign: number;
 }
 
@@ -73,7 +73,9 @@ export class HeldBlocks {
   /** Why it misses blocks although it got all events, as a sentence for operators; undefined where it does not. */
   get fault(): string | undefined {
     if (this.#isFull) return `its blocks need more than the ${this.#maxBytes} bytes that the gateway keeps for them`;
-    const { orphans, misfits } = this.#odd;
+    const { orphans, misfits, foreign } = this.#odd;
+    if (!this.#store && foreign >= MIN_UNPLACED)
+      return `none of the ${foreign} blocks that it named is of full attention and in its own memory`;
     if (this.#areMany(orphans)) return `${orphans} of its blocks follow others that it has not named`;
     if (!this.#areMany(misfits)) return undefined;
     const size = this.#store ? `${this.#store.blockTokens} tokens of its first block` : "tokens that it gives them";
@@ -126,7 +128,9 @@ export class HeldBlocks {
   }
 
   /** Only full attention needs all blocks of a prompt, and of several such groups one speaks for all. */
-  #isFollowed({ attention, group }: BlocksStored): boolean {
+  #isFollowed({ attention, group, isRemote }: BlocksStored): boolean {
+    // Every engine of the fleet can load what is elsewhere: it says nothing for this one.
+    if (isRemote) return false;
     if (attention !== undefined && !/^(full|mla|sink)/i.test(attention)) return false;
     this.#group ??= group;
     return group === undefined || group === this.#group;
@@ -134,7 +138,7 @@ export class HeldBlocks {
 
   #take(event: BlocksStored): void {
     const { keys, blockTokens, tier } = event;
-    const store = (this.#store ??= new BlockStore(blockTokens, hashesEach(blockTokens)));
+    const store = (this.#store ??= new BlockStore(blockTokens, hashesEach(blockTokens), this.#maxBytes));
     const parent = event.parent === undefined ? NO_BLOCK : store.find(event.parent);
     if (store.blockTokens !== blockTokens) this.#odd.misfits += keys.length;
     else if (event.parent !== undefined && parent === NO_BLOCK) this.#odd.orphans += keys.length;
@@ -166,7 +170,7 @@ export class HeldBlocks {
     for (const [index, key] of keys.entries()) {
       let block = store.find(key);
       if (block === NO_BLOCK) {
-        if (this.#isFull || store.bytes >= this.#maxBytes) {
+        if (this.#isFull || !store.hasRoom) {
           this.#isFull = true;
           break;
         }
@@ -229,9 +233,9 @@ export class HeldBlocks {
     if (hashes.length > 0) this.#sink.stored(lora, hashes);
   }
 
-  #onRemoved({ keys, tier, group }: BlocksRemoved): void {
+  #onRemoved({ keys, tier, isRemote, group }: BlocksRemoved): void {
     const store = this.#store;
-    if (!store || (group !== undefined && this.#group !== undefined && group !== this.#group)) return;
+    if (!store || isRemote || (group !== undefined && this.#group !== undefined && group !== this.#group)) return;
     for (const key of keys) {
       const block = store.find(key);
       if (block === NO_BLOCK || store.holds(block) === 0) continue;
@@ -253,10 +257,11 @@ function hashesEach(blockTokens: number): number {
 
 /** What a prompt's first block depends on besides its tokens; undefined where that is nothing that the gateway can make. */
 function rootScope(event: BlocksStored): CacheScope | undefined {
-  const keys = ownKeys(event, 0);
-  const [salt, ...more] = keys;
-  if (more.length > 0 || (salt !== undefined && typeof salt !== "string")) return undefined;
-  return { lora: event.lora, salt };
+  const [key, ...more] = ownKeys(event, 0);
+  if (more.length > 0 || (key !== undefined && typeof key !== "string")) return undefined;
+  // An engine may tell the salt in both ways.
+  if (key !== undefined && event.salt !== undefined && key !== event.salt) return undefined;
+  return { lora: event.lora, salt: event.salt ?? key };
 }
 
 /** The scope of a block behind another: that of the other, unless it depends on a picture or the like. */

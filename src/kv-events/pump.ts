@@ -17,6 +17,8 @@ export interface PumpParts {
 
 /** Work that is done before requests get a turn, ms. */
 const STEP_MS = 1;
+/** Bytes that a waiting message takes besides its payload: frames, numbers, its place in the line. */
+const WORK_BYTES = 256;
 /** Bytes of waiting messages at which nothing more is read, and at which reading goes on. */
 const PAUSE_BYTES = 33_554_432;
 const RESUME_BYTES = 8_388_608;
@@ -47,8 +49,10 @@ export class Pump implements Turning {
     return this.#isPaused;
   }
 
-  add(bytes: number, run: () => void): void {
+  /** `payloadBytes`: length of the message's payload. */
+  add(payloadBytes: number, run: () => void): void {
     if (this.#at === this.#waiting.length) this.#parts.turns.add(this);
+    const bytes = payloadBytes + WORK_BYTES;
     this.#waiting.push({ bytes, run });
     this.#bytes += bytes;
     if (!this.#isPaused && this.#bytes > PAUSE_BYTES) this.#setPaused(true);

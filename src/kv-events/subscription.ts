@@ -1,6 +1,6 @@
 import type { Clock } from "../util/clock.ts";
 import type { RankEndpoints } from "./endpoints.ts";
-import type { BoundSockets } from "./bound-sockets.ts";
+import type { BoundSockets, SubscriberEvents } from "./bound-sockets.ts";
 import type { EventFeed } from "./event-feed.ts";
 import type { Pump } from "./pump.ts";
 import type { Tcp } from "./zmtp/tcp.ts";
@@ -84,7 +84,7 @@ export class Subscription implements Disposable {
     this.#replay?.[Symbol.dispose]();
   }
 
-  #liveEvents(topic: string): LinkEvents {
+  #liveEvents(topic: string): SubscriberEvents {
     const wanted = Buffer.from(topic, "utf8");
     return {
       onUp: () => this.#inTurn(0, () => this.#onLiveUp()),
@@ -94,6 +94,8 @@ export class Subscription implements Disposable {
           this.#isLiveUp = false;
           this.#feed.down(reason);
         }),
+      onRival: () =>
+        this.#inTurn(0, () => this.#feed.malformed("two engines publish at its address with the same topic")),
       onMessage: (frames) => {
         const [name, sequence, payload] = frames;
         // What others publish at the same address is none of ours.
@@ -105,7 +107,8 @@ export class Subscription implements Disposable {
           return;
         }
         const number = Number(sequence.readBigUInt64BE());
-        this.#inTurn(payload.length, () => this.#feed.live(number, payload));
+        if (Number.isSafeInteger(number)) this.#inTurn(payload.length, () => this.#feed.live(number, payload));
+        else this.#inTurn(0, () => this.#feed.malformed(`it has given a batch the number ${number}`));
       },
     };
   }
@@ -124,7 +127,8 @@ export class Subscription implements Disposable {
         if (frames.length < 3 || sequence?.length !== 8 || !payload) return;
         const number = sequence.readBigUInt64BE();
         if (number === END) this.#inTurn(0, () => this.#feed.replayEnded());
-        else this.#inTurn(payload.length, () => this.#feed.replayed(Number(number), payload));
+        else if (number <= Number.MAX_SAFE_INTEGER)
+          this.#inTurn(payload.length, () => this.#feed.replayed(Number(number), payload));
       },
     };
   }

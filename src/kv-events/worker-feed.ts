@@ -85,6 +85,7 @@ export class WorkerFeed implements Disposable {
       replays: sum(({ feed }) => feed.counts.replays),
       restarts: sum(({ feed }) => feed.counts.restarts),
       unreadable: sum(({ feed }) => feed.counts.unreadable),
+      unknown: sum(({ feed }) => feed.counts.unknown),
       load: this.#ranks.find(({ feed }) => feed.load)?.feed.load,
     };
   }
