@@ -25,6 +25,7 @@ function createConsistentHashing(random: Random): Policy {
   let hasKey = false;
   return {
     name: "consistent_hashing",
+    keepsSessions: true,
     get lastReason() {
       return hasKey ? "session" : "least_loaded";
     },

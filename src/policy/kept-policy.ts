@@ -1,5 +1,5 @@
 import type { WorkerType } from "../util/worker-type.ts";
-import type { Policy } from "./policy.ts";
+import type { Policy, RequestFeatures } from "./policy.ts";
 import type { SessionAffinity } from "./session-affinity.ts";
 import type { SessionTable } from "./session-table.ts";
 import type { SignalCounts } from "./signal-counts.ts";
@@ -8,6 +8,8 @@ import type { SignalCounts } from "./signal-counts.ts";
 export interface KeptPolicy extends Policy {
   /** The sessions that the policy itself remembers. */
   readonly sessions?: SessionTable | undefined;
+  /** Slot of the worker that the request's session has by these sessions; -1 where there is none. */
+  homeOf?(request: RequestFeatures): number;
   /** Keeps sessions on their workers in front of the policy, where the operator wants it. */
   affinity?: SessionAffinity | undefined;
   /** Counts how often the policy has to do without what it needs. */

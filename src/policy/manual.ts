@@ -37,6 +37,7 @@ export const manual = definePolicy({
 
 class Manual implements Policy {
   readonly name = "manual";
+  readonly keepsSessions = true;
   lastReason: PickReason = "session";
   readonly #mode: ManualOptions["assignmentMode"];
   readonly #table: SessionTable;
@@ -79,6 +80,11 @@ class Manual implements Policy {
     this.#table.assign(worker.slot, now);
     this.#table.note(slot < 0 ? "new" : "lost");
     return chosen;
+  }
+
+  homeOf(request: RequestFeatures): number {
+    const key = request.routingKey();
+    return key === undefined ? -1 : this.#table.find(key, this.#now());
   }
 
   forget(_workerId: string, slot: number): void {

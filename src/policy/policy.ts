@@ -202,6 +202,8 @@ export interface Policy {
   explainPair?(candidates: PairCandidates, request: RequestFeatures): PairExplanations | undefined;
   /** `s`: costs and terms are seconds. Without it they are the policy's own measure. */
   readonly costUnit?: "s" | undefined;
+  /** Keeps the requests with one routing key on one worker, as far as the candidates allow it. One of an operator's module is not asked. */
+  readonly keepsSessions?: boolean | undefined;
   /** Why the last pick chose as it did, where it returned an index and not a Picked. One of an operator's module is not taken over. */
   readonly lastReason?: PickReason | undefined;
   /**

@@ -56,6 +56,12 @@ export class SessionAffinity {
     return -1;
   }
 
+  /** Slot of the worker that the request's session has; -1 where there is none. */
+  homeOf(request: RequestFeatures): number {
+    const key = request.routingKey();
+    return key === undefined ? -1 : this.table.find(key, this.#now());
+  }
+
   /** This worker was chosen for the request of the last `stayAt`. */
   chosen(slot: number): void {
     const outcome = this.#outcome;

@@ -80,6 +80,7 @@ const WITH_SHADOW: Readonly<Record<keyof Policy, boolean>> = {
   pickPair: false,
   explainPair: false,
   costUnit: true,
+  keepsSessions: true,
   lastReason: true,
   hear: true,
   cacheTrust: true,

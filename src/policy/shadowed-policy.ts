@@ -38,6 +38,7 @@ export class ShadowedPolicy implements KeptPolicy {
   readonly name: string;
   readonly costUnit: "s" | undefined;
   readonly sessions: KeptPolicy["sessions"];
+  readonly keepsSessions: Policy["keepsSessions"];
   affinity: KeptPolicy["affinity"];
   signals: KeptPolicy["signals"];
   readonly cacheNews: Policy["cacheNews"];
@@ -49,6 +50,7 @@ export class ShadowedPolicy implements KeptPolicy {
     this.name = real.name;
     this.costUnit = real.costUnit;
     this.sessions = real.sessions;
+    this.keepsSessions = real.keepsSessions;
     const readers = [real, shadow, judge].filter((policy) => policy.cacheNews);
     if (readers.length > 0) {
       this.cacheNews = (slot, news) => {
@@ -68,6 +70,10 @@ export class ShadowedPolicy implements KeptPolicy {
     if (!candidate) return picked;
     const followers = this.#compare(candidates, request, index);
     return followers.length === 0 ? picked : new ShadowedPick(picked, followers, this.#parts.onFault);
+  }
+
+  homeOf(request: RequestFeatures): number {
+    return this.#parts.real.homeOf?.(request) ?? -1;
   }
 
   explain(candidates: readonly Candidate[], request: RequestFeatures): readonly Explanation[] {

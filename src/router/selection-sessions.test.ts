@@ -2,7 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { createPolicy, requestWith } from "../../test/support/candidates.ts";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import { cacheAware } from "../policy/cache-aware.ts";
+import { consistentHashing } from "../policy/consistent-hashing.ts";
 import type { KeptPolicy } from "../policy/kept-policy.ts";
+import { manual } from "../policy/manual.ts";
 import { roundRobin } from "../policy/round-robin.ts";
 import { SessionAffinity } from "../policy/session-affinity.ts";
 import { SignalCounts } from "../policy/signal-counts.ts";
@@ -19,14 +21,14 @@ interface Setup {
   select(key: string | undefined): Selection;
 }
 
-function setUp(policy: KeptPolicy = createPolicy(roundRobin)): Setup {
+function setUp(policy: KeptPolicy = createPolicy(roundRobin), isSticky = true): Setup {
   const fleet = setUpFleet();
   const workers = [0, 1, 2].map((index) => fleet.add(`http://w${index}:1`, { modelId: "m" }));
-  policy.affinity = new SessionAffinity({ maxIdleSecs: 60, maxSessions: 64, overrideSecs: 1 }, PARTS);
+  if (isSticky) policy.affinity = new SessionAffinity({ maxIdleSecs: 60, maxSessions: 4096, overrideSecs: 1 }, PARTS);
   const deps = {
     ledger: fleet.ledger,
     clock: fleet.clock,
-    random: () => 0,
+    random: draws(),
     capacityRetryAfterSecs: 5,
     wanted: { ask: () => undefined },
   };
@@ -42,6 +44,12 @@ function setUp(policy: KeptPolicy = createPolicy(roundRobin)): Setup {
       return new Selection(deps, request, { legs, lost: new Set(), fits: () => true, prefillsAlone: () => false });
     },
   };
+}
+
+/** Numbers that differ from call to call, in [0, 1). */
+function draws(): () => number {
+  let draw = 0;
+  return () => (draw = (draw + 0.618) % 1);
 }
 
 const hostOf = ({ worker }: Chosen): string => new URL(worker.url).hostname;
@@ -78,6 +86,63 @@ describe("with sticky sessions", () => {
   test("a policy that learns hears of the session's requests, too", () => {
     const { select } = setUp(createPolicy(cacheAware));
     expect(hostOf(select("a").first().answer)).toBe(hostOf(select("a").first().answer));
+  });
+});
+
+describe("while a worker starts slowly", () => {
+  const SESSIONS = Array.from({ length: 300 }, (_, index) => `session ${index}`);
+
+  /** Asks for each session at each step of a slow start of one second. Returns how often sessions changed their worker, and how many it had. */
+  function startSlowly({ select, fleet, workers }: Setup): { readonly moves: number[]; readonly shares: number[] } {
+    const [worker] = workers;
+    if (worker) fleet.registry.update(worker.id, { slowStart: { since: 0, until: 1000 } });
+    const at = new Map<string, string>();
+    const moves = new Map<string, number>();
+    const shares: number[] = [];
+    for (let step = 0; step <= 10; step += 1) {
+      for (const session of SESSIONS) {
+        const host = hostOf(select(session).first().answer);
+        if (at.has(session) && at.get(session) !== host) moves.set(session, (moves.get(session) ?? 0) + 1);
+        at.set(session, host);
+      }
+      shares.push([...at.values()].filter((host) => host === "w0").length / SESSIONS.length);
+      fleet.clock.advance(100);
+    }
+    return { moves: [...moves.values()], shares };
+  }
+
+  test("a session that its hash sends there goes there once, sooner or later, and stays", () => {
+    const { moves, shares } = startSlowly(setUp(createPolicy(consistentHashing), false));
+    expect(Math.max(...moves)).toBe(1);
+    expect(shares.every((share, step) => share >= (shares[step - 1] ?? 0))).toBe(true);
+    const [first = 1, , , , , half = 0] = shares;
+    const all = shares.at(-1) ?? 0;
+    expect([first / all, half / all].map((share) => Math.round(share * 5))).toEqual([1, 3]);
+  });
+
+  test.each([
+    ["sticky", () => setUp()],
+    ["manual", () => setUp(createPolicy(manual, { assignmentMode: "min_group" }), false)],
+  ])("a session that is there stays there: %s", (_, make) => {
+    const setup = make();
+    for (const session of SESSIONS) setup.select(session).first();
+    const { moves, shares } = startSlowly(setup);
+    expect([moves, Math.round((shares[0] ?? 0) * 3)]).toEqual([[], 1]);
+  });
+
+  test("new sessions belong to its share or not, whatever the policy does with them then", () => {
+    const setup = setUp(createPolicy(manual, { assignmentMode: "min_group" }), false);
+    const { moves, shares } = startSlowly(setup);
+    expect(moves).toEqual([]);
+    expect(shares[0]).toBeLessThan(0.2);
+  });
+
+  test("requests without a session are its share by chance", () => {
+    const { select, fleet, workers } = setUp();
+    if (workers[0]) fleet.registry.update(workers[0].id, { slowStart: { since: 0, until: 1000 } });
+    fleet.clock.advance(500);
+    const hosts = SESSIONS.map(() => hostOf(select(undefined).first().answer));
+    expect(Math.round((hosts.filter((host) => host === "w0").length / hosts.length) * 6)).toBe(1);
   });
 });
 

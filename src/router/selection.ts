@@ -5,14 +5,13 @@ import { NOBODY, type Picked, type Policy } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import type { Worker } from "../worker/worker.ts";
-import type { ModelSnapshot } from "../worker/model-snapshot.ts";
 import type { WantedWorkers } from "../worker/wanted-workers.ts";
 import { preferredOf } from "../worker/preferred-workers.ts";
 import type { Choice, Leg, SelectionRequest } from "./choice.ts";
 import type { Chosen } from "./chosen.ts";
 import { decisionOf, explanationsOf, type Weighed } from "./decision.ts";
 import { canAnswer, choosePair } from "./pd/pair-selection.ts";
-import { sessionWorker } from "./session-worker.ts";
+import { sessionDraw, sessionWorker } from "./session-worker.ts";
 import type { Legs } from "./try.ts";
 
 export interface SelectionDeps {
@@ -44,13 +43,15 @@ export class Selection {
     this.#deps = deps;
     this.#request = request;
     this.#choice = choice;
-    this.#prefillers = legs.prefill ? without(this.#startingWith(legs.prefill.snapshot), lost) : [];
-    this.#answerers = without(this.#startingWith(legs.answer.snapshot), lost);
+    this.#prefillers = legs.prefill ? without(this.#startingWith(legs.prefill), lost) : [];
+    this.#answerers = without(this.#startingWith(legs.answer), lost);
   }
 
   /** The available workers, without those in a slow start whose share does not include this request. */
-  #startingWith({ available, slowStarts }: ModelSnapshot): readonly Worker[] {
-    return slowStarts ? slowStarts.candidates(this.#deps.random(), this.#deps.clock.now()) : available;
+  #startingWith({ policy, snapshot: { available, slowStarts } }: Leg): readonly Worker[] {
+    if (!slowStarts) return available;
+    const draw = sessionDraw(policy, slowStarts, this.#request.features) ?? this.#deps.random();
+    return slowStarts.candidates(draw, this.#deps.clock.now());
   }
 
   /** Chooses for the first try. A worker with a half-open breaker that needs a probe comes before the policy's choice. Throws no_available_workers. */

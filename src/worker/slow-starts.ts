@@ -29,7 +29,15 @@ export class SlowStarts {
     );
   }
 
-  /** The candidates for one request; `draw` is a random number of the request in [0, 1). Never empty. */
+  /** Whether the worker with this slot has not its full share yet. */
+  has(slot: number): boolean {
+    return this.#starting.some((worker) => worker.slot === slot);
+  }
+
+  /**
+   * The candidates for one request; `draw` is a number of the request in [0, 1), random or its session's. A share only rises, so a session
+   * whose number is within it stays so. Never empty.
+   */
   candidates(draw: number, now: number): readonly Worker[] {
     let isIn = 0;
     for (const worker of this.#starting) if (draw < shareOf(worker, now)) isIn += 1;
