@@ -164,9 +164,9 @@ export class BlockStore {
     }
   }
 
-  /** The numbers of all blocks. */
-  all(): Iterable<number> {
-    return this.#numbers.values();
+  /** All blocks have numbers below this one. Those without a scope below it are none, or of no prompt of ours. */
+  get places(): number {
+    return this.#keys.length;
   }
 
   #grow(): void {

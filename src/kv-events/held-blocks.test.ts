@@ -37,6 +37,8 @@ function setUp(maxBytes = 10_000_000) {
       return (missing < 0 ? hashes.length : missing) * 32;
     },
     known: (hash: number): boolean => of(undefined).has(hash),
+    /** The index forgets the worker. */
+    forget: () => held.clear(),
     size: () => [...held.values()].reduce((sum, { size }) => sum + size, 0),
   };
 }
@@ -300,15 +302,30 @@ describe("blocks of an engine", () => {
     expect([tokensOf(prompt(1, 64)), blocks.blocks]).toEqual([0, 0]);
   });
 
-  test("are told once more to an index that has forgotten them, without those that are gone", () => {
-    const { apply, blocks, tokensOf, size } = setUp();
+  test("are told once more to an index that has forgotten them, in steps, without those that are gone", () => {
+    const { apply, blocks, forget, tokensOf, size } = setUp();
     const tokens = prompt(1, 128);
-    apply(stored(tokens, 16), removed(tokens, 16, [7, 6]));
+    apply(stored(tokens, 16), removed(tokens, 16, [7, 6]), ...[2, 3, 4].map((one) => stored(prompt(one, 16_000), 16)));
     const before = size();
-    apply({ kind: "cleared" });
-    apply(stored(tokens, 16), removed(tokens, 16, [7, 6]));
-    blocks.tellAll();
-    expect([tokensOf(tokens), size()]).toEqual([96, before]);
+    forget();
+    const places: number[] = [];
+    for (let from: number | undefined = 0; from !== undefined; from = blocks.tellSome(from)) places.push(from);
+    expect([tokensOf(tokens), size(), places]).toEqual([96, before, [0, 1024, 2048]]);
+  });
+
+  test("that come and go while they are told once more are told as they come and go", () => {
+    const { apply, blocks, forget, tokensOf } = setUp();
+    const [early, late, later] = [prompt(1, 16_000), prompt(2, 16_000), prompt(3, 64)];
+    apply(stored(early, 16), stored(late, 16));
+    forget();
+    const from = blocks.tellSome(0) ?? 0;
+    // The block that completes the last one of the index, in a prompt that was told and in one that was not.
+    apply(removed(early, 16, [991]), removed(late, 16, [991]), stored(later, 16));
+    expect(blocks.tellSome(from)).toBeUndefined();
+    const allButOne = (hashed(early).hashes.length - 1) * 32;
+    expect([tokensOf(early), tokensOf(late), tokensOf(later)]).toEqual([allButOne, allButOne, 64]);
+    blocks.clear();
+    expect(blocks.tellSome(1024)).toBeUndefined();
   });
 });
 

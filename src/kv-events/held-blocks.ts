@@ -9,6 +9,8 @@ import { Tiers } from "./tiers.ts";
 const TOKEN_BYTES = 4;
 /** Largest block of an engine, tokens. Engines have 1 to 256. */
 const MAX_BLOCK_TOKENS = 8192;
+/** Places whose blocks are told in one go: half a millisecond. */
+const TELL_PLACES = 1024;
 /** So many blocks that cannot be placed, and one for so many known ones, are a fault. A few without a known prompt are those of hybrid models. */
 const MIN_UNPLACED = 64;
 const MAX_UNPLACED_RATIO = 10;
@@ -104,14 +106,19 @@ export class HeldBlocks {
     this.#sink.cleared();
   }
 
-  /** Says once more what is held, for an index that has forgotten it. */
-  tellAll(): void {
+  /**
+   * Says once more what is held in some of the places for blocks, from the place `from` on, for an index that has forgotten it. Returns where to
+   * go on; undefined at the end. Between two calls events may be taken in: what they store and remove is told as it comes.
+   */
+  tellSome(from: number): number | undefined {
     const store = this.#store;
-    if (!store) return;
-    for (const block of store.all()) {
+    if (!store) return undefined;
+    const to = Math.min(from + TELL_PLACES, store.places);
+    for (let block = from; block < to; block += 1) {
       const scope = store.scope(block);
       if (scope && store.holds(block) !== 0) this.#tellStored(scope, store.hashes(block));
     }
+    return to < store.places ? to : undefined;
   }
 
   #onStored(event: BlocksStored): void {

@@ -156,6 +156,25 @@ test("an engine that connects while nothing more is read is not read either", ()
   expect(wire.isPaused).toBe(false);
 });
 
+test("blocks that are told once more are told between other work, all of them once however often it is asked for, and none after the end", () => {
+  const { feed, shake, stored, turn, wire } = setUp({ hasReplay: false });
+  shake(wire(LIVE) ?? never());
+  for (let number = 0; number < 3000; number += 1) publish(wire(LIVE), number);
+  turn();
+  expect([feed.view.state, feed.view.blocks]).toEqual(["exact", 3000]);
+  stored.length = 0;
+  feed.tellAll();
+  feed.tellAll();
+  expect(stored.length).toBe(0);
+  turn();
+  expect([stored.length, new Set(stored).size]).toEqual([3000, 3000]);
+  stored.length = 0;
+  feed.tellAll();
+  feed[Symbol.dispose]();
+  turn();
+  expect(stored.length).toBe(0);
+});
+
 test("whatever a publisher and its replay send, nothing throws, what waits is bounded, and a restart is followed to the letter", () => {
   const numbers = fc.oneof(
     fc.nat(20).map(BigInt),

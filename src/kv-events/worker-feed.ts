@@ -31,6 +31,8 @@ interface Rank {
   readonly feed: EventFeed;
   readonly held: HeldBlocks;
   readonly subscription: Subscription;
+  /** The place from which on its blocks are still to be told once more; undefined where that is not so. */
+  toldFrom: number | undefined;
 }
 
 /** From best to worst. */
@@ -39,6 +41,7 @@ const STATES: readonly FeedState[] = ["exact", "partial", "catching_up", "connec
 /** Follows the KV events of all ranks of one worker. */
 export class WorkerFeed implements Disposable {
   readonly #events: WorkerFeedEvents;
+  readonly #pump: SubscriptionParts["pump"];
   readonly #ranks: Rank[] = [];
   #state: FeedState = "connecting";
 
@@ -50,6 +53,7 @@ export class WorkerFeed implements Disposable {
     events: WorkerFeedEvents,
   ) {
     this.#events = events;
+    this.#pump = parts.pump;
     const union = endpoints.length > 1 ? new RankUnion(events) : undefined;
     for (const [rank, one] of endpoints.entries()) {
       const held = new HeldBlocks(maxBytes / endpoints.length, union?.of(rank) ?? this.#single());
@@ -60,7 +64,7 @@ export class WorkerFeed implements Disposable {
         hangUpReplay: () => this.#ranks[rank]?.subscription.hangUpReplay(),
         onState: () => this.#settle(),
       });
-      this.#ranks.push({ feed, held, subscription: new Subscription(one, feed, parts) });
+      this.#ranks.push({ feed, held, subscription: new Subscription(one, feed, parts), toldFrom: undefined });
     }
   }
 
@@ -90,10 +94,20 @@ export class WorkerFeed implements Disposable {
     };
   }
 
-  /** Says all of it once more, for a policy that has forgotten the worker or is new. */
+  /** Says all of it once more, for a policy that has forgotten the worker or is new. The blocks follow in steps, between which requests go on. */
   tellAll(): void {
     this.#events.exact(this.isExact);
-    for (const { held } of this.#ranks) held.tellAll();
+    for (const rank of this.#ranks) {
+      const isTelling = rank.toldFrom !== undefined;
+      rank.toldFrom = 0;
+      if (!isTelling) this.#pump.add(0, () => this.#tellSome(rank));
+    }
+  }
+
+  #tellSome(rank: Rank): void {
+    if (rank.toldFrom === undefined) return;
+    rank.toldFrom = rank.held.tellSome(rank.toldFrom);
+    if (rank.toldFrom !== undefined) this.#pump.add(0, () => this.#tellSome(rank));
   }
 
   setPaused(isPaused: boolean): void {
@@ -103,9 +117,10 @@ export class WorkerFeed implements Disposable {
   /** Ends the feed. Whoever it was complete for has to do without it from now on. */
   [Symbol.dispose](): void {
     if (this.isExact) this.#events.exact(false);
-    for (const { feed, subscription } of this.#ranks) {
-      subscription[Symbol.dispose]();
-      feed[Symbol.dispose]();
+    for (const rank of this.#ranks) {
+      rank.toldFrom = undefined;
+      rank.subscription[Symbol.dispose]();
+      rank.feed[Symbol.dispose]();
     }
   }
 
