@@ -16,6 +16,7 @@ import { fixedKeys } from "./key-settings.ts";
 import { registerKeys } from "./live-parts.ts";
 import { openTokens } from "./open-tokens.ts";
 import { openAuth, type ThreadCallersParts } from "./thread-callers.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 /** What the control thread knows of callers, for all threads. */
 export interface Callers {
@@ -115,7 +116,6 @@ function openAudit({ auditLog, auditLogMaxMb }: Config, logger: Logger): AuditLo
   try {
     return new AuditFile(auditLog, auditLogMaxMb * 1e6, logger);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new GatewayError("invalid_request", `audit_log ${auditLog}: ${reason}`, { cause });
+    throw new GatewayError("invalid_request", `audit_log ${auditLog}: ${errorMessage(cause)}`, { cause });
   }
 }

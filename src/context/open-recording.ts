@@ -5,6 +5,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import { wallNow } from "../observability/recorded-request.ts";
 import { Recording } from "../observability/recording.ts";
 import { blocksEnd, MAX_BLOCKS } from "../policy/prefix-blocks.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 interface OpenRecordingParts {
   readonly config: Pick<Config, "record" | "recordMaxMb">;
@@ -23,7 +24,6 @@ export async function openRecording(
     const maxBytes = recordMaxMb * 1e6;
     return stack.use(await Recording.open({ path, maxBytes, blockEnds, logger, metrics, wallNow }));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new GatewayError("invalid_request", `record ${path}: ${reason}`, { cause });
+    throw new GatewayError("invalid_request", `record ${path}: ${errorMessage(cause)}`, { cause });
   }
 }

@@ -7,6 +7,7 @@ import type { PolicyModule } from "../policy/policy-module.ts";
 import { POLICY_NAMES } from "../policy/policy-names.ts";
 import type { PolicyParts } from "../policy/policy.ts";
 import type { Clock } from "../util/clock.ts";
+import { errorMessage } from "../util/error-message.ts";
 import { isRecord } from "../util/objects.ts";
 import { RareLines } from "./rare-lines.ts";
 
@@ -84,7 +85,7 @@ function isPolicyModule(value: unknown): value is PolicyModule {
 /** The first error and its place. Bun gathers the errors of a file that does not parse, each with a position. */
 function reasonOf(cause: unknown): string {
   const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
-  const message = (first instanceof Error ? first.message : String(first)).split("\n", 1)[0] ?? "";
+  const message = errorMessage(first).split("\n", 1)[0] ?? "";
   const position = typeof first === "object" && first !== null && "position" in first ? first.position : undefined;
   return isPosition(position) ? `line ${position.line}, column ${position.column}: ${message}` : message;
 }

@@ -3,6 +3,7 @@ import { GatewayError } from "../errors/errors.ts";
 import type { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { checkModelTexts } from "./model-texts.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 /** Loads the tokenizer of `tokenizer_path` with `enable_grpc`, before the routers serve. Throws if it cannot be loaded. */
 export async function startTokenizer(config: Config, tokenizers: TokenizerRegistry): Promise<Tokenizer | undefined> {
@@ -14,7 +15,6 @@ export async function startTokenizer(config: Config, tokenizers: TokenizerRegist
   try {
     return await tokenizers.whenLoaded(name);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new GatewayError("invalid_request", `tokenizer_path ${tokenizerPath}: ${reason}`, { cause });
+    throw new GatewayError("invalid_request", `tokenizer_path ${tokenizerPath}: ${errorMessage(cause)}`, { cause });
   }
 }

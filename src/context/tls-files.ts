@@ -10,6 +10,7 @@ import {
 } from "../transport/tls/certificate.ts";
 import type { NamedPair, PortTls } from "../transport/tls/server-tls.ts";
 import type { WorkersTls } from "../transport/tls/worker-tls.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 /** The contents of files by path, or why one could not be read. */
 export type Contents = ReadonlyMap<string, string | Error>;
@@ -185,7 +186,7 @@ class TlsReader {
     try {
       return read();
     } catch (error) {
-      this.#complain(option, `${where}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#complain(option, `${where}: ${errorMessage(error)}`);
       return undefined;
     }
   }

@@ -8,6 +8,7 @@ import type { KeyChanges, KeyStore } from "./key-store.ts";
 import { SqliteUsage } from "./sqlite-usage.ts";
 import { StoreFile } from "./store-file.ts";
 import type { UsageQuery, UsageRow, UsageTotal } from "./usage.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 /** Version of the tables, in `PRAGMA user_version`. */
 const VERSION = 1;
@@ -90,8 +91,9 @@ export class SqliteKeyStore implements KeyStore {
       return new SqliteKeyStore(database, new StoreFile(path), wallNow);
     } catch (cause) {
       if (cause instanceof GatewayError) throw cause;
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new GatewayError("invalid_request", `key_store ${path}: ${reason}${fullDisk(path)}`, { cause });
+      throw new GatewayError("invalid_request", `key_store ${path}: ${errorMessage(cause)}${fullDisk(path)}`, {
+        cause,
+      });
     }
   }
 

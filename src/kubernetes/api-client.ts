@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { fetchFailure } from "../util/fetch-failure.ts";
 import type { Cluster } from "./cluster.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 /** A refusal of the API server, or a failure to reach it. `status` is 0 where it did not answer. */
 export class ApiError extends Error {
@@ -111,7 +112,7 @@ class Deadline implements Disposable {
 /** Any error of following a collection as one of the API server's. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  return new ApiError(0, error instanceof Error ? error.message : String(error), { cause: error });
+  return new ApiError(0, errorMessage(error), { cause: error });
 }
 
 function failure(path: string, cause: unknown): ApiError {

@@ -5,6 +5,7 @@ import type { ConfigText } from "../config/load.ts";
 import { NEEDS_RESTART } from "../config/needs-restart.ts";
 import type { Config } from "../config/schema.ts";
 import { GatewayError } from "../errors/errors.ts";
+import { errorMessage } from "../util/error-message.ts";
 import { keysOf } from "../util/objects.ts";
 import { type ConfigDifference, inWords } from "./config-diff.ts";
 import type { LiveConfig } from "./live-config.ts";
@@ -68,8 +69,7 @@ export async function checkWith(live: LiveConfig, next: Config): Promise<void> {
     await live.check(next);
   } catch (error) {
     if (error instanceof GatewayError || error instanceof ConfigError) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    throw new GatewayError("invalid_request", message, { cause: error });
+    throw new GatewayError("invalid_request", errorMessage(error), { cause: error });
   }
 }
 
@@ -78,9 +78,7 @@ export async function carry(live: LiveConfig, next: Config): Promise<void> {
   try {
     await live.apply(next);
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new GatewayError("config_not_applied", `the configuration of before is in force again: ${message}`, {
-      cause,
-    });
+    const told = `the configuration of before is in force again: ${errorMessage(cause)}`;
+    throw new GatewayError("config_not_applied", told, { cause });
   }
 }

@@ -1,4 +1,5 @@
 import type { Config, ConfigKey } from "../config/schema.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 /**
  * A part of one thread that takes changes of the configuration while the gateway runs. Requests in flight keep what they began with.
@@ -92,7 +93,7 @@ export class LiveConfig {
     } catch (cause) {
       this.#config = previous;
       const stuck = await goBack(asked, previous, next);
-      throw new ApplyError(reasonOf(cause), stuck, cause);
+      throw new ApplyError(errorMessage(cause), stuck, cause);
     }
   }
 }
@@ -132,8 +133,4 @@ async function goBack(asked: readonly ConfigParticipant[], previous: Config, nex
     }
   }
   return stuck;
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -7,6 +7,7 @@ import { carry, type ChangeRequest, type ChangeResult, checkWith, needsRestart, 
 import { type ConfigDifference, differencesOf, inWords } from "./config-diff.ts";
 import { ConfigHistory, type HistoryEntry } from "./history.ts";
 import { ApplyError, type LiveConfig } from "./live-config.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 export interface ConfigTransactionsDeps {
   readonly live: LiveConfig;
@@ -248,7 +249,7 @@ export class ConfigTransactions {
   #tellFailure({ by, via }: ChangeRequest, error: unknown): void {
     const { logger, metrics } = this.#deps;
     metrics.increment("configFailures", { via });
-    const fields = { by, via, version: this.#version, reason: error instanceof Error ? error.message : String(error) };
+    const fields = { by, via, version: this.#version, reason: errorMessage(error) };
     const stuck = error instanceof GatewayError && error.cause instanceof ApplyError ? error.cause.stuck : [];
     if (stuck.length > 0) logger.error({ ...fields, stuck }, "parts could not go back to the configuration in force");
     else logger.error(fields, "the configuration is not changed");

@@ -1,5 +1,6 @@
 import { type Job, runJob } from "./job.ts";
 import type { Outcome } from "./outcome.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 /** What a thread says of its job. */
 export type JobNews =
@@ -18,6 +19,6 @@ self.addEventListener("message", ({ data }) => {
     const outcome = runJob(data, (share) => self.postMessage({ type: "progress", share }));
     self.postMessage({ type: "done", outcome });
   } catch (error) {
-    self.postMessage({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+    self.postMessage({ type: "failed", message: errorMessage(error) });
   }
 });

@@ -18,6 +18,7 @@ import { Replica } from "./replica.ts";
 import { ThreadLog } from "./thread-log.ts";
 import { ThreadRecording } from "./thread-recording.ts";
 import { openThreadTracer } from "./thread-spans.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 /** Interval in which a draining thread reports its requests in flight to the control thread, ms. */
 const TELL_ACTIVE_MS = 20;
@@ -157,7 +158,7 @@ export class ServingThread {
         await live.apply(next);
       }
     } catch (error) {
-      refusal = error instanceof Error ? error.message : String(error);
+      refusal = errorMessage(error);
     }
     post({ type: "configured", id, outcome: { refusal } });
   }

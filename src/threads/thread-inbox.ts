@@ -1,4 +1,5 @@
 import type { FromThread, Start, ToThread } from "./messages.ts";
+import { errorMessage } from "../util/error-message.ts";
 
 /** A thread that has started. */
 export interface StartedThread {
@@ -35,7 +36,7 @@ export class ThreadInbox {
       thread = await this.#start(message);
     } catch (error) {
       const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
-      this.#post({ type: "failed", message: error instanceof Error ? error.message : String(error), code });
+      this.#post({ type: "failed", message: errorMessage(error), code });
       return;
     }
     this.#thread = thread;

@@ -10,6 +10,7 @@ import type { TokenizerRegistry, TokenizerSource } from "../../tokenizer/tokeniz
 import type { Worker } from "../../worker/worker.ts";
 import type { Clock } from "../../util/clock.ts";
 import { lazy } from "../../util/lazy.ts";
+import { errorMessage } from "../../util/error-message.ts";
 import { keysOf } from "../../util/objects.ts";
 import { TOKENIZER_PATH_LABEL } from "../../worker/worker-spec.ts";
 import type { WorkerRegistry } from "../../worker/worker-registry.ts";
@@ -213,7 +214,7 @@ function chosen<T>(given: T | "none" | undefined, found: () => T | undefined): T
 }
 
 function unavailable(model: string, cause: unknown): GatewayError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = errorMessage(cause);
   return new GatewayError("tokenizer_unavailable", `there is no tokenizer for ${JSON.stringify(model)}: ${reason}`, {
     retryAfterSecs: Math.ceil(RETRY_MS / 1000),
     cause,

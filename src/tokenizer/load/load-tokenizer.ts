@@ -5,6 +5,7 @@ import type { Tokenizer } from "../tokenizer.ts";
 import { readTokenizerConfig } from "./tokenizer-config.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer-files.ts";
 import { TokenizerThread } from "./tokenizer-thread.ts";
+import { errorMessage } from "../../util/error-message.ts";
 
 export interface LoadOptions {
   /** Source of a template that replaces the model's default one. */
@@ -39,7 +40,9 @@ export async function loadTokenizerFiles(files: TokenizerFiles, options: LoadOpt
     });
   } catch (cause) {
     thread[Symbol.dispose]();
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new GatewayError("invalid_request", `tokenizer.json cannot be read: ${reason}`, { param: "source", cause });
+    throw new GatewayError("invalid_request", `tokenizer.json cannot be read: ${errorMessage(cause)}`, {
+      param: "source",
+      cause,
+    });
   }
 }

@@ -1,4 +1,5 @@
 /** Entry of a thread with one native tokenizer. It makes the tokenizer and the tables for other threads, and encodes on request. */
+import { errorMessage } from "../../util/error-message.ts";
 import { isRecord } from "../../util/objects.ts";
 import type { AddedToken } from "../bpe/added-tokens.ts";
 import { ByteLevelBpe, MAX_SYNC_CHARS } from "../bpe/byte-level-bpe.ts";
@@ -82,7 +83,7 @@ async function reply(message: ToTokenizerThread): Promise<void> {
     self.postMessage({
       id: message.id,
       kind: "failed",
-      message: thrown instanceof Error ? thrown.message : String(thrown),
+      message: errorMessage(thrown),
     });
   }
 }

@@ -2,6 +2,7 @@ import type { Clock } from "../../util/clock.ts";
 import { FileWatch } from "../../util/file-watch.ts";
 import type { WorkerSpec } from "../worker-spec.ts";
 import type { SourceReport, WorkerSource } from "./worker-source.ts";
+import { errorMessage } from "../../util/error-message.ts";
 
 /** Source of the workers that a file of its own names. */
 export const FILE_SOURCE = "workers_file";
@@ -83,7 +84,7 @@ export class FileSource implements WorkerSource {
       this.#named = files;
       this.#onWanted({ state: "ready", workers });
     } catch (error) {
-      this.#onWanted({ state: "away", reason: error instanceof Error ? error.message : String(error) });
+      this.#onWanted({ state: "away", reason: errorMessage(error) });
       throw error;
     }
   }

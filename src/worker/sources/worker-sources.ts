@@ -4,6 +4,7 @@ import type { Clock } from "../../util/clock.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { WorkerSpec } from "../worker-spec.ts";
 import { RETRY_MS, type SourceReport, type WorkerSource } from "./worker-source.ts";
+import { errorMessage } from "../../util/error-message.ts";
 
 /** State of a source, for `GET /workers`. */
 export interface SourceView {
@@ -113,7 +114,7 @@ export class WorkerSources implements Disposable {
     } catch (error) {
       isOver = true;
       if (signal.aborted) return;
-      this.#onReport(followed, { state: "away", reason: error instanceof Error ? error.message : String(error) });
+      this.#onReport(followed, { state: "away", reason: errorMessage(error) });
       this.#watchLater(followed);
     }
   }
