@@ -1,6 +1,6 @@
 import { GatewayError, whyLeft } from "../errors/errors.ts";
 import type { Permit } from "../server/admission.ts";
-import { type Entry, type Gate, NO_PERMIT } from "../server/gate.ts";
+import { type Entry, type Gate, type GateSettings, NO_PERMIT } from "../server/gate.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";
 import type { AttemptOutcome, OutcomeSink } from "../worker/attempt-outcome.ts";
 import type { VerifiedToken } from "../keys/token-claims.ts";
@@ -13,10 +13,19 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-/** Which limits the control thread counts. */
+/** Which limits there are on requests in flight: of the gateway, and of each model. The control thread counts them. */
 export interface ExistingLimits {
   readonly hasGateway: boolean;
   readonly hasModel: boolean;
+}
+
+/** The limits of these settings. */
+export function limitsOf({ maxConcurrent, maxConcurrentOf }: GateSettings): ExistingLimits {
+  return {
+    hasGateway: maxConcurrent !== Number.POSITIVE_INFINITY,
+    // All models have the same limit.
+    hasModel: maxConcurrentOf("") !== Number.POSITIVE_INFINITY,
+  };
 }
 
 /** A serving thread's link to the control thread: calls, reports, and the gate. */

@@ -8,17 +8,16 @@ import { sharesOf } from "../context/shares.ts";
 import { createLogger } from "../observability/logger.ts";
 import { LiveConfig } from "../reload/live-config.ts";
 import { Metrics } from "../observability/metrics.ts";
-import type { GateSettings } from "../server/gate.ts";
 import type { Clock } from "../util/clock.ts";
+import { errorMessage } from "../util/error-message.ts";
 import { askControl } from "./ask-control.ts";
-import { ControlLink } from "./control-link.ts";
+import { ControlLink, limitsOf } from "./control-link.ts";
 import { errorOf } from "./error-state.ts";
 import type { Configure, FromThread, Start, ToThread } from "./messages.ts";
 import { Replica } from "./replica.ts";
 import { ThreadLog } from "./thread-log.ts";
 import { ThreadRecording } from "./thread-recording.ts";
 import { openThreadTracer } from "./thread-spans.ts";
-import { errorMessage } from "../util/error-message.ts";
 
 /** Interval in which a draining thread reports its requests in flight to the control thread, ms. */
 const TELL_ACTIVE_MS = 20;
@@ -181,17 +180,3 @@ export class ServingThread {
     this.#parts.post({ type: "stopped" });
   }
 }
-
-/** The limits that the control thread counts. */
-function limitsOf({ maxConcurrent, maxConcurrentOf }: GateSettings): {
-  readonly hasGateway: boolean;
-  readonly hasModel: boolean;
-} {
-  return {
-    hasGateway: maxConcurrent !== Number.POSITIVE_INFINITY,
-    hasModel: maxConcurrentOf(ANY_MODEL) !== Number.POSITIVE_INFINITY,
-  };
-}
-
-/** All models have the same limit. */
-const ANY_MODEL = "";
