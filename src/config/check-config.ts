@@ -3,6 +3,7 @@ import type { WorkerType } from "../util/worker-type.ts";
 import { canonicalPolicy, nearestPolicy, POLICY_NAMES } from "../policy/policy-names.ts";
 import { checkModelRoutes } from "./check-model-routes.ts";
 import type { Complaint } from "./describe-issue.ts";
+import { ADMIN_KEY_NAME, API_KEY_NAME } from "./key-names.ts";
 import type { Config } from "./schema.ts";
 
 /** Finds options that are valid alone and wrong together. */
@@ -11,6 +12,7 @@ export function checkConfig(config: Config): Complaint[] {
     ...checkWorkers(config),
     ...checkPolicies(config),
     ...checkModelRoutes(config),
+    ...checkKeys(config),
     ...checkAdmin(config),
     ...checkTokens(config),
     ...checkTls(config),
@@ -141,6 +143,29 @@ function checkTokens({ jwtIssuer, jwtAudience }: Config): Complaint[] {
   return jwtIssuer === undefined
     ? [complaint(["jwtAudience"], "says nothing without jwt_issuer")]
     : [complaint(["jwtIssuer"], "needs jwt_audience: what the gateway's tokens are for")];
+}
+
+/** A name has one key, whose usage is counted under it; a key has one name, whose roles and limits it has. */
+function checkKeys({ apiKey, apiKeys, adminApiKey }: Config): Complaint[] {
+  const names = new Map<string, string>();
+  if (apiKey) names.set(API_KEY_NAME, "is what the api_key is called");
+  if (adminApiKey) names.set(ADMIN_KEY_NAME, "is what the admin_api_key is called");
+  const texts = new Map<string, string>(apiKey ? [[apiKey.reveal(), "the api_key"]] : []);
+  return apiKeys.flatMap(({ name, key }, index) => {
+    const complaints: Complaint[] = [];
+    const taken = names.get(name);
+    if (taken !== undefined) {
+      const text = `the name ${JSON.stringify(name)} ${taken}; two keys of one client need a name each`;
+      complaints.push(complaint(["apiKeys", index, "name"], text));
+    }
+    const other = texts.get(key.reveal());
+    if (other !== undefined) {
+      complaints.push(complaint(["apiKeys", index, "key"], `the key of ${JSON.stringify(name)} is also ${other}`));
+    }
+    names.set(name, "is given twice");
+    texts.set(key.reveal(), `that of ${JSON.stringify(name)}`);
+    return complaints;
+  });
 }
 
 /** A client's key must not open the administration from anywhere. */

@@ -2,12 +2,14 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { Document, Pair } from "yaml";
 import { camelCase, snakeCase } from "../util/case.ts";
 import { type AnyRecord, isRecord } from "../util/objects.ts";
+import { utf8Text } from "../util/utf8-text.ts";
 import { ConfigError, type ConfigProblem, throwProblems } from "./config-error.ts";
 import { fillVariables, type Outside } from "./variables.ts";
 import { yaml } from "./yaml.ts";
 
 /** Largest configuration file, bytes; a larger file is something else. */
 const MAX_BYTES = 4 * 1024 * 1024;
+const TOO_LARGE = `the file is larger than ${MAX_BYTES} bytes`;
 /** Most YAML aliases of a file: enough to share settings, too few for an alias bomb. */
 const MAX_ALIASES = 100;
 /** Most levels of nested mappings and lists; the deepest option has five. */
@@ -35,6 +37,14 @@ export interface ConfigFile {
 
 /** The text of a configuration file. Throws ConfigError where the file cannot be read, or is too large. */
 export function readConfigText(path: string): string {
+  const bytes = readBytes(path);
+  if (bytes.length > MAX_BYTES) throw new ConfigError(path, TOO_LARGE);
+  const text = utf8Text(bytes);
+  if (text === undefined) throw new ConfigError(path, "the file is not UTF-8 text");
+  return text;
+}
+
+function readBytes(path: string): Uint8Array {
   try {
     // One byte more than the limit, to recognise a larger file without reading it whole.
     return readStart(path, MAX_BYTES + 1);
@@ -44,7 +54,7 @@ export function readConfigText(path: string): string {
   }
 }
 
-function readStart(path: string, bytes: number): string {
+function readStart(path: string, bytes: number): Uint8Array {
   const file = openSync(path, "r");
   try {
     const buffer = Buffer.alloc(Math.min(fstatSync(file).size || bytes, bytes));
@@ -52,7 +62,7 @@ function readStart(path: string, bytes: number): string {
     for (let read = -1; read !== 0 && length < buffer.length; length += read) {
       read = readSync(file, buffer, length, buffer.length - length, null);
     }
-    return buffer.toString("utf8", 0, length);
+    return buffer.subarray(0, length);
   } finally {
     closeSync(file);
   }
@@ -60,7 +70,7 @@ function readStart(path: string, bytes: number): string {
 
 /** Throws ConfigError where the text is not a YAML mapping. `listKey`: a list counts as a mapping that has it under this key, in snake case. */
 export function parseConfigFile(name: string, text: string, outside: Outside, listKey?: string): ConfigFile {
-  if (text.length > MAX_BYTES) throw new ConfigError(name, `the file is larger than ${MAX_BYTES} bytes`);
+  if (text.length > MAX_BYTES) throw new ConfigError(name, TOO_LARGE);
   checkBrackets(name, text);
   const { isMap, isScalar, isSeq, LineCounter, parseDocument, visit } = yaml();
   const lines = new LineCounter();
@@ -69,11 +79,10 @@ export function parseConfigFile(name: string, text: string, outside: Outside, li
     const { line, col } = lines.linePos(offset ?? 0);
     return `${name}:${line}:${col}`;
   };
-  const firstLine = (message: string): string => message.split("\n", 1)[0] ?? message;
   throwProblems(
-    [...document.errors, ...document.warnings].map(({ pos, message }) => ({
+    [...document.errors, ...document.warnings].map(({ pos, code, message }) => ({
       where: at(pos[0]),
-      message: firstLine(message),
+      message: YAML_MISTAKES.get(code) ?? message.split("\n", 1)[0] ?? message,
     })),
   );
   if (listKey !== undefined && isSeq(document.contents)) {
@@ -105,6 +114,12 @@ export function parseConfigFile(name: string, text: string, outside: Outside, li
     },
   };
 }
+
+/** Mistakes for which the library's own words are for programmers. */
+const YAML_MISTAKES: ReadonlyMap<string, string> = new Map([
+  ["MULTIPLE_DOCS", "a second document begins here, and a configuration is one: leave out the line with ---"],
+  ["DUPLICATE_KEY", "this key is given twice"],
+]);
 
 /** Most brackets that are open at once, those in texts and comments too. The library takes minutes for five thousand. */
 const MAX_OPEN = 512;

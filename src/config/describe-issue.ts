@@ -140,7 +140,8 @@ function shown(value: unknown, path: readonly PropertyKey[], expected: string): 
   if (/key$/i.test(String(path.at(-1)))) return "";
   if (Array.isArray(value)) return expected.startsWith(LIST) ? `, not one of ${value.length}` : ", not a list";
   if (isRecord(value)) return ", not a mapping";
-  const text = JSON.stringify(value) ?? String(value);
+  // JSON has no infinite numbers, and YAML has.
+  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
   return `, not ${text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text}`;
 }
 

@@ -148,7 +148,7 @@ describe("refused with its place is", () => {
       "model_policies:\n  patterns:\n    - match: a\n      policy: random\n      config: {cache_threshold: 1}",
       "5:15: model_policies.patterns[0].config must be empty: the policy random takes no options",
     ],
-    ["a key given twice", "port: 1\nport: 2", "2:1: Map keys must be unique"],
+    ["a key given twice", "port: 1\nport: 2", "2:1: this key is given twice"],
     ["broken YAML", "port: [1", "1:9: "],
     ["a number that is too large", "port: 65536", "1:7: port must be a whole number from 0 to 65535, not 65536"],
     ["a fraction", "port: 1.5", "1:7: port must be a whole number from 0 to 65535, not 1.5"],

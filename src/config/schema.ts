@@ -266,7 +266,7 @@ export const configSchema = z.strictObject({
         requestsPerMinute: z.int().min(1).max(100_000_000).optional(),
         tokensPerMinute: z.int().min(1).max(1_000_000_000_000).optional(),
         priority: z.enum(["high", "normal", "low"]).default("normal"),
-        expiresAt: z.iso.datetime({ offset: true }).optional(),
+        expiresAt: z.iso.datetime({ offset: true, error: "must be a time such as 2027-01-31T00:00:00Z" }).optional(),
       }),
     )
     .default([])

@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { z } from "zod";
 import { snakeCase } from "../util/case.ts";
 import { isRecord } from "../util/objects.ts";
+import { utf8Text } from "../util/utf8-text.ts";
 import type { RawObject } from "./config-file.ts";
 import type { Complaint } from "./describe-issue.ts";
 import { typeAt } from "./options.ts";
@@ -41,7 +42,7 @@ export function readSecretFiles(values: RawObject, allowed: ReadonlySet<string> 
     for (const [key, inner] of Object.entries(value)) {
       const at = [...path, key];
       if (typeof inner !== "string" || !namesFile(key)) {
-        out[key] ??= walk(inner, at);
+        if (!Object.hasOwn(out, key)) out[key] = walk(inner, at);
         continue;
       }
       files.push({ path: at, file: inner });
@@ -56,7 +57,7 @@ export function readSecretFiles(values: RawObject, allowed: ReadonlySet<string> 
       else if (secret !== undefined) out[secret] = read(inner, at, complaints);
       // An option of the schema stays: it says where the secret is from.
       if (secret === undefined || path.length === 0) out[key] = inner;
-      else if (problem !== undefined) out[secret] ??= PENDING;
+      else if (problem !== undefined) out[secret] ??= pending(at);
     }
     return out;
   };
@@ -64,8 +65,10 @@ export function readSecretFiles(values: RawObject, allowed: ReadonlySet<string> 
   return { values: isRecord(walked) ? walked : values, files, complaints };
 }
 
-/** In the place of a secret that cannot be had, so that it is not called missing as well. */
-const PENDING = "-";
+/** What stands in the place of a secret that cannot be had, so that it is called neither missing nor the same as another. */
+function pending(path: readonly PropertyKey[]): string {
+  return path.join(".");
+}
 
 /** The option that gives the same secret in another way: `x` for `x_file`, and the other way round; undefined where there is none. */
 export function partnerOf(key: ConfigKey): ConfigKey | undefined {
@@ -101,7 +104,8 @@ function isSecret(type: z.core.$ZodType): boolean {
 function read(file: string, path: readonly PropertyKey[], complaints: Complaint[]): string {
   try {
     if (statSync(file).size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
-    const text = readFileSync(file, "utf8").replace(/[\r\n]+$/, "");
+    const text = utf8Text(readFileSync(file))?.replace(/[\r\n]+$/, "");
+    if (text === undefined) throw new Error("it is not UTF-8 text");
     if (text === "") throw new Error("it is empty");
     return text;
   } catch (error) {
@@ -109,6 +113,6 @@ function read(file: string, path: readonly PropertyKey[], complaints: Complaint[
     const reason =
       code === "ENOENT" ? "there is no such file" : (code ?? String(error instanceof Error ? error.message : error));
     complaints.push({ path, text: `${file} cannot be read: ${reason}` });
-    return PENDING;
+    return pending(path);
   }
 }

@@ -1,3 +1,4 @@
+import { ADMIN_KEY_NAME, API_KEY_NAME } from "../config/key-names.ts";
 import type { Config } from "../config/schema.ts";
 import { digestOf } from "../keys/api-key.ts";
 import type { LocalAdmin } from "../keys/key-memory.ts";
@@ -15,9 +16,10 @@ export function fixedKeys(config: Config): FixedKeys {
   const keys: FixedKey[] = apiKeys.map((key) => ({ record: recordOf(key), isLocalAdmin: false }));
   const localAdmin = adminWithoutRole(config);
   if (apiKey) {
-    keys.push({ record: plainRecord("default", apiKey.reveal(), "client"), isLocalAdmin: localAdmin === "api_key" });
+    keys.push({ record: plainRecord(API_KEY_NAME, apiKey.reveal(), "client"), isLocalAdmin: localAdmin === "api_key" });
   }
-  if (adminApiKey) keys.push({ record: plainRecord("admin", adminApiKey.reveal(), "admin"), isLocalAdmin: false });
+  if (adminApiKey)
+    keys.push({ record: plainRecord(ADMIN_KEY_NAME, adminApiKey.reveal(), "admin"), isLocalAdmin: false });
   return { keys, isClosed: needsKeys(config), localAdmin };
 }
 
