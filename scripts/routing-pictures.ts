@@ -12,7 +12,7 @@ import { CHART_STYLE } from "../src/simulate/report/chart-style.ts";
 import { goodputChart, loadMaps, ratioChart, ttftChart } from "../src/simulate/report/charts.ts";
 import { SeriesStyles, standalone, tiled } from "../src/simulate/report/svg.ts";
 import { textReport } from "../src/simulate/report/text-report.ts";
-import { runJobs } from "../src/simulate/run-jobs.ts";
+import { runJobs, spawnJobThread } from "../src/simulate/run-jobs.ts";
 import { figure, type Group, groupsOf, overall, ratioTo } from "../src/simulate/study.ts";
 
 const DOCS = join(import.meta.dir, "../docs");
@@ -79,7 +79,14 @@ async function run(load: string, policies: readonly string[], rates: readonly nu
   const jobs = rates.flatMap((rate) =>
     policies.flatMap((policy) => [1, 2, 3].map((seed): Job => ({ ...USUAL, load, policy, seed, rate }))),
   );
-  const groups = groupsOf(await runJobs(jobs, availableParallelism(), () => undefined));
+  const groups = groupsOf(
+    await runJobs(
+      jobs,
+      availableParallelism(),
+      () => undefined,
+      () => spawnJobThread(new Map()),
+    ),
+  );
   process.stdout.write(`${textReport(groups, BASELINE)}\n`);
   return groups;
 }

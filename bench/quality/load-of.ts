@@ -1,6 +1,7 @@
 import type { Load } from "../../src/simulate/loads/load.ts";
 import { LOADS } from "../../src/simulate/loads/loads.ts";
-import { loadOfTrace } from "../../src/simulate/traces/trace-load.ts";
+import { readTrace } from "../../src/simulate/traces/trace-file.ts";
+import { traceLoad } from "../../src/simulate/traces/trace-load.ts";
 
 /** Workers of each load. */
 export const WORKERS = 8;
@@ -22,7 +23,7 @@ export function wordsOf({ load, trace = "", seed, seconds }: Played): readonly s
 /** From words of a command line. Throws where there is no load of this name. */
 export function loadOf([name = "", trace = "", seed = "", seconds = ""]: readonly string[]): Load {
   const options = { seed: Number(seed), durationSecs: Number(seconds), rate: 1, workers: WORKERS };
-  if (trace !== "") return loadOfTrace(trace, options);
+  if (trace !== "") return traceLoad(readTrace(trace), trace, options);
   const row = LOADS.find((one) => one.name === name);
   if (!row) throw new Error(`no load is called ${name}`);
   return row.create(options);

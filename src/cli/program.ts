@@ -4,6 +4,7 @@ import { POLICIES } from "../policy/policies.ts";
 import { POLICY_NAMES } from "../policy/policy-names.ts";
 import { addConfigCommands, type ConfigArguments } from "./config-commands.ts";
 import { addKeysCommands, type KeysArguments } from "./keys-commands.ts";
+import { endWithoutOutput } from "./output-errors.ts";
 import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
 import { addServeOptions } from "./serve-options.ts";
 import { addTopCommand, type TopArguments } from "./top-command.ts";
@@ -58,6 +59,7 @@ const HELP_COLUMNS = 120;
 
 /** Reads the command line and runs its command. Exits with 2, and prints a line for each mistake. */
 export async function runProgram(argv: readonly string[], version: string, commands: Commands): Promise<void> {
+  endWithoutOutput(process.stdout, { err: PROCESS.err, exit: (code) => process.exit(code) });
   const code = await run(argv, version, commands, PROCESS);
   if (code !== undefined) process.exit(code);
 }

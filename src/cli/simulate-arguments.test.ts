@@ -1,4 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { LOADS } from "../simulate/loads/loads.ts";
 import { readSimulateArguments, type SimulateArguments } from "./simulate-arguments.ts";
 
@@ -76,6 +79,28 @@ describe("the command line of simulate", () => {
     expect([policiesOf(alone), alone.baseline]).toEqual([["smg", "random"], "smg"]);
   });
 
+  test("reads a trace once, and tells one that is called like a load from that load", () => {
+    const dir = mkdtempSync(join(tmpdir(), "arguments-"));
+    const before = process.cwd();
+    try {
+      process.chdir(dir);
+      writeFileSync("chat", '{"timestamp":0,"input_length":600,"output_length":1,"hash_ids":[1,2]}\n');
+      const { jobs, traces } = read("--load", "chat", "--trace", "chat", "--policies", "random", "--seeds", "1");
+      expect([...traces.keys()]).toEqual(["./chat"]);
+      expect(new Set(jobs.map(({ load, isTrace }) => `${load} ${isTrace}`))).toEqual(
+        new Set(["chat false", "./chat true"]),
+      );
+    } finally {
+      process.chdir(before);
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  test("takes a worker that dies and comes back", () => {
+    const faults = read("--fault", "restart:0@50,die:0@20,slow:0@60=2").jobs[0]?.faults;
+    expect(faults?.map(({ kind }) => kind)).toEqual(["restart", "die", "slow"]);
+  });
+
   test("takes all loads by one word", () => {
     const loads = new Set(read("--load", "all", "--policies", "random").jobs.map(({ load }) => load));
     expect([...loads]).toEqual(LOADS.map(({ name }) => name));
@@ -120,6 +145,9 @@ describe("a wrong word is told with its flag", () => {
     ],
     ["--baseline late_oracle --gateways 2", "--policies: late_oracle hears late of other gateways"],
     ["--workers 2 --fault die:2@1", "--fault: worker 2: chat has only 2, from 0"],
+    ["--duration 0.001", "--duration: no request of chat comes in 0.001 s at this rate"],
+    ["--fault die:0@5,slow:0@6=2", "--fault: worker 0 at second 6: chat has lost it before; restart brings it back"],
+    ["--load join --duration 60 --fault slow:7@10=2", "--fault: worker 7 at second 10: join gets it at second 20 only"],
   ];
   for (const [argv, message] of cases) {
     test(argv, () => {

@@ -2,11 +2,12 @@ import { resolve } from "node:path";
 import { ConfigError } from "../config/config-error.ts";
 import { splitList } from "../config/options.ts";
 import { asGatewayError } from "../errors/errors.ts";
-import { type Job, loadOf, type Situation } from "../simulate/job.ts";
+import { type Job, loadOf, type Situation, type Traces } from "../simulate/job.ts";
 import type { Fault, Load, Slo } from "../simulate/loads/load.ts";
 import { LOADS } from "../simulate/loads/loads.ts";
 import { expandGroups, NAMED_POLICIES, policyFrom } from "../simulate/named-policies.ts";
 import { LATE_ORACLE, ORACLE } from "../simulate/oracle.ts";
+import { readTrace } from "../simulate/traces/trace-file.ts";
 import {
   createSimulateCommand,
   type Given,
@@ -20,6 +21,8 @@ import {
 /** The command line of `pointsman simulate`, read and checked. */
 export interface SimulateArguments {
   readonly jobs: readonly Job[];
+  /** The traces of the jobs, by their names. */
+  readonly traces: Traces;
   /** The policy that the others are compared with. */
   readonly baseline: string;
   readonly threads: number;
@@ -49,7 +52,7 @@ function argumentsOf(given: Given, cores: number): SimulateArguments {
   const policies = policiesOf(given, baseline);
   const rates = [...new Set(given.rate?.map((rate) => positive("--rate", rate)) ?? [1])];
   const seeds = seedsOf(given);
-  const traffic = trafficOf(given);
+  const { traffic, traces } = trafficOf(given);
   if (situation.prefillWorkers === 0) refusePairs(policies);
   refuseLate(policies, situation);
   const jobs = traffic.flatMap(({ load, isTrace }) =>
@@ -59,13 +62,13 @@ function argumentsOf(given: Given, cores: number): SimulateArguments {
       const base = { ...situation, load, isTrace, rate, durationSecs };
       checkFleet(
         base,
-        checked(isTrace ? "--trace" : "--load", () => loadOf({ ...base, seed: seeds[0] ?? 1 })),
+        checked(isTrace ? "--trace" : "--load", () => loadOf({ ...base, seed: seeds[0] ?? 1 }, traces)),
       );
       return policies.flatMap((policy) => seeds.map((seed): Job => ({ ...base, policy, seed })));
     }),
   );
   const threads = optional(given.threads, (text) => whole("--threads", text, 1, 256)) ?? cores;
-  return { jobs, baseline, threads, json: given.json, plot: given.plot };
+  return { jobs, traces, baseline, threads, json: given.json, plot: given.plot };
 }
 
 /** An option that would change nothing, or what another one has done, is a mistake. */
@@ -81,16 +84,33 @@ function refuseIdleOptions(
     throw new ConfigError("--plot", "names the file of --json");
 }
 
-/** Refuses a fault that never happens, and a fleet where nobody decodes. */
-function checkFleet({ faults, prefillWorkers }: Situation, { name, workers, durationMs }: Load): void {
+/** Refuses a load without requests, a fault that never happens, and a fleet where nobody decodes. */
+function checkFleet({ faults, prefillWorkers, durationSecs }: Situation, load: Load): void {
+  const { name, workers, durationMs, sessions } = load;
+  if (sessions.length === 0)
+    throw new ConfigError("--duration", `no request of ${name} comes in ${durationSecs} s at this rate`);
   for (const { worker, atMs } of faults) {
     if (worker >= workers.length)
       throw new ConfigError("--fault", `worker ${worker}: ${name} has only ${workers.length}, from 0`);
     if (atMs >= durationMs)
       throw new ConfigError("--fault", `second ${atMs / 1000}: ${name} ends at second ${durationMs / 1000}`);
   }
+  refuseFaultsOfNobody(load);
   if (prefillWorkers >= workers.length)
     throw new ConfigError("--pd", `${name} has ${workers.length} workers: at least one of them must decode`);
+}
+
+/** Refuses a fault of a worker that is not there then: it is dead, or has not joined. */
+function refuseFaultsOfNobody({ name, workers, faults }: Load): void {
+  const dead = new Set<number>();
+  for (const { kind, worker, atMs } of faults.toSorted((a, b) => a.atMs - b.atMs)) {
+    const says = `worker ${worker} at second ${atMs / 1000}: ${name}`;
+    const joinsAtMs = workers[worker]?.joinsAtMs ?? 0;
+    if (atMs < joinsAtMs) throw new ConfigError("--fault", `${says} gets it at second ${joinsAtMs / 1000} only`);
+    if (kind === "restart") dead.delete(worker);
+    else if (dead.has(worker)) throw new ConfigError("--fault", `${says} has lost it before; restart brings it back`);
+    if (kind === "die") dead.add(worker);
+  }
 }
 
 /** The oracle; without it the first of the policies. */
@@ -103,13 +123,28 @@ function usualDuration(isTrace: boolean): number {
   return isTrace ? WHOLE_TRACE_SECS : USUAL_DURATION_SECS;
 }
 
-function trafficOf({ load, trace = [] }: Given): { readonly load: string; readonly isTrace: boolean }[] {
+/** The loads and the traces to run, and the traces, read. */
+function trafficOf({ load, trace = [] }: Given): {
+  readonly traffic: readonly Pick<Job, "load" | "isTrace">[];
+  readonly traces: Traces;
+} {
   const named = load ?? (trace.length === 0 ? USUAL_LOADS : []);
   const loads = named.includes("all") ? LOADS.map(({ name }) => name) : named;
-  return [
-    ...new Set(loads).values().map((name) => ({ load: name, isTrace: false })),
-    ...new Set(trace).values().map((path) => ({ load: path, isTrace: true })),
-  ];
+  const traces = new Map(
+    [...new Set(trace)].map((path) => [traceName(path), checked("--trace", () => readTrace(path))] as const),
+  );
+  return {
+    traffic: [
+      ...new Set(loads).values().map((name) => ({ load: name, isTrace: false })),
+      ...traces.keys().map((name) => ({ load: name, isTrace: true })),
+    ],
+    traces,
+  };
+}
+
+/** The path of a trace; one that is called like a made-up load has a dot before it, or reports would take both for one. */
+function traceName(path: string): string {
+  return LOADS.some(({ name }) => name === path) ? `./${path}` : path;
 }
 
 function policiesOf({ policies, oracle }: Given, baseline: string): string[] {

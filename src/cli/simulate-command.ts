@@ -67,9 +67,10 @@ export function createSimulateCommand({ out, err, columns }: HelpOutput): Comman
       lists("--load <names>", `made-up loads, or all (default: ${USUAL_LOADS.join(",")})`).helpGroup("Traffic:"),
     )
     .addOption(
-      lists("--trace <files>", "recordings of serve --record, or files in Mooncake's format, also as .gz").helpGroup(
-        "Traffic:",
-      ),
+      lists(
+        "--trace <files>",
+        "recordings of serve --record, or files in Mooncake's format, also as .gz; - is standard input",
+      ).helpGroup("Traffic:"),
     )
     .addOption(
       new Option(

@@ -6,35 +6,39 @@ import { htmlPage } from "../simulate/report/html-page.ts";
 import { jsonReport } from "../simulate/report/json-report.ts";
 import { ProgressBar } from "../simulate/report/progress-bar.ts";
 import { LEGEND, textReport } from "../simulate/report/text-report.ts";
-import { runJobs } from "../simulate/run-jobs.ts";
+import { runJobs, spawnJobThread } from "../simulate/run-jobs.ts";
 import { groupsOf } from "../simulate/study.ts";
 import { VERSION } from "../util/version.ts";
 import { readSimulateArguments } from "./simulate-arguments.ts";
+
+/** In place of a path: the JSON goes to standard output. */
+const STANDARD_OUTPUT = "-";
 
 /** `pointsman simulate`: judges policies in virtual time and reports. Throws ConfigError, CommanderError. */
 export async function simulate(argv: readonly string[]): Promise<void> {
   const { stdout, stderr } = process;
   const output = { out: write(stdout), err: write(stderr), columns: stdout.isTTY ? stdout.columns : undefined };
   const given = readSimulateArguments(argv, availableParallelism(), output);
-  checkPlace("--json", given.json === "-" ? undefined : given.json);
+  checkPlace("--json", given.json === STANDARD_OUTPUT ? undefined : given.json);
   checkPlace("--plot", given.plot);
   // The tables go to standard output, so the bar is drawn beside it.
   const bar = new ProgressBar({ columns: stderr.isTTY ? stderr.columns : undefined, write: write(stderr) }, () =>
     performance.now(),
   );
-  const outcomes = await runJobs(given.jobs, given.threads, (share, { load, policy, seed }) =>
-    bar.show(share, `${load}, ${policy}, seed ${seed}`),
+  const outcomes = await runJobs(
+    given.jobs,
+    given.threads,
+    (share, { load, policy, seed }) => bar.show(share, `${load}, ${policy}, seed ${seed}`),
+    () => spawnJobThread(given.traces),
   );
   bar.clear();
   const groups = groupsOf(outcomes);
   const facts = { version: VERSION, baseline: given.baseline, jobs: given.jobs };
   const json = jsonReport(groups, facts);
   if (given.plot !== undefined) save("--plot", given.plot, htmlPage(groups, facts));
-  if (given.json === "-") stdout.write(json);
-  else {
-    stdout.write(`${textReport(groups, given.baseline)}\n${LEGEND}`);
-    if (given.json !== undefined) save("--json", given.json, json);
-  }
+  if (given.json !== undefined && given.json !== STANDARD_OUTPUT) save("--json", given.json, json);
+  // Last, as the program ends where nobody reads it.
+  stdout.write(given.json === STANDARD_OUTPUT ? json : `${textReport(groups, given.baseline)}\n${LEGEND}`);
 }
 
 function write(stream: NodeJS.WriteStream): (text: string) => void {
@@ -44,6 +48,7 @@ function write(stream: NodeJS.WriteStream): (text: string) => void {
 /** Throws ConfigError before the work begins if its result could not be written. */
 function checkPlace(flag: string, path: string | undefined): void {
   if (path === undefined) return;
+  if (path.trim() === "" || path === STANDARD_OUTPUT) throw new ConfigError(flag, "must name a file");
   try {
     accessSync(dirname(path), constants.W_OK);
     if (existsSync(path)) closeSync(openSync(path, "r+"));

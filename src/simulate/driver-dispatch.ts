@@ -72,11 +72,10 @@ export class Dispatch {
       onOver(request);
       return;
     }
-    const { attempt, picked, decisionUs } = choice;
+    const { attempt, decisionUs } = choice;
     request.attempt = attempt;
     records.decisionUs[row] = decisionUs;
-    records.predictedTtftMs[row] = picked?.predictedTtftMs ?? Number.NaN;
-    records.predictedCachedTokens[row] = picked?.predictedCachedTokens ?? Number.NaN;
+    records.predictionErrorMs[row] = Number.NaN;
     if (attempt.prefill) this.#submit(request, attempt.prefill, { outputTokens: 1 });
     else this.#submit(request, attempt.answer, {});
   }
@@ -107,6 +106,10 @@ export class Dispatch {
       records.cachedTokens[row] = cachedTokens;
       records.prefillWorker[row] = (prefill ?? answer).worker;
     }
+    const leg = prefill ?? answer;
+    const expectedMs = leg.picked?.predictedTtftMs;
+    if (expectedMs !== undefined && Number.isNaN(records.predictionErrorMs[row]))
+      records.predictionErrorMs[row] = Math.abs(time.now() - leg.chargedAt - expectedMs);
     if (prefill) {
       gatewayOf(row).firstToken(prefill);
       return;

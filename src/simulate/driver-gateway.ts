@@ -59,8 +59,6 @@ export interface GatewayOptions {
 /** Where a request goes. */
 export interface SimChoice {
   readonly attempt: SimAttempt;
-  /** The picks, for what they expected. */
-  readonly picked: Picked | undefined;
   /** Time that the policy took on this machine, without the hashing of the prompt, us. */
   readonly decisionUs: number;
 }
@@ -115,10 +113,13 @@ export class SimGateway {
     this.#answerers = workers.filter(({ role }) => role !== "prefill");
   }
 
-  /** Learns that a worker was restarted. */
+  /** Learns that a worker was restarted. One that was left out, because it was dead, is back. */
   restarted(worker: number): void {
     const candidate = this.#workers[worker];
-    if (candidate) this.#policyOf(candidate).forget?.(candidate.id, candidate.slot);
+    if (!candidate) return;
+    this.#policyOf(candidate).forget?.(candidate.id, candidate.slot);
+    candidate.failures = 0;
+    this.join(worker);
   }
 
   #policyOf({ role }: SimCandidate): Policy {
@@ -150,7 +151,7 @@ export class SimGateway {
     const answer = pair && this.#charge(answerers, pair.decode, request);
     if (!answer) return undefined;
     const prefill = pair.prefill && this.#charge(prefillers, pair.prefill, request);
-    return { attempt: { answer, prefill }, picked: pair.prefill ?? pair.decode, decisionUs };
+    return { attempt: { answer, prefill }, decisionUs };
   }
 
   #pickOne(answerers: readonly SimCandidate[], request: SimFeatures): PickedPair {

@@ -255,6 +255,20 @@ describe("a fault", () => {
     expect(Array.from(records.worker.subarray(0, records.length))).toContain(2);
   });
 
+  test("of a worker that dies is over when it restarts after it was left out, with an empty cache", () => {
+    const faults: readonly Fault[] = [
+      { kind: "die", atMs: 4000, worker: 2 },
+      { kind: "restart", atMs: 12_000, worker: 2 },
+    ];
+    const { records, seen } = run({ load: loadNamed("agent", faults) });
+    const arrivals = Array.from(records.worker.subarray(0, records.length)).flatMap((worker, row) =>
+      worker === 2 ? [records.arrivedAt[row] ?? 0] : [],
+    );
+    expect(seen[0]?.forgotten).toEqual(["w2"]);
+    expect(arrivals.filter((at) => at > 4000 && at < 11_000)).toEqual([]);
+    expect(arrivals.some((at) => at > 12_000)).toBe(true);
+  });
+
   test("after the first token of a stream does not change when its client got that", () => {
     const { records: before } = run({ load: loadNamed("chat") });
     const { records: after } = run({ load: loadNamed("chat", [{ kind: "restart", atMs: 8000, worker: 2 }]) });

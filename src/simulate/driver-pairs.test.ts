@@ -50,6 +50,41 @@ describe("a request of a pair", () => {
     }
   });
 
+  test("counts at both of its workers: the fleet is even where each role is", () => {
+    const even = summarize(runLoad({ load: calmLoad(), policy: IN_TURNS, seed: 1 }));
+    expect([even.maxShare, even.hotspot]).toEqual([0.5, 1]);
+    // Workers 1 and 3 have one request each before their partners are dead; then 0 and 2 get all.
+    const faults = [1, 3].map((worker) => ({ kind: "die", atMs: 1500, worker }) as const);
+    expect(summarize(runLoad({ load: calmLoad(faults), policy: IN_TURNS, seed: 1 })).hotspot).toBeCloseTo(
+      (2 * 11) / 12,
+      6,
+    );
+  });
+
+  test("was predicted as well as the prefill worker keeps to it, from the send on and not from the arrival", () => {
+    const expecting: SimPolicy = {
+      name: "expecting",
+      create: (parts) => {
+        const turns = roundRobin.create({}, parts);
+        return {
+          name: "expecting",
+          pick: (...asked) => {
+            const index = turns.pick(...asked);
+            return { index: typeof index === "number" ? index : index.index, predictedTtftMs: 100 };
+          },
+        };
+      },
+    };
+    const off = Math.abs(idleTtftMs(V1_ENGINE, 3000, 0) - 100);
+    const calm = summarize(runLoad({ load: calmLoad(), policy: expecting, seed: 1 }));
+    expect(calm.predictionErrorMs).toBeCloseTo(off, 6);
+    // A request that was lost is sent once more: what it waited before is nothing that was predicted.
+    const lossy = summarize(
+      runLoad({ load: calmLoad([{ kind: "restart", atMs: 2050, worker: 0 }]), policy: expecting, seed: 1 }),
+    );
+    expect([lossy.retries, lossy.predictionErrorMs]).toEqual([1, expect.closeTo(off, 6)]);
+  });
+
   test("takes as long as its hand-over is said to take", () => {
     const ttft = (tokenMs: number): number =>
       summarize(runLoad({ load: calmLoad(), policy: IN_TURNS, seed: 1, handOver: { fixedMs: 3, tokenMs } })).ttft.mean;

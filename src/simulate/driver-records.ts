@@ -19,9 +19,11 @@ export class Records {
   totalMs = new Float64Array(1024);
   /** TTFT on an engine that does nothing else and has in its cache whatever any engine ever had. */
   boundMs = new Float64Array(1024);
-  /** What the policy expected; NaN where it said nothing. */
-  predictedTtftMs = new Float64Array(1024);
-  predictedCachedTokens = new Float64Array(1024);
+  /**
+   * How far the time from the send to the first token, of the worker that prefilled last, was from what the policy expected; NaN where it
+   * expected none.
+   */
+  predictionErrorMs = new Float64Array(1024);
   /** Time that the policy took, on the clock of this machine, us. */
   decisionUs = new Float64Array(1024);
   /** The worker that answered, by its place in the load; -1 for none. For a pair the one that decoded. */
@@ -49,9 +51,7 @@ export class Records {
     const row = this.#length;
     if (row === this.arrivedAt.length) this.#grow();
     this.#length += 1;
-    for (const column of [this.ttftMs, this.totalMs, this.predictedTtftMs, this.predictedCachedTokens]) {
-      column[row] = Number.NaN;
-    }
+    for (const column of [this.ttftMs, this.totalMs, this.predictionErrorMs]) column[row] = Number.NaN;
     this.arrivedAt[row] = arrivedAt;
     this.gateway[row] = gateway;
     this.worker[row] = -1;
@@ -71,8 +71,7 @@ export class Records {
     this.ttftMs = grown(this.ttftMs);
     this.totalMs = grown(this.totalMs);
     this.boundMs = grown(this.boundMs);
-    this.predictedTtftMs = grown(this.predictedTtftMs);
-    this.predictedCachedTokens = grown(this.predictedCachedTokens);
+    this.predictionErrorMs = grown(this.predictionErrorMs);
     this.decisionUs = grown(this.decisionUs);
     this.worker = grown(this.worker);
     this.prefillWorker = grown(this.prefillWorker);

@@ -27,13 +27,16 @@ export interface Summary {
   /** Share of prompt tokens that were cached, 0 to 1, and what one endless cache for all would have. */
   readonly hitRate: number;
   readonly idealHitRate: number;
-  /** Share of the requests that the worker with the most got, 0 to 1. */
+  /** Share of the answers that the worker with the most gave, 0 to 1. */
   readonly maxShare: number;
-  /** `maxShare` times the number of workers: 1 where all get the same. */
+  /**
+   * The busiest worker's share of the requests, times the number of workers: 1 where all get the same. Where prefill and decode are apart,
+   * that of the role where it is larger.
+   */
   readonly hotspot: number;
   /** Time of a decision on this machine, without the hashing of the prompt, us. */
   readonly decisionUs: Spread;
-  /** Mean distance between the TTFT that the policy expected and the one that came; NaN where it expects none. */
+  /** Mean distance between the time from the send to the first token that the policy expected and the one that came; NaN where it expects none. */
   readonly predictionErrorMs: number;
 }
 
@@ -45,9 +48,12 @@ export function summarize({ load, records, preemptions }: RunResult): Summary {
   const { ttftMs, tpotMs } = load.slo;
   const isGood = (row: number): boolean => (records.ttftMs[row] ?? 0) <= ttftMs && records.tpotMs(row) <= tpotMs;
   const promptTokens = sum(answered, records.promptTokens);
-  const maxShare = largestShare(answered, records, load.workers.length);
-  const expected = answered.filter((row) => !Number.isNaN(records.predictedTtftMs[row] ?? Number.NaN));
-  const error = (row: number): number => Math.abs((records.predictedTtftMs[row] ?? 0) - (records.ttftMs[row] ?? 0));
+  const workers = load.workers.map((_, worker) => worker);
+  const roleOf = (worker: number): string => load.workers[worker]?.role ?? "regular";
+  const prefillers = workers.filter((worker) => roleOf(worker) === "prefill");
+  const answerers = workers.filter((worker) => roleOf(worker) !== "prefill");
+  const maxShare = largestShare(answered, records.worker, answerers);
+  const expected = answered.filter((row) => !Number.isNaN(records.predictionErrorMs[row] ?? Number.NaN));
   return {
     requests: rows.length,
     failed: rows.length - answered.length,
@@ -60,9 +66,12 @@ export function summarize({ load, records, preemptions }: RunResult): Summary {
     hitRate: sum(answered, records.cachedTokens) / promptTokens,
     idealHitRate: sum(answered, records.idealTokens) / promptTokens,
     maxShare,
-    hotspot: maxShare * load.workers.length,
+    hotspot: Math.max(
+      maxShare * answerers.length,
+      largestShare(answered, records.prefillWorker, prefillers) * prefillers.length,
+    ),
     decisionUs: spreadOf(rows.map((row) => records.decisionUs[row] ?? 0)),
-    predictionErrorMs: expected.reduce((total, row) => total + error(row), 0) / expected.length,
+    predictionErrorMs: sum(expected, records.predictionErrorMs) / expected.length,
   };
 }
 
@@ -70,10 +79,18 @@ function sum(rows: readonly number[], column: Float64Array | Int32Array): number
   return rows.reduce((total, row) => total + (column[row] ?? 0), 0);
 }
 
-function largestShare(rows: readonly number[], { worker }: Records, workers: number): number {
-  const counts = new Int32Array(workers);
-  for (const row of rows) counts[worker[row] ?? 0] = (counts[worker[row] ?? 0] ?? 0) + 1;
-  return Math.max(...counts) / rows.length;
+/** Of the requests that these workers got, the share of the one that got most: 0 where they got none, NaN where there is no request. */
+function largestShare(rows: readonly number[], worker: Records["worker"], among: readonly number[]): number {
+  const counts = new Map(among.map((one) => [one, 0]));
+  let all = 0;
+  for (const row of rows) {
+    const count = counts.get(worker[row] ?? -1);
+    if (count === undefined) continue;
+    counts.set(worker[row] ?? -1, count + 1);
+    all += 1;
+  }
+  if (rows.length === 0) return Number.NaN;
+  return all === 0 ? 0 : Math.max(...counts.values()) / all;
 }
 
 /** Mean and percentiles; the numbers need no order. */

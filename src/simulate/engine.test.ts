@@ -275,6 +275,44 @@ describe("an engine", () => {
     expect(times.get(3)?.firstAt).toBeGreaterThan(times.get(1)?.doneAt ?? Number.POSITIVE_INFINITY);
   });
 
+  /** A request whose blocks have these ids, and nothing after them. */
+  const ofBlocks = (first: number, count: number, outputTokens = 1): EngineRequest => ({
+    blocks: Int32Array.from({ length: count }, (_, index) => first + index),
+    promptTokens: count * 16,
+    outputTokens,
+    receivedTokens: 0,
+  });
+
+  test("evicts the oldest prompt first, and of it the last blocks first", () => {
+    const { engine, times } = listened(V1_ENGINE, 160);
+    // Ten blocks: four, then six fill it; two more push out the last two of the first four.
+    for (const [tag, request] of [ofBlocks(1, 4), ofBlocks(11, 6), ofBlocks(21, 2)].entries()) {
+      engine.submit(1000 * tag, request, tag);
+      runUntil(engine);
+    }
+    expect([ofBlocks(1, 5), ofBlocks(11, 7), ofBlocks(21, 3)].map((one) => engine.hitTokens(one))).toEqual([
+      32, 96, 32,
+    ]);
+    engine.submit(5000, ofBlocks(1, 5), 9);
+    runUntil(engine);
+    expect(times.get(9)?.cached).toBe(32);
+  });
+
+  test("keeps what a running request uses, however old it is, and takes it for the newest when the request is over", () => {
+    const { engine, times } = listened(V1_ENGINE, 160);
+    engine.submit(0, ofBlocks(1, 4, 30), 1);
+    engine.advance();
+    const at = (times.get(1)?.firstAt ?? 0) + 1;
+    for (const [tag, first] of [11, 21, 31].entries()) engine.submit(at, ofBlocks(first, 4), 2 + tag);
+    while (engine.waiting.length > 0 || engine.running.length > 1) engine.advance();
+    expect([engine.running.map(({ tag }) => tag), engine.hitTokens(ofBlocks(1, 5))]).toEqual([[1], 64]);
+    runUntil(engine);
+    // Used last, it outlives what came after it.
+    engine.submit(9000, ofBlocks(41, 6), 9);
+    runUntil(engine);
+    expect([1, 31, 41].map((first) => engine.hitTokens(ofBlocks(first, 7)))).toEqual([64, 0, 96]);
+  });
+
   test("that freezes gives its next tokens that much later", () => {
     const { engine, times } = listened(LAB_ENGINE, 100_000);
     engine.submit(0, requestOf(600, 1, 0, 1, LAB_ENGINE), 1);

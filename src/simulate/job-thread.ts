@@ -1,4 +1,4 @@
-import { type Job, runJob } from "./job.ts";
+import { type Job, runJob, type Traces } from "./job.ts";
 import type { Outcome } from "./outcome.ts";
 import { errorMessage } from "../util/error-message.ts";
 
@@ -8,15 +8,26 @@ export type JobNews =
   | { readonly type: "done"; readonly outcome: Outcome }
   | { readonly type: "failed"; readonly message: string };
 
+/** What a thread is told: first the traces of the study, then one job after the other. */
+export type JobOrder =
+  | { readonly type: "traces"; readonly traces: Traces }
+  | { readonly type: "run"; readonly job: Job };
+
 /** Entry of a thread that runs one job after the other. */
 declare const self: {
   postMessage(news: JobNews): void;
-  addEventListener(type: "message", listener: (event: { data: Job }) => void): void;
+  addEventListener(type: "message", listener: (event: { data: JobOrder }) => void): void;
 };
 
+let traces: Traces = new Map();
+
 self.addEventListener("message", ({ data }) => {
+  if (data.type === "traces") {
+    traces = data.traces;
+    return;
+  }
   try {
-    const outcome = runJob(data, (share) => self.postMessage({ type: "progress", share }));
+    const outcome = runJob(data.job, traces, (share) => self.postMessage({ type: "progress", share }));
     self.postMessage({ type: "done", outcome });
   } catch (error) {
     self.postMessage({ type: "failed", message: errorMessage(error) });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type Job, loadOf, runJob, USUAL_SITUATION } from "./job.ts";
+import { type Job, loadOf, runJob, type Traces, USUAL_SITUATION } from "./job.ts";
 
 const JOB: Job = {
   load: "chat",
@@ -12,18 +12,20 @@ const JOB: Job = {
   workers: 4,
 };
 
+const NO_TRACES: Traces = new Map();
+
 describe("a fleet that is divided", () => {
   test("has its prefill workers first, and answers with pairs", () => {
     const job: Job = { ...JOB, prefillWorkers: 3 };
-    expect(loadOf(job).workers.map(({ role }) => role)).toEqual(["prefill", "prefill", "prefill", "decode"]);
-    const outcome = runJob(job, () => undefined);
+    expect(loadOf(job, NO_TRACES).workers.map(({ role }) => role)).toEqual(["prefill", "prefill", "prefill", "decode"]);
+    const outcome = runJob(job, NO_TRACES, () => undefined);
     expect(outcome.summary.failed).toBe(0);
     expect(outcome.summary.maxShare).toBe(1);
   });
 
   test("takes longer where the hand-over does", () => {
     const ttft = (handOverUs: number): number =>
-      runJob({ ...JOB, prefillWorkers: 2, handOverUs }, () => undefined).summary.ttft.mean;
+      runJob({ ...JOB, prefillWorkers: 2, handOverUs }, NO_TRACES, () => undefined).summary.ttft.mean;
     expect(ttft(500)).toBeGreaterThan(ttft(10) + 100);
   });
 });
@@ -31,13 +33,16 @@ describe("a fleet that is divided", () => {
 describe("the load of a job", () => {
   test("has the fleet, the faults and the SLO that were asked for", () => {
     const fault = { kind: "die", worker: 3, atMs: 10 } as const;
-    const load = loadOf({
-      ...JOB,
-      kvTokens: 5000,
-      slowness: 2,
-      faults: [fault],
-      slo: { ttftMs: 1, tpotMs: 2 },
-    });
+    const load = loadOf(
+      {
+        ...JOB,
+        kvTokens: 5000,
+        slowness: 2,
+        faults: [fault],
+        slo: { ttftMs: 1, tpotMs: 2 },
+      },
+      NO_TRACES,
+    );
     expect(load.workers.map(({ kvTokens, slowness }) => [kvTokens, slowness])).toEqual(
       Array.from({ length: 4 }, () => [5000, 2]),
     );
@@ -45,14 +50,14 @@ describe("the load of a job", () => {
   });
 
   test("that nobody knows is refused, with what was likely meant", () => {
-    expect(() => loadOf({ ...JOB, load: "chatt" })).toThrow('unknown load "chatt"; did you mean chat?');
-    expect(() => loadOf({ ...JOB, load: "zzzzzzzz" })).toThrow("the loads are chat");
+    expect(() => loadOf({ ...JOB, load: "chatt" }, NO_TRACES)).toThrow('unknown load "chatt"; did you mean chat?');
+    expect(() => loadOf({ ...JOB, load: "zzzzzzzz" }, NO_TRACES)).toThrow("the loads are chat");
   });
 });
 
 describe("a job", () => {
   test("comes to the same each time it runs, but for the time of this machine", () => {
-    const [one, other] = [JOB, JOB].map((job) => runJob(job, () => undefined));
+    const [one, other] = [JOB, JOB].map((job) => runJob(job, NO_TRACES, () => undefined));
     expect(one?.summary.requests).toBeGreaterThan(50);
     expect(one?.ttftMs).toEqual(other?.ttftMs ?? []);
     expect(one?.inFlight).toEqual(other?.inFlight ?? []);
@@ -60,17 +65,17 @@ describe("a job", () => {
 
   test("says how far it is, and never goes back", () => {
     const shares: number[] = [];
-    runJob(JOB, (share) => shares.push(share));
+    runJob(JOB, NO_TRACES, (share) => shares.push(share));
     expect(shares.length).toBeGreaterThan(5);
     expect(shares).toEqual(shares.toSorted((a, b) => a - b));
     expect(Math.max(...shares)).toBe(1);
   });
 
   test("with engines twice as slow, or a worker that freezes, has later first tokens", () => {
-    const usual = runJob(JOB, () => undefined).summary.ttft.mean;
-    const slow = runJob({ ...JOB, slowness: 2 }, () => undefined).summary.ttft.mean;
+    const usual = runJob(JOB, NO_TRACES, () => undefined).summary.ttft.mean;
+    const slow = runJob({ ...JOB, slowness: 2 }, NO_TRACES, () => undefined).summary.ttft.mean;
     const faults = [{ kind: "freeze", worker: 0, atMs: 5000, ms: 6000 }] as const;
-    const frozen = runJob({ ...JOB, faults }, () => undefined).summary.ttft.mean;
+    const frozen = runJob({ ...JOB, faults }, NO_TRACES, () => undefined).summary.ttft.mean;
     expect(slow).toBeGreaterThan(usual * 1.5);
     expect(frozen).toBeGreaterThan(usual * 1.5);
   });

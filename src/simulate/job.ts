@@ -6,7 +6,8 @@ import type { Fault, Load, Slo } from "./loads/load.ts";
 import { LOADS } from "./loads/loads.ts";
 import { policyFrom } from "./named-policies.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
-import { loadOfTrace } from "./traces/trace-load.ts";
+import type { Trace } from "./traces/trace-file.ts";
+import { traceLoad } from "./traces/trace-load.ts";
 
 /** The situation that all runs of a study share. */
 export interface Situation {
@@ -51,7 +52,7 @@ export const USUAL_SITUATION: Omit<Situation, "durationSecs"> = {
 
 /** One run: a load, a policy, a seed and a rate. Plain data, so that threads can send it each other. */
 export interface Job extends Situation {
-  /** Name of a load, or path of a trace. */
+  /** Name of a load, or name of a trace among those that were read. */
   readonly load: string;
   readonly isTrace: boolean;
   readonly policy: string;
@@ -59,9 +60,15 @@ export interface Job extends Situation {
   readonly rate: number;
 }
 
-/** The load of a job. Throws invalid_request for an unknown load, one that is too large, and an unreadable trace. */
-export function loadOf(job: Omit<Job, "policy">): Load {
-  const made = job.isTrace ? loadOfTrace(job.load, job) : named(job.load).create(sizeOf(job));
+/**
+ * The traces of a study by their names. Each is read once, before the first run: a pipe can be read only once, and a recording that is still
+ * being written would be another load for each policy.
+ */
+export type Traces = ReadonlyMap<string, Trace>;
+
+/** The load of a job. Throws invalid_request for an unknown load, and for one that is too large. */
+export function loadOf(job: Omit<Job, "policy">, traces: Traces): Load {
+  const made = job.isTrace ? replayed(job, traces) : named(job.load).create(sizeOf(job));
   const workers = made.workers.map((worker, index) => ({
     ...worker,
     role: roleOf(index, job.prefillWorkers),
@@ -69,6 +76,12 @@ export function loadOf(job: Omit<Job, "policy">): Load {
     slowness: worker.slowness * job.slowness,
   }));
   return { ...made, workers, faults: [...made.faults, ...job.faults], slo: job.slo ?? made.slo };
+}
+
+function replayed(job: Omit<Job, "policy">, traces: Traces): Load {
+  const trace = traces.get(job.load);
+  if (!trace) throw new RangeError(`the trace ${job.load} was not read`);
+  return traceLoad(trace, job.load, job);
 }
 
 function roleOf(worker: number, prefillWorkers: number): WorkerType {
@@ -93,8 +106,8 @@ function sizeOf({ seed, durationSecs, rate, workers }: Omit<Job, "policy">) {
 const HAND_OVER_MS = 3;
 
 /** Runs a job. `onProgress` gets the share of the virtual time that is over, 0 to 1. */
-export function runJob(job: Job, onProgress: (share: number) => void): Outcome {
-  const load = loadOf(job);
+export function runJob(job: Job, traces: Traces, onProgress: (share: number) => void): Outcome {
+  const load = loadOf(job, traces);
   const { gateways, newsMs, isStream, reportsUsage, kvReportFactor, handOverUs, seed } = job;
   const startedAt = performance.now();
   const result = runLoad({

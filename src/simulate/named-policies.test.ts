@@ -36,6 +36,12 @@ describe("a policy of a text", () => {
     expect(() => policyFrom("smg:a=1")).toThrow("smg takes no options");
   });
 
+  test("says of an option that stands there twice, or of a name in capitals, what is wrong", () => {
+    const twice = "cache_aware:cache_threshold=0.5:cache_threshold=0.6";
+    expect(() => policyFrom(twice)).toThrow("cache_aware has the option cache_threshold twice");
+    expect(() => policyFrom("Least_TTFT")).toThrow("did you mean least_ttft?");
+  });
+
   test("may be an alias, and an unknown one is told what was likely meant", () => {
     expect(policyFrom("consistent_hash").name).toBe("consistent_hash");
     expect(() => policyFrom("cache_awar")).toThrow('unknown policy "cache_awar"; did you mean cache_aware?');

@@ -84,20 +84,21 @@ export function policyFrom(text: string): SimPolicy {
 
 function unknown(name: string): string {
   const near = closest(
-    name,
+    name.toLowerCase(),
     NAMED_POLICIES.map((one) => one.name),
   );
   return `unknown policy ${JSON.stringify(name)}${near === undefined ? "; pointsman simulate --help lists them" : `; did you mean ${near}?`}`;
 }
 
 function readOptions({ name }: Pick<PolicyRow, "name">, options: readonly string[]): PolicyOptions {
-  return Object.fromEntries(
-    options.map((option) => {
-      const [key = "", value] = option.split("=", 2);
-      if (value === undefined) throw wrong(`${name}:${option} must be ${name}:option=value`);
-      return [camelCase(key), valueOf(value)];
-    }),
-  );
+  const read: Record<string, unknown> = {};
+  for (const option of options) {
+    const [key = "", value] = option.split("=", 2);
+    if (value === undefined) throw wrong(`${name}:${option} must be ${name}:option=value`);
+    if (Object.hasOwn(read, camelCase(key))) throw wrong(`${name} has the option ${key} twice`);
+    read[camelCase(key)] = valueOf(value);
+  }
+  return read;
 }
 
 /** Numbers, true and false as what they are; other text as text. */

@@ -14,6 +14,8 @@ export interface Outcome {
   readonly seed: number;
   /** Time in which requests arrived, s. */
   readonly durationSecs: number;
+  /** Time at its beginning whose requests do not count, s. */
+  readonly warmupSecs: number;
   /** Requests as a multiple of the load's own rate. */
   readonly rate: number;
   readonly summary: Summary;
@@ -38,6 +40,7 @@ export function outcomeOf(result: RunResult, rate: number, tookMs: number): Outc
     policy,
     seed,
     durationSecs: load.durationMs / 1000,
+    warmupSecs: load.warmupMs / 1000,
     rate,
     summary: summarize(result),
     ttftMs: quantiles(ttftMs, TTFT_STEPS),

@@ -1,5 +1,5 @@
-import type { Job } from "./job.ts";
-import type { JobNews } from "./job-thread.ts";
+import type { Job, Traces } from "./job.ts";
+import type { JobNews, JobOrder } from "./job-thread.ts";
 import type { Outcome } from "./outcome.ts";
 import { threadUrl } from "../util/thread-url.ts";
 
@@ -17,7 +17,7 @@ export async function runJobs(
   jobs: readonly Job[],
   threads: number,
   onProgress: OnProgress,
-  spawn: () => JobThread = spawnThread,
+  spawn: () => JobThread,
 ): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   const shares = jobs.map(() => 0);
@@ -54,8 +54,11 @@ function runOn(thread: JobThread, job: Job, onShare: (share: number) => void): P
   });
 }
 
-function spawnThread(): JobThread {
+/** A thread of its own for the jobs of a study with these traces. */
+export function spawnJobThread(traces: Traces): JobThread {
   const worker = new Worker(threadUrl("simulate/job-thread.ts"));
+  const tell = (order: JobOrder): void => worker.postMessage(order);
+  tell({ type: "traces", traces });
   let listener: (news: JobNews) => void = () => undefined;
   worker.addEventListener("message", ({ data }: { data: JobNews }) => listener(data));
   worker.addEventListener("error", (event) => {
@@ -65,7 +68,7 @@ function spawnThread(): JobThread {
   return {
     run(job, onNews) {
       listener = onNews;
-      worker.postMessage(job);
+      tell({ type: "run", job });
     },
     end: () => worker.terminate(),
   };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { madeOutcome } from "../../test/support/outcomes.ts";
+import { type Job, USUAL_SITUATION } from "./job.ts";
 import { jsonReport } from "./report/json-report.ts";
 import { textReport } from "./report/text-report.ts";
 import { figure, groupsOf, overall, ratioTo } from "./study.ts";
@@ -75,7 +76,7 @@ describe("the report for a terminal", () => {
     const heads = lines.filter((line) => /^(chat|rag|all loads)/.test(line));
     expect(heads).toHaveLength(3);
     expect(heads[0]).toBe(
-      "chat: 1000 requests a seed, 2 seeds; no policy can be below 10.0 ms (idle engines, one endless cache: hit rate 80.0 %)",
+      "chat: 1000 requests in 50.0 s a seed, 2 seeds; no policy can be below 10.0 ms (idle engines, one endless cache: hit rate 80.0 %)",
     );
     const rag = lines.slice(lines.findIndex((line) => line.startsWith("rag")) + 4).slice(0, 3);
     expect(rag.map((line) => line.split(" ")[0])).toEqual(["mine", "oracle", "other"]);
@@ -95,6 +96,61 @@ describe("the report for a terminal", () => {
   });
 });
 
+/** The names of all members, with those of what is in them after a dot. */
+function namesOf(value: unknown, before = ""): string[] {
+  if (Array.isArray(value)) return namesOf(value[0], `${before}[]`);
+  if (typeof value !== "object" || value === null) return [before];
+  return Object.entries(value).flatMap(([name, one]) => namesOf(one, before === "" ? name : `${before}.${name}`));
+}
+
+test("the JSON has these members: a program that reads them may rely on it", () => {
+  const job: Job = {
+    ...USUAL_SITUATION,
+    durationSecs: 5,
+    load: "chat",
+    isTrace: false,
+    policy: "mine",
+    seed: 1,
+    rate: 1,
+  };
+  const jobs: Job[] = [
+    { ...job, slo: { ttftMs: 1, tpotMs: 2 }, faults: [{ kind: "slow", worker: 1, atMs: 5, slowness: 3 }] },
+  ];
+  const report: unknown = JSON.parse(jsonReport(GROUPS, { version: "1.2.3", baseline: "oracle", jobs }));
+  const spread = ["mean", "p50", "p90", "p99"];
+  const seeds = "groups[].policies[].seeds[]";
+  expect(namesOf(report)).toEqual([
+    ...["format", "format_version", "version", "baseline"],
+    ...[
+      "workers",
+      "kv_tokens",
+      "slowness",
+      "prefill_workers",
+      "hand_over_us",
+      "gateways",
+      "news_ms",
+      "reports_usage",
+    ].map((name) => `situation.${name}`),
+    "situation.kv_report_factor",
+    ...["kind", "worker", "at_ms", "slowness"].map((name) => `situation.faults[].${name}`),
+    ...["slo.ttft_ms", "slo.tpot_ms", "stream"].map((name) => `situation.${name}`),
+    ...["load", "rate", "duration_secs", "warmup_secs", "policies[].policy"].map((name) => `groups[].${name}`),
+    ...["ttft_mean_ms.mean", "ttft_mean_ms.half", "ratio.mean", "ratio.half"].map(
+      (name) => `groups[].policies[].${name}`,
+    ),
+    ...["seed", "took_ms"].map((name) => `${seeds}.${name}`),
+    ...spread.map((name) => `${seeds}.ttft_ms.${name}`),
+    ...spread.map((name) => `${seeds}.tpot_ms.${name}`),
+    ...["requests", "failed", "retries", "preemptions", "bound_ms", "goodput", "hit_rate", "ideal_hit_rate"].map(
+      (name) => `${seeds}.${name}`,
+    ),
+    ...["max_share", "hotspot"].map((name) => `${seeds}.${name}`),
+    ...spread.map((name) => `${seeds}.decision_us.${name}`),
+    ...["prediction_error_ms", "ttft_distribution_ms[]"].map((name) => `${seeds}.${name}`),
+    ...["policy", "mean", "worst"].map((name) => `overall[].${name}`),
+  ]);
+});
+
 test("the JSON has each figure of each seed, and parses", () => {
   const report: unknown = JSON.parse(jsonReport(GROUPS, { version: "1.2.3", baseline: "oracle", jobs: [] }));
   expect(report).toMatchObject({
@@ -111,8 +167,8 @@ test("the JSON has each figure of each seed, and parses", () => {
             policy: "mine",
             ttft_mean_ms: { mean: 165 },
             seeds: [
-              { seed: 1, ttft: { mean: 110 } },
-              { seed: 2, ttft: { mean: 220 } },
+              { seed: 1, ttft_ms: { mean: 110 } },
+              { seed: 2, ttft_ms: { mean: 220 } },
             ],
           },
         ],

@@ -28,7 +28,7 @@ interface Report {
     readonly load: string;
     readonly policies: readonly {
       readonly policy: string;
-      readonly seeds: readonly { readonly requests: number; readonly failed: number; readonly hitRate: number }[];
+      readonly seeds: readonly { readonly requests: number; readonly failed: number; readonly hit_rate: number }[];
     }[];
   }[];
 }
@@ -58,7 +58,7 @@ describe("pointsman simulate", () => {
       // Only the times that this machine took differ.
       const without = (one: Report): unknown =>
         JSON.parse(
-          JSON.stringify(one, (key, value: unknown) => (key === "took_ms" || key === "decisionUs" ? 0 : value)),
+          JSON.stringify(one, (key, value: unknown) => (key === "took_ms" || key === "decision_us" ? 0 : value)),
         );
       expect(without(again)).toEqual(without(report));
     },
@@ -88,7 +88,7 @@ describe("pointsman simulate", () => {
         (JSON.parse(out) as Report).groups[0]?.policies.find(({ policy }) => policy === "passthrough")?.seeds ?? [];
       expect([seed?.requests, seed?.failed]).toEqual([12, 0]);
       // One worker gets all: of twelve prompts eleven find the beginning.
-      expect(seed?.hitRate).toBeGreaterThan(0.8);
+      expect(seed?.hit_rate).toBeGreaterThan(0.8);
     },
     PATIENCE_MS,
   );
@@ -104,11 +104,45 @@ describe("pointsman simulate", () => {
         "--plot: ",
       ],
       [["--nonsense"], "unknown option '--nonsense'"],
+      [["--json", ""], "--json: must name a file"],
+      [["--plot", "-"], "--plot: must name a file"],
     ];
     for (const [args, message] of cases) {
       const { code, err } = await simulate(...args);
       expect([code, err]).toEqual([2, expect.stringContaining(message)]);
     }
+  });
+
+  test("reads a trace from a pipe, though several runs replay it", async () => {
+    const line = (at: number): string => `{"timestamp":${at},"input_length":600,"output_length":2,"hash_ids":[1,2]}\n`;
+    const trace = [0, 100, 200].map(line).join("");
+    const runs = ["--policies", "random,round_robin", "--seeds", "2", "--threads", "2", "--json", "-"];
+    for (const path of ["-", "/dev/stdin"]) {
+      const child = Bun.spawn([BIN, "simulate", "--trace", path, ...runs], {
+        ...{ cwd: ELSEWHERE, stdin: Buffer.from(trace), stdout: "pipe", stderr: "pipe" },
+      });
+      const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+      expect([code, err]).toEqual([0, ""]);
+      const counts = (JSON.parse(out) as Report).groups[0]?.policies.flatMap(({ seeds }) =>
+        seeds.map(({ requests }) => requests),
+      );
+      expect(counts).toEqual([3, 3, 3, 3, 3, 3]);
+    }
+  });
+
+  test("ends without a word when its reader leaves, and with one line when its output cannot be written", async () => {
+    const args = "simulate --load chat --duration 4 --seeds 1 --policies random --no-oracle";
+    const run = async (end: string): Promise<Ended> => {
+      const child = Bun.spawn(["bash", "-c", `"$1" ${args} ${end}`, "bash", BIN], { stdout: "pipe", stderr: "pipe" });
+      const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+      return { code, out, err };
+    };
+    expect(await run("| true; exit ${PIPESTATUS[0]}")).toEqual({ code: 0, out: "", err: "" });
+    expect(await run("> /dev/full")).toEqual({
+      code: 1,
+      out: "",
+      err: "pointsman: standard output cannot be written (ENOSPC)\n",
+    });
   });
 
   test("teaches its use by --help, and serve's help names it", async () => {

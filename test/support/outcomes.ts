@@ -19,6 +19,7 @@ export function madeOutcome({ load, policy, seed, meanMs, rate = 1, goodput = 0.
     policy,
     seed,
     durationSecs: 60,
+    warmupSecs: 10,
     rate,
     summary: {
       requests: 1000,

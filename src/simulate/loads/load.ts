@@ -52,8 +52,8 @@ export interface WorkerSpec {
  * Something that happens to a worker at a time:
  * - `slow`: from now on its steps take `slowness` times as long as its model says.
  * - `freeze`: it does nothing for `ms`.
- * - `die`: its requests fail, and so does each new one; it does not come back.
- * - `restart`: its requests fail, and its cache is empty afterwards. The gateways see the restart.
+ * - `die`: its requests fail, and so does each new one, until it is restarted.
+ * - `restart`: its requests fail, and its cache is empty afterwards. The gateways see the restart. A dead worker is back.
  */
 export type Fault =
   | { readonly kind: "slow"; readonly atMs: number; readonly worker: number; readonly slowness: number }

@@ -1,6 +1,6 @@
 import type { Outcome } from "../outcome.ts";
 import { type Cell, figure, type Group, ratioTo } from "../study.ts";
-import { count, percent, short, withHalf } from "./numbers.ts";
+import { count, percent, short, shortName, withHalf } from "./numbers.ts";
 
 /** One figure of the tables. */
 interface FigureColumn {
@@ -42,20 +42,24 @@ const FIGURES: readonly FigureColumn[] = [
   },
   {
     head: "hotspot",
-    means: "the busiest worker's share of the requests, times the number of workers",
+    means:
+      "the busiest worker's share of the requests, times the number of workers; with --pd in the role where it is larger",
     of: mean(({ summary }) => summary.hotspot),
   },
   { head: "failed", means: "requests that no worker answered", of: mean(({ summary }) => summary.failed, count) },
   {
     head: "us/choice",
-    means: "median time of a choice on this machine",
+    means: "median time of a choice on this machine, without the hashing of the prompt",
     of: mean(({ summary }) => summary.decisionUs.p50),
   },
 ];
 
 /** Heads of the tables after the policy's name, with what each means. */
 export function headsOf(baseline: string): { readonly head: string; readonly means: string }[] {
-  const ratio = { head: `/ ${baseline}`, means: `mean TTFT divided by that of ${baseline} with the same seed` };
+  const ratio = {
+    head: `/ ${shortName(baseline, 20)}`,
+    means: `mean TTFT divided by that of ${baseline} with the same seed`,
+  };
   return [...FIGURES, ratio];
 }
 
@@ -73,13 +77,15 @@ export function fastestFirst({ cells }: Group): Cell[] {
 
 /** A sentence over a group's table. */
 export function headline(group: Group): string {
-  const first = group.cells[0]?.outcomes[0]?.summary;
-  const seeds = group.cells[0]?.outcomes.length ?? 0;
+  const outcomes = group.cells[0]?.outcomes ?? [];
+  const [first] = outcomes;
+  const requests = Math.round(outcomes.reduce((sum, { summary }) => sum + summary.requests, 0) / outcomes.length);
   const rate = group.rate === 1 ? "" : ` at ${group.rate} times its rate`;
-  const { requests = 0, boundMs = Number.NaN, idealHitRate = Number.NaN } = first ?? {};
+  const { boundMs = Number.NaN, idealHitRate = Number.NaN } = first?.summary ?? {};
+  const secs = (first?.durationSecs ?? Number.NaN) - (first?.warmupSecs ?? 0);
   const bound = Number.isNaN(boundMs)
     ? "none was answered"
     : `no policy can be below ${short(boundMs)} ms (idle engines, one endless cache: hit rate ${percent(idealHitRate)})`;
-  const [plural, plurals] = [requests === 1 ? "" : "s", seeds === 1 ? "" : "s"];
-  return `${group.load}${rate}: ${requests} request${plural} a seed, ${seeds} seed${plurals}; ${bound}`;
+  const [plural, plurals] = [requests === 1 ? "" : "s", outcomes.length === 1 ? "" : "s"];
+  return `${group.load}${rate}: ${requests} request${plural} in ${short(secs)} s a seed, ${outcomes.length} seed${plurals}; ${bound}`;
 }

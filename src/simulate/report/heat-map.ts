@@ -1,4 +1,4 @@
-import { short } from "./numbers.ts";
+import { short, shortName } from "./numbers.ts";
 import { escaped, label, place } from "./svg.ts";
 
 /** The load of workers over time. */
@@ -13,16 +13,18 @@ export interface HeatMap {
 
 const WIDTH = 320;
 const LEFT = 26;
+/** Characters of a title that fit. */
+const TITLE_CHARS = 34;
 const TOP = 28;
 /** Steps of the color; a run of one step is one rectangle. */
 const STEPS = 10;
 
-/** Draws a row for each worker; the darker, the more requests it has in flight. */
+/** Draws a row for each worker; the stronger the color, the more requests it has in flight. */
 export function heatMap({ title, inFlight, most, secs }: HeatMap): string {
   const row = Math.max(3, Math.min(16, 240 / inFlight.length));
   const bottom = TOP + row * inFlight.length;
   const parts = [
-    label(0, 16, title, 'class="title"'),
+    label(0, 16, shortName(title, TITLE_CHARS), 'class="title"'),
     `<rect class="heat-page" x="${LEFT}" y="${TOP}" width="${WIDTH - LEFT}" height="${place(bottom - TOP)}"/>`,
     ...inFlight.map((spans, worker) => rowOf(spans, most, TOP + worker * row, row)),
     label(LEFT, bottom + 16, "0 s", 'class="soft"'),

@@ -21,7 +21,8 @@ th{font-weight:600;font-size:13px;color:var(--soft);vertical-align:bottom;white-
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--page)}
 tr.base td{font-style:italic}abbr{text-decoration:none}
 .key:focus-visible text{outline:2px solid var(--c0)}
-@media (max-width:700px){body{padding:12px}.charts,.maps{gap:8px}figure{padding:6px}}`;
+@media (max-width:700px){body{padding:12px}.charts,.maps{gap:8px}figure{padding:6px}
+td:first-child{min-width:8em;max-width:8em;white-space:normal;overflow-wrap:anywhere}}`;
 
 /** Makes lines stand out while their key is under the pointer or has the focus; Enter and Space keep them so. */
 const SCRIPT = `for(const svg of document.querySelectorAll("svg")){let kept;
@@ -71,7 +72,7 @@ function section(load: string, groups: readonly Group[], index: number, { facts,
 <div class="charts">${charts.join("")}</div>
 ${groups.map((group) => table(group, facts.baseline)).join("\n")}
 <h3>Requests in flight at each worker over time</h3>
-<p class="soft">A row for each worker, from the first request to the end; the darker, the more. All maps have the same colors; the first seed.</p>
+<p class="soft">A row for each worker, from the first request to the end; the stronger the color, the more. All maps have the same colors; the first seed.</p>
 <div class="maps">${maps.join("")}</div></section>`;
 }
 

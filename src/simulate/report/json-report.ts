@@ -1,6 +1,8 @@
 import type { Job } from "../job.ts";
+import type { Summary } from "../driver-summary.ts";
 import { type Cell, figure, type Group, overall, ratioTo } from "../study.ts";
 import type { Estimate } from "../statistics.ts";
+import { snakeCase } from "../../util/case.ts";
 
 /** What a report says of itself. */
 export interface ReportFacts {
@@ -9,8 +11,38 @@ export interface ReportFacts {
   readonly jobs: readonly Job[];
 }
 
-/** All figures of a study as JSON: times in ms, shares from 0 to 1, `half` half of the 95 % confidence interval over seeds (null for one seed). */
+/** Which members the report has. A new member leaves it as it is; a member that goes or changes makes it the next one. */
+const FORMAT_VERSION = 1;
+
+/**
+ * All figures of a study as JSON (docs/routing.md has its members): times in ms, shares from 0 to 1, `half` half of the 95 % confidence
+ * interval over seeds. What there is none of is null.
+ */
 export function jsonReport(groups: readonly Group[], { version, baseline, jobs }: ReportFacts): string {
+  const report = {
+    format: "pointsman-simulation",
+    format_version: FORMAT_VERSION,
+    version,
+    baseline,
+    situation: situationOf(jobs),
+    groups: groups.map((group) => {
+      const { durationSecs, warmupSecs } = group.cells[0]?.outcomes[0] ?? {};
+      return {
+        load: group.load,
+        rate: group.rate,
+        duration_secs: durationSecs,
+        warmup_secs: warmupSecs,
+        policies: group.cells.map((cell) => cellReport(cell, group, baseline)),
+      };
+    }),
+    overall: overall(groups, baseline),
+  };
+  return `${JSON.stringify(report, undefined, 2)}\n`;
+}
+
+/** What all runs share. */
+function situationOf([job]: readonly Job[]): unknown {
+  if (!job) return {};
   const {
     load: _load,
     isTrace: _isTrace,
@@ -18,21 +50,10 @@ export function jsonReport(groups: readonly Group[], { version, baseline, jobs }
     seed: _seed,
     rate: _rate,
     durationSecs: _secs,
-    ...situation
-  } = jobs[0] ?? {};
-  const report = {
-    version,
-    baseline,
-    situation,
-    groups: groups.map((group) => ({
-      load: group.load,
-      rate: group.rate,
-      duration_secs: group.cells[0]?.outcomes[0]?.durationSecs,
-      policies: group.cells.map((cell) => cellReport(cell, group, baseline)),
-    })),
-    overall: overall(groups, baseline),
-  };
-  return `${JSON.stringify(report, undefined, 2)}\n`;
+    ...same
+  } = job;
+  const { isStream: stream, ...others } = same;
+  return withSnakeCase({ ...others, stream });
 }
 
 function cellReport(cell: Cell, group: Group, baseline: string): object {
@@ -43,14 +64,28 @@ function cellReport(cell: Cell, group: Group, baseline: string): object {
     seeds: cell.outcomes.map(({ seed, summary, ttftMs, tookMs }) => ({
       seed,
       took_ms: Math.round(tookMs),
-      ...summary,
+      ...figuresOf(summary),
       ttft_distribution_ms: ttftMs.map((ms) => Math.round(ms * 10) / 10),
     })),
   };
 }
 
-function rounded(estimate: Estimate | undefined): Estimate | undefined {
-  return estimate && { mean: digits(estimate.mean), half: digits(estimate.half) };
+function figuresOf({ ttft, tpot, ...others }: Summary): object {
+  return { ttft_ms: ttft, tpot_ms: tpot, ...Object.fromEntries(membersOf(others)) };
+}
+
+function withSnakeCase(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withSnakeCase);
+  return typeof value === "object" && value !== null ? Object.fromEntries(membersOf(value)) : value;
+}
+
+/** The members of a plain object with names as JSON has them. What is not known is null, so that each report has all members. */
+function membersOf(record: object): [name: string, value: unknown][] {
+  return Object.entries(record).map(([name, value]) => [snakeCase(name), withSnakeCase(value ?? null)]);
+}
+
+function rounded(estimate: Estimate | undefined): Estimate | null {
+  return estimate ? { mean: digits(estimate.mean), half: digits(estimate.half) } : null;
 }
 
 function digits(value: number): number {

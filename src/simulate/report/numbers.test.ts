@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { count, percent, short, withHalf } from "./numbers.ts";
+import { count, percent, short, shortName, withHalf } from "./numbers.ts";
 
 test("numbers have about three digits, and a dash stands for none", () => {
   expect([0, 0.1234, 1.234, 12.34, 123.4, 12_345, Number.NaN, Number.POSITIVE_INFINITY].map(short)).toEqual([
@@ -12,6 +12,16 @@ test("numbers have about three digits, and a dash stands for none", () => {
     "-",
     "-",
   ]);
+});
+
+test("a long name is shortened in its middle, so that options that differ stay apart", () => {
+  const names = ["least_ttft", "cache_aware:cache_threshold=0.5", "cache_aware:cache_threshold=0.6"];
+  expect(names.map((name) => shortName(name, 20))).toEqual([
+    "least_ttft",
+    "cache_awar…shold=0.5",
+    "cache_awar…shold=0.6",
+  ]);
+  expect(shortName("x".repeat(20), 20)).toBe("x".repeat(20));
 });
 
 test("counts are whole where they can be, and shares are in percent", () => {

@@ -23,3 +23,10 @@ export function percent(share: number): string {
 export function withHalf({ mean, half }: Estimate): string {
   return Number.isFinite(half) ? `${short(mean)} ±${short(half)}` : short(mean);
 }
+
+/** A name of so many characters at most. What is left out is in the middle: the options of two policies differ at their ends. */
+export function shortName(name: string, most: number): string {
+  if (name.length <= most) return name;
+  const end = Math.floor((most - 1) / 2);
+  return `${name.slice(0, most - 1 - end)}…${name.slice(-end)}`;
+}

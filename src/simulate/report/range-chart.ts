@@ -1,5 +1,5 @@
 import type { Estimate } from "../statistics.ts";
-import { withHalf } from "./numbers.ts";
+import { shortName, withHalf } from "./numbers.ts";
 import { logScale } from "./scale.ts";
 import { escaped, label, place, type SeriesStyles } from "./svg.ts";
 
@@ -13,7 +13,9 @@ export interface RangeChart {
 }
 
 const WIDTH = 640;
-const LEFT = 170;
+const LEFT = 200;
+/** Characters of a name that fit there. */
+const NAME_CHARS = 25;
 const RIGHT = 110;
 const TOP = 34;
 const ROW = 24;
@@ -38,14 +40,9 @@ export function rangeChart({ title, xLabel, rows, most }: RangeChart, styles: Se
         half > 0 ? `<path class="spread ${style}" d="M${place(at(mean - half))} ${y}H${place(at(mean + half))}"/>` : "";
       const dot = `<circle class="dot ${style}" cx="${place(at(mean))}" cy="${y}" r="5"><title>${escaped(policy)}</title></circle>`;
       const far = mean > most ? " →" : "";
-      return `${label(LEFT - 10, y + 4, short(policy), 'text-anchor="end"')}${spread}${dot}${label(WIDTH - RIGHT + 12, y + 4, withHalf(value) + far)}`;
+      return `${label(LEFT - 10, y + 4, shortName(policy, NAME_CHARS), 'text-anchor="end"')}${spread}${dot}${label(WIDTH - RIGHT + 12, y + 4, withHalf(value) + far)}`;
     }),
     label(LEFT + (WIDTH - LEFT - RIGHT) / 2, bottom + 38, xLabel, 'text-anchor="middle"'),
   ];
   return `<svg viewBox="0 0 ${WIDTH} ${bottom + 46}" role="img" aria-label="${escaped(`${title}. ${xLabel}`)}">${parts.join("")}</svg>`;
-}
-
-/** A name with many options would not fit beside the axis. */
-function short(policy: string): string {
-  return policy.length > 22 ? `${policy.slice(0, 21)}…` : policy;
 }

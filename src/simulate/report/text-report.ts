@@ -32,6 +32,7 @@ function overallReport(groups: readonly Group[], baseline: string): string {
 export const LEGEND = `\
 TTFT: time to the first token, with all attempts, of the requests that were answered. TPOT: mean time between tokens of one answer.
 goodput: share of all requests that kept both bounds of the SLO. hit rate: share of prompt tokens that were cached. hotspot: the busiest
-worker's share of the requests, times the number of workers. us/choice: median time of a choice on this machine. ±: half of the 95 %
-confidence interval over seeds.
+worker's share of the requests, times the number of workers (with --pd in the role where it is larger). us/choice: median time of a
+choice on this machine, without the hashing of the prompt; short runs are slower, as they warm up. ±: half of the 95 % confidence
+interval over seeds.
 `;

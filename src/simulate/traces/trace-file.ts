@@ -34,14 +34,18 @@ export interface Trace {
   readonly blockTokens: number;
 }
 
+/** The path that stands for standard input. */
+const STANDARD_INPUT = "-";
+
 /**
  * Reads a trace of JSON lines: a recording of `serve --record`, which begins with a line that says so, or a file in Mooncake's format
- * (`timestamp`, `input_length`, `output_length`, `hash_ids`). Either may be compressed with gzip. Throws invalid_request with the number of the line.
+ * (`timestamp`, `input_length`, `output_length`, `hash_ids`). Either may be compressed with gzip. `-` is standard input. Throws
+ * invalid_request with the number of the line.
  */
 export function readTrace(path: string): Trace {
   let text: string;
   try {
-    const bytes = readFileSync(path);
+    const bytes = readFileSync(path === STANDARD_INPUT ? 0 : path);
     text = (
       bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes, { maxOutputLength: MOST_BYTES }) : bytes
     ).toString();
@@ -57,12 +61,13 @@ export function readTrace(path: string): Trace {
 export function parseTrace(text: string, name: string): Trace {
   // Some editors write a byte order mark.
   const lines = text.replace(/^\uFEFF/, "").split("\n");
-  if (lines.every((line) => line.trim() === "")) throw new GatewayError("invalid_request", `${name}: it is empty`);
-  const first = objectOf(lines[0] ?? "", `${name}:1`);
-  const blockEnds = first["format"] === RECORDING_FORMAT ? endsOf(first, `${name}:1`) : undefined;
+  const start = lines.findIndex((line) => line.trim() !== "");
+  if (start < 0) throw new GatewayError("invalid_request", `${name}: it is empty`);
+  const first = objectOf(lines[start] ?? "", `${name}:${start + 1}`);
+  const blockEnds = first["format"] === RECORDING_FORMAT ? endsOf(first, `${name}:${start + 1}`) : undefined;
   const requests: TracedRequest[] = [];
   const ids = new BlockIds();
-  for (let at = blockEnds ? 1 : 0; at < lines.length; at += 1) {
+  for (let at = blockEnds ? start + 1 : start; at < lines.length; at += 1) {
     const line = lines[at] ?? "";
     // A recording that was cut by a crash may end within a line.
     const isCut = blockEnds !== undefined && at === lines.length - 1;

@@ -246,6 +246,14 @@ describe("a file that is no trace is refused, with its line", () => {
   });
 });
 
+test("empty lines are passed over, also before the first line of a recording", () => {
+  for (const some of [MOONCAKE, RECORDING]) {
+    const spaced = `\n \r\n${lines(some).replaceAll("\n", "\r\n\n")}`;
+    expect(parseTrace(spaced, "t")).toEqual(parseTrace(lines(some), "t"));
+  }
+  expect(() => parseTrace(`\n\nhello\n`, "t")).toThrow("t:3: is no JSON");
+});
+
 test("a byte order mark at the beginning is passed over", () => {
   expect(parseTrace(`\uFEFF${lines(MOONCAKE)}`, "t")).toEqual(parseTrace(lines(MOONCAKE), "t"));
 });

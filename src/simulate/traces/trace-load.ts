@@ -2,7 +2,7 @@ import type { EngineModel } from "../engine-models.ts";
 import { V1_ENGINE } from "../engine-models.ts";
 import type { Load, Segment, Session } from "../loads/load.ts";
 import { seededRandom } from "../seeded-random.ts";
-import { MOONCAKE_BLOCK_TOKENS, readTrace, type Trace, type TracedRequest } from "./trace-file.ts";
+import { MOONCAKE_BLOCK_TOKENS, type Trace, type TracedRequest } from "./trace-file.ts";
 
 /** How a trace is replayed. */
 export interface TraceOptions {
@@ -21,11 +21,6 @@ const KV_TOKENS = 3_072_000;
 const SLO = { ttftMs: 2000, tpotMs: 100 };
 /** Numbers of sessions and texts from here on belong to one request only. */
 const OWN = 2 ** 30;
-
-/** The load of the trace in a file. Throws invalid_request if it cannot be read. */
-export function loadOfTrace(path: string, options: TraceOptions): Load {
-  return traceLoad(readTrace(path), path, options);
-}
 
 /** The load of a trace: each request comes when it came, whatever became of those before it. */
 export function traceLoad(
