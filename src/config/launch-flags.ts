@@ -1,5 +1,4 @@
 import type { ConfigKey } from "./schema.ts";
-import { SESSION_HEADERS } from "../util/session-headers.ts";
 
 /**
  * A flag from the scripts of sglang-router, smg, vllm-router, production-stack or LiteLLM that is no option here. A flag
@@ -202,12 +201,6 @@ const PARTS: Rows = [
   ["WebRTC", "webrtc-bind-addr= webrtc-stun-server="],
 ];
 
-function sessionHeader(value: string): Outcome {
-  const other = value.split(/[\s,]+/).find((name) => !SESSION_HEADERS.some((known) => known === name.toLowerCase()));
-  if (other === undefined) return {};
-  return { refusal: `a session is known by ${SESSION_HEADERS.join(", ")}, or in the body; ${other} is not read` };
-}
-
 /** 1 or more means "off" in the gateways that have the flag. */
 function offAtOne(value: string): Outcome {
   return Number(value) >= 1 ? {} : { refusal: "the loads of engines are not polled: the gateway counts what it sends" };
@@ -338,11 +331,6 @@ const BY_VALUE: readonly ByValue[] = [
       },
       "must be roundrobin, session or prefixaware; prefill and decode apart are --pd-disaggregation with --prefill and --decode",
     ),
-  },
-  {
-    flags: "session-key= routing-key-headers*",
-    text: `one of ${SESSION_HEADERS.map((header) => `\`${header}\``).join(", ")}: taken; else refused`,
-    judge: sessionHeader,
   },
   {
     flags: "rate-limit-tokens-per-second=",

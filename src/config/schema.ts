@@ -113,6 +113,12 @@ const NEVER_FORWARDED = new Set([
   "proxy-authorization",
 ]);
 
+const sessionHeader = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be a header name")
+  .transform((value) => value.toLowerCase())
+  .refine((header) => !NEVER_FORWARDED.has(header), "carries credentials or framing and names no session");
+
 const workerUrl = z.string().transform((value, context) => {
   const parsed = parseWorkerUrl(value);
   if (parsed.ok) return parsed.url;
@@ -696,6 +702,15 @@ export const configSchema = z.strictObject({
     description:
       "Names that clients may ask for, with the models that answer. Each has `model` (the name), `targets` (models that divide the requests by `weight` or `canary_percent`, or take those that `match`), `fallbacks` (models that are asked in order when the target cannot answer) and `listed` (whether `/v1/models` shows it). docs/model-routes.md",
   }),
+  sessionHeaders: z
+    .array(sessionHeader)
+    .default([])
+    .meta({
+      group: "Routing",
+      aliases: ["--session-key", "--routing-key-header", "--routing-key-headers"],
+      description:
+        "Headers of your own that name the session of a request. They are read before those that are known (docs/policies.md#routing-key).",
+    }),
   stickySessions: z
     .boolean()
     .default(false)

@@ -85,6 +85,7 @@ export const UNIT_KEYS: readonly ConfigKey[] = [
   "tokenizerCacheBytes",
   "forwardHeaders",
   "requestIdHeaders",
+  "sessionHeaders",
   "corsAllowedOrigins",
   "modelRoutes",
   "modelAliases",

@@ -1,3 +1,4 @@
+import { SESSION_HEADERS } from "../util/session-headers.ts";
 import type { Config } from "../config/schema.ts";
 import { isWritten } from "../observability/logger.ts";
 import type { DataPlaneSettings } from "../server/data-plane.ts";
@@ -68,6 +69,7 @@ function dataPlaneSettings(config: Config): DataPlaneSettings {
     bodyStallMs: ms(config.bodyStallTimeoutSecs),
     maxBodyBytes: config.maxPayloadSize,
     isModelRequired: config.enableIgw,
+    sessionHeaders: [...new Set([...config.sessionHeaders, ...SESSION_HEADERS])],
     logsDecisions: isWritten("debug", config.logLevel),
     explainRatio: config.decisionLogSize === 0 ? 0 : config.decisionExplainRatio,
   };

@@ -25,7 +25,7 @@ function setUp(answers: readonly (ErrorCode | undefined)[], onAsk?: (asked: Aske
     setup,
     request,
     run: (plan = PLAN) =>
-      askModels({ metrics: setup.metrics, totalMs: 1000 }, request, plan, async (one) => {
+      askModels({ metrics: setup.metrics, totalMs: 1000, sessionHeaders: [] }, request, plan, async (one) => {
         const code = answers[requests.length];
         requests.push(one);
         onAsk?.(asked);

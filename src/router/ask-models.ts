@@ -10,6 +10,8 @@ export interface AskModelsDeps {
   readonly metrics: Pick<Metrics, "increment">;
   /** Longest time of a request, ms. After it no further model is asked. */
   readonly totalMs: number;
+  /** Names of the headers that may have the routing key. */
+  readonly sessionHeaders: readonly string[];
 }
 
 /**
@@ -18,7 +20,7 @@ export interface AskModelsDeps {
  * model is asked, otherwise that of the first model, which the client meant.
  */
 export async function askModels(
-  { metrics, totalMs }: AskModelsDeps,
+  { metrics, totalMs, sessionHeaders }: AskModelsDeps,
   request: InferenceRequest,
   { route, models }: ModelPlan,
   ask: (request: InferenceRequest) => Promise<Reply>,
@@ -28,7 +30,7 @@ export async function askModels(
   let first: GatewayError | undefined;
   for (const [index, model] of models.entries()) {
     try {
-      const reply = await ask(requestFor(request, model));
+      const reply = await ask(requestFor(request, model, sessionHeaders));
       metrics.increment("modelRoutes", { route, model, outcome: "answered" });
       return reply;
     } catch (thrown) {
@@ -52,10 +54,10 @@ function told(error: GatewayError, route: string): GatewayError {
 }
 
 /** The request for another model than the client named. The client gets the answer under the name that it asked for. */
-function requestFor(request: InferenceRequest, model: string): InferenceRequest {
+function requestFor(request: InferenceRequest, model: string, sessionHeaders: readonly string[]): InferenceRequest {
   if (model === request.model) return request;
   const { endpoint, isStream, headers } = request;
   const body = request.body.withValue("model", JSON.stringify(model));
-  const features = new BodyFeatures({ model, isStream, body, form: endpoint, headers });
+  const features = new BodyFeatures({ model, isStream, body, form: endpoint, headers, sessionHeaders });
   return { ...request, model, answerName: request.model, body, features };
 }

@@ -21,6 +21,7 @@ const SETTINGS = {
   bodyStallMs: 30_000,
   maxBodyBytes: 1024,
   isModelRequired: false,
+  sessionHeaders: [],
   logsDecisions: false,
   explainRatio: 0,
 };

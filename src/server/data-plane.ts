@@ -29,6 +29,8 @@ export interface DataPlaneSettings {
   readonly maxBodyBytes: number;
   /** Whether a request must name a model. */
   readonly isModelRequired: boolean;
+  /** Names of the headers that may have the routing key, in lower case. */
+  readonly sessionHeaders: readonly string[];
   /** Whether the log has a line for each choice of a worker, explained. */
   readonly logsDecisions: boolean;
   /** Share of the requests whose choices are explained where nobody asked, 0 to 1. */
@@ -141,6 +143,7 @@ export class DataPlane implements Disposable {
         body,
         record,
         isModelRequired: ways.settings.isModelRequired && endpoint.work !== "parse",
+        sessionHeaders: ways.settings.sessionHeaders,
       });
       entry.ask(understood);
       const begun = place
@@ -189,14 +192,17 @@ export class DataPlane implements Disposable {
 
   #waysOf({ settings, plans, route }: DataPlaneWays): Ways {
     const { logger, metrics, watch, clock, gate, tally } = this.#deps;
-    const { keepAliveMs, totalMs, bodyStallMs, maxBodyBytes, logsDecisions } = settings;
+    const { keepAliveMs, totalMs, bodyStallMs, maxBodyBytes, logsDecisions, sessionHeaders } = settings;
     return {
       settings,
       bounds: { maxBytes: maxBodyBytes, timeoutMs: totalMs, stallMs: bodyStallMs },
       recordSink: traced(createRecordSink(logger, metrics, logsDecisions, tally), this.#deps.tracer),
       awaited: { watch, clock, keepAliveMs, onDefect: (error, requestId) => this.onDefect(error, requestId) },
       deadlines: this.#lineOf(totalMs + LAST_STEP_MS),
-      models: new ModelEntry({ metrics, gate, plans, route, totalMs, inLine: (place) => this.#inLine(place) }),
+      models: new ModelEntry({
+        ...{ metrics, gate, plans, route, totalMs, sessionHeaders },
+        inLine: (place) => this.#inLine(place),
+      }),
     };
   }
 

@@ -25,7 +25,7 @@ const CHAT = endpointNamed("chat_completions");
 function read(body: object, { endpoint = CHAT, isModelRequired = false, headers = {} }: Given = {}): InferenceRequest {
   const record = new RequestRecord("r", endpoint.name, { settle: () => undefined }, new ManualClock());
   const request = { headers: new Headers(headers), signal: new LeaveController() };
-  return readRequest({ endpoint, request, body: bodyOf(body), record, isModelRequired });
+  return readRequest({ endpoint, request, body: bodyOf(body), record, isModelRequired, sessionHeaders: [] });
 }
 
 /** Code and param of the refusal. */

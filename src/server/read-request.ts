@@ -13,19 +13,22 @@ export interface ReadRequest {
   readonly record: RequestRecord;
   /** Whether a request must name a model, because the gateway has several. */
   readonly isModelRequired: boolean;
+  /** Names of the headers that may have the routing key. */
+  readonly sessionHeaders: readonly string[];
 }
 
 /**
  * Reads from a body what routing needs: the model, whether the answer is a stream, and features for the policy. Checks the bounds of
  * the endpoint's members. Throws invalid_request, missing_model.
  */
-export function readRequest({ endpoint, request, body, record, isModelRequired }: ReadRequest): InferenceRequest {
+export function readRequest(read: ReadRequest): InferenceRequest {
+  const { endpoint, request, body, record, isModelRequired, sessionHeaders } = read;
   const { headers, signal } = request;
   const model = readModel(body, isModelRequired);
   const isStream = readStream(body) && endpoint.canStream;
   record.isStream = isStream;
   checkMembers(body, endpoint.bounds);
-  const features = new BodyFeatures({ model: model ?? "", isStream, body, form: endpoint, headers });
+  const features = new BodyFeatures({ model: model ?? "", isStream, body, form: endpoint, headers, sessionHeaders });
   return { endpoint, model, isStream, body, headers, features, record, signal };
 }
 

@@ -12,6 +12,7 @@ async function ask(
   gateway: GatewayProcess,
   engines: readonly Awaited<ReturnType<typeof startEngine>>[],
   session: string | undefined,
+  header = "x-session-id",
 ): Promise<number> {
   const before = engines.map(({ requests }) => requests.length);
   const answer = await fetch(`${gateway.url}/v1/chat/completions`, {
@@ -19,7 +20,8 @@ async function ask(
     headers: {
       "content-type": "application/json",
       connection: "close",
-      ...(session === undefined ? {} : { "x-session-id": session }),
+      // The second header is read after the first.
+      ...(session === undefined ? {} : { [header]: session, "x-user-id": `${Math.random()}` }),
     },
     body: JSON.stringify({ model: "m", max_tokens: 2, messages: [{ role: "user", content: `${Math.random()}` }] }),
   });
@@ -29,9 +31,13 @@ async function ask(
 }
 
 for (const threads of ["1", "2"]) {
-  for (const [name, args] of [
-    ["with sticky sessions before round robin", ["--policy", "round_robin", "--sticky-sessions"]],
-    ["with the policy manual", ["--policy", "manual", "--assignment-mode", "min_group"]],
+  for (const [name, header, args] of [
+    ["with sticky sessions before round robin", "x-session-id", ["--policy", "round_robin", "--sticky-sessions"]],
+    [
+      "with the policy manual, by a header of one's own",
+      "x-team",
+      ["--policy", "manual", "--assignment-mode", "min_group", "--session-key", "X-Team"],
+    ],
   ] as const) {
     describe(`${name}, ${threads} threads`, () => {
       test("a session stays on its worker until a client finishes it, and what became of it is counted", async () => {
@@ -49,7 +55,7 @@ for (const threads of ["1", "2"]) {
           const homes = new Map<string, number>();
           for (let turn = 0; turn < 5; turn += 1) {
             for (let session = 0; session < SESSIONS; session += 1) {
-              const at = await ask(gateway, engines, `s${session}`);
+              const at = await ask(gateway, engines, `s${session}`, header);
               const home = homes.get(`s${session}`) ?? at;
               expect({ session, at }).toEqual({ session, at: home });
               homes.set(`s${session}`, home);

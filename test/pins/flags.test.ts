@@ -69,11 +69,6 @@ test("a flag that asks for what is not built is refused, and what only tunes it 
   expect(judgeOf("--rate-limit-tokens-per-second", "5")?.refusal).toContain("requests_per_minute");
 });
 
-test("a session is known by the headers that requests are read for", () => {
-  expect(judgeOf("--session-key", "X-User-Id")).toEqual({});
-  expect(judgeOf("--session-key", "x-team")?.refusal).toContain("x-team is not read");
-});
-
 /** Defaults of smg 1.9, which a script that swaps the binary relies on without naming them. */
 const FIELD_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   port: 30_000,

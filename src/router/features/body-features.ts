@@ -19,6 +19,8 @@ export interface BodyFeaturesSource {
   /** Which members of the body make the prompt. */
   readonly form: PromptForm;
   readonly headers: HeaderReader;
+  /** Names of the headers that may have the routing key, in lower case; the first that is there counts. */
+  readonly sessionHeaders: readonly string[];
 }
 
 /** Features of a request whose prompt is the client's bytes. Its length is estimated; nothing is decoded. */
@@ -73,7 +75,10 @@ export class BodyFeatures implements RequestFeatures {
   }
 
   routingKey(): string | undefined {
-    if (this.#routingKey === null) this.#routingKey = readRoutingKey(this.#source.headers, this.#source.body);
+    if (this.#routingKey === null) {
+      const { headers, body, sessionHeaders } = this.#source;
+      this.#routingKey = readRoutingKey(headers, body, sessionHeaders);
+    }
     return this.#routingKey;
   }
 }

@@ -15,6 +15,7 @@ function ofBody(body: object = BODY, headers: Record<string, string> = {}): Body
     body: bodyOf(body),
     form: { promptMembers, hasCacheMarks: false },
     headers: new Headers(headers),
+    sessionHeaders: SESSION_HEADERS,
   });
 }
 
@@ -87,6 +88,7 @@ describe("what keeps equal prompts apart", () => {
       body: bodyOf(body),
       form: endpointAt(path),
       headers: new Headers(),
+      sessionHeaders: [],
     }).promptBlocks().hashes;
 
   for (const [path, body] of APIS) {
