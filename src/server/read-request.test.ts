@@ -1,3 +1,4 @@
+import { SESSION_HEADERS } from "../util/session-headers.ts";
 import { describe, expect, test } from "bun:test";
 import { bodyOf } from "../../test/support/answers.ts";
 import { endpointNamed } from "../../test/support/endpoints.ts";
@@ -25,7 +26,14 @@ const CHAT = endpointNamed("chat_completions");
 function read(body: object, { endpoint = CHAT, isModelRequired = false, headers = {} }: Given = {}): InferenceRequest {
   const record = new RequestRecord("r", endpoint.name, { settle: () => undefined }, new ManualClock());
   const request = { headers: new Headers(headers), signal: new LeaveController() };
-  return readRequest({ endpoint, request, body: bodyOf(body), record, isModelRequired, sessionHeaders: [] });
+  return readRequest({
+    endpoint,
+    request,
+    body: bodyOf(body),
+    record,
+    isModelRequired,
+    sessionHeaders: SESSION_HEADERS,
+  });
 }
 
 /** Code and param of the refusal. */

@@ -190,6 +190,7 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ConfigKey, unknown>>> = {
   serviceDiscoveryNamespace: [],
   prefillBootstrapPortAnnotation: "sglang.ai/bootstrap-port",
   decisionExplainRatio: 0.01,
+  sessionHeaders: [],
 };
 
 describe("defaults", () => {
