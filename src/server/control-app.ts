@@ -3,7 +3,6 @@ import type { Principal } from "../keys/principal.ts";
 import type { AuditEntry, AuditLog } from "../observability/audit-log.ts";
 import { openaiDialect } from "../protocol/openai/dialect.ts";
 import type { ClientRequest, Reply } from "../transport/downstream.ts";
-import { ForwardedRequest } from "../transport/forwarded-request.ts";
 import type { Auth } from "./auth.ts";
 import { readControlBody } from "./control-body.ts";
 import { errorReply } from "./error-reply.ts";
@@ -48,7 +47,7 @@ export class ControlApp {
       principal = await callerOf(auth, route, request);
       const body = await readControlBody(route, request);
       const query = new URLSearchParams(request.query);
-      const reply = await route.handle({ request: withBody(request, body), requestId, params, query, principal, note });
+      const reply = await route.handle({ request, requestId, params, query, body, principal, note });
       // The answer to a change waits until the change is in force on all threads.
       if (isChange(route)) {
         await settled();
@@ -102,13 +101,6 @@ export async function callerOf(
   if (access === "serving") return auth.serving(request);
   const role = roleOf(access);
   return role && auth.admin(request, role);
-}
-
-/** The request with the body that was read; the request itself where none was. */
-function withBody(request: ClientRequest, body: Uint8Array | undefined): ClientRequest {
-  if (!body) return request;
-  const { method, path, query, peerAddress, headers, signal } = request;
-  return new ForwardedRequest({ method, path, query, peerAddress, headers: headers.entries(), body }, signal);
 }
 
 /** The routes of one port. */

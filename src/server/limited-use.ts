@@ -20,7 +20,6 @@ export class LimitedUse {
   #enteredAt = 0;
   #reserved = 0;
   #promptTokens = 0;
-  #isGenerated = false;
 
   constructor(keys: KeyLimits, principal: Principal, limits: Limits) {
     this.#keys = keys;
@@ -43,9 +42,8 @@ export class LimitedUse {
   /** Takes the tokens that the request is expected to need. Throws rate_limit_exceeded, request_over_limit. */
   reserve({ endpoint, body, features }: InferenceRequest): void {
     if (this.#limits.tokensPerMinute === Number.POSITIVE_INFINITY) return;
-    this.#isGenerated = endpoint.work === "generate";
     this.#promptTokens = features.promptTokens;
-    const answers = this.#isGenerated ? askedTokens(body) * endpoint.sequences(body) : 0;
+    const answers = endpoint.work === "generate" ? askedTokens(body) * endpoint.sequences(body) : 0;
     const tokens = this.#promptTokens + answers;
     this.#keys.reserve(this.#principal, this.#limits, tokens, this.#enteredAt);
     this.#reserved = tokens;

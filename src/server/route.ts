@@ -23,6 +23,8 @@ export interface Call {
   readonly note: (subject: string) => void;
   /** The parsed query. */
   readonly query: URLSearchParams;
+  /** The body, decoded; undefined where none was sent, and on a route that reads none. */
+  readonly body: Uint8Array | undefined;
 }
 
 /** One row of the route table. Handlers throw GatewayError. */

@@ -123,8 +123,15 @@ function listenForMetrics(
     handle: async (request) => {
       const handle = request.method === "GET" || request.method === "HEAD" ? handlers.get(request.path) : undefined;
       if (!handle) return refuse(unknownRoute(request.path));
-      const query = new URLSearchParams();
-      return handle({ request, requestId: "", params: {}, query, principal: undefined, note: () => undefined });
+      return handle({
+        request,
+        requestId: "",
+        params: {},
+        query: new URLSearchParams(),
+        body: undefined,
+        principal: undefined,
+        note: () => undefined,
+      });
     },
     refuse,
     onHandshake: (result) => metrics.increment("tlsHandshakes", { result }),

@@ -4,8 +4,9 @@ import { GatewayError } from "../../errors/errors.ts";
 import { type ConfigDifference, inWords } from "../../reload/config-diff.ts";
 import type { ChangeRequest, ChangeResult } from "../../reload/change.ts";
 import type { ConfigTransactions } from "../../reload/transactions.ts";
-import { type ClientRequest, jsonReply, type Reply } from "../../transport/downstream.ts";
+import { jsonReply, type Reply } from "../../transport/downstream.ts";
 import type { Call, Route } from "../route.ts";
+import { refuseUnknown, wholeNumberIn } from "./query.ts";
 
 /** The part of ConfigTransactions that the administration uses. */
 export type ConfigAdmin = Pick<
@@ -36,7 +37,7 @@ export function configRoutes(config: ConfigAdmin): Route[] {
     { method: "GET", path: "/config/history", access: "viewer", handle: () => historyReply(config) },
     {
       ...change("/config", async (call) => {
-        const text = await documentText(call.request);
+        const text = documentText(call);
         return config.change({ ...askedBy(call, CHANGE), document: { name: "POST /config", text } });
       }),
       maxBodyBytes: MAX_BYTES,
@@ -44,15 +45,14 @@ export function configRoutes(config: ConfigAdmin): Route[] {
     },
     change("/config/reload", (call) => config.change({ ...askedBy(call, CHANGE), document: "file" })),
     change("/config/rollback", (call) =>
-      config.rollback(readVersion(call.query.get("version")), askedBy(call, [...CHANGE, "version"])),
+      config.rollback(wholeNumberIn(call.query, "version"), askedBy(call, [...CHANGE, "version"])),
     ),
   ];
 }
 
-/** The body, which was read before. Throws invalid_request where there is none. */
-async function documentText(request: ClientRequest): Promise<string> {
-  const bytes = await request.read();
-  if (bytes && bytes.length > 0) return Buffer.from(bytes).toString("utf8");
+/** Throws invalid_request where there is no body. */
+function documentText({ body }: Call): string {
+  if (body && body.length > 0) return Buffer.from(body).toString("utf8");
   throw new GatewayError("invalid_request", "the body must be a configuration, in the form of the file");
 }
 
@@ -60,11 +60,7 @@ async function documentText(request: ClientRequest): Promise<string> {
 const CHANGE = ["dry_run", "partial"] as const;
 
 function askedBy({ request, query, principal }: Call, known: readonly string[]): Omit<ChangeRequest, "document"> {
-  for (const name of query.keys()) {
-    if (known.includes(name)) continue;
-    const message = `unknown parameter ${JSON.stringify(name)}; there are ${known.join(", ")}`;
-    throw new GatewayError("invalid_request", message, { param: name });
-  }
+  refuseUnknown(query, known);
   return {
     via: "api",
     by: `${principal?.name ?? "the administration"}, from ${request.peerAddress}`,
@@ -79,12 +75,6 @@ function readSwitch(query: URLSearchParams, name: (typeof CHANGE)[number]): bool
   if (value === null || value === "false") return false;
   if (value === "true" || value === "") return true;
   throw new GatewayError("invalid_request", `${name} must be true or false`, { param: name });
-}
-
-function readVersion(text: string | null): number | undefined {
-  if (text === null) return undefined;
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new GatewayError("invalid_request", "version must be a whole number from 1", { param: "version" });
 }
 
 /** The version that the caller has seen (RFC 9110, section 13.1.1); undefined where any will do. */

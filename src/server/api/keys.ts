@@ -4,6 +4,7 @@ import { USAGE_GROUPS, type UsageQuery, type UsageTotal, WINDOW_MS } from "../..
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
 import type { Call, Route } from "../route.ts";
 import { readJson } from "./json-request.ts";
+import { wholeNumberIn } from "./query.ts";
 
 export interface KeysDeps {
   readonly keyDesk: KeyDesk;
@@ -27,7 +28,7 @@ export function keyRoutes({ keyDesk, maxBodyBytes }: KeysDeps): Route[] {
       access: "admin",
       maxBodyBytes,
       handle: async (call) => {
-        const { record, view, text } = await keyDesk.create(await readJson(call.request, maxBodyBytes));
+        const { record, view, text } = await keyDesk.create(readJson(call));
         call.note(record.name);
         const headers = { ...NOT_KEPT, location: `/keys/${record.id}` };
         return jsonReply({ ...view, key: text }, { status: 201, headers });
@@ -45,7 +46,7 @@ export function keyRoutes({ keyDesk, maxBodyBytes }: KeysDeps): Route[] {
       access: "admin",
       maxBodyBytes,
       handle: async (call) => {
-        const { record, view } = await keyDesk.update(idOf(call), await readJson(call.request, maxBodyBytes));
+        const { record, view } = await keyDesk.update(idOf(call), readJson(call));
         call.note(record.name);
         return jsonReply(view);
       },
@@ -56,7 +57,7 @@ export function keyRoutes({ keyDesk, maxBodyBytes }: KeysDeps): Route[] {
       access: "admin",
       maxBodyBytes,
       handle: async (call) => {
-        const wish = call.request.hasBody ? await readJson(call.request, maxBodyBytes) : {};
+        const wish = call.body ? readJson(call) : {};
         const { record, view, text } = await keyDesk.rotate(idOf(call), wish);
         call.note(record.name);
         return jsonReply({ ...view, key: text }, { headers: NOT_KEPT });
@@ -77,7 +78,7 @@ export function keyRoutes({ keyDesk, maxBodyBytes }: KeysDeps): Route[] {
 }
 
 async function list(keyDesk: KeyDesk, { query }: Call): Promise<Reply> {
-  const limit = numberIn(query, "limit") ?? USUAL_ROWS;
+  const limit = wholeNumberIn(query, "limit") ?? USUAL_ROWS;
   return jsonReply({ keys: await keyDesk.list(Math.min(limit, MAX_ROWS), query.get("after") ?? undefined) });
 }
 
@@ -111,7 +112,7 @@ function usageQuery(query: URLSearchParams, now: number): UsageQuery {
     by: [...new Set(by)],
     key: query.get("key") ?? undefined,
     model: query.get("model") ?? undefined,
-    limit: Math.min(numberIn(query, "limit") ?? USUAL_ROWS, MAX_ROWS),
+    limit: Math.min(wholeNumberIn(query, "limit") ?? USUAL_ROWS, MAX_ROWS),
   };
 }
 
@@ -126,14 +127,6 @@ function usageView({ key, model, time, ...sums }: UsageTotal): object {
     completion_tokens: sums.completionTokens,
     cached_tokens: sums.cachedTokens,
   };
-}
-
-function numberIn(query: URLSearchParams, name: string): number | undefined {
-  const text = query.get(name);
-  if (text === null) return undefined;
-  const number = Number(text);
-  if (Number.isInteger(number) && number > 0) return number;
-  throw wrong(name, "must be a whole number above 0");
 }
 
 function timeIn(query: URLSearchParams, name: string): number | undefined {

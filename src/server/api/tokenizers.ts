@@ -52,8 +52,8 @@ export function tokenizerRoutes(deps: TokenizersDeps): Route[] {
   ];
 }
 
-async function add({ tokenizers, paths, maxBodyBytes }: TokenizersDeps, { request }: Call): Promise<Reply> {
-  const body = await readJson(request, maxBodyBytes);
+async function add({ tokenizers, paths }: TokenizersDeps, call: Call): Promise<Reply> {
+  const body = readJson(call);
   const name = required(body, "name");
   const path = await paths.resolve(required(body, "source"), "source");
   const template = stringField(body, "chat_template_path");

@@ -78,7 +78,7 @@ function list(deps: WorkersDeps, { query }: Call): Reply {
 }
 
 async function create(deps: WorkersDeps, call: Call): Promise<Reply> {
-  const body = await readJson(call.request, deps.maxBodyBytes);
+  const body = readJson(call);
   const rank = readRank(body);
   const { worker } = rank
     ? deps.routerManager.addRank(rank.url, rank.index)
@@ -109,7 +109,7 @@ async function replace(deps: WorkersDeps, call: Call): Promise<Reply> {
   const found = findActive(deps, call);
   const { worker } = found;
   call.note(worker.id);
-  const given = readWorkerSpec(await readJson(call.request, deps.maxBodyBytes));
+  const given = readWorkerSpec(readJson(call));
   // The worker still belongs to its first source.
   const spec = await admitted(deps, { ...given, source: worker.spec.source });
   return updated(deps, call, change(deps, found, spec));
@@ -119,11 +119,7 @@ async function patch(deps: WorkersDeps, call: Call): Promise<Reply> {
   const found = findActive(deps, call);
   const { worker } = found;
   call.note(worker.id);
-  const spec = await admitted(
-    deps,
-    patchWorkerSpec(worker.spec, await readJson(call.request, deps.maxBodyBytes)),
-    worker,
-  );
+  const spec = await admitted(deps, patchWorkerSpec(worker.spec, readJson(call)), worker);
   return updated(deps, call, change(deps, found, spec));
 }
 
@@ -163,14 +159,14 @@ async function remove(deps: WorkersDeps, call: Call): Promise<Reply> {
 /** Takes a worker in the body, or its address in `?url=`. */
 async function addWorker(deps: WorkersDeps, call: Call): Promise<Reply> {
   const url = call.query.get("url");
-  const body = url === null ? await readJson(call.request, deps.maxBodyBytes) : { url };
+  const body = url === null ? readJson(call) : { url };
   const { message, worker } = deps.routerManager.addWorker(await admitted(deps, readWorkerSpec(body)));
   call.note(worker.id);
   return jsonReply({ success: true, message: withUrlNotice(message, body), worker: viewOf(deps, worker) });
 }
 
 async function removeWorker(deps: WorkersDeps, call: Call): Promise<Reply> {
-  const url = call.query.get("url") ?? stringField(await readJson(call.request, deps.maxBodyBytes), "url");
+  const url = call.query.get("url") ?? stringField(readJson(call), "url");
   if (url === undefined) throw new GatewayError("invalid_request", "url is missing", { param: "url" });
   const name = workerNameOf(url);
   const worker = name === undefined ? undefined : deps.workerRegistry.getByUrl(name);
