@@ -1,3 +1,4 @@
+import { keysOf } from "../util/objects.ts";
 import type { Candidate, PickUsage, PolicyParts, RequestFeatures } from "./policy.ts";
 
 /** A signal: what it is, and whether a policy that needs it is another policy without it. Without the others it only chooses less well. */
@@ -69,8 +70,7 @@ const JUDGED = 2;
 const JUDGED_WITHOUT = 3;
 const MISSING = 4;
 
-const NAMES: readonly Signal[] = ["routing_key", "prompt", "first_token", "kv_capacity", "cached_tokens"];
-/** First cell of each signal, in the order of the names. */
+/** First cell of each signal. */
 const PLACES: Readonly<Record<Signal, number>> = {
   routing_key: 0,
   prompt: CELLS,
@@ -78,6 +78,7 @@ const PLACES: Readonly<Record<Signal, number>> = {
   kv_capacity: 3 * CELLS,
   cached_tokens: 4 * CELLS,
 };
+const NAMES = keysOf(PLACES);
 
 export interface SignalCountsParts extends Pick<PolicyParts, "memory" | "now" | "threads"> {
   readonly tell: (news: SignalNews) => void;
@@ -125,9 +126,9 @@ export class SignalCounts {
 
   /** The signals that the policy uses. */
   states(): SignalState[] {
-    return NAMES.flatMap((signal, index) => {
+    return NAMES.flatMap((signal) => {
       if (this.#used[signal] === undefined) return [];
-      const at = index * CELLS;
+      const at = PLACES[signal];
       return {
         signal,
         requests: Atomics.load(this.#cells, at) >>> 0,
@@ -165,10 +166,9 @@ export class SignalCounts {
     const before = Atomics.load(this.#judgedAt, 0);
     if (before !== 0 && ((now - before) | 0) * 500 < JUDGE_EACH_MS) return;
     // The first requests are judged as soon as there are enough.
-    const hasSome =
-      before !== 0 || NAMES.some((_, index) => Atomics.load(this.#cells, index * CELLS) >= LEAST_REQUESTS);
+    const hasSome = before !== 0 || NAMES.some((signal) => Atomics.load(this.#cells, PLACES[signal]) >= LEAST_REQUESTS);
     if (hasSome && Atomics.compareExchange(this.#judgedAt, 0, before, now || 1) === before) {
-      for (const [index, signal] of NAMES.entries()) this.#judge(signal, index * CELLS);
+      for (const signal of NAMES) this.#judge(signal, PLACES[signal]);
     }
   }
 
