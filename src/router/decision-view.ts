@@ -25,7 +25,7 @@ function legView({ decision, ...leg }: LoggedLeg): object {
     charge_tokens: leg.chargeTokens,
     predicted_ttft_ms: roundMs(leg.predictedTtftMs),
     ttft_ms: roundMs(leg.ttftMs),
-    predicted_cached_tokens: leg.predictedCachedTokens && Math.round(leg.predictedCachedTokens),
+    predicted_cached_tokens: roundTokens(leg.predictedCachedTokens),
     cached_tokens: leg.cachedTokens,
     prompt_tokens: leg.promptTokens,
     outcome: leg.outcome,
@@ -44,14 +44,19 @@ export function consideredView(one: ConsideredWorker): object {
     cost: roundCost(one.cost),
     terms: terms.length > 0 ? Object.fromEntries(terms) : undefined,
     predicted_ttft_ms: roundMs(one.predictedTtftMs),
-    cached_tokens: one.cachedTokens && Math.round(one.cachedTokens),
-    in_flight_tokens: one.inFlightTokens && Math.round(one.inFlightTokens),
+    cached_tokens: roundTokens(one.cachedTokens),
+    in_flight_tokens: roundTokens(one.inFlightTokens),
   };
 }
 
 /** To a tenth of a millisecond. */
 export function roundMs(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms * 10) / 10;
+}
+
+/** To whole tokens. */
+export function roundTokens(tokens: number | undefined): number | undefined {
+  return tokens === undefined ? undefined : Math.round(tokens);
 }
 
 /** To a microsecond where it is seconds. */

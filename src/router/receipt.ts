@@ -1,4 +1,4 @@
-import { consideredView, roundCost, roundMs } from "./decision-view.ts";
+import { consideredView, roundCost, roundMs, roundTokens } from "./decision-view.ts";
 import type { Chosen } from "./chosen.ts";
 
 /** The header with the receipt, in an answer whose client asked for one. */
@@ -48,10 +48,6 @@ function legView({ worker, pick, policy, reason, candidates, decision }: Chosen,
     cost: roundCost(decision?.cost),
     considered: considered.length > 0 ? considered.map(consideredView) : undefined,
   };
-}
-
-function roundTokens(tokens: number | undefined): number | undefined {
-  return tokens === undefined ? undefined : Math.round(tokens);
 }
 
 /** JSON whose characters may all stand in a header; the name of an operator's policy may have any. */
