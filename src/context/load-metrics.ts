@@ -78,9 +78,16 @@ function stagesOf(
   workers: readonly Worker[],
   loadOf: (worker: Worker) => EngineLoad | undefined,
 ): Map<string, Map<string, number>> {
-  const isUp = ({ status, trouble, spec }: Worker): boolean => status === "ready" && !trouble && !spec.isCordoned;
   const models = Map.groupBy(workers, ({ modelId }) => modelId);
-  return new Map(Array.from(models, ([model, all]) => [model, meansOf(all.filter(isUp), loadOf)]));
+  return new Map(
+    Array.from(models, ([model, all]) => [
+      model,
+      meansOf(
+        all.filter(({ isUp }) => isUp),
+        loadOf,
+      ),
+    ]),
+  );
 }
 
 function meansOf(up: readonly Worker[], loadOf: (worker: Worker) => EngineLoad | undefined): Map<string, number> {

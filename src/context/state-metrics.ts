@@ -48,9 +48,7 @@ export function exposeState({
     }
   });
   metrics.read("workerUp", (set) => {
-    for (const { url, status, trouble, spec } of workerRegistry.all()) {
-      set({ worker: worker(url) }, status === "ready" && !trouble && !spec.isCordoned ? 1 : 0);
-    }
+    for (const { url, isUp } of workerRegistry.all()) set({ worker: worker(url) }, isUp ? 1 : 0);
   });
   metrics.read("cacheTrust", (set) => {
     for (const one of workerRegistry.all()) {

@@ -1,4 +1,10 @@
-import type { Rank } from "./worker.ts";
+/** The data-parallel rank of an engine that a worker stands for, where the ranks behind one address are workers of their own. */
+export interface Rank {
+  /** From 0. */
+  readonly index: number;
+  /** Ranks of the address that are workers; 1 until the engine has said how many it has. */
+  readonly of: number;
+}
 
 interface Ranked {
   readonly id: string;

@@ -1,7 +1,8 @@
 import { GatewayError } from "../errors/errors.ts";
 import { parseWorkerUrl } from "../util/parse-worker-url.ts";
 import type { LoadLedger } from "./load-ledger.ts";
-import { type Rank, Worker, type WorkerInfo } from "./worker.ts";
+import type { Rank } from "./rank-table.ts";
+import { Worker, type WorkerInfo } from "./worker.ts";
 import { DEFAULT_SPEC, type WorkerSpec } from "./worker-spec.ts";
 
 export interface WorkerFactoryDeps {

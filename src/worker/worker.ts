@@ -3,6 +3,7 @@ import { type ConnectionMode, connectionModeOf } from "../util/parse-worker-url.
 import type { WorkerType } from "../util/worker-type.ts";
 import type { BreakerState } from "./circuit-breaker.ts";
 import type { LoadLedger } from "./load-ledger.ts";
+import type { Rank } from "./rank-table.ts";
 import type { KvEventsSpec, WorkerSpec } from "./worker-spec.ts";
 
 /**
@@ -61,14 +62,6 @@ export interface WorkerInfo {
   readonly kvEvents?: KvEventsSpec | undefined;
   /** Data-parallel ranks behind its address, by its own report; undefined where it does not say. */
   readonly dataParallelSize?: number | undefined;
-}
-
-/** The data-parallel rank of an engine that a worker stands for, where the ranks behind one address are workers of their own. */
-export interface Rank {
-  /** From 0. */
-  readonly index: number;
-  /** Ranks of the address that are workers; 1 until the engine has said how many it has. */
-  readonly of: number;
 }
 
 /** How an engine hands its KV cache over, or receives one, by its own report. */
@@ -198,6 +191,11 @@ export class Worker {
     return Math.floor(tokens / (this.info.dataParallelSize ?? this.rank.of));
   }
 
+  /** Whether it gets requests: it is ready, not cordoned, and not left out. */
+  get isUp(): boolean {
+    return this.status === "ready" && this.trouble === undefined && !this.spec.isCordoned;
+  }
+
   get kind(): WorkerKind {
     const mode = this.connectionMode;
     if (this.spec.workerType === "regular") return mode;
@@ -276,19 +274,22 @@ export class Worker {
   }
 }
 
-export interface WorkerParts {
-  readonly id: string;
-  readonly spec: WorkerSpec;
-  readonly rank: Rank | undefined;
-  readonly status: WorkerStatus;
-  readonly statusSince: number;
-  readonly info: WorkerInfo;
-  readonly breakerState: BreakerState;
-  readonly restUntil: number | undefined;
-  readonly trouble: Trouble | undefined;
-  readonly lastError: LastError | undefined;
-  readonly slowStart: SlowStart | undefined;
-  readonly slot: number;
+/** What a worker is made of. */
+export interface WorkerParts extends Pick<
+  Worker,
+  | "id"
+  | "spec"
+  | "rank"
+  | "status"
+  | "statusSince"
+  | "info"
+  | "breakerState"
+  | "restUntil"
+  | "trouble"
+  | "lastError"
+  | "slowStart"
+  | "slot"
+> {
   readonly ledger: LoadLedger;
 }
 
