@@ -1,6 +1,7 @@
 import type { Complaint } from "../config/describe-issue.ts";
 import type { Config } from "../config/schema.ts";
 import { GatewayError } from "../errors/errors.ts";
+import type { ParserChoice } from "../router/parser-choice.ts";
 import type * as ParserNames from "../parser/parser-names.ts";
 import type { ParsedOutputSettings } from "../router/http/parsed-request.ts";
 import { lazy } from "../util/lazy.ts";
@@ -36,7 +37,7 @@ function named<T extends string>(
   given: string | undefined,
   option: string,
   find: (name: string) => T | undefined,
-): T | "none" | undefined {
+): ParserChoice<T> {
   if (given === undefined || given === "none") return given;
   const name = find(given);
   if (name !== undefined) return name;

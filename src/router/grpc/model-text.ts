@@ -1,6 +1,7 @@
 import { GatewayError } from "../../errors/errors.ts";
 import type { Logger } from "../../observability/logger.ts";
 import type * as Choosing from "../../parser/choose-parser.ts";
+import { type ParserChoice, parserOf } from "../parser-choice.ts";
 import type { ReasoningParserName } from "../../parser/reasoning-parsers.ts";
 import type { ToolCallParserName } from "../../parser/tool-call-parsers.ts";
 import type * as Caching from "../../tokenizer/prefix-cache.ts";
@@ -35,9 +36,9 @@ export interface ModelTextSettings {
   readonly tokenizerPath: string | undefined;
   /** Source of the template that replaces the models' own, unless their tokenizer was named with one. */
   readonly chatTemplate: string | undefined;
-  /** undefined: chosen by the model's name and template. */
-  readonly toolCallParser: ToolCallParserName | "none" | undefined;
-  readonly reasoningParser: ReasoningParserName | "none" | undefined;
+  /** By the model's name and template where the operator says nothing. */
+  readonly toolCallParser: ParserChoice<ToolCallParserName>;
+  readonly reasoningParser: ParserChoice<ReasoningParserName>;
   /** Size of each model's cache, bytes; 0 for none. */
   readonly cacheBytes: number;
 }
@@ -120,8 +121,8 @@ export class ModelTexts implements Disposable {
       tokenizer,
       chatTemplates,
       encoder: settings.cacheBytes > 0 ? new (caches().PrefixCache)(tokenizer, settings.cacheBytes) : tokenizer,
-      toolCallParser: chosen(settings.toolCallParser, () => parsers().toolCallParserFor(about)),
-      reasoningParser: chosen(settings.reasoningParser, () => parsers().reasoningParserFor(about)),
+      toolCallParser: parserOf(settings.toolCallParser, () => parsers().toolCallParserFor(about)),
+      reasoningParser: parserOf(settings.reasoningParser, () => parsers().reasoningParserFor(about)),
     };
     this.#texts.set(model, text);
     return text;
@@ -206,11 +207,6 @@ export class ModelTexts implements Disposable {
     // The next request for it gets the error.
     if (!this.#deps.tokenizers.get(model)) this.#find(model).catch(() => undefined);
   }
-}
-
-function chosen<T>(given: T | "none" | undefined, found: () => T | undefined): T | undefined {
-  if (given === "none") return undefined;
-  return given ?? found();
 }
 
 function unavailable(model: string, cause: unknown): GatewayError {

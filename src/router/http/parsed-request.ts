@@ -1,6 +1,7 @@
 import { callsIn } from "../../parser/calls-in.ts";
 import { promptOpensReasoning, reasoningParserFor, toolCallParserFor } from "../../parser/choose-parser.ts";
 import type { OutputParserOptions } from "../../parser/create-output-parser.ts";
+import { type ParserChoice, parserOf } from "../parser-choice.ts";
 import type { DeclaredTool } from "../../parser/output-parser.ts";
 import { REASONING_PARSERS, type ReasoningParserName } from "../../parser/reasoning-parsers.ts";
 import { TOOL_CALL_PARSERS, type ToolCallParserName } from "../../parser/tool-call-parsers.ts";
@@ -11,9 +12,9 @@ import type { InferenceRequest } from "../router.ts";
 /** Which answers of HTTP workers the gateway parses, because their engines return the model's text unparsed. */
 export interface ParsedOutputSettings {
   readonly parsesOutput: (model: string) => boolean;
-  /** undefined: chosen by the model's name. */
-  readonly toolCallParser: ToolCallParserName | "none" | undefined;
-  readonly reasoningParser: ReasoningParserName | "none" | undefined;
+  /** By the model's name where the operator says nothing. */
+  readonly toolCallParser: ParserChoice<ToolCallParserName>;
+  readonly reasoningParser: ParserChoice<ReasoningParserName>;
 }
 
 export interface ParsedOutputDeps {
@@ -43,9 +44,12 @@ export async function withParser(request: InferenceRequest, settings: ParsedOutp
 }
 
 function parserFor(body: JsonBody, model: string, settings: ParsedOutputSettings): OutputParserOptions | undefined {
+  const about = { modelId: model };
   const tools = body.value("tool_choice") === "none" ? [] : toolsOf(body);
-  const toolCalls = tools.length > 0 ? chosen(settings.toolCallParser, toolCallParserFor, model) : undefined;
-  const reasoning = separatesReasoning(body) ? chosen(settings.reasoningParser, reasoningParserFor, model) : undefined;
+  const toolCalls = tools.length > 0 ? parserOf(settings.toolCallParser, () => toolCallParserFor(about)) : undefined;
+  const reasoning = separatesReasoning(body)
+    ? parserOf(settings.reasoningParser, () => reasoningParserFor(about))
+    : undefined;
   if (!toolCalls && !reasoning) return undefined;
   return {
     toolCalls,
@@ -55,15 +59,6 @@ function parserFor(body: JsonBody, model: string, settings: ParsedOutputSettings
     historyToolCalls:
       toolCalls && TOOL_CALL_PARSERS[toolCalls].format.callId ? callsIn(objectsIn(body, "messages")) : 0,
   };
-}
-
-function chosen<Name extends string>(
-  given: Name | "none" | undefined,
-  find: (facts: { readonly modelId: string }) => Name | undefined,
-  modelId: string,
-): Name | undefined {
-  if (given === "none") return undefined;
-  return given ?? find({ modelId });
 }
 
 function separatesReasoning(body: JsonBody): boolean {
