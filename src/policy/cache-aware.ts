@@ -6,7 +6,14 @@ import { INDEX_SIZE } from "./index-size.ts";
 import { LeastLoaded } from "./least-loaded.ts";
 import { LOAD_BOUND_OPTIONS, mostInFlight } from "./load-bound.ts";
 import type { PickReason } from "./pick-reasons.ts";
-import type { CacheNews, Candidate, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
+import {
+  BYTES_PER_TOKEN,
+  type CacheNews,
+  type Candidate,
+  type Policy,
+  type PolicyParts,
+  type RequestFeatures,
+} from "./policy.ts";
 import { matchedRatio, type PromptBlocks } from "./prefix-blocks.ts";
 import { PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
 
@@ -23,9 +30,6 @@ const OPTIONS = z.strictObject({
   ...LOAD_BOUND_OPTIONS,
   maxTreeSize: INDEX_SIZE,
 });
-
-/** Of text, and of token ids. */
-const BYTES_PER_TOKEN = 4;
 
 /**
  * Remembers which workers were sent which prefixes of prompts, and compares each worker's own load for each request. A bound on the

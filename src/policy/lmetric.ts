@@ -2,7 +2,16 @@ import { z } from "zod";
 import { Compared } from "./compared.ts";
 import { definePolicy } from "./define-policy.ts";
 import type { PickReason } from "./pick-reasons.ts";
-import type { CacheNews, Candidate, PickEnd, Picked, Policy, PolicyParts, RequestFeatures } from "./policy.ts";
+import {
+  BYTES_PER_TOKEN,
+  type CacheNews,
+  type Candidate,
+  type PickEnd,
+  type Picked,
+  type Policy,
+  type PolicyParts,
+  type RequestFeatures,
+} from "./policy.ts";
 import type { PromptBlocks } from "./prefix-blocks.ts";
 import { tellIndex } from "./index-news.ts";
 import { INDEX_SIZE } from "./index-size.ts";
@@ -10,8 +19,6 @@ import { PrefixIndex, prefixIndexBytes } from "./prefix-index.ts";
 
 const OPTIONS = z.strictObject({ maxTreeSize: INDEX_SIZE });
 
-/** Bytes of a prompt for each token; exact where the prompt is token ids. */
-const BYTES_PER_TOKEN = 4;
 /** Of so many candidates all are compared; of more, a sample. */
 const MOST_OF_ALL = 256;
 const SAMPLE = 72;

@@ -67,6 +67,9 @@ export interface RequestFeatures {
   promptBlocks(): PromptBlocks;
 }
 
+/** Bytes of a prompt for each token: exact where the prompt is token ids, and about so many where it is text. */
+export const BYTES_PER_TOKEN = 4;
+
 /** In place of an index: none of the candidates may be chosen. */
 export const NOBODY = -1;
 

@@ -1,7 +1,4 @@
-import type { RequestFeatures } from "./policy.ts";
-
-/** Bytes of text that make about one token. A token id has as many bytes, so the length is exact where the prompt is tokens. */
-const BYTES_PER_TOKEN = 4;
+import { BYTES_PER_TOKEN, type RequestFeatures } from "./policy.ts";
 
 /** Hash of the beginning of the prompt, 32 bits: the first `tokens` tokens, or the whole prompt where it is shorter. undefined without a prompt. */
 export function hashPromptStart(request: RequestFeatures, tokens: number): number | undefined {

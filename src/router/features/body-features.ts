@@ -1,4 +1,4 @@
-import type { RequestFeatures } from "../../policy/policy.ts";
+import { BYTES_PER_TOKEN, type RequestFeatures } from "../../policy/policy.ts";
 import { hashPrompt, NO_PROMPT, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "../../policy/prefix-blocks.ts";
 import type { JsonBody } from "../../protocol/json/json-body.ts";
 import { type Blob, blobsIn, savedBytes } from "../../protocol/media-blobs.ts";
@@ -6,9 +6,6 @@ import { longestPrompt, promptOf, type PromptForm } from "../../protocol/prompt.
 import { promptKeys } from "../../protocol/prompt-key.ts";
 import { readRoutingKey } from "../../protocol/routing-key.ts";
 import type { HeaderReader } from "../../util/header-reader.ts";
-
-/** Bytes of a body that make about one token. */
-const BYTES_PER_TOKEN = 4;
 
 /** The parts of a request that its features are read from. */
 export interface BodyFeaturesSource {
