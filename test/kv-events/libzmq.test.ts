@@ -6,6 +6,7 @@ import { EventFeed } from "../../src/kv-events/event-feed.ts";
 import { Pump } from "../../src/kv-events/pump.ts";
 import { MAX_MESSAGE_BYTES, Subscription, TTL_MS } from "../../src/kv-events/subscription.ts";
 import { tcp } from "../../src/kv-events/zmtp/tcp.ts";
+import { ZmtpLink } from "../../src/kv-events/zmtp/zmtp-link.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { LoopTurns } from "../../src/util/loop-turns.ts";
 import { freePort } from "../faults/free-port.ts";
@@ -229,5 +230,26 @@ describe.skipIf(missing !== undefined)("with libzmq", () => {
     await publisher.publish(1);
     await followed.until(() => followed.keys.length === 1);
     expect(followed.feed.state).toBe("exact");
+  });
+
+  test("a publisher that is busy after a silence does not give us up, as it hears from us however much it says", async () => {
+    const publisher = newPublisher();
+    const { port = 0 } = await publisher.start({ replay: false });
+    const seen: string[] = [];
+    const times = { handshakeMs: 5000, pingMs: 100, silenceMs: 5000 };
+    const settings = { type: "SUB", topics: [""], maxMessageBytes: MAX_MESSAGE_BYTES, ttlMs: 600 } as const;
+    using link = new ZmtpLink(settings, times, systemClock, {
+      onUp: () => void seen.push("up"),
+      onMessage: () => undefined,
+      onDown: (reason) => void seen.push(reason),
+    });
+    tcp.connect(at(port), link);
+    // Some questions in the silence, then three times as long as the publisher waits for a word after one.
+    await Bun.sleep(400);
+    for (let key = 0; key < 90; key += 1) {
+      await publisher.publish(key);
+      await Bun.sleep(20);
+    }
+    expect(seen).toEqual(["up"]);
   });
 });

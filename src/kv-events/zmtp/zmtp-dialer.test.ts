@@ -121,6 +121,31 @@ test("a silent peer is asked after 10 s, and is lost after 30 s without a byte",
   expect(seen.at(-1)).toMatch(/^down: nothing came from it for \d+ s, and it does not answer$/);
 });
 
+test("a peer that talks all the time is asked as often, so that it does not give us up for our silence", () => {
+  const { clock, last, shake, seen } = setUp();
+  shake();
+  for (let second = 0; second < 300; second += 1) {
+    clock.advance(1000);
+    last().events.onData(message([Buffer.from("a")]));
+  }
+  const pings = last().written.filter((bytes) => bytes.includes("PING"));
+  // 60 s, in tenths: six times as long as the time between two.
+  expect([pings.length, pings[0]?.slice(7)]).toEqual([30, "\u0002X"]);
+  expect(new Set(seen)).toEqual(new Set(["up", "a"]));
+});
+
+test("a peer that is not read for long is not taken for a silent one", () => {
+  const { clock, dialer, shake, seen } = setUp();
+  shake();
+  dialer.setPaused(true);
+  clock.advance(300_000);
+  dialer.setPaused(false);
+  clock.advance(25_000);
+  expect(seen).toEqual(["up"]);
+  clock.advance(10_000);
+  expect(seen).toHaveLength(2);
+});
+
 test("a peer of version 3.0 may be silent: it need not know the question", () => {
   const { clock, shake, seen } = setUp();
   shake(0);

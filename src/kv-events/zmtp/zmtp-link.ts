@@ -14,14 +14,14 @@ export interface LinkEvents {
 export interface LinkTimes {
   /** Time for the handshake, ms. */
   readonly handshakeMs: number;
-  /** After this silence the peer is asked whether it is there, ms. */
-  readonly pingAfterMs: number;
+  /** How often the peer is asked whether it is there, ms. */
+  readonly pingMs: number;
   /** After this silence a peer that was asked is taken for lost, ms. */
   readonly silenceMs: number;
 }
 
 /** A peer that is there answers within milliseconds. */
-export const LINK_TIMES: LinkTimes = { handshakeMs: 5000, pingAfterMs: 10_000, silenceMs: 30_000 };
+export const LINK_TIMES: LinkTimes = { handshakeMs: 5000, pingMs: 10_000, silenceMs: 30_000 };
 
 /** One TCP connection with its ZMTP peer, its handshake's time limit and its heartbeat. */
 export class ZmtpLink implements TcpEvents, Disposable {
@@ -32,6 +32,7 @@ export class ZmtpLink implements TcpEvents, Disposable {
   #socket: TcpSocket | undefined;
   #cancelTimer: () => void;
   #heardAt: number;
+  #isPaused = false;
   #isOver = false;
 
   /** `times.handshakeMs` begins now, so that it bounds the connecting as well. */
@@ -84,6 +85,7 @@ export class ZmtpLink implements TcpEvents, Disposable {
 
   /** Stops and goes on reading, so that the peer waits. */
   setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
     if (isPaused) this.#socket?.pause();
     else this.#socket?.resume();
     // It could not be heard meanwhile.
@@ -103,13 +105,18 @@ export class ZmtpLink implements TcpEvents, Disposable {
   }
 
   #scheduleLook(): void {
-    this.#cancelTimer = this.#clock.after(this.#times.pingAfterMs, () => this.#look());
+    this.#cancelTimer = this.#clock.after(this.#times.pingMs, () => this.#look());
   }
 
+  /**
+   * Also a peer that is not silent is asked: each question names a time after which the peer may give us up when it hears nothing, and
+   * libzmq does so, though it is itself the one that talks.
+   */
   #look(): void {
+    const isAsked = this.#peer.ping();
     const silentMs = this.#clock.now() - this.#heardAt;
     // A peer that need not know the question is watched by the system's own keep-alive.
-    if (silentMs >= this.#times.pingAfterMs && this.#peer.ping() && silentMs >= this.#times.silenceMs) {
+    if (isAsked && !this.#isPaused && silentMs >= this.#times.silenceMs) {
       this.#fail(`nothing came from it for ${Math.round(silentMs / 1000)} s, and it does not answer`);
       return;
     }

@@ -1,5 +1,6 @@
 import { BYTES_PER_TOKEN, type RequestFeatures } from "../../policy/policy.ts";
 import { hashPrompt, NO_PROMPT, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "../../policy/prefix-blocks.ts";
+import { readsNoCache } from "../../protocol/cache-use.ts";
 import type { JsonBody } from "../../protocol/json/json-body.ts";
 import { type Blob, blobsIn, savedBytes } from "../../protocol/media-blobs.ts";
 import { longestPrompt, promptOf, type PromptForm } from "../../protocol/prompt.ts";
@@ -59,10 +60,11 @@ export class BodyFeatures implements RequestFeatures {
     return this.#mostBytes() > 0;
   }
 
-  /** A prompt that is shorter than any block is not looked at. */
+  /** A prompt that is shorter than any block is not looked at, nor one that the engine computes anew whatever it has cached. */
   #makeBlocks(): PromptBlocks {
     const most = this.#mostBytes();
-    if (most < SMALLEST_BLOCK_BYTES) return { hashes: NO_PROMPT.hashes, bytes: most };
+    if (most < SMALLEST_BLOCK_BYTES || readsNoCache(this.#source.body))
+      return { hashes: NO_PROMPT.hashes, bytes: most };
     return hashPrompt(this.promptBytes(), promptKeys(this.#source.body, this.model).ofText);
   }
 

@@ -81,7 +81,7 @@ describe("what keeps equal prompts apart", () => {
     ["/v1/responses", { input: TEXT }],
     ["/generate", { text: TEXT }],
   ];
-  const hashes = (path: string, body: object, model = "m"): Int32Array =>
+  const features = (path: string, body: object, model = "m"): BodyFeatures =>
     new BodyFeatures({
       model,
       isStream: false,
@@ -89,7 +89,9 @@ describe("what keeps equal prompts apart", () => {
       form: endpointAt(path),
       headers: new Headers(),
       sessionHeaders: [],
-    }).promptBlocks().hashes;
+    });
+  const hashes = (path: string, body: object, model = "m"): Int32Array =>
+    features(path, body, model).promptBlocks().hashes;
 
   for (const [path, body] of APIS) {
     describe(path, () => {
@@ -111,6 +113,25 @@ describe("what keeps equal prompts apart", () => {
         expect([...apart].filter((hash) => plain.includes(hash))).toEqual([]);
         // Equal ones are equal, wherever the member stands.
         expect(hashes(path, { ...member, temperature: 1, ...body })).toEqual(apart);
+      });
+
+      test.each([{ prompt_logprobs: 0 }, { echo: true, logprobs: 1 }, { return_logprob: true, logprob_start_len: 0 }])(
+        "and from every cache: %j has the engine compute all of the prompt",
+        (member) => {
+          const none = features(path, { ...body, ...member }).promptBlocks();
+          expect([none.hashes.length, none.bytes]).toEqual([0, features(path, body).promptBlocks().bytes]);
+        },
+      );
+
+      test("not log probabilities of the answer", () => {
+        for (const member of [
+          { prompt_logprobs: null, logprobs: true, top_logprobs: 3 },
+          { echo: true, logprobs: null },
+          { echo: false, logprobs: 1 },
+          { return_logprob: true, logprob_start_len: -1 },
+          { return_logprob: false, logprob_start_len: 0 },
+        ])
+          expect([member, hashes(path, { ...body, ...member })]).toEqual([member, plain]);
       });
 
       test("a LoRA adapter of the model", () => {
@@ -135,6 +156,7 @@ describe("what keeps equal prompts apart", () => {
     expect(of({ reasoning_effort: "low" })).toEqual(of({}));
     expect(of({ cache_salt: "tenant-1" })).not.toEqual(of({}));
     expect(of({ cache_salt: "tenant-1" })).toEqual(of({ cache_salt: "tenant-1", user: "u" }));
+    expect([of({}).length, of({ prompt_logprobs: 1 }).length]).toEqual([2, 0]);
   });
 
   test("an image counts for about 1,000 tokens, whatever its size", () => {

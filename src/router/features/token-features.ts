@@ -1,5 +1,6 @@
 import type { RequestFeatures } from "../../policy/policy.ts";
-import { hashPrompt, type PromptBlocks } from "../../policy/prefix-blocks.ts";
+import { hashPrompt, NO_PROMPT, type PromptBlocks } from "../../policy/prefix-blocks.ts";
+import { readsNoCache } from "../../protocol/cache-use.ts";
 import type { JsonBody } from "../../protocol/json/json-body.ts";
 import { promptKeys } from "../../protocol/prompt-key.ts";
 
@@ -40,8 +41,15 @@ export class TokenFeatures implements RequestFeatures {
   }
 
   promptBlocks(): PromptBlocks {
-    this.#promptBlocks ??= hashPrompt(this.promptBytes(), promptKeys(this.#body, this.model).ofTokens);
+    this.#promptBlocks ??= this.#makeBlocks();
     return this.#promptBlocks;
+  }
+
+  /** A prompt that the engine computes anew whatever it has cached is not looked at. */
+  #makeBlocks(): PromptBlocks {
+    const bytes = this.promptBytes();
+    if (readsNoCache(this.#body)) return { hashes: NO_PROMPT.hashes, bytes: bytes.length };
+    return hashPrompt(bytes, promptKeys(this.#body, this.model).ofTokens);
   }
 
   routingKey(): string | undefined {
