@@ -1,16 +1,18 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BoundedFile } from "./bounded-file.ts";
+import { BoundedFile, type LineFate, type WriteFailure } from "./bounded-file.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "bounded-file-"));
 afterAll(() => rmSync(dir, { recursive: true }));
 
+const ignore = (): void => undefined;
+
 test("lines are in the file in their order once it is closed, and only its owner may read it", async () => {
   const path = join(dir, "order.jsonl");
   {
-    await using file = await BoundedFile.create(path, 1000);
+    await using file = await BoundedFile.create(path, 1000, ignore);
     for (const line of ["a\n", "b\n"]) expect(file.write(line)).toBe("kept");
     await new Promise((resolve) => setImmediate(resolve));
     expect(file.write("c\n")).toBe("kept");
@@ -22,14 +24,14 @@ test("lines are in the file in their order once it is closed, and only its owner
 test("a line that would make the file too large is not written, and a smaller one still is", async () => {
   const path = join(dir, "full.jsonl");
   {
-    await using file = await BoundedFile.create(path, 6);
+    await using file = await BoundedFile.create(path, 6, ignore);
     expect([file.write("aaa\n"), file.write("bbb\n"), file.write("c\n")]).toEqual(["kept", "full", "kept"]);
   }
   expect(readFileSync(path, "utf8")).toBe("aaa\nc\n");
 });
 
 test("a line is dropped while too much waits for the disk", async () => {
-  await using file = await BoundedFile.create(join(dir, "slow.jsonl"), 1e9);
+  await using file = await BoundedFile.create(join(dir, "slow.jsonl"), 1e9, ignore);
   const line = `${"x".repeat(1024 * 1024 - 1)}\n`;
   const fates = Array.from({ length: 9 }, () => file.write(line));
   expect(fates.map((fate) => fate === "kept")).toEqual([...Array.from({ length: 8 }, () => true), false]);
@@ -38,7 +40,7 @@ test("a line is dropped while too much waits for the disk", async () => {
 test("a file that exists is never overwritten: the new one has a number", async () => {
   const path = join(dir, "twice.jsonl");
   for (const line of ["first\n", "second\n", "third\n"]) {
-    await using file = await BoundedFile.create(path, 1000);
+    await using file = await BoundedFile.create(path, 1000, ignore);
     file.write(line);
   }
   expect(readFileSync(path, "utf8")).toBe("first\n");
@@ -46,5 +48,54 @@ test("a file that exists is never overwritten: the new one has a number", async 
 });
 
 test("a folder that does not exist is an error of the file system", () => {
-  expect(BoundedFile.create(join(dir, "missing", "a.jsonl"), 1000)).rejects.toThrow("ENOENT");
+  expect(BoundedFile.create(join(dir, "missing", "a.jsonl"), 1000, ignore)).rejects.toThrow("ENOENT");
+});
+
+describe("a disk that gets full", () => {
+  /** A disk with so many bytes, which takes at most four of them at a time. */
+  async function writtenTo(size: number, batches: readonly (readonly string[])[]) {
+    let onDisk = "";
+    const failures: WriteFailure[] = [];
+    const fates: LineFate[] = [];
+    const disk = {
+      write: (bytes: Uint8Array) => {
+        const taken = Math.min(bytes.length, 4, size - onDisk.length);
+        if (taken === 0) return Promise.reject(new Error("ENOSPC"));
+        onDisk += Buffer.from(bytes.subarray(0, taken)).toString();
+        return Promise.resolve({ bytesWritten: taken });
+      },
+      close: () => Promise.resolve(),
+    };
+    {
+      await using file = await BoundedFile.create(
+        "any",
+        1000,
+        (failure) => void failures.push(failure),
+        () => Promise.resolve(disk),
+      );
+      for (const lines of batches) {
+        for (const line of lines) fates.push(file.write(line));
+        for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    return { onDisk, failures: failures.map(({ lines }) => lines), fates };
+  }
+
+  test("gets each line whole where it takes a part at a time", async () => {
+    const batches = [["first line\n", "second line\n"], ["third line\n"]];
+    expect(await writtenTo(100, batches)).toEqual({
+      onDisk: "first line\nsecond line\nthird line\n",
+      failures: [],
+      fates: ["kept", "kept", "kept"],
+    });
+  });
+
+  test("ends within a line; those that are not in the file are told once, and later ones are dropped", async () => {
+    const batches = [["first line\n", "second line\n", "third line\n"], ["fourth line\n"]];
+    expect(await writtenTo(16, batches)).toEqual({
+      onDisk: "first line\nsecon",
+      failures: [2],
+      fates: ["kept", "kept", "kept", "dropped"],
+    });
+  });
 });

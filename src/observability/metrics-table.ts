@@ -61,7 +61,7 @@ export const METRICS = {
   ttftPredictionError: {
     name: "pointsman_ttft_prediction_error",
     kind: "histogram",
-    help: "Time from the send to the first token, divided by the time that the policy predicted: 1 is right, 2 is twice as late, 0.5 twice as early. For streams and prefill workers, with policies that predict.",
+    help: "Time from the send to the first token, divided by the time that the policy predicted: 1 is right, 2 is twice as late, 0.5 twice as early. For streams and prefill workers, with policies that predict. One that ended without a first token counts with the time until its end, if that is later than predicted.",
     labels: ["model", "worker"],
     buckets: RATIO_BUCKETS,
   },

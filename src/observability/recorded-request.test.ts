@@ -2,7 +2,12 @@ import { expect, test } from "bun:test";
 import { type RecordableRequest, type RecordedRequest, recordTraffic } from "./recorded-request.ts";
 
 /** A request that is settled by the returned function, and what a sink got of it. */
-function recorded(given: { readonly record?: Partial<RecordableRequest["record"]>; readonly key?: string }): {
+function recorded(given: {
+  readonly record?: Partial<RecordableRequest["record"]>;
+  readonly key?: string;
+  readonly promptTokens?: number;
+  readonly bytes?: number;
+}): {
   readonly got: RecordedRequest[];
   readonly settle: () => void;
 } {
@@ -19,11 +24,12 @@ function recorded(given: { readonly record?: Partial<RecordableRequest["record"]
       events: 7,
       workerUrl: "http://w:1",
       status: 200,
+      errorCode: undefined,
       ...given.record,
     },
     features: {
-      promptTokens: 40,
-      promptBlocks: () => ({ hashes: Int32Array.of(5, 6), bytes: 300 }),
+      promptTokens: given.promptTokens ?? 40,
+      promptBlocks: () => ({ hashes: Int32Array.of(5, 6), bytes: given.bytes ?? 300 }),
       routingKey: () => given.key,
     },
   };
@@ -63,10 +69,32 @@ test("the length of an answer that is no stream and has no counts is unknown", (
 });
 
 test("a request that failed, or that no worker got, is not recorded", () => {
-  for (const record of [{ status: 503 }, { status: 499 }, { workerUrl: undefined }]) {
+  for (const record of [
+    { status: 503 },
+    { status: 499, errorCode: "client_closed", events: 0 },
+    { workerUrl: undefined },
+  ]) {
     const { got, settle } = recorded({ record });
     settle();
     expect(got).toEqual([]);
+  }
+});
+
+test("a stream whose client left is recorded as far as it came: the worker has done that much", () => {
+  const { got, settle } = recorded({ record: { status: 499, errorCode: "client_closed", events: 5 } });
+  settle();
+  expect(got.map(({ outputTokens }) => outputTokens)).toEqual([5]);
+});
+
+test("the length of a prompt that nobody has counted is that of the prompt, not of the whole body", () => {
+  for (const [promptTokens, bytes, expected] of [
+    [900, 300, 75],
+    [60, 300, 60],
+    [900, 0, 900],
+  ] as const) {
+    const { got, settle } = recorded({ promptTokens, bytes });
+    settle();
+    expect(got[0]?.inputTokens).toBe(expected);
   }
 });
 

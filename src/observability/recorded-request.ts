@@ -26,7 +26,16 @@ export interface TrafficSink {
 export interface RecordableRequest {
   readonly record: Pick<
     RequestRecord,
-    "onSettled" | "elapsedMs" | "model" | "isModelListed" | "isStream" | "tokens" | "events" | "workerUrl" | "status"
+    | "onSettled"
+    | "elapsedMs"
+    | "model"
+    | "isModelListed"
+    | "isStream"
+    | "tokens"
+    | "events"
+    | "workerUrl"
+    | "status"
+    | "errorCode"
   >;
   readonly features: {
     readonly promptTokens: number;
@@ -35,19 +44,25 @@ export interface RecordableRequest {
   };
 }
 
+/** Bytes of a prompt that are taken for a token where nobody has counted. */
+const USUAL_BYTES_PER_TOKEN = 4;
+
 /**
- * Gives the request to the sink when it is over, if a worker has answered it. `wallNow` is in ms since 1970 and runs alike on all
+ * Gives the request to the sink when it is over, if a worker has answered it, were it only a part before its client left. `wallNow` is in ms since 1970 and runs alike on all
  * threads.
  */
 export function recordTraffic(sink: TrafficSink, { record, features }: RecordableRequest, wallNow: () => number): void {
   // Read at once: the end of a stream must not hold the body.
   const { hashes, bytes } = features.promptBlocks();
-  const { promptTokens } = features;
+  // What the body has beside the prompt is no part of it.
+  const promptTokens =
+    bytes === 0 ? features.promptTokens : Math.min(features.promptTokens, Math.ceil(bytes / USUAL_BYTES_PER_TOKEN));
   const key = features.routingKey();
   const sessionHash = key === undefined ? undefined : Number(Bun.hash.wyhash(key) >> 11n);
   record.onSettled(() => {
-    const { tokens, isStream, events, workerUrl, status } = record;
-    if (workerUrl === undefined || status >= 400) return;
+    const { tokens, isStream, events, workerUrl, status, errorCode } = record;
+    const isCutByClient = errorCode === "client_closed" && events > 0;
+    if (workerUrl === undefined || (status >= 400 && !isCutByClient)) return;
     sink.record({
       at: wallNow() - record.elapsedMs,
       model: record.isModelListed ? (record.model ?? "other") : "other",

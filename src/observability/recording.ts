@@ -1,4 +1,4 @@
-import { BoundedFile } from "./bounded-file.ts";
+import { BoundedFile, type WriteFailure } from "./bounded-file.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
 import { RECORDING_FORMAT } from "../util/recording-format.ts";
@@ -47,7 +47,10 @@ export class Recording implements TrafficSink, AsyncDisposable {
 
   /** Throws the error of the file system. */
   static async open(parts: RecordingParts): Promise<Recording> {
-    return new Recording(parts, await BoundedFile.create(parts.path, parts.maxBytes));
+    let recording: Recording | undefined;
+    const file = await BoundedFile.create(parts.path, parts.maxBytes, (failure) => recording?.failed(failure));
+    recording = new Recording(parts, file);
+    return recording;
   }
 
   record(request: RecordedRequest): void {
@@ -58,13 +61,24 @@ export class Recording implements TrafficSink, AsyncDisposable {
     this.#tell(fate === "full", fate === "dropped");
   }
 
-  /** Counts requests that another thread could not pass on. */
+  /** Counts requests that another thread could not pass on, or that the disk has not taken. */
   lost(requests: number): void {
     this.#dropped += requests;
     for (let request = 0; request < requests; request += 1) {
       this.#parts.metrics.increment("recordedRequests", { outcome: "dropped" });
     }
     this.#tell(false, true);
+  }
+
+  /** Hears that the file cannot be written any more. */
+  private failed({ lines, error }: WriteFailure): void {
+    const facts = { file: this.#file.path, cause: String(error) };
+    this.#parts.logger.error(facts, "the recording cannot be written; further requests are not recorded");
+    this.#isDropping = true;
+    // They were counted when the file took them. The first line is no request.
+    const requests = Math.min(lines, this.#written);
+    this.#written -= requests;
+    this.lost(requests);
   }
 
   /** Logs the first request of each kind that is not written. */

@@ -211,6 +211,25 @@ describe("errors of a shadow", () => {
     expect(setup.faults.length).toBe(3);
   });
 
+  test("in anything else that it is told are told, and the real policy and the judge have heard", () => {
+    const heard: string[] = [];
+    const hearing = (name: string): Policy => ({
+      name,
+      pick: () => 0,
+      hear: () => void heard.push(`${name} hear`),
+      cacheNews: () => void heard.push(`${name} news`),
+      forget: () => void heard.push(`${name} forget`),
+    });
+    const shadow: Policy = { name: "shadow", pick: () => 0, hear: broken, cacheNews: broken, forget: broken };
+    const setup = setUp(hearing("real"), shadow, hearing("judge"));
+    const prompt = { workTokens: 1, contextTokens: 1, hashes: new Int32Array(0), bytes: 0 };
+    setup.policy.hear({ kind: "ended", gateway: "g", request: 1, workerId: "w1", at: 0, ...prompt }, []);
+    setup.policy.cacheNews?.(1, { kind: "cleared" });
+    setup.policy.forget("w1", 1);
+    expect(heard).toEqual(["real hear", "judge hear", "real news", "judge news", "real forget", "judge forget"]);
+    expect(setup.faults).toEqual(["shadow: Error: boom", "shadow: Error: boom", "shadow: Error: boom"]);
+  });
+
   test("that an operator's module has told of itself are not told twice", () => {
     const refused = (): never => {
       throw new GatewayError("policy_failed", "the routing policy failed");

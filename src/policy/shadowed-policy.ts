@@ -51,10 +51,10 @@ export class ShadowedPolicy implements KeptPolicy {
     this.costUnit = real.costUnit;
     this.sessions = real.sessions;
     this.keepsSessions = real.keepsSessions;
-    const readers = [real, shadow, judge].filter((policy) => policy.cacheNews);
-    if (readers.length > 0) {
+    if (real.cacheNews || shadow.cacheNews || judge.cacheNews) {
       this.cacheNews = (slot, news) => {
-        for (const policy of readers) policy.cacheNews?.(slot, news);
+        real.cacheNews?.(slot, news);
+        this.#tellOthers((policy) => policy.cacheNews?.(slot, news));
       };
     }
   }
@@ -82,10 +82,8 @@ export class ShadowedPolicy implements KeptPolicy {
   }
 
   hear(news: PolicyNews, candidates: readonly Candidate[]): void {
-    const { real, shadow, judge } = this.#parts;
-    real.hear?.(news, candidates);
-    shadow.hear?.(news, candidates);
-    judge.hear?.(news, candidates);
+    this.#parts.real.hear?.(news, candidates);
+    this.#tellOthers((policy) => policy.hear?.(news, candidates));
   }
 
   cacheTrust(slot: number): number | undefined {
@@ -93,10 +91,15 @@ export class ShadowedPolicy implements KeptPolicy {
   }
 
   forget(workerId: string, slot: number): void {
-    const { real, shadow, judge } = this.#parts;
-    real.forget?.(workerId, slot);
-    this.#guarded(shadow, () => shadow.forget?.(workerId, slot));
-    this.#guarded(judge, () => judge.forget?.(workerId, slot));
+    this.#parts.real.forget?.(workerId, slot);
+    this.#tellOthers((policy) => policy.forget?.(workerId, slot));
+  }
+
+  /** Tells the shadow and the judge what the real policy has been told. */
+  #tellOthers(tell: (policy: Policy) => void): void {
+    const { shadow, judge } = this.#parts;
+    this.#guarded(shadow, () => tell(shadow));
+    this.#guarded(judge, () => tell(judge));
   }
 
   /** Asks the shadow, compares, and makes shadow and judge follow the real choice. Returns their hooks. */

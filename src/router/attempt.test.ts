@@ -258,6 +258,36 @@ describe("the time to the first token that was predicted", () => {
     expect(counted(setup)).toBe("1.5");
   });
 
+  test("counts as late by as much as was waited, where a stream ended before its first token", () => {
+    const ends: readonly ((attempt: Attempt) => void)[] = [
+      (attempt) => attempt.end(new GatewayError("client_closed", "left")),
+      (attempt) => attempt.end(new GatewayError("upstream_closed", "gone")),
+      (attempt) => attempt.abandon(),
+    ];
+    for (const end of ends) {
+      const [late, early, plain, answered] = [setUp(), setUp(), setUp(), setUp()];
+      for (const [setup, ms] of [
+        [late, 80],
+        [early, 30],
+      ] as const) {
+        setup.record.isStream = true;
+        const attempt = setup.begin(false, { index: 0, predictedTtftMs: 40 });
+        setup.clock.advance(ms);
+        end(attempt);
+      }
+      const whole = plain.begin(false, { index: 0, predictedTtftMs: 40 });
+      plain.clock.advance(80);
+      end(whole);
+      answered.record.isStream = true;
+      const stream = answered.begin(false, { index: 0, predictedTtftMs: 40 });
+      answered.clock.advance(20);
+      stream.prefillDone();
+      answered.clock.advance(80);
+      end(stream);
+      expect([late, early, plain, answered].map(counted)).toEqual(["2", undefined, undefined, "0.5"]);
+    }
+  });
+
   test("is not where nothing was predicted, or no first token came", () => {
     const plain = setUp();
     plain.begin(false, { index: 0 }).prefillDone();

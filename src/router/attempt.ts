@@ -123,6 +123,13 @@ export class Attempt {
     predictionErrors.noteCached(metrics.bounded("worker", this.worker.url), model, predicted, found);
   }
 
+  /** A first token that never came was late by now, if it was expected before. Whole answers have none that the gateway sees. */
+  #noteLateness(ms: number): void {
+    const predictedMs = this.#pick?.predictedTtftMs;
+    if (predictedMs === undefined || this.#hasFirstToken || ms <= predictedMs) return;
+    if (this.#request.record.isStream || this.worker.role === "prefill") this.#notePrediction(predictedMs, ms);
+  }
+
   #notePrediction(predictedMs: number, ms: number): void {
     const { metrics, predictionErrors } = this.#deps;
     const worker = metrics.bounded("worker", this.worker.url);
@@ -191,6 +198,7 @@ export class Attempt {
     decisions?.end(this.#ticket, outcome, ms, tokens);
     record.trace?.end(this.#span, error?.code);
     this.#noteCached(tokens?.cachedTokens, model);
+    this.#noteLateness(ms);
     if (this.#pick?.onEnd) this.#pick.onEnd({ outcome: pickOutcome(outcome, error), ms, usage: tokens });
   }
 
