@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { loadConfig } from "../config/load.ts";
 import type { ConfigArguments } from "./config-commands.ts";
 import type { KeysArguments } from "./keys-commands.ts";
 import { run, type EngineArguments } from "./program.ts";
@@ -141,6 +142,11 @@ describe("options", () => {
     const { values } = await given("--cors-allowed-origins", "http://a,http://b", "http://c", "--request-id-headers");
     expect(values.get("corsAllowedOrigins")).toEqual(["http://a", "http://b", "http://c"]);
     expect(values.get("requestIdHeaders")).toEqual([]);
+  });
+
+  test("that are lists of models mean all models where they stand alone", async () => {
+    const flags = await given("--parse-output", "--continue-streams", "--threads", "1");
+    expect(loadConfig({ env: {}, flags }).config).toMatchObject({ parseOutput: ["*"], continueStreams: ["*"] });
   });
 
   test("that are switches can be turned off, and take a value behind =", async () => {

@@ -67,7 +67,7 @@ class WordReader {
     if (optionKind(key) === "boolean") this.#values.set(key, KEYS_BY_FLAG.has(flag));
     else if (optionKind(key) === "list") {
       const before = this.#values.get(key);
-      const items = value === undefined ? [] : splitList(value);
+      const items = value === undefined ? itemsOfNone(key) : splitList(value);
       this.#values.set(key, Array.isArray(before) ? [...before, ...items] : items);
     } else this.#values.set(key, value ?? "");
   }
@@ -145,6 +145,11 @@ const VLLM_PD = "--vllm-pd-disaggregation";
 const VLLM_CONNECTOR = "nixl";
 function isFlag(word: string): boolean {
   return KEYS_BY_FLAG.has(word) || WORKER_FLAGS.has(word) || FOREIGN.has(word) || word === "--config";
+}
+
+/** Items of a list whose flag stands alone: all, where the option knows `true` for all of them. */
+function itemsOfNone(key: ConfigKey): string[] {
+  return configSchema.shape[key].safeParse(true).success ? ["true"] : [];
 }
 
 const BACKENDS = "--static-backends";

@@ -9,6 +9,7 @@ import { readCompletion } from "./openai/completion-request.ts";
 import { continueChat, continueCompletion } from "./openai/continuation.ts";
 import { openaiDialect, responsesDialect } from "./openai/dialect.ts";
 import { readEmbeddings } from "./openai/embeddings.ts";
+import { answerInputTokens } from "./openai/input-tokens.ts";
 import { oneToken } from "./openai/one-token.ts";
 import { readResponses } from "./openai/responses-request.ts";
 import { choiceCount, completionCount } from "./openai/sequences.ts";
@@ -25,6 +26,9 @@ import { sampleCount } from "./sglang/sequences.ts";
 
 /** Tools and instructions stand before the conversation in every template. */
 const CHAT = ["tools", "system", "messages"];
+
+/** The same in `/v1/responses`. */
+const RESPONSE = ["tools", "instructions", "input"];
 
 /** A route that engines have over HTTP only, and that answers with numbers. */
 function pooling<const Name extends string>(path: string, name: Name, ...promptMembers: string[]): Endpoint<Name> {
@@ -84,7 +88,7 @@ const INFERENCE = [
     path: "/v1/responses",
     dialect: responsesDialect,
     canStream: true,
-    promptMembers: ["tools", "instructions", "input"],
+    promptMembers: RESPONSE,
     bounds: RESPONSES_BOUNDS,
     read: readResponses,
     sequences: choiceCount,
@@ -92,6 +96,15 @@ const INFERENCE = [
     oneToken: (body) => oneToken(body, "max_output_tokens"),
     takesRoom: false,
     canParseOutput: false,
+  }),
+  tokenize({
+    name: "input_tokens",
+    path: "/v1/responses/input_tokens",
+    dialect: openaiDialect,
+    promptMembers: RESPONSE,
+    bounds: TOOL_BOUNDS,
+    answeredBy: "worker",
+    answer: answerInputTokens,
   }),
   generate({
     name: "messages",

@@ -34,6 +34,8 @@ const DECODERS: Readonly<Record<string, MakeDecoder>> = {
       params: { [zlib().constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG },
     }),
 };
+/** Values that mean no encoding. Some clients write the character set here, and engines, which do not read the field, take their bodies. */
+const PLAIN: ReadonlySet<string> = new Set(["", "identity", "utf-8", "utf8"]);
 /** Value of Accept-Encoding, which tells a client the accepted encodings (RFC 9110, section 12.5.3). */
 const ACCEPTED = "gzip, deflate, br, zstd, identity";
 
@@ -41,7 +43,7 @@ const ACCEPTED = "gzip, deflate, br, zstd, identity";
 export function codingOf(field: string | null): string | undefined {
   if (field === null) return undefined;
   const coding = field.trim().toLowerCase();
-  if (coding === "" || coding === "identity") return undefined;
+  if (PLAIN.has(coding)) return undefined;
   if (Object.hasOwn(DECODERS, coding)) return coding;
   throw new GatewayError("unsupported_media_type", `the body's encoding must be one of ${ACCEPTED}`, {
     headers: { "accept-encoding": ACCEPTED },

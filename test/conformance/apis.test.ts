@@ -185,6 +185,26 @@ overTargets((target) => {
     });
     expect(JSON.parse(text)).toEqual({ input_tokens: usage?.prompt_tokens });
   });
+
+  test("tokens of a response are counted as the response counts them, or the route is told to be missing", async () => {
+    const { client, model, tiny } = target();
+    const ask = {
+      model,
+      instructions: "Be brief.",
+      input: PROMPT,
+      tools: [{ type: "function" as const, name: "f", parameters: { type: "object" }, strict: false }],
+    };
+    if (!tiny) {
+      const [status] = await answerOf(target(), "/v1/responses/input_tokens", ask);
+      expect(status).toBe(501);
+      return;
+    }
+    const { usage } = await client.responses.create({ ...ask, max_output_tokens: 1 });
+    expect(await client.responses.inputTokens.count(ask)).toEqual({
+      object: "response.input_tokens",
+      input_tokens: usage?.input_tokens ?? 0,
+    });
+  });
 });
 
 overTargets(

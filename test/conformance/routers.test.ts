@@ -20,6 +20,7 @@ const BODIES: Readonly<Record<string, object>> = {
   "/score": { text_1: "Where?", text_2: "here" },
   "/pooling": { input: "Where?" },
   "/v1/responses": { input: "Where?" },
+  "/v1/responses/input_tokens": { input: "Where?" },
   "/v1/messages": { max_tokens: 8, messages: [{ role: "user", content: "Where?" }] },
   "/v1/messages/count_tokens": { messages: [{ role: "user", content: "Where?" }] },
   "/generate": { text: "Where?" },

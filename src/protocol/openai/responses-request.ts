@@ -1,5 +1,5 @@
 import { JsonFields } from "../json/json-fields.ts";
-import type { ApiRequest, Constraint, GenerationRequest, ToolSpec } from "../generation.ts";
+import type { ApiRequest, ChatPrompt, Constraint, GenerationRequest, ToolSpec } from "../generation.ts";
 import type { JsonObject } from "../json/json.ts";
 import type { JsonBody } from "../json/json-body.ts";
 import { effort, templateKwargs } from "../template-kwargs.ts";
@@ -20,21 +20,8 @@ export function readResponses(body: JsonBody): ApiRequest {
   const parallelToolCalls = fields.boolean("parallel_tool_calls") ?? true;
   const { tools, toolChoice, constraint } = readTools(fields, parallelToolCalls);
   const asked = readFormat(fields);
-  const reasoning = fields.object("reasoning");
   const generation: GenerationRequest = {
-    prompts: [
-      {
-        kind: "chat",
-        chat: {
-          messages: readInput(fields),
-          tools,
-          addGenerationPrompt: true,
-          continueFinalMessage: false,
-          documents: undefined,
-          kwargs: templateKwargs(fields, effort(reasoning?.string("effort"))),
-        },
-      },
-    ],
+    prompts: [{ kind: "chat", chat: readPrompt(fields, tools) }],
     n: 1,
     sampling: readSampling(fields),
     maxTokens: readTokenCount(fields, "max_output_tokens", 1),
@@ -50,6 +37,24 @@ export function readResponses(body: JsonBody): ApiRequest {
   };
   const options = { isStream, asked: askedMembers(fields, parallelToolCalls) };
   return { generation, isStream, createWriter: (head) => new ResponsesWriter(head, options) };
+}
+
+/** Reads `/v1/responses/input_tokens`: the prompt of the same request. Throws as readResponses. */
+export function readInputTokens(body: JsonBody): ChatPrompt {
+  const fields = JsonFields.of(body);
+  refuseState(fields);
+  return readPrompt(fields, readTools(fields, fields.boolean("parallel_tool_calls") ?? true).tools);
+}
+
+function readPrompt(fields: JsonFields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
+  return {
+    messages: readInput(fields),
+    tools,
+    addGenerationPrompt: true,
+    continueFinalMessage: false,
+    documents: undefined,
+    kwargs: templateKwargs(fields, effort(fields.object("reasoning")?.string("effort"))),
+  };
 }
 
 /** Refuses members that need stored answers. `store` itself is accepted, and the answer says that it was not stored. */
