@@ -617,7 +617,7 @@ export const configSchema = z.strictObject({
   parseOutput: z.preprocess(wholeOrList, z.array(glob)).default([]).meta({
     group: "Tokens",
     description:
-      "Models (globs) whose HTTP workers return the model's text unparsed. The gateway then finds tool calls and reasoning in it, with `tool_call_parser` and `reasoning_parser`, or with the parsers for the model's name. Chat completions only. `true` for all models. `continue_streams` does not continue a stream in which calls or reasoning have appeared.",
+      "Models (globs) whose HTTP workers return the model's text unparsed. The gateway then finds tool calls and reasoning in it, with `tool_call_parser` and `reasoning_parser`, or with the parsers for the model's name. Chat completions only. `true`, or the flag alone, for all models. `continue_streams` does not continue a stream in which calls or reasoning have appeared.",
   }),
   tokenizerCacheBytes: z
     .int()
@@ -832,7 +832,7 @@ export const configSchema = z.strictObject({
   continueStreams: z.preprocess(wholeOrList, z.array(glob)).default([]).meta({
     group: "Routing",
     description:
-      "Models (globs) whose streams another worker continues when their worker is lost. The other worker gets the chat or completion with the text so far as a prefix, at most twice for a request. `true` for all models. Streams that cannot be continued correctly (tool calls, log-probabilities, several answers, structured output) end with an error.",
+      "Models (globs) whose streams another worker continues when their worker is lost. The other worker gets the chat or completion with the text so far as a prefix, at most twice for a request. `true`, or the flag alone, for all models. Streams that cannot be continued correctly (tool calls, log-probabilities, several answers, structured output) end with an error.",
   }),
   maxConnectionsPerClient: z.int().min(0).max(1_000_000).default(0).meta({
     group: "Admission and time",
