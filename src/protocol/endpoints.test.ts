@@ -20,7 +20,7 @@ const BODIES: Readonly<Partial<Record<EndpointName, object>>> = {
   completions: { prompt: "Where?" },
   embeddings: { input: "Where?" },
   responses: { input: "Where?" },
-  input_tokens: { input: "Where?" },
+  response_input_tokens: { input: "Where?" },
   messages: { max_tokens: 8, messages: [{ role: "user", content: "Where?" }] },
   count_tokens: { messages: [{ role: "user", content: "Where?" }] },
   generate: { text: "Where?" },
@@ -164,7 +164,7 @@ describe("a row that a tokenizer answers", () => {
     expect(await answered("tokenize")).toEqual({ count: 6, max_model_len: 512, tokens: ids, token_strs: null });
     expect(await answered("detokenize")).toEqual({ prompt: "()" });
     expect(await answered("count_tokens")).toEqual({ input_tokens: 6 });
-    expect(await answered("input_tokens")).toEqual({ object: "response.input_tokens", input_tokens: 6 });
+    expect(await answered("response_input_tokens")).toEqual({ object: "response.input_tokens", input_tokens: 6 });
     expect(await answered("tokenize_texts")).toMatchObject({ count: [6, 4], char_count: 10 });
     expect(await answered("detokenize_ids")).toEqual({ text: ["(", ")"] });
     expect(ofWork("tokenize").filter(({ answer }) => answer === undefined)).toEqual([]);
@@ -183,7 +183,7 @@ describe("a row that a tokenizer answers", () => {
       ["tokenize", { prompt: text }],
       ["tokenize_texts", { prompt: [text.slice(9), "123456789"] }],
       ["count_tokens", { messages: [{ role: "user", content: text }] }],
-      ["input_tokens", { input: text }],
+      ["response_input_tokens", { input: text }],
     ] as const) {
       const read = bodyOf({});
       read.whole = body;

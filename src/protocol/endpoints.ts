@@ -98,7 +98,7 @@ const INFERENCE = [
     canParseOutput: false,
   }),
   tokenize({
-    name: "input_tokens",
+    name: "response_input_tokens",
     path: "/v1/responses/input_tokens",
     dialect: openaiDialect,
     promptMembers: RESPONSE,

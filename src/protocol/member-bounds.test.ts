@@ -93,7 +93,7 @@ describe("lists that an engine walks", () => {
     ["messages", "stop_sequences"],
     ["tokenize", "tools"],
     ["count_tokens", "tools"],
-    ["input_tokens", "tools"],
+    ["response_input_tokens", "tools"],
   ];
   for (const [endpoint, name] of lists) {
     test(`${name} of ${endpoint} may have 4,096 entries`, () => {
