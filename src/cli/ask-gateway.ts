@@ -1,20 +1,8 @@
 import { isRecord } from "../util/objects.ts";
 import { askAdministration, readText } from "./ask-administration.ts";
+import { type CommandOutput, PROCESS } from "./command-output.ts";
 import type { ConfigArguments } from "./config-commands.ts";
 import type { GatewayAccess } from "./gateway-access.ts";
-
-/** What the commands write to; tests pass a fake. */
-export interface AskOutput {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-  readonly env: Readonly<Record<string, string | undefined>>;
-}
-
-const PROCESS: AskOutput = {
-  out: (text) => process.stdout.write(text),
-  err: (text) => process.stderr.write(text),
-  env: process.env,
-};
 
 /** Exit codes of `diff`, as those of the program of that name. The other commands end with SAME or throw. */
 const SAME = 0;
@@ -24,7 +12,7 @@ const DIFFERENT = 1;
  * `pointsman config diff|apply|rollback|history`: asks a running gateway over its administration. Resolves with the exit code. Throws
  * ConfigError where the gateway refuses, or cannot be reached.
  */
-export async function askGateway(given: ConfigArguments, output: AskOutput = PROCESS): Promise<number> {
+export async function askGateway(given: ConfigArguments, output: CommandOutput = PROCESS): Promise<number> {
   const { command, file, version, isPartial } = given;
   if (command === "history")
     return printHistory(await ask(given, output, { method: "GET", path: "/config/history" }), output);
@@ -55,7 +43,7 @@ interface ConfigQuestion {
 
 function ask(
   { ifVersion, ...access }: GatewayAccess & Pick<ConfigArguments, "ifVersion">,
-  { env }: AskOutput,
+  { env }: CommandOutput,
   { method, path, body }: ConfigQuestion,
 ): Promise<Record<string, unknown>> {
   const headers = {
@@ -65,7 +53,7 @@ function ask(
   return askAdministration(access, env, { method, path, body, headers });
 }
 
-function printHistory(result: Readonly<Record<string, unknown>>, { out }: AskOutput): number {
+function printHistory(result: Readonly<Record<string, unknown>>, { out }: CommandOutput): number {
   const entries = Array.isArray(result["history"]) ? result["history"].filter(isRecord) : [];
   for (const entry of entries) {
     out(`${String(entry["version"])}  ${String(entry["at"])}  ${String(entry["by"])}\n`);

@@ -6,21 +6,9 @@ import { keyView } from "../keys/key-view.ts";
 import { SqliteKeyStore } from "../keys/sqlite-key-store.ts";
 import { isRecord } from "../util/objects.ts";
 import { askAdministration } from "./ask-administration.ts";
+import { type CommandOutput, jsonText, PROCESS } from "./command-output.ts";
 import type { KeysArguments } from "./keys-commands.ts";
 import { textTable } from "./text-table.ts";
-
-/** What the commands write to; tests pass a fake. */
-export interface KeysOutput {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-  readonly env: Readonly<Record<string, string | undefined>>;
-}
-
-const PROCESS: KeysOutput = {
-  out: (text) => process.stdout.write(text),
-  err: (text) => process.stderr.write(text),
-  env: process.env,
-};
 
 type Answer = Readonly<Record<string, unknown>>;
 
@@ -31,23 +19,26 @@ const PAGE = 1000;
  * `pointsman keys`: in the file of the store, or over the administration of a running gateway. A key's text is alone on the standard output,
  * so that a script can take it. Throws ConfigError.
  */
-export async function keys(given: KeysArguments, output: KeysOutput = PROCESS): Promise<void> {
+export async function keys(given: KeysArguments, output: CommandOutput = PROCESS): Promise<void> {
   const { command, isJson } = given;
   if (command === "list") {
     const all = given.store === undefined ? await listOfGateway(given, output) : await listOfStore(given.store);
-    output.out(isJson ? json({ keys: all }) : table(all));
+    output.out(isJson ? jsonText({ keys: all }) : table(all));
     return;
   }
   const answer =
     given.store === undefined ? await changeAtGateway(given, output) : await changeInStore(given.store, given);
   const { key: text, ...view } = answer;
-  if (isJson) output.out(json(answer));
+  if (isJson) output.out(jsonText(answer));
   else if (typeof text === "string") output.out(`${text}\n`);
   else output.out(lines(view));
   if (!isJson && typeof text === "string") output.err(`pointsman: the key ${said(view["name"])} is shown this once\n`);
 }
 
-async function changeAtGateway({ command, key, wish, gateway }: KeysArguments, { env }: KeysOutput): Promise<Answer> {
+async function changeAtGateway(
+  { command, key, wish, gateway }: KeysArguments,
+  { env }: CommandOutput,
+): Promise<Answer> {
   const path = `/keys/${encodeURIComponent(key)}`;
   const body = JSON.stringify(command === "create" ? { ...wish, name: key } : wish);
   const headers = { "content-type": "application/json" };
@@ -85,7 +76,7 @@ async function changeInStore(path: string, { command, key, wish }: KeysArguments
   return inStore(path, change, { mayMake: command === "create" });
 }
 
-async function listOfGateway({ gateway }: KeysArguments, { env }: KeysOutput): Promise<Answer[]> {
+async function listOfGateway({ gateway }: KeysArguments, { env }: CommandOutput): Promise<Answer[]> {
   const all: Answer[] = [];
   for (let after = ""; ;) {
     const query = after === "" ? "" : `&after=${encodeURIComponent(after)}`;
@@ -146,8 +137,4 @@ function said(value: unknown): string {
   if (value === null || value === undefined) return "-";
   if (Array.isArray(value)) return value.map(said).join(",");
   return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-function json(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
 }

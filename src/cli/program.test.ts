@@ -86,7 +86,16 @@ describe("the command", () => {
     expect((await ran("engine", "--dp-size", "8")).engine?.dpSize).toBe(8);
   });
 
-  test("that has a port refuses what is none", async () => {
+  test("refuses a port, ranks and a time between looks that are none", async () => {
+    for (const empty of ["", " "]) {
+      expect((await ran("demo", "--port", empty)).err).toContain("--port: must be a whole number from 0 to 65535");
+    }
+    for (const none of ["0", "0s"]) {
+      expect(await ran("top", "--interval", none)).toMatchObject({
+        code: 2,
+        err: "pointsman: --interval: must be 1s or more\n",
+      });
+    }
     const { code, err } = await ran("engine", "--port", "x");
     expect([code, err]).toEqual([2, 'pointsman: --port: must be a whole number from 0 to 65535, not "x"\n']);
     for (const ranks of ["0", "1025", "x", "1.5"]) {

@@ -2,10 +2,12 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { POLICIES } from "../policy/policies.ts";
 import { POLICY_NAMES } from "../policy/policy-names.ts";
+import { PROCESS, type Terminal } from "./command-output.ts";
 import { addConfigCommands, type ConfigArguments } from "./config-commands.ts";
 import { addKeysCommands, type KeysArguments } from "./keys-commands.ts";
 import { endWithoutOutput } from "./output-errors.ts";
 import { plainSwitches, readWords, type ServeArguments } from "./read-words.ts";
+import { readWhole } from "./read-whole.ts";
 import { addServeOptions } from "./serve-options.ts";
 import { addTopCommand, type TopArguments } from "./top-command.ts";
 import { addWorkersCommands, type WorkersArguments } from "./workers-commands.ts";
@@ -35,22 +37,6 @@ export interface Commands {
   readonly engine: (given: EngineArguments) => Promise<void>;
   readonly simulate: (argv: readonly string[]) => Promise<void>;
 }
-
-/** Output of the program; tests pass a fake. */
-export interface Terminal {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-  /** Columns of the terminal; undefined where the output is not a terminal. */
-  readonly columns: number | undefined;
-}
-
-const PROCESS: Terminal = {
-  out: (text) => process.stdout.write(text),
-  err: (text) => process.stderr.write(text),
-  get columns(): number | undefined {
-    return process.stdout.isTTY ? process.stdout.columns : undefined;
-  },
-};
 
 /** Exit code for an invalid command line or file. */
 const USAGE_EXIT = 2;
@@ -199,10 +185,4 @@ const EXAMPLES = `Examples:
 
 function readPort(text: string | undefined): number | undefined {
   return text === undefined ? undefined : readWhole("--port", text, 0, 65_535);
-}
-
-function readWhole(flag: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new ConfigError(flag, `must be a whole number from ${least} to ${most}, not ${JSON.stringify(text)}`);
 }

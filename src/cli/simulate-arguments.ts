@@ -8,10 +8,11 @@ import { LOADS } from "../simulate/loads/loads.ts";
 import { expandGroups, NAMED_POLICIES, policyFrom } from "../simulate/named-policies.ts";
 import { LATE_ORACLE, ORACLE } from "../simulate/oracle.ts";
 import { readTrace } from "../simulate/traces/trace-file.ts";
+import type { Terminal } from "./command-output.ts";
+import { readWhole } from "./read-whole.ts";
 import {
   createSimulateCommand,
   type Given,
-  type HelpOutput,
   USUAL_DURATION_SECS,
   USUAL_HAND_OVER_US,
   USUAL_LOADS,
@@ -39,7 +40,7 @@ const WHOLE_TRACE_SECS = 1e9;
  * Reads the command line of `pointsman simulate`. `cores` is the number of threads that run by default. Throws ConfigError for a wrong
  * value, and CommanderError for an unknown option and after the help.
  */
-export function readSimulateArguments(argv: readonly string[], cores: number, output: HelpOutput): SimulateArguments {
+export function readSimulateArguments(argv: readonly string[], cores: number, output: Terminal): SimulateArguments {
   const command = createSimulateCommand(output);
   command.parse(argv, { from: "user" });
   return argumentsOf(command.opts<Given>(), cores);
@@ -67,7 +68,7 @@ function argumentsOf(given: Given, cores: number): SimulateArguments {
       return policies.flatMap((policy) => seeds.map((seed): Job => ({ ...base, policy, seed })));
     }),
   );
-  const threads = optional(given.threads, (text) => whole("--threads", text, 1, 256)) ?? cores;
+  const threads = optional(given.threads, (text) => readWhole("--threads", text, 1, 256)) ?? cores;
   return { jobs, traces, baseline, threads, json: given.json, plot: given.plot };
 }
 
@@ -173,18 +174,18 @@ function refuseLate(
 }
 
 function seedsOf({ seed, seeds }: Given): number[] {
-  const first = whole("--seed", seed, 0, 2 ** 31);
-  return Array.from({ length: whole("--seeds", seeds, 1, 1000) }, (_, index) => first + index);
+  const first = readWhole("--seed", seed, 0, 2 ** 31);
+  return Array.from({ length: readWhole("--seeds", seeds, 1, 1000) }, (_, index) => first + index);
 }
 
 function situationOf(given: Given): Omit<Situation, "durationSecs"> {
   return {
-    workers: optional(given.workers, (text) => whole("--workers", text, 1, 1024)),
-    kvTokens: optional(given.kvTokens, (text) => whole("--kv-tokens", text, 1024, 1e9)),
+    workers: optional(given.workers, (text) => readWhole("--workers", text, 1, 1024)),
+    kvTokens: optional(given.kvTokens, (text) => readWhole("--kv-tokens", text, 1024, 1e9)),
     slowness: positive("--slowness", given.slowness),
-    prefillWorkers: optional(given.pd, (text) => whole("--pd", text, 1, 1023)) ?? 0,
+    prefillWorkers: optional(given.pd, (text) => readWhole("--pd", text, 1, 1023)) ?? 0,
     handOverUs: optional(given.handOverUs, (text) => atLeast0("--hand-over-us", text)) ?? USUAL_HAND_OVER_US,
-    gateways: whole("--gateways", given.gateways, 1, 64),
+    gateways: readWhole("--gateways", given.gateways, 1, 64),
     newsMs: optional(given.newsMs, (text) => atLeast0("--news-ms", text)),
     isStream: given.stream,
     reportsUsage: given.usage,
@@ -216,12 +217,6 @@ function sloOf(text: string): Slo {
 
 function optional<T>(text: string | undefined, read: (text: string) => T): T | undefined {
   return text === undefined ? undefined : read(text);
-}
-
-function whole(flag: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new ConfigError(flag, `must be a whole number from ${least} to ${most}, not ${JSON.stringify(text)}`);
 }
 
 function positive(flag: string, text: string): number {

@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { splitList } from "../config/options.ts";
 import { USUAL_SITUATION } from "../simulate/job.ts";
+import type { Terminal } from "./command-output.ts";
 import { simulateHelp } from "./simulate-help.ts";
 
 /** The words as the parser of the command line gives them. */
@@ -32,20 +33,13 @@ export interface Given {
   readonly plot?: string;
 }
 
-/** Where the text of the help goes. */
-export interface HelpOutput {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-  readonly columns: number | undefined;
-}
-
 export const USUAL_LOADS = ["chat", "agent", "rag"];
 export const USUAL_POLICIES = ["own", "smg", "gie", "llmd"];
 export const USUAL_DURATION_SECS = 120;
 export const USUAL_HAND_OVER_US = USUAL_SITUATION.handOverUs;
 
 /** The options of `pointsman simulate`, and its help. */
-export function createSimulateCommand({ out, err, columns }: HelpOutput): Command {
+export function createSimulateCommand({ out, err, columns }: Terminal): Command {
   const lists = (flags: string, description: string): Option => {
     const list = (value: string, before: readonly string[] = []): readonly string[] => [
       ...before,

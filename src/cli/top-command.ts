@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { ConfigError } from "../config/config-error.ts";
 import { type AccessOptions, accessOf, addAccessOptions, type GatewayAccess, readUrl } from "./gateway-access.ts";
 import { readSeconds } from "./read-seconds.ts";
 
@@ -33,9 +34,16 @@ export function addTopCommand(command: Command, run: (given: TopArguments) => Pr
       await run({
         gateway: accessOf(options),
         metricsUrl: options.metricsUrl === undefined ? undefined : readUrl("--metrics-url", options.metricsUrl).href,
-        intervalSecs: readSeconds("--interval", options.interval ?? "1s"),
+        intervalSecs: readInterval(options.interval ?? "1s"),
         isOnce: options.once === true,
         isJson: options.json === true,
       });
     });
+}
+
+/** Without a time between them, looks would take all that the gateway has, and never be forgotten. */
+function readInterval(text: string): number {
+  const secs = readSeconds("--interval", text);
+  if (secs > 0) return secs;
+  throw new ConfigError("--interval", "must be 1s or more");
 }

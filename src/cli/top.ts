@@ -1,5 +1,6 @@
 import { ConfigError } from "../config/config-error.ts";
 import { askAdministration, pageOf } from "./ask-administration.ts";
+import { jsonText } from "./command-output.ts";
 import { ratesBetween, type Sample, sampleOf, type WorkerRates } from "./fleet-samples.ts";
 import { Keyboard, LEAVES } from "./keyboard.ts";
 import { textTable } from "./text-table.ts";
@@ -55,7 +56,7 @@ async function once({ intervalSecs, isJson }: TopArguments, tools: TopTools, sam
   const [before] = samples;
   const after = await tools.look();
   const rows = ratesBetween(before ?? after, after);
-  tools.out(isJson ? `${JSON.stringify(rows.map(jsonOf), undefined, 2)}\n` : tableOf(rows));
+  tools.out(isJson ? jsonText(rows.map(jsonOf)) : tableOf(rows));
   return DONE;
 }
 

@@ -1,6 +1,7 @@
 import { askAdministration, type Question, RefusedError } from "./ask-administration.ts";
 import { isRecord } from "../util/objects.ts";
 import { ConfigError } from "../config/config-error.ts";
+import { jsonText, PROCESS } from "./command-output.ts";
 import { textTable } from "./text-table.ts";
 import { stateOf, viewsOf, type WorkerView as View } from "./worker-views.ts";
 import type { WorkersArguments } from "./workers-commands.ts";
@@ -46,9 +47,8 @@ export async function workers(given: WorkersArguments, tools: WorkersTools = too
 
 function toolsOf({ gateway }: WorkersArguments): WorkersTools {
   return {
-    out: (text) => process.stdout.write(text),
-    err: (text) => process.stderr.write(text),
-    ask: (question) => askAdministration(gateway, process.env, question),
+    ...PROCESS,
+    ask: (question) => askAdministration(gateway, PROCESS.env, question),
     now: () => performance.now(),
     sleep: (ms) => Bun.sleep(ms),
   };
@@ -57,7 +57,7 @@ function toolsOf({ gateway }: WorkersArguments): WorkersTools {
 async function list({ model, isJson }: WorkersArguments, { ask, out }: WorkersTools): Promise<number> {
   const query = model === undefined ? "" : `?model=${encodeURIComponent(model)}`;
   const answer = await ask({ method: "GET", path: `/workers${query}` });
-  out(isJson ? json(answer) : workersTable(viewsOf(answer)));
+  out(isJson ? jsonText(answer) : workersTable(viewsOf(answer)));
   return DONE;
 }
 
@@ -82,7 +82,7 @@ async function remove(given: WorkersArguments, tools: WorkersTools, taken: View)
     return STILL_BUSY;
   }
   const removed = { status: "removed", worker_id: taken["worker_id"], url: taken["url"] };
-  tools.out(given.isJson ? json(removed) : `${said(taken["url"])} is removed\n`);
+  tools.out(given.isJson ? jsonText(removed) : `${said(taken["url"])} is removed\n`);
   return DONE;
 }
 
@@ -117,7 +117,7 @@ async function look(ask: WorkersTools["ask"], name: string): Promise<View | unde
 }
 
 function show({ isJson }: WorkersArguments, { out }: WorkersTools, view: View): number {
-  out(isJson ? json(view) : workersTable([view]));
+  out(isJson ? jsonText(view) : workersTable([view]));
   return DONE;
 }
 
@@ -156,8 +156,4 @@ function loadOf(view: View): number {
 function said(value: unknown): string {
   if (Array.isArray(value)) return value.map(said).join(",") || "-";
   return typeof value === "string" && value !== "" ? value : "-";
-}
-
-function json(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
 }

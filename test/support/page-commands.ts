@@ -1,5 +1,6 @@
 import { expect } from "bun:test";
-import { type Commands, run, type Terminal } from "../../src/cli/program.ts";
+import type { Terminal } from "../../src/cli/command-output.ts";
+import { type Commands, run } from "../../src/cli/program.ts";
 import { readSimulateArguments } from "../../src/cli/simulate-arguments.ts";
 import type { ServeArguments } from "../../src/cli/read-words.ts";
 
