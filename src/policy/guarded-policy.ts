@@ -4,7 +4,11 @@ import type { ModulePolicy } from "./policy-module.ts";
 import type { Candidate, Explanation, PickEnd, Picked, Policy, RequestFeatures } from "./policy.ts";
 
 /** The methods of an operator's policy. */
-export type PolicyMethod = "pick" | "select" | "costs" | "explain" | "onFirstToken" | "onEnd" | "forget" | "cacheNews";
+export const POLICY_METHODS = [
+  ...["pick", "select", "costs", "explain"],
+  ...["onFirstToken", "onEnd", "forget", "cacheNews"],
+] as const;
+export type PolicyMethod = (typeof POLICY_METHODS)[number];
 
 /** Gets the running method, so that another thread can say where this one hangs. */
 export interface PolicyWatch {

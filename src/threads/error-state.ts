@@ -1,4 +1,4 @@
-import { type GatewayError, GatewayError as Gateway } from "../errors/errors.ts";
+import { GatewayError } from "../errors/errors.ts";
 import type { ErrorState } from "./messages.ts";
 
 /** An error as plain data, without its cause, which cannot be sent. */
@@ -9,5 +9,5 @@ export function errorState({ code, message, details }: GatewayError): ErrorState
 
 /** The GatewayError of a state from another thread. */
 export function errorOf({ code, message, details }: ErrorState): GatewayError {
-  return new Gateway(code, message, details);
+  return new GatewayError(code, message, details);
 }

@@ -1,21 +1,9 @@
-import type { PolicyMethod, PolicyWatch } from "../policy/guarded-policy.ts";
+import { POLICY_METHODS, type PolicyWatch } from "../policy/guarded-policy.ts";
 
 /**
  * A cell of shared memory that has the running method of the operator's policy module, because a thread that hangs in it cannot
- * send a message. The gateway's own code has bounds and is not noted.
+ * send a message. The gateway's own code has bounds and is not noted. The cell has an index into POLICY_METHODS plus 1; 0 means no method.
  */
-
-/** The cell has an index into this list plus 1; 0 means no method. */
-const METHODS = [
-  "select",
-  "forget",
-  "pick",
-  "costs",
-  "explain",
-  "onFirstToken",
-  "onEnd",
-  "cacheNews",
-] as const satisfies readonly PolicyMethod[];
 
 /** Allocates the cell of one thread. */
 export function createMethodCell(): SharedArrayBuffer {
@@ -26,7 +14,7 @@ export function createMethodCell(): SharedArrayBuffer {
 export function noteMethods(methodCell: SharedArrayBuffer): PolicyWatch {
   const cell = new Int32Array(methodCell);
   return {
-    enter: (method) => void Atomics.store(cell, 0, METHODS.indexOf(method) + 1),
+    enter: (method) => void Atomics.store(cell, 0, POLICY_METHODS.indexOf(method) + 1),
     leave: () => void Atomics.store(cell, 0, 0),
   };
 }
@@ -34,5 +22,5 @@ export function noteMethods(methodCell: SharedArrayBuffer): PolicyWatch {
 /** Name of the running method, for the log; undefined where none runs. */
 export function runningMethod(methodCell: SharedArrayBuffer): string | undefined {
   const number = Atomics.load(new Int32Array(methodCell), 0);
-  return number === 0 ? undefined : `${METHODS[number - 1]}() of the policy module`;
+  return number === 0 ? undefined : `${POLICY_METHODS[number - 1]}() of the policy module`;
 }
