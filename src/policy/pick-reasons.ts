@@ -6,6 +6,8 @@ export const PICK_REASONS = {
   lowest_cost: "It had the lowest cost.",
   deeper_match: "Of the candidates with about the lowest cost it has most of the prompt in its cache.",
   least_recent: "Of those with the same match it was chosen least recently.",
+  further_copy:
+    "It did nothing, and requests with the same beginning have waited elsewhere for as long as it takes to prefill that once more here.",
   cached_prefix: "It has the longest prefix of the prompt in its cache, as far as the policy knows.",
   session: "The request's session, user or routing key belongs to it.",
   prompt_hash: "The beginning of the prompt belongs to it, by a hash.",

@@ -1,6 +1,7 @@
 import type { PickReason } from "../pick-reasons.ts";
 import { CHOSEN, TURN, workerAt } from "./shared-layout.ts";
-import { COST, DECODE, FULL_TOKENS, SLOT, UNHEARD, WAITING, type Weighed } from "./weighed.ts";
+import { FurtherCopies, isIdle } from "./further-copies.ts";
+import { COST, FULL_TOKENS, SLOT, UNHEARD, type Weighed } from "./weighed.ts";
 
 /** Costs that differ by less are equal, s. */
 const EQUAL_S = 1e-4;
@@ -18,11 +19,22 @@ const EQUAL_IDLE_SHARE = 0.1;
  */
 export class Chooser {
   readonly #cells: Float64Array;
+  readonly #copies: FurtherCopies;
   /** Why the last choice was made. */
   reason: PickReason = "lowest_cost";
 
   constructor(cells: Float64Array) {
     this.#cells = cells;
+    this.#copies = new FurtherCopies(cells);
+  }
+
+  /** The place to which a request is sent: that of the chosen one, or of one that is to get a further copy of a prefix. */
+  send(weighed: Weighed): number {
+    const chosen = this.choose(weighed);
+    const instead = this.#copies.placeInstead(weighed, chosen);
+    if (instead < 0) return chosen;
+    this.reason = "further_copy";
+    return instead;
   }
 
   /** The place of the chosen one; at least one candidate was weighed. */
@@ -71,11 +83,6 @@ function cheapestOf(weighed: Weighed): number {
     if (weighed.of(at, COST) < weighed.of(cheapest, COST)) cheapest = at;
   }
   return cheapest;
-}
-
-/** Nothing waits and nothing decodes there. */
-function isIdle(weighed: Weighed, at: number): boolean {
-  return weighed.of(at, DECODE) === 0 && weighed.of(at, WAITING) === 0;
 }
 
 /** No more is expected there of other gateways than at the cheapest one. */

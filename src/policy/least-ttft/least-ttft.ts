@@ -80,7 +80,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     const isShown = this.isShown(candidates, request, false);
     const weighed = isShown ? this.known.weigher.weighed : this.weigh(candidates, request);
     if (weighed.count === 0) return NOBODY;
-    return this.take(candidates, request, this.known.chooser.choose(weighed));
+    return this.take(candidates, request, this.known.chooser.send(weighed));
   }
 
   costs(candidates: readonly Candidate[], request: RequestFeatures): readonly number[] {

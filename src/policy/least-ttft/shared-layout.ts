@@ -1,5 +1,9 @@
 import { SUMS } from "./decayed-sums.ts";
 
+/** Prefixes for which time is kept, and cells of each of them: `further-copies.ts`. */
+export const PREFIXES = 4096;
+export const PREFIX_CELLS = 3;
+
 /** Most workers that have a slot. */
 export const SLOTS = 16_384;
 
@@ -19,7 +23,9 @@ export const USAGE = ATTENTION + 8;
 export const TOKEN_S = USAGE + 8;
 /** Sums for what handing a KV cache over takes. */
 export const HANDOVER = TOKEN_S + 8;
-const HEADER = 64;
+/** What prefixes have cost. */
+export const COPIES = 64;
+const WORKERS = COPIES + PREFIXES * PREFIX_CELLS;
 
 /** Cells of a worker: three cache lines, of which each choice reads the first one, and the last one where something decodes. */
 export const WORKER = 24;
@@ -64,12 +70,12 @@ export function stateBytes(threads: number): number {
 
 /** Number of the first cell of a worker. */
 export function workerAt(slot: number): number {
-  return HEADER + slot * WORKER;
+  return WORKERS + slot * WORKER;
 }
 
 /** Number of the first cell of a worker for a thread. */
 export function rowAt(thread: number, slot: number): number {
-  return HEADER + SLOTS * WORKER + (thread * SLOTS + slot) * ROW;
+  return WORKERS + SLOTS * WORKER + (thread * SLOTS + slot) * ROW;
 }
 
 /** Number of the cell that says how many of its rows, from the first, a thread has ever written. */
