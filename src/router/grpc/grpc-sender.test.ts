@@ -82,6 +82,26 @@ describe("a prompt", () => {
   });
 });
 
+describe("a salt", () => {
+  test.each([{ cache_salt: "tenant-1" }, { extra_key: "k" }])(
+    "%j is refused, because the engine would share its cache among all tenants",
+    async (salt) => {
+      const { grpc, send } = setUp(() => []);
+      const [param] = Object.keys(salt);
+      expect(await errorOf(() => send({ body: { prompt: "and so on", ...salt } }))).toMatchObject({
+        code: "not_implemented",
+        details: { param },
+      });
+      expect(grpc.calls).toEqual([]);
+    },
+  );
+
+  test("that is null is none", async () => {
+    const { send } = setUp(() => [ended(THE)]);
+    expect((await send({ body: { prompt: "and so on", cache_salt: null } })).status).toBe(200);
+  });
+});
+
 describe("an answer", () => {
   test("is made of the engine's tokens, in the client's API", async () => {
     const { send } = setUp(() => [ended([...THE, ...END])]);

@@ -33,6 +33,7 @@ export async function readTokenRequest(
   const { endpoint, features, signal } = request;
   const { read } = endpoint;
   if (!read) throw new GatewayError("not_implemented", noMethod(endpoint.path));
+  refuseSalt(request.body);
   const [worker] = serving.of("grpc").workers;
   const told = worker?.info.maxModelLen;
   // Errors of the body come out before a tokenizer is loaded for it.
@@ -56,6 +57,18 @@ export function generationOf({ job }: TokenRequest): {
 } {
   if (job.kind !== "generate") throw new GatewayError("internal_error", "nothing to generate");
   return { api: job.api, generation: job.api.generation };
+}
+
+/** Members that keep the caches of tenants apart. No engine's messages have a place for them. */
+const SALTS = ["cache_salt", "extra_key"] as const;
+
+/** Without the salt a tenant could learn from the time to the first token what others have asked, so it is not left out silently. */
+function refuseSalt(body: InferenceRequest["body"]): void {
+  for (const name of SALTS) {
+    if (!body.span(name) || body.value(name) === null) continue;
+    const why = `${name} is not supported with workers that are reached over gRPC: they would share one cache among all`;
+    throw new GatewayError("not_implemented", why, { param: name });
+  }
 }
 
 function noMethod(path: string): string {
