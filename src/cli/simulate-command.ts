@@ -12,6 +12,7 @@ export interface Given {
   readonly policies?: readonly string[];
   readonly baseline?: string;
   readonly oracle: boolean;
+  readonly closedLoop?: boolean;
   readonly seeds: string;
   readonly seed: string;
   readonly duration?: string;
@@ -64,6 +65,12 @@ export function createSimulateCommand({ out, err, columns }: Terminal): Command 
       lists(
         "--trace <files>",
         "recordings of serve --record, or files in Mooncake's format, also as .gz; - is standard input",
+      ).helpGroup("Traffic:"),
+    )
+    .addOption(
+      new Option(
+        "--closed-loop",
+        "requests of a recorded session wait for the answer before and the pause after it (default: each comes at its time)",
       ).helpGroup("Traffic:"),
     )
     .addOption(

@@ -44,6 +44,7 @@ test("a request is recorded when it is over, with the time at which it came", ()
   expect(got).toEqual([
     {
       at: 9750,
+      durationMs: 250,
       model: "m",
       isStream: true,
       inputTokens: 40,

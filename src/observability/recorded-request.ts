@@ -4,6 +4,8 @@ import type { RequestRecord } from "./request-record.ts";
 export interface RecordedRequest {
   /** When the request came, ms since 1970. */
   readonly at: number;
+  /** From then until its answer was over, ms. */
+  readonly durationMs: number;
   /** The model, if a worker lists it; otherwise `other`, because a client may write anything there. */
   readonly model: string;
   readonly isStream: boolean;
@@ -63,8 +65,10 @@ export function recordTraffic(sink: TrafficSink, { record, features }: Recordabl
     const { tokens, isStream, events, workerUrl, status, errorCode } = record;
     const isCutByClient = errorCode === "client_closed" && events > 0;
     if (workerUrl === undefined || (status >= 400 && !isCutByClient)) return;
+    const durationMs = record.elapsedMs;
     sink.record({
-      at: wallNow() - record.elapsedMs,
+      at: wallNow() - durationMs,
+      durationMs,
       model: record.isModelListed ? (record.model ?? "other") : "other",
       isStream,
       inputTokens: tokens?.promptTokens ?? promptTokens,

@@ -11,6 +11,7 @@ afterAll(() => rmSync(dir, { recursive: true }));
 
 const REQUEST: RecordedRequest = {
   at: 5000,
+  durationMs: 812.345,
   model: "m",
   isStream: true,
   inputTokens: 64,
@@ -57,6 +58,7 @@ test("the first line says what the file is, and each further one is a request", 
     { format: "pointsman-recording", version: 1, started: "1970-01-01T00:00:04.000Z", block_ends: [128, 256] },
     {
       timestamp: 1000,
+      duration_ms: 812.3,
       input_length: 64,
       output_length: 3,
       hash_ids: [0, 1],

@@ -94,13 +94,14 @@ export class Recording implements TrafficSink, AsyncDisposable {
   }
 
   #lineOf(request: RecordedRequest): string {
-    const { at, model, isStream, inputTokens, outputTokens, promptBytes, hashes, sessionHash } = request;
+    const { at, durationMs, model, isStream, inputTokens, outputTokens, promptBytes, hashes, sessionHash } = request;
     const blocks = Array.from(hashes, (hash) => this.#blocks.of(hash));
     const line = JSON.stringify({
-      timestamp: Math.round((at - this.#startedAt) * 10) / 10,
+      timestamp: tenths(at - this.#startedAt),
       input_length: inputTokens,
       output_length: outputTokens,
       hash_ids: blocks,
+      duration_ms: tenths(durationMs),
       prompt_bytes: promptBytes,
       stream: isStream,
       model,
@@ -115,6 +116,10 @@ export class Recording implements TrafficSink, AsyncDisposable {
     const facts = { file: this.#file.path, requests: this.#written, not_recorded: this.#dropped };
     this.#parts.logger.info({ ...facts, bytes: this.#file.bytes }, "the recording is closed");
   }
+}
+
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10;
 }
 
 function escaped(character: string): string {

@@ -25,6 +25,8 @@ export interface Situation {
   readonly kvTokens: number | undefined;
   /** Steps of all engines take this many times as long. */
   readonly slowness: number;
+  /** Whether sessions of a trace wait for the answer before; made-up sessions always do. */
+  readonly isClosedLoop: boolean;
   readonly isStream: boolean;
   readonly reportsUsage: boolean;
   /** What engines report of their KV cache, as a multiple of the truth; undefined for engines that report nothing. */
@@ -43,6 +45,7 @@ export const USUAL_SITUATION: Omit<Situation, "durationSecs"> = {
   handOverUs: 10,
   gateways: 1,
   newsMs: undefined,
+  isClosedLoop: false,
   isStream: true,
   reportsUsage: true,
   kvReportFactor: 1,

@@ -133,7 +133,7 @@ test("the JSON has these members: a program that reads them may rely on it", () 
     ].map((name) => `situation.${name}`),
     "situation.kv_report_factor",
     ...["kind", "worker", "at_ms", "slowness"].map((name) => `situation.faults[].${name}`),
-    ...["slo.ttft_ms", "slo.tpot_ms", "stream"].map((name) => `situation.${name}`),
+    ...["slo.ttft_ms", "slo.tpot_ms", "stream", "closed_loop"].map((name) => `situation.${name}`),
     ...["load", "rate", "duration_secs", "warmup_secs", "policies[].policy"].map((name) => `groups[].${name}`),
     ...["ttft_mean_ms.mean", "ttft_mean_ms.half", "ratio.mean", "ratio.half"].map(
       (name) => `groups[].policies[].${name}`,

@@ -6,6 +6,7 @@ import { ThreadRecording } from "./thread-recording.ts";
 
 const REQUEST: RecordedRequest = {
   at: 0,
+  durationMs: 5,
   model: "m",
   isStream: false,
   inputTokens: 1,

@@ -52,8 +52,8 @@ function situationOf([job]: readonly Job[]): unknown {
     durationSecs: _secs,
     ...same
   } = job;
-  const { isStream: stream, ...others } = same;
-  return withSnakeCase({ ...others, stream });
+  const { isStream: stream, isClosedLoop: closedLoop, ...others } = same;
+  return withSnakeCase({ ...others, stream, closedLoop });
 }
 
 function cellReport(cell: Cell, group: Group, baseline: string): object {

@@ -9,6 +9,8 @@ export interface TracedRequest {
   /** When it came, ms after the beginning of the trace. */
   readonly atMs: number;
   readonly inputTokens: number;
+  /** From then until its answer was over, ms; undefined where the trace does not know it. */
+  readonly durationMs: number | undefined;
   /** Undefined where the trace does not know it. */
   readonly outputTokens: number | undefined;
   /** For each block of the prompt a number; equal numbers mean equal text from the beginning to the end of the block. */
@@ -66,7 +68,7 @@ export function parseTrace(text: string, name: string): Trace {
   const first = objectOf(lines[start] ?? "", `${name}:${start + 1}`);
   const blockEnds = first["format"] === RECORDING_FORMAT ? endsOf(first, `${name}:${start + 1}`) : undefined;
   const requests: TracedRequest[] = [];
-  const ids = new BlockIds();
+  const ids = { blocks: new SmallIds(), sessions: new SmallIds() };
   for (let at = blockEnds ? start + 1 : start; at < lines.length; at += 1) {
     const line = lines[at] ?? "";
     // A recording that was cut by a crash may end within a line.
@@ -114,20 +116,26 @@ function withLongIdsAsText(line: string): string {
   return line.replace(/"hash_ids"\s*:\s*\[[^\]]*\]/, (list) => list.replace(LONG_NUMBER, '"$&"'));
 }
 
-/** Numbers of blocks from here on are given by `BlockIds`; texts have numbers of 31 bits, of which the upper half is for those of one request. */
+/** Numbers from here on are given by `SmallIds`; texts have numbers of 31 bits, of which the upper half is for those of one request. */
 const GIVEN_FROM = 2 ** 29;
 
-/** Small numbers for blocks whose own ones are too large, such as hashes of 64 bits: equal ones get the same number. */
-class BlockIds {
+/** Small numbers for blocks and sessions that have texts or large numbers, such as hashes of 64 bits: equal ones get the same number. */
+class SmallIds {
   readonly #given = new Map<string, number>();
 
   of(id: number | string): number {
-    if (typeof id === "number" && id >= 0 && id < GIVEN_FROM) return id;
+    if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id < GIVEN_FROM) return id;
     const key = String(id);
     const known = this.#given.get(key) ?? GIVEN_FROM + this.#given.size;
     this.#given.set(key, known);
     return known;
   }
+}
+
+/** The numbers of one file. */
+interface Ids {
+  readonly blocks: SmallIds;
+  readonly sessions: SmallIds;
 }
 
 function endsOf(head: AnyRecord, where: string): readonly number[] {
@@ -140,7 +148,7 @@ function endsOf(head: AnyRecord, where: string): readonly number[] {
   return numbersOf(head["block_ends"], `${where}: block_ends`);
 }
 
-function requestOf(line: AnyRecord, where: string, ids: BlockIds): TracedRequest {
+function requestOf(line: AnyRecord, where: string, ids: Ids): TracedRequest {
   const number = (key: string, least: number, most = Number.MAX_VALUE): number => {
     const value = line[key];
     if (typeof value === "number" && value >= least && value <= most) return value;
@@ -148,24 +156,36 @@ function requestOf(line: AnyRecord, where: string, ids: BlockIds): TracedRequest
     throw new GatewayError("invalid_request", `${where}: ${key} must be a number from ${least}${end}`);
   };
   const optional = (key: string, least: number, most?: number): number | undefined =>
-    line[key] === undefined ? undefined : number(key, least, most);
+    line[key] === undefined || line[key] === null ? undefined : number(key, least, most);
   return {
     atMs: number("timestamp", 0),
     inputTokens: Math.max(1, Math.round(number("input_length", 0, MOST_TOKENS))),
+    durationMs: optional("duration_ms", 0),
     outputTokens: optional("output_length", 0, MOST_TOKENS),
     // Traces without them are of prompts that share nothing.
-    blocks: line["hash_ids"] === undefined ? [] : idsOf(line["hash_ids"], `${where}: hash_ids`).map((id) => ids.of(id)),
+    blocks:
+      line["hash_ids"] === undefined || line["hash_ids"] === null
+        ? []
+        : idsOf(line["hash_ids"], `${where}: hash_ids`).map((id) => ids.blocks.of(id)),
     promptBytes: optional("prompt_bytes", 0, MOST_BYTES),
     isStream: line["stream"] !== false,
-    session: optional("session", 0),
+    session: sessionOf(line["session"] ?? line["session_id"], where, ids),
   };
 }
 
+/** A session has a number in recordings, and a text in the files of some other programs. */
+function sessionOf(value: unknown, where: string, { sessions }: Ids): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  if ((typeof value === "number" && value >= 0) || typeof value === "string") return sessions.of(value);
+  throw new GatewayError("invalid_request", `${where}: session must be a number from 0, or a text`);
+}
+
+/** Whole numbers, or hashes as texts. */
 function idsOf(value: unknown, where: string): readonly (number | string)[] {
-  const isText = (one: unknown): one is string => typeof one === "string" && /^-?\d+$/.test(one);
-  if (Array.isArray(value) && value.every((one): one is number | string => Number.isInteger(one) || isText(one)))
-    return value;
-  return numbersOf(value, where);
+  const isId = (one: unknown): one is number | string =>
+    Number.isInteger(one) || (typeof one === "string" && one !== "");
+  if (Array.isArray(value) && value.every(isId)) return value;
+  throw new GatewayError("invalid_request", `${where} must be a list of whole numbers, or of texts`);
 }
 
 function numbersOf(value: unknown, where: string): number[] {

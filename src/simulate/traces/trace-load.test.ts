@@ -26,7 +26,7 @@ const RECORDING = [
   },
   { timestamp: 10, input_length: 140, hash_ids: [0, 1, 2], prompt_bytes: 420, stream: false, model: "m" },
 ];
-const OPTIONS = { seed: 1, durationSecs: 1e9, rate: 1, workers: 2 };
+const OPTIONS = { seed: 1, durationSecs: 1e9, rate: 1, workers: 2, isClosedLoop: false };
 
 function lines(objects: readonly object[]): string {
   return objects.map((one) => `${JSON.stringify(one)}\n`).join("");
@@ -151,6 +151,64 @@ describe("numbers of blocks that are hashes", () => {
   });
 });
 
+describe("a closed loop", () => {
+  const request = (
+    timestamp: number,
+    durationMs: number | undefined,
+    session: number | string | undefined,
+  ): object => ({
+    ...{ timestamp, input_length: 600, output_length: 2, hash_ids: [timestamp, timestamp + 1] },
+    ...{ duration_ms: durationMs, session },
+  });
+  const closed = (requests: readonly object[], rate = 1): unknown =>
+    traceLoad(parseTrace(lines(requests), "t"), "t", { ...OPTIONS, isClosedLoop: true, rate }).sessions.map(
+      ({ startAtMs, turns }) => [startAtMs, turns.map(({ thinkMs }) => thinkMs)],
+    );
+
+  test("has the requests of a session one after the other, each after the pause that was before it", () => {
+    const one = [request(0, 500, 7), request(2000, 100, 7), request(2095, 100, 7), request(9000, undefined, 7)];
+    // What came 5 ms before the end was noted came after it.
+    expect(closed(one)).toEqual([[0, [0, 1500, 0, 6805]]]);
+    // Twice as many sessions: who thinks does not think faster.
+    expect(closed(one, 2)).toEqual([[0, [0, 1500, 0, 6805]]]);
+  });
+
+  test("has what a session did at the same time at the same time, and what belongs to none at its own", () => {
+    const some = [request(0, 5000, "a"), request(300, 100, "a"), request(1000, 10, "a"), request(400, 1, undefined)];
+    expect(closed(some)).toEqual([
+      [0, [0]],
+      [300, [0, 600]],
+      [400, [0]],
+    ]);
+    expect(closed(some, 2)).toEqual([
+      [0, [0]],
+      [150, [0, 600]],
+      [200, [0]],
+    ]);
+  });
+
+  test("is refused where no request has both a session and a duration", () => {
+    const message = "t: no request has a session and duration_ms, which a closed loop needs";
+    for (const some of [[request(0, undefined, 1)], [request(0, 5, undefined)]])
+      expect(() => closed(some)).toThrow(message);
+  });
+});
+
+describe("what other programs write", () => {
+  test("may have hashes and sessions as texts, and null for what they do not know", () => {
+    const rows = ["a1b2c3d4e5f60718", "00000000deadbeef"].map((hash, at) => ({
+      ...{ timestamp: at, input_length: 700, output_length: null, hash_ids: ["cafe", hash] },
+      session_id: "run-1",
+    }));
+    const { requests } = parseTrace(lines(rows), "t");
+    expect(requests.map(({ outputTokens }) => outputTokens)).toEqual([undefined, undefined]);
+    expect(requests[0]?.session).toBe(requests[1]?.session ?? -1);
+    const [first = [], second = []] = requests.map(({ blocks }) => blocks);
+    expect([first[0] === second[0], first[1] === second[1]]).toEqual([true, false]);
+    expect(() => parseTrace(lines([{ ...rows[0], session_id: {} }]), "t")).toThrow("t:1: session must be");
+  });
+});
+
 describe("a file", () => {
   const dir = mkdtempSync(join(tmpdir(), "trace-"));
   afterAll(() => rmSync(dir, { recursive: true }));
@@ -231,7 +289,11 @@ describe("a file that is no trace is refused, with its line", () => {
       lines([{ ...MOONCAKE[0], timestamp: -1 }]),
       "t:1: timestamp must be a number from 0",
     ],
-    ["no blocks", lines([{ ...MOONCAKE[0], hash_ids: "a" }]), "t:1: hash_ids must be a list of whole numbers"],
+    [
+      "no blocks",
+      lines([{ ...MOONCAKE[0], hash_ids: "a" }]),
+      "t:1: hash_ids must be a list of whole numbers, or of texts",
+    ],
     ["a newer recording", lines([{ ...head, version: 2 }]), "t:1: recordings of version 2 are not known here"],
     ["no request", lines([head ?? {}]), "t: it has no request"],
   ];

@@ -1,6 +1,7 @@
 import type { EngineModel } from "../engine-models.ts";
 import { V1_ENGINE } from "../engine-models.ts";
-import type { Load, Segment, Session } from "../loads/load.ts";
+import { GatewayError } from "../../errors/errors.ts";
+import type { Load, Segment, Session, Turn } from "../loads/load.ts";
 import { seededRandom } from "../seeded-random.ts";
 import { MOONCAKE_BLOCK_TOKENS, type Trace, type TracedRequest } from "./trace-file.ts";
 
@@ -13,6 +14,8 @@ export interface TraceOptions {
   readonly rate: number;
   /** Size of the fleet; 8 by default. */
   readonly workers: number | undefined;
+  /** Whether a request of a session comes only after the answer to the one before it, and the pause that was between them. */
+  readonly isClosedLoop: boolean;
 }
 
 const USUAL_WORKERS = 8;
@@ -22,11 +25,14 @@ const SLO = { ttftMs: 2000, tpotMs: 100 };
 /** Numbers of sessions and texts from here on belong to one request only. */
 const OWN = 2 ** 30;
 
-/** The load of a trace: each request comes when it came, whatever became of those before it. */
+/**
+ * The load of a trace. In an open loop each request comes when it came, whatever became of those before it; in a closed one the requests of a
+ * session that came one after the other do so again. Throws invalid_request where a closed loop is asked for and the trace has none.
+ */
 export function traceLoad(
   trace: Trace,
   name: string,
-  { seed, durationSecs, rate, workers = USUAL_WORKERS }: TraceOptions,
+  { seed, durationSecs, rate, workers = USUAL_WORKERS, isClosedLoop }: TraceOptions,
 ): Load {
   const random = seededRandom(seed, 3);
   const times = spread(trace.requests, random);
@@ -34,21 +40,25 @@ export function traceLoad(
   const usualOutput = meanOutput(trace.requests);
   const { blockTokens } = trace;
   const engine: EngineModel = trace.blockEnds ? V1_ENGINE : { ...V1_ENGINE, blockTokens };
-  const sessions = trace.requests.map((request, index): Session => {
+  const turns = trace.requests.map((request, index): Arrival => {
     const segments =
       toTokens === undefined ? equalBlocks(request, blockTokens) : blocksOf(request, trace.blockEnds ?? [], toTokens);
     const rest = request.inputTokens - segments.reduce((sum, { tokens }) => sum + tokens, 0);
     if (rest > 0) segments.push({ id: OWN + index, tokens: rest });
     const prompt = { segments, tokens: request.inputTokens, bytesPerToken: toTokens === undefined ? 4 : 1 / toTokens };
     const outputTokens = Math.max(1, Math.round(request.outputTokens ?? usualOutput));
+    const turn = { prompt, outputTokens, answer: undefined, thinkMs: 0 };
     return {
-      startAtMs: (times[index] ?? 0) / rate,
-      key: request.session ?? OWN + index,
-      turns: [{ prompt, outputTokens, answer: undefined, thinkMs: 0 }],
+      atMs: times[index] ?? 0,
+      durationMs: request.durationMs,
+      session: request.session,
+      key: OWN + index,
+      turn,
     };
   });
-  sessions.sort((a, b) => a.startAtMs - b.startAtMs);
-  const durationMs = Math.min(durationSecs * 1000, (sessions.at(-1)?.startAtMs ?? 0) + 1);
+  turns.sort((a, b) => a.atMs - b.atMs);
+  const sessions = isClosedLoop ? closedLoops(turns, rate, name) : turns.map((one) => sessionOf([one], rate));
+  const durationMs = Math.min(durationSecs * 1000, (turns.at(-1)?.atMs ?? 0) / rate + 1);
   // What was read out of the lengths is told, so that whoever knows better sees it.
   const isUsual = trace.blockEnds !== undefined || blockTokens === MOONCAKE_BLOCK_TOKENS;
   return {
@@ -61,6 +71,67 @@ export function traceLoad(
     // Caches are cold at the beginning of every replay, so that all of it counts.
     warmupMs: 0,
   };
+}
+
+/** A request of a trace, and when it came. */
+interface Arrival {
+  readonly atMs: number;
+  readonly durationMs: number | undefined;
+  readonly session: number | undefined;
+  /** A key of its own, for a request without a session. */
+  readonly key: number;
+  readonly turn: Turn;
+}
+
+/** The arrivals as the turns of one session. */
+function sessionOf(arrivals: readonly Arrival[], rate: number): Session {
+  const [first] = arrivals;
+  const turns = arrivals.map(({ turn, atMs }, index) => {
+    const before = arrivals[index - 1];
+    return before ? { ...turn, thinkMs: Math.max(0, atMs - endOf(before)) } : turn;
+  });
+  return { startAtMs: (first?.atMs ?? 0) / rate, key: first?.session ?? first?.key ?? OWN, turns };
+}
+
+/**
+ * Puts requests of one session that came one after the other together. One that came while all before it ran, as of an agent that does
+ * several things at once, begins another row. `arrivals` are in order.
+ */
+function closedLoops(arrivals: readonly Arrival[], rate: number, name: string): Session[] {
+  if (!arrivals.some(({ session, durationMs }) => session !== undefined && durationMs !== undefined)) {
+    throw new GatewayError(
+      "invalid_request",
+      `${name}: no request has a session and duration_ms, which a closed loop needs`,
+    );
+  }
+  const rows: Arrival[][] = [];
+  const bySession = new Map<number, Arrival[][]>();
+  for (const arrival of arrivals) {
+    const { session, atMs } = arrival;
+    const own = (session === undefined ? undefined : bySession.get(session)) ?? [];
+    const row = own.find((some) => endOfRow(some) <= atMs + NEARLY_MS);
+    if (row) {
+      row.push(arrival);
+      continue;
+    }
+    const begun = [arrival];
+    rows.push(begun);
+    if (session !== undefined) bySession.set(session, [...own, begun]);
+  }
+  return rows.map((row) => sessionOf(row, rate));
+}
+
+function endOfRow(row: readonly Arrival[]): number {
+  const last = row.at(-1);
+  return last ? endOf(last) : Number.POSITIVE_INFINITY;
+}
+
+/** A client may have the end of an answer before the gateway has noted it, ms. */
+const NEARLY_MS = 10;
+
+/** When a request was over, ms; never where that is unknown. */
+function endOf({ atMs, durationMs }: Arrival): number {
+  return durationMs === undefined ? Number.POSITIVE_INFINITY : atMs + durationMs;
 }
 
 /**
