@@ -14,6 +14,7 @@ import { CacheTrusts } from "../router/cache-trusts.ts";
 import { RouterManager } from "../router/router-manager.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { GrpcClient } from "../transport/grpc/grpc-client.ts";
+import { createVia } from "../transport/via.ts";
 import type { Transport } from "../transport/upstream.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
 import type { OutcomeSink } from "../worker/attempt-outcome.ts";
@@ -72,6 +73,8 @@ export interface AppContext extends AsyncDisposable, Registries, Callers {
   /** Sockets for the gateway's own questions to workers. Requests have other sockets, so probes never wait behind them. */
   readonly transport: Transport;
   readonly grpc: GrpcClient;
+  /** The gateway's entry in `Via`: `transport/via.ts`. */
+  readonly via: string;
   /** Gets the outcomes of attempts on all threads. */
   readonly outcomes: OutcomeSink;
   readonly healthChecker: HealthChecker;
@@ -188,7 +191,7 @@ interface Step {
   readonly stack: AsyncDisposableStack;
 }
 
-type Base = Pick<AppContext, "config" | "live" | "clock" | "logger" | "writeLog" | "metrics"> &
+type Base = Pick<AppContext, "config" | "live" | "clock" | "logger" | "writeLog" | "metrics" | "via"> &
   Pick<RunningLogger, "setLevel">;
 type Wires = Pick<AppContext, "transport" | "grpc">;
 type Care = Pick<AppContext, "healthChecker" | "modelFinder" | "fleet" | "cacheTrusts"> & {
@@ -208,6 +211,7 @@ function openBase({ config, overrides, stack }: Step): Base {
     writeLog: (text) => ownLogger.writeLines(text),
     setLevel: (level) => ownLogger.setLevel(level),
     metrics: overrides.metrics ?? new Metrics(),
+    via: overrides.via ?? createVia(),
   };
 }
 
@@ -238,7 +242,7 @@ function openCare({ config, overrides, stack }: Step, parts: Base & Registries &
   const { clock, logger, metrics, ledger, workerRegistry: registry, transport, grpc } = parts;
   const health = healthSettings(config);
   const { timeoutMs } = health.defaults;
-  const client = new WorkerClient({ transport, grpc, clock });
+  const client = new WorkerClient({ transport, grpc, clock, via: parts.via });
   const probers = { http: createHttpProber(createProbeClient(client)), grpc: createGrpcProber(client) };
   const healthChecker =
     overrides.healthChecker ?? stack.use(new HealthChecker({ registry, clock, logger, probers, ...health }));

@@ -22,6 +22,8 @@ export interface ModelTextsParts extends Pick<Registries, "tokenizers" | "worker
   readonly metrics: Metrics;
   readonly transport: Transport;
   readonly grpc: GrpcClient;
+  /** The gateway's entry in `Via`. */
+  readonly via: string;
 }
 
 /** Makes what turns the models' texts into tokens, for requests to token engines and for policies. `stack` closes it. */
@@ -29,9 +31,9 @@ export function createModelTexts(
   parts: ModelTextsParts,
   stack: DisposableStack,
 ): { readonly texts: ModelTexts; readonly promptTokens: PromptTokens } {
-  const { config, clock, logger, metrics, transport, grpc, tokenizers, workerRegistry, policyRegistry } = parts;
+  const { config, clock, logger, metrics, transport, grpc, via, tokenizers, workerRegistry, policyRegistry } = parts;
   const followsAll = config.kvEventsEndpoint !== undefined;
-  const client = new WorkerClient({ transport, grpc, clock });
+  const client = new WorkerClient({ transport, grpc, clock, via });
   const texts = stack.use(
     new ModelTexts({
       tokenizers,

@@ -27,6 +27,8 @@ export interface RouterParts extends Omit<Registries, "policyMemory" | "policyFo
   readonly metrics: Metrics;
   readonly transport: Transport;
   readonly grpc: GrpcClient;
+  /** The gateway's entry in `Via`. */
+  readonly via: string;
   readonly outcomes: OutcomeSink;
   readonly finder: Pick<ModelFinder, "wanted">;
   /** Looks at the streams of the unit. */
@@ -52,6 +54,7 @@ export function openRouters(parts: RouterParts, stack: DisposableStack): (config
     workers: workerRegistry,
     policies: policyRegistry,
     transport,
+    via: parts.via,
     ledger,
     metrics,
     clock,

@@ -36,6 +36,12 @@ describe("a worker", () => {
     expect(withKey?.reason).toContain("refuses its `api_key`");
   });
 
+  test("that is the gateway itself is told so: a ready one would send each request round and round", async () => {
+    const failure = await answering(508, '{"error":{"code":"request_loop"}}').health(QUESTION);
+    expect(failure?.code).toBe("request_loop");
+    expect(failure?.reason).toContain("GET /health came back to this gateway");
+  });
+
   test("that breaks off within its words has its status told", async () => {
     const broken = { ...pageAnswer(500, ""), bytes: () => Promise.reject(new GatewayError("upstream_reset", "gone")) };
     const client = createProbeClient({ page: async () => broken });

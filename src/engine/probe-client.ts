@@ -105,6 +105,10 @@ async function wordsOf(answer: UpstreamResponse): Promise<string> {
 }
 
 function refusedBy({ path, apiKey }: ProbeQuestion, status: number, words: string): ProbeFailure {
+  if (status === 508) {
+    const reason = `GET ${path} came back to this gateway: the address is the gateway's own, or leads to it`;
+    return { code: "request_loop", reason };
+  }
   const said = words === "" ? "" : `: ${words}`;
   if (status === 401 || status === 403) {
     const advice =

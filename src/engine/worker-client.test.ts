@@ -43,7 +43,7 @@ function setUp(): { client: WorkerClient; sent: UpstreamRequest[]; calls: GrpcCa
   };
   const clock = new ManualClock();
   clock.advance(1000);
-  return { client: new WorkerClient({ transport, grpc, clock }), sent, calls };
+  return { client: new WorkerClient({ transport, grpc, clock, via: "1.1 pointsman-0a1b2c3d" }), sent, calls };
 }
 
 const WITH_KEY = { url: "http://w:1", apiKey: new Secret("hush") };

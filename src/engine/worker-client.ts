@@ -1,5 +1,6 @@
 import type { GrpcCallOptions, GrpcClient, GrpcStream } from "../transport/grpc/grpc-client.ts";
 import { headerLine, type Transport, type UpstreamResponse } from "../transport/upstream.ts";
+import { viaLine } from "../transport/via.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Secret } from "../util/secret.ts";
 import { USER_AGENT } from "../util/version.ts";
@@ -25,14 +26,19 @@ export interface WorkerClientDeps {
   readonly transport: Transport;
   readonly grpc: GrpcClient;
   readonly clock: Clock;
+  /** The gateway's entry in `Via`. */
+  readonly via: string;
 }
 
 /** Asks workers the gateway's own questions, over HTTP or gRPC, with the worker's credential and one time limit for each question. */
 export class WorkerClient {
   readonly #deps: WorkerClientDeps;
+  /** Header lines of each question. */
+  readonly #headers: string;
 
   constructor(deps: WorkerClientDeps) {
     this.#deps = deps;
+    this.#headers = OWN_HEADERS + viaLine(deps.via, null);
   }
 
   /** Asks for a page on a new connection, because a worker that accepts no new connection is not well. Throws what `Transport.send` throws. */
@@ -43,7 +49,7 @@ export class WorkerClient {
         origin: url,
         method,
         path,
-        headers: OWN_HEADERS + (apiKey ? headerLine("authorization", apiKey.bearer()) : ""),
+        headers: this.#headers + (apiKey ? headerLine("authorization", apiKey.bearer()) : ""),
         body: method === "POST" ? NOTHING : undefined,
         isLast: true,
         timeouts: within(timeoutMs),

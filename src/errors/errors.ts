@@ -145,6 +145,14 @@ export const ERRORS = {
     "invalid_request_error",
     "The client asked for a WebSocket. The gateway has none; send a POST to the route.",
   ),
+  request_loop: {
+    ...capacity(
+      "The request has been through this gateway before: the address of one of its workers leads back to it.",
+    ),
+    http: 508,
+    clientRetry: false,
+    anthropic: "api_error",
+  },
   request_timeout: client(408, "invalid_request_error", "The head or the body of the request did not arrive in time."),
   config_needs_restart: client(
     409,

@@ -41,6 +41,8 @@ export interface InferencePortParts<R extends RouteAddress> {
   readonly maxConnections: () => number;
   /** Most bytes of requests that this port holds at once. */
   readonly maxBytesInFlight: number;
+  /** The gateway's entry in `Via`. */
+  readonly via: string;
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** Looks at the streams of the unit. */

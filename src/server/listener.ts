@@ -6,6 +6,7 @@ import type { ClientRequest, Reply, WholeReply } from "../transport/downstream.t
 import { HttpServer } from "../transport/http1-server/http-server.ts";
 import type { RequestHead } from "../transport/http1-server/request-head.ts";
 import type { PortTls } from "../transport/tls/server-tls.ts";
+import { refuseLoop } from "../transport/via.ts";
 import type { ControlRequest } from "./control-app.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { createCors } from "./cors.ts";
@@ -45,6 +46,8 @@ export interface ListenerDeps<R extends RouteAddress> {
   readonly tls: PortTls | undefined;
   /** undefined on a port without inference. */
   readonly dataPlane: DataPlane | undefined;
+  /** The gateway's entry in `Via`, by which it knows requests that come back; undefined on a port without inference. */
+  readonly via: string | undefined;
   readonly routes: readonly R[];
   readonly answer: (route: R, request: ControlRequest) => Promise<Reply>;
   /** Counts the bytes that are held of requests. */
@@ -68,7 +71,7 @@ export interface Listener extends Pick<
  * Listens, and routes requests by their raw paths. Throws Bun's error if the address is not available (EADDRINUSE, EACCES).
  */
 export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener {
-  const { dataPlane } = deps;
+  const { dataPlane, via } = deps;
   let { settings } = deps;
   let cors = createCors(settings.corsAllowedOrigins);
   const table = new RouteTable<Handler>();
@@ -91,6 +94,7 @@ export function listen<R extends RouteAddress>(deps: ListenerDeps<R>): Listener 
   const answer = (request: ClientRequest): Reply | Promise<Reply> => {
     const requestId = requestIdOf(request.headers, settings.requestIdHeaders);
     try {
+      if (via !== undefined) refuseLoop(via, request.headers);
       return cors.preflight(request) ?? route(table, request, requestId);
     } catch (thrown) {
       return refused(thrown, requestId);

@@ -93,6 +93,7 @@ function listenForAdmin(
     settings: settings.listener,
     reusePort: settings.reusePort,
     dataPlane: undefined,
+    via: undefined,
     // The administration has its own budget: workers can still be added when requests have used up theirs.
     account: new ByteBudget(settings.maxBodyBytes),
     routes: routesOf(control.routes, "admin", true),

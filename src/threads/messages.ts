@@ -37,6 +37,8 @@ export interface Start {
   readonly hostname: string;
   readonly port: number;
   readonly certificates: UnitCertificates;
+  /** The gateway's entry in `Via`. */
+  readonly via: string;
   readonly ledger: SharedArrayBuffer;
   /** The table of keys: `keys/key-memory.ts`. */
   readonly keys: SharedArrayBuffer;

@@ -13,6 +13,7 @@ import type { Change } from "./messages.ts";
 import { createMethodCell } from "./method-cell.ts";
 import { Replica } from "./replica.ts";
 import { startMessage } from "./start-message.ts";
+import { createVia } from "../transport/via.ts";
 import { PUBLIC_WORKERS } from "../transport/tls/worker-tls.ts";
 
 const { config } = loadConfig({ env: {}, flags: NO_FLAGS });
@@ -70,6 +71,7 @@ async function openReplica({ ledger, registry, memory, clock }: ReturnType<typeo
     tokenizers: { onChange: () => () => undefined, named: () => [] },
     routes: [],
     certificates: { current: { main: undefined, workers: PUBLIC_WORKERS } },
+    via: createVia(),
   };
   const start = startMessage(deps, { number: 1, port: 0, version: 0, methodCell: createMethodCell() });
   const ignore = (): void => undefined;

@@ -85,6 +85,7 @@ export class ServingThread {
         port: start.port,
         reusePort: true,
         certificates: start.certificates,
+        via: start.via,
         shares: sharesOf(config, start.threads),
         auth: callers.auth,
         limits: callers.limits,

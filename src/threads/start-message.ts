@@ -21,6 +21,7 @@ export interface StartMessageDeps {
   readonly workerRegistry: WorkerRegistry;
   readonly tokenizers: Pick<TokenizerRegistry, "onChange" | "named">;
   readonly routes: readonly Route[];
+  readonly via: string;
   readonly certificates: { readonly current: UnitCertificates };
 }
 
@@ -35,7 +36,7 @@ export interface ThreadFacts {
 
 /** The start message of a thread: the configuration and the current registries. */
 export function startMessage(deps: StartMessageDeps, { number, port, version, methodCell }: ThreadFacts): Start {
-  const { config, clock, ledger, keys, policyMemory, workerRegistry, tokenizers, routes, certificates } = deps;
+  const { config, clock, ledger, keys, policyMemory, workerRegistry, tokenizers, routes, certificates, via } = deps;
   const now = clock.now();
   keys.noteClock();
   return {
@@ -46,6 +47,7 @@ export function startMessage(deps: StartMessageDeps, { number, port, version, me
     hostname: config.host,
     port,
     certificates: { main: certificates.current.main, workers: certificates.current.workers },
+    via,
     ledger: ledger.memory,
     keys: keys.memory.buffer,
     memory: policyMemory.all(),

@@ -15,6 +15,7 @@ import { HttpTransport } from "../../src/transport/http1/http-transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { askWorker } from "../../src/engine/http-prober.ts";
 import { createProbeClient } from "../../src/engine/probe-client.ts";
+import { createVia } from "../../src/transport/via.ts";
 import { WorkerClient } from "../../src/engine/worker-client.ts";
 import { post, startGateway, type TestGateway } from "../support/gateway.ts";
 
@@ -69,7 +70,7 @@ test("an engine that prints its configuration says how its KV cache moves", asyn
   } as const;
   using transport = new HttpTransport(systemClock, Number.POSITIVE_INFINITY);
   using grpc = new GrpcTransport();
-  const client = createProbeClient(new WorkerClient({ transport, grpc, clock: systemClock }));
+  const client = createProbeClient(new WorkerClient({ transport, grpc, clock: systemClock, via: createVia() }));
   const { kv, engine } = (await askWorker(target, client)).info;
   expect([engine, kv?.connector, kv?.dataParallelSize]).toEqual(["vllm", "NixlConnector", 1]);
 });

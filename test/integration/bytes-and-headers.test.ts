@@ -43,6 +43,7 @@ test("only allow-listed headers go up, and the client's credential stays here", 
     "host",
     "traceparent",
     "user-agent",
+    "via",
     "x-request-id",
     "x-team",
   ]);

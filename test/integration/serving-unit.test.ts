@@ -15,6 +15,7 @@ import { HELLO, post } from "../support/gateway.ts";
 import { WatchedRegistry } from "../support/watched-registry.ts";
 import { authOf, ringOf } from "../support/keys.ts";
 import { ManualClock } from "../support/manual-clock.ts";
+import { createVia } from "../../src/transport/via.ts";
 import { PUBLIC_WORKERS } from "../../src/transport/tls/worker-tls.ts";
 
 const { config: defaults } = loadConfig({ env: {}, flags: NO_FLAGS });
@@ -70,6 +71,7 @@ async function setUp(): Promise<Setup> {
         port,
         reusePort: false,
         certificates: { main: undefined, workers: PUBLIC_WORKERS },
+        via: createVia(),
         auth: authOf(),
         limits: ringOf().limits(),
         gate: new LocalGate(

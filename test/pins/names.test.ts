@@ -296,6 +296,7 @@ test("error codes and their statuses", () => {
     "404 worker_not_found",
     "405 method_not_allowed",
     "426 websocket_unsupported",
+    "508 request_loop",
     "408 request_timeout",
     "409 config_needs_restart",
     "412 config_version_mismatch",

@@ -1,3 +1,4 @@
+import { createVia } from "../../src/transport/via.ts";
 import { loadConfig, NO_FLAGS } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { GatewayError } from "../../src/errors/errors.ts";
@@ -137,6 +138,7 @@ export function setUpPool(options: Partial<Config> = {}): PoolSetup {
     logger,
     metrics,
     ledger,
+    via: createVia(),
     verifyToken: () => Promise.reject(new GatewayError("invalid_api_key", "no tokens are taken here")),
     usage: { add: () => undefined },
     keys: ringOf(undefined, { clock, threads: config.threads }),

@@ -8,6 +8,7 @@ import { loadConfig, NO_FLAGS } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { ringOf } from "./keys.ts";
 import { ManualClock } from "./manual-clock.ts";
+import { createVia } from "../../src/transport/via.ts";
 import { PUBLIC_WORKERS } from "../../src/transport/tls/worker-tls.ts";
 
 /** A message that a thread can begin with. */
@@ -26,6 +27,7 @@ export function anyStart(options: Partial<Config> = {}): Start {
       tokenizers: { onChange: () => () => undefined, named: () => [] },
       routes: [],
       certificates: { current: { main: undefined, workers: PUBLIC_WORKERS } },
+      via: createVia(),
     },
     { number: 0, port: 0, version: 0, methodCell: createMethodCell() },
   );

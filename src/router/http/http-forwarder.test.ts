@@ -6,6 +6,7 @@ import { Secret } from "../../util/secret.ts";
 import type { WorkerSpec } from "../../worker/worker-spec.ts";
 import { HttpForwarder } from "./http-forwarder.ts";
 
+const VIA = "1.1 pointsman-0a1b2c3d";
 const TIMEOUTS = { connectMs: 1, firstByteMs: 2, idleMs: 3, totalMs: 60_000 };
 
 async function forwarded(
@@ -16,7 +17,7 @@ async function forwarded(
   const { add, request, clock } = setUpRouting();
   clock.advance(500);
   const transport = new PlayedTransport(() => new PlayedResponse([]));
-  const forwarder = new HttpForwarder({ transport, timeouts: TIMEOUTS, forwardHeaders });
+  const forwarder = new HttpForwarder({ transport, timeouts: TIMEOUTS, forwardHeaders, via: VIA });
   const asked = request(options);
   const worker = add("http://one:1", { modelId: "m", ...spec });
   await forwarder.forward(asked, { worker, body: asked.body.bytes, signal: asked.signal });
@@ -44,10 +45,16 @@ describe("of a client's headers", () => {
       "content-type: application/json",
       "accept-encoding: identity",
       "user-agent: curl",
+      "via: 1.1 pointsman-0a1b2c3d",
       "accept: text/event-stream",
       "traceparent: 00-1",
       "x-team: a",
     ]);
+  });
+
+  test("Via passes with the gateway's own entry behind it, once", async () => {
+    const lines = await headersOf({ headers: { via: "1.1 edge" } }, {}, ["via"]);
+    expect(lines.filter((line) => line.startsWith("via"))).toEqual(["via: 1.1 edge, 1.1 pointsman-0a1b2c3d"]);
   });
 
   test("credentials, cookies and addresses do not", async () => {

@@ -1,4 +1,5 @@
 import { headerLine, type Transport, type UpstreamTimeouts } from "../../transport/upstream.ts";
+import { viaLine } from "../../transport/via.ts";
 import type { Worker } from "../../worker/worker.ts";
 import { ChangedResponse } from "../changed-response.ts";
 import { engineRequestId } from "../engine-request-id.ts";
@@ -17,6 +18,8 @@ export interface HttpForwarderDeps {
   };
   /** Client headers that workers get in addition to the built-in ones, in lower case. */
   readonly forwardHeaders: readonly string[];
+  /** The gateway's entry in `Via`. */
+  readonly via: string;
 }
 
 /** Client headers that a worker gets. Credentials, cookies and addresses are not among them. */
@@ -30,7 +33,7 @@ const FORWARDED_HEADERS = [
 ] as const;
 
 /** Header lines that the gateway writes itself. */
-const OWN: ReadonlySet<string> = new Set(["content-type", "accept-encoding", "x-request-id", "user-agent"]);
+const OWN: ReadonlySet<string> = new Set(["content-type", "accept-encoding", "x-request-id", "user-agent", "via"]);
 
 /** The destination of a request, and its differences from the client's request. */
 export interface Forwarding {
@@ -80,6 +83,7 @@ export class HttpForwarder {
     let lines = `content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ${id}\r\n${headers}`;
     // Each value is one line: the reader of the head refused all others.
     lines += `user-agent: ${request.headers.get("user-agent") ?? USER_AGENT}\r\n`;
+    lines += viaLine(this.#deps.via, request.headers.get("via"));
     const traced = request.record.trace?.headers(worker.url);
     for (const name of this.#forwarded) {
       // The gateway has chosen the rank, and an engine would read the client's line too.

@@ -6,6 +6,7 @@ import { GatewayError } from "../../errors/errors.ts";
 import type { UpstreamRequest } from "../../transport/upstream.ts";
 import type { WorkerResponse } from "../response-stage.ts";
 import type { Try } from "../try.ts";
+import { createVia } from "../../transport/via.ts";
 import { HttpForwarder } from "./http-forwarder.ts";
 import { HttpPdSender } from "./http-pd-sender.ts";
 
@@ -28,7 +29,7 @@ function setUp(
   const setup = setUpRouting();
   const transport = new PlayedTransport(answer);
   const sender = new HttpPdSender(
-    new HttpForwarder({ transport, timeouts: TIMEOUTS, forwardHeaders: [] }),
+    new HttpForwarder({ transport, timeouts: TIMEOUTS, forwardHeaders: [], via: createVia() }),
     setup.metrics,
   );
   const labels = { kv_connector: connector };
@@ -128,7 +129,10 @@ describe("a pair that is asked at once", () => {
 
 test("a request that a decode worker answers alone gets the client's bytes", async () => {
   const { transport, request, tried, metrics } = setUp("nixl", () => json("{}"));
-  const sender = new HttpPdSender(new HttpForwarder({ transport, timeouts: TIMEOUTS, forwardHeaders: [] }), metrics);
+  const sender = new HttpPdSender(
+    new HttpForwarder({ transport, timeouts: TIMEOUTS, forwardHeaders: [], via: createVia() }),
+    metrics,
+  );
   await sender.send(request({ path: "/tokenize", body: { prompt: "a" } }), {
     prefill: undefined,
     answer: tried.answer,

@@ -3,6 +3,7 @@ import { changed } from "../../../test/support/changed.ts";
 import { PlayedTransport } from "../../../test/support/played-transport.ts";
 import { PlayedResponse, type RequestOptions, setUpRouting } from "../../../test/support/routing.ts";
 import type { WorkerResponse } from "../response-stage.ts";
+import { createVia } from "../../transport/via.ts";
 import { HttpForwarder } from "./http-forwarder.ts";
 import { HttpSender } from "./http-sender.ts";
 import { ParsedSender } from "./parsed-sender.ts";
@@ -15,7 +16,9 @@ async function sent(content: string, parsesOutput: boolean, options: RequestOpti
   const transport = new PlayedTransport(
     () => new PlayedResponse([`data: ${JSON.stringify(chunk)}\n\n`, "data: [DONE]\n\n"]),
   );
-  const inner = new HttpSender(new HttpForwarder({ transport, timeouts: TIMEOUTS, forwardHeaders: [] }));
+  const inner = new HttpSender(
+    new HttpForwarder({ transport, timeouts: TIMEOUTS, forwardHeaders: [], via: createVia() }),
+  );
   const sender = new ParsedSender(inner, {
     parsesOutput: () => parsesOutput,
     toolCallParser: undefined,

@@ -4,6 +4,7 @@ import { PlayedResponse, type RequestOptions, setUpRouting } from "../../../test
 import { writeTinyModel } from "../../../test/support/tiny-model.ts";
 import { loadTokenizer } from "../../tokenizer/load/load-tokenizer.ts";
 import type { ModelText } from "../grpc/model-text.ts";
+import { createVia } from "../../transport/via.ts";
 import { HttpForwarder } from "./http-forwarder.ts";
 import { HttpSender } from "./http-sender.ts";
 import { PromptTokens } from "./prompt-tokens.ts";
@@ -32,7 +33,9 @@ function setUp({ hasEvents = true, takesNews = true, isLoaded = true }: Options 
   const setup = setUpRouting();
   const lines: unknown[] = [];
   const transport = new PlayedTransport(() => new PlayedResponse([]));
-  const inner = new HttpSender(new HttpForwarder({ transport, timeouts: TIMEOUTS, forwardHeaders: [] }));
+  const inner = new HttpSender(
+    new HttpForwarder({ transport, timeouts: TIMEOUTS, forwardHeaders: [], via: createVia() }),
+  );
   const tokens = new PromptTokens({
     texts: { ifLoaded: () => (isLoaded ? text : undefined) },
     policies: { takesCacheNews: () => takesNews },
