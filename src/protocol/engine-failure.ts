@@ -20,6 +20,14 @@ export function failureOfAnswer(answer: unknown): EngineFailure | undefined {
   return ANSWERS.some((member) => answer[member] !== undefined) ? undefined : engineFailure(answer);
 }
 
+/** Statuses of errors that are told by their type alone, as Anthropic's API does. */
+const STATUSES: ReadonlyMap<string, number> = new Map([
+  ["invalid_request_error", 400],
+  ["request_too_large", 413],
+  ["rate_limit_error", 429],
+  ["overloaded_error", 529],
+]);
+
 /**
  * The error that an event tells of; undefined where it tells of none. OpenAI writes `{error: {message, code}}`, SGLang
  * `{error: "text"}` and older vLLM `{object: "error", message, code}`; an event named `error` is an error whatever it says.
@@ -27,7 +35,8 @@ export function failureOfAnswer(answer: unknown): EngineFailure | undefined {
 export function engineFailure(event: JsonObject, name?: string): EngineFailure | undefined {
   const error = errorIn(event) ?? (name === "error" ? event : undefined);
   if (!error) return undefined;
-  const code = numberField(error, "code") ?? numberField(event, "status_code");
+  const code =
+    numberField(error, "code") ?? numberField(event, "status_code") ?? STATUSES.get(stringField(error, "type") ?? "");
   return {
     message: stringField(error, "message") ?? stringField(event, "error") ?? "the engine failed within the stream",
     status: code !== undefined && code >= 400 && code < 600 ? code : undefined,
