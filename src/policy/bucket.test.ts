@@ -107,13 +107,30 @@ describe("bucket", () => {
   test("keeps its ranges for the interval, and follows the traffic after it", () => {
     const { clock, make } = setUp({ bucketAdjustIntervalSecs: 5 });
     const policy = make();
-    learn(policy, 100, 400);
+    for (let count = 0; count < 300; count += 1) learn(policy, 100, 400);
     const idle = workers(0, 0);
     expect(chosenBy(policy, idle, prompt(400))).toBe(1);
-    for (let count = 0; count < 9; count += 1) learn(policy, 50_000);
+    for (let count = 0; count < 90; count += 1) learn(policy, 50_000);
     expect(chosenBy(policy, idle, prompt(400))).toBe(1);
     clock.ms += 5000;
     expect(chosenBy(policy, idle, prompt(400))).toBe(0);
+  });
+
+  test("divides by the prompts that come, and not by the first one, also within the first interval", () => {
+    for (const first of [50, 1000, 60_000]) {
+      const policy = setUp().make();
+      const idle = workers(0, 0, 0, 0);
+      chosenBy(policy, idle, prompt(first));
+      const tokens = [0, 0, 0, 0];
+      for (let count = 0; count < 400; count += 1) {
+        const length = 1000 + ((count * 617) % 8000);
+        const at = chosenBy(policy, idle, prompt(length));
+        tokens[at] = (tokens[at] ?? 0) + length;
+      }
+      const all = tokens.reduce((sum, one) => sum + one, 0);
+      expect(Math.min(...tokens) / all).toBeGreaterThan(0.05);
+      expect(Math.max(...tokens) / all).toBeLessThan(0.4);
+    }
   });
 
   test("counts the lengths of all threads together", () => {

@@ -29,6 +29,16 @@ export const bucket = definePolicy({
   create: (options, parts) => new Bucket(options, parts),
 });
 
+/** From so many prompts on, the ranges are divided anew at their interval only. */
+const MANY = 1024;
+
+/** Ranges with the time and the number of prompts when they were made. */
+interface Divided {
+  readonly ranges: LengthRanges;
+  readonly madeAt: number;
+  readonly madeOf: number;
+}
+
 /** Workers of one range that are compared; a range has more than one only where one length is most of the traffic. */
 const LOOKS = 16;
 
@@ -40,8 +50,10 @@ class Bucket implements Policy {
   readonly #random: PolicyParts["random"];
   readonly #lengths: LengthHistogram;
   readonly #leastLoaded: LeastLoaded;
-  /** For each list of candidates its ranges, and when they were made. */
-  readonly #rangesOf = new WeakMap<readonly Candidate[], { readonly ranges: LengthRanges; readonly madeAt: number }>();
+  /** For each list of candidates its ranges. */
+  readonly #rangesOf = new WeakMap<readonly Candidate[], Divided>();
+  /** Prompts of this thread. */
+  #prompts = 0;
 
   constructor(options: BucketOptions, { memory, random, now }: Pick<PolicyParts, "memory" | "random" | "now">) {
     this.#options = options;
@@ -55,6 +67,7 @@ class Bucket implements Policy {
     const now = this.#now();
     const ranges = this.#ranges(candidates, now);
     this.#lengths.add(promptTokens, now);
+    this.#prompts += 1;
     const leastLoaded = this.#leastLoaded.find(candidates);
     this.lastReason = "least_loaded";
     if (!ranges) return leastLoaded;
@@ -67,10 +80,12 @@ class Bucket implements Policy {
 
   #ranges(candidates: readonly Candidate[], now: number): LengthRanges | undefined {
     const known = this.#rangesOf.get(candidates);
-    if (known && now - known.madeAt < this.#options.bucketAdjustIntervalSecs * 1000) return known.ranges;
+    // A few prompts say little of those to come: until there are many, the ranges are divided anew as often as their number doubles.
+    const isFresh = known && now - known.madeAt < this.#options.bucketAdjustIntervalSecs * 1000;
+    if (isFresh && (this.#prompts < 2 * known.madeOf || known.madeOf >= MANY)) return known.ranges;
     // Before the first prompt, and after a quiet time, there is nothing to divide.
     const ranges = this.#lengths.divide(candidates.length) ?? known?.ranges;
-    if (ranges) this.#rangesOf.set(candidates, { ranges, madeAt: now });
+    if (ranges) this.#rangesOf.set(candidates, { ranges, madeAt: now, madeOf: this.#prompts });
     return ranges;
   }
 
