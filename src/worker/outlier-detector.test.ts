@@ -277,7 +277,7 @@ describe("requests that fail everywhere", () => {
     fleet.answers(other, 20);
     sweep(fleet);
     fleet.proof(one, nextSource++);
-    for (let proofs = 0; proofs < 3; proofs += 1) fleet.proof(one);
+    for (let proofs = 0; proofs < 6; proofs += 1) fleet.proof(one);
     expect([fleet.state(one), urls(fleet).length]).toEqual(["closed well", 2]);
   });
 

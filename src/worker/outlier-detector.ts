@@ -165,7 +165,7 @@ export class OutlierDetector implements Disposable {
     const trial = new OutlierTrial({
       worker,
       startedAt: clock.now(),
-      ownRatio: this.#counts.recent(worker).ratio,
+      own: this.#counts.recent(worker),
       ratioBefore: ratioOf(this.#sumOf(ready)),
       witnesses: new Map(this.#witnesses(others).map((one) => [one.id, this.#counts.now(one)])),
     });

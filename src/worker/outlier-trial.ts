@@ -16,17 +16,19 @@ const TRIAL_ANSWERS = 10;
 const TRIAL_MS = 30_000;
 /**
  * How much likelier what the probes showed must be for a failing worker than for a well one, or the other way round, as a natural
- * logarithm: 545 times. Of a worker that failed at everything three probes decide, of one that failed at a third some fifteen.
+ * logarithm: 545 times. Three failures without an answer decide, or four answers where the worker had failed five times of five; of one
+ * that failed at a third some fifteen probes.
  */
 const EVIDENCE = 6.3;
-/** A failing worker answers some requests, and a well one fails at some. */
-const MOST_RATIO = 0.95;
+/** A well worker fails at some requests, this part of what a failing one fails at. */
 const WELL_SHARE = 0.1;
+/** Standard deviations of the lower bound of a worker's share of failures: it is below the true share with a probability of 84 %. */
+const DEVIATIONS = 1;
 
 export interface TrialParts {
   readonly worker: Worker;
-  /** Share of the worker's attempts that failed before the trial, 0 to 1. */
-  readonly ownRatio: number;
+  /** The worker's attempts before the trial; at least one failed. */
+  readonly own: Count;
   /** Share of the model's attempts that failed before the trial, 0 to 1. */
   readonly ratioBefore: number;
   /** Workers that the trial watches, with their counts at its beginning. */
@@ -47,17 +49,17 @@ export interface Testimony extends Count {
 export class OutlierTrial {
   readonly worker: Worker;
   readonly witnesses: ReadonlyMap<string, Count>;
-  readonly #ownRatio: number;
+  readonly #own: Count;
   readonly #ratioBefore: number;
   /** Beginning of the current part of the trial. */
   #startedAt: number;
   #isProving = false;
   #evidence = 0;
 
-  constructor({ worker, ownRatio, ratioBefore, witnesses, startedAt }: TrialParts) {
+  constructor({ worker, own, ratioBefore, witnesses, startedAt }: TrialParts) {
     this.worker = worker;
     this.witnesses = witnesses;
-    this.#ownRatio = ownRatio;
+    this.#own = own;
     this.#ratioBefore = ratioBefore;
     this.#startedAt = startedAt;
   }
@@ -73,7 +75,7 @@ export class OutlierTrial {
   }
 
   noteProbe(isFailed: boolean): void {
-    const failing = Math.min(MOST_RATIO, this.#ownRatio);
+    const failing = leastShare(this.#own);
     const well = failing * WELL_SHARE;
     this.#evidence += isFailed ? Math.log(failing / well) : Math.log((1 - failing) / (1 - well));
   }
@@ -87,11 +89,24 @@ export class OutlierTrial {
   /** Whether the failures ended when the worker was left out; undefined while that is not known. `threshold`: failures that show they did not. */
   haveEnded({ ended, failed, underWay }: Testimony, threshold: number, now: number): boolean | undefined {
     const haveEnded = failed <= ended * this.#ratioBefore * CLEARLY_BETTER;
-    const enough = this.#ownRatio >= MOST ? TRIAL_ANSWERS : Math.ceil(EXPECTED_FAILURES / this.#ratioBefore);
+    const enough =
+      this.#own.failed >= this.#own.ended * MOST ? TRIAL_ANSWERS : Math.ceil(EXPECTED_FAILURES / this.#ratioBefore);
     if (ended >= enough) return haveEnded;
     if (failed >= threshold && !haveEnded) return false;
     if (now - this.#startedAt < TRIAL_MS) return undefined;
     // Long answers in flight have at least not failed.
     return haveEnded && ended + underWay > 0;
   }
+}
+
+/**
+ * The least share of failures that a worker with these counts is likely to have (Wilson 1927). A worker is suspected at the moment when its
+ * counts look worst, so that they tell of more failures than it will have: five of the first six, say, of one that fails at a third. By
+ * that share a third would look more like a well worker.
+ */
+function leastShare({ ended, failed }: Count): number {
+  const ratio = failed / ended;
+  const square = DEVIATIONS ** 2;
+  const spread = DEVIATIONS * Math.sqrt((ratio * (1 - ratio)) / ended + square / (4 * ended ** 2));
+  return (ratio + square / (2 * ended) - spread) / (1 + square / ended);
 }
