@@ -1,5 +1,6 @@
 import type { Explanation } from "../policy.ts";
 import {
+  ARRIVALS,
   CACHED_TOKENS,
   COST,
   DECODE,
@@ -27,6 +28,7 @@ export function explained(weighed: Weighed): Explanation[] {
       prefill: weighed.of(at, PREFILL_S),
       decode: weighed.of(at, DECODE),
       held_up_decodes: weighed.of(at, HELD_UP),
+      arrivals: weighed.of(at, ARRIVALS),
       eviction: weighed.of(at, EVICTION),
       kv_wall: weighed.of(at, KV_WALL),
       unheard: weighed.of(at, UNHEARD),

@@ -118,8 +118,9 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   hear(news: PolicyNews, candidates: readonly Candidate[]): void {
     const candidate = candidates.find(({ id }) => id === news.workerId);
     if (!candidate) return;
-    const { news: others, time, unheard } = this.known;
+    const { news: others, time, unheard, weigher } = this.known;
     others.hear(news, candidate.slot, time.now());
+    if (news.kind === "sent") weigher.arrivals.heard(candidate.slot, time.now());
     unheard.know(candidates);
   }
 
@@ -237,6 +238,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     if (this.#shown) compared.taken();
     this.#shown = undefined;
     chooser.note(pick.slot);
+    weigher.arrivals.note(weighed, at);
     index.insert(pick.slot);
     this.#queue(pick, weighed.of(at, PREFILL_S));
     this.#say("sent", pick, pick.sentAt);

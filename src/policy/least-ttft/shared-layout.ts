@@ -23,11 +23,13 @@ export const USAGE = ATTENTION + 8;
 export const TOKEN_S = USAGE + 8;
 /** Sums for what handing a KV cache over takes. */
 export const HANDOVER = TOKEN_S + 8;
+/** When the first request was counted, s. */
+export const CAME_SINCE = HANDOVER + 8;
 /** What prefixes have cost. */
 export const COPIES = 64;
 const WORKERS = COPIES + PREFIXES * PREFIX_CELLS;
 
-/** Cells of a worker: three cache lines, of which each choice reads the first one, and the last one where something decodes. */
+/** Cells of a worker: three cache lines, of which each choice reads the first one, and of the last one a part, and the rest where something decodes. */
 export const WORKER = 24;
 /** How often its rates have changed. */
 export const CHANGES = 0;
@@ -53,6 +55,10 @@ export const SLOWNESS = BATCH_S + 1;
 export const STEP_AT = 16;
 export const STEP_S = 17;
 export const STEP_PIECES = 18;
+/** Requests that came to it: their number, what the next best worker would have cost them more, s, both of late, and the time of the last one, s. */
+export const CAME = 19;
+export const LOST_S = 20;
+export const CAME_AT = 21;
 
 /** Cells of a worker for each thread, which only that thread writes. */
 const ROW = 4;

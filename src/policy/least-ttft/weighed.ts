@@ -30,10 +30,11 @@ export const HELD_UP = 15;
 export const EVICTION = 16;
 export const KV_WALL = 17;
 export const UNHEARD = 18;
+export const ARRIVALS = 19;
 /** Their sum, with OVERHEAD_S and PREFILL_S. */
-export const COST = 19;
+export const COST = 20;
 /** Cells of one candidate: with a few more they would begin at a cache line each time, which is not faster. */
-export const ROW = 20;
+export const ROW = 21;
 
 /**
  * What is known of the candidates that are compared for one request: for each of them a row of cells, which are used again for the next

@@ -1,6 +1,7 @@
 import type { Candidate, RequestFeatures } from "../policy.ts";
 import { blockBytesAt, type PromptBlocks } from "../prefix-blocks.ts";
 import type { PrefixIndex } from "../prefix-index.ts";
+import { Arrivals } from "./arrivals.ts";
 import type { Attention } from "./attention.ts";
 import { decodeCost, evictionCost, heldUpCost, kvWallCost, prefillWork, waitingCost, waitingSeconds } from "./cost.ts";
 import type { PublishedWork } from "./pending-work.ts";
@@ -9,6 +10,7 @@ import type { StreamPulse } from "./stream-pulse.ts";
 import { FIRST_BYTE_AT, workerAt } from "./shared-layout.ts";
 import { EXACT_TOKENS_PER_BYTE, type UsageFeedback } from "./usage-feedback.ts";
 import {
+  ARRIVALS,
   CACHED_TOKENS,
   COST,
   DECODE,
@@ -64,6 +66,7 @@ export interface WeigherParts {
 export class Weigher {
   /** The candidates that were weighed last. */
   readonly weighed = new Weighed();
+  readonly arrivals: Arrivals;
   readonly #parts: WeigherParts;
   #tokensPerByte = EXACT_TOKENS_PER_BYTE;
   #attention = 0;
@@ -75,6 +78,7 @@ export class Weigher {
 
   constructor(parts: WeigherParts) {
     this.#parts = parts;
+    this.arrivals = new Arrivals(parts.cells);
   }
 
   /** Tokens for each byte of the request's prompt. */
@@ -93,6 +97,7 @@ export class Weigher {
     this.#lastBytes = 0;
     const isCounted = request.isTokenized || bytes === 0;
     const tokens = isCounted ? request.promptTokens : bytes * this.#tokensPerByte;
+    this.arrivals.begin(now);
     this.weighed.prompt = prompt;
     this.weighed.promptTokens = Math.max(1, tokens);
     this.weighed.now = now;
@@ -238,12 +243,21 @@ export class Weigher {
     const waiting = waitingCost(waitingS, Math.max(0, sharedTokens) * rates.tokenS(slot));
     const decode = decodeCost(inFlight, contextTokens);
     const heldUp = heldUpCost(prefillS, decoding, candidate.role === "decode");
+    const others = this.arrivals.costS(slot, waitingS, prefillS);
     const kvWall = kvWallCost(contextTokens + promptTokens, candidate.kvCapacityTokens);
     cells[row + WAITING] = waiting;
     cells[row + DECODE] = decode;
     cells[row + HELD_UP] = heldUp;
     cells[row + KV_WALL] = kvWall;
+    cells[row + ARRIVALS] = others;
     cells[row + COST] =
-      waiting + (cells[row + OVERHEAD_S] ?? 0) + prefillS + decode + heldUp + (cells[row + EVICTION] ?? 0) + kvWall;
+      waiting +
+      (cells[row + OVERHEAD_S] ?? 0) +
+      prefillS +
+      decode +
+      heldUp +
+      others +
+      (cells[row + EVICTION] ?? 0) +
+      kvWall;
   }
 }
