@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { z } from "zod";
 import { snakeCase } from "../util/case.ts";
+import { errorMessage } from "../util/error-message.ts";
 import { isRecord } from "../util/objects.ts";
 import { utf8Text } from "../util/utf8-text.ts";
 import type { RawObject } from "./config-file.ts";
@@ -110,8 +111,7 @@ function read(file: string, path: readonly PropertyKey[], complaints: Complaint[
     return text;
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
-    const reason =
-      code === "ENOENT" ? "there is no such file" : (code ?? String(error instanceof Error ? error.message : error));
+    const reason = code === "ENOENT" ? "there is no such file" : (code ?? errorMessage(error));
     complaints.push({ path, text: `${file} cannot be read: ${reason}` });
     return pending(path);
   }

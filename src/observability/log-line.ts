@@ -1,6 +1,7 @@
 import { fstatSync } from "node:fs";
 import type * as Tty from "node:tty";
 import { lazy } from "../util/lazy.ts";
+import { unicodeEscape } from "../util/unicode-escape.ts";
 
 const tty = lazy((): typeof Tty => require("node:tty"));
 
@@ -128,11 +129,7 @@ function valueText(value: unknown): string {
 /** Control characters are written as escapes, so that no text of a client or a worker can steer the terminal or look like a line of its own. */
 export function withoutControls(text: string): string {
   // oxlint-disable-next-line no-control-regex -- these are what is looked for
-  return text.replace(/[\u0000-\u001F\u007F-\u009F\u2028\u2029\u202A-\u202E\u2066-\u2069]/g, escaped);
-}
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return text.replace(/[\u0000-\u001F\u007F-\u009F\u2028\u2029\u202A-\u202E\u2066-\u2069]/g, unicodeEscape);
 }
 
 let lastMs = 0;

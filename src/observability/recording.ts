@@ -1,7 +1,9 @@
+import { roundMs } from "./access-line.ts";
 import { BoundedFile, type WriteFailure } from "./bounded-file.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
 import { RECORDING_FORMAT } from "../util/recording-format.ts";
+import { unicodeEscape } from "../util/unicode-escape.ts";
 import { Numbering } from "./numbering.ts";
 import type { RecordedRequest, TrafficSink } from "./recorded-request.ts";
 
@@ -97,18 +99,18 @@ export class Recording implements TrafficSink, AsyncDisposable {
     const { at, durationMs, model, isStream, inputTokens, outputTokens, promptBytes, hashes, sessionHash } = request;
     const blocks = Array.from(hashes, (hash) => this.#blocks.of(hash));
     const line = JSON.stringify({
-      timestamp: tenths(at - this.#startedAt),
+      timestamp: roundMs(at - this.#startedAt),
       input_length: inputTokens,
       output_length: outputTokens,
       hash_ids: blocks,
-      duration_ms: tenths(durationMs),
+      duration_ms: roundMs(durationMs),
       prompt_bytes: promptBytes,
       stream: isStream,
       model,
       session: sessionHash === undefined ? undefined : this.#sessions.of(sessionHash),
     });
     // The name of a model may have any character; the file's size is counted in ASCII.
-    return `${line.replace(/[^\x20-\x7e]/g, escaped)}\n`;
+    return `${line.replace(/[^\x20-\x7e]/g, unicodeEscape)}\n`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -116,12 +118,4 @@ export class Recording implements TrafficSink, AsyncDisposable {
     const facts = { file: this.#file.path, requests: this.#written, not_recorded: this.#dropped };
     this.#parts.logger.info({ ...facts, bytes: this.#file.bytes }, "the recording is closed");
   }
-}
-
-function tenths(ms: number): number {
-  return Math.round(ms * 10) / 10;
-}
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

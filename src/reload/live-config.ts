@@ -7,7 +7,7 @@ import { errorMessage } from "../util/error-message.ts";
 export interface ConfigParticipant {
   /** What the log calls it where it refuses or fails. */
   readonly name: string;
-  /** The options that it takes. An option that no participant takes needs a restart (`restart` of its entry in the schema). */
+  /** The options that it takes. An option that no participant takes needs a restart (`config/needs-restart.ts`). */
   readonly keys: readonly ConfigKey[];
   /**
    * Looks at the configuration and changes nothing. Throws, or rejects, with the reason why it cannot be carried out, in the operator's

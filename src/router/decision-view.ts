@@ -1,3 +1,4 @@
+import { roundMs } from "../observability/access-line.ts";
 import type { ConsideredWorker } from "../observability/decision.ts";
 import type { LoggedLeg, LoggedTry } from "./decision-log.ts";
 
@@ -47,11 +48,6 @@ export function consideredView(one: ConsideredWorker): object {
     cached_tokens: roundTokens(one.cachedTokens),
     in_flight_tokens: roundTokens(one.inFlightTokens),
   };
-}
-
-/** To a tenth of a millisecond. */
-export function roundMs(ms: number | undefined): number | undefined {
-  return ms === undefined ? undefined : Math.round(ms * 10) / 10;
 }
 
 /** To whole tokens. */

@@ -1,4 +1,6 @@
-import { consideredView, roundCost, roundMs, roundTokens } from "./decision-view.ts";
+import { roundMs } from "../observability/access-line.ts";
+import { unicodeEscape } from "../util/unicode-escape.ts";
+import { consideredView, roundCost, roundTokens } from "./decision-view.ts";
 import type { Chosen } from "./chosen.ts";
 
 /** The header with the receipt, in an answer whose client asked for one. */
@@ -52,8 +54,5 @@ function legView({ worker, pick, policy, reason, candidates, decision }: Chosen,
 
 /** JSON whose characters may all stand in a header; the name of an operator's policy may have any. */
 function asciiJson(value: object): string {
-  return JSON.stringify(value).replace(
-    /[^\u0020-\u007e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return JSON.stringify(value).replace(/[^\u0020-\u007e]/g, unicodeEscape);
 }

@@ -20,7 +20,7 @@ export interface StreamEventsParts {
   readonly continuation: StreamContinuation | undefined;
 }
 
-/** Cuts one worker's stream into events, and changes, reads and counts each. Nothing else cuts a stream into events. */
+/** Cuts one worker's stream into events, and changes, reads and counts each. Nothing else cuts a client's stream into events. */
 export class StreamEvents implements StreamAccount {
   readonly #parts: StreamEventsParts;
   /** The relay asks it directly whether bytes pass: a stream's memory is cold when its next event comes, so few objects are touched. */
