@@ -54,6 +54,8 @@ describe("chat", () => {
   });
 });
 
+const NO_WORDS = { param: undefined, code: undefined };
+
 test("errors that engines tell within a stream, in all their shapes", () => {
   const failures = [
     { error: { message: "out of memory", code: 500 } },
@@ -61,9 +63,9 @@ test("errors that engines tell within a stream, in all their shapes", () => {
     { object: "error", message: "out of memory", code: 400 },
   ].map((event) => openaiDialect.createStreamReader(NO_BODY).onEvent(undefined, JSON.stringify(event)));
   expect(failures).toEqual([
-    { kind: "failure", failure: { message: "out of memory", status: 500 } },
-    { kind: "failure", failure: { message: "out of memory", status: undefined } },
-    { kind: "failure", failure: { message: "out of memory", status: 400 } },
+    { kind: "failure", failure: { ...NO_WORDS, message: "out of memory", status: 500 } },
+    { kind: "failure", failure: { ...NO_WORDS, message: "out of memory", status: undefined } },
+    { kind: "failure", failure: { ...NO_WORDS, message: "out of memory", status: 400 } },
   ]);
   expect(follow(openaiDialect, [{ choices: [], error: null }]).kinds).toEqual(["data"]);
   expect(follow(anthropicDialect, [{ type: "error", error: { type: "api_error", message: "x" } }]).kinds).toEqual([

@@ -139,6 +139,32 @@ describe("a stream", () => {
   });
 
   test("that is none is refused", async () => {
-    expect((await relayed(json("{}"), { isStream: true })).error?.code).toBe("invalid_upstream_response");
+    for (const upstream of [
+      json("{}"),
+      json('{"choices":[],"error":{"message":"x"}}'),
+      json("{"),
+      json("<p>", "text/html"),
+    ]) {
+      const { error, isDiscarded } = await relayed(upstream, { isStream: true });
+      expect([error?.code, isDiscarded]).toEqual(["invalid_upstream_response", true]);
+    }
+  });
+
+  test("in whose place an error stands as JSON is that error", async () => {
+    const { error, isDiscarded } = await relayed(
+      json(
+        '{"error":{"message":"too long","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}',
+      ),
+      { isStream: true },
+    );
+    expect([error?.code, error?.status, error?.message, isDiscarded]).toEqual([
+      "upstream_rejected",
+      400,
+      "too long",
+      true,
+    ]);
+    expect(error?.details).toMatchObject({ param: "messages", workerCode: "context_length_exceeded" });
+    const busy = json('{"error":{"message":"full","type":"overloaded_error"}}', "application/json; charset=utf-8");
+    expect((await relayed(busy, { isStream: true })).error?.code).toBe("upstream_busy");
   });
 });

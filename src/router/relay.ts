@@ -61,13 +61,25 @@ export async function relay(
 export function checkAnswer(source: StreamSource, request: InferenceRequest): Promise<never> | undefined {
   const { upstream } = source;
   if (!isGood(upstream)) return refuse(source, request.endpoint.path);
+  if (!isWanted(upstream, request)) return refuseForm(source);
+  const encoding = upstream.headers.get("content-encoding");
+  if (encoding === undefined || encoding === "identity") return undefined;
+  upstream.discard();
+  throw new GatewayError("invalid_upstream_response", "the worker's answer is encoded though it was asked not to be");
+}
+
+/** Refuses an answer of another content type than the request asked for. Some proxies answer a stream with an error as JSON, and 200. */
+async function refuseForm({ upstream, attempt }: StreamSource): Promise<never> {
   try {
-    checkForm(upstream, request);
-  } catch (error) {
+    if (JSON_TYPE.test(typeOf(upstream))) {
+      const text = new TextDecoder().decode(await upstream.bytes(MAX_ERROR_BYTES));
+      const failure = failureOfAnswer(jsonObjectOf(text));
+      if (failure) throw engineError("upstream_error", failure, attempt.worker.spec.url);
+    }
+    throw new GatewayError("invalid_upstream_response", "the worker's answer has another type than was asked for");
+  } finally {
     upstream.discard();
-    throw error;
   }
-  return undefined;
 }
 
 async function refuse({ upstream, attempt }: StreamSource, path: string): Promise<never> {
@@ -91,17 +103,6 @@ async function readError(upstream: UpstreamResponse, attempt: Attempt, path: str
   const { status, headers } = upstream;
   const body = await upstream.bytes(MAX_ERROR_BYTES);
   return workerError({ status, headers, body, origin: attempt.worker.spec.url, path });
-}
-
-/** Refuses an answer with another content type than the request asked for. */
-function checkForm(upstream: UpstreamResponse, request: InferenceRequest): void {
-  if (!isWanted(upstream, request)) {
-    throw new GatewayError("invalid_upstream_response", "the worker's answer has another type than was asked for");
-  }
-  const encoding = upstream.headers.get("content-encoding");
-  if (encoding !== undefined && encoding !== "identity") {
-    throw new GatewayError("invalid_upstream_response", "the worker's answer is encoded though it was asked not to be");
-  }
 }
 
 /** Whether the answer has the expected type: an event stream for streams; otherwise JSON under any of its names or without one, or the bytes that were asked for. */

@@ -81,6 +81,13 @@ test("a request that is wrong, or that nobody wants, is not gone on with", async
   }
 });
 
+test("the answer of a worker that says in the middle that it is full is gone on with elsewhere", async () => {
+  const { continuation, source, asked } = setUp();
+  continuation.onEvent(chunk("Hello"));
+  expect(await continuation.resume(new GatewayError("upstream_busy", "full"), source)).toBeDefined();
+  expect(asked.length).toBe(1);
+});
+
 test("where nobody can go on the stream ends with what ended it", async () => {
   const { continuation, source } = setUp(() => Promise.reject(new GatewayError("no_available_workers", "nobody")));
   continuation.onEvent(chunk("Hello"));

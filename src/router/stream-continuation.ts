@@ -18,6 +18,7 @@ const LOST: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "upstream_protocol_error",
   "upstream_event_invalid",
   "upstream_stream_error",
+  "upstream_busy",
 ]);
 
 export interface StreamContinuationDeps {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { GatewayError } from "../errors/errors.ts";
 import { engineError, workerError } from "./worker-error.ts";
 
 const answer = (
@@ -83,12 +84,24 @@ test("what a worker says of its own failure is kept for the log, and not told to
     "HTTP 500",
   ]);
   expect(workerError(answer(500, "Traceback")).message).not.toContain("Traceback");
-  expect(engineError("upstream_stream_error", { message: "out of memory", status: 529 }, "http://w:1").code).toBe(
+  const failed = { message: "out of memory", param: undefined, code: undefined };
+  const within = (failure: Parameters<typeof engineError>[1]): GatewayError =>
+    engineError("upstream_stream_error", failure, "http://w:1");
+  expect(within({ ...failed, status: 529 }).code).toBe("upstream_busy");
+  expect(within({ ...failed, status: undefined }).cause).toBe("out of memory");
+});
+
+test("an error within a stream is told as the same error outside of it", () => {
+  const within = (status: number): GatewayError =>
+    engineError("upstream_stream_error", { message: "no", status, param: "input", code: "too_long" }, "http://w:1");
+  expect([401, 403, 429, 503, 400].map((status) => within(status).code)).toEqual([
+    "upstream_auth_failed",
+    "upstream_auth_failed",
     "upstream_busy",
-  );
-  expect(
-    engineError("upstream_stream_error", { message: "out of memory", status: undefined }, "http://w:1").cause,
-  ).toBe("out of memory");
+    "upstream_busy",
+    "upstream_rejected",
+  ]);
+  expect(within(400).details).toMatchObject({ status: 400, param: "input", workerCode: "too_long" });
 });
 
 test("a worker that is full rests where it says for how long, at most two minutes", () => {

@@ -32,7 +32,7 @@ export function workerError(answer: WorkerAnswer): GatewayError {
   if (FULL.has(status)) return busy(retryAfterMs(answer.headers, Date.now()));
   if (status >= 500) return failed(answer);
   if (status === 401 || (status === 403 && !isForeignPage(answer))) {
-    return new GatewayError("upstream_auth_failed", "the worker refused the gateway's credential");
+    return authFailed();
   }
   if (status === 403) {
     return new GatewayError("upstream_unavailable", "something before the worker refused the request", {
@@ -91,13 +91,22 @@ const FAILURES = {
  */
 export function engineError(
   code: keyof typeof FAILURES,
-  { message, status }: EngineFailure,
+  { message, status, param, code: workerCode }: EngineFailure,
   origin: string,
 ): GatewayError {
   if (status !== undefined && FULL.has(status)) return busy(undefined);
+  if (status === 401 || status === 403) return authFailed();
   // An engine's words about its own failure are for the log only: they may have paths, addresses and prompts.
   if (status === undefined || status >= 500) return new GatewayError(code, FAILURES[code], { cause: message });
-  return new GatewayError("upstream_rejected", withoutOrigin(message, origin), { status });
+  return new GatewayError("upstream_rejected", withoutOrigin(message, origin), {
+    status,
+    ...(param === undefined ? {} : { param }),
+    ...(workerCode === undefined ? {} : { workerCode }),
+  });
+}
+
+function authFailed(): GatewayError {
+  return new GatewayError("upstream_auth_failed", "the worker refused the gateway's credential");
 }
 
 /**
