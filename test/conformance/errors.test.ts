@@ -81,6 +81,8 @@ overTargets(
       for (const [path, body, param] of [
         [CHAT, { messages: [{ role: "user", content: long }] }, "messages"],
         ["/v1/completions", { prompt: long }, "prompt"],
+        ["/v1/responses", { input: long }, "input"],
+        ["/generate", { text: long }, "text"],
       ] as const) {
         expect(await refusal(target(), path, body)).toMatchObject({ ...bad(param), code: "context_length_exceeded" });
       }
@@ -90,7 +92,8 @@ overTargets(
     test("a number that is no token of the model is refused where it is a prompt", async () => {
       const { vocabSize = 0 } = target().tiny ?? {};
       expect(await refusal(target(), "/v1/completions", { prompt: [1, vocabSize] })).toMatchObject(bad("prompt"));
-      expect(await refusal(target(), "/generate", { input_ids: [4_000_000_000] })).toMatchObject({ status: 400 });
+      expect(await refusal(target(), "/generate", { input_ids: [4_000_000_000] })).toMatchObject(bad("input_ids[0]"));
+      expect(await refusal(target(), "/generate", { input_ids: [vocabSize] })).toMatchObject(bad("input_ids"));
       expect(await refusal(target(), "/detokenize", { tokens: [vocabSize] })).toMatchObject(bad("tokens"));
     });
 
@@ -116,7 +119,7 @@ overTargets(
 
     test("an empty prompt is refused", async () => {
       expect(await refusal(target(), "/v1/completions", { prompt: "" })).toMatchObject(bad("prompt"));
-      expect(await refusal(target(), "/generate", { text: "" })).toMatchObject({ status: 400 });
+      expect(await refusal(target(), "/generate", { text: "" })).toMatchObject(bad("text"));
     });
 
     test("what a template refuses is told in its own words", async () => {

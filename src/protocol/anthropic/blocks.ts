@@ -10,12 +10,21 @@ export function readTextBlocks(fields: JsonFields, name: string): string | TextP
   return fields.objects(name)?.map(readText);
 }
 
-/** Reads a block as text; a document gives its plain text. Throws invalid_request for pictures and other kinds. */
+/** Reads a block as text; a document gives its plain text, and a search result what was found. Throws invalid_request for pictures and other kinds. */
 export function readText(block: JsonFields): TextPart {
   const type = block.requiredString("type");
   if (type === "document") return { type: "text", text: readDocument(block) };
+  if (type === "search_result") return { type: "text", text: readSearchResult(block) };
   if (type !== "text") throw notText(block);
   return { type: "text", text: requiredText(block, "text") };
+}
+
+/** Reads a search result, with its title and source before its text. */
+function readSearchResult(block: JsonFields): string {
+  const content = readTextBlocks(block, "content");
+  if (!Array.isArray(content)) throw block.error("content", "must be a list of text blocks");
+  const texts = content.map(({ text }) => text);
+  return [requiredText(block, "title"), requiredText(block, "source"), ...texts].join("\n");
 }
 
 /** Reads a document, with its title and context before its text. */

@@ -112,6 +112,35 @@ describe("the conversation", () => {
     expect(refusal(readMessages, refused)).toBe("invalid_request messages[0].content[0]");
   });
 
+  test("takes a search result for what was found, beside text and as the result of a tool", () => {
+    const text = (found: string) => ({ type: "text", text: found });
+    const result = {
+      type: "search_result",
+      title: "Trains",
+      source: "https://example.org/trains",
+      content: [text("a"), text("b")],
+      citations: { enabled: true },
+    };
+    const read = { type: "text" as const, text: "Trains\nhttps://example.org/trains\na\nb" };
+    const messages = [
+      { role: "user", content: [result, text("x")] },
+      { role: "user", content: [{ type: "tool_result", tool_use_id: "t", content: [result] }] },
+    ];
+    expect(prompt({ messages }).messages).toEqual([
+      { role: "user", content: [read, text("x")] },
+      { role: "tool", tool_call_id: "t", content: [read] },
+    ]);
+    for (const [wrong, path] of [
+      [{ ...result, content: "a" }, "content"],
+      [{ ...result, title: 1 }, "title"],
+      [{ ...result, source: undefined }, "source"],
+      [{ ...result, content: [{ type: "image" }] }, "content[0]"],
+    ] as const) {
+      const refused = { ...LEAST, messages: [{ role: "user", content: [wrong] }] };
+      expect(refusal(readMessages, refused)).toBe(`invalid_request messages[0].content[0].${path}`);
+    }
+  });
+
   test("of a thread is refused in the words that the SDK goes on from", () => {
     for (const thread of [{ type: "create" }, { type: "continue", previous_message_id: "msg_1" }]) {
       for (const reader of [readMessages, readCountTokens]) {

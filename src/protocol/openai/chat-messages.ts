@@ -20,9 +20,15 @@ function readMessage(fields: JsonFields): Message {
   if (role === undefined) throw fields.error("role", `must be one of ${ROLES.join(", ")}`);
   const content = readTextContent(fields, "content", CHAT_PARTS);
   if (role === "assistant") return readAssistant(fields, content);
-  if (content === undefined) throw fields.error("content", "must be a string or a list of parts");
-  const shown = role === "system" ? withoutLine(content) : content;
+  const shown =
+    role === "system" && content !== undefined ? withoutLine(content) : (content ?? noContent(fields, role));
   return { ...withoutNulls(fields.json), role: TEMPLATE_ROLES[role] ?? role, content: shown };
+}
+
+/** The content of a message that has none: empty for a tool without a result, as in engines. Throws invalid_request for other roles. */
+function noContent(fields: JsonFields, role: string): string {
+  if (role !== "tool" && role !== "function") throw fields.error("content", "must be a string or a list of parts");
+  return "";
 }
 
 /** A system prompt without the billing line of a coding agent, which proxies pass on in this API too. */

@@ -124,6 +124,34 @@ describe("the conversation", () => {
     expect(() => read({ messages: [image] })).toThrow("image_url");
   });
 
+  test("takes text parts under the names of the Responses API", () => {
+    const content = [
+      { type: "input_text", text: "a" },
+      { type: "output_text", text: "b", annotations: [] },
+    ];
+    expect(prompt({ messages: [{ role: "user", content }] }).messages).toEqual([
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "a" },
+          { type: "text", text: "b" },
+        ],
+      },
+    ]);
+  });
+
+  test("takes a tool's result that is missing for an empty one, and needs the content of others", () => {
+    for (const message of [
+      { role: "tool", content: null, tool_call_id: "c" },
+      { role: "function", name: "f" },
+    ]) {
+      expect(prompt({ messages: [message] }).messages).toMatchObject([{ role: "tool", content: "" }]);
+    }
+    for (const role of ["user", "system", "developer"]) {
+      expect(refusal(readChat, { messages: [{ role, content: null }] })).toBe("invalid_request messages[0].content");
+    }
+  });
+
   test("has the names of roles that templates know", () => {
     const messages = [
       { role: "developer", content: "be kind" },

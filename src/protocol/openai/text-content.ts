@@ -8,9 +8,11 @@ export type TextContent = string | readonly { readonly type: "text"; readonly te
 /** Types of text parts, with the member that has the text. */
 export type TextParts = ReadonlyMap<unknown, string>;
 
-/** Text parts of the chat API. */
+/** Text parts of the chat API. Engines also take the names that the Responses API has for them. */
 export const CHAT_PARTS: TextParts = new Map([
   ["text", "text"],
+  ["input_text", "text"],
+  ["output_text", "text"],
   ["refusal", "refusal"],
 ]);
 

@@ -1,4 +1,5 @@
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
+import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { ChatPrompt, Prompt, Sampling } from "../../protocol/generation.ts";
 import { nextTurn } from "../../util/next-turn.ts";
 import { type EncodeBounds, encodeWithin, tooLong } from "./encode-within.ts";
@@ -16,6 +17,9 @@ export interface EncodedPrompt {
   readonly startsInReasoning: boolean;
 }
 
+/** Bounds of the prompts, and the members of the endpoint's body that have them. */
+type PromptBounds = Pick<EncodeBounds, "maxModelLen" | "signal"> & Pick<Endpoint, "promptMembers">;
+
 /**
  * Renders and tokenizes prompts. Throws invalid_request with the template's own message, for ids that are not tokens, and for a
  * prompt that leaves no room for an answer within `maxModelLen` tokens.
@@ -23,12 +27,12 @@ export interface EncodedPrompt {
 export async function encodePrompts(
   prompts: readonly Prompt[],
   text: ModelText,
-  { maxModelLen, signal }: Pick<EncodeBounds, "maxModelLen" | "signal">,
+  { maxModelLen, promptMembers, signal }: PromptBounds,
 ): Promise<readonly EncodedPrompt[]> {
   const encoded: EncodedPrompt[] = [];
   let chars = 0;
   for (const prompt of prompts) {
-    const bounds = { maxModelLen, param: PARAM_OF[prompt.kind], signal };
+    const bounds = { maxModelLen, param: paramOf(prompt, promptMembers), signal };
     const one = await encodePrompt(prompt, text, bounds);
     checkLength(one.ids, bounds);
     encoded.push(one);
@@ -47,7 +51,7 @@ async function encodePrompt(prompt: Prompt, model: ModelText, bounds: EncodeBoun
     case "ids":
       // Before each id is checked.
       checkLength(prompt.ids, bounds);
-      checkIds(prompt.ids, model.tokenizer);
+      checkIds(prompt.ids, model.tokenizer, bounds.param);
       return { ids: Uint32Array.from(prompt.ids), text: "", startsInReasoning: false };
     case "text": {
       const options = { addSpecialTokens: prompt.addSpecialTokens };
@@ -91,19 +95,17 @@ function toolOf({ name, description, parameters }: NonNullable<ChatPrompt["tools
   };
 }
 
-function checkIds(ids: readonly number[], tokenizer: ModelText["tokenizer"]): void {
+function checkIds(ids: readonly number[], tokenizer: ModelText["tokenizer"], param: string): void {
   const wrong = ids.findIndex((id) => !tokenizer.isToken(id));
   if (wrong < 0) return;
-  throw new GatewayError(
-    "invalid_request",
-    `the prompt's token ${wrong} is ${ids[wrong]}, which is no token of this model`,
-    {
-      param: "prompt",
-    },
-  );
+  const what = `the prompt's token ${wrong} is ${ids[wrong]}, which is no token of this model`;
+  throw new GatewayError("invalid_request", what, { param });
 }
 
-const PARAM_OF = { chat: "messages", text: "prompt", ids: "prompt" } as const;
+/** The member that has the prompt: of several, a text is in the first, and a conversation or a list of ids in the last. */
+function paramOf({ kind }: Prompt, promptMembers: readonly string[]): string {
+  return (kind === "text" ? promptMembers[0] : promptMembers.at(-1)) ?? "prompt";
+}
 
 function checkLength(ids: { readonly length: number }, { maxModelLen, param }: EncodeBounds): void {
   if (ids.length === 0) throw new GatewayError("invalid_request", "the prompt is empty", { param });

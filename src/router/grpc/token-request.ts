@@ -45,7 +45,7 @@ export async function readTokenRequest(
   const prompts = await encodePrompts(
     job.kind === "generate" ? job.api.generation.prompts : job.embedding.prompts,
     text,
-    { maxModelLen: told ?? text.tokenizer.maxTokens, signal },
+    { maxModelLen: told ?? text.tokenizer.maxTokens, promptMembers: endpoint.promptMembers, signal },
   );
   return { ...request, features: new TokenFeatures(prompts, features, request.body), prompts, text, job };
 }

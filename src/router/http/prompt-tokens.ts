@@ -97,6 +97,6 @@ async function encode(
   const job = await readWhole(request, told, endpoint.read);
   const prompts = job.kind === "generate" ? job.api.generation.prompts : job.embedding.prompts;
   if (prompts.length !== 1) return undefined;
-  const maxModelLen = told ?? text.tokenizer.maxTokens;
-  return new TokenFeatures(await encodePrompts(prompts, text, { maxModelLen, signal }), features, body);
+  const bounds = { maxModelLen: told ?? text.tokenizer.maxTokens, promptMembers: endpoint.promptMembers, signal };
+  return new TokenFeatures(await encodePrompts(prompts, text, bounds), features, body);
 }
