@@ -101,6 +101,7 @@ const CHANGE_QUERY = {
 };
 const WAIT = { wait: "`true`: answer when it is done" };
 const URL_QUERY = { url: "address of the worker, in place of a body" };
+const ONE_ADDRESS = { url: "only the workers at this address" };
 const onlyUrl = z.looseObject({ url: z.string() });
 
 /** Each route that the gateway answers itself, by method and path. A test compares them with the route table. */
@@ -365,18 +366,36 @@ export const ROUTE_TEXTS: Readonly<Record<string, RouteText>> = {
   "POST /flush_cache": {
     access: "operator",
     summary: "Asks all workers to empty their caches",
+    query: ONE_ADDRESS,
     answers: { 200: fanOut, 206: fanOut },
+    errors: ["worker_not_found"],
   },
   "GET /get_loads": { access: "viewer", summary: "The load that the engines report", answers: { 200: anything } },
   "POST /start_profile": {
     access: "operator",
     summary: "Starts the engines' own profilers",
+    query: ONE_ADDRESS,
+    body: z
+      .looseObject({
+        output_dir: z.string().optional(),
+        start_step: z.int().optional(),
+        num_steps: z.int().optional(),
+        activities: z.array(z.string()).optional(),
+        with_stack: z.boolean().optional(),
+        record_shapes: z.boolean().optional(),
+        profile_by_stage: z.boolean().optional(),
+      })
+      .meta({ description: "options of SGLang's profiler" }),
+    bodyMay: ["be left out"],
     answers: { 200: fanOut, 206: fanOut },
+    errors: ["worker_not_found", "invalid_request"],
   },
   "POST /stop_profile": {
     access: "operator",
     summary: "Stops the engines' own profilers",
+    query: ONE_ADDRESS,
     answers: { 200: fanOut, 206: fanOut },
+    errors: ["worker_not_found"],
   },
   "GET /v1/tokenizers": {
     access: "viewer",

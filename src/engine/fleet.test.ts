@@ -3,9 +3,10 @@ import { failureOf } from "../../test/support/failure-of.ts";
 import { type FleetSetup, setUpFleet } from "../../test/support/fleet.ts";
 import { pageAnswer } from "../../test/support/page-answer.ts";
 import { GatewayError } from "../errors/errors.ts";
-import { FlushCacheResponse, ProfileResponse } from "../transport/grpc/generated/engine/common.ts";
+import { FlushCacheResponse, ProfileResponse, StartProfileRequest } from "../transport/grpc/generated/engine/common.ts";
 import { GetLoadsResponse, HealthCheckResponse } from "../transport/grpc/generated/engine/vllm.ts";
 import { Fleet } from "./fleet.ts";
+import { readProfileOptions } from "./profile-options.ts";
 import { SGLANG } from "./sglang/methods.ts";
 import { TRTLLM } from "./trtllm/methods.ts";
 import { VLLM } from "./vllm/methods.ts";
@@ -17,6 +18,8 @@ interface Asked {
   readonly fleet: Fleet;
   /** The questions so far: method and path of pages, and methods of services. */
   readonly asked: string[];
+  /** What went with the questions, by path or method. */
+  readonly bodies: ReadonlyMap<string, Uint8Array>;
 }
 
 /** A fleet of these engines, by address, with what they answer by path; what is not given is 404, or unimplemented. */
@@ -31,24 +34,27 @@ function setUp(
     setup.registry.update(id, { info: { ...info, engine } });
   }
   const asked: string[] = [];
+  const bodies = new Map<string, Uint8Array>();
   const fleet = new Fleet({
     workers: setup.registry,
     timeoutMs: 1000,
     client: {
-      page: async (_to, { method, path }) => {
+      page: async (_to, { method, path, json }) => {
         asked.push(`${method} ${path}`);
+        if (json) bodies.set(path, json);
         const [status, body = ""] = pages[path] ?? [404];
         return pageAnswer(status, body);
       },
-      call: async (_to, method) => {
+      call: async (_to, method, request) => {
         asked.push(method);
+        bodies.set(method, request);
         const message = messages[method];
         if (message) return message;
         throw new GatewayError("upstream_unimplemented", "unknown method");
       },
     },
   });
-  return { ...setup, fleet, asked };
+  return { ...setup, fleet, asked, bodies };
 }
 
 const flushed = FlushCacheResponse.encode({ success: true, message: "" }).finish();
@@ -138,14 +144,57 @@ test("profilers are started and stopped by page and by method", async () => {
     { "/start_profile": [200], "/stop_profile": [500] },
     { [SGLANG.startProfile]: profiled, [SGLANG.stopProfile]: profiled },
   );
-  expect((await fleet.profile(true)).map(({ value }) => value)).toEqual([true, true]);
-  expect((await fleet.profile(false)).map(({ error }) => error?.message)).toEqual([
+  expect((await fleet.startProfiles(undefined)).map(({ value }) => value)).toEqual([true, true]);
+  expect((await fleet.stopProfiles()).map(({ error }) => error?.message)).toEqual([
     "the worker answered 500",
     undefined,
   ]);
   expect(asked.toSorted()).toEqual(
     [SGLANG.startProfile, SGLANG.stopProfile, "POST /start_profile", "POST /stop_profile"].toSorted(),
   );
+});
+
+test("options of a profiler reach each worker, as the operator wrote them or in the members of a method", async () => {
+  const { fleet, bodies } = setUp(
+    { "http://w:1": "sglang", "grpc://s:1": "sglang" },
+    { "/start_profile": [200] },
+    { [SGLANG.startProfile]: profiled },
+  );
+  const json =
+    '{"output_dir": "/tmp/p", "num_steps": 5, "activities": ["GPU"], "with_stack": false, "merge_profiles": true}';
+  await fleet.startProfiles(readProfileOptions(Buffer.from(json)));
+  expect(Buffer.from(bodies.get("/start_profile") ?? "").toString()).toBe(json);
+  expect(StartProfileRequest.decode(bodies.get(SGLANG.startProfile) ?? new Uint8Array(0))).toMatchObject({
+    outputDir: "/tmp/p",
+    startStep: undefined,
+    numSteps: 5,
+    activities: ["GPU"],
+    withStack: false,
+    recordShapes: undefined,
+    profileByStage: false,
+  });
+  for (const [wrong, param] of [
+    ['{"num_steps": 0}', "num_steps"],
+    ['{"activities": "GPU"}', "activities"],
+    ['{"output_dir": 1}', "output_dir"],
+  ] as const) {
+    expect(() => readProfileOptions(Buffer.from(wrong))).toThrow(param);
+  }
+  expect(() => readProfileOptions(Buffer.from("{bad"))).toThrow("not valid JSON");
+});
+
+test("an order for one address reaches its workers only, and one for no worker is refused", async () => {
+  const pages = { "/flush_cache": [200], "/start_profile": [200], "/stop_profile": [200] } as const;
+  const { fleet } = setUp({ "http://a:1": "sglang", "http://b:1": "sglang" }, pages);
+  const url = "http://b:1";
+  for (const results of [
+    await fleet.flushCaches(url),
+    await fleet.startProfiles(undefined, url),
+    await fleet.stopProfiles(url),
+  ]) {
+    expect(results.map(({ worker, value }) => [worker.url, value])).toEqual([[url, true]]);
+  }
+  expect(await failureOf(fleet.flushCaches("http://c:1"))).toMatchObject({ code: "worker_not_found" });
 });
 
 describe("one that stands for all", () => {

@@ -5,6 +5,7 @@ import type { WorkerRegistry } from "../worker/worker-registry.ts";
 import { engineOf } from "./engines.ts";
 import { MethodVoice } from "./method-voice.ts";
 import { PageVoice } from "./page-voice.ts";
+import type { ProfileOptions } from "./profile-options.ts";
 import type { InfoPage, WorkerVoice } from "./voice.ts";
 import { addresseeOf, type WorkerClient } from "./worker-client.ts";
 
@@ -48,12 +49,9 @@ export class Fleet {
     return { worker, page: await this.#voiceOf(worker).info(what) };
   }
 
-  /** Empties the prefix caches of all workers. */
-  flushCaches(): Promise<FanOutResult<true>[]> {
-    return this.#askAll<true>(async (worker) => {
-      await this.#voiceOf(worker).flushCache();
-      return true;
-    });
+  /** Empties the prefix caches of all workers, or of those at one address. Throws worker_not_found where none has it. */
+  flushCaches(url?: string): Promise<FanOutResult<true>[]> {
+    return this.#tellAll((voice) => voice.flushCache(), url);
   }
 
   /** Asks all workers for the reports of their load. Each data-parallel rank gets its part of the engine's report. */
@@ -68,12 +66,21 @@ export class Fleet {
     });
   }
 
-  /** Starts or stops the engines' own profilers. */
-  profile(isStart: boolean): Promise<FanOutResult<true>[]> {
+  /** Starts the engines' own profilers. `url` as in `flushCaches`. */
+  startProfiles(options: ProfileOptions | undefined, url?: string): Promise<FanOutResult<true>[]> {
+    return this.#tellAll((voice) => voice.startProfile(options), url);
+  }
+
+  /** Stops the engines' own profilers. `url` as in `flushCaches`. */
+  stopProfiles(url?: string): Promise<FanOutResult<true>[]> {
+    return this.#tellAll((voice) => voice.stopProfile(), url);
+  }
+
+  #tellAll(order: (voice: WorkerVoice) => Promise<void>, url: string | undefined): Promise<FanOutResult<true>[]> {
     return this.#askAll<true>(async (worker) => {
-      await this.#voiceOf(worker).profile(isStart);
+      await order(this.#voiceOf(worker));
       return true;
-    });
+    }, url);
   }
 
   #voiceOf(worker: Worker): WorkerVoice {
@@ -92,13 +99,20 @@ export class Fleet {
     throw new GatewayError("no_available_workers", "no worker can answer now", { retryAfterSecs: 1 });
   }
 
-  /** Asks one worker of each address. */
-  async #askAll<T>(question: (worker: Worker) => Promise<T>): Promise<FanOutResult<T>[]> {
+  /** One worker of each address, or of the one address. */
+  #addressed(url: string | undefined): Worker[] {
     const byAddress = new Map<string, Worker>();
     for (const worker of this.#deps.workers.all()) {
-      if (worker.status !== "draining" && !byAddress.has(worker.spec.url)) byAddress.set(worker.spec.url, worker);
+      const address = worker.spec.url;
+      if (url !== undefined && url !== worker.url && url !== address) continue;
+      if (worker.status !== "draining" && !byAddress.has(address)) byAddress.set(address, worker);
     }
-    const workers = [...byAddress.values()];
+    if (url === undefined || byAddress.size > 0) return [...byAddress.values()];
+    throw new GatewayError("worker_not_found", "no worker has this url", { param: "url" });
+  }
+
+  async #askAll<T>(question: (worker: Worker) => Promise<T>, url?: string): Promise<FanOutResult<T>[]> {
+    const workers = this.#addressed(url);
     const results: FanOutResult<T>[] = [];
     let next = 0;
     const lane = async (): Promise<void> => {

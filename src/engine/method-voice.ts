@@ -3,6 +3,7 @@ import type { JsonObject } from "../protocol/json/json.ts";
 import type * as Messages from "../transport/grpc/generated/engine/common.ts";
 import { lazy } from "../util/lazy.ts";
 import type { Engine, GrpcAsk, MethodQuestions } from "./engine.ts";
+import type { ProfileOptions } from "./profile-options.ts";
 import type { WorkerVoice } from "./voice.ts";
 import type { Addressee, WorkerClient } from "./worker-client.ts";
 
@@ -46,15 +47,22 @@ export class MethodVoice implements WorkerVoice {
     return loads(this.#ask);
   }
 
-  async profile(isStart: boolean): Promise<void> {
+  startProfile(options: ProfileOptions | undefined): Promise<void> {
+    const { StartProfileRequest } = messages();
+    return this.#profile(
+      "start",
+      StartProfileRequest.encode(StartProfileRequest.fromPartial(options?.message ?? {})).finish(),
+    );
+  }
+
+  stopProfile(): Promise<void> {
+    return this.#profile("stop", messages().StopProfileRequest.encode({}).finish());
+  }
+
+  async #profile(step: "start" | "stop", request: Uint8Array): Promise<void> {
     const { profile } = this.#methods();
     if (!profile) throw noMethod("to profile");
-    const request = isStart
-      ? messages().StartProfileRequest.encode(messages().StartProfileRequest.fromPartial({})).finish()
-      : messages().StopProfileRequest.encode({}).finish();
-    const { success, message } = messages().ProfileResponse.decode(
-      await this.#ask(profile[isStart ? "start" : "stop"], request),
-    );
+    const { success, message } = messages().ProfileResponse.decode(await this.#ask(profile[step], request));
     if (!success) throw new GatewayError("upstream_error", `the worker did not profile: ${message}`);
   }
 

@@ -1,6 +1,7 @@
 import { GatewayError } from "../errors/errors.ts";
 import { jsonObjectOf, type JsonObject } from "../protocol/json/json.ts";
 import type { PageQuestions } from "./engine.ts";
+import type { ProfileOptions } from "./profile-options.ts";
 import type { InfoPage, WorkerVoice } from "./voice.ts";
 import type { Addressee, WorkerClient } from "./worker-client.ts";
 
@@ -50,8 +51,16 @@ export class PageVoice implements WorkerVoice {
     throw new GatewayError("upstream_error", "the worker does not report its load");
   }
 
-  async profile(isStart: boolean): Promise<void> {
-    const answer = await this.#ask("POST", this.#pages.profile[isStart ? "start" : "stop"]);
+  startProfile(options: ProfileOptions | undefined): Promise<void> {
+    return this.#profile(this.#pages.profile.start, options?.json);
+  }
+
+  stopProfile(): Promise<void> {
+    return this.#profile(this.#pages.profile.stop);
+  }
+
+  async #profile(path: string, json?: Uint8Array): Promise<void> {
+    const answer = await this.#ask("POST", path, json);
     if (!isGood(answer)) throw new GatewayError("upstream_error", `the worker answered ${answer.status}`);
   }
 
@@ -64,8 +73,8 @@ export class PageVoice implements WorkerVoice {
     return undefined;
   }
 
-  async #ask(method: "GET" | "POST", path: string): Promise<PageAnswer> {
-    const answer = await this.#client.page(this.#to, { method, path, timeoutMs: this.#timeoutMs });
+  async #ask(method: "GET" | "POST", path: string, json?: Uint8Array): Promise<PageAnswer> {
+    const answer = await this.#client.page(this.#to, { method, path, json, timeoutMs: this.#timeoutMs });
     return { status: answer.status, body: await answer.bytes(MAX_ANSWER_BYTES) };
   }
 }

@@ -1,4 +1,5 @@
 import type { JsonObject } from "../protocol/json/json.ts";
+import type { ProfileOptions } from "./profile-options.ts";
 
 /**
  * An operator's questions to one worker, over its protocol. Each throws the client's errors, not_implemented if the worker's engine
@@ -12,8 +13,9 @@ export interface WorkerVoice {
   flushCache(): Promise<void>;
   /** The worker's own report of its load. */
   loads(): Promise<JsonObject>;
-  /** Starts or stops its profiler. */
-  profile(isStart: boolean): Promise<void>;
+  /** Starts its profiler; without options the engine's defaults hold. */
+  startProfile(options: ProfileOptions | undefined): Promise<void>;
+  stopProfile(): Promise<void>;
 }
 
 /** The pages that an engine has about itself. */

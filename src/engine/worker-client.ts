@@ -18,6 +18,8 @@ export interface PageQuestion {
   readonly method: "GET" | "POST";
   /** Path and query. */
   readonly path: string;
+  /** Body of a POST; without it the body is empty. */
+  readonly json?: Uint8Array | undefined;
   /** Limit for the connection, for the head, for each pause, and for the whole answer, ms. */
   readonly timeoutMs: number;
 }
@@ -42,15 +44,18 @@ export class WorkerClient {
   }
 
   /** Asks for a page on a new connection, because a worker that accepts no new connection is not well. Throws what `Transport.send` throws. */
-  page({ url, apiKey }: Addressee, { method, path, timeoutMs }: PageQuestion): Promise<UpstreamResponse> {
+  page({ url, apiKey }: Addressee, { method, path, json, timeoutMs }: PageQuestion): Promise<UpstreamResponse> {
     const { transport, clock } = this.#deps;
     return transport.send(
       {
         origin: url,
         method,
         path,
-        headers: this.#headers + (apiKey ? headerLine("authorization", apiKey.bearer()) : ""),
-        body: method === "POST" ? NOTHING : undefined,
+        headers:
+          this.#headers +
+          (apiKey ? headerLine("authorization", apiKey.bearer()) : "") +
+          (json ? headerLine("content-type", "application/json") : ""),
+        body: method === "POST" ? (json ?? NOTHING) : undefined,
         isLast: true,
         timeouts: within(timeoutMs),
         deadline: clock.now() + timeoutMs,

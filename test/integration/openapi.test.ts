@@ -53,7 +53,7 @@ test("what is asked for is answered as it is described", async () => {
   const yaml = { body: "default_policy: random", headers: { "content-type": "application/yaml" } };
   await expectAsDescribed(gateway, "POST /config", "/config?dry_run=true", yaml);
   for (const key of ["POST /flush_cache", "POST /start_profile", "POST /stop_profile"]) {
-    await expectAsDescribed(gateway, key, key.slice(5));
+    await expectAsDescribed(gateway, key, `${key.slice(5)}?url=${engine.url}/`);
   }
 });
 

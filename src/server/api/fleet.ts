@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject, numberField } from "../../protocol/json/json.ts";
 import type { FanOutResult, Fleet } from "../../engine/fleet.ts";
+import { readProfileOptions } from "../../engine/profile-options.ts";
 import type { Route } from "../route.ts";
 import { numbersOf } from "./worker-page.ts";
 import { jsonReply, type Reply } from "../../transport/downstream.ts";
@@ -7,22 +8,47 @@ import { jsonReply, type Reply } from "../../transport/downstream.ts";
 /** Routes for all workers at once: flush caches, read loads, profile. */
 export function fleetRoutes(fleet: Fleet): Route[] {
   return [
-    { method: "POST", path: "/flush_cache", access: "operator", handle: () => flushCache(fleet) },
+    {
+      method: "POST",
+      path: "/flush_cache",
+      access: "operator",
+      handle: ({ query }) => flushCache(fleet, urlIn(query)),
+    },
     { method: "GET", path: "/get_loads", access: "viewer", handle: () => getLoads(fleet) },
-    { method: "POST", path: "/start_profile", access: "operator", handle: () => profile(fleet, true) },
-    { method: "POST", path: "/stop_profile", access: "operator", handle: () => profile(fleet, false) },
+    {
+      method: "POST",
+      path: "/start_profile",
+      access: "operator",
+      maxBodyBytes: MAX_OPTIONS_BYTES,
+      handle: async ({ query, body }) => {
+        const url = urlIn(query);
+        const options = body && body.length > 0 ? readProfileOptions(body) : undefined;
+        return profiled(await fleet.startProfiles(options, url), "started");
+      },
+    },
+    {
+      method: "POST",
+      path: "/stop_profile",
+      access: "operator",
+      handle: async ({ query }) => profiled(await fleet.stopProfiles(urlIn(query)), "stopped"),
+    },
   ];
 }
 
+const MAX_OPTIONS_BYTES = 65_536;
+
+/** The address of the only workers that are meant; undefined for all. */
+function urlIn(query: URLSearchParams): string | undefined {
+  return query.get("url")?.replace(/\/+$/, "");
+}
+
 /** Answers 200 if every worker flushed, 206 if some did not. */
-async function flushCache(fleet: Fleet): Promise<Reply> {
-  const results = await fleet.flushCaches();
+async function flushCache(fleet: Fleet, url: string | undefined): Promise<Reply> {
+  const results = await fleet.flushCaches(url);
   return outcome(results, "all caches flushed", "did not flush", { workers_flushed: countOf(results) });
 }
 
-async function profile(fleet: Fleet, isStart: boolean): Promise<Reply> {
-  const word = isStart ? "started" : "stopped";
-  const results = await fleet.profile(isStart);
+function profiled(results: readonly FanOutResult<true>[], word: string): Reply {
   return outcome(results, `all profilers ${word}`, `have not ${word} profiling`, {
     workers_profiled: countOf(results),
   });
