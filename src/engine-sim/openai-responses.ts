@@ -112,7 +112,7 @@ function logprobs({ body }: GenerationRun, tokens: readonly string[]): object[] 
 function usageOfResponse(plan: Plan): object {
   return {
     input_tokens: plan.promptTokens,
-    input_tokens_details: { cached_tokens: plan.cachedTokens },
+    input_tokens_details: { cached_tokens: plan.cachedTokens, cache_write_tokens: 0 },
     output_tokens: plan.tokens.length,
     output_tokens_details: { reasoning_tokens: 0 },
     total_tokens: plan.promptTokens + plan.tokens.length,

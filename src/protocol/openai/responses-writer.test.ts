@@ -118,7 +118,7 @@ test("a whole answer has all members, and says that it is not stored", () => {
     ],
     usage: {
       input_tokens: 7,
-      input_tokens_details: { cached_tokens: 0 },
+      input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
       output_tokens: 1,
       output_tokens_details: { reasoning_tokens: 0 },
       total_tokens: 8,

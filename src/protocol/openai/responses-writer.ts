@@ -173,7 +173,8 @@ function opening(item: OutputItem): string {
 function usageBlock({ promptTokens, completionTokens, cachedTokens, reasoningTokens }: TokenCount): JsonObject {
   return {
     input_tokens: promptTokens,
-    input_tokens_details: { cached_tokens: cachedTokens ?? 0 },
+    // Engines do not count what they write to their caches apart.
+    input_tokens_details: { cached_tokens: cachedTokens ?? 0, cache_write_tokens: 0 },
     output_tokens: completionTokens,
     output_tokens_details: { reasoning_tokens: reasoningTokens ?? 0 },
     total_tokens: promptTokens + completionTokens,
