@@ -23,7 +23,7 @@ export function wordsOf({ load, trace = "", seed, seconds }: Played): readonly s
 /** From words of a command line. Throws where there is no load of this name. */
 export function loadOf([name = "", trace = "", seed = "", seconds = ""]: readonly string[]): Load {
   const options = { seed: Number(seed), durationSecs: Number(seconds), rate: 1, workers: WORKERS };
-  if (trace !== "") return traceLoad(readTrace(trace), trace, { ...options, isClosedLoop: false });
+  if (trace !== "") return traceLoad(readTrace(trace), trace, { ...options, model: undefined, isClosedLoop: false });
   const row = LOADS.find((one) => one.name === name);
   if (!row) throw new Error(`no load is called ${name}`);
   return row.create(options);

@@ -129,6 +129,7 @@ describe("a wrong word is told with its flag", () => {
     ["--workers 2 --pd 2", "--pd: chat has 2 workers: at least one of them must decode"],
     ["--hand-over-us 5", "--hand-over-us: needs --pd"],
     ["--closed-loop", "--closed-loop: needs --trace"],
+    ["--model m", "--model: needs --trace"],
     ["--json a.html --plot ./a.html", "--plot: names the file of --json"],
     ["--baseline oracle --no-oracle", "--baseline: --no-oracle leaves the oracle out"],
     ["--policies zzzzzzzz", '--policies: unknown policy "zzzzzzzz"; pointsman simulate --help lists them'],

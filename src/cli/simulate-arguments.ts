@@ -74,13 +74,15 @@ function argumentsOf(given: Given, cores: number): SimulateArguments {
 
 /** An option that would change nothing, or what another one has done, is a mistake. */
 function refuseIdleOptions(
-  { handOverUs, json, plot, closedLoop, trace }: Given,
+  { handOverUs, json, plot, closedLoop, model, trace }: Given,
   { newsMs, gateways, prefillWorkers }: Omit<Situation, "durationSecs">,
 ): void {
   if (newsMs !== undefined && gateways === 1)
     throw new ConfigError("--news-ms", "needs --gateways of at least 2: a gateway that is alone hears of nobody");
   if (handOverUs !== undefined && prefillWorkers === 0)
     throw new ConfigError("--hand-over-us", "needs --pd: workers that do both hand nothing over");
+  if (model !== undefined && trace === undefined)
+    throw new ConfigError("--model", "needs --trace: made-up loads are for one model");
   if (closedLoop && trace === undefined)
     throw new ConfigError(
       "--closed-loop",
@@ -192,6 +194,7 @@ function situationOf(given: Given): Omit<Situation, "durationSecs"> {
     handOverUs: optional(given.handOverUs, (text) => atLeast0("--hand-over-us", text)) ?? USUAL_HAND_OVER_US,
     gateways: readWhole("--gateways", given.gateways, 1, 64),
     newsMs: optional(given.newsMs, (text) => atLeast0("--news-ms", text)),
+    model: given.model,
     isClosedLoop: given.closedLoop ?? false,
     isStream: given.stream,
     reportsUsage: given.usage,

@@ -12,6 +12,7 @@ export interface Given {
   readonly policies?: readonly string[];
   readonly baseline?: string;
   readonly oracle: boolean;
+  readonly model?: string;
   readonly closedLoop?: boolean;
   readonly seeds: string;
   readonly seed: string;
@@ -66,6 +67,11 @@ export function createSimulateCommand({ out, err, columns }: Terminal): Command 
         "--trace <files>",
         "recordings of serve --record, or files in Mooncake's format, also as .gz; - is standard input",
       ).helpGroup("Traffic:"),
+    )
+    .addOption(
+      new Option("--model <name>", "only a trace's requests for this model (default: all, as for one model)").helpGroup(
+        "Traffic:",
+      ),
     )
     .addOption(
       new Option(

@@ -38,7 +38,9 @@ export async function simulate(argv: readonly string[]): Promise<void> {
   if (given.plot !== undefined) save("--plot", given.plot, htmlPage(groups, facts));
   if (given.json !== undefined && given.json !== STANDARD_OUTPUT) save("--json", given.json, json);
   // Last, as the program ends where nobody reads it.
-  stdout.write(given.json === STANDARD_OUTPUT ? json : `${textReport(groups, given.baseline)}\n${LEGEND}`);
+  stdout.write(
+    given.json === STANDARD_OUTPUT ? json : `${textReport(groups, given.baseline, output.columns)}\n${LEGEND}`,
+  );
 }
 
 function write(stream: NodeJS.WriteStream): (text: string) => void {

@@ -25,6 +25,8 @@ export interface Situation {
   readonly kvTokens: number | undefined;
   /** Steps of all engines take this many times as long. */
   readonly slowness: number;
+  /** Only a trace's requests for this model; undefined for all. */
+  readonly model: string | undefined;
   /** Whether sessions of a trace wait for the answer before; made-up sessions always do. */
   readonly isClosedLoop: boolean;
   readonly isStream: boolean;
@@ -45,6 +47,7 @@ export const USUAL_SITUATION: Omit<Situation, "durationSecs"> = {
   handOverUs: 10,
   gateways: 1,
   newsMs: undefined,
+  model: undefined,
   isClosedLoop: false,
   isStream: true,
   reportsUsage: true,

@@ -90,6 +90,21 @@ describe("the report for a terminal", () => {
     expect(lines[rule]?.endsWith("-")).toBe(true);
   });
 
+  test("leaves the least important columns out where the terminal is narrow, and says so", () => {
+    const headAt = (width: number): string =>
+      textReport(GROUPS, "oracle", width)
+        .split("\n")
+        .find((line) => line.startsWith("policy")) ?? "";
+    const [all, some, few] = [500, 100, 70].map(headAt);
+    expect(all).toContain("us/choice");
+    expect(some).not.toContain("us/choice");
+    for (const head of ["TTFT mean ms", "p99", "goodput", "hit rate", "failed", "/ oracle"])
+      expect(few).toContain(head);
+    expect([some?.length, few?.length].map((length = 0, at) => length < (at === 0 ? 100 : 70))).toEqual([true, true]);
+    expect(textReport(GROUPS, "oracle", 70)).toContain("(the terminal is narrow");
+    expect(textReport(GROUPS, "oracle", 500)).toBe(textReport(GROUPS, "oracle"));
+  });
+
   test("has no ratio where the baseline was not run", () => {
     const alone = groupsOf([madeOutcome({ load: "chat", policy: "mine", seed: 1, meanMs: 5 })]);
     expect(textReport(alone, "oracle")).toMatch(/^mine .* -$/m);
@@ -129,6 +144,7 @@ test("the JSON has these members: a program that reads them may rely on it", () 
       "hand_over_us",
       "gateways",
       "news_ms",
+      "model",
       "reports_usage",
     ].map((name) => `situation.${name}`),
     "situation.kv_report_factor",

@@ -22,11 +22,15 @@ export class Draw {
   /** A text that nobody else has. Throws invalid_request where the load has grown beyond what fits into memory. */
   text(tokens: number): Segment {
     this.#segments += 1;
-    if (this.#segments > MOST_TEXTS) {
-      const reason = "it would have more than a million requests; take a lower rate, a shorter time or fewer workers";
-      throw new GatewayError("invalid_request", reason);
-    }
+    this.expect(this.#segments);
     return { id: this.#segments, tokens: Math.max(1, Math.round(tokens)) };
+  }
+
+  /** Throws invalid_request where so many texts, or sessions of at least one text, would not fit into memory. */
+  expect(texts: number): void {
+    if (texts <= MOST_TEXTS) return;
+    const reason = "it would have more than a million requests; take a lower rate, a shorter time or fewer workers";
+    throw new GatewayError("invalid_request", reason);
   }
 
   texts(count: number, tokens: () => number): Segment[] {

@@ -65,6 +65,8 @@ function load(name: string, describes: string, plan: LoadPlan): LoadRow {
       const { seed, durationSecs, rate = 1, workers = USUAL_WORKERS } = options;
       const durationMs = durationSecs * 1000;
       const perSecond = plan.perSecond * rate * (workers / USUAL_WORKERS);
+      const draw = new Draw(seed, name);
+      draw.expect(perSecond * durationSecs);
       const usual = { engine: plan.engine, kvTokens: plan.kvTokens, slowness: 1, joinsAtMs: 0 };
       return {
         name,
@@ -72,7 +74,7 @@ function load(name: string, describes: string, plan: LoadPlan): LoadRow {
           ...usual,
           ...plan.worker?.(index, workers, durationMs),
         })),
-        sessions: plan.sessions(new Draw(seed, name), perSecond, durationMs),
+        sessions: plan.sessions(draw, perSecond, durationMs),
         faults: plan.faults?.(durationMs) ?? [],
         slo: plan.slo,
         durationMs,

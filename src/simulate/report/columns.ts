@@ -8,6 +8,8 @@ interface FigureColumn {
   readonly head: string;
   readonly means: string;
   readonly of: (cell: Cell) => string;
+  /** Where there is no room for all columns: the one with the least number is left out first; those without one stay. */
+  readonly leftOut?: number;
 }
 
 /** Mean of a figure over the seeds. */
@@ -21,15 +23,16 @@ const FIGURES: readonly FigureColumn[] = [
     means: "time to the first token, with all attempts, of the requests that were answered",
     of: (cell) => withHalf(figure(cell, ({ summary }) => summary.ttft.mean)),
   },
-  { head: "p50", means: "half of the requests are faster", of: mean(({ summary }) => summary.ttft.p50) },
-  { head: "p90", means: "nine of ten requests are faster", of: mean(({ summary }) => summary.ttft.p90) },
+  { head: "p50", means: "half of the requests are faster", of: mean(({ summary }) => summary.ttft.p50), leftOut: 3 },
+  { head: "p90", means: "nine of ten requests are faster", of: mean(({ summary }) => summary.ttft.p90), leftOut: 6 },
   { head: "p99", means: "99 of 100 requests are faster", of: mean(({ summary }) => summary.ttft.p99) },
   {
     head: "TPOT p50 ms",
     means: "mean time between the tokens of one answer",
     of: mean(({ summary }) => summary.tpot.p50),
+    leftOut: 5,
   },
-  { head: "p90", means: "nine of ten answers are faster", of: mean(({ summary }) => summary.tpot.p90) },
+  { head: "p90", means: "nine of ten answers are faster", of: mean(({ summary }) => summary.tpot.p90), leftOut: 2 },
   {
     head: "goodput",
     means: "share of all requests that kept both bounds of the SLO",
@@ -45,17 +48,19 @@ const FIGURES: readonly FigureColumn[] = [
     means:
       "the busiest worker's share of the requests, times the number of workers; with --pd in the role where it is larger",
     of: mean(({ summary }) => summary.hotspot),
+    leftOut: 4,
   },
   { head: "failed", means: "requests that no worker answered", of: mean(({ summary }) => summary.failed, count) },
   {
     head: "us/choice",
     means: "median time of a choice on this machine, without the hashing of the prompt",
     of: mean(({ summary }) => summary.decisionUs.p50),
+    leftOut: 1,
   },
 ];
 
 /** Heads of the tables after the policy's name, with what each means. */
-export function headsOf(baseline: string): { readonly head: string; readonly means: string }[] {
+export function headsOf(baseline: string): Pick<FigureColumn, "head" | "means" | "leftOut">[] {
   const ratio = {
     head: `/ ${shortName(baseline, 20)}`,
     means: `mean TTFT divided by that of ${baseline} with the same seed`,

@@ -113,6 +113,7 @@ function situationText({ version, jobs }: ReportFacts): string {
     ...(slowness === 1 ? [] : [`steps take ${slowness} times as long`]),
     ...(slo === undefined ? [] : [`SLO ${slo.ttftMs} ms to the first token and ${slo.tpotMs} ms for each other one`]),
     ...(job.newsMs === undefined ? [] : [`news ${job.newsMs} ms late`]),
+    ...(job.model === undefined ? [] : [`requests for ${job.model}`]),
     ...(job.isClosedLoop ? ["recorded sessions wait for their answers"] : []),
     job.isStream ? "streams" : "whole answers",
     ...(job.reportsUsage ? [] : ["engines report no usage"]),

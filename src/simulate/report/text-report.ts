@@ -1,21 +1,42 @@
 import { type Group, overall } from "../study.ts";
 import { fastestFirst, figuresOf, headline, headsOf } from "./columns.ts";
 import { short } from "./numbers.ts";
-import { type Column, textTable } from "./text-table.ts";
+import { textTable } from "./text-table.ts";
 
-/** The report of a study for a terminal: a table for each load and rate, and one over all of them. */
-export function textReport(groups: readonly Group[], baseline: string): string {
-  const tables = groups.map((group) => groupReport(group, baseline));
+/**
+ * The report of a study for a terminal: a table for each load and rate, and one over all of them. `width`: columns of the terminal, for which
+ * less important figures are left out; undefined for all figures.
+ */
+export function textReport(groups: readonly Group[], baseline: string, width?: number): string {
+  const tables = groups.map((group) => groupReport(group, baseline, width));
   return [...tables, ...(groups.length > 1 ? [overallReport(groups, baseline)] : [])].join("\n");
 }
 
-function groupReport(group: Group, baseline: string): string {
-  const columns: readonly Column[] = [
-    { head: "policy", align: "left" },
-    ...headsOf(baseline).map(({ head }) => ({ head, align: "right" }) as const),
-  ];
+function groupReport(group: Group, baseline: string, width = Number.POSITIVE_INFINITY): string {
+  const columns = [{ head: "policy", leftOut: undefined, align: "left" } as const, ...headsOf(baseline).map(toRight)];
   const rows = fastestFirst(group).map((cell) => [cell.policy, ...figuresOf(cell, group, baseline)]);
-  return `${headline(group)}\n\n${textTable(columns, rows)}`;
+  const tableOf = (left: readonly number[]): string =>
+    textTable(
+      left.flatMap((at) => columns[at] ?? []),
+      rows.map((row) => left.map((at) => row[at] ?? "")),
+    );
+  const droppable = columns
+    .flatMap(({ leftOut }, at) => (leftOut === undefined ? [] : [{ at, leftOut }]))
+    .sort((a, b) => a.leftOut - b.leftOut);
+  let left = [...columns.keys()];
+  let table = tableOf(left);
+  for (const { at } of droppable) {
+    if (table.indexOf("\n") < width) break;
+    left = left.filter((one) => one !== at);
+    table = tableOf(left);
+  }
+  return `${headline(group)}\n\n${table}${left.length < columns.length ? LEFT_OUT : ""}`;
+}
+
+const LEFT_OUT = "(the terminal is narrow: --json and --plot have all figures)\n";
+
+function toRight({ head, leftOut }: ReturnType<typeof headsOf>[number]) {
+  return { head, leftOut, align: "right" } as const;
 }
 
 function overallReport(groups: readonly Group[], baseline: string): string {

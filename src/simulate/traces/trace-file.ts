@@ -18,6 +18,8 @@ export interface TracedRequest {
   /** Length of the prompt, bytes; undefined in a trace that counts only tokens. */
   readonly promptBytes: number | undefined;
   readonly isStream: boolean;
+  /** Undefined where the trace does not name it. */
+  readonly model: string | undefined;
   /** Number of its session; undefined where it has none. */
   readonly session: number | undefined;
 }
@@ -65,7 +67,7 @@ export function parseTrace(text: string, name: string): Trace {
   const lines = text.replace(/^\uFEFF/, "").split("\n");
   const start = lines.findIndex((line) => line.trim() !== "");
   if (start < 0) throw new GatewayError("invalid_request", `${name}: it is empty`);
-  const first = objectOf(lines[start] ?? "", `${name}:${start + 1}`);
+  const first = objectOf(lines[start] ?? "", `${name}:${start + 1}`, FORMS);
   const blockEnds = first["format"] === RECORDING_FORMAT ? endsOf(first, `${name}:${start + 1}`) : undefined;
   const requests: TracedRequest[] = [];
   const ids = { blocks: new SmallIds(), sessions: new SmallIds() };
@@ -97,14 +99,17 @@ function blockTokensOf(requests: readonly TracedRequest[]): number {
   return 2 ** Math.floor(Math.log2(Math.max(1, most)));
 }
 
-function objectOf(line: string, where: string): AnyRecord {
+/** Said of a file that does not begin as a trace does. */
+const FORMS = ": a trace is a recording of serve --record, or has JSON lines in Mooncake's format";
+
+function objectOf(line: string, where: string, hint = ""): AnyRecord {
   let value: unknown;
   try {
     value = JSON.parse(withLongIdsAsText(line));
   } catch (cause) {
-    throw new GatewayError("invalid_request", `${where}: is no JSON`, { cause });
+    throw new GatewayError("invalid_request", `${where}: is no JSON${hint}`, { cause });
   }
-  if (!isRecord(value)) throw new GatewayError("invalid_request", `${where}: must be an object`);
+  if (!isRecord(value)) throw new GatewayError("invalid_request", `${where}: must be an object${hint}`);
   return value;
 }
 
@@ -169,6 +174,7 @@ function requestOf(line: AnyRecord, where: string, ids: Ids): TracedRequest {
         : idsOf(line["hash_ids"], `${where}: hash_ids`).map((id) => ids.blocks.of(id)),
     promptBytes: optional("prompt_bytes", 0, MOST_BYTES),
     isStream: line["stream"] !== false,
+    model: typeof line["model"] === "string" ? line["model"] : undefined,
     session: sessionOf(line["session"] ?? line["session_id"], where, ids),
   };
 }

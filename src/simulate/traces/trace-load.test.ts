@@ -26,7 +26,7 @@ const RECORDING = [
   },
   { timestamp: 10, input_length: 140, hash_ids: [0, 1, 2], prompt_bytes: 420, stream: false, model: "m" },
 ];
-const OPTIONS = { seed: 1, durationSecs: 1e9, rate: 1, workers: 2, isClosedLoop: false };
+const OPTIONS = { seed: 1, durationSecs: 1e9, rate: 1, workers: 2, model: undefined, isClosedLoop: false };
 
 function lines(objects: readonly object[]): string {
   return objects.map((one) => `${JSON.stringify(one)}\n`).join("");
@@ -194,6 +194,23 @@ describe("a closed loop", () => {
   });
 });
 
+describe("a trace of several models", () => {
+  const trace = parseTrace(lines(["a", "b", "a"].map((model, at) => ({ ...MOONCAKE[at], model }))), "t");
+
+  test("is replayed as if they were one, which its name says, or for one of them alone", () => {
+    expect(traceLoad(trace, "t", OPTIONS)).toMatchObject({ name: "t (2 models as one)", sessions: { length: 3 } });
+    expect(traceLoad(trace, "t", { ...OPTIONS, model: "a" })).toMatchObject({ name: "t", sessions: { length: 2 } });
+  });
+
+  test("has no request for a model that it does not name", () => {
+    expect(() => traceLoad(trace, "t", { ...OPTIONS, model: "c" })).toThrow(
+      't: no request is for the model "c"; its models are a, b',
+    );
+    const nameless = parseTrace(lines(MOONCAKE), "t");
+    expect(() => traceLoad(nameless, "t", { ...OPTIONS, model: "c" })).toThrow("it names no models");
+  });
+});
+
 describe("what other programs write", () => {
   test("may have hashes and sessions as texts, and null for what they do not know", () => {
     const rows = ["a1b2c3d4e5f60718", "00000000deadbeef"].map((hash, at) => ({
@@ -280,7 +297,7 @@ describe("a file that is no trace is refused, with its line", () => {
       lines([{ ...MOONCAKE[0], input_length: 1e12 }]),
       "t:1: input_length must be a number from 0 to 10000000",
     ],
-    ["no JSON", "hello\n", "t:1: is no JSON"],
+    ["no JSON", "hello\n", "t:1: is no JSON: a trace is a recording of serve --record, or has JSON lines"],
     ["a line that is no JSON", `${lines(MOONCAKE)}hello\n`, "t:4: is no JSON"],
     ["a list", "[]\n", "t:1: must be an object"],
     ["no time", lines([{ ...MOONCAKE[0], timestamp: undefined }]), "t:1: timestamp must be a number from 0"],

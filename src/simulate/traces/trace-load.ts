@@ -14,6 +14,8 @@ export interface TraceOptions {
   readonly rate: number;
   /** Size of the fleet; 8 by default. */
   readonly workers: number | undefined;
+  /** Only requests for this model are replayed; undefined for all of them, as if they were for one model. */
+  readonly model: string | undefined;
   /** Whether a request of a session comes only after the answer to the one before it, and the pause that was between them. */
   readonly isClosedLoop: boolean;
 }
@@ -30,10 +32,11 @@ const OWN = 2 ** 30;
  * session that came one after the other do so again. Throws invalid_request where a closed loop is asked for and the trace has none.
  */
 export function traceLoad(
-  trace: Trace,
+  whole: Trace,
   name: string,
-  { seed, durationSecs, rate, workers = USUAL_WORKERS, isClosedLoop }: TraceOptions,
+  { seed, durationSecs, rate, workers = USUAL_WORKERS, isClosedLoop, model }: TraceOptions,
 ): Load {
+  const trace = model === undefined ? whole : ofModel(whole, model, name);
   const random = seededRandom(seed, 3);
   const times = spread(trace.requests, random);
   const toTokens = trace.blockEnds && tokensPerByte(trace.requests);
@@ -59,10 +62,8 @@ export function traceLoad(
   turns.sort((a, b) => a.atMs - b.atMs);
   const sessions = isClosedLoop ? closedLoops(turns, rate, name) : turns.map((one) => sessionOf([one], rate));
   const durationMs = Math.min(durationSecs * 1000, (turns.at(-1)?.atMs ?? 0) / rate + 1);
-  // What was read out of the lengths is told, so that whoever knows better sees it.
-  const isUsual = trace.blockEnds !== undefined || blockTokens === MOONCAKE_BLOCK_TOKENS;
   return {
-    name: isUsual ? name : `${name} (blocks of ${blockTokens} tokens)`,
+    name: `${name}${noteOn(trace)}`,
     workers: Array.from({ length: workers }, () => ({ engine, kvTokens: KV_TOKENS, slowness: 1, joinsAtMs: 0 })),
     sessions: sessions.filter(({ startAtMs }) => startAtMs <= durationMs),
     faults: [],
@@ -71,6 +72,31 @@ export function traceLoad(
     // Caches are cold at the beginning of every replay, so that all of it counts.
     warmupMs: 0,
   };
+}
+
+/** Throws invalid_request where no request is for the model. */
+function ofModel(trace: Trace, model: string, name: string): Trace {
+  const requests = trace.requests.filter((one) => one.model === model);
+  if (requests.length > 0) return { ...trace, requests };
+  const others = modelsOf(trace);
+  const are = others.length === 0 ? "it names no models" : `its models are ${others.slice(0, 20).join(", ")}`;
+  throw new GatewayError("invalid_request", `${name}: no request is for the model ${JSON.stringify(model)}; ${are}`);
+}
+
+function modelsOf({ requests }: Trace): string[] {
+  return [...new Set(requests.flatMap(({ model }) => model ?? []))].sort();
+}
+
+/** What the replay takes the trace for, so that whoever knows better sees it. */
+function noteOn(trace: Trace): string {
+  const models = modelsOf(trace).length;
+  const notes = [
+    ...(trace.blockEnds === undefined && trace.blockTokens !== MOONCAKE_BLOCK_TOKENS
+      ? [`blocks of ${trace.blockTokens} tokens`]
+      : []),
+    ...(models > 1 ? [`${models} models as one`] : []),
+  ];
+  return notes.length === 0 ? "" : ` (${notes.join(", ")})`;
 }
 
 /** A request of a trace, and when it came. */
