@@ -84,7 +84,7 @@ async function run(load: string, policies: readonly string[], rates: readonly nu
       jobs,
       availableParallelism(),
       () => undefined,
-      () => spawnJobThread(new Map()),
+      () => spawnJobThread({ traces: new Map(), policyModule: undefined }),
     ),
   );
   process.stdout.write(`${textReport(groups, BASELINE)}\n`);

@@ -81,7 +81,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "util",
     "worker",
   ],
-  simulate: ["errors", "policy", "util", "worker/failed-load.ts", "worker/load-ledger.ts"],
+  simulate: [
+    "context/load-policy-module.ts",
+    "errors",
+    "policy",
+    "util",
+    "worker/failed-load.ts",
+    "worker/load-ledger.ts",
+  ],
   threads: [
     "keys",
     "config",

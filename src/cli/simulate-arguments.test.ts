@@ -2,11 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { PolicyModule } from "../policy/policy-module.ts";
 import { LOADS } from "../simulate/loads/loads.ts";
-import { readSimulateArguments, type SimulateArguments } from "./simulate-arguments.ts";
+import { readSimulateWords, simulateArguments, type SimulateArguments } from "./simulate-arguments.ts";
+
+const QUIET = { out: () => undefined, err: () => undefined, columns: undefined };
 
 function read(...argv: readonly string[]): SimulateArguments {
-  return readSimulateArguments(argv, 3, { out: () => undefined, err: () => undefined, columns: undefined });
+  return simulateArguments(readSimulateWords(argv, QUIET), 3);
 }
 
 function policiesOf({ jobs }: SimulateArguments): string[] {
@@ -96,6 +99,22 @@ describe("the command line of simulate", () => {
     }
   });
 
+  test("runs a policy of the operator's beside the others, or as the list has it, and never in the place of another", () => {
+    const own = (name: string): PolicyModule => ({
+      name,
+      options: { parse: (given) => given },
+      create: () => ({ pick: () => 0 }),
+    });
+    const listed = (...argv: readonly string[]): string[] =>
+      policiesOf(simulateArguments(readSimulateWords([...argv, "--no-oracle"], QUIET), 1, own("mine")));
+    expect(listed("--policies", "smg")).toEqual(["smg", "mine"]);
+    expect(listed("--policies", "mine:a=1,smg,mine:a=2")).toEqual(["mine:a=1", "smg", "mine:a=2"]);
+    expect(listed("--policies", "smg", "--baseline", "mine")).toEqual(["smg", "mine"]);
+    expect(() => simulateArguments(readSimulateWords([], QUIET), 1, own("smg"))).toThrow(
+      "--policy-module: smg is the name of a policy that is there already",
+    );
+  });
+
   test("takes a worker that dies and comes back", () => {
     const faults = read("--fault", "restart:0@50,die:0@20,slow:0@60=2").jobs[0]?.faults;
     expect(faults?.map(({ kind }) => kind)).toEqual(["restart", "die", "slow"]);
@@ -171,7 +190,7 @@ describe("a wrong word is told with its flag", () => {
 test("the help names each load and policy, and fits into 120 columns but for the sentences of policies", () => {
   let out = "";
   const output = { out: (text: string) => (out += text), err: () => undefined, columns: undefined };
-  expect(() => readSimulateArguments(["--help"], 1, output)).toThrow("outputHelp");
+  expect(() => readSimulateWords(["--help"], output)).toThrow("outputHelp");
   for (const { name } of LOADS) expect(out).toContain(`  ${name} `);
   for (const text of [
     "Traffic:",

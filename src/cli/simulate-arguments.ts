@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { ConfigError } from "../config/config-error.ts";
 import { splitList } from "../config/options.ts";
 import { asGatewayError } from "../errors/errors.ts";
-import { type Job, loadOf, type Situation, type Traces } from "../simulate/job.ts";
+import { type Job, type JobSources, loadOf, type Situation, type Traces } from "../simulate/job.ts";
 import type { Fault, Load, Slo } from "../simulate/loads/load.ts";
 import { LOADS } from "../simulate/loads/loads.ts";
 import { expandGroups, NAMED_POLICIES, policyFrom } from "../simulate/named-policies.ts";
@@ -36,26 +36,27 @@ export interface SimulateArguments {
 /** A trace is replayed to its end. */
 const WHOLE_TRACE_SECS = 1e9;
 
-/**
- * Reads the command line of `pointsman simulate`. `cores` is the number of threads that run by default. Throws ConfigError for a wrong
- * value, and CommanderError for an unknown option and after the help.
- */
-export function readSimulateArguments(argv: readonly string[], cores: number, output: Terminal): SimulateArguments {
+/** The words of the command line of `pointsman simulate`. Throws CommanderError for an unknown option and after the help. */
+export function readSimulateWords(argv: readonly string[], output: Terminal): Given {
   const command = createSimulateCommand(output);
   command.parse(argv, { from: "user" });
-  return argumentsOf(command.opts<Given>(), cores);
+  return command.opts<Given>();
 }
 
-function argumentsOf(given: Given, cores: number): SimulateArguments {
+/**
+ * What the words come to. `cores` is the number of threads that run by default, `own` the policy of `--policy-module`. Throws ConfigError for a
+ * wrong value.
+ */
+export function simulateArguments(given: Given, cores: number, own?: JobSources["own"]): SimulateArguments {
   const situation = situationOf(given);
   refuseIdleOptions(given, situation);
   const baseline = baselineOf(given);
-  const policies = policiesOf(given, baseline);
+  const policies = policiesOf(given, baseline, own);
   const rates = [...new Set(given.rate?.map((rate) => positive("--rate", rate)) ?? [1])];
   const seeds = seedsOf(given);
   const { traffic, traces } = trafficOf(given);
   if (situation.prefillWorkers === 0) refusePairs(policies);
-  refuseLate(policies, situation);
+  if (policies.some((policy) => policyFrom(policy, own).isLate)) refuseLate(situation);
   const jobs = traffic.flatMap(({ load, isTrace }) =>
     rates.flatMap((rate) => {
       const durationSecs =
@@ -155,11 +156,20 @@ function traceName(path: string): string {
   return LOADS.some(({ name }) => name === path) ? `./${path}` : path;
 }
 
-function policiesOf({ policies, oracle }: Given, baseline: string): string[] {
-  const asked = expandGroups(policies ?? USUAL_POLICIES);
+function policiesOf({ policies, oracle }: Given, baseline: string, own: JobSources["own"]): string[] {
+  const asked = [...expandGroups(policies ?? USUAL_POLICIES), ...unasked(policies ?? [], own)];
   const all = new Set([...(oracle ? [ORACLE.name] : []), ...asked, baseline]);
-  for (const policy of all) checked(asked.includes(policy) ? "--policies" : "--baseline", () => policyFrom(policy));
+  for (const policy of all)
+    checked(asked.includes(policy) ? "--policies" : "--baseline", () => policyFrom(policy, own));
   return [...all];
+}
+
+/** The operator's policy, where the list does not have it, with or without options. */
+function unasked(policies: readonly string[], own: JobSources["own"]): string[] {
+  if (own === undefined) return [];
+  if (NAMED_POLICIES.some(({ name }) => name === own.name))
+    throw new ConfigError("--policy-module", `${own.name} is the name of a policy that is there already`);
+  return policies.some((policy) => policy.split(":", 1)[0] === own.name) ? [] : [own.name];
 }
 
 /** A way to choose pairs says nothing of a fleet without pairs. */
@@ -168,11 +178,7 @@ function refusePairs(policies: readonly string[]): void {
   if (pair) throw new ConfigError("--policies", `${pair.name} chooses pairs: it needs --pd`);
 }
 
-function refuseLate(
-  policies: readonly string[],
-  { newsMs, prefillWorkers }: Pick<Situation, "newsMs" | "prefillWorkers">,
-): void {
-  if (!policies.some((policy) => policyFrom(policy).isLate)) return;
+function refuseLate({ newsMs, prefillWorkers }: Pick<Situation, "newsMs" | "prefillWorkers">): void {
   const { name } = LATE_ORACLE;
   if (newsMs === undefined) {
     throw new ConfigError("--policies", `${name} hears late of other gateways: it needs --gateways and --news-ms`);

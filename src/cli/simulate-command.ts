@@ -10,6 +10,7 @@ export interface Given {
   readonly load?: readonly string[];
   readonly trace?: readonly string[];
   readonly policies?: readonly string[];
+  readonly policyModule?: string;
   readonly baseline?: string;
   readonly oracle: boolean;
   readonly model?: string;
@@ -105,6 +106,11 @@ export function createSimulateCommand({ out, err, columns }: Terminal): Command 
         "--policies <names>",
         `policies, or the groups own, peers, all (default: ${USUAL_POLICIES.join(",")})`,
       ).helpGroup("Policies:"),
+    )
+    .addOption(
+      new Option("--policy-module <file>", "a policy of your own, as for serve; it runs beside the others").helpGroup(
+        "Policies:",
+      ),
     )
     .addOption(
       new Option(

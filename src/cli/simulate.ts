@@ -2,6 +2,8 @@ import { accessSync, closeSync, constants, existsSync, openSync, writeFileSync }
 import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import { ConfigError } from "../config/config-error.ts";
+import { loadPolicyModule } from "../context/load-policy-module.ts";
+import { GatewayError } from "../errors/errors.ts";
 import { htmlPage } from "../simulate/report/html-page.ts";
 import { jsonReport } from "../simulate/report/json-report.ts";
 import { ProgressBar } from "../simulate/report/progress-bar.ts";
@@ -9,7 +11,7 @@ import { LEGEND, textReport } from "../simulate/report/text-report.ts";
 import { runJobs, spawnJobThread } from "../simulate/run-jobs.ts";
 import { groupsOf } from "../simulate/study.ts";
 import { VERSION } from "../util/version.ts";
-import { readSimulateArguments } from "./simulate-arguments.ts";
+import { readSimulateWords, simulateArguments } from "./simulate-arguments.ts";
 
 /** In place of a path: the JSON goes to standard output. */
 const STANDARD_OUTPUT = "-";
@@ -18,20 +20,23 @@ const STANDARD_OUTPUT = "-";
 export async function simulate(argv: readonly string[]): Promise<void> {
   const { stdout, stderr } = process;
   const output = { out: write(stdout), err: write(stderr), columns: stdout.isTTY ? stdout.columns : undefined };
-  const given = readSimulateArguments(argv, availableParallelism(), output);
+  const { policyModule, ...words } = readSimulateWords(argv, output);
+  const own = policyModule === undefined ? undefined : await ofPolicyModule(() => loadPolicyModule(policyModule));
+  const given = simulateArguments(words, availableParallelism(), own);
   checkPlace("--json", given.json === STANDARD_OUTPUT ? undefined : given.json);
   checkPlace("--plot", given.plot);
   // The tables go to standard output, so the bar is drawn beside it.
   const bar = new ProgressBar({ columns: stderr.isTTY ? stderr.columns : undefined, write: write(stderr) }, () =>
     performance.now(),
   );
-  const outcomes = await runJobs(
-    given.jobs,
-    given.threads,
-    (share, { load, policy, seed }) => bar.show(share, `${load}, ${policy}, seed ${seed}`),
-    () => spawnJobThread(given.traces),
-  );
-  bar.clear();
+  const outcomes = await ofPolicyModule(() =>
+    runJobs(
+      given.jobs,
+      given.threads,
+      (share, { load, policy, seed }) => bar.show(share, `${load}, ${policy}, seed ${seed}`),
+      () => spawnJobThread({ traces: given.traces, policyModule }),
+    ),
+  ).finally(() => bar.clear());
   const groups = groupsOf(outcomes);
   const facts = { version: VERSION, baseline: given.baseline, jobs: given.jobs };
   const json = jsonReport(groups, facts);
@@ -41,6 +46,16 @@ export async function simulate(argv: readonly string[]): Promise<void> {
   stdout.write(
     given.json === STANDARD_OUTPUT ? json : `${textReport(groups, given.baseline, output.columns)}\n${LEGEND}`,
   );
+}
+
+/** Does something that may fail by the operator's policy module, which is then a wrong word of the command line. */
+async function ofPolicyModule<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    if (error instanceof GatewayError) throw new ConfigError("--policy-module", error.message);
+    throw error;
+  }
 }
 
 function write(stream: NodeJS.WriteStream): (text: string) => void {

@@ -5,7 +5,8 @@ import { join, relative } from "node:path";
 import { idleCandidate, requestWith } from "../../test/support/candidates.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import type { PolicyModule } from "../policy/policy-module.ts";
-import { guardModule, loadPolicyModule } from "./policy-module.ts";
+import { loadPolicyModule } from "./load-policy-module.ts";
+import { guardModule } from "./policy-module.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pointsman-policy-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -11,7 +11,8 @@ import { TokenizerRegistry } from "../tokenizer/tokenizer-registry.ts";
 import type { Clock } from "../util/clock.ts";
 import type { LoadLedger } from "../worker/load-ledger.ts";
 import { WorkerRegistry } from "../worker/worker-registry.ts";
-import { guardModule, loadPolicyModule } from "./policy-module.ts";
+import { loadPolicyModule } from "./load-policy-module.ts";
+import { guardModule } from "./policy-module.ts";
 import { createShadowEvents } from "./shadow-events.ts";
 import { policySettings, registrySettings } from "./settings.ts";
 

@@ -23,6 +23,8 @@ export interface PolicyFault {
   readonly what: string;
   /** The stack of the error, if it has one. */
   readonly stack: string | undefined;
+  /** The policy may do so, but it looks like an outage. */
+  readonly mayBeMeant?: true;
 }
 
 /** Parts for guarding a module's policy. */
@@ -76,7 +78,7 @@ export class GuardedPolicy implements Policy {
     }
     if (isIndex(chosen, -1, candidates.length)) {
       // The policy may do so, but the result looks like an outage, so it is logged.
-      if (chosen < 0) guard.say(`${method}() chose none of ${candidates.length} workers`);
+      if (chosen < 0) guard.say(`${method}() chose none of ${candidates.length} workers`, { mayBeMeant: true });
       return chosen;
     }
     guard.refuse(method, chosen, wantedOf(method, candidates.length));
@@ -178,8 +180,8 @@ class Guard {
     return undefined;
   }
 
-  say(what: string): void {
-    this.#onFault({ policy: this.#policy, what, stack: undefined });
+  say(what: string, more: Pick<PolicyFault, "mayBeMeant"> = {}): void {
+    this.#onFault({ policy: this.#policy, what, stack: undefined, ...more });
   }
 
   refuse(method: PolicyMethod, value: unknown, wanted: string): void {

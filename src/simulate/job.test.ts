@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type Job, loadOf, runJob, type Traces, USUAL_SITUATION } from "./job.ts";
+import { type Job, type JobSources, loadOf, runJob, type Traces, USUAL_SITUATION } from "./job.ts";
 
 const JOB: Job = {
   load: "chat",
@@ -13,19 +13,20 @@ const JOB: Job = {
 };
 
 const NO_TRACES: Traces = new Map();
+const NONE: JobSources = { traces: NO_TRACES, own: undefined };
 
 describe("a fleet that is divided", () => {
   test("has its prefill workers first, and answers with pairs", () => {
     const job: Job = { ...JOB, prefillWorkers: 3 };
     expect(loadOf(job, NO_TRACES).workers.map(({ role }) => role)).toEqual(["prefill", "prefill", "prefill", "decode"]);
-    const outcome = runJob(job, NO_TRACES, () => undefined);
+    const outcome = runJob(job, NONE, () => undefined);
     expect(outcome.summary.failed).toBe(0);
     expect(outcome.summary.maxShare).toBe(1);
   });
 
   test("takes longer where the hand-over does", () => {
     const ttft = (handOverUs: number): number =>
-      runJob({ ...JOB, prefillWorkers: 2, handOverUs }, NO_TRACES, () => undefined).summary.ttft.mean;
+      runJob({ ...JOB, prefillWorkers: 2, handOverUs }, NONE, () => undefined).summary.ttft.mean;
     expect(ttft(500)).toBeGreaterThan(ttft(10) + 100);
   });
 });
@@ -57,7 +58,7 @@ describe("the load of a job", () => {
 
 describe("a job", () => {
   test("comes to the same each time it runs, but for the time of this machine", () => {
-    const [one, other] = [JOB, JOB].map((job) => runJob(job, NO_TRACES, () => undefined));
+    const [one, other] = [JOB, JOB].map((job) => runJob(job, NONE, () => undefined));
     expect(one?.summary.requests).toBeGreaterThan(50);
     expect(one?.ttftMs).toEqual(other?.ttftMs ?? []);
     expect(one?.inFlight).toEqual(other?.inFlight ?? []);
@@ -65,17 +66,17 @@ describe("a job", () => {
 
   test("says how far it is, and never goes back", () => {
     const shares: number[] = [];
-    runJob(JOB, NO_TRACES, (share) => shares.push(share));
+    runJob(JOB, NONE, (share) => shares.push(share));
     expect(shares.length).toBeGreaterThan(5);
     expect(shares).toEqual(shares.toSorted((a, b) => a - b));
     expect(Math.max(...shares)).toBe(1);
   });
 
   test("with engines twice as slow, or a worker that freezes, has later first tokens", () => {
-    const usual = runJob(JOB, NO_TRACES, () => undefined).summary.ttft.mean;
-    const slow = runJob({ ...JOB, slowness: 2 }, NO_TRACES, () => undefined).summary.ttft.mean;
+    const usual = runJob(JOB, NONE, () => undefined).summary.ttft.mean;
+    const slow = runJob({ ...JOB, slowness: 2 }, NONE, () => undefined).summary.ttft.mean;
     const faults = [{ kind: "freeze", worker: 0, atMs: 5000, ms: 6000 }] as const;
-    const frozen = runJob({ ...JOB, faults }, NO_TRACES, () => undefined).summary.ttft.mean;
+    const frozen = runJob({ ...JOB, faults }, NONE, () => undefined).summary.ttft.mean;
     expect(slow).toBeGreaterThan(usual * 1.5);
     expect(frozen).toBeGreaterThan(usual * 1.5);
   });

@@ -1,4 +1,5 @@
 import { GatewayError } from "../errors/errors.ts";
+import type { PolicyModule } from "../policy/policy-module.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import { closest } from "../util/suggest.ts";
 import { runLoad } from "./driver.ts";
@@ -72,6 +73,13 @@ export interface Job extends Situation {
  */
 export type Traces = ReadonlyMap<string, Trace>;
 
+/** What the jobs of a study are made of, beside what they say themselves. */
+export interface JobSources {
+  readonly traces: Traces;
+  /** The operator's policy, where there is one. */
+  readonly own: PolicyModule | undefined;
+}
+
 /** The load of a job. Throws invalid_request for an unknown load, and for one that is too large. */
 export function loadOf(job: Omit<Job, "policy">, traces: Traces): Load {
   const made = job.isTrace ? replayed(job, traces) : named(job.load).create(sizeOf(job));
@@ -111,14 +119,14 @@ function sizeOf({ seed, durationSecs, rate, workers }: Omit<Job, "policy">) {
 /** Part of a hand-over of a KV cache that does not depend on its length, ms. */
 const HAND_OVER_MS = 3;
 
-/** Runs a job. `onProgress` gets the share of the virtual time that is over, 0 to 1. */
-export function runJob(job: Job, traces: Traces, onProgress: (share: number) => void): Outcome {
+/** Runs a job. `onProgress` gets the share of the virtual time that is over, 0 to 1. Throws policy_failed where the operator's policy fails. */
+export function runJob(job: Job, { traces, own }: JobSources, onProgress: (share: number) => void): Outcome {
   const load = loadOf(job, traces);
   const { gateways, newsMs, isStream, reportsUsage, kvReportFactor, handOverUs, seed } = job;
   const startedAt = performance.now();
   const result = runLoad({
     load,
-    policy: policyFrom(job.policy),
+    policy: policyFrom(job.policy, own),
     seed,
     gateways,
     newsDelayMs: newsMs,

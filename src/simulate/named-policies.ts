@@ -2,11 +2,13 @@ import { GatewayError } from "../errors/errors.ts";
 import { POLICIES } from "../policy/policies.ts";
 import { canonicalPolicy } from "../policy/policy-names.ts";
 import type { PolicyOptions, PolicyRow } from "../policy/define-policy.ts";
+import type { PolicyModule } from "../policy/policy-module.ts";
 import { camelCase } from "../util/case.ts";
 import { closest } from "../util/suggest.ts";
 import { BASELINES } from "./baselines/baselines.ts";
 import type { SimPolicy } from "./driver-gateway.ts";
 import { LATE_ORACLE, ORACLE } from "./oracle.ts";
+import { ownPolicy } from "./own-policy.ts";
 import { PAIR_WAYS } from "./pair-ways.ts";
 
 /** A policy that can be simulated, and what it is. */
@@ -64,11 +66,12 @@ function isIn(group: string, kind: NamedPolicy["kind"]): boolean {
 }
 
 /**
- * The policy of this text: a name, or one of our own with options, as `NAME:OPTION=VALUE`. Throws invalid_request for an
+ * The policy of this text: a name, or one of our own or the operator's with options, as `NAME:OPTION=VALUE`. Throws invalid_request for an
  * unknown policy, and for a wrong option.
  */
-export function policyFrom(text: string): SimPolicy {
+export function policyFrom(text: string, own?: PolicyModule): SimPolicy {
   const [given = "", ...options] = text.split(":");
+  if (given === own?.name) return ownPolicy(own, text, readOptions(own, options));
   const foreign = [...BASELINES, ...PAIR_WAYS, ORACLE, LATE_ORACLE].find(({ name }) => name === given);
   if (foreign) {
     if (options.length > 0) throw wrong(`${given} takes no options`);

@@ -64,7 +64,7 @@ describe("jobs", () => {
   test("of which one fails end all threads, and the error names the job", async () => {
     const { running, spawn, counts } = heldThreads();
     const all = runJobs(jobs(3), 2, ignore, spawn);
-    running[0]?.say({ type: "failed", message: "no such thing" });
+    running[0]?.say({ type: "failed", message: "no such thing", isPolicy: false });
     expect(all).rejects.toThrow("l, p: no such thing");
     await all.catch(() => undefined);
     expect(counts()).toEqual({ spawned: 2, ended: 2 });

@@ -1,5 +1,6 @@
-import type { Job, Traces } from "./job.ts";
-import type { JobNews, JobOrder } from "./job-thread.ts";
+import { GatewayError } from "../errors/errors.ts";
+import type { Job } from "./job.ts";
+import type { JobNews, JobOrder, SourcesOfJobs } from "./job-thread.ts";
 import type { Outcome } from "./outcome.ts";
 import { threadUrl } from "../util/thread-url.ts";
 
@@ -12,7 +13,7 @@ export interface JobThread {
   end(): void;
 }
 
-/** Runs jobs on up to `threads` threads at once. Outcomes stand in the order of the jobs. Rejects with the first error of a job. */
+/** Runs jobs on up to `threads` threads at once. Outcomes stand in the order of the jobs. Rejects with the first error of a job, policy_failed for one of the operator's policy. */
 export async function runJobs(
   jobs: readonly Job[],
   threads: number,
@@ -45,7 +46,7 @@ function runOn(thread: JobThread, job: Job, onShare: (share: number) => void): P
   return new Promise((resolve, reject) => {
     thread.run(job, (news) => {
       if (news.type === "progress") onShare(news.share);
-      else if (news.type === "failed") reject(new Error(`${job.load}, ${job.policy}: ${news.message}`));
+      else if (news.type === "failed") reject(errorOf(job, news));
       else {
         onShare(1);
         resolve(news.outcome);
@@ -54,16 +55,21 @@ function runOn(thread: JobThread, job: Job, onShare: (share: number) => void): P
   });
 }
 
-/** A thread of its own for the jobs of a study with these traces. */
-export function spawnJobThread(traces: Traces): JobThread {
+function errorOf({ load, policy }: Job, { message, isPolicy }: JobNews & { readonly type: "failed" }): Error {
+  const text = `${load}, ${policy}: ${message}`;
+  return isPolicy ? new GatewayError("policy_failed", text) : new Error(text);
+}
+
+/** A thread of its own for the jobs of a study. */
+export function spawnJobThread(sources: SourcesOfJobs): JobThread {
   const worker = new Worker(threadUrl("simulate/job-thread.ts"));
   const tell = (order: JobOrder): void => worker.postMessage(order);
-  tell({ type: "traces", traces });
+  tell({ type: "begin", sources });
   let listener: (news: JobNews) => void = () => undefined;
   worker.addEventListener("message", ({ data }: { data: JobNews }) => listener(data));
   worker.addEventListener("error", (event) => {
     event.preventDefault();
-    listener({ type: "failed", message: event.message });
+    listener({ type: "failed", message: event.message, isPolicy: false });
   });
   return {
     run(job, onNews) {

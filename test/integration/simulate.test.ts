@@ -145,6 +145,34 @@ describe("pointsman simulate", () => {
     });
   });
 
+  test("judges a policy of the operator's on its threads, and says in one line how it fails", async () => {
+    const rest = [
+      "--load",
+      "chat",
+      "--duration",
+      "5",
+      "--seeds",
+      "2",
+      "--threads",
+      "2",
+      "--policies",
+      "random",
+      "--no-oracle",
+    ];
+    const own = join(dir, "own.ts");
+    writeFileSync(own, 'export default { name: "last", create: () => ({ pick: (all) => all.length - 1 }) };');
+    const { code, out } = await simulate("--policy-module", own, ...rest, "--json", "-");
+    expect(code).toBe(0);
+    expect((JSON.parse(out) as Report).groups[0]?.policies.map(({ policy }) => policy)).toEqual(["random", "last"]);
+    const broken = join(dir, "broken.ts");
+    writeFileSync(broken, 'export default { name: "odd", create: () => ({ pick: () => 99 }) };');
+    const failed = await simulate("--policy-module", broken, ...rest);
+    expect([failed.code, failed.out]).toEqual([2, ""]);
+    expect(failed.err).toMatch(
+      /^pointsman: --policy-module: chat, odd: odd: pick\(\) returned 99 and should return .*\n$/,
+    );
+  });
+
   test("teaches its use by --help, and serve's help names it", async () => {
     const { code, out } = await simulate("--help");
     expect([code, out]).toEqual([0, expect.stringContaining("Examples:")]);

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import type { Terminal } from "../../src/cli/command-output.ts";
 import { type Commands, run } from "../../src/cli/program.ts";
-import { readSimulateArguments } from "../../src/cli/simulate-arguments.ts";
+import { readSimulateWords, simulateArguments } from "../../src/cli/simulate-arguments.ts";
 import type { ServeArguments } from "../../src/cli/read-words.ts";
 
 /** Commands whose help lists all of their flags. */
@@ -41,7 +41,7 @@ function commandsThat(serve: Commands["serve"], note: (text: string) => void): C
     demo: nothing,
     engine: nothing,
     simulate: (argv) => {
-      readSimulateArguments(argv, 1, { out: () => undefined, err: note, columns: undefined });
+      simulateArguments(readSimulateWords(argv, { out: () => undefined, err: note, columns: undefined }), 1);
       return Promise.resolve();
     },
   };
@@ -67,7 +67,7 @@ function shownFlags(): Promise<ReadonlySet<string>> {
     const idle = commandsThat(() => Promise.resolve(), terminal.err);
     for (const command of HELPS) await run([...command, "--help"], "0", idle, terminal);
     // Commander ends a help by an exception.
-    expect(() => readSimulateArguments(["--help"], 1, terminal)).toThrow();
+    expect(() => readSimulateWords(["--help"], terminal)).toThrow();
     return new Set(text.match(/--[a-z][\w-]*/g));
   })();
   return shown;
