@@ -36,4 +36,9 @@ export class Completeness {
     this.#reason ??= reason;
     this.#mayRecover ||= mayRecover;
   }
+
+  /** What was lost is not there either. */
+  giveUp(): void {
+    this.#mayRecover = false;
+  }
 }

@@ -216,6 +216,71 @@ describe("a publisher with a replay", () => {
     expect([feed.state, feed.reason, hangUps()]).toEqual(["partial", "its replay endpoint does not answer", 1]);
   });
 
+  test("that was there before the gateway, and whose replay does not answer or is not reached, leaves what is known as it is", () => {
+    for (const canAsk of [true, false]) {
+      const { clock, feed, applied, states, setCanAsk, live } = setUp();
+      setCanAsk(canAsk);
+      feed.up();
+      clock.advance(6000);
+      for (let number = 100; number < 160; number += 1) {
+        live(number);
+        clock.advance(6000);
+      }
+      expect([applied, feed.state, feed.counts.restarts]).toEqual([upTo(59, 100), "partial", 0]);
+      // The beginning and the gap are told, not each time that it is asked in vain.
+      expect(states.length).toBeLessThanOrEqual(4);
+    }
+  });
+
+  test("that can be asked at last is asked for everything, and what is known ends when the answer begins with the first batch", () => {
+    const { clock, feed, applied, asked, setCanAsk, live } = setUp();
+    setCanAsk(false);
+    feed.up();
+    live(3);
+    setCanAsk(true);
+    clock.advance(30_000);
+    expect([asked, applied, feed.state]).toEqual([[0], [3], "partial"]);
+    live(4);
+    expect(applied).toEqual([3, 4]);
+    feed.replayed(0, batch(0));
+    expect([applied, feed.state]).toEqual([[0], "catching_up"]);
+    live(5);
+    for (const number of [1, 2, 3, 4]) feed.replayed(number, batch(number));
+    feed.replayEnded();
+    expect([applied, feed.state]).toEqual([upTo(5), "exact"]);
+  });
+
+  test("that can be asked at last and keeps too few batches is not asked again, and what is known stays", () => {
+    const { clock, feed, applied, asked, setCanAsk, live } = setUp();
+    setCanAsk(false);
+    feed.up();
+    live(3);
+    live(4);
+    setCanAsk(true);
+    clock.advance(30_000);
+    feed.replayed(2, batch(2));
+    feed.replayed(3, batch(3));
+    feed.replayed(4, batch(4));
+    feed.replayed(5, batch(5));
+    feed.replayEnded();
+    live(6);
+    clock.advance(30_000);
+    expect([applied, feed.state, asked]).toEqual([[3, 4, 5, 6], "partial", [0]]);
+  });
+
+  test("that keeps nothing for its replay is not taken for a restarted one as long as the connection stands", () => {
+    const { clock, feed, applied, states, live } = setUp();
+    feed.up();
+    feed.replayEnded();
+    live(0);
+    live(1);
+    for (let silence = 0; silence < 3; silence += 1) {
+      clock.advance(30_000);
+      feed.replayEnded();
+    }
+    expect([applied, feed.counts.restarts, states.length]).toEqual([upTo(1), 0, 2]);
+  });
+
   test("that cannot be asked yet is asked when it can be", () => {
     const { feed, applied, asked, answer, setCanAsk } = setUp();
     setCanAsk(false);

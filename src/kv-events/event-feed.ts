@@ -3,6 +3,7 @@ import { Completeness } from "./completeness.ts";
 import { EarlyBatches } from "./early-batches.ts";
 import type { FeedCounts, FeedParts, FeedState } from "./feed-state.ts";
 import { FeedStatus } from "./feed-status.ts";
+import { type QuestionKind, ReplayQuestion } from "./replay-question.ts";
 
 /** Time for the next piece of an answer to a question, ms. vLLM looks for questions ten times a second. */
 const ANSWER_MS = 5000;
@@ -14,14 +15,6 @@ const LOOK_MS = 30_000;
  * asked for from the publisher's replay; what it no longer has is lost.
  *
  * After a new connection the last batch that was taken in is asked for again: if it is another one now, or is not there, the engine was restarted.
- *
- * ```
- *   connecting -- up --> catching_up -- all is there --> exact
- *       ^                  ^    |                         |
- *       |                  |    +-- some are lost --> partial -- the cache is emptied, restart --> exact
- *       +-- connection lost, from any                     |
- *                          +------------ gap -------------+
- * ```
  */
 export class EventFeed implements Disposable {
   readonly counts: FeedCounts = { batches: 0, gaps: 0, replays: 0, restarts: 0, unreadable: 0, unknown: 0 };
@@ -41,7 +34,7 @@ export class EventFeed implements Disposable {
   #lastLive = -1;
   readonly #early = new EarlyBatches();
   /** The question that is under way. */
-  #question: { readonly next: number; isChecked: boolean; isOther: boolean; last: number } | undefined;
+  #question: ReplayQuestion | undefined;
   /** The next ups of the replay are those of its new connection after a question without an answer. */
   #isReplayNew = false;
   #cancelAnswer: () => void = () => undefined;
@@ -122,13 +115,11 @@ export class EventFeed implements Disposable {
   /** A batch of the answer to a question. */
   replayed(sequence: number, payload: Uint8Array): void {
     const question = this.#question;
-    // An answer counts up. What does not is none, and does not keep the feed waiting.
-    if (!question || sequence <= question.last) return;
-    question.last = sequence;
+    const isFirst = question?.isUnanswered === true;
+    if (!question?.accepts(sequence, payload)) return;
     this.#waitForAnswer();
-    if (!question.isChecked) question.isOther = sequence === question.next - 1 && Bun.hash(payload) !== this.#lastBatch;
-    question.isChecked = true;
-    if (!question.isOther) this.#offer(sequence, payload);
+    if (isFirst && question.kind === "whole") this.#beginWhole(question, sequence);
+    if (!question.isOfOther) this.#offer(sequence, payload);
   }
 
   /** The answer to a question is complete. */
@@ -137,7 +128,8 @@ export class EventFeed implements Disposable {
     if (!question) return;
     this.#question = undefined;
     this.#cancelAnswer();
-    if (question.isOther || !question.isChecked) {
+    // On one connection there is one process, also where its replay keeps nothing.
+    if (question.isOfOther && !(question.isUnanswered && this.#lastLive >= 0)) {
       this.#onRestart("its last batches are not those that came before");
       this.#check();
       return;
@@ -172,13 +164,21 @@ export class EventFeed implements Disposable {
 
   /** Asks for everything if what was lost may be there, otherwise for what came since the last batch. */
   #askAnew(): void {
-    if (this.#known.mayRecover) this.#startAnew();
-    this.#check();
+    if (!this.#known.mayRecover || !this.#ask("whole")) this.#check();
+  }
+
+  /** The answer for everything begins with this batch. Without the first one it cannot tell more than is known. */
+  #beginWhole(question: ReplayQuestion, sequence: number): void {
+    if (sequence === 0) {
+      this.#startAnew();
+      question.next = 0;
+      this.#status.becomeBehind();
+    } else this.#known.giveUp();
   }
 
   /** Asks for the last batch again and all after it. */
   #check(): void {
-    if (this.#ask(Math.max(0, this.#next - 1), this.#next === 0)) {
+    if (this.#ask("check")) {
       // A question after a silence changes nothing as long as no answer says so.
       if (this.#status.state === "connecting") this.#status.becomeBehind();
       return;
@@ -191,7 +191,7 @@ export class EventFeed implements Disposable {
   #catchUp(): void {
     while (this.#early.size > 0) {
       this.counts.gaps += 1;
-      if (this.#ask(this.#next, true)) {
+      if (this.#ask("gap")) {
         this.#status.becomeBehind();
         return;
       }
@@ -200,10 +200,11 @@ export class EventFeed implements Disposable {
     this.#settle();
   }
 
-  #ask(from: number, isChecked: boolean): boolean {
-    if (this.#parts.ask?.(from) !== true) return false;
+  #ask(kind: QuestionKind): boolean {
+    const question = new ReplayQuestion(kind, this.#next, this.#lastBatch);
+    if (this.#parts.ask?.(question.from) !== true) return false;
     this.counts.replays += 1;
-    this.#question = { next: this.#next, isChecked, isOther: false, last: -1 };
+    this.#question = question;
     this.#waitForAnswer();
     return true;
   }

@@ -7,6 +7,14 @@ import type { CacheEvent } from "./cache-event.ts";
  * - `catching_up`: batches were missed, and the publisher has been asked for them.
  * - `exact`: every batch since the engine's cache was empty has been taken in.
  * - `partial`: batches before some point are lost, so the engine may hold more, or less, than is known.
+ *
+ * ```
+ *   connecting -- up --> catching_up -- all is there --> exact
+ *       ^                  ^    |                         |
+ *       |                  |    +-- some are lost --> partial -- the cache is emptied, restart --> exact
+ *       +-- connection lost, from any                     |
+ *                          +------------ gap -------------+
+ * ```
  */
 export type FeedState = "connecting" | "catching_up" | "exact" | "partial";
 
