@@ -22,7 +22,7 @@ test("a block counts while any rank holds it, each adapter for itself", () => {
   ranks[0].stored(undefined, Int32Array.of(1, 2));
   ranks[1].stored(undefined, Int32Array.of(2, 3));
   ranks[1].stored("sql", Int32Array.of(2));
-  expect([of(), of("sql"), union.size]).toEqual([[1, 2, 3], [2], 4]);
+  expect([of(), of("sql"), union.bytes]).toEqual([[1, 2, 3], [2], 4 * 48]);
   ranks[0].removed(undefined, Int32Array.of(1, 2, 9));
   expect(of()).toEqual([2, 3]);
   ranks[1].removed(undefined, Int32Array.of(2));
@@ -37,5 +37,5 @@ test("a rank whose cache was emptied takes away what no other holds", () => {
   union.of(1).cleared();
   expect([of(), of("sql")]).toEqual([[1, 2], []]);
   union.of(0).cleared();
-  expect([of(), union.size]).toEqual([[], 0]);
+  expect([of(), union.bytes]).toEqual([[], 0]);
 });

@@ -1,5 +1,7 @@
 import type { HeldSink } from "./held-blocks.ts";
 
+/** Approximate bytes of a block's entry. */
+const ENTRY_BYTES = 48;
 /** The adapter of blocks without one. */
 const BASE = "";
 
@@ -16,11 +18,11 @@ export class RankUnion {
     this.#sink = sink;
   }
 
-  /** Blocks that any rank holds. */
-  get size(): number {
-    let size = 0;
-    for (const held of this.#ranks.values()) size += held.size;
-    return size;
+  /** Memory that it takes, bytes, approximately. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const held of this.#ranks.values()) bytes += held.size * ENTRY_BYTES;
+    return bytes;
   }
 
   /** Where the events of one rank go. */

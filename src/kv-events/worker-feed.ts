@@ -35,6 +35,9 @@ interface Rank {
   toldFrom: number | undefined;
 }
 
+/** Share of the memory that is left for the ranks' own blocks where their union takes some as well: at most an entry for each 32 tokens. */
+const RANKS_SHARE = 0.8;
+
 /** From best to worst. */
 const STATES: readonly FeedState[] = ["exact", "partial", "catching_up", "connecting"];
 
@@ -43,6 +46,7 @@ export class WorkerFeed implements Disposable {
   readonly #events: WorkerFeedEvents;
   readonly #pump: SubscriptionParts["pump"];
   readonly #ranks: Rank[] = [];
+  readonly #union: RankUnion | undefined;
   #state: FeedState = "connecting";
 
   /** `maxBytes`: memory for the blocks of all ranks. Throws where an address cannot be bound. */
@@ -55,8 +59,10 @@ export class WorkerFeed implements Disposable {
     this.#events = events;
     this.#pump = parts.pump;
     const union = endpoints.length > 1 ? new RankUnion(events) : undefined;
+    this.#union = union;
+    const bytesEach = (maxBytes * (union ? RANKS_SHARE : 1)) / endpoints.length;
     for (const [rank, one] of endpoints.entries()) {
-      const held = new HeldBlocks(maxBytes / endpoints.length, union?.of(rank) ?? this.#single());
+      const held = new HeldBlocks(bytesEach, union?.of(rank) ?? this.#single());
       const feed = new EventFeed({
         clock: parts.clock,
         blocks: held,
@@ -80,7 +86,7 @@ export class WorkerFeed implements Disposable {
       reason: worst?.feed.reason ?? "",
       sequences: this.#ranks.map(({ feed }) => feed.next),
       blocks: sum(({ held }) => held.blocks),
-      bytes: sum(({ held, feed }) => held.bytes + feed.heldBytes),
+      bytes: sum(({ held, feed }) => held.bytes + feed.heldBytes) + (this.#union?.bytes ?? 0),
       orphans: sum(({ held }) => held.oddities.orphans),
       misfits: sum(({ held }) => held.oddities.misfits),
       foreign: sum(({ held }) => held.oddities.foreign),

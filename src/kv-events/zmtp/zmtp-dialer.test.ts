@@ -70,18 +70,31 @@ test("a connection that fails is made anew, after 100 ms, and each time after tw
   expect(new Set(seen)).toEqual(new Set(["down: refused"]));
 });
 
-test("after a handshake the next wait is short again", () => {
+test("after a connection that has stood the next wait is short again", () => {
   const { clock, dialed, last, shake, seen } = setUp();
   for (let round = 0; round < 5; round += 1) {
     last().events.onClose("refused");
     clock.advance(10_000);
   }
   shake();
+  clock.advance(10_000);
   last().events.onClose("it closed the connection");
   const count = dialed.length;
   clock.advance(100);
   expect(dialed).toHaveLength(count + 1);
   expect(seen.slice(-2)).toEqual(["up", "down: it closed the connection"]);
+});
+
+test("a peer that ends each connection after the handshake is dialed as seldom as one that refuses it", () => {
+  const { clock, dialed, last, shake } = setUp();
+  for (let second = 0; second < 600; second += 1) {
+    if (!last().isClosed) {
+      shake();
+      last().events.onClose("it closed the connection");
+    }
+    clock.advance(1000);
+  }
+  expect(dialed.length).toBeLessThan(70);
 });
 
 test("a peer that does not end the handshake within 5 s is given up, also where the connection never opens", () => {

@@ -3,7 +3,7 @@ import type { Tcp, TcpAddress } from "./tcp.ts";
 import { LINK_TIMES, type LinkEvents, ZmtpLink } from "./zmtp-link.ts";
 import type { PeerSettings } from "./zmtp-peer.ts";
 
-/** Waits between two connections, ms: the first, and the longest. Each is twice the one before. */
+/** Waits between two connections, ms: the first, and the longest. Each is twice the one before, until a connection has stood as long as the longest. */
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 10_000;
 /** Random share by which a wait is shorter, so that the connections of a fleet do not come back all at once. */
@@ -30,6 +30,8 @@ export class ZmtpDialer implements Disposable {
   #link: ZmtpLink | undefined;
   #cancelWait: () => void = () => undefined;
   #waitMs = FIRST_WAIT_MS;
+  /** When the handshake of the present connection ended; undefined before. */
+  #upAt: number | undefined;
   #isPaused = false;
 
   /** Connects at once. `events.onDown` is called each time that a connection fails or is lost. */
@@ -68,7 +70,7 @@ export class ZmtpDialer implements Disposable {
     const { tcp, clock } = this.#parts;
     const link = new ZmtpLink(this.#settings, LINK_TIMES, clock, {
       onUp: () => {
-        this.#waitMs = FIRST_WAIT_MS;
+        this.#upAt = clock.now();
         if (this.#isPaused) link.setPaused(true);
         this.#events.onUp();
       },
@@ -85,6 +87,8 @@ export class ZmtpDialer implements Disposable {
   #wait(): void {
     const { clock, random } = this.#parts;
     this.#link = undefined;
+    if (this.#upAt !== undefined && clock.now() - this.#upAt >= LONGEST_WAIT_MS) this.#waitMs = FIRST_WAIT_MS;
+    this.#upAt = undefined;
     this.#cancelWait = clock.after(this.#waitMs * (1 - JITTER_RATIO * random()), () => this.#connect());
     this.#waitMs = Math.min(LONGEST_WAIT_MS, this.#waitMs * 2);
   }
