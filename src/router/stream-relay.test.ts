@@ -125,6 +125,20 @@ describe("an answer that is announced before its prompt is prefilled", () => {
     expect(await told("x".repeat(500_000))).toEqual({ ms: [700], ttftMs: 700, isWhole: true });
   });
 
+  test("has not begun where the engine fails before its first part, however its events arrive", async () => {
+    const created = event("response.created", { response: { id: "r" } });
+    const failure = event("error", { code: "server_error", message: "broken" });
+    for (const pieces of [
+      [created + failure],
+      [created, failure],
+      [failure],
+      [created.slice(0, 9), created.slice(9) + failure],
+    ]) {
+      const begun = setUp("/v1/responses").begin(new PlayedResponse(pieces));
+      expect(await begun.catch((error: unknown) => error)).toMatchObject({ code: "upstream_stream_error" });
+    }
+  });
+
   test("begins at once where more was announced than is held", async () => {
     expect(await told("x".repeat(1_100_000))).toEqual({ ms: [0], ttftMs: 0, isWhole: true });
   });

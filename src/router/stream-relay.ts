@@ -107,6 +107,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
       const { announced = 0 } = this.#reader;
       const events = await this.#read();
       if (!events) throw new GatewayError("upstream_truncated", "the worker's stream ended before its first event");
+      if (this.#account.events === 0 && this.#whyOver) throw this.#whyOver;
       if (this.#account.events > 0 || this.#account.isEnded) return held.with(events);
       const isAnnouncement = (this.#reader.announced ?? 0) > announced;
       if (held.hold(events, isAnnouncement)) return held.with(NO_BYTES);
