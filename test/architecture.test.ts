@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "threads/thread-pool.ts",
     "util",
   ],
-  config: ["errors", "policy/policies.ts", "policy/policy-names.ts", "util", "worker/worker-spec.ts"],
+  config: ["errors", "policy/glob.ts", "policy/policies.ts", "policy/policy-names.ts", "util", "worker/worker-spec.ts"],
   context: [
     "keys",
     "config",

@@ -2,6 +2,7 @@ import { snakeCase } from "../util/case.ts";
 import { keysOf } from "../util/objects.ts";
 import { isModuleUnused } from "./check-config.ts";
 import type { RawObject } from "./config-file.ts";
+import { hiddenPatterns } from "./hidden-patterns.ts";
 import { optionDefault } from "./options.ts";
 import type { Config } from "./schema.ts";
 import { unusedOptions } from "./unused-options.ts";
@@ -42,7 +43,7 @@ export function noticesOn(config: Config, given: Readonly<RawObject>): string[] 
       `the administration on ${adminHost} is open to this machine only: set admin_api_key to use it from elsewhere`,
     );
   }
-  return [...notices, ...unusedOptions(config, given)];
+  return [...notices, ...hiddenPatterns(config), ...unusedOptions(config, given)];
 }
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/;

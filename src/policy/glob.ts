@@ -28,3 +28,12 @@ export function matchesGlob(pattern: string, text: string): boolean {
   while (pattern[inPattern] === "*") inPattern += 1;
   return inPattern === pattern.length;
 }
+
+/** Characters that no name has, in the place of what `*` and `?` stand for. */
+const [ANY, ONE] = ["\u0001", "\u0002"];
+
+/** Whether `pattern` matches all that `other` matches, so that `other` is never asked behind it. */
+export function coversGlob(pattern: string, other: string): boolean {
+  const single = other.replaceAll("?", ONE);
+  return ["", ANY, ANY + ANY].every((some) => matchesGlob(pattern, single.replaceAll("*", some)));
+}
