@@ -46,8 +46,13 @@ export interface EmbedAnswer {
   readonly promptTokens: number;
 }
 
+/** `loraId`: the adapter. `logitBias`: what makes tokens more or less likely. */
+export type LackedMember = "loraId" | "logitBias";
+
 /** `codec.ts`: the messages of the engine's gRPC service, and the paths of its methods. */
 export interface EngineCodec {
+  /** Members of a request on which the answer depends, and for which the engine's messages have no place. */
+  readonly lacks: readonly LackedMember[];
   readonly methods: { readonly generate: string; readonly embed: string; readonly abort: string };
   encodeGenerate(call: GenerateCall): Uint8Array;
   /** undefined for a message without content. Throws invalid_upstream_response. */

@@ -94,11 +94,12 @@ test("what a worker says of its own failure is kept for the log, and not told to
 test("an error within a stream is told as the same error outside of it", () => {
   const within = (status: number): GatewayError =>
     engineError("upstream_stream_error", { message: "no", status, param: "input", code: "too_long" }, "http://w:1");
-  expect([401, 403, 429, 503, 400].map((status) => within(status).code)).toEqual([
+  expect([401, 403, 429, 503, 404, 400].map((status) => within(status).code)).toEqual([
     "upstream_auth_failed",
     "upstream_auth_failed",
     "upstream_busy",
     "upstream_busy",
+    "upstream_model_missing",
     "upstream_rejected",
   ]);
   expect(within(400).details).toMatchObject({ status: 400, param: "input", workerCode: "too_long" });

@@ -98,7 +98,9 @@ export function engineError(
   if (status === 401 || status === 403) return authFailed();
   // An engine's words about its own failure are for the log only: they may have paths, addresses and prompts.
   if (status === undefined || status >= 500) return new GatewayError(code, FAILURES[code], { cause: message });
-  return new GatewayError("upstream_rejected", withoutOrigin(message, origin), {
+  // Another worker may serve the model.
+  const ours = status === 404 ? "upstream_model_missing" : "upstream_rejected";
+  return new GatewayError(ours, withoutOrigin(message, origin), {
     status,
     ...(param === undefined ? {} : { param }),
     ...(workerCode === undefined ? {} : { workerCode }),

@@ -14,6 +14,7 @@ import { SGLANG } from "./methods.ts";
 
 /** SGLang's scheduler. Its messages have no seed: a client's seed is accepted and has no effect. */
 export const codec: EngineCodec = {
+  lacks: [],
   methods: { generate: SGLANG.generate, embed: SGLANG.embed, abort: SGLANG.abort },
 
   encodeGenerate(call) {

@@ -15,6 +15,7 @@ import { TRTLLM } from "./methods.ts";
 
 /** TensorRT-LLM's service. */
 export const codec: EngineCodec = {
+  lacks: ["loraId", "logitBias"],
   methods: { generate: TRTLLM.generate, embed: TRTLLM.embed, abort: TRTLLM.abort },
 
   encodeGenerate({ requestId, ids, text, request, sampling, isStreamed }) {

@@ -14,6 +14,7 @@ import { VLLM } from "./methods.ts";
 
 /** vLLM's engine service. In proto3 zero means unset, so `temperature` and the limits are optional fields. */
 export const codec: EngineCodec = {
+  lacks: ["loraId"],
   methods: { generate: VLLM.generate, embed: VLLM.embed, abort: VLLM.abort },
 
   encodeGenerate(call) {

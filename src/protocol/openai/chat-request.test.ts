@@ -409,6 +409,7 @@ test("what engines that speak tokens have no place for is refused as not built",
     [{ web_search_options: {} }, "web_search_options"],
     [{ chat_template: "{{ x }}" }, "chat_template"],
     [{ use_beam_search: true }, "use_beam_search"],
+    [{ tools: [{ type: "custom", custom: { name: "sql" } }] }, "tools[0].type"],
   ];
   for (const [more, param] of cases)
     expect(refusal(readChat, { messages: MESSAGES, ...more })).toBe(`not_implemented ${param}`);

@@ -16,6 +16,7 @@ export function readChatTools(fields: JsonFields, isParallel: boolean): ToolUse 
 
 function readChatTool(fields: JsonFields): ToolSpec {
   const type = fields.string("type");
+  if (type === "custom") throw fields.notBuilt("type", "tools of type custom are not supported: only functions");
   if (type !== "function") throw fields.error("type", "must be function");
   return readTool(memberOf(fields, "function"), "parameters");
 }

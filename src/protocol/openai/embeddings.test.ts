@@ -23,6 +23,11 @@ test("input is a text, token ids, or a list of either", () => {
   ]);
 });
 
+test("an adapter is refused, as no engine's messages carry it for an embedding", () => {
+  expect(refusal(readEmbeddings, { input: "a", lora_path: "sql" })).toBe("not_implemented lora_path");
+  expect(refusal(readEmbeddings, { input: "a", lora_path: null })).toBe("ok");
+});
+
 test("wrong members are named", () => {
   expect(refusal(readEmbeddings, {})).toBe("invalid_request input");
   expect(refusal(readEmbeddings, { input: [] })).toBe("invalid_request input");

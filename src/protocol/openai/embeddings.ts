@@ -21,7 +21,7 @@ interface Embedding {
 /** Reads a body of `/v1/embeddings`. Throws invalid_request, not_implemented. */
 export function readEmbeddings(body: JsonBody): EmbeddingRequest {
   const fields = JsonFields.of(body);
-  refuseMembers(fields, ["messages", "truncate_prompt_tokens"]);
+  refuseMembers(fields, ["messages", "truncate_prompt_tokens", "lora_path", "lora_id"]);
   return {
     prompts: readPrompts(fields, "input", fields.boolean("add_special_tokens") ?? true),
     dimensions: fields.integer("dimensions", { least: 1 }),

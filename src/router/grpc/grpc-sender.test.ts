@@ -24,12 +24,12 @@ interface Setup extends RoutingSetup {
 }
 
 /** One vLLM worker whose calls are answered with this. */
-function setUp(answer: (call: PlayedCall) => PlayedAnswer): Setup {
+function setUp(answer: (call: PlayedCall) => PlayedAnswer, engine = "vllm"): Setup {
   const setup = setUpRouting();
   const grpc = new PlayedGrpc(answer);
   const sender = new GrpcSender({ grpc, clock: setup.clock, timeouts: TIMEOUTS, texts: { of: () => text } });
   const { id, info } = setup.add("grpc://one:1", { modelId: "m", apiKey: new Secret("key") });
-  const worker = setup.registry.update(id, { info: { ...info, engine: "vllm", maxModelLen: 100 } });
+  const worker = setup.registry.update(id, { info: { ...info, engine, maxModelLen: 100 } });
   return {
     ...setup,
     grpc,
@@ -99,6 +99,30 @@ describe("a salt", () => {
   test("that is null is none", async () => {
     const { send } = setUp(() => [ended(THE)]);
     expect((await send({ body: { prompt: "and so on", cache_salt: null } })).status).toBe(200);
+  });
+});
+
+describe("a member on which the answer depends", () => {
+  const refusals = [
+    ["vllm", { lora_path: "sql" }, "lora_path"],
+    ["vllm", { lora_id: "sql" }, "lora_path"],
+    ["trtllm", { lora_path: "sql" }, "lora_path"],
+    ["trtllm", { logit_bias: { "5": 2 } }, "logit_bias"],
+  ] as const;
+  test.each(refusals)("is refused where %s has no place for it: %j", async (engine, member, param) => {
+    const { grpc, send } = setUp(() => [], engine);
+    expect(await errorOf(() => send({ body: { prompt: "and so on", ...member } }))).toMatchObject({
+      code: "not_implemented",
+      details: { param },
+    });
+    expect(grpc.calls).toEqual([]);
+  });
+
+  test("is sent where the engine has a place for it", async () => {
+    const { grpc, send } = setUp(() => [ended(THE)]);
+    await send({ body: { prompt: "and so on", logit_bias: { "5": 2 }, lora_path: null } });
+    const [call] = grpc.calls;
+    expect(call && GenerateRequest.decode(call.request).samplingParams?.logitBias).toEqual({ 5: 2 });
   });
 });
 

@@ -1,4 +1,6 @@
 import { GatewayError } from "../../errors/errors.ts";
+import type { EngineCodec, LackedMember } from "../../engine/codec.ts";
+import { engineOf } from "../../engine/engines.ts";
 import type { Endpoint, EngineJob } from "../../protocol/endpoint.ts";
 import type { ApiRequest, GenerationRequest } from "../../protocol/generation.ts";
 import type { ModelSnapshot } from "../../worker/model-snapshot.ts";
@@ -39,6 +41,7 @@ export async function readTokenRequest(
   // Errors of the body come out before a tokenizer is loaded for it.
   const reading = readWhole(request, told, read);
   const job = reading instanceof Promise ? await reading : reading;
+  if (worker && job.kind === "generate") refuseLacked(job.api.generation, engineOf(worker).codec);
   const model = request.model ?? worker?.modelId;
   if (model === undefined) throw nobodyServes(undefined);
   const text = await texts.of(model);
@@ -68,6 +71,19 @@ function refuseSalt(body: InferenceRequest["body"]): void {
     if (!body.span(name) || body.value(name) === null) continue;
     const why = `${name} is not supported with workers that are reached over gRPC: they would share one cache among all`;
     throw new GatewayError("not_implemented", why, { param: name });
+  }
+}
+
+/** Members of the engine's request as clients call them. */
+const NAMES: Readonly<Record<LackedMember, string>> = { loraId: "lora_path", logitBias: "logit_bias" };
+
+/** Refuses a request for which the engine would give another answer than was asked for: without its adapter, or without its bias. */
+function refuseLacked(generation: GenerationRequest, codec: EngineCodec | undefined): void {
+  for (const member of codec?.lacks ?? []) {
+    const value = member === "loraId" ? generation.loraId : generation.sampling.logitBias;
+    if (value === undefined) continue;
+    const why = `${NAMES[member]} is not supported: the messages of this model's engine do not carry it`;
+    throw new GatewayError("not_implemented", why, { param: NAMES[member] });
   }
 }
 
