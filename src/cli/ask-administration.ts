@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { ConfigError } from "../config/config-error.ts";
 import { fetchFailure } from "../util/fetch-failure.ts";
 import { isRecord } from "../util/objects.ts";
+import { utf8Text } from "../util/utf8-text.ts";
 import type { GatewayAccess } from "./gateway-access.ts";
 
 /** A request to the administration of a running gateway. */
@@ -14,6 +15,8 @@ export interface Question {
 
 /** Variables that name a proxy for what is not over TLS. */
 const READING_PROXIES = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] as const;
+
+const KEY_VARIABLE = "POINTSMAN_ADMIN_API_KEY";
 
 /** Longest wait for the gateway's answer, ms: a change waits for the changes before it, and for each thread. */
 const ANSWER_MS = 60_000;
@@ -28,13 +31,16 @@ export class RefusedError extends ConfigError {
   }
 }
 
-/** The gateway's answer, a JSON object. Throws RefusedError, and ConfigError where the gateway cannot be reached. */
+/**
+ * The gateway's answer, a JSON object. Throws RefusedError, and ConfigError where there is no usable key, or no gateway can be reached
+ * there.
+ */
 export async function askAdministration(
   { url, keyFile, caFile }: GatewayAccess,
   env: Readonly<Record<string, string | undefined>>,
   { method, path, body, headers = {} }: Question,
 ): Promise<Record<string, unknown>> {
-  const key = keyFile === undefined ? (env["POINTSMAN_ADMIN_API_KEY"] ?? "") : readKey(keyFile);
+  const key = keyFile === undefined ? usable(env[KEY_VARIABLE] ?? "", KEY_VARIABLE) : readKey(keyFile);
   const { isOk, status, text } = await answerOf(
     { url, path, caFile },
     {
@@ -45,6 +51,11 @@ export async function askAdministration(
   );
   const said = parsed(text);
   if (isOk && said) return said;
+  if (isOk)
+    throw new ConfigError(
+      url,
+      `it answers ${status} with no JSON object, so it is not the administration of a gateway`,
+    );
   const error = said?.["error"];
   const message = isRecord(error) && typeof error["message"] === "string" ? error["message"] : `it answers ${status}`;
   throw new RefusedError(url, message, isRecord(error) && typeof error["code"] === "string" ? error["code"] : "");
@@ -90,9 +101,18 @@ function parsed(text: string): Record<string, unknown> | undefined {
 }
 
 function readKey(path: string): string {
-  const key = readText(path).trimEnd();
+  const key = usable(readText(path), path);
   if (key === "") throw new ConfigError(path, "there is no key in the file");
   return key;
+}
+
+/** The key in `text`, which is from `where`. Throws ConfigError where it cannot be sent. */
+function usable(text: string, where: string): string {
+  try {
+    return new Headers({ key: text.trim() }).get("key") ?? "";
+  } catch {
+    throw new ConfigError(where, "has characters that no header can carry; put the key alone there, on one line");
+  }
 }
 
 function readAuthority(path: string): string {
@@ -101,12 +121,15 @@ function readAuthority(path: string): string {
   throw new ConfigError(path, "there is no certificate (PEM) in the file");
 }
 
-/** The text of a file. Throws ConfigError. */
+/** The text of a file of UTF-8, without a byte order mark. Throws ConfigError. */
 export function readText(path: string): string {
+  let text: string | undefined;
   try {
-    return readFileSync(path, "utf8");
+    text = utf8Text(readFileSync(path));
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     throw new ConfigError(path, code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`);
   }
+  if (text === undefined) throw new ConfigError(path, "it is not UTF-8 text");
+  return text;
 }

@@ -427,6 +427,18 @@ test("a secret that is a variable which nobody filled in is refused from anywher
   expect(refusal("", {}, { POINTSMAN_API_KEY: "pa$$word-1" })).toBe("");
 });
 
+test("a secret that no header can carry is refused from anywhere, and does not print", () => {
+  const why =
+    "has a line break or another control character, which no header can carry; put the secret alone there, on one line";
+  for (const key of ["hush\n", "# mine\nhush", "hush\r", "hu\tsh", "hush\u0000", "hush\u007f"]) {
+    expect(refusal("", {}, { POINTSMAN_API_KEY: key })).toBe(`POINTSMAN_API_KEY: ${why}`);
+    expect(refusal("", {}, { POINTSMAN_WORKER_API_KEY: key })).toBe(`POINTSMAN_WORKER_API_KEY: ${why}`);
+    const inFile = refusal(`initial_workers: [{ url: "http://a:1", api_key: ${JSON.stringify(key)} }]`);
+    expect(inFile).toContain(`initial_workers[0].api_key ${why}`);
+    expect(inFile).not.toContain("hush");
+  }
+});
+
 describe("a variable has the name of", () => {
   const fromEnv = (env: Record<string, string>): ReturnType<typeof loadConfig> => loadConfig({ env, flags: NO_FLAGS });
 

@@ -63,6 +63,8 @@ const count = z.int().min(0).max(1_000_000);
 const port = z.int().min(0).max(65_535);
 /** `$NAME`, `${NAME}` and `$(NAME)`, the variables of files and of Kubernetes, and LiteLLM's `os.environ/NAME`. */
 const PLACEHOLDER = /^(\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\([^)]*\)|os\.environ\/.*)$/;
+// oxlint-disable-next-line no-control-regex -- these are what is looked for
+const CONTROL = /[\u0000-\u001F\u007F]/;
 const secret = z
   .string()
   .min(1)
@@ -71,6 +73,11 @@ const secret = z
   // Someone may save the output of `check` as a file. Without this check, the gateway would run with a key that everybody knows.
   .refine((value) => value !== REDACTED, "is what stands in print for a secret; put the secret itself here")
   .refine((value) => !PLACEHOLDER.test(value), "is a variable that nobody has filled in, not a secret")
+  // Nobody could send such a key, and a worker would get a broken request with it.
+  .refine(
+    (value) => !CONTROL.test(value),
+    "has a line break or another control character, which no header can carry; put the secret alone there, on one line",
+  )
   .transform((value) => new Secret(value));
 const name = z.string().min(1).max(256);
 const policyName = name.transform(canonicalPolicy);

@@ -164,7 +164,10 @@ test("why a gateway does not answer is told in words, with exit code 2", async (
     ]);
   }
   const found = await keys("list", "--url", `https://localhost:${secure.port}`, "--ca-file", secret.caPath);
-  expect([found.code, found.err]).toEqual([2, `pointsman: https://localhost:${secure.port}: it answers 200\n`]);
+  expect([found.code, found.err]).toEqual([
+    2,
+    `pointsman: https://localhost:${secure.port}: it answers 200 with no JSON object, so it is not the administration of a gateway\n`,
+  ]);
   expect(await keys("list", "--url", `https://localhost:${secure.port}`, "--ca-file", none)).toMatchObject({
     code: 2,
     err: `pointsman: ${none}: there is no certificate (PEM) in the file\n`,
