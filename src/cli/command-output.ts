@@ -6,7 +6,7 @@ interface Output {
 
 /** The output of a program that prints help; tests pass a fake. */
 export interface Terminal extends Output {
-  /** Columns of the terminal; undefined where the output is not a terminal. */
+  /** Columns of the terminal; undefined where the output is not a terminal, or its size is not known. */
   readonly columns: number | undefined;
 }
 
@@ -21,7 +21,8 @@ export const PROCESS: CommandOutput & Terminal = {
   err: (text) => process.stderr.write(text),
   env: process.env,
   get columns(): number | undefined {
-    return process.stdout.isTTY ? process.stdout.columns : undefined;
+    // A terminal without a size says 0.
+    return process.stdout.isTTY ? process.stdout.columns || undefined : undefined;
   },
 };
 

@@ -11,24 +11,34 @@ import { LEGEND, textReport } from "../simulate/report/text-report.ts";
 import { runJobs, spawnJobThread } from "../simulate/run-jobs.ts";
 import { groupsOf } from "../simulate/study.ts";
 import { VERSION } from "../util/version.ts";
+import { PROCESS } from "./command-output.ts";
 import { readSimulateWords, simulateArguments } from "./simulate-arguments.ts";
 
 /** In place of a path: the JSON goes to standard output. */
 const STANDARD_OUTPUT = "-";
 
+/** Columns of a terminal that does not say how many it has. */
+const USUAL_COLUMNS = 80;
+
+/** Exit code of a program that Ctrl-C has ended. */
+const INTERRUPTED_EXIT = 130;
+
 /** `pointsman simulate`: judges policies in virtual time and reports. Throws ConfigError, CommanderError. */
 export async function simulate(argv: readonly string[]): Promise<void> {
-  const { stdout, stderr } = process;
-  const output = { out: write(stdout), err: write(stderr), columns: stdout.isTTY ? stdout.columns : undefined };
-  const { policyModule, ...words } = readSimulateWords(argv, output);
+  const { policyModule, ...words } = readSimulateWords(argv, PROCESS);
   const own = policyModule === undefined ? undefined : await ofPolicyModule(() => loadPolicyModule(policyModule));
   const given = simulateArguments(words, availableParallelism(), own);
   checkPlace("--json", given.json === STANDARD_OUTPUT ? undefined : given.json);
   checkPlace("--plot", given.plot);
   // The tables go to standard output, so the bar is drawn beside it.
-  const bar = new ProgressBar({ columns: stderr.isTTY ? stderr.columns : undefined, write: write(stderr) }, () =>
-    performance.now(),
-  );
+  const { stderr } = process;
+  const columns = stderr.isTTY ? stderr.columns || USUAL_COLUMNS : undefined;
+  const bar = new ProgressBar({ columns, write: PROCESS.err }, () => performance.now());
+  // What the terminal asks next does not stand behind the bar.
+  process.once("SIGINT", () => {
+    bar.clear();
+    process.exit(INTERRUPTED_EXIT);
+  });
   const outcomes = await ofPolicyModule(() =>
     runJobs(
       given.jobs,
@@ -43,8 +53,8 @@ export async function simulate(argv: readonly string[]): Promise<void> {
   if (given.plot !== undefined) save("--plot", given.plot, htmlPage(groups, facts));
   if (given.json !== undefined && given.json !== STANDARD_OUTPUT) save("--json", given.json, json);
   // Last, as the program ends where nobody reads it.
-  stdout.write(
-    given.json === STANDARD_OUTPUT ? json : `${textReport(groups, given.baseline, output.columns)}\n${LEGEND}`,
+  PROCESS.out(
+    given.json === STANDARD_OUTPUT ? json : `${textReport(groups, given.baseline, PROCESS.columns)}\n${LEGEND}`,
   );
 }
 
@@ -56,10 +66,6 @@ async function ofPolicyModule<T>(action: () => Promise<T>): Promise<T> {
     if (error instanceof GatewayError) throw new ConfigError("--policy-module", error.message);
     throw error;
   }
-}
-
-function write(stream: NodeJS.WriteStream): (text: string) => void {
-  return (text) => void stream.write(text);
 }
 
 /** Throws ConfigError before the work begins if its result could not be written. */

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BoundedFile, type LineFate, type WriteFailure } from "./bounded-file.ts";
@@ -45,6 +45,14 @@ test("a file that exists is never overwritten: the new one has a number", async 
   }
   expect(readFileSync(path, "utf8")).toBe("first\n");
   expect(readFileSync(join(dir, "twice.2.jsonl"), "utf8")).toBe("third\n");
+});
+
+test("a folder of that name is told, and no file is made beside it", async () => {
+  const path = join(dir, "folder");
+  mkdirSync(path);
+  expect(BoundedFile.create(path, 1000, ignore)).rejects.toThrow(`${path} is there, and is no file`);
+  await BoundedFile.create(path, 1000, ignore).catch(() => undefined);
+  expect(existsSync(`${path}.1`)).toBe(false);
 });
 
 test("a folder that does not exist is an error of the file system", () => {

@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { parse, join } from "node:path";
 
 /** Most characters that wait for the disk. */
@@ -62,6 +62,7 @@ export class BoundedFile implements AsyncDisposable {
       } catch (error) {
         const exists = error instanceof Error && "code" in error && error.code === "EEXIST";
         if (!exists || number >= MAX_FILES) throw error;
+        if (!(await stat(free)).isFile()) throw new Error(`${free} is there, and is no file`, { cause: error });
       }
     }
   }

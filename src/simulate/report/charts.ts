@@ -4,12 +4,15 @@ import { fastestFirst } from "./columns.ts";
 import { heatMap } from "./heat-map.ts";
 import { lineChart, type Series } from "./line-chart.ts";
 import { percent } from "./numbers.ts";
+import { policyLabels } from "./policy-labels.ts";
 import { rangeChart } from "./range-chart.ts";
 import { linearScale, logScale, type Scale } from "./scale.ts";
 import type { SeriesStyles } from "./svg.ts";
 
 /** Policies whose load over time is drawn. */
 const MAX_MAPS = 12;
+/** Characters that fit over a map. */
+const MAP_TITLE_CHARS = 30;
 /** The axis of times ends at this many times the last time of the best policy. */
 const MAX_SPREAD = 12;
 /** Ratios beyond this are drawn at the end of the axis. */
@@ -97,8 +100,12 @@ export function loadMaps(group: Group): string[] {
   const all = first.flatMap(({ inFlight }) => inFlight.flat()).sort((a, b) => a - b);
   // Few spans of a bad policy must not make all others white.
   const most = Math.max(1, all[Math.floor(all.length * 0.98)] ?? 1);
+  const labels = policyLabels(
+    first.map(({ policy }) => policy),
+    MAP_TITLE_CHARS,
+  );
   return first.map(({ policy, inFlight, durationSecs }) =>
-    heatMap({ title: policy, inFlight, most, secs: durationSecs }),
+    heatMap({ title: policy, label: labels.get(policy) ?? policy, inFlight, most, secs: durationSecs }),
   );
 }
 

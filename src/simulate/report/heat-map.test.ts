@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { heatMap } from "./heat-map.ts";
 
 function rectangles(inFlight: readonly (readonly number[])[], most: number): string[] {
-  const drawn = heatMap({ title: "p", inFlight, most, secs: 10 });
+  const drawn = heatMap({ label: "shown", title: "p", inFlight, most, secs: 10 });
   return Array.from(
     drawn.matchAll(/<rect class="heat" x="([\d.]+)" .*?width="([\d.]+)" .*?fill-opacity="([\d.]+)"/g),
     (found) => found.slice(1).join(" "),

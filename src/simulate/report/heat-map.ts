@@ -1,9 +1,11 @@
-import { short, shortName } from "./numbers.ts";
+import { short } from "./numbers.ts";
 import { escaped, label, place } from "./svg.ts";
 
 /** The load of workers over time. */
 export interface HeatMap {
   readonly title: string;
+  /** The title as there is room for it, of 30 characters at most. */
+  readonly label: string;
   /** For each worker its requests in flight in equal spans of time. */
   readonly inFlight: readonly (readonly number[])[];
   /** Requests in flight that have the full color; the same for all maps that are compared. */
@@ -13,18 +15,16 @@ export interface HeatMap {
 
 const WIDTH = 320;
 const LEFT = 26;
-/** Characters of a title that fit. */
-const TITLE_CHARS = 34;
 const TOP = 28;
 /** Steps of the color; a run of one step is one rectangle. */
 const STEPS = 10;
 
 /** Draws a row for each worker; the stronger the color, the more requests it has in flight. */
-export function heatMap({ title, inFlight, most, secs }: HeatMap): string {
+export function heatMap({ title, label: shown, inFlight, most, secs }: HeatMap): string {
   const row = Math.max(3, Math.min(16, 240 / inFlight.length));
   const bottom = TOP + row * inFlight.length;
   const parts = [
-    label(0, 16, shortName(title, TITLE_CHARS), 'class="title"'),
+    label(0, 16, shown, 'class="title"'),
     `<rect class="heat-page" x="${LEFT}" y="${TOP}" width="${WIDTH - LEFT}" height="${place(bottom - TOP)}"/>`,
     ...inFlight.map((spans, worker) => rowOf(spans, most, TOP + worker * row, row)),
     label(LEFT, bottom + 16, "0 s", 'class="soft"'),

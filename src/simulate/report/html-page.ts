@@ -18,11 +18,12 @@ figure{margin:0;padding:12px;border:1px solid var(--line);border-radius:8px}svg{
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:4px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{font-weight:600;font-size:13px;color:var(--soft);vertical-align:bottom;white-space:normal}
+td:first-child{max-width:24em;white-space:normal;overflow-wrap:anywhere}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--page)}
 tr.base td{font-style:italic}abbr{text-decoration:none}
 .key:focus-visible text{outline:2px solid var(--c0)}
 @media (max-width:700px){body{padding:12px}.charts,.maps{gap:8px}figure{padding:6px}
-td:first-child{min-width:8em;max-width:8em;white-space:normal;overflow-wrap:anywhere}}`;
+td:first-child{min-width:8em;max-width:8em}}`;
 
 /** Makes lines stand out while their key is under the pointer or has the focus; Enter and Space keep them so. */
 const SCRIPT = `for(const svg of document.querySelectorAll("svg")){let kept;

@@ -47,7 +47,7 @@ export function lineChart(chart: LineChart, styles: SeriesStyles): string {
     ...chart.series.map((series, index) => drawn(series, chart, styles, index)),
     ...keys.parts,
   ];
-  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escaped(`${chart.title}. ${chart.describes}`)}">${parts.join("")}</svg>`;
+  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="group" aria-label="${escaped(`${chart.title}. ${chart.describes}`)}">${parts.join("")}</svg>`;
 }
 
 function xOf({ x }: LineChart, value: number): number {

@@ -1,5 +1,6 @@
 import type { Estimate } from "../statistics.ts";
-import { shortName, withHalf } from "./numbers.ts";
+import { withHalf } from "./numbers.ts";
+import { policyLabels } from "./policy-labels.ts";
 import { logScale } from "./scale.ts";
 import { escaped, label, place, type SeriesStyles } from "./svg.ts";
 
@@ -26,6 +27,10 @@ export function rangeChart({ title, xLabel, rows, most }: RangeChart, styles: Se
   const x = logScale(Math.min(0.9, ...means), Math.min(most, Math.max(1.2, ...means)) * 1.02);
   const at = (value: number): number => LEFT + x.at(value) * (WIDTH - LEFT - RIGHT);
   const bottom = TOP + rows.length * ROW;
+  const labels = policyLabels(
+    rows.map(({ policy }) => policy),
+    NAME_CHARS,
+  );
   const parts = [
     label(0, 20, title, 'class="title"'),
     ...x.ticks.map(
@@ -40,7 +45,7 @@ export function rangeChart({ title, xLabel, rows, most }: RangeChart, styles: Se
         half > 0 ? `<path class="spread ${style}" d="M${place(at(mean - half))} ${y}H${place(at(mean + half))}"/>` : "";
       const dot = `<circle class="dot ${style}" cx="${place(at(mean))}" cy="${y}" r="5"><title>${escaped(policy)}</title></circle>`;
       const far = mean > most ? " →" : "";
-      return `${label(LEFT - 10, y + 4, shortName(policy, NAME_CHARS), 'text-anchor="end"')}${spread}${dot}${label(WIDTH - RIGHT + 12, y + 4, withHalf(value) + far)}`;
+      return `${label(LEFT - 10, y + 4, labels.get(policy) ?? policy, 'text-anchor="end"')}${spread}${dot}${label(WIDTH - RIGHT + 12, y + 4, withHalf(value) + far)}`;
     }),
     label(LEFT + (WIDTH - LEFT - RIGHT) / 2, bottom + 38, xLabel, 'text-anchor="middle"'),
   ];
