@@ -92,6 +92,17 @@ describe("a prefix gets a further copy", () => {
     expect(staysOf(createCopies(), 99, () => weighedOf([none, FREE]))).toBe(-1);
   });
 
+  test("not for a conversation that goes on, however long its requests wait", () => {
+    const turn = (request: number): PromptBlocks => ({ ...PROMPT, bytes: PROMPT.bytes + request });
+    expect(staysOf(createCopies(), 60, (request) => weighedOf([OWNER, FREE], 100, turn(request)))).toBe(-1);
+    // Two conversations with one beginning, in turns.
+    const turnOfTwo = (request: number): PromptBlocks => ({
+      hashes: Int32Array.of(11, 12, request % 2 === 0 ? 13 : 14),
+      bytes: PROMPT.bytes + request,
+    });
+    expect(staysOf(createCopies(), 60, (request) => weighedOf([OWNER, FREE], 100, turnOfTwo(request)))).toBe(3);
+  });
+
   test("not for losses so far apart that a copy would serve few", () => {
     expect(staysOf(createCopies(), 99, (request) => weighedOf([OWNER, FREE], 100 + 120 * request))).toBe(-1);
   });

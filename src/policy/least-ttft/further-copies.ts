@@ -1,10 +1,15 @@
-import { blocksIn } from "../prefix-blocks.ts";
+import { blocksIn, type PromptBlocks } from "../prefix-blocks.ts";
 import { CHOSEN, COPIES, PREFIX_CELLS, PREFIXES, workerAt } from "./shared-layout.ts";
 import { COST, DECODE, MATCHED_BYTES, PREFILL_S, SLOT, WAITING, type Weighed, WORK } from "./weighed.ts";
 
-/** Cells of a prefix: first the hash of its last block, then the time that it has cost, s, and when that was noted. */
+/**
+ * Cells of a prefix: first the hash of its last block, then the time that it has cost, s, and when that was noted; then of the prompt that was
+ * seen last its length, bytes, and the hash of its last block.
+ */
 const COST_S = 1;
 const NOTED_AT = 2;
+const PROMPT_BYTES = 3;
+const PROMPT_HASH = 4;
 /** Half of the time is forgotten after so long, s: a copy helps those that come soon. */
 const HALF_LIFE_S = 60;
 /** Costs that differ by less are equal, s. */
@@ -37,9 +42,8 @@ export class FurtherCopies {
     if (idle < 0) return -1;
     const lostS = lostTime(weighed, chosen, idle);
     if (!(lostS > 0)) return -1;
-    const hash = weighed.prompt.hashes[blocksIn(matchedBytes) - 1] ?? 0;
     const dearerS = weighed.of(idle, COST) - weighed.of(chosen, COST);
-    return this.#isPaid(hash, lostS, dearerS, weighed.now) ? idle : -1;
+    return this.#isPaid(weighed, matchedBytes, lostS, dearerS) ? idle : -1;
   }
 
   /** Of those that do nothing and have less of the prompt the cheapest one, of equals the one that was chosen least recently; -1 for none. */
@@ -63,20 +67,39 @@ export class FurtherCopies {
     return this.#cells[workerAt(slot) + CHOSEN] ?? 0;
   }
 
-  /** Whether the prefix has cost as much before as the request is dearer elsewhere: then a new account begins. Otherwise the request's loss is added. */
-  #isPaid(hash: number, lostS: number, dearerS: number, now: number): boolean {
+  /**
+   * Whether the matched prefix has cost as much before as the request is dearer elsewhere: then a new account begins. Otherwise the request's
+   * loss is added, unless it goes on with the conversation that was seen last: a copy would serve nobody else.
+   */
+  #isPaid({ prompt, now }: Weighed, matchedBytes: number, lostS: number, dearerS: number): boolean {
     const cells = this.#cells;
+    const hash = hashUpTo(prompt, matchedBytes);
     const at = COPIES + ((hash >>> 0) % PREFIXES) * PREFIX_CELLS;
     const age = Math.max(0, now - (cells[at + NOTED_AT] ?? 0));
     const before = (cells[at + COST_S] ?? 0) * 2 ** (-age / HALF_LIFE_S);
     const isKnown = cells[at] === hash;
     if (!isKnown && before > lostS) return false;
+    const goesOn = isKnown && this.#goesOn(at, prompt);
+    cells[at + PROMPT_BYTES] = prompt.bytes;
+    cells[at + PROMPT_HASH] = hashUpTo(prompt, prompt.bytes);
+    if (goesOn) return false;
     const isPaid = isKnown && before >= dearerS;
     cells[at] = hash;
     cells[at + COST_S] = isPaid ? 0 : lostS + (isKnown ? before : 0);
     cells[at + NOTED_AT] = now;
     return isPaid;
   }
+
+  /** The prompt is longer than the one that was seen last, and begins with it, as far as its blocks tell. */
+  #goesOn(at: number, prompt: PromptBlocks): boolean {
+    const bytes = this.#cells[at + PROMPT_BYTES] ?? 0;
+    return prompt.bytes > bytes && hashUpTo(prompt, bytes) === this.#cells[at + PROMPT_HASH];
+  }
+}
+
+/** The hash of the last whole block of so many bytes of the prompt. */
+function hashUpTo({ hashes }: PromptBlocks, bytes: number): number {
+  return hashes[blocksIn(bytes) - 1] ?? 0;
 }
 
 /** Nothing waits and nothing decodes there. */

@@ -2,7 +2,7 @@ import { SUMS } from "./decayed-sums.ts";
 
 /** Prefixes for which time is kept, and cells of each of them: `further-copies.ts`. */
 export const PREFIXES = 4096;
-export const PREFIX_CELLS = 3;
+export const PREFIX_CELLS = 5;
 
 /** Most workers that have a slot. */
 export const SLOTS = 16_384;
