@@ -1,5 +1,6 @@
 import { GatewayError } from "../errors/errors.ts";
-import type { JsonObject } from "../protocol/json/json.ts";
+import { failureOfAnswer } from "../protocol/engine-failure.ts";
+import { type JsonObject, jsonObjectOf } from "../protocol/json/json.ts";
 import type { StreamReader } from "../protocol/stream-reader.ts";
 import { type Instead, SseFramer, type Verdict } from "../transport/sse-framer.ts";
 import { type AnswerChange, changeEvent, type ReadEvent } from "./answer-change.ts";
@@ -18,6 +19,15 @@ export interface StreamEventsParts {
   readonly origin: string;
   readonly changes: readonly AnswerChange[] | undefined;
   readonly continuation: StreamContinuation | undefined;
+}
+
+/**
+ * Why a stream ended before its answer was whole: some servers write an error into it as JSON that is no event. `events` is
+ * undefined where the stream was written here.
+ */
+export function whyCut(events: StreamEvents | undefined): GatewayError {
+  const told = events?.errorOutside();
+  return told ?? new GatewayError("upstream_truncated", "the worker's stream ended before the answer was whole");
 }
 
 /** Cuts one worker's stream into events, and changes, reads and counts each. Nothing else cuts a client's stream into events. */
@@ -46,6 +56,12 @@ export class StreamEvents implements StreamAccount {
   /** The engine's error within the stream, or an unreadable event. After it nothing passes. */
   get failure(): GatewayError | undefined {
     return this.#failure;
+  }
+
+  /** The engine's error that stands in the stream as JSON, and is no event. */
+  errorOutside(): GatewayError | undefined {
+    const failure = failureOfAnswer(jsonObjectOf(new TextDecoder().decode(this.framer.waiting)));
+    return failure && engineError("upstream_stream_error", failure, this.#parts.origin);
   }
 
   get events(): number {

@@ -190,6 +190,22 @@ describe("a stream that fails", () => {
     });
   });
 
+  test("by an error that stands in it as JSON, and is no event, is that error", async () => {
+    const told = '{"error":{"code":400,"message":"too long","type":"exceed_context_size_error"}}';
+    for (const pieces of [[told], [told.slice(0, 20), `${told.slice(20)}\n`], [": hi\n\n", told]]) {
+      const error = await setUp()
+        .begin(new PlayedResponse(pieces))
+        .catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: "upstream_rejected", status: 400, message: "too long" });
+    }
+    for (const other of ["{", '{"a":1}', "data: {}", "data: {}\n"]) {
+      const error = await setUp()
+        .begin(new PlayedResponse([other]))
+        .catch((thrown: unknown) => thrown);
+      expect([other, error]).toMatchObject([other, { code: "upstream_truncated" }]);
+    }
+  });
+
   test("after it ends with an error event and no end marker", async () => {
     const setup = setUp();
     const text = await setup.relayed(new PlayedResponse([chunk("a"), new GatewayError("upstream_reset", "gone")]));

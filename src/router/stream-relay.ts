@@ -10,7 +10,7 @@ import { errorEvent } from "./error-event.ts";
 import type { StreamAccount } from "./response-stage.ts";
 import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
-import { StreamEvents } from "./stream-events.ts";
+import { StreamEvents, whyCut } from "./stream-events.ts";
 import { finishUpstream, type StreamSource } from "./stream-source.ts";
 import type { StreamWatch, WatchedStream } from "./stream-watch.ts";
 import { lostBeforeAnswer } from "./worker-error.ts";
@@ -256,7 +256,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
     const { endpoint, body } = this.#request;
     const { endEvent } = endpoint.dialect;
     if (endEvent === undefined || !this.#reader.hasFinished(endpoint.sequences(body))) {
-      throw new GatewayError("upstream_truncated", "the worker's stream ended before the answer was whole");
+      throw whyCut(this.#events);
     }
     this.#events?.end();
     this.#request.record.isEndMarkerAdded = true;

@@ -73,6 +73,11 @@ export class SseFramer {
     return this.#hasRest;
   }
 
+  /** The part of an event that waits for its rest; a view that holds until the next bytes come. */
+  get waiting(): Uint8Array {
+    return this.#waiting.subarray(0, this.#waitingBytes);
+  }
+
   /** Events from now on are not passed on. */
   end(): void {
     this.#isEnded = true;
