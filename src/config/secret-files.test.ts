@@ -81,6 +81,10 @@ describe("a secret in a file of its own", () => {
       `f.yaml:4:26: api_keys[1].key_file ${large} cannot be read: it is larger than 65536 bytes`,
       "f.yaml:5:26: api_keys[2].key_file stands beside key: one of them is enough",
     ]);
+    const lines = secretFile("lines", "# mine\nhush\n");
+    expect(mistakes(`worker_api_key_file: ${lines}`)).toEqual([
+      `f.yaml:1:22: worker_api_key_file ${lines} cannot be read: it has several lines, and a secret stands alone on one`,
+    ]);
     expect(mistakes("", { env: { POINTSMAN_API_KEY_FILE: KEY, POINTSMAN_API_KEY: "x" } })).toEqual([
       "POINTSMAN_API_KEY_FILE: stands beside another that gives the same key",
       "POINTSMAN_API_KEY: stands beside another that gives the same key",

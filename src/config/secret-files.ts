@@ -108,6 +108,7 @@ function read(file: string, path: readonly PropertyKey[], complaints: Complaint[
     const text = utf8Text(readFileSync(file))?.replace(/[\r\n]+$/, "");
     if (text === undefined) throw new Error("it is not UTF-8 text");
     if (text === "") throw new Error("it is empty");
+    if (/[\r\n]/.test(text)) throw new Error("it has several lines, and a secret stands alone on one");
     return text;
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
