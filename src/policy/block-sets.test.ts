@@ -1,40 +1,52 @@
 import { expect, test } from "bun:test";
-import { BlockSets, cellsOf, setsFor, UNKNOWN, useCell } from "./block-sets.ts";
+import fc from "fast-check";
+import { BlockSets, cellsOf, entryCell, keyCell, numberOf, placesOf, setsFor, UNKNOWN, useCell } from "./block-sets.ts";
 
 const SETS = setsFor(1024);
 
-function createSets(): { sets: BlockSets; cells: Int32Array } {
-  const cells = new Int32Array(cellsOf(SETS));
-  return { sets: new BlockSets(cells, SETS), cells };
+function createSets(sets = SETS): { sets: BlockSets; cells: Int32Array } {
+  const cells = new Int32Array(cellsOf(sets));
+  return { sets: new BlockSets(cells, sets), cells };
 }
 
-function promptOf(blocks: number, first = 1000): Int32Array {
-  return Int32Array.from({ length: blocks }, (_, block) => Math.imul(first + block, 0x9e3779b1));
-}
-
-test("the known blocks of a prompt are those before the first unknown one, and those behind it are found as well", () => {
-  const { sets } = createSets();
-  const hashes = promptOf(12);
-  for (const [block, hash] of hashes.entries()) if (block !== 5 && block !== 9) sets.take(hash, 1);
-  const places = new Int32Array(hashes.length);
-  expect(sets.findKnown(hashes, places)).toBe(5);
-  sets.findPlaces(hashes, 5, places);
-  expect([...places]).toEqual(Array.from(hashes, (hash) => sets.placeOf(hash)));
-  expect([...places].map((place) => place === UNKNOWN)).toEqual(
-    hashes
-      .entries()
-      .map(([block]) => block === 5 || block === 9)
-      .toArray(),
+test("blocks that are looked for together have the places that each has alone", () => {
+  const known = fc.array(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }).filter((key) => key !== 0));
+  fc.assert(
+    fc.property(known, known, fc.nat(20), (some, others, from) => {
+      const { sets } = createSets();
+      for (const [time, key] of some.entries()) if (sets.placeOf(key) === UNKNOWN) sets.take(key, time);
+      const hashes = Int32Array.from([...some, ...others]);
+      const places = new Int32Array(hashes.length).fill(-7);
+      const to = Math.max(from, hashes.length - 3);
+      sets.findPlaces(hashes, from, to, places);
+      const isLookedFor = (block: number): boolean => block >= from && block < to;
+      expect([...places]).toEqual(
+        Array.from(hashes, (key, block) => (isLookedFor(block) ? sets.placeOf(key) : -7)).slice(0, places.length),
+      );
+    }),
   );
+});
+
+test("each key has a set, and each place of a set cells and a number of its own", () => {
+  const { sets } = createSets(8);
+  const places = new Set<number>();
+  const used = new Set<number>();
+  for (let key = 1; used.size < 8 * 15 && key < 5000; key += 1) {
+    const place = sets.take(Math.imul(key, 0x9e3779b1), key);
+    places.add(numberOf(place));
+    for (const cell of [keyCell(place), useCell(place), entryCell(place)]) used.add(cell);
+  }
+  expect([used.size, Math.max(...used) < cellsOf(8)]).toEqual([8 * 15, true]);
+  expect([...places].sort((a, b) => a - b)).toEqual(Array.from({ length: placesOf(8) }, (_, number) => number));
 });
 
 test("a new block takes an empty place of its set, and then that of the block which was used longest ago", () => {
   const { sets, cells } = createSets();
-  const ofOneSet = Array.from({ length: 10 }, (_, number) => (number + 1) * SETS * 8);
-  const taken = ofOneSet.slice(0, 8).map((key, number) => sets.take(key, 100 + number));
-  expect(new Set(taken).size).toBe(8);
-  cells[useCell(taken[0] ?? 0)] = 200;
-  expect(sets.take(ofOneSet[8] ?? 0, 201)).toBe(taken[1] ?? UNKNOWN);
+  const ofOneSet = Array.from({ length: 7 }, (_, number) => (number + 1) * SETS);
+  const taken = ofOneSet.slice(0, 5).map((key, number) => sets.take(key, 1000 + 16 * number));
+  expect(new Set(taken).size).toBe(5);
+  cells[useCell(taken[0] ?? 0)] = 2000;
+  expect(sets.take(ofOneSet[5] ?? 0, 2001)).toBe(taken[1] ?? UNKNOWN);
   expect(sets.placeOf(ofOneSet[0] ?? 0)).toBe(taken[0] ?? UNKNOWN);
   expect(sets.placeOf(ofOneSet[1] ?? 0)).toBe(UNKNOWN);
 });

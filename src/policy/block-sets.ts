@@ -1,17 +1,19 @@
-import { FEW_OWNERS } from "./place-owners.ts";
-
 /** Places in each set. A new block takes the least recently used one. */
+const WAYS = 5;
+/** Bits of a place's number that say which place of its set it is. */
 const WAY_BITS = 3;
-const WAYS = 1 << WAY_BITS;
-/** Cells of a set: the keys of its places, their times of last use (both in one cache line), and FEW_OWNERS entries for each place. */
-const SET_CELLS = WAYS * (2 + FEW_OWNERS);
+/** Cells of a set: the keys of its places, their times of last use, and an entry for each: all in one cache line, which is all that a new block touches. */
+const SET_CELLS = 16;
+const LAST_WAY = (1 << WAY_BITS) - 1;
+/** Times longer ago than this are alike. */
+const OLDEST = 2 ** 28 - 1;
 
 /** In place of a block's place: it is not in the table. */
 export const UNKNOWN = -1;
 
-/** Number of sets that have so many places, rounded down to a power of two. */
+/** Number of sets that have about so many places, a power of two: five eighths of them to five quarters. */
 export function setsFor(blocks: number): number {
-  return 2 ** Math.max(0, Math.floor(Math.log2(blocks / WAYS)));
+  return 2 ** Math.max(0, Math.floor(Math.log2(blocks / 4)));
 }
 
 /** Cells of so many sets, and places in them. */
@@ -22,9 +24,14 @@ export function placesOf(sets: number): number {
   return sets * WAYS;
 }
 
+/** Which of the `placesOf` all places it is. */
+export function numberOf(place: number): number {
+  return (place >>> WAY_BITS) * WAYS + (place & LAST_WAY);
+}
+
 /** Index of the cell with a place's key. */
 export function keyCell(place: number): number {
-  return (place >>> WAY_BITS) * SET_CELLS + (place & (WAYS - 1));
+  return (place >>> WAY_BITS) * SET_CELLS + (place & LAST_WAY);
 }
 
 /** Index of the cell with the time when a place's block was last used by any worker. */
@@ -32,15 +39,12 @@ export function useCell(place: number): number {
   return keyCell(place) + WAYS;
 }
 
-/** Index of the first of a place's FEW_OWNERS entries. */
-export function entriesCell(place: number): number {
-  return (place >>> WAY_BITS) * SET_CELLS + WAYS * 2 + (place & (WAYS - 1)) * FEW_OWNERS;
+/** Index of a place's entry. */
+export function entryCell(place: number): number {
+  return keyCell(place) + 2 * WAYS;
 }
 
-/**
- * Where blocks are: a set-associative table of their hashes, of a fixed size. The blocks of a prompt are looked for together; their places
- * are noted by the number of the block.
- */
+/** Where blocks are: a set-associative table of their hashes, of a fixed size. */
 export class BlockSets {
   readonly #cells: Int32Array;
   readonly #mask: number;
@@ -55,53 +59,50 @@ export class BlockSets {
   placeOf(key: number): number {
     const set = key & this.#mask;
     const first = set * SET_CELLS;
-    for (let way = 0; way < WAYS; way += 1) if (this.#cells[first + way] === key) return set * WAYS + way;
+    for (let way = 0; way < WAYS; way += 1) if (this.#cells[first + way] === key) return (set << WAY_BITS) | way;
     return UNKNOWN;
   }
 
-  /** Puts the places of a prompt's first blocks into `places`, up to one that is not known. Returns how many there are. */
-  findKnown(hashes: Int32Array, places: Int32Array): number {
-    let block = 0;
-    for (; block < hashes.length; block += 1) {
-      const place = this.placeOf(hashes[block] ?? 0);
-      if (place < 0) break;
-      places[block] = place;
-    }
-    return block;
-  }
-
   /**
-   * Puts the places of the blocks from the number `from` on into `places`. The first place of each set is looked at before the others of any,
-   * with nothing done in between: a processor then fetches many sets from memory at a time.
+   * Puts the places of the blocks from the number `from` to before `to` into `places`. The first place of each set is looked at before the
+   * others of any, with nothing done in between: a processor then fetches many sets from memory at a time.
    */
-  findPlaces(hashes: Int32Array, from: number, places: Int32Array): void {
+  findPlaces(hashes: Int32Array, from: number, to: number, places: Int32Array): void {
     const cells = this.#cells;
-    for (let block = from; block < hashes.length; block += 1) {
+    for (let block = from; block < to; block += 1) {
       const key = hashes[block] ?? 0;
       const set = key & this.#mask;
-      places[block] = cells[set * SET_CELLS] === key ? set * WAYS : UNKNOWN;
+      places[block] = cells[set * SET_CELLS] === key ? set << WAY_BITS : UNKNOWN;
     }
-    for (let block = from; block < hashes.length; block += 1) {
+    for (let block = from; block < to; block += 1) {
       if ((places[block] ?? UNKNOWN) < 0) places[block] = this.placeOf(hashes[block] ?? 0);
     }
   }
 
-  /** A place for a block that has none: an empty one of its set, or the least recently used one. Its entries are those of the block before. */
+  /** A place for a block that has none: an empty one of its set, or the least recently used one. Its entry is that of the block before. */
   take(key: number, time: number): number {
     const cells = this.#cells;
     const set = key & this.#mask;
-    const first = set * SET_CELLS;
-    let taken = 0;
-    for (let way = 0; way < WAYS; way += 1) {
-      // Places are taken in order, so that none behind an empty one is in use.
-      if (cells[first + way] === 0) {
-        taken = way;
-        break;
-      }
-      if ((((cells[first + WAYS + way] ?? 0) - (cells[first + WAYS + taken] ?? 0)) | 0) < 0) taken = way;
-    }
-    cells[first + taken] = key;
-    cells[first + WAYS + taken] = time;
-    return set * WAYS + taken;
+    const uses = set * SET_CELLS + WAYS;
+    const oldest = Math.max(
+      aged(cells[uses] ?? 0, time),
+      aged(cells[uses + 1] ?? 0, time) | 1,
+      aged(cells[uses + 2] ?? 0, time) | 2,
+      aged(cells[uses + 3] ?? 0, time) | 3,
+      aged(cells[uses + 4] ?? 0, time) | 4,
+    );
+    const way = oldest & LAST_WAY;
+    cells[uses - WAYS + way] = key;
+    cells[uses + way] = time;
+    return (set << WAY_BITS) | way;
   }
+}
+
+/**
+ * How long ago a time is, with room for the number of a place in the lowest bits. A place that was never used has the time 0. Other threads may
+ * be a little ahead, which is a little while ago as well.
+ */
+function aged(use: number, time: number): number {
+  const age = (time - use) | 0;
+  return Math.min(age ^ (age >> 31), OLDEST) << WAY_BITS;
 }

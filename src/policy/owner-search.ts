@@ -1,5 +1,6 @@
 import type { BlockTable } from "./block-table.ts";
 import { blocksEnd } from "./prefix-blocks.ts";
+import type { PromptPlaces } from "./prompt-places.ts";
 import { IN_FLIGHT_BIT, OWNER_BIT, SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
 
 /** Most workers that one search finds. */
@@ -13,7 +14,7 @@ export const MOST_FOUND = 64;
 export class OwnerSearch {
   readonly #table: BlockTable;
   readonly #clocks: VolumeClocks;
-  readonly #places: Int32Array;
+  readonly #prompt: PromptPlaces;
   readonly #slots = new Int32Array(MOST_FOUND);
   readonly #bytes = new Int32Array(MOST_FOUND);
   /** -1 while only blocks in flight were seen. */
@@ -30,11 +31,11 @@ export class OwnerSearch {
   readonly #numbers = new Uint8Array(SLOT_BITS + 1);
   #search = 0;
 
-  /** `places`: where in the table the blocks of the current prompt are. */
-  constructor(table: BlockTable, clocks: VolumeClocks, places: Int32Array) {
+  /** `prompt`: the current one. */
+  constructor(table: BlockTable, clocks: VolumeClocks, prompt: PromptPlaces) {
     this.#table = table;
     this.#clocks = clocks;
-    this.#places = places;
+    this.#prompt = prompt;
   }
 
   /** Begins a search among the first `count` blocks of the prompt. */
@@ -82,10 +83,11 @@ export class OwnerSearch {
   /** Looks who is named at the next block towards the beginning of the prompt. */
   #look(): void {
     let block = this.#nextBlock;
-    if (this.#lookedAt >= 0) block = this.#table.lastUnlike(this.#places, block, this.#lookedAt);
+    if (this.#lookedAt >= 0) block = this.#table.lastUnlike(this.#prompt, block, this.#lookedAt);
     this.#nextBlock = block - 1;
     if (block < 0) return;
-    const place = this.#places[block] ?? 0;
+    const place = this.#prompt.at(block);
+    if (place < 0) return;
     const first = this.#table.firstEntry(place);
     this.#lookedAt = first;
     const lastUse = this.#table.lastUse(place);

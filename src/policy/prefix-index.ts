@@ -1,7 +1,8 @@
 import { BlockTable, blockTableBytes } from "./block-table.ts";
-import { blocksEnd, blocksIn, MAX_BLOCKS, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
 import { CACHE_TRUST_BYTES, CacheTrust } from "./cache-trust.ts";
 import { OwnerSearch } from "./owner-search.ts";
+import { blocksEnd, blocksIn, type PromptBlocks, SMALLEST_BLOCK_BYTES } from "./prefix-blocks.ts";
+import { NotedPlaces, PromptPlaces } from "./prompt-places.ts";
 import { IN_FLIGHT_BIT, VOLUME_CLOCKS_BYTES, VolumeClocks } from "./volume-clocks.ts";
 
 /** Where the parts are in the memory: the time, padded to a cache line, the clocks of the workers, the trust in them, and the blocks. */
@@ -10,8 +11,6 @@ const TRUST_AT = CLOCKS_AT + VOLUME_CLOCKS_BYTES;
 const TABLE_AT = TRUST_AT + CACHE_TRUST_BYTES;
 /** Inserts after which old times are moved up, so that differences of 32 bits stay correct. */
 const AGING_INSERTS = 2 ** 29;
-
-const NOTHING: PromptBlocks = { hashes: new Int32Array(0), bytes: 0 };
 
 /** Bytes of memory for an index that remembers this many bytes of prompts. */
 export function prefixIndexBytes(maxBytes: number): number {
@@ -41,29 +40,31 @@ export class PrefixIndex {
   readonly #clocks: VolumeClocks;
   readonly #trust: CacheTrust;
   readonly #table: BlockTable;
-  /** The prompt of the last `match`, and the places of its blocks. */
-  #prompt = NOTHING;
-  readonly #places = new Int32Array(MAX_BLOCKS);
-  /** Places of the blocks of a prompt that is settled. */
-  readonly #settling = new Int32Array(MAX_BLOCKS);
+  /** The prompt of the last `match`: its length, and where its blocks are. */
+  #bytes = 0;
+  readonly #places: PromptPlaces;
+  /** Of a prompt that is settled. */
+  readonly #settling: PromptPlaces;
+  readonly #notes = new NotedPlaces();
+  /** What is noted of the last `insert`, for `settle`. */
+  note = 0;
   readonly #search: OwnerSearch;
 
-  /** Room for `maxBytes` of prompt in small blocks, rounded down to a power of two; `memory` is of `prefixIndexBytes`. */
+  /** Room for `maxBytes` of prompt in small blocks; `memory` is of `prefixIndexBytes`. */
   constructor(maxBytes: number, memory: SharedArrayBuffer) {
     this.#time = new Int32Array(memory, 0, 1);
     this.#clocks = new VolumeClocks(memory, CLOCKS_AT, maxBytes);
     this.#trust = new CacheTrust(memory, TRUST_AT);
     this.#table = new BlockTable(memory, TABLE_AT, maxBytes / SMALLEST_BLOCK_BYTES, this.#clocks);
+    this.#places = new PromptPlaces(this.#table.sets);
+    this.#settling = new PromptPlaces(this.#table.sets);
     this.#search = new OwnerSearch(this.#table, this.#clocks, this.#places);
   }
 
   /** How many bytes of the prompt from its beginning are known. `find` and `insert` are about this prompt until the next one. */
-  match(prompt: PromptBlocks): number {
-    const { hashes } = prompt;
-    this.#prompt = prompt;
-    const { sets } = this.#table;
-    const matched = sets.findKnown(hashes, this.#places);
-    sets.findPlaces(hashes, matched, this.#places);
+  match({ hashes, bytes }: PromptBlocks): number {
+    this.#bytes = bytes;
+    const matched = this.#places.match(hashes);
     this.#search.begin(matched);
     return blocksEnd(matched);
   }
@@ -102,25 +103,25 @@ export class PrefixIndex {
    * many bytes of the prompt are new to it.
    */
   insert(slot: number): number {
-    const { bytes } = this.#prompt;
+    const bytes = this.#bytes;
     const known = this.#search.bytesOf(slot);
     const time = this.#tick();
     this.#clocks.advance(slot, bytes - known, time);
-    const { hashes } = this.#prompt;
     const places = this.#places;
     const newFrom = blocksIn(known);
     // What is in flight already stays so.
-    this.#table.ownAll({ hashes, places, from: 0, to: newFrom }, { slot, bits: 0, kept: IN_FLIGHT_BIT, time });
-    const rest = { hashes, places, from: newFrom, to: hashes.length };
-    this.#table.ownAll(rest, { slot, bits: IN_FLIGHT_BIT, kept: 0, time });
+    this.#table.ownAll(places, { from: 0, to: newFrom }, { slot, bits: 0, kept: IN_FLIGHT_BIT, time });
+    const rest = { from: newFrom, to: places.hashes.length };
+    this.#table.ownAll(places, rest, { slot, bits: IN_FLIGHT_BIT, kept: 0, time });
+    this.note = this.#notes.note(places, newFrom);
     return bytes - known;
   }
 
   /**
-   * Notes that the worker has prefilled the prompt. It had the first `safeBytes` before. While its KV events are complete, this adds no block:
+   * Notes that the worker has prefilled the prompt. It had the first `safeBytes` before; `note` is what was noted when it was inserted. While its KV events are complete, this adds no block:
    * what they have taken back meanwhile is evicted already.
    */
-  settle({ hashes }: PromptBlocks, slot: number, safeBytes = 0): void {
+  settle({ hashes }: PromptBlocks, slot: number, safeBytes = 0, note?: number): void {
     const from = blocksIn(safeBytes);
     if (from >= hashes.length) return;
     if (this.#clocks.isExact(slot)) {
@@ -128,9 +129,12 @@ export class PrefixIndex {
       return;
     }
     const places = this.#settling;
-    this.#table.sets.findPlaces(hashes, from, places);
-    const blocks = { hashes, places, from, to: hashes.length };
-    this.#table.ownAll(blocks, { slot, bits: 0, kept: 0, time: Atomics.load(this.#time, 0) });
+    places.begin(hashes, from, this.#notes, note);
+    this.#table.ownAll(
+      places,
+      { from, to: hashes.length },
+      { slot, bits: 0, kept: 0, time: Atomics.load(this.#time, 0) },
+    );
   }
 
   /** Takes back what `insert` noted and nobody has settled: the worker did not prefill the prompt. */

@@ -90,6 +90,8 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
   /** Work of requests without streams that the worker had been sent until then. */
   wholeSent = 0;
   doneAt = 0;
+  /** What the index noted of its prompt. */
+  note = 0;
   /** Its prompt is in the cache for certain. */
   isSettled = false;
   hasFirstToken = false;

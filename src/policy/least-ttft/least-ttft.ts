@@ -240,6 +240,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     chooser.note(pick.slot);
     weigher.arrivals.note(weighed, at);
     index.insert(pick.slot);
+    pick.note = index.note;
     this.#queue(pick, weighed.of(at, PREFILL_S));
     this.#say("sent", pick, pick.sentAt);
     this.#settlePrefilled(weighed);
@@ -270,7 +271,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
   #settle(pick: LeastTtftPick, at: number): void {
     if (pick.isSettled) return;
     pick.isSettled = true;
-    this.known.index.settle(pick.prompt, pick.slot, pick.safeBytes);
+    this.known.index.settle(pick.prompt, pick.slot, pick.safeBytes, pick.note);
     this.#say("first_token", pick, at);
   }
 
