@@ -1,5 +1,5 @@
 import { BlockSets, cellsOf, entryCell, keyCell, numberOf, placesOf, setsFor, useCell } from "./block-sets.ts";
-import { FEW_OWNERS, PlaceOwners, ROW_LINK } from "./place-owners.ts";
+import { FEW_OWNERS, isLink, PlaceOwners, ROW_LINK } from "./place-owners.ts";
 import { blocksEnd } from "./prefix-blocks.ts";
 import { GROUP, type PromptPlaces } from "./prompt-places.ts";
 import { MANY_OWNERS, SharedBlocks, sharedBlocksCells } from "./shared-blocks.ts";
@@ -15,6 +15,12 @@ export function blockTableBytes(blocks: number): number {
   const sets = setsFor(blocks);
   const places = placesOf(sets);
   return (cellsOf(sets) + places * FEW_OWNERS + sharedBlocksCells(places)) * 4;
+}
+
+/** The end of the block's group if it is before `end`, as those have been looked for mostly; else the block. */
+function lookedForAt(block: number, end: number): number {
+  const last = block | (GROUP - 1);
+  return last < end ? last : block;
 }
 
 /** The blocks of a prompt from the number `from` to before `to`. */
@@ -73,7 +79,7 @@ export class BlockTable {
   firstEntry(place: number): number {
     const first = entryCell(place);
     const entry = this.cells[first] ?? 0;
-    if ((entry & OWNER_BIT) !== 0 || entry === 0) return first;
+    if (!isLink(entry)) return first;
     if (entry === ROW_LINK) return this.#rowOf(place);
     const shared = this.#shared.entriesOf(entry, this.cells[keyCell(place)] ?? 0);
     return shared < 0 ? first : shared;
@@ -102,7 +108,7 @@ export class BlockTable {
     let unlike = -1;
     let step = 1;
     while (alike - unlike > 1) {
-      const probe = Math.max(0, alike - step);
+      const probe = lookedForAt(Math.max(0, alike - step), alike);
       if (this.#isAlike(prompt.at(probe), like, count)) alike = probe;
       else unlike = probe;
       step = unlike < 0 ? step * 2 : (alike - unlike) >> 1;

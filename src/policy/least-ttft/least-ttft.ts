@@ -206,8 +206,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
 
   isShown(candidates: readonly Candidate[], request: RequestFeatures, isPair = true): boolean {
     const shown = this.#shown;
-    if (shown === undefined) return false;
-    return shown.request === request && shown.candidates === candidates && shown.isPair === isPair;
+    return shown?.request === request && shown.candidates === candidates && shown.isPair === isPair;
   }
 
   show(candidates: readonly Candidate[], request: RequestFeatures): void {
