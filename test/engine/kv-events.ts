@@ -1,62 +1,86 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { workerSchema } from "../../src/config/schema.ts";
+import { post, startGateway, type TestGateway } from "../support/gateway.ts";
+import { killVllm, MODEL, origin, startVllm, startZygote, stopZygote } from "./engines.ts";
+
 /**
- * Compares what the gateway knows of a real engine's cache by its KV events with what the engine says itself (`cached_tokens`), request by
- * request, while the engine evicts. Needs an engine of its own, with `--enable-prompt-tokens-details` and KV events with a replay:
- *
- *   bun run test/engine/kv-events.ts ENGINE_URL EVENTS_ENDPOINT REPLAY_ENDPOINT TOKENIZER_FOLDER [REQUESTS]
- *
- * Prints each request whose prediction is wrong, and ends with 1 if one in a hundred or more is.
+ * What the gateway expects a real engine to have cached, by its KV events, and what the engine says itself (`cached_tokens`), request by
+ * request: while it evicts, in each API, after its cache is emptied, and after it was killed. See engines.ts.
  */
-import { BoundSockets } from "../../src/kv-events/bound-sockets.ts";
-import { endpointsOf } from "../../src/kv-events/endpoints.ts";
-import { Pump } from "../../src/kv-events/pump.ts";
-import { MAX_MESSAGE_BYTES, TTL_MS } from "../../src/kv-events/subscription.ts";
-import { WorkerFeed } from "../../src/kv-events/worker-feed.ts";
-import { tcp } from "../../src/kv-events/zmtp/tcp.ts";
-import { tellIndex } from "../../src/policy/index-news.ts";
-import { hashPrompt } from "../../src/policy/prefix-blocks.ts";
-import { PrefixIndex, prefixIndexBytes } from "../../src/policy/prefix-index.ts";
-import { loadTokenizer } from "../../src/tokenizer/load/load-tokenizer.ts";
-import { systemClock } from "../../src/util/clock.ts";
-import { LoopTurns } from "../../src/util/loop-turns.ts";
-
-const [url = "", endpoint = "", replayEndpoint = "", folder = "", count = "200"] = process.argv.slice(2);
-if (folder === "")
-  throw new Error("usage: kv-events.ts ENGINE_URL EVENTS_ENDPOINT REPLAY_ENDPOINT TOKENIZER_FOLDER [REQUESTS]");
-
-const INDEX_BYTES = 67_108_864;
-const SLOT = 1;
+const PORTS = { http: 18_451, live: 18_452, replay: 18_462 };
+/** Room for some prompts only, so that the engine evicts all the time. */
+const FLAGS = ["--max-model-len", "2048", "--num-gpu-blocks-override", "96", "--enable-prompt-tokens-details"] as const;
+const EVENTS = {
+  enable_kv_cache_events: true,
+  publisher: "zmq",
+  endpoint: `tcp://*:${PORTS.live}`,
+  replay_endpoint: `tcp://*:${PORTS.replay}`,
+};
+/** Tokens of the engine's blocks. */
+const BLOCK = 32;
 const WORDS = "import class return self value index argument parse string error file path open read write list".split(
   " ",
 );
 
-const tokenizer = await loadTokenizer(folder, {});
-const index = new PrefixIndex(INDEX_BYTES, new SharedArrayBuffer(prefixIndexBytes(INDEX_BYTES)));
-const settings = { maxMessageBytes: MAX_MESSAGE_BYTES, ttlMs: TTL_MS };
-const feed = new WorkerFeed(
-  endpointsOf({ endpoint, replayEndpoint, topic: "", ranks: 1 }, url),
-  INDEX_BYTES,
-  {
-    tcp,
-    clock: systemClock,
-    random: Math.random,
-    bound: new BoundSockets({ tcp, clock: systemClock, settings }),
-    pump: new Pump({ now: () => performance.now(), turns: new LoopTurns(), onPause: () => undefined }),
-  },
-  {
-    stored: (_lora, hashes) => tellIndex(index, SLOT, { kind: "stored", hashes }),
-    removed: (_lora, hashes) => tellIndex(index, SLOT, { kind: "removed", hashes }),
-    cleared: () => tellIndex(index, SLOT, { kind: "cleared" }),
-    exact: (isExact) => tellIndex(index, SLOT, { kind: "exact", isExact }),
-    onState: (state, reason) => console.log(`state ${state}: ${reason}`),
-  },
-);
-const models = (await (await fetch(`${url}/v1/models`)).json()) as {
-  readonly data: readonly { readonly id: string }[];
-};
-const model = models.data[0]?.id ?? "";
-while (!feed.isExact) await Bun.sleep(20);
+let gateway: TestGateway;
 
-let seed = 7;
+beforeAll(async () => {
+  await startZygote();
+  await startEngine();
+  gateway = await startGateway({
+    config: {
+      tokenizerPath: join(process.env["POINTSMAN_ENGINE_SCRIPTS"] ?? "", "tiny-llama-chat"),
+      defaultPolicy: "least_ttft",
+      healthCheckIntervalSecs: 0.5,
+      initialWorkers: [
+        {
+          ...workerSchema.parse({
+            url: origin(PORTS.http),
+            kvEvents: {
+              endpoint: `tcp://127.0.0.1:${PORTS.live}`,
+              replayEndpoint: `tcp://127.0.0.1:${PORTS.replay}`,
+            },
+          }),
+          source: "file",
+        },
+      ],
+    },
+  });
+  await untilExact();
+}, 240_000);
+
+afterAll(async () => {
+  await gateway[Symbol.asyncDispose]();
+  await killVllm(PORTS.http, "KILL");
+  stopZygote();
+}, 60_000);
+
+function startEngine(): Promise<void> {
+  return startVllm(PORTS.http, ...FLAGS, "--kv-events-config", JSON.stringify(EVENTS));
+}
+
+interface ShownWorker {
+  readonly status: string;
+  readonly cache_trust: number;
+  /** null until the events are followed. */
+  readonly kv_events: { readonly state: string; readonly restarts: number; readonly gaps: number } | null;
+}
+
+async function shown(): Promise<ShownWorker | undefined> {
+  const page = (await (await fetch(`${gateway.url}/workers`)).json()) as { readonly workers: readonly ShownWorker[] };
+  return page.workers[0];
+}
+
+async function untilExact(): Promise<void> {
+  for (let tries = 0; tries < 400; tries += 1) {
+    const worker = await shown();
+    if (worker?.status === "ready" && worker.kv_events?.state === "exact") return;
+    await Bun.sleep(50);
+  }
+}
+
+let seed = 11;
 /** A whole number from 0 below `below`; the same in each run. */
 function random(below: number): number {
   seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
@@ -70,64 +94,91 @@ interface Message {
   readonly content: string;
 }
 
-/** Tokens of the prompt that the index finds. */
-async function predicted(messages: readonly Message[]): Promise<{ readonly tokens: number; readonly cached: number }> {
-  const template = tokenizer.chatTemplates.get({ hasTools: false });
-  const { text } = template.render({
-    messages,
-    addGenerationPrompt: true,
-    continueFinalMessage: false,
-    kwargs: {},
-  } as never);
-  const ids = await tokenizer.encode(text, { addSpecialTokens: false });
-  const prompt = hashPrompt(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
-  index.match(prompt);
-  index.find(8);
-  const number = index.numberOf(SLOT);
-  return { tokens: ids.length, cached: number < 0 ? 0 : index.bytesAt(number) / 4 };
-}
-
 const conversations = Array.from({ length: 6 }, (_, number): Message[] => [
   { role: "system", content: `conversation ${number} ${words(60)}` },
 ]);
-let wrong = 0;
-let differentCounts = 0;
-let hits = 0;
-for (let request = 0; request < Number(count); request += 1) {
-  const at = random(conversations.length);
-  const messages = conversations[at] ?? [];
+const documents = Array.from({ length: 4 }, (_, number) => `document ${number} ${words(120)}`);
+const TOOL = {
+  type: "function",
+  function: { name: "search", description: "Search the pages", parameters: { type: "object", properties: {} } },
+};
+
+/** The next turn of a conversation. */
+function turn(): readonly Message[] {
+  const messages = conversations[random(conversations.length)] ?? [];
+  if (messages.length > 20) messages.splice(1);
+  if (messages.length > 1) messages.push({ role: "assistant", content: "fine" });
   messages.push({ role: "user", content: words(10 + random(30)) });
-  // What the last request stored and evicted has come by now.
-  await Bun.sleep(120);
-  const expected = await predicted(messages);
-  const response = await fetch(`${url}/v1/chat/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ model, messages, max_tokens: 8, ignore_eos: true, temperature: 0 }),
-  });
-  const answer = (await response.json()) as {
-    readonly choices: readonly { readonly message: { readonly content: string } }[];
-    readonly usage: {
-      readonly prompt_tokens: number;
-      readonly prompt_tokens_details: { readonly cached_tokens: number } | null;
-    };
-  };
-  const { prompt_tokens: tokens, prompt_tokens_details: details } = answer.usage;
-  const cached = details?.cached_tokens ?? 0;
-  hits += cached;
-  if (tokens !== expected.tokens) differentCounts += 1;
-  if (cached !== expected.cached) {
-    wrong += 1;
-    console.log(
-      `request ${request}: ${tokens} tokens (gateway ${expected.tokens}), cached ${cached}, predicted ${expected.cached}`,
-    );
-  }
-  messages.push({ role: "assistant", content: answer.choices[0]?.message.content ?? "" });
-  if (tokens > 1500) messages.splice(1);
+  return [...messages];
 }
-const { batches, gaps, restarts, blocks, bytes, orphans } = feed.view;
-console.log(
-  `${count} requests, ${hits} tokens cached; prediction wrong ${wrong} times, count of tokens ${differentCounts} times; ` +
-    JSON.stringify({ batches, gaps, restarts, blocks, bytes, orphans }),
-);
-process.exit(wrong * 100 >= Number(count) || differentCounts > 0 ? 1 : 0);
+
+const completion = (more: object = {}) => ({ prompt: `${documents[random(documents.length)]} ${words(5)}`, ...more });
+const CHAT = "/v1/chat/completions";
+/** Requests of each kind: the path, and the body without model and bounds. */
+const KINDS: Readonly<Record<string, () => readonly [path: string, body: object]>> = {
+  chat: () => [CHAT, { messages: turn() }],
+  stream: () => [CHAT, { messages: turn(), stream: true, stream_options: { include_usage: true } }],
+  tools: () => [CHAT, { messages: turn(), tools: [TOOL] }],
+  salt: () => [CHAT, { messages: turn(), cache_salt: `tenant-${random(2)}` }],
+  messages: () => {
+    const [system, ...messages] = turn();
+    return ["/v1/messages", { system: system?.content, messages }];
+  },
+  responses: () => ["/v1/responses", { input: turn(), max_output_tokens: 16 }],
+  completion: () => ["/v1/completions", completion()],
+  ids: () => ["/v1/completions", { prompt: Array.from({ length: 300 }, (_, at) => 300 + ((at * 7) % 5000)) }],
+  "prompt log probabilities": () => ["/v1/completions", completion({ prompt_logprobs: 1 })],
+};
+
+interface Leg {
+  readonly predicted_cached_tokens?: number;
+  readonly cached_tokens?: number;
+}
+
+/** Sends one request after the other. Returns the predictions that are wrong by a block or more, and the tokens that were found. */
+async function send(count: number): Promise<{ readonly wrong: readonly string[]; readonly found: number }> {
+  const kinds = Object.entries(KINDS);
+  const wrong: string[] = [];
+  let found = 0;
+  for (let number = 0; number < count; number += 1) {
+    const [kind, make] = kinds[number % kinds.length] ?? [];
+    const [path, body] = make?.() ?? [CHAT, {}];
+    // What the last request stored and evicted has come by now.
+    await Bun.sleep(120);
+    const answer = await post(`${gateway.url}${path}`, { model: MODEL, max_tokens: 8, ...body });
+    const text = await answer.text();
+    expect([kind, answer.status, answer.status === 200 ? "" : text]).toEqual([kind, 200, ""]);
+    const id = answer.headers.get("x-request-id") ?? "";
+    const page = await (await fetch(`${gateway.url}/debug/decisions?request_id=${id}`)).json();
+    const { decisions } = page as { readonly decisions: readonly { readonly legs: readonly Leg[] }[] };
+    const { predicted_cached_tokens: predicted = 0, cached_tokens: cached = 0 } = decisions[0]?.legs[0] ?? {};
+    found += cached;
+    if (Math.abs(predicted - cached) >= BLOCK) wrong.push(`${kind}: predicted ${predicted}, cached ${cached}`);
+  }
+  return { wrong, found };
+}
+
+describe("what is expected of an engine's cache", () => {
+  test("is what it has, to the block, in every API and while it evicts", async () => {
+    const { wrong, found } = await send(180);
+    expect(wrong).toEqual([]);
+    expect(found).toBeGreaterThan(5000);
+    expect(await shown()).toMatchObject({ cache_trust: 1, kv_events: { state: "exact", gaps: 0 } });
+  }, 180_000);
+
+  test("is nothing once the cache was emptied, and what it has again after it", async () => {
+    expect((await post(`${origin(PORTS.http)}/reset_prefix_cache`, {})).status).toBe(200);
+    // The engine tells of it with its next step.
+    const { wrong } = await send(30);
+    expect(wrong.slice(1)).toEqual([]);
+  }, 60_000);
+
+  test("is nothing once it was killed, and what the next process has", async () => {
+    await killVllm(PORTS.http, "KILL");
+    await startEngine();
+    await untilExact();
+    const { wrong, found } = await send(60);
+    expect([wrong, (await shown())?.kv_events?.restarts]).toEqual([[], 1]);
+    expect(found).toBeGreaterThan(1000);
+  }, 180_000);
+});
