@@ -25,7 +25,7 @@ function mistakes(bytes: string | Uint8Array): string[] {
 describe("bytes of a file", () => {
   test("are UTF-8, with or without the mark of an editor before them", () => {
     expect(load("\uFEFFport: 1").config.port).toBe(1);
-    expect(load("api_key: gr\u00FCn").config.apiKey?.reveal()).toBe("gr\u00FCn");
+    expect(load("model_path: gr\u00FCn").config.modelPath).toBe("gr\u00FCn");
   });
 
   test("in another encoding are refused, and no two keys become one", () => {

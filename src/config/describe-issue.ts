@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { camelCase, snakeCase } from "../util/case.ts";
-import { type AnyRecord, isRecord, keysOf } from "../util/objects.ts";
+import { keysOf } from "../util/objects.ts";
 import { lazy } from "../util/lazy.ts";
 import { closest } from "../util/suggest.ts";
-import { flagNames, typeAt } from "./options.ts";
+import { typeAt, wrongValueText } from "../util/wrong-value.ts";
+import { flagNames } from "./options.ts";
 import { configSchema } from "./schema.ts";
 
 /** A mistake in one value, described with the names that the user wrote. */
@@ -18,7 +19,7 @@ export interface Complaint {
   readonly isSentence?: boolean;
 }
 
-/** Most characters of a value or key in a message. */
+/** Most characters of a key in a message. */
 const SHOWN = 80;
 
 /** Most complaints: each takes time, and nobody reads more. */
@@ -40,13 +41,7 @@ export function complaintsOf(
         isSentence: true,
       }));
     }
-    // The schema has its own message for these.
-    if (issue.code === "custom" || issue.code === "invalid_format") return [{ path, text: issue.message }];
-    const value = valueAt(input, path);
-    if (value === undefined && issue.code === "invalid_type") return [{ path, text: "is missing" }];
-    const type = typeAt(schema, path);
-    const expected = type && expectedOf(type);
-    return [{ path, text: expected ? `must be ${expected}${shown(value, path, expected)}` : "is not valid" }];
+    return [{ path, text: wrongValueText(issue, schema, input) }];
   });
   return told.slice(0, MAX_COMPLAINTS);
 }
@@ -98,58 +93,4 @@ function unknownKeyText(key: string, path: readonly PropertyKey[], schema: z.cor
   const word = path.length === 0 ? keyOfWord().get(snakeCase(key)) : undefined;
   const near = word !== undefined && known.includes(word) ? word : closest(snakeCase(key), known);
   return `unknown key ${dotted(path, asWritten(key))}${near === undefined ? "" : `; did you mean ${near}?`}`;
-}
-
-const LIST = "a list";
-
-/** Describes the expected value: "a whole number from 1 to 65535". */
-function expectedOf(type: z.core.$ZodType): string {
-  const schema: AnyRecord = z.toJSONSchema(type, { io: "input", unrepresentable: "any" });
-  if (Array.isArray(schema["enum"])) return `one of ${schema["enum"].join(", ")}`;
-  switch (schema["type"]) {
-    case "boolean":
-      return "true or false";
-    case "integer":
-      return `a whole number from ${Number(schema["minimum"])} to ${Number(schema["maximum"])}`;
-    case "number": {
-      const above = schema["exclusiveMinimum"];
-      const from = typeof above === "number" ? `above ${above} and at most` : `from ${Number(schema["minimum"])} to`;
-      return `a number ${from} ${Number(schema["maximum"])}`;
-    }
-    case "array":
-      return `${LIST}${entriesOf(schema)}`;
-    case "object":
-      return "a mapping of options";
-    default:
-      return textOf(schema);
-  }
-}
-
-function entriesOf({ minItems, maxItems }: AnyRecord): string {
-  if (typeof maxItems !== "number") return typeof minItems === "number" ? " that is not empty" : "";
-  return ` of ${typeof minItems === "number" ? `${minItems} to` : "at most"} ${maxItems} entries`;
-}
-
-function textOf({ minLength, maxLength }: AnyRecord): string {
-  if (typeof maxLength === "number") return `a text of ${Number(minLength ?? 0)} to ${maxLength} characters`;
-  return typeof minLength === "number" ? "a text that is not empty" : "a text";
-}
-
-/** Shows the given value: `, not "many"`. Empty for a value that may be a secret. */
-function shown(value: unknown, path: readonly PropertyKey[], expected: string): string {
-  if (/key$/i.test(String(path.at(-1)))) return "";
-  if (Array.isArray(value)) return expected.startsWith(LIST) ? `, not one of ${value.length}` : ", not a list";
-  if (isRecord(value)) return ", not a mapping";
-  // JSON has no infinite numbers, and YAML has.
-  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
-  return `, not ${text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text}`;
-}
-
-function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
-  let value = input;
-  for (const part of path) {
-    if (Array.isArray(value)) value = value[Number(part)];
-    else value = isRecord(value) && Object.hasOwn(value, part) ? value[String(part)] : undefined;
-  }
-  return value;
 }

@@ -41,22 +41,23 @@ export function merge(
 ): Merged {
   const values: RawObject = { ...file?.values };
   const origins = new Map<string, string>();
-  const set = (given: readonly ConfigKey[], key: ConfigKey, name: string, value: unknown): void => {
+  const set = (given: ReadonlyMap<ConfigKey, string>, key: ConfigKey, value: unknown): void => {
+    const name = given.get(key) ?? flagName(key);
     const partner = partnerOf(key);
     if (partner !== undefined) {
-      if (given.includes(partner))
-        problems.push({ where: name, message: "stands beside another that gives the same key" });
+      const beside = given.get(partner);
+      if (beside !== undefined)
+        problems.push({ where: name, message: `stands beside ${beside}: one of them is enough` });
       delete values[partner];
       origins.delete(partner);
     }
     values[key] = value;
     origins.set(key, name);
   };
-  const inEnvironmentKeys = environment.values.map(({ key }) => key);
-  for (const { key, name, value } of environment.values) set(inEnvironmentKeys, key, name, value);
-  for (const [key, given] of flags.values) {
-    set([...flags.values.keys()], key, flags.names?.get(key) ?? flagName(key), fromFlag(key, given));
-  }
+  const variables = new Map(environment.values.map(({ key, name }) => [key, name]));
+  for (const { key, value } of environment.values) set(variables, key, value);
+  const names = new Map([...flags.values.keys()].map((key) => [key, flags.names?.get(key) ?? flagName(key)]));
+  for (const [key, given] of flags.values) set(names, key, fromFlag(key, given));
   const list = environment.workers === undefined ? (values["initialWorkers"] ?? []) : [];
   const ofEnvironment = environment.workers ?? [];
   const named = [

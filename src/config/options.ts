@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { snakeCase } from "../util/case.ts";
+import { unwrapped } from "../util/wrong-value.ts";
 import { type ConfigKey, configSchema, optionMeta } from "./schema.ts";
 
 /** How the text of an option's flag or variable is read. */
@@ -33,7 +34,7 @@ export function optionKind(key: ConfigKey): OptionKind {
 }
 
 function kindOf(type: z.core.$ZodType): OptionKind {
-  const inner = unwrap(type);
+  const inner = unwrapped(type);
   if (inner instanceof z.ZodBoolean) return "boolean";
   if (inner instanceof z.ZodNumber) return "number";
   return inner instanceof z.ZodArray ? "list" : "string";
@@ -78,30 +79,9 @@ export function splitList(text: string): string[] {
     .filter((part) => part !== "");
 }
 
-/** The type of the value at this path; undefined where the schema has none. */
-export function typeAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): z.core.$ZodType | undefined {
-  let type = unwrap(schema);
-  for (const part of path) {
-    let inner: z.core.$ZodType | undefined;
-    if (type instanceof z.ZodObject) inner = type.shape[String(part)];
-    else if (type instanceof z.ZodArray) inner = type.element;
-    else if (type instanceof z.ZodRecord) inner = type.valueType;
-    if (!inner) return undefined;
-    type = unwrap(inner);
-  }
-  return type;
-}
-
 const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
   ["true", true],
   ["1", true],
   ["false", false],
   ["0", false],
 ]);
-
-function unwrap(type: z.core.$ZodType): z.core.$ZodType {
-  if (type instanceof z.ZodDefault || type instanceof z.ZodOptional) return unwrap(type.def.innerType);
-  if (!(type instanceof z.ZodPipe)) return type;
-  // A preprocessed value has the type that it is prepared for.
-  return unwrap(type.def.in instanceof z.ZodTransform ? type.def.out : type.def.in);
-}

@@ -65,6 +65,8 @@ const port = z.int().min(0).max(65_535);
 const PLACEHOLDER = /^(\$[A-Z_][A-Z0-9_]*|\$\{[^}]*\}|\$\([^)]*\)|os\.environ\/.*)$/;
 // oxlint-disable-next-line no-control-regex -- these are what is looked for
 const CONTROL = /[\u0000-\u001F\u007F]/;
+/** What RFC 6750 lets a bearer token have, and the rest of printable ASCII; servers and clients disagree about other bytes. */
+const SENDABLE = /^[\u0021-\u007E]*$/;
 const secret = z
   .string()
   .min(1)
@@ -77,6 +79,10 @@ const secret = z
   .refine(
     (value) => !CONTROL.test(value),
     "has a line break or another control character, which no header can carry; put the secret alone there, on one line",
+  )
+  .refine(
+    (value) => CONTROL.test(value) || SENDABLE.test(value),
+    "has a space or a character beyond ASCII, which no bearer token can have",
   )
   .transform((value) => new Secret(value));
 const name = z.string().min(1).max(256);

@@ -11,6 +11,8 @@ const secretFile = (name: string, text: string): string => {
   writeFileSync(path, text);
   return path;
 };
+/** All characters that a header's value has in any place. */
+const PRINTABLE = Array.from({ length: 94 }, (_none, index) => String.fromCharCode(0x21 + index)).join("");
 const KEY = secretFile("key", "hush\n");
 const OTHER = secretFile("other", "hush-too\r\n\n");
 
@@ -27,6 +29,25 @@ function mistakes(text: string, more: Partial<ConfigSources> = {}): string[] {
     return error.message.split("\n");
   }
 }
+
+test("a secret that no bearer token can be is refused, wherever it stands, and does not print", () => {
+  const text = "has a space or a character beyond ASCII, which no bearer token can have";
+  for (const wrong of ["hush hush", " hush", "hush ", "h\u00FCsh", "hush\u2028", "\uFEFFhush"]) {
+    const key = JSON.stringify(wrong);
+    expect(
+      mistakes(
+        `api_key: ${key}\napi_keys: [{name: a, key: ${key}}]\ninitial_workers: [{url: "http://a:1", api_key: ${key}}]`,
+      ),
+    ).toEqual([
+      `f.yaml:1:10: api_key ${text}`,
+      `f.yaml:2:27: api_keys[0].key ${text}`,
+      `f.yaml:3:48: initial_workers[0].api_key ${text}`,
+    ]);
+    expect(mistakes("", { env: { POINTSMAN_ADMIN_API_KEY: wrong } })).toEqual([`POINTSMAN_ADMIN_API_KEY: ${text}`]);
+  }
+  expect(mistakes(`api_key_file: ${secretFile("two-words", "one two\n")}`).join()).toContain(text);
+  expect(load(`api_key: ${JSON.stringify(PRINTABLE)}`).config.apiKey?.reveal()).toBe(PRINTABLE);
+});
 
 describe("a secret in a file of its own", () => {
   test("is read wherever a secret may stand, without the line break at its end", () => {
@@ -86,8 +107,8 @@ describe("a secret in a file of its own", () => {
       `f.yaml:1:22: worker_api_key_file ${lines} cannot be read: it has several lines, and a secret stands alone on one`,
     ]);
     expect(mistakes("", { env: { POINTSMAN_API_KEY_FILE: KEY, POINTSMAN_API_KEY: "x" } })).toEqual([
-      "POINTSMAN_API_KEY_FILE: stands beside another that gives the same key",
-      "POINTSMAN_API_KEY: stands beside another that gives the same key",
+      "POINTSMAN_API_KEY_FILE: stands beside POINTSMAN_API_KEY: one of them is enough",
+      "POINTSMAN_API_KEY: stands beside POINTSMAN_API_KEY_FILE: one of them is enough",
     ]);
   });
 

@@ -3,10 +3,10 @@ import { z } from "zod";
 import { snakeCase } from "../util/case.ts";
 import { errorMessage } from "../util/error-message.ts";
 import { isRecord } from "../util/objects.ts";
+import { typeAt } from "../util/wrong-value.ts";
 import { utf8Text } from "../util/utf8-text.ts";
 import type { RawObject } from "./config-file.ts";
 import type { Complaint } from "./describe-issue.ts";
-import { typeAt } from "./options.ts";
 import { type ConfigKey, configSchema } from "./schema.ts";
 
 /** Largest file of a secret, bytes; keys are shorter. */

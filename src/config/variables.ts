@@ -1,7 +1,8 @@
 import type { Document, Node } from "yaml";
 import { camelCase } from "../util/case.ts";
 import type { ConfigProblem } from "./config-error.ts";
-import { coerceAs, typeAt } from "./options.ts";
+import { typeAt } from "../util/wrong-value.ts";
+import { coerceAs } from "./options.ts";
 import { configSchema } from "./schema.ts";
 import { yaml } from "./yaml.ts";
 

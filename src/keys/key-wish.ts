@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { GatewayError } from "../errors/errors.ts";
+import { wrongValueText } from "../util/wrong-value.ts";
 import { type KeyRecord, UNLIMITED } from "./key-record.ts";
 import { type Limits, PRIORITIES, ROLES } from "./principal.ts";
 
@@ -27,7 +28,7 @@ const members = {
   tokens_per_minute: z.int().min(1).max(1_000_000_000_000).nullable(),
   max_concurrent_requests: z.int().min(1).max(1_000_000).nullable(),
   priority: z.enum(PRIORITIES),
-  expires_at: z.iso.datetime({ offset: true }).nullable(),
+  expires_at: z.iso.datetime({ offset: true, error: "must be a time such as 2027-01-31T00:00:00Z" }).nullable(),
   expires_in_secs: z.number().positive().max(MAX_LIFE_SECS),
 };
 
@@ -52,12 +53,10 @@ export function readWish<S extends z.ZodType>(schema: S, value: unknown): z.outp
   const [issue] = result.error.issues;
   const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;
   const param = [...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join(".");
-  const message = unknown === undefined ? (issue?.message ?? "is not valid") : "is not known here";
-  throw new GatewayError(
-    "invalid_request",
-    `${param === "" ? "the body" : param}: ${message}`,
-    param === "" ? {} : { param },
-  );
+  const about = param === "" ? "the body" : param;
+  const text = issue === undefined ? "is not valid" : wrongValueText(issue, schema, value);
+  const message = unknown === undefined ? `${about} ${text}` : `unknown key ${about}`;
+  throw new GatewayError("invalid_request", message, param === "" ? {} : { param });
 }
 
 /** `before` with the wish carried out; `now`: ms since 1970. Throws invalid_request. */

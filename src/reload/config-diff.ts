@@ -1,5 +1,6 @@
 import { NEEDS_RESTART } from "../config/needs-restart.ts";
-import { defaultOf, typeAt } from "../config/options.ts";
+import { typeAt } from "../util/wrong-value.ts";
+import { defaultOf } from "../config/options.ts";
 import { type Config, type ConfigKey, configSchema } from "../config/schema.ts";
 import { shown } from "../config/shown-config.ts";
 import { snakeCase } from "../util/case.ts";

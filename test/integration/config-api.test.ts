@@ -262,7 +262,7 @@ test("a document over the API names no file and no variable that the gateway's o
   await using setup = await setUp("outside");
   const { ask, base, file } = setup;
   const secret = join(ELSEWHERE, "not-for-callers");
-  writeFileSync(secret, "what callers must not get");
+  writeFileSync(secret, "what-callers-must-not-get");
   const refused = async (text: string): Promise<string> => {
     const answer = await ask("POST", "/config", base + text);
     return `${answer.status} ${await answer.text()}`;

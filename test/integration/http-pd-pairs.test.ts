@@ -281,16 +281,16 @@ describe("the decision", () => {
   });
 
   test("each worker gets its own key, and nobody the client's", async () => {
-    await using one = await startPdFleet({ dialect: "sglang", engine: { apiKey: "of prefill" } });
-    await using two = await startPdFleet({ dialect: "sglang", engine: { apiKey: "of decode" } });
+    await using one = await startPdFleet({ dialect: "sglang", engine: { apiKey: "of-prefill" } });
+    await using two = await startPdFleet({ dialect: "sglang", engine: { apiKey: "of-decode" } });
     await using gateway = await startPdGateway([["sglang", { prefills: one.prefills, decodes: two.decodes }]], {
-      worker: ({ side }) => ({ apiKey: `of ${side}` }),
+      worker: ({ side }) => ({ apiKey: `of-${side}` }),
     });
     const response = await post(`${gateway.url}${CHAT}`, QUESTION, { authorization: "Bearer of the client" });
     expect(response.status).toBe(200);
     const keys = [...one.prefills, ...two.decodes].flatMap(({ record }) =>
       record.exchanges.map(({ request }) => request.headers["authorization"]),
     );
-    expect(keys).toEqual(["Bearer of prefill", "Bearer of decode"]);
+    expect(keys).toEqual(["Bearer of-prefill", "Bearer of-decode"]);
   });
 });
