@@ -1,4 +1,4 @@
-import { readConfigText } from "../config/config-file.ts";
+import { readConfigTextAgain } from "../config/config-file.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { type AppContext, createAppContext } from "../context/app-context.ts";
@@ -38,7 +38,7 @@ export async function startGateway(loaded: LoadedConfig, load: Load): Promise<Ru
     const transactions = new ConfigTransactions(loaded, {
       ...context,
       load,
-      readFile: () => document && { name: document.name, text: readConfigText(document.name) },
+      readFile: () => document && { name: document.name, text: readConfigTextAgain(document.name) },
       wallNow: Date.now,
     });
     const server = await startServer({ ...context, transactions, settings: serverSettings(config) }, unitsOf(context));

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "./config-error.ts";
+import { readConfigTextAgain } from "./config-file.ts";
 import { loadConfig, type LoadedConfig, NO_FLAGS } from "./load.ts";
 
 const path = join(mkdtempSync(join(tmpdir(), "pointsman-config-")), "f.yaml");
@@ -36,6 +38,26 @@ describe("bytes of a file", () => {
 
   test("that are too many are not read whole", () => {
     expect(mistakes("\u00FC".repeat(3 * 1024 * 1024))).toEqual(["f.yaml: the file is larger than 4194304 bytes"]);
+  });
+});
+
+describe("what is read again", () => {
+  test("is a file, or a link to one", () => {
+    writeFileSync(path, "port: 1");
+    const link = `${path}-link`;
+    symlinkSync(path, link);
+    expect(readConfigTextAgain(link)).toBe("port: 1");
+    expect(() => readConfigTextAgain(`${path}-away`)).toThrow("there is no such file");
+  });
+
+  test("is no pipe, which would stop the gateway until somebody writes to it", () => {
+    const pipe = `${path}-pipe`;
+    execFileSync("mkfifo", [pipe]);
+    const link = `${pipe}-link`;
+    symlinkSync(pipe, link);
+    for (const one of [pipe, link, "/dev/null"]) {
+      expect(() => readConfigTextAgain(one)).toThrow(`${one}: it cannot be read again, as a file can`);
+    }
   });
 });
 

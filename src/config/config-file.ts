@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import type { Document, Pair } from "yaml";
 import { camelCase, snakeCase } from "../util/case.ts";
 import { type AnyRecord, isRecord } from "../util/objects.ts";
@@ -42,6 +42,27 @@ export function readConfigText(path: string): string {
   const text = utf8Text(bytes);
   if (text === undefined) throw new ConfigError(path, "the file is not UTF-8 text");
   return text;
+}
+
+/**
+ * As `readConfigText`, for a file that is read again and again. What can be read only once, such as a pipe, is refused: it would be empty now, or
+ * stop the gateway until somebody writes to it.
+ */
+export function readConfigTextAgain(path: string): string {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isFIFO() === true || stats?.isCharacterDevice() === true || stats?.isSocket() === true) {
+    throw new ConfigError(path, "it cannot be read again, as a file can");
+  }
+  return readConfigText(path);
+}
+
+/**
+ * Throws ConfigError where a text has no option, and does not say so with {}. A file that somebody has begun to write, or that a full disk has cut,
+ * would take every key from a running gateway, which would then be open to everybody.
+ */
+export function checkNotBlank({ name, text }: { readonly name: string; readonly text: string }): void {
+  const isBlank = text.split("\n").every((line) => /^\s*(?:#|---|$)/.test(line));
+  if (isBlank) throw new ConfigError(name, "there is no option in it; {} is a configuration without options");
 }
 
 function readBytes(path: string): Uint8Array {

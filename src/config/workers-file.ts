@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { refusedType } from "./check-config.ts";
 import { ConfigError, throwProblems } from "./config-error.ts";
-import { parseConfigFile, readConfigText } from "./config-file.ts";
+import { parseConfigFile, readConfigTextAgain } from "./config-file.ts";
 import { type Complaint, complaintsOf, sentence } from "./describe-issue.ts";
 import { readSecretFiles } from "./secret-files.ts";
 import { type Config, type WorkerConfig, workerSchema } from "./schema.ts";
@@ -27,7 +27,7 @@ export function readWorkersFile(
   rules: WorkersFileRules,
   env: Readonly<Record<string, string | undefined>>,
 ): WorkersFile {
-  const file = parseConfigFile(path, readConfigText(path), { env }, "initial_workers");
+  const file = parseConfigFile(path, readConfigTextAgain(path), { env }, "initial_workers");
   throwProblems(file.problems);
   // A file that was only begun must not take every worker away; an empty list may.
   if (!file.has([KEY]))

@@ -92,6 +92,18 @@ describe("a change", () => {
     ]);
   });
 
+  test("to a text without any option is refused: a file that was cut short must not open the gateway", async () => {
+    const setup = setUp();
+    const { change, reload, live, transactions } = setup;
+    for (const blank of ["", "\n \n", "# queue_size: 2\n", "---\n# cut"]) {
+      setup.file = blank;
+      expect(String(await reload())).toContain("f.yaml: there is no option in it");
+      expect(String(await change(blank))).toContain("api: there is no option in it");
+    }
+    expect([live.config.queueSize, transactions.version, transactions.differsFromFile]).toEqual([1, 1, false]);
+    expect(await change("# nothing\n{}\n")).toMatchObject({ version: 2 });
+  });
+
   test("that changes nothing makes no version, and its text is the one in force", async () => {
     const { change, applied, transactions } = setUp();
     expect(await change("queue_size: 1 # the same\n")).toMatchObject({ version: 1, changes: [] });

@@ -1,3 +1,4 @@
+import { checkNotBlank } from "../config/config-file.ts";
 import type { ConfigText, LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { GatewayError } from "../errors/errors.ts";
@@ -190,7 +191,7 @@ export class ConfigTransactions {
       const message = `the configuration has version ${this.#version}, not ${ifVersion}`;
       throw new GatewayError("config_version_mismatch", message);
     }
-    const document = request.document === "file" ? this.#read() : request.document;
+    const document = this.#documentOf(request);
     const isFile = request.document === "file";
     const {
       config: wanted,
@@ -208,11 +209,21 @@ export class ConfigTransactions {
     return { version: this.#version, changes, waiting, notices };
   }
 
+  /** What is to be the configuration. Throws ConfigError where it has no option. */
+  #documentOf({ document, allowed }: ChangeRequest): ConfigText {
+    if (document === "file") return this.#read();
+    // An earlier version may have none: the gateway may have begun so.
+    if (allowed === undefined) checkNotBlank(document);
+    return document;
+  }
+
   /** The file as it is now. */
   #read(): ConfigText {
     const document = this.#deps.readFile();
-    if (document) this.#fileText = document.text;
-    return document ?? this.#document;
+    if (!document) return this.#document;
+    checkNotBlank(document);
+    this.#fileText = document.text;
+    return document;
   }
 
   async #apply(

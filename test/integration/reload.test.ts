@@ -242,3 +242,15 @@ test("many signals at once, and a file that is gone, do no harm; a worker that h
     changes: ["~ queue_size: 100 -> 3"],
   });
 });
+
+test("a file that is cut to nothing leaves the keys in force", async () => {
+  const file = join(ELSEWHERE, "reload-cut.yaml");
+  writeFileSync(file, "# keys\napi_keys: [{ name: a, key: key-a }]\n");
+  await using gateway = await startProcess(["--config", file]);
+  const ask = async (headers: Record<string, string>): Promise<number> =>
+    (await fetch(`${gateway.url}/v1/models`, { headers })).status;
+  for (const cut of ["", "# keys\n"]) {
+    expect(await reload(gateway, file, cut)).toMatchObject({ level: 50 });
+    expect([await ask({}), await ask(named("key-a"))]).toEqual([401, 200]);
+  }
+});
