@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,7 +51,7 @@ describe("what is read again", () => {
 
   test("is no pipe, which would stop the gateway until somebody writes to it", () => {
     const pipe = `${path}-pipe`;
-    execFileSync("mkfifo", [pipe]);
+    expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
     const link = `${pipe}-link`;
     symlinkSync(pipe, link);
     for (const one of [pipe, link, "/dev/null"]) {
