@@ -81,7 +81,7 @@ export class FurtherCopies {
     if (!isKnown && before > lostS) return false;
     const goesOn = isKnown && this.#goesOn(at, prompt);
     cells[at + PROMPT_BYTES] = prompt.bytes;
-    cells[at + PROMPT_HASH] = hashUpTo(prompt, prompt.bytes);
+    cells[at + PROMPT_HASH] = prompt.hashes.at(-1) ?? 0;
     if (goesOn) return false;
     const isPaid = isKnown && before >= dearerS;
     cells[at] = hash;
