@@ -22,6 +22,7 @@ class Publisher:
         self.topic = topic.encode()
         self.sequence = 0
         self.kept = []
+        self.is_stopping = False
         self.lock = threading.Lock()
         self.pub = self.context.socket(zmq.PUB)
         if heartbeat_ms:
@@ -51,17 +52,18 @@ class Publisher:
         return socket.bind_to_random_port("tcp://127.0.0.1")
 
     def serve(self):
-        try:
-            while True:
-                client, _empty, start = self.router.recv_multipart()
-                first = int.from_bytes(start, "big")
-                with self.lock:
-                    kept = [one for one in self.kept if one[0] >= first]
-                for sequence, payload in kept:
-                    self.router.send_multipart((client, b"", self.topic, sequence.to_bytes(8, "big"), payload))
-                self.router.send_multipart((client, b"", b"", END, b""))
-        except zmq.ZMQError:
-            pass  # The sockets were closed.
+        # Only this thread touches the socket: libzmq aborts where another one closes it meanwhile.
+        while not self.is_stopping:
+            if not self.router.poll(20):
+                continue
+            client, _empty, start = self.router.recv_multipart()
+            first = int.from_bytes(start, "big")
+            with self.lock:
+                kept = [one for one in self.kept if one[0] >= first]
+            for sequence, payload in kept:
+                self.router.send_multipart((client, b"", self.topic, sequence.to_bytes(8, "big"), payload))
+            self.router.send_multipart((client, b"", b"", END, b""))
+        self.router.close(linger=0)
 
     def publish(self, payloads):
         for payload in payloads:
@@ -77,6 +79,9 @@ class Publisher:
             self.sequence += 1
 
     def stop(self):
+        self.is_stopping = True
+        if self.replay_port is not None:
+            self.thread.join()
         self.context.destroy(linger=0)
 
 
