@@ -1,4 +1,4 @@
-import { CAME, CAME_AT, CAME_SINCE, LOST_S, workerAt } from "./shared-layout.ts";
+import { CAME, CAME_AT, CAME_SINCE, cameAt, LOST_S } from "./shared-layout.ts";
 import { COST, SLOT, type Weighed } from "./weighed.ts";
 
 /** Time in which what came to a worker counts e times less, s: long enough to tell a rate of one request in some seconds, short enough to follow what is popular now. */
@@ -39,7 +39,7 @@ export class Arrivals {
    */
   costS(slot: number, waitingS: number, prefillS: number): number {
     const cells = this.#cells;
-    const at = workerAt(slot);
+    const at = cameAt(slot);
     const came = cells[at + CAME] ?? 0;
     if (came === 0) return 0;
     const mostS = Math.min(prefillS, (cells[at + LOST_S] ?? 0) / came);
@@ -49,12 +49,12 @@ export class Arrivals {
 
   /** The candidate at a place of those weighed gets the request. The next best one would have cost it as much more as its cost is higher. */
   note(weighed: Weighed, at: number): void {
-    if (weighed.count > 1) this.#add(workerAt(weighed.of(at, SLOT)), lossElsewhereS(weighed, at), weighed.now);
+    if (weighed.count > 1) this.#add(cameAt(weighed.of(at, SLOT)), lossElsewhereS(weighed, at), weighed.now);
   }
 
   /** Another gateway has sent a request to a worker. It is taken to lose as much elsewhere as this gateway's do. */
   heard(slot: number, now: number): void {
-    const at = workerAt(slot);
+    const at = cameAt(slot);
     const came = this.#cells[at + CAME] ?? 0;
     if (came > 0) this.#add(at, (this.#cells[at + LOST_S] ?? 0) / came, now);
   }

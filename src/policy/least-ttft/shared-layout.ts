@@ -27,9 +27,16 @@ export const HANDOVER = TOKEN_S + 8;
 export const CAME_SINCE = HANDOVER + 8;
 /** What prefixes have cost. */
 export const COPIES = 64;
-const WORKERS = COPIES + PREFIXES * PREFIX_CELLS;
+/** What came to each worker: apart from its other cells, so that those of eight workers are in three or four cache lines. */
+const CAME_ROWS = COPIES + PREFIXES * PREFIX_CELLS;
+/** Cells of it: the number of requests, what the next best worker would have cost them more, s, both of late, and the time of the last one, s. */
+const CAME_CELLS = 3;
+export const CAME = 0;
+export const LOST_S = 1;
+export const CAME_AT = 2;
+const WORKERS = CAME_ROWS + SLOTS * CAME_CELLS;
 
-/** Cells of a worker: three cache lines, of which each choice reads the first one, and of the last one a part, and the rest where something decodes. */
+/** Cells of a worker: three cache lines, of which each choice reads the first one, and the last one where something decodes. */
 export const WORKER = 24;
 /** How often its rates have changed. */
 export const CHANGES = 0;
@@ -55,10 +62,6 @@ export const SLOWNESS = BATCH_S + 1;
 export const STEP_AT = 16;
 export const STEP_S = 17;
 export const STEP_PIECES = 18;
-/** Requests that came to it: their number, what the next best worker would have cost them more, s, both of late, and the time of the last one, s. */
-export const CAME = 19;
-export const LOST_S = 20;
-export const CAME_AT = 21;
 
 /** Cells of a worker for each thread, which only that thread writes. */
 const ROW = 4;
@@ -77,6 +80,11 @@ export function stateBytes(threads: number): number {
 /** Number of the first cell of a worker. */
 export function workerAt(slot: number): number {
   return WORKERS + slot * WORKER;
+}
+
+/** Number of the first cell of what came to a worker. */
+export function cameAt(slot: number): number {
+  return CAME_ROWS + slot * CAME_CELLS;
 }
 
 /** Number of the first cell of a worker for a thread. */
