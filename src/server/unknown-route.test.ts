@@ -21,7 +21,17 @@ test("the message is that of the most exact path", () => {
 });
 
 test("any other is unknown, and the path is named, escaped and cut", () => {
-  for (const path of ["/v1/filesystem", "/", "/v1", "/v1/audiobooks", "/v1/chat/completions/"]) {
+  for (const path of [
+    "/v1/filesystem",
+    "/",
+    "/v1",
+    "/v1/audiobooks",
+    "/v1/files//x",
+    "/v1/responses",
+    "/v1/chat/completions",
+    "/v1/chat/completions/",
+    "/v1/chat/completions///id",
+  ]) {
     expect([path, unknownRoute(path).code]).toEqual([path, "unknown_url"]);
   }
   expect(unknownRoute('/a"b').message).toBe('there is no route "/a\\"b"');

@@ -1,6 +1,9 @@
 import { GatewayError } from "../errors/errors.ts";
 
-/** Paths of OpenAI's API, or Azure's, that are not built here; the first that matches counts. The answer names the missing API. */
+/**
+ * Paths of OpenAI's API, or Azure's, that are not built here, with all below them; of one that ends with a slash only those below, as a route
+ * has the path itself, if on another port. The first that matches counts. The answer names the missing API.
+ */
 const UNBUILT: readonly (readonly [path: string, what: string])[] = [
   ["/v1/audio", "speech and transcription are not built"],
   ["/v1/images", "images are not built"],
@@ -11,8 +14,8 @@ const UNBUILT: readonly (readonly [path: string, what: string])[] = [
   ["/v1/messages/batches", "batches are not built"],
   ["/v1/conversations", "stored conversations are not built: send the conversation with each request"],
   ["/v1/responses/compact", "compaction of conversations is not built"],
-  ["/v1/responses", "stored responses are not built: send the conversation with each request"],
-  ["/v1/chat/completions", "stored chat completions are not built"],
+  ["/v1/responses/", "stored responses are not built: send the conversation with each request"],
+  ["/v1/chat/completions/", "stored chat completions are not built"],
   ["/v1/assistants", "assistants are not built"],
   ["/v1/threads", "assistants are not built"],
   ["/v1/vector_stores", "vector stores are not built"],
@@ -31,10 +34,15 @@ const MAX_SHOWN = 200;
 
 /** The error for an unknown route: not_implemented where the API is known, otherwise unknown_url. */
 export function unknownRoute(path: string): GatewayError {
-  const known = UNBUILT.find(
-    ([prefix]) => path === prefix || (path.startsWith(`${prefix}/`) && path.length > prefix.length + 1),
+  const known = UNBUILT.find(([unbuilt]) =>
+    unbuilt.endsWith("/") ? isBelow(path, unbuilt) : path === unbuilt || isBelow(path, `${unbuilt}/`),
   );
   if (known) return new GatewayError("not_implemented", known[1]);
   const shown = path.length > MAX_SHOWN ? `${path.slice(0, MAX_SHOWN)}...` : path;
   return new GatewayError("unknown_url", `there is no route ${JSON.stringify(shown)}`);
+}
+
+/** Whether something that is no further slash follows the folder. */
+function isBelow(path: string, folder: string): boolean {
+  return path.startsWith(folder) && path.length > folder.length && path[folder.length] !== "/";
 }
