@@ -4,15 +4,16 @@ import { PolicyFleet, streamOf, text } from "../../../test/support/policy-fleet.
 import { Arrivals } from "./arrivals.ts";
 import { leastTtft } from "./least-ttft.ts";
 import { stateBytes } from "./shared-layout.ts";
-import { COST, ROW, SLOT, Weighed } from "./weighed.ts";
+import { COST, PREFILL_S, ROW, SLOT, Weighed } from "./weighed.ts";
 
 const CELLS = stateBytes(1) / 8;
 
-/** Two workers, of which the second one costs `lossS` more, as they are weighed at a time, s. */
-function weighedAt(now: number, lossS: number): Weighed {
+/** Two workers, of which the second one costs `lossS` more, as they are weighed at a time, s, for a request that the first one prefills for so long. */
+function weighedAt(now: number, lossS: number, prefillS = 0): Weighed {
   const weighed = new Weighed();
   weighed.now = now;
   weighed.count = 2;
+  weighed.cells[PREFILL_S] = prefillS;
   weighed.cells[ROW + SLOT] = 1;
   weighed.cells[ROW + COST] = lossS;
   return weighed;
@@ -39,7 +40,7 @@ describe("a prefill", () => {
     const arrivals = afterArrivals({ perSecond: 2, lossS: 60 });
     // Of the two that come in each second: those of the wait lose 0.5 s, and those of the prefill half of it.
     expect(arrivals.costS(0, 0, 0.5) / (2 * 0.5 * 0.25)).toBeWithin(0.9, 1.1);
-    expect(arrivals.costS(0, 3, 0.5) / (2 * 3 * 0.5 + 2 * 0.5 * 0.25)).toBeWithin(0.9, 1.1);
+    expect(arrivals.costS(0, 0.2, 0.5) / (2 * 0.2 * 0.5 + 2 * 0.5 * 0.25)).toBeWithin(0.9, 1.1);
   });
 
   test("costs nobody more than the next best worker would", () => {
@@ -49,11 +50,20 @@ describe("a prefill", () => {
     expect(afterArrivals({ perSecond: 2, lossS: 0 }).costS(0, 5, 10)).toBe(0);
   });
 
+  test("costs no more requests than the worker could prefill in that time, however many came at once", () => {
+    const arrivals = new Arrivals(new Float64Array(CELLS));
+    for (let request = 0; request < 100_000; request += 1) arrivals.note(weighedAt(1, 60, 0.1), 0);
+    arrivals.begin(1);
+    // Ten a second, each of which loses half of it.
+    expect(arrivals.costS(0, 0, 0.5)).toBeCloseTo(10 * 0.5 * 0.25, 9);
+    expect(arrivals.costS(0, 3, 0.5)).toBeCloseTo(10 * (3 * 0.5 + 0.5 * 0.25), 9);
+  });
+
   test("costs less the longer nothing has come", () => {
     const arrivals = afterArrivals({ perSecond: 2, lossS: 1 });
     const costs = [101, 111, 121, 161, 401].map((now) => {
       arrivals.begin(now);
-      return arrivals.costS(0, 1, 1);
+      return arrivals.costS(0, 0, 0.5);
     });
     expect(costs).toEqual(costs.toSorted((one, other) => other - one));
     expect((costs[2] ?? 0) / (costs[0] ?? 0)).toBeWithin(0.3, 0.5);
@@ -111,7 +121,7 @@ test("what other gateways send counts as well, at the loss of the own requests",
   }
   const costs = [alone, heard, stranger].map((one) => {
     one?.begin(60);
-    return one?.costS(0, 1, 1) ?? Number.NaN;
+    return one?.costS(0, 0, 0.5) ?? Number.NaN;
   });
   expect((costs[1] ?? 0) / (costs[0] ?? 0)).toBeWithin(1.9, 2.1);
   expect(costs[2]).toBe(0);

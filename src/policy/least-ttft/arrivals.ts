@@ -1,5 +1,5 @@
-import { CAME, CAME_AT, CAME_SINCE, cameAt, LOST_S } from "./shared-layout.ts";
-import { COST, SLOT, type Weighed } from "./weighed.ts";
+import { CAME, CAME_AT, CAME_SINCE, cameAt, LOST_S, NEEDED_S } from "./shared-layout.ts";
+import { COST, OVERHEAD_S, PREFILL_S, SLOT, type Weighed } from "./weighed.ts";
 
 /** Time in which what came to a worker counts e times less, s: long enough to tell a rate of one request in some seconds, short enough to follow what is popular now. */
 const MEMORY_S = 20;
@@ -9,9 +9,10 @@ const LEAST_COUNTED_S = 2;
 /**
  * The requests that will come to each worker, and what a prefill costs them.
  *
- * Requests come to a worker at the rate at which they came of late. One that comes while an earlier one waits or is prefilled there has two
- * ways: it waits, or it goes to the next best worker, which costs it what it has cost others of late. So a long prompt that no worker
- * knows goes where few come, or where those who come have as good a worker elsewhere: not to the one that holds what all others ask for.
+ * Requests come to a worker at the rate at which they came of late, but no faster than it could prefill such requests. One that comes
+ * while an earlier one waits or is prefilled there has two ways: it waits, or it goes to the next best worker, which costs it what it has
+ * cost others of late. So a long prompt that no worker knows goes where few come, or where those who come have as good a worker
+ * elsewhere: not to the one that holds what all others ask for.
  *
  * Two threads that count at the same moment may lose one of both requests, which is harmless.
  */
@@ -44,28 +45,33 @@ export class Arrivals {
     if (came === 0) return 0;
     const mostS = Math.min(prefillS, (cells[at + LOST_S] ?? 0) / came);
     const each = mostS * (waitingS + prefillS - mostS / 2);
-    return each * came * this.#rate * this.#keep(at);
+    const mostPerS = came / (cells[at + NEEDED_S] ?? 0);
+    return each * Math.min(came * this.#rate * this.#keep(at), mostPerS);
   }
 
   /** The candidate at a place of those weighed gets the request. The next best one would have cost it as much more as its cost is higher. */
   note(weighed: Weighed, at: number): void {
-    if (weighed.count > 1) this.#add(cameAt(weighed.of(at, SLOT)), lossElsewhereS(weighed, at), weighed.now);
+    if (weighed.count < 2) return;
+    const neededS = weighed.of(at, OVERHEAD_S) + weighed.of(at, PREFILL_S);
+    this.#add(cameAt(weighed.of(at, SLOT)), lossElsewhereS(weighed, at), neededS, weighed.now);
   }
 
-  /** Another gateway has sent a request to a worker. It is taken to lose as much elsewhere as this gateway's do. */
+  /** Another gateway has sent a request to a worker. It is taken for one like this gateway's own. */
   heard(slot: number, now: number): void {
     const at = cameAt(slot);
     const came = this.#cells[at + CAME] ?? 0;
-    if (came > 0) this.#add(at, (this.#cells[at + LOST_S] ?? 0) / came, now);
+    if (came === 0) return;
+    this.#add(at, (this.#cells[at + LOST_S] ?? 0) / came, (this.#cells[at + NEEDED_S] ?? 0) / came, now);
   }
 
-  #add(at: number, lostS: number, now: number): void {
+  #add(at: number, lostS: number, neededS: number, now: number): void {
     const cells = this.#cells;
     this.#now = now;
     if (cells[CAME_SINCE] === 0) cells[CAME_SINCE] = now;
     const keep = this.#keep(at);
     cells[at + CAME] = (cells[at + CAME] ?? 0) * keep + 1;
     cells[at + LOST_S] = (cells[at + LOST_S] ?? 0) * keep + lostS;
+    cells[at + NEEDED_S] = (cells[at + NEEDED_S] ?? 0) * keep + neededS;
     cells[at + CAME_AT] = now;
   }
 

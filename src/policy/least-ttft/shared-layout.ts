@@ -27,13 +27,17 @@ export const HANDOVER = TOKEN_S + 8;
 export const CAME_SINCE = HANDOVER + 8;
 /** What prefixes have cost. */
 export const COPIES = 64;
-/** What came to each worker: apart from its other cells, so that those of eight workers are in three or four cache lines. */
+/** What came to each worker: apart from its other cells, so that those of eight workers are in four cache lines. */
 const CAME_ROWS = COPIES + PREFIXES * PREFIX_CELLS;
-/** Cells of it: the number of requests, what the next best worker would have cost them more, s, both of late, and the time of the last one, s. */
-const CAME_CELLS = 3;
+/**
+ * Cells of it: the number of requests, what the next best worker would have cost them more, s, and what their prefills took, s, all three of
+ * late, and the time of the last one, s.
+ */
+const CAME_CELLS = 4;
 export const CAME = 0;
 export const LOST_S = 1;
-export const CAME_AT = 2;
+export const NEEDED_S = 2;
+export const CAME_AT = 3;
 const WORKERS = CAME_ROWS + SLOTS * CAME_CELLS;
 
 /** Cells of a worker: three cache lines, of which each choice reads the first one, and the last one where something decodes. */
