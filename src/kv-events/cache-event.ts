@@ -1,3 +1,4 @@
+import { errorMessage } from "../util/error-message.ts";
 import { type MsgpackValue, MsgpackError, readMsgpack } from "./msgpack.ts";
 
 /** The engine's own hash of a block, as it came: a number, a 64-bit one, or its bytes as a text of one character each. */
@@ -109,7 +110,7 @@ export function batchOf(payload: Uint8Array): CacheEventBatch | string {
   try {
     return readBatch(payload);
   } catch (error) {
-    return `a batch cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    return `a batch cannot be read: ${errorMessage(error)}`;
   }
 }
 

@@ -1,3 +1,4 @@
+import { errorMessage } from "../util/error-message.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { CacheNews } from "../policy/policy.ts";
 import { lazy } from "../util/lazy.ts";
@@ -152,7 +153,7 @@ export class KvEvents implements Disposable {
       });
       this.#followed.set(id, { spec, ranks: worker.rank?.of, feed, cancelTell });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorMessage(error);
       this.#refused.set(id, reason);
       logger.error({ ...fields, reason }, "the KV events of a worker cannot be followed");
     }

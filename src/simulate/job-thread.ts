@@ -1,3 +1,4 @@
+import { errorMessage } from "../util/error-message.ts";
 import { loadPolicyModule } from "../context/load-policy-module.ts";
 import { GatewayError } from "../errors/errors.ts";
 import { type Job, type JobSources, runJob, type Traces } from "./job.ts";
@@ -44,7 +45,7 @@ async function run(job: Job): Promise<void> {
     const outcome = runJob(job, await sources, (share) => self.postMessage({ type: "progress", share }));
     self.postMessage({ type: "done", outcome });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = errorMessage(error);
     self.postMessage({
       type: "failed",
       message,

@@ -1,18 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { setUpFleet } from "../../test/support/fleet.ts";
 import { CLEARLY_BETTER, OutlierTrial } from "./outlier-trial.ts";
+import { seededRandom } from "../simulate/seeded-random.ts";
 import type { Count } from "./failure-counts.ts";
-
-/** Random numbers by a seed (Mulberry32), so that each run is the same. */
-function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const worker = setUpFleet().add("http://one:1", { modelId: "m" });
 
@@ -53,7 +43,7 @@ describe("the probes of a suspected worker", () => {
   test.each([0.2, 0.3, 0.5, 0.7, 1])(
     "show that it fails at a share of %f, though it looked worse when it was suspected",
     (share) => {
-      const random = numbers(7);
+      const random = seededRandom(7);
       const runs = Array.from({ length: 1000 }, () => prove(whenSuspected(share, random), share, random));
       expect(runs.filter(({ isGuilty }) => !isGuilty).length / runs.length).toBeLessThan(0.03);
       const mean = runs.reduce((sum, { probes }) => sum + probes, 0) / runs.length;
@@ -62,7 +52,7 @@ describe("the probes of a suspected worker", () => {
   );
 
   test.each([0.2, 0.3, 0.5, 0.7, 1])("clear one that is well, after what looked like a share of %f", (share) => {
-    const random = numbers(7);
+    const random = seededRandom(7);
     for (const isWell of [0, 0.01]) {
       const runs = Array.from({ length: 400 }, () => prove(whenSuspected(share, random), isWell, random));
       expect(runs.filter(({ isGuilty }) => isGuilty).length / runs.length).toBeLessThan(0.02);

@@ -1,3 +1,4 @@
+import { errorMessage } from "../../util/error-message.ts";
 import type { Socket, SocketHandler } from "bun";
 
 /** Where a socket connects to, or is bound. */
@@ -42,7 +43,7 @@ export const tcp: Tcp = {
   connect(address, events) {
     const link = new Link(events);
     Bun.connect<Link>({ ...address, socket: { ...HANDLERS, open: (socket) => link.opened(socket) }, data: link }).catch(
-      (error: unknown) => link.ended(error instanceof Error ? error.message : String(error)),
+      (error: unknown) => link.ended(errorMessage(error)),
     );
   },
   listen(address, accept) {

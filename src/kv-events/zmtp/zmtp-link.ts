@@ -1,3 +1,4 @@
+import { errorMessage } from "../../util/error-message.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { TcpEvents, TcpSocket } from "./tcp.ts";
 import { type PeerSettings, ZmtpPeer } from "./zmtp-peer.ts";
@@ -68,7 +69,7 @@ export class ZmtpLink implements TcpEvents, Disposable {
     try {
       this.#peer.receive(bytes);
     } catch (error) {
-      this.#fail(error instanceof Error ? error.message : String(error));
+      this.#fail(errorMessage(error));
     }
   }
 

@@ -1,10 +1,9 @@
 import type { PickReason } from "../pick-reasons.ts";
 import { CHOSEN, TURN, workerAt } from "./shared-layout.ts";
-import { FurtherCopies, isIdle } from "./further-copies.ts";
-import { COST, FULL_TOKENS, SLOT, UNHEARD, type Weighed } from "./weighed.ts";
+import { EQUAL_S, isChosenBefore, isIdle } from "./candidate-order.ts";
+import { FurtherCopies } from "./further-copies.ts";
+import { COST, FULL_TOKENS, UNHEARD, type Weighed } from "./weighed.ts";
 
-/** Costs that differ by less are equal, s. */
-const EQUAL_S = 1e-4;
 /**
  * Costs of workers that do nothing are equal where they differ by less than this, s, or by this share. They differ by what was learned of
  * the workers' speed only, and that is not known better: one that was never asked would never be. What other gateways may have sent there
@@ -54,7 +53,8 @@ export class Chooser {
         if (depth !== deepest) this.reason = "deeper_match";
         else if (this.reason === "lowest_cost") this.reason = "least_recent";
       }
-      if (chosen >= 0 && (depth < deepest || (depth === deepest && !this.#isBefore(weighed, at, chosen)))) continue;
+      if (chosen >= 0 && (depth < deepest || (depth === deepest && !isChosenBefore(this.#cells, weighed, at, chosen))))
+        continue;
       chosen = at;
       deepest = depth;
     }
@@ -66,14 +66,6 @@ export class Chooser {
     const turn = (this.#cells[TURN] ?? 0) + 1;
     this.#cells[TURN] = turn;
     this.#cells[workerAt(slot) + CHOSEN] = turn;
-  }
-
-  #isBefore(weighed: Weighed, one: number, other: number): boolean {
-    return this.#turnOf(weighed.of(one, SLOT)) < this.#turnOf(weighed.of(other, SLOT));
-  }
-
-  #turnOf(slot: number): number {
-    return this.#cells[workerAt(slot) + CHOSEN] ?? 0;
   }
 }
 

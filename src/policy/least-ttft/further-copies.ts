@@ -1,6 +1,7 @@
 import { blocksIn, type PromptBlocks } from "../prefix-blocks.ts";
-import { CHOSEN, COPIES, PREFIX_CELLS, PREFIXES, workerAt } from "./shared-layout.ts";
-import { COST, DECODE, MATCHED_BYTES, PREFILL_S, SLOT, WAITING, type Weighed, WORK } from "./weighed.ts";
+import { EQUAL_S, isChosenBefore, isIdle } from "./candidate-order.ts";
+import { COPIES, PREFIX_CELLS, PREFIXES } from "./shared-layout.ts";
+import { COST, MATCHED_BYTES, PREFILL_S, type Weighed, WORK } from "./weighed.ts";
 
 /**
  * Cells of a prefix: first the hash of its last block, then the time that it has cost, s, and when that was noted; then of the prompt that was
@@ -12,8 +13,6 @@ const PROMPT_BYTES = 3;
 const PROMPT_HASH = 4;
 /** Half of the time is forgotten after so long, s: a copy helps those that come soon. */
 const HALF_LIFE_S = 60;
-/** Costs that differ by less are equal, s. */
-const EQUAL_S = 1e-4;
 
 /**
  * Decides when a prefix that many requests share gets a copy at a further worker. Each request by itself goes where the prefix is, even if it
@@ -60,11 +59,7 @@ export class FurtherCopies {
   #isBetter(weighed: Weighed, one: number, other: number): boolean {
     const more = weighed.of(one, COST) - weighed.of(other, COST);
     if (Math.abs(more) > EQUAL_S) return more < 0;
-    return this.#turnOf(weighed.of(one, SLOT)) < this.#turnOf(weighed.of(other, SLOT));
-  }
-
-  #turnOf(slot: number): number {
-    return this.#cells[workerAt(slot) + CHOSEN] ?? 0;
+    return isChosenBefore(this.#cells, weighed, one, other);
   }
 
   /**
@@ -100,11 +95,6 @@ export class FurtherCopies {
 /** The hash of the last whole block of so many bytes of the prompt. */
 function hashUpTo({ hashes }: PromptBlocks, bytes: number): number {
   return hashes[blocksIn(bytes) - 1] ?? 0;
-}
-
-/** Nothing waits and nothing decodes there. */
-export function isIdle(weighed: Weighed, at: number): boolean {
-  return weighed.of(at, DECODE) === 0 && weighed.of(at, WAITING) === 0;
 }
 
 /** How much later the first token comes at `chosen` than it would at `idle` if that had the prefix as well, s. */

@@ -1,5 +1,5 @@
 import type { PickReason } from "../pick-reasons.ts";
-import type { PickEnd, Picked } from "../policy.ts";
+import type { Candidate, PickEnd, Picked, RequestFeatures } from "../policy.ts";
 import type { PromptBlocks } from "../prefix-blocks.ts";
 import type { Linked } from "./linked-queues.ts";
 import type { PendingHandover } from "./handover.ts";
@@ -57,7 +57,17 @@ export interface PrefillAhead {
  * What the gateway sees of the prefill: its end as the `first_token` (streams, and prefill workers), nothing (`whole` answers), or there is
  * `no_prefill` (decode workers).
  */
-export type Shows = "first_token" | "whole" | "no_prefill";
+type Shows = "first_token" | "whole" | "no_prefill";
+
+/** What will be seen of the prefill of a request at this worker. `isAlone`: a decode worker prefills the prompt itself. */
+export function showsOf(
+  candidate: Candidate | undefined,
+  { isStream }: Pick<RequestFeatures, "isStream">,
+  isAlone: boolean,
+): Shows {
+  if (candidate?.role === "decode" && !isAlone) return "no_prefill";
+  return isStream || candidate?.role === "prefill" ? "first_token" : "whole";
+}
 
 /** One choice while its request is under way: what was expected of the worker, and its place in the worker's queue. */
 export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPick> {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { SLOTS } from "../../util/slots.ts";
 import { definePolicy } from "../define-policy.ts";
 import { tellIndex } from "../index-news.ts";
 import { INDEX_SIZE } from "../index-size.ts";
@@ -19,9 +20,9 @@ import {
 } from "../policy.ts";
 import { explained } from "./explained.ts";
 import { createKnowledge, type Knowledge } from "./knowledge.ts";
-import { LeastTtftPick, type PickOwner, type Shows } from "./least-ttft-pick.ts";
+import { LeastTtftPick, type PickOwner, showsOf } from "./least-ttft-pick.ts";
 import { PairChoice, type PairSide, type TakenAs } from "./pair-choice.ts";
-import { SLOTS, WHOLE_SENT, workerAt } from "./shared-layout.ts";
+import { WHOLE_SENT, workerAt } from "./shared-layout.ts";
 import { COST, INDEX, PREFILL_S, SLOT, type Weighed } from "./weighed.ts";
 
 const OPTIONS = z.strictObject({ maxTreeSize: INDEX_SIZE });
@@ -119,8 +120,9 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     const candidate = candidates.find(({ id }) => id === news.workerId);
     if (!candidate) return;
     const { news: others, time, unheard, weigher } = this.known;
-    others.hear(news, candidate.slot, time.now());
-    if (news.kind === "sent") weigher.arrivals.heard(candidate.slot, time.now());
+    const now = time.now();
+    others.hear(news, candidate.slot, now);
+    if (news.kind === "sent") weigher.arrivals.heard(candidate.slot, now);
     unheard.know(candidates);
   }
 
@@ -291,10 +293,4 @@ class LeastTtft implements Policy, PickOwner, PairSide {
       bytes: pick.prompt.bytes,
     });
   }
-}
-
-/** What will be seen of the prefill of a request at this worker. */
-function showsOf(candidate: Candidate | undefined, { isStream }: RequestFeatures, isAlone: boolean): Shows {
-  if (candidate?.role === "decode" && !isAlone) return "no_prefill";
-  return isStream || candidate?.role === "prefill" ? "first_token" : "whole";
 }

@@ -1,7 +1,8 @@
 import type { PolicyNews } from "../policy.ts";
 import type { PrefixIndex } from "../prefix-index.ts";
 import { type Linked, LinkedQueues } from "./linked-queues.ts";
-import { FIRST_BYTE_AT, SLOTS, workerAt } from "./shared-layout.ts";
+import { SLOTS } from "../../util/slots.ts";
+import { FIRST_BYTE_AT, workerAt } from "./shared-layout.ts";
 import { UnheardWork } from "./unheard-work.ts";
 import type { ForeignLoad } from "./weigher.ts";
 

@@ -1,3 +1,4 @@
+import { SLOTS } from "../../util/slots.ts";
 import { addSample, agedBy, LineFit, weightOf } from "./decayed-sums.ts";
 import {
   BATCH_AT,
@@ -7,7 +8,6 @@ import {
   CHANGES,
   MEASURED,
   POOL,
-  SLOTS,
   SLOWNESS,
   WORKER,
   WORKER_SUMS,

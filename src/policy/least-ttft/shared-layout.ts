@@ -1,11 +1,9 @@
+import { SLOTS } from "../../util/slots.ts";
 import { SUMS } from "./decayed-sums.ts";
 
 /** Prefixes for which time is kept, and cells of each of them: `further-copies.ts`. */
 export const PREFIXES = 4096;
 export const PREFIX_CELLS = 5;
-
-/** Most workers that have a slot. */
-export const SLOTS = 16_384;
 
 /** Cells of the whole policy. */
 export const TIME = 0;

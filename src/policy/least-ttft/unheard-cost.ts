@@ -1,7 +1,7 @@
 import type { Candidate } from "../policy.ts";
 import { waitingCost } from "./cost.ts";
 import type { ServiceRates } from "./service-rates.ts";
-import { SLOTS } from "./shared-layout.ts";
+import { SLOTS } from "../../util/slots.ts";
 import { MOST_GATEWAYS, type UnheardWork } from "./unheard-work.ts";
 import {
   COST,

@@ -1,6 +1,6 @@
 import type { Candidate } from "../policy.ts";
 import type { PrefixIndex } from "../prefix-index.ts";
-import { SLOTS } from "./shared-layout.ts";
+import { SLOTS } from "../../util/slots.ts";
 
 /** A bound is set anew where it has changed by more than this share: the tokens of a byte change a little all the time. */
 const CHANGED = 0.25;

@@ -1,3 +1,4 @@
+import { errorMessage } from "../../../src/util/error-message.ts";
 import {
   createSecureServer,
   createServer,
@@ -126,7 +127,7 @@ async function answer(
     end(stream, 0, "");
   } catch (error) {
     if (error instanceof RpcError) end(stream, error.status, error.message);
-    else end(stream, STATUS.internal, error instanceof Error ? error.message : String(error));
+    else end(stream, STATUS.internal, errorMessage(error));
   }
 }
 
