@@ -86,7 +86,8 @@ export class Arrivals {
 function lossElsewhereS(weighed: Weighed, at: number): number {
   let least = Number.POSITIVE_INFINITY;
   for (let other = 0; other < weighed.count; other += 1) {
-    if (other !== at) least = Math.min(least, weighed.of(other, COST));
+    const cost = weighed.of(other, COST);
+    if (cost < least && other !== at) least = cost;
   }
   return Math.max(0, least - weighed.of(at, COST));
 }

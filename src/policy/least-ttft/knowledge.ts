@@ -49,6 +49,7 @@ export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowled
   const shared = memory(stateFrom + stateBytes(threads));
   const cells = new Float64Array(shared, stateFrom);
   const index = new PrefixIndex(indexBytes, shared);
+  const bounds = new WorkerBounds(index);
   const rates = new ServiceRates(cells);
   const attention = new Attention(cells);
   const feedback = new UsageFeedback(cells);
@@ -59,14 +60,14 @@ export function createKnowledge(indexBytes: number, parts: PolicyParts): Knowled
     cells,
     time: new SharedTime(cells, TIME, now),
     index,
-    bounds: new WorkerBounds(index),
+    bounds,
     rates,
     pending,
     pulse,
     news,
     unheard: new UnheardCost(news.unheard, rates),
     compared: new Compared({ index, random, mostOfAll: MOST_COMPARED, sample: SAMPLE }),
-    weigher: new Weigher({ cells, rates, pending, pulse, attention, feedback, index, foreign: news }),
+    weigher: new Weigher({ cells, bounds, rates, pending, pulse, attention, feedback, index, foreign: news }),
     chooser: new Chooser(cells),
     learning: new Learning({ cells, rates, attention, feedback, whole: new WholeAnswers(cells), index, news }),
     attention,

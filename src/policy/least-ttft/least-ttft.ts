@@ -185,7 +185,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
    * prefill the prompt themselves.
    */
   weigh(candidates: readonly Candidate[], request: RequestFeatures, isShown = false, isAlone = false): Weighed {
-    const { time, index, compared, weigher, bounds, rates, news, unheard } = this.known;
+    const { time, index, compared, weigher, rates, news, unheard } = this.known;
     const { weighed } = weigher;
     const now = time.now();
     this.#shown = undefined;
@@ -197,9 +197,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     for (let number = 0; number < count; number += 1) {
       const place = compared.at(number);
       const candidate = candidates[place];
-      if (!candidate) continue;
-      bounds.set(candidate, weigher.tokensPerByte);
-      weigher.add(candidate, place, isAlone);
+      if (candidate) weigher.add(candidate, place, isAlone);
     }
     if (!news.isSilent) unheard.addTo(weighed);
     weighed.now = now;

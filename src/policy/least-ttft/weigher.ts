@@ -34,6 +34,7 @@ import {
   WHOLE_AHEAD,
   WORK,
 } from "./weighed.ts";
+import type { WorkerBounds } from "./worker-bounds.ts";
 
 /** A request that waits less than this meets the prefixes in flight before it as cached ones, s: they are prefilled before its turn. */
 const SOON_S = 0.15;
@@ -53,6 +54,7 @@ export interface ForeignLoad {
 
 export interface WeigherParts {
   readonly cells: Float64Array;
+  readonly bounds: WorkerBounds;
   readonly rates: ServiceRates;
   readonly pending: PublishedWork;
   readonly pulse: StreamPulse;
@@ -68,6 +70,7 @@ export class Weigher {
   readonly weighed = new Weighed();
   readonly arrivals: Arrivals;
   readonly #parts: WeigherParts;
+  /** Tokens for each byte of the request's prompt. */
   #tokensPerByte = EXACT_TOKENS_PER_BYTE;
   #attention = 0;
   #shared = 1;
@@ -79,11 +82,6 @@ export class Weigher {
   constructor(parts: WeigherParts) {
     this.#parts = parts;
     this.arrivals = new Arrivals(parts.cells);
-  }
-
-  /** Tokens for each byte of the request's prompt. */
-  get tokensPerByte(): number {
-    return this.#tokensPerByte;
   }
 
   /** Begins with a request, whose prompt the index has matched. */
@@ -104,76 +102,94 @@ export class Weigher {
     this.weighed.count = 0;
   }
 
-  /** Weighs one candidate; `index` is its index among all. `isAlone`: a decode worker prefills the prompt itself. */
-  add(candidate: Candidate, index: number, isAlone = false): void {
+  /**
+   * Weighs one candidate; `place` is its index among all. `isAlone`: a decode worker prefills the prompt itself. All that is worked out stays in
+   * variables until the end: to write a cell and to read it again where it is needed made this half as slow again.
+   */
+  add(candidate: Candidate, place: number, isAlone = false): void {
+    const { slot, role, decoding, kvCapacityTokens } = candidate;
     const { weighed } = this;
-    const { cells } = weighed;
-    const { slot } = candidate;
-    const row = weighed.count * ROW;
-    weighed.count += 1;
-    cells[row + INDEX] = index;
-    cells[row + SLOT] = slot;
-    this.#parts.pending.look(slot);
+    const { cells, now, promptTokens } = weighed;
+    const { bounds, rates, pending, foreign, index } = this.#parts;
+    const isSilent = foreign.isSilent;
+    const isDecode = role === "decode";
     // A decode worker gets the prompt's cache from a prefill worker, unless it is to do without.
-    if (candidate.role === "decode" && !isAlone) this.#prefillsNothing(row, slot);
-    else this.#prefill(row, candidate);
-    this.#crowd(row, candidate);
-  }
-
-  #prefillsNothing(row: number, slot: number): void {
-    const { cells } = this.weighed;
-    cells[row + WAITING_S] = 0;
-    cells[row + IS_FIRST] = 1;
-    cells[row + WHOLE_AHEAD] = 0;
-    this.#match(row, slot, 0);
-    cells[row + UNCACHED] = 0;
-    cells[row + WORK] = 0;
-    cells[row + OVERHEAD_S] = 0;
-    cells[row + PREFILL_S] = 0;
-    cells[row + EVICTION] = 0;
-    cells[row + UNHEARD] = 0;
-  }
-
-  /** Waiting, and the request's own prefill. */
-  #prefill(row: number, candidate: Candidate): void {
-    const { cells, now, promptTokens } = this.weighed;
-    const { rates, index } = this.#parts;
-    const { slot } = candidate;
-    rates.refresh(slot, now);
+    const prefills = !isDecode || isAlone;
+    if (kvCapacityTokens !== undefined) bounds.set(slot, kvCapacityTokens, this.#tokensPerByte);
+    if (prefills) rates.refresh(slot, now);
     const tokenS = rates.tokenS(slot);
     const overheadS = rates.overheadS(slot);
-    const work = this.#workBefore(row, candidate, tokenS);
-    const waitingS = work === 0 ? this.#silence(candidate) : this.#waitFor(work, candidate, overheadS, tokenS);
-    cells[row + IS_FIRST] = work > 0 ? 0 : 1;
-    cells[row + WAITING_S] = waitingS;
-    const cached = this.#match(row, slot, waitingS);
-    const uncached = promptTokens - cached;
-    const ownWork = prefillWork(cached, uncached, this.#attention);
-    cells[row + UNCACHED] = uncached;
-    cells[row + WORK] = ownWork;
-    cells[row + OVERHEAD_S] = work > 0 ? 0 : this.#overheadNow(candidate, overheadS);
-    cells[row + PREFILL_S] = tokenS * ownWork;
-    const fill = candidate.kvCapacityTokens === undefined ? 0 : index.fill(slot);
-    cells[row + EVICTION] = evictionCost(tokenS, uncached, fill);
-    cells[row + UNHEARD] = 0;
-  }
 
-  /** What pends there, in tokens of work. */
-  #workBefore(row: number, candidate: Candidate, tokenS: number): number {
-    const { cells, now } = this.weighed;
-    const { pending, foreign } = this.#parts;
-    const { slot } = candidate;
+    pending.look(slot);
     const { wholeWork } = pending;
-    const wholeAhead = wholeWork === 0 ? 0 : Math.min(wholeWork, Math.max(0, pending.wholeDoneAt(slot) - now) / tokenS);
+    const wholeAhead = prefills && wholeWork > 0 ? Math.min(wholeWork, this.#untilWholeDone(slot) / tokenS) : 0;
+    const foreignWork = isSilent ? 0 : foreign.pendingWork(slot);
+    const ownWork = Math.max(0, candidate.pendingPromptTokens - wholeWork);
+    const workBefore = prefills ? wholeAhead + (ownWork + foreignWork) : 0;
+    const waitingS = prefills ? this.#waitingS(workBefore, slot, decoding, overheadS, tokenS) : 0;
+
+    const number = index.numberOf(slot);
+    const matchedBytes = number < 0 ? 0 : index.bytesAt(number);
+    const fullTokens = this.#tokensOf(matchedBytes);
+    const safeTokens = number < 0 ? 0 : this.#tokensOf(index.safeBytesAt(number));
+    const shared = this.#shared * (fullTokens - safeTokens);
+    const known = waitingS < SOON_S ? fullTokens : safeTokens + shared;
+    // An engine computes at least the last token anew.
+    const cached = known === 0 ? 0 : Math.max(0, Math.min(promptTokens - 1, known * index.trust(slot)));
+
+    const uncached = prefills ? promptTokens - cached : 0;
+    const work = prefillWork(cached, uncached, this.#attention);
+    const prefillS = tokenS * work;
+    const startS = prefills && workBefore === 0 ? this.#overheadNow(slot, decoding, overheadS) : 0;
+    const fill = kvCapacityTokens === undefined ? 0 : index.fill(slot);
+
+    const inFlight = candidate.inFlight + (isSilent ? 0 : foreign.inFlight(slot));
+    const contextTokens = candidate.contextTokens + (isSilent ? 0 : foreign.contextTokens(slot));
+    const wholeDecoding = wholeWork > 0 ? pending.wholeCount * (1 - wholeAhead / wholeWork) : 0;
+    const decodingNow = decoding + (isSilent ? 0 : foreign.decoding(slot)) + wholeDecoding;
+    const sharedS = Math.max(0, this.#shared * (cached - safeTokens)) * tokenS;
+    const waiting = waitingCost(waitingS, sharedS);
+    const decode = decodeCost(inFlight, contextTokens);
+    const heldUp = heldUpCost(prefillS, decodingNow, isDecode);
+    const arrivals = this.arrivals.costS(slot, waitingS, prefillS);
+    const eviction = evictionCost(tokenS, uncached, fill);
+    const kvWall = kvWallCost(contextTokens + promptTokens, kvCapacityTokens);
+
+    const row = weighed.count * ROW;
+    weighed.count += 1;
+    cells[row + INDEX] = place;
+    cells[row + SLOT] = slot;
+    cells[row + MATCHED_BYTES] = matchedBytes;
+    cells[row + SAFE_TOKENS] = safeTokens;
+    cells[row + FULL_TOKENS] = fullTokens;
+    cells[row + CACHED_TOKENS] = cached;
+    cells[row + UNCACHED] = uncached;
+    cells[row + WORK] = work;
+    cells[row + IS_FIRST] = workBefore > 0 ? 0 : 1;
+    cells[row + WAITING_S] = waitingS;
+    cells[row + OVERHEAD_S] = startS;
+    cells[row + PREFILL_S] = prefillS;
     cells[row + WHOLE_AHEAD] = wholeAhead;
-    const own = Math.max(0, candidate.pendingPromptTokens - wholeWork);
-    return wholeAhead + (foreign.isSilent ? own : own + foreign.pendingWork(slot));
+    cells[row + WAITING] = waiting;
+    cells[row + DECODE] = decode;
+    cells[row + HELD_UP] = heldUp;
+    cells[row + EVICTION] = eviction;
+    cells[row + KV_WALL] = kvWall;
+    cells[row + UNHEARD] = 0;
+    cells[row + ARRIVALS] = arrivals;
+    cells[row + COST] = waiting + startS + prefillS + decode + heldUp + arrivals + eviction + kvWall;
   }
 
-  /** How long it waits for that work, s. */
-  #waitFor(work: number, { slot, decoding }: Candidate, overheadS: number, tokenS: number): number {
+  /** Until it will have prefilled its requests without streams, s. */
+  #untilWholeDone(slot: number): number {
+    return Math.max(0, this.#parts.pending.wholeDoneAt(slot) - this.weighed.now);
+  }
+
+  /** How long the request waits for `work` at the worker, s. Where nothing pends, its silence counts. */
+  #waitingS(work: number, slot: number, decoding: number, overheadS: number, tokenS: number): number {
     const { now } = this.weighed;
     const { pending, foreign, cells, pulse } = this.#parts;
+    if (work === 0) return decoding === 0 ? 0 : pulse.silentS(slot, decoding, now, now);
     const foreignAt = foreign.isSilent ? 0 : foreign.oldestAt(slot);
     const isForeign = foreignAt > 0 && (pending.oldestAt === 0 || foreignAt < pending.oldestAt);
     const oldestAt = isForeign ? foreignAt : pending.oldestAt;
@@ -185,35 +201,10 @@ export class Weigher {
     return Math.max(0, waitS + pulse.untilNextStepS(slot, from, overheadS)) + pulse.silentS(slot, decoding, from, now);
   }
 
-  /** What its silence counts for where nothing pends, s. */
-  #silence({ slot, decoding }: Candidate): number {
-    const { now } = this.weighed;
-    return decoding === 0 ? 0 : this.#parts.pulse.silentS(slot, decoding, now, now);
-  }
-
   /** The overhead of a request that begins with the next step, s: less where the step in progress is nearly over. */
-  #overheadNow({ slot, decoding }: Candidate, overheadS: number): number {
+  #overheadNow(slot: number, decoding: number, overheadS: number): number {
     if (decoding === 0) return overheadS;
     return Math.max(0, overheadS + this.#parts.pulse.untilNextStepS(slot, this.weighed.now, overheadS));
-  }
-
-  /** How much of the prompt it has cached, tokens. */
-  #match(row: number, slot: number, waitingS: number): number {
-    const { cells, promptTokens } = this.weighed;
-    const { index } = this.#parts;
-    const number = index.numberOf(slot);
-    const matchedBytes = number < 0 ? 0 : index.bytesAt(number);
-    const full = this.#tokensOf(matchedBytes);
-    const safeBytes = number < 0 ? 0 : index.safeBytesAt(number);
-    const safe = safeBytes === matchedBytes ? full : this.#tokensOf(safeBytes);
-    const known = waitingS < SOON_S ? full : safe + this.#shared * (full - safe);
-    // An engine computes at least the last token anew.
-    const cached = known === 0 ? 0 : Math.max(0, Math.min(promptTokens - 1, known * index.trust(slot)));
-    cells[row + MATCHED_BYTES] = matchedBytes;
-    cells[row + FULL_TOKENS] = full;
-    cells[row + SAFE_TOKENS] = safe;
-    cells[row + CACHED_TOKENS] = cached;
-    return cached;
   }
 
   /** Tokens of a prefix that is known up to the end of a block: it reaches some way into the next one. Many candidates have the same. */
@@ -224,40 +215,5 @@ export class Weigher {
       this.#lastTokens = (bytes + this.#beyond * blockBytesAt(bytes)) * this.#tokensPerByte;
     }
     return this.#lastTokens;
-  }
-
-  /** What the request costs those that decode there, and its own decoding among them. */
-  #crowd(row: number, candidate: Candidate): void {
-    const { cells, promptTokens } = this.weighed;
-    const { pending, foreign, rates } = this.#parts;
-    const { slot } = candidate;
-    const { isSilent } = foreign;
-    const contextTokens = candidate.contextTokens + (isSilent ? 0 : foreign.contextTokens(slot));
-    const inFlight = candidate.inFlight + (isSilent ? 0 : foreign.inFlight(slot));
-    const prefillS = cells[row + PREFILL_S] ?? 0;
-    const { wholeWork } = pending;
-    const wholeDecoding = wholeWork > 0 ? pending.wholeCount * (1 - (cells[row + WHOLE_AHEAD] ?? 0) / wholeWork) : 0;
-    const decoding = candidate.decoding + (isSilent ? 0 : foreign.decoding(slot)) + wholeDecoding;
-    const sharedTokens = this.#shared * ((cells[row + CACHED_TOKENS] ?? 0) - (cells[row + SAFE_TOKENS] ?? 0));
-    const waitingS = cells[row + WAITING_S] ?? 0;
-    const waiting = waitingCost(waitingS, Math.max(0, sharedTokens) * rates.tokenS(slot));
-    const decode = decodeCost(inFlight, contextTokens);
-    const heldUp = heldUpCost(prefillS, decoding, candidate.role === "decode");
-    const others = this.arrivals.costS(slot, waitingS, prefillS);
-    const kvWall = kvWallCost(contextTokens + promptTokens, candidate.kvCapacityTokens);
-    cells[row + WAITING] = waiting;
-    cells[row + DECODE] = decode;
-    cells[row + HELD_UP] = heldUp;
-    cells[row + KV_WALL] = kvWall;
-    cells[row + ARRIVALS] = others;
-    cells[row + COST] =
-      waiting +
-      (cells[row + OVERHEAD_S] ?? 0) +
-      prefillS +
-      decode +
-      heldUp +
-      others +
-      (cells[row + EVICTION] ?? 0) +
-      kvWall;
   }
 }

@@ -1,4 +1,3 @@
-import type { Candidate } from "../policy.ts";
 import type { PrefixIndex } from "../prefix-index.ts";
 import { SLOTS } from "../../util/slots.ts";
 
@@ -14,9 +13,8 @@ export class WorkerBounds {
     this.#index = index;
   }
 
-  /** Nothing is set for a worker whose capacity is not known. */
-  set({ slot, kvCapacityTokens }: Candidate, tokensPerByte: number): void {
-    if (kvCapacityTokens === undefined) return;
+  /** The worker's cache holds so many tokens, of which each byte of a prompt makes `tokensPerByte`. */
+  set(slot: number, kvCapacityTokens: number, tokensPerByte: number): void {
     const bytes = kvCapacityTokens / tokensPerByte;
     const known = this.#bytes[slot] ?? 0;
     if (Math.abs(bytes - known) <= CHANGED * known) return;
