@@ -23,21 +23,6 @@ function lookedForAt(block: number, end: number): number {
   return last < end ? last : block;
 }
 
-/** The blocks of a prompt from the number `from` to before `to`. */
-interface BlockRange {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** What is noted of a worker that gets blocks. */
-interface Ownership {
-  readonly slot: number;
-  /** IN_FLIGHT_BIT or 0. */
-  readonly bits: number;
-  readonly kept: number;
-  readonly time: number;
-}
-
 /**
  * A set-associative table from the hash of a block to the workers that have it. Its size is fixed, and it evicts as it inserts. Several
  * threads read and write it without locks; what two of them write at once is lost, as by eviction.
@@ -135,12 +120,12 @@ export class BlockTable {
   }
 
   /**
-   * Makes a worker an owner of these blocks. Those that have no place get one. Where it has them already, those of a whole group may stay as
-   * they are for a while: the last one tells how long ago all of them were noted.
+   * Makes a worker an owner of the blocks from the number `from` to before `to`. `bits`: IN_FLIGHT_BIT or 0; `kept`: of the bits of those that it
+   * has already, which stay as they are. Blocks that have no place get one. Where it has them already, those of a whole group may stay
+   * as they are for a while: the last one tells how long ago all of them were noted.
    */
-  ownAll(prompt: PromptPlaces, range: BlockRange, { slot, bits, kept, time }: Ownership): void {
+  ownAll(prompt: PromptPlaces, from: number, to: number, slot: number, bits: number, kept: number, time: number): void {
     const { cells } = this;
-    const { from, to } = range;
     const { hashes } = prompt;
     const clocks = this.#clocks;
     const lastLoss = clocks.lastLoss;
@@ -148,14 +133,14 @@ export class BlockTable {
     const ticksPerByte = clocks.ticksPerByte(slot);
     const owner = OWNER_BIT | slot;
     const cleared = IN_FLIGHT_BIT & ~kept;
-    let block = (bits | cleared) === 0 ? this.#passFresh(prompt, range, owner, now, time) : from;
+    let block = (bits | cleared) === 0 ? this.#passFresh(prompt, from, to, owner, now, time) : from;
     prompt.lookFor(block, to);
     // Where in the row of the block before this one the worker stood: mostly it stands there again.
     let likely = 0;
     for (; block < to; block += 1) {
       const key = hashes[block] ?? 0;
-      let place = prompt.at(block);
-      if (place >= 0 && cells[keyCell(place)] !== key) place = this.sets.placeOf(key);
+      let place = prompt.noted(block);
+      if (place < 0 || cells[keyCell(place)] !== key) place = this.sets.placeOf(key);
       if (place < 0) {
         prompt.put(block, this.#add(key, clocks.entry(slot, now, blocksEnd(block + 1) * ticksPerByte) | bits, time));
         continue;
@@ -183,7 +168,7 @@ export class BlockTable {
   }
 
   /** The number of the first block from `from` on that is not in one of the groups which may stay as they are. */
-  #passFresh(prompt: PromptPlaces, { from, to }: BlockRange, owner: number, now: number, time: number): number {
+  #passFresh(prompt: PromptPlaces, from: number, to: number, owner: number, now: number, time: number): number {
     let block = from;
     // Where in the row of the last group's block the worker stood.
     let likely = 0;

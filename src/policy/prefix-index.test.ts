@@ -66,6 +66,29 @@ test("what a worker had for certain before need not be settled again, and the re
   expect(holdersOf(index, story("both", 2048))[3]).toEqual([2048, 1024]);
 });
 
+test("a prompt of which any blocks were lost has one place for each block again", () => {
+  const { hashes, bytes } = blocksOf(story("with holes", 5000));
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.nat(hashes.length - 1), { maxLength: 12 }), (lost) => {
+      const memory = new SharedArrayBuffer(prefixIndexBytes(MIB));
+      const index = createIndex(MIB, memory);
+      index.store(
+        1,
+        hashes.filter((_, block) => !lost.includes(block)),
+      );
+      index.match({ hashes, bytes });
+      index.insert(2);
+      index.settle({ hashes, bytes }, 2, 0, index.note);
+      const cells = new Int32Array(memory).filter((cell) => hashes.includes(cell)).sort();
+      expect(cells).toEqual(hashes.toSorted());
+      index.match({ hashes, bytes });
+      index.find(2);
+      expect(index.bytesAt(index.numberOf(2))).toBe(blocksEnd(hashes.length));
+    }),
+    { numRuns: 30 },
+  );
+});
+
 describe("who has seen a prompt", () => {
   const upTo = (count: number): number[] => Array.from({ length: count }, (_, slot) => slot);
 

@@ -110,9 +110,8 @@ export class PrefixIndex {
     const places = this.#places;
     const newFrom = blocksIn(known);
     // What is in flight already stays so.
-    this.#table.ownAll(places, { from: 0, to: newFrom }, { slot, bits: 0, kept: IN_FLIGHT_BIT, time });
-    const rest = { from: newFrom, to: places.hashes.length };
-    this.#table.ownAll(places, rest, { slot, bits: IN_FLIGHT_BIT, kept: 0, time });
+    this.#table.ownAll(places, 0, newFrom, slot, 0, IN_FLIGHT_BIT, time);
+    this.#table.ownAll(places, newFrom, places.hashes.length, slot, IN_FLIGHT_BIT, 0, time);
     this.note = this.#notes.note(places, newFrom);
     return bytes - known;
   }
@@ -130,11 +129,7 @@ export class PrefixIndex {
     }
     const places = this.#settling;
     places.begin(hashes, from, this.#notes, note);
-    this.#table.ownAll(
-      places,
-      { from, to: hashes.length },
-      { slot, bits: 0, kept: 0, time: Atomics.load(this.#time, 0) },
-    );
+    this.#table.ownAll(places, from, hashes.length, slot, 0, 0, Atomics.load(this.#time, 0));
   }
 
   /** Takes back what `insert` noted and nobody has settled: the worker did not prefill the prompt. */

@@ -43,7 +43,7 @@ export class NotedPlaces {
 export class PromptPlaces {
   readonly #sets: BlockSets;
   readonly #places = new Int32Array(MAX_BLOCKS);
-  /** From this block on all were looked for. */
+  /** Blocks from this one on were looked for, or fetched from memory. */
   #lookedFrom = 0;
   /** The prompt's. */
   hashes = NO_PROMPT.hashes;
@@ -64,7 +64,7 @@ export class PromptPlaces {
 
   /**
    * Begins with a prompt. Returns how many of its first blocks are known: whole groups whose last block is, and then the blocks up to one
-   * that is not. Those behind it are looked for as well.
+   * that is not. Those behind it are fetched from memory, and looked for where they are asked for.
    */
   match(hashes: Int32Array): number {
     this.hashes = hashes;
@@ -77,9 +77,14 @@ export class PromptPlaces {
       for (let block = known; block < last; block += 1) places[block] = NOT_LOOKED_FOR;
       places[last] = place;
     }
-    this.#sets.findPlaces(hashes, known, hashes.length, places);
+    this.#sets.touch(hashes, known);
     this.#lookedFrom = known;
-    while (known < hashes.length && (places[known] ?? UNKNOWN) >= 0) known += 1;
+    for (; known < hashes.length; known += 1) {
+      const place = this.#sets.placeOf(hashes[known] ?? 0);
+      places[known] = place;
+      if (place < 0) break;
+    }
+    for (let block = known + 1; block < hashes.length; block += 1) places[block] = NOT_LOOKED_FOR;
     return known;
   }
 
@@ -88,6 +93,11 @@ export class PromptPlaces {
     const place = this.#places[block] ?? UNKNOWN;
     if (place !== NOT_LOOKED_FOR) return place;
     return (this.#places[block] = this.#sets.placeOf(this.hashes[block] ?? 0));
+  }
+
+  /** The place that is known of a block, without a look at the table; below 0 where it must be looked for. */
+  noted(block: number): number {
+    return this.#places[block] ?? UNKNOWN;
   }
 
   /** The block has got a place. */
