@@ -1,4 +1,4 @@
-import { CAME, CAME_AT, CAME_SINCE, cameAt, LOST_S, NEEDED_S } from "./shared-layout.ts";
+import { CAME, CAME_AT, CAME_SINCE, LOST_S, NEEDED_S, workerAt } from "./shared-layout.ts";
 import { COST, OVERHEAD_S, PREFILL_S, SLOT, type Weighed } from "./weighed.ts";
 
 /** Time in which what came to a worker counts e times less, s: long enough to tell a rate of one request in some seconds, short enough to follow what is popular now. */
@@ -40,7 +40,7 @@ export class Arrivals {
    */
   costS(slot: number, waitingS: number, prefillS: number): number {
     const cells = this.#cells;
-    const at = cameAt(slot);
+    const at = workerAt(slot);
     const came = cells[at + CAME] ?? 0;
     if (came === 0) return 0;
     const mostS = Math.min(prefillS, (cells[at + LOST_S] ?? 0) / came);
@@ -53,12 +53,12 @@ export class Arrivals {
   note(weighed: Weighed, at: number): void {
     if (weighed.count < 2) return;
     const neededS = weighed.of(at, OVERHEAD_S) + weighed.of(at, PREFILL_S);
-    this.#add(cameAt(weighed.of(at, SLOT)), lossElsewhereS(weighed, at), neededS, weighed.now);
+    this.#add(workerAt(weighed.of(at, SLOT)), lossElsewhereS(weighed, at), neededS, weighed.now);
   }
 
   /** Another gateway has sent a request to a worker. It is taken for one like this gateway's own. */
   heard(slot: number, now: number): void {
-    const at = cameAt(slot);
+    const at = workerAt(slot);
     const came = this.#cells[at + CAME] ?? 0;
     if (came === 0) return;
     this.#add(at, (this.#cells[at + LOST_S] ?? 0) / came, (this.#cells[at + NEEDED_S] ?? 0) / came, now);

@@ -4,7 +4,6 @@ import {
   BATCH_AT,
   BATCH_S,
   BATCH_WORK,
-  cameAt,
   CHANGES,
   MEASURED,
   POOL,
@@ -134,7 +133,6 @@ export class ServiceRates {
     const at = workerAt(slot);
     const changes = this.#cells[at + CHANGES] ?? 0;
     this.#cells.fill(0, at, at + WORKER);
-    this.#cells.fill(0, cameAt(slot), cameAt(slot + 1));
     this.#cells[at + CHANGES] = changes + 1;
   }
 

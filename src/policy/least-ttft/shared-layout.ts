@@ -25,20 +25,12 @@ export const HANDOVER = TOKEN_S + 8;
 export const CAME_SINCE = HANDOVER + 8;
 /** What prefixes have cost. */
 export const COPIES = 64;
-/** What came to each worker: apart from its other cells, so that those of eight workers are in four cache lines. */
-const CAME_ROWS = COPIES + PREFIXES * PREFIX_CELLS;
-/**
- * Cells of it: the number of requests, what the next best worker would have cost them more, s, and what their prefills took, s, all three of
- * late, and the time of the last one, s.
- */
-const CAME_CELLS = 4;
-export const CAME = 0;
-export const LOST_S = 1;
-export const NEEDED_S = 2;
-export const CAME_AT = 3;
-const WORKERS = CAME_ROWS + SLOTS * CAME_CELLS;
+const WORKERS = COPIES + PREFIXES * PREFIX_CELLS;
 
-/** Cells of a worker: three cache lines, of which each choice reads the first one, and the last one where something decodes. */
+/**
+ * Cells of a worker: three cache lines, of which each choice reads the first one, and the last one where something decodes or where answers
+ * come whole.
+ */
 export const WORKER = 24;
 /** How often its rates have changed. */
 export const CHANGES = 0;
@@ -46,14 +38,16 @@ export const CHANGES = 0;
 export const FIRST_BYTE_AT = 1;
 /** Number of the last choice that fell on it. */
 export const CHOSEN = 2;
-/** When it will have prefilled all requests without streams, s, by its rates. */
-export const WHOLE_DONE_AT = 3;
-/** Work of all requests without streams that it was sent, and the part of it that has been accounted for. */
-export const WHOLE_SENT = 4;
-export const WHOLE_SEEN = 5;
-/** Work and moment of the first bytes that came nearly at once and are not in the sums yet; NaN as work where they must not be. */
-export const BATCH_WORK = 6;
-export const BATCH_AT = 7;
+/** Work of the first bytes that came nearly at once and are not in the sums yet; NaN where they must not be. */
+export const BATCH_WORK = 3;
+/**
+ * What came to it: the number of requests, what the next best worker would have cost them more, s, and what their prefills took, s, all three of
+ * late, and the time of the last one, s.
+ */
+export const CAME = 4;
+export const LOST_S = 5;
+export const NEEDED_S = 6;
+export const CAME_AT = 7;
 /** Its sums, as POOL. */
 export const WORKER_SUMS = 8;
 /** Service time of the first bytes of BATCH_WORK. */
@@ -64,6 +58,13 @@ export const SLOWNESS = BATCH_S + 1;
 export const STEP_AT = 16;
 export const STEP_S = 17;
 export const STEP_PIECES = 18;
+/** When it will have prefilled all requests without streams, s, by its rates. */
+export const WHOLE_DONE_AT = 19;
+/** Work of all requests without streams that it was sent, and the part of it that has been accounted for. */
+export const WHOLE_SENT = 20;
+export const WHOLE_SEEN = 21;
+/** When the first bytes of BATCH_WORK came, s. */
+export const BATCH_AT = 22;
 
 /** Cells of a worker for each thread, which only that thread writes. */
 const ROW = 4;
@@ -82,11 +83,6 @@ export function stateBytes(threads: number): number {
 /** Number of the first cell of a worker. */
 export function workerAt(slot: number): number {
   return WORKERS + slot * WORKER;
-}
-
-/** Number of the first cell of what came to a worker. */
-export function cameAt(slot: number): number {
-  return CAME_ROWS + slot * CAME_CELLS;
 }
 
 /** Number of the first cell of a worker for a thread. */
