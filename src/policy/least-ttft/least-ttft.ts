@@ -192,6 +192,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     const prompt = request.promptBlocks();
     index.match(prompt);
     const count = compared.choose(candidates, isShown);
+    if (count < candidates.length) weigher.touch(candidates, compared, count);
     for (let number = 0; number < count; number += 1) rates.settle(candidates[compared.at(number)]?.slot ?? 0, now);
     weigher.begin(request, prompt, now);
     for (let number = 0; number < count; number += 1) {

@@ -23,7 +23,7 @@ export interface PendingRequest {
 /** What all threads have published of one worker. */
 export type PublishedWork = Pick<
   PendingWork<never>,
-  "look" | "oldestAt" | "oldestWork" | "wholeWork" | "wholeCount" | "wholeDoneAt"
+  "touch" | "look" | "oldestAt" | "oldestWork" | "wholeWork" | "wholeCount" | "wholeDoneAt"
 >;
 
 /**
@@ -67,6 +67,11 @@ export class PendingWork<Request extends PendingRequest & Linked<Request>> {
       this.#wholeWork += cells[at + WHOLE_WORK] ?? 0;
       this.#wholeCount += cells[at + WHOLE_COUNT] ?? 0;
     }
+  }
+
+  /** Reads something of this thread's row of a worker, for `Weigher.touch`. */
+  touch(slot: number): number {
+    return this.#cells[rowAt(this.#thread, slot)] ?? 0;
   }
 
   /** When the oldest stream without a first byte was sent; 0 where there is none. */
