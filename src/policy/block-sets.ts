@@ -71,29 +71,13 @@ export class BlockSets {
   }
 
   /**
-   * Puts the places of the blocks from the number `from` to before `to` into `places`. The first place of each set is looked at before the
-   * others of any, with nothing done in between: a processor then fetches many sets from memory at a time.
+   * Touches the sets of the blocks from the number `from` to before `to`, with nothing done in between that depends on what is there: a processor
+   * then fetches all of them from memory at a time.
    */
-  findPlaces(hashes: Int32Array, from: number, to: number, places: Int32Array): void {
-    const cells = this.#cells;
-    for (let block = from; block < to; block += 1) {
-      const key = hashes[block] ?? 0;
-      const set = key & this.#mask;
-      places[block] = cells[set * SET_CELLS] === key ? set << WAY_BITS : UNKNOWN;
-    }
-    for (let block = from; block < to; block += 1) {
-      if ((places[block] ?? UNKNOWN) < 0) places[block] = this.placeOf(hashes[block] ?? 0);
-    }
-  }
-
-  /**
-   * Touches the sets of the blocks from the number `from` on, with nothing done in between that depends on what is there: a processor then fetches
-   * all of them from memory at a time.
-   */
-  touch(hashes: Int32Array, from: number): void {
+  touch(hashes: Int32Array, from: number, to: number): void {
     const cells = this.#cells;
     let touched = 0;
-    for (let block = from; block < hashes.length; block += 1) {
+    for (let block = from; block < to; block += 1) {
       touched ^= cells[((hashes[block] ?? 0) & this.#mask) * SET_CELLS] ?? 0;
     }
     this.#touched[0] = touched;

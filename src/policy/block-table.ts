@@ -134,7 +134,7 @@ export class BlockTable {
     const owner = OWNER_BIT | slot;
     const cleared = IN_FLIGHT_BIT & ~kept;
     let block = (bits | cleared) === 0 ? this.#passFresh(prompt, from, to, owner, now, time) : from;
-    prompt.lookFor(block, to);
+    prompt.touch(block, to);
     // Where in the row of the block before this one the worker stood: mostly it stands there again.
     let likely = 0;
     for (; block < to; block += 1) {

@@ -43,8 +43,8 @@ export class NotedPlaces {
 export class PromptPlaces {
   readonly #sets: BlockSets;
   readonly #places = new Int32Array(MAX_BLOCKS);
-  /** Blocks from this one on were looked for, or fetched from memory. */
-  #lookedFrom = 0;
+  /** Blocks from this one on were fetched from memory. */
+  #touchedFrom = 0;
   /** The prompt's. */
   hashes = NO_PROMPT.hashes;
 
@@ -58,8 +58,9 @@ export class PromptPlaces {
   begin(hashes: Int32Array, from: number, notes: NotedPlaces, note: number | undefined): void {
     this.hashes = hashes;
     const noted = note === undefined ? hashes.length : notes.read(note, hashes.length, this.#places);
-    this.#sets.findPlaces(hashes, from, noted, this.#places);
-    this.#lookedFrom = from;
+    this.#sets.touch(hashes, from, noted);
+    for (let block = from; block < noted; block += 1) this.#places[block] = NOT_LOOKED_FOR;
+    this.#touchedFrom = from;
   }
 
   /**
@@ -77,8 +78,8 @@ export class PromptPlaces {
       for (let block = known; block < last; block += 1) places[block] = NOT_LOOKED_FOR;
       places[last] = place;
     }
-    this.#sets.touch(hashes, known);
-    this.#lookedFrom = known;
+    this.#sets.touch(hashes, known, hashes.length);
+    this.#touchedFrom = known;
     for (; known < hashes.length; known += 1) {
       const place = this.#sets.placeOf(hashes[known] ?? 0);
       places[known] = place;
@@ -105,8 +106,8 @@ export class PromptPlaces {
     this.#places[block] = place;
   }
 
-  /** Looks for all blocks from the number `from` to before `to`, together. */
-  lookFor(from: number, to: number): void {
-    if (from < this.#lookedFrom) this.#sets.findPlaces(this.hashes, from, Math.min(to, this.#lookedFrom), this.#places);
+  /** Fetches all blocks from the number `from` to before `to` from memory, which will be asked for. */
+  touch(from: number, to: number): void {
+    if (from < this.#touchedFrom) this.#sets.touch(this.hashes, from, Math.min(to, this.#touchedFrom));
   }
 }
