@@ -10,6 +10,8 @@ const LOWER_CASE = 0x20;
 const EXPONENT = 0x65;
 /** An integer with this many digits is never too large for a double. */
 const FINITE_DIGITS = 300;
+/** Most bytes of a number. Python's JSON reader, which most engines use, refuses integers of more than 4,300 digits. */
+const MOST_NUMBER_BYTES = 4096;
 /** Most bytes that `integersEnd` looks at. */
 const MOST_INTEGER_BYTES = 4096;
 
@@ -61,11 +63,12 @@ function numberEnd(bytes: Buffer, from: number): number {
   return at;
 }
 
-/** Index after the digits from `from` on. Throws SyntaxError if there is no digit. */
+/** Index after the digits from `from` on. Throws SyntaxError if there is no digit, or if there are more than a number may have. */
 function digitsEnd(bytes: Buffer, from: number): number {
+  const until = from + MOST_NUMBER_BYTES;
   let at = from;
-  while (isDigit(bytes[at] ?? 0)) at += 1;
-  if (at === from) throw unexpected(from);
+  while (at < until && isDigit(bytes[at] ?? 0)) at += 1;
+  if (at === from || at === until) throw unexpected(from);
   return at;
 }
 

@@ -139,12 +139,13 @@ describe("scanner", () => {
       "\\x",
     );
     fc.assert(
-      fc.property(fc.array(piece, { minLength: 20, maxLength: 60 }), fc.nat(7), (pieces, offset) => {
+      fc.property(fc.array(piece, { minLength: 20, maxLength: 60 }), fc.nat(7), fc.nat(200), (pieces, offset, step) => {
         const text = `${" ".repeat(offset)}{"a":"${"x".repeat(offset)}${pieces.join("")}","b":"${pieces.slice(0, 5).join("")}"}`;
         const whole = Buffer.concat([Buffer.alloc(offset), Buffer.from(text)]);
         let isTaken = true;
         try {
-          scanMembers(whole.subarray(offset));
+          const scanner = new JsonScanner(whole.subarray(offset));
+          while (!scanner.run(step + 1));
         } catch {
           isTaken = false;
         }
@@ -222,6 +223,34 @@ describe("scanner", () => {
     expect(best).toBeLessThan(5);
     for (const wrong of ["\\u4ec", "\\u4ecg", "\\U4eca", "\\", "\\x", "\\ud800", "\\u-123", "\\u 123"]) {
       expect([wrong, accepts(`"${"\\u4eca".repeat(500)}${wrong}"`)]).toEqual([wrong, false]);
+    }
+  });
+
+  test("no step reads much more than its budget, whatever one string or number holds", () => {
+    const size = 1_000_000;
+    const budget = 50_000;
+    for (const piece of [
+      "plain",
+      "a\\n",
+      "\\u4eca",
+      "\\ud83d\\ude00",
+      "é",
+      "駅",
+      '\\"',
+      "line of a text, with more behind it\\n",
+    ]) {
+      const long = piece.repeat(Math.ceil(size / piece.length));
+      for (const text of [`{"a":"${long}","b":1}`, `{"a":{"${long}":1},"b":1}`, `{"${long}":1,"b":1}`, `["${long}"]`]) {
+        const scanner = new JsonScanner(Buffer.from(text));
+        let steps = 1;
+        while (!scanner.run(budget)) steps += 1;
+        expect(steps).toBeGreaterThanOrEqual(size / budget);
+        if (text.endsWith('"b":1}')) expect(scanner.members.get("b")?.end).toBe(Buffer.byteLength(text) - 1);
+      }
+    }
+    for (const number of ["9", "1.5", "0.0", "-1", "1e-0"]) {
+      expect(accepts(`[${number}${"0".repeat(size)}]`)).toBe(false);
+      expect(accepts(`[${number}${number === "9" ? "" : "0".repeat(200)}]`)).toBe(true);
     }
   });
 

@@ -1,5 +1,5 @@
 import { integersEnd, literalEnd, unexpected } from "./json-literal.ts";
-import { JsonStrings } from "./json-strings.ts";
+import { JsonStrings, WITHIN } from "./json-strings.ts";
 import { knownName } from "./known-names.ts";
 import { Members } from "./members.ts";
 import {
@@ -40,7 +40,8 @@ const DONE = 6;
  * Reads JSON as bytes, in steps that the caller bounds, and records the places of the outermost object's members. So a large body
  * delays no other request, and one member can be replaced without touching the others. The bytes must be valid UTF-8.
  * Accepts what `JSON.parse` accepts (RFC 8259), except forms that JSON readers read differently: more than MAX_DEPTH levels, more than
- * MAX_MEMBERS outermost members, a name that occurs twice in the outermost object, half of a surrogate pair, and 1e999.
+ * MAX_MEMBERS outermost members, a name that occurs twice in the outermost object, half of a surrogate pair, 1e999, and numbers of
+ * thousands of digits.
  */
 export class JsonScanner {
   /** Places of the outermost object's members by name, as far as the object has been read. */
@@ -51,6 +52,10 @@ export class JsonScanner {
   readonly #strings: JsonStrings;
   readonly #stack = new Uint8Array(MAX_DEPTH);
   #at = 0;
+  /** Where the present step ends. */
+  #until = 0;
+  /** Where the string begins within which the step before ended; -1 for none. */
+  #openString = -1;
   #depth = 0;
   #next = VALUE;
   #key = "";
@@ -67,10 +72,12 @@ export class JsonScanner {
     return this.#stack[0] === OPEN_BRACE;
   }
 
-  /** Reads about `budget` more bytes; it does not stop within a string or number. Returns true at the end. Throws SyntaxError. */
+  /** Reads about `budget` more bytes, and at most some kilobytes beyond them. Returns true at the end. Throws SyntaxError. */
   run(budget: number): boolean {
     const bytes = this.#bytes;
     const until = Math.min(bytes.length, this.#at + budget);
+    this.#until = until;
+    if (this.#openString >= 0) this.#goOnInString();
     while (this.#at < until) {
       const byte = bytes[this.#at] ?? 0;
       if (byte > SPACE) this.#step(byte);
@@ -80,6 +87,22 @@ export class JsonScanner {
     if (this.#at < bytes.length) return false;
     if (this.#next !== DONE) throw new SyntaxError("the text ends before the value does");
     return true;
+  }
+
+  /** The end of the string that begins here. Where it is WITHIN, the step is over, and the next goes on in the string. */
+  #stringEnd(): number {
+    const end = this.#strings.endOf(this.#at, this.#until);
+    if (end === WITHIN) {
+      this.#openString = this.#at;
+      this.#at = this.#until;
+    }
+    return end;
+  }
+
+  #goOnInString(): void {
+    this.#at = this.#openString;
+    this.#openString = -1;
+    this.#step(QUOTE);
   }
 
   #step(byte: number): void {
@@ -122,8 +145,9 @@ export class JsonScanner {
       return;
     }
     if (byte !== QUOTE && this.#stack[this.#depth - 1] === OPEN_BRACKET && this.#skipIntegers()) return;
-    if (byte === QUOTE) this.#at = this.#strings.endOf(this.#at);
-    else this.#at = literalEnd(this.#bytes, this.#at);
+    const end = byte === QUOTE ? this.#stringEnd() : literalEnd(this.#bytes, this.#at);
+    if (end === WITHIN) return;
+    this.#at = end;
     this.#valueEnded();
   }
 
@@ -138,7 +162,8 @@ export class JsonScanner {
   }
 
   #readKey(): void {
-    const end = this.#strings.endOf(this.#at);
+    const end = this.#stringEnd();
+    if (end === WITHIN) return;
     this.hasProtoKey ||= this.#isProto(end);
     if (this.#depth === 1) this.#key = this.#keyOf(this.#at, end);
     // The colon nearly always follows directly.

@@ -2,6 +2,9 @@ import { unexpected } from "./json-literal.ts";
 import { isPlain, StringWords } from "./string-words.ts";
 import { BACKSLASH, QUOTE, SPACE } from "../../util/ascii.ts";
 
+/** What `endOf` gives where it stopped within the string. */
+export const WITHIN = 0;
+
 const SMALL_U = 0x75;
 /** How many first bytes of a string are read one by one. Most strings are shorter, and reading words needs a view of the body. */
 const ONE_BY_ONE = 64;
@@ -20,18 +23,29 @@ export class JsonStrings {
   /** Index of the first quote, and of the first backslash, after the place of the last search. */
   #quote = -1;
   #backslash = -1;
+  /** Where the string begins that was read in part, and the index of its first byte that was not read. */
+  #open = -1;
+  #openAt = 0;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
   }
 
-  /** Index after the closing quote of the string that begins at `from`. Throws SyntaxError. */
-  endOf(from: number): number {
+  /**
+   * Index after the closing quote of the string that begins at `from`, or WITHIN where the string goes on behind `until`; the next
+   * call for the same string goes on there. Throws SyntaxError.
+   */
+  endOf(from: number, until: number): number {
     const bytes = this.#bytes;
-    let at = from + 1;
+    let at = from === this.#open ? this.#openAt : from + 1;
     let searchFrom = at + BY_WORDS;
     while (at < from + ONE_BY_ONE && isPlain(bytes[at] ?? 0)) at += 1;
     while (at < bytes.length) {
+      if (at > until) {
+        this.#open = from;
+        this.#openAt = at;
+        return WITHIN;
+      }
       const byte = bytes[at] ?? 0;
       if (byte === QUOTE) return at + 1;
       if (byte < SPACE) throw unexpected(at);
@@ -42,21 +56,22 @@ export class JsonStrings {
         this.#words ??= new StringWords(bytes);
         at = this.#words.plainEnd(at, searchFrom);
       } else {
-        at = this.#search(at);
+        at = this.#search(at, until + 1);
       }
     }
     throw new SyntaxError("a string does not end");
   }
 
-  /** The next quote or backslash from `at`, with no control character before it. */
-  #search(at: number): number {
+  /** The next quote or backslash from `at`, or `until` where that comes first, with no control character before it. */
+  #search(at: number, until: number): number {
     if (this.#quote < at) this.#quote = this.#find(QUOTE, at);
     if (this.#backslash < at) this.#backslash = this.#find(BACKSLASH, at);
     const found = Math.min(this.#quote, this.#backslash);
     if (found === this.#bytes.length) throw new SyntaxError("a string does not end");
     this.#words ??= new StringWords(this.#bytes);
-    if (this.#words.hasControl(at, found)) throw new SyntaxError("a control character in a string");
-    return found;
+    const end = Math.min(found, until);
+    if (this.#words.hasControl(at, end)) throw new SyntaxError("a control character in a string");
+    return end;
   }
 
   #find(byte: number, from: number): number {
