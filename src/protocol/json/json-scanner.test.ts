@@ -213,12 +213,13 @@ describe("scanner", () => {
   });
 
   test("a long text in which each letter is escaped takes no longer than a pause may be", () => {
+    // Of the processor's time, so that other processes do not count.
     const text = `"${"\\u4eca\\u5929".repeat(40_000)}"`;
     let best = Number.POSITIVE_INFINITY;
     for (let tries = 0; tries < 10; tries += 1) {
-      const from = performance.now();
+      const from = process.cpuUsage().user;
       expect(accepts(text)).toBe(true);
-      best = Math.min(best, performance.now() - from);
+      best = Math.min(best, (process.cpuUsage().user - from) / 1000);
     }
     expect(best).toBeLessThan(5);
     for (const wrong of ["\\u4ec", "\\u4ecg", "\\U4eca", "\\", "\\x", "\\ud800", "\\u-123", "\\u 123"]) {
