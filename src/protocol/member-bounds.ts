@@ -46,7 +46,7 @@ export function checkMembers(body: JsonBody, bounds: MemberBounds): void {
 function checkMember(body: JsonBody, member: Member, bound: MemberBound): void {
   switch (bound.kind) {
     case "number":
-      // A number that is too long to be read is also too large.
+      // What is too long to be read is no number within the bounds.
       checkNumber(member.name, body.valueOf(member), bound);
       return;
     case "list":

@@ -32,6 +32,9 @@ export async function parseInSteps(
   }
 }
 
+/** So many members of a large object take as long as a step of text. */
+const MEMBERS_A_STEP = 1000;
+
 type Parsing<T = unknown> = Generator<undefined, T>;
 
 class StepParser {
@@ -139,6 +142,7 @@ class StepParser {
       const from = this.#at;
       const value = yield* this.value();
       this.#note(object, key, value, from);
+      yield* this.#spend(this.#stepBytes / MEMBERS_A_STEP);
       // A member that is named __proto__ is a member, as in JSON.parse: an assignment would set the prototype.
       Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true });
       this.#skipSpace();

@@ -8,6 +8,10 @@ const MAX_TOKENS = 100_000_000;
 const MAX_PENALTY = 1e6;
 /** Most entries of lists that an engine walks for each token. */
 const MAX_STOPS = 4096;
+/** Most characters of all stop strings of a request, because what looks for them holds a state for each. */
+const MAX_STOP_CHARS = 65_536;
+/** Most tokens with a bias: beyond what clients ban of a vocabulary. */
+const MAX_BIASES = 16_384;
 
 /** Reads members for sampling. vLLM and SGLang use the same names, at any place. */
 export function readSampling(fields: JsonFields, maxTemperature = 2): Sampling {
@@ -33,8 +37,10 @@ function readSeed(fields: JsonFields, name: string): number | undefined {
 function readLogitBias(fields: JsonFields): ReadonlyMap<number, number> | undefined {
   const biases = fields.object("logit_bias");
   if (!biases) return undefined;
+  const ids = Object.keys(biases.json);
+  if (ids.length > MAX_BIASES) throw fields.error("logit_bias", `must have at most ${MAX_BIASES} entries`);
   const byToken = new Map<number, number>();
-  for (const id of Object.keys(biases.json)) {
+  for (const id of ids) {
     if (!/^\d{1,9}$/.test(id)) throw biases.error(id, "must be the bias of a token, named by its id");
     const bias = biases.number(id, { least: -100, most: 100 });
     if (bias !== undefined) byToken.set(Number(id), bias);
@@ -64,6 +70,8 @@ export function readStop(fields: JsonFields, name: string): readonly string[] {
   const value = fields.value(name);
   const stop = typeof value === "string" ? [value] : (fields.strings(name) ?? []);
   if (stop.length > MAX_STOPS) throw fields.error(name, `must have at most ${MAX_STOPS} entries`);
+  const chars = stop.reduce((sum, string) => sum + string.length, 0);
+  if (chars > MAX_STOP_CHARS) throw fields.error(name, `must have at most ${MAX_STOP_CHARS} characters in all`);
   if (stop.includes("")) throw fields.error(name, "must not have an empty string");
   return stop;
 }

@@ -58,7 +58,7 @@ test("a stream that fails is told in its turn, and the others can still be heard
   expect(await taken(queue)).toBe("b: here");
 });
 
-test("what 2,000 streams say in 50 messages each is heard within a second", async () => {
+test("what 2,000 streams say in 50 messages each is heard within a second of the processor's time", async () => {
   const queue = new MessageQueue<{ readonly stream: GrpcStream }>();
   const grpc: GrpcStream = {
     hasMessages: false,
@@ -68,7 +68,7 @@ test("what 2,000 streams say in 50 messages each is heard within a second", asyn
     discard: () => undefined,
   };
   for (let count = 0; count < 2000; count += 1) void queue.read({ stream: grpc });
-  const startedAt = performance.now();
+  const before = process.cpuUsage();
   for (let heard = 0; heard < 100_000; heard += 1) void queue.read((await queue.next()).from);
-  expect(performance.now() - startedAt).toBeLessThan(1000);
+  expect(process.cpuUsage(before).user).toBeLessThan(1_000_000);
 });

@@ -36,8 +36,21 @@ describe("a body that is read as a whole", () => {
     expect(() => readWhole(tools, 1000, model)).toThrow("tools takes more than");
   });
 
+  test("is refused by the bytes of any member that is no prompt", async () => {
+    const long = "x".repeat(2 * 1024 * 1024);
+    for (const name of ["response_format", "chat_template_kwargs", "logit_bias", "stop", "lora_path", "of_nobody"]) {
+      const request = await asked({ messages: [], [name]: { long } });
+      expect(() => readWhole(request, undefined, model)).toThrow(`${name} takes more than 2097152 bytes`);
+    }
+    for (const name of ["messages", "system"]) {
+      expect(await readWhole(await asked({ [name]: long, model: "m" }), undefined, model)).toBe("m");
+    }
+    const tokens = await asked({ tokens: long }, "detokenize_ids");
+    expect(() => readWhole(tokens, undefined, model)).toThrow("tokens takes more than");
+  });
+
   test("is read no further when the client leaves", async () => {
-    const left = await asked({ texts: Array.from({ length: 10 }, () => LONG) });
+    const left = await asked({ messages: Array.from({ length: 10 }, () => LONG) });
     const reading = readWhole(left, undefined, model);
     left.signal.leave("gone");
     expect(await Promise.resolve(reading).catch((error: unknown) => error)).toMatchObject({ code: "client_closed" });

@@ -3,8 +3,10 @@ import { PARSE_STEP_BYTES, parseInSteps } from "../../protocol/json/parse-in-ste
 import type { InferenceRequest } from "../router.ts";
 import { tooLong } from "./encode-within.ts";
 
-/** Most bytes of tools. They are part of the prompt, and of the answer's grammar where a call is required. */
-const MAX_TOOLS_BYTES = 2 * 1024 * 1024;
+/** Most bytes of tools, and of each member that is no prompt: a schema or a bias costs more time a byte than text does. */
+const MAX_MEMBER_BYTES = 2 * 1024 * 1024;
+/** So much of a member's name is told. */
+const SHOWN_CHARS = 100;
 /** More bytes than a token id with its separator takes, even with a line for each. */
 const ID_BYTES = 32;
 
@@ -26,9 +28,10 @@ export function readWhole<T>(
 
 /** Throws invalid_request for a body that the model cannot take. */
 function checkBytes({ body, endpoint }: Asked, maxModelLen: number | undefined): void {
-  if ((body.raw("tools")?.length ?? 0) > MAX_TOOLS_BYTES) {
-    const told = `tools takes more than ${MAX_TOOLS_BYTES} bytes`;
-    throw new GatewayError("invalid_request", told, { param: "tools" });
+  for (const { name, start, end } of body.members) {
+    if (end - start <= MAX_MEMBER_BYTES || (name !== "tools" && endpoint.promptMembers.includes(name))) continue;
+    const told = `${name.slice(0, SHOWN_CHARS)} takes more than ${MAX_MEMBER_BYTES} bytes`;
+    throw new GatewayError("invalid_request", told, { param: name.slice(0, SHOWN_CHARS) });
   }
   for (const name of endpoint.promptMembers) {
     const raw = body.raw(name);
