@@ -14,3 +14,16 @@ test("a gateway's address is one of http or https, without a path; any other is 
   expect(readUrl("--metrics-url", "http://gateway:29000/metrics").pathname).toBe("/metrics");
   expect(() => readUrl("--metrics-url", "gateway:29000")).toThrow("--metrics-url: must be an address");
 });
+
+test("an address with a password is refused, and no message shows it", () => {
+  for (const url of ["http://someone:hunter2@gateway", "http://:hunter2@gateway", "someone:hunter2@gateway"]) {
+    let refusal = "";
+    try {
+      accessOf({ url });
+    } catch (error) {
+      refusal = String(error);
+    }
+    expect(refusal).toMatch(/--url: must (not carry a user or password|be an address)/);
+    expect(refusal).not.toContain("hunter2");
+  }
+});

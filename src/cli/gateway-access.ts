@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { ConfigError } from "../config/config-error.ts";
+import { CARRIES_USER, carriesUser, withoutUser } from "../util/address-user.ts";
 
 /** Where a running gateway is, and what opens its administration. */
 export interface GatewayAccess {
@@ -35,9 +36,11 @@ export function accessOf({ url = USUAL_URL, adminKeyFile, caFile }: AccessOption
   return { url, keyFile: adminKeyFile, caFile };
 }
 
-/** An address that `flag` gives. Throws ConfigError. */
+/** An address that `flag` gives. Throws ConfigError, also where it has a password: the key is what opens a gateway. */
 export function readUrl(flag: string, text: string): URL {
   const url = URL.parse(text);
-  if (url?.protocol === "http:" || url?.protocol === "https:") return url;
-  throw new ConfigError(flag, `must be an address such as ${USUAL_URL}, not ${JSON.stringify(text)}`);
+  if (url?.protocol !== "http:" && url?.protocol !== "https:")
+    throw new ConfigError(flag, `must be an address such as ${USUAL_URL}, not ${withoutUser(JSON.stringify(text))}`);
+  if (carriesUser(url)) throw new ConfigError(flag, `${CARRIES_USER}; give the key with --admin-key-file`);
+  return url;
 }

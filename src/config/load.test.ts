@@ -6,7 +6,7 @@ import { POLICY_NAMES } from "../policy/policy-names.ts";
 import { ConfigError } from "./config-error.ts";
 import { type GivenWorker, loadConfig, NO_FLAGS } from "./load.ts";
 import type { GivenFlags } from "./merged.ts";
-import { envName, flagName } from "./options.ts";
+import { envName, flagName, optionKind } from "./options.ts";
 import { type Config, type ConfigKey, configSchema } from "./schema.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "pointsman-config-"));
@@ -561,4 +561,31 @@ test("secrets do not print", () => {
   const config = load("api_key: hush-1\ninitial_workers: [{url: http://a:1, api_key: hush-2}]");
   expect(JSON.stringify(config) + String(config.apiKey) + Bun.inspect(config)).not.toContain("hush");
   expect(config.apiKey?.reveal()).toBe("hush-1");
+});
+
+test("an address with a password is refused wherever an address is wanted, and does not print", () => {
+  const wanted: readonly ConfigKey[] = [
+    "jwtIssuer",
+    "jwtJwksUri",
+    "tracesEndpoint",
+    "corsAllowedOrigins",
+    "workerDns",
+    "prefillDns",
+    "decodeDns",
+  ];
+  const addresses = ["http://someone:hunter2@host:1", "http://:hunter2@host:1", "http://hun/ter2@host:1"];
+  for (const address of addresses.slice(0, 2)) {
+    for (const key of wanted) {
+      const text = optionKind(key) === "list" ? [address] : address;
+      const told = refusal("", { values: new Map([[key, text]]) });
+      expect(`${key} ${told}`).toMatch(/must not carry a user or password|must be an origin/);
+      expect(told).not.toContain("hunter2");
+    }
+  }
+  for (const address of addresses) {
+    const worker = refusal("", { workers: [address] });
+    expect(worker).toContain('must be the address of a worker, not "http://[redacted]@host:1"');
+    const count = refusal("", { values: new Map([["port", address]]) });
+    expect(count).toContain('from 0 to 65535, not "http://[redacted]@host:1"');
+  }
 });

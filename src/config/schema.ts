@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { WorkerOrigin } from "./given-workers.ts";
 import { canonicalPolicy, POLICY_NAMES } from "../policy/policy-names.ts";
+import { CARRIES_USER, carriesUser, withoutUser } from "../util/address-user.ts";
 import { MAX_RANKS, parseWorkerUrl } from "../util/parse-worker-url.ts";
 import { Secret } from "../util/secret.ts";
 import { WORKER_TYPES } from "../util/worker-type.ts";
@@ -105,7 +106,7 @@ const headerName = z
 
 const origin = z
   .string()
-  .regex(/^(\*|https?:\/\/[^/\s,]+)$/, "must be an origin such as https://example.com without a path, or *");
+  .regex(/^(\*|https?:\/\/[^/\s,@]+)$/, "must be an origin such as https://example.com without a path, or *");
 
 /** Headers that carry credentials or framing: no list in the configuration may pass them on. */
 const NEVER_FORWARDED = new Set([
@@ -135,8 +136,7 @@ const sessionHeader = z
 const workerUrl = z.string().transform((value, context) => {
   const parsed = parseWorkerUrl(value);
   if (parsed.ok) return parsed.url;
-  // The address may have a password, which must not show in a message.
-  const given = value.includes("@") ? "" : `, not ${JSON.stringify(value.slice(0, 256))}`;
+  const given = `, not ${withoutUser(JSON.stringify(value)).slice(0, 256)}`;
   context.addIssue({
     code: "custom",
     message: `must be the address of a worker${given}: ${parsed.reason}`,
@@ -163,10 +163,12 @@ export const workerLabels = z
   .record(z.string().max(128), z.string().max(1024))
   .refine((labels) => Object.keys(labels).length <= MAX_LABELS, `must be ${MAX_LABELS} labels at most`);
 
+const isWithoutUser = (address: string): boolean => !carriesUser(address);
+
 /** Whether a text is the address of a collector: a URL over HTTP, or a host and a port. */
 function isCollector(text: string): boolean {
   const url = URL.parse(text.includes("://") ? text : `http://${text}`);
-  return url !== null && /^(https?|grpcs?):$/.test(url.protocol) && url.username === "" && !/\s/.test(text);
+  return url !== null && /^(https?|grpcs?):$/.test(url.protocol) && !/\s/.test(text);
 }
 
 const kvEndpoint = z
@@ -318,6 +320,7 @@ export const configSchema = z.strictObject({
   jwtIssuer: z
     .string()
     .regex(/^https?:\/\/\S+$/, "must be the address of an issuer, as its tokens name it in `iss`")
+    .refine(isWithoutUser, CARRIES_USER)
     .optional()
     .meta({
       group: "Listening",
@@ -332,6 +335,7 @@ export const configSchema = z.strictObject({
   jwtJwksUri: z
     .string()
     .regex(/^https?:\/\/\S+$/, "must be an address that begins with https:// or http://")
+    .refine(isWithoutUser, CARRIES_USER)
     .optional()
     .meta({
       group: "Listening",
@@ -1034,6 +1038,7 @@ export const configSchema = z.strictObject({
   tracesEndpoint: z
     .string()
     .refine(isCollector, "must be the address of a collector, such as http://collector:4318")
+    .refine(isWithoutUser, `${CARRIES_USER}: give it as a header in OTEL_EXPORTER_OTLP_HEADERS`)
     .optional()
     .meta({
       group: "Observability",

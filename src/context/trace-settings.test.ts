@@ -71,6 +71,17 @@ test("a protocol that there is not, and an address that is none, are refused by 
   expect(() => settings({ OTEL_EXPORTER_OTLP_ENDPOINT: "unix:///tmp/s" })).toThrow("is not the address of a collector");
 });
 
+test("an address with a password is refused, and does not show it", () => {
+  for (const OTEL_EXPORTER_OTLP_ENDPOINT of [
+    "http://someone:hunter2@c:4318",
+    "grpc://:hunter2@c",
+    "unix://u:hunter2@c",
+  ])
+    expect(() => settings({ OTEL_EXPORTER_OTLP_ENDPOINT })).toThrow(
+      /^"\w+:\/\/\[redacted\]@\S+" (must not carry|is not)/,
+    );
+});
+
 test("an empty variable is none, and names are read whatever their case", () => {
   const empty = {
     OTEL_TRACES_SAMPLER: "",

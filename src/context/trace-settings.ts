@@ -9,6 +9,7 @@ import {
 } from "../observability/traces/otlp-http.ts";
 import type { Attributes } from "../observability/traces/span.ts";
 import { type Batching, BATCHING } from "../observability/traces/span-exporter.ts";
+import { CARRIES_USER, carriesUser, withoutUser } from "../util/address-user.ts";
 import { VERSION } from "../util/version.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -176,8 +177,15 @@ function endpointOf(env: Env): string | undefined {
 /** A host and port, a collector, or a whole address. */
 function addressOf(text: string): URL {
   const url = URL.parse(text.includes("://") ? text : `http://${text}`);
-  if (url && /^(https?|grpcs?):$/.test(url.protocol) && url.host !== "") return url;
-  throw new GatewayError("invalid_request", `${JSON.stringify(text)} is not the address of a collector of traces`);
+  const isCollector = url !== null && /^(https?|grpcs?):$/.test(url.protocol) && url.host !== "";
+  const shown = withoutUser(JSON.stringify(text));
+  if (!isCollector) throw new GatewayError("invalid_request", `${shown} is not the address of a collector of traces`);
+  if (carriesUser(url))
+    throw new GatewayError(
+      "invalid_request",
+      `${shown} ${CARRIES_USER}: give it as a header in OTEL_EXPORTER_OTLP_HEADERS`,
+    );
+  return url;
 }
 
 /** What the address says by its scheme comes first, then the variables, then its port. */

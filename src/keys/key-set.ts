@@ -1,4 +1,5 @@
 import { fetchFailure } from "../util/fetch-failure.ts";
+import { CARRIES_USER, carriesUser } from "../util/address-user.ts";
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
@@ -109,6 +110,7 @@ export class KeySet implements Disposable {
     const found = typeof page === "object" && page !== null && "jwks_uri" in page ? page.jwks_uri : undefined;
     if (typeof found !== "string" || !/^https?:\/\//.test(found))
       throw new Error("the discovery document has no jwks_uri");
+    if (carriesUser(found)) throw new Error(`the jwks_uri of the discovery document ${CARRIES_USER}`);
     return found;
   }
 }

@@ -169,4 +169,20 @@ users: null
     expect(() => read(kubeconfig("proxy", { token: "t" }, proxy))).toThrow("through proxy-url, which is not built");
     expect(() => read(kubeconfig("address", {}, { server: "nowhere" }))).toThrow("the cluster c: server: Invalid URL");
   });
+
+  test("does not show what is secret in it when it is refused", () => {
+    const refusal = (path: string): string => {
+      try {
+        return read(path).url;
+      } catch (error) {
+        return String(error);
+      }
+    };
+    const cut = refusal(write("cut", 'users:\n- name: u\n  user: {token: "hush\n'));
+    expect(cut).toContain("is not YAML");
+    expect(cut).not.toContain("hush");
+    const server = refusal(kubeconfig("password", {}, { server: "https://someone:hush@10.0.0.1" }));
+    expect(server).toContain("the cluster c: server: must not carry a user or password");
+    expect(server).not.toContain("hush");
+  });
 });

@@ -1,6 +1,8 @@
 import { dirname, isAbsolute, join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
+import { CARRIES_USER, carriesUser } from "../util/address-user.ts";
+import { errorMessage } from "../util/error-message.ts";
 import { type Cluster, ClusterError, type ClusterTls, readText } from "./cluster.ts";
 
 const text = z.string().optional();
@@ -15,7 +17,7 @@ const schema = z.looseObject({
 /** What is in the lists. Only what the current context names is looked at: the rest is for other programs. */
 const contextSchema = z.looseObject({ cluster: z.string(), user: text, namespace: text });
 const clusterSchema = z.looseObject({
-  server: z.url({ protocol: /^https?$/ }),
+  server: z.url({ protocol: /^https?$/ }).refine((text) => !carriesUser(text), CARRIES_USER),
   "certificate-authority": text,
   "certificate-authority-data": text,
   "tls-server-name": text,
@@ -79,9 +81,12 @@ function readPart(path: string): Part {
 /** kubectl writes what is not there as null, and as a text without characters. */
 function asObject(path: string, content: string): unknown {
   try {
-    return parse(content, (_key, value: unknown) => (value === null || value === "" ? undefined : value));
+    // Without `prettyErrors` the message does not quote the file, which has keys and tokens.
+    return parse(content, (_key, value: unknown) => (value === null || value === "" ? undefined : value), {
+      prettyErrors: false,
+    });
   } catch (cause) {
-    throw new ClusterError(`${path} is not YAML: ${String(cause)}`, { cause });
+    throw new ClusterError(`${path} is not YAML: ${errorMessage(cause)}`, { cause });
   }
 }
 

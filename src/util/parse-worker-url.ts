@@ -1,3 +1,5 @@
+import { CARRIES_USER, carriesUser } from "./address-user.ts";
+
 /** The protocol that the gateway speaks with a worker. */
 export type ConnectionMode = "http" | "grpc";
 
@@ -43,7 +45,7 @@ export function parseWorkerUrl(text: string): ParsedWorkerUrl {
   if (!connectionMode)
     return { ok: false, reason: `the scheme ${url.protocol}// is not one of http, https, grpc, grpcs` };
   if (url.hostname === "") return { ok: false, reason: "it has no host" };
-  if (url.username !== "" || url.password !== "") return { ok: false, reason: "it must not carry a user or password" };
+  if (carriesUser(url)) return { ok: false, reason: `it ${CARRIES_USER}` };
   if (url.port === "0") return { ok: false, reason: "nothing can be reached on port 0" };
   const hasVersion = connectionMode === "http" && /^\/+v1\/*$/.test(url.pathname);
   if ((!hasVersion && !/^\/*$/.test(url.pathname)) || url.search !== "" || url.hash !== "") {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { withoutUser } from "./address-user.ts";
 import { type AnyRecord, isRecord } from "./objects.ts";
 
 /** Most characters of a value in a message. */
@@ -74,7 +75,7 @@ function shown(value: unknown, path: readonly PropertyKey[], expected: string): 
   if (Array.isArray(value)) return expected.startsWith(LIST) ? `, not one of ${value.length}` : ", not a list";
   if (isRecord(value)) return ", not a mapping";
   // JSON has no infinite numbers, and YAML has.
-  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+  const text = typeof value === "number" ? String(value) : withoutUser(JSON.stringify(value) ?? String(value));
   return `, not ${text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text}`;
 }
 
