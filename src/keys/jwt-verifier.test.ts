@@ -117,6 +117,15 @@ describe("the keys of an issuer", () => {
     expect((await verifier.verify(await next("bob"))).principal.name).toBe("bob");
   });
 
+  test("are asked for no more after the end, also where a question was open then", async () => {
+    const { clock, keySet, rotate } = await setUp();
+    await rotate("k1");
+    const reading = keySet.refresh();
+    keySet[Symbol.dispose]();
+    await reading;
+    expect(clock.pending).toBe(0);
+  });
+
   test("that never came make tokens wait, and not wrong", async () => {
     const { verifier, rotate, setAway } = await setUp();
     const sign = await rotate("k1");

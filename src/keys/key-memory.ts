@@ -50,7 +50,7 @@ export const ROW = {
 } as const;
 export const ROW_BYTES = 144;
 /** Bytes of text for each row, on average: its name and its patterns. */
-const TEXT_BYTES = 256;
+export const TEXT_BYTES = 256;
 /** Cells of the index for each row, which has two digests at most. */
 const INDEX_CELLS = 4;
 
@@ -71,9 +71,16 @@ export interface KeyMemory {
   runningOf(thread: number): Int32Array;
 }
 
-/** Allocates the memory for `capacity` keys, a power of two. The machine gives it page by page, when it is first written. */
-export function allocateKeyMemory(capacity: number, threads: number): SharedArrayBuffer {
-  const bytes = HEADER_BYTES + capacity * (4 * threads + 4 * INDEX_CELLS + ROW_BYTES + TEXT_BYTES);
+/**
+ * Allocates the memory for `capacity` keys, a power of two, and for their texts, bytes. The machine gives it page by page, when it is first
+ * written.
+ */
+export function allocateKeyMemory(
+  capacity: number,
+  threads: number,
+  textBytes = capacity * TEXT_BYTES,
+): SharedArrayBuffer {
+  const bytes = HEADER_BYTES + capacity * (4 * threads + 4 * INDEX_CELLS + ROW_BYTES) + textBytes;
   const buffer = new SharedArrayBuffer(bytes);
   const header = new Int32Array(buffer, 0, HEADER_BYTES / 4);
   header[HEADER.capacity] = capacity;
@@ -99,7 +106,7 @@ export function openKeyMemory(buffer: SharedArrayBuffer): KeyMemory {
     floats: new Float64Array(buffer, rowsAt, (capacity * ROW_BYTES) / 8),
     bits: new BigInt64Array(buffer, rowsAt, (capacity * ROW_BYTES) / 8),
     bytes: new Uint8Array(buffer, rowsAt, capacity * ROW_BYTES),
-    texts: new Uint8Array(buffer, textsAt, capacity * TEXT_BYTES),
+    texts: new Uint8Array(buffer, textsAt),
     runningOf: (thread) => new Int32Array(buffer, runningAt + thread * capacity * 4, capacity),
   };
 }

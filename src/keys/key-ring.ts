@@ -1,10 +1,11 @@
 import { GatewayError } from "../errors/errors.ts";
 import type { Clock } from "../util/clock.ts";
-import { allocateKeyMemory, type KeyMemory, type LocalAdmin, openKeyMemory } from "./key-memory.ts";
+import { allocateKeyMemory, type KeyMemory, type LocalAdmin, openKeyMemory, TEXT_BYTES } from "./key-memory.ts";
 import type { KeyRecord } from "./key-record.ts";
 import { KeyTable } from "./key-table.ts";
-import { KeyTableWriter } from "./key-table-writer.ts";
+import { KeyTableWriter, NO_TEXT_ROOM, rowText } from "./key-table-writer.ts";
 import { SubjectRows } from "./subject-rows.ts";
+import { slotOf } from "./text-arena.ts";
 import { behindControl, KeyLimits, noteControlClock, releaseThreadRequests } from "./limits.ts";
 
 /** A key of the configuration. */
@@ -30,24 +31,32 @@ export interface KeyRingParts {
   readonly bearers?: number;
   readonly threads: number;
   readonly clock: Clock;
+  /** ms since 1970. */
+  readonly wallNow?: () => number;
 }
 
 /** Keys that a gateway without a store holds at least, so that some can be added to its configuration while it runs. */
 const LEAST_CAPACITY = 1024;
+/** How many times the texts of the configuration's keys find room, so that it may have longer ones while the gateway runs. */
+const TEXT_GROWTH = 4;
 
 /** All keys of the gateway, on the control thread: those of the configuration and those of a store. The threads read the same memory. */
 export class KeyRing {
   readonly memory: KeyMemory;
   readonly #writer: KeyTableWriter;
   readonly #clock: Clock;
+  readonly #wallNow: () => number;
   #fixed: ReadonlyMap<string, FixedKey> = new Map();
 
   /** Throws too_many_keys. */
-  constructor({ fixed, capacity, bearers = 0, threads, clock }: KeyRingParts) {
+  constructor({ fixed, capacity, bearers = 0, threads, clock, wallNow = Date.now }: KeyRingParts) {
     const rows = powerOfTwo(Math.max(LEAST_CAPACITY, capacity, 2 * fixed.keys.length) + bearers);
-    this.memory = openKeyMemory(allocateKeyMemory(rows, threads));
+    const fixedBytes = fixed.keys.reduce((sum, { record }) => sum + slotOf(rowText(record)), 0);
+    const textBytes = rows * TEXT_BYTES + TEXT_GROWTH * fixedBytes;
+    this.memory = openKeyMemory(allocateKeyMemory(rows, threads, textBytes));
     this.#writer = new KeyTableWriter(this.memory, rows - bearers);
     this.#clock = clock;
+    this.#wallNow = wallNow;
     this.replace(fixed);
   }
 
@@ -68,9 +77,14 @@ export class KeyRing {
 
   /** Throws too_many_keys where the keys of a changed configuration do not fit; nothing changes. */
   check({ keys }: FixedKeys): void {
-    const others = this.#writer.size - this.#fixed.size;
-    if (others + keys.length <= this.#writer.capacity) return;
-    throw new GatewayError("too_many_keys", `the gateway holds ${this.#writer.capacity} keys at most; start it anew`);
+    const records = keys.map(({ record }) => record);
+    const { capacity } = this.#writer;
+    const haveRows = (): boolean => this.#writer.size - this.#fixed.size + keys.length <= capacity;
+    const haveTexts = (): boolean => this.#writer.hasRoomForTexts(records);
+    if (!(haveRows() && haveTexts())) this.#removeExpired();
+    if (!haveRows())
+      throw new GatewayError("too_many_keys", `the gateway holds ${capacity} keys at most; start it anew`);
+    if (!haveTexts()) throw new GatewayError("too_many_keys", `${NO_TEXT_ROOM}; start it anew`);
   }
 
   /** Puts the keys of a changed configuration in the place of those before, on all threads at once. Throws too_many_keys; nothing changes then. */
@@ -87,14 +101,28 @@ export class KeyRing {
 
   /** Puts a key of the store in force as it is now, or takes it away where it is not valid any more. Throws too_many_keys. */
   apply(record: KeyRecord): void {
-    if (record.revokedAt === undefined && record.expiresAt > Date.now()) this.#writer.put(record);
-    else this.#writer.remove(record.id);
+    if (record.revokedAt !== undefined || record.expiresAt <= this.#wallNow()) {
+      this.#writer.remove(record.id);
+      return;
+    }
+    try {
+      this.#writer.put(record);
+    } catch (error) {
+      if (!this.#removeExpired()) throw error;
+      this.#writer.put(record);
+    }
   }
 
   /** Throws too_many_keys where one more does not fit. */
   checkRoom(): void {
-    if (this.#writer.size < this.#writer.capacity) return;
-    throw new GatewayError("too_many_keys", `the gateway holds ${this.#writer.capacity} keys at most`);
+    const { size, capacity } = this.#writer;
+    if (size < capacity || this.#removeExpired()) return;
+    throw new GatewayError("too_many_keys", `the gateway holds ${capacity} keys at most`);
+  }
+
+  /** Keys of the store that have expired are known, so that their callers are told so, until their room is wanted. Returns whether there is more room now. */
+  #removeExpired(): boolean {
+    return this.#writer.removeExpired(this.#wallNow(), (id) => this.#fixed.has(id));
   }
 
   /** The keys of the configuration. */

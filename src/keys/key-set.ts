@@ -44,6 +44,7 @@ export class KeySet implements Disposable {
   /** Looks in a row that have failed. */
   #failures = 0;
   #cancel: (() => void) | undefined;
+  #isClosed = false;
 
   constructor(parts: KeySetParts) {
     this.#parts = parts;
@@ -64,6 +65,7 @@ export class KeySet implements Disposable {
     this.#reading = this.#read().finally(() => {
       this.#reading = undefined;
       this.#cancel?.();
+      if (this.#isClosed) return;
       const retryMs = this.#retryMs();
       if (retryMs !== undefined) this.#nextAt = clock.now() + retryMs;
       this.#cancel = clock.after(retryMs ?? REFRESH_MS, () => void this.refresh());
@@ -85,6 +87,7 @@ export class KeySet implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true;
     this.#cancel?.();
   }
 

@@ -45,13 +45,19 @@ export class KeyTableWriter {
     Atomics.store(this.#memory.header, HEADER.localAdmin, LOCAL_ADMIN.indexOf(localAdmin));
   }
 
+  /** Whether the names and the models of all these keys find room, beside those that are there. */
+  hasRoomForTexts(records: readonly KeyRecord[]): boolean {
+    return this.#arena.fits(records.map(rowText));
+  }
+
   /** Adds a key, or changes it. What it has used of its limits stays. Throws too_many_keys; then nothing has changed. */
   put(record: KeyRecord, flags: RowFlags = { isLocalAdmin: false }): void {
     const text = this.#arena.put(rowText(record));
+    if (!text) throw new GatewayError("too_many_keys", NO_TEXT_ROOM);
     const known = this.#rows.get(record.id);
     const row = known ?? this.#newRow();
-    if (!text || row === undefined) {
-      if (text) this.#arena.giveBack(text);
+    if (row === undefined) {
+      this.#arena.giveBack(text);
       throw new GatewayError("too_many_keys", `the gateway holds ${this.#capacity} keys at most`);
     }
     this.#change(() => {
@@ -73,6 +79,16 @@ export class KeyTableWriter {
     this.#rows.delete(id);
     this.#change(() => this.#clear(row));
     this.#freeRows.push(row);
+  }
+
+  /** Takes away the keys that have expired at `now`, ms since 1970, but for those that stay whatever they are. Returns whether there were any. */
+  removeExpired(now: number, stays: (id: string) => boolean): boolean {
+    const { floats } = this.#memory;
+    const expired = [...this.#rows].filter(
+      ([id, row]) => (floats[(row * ROW_BYTES + ROW.expiresAt) / 8] ?? 0) <= now && !stays(id),
+    );
+    for (const [id] of expired) this.remove(id);
+    return expired.length > 0;
   }
 
   /** A row for counts that are no key's; undefined where none is left of those that were reserved. It is not given back. */
@@ -169,7 +185,9 @@ function cellOf(row: number, isPrevious: boolean): number {
   return 2 * (row + 1) + (isPrevious ? 1 : 0);
 }
 
+export const NO_TEXT_ROOM = "the names and models of the keys are more text than the gateway has room for";
+
 /** The name and the patterns of models, a line each: neither has a line break. */
-function rowText({ name, models }: KeyRecord): string {
+export function rowText({ name, models }: KeyRecord): string {
   return [name, ...(models ?? [])].join("\n");
 }

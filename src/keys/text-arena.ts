@@ -31,6 +31,14 @@ export class TextArena {
     return { at, length: encoded.length };
   }
 
+  /** Whether all these texts can be put, beside those that are there. */
+  fits(texts: readonly string[]): boolean {
+    const wanted = Map.groupBy(texts.map(slotOf), (size) => size);
+    let more = 0;
+    for (const [size, { length }] of wanted) more += size * Math.max(0, length - (this.#free.get(size)?.length ?? 0));
+    return this.#end + more <= this.#bytes.length;
+  }
+
   /** Nobody reads the text any more. */
   giveBack({ at, length }: TextPlace): void {
     const size = slotSize(length);
@@ -45,6 +53,11 @@ export class TextArena {
     this.#end += size;
     return at;
   }
+}
+
+/** Bytes that the slot of a text takes. */
+export function slotOf(text: string): number {
+  return slotSize(Buffer.byteLength(text));
 }
 
 function slotSize(length: number): number {

@@ -89,6 +89,30 @@ describe("a token", () => {
     expect(cache.verify(TOKEN, yes)).toEqual(ANN.principal);
   });
 
+  test("that is asked for again after all were forgotten gets an answer of its own, and its old refusal is not kept", async () => {
+    const answers = [Promise.withResolvers<VerifiedToken>(), Promise.withResolvers<VerifiedToken>()];
+    let next = 0;
+    const { cache, asked } = setUp(() => answers[next++]?.promise ?? Promise.reject(new Error("asked once more")));
+    const first = Promise.resolve(cache.verify(TOKEN, yes)).catch((error: unknown) => error);
+    cache.clear();
+    const second = cache.verify(TOKEN, yes);
+    answers[0]?.reject(new GatewayError("invalid_api_key", "by the rules of before"));
+    expect(await first).toMatchObject({ message: "by the rules of before" });
+    expect(cache.verify(TOKEN, yes)).toBe(second);
+    answers[1]?.resolve(ANN);
+    expect(await second).toEqual(ANN.principal);
+    expect(asked).toHaveLength(2);
+  });
+
+  test("that is wrong is verified again where the clock was set back since", async () => {
+    const { cache, asked, at } = setUp(() => Promise.reject(new GatewayError("invalid_api_key", "has expired")));
+    at(86_400_000);
+    await Promise.resolve(cache.verify(TOKEN, yes)).catch(() => undefined);
+    at(0);
+    await Promise.resolve(cache.verify(TOKEN, yes)).catch(() => undefined);
+    expect(asked).toHaveLength(2);
+  });
+
   test("that nobody knows yet is refused where it may not be verified; one that is known, or is being verified, is not", async () => {
     const { cache, asked } = setUp();
     const no = (): boolean => false;

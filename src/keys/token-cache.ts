@@ -41,11 +41,12 @@ export class TokenCache {
     this.#wallNow = wallNow;
   }
 
-  /** Forgets all tokens: what they are to say has changed. */
+  /** Forgets all tokens, and what is asked just now: what they are to say has changed. */
   clear(): void {
     this.#epoch += 1;
     this.#known.clear();
     this.#wrong.clear();
+    this.#asked.clear();
   }
 
   /**
@@ -59,7 +60,8 @@ export class TokenCache {
     const known = this.#known.get(id);
     if (known && (known.principal.row < 0 || this.#isCurrent(known))) return this.#bearer(id, known);
     const wrong = this.#wrong.get(id);
-    if (wrong && this.#wallNow() - wrong.at < WRONG_MS) return wrong.error;
+    // The clock may have been set back since, by any time.
+    if (wrong && Math.abs(this.#wallNow() - wrong.at) < WRONG_MS) return wrong.error;
     const asked = this.#asked.get(id);
     if (asked) return asked;
     if (!mayVerify()) return NOT_NOW;
@@ -81,11 +83,11 @@ export class TokenCache {
       if (epoch === this.#epoch) keep(this.#known, id, verified, MAX_KNOWN);
       return verified.principal;
     } catch (error) {
-      if (error instanceof GatewayError && error.code === "invalid_api_key")
+      if (epoch === this.#epoch && error instanceof GatewayError && error.code === "invalid_api_key")
         keep(this.#wrong, id, { at: this.#wallNow(), error }, MAX_WRONG);
       throw error;
     } finally {
-      this.#asked.delete(id);
+      if (epoch === this.#epoch) this.#asked.delete(id);
     }
   }
 }
