@@ -151,6 +151,10 @@ describe("parsers and templates that do not exist", () => {
       [["toolCallParser"], 'there is no parser "nobody"; docs/parsers.md has them'],
       [["chatTemplate"], "there is no file /no/such/template"],
     ]);
+    // A parser may be none, and a template is a file of whatever name.
+    expect(settingsComplaints(withOptions({ chatTemplate: "none" }))).toMatchObject([
+      { text: "there is no file none" },
+    ]);
     expect(settingsComplaints(defaults)).toEqual([]);
   });
 

@@ -175,7 +175,7 @@ function readTemplate(path: string): string {
 export function settingsComplaints(config: Config): Complaint[] {
   const { chatTemplate } = config;
   const complaints = parserComplaints(config);
-  if (chatTemplate !== undefined && chatTemplate !== "none" && !existsSync(chatTemplate)) {
+  if (chatTemplate !== undefined && !existsSync(chatTemplate)) {
     complaints.push({ path: ["chatTemplate"], text: `there is no file ${chatTemplate}`, isSentence: true });
   }
   return [...complaints, ...tlsComplaints(config)];

@@ -17,6 +17,11 @@ export class ApiError extends Error {
 const BOUNDS = { headMs: 15_000, wholeMs: 60_000 };
 /** Largest event of a watch, characters: a pod may have some hundreds of kB of annotations. */
 const MAX_LINE = 8 * 1024 * 1024;
+/** Largest answer that is none of a watch, bytes: a page of 500 pods has some 10 MB. */
+const MAX_ANSWER = 256 * 1024 * 1024;
+/** Largest refusal that is read, bytes, and most characters of its words that are told. */
+const MAX_REFUSAL = 64 * 1024;
+const MAX_WORDS = 1000;
 
 const statusBody = z.looseObject({ message: z.string() });
 
@@ -35,7 +40,7 @@ export class ApiClient {
     using late = new Deadline(this.#bounds.wholeMs);
     const reply = await this.#ask(path, query, AbortSignal.any([signal, late.signal]));
     try {
-      return await reply.json();
+      return parsed(await textOf(reply, MAX_ANSWER));
     } catch (cause) {
       throw failure(path, cause);
     }
@@ -55,11 +60,13 @@ export class ApiClient {
     let rest = "";
     try {
       for await (const bytes of reply.body ?? []) {
-        rest += decoder.decode(bytes, { stream: true });
-        const lines = rest.split("\n");
-        rest = lines.pop() ?? "";
-        if (rest.length > MAX_LINE) throw new ApiError(0, `${path}: an event of more than 8 MiB`);
-        for (const line of lines) if (line !== "") yield JSON.parse(line);
+        const [first = "", ...lines] = decoder.decode(bytes, { stream: true }).split("\n");
+        rest += first;
+        for (const line of lines) {
+          if (rest !== "") yield parsed(rest);
+          rest = line;
+        }
+        if (rest.length > MAX_LINE) throw new Error("an event of more than 8 MiB");
       }
     } catch (cause) {
       throw failure(path, cause);
@@ -68,8 +75,8 @@ export class ApiClient {
 
   /** Resolves with an answer that is no refusal; its body is the caller's to read, and to bound. */
   async #ask(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response> {
-    const { url, tls, token } = this.#cluster;
-    const bearer = token();
+    const { url } = this.#cluster;
+    const [bearer, tls] = [this.#cluster.token(), this.#cluster.tls()];
     // Of a refusal the words are read as well.
     using late = new Deadline(this.#bounds.headMs);
     let reply: Response;
@@ -122,6 +129,33 @@ function failure(path: string, cause: unknown): ApiError {
 
 /** What the server said, in one sentence. For 403 it names the right that is missing. */
 async function refusal(path: string, reply: Response): Promise<string> {
-  const said = statusBody.safeParse(await reply.json().catch(() => undefined));
-  return `${path}: ${reply.status}${said.success ? `, ${said.data.message}` : ""}`;
+  let words = "";
+  try {
+    const said = statusBody.safeParse(parsed(await textOf(reply, MAX_REFUSAL)));
+    if (said.success) words = `, ${said.data.message.slice(0, MAX_WORDS)}`;
+  } catch {
+    // The status says enough: what stands before the server may answer in any form.
+  }
+  return `${path}: ${reply.status}${words}`;
+}
+
+/** The whole body. Throws where it is larger than `most` bytes; the rest is not read then. */
+async function textOf(reply: Response, most: number): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of reply.body ?? []) {
+    size += piece.length;
+    if (size > most) throw new Error(`an answer of more than ${most / 1024} KiB`);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString();
+}
+
+/** What a text of JSON says. Throws without a word of the text, which may be any page. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Error("what it says is no JSON", { cause });
+  }
 }

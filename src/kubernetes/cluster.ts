@@ -6,8 +6,9 @@ export interface Cluster {
   readonly url: string;
   /** Namespace of the gateway itself, or of the kubeconfig's context. */
   readonly namespace: string;
-  readonly tls: ClusterTls;
-  /** The bearer token for the next request; undefined: none. Read anew each time, as tokens in the cluster are replaced every hour. */
+  /** Certificates for the next request. Files are read anew each time, as authorities and clients' certificates are replaced while the gateway runs. Throws ClusterError. */
+  readonly tls: () => ClusterTls;
+  /** The bearer token for the next request; undefined: none. Read anew each time, as tokens in the cluster are replaced every hour. Throws ClusterError. */
   readonly token: () => string | undefined;
 }
 

@@ -38,14 +38,15 @@ describe("in a cluster", () => {
     write("account/namespace", "models\n");
     write("account/ca.crt", "PEM");
     const cluster = findCluster({ kubeconfig: undefined, env, accountFolder: account });
-    expect([cluster.url, cluster.namespace, cluster.tls, cluster.token()]).toEqual([
+    expect([cluster.url, cluster.namespace, cluster.tls(), cluster.token()]).toEqual([
       "https://10.96.0.1:443",
       "models",
       { ca: "PEM" },
       "one",
     ]);
     write("account/token", "two\n");
-    expect(cluster.token()).toBe("two");
+    write("account/ca.crt", "NEXT");
+    expect([cluster.token(), cluster.tls()]).toEqual(["two", { ca: "NEXT" }]);
   });
 
   test("an IPv6 address of the server has brackets", () => {
@@ -69,7 +70,9 @@ describe("a kubeconfig", () => {
       kubeconfig("whole", user, { "certificate-authority-data": base64("CA"), "tls-server-name": "api" }),
     );
     expect([cluster.url, cluster.namespace, cluster.token()]).toEqual(["https://127.0.0.1:6443", "models", "t"]);
-    expect(cluster.tls).toEqual({ ca: "CA", cert: "CERT", key: "KEY", serverName: "api" });
+    expect(cluster.tls()).toEqual({ ca: "CA", cert: "CERT", key: "KEY", serverName: "api" });
+    write("client.pem", "RENEWED");
+    expect(cluster.tls()).toMatchObject({ cert: "RENEWED", key: "KEY" });
   });
 
   test("may name a file of the token, which is read anew each time", () => {
@@ -140,7 +143,7 @@ users: null
 `,
     );
     const cluster = read(path);
-    expect([cluster.url, cluster.namespace, cluster.tls, cluster.token()]).toEqual([
+    expect([cluster.url, cluster.namespace, cluster.tls(), cluster.token()]).toEqual([
       "https://127.0.0.1:6443",
       "default",
       {},

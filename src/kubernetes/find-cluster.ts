@@ -31,12 +31,13 @@ function usualFiles(env: ClusterPlaces["env"]): string[] {
 /** The cluster in which the gateway runs, as its service account. */
 function ownCluster(host: string, port: string, folder: string): Cluster {
   const read = (name: string): string => readText(join(folder, name), "the pod's service account");
-  read("token");
+  // What is missing is told now, and not with the first request.
+  for (const name of ["token", "ca.crt"]) read(name);
   return {
     // An IPv6 address has brackets in a URL.
     url: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
     namespace: read("namespace").trim(),
-    tls: { ca: read("ca.crt") },
+    tls: () => ({ ca: read("ca.crt") }),
     token: () => read("token").trim(),
   };
 }

@@ -64,11 +64,16 @@ export function readKubeconfig(paths: readonly string[]): Cluster {
       ? { path: cluster.path, value: {} }
       : named(all, "user", users, context.user, userSchema);
   checkWays(cluster, user);
+  const tls = (): ClusterTls => tlsOf(cluster, user);
+  const token = tokenOf(user);
+  // What is missing is told now, and not with the first request.
+  tls();
+  token();
   return {
     url: cluster.value.server.replace(/\/+$/, ""),
     namespace: context.namespace ?? "default",
-    tls: tlsOf(cluster, user),
-    token: tokenOf(user),
+    tls,
+    token,
   };
 }
 

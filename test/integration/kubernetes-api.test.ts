@@ -6,6 +6,7 @@ import { ApiClient, ApiError } from "../../src/kubernetes/api-client.ts";
 import { startEngine } from "../support/engine.ts";
 import { HELLO, post } from "../support/gateway.ts";
 import { startProcess } from "../support/process.ts";
+import { TEST_CERT, TEST_KEY, TEST_PAIRS, type TestPair } from "../support/tls.ts";
 import { eventually } from "../faults/observe.ts";
 
 type Handler = (request: Request) => Response | Promise<Response>;
@@ -18,7 +19,7 @@ afterEach(() => server.stop(true));
 
 const signal = new AbortController().signal;
 const client = (token?: string, bounds?: { headMs: number; wholeMs: number }): ApiClient =>
-  new ApiClient({ url: server.url.origin, namespace: "default", tls: {}, token: () => token }, bounds);
+  new ApiClient({ url: server.url.origin, namespace: "default", tls: () => ({}), token: () => token }, bounds);
 
 async function failureOf(work: Promise<unknown>): Promise<[number, string]> {
   try {
@@ -116,6 +117,90 @@ describe("the API server", () => {
       for await (const _ of await client().open("/watch", {}, signal));
     };
     expect(await failureOf(read())).toEqual([0, "/watch: an event of more than 8 MiB"]);
+  });
+
+  test("that answers with more than any list has is left before it is read whole", async () => {
+    const piece = new Uint8Array(8 * 1024 * 1024).fill(32);
+    let sent = 0;
+    handler = () =>
+      new Response(
+        new ReadableStream({
+          pull(controller) {
+            sent += piece.length;
+            controller.enqueue(piece);
+          },
+        }),
+      );
+    const told = "/api/v1/pods: an answer of more than 262144 KiB";
+    expect(await failureOf(client().get("/api/v1/pods", {}, signal))).toEqual([0, told]);
+    expect(sent).toBeLessThan(400 * 1024 * 1024);
+  });
+
+  test("whose refusal is very long is told by its status, or by the begin of its words", async () => {
+    handler = () => Response.json({ message: "x".repeat(50_000) }, { status: 429 });
+    const [status, message] = await failureOf(client().get("/api/v1/pods", {}, signal));
+    expect([status, message]).toEqual([429, `/api/v1/pods: 429, ${"x".repeat(1000)}`]);
+    handler = () => Response.json({ message: "x".repeat(500_000) }, { status: 500 });
+    expect(await failureOf(client().open("/api/v1/pods", {}, signal))).toEqual([500, "/api/v1/pods: 500"]);
+  });
+
+  test("that says no JSON, in a list or in an event, is a failure that shows nothing of it", async () => {
+    handler = () => new Response("<html>hush</html>\n");
+    const told = "/api/v1/pods: what it says is no JSON";
+    expect(await failureOf(client().get("/api/v1/pods", {}, signal))).toEqual([0, told]);
+    const read = async (): Promise<void> => {
+      for await (const _ of await client().open("/api/v1/pods", {}, signal));
+    };
+    expect(await failureOf(read())).toEqual([0, told]);
+  });
+
+  test("tells each character of an event that is cut within one", async () => {
+    const event = new TextEncoder().encode(`${JSON.stringify({ type: "GRÜN" })}\n`);
+    handler = () =>
+      new Response(
+        new ReadableStream({
+          async start(controller) {
+            for (const byte of event) {
+              controller.enqueue(new Uint8Array([byte]));
+              await Bun.sleep(0);
+            }
+            controller.close();
+          },
+        }),
+      );
+    const events: unknown[] = [];
+    for await (const one of await client().open("/watch", {}, signal)) events.push(one);
+    expect(events).toEqual([{ type: "GRÜN" }]);
+  });
+
+  test("is trusted, and asked, with what the files of authority and token say at the time of each question", async () => {
+    let authority = TEST_CERT;
+    let token = "old";
+    const begin = (pair: TestPair, port = 0): ReturnType<typeof Bun.serve> =>
+      Bun.serve({
+        port,
+        hostname: "127.0.0.1",
+        tls: pair,
+        fetch: ({ headers }) =>
+          new Response("{}", { status: headers.get("authorization") === "Bearer new" ? 200 : 401 }),
+      });
+    let secured = begin({ cert: TEST_CERT, key: TEST_KEY });
+    const { port } = secured;
+    const api = new ApiClient({
+      url: `https://127.0.0.1:${port}`,
+      namespace: "default",
+      tls: () => ({ ca: authority }),
+      token: () => token,
+    });
+    expect(await failureOf(api.get("/api/v1/pods", {}, signal))).toEqual([401, "/api/v1/pods: 401"]);
+    token = "new";
+    expect(await api.get("/api/v1/pods", {}, signal)).toEqual({});
+    await secured.stop(true);
+    secured = begin(TEST_PAIRS.nameless, port);
+    expect((await failureOf(api.get("/api/v1/pods", {}, signal)))[1]).toContain("authority");
+    authority = TEST_PAIRS.nameless.cert;
+    expect(await api.get("/api/v1/pods", {}, signal)).toEqual({});
+    await secured.stop(true);
   });
 
   test("that breaks off is a failure, and not an end", async () => {
