@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { keysOf } from "../util/objects.ts";
 import { POLICY_NAMES } from "../policy/policy-names.ts";
 import { ConfigError } from "./config-error.ts";
 import { type GivenWorker, loadConfig, NO_FLAGS } from "./load.ts";
@@ -561,6 +562,17 @@ test("secrets do not print", () => {
   const config = load("api_key: hush-1\ninitial_workers: [{url: http://a:1, api_key: hush-2}]");
   expect(JSON.stringify(config) + String(config.apiKey) + Bun.inspect(config)).not.toContain("hush");
   expect(config.apiKey?.reveal()).toBe("hush-1");
+});
+
+test("what a number must be is said with both of its bounds", () => {
+  const numbers = keysOf(configSchema.shape).filter((key) => optionKind(key) === "number");
+  expect(numbers.length).toBeGreaterThan(50);
+  for (const key of numbers) {
+    const told = refusal("", { values: new Map([[key, "many"]]) });
+    expect(`${key}: ${told}`).toMatch(
+      /must be a (whole )?number (from -?\d+ to \d+|above \d+ and at most \d+), not "many"$/,
+    );
+  }
 });
 
 test("an address with a password is refused wherever an address is wanted, and does not print", () => {

@@ -47,6 +47,18 @@ model_routes:
   ]);
 });
 
+test("percentages that are 100 together are, whatever their fractions add up to", () => {
+  for (const [one, other] of [
+    [0.1, 64.6],
+    [33.1, 33.2],
+    [12.7, 0.3],
+  ]) {
+    const rest = Math.round(1000 - 10 * Number(one) - 10 * Number(other)) / 10;
+    const targets = [one, other, rest].map((percent, index) => `{model: m${index}, canary_percent: ${percent}}`);
+    expect(load(`model_routes: [{model: gpt-4, targets: [${targets.join(", ")}]}]`).modelRoutes).toHaveLength(1);
+  }
+});
+
 test("an alias is NAME=MODEL; with a colon it is production-stack's, where no = stands in it", () => {
   expect(readAlias("gpt-4=llama:8b")).toEqual({ model: "gpt-4", target: "llama:8b" });
   expect(readAlias("gpt-4:llama")).toEqual({ model: "gpt-4", target: "llama" });

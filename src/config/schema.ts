@@ -1011,6 +1011,7 @@ export const configSchema = z.strictObject({
     }),
   engineLoadIntervalSecs: z
     .number()
+    .min(0)
     .max(DAY_SECS)
     .refine((value) => value === 0 || value >= 1, "must be 0 (never) or at least 1")
     .optional()

@@ -1,4 +1,4 @@
-import { isDivided } from "../config/check-model-routes.ts";
+import { isDivided, percentOf } from "../config/check-model-routes.ts";
 import { readAlias } from "../config/model-routes.ts";
 import type { Config } from "../config/schema.ts";
 import { type ModelRoute, ModelPlans, type RouteTarget } from "../router/model-plans.ts";
@@ -14,8 +14,8 @@ export function modelPlans({ modelRoutes, modelAliases }: Config): ModelPlans | 
 
 function routeOf({ model, targets, fallbacks, listed }: RouteConfig): ModelRoute {
   const divided = targets.filter(isDivided);
-  const percent = sum(divided.map(({ canaryPercent = 0 }) => canaryPercent));
-  const weight = sum(divided.map(weightOf));
+  const percent = percentOf(divided);
+  const weight = divided.reduce((total, target) => total + weightOf(target), 0);
   return {
     name: model,
     targets: targets.map((target) => targetOf(target, percent, weight)),
@@ -50,8 +50,4 @@ function aliasRoute(text: string): ModelRoute[] {
   if (!alias) return [];
   const target: RouteTarget = { model: alias.target, share: 1, match: undefined };
   return [{ name: alias.model, targets: [target], fallbacks: [], isListed: true }];
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

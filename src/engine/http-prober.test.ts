@@ -4,6 +4,7 @@ import type { WorkerInfo } from "../worker/worker.ts";
 import { UNKNOWN_INFO } from "../worker/worker-factory.ts";
 import { askWorker, listingOf } from "./http-prober.ts";
 import type { Page, ProbeClient } from "./probe-client.ts";
+import { Secret } from "../util/secret.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 
 /** Pages by path, or by address where they are not the worker's own; a Page stands for itself. */
@@ -132,6 +133,32 @@ describe("asking a worker what it is", () => {
       "http://w:8998/query": { "0": { engine_id: "e7" } },
     };
     expect((await askAs("prefill", pages)).kv).toMatchObject({ engineId: "e7", bootstrapPort: 8998 });
+  });
+
+  test("the worker's key goes to the worker alone, and not to its bootstrap server", async () => {
+    const played = pagesClient({
+      ...vllm,
+      "/server_info?config_format=json": {
+        vllm_config: {
+          kv_transfer_config: {
+            kv_connector: "MooncakeConnector",
+            kv_connector_extra_config: { mooncake_bootstrap_port: 8998 },
+          },
+        },
+      },
+    });
+    const keys = new Map<string, Set<string | undefined>>();
+    const client: ProbeClient = {
+      ...played,
+      page(question) {
+        keys.set(question.url, (keys.get(question.url) ?? new Set()).add(question.apiKey?.reveal()));
+        return played.page(question);
+      },
+    };
+    const about = { url: "http://w", timeoutMs: 1, workerType: "prefill", modelFallback: undefined } as const;
+    await askWorker({ ...about, apiKey: new Secret("hush") }, client);
+    expect(keys.get("http://w")).toEqual(new Set(["hush"]));
+    expect(keys.get("http://w:8998")).toEqual(new Set([undefined]));
   });
 
   test("Mooncake's bootstrap port is in the environment that vLLM prints", async () => {

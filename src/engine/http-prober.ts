@@ -99,7 +99,9 @@ class WorkerPages implements PageReader {
   }
 
   page(path: string, { origin, patience = 1 }: PageOptions = {}): Promise<Page> {
-    const { url, apiKey, timeoutMs } = this.#target;
+    const { url, timeoutMs } = this.#target;
+    // The key is for the worker itself, and not for what else listens on its host.
+    const apiKey = origin === undefined ? this.#target.apiKey : undefined;
     return this.#client.page({ url: origin ?? url, path, apiKey, timeoutMs: timeoutMs * patience });
   }
 
