@@ -116,6 +116,15 @@ describe("the load", () => {
     expect((await now.fleet.loads())[0]?.value).toEqual({ load: 7 });
   });
 
+  test("is asked for at the next page where a server answers with a page of another kind", async () => {
+    const pages = { "/v1/loads": [200, "<html>"], "/get_load": [200, '[{"num_tokens":5}]'] } as const;
+    expect((await setUp({ "http://w:1": "sglang" }, pages).fleet.loads())[0]?.value).toEqual({
+      loads: [{ num_tokens: 5 }],
+    });
+    const neither = setUp({ "http://w:1": "sglang" }, { "/v1/loads": [200, "<html>"], "/get_load": [200, ""] });
+    expect((await neither.fleet.loads())[0]?.error?.message).toBe("the worker does not report its load");
+  });
+
   test("is among vLLM's metrics, and a worker without the page does not report it", async () => {
     const metrics = 'vllm:num_requests_running{engine="0"} 2\nvllm:num_requests_waiting{engine="0"} 1\n';
     const { fleet } = setUp({ "http://w:1": "vllm" }, { "/metrics": [200, metrics] });

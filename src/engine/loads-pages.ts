@@ -7,8 +7,13 @@ export const JSON_LOADS: readonly LoadsPage[] = [
   { path: "/get_load", read: jsonLoads },
 ];
 
+/** undefined for a page of another form, such as that of a server which answers every path with one. */
 function jsonLoads(text: string): JsonObject | undefined {
-  const value: unknown = JSON.parse(text);
-  if (Array.isArray(value)) return { loads: value };
-  return isJsonObject(value) ? value : undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (Array.isArray(value)) return { loads: value };
+    return isJsonObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }

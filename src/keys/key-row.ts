@@ -53,7 +53,7 @@ export function recordOf(row: KeyRow): KeyRecord {
     previousDigest: row.previous_digest ?? undefined,
     previousUntil: row.previous_until,
     roles: ROLES.filter((role) => roles.includes(role)),
-    models: row.models === null ? undefined : texts(JSON.parse(row.models)),
+    models: row.models === null ? undefined : textsIn(row.models),
     limits: {
       requestsPerMinute: row.requests_per_minute ?? Number.POSITIVE_INFINITY,
       tokensPerMinute: row.tokens_per_minute ?? Number.POSITIVE_INFINITY,
@@ -70,7 +70,12 @@ function finite(value: number): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
-/** A key whose models cannot be read may use none. */
-function texts(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
+/** A key whose models cannot be read, because somebody has changed the file by hand, may use none; it must not keep other keys from being read. */
+function textsIn(json: string): string[] {
+  try {
+    const value: unknown = JSON.parse(json);
+    return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
+  } catch {
+    return [];
+  }
 }

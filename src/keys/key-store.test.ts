@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -247,4 +248,20 @@ describe("a file of SQLite", () => {
       (await store.usage({ window, from: 0, to: now + 1, by: [], limit: 1 }))[0]?.requests;
     expect([await count("minute"), await count("day")]).toEqual([1, 2]);
   });
+});
+
+test("a key whose models somebody has damaged in the file may use none, and keeps no other key from being read", async () => {
+  const path = join(folder, "damaged.db");
+  await using store = SqliteKeyStore.open(path, () => NOW);
+  for (const id of ["a", "b", "c"]) await store.insert(keyNamed(id, { models: ["m"] }));
+  const position = await store.load(() => undefined);
+  using file = new Database(path);
+  file.run("UPDATE keys SET models = '[\"m', position = position + 10 WHERE id = 'a'");
+  file.run("UPDATE keys SET models = '7', position = position + 10 WHERE id = 'b'");
+  file.run("UPDATE keys SET position = position + 10 WHERE id = 'c'");
+  const models = ({ models: list }: KeyRecord): readonly string[] | undefined => list;
+  expect((await store.changesSince(position)).keys.map(models)).toEqual([[], [], ["m"]]);
+  const loaded: KeyRecord[] = [];
+  await store.load((record) => loaded.push(record));
+  expect(loaded.map(models)).toEqual([[], [], ["m"]]);
 });
