@@ -1,4 +1,5 @@
 import type { Clock } from "../util/clock.ts";
+import { pause } from "../util/pause.ts";
 import { type LabelSelector, selectorQuery } from "../util/label-selector.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import { RETRY_MS } from "../worker/sources/worker-source.ts";
@@ -213,21 +214,6 @@ export class ChosenPods {
       },
     });
   }
-}
-
-/** Resolves after the time, or when the signal aborts. */
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const cancel = clock.after(ms, resolve);
-    signal.addEventListener(
-      "abort",
-      () => {
-        cancel();
-        resolve();
-      },
-      { once: true },
-    );
-  });
 }
 
 /** Of a cluster that does not know the kind, the API server says no more than 404. */

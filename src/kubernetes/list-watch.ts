@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Clock } from "../util/clock.ts";
+import { pause } from "../util/pause.ts";
 import { ApiError } from "./api-client.ts";
 
 /** The part of ApiClient that a ListWatch needs. */
@@ -88,8 +89,7 @@ export class ListWatch<T> {
       if (signal.aborted) return;
       await this.#watch(this.#version ?? "", signal);
       const took = clock.now() - from;
-      if (took < LEAST_MS && !signal.aborted)
-        await new Promise<void>((resolve) => clock.after(LEAST_MS - took, resolve));
+      if (took < LEAST_MS) await pause(clock, LEAST_MS - took, signal);
     }
   }
 
