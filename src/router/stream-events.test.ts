@@ -39,7 +39,8 @@ test("events pass whole and are counted, the end marker is not, and nothing pass
   const events = eventsOf();
   expect(push(events, chunk("a") + chunk("b").slice(0, 20))).toBe(chunk("a"));
   expect(push(events, `${chunk("b").slice(20)}data: [DONE]\n\ndata: {}\n\n`)).toBe(`${chunk("b")}data: [DONE]\n\n`);
-  expect([events.events, events.isEnded, events.hasRest, events.failure]).toEqual([2, true, true, undefined]);
+  expect([events.events, events.isEnded, events.failure]).toEqual([2, true, undefined]);
+  expect(Buffer.from(events.rest).toString()).toBe("data: {}\n\n");
 });
 
 test("an event that differs from the one before in its text alone passes unread, and is counted", () => {

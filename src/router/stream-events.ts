@@ -72,9 +72,9 @@ export class StreamEvents implements StreamAccount {
     return this.framer.isEnded;
   }
 
-  /** Whether bytes have come after the last whole event. */
-  get hasRest(): boolean {
-    return this.framer.hasRest;
+  /** Bytes that came with the last event, behind it. */
+  get rest(): Uint8Array {
+    return this.framer.rest;
   }
 
   get usage(): StreamAccount["usage"] {

@@ -162,7 +162,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
       this.#sink = undefined;
       this.#settle(failure);
     }
-    void finishUpstream(this.#source, this.#events?.hasRest === true);
+    void finishUpstream(this.#source, this.#events?.rest ?? NO_BYTES, this.#request.endpoint.dialect);
   }
 
   /** After the loss of the worker: the first events of another worker that continues. Throws where none does. */

@@ -1,3 +1,4 @@
+import type { Dialect } from "../protocol/dialect.ts";
 import type { Attempt } from "./attempt.ts";
 import type { WorkerResponse } from "./response-stage.ts";
 
@@ -7,11 +8,35 @@ export interface StreamSource {
   readonly attempt: Attempt;
 }
 
-/** Reads the end of the body after the end marker, so that the connection can be used again. `hasRest`: bytes came behind the marker. */
-export async function finishUpstream({ upstream }: Pick<StreamSource, "upstream">, hasRest: boolean): Promise<void> {
+/**
+ * Reads the end of the body after the last event, so that the connection can be used again. `rest`: bytes behind that event that have been
+ * read. Nothing may stand there, as it could be meant for another request; but where `[DONE]` is not what ends the API's streams, one may
+ * follow the last event: some engines write it behind the streams of every API.
+ */
+export async function finishUpstream(
+  { upstream }: Pick<StreamSource, "upstream">,
+  rest: Uint8Array,
+  { endEvent }: Pick<Dialect, "endEvent">,
+): Promise<void> {
+  const most = endEvent === undefined ? LONGEST_MARKER : 0;
+  let behind = Buffer.from(rest);
   try {
-    if (hasRest || (await upstream.read())) upstream.discard();
+    while (behind.length <= most && isPartOfMarker(behind)) {
+      const piece = await upstream.read();
+      if (!piece) return;
+      behind = Buffer.concat([behind, piece]);
+    }
+    upstream.discard();
   } catch {
     // The client has its whole answer. A connection that ends badly is just not used again.
   }
 }
+
+function isPartOfMarker(bytes: Buffer): boolean {
+  return MARKER.startsWith(bytes.toString("latin1").replaceAll(SPACES, ""));
+}
+
+const MARKER = "data:[DONE]";
+/** With white space around it, bytes. */
+const LONGEST_MARKER = 64;
+const SPACES = /[\t\r\n ]+/g;

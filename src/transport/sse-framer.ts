@@ -49,7 +49,7 @@ export class SseFramer {
   readonly #onEvent: OnEvent;
   readonly #known: KnownEvents | undefined;
   #isEnded = false;
-  #hasRest = false;
+  #rest: Uint8Array = NO_BYTES;
   /** A part of an event that waits for its rest, in a buffer that grows by doubling. */
   #waiting: Buffer = Buffer.alloc(0);
   /** The buffer as far as it was filled last. */
@@ -68,9 +68,9 @@ export class SseFramer {
     return this.#isEnded;
   }
 
-  /** Bytes came after the last event. */
-  get hasRest(): boolean {
-    return this.#hasRest;
+  /** Bytes that came with the last event, behind it. */
+  get rest(): Uint8Array {
+    return this.#rest;
   }
 
   /** The part of an event that waits for its rest; a view that holds until the next bytes come. */
@@ -104,10 +104,7 @@ export class SseFramer {
    * upstream_event_too_large on an event without end.
    */
   push(chunk: Uint8Array): Uint8Array {
-    if (this.#isEnded) {
-      this.#hasRest ||= chunk.length > 0;
-      return NO_BYTES;
-    }
+    if (this.#isEnded) return NO_BYTES;
     // A blank line may begin in the last bytes of what waits; what stands before them was looked at.
     const searched = Math.max(0, this.#waitingBytes - 3);
     let bytes = this.#joined(chunk);
@@ -143,7 +140,7 @@ export class SseFramer {
       }
       passed = from = end;
     }
-    if (this.#isEnded) this.#hasRest = from < bytes.length;
+    if (this.#isEnded) this.#rest = bytes.subarray(from);
     else this.#keep(bytes, from);
     if (!kept) return bytes.subarray(0, passed);
     if (keptTo < passed) kept.push(bytes.subarray(keptTo, passed));

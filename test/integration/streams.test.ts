@@ -129,6 +129,24 @@ test("nothing comes after the end marker", async () => {
   expect(text.split("[DONE]")).toHaveLength(2);
 });
 
+test("streams whose engine writes an end marker behind the API's own last event share a connection to it", async () => {
+  const connections = new Set<Promise<void>>();
+  await using engine = await startRawEngine(({ write, closed }) => {
+    connections.add(closed);
+    const events = [{ type: "message_start", message: {} }, { type: "message_stop" }].map(
+      (event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`,
+    );
+    write(`${STREAM_HEAD}${[...events, "data: [DONE]\n\n"].map(chunk).join("")}0\r\n\r\n`);
+  });
+  await using gateway = await startGateway({ workers: [engine.url] });
+  for (let count = 0; count < 20; count += 1) {
+    const text = await (await post(`${gateway.url}/v1/messages`, { ...STREAM, max_tokens: 1 })).text();
+    expect([text.includes("message_stop"), text.includes("[DONE]")]).toEqual([true, false]);
+  }
+  // One, but for those whose last bytes were on their way when the next request came.
+  expect(connections.size).toBeLessThan(10);
+});
+
 test("silence within a stream ends it, and a slow stream is not silence", async () => {
   const { text, line } = await streamThrough(
     ({ write }) => {
