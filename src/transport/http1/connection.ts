@@ -8,6 +8,9 @@ import type { PauseMs } from "./read-pauses.ts";
 /** A head and a body that fit in here together leave in one write. The bytes are overwritten by the next request. */
 const SCRATCH: Buffer = Buffer.allocUnsafeSlow(32_768);
 
+/** What a connection needs of its socket. */
+type WorkerSocket = Pick<Socket, "write" | "pause" | "resume" | "terminate">;
+
 export interface WorkerConnectionOwner {
   now(): number;
   /** As `Clock.recent`. */
@@ -41,7 +44,7 @@ export class Connection implements ExchangeConnection {
   readonly #ready = Promise.withResolvers<void>();
   readonly #owner: WorkerConnectionOwner;
   readonly #tls: WorkerTlsOptions | undefined;
-  #socket: Socket<Connection> | undefined;
+  #socket: WorkerSocket | undefined;
   #exchange: Exchange | undefined;
   /** Bytes that the socket did not accept yet. */
   #unsent: Uint8Array | undefined;
@@ -74,7 +77,7 @@ export class Connection implements ExchangeConnection {
     return this.#exchange;
   }
 
-  opened(socket: Socket<Connection>): void {
+  opened(socket: WorkerSocket): void {
     this.#socket = socket;
     // The request that this connection was made for may have been given up meanwhile.
     if (this.#isGone) socket.terminate();
@@ -149,7 +152,7 @@ export class Connection implements ExchangeConnection {
     } else if (this.isReused && !exchange.hasBytes) exchange.fail(staleSocket());
     else
       exchange.fail(
-        exchange.hasBytes
+        exchange.isBegun
           ? new GatewayError("upstream_reset", "the connection to the worker broke", { cause: why })
           : new GatewayError("upstream_closed", "the connection to the worker broke before it answered", {
               cause: why,

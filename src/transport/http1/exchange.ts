@@ -77,6 +77,11 @@ export class Exchange implements UpstreamResponse {
     return this.#hasBytes;
   }
 
+  /** The head of the answer has come. */
+  get isBegun(): boolean {
+    return this.#framer !== undefined;
+  }
+
   /** The request is on its way: from now the worker has `firstByteMs`. */
   started(connection: ExchangeConnection, now: number): void {
     this.#connection = connection;
@@ -130,13 +135,14 @@ export class Exchange implements UpstreamResponse {
   /** Called several times a second with the time. Ends the exchange if a deadline has passed. */
   checkDeadlines(now: number): void {
     if (this.isOver) return;
-    if (this.#isFresh) {
+    // The silence of a worker that is not read begins when it is read again.
+    if (this.#isFresh || this.#pieces.isPaused) {
       this.#isFresh = false;
       this.#phaseDeadline = now + this.request.timeouts.idleMs;
     }
     if (now >= this.request.deadline) {
       this.fail(tookTooLong());
-    } else if (now >= this.#phaseDeadline && !this.#pieces.isPaused) {
+    } else if (now >= this.#phaseDeadline) {
       this.fail(
         this.#framer
           ? new GatewayError("upstream_stalled", "the worker fell silent within its answer")
