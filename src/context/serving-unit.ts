@@ -9,7 +9,7 @@ import {
   type InferencePortWays,
   openInferencePort,
 } from "../server/inference-port.ts";
-import type { RouteAddress } from "../server/listener.ts";
+import type { RouteAddress } from "../server/control-app.ts";
 import type { UnitCertificates } from "../server/serving-units.ts";
 import type { Transport } from "../transport/upstream.ts";
 import type { ModelFinder } from "../worker/model-finder.ts";

@@ -6,7 +6,7 @@ import type { ClientRequest, Reply } from "../transport/downstream.ts";
 import type { Auth } from "./auth.ts";
 import { readControlBody } from "./control-body.ts";
 import { errorReply } from "./error-reply.ts";
-import { type Route, roleOf } from "./route.ts";
+import { type Method, type Route, roleOf } from "./route.ts";
 
 export interface ControlAppDeps {
   readonly auth: Auth;
@@ -16,6 +16,12 @@ export interface ControlAppDeps {
   readonly audit: AuditLog;
   /** Resolves when all threads have all changes so far. */
   readonly settled: () => Promise<void>;
+}
+
+/** The public part of a route. Its handler may be on another thread. */
+export interface RouteAddress {
+  readonly method: Method;
+  readonly path: string;
 }
 
 /** A request for a route that is not inference, from any port or thread. */

@@ -13,10 +13,10 @@ import type { Clock } from "../util/clock.ts";
 import { lazy } from "../util/lazy.ts";
 import type * as Parses from "./api/parse.ts";
 import type { Auth } from "./auth.ts";
-import type { ControlRequest } from "./control-app.ts";
+import type { ControlRequest, RouteAddress } from "./control-app.ts";
 import { DataPlane, type DataPlaneSettings, type DataPlaneWays } from "./data-plane.ts";
 import type { Gate } from "./gate.ts";
-import { listen, type Listener, type ListenerSettings, type RouteAddress } from "./listener.ts";
+import { listen, type Listener, type ListenerSettings } from "./listener.ts";
 import { Pressure, type PressureSettings } from "./pressure.ts";
 
 const parses = lazy((): typeof Parses => require("./api/parse.ts"));

@@ -6,7 +6,8 @@ import { asGatewayError } from "../errors/errors.ts";
 import { sideConnectionLimit } from "../util/descriptor-limit.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { type ControlApp, routesOf } from "./control-app.ts";
-import { listen, type Listener, type ListenerSettings, refuse, urlOf } from "./listener.ts";
+import { listen, type Listener, type ListenerSettings, urlOf } from "./listener.ts";
+import { refuse } from "./port-answers.ts";
 import type { Route } from "./route.ts";
 import { unknownRoute } from "./unknown-route.ts";
 
