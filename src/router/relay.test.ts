@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { PlayedResponse, type RequestOptions, setUpRouting } from "../../test/support/routing.ts";
-import { asGatewayError, type GatewayError } from "../errors/errors.ts";
+import { asGatewayError, GatewayError } from "../errors/errors.ts";
 import type { RequestRecord } from "../observability/request-record.ts";
 import type { Reply } from "../transport/downstream.ts";
 import { relay } from "./relay.ts";
@@ -47,6 +47,23 @@ describe("a whole answer", () => {
     expect([told.reply?.status, bodyOf(told), told.inFlight]).toEqual([200, body, 0]);
     expect(told.reply?.headers).toMatchObject({ "content-type": "application/json", "x-request-id": "r1" });
     expect(told.record).toMatchObject({ status: 200, tokens: { promptTokens: 1, completionTokens: 2 } });
+  });
+
+  test("that breaks or falls silent within, or before the first event of a stream, is as if the worker had been lost before it: the client has nothing of it", async () => {
+    for (const [within, code] of [
+      ["upstream_reset", "upstream_closed"],
+      ["upstream_stalled", "upstream_timeout"],
+    ] as const) {
+      for (const [piece, type, status] of [
+        ['{"choices"', "application/json", 200],
+        ['{"error"', "application/json", 500],
+        [": hello\n\n", "text/event-stream", 200],
+      ] as const) {
+        const upstream = new PlayedResponse([piece, new GatewayError(within, "lost")], { type, status });
+        const { error, reply, isDiscarded } = await relayed(upstream, { isStream: type !== "application/json" });
+        expect([error?.code, error?.row.retry, reply, isDiscarded]).toEqual([code, "ambiguous", undefined, true]);
+      }
+    }
   });
 
   test("in whose place an error stands is that error: the worker's fault, its being full, or the client's mistake", async () => {

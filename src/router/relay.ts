@@ -1,4 +1,4 @@
-import { GatewayError } from "../errors/errors.ts";
+import { asGatewayError, GatewayError } from "../errors/errors.ts";
 import { failureOfAnswer } from "../protocol/engine-failure.ts";
 import { jsonObjectOf } from "../protocol/json/json.ts";
 import { readUsage, type Usage } from "../protocol/usage.ts";
@@ -10,7 +10,7 @@ import type { InferenceRequest } from "./router.ts";
 import type { StreamContinuation } from "./stream-continuation.ts";
 import { StreamRelay, type StreamRelayDeps } from "./stream-relay.ts";
 import type { StreamSource } from "./stream-source.ts";
-import { engineError, workerError } from "./worker-error.ts";
+import { engineError, lostBeforeAnswer, workerError } from "./worker-error.ts";
 import type { Reply } from "../transport/downstream.ts";
 import { CLOSE_BRACE, OPEN_BRACE, OPEN_BRACKET } from "../util/ascii.ts";
 
@@ -48,9 +48,9 @@ export async function relay(
     }
     const stream = new StreamRelay(deps, request, source, continuation);
     return await stream.begin(answerHeaders(request, "text/event-stream"));
-  } catch (error) {
+  } catch (thrown) {
     source.upstream.discard();
-    throw error;
+    throw lostBeforeAnswer(asGatewayError(thrown));
   }
 }
 

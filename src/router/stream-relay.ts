@@ -13,7 +13,6 @@ import type { StreamContinuation } from "./stream-continuation.ts";
 import { StreamEvents, whyCut } from "./stream-events.ts";
 import { finishUpstream, type StreamSource } from "./stream-source.ts";
 import type { StreamWatch, WatchedStream } from "./stream-watch.ts";
-import { lostBeforeAnswer } from "./worker-error.ts";
 
 /** Largest stream. A million tokens of chat are 200 MB. */
 const MAX_STREAM_BYTES = 1024 * 1024 * 1024;
@@ -89,11 +88,7 @@ export class StreamRelay implements WatchedStream, ReplyStream, PieceTaker {
    * become a status or a retry.
    */
   async begin(headers: Record<string, string>): Promise<Reply> {
-    try {
-      this.#first = await this.#readFirst();
-    } catch (thrown) {
-      throw lostBeforeAnswer(asGatewayError(thrown));
-    }
+    this.#first = await this.#readFirst();
     const { record } = this.#request;
     record.ttftMs = record.elapsedMs;
     this.#began();

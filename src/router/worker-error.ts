@@ -165,8 +165,8 @@ function detailOf(body: JsonObject): string | undefined {
 }
 
 /**
- * What a stream failed with before its first event. The client has nothing of the answer, so that it is as if the worker had
- * been lost before its head, and another worker may answer.
+ * What an answer failed with before the client had a byte of it: a stream before its first event, another answer before it was whole. It is as
+ * if the worker had been lost before its head, and another worker may answer.
  */
 export function lostBeforeAnswer(error: GatewayError): GatewayError {
   const { message, details } = error;

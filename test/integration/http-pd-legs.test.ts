@@ -34,7 +34,6 @@ const REJECTED: Outcome = { status: 400, code: "upstream_rejected", tries: 1 };
 const FAILED: Outcome = { status: 500, code: "upstream_error", tries: 1 };
 const BUSY: Outcome = { status: 503, code: "upstream_busy", tries: 2, retryAfter: "7" };
 const SILENT: Outcome = { status: 504, code: "upstream_timeout", tries: 2 };
-const BROKEN: Outcome = { status: 502, code: "upstream_reset", tries: 1 };
 const SERVED: Outcome = { status: 200, tries: 1, legOutcome: "ok" };
 
 type Row = readonly [
@@ -47,7 +46,7 @@ type Row = readonly [
 
 const both = (outcome: Outcome): readonly [Outcome, Outcome] => [outcome, outcome];
 /** The KV cache has moved, so that the client is served though prefill fails after it; its breaker hears of it. */
-const LATE = { ...SERVED, legOutcome: "upstream_reset" };
+const LATE = { ...SERVED, legOutcome: "upstream_closed" };
 
 const ROWS: readonly Row[] = [
   ["refuses connections", { kind: "refuse" }, both(UNREACHABLE), both(UNREACHABLE)],
@@ -69,7 +68,7 @@ const ROWS: readonly Row[] = [
     [{ ...SERVED, legOutcome: "upstream_timeout" }, SILENT],
     both(SILENT),
   ],
-  ["breaks in its answer, or before its first event", { kind: "die", afterEvents: 0 }, [LATE, BROKEN], both(BROKEN)],
+  ["breaks in its answer, or before its first event", { kind: "die", afterEvents: 0 }, [LATE, CLOSED], both(CLOSED)],
   ["is slow", { kind: "slow", headMs: 60, eventMs: 2 }, both(SERVED), both(SERVED)],
 ];
 
@@ -126,7 +125,7 @@ function breakers({ fleet, gateway }: Setup, side: PdSide): number {
 
 /** Errors of the table that a breaker hears of. */
 function isFault({ code, legOutcome = code, isUnsure = false }: Outcome): boolean {
-  const faults = ["upstream_connect_failed", "upstream_closed", "upstream_timeout", "upstream_reset"];
+  const faults = ["upstream_connect_failed", "upstream_closed", "upstream_timeout"];
   return !isUnsure && faults.includes(legOutcome ?? "");
 }
 

@@ -81,6 +81,19 @@ describe("prefill", () => {
     expect(await errorOf(failing)).toBe(LOST);
     expect([handovers(setup), setup.pd.exchange.decodeSignal.aborted]).toEqual([["failed"], true]);
   });
+
+  test("that was lost within its answer is as if it had not answered: the client has nothing of it", async () => {
+    for (const [within, code] of [
+      ["upstream_reset", "upstream_closed"],
+      ["upstream_stalled", "upstream_timeout"],
+    ] as const) {
+      const { pd } = setUp();
+      const answered = (): Promise<number> => Promise.reject(new GatewayError(within, "lost"));
+      const failing = pd.prefilled({ answered, outcomeOf: () => undefined, tokensOf: () => undefined });
+      expect(await errorOf(failing)).toMatchObject({ code });
+      expect(pd.exchange.prefill.failure?.code).toBe(code);
+    }
+  });
 });
 
 describe("decode", () => {

@@ -4,6 +4,7 @@ import { modelLabel, type TokenCounts } from "../../observability/request-record
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { Attempt } from "../attempt.ts";
 import { engineRequestId } from "../engine-request-id.ts";
+import { lostBeforeAnswer } from "../worker-error.ts";
 import type { WorkerResponse } from "../response-stage.ts";
 import type { InferenceRequest } from "../router.ts";
 import type { PdConnector, PdRequest } from "../../engine/connector.ts";
@@ -100,7 +101,7 @@ export class PdTry<Request extends InferenceRequest = InferenceRequest> {
       if (outcome !== undefined) this.countHandover(outcome);
       return answer;
     } catch (thrown) {
-      const error = asGatewayError(thrown);
+      const error = lostBeforeAnswer(asGatewayError(thrown));
       if (!exchange.prefillSignal.aborted) this.countHandover("failed");
       exchange.prefillFailed(error);
       throw error;
