@@ -20,6 +20,8 @@ export interface Dialect {
   usageOf(answer: unknown, body: JsonBody): Usage | undefined;
   /** Event that the gateway adds to a whole answer whose worker left out the end marker; undefined where a whole answer cannot be told. */
   readonly endEvent: string | undefined;
+  /** `[DONE]` ends the API's streams. Where an event of the API does, some engines write `[DONE]` behind it all the same. */
+  readonly endsWithDone: boolean;
   /** Event that the gateway adds behind the last one, where the API asks for it; undefined where it does not. */
   readonly closingEvent: string | undefined;
   /** Bytes sent while a worker is silent, so that no proxy takes the connection for dead: a whole event, or a whole line of one. */

@@ -93,9 +93,15 @@ test("an event by the name of error is one, whatever its data says", () => {
 });
 
 test("the end marker may have white space around it", () => {
-  for (const dialect of [openaiDialect, sglangDialect, anthropicDialect, responsesDialect])
+  for (const dialect of [openaiDialect, sglangDialect])
     for (const data of ["[DONE]", "[DONE] ", " [DONE]\t"])
       expect(dialect.createStreamReader(NO_BODY).onEvent(undefined, data).kind).toBe("end");
+});
+
+test("an end marker of other APIs ends nothing where an event of the API does", () => {
+  for (const dialect of [anthropicDialect, responsesDialect])
+    for (const data of ["[DONE]", "[DONE] ", " [DONE]\t"])
+      expect(dialect.createStreamReader(NO_BODY).onEvent(undefined, data).kind).toBe("nothing");
 });
 
 test("pings in JSON say nothing of the answer", () => {
@@ -113,6 +119,23 @@ test("messages: the prompt is counted in the first event and the answer in the l
   ]);
   expect(kinds).toEqual(["aside", "data", "data", "end"]);
   expect(reader.usage).toMatchObject({ promptTokens: 7, completionTokens: 5 });
+});
+
+test("messages: an answer that has said why it stopped lacks its last event alone", () => {
+  const stop = (reason: unknown): object => ({ type: "message_delta", delta: { stop_reason: reason } });
+  const text = { type: "content_block_delta", delta: { type: "text_delta", text: "hi" } };
+  const isFinished = (...events: object[]): boolean => follow(anthropicDialect, events).reader.hasFinished(1);
+  expect([isFinished(), isFinished(text), isFinished({ type: "message_delta", usage: {} })]).toEqual([
+    false,
+    false,
+    false,
+  ]);
+  expect([isFinished(stop(null)), isFinished(stop("")), isFinished(stop("end_turn"), text)]).toEqual([
+    false,
+    false,
+    false,
+  ]);
+  expect([isFinished(text, stop("end_turn")), isFinished(stop("tool_use"), { type: "ping" })]).toEqual([true, true]);
 });
 
 test("responses: what announces an answer before its prompt is prefilled is no part of it", () => {

@@ -10,6 +10,8 @@ export type EventMeaning =
   | { readonly kind: "data" }
   /** The event keeps the connection alive or announces the answer: it passes, and is no part of the answer. */
   | { readonly kind: "aside" }
+  /** The event is none of the API's, and clients could take it for one: it is left out. */
+  | { readonly kind: "nothing" }
   /** The event is the last one. */
   | { readonly kind: "end" }
   /** The event tells of an error. It is the last one, and the relay writes its own error event in its place. */
@@ -19,6 +21,8 @@ export type EventMeaning =
 export const DATA: EventMeaning = { kind: "data" };
 /** A comment, a ping or an announcement. */
 export const ASIDE: EventMeaning = { kind: "aside" };
+/** An event that is left out. */
+export const NOTHING: EventMeaning = { kind: "nothing" };
 /** The last event. */
 export const END: EventMeaning = { kind: "end" };
 

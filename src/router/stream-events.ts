@@ -106,6 +106,7 @@ export class StreamEvents implements StreamAccount {
         return "stop";
       }
       if (meaning.kind === "aside") return "aside";
+      if (meaning.kind === "nothing") return "drop";
       continuation?.onEvent(data);
       return meaning.kind === "end" ? "last" : "pass";
     } catch (error) {

@@ -10,15 +10,14 @@ export interface StreamSource {
 
 /**
  * Reads the end of the body after the last event, so that the connection can be used again. `rest`: bytes behind that event that have been
- * read. Nothing may stand there, as it could be meant for another request; but where `[DONE]` is not what ends the API's streams, one may
- * follow the last event: some engines write it behind the streams of every API.
+ * read. Nothing may stand there, as it could be meant for another request; but for one `[DONE]`, where that is not what ends the API's streams.
  */
 export async function finishUpstream(
   { upstream }: Pick<StreamSource, "upstream">,
   rest: Uint8Array,
-  { endEvent }: Pick<Dialect, "endEvent">,
+  { endsWithDone }: Pick<Dialect, "endsWithDone">,
 ): Promise<void> {
-  const most = endEvent === undefined ? LONGEST_MARKER : 0;
+  const most = endsWithDone ? 0 : LONGEST_MARKER;
   let behind = Buffer.from(rest);
   try {
     while (behind.length <= most && isPartOfMarker(behind)) {

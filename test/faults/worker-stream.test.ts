@@ -134,6 +134,29 @@ describe("a stream that is cut", () => {
     expect(await gateway.metric("pointsman_added_end_markers_total", { model })).toBe(1);
     observe(8, "after `finish_reason`: `[DONE]` added and counted, no error counted");
   });
+
+  for (const marker of ["", "data: [DONE]\n\n"]) {
+    const shown = marker === "" ? "nothing" : "`[DONE]`";
+    test(`row 8: messages that have said why they stopped, and then ${shown}: their last event is added`, async () => {
+      const model = `unmarked messages ${marker.length}`;
+      const whole = MESSAGES.opening + MESSAGES.delta("one", 0) + MESSAGES.ending(1);
+      const said = whole.slice(0, whole.lastIndexOf("event: message_stop"));
+      await using engine = await startRawEngine(({ write }) => write(`${STREAM_HEAD}${chunk(said + marker)}0\r\n\r\n`));
+      await using _served = await gateway.serve(model, [engine.url]);
+      const reply = await ask(gateway, MESSAGES, model, { stream: true });
+      expect(reply.text).toBe(whole);
+      expect((await lineOf(gateway, reply))["error"]).toBeUndefined();
+      expect(await gateway.metric("pointsman_added_end_markers_total", { model })).toBe(1);
+      observe(8, "after `stop_reason`: `message_stop` added and counted");
+    });
+  }
+
+  for (const api of [MESSAGES, RESPONSES]) {
+    test(`row 8: \`[DONE]\` in the place of the last event is no end: ${api.name}`, async () => {
+      const { reply } = await stream(api, ["one"], ({ write }) => write(`${chunk("data: [DONE]\n\n")}0\r\n\r\n`));
+      expectCut(api, reply, ["one"], { code: "upstream_truncated" });
+    });
+  }
 });
 
 describe.concurrent("a stream and time", () => {

@@ -4,20 +4,25 @@ import {
   END,
   type EventMeaning,
   isEndMarker,
+  NOTHING,
   parseEvent,
   type StreamReader,
   UsageKeeper,
 } from "../stream-reader.ts";
 import { engineFailure } from "../engine-failure.ts";
+import { isFinishReason } from "../finish-reason.ts";
+import { objectField } from "../json/json.ts";
 
 /** Reads streams of `/v1/messages`: the first event counts the prompt, the last but one counts the answer, `message_stop` ends the stream. */
 export class MessagesReader implements StreamReader {
   announced = 0;
   readonly #usage = new UsageKeeper();
+  /** The last event but one has said why the answer stopped. */
+  #hasStopped = false;
 
   onEvent(name: string | undefined, data: string): EventMeaning {
-    // vLLM sends `[DONE]` after message_stop, as in its other streams.
-    if (isEndMarker(data)) return END;
+    // vLLM sends `[DONE]` after message_stop, as in its other streams. It ends nothing here.
+    if (isEndMarker(data)) return NOTHING;
     const event = parseEvent(data);
     const type = event["type"] ?? name;
     if (type === "message_stop") return END;
@@ -26,12 +31,13 @@ export class MessagesReader implements StreamReader {
     if (failure) return { kind: "failure", failure };
     // Some servers send the first event before they prefill the prompt.
     if (type === "message_start") this.announced += 1;
-    return type === "ping" || type === "message_start" ? ASIDE : DATA;
+    if (type === "ping" || type === "message_start") return ASIDE;
+    this.#hasStopped = type === "message_delta" && isFinishReason(objectField(event, "delta")?.["stop_reason"]);
+    return DATA;
   }
 
-  /** Always false: only the last event shows that the stream is complete. */
   hasFinished(): boolean {
-    return false;
+    return this.#hasStopped;
   }
 
   get usage(): UsageKeeper["usage"] {

@@ -22,6 +22,7 @@ export const openaiDialect: Dialect = {
   createStreamReader: () => new ChoicesReader(),
   usageOf: readUsage,
   endEvent: "data: [DONE]\n\n",
+  endsWithDone: true,
   closingEvent: undefined,
   // A comment line without a blank line behind it. The standard allows both. SDKs of Go and Python take the blank line for the
   // end of an event and fail on its empty JSON. No reader is known that fails on a comment above an event's data.
@@ -39,6 +40,7 @@ export const responsesDialect: Dialect = {
   eventNames: /^(?:message|error|response\..*)$/,
   createStreamReader: () => new ResponsesReader(),
   endEvent: undefined,
+  endsWithDone: false,
   // Open Responses requires it; OpenAI's own API leaves it out, and its SDK accepts both.
   closingEvent: "data: [DONE]\n\n",
 };

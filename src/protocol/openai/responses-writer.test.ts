@@ -77,7 +77,7 @@ describe("a stream", () => {
       expect(JSON.parse(data)).toMatchObject({ type: name as never });
     expect(stream.split("[DONE]")).toHaveLength(2);
     expect(stream).toEndWith("data: [DONE]\n\n");
-    expect(follow(responsesDialect, stream).kinds.slice(-2)).toEqual(["end", "end"]);
+    expect(follow(responsesDialect, stream).kinds.slice(-2)).toEqual(["end", "nothing"]);
     expect(follow(responsesDialect, stream).usage).toEqual({ promptTokens: 7, completionTokens: 5, cachedTokens: 2 });
   });
 
@@ -216,7 +216,7 @@ test("however an answer is cut, OpenAI's SDK puts together what a whole answer s
       for (const event of dataOf<ResponseStreamEvent>(stream).slice(0, -1))
         snapshot = accumulateResponse(event, snapshot);
       expect(JSON.parse(JSON.stringify(snapshot?.output))).toEqual(whole(parts).output);
-      expect(follow(responsesDialect, stream).kinds.at(-1)).toBe("end");
+      expect(follow(responsesDialect, stream).kinds.slice(-2)).toEqual(["end", "nothing"]);
     }),
     { numRuns: 60 },
   );

@@ -8,6 +8,7 @@ import {
   type EventMeaning,
   FinishedAnswers,
   isEndMarker,
+  NOTHING,
   parseEvent,
   type StreamReader,
   UsageKeeper,
@@ -63,8 +64,8 @@ export class ResponsesReader implements StreamReader {
   #nextNumber = 0;
 
   onEvent(name: string | undefined, data: string): EventMeaning {
-    // Open Responses sends it after the last event, which has already ended the stream.
-    if (isEndMarker(data)) return END;
+    // Open Responses sends it after the last event, which has already ended the stream. Before that it ends nothing.
+    if (isEndMarker(data)) return NOTHING;
     const event = parseEvent(data);
     const type = event["type"] ?? name;
     if (type === "response.created") this.#response = objectField(event, "response");
