@@ -96,6 +96,8 @@ test("data that is empty makes no event and is left out, however the stream was 
     "event: error\n: gone\n\n",
     "data:\ndata:\n\n",
     "id: 1\ndata:  \n\n",
+    "data\n\n",
+    "event\ndata\ndata:\n\n",
   ];
   const wanted = 'data: {"a":1}\n\n: comment\n\ndata: [DONE]\n\n';
   for (const one of empty) {

@@ -233,14 +233,16 @@ function fieldsOf(event: string): Fields {
   let data: string | undefined;
   for (const line of event.split(/\r?\n/)) {
     const value = valueOf(line);
-    if (line.startsWith("data:")) data = data === undefined ? value : `${data}\n${value}`;
-    else if (line.startsWith("event:")) name = value;
+    // A name alone has an empty value.
+    if (line.startsWith("data:") || line === "data") data = data === undefined ? value : `${data}\n${value}`;
+    else if (line.startsWith("event:") || line === "event") name = value;
   }
   return { name, data };
 }
 
-/** What follows the colon, and one space. */
+/** What follows the colon, and one space; nothing where there is no colon. */
 function valueOf(line: string): string {
   const from = line.indexOf(":") + 1;
+  if (from === 0) return "";
   return line.slice(line[from] === " " ? from + 1 : from);
 }
