@@ -153,7 +153,7 @@ test("a prefill worker that breaks when the stream has begun is charged for it, 
     const text = await (await post(`${gateway.url}${CHAT}`, STREAM)).text();
     expect(streamText(text)).toBe(await fleet.referenceText(CHAT, QUESTION));
     expect(text).toContain("data: [DONE]");
-    const labels = { worker: prefill.url, outcome: "upstream_reset" };
+    const labels = { worker: prefill.url, outcome: "upstream_closed" };
     expect(await metricOf(gateway, "pointsman_worker_attempts_total", labels)).toBe(1);
   }));
 
