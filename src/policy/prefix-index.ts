@@ -93,6 +93,12 @@ export class PrefixIndex {
     return this.#search.safeBytesAt(number);
   }
 
+  /** As `safeBytesAt`, of any worker; 0 for one that was not found. */
+  safeBytesOf(slot: number): number {
+    const number = this.numberOf(slot);
+    return number < 0 ? 0 : this.safeBytesAt(number);
+  }
+
   /** Number of a worker among those found; -1 if it is not among them. */
   numberOf(slot: number): number {
     return this.#search.numberOf(slot);

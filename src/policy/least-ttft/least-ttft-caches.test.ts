@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { PolicyFleet, streamOf, text } from "../../../test/support/policy-fleet.ts";
 import { leastTtft } from "./least-ttft.ts";
+import { LeastTtftPick } from "./least-ttft-pick.ts";
 
 test("a prompt goes where the worker's own events say that it is, and elsewhere when they take that back", () => {
   const fleet = new PolicyFleet({ workers: 4 });
@@ -25,4 +26,16 @@ test("what one thread hears of a cache all know", () => {
   const slot = fleet.candidates[1]?.slot ?? 0;
   control?.cacheNews?.(slot, { kind: "stored", hashes: prompt.promptBlocks().hashes });
   expect(serving && fleet.send(serving, prompt).slot).toBe(slot);
+});
+
+test("what a worker has for certain need not be settled again, also where a sibling has more of the prompt in flight there", () => {
+  const fleet = new PolicyFleet({ workers: 1 });
+  const policy = fleet.create(leastTtft);
+  const settled = text("a document", 2048);
+  const inFlight = settled + text("a question", 2048);
+  fleet.send(policy, streamOf(settled)).firstToken().end();
+  fleet.send(policy, streamOf(inFlight));
+  const { picked } = fleet.send(policy, streamOf(inFlight + text("another", 1024)));
+  expect(picked).toBeInstanceOf(LeastTtftPick);
+  expect(picked).toMatchObject({ matchedBytes: 4096, safeBytes: 2048 });
 });

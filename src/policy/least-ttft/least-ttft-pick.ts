@@ -100,7 +100,8 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
   /** Work of requests without streams that the worker had been sent until then. */
   wholeSent = 0;
   doneAt = 0;
-  /** What the index noted of its prompt. */
+  /** Bytes of the prompt that the worker had for certain, up to the end of a block, and what the index noted of the others. */
+  safeBytes = 0;
   note = 0;
   /** Its prompt is in the cache for certain. */
   isSettled = false;
@@ -136,11 +137,6 @@ export class LeastTtftPick implements Picked, PendingRequest, Linked<LeastTtftPi
     this.overheadS = weighed.of(at, OVERHEAD_S);
     this.isFirst = weighed.of(at, IS_FIRST) === 1;
     this.wholeAhead = weighed.of(at, WHOLE_AHEAD);
-  }
-
-  /** Bytes of the prompt that the worker had for certain. */
-  get safeBytes(): number {
-    return this.safeTokens === this.fullTokens ? this.matchedBytes : 0;
   }
 
   get work(): number {

@@ -239,6 +239,7 @@ class LeastTtft implements Policy, PickOwner, PairSide {
     this.#shown = undefined;
     chooser.note(pick.slot);
     weigher.arrivals.note(weighed, at);
+    pick.safeBytes = index.safeBytesOf(pick.slot);
     index.insert(pick.slot);
     pick.note = index.note;
     this.#queue(pick, weighed.of(at, PREFILL_S));
