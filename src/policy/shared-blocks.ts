@@ -1,4 +1,4 @@
-import { OWNER_BIT, OWNER_BITS, SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
+import { OWNER_BITS, SLOT_BITS, type VolumeClocks } from "./volume-clocks.ts";
 
 /** Workers that are remembered for a block which many workers have, as the system prompt of a whole fleet. */
 export const MANY_OWNERS = 64;
@@ -44,10 +44,9 @@ export class SharedBlocks {
     this.#clocks = clocks;
   }
 
-  /** Index of the first entry of the block's list; -1 if `entry` is no link to one, or the list belongs to another block by now. */
-  entriesOf(entry: number, key: number): number {
-    if (entry === 0 || (entry & OWNER_BIT) !== 0) return -1;
-    const list = this.#listAt((entry >>> LINK_SHIFT) - 1);
+  /** Index of the first entry of the list that `link` leads to; -1 if it belongs to another block than `key` by now. */
+  entriesOf(link: number, key: number): number {
+    const list = this.#listAt((link >>> LINK_SHIFT) - 1);
     return this.#cells[list] === key ? list + HEAD_CELLS : -1;
   }
 

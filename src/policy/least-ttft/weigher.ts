@@ -73,8 +73,11 @@ export class Weigher {
   readonly #parts: WeigherParts;
   /** Tokens for each byte of the request's prompt. */
   #tokensPerByte = EXACT_TOKENS_PER_BYTE;
+  /** What a token costs more for each token that it attends to, as a share. */
   #attention = 0;
+  /** Share of a prefix in flight that saves work. */
   #shared = 1;
+  /** How far a known prefix reaches into the next block, in sizes of that one. */
   #beyond = 0;
   /** The prefix of this request whose tokens were worked out last; 0 for none. */
   #lastBytes = 0;
@@ -125,7 +128,7 @@ export class Weigher {
 
   /**
    * Weighs one candidate; `place` is its index among all. `isAlone`: a decode worker prefills the prompt itself. All that is worked out stays in
-   * variables until the end: to write a cell and to read it again where it is needed made this half as slow again.
+   * variables until the end: to write cells and to read them again where they are needed takes a third longer.
    */
   add(candidate: Candidate, place: number, isAlone = false): void {
     const { slot, role, decoding, kvCapacityTokens } = candidate;
@@ -153,8 +156,7 @@ export class Weigher {
     const matchedBytes = number < 0 ? 0 : index.bytesAt(number);
     const fullTokens = this.#tokensOf(matchedBytes);
     const safeTokens = number < 0 ? 0 : this.#tokensOf(index.safeBytesAt(number));
-    const shared = this.#shared * (fullTokens - safeTokens);
-    const known = waitingS < SOON_S ? fullTokens : safeTokens + shared;
+    const known = waitingS < SOON_S ? fullTokens : safeTokens + this.#shared * (fullTokens - safeTokens);
     // An engine computes at least the last token anew.
     const cached = known === 0 ? 0 : Math.max(0, Math.min(promptTokens - 1, known * index.trust(slot)));
 
