@@ -83,6 +83,19 @@ test("mistakes of YAML are told in words for operators", () => {
     "f.yaml:2:1: a second document begins here, and a configuration is one: leave out the line with ---",
   ]);
   expect(mistakes("port: 1\nport: 2")).toEqual(["f.yaml:2:1: this key is given twice"]);
+  expect(mistakes("a: [{b: 1, b: 2}]\nc: {d:, d: 1}\na: 1")).toEqual([
+    "f.yaml:1:12: this key is given twice",
+    "f.yaml:2:9: this key is given twice",
+    "f.yaml:3:1: this key is given twice",
+  ]);
+  expect(mistakes("port: 1\nlabels: {a: 1, b: 2, 'a': 3}")).toEqual(["f.yaml:2:22: this key is given twice"]);
+});
+
+test("a file with tens of thousands of keys is refused at once", () => {
+  const before = process.cpuUsage();
+  const keys = Array.from({ length: 40_000 }, (_, index) => `key${index}: 1\n`).join("");
+  expect(mistakes(`${keys}key7: 1\n`)).toEqual(["f.yaml:40001:1: this key is given twice"]);
+  expect(process.cpuUsage(before).user).toBeLessThan(4_000_000);
 });
 
 test("a value is shown as it was written, also where JSON could not", () => {

@@ -95,17 +95,18 @@ export function parseConfigFile(name: string, text: string, outside: Outside, li
   checkBrackets(name, text);
   const { isMap, isScalar, isSeq, LineCounter, parseDocument, visit } = yaml();
   const lines = new LineCounter();
-  const document: Document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document: Document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const at = (offset: number | undefined): string => {
     const { line, col } = lines.linePos(offset ?? 0);
     return `${name}:${line}:${col}`;
   };
-  throwProblems(
-    [...document.errors, ...document.warnings].map(({ pos, code, message }) => ({
+  throwProblems([
+    ...[...document.errors, ...document.warnings].map(({ pos, code, message }) => ({
       where: at(pos[0]),
       message: YAML_MISTAKES.get(code) ?? message.split("\n", 1)[0] ?? message,
     })),
-  );
+    ...keysGivenTwice(document).map((offset) => ({ where: at(offset), message: "this key is given twice" })),
+  ]);
   if (listKey !== undefined && isSeq(document.contents)) {
     const list = document.contents;
     document.contents = document.createNode({});
@@ -139,8 +140,29 @@ export function parseConfigFile(name: string, text: string, outside: Outside, li
 /** Mistakes for which the library's own words are for programmers. */
 const YAML_MISTAKES: ReadonlyMap<string, string> = new Map([
   ["MULTIPLE_DOCS", "a second document begins here, and a configuration is one: leave out the line with ---"],
-  ["DUPLICATE_KEY", "this key is given twice"],
 ]);
+
+/** Where keys stand that their mapping has before. The library's own look compares each key with each: 100,000 keys take it minutes. */
+function keysGivenTwice(document: Document): number[] {
+  const { isMap, isScalar, isSeq } = yaml();
+  const twice: number[] = [];
+  // A list of what is left to look at, because lines that are no YAML may come to thousands of levels.
+  const left: unknown[] = [document.contents];
+  while (left.length > 0) {
+    const node = left.pop();
+    if (isSeq(node)) for (const item of node.items) left.push(item);
+    if (!isMap(node)) continue;
+    const names = new Set<string>();
+    for (const { key, value } of node.items) {
+      left.push(value);
+      if (!isScalar(key)) continue;
+      const name = String(key.value);
+      if (names.has(name)) twice.push(key.range?.[0] ?? 0);
+      names.add(name);
+    }
+  }
+  return twice.toSorted((a, b) => a - b);
+}
 
 /** Most brackets that are open at once, those in texts and comments too. The library takes minutes for five thousand. */
 const MAX_OPEN = 512;
