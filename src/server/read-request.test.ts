@@ -57,6 +57,8 @@ describe("the model of a request", () => {
   test("must be a name", () => {
     for (const model of [7, true, ["m"], { id: "m" }, "x".repeat(70_000)]) {
       expect(refused({ model })).toEqual(["invalid_request", "model"]);
+      // One that is a string, and too long, is not told that it must be a string alone.
+      expect(() => read({ model })).toThrow("model must be a string of 64 KiB at most");
     }
   });
 

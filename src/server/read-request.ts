@@ -37,7 +37,7 @@ function readModel(body: JsonBody, isRequired: boolean): string | undefined {
   // Engines treat an empty name as none, and clients without a model send it.
   if (typeof model === "string" && model !== "") return model;
   if (model !== undefined && model !== "" && body.value("model") !== null) {
-    throw new GatewayError("invalid_request", "model must be a string", { param: "model" });
+    throw new GatewayError("invalid_request", "model must be a string of 64 KiB at most", { param: "model" });
   }
   if (isRequired) throw new GatewayError("missing_model", "the request must name a model", { param: "model" });
   return undefined;
