@@ -26,7 +26,7 @@ const STYLES = new SeriesStyles([...OURS, ...OTHERS, BASELINE], BASELINE);
 const USUAL: Omit<Job, "load" | "policy" | "seed" | "rate"> = {
   isTrace: false,
   ...USUAL_SITUATION,
-  durationSecs: 160,
+  durationSecs: 240,
 };
 
 interface Picture {

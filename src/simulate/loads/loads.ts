@@ -92,7 +92,7 @@ const V1_HOST = { ...V1, kvTokens: 3_072_000 };
 
 const CHAT = { ...LAB, sessions: chat, perSecond: 4 };
 const AGENT = { ...LAB, sessions: agents, perSecond: 1.6 };
-const LONG_CHAT = { ...V1, sessions: longChat, perSecond: 4.6 };
+const LONG_CHAT = { ...V1, sessions: longChat, perSecond: 3.7 };
 const firstIsSlow = (worker: number): Partial<WorkerSpec> => (worker === 0 ? { slowness: 3 } : {});
 
 /** All loads that need no file. */
@@ -122,7 +122,7 @@ export const LOADS: readonly LoadRow[] = [
   }),
   load("hetero", "long conversations; half the workers are 2.5 times slower and have half the memory", {
     ...LONG_CHAT,
-    perSecond: 3.9,
+    perSecond: 2.8,
     worker: (worker) => (worker % 2 === 1 ? { slowness: 2.5, kvTokens: V1.kvTokens / 2 } : {}),
   }),
   load("join", "long conversations; one worker joins with an empty cache after a third of the time", {

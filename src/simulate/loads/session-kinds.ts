@@ -60,16 +60,19 @@ export const agents: SessionKind = talks({
   thinkMs: (draw) => draw.exponential(150),
 });
 
-/** Long conversations with long answers: the batches of decode are what fills the workers. */
+/**
+ * Long conversations: the batches of decode and the contexts in memory are what fills the workers. They end after a minute or two, so
+ * that after three minutes as many end as begin: what the load shows does not depend on how long it is run.
+ */
 export const longChat: SessionKind = talks({
   systems: 6,
   systemTokens: 1000,
   firstTokens: 1600,
   nextTokens: 900,
   sigma: 0.8,
-  answerTokens: 500,
-  turns: (draw) => 1 + Math.floor(draw.exponential(4)),
-  thinkMs: (draw) => draw.exponential(8000),
+  answerTokens: 200,
+  turns: (draw) => draw.whole(1, 7),
+  thinkMs: (draw) => draw.exponential(6000),
 });
 
 /** Agents with contexts from 30,000 to 150,000 tokens and pauses of 1 to 3 s. */
