@@ -12,7 +12,7 @@ export interface QualityLoad {
 export const QUALITY_LOADS: readonly QualityLoad[] = [
   { name: "agent", seconds: 30, bound: 0.85 },
   { name: "rag", seconds: 30, bound: 0.85 },
-  { name: "hetero", seconds: 30, bound: 0.85 },
+  { name: "hetero", seconds: 60, bound: 0.85 },
   { name: "agentslow3", seconds: 30, bound: 0.85 },
   { name: "hotshift", seconds: 130, bound: 0.85 },
   { name: "conversation", isTrace: true, seconds: 60, bound: 0.85 },
