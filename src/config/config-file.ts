@@ -49,11 +49,17 @@ export function readConfigText(path: string): string {
  * stop the gateway until somebody writes to it.
  */
 export function readConfigTextAgain(path: string): string {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats?.isFIFO() === true || stats?.isCharacterDevice() === true || stats?.isSocket() === true) {
-    throw new ConfigError(path, "it cannot be read again, as a file can");
-  }
+  if (!canBeReadAgain(path)) throw new ConfigError(path, ONLY_ONCE);
   return readConfigText(path);
+}
+
+/** Why a file is refused that `canBeReadAgain` is not true of. */
+export const ONLY_ONCE = "it cannot be read again, as a file can";
+
+/** Whether it is no pipe, and nothing like it. One that is not there may come. */
+export function canBeReadAgain(path: string): boolean {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return !stats || !(stats.isFIFO() || stats.isCharacterDevice() || stats.isSocket());
 }
 
 /**

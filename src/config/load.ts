@@ -65,7 +65,11 @@ export function loadConfig({
   const file = parsed === "unreadable" ? undefined : parsed;
   const merged = merge(file, environment, flags, problems);
   const locate = locator(file, merged);
-  const secrets = readSecretFiles(merged.values, allowed && new Set([...allowed, ...givenTexts(merged)]));
+  const secrets = readSecretFiles(merged.values, {
+    allowed: allowed && new Set([...allowed, ...givenTexts(merged)]),
+    // At the start a file is named, and later its text is given.
+    isAgain: given !== undefined,
+  });
   const { complaints, config, indexOf } = judge(secrets.values);
   const wrong = [...secrets.complaints, ...complaints];
   // The unreadable file may have the missing options.

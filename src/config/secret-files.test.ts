@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "./config-error.ts";
+import { readWorkersFile } from "./workers-file.ts";
 import { type ConfigSources, loadConfig, type LoadedConfig, NO_FLAGS } from "./load.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "pointsman-secrets-"));
@@ -145,4 +146,20 @@ describe("a document from elsewhere", () => {
     const { references } = load(`api_key_file: ${KEY}\nmodel_path: \${M}`, { env: { M: "m" } });
     expect([...references].sort()).toEqual(["${M}", KEY].sort());
   });
+});
+
+test("a secret in a pipe is taken at the start, and refused when it is read again, as nobody may write to it any more", () => {
+  const pipe = join(directory, "pipe");
+  expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
+  const config = join(directory, "pipe.yaml");
+  writeFileSync(config, `api_key_file: ${pipe}`);
+  Bun.spawn(["sh", "-c", `echo hush > ${pipe}`]);
+  expect(loadConfig({ file: config, env: {}, flags: NO_FLAGS }).config.apiKey?.reveal()).toBe("hush");
+  expect(mistakes(`api_key_file: ${pipe}`)).toEqual([
+    `f.yaml:1:15: api_key_file ${pipe} cannot be read: it cannot be read again, as a file can`,
+  ]);
+  const workers = join(directory, "workers.yaml");
+  writeFileSync(workers, `[{url: "http://a:1", api_key_file: ${pipe}}]`);
+  const rules = { enableIgw: false, pdDisaggregation: false, workerApiKey: undefined };
+  expect(() => readWorkersFile(workers, rules, {})).toThrow("it cannot be read again");
 });

@@ -5,7 +5,7 @@ import { errorMessage } from "../util/error-message.ts";
 import { isRecord } from "../util/objects.ts";
 import { typeAt } from "../util/wrong-value.ts";
 import { utf8Text } from "../util/utf8-text.ts";
-import type { RawObject } from "./config-file.ts";
+import { canBeReadAgain, ONLY_ONCE, type RawObject } from "./config-file.ts";
 import type { Complaint } from "./describe-issue.ts";
 import { type ConfigKey, configSchema } from "./schema.ts";
 
@@ -31,9 +31,12 @@ export interface NamedFile {
 /**
  * Puts the contents of files in the place of secrets: `x_file: PATH` beside `x`, at any depth. The line break at the end is cut. The
  * files are read each time that a configuration is, so that a reload takes a rotated secret. `allowed`: the files that may be
- * named; undefined: any.
+ * named; undefined: any. `isAgain`: they were read before, so that a pipe, which would stop the gateway until somebody writes to it, is refused.
  */
-export function readSecretFiles(values: RawObject, allowed: ReadonlySet<string> | undefined): WithSecrets {
+export function readSecretFiles(
+  values: RawObject,
+  { allowed, isAgain }: { readonly allowed?: ReadonlySet<string> | undefined; readonly isAgain: boolean },
+): WithSecrets {
   const files: NamedFile[] = [];
   const complaints: Complaint[] = [];
   const walk = (value: unknown, path: readonly PropertyKey[]): unknown => {
@@ -55,7 +58,7 @@ export function readSecretFiles(values: RawObject, allowed: ReadonlySet<string> 
             ? `stands beside ${snakeCase(secret)}: one of them is enough`
             : undefined;
       if (problem !== undefined) complaints.push({ path: at, text: problem });
-      else if (secret !== undefined) out[secret] = read(inner, at, complaints);
+      else if (secret !== undefined) out[secret] = read(inner, isAgain, at, complaints);
       // An option of the schema stays: it says where the secret is from.
       if (secret === undefined || path.length === 0) out[key] = inner;
       else if (problem !== undefined) out[secret] ??= pending(at);
@@ -102,8 +105,9 @@ function isSecret(type: z.core.$ZodType): boolean {
   return type instanceof z.ZodString && z.globalRegistry.get(type)?.["isSecret"] === true;
 }
 
-function read(file: string, path: readonly PropertyKey[], complaints: Complaint[]): string {
+function read(file: string, isAgain: boolean, path: readonly PropertyKey[], complaints: Complaint[]): string {
   try {
+    if (isAgain && !canBeReadAgain(file)) throw new Error(ONLY_ONCE);
     if (statSync(file).size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
     const text = utf8Text(readFileSync(file))?.replace(/[\r\n]+$/, "");
     if (text === undefined) throw new Error("it is not UTF-8 text");

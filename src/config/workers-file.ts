@@ -32,7 +32,7 @@ export function readWorkersFile(
   // A file that was only begun must not take every worker away; an empty list may.
   if (!file.has([KEY]))
     throw new ConfigError(path, "the file has no list of workers, bare or under initial_workers; [] is an empty one");
-  const { values, files, complaints } = readSecretFiles(file.values, undefined);
+  const { values, files, complaints } = readSecretFiles(file.values, { isAgain: true });
   const parsed = schema.safeParse(values);
   const wrong = [...complaints, ...(parsed.success ? [] : complaintsOf(parsed.error.issues, schema, values))];
   if (parsed.success) wrong.push(...typeComplaints(parsed.data[KEY], rules));
