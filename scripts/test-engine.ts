@@ -20,7 +20,7 @@ if (reason !== undefined) {
 }
 const root = join(import.meta.dir, "..");
 const given = process.argv.slice(2);
-const files = (given.length > 0 ? given : ["vllm", "continuation", "pd", "grpc", "kv-events"]).map(
+const files = (given.length > 0 ? given : ["vllm", "continuation", "pd", "grpc", "prompts", "kv-events"]).map(
   (name) => `./test/engine/${name}.ts`,
 );
 const runner = Bun.spawn([process.execPath, "test", "--timeout", "60000", "--max-concurrency=1", ...files], {

@@ -1,3 +1,4 @@
+import type { ChatForm } from "../protocol/chat-form.ts";
 import type { JsonObject } from "../protocol/json/json.ts";
 import type { WorkerType } from "../util/worker-type.ts";
 import type { KvTransferInfo } from "../worker/worker.ts";
@@ -22,6 +23,11 @@ export interface Engine {
   readonly codec: EngineCodec | undefined;
   /** Undefined where the gateway cannot hand over the engine's KV cache; its workers then form no pairs. */
   readonly connectors: EngineConnectors | undefined;
+  /**
+   * `chat-form.ts`: how the engine's own server makes prompts of conversations, by its version, newest for an unknown one. Undefined: as
+   * the gateway does.
+   */
+  readonly chatForm: ((version: string | undefined) => ChatForm) | undefined;
   /** Undefined where a request cannot choose the engine's data-parallel rank. */
   readonly rankPin: RankPin | undefined;
   /** Whether the engine accepts `default` as the name of its only model and, over HTTP, `BASE:ADAPTER` as the name of a LoRA adapter. */

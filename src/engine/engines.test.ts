@@ -207,6 +207,7 @@ for (const engine of ENGINES) {
 
     test("has a folder of its name, with a file for each part that it has", () => {
       const parts = {
+        "chat-form": engine.chatForm,
         codec: engine.codec,
         connectors: engine.connectors,
         engine,

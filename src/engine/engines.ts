@@ -1,4 +1,5 @@
 import type { Worker } from "../worker/worker.ts";
+import { type ChatForm, OWN_FORM } from "../protocol/chat-form.ts";
 import { GatewayError } from "../errors/errors.ts";
 import type { EngineCodec } from "./codec.ts";
 import type { Engine } from "./engine.ts";
@@ -22,6 +23,11 @@ export function engineNamed(name: string | undefined): Engine {
 /** The engine that the prober found for a worker; `openai` until the worker has answered. */
 export function engineOf({ info }: Pick<Worker, "info">): Engine {
   return engineNamed(info.engine);
+}
+
+/** How a worker's own server makes prompts of conversations; the gateway's form where that is not known. */
+export function chatFormOf({ info }: Pick<Worker, "info">): ChatForm {
+  return engineOf({ info }).chatForm?.(info.engineVersion) ?? OWN_FORM;
 }
 
 /** The codec for a worker's gRPC messages. Throws not_implemented if its engine has no gRPC service. */

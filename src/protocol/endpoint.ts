@@ -4,6 +4,7 @@ import type { JsonBody } from "./json/json-body.ts";
 import type { MemberBounds } from "./member-bounds.ts";
 import type { Continuation } from "./openai/continuation.ts";
 import type { EmbeddingRequest } from "./openai/embeddings.ts";
+import type { ChatForm } from "./chat-form.ts";
 import type { PromptForm } from "./prompt.ts";
 import type { TextModel } from "./text-model.ts";
 
@@ -29,10 +30,10 @@ export interface Endpoint<Name extends string = string> extends PromptForm {
   /** Members that are bounded before a worker gets the body. */
   readonly bounds: MemberBounds;
   /**
-   * Reads the body for a token engine; undefined where token engines do not serve the route. Throws invalid_request,
-   * not_implemented.
+   * Reads the body for a token engine, with the prompt in the gateway's own form or in `form`; undefined where token engines do not
+   * serve the route. Throws invalid_request, not_implemented.
    */
-  readonly read: ((body: JsonBody) => EngineJob) | undefined;
+  readonly read: ((body: JsonBody, form?: ChatForm) => EngineJob) | undefined;
   /** Answers that the body asks for: its prompts, times the answers to each. */
   readonly sequences: (body: JsonBody) => number;
   /** Lets another worker go on with the body's stream; undefined where none can, for this body or for the whole route. */
@@ -95,13 +96,13 @@ interface GenerateRow<Name extends string>
     Pick<Endpoint, "oneToken" | "takesRoom" | "canParseOutput">,
     Pick<Endpoint, "operation">,
     Partial<Pick<Endpoint, "hasCacheMarks">> {
-  readonly read: (body: JsonBody) => ApiRequest;
+  readonly read: (body: JsonBody, form?: ChatForm) => ApiRequest;
 }
 
 /** A route on which workers generate. */
 export function generate<const Name extends string>(row: GenerateRow<Name>): Endpoint<Name> {
   const { read } = row;
-  return { ...PLAIN, ...row, work: "generate", read: (body) => ({ kind: "generate", api: read(body) }) };
+  return { ...PLAIN, ...row, work: "generate", read: (body, form) => ({ kind: "generate", api: read(body, form) }) };
 }
 
 /** `read`: undefined where engines that speak tokens do not serve the route. */

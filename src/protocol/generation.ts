@@ -25,7 +25,10 @@ export interface ToolSpec {
   readonly description: string | undefined;
   /** JSON schema of the arguments. */
   readonly parameters: Readonly<Record<string, unknown>> | undefined;
-  readonly isStrict: boolean;
+  /** Members of the function as the client wrote them, null too; its schema is under `parameters`. */
+  readonly written: Readonly<Record<string, unknown>>;
+  /** Members beside the function, where the API has the function in an object of its own. */
+  readonly beside: Readonly<Record<string, unknown>>;
 }
 
 /** One prompt: a conversation, a text or token ids. */

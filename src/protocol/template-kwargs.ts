@@ -1,6 +1,6 @@
 import type { JsonFields } from "./json/json-fields.ts";
 
-type Kwargs = Readonly<Record<string, unknown>>;
+export type Kwargs = Readonly<Record<string, unknown>>;
 
 /** Turns thinking on or off under both names that templates use. */
 export function thinking(isOn: boolean): Kwargs {

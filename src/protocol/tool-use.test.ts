@@ -8,8 +8,8 @@ const PARAMETERS = {
   properties: { city: { $ref: "#/$defs/city" } },
   $defs: { city: { type: "string" } },
 };
-const weather: ToolSpec = { name: "weather", description: undefined, parameters: PARAMETERS, isStrict: false };
-const time: ToolSpec = { name: "time", description: undefined, parameters: undefined, isStrict: false };
+const weather: ToolSpec = { name: "weather", description: undefined, parameters: PARAMETERS, written: {}, beside: {} };
+const time: ToolSpec = { name: "time", description: undefined, parameters: undefined, written: {}, beside: {} };
 
 function used(
   asked: AskedChoice,
@@ -27,13 +27,19 @@ describe("a choice of tools", () => {
   test("auto: the model is told of all tools and forced to nothing", () => {
     expect(used({ kind: "auto" })).toEqual({
       tools: [weather, time],
+      declared: [weather, time],
       toolChoice: { kind: "auto" },
       constraint: undefined,
     });
   });
 
   test("none: the model is told of no tool", () => {
-    expect(used({ kind: "none" })).toEqual({ tools: undefined, toolChoice: { kind: "none" }, constraint: undefined });
+    expect(used({ kind: "none" })).toMatchObject({
+      tools: undefined,
+      declared: [weather, time],
+      toolChoice: { kind: "none" },
+      constraint: undefined,
+    });
   });
 
   test("auto among some: the model is told of those", () => {
@@ -88,12 +94,14 @@ describe("a choice is refused", () => {
 
 describe("tools", () => {
   test("have a name, and their schema under the name that the API gives it", () => {
-    const fields = new JsonFields({ name: "f", input_schema: { type: "object" }, strict: true }, "tools[0]");
+    const json = { strict: true, name: "f", input_schema: { type: "object" }, cache_control: {} };
+    const fields = new JsonFields(json, "tools[0]");
     expect(readTool(fields, "input_schema")).toEqual({
       name: "f",
       description: undefined,
       parameters: { type: "object" },
-      isStrict: true,
+      written: { name: "f", parameters: { type: "object" }, strict: true },
+      beside: {},
     });
     expect(() => readTool(new JsonFields({}, "tools[0]"), "parameters")).toThrow("tools[0].name");
   });

@@ -1,4 +1,5 @@
 import type { JsonFields } from "./json/json-fields.ts";
+import type { ChatForm } from "./chat-form.ts";
 import type { Constraint, ToolChoice, ToolSpec } from "./generation.ts";
 import { isJsonObject } from "./json/json.ts";
 
@@ -15,12 +16,14 @@ export interface AskedChoice {
 export interface ToolUse {
   /** The tools that the model is told of; undefined for none. */
   readonly tools: readonly ToolSpec[] | undefined;
+  /** All tools of the request. */
+  readonly declared: readonly ToolSpec[];
   readonly toolChoice: ToolChoice;
   /** Forces the model to write a call, where the request demands one. */
   readonly constraint: Constraint | undefined;
 }
 
-const NO_TOOLS: ToolUse = { tools: undefined, toolChoice: { kind: "none" }, constraint: undefined };
+const NO_TOOLS = { tools: undefined, toolChoice: { kind: "none" }, constraint: undefined } as const;
 
 /**
  * Decides which of the declared tools the model is told of, and whether it must call one. `fields` and `name` say where in the
@@ -35,15 +38,16 @@ export function toolUse(
 ): ToolUse {
   if (declared.length === 0) {
     if (asked.kind === "required" || asked.kind === "function") throw fields.error(name, "needs tools to choose from");
-    return NO_TOOLS;
+    return { ...NO_TOOLS, declared };
   }
-  if (asked.kind === "none") return NO_TOOLS;
+  if (asked.kind === "none") return { ...NO_TOOLS, declared };
   const tools = offered(declared, asked, fields, name);
   const [first] = tools;
-  if (asked.kind === "auto" || !first) return { tools, toolChoice: { kind: "auto" }, constraint: undefined };
+  if (asked.kind === "auto" || !first) return { tools, declared, toolChoice: { kind: "auto" }, constraint: undefined };
   const isOne = asked.kind === "function";
   return {
     tools,
+    declared,
     toolChoice: isOne
       ? { kind: "function", name: first.name, form: "json_arguments" }
       : { kind: "required", form: "json_calls" },
@@ -52,6 +56,11 @@ export function toolUse(
       schema: JSON.stringify(isOne ? argumentsOf(first) : callsOf(tools, isParallel)),
     },
   };
+}
+
+/** The tools that the model is told of in this form; undefined for none. */
+export function toldTools({ tools, declared }: ToolUse, form: ChatForm): ToolUse["tools"] {
+  return form.tellsEveryTool && declared.length > 0 ? declared : tools;
 }
 
 function offered(declared: readonly ToolSpec[], asked: AskedChoice, fields: JsonFields, name: string): ToolSpec[] {
@@ -101,15 +110,28 @@ function moveReferences(schema: unknown, root: string): unknown {
   );
 }
 
-/** Reads a function. `schemaName` is the member that holds the schema of its arguments, which each API names differently. */
-export function readTool(fields: JsonFields, schemaName: string): ToolSpec {
+/**
+ * Reads a function. `schemaName` is the member that holds the schema of its arguments, which each API names differently; `beside`
+ * are the members beside the function.
+ */
+export function readTool(fields: JsonFields, schemaName: string, beside: ToolSpec["beside"] = {}): ToolSpec {
+  const { type: _ofTheTool, ...written } = fields.json;
   const name = fields.requiredString("name");
+  fields.boolean("strict");
   return {
     name,
     description: fields.string("description"),
     parameters: fields.object(schemaName)?.json,
-    isStrict: fields.boolean("strict") ?? false,
+    written: schemaName === "parameters" ? written : underOneName(written, schemaName),
+    beside,
   };
+}
+
+/** The members that functions have in OpenAI's APIs, of a function whose schema has another name. */
+function underOneName(json: ToolSpec["written"], schemaName: string): ToolSpec["written"] {
+  const { name, description, strict, defer_loading } = json;
+  const members = { name, description, parameters: json[schemaName], strict, defer_loading };
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
 /** Throws invalid_request where two tools have the same name, as a call of that name could mean either. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { GatewayError } from "../errors/errors.ts";
 import { parseWithNumbers } from "../protocol/json/written-numbers.ts";
 import { ChatTemplate, type TemplateInput } from "./chat-template.ts";
+import { OWN_FORM } from "../protocol/chat-form.ts";
 import { ChatTemplates } from "./chat-templates.ts";
 
 const HELLO = { messages: [{ role: "user", content: "hello" }], addGenerationPrompt: true };
@@ -401,4 +402,18 @@ describe("templates of a model", () => {
     });
     expect(errorOf(() => new ChatTemplates(new Map(), {}).get())).toMatchObject({ details: { param: "messages" } });
   });
+});
+
+test("an answer that is not to be continued is the user's in the form of some servers", () => {
+  const template = ChatTemplate.compile("{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}");
+  const messages = [
+    { role: "user", content: "u" },
+    { role: "assistant", content: "a" },
+  ];
+  const textForm = { ...OWN_FORM.text, givesLastAnswerToUser: true };
+  const rendered = (more: object): string =>
+    template.render({ messages, textForm, addGenerationPrompt: true, ...more }).text;
+  expect(rendered({})).toBe("[user:u][user:a]");
+  expect(rendered({ addGenerationPrompt: false })).toBe("[user:u][assistant:a]");
+  expect(rendered({ textForm: OWN_FORM.text })).toBe("[user:u][assistant:a]");
 });

@@ -1,4 +1,5 @@
 import { asGatewayError, GatewayError } from "../errors/errors.ts";
+import { OWN_FORM, type TextForm } from "../protocol/chat-form.ts";
 import { isRecord, type AnyRecord } from "../util/objects.ts";
 import { dictOf, fromJson } from "./jinja/from-json.ts";
 import { createGlobals, TemplateRefusal } from "./jinja/globals.ts";
@@ -32,6 +33,8 @@ export interface TemplateInput {
   readonly continueFinalMessage?: boolean;
   /** `chat_template_kwargs`: further variables. They cannot replace those above. */
   readonly kwargs?: AnyRecord;
+  /** How the content of messages comes to the template; the gateway's own way by default. */
+  readonly textForm?: TextForm;
   /** The time for `strftime_now`. */
   readonly now?: Date;
 }
@@ -126,7 +129,7 @@ export class ChatTemplate {
 
   /** Throws `invalid_request` with the template's own message; param is `messages` where the template cannot take them. */
   render(input: TemplateInput): RenderedPrompt {
-    const messages = prepareMessages(input.messages, this.#traits);
+    const messages = prepareMessages(messagesOf(input), this.#traits, input.textForm ?? OWN_FORM.text);
     if (input.continueFinalMessage !== true) {
       const text = this.#run(input, messages);
       return { text, startsInReasoning: input.addGenerationPrompt && endsInReasoning(text) };
@@ -211,6 +214,14 @@ export class ChatTemplate {
       ? { variable: undefined, isOnByDefault: plain?.startsInReasoning ?? false }
       : { variable, isOnByDefault: plain?.text === on };
   }
+}
+
+/** The messages, of which the last one becomes the user's where the form says so. */
+function messagesOf({ messages, textForm, addGenerationPrompt }: TemplateInput): readonly AnyRecord[] {
+  const last = messages.at(-1);
+  if (textForm?.givesLastAnswerToUser !== true || !addGenerationPrompt) return messages;
+  if (last?.["role"] !== "assistant" || typeof last["content"] !== "string") return messages;
+  return messages.with(messages.length - 1, { role: "user", content: last["content"] });
 }
 
 function compileSource(source: string): Compiled {

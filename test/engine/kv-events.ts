@@ -103,6 +103,9 @@ const TOOL = {
   function: { name: "search", description: "Search the pages", parameters: { type: "object", properties: {} } },
 };
 
+/** Tools that servers write into their prompts otherwise than they came. */
+const ODD_TOOLS = [{ type: "function", function: { strict: true, name: "list" } }, TOOL];
+
 /** The next turn of a conversation. */
 function turn(): readonly Message[] {
   const messages = conversations[random(conversations.length)] ?? [];
@@ -119,10 +122,12 @@ const KINDS: Readonly<Record<string, () => readonly [path: string, body: object]
   chat: () => [CHAT, { messages: turn() }],
   stream: () => [CHAT, { messages: turn(), stream: true, stream_options: { include_usage: true } }],
   tools: () => [CHAT, { messages: turn(), tools: [TOOL] }],
+  "odd tools": () => [CHAT, { messages: turn(), tools: ODD_TOOLS, tool_choice: random(2) === 0 ? "none" : "auto" }],
   salt: () => [CHAT, { messages: turn(), cache_salt: `tenant-${random(2)}` }],
   messages: () => {
     const [system, ...messages] = turn();
-    return ["/v1/messages", { system: system?.content, messages }];
+    const blocks = [system?.content, "A second block."].map((text) => ({ type: "text", text }));
+    return ["/v1/messages", { system: random(2) === 0 ? system?.content : blocks, messages }];
   },
   responses: () => ["/v1/responses", { input: turn(), max_output_tokens: 16 }],
   completion: () => ["/v1/completions", completion()],

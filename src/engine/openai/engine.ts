@@ -11,6 +11,7 @@ export const openai: Engine = {
   questions,
   codec: undefined,
   connectors,
+  chatForm: undefined,
   // It does not say how many ranks it has; where the operator does, the header names one.
   rankPin: { members: [], cleared: [] },
   takesModelSpellings: false,

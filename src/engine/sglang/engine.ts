@@ -1,6 +1,7 @@
 import { lazy } from "../../util/lazy.ts";
 import type { EngineCodec } from "../codec.ts";
 import type { Engine } from "../engine.ts";
+import { chatForm } from "./chat-form.ts";
 import { connectors } from "./connectors.ts";
 import type * as Codec from "./codec.ts";
 import { probe } from "./probe.ts";
@@ -18,6 +19,7 @@ export const sglang: Engine = {
     return load().codec;
   },
   connectors,
+  chatForm,
   // The newer name and the older one: a version reads one or both.
   rankPin: { members: ["routed_dp_rank", "data_parallel_rank"], cleared: ["disagg_prefill_dp_rank"] },
   takesModelSpellings: true,

@@ -20,6 +20,7 @@ export const trtllm: Engine = {
     return load().codec;
   },
   connectors: undefined,
+  chatForm: undefined,
   rankPin: undefined,
   takesModelSpellings: false,
 };

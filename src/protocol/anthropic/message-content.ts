@@ -1,40 +1,42 @@
 import type { JsonFields } from "../json/json-fields.ts";
 import type { JsonObject } from "../json/json.ts";
 import { withoutBillingLine } from "../billing-line.ts";
+import type { ChatForm } from "../chat-form.ts";
 import { readText, readTextBlocks, type TextPart } from "./blocks.ts";
 
 type Message = Readonly<Record<string, unknown>>;
 
 /** Reads the system prompt and the conversation into OpenAI's shape. */
-export function readMessageList(fields: JsonFields): Message[] {
+export function readMessageList(fields: JsonFields, form: ChatForm): Message[] {
   const messages = fields.objects("messages");
   if (!messages || messages.length === 0) throw fields.error("messages", "must be a list of at least one message");
-  const system = readSystem(fields);
+  const system = readSystem(fields, form);
   const first: Message[] = system === undefined || system.length === 0 ? [] : [{ role: "system", content: system }];
-  return [...first, ...messages.flatMap(readMessage)];
+  return [...first, ...messages.flatMap((message) => readMessage(message, form))];
 }
 
-function readSystem(fields: JsonFields): string | TextPart[] | undefined {
+function readSystem(fields: JsonFields, { systemSeparator }: ChatForm): string | TextPart[] | undefined {
   const system = readTextBlocks(fields, "system");
   if (system === undefined || typeof system === "string") return system && withoutBillingLine(system);
   // A block may consist of the billing line only.
-  return system
+  const blocks = system
     .map(({ type, text }) => ({ type, text: withoutBillingLine(text) }))
     .filter(({ text }, index) => text !== "" || system[index]?.text === "");
+  return systemSeparator === undefined ? blocks : blocks.map(({ text }) => text).join(systemSeparator);
 }
 
-function readMessage(fields: JsonFields): Message[] {
+function readMessage(fields: JsonFields, form: ChatForm): Message[] {
   const role = fields.oneOf("role", ["user", "assistant", "system"]);
   if (role === undefined) throw fields.error("role", "must be one of user, assistant, system");
   if (!fields.has("content")) throw fields.error("content", "must be a string or a list of blocks");
   const text = fields.value("content");
   if (typeof text === "string") return [{ role, content: text }];
   const blocks = fields.objects("content") ?? [];
-  return role === "assistant" ? [readAssistant(blocks)] : readUser(role, blocks);
+  return role === "assistant" ? [readAssistant(blocks)] : readUser(role, blocks, form);
 }
 
-/** Each tool result becomes a message; the text around them keeps its place. */
-function readUser(role: string, blocks: readonly JsonFields[]): Message[] {
+/** Each tool result becomes a message; the text around them keeps its place, or comes behind them all. */
+function readUser(role: string, blocks: readonly JsonFields[], { putsResultsFirst }: ChatForm): Message[] {
   const messages: Message[] = [];
   let texts: TextPart[] = [];
   const flush = (): void => {
@@ -43,7 +45,7 @@ function readUser(role: string, blocks: readonly JsonFields[]): Message[] {
   };
   for (const block of blocks) {
     if (typeOf(block) === "tool_result") {
-      flush();
+      if (!putsResultsFirst) flush();
       messages.push(readToolResult(block));
     } else {
       texts.push(readText(block));

@@ -11,15 +11,16 @@ import {
   readTokenCount,
   refuseMembers,
 } from "../openai/sampling-fields.ts";
-import { effort, templateKwargs, thinking } from "../template-kwargs.ts";
-import { type AskedChoice, readTool, refuseDoubles, type ToolUse, toolUse } from "../tool-use.ts";
+import { OWN_FORM, type ChatForm } from "../chat-form.ts";
+import { templateKwargs } from "../template-kwargs.ts";
+import { type AskedChoice, readTool, refuseDoubles, toldTools, type ToolUse, toolUse } from "../tool-use.ts";
 import { readMessageList } from "./message-content.ts";
 import { MessagesWriter } from "./messages-writer.ts";
 
 const REFUSED = ["container", "mcp_servers"];
 
 /** Reads `/v1/messages`. Throws invalid_request, and not_implemented for tools that run on Anthropic's servers. */
-export function readMessages(body: JsonBody): ApiRequest {
+export function readMessages(body: JsonBody, form: ChatForm = OWN_FORM): ApiRequest {
   const fields = JsonFields.of(body);
   refuseMembers(fields, REFUSED);
   refuseThread(fields);
@@ -27,10 +28,10 @@ export function readMessages(body: JsonBody): ApiRequest {
   const maxTokens = readTokenCount(fields, "max_tokens", 1);
   if (maxTokens === undefined) throw fields.error("max_tokens", "must be an integer from 1 on");
   const parallelToolCalls = readIsParallel(fields);
-  const { tools, toolChoice, constraint } = readTools(fields, parallelToolCalls);
+  const use = readTools(fields, parallelToolCalls);
   const asked = readFormat(fields);
   const generation: GenerationRequest = {
-    prompts: [{ kind: "chat", chat: readPrompt(fields, tools) }],
+    prompts: [{ kind: "chat", chat: readPrompt(fields, use, form) }],
     n: 1,
     sampling: readSampling(fields),
     maxTokens,
@@ -39,8 +40,8 @@ export function readMessages(body: JsonBody): ApiRequest {
     logprobs: undefined,
     promptLogprobs: undefined,
     echo: false,
-    constraint: constraint ?? asked,
-    toolChoice,
+    constraint: use.constraint ?? asked,
+    toolChoice: use.toolChoice,
     parallelToolCalls,
     separateReasoning: true,
     ...readPlacement(fields),
@@ -65,36 +66,36 @@ function refuseThread(fields: JsonFields): void {
 export function readCountTokens(body: JsonBody): ChatPrompt {
   const fields = JsonFields.of(body);
   refuseThread(fields);
-  return readPrompt(fields, readTools(fields, readIsParallel(fields)).tools);
+  return readPrompt(fields, readTools(fields, readIsParallel(fields)), OWN_FORM);
 }
 
 export function countTokensAnswer(inputTokens: number): string {
   return JSON.stringify({ input_tokens: inputTokens });
 }
 
-/** Reads the prompt. If its last message is an assistant's, the model continues that text. */
-function readPrompt(fields: JsonFields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
-  const messages = readMessageList(fields);
-  const isBegun = messages.at(-1)?.["role"] === "assistant";
+/** Reads the prompt. If its last message is an assistant's, the model continues that text, where the form says so. */
+function readPrompt(fields: JsonFields, use: ToolUse, form: ChatForm): ChatPrompt {
+  const messages = readMessageList(fields, form);
+  const isBegun = form.continuesAnswer && messages.at(-1)?.["role"] === "assistant";
   const level = fields.object("output_config")?.string("effort");
   return {
     messages,
-    tools,
+    tools: toldTools(use, form),
     addGenerationPrompt: !isBegun,
     continueFinalMessage: isBegun,
     documents: undefined,
-    kwargs: templateKwargs(fields, { ...effort(level), ...readThinking(fields) }),
+    kwargs: templateKwargs(fields, { ...form.effort(level), ...readThinking(fields, form) }),
   };
 }
 
 /** Reads `thinking`. Without it, and with `adaptive`, the model's template decides. Its token budget is ignored, because no engine takes it. */
-function readThinking(fields: JsonFields): Readonly<Record<string, unknown>> {
+function readThinking(fields: JsonFields, form: ChatForm): Readonly<Record<string, unknown>> {
   const asked = fields.object("thinking");
   if (!asked) return {};
   const type = asked.oneOf("type", ["enabled", "disabled", "adaptive"]);
   if (type === undefined) throw asked.error("type", "must be one of enabled, disabled, adaptive");
   asked.integer("budget_tokens", { least: 1 });
-  return type === "adaptive" ? {} : thinking(type === "enabled");
+  return form.thinking(type);
 }
 
 function readTools(fields: JsonFields, isParallel: boolean): ToolUse {

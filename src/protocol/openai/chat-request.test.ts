@@ -234,8 +234,8 @@ describe("the conversation", () => {
 describe("tools", () => {
   const tools = [TOOL, OTHER];
   const specs = [
-    { name: "add", description: undefined, parameters: { type: "object" }, isStrict: false },
-    { name: "sub", description: "takes away", parameters: undefined, isStrict: true },
+    { name: "add", description: undefined, parameters: { type: "object" }, written: TOOL.function, beside: {} },
+    { name: "sub", description: "takes away", parameters: undefined, written: OTHER.function, beside: {} },
   ];
 
   test("are offered unless the choice is none", () => {

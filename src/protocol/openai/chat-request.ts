@@ -1,7 +1,9 @@
 import { JsonFields } from "../json/json-fields.ts";
-import type { ApiRequest, ChatPrompt, GenerationRequest, ToolSpec } from "../generation.ts";
+import type { ApiRequest, ChatPrompt, GenerationRequest } from "../generation.ts";
 import type { JsonBody } from "../json/json-body.ts";
-import { effort, templateKwargs } from "../template-kwargs.ts";
+import { OWN_FORM, type ChatForm } from "../chat-form.ts";
+import { templateKwargs } from "../template-kwargs.ts";
+import { type ToolUse, toldTools } from "../tool-use.ts";
 import { readChatMessages } from "./chat-messages.ts";
 import { readChatTools } from "./chat-tools.ts";
 import { ChatWriter } from "./chat-writer.ts";
@@ -35,15 +37,15 @@ const REFUSED = [
 ];
 
 /** Reads a body of `/v1/chat/completions`. Throws invalid_request, and not_implemented for what engines that speak tokens do not take. */
-export function readChat(body: JsonBody): ApiRequest {
+export function readChat(body: JsonBody, form: ChatForm = OWN_FORM): ApiRequest {
   const fields = JsonFields.of(body);
   refuseMembers(fields, REFUSED);
   refuseOtherModalities(fields);
   const stream = readStreamOptions(fields);
   const parallelToolCalls = fields.boolean("parallel_tool_calls") ?? true;
-  const { tools, toolChoice, constraint } = readChatTools(fields, parallelToolCalls);
+  const use = readChatTools(fields, parallelToolCalls);
   const asked = readConstraint(fields);
-  const chat = readChatPrompt(fields, tools);
+  const chat = readChatPrompt(fields, use, form);
   const echo = fields.boolean("echo") ?? false;
   const generation: GenerationRequest = {
     prompts: [{ kind: "chat", chat }],
@@ -56,8 +58,8 @@ export function readChat(body: JsonBody): ApiRequest {
     // In this API `echo` repeats the beginning of the answer that the client wrote. The writer adds it, see `echoText`.
     echo: false,
     // An answer that must be a call is nothing else, so the constraint of the call goes first.
-    constraint: constraint ?? asked,
-    toolChoice,
+    constraint: use.constraint ?? asked,
+    toolChoice: use.toolChoice,
     parallelToolCalls,
     separateReasoning: fields.boolean("separate_reasoning") ?? fields.boolean("include_reasoning") ?? true,
     ...readPlacement(fields),
@@ -72,14 +74,15 @@ export function readChat(body: JsonBody): ApiRequest {
 }
 
 /** Reads the conversation, and what the chat template takes besides. */
-export function readChatPrompt(fields: JsonFields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
+export function readChatPrompt(fields: JsonFields, use: ToolUse, form: ChatForm): ChatPrompt {
   const continueFinalMessage = fields.boolean("continue_final_message") ?? false;
   const addGenerationPrompt = fields.boolean("add_generation_prompt") ?? !continueFinalMessage;
   if (continueFinalMessage && addGenerationPrompt) {
     throw fields.error("continue_final_message", "and add_generation_prompt cannot both be true");
   }
   const documents = fields.objects("documents")?.map(({ json }) => json);
-  const kwargs = templateKwargs(fields, effort(readEffort(fields)));
+  const kwargs = templateKwargs(fields, form.effort(readEffort(fields)));
+  const tools = toldTools(use, form);
   return { messages: readChatMessages(fields), tools, addGenerationPrompt, continueFinalMessage, documents, kwargs };
 }
 

@@ -18,7 +18,8 @@ function readChatTool(fields: JsonFields): ToolSpec {
   const type = fields.string("type");
   if (type === "custom") throw fields.notBuilt("type", "tools of type custom are not supported: only functions");
   if (type !== "function") throw fields.error("type", "must be function");
-  return readTool(memberOf(fields, "function"), "parameters");
+  const { function: _itself, type: _always, ...beside } = fields.json;
+  return readTool(memberOf(fields, "function"), "parameters", beside);
 }
 
 function readFunctionCall(fields: JsonFields): AskedChoice {

@@ -97,11 +97,11 @@ test("members have this API's names", () => {
 
 test("tools and the choice among them", () => {
   const tools = [TOOL, { type: "function", name: "sub" }];
-  expect(prompt({ tools }).tools?.[0]).toEqual({
+  expect(prompt({ tools }).tools?.[0]).toMatchObject({
     name: "add",
     description: undefined,
     parameters: { type: "object" },
-    isStrict: true,
+    written: { strict: true },
   });
   const choice = (toolChoice: unknown): unknown => read({ tools, tool_choice: toolChoice }).toolChoice;
   expect(choice("required")).toEqual({ kind: "required", form: "json_calls" });

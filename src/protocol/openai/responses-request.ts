@@ -2,8 +2,9 @@ import { JsonFields } from "../json/json-fields.ts";
 import type { ApiRequest, ChatPrompt, Constraint, GenerationRequest, ToolSpec } from "../generation.ts";
 import type { JsonObject } from "../json/json.ts";
 import type { JsonBody } from "../json/json-body.ts";
-import { effort, templateKwargs } from "../template-kwargs.ts";
-import { readTool, refuseDoubles, type ToolUse, toolUse } from "../tool-use.ts";
+import { OWN_FORM, type ChatForm } from "../chat-form.ts";
+import { templateKwargs } from "../template-kwargs.ts";
+import { readTool, refuseDoubles, toldTools, type ToolUse, toolUse } from "../tool-use.ts";
 import { type ChoiceShape, readToolChoice } from "./chat-tools.ts";
 import { requiredSchema } from "./constraint-fields.ts";
 import { readInput } from "./responses-input.ts";
@@ -13,15 +14,15 @@ import { readEnding, readPlacement, readSampling, readTokenCount } from "./sampl
 const NOT_STORED = "responses are not stored, so there is none to go on from: send the whole conversation as input";
 
 /** Reads `/v1/responses`. Throws invalid_request, and not_implemented for features that need a store or run tools in the service. */
-export function readResponses(body: JsonBody): ApiRequest {
+export function readResponses(body: JsonBody, form: ChatForm = OWN_FORM): ApiRequest {
   const fields = JsonFields.of(body);
   refuseState(fields);
   const isStream = fields.boolean("stream") ?? false;
   const parallelToolCalls = fields.boolean("parallel_tool_calls") ?? true;
-  const { tools, toolChoice, constraint } = readTools(fields, parallelToolCalls);
+  const use = readTools(fields, parallelToolCalls);
   const asked = readFormat(fields);
   const generation: GenerationRequest = {
-    prompts: [{ kind: "chat", chat: readPrompt(fields, tools) }],
+    prompts: [{ kind: "chat", chat: readPrompt(fields, use, form) }],
     n: 1,
     sampling: readSampling(fields),
     maxTokens: readTokenCount(fields, "max_output_tokens", 1),
@@ -29,8 +30,8 @@ export function readResponses(body: JsonBody): ApiRequest {
     logprobs: readLogprobs(fields),
     promptLogprobs: undefined,
     echo: false,
-    constraint: constraint ?? asked,
-    toolChoice,
+    constraint: use.constraint ?? asked,
+    toolChoice: use.toolChoice,
     parallelToolCalls,
     separateReasoning: true,
     ...readPlacement(fields),
@@ -43,17 +44,17 @@ export function readResponses(body: JsonBody): ApiRequest {
 export function readInputTokens(body: JsonBody): ChatPrompt {
   const fields = JsonFields.of(body);
   refuseState(fields);
-  return readPrompt(fields, readTools(fields, fields.boolean("parallel_tool_calls") ?? true).tools);
+  return readPrompt(fields, readTools(fields, fields.boolean("parallel_tool_calls") ?? true), OWN_FORM);
 }
 
-function readPrompt(fields: JsonFields, tools: readonly ToolSpec[] | undefined): ChatPrompt {
+function readPrompt(fields: JsonFields, use: ToolUse, form: ChatForm): ChatPrompt {
   return {
     messages: readInput(fields),
-    tools,
+    tools: toldTools(use, form),
     addGenerationPrompt: true,
     continueFinalMessage: false,
     documents: undefined,
-    kwargs: templateKwargs(fields, effort(fields.object("reasoning")?.string("effort"))),
+    kwargs: templateKwargs(fields, form.effort(fields.object("reasoning")?.string("effort"))),
   };
 }
 

@@ -2,6 +2,7 @@ import { JsonFields, isIds } from "../json/json-fields.ts";
 import type { Prompt } from "../generation.ts";
 import type { JsonBody } from "../json/json-body.ts";
 import { countCharacters } from "./characters.ts";
+import { OWN_FORM } from "../chat-form.ts";
 import { readChatPrompt } from "./chat-request.ts";
 import { readChatTools } from "./chat-tools.ts";
 import { readPrompts } from "./prompt-fields.ts";
@@ -21,7 +22,7 @@ export function readTokenize(body: JsonBody): TokenizeRequest {
   const addSpecialTokens = fields.boolean("add_special_tokens") ?? !isChat;
   const returnTokenStrs = fields.boolean("return_token_strs") ?? false;
   if (isChat) {
-    const chat = readChatPrompt(fields, readChatTools(fields, true).tools);
+    const chat = readChatPrompt(fields, readChatTools(fields, true), OWN_FORM);
     return { prompt: { kind: "chat", chat }, addSpecialTokens, returnTokenStrs };
   }
   const text = fields.string("prompt");

@@ -1,4 +1,5 @@
 import { clientClosed, GatewayError } from "../../errors/errors.ts";
+import { type ChatForm, OWN_FORM } from "../../protocol/chat-form.ts";
 import type { Endpoint } from "../../protocol/endpoint.ts";
 import type { ChatPrompt, Prompt, Sampling } from "../../protocol/generation.ts";
 import { nextTurn } from "../../util/next-turn.ts";
@@ -21,19 +22,20 @@ export interface EncodedPrompt {
 type PromptBounds = Pick<EncodeBounds, "maxModelLen" | "signal"> & Pick<Endpoint, "promptMembers">;
 
 /**
- * Renders and tokenizes prompts. Throws invalid_request with the template's own message, for ids that are not tokens, and for a
+ * Renders and tokenizes prompts; chats in this form, as they were read. Throws invalid_request with the template's own message, for ids that are not tokens, and for a
  * prompt that leaves no room for an answer within `maxModelLen` tokens.
  */
 export async function encodePrompts(
   prompts: readonly Prompt[],
   text: ModelText,
   { maxModelLen, promptMembers, signal }: PromptBounds,
+  form: ChatForm = OWN_FORM,
 ): Promise<readonly EncodedPrompt[]> {
   const encoded: EncodedPrompt[] = [];
   let chars = 0;
   for (const prompt of prompts) {
     const bounds = { maxModelLen, param: paramOf(prompt, promptMembers), signal };
-    const one = await encodePrompt(prompt, text, bounds);
+    const one = await encodePrompt(prompt, text, bounds, form);
     checkLength(one.ids, bounds);
     encoded.push(one);
     // Each prompt of a batch may be short, but all together long.
@@ -46,7 +48,12 @@ export async function encodePrompts(
   return encoded;
 }
 
-async function encodePrompt(prompt: Prompt, model: ModelText, bounds: EncodeBounds): Promise<EncodedPrompt> {
+async function encodePrompt(
+  prompt: Prompt,
+  model: ModelText,
+  bounds: EncodeBounds,
+  form: ChatForm,
+): Promise<EncodedPrompt> {
   switch (prompt.kind) {
     case "ids":
       // Before each id is checked.
@@ -59,7 +66,7 @@ async function encodePrompt(prompt: Prompt, model: ModelText, bounds: EncodeBoun
       return { ids, text: prompt.text, startsInReasoning: false };
     }
     case "chat": {
-      const { text, startsInReasoning } = renderChat(prompt.chat, model.chatTemplates);
+      const { text, startsInReasoning } = renderChat(prompt.chat, model.chatTemplates, form);
       const ids = await encodeWithin(text, model, { addSpecialTokens: false }, bounds);
       return { ids, text, startsInReasoning };
     }
@@ -70,29 +77,20 @@ async function encodePrompt(prompt: Prompt, model: ModelText, bounds: EncodeBoun
 export function renderChat(
   chat: ChatPrompt,
   chatTemplates: ModelText["chatTemplates"],
+  form: ChatForm = OWN_FORM,
 ): { readonly text: string; readonly startsInReasoning: boolean } {
   const hasTools = chat.tools !== undefined && chat.tools.length > 0;
   const template = chatTemplates.get({ hasTools });
   const { text, startsInReasoning } = template.render({
     messages: chat.messages,
-    ...(chat.tools && hasTools ? { tools: chat.tools.map(toolOf) } : {}),
+    ...(chat.tools && hasTools ? { tools: chat.tools.map(form.toolOf) } : {}),
     ...(chat.documents ? { documents: chat.documents } : {}),
     addGenerationPrompt: chat.addGenerationPrompt,
     continueFinalMessage: chat.continueFinalMessage,
     kwargs: chat.kwargs,
+    textForm: form.text,
   });
   return { text, startsInReasoning };
-}
-
-function toolOf({ name, description, parameters }: NonNullable<ChatPrompt["tools"]>[number]): object {
-  return {
-    type: "function",
-    function: {
-      name,
-      ...(description === undefined ? {} : { description }),
-      ...(parameters === undefined ? {} : { parameters }),
-    },
-  };
 }
 
 function checkIds(ids: readonly number[], tokenizer: ModelText["tokenizer"], param: string): void {

@@ -4,6 +4,7 @@ import type { PolicyRegistry } from "../../policy/policy-registry.ts";
 import type { RequestFeatures } from "../../policy/policy.ts";
 import { GatewayError } from "../../errors/errors.ts";
 import type { Clock } from "../../util/clock.ts";
+import { chatFormOf } from "../../engine/engines.ts";
 import type { ModelSnapshot } from "../../worker/model-snapshot.ts";
 import type { WorkerType } from "../../util/worker-type.ts";
 import { TokenFeatures } from "../features/token-features.ts";
@@ -93,10 +94,13 @@ async function encode(
 ): Promise<RequestFeatures | undefined> {
   const { endpoint, features, body, signal } = request;
   if (!endpoint.read) return undefined;
-  const told = serving.workers[0]?.info.maxModelLen;
-  const job = await readWhole(request, told, endpoint.read);
+  const { read } = endpoint;
+  const [worker] = serving.workers;
+  const told = worker?.info.maxModelLen;
+  const form = worker && chatFormOf(worker);
+  const job = await readWhole(request, told, (whole) => read(whole, form));
   const prompts = job.kind === "generate" ? job.api.generation.prompts : job.embedding.prompts;
   if (prompts.length !== 1) return undefined;
   const bounds = { maxModelLen: told ?? text.tokenizer.maxTokens, promptMembers: endpoint.promptMembers, signal };
-  return new TokenFeatures(await encodePrompts(prompts, text, bounds), features, body);
+  return new TokenFeatures(await encodePrompts(prompts, text, bounds, form), features, body);
 }

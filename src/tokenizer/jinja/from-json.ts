@@ -33,12 +33,19 @@ export function dictFromText(text: string): Value | undefined {
 
 function convert(value: unknown, depth: number): Value {
   if (typeof value === "string" || typeof value === "boolean" || typeof value === "bigint") return value;
-  if (typeof value === "number") return Number.isSafeInteger(value) ? value : new Float(value);
+  if (typeof value === "number") return convertNumber(value);
   if (value === null || typeof value !== "object") return null;
   if (depth > MAX_DEPTH) throw new TemplateLimit("lists within lists without end");
   if (Array.isArray(value)) return convertList(value, depth);
   if (value instanceof Callable || value instanceof Float || value instanceof Map) return known(value);
   return isRecord(value) ? convertObject(value, depth) : null;
+}
+
+/** A number whose spelling was not noted is written as JavaScript writes it: without an exponent it is an integer of any size. */
+function convertNumber(value: number): Value {
+  if (Number.isSafeInteger(value)) return value;
+  const text = String(value);
+  return /^-?\d+$/.test(text) ? integer(BigInt(text)) : new Float(value);
 }
 
 /** Passes on a value that is already a template's. */

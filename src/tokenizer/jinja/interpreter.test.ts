@@ -100,6 +100,8 @@ describe("values of JSON", () => {
     const text = '{"a": 1.0, "b": 12345678901234567890, "c": 1e-05, "10": 1, "9": [2.50, {"d": -0.0}]}';
     const right = '{"a": 1.0, "b": 12345678901234567890, "c": 1e-05, "10": 1, "9": [2.5, {"d": -0.0}]}';
     expect(run("{{ x | tojson }}", { x: dictFromText(text) })).toBe(right);
+    const big = "[100000000000000000000, -9007199254740992, 1e+20, 2e+21]";
+    expect(run("{{ x | tojson }}", { x: parseWithNumbers(big) })).toBe(big);
     const body = parseWithNumbers('{"x": {"a": 1.0, "b": [12345678901234567890, 3], "c": 1e2}}');
     expect(run("{{ x | tojson }}", isRecord(body) ? body : {})).toBe(
       '{"a": 1.0, "b": [12345678901234567890, 3], "c": 100.0}',

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { OWN_FORM, type TextForm } from "../../protocol/chat-form.ts";
 import { GatewayError } from "../../errors/errors.ts";
 import type { AnyRecord } from "../../util/objects.ts";
 import { type MessageTraits, prepareMessages } from "./template-messages.ts";
@@ -12,8 +13,8 @@ const PLAIN: MessageTraits = {
   contentOf: () => ({ takesParts: false, takesStrings: true }),
 };
 
-function prepared(message: AnyRecord, traits: Partial<MessageTraits> = {}): AnyRecord {
-  return prepareMessages([message], { ...PLAIN, ...traits })[0] ?? {};
+function prepared(message: AnyRecord, traits: Partial<MessageTraits> = {}, form: Partial<TextForm> = {}): AnyRecord {
+  return prepareMessages([message], { ...PLAIN, ...traits }, { ...OWN_FORM.text, ...form })[0] ?? {};
 }
 
 function callWith(args: unknown): AnyRecord {
@@ -47,8 +48,8 @@ describe("content", () => {
       { role: "user", content: "x" },
       { role: "user", content: [{ type: "image_url" }] },
     ];
-    expect(() => prepareMessages(messages, PLAIN)).toThrow(GatewayError);
-    expect(() => prepareMessages(messages, PLAIN)).toThrow("this model takes text only");
+    expect(() => prepareMessages(messages, PLAIN, OWN_FORM.text)).toThrow(GatewayError);
+    expect(() => prepareMessages(messages, PLAIN, OWN_FORM.text)).toThrow("this model takes text only");
   });
 
   test("as a string becomes a part for a template that goes through parts and prints no string", () => {
@@ -105,4 +106,50 @@ test("the messages that come in are left as they are", () => {
   const message = Object.freeze({ role: "developer", content: Object.freeze(["a"]), reasoning: "hm" });
   prepared(message);
   expect(message).toEqual({ role: "developer", content: ["a"], reasoning: "hm" });
+});
+
+describe("in the form of a server", () => {
+  const parts = [
+    { type: "text", text: "a" },
+    { type: "text", text: "" },
+    { type: "text", text: "b" },
+  ];
+  const takesParts = { contentOf: () => ({ takesParts: true, takesStrings: true }) };
+
+  test("parts are joined by its separator, with or without the empty ones", () => {
+    const content = (form: Partial<TextForm>): unknown =>
+      prepared({ role: "user", content: parts }, {}, form)["content"];
+    expect([content({ separator: " " }), content({ keepsEmptyParts: false })]).toEqual(["a  b", "a\nb"]);
+  });
+
+  test("the result of a tool is a text, also where the template takes parts", () => {
+    const result = { role: "tool", content: parts };
+    expect(prepared(result, takesParts)["content"]).toEqual(parts);
+    expect(prepared(result, takesParts, { joinsResults: true })["content"]).toBe("a\n\nb");
+    expect(prepared({ role: "user", content: parts }, takesParts, { joinsResults: true })["content"]).toEqual(parts);
+  });
+
+  test("an assistant's message without content has an empty one, and its calls the members of the server", () => {
+    const asksForNone = { emptyContent: () => null };
+    const callOf: TextForm["callOf"] = ({ id }, { arguments: given, name }) => ({ id, function: { given, name } });
+    const message = { ...callWith('{"x": 1}'), content: null };
+    const [call] = prepared(message, asksForNone, { callOf })["tool_calls"] as unknown[];
+    expect(JSON.stringify(call)).toContain('"name":"f"');
+    expect(prepared(message, asksForNone)["content"]).toBeNull();
+    expect(prepared(message, asksForNone, { keepsNone: false })["content"]).toBe("");
+  });
+
+  test("what a developer says becomes one system prompt with all others, if the template knows no developer", () => {
+    const gathered = (messages: readonly AnyRecord[], traits: Partial<MessageTraits> = {}): AnyRecord[] =>
+      prepareMessages(messages, { ...PLAIN, ...traits }, { ...OWN_FORM.text, gathersSystem: true });
+    const user = { role: "user", content: "u" };
+    const system = { role: "system", content: "s" };
+    const developer = { role: "developer", content: parts };
+    expect(gathered([system, user, developer])).toEqual([{ role: "system", content: "s\n\na\n\nb" }, user]);
+    expect(gathered([user, developer])).toEqual([{ role: "system", content: "a\n\nb" }, user]);
+    expect(gathered([developer, user])).toEqual([{ role: "system", content: "a\n\nb" }, user]);
+    // Not touched where there is no developer, or the template takes one.
+    expect(gathered([system, user, system])).toEqual([system, user, system]);
+    expect(gathered([user, developer], { takesDeveloper: () => true })[1]?.["role"]).toBe("developer");
+  });
 });
