@@ -145,6 +145,16 @@ describe("nonsense takes time in proportion to its length", () => {
     expect(slow).toEqual([]);
   }, 60_000);
 
+  test("so does what looks like the end of a text, over and over, and is not", () => {
+    const slow: string[] = [];
+    for (const token of ["<turn|>", "<tool_call|> ", "<|tool_response>\n"]) {
+      const text = `<|tool_call>call:search{q:<|"|>${token.repeat(SIZE / token.length)}y`;
+      const ms = milliseconds("gemma4", text, SIZE);
+      if (ms > MOST_MS) slow.push(`${token}: ${Math.round(ms)} ms`);
+    }
+    expect(slow).toEqual([]);
+  }, 30_000);
+
   test("a megabyte of what is nearly a call takes well under a second", () => {
     for (const [name, part] of NEARLY_CALLS) {
       const text = part.repeat((1 << 20) / part.length);

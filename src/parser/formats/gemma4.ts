@@ -17,7 +17,7 @@ const QUOTE_END = new MarkerSet([QUOTE]);
 const IN_BRACES = new MarkerSet([QUOTE, ...STOPS, "{", "}", "[", "]"]);
 const IN_PARENTHESES = new MarkerSet([...IN_BRACES.markers, "(", ")"]);
 /** Tokens that may follow a quoted text without its closing quote. */
-const TRAILING_STOPS = /(?:(?:<tool_call\|>|<turn\|>|<\|tool_response>)\s*)+$/;
+const TRAILING_STOPS = ["<tool_call|>", "<turn|>", "<|tool_response>"];
 
 /** Most levels of nested lists and objects. */
 const MAX_DEPTH = 64;
@@ -58,7 +58,7 @@ function* takeParts({ input }: CallContext, outside: MarkerSet): Step<Parts> {
     const isQuoted = texts.length % 2 === 1;
     const marker = yield* textBefore(input, isQuoted ? QUOTE_END : outside, (part) => (text += part));
     if (marker === undefined || STOPS.includes(marker)) {
-      texts.push(isQuoted ? text.replace(TRAILING_STOPS, "") : text);
+      texts.push(isQuoted ? withoutStops(text) : text);
       return { texts, isWhole: false };
     }
     input.takeTo(input.at + marker.length);
@@ -177,5 +177,18 @@ class ValueReader {
     while (this.#at < part.length && " \t\r\n".includes(part.charAt(this.#at))) this.#at += 1;
     if (!isWhole && this.#at === part.length && this.#part >= texts.length - 1) this.#isCut = true;
     return part.charAt(this.#at);
+  }
+}
+
+/** The text before the tokens at its end. White space is dropped only behind such a token. */
+function withoutStops(text: string): string {
+  let kept = text.length;
+  // By places: each shorter copy of the text would be as long as the text.
+  for (;;) {
+    let end = kept;
+    while (end > 0 && text.charAt(end - 1).trim() === "") end -= 1;
+    const stop = TRAILING_STOPS.find((one) => end >= one.length && text.startsWith(one, end - one.length));
+    if (stop === undefined) return text.slice(0, kept);
+    kept = end - stop.length;
   }
 }

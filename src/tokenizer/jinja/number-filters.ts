@@ -79,7 +79,8 @@ function toFloat(value: Value): Float | undefined {
   const text = value.trim().toLowerCase();
   const special = /^([-+]?)(inf|infinity|nan)$/.exec(text);
   if (special) return new Float(special[2] === "nan" ? Number.NaN : special[1] === "-" ? -Infinity : Infinity);
-  return /^[-+]?(?:\d(?:_?\d)*\.?(?:\d(?:_?\d)*)?|\.\d(?:_?\d)*)(?:e[-+]?\d+)?$/.test(text)
+  // Digits belong to one part of the pattern only: a second one would be tried for each of them.
+  return /^[-+]?(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:e[-+]?\d+)?$/.test(text)
     ? new Float(Number(text.replaceAll("_", "")))
     : undefined;
 }

@@ -41,7 +41,10 @@ function withoutZeros(text: string): string {
 
 /** Writes digits in groups of three. */
 export function grouped(digits: string, separator: string): string {
-  return digits.replace(/^(\d+)/, (whole) => whole.replace(/\B(?=(?:\d{3})+$)/g, separator));
+  return digits.replace(/^\d+/, (whole) => {
+    const first = whole.length % 3 || 3;
+    return whole.slice(0, first) + whole.slice(first).replaceAll(/\d{3}/g, (three) => separator + three);
+  });
 }
 
 /** A float by the letter of its format, without its sign. undefined for a letter that floats do not have. */

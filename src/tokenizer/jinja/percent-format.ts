@@ -3,7 +3,8 @@ import { floatDigits, integerDigits } from "./number-format.ts";
 import { represent, textOf } from "./text.ts";
 import { Float, isDict, isNumber, TemplateError, Tuple, typeName, Undefined, type Value } from "./values.ts";
 
-const DIRECTIVE = /%(?:\(([^)]*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d*))?[hlL]?([a-zA-Z%])/g;
+/** A name in parentheses has 256 characters at most: otherwise each of many that never end would be read to the end of the text. */
+const DIRECTIVE = /%(?:\(([^)]{0,256})\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d*))?[hlL]?([a-zA-Z%])/g;
 const MAX_WIDTH = 10_000;
 
 /** Python's `text % values`. Throws TemplateError with Python's message for values that do not fit. */

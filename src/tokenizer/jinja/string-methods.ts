@@ -103,9 +103,7 @@ const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
   taking("expandtabs", ["tabsize"], (text, args, meter) => {
     const size = args.whole("tabsize", 8);
     meter.makeText(text.length * Math.max(1, size));
-    return text.replace(/[^\t\n\r]*\t/g, (run) =>
-      run.slice(0, -1).padEnd((Math.floor((run.length - 1) / size) + 1) * size),
-    );
+    return expandTabs(text, size);
   }),
   ["format", (text, args, meter, members) => formatBraces(text, args, members, meter)],
   taking("format_map", ["mapping"], (text, args, meter, members) => {
@@ -130,6 +128,21 @@ const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
 ]);
 
 const SIDES = { strip: "both", lstrip: "left", rstrip: "right" } as const;
+
+/** Python's `expandtabs`: each tab becomes spaces up to the next column that is a multiple of `size`. */
+function expandTabs(text: string, size: number): string {
+  let column = 0;
+  // A pattern that takes the text before a tab too would look for a tab from each character on.
+  return text.replace(/[^\t\n\r]+|[\t\n\r]/g, (run) => {
+    if (run === "\t") {
+      const spaces = size > 0 ? size - (column % size) : 0;
+      column += spaces;
+      return " ".repeat(spaces);
+    }
+    column = run === "\n" || run === "\r" ? 0 : column + (lengthOf(run) ?? 0);
+    return run;
+  });
+}
 
 /** JavaScript's undefined where strings have no method of this name. */
 export function stringMethod(text: string, name: string, meter: Meter, members: MemberAccess): Callable | undefined {

@@ -44,7 +44,7 @@ export const TEXT_FILTERS: readonly (readonly [string, Filter])[] = [
   onText("escape", escapeHtml),
   onText("e", escapeHtml),
   onText("forceescape", escapeHtml),
-  onText("striptags", (text) => strip(text.replaceAll(/<!--[\s\S]*?-->|<[^>]*>/g, "").replaceAll(/\s+/g, " "), "both")),
+  onText("striptags", (text) => strip(withoutTags(text).replaceAll(/\s+/g, " "), "both")),
   filter("wordcount", [], (value, _, { meter }) => textOf(value, meter).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0),
   filter("pprint", ["verbose"], (value, _, { meter }) => represent(value, meter)),
   filter("trim", ["chars"], (value, args, { meter }) =>
@@ -145,4 +145,21 @@ function quoted(text: string, kept: string): string {
       ? char
       : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   }).join("");
+}
+
+/** The text without comments and tags. What opens one that never ends stays, and no other is looked for behind it. */
+function withoutTags(text: string): string {
+  let kept = "";
+  let from = 0;
+  const lastComment = text.lastIndexOf("-->");
+  const lastTag = text.lastIndexOf(">");
+  for (let at = text.indexOf("<"); at >= 0; at = text.indexOf("<", at)) {
+    const isComment = text.startsWith("<!--", at) && lastComment >= at + 4;
+    if (!isComment && lastTag < at) break;
+    const end = isComment ? text.indexOf("-->", at + 4) + 3 : text.indexOf(">", at) + 1;
+    kept += text.slice(from, at);
+    from = end;
+    at = end;
+  }
+  return kept + text.slice(from);
 }
