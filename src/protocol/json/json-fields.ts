@@ -13,13 +13,16 @@ interface Bounds {
   readonly most?: number;
 }
 
-/** How many list entries of a request may still be read. */
-interface Entries {
-  left: number;
+/** How many list entries of a request, and characters of JSON text in its strings, may still be read. */
+interface Left {
+  entries: number;
+  jsonText: number;
 }
 
 /** Most list entries of a request. Conversations that fit into a model have fewer. */
 const MAX_ENTRIES = 8192;
+/** Most characters of JSON text in strings, which is parsed at once. Arguments of calls in conversations that fit into a model have fewer. */
+const MAX_JSON_TEXT = 4 * 1024 * 1024;
 
 /**
  * An object of a request, with its path in the body. Each reading method checks the member's type and returns the value. A
@@ -29,12 +32,12 @@ export class JsonFields {
   readonly json: JsonObject;
   /** Path of the object, for example `messages[0]`; empty for the body itself. */
   readonly path: string;
-  readonly #entries: Entries;
+  readonly #left: Left;
 
-  constructor(json: JsonObject, path: string, entries: Entries = { left: MAX_ENTRIES }) {
+  constructor(json: JsonObject, path: string, left: Left = { entries: MAX_ENTRIES, jsonText: MAX_JSON_TEXT }) {
     this.json = json;
     this.path = path;
-    this.#entries = entries;
+    this.#left = left;
   }
 
   /** The fields of a whole body. Numbers keep the client's spelling, for chat templates that print them. */
@@ -48,9 +51,17 @@ export class JsonFields {
    * Throws invalid_request if the request has more than MAX_ENTRIES in all its lists.
    */
   count(name: string, entries: number): void {
-    this.#entries.left -= entries;
-    if (this.#entries.left >= 0) return;
+    this.#left.entries -= entries;
+    if (this.#left.entries >= 0) return;
     throw this.error(name, `has too many entries: a request may have ${MAX_ENTRIES} messages, parts and tools in all`);
+  }
+
+  /** Counts JSON text in a string against the request's bound, before it is parsed. Throws invalid_request if the request has more in all. */
+  countJsonText(name: string, chars: number): void {
+    this.#left.jsonText -= chars;
+    if (this.#left.jsonText < 0) {
+      throw this.error(name, `is too long: a request may have ${MAX_JSON_TEXT} characters of arguments in all`);
+    }
   }
 
   value(name: string): unknown {
@@ -157,7 +168,7 @@ export class JsonFields {
 
   /** The fields of the object in member `name`. */
   child(json: JsonObject, name: string): JsonFields {
-    return new JsonFields(json, this.at(name), this.#entries);
+    return new JsonFields(json, this.at(name), this.#left);
   }
 }
 

@@ -14,6 +14,7 @@ export function readCallArguments(fields: JsonFields): string | JsonObject {
   }
   const text = value.trim();
   if (text === "" || text === "null") return "{}";
+  fields.countJsonText("arguments", text.length);
   if (jsonObjectOf(text)) return value;
   throw fields.error("arguments", "must be the JSON text of an object");
 }
