@@ -3,6 +3,7 @@ import { type FleetSetup, setUpFleet } from "../../../test/support/fleet.ts";
 import { writeTinyModel } from "../../../test/support/tiny-model.ts";
 import { PrefixCache } from "../../tokenizer/prefix-cache.ts";
 import { TokenizerRegistry, type TokenizerSource } from "../../tokenizer/tokenizer-registry.ts";
+import { GatewayError } from "../../errors/errors.ts";
 import { nextTurn } from "../../util/next-turn.ts";
 import { ModelTexts, type ModelTextSettings } from "./model-text.ts";
 
@@ -155,4 +156,17 @@ test("a template that was given with the tokenizer comes before the configured o
   await setup.tokenizers.whenLoaded("m");
   const { chatTemplates } = await setup.texts.of("m");
   expect(chatTemplates.sourceOf("default")).toBe("given");
+});
+
+test("of names that no worker lists the first ones are looked for, so that made-up ones do not fill the memory", async () => {
+  using setup = disposable(setUp(broken));
+  setup.add("grpc://one:1", { modelId: "*" });
+  const codes: unknown[] = [];
+  for (let index = 0; index < 200; index += 1) codes.push(await errorOf(() => setup.texts.of(`made-up-${index}`)));
+  expect(setup.fetched).toHaveLength(64);
+  expect(codes.every((error) => error instanceof GatewayError && error.code === "tokenizer_unavailable")).toBe(true);
+  expect(String(codes.at(-1))).toContain("no worker lists");
+  setup.add("grpc://two:1", { modelId: "listed" });
+  await errorOf(() => setup.texts.of("listed"));
+  expect(setup.fetched).toContain("grpc://two:1");
 });

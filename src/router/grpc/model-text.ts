@@ -59,6 +59,12 @@ export interface ModelTextsDeps {
 const RETRY_MS = 5000;
 
 /**
+ * Models that no worker lists, as a worker with `model_id: "*"` takes any name, and whose tokenizer was looked for. Each may hold a
+ * tokenizer of a hundred megabytes, and their names are the clients' own.
+ */
+const MOST_UNLISTED = 64;
+
+/**
  * Finds the tokenizer of each model: one that was added by name, otherwise that of `tokenizer_path`, otherwise one that a worker of
  * the model sends. It is loaded when the model's first worker is ready, if possible before the first request.
  */
@@ -67,6 +73,7 @@ export class ModelTexts implements Disposable {
   readonly #texts = new Map<string, ModelText>();
   readonly #failures = new Map<string, { readonly error: GatewayError; readonly at: number }>();
   readonly #finding = new Map<string, Promise<Tokenizer>>();
+  readonly #unlisted = new Set<string>();
   readonly #stopListening: () => void;
 
   constructor(deps: ModelTextsDeps) {
@@ -134,6 +141,7 @@ export class ModelTexts implements Disposable {
     if (known) return known;
     const failure = this.#failures.get(model);
     if (failure && this.#deps.clock.now() - failure.at < RETRY_MS) return Promise.reject(failure.error);
+    if (!this.#hasRoomFor(model)) return Promise.reject(unavailable(model, TOO_MANY_UNLISTED));
     const search = this.#search(model)
       .catch((cause: unknown) => {
         const error = unavailable(model, cause);
@@ -144,6 +152,16 @@ export class ModelTexts implements Disposable {
       .finally(() => this.#finding.delete(model));
     this.#finding.set(model, search);
     return search;
+  }
+
+  /** Whether a tokenizer may be looked for. Names that no worker lists are remembered, at most so many. */
+  #hasRoomFor(model: string): boolean {
+    if (this.#unlisted.has(model)) return true;
+    if (this.#deps.workers.getWorkersForModel(model).available.some(({ models }) => models.includes(model)))
+      return true;
+    if (this.#unlisted.size >= MOST_UNLISTED) return false;
+    this.#unlisted.add(model);
+    return true;
   }
 
   async #search(model: string): Promise<Tokenizer> {
@@ -208,6 +226,8 @@ export class ModelTexts implements Disposable {
     if (!this.#deps.tokenizers.get(model)) this.#find(model).catch(() => undefined);
   }
 }
+
+const TOO_MANY_UNLISTED = `${MOST_UNLISTED} models that no worker lists have been asked for already; list the models of the worker, or add their tokenizers by name`;
 
 function unavailable(model: string, cause: unknown): GatewayError {
   const reason = errorMessage(cause);
