@@ -35,6 +35,8 @@ const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
   "--data-parallel-hybrid-lb": "vLLM",
   "--enable-prompt-tokens-details": "vLLM",
   "--stream-interval": "vLLM",
+  "--exclude-tools-when-tool-choice-none": "vLLM",
+  "--default-chat-template-kwargs": "vLLM",
   "--network": "docker",
   "--sections": "bench/run.ts",
   "--run": "test/faults",
