@@ -23,8 +23,8 @@ const STORED = STAMP_MASK;
 
 /** Units of a stamp in one bound. Five bounds fit into the 16 bits of a stamp, which is why an age is never ambiguous (see `isAlive`). */
 const BOUND_UNITS = 8192;
-/** By so much a block may seem older than it is: with a quarter of the bound as with none, the choices on the Mooncake traces, agents, RAG and long conversations were as good. */
-const RECENT_UNITS = BOUND_UNITS / 4;
+/** By so much a block may seem older than it is: with half the bound as with none, the choices on the Mooncake traces, agents, RAG and long conversations were as good. */
+const RECENT_UNITS = BOUND_UNITS / 2;
 /** Ticks of a clock in a unit. A tick of the largest bound is as long as the smallest block. */
 const TICK_BITS = 8;
 const BOUND_TICKS = BOUND_UNITS << TICK_BITS;
@@ -63,7 +63,7 @@ export const VOLUME_CLOCKS_BYTES = (SLOTS + 1) * CELLS * 4;
 const MAX_AGE = 2 ** 30;
 
 /**
- * Whether an entry was made or renewed while the last quarter of the worker's bound came, its clock being at `now`. It may stay as it is
+ * Whether an entry was made or renewed while the last half of the worker's bound came, its clock being at `now`. It may stay as it is
  * when its block is used again.
  */
 export function isRecent(entry: number, now: number): boolean {
