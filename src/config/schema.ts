@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { WorkerOrigin } from "./given-workers.ts";
 import { canonicalPolicy, POLICY_NAMES } from "../policy/policy-names.ts";
-import { CARRIES_USER, carriesUser, withoutUser } from "../util/address-user.ts";
+import { CARRIES_USER, carriesUser, parseAddress, withoutUser } from "../util/address-user.ts";
 import { MAX_RANKS, parseWorkerUrl } from "../util/parse-worker-url.ts";
 import { Secret } from "../util/secret.ts";
 import { WORKER_TYPES } from "../util/worker-type.ts";
@@ -167,7 +167,7 @@ const isWithoutUser = (address: string): boolean => !carriesUser(address);
 
 /** Whether a text is the address of a collector: a URL over HTTP, or a host and a port. */
 function isCollector(text: string): boolean {
-  const url = URL.parse(text.includes("://") ? text : `http://${text}`);
+  const url = parseAddress(text);
   return url !== null && /^(https?|grpcs?):$/.test(url.protocol) && !/\s/.test(text);
 }
 

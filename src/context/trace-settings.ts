@@ -9,7 +9,7 @@ import {
 } from "../observability/traces/otlp-http.ts";
 import type { Attributes } from "../observability/traces/span.ts";
 import { type Batching, BATCHING } from "../observability/traces/span-exporter.ts";
-import { CARRIES_USER, carriesUser, withoutUser } from "../util/address-user.ts";
+import { CARRIES_USER, carriesUser, parseAddress, withoutUser } from "../util/address-user.ts";
 import { VERSION } from "../util/version.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -176,7 +176,7 @@ function endpointOf(env: Env): string | undefined {
 
 /** A host and port, a collector, or a whole address. */
 function addressOf(text: string): URL {
-  const url = URL.parse(text.includes("://") ? text : `http://${text}`);
+  const url = parseAddress(text);
   const isCollector = url !== null && /^(https?|grpcs?):$/.test(url.protocol) && url.host !== "";
   const shown = withoutUser(JSON.stringify(text));
   if (!isCollector) throw new GatewayError("invalid_request", `${shown} is not the address of a collector of traces`);

@@ -1,5 +1,6 @@
 import { fetchFailure } from "../util/fetch-failure.ts";
 import { CARRIES_USER, carriesUser } from "../util/address-user.ts";
+import { boundedText } from "../util/bounded-text.ts";
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import type { Logger } from "../observability/logger.ts";
 import type { Clock } from "../util/clock.ts";
@@ -142,12 +143,7 @@ async function getJson(url: string): Promise<unknown> {
     headers: { accept: "application/json", "accept-encoding": "identity" },
   });
   if (!answer.ok || !answer.body) throw new Error(`${url} answers ${answer.status}`);
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of answer.body) {
-    size += piece.length;
-    if (size > MAX_BYTES) throw new Error(`${url} answers with more than 1 MiB`);
-    pieces.push(piece);
-  }
-  return JSON.parse(Buffer.concat(pieces).toString()) as unknown;
+  const text = await boundedText(answer, MAX_BYTES);
+  if (text === undefined) throw new Error(`${url} answers with more than 1 MiB`);
+  return JSON.parse(text) as unknown;
 }

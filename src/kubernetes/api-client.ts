@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { boundedText } from "../util/bounded-text.ts";
 import { fetchFailure } from "../util/fetch-failure.ts";
 import type { Cluster } from "./cluster.ts";
 import { errorMessage } from "../util/error-message.ts";
@@ -40,7 +41,7 @@ export class ApiClient {
     using late = new Deadline(this.#bounds.wholeMs);
     const reply = await this.#ask(path, query, AbortSignal.any([signal, late.signal]));
     try {
-      return parsed(await textOf(reply, MAX_ANSWER));
+      return await bodyOf(reply, MAX_ANSWER);
     } catch (cause) {
       throw failure(path, cause);
     }
@@ -131,7 +132,7 @@ function failure(path: string, cause: unknown): ApiError {
 async function refusal(path: string, reply: Response): Promise<string> {
   let words = "";
   try {
-    const said = statusBody.safeParse(parsed(await textOf(reply, MAX_REFUSAL)));
+    const said = statusBody.safeParse(await bodyOf(reply, MAX_REFUSAL));
     if (said.success) words = `, ${said.data.message.slice(0, MAX_WORDS)}`;
   } catch {
     // The status says enough: what stands before the server may answer in any form.
@@ -139,16 +140,11 @@ async function refusal(path: string, reply: Response): Promise<string> {
   return `${path}: ${reply.status}${words}`;
 }
 
-/** The whole body. Throws where it is larger than `most` bytes; the rest is not read then. */
-async function textOf(reply: Response, most: number): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of reply.body ?? []) {
-    size += piece.length;
-    if (size > most) throw new Error(`an answer of more than ${most / 1024} KiB`);
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString();
+/** What an answer of at most so many bytes says. Throws for a larger one. */
+async function bodyOf(reply: Response, most: number): Promise<unknown> {
+  const text = await boundedText(reply, most);
+  if (text === undefined) throw new Error(`an answer of more than ${most / 1024} KiB`);
+  return parsed(text);
 }
 
 /** What a text of JSON says. Throws without a word of the text, which may be any page. */

@@ -1,4 +1,5 @@
 import type { ToolSpec } from "./generation.ts";
+import type { JsonObject } from "./json/json.ts";
 import { effort, type Kwargs, thinking } from "./template-kwargs.ts";
 
 /**
@@ -24,8 +25,6 @@ export interface ChatForm {
   readonly text: TextForm;
 }
 
-type Members = Readonly<Record<string, unknown>>;
-
 /** How the content of messages comes to a template. */
 export interface TextForm {
   /** What stands between the parts of a content that the template takes as one string. */
@@ -33,7 +32,7 @@ export interface TextForm {
   /** An assistant's message without content has none for a template that asks for that. Otherwise it has an empty text. */
   readonly keepsNone: boolean;
   /** A call of an earlier answer, with its arguments as the template takes them, in the order in which its members are printed. */
-  readonly callOf: (call: Members, called: Members) => Members;
+  readonly callOf: (call: JsonObject, called: JsonObject) => JsonObject;
   /** A part without text counts among them. */
   readonly keepsEmptyParts: boolean;
   /** A tool's result is one string, also where the template takes parts. */

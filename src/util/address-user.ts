@@ -1,10 +1,14 @@
 /** What is said of an address with a user or a password: it would stand in logs, metrics and lists of workers, so none is taken anywhere. */
 export const CARRIES_USER = "must not carry a user or password";
 
-/** Whether an address has a user or a password before its host. A text without a scheme is a host; one that is no address has neither. */
+/** An address, of which a host without a scheme is one as well; null for a text that is none. */
+export function parseAddress(text: string): URL | null {
+  return URL.parse(text.includes("://") ? text : `http://${text}`);
+}
+
+/** Whether an address has a user or a password before its host. A text that is no address has neither. */
 export function carriesUser(address: URL | string): boolean {
-  const url =
-    typeof address === "string" ? URL.parse(address.includes("://") ? address : `http://${address}`) : address;
+  const url = typeof address === "string" ? parseAddress(address) : address;
   return url !== null && (url.username !== "" || url.password !== "");
 }
 

@@ -4,13 +4,22 @@ import type { Clock } from "./clock.ts";
 export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();
-  const end = (): void => resolve();
-  const cancel = clock.after(ms, end);
-  signal.addEventListener("abort", end, { once: true });
+  const cancel = clock.after(ms, resolve);
   try {
-    await promise;
+    await orAborted(promise, signal);
   } finally {
     cancel();
+  }
+}
+
+/** Resolves as the work does, or when the signal aborts that has not yet. Leaves nothing on the signal. */
+export async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise: aborted, resolve } = Promise.withResolvers<void>();
+  const end = (): void => resolve();
+  signal.addEventListener("abort", end, { once: true });
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
     signal.removeEventListener("abort", end);
   }
 }

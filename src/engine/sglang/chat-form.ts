@@ -1,15 +1,14 @@
 import { type ChatForm, OWN_FORM } from "../../protocol/chat-form.ts";
 import type { ToolSpec } from "../../protocol/generation.ts";
+import type { JsonObject } from "../../protocol/json/json.ts";
 import { effort, thinking } from "../../protocol/template-kwargs.ts";
 import { isOlder, type VersionNumbers } from "../engine-version.ts";
-
-type Members = Readonly<Record<string, unknown>>;
 
 /** The members that SGLang knows. */
 const OF_FUNCTION: ReadonlySet<string> = new Set(["description", "name", "parameters", "strict", "defer_loading"]);
 
 /** Those members of a function in SGLang's order; null for an absent description and absent parameters. */
-function known({ name, written, beside }: ToolSpec): Members {
+function known({ name, written, beside }: ToolSpec): JsonObject {
   const deferred = written["defer_loading"] ?? beside["defer_loading"] ?? null;
   return {
     description: written["description"] ?? null,
@@ -21,14 +20,14 @@ function known({ name, written, beside }: ToolSpec): Members {
 }
 
 /** The client's order, and behind it what the client left out. `strict` only where it was said. */
-function asTheClientWrote(spec: ToolSpec): Members {
+function asTheClientWrote(spec: ToolSpec): JsonObject {
   const members = known(spec);
   const names = [...Object.keys(spec.written).filter((name) => OF_FUNCTION.has(name)), ...Object.keys(members)];
   const shown = [...new Set(names)].filter((name) => name in members && !(name === "strict" && members[name] === null));
   return Object.fromEntries(shown.map((name) => [name, members[name]]));
 }
 
-function inOwnOrder(spec: ToolSpec): Members {
+function inOwnOrder(spec: ToolSpec): JsonObject {
   const members = known(spec);
   return { ...members, strict: members["strict"] ?? false };
 }

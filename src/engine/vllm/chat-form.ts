@@ -1,37 +1,36 @@
 import { type ChatForm, OWN_FORM } from "../../protocol/chat-form.ts";
 import type { ToolSpec } from "../../protocol/generation.ts";
+import type { JsonObject } from "../../protocol/json/json.ts";
 import { isOlder, type VersionNumbers } from "../engine-version.ts";
-
-type Members = Readonly<Record<string, unknown>>;
 
 const OF_FUNCTION = ["name", "description", "parameters", "strict", "defer_loading"];
 
 /** The members that every version knows, with null for those that are absent. */
-function basis({ name, written }: ToolSpec): Members {
+function basis({ name, written }: ToolSpec): JsonObject {
   return { name, description: written["description"] ?? null, parameters: written["parameters"] ?? null };
 }
 
 /** Those of these members that are there and not null. */
-function present(members: Members, names: readonly string[]): Members {
+function present(members: JsonObject, names: readonly string[]): JsonObject {
   return Object.fromEntries(names.flatMap((name) => ((members[name] ?? null) === null ? [] : [[name, members[name]]])));
 }
 
-function others(members: Members, known: readonly string[]): Members {
+function others(members: JsonObject, known: readonly string[]): JsonObject {
   return Object.fromEntries(Object.entries(members).filter(([name]) => !known.includes(name)));
 }
 
 /** `defer_loading` beside a function is the function's as well, unless that has its own. */
-function knownTool(tool: ToolSpec): { readonly function: Members; readonly outer: Members } {
+function knownTool(tool: ToolSpec): { readonly function: JsonObject; readonly outer: JsonObject } {
   const outer = present(tool.beside, ["defer_loading"]);
   return { function: { ...basis(tool), ...outer, ...present(tool.written, ["strict", "defer_loading"]) }, outer };
 }
 
 /** Sorted as vLLM writes them, whatever the order in which they were put together. */
-function inOrder(members: Members): Members {
+function inOrder(members: JsonObject): JsonObject {
   return Object.fromEntries(OF_FUNCTION.filter((name) => name in members).map((name) => [name, members[name]]));
 }
 
-function tool(called: Members, outer: Members): object {
+function tool(called: JsonObject, outer: JsonObject): object {
   return { type: "function", function: called, ...outer };
 }
 
@@ -56,7 +55,7 @@ const NEWEST: ChatForm = {
     gathersSystem: true,
   },
 };
-/** Members that vLLM does not know come behind the others. */
+/** JsonObject that vLLM does not know come behind the others. */
 const BEFORE_27: ChatForm = {
   ...NEWEST,
   toolOf: (spec) => {

@@ -22,8 +22,8 @@ export interface EncodedPrompt {
 type PromptBounds = Pick<EncodeBounds, "maxModelLen" | "signal"> & Pick<Endpoint, "promptMembers">;
 
 /**
- * Renders and tokenizes prompts; chats in this form, as they were read. Throws invalid_request with the template's own message, for ids that are not tokens, and for a
- * prompt that leaves no room for an answer within `maxModelLen` tokens.
+ * Renders and tokenizes prompts; chats in this form, as they were read. Throws invalid_request with the template's own message, for ids
+ * that are not tokens, and for a prompt that leaves no room for an answer within `maxModelLen` tokens.
  */
 export async function encodePrompts(
   prompts: readonly Prompt[],

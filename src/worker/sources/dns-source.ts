@@ -1,5 +1,6 @@
 import type { Clock } from "../../util/clock.ts";
 import { isServiceName } from "../../util/dns-name.ts";
+import { orAborted } from "../../util/pause.ts";
 import { parseWorkerUrl } from "../../util/parse-worker-url.ts";
 import { isSameSpec, type WorkerSpec } from "../worker-spec.ts";
 import type { SourceReport, WorkerSource } from "./worker-source.ts";
@@ -151,13 +152,10 @@ export class DnsSource implements WorkerSource {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
     const cancel = this.#template ? this.#parts.clock.after(PERIOD_MS, resolve) : () => undefined;
-    const end = (): void => resolve();
-    signal.addEventListener("abort", end, { once: true });
     try {
-      await promise;
+      await orAborted(promise, signal);
     } finally {
       cancel();
-      signal.removeEventListener("abort", end);
     }
   }
 }

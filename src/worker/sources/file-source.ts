@@ -2,6 +2,7 @@ import type { Clock } from "../../util/clock.ts";
 import { FileWatch } from "../../util/file-watch.ts";
 import type { WorkerSpec } from "../worker-spec.ts";
 import type { SourceReport, WorkerSource } from "./worker-source.ts";
+import { orAborted } from "../../util/pause.ts";
 import { errorMessage } from "../../util/error-message.ts";
 
 /** Source of the workers that a file of its own names. */
@@ -59,14 +60,11 @@ export class FileSource implements WorkerSource {
   async #follow(signal: AbortSignal): Promise<void> {
     const { promise: turned, resolve: turn } = Promise.withResolvers<void>();
     const wish = this.#wish;
-    const end = (): void => turn();
-    this.#turnTo = end;
-    signal.addEventListener("abort", end, { once: true });
+    this.#turnTo = turn;
     using watch = wish && this.#watchFiles(wish);
     if (watch) watch.readNow();
     else this.#onWanted({ state: "ready", workers: [] });
-    await turned;
-    signal.removeEventListener("abort", end);
+    await orAborted(turned, signal);
   }
 
   #watchFiles(wish: FileWish): FileWatch {
